@@ -1,0 +1,160 @@
+// Container overhead: bytes on disk beyond the bits that the codecs need (codes, scales, zero points), for the default
+// chunk alignment and fixed ones. Sections are those of a real PEFT adapter. Run after `npm run build`: node bench/overhead.mjs [--json]
+import { planeSizes } from "../dist/codecs/encoding.js";
+import { adapterSections } from "../dist/encode.js";
+import { inputLength } from "../dist/model/adapter.js";
+import { prepareFile } from "../dist/write/write.js";
+
+const AFFINE2 = { codec: "affine", bits: 2, group: 128, scale: "f16", zeroPoint: true };
+const SIGN = { codec: "sign", group: 128, scale: "f16" };
+
+/** The configuration a PEFT user's file carries, as PEFT 0.19 writes it. */
+const CONFIG = JSON.stringify(
+  {
+    alora_invocation_tokens: null,
+    alpha_pattern: {},
+    arrow_config: null,
+    auto_mapping: null,
+    base_model_name_or_path: "meta-llama/Llama-2-7b-hf",
+    bias: "none",
+    corda_config: null,
+    ensure_weight_tying: false,
+    eva_config: null,
+    exclude_modules: null,
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: true,
+    layer_replication: null,
+    layers_pattern: null,
+    layers_to_transform: null,
+    loftq_config: {},
+    lora_alpha: 32,
+    lora_bias: false,
+    lora_dropout: 0.0,
+    megatron_config: null,
+    megatron_core: "megatron.core",
+    modules_to_save: null,
+    peft_type: "LORA",
+    peft_version: "0.19.1",
+    qalora_group_size: 16,
+    r: 16,
+    rank_pattern: {},
+    revision: null,
+    target_modules: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    target_parameters: null,
+    task_type: "CAUSAL_LM",
+    trainable_token_indices: null,
+    use_dora: false,
+    use_qalora: false,
+    use_rslora: false,
+  },
+  null,
+  2,
+);
+const utf8 = new TextEncoder();
+const sections = adapterSections(
+  {
+    meta: { base_model: "meta-llama/Llama-2-7b-hf" },
+    origin: { dialect: "peft", config: utf8.encode(CONFIG), element: "F32", metadata: [["format", "pt"]] },
+  },
+  { profile: "loraquant", variant: "2@0.8", hRule: "code", refine: "search", group: 128 },
+  0.3123456789,
+);
+
+function linear(name, out, input, rank, high) {
+  const shape = {
+    name,
+    role: "linear",
+    out,
+    in: input,
+    kernel: [],
+    groups: 1,
+    experts: 1,
+    rank,
+    baseLayout: "out-in",
+    multiplier: 2,
+    alpha: 2 * rank,
+    rule: "alpha/r",
+  };
+  const bands = [
+    { components: high, b: AFFINE2, a: AFFINE2 },
+    { components: rank - high, b: SIGN, a: SIGN },
+  ];
+  const planes = (encoding, components, length) => {
+    const sizes = planeSizes(encoding, components, length);
+    return {
+      scales: new Uint8Array(sizes.scales),
+      zeroPoints: new Uint8Array(sizes.zeroPoints),
+      codes: new Uint8Array(sizes.codes),
+    };
+  };
+  return {
+    ...shape,
+    bands,
+    planes: [
+      bands.map(({ components, b, a }) => ({
+        b: planes(b, components, out),
+        a: planes(a, components, inputLength(shape)),
+      })),
+    ],
+  };
+}
+
+/** Bits by the paper's count (LoRAQuant §4): codes, 16 bits a scale, b bits a zero point. */
+function countedBits({ out, in: input, bands: [high, low] }) {
+  const groups = Math.ceil(out / 128) + Math.ceil(input / 128);
+  return high.components * ((out + input) * 2 + groups * 18) + low.components * (out + input + groups * 16);
+}
+
+/** Different modules split differently, as real spectra do. */
+const split = (i, rank) => Math.max(1, Math.round(rank / 2) + ((i * 7) % 3) - 1);
+const llama = [];
+for (let layer = 0; layer < 32; layer++)
+  for (const [name, out, input] of [
+    ["self_attn.q_proj", 4096, 4096],
+    ["self_attn.k_proj", 4096, 4096],
+    ["self_attn.v_proj", 4096, 4096],
+    ["self_attn.o_proj", 4096, 4096],
+    ["mlp.gate_proj", 11008, 4096],
+    ["mlp.up_proj", 11008, 4096],
+    ["mlp.down_proj", 4096, 11008],
+  ])
+    llama.push(linear(`model.layers.${layer}.${name}`, out, input, 16, split(llama.length, 16)));
+const attention = (layers, rank, size) =>
+  Array.from({ length: 2 * layers }, (_, i) =>
+    linear(`model.layers.${i >> 1}.self_attn.${i % 2 ? "v" : "q"}_proj`, size, size, rank, split(i, rank)),
+  );
+const cases = [
+  ["LLaMA-2-7B, all linear, r 16 (224 modules)", llama],
+  ["25 KB: 8 modules 640×640, r 12", attention(4, 12, 640)],
+  ["25 KB: 24 modules 640×640, r 4", attention(12, 4, 640)],
+];
+
+const results = [];
+for (const [name, modules] of cases)
+  for (const alignment of [undefined, 4, 8, 16, 64, 256]) {
+    const counted = modules.reduce((sum, m) => sum + countedBits(m), 0) / 8;
+    const all = (await prepareFile({ modules, tensors: [], sections, alignment })).fileLength;
+    const bare = (await prepareFile({ modules, tensors: [], sections: [], alignment })).fileLength;
+    results.push({
+      name,
+      alignment,
+      countedBytes: counted,
+      fileBytes: all,
+      overhead: all / counted - 1,
+      containerOverhead: bare / counted - 1,
+    });
+  }
+if (process.argv.includes("--json"))
+  console.log(
+    JSON.stringify({ node: process.version, date: new Date().toISOString().slice(0, 10), results }, null, 2),
+  );
+else {
+  console.log(
+    "| adapter | alignment | counted bytes | file bytes | overhead | without META and ORIG |\n|---|---|---|---|---|---|",
+  );
+  for (const r of results)
+    console.log(
+      `| ${r.name} | ${r.alignment} | ${r.countedBytes.toFixed(0)} | ${r.fileBytes} | ${(100 * r.overhead).toFixed(2)} % | ${(100 * r.containerOverhead).toFixed(2)} % |`,
+    );
+}

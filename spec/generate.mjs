@@ -1,0 +1,145 @@
+// Writes everything that is derived from spec/errors.json, spec/limits.json and spec/text-dictionary.txt:
+// src/error-catalogue.ts, src/limits.ts, src/container/text-dictionary.ts, the tables inside spec/lqa-v1.md and docs/errors.md.
+// `node spec/generate.mjs --check` fails when a generated file is not current.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+
+const root = new URL("../", import.meta.url);
+const check = process.argv.includes("--check");
+const { classes, errors } = JSON.parse(readFileSync(new URL("spec/errors.json", root), "utf8"));
+const limits = JSON.parse(readFileSync(new URL("spec/limits.json", root), "utf8"));
+
+const names = new Set();
+for (const e of errors) {
+  if (!classes[e.code[0]]) throw new Error(`unknown class of ${e.code}`);
+  for (const key of [e.code, e.name]) {
+    if (names.has(key)) throw new Error(`${key} occurs twice in spec/errors.json`);
+    names.add(key);
+  }
+}
+
+const notice = (source) => `// Generated from ${source} by spec/generate.mjs. Do not edit.\n`;
+
+const catalogue = `${notice("spec/errors.json")}
+/** Class letter of an error code, with its name and the exit code a command line tool returns for it. */
+export const ERROR_CLASSES = ${JSON.stringify(
+  Object.fromEntries(Object.entries(classes).map(([k, v]) => [k, { name: v.name, exit: v.exit }])),
+  null,
+  2,
+)} as const;
+
+/** Every error this library raises: name, stable code, clause of spec/lqa-v1.md, meaning, and what to do. */
+export const ERRORS = ${JSON.stringify(
+  Object.fromEntries(
+    errors.map((e) => [
+      e.name,
+      { code: `LQA-${e.code}`, clause: e.clause, summary: e.summary, advice: e.advice },
+    ]),
+  ),
+  null,
+  2,
+)} as const;
+
+/** Name of an error in the catalogue. */
+export type ErrorName = keyof typeof ERRORS;
+`;
+
+const limitsSource = `${notice("spec/limits.json")}
+/** One limit of spec clause 14: up to \`core\` every reader accepts, above \`hard\` a file is malformed. */
+export interface Limit {
+  readonly quantity: string;
+  readonly core: number;
+  readonly hard: number;
+}
+
+${limits
+  .map(
+    (l) =>
+      `/** Spec clause 14, ${l.quantity}. Stops ${l.stops}. */\nexport const ${l.name}: Limit = { quantity: ${JSON.stringify(
+        l.quantity,
+      )}, core: ${l.core}, hard: ${l.hard} };`,
+  )
+  .join("\n\n")}
+`;
+
+const number = (n) => {
+  if (n === 2 ** 53 - 1) return "2^53 − 1";
+  if (n === 2 ** 32 - 1) return "2^32 − 1";
+  const exponent = Math.log2(n);
+  return Number.isInteger(exponent) && exponent >= 13 ? `2^${exponent}` : n.toLocaleString("en-US");
+};
+const limitTable = [
+  "| quantity | Core | Hard | stops |",
+  "|---|---|---|---|",
+  ...limits.map((l) => `| ${l.quantity} | ${number(l.core)} | ${number(l.hard)} | ${l.stops} |`),
+].join("\n");
+const classTable = [
+  "| letter | class | exit code | meaning |",
+  "|---|---|---|---|",
+  ...Object.entries(classes).map(([k, v]) => `| ${k} | ${v.name} | ${v.exit} | ${v.meaning} |`),
+].join("\n");
+const errorTable = [
+  "| code | name | clause | raised when |",
+  "|---|---|---|---|",
+  ...errors.map((e) => `| LQA-${e.code} | \`${e.name}\` | ${e.clause} | ${e.summary} |`),
+].join("\n");
+
+const errorDoc = `# Errors
+
+Generated from \`spec/errors.json\` by \`spec/generate.mjs\`. Codes are stable: a code never changes its meaning.
+
+${classTable}
+
+${errors
+  .map(
+    (e) =>
+      `## LQA-${e.code} ${e.name}\n\n${e.summary}\n\nClass: ${classes[e.code[0]].name}. ${
+        e.clause === "-" ? "" : `Clause: ${e.clause} of [the specification](../spec/lqa-v1.md). `
+      }What to do: ${e.advice}`,
+  )
+  .join("\n\n")}
+`;
+
+/** Replaces the text between `<!-- generated:NAME -->` and `<!-- /generated -->`. */
+function fill(text, name, body) {
+  const pattern = new RegExp(`(<!-- generated:${name} -->\\n)[\\s\\S]*?(<!-- /generated -->)`);
+  if (!pattern.test(text)) throw new Error(`spec/lqa-v1.md has no place for generated table ${name}`);
+  return text.replace(pattern, (_, open, close) => `${open}${body}\n${close}`);
+}
+
+const dictionary = readFileSync(new URL("spec/text-dictionary.txt", root), "utf8");
+if (/[^\n\x20-\x7e]/.test(dictionary))
+  throw new Error("spec/text-dictionary.txt must be printable ASCII and line feeds");
+const dictionarySource = `${notice("spec/text-dictionary.txt")}
+/** The text dictionary of spec annex G: ${dictionary.length} bytes of ASCII, a zstd raw-content dictionary. */
+export const TEXT_DICTIONARY = ${JSON.stringify(dictionary)};
+`;
+
+const outputs = [
+  ["src/container/text-dictionary.ts", dictionarySource],
+  ["src/error-catalogue.ts", catalogue],
+  ["src/limits.ts", limitsSource],
+  ["docs/errors.md", errorDoc],
+];
+const specUrl = new URL("spec/lqa-v1.md", root);
+if (existsSync(specUrl)) {
+  let spec = readFileSync(specUrl, "utf8");
+  spec = fill(spec, "limits", limitTable);
+  spec = fill(spec, "classes", classTable);
+  spec = fill(spec, "errors", errorTable);
+  outputs.push(["spec/lqa-v1.md", spec]);
+}
+
+let stale = 0;
+for (const [path, text] of outputs) {
+  const url = new URL(path, root);
+  const current = existsSync(url) ? readFileSync(url, "utf8") : undefined;
+  if (current === text) continue;
+  if (check) {
+    console.error(`${path} is not current; run: node spec/generate.mjs`);
+    stale++;
+  } else {
+    writeFileSync(url, text);
+    console.log(`wrote ${path}`);
+  }
+}
+process.exit(stale ? 1 : 0);

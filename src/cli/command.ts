@@ -1,0 +1,73 @@
+/**
+ * What a command is: the shape of the entries of the command table (`table.ts`), and what a command gets to run with.
+ *
+ * @module
+ */
+import type { Terminal } from "./terminal.ts";
+
+/** One option of a command. */
+export interface OptionSpec {
+  /** Long name without dashes. */
+  readonly name: string;
+  /** One letter. */
+  readonly short?: string;
+  readonly type: "flag" | "text" | "integer";
+  /** What stands for the value in the help, e.g. `<file>`. Not for flags. */
+  readonly placeholder?: string;
+  /** The only values allowed, as they are written. */
+  readonly values?: readonly string[];
+  /** A text must match this, and is described as `expects` if it does not. */
+  readonly pattern?: RegExp;
+  readonly expects?: string;
+  /** Value if the option is absent; shown in the help and given to the command. */
+  readonly default?: string | number;
+  /** Shown instead of `default` where the default is not a plain value. */
+  readonly defaultText?: string;
+  readonly required?: boolean;
+  readonly help: string;
+}
+
+/** The positional arguments of a command; every command takes one kind. */
+export interface PositionalSpec {
+  readonly placeholder: string;
+  /** One or more, rather than exactly one. */
+  readonly many: boolean;
+  readonly help: string;
+}
+
+/** One entry of the command table. */
+export interface CommandSpec {
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** A paragraph for the command's own help. */
+  readonly details: string;
+  readonly positional: PositionalSpec;
+  readonly options: readonly OptionSpec[];
+  /** Command lines without the leading `lqa `. */
+  readonly examples: readonly string[];
+  /** Loads the code of the command: nothing is imported before it is needed. */
+  readonly load: () => Promise<{ readonly run: CommandRun }>;
+}
+
+/** A parsed command line. */
+export interface Arguments {
+  readonly positionals: readonly string[];
+  /** By long name; flags are `true` or absent; defaults are filled in. */
+  readonly values: ReadonlyMap<string, string | number | true>;
+}
+
+/** Runs a command and resolves to its exit code. What goes wrong is thrown. */
+export type CommandRun = (args: Arguments, terminal: Terminal) => Promise<number>;
+
+/** Value of a text option, or undefined. */
+export function textOption(args: Arguments, name: string): string | undefined {
+  const value = args.values.get(name);
+  return typeof value === "string" ? value : undefined;
+}
+
+/** Value of an integer option, or undefined. */
+export function integerOption(args: Arguments, name: string): number | undefined {
+  const value = args.values.get(name);
+  return typeof value === "number" ? value : undefined;
+}

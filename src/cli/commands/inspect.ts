@@ -1,0 +1,152 @@
+/**
+ * `lqa inspect`: what an `.lqa` file holds, at a glance, and module by module.
+ *
+ * @module
+ */
+import { parameterCount } from "../../model/adapter.ts";
+import { type LqaFile, type Origin, openLqa, readWholeFile, type VerifiedIds } from "../../node.ts";
+import { bandsText, encodingText } from "../bands.ts";
+import type { Arguments } from "../command.ts";
+import { count, counted, percent, printable, size } from "../format.ts";
+import { byteParts } from "../parts.ts";
+import { columns, type Terminal } from "../terminal.ts";
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const [path] = args.positionals;
+  const file = await openLqa(await readWholeFile(path));
+  const ids = await file.verify();
+  const origin = await file.origin();
+  const modules = args.values.has("modules");
+  if (args.values.has("json")) {
+    terminal.out(`${JSON.stringify(inspectJson(file, ids, origin, modules), jsonValue, 2)}\n`);
+    return 0;
+  }
+  const lines = overview(path, file, ids, origin, terminal);
+  if (modules) lines.push("", ...moduleTable(file, terminal));
+  terminal.out(`${lines.join("\n")}\n`);
+  return 0;
+}
+
+function overview(
+  path: string,
+  file: LqaFile,
+  ids: VerifiedIds,
+  origin: Origin | undefined,
+  { colors }: Terminal,
+): string[] {
+  const { prologue, modules, tensors } = file;
+  const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
+  const facts: [string, string][] = [
+    ["format", `LQA ${prologue.major}.${prologue.minor}, ${size(prologue.fileLength)}`],
+    ["file id", ids.fileId],
+    ["content id", ids.contentId],
+  ];
+  const base = baseModel(file);
+  if (base !== undefined) facts.push(["base model", printable(base)]);
+  if (origin !== undefined) facts.push(["origin", printable(origin.dialect)]);
+  facts.push(["modules", `${count(modules.length)}${describeRanks(file)}`]);
+  if (tensors.length > 0) facts.push(["plain tensors", describeTensors(file)]);
+  const bits =
+    parameters === 0 ? "" : `, ${((8 * prologue.fileLength) / parameters).toFixed(3)} bits each on disk`;
+  facts.push(["parameters", `${count(parameters)}${bits}`]);
+  const parts = byteParts(file).filter(([, bytes]) => bytes > 0);
+  const partRows = parts.map(([name, bytes]) => [name, count(bytes), percent(bytes / prologue.fileLength)]);
+  return [
+    colors.bold(printable(path)),
+    ...columns(facts).map((line) => `  ${line}`),
+    "",
+    colors.bold("bytes"),
+    ...columns(partRows, [1, 2]).map((line) => `  ${line}`),
+    "",
+    colors.bold("encodings, by components"),
+    ...columns(encodingsUsed(file), [1]).map((line) => `  ${line}`),
+  ];
+}
+
+/** Encodings with how many components use them, the commonest first. */
+function encodingsUsed(file: LqaFile): [string, string][] {
+  const components = new Map<string, number>();
+  for (const { bands, experts } of file.modules) {
+    for (const band of bands) {
+      const [b, a] = [encodingText(band.b), encodingText(band.a)];
+      const key = a === b ? a : `B' ${b}, A' ${a}`;
+      components.set(key, (components.get(key) ?? 0) + band.components * experts);
+    }
+  }
+  return [...components].sort(([, x], [, y]) => y - x).map(([name, number]) => [name, count(number)]);
+}
+
+function describeRanks({ modules }: LqaFile): string {
+  if (modules.length === 0) return "";
+  const ranks = modules.map(({ rank }) => rank);
+  const [low, high] = [ranks.reduce((x, y) => Math.min(x, y)), ranks.reduce((x, y) => Math.max(x, y))];
+  const roles = [...new Set(modules.map(({ role }) => role))].join(", ");
+  return `, rank ${low === high ? low : `${low} to ${high}`}, ${roles}`;
+}
+
+function describeTensors({ tensors }: LqaFile): string {
+  const roles = new Map<string, number>();
+  for (const { role } of tensors) roles.set(role, (roles.get(role) ?? 0) + 1);
+  return [...roles].map(([role, number]) => `${number} ${role}`).join(", ");
+}
+
+function baseModel({ meta }: LqaFile): string | undefined {
+  const base = meta.base_model ?? meta.baseModel ?? meta.base;
+  return typeof base === "string" ? base : undefined;
+}
+
+function moduleTable({ modules }: LqaFile, { colors }: Terminal): string[] {
+  const rows = modules.map((module) => {
+    const kernel = module.kernel.length === 0 ? "" : ` k ${module.kernel.join("×")}`;
+    const bits = (8 * module.chunk.length) / parameterCount(module);
+    return [
+      printable(module.name),
+      `${module.out}×${module.in}${kernel}`,
+      `r ${module.rank}`,
+      `×${Number(module.multiplier.toPrecision(6))}`,
+      count(module.chunk.length),
+      bits.toFixed(2),
+      bandsText(module.bands),
+    ];
+  });
+  const header = ["module", "out×in", "rank", "multiplier", "bytes", "bits", "bands"];
+  const [title, ...lines] = columns([header, ...rows], [1, 2, 3, 4, 5]);
+  return [
+    colors.bold(counted(modules.length, "module")),
+    `  ${colors.dim(title)}`,
+    ...lines.map((line) => `  ${line}`),
+  ];
+}
+
+/** The JSON document of `--json`. */
+function inspectJson(
+  file: LqaFile,
+  ids: VerifiedIds,
+  origin: Origin | undefined,
+  withModules: boolean,
+): object {
+  const { prologue, modules, tensors } = file;
+  return {
+    version: `${prologue.major}.${prologue.minor}`,
+    fileLength: prologue.fileLength,
+    alignment: prologue.alignment,
+    fileId: ids.fileId,
+    contentId: ids.contentId,
+    parameters: modules.reduce((sum, module) => sum + parameterCount(module), 0),
+    parts: Object.fromEntries(byteParts(file)),
+    encodings: Object.fromEntries(
+      encodingsUsed(file).map(([name, text]) => [name, Number(text.replaceAll(",", ""))]),
+    ),
+    moduleCount: modules.length,
+    tensorCount: tensors.length,
+    sections: file.sections.map(({ type, chunk }) => ({ type, length: chunk.length })),
+    meta: file.meta,
+    origin: origin ?? null,
+    ...(withModules ? { modules, tensors } : {}),
+  };
+}
+
+/** Byte strings of metadata, which JSON lacks, as hexadecimal text. */
+function jsonValue(_key: string, value: unknown): unknown {
+  return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : value;
+}

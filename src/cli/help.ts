@@ -1,0 +1,74 @@
+/**
+ * Help texts, derived from the command table.
+ *
+ * @module
+ */
+import type { CommandSpec, OptionSpec } from "./command.ts";
+import { spelled } from "./parse.ts";
+import { COMMANDS, EXIT_CODES, GLOBAL_OPTIONS } from "./table.ts";
+import { columns, type Terminal, wrap } from "./terminal.ts";
+
+/** Columns a help text may use. */
+const WIDTH = 88;
+
+/** `lqa --help`. */
+export function globalHelp({ colors }: Terminal): string {
+  const blocks = [
+    `${colors.bold("lqa")} stores LoRA adapters in a few bits per parameter, and gives them back.`,
+    heading(colors, "Usage", ["lqa <command> [options]"]),
+    heading(colors, "Commands", columns(COMMANDS.map(({ name, summary }) => [name, summary]))),
+    heading(colors, "Options", optionLines(GLOBAL_OPTIONS)),
+    heading(colors, "Examples", [...COMMANDS.map(({ examples }) => `lqa ${examples[0]}`)]),
+    heading(colors, "Exit codes", columns(EXIT_CODES.map(([code, meaning]) => [String(code), meaning]))),
+    "`lqa <command> --help` explains a command.",
+  ];
+  return `${blocks.join("\n\n")}\n`;
+}
+
+/** `lqa <command> --help`. */
+export function commandHelp(command: CommandSpec, { colors }: Terminal): string {
+  const { positional, options } = command;
+  const required = options.filter((option) => option.required).map(shortest);
+  const usage = ["lqa", command.name, positional.placeholder, ...required, "[options]"].join(" ");
+  const blocks = [
+    [command.summary, ...wrap(command.details, WIDTH)].join("\n"),
+    heading(colors, "Usage", [usage]),
+    heading(colors, "Arguments", columns([[positional.placeholder, positional.help]])),
+    heading(colors, "Options", optionLines([...options, GLOBAL_OPTIONS[0]])),
+    heading(
+      colors,
+      "Examples",
+      command.examples.map((example) => `lqa ${example}`),
+    ),
+  ];
+  return `${blocks.join("\n\n")}\n`;
+}
+
+function heading(colors: Terminal["colors"], title: string, lines: readonly string[]): string {
+  return [colors.bold(title), ...lines.map((line) => `  ${line}`)].join("\n");
+}
+
+function shortest(option: OptionSpec): string {
+  const name = option.short === undefined ? `--${option.name}` : `-${option.short}`;
+  return option.placeholder === undefined ? name : `${name} ${option.placeholder}`;
+}
+
+function optionLines(options: readonly OptionSpec[]): string[] {
+  const names = options.map((option) =>
+    option.short === undefined ? `    ${spelled(option)}` : spelled(option),
+  );
+  const width = Math.max(...names.map((name) => name.length)) + 2;
+  return options.flatMap((option, i) => {
+    const lines = wrap(describe(option), WIDTH - width - 2);
+    return lines.map((line, j) => (j === 0 ? names[i] : "").padEnd(width) + line);
+  });
+}
+
+function describe(option: OptionSpec): string {
+  const notes: string[] = [];
+  if (option.values !== undefined) notes.push(option.values.join(" | "));
+  const fallback = option.defaultText ?? option.default;
+  if (fallback !== undefined) notes.push(`default: ${fallback}`);
+  if (option.required) notes.push("required");
+  return notes.length === 0 ? option.help : `${option.help} [${notes.join("; ")}]`;
+}

@@ -1,0 +1,175 @@
+/**
+ * From words on the command line to the arguments of one command, checked against the command table.
+ *
+ * `node:util`'s parseArgs splits the words; every judgement is made here, so that a wrong word gets a sentence that
+ * says what is wrong, what would be right, and where to read more. All of them are LqaError USAGE.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { LqaError } from "../errors.ts";
+import type { Arguments, CommandSpec, OptionSpec } from "./command.ts";
+import { nearest } from "./suggest.ts";
+import { COMMANDS, GLOBAL_OPTIONS } from "./table.ts";
+
+/** What a command line asks for. */
+export type Request =
+  | { readonly kind: "help"; readonly command: CommandSpec | undefined }
+  | { readonly kind: "version" }
+  | { readonly kind: "run"; readonly command: CommandSpec; readonly args: Arguments };
+
+/**
+ * Understands a command line.
+ *
+ * @param words without the program's own name
+ * @throws LqaError USAGE
+ */
+export function parseCommandLine(words: readonly string[]): Request {
+  const [first, ...rest] = words;
+  if (first === "help") return { kind: "help", command: rest[0] === undefined ? undefined : find(rest[0]) };
+  if (first === undefined || first.startsWith("-")) return parseGlobal(words);
+  const command = find(first);
+  const known = [...command.options, ...GLOBAL_OPTIONS];
+  const { tokens, positionals } = split(rest, known);
+  const values = new Map<string, string | number | true>();
+  for (const token of tokens) {
+    const option = known.find(({ name }) => name === token.name);
+    if (option === undefined) throw unknownOption(token.rawName, known, command);
+    if (option.name === "help") return { kind: "help", command };
+    if (option.name === "version") return { kind: "version" };
+    if (values.has(option.name)) throw usage(`${token.rawName} is given twice`, undefined, command);
+    values.set(option.name, optionValue(option, token, command));
+  }
+  for (const option of command.options) {
+    if (values.has(option.name)) continue;
+    if (option.required) throw usage(`${spelled(option)} is missing`, `${option.help}`, command);
+    if (option.default !== undefined) values.set(option.name, option.default);
+  }
+  checkPositionals(positionals, command);
+  return { kind: "run", command, args: { positionals, values } };
+}
+
+/** An option as it is written: `-o, --output <file>`. */
+export function spelled(option: OptionSpec): string {
+  const short = option.short === undefined ? "" : `-${option.short}, `;
+  return `${short}--${option.name}${option.placeholder === undefined ? "" : ` ${option.placeholder}`}`;
+}
+
+interface OptionToken {
+  readonly name: string;
+  readonly rawName: string;
+  readonly value: string | undefined;
+  readonly inlineValue: boolean | undefined;
+}
+
+function split(
+  words: readonly string[],
+  known: readonly OptionSpec[],
+): { tokens: OptionToken[]; positionals: string[] } {
+  const options = Object.fromEntries(
+    known.map((option) => [
+      option.name,
+      {
+        type: option.type === "flag" ? ("boolean" as const) : ("string" as const),
+        ...(option.short === undefined ? {} : { short: option.short }),
+      },
+    ]),
+  );
+  const parsed = parseArgs({
+    args: [...words],
+    options,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const tokens: OptionToken[] = [];
+  for (const token of parsed.tokens) if (token.kind === "option") tokens.push(token as OptionToken);
+  return { tokens, positionals: parsed.positionals };
+}
+
+function parseGlobal(words: readonly string[]): Request {
+  const { tokens } = split(words, GLOBAL_OPTIONS);
+  for (const token of tokens) {
+    if (token.name === "help") return { kind: "help", command: undefined };
+    if (token.name === "version") return { kind: "version" };
+    if (token.name === "json") continue;
+    if (COMMANDS.some(({ options }) => options.some(({ name }) => name === token.name))) continue;
+    throw unknownOption(token.rawName, GLOBAL_OPTIONS, undefined);
+  }
+  throw usage("no command is given", `one of ${COMMANDS.map(({ name }) => name).join(", ")}`, undefined);
+}
+
+function find(word: string): CommandSpec {
+  const command = COMMANDS.find(({ name }) => name === word);
+  if (command !== undefined) return command;
+  const names = COMMANDS.map(({ name }) => name);
+  const meant = word.endsWith(".lqa") ? `inspect ${word}` : nearest(word, names);
+  const advice = meant === undefined ? "See lqa --help." : `Did you mean lqa ${meant}?`;
+  throw new LqaError("USAGE", {
+    expected: `one of ${names.join(", ")}`,
+    actual: `unknown command ${JSON.stringify(word)}`,
+    advice,
+  });
+}
+
+function optionValue(option: OptionSpec, token: OptionToken, command: CommandSpec): string | number | true {
+  const { rawName, value } = token;
+  if (option.type === "flag") {
+    if (value !== undefined) throw usage(`${rawName} takes no value`, undefined, command);
+    return true;
+  }
+  const expected = expectation(option);
+  if (value === undefined || value === "") throw usage(`${rawName} has no value`, expected, command);
+  if (token.inlineValue !== true && value.length > 1 && value.startsWith("-")) {
+    const hint = `${expected}; write --${option.name}=${value} if it really begins with a dash`;
+    throw usage(`${rawName} is followed by ${value}`, hint, command);
+  }
+  if (option.values !== undefined && !option.values.includes(value)) {
+    const meant = nearest(value, option.values);
+    throw usage(
+      `${rawName} ${JSON.stringify(value)}`,
+      expected,
+      command,
+      meant === undefined ? undefined : `Did you mean ${rawName} ${meant}?`,
+    );
+  }
+  if (option.pattern !== undefined && !option.pattern.test(value)) {
+    throw usage(`${rawName} ${JSON.stringify(value)}`, expected, command);
+  }
+  if (option.type === "text") return value;
+  if (!/^\d{1,15}$/.test(value)) throw usage(`${rawName} ${JSON.stringify(value)}`, expected, command);
+  return Number(value);
+}
+
+function expectation(option: OptionSpec): string {
+  if (option.values !== undefined) return `one of ${option.values.join(", ")}`;
+  if (option.expects !== undefined) return option.expects;
+  if (option.type === "integer") return "a whole number";
+  return `a value, ${option.placeholder ?? "<text>"}`;
+}
+
+function checkPositionals(positionals: readonly string[], command: CommandSpec): void {
+  const { placeholder, many, help } = command.positional;
+  if (positionals.length === 0) throw usage(`${placeholder} is missing`, help, command);
+  if (positionals.includes("")) throw usage(`an empty ${placeholder}`, help, command);
+  if (!many && positionals.length > 1) {
+    throw usage(`${positionals.length} arguments: ${positionals.join(", ")}`, `one ${placeholder}`, command);
+  }
+}
+
+function unknownOption(rawName: string, known: readonly OptionSpec[], command?: CommandSpec): LqaError {
+  const names = known.map(({ name }) => `--${name}`);
+  const meant = rawName.startsWith("--") ? nearest(rawName, names) : undefined;
+  const advice = meant === undefined ? undefined : `Did you mean ${meant}?`;
+  return usage(`unknown option ${rawName}`, undefined, command, advice);
+}
+
+function usage(actual: string, expected?: string, command?: CommandSpec, advice?: string): LqaError {
+  const see = command === undefined ? "See lqa --help." : `See lqa ${command.name} --help.`;
+  return new LqaError("USAGE", {
+    actual,
+    expected,
+    where: command === undefined ? undefined : `lqa ${command.name}`,
+    advice: advice === undefined ? see : `${advice} ${see}`,
+  });
+}

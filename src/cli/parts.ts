@@ -1,0 +1,25 @@
+/**
+ * Where the bytes of a file go: every byte belongs to exactly one part (spec clause 4.1).
+ *
+ * @module
+ */
+import type { LqaFile } from "../index.ts";
+
+/** Parts in file order with their bytes; padding, which is spread over the file, comes last. The sum is the file. */
+export function byteParts(file: LqaFile): [name: string, bytes: number][] {
+  const { prologue, index } = file;
+  const { modules, tensors, sections, digests, trailer } = index;
+  const sum = (records: readonly { readonly chunk: { readonly length: number } }[]): number =>
+    records.reduce((total, { chunk }) => total + chunk.length, 0);
+  const parts: [string, number][] = [
+    ["prologue", 64],
+    ["index", prologue.indexLength],
+    ["module chunks", sum(modules)],
+    ["tensor chunks", sum(tensors)],
+    ["sections", sum(sections)],
+    ["digests", digests.length],
+    ["trailer", trailer.length],
+  ];
+  const known = parts.reduce((total, [, bytes]) => total + bytes, 0);
+  return [...parts, ["padding", prologue.fileLength - known]];
+}

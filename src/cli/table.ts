@@ -1,0 +1,185 @@
+/**
+ * The command table: everything the command line understands, in one place.
+ *
+ * Parsing, usage errors, `--help` and the suggestions for misspelt words are all derived from it, so that none of them
+ * can disagree with another. A command's code is loaded only when the command runs.
+ *
+ * @module
+ */
+import type { CommandSpec, OptionSpec } from "./command.ts";
+
+const JSON_OPTION: OptionSpec = {
+  name: "json",
+  type: "flag",
+  help: "Print one JSON document on stdout instead, errors included.",
+};
+
+const FORCE_OPTION: OptionSpec = { name: "force", type: "flag", help: "Replace an existing output." };
+
+const ENCODE: CommandSpec = {
+  name: "encode",
+  summary: "Turn a LoRA adapter into an .lqa file.",
+  details:
+    "Reads a PEFT directory, or a .safetensors file with the adapter_config.json beside it, and says how many bits each parameter costs and how far the result is from the original.",
+  positional: {
+    placeholder: "<dir|file>",
+    many: false,
+    help: "A PEFT directory or a .safetensors file.",
+  },
+  options: [
+    {
+      name: "output",
+      short: "o",
+      type: "text",
+      placeholder: "<file>",
+      required: true,
+      help: "The .lqa file to write.",
+    },
+    {
+      name: "profile",
+      type: "text",
+      placeholder: "<name>",
+      values: ["loraquant", "raw"],
+      default: "loraquant",
+      help: "loraquant: mixed 1 to 8 bits (arXiv 2510.26690). raw: floating point, not quantized.",
+    },
+    {
+      name: "variant",
+      type: "text",
+      placeholder: "<bits@share>",
+      pattern: /^[1-8]@(0|1|0?\.\d+|1\.0+)$/,
+      expects: "bits, @, and a share from 0 to 1, such as 2@0.8",
+      defaultText: "2@0.8",
+      help: "loraquant: bits for the strongest components, and the share of the energy they must cover; the rest gets 1 bit.",
+    },
+    {
+      name: "h-rule",
+      type: "text",
+      placeholder: "<rule>",
+      values: ["code", "text"],
+      defaultText: "code",
+      help: "loraquant: count the strongest components as the paper's code does, or as its text says (one more).",
+    },
+    {
+      name: "refine",
+      type: "text",
+      placeholder: "<how>",
+      values: ["search", "none", "sgd"],
+      defaultText: "search",
+      help: "loraquant: fit scales by search, not at all, or by the authors' gradient steps (slow).",
+    },
+    {
+      name: "group",
+      type: "integer",
+      placeholder: "<n>",
+      values: ["0", "16", "32", "64", "128", "256", "512", "1024"],
+      defaultText: "128",
+      help: "loraquant: how many weights share a scale; 0 for a whole vector.",
+    },
+    {
+      name: "element",
+      type: "text",
+      placeholder: "<type>",
+      values: ["f32", "f16", "bf16"],
+      defaultText: "f32",
+      help: "raw: how a weight is stored.",
+    },
+    {
+      name: "align",
+      type: "integer",
+      placeholder: "<bytes>",
+      values: ["8", "16", "32", "64", "128", "256", "512", "1024", "2048", "4096"],
+      defaultText: "8",
+      help: "Start every chunk at a multiple of this.",
+    },
+    FORCE_OPTION,
+    JSON_OPTION,
+  ],
+  examples: [
+    "encode my-adapter -o my-adapter.lqa",
+    "encode my-adapter -o my-adapter.lqa --variant 3@0.9 --json",
+  ],
+  load: () => import("./commands/encode.ts"),
+};
+
+const DECODE: CommandSpec = {
+  name: "decode",
+  summary: "Turn an .lqa file back into an adapter that PEFT loads.",
+  details: "Writes adapter_model.safetensors and adapter_config.json under the names the source had.",
+  positional: { placeholder: "<file.lqa>", many: false, help: "The file to decode." },
+  options: [
+    {
+      name: "output",
+      short: "o",
+      type: "text",
+      placeholder: "<dir>",
+      required: true,
+      help: "The directory to write; it must be absent or empty.",
+    },
+    {
+      name: "dtype",
+      type: "text",
+      placeholder: "<type>",
+      values: ["source", "f32", "f16", "bf16"],
+      default: "source",
+      help: "Element type of the factors. source: the type they had before.",
+    },
+    { ...FORCE_OPTION, help: "Replace an existing directory, if it holds nothing but an adapter." },
+    JSON_OPTION,
+  ],
+  examples: ["decode my-adapter.lqa -o restored", "decode my-adapter.lqa -o restored --dtype f16"],
+  load: () => import("./commands/decode.ts"),
+};
+
+const INSPECT: CommandSpec = {
+  name: "inspect",
+  summary: "Show what an .lqa file holds.",
+  details: "Checks the structure and the checksums; `lqa validate` checks every rule of the specification.",
+  positional: { placeholder: "<file.lqa>", many: false, help: "The file to look into." },
+  options: [
+    { name: "modules", type: "flag", help: "List every module with its shape and encodings." },
+    JSON_OPTION,
+  ],
+  examples: ["inspect my-adapter.lqa", "inspect my-adapter.lqa --modules"],
+  load: () => import("./commands/inspect.ts"),
+};
+
+const VALIDATE: CommandSpec = {
+  name: "validate",
+  summary: "Check .lqa files against the specification.",
+  details:
+    "Exit code: the worst of all files, in the order 2 (could not be read), 4 (over a limit), 3 (unsupported), 1 (invalid), 0 (valid).",
+  positional: { placeholder: "<file.lqa>...", many: true, help: "The files to check." },
+  options: [
+    {
+      name: "level",
+      type: "text",
+      placeholder: "<level>",
+      values: ["structure", "integrity", "values", "canonical"],
+      default: "values",
+      help: "How deep to look; each level includes the ones before it.",
+    },
+    JSON_OPTION,
+  ],
+  examples: ["validate my-adapter.lqa", "validate *.lqa --level canonical --json"],
+  load: () => import("./commands/validate.ts"),
+};
+
+/** All commands, in the order of the help. */
+export const COMMANDS: readonly CommandSpec[] = [ENCODE, DECODE, INSPECT, VALIDATE];
+
+/** Options that work without a command and with every command. */
+export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
+  { name: "help", short: "h", type: "flag", help: "Show help, for a command if one is given." },
+  { name: "version", short: "V", type: "flag", help: "Print the version." },
+];
+
+/** Exit codes, as the help lists them. */
+export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
+  [0, "done, or valid"],
+  [1, "the file or the adapter is broken"],
+  [2, "wrong usage, or the system could not read or write"],
+  [3, "fine, but uses something this version does not support"],
+  [4, "larger than a limit"],
+  [70, "a bug in lqa"],
+];

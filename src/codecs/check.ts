@@ -1,0 +1,172 @@
+/**
+ * The rules a plane's values must obey (spec clauses 3.6, 8.1, 8.3, 8.4, 8.5 and 12), as findings.
+ *
+ * Every rule is one the decoder does not need: it decodes any bits. What is found is reported in the order of the
+ * planes (scales, zero points, codes) and of the bytes within each, one finding for a scale, a group's zero point,
+ * a group's codes, a component's padding or a raw weight. Time is linear in the bytes. Which findings are errors is
+ * the caller's choice; one that wants the first only throws from `report`.
+ *
+ * @module
+ */
+import type { ErrorName } from "../errors.ts";
+import { packedBytes, unusedBits } from "./bits.ts";
+import { assertPlanes } from "./decode.ts";
+import { bitsToNumber, readBits } from "./elements.ts";
+import {
+  type AffineEncoding,
+  type Encoding,
+  FLOAT_BYTES,
+  groupCount,
+  type Planes,
+  type ScaleType,
+  type SignEncoding,
+} from "./encoding.ts";
+
+/** Where in the planes a finding lies, and what is wrong. */
+export interface PlaneFinding {
+  readonly component: number;
+  /** Index of the group within the component; absent for padding and raw weights. */
+  readonly group?: number;
+  readonly expected: string;
+  readonly actual: string;
+}
+
+/** Receives one finding; `offset` is the byte offset within the plane. */
+export type PlaneReport = (
+  kind: ErrorName,
+  plane: keyof Planes,
+  offset: number,
+  details: PlaneFinding,
+) => void;
+
+/** What a file may declare beyond the ordinary. */
+export interface CheckOptions {
+  /** The file declares that raw weights may be Inf or NaN (spec 8.3). */
+  readonly allowNonfinite?: boolean;
+}
+
+/**
+ * Reports every value of the planes that the specification forbids.
+ *
+ * Kinds: SCALE_VALUE, PADDING_NONZERO, NONFINITE_VALUE, NONCANONICAL_CODES.
+ *
+ * @throws LqaError UNSUPPORTED_CODEC for a trellis encoding; RangeError for a plane of the wrong length.
+ */
+export function checkPlanes(
+  encoding: Encoding,
+  planes: Planes,
+  components: number,
+  length: number,
+  report: PlaneReport,
+  options: CheckOptions = {},
+): void {
+  assertPlanes(encoding, planes, components, length);
+  if (encoding.codec === "raw") {
+    if (!options.allowNonfinite) checkRaw(planes.codes, encoding.element, components, length, report);
+  } else if (encoding.codec === "affine" || encoding.codec === "sign") {
+    checkGrouped(encoding, planes, components, length, report);
+  }
+}
+
+/** The exponent bits of each float type: all set means Inf or NaN. */
+const EXPONENT: Readonly<Record<ScaleType, number>> = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
+
+function checkRaw(
+  codes: Uint8Array,
+  element: ScaleType,
+  components: number,
+  length: number,
+  report: PlaneReport,
+): void {
+  const mask = EXPONENT[element];
+  for (let i = 0; i < components * length; i++) {
+    const bits = readBits(codes, element, i);
+    if ((bits & mask) !== mask) continue;
+    report("NONFINITE_VALUE", "codes", i * FLOAT_BYTES[element], {
+      component: Math.floor(i / length),
+      expected: "a finite number",
+      actual: String(bitsToNumber(bits, element)),
+    });
+  }
+}
+
+function checkGrouped(
+  encoding: AffineEncoding | SignEncoding,
+  planes: Planes,
+  components: number,
+  length: number,
+  report: PlaneReport,
+): void {
+  const bits = encoding.codec === "sign" ? 1 : encoding.bits;
+  const groups = groupCount(encoding.group, length);
+  // The largest |integer| a code can stand for: q − z and 2q − (2^b − 1) both reach 2^b − 1.
+  const largest = (1 << bits) - 1;
+  const zeroScale = new Uint8Array(components * groups);
+  for (let i = 0; i < components * groups; i++) {
+    const pattern = readBits(planes.scales, encoding.scale, i);
+    if (pattern === 0) zeroScale[i] = 1;
+    const scale = bitsToNumber(pattern, encoding.scale);
+    if (scale >= 0 && !Object.is(scale, -0) && Number.isFinite(Math.fround(scale * largest))) continue;
+    report("SCALE_VALUE", "scales", i * FLOAT_BYTES[encoding.scale], {
+      component: Math.floor(i / groups),
+      group: i % groups,
+      expected: `+0 or more, and finite times ${largest}`,
+      actual: Object.is(scale, -0) ? "-0" : String(scale),
+    });
+  }
+  if (encoding.codec === "affine" && encoding.zeroPoint) {
+    checkCodes("zeroPoints", planes.zeroPoints, components, groups, bits, 1, zeroScale, report);
+  }
+  const group = encoding.group === 0 ? length : encoding.group;
+  checkCodes("codes", planes.codes, components, length, bits, group, zeroScale, report);
+}
+
+/** Codes of groups with scale 0 are all 0 (so each has exactly one form), and so are the unused bits. */
+function checkCodes(
+  plane: "zeroPoints" | "codes",
+  packed: Uint8Array,
+  components: number,
+  length: number,
+  bits: number,
+  group: number,
+  zeroScale: Uint8Array,
+  report: PlaneReport,
+): void {
+  const groups = Math.ceil(length / group);
+  const bytes = packedBytes(length, bits);
+  const unused = unusedBits(length, bits);
+  for (let c = 0; c < components; c++) {
+    for (let g = 0; g < groups; g++) {
+      if (zeroScale[c * groups + g] === 0) continue;
+      const end = Math.min((g + 1) * group, length) * bits;
+      const found = firstNonzero(packed, c * bytes, g * group * bits, end);
+      if (found < 0) continue;
+      report("NONCANONICAL_CODES", plane, found, {
+        component: c,
+        group: g,
+        expected: "0, because the scale of the group is 0",
+        actual: `byte 0x${packed[found]!.toString(16)}`,
+      });
+    }
+    const lastByte = (c + 1) * bytes - 1;
+    if ((packed[lastByte]! & unused) !== 0) {
+      report("PADDING_NONZERO", plane, lastByte, {
+        component: c,
+        expected: "unused bits 0",
+        actual: `0x${(packed[lastByte]! & unused).toString(16)}`,
+      });
+    }
+  }
+}
+
+/** Offset of the first byte with a set bit among the bits `from` … `end` − 1 counted from byte `base`; −1 if none. */
+function firstNonzero(packed: Uint8Array, base: number, from: number, end: number): number {
+  for (let bit = from; bit < end; ) {
+    const byte = base + (bit >>> 3);
+    const low = bit & 7;
+    const count = Math.min(8 - low, end - bit);
+    if ((packed[byte]! & (((1 << count) - 1) << low)) !== 0) return byte;
+    bit += count;
+  }
+  return -1;
+}

@@ -1,0 +1,126 @@
+/**
+ * Encodings: how the weights of one factor of one band are stored (spec clause 6.4), and the sizes that follow.
+ *
+ * Everything a reader needs to know before it touches a plane is a pure function of an encoding, the number of
+ * components and the length of a component; nothing here reads bytes.
+ *
+ * @module
+ */
+
+/** Storage type of a scale (spec 6.4). `f16` is the default; `f32` scales make decoding round once. */
+export type ScaleType = "f16" | "bf16" | "f32";
+
+/** Storage type of raw weights (spec 8.3). */
+export type FloatType = "f32" | "f16" | "bf16";
+
+/** Nothing is stored; every weight is +0 (spec 8.2). */
+export interface ZeroEncoding {
+  readonly codec: "zero";
+}
+
+/** Each weight is stored as itself (spec 8.3). */
+export interface RawEncoding {
+  readonly codec: "raw";
+  readonly element: FloatType;
+}
+
+/** Parameters shared by the codecs that have groups and scales (spec 8.1). */
+export interface GroupedEncoding {
+  /** Weights that share a scale: a power of two from 16 to 1024, or 0 for the whole vector. */
+  readonly group: number;
+  readonly scale: ScaleType;
+}
+
+/** `bits`-bit unsigned codes with a scale and, if `zeroPoint`, a `bits`-bit zero point per group (spec 8.4). */
+export interface AffineEncoding extends GroupedEncoding {
+  readonly codec: "affine";
+  /** 1 to 8. */
+  readonly bits: number;
+  /** true: value = (q − z)·s. false: value = (2q − (2^bits − 1))·s. */
+  readonly zeroPoint: boolean;
+}
+
+/** One bit a weight, 0 = +s and 1 = −s (spec 8.5). */
+export interface SignEncoding extends GroupedEncoding {
+  readonly codec: "sign";
+}
+
+/** Trellis-coded weights: value = s · T[window] (spec 8.6). */
+export interface TrellisEncoding extends GroupedEncoding {
+  readonly codec: "trellis";
+  /** Number of the normative table; it determines step bits, weights a step and window bits. */
+  readonly table: number;
+}
+
+export type Encoding = ZeroEncoding | RawEncoding | AffineEncoding | SignEncoding | TrellisEncoding;
+
+/** The stored planes of one factor of one band. An absent plane has length 0. */
+export interface Planes {
+  /** Scales in component order, then group order, little-endian. */
+  readonly scales: Uint8Array;
+  /** Zero points, `bits` each, LSB-first, every component starting on a byte. */
+  readonly zeroPoints: Uint8Array;
+  /** Codes (or raw weights), LSB-first, every component starting on a byte. */
+  readonly codes: Uint8Array;
+}
+
+/** Byte lengths of the planes of one factor of one band. */
+export interface PlaneSizes {
+  readonly scales: number;
+  readonly zeroPoints: number;
+  readonly codes: number;
+}
+
+/** Bytes of one value of a float or scale type. */
+export const FLOAT_BYTES: Readonly<Record<FloatType, number>> = { f32: 4, f16: 2, bf16: 2 };
+
+/** Number of groups in a component of `length` weights (spec 8.1): the last one may be short. */
+export function groupCount(group: number, length: number): number {
+  return group === 0 ? 1 : Math.ceil(length / group);
+}
+
+/**
+ * Byte lengths of the planes of `components` vectors of `length` weights (spec 7.2).
+ *
+ * @throws TypeError for a trellis encoding, whose tables are reserved in version 1.0 of the format.
+ */
+export function planeSizes(encoding: Encoding, components: number, length: number): PlaneSizes {
+  switch (encoding.codec) {
+    case "zero":
+      return { scales: 0, zeroPoints: 0, codes: 0 };
+    case "raw":
+      return { scales: 0, zeroPoints: 0, codes: components * length * FLOAT_BYTES[encoding.element] };
+    case "trellis":
+      throw new TypeError("trellis tables are reserved in version 1.0");
+    default: {
+      const groups = groupCount(encoding.group, length);
+      const bits = encoding.codec === "sign" ? 1 : encoding.bits;
+      const zeroPoint = encoding.codec === "affine" && encoding.zeroPoint;
+      return {
+        scales: components * groups * FLOAT_BYTES[encoding.scale],
+        zeroPoints: zeroPoint ? components * Math.ceil((groups * bits) / 8) : 0,
+        codes: components * Math.ceil((length * bits) / 8),
+      };
+    }
+  }
+}
+
+/**
+ * A short name for reports: `zero`, `raw f32`, `sign g128 f16`, `affine2 g128 f16`. A symmetric affine encoding (no
+ * zero point) reads `affine2s`; the group of a whole vector reads `whole`.
+ */
+export function encodingLabel(encoding: Encoding): string {
+  switch (encoding.codec) {
+    case "zero":
+      return "zero";
+    case "raw":
+      return `raw ${encoding.element}`;
+    default: {
+      const group = encoding.group === 0 ? "whole" : `g${encoding.group}`;
+      let name: string = encoding.codec;
+      if (encoding.codec === "affine") name += `${encoding.bits}${encoding.zeroPoint ? "" : "s"}`;
+      if (encoding.codec === "trellis") name += `#${encoding.table}`;
+      return `${name} ${group} ${encoding.scale}`;
+    }
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * binary16 and bfloat16 to and from binary32, bit-exact on every engine (spec clause 3.2).
+ *
+ * Rounding is to nearest, ties to even. All functions work on bit patterns, so that no engine's missing
+ * `Float16Array` (Node 20 and 22) matters.
+ *
+ * @module
+ */
+
+const f32 = new Float32Array(1);
+const u32 = new Uint32Array(f32.buffer);
+
+/** binary16 bits to the number they stand for. Exact. */
+export function f16ToNumber(bits: number): number {
+  const sign = (bits & 0x8000) << 16;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return (sign ? -1 : 1) * fraction * 2 ** -24;
+  u32[0] =
+    exponent === 31
+      ? sign | 0x7f800000 | (fraction << 13)
+      : sign | ((exponent + 112) << 23) | (fraction << 13);
+  return f32[0]!;
+}
+
+/**
+ * Rounds a number to binary32, then to binary16 bits (to nearest, ties to even). Overflow gives infinity, NaN
+ * stays NaN (quiet). Rounding from binary64 directly would differ: the specification says binary32 first.
+ */
+export function numberToF16(value: number): number {
+  f32[0] = value;
+  return f32BitsToF16(u32[0]!);
+}
+
+/** binary32 bits to binary16 bits, to nearest, ties to even. */
+export function f32BitsToF16(bits: number): number {
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude >= 0x47800000) {
+    // 65536 and above, infinities and NaN
+    return magnitude > 0x7f800000 ? sign | 0x7e00 | ((magnitude >>> 13) & 0x3ff) : sign | 0x7c00;
+  }
+  if (magnitude < 0x38800000) {
+    // below 2^-14: subnormal. Shift the significand so that one unit is 2^-24.
+    if (magnitude < 0x33000000) return sign; // below 2^-25: zero (2^-25 itself ties to zero)
+    const shift = 126 - (magnitude >>> 23);
+    const significand = (magnitude & 0x7fffff) | 0x800000;
+    const kept = significand >>> shift;
+    const rest = significand & ((1 << shift) - 1);
+    const half = 1 << (shift - 1);
+    return sign | (kept + (rest > half || (rest === half && kept & 1) ? 1 : 0));
+  }
+  // A carry out of the fraction moves the exponent up by itself, to infinity at most.
+  const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
+  return sign | ((rounded - 0x38000000) >>> 13);
+}
+
+/** bfloat16 bits to the number they stand for. Exact. */
+export function bf16ToNumber(bits: number): number {
+  u32[0] = bits << 16;
+  return f32[0]!;
+}
+
+/** Rounds a number to binary32, then to bfloat16 bits (to nearest, ties to even). NaN stays NaN (quiet). */
+export function numberToBf16(value: number): number {
+  f32[0] = value;
+  const bits = u32[0]!;
+  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40;
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}

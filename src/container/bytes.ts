@@ -1,0 +1,41 @@
+/**
+ * Small byte work that several records share: aligning, joining, comparing, and finding a byte that should be zero.
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+
+/** Smallest multiple of `unit` (a power of two) that is not below `position`. Exact up to 2^53. */
+export function align(position: number, unit: number): number {
+  return Math.ceil(position / unit) * unit;
+}
+
+/** The pieces one after the other. */
+export function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const piece of pieces) length += piece.length;
+  const joined = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    joined.set(piece, at);
+    at += piece.length;
+  }
+  return joined;
+}
+
+/** True if both hold the same bytes. */
+export function equalBytes(x: Uint8Array, y: Uint8Array): boolean {
+  if (x.length !== y.length) return false;
+  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
+  return true;
+}
+
+/** Fails with PADDING_NONZERO at the first byte of `bytes` that is not zero. `base`: its position in the file. */
+export function requireZero(bytes: Uint8Array, base: number, where: string): void {
+  for (let i = 0; i < bytes.length; i++)
+    if (bytes[i] !== 0) fail("PADDING_NONZERO", { where, offset: base + i, expected: 0, actual: bytes[i] });
+}
+
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

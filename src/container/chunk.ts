@@ -1,0 +1,92 @@
+/**
+ * Chunks: payload, CRC-32, and the planes inside a module's payload (spec clauses 7.1 to 7.3).
+ *
+ * @module
+ */
+import type { Planes } from "../codecs/encoding.ts";
+import type { PackedBand, PackedFactors } from "../codecs/packed.ts";
+import { fail } from "../errors.ts";
+import type { ModuleShape } from "../model/adapter.ts";
+import { requireZero, viewOf } from "./bytes.ts";
+import { decompress, type Zstd } from "./compression.ts";
+import { crc32 } from "./crc32.ts";
+import { CRC_BYTES, payloadLength, planeExtents } from "./layout.ts";
+import { hex32 } from "./prologue.ts";
+import type { ChunkRecord } from "./types.ts";
+
+/** The payload of a module: its planes in stored order, zero padded. */
+export function assemblePayload(shape: ModuleShape, factors: PackedFactors): Uint8Array {
+  const payload = new Uint8Array(payloadLength(shape, factors.bands));
+  for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, factors.bands)) {
+    const bytes = factors.planes[expert]![band]![factor][plane];
+    if (bytes.length !== length)
+      throw new RangeError(
+        `${shape.name}: ${plane} of ${factor} in band ${band} has ${bytes.length} bytes, not ${length}`,
+      );
+    payload.set(bytes, offset);
+  }
+  return payload;
+}
+
+/**
+ * The planes of a module, as views on its raw payload.
+ *
+ * @param base position of the payload in the file, for error offsets
+ * @throws LqaError PADDING_NONZERO if bytes between planes are not zero
+ */
+export function splitPayload(
+  shape: ModuleShape,
+  bands: PackedFactors["bands"],
+  payload: Uint8Array,
+  base: number,
+): PackedFactors {
+  const planes = Array.from({ length: shape.experts }, () => bands.map(() => ({ b: {}, a: {} }))) as {
+    -readonly [F in keyof PackedBand]: { -readonly [P in keyof Planes]: Uint8Array };
+  }[][];
+  let at = 0;
+  for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, bands)) {
+    requireZero(payload.subarray(at, offset), base + at, `padding of module "${shape.name}"`);
+    planes[expert]![band]![factor][plane] = payload.subarray(offset, offset + length);
+    at = offset + length;
+  }
+  return { bands, planes };
+}
+
+/** The CRC-32 that ends a chunk. */
+export function chunkCrc(stored: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(CRC_BYTES);
+  viewOf(bytes).setUint32(0, crc32(stored), true);
+  return bytes;
+}
+
+/**
+ * Checks the CRC-32 of a chunk and returns its stored payload, a view.
+ *
+ * @param chunk payload and CRC-32
+ * @param base position of the chunk in the file
+ * @throws LqaError CHUNK_CRC
+ */
+export function openChunk(chunk: Uint8Array, base: number, where: string): Uint8Array {
+  const stored = chunk.subarray(0, chunk.length - CRC_BYTES);
+  const expected = crc32(stored);
+  const found = viewOf(chunk).getUint32(stored.length, true);
+  if (found !== expected)
+    fail("CHUNK_CRC", {
+      where,
+      offset: base + stored.length,
+      expected: hex32(expected),
+      actual: hex32(found),
+    });
+  return stored;
+}
+
+/** The raw payload of a chunk, after its CRC. @throws LqaError CHUNK_CRC, ZSTD_FRAME, UNSUPPORTED_COMPRESSION */
+export function rawPayload(
+  bytes: Uint8Array,
+  record: ChunkRecord,
+  options: { zstd: Zstd | undefined; elementSize: number; where: string },
+): Uint8Array {
+  const { offset, length } = record.chunk;
+  const stored = openChunk(bytes.subarray(offset, offset + length), offset, options.where);
+  return decompress(stored, record.compression, record.payload, { ...options, base: offset });
+}

@@ -1,0 +1,139 @@
+/**
+ * Encodings, roles and other enumerations between their names in the library and their numbers in the index (spec
+ * clauses 6.4 to 6.8).
+ *
+ * @module
+ */
+import type { Encoding, FloatType, ScaleType } from "../codecs/encoding.ts";
+import { fail } from "../errors.ts";
+import type { BaseLayout, ElementType, ModuleRole, MultiplierRule, TensorRole } from "../model/adapter.ts";
+import { Codec, ElementType as ElementNumber, type EncodingRecord } from "./generated/schema.ts";
+import type { CompressionName } from "./types.ts";
+
+/** In the order of the enumerations in schema/lqa.fbs; a test compares them. */
+export const MODULE_ROLES: readonly ModuleRole[] = ["linear", "embedding", "conv1d", "conv2d", "conv3d"];
+export const BASE_LAYOUTS: readonly BaseLayout[] = ["out-in", "in-out"];
+export const MULTIPLIER_RULES: readonly MultiplierRule[] = ["none", "alpha/r", "alpha/sqrt(r)", "explicit"];
+export const TENSOR_ROLES: readonly TensorRole[] = [
+  "replace",
+  "bias",
+  "lora-bias",
+  "magnitude",
+  "token-rows",
+  "token-indices",
+  "carried",
+];
+export const COMPRESSIONS: readonly CompressionName[] = ["none", "zstd", "shuffled-zstd", "text-zstd"];
+/** Number 0 is "none". */
+export const ELEMENT_TYPES: readonly (ElementType | undefined)[] = [
+  undefined,
+  "F32",
+  "F16",
+  "BF16",
+  "F64",
+  "I8",
+  "I16",
+  "I32",
+  "I64",
+  "U8",
+  "U16",
+  "U32",
+  "U64",
+  "BOOL",
+];
+/** Kernel dimensions of each module role. */
+export const KERNEL_DIMENSIONS: Readonly<Record<ModuleRole, number>> = {
+  linear: 0,
+  embedding: 0,
+  conv1d: 1,
+  conv2d: 2,
+  conv3d: 3,
+};
+
+const FLOATS: Readonly<Record<FloatType, number>> = {
+  f32: ElementNumber.F32,
+  f16: ElementNumber.F16,
+  bf16: ElementNumber.BF16,
+};
+const FLOAT_NAMES = new Map<number, FloatType>(
+  Object.entries(FLOATS).map(([name, number]) => [number, name as FloatType]),
+);
+
+const EMPTY: EncodingRecord = {
+  codec: 0,
+  element: 0,
+  scale: 0,
+  bits: 0,
+  zeroPoint: 0,
+  groupExponent: 0,
+  table: 0,
+  reserved: 0,
+};
+
+/** The record of an encoding. */
+export function writeEncoding(encoding: Encoding): EncodingRecord {
+  switch (encoding.codec) {
+    case "zero":
+      return { ...EMPTY, codec: Codec.Zero };
+    case "raw":
+      return { ...EMPTY, codec: Codec.Raw, element: FLOATS[encoding.element] };
+    default: {
+      const shared = {
+        ...EMPTY,
+        scale: FLOATS[encoding.scale],
+        groupExponent: encoding.group === 0 ? 0 : Math.log2(encoding.group),
+      };
+      if (encoding.codec === "sign") return { ...shared, codec: Codec.Sign };
+      if (encoding.codec === "trellis") return { ...shared, codec: Codec.Trellis, table: encoding.table };
+      return { ...shared, codec: Codec.Affine, bits: encoding.bits, zeroPoint: encoding.zeroPoint ? 1 : 0 };
+    }
+  }
+}
+
+/**
+ * The encoding of a record (spec 6.4).
+ *
+ * @throws LqaError UNSUPPORTED_CODEC, RECORD_RESERVED_NONZERO, ENCODING_PARAMETER
+ */
+export function readEncoding(record: EncodingRecord, where: string, offset: number): Encoding {
+  const encoding = interpret(record, where, offset);
+  // What the codec does not use must be zero: one encoding, one record.
+  const expected = writeEncoding(encoding);
+  for (const field of Object.keys(expected) as (keyof EncodingRecord)[]) {
+    if (record[field] === expected[field]) continue;
+    fail(field === "reserved" ? "RECORD_RESERVED_NONZERO" : "ENCODING_PARAMETER", {
+      where: `${where}.${field}`,
+      offset,
+      expected: expected[field],
+      actual: record[field],
+    });
+  }
+  return encoding;
+}
+
+function interpret(record: EncodingRecord, where: string, offset: number): Encoding {
+  const bad = (field: string, expected: string, actual: number): never =>
+    fail("ENCODING_PARAMETER", { where: `${where}.${field}`, offset, expected, actual });
+  if (record.codec === Codec.Zero) return { codec: "zero" };
+  if (record.codec === Codec.Raw)
+    return {
+      codec: "raw",
+      element: FLOAT_NAMES.get(record.element) ?? bad("element", "F32, F16 or BF16", record.element),
+    };
+  if (record.codec !== Codec.Affine && record.codec !== Codec.Sign)
+    // Trellis included: version 1.0 reserves its tables (spec 8.6).
+    fail("UNSUPPORTED_CODEC", {
+      where,
+      offset,
+      expected: "codec 0 to 3",
+      actual: record.codec === Codec.Trellis ? `trellis table ${record.table}` : record.codec,
+    });
+  const scale: ScaleType = FLOAT_NAMES.get(record.scale) ?? bad("scale", "F32, F16 or BF16", record.scale);
+  const exponent = record.groupExponent;
+  if (exponent !== 0 && (exponent < 4 || exponent > 10)) bad("group_exponent", "0, or 4 to 10", exponent);
+  const group = exponent === 0 ? 0 : 2 ** exponent;
+  if (record.codec === Codec.Sign) return { codec: "sign", group, scale };
+  if (record.bits < 1 || record.bits > 8) bad("bits", "1 to 8", record.bits);
+  if (record.zeroPoint > 1) bad("zero_point", "0 or 1", record.zeroPoint);
+  return { codec: "affine", bits: record.bits, group, scale, zeroPoint: record.zeroPoint === 1 };
+}

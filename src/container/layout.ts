@@ -1,0 +1,108 @@
+/**
+ * Positions. None is stored: each follows from the lengths before it (spec clause 4.2).
+ *
+ * @module
+ */
+
+import { type Encoding, FLOAT_BYTES, planeSizes } from "../codecs/encoding.ts";
+import type { Band } from "../codecs/packed.ts";
+import { inputLength, type ModuleShape } from "../model/adapter.ts";
+import { align } from "./bytes.ts";
+import { PROLOGUE_BYTES } from "./prologue.ts";
+import type { Extent } from "./types.ts";
+
+/** Bytes of the CRC-32 that ends every chunk. */
+export const CRC_BYTES = 4;
+export const TRAILER_BYTES = 64;
+export const DIGEST_BYTES = 32;
+/** Stored bytes after which a digest span is closed (spec 11.1). */
+export const SPAN_BYTES = 32768;
+
+/** Where one plane stands in the payload of its chunk. */
+export interface PlaneExtent extends Extent {
+  readonly expert: number;
+  readonly band: number;
+  readonly factor: "b" | "a";
+  readonly plane: "scales" | "zeroPoints" | "codes";
+}
+
+const PLANES = ["scales", "zeroPoints", "codes"] as const;
+
+/** Alignment of a plane in its payload (spec 7.3): the size of its elements; codes and zero points need none. */
+function planeAlignment(encoding: Encoding, plane: (typeof PLANES)[number]): number {
+  if (plane === "scales" && "scale" in encoding) return FLOAT_BYTES[encoding.scale];
+  if (plane === "codes" && encoding.codec === "raw") return FLOAT_BYTES[encoding.element];
+  return 1;
+}
+
+/**
+ * The planes of a module in stored order: expert, band, factor (B' first), plane (spec 7.2). `visit` is called for
+ * each; the result is the length of the payload.
+ */
+function walkPlanes(
+  shape: ModuleShape,
+  bands: readonly Band[],
+  visit: (extent: PlaneExtent) => void,
+): number {
+  const lengths = { b: shape.out, a: inputLength(shape) };
+  let offset = 0;
+  for (let expert = 0; expert < shape.experts; expert++)
+    bands.forEach((band, number) => {
+      for (const factor of ["b", "a"] as const) {
+        const encoding = band[factor];
+        const sizes = planeSizes(encoding, band.components, lengths[factor]);
+        for (const plane of PLANES) {
+          const length = sizes[plane];
+          if (length > 0) offset = align(offset, planeAlignment(encoding, plane));
+          visit({ expert, band: number, factor, plane, offset, length });
+          offset += length;
+        }
+      }
+    });
+  return offset;
+}
+
+/** Payload bytes of a module. */
+export function payloadLength(shape: ModuleShape, bands: readonly Band[]): number {
+  return walkPlanes(shape, bands, () => {});
+}
+
+/** The planes of a module in stored order. */
+export function planeExtents(shape: ModuleShape, bands: readonly Band[]): PlaneExtent[] {
+  const extents: PlaneExtent[] = [];
+  walkPlanes(shape, bands, (extent) => void extents.push(extent));
+  return extents;
+}
+
+/** Everything after the index, from its length, the chunk lengths in order, and the chunk alignment. */
+export interface FileLayout {
+  readonly chunks: readonly Extent[];
+  readonly spans: readonly (readonly [first: number, end: number])[];
+  readonly digests: Extent;
+  readonly trailer: Extent;
+  readonly fileLength: number;
+}
+
+/** Lays out a file (spec 4.2, 11.1). */
+export function layOut(indexLength: number, chunkLengths: readonly number[], alignment: number): FileLayout {
+  let offset = align(PROLOGUE_BYTES + indexLength, alignment);
+  const chunks = chunkLengths.map((length) => {
+    const chunk = { offset, length };
+    offset = align(offset + length, alignment);
+    return chunk;
+  });
+  const spans: [number, number][] = [];
+  let first = 0;
+  let bytes = 0;
+  chunkLengths.forEach((length, i) => {
+    bytes += align(length, alignment);
+    if (bytes >= SPAN_BYTES || i === chunkLengths.length - 1) {
+      spans.push([first, i + 1]);
+      first = i + 1;
+      bytes = 0;
+    }
+  });
+  const digests = { offset, length: DIGEST_BYTES * (1 + spans.length) };
+  const trailer = { offset: offset + digests.length, length: TRAILER_BYTES };
+  return { chunks, spans, digests, trailer, fileLength: trailer.offset + TRAILER_BYTES };
+}

@@ -1,0 +1,163 @@
+/**
+ * Names: what a name may be, their natural order, and front coding (spec clauses 3.3 and 6.10).
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import { NAME_BYTES, NAMES_TOTAL_BYTES } from "../limits.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Longest prefix that can be shared: the field has 8 bits. */
+const MAX_SHARED = 255;
+
+const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39;
+
+/**
+ * Natural order of two names given as UTF-8: runs of ASCII digits compare as numbers, everything else bytewise; names
+ * that are equal so far (`01` and `1`) compare bytewise. Negative, zero or positive. Linear time, any digit count.
+ */
+export function compareNames(x: Uint8Array, y: Uint8Array): number {
+  let i = 0;
+  let j = 0;
+  while (i < x.length && j < y.length) {
+    if (isDigit(x[i]) && isDigit(y[j])) {
+      while (x[i] === 0x30 && isDigit(x[i + 1])) i++;
+      while (y[j] === 0x30 && isDigit(y[j + 1])) j++;
+      let difference = 0;
+      for (;;) {
+        const more = isDigit(x[i]);
+        if (more !== isDigit(y[j])) return more ? 1 : -1;
+        if (!more) break;
+        difference ||= x[i]! - y[j]!;
+        i++;
+        j++;
+      }
+      if (difference !== 0) return difference;
+    } else {
+      if (x[i] !== y[j]) return x[i]! - y[j]!;
+      i++;
+      j++;
+    }
+  }
+  const rest = x.length - i - (y.length - j);
+  return rest !== 0 ? rest : compareBytes(x, y);
+}
+
+function compareBytes(x: Uint8Array, y: Uint8Array): number {
+  const shared = sharedPrefix(x, y, Math.min(x.length, y.length));
+  return shared < x.length && shared < y.length ? x[shared]! - y[shared]! : x.length - y.length;
+}
+
+/** Bytes `x` and `y` have in common at the start, at most `limit`. */
+export function sharedPrefix(x: Uint8Array, y: Uint8Array, limit: number = MAX_SHARED): number {
+  const end = Math.min(x.length, y.length, limit);
+  let n = 0;
+  while (n < end && x[n] === y[n]) n++;
+  return n;
+}
+
+/**
+ * UTF-8 of a name.
+ *
+ * @throws LqaError NAME_ENCODING if it is not 1 to 512 bytes, has control characters or lone surrogates
+ */
+export function encodeName(name: string, where: string): Uint8Array {
+  const bytes = encoder.encode(name);
+  if (decodeName(bytes, undefined, where) !== name)
+    fail("NAME_ENCODING", { where, expected: "well-formed Unicode", actual: JSON.stringify(name) });
+  return bytes;
+}
+
+/** The name in `bytes`. @throws LqaError NAME_ENCODING */
+export function decodeName(bytes: Uint8Array, offset: number | undefined, where: string): string {
+  if (bytes.length < 1 || bytes.length > NAME_BYTES.hard)
+    fail("NAME_ENCODING", { where, offset, expected: `1 to ${NAME_BYTES.hard} bytes`, actual: bytes.length });
+  let name: string;
+  try {
+    name = decoder.decode(bytes);
+  } catch {
+    fail("NAME_ENCODING", { where, offset, expected: "valid UTF-8" });
+  }
+  // C0, DEL and C1 controls
+  for (let i = 0; i < name.length; i++) {
+    const unit = name.charCodeAt(i);
+    if (unit < 0x20 || (unit >= 0x7f && unit <= 0x9f))
+      fail("NAME_ENCODING", {
+        where,
+        offset,
+        expected: "no control characters",
+        actual: `U+${unit.toString(16).padStart(4, "0")}`,
+      });
+  }
+  return name;
+}
+
+/** A front-coded name: bytes shared with the name before, and how many follow in the heap. */
+export interface FrontCoded {
+  readonly nameShared: number;
+  readonly nameSuffix: number;
+}
+
+/** Front-codes sorted names; appends their suffixes to `heap`. */
+export function frontCode(names: readonly Uint8Array[], heap: Uint8Array[]): FrontCoded[] {
+  let previous: Uint8Array = new Uint8Array(0);
+  return names.map((name) => {
+    const nameShared = sharedPrefix(previous, name);
+    previous = name;
+    heap.push(name.subarray(nameShared));
+    return { nameShared, nameSuffix: name.length - nameShared };
+  });
+}
+
+/** Expands front-coded names one after the other from a heap, bounded in total. */
+export interface NameReader {
+  /** The next name. @throws LqaError NAME_HEAP, NAME_ENCODING, HARD_LIMIT */
+  next(record: FrontCoded, where: string): { bytes: Uint8Array; name: string; canonical: boolean };
+  /** Starts a new sorted list: the next name shares nothing. */
+  restart(): void;
+  /** @throws LqaError NAME_HEAP unless the heap is used up. */
+  finish(): void;
+}
+
+/** @param base position of the heap in the file, if known, for error offsets */
+export function nameReader(heap: Uint8Array): NameReader {
+  let at = 0;
+  let total = 0;
+  let previous: Uint8Array = new Uint8Array(0);
+  return {
+    next({ nameShared, nameSuffix }, where) {
+      if (nameShared > previous.length || nameSuffix > heap.length - at)
+        fail("NAME_HEAP", {
+          where,
+          expected: `at most ${previous.length} shared and ${heap.length - at} own bytes`,
+          actual: `${nameShared} and ${nameSuffix}`,
+        });
+      const length = nameShared + nameSuffix;
+      total += length;
+      if (total > NAMES_TOTAL_BYTES.hard)
+        fail("HARD_LIMIT", {
+          where,
+          expected: `at most ${NAMES_TOTAL_BYTES.hard} name bytes`,
+          actual: total,
+        });
+      if (length < 1 || length > NAME_BYTES.hard)
+        fail("NAME_ENCODING", { where, expected: `1 to ${NAME_BYTES.hard} bytes`, actual: length });
+      const bytes = new Uint8Array(length);
+      bytes.set(previous.subarray(0, nameShared));
+      bytes.set(heap.subarray(at, at + nameSuffix), nameShared);
+      at += nameSuffix;
+      const canonical = sharedPrefix(previous, bytes) === nameShared;
+      previous = bytes;
+      return { bytes, name: decodeName(bytes, undefined, where), canonical };
+    },
+    restart() {
+      previous = new Uint8Array(0);
+    },
+    finish() {
+      if (at !== heap.length)
+        fail("NAME_HEAP", { where: "names", expected: `${at} bytes`, actual: heap.length });
+    },
+  };
+}

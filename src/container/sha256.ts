@@ -1,0 +1,42 @@
+/**
+ * SHA-256 over several pieces (spec clause 11): native where the runtime has a synchronous one, @noble/hashes
+ * elsewhere. WebCrypto is not used: it is asynchronous, takes one piece, and is absent from insecure pages.
+ *
+ * @module
+ */
+import { sha256 as portable } from "@noble/hashes/sha2.js";
+import { nodeCrypto } from "./runtime.ts";
+
+/** A digest under way. */
+export interface Hasher {
+  update(data: Uint8Array): void;
+  /** The 32 bytes of the digest. Ends the use of this object. */
+  digest(): Uint8Array;
+}
+
+/** Starts a SHA-256. */
+export function createSha256(): Hasher {
+  if (nodeCrypto !== undefined) {
+    const hash = nodeCrypto.createHash("sha256");
+    return {
+      update: (data) => void hash.update(data),
+      digest: () => new Uint8Array(hash.digest()),
+    };
+  }
+  const hash = portable.create();
+  return { update: (data) => void hash.update(data), digest: () => hash.digest() };
+}
+
+/** SHA-256 of the pieces one after the other. */
+export function sha256(...pieces: readonly Uint8Array[]): Uint8Array {
+  const hash = createSha256();
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest();
+}
+
+/** Lower-case hexadecimal. */
+export function toHex(bytes: Uint8Array): string {
+  let text = "";
+  for (const b of bytes) text += b.toString(16).padStart(2, "0");
+  return text;
+}

@@ -1,0 +1,78 @@
+/**
+ * Whether a configuration says of an adapter what the adapter says of itself.
+ *
+ * An adapter may have been changed since it was read (a lower rank, a module less, another multiplier). PEFT would
+ * load such files without a word and compute something else, so they are not written.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
+import { quoteName } from "../json.ts";
+import type { PeftConfig } from "./config.ts";
+import { baseLayout } from "./modules.ts";
+import { resolveScale } from "./scale.ts";
+
+/**
+ * Checks every module and every tensor that depends on the configuration. `pathOf` gives the path by which PEFT looks
+ * up a module's patterns.
+ *
+ * @throws LqaError UNSUPPORTED_DIALECT naming the first difference.
+ */
+export function checkAgainst(
+  adapter: Adapter,
+  config: PeftConfig,
+  pathOf: (module: LoraModule) => string,
+): void {
+  const withRole = (role: PlainTensor["role"]): Map<string, PlainTensor> =>
+    new Map(adapter.tensors.filter((tensor) => tensor.role === role).map((tensor) => [tensor.name, tensor]));
+  const magnitudes = withRole("magnitude");
+  const biases = withRole("lora-bias");
+  for (const module of adapter.modules) {
+    const { name, role } = module;
+    const scale = resolveScale(config, pathOf(module));
+    agree(name, "the rank", scale.rank, module.rank);
+    agree(name, "the multiplier", scale.multiplier, module.multiplier);
+    agree(name, "the base layout", baseLayout(role, config), module.baseLayout);
+    agree(name, "the number of groups", 1, module.groups);
+    agree(name, "the number of experts", 1, module.experts);
+    agree(name, "a DoRA magnitude", config.useDora, magnitudes.has(name));
+    agree(name, "a LoRA bias", config.loraBias && role !== "embedding", biases.has(name));
+  }
+  const indices = withRole("token-indices");
+  for (const [name] of withRole("token-rows")) {
+    const tensor = indices.get(name);
+    const actual = tensor === undefined ? "none" : decodeIndices(tensor);
+    agree(name, "the token indices", configuredIndices(name, config), actual);
+  }
+}
+
+function agree<T extends string | number | boolean>(
+  name: string,
+  what: string,
+  expected: T,
+  actual: T,
+): void {
+  if (Object.is(expected, actual)) return;
+  fail("UNSUPPORTED_DIALECT", {
+    where: `${what} of module ${quoteName(name)}`,
+    expected: `${expected} by adapter_config.json`,
+    actual: `${actual}`,
+  });
+}
+
+function configuredIndices(name: string, { tokenIndices }: PeftConfig): string {
+  if (!(tokenIndices instanceof Map)) return `${tokenIndices ?? "none"}`;
+  for (const [suffix, indices] of tokenIndices) if (name.endsWith(suffix)) return `${indices}`;
+  return "none";
+}
+
+/** The indices of a `token-indices` tensor, in their order. */
+export function readIndices(tensor: PlainTensor): number[] {
+  const view = new DataView(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
+  return Array.from({ length: tensor.data.byteLength >>> 2 }, (_, index) => view.getUint32(4 * index, true));
+}
+
+function decodeIndices(tensor: PlainTensor): string {
+  return `${readIndices(tensor)}`;
+}

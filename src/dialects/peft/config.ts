@@ -1,0 +1,166 @@
+/**
+ * `adapter_config.json`: the fields of a PEFT configuration that decide what the tensors mean.
+ *
+ * Guarantees that every field that could change the maths is either in {@link PeftConfig} or absent from the file
+ * (`fields.ts`), and that values have the types PEFT's own code relies on.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import { type JsonObject, type JsonValue, parseJson, quoteName } from "../json.ts";
+import { checkFields, describe } from "./fields.ts";
+import { compilePatterns, type PatternEntry } from "./pattern.ts";
+
+/** The resolved configuration. Defaults are PEFT's: r 8, alpha 8, everything else off. */
+export interface PeftConfig {
+  readonly r: number;
+  readonly loraAlpha: number;
+  readonly useRslora: boolean;
+  /** In the order of the file: the first match wins. */
+  readonly rankPattern: readonly PatternEntry[];
+  readonly alphaPattern: readonly PatternEntry[];
+  /** Base weights of linear layers are (in, out), as in the GPT-2 family. */
+  readonly fanInFanOut: boolean;
+  readonly bias: "none" | "all" | "lora_only";
+  readonly loraBias: boolean;
+  readonly useDora: boolean;
+  readonly modulesToSave: readonly string[];
+  /** Token indices of the input embedding, or by name of the module; undefined if there are none. */
+  readonly tokenIndices: readonly number[] | ReadonlyMap<string, readonly number[]> | undefined;
+  /** Training state of these two may lie beside the factors. */
+  readonly velora: boolean;
+  readonly monteclora: boolean;
+  readonly baseModel: string | undefined;
+  readonly revision: string | undefined;
+  readonly peftVersion: string | undefined;
+}
+
+/**
+ * Reads a configuration.
+ *
+ * @throws LqaError SOURCE_CONFIG for broken JSON (with the byte offset), repeated keys or a value of a wrong type;
+ * UNSUPPORTED_ADAPTER_FEATURE for another PEFT method than LoRA and for what `fields.ts` refuses.
+ */
+export function parsePeftConfig(bytes: Uint8Array): PeftConfig {
+  const config = parseJson(bytes, "SOURCE_CONFIG", "adapter_config.json");
+  if (!(config instanceof Map)) {
+    return fail("SOURCE_CONFIG", {
+      where: "adapter_config.json",
+      expected: "an object",
+      actual: describe(config),
+    });
+  }
+  checkMethod(config);
+  checkFields(config);
+  return {
+    r: positiveInteger("r", config.get("r") ?? 8),
+    loraAlpha: number("lora_alpha", config.get("lora_alpha") ?? 8),
+    useRslora: flag(config, "use_rslora"),
+    rankPattern: compilePatterns(table(config, "rank_pattern", positiveInteger), "rank_pattern"),
+    alphaPattern: compilePatterns(table(config, "alpha_pattern", number), "alpha_pattern"),
+    fanInFanOut: flag(config, "fan_in_fan_out"),
+    bias: bias(config),
+    loraBias: flag(config, "lora_bias"),
+    useDora: flag(config, "use_dora"),
+    modulesToSave: list("modules_to_save", config.get("modules_to_save") ?? null, string),
+    tokenIndices: tokenIndices(config.get("trainable_token_indices") ?? null),
+    velora: (config.get("velora_config") ?? null) !== null,
+    monteclora: (config.get("monteclora_config") ?? null) !== null,
+    baseModel: optionalString(config, "base_model_name_or_path"),
+    revision: optionalString(config, "revision"),
+    peftVersion: optionalString(config, "peft_version"),
+  };
+}
+
+function checkMethod(config: JsonObject): void {
+  const method = config.get("peft_type");
+  if (typeof method !== "string") wrong("peft_type", '"LORA"', method);
+  if (method === "LORA") return;
+  fail("UNSUPPORTED_ADAPTER_FEATURE", {
+    where: 'adapter_config.json field "peft_type"',
+    expected: '"LORA"',
+    actual: describe(method),
+  });
+}
+
+function wrong(field: string, expected: string, value: JsonValue | undefined): never {
+  return fail("SOURCE_CONFIG", {
+    where: `adapter_config.json field ${quoteName(field)}`,
+    expected,
+    actual: describe(value),
+  });
+}
+
+function number(field: string, value: JsonValue): number {
+  return typeof value === "number" ? value : wrong(field, "a number", value);
+}
+
+function positiveInteger(field: string, value: JsonValue): number {
+  return Number.isSafeInteger(value) && (value as number) > 0
+    ? (value as number)
+    : wrong(field, "a positive integer", value);
+}
+
+function tokenIndex(field: string, value: JsonValue): number {
+  const fits = typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 32;
+  return fits ? value : wrong(field, "integers from 0 to 2^32-1", value);
+}
+
+function string(field: string, value: JsonValue): string {
+  return typeof value === "string" ? value : wrong(field, "strings", value);
+}
+
+function optionalString(config: JsonObject, field: string): string | undefined {
+  const value = config.get(field) ?? null;
+  if (value === null || value === "") return undefined;
+  return string(field, value);
+}
+
+function flag(config: JsonObject, field: string): boolean {
+  const value = config.get(field) ?? false;
+  return typeof value === "boolean" ? value : wrong(field, "true or false", value);
+}
+
+function bias(config: JsonObject): PeftConfig["bias"] {
+  const value = config.get("bias") ?? "none";
+  if (value === "none" || value === "all" || value === "lora_only") return value;
+  return wrong("bias", '"none", "all" or "lora_only"', value);
+}
+
+function list<T>(field: string, value: JsonValue, item: (field: string, value: JsonValue) => T): T[] {
+  if (value === null) return [];
+  return Array.isArray(value)
+    ? value.map((entry) => item(field, entry))
+    : wrong(field, "a list or null", value);
+}
+
+function table(
+  config: JsonObject,
+  field: string,
+  item: (field: string, value: JsonValue) => number,
+): Map<string, number> {
+  const value = config.get(field) ?? null;
+  if (value === null) return new Map();
+  if (!(value instanceof Map)) return wrong(field, "an object or null", value);
+  return new Map([...value].map(([key, entry]) => [key, item(field, entry)]));
+}
+
+function tokenIndices(value: JsonValue): PeftConfig["tokenIndices"] {
+  const field = "trainable_token_indices";
+  if (!(value instanceof Map)) {
+    const indices = list(field, value, tokenIndex);
+    return indices.length === 0 ? undefined : distinct(indices);
+  }
+  if (value.size === 0) return undefined;
+  return new Map([...value].map(([name, indices]) => [name, distinct(list(field, indices, tokenIndex))]));
+}
+
+/** PEFT copies the rows one after another, so a repeated index would make one of them invisible. */
+function distinct(indices: number[]): number[] {
+  if (new Set(indices).size === indices.length) return indices;
+  return wrong(
+    "trainable_token_indices",
+    "distinct indices",
+    indices.find((v, i) => indices.indexOf(v) !== i)!,
+  );
+}

@@ -1,0 +1,144 @@
+/**
+ * Every field that `adapter_config.json` has had from PEFT 0.2 to 0.21, and what is done with each.
+ *
+ * PEFT itself drops a field it does not know with a warning, and most servers drop it without one: a new option that
+ * changes the maths then changes nothing but the answers. So nothing here is ignored by default. A field is resolved
+ * (its effect is in the modules), informative (it chose or trained the modules, which are there by name), refused, or
+ * unknown; unknown fields must be absent or empty.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import { type JsonObject, type JsonValue, quoteName } from "../json.ts";
+
+/** Read by `config.ts`; the effect is in the adapter. */
+const RESOLVED: readonly string[] = [
+  "peft_type",
+  "r",
+  "lora_alpha",
+  "use_rslora",
+  "rank_pattern",
+  "alpha_pattern",
+  "fan_in_fan_out",
+  "bias",
+  "lora_bias",
+  "use_dora",
+  "modules_to_save",
+  "trainable_token_indices",
+  "init_lora_weights",
+];
+
+/** Without effect on what the saved tensors mean. Kept with the whole configuration in the origin record. */
+const INFORMATIVE: readonly string[] = [
+  // Which modules were adapted: the tensors say so, and more exactly.
+  "target_modules",
+  "exclude_modules",
+  "layers_to_transform",
+  "layers_pattern",
+  // Provenance.
+  "auto_mapping",
+  "base_model_name_or_path",
+  "inference_mode",
+  "peft_version",
+  "revision",
+  "task_type",
+  // Training only.
+  "corda_config",
+  "eva_config",
+  "loftq_config",
+  "lora_dropout",
+  "lora_ga_config",
+  "monteclora_config", // samples around A while training; at inference PEFT computes plain LoRA
+  "velora_config", // compresses activations for the backward pass only
+  // Both factors of a tied pair are in the file; the tie is the base model's.
+  "ensure_weight_tying",
+  // Where the code of a parallel layer is found. The layer itself is megatron_config, which is refused.
+  "megatron_core",
+  // Says nothing without use_qalora, which is refused.
+  "qalora_group_size",
+  // How the loader runs; PEFT drops it when it meets it in a file.
+  "runtime_config",
+  "merge_weights", // PEFT 0.2: merge when switched to evaluation
+  // ms-swift writes its training options into the same file.
+  "lora_dtype",
+  "lorap_emb_lr",
+  "lorap_lr_ratio",
+];
+
+/** Fields whose presence changes ΔW into something this format does not say, with the reason. */
+const REFUSED: ReadonlyMap<string, string> = new Map([
+  ["alora_invocation_tokens", "the adapter acts only after a token sequence (aLoRA)"],
+  ["arrow_config", "the adapter is routed among others at run time (Arrow)"],
+  ["enable_lora", "only parts of a fused layer are adapted (PEFT 0.2 MergedLinear)"],
+  ["kasa_config", "a diagonal stands between the factors and the base weights are truncated (KaSA)"],
+  ["layer_replication", "module names refer to a base model with repeated layers"],
+  ["megatron_config", "the factors belong to tensor-parallel Megatron layers"],
+  [
+    "target_parameters",
+    "LoRA on bare parameters (mixture of experts), whose layout differs between PEFT versions",
+  ],
+  ["use_bdlora", "factors are stored block-diagonally (BD-LoRA)"],
+  ["use_qalora", "A sees pooled inputs (QA-LoRA)"],
+]);
+
+/** Initialisations that only choose the starting point of training. */
+const PLAIN_INITS: readonly JsonValue[] = [null, true, false, "gaussian", "eva", "orthogonal", "mica"];
+
+/**
+ * Initialisations that subtract the first factors from the base weights. Such an adapter is right only on that
+ * modified base, which PEFT computes again at every load. When PEFT converts one to plain LoRA while saving
+ * (`path_initial_model_for_weight_conversion`) it sets the field to true, so a converted adapter is not met here.
+ */
+const REWRITING_INITS = /^(pissa(_niter_\d+)?|olora|corda|loftq|lora_ga)$/i;
+
+/**
+ * Refuses a configuration with a field that changes the maths beyond LQA, or a field unknown to this version that is
+ * not empty.
+ *
+ * @throws LqaError UNSUPPORTED_ADAPTER_FEATURE naming the field.
+ */
+export function checkFields(config: JsonObject): void {
+  for (const [field, value] of config) {
+    if (isEmpty(value) || RESOLVED.includes(field) || INFORMATIVE.includes(field)) continue;
+    const reason = REFUSED.get(field) ?? "a field this version has never heard of; it may change the weights";
+    refuse(field, value, `no ${quoteName(field)}: ${reason}`);
+  }
+  const init = config.get("init_lora_weights") ?? null;
+  const folded = typeof init === "string" ? init.toLowerCase() : init;
+  if (PLAIN_INITS.includes(folded)) return;
+  const rewrites = typeof init === "string" && REWRITING_INITS.test(init);
+  refuse(
+    "init_lora_weights",
+    init,
+    rewrites
+      ? "an adapter for the unmodified base: this one belongs to a base whose weights its initialisation rewrote"
+      : "an initialisation this version has heard of",
+    rewrites
+      ? "In PEFT, save it with path_initial_model_for_weight_conversion, which converts it to plain LoRA."
+      : undefined,
+  );
+}
+
+function refuse(field: string, value: JsonValue, expected: string, advice?: string): never {
+  return fail("UNSUPPORTED_ADAPTER_FEATURE", {
+    where: `adapter_config.json field ${quoteName(field)}`,
+    expected,
+    actual: describe(value),
+    advice,
+  });
+}
+
+/** What Python calls false: every option of PEFT is off with such a value. */
+function isEmpty(value: JsonValue): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  if (value instanceof Map) return value.size === 0;
+  return value === null || value === false || value === 0 || value === "";
+}
+
+/** A value in a few words, for messages. */
+export function describe(value: JsonValue | undefined): string {
+  if (value === undefined) return "nothing";
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (value instanceof Map) return `an object with ${value.size} fields`;
+  return typeof value === "string" ? quoteName(value) : String(value);
+}

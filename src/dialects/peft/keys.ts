@@ -1,0 +1,142 @@
+/**
+ * What a tensor's key says: which module or base tensor it belongs to, and as what.
+ *
+ * A key on disk is `base_model.model.<path>.<suffix>`. Keys of a model in memory carry the adapter's name as well
+ * (`….lora_A.default.weight`); both are read. PEFT also leaves wrapper segments inside paths: `base_layer` where a
+ * layer is wrapped, `modules_to_save` and `original_module` where a module is replaced as a whole.
+ *
+ * @module
+ */
+import type { PeftConfig } from "./config.ts";
+
+/** The prefix of nearly every key; absent when the state of a model without PeftModel around it was saved. */
+export const PREFIX = "base_model.model.";
+
+/** A factor, bias, magnitude or token table of the module at `path`. */
+export interface ModuleKey {
+  readonly kind: "a" | "b" | "embedding-a" | "embedding-b" | "lora-bias" | "magnitude" | "token-rows";
+  /** Path inside the base model, wrapper segments included. */
+  readonly path: string;
+  /** Name of the adapter, if the key has it. */
+  readonly adapter: string | undefined;
+}
+
+/** A whole tensor of the base model (`name` is free of wrapper segments), or one without part in the maths. */
+export interface TensorKey {
+  readonly kind: "replace" | "bias" | "carried" | "wrapped";
+  readonly name: string;
+}
+
+const MODULE_KEYS: readonly (readonly [RegExp, ModuleKey["kind"]])[] = [
+  [/^(.+)\.lora_A(?:\.([^.]+))?\.weight$/, "a"],
+  [/^(.+)\.lora_B(?:\.([^.]+))?\.weight$/, "b"],
+  [/^(.+)\.lora_B(?:\.([^.]+))?\.bias$/, "lora-bias"],
+  [/^(.+)\.lora_embedding_A(?:\.(?!weight$)([^.]+))?$/, "embedding-a"],
+  [/^(.+)\.lora_embedding_B(?:\.(?!weight$)([^.]+))?$/, "embedding-b"],
+  // PEFT 0.11 made the vector a module with a weight; saving removes that suffix, memory keeps it.
+  [/^(.+)\.lora_magnitude_vector(?:\.(?!weight$)([^.]+))?(?:\.weight)?$/, "magnitude"],
+  [/^(.+)\.token_adapter\.trainable_tokens_delta(?:\.([^.]+))?$/, "token-rows"],
+];
+
+/** Reads a key without its prefix as one of a module; undefined if it is not. */
+export function parseModuleKey(rest: string): ModuleKey | undefined {
+  for (const [pattern, kind] of MODULE_KEYS) {
+    const found = pattern.exec(rest);
+    if (found !== null) return { kind, path: found[1]!, adapter: found[2] };
+  }
+  return undefined;
+}
+
+/** Suffix of a key of that kind. */
+export function moduleSuffix(kind: ModuleKey["kind"], adapter: string | undefined): string {
+  const name = adapter === undefined ? "" : `.${adapter}`;
+  if (kind === "a") return `.lora_A${name}.weight`;
+  if (kind === "b") return `.lora_B${name}.weight`;
+  if (kind === "lora-bias") return `.lora_B${name}.bias`;
+  if (kind === "embedding-a") return `.lora_embedding_A${name}`;
+  if (kind === "embedding-b") return `.lora_embedding_B${name}`;
+  if (kind === "magnitude") return `.lora_magnitude_vector${name}`;
+  return `.token_adapter.trainable_tokens_delta${name}`;
+}
+
+/** A path or name without `base_layer` segments: what the base model itself calls it. */
+export function unwrap(path: string): string {
+  return path
+    .split(".")
+    .filter((segment) => segment !== "base_layer")
+    .join(".");
+}
+
+/** The path by which PEFT looks up patterns: that of the outermost wrapped layer (`out_proj` of attention follows it). */
+export function patternPath(path: string): string {
+  const at = path.indexOf(".base_layer");
+  return at < 0 ? path : path.slice(0, at);
+}
+
+/** Layers that `get_input_embeddings` and `get_output_embeddings` return; PEFT saves them whole after a resize. */
+const EMBEDDING_LAYERS = new Set([
+  "decoder",
+  "embed_in",
+  "embed_out",
+  "embed_tokens",
+  "lm_head",
+  "output",
+  "output_layer",
+  "shared",
+  "tok_embeddings",
+  "token_embedding",
+  "word_embeddings",
+  "wte",
+]);
+
+/**
+ * Reads a key without its prefix as a whole tensor, by the first rule that fits:
+ * training state of VeLoRA and MonteCLoRA, wrapped modules, `modules_to_save`, `bias`, saved embeddings.
+ * Undefined if none does. `oneDimensional`: the tensor has one axis.
+ */
+export function parseTensorKey(
+  rest: string,
+  config: PeftConfig,
+  oneDimensional: boolean,
+): TensorKey | undefined {
+  if (config.velora && rest.endsWith(".lora_velora_embed")) return { kind: "carried", name: rest };
+  if (config.monteclora && rest.includes(".lora_monteclora_sampler.")) return { kind: "carried", name: rest };
+  const segments = rest.split(".");
+  // A segment of an adapter in any other place is a convention this version does not know.
+  if (segments.some((segment) => segment.startsWith("lora_") || segment === "token_adapter"))
+    return undefined;
+  if (segments.includes("original_module")) return { kind: "carried", name: rest };
+  if (segments.includes("modules_to_save")) return { kind: "wrapped", name: rest };
+  const name = unwrap(rest);
+  if (name === "") return undefined;
+  if (isSaved(segments, config.modulesToSave)) return { kind: "replace", name };
+  const leaf = segments[segments.length - 1]!;
+  if (config.bias !== "none" && leaf === "bias" && oneDimensional) return { kind: "bias", name };
+  // PEFT up to 0.5 took every key with "bias" in it, and so the attention masks of GPT-2 (`attn.bias`).
+  if (config.bias === "all" && leaf.includes("bias")) return { kind: "replace", name };
+  const layer = unwrap(segments.slice(0, -1).join(".")).split(".").pop()!;
+  if (EMBEDDING_LAYERS.has(layer) && (leaf === "weight" || leaf === "bias")) return { kind: "replace", name };
+  return undefined;
+}
+
+/** PEFT wraps every module whose path ends with an entry of the list; the tensors are those below it. */
+function isSaved(segments: readonly string[], modulesToSave: readonly string[]): boolean {
+  if (modulesToSave.length === 0) return false;
+  for (let length = 1; length < segments.length; length++) {
+    const path = segments.slice(0, length).join(".");
+    if (modulesToSave.some((name) => path.endsWith(name))) return true;
+  }
+  return false;
+}
+
+/**
+ * The tensor that a key with a `modules_to_save` segment stands for: the segment, and the adapter's name after it, are
+ * PEFT's; the rest is the base model's.
+ */
+export function unwrapSaved(name: string, adapter: string | undefined): string {
+  const segments = name.split(".");
+  const at = segments.indexOf("modules_to_save");
+  const named = segments[at + 1] === "default" || (adapter !== undefined && segments[at + 1] === adapter);
+  segments.splice(at, named ? 2 : 1);
+  return segments.join(".");
+}

@@ -1,0 +1,124 @@
+/**
+ * One module from its factors: role, shape, scale and the weights as F32 (spec clauses 9.1 and 9.2).
+ *
+ * Layouts on disk: linear A `[r, in]`, B `[out, r]`; embedding A `[r, vocabulary]`, B `[dimension, r]`; convolution
+ * A `[r, in, k…]`, B `[out, r, 1…]`. They are LQA's own, flattened, so no weight moves.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import type { LoraModule, ModuleRole } from "../../model/adapter.ts";
+import { isFactorElement, toFloat32 } from "../elements.ts";
+import { quoteName } from "../json.ts";
+import type { PeftConfig } from "./config.ts";
+import { patternPath } from "./keys.ts";
+import { resolveScale } from "./scale.ts";
+import type { Found, FoundModule } from "./sort-keys.ts";
+
+/** The two factors of a module and whether they are an embedding's. */
+export interface FactorPair {
+  readonly a: Found;
+  readonly b: Found;
+  readonly embedding: boolean;
+}
+
+const CONVOLUTIONS: readonly ModuleRole[] = ["conv1d", "conv2d", "conv3d"];
+
+/**
+ * The factors of a module.
+ *
+ * @throws LqaError SOURCE_UNPAIRED_FACTOR if one is missing or if they are of two kinds.
+ */
+export function pairFactors(found: FoundModule): FactorPair {
+  const { parts, name } = found;
+  const embedding = parts.has("embedding-a") || parts.has("embedding-b");
+  const a = parts.get(embedding ? "embedding-a" : "a");
+  const b = parts.get(embedding ? "embedding-b" : "b");
+  if (a === undefined || b === undefined || (embedding && (parts.has("a") || parts.has("b")))) {
+    const kinds = [...parts.keys()].join(", ");
+    return fail("SOURCE_UNPAIRED_FACTOR", {
+      where: `module ${quoteName(name)}`,
+      expected: "one A and one B factor",
+      actual: kinds,
+    });
+  }
+  return { a, b, embedding };
+}
+
+/**
+ * Builds a module.
+ *
+ * @throws LqaError SOURCE_UNPAIRED_FACTOR; SOURCE_ELEMENT_TYPE for factors that are not F32, F16 or BF16; SOURCE_SHAPE
+ * if the factors contradict each other or the rank of the configuration; UNSUPPORTED_ADAPTER_FEATURE for grouped
+ * convolutions; SOURCE_CONFIG for a multiplier beyond binary32.
+ */
+export function buildModule(found: FoundModule, config: PeftConfig): LoraModule {
+  const { a, b, embedding } = pairFactors(found);
+  const { name } = found;
+  for (const { key, tensor } of [a, b]) {
+    if (isFactorElement(tensor.element)) continue;
+    const where = `tensor ${quoteName(key)}`;
+    fail("SOURCE_ELEMENT_TYPE", { where, expected: "F32, F16 or BF16", actual: tensor.element });
+  }
+  const shapeA = a.tensor.shape;
+  const shapeB = b.tensor.shape;
+  const axes = shapeA.length;
+  const fits = axes === shapeB.length && axes >= 2 && axes <= (embedding ? 2 : 5);
+  if (!fits || [...shapeA, ...shapeB].includes(0)) badShapes(found, shapeA, shapeB);
+  const rank = shapeA[0]!;
+  if (shapeB.slice(2).some((size) => size !== 1)) badShapes(found, shapeA, shapeB);
+  if (shapeB[1] !== rank) {
+    if (axes > 2 && rank % shapeB[1]! === 0) refuseGroups(name, rank / shapeB[1]!);
+    badShapes(found, shapeA, shapeB);
+  }
+  const scale = resolveScale(config, patternPath(found.path));
+  if (scale.rank !== rank) {
+    fail("SOURCE_SHAPE", {
+      where: `module ${quoteName(name)}`,
+      expected: `rank ${scale.rank} by the configuration`,
+      actual: rank,
+    });
+  }
+  const role = embedding ? "embedding" : axes === 2 ? "linear" : CONVOLUTIONS[axes - 3]!;
+  return {
+    name,
+    role,
+    out: shapeB[0]!,
+    in: shapeA[1]!,
+    kernel: shapeA.slice(2),
+    groups: 1,
+    experts: 1,
+    rank,
+    baseLayout: baseLayout(role, config),
+    multiplier: scale.multiplier,
+    alpha: scale.alpha,
+    rule: scale.rule,
+    b: toFloat32(b.tensor),
+    a: toFloat32(a.tensor),
+  };
+}
+
+/**
+ * How the base stores the weight. Embeddings are (vocabulary, dimension), which is (in, out). For linear layers the
+ * flag decides; PEFT corrects it by the layer's class when it wraps the base, and saves the corrected flag.
+ */
+export function baseLayout(role: ModuleRole, config: PeftConfig): "out-in" | "in-out" {
+  return role === "embedding" || (role === "linear" && config.fanInFanOut) ? "in-out" : "out-in";
+}
+
+function badShapes(found: FoundModule, a: readonly number[], b: readonly number[]): never {
+  return fail("SOURCE_SHAPE", {
+    where: `module ${quoteName(found.name)}`,
+    expected: "A [r, in, k…] and B [out, r, 1…], nothing empty",
+    actual: `A [${a}] and B [${b}]`,
+  });
+}
+
+/** PEFT gives B the groups of the base layer but A all input channels: ΔW is no longer a product per group. */
+function refuseGroups(name: string, groups: number): never {
+  return fail("UNSUPPORTED_ADAPTER_FEATURE", {
+    where: `module ${quoteName(name)}`,
+    expected: "a convolution without groups",
+    actual: `a grouped convolution (${groups} groups)`,
+  });
+}

@@ -1,0 +1,116 @@
+/**
+ * Reads a PEFT directory: `adapter_config.json` and `adapter_model.safetensors`.
+ *
+ * Everything that PEFT leaves to the loader is settled here: each module's rank, multiplier, layout and role, which
+ * tensors replace which, and the indices of token rows. Values are not looked at; whoever encodes them checks that
+ * they are finite.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import type { Adapter, LoraModule, MetaValue } from "../../model/adapter.ts";
+import type { SourceFiles } from "../dialect.ts";
+import type { FactorElement } from "../elements.ts";
+import { libraryOrder, readSafetensors, type Safetensors } from "../safetensors.ts";
+import { type PeftConfig, parsePeftConfig } from "./config.ts";
+import { factorKey, type KeyContext, tensorKey } from "./layout.ts";
+import { buildModule, pairFactors } from "./modules.ts";
+import { packOrigin } from "./origin.ts";
+import { type SortedKeys, sortKeys } from "./sort-keys.ts";
+import { type KeyedTensor, moduleTensors, tokenTensors, wholeTensors } from "./tensors.ts";
+
+export const CONFIG_FILE = "adapter_config.json";
+export const WEIGHTS_FILE = "adapter_model.safetensors";
+
+/** Name of the weights: PEFT's, or the only safetensors file there is. */
+export function findWeights(files: SourceFiles): string | undefined {
+  if (files.has(WEIGHTS_FILE)) return WEIGHTS_FILE;
+  const candidates = [...files.keys()].filter((name) => name.endsWith(".safetensors"));
+  return candidates.length === 1 ? candidates[0] : undefined;
+}
+
+/**
+ * Reads an adapter. Modules and tensors are in the order of the file.
+ *
+ * @throws LqaError of class S for broken files (see `config.ts`, `sort-keys.ts`, `modules.ts`, `tensors.ts` and
+ * `../safetensors.ts`); TRUNCATED_SOURCE; UNSUPPORTED_ADAPTER_FEATURE for what LQA cannot express.
+ */
+export function readPeft(files: SourceFiles): Adapter {
+  const configBytes = files.get(CONFIG_FILE);
+  const weights = files.get(findWeights(files) ?? WEIGHTS_FILE);
+  if (configBytes === undefined || weights === undefined) {
+    return fail("UNSUPPORTED_DIALECT", { expected: `${CONFIG_FILE} and ${WEIGHTS_FILE}` });
+  }
+  const config = parsePeftConfig(configBytes);
+  const file = readSafetensors(weights);
+  const keys = sortKeys(file.tensors, config);
+  const modules: LoraModule[] = [];
+  const keyed: KeyedTensor[] = [];
+  for (const found of keys.modules.values()) {
+    if (found.parts.size === 1 && found.parts.has("token-rows")) continue;
+    const module = buildModule(found, config);
+    modules.push(module);
+    keyed.push(...moduleTensors(found, module, config));
+  }
+  if (modules.length === 0 && config.tokenIndices === undefined) {
+    fail("SOURCE_UNPAIRED_FACTOR", { where: "the weights", expected: "at least one module", actual: "none" });
+  }
+  keyed.push(...tokenTensors(keys.modules.values(), config), ...wholeTensors(keys));
+  return {
+    modules,
+    tensors: keyed.map(({ tensor }) => tensor),
+    origin: packOrigin({ config: configBytes, ...describeFile(file, keys, modules, keyed) }),
+    meta: describeBase(config),
+  };
+}
+
+/** The parts of the origin record that the weights decide. */
+function describeFile(
+  file: Safetensors,
+  sorted: SortedKeys,
+  modules: readonly LoraModule[],
+  tensors: readonly KeyedTensor[],
+): Omit<Parameters<typeof packOrigin>[0], "config"> {
+  const { prefix, adapter } = sorted;
+  const context: KeyContext = { prefix, adapter, adapted: new Set(modules.map(({ name }) => name)) };
+  const keys = new Map<string, string>();
+  const types: [string, [FactorElement, FactorElement]][] = [];
+  for (const module of modules) {
+    const { a, b } = pairFactors(sorted.modules.get(module.name)!);
+    for (const [factor, { key }] of [["b", b] as const, ["a", a] as const]) {
+      const usual = factorKey(module, factor, context);
+      if (usual !== key) keys.set(usual, key);
+    }
+    types.push([module.name, [b.tensor.element as FactorElement, a.tensor.element as FactorElement]]);
+  }
+  for (const { tensor, key } of tensors) {
+    const usual = tensorKey(tensor, context);
+    if (usual !== undefined && key !== undefined && usual !== key) keys.set(usual, key);
+  }
+  const element = commonest(types.flatMap(([, pair]) => pair)) ?? "F32";
+  const order = [...file.tensors.keys()];
+  const usualOrder = libraryOrder(file.tensors);
+  return {
+    prefix,
+    adapter,
+    keys,
+    element,
+    elements: new Map(types.filter(([, [b, a]]) => b !== element || a !== element)),
+    metadata: file.metadata,
+    order: order.every((key, index) => key === usualOrder[index]) ? undefined : order,
+  };
+}
+
+function commonest<T>(values: readonly T[]): T | undefined {
+  const counts = new Map<T, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0];
+}
+
+function describeBase(config: PeftConfig): { [key: string]: MetaValue } {
+  const meta: { [key: string]: MetaValue } = {};
+  if (config.baseModel !== undefined) meta.base_model = config.baseModel;
+  if (config.revision !== undefined) meta.base_revision = config.revision;
+  meta.source = config.peftVersion === undefined ? "peft" : `peft ${config.peftVersion}`;
+  return meta;
+}

@@ -1,0 +1,111 @@
+/**
+ * A configuration for an adapter that did not come from PEFT.
+ *
+ * The multiplier is stated as `lora_alpha = multiplier · r`: at most 24 significant bits times a small integer, which
+ * binary64 holds exactly, so PEFT's division gives the multiplier back to the last bit. Modules of another rank or
+ * alpha than the commonest get a pattern that names them alone.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
+import { quoteName } from "../json.ts";
+import { readIndices } from "./check.ts";
+
+/**
+ * The bytes of an `adapter_config.json`, laid out as PEFT writes it (sorted keys, two spaces).
+ *
+ * @throws LqaError UNSUPPORTED_DIALECT for what PEFT has no field for: linear layers of both layouts in one adapter,
+ * or tensors that are merely carried.
+ */
+export function synthesizeConfig(adapter: Adapter): Uint8Array {
+  const { modules, tensors } = adapter;
+  const rank = commonest(modules.map((module) => module.rank)) ?? 8;
+  const alpha = commonest(modules.map(alphaOf)) ?? 8;
+  const config: Record<string, unknown> = {
+    alpha_pattern: pattern(modules, alphaOf, alpha),
+    base_model_name_or_path: textOf(adapter.meta.base_model),
+    bias: tensors.some(({ role }) => role === "bias") ? "all" : "none",
+    fan_in_fan_out: fanInFanOut(modules),
+    inference_mode: true,
+    init_lora_weights: true,
+    lora_alpha: alpha,
+    lora_bias: tensors.some(({ role }) => role === "lora-bias"),
+    lora_dropout: 0,
+    modules_to_save: modulesToSave(tensors),
+    peft_type: "LORA",
+    r: rank,
+    rank_pattern: pattern(modules, (module) => module.rank, rank),
+    revision: textOf(adapter.meta.base_revision),
+    target_modules: modules.map(({ name }) => name).sort(),
+    task_type: null,
+    trainable_token_indices: tokenIndices(tensors),
+    use_dora: tensors.some(({ role }) => role === "magnitude"),
+    use_rslora: false,
+  };
+  return new TextEncoder().encode(JSON.stringify(config, null, 2));
+}
+
+function alphaOf({ multiplier, rank }: LoraModule): number {
+  return multiplier * rank;
+}
+
+function commonest(values: readonly number[]): number | undefined {
+  const counts = new Map<number, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0];
+}
+
+/** Entries that match one module exactly: anchored, with everything that means something to a pattern escaped. */
+function pattern(
+  modules: readonly LoraModule[],
+  value: (module: LoraModule) => number,
+  usual: number,
+): Record<string, number> {
+  const entries = modules
+    .filter((module) => value(module) !== usual)
+    .map((module): [string, number] => [
+      `^${module.name.replace(/[^\p{L}\p{N}_]/gu, "\\$&")}`,
+      value(module),
+    ]);
+  return Object.fromEntries(entries);
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+function fanInFanOut(modules: readonly LoraModule[]): boolean {
+  const linear = modules.filter(({ role }) => role === "linear");
+  const swapped = linear.filter(({ baseLayout }) => baseLayout === "in-out");
+  if (swapped.length > 0 && swapped.length < linear.length) {
+    fail("UNSUPPORTED_DIALECT", {
+      where: `module ${quoteName(swapped[0]!.name)}`,
+      expected: "one base layout for all linear layers, since PEFT has one flag for all",
+      actual: "both",
+    });
+  }
+  return swapped.length > 0;
+}
+
+function modulesToSave(tensors: readonly PlainTensor[]): string[] | null {
+  const layers = new Set<string>();
+  for (const { role, name } of tensors) {
+    const dot = name.lastIndexOf(".");
+    if (role === "carried" || (role === "replace" && dot < 1)) {
+      fail("UNSUPPORTED_DIALECT", {
+        where: `tensor ${quoteName(name)}`,
+        expected: "tensors that PEFT has a place for",
+        actual: role === "carried" ? "a carried tensor" : "a replaced tensor outside any layer",
+      });
+    }
+    if (role === "replace") layers.add(name.slice(0, dot));
+  }
+  return layers.size === 0 ? null : [...layers].sort();
+}
+
+function tokenIndices(tensors: readonly PlainTensor[]): Record<string, number[]> | null {
+  const tables = tensors.filter(({ role }) => role === "token-indices");
+  if (tables.length === 0) return null;
+  return Object.fromEntries(tables.map((tensor) => [tensor.name, readIndices(tensor)]));
+}

@@ -1,0 +1,186 @@
+/**
+ * The plain tensors of a PEFT adapter (spec clause 9.4): DoRA magnitudes, LoRA biases, token rows with their indices,
+ * and tensors that replace the base model's.
+ *
+ * Guarantees that what the configuration announces is there and that what is there was announced: PEFT would silently
+ * leave a missing magnitude at its initial value, and silently ignore an unannounced one.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import type { LoraModule, PlainTensor } from "../../model/adapter.ts";
+import { quoteName } from "../json.ts";
+import type { SafeTensor } from "../safetensors.ts";
+import type { PeftConfig } from "./config.ts";
+import { unwrapSaved } from "./keys.ts";
+import type { Found, FoundModule, SortedKeys } from "./sort-keys.ts";
+
+/** A plain tensor and the key it was found under; token indices have none, they stand in the configuration. */
+export interface KeyedTensor {
+  readonly tensor: PlainTensor;
+  readonly key: string | undefined;
+}
+
+/**
+ * The tensor beside a module's factors that the configuration asks for: `magnitude` with use_dora, `lora-bias` with
+ * lora_bias.
+ *
+ * @throws LqaError SOURCE_UNPAIRED_FACTOR if it is missing; SOURCE_CONFIG if there is one that was not announced;
+ * SOURCE_SHAPE, SOURCE_ELEMENT_TYPE.
+ */
+export function moduleTensors(found: FoundModule, module: LoraModule, config: PeftConfig): KeyedTensor[] {
+  const { name, out, kernel } = module;
+  const result: KeyedTensor[] = [];
+  const magnitude = announced(found, "magnitude", config.useDora, "use_dora");
+  if (magnitude !== undefined) {
+    const shape = kernel.length === 0 ? [out] : [1, out, ...kernel.map(() => 1)];
+    const axis = module.baseLayout === "in-out" ? 1 : 0;
+    result.push(keyed(magnitude, checkFloat(magnitude, shape), name, "magnitude", axis));
+  }
+  // PEFT has no lora_bias for embeddings.
+  const wantsBias = config.loraBias && module.role !== "embedding";
+  const bias = announced(found, "lora-bias", wantsBias, "lora_bias");
+  if (bias !== undefined) result.push(keyed(bias, checkFloat(bias, [out]), name, "lora-bias"));
+  return result;
+}
+
+function announced(
+  found: FoundModule,
+  kind: "magnitude" | "lora-bias",
+  wanted: boolean,
+  field: string,
+): Found | undefined {
+  const part = found.parts.get(kind);
+  if ((part !== undefined) === wanted) return part;
+  const where = `module ${quoteName(found.name)}`;
+  if (wanted) fail("SOURCE_UNPAIRED_FACTOR", { where, expected: `a tensor for ${field}`, actual: "none" });
+  return fail("SOURCE_CONFIG", {
+    where,
+    expected: `${field} true`,
+    actual: `${quoteName(part!.key)} without it`,
+  });
+}
+
+function checkFloat({ key, tensor }: Found, shape: readonly number[]): SafeTensor {
+  const where = `tensor ${quoteName(key)}`;
+  if (!/^B?F\d+$/.test(tensor.element)) {
+    fail("SOURCE_ELEMENT_TYPE", { where, expected: "a float type", actual: tensor.element });
+  }
+  if (`${tensor.shape}` !== `${shape}` || tensor.shape.length !== shape.length) {
+    fail("SOURCE_SHAPE", { where, expected: `[${shape}]`, actual: `[${tensor.shape}]` });
+  }
+  return tensor;
+}
+
+function keyed(
+  found: Found,
+  tensor: SafeTensor,
+  name: string,
+  role: PlainTensor["role"],
+  axis = 0,
+): KeyedTensor {
+  return { key: found.key, tensor: { name, role, axis, ...tensor } };
+}
+
+/**
+ * Token rows and their indices, rows first.
+ *
+ * @throws LqaError SOURCE_CONFIG if rows and trainable_token_indices do not belong to each other;
+ * SOURCE_UNPAIRED_FACTOR if there are no rows for announced indices; SOURCE_SHAPE, SOURCE_ELEMENT_TYPE.
+ */
+export function tokenTensors(modules: Iterable<FoundModule>, config: PeftConfig): KeyedTensor[] {
+  const result: KeyedTensor[] = [];
+  const matched = new Map<string, readonly number[]>();
+  for (const { name, parts } of modules) {
+    const rows = parts.get("token-rows");
+    if (rows === undefined) continue;
+    const indices = indicesFor(name, config.tokenIndices);
+    const dimension = Math.max(1, rows.tensor.shape[1] ?? 1);
+    result.push(keyed(rows, checkFloat(rows, [indices.length, dimension]), name, "token-rows"));
+    result.push({ key: undefined, tensor: indexTensor(name, indices) });
+    matched.set(name, indices);
+  }
+  checkAllMatched(config.tokenIndices, matched);
+  return result;
+}
+
+function indicesFor(name: string, table: PeftConfig["tokenIndices"]): readonly number[] {
+  if (table instanceof Map) {
+    for (const [suffix, indices] of table) if (name.endsWith(suffix)) return indices;
+  } else if (table !== undefined) return table as readonly number[];
+  return fail("SOURCE_CONFIG", {
+    where: 'adapter_config.json field "trainable_token_indices"',
+    expected: `the indices of ${quoteName(name)}`,
+    actual: "nothing",
+  });
+}
+
+function checkAllMatched(
+  table: PeftConfig["tokenIndices"],
+  matched: ReadonlyMap<string, readonly number[]>,
+): void {
+  if (table === undefined) return;
+  const where = 'adapter_config.json field "trainable_token_indices"';
+  if (matched.size === 0) fail("SOURCE_UNPAIRED_FACTOR", { where, expected: "token rows", actual: "none" });
+  if (!(table instanceof Map)) {
+    if (matched.size === 1) return;
+    fail("SOURCE_CONFIG", {
+      where,
+      expected: "indices by module name",
+      actual: `one list for ${matched.size} modules`,
+    });
+  }
+  const lists = new Set([...matched.values()].map((indices) => `${indices}`));
+  for (const [suffix, indices] of table as ReadonlyMap<string, readonly number[]>) {
+    // A layer tied to the embedding has no rows of its own: PEFT saves them once.
+    if ([...matched.keys()].some((name) => name.endsWith(suffix)) || lists.has(`${indices}`)) continue;
+    fail("SOURCE_UNPAIRED_FACTOR", { where, expected: `token rows of ${quoteName(suffix)}`, actual: "none" });
+  }
+}
+
+function indexTensor(name: string, indices: readonly number[]): PlainTensor {
+  const data = new Uint8Array(4 * indices.length);
+  const view = new DataView(data.buffer);
+  for (const [at, index] of indices.entries()) view.setUint32(4 * at, index, true);
+  return { name, role: "token-indices", element: "U32", shape: [indices.length], axis: 0, data };
+}
+
+/**
+ * Tensors that replace the base model's, and those that are carried along.
+ *
+ * @throws LqaError SOURCE_UNKNOWN_TENSOR if one tensor is stored twice with different values.
+ */
+export function wholeTensors({ tensors, adapter }: SortedKeys): KeyedTensor[] {
+  const effective = new Map<string, SafeTensor>();
+  for (const { kind, name, tensor, key } of tensors) {
+    if (kind !== "replace" && kind !== "bias") continue;
+    if (effective.has(name)) twice(key, name);
+    effective.set(name, tensor);
+  }
+  return tensors.map((found): KeyedTensor => {
+    const { kind, name, tensor, key } = found;
+    if (kind !== "wrapped") return keyed(found, tensor, name, kind);
+    // With bias "all" PEFT saves the biases of saved modules a second time, under the wrapper's own name.
+    const target = unwrapSaved(name, adapter);
+    const other = effective.get(target);
+    if (other === undefined) {
+      effective.set(target, tensor);
+      return keyed(found, tensor, target, "replace");
+    }
+    if (!sameBytes(other.data, tensor.data)) twice(key, target);
+    return keyed(found, tensor, name, "carried");
+  });
+}
+
+function twice(key: string, name: string): never {
+  const where = `tensor ${quoteName(key)}`;
+  return fail("SOURCE_UNKNOWN_TENSOR", {
+    where,
+    expected: `one value for ${quoteName(name)}`,
+    actual: "a second one",
+  });
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}

@@ -1,0 +1,178 @@
+/**
+ * The safetensors header: eight bytes of length and a JSON object, read by exactly its own grammar.
+ *
+ * The reference library leaves to serde what JSON permits, and so accepts repeated and unknown fields, arrays for
+ * objects and leading space (its README forbids the first and the last). Every one of these lets two readers see
+ * two different files, so all are errors here. The grammar has a fixed depth: no recursion, no intermediate tree.
+ * What the entries say about the data is for `safetensors.ts` to check.
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import {
+  accept,
+  expectSymbol,
+  type JsonCursor,
+  jsonFail,
+  quoteName,
+  readNumberToken,
+  readString,
+  readWord,
+  skipSpace,
+} from "./json.ts";
+
+/** The reference library's cap on the header. Stops a length field from making a reader walk the whole file. */
+export const MAX_HEADER_BYTES = 100_000_000;
+
+/** One tensor of the header, as declared. */
+export interface HeaderEntry {
+  /** Element type, any string. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** First byte of the data and the byte after the last, counted from the end of the header. */
+  readonly begin: number;
+  readonly end: number;
+  /** Where the entry stands in the file, for messages. */
+  readonly offset: number;
+}
+
+export interface SafetensorsHeader {
+  /** Undefined if absent or null. */
+  readonly metadata: Map<string, string> | undefined;
+  /** In the order of the JSON text. */
+  readonly entries: Map<string, HeaderEntry>;
+  /** Offset in the file at which the data begins. */
+  readonly dataStart: number;
+}
+
+/**
+ * Reads the header of a safetensors file.
+ *
+ * @throws LqaError TRUNCATED_SOURCE if the file ends inside the header; SOURCE_HEADER, with the byte offset, for a
+ * header above 100 MB and for everything that is not the grammar of the format.
+ */
+export function readHeader(bytes: Uint8Array): SafetensorsHeader {
+  const where = "safetensors header";
+  if (bytes.length < 8) {
+    fail("TRUNCATED_SOURCE", { where, expected: "at least 8 bytes", actual: bytes.length, offset: 0 });
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, 8);
+  const length = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
+  if (length > MAX_HEADER_BYTES) {
+    fail("SOURCE_HEADER", {
+      where,
+      expected: `a length of at most ${MAX_HEADER_BYTES}`,
+      actual: length,
+      offset: 0,
+    });
+  }
+  if (length > bytes.length - 8) {
+    fail("TRUNCATED_SOURCE", { where, expected: `${8 + length} bytes`, actual: bytes.length, offset: 0 });
+  }
+  const cursor: JsonCursor = { bytes, at: 8, end: 8 + length, kind: "SOURCE_HEADER", where };
+  if (length === 0 || bytes[8] !== 0x7b) jsonFail(cursor, '"{" as the first byte');
+  const header = readTop(cursor);
+  while (cursor.at < cursor.end && bytes[cursor.at] === 0x20) cursor.at++;
+  if (cursor.at < cursor.end) jsonFail(cursor, "only spaces after the header object");
+  return header;
+}
+
+function readTop(cursor: JsonCursor): SafetensorsHeader {
+  let metadata: Map<string, string> | undefined;
+  const entries = new Map<string, HeaderEntry>();
+  let metadataSeen = false;
+  expectSymbol(cursor, "{");
+  if (accept(cursor, "}")) return { metadata, entries, dataStart: cursor.end };
+  do {
+    const { key, offset } = readKey(cursor);
+    if (key === "__metadata__") {
+      if (metadataSeen) jsonFail(cursor, "distinct names", '"__metadata__" a second time', offset);
+      metadataSeen = true;
+      metadata = readMetadata(cursor);
+    } else {
+      if (entries.has(key)) jsonFail(cursor, "distinct names", `${quoteName(key)} a second time`, offset);
+      entries.set(key, readEntry(cursor, key, offset));
+    }
+  } while (accept(cursor, ","));
+  expectSymbol(cursor, "}");
+  return { metadata, entries, dataStart: cursor.end };
+}
+
+/** A key and its colon. Rejects names that some reader would trip over. */
+function readKey(cursor: JsonCursor): { key: string; offset: number } {
+  skipSpace(cursor);
+  const offset = cursor.at;
+  const key = readString(cursor);
+  // No tool writes these, and each has broken a consumer: C strings, and JavaScript objects used as dictionaries.
+  if (key === "" || key.includes("\0") || key === "__proto__") {
+    jsonFail(cursor, "a name that is not empty, not __proto__ and has no NUL", quoteName(key), offset);
+  }
+  expectSymbol(cursor, ":");
+  return { key, offset };
+}
+
+function readMetadata(cursor: JsonCursor): Map<string, string> | undefined {
+  skipSpace(cursor);
+  // MLX writes null here, and the reference library reads it as absent.
+  if (cursor.at < cursor.end && cursor.bytes[cursor.at] === 0x6e) {
+    readWord(cursor, "null", null);
+    return undefined;
+  }
+  const metadata = new Map<string, string>();
+  expectSymbol(cursor, "{");
+  if (accept(cursor, "}")) return metadata;
+  do {
+    const { key, offset } = readKey(cursor);
+    if (metadata.has(key))
+      jsonFail(cursor, "distinct metadata keys", `${quoteName(key)} a second time`, offset);
+    metadata.set(key, readString(cursor));
+  } while (accept(cursor, ","));
+  expectSymbol(cursor, "}");
+  return metadata;
+}
+
+function readEntry(cursor: JsonCursor, name: string, offset: number): HeaderEntry {
+  let dtype: string | undefined;
+  let shape: number[] | undefined;
+  let span: number[] | undefined;
+  expectSymbol(cursor, "{");
+  do {
+    const field = readKey(cursor);
+    if (field.key === "dtype" && dtype === undefined) dtype = readString(cursor);
+    else if (field.key === "shape" && shape === undefined) shape = readIntegers(cursor);
+    else if (field.key === "data_offsets" && span === undefined) span = readIntegers(cursor);
+    else jsonFail(cursor, "dtype, shape and data_offsets, once each", quoteName(field.key), field.offset);
+  } while (accept(cursor, ","));
+  expectSymbol(cursor, "}");
+  if (dtype === undefined || shape === undefined || span === undefined) {
+    return jsonFail(
+      cursor,
+      "dtype, shape and data_offsets",
+      `tensor ${quoteName(name)} without one of them`,
+      offset,
+    );
+  }
+  const [begin, end] = span;
+  if (span.length !== 2 || begin! > end!) {
+    jsonFail(cursor, "two ascending data_offsets", `[${span.slice(0, 4).join(",")}]`, offset);
+  }
+  return { dtype, shape, begin: begin!, end: end!, offset };
+}
+
+function readIntegers(cursor: JsonCursor): number[] {
+  const values: number[] = [];
+  expectSymbol(cursor, "[");
+  if (accept(cursor, "]")) return values;
+  do {
+    skipSpace(cursor);
+    const start = cursor.at;
+    const token = readNumberToken(cursor);
+    const value = Number(token);
+    if (!/^(0|[1-9]\d*)$/.test(token) || !Number.isSafeInteger(value)) {
+      jsonFail(cursor, "an integer from 0 to 2^53-1", token, start);
+    }
+    values.push(value);
+  } while (accept(cursor, ","));
+  expectSymbol(cursor, "]");
+  return values;
+}

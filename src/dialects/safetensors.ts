@@ -1,0 +1,210 @@
+/**
+ * safetensors files: the container of nearly every adapter.
+ *
+ * Reading gives views into the caller's bytes, in the order of the header, and guarantees that every tensor's size
+ * follows from its shape and that the tensors tile the data exactly: nothing overlaps, nothing hides between or behind
+ * them. Writing gives the bytes that the reference library gives (checked against version 0.8.0): same order, same
+ * header text, same padding; except that metadata keeps the caller's order, where the library's is random.
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import { ELEMENT_BYTES, type ElementType } from "../model/adapter.ts";
+import { quoteName } from "./json.ts";
+import { type HeaderEntry, MAX_HEADER_BYTES, readHeader } from "./safetensors-header.ts";
+
+export { toFloat32 } from "./elements.ts";
+
+/** One tensor: little-endian, C order. `data` may begin at any offset of its buffer. */
+export interface SafeTensor {
+  readonly element: ElementType;
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+}
+
+/** A whole file. */
+export interface Safetensors {
+  readonly metadata: Map<string, string> | undefined;
+  /** In the order of the header. */
+  readonly tensors: Map<string, SafeTensor>;
+}
+
+/**
+ * Reads a safetensors file. The tensors' `data` are views, not copies.
+ *
+ * @throws LqaError TRUNCATED_SOURCE if the file ends early; SOURCE_ELEMENT_TYPE for an element type LQA does not have
+ * (F8, F6, F4, C64, …); SOURCE_HEADER for everything else that breaks the format, with the byte offset.
+ */
+export function readSafetensors(bytes: Uint8Array): Safetensors {
+  const { metadata, entries, dataStart } = readHeader(bytes);
+  const elements = new Map<string, ElementType>();
+  for (const [name, entry] of entries) elements.set(name, checkSize(name, entry));
+  checkTiling(entries, bytes.length - dataStart, dataStart);
+  const tensors = new Map<string, SafeTensor>();
+  for (const [name, entry] of entries) {
+    const element = elements.get(name)!;
+    const data = bytes.subarray(dataStart + entry.begin, dataStart + entry.end);
+    if (element === "BOOL") checkBooleans(name, data, dataStart + entry.begin);
+    tensors.set(name, { element, shape: entry.shape, data });
+  }
+  return { metadata, tensors };
+}
+
+function checkSize(name: string, entry: HeaderEntry): ElementType {
+  const where = `tensor ${quoteName(name)}`;
+  if (!Object.hasOwn(ELEMENT_BYTES, entry.dtype)) {
+    const expected = Object.keys(ELEMENT_BYTES).join(", ");
+    fail("SOURCE_ELEMENT_TYPE", { where, expected, actual: quoteName(entry.dtype), offset: entry.offset });
+  }
+  const element = entry.dtype as ElementType;
+  let size = ELEMENT_BYTES[element];
+  for (const dimension of entry.shape) {
+    size *= dimension;
+    // Below 2^53 every product is exact, so one comparison after each factor is enough.
+    if (size > Number.MAX_SAFE_INTEGER) {
+      const actual = `[${entry.shape.slice(0, 8).join(",")}]`;
+      fail("SOURCE_HEADER", { where, expected: "fewer than 2^53 bytes", actual, offset: entry.offset });
+    }
+  }
+  if (size !== entry.end - entry.begin) {
+    const expected = `${size} bytes of ${element} for shape [${entry.shape.slice(0, 8).join(",")}]`;
+    fail("SOURCE_HEADER", {
+      where,
+      expected,
+      actual: `data_offsets [${entry.begin},${entry.end}]`,
+      offset: entry.offset,
+    });
+  }
+  return element;
+}
+
+function checkTiling(entries: ReadonlyMap<string, HeaderEntry>, length: number, dataStart: number): void {
+  const sorted = [...entries].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
+  let position = 0;
+  for (const [name, entry] of sorted) {
+    if (entry.begin !== position) {
+      fail("SOURCE_HEADER", {
+        where: `tensor ${quoteName(name)}`,
+        expected: `data from ${position}, where the tensor before it ends`,
+        actual: entry.begin,
+        offset: entry.offset,
+      });
+    }
+    position = entry.end;
+  }
+  const details = {
+    where: "safetensors file",
+    expected: `${dataStart + position} bytes`,
+    actual: dataStart + length,
+  };
+  if (position > length) fail("TRUNCATED_SOURCE", { ...details, offset: dataStart + length });
+  if (position < length) fail("SOURCE_HEADER", { ...details, offset: dataStart + position });
+}
+
+function checkBooleans(name: string, data: Uint8Array, offset: number): void {
+  const index = data.findIndex((byte) => byte > 1);
+  if (index < 0) return;
+  fail("SOURCE_HEADER", {
+    where: `tensor ${quoteName(name)}`,
+    expected: "0 or 1 in a BOOL tensor",
+    actual: data[index],
+    offset: offset + index,
+  });
+}
+
+/** The reference library writes tensors by descending element type in its own order of types, then by name. */
+const LIBRARY_ORDER: readonly ElementType[] = [
+  "U64",
+  "I64",
+  "F64",
+  "F32",
+  "U32",
+  "I32",
+  "BF16",
+  "F16",
+  "U16",
+  "I16",
+  "I8",
+  "U8",
+  "BOOL",
+];
+
+/** The order in which the reference library writes these tensors. Names compare by code point, as bytes do. */
+export function libraryOrder(tensors: ReadonlyMap<string, { readonly element: ElementType }>): string[] {
+  const encoder = new TextEncoder();
+  const keyed = [...tensors].map(([name, { element }]) => ({
+    name,
+    rank: LIBRARY_ORDER.indexOf(element),
+    bytes: encoder.encode(name),
+  }));
+  keyed.sort((a, b) => a.rank - b.rank || compareBytes(a.bytes, b.bytes));
+  return keyed.map(({ name }) => name);
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const shared = Math.min(a.length, b.length);
+  for (let index = 0; index < shared; index++) {
+    if (a[index] !== b[index]) return a[index]! - b[index]!;
+  }
+  return a.length - b.length;
+}
+
+/** Options of {@link writeSafetensors}. */
+export interface SafetensorsOptions {
+  /** Written first, in this order. Absent: no `__metadata__`. */
+  readonly metadata?: ReadonlyMap<string, string> | undefined;
+  /** Order of the tensors: every name once. Default: {@link libraryOrder}. */
+  readonly order?: readonly string[] | undefined;
+}
+
+/**
+ * A safetensors file. The header is padded with spaces so that the data begins at a multiple of 8.
+ *
+ * @throws RangeError if a tensor's data does not have the length its shape implies, if `order` is not a permutation
+ * of the names, or if the header would exceed 100 MB: mistakes of the caller, not of a file.
+ */
+export function writeSafetensors(
+  tensors: ReadonlyMap<string, SafeTensor>,
+  options: SafetensorsOptions = {},
+): Uint8Array {
+  const order = options.order ?? libraryOrder(tensors);
+  if (order.length !== tensors.size || new Set(order).size !== order.length) {
+    throw new RangeError("The order must name every tensor once.");
+  }
+  const fields: string[] = [];
+  if (options.metadata !== undefined) {
+    const pairs = [...options.metadata].map(
+      ([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`,
+    );
+    fields.push(`"__metadata__":{${pairs.join(",")}}`);
+  }
+  let length = 0;
+  const chosen: SafeTensor[] = [];
+  for (const name of order) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) throw new RangeError(`No tensor ${quoteName(name)}.`);
+    const { element, shape, data } = tensor;
+    if (data.length !== shape.reduce((product, size) => product * size, ELEMENT_BYTES[element])) {
+      throw new RangeError(
+        `Tensor ${quoteName(name)} has ${data.length} bytes, not those of [${shape}] ${element}.`,
+      );
+    }
+    const span = `[${length},${length + data.length}]`;
+    fields.push(`${JSON.stringify(name)}:{"dtype":"${element}","shape":[${shape}],"data_offsets":${span}}`);
+    length += data.length;
+    chosen.push(tensor);
+  }
+  const header = new TextEncoder().encode(`{${fields.join(",")}}`);
+  const padded = Math.ceil(header.length / 8) * 8;
+  if (padded > MAX_HEADER_BYTES) throw new RangeError("The header would be larger than safetensors allows.");
+  const bytes = new Uint8Array(8 + padded + length);
+  new DataView(bytes.buffer).setUint32(0, padded, true);
+  bytes.fill(0x20, 8, 8 + padded);
+  bytes.set(header, 8);
+  let at = 8 + padded;
+  for (const { data } of chosen) {
+    bytes.set(data, at);
+    at += data.length;
+  }
+  return bytes;
+}

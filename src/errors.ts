@@ -1,0 +1,95 @@
+/**
+ * The one error family of this library (spec clause 15).
+ *
+ * Whatever a file, a source adapter or the operating system does wrong surfaces as an {@link LqaError} whose
+ * `name`d entry of the catalogue never changes its meaning. Programming mistakes (a wrong argument type) stay
+ * `TypeError` or `RangeError`. Use {@link isLqaError} rather than `instanceof`: it also recognises errors from a
+ * second copy of the package.
+ *
+ * @module
+ */
+import { ERROR_CLASSES, ERRORS, type ErrorName } from "./error-catalogue.ts";
+
+export type { ErrorName } from "./error-catalogue.ts";
+
+/** Class letter of an error code: T, M, V, I, U, L, B, X, C or S (spec clause 15). */
+export type ErrorClass = keyof typeof ERROR_CLASSES;
+
+/** What is known about one failure beside its kind. */
+export interface ErrorDetails {
+  /** What the specification, the configuration or the caller asked for. */
+  readonly expected?: string | number | undefined;
+  /** What was there instead. */
+  readonly actual?: string | number | undefined;
+  /** Byte offset in the file at which the fault was found. */
+  readonly offset?: number | undefined;
+  /** Record, tensor or path the fault belongs to, e.g. `module "model.layers.0.self_attn.q_proj"`. */
+  readonly where?: string | undefined;
+  /** Replaces the catalogue's advice where something more exact can be said. */
+  readonly advice?: string | undefined;
+  /** Underlying error, e.g. of the operating system. */
+  readonly cause?: unknown;
+}
+
+/** The only error that bad input can cause. */
+export class LqaError extends Error {
+  override readonly name = "LqaError";
+  /** Stable code, e.g. `LQA-M012`. */
+  readonly code: string;
+  /** Catalogue name, e.g. `PADDING_NONZERO`. */
+  readonly kind: ErrorName;
+  /** Class letter: the first letter of the number in `code`. */
+  readonly class: ErrorClass;
+  /** Clause of spec/lqa-v1.md, or `-` where the specification has nothing to say. */
+  readonly clause: string;
+  /** What to do about it. */
+  readonly advice: string;
+  readonly expected: string | number | undefined;
+  readonly actual: string | number | undefined;
+  readonly offset: number | undefined;
+  readonly where: string | undefined;
+
+  constructor(kind: ErrorName, details: ErrorDetails = {}) {
+    const entry = ERRORS[kind];
+    super(message(kind, details), details.cause === undefined ? undefined : { cause: details.cause });
+    this.kind = kind;
+    this.code = entry.code;
+    this.class = entry.code[4] as ErrorClass;
+    this.clause = entry.clause;
+    this.advice = details.advice ?? entry.advice;
+    this.expected = details.expected;
+    this.actual = details.actual;
+    this.offset = details.offset;
+    this.where = details.where;
+  }
+
+  /** Exit code a command line tool returns for this error: 1 invalid, 2 usage or I/O, 3 unsupported, 4 limit. */
+  get exitCode(): number {
+    return ERROR_CLASSES[this.class].exit;
+  }
+}
+
+function message(kind: ErrorName, d: ErrorDetails): string {
+  const { code, clause, summary } = ERRORS[kind];
+  let text = `${code} ${kind}: ${summary}`;
+  if (d.where !== undefined) text += ` In ${d.where}.`;
+  if (d.expected !== undefined || d.actual !== undefined) {
+    const expected = d.expected === undefined ? "" : `expected ${d.expected}`;
+    const actual = d.actual === undefined ? "" : `found ${d.actual}`;
+    text += ` (${[expected, actual].filter(Boolean).join(", ")})`;
+  }
+  if (d.offset !== undefined) text += ` at byte ${d.offset}`;
+  if (clause !== "-") text += ` [spec ${clause}]`;
+  return text;
+}
+
+/** Throws an {@link LqaError}. A function so that failing paths stay one expression. */
+export function fail(kind: ErrorName, details?: ErrorDetails): never {
+  throw new LqaError(kind, details);
+}
+
+/** True if `value` is an {@link LqaError} (of any copy of this package), of kind `kind` if given. */
+export function isLqaError(value: unknown, kind?: ErrorName): value is LqaError {
+  if (!(value instanceof Error) || value.name !== "LqaError") return false;
+  return kind === undefined || (value as LqaError).kind === kind;
+}

@@ -1,0 +1,77 @@
+/**
+ * LQA: the `.lqa` file format and codec library for quantized LoRA adapters. This entry runs in every JavaScript
+ * runtime, browsers included; file system helpers are in `lqa/node`.
+ *
+ * ```ts
+ * import { encodeAdapter, openLqa, readAdapter, validateLqa } from "lqa";
+ *
+ * const adapter = readAdapter(files);                       // a PEFT directory, as a Map of names to bytes
+ * const { bytes, report } = await encodeAdapter(adapter, { variant: "2@0.8" });
+ * const file = await openLqa(bytes);
+ * const { b, a } = file.decodeModule(file.modules[0].name); // exact Float32Arrays
+ * ```
+ *
+ * @module
+ */
+
+export type {
+  AffineEncoding,
+  Encoding,
+  FloatType,
+  RawEncoding,
+  ScaleType,
+  SignEncoding,
+  TrellisEncoding,
+  ZeroEncoding,
+} from "./codecs/encoding.ts";
+export { encodingLabel } from "./codecs/encoding.ts";
+export type { Band, PackedBand, PackedFactors } from "./codecs/packed.ts";
+export { loadZstd, loadZstdCodec, type Zstd } from "./container/compression.ts";
+export type { Prologue } from "./container/prologue.ts";
+export type {
+  ChunkRecord,
+  CompressionName,
+  ContainerIndex,
+  Extent,
+  ModuleRecord,
+  SectionRecord,
+  TensorRecord,
+} from "./container/types.ts";
+export type { Dialect, SourceFiles, WriteOptions } from "./dialects/dialect.ts";
+export { readAdapter, writeAdapter } from "./dialects/index.ts";
+export {
+  type Encoded,
+  type EncodeOptions,
+  type EncodeReport,
+  encodeAdapter,
+  type ModuleReport,
+} from "./encode.ts";
+export { type ErrorClass, type ErrorDetails, type ErrorName, isLqaError, LqaError } from "./errors.ts";
+export type {
+  Adapter,
+  BaseLayout,
+  ElementType,
+  LoraModule,
+  MetaValue,
+  ModuleRole,
+  ModuleShape,
+  MultiplierRule,
+  Origin,
+  PlainTensor,
+  TensorRole,
+} from "./model/adapter.ts";
+export { inputLength, parameterCount } from "./model/adapter.ts";
+export type { Refine } from "./quantize/loraquant.ts";
+export type { QuantizeOptions } from "./quantize/profile.ts";
+export type { HRule } from "./quantize/variant.ts";
+export type { DecodedFactors, DecodeOptions, FactorLayout, HalfArray } from "./read/decode.ts";
+export { type LqaFile, type OpenOptions, openLqa } from "./read/open.ts";
+export type { VerifiedIds } from "./read/verify.ts";
+export {
+  VALIDATION_LEVELS,
+  type ValidateOptions,
+  type Validation,
+  type ValidationLevel,
+  validateLqa,
+} from "./validate/validate.ts";
+export { VERSION } from "./version.ts";

@@ -1,0 +1,83 @@
+/**
+ * Collects the files that make up an adapter (Node only): a PEFT directory, or a `.safetensors` file together with the
+ * `adapter_config.json` beside it.
+ *
+ * Only whole files by name come out; what they say is for `dialects/` to find out.
+ *
+ * @module
+ */
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { fail, isLqaError } from "../errors.ts";
+import { readWholeFile } from "./file.ts";
+import { osError, quotePath } from "./os-error.ts";
+
+const CONFIG = "adapter_config.json";
+const WEIGHTS = "adapter_model.safetensors";
+
+/**
+ * The adapter at `path`: file name to contents.
+ *
+ * In a directory the weights are `adapter_model.safetensors` or, failing that, the only `.safetensors` file.
+ *
+ * @throws LqaError NOT_FOUND where there is nothing, or a directory without an adapter (the message says what it holds
+ * instead); IO with the system's reason; BUDGET for files that are too large.
+ */
+export async function readSourceFiles(path: string, signal?: AbortSignal): Promise<Map<string, Uint8Array>> {
+  const directory = await isDirectory(path);
+  const folder = directory ? path : dirname(path);
+  const weights = directory ? await findWeights(path) : basename(path);
+  const files = new Map<string, Uint8Array>();
+  files.set(weights, await readWholeFile(directory ? join(folder, weights) : path, signal));
+  try {
+    files.set(CONFIG, await readWholeFile(join(folder, CONFIG), signal));
+  } catch (error) {
+    // A configuration may be absent (many dialects have none); the dialect that needs it says so.
+    if (!isLqaError(error, "NOT_FOUND")) throw error;
+  }
+  return files;
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    throw osError(error, path, "read");
+  }
+}
+
+async function findWeights(folder: string): Promise<string> {
+  let names: string[];
+  try {
+    names = (await readdir(folder)).sort();
+  } catch (error) {
+    throw osError(error, folder, "read");
+  }
+  if (names.includes(WEIGHTS)) return WEIGHTS;
+  const candidates = names.filter((name) => name.endsWith(".safetensors"));
+  if (candidates.length === 1) return candidates[0];
+  return fail("NOT_FOUND", {
+    where: quotePath(folder),
+    expected: WEIGHTS,
+    actual: listing(names),
+    advice: advise(names, candidates),
+  });
+}
+
+function listing(names: readonly string[]): string {
+  if (names.length === 0) return "an empty directory";
+  const shown = names.slice(0, 4).map((name) => JSON.stringify(name));
+  return names.length > 4 ? `${shown.join(", ")} and ${names.length - 4} more` : shown.join(", ");
+}
+
+function advise(names: readonly string[], candidates: readonly string[]): string {
+  if (candidates.length > 1)
+    return "Several .safetensors files are here: give the path of the one that is meant.";
+  if (names.includes("adapter_model.bin")) {
+    return "adapter_model.bin is a Python pickle, which is not read because it can run code. In Python, load the adapter with PEFT and save_pretrained(…, safe_serialization=True).";
+  }
+  const checkpoint = names.find((name) => name.startsWith("checkpoint-"));
+  if (checkpoint !== undefined)
+    return `Give the path of a checkpoint, for example ${JSON.stringify(checkpoint)}.`;
+  return "Give the directory that PEFT's save_pretrained wrote, or a .safetensors file.";
+}

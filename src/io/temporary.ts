@@ -1,0 +1,57 @@
+/**
+ * Temporary files and directories that never outlive the process (Node only).
+ *
+ * Whoever writes something registers its temporary path and forgets it once it has its final name. While anything
+ * is registered, SIGINT, SIGTERM, SIGHUP and process exit remove it first; a signal then has its usual effect unless the
+ * program listens for it itself. Nothing is installed while nothing is registered, so that importing the library
+ * changes no behaviour of the process. SIGKILL and power loss can leave a temporary path behind; its name says so.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const registered = new Set<string>();
+
+/** A name in the same directory (so that renaming stays on one disk) that no other process will choose. */
+export function temporaryPath(path: string): string {
+  // A name holds 255 bytes on the usual file systems: take 48 characters (192 bytes at most) of the original, for recognition.
+  const name = [...basename(path)].slice(0, 48).join("");
+  return join(dirname(path), `.${name}.${randomBytes(6).toString("hex")}.tmp`);
+}
+
+/** From now on `path` is removed if the process ends. */
+export function registerTemporary(path: string): void {
+  if (registered.size === 0) {
+    for (const signal of SIGNALS) process.on(signal, onSignal);
+    process.on("exit", removeAll);
+  }
+  registered.add(path);
+}
+
+/** `path` is gone, or has become something to keep. */
+export function forgetTemporary(path: string): void {
+  registered.delete(path);
+  if (registered.size > 0) return;
+  for (const signal of SIGNALS) process.off(signal, onSignal);
+  process.off("exit", removeAll);
+}
+
+function removeAll(): void {
+  for (const path of registered) {
+    try {
+      rmSync(path, { recursive: true, force: true });
+    } catch {
+      // Nothing more can be done for this one; the others still deserve the attempt.
+    }
+  }
+}
+
+function onSignal(signal: NodeJS.Signals): void {
+  removeAll();
+  process.off(signal, onSignal);
+  // With a listener of the program's own the decision is the program's: whatever is still writing fails by ENOENT.
+  if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+}

@@ -1,0 +1,68 @@
+/**
+ * Real-valued scales (and zero points) for the groups of a bundle of vectors: the first half of quantizing, before
+ * scales are rounded to their storage type.
+ *
+ * The rules `minMaxFit` and `signFit` are those of LoRAQuant (arXiv 2510.26690 and the authors' program); `searchFit` is the
+ * deterministic replacement of its refinement loop.
+ *
+ * @module
+ */
+import { affineSearch } from "./affine-search.ts";
+import { type Bundle, eachGroup, emptyFit, type Fit, roundEven } from "./groups.ts";
+
+/**
+ * The authors' smallest range. It keeps their division defined, and turns weights far below 1e-5 into zeros; kept
+ * where their program is followed, absent from the search.
+ */
+export const RANGE_FLOOR = 1e-5;
+
+/** The zero point of the authors: where the smallest entry of a group lies on the grid, clamped to the code range. */
+export function minZeroPoint(lowest: number, scale: number, largest: number): number {
+  return Math.min(Math.max(-roundEven(lowest / scale), 0), largest);
+}
+
+/** Round-to-nearest over the range of each group: `s = max(max w − min w, 1e-5) / (2^bits − 1)`. */
+export function minMaxFit(bundle: Bundle, bits: number): Fit {
+  const fit = emptyFit(bundle);
+  const { values } = bundle;
+  const largest = (1 << bits) - 1;
+  eachGroup(bundle, (start, end, g) => {
+    let low = values[start]!;
+    let high = low;
+    for (let i = start + 1; i < end; i++) {
+      const w = values[i]!;
+      if (w < low) low = w;
+      if (w > high) high = w;
+    }
+    const scale = Math.max(high - low, RANGE_FLOOR) / largest;
+    fit.scales[g] = scale;
+    fit.zeroPoints[g] = minZeroPoint(low, scale, largest);
+  });
+  return fit;
+}
+
+/** For each group the scale and zero point of least squared error (see `affine-search.ts`). */
+export function searchFit(bundle: Bundle, bits: number): Fit {
+  const fit = emptyFit(bundle);
+  const search = affineSearch(
+    bits,
+    bundle.group === 0 ? bundle.length : Math.min(bundle.group, bundle.length),
+  );
+  eachGroup(bundle, (start, end, g) => {
+    const found = search(bundle.values, start, end);
+    fit.scales[g] = found.scale;
+    fit.zeroPoints[g] = found.zeroPoint;
+  });
+  return fit;
+}
+
+/** Binarisation: the scale is the mean magnitude, which is the sign code's scale of least squared error. */
+export function signFit(bundle: Bundle): Fit {
+  const fit = emptyFit(bundle);
+  eachGroup(bundle, (start, end, g) => {
+    let sum = 0;
+    for (let i = start; i < end; i++) sum += Math.abs(bundle.values[i]!);
+    fit.scales[g] = sum / (end - start);
+  });
+  return fit;
+}

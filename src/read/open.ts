@@ -1,0 +1,239 @@
+/**
+ * Opening a file that is in memory (spec clauses 5, 6 and 13): prologue and index are checked in full before anything
+ * else is touched; a chunk is checked by its CRC-32 when it is first used, and never handed out before.
+ *
+ * An open file whose chunks pass their CRC is good enough to compute with; that it is the *whole, unchanged* file is
+ * only known after {@link LqaFile.verify}.
+ *
+ * @module
+ */
+
+import type { PackedFactors } from "../codecs/packed.ts";
+import { align, requireZero } from "../container/bytes.ts";
+import { rawPayload, splitPayload } from "../container/chunk.ts";
+import { loadZstd, loadZstdCodec, type Zstd } from "../container/compression.ts";
+import { crc32 } from "../container/crc32.ts";
+import { shapeFingerprint } from "../container/digests.ts";
+import { readIndex } from "../container/index-read.ts";
+import { DIGEST_BYTES } from "../container/layout.ts";
+import { decodeMeta, type MetaMap } from "../container/meta.ts";
+import { hex32, PROLOGUE_BYTES, type Prologue, readPrologue } from "../container/prologue.ts";
+import { interpretIndex } from "../container/records-read.ts";
+import { toHex } from "../container/sha256.ts";
+import {
+  allChunks,
+  type ChunkRecord,
+  type ContainerIndex,
+  type ModuleRecord,
+  type SectionRecord,
+  type TensorRecord,
+} from "../container/types.ts";
+import { fail } from "../errors.ts";
+import { type Adapter, ELEMENT_BYTES, type Origin, type PlainTensor } from "../model/adapter.ts";
+import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
+import { type VerifiedIds, verifyFile } from "./verify.ts";
+
+export interface OpenOptions {
+  /** zstd implementation; by default the native one or zstd-codec, loaded only if the file uses it. */
+  readonly zstd?: Zstd;
+  /** Accept files up to the Hard limits of clause 14 instead of the Core ones. */
+  readonly hardLimits?: boolean;
+}
+
+/** An open `.lqa` file. */
+export interface LqaFile {
+  readonly bytes: Uint8Array;
+  readonly prologue: Prologue;
+  readonly index: ContainerIndex;
+  /** Modules in natural order of their names. */
+  readonly modules: readonly ModuleRecord[];
+  readonly tensors: readonly TensorRecord[];
+  readonly sections: readonly SectionRecord[];
+  /** The file id as stored in the trailer, hexadecimal; {@link verify} proves it. */
+  readonly fileId: string;
+  /** The content id as stored in the digest list, hexadecimal; {@link verify} proves it. */
+  readonly contentId: string;
+  /** The META section; empty if there is none. Checked on first access. */
+  readonly meta: MetaMap;
+  /**
+   * The ORIG section: how the source named things. Asynchronous, since it is usually compressed with the text
+   * dictionary and the implementation of that is only loaded when it is needed.
+   */
+  origin(): Promise<Origin | undefined>;
+  /** The shape fingerprint (spec 9.5), hexadecimal. */
+  readonly shapeFingerprint: string;
+  /** True if names are front-coded as the canonical form wants. */
+  readonly canonicalNames: boolean;
+  /** @throws LqaError USAGE if there is no such module */
+  module(name: string): ModuleRecord;
+  /** The packed planes of a module, as views. @throws LqaError CHUNK_CRC, PADDING_NONZERO, ZSTD_FRAME */
+  packed(module: ModuleRecord): PackedFactors;
+  /** Decodes the factors of a module (by record or name). See {@link decodeFactors}. */
+  decodeModule(module: ModuleRecord | string, options?: DecodeOptions): DecodedFactors;
+  /** A plain tensor with its data (a view unless compressed). */
+  tensor(tensor: TensorRecord): PlainTensor;
+  /** The whole adapter, factors decoded to f32. Verifies the file first. */
+  readAdapter(): Promise<Adapter>;
+  /** Checks every byte up to and including the trailer. @returns file id and content id, hexadecimal */
+  verify(): Promise<VerifiedIds>;
+}
+
+/**
+ * Opens a file in memory.
+ *
+ * @throws LqaError of any class but X, S and B; TRUNCATED_FILE or TRAILING_BYTES if `bytes` is not exactly the file
+ */
+export async function openLqa(bytes: Uint8Array, options: OpenOptions = {}): Promise<LqaFile> {
+  const opened = openIndex(bytes, options);
+  const { prologue, index } = opened;
+  if (bytes.length < prologue.fileLength)
+    fail("TRUNCATED_FILE", {
+      offset: bytes.length,
+      expected: `${prologue.fileLength} bytes`,
+      actual: bytes.length,
+    });
+  if (bytes.length > prologue.fileLength)
+    fail("TRAILING_BYTES", {
+      offset: prologue.fileLength,
+      expected: `${prologue.fileLength} bytes`,
+      actual: bytes.length,
+    });
+  return fileOf(bytes, opened, options, await zstdFor([...index.modules, ...index.tensors], options));
+}
+
+/** zstd is only loaded for chunks that use it, and the package only where there is nothing native. */
+export async function zstdFor(
+  records: readonly Pick<ChunkRecord, "compression">[],
+  options: OpenOptions,
+): Promise<Zstd | undefined> {
+  if (records.some(({ compression }) => compression === "text-zstd")) {
+    const codec = await loadZstdCodec();
+    return options.zstd === undefined ? codec : { ...codec, ...options.zstd };
+  }
+  if (records.some(({ compression }) => compression !== "none")) return options.zstd ?? loadZstd();
+  return undefined;
+}
+
+/** Prologue and index of a file, checked; the rest of `bytes` may be missing. */
+export interface OpenedIndex {
+  readonly prologue: Prologue;
+  readonly index: ContainerIndex;
+  readonly canonicalNames: boolean;
+}
+
+/** Checks prologue and index, in the order of clause 15.2. */
+export function openIndex(bytes: Uint8Array, options: OpenOptions): OpenedIndex {
+  const hardOnly = options.hardLimits ?? false;
+  const prologue = readPrologue(bytes.subarray(0, PROLOGUE_BYTES), hardOnly);
+  const end = PROLOGUE_BYTES + prologue.indexLength;
+  if (bytes.length < end)
+    fail("TRUNCATED_FILE", {
+      where: "index",
+      offset: bytes.length,
+      expected: `${end} bytes`,
+      actual: bytes.length,
+    });
+  const indexBytes = bytes.subarray(PROLOGUE_BYTES, end);
+  const crc = crc32(indexBytes);
+  if (crc !== prologue.indexCrc)
+    fail("INDEX_CRC", { offset: PROLOGUE_BYTES, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
+  const { index, canonicalNames } = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), {
+    prologue,
+    hardOnly,
+  });
+  const chunks = align(end, prologue.alignment);
+  requireZero(bytes.subarray(end, Math.min(chunks, bytes.length)), end, "padding after the index");
+  return { prologue, index, canonicalNames };
+}
+
+function fileOf(
+  bytes: Uint8Array,
+  { prologue, index, canonicalNames }: OpenedIndex,
+  options: OpenOptions,
+  zstd: Zstd | undefined,
+): LqaFile {
+  const byName = new Map(index.modules.map((module) => [module.name, module]));
+  const raw = (
+    record: ChunkRecord,
+    elementSize: number,
+    where: string,
+    using: Zstd | undefined = zstd,
+  ): Uint8Array => rawPayload(bytes, record, { zstd: using, elementSize, where });
+  const sectionRecord = (type: string): SectionRecord | undefined =>
+    index.sections.find((s) => s.type === type);
+  const section = (record: SectionRecord, using?: Zstd): MetaMap =>
+    decodeMeta(
+      raw(record, 1, `section ${record.type}`, using),
+      record.chunk.offset,
+      `section ${record.type}`,
+    );
+  let meta: MetaMap | undefined;
+  const packed = (module: ModuleRecord): PackedFactors =>
+    splitPayload(module, module.bands, raw(module, 1, `module "${module.name}"`), module.chunk.offset);
+  const module = (name: string): ModuleRecord =>
+    byName.get(name) ??
+    fail("USAGE", { where: "module name", expected: "a module of this file", actual: name });
+  const file: LqaFile = {
+    bytes,
+    prologue,
+    index,
+    modules: index.modules,
+    tensors: index.tensors,
+    sections: index.sections,
+    fileId: toHex(bytes.subarray(index.trailer.offset, index.trailer.offset + DIGEST_BYTES)),
+    contentId: toHex(bytes.subarray(index.digests.offset, index.digests.offset + DIGEST_BYTES)),
+    get meta() {
+      const record = sectionRecord("META");
+      meta ??= record === undefined ? {} : section(record);
+      return meta;
+    },
+    async origin() {
+      const record = sectionRecord("ORIG");
+      return record && (section(record, await zstdFor([record], options)) as Origin);
+    },
+    get shapeFingerprint() {
+      return toHex(shapeFingerprint(index.modules));
+    },
+    canonicalNames,
+    module,
+    packed,
+    decodeModule(which, options) {
+      const record = typeof which === "string" ? module(which) : which;
+      return decodeFactors(record, packed(record), options);
+    },
+    tensor(record) {
+      const { name, role, element, shape, axis } = record;
+      return {
+        name,
+        role,
+        element,
+        shape,
+        axis,
+        data: raw(record, ELEMENT_BYTES[element], `tensor "${name}"`),
+      };
+    },
+    async readAdapter() {
+      await file.verify();
+      return {
+        modules: index.modules.map((record) => {
+          const {
+            bands: _bands,
+            compression: _compression,
+            payload: _payload,
+            chunk: _chunk,
+            ...shape
+          } = record;
+          const { b, a } = file.decodeModule(record);
+          return { ...shape, b: b as Float32Array, a: a as Float32Array };
+        }),
+        tensors: index.tensors.map((record) => file.tensor(record)),
+        origin: await file.origin(),
+        meta: file.meta,
+      };
+    },
+    async verify() {
+      return verifyFile(bytes, { prologue, index }, await zstdFor(allChunks(index), options));
+    },
+  };
+  return file;
+}

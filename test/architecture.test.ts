@@ -1,0 +1,167 @@
+/**
+ * The house rules of the sources, checked: which folder may import which, no circles, nothing of Node in what browsers
+ * load, a paragraph at the head of every file, and no file too long to read.
+ */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, posix, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { describe, expect, it } from "vitest";
+
+/**
+ * Folder (or file) of src/ to the folders whose values it may import. Its own folder and the files every folder may use
+ * (errors, limits) go without saying; types may come from `model` and from what stands left of it in the data flow.
+ */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  "errors.ts": ["error-catalogue.ts"],
+  "error-catalogue.ts": [],
+  "limits.ts": [],
+  model: [],
+  dialects: ["model", "codecs"],
+  linalg: [],
+  codecs: [],
+  quantize: ["model", "linalg", "codecs"],
+  container: ["model", "codecs"],
+  read: ["model", "container", "codecs"],
+  write: ["model", "container", "codecs"],
+  io: [],
+  validate: ["model", "read", "container", "codecs"],
+  serve: ["model", "read", "codecs"],
+  // Where the rooms meet: an adapter goes through all of them on its way into a file.
+  "encode.ts": ["model", "quantize", "validate", "write", "container", "version.ts"],
+  "version.ts": [],
+  "index.ts": ["*"],
+  "node.ts": ["*"],
+  cli: ["*"],
+};
+const EVERYWHERE = ["errors.ts", "error-catalogue.ts", "limits.ts"];
+/** Above this a file is no longer about one thing. */
+const MAX_LINES = 400;
+
+const root = fileURLToPath(new URL("../src", import.meta.url));
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+  readonly typeOnly: boolean;
+}
+
+const files = readdirSync(root, { recursive: true })
+  .map((name) => String(name).split(sep).join("/"))
+  .filter((name) => /\.(ts|js)$/.test(name) && statSync(join(root, name)).isFile())
+  .sort();
+const texts = new Map(files.map((name) => [name, readFileSync(join(root, name), "utf8")]));
+const imports = files.flatMap((name) => importsOf(name, texts.get(name)!));
+
+/** Static and dynamic imports and re-exports of a file. */
+function importsOf(from: string, text: string): Import[] {
+  const found: Import[] = [];
+  const add = (to: string, typeOnly: boolean): void => {
+    found.push({ from, to: resolveImport(from, to), typeOnly });
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node) && ts.isStringLiteral(node.moduleSpecifier)) {
+      const names = node.importClause?.namedBindings;
+      const list = names !== undefined && ts.isNamedImports(names) ? [...names.elements] : undefined;
+      const inline = list !== undefined && list.length > 0 && list.every((name) => name.isTypeOnly);
+      add(node.moduleSpecifier.text, node.importClause?.isTypeOnly === true || inline);
+    } else if (ts.isExportDeclaration(node) && node.moduleSpecifier !== undefined) {
+      const clause = node.exportClause;
+      const list = clause !== undefined && ts.isNamedExports(clause) ? [...clause.elements] : [];
+      const inline = list.length > 0 && list.every((name) => name.isTypeOnly);
+      add((node.moduleSpecifier as ts.StringLiteral).text, node.isTypeOnly || inline);
+    } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+      const [to] = node.arguments;
+      if (ts.isStringLiteral(to)) add(to.text, false);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(from, text, ts.ScriptTarget.ES2022));
+  return found;
+}
+
+function resolveImport(from: string, to: string): string {
+  return to.startsWith(".") ? posix.join(dirname(from), to) : to;
+}
+
+function folderOf(name: string): string {
+  return name.includes("/") ? name.slice(0, name.indexOf("/")) : name;
+}
+
+const isGenerated = (name: string): boolean => name.includes("generated/") || name === "error-catalogue.ts";
+const isPackageFile = (to: string): boolean => /^@[a-z]+\//.test(to);
+const isInternal = (to: string): boolean => files.includes(to);
+
+/** Files reached from `start` by imports that exist at run time. */
+function reachable(start: string): Set<string> {
+  const seen = new Set<string>();
+  const queue = [start];
+  for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
+    if (seen.has(name)) continue;
+    seen.add(name);
+    for (const { from, to, typeOnly } of imports) {
+      if (from === name && !typeOnly) queue.push(to);
+    }
+  }
+  return seen;
+}
+
+describe("the architecture of src/", () => {
+  it("is found", () => {
+    expect(files).toContain("index.ts");
+    expect(imports.length).toBeGreaterThan(files.length);
+  });
+
+  it("knows every folder", () => {
+    expect(files.map(folderOf).filter((folder) => ALLOWED[folder] === undefined)).toEqual([]);
+  });
+
+  it("imports only files that exist, with their endings", () => {
+    const packages = /^(node:[a-z/]+|(@[a-z-]+\/)?[a-z-]+(\/[a-z0-9./-]+)?)$/;
+    const broken = imports.filter(({ to }) =>
+      /\.[a-z]+$/.test(to) ? !isInternal(to) && !isPackageFile(to) : !packages.test(to),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it("imports from left to right only", () => {
+    const wrong = imports.filter(({ from, to, typeOnly }) => {
+      if (!isInternal(to) || EVERYWHERE.includes(to)) return false;
+      const source = folderOf(from);
+      const target = folderOf(to);
+      if (source === target || (typeOnly && target === "model")) return false;
+      const allowed = ALLOWED[source] ?? [];
+      return !allowed.includes("*") && !allowed.includes(target);
+    });
+    expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
+  });
+
+  it("has no circles", () => {
+    const circles = files.filter((name) =>
+      imports.some(
+        ({ from, to, typeOnly }) => from === name && !typeOnly && isInternal(to) && reachable(to).has(name),
+      ),
+    );
+    expect(circles).toEqual([]);
+  });
+
+  it("keeps Node out of what browsers load", () => {
+    expect([...reachable("index.ts")].filter((name) => name.startsWith("node:"))).toEqual([]);
+  });
+
+  it("opens every file with a paragraph", () => {
+    const bare = files.filter((name) => {
+      const text = texts.get(name)!.replace(/^#!.*\n/, "");
+      const documented = name.endsWith(".d.ts") || /^\/\*\*[\s\S]+?@module/.test(text);
+      return isGenerated(name) || /^\/\/ Generated from/.test(text) ? false : !documented;
+    });
+    expect(bare).toEqual([]);
+  });
+
+  it(`has no file above ${MAX_LINES} lines`, () => {
+    const long = files.filter(
+      (name) => !isGenerated(name) && texts.get(name)!.split("\n").length > MAX_LINES + 1,
+    );
+    expect(long).toEqual([]);
+  });
+});

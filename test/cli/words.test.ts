@@ -1,0 +1,119 @@
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { nearest } from "../../src/cli/suggest.ts";
+import { COMMANDS } from "../../src/cli/table.ts";
+import { lqa, lqaIn } from "../helpers/cli.ts";
+import { writePeftDirectory } from "../helpers/peft.ts";
+import { temporaryDirectory } from "../helpers/temporary.ts";
+
+const folder = temporaryDirectory();
+const source = writePeftDirectory(join(folder, "adapter"), { layers: 1 });
+
+describe("help", () => {
+  it("lists the commands and the exit codes", () => {
+    const { code, out, err } = lqa("--help");
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    for (const { name, summary } of COMMANDS) expect(out).toMatch(new RegExp(`${name} +${summary}`));
+    expect(out).toContain("Exit codes");
+    expect(lqa("help").out).toBe(out);
+    expect(lqa("-h").out).toBe(out);
+  });
+
+  it.each(COMMANDS.map(({ name }) => name))(
+    "explains %s with every option and examples that parse",
+    (name) => {
+      const { code, out } = lqa(name, "--help");
+      expect(code).toBe(0);
+      const command = COMMANDS.find((one) => one.name === name)!;
+      for (const option of command.options) expect(out).toContain(`--${option.name}`);
+      for (const example of command.examples) expect(out).toContain(`lqa ${example}`);
+      expect(lqa("help", name).out).toBe(out);
+    },
+  );
+
+  it("fits into 90 columns", () => {
+    for (const { name } of COMMANDS) {
+      for (const line of lqa(name, "--help").out.split("\n"))
+        expect(line.length, line).toBeLessThanOrEqual(90);
+    }
+  });
+
+  it("is what no words at all get, as an error", () => {
+    const { code, out, err } = lqa();
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toContain("Usage");
+  });
+
+  it("prints the version", () => {
+    expect(lqa("--version").out).toMatch(/^lqa \d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe("a wrong word", () => {
+  const cases: readonly [string[], RegExp][] = [
+    [["encod", "x"], /unknown command "encod"[\s\S]*Did you mean lqa encode\?/],
+    [["file.lqa"], /Did you mean lqa inspect file\.lqa\?/],
+    [["encode", "x", "--varient", "2@0.8"], /unknown option --varient[\s\S]*Did you mean --variant\?/],
+    [["encode", "x", "-q"], /unknown option -q/],
+    [["encode", "x"], /--output <file> is missing/],
+    [["encode", "-o", "y"], /<dir\|file> is missing/],
+    [["encode", "x", "-o"], /-o has no value/],
+    [["encode", "x", "-o", "--json-file"], /-o is followed by --json-file/],
+    [
+      ["encode", "x", "-o", "y", "--profile", "lorquant"],
+      /one of loraquant, raw[\s\S]*Did you mean --profile loraquant\?/,
+    ],
+    [["encode", "x", "-o", "y", "--variant", "2"], /bits, @, and a share/],
+    [["encode", "x", "-o", "y", "--variant", "2@0"], /coverage/],
+    [["encode", "x", "-o", "y", "--group", "100"], /one of 0, 16, 32/],
+    [["encode", "x", "-o", "y", "--align", "-8"], /followed by -8/],
+    [["encode", "x", "-o", "y", "--force=yes"], /--force takes no value/],
+    [["encode", "x", "-o", "y", "-o", "z"], /-o is given twice/],
+    [["encode", "x", "-o", "y", "--element", "f16"], /--element only with --profile raw/],
+    [
+      ["encode", "x", "-o", "y", "--profile", "raw", "--group", "64"],
+      /--group only with --profile loraquant/,
+    ],
+    [["decode", "a", "b", "-o", "c"], /2 arguments: a, b/],
+    [["decode", "", "-o", "c"], /an empty <file\.lqa>/],
+    [["validate"], /<file\.lqa>\.\.\. is missing/],
+    [["--quick"], /unknown option --quick/],
+  ];
+  it.each(cases)("%j gets code 2 and a sentence", (words, expected) => {
+    const { code, out, err } = lqaIn({ cwd: folder }, ...words.map((word) => (word === "x" ? source : word)));
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toMatch(expected);
+    expect(err).toMatch(/^lqa: LQA-X004 USAGE: /);
+  });
+
+  it("is told as JSON to whoever asked for JSON", () => {
+    const run = lqa("encode", "--json", "--oops");
+    expect(run.code).toBe(2);
+    expect(run.err).toBe("");
+    const { error } = run.json<{ error: Record<string, unknown> }>();
+    expect(Object.keys(error)).toEqual([
+      "code",
+      "kind",
+      "class",
+      "message",
+      "offset",
+      "where",
+      "expected",
+      "actual",
+      "clause",
+      "advice",
+    ]);
+    expect(error).toMatchObject({ code: "LQA-X004", kind: "USAGE", class: "X", offset: null, clause: null });
+  });
+});
+
+describe("nearest", () => {
+  it("finds typing errors and beginnings, and nothing far away", () => {
+    const words = ["encode", "decode", "inspect", "validate"];
+    expect(nearest("encdoe", words)).toBe("encode");
+    expect(nearest("val", words)).toBe("validate");
+    expect(nearest("inspekt", words)).toBe("inspect");
+    expect(nearest("convert", words)).toBeUndefined();
+    expect(nearest("", words)).toBeUndefined();
+  });
+});

@@ -1,0 +1,123 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type CheckOptions, checkPlanes } from "../../src/codecs/check.ts";
+import { type Encoding, encodingLabel, type Planes } from "../../src/codecs/encoding.ts";
+import { expectedWeight, samples } from "./planes.ts";
+
+const none = new Uint8Array(0);
+
+function findings(
+  encoding: Encoding,
+  parts: Partial<Planes>,
+  components: number,
+  length: number,
+  options?: CheckOptions,
+): string[] {
+  const found: string[] = [];
+  const planes = { scales: none, zeroPoints: none, codes: none, ...parts };
+  checkPlanes(
+    encoding,
+    planes,
+    components,
+    length,
+    (kind, plane, at) => found.push(`${kind} ${plane} ${at}`),
+    options,
+  );
+  return found;
+}
+
+const affine = (bits: number, zeroPoint: boolean, scale: "f16" | "bf16" | "f32" = "f16"): Encoding => ({
+  codec: "affine",
+  bits,
+  zeroPoint,
+  group: 16,
+  scale,
+});
+const sign: Encoding = { codec: "sign", group: 16, scale: "f16" };
+
+describe("value rules", () => {
+  it("accepts ordinary planes", () => {
+    const scales = Uint8Array.of(0, 0x3c, 0, 0);
+    expect(findings(sign, { scales, codes: Uint8Array.of(0xff, 0xff, 0) }, 1, 20)).toEqual([]);
+  });
+
+  it("refuses scales that are negative, −0, infinite or NaN", () => {
+    const scales = Uint8Array.of(0, 0xbc, 0, 0x80, 0, 0x7c, 1, 0x7e);
+    const codes = new Uint8Array(8);
+    expect(findings(sign, { scales, codes }, 4, 16)).toEqual(
+      [0, 2, 4, 6].map((at) => `SCALE_VALUE scales ${at}`),
+    );
+  });
+
+  it("refuses a scale whose largest multiple overflows binary32", () => {
+    const largest = Uint8Array.of(0x7f, 0x7f); // bf16 3.39e38
+    const codes = new Uint8Array(2).fill(1);
+    expect(findings({ codec: "sign", group: 16, scale: "bf16" }, { scales: largest, codes }, 1, 16)).toEqual(
+      [],
+    );
+    expect(findings(affine(1, false, "bf16"), { scales: largest, codes }, 1, 16)).toEqual([]);
+    const wider = { scales: largest, zeroPoints: new Uint8Array(1), codes: new Uint8Array(4) };
+    expect(findings(affine(2, true, "bf16"), wider, 1, 16)).toEqual(["SCALE_VALUE scales 0"]);
+  });
+
+  it("refuses set bits behind the last code and behind the last zero point", () => {
+    const parts = {
+      scales: Uint8Array.of(0, 0x3c, 0, 0x3c),
+      zeroPoints: Uint8Array.of(0x08, 0x07),
+      codes: Uint8Array.of(0, 0x40, 0, 0xc0),
+    };
+    expect(findings(affine(3, true), parts, 2, 5)).toEqual([
+      "PADDING_NONZERO zeroPoints 0",
+      "PADDING_NONZERO codes 3",
+    ]);
+  });
+
+  it("refuses codes other than zero where the scale is zero", () => {
+    const parts = {
+      scales: Uint8Array.of(0, 0x3c, 0, 0),
+      zeroPoints: Uint8Array.of(0b1111),
+      codes: Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x00, 0x01),
+    };
+    expect(findings(affine(2, true), parts, 1, 21)).toEqual([
+      "NONCANONICAL_CODES zeroPoints 0",
+      "NONCANONICAL_CODES codes 5",
+    ]);
+    const signs = { scales: Uint8Array.of(0, 0), codes: Uint8Array.of(0x90) };
+    expect(findings(sign, signs, 1, 5)).toEqual(["NONCANONICAL_CODES codes 0", "PADDING_NONZERO codes 0"]);
+  });
+
+  it("refuses raw Inf and NaN unless the file declares them", () => {
+    const codes = Uint8Array.of(0, 0x7c, 0, 0x3c, 1, 0xfc);
+    const raw: Encoding = { codec: "raw", element: "f16" };
+    expect(findings(raw, { codes }, 1, 3)).toEqual(["NONFINITE_VALUE codes 0", "NONFINITE_VALUE codes 4"]);
+    expect(findings(raw, { codes }, 1, 3, { allowNonfinite: true })).toEqual([]);
+  });
+
+  it("finds something whenever a weight is not finite, and reports in plane order", () => {
+    const order = ["scales", "zeroPoints", "codes"];
+    fc.assert(
+      fc.property(samples, (sample) => {
+        const seen: [number, number][] = [];
+        checkPlanes(sample.encoding, sample.planes, sample.components, sample.length, (_, plane, at) => {
+          seen.push([order.indexOf(plane), at]);
+        });
+        expect(seen).toEqual([...seen].sort(([p, x], [q, y]) => p - q || x - y));
+        if (seen.length > 0) return;
+        for (let i = 0; i < sample.length; i++)
+          expect(expectedWeight(sample, 0, i)).toSatisfy(Number.isFinite);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe("encoding labels", () => {
+  it("are short and tell encodings apart", () => {
+    expect(encodingLabel(sign)).toBe("sign g16 f16");
+    expect(encodingLabel(affine(2, true))).toBe("affine2 g16 f16");
+    expect(encodingLabel(affine(2, false, "f32"))).toBe("affine2s g16 f32");
+    expect(encodingLabel({ codec: "raw", element: "bf16" })).toBe("raw bf16");
+    expect(encodingLabel({ codec: "zero" })).toBe("zero");
+    expect(encodingLabel({ codec: "sign", group: 0, scale: "f16" })).toBe("sign whole f16");
+  });
+});

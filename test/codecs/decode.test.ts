@@ -1,0 +1,113 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { decodePlanes } from "../../src/codecs/decode.ts";
+import type { Encoding, Planes } from "../../src/codecs/encoding.ts";
+import { numberToF16 } from "../../src/codecs/floats.ts";
+import { isLqaError } from "../../src/errors.ts";
+import { expectedWeight, samples } from "./planes.ts";
+
+const none = new Uint8Array(0);
+const planes = (parts: Partial<Planes>): Planes => ({
+  scales: none,
+  zeroPoints: none,
+  codes: none,
+  ...parts,
+});
+const rows = (length: number) => ({ offset: 0, componentStride: length, weightStride: 1 });
+
+function decodeOne(encoding: Encoding, parts: Partial<Planes>, length: number): number[] {
+  const target = new Float32Array(length);
+  decodePlanes(encoding, planes(parts), 1, length, target, rows(length));
+  return [...target];
+}
+
+describe("the reference decoder", () => {
+  it("gives the binary32 value the rules give, and its binary16 rounding", () => {
+    fc.assert(
+      fc.property(samples, (sample) => {
+        const { encoding, components, length } = sample;
+        const f32 = new Float32Array(components * length);
+        const f16 = new Uint16Array(components * length);
+        decodePlanes(encoding, sample.planes, components, length, f32, rows(length));
+        decodePlanes(encoding, sample.planes, components, length, f16, rows(length));
+        for (let c = 0; c < components; c++) {
+          for (let i = 0; i < length; i++) {
+            const expected = expectedWeight(sample, c, i);
+            expect(f32[c * length + i]).toBe(expected);
+            if (!Number.isNaN(expected)) expect(f16[c * length + i]).toBe(numberToF16(expected));
+            else expect(f16[c * length + i]! & 0x7fff).toBeGreaterThan(0x7c00);
+          }
+        }
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  it("decodes to any placement the same weights, and writes nothing else", () => {
+    fc.assert(
+      fc.property(samples, fc.nat(5), fc.nat(3), (sample, offset, gap) => {
+        const { encoding, components, length } = sample;
+        const plain = new Uint16Array(components * length);
+        decodePlanes(encoding, sample.planes, components, length, plain, rows(length));
+        const rank = components + gap;
+        const placed = new Uint16Array(offset + rank * length).fill(0x1234);
+        const at = { offset, componentStride: 1, weightStride: rank };
+        decodePlanes(encoding, sample.planes, components, length, placed, at);
+        const expected = new Uint16Array(placed.length).fill(0x1234);
+        for (let c = 0; c < components; c++) {
+          for (let i = 0; i < length; i++) expected[offset + c + i * rank] = plain[c * length + i]!;
+        }
+        expect(placed).toEqual(expected);
+      }),
+    );
+  });
+
+  it("copies raw bit patterns, NaN payloads included", () => {
+    const codes = Uint8Array.of(0x01, 0x00, 0xa0, 0x7f, 0xff, 0xff, 0xff, 0xff);
+    const target = new Float32Array(2);
+    decodePlanes({ codec: "raw", element: "f32" }, planes({ codes }), 1, 2, target, rows(2));
+    expect(new Uint8Array(target.buffer)).toEqual(codes);
+    const half = new Uint16Array(4);
+    decodePlanes({ codec: "raw", element: "f16" }, planes({ codes }), 1, 4, half, rows(4));
+    expect(new Uint8Array(half.buffer)).toEqual(codes);
+  });
+
+  it("keeps the IEEE sign of a zero scale", () => {
+    const scales = Uint8Array.of(0, 0);
+    expect(
+      decodeOne({ codec: "sign", group: 16, scale: "f16" }, { scales, codes: Uint8Array.of(2) }, 2),
+    ).toEqual([0, -0]);
+    const symmetric: Encoding = { codec: "affine", bits: 1, zeroPoint: false, group: 16, scale: "f16" };
+    expect(decodeOne(symmetric, { scales, codes: Uint8Array.of(2) }, 2)).toEqual([-0, 0]);
+  });
+
+  it("rounds to binary32 before binary16", () => {
+    // 255 · s = 257.87498653 in binary64, 257.875 in binary32: a tie of binary16, whose even side is 258.
+    const scales = new Uint8Array(Float32Array.of(1.0112744569778442).buffer);
+    const encoding: Encoding = { codec: "affine", bits: 8, zeroPoint: false, group: 0, scale: "f32" };
+    const target = new Uint16Array(1);
+    decodePlanes(encoding, planes({ scales, codes: Uint8Array.of(255) }), 1, 1, target, rows(1));
+    expect(target[0]).toBe(numberToF16(258));
+  });
+
+  it("refuses the reserved trellis codec, a target that is too small and planes of a wrong length", () => {
+    const kindOf = (run: () => void): string => {
+      try {
+        run();
+      } catch (error) {
+        return isLqaError(error) ? error.kind : (error as Error).name;
+      }
+      return "nothing";
+    };
+    const target = new Float32Array(3);
+    const trellis: Encoding = { codec: "trellis", table: 0, group: 128, scale: "f16" };
+    expect(kindOf(() => decodePlanes(trellis, planes({}), 1, 3, target, rows(3)))).toBe("UNSUPPORTED_CODEC");
+    expect(kindOf(() => decodePlanes({ codec: "zero" }, planes({}), 1, 4, target, rows(4)))).toBe(
+      "TARGET_SIZE",
+    );
+    const codes = new Uint8Array(5);
+    expect(
+      kindOf(() => decodePlanes({ codec: "raw", element: "f16" }, planes({ codes }), 1, 3, target, rows(3))),
+    ).toBe("RangeError");
+  });
+});

@@ -1,0 +1,73 @@
+/** Random planes of any encoding, and a decoder written from the rules one weight at a time, as an oracle. */
+import fc from "fast-check";
+import { readElement } from "../../src/codecs/elements.ts";
+import { type Encoding, groupCount, type Planes, planeSizes } from "../../src/codecs/encoding.ts";
+
+const scale = fc.constantFrom("f16", "bf16", "f32");
+const group = fc.constantFrom(0, 16, 32, 64, 128);
+
+export const encodings: fc.Arbitrary<Encoding> = fc.oneof(
+  fc.constant({ codec: "zero" as const }),
+  fc.record({ codec: fc.constant("raw" as const), element: scale }),
+  fc.record({ codec: fc.constant("sign" as const), group, scale }),
+  fc.record({
+    codec: fc.constant("affine" as const),
+    bits: fc.integer({ min: 1, max: 8 }),
+    zeroPoint: fc.boolean(),
+    group,
+    scale,
+  }),
+) as fc.Arbitrary<Encoding>;
+
+export interface Sample {
+  readonly encoding: Encoding;
+  readonly components: number;
+  readonly length: number;
+  readonly planes: Planes;
+}
+
+/** Planes of arbitrary bytes: most break some rule, and all must decode. */
+export const samples: fc.Arbitrary<Sample> = fc
+  .tuple(encodings, fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 150 }))
+  .chain(([encoding, components, length]) => {
+    const sizes = planeSizes(encoding, components, length);
+    const bytes = (n: number) => fc.uint8Array({ minLength: n, maxLength: n });
+    return fc.record({
+      encoding: fc.constant(encoding),
+      components: fc.constant(components),
+      length: fc.constant(length),
+      planes: fc.record({
+        scales: bytes(sizes.scales),
+        zeroPoints: bytes(sizes.zeroPoints),
+        codes: bytes(sizes.codes),
+      }),
+    });
+  });
+
+function code(plane: Uint8Array, component: number, index: number, length: number, bits: number): number {
+  const base = component * Math.ceil((length * bits) / 8) * 8 + index * bits;
+  let value = 0;
+  for (let b = 0; b < bits; b++) value |= ((plane[(base + b) >> 3]! >> ((base + b) & 7)) & 1) << b;
+  return value;
+}
+
+/** Weight `i` of component `c` in binary32. */
+export function expectedWeight({ encoding, length, planes }: Sample, c: number, i: number): number {
+  switch (encoding.codec) {
+    case "zero":
+      return 0;
+    case "raw":
+      return readElement(planes.codes, encoding.element, c * length + i);
+    case "trellis":
+      throw new Error("reserved");
+    default: {
+      const groups = groupCount(encoding.group, length);
+      const g = encoding.group === 0 ? 0 : Math.floor(i / encoding.group);
+      const s = readElement(planes.scales, encoding.scale, c * groups + g);
+      if (encoding.codec === "sign") return code(planes.codes, c, i, length, 1) === 0 ? s : -s;
+      const q = code(planes.codes, c, i, length, encoding.bits);
+      if (!encoding.zeroPoint) return Math.fround((2 * q - (2 ** encoding.bits - 1)) * s);
+      return Math.fround((q - code(planes.zeroPoints, c, g, groups, encoding.bits)) * s);
+    }
+  }
+}

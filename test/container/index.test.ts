@@ -1,0 +1,115 @@
+import fc from "fast-check";
+import { ByteBuffer } from "flatbuffers";
+import { describe, expect, test } from "vitest";
+import { type IndexVectors, SCHEMA } from "../../src/container/generated/schema.ts";
+import { readIndex } from "../../src/container/index-read.ts";
+import { writeIndex } from "../../src/container/index-write.ts";
+import { isLqaError } from "../../src/errors.ts";
+// @ts-expect-error: flatc's code, without types
+import { Index } from "../generated/lqa/index.js";
+
+const RANGES = { u8: 0xff, u16: 0xffff, u32: 0xffffffff } as const;
+
+/** Arbitrary vectors of the schema: any value in any field, meaningful or not. */
+const vectors: fc.Arbitrary<IndexVectors> = fc.record(
+  Object.fromEntries(
+    SCHEMA.tables[SCHEMA.root]!.fields.map(({ name, type }) => {
+      const element = (type as { vector: { struct: string } | { scalar: "u8" | "u16" | "u32" } }).vector;
+      if ("scalar" in element) {
+        const values = fc.array(fc.nat(RANGES[element.scalar]), { maxLength: 9 });
+        return [name, element.scalar === "u8" ? values.map((v) => Uint8Array.from(v)) : values];
+      }
+      const fields = SCHEMA.structs[element.struct]!.fields.map((field) => [
+        field.name,
+        field.type === "f32" ? fc.float({ noNaN: true }) : fc.nat(RANGES[field.type as "u8"]),
+      ]);
+      return [name, fc.array(fc.record(Object.fromEntries(fields)), { maxLength: 5 })];
+    }),
+  ),
+) as fc.Arbitrary<never>;
+
+describe("index", () => {
+  test("what is written is read back", () => {
+    fc.assert(
+      fc.property(vectors, (v) => {
+        expect(readIndex(writeIndex(v)).vectors).toEqual(v);
+      }),
+    );
+  });
+
+  test("flatc's own reader reads the same records", () => {
+    fc.assert(
+      fc.property(vectors, (v) => {
+        const root = Index.getRootAsIndex(new ByteBuffer(writeIndex(v)));
+        for (const { name, type } of SCHEMA.tables[SCHEMA.root]!.fields) {
+          const official = root as unknown as Record<string, (i?: number) => unknown>;
+          const length = official[`${name}Length`]!() as number;
+          expect(length).toBe(v[name as keyof IndexVectors].length);
+          for (let i = 0; i < length; i++) {
+            const ours = v[name as keyof IndexVectors][i] as unknown;
+            const theirs = official[name]!(i);
+            if (typeof ours === "number") expect(theirs).toBe(ours);
+            else
+              for (const field of SCHEMA.structs[(type as { vector: { struct: string } }).vector.struct]!
+                .fields)
+                expect((theirs as Record<string, () => number>)[field.name]!()).toBe(
+                  (ours as Record<string, number>)[field.name],
+                );
+          }
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test("the layout is the canonical one of clause 12.2", () => {
+    const empty = Object.fromEntries(
+      SCHEMA.tables[SCHEMA.root]!.fields.map(({ name }) => [name, name === "names" ? new Uint8Array(0) : []]),
+    ) as unknown as IndexVectors;
+    const hex = Array.from(writeIndex(empty), (b) => b.toString(16).padStart(2, "0")).join("");
+    expect(hex).toBe(
+      "20000000" +
+        "4c514131" +
+        "0000" + // root at 32, identifier, padding
+        "1600" +
+        "2800" +
+        "0400080" +
+        "00c001000140018001c0020002400" + // vtable: 22 bytes, table of 40, nine offsets
+        "16000000" + // table: its vtable is 22 bytes before it
+        "24000000".repeat(9) + // each vector 36 bytes after its offset
+        "00000000".repeat(9),
+    );
+  });
+
+  test("every truncation and every one-byte change is refused or read, never anything else", () => {
+    const sample = fc.sample(vectors, { seed: 7, numRuns: 3 });
+    for (const v of sample) {
+      const bytes = writeIndex(v);
+      for (let end = 0; end < bytes.length; end++) {
+        const cut = bytes.slice(0, end);
+        // what alone may be missing is the zero padding behind the last vector
+        if (bytes.length - end < 4 && v.names.length % 4 !== 0 && bytes.slice(end).every((b) => b === 0))
+          continue;
+        expect(() => readIndex(cut)).toThrow(/LQA-M0/);
+      }
+      for (let at = 0; at < bytes.length; at++)
+        for (const value of [0, 1, 0x7f, 0x80, 0xff, bytes[at]! ^ 4]) {
+          const mutated = bytes.slice();
+          mutated[at] = value;
+          try {
+            readIndex(mutated);
+          } catch (error) {
+            expect(isLqaError(error)).toBe(true);
+          }
+        }
+    }
+  });
+
+  test("a forged vector length is refused before it is used", () => {
+    const bytes = writeIndex(fc.sample(vectors, { seed: 1, numRuns: 1 })[0]!);
+    const view = new DataView(bytes.buffer);
+    // slot 0: its offset stands at 36, relative to itself
+    view.setUint32(36 + view.getUint32(36, true), 0x7fffffff, true);
+    expect(() => readIndex(bytes)).toThrow(/LQA-M008 INDEX_VECTOR/);
+  });
+});

@@ -1,0 +1,109 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { checkCanonical, decodeMeta, encodeMeta } from "../../src/container/meta.ts";
+import { isLqaError } from "../../src/errors.ts";
+import type { MetaValue } from "../../src/model/adapter.ts";
+
+const key = fc
+  .string({
+    unit: fc.integer({ min: 0x20, max: 0x7e }).map((c) => String.fromCharCode(c)),
+    minLength: 1,
+    maxLength: 12,
+  })
+  .filter((k) => k !== "__proto__");
+const { value } = fc.letrec<{ value: MetaValue }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    fc.constant(null),
+    fc.boolean(),
+    fc.maxSafeInteger(),
+    fc
+      .double({ noNaN: true, noDefaultInfinity: true })
+      .map((d) => (Number.isInteger(d) && !Number.isSafeInteger(d) ? 0.5 : d + 0)),
+    fc.string({ unit: "grapheme" }),
+    fc.uint8Array({ maxLength: 20 }),
+    fc.array(tie("value"), { maxLength: 20 }),
+    fc.dictionary(key, tie("value"), { maxKeys: 20, noNullPrototype: true }),
+  ) as fc.Arbitrary<MetaValue>,
+}));
+
+const bytes = (hex: string): Uint8Array =>
+  Uint8Array.from((hex.match(/../g) ?? []).map((b) => Number.parseInt(b, 16)));
+
+describe("MessagePack sections", () => {
+  test("what is written is read back, and writing it again gives the same bytes", () => {
+    fc.assert(
+      fc.property(fc.dictionary(key, value, { noNullPrototype: true }), (map) => {
+        const encoded = encodeMeta(map, "META");
+        const decoded = decodeMeta(encoded, 0, "META");
+        expect(encodeMeta(decoded, "META")).toEqual(encoded);
+        expect(JSON.stringify(sort(decoded))).toBe(JSON.stringify(sort(map)));
+      }),
+    );
+  });
+
+  test.each([
+    ["an array at the top", "9101"],
+    ["an integer at the top", "01"],
+    ["nothing", ""],
+    ["a duplicate key", "82a16101a16102"],
+    ["keys out of order", "82a16201a16101"],
+    ["an integer key", "810101"],
+    ["an empty key", "81a001"],
+    ["a key that is not ASCII", "81a2c3a901"],
+    ["an integer not in the shortest form", "81a161cc01"],
+    ["a 16-bit integer that fits into 8 bits", "81a161cd00ff"],
+    ["a negative integer not in the shortest form", "81a161d0ff"],
+    ["a string not in the shortest form", "81a161d90161"],
+    ["a float32", "81a161ca3f800000"],
+    ["a float that is an integer", "81a161cb3ff0000000000000"],
+    ["NaN", "81a161cb7ff8000000000000"],
+    ["infinity", "81a161cb7ff0000000000000"],
+    ["an integer above 2^53 - 1", "81a161cf0020000000000000"],
+    ["an extension type", "81a161d40100"],
+    ["a timestamp", "81a161d6ff00000000"],
+    ["the reserved byte", "81a161c1"],
+    ["bad UTF-8", "81a161a1ff"],
+    ["a lone surrogate", "81a161a3eda080"],
+    ["trailing bytes", "81a1610100"],
+    ["a cut-off map", "82a16101"],
+    ["a count beyond the data", "81a161ddffffffff"],
+    ["a byte string beyond the data", "81a161c6ffffffff"],
+    ["a map not in the shortest form", "de0001a16101"],
+    ["__proto__", "81a95f5f70726f746f5f5f01"],
+  ])("refuses %s", (_, hex) => {
+    expect(() => decodeMeta(bytes(hex), 100, "META")).toThrow(/LQA-M020 META_ENCODING/);
+  });
+
+  test("depth is bounded without recursion", () => {
+    const nested = (depth: number): Uint8Array => bytes(`81a161${"91".repeat(depth)}01`);
+    expect(() => checkCanonical(nested(15), 0, "META")).not.toThrow();
+    expect(() => checkCanonical(nested(16), 0, "META")).toThrow(/16 levels/);
+    expect(() => checkCanonical(nested(500_000), 0, "META")).toThrow(/16 levels/);
+  });
+
+  test("arbitrary bytes are refused or read, never anything else", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), (tail) => {
+        try {
+          decodeMeta(Uint8Array.of(0x81, 0xa1, 0x61, ...tail), 0, "META");
+        } catch (error) {
+          expect(isLqaError(error)).toBe(true);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});
+
+function sort(v: unknown): unknown {
+  if (v instanceof Uint8Array) return [...v];
+  if (Array.isArray(v)) return v.map(sort);
+  if (v !== null && typeof v === "object")
+    return Object.fromEntries(
+      Object.entries(v)
+        .sort(([x], [y]) => (x < y ? -1 : 1))
+        .map(([k, x]) => [k, sort(x)]),
+    );
+  return v;
+}

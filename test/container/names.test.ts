@@ -1,0 +1,108 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { concat } from "../../src/container/bytes.ts";
+import { compareNames, encodeName, frontCode, nameReader } from "../../src/container/names.ts";
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+const compare = (x: string, y: string): number => Math.sign(compareNames(utf8(x), utf8(y)));
+/** Strings rich in digits, so that numbers meet. */
+const name = fc.string({
+  unit: fc.constantFrom("0", "1", "2", "9", "a", "b", ".", "é", "/", ":"),
+  minLength: 0,
+  maxLength: 8,
+});
+
+describe("natural order", () => {
+  test.each([
+    ["layers.2.q", "layers.10.q", -1],
+    ["a", "b", -1],
+    ["a", "a", 0],
+    ["a1", "a01", 1], // equal as numbers, then bytewise: '0' < '1'
+    ["a01b", "a1a", 1], // numbers equal, what follows decides
+    ["a1", "a1b", -1],
+    ["10", "9", 1],
+    ["99999999999999999999", "100000000000000000000", -1],
+    ["a", "é", -1],
+    ["a/", "a0", -1],
+    ["a:", "a0", 1],
+  ])("%s against %s", (x, y, expected) => expect(compare(x, y)).toBe(expected));
+
+  test("it is a total order", () => {
+    fc.assert(
+      fc.property(name, name, name, (x, y, z) => {
+        expect(compare(x, y)).toBe(0 - compare(y, x));
+        expect(compare(x, y) === 0).toBe(x === y);
+        if (compare(x, y) <= 0 && compare(y, z) <= 0) expect(compare(x, z)).toBeLessThanOrEqual(0);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+});
+
+describe("front coding", () => {
+  test("names are read back as written, and canonical", () => {
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.string({ minLength: 1, maxLength: 40 }).filter((s) => utf8(s).length > 0)),
+        (names) => {
+          const bytes = names.map(utf8).sort(compareNames);
+          const heap: Uint8Array[] = [];
+          const records = frontCode(bytes, heap);
+          const reader = nameReader(concat(heap));
+          records.forEach((record, i) => {
+            let read: ReturnType<typeof reader.next> | undefined;
+            try {
+              read = reader.next(record, "test");
+            } catch (error) {
+              expect(String(error)).toMatch(/NAME_ENCODING/); // control characters
+              reader.finish = () => {};
+              return;
+            }
+            expect(read.bytes).toEqual(bytes[i]);
+            expect(read.canonical).toBe(true);
+          });
+        },
+      ),
+    );
+  });
+
+  test("a shared prefix may be shorter than it could be, but that is not canonical", () => {
+    const reader = nameReader(utf8("abcabd"));
+    expect(reader.next({ nameShared: 0, nameSuffix: 3 }, "").name).toBe("abc");
+    expect(reader.next({ nameShared: 0, nameSuffix: 3 }, "")).toMatchObject({
+      name: "abd",
+      canonical: false,
+    });
+    reader.finish();
+  });
+
+  test.each([
+    ["more shared bytes than the name before has", { nameShared: 1, nameSuffix: 1 }],
+    ["more own bytes than the heap has", { nameShared: 0, nameSuffix: 5 }],
+  ])("refuses %s", (_, record) =>
+    expect(() => nameReader(utf8("abcd")).next(record, "")).toThrow(/NAME_HEAP/),
+  );
+
+  test("refuses a heap that is not used up", () =>
+    expect(() => nameReader(utf8("a")).finish()).toThrow(/NAME_HEAP/));
+
+  test("total name bytes are bounded, however well they compress", () => {
+    const reader = nameReader(new Uint8Array(400).fill(0x61));
+    reader.next({ nameShared: 0, nameSuffix: 400 }, "");
+    expect(() => {
+      for (let i = 0; i < 300_000; i++) reader.next({ nameShared: 255, nameSuffix: 0 }, "");
+    }).toThrow(/LQA-L001 HARD_LIMIT/);
+  });
+});
+
+describe("names", () => {
+  test.each(["", "a\0b", "a\nb", "\u007f", "\u0085", "x".repeat(513), "é".repeat(257), "a\ud800"])(
+    "refuses %j",
+    (bad) => expect(() => encodeName(bad, "test")).toThrow(/NAME_ENCODING/),
+  );
+  test.each(["a", "__proto__", "constructor", "..", "x".repeat(512), "\ufeffa", "日本"])(
+    "accepts %j",
+    (good) =>
+      expect(new TextDecoder("utf-8", { ignoreBOM: true }).decode(encodeName(good, "test"))).toBe(good),
+  );
+});

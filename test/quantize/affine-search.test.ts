@@ -1,0 +1,137 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { affineSearch } from "../../src/quantize/affine-search.ts";
+import { minMaxFit, RANGE_FLOOR, searchFit, signFit } from "../../src/quantize/fit.ts";
+import { roundEven } from "../../src/quantize/groups.ts";
+import { normal } from "../linalg/matrices.ts";
+
+function squaredError(values: Float64Array, scale: number, zeroPoint: number, largest: number): number {
+  return values.reduce((sum, w) => {
+    const k = scale === 0 ? 0 : Math.min(Math.max(roundEven(w / scale), -zeroPoint), largest - zeroPoint);
+    return sum + (w - k * scale) ** 2;
+  }, 0);
+}
+
+/** Least error over every zero point and every scale at which an integer changes, refitted. */
+function bruteForce(values: Float64Array, largest: number): number {
+  let best = squaredError(values, 0, 0, largest);
+  for (let z = 0; z <= largest; z++) {
+    for (const w of values) {
+      for (let level = 0; level < largest; level++) {
+        for (const nudge of [1 - 1e-9, 1 + 1e-9]) {
+          const at = (Math.abs(w) / (level + 0.5)) * nudge;
+          if (at === 0) continue;
+          let dot = 0;
+          let square = 0;
+          for (const v of values) {
+            const k = Math.min(Math.max(roundEven(v / at), -z), largest - z);
+            dot += v * k;
+            square += k * k;
+          }
+          if (dot > 0) best = Math.min(best, squaredError(values, dot / square, z, largest));
+        }
+      }
+    }
+  }
+  return best;
+}
+
+const group = fc
+  .array(fc.double({ min: -4, max: 4, noNaN: true }), { minLength: 1, maxLength: 14 })
+  .map((values) => Float64Array.from(values));
+
+describe("the search for scale and zero point", () => {
+  it("is exact up to 3 bits", () => {
+    fc.assert(
+      fc.property(group, fc.integer({ min: 1, max: 3 }), (values, bits) => {
+        const largest = (1 << bits) - 1;
+        const { scale, zeroPoint } = affineSearch(bits, 14)(values, 0, values.length);
+        const energy = squaredError(values, 0, 0, largest);
+        const best = bruteForce(values, largest);
+        expect(squaredError(values, scale, zeroPoint, largest)).toBeLessThanOrEqual(best + 1e-6 * energy);
+      }),
+    );
+  });
+
+  it("is never worse than rounding over the range, at any width", () => {
+    fc.assert(
+      fc.property(group, fc.integer({ min: 1, max: 8 }), (values, bits) => {
+        const largest = (1 << bits) - 1;
+        const bundle = { values, from: 0, components: 1, length: values.length, group: 0 };
+        const plain = minMaxFit(bundle, bits);
+        const found = searchFit(bundle, bits);
+        const [error, plainError] = [found, plain].map((fit) =>
+          squaredError(values, fit.scales[0]!, fit.zeroPoints[0]!, largest),
+        );
+        const energy = squaredError(values, 0, 0, largest);
+        // Round-to-nearest may clip a one-signed group at a range the grid does not try.
+        expect(error).toBeLessThanOrEqual(plainError! * 1.2 + 1e-6 * energy);
+      }),
+    );
+  });
+
+  it("does not depend on the unit of the weights", () => {
+    const next = normal(3);
+    const values = Float64Array.from({ length: 128 }, next);
+    for (const bits of [2, 3, 4, 8]) {
+      const { scale, zeroPoint } = { ...affineSearch(bits, 128)(values, 0, 128) };
+      for (const unit of [2 ** -200, 2 ** 100]) {
+        const other = affineSearch(bits, 128)(
+          values.map((w) => w * unit),
+          0,
+          128,
+        );
+        expect(other).toEqual({ scale: scale * unit, zeroPoint });
+      }
+    }
+  });
+
+  it("finds constant, one-signed and all-zero groups", () => {
+    for (const bits of [1, 2, 3, 4, 8]) {
+      const largest = (1 << bits) - 1;
+      const error = (values: Float64Array) => {
+        const { scale, zeroPoint } = affineSearch(bits, 16)(values, 0, 16);
+        return squaredError(values, scale, zeroPoint, largest) / squaredError(values, 0, 0, largest);
+      };
+      expect(error(new Float64Array(16).fill(0.7))).toBeLessThan(1e-12);
+      expect(error(new Float64Array(16).fill(-0.7))).toBeLessThan(1e-12);
+      expect(error(Float64Array.from({ length: 16 }, (_, i) => 5 + i / 16))).toBeLessThan(0.003);
+      expect(affineSearch(bits, 16)(new Float64Array(16), 0, 16)).toEqual({ scale: 0, zeroPoint: 0 });
+    }
+  });
+});
+
+describe("the rules of the authors' program", () => {
+  const bundle = (values: number[]) => ({
+    values: Float64Array.from(values),
+    from: 0,
+    components: 1,
+    length: values.length,
+    group: 16,
+  });
+
+  it("spread the codes over the range of a group, with a floor of 1e-5", () => {
+    expect(minMaxFit(bundle([-1, 0, 2]), 2)).toEqual({
+      scales: Float64Array.of(1),
+      zeroPoints: Uint8Array.of(1),
+    });
+    expect(minMaxFit(bundle([2, 3, 5]), 2)).toEqual({
+      scales: Float64Array.of(1),
+      zeroPoints: Uint8Array.of(0),
+    });
+    expect(minMaxFit(bundle([-9, -8, -6]), 2)).toEqual({
+      scales: Float64Array.of(1),
+      zeroPoints: Uint8Array.of(3),
+    });
+    expect(minMaxFit(bundle([1e-9, -1e-9]), 2).scales[0]).toBe(RANGE_FLOOR / 3);
+  });
+
+  it("take the mean magnitude of the real entries of a short last group", () => {
+    const values = [...Array(16).fill(2), -1, 3, 0];
+    expect([...signFit(bundle(values)).scales]).toEqual([2, 4 / 3]);
+  });
+
+  it("round ties to even", () => {
+    expect([0.5, 1.5, 2.5, -0.5, -1.5, 0.4999].map(roundEven)).toEqual([0, 2, 2, 0, -2, 0]);
+  });
+});
