@@ -6,6 +6,7 @@
 
 import { concat } from "./container/bytes.ts";
 import { encodeMeta } from "./container/meta.ts";
+import { sortByName } from "./container/names.ts";
 import { fail } from "./errors.ts";
 import {
   type Adapter,
@@ -70,7 +71,14 @@ export async function encodeAdapter(adapter: Adapter, options: EncodeOptions = {
   const modules: PackedModule[] = [];
   const qualities = new Map<string, ModuleQuality>();
   checkTensors(adapter.tensors);
-  for (const [i, module] of adapter.modules.entries()) {
+  // In the order of the file, so that not even the rounding of a sum depends on the order of the source.
+  const { items } = sortByName(
+    adapter.modules,
+    (module) => module.name,
+    () => 0,
+    "module",
+  );
+  for (const [i, module] of items.entries()) {
     if (options.signal?.aborted) fail("ABORTED", { cause: options.signal.reason });
     const { factors, quality } = quantizeModule(module, quantize);
     qualities.set(module.name, quality);

@@ -64,6 +64,7 @@ export { inputLength, parameterCount } from "./model/adapter.ts";
 export type { Refine } from "./quantize/loraquant.ts";
 export type { QuantizeOptions } from "./quantize/profile.ts";
 export type { HRule } from "./quantize/variant.ts";
+export { baseWeightShape, checkBase } from "./read/base.ts";
 export type { DecodedFactors, DecodeOptions, FactorLayout, HalfArray } from "./read/decode.ts";
 export { type LqaFile, type OpenOptions, openLqa } from "./read/open.ts";
 export type { VerifiedIds } from "./read/verify.ts";

@@ -161,3 +161,23 @@ export function nameReader(heap: Uint8Array): NameReader {
     },
   };
 }
+
+/**
+ * Items in natural order of their names, then by `rank`; with the names as UTF-8.
+ *
+ * @throws LqaError NAME_ENCODING
+ */
+export function sortByName<T>(
+  items: readonly T[],
+  name: (item: T) => string,
+  rank: (item: T) => number,
+  kind: string,
+): { items: T[]; utf8: Uint8Array[] } {
+  const keyed = items.map((item) => ({
+    item,
+    utf8: encodeName(name(item), `${kind} "${name(item)}"`),
+    rank: rank(item),
+  }));
+  keyed.sort((x, y) => compareNames(x.utf8, y.utf8) || x.rank - y.rank);
+  return { items: keyed.map((k) => k.item), utf8: keyed.map((k) => k.utf8) };
+}

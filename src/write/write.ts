@@ -15,7 +15,7 @@ import { TENSOR_ROLES } from "../container/encoding-record.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import { CRC_BYTES, DIGEST_BYTES, layOut } from "../container/layout.ts";
-import { compareNames, encodeName } from "../container/names.ts";
+import { sortByName } from "../container/names.ts";
 import { PROLOGUE_BYTES, type Prologue, readPrologue, writePrologue } from "../container/prologue.ts";
 import { featureBits, interpretIndex } from "../container/records-read.ts";
 import { type Unplaced, writeRecords } from "../container/records-write.ts";
@@ -80,13 +80,13 @@ interface Chunk {
  *   checks a reader applies. RangeError for planes that do not fit their encoding (a bug of the caller).
  */
 export async function prepareFile(input: ContainerInput): Promise<PreparedFile> {
-  const modules = sorted(
+  const modules = sortByName(
     input.modules,
     (m) => m.name,
     () => 0,
     "module",
   );
-  const tensors = sorted(
+  const tensors = sortByName(
     input.tensors,
     (t) => t.name,
     (t) => TENSOR_ROLES.indexOf(t.role),
@@ -232,20 +232,4 @@ function defaultAlignment(lengths: readonly number[]): number {
 
 async function loadIf(needed: boolean): Promise<Awaited<ReturnType<typeof loadZstdCodec>> | undefined> {
   return needed ? loadZstdCodec() : undefined;
-}
-
-/** Items in natural order of their names, then by `rank`; with the names as UTF-8. */
-function sorted<T>(
-  items: readonly T[],
-  name: (item: T) => string,
-  rank: (item: T) => number,
-  kind: string,
-): { items: T[]; utf8: Uint8Array[] } {
-  const keyed = items.map((item) => ({
-    item,
-    utf8: encodeName(name(item), `${kind} "${name(item)}"`),
-    rank: rank(item),
-  }));
-  keyed.sort((x, y) => compareNames(x.utf8, y.utf8) || x.rank - y.rank);
-  return { items: keyed.map((k) => k.item), utf8: keyed.map((k) => k.utf8) };
 }
