@@ -53,7 +53,7 @@ export function processTerminal(): Terminal {
       shownAt = now;
       shown = true;
       stderr.write(
-        `\r\u001b[K${clip(`${progressBar(done, total)} ${done}/${total} ${name}`, stderr.columns)}`,
+        `\r\u001b[K${clip(`${progressBar(done, total)} ${done}/${total} ${name}`, stderr.columns || 80)}`,
       );
     },
     endProgress,
@@ -96,7 +96,7 @@ function progressBar(done: number, total: number): string {
   return "█".repeat(filled) + "░".repeat(20 - filled);
 }
 
-function clip(text: string, width = 80): string {
+function clip(text: string, width: number): string {
   return text.length < width ? text : `${text.slice(0, Math.max(0, width - 2))}…`;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Native implementations where the runtime has them, without importing a Node module: the core stays browser-safe.
  *
- * `process.getBuiltinModule` exists in Node ≥ 20.16, Bun and Deno; elsewhere everything here is `undefined` and the
+ * `process.getBuiltinModule` exists in Node ≥ 20.19, Bun and Deno; elsewhere everything here is `undefined` and the
  * portable implementations serve.
  *
  * @module

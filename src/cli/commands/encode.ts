@@ -28,8 +28,10 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     onProgress,
   });
   terminal.endProgress();
-  if (args.values.has("json")) terminal.out(`${JSON.stringify(encodeJson(result, settings), null, 2)}\n`);
-  else terminal.out(`${summary(input, output, result, settings, terminal)}\n`);
+  // With the file itself on stdout, the report must not follow it into the same pipe.
+  const print = /^\/dev\/(stdout|fd\/1)$/.test(output) ? terminal.err : terminal.out;
+  if (args.values.has("json")) print(`${JSON.stringify(encodeJson(result, settings), null, 2)}\n`);
+  else print(`${summary(input, output, result, settings, terminal)}\n`);
   return 0;
 }
 
