@@ -5,7 +5,11 @@ import { encodeAdapter, isLqaError, readAdapter } from "../dist/index.js";
 import { readSourceFiles } from "../dist/node.js";
 
 const root = process.env.LQA_ADAPTERS ?? new URL("../../shared/adapters", import.meta.url).pathname;
-const folders = existsSync(root) ? readdirSync(root, { withFileTypes: true }).filter((e) => e.isDirectory()).map((e) => [e.name, `${root}/${e.name}`]) : [];
+const folders = existsSync(root)
+  ? readdirSync(root, { withFileTypes: true })
+      .filter((e) => e.isDirectory())
+      .map((e) => [e.name, `${root}/${e.name}`])
+  : [];
 if (folders.length === 0) console.error(`skipped: no adapters in ${root}`);
 const own = new URL("../examples/number-words/adapter", import.meta.url).pathname;
 if (existsSync(own)) folders.unshift(["examples/number-words", own]);
@@ -30,9 +34,13 @@ for (const [name, path] of folders) {
   }
 }
 if (process.argv.includes("--json"))
-  console.log(JSON.stringify({ node: process.version, date: new Date().toISOString().slice(0, 10), results }, null, 2));
+  console.log(
+    JSON.stringify({ node: process.version, date: new Date().toISOString().slice(0, 10), results }, null, 2),
+  );
 else {
-  console.log("| adapter | variant | bytes in | bytes out | average bits | bits on disk | squared error | without refinement |\n|---|---|---|---|---|---|---|---|");
+  console.log(
+    "| adapter | variant | bytes in | bytes out | average bits | bits on disk | squared error | without refinement |\n|---|---|---|---|---|---|---|---|",
+  );
   for (const r of results)
     console.log(
       r.refused

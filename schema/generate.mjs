@@ -22,7 +22,6 @@ import ts from "typescript";
 const root = fileURLToPath(new URL("../", import.meta.url));
 const check = process.argv.includes("--check");
 const flatc = process.env.FLATC ?? "flatc";
-const scratch = mkdtempSync(join(tmpdir(), "lqa-schema-"));
 try {
   execFileSync(flatc, ["--version"], { stdio: "ignore" });
 } catch {
@@ -135,6 +134,7 @@ function layout() {
   return { identifier: schema.string(2), root: short(schema.table(4).string(0)), tables, structs, enums };
 }
 
+const scratch = mkdtempSync(join(tmpdir(), "lqa-schema-"));
 const parsed = layout();
 const tsType = { u8: "number", u16: "number", u32: "number", f32: "number" };
 const outputs = new Map([

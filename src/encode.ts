@@ -60,6 +60,9 @@ export interface Encoded {
   readonly report: EncodeReport;
 }
 
+/** How long the encoder computes before it lets timers, abort signals and progress lines run. */
+const PAUSE_MS = 50;
+
 /**
  * Encodes an adapter. The result depends on the adapter and the options alone: same bytes on every runtime.
  *
@@ -71,6 +74,7 @@ export async function encodeAdapter(adapter: Adapter, options: EncodeOptions = {
   const modules: PackedModule[] = [];
   const qualities = new Map<string, ModuleQuality>();
   checkTensors(adapter.tensors);
+  let pause = performance.now();
   // In the order of the file, so that not even the rounding of a sum depends on the order of the source.
   const { items } = sortByName(
     adapter.modules,
@@ -84,8 +88,10 @@ export async function encodeAdapter(adapter: Adapter, options: EncodeOptions = {
     qualities.set(module.name, quality);
     modules.push({ ...recordShape(module), ...factors });
     options.onProgress?.(i + 1, adapter.modules.length, module.name);
-    // Lets timers, abort signals and progress lines run between modules.
-    await Promise.resolve();
+    if (performance.now() - pause > PAUSE_MS) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      pause = performance.now();
+    }
   }
   const total = totalQuality([...qualities.values()]);
   const file = await prepareFile({

@@ -18,6 +18,7 @@ export type {
   AffineEncoding,
   Encoding,
   FloatType,
+  Planes,
   RawEncoding,
   ScaleType,
   SignEncoding,
@@ -26,7 +27,8 @@ export type {
 } from "./codecs/encoding.ts";
 export { encodingLabel } from "./codecs/encoding.ts";
 export type { Band, PackedBand, PackedFactors } from "./codecs/packed.ts";
-export { loadZstd, loadZstdCodec, type Zstd } from "./container/compression.ts";
+export { loadZstd, loadZstdCodec, type Zstd, type ZstdCodecFunctions } from "./container/compression.ts";
+export type { MetaMap } from "./container/meta.ts";
 export type { Prologue } from "./container/prologue.ts";
 export type {
   ChunkRecord,
@@ -46,6 +48,7 @@ export {
   encodeAdapter,
   type ModuleReport,
 } from "./encode.ts";
+export { ERROR_CLASSES, ERRORS } from "./error-catalogue.ts";
 export { type ErrorClass, type ErrorDetails, type ErrorName, isLqaError, LqaError } from "./errors.ts";
 export type {
   Adapter,

@@ -21,10 +21,7 @@ import {
 } from "./encoding-record.ts";
 import type { BandRecord, EncodingRecord, IndexVectors, ModuleTypeRecord } from "./generated/schema.ts";
 import { frontCode } from "./names.ts";
-import type { ModuleRecord, SectionRecord, TensorRecord } from "./types.ts";
-
-/** A record that has no position yet, only the length of its chunk. */
-export type Unplaced<T> = Omit<T, "chunk"> & { readonly chunkLength: number };
+import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "./types.ts";
 
 /** Records by content: each once, numbered in the order of first use. */
 function sharedRecords<T>(name: string, most: number): { number(record: T): number; records: T[] } {

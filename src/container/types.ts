@@ -62,3 +62,6 @@ export interface ContainerIndex {
 export function allChunks(index: Pick<ContainerIndex, "modules" | "tensors" | "sections">): ChunkRecord[] {
   return [...index.modules, ...index.tensors, ...index.sections];
 }
+
+/** A record that has no position yet, only the length of its chunk. */
+export type Unplaced<T> = Omit<T, "chunk"> & { readonly chunkLength: number };

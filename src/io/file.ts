@@ -52,7 +52,7 @@ export async function openFileSource(path: string): Promise<FileSource> {
 /**
  * The bytes of a file, a pipe or a device.
  *
- * @throws LqaError NOT_FOUND; IO with the system's reason; BUDGET above {@link MAX_WHOLE_FILE} bytes or where the
+ * @throws LqaError NOT_FOUND; IO with the system's reason; BUDGET above `MAX_WHOLE_FILE` bytes or where the
  * memory does not suffice; ABORTED.
  */
 export async function readWholeFile(path: string, signal?: AbortSignal): Promise<Uint8Array> {

@@ -68,7 +68,7 @@ export interface LqaFile {
   module(name: string): ModuleRecord;
   /** The packed planes of a module, as views. @throws LqaError CHUNK_CRC, PADDING_NONZERO, ZSTD_FRAME */
   packed(module: ModuleRecord): PackedFactors;
-  /** Decodes the factors of a module (by record or name). See {@link decodeFactors}. */
+  /** Decodes the factors of a module (by record or name). @throws LqaError as {@link packed}; TARGET_SIZE */
   decodeModule(module: ModuleRecord | string, options?: DecodeOptions): DecodedFactors;
   /** A plain tensor with its data (a view unless compressed). */
   tensor(tensor: TensorRecord): PlainTensor;

@@ -8,12 +8,12 @@
 import type { PackedFactors } from "../codecs/packed.ts";
 import { align, equalBytes, requireZero } from "../container/bytes.ts";
 import { rawPayload, splitPayload } from "../container/chunk.ts";
+import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import type { Zstd } from "../container/compression.ts";
 import { contentHasher, moduleContent, rootDigest, tensorContent } from "../container/digests.ts";
 import { DIGEST_BYTES } from "../container/layout.ts";
 import { decodeMeta } from "../container/meta.ts";
 import { PROLOGUE_BYTES, type Prologue } from "../container/prologue.ts";
-import { KNOWN_SECTIONS } from "../container/records-read.ts";
 import { createSha256, toHex } from "../container/sha256.ts";
 import { readTrailer } from "../container/trailer.ts";
 import type { ChunkRecord, ContainerIndex, ModuleRecord, TensorRecord } from "../container/types.ts";

@@ -12,16 +12,17 @@ import { compress, loadZstdCodec, type Stored } from "../container/compression.t
 import { crc32 } from "../container/crc32.ts";
 import { contentHasher, moduleContent, rootDigest, tensorContent } from "../container/digests.ts";
 import { TENSOR_ROLES } from "../container/encoding-record.ts";
+import { featureBits } from "../container/features.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import { CRC_BYTES, DIGEST_BYTES, layOut } from "../container/layout.ts";
 import { sortByName } from "../container/names.ts";
 import { PROLOGUE_BYTES, type Prologue, readPrologue, writePrologue } from "../container/prologue.ts";
-import { featureBits, interpretIndex } from "../container/records-read.ts";
-import { type Unplaced, writeRecords } from "../container/records-write.ts";
+import { interpretIndex } from "../container/records-read.ts";
+import { writeRecords } from "../container/records-write.ts";
 import { createSha256 } from "../container/sha256.ts";
 import { writeTrailer } from "../container/trailer.ts";
-import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../container/types.ts";
 import { ELEMENT_BYTES, type ModuleShape, type PlainTensor } from "../model/adapter.ts";
 
 /** Version a file of this writer is stamped with: the lowest whose features it uses (spec 16). */

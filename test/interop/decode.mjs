@@ -46,5 +46,8 @@ const modules = adapter.modules.map(({ multiplier, b, a, ...shape }, index) => (
   b: store(`${index}.b.f32`, b),
   a: store(`${index}.a.f32`, a),
 }));
-const tensors = adapter.tensors.map(({ data, ...rest }, index) => ({ ...rest, data: store(`${index}.tensor`, data) }));
+const tensors = adapter.tensors.map(({ data, ...rest }, index) => ({
+  ...rest,
+  data: store(`${index}.tensor`, data),
+}));
 writeFileSync(join(target, "factors.json"), JSON.stringify({ modules, tensors }));

@@ -60,7 +60,10 @@ function compileKey(key: string, field: string): (path: string) => boolean {
   return (path) => run(program, path);
 }
 
-/** A key of letters, digits and dots (each dot any character, `\.` a dot): a whole path or a tail of one. */
+/**
+ * A key of letters, digits and dots (each dot any character, `\.` a dot): a whole path or a tail of one. Python's rules
+ * for line feeds are left out: no name in LQA has control characters.
+ */
 function plainMatcher(key: string): (path: string) => boolean {
   const anchored = key.startsWith("^");
   const parts = Array.from((anchored ? key.slice(1) : key).matchAll(/\\?./g), ([part]) => part);
@@ -70,8 +73,7 @@ function plainMatcher(key: string): (path: string) => boolean {
     if (from < 0 || (from > 0 && (anchored || characters[from - 1] !== "."))) return false;
     return parts.every((part, index) => {
       const character = characters[from + index]!;
-      if (part === ".") return character !== "\n";
-      return character === (part === "\\." ? "." : part);
+      return part === "." || character === (part === "\\." ? "." : part);
     });
   };
 }

@@ -1,0 +1,58 @@
+/**
+ * Rules that every chunk record obeys, and the bound check that all record readers share (spec clauses 7.1, 7.5, 14).
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import type { Limit } from "../limits.ts";
+import { CHOICES } from "./compression.ts";
+import { COMPRESSIONS } from "./encoding-record.ts";
+import type { IndexVectors } from "./generated/schema.ts";
+import { CRC_BYTES } from "./layout.ts";
+import type { CompressionName } from "./types.ts";
+
+/** Fails with HARD_LIMIT or CORE_LIMIT at entry `i` of a vector if `value` is above `bound`. */
+export type LimitCheck = (
+  value: number,
+  bound: Limit,
+  name: keyof IndexVectors,
+  i: number,
+  where: string,
+) => void;
+
+/** A compression that is known, and allowed for this kind of payload (spec 7.5). */
+export function readCompression(
+  value: number,
+  kind: keyof typeof CHOICES,
+  where: string,
+  offset: number,
+): CompressionName {
+  const compression = COMPRESSIONS[value];
+  const allowed: readonly CompressionName[] = ["none", ...CHOICES[kind]];
+  if (compression === undefined || !allowed.includes(compression))
+    fail("UNSUPPORTED_COMPRESSION", {
+      where,
+      offset,
+      expected: allowed.join(" or "),
+      actual: compression ?? value,
+    });
+  return compression;
+}
+
+/** A stored payload has the length its record implies; a compressed one is shorter than that, and not empty. */
+export function checkChunkLength(
+  length: number,
+  payload: number,
+  compression: CompressionName,
+  where: string,
+  offset: number,
+): void {
+  const full = payload + CRC_BYTES;
+  if (compression === "none" ? length !== full : length <= CRC_BYTES || length >= full)
+    fail("CHUNK_LENGTH_MISMATCH", {
+      where,
+      offset,
+      expected: compression === "none" ? full : `${CRC_BYTES + 1} to ${full - 1}`,
+      actual: length,
+    });
+}

@@ -1,0 +1,126 @@
+/**
+ * Tensor and section records (spec clauses 6.8 and 6.9).
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import { CHUNK_BYTES, META_BYTES } from "../limits.ts";
+import { ELEMENT_BYTES } from "../model/adapter.ts";
+import { checkChunkLength, type LimitCheck, readCompression } from "./chunk-rules.ts";
+import { ELEMENT_TYPES, TENSOR_ROLES } from "./encoding-record.ts";
+import type { ReadIndex } from "./index-read.ts";
+import { CRC_BYTES } from "./layout.ts";
+import { compareNames, type NameReader } from "./names.ts";
+import { hex32 } from "./prologue.ts";
+import { checkMagnitudeAxis } from "./tensor-rules.ts";
+import type { SectionRecord, TensorRecord, Unplaced } from "./types.ts";
+
+/** Section types this version knows. */
+export const KNOWN_SECTIONS: ReadonlySet<string> = new Set(["META", "ORIG"]);
+
+export function readTensors(
+  read: ReadIndex,
+  names: NameReader,
+  limit: LimitCheck,
+): { tensors: Unplaced<TensorRecord>[]; canonicalTensorNames: boolean } {
+  const { tensors: records, dimensions } = read.vectors;
+  let canonicalTensorNames = true;
+  let previous: { bytes: Uint8Array; role: number } | undefined;
+  let at = 0;
+  names.restart();
+  const tensors = records.map((record, i): Unplaced<TensorRecord> => {
+    const offset = read.locate("tensors", i);
+    const { bytes, name, canonical } = names.next(record, `tensor ${i}`);
+    canonicalTensorNames &&= canonical;
+    const where = `tensor "${name}"`;
+    if (previous !== undefined) {
+      const order = compareNames(previous.bytes, bytes);
+      if (order > 0 || (order === 0 && previous.role >= record.role))
+        fail("NAME_ORDER", { where, offset, expected: "a name (or role) after the one before it" });
+    }
+    previous = { bytes, role: record.role };
+    const role =
+      TENSOR_ROLES[record.role] ?? fail("UNSUPPORTED_ROLE", { where, offset, actual: record.role });
+    const element =
+      ELEMENT_TYPES[record.element] ??
+      fail("UNSUPPORTED_CODEC", { where, offset, expected: "element type 1 to 13", actual: record.element });
+    if (record.dimensions > 8)
+      fail("HARD_LIMIT", { where, offset, expected: "at most 8 dimensions", actual: record.dimensions });
+    if (record.dimensions > dimensions.length - at)
+      fail("RECORD_REFERENCE", {
+        where,
+        offset,
+        expected: `at most ${dimensions.length - at} dimensions`,
+        actual: record.dimensions,
+      });
+    const shape = dimensions.slice(at, at + record.dimensions);
+    at += record.dimensions;
+    checkMagnitudeAxis(role, record.axis, where, offset);
+    let payload: number = ELEMENT_BYTES[element];
+    if (shape.includes(0)) payload = 0;
+    for (const size of shape) {
+      payload *= size;
+      limit(payload + CRC_BYTES, CHUNK_BYTES, "tensors", i, where);
+    }
+    const compression = readCompression(record.compression, "tensor", where, offset);
+    checkChunkLength(record.chunkLength, payload, compression, where, offset);
+    return {
+      name,
+      role,
+      element,
+      shape,
+      axis: record.axis,
+      compression,
+      payload,
+      chunkLength: record.chunkLength,
+    };
+  });
+  if (at !== dimensions.length)
+    fail("RECORD_REFERENCE", {
+      where: "dimensions",
+      offset: read.locate("dimensions", at),
+      expected: `${at} dimensions`,
+      actual: dimensions.length,
+    });
+  return { tensors, canonicalTensorNames };
+}
+
+export function readSections(read: ReadIndex, limit: LimitCheck): Unplaced<SectionRecord>[] {
+  let previous = "";
+  return read.vectors.sections.map((record, i) => {
+    const offset = read.locate("sections", i);
+    const type = String.fromCharCode(...[0, 8, 16, 24].map((shift) => (record.tag >>> shift) & 0xff));
+    const where = `section ${i} (${JSON.stringify(type)})`;
+    if (!/^[A-Za-z]{4}$/.test(type))
+      fail("SECTION_RECORD", {
+        where,
+        offset,
+        expected: "a type of four ASCII letters",
+        actual: hex32(record.tag),
+      });
+    if (record.flags > 3)
+      fail("RECORD_RESERVED_NONZERO", { where, offset, expected: "flags 0 to 3", actual: record.flags });
+    if (record.reserved !== 0)
+      fail("RECORD_RESERVED_NONZERO", { where, offset, expected: 0, actual: record.reserved });
+    if (type <= previous) fail("SECTION_ORDER", { where, offset, expected: `a type after ${previous}` });
+    previous = type;
+    const critical = (record.flags & 1) !== 0;
+    if (critical && /^[a-z]/.test(type))
+      fail("SECTION_RECORD", { where, offset, expected: "a private section that is not critical" });
+    if (critical && !KNOWN_SECTIONS.has(type)) fail("UNSUPPORTED_SECTION", { where, offset });
+    limit(record.rawLength + CRC_BYTES, CHUNK_BYTES, "sections", i, where);
+    if (KNOWN_SECTIONS.has(type)) limit(record.rawLength, META_BYTES, "sections", i, where);
+    const compression = readCompression(record.compression, "section", where, offset);
+    if (type === "META" && compression !== "none")
+      fail("SECTION_RECORD", { where, offset, expected: "META stored as it is", actual: compression });
+    checkChunkLength(record.chunkLength, record.rawLength, compression, where, offset);
+    return {
+      type,
+      critical,
+      safeToCopy: (record.flags & 2) !== 0,
+      compression,
+      payload: record.rawLength,
+      chunkLength: record.chunkLength,
+    };
+  });
+}

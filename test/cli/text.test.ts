@@ -1,0 +1,106 @@
+import picocolors from "picocolors";
+import { describe, expect, it } from "vitest";
+import { bandsText } from "../../src/cli/bands.ts";
+import { decibels, percent, printable, ratio, size } from "../../src/cli/format.ts";
+import { reportError } from "../../src/cli/report-error.ts";
+import { columns, type Terminal, wrap } from "../../src/cli/terminal.ts";
+import { LqaError } from "../../src/errors.ts";
+
+/** A terminal that remembers what was written. */
+function memoryTerminal(): Terminal & { readonly written: { out: string; err: string } } {
+  const written = { out: "", err: "" };
+  const colors = picocolors.createColors(false);
+  return {
+    written,
+    out: (text) => {
+      written.out += text;
+    },
+    err: (text) => {
+      written.err += text;
+    },
+    colors,
+    errorColors: colors,
+    progress: () => {},
+    endProgress: () => {},
+  };
+}
+
+describe("numbers", () => {
+  it("are short", () => {
+    expect([0, 1, 1023, 1024, 3253104, 5 * 2 ** 40].map(size)).toEqual([
+      "0 bytes",
+      "1 byte",
+      "1023 bytes",
+      "1.00 KiB",
+      "3.10 MiB",
+      "5.00 TiB",
+    ]);
+    expect([0, 0.0123, 0.301, 1, Number.POSITIVE_INFINITY].map(percent)).toEqual([
+      "0 %",
+      "1.2 %",
+      "30.1 %",
+      "100.0 %",
+      "–",
+    ]);
+    expect([ratio(100, 8), ratio(3, 2), ratio(1, 0)]).toEqual(["12.5×", "1.50×", "–"]);
+    expect([decibels(5.23), decibels(Number.POSITIVE_INFINITY), decibels(null)]).toEqual([
+      "5.2 dB",
+      "exact",
+      "–",
+    ]);
+  });
+});
+
+describe("bands", () => {
+  const band = (components: number, b: string, a = b) => ({ components, b, a });
+  it("leave out what nearly every file has", () => {
+    expect(bandsText([band(3, "affine2 g128 f16"), band(5, "sign g128 f16")])).toBe("3×affine2 5×sign");
+    expect(bandsText([band(1, "affine3 g64 f32", "zero"), band(4, "raw f16")])).toBe(
+      "1×(affine3/g64/f32 zero) 4×raw/f16",
+    );
+  });
+});
+
+describe("text from a file", () => {
+  it("cannot steer the terminal", () => {
+    expect(printable("a\u001b[2Jb\r\n\u202ec\u009b")).toBe("a\\u001b[2Jb\\u000d\\u000a\\u202ec\\u009b");
+    expect(printable("ዐማርኛ 🙂 ü")).toBe("ዐማርኛ 🙂 ü");
+    const terminal = memoryTerminal();
+    reportError(new LqaError("SOURCE_SHAPE", { where: "\u001b[31mred" }), false, terminal);
+    expect(terminal.written.err).toContain("where       \\u001b[31mred");
+  });
+});
+
+describe("layout", () => {
+  it("aligns columns and breaks lines at spaces", () => {
+    expect(
+      columns(
+        [
+          ["a", "1", "x"],
+          ["bcd", "20", ""],
+        ],
+        [1],
+      ),
+    ).toEqual(["a     1  x", "bcd  20"]);
+    expect(wrap("one two three", 8)).toEqual(["one two", "three"]);
+    expect(wrap("unbreakable", 4)).toEqual(["unbreakable"]);
+  });
+});
+
+describe("a defect of the program", () => {
+  it("is not blamed on the file", () => {
+    const terminal = memoryTerminal();
+    expect(reportError(new TypeError("x is undefined\n  at somewhere"), false, terminal)).toBe(70);
+    expect(terminal.written.err).toMatch(
+      /^lqa: internal error: TypeError: x is undefined\. This is a bug in lqa, sorry\./,
+    );
+    expect(terminal.written.err.split("\n")).toHaveLength(2);
+    const json = memoryTerminal();
+    expect(reportError("oops", true, json)).toBe(70);
+    expect(JSON.parse(json.written.out).error).toMatchObject({
+      code: "LQA-INTERNAL",
+      message: "oops",
+      class: null,
+    });
+  });
+});
