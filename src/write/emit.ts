@@ -1,0 +1,66 @@
+/**
+ * Emits a planned file in one pass: what is hashed is hashed as it goes by, and nothing is written twice or patched
+ * (spec clauses 4, 7.1 and 11).
+ *
+ * @module
+ */
+import { align } from "../container/bytes.ts";
+import { chunkCrc } from "../container/chunk.ts";
+import type { Stored } from "../container/compression.ts";
+import { contentHasher, rootDigest } from "../container/digests.ts";
+import { CRC_BYTES, DIGEST_BYTES } from "../container/layout.ts";
+import { PROLOGUE_BYTES } from "../container/prologue.ts";
+import { createSha256 } from "../container/sha256.ts";
+import { writeTrailer } from "../container/trailer.ts";
+import type { FilePlan } from "./plan.ts";
+
+/** A chunk ready to be emitted. */
+export interface Chunk {
+  readonly stored: Stored;
+  /** The payload when not compressed. */
+  readonly raw: Uint8Array;
+  /** What of the record belongs to the content id; absent for sections. */
+  readonly content: Uint8Array | undefined;
+}
+
+/** The pieces of a file in order; joined they are the file. */
+export function* emitFile(plan: FilePlan, chunks: readonly Chunk[]): Generator<Uint8Array, void> {
+  const { prologue, index, layout, alignment } = plan;
+  yield prologue;
+  yield index;
+  let at = PROLOGUE_BYTES + index.length;
+  const content = contentHasher();
+  const digests: Uint8Array[] = [];
+  let span = createSha256();
+  const padTo = (position: number): Uint8Array => {
+    const padding = new Uint8Array(position - at);
+    at = position;
+    return padding;
+  };
+  yield padTo(align(at, alignment));
+  for (const [i, { raw, stored, content: record }] of chunks.entries()) {
+    if (record !== undefined) content.add(record, raw);
+    const crc = chunkCrc(stored.bytes);
+    at += stored.bytes.length + CRC_BYTES;
+    const padding = padTo(align(at, alignment));
+    for (const piece of [stored.bytes, crc, padding]) {
+      if (piece.length === 0) continue;
+      span.update(piece);
+      yield piece;
+    }
+    if (layout.spans[digests.length]![1] === i + 1) {
+      digests.push(span.digest());
+      span = createSha256();
+    }
+  }
+  const list = new Uint8Array(layout.digests.length);
+  list.set(content.digest());
+  for (const [i, digest] of digests.entries()) list.set(digest, DIGEST_BYTES * (i + 1));
+  yield list;
+  yield writeTrailer({
+    rootDigest: rootDigest(prologue, index, list),
+    fileLength: layout.fileLength,
+    digestsLength: list.length,
+    indexLength: index.length,
+  });
+}
