@@ -5,8 +5,9 @@
  */
 import type { Planes } from "../codecs/encoding.ts";
 import type { PackedBand, PackedFactors } from "../codecs/packed.ts";
+import { firstUnusedBit } from "../codecs/unused.ts";
 import { fail } from "../errors.ts";
-import type { ModuleShape } from "../model/adapter.ts";
+import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { requireZero, viewOf } from "./bytes.ts";
 import { decompress, type Zstd } from "./compression.ts";
 import { crc32 } from "./crc32.ts";
@@ -32,7 +33,7 @@ export function assemblePayload(shape: ModuleShape, factors: PackedFactors): Uin
  * The planes of a module, as views on its raw payload.
  *
  * @param base position of the payload in the file, for error offsets
- * @throws LqaError PADDING_NONZERO if bytes between planes are not zero
+ * @throws LqaError PADDING_NONZERO if bytes between planes or unused bits in them are not zero
  */
 export function splitPayload(
   shape: ModuleShape,
@@ -43,10 +44,20 @@ export function splitPayload(
   const planes = Array.from({ length: shape.experts }, () => bands.map(() => ({ b: {}, a: {} }))) as {
     -readonly [F in keyof PackedBand]: { -readonly [P in keyof Planes]: Uint8Array };
   }[][];
+  const lengths = { b: shape.out, a: inputLength(shape) };
   let at = 0;
   for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, bands)) {
     requireZero(payload.subarray(at, offset), base + at, `padding of module "${shape.name}"`);
-    planes[expert]![band]![factor][plane] = payload.subarray(offset, offset + length);
+    const bytes = payload.subarray(offset, offset + length);
+    const unused = firstUnusedBit(bands[band]![factor], plane, bytes, lengths[factor]);
+    if (unused >= 0)
+      fail("PADDING_NONZERO", {
+        where: `unused bits of module "${shape.name}"`,
+        offset: base + offset + unused,
+        expected: 0,
+        actual: bytes[unused],
+      });
+    planes[expert]![band]![factor][plane] = bytes;
     at = offset + length;
   }
   return { bands, planes };

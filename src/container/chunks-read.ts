@@ -62,6 +62,7 @@ export function readTensors(
       payload *= size;
       limit(payload + CRC_BYTES, CHUNK_BYTES, "tensors", i, where);
     }
+    limit(record.chunkLength, CHUNK_BYTES, "tensors", i, where);
     const compression = readCompression(record.compression, "tensor", where, offset);
     checkChunkLength(record.chunkLength, payload, compression, where, offset);
     return {
@@ -108,11 +109,11 @@ export function readSections(read: ReadIndex, limit: LimitCheck): Unplaced<Secti
     if (critical && /^[a-z]/.test(type))
       fail("SECTION_RECORD", { where, offset, expected: "a private section that is not critical" });
     if (critical && !KNOWN_SECTIONS.has(type)) fail("UNSUPPORTED_SECTION", { where, offset });
-    limit(record.rawLength + CRC_BYTES, CHUNK_BYTES, "sections", i, where);
+    limit(Math.max(record.rawLength + CRC_BYTES, record.chunkLength), CHUNK_BYTES, "sections", i, where);
     if (KNOWN_SECTIONS.has(type)) limit(record.rawLength, META_BYTES, "sections", i, where);
+    if (type === "META" && record.compression !== 0)
+      fail("SECTION_RECORD", { where, offset, expected: "META stored as it is", actual: record.compression });
     const compression = readCompression(record.compression, "section", where, offset);
-    if (type === "META" && compression !== "none")
-      fail("SECTION_RECORD", { where, offset, expected: "META stored as it is", actual: compression });
     checkChunkLength(record.chunkLength, record.rawLength, compression, where, offset);
     return {
       type,

@@ -35,43 +35,48 @@ function planeAlignment(encoding: Encoding, plane: (typeof PLANES)[number]): num
   return 1;
 }
 
-/**
- * The planes of a module in stored order: expert, band, factor (B' first), plane (spec 7.2). `visit` is called for
- * each; the result is the length of the payload.
- */
+/** Each expert's planes start at a multiple of this (spec 7.3), so that all experts have one layout. */
+const EXPERT_ALIGNMENT = 4;
+
+/** The planes of one expert in stored order: band, factor (B' first), plane (spec 7.2). Returns their length. */
 function walkPlanes(
   shape: ModuleShape,
   bands: readonly Band[],
-  visit: (extent: PlaneExtent) => void,
+  visit: (extent: Omit<PlaneExtent, "expert">) => void,
 ): number {
   const lengths = { b: shape.out, a: inputLength(shape) };
   let offset = 0;
-  for (let expert = 0; expert < shape.experts; expert++)
-    bands.forEach((band, number) => {
-      for (const factor of ["b", "a"] as const) {
-        const encoding = band[factor];
-        const sizes = planeSizes(encoding, band.components, lengths[factor]);
-        for (const plane of PLANES) {
-          const length = sizes[plane];
-          if (length > 0) offset = align(offset, planeAlignment(encoding, plane));
-          visit({ expert, band: number, factor, plane, offset, length });
-          offset += length;
-        }
+  bands.forEach((band, number) => {
+    for (const factor of ["b", "a"] as const) {
+      const encoding = band[factor];
+      const sizes = planeSizes(encoding, band.components, lengths[factor]);
+      for (const plane of PLANES) {
+        const length = sizes[plane];
+        if (length > 0) offset = align(offset, planeAlignment(encoding, plane));
+        visit({ band: number, factor, plane, offset, length });
+        offset += length;
       }
-    });
+    }
+  });
   return offset;
 }
 
-/** Payload bytes of a module. */
+/** Payload bytes of a module. Takes time by bands, not by experts. */
 export function payloadLength(shape: ModuleShape, bands: readonly Band[]): number {
-  return walkPlanes(shape, bands, () => {});
+  const length = walkPlanes(shape, bands, () => {});
+  return (shape.experts - 1) * align(length, EXPERT_ALIGNMENT) + length;
 }
 
 /** The planes of a module in stored order. */
 export function planeExtents(shape: ModuleShape, bands: readonly Band[]): PlaneExtent[] {
-  const extents: PlaneExtent[] = [];
-  walkPlanes(shape, bands, (extent) => void extents.push(extent));
-  return extents;
+  const own: Omit<PlaneExtent, "expert">[] = [];
+  const stride = align(
+    walkPlanes(shape, bands, (extent) => void own.push(extent)),
+    EXPERT_ALIGNMENT,
+  );
+  return Array.from({ length: shape.experts }, (_, expert) =>
+    own.map((extent) => ({ ...extent, expert, offset: expert * stride + extent.offset })),
+  ).flat();
 }
 
 /** Everything after the index, from its length, the chunk lengths in order, and the chunk alignment. */

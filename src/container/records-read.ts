@@ -14,7 +14,7 @@ import type { ReadIndex } from "./index-read.ts";
 import { CRC_BYTES, layOut, payloadLength } from "./layout.ts";
 import { compareNames, nameReader } from "./names.ts";
 import { checkLimit, type Prologue } from "./prologue.ts";
-import { firstUse, readEncodings, readPlans, readType } from "./shared-read.ts";
+import { firstUse, readEncodings, readPlans, readTypes } from "./shared-read.ts";
 import { checkCompanions } from "./tensor-rules.ts";
 import type { ContainerIndex, Extent, ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "./types.ts";
 
@@ -59,12 +59,13 @@ export function interpretIndex(
 
   const encodings = readEncodings(read);
   const plans = readPlans(read, encodings, limit);
-  const types = vectors.types.map((record, i) => readType(record, i, read, limit));
+  const types = readTypes(read, limit);
   const names = nameReader(vectors.names);
   let canonicalNames = true;
   const usedTypes = firstUse(types.length, "types", read);
   const usedPlans = firstUse(plans.length, "plans", read);
 
+  const payloads = new Map<number, number>();
   let previous: Uint8Array | undefined;
   const modules = vectors.modules.map((record, i): Unplaced<ModuleRecord> => {
     const offset = read.locate("modules", i);
@@ -84,8 +85,11 @@ export function interpretIndex(
         expected: `the multiplier that ${shape.rule} gives for alpha ${shape.alpha} and rank ${shape.rank}`,
         actual: shape.multiplier,
       });
-    const payload = payloadLength(shape, plan.bands);
-    limit(payload + CRC_BYTES, CHUNK_BYTES, "modules", i, where);
+    // Modules that share type and plan share the sum over its bands: time stays linear in the index.
+    const pair = record.moduleType * SHARED_RECORDS.hard + record.plan;
+    const payload = payloads.get(pair) ?? payloadLength(shape, plan.bands);
+    payloads.set(pair, payload);
+    limit(Math.max(payload + CRC_BYTES, record.chunkLength), CHUNK_BYTES, "modules", i, where);
     const compression = readCompression(record.compression, "module", where, offset);
     checkChunkLength(record.chunkLength, payload, compression, where, offset);
     return { ...shape, bands: plan.bands, compression, payload, chunkLength: record.chunkLength };

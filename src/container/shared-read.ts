@@ -93,7 +93,24 @@ export function readPlans(read: ReadIndex, encodings: readonly Encoding[], limit
   return result;
 }
 
-export function readType(
+/** All module types, each once. @throws LqaError of classes M, V, U and L */
+export function readTypes(read: ReadIndex, limit: LimitCheck): Omit<ModuleShape, "name" | "rank">[] {
+  const seen = new Set<string>();
+  return read.vectors.types.map((record, i) => {
+    const type = readType(record, i, read, limit);
+    const key = JSON.stringify(record);
+    if (seen.has(key))
+      fail("RECORD_REFERENCE", {
+        where: `module type ${i}`,
+        offset: read.locate("types", i),
+        expected: "each module type once",
+      });
+    seen.add(key);
+    return type;
+  });
+}
+
+function readType(
   record: ModuleTypeRecord,
   i: number,
   read: ReadIndex,
@@ -125,7 +142,6 @@ export function readType(
   if (kernel.length === 0 && record.groups !== 1)
     fail("ROLE_SHAPE", { where, offset, expected: `1 group for ${role}`, actual: record.groups });
   limit(record.outSize, DIMENSION, "types", i, where);
-  limit(record.inSize, DIMENSION, "types", i, where);
   limit(inputLength({ in: record.inSize, kernel }), DIMENSION, "types", i, where);
   limit(record.groups, GROUPS, "types", i, where);
   limit(record.experts, EXPERTS, "types", i, where);

@@ -59,8 +59,9 @@ function identifyMagic(file: string, bytes: Uint8Array): Omit<Identification, "f
   if (at(4, "TORT")) return { looksLike: "an ONNX Runtime adapter", advice: CONVERT };
   if (at(0, "\x89LQA"))
     return { looksLike: "an LQA file", advice: "It is encoded already; decode it instead." };
-  if (at(0, "PK\x03\x04") || (bytes[0] === 0x80 && bytes[1]! <= 5))
-    return { looksLike: TORCH, advice: RESAVE };
+  // A safetensors header of 128 bytes begins like a pickle, but has its brace at byte 8.
+  const pickle = bytes[0] === 0x80 && bytes[1]! <= 5 && bytes[8] !== 0x7b;
+  if (at(0, "PK\x03\x04") || pickle) return { looksLike: TORCH, advice: RESAVE };
   if (/\.(bin|pt|pth|ckpt)$/.test(file)) return { looksLike: TORCH, advice: RESAVE };
   if (at(0, "version https://git-lfs")) {
     return {

@@ -26,6 +26,8 @@ export interface DecodeOptions {
   readonly layout?: FactorLayout;
   /** Default `f32`. */
   readonly type?: "f32" | "f16";
+  /** Most bytes of new arrays; a file of a few hundred bytes may declare gigabytes of zeros. Default 1 GiB. */
+  readonly budgetBytes?: number;
   /** Arrays to decode into, of exactly the right length: `Float32Array` for f32, `Uint16Array` or `Float16Array` for f16. */
   readonly into?: { readonly b: Float32Array | HalfArray; readonly a: Float32Array | HalfArray };
 }
@@ -42,10 +44,13 @@ export interface DecodedFactors {
 type HalfConstructor = new (buffer: ArrayBufferLike, offset: number, length: number) => HalfArray;
 const NativeHalf = (globalThis as { Float16Array?: HalfConstructor }).Float16Array;
 
+/** Spec clause 14: memory is bounded by the caller, not by the file. */
+const DEFAULT_BUDGET = 2 ** 30;
+
 /**
  * Decodes both factors of a module.
  *
- * @throws LqaError TARGET_SIZE if an array in `into` has the wrong length or type
+ * @throws LqaError BUDGET if the arrays would be larger than `budgetBytes`; TARGET_SIZE if an array in `into` has the wrong length or type
  */
 export function decodeFactors(
   shape: ModuleShape,
@@ -55,6 +60,10 @@ export function decodeFactors(
   const { layout = "peft", type = "f32", into } = options;
   const { rank, experts, out } = shape;
   const n = inputLength(shape);
+  const bytes = experts * rank * (out + n) * (type === "f32" ? 4 : 2);
+  const budget = options.budgetBytes ?? DEFAULT_BUDGET;
+  if (into === undefined && bytes > budget)
+    fail("BUDGET", { where: `module "${shape.name}"`, expected: `at most ${budget} bytes`, actual: bytes });
   const b = target(into?.b, experts * rank * out, type, `B of module "${shape.name}"`);
   const a = target(into?.a, experts * rank * n, type, `A of module "${shape.name}"`);
   for (let expert = 0; expert < experts; expert++) {

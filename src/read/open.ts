@@ -29,13 +29,21 @@ import {
   type TensorRecord,
 } from "../container/types.ts";
 import { fail } from "../errors.ts";
-import { type Adapter, ELEMENT_BYTES, type Origin, type PlainTensor } from "../model/adapter.ts";
+import {
+  type Adapter,
+  ELEMENT_BYTES,
+  type Origin,
+  type PlainTensor,
+  parameterCount,
+} from "../model/adapter.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
 import { type VerifiedIds, verifyFile } from "./verify.ts";
 
 export interface OpenOptions {
   /** zstd implementation; by default the native one or zstd-codec, loaded only if the file uses it. */
   readonly zstd?: Zstd;
+  /** Most bytes that {@link LqaFile.readAdapter} may decode into. Default 4 GiB. */
+  readonly budgetBytes?: number;
   /** Accept files up to the Hard limits of clause 14 instead of the Core ones. */
   readonly hardLimits?: boolean;
 }
@@ -77,6 +85,9 @@ export interface LqaFile {
   /** Checks every byte up to and including the trailer. @returns file id and content id, hexadecimal */
   verify(): Promise<VerifiedIds>;
 }
+
+/** Spec clause 14: memory is bounded by the caller, not by the file. */
+const DEFAULT_BUDGET = 4 * 2 ** 30;
 
 /**
  * Opens a file in memory.
@@ -136,7 +147,7 @@ export function openIndex(bytes: Uint8Array, options: OpenOptions): OpenedIndex 
   const indexBytes = bytes.subarray(PROLOGUE_BYTES, end);
   const crc = crc32(indexBytes);
   if (crc !== prologue.indexCrc)
-    fail("INDEX_CRC", { offset: PROLOGUE_BYTES, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
+    fail("INDEX_CRC", { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
   const { index, canonicalNames } = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), {
     prologue,
     hardOnly,
@@ -213,6 +224,10 @@ function fileOf(
       };
     },
     async readAdapter() {
+      const bytesNeeded = 4 * index.modules.reduce((sum, record) => sum + parameterCount(record), 0);
+      const budget = options.budgetBytes ?? DEFAULT_BUDGET;
+      if (bytesNeeded > budget)
+        fail("BUDGET", { where: "the adapter", expected: `at most ${budget} bytes`, actual: bytesNeeded });
       await file.verify();
       return {
         modules: index.modules.map((record) => {
@@ -223,7 +238,7 @@ function fileOf(
             chunk: _chunk,
             ...shape
           } = record;
-          const { b, a } = file.decodeModule(record);
+          const { b, a } = file.decodeModule(record, { budgetBytes: budget });
           return { ...shape, b: b as Float32Array, a: a as Float32Array };
         }),
         tensors: index.tensors.map((record) => file.tensor(record)),

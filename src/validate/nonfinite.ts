@@ -22,3 +22,8 @@ export function nonfiniteElement(element: ElementType, data: Uint8Array): number
     if (((data[at]! | (data[at + 1]! << 8)) & mask) === mask) return (at - (size - 2)) / size;
   return -1;
 }
+
+/** Number of the first element of a BOOL tensor that is neither 0 nor 1; −1 if there is none (spec clause 6.8). */
+export function badBoolean(element: ElementType, data: Uint8Array): number {
+  return element === "BOOL" ? data.findIndex((value) => value > 1) : -1;
+}

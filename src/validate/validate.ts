@@ -20,7 +20,7 @@ import { type ErrorName, fail, isLqaError, type LqaError } from "../errors.ts";
 import { inputLength } from "../model/adapter.ts";
 import { type OpenOptions, openIndex, zstdFor } from "../read/open.ts";
 import { type VerifiedIds, verifyFile } from "../read/verify.ts";
-import { nonfiniteElement } from "./nonfinite.ts";
+import { badBoolean, nonfiniteElement } from "./nonfinite.ts";
 
 /** How much is checked; each level contains the ones before it. */
 export type ValidationLevel = "structure" | "integrity" | "values" | "canonical";
@@ -145,6 +145,14 @@ function valueChecks(
     }
   };
   const tensor = (record: TensorRecord, data: Uint8Array, payloadOffset: number): void => {
+    const boolean = badBoolean(record.element, data);
+    if (boolean >= 0)
+      fail("TENSOR_RECORD", {
+        where: `tensor "${record.name}", element ${boolean}`,
+        offset: record.compression === "none" ? payloadOffset + boolean : payloadOffset,
+        expected: "0 or 1",
+        actual: data[boolean],
+      });
     const at = nonfiniteElement(record.element, data);
     if (at < 0) return;
     nonfiniteSeen = true;

@@ -369,3 +369,64 @@ describe("values", () => {
     expect(error?.where).toContain("element 1");
   });
 });
+
+describe("what an independent reader found", () => {
+  test("two equal module types are refused", async () => {
+    const other = await fileBytes({
+      modules: [packed(shape("a"), bands(1, 3)), packed(shape("b", { out: 32 }), bands(1, 3))],
+      tensors: [],
+      sections: [],
+    });
+    const view = new DataView(other.buffer);
+    const file = await openLqa(other);
+    // out of the second type, 32 to 24: now it equals the first
+    const at = [...Array(file.prologue.indexLength / 4).keys()]
+      .map((i) => 64 + 4 * i)
+      .find((i) => view.getUint32(i, true) === 32 && view.getUint32(i + 4, true) === 40)!;
+    view.setUint32(at, 24, true);
+    view.setUint32(56, crc32(other.subarray(64, 64 + file.prologue.indexLength)), true);
+    view.setUint32(60, crc32(other.subarray(0, 60)), true);
+    expect(await first(other)).toBe("RECORD_REFERENCE");
+  });
+
+  test("an unused bit is padding: found at level integrity, before any value", async () => {
+    const module = packed(shape("a", { out: 25, in: 41 }), bands(1, 3));
+    module.planes[0]![1]!.b.codes[3]! |= 0x80;
+    const bytes = await fileBytes({ modules: [module], tensors: [], sections: [] });
+    expect(await first(bytes, "integrity")).toBe("PADDING_NONZERO");
+  });
+
+  test("META is not compressed, whatever the compression", async () => {
+    const zstdMeta = prepareFile({
+      modules: [],
+      tensors: [],
+      sections: [section("META", new Uint8Array(500), { compress: true })],
+    });
+    await expect(zstdMeta).rejects.toThrow(/SECTION_RECORD/);
+  });
+
+  test("a truth value is 0 or 1", async () => {
+    const bytes = await fileBytes({
+      modules: [],
+      tensors: [tensor("t", { element: "BOOL", shape: [3], data: Uint8Array.of(0, 1, 2) })],
+      sections: [],
+    });
+    expect(await first(bytes, "integrity")).toBe("valid");
+    const { error } = await validateLqa(bytes);
+    expect(error?.kind).toBe("TENSOR_RECORD");
+    expect(bytes[error!.offset!]).toBe(2);
+  });
+
+  test("a few hundred bytes that declare gigabytes of zeros are not decoded without leave", async () => {
+    const zero = [{ components: 4096, b: { codec: "zero" }, a: { codec: "zero" } }] as const;
+    const bytes = await fileBytes({
+      modules: [packed(shape("a", { rank: 4096, out: 2 ** 25, in: 1, rule: "explicit" }), zero)],
+      tensors: [],
+      sections: [],
+    });
+    expect(bytes.length).toBeLessThan(400);
+    const file = await openLqa(bytes, { hardLimits: true });
+    expect(() => file.decodeModule("a")).toThrow(/LQA-L003 BUDGET/);
+    await expect(file.readAdapter()).rejects.toThrow(/LQA-L003 BUDGET/);
+  });
+});

@@ -16,7 +16,7 @@ import { readIndices } from "./check.ts";
  * The bytes of an `adapter_config.json`, laid out as PEFT writes it (sorted keys, two spaces).
  *
  * @throws LqaError UNSUPPORTED_DIALECT for what PEFT has no field for: linear layers of both layouts in one adapter,
- * or tensors that are merely carried.
+ * tensors that are merely carried, a multiplier beyond 2^53 / rank.
  */
 export function synthesizeConfig(adapter: Adapter): Uint8Array {
   const { modules, tensors } = adapter;
@@ -46,8 +46,15 @@ export function synthesizeConfig(adapter: Adapter): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(config, null, 2));
 }
 
-function alphaOf({ multiplier, rank }: LoraModule): number {
-  return multiplier * rank;
+function alphaOf({ name, multiplier, rank }: LoraModule): number {
+  const alpha = multiplier * rank;
+  // Above 2^53 JSON would hold the shortest digits of an integer, which Python reads as another integer.
+  if (Math.abs(alpha) <= Number.MAX_SAFE_INTEGER) return alpha;
+  return fail("UNSUPPORTED_DIALECT", {
+    where: `the multiplier of module ${quoteName(name)}`,
+    expected: "a finite number below 2^53 / rank",
+    actual: multiplier,
+  });
 }
 
 function commonest(values: readonly number[]): number | undefined {
