@@ -89,6 +89,11 @@ const EMBEDDING_LAYERS = new Set([
   "wte",
 ]);
 
+/** True for the path of a layer whose tensors PEFT may save without being told. */
+export function isEmbeddingLayer(path: string): boolean {
+  return EMBEDDING_LAYERS.has(path.slice(path.lastIndexOf(".") + 1));
+}
+
 /**
  * Reads a key without its prefix as a whole tensor, by the first rule that fits:
  * training state of VeLoRA and MonteCLoRA, wrapped modules, `modules_to_save`, `bias`, saved embeddings.
@@ -114,8 +119,8 @@ export function parseTensorKey(
   if (config.bias !== "none" && leaf === "bias" && oneDimensional) return { kind: "bias", name };
   // PEFT up to 0.5 took every key with "bias" in it, and so the attention masks of GPT-2 (`attn.bias`).
   if (config.bias === "all" && leaf.includes("bias")) return { kind: "replace", name };
-  const layer = unwrap(segments.slice(0, -1).join(".")).split(".").pop()!;
-  if (EMBEDDING_LAYERS.has(layer) && (leaf === "weight" || leaf === "bias")) return { kind: "replace", name };
+  const layer = unwrap(segments.slice(0, -1).join("."));
+  if (isEmbeddingLayer(layer) && (leaf === "weight" || leaf === "bias")) return { kind: "replace", name };
   return undefined;
 }
 

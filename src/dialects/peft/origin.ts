@@ -39,12 +39,8 @@ export function packOrigin(origin: PeftOrigin): Origin {
     config: origin.config,
     element: origin.element,
   };
-  if (origin.metadata !== undefined) {
-    packed.metadata = Object.fromEntries(origin.metadata);
-    const names = [...origin.metadata.keys()];
-    // Stored maps are sorted; safetensors metadata has an order only as bytes.
-    if (`${names}` !== `${sorted(names)}`) packed.metadata_order = names;
-  }
+  if (origin.metadata !== undefined)
+    packed.metadata = [...origin.metadata].map(([name, value]) => [name, value]);
   if (origin.elements.size > 0) {
     packed.elements = [...origin.elements].map(([name, [b, a]]) => [name, b, a]);
   }
@@ -74,38 +70,16 @@ export function unpackOrigin(packed: Origin): PeftOrigin {
   return {
     config,
     element,
-    metadata: unpackMetadata(packed),
+    metadata:
+      packed.metadata === undefined
+        ? undefined
+        : new Map(rows(packed, "metadata", 2).map(([name, value]) => [name!, value!])),
     elements: new Map(elements),
     prefix: optionalString(packed, "prefix") ?? PREFIX,
     adapter: optionalString(packed, "adapter_name"),
     keys: new Map(rows(packed, "keys", 2).map(([usual, actual]) => [usual!, actual!])),
     order: packed.order === undefined ? undefined : strings(packed.order, "order"),
   };
-}
-
-function unpackMetadata(packed: Origin): ReadonlyMap<string, string> | undefined {
-  const { metadata, metadata_order: order } = packed;
-  if (metadata === undefined) return undefined;
-  if (
-    metadata === null ||
-    typeof metadata !== "object" ||
-    Array.isArray(metadata) ||
-    metadata instanceof Uint8Array
-  ) {
-    return bad("metadata", "a map of strings");
-  }
-  const names = order === undefined ? sorted(Object.keys(metadata)) : strings(order, "metadata_order");
-  const result = new Map<string, string>();
-  for (const name of names) {
-    const value = Object.hasOwn(metadata, name) ? metadata[name] : undefined;
-    if (typeof value !== "string") return bad("metadata", "a string for every name");
-    result.set(name, value);
-  }
-  return result;
-}
-
-function sorted(names: readonly string[]): string[] {
-  return [...names].sort();
 }
 
 function rows(packed: Origin, field: string, width: number): string[][] {

@@ -11,15 +11,17 @@ import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
 import { quoteName } from "../json.ts";
 import { readIndices } from "./check.ts";
+import { isEmbeddingLayer } from "./keys.ts";
 
 /**
  * The bytes of an `adapter_config.json`, laid out as PEFT writes it (sorted keys, two spaces).
  *
  * @throws LqaError UNSUPPORTED_DIALECT for what PEFT has no field for: linear layers of both layouts in one adapter,
- * tensors that are merely carried, a multiplier beyond 2^53 / rank.
+ * tensors that are merely carried, modules inside each other, a multiplier beyond 2^53 / rank.
  */
 export function synthesizeConfig(adapter: Adapter): Uint8Array {
   const { modules, tensors } = adapter;
+  refuseNested(modules);
   const rank = commonest(modules.map((module) => module.rank)) ?? 8;
   const alpha = commonest(modules.map(alphaOf)) ?? 8;
   const config: Record<string, unknown> = {
@@ -32,7 +34,7 @@ export function synthesizeConfig(adapter: Adapter): Uint8Array {
     lora_alpha: alpha,
     lora_bias: tensors.some(({ role }) => role === "lora-bias"),
     lora_dropout: 0,
-    modules_to_save: modulesToSave(tensors),
+    modules_to_save: modulesToSave(adapter),
     peft_type: "LORA",
     r: rank,
     rank_pattern: pattern(modules, (module) => module.rank, rank),
@@ -95,7 +97,8 @@ function fanInFanOut(modules: readonly LoraModule[]): boolean {
   return swapped.length > 0;
 }
 
-function modulesToSave(tensors: readonly PlainTensor[]): string[] | null {
+/** The layers to replace as a whole: outermost ones only, since PEFT cannot wrap one inside another. */
+function modulesToSave({ tensors }: Adapter): string[] | null {
   const layers = new Set<string>();
   for (const { role, name } of tensors) {
     const dot = name.lastIndexOf(".");
@@ -106,9 +109,30 @@ function modulesToSave(tensors: readonly PlainTensor[]): string[] | null {
         actual: role === "carried" ? "a carried tensor" : "a replaced tensor outside any layer",
       });
     }
-    if (role === "replace") layers.add(name.slice(0, dot));
+    // Embeddings PEFT saves, and loads, without an entry.
+    if (role === "replace" && !isEmbeddingLayer(name.slice(0, dot))) layers.add(name.slice(0, dot));
   }
-  return layers.size === 0 ? null : [...layers].sort();
+  const outermost = [...layers].filter((layer) => !hasAncestor(layer, layers)).sort();
+  return outermost.length === 0 ? null : outermost;
+}
+
+function hasAncestor(path: string, paths: ReadonlySet<string>): boolean {
+  for (let dot = path.lastIndexOf("."); dot > 0; dot = path.lastIndexOf(".", dot - 1)) {
+    if (paths.has(path.slice(0, dot))) return true;
+  }
+  return false;
+}
+
+/** PEFT adapts a layer inside an adapted one (attention) under a key that says more than the two names do. */
+function refuseNested(modules: readonly LoraModule[]): void {
+  const names = new Set(modules.map(({ name }) => name));
+  const nested = modules.find(({ name }) => hasAncestor(name, names));
+  if (nested === undefined) return;
+  fail("UNSUPPORTED_DIALECT", {
+    where: `module ${quoteName(nested.name)}`,
+    expected: "modules outside each other",
+    actual: "a module inside another one",
+  });
 }
 
 function tokenIndices(tensors: readonly PlainTensor[]): Record<string, number[]> | null {
