@@ -1,0 +1,998 @@
+#!/usr/bin/env python3
+"""An independent reader and validator of the .lqa format, version 1.0.
+
+Written from spec/lqa-v1.md alone; numbers in comments are its clauses. Standard library only, one pass over a stream.
+Chunks are held one at a time, decoded weights 65,536 at a time.  SPDX-License-Identifier: CC0-1.0
+"""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import math
+import re
+import struct
+import sys
+import zlib
+from collections import namedtuple
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Callable, Iterator
+
+# ---- Errors (15) and limits (14): those of errors.json and limits.json that a reader can meet -----------------------
+
+CODES = {
+    "TRUNCATED_PROLOGUE": "T001", "TRUNCATED_FILE": "T002", "BAD_MAGIC": "M001", "MAGIC_TEXT_DAMAGE": "M002",
+    "PROLOGUE_RESERVED_NONZERO": "M003", "ALIGNMENT_OUT_OF_RANGE": "M004", "FILE_LENGTH_MISMATCH": "M005",
+    "TRAILING_BYTES": "M006", "INDEX_TABLE": "M007", "INDEX_VECTOR": "M008", "INDEX_IDENTIFIER": "M009",
+    "INDEX_FIELD_MISSING": "M010", "COUNT_MISMATCH": "M011", "PADDING_NONZERO": "M012", "NAME_ENCODING": "M013",
+    "NAME_ORDER": "M014", "NAME_HEAP": "M015", "CHUNK_LENGTH_MISMATCH": "M016", "RECORD_RESERVED_NONZERO": "M017",
+    "RECORD_REFERENCE": "M018", "ZSTD_FRAME": "M019", "META_ENCODING": "M020", "TRAILER_MISMATCH": "M021",
+    "SECTION_ORDER": "M022", "DIMENSION_RANGE": "V001", "ENCODING_PARAMETER": "V002", "MULTIPLIER": "V003",
+    "BAND_PLAN": "V004", "ROLE_SHAPE": "V005", "TENSOR_RECORD": "V006", "FEATURE_BITS": "V007", "SCALE_VALUE": "V008",
+    "NONFINITE_VALUE": "V009", "SECTION_RECORD": "V011", "PROLOGUE_CRC": "I001", "INDEX_CRC": "I002",
+    "CHUNK_CRC": "I003", "TRAILER_CRC": "I004", "SPAN_DIGEST": "I005", "ROOT_DIGEST": "I006", "CONTENT_ID": "I007",
+    "UNSUPPORTED_VERSION": "U001", "UNSUPPORTED_FEATURE": "U002", "UNSUPPORTED_CODEC": "U003",
+    "UNSUPPORTED_ROLE": "U004", "UNSUPPORTED_COMPRESSION": "U005", "UNSUPPORTED_SECTION": "U006", "HARD_LIMIT": "L001",
+    "CORE_LIMIT": "L002", "BUDGET": "L003", "IO": "X001", "NOT_FOUND": "X003",
+    "NONCANONICAL_INDEX": "C001", "NONCANONICAL_CODES": "C002", "NONCANONICAL_NAME": "C003",
+}
+EXIT = {"T": 1, "M": 1, "V": 1, "I": 1, "U": 3, "L": 4, "X": 2, "C": 1}  # 15.1
+LIMITS = {  # Core, Hard
+    "INDEX_BYTES": (1 << 24, 1 << 26), "MODULES": (1 << 16, 1 << 20), "TENSORS": (1 << 16, 1 << 20),
+    "SECTIONS": (64, 1024), "ENCODINGS": (256, 256), "SHARED_RECORDS": (1 << 16, 1 << 16), "BANDS": (1 << 19, 1 << 23),
+    "NAMES_TOTAL_BYTES": (1 << 24, 1 << 26), "RANK": (1024, 4096), "DIMENSION": (1 << 24, 1 << 25),
+    "EXPERTS": (1024, 4096), "GROUPS": (1 << 24, 1 << 25), "TENSOR_DIMENSIONS": (8, 8),
+    "CHUNK_BYTES": (1 << 30, (1 << 32) - 1), "FILE_BYTES": (1 << 36, (1 << 53) - 1), "META_BYTES": (1 << 20, 1 << 24),
+}
+
+
+class LqaError(Exception):
+    """The first error of a file: a stable code and where it was found."""
+
+    def __init__(self, name: str, message: str, where: str | None = None, offset: int | None = None,
+                 expected: Any = None, actual: Any = None) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name, self.code, self.kind = name, "LQA-" + CODES[name], CODES[name][0]
+        self.message, self.where, self.offset, self.expected, self.actual = message, where, offset, expected, actual
+
+    def document(self) -> dict[str, Any]:
+        return {"code": self.code, "name": self.name, "class": self.kind, "offset": self.offset, "where": self.where,
+                "message": self.message, "expected": self.expected, "actual": self.actual}
+
+
+def need(ok: bool, name: str, message: str, where: str | None = None, **more: Any) -> None:
+    if not ok:
+        raise LqaError(name, message, where, **more)
+
+
+def limit(quantity: str, value: int, where: str) -> None:
+    for name, bound in zip(("HARD_LIMIT", "CORE_LIMIT"), reversed(LIMITS[quantity])):
+        need(value <= bound, name, quantity, where, expected=bound, actual=value)
+
+
+# ---- Records (6; schema/lqa.fbs) ------------------------------------------------------------------------------------
+
+ZERO, RAW, AFFINE, SIGN, TRELLIS = range(5)
+F32, F16, BF16, F64, U32, BOOL = 1, 2, 3, 4, 11, 13
+FLOATS = (F32, F16, BF16)
+EXPONENTS = {F32: ("<I", 255 << 23), F16: ("<H", 31 << 10), BF16: ("<H", 255 << 7), F64: ("<Q", 2047 << 52)}  # 3.2
+WIDTHS = {1: 4, 2: 2, 3: 2, 4: 8, 5: 1, 6: 2, 7: 4, 8: 8, 9: 1, 10: 2, 11: 4, 12: 8, 13: 1}  # bytes of an element
+REPLACE, BIAS, LORA_BIAS, MAGNITUDE, TOKEN_ROWS, TOKEN_INDICES, CARRIED = range(7)
+PLAIN, ZSTD, SHUFFLED, TEXT = range(4)
+
+Band = namedtuple("Band", "components b a")
+ModuleRecord = namedtuple("ModuleRecord", "chunk_length name_suffix name_shared compression type plan")
+TensorRecord = namedtuple("TensorRecord",
+                          "chunk_length name_suffix name_shared compression element role axis dimensions")
+SectionRecord = namedtuple("SectionRecord", "tag chunk_length raw_length compression flags reserved")
+
+
+class Encoding(namedtuple("Encoding", "codec element scale bits zero_point group_exponent table reserved")):
+    def code_bits(self) -> int:  # 7.2
+        return int(self.bits) if self.codec == AFFINE else 1
+
+    def largest(self) -> int:  # 8.1: the largest magnitude of the codec's integers
+        return (1 << self.code_bits()) - 1
+
+
+class ModuleType(namedtuple("ModuleType", "out inp groups multiplier alpha kernel0 kernel1 kernel2 experts role "
+                                          "base_layout rule reserved")):
+    def kernel(self) -> tuple[int, int, int]:
+        return self.kernel0, self.kernel1, self.kernel2
+
+    def a_length(self) -> int:  # 1.2: a vector of A' has in * kernel weights
+        return int(math.prod((self.inp, *(k or 1 for k in self.kernel()))))
+
+
+SLOTS: tuple[tuple[str, struct.Struct, Any], ...] = (  # in the order of the schema
+    ("encodings", struct.Struct("<8B"), Encoding), ("bands", struct.Struct("<HBB"), Band),
+    ("plans", struct.Struct("<H"), None), ("types", struct.Struct("<IIIffHHHHBBBB"), ModuleType),
+    ("modules", struct.Struct("<IHBBHH"), ModuleRecord), ("tensors", struct.Struct("<IHBBBBBB"), TensorRecord),
+    ("dimensions", struct.Struct("<I"), None), ("sections", struct.Struct("<4sIIBBH"), SectionRecord),
+    ("names", struct.Struct("<B"), None))
+
+Module = namedtuple("Module", "name type plan rank")
+Tensor = namedtuple("Tensor", "name record shape")
+Chunk = namedtuple("Chunk", "where item stored raw compression")  # bytes of the payload: as stored, not compressed
+
+
+@dataclass
+class Adapter:
+    file_length: int
+    alignment: int
+    encodings: list[Encoding] = field(default_factory=list)
+    modules: list[Module] = field(default_factory=list)
+    tensors: list[Tensor] = field(default_factory=list)
+    sections: list[SectionRecord] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    spans: list[int] = field(default_factory=list)  # where each one ends
+    digests: dict[Tensor, str] = field(default_factory=dict)  # SHA-256 of tensors
+    file_id: str | None = None
+    content_id: str | None = None
+    documents: dict[str, Any] = field(default_factory=dict)  # META, ORIG
+    omissions: list[dict[str, str]] = field(default_factory=list)  # 2.3: what this reader could not look at
+
+
+# ---- Step 2 of 15.2: the FlatBuffer, by hand (6.1, 6.2) -------------------------------------------------------------
+
+def read_vectors(index: bytes) -> list[bytes]:
+    """Verifies the FlatBuffer and returns the bytes of its nine vectors."""
+    def check(ok: bool, name: str, at: int, message: str) -> None:
+        need(ok, name, message, "index", offset=64 + at)
+
+    def word(at: int, kind: str = "<I") -> int:
+        return int(struct.unpack_from(kind, index, at)[0])
+
+    size = len(index)
+    check(size >= 8, "INDEX_TABLE", 0, "too short for a FlatBuffer")
+    check(index[4:8] == b"LQA1", "INDEX_IDENTIFIER", 4, "the file identifier is not LQA1")
+    table = word(0)
+    check(table >= 4 and table % 4 == 0 and table + 4 <= size, "INDEX_TABLE", 0, "root offset")
+    vtable = table - word(table, "<i")
+    check(vtable >= 0 and vtable % 2 == 0 and vtable + 4 <= size, "INDEX_TABLE", table, "position of the vtable")
+    vtable_size, table_size = word(vtable, "<H"), word(vtable + 2, "<H")
+    check(vtable_size >= 4 and vtable_size % 2 == 0 and vtable + vtable_size <= size, "INDEX_TABLE", vtable,
+          "size of the vtable")
+    check(table_size >= 4 and table + table_size <= size, "INDEX_TABLE", vtable + 2, "size of the table")
+    vectors = []
+    for slot, (name, record, _) in enumerate(SLOTS):
+        at = vtable + 4 + 2 * slot
+        place = word(at, "<H") if at + 2 <= vtable + vtable_size else 0
+        check(place != 0, "INDEX_FIELD_MISSING", vtable, f"field {name} is absent")
+        check(place >= 4 and place % 4 == 0 and place + 4 <= table_size, "INDEX_TABLE", at, f"place of {name}")
+        at = table + place
+        start = at + word(at)
+        # 4 is the largest alignment of any element, so aligned length words mean aligned elements
+        check(word(at) >= 4 and start % 4 == 0 and start + 4 <= size, "INDEX_TABLE", at, f"offset of {name}")
+        length = word(start) * record.size
+        check(length <= size - start - 4, "INDEX_VECTOR", start, f"vector {name} does not fit into the index")
+        vectors.append(index[start + 4:start + 4 + length])
+    return vectors
+
+
+def canonical_index(vectors: list[bytes]) -> bytes:
+    """12.2: the one canonical layout of these vectors."""
+    head = struct.pack("<I4s2x11Hi", 32, b"LQA1", 22, 40, *range(4, 40, 4), 22)
+    body, offsets = bytearray(), list[int]()
+    for (_, record, _), data in zip(SLOTS, vectors):
+        offsets.append(72 + len(body) - (36 + 4 * len(offsets)))
+        body += struct.pack("<I", len(data) // record.size) + data + bytes(-len(data) % 4)
+    return head + struct.pack("<9I", *offsets) + body
+
+
+# ---- Step 3: the records, in the order of 15.2 ----------------------------------------------------------------------
+
+class Shared:
+    """6.3: shared records are referred to in the order of first use, each at least once, and all differ."""
+
+    def __init__(self, what: str, count: int) -> None:
+        self.what, self.count, self.used = what, count, 0
+        self.seen: set[Any] = set()
+
+    def distinct(self, value: Any, where: str) -> None:
+        need(value not in self.seen, "RECORD_REFERENCE", "equals an earlier one", where)
+        self.seen.add(value)
+
+    def refer(self, number: int, where: str) -> None:
+        need(number < self.count and number <= self.used, "RECORD_REFERENCE",
+             f"{self.what} {number} is absent or not the next unused one", where)
+        self.used += number == self.used
+
+    def finish(self) -> None:
+        need(self.used == self.count, "RECORD_REFERENCE", f"not every {self.what} is used", "index",
+             expected=self.count, actual=self.used)
+
+
+class Names:
+    """6.10 front coding, 3.3 encoding and order, 12.3 canonical sharing; modules first, then tensors."""
+
+    def __init__(self, heap: bytes) -> None:
+        self.heap, self.at, self.total = heap, 0, 0
+        self.noncanonical: LqaError | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        self.last, self.last_key = b"", natural_key(b"")
+
+    def next(self, shared: int, suffix: int, where: str, role: int = 0) -> str:
+        need(shared <= len(self.last) and suffix <= len(self.heap) - self.at, "NAME_HEAP",
+             "a name takes more bytes than there are", where)
+        name = self.last[:shared] + self.heap[self.at:self.at + suffix]
+        self.at, self.total = self.at + suffix, self.total + len(name)
+        limit("NAMES_TOTAL_BYTES", self.total, where)
+        try:
+            text = name.decode("utf-8")
+        except UnicodeDecodeError:
+            text = "\0"
+        need(1 <= len(name) <= 512 and not re.search("[\0-\x1f\x7f-\x9f]", text), "NAME_ENCODING",
+             "a name breaks clause 3.3", where, actual=name[:600].hex())
+        key = natural_key(name, role)
+        need(key > self.last_key, "NAME_ORDER", f"{text!r} does not follow the name before it", where)
+        longest = 0
+        while longest < min(255, len(self.last), len(name)) and self.last[longest] == name[longest]:
+            longest += 1
+        if shared != longest and self.noncanonical is None:  # reported in step 7
+            self.noncanonical = LqaError("NONCANONICAL_NAME", "the shared prefix is not the longest possible", where,
+                                         expected=longest, actual=shared)
+        self.last, self.last_key = name, key
+        return text
+
+
+def natural_key(name: bytes, role: int = 0) -> tuple[Any, ...]:
+    """3.3: runs of digits as numbers; a digit run sorts among other bytes as a digit does. 6.8: then by role."""
+    runs = re.findall(rb"[0-9]+|[^0-9]", name)
+    keys = [(48, len(r.lstrip(b"0")), r.lstrip(b"0")) if r.isdigit() else (r[0], 0, b"") for r in runs]
+    return keys, name, role
+
+
+def check_encoding(e: Encoding, where: str) -> None:
+    """6.4, 8.6: every field has a value its codec allows; all trellis tables are reserved."""
+    need(e.codec < TRELLIS, "UNSUPPORTED_CODEC", "unknown codec or table", where, actual=(e.codec, e.table))
+    quantized, affine = e.codec in (AFFINE, SIGN), e.codec == AFFINE
+    for name, allowed in (("element", FLOATS if e.codec == RAW else (0,)), ("scale", FLOATS if quantized else (0,)),
+                          ("group_exponent", (0, *range(4, 11)) if quantized else (0,)),
+                          ("bits", range(1, 9) if affine else (0,)), ("zero_point", (0, 1) if affine else (0,)),
+                          ("table", (0,))):
+        need(getattr(e, name) in allowed, "ENCODING_PARAMETER", f"codec {e.codec} does not allow this {name}", where,
+             actual=getattr(e, name))
+    need(e.reserved == 0, "RECORD_RESERVED_NONZERO", "reserved byte", where, actual=e.reserved)
+
+
+def check_type(t: ModuleType, where: str) -> None:
+    """6.6, 9.1"""
+    need(t.role <= 4, "UNSUPPORTED_ROLE", "unknown module role", where, actual=t.role)
+    need(t.base_layout <= 1, "ROLE_SHAPE", "unknown base layout", where, actual=t.base_layout)
+    need(t.rule < 4, "MULTIPLIER", "unknown rule", where, actual=t.rule)
+    need(t.reserved == 0, "RECORD_RESERVED_NONZERO", "reserved byte", where, actual=t.reserved)
+    need(0 not in (t.out, t.inp, t.groups, t.experts), "DIMENSION_RANGE", "out, in, groups or experts is 0", where)
+    need(all((size != 0) == (i < t.role - 1) for i, size in enumerate(t.kernel())), "ROLE_SHAPE",
+         f"kernel sizes do not fit role {t.role}", where, actual=t.kernel())
+    need(t.role >= 2 or t.groups == 1, "ROLE_SHAPE", "only convolutions have groups", where, actual=t.groups)
+    for quantity, value in (("DIMENSION", t.out), ("DIMENSION", t.a_length()), ("GROUPS", t.groups),
+                            ("EXPERTS", t.experts)):
+        limit(quantity, value, where)
+    for number in (t.multiplier, t.alpha):
+        need(math.isfinite(number) and (number != 0 or math.copysign(1, number) > 0), "MULTIPLIER",
+             "multiplier or alpha is -0 or not finite", where, actual=str(number))
+
+
+def check_multiplier(t: ModuleType, rank: int, where: str) -> None:
+    """9.1: the quotient is computed in binary64 and rounded to f32."""
+    want = (1.0, t.alpha / rank, t.alpha / math.sqrt(rank), t.multiplier)[t.rule]
+    need(struct.pack("<f", want) == struct.pack("<f", t.multiplier) and (t.rule != 0 or t.alpha == 0), "MULTIPLIER",
+         f"alpha {t.alpha}, rule {t.rule} and rank {rank} do not give the multiplier", where, expected=want,
+         actual=t.multiplier)
+
+
+def check_chunk(allowed: tuple[int, ...], r: Any, raw: int, where: str, item: Any) -> Chunk:
+    """7.5, then 7.1"""
+    need(r.compression in allowed, "UNSUPPORTED_COMPRESSION", "unknown or not allowed here", where,
+         actual=r.compression)
+    plain = r.compression == PLAIN
+    need(r.chunk_length == raw + 4 if plain else 5 <= r.chunk_length < raw + 4, "CHUNK_LENGTH_MISMATCH",
+         "chunk length", where, expected=raw + 4 if plain else f"5 to {raw + 3}", actual=r.chunk_length)
+    return Chunk(where, item, r.chunk_length - 4, raw, r.compression)
+
+
+def read_records(vectors: list[bytes], counts: tuple[int, int, int], adapter: Adapter) -> Names:
+    """Step 3 up to the sections."""
+    encodings, bands, sizes, types, modules, tensors, dimensions, sections = (
+        [kind._make(r) if kind else r[0] for r in record.iter_unpack(data)]
+        for (_, record, kind), data in zip(SLOTS[:8], vectors))
+    for what, have, count in zip(("modules", "tensors", "sections"), (modules, tensors, sections), counts):
+        need(len(have) == count, "COUNT_MISMATCH", f"number of {what}", "index", expected=count, actual=len(have))
+    for quantity, records in (("ENCODINGS", encodings), ("BANDS", bands), ("SHARED_RECORDS", sizes),
+                              ("SHARED_RECORDS", types)):
+        limit(quantity, len(records), "index")
+    adapter.encodings, adapter.sections = encodings, sections
+
+    encodings_used, plans_used, types_used = (Shared(what, len(v)) for what, v in (
+        ("encoding", encodings), ("plan", sizes), ("type", types)))
+    for i, e in enumerate(encodings):
+        check_encoding(e, f"encoding {i}")
+        encodings_used.distinct(e, f"encoding {i}")
+
+    plans: list[list[Band]] = []  # 6.5
+    at = 0
+    for i, size in enumerate(sizes):
+        where = f"plan {i}"
+        need(size > 0, "BAND_PLAN", "a plan without bands", where)
+        need(size <= len(bands) - at, "RECORD_REFERENCE", "a plan takes more bands than there are", where)
+        plan = bands[at:at + size]
+        for k, band in enumerate(plan):
+            need(band.components > 0, "BAND_PLAN", "a band without components", where)
+            need(k == 0 or plan[k - 1][1:] != band[1:], "BAND_PLAN", "neighbours with the same encodings", where)
+            encodings_used.refer(band.b, where)
+            encodings_used.refer(band.a, where)
+        limit("RANK", sum(band.components for band in plan), where)
+        plans_used.distinct(tuple(plan), where)
+        plans.append(plan)
+        at += size
+    need(at == len(bands), "RECORD_REFERENCE", "bands are left over", "index", expected=at, actual=len(bands))
+    encodings_used.finish()
+
+    for i, t in enumerate(types):
+        check_type(t, f"type {i}")
+        types_used.distinct(t, f"type {i}")  # no NaN and no -0 is left, so equal values are equal bytes
+
+    names = Names(vectors[8])
+    lengths: dict[tuple[int, int], int] = {}
+    for i, r in enumerate(modules):  # 6.7
+        name = names.next(r.name_shared, r.name_suffix, f"module {i}")
+        where = f"module {name!r}"
+        types_used.refer(r.type, where)
+        plans_used.refer(r.plan, where)
+        m = Module(name, types[r.type], plans[r.plan], sum(band.components for band in plans[r.plan]))
+        check_multiplier(m.type, m.rank, where)
+        if (r.type, r.plan) not in lengths:
+            lengths[r.type, r.plan] = payload_length(encodings, m)
+        raw = lengths[r.type, r.plan]
+        limit("CHUNK_BYTES", max(raw, r.chunk_length), where)
+        adapter.chunks.append(check_chunk((PLAIN, ZSTD), r, raw, where, m))
+        adapter.modules.append(m)
+    types_used.finish()
+    plans_used.finish()
+
+    names.restart()
+    at = 0
+    for i, r in enumerate(tensors):  # 6.8
+        name = names.next(r.name_shared, r.name_suffix, f"tensor {i}", r.role)
+        where = f"tensor {name!r}"
+        need(r.role <= CARRIED, "UNSUPPORTED_ROLE", "unknown tensor role", where, actual=r.role)
+        need(r.element in WIDTHS, "UNSUPPORTED_CODEC", "unknown element type", where, actual=r.element)
+        limit("TENSOR_DIMENSIONS", r.dimensions, where)
+        need(r.dimensions <= len(dimensions) - at, "RECORD_REFERENCE", "more dimensions than there are", where)
+        need(r.axis <= (r.role == MAGNITUDE), "TENSOR_RECORD", "no such axis for this role", where, actual=r.axis)
+        shape = tuple(dimensions[at:at + r.dimensions])
+        at += r.dimensions
+        raw = math.prod(shape) * WIDTHS[r.element]
+        limit("CHUNK_BYTES", max(raw, r.chunk_length), where)
+        adapter.tensors.append(Tensor(name, r, shape))
+        adapter.chunks.append(check_chunk((PLAIN, ZSTD, SHUFFLED), r, raw, where, adapter.tensors[-1]))
+    need(at == len(dimensions), "RECORD_REFERENCE", "dimensions are left over", "index", expected=len(dimensions))
+    need(names.at == len(names.heap), "NAME_HEAP", "name bytes are left over", "index", expected=len(names.heap))
+    check_companions(adapter)
+
+    last = b""
+    for s in sections:  # 6.9
+        where, known = f"section {s.tag.decode('latin-1')!r}", s.tag in (b"META", b"ORIG")
+        need(s.tag.isalpha(), "SECTION_RECORD", "a tag is four ASCII letters", where)
+        need(s.flags <= 3 and s.reserved == 0, "RECORD_RESERVED_NONZERO", "flags or reserved field", where)
+        need(s.tag > last, "SECTION_ORDER", "tags are not ascending", where)
+        last = s.tag
+        critical = s.flags & 1 == 1
+        need(not (s.tag[:1].islower() and critical), "SECTION_RECORD", "a private section is critical", where)
+        need(known or not critical, "UNSUPPORTED_SECTION", "unknown and critical", where)  # 10.1
+        limit("CHUNK_BYTES", max(s.raw_length, s.chunk_length), where)
+        limit("META_BYTES", s.raw_length if known else 0, where)
+        need(s.tag != b"META" or s.compression == PLAIN, "SECTION_RECORD", "META is compressed", where)  # 10.2
+        adapter.chunks.append(check_chunk((PLAIN, TEXT), s, s.raw_length, where, s))
+    return names
+
+
+def check_companions(adapter: Adapter) -> None:
+    """9.4, after all tensors"""
+    modules = {m.name: m for m in adapter.modules}
+    tokens = {(t.name, t.record.role): t for t in adapter.tensors if t.record.role in (TOKEN_ROWS, TOKEN_INDICES)}
+    for t in adapter.tensors:
+        role, where, m = t.record.role, f"tensor {t.name!r}", modules.get(t.name)
+        if role in (LORA_BIAS, MAGNITUDE):
+            if m is None:
+                raise LqaError("TENSOR_RECORD", "no module of its name", where)
+            axis_is_out = role == LORA_BIAS or t.record.axis == m.type.base_layout
+            want = m.type.experts * (m.type.out if axis_is_out else m.type.inp)
+            need(math.prod(t.shape) == want, "TENSOR_RECORD", "number of elements", where, expected=want,
+                 actual=t.shape)
+        elif role in (TOKEN_ROWS, TOKEN_INDICES):
+            need(len(t.shape) == 2 if role == TOKEN_ROWS else (len(t.shape), t.record.element) == (1, U32),
+                 "TENSOR_RECORD", "shape or element type", where, actual=t.shape)
+            other = tokens.get((t.name, TOKEN_ROWS + TOKEN_INDICES - role))
+            need(other is not None and other.shape[:1] == t.shape[:1], "TENSOR_RECORD",
+                 "token-rows and token-indices need each other", where)
+
+
+def check_features(adapter: Adapter, required: int, compatible: int) -> None:
+    """5.3; NONFINITE waits for the values."""
+    kinds = {t.record.role for t in adapter.tensors}
+    used = (any(c.compression and not isinstance(c.item, SectionRecord) for c in adapter.chunks)
+            | any(m.type.experts > 1 for m in adapter.modules) << 2 | (MAGNITUDE in kinds) << 3
+            | bool(kinds - {MAGNITUDE, CARRIED}) << 4)
+    need(required == used, "FEATURE_BITS", "required bits are not the ones the file uses", "prologue", offset=12,
+         expected=hex(used), actual=hex(required))
+    scales = any(e.scale == F32 for e in adapter.encodings)
+    need(compatible & 1 == scales, "FEATURE_BITS", "F32_SCALE is wrong", "prologue", offset=20, actual=hex(compatible))
+
+
+# ---- Step 4: compression (7.5, 7.6) ---------------------------------------------------------------------------------
+
+def split_frames(data: bytes, raw: int, where: str) -> list[tuple[bytes, int]]:
+    """Walks the headers of zstd frames (RFC 8878); each frame with its content size."""
+    frames, at = [], 0
+
+    def check(ok: bool, message: str) -> None:
+        need(ok, "ZSTD_FRAME", message, where)
+
+    def number(width: int) -> int:
+        nonlocal at
+        check(at + width <= len(data), "a frame ends early")
+        at += width
+        return int.from_bytes(data[at - width:at], "little")
+
+    for start in range(0, raw, 1 << 20):
+        first, size = at, min(1 << 20, raw - start)
+        check(number(4) == 0xFD2FB528, "no zstd frame where one must start")
+        flags = number(1)
+        single, width = flags >> 5 & 1, (flags >> 5 & 1, 2, 4, 8)[flags >> 6]
+        check(flags & 0x1B == 0, "a reserved or unused bit, or a dictionary ID")
+        if not single:
+            window = number(1)
+            check((8 + (window & 7)) << (window >> 3) + 7 <= 8 << 20, "the window is larger than 8 MiB")
+        check(width > 0 and number(width) + 256 * (width == 2) == size, "a frame does not declare its content size")
+        last = 0
+        while not last:
+            header = number(3)
+            last, kind, length = header & 1, header >> 1 & 3, header >> 3
+            check(kind < 3 and length <= 1 << 17, "a reserved block type or an oversized block")
+            number(1 if kind == 1 else length)
+        number(flags & 4)  # checksum of the content
+        frames.append((data[first:at], size))
+    check(at == len(data), "bytes behind the last frame")
+    return frames
+
+
+def find_zstd(dictionary: bool) -> Callable[[bytes, int], bytes] | None:
+    """An optional decompressor: Python 3.14's own or the package `zstandard`."""
+    here = Path(__file__).resolve()
+    paths = (p for q in here.parents[:4] for p in (q / "text-dictionary.txt", q / "spec" / "text-dictionary.txt"))
+    text = next((p.read_bytes() for p in paths if p.is_file()), b"") if dictionary else b""  # annex G
+    for package in ("compression.zstd", "zstandard") if text or not dictionary else ():
+        try:
+            zstd: Any = importlib.import_module(package)
+        except ImportError:
+            continue
+        if package == "zstandard":
+            known = zstd.ZstdCompressionDict(text, zstd.DICT_TYPE_RAWCONTENT) if dictionary else None
+            return lambda frame, size: bytes(zstd.ZstdDecompressor(dict_data=known).decompress(frame, size))
+        known = zstd.ZstdDict(text, is_raw=True) if dictionary else None
+        return lambda frame, size: bytes(zstd.ZstdDecompressor(zstd_dict=known).decompress(frame, size + 1))
+    return None
+
+
+def inflate(data: bytes, chunk: Chunk) -> bytes | None:
+    """The payload of a chunk; None if it is compressed and there is no decompressor."""
+    if chunk.compression == PLAIN:
+        return data
+    frames = split_frames(data, chunk.raw, chunk.where)  # all headers before any content
+    decompress = find_zstd(chunk.compression == TEXT)
+    if decompress is None:
+        return None
+    result = bytearray()
+    for frame, size in frames:
+        try:
+            content = decompress(frame, size)
+        except Exception as error:  # both packages have their own classes
+            raise LqaError("ZSTD_FRAME", f"zstd: {error}", chunk.where) from None
+        need(len(content) == size, "ZSTD_FRAME", "content size", chunk.where, expected=size, actual=len(content))
+        if chunk.compression == SHUFFLED and isinstance(chunk.item, Tensor):
+            width, plain = WIDTHS[chunk.item.record.element], bytearray(size)
+            for k in range(width):
+                plain[k::width] = content[k * (size // width):(k + 1) * (size // width)]
+            content = bytes(plain)
+        result += content
+    return bytes(result)
+
+
+# ---- Step 4: numbers (3.2) and codecs (8) ---------------------------------------------------------------------------
+
+def widen(data: bytes, element: int) -> bytes:
+    """3.2: f16 or bf16 to f32, exactly; sign and payload of a NaN are kept."""
+    if element == F32:
+        return data
+    wide = bytearray(2 * len(data))
+    if element == BF16:
+        wide[2::4], wide[3::4] = data[0::2], data[1::2]
+        return bytes(wide)
+    struct.pack_into(f"<{len(data) // 2}f", wide, 0, *struct.unpack(f"<{len(data) // 2}e", data))
+    for i, half in enumerate(struct.unpack(f"<{len(data) // 2}H", data)):
+        if half & 0x7FFF > 0x7C00:
+            struct.pack_into("<I", wide, 4 * i, (half & 0x8000) << 16 | 0x7F800000 | (half & 0x3FF) << 13)
+    return bytes(wide)
+
+
+def narrow(data: bytes) -> bytes:
+    """3.2, 8.7: f32 to f16, to nearest, ties to even; a NaN becomes quiet, 65520 and above infinity."""
+    result = bytearray()
+    for (value,), (bits,) in zip(struct.iter_unpack("<f", data), struct.iter_unpack("<I", data)):
+        if abs(value) < 65520:
+            result += struct.pack("<e", value)
+        else:
+            result += struct.pack("<H", bits >> 16 & 0x8000 | 0x7C00 | (value != value and 0x200 | bits >> 13 & 0x3FF))
+    return bytes(result)
+
+
+def check_finite(data: bytes, element: int, declared: bool, where: str, offset: int) -> bool:
+    """8.3: returns whether there is an Inf or NaN."""
+    kind, mask = EXPONENTS[element]
+    found = any(value & mask == mask for (value,) in struct.iter_unpack(kind, data))
+    need(declared or not found, "NONFINITE_VALUE", "Inf or NaN, but none is declared", where, offset=offset)
+    return found
+
+
+def unpack_codes(data: bytes, at: int, count: int, bits: int) -> list[int]:
+    """7.2: `count` fields from a byte boundary on, lowest bit first."""
+    mask, codes = (1 << bits) - 1, []
+    for start in range(at, at + (count * bits + 7 >> 3), bits):  # `bits` bytes hold eight codes
+        word = int.from_bytes(data[start:start + bits], "little")
+        codes += [word >> shift & mask for shift in range(0, 8 * bits, bits)]
+    return codes[:count]
+
+
+# Where one factor of one band of one expert lies in a module payload; up to `scales`, bytes from `gap` on are padding
+Plane = namedtuple("Plane", "factor encoding components n groups gap scales zeros codes end")
+
+
+def planes(encodings: list[Encoding], m: Module, experts: int) -> Iterator[Plane]:
+    """7.2, 7.3: all planes in the order of the payload."""
+    at = 0
+    for _ in range(experts):
+        gap, at = at, at + -at % 4
+        for components, *numbers in m.plan:
+            for factor, number, n in zip("ba", numbers, (m.type.out, m.type.a_length())):
+                e, groups = encodings[number], 0
+                scales = zeros = codes = at
+                if e.codec == RAW:
+                    width = WIDTHS[e.element]
+                    scales = zeros = codes = at + -at % width
+                    at = codes + components * n * width
+                elif e.codec != ZERO:
+                    width, bits = WIDTHS[e.scale], e.code_bits()
+                    groups = -(-n >> e.group_exponent) if e.group_exponent else 1
+                    scales = at + -at % width
+                    zeros = scales + components * groups * width
+                    codes = zeros + (components * (groups * bits + 7 >> 3) if e.zero_point else 0)
+                    at = codes + components * (n * bits + 7 >> 3)
+                yield Plane(factor, e, components, n, groups, gap, scales, zeros, codes, at)
+                gap = at
+
+
+def payload_length(encodings: list[Encoding], m: Module) -> int:
+    *_, last = planes(encodings, m, 1)
+    return int((m.type.experts - 1) * (last.end + -last.end % 4) + last.end)
+
+
+PIECE = 1 << 16  # weights looked at together: a multiple of every group size, and of 8, so pieces start on bytes
+
+
+class Payload(namedtuple("Payload", "encodings module data where")):
+    """The payload of one module: padding, values and weights."""
+
+    def size(self) -> int:  # when decoded
+        t: ModuleType = self.module.type
+        return int(4 * t.experts * self.module.rank * (t.out + t.a_length()))
+
+    def planes(self) -> Iterator[Plane]:
+        return planes(self.encodings, self.module, self.module.type.experts)
+
+    def scales(self, p: Plane, i: int) -> tuple[float, ...]:
+        size = p.groups * WIDTHS[p.encoding.scale]
+        data = widen(self.data[p.scales + i * size:p.scales + (i + 1) * size], p.encoding.scale)
+        return struct.unpack(f"<{p.groups}f", data)
+
+    def zero_points(self, p: Plane, i: int) -> list[int]:
+        bits = p.encoding.code_bits()
+        return unpack_codes(self.data, p.zeros + i * (p.groups * bits + 7 >> 3), p.groups, bits)
+
+    def codes(self, p: Plane, i: int, start: int, count: int) -> list[int]:
+        bits = p.encoding.code_bits()
+        return unpack_codes(self.data, p.codes + i * (p.n * bits + 7 >> 3) + start * bits // 8, count, bits)
+
+    def check_padding(self) -> None:
+        """3.6, 7.2, 7.3"""
+        for p in self.planes():
+            need(not any(self.data[p.gap:p.scales]), "PADDING_NONZERO", "before a plane", self.where, offset=p.gap)
+            if p.encoding.codec in (ZERO, RAW):
+                continue
+            bits, fields = p.encoding.code_bits(), [(p.zeros, p.groups)] * p.encoding.zero_point + [(p.codes, p.n)]
+            for start, count in fields:
+                stride = count * bits + 7 >> 3
+                for last in range(start + stride - 1, start + stride * p.components, stride):
+                    need(self.data[last] >> (count * bits - 1) % 8 + 1 == 0, "PADDING_NONZERO", "unused bits",
+                         self.where, offset=last)
+
+    def check_values(self, declared: bool, canonical: bool) -> bool:
+        """8.1, 8.3, 12.4, plane by plane. Returns whether a raw weight is Inf or NaN."""
+        nonfinite = False
+        for p in self.planes():
+            e, empty = p.encoding, []
+            if e.codec == RAW:
+                nonfinite |= check_finite(self.data[p.codes:p.end], e.element, declared, self.where, p.codes)
+            for i in range(p.components if e.codec in (AFFINE, SIGN) else 0):
+                scales = self.scales(p, i)
+                for g, s in enumerate(scales):
+                    # s * largest is exact in binary64; from 2^128 - 2^103 on it rounds to infinity in f32
+                    need(0 <= s * e.largest() < 2.0**128 - 2.0**103 and (s > 0 or math.copysign(1, s) > 0),
+                         "SCALE_VALUE", f"scale {s}", self.where,
+                         offset=p.scales + (i * p.groups + g) * WIDTHS[e.scale])
+                empty += [i] * (canonical and 0 in scales)
+            for i in empty:
+                self.check_codes(p, i, self.scales(p, i))
+        return nonfinite
+
+    def check_codes(self, p: Plane, i: int, scales: tuple[float, ...]) -> None:
+        """12.4"""
+        size = 1 << p.encoding.group_exponent if p.encoding.group_exponent else p.n
+        points = self.zero_points(p, i) if p.encoding.zero_point else [0] * p.groups
+        for start in range(0, p.n, PIECE):
+            for k, code in enumerate(self.codes(p, i, start, min(PIECE, p.n - start)), start):
+                need(scales[k // size] != 0 or code == points[k // size] == 0, "NONCANONICAL_CODES",
+                     f"group {k // size} has scale 0, but not only zeros", self.where)
+
+    def weights(self) -> Iterator[tuple[str, bytes]]:
+        """8: pieces of both factors as f32, each factor in the order [experts][rank][n]."""
+        for p in self.planes():
+            e, size = p.encoding, 1 << p.encoding.group_exponent if p.encoding.group_exponent else p.n
+            for i in range(p.components):
+                scales = self.scales(p, i) if p.groups else ()
+                if e.codec == SIGN:  # 8.5: the weight is (1 - 2q) * s
+                    step, points = -2, [-1] * p.groups
+                elif e.zero_point:  # 8.4: (q - z) * s
+                    step, points = 1, self.zero_points(p, i)
+                else:  # 8.4: (2q - (2^b - 1)) * s
+                    step, points = 2, [e.largest()] * p.groups
+                for start in range(0, p.n, PIECE):
+                    count = min(PIECE, p.n - start)
+                    if e.codec == ZERO:
+                        piece = bytes(4 * count)
+                    elif e.codec == RAW:
+                        width = WIDTHS[e.element]
+                        at = p.codes + (i * p.n + start) * width
+                        piece = widen(self.data[at:at + count * width], e.element)
+                    else:  # integer times scale is exact in binary64; packing rounds it once to f32 (8.7)
+                        values: list[float] = []
+                        codes = self.codes(p, i, start, count)
+                        for k in range(0, count, size):
+                            s, z = scales[(start + k) // size], points[(start + k) // size]
+                            values += [(step * q - z) * s for q in codes[k:k + size]]
+                        piece = struct.pack(f"<{count}f", *values)
+                    yield p.factor, piece
+
+
+# ---- Step 4: MessagePack (10.2) -------------------------------------------------------------------------------------
+
+def read_messagepack(data: bytes, where: str) -> dict[str, Any]:
+    """One map in canonical form."""
+    at = 0
+
+    def check(ok: bool, message: str) -> None:
+        need(ok, "META_ENCODING", message, where, offset=at)
+
+    def take(count: int) -> bytes:
+        nonlocal at
+        check(count <= len(data) - at, "the document ends early")
+        at += count
+        return data[at - count:at]
+
+    def size(width: int, *least: int) -> int:
+        number = int.from_bytes(take(width), "big")
+        check(number >= least[width.bit_length() - 1], "not the shortest form")
+        return number
+
+    def text(length: int) -> str:
+        raw = take(length)
+        check(raw.decode("utf-8", "ignore").encode("utf-8") == raw, "a string is not UTF-8")
+        return raw.decode("utf-8")
+
+    def value(depth: int) -> Any:  # recursion is bounded by 16 levels
+        head = take(1)[0]
+        width = 1 << (head & 3)  # of the number behind 0xC4-C6, CC-D3; others say it themselves
+        if head < 0x80 or head >= 0xE0:
+            return head if head < 0x80 else head - 256
+        if head >> 4 in (8, 9) or head >= 0xDC:
+            check(depth < 16, "more than 16 levels")
+            count = head & 15 if head < 0xA0 else size(2 << (head & 1), 0, 16, 1 << 16)
+            if head >> 4 == 8 or head >= 0xDE:
+                return mapping(count, depth + 1)
+            return [value(depth + 1) for _ in range(count)]
+        if head >> 5 == 5:
+            return text(head & 31)
+        if head in (0xD9, 0xDA, 0xDB):
+            return text(size(1 << head - 0xD9, 32, 256, 1 << 16))
+        if head in (0xC4, 0xC5, 0xC6):
+            return take(size(width, 0, 256, 1 << 16))
+        if head in (0xC0, 0xC2, 0xC3):
+            return {0xC0: None, 0xC2: False, 0xC3: True}[head]
+        if head == 0xCB:
+            real = struct.unpack(">d", take(8))[0]
+            check(math.isfinite(real) and not (real == int(real) and abs(real) < 1 << 53),
+                  "a float that is an integer, or not finite")
+            return real
+        if 0xCC <= head <= 0xCF:
+            number = size(width, 128, 256, 1 << 16, 1 << 32)
+            check(number < 1 << 53, "an integer above 2^53 - 1")
+            return number
+        if 0xD0 <= head <= 0xD3:
+            number = int.from_bytes(take(width), "big", signed=True)
+            check(-(1 << 53) < number < -(32, 128, 1 << 15, 1 << 31)[head & 3],
+                  "not the shortest form of an integer, or below -(2^53 - 1)")
+            return number
+        check(False, f"type {head:#x} is not allowed")
+
+    def mapping(count: int, depth: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        last = ""
+        for _ in range(count):
+            key = value(16)  # nothing that nests
+            check(isinstance(key, str) and re.fullmatch("[ -~]{1,255}", key) is not None and key > last
+                  and key != "__proto__", "a key is not a printable ASCII string, or out of order")
+            last = key
+            result[key] = value(depth)
+        return result
+
+    document = value(0)
+    check(isinstance(document, dict), "not a map")
+    check(at == len(data), "bytes behind the map")
+    return dict(document)
+
+
+# ---- The file from front to back (15.2) -----------------------------------------------------------------------------
+
+MAGIC = b"\x89LQA\r\n\x1a\n"
+DAMAGED = (b"\x89LQA\n", b"\x89LQA\r\r\n", b"\x09LQA", b"\xc2\x89LQA", b"\xef\xbf\xbdLQA")  # 5.1
+LEVELS = ("structure", "integrity", "values", "canonical")  # 15.3
+Sink = Callable[[Module, str, bytes], None]
+Prologue = namedtuple("Prologue", "required compatible file_length index_length counts alignment index_crc")
+
+
+class Source:
+    """A stream read once, in pieces, so that no length in a file makes it allocate."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.at = stream, 0
+
+    def some(self, count: int) -> bytes:
+        data = bytearray()
+        while len(data) < count and (piece := self.stream.read(min(1 << 20, count - len(data)))):
+            data += piece
+        self.at += len(data)
+        return bytes(data)
+
+    def exactly(self, count: int, where: str) -> bytes:
+        data = self.some(count)
+        need(len(data) == count, "TRUNCATED_FILE", "the file ends here", where, offset=self.at, expected=count,
+             actual=len(data))
+        return data
+
+    def padding(self, alignment: int, where: str) -> bytes:
+        data = self.exactly(-self.at % alignment, where)
+        need(not any(data), "PADDING_NONZERO", "padding", where, offset=self.at - len(data.lstrip(b"\0")))
+        return data
+
+
+def check_crc(name: str, data: bytes, stored: int, where: str, offset: int) -> None:
+    need(zlib.crc32(data) == stored, name, "CRC-32", where, offset=offset, expected=f"{stored:#010x}",
+         actual=f"{zlib.crc32(data):#010x}")  # 3.4
+
+
+def read_prologue(raw: bytes) -> Prologue:
+    """Step 1; clause 5"""
+    need(raw[:8] == MAGIC[:len(raw)], "MAGIC_TEXT_DAMAGE" if raw.startswith(DAMAGED) else "BAD_MAGIC", "magic",
+         "prologue", offset=0, expected=MAGIC.hex(), actual=raw[:8].hex())
+    need(len(raw) == 64, "TRUNCATED_PROLOGUE", "fewer than 64 bytes", "prologue", offset=len(raw))
+    (major, _minor, required, _readonly, compatible, file_length, index_length, *counts, exponent, reserved, index_crc,
+     crc) = struct.unpack("<8xHHIIIQIIIIB7sII", raw)
+    check_crc("PROLOGUE_CRC", raw[:60], crc, "prologue", 60)
+    need(major == 1, "UNSUPPORTED_VERSION", "major version", "prologue", offset=8, actual=major)
+    need(required < 32, "UNSUPPORTED_FEATURE", "required bits", "prologue", offset=12, actual=hex(required))
+    need(not any(reserved), "PROLOGUE_RESERVED_NONZERO", "bytes 49 to 55", "prologue", offset=49)
+    need(2 <= exponent <= 12, "ALIGNMENT_OUT_OF_RANGE", "exponent", "prologue", offset=48, actual=exponent)
+    for quantity, value in zip(("FILE_BYTES", "INDEX_BYTES", "MODULES", "TENSORS", "SECTIONS"),
+                               (file_length, index_length, *counts)):
+        limit(quantity, value, "prologue")
+    return Prologue(required, compatible, file_length, index_length, tuple(counts), 1 << exponent, index_crc)
+
+
+def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: Sink | None = None) -> Adapter:
+    """Reads and checks a file. From level `values` on, `sink` gets each factor of each module as f32, in pieces."""
+    depth, source = LEVELS.index(level), Source(stream)
+    raw = source.some(64)
+    p = read_prologue(raw)
+    adapter = Adapter(p.file_length, p.alignment)
+
+    # Steps 2 and 3
+    index = source.exactly(p.index_length, "index")
+    check_crc("INDEX_CRC", index, p.index_crc, "index", 56)
+    vectors = read_vectors(index)
+    names = read_records(vectors, p.counts, adapter)
+    check_features(adapter, p.required, p.compatible)
+    opened = end = 64 + p.index_length + -(64 + p.index_length) % p.alignment
+    for chunk in adapter.chunks:  # 4.2, 11.1
+        end += chunk.stored + 4 + -(chunk.stored + 4) % p.alignment
+        if end - opened >= 32768 or chunk is adapter.chunks[-1]:
+            adapter.spans.append(end)
+            opened = end
+    digests_length = 32 + 32 * len(adapter.spans)
+    end += digests_length + 64
+    need(end == p.file_length, "FILE_LENGTH_MISMATCH", "file length", "prologue", offset=24, expected=end,
+         actual=p.file_length)
+    source.padding(p.alignment, "padding behind the index")
+    if depth == 0:  # 15.3: the length of the file is all that is left
+        while source.at < end:
+            source.exactly(min(1 << 20, end - source.at), "file")
+        need(not source.some(1), "TRAILING_BYTES", "bytes behind the trailer", offset=end)
+        return adapter
+
+    # Step 4
+    nonfinite, content, span, digests = False, hashlib.sha256(b"LQA content 1\n"), hashlib.sha256(), list[bytes]()
+    for chunk in adapter.chunks:
+        start, payload, data = source.at, *read_chunk(source, chunk, budget)
+        try:
+            nonfinite |= payload is not None and check_payload(payload, chunk, adapter, depth, bool(p.compatible & 2))
+        except LqaError as error:  # a position in a payload becomes one in the file
+            error.offset = start + (error.offset or 0 if chunk.compression == PLAIN else 0)
+            raise
+        span.update(data + source.padding(p.alignment, f"padding behind {chunk.where}"))
+        if source.at == adapter.spans[len(digests)]:
+            digests.append(span.digest())
+            span = hashlib.sha256()
+        if payload is None:
+            adapter.omissions.append({"where": chunk.where, "code": "LQA-U005", "message": "no zstd implementation"})
+        elif not isinstance(chunk.item, SectionRecord):
+            content.update(content_record(chunk.item, adapter.encodings) + hashlib.sha256(payload).digest())
+            if sink and depth >= 2 and isinstance(chunk.item, Module):
+                weights = Payload(adapter.encodings, chunk.item, payload, chunk.where)
+                if weights.size() <= budget:
+                    for factor, piece in weights.weights():
+                        sink(chunk.item, factor, piece)
+                else:  # the file is valid all the same
+                    adapter.omissions.append({"where": chunk.where, "code": "LQA-L003", "message": "too large"})
+
+    # Step 5; clause 11
+    start = source.at
+    stored = source.exactly(digests_length, "digest list")
+    for at, digest in enumerate(digests, 1):
+        need(stored[32 * at:32 * at + 32] == digest, "SPAN_DIGEST", f"span {at - 1}", "digest list",
+             offset=start + 32 * at, actual=digest.hex())
+    trailer = source.exactly(64, "trailer")
+    root, *fields, crc, tail = struct.unpack("<32sQIIII8s", trailer)
+    check_crc("TRAILER_CRC", trailer[:52], crc, "trailer", end - 12)
+    for at, value, want in zip((32, 40, 44, 48, 56), (*fields, tail),
+                               (end, digests_length, p.index_length, 0, MAGIC[::-1])):
+        need(value == want, "TRAILER_MISMATCH", "a field contradicts the prologue", "trailer", offset=end - 64 + at,
+             expected=str(want), actual=str(value))
+    file_id = hashlib.sha256(raw + index + stored)
+    need(root == file_id.digest(), "ROOT_DIGEST", "root digest", "trailer", offset=end - 64, actual=file_id.hexdigest())
+    need(stored[:32] == content.digest(), "CONTENT_ID", "content id", "digest list", offset=start,
+         actual=content.hexdigest())
+    adapter.file_id, adapter.content_id = file_id.hexdigest(), content.hexdigest()
+
+    # Steps 6 and 7
+    need(not source.some(1), "TRAILING_BYTES", "bytes behind the trailer", offset=end)
+    need(depth < 2 or nonfinite or not p.compatible & 2, "FEATURE_BITS", "NONFINITE without need", "prologue",
+         offset=20)
+    if depth == 3:
+        if names.noncanonical:
+            raise names.noncanonical
+        need(index == canonical_index(vectors), "NONCANONICAL_INDEX", "not laid out as in 12.2", "index", offset=64)
+    return adapter
+
+
+def read_chunk(source: Source, chunk: Chunk, budget: int) -> tuple[bytes | None, bytes]:
+    """7.1: the payload, None if it cannot be inflated, and the bytes of the chunk."""
+    start, item, where = source.at, chunk.item, chunk.where
+    need(chunk.stored + (chunk.raw if chunk.compression else 0) <= budget, "BUDGET", "memory for a chunk", where,
+         offset=start, expected=budget, actual=chunk.raw)
+    data = source.exactly(chunk.stored + 4, where)
+    check_crc("CHUNK_CRC", data[:-4], int.from_bytes(data[-4:], "little"), where, source.at - 4)
+    payload = inflate(data[:-4], chunk)
+    need(payload is not None or isinstance(item, SectionRecord) and item.flags & 1 == 0, "UNSUPPORTED_COMPRESSION",
+         "no zstd implementation (install `zstandard`)", where, offset=start)  # 15.3
+    return payload, data
+
+
+def check_payload(payload: bytes, chunk: Chunk, adapter: Adapter, depth: int, declared: bool) -> bool:
+    """Padding, values and MessagePack of one payload. Returns whether it holds Inf or NaN."""
+    item, where, nonfinite = chunk.item, chunk.where, False
+    if isinstance(item, Module):
+        weights = Payload(adapter.encodings, item, payload, where)
+        weights.check_padding()
+        nonfinite = depth >= 2 and weights.check_values(declared, depth == 3)
+    elif isinstance(item, Tensor):
+        element = item.record.element
+        if depth >= 2 and element in EXPONENTS:
+            nonfinite = check_finite(payload, element, declared, where, 0)
+        need(depth < 2 or element != BOOL or not payload.strip(b"\0\1"), "TENSOR_RECORD", "a Bool is 0 or 1", where)
+        adapter.digests[item] = hashlib.sha256(payload).hexdigest()
+    elif item.tag in (b"META", b"ORIG"):
+        adapter.documents[item.tag.decode()] = read_messagepack(payload, where)
+    return nonfinite
+
+
+def content_record(item: Module | Tensor, encodings: list[Encoding]) -> bytes:
+    """11.3"""
+    name: bytes = item.name.encode("utf-8")
+    head = struct.pack("<BH", isinstance(item, Tensor), len(name)) + name
+    if isinstance(item, Tensor):
+        r = item.record
+        return head + struct.pack(f"<4B{len(item.shape)}I", r.role, r.element, r.axis, len(item.shape), *item.shape)
+    t = item.type
+    head += struct.pack("<BB7IfI", t.role, t.base_layout, t.out, t.inp, t.groups, t.experts, *t.kernel(), t.multiplier,
+                        len(item.plan))
+    return head + b"".join(struct.pack("<I8B8B", c, *encodings[b], *encodings[a]) for c, b, a in item.plan)
+
+
+def shape_fingerprint(adapter: Adapter) -> str:
+    """9.5"""
+    digest = hashlib.sha256(b"LQA shapes 1\n")
+    for m in adapter.modules:
+        name, t = m.name.encode("utf-8"), m.type
+        digest.update(struct.pack("<H", len(name)) + name + struct.pack("<6I", t.out, t.inp, *t.kernel(), t.experts))
+    return digest.hexdigest()
+
+
+# ---- Command line ---------------------------------------------------------------------------------------------------
+
+def report(stream: BinaryIO, level: str, budget: int) -> dict[str, Any]:
+    hashes: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def sink(m: Module, factor: str, piece: bytes) -> None:
+        kinds = hashes.setdefault(m.name, {k: {"b": hashlib.sha256(), "a": hashlib.sha256()} for k in ("f32", "f16")})
+        kinds["f32"][factor].update(piece)
+        kinds["f16"][factor].update(narrow(piece))
+
+    adapter = read(stream, level, budget, sink)
+    modules = [{"name": m.name, **m.type._asdict(), "rank": m.rank, "bands": [band._asdict() for band in m.plan],
+                "sha256": hashes.get(m.name)} for m in adapter.modules]
+    tensors = [{"name": t.name, **t.record._asdict(), "shape": t.shape, "sha256": adapter.digests.get(t)}
+               for t in adapter.tensors]
+    return {"valid": True, "fileId": adapter.file_id, "contentId": adapter.content_id,
+            "fileLength": adapter.file_length, "alignment": adapter.alignment,
+            "shapeFingerprint": shape_fingerprint(adapter), "encodings": [e._asdict() for e in adapter.encodings],
+            "modules": modules, "tensors": tensors,
+            "sections": [{**s._asdict(), "tag": s.tag.decode()} for s in adapter.sections],
+            "meta": adapter.documents.get("META"), "origin": adapter.documents.get("ORIG"),
+            "omissions": adapter.omissions}
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description="Check and decode an .lqa file; prints one JSON document.")
+    parser.add_argument("--level", choices=LEVELS, default="values", help="how deep to look (clause 15.3)")
+    parser.add_argument("--budget", type=int, default=1 << 29, help="bytes one chunk may need (default 512 MiB)")
+    parser.add_argument("file", nargs="?", default="-", help="a file, or - for standard input")
+    options = parser.parse_args(arguments)
+    try:
+        with sys.stdin.buffer if options.file == "-" else open(options.file, "rb") as stream:
+            document, code = report(stream, options.level, options.budget), 0
+    except (LqaError, OSError, MemoryError) as error:
+        if isinstance(error, OSError):
+            error = LqaError("NOT_FOUND" if isinstance(error, FileNotFoundError) else "IO", str(error))
+        elif isinstance(error, MemoryError):
+            error = LqaError("BUDGET", "out of memory")
+        document, code = {"valid": False, "error": error.document()}, EXIT[error.kind]
+    print(json.dumps(document, indent=2, default=lambda v: {"bin": v.hex()} if isinstance(v, bytes) else v.hexdigest()))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
