@@ -134,11 +134,12 @@ const results = [];
 for (const [name, modules] of cases)
   for (const alignment of [undefined, 4, 8, 16, 64, 256]) {
     const counted = modules.reduce((sum, m) => sum + countedBits(m), 0) / 8;
-    const all = (await prepareFile({ modules, tensors: [], sections, alignment })).fileLength;
-    const bare = (await prepareFile({ modules, tensors: [], sections: [], alignment })).fileLength;
+    const options = alignment === undefined ? {} : { alignment };
+    const all = (await prepareFile({ modules, tensors: [], sections, ...options })).fileLength;
+    const bare = (await prepareFile({ modules, tensors: [], sections: [], ...options })).fileLength;
     results.push({
       name,
-      alignment,
+      alignment: alignment ?? "default",
       countedBytes: counted,
       fileBytes: all,
       overhead: all / counted - 1,
