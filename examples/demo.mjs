@@ -14,7 +14,12 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const program = join(root, "dist", "cli", "main.js");
 const adapter = join(root, "examples", "number-words", "adapter");
-const VARIANTS = ["2@0.8", "3@0.9"];
+const RUNS = [
+  ["2@0.8", "--variant", "2@0.8"],
+  ["3@0.9", "--variant", "3@0.9"],
+  ["rd-1.0", "--bits", "1.0"],
+  ["rd-1.5", "--bits", "1.5"],
+];
 
 if (!existsSync(adapter)) {
   console.error(
@@ -92,17 +97,17 @@ function product(x, y) {
 console.log(
   "A LoRA adapter of SmolLM2-135M-Instruct, trained to write numbers as words (examples/number-words).",
 );
-const reports = VARIANTS.map((variant) => {
-  const file = join(work, `${variant}.lqa`);
-  return { file, ...lqa("encode", adapter, "-o", file, "--variant", variant) };
+const reports = RUNS.map(([name, ...words]) => {
+  const file = join(work, `${name}.lqa`);
+  return { name, file, ...lqa("encode", adapter, "-o", file, ...words) };
 });
 
 console.log();
 const share = (value) => `${(100 * value).toFixed(1)} %`;
 table([
-  ["variant", "bytes in", "bytes out", "smaller", "bits (paper)", "bits (disk)", "error", "SNR", "time"],
+  ["encoding", "bytes in", "bytes out", "smaller", "bits (paper)", "bits (disk)", "error", "SNR", "time"],
   ...reports.map((r) => [
-    r.variant,
+    r.name,
     r.inputBytes.toLocaleString("en-US"),
     r.outputBytes.toLocaleString("en-US"),
     `${(r.inputBytes / r.outputBytes).toFixed(1)}×`,
@@ -117,7 +122,7 @@ console.log(
   "  bits: per parameter, as the LoRAQuant paper counts, and of the whole file. error: energy of ΔW lost.",
 );
 
-const [before, ...decoded] = [adapter, ...reports.map(({ variant }) => join(work, `restored-${variant}`))];
+const [before, ...decoded] = [adapter, ...reports.map(({ name }) => join(work, `restored-${name}`))];
 const original = readAdapter(await readSourceFiles(before));
 for (const [i, report] of reports.entries()) {
   const directory = decoded[i];

@@ -1,5 +1,5 @@
-// Writes everything that is derived from spec/errors.json, spec/limits.json and spec/text-dictionary.txt:
-// src/error-catalogue.ts, src/limits.ts, src/container/text-dictionary.ts, the tables inside spec/lqa-v1.md and docs/errors.md.
+// Writes everything that is derived from spec/errors.json, spec/limits.json, spec/text-dictionary.txt and
+// spec/trellis-tables.json: src/error-catalogue.ts, src/limits.ts, src/container/text-dictionary.ts, src/codecs/trellis-tables.ts, the tables inside spec/lqa-v1.md and docs/errors.md.
 // `node spec/generate.mjs --check` fails when a generated file is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
@@ -114,7 +114,51 @@ const dictionarySource = `${notice("spec/text-dictionary.txt")}
 export const TEXT_DICTIONARY = ${JSON.stringify(dictionary)};
 `;
 
+const { tables } = JSON.parse(readFileSync(new URL("spec/trellis-tables.json", root), "utf8"));
+tables.forEach((t, i) => {
+  const sound =
+    t.number === i + 1 &&
+    t.entries.length === 256 * t.weightsPerStep &&
+    t.entries.every((e) => Number.isInteger(e) && Math.abs(e) <= 127) &&
+    t.entries.slice(0, t.weightsPerStep).every((e) => e >= 0);
+  if (!sound) throw new Error(`table ${i + 1} of spec/trellis-tables.json breaks clause 8.6`);
+});
+const rows = (entries) =>
+  Array.from(
+    { length: entries.length / 16 },
+    (_, i) => `      ${entries.slice(16 * i, 16 * i + 16).join(", ")},`,
+  );
+const trellisSource = `${notice("spec/trellis-tables.json")}
+/** The trellis tables of spec annex H: window w has the entries from w · weightsPerStep on. */
+export const TRELLIS_DATA: readonly {
+  readonly number: number;
+  readonly stepBits: number;
+  readonly weightsPerStep: number;
+  readonly unit: number;
+  readonly distortion: number;
+  readonly entries: readonly number[];
+}[] = [
+${tables
+  .map(
+    (t) =>
+      `  {\n    number: ${t.number},\n    stepBits: ${t.stepBits},\n    weightsPerStep: ${t.weightsPerStep},\n    unit: ${t.unit},\n` +
+      `    distortion: ${t.distortion},\n    entries: [\n${rows(t.entries).join("\n")}\n    ],\n  },`,
+  )
+  .join("\n")}
+];
+`;
+const decibels = (ratio) => (10 * Math.log10(ratio)).toFixed(2);
+const trellisTable = [
+  "| number | k | V | bits a weight R | distortion | 4^−R | above it | scale of unit variance |",
+  "|---|---|---|---|---|---|---|---|",
+  ...tables.map((t) => {
+    const rate = t.stepBits / t.weightsPerStep;
+    return `| ${t.number} | ${t.stepBits} | ${t.weightsPerStep} | ${rate} | ${t.distortion} | ${(4 ** -rate).toPrecision(4)} | ${decibels(t.distortion * 4 ** rate)} dB | ${t.unit} |`;
+  }),
+].join("\n");
+
 const outputs = [
+  ["src/codecs/trellis-tables.ts", trellisSource],
   ["src/container/text-dictionary.ts", dictionarySource],
   ["src/error-catalogue.ts", catalogue],
   ["src/limits.ts", limitsSource],
@@ -123,6 +167,7 @@ const outputs = [
 const specUrl = new URL("spec/lqa-v1.md", root);
 if (existsSync(specUrl)) {
   let spec = readFileSync(specUrl, "utf8");
+  spec = fill(spec, "trellis", trellisTable);
   spec = fill(spec, "limits", limitTable);
   spec = fill(spec, "classes", classTable);
   spec = fill(spec, "errors", errorTable);

@@ -12,19 +12,21 @@ import {
   type Adapter,
   consistentMultiplier,
   type LoraModule,
+  type ModuleShape,
   type PlainTensor,
   parameterCount,
 } from "./model/adapter.ts";
-import { type QuantizeOptions, quantizeModule, resolveOptions } from "./quantize/profile.ts";
+import { quantizeAdapter } from "./quantize/adapter.ts";
+import { type QuantizeOptions, resolveOptions } from "./quantize/profile.ts";
 import { type ModuleQuality, totalQuality } from "./quantize/quality.ts";
 import { nonfiniteElement } from "./validate/nonfinite.ts";
 import { VERSION } from "./version.ts";
-import { type PackedModule, prepareFile, type SectionInput } from "./write/write.ts";
+import { createWriter, type PackedModule, type SectionInput } from "./write/write.ts";
 
 export interface EncodeOptions extends Partial<QuantizeOptions> {
   /** Chunk alignment in bytes, a power of two from 8 to 4096. Default 8. */
   readonly alignment?: number;
-  /** Called after each module. */
+  /** Called after each piece of work; `total` counts pieces of work, not necessarily modules. */
   readonly onProgress?: (done: number, total: number, name: string) => void;
   readonly signal?: AbortSignal;
 }
@@ -39,6 +41,8 @@ export interface ModuleReport extends Omit<ModuleQuality, "energy" | "errorEnerg
 
 /** What an encoding cost and kept. */
 export interface EncodeReport {
+  /** The options in force, defaults filled in. */
+  readonly settings: QuantizeOptions;
   /** Parameters of all factors: Σ rank · (out + in · kernel). Plain tensors are not counted. */
   readonly parameters: number;
   readonly outputBytes: number;
@@ -71,10 +75,7 @@ const PAUSE_MS = 50;
  */
 export async function encodeAdapter(adapter: Adapter, options: EncodeOptions = {}): Promise<Encoded> {
   const quantize = resolveOptions(options);
-  const modules: PackedModule[] = [];
-  const qualities = new Map<string, ModuleQuality>();
   checkTensors(adapter.tensors);
-  let pause = performance.now();
   // In the order of the file, so that not even the rounding of a sum depends on the order of the source.
   const { items } = sortByName(
     adapter.modules,
@@ -82,29 +83,32 @@ export async function encodeAdapter(adapter: Adapter, options: EncodeOptions = {
     () => 0,
     "module",
   );
-  for (const [i, module] of items.entries()) {
-    if (options.signal?.aborted) fail("ABORTED", { cause: options.signal.reason });
-    const { factors, quality } = quantizeModule(module, quantize);
-    qualities.set(module.name, quality);
-    modules.push({ ...recordShape(module), ...factors });
-    options.onProgress?.(i + 1, adapter.modules.length, module.name);
-    if (performance.now() - pause > PAUSE_MS) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      pause = performance.now();
-    }
-  }
-  const total = totalQuality([...qualities.values()]);
-  const file = await prepareFile({
-    modules,
+  const rest = {
     tensors: adapter.tensors,
-    sections: adapterSections(adapter, quantize, total.relativeError),
     ...(options.alignment === undefined ? {} : { alignment: options.alignment }),
+  };
+  // Sections are of the same size whatever the error turns out to be.
+  const draft = await createWriter({ ...rest, sections: adapterSections(adapter, quantize, 1 / 3) });
+  const quantized = await quantizeAdapter(items, quantize, {
+    fileLength: (modules) =>
+      draft.fileLength(modules.map((module) => ({ ...module, ...recordShape(module) }))),
+    tensorBytes: draft.tensorBytes,
+    progress: paced(options),
   });
+  const total = totalQuality(quantized.map(({ quality }) => quality));
+  const writer = await createWriter({
+    ...rest,
+    sections: adapterSections(adapter, quantize, total.relativeError),
+  });
+  const file = writer.prepare(
+    items.map((module, i): PackedModule => ({ ...recordShape(module), ...quantized[i]!.factors })),
+  );
   const bytes = concat([...file.pieces()]);
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   return {
     bytes,
     report: {
+      settings: quantize,
       parameters,
       outputBytes: bytes.length,
       averageBits: total.averageBits,
@@ -113,17 +117,30 @@ export async function encodeAdapter(adapter: Adapter, options: EncodeOptions = {
       snrDb: total.snrDb,
       tensors: adapter.tensors.length,
       tensorBytes: file.tensorBytes,
-      modules: file.modules.map(({ name, bytes: size }) => {
-        const { energy: _energy, errorEnergy: _errorEnergy, ...quality } = qualities.get(name)!;
+      modules: file.modules.map(({ bytes: size }, i) => {
+        const { energy: _energy, errorEnergy: _errorEnergy, ...quality } = quantized[i]!.quality;
         return { ...quality, bytes: size, bitsPerParameter: (8 * size) / quality.parameters };
       }),
     },
   };
 }
 
+/** Reports progress, stops when asked to, and now and then lets the event loop run. */
+function paced(options: EncodeOptions): (done: number, total: number, name: string) => Promise<void> {
+  let pause = performance.now();
+  return async (done, total, name) => {
+    options.onProgress?.(done, total, name);
+    if (performance.now() - pause > PAUSE_MS) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      pause = performance.now();
+    }
+    if (options.signal?.aborted) fail("ABORTED", { cause: options.signal.reason });
+  };
+}
+
 /** A module's shape without its factors, with alpha as f32 and a rule that holds for what will be stored. */
-function recordShape(module: LoraModule): Omit<LoraModule, "a" | "b"> {
-  const { a: _a, b: _b, ...shape } = module;
+function recordShape(module: ModuleShape): ModuleShape {
+  const { a: _a, b: _b, ...shape } = module as LoraModule;
   const stored = { ...shape, alpha: Math.fround(shape.alpha) };
   return consistentMultiplier(stored) ? stored : { ...stored, rule: "explicit" };
 }

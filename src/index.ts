@@ -65,7 +65,7 @@ export type {
 } from "./model/adapter.ts";
 export { inputLength, parameterCount } from "./model/adapter.ts";
 export type { Refine } from "./quantize/loraquant.ts";
-export type { QuantizeOptions } from "./quantize/profile.ts";
+export { type QuantizeOptions, resolveOptions } from "./quantize/profile.ts";
 export type { HRule } from "./quantize/variant.ts";
 export { baseWeightShape, checkBase } from "./read/base.ts";
 export type { DecodedFactors, DecodeOptions, FactorLayout, HalfArray } from "./read/decode.ts";

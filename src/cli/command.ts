@@ -11,7 +11,7 @@ export interface OptionSpec {
   readonly name: string;
   /** One letter. */
   readonly short?: string;
-  readonly type: "flag" | "text" | "integer";
+  readonly type: "flag" | "text" | "integer" | "number";
   /** What stands for the value in the help, e.g. `<file>`. Not for flags. */
   readonly placeholder?: string;
   /** The only values allowed, as they are written. */
@@ -66,8 +66,8 @@ export function textOption(args: Arguments, name: string): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-/** Value of an integer option, or undefined. */
-export function integerOption(args: Arguments, name: string): number | undefined {
+/** Value of a number or integer option, or undefined. */
+export function numberOption(args: Arguments, name: string): number | undefined {
   const value = args.values.get(name);
   return typeof value === "number" ? value : undefined;
 }

@@ -137,7 +137,8 @@ function optionValue(option: OptionSpec, token: OptionToken, command: CommandSpe
     throw usage(`${rawName} ${JSON.stringify(value)}`, expected, command);
   }
   if (option.type === "text") return value;
-  if (!/^\d{1,15}$/.test(value)) throw usage(`${rawName} ${JSON.stringify(value)}`, expected, command);
+  const form = option.type === "integer" ? /^\d{1,15}$/ : /^(\d{1,15}(\.\d{0,15})?|\.\d{1,15})(e-?\d{1,2})?$/;
+  if (!form.test(value)) throw usage(`${rawName} ${JSON.stringify(value)}`, expected, command);
   return Number(value);
 }
 
@@ -145,6 +146,7 @@ function expectation(option: OptionSpec): string {
   if (option.values !== undefined) return `one of ${option.values.join(", ")}`;
   if (option.expects !== undefined) return option.expects;
   if (option.type === "integer") return "a whole number";
+  if (option.type === "number") return "a number";
   return `a value, ${option.placeholder ?? "<text>"}`;
 }
 

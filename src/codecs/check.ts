@@ -20,7 +20,10 @@ import {
   type Planes,
   type ScaleType,
   type SignEncoding,
+  type TrellisEncoding,
 } from "./encoding.ts";
+import { LARGEST_ENTRY, trellisSteps, trellisTable } from "./trellis.ts";
+import { unneededBits } from "./trellis-unneeded.ts";
 
 /** Where in the planes a finding lies, and what is wrong. */
 export interface PlaneFinding {
@@ -50,7 +53,7 @@ export interface CheckOptions {
  *
  * Kinds: SCALE_VALUE, PADDING_NONZERO, NONFINITE_VALUE, NONCANONICAL_CODES.
  *
- * @throws LqaError UNSUPPORTED_CODEC for a trellis encoding; RangeError for a plane of the wrong length.
+ * @throws LqaError UNSUPPORTED_CODEC for an unknown trellis table; RangeError for a plane of the wrong length.
  */
 export function checkPlanes(
   encoding: Encoding,
@@ -63,7 +66,7 @@ export function checkPlanes(
   assertPlanes(encoding, planes, components, length);
   if (encoding.codec === "raw") {
     if (!options.allowNonfinite) checkRaw(planes.codes, encoding.element, components, length, report);
-  } else if (encoding.codec === "affine" || encoding.codec === "sign") {
+  } else if (encoding.codec !== "zero") {
     checkGrouped(encoding, planes, components, length, report);
   }
 }
@@ -91,16 +94,16 @@ function checkRaw(
 }
 
 function checkGrouped(
-  encoding: AffineEncoding | SignEncoding,
+  encoding: AffineEncoding | SignEncoding | TrellisEncoding,
   planes: Planes,
   components: number,
   length: number,
   report: PlaneReport,
 ): void {
-  const bits = encoding.codec === "sign" ? 1 : encoding.bits;
+  const bits = encoding.codec === "affine" ? encoding.bits : 1;
   const groups = groupCount(encoding.group, length);
   // The largest |integer| a code can stand for: q − z and 2q − (2^b − 1) both reach 2^b − 1.
-  const largest = (1 << bits) - 1;
+  const largest = encoding.codec === "trellis" ? LARGEST_ENTRY : (1 << bits) - 1;
   const zeroScale = new Uint8Array(components * groups);
   for (let i = 0; i < components * groups; i++) {
     const pattern = readBits(planes.scales, encoding.scale, i);
@@ -114,11 +117,36 @@ function checkGrouped(
       actual: Object.is(scale, -0) ? "-0" : String(scale),
     });
   }
+  if (encoding.codec === "trellis") {
+    checkTrellis(encoding, planes.codes, components, length, zeroScale, report);
+    return;
+  }
   if (encoding.codec === "affine" && encoding.zeroPoint) {
     checkCodes("zeroPoints", planes.zeroPoints, components, groups, bits, 1, zeroScale, report);
   }
   const group = encoding.group === 0 ? length : encoding.group;
   checkCodes("codes", planes.codes, components, length, bits, group, zeroScale, report);
+}
+
+/** Bits that no weight with a scale other than 0 depends on are 0, and so are the unused bits. */
+function checkTrellis(
+  encoding: TrellisEncoding,
+  codes: Uint8Array,
+  components: number,
+  length: number,
+  zeroScale: Uint8Array,
+  report: PlaneReport,
+): void {
+  const table = trellisTable(encoding.table);
+  const steps = trellisSteps(table, length);
+  const bytes = packedBytes(steps, table.stepBits);
+  const groups = groupCount(encoding.group, length);
+  for (let c = 0; c < components; c++) {
+    const zero = zeroScale.subarray(c * groups, (c + 1) * groups);
+    for (const { group, from, end } of unneededBits(table, length, encoding.group, zero))
+      checkZeroBits("codes", codes, c, group, c * bytes, from, end, report);
+    checkUnused("codes", codes, c, (c + 1) * bytes - 1, unusedBits(steps, table.stepBits), report);
+  }
 }
 
 /** Codes of groups with scale 0 are all 0 (so each has exactly one form), and so are the unused bits. */
@@ -139,24 +167,47 @@ function checkCodes(
     for (let g = 0; g < groups; g++) {
       if (zeroScale[c * groups + g] === 0) continue;
       const end = Math.min((g + 1) * group, length) * bits;
-      const found = firstNonzero(packed, c * bytes, g * group * bits, end);
-      if (found < 0) continue;
-      report("NONCANONICAL_CODES", plane, found, {
-        component: c,
-        group: g,
-        expected: "0, because the scale of the group is 0",
-        actual: `byte 0x${packed[found]!.toString(16)}`,
-      });
+      checkZeroBits(plane, packed, c, g, c * bytes, g * group * bits, end, report);
     }
-    const lastByte = (c + 1) * bytes - 1;
-    if ((packed[lastByte]! & unused) !== 0) {
-      report("PADDING_NONZERO", plane, lastByte, {
-        component: c,
-        expected: "unused bits 0",
-        actual: `0x${(packed[lastByte]! & unused).toString(16)}`,
-      });
-    }
+    checkUnused(plane, packed, c, (c + 1) * bytes - 1, unused, report);
   }
+}
+
+/** Reports the first set bit among `from` … `end − 1`, counted from byte `base`, of a group whose scale is 0. */
+function checkZeroBits(
+  plane: "zeroPoints" | "codes",
+  packed: Uint8Array,
+  component: number,
+  group: number,
+  base: number,
+  from: number,
+  end: number,
+  report: PlaneReport,
+): void {
+  const found = firstNonzero(packed, base, from, end);
+  if (found < 0) return;
+  report("NONCANONICAL_CODES", plane, found, {
+    component,
+    group,
+    expected: "0, because the scale of the group is 0",
+    actual: `byte 0x${packed[found]!.toString(16)}`,
+  });
+}
+
+function checkUnused(
+  plane: "zeroPoints" | "codes",
+  packed: Uint8Array,
+  component: number,
+  lastByte: number,
+  unused: number,
+  report: PlaneReport,
+): void {
+  if ((packed[lastByte]! & unused) === 0) return;
+  report("PADDING_NONZERO", plane, lastByte, {
+    component,
+    expected: "unused bits 0",
+    actual: `0x${(packed[lastByte]! & unused).toString(16)}`,
+  });
 }
 
 /** Offset of the first byte with a set bit among the bits `from` … `end` − 1 counted from byte `base`; −1 if none. */

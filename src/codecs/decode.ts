@@ -17,6 +17,7 @@ import { readBits, readElement } from "./elements.ts";
 import type { FloatType, SignEncoding } from "./encoding.ts";
 import { type AffineEncoding, type Encoding, groupCount, type Planes, planeSizes } from "./encoding.ts";
 import { f16ToNumber, f32BitsToF16, numberToF16 } from "./floats.ts";
+import { decodeTrellis } from "./trellis-decode.ts";
 
 /** Decoded weights: `Float32Array` takes binary32 values, `Uint16Array` takes binary16 bit patterns. */
 export type DecodeTarget = Float32Array | Uint16Array;
@@ -39,8 +40,8 @@ export interface Placement {
  * @param length Weights of each vector.
  * @param target Its type selects the output: `Float32Array` binary32, `Uint16Array` bits of binary16. A binary32
  *   value of 65520 or more overflows to infinity in binary16.
- * @throws LqaError UNSUPPORTED_CODEC for a trellis encoding, reserved in version 1.0; TARGET_SIZE if a weight would
- *   fall outside `target`. RangeError if a plane has not the length its encoding implies.
+ * @throws LqaError UNSUPPORTED_CODEC for an unknown trellis table; TARGET_SIZE if a weight would fall outside
+ *   `target`. RangeError if a plane has not the length its encoding implies.
  */
 export function decodePlanes(
   encoding: Encoding,
@@ -66,7 +67,8 @@ export function decodePlanes(
       decodeRaw(encoding.element, planes.codes, components, length, target, at);
       break;
     case "trellis":
-      break; // assertPlanes has thrown
+      decodeTrellis(encoding, planes, components, length, target, at);
+      break;
     default:
       decodeGrouped(encoding, planes, components, length, target, at);
   }
@@ -75,10 +77,9 @@ export function decodePlanes(
 /**
  * Compares the plane lengths with the ones the encoding implies.
  *
- * @throws LqaError UNSUPPORTED_CODEC for a trellis encoding; RangeError for a wrong length.
+ * @throws LqaError UNSUPPORTED_CODEC for an unknown trellis table; RangeError for a wrong length.
  */
 export function assertPlanes(encoding: Encoding, planes: Planes, components: number, length: number): void {
-  if (encoding.codec === "trellis") fail("UNSUPPORTED_CODEC", { actual: "trellis" });
   const sizes = planeSizes(encoding, components, length);
   for (const plane of ["scales", "zeroPoints", "codes"] as const) {
     if (planes[plane].length !== sizes[plane]) {

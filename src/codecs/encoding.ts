@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { trellisBits, trellisRate, trellisTable } from "./trellis.ts";
 
 /** Storage type of a scale (spec 6.4). `f16` is the default; `f32` scales make decoding round once. */
 export type ScaleType = "f16" | "bf16" | "f32";
@@ -82,7 +83,7 @@ export function groupCount(group: number, length: number): number {
 /**
  * Byte lengths of the planes of `components` vectors of `length` weights (spec 7.2).
  *
- * @throws TypeError for a trellis encoding, whose tables are reserved in version 1.0 of the format.
+ * @throws LqaError UNSUPPORTED_CODEC for a trellis table that this version does not know.
  */
 export function planeSizes(encoding: Encoding, components: number, length: number): PlaneSizes {
   switch (encoding.codec) {
@@ -91,7 +92,11 @@ export function planeSizes(encoding: Encoding, components: number, length: numbe
     case "raw":
       return { scales: 0, zeroPoints: 0, codes: components * length * FLOAT_BYTES[encoding.element] };
     case "trellis":
-      throw new TypeError("trellis tables are reserved in version 1.0");
+      return {
+        scales: components * groupCount(encoding.group, length) * FLOAT_BYTES[encoding.scale],
+        zeroPoints: 0,
+        codes: components * Math.ceil(trellisBits(trellisTable(encoding.table), length) / 8),
+      };
     default: {
       const groups = groupCount(encoding.group, length);
       const bits = encoding.codec === "sign" ? 1 : encoding.bits;
@@ -107,7 +112,7 @@ export function planeSizes(encoding: Encoding, components: number, length: numbe
 
 /**
  * A short name for reports: `zero`, `raw f32`, `sign g128 f16`, `affine2 g128 f16`. A symmetric affine encoding (no
- * zero point) reads `affine2s`; the group of a whole vector reads `whole`.
+ * zero point) reads `affine2s`, a trellis table its bits a weight, `trellis1.5`; the group of a whole vector reads `whole`.
  */
 export function encodingLabel(encoding: Encoding): string {
   switch (encoding.codec) {
@@ -119,7 +124,7 @@ export function encodingLabel(encoding: Encoding): string {
       const group = encoding.group === 0 ? "whole" : `g${encoding.group}`;
       let name: string = encoding.codec;
       if (encoding.codec === "affine") name += `${encoding.bits}${encoding.zeroPoint ? "" : "s"}`;
-      if (encoding.codec === "trellis") name += `#${encoding.table}`;
+      if (encoding.codec === "trellis") name += trellisRate(trellisTable(encoding.table));
       return `${name} ${group} ${encoding.scale}`;
     }
   }

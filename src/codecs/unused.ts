@@ -6,6 +6,7 @@
  */
 import { packedBytes, unusedBits } from "./bits.ts";
 import { type Encoding, groupCount, type Planes } from "./encoding.ts";
+import { trellisSteps, trellisTable } from "./trellis.ts";
 
 /** Offset in the plane of the first byte with an unused bit set; −1 if all are zero. Linear in components. */
 export function firstUnusedBit(
@@ -14,10 +15,15 @@ export function firstUnusedBit(
   bytes: Uint8Array,
   length: number,
 ): number {
-  if (bytes.length === 0 || plane === "scales" || (encoding.codec !== "affine" && encoding.codec !== "sign"))
+  if (bytes.length === 0 || plane === "scales" || encoding.codec === "zero" || encoding.codec === "raw")
     return -1;
-  const bits = encoding.codec === "sign" ? 1 : encoding.bits;
-  const fields = plane === "codes" ? length : groupCount(encoding.group, length);
+  let bits = encoding.codec === "affine" ? encoding.bits : 1;
+  let fields = plane === "codes" ? length : groupCount(encoding.group, length);
+  if (encoding.codec === "trellis") {
+    const table = trellisTable(encoding.table);
+    bits = table.stepBits;
+    fields = trellisSteps(table, length);
+  }
   const mask = unusedBits(fields, bits);
   const each = packedBytes(fields, bits);
   if (mask === 0) return -1;

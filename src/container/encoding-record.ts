@@ -5,6 +5,7 @@
  * @module
  */
 import type { Encoding, FloatType, ScaleType } from "../codecs/encoding.ts";
+import { TRELLIS_TABLES } from "../codecs/trellis.ts";
 import { fail } from "../errors.ts";
 import type { BaseLayout, ElementType, ModuleRole, MultiplierRule, TensorRole } from "../model/adapter.ts";
 import { Codec, ElementType as ElementNumber, type EncodingRecord } from "./generated/schema.ts";
@@ -120,19 +121,21 @@ function interpret(record: EncodingRecord, where: string, offset: number): Encod
       codec: "raw",
       element: FLOAT_NAMES.get(record.element) ?? bad("element", "F32, F16 or BF16", record.element),
     };
-  if (record.codec !== Codec.Affine && record.codec !== Codec.Sign)
-    // Trellis included: version 1.0 reserves its tables (spec 8.6).
+  if (record.codec > Codec.Trellis)
+    fail("UNSUPPORTED_CODEC", { where, offset, expected: "codec 0 to 4", actual: record.codec });
+  if (record.codec === Codec.Trellis && !TRELLIS_TABLES.has(record.table))
     fail("UNSUPPORTED_CODEC", {
       where,
       offset,
-      expected: "codec 0 to 3",
-      actual: record.codec === Codec.Trellis ? `trellis table ${record.table}` : record.codec,
+      expected: `trellis table 1 to ${TRELLIS_TABLES.size}`,
+      actual: `trellis table ${record.table}`,
     });
   const scale: ScaleType = FLOAT_NAMES.get(record.scale) ?? bad("scale", "F32, F16 or BF16", record.scale);
   const exponent = record.groupExponent;
   if (exponent !== 0 && (exponent < 4 || exponent > 10)) bad("group_exponent", "0, or 4 to 10", exponent);
   const group = exponent === 0 ? 0 : 2 ** exponent;
   if (record.codec === Codec.Sign) return { codec: "sign", group, scale };
+  if (record.codec === Codec.Trellis) return { codec: "trellis", table: record.table, group, scale };
   if (record.bits < 1 || record.bits > 8) bad("bits", "1 to 8", record.bits);
   if (record.zeroPoint > 1) bad("zero_point", "0 or 1", record.zeroPoint);
   return { codec: "affine", bits: record.bits, group, scale, zeroPoint: record.zeroPoint === 1 };

@@ -17,8 +17,22 @@ import { type HRule, parseVariant } from "./variant.ts";
 
 /** How to quantize. */
 export interface QuantizeOptions {
-  /** `loraquant`: arXiv 2510.26690. `raw`: the original factors, unchanged. */
-  readonly profile: "loraquant" | "raw";
+  /**
+   * `rd`: bits where they save most, over all modules at once. `loraquant`: arXiv 2510.26690. `raw`: the original
+   * factors, unchanged.
+   */
+  readonly profile: "rd" | "loraquant" | "raw";
+  /**
+   * `rd`: bits a weight of the file, everything but plain tensors counted. Without any goal, 1.5 bits a weight for the
+   * modules, the container not counted.
+   */
+  readonly bits?: number | undefined;
+  /** `rd`: bytes of the file, plain tensors included. */
+  readonly maxBytes?: number | undefined;
+  /** `rd`: ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. */
+  readonly maxError?: number | undefined;
+  /** `rd`: least bits a weight of every component that is not zero: 0, 0.5 (default) or 1. */
+  readonly floor?: number | undefined;
   /** `loraquant`: bits@coverage. Default `2@0.8`. */
   readonly variant?: string | undefined;
   /** `loraquant`: which count of strong components, the program's or the paper's text. Default `code`. */
@@ -38,26 +52,46 @@ export interface QuantizedModule {
 }
 
 /**
- * Quantizes one module and measures the result.
+ * Quantizes one module and measures the result. Profiles that look at one module at a time only; `rd` is in `rd/rd.ts`.
  *
  * @throws LqaError USAGE for an option outside its domain; SOURCE_SHAPE if a factor has not the length its shape
  *   says; SOURCE_NONFINITE for a NaN or Inf weight; SOURCE_RANGE for weights beyond every scale type.
  */
 export function quantizeModule(module: LoraModule, options: QuantizeOptions): QuantizedModule {
   const encode = encoderFor(options);
-  checkFactor(module, "B", module.b, module.experts * module.out * module.rank);
-  checkFactor(module, "A", module.a, module.experts * module.rank * inputLength(module));
+  checkModule(module);
   const factors = encode(module);
   return { factors, quality: moduleQuality(module, factors) };
 }
 
+/** Which options belong to which profile. */
+const OWN: Readonly<Record<QuantizeOptions["profile"], readonly (keyof QuantizeOptions)[]>> = {
+  rd: ["bits", "maxBytes", "maxError", "floor"],
+  loraquant: ["variant", "hRule", "refine", "group"],
+  raw: ["element"],
+};
+const PROFILES = Object.keys(OWN) as QuantizeOptions["profile"][];
+
 /**
- * The options with every default filled in, and nothing that the profile does not use.
+ * The options with every default filled in, and nothing else. Without a profile, it is the one whose options are
+ * given, `rd` if none is.
  *
- * @throws LqaError USAGE for an option outside its domain
+ * @throws LqaError USAGE for an option outside its domain, or of another profile: it would be ignored silently
  */
 export function resolveOptions(options: Partial<QuantizeOptions>): QuantizeOptions {
-  const profile = oneOf("profile", options.profile ?? "loraquant", ["loraquant", "raw"]);
+  const given = (name: keyof QuantizeOptions): boolean => options[name] !== undefined;
+  const implied = PROFILES.find((name) => OWN[name].some(given)) ?? "rd";
+  const profile = oneOf("profile", options.profile ?? implied, PROFILES);
+  for (const other of PROFILES) {
+    const stray = other === profile ? undefined : OWN[other].find(given);
+    if (stray !== undefined)
+      fail("USAGE", {
+        where: "profile",
+        expected: `${stray} only with profile ${other}`,
+        actual: `profile ${profile}`,
+      });
+  }
+  if (profile === "rd") return resolveRd(options);
   if (profile === "raw")
     return { profile, element: oneOf("element", options.element ?? "f32", ["f32", "f16", "bf16"]) };
   const variant = options.variant ?? "2@0.8";
@@ -71,8 +105,25 @@ export function resolveOptions(options: Partial<QuantizeOptions>): QuantizeOptio
   };
 }
 
+function resolveRd(options: Partial<QuantizeOptions>): QuantizeOptions {
+  const [goal, another] = (["bits", "maxBytes", "maxError"] as const).filter(
+    (name) => options[name] !== undefined,
+  );
+  const floor = oneOf("floor", options.floor ?? 0.5, [0, 0.5, 1]);
+  if (goal === undefined) return { profile: "rd", floor };
+  if (another !== undefined)
+    fail("USAGE", { where: "rd", expected: "one goal", actual: `${goal} and ${another}` });
+  const value = options[goal]!;
+  const most = { bits: 16, maxBytes: Number.MAX_SAFE_INTEGER, maxError: 1 }[goal];
+  if (!(value > 0 && value <= most))
+    fail("USAGE", { where: goal, expected: `a number above 0, at most ${most}`, actual: value });
+  return { profile: "rd", [goal]: value, floor };
+}
+
 function encoderFor(options: QuantizeOptions): (module: LoraModule) => PackedFactors {
   const { profile, variant, hRule, refine, group, element } = resolveOptions(options);
+  if (profile === "rd")
+    fail("USAGE", { where: "profile", expected: "a profile of single modules", actual: profile });
   if (profile === "raw") return (module) => rawFactors(module, element!);
   const parsed = { variant: parseVariant(variant!), hRule: hRule!, refine: refine!, group: group! };
   return (module) => loraQuant(module, parsed);
@@ -81,6 +132,12 @@ function encoderFor(options: QuantizeOptions): (module: LoraModule) => PackedFac
 function oneOf<const T extends string | number>(option: string, value: T, allowed: readonly T[]): T {
   if (!allowed.includes(value)) fail("USAGE", { where: option, expected: allowed.join(", "), actual: value });
   return value;
+}
+
+/** @throws LqaError SOURCE_SHAPE, SOURCE_NONFINITE */
+export function checkModule(module: LoraModule): void {
+  checkFactor(module, "B", module.b, module.experts * module.out * module.rank);
+  checkFactor(module, "A", module.a, module.experts * module.rank * inputLength(module));
 }
 
 function checkFactor(module: LoraModule, factor: "A" | "B", weights: Float32Array, length: number): void {

@@ -11,6 +11,7 @@
 import { decodePlanes } from "../codecs/decode.ts";
 import { type Encoding, encodingLabel, FLOAT_BYTES, groupCount } from "../codecs/encoding.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
+import { trellisBits, trellisTable } from "../codecs/trellis.ts";
 import { differenceEnergy, innerProduct, type LowRank } from "../linalg/gram.ts";
 import { dot } from "../linalg/vectors.ts";
 import { inputLength, type LoraModule, parameterCount } from "../model/adapter.ts";
@@ -183,8 +184,10 @@ function vectorBits(encoding: Encoding, length: number): number {
       return 0;
     case "raw":
       return 8 * FLOAT_BYTES[encoding.element] * length;
-    case "trellis":
-      throw new TypeError("trellis tables are reserved in version 1.0");
+    case "trellis": {
+      const scales = groupCount(encoding.group, length) * 8 * FLOAT_BYTES[encoding.scale];
+      return trellisBits(trellisTable(encoding.table), length) + scales;
+    }
     default: {
       const bits = encoding.codec === "sign" ? 1 : encoding.bits;
       const zeroPoint = encoding.codec === "affine" && encoding.zeroPoint ? bits : 0;

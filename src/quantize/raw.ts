@@ -66,3 +66,12 @@ function store(
   }
   return { scales: none, zeroPoints: none, codes };
 }
+
+/**
+ * The plane of codes of one vector.
+ *
+ * @throws LqaError SOURCE_RANGE if a weight overflows the element type.
+ */
+export function codeRaw(values: Float32Array, element: FloatType, where: string): Planes {
+  return store(values, element, 1, values.length, 0, values.length, 1, where);
+}

@@ -58,6 +58,8 @@ export interface PreparedFile {
 
 /** A writer that holds an adapter's plain tensors and sections, compressed where it pays. */
 export interface Writer {
+  /** Stored bytes of the plain tensors' chunks, without padding. */
+  readonly tensorBytes: number;
   /** Length of the file if the modules had these bands; their planes are not needed. */
   fileLength(modules: readonly PlannedModule[]): number;
   /**
@@ -124,6 +126,7 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
     return { records, sorted: sorted.items, plan: planFile({ modules: records, ...rest, utf8 }, alignment) };
   };
   return {
+    tensorBytes: rest.tensors.reduce((sum, t) => sum + t.chunkLength, 0),
     fileLength: (modules) => plan(modules).plan.layout.fileLength,
     prepare(modules) {
       const planned = plan(modules);

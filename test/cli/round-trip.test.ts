@@ -37,6 +37,10 @@ describe("lqa encode", () => {
         "seconds",
         "modules",
         "profile",
+        "bits",
+        "maxBytes",
+        "maxError",
+        "floor",
         "variant",
         "hRule",
         "refine",
@@ -46,7 +50,7 @@ describe("lqa encode", () => {
         "contentId",
       ].sort(),
     );
-    expect(report).toMatchObject({ profile: "loraquant", variant: "2@0.8", hRule: "code", refine: "search" });
+    expect(report).toMatchObject({ profile: "rd", floor: 0.5, bits: null, variant: null });
     // Two layers of q (64 to 64) and v (64 to 32) at rank 4.
     expect(report.parameters).toBe(2 * 4 * (64 + 64 + 64 + 32));
     expect(report.outputBytes).toBe(statSync(file).size);
@@ -190,7 +194,7 @@ describe("lqa inspect", () => {
     expect(brief).toContain("peft");
     expect(brief).not.toContain("q_proj");
     expect(lqa("inspect", file, "--modules").out).toMatch(
-      /layers\.0\.self_attn\.q_proj +64×64 +r 4 +×2 .*\d×affine2/,
+      /layers\.0\.self_attn\.q_proj +64×64 +r 4 +×2 .*\d×trellis/,
     );
   });
 });

@@ -61,7 +61,7 @@ describe("a wrong word", () => {
     [["encode", "x", "-o", "--json-file"], /-o is followed by --json-file/],
     [
       ["encode", "x", "-o", "y", "--profile", "lorquant"],
-      /one of loraquant, raw[\s\S]*Did you mean --profile loraquant\?/,
+      /one of rd, loraquant, raw[\s\S]*Did you mean --profile loraquant\?/,
     ],
     [["encode", "x", "-o", "y", "--variant", "2"], /bits, @, and a share/],
     [["encode", "x", "-o", "y", "--variant", "2@0"], /coverage/],
@@ -69,11 +69,8 @@ describe("a wrong word", () => {
     [["encode", "x", "-o", "y", "--align", "-8"], /followed by -8/],
     [["encode", "x", "-o", "y", "--force=yes"], /--force takes no value/],
     [["encode", "x", "-o", "y", "-o", "z"], /-o is given twice/],
-    [["encode", "x", "-o", "y", "--element", "f16"], /--element only with --profile raw/],
-    [
-      ["encode", "x", "-o", "y", "--profile", "raw", "--group", "64"],
-      /--group only with --profile loraquant/,
-    ],
+    [["encode", "x", "-o", "y", "--element", "f16", "--bits", "2"], /element only with profile raw/],
+    [["encode", "x", "-o", "y", "--profile", "raw", "--group", "64"], /group only with profile loraquant/],
     [["decode", "a", "b", "-o", "c"], /2 arguments: a, b/],
     [["decode", "", "-o", "c"], /an empty <file\.lqa>/],
     [["validate"], /<file\.lqa>\.\.\. is missing/],

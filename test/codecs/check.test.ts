@@ -86,6 +86,29 @@ describe("value rules", () => {
     expect(findings(sign, signs, 1, 5)).toEqual(["NONCANONICAL_CODES codes 0", "PADDING_NONZERO codes 0"]);
   });
 
+  it("refuses set bits of trellis codes that no weight with a scale depends on", () => {
+    // Table 4: two bits a weight. Groups of 16 weights have 32 bits; the next group's first window reaches 6 bits back.
+    const encoding: Encoding = { codec: "trellis", table: 4, group: 16, scale: "f16" };
+    const scales = Uint8Array.of(0, 0, 0, 0x3c, 0, 0);
+    const codes = Uint8Array.of(0, 0, 0, 0xfc, 0xff, 0xff, 0xff, 0xff, 0);
+    expect(findings(encoding, { scales, codes }, 1, 36)).toEqual([]);
+    const first = Uint8Array.of(0, 0, 0, 0x02, 0, 0, 0, 0, 0);
+    expect(findings(encoding, { scales, codes: first }, 1, 36)).toEqual(["NONCANONICAL_CODES codes 3"]);
+    const last = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0x80);
+    expect(findings(encoding, { scales, codes: last }, 1, 36)).toEqual(["NONCANONICAL_CODES codes 8"]);
+    // Three steps of table 3 (k = 3, V = 2) leave seven bits unused.
+    const short: Encoding = { codec: "trellis", table: 3, group: 0, scale: "f16" };
+    const parts = { scales: Uint8Array.of(0, 0x3c), codes: Uint8Array.of(0xff, 0x03) };
+    expect(findings(short, parts, 1, 5)).toEqual(["PADDING_NONZERO codes 1"]);
+  });
+
+  it("bounds trellis scales by 127", () => {
+    const encoding: Encoding = { codec: "trellis", table: 1, group: 0, scale: "bf16" };
+    const scale = (high: number) => ({ scales: Uint8Array.of(0, high), codes: new Uint8Array(1) });
+    expect(findings(encoding, scale(0x7c), 1, 4)).toEqual([]);
+    expect(findings(encoding, scale(0x7e), 1, 4)).toEqual(["SCALE_VALUE scales 0"]);
+  });
+
   it("refuses raw Inf and NaN unless the file declares them", () => {
     const codes = Uint8Array.of(0, 0x7c, 0, 0x3c, 1, 0xfc);
     const raw: Encoding = { codec: "raw", element: "f16" };
@@ -117,6 +140,9 @@ describe("encoding labels", () => {
     expect(encodingLabel(affine(2, true))).toBe("affine2 g16 f16");
     expect(encodingLabel(affine(2, false, "f32"))).toBe("affine2s g16 f32");
     expect(encodingLabel({ codec: "raw", element: "bf16" })).toBe("raw bf16");
+    expect(encodingLabel({ codec: "trellis", table: 3, group: 0, scale: "f16" })).toBe(
+      "trellis1.5 whole f16",
+    );
     expect(encodingLabel({ codec: "zero" })).toBe("zero");
     expect(encodingLabel({ codec: "sign", group: 0, scale: "f16" })).toBe("sign whole f16");
   });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodePlanes } from "../../src/codecs/decode.ts";
-import type { Encoding, Planes } from "../../src/codecs/encoding.ts";
+import { type Encoding, type Planes, planeSizes } from "../../src/codecs/encoding.ts";
 import { numberToF16 } from "../../src/codecs/floats.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { expectedWeight, samples } from "./planes.ts";
@@ -90,7 +90,26 @@ describe("the reference decoder", () => {
     expect(target[0]).toBe(numberToF16(258));
   });
 
-  it("refuses the reserved trellis codec, a target that is too small and planes of a wrong length", () => {
+  it("decodes long trellis vectors like short ones", () => {
+    // Long groups go through a table of scaled entries, short ones do not.
+    for (const table of [1, 6]) {
+      const encoding: Encoding = { codec: "trellis", table, group: 0, scale: "f32" };
+      const sizes = planeSizes(encoding, 1, 3001);
+      const codes = Uint8Array.from({ length: sizes.codes }, (_, i) => (i * 151) ^ (i >> 3));
+      const scales = new Uint8Array(Float32Array.of(0.0123).buffer);
+      const f32 = new Float32Array(3001);
+      const f16 = new Uint16Array(3001);
+      const sample = { encoding, components: 1, length: 3001, planes: planes({ scales, codes }) };
+      decodePlanes(encoding, sample.planes, 1, 3001, f32, rows(3001));
+      decodePlanes(encoding, sample.planes, 1, 3001, f16, rows(3001));
+      for (let i = 0; i < 3001; i++) {
+        expect(f32[i]).toBe(expectedWeight(sample, 0, i));
+        expect(f16[i]).toBe(numberToF16(f32[i]!));
+      }
+    }
+  });
+
+  it("refuses an unknown trellis table, a target that is too small and planes of a wrong length", () => {
     const kindOf = (run: () => void): string => {
       try {
         run();
@@ -100,7 +119,7 @@ describe("the reference decoder", () => {
       return "nothing";
     };
     const target = new Float32Array(3);
-    const trellis: Encoding = { codec: "trellis", table: 0, group: 128, scale: "f16" };
+    const trellis: Encoding = { codec: "trellis", table: 7, group: 128, scale: "f16" };
     expect(kindOf(() => decodePlanes(trellis, planes({}), 1, 3, target, rows(3)))).toBe("UNSUPPORTED_CODEC");
     expect(kindOf(() => decodePlanes({ codec: "zero" }, planes({}), 1, 4, target, rows(4)))).toBe(
       "TARGET_SIZE",

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { readElement } from "../../src/codecs/elements.ts";
 import { type Encoding, groupCount, type Planes, planeSizes } from "../../src/codecs/encoding.ts";
+import { trellisTable } from "../../src/codecs/trellis.ts";
 
 const scale = fc.constantFrom("f16", "bf16", "f32");
 const group = fc.constantFrom(0, 16, 32, 64, 128);
@@ -17,6 +18,7 @@ export const encodings: fc.Arbitrary<Encoding> = fc.oneof(
     group,
     scale,
   }),
+  fc.record({ codec: fc.constant("trellis" as const), table: fc.integer({ min: 1, max: 6 }), group, scale }),
 ) as fc.Arbitrary<Encoding>;
 
 export interface Sample {
@@ -58,8 +60,22 @@ export function expectedWeight({ encoding, length, planes }: Sample, c: number, 
       return 0;
     case "raw":
       return readElement(planes.codes, encoding.element, c * length + i);
-    case "trellis":
-      throw new Error("reserved");
+    case "trellis": {
+      const { stepBits, weightsPerStep, entries } = trellisTable(encoding.table);
+      const steps = Math.ceil(length / weightsPerStep);
+      const base = c * Math.ceil((steps * stepBits) / 8) * 8;
+      const j = Math.floor(i / weightsPerStep);
+      // Bits (j + 1)k − 8 to (j + 1)k − 1 of the string, those before it 0.
+      let window = 0;
+      for (let b = 0; b < 8; b++) {
+        const at = (j + 1) * stepBits - 8 + b;
+        if (at >= 0) window |= ((planes.codes[(base + at) >> 3]! >> (at & 7)) & 1) << b;
+      }
+      const groups = groupCount(encoding.group, length);
+      const g = encoding.group === 0 ? 0 : Math.floor(i / encoding.group);
+      const s = readElement(planes.scales, encoding.scale, c * groups + g);
+      return Math.fround(entries[window * weightsPerStep + (i % weightsPerStep)]! * s);
+    }
     default: {
       const groups = groupCount(encoding.group, length);
       const g = encoding.group === 0 ? 0 : Math.floor(i / encoding.group);

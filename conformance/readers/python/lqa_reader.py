@@ -89,12 +89,20 @@ TensorRecord = namedtuple("TensorRecord",
 SectionRecord = namedtuple("SectionRecord", "tag chunk_length raw_length compression flags reserved")
 
 
+# Annex H
+with open(Path(__file__).resolve().parents[3] / "spec" / "trellis-tables.json", encoding="utf-8") as tables:
+    TABLES = {table["number"]: table for table in json.load(tables)["tables"]}
+
+
 class Encoding(namedtuple("Encoding", "codec element scale bits zero_point group_exponent table reserved")):
-    def code_bits(self) -> int:  # 7.2
-        return int(self.bits) if self.codec == AFFINE else 1
+    def code_bits(self) -> int:  # 7.2; of a step for trellis
+        return int(self.bits if self.codec == AFFINE else TABLES[self.table]["stepBits"] if self.codec == TRELLIS else 1)
+
+    def fields(self, n: int) -> int:  # 7.2: codes of a vector of n weights; steps for trellis
+        return -(-n // TABLES[self.table]["weightsPerStep"]) if self.codec == TRELLIS else n
 
     def largest(self) -> int:  # 8.1: the largest magnitude of the codec's integers
-        return (1 << self.code_bits()) - 1
+        return 127 if self.codec == TRELLIS else (1 << self.code_bits()) - 1
 
 
 class ModuleType(namedtuple("ModuleType", "out inp groups multiplier alpha kernel0 kernel1 kernel2 experts role "
@@ -248,13 +256,14 @@ def natural_key(name: bytes, role: int = 0) -> tuple[Any, ...]:
 
 
 def check_encoding(e: Encoding, where: str) -> None:
-    """6.4, 8.6: every field has a value its codec allows; all trellis tables are reserved."""
-    need(e.codec < TRELLIS, "UNSUPPORTED_CODEC", "unknown codec or table", where, actual=(e.codec, e.table))
-    quantized, affine = e.codec in (AFFINE, SIGN), e.codec == AFFINE
+    """6.4, 8.6: every field has a value its codec allows, and the table is known."""
+    need(e.codec < TRELLIS or e.codec == TRELLIS and e.table in TABLES, "UNSUPPORTED_CODEC", "unknown codec or table",
+         where, actual=(e.codec, e.table))
+    quantized, affine = e.codec in (AFFINE, SIGN, TRELLIS), e.codec == AFFINE
     for name, allowed in (("element", FLOATS if e.codec == RAW else (0,)), ("scale", FLOATS if quantized else (0,)),
                           ("group_exponent", (0, *range(4, 11)) if quantized else (0,)),
                           ("bits", range(1, 9) if affine else (0,)), ("zero_point", (0, 1) if affine else (0,)),
-                          ("table", (0,))):
+                          ("table", TABLES if e.codec == TRELLIS else (0,))):
         need(getattr(e, name) in allowed, "ENCODING_PARAMETER", f"codec {e.codec} does not allow this {name}", where,
              actual=getattr(e, name))
     need(e.reserved == 0, "RECORD_RESERVED_NONZERO", "reserved byte", where, actual=e.reserved)
@@ -417,6 +426,7 @@ def check_features(adapter: Adapter, required: int, compatible: int) -> None:
     """5.3; NONFINITE waits for the values."""
     kinds = {t.record.role for t in adapter.tensors}
     used = (any(c.compression and not isinstance(c.item, SectionRecord) for c in adapter.chunks)
+            | any(e.codec == TRELLIS for e in adapter.encodings) << 1
             | any(m.type.experts > 1 for m in adapter.modules) << 2 | (MAGNITUDE in kinds) << 3
             | bool(kinds - {MAGNITUDE, CARRIED}) << 4)
     need(required == used, "FEATURE_BITS", "required bits are not the ones the file uses", "prologue", offset=12,
@@ -572,7 +582,7 @@ def planes(encodings: list[Encoding], m: Module, experts: int) -> Iterator[Plane
                     scales = at + -at % width
                     zeros = scales + components * groups * width
                     codes = zeros + (components * (groups * bits + 7 >> 3) if e.zero_point else 0)
-                    at = codes + components * (n * bits + 7 >> 3)
+                    at = codes + components * (e.fields(n) * bits + 7 >> 3)
                 yield Plane(factor, e, components, n, groups, gap, scales, zeros, codes, at)
                 gap = at
 
@@ -606,7 +616,8 @@ class Payload(namedtuple("Payload", "encodings module data where")):
 
     def codes(self, p: Plane, i: int, start: int, count: int) -> list[int]:
         bits = p.encoding.code_bits()
-        return unpack_codes(self.data, p.codes + i * (p.n * bits + 7 >> 3) + start * bits // 8, count, bits)
+        stride = p.encoding.fields(p.n) * bits + 7 >> 3
+        return unpack_codes(self.data, p.codes + i * stride + start * bits // 8, count, bits)
 
     def check_padding(self) -> None:
         """3.6, 7.2, 7.3"""
@@ -614,7 +625,8 @@ class Payload(namedtuple("Payload", "encodings module data where")):
             need(not any(self.data[p.gap:p.scales]), "PADDING_NONZERO", "before a plane", self.where, offset=p.gap)
             if p.encoding.codec in (ZERO, RAW):
                 continue
-            bits, fields = p.encoding.code_bits(), [(p.zeros, p.groups)] * p.encoding.zero_point + [(p.codes, p.n)]
+            bits, fields = p.encoding.code_bits(), [(p.zeros, p.groups)] * p.encoding.zero_point
+            fields.append((p.codes, p.encoding.fields(p.n)))
             for start, count in fields:
                 stride = count * bits + 7 >> 3
                 for last in range(start + stride - 1, start + stride * p.components, stride):
@@ -628,7 +640,7 @@ class Payload(namedtuple("Payload", "encodings module data where")):
             e, empty = p.encoding, []
             if e.codec == RAW:
                 nonfinite |= check_finite(self.data[p.codes:p.end], e.element, declared, self.where, p.codes)
-            for i in range(p.components if e.codec in (AFFINE, SIGN) else 0):
+            for i in range(p.components if e.codec in (AFFINE, SIGN, TRELLIS) else 0):
                 scales = self.scales(p, i)
                 for g, s in enumerate(scales):
                     # s * largest is exact in binary64; from 2^128 - 2^103 on it rounds to infinity in f32
@@ -643,6 +655,14 @@ class Payload(namedtuple("Payload", "encodings module data where")):
     def check_codes(self, p: Plane, i: int, scales: tuple[float, ...]) -> None:
         """12.4"""
         size = 1 << p.encoding.group_exponent if p.encoding.group_exponent else p.n
+        if p.encoding.codec == TRELLIS:  # a bit is 0 unless it is in the window of a weight whose scale is not 0
+            per, k, steps = TABLES[p.encoding.table]["weightsPerStep"], p.encoding.code_bits(), p.encoding.fields(p.n)
+            for j, code in enumerate(self.codes(p, i, 0, steps)):
+                for bit in range(j * k, j * k + k):
+                    seen = range(j * per, min(((bit + 8) // k) * per, p.n))
+                    need(not code >> (bit - j * k) & 1 or any(scales[w // size] for w in seen), "NONCANONICAL_CODES",
+                         f"bit {bit} is seen by no weight with a scale", self.where)
+            return
         points = self.zero_points(p, i) if p.encoding.zero_point else [0] * p.groups
         for start in range(0, p.n, PIECE):
             for k, code in enumerate(self.codes(p, i, start, min(PIECE, p.n - start)), start):
@@ -655,6 +675,9 @@ class Payload(namedtuple("Payload", "encodings module data where")):
             e, size = p.encoding, 1 << p.encoding.group_exponent if p.encoding.group_exponent else p.n
             for i in range(p.components):
                 scales = self.scales(p, i) if p.groups else ()
+                if e.codec == TRELLIS:
+                    yield from ((p.factor, piece) for piece in self.trellis(p, i, scales, size))
+                    continue
                 if e.codec == SIGN:  # 8.5: the weight is (1 - 2q) * s
                     step, points = -2, [-1] * p.groups
                 elif e.zero_point:  # 8.4: (q - z) * s
@@ -677,6 +700,19 @@ class Payload(namedtuple("Payload", "encodings module data where")):
                             values += [(step * q - z) * s for q in codes[k:k + size]]
                         piece = struct.pack(f"<{count}f", *values)
                     yield p.factor, piece
+
+
+    def trellis(self, p: Plane, i: int, scales: tuple[float, ...], size: int) -> Iterator[bytes]:
+        """8.6: the window is the last 8 bits, the newest highest; an integer times a scale, rounded once to f32."""
+        table, k, steps = TABLES[p.encoding.table], p.encoding.code_bits(), p.encoding.fields(p.n)
+        per, entries, window = table["weightsPerStep"], table["entries"], 0
+        for start in range(0, steps, PIECE):
+            values: list[float] = []
+            for j, code in enumerate(self.codes(p, i, start, min(PIECE, steps - start)), start):
+                window = window >> k | code << 8 - k
+                values += [entries[window * per + v] * scales[(j * per + v) // size]
+                           for v in range(min(per, p.n - j * per))]
+            yield struct.pack(f"<{len(values)}f", *values)
 
 
 # ---- Step 4: MessagePack (10.2) -------------------------------------------------------------------------------------

@@ -1,0 +1,118 @@
+// Fidelity at equal bits: profile `rd` against LoRAQuant, over the real adapters in $LQA_ADAPTERS (default
+// ../shared/adapters) that this version reads, and the project's own example. For each published variant the bits that
+// the paper counts (codes, scales, zero points; no container) are the goal of an `rd` file, index and metadata included.
+// `bound` is the Gaussian rate-distortion bound at those bits. Run after `npm run build`:
+//   node bench/fidelity.mjs [--json] [--floor 0|0.5|1] [--write]      --write puts the table into docs/fidelity.md
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { encodeAdapter, inputLength, isLqaError, parameterCount, readAdapter } from "../dist/index.js";
+import { readSourceFiles } from "../dist/node.js";
+import { gaussianBound } from "../dist/quantize/bound.js";
+import { reparameterize } from "../dist/quantize/reparameterize.js";
+
+const floorAt = process.argv.indexOf("--floor");
+const floor = floorAt < 0 ? 0.5 : Number(process.argv[floorAt + 1]);
+const root = process.env.LQA_ADAPTERS ?? new URL("../../shared/adapters", import.meta.url).pathname;
+const folders = existsSync(root)
+  ? readdirSync(root, { withFileTypes: true })
+      .filter((e) => e.isDirectory())
+      .map((e) => [e.name, `${root}/${e.name}`])
+  : [];
+if (folders.length === 0) console.error(`skipped: no adapters in ${root}`);
+const own = new URL("../examples/number-words/adapter", import.meta.url).pathname;
+folders.unshift(["number-words (ours)", own]);
+
+const VARIANTS = ["2@0.8", "2@0.9", "3@0.8", "3@0.9"];
+const db = (ratio) => 10 * Math.log10(ratio);
+const results = [];
+for (const [name, path] of folders) {
+  let adapter;
+  try {
+    adapter = readAdapter(await readSourceFiles(path));
+  } catch (error) {
+    if (!isLqaError(error)) throw error;
+    continue;
+  }
+  const parameters = adapter.modules.reduce((sum, m) => sum + parameterCount(m), 0);
+  // A toy of PEFT's own tests: its file is mostly index, whatever the codec.
+  if (parameters < 10_000) continue;
+  const components = adapter.modules.flatMap((m) =>
+    Array.from({ length: m.experts }, (_, e) => [...reparameterize(m, e).singularValues]).flatMap((s) =>
+      s.map((value) => ({ energy: (m.multiplier * value) ** 2, out: m.out, n: inputLength(m) })),
+    ),
+  );
+  const energy = components.reduce((sum, c) => sum + c.energy, 0);
+  for (const variant of VARIANTS) {
+    const refined = (await encodeAdapter(adapter, { variant })).report;
+    const plain = (await encodeAdapter(adapter, { variant, refine: "none" })).report;
+    const counted = refined.averageBits * parameters;
+    const start = performance.now();
+    const row = {
+      name,
+      variant,
+      bits: refined.averageBits,
+      plain: plain.relativeError,
+      refined: refined.relativeError,
+      bound: gaussianBound(components, counted) / energy,
+    };
+    try {
+      const { report } = await encodeAdapter(adapter, {
+        maxBytes: Math.floor(counted / 8) + refined.tensorBytes,
+        floor,
+      });
+      results.push({
+        ...row,
+        rdBits: report.bitsPerParameter,
+        rd: report.relativeError,
+        ratio: report.relativeError / refined.relativeError,
+        boundDb: db(report.relativeError / row.bound),
+        seconds: (performance.now() - start) / 1000,
+      });
+    } catch (error) {
+      if (!isLqaError(error)) throw error;
+      results.push({ ...row, rd: undefined, reason: error.message });
+    }
+  }
+  const target = results.findLast((r) => r.name === name).refined;
+  const matching = (await encodeAdapter(adapter, { maxError: target, floor: 0 })).report;
+  results.findLast((r) => r.name === name).bitsToMatch = matching.bitsPerParameter;
+}
+const reached = results.filter((r) => r.rd !== undefined);
+const mean = (variant) => {
+  const rows = reached.filter((r) => variant === undefined || r.variant === variant);
+  return Math.exp(rows.reduce((sum, r) => sum + Math.log(r.ratio), 0) / rows.length);
+};
+const about = {
+  cpu: cpus()[0].model.trim(),
+  node: process.version,
+  date: new Date().toISOString().slice(0, 10),
+  floor,
+};
+const number = (x, digits = 4) => (x === undefined ? "–" : x.toFixed(digits));
+const table = [
+  "| adapter | variant | bits counted | plain | refined | rd, same bits on disk | rd / refined | bound | rd above bound | s |",
+  "|---|---|---|---|---|---|---|---|---|---|",
+  ...results.map(
+    (r) =>
+      `| ${r.name} | ${r.variant} | ${number(r.bits, 3)} | ${number(r.plain)} | ${number(r.refined)} | ${number(r.rd)} | ${number(r.ratio, 3)} | ${number(r.bound)} | ${r.rd === undefined ? "below the floor" : `${number(r.boundDb, 2)} dB`} | ${number(r.seconds, 1)} |`,
+  ),
+  "",
+  `Geometric mean of rd / refined: ${VARIANTS.map((v) => `${v} ${mean(v).toFixed(3)}`).join(", ")}, all ${mean().toFixed(3)}. Bits on disk that rd needs for the error of refined 3@0.9: ${results
+    .filter((r) => r.bitsToMatch !== undefined)
+    .map((r) => `${r.name} ${r.bitsToMatch.toFixed(3)} instead of ${r.bits.toFixed(3)}`)
+    .join(", ")}.`,
+].join("\n");
+if (process.argv.includes("--json")) console.log(JSON.stringify({ ...about, results }, null, 2));
+else console.log(table);
+if (process.argv.includes("--write")) {
+  const doc = new URL("../docs/fidelity.md", import.meta.url);
+  const text = readFileSync(doc, "utf8");
+  const stamp = `Measured ${about.date}, ${about.cpu}, Node ${about.node}, floor ${floor}: \`npm run bench:fidelity\`.`;
+  writeFileSync(
+    doc,
+    text.replace(
+      /(<!-- generated -->\n)[\s\S]*?(<!-- \/generated -->)/,
+      (_, open, close) => `${open}${stamp}\n\n${table}\n${close}`,
+    ),
+  );
+}

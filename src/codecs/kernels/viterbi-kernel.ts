@@ -1,0 +1,111 @@
+/**
+ * The Viterbi engine as a WebAssembly kernel with 128-bit SIMD (source: `viterbi.as`, contract: `viterbi-engine.ts`).
+ *
+ * The module has no imports, and its memory holds nothing but one block of one vector. It is compiled synchronously, so
+ * that coding a vector need not be; where an engine refuses that, or has no SIMD, the caller takes the plain engine and
+ * gets the same bytes.
+ *
+ * @module
+ */
+import { WINDOW_BITS } from "../trellis.ts";
+import { decisionBytes, type TrellisShape, type ViterbiEngine } from "../viterbi-engine.ts";
+import { WASM_BASE64 } from "./viterbi.wasm.ts";
+
+interface Exports {
+  readonly memory: WebAssembly.Memory;
+  forward(
+    stepBits: number,
+    two: number,
+    weighted: number,
+    steps: number,
+    values: number,
+    importance: number,
+    out: number,
+  ): number;
+}
+
+/** Where the kernel expects its table and where its memory is free; costs stand at 0. Bytes, as in viterbi.as. */
+const TABLE = 1024;
+const FREE = 4096;
+const PAGE = 65536;
+
+/** A new engine, or `undefined` where WebAssembly with SIMD cannot be had. */
+export function kernelEngine(): ViterbiEngine | undefined {
+  let kernel: Exports;
+  try {
+    const bytes = Uint8Array.from(atob(WASM_BASE64), (letter) => letter.charCodeAt(0));
+    kernel = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as unknown as Exports;
+  } catch {
+    return undefined;
+  }
+  const { memory } = kernel;
+  let stepBits = 0;
+  let weightsPerStep = 0;
+  let capacity = 0;
+  return { begin, forward };
+
+  function begin(shape: TrellisShape, steps: number): void {
+    ({ stepBits, weightsPerStep } = shape);
+    // Rows of values and of importance are vectors of whole steps.
+    capacity = 4 * Math.ceil((steps * weightsPerStep) / 4);
+    const bytes = FREE + 8 * capacity + steps * decisionBytes(stepBits);
+    if (bytes > memory.buffer.byteLength) memory.grow(Math.ceil((bytes - memory.buffer.byteLength) / PAGE));
+    // [v][p][s] from [s << k | p][v]
+    const states = 1 << (WINDOW_BITS - stepBits);
+    const table = new Float32Array(memory.buffer, TABLE, 256 * weightsPerStep);
+    for (let i = 0; i < table.length; i++) {
+      const window = ((i % states) << stepBits) | (Math.floor(i / states) % (1 << stepBits));
+      table[i] = shape.entries[window * weightsPerStep + (i >> WINDOW_BITS)]!;
+    }
+  }
+
+  function forward(
+    costs: Float32Array,
+    values: Float32Array,
+    importance: Float32Array | undefined,
+    from: number,
+    to: number,
+  ): Uint8Array {
+    const count = to - from;
+    const whole = Math.floor(count / weightsPerStep);
+    const at = { values: FREE, importance: FREE + 4 * capacity, out: FREE + 8 * capacity };
+    const heldValues = new Float32Array(memory.buffer, at.values, capacity);
+    const heldImportance = new Float32Array(memory.buffer, at.importance, capacity);
+    heldValues.set(values.subarray(from, to));
+    if (importance !== undefined) heldImportance.set(importance.subarray(from, to));
+    const two = weightsPerStep - 1;
+    const bytes = decisionBytes(stepBits);
+    new Float32Array(memory.buffer, 0, costs.length).set(costs);
+    let end = kernel.forward(
+      stepBits,
+      two,
+      importance === undefined ? 0 : 1,
+      whole,
+      at.values,
+      at.importance,
+      at.out,
+    );
+    if (end % 2 === 1) throw new RangeError(`no code for ${weightsPerStep} weights in ${stepBits} bits`);
+    if (whole * weightsPerStep < count) {
+      // The last step lacks a weight: it counts 0, and that adds +0 to the cost.
+      heldValues[count] = 0;
+      heldImportance[count - 1] = importance === undefined ? 1 : importance[to - 1]!;
+      heldImportance[count] = 0;
+      new Float32Array(memory.buffer, 0, costs.length).set(
+        new Float32Array(memory.buffer, end, costs.length),
+      );
+      const last = 4 * (count - 1);
+      end = kernel.forward(
+        stepBits,
+        two,
+        1,
+        1,
+        at.values + last,
+        at.importance + last,
+        at.out + whole * bytes,
+      );
+    }
+    costs.set(new Float32Array(memory.buffer, end, costs.length));
+    return new Uint8Array(memory.buffer, at.out, Math.ceil(count / weightsPerStep) * bytes);
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * The reference decoder of trellis-coded planes (spec clause 8.6).
+ *
+ * Every weight is one entry of the table times the scale of its group, rounded once; nothing else depends on what came
+ * before, so a reader could begin at any step. This one walks along and shifts the window. Plane lengths, the table
+ * and the target have been checked by `decodePlanes`.
+ *
+ * @module
+ */
+import { packedBytes, unpackCodes } from "./bits.ts";
+import type { DecodeTarget, Placement } from "./decode.ts";
+import { readElement } from "./elements.ts";
+import { groupCount, type Planes, type TrellisEncoding } from "./encoding.ts";
+import { numberToF16 } from "./floats.ts";
+import { trellisSteps, trellisTable, WINDOW_BITS } from "./trellis.ts";
+
+export function decodeTrellis(
+  encoding: TrellisEncoding,
+  planes: Planes,
+  components: number,
+  length: number,
+  target: DecodeTarget,
+  at: Placement,
+): void {
+  const table = trellisTable(encoding.table);
+  const { stepBits, weightsPerStep, entries } = table;
+  const wide = target instanceof Float32Array;
+  const steps = trellisSteps(table, length);
+  const bytes = packedBytes(steps, stepBits);
+  const group = encoding.group === 0 ? length : encoding.group;
+  const groups = groupCount(encoding.group, length);
+  const windows = new Uint8Array(steps);
+  const scaled = wide ? new Float32Array(entries.length) : new Uint16Array(entries.length);
+  for (let c = 0; c < components; c++) {
+    readWindows(planes.codes, c * bytes, stepBits, windows);
+    for (let g = 0; g < groups; g++) {
+      const scale = readElement(planes.scales, encoding.scale, c * groups + g);
+      const end = Math.min((g + 1) * group, length);
+      let i = g * group;
+      let to = at.offset + c * at.componentStride + i * at.weightStride;
+      // A group begins with a step, because group sizes are multiples of every table's weights a step.
+      if (end - i >= entries.length) {
+        // A scaled table pays once each of its entries is used about once.
+        for (let e = 0; e < entries.length; e++) {
+          const value = Math.fround(entries[e]! * scale);
+          scaled[e] = wide ? value : numberToF16(value);
+        }
+        for (; i < end; i++, to += at.weightStride) {
+          target[to] =
+            scaled[windows[Math.floor(i / weightsPerStep)]! * weightsPerStep + (i % weightsPerStep)]!;
+        }
+      } else {
+        for (; i < end; i++, to += at.weightStride) {
+          const entry = windows[Math.floor(i / weightsPerStep)]! * weightsPerStep + (i % weightsPerStep);
+          const value = Math.fround(entries[entry]! * scale);
+          target[to] = wide ? value : numberToF16(value);
+        }
+      }
+    }
+  }
+}
+
+/** The windows of the vector whose bit string begins at byte `at`. */
+function readWindows(codes: Uint8Array, at: number, stepBits: number, windows: Uint8Array): void {
+  unpackCodes(codes, at, windows.length, stepBits, windows, 0);
+  const top = WINDOW_BITS - stepBits;
+  let window = 0;
+  for (let j = 0; j < windows.length; j++) {
+    window = (window >> stepBits) | (windows[j]! << top);
+    windows[j] = window;
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * What an engine of the Viterbi search is (see `viterbi.ts`): the contract that makes two engines give the same bytes.
+ *
+ * @module
+ */
+import { WINDOW_BITS } from "./trellis.ts";
+
+/** What the search needs of a table. Training works with entries that are not integers yet. */
+export interface TrellisShape {
+  readonly stepBits: number;
+  readonly weightsPerStep: number;
+  /** 256 · weightsPerStep numbers of at most 4096 in magnitude, exact in binary32. */
+  readonly entries: ArrayLike<number>;
+}
+
+/**
+ * Carries the costs of all states through steps of a vector.
+ *
+ * A state is the last 8 − k bits; σ goes to `window >> k` by the window `bits << (8 − k) | σ`. The cost of a window is
+ * the state's cost plus d·d, d = x − T, of its weights in order (each times its importance, if there are any), every
+ * operation rounded to binary32. Of the 2^k windows that lead to a state the lowest of the cheapest is taken. After
+ * every {@link RENORMALIZE}-th step of a call the lowest cost is subtracted from all.
+ */
+export interface ViterbiEngine {
+  /** Loads a table, and makes room for calls of up to `steps` steps. */
+  begin(shape: TrellisShape, steps: number): void;
+  /**
+   * Runs the steps whose weights are `values[from]` … `values[to − 1]`; the last step may lack weights. Reads and
+   * overwrites `costs`, 2^(8 − k) numbers.
+   *
+   * @returns The decisions, valid until the next call: the low k bits of the window that was best for each state. For
+   *   k ≥ 3 one byte for each state of each step. For k = 1 one bit, for k = 2 each byte holds the low bits of four
+   *   states in its lower half and the high bits in its upper half: 16 bytes a step.
+   */
+  forward(
+    costs: Float32Array,
+    values: Float32Array,
+    importance: Float32Array | undefined,
+    from: number,
+    to: number,
+  ): Uint8Array;
+}
+
+/** Steps between subtractions of the lowest cost: 32 steps grow costs by 2^29 at most, on values of 2^12. */
+export const RENORMALIZE = 32;
+
+/** Steps for which decisions are kept at once: 2 MiB at most. A multiple of {@link RENORMALIZE}. */
+export const BLOCK: number = 1 << 16;
+
+/** Bytes of the decisions of one step. */
+export function decisionBytes(stepBits: number): number {
+  return stepBits <= 2 ? 16 : 1 << (WINDOW_BITS - stepBits);
+}

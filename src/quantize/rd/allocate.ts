@@ -1,0 +1,130 @@
+/**
+ * Rate-distortion allocation: which component gets how many bits (Lagrangian over all modules at once).
+ *
+ * A component of energy E = multiplier² s² whose vectors are coded with distortions D_b and D_a loses
+ * E · (1 − (1 − D_b)(1 − D_a)), because its scales are fitted by least squares. Every component starts at its floor;
+ * then upgrades are bought in the order of energy saved per bit. Only points on the lower convex hull of (bits, loss)
+ * are ever bought, so that this greedy order is the Lagrangian one.
+ *
+ * Deterministic: only + − × ÷ and comparisons, ties broken by position.
+ *
+ * @module
+ */
+
+/** One way to code one vector: its cost and the share of its energy it loses. */
+export interface RatePoint {
+  /** Bits of all planes of the vector, scales included. */
+  readonly bits: number;
+  /** ‖x − x̂‖² / ‖x‖² after the scale has been fitted. */
+  readonly distortion: number;
+}
+
+/** A component to be coded: B' and A' vectors with every rate open to them. */
+export interface Candidate {
+  /** multiplier² s², summed over experts. */
+  readonly energy: number;
+  /** Rates of the B' vector and of the A' vector, by rate number. */
+  readonly b: readonly RatePoint[];
+  readonly a: readonly RatePoint[];
+  /** Smallest rate number either vector may have. */
+  readonly floor: number;
+}
+
+/** Rate numbers of a component's two vectors. */
+export interface Choice {
+  readonly b: number;
+  readonly a: number;
+}
+
+interface HullPoint extends Choice {
+  readonly bits: number;
+  readonly loss: number;
+}
+
+/** What an allocation costs and loses. */
+export interface Allocation {
+  readonly choices: readonly Choice[];
+  readonly bits: number;
+  /** Σ energy lost, by the given distortions. */
+  readonly loss: number;
+}
+
+/** When to stop buying: at a number of bits, or as soon as the loss is small enough. */
+export type Goal = { readonly bits: number } | { readonly loss: number };
+
+/**
+ * Allocates rates to components.
+ *
+ * With a goal in bits, the result never exceeds it unless the floors alone do; what is left over is spent on whatever
+ * still fits, best first. With a goal in loss, buying stops when it is reached.
+ */
+export function allocate(candidates: readonly Candidate[], goal: Goal): Allocation {
+  const hulls = candidates.map(convexHull);
+  const position = new Int32Array(hulls.length);
+  let bits = 0;
+  let loss = 0;
+  for (const hull of hulls) {
+    bits += hull[0]!.bits;
+    loss += hull[0]!.loss;
+  }
+  const steps: { component: number; step: number; slope: number }[] = [];
+  hulls.forEach((hull, component) => {
+    for (let step = 1; step < hull.length; step++) {
+      const from = hull[step - 1]!;
+      const to = hull[step]!;
+      steps.push({ component, step, slope: (from.loss - to.loss) / (to.bits - from.bits) });
+    }
+  });
+  steps.sort((x, y) => y.slope - x.slope || x.component - y.component || x.step - y.step);
+  for (const { component, step } of steps) {
+    if ("loss" in goal && loss <= goal.loss) break;
+    // A step is only bought on top of the one before it; once one did not fit, those above it are out of reach.
+    if (position[component] !== step - 1) continue;
+    const hull = hulls[component]!;
+    const more = hull[step]!.bits - hull[step - 1]!.bits;
+    if ("bits" in goal && bits + more > goal.bits) continue;
+    position[component] = step;
+    bits += more;
+    loss += hull[step]!.loss - hull[step - 1]!.loss;
+  }
+  const choices = hulls.map((hull, i) => {
+    const { b, a } = hull[position[i]!]!;
+    return { b, a };
+  });
+  return { choices, bits, loss };
+}
+
+/** Pairs of rates from the floor up that no mixture of others beats, by rising bits. */
+function convexHull(candidate: Candidate): HullPoint[] {
+  const { energy, b, a, floor } = candidate;
+  const points: HullPoint[] = [];
+  for (let i = floor; i < b.length; i++)
+    for (let j = floor; j < a.length; j++) {
+      // Nothing is the product of something and nothing.
+      if (i !== j && (b[i]!.distortion >= 1 || a[j]!.distortion >= 1)) continue;
+      points.push({
+        b: i,
+        a: j,
+        bits: b[i]!.bits + a[j]!.bits,
+        loss: energy * (1 - (1 - b[i]!.distortion) * (1 - a[j]!.distortion)),
+      });
+    }
+  points.sort((x, y) => x.bits - y.bits || x.loss - y.loss);
+  const hull: HullPoint[] = [];
+  for (const point of points) {
+    if (hull.length > 0 && point.loss >= hull[hull.length - 1]!.loss) continue;
+    while (hull.length > 1) {
+      const last = hull[hull.length - 1]!;
+      const before = hull[hull.length - 2]!;
+      const convex =
+        (before.loss - last.loss) * (point.bits - last.bits) >
+        (last.loss - point.loss) * (last.bits - before.bits);
+      if (convex) break;
+      hull.pop();
+    }
+    // Two points of equal bits: the better one, sorted first, stays.
+    if (hull.length > 0 && hull[hull.length - 1]!.bits === point.bits) continue;
+    hull.push(point);
+  }
+  return hull;
+}

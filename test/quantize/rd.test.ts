@@ -1,0 +1,193 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { encodeAdapter, openLqa, validateLqa } from "../../src/index.ts";
+import { type Adapter, type LoraModule, parameterCount } from "../../src/model/adapter.ts";
+import { allocate, type Candidate } from "../../src/quantize/rd/allocate.ts";
+import { RATES } from "../../src/quantize/rd/rates.ts";
+import { random, shape, tensor } from "../container/fixtures.ts";
+
+/** Factors of random weights whose components fall off: sums of four uniform numbers, scaled by column. */
+function module(name: string, over: Parameters<typeof shape>[1] = {}, seed = 1, decay = 0.6): LoraModule {
+  const s = shape(name, { out: 320, in: 256, rank: 8, alpha: 16, ...over });
+  const r = random(seed);
+  const normal = (): number => (r.below(4096) + r.below(4096) + r.below(4096) + r.below(4096)) / 4096 - 2;
+  const scale = (c: number): number => decay ** c;
+  return {
+    ...s,
+    b: Float32Array.from(
+      { length: s.experts * s.out * s.rank },
+      (_, i) => normal() * scale(i % s.rank) * 0.1,
+    ),
+    a: Float32Array.from({ length: s.experts * s.rank * s.in }, () => normal() * 0.1),
+  };
+}
+
+const adapter = (modules: LoraModule[], over: Partial<Adapter> = {}): Adapter => ({
+  modules,
+  tensors: [],
+  origin: undefined,
+  meta: {},
+  ...over,
+});
+
+const several = adapter([
+  module("layers.0.q"),
+  module("layers.0.v", { out: 64 }, 2, 0.9),
+  module("layers.1.q", { multiplier: 4, alpha: 32 }, 3),
+  module("layers.1.down", { in: 700 }, 4, 0.4),
+]);
+
+describe("allocation", () => {
+  const points = fc
+    .array(fc.double({ min: 0.01, max: 0.9, noNaN: true }), { minLength: 3, maxLength: 6 })
+    .map((falls) => {
+      let distortion = 1;
+      return [
+        { bits: 0, distortion: 1 },
+        ...falls.map((f, i) => ({ bits: 10 * (i + 1), distortion: (distortion *= f) })),
+      ];
+    });
+  const candidate: fc.Arbitrary<Candidate> = fc.record({
+    energy: fc.double({ min: 1e-6, max: 1e6, noNaN: true }),
+    b: points,
+    a: points,
+    floor: fc.nat(1),
+  });
+
+  test("a bit goal is never exceeded unless the floors alone exceed it, and more bits never lose more", () => {
+    fc.assert(
+      fc.property(fc.array(candidate, { minLength: 1, maxLength: 8 }), fc.nat(500), (candidates, bits) => {
+        const floors = candidates.reduce((sum, c) => sum + c.b[c.floor]!.bits + c.a[c.floor]!.bits, 0);
+        const less = allocate(candidates, { bits });
+        const more = allocate(candidates, { bits: bits + 50 });
+        expect(less.bits).toBeLessThanOrEqual(Math.max(bits, floors));
+        expect(more.loss).toBeLessThanOrEqual(less.loss * (1 + 1e-12));
+        for (const [i, { b, a }] of less.choices.entries()) {
+          expect(Math.min(b, a)).toBeGreaterThanOrEqual(candidates[i]!.floor);
+          expect(b === 0).toBe(a === 0);
+        }
+      }),
+    );
+  });
+
+  test("a loss goal is reached with the steps that save most per bit", () => {
+    fc.assert(
+      fc.property(
+        fc.array(candidate, { minLength: 1, maxLength: 8 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (candidates, share) => {
+          const most = allocate(candidates, { bits: Number.POSITIVE_INFINITY }).loss;
+          const least = allocate(candidates, { bits: 0 }).loss;
+          const goal = most + share * (least - most);
+          const found = allocate(candidates, { loss: goal });
+          expect(found.loss).toBeLessThanOrEqual(goal + 1e-9 * least);
+          // Lagrangian: with the bits it took, nothing better is found
+          expect(allocate(candidates, { bits: found.bits }).loss).toBeLessThanOrEqual(
+            found.loss * (1 + 1e-9) + 1e-12,
+          );
+        },
+      ),
+    );
+  });
+});
+
+describe("profile rd", () => {
+  test.each([0.75, 1, 1.5, 2, 3, 5])(
+    "meets a goal of %d bits from below, everything counted",
+    async (bits) => {
+      const { bytes, report } = await encodeAdapter(several, { bits, floor: 0 });
+      const most = (bits * several.modules.reduce((sum, m) => sum + parameterCount(m), 0)) / 8;
+      expect(bytes.length).toBeLessThanOrEqual(most);
+      expect(bytes.length).toBeGreaterThan(0.99 * most);
+      expect(report.settings).toEqual({ profile: "rd", bits, floor: 0 });
+      expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+    },
+  );
+
+  test.each([0.5, 0.1, 0.01, 1e-4])("meets an error goal of %d", async (maxError) => {
+    const { report } = await encodeAdapter(several, { maxError, floor: 0 });
+    expect(report.relativeError).toBeLessThanOrEqual(maxError);
+    expect(report.relativeError).toBeGreaterThan(0.7 * maxError);
+  });
+
+  test("a byte goal counts plain tensors", async () => {
+    const withTensor = { ...several, tensors: [tensor("head", { shape: [50, 20] })] };
+    const { bytes } = await encodeAdapter(withTensor, { maxBytes: 9000 });
+    expect(bytes.length).toBeLessThanOrEqual(9000);
+    expect(bytes.length).toBeGreaterThan(8900);
+  });
+
+  test("loses less than loraquant at its bytes", async () => {
+    const paper = await encodeAdapter(several, { variant: "2@0.9" });
+    const ours = await encodeAdapter(several, { maxBytes: paper.bytes.length });
+    expect(ours.bytes.length).toBeLessThanOrEqual(paper.bytes.length);
+    expect(ours.report.relativeError).toBeLessThan(0.5 * paper.report.relativeError);
+  });
+
+  test("gives every component its floor", async () => {
+    for (const [floor, least] of [
+      [0.5, "trellis0.5"],
+      [1, "trellis1 "],
+    ] as const) {
+      const { report } = await encodeAdapter(several, { bits: floor + 0.45, floor });
+      const labels = report.modules.flatMap(({ bands }) => bands.flatMap(({ a, b }) => [a, b]));
+      expect(labels.some((label) => label.startsWith(least))).toBe(true);
+      expect(labels).not.toContain("zero");
+      if (floor === 1) expect(labels.some((label) => label.startsWith("trellis0.5"))).toBe(false);
+    }
+  });
+
+  test("a goal below the floor says what can be reached", async () => {
+    const error = await encodeAdapter(several, { bits: 0.4, floor: 1 }).catch((e: unknown) => e);
+    expect(String(error)).toMatch(/LQA-X004 USAGE.*at least \d+ bytes at this floor/);
+    const least = Number(/at least (\d+) bytes/.exec(String(error))![1]);
+    // The settings stand in the file, and "maxBytes=…" is a little longer than "bits=0.4".
+    await encodeAdapter(several, { maxBytes: least + 16, floor: 1 });
+  });
+
+  test("the same adapter gives the same bytes", async () => {
+    const { bytes } = await encodeAdapter(several, { bits: 1.25 });
+    expect(
+      (await encodeAdapter({ ...several, modules: [...several.modules].reverse() }, { bits: 1.25 })).bytes,
+    ).toEqual(bytes);
+  });
+
+  test("special modules: zero, thin, one weight, dims 1 and 7, experts, constant, tiny and large weights", async () => {
+    const special = adapter([
+      { ...module("zero"), b: new Float32Array(320 * 8) },
+      module("thin", { out: 3, in: 200, rank: 6 }),
+      module("one", { out: 1, in: 1, rank: 1, alpha: 2 }),
+      module("seven", { out: 7, in: 7, rank: 7, alpha: 14 }),
+      module("moe", { experts: 3, out: 40, in: 24, rank: 4, alpha: 8 }),
+      {
+        ...module("constant", { rank: 1, alpha: 2 }),
+        b: new Float32Array(320).fill(0.25),
+        a: new Float32Array(256).fill(-3),
+      },
+      { ...module("tiny"), a: module("tiny").a.map((x) => x * 1e-9) },
+      { ...module("large"), b: module("large").b.map((x) => x * 1e6) },
+    ]);
+    const { bytes, report } = await encodeAdapter(special, { bits: 3 });
+    expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+    expect((await openLqa(bytes)).module("zero").bands.map((b) => b.b.codec)).toEqual(["zero"]);
+    for (const { relativeError } of report.modules) expect(relativeError).toBeLessThan(1.01);
+  });
+
+  test("rates are in order: more bits, less distortion", () => {
+    for (let i = 1; i < RATES.length; i++) {
+      expect(RATES[i]!.nominal).toBeGreaterThan(RATES[i - 1]!.nominal);
+      expect(RATES[i]!.distortion).toBeLessThan(RATES[i - 1]!.distortion);
+    }
+  });
+
+  test.each([
+    [{ bits: 1, maxError: 0.1 }, /one goal/],
+    [{ bits: 0 }, /bits/],
+    [{ maxError: 2 }, /maxError/],
+    [{ floor: 0.3 }, /floor/],
+    [{ bits: 1, variant: "2@0.8" }, /only with profile/],
+    [{ profile: "raw", bits: 2 } as const, /bits only with profile rd/],
+  ])("refuses %j", async (options, message) => {
+    await expect(encodeAdapter(several, options)).rejects.toThrow(message);
+  });
+});
