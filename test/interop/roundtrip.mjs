@@ -197,7 +197,7 @@ for (const given of options.node) {
     check(`${label} encodes ${name} to the same bytes as ${process.version}`, () => {
       for (const words of [
         [],
-        ["--bits", "2"],
+        ["--max-error", "0.1"],
         ["--refine", "none", "--variant", "3@0.9"],
         ["--profile", "raw", "--element", "bf16"],
       ]) {
