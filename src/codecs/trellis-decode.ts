@@ -24,6 +24,9 @@ export function decodeTrellis(
 ): void {
   const table = trellisTable(encoding.table);
   const { stepBits, weightsPerStep, entries } = table;
+  // Weights a step are a power of two.
+  const shift = Math.log2(weightsPerStep);
+  const rest = weightsPerStep - 1;
   const wide = target instanceof Float32Array;
   const steps = trellisSteps(table, length);
   const bytes = packedBytes(steps, stepBits);
@@ -51,8 +54,7 @@ export function decodeTrellis(
         }
       } else {
         for (; i < end; i++, to += at.weightStride) {
-          const entry = windows[Math.floor(i / weightsPerStep)]! * weightsPerStep + (i % weightsPerStep);
-          const value = Math.fround(entries[entry]! * scale);
+          const value = Math.fround(entries[(windows[i >> shift]! << shift) | (i & rest)]! * scale);
           target[to] = wide ? value : numberToF16(value);
         }
       }
