@@ -1,28 +1,17 @@
 // What encoding costs and keeps, over the real adapters in $LQA_ADAPTERS (default ../shared/adapters) that this
 // version reads, and over the project's own example. Run after `npm run build`: node bench/adapters.mjs [--json]
-import { existsSync, readdirSync } from "node:fs";
 import { encodeAdapter, isLqaError, readAdapter } from "../dist/index.js";
 import { readSourceFiles } from "../dist/node.js";
+import { adapterFolders, VARIANTS } from "./real-adapters.mjs";
 
-const root = process.env.LQA_ADAPTERS ?? new URL("../../shared/adapters", import.meta.url).pathname;
-const folders = existsSync(root)
-  ? readdirSync(root, { withFileTypes: true })
-      .filter((e) => e.isDirectory())
-      .map((e) => [e.name, `${root}/${e.name}`])
-  : [];
-if (folders.length === 0) console.error(`skipped: no adapters in ${root}`);
-const own = new URL("../examples/number-words/adapter", import.meta.url).pathname;
-if (existsSync(own)) folders.unshift(["examples/number-words", own]);
-
-const variants = ["2@0.8", "2@0.9", "3@0.8", "3@0.9"];
 const results = [];
-for (const [name, path] of folders) {
+for (const [name, path] of adapterFolders()) {
   let files;
   try {
     files = await readSourceFiles(path);
     const adapter = readAdapter(files);
     const inputBytes = [...files.values()].reduce((sum, file) => sum + file.length, 0);
-    for (const variant of variants) {
+    for (const variant of VARIANTS) {
       const { report } = await encodeAdapter(adapter, { variant });
       const plain = (await encodeAdapter(adapter, { variant, refine: "none" })).report;
       const { modules: _, ...total } = report;

@@ -3,29 +3,19 @@
 // the paper counts (codes, scales, zero points; no container) are the goal of an `rd` file, index and metadata included.
 // `bound` is the Gaussian rate-distortion bound at those bits. Run after `npm run build`:
 //   node bench/fidelity.mjs [--json] [--floor 0|0.5|1] [--write]      --write puts the table into docs/fidelity.md
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { encodeAdapter, inputLength, isLqaError, parameterCount, readAdapter } from "../dist/index.js";
 import { readSourceFiles } from "../dist/node.js";
 import { gaussianBound } from "../dist/quantize/bound.js";
 import { reparameterize } from "../dist/quantize/reparameterize.js";
+import { adapterFolders, VARIANTS } from "./real-adapters.mjs";
 
 const floorAt = process.argv.indexOf("--floor");
 const floor = floorAt < 0 ? 0.5 : Number(process.argv[floorAt + 1]);
-const root = process.env.LQA_ADAPTERS ?? new URL("../../shared/adapters", import.meta.url).pathname;
-const folders = existsSync(root)
-  ? readdirSync(root, { withFileTypes: true })
-      .filter((e) => e.isDirectory())
-      .map((e) => [e.name, `${root}/${e.name}`])
-  : [];
-if (folders.length === 0) console.error(`skipped: no adapters in ${root}`);
-const own = new URL("../examples/number-words/adapter", import.meta.url).pathname;
-folders.unshift(["number-words (ours)", own]);
-
-const VARIANTS = ["2@0.8", "2@0.9", "3@0.8", "3@0.9"];
 const db = (ratio) => 10 * Math.log10(ratio);
 const results = [];
-for (const [name, path] of folders) {
+for (const [name, path] of adapterFolders()) {
   let adapter;
   try {
     adapter = readAdapter(await readSourceFiles(path));

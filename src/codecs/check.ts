@@ -1,15 +1,15 @@
 /**
- * The rules a plane's values must obey (spec clauses 3.6, 8.1, 8.3, 8.4, 8.5 and 12), as findings.
+ * The rules a plane's values must obey (spec clauses 8.1, 8.3 and 12.4), as findings. Unused bits are padding: see `unused.ts`.
  *
  * Every rule is one the decoder does not need: it decodes any bits. What is found is reported in the order of the
  * planes (scales, zero points, codes) and of the bytes within each, one finding for a scale, a group's zero point,
- * a group's codes, a component's padding or a raw weight. Time is linear in the bytes. Which findings are errors is
+ * a group's codes or a raw weight. Time is linear in the bytes. Which findings are errors is
  * the caller's choice; one that wants the first only throws from `report`.
  *
  * @module
  */
 import type { ErrorName } from "../errors.ts";
-import { packedBytes, unusedBits } from "./bits.ts";
+import { packedBytes } from "./bits.ts";
 import { assertPlanes } from "./decode.ts";
 import { bitsToNumber, readBits } from "./elements.ts";
 import {
@@ -51,7 +51,7 @@ export interface CheckOptions {
 /**
  * Reports every value of the planes that the specification forbids.
  *
- * Kinds: SCALE_VALUE, PADDING_NONZERO, NONFINITE_VALUE, NONCANONICAL_CODES.
+ * Kinds: SCALE_VALUE, NONFINITE_VALUE, NONCANONICAL_CODES.
  *
  * @throws LqaError UNSUPPORTED_CODEC for an unknown trellis table; RangeError for a plane of the wrong length.
  */
@@ -128,7 +128,7 @@ function checkGrouped(
   checkCodes("codes", planes.codes, components, length, bits, group, zeroScale, report);
 }
 
-/** Bits that no weight with a scale other than 0 depends on are 0, and so are the unused bits. */
+/** Bits that no weight with a scale other than 0 depends on are 0. */
 function checkTrellis(
   encoding: TrellisEncoding,
   codes: Uint8Array,
@@ -145,11 +145,10 @@ function checkTrellis(
     const zero = zeroScale.subarray(c * groups, (c + 1) * groups);
     for (const { group, from, end } of unneededBits(table, length, encoding.group, zero))
       checkZeroBits("codes", codes, c, group, c * bytes, from, end, report);
-    checkUnused("codes", codes, c, (c + 1) * bytes - 1, unusedBits(steps, table.stepBits), report);
   }
 }
 
-/** Codes of groups with scale 0 are all 0 (so each has exactly one form), and so are the unused bits. */
+/** Codes of groups with scale 0 are all 0 (so each has exactly one form). */
 function checkCodes(
   plane: "zeroPoints" | "codes",
   packed: Uint8Array,
@@ -162,14 +161,12 @@ function checkCodes(
 ): void {
   const groups = Math.ceil(length / group);
   const bytes = packedBytes(length, bits);
-  const unused = unusedBits(length, bits);
   for (let c = 0; c < components; c++) {
     for (let g = 0; g < groups; g++) {
       if (zeroScale[c * groups + g] === 0) continue;
       const end = Math.min((g + 1) * group, length) * bits;
       checkZeroBits(plane, packed, c, g, c * bytes, g * group * bits, end, report);
     }
-    checkUnused(plane, packed, c, (c + 1) * bytes - 1, unused, report);
   }
 }
 
@@ -191,22 +188,6 @@ function checkZeroBits(
     group,
     expected: "0, because the scale of the group is 0",
     actual: `byte 0x${packed[found]!.toString(16)}`,
-  });
-}
-
-function checkUnused(
-  plane: "zeroPoints" | "codes",
-  packed: Uint8Array,
-  component: number,
-  lastByte: number,
-  unused: number,
-  report: PlaneReport,
-): void {
-  if ((packed[lastByte]! & unused) === 0) return;
-  report("PADDING_NONZERO", plane, lastByte, {
-    component,
-    expected: "unused bits 0",
-    actual: `0x${(packed[lastByte]! & unused).toString(16)}`,
   });
 }
 

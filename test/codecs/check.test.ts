@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type CheckOptions, checkPlanes } from "../../src/codecs/check.ts";
 import { type Encoding, encodingLabel, type Planes } from "../../src/codecs/encoding.ts";
+import { firstUnusedBit } from "../../src/codecs/unused.ts";
 import { expectedWeight, samples } from "./planes.ts";
 
 const none = new Uint8Array(0);
@@ -66,10 +67,18 @@ describe("value rules", () => {
       zeroPoints: Uint8Array.of(0x08, 0x07),
       codes: Uint8Array.of(0, 0x40, 0, 0xc0),
     };
-    expect(findings(affine(3, true), parts, 2, 5)).toEqual([
-      "PADDING_NONZERO zeroPoints 0",
-      "PADDING_NONZERO codes 3",
-    ]);
+    const encoding = affine(3, true);
+    expect(firstUnusedBit(encoding, "zeroPoints", parts.zeroPoints, 5)).toBe(0);
+    expect(firstUnusedBit(encoding, "codes", parts.codes, 5)).toBe(3);
+    expect(
+      firstUnusedBit(
+        encoding,
+        "codes",
+        parts.codes.map((x) => x & 0x7f),
+        5,
+      ),
+    ).toBe(-1);
+    expect(firstUnusedBit(encoding, "scales", parts.scales, 5)).toBe(-1);
   });
 
   it("refuses codes other than zero where the scale is zero", () => {
@@ -83,7 +92,8 @@ describe("value rules", () => {
       "NONCANONICAL_CODES codes 5",
     ]);
     const signs = { scales: Uint8Array.of(0, 0), codes: Uint8Array.of(0x90) };
-    expect(findings(sign, signs, 1, 5)).toEqual(["NONCANONICAL_CODES codes 0", "PADDING_NONZERO codes 0"]);
+    expect(findings(sign, signs, 1, 5)).toEqual(["NONCANONICAL_CODES codes 0"]);
+    expect(firstUnusedBit(sign, "codes", signs.codes, 5)).toBe(0);
   });
 
   it("refuses set bits of trellis codes that no weight with a scale depends on", () => {
@@ -98,8 +108,8 @@ describe("value rules", () => {
     expect(findings(encoding, { scales, codes: last }, 1, 36)).toEqual(["NONCANONICAL_CODES codes 8"]);
     // Three steps of table 3 (k = 3, V = 2) leave seven bits unused.
     const short: Encoding = { codec: "trellis", table: 3, group: 0, scale: "f16" };
-    const parts = { scales: Uint8Array.of(0, 0x3c), codes: Uint8Array.of(0xff, 0x03) };
-    expect(findings(short, parts, 1, 5)).toEqual(["PADDING_NONZERO codes 1"]);
+    expect(firstUnusedBit(short, "codes", Uint8Array.of(0xff, 0x03), 5)).toBe(1);
+    expect(firstUnusedBit(short, "codes", Uint8Array.of(0xff, 0x01), 5)).toBe(-1);
   });
 
   it("bounds trellis scales by 127", () => {
