@@ -7,18 +7,27 @@
 import { concat } from "./container/bytes.ts";
 import { encodeMeta } from "./container/meta.ts";
 import { sortByName } from "./container/names.ts";
+import { sha256, toHex } from "./container/sha256.ts";
 import { fail } from "./errors.ts";
 import {
   type Adapter,
   consistentMultiplier,
-  type LoraModule,
   type ModuleShape,
   type PlainTensor,
   parameterCount,
+  shapeOf,
 } from "./model/adapter.ts";
-import { quantizeAdapter } from "./quantize/adapter.ts";
+import type { Importance } from "./model/importance.ts";
+import { quantizeAdapter, type Surroundings } from "./quantize/adapter.ts";
 import { type QuantizeOptions, resolveOptions } from "./quantize/profile.ts";
 import { type ModuleQuality, totalQuality } from "./quantize/quality.ts";
+import { type Executor, inline } from "./quantize/tasks.ts";
+import {
+  type NarrowedTensors,
+  narrowTensors,
+  resolveTensorPolicy,
+  type TensorPolicy,
+} from "./quantize/tensors.ts";
 import { nonfiniteElement } from "./validate/nonfinite.ts";
 import { VERSION } from "./version.ts";
 import { createWriter, type PackedModule, type SectionInput } from "./write/write.ts";
@@ -26,13 +35,23 @@ import { createWriter, type PackedModule, type SectionInput } from "./write/writ
 export interface EncodeOptions extends Partial<QuantizeOptions> {
   /** Chunk alignment in bytes, a power of two from 8 to 4096. Default 8. */
   readonly alignment?: number;
+  /** How plain tensors are stored. Default `zstd`: as they are, compressed where it pays. */
+  readonly tensors?: TensorPolicy;
+  /**
+   * Second moments of the modules' inputs, see `readImportance`: the report then has `outputError` for the modules
+   * that have them, and `rd` spends its bits by it.
+   */
+  readonly importance?: Importance;
+  /** Performs the pieces of work. Default: one after the other on this thread. */
+  readonly executor?: Executor;
   /** Called after each piece of work; `total` counts pieces of work, not necessarily modules. */
   readonly onProgress?: (done: number, total: number, name: string) => void;
   readonly signal?: AbortSignal;
 }
 
 /** Quality and size of one module. */
-export interface ModuleReport extends Omit<ModuleQuality, "energy" | "errorEnergy"> {
+export interface ModuleReport
+  extends Omit<ModuleQuality, "energy" | "errorEnergy" | "outputEnergy" | "outputErrorEnergy"> {
   /** Bytes of its chunk, with CRC-32 and padding. */
   readonly bytes: number;
   /** 8 · bytes / parameters. */
@@ -53,9 +72,14 @@ export interface EncodeReport {
   /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. */
   readonly relativeError: number;
   readonly snrDb: number;
+  /** Share of the modules' output energy lost, over the modules with moments; absent if none has. */
+  readonly outputError?: number;
   /** Plain tensors: how many, and their stored bytes. */
   readonly tensors: number;
   readonly tensorBytes: number;
+  readonly tensorPolicy: TensorPolicy;
+  /** What rounding them to F16 did; absent with another policy. */
+  readonly narrowed?: NarrowedTensors;
   readonly modules: readonly ModuleReport[];
 }
 
@@ -73,9 +97,11 @@ const PAUSE_MS = 50;
  * @throws LqaError SOURCE_NONFINITE, SOURCE_RANGE, HARD_LIMIT, NAME_ENCODING, NAME_ORDER (two modules of one name),
  *   TENSOR_RECORD, MULTIPLIER, ABORTED
  */
-export async function encodeAdapter(adapter: Adapter, options: EncodeOptions = {}): Promise<Encoded> {
+export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}): Promise<Encoded> {
   const quantize = resolveOptions(options);
-  checkTensors(adapter.tensors);
+  const policy = resolveTensorPolicy(options.tensors);
+  checkTensors(source.tensors);
+  const { adapter, narrowed } = policy === "f16" ? narrowTensors(source) : { adapter: source };
   // In the order of the file, so that not even the rounding of a sum depends on the order of the source.
   const { items } = sortByName(
     adapter.modules,
@@ -85,21 +111,27 @@ export async function encodeAdapter(adapter: Adapter, options: EncodeOptions = {
   );
   const rest = {
     tensors: adapter.tensors,
+    compressTensors: policy !== "keep",
     ...(options.alignment === undefined ? {} : { alignment: options.alignment }),
   };
+  const settings = {
+    ...quantize,
+    tensors: policy === "zstd" ? undefined : policy,
+    importance: fingerprint(options.importance),
+  };
+  const sections = (error: number): SectionInput[] => adapterSections(adapter, settings, error);
   // Sections are of the same size whatever the error turns out to be.
-  const draft = await createWriter({ ...rest, sections: adapterSections(adapter, quantize, 1 / 3) });
-  const quantized = await quantizeAdapter(items, quantize, {
+  const draft = await createWriter({ ...rest, sections: sections(1 / 3) });
+  const surroundings: Surroundings = {
     fileLength: (modules) =>
-      draft.fileLength(modules.map((module) => ({ ...module, ...recordShape(module) }))),
+      draft.fileLength(modules.map((module) => ({ ...recordShape(module), bands: module.bands }))),
     tensorBytes: draft.tensorBytes,
+    executor: options.executor ?? inline,
     progress: paced(options),
-  });
+  };
+  const quantized = await quantizeAdapter(items, quantize, surroundings, options.importance?.moments);
   const total = totalQuality(quantized.map(({ quality }) => quality));
-  const writer = await createWriter({
-    ...rest,
-    sections: adapterSections(adapter, quantize, total.relativeError),
-  });
+  const writer = await createWriter({ ...rest, sections: sections(total.relativeError) });
   const file = writer.prepare(
     items.map((module, i): PackedModule => ({ ...recordShape(module), ...quantized[i]!.factors })),
   );
@@ -115,10 +147,19 @@ export async function encodeAdapter(adapter: Adapter, options: EncodeOptions = {
       bitsPerParameter: parameters === 0 ? 0 : (8 * (bytes.length - file.tensorBytes)) / parameters,
       relativeError: total.relativeError,
       snrDb: total.snrDb,
+      ...(total.outputError === undefined ? {} : { outputError: total.outputError }),
       tensors: adapter.tensors.length,
       tensorBytes: file.tensorBytes,
+      tensorPolicy: policy,
+      ...(narrowed === undefined ? {} : { narrowed }),
       modules: file.modules.map(({ bytes: size }, i) => {
-        const { energy: _energy, errorEnergy: _errorEnergy, ...quality } = quantized[i]!.quality;
+        const {
+          energy: _energy,
+          errorEnergy: _errorEnergy,
+          outputEnergy: _outputEnergy,
+          outputErrorEnergy: _outputErrorEnergy,
+          ...quality
+        } = quantized[i]!.quality;
         return { ...quality, bytes: size, bitsPerParameter: (8 * size) / quality.parameters };
       }),
     },
@@ -126,7 +167,9 @@ export async function encodeAdapter(adapter: Adapter, options: EncodeOptions = {
 }
 
 /** Reports progress, stops when asked to, and now and then lets the event loop run. */
-function paced(options: EncodeOptions): (done: number, total: number, name: string) => Promise<void> {
+export function paced(
+  options: Pick<EncodeOptions, "onProgress" | "signal">,
+): (done: number, total: number, name: string) => Promise<void> {
   let pause = performance.now();
   return async (done, total, name) => {
     options.onProgress?.(done, total, name);
@@ -140,7 +183,7 @@ function paced(options: EncodeOptions): (done: number, total: number, name: stri
 
 /** A module's shape without its factors, with alpha as f32 and a rule that holds for what will be stored. */
 function recordShape(module: ModuleShape): ModuleShape {
-  const { a: _a, b: _b, ...shape } = module as LoraModule;
+  const shape = shapeOf(module);
   const stored = { ...shape, alpha: Math.fround(shape.alpha) };
   return consistentMultiplier(stored) ? stored : { ...stored, rule: "explicit" };
 }
@@ -152,17 +195,24 @@ function checkTensors(tensors: readonly PlainTensor[]): void {
   }
 }
 
+/** What META says of the moments that had a part in an encoding: enough to recognise their file. */
+function fingerprint(importance: Importance | undefined): string | undefined {
+  return importance && `sha256:${toHex(sha256(importance.source).subarray(0, 8))}`;
+}
+
 /**
  * The META and ORIG sections of an adapter (spec 10.2, 10.3). META is never compressed: a reader without zstd can
  * show it.
+ *
+ * @param settings what the encoder was told, by name
  */
 export function adapterSections(
   adapter: Pick<Adapter, "meta" | "origin">,
-  options: QuantizeOptions,
+  settings: object,
   relativeError: number,
 ): SectionInput[] {
-  const settings = Object.entries(options).filter(([, value]) => value !== undefined);
-  const encoder = [`lqa/${VERSION}`, ...settings.map(([key, value]) => `${key}=${value}`)].join(" ");
+  const words = Object.entries(settings).filter(([, value]) => value !== undefined);
+  const encoder = [`lqa/${VERSION}`, ...words.map(([key, value]) => `${key}=${value}`)].join(" ");
   const meta = encodeMeta({ ...adapter.meta, encoder, relative_error: relativeError }, "META");
   const sections: SectionInput[] = [
     { type: "META", critical: false, safeToCopy: true, data: meta, compress: false },

@@ -61,7 +61,7 @@ export const ERRORS = {
   "TRUNCATED_SOURCE": {
     "code": "LQA-T003",
     "clause": "-",
-    "summary": "A source file (safetensors, configuration) ends early.",
+    "summary": "A source file (safetensors, GGUF, configuration) ends early.",
     "advice": "Fetch the source file again; it was cut off."
   },
   "BAD_MAGIC": {
@@ -433,8 +433,8 @@ export const ERRORS = {
   "SOURCE_HEADER": {
     "code": "LQA-S001",
     "clause": "-",
-    "summary": "A safetensors header breaks the safetensors rules.",
-    "advice": "Save the adapter again with the tool it came from."
+    "summary": "The structure of a source file (safetensors, GGUF) breaks the rules of its format.",
+    "advice": "Save the file again with the tool it came from."
   },
   "SOURCE_ELEMENT_TYPE": {
     "code": "LQA-S002",
@@ -477,6 +477,30 @@ export const ERRORS = {
     "clause": "-",
     "summary": "A weight is too large for the chosen scale type.",
     "advice": "Choose a scale type with more range (bf16 or f32)."
+  },
+  "SOURCE_IMPORTANCE": {
+    "code": "LQA-S009",
+    "clause": "-",
+    "summary": "An importance file has impossible values, or does not fit the adapter.",
+    "advice": "Check that the file was made with the base model of this adapter."
+  },
+  "SOURCE_SHARDS": {
+    "code": "LQA-S010",
+    "clause": "-",
+    "summary": "The index of a sharded model is broken, or does not say what its shards hold.",
+    "advice": "Fetch the model again; its files do not belong together."
+  },
+  "MODELS_DIFFER": {
+    "code": "LQA-S011",
+    "clause": "-",
+    "summary": "Two models do not have the same weights, so that there is no difference to take.",
+    "advice": "Check that the one was fine-tuned from the other."
+  },
+  "NOTHING_TO_EXTRACT": {
+    "code": "LQA-S012",
+    "clause": "-",
+    "summary": "Two models do not differ in any weight that an adapter could be extracted from.",
+    "advice": "Check that the paths are not those of the same model."
   }
 } as const;
 

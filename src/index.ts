@@ -39,7 +39,8 @@ export type {
   SectionRecord,
   TensorRecord,
 } from "./container/types.ts";
-export type { Dialect, SourceFiles, WriteOptions } from "./dialects/dialect.ts";
+export type { Dialect, ReadOptions, SourceFiles, WriteOptions } from "./dialects/dialect.ts";
+export { type ImportanceFile, readImportance } from "./dialects/importance/index.ts";
 export { readAdapter, writeAdapter } from "./dialects/index.ts";
 export {
   type Encoded,
@@ -50,6 +51,17 @@ export {
 } from "./encode.ts";
 export { ERROR_CLASSES, ERRORS } from "./error-catalogue.ts";
 export { type ErrorClass, type ErrorDetails, type ErrorName, isLqaError, LqaError } from "./errors.ts";
+export {
+  type Extracted,
+  type ExtractedModule,
+  type ExtractOptions,
+  type ExtractReport,
+  extractAdapter,
+  type RestTensor,
+} from "./extract/extract.ts";
+export type { ShardedModel } from "./extract/model.ts";
+export type { LayerChoice, RestReason } from "./extract/plan.ts";
+export { type ByteSource, blobSource, memorySource } from "./io/source.ts";
 export type {
   Adapter,
   BaseLayout,
@@ -64,13 +76,32 @@ export type {
   TensorRole,
 } from "./model/adapter.ts";
 export { inputLength, parameterCount } from "./model/adapter.ts";
+export type { Importance, Moments } from "./model/importance.ts";
 export type { Refine } from "./quantize/loraquant.ts";
 export { type QuantizeOptions, resolveOptions } from "./quantize/profile.ts";
+export {
+  type Executor,
+  perform,
+  type TaskInput,
+  type TaskKind,
+  type TaskOutput,
+} from "./quantize/tasks.ts";
+export type { NarrowedTensors, TensorPolicy } from "./quantize/tensors.ts";
 export type { HRule } from "./quantize/variant.ts";
 export { baseWeightShape, checkBase } from "./read/base.ts";
 export type { DecodedFactors, DecodeOptions, FactorLayout, HalfArray } from "./read/decode.ts";
 export { type LqaFile, type OpenOptions, openLqa } from "./read/open.ts";
 export type { VerifiedIds } from "./read/verify.ts";
+export {
+  type ComparedMethod,
+  type CompareOptions,
+  type Comparison,
+  compareAdapter,
+  comparisonCurve,
+  type Match,
+  type Measured,
+} from "./report/compare.ts";
+export { drawRdCurve, type RdCurve, type RdMethod, type RdPoint } from "./report/rd-curve-svg.ts";
 export {
   VALIDATION_LEVELS,
   type ValidateOptions,

@@ -12,9 +12,12 @@ import {
   type EncodeOptions,
   type EncodeReport,
   encodeAdapter,
+  type ImportanceFile,
   type LqaFile,
   openLqa,
+  parameterCount,
   readAdapter,
+  readImportance,
   type Validation,
   validateLqa,
   writeAdapter,
@@ -23,15 +26,29 @@ import { readSourceFiles } from "./io/adapter-files.ts";
 import { readWholeFile } from "./io/file.ts";
 import { assertReplaceable, writeDirectoryAtomic } from "./io/write-directory.ts";
 import { assertWritable, type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
+import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
+export { type OpenModel, openModel } from "./extract/open-model.ts";
+export { type ExtractedFile, type ExtractFileOptions, extractFile } from "./extract-file.ts";
 export * from "./index.ts";
 export { readSourceFiles } from "./io/adapter-files.ts";
 export { type FileSource, openFileSource, readWholeFile } from "./io/file.ts";
 export { writeDirectoryAtomic } from "./io/write-directory.ts";
 export { type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
+export { createWorkerPool, type WorkerPool } from "./workers/pool.ts";
+
+/** How {@link encodeFile} encodes and writes. */
+export interface EncodeFileOptions extends Omit<EncodeOptions, "importance" | "executor">, WriteOptions {
+  /** Threads that encode, from 1 on. Default: one for each core, if the adapter is large enough. Never changes the bytes. */
+  readonly workers?: number | undefined;
+  /** Path of a file with second moments of the modules' inputs, see `readImportance`. */
+  readonly importance?: string | undefined;
+}
 
 /** What {@link encodeFile} did. */
 export interface EncodedFile extends EncodeReport {
+  /** What the importance file had for the modules; absent if none was given. */
+  readonly importance?: ImportanceUse;
   /** Bytes of the source files: weights and configuration. */
   readonly inputBytes: number;
   /** Wall-clock time for reading, encoding and writing. */
@@ -42,27 +59,58 @@ export interface EncodedFile extends EncodeReport {
   readonly contentId: string;
 }
 
+/** Which modules have moments. */
+export interface ImportanceUse {
+  readonly file: string;
+  /** How many modules have moments. */
+  readonly matched: number;
+  /** Modules that have none. */
+  readonly missing: readonly string[];
+  /** Names in the file that stand for no module. */
+  readonly unmatched: readonly string[];
+}
+
 /**
  * Encodes an adapter (a PEFT directory, or a `.safetensors` file) into an `.lqa` file.
  *
  * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what the adapter and the options can cause is listed at
- * `readAdapter` and `encodeAdapter`. Nothing is written then.
+ * `readAdapter`, `readImportance` and `encodeAdapter`. Nothing is written then.
  */
 export async function encodeFile(
   input: string,
   output: string,
-  options: EncodeOptions & WriteOptions = {},
+  options: EncodeFileOptions = {},
 ): Promise<EncodedFile> {
   const started = performance.now();
   await assertWritable(output, options);
   const files = await readSourceFiles(input, options.signal);
-  const { bytes, report } = await encodeAdapter(readAdapter(files), options);
+  const adapter = readAdapter(files, { lazy: true });
+  const { importance: file, workers, ...rest } = options;
+  const importance =
+    file === undefined
+      ? undefined
+      : readImportance(await readWholeFile(file, options.signal), adapter.modules);
+  const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
+  const { bytes, report } = await withWorkers(workers ?? suitableWorkers(parameters), (executor) =>
+    encodeAdapter(adapter, { ...rest, executor, ...(importance && { importance }) }),
+  );
   // What is written has been read back: the ids come from a reader that checked every checksum.
   const { fileId, contentId } = await (await openLqa(bytes)).verify();
   await writeFileAtomic(output, bytes, options);
   let inputBytes = 0;
   for (const file of files.values()) inputBytes += file.length;
-  return { ...report, inputBytes, seconds: (performance.now() - started) / 1000, fileId, contentId };
+  return {
+    ...report,
+    ...(file !== undefined && importance !== undefined && { importance: useOf(file, importance) }),
+    inputBytes,
+    seconds: (performance.now() - started) / 1000,
+    fileId,
+    contentId,
+  };
+}
+
+function useOf(file: string, { moments, missingModules, unmatchedTensors }: ImportanceFile): ImportanceUse {
+  return { file, matched: moments.size, missing: missingModules, unmatched: unmatchedTensors };
 }
 
 /** How {@link decodeFile} writes. */

@@ -1,8 +1,8 @@
 /**
  * Bands and encodings in a few characters: `3×affine2 5×sign`.
  *
- * The library's label of an encoding (`affine2 g128 f16`) is shortened by what nearly every file has: f16 scales, and
- * groups of 128, or of the whole vector for trellis codes. Where B' and A' differ both are shown, B' first: `2×(affine3 affine2)`.
+ * The library's label of an encoding (`affine2 g128 f16`) is shortened by what nearly every file has: f16 scales and
+ * groups of 128, or bf16 scales of whole vectors for trellis codes. Where B' and A' differ both are shown, B' first: `2×(affine3 affine2)`.
  *
  * @module
  */
@@ -20,8 +20,8 @@ export function encodingText(encoding: Encoding | string): string {
   const label = typeof encoding === "string" ? encoding : encodingLabel(encoding);
   const words = label.split(" ");
   // What nearly every encoding of its codec has is not said.
-  const usual = words[0]!.startsWith("trellis") ? "whole" : "g128";
-  const shown = words[0] === "raw" ? words : words.filter((word) => word !== usual && word !== "f16");
+  const usual = words[0]!.startsWith("trellis") ? ["whole", "bf16"] : ["g128", "f16"];
+  const shown = words[0] === "raw" ? words : words.filter((word) => !usual.includes(word));
   return shown.join("/");
 }
 

@@ -27,7 +27,7 @@ export interface OptionSpec {
   readonly help: string;
 }
 
-/** The positional arguments of a command; every command takes one kind. */
+/** The positional arguments of a command; a command takes one kind, or none. */
 export interface PositionalSpec {
   readonly placeholder: string;
   /** One or more, rather than exactly one. */
@@ -42,7 +42,8 @@ export interface CommandSpec {
   readonly summary: string;
   /** A paragraph for the command's own help. */
   readonly details: string;
-  readonly positional: PositionalSpec;
+  /** Absent if everything is said by options. */
+  readonly positional?: PositionalSpec;
   readonly options: readonly OptionSpec[];
   /** Command lines without the leading `lqa `. */
   readonly examples: readonly string[];

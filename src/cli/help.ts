@@ -29,11 +29,14 @@ export function globalHelp({ colors }: Terminal): string {
 export function commandHelp(command: CommandSpec, { colors }: Terminal): string {
   const { positional, options } = command;
   const required = options.filter((option) => option.required).map(shortest);
-  const usage = ["lqa", command.name, positional.placeholder, ...required, "[options]"].join(" ");
+  const words = positional === undefined ? [] : [positional.placeholder];
+  const usage = ["lqa", command.name, ...words, ...required, "[options]"].join(" ");
   const blocks = [
     [command.summary, ...wrap(command.details, WIDTH)].join("\n"),
     heading(colors, "Usage", [usage]),
-    heading(colors, "Arguments", columns([[positional.placeholder, positional.help]])),
+    ...(positional === undefined
+      ? []
+      : [heading(colors, "Arguments", columns([[positional.placeholder, positional.help]]))]),
     heading(colors, "Options", optionLines([...options, GLOBAL_OPTIONS[0]])),
     heading(
       colors,

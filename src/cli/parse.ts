@@ -151,6 +151,10 @@ function expectation(option: OptionSpec): string {
 }
 
 function checkPositionals(positionals: readonly string[], command: CommandSpec): void {
+  if (command.positional === undefined) {
+    if (positionals.length > 0) throw usage(`an argument: ${positionals[0]}`, "options only", command);
+    return;
+  }
   const { placeholder, many, help } = command.positional;
   if (positionals.length === 0) throw usage(`${placeholder} is missing`, help, command);
   if (positionals.includes("")) throw usage(`an empty ${placeholder}`, help, command);

@@ -7,14 +7,27 @@
  * @module
  */
 import type { CommandSpec, OptionSpec } from "./command.ts";
+import { EXTRACT } from "./extract-spec.ts";
+import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
 
-const JSON_OPTION: OptionSpec = {
-  name: "json",
-  type: "flag",
-  help: "Print one JSON document on stdout instead, errors included.",
+const FLOOR_OPTION: OptionSpec = {
+  name: "floor",
+  type: "number",
+  placeholder: "<n>",
+  values: ["0", "0.5", "1"],
+  defaultText: "0",
+  help: "rd: least bits a weight of every direction that is not zero. Rarely useful: the bits are missed elsewhere.",
 };
 
-const FORCE_OPTION: OptionSpec = { name: "force", type: "flag", help: "Replace an existing output." };
+const WORKERS_OPTION: OptionSpec = {
+  name: "workers",
+  type: "integer",
+  placeholder: "<n>",
+  pattern: /^([1-9]|[1-5]\d|6[0-4])$/,
+  expects: "a whole number from 1 to 64",
+  defaultText: "one for each core, for large adapters",
+  help: "Threads that encode. The file is the same, whatever their number.",
+};
 
 const ENCODE: CommandSpec = {
   name: "encode",
@@ -39,15 +52,15 @@ const ENCODE: CommandSpec = {
       name: "profile",
       type: "text",
       placeholder: "<name>",
-      values: ["rd", "loraquant", "raw"],
+      values: ["rd", "loraquant", "rtn", "sign", "raw"],
       defaultText: "rd, or the one whose options are given",
-      help: "rd: bits where they save most. loraquant: mixed 1 to 8 bits (arXiv 2510.26690). raw: floating point, not quantized.",
+      help: "rd: bits where they save most. loraquant: mixed 1 to 8 bits (arXiv 2510.26690). rtn, sign: the factors as they are, rounded to a few bits or to their signs; for comparison. raw: floating point, not quantized.",
     },
     {
       name: "bits",
       type: "number",
       placeholder: "<n>",
-      help: "rd: bits a weight of the file, everything but plain tensors counted. Without a goal, 1.5 for the modules alone.",
+      help: "rd: bits a weight of the file, everything but plain tensors counted. Without a goal, 1.5 for the modules alone. With --profile rtn: bits of a code, 1 to 8, by default 2.",
     },
     {
       name: "max-bytes",
@@ -61,14 +74,7 @@ const ENCODE: CommandSpec = {
       placeholder: "<share>",
       help: "rd: instead of --bits, the largest share of the energy of ΔW that may be lost.",
     },
-    {
-      name: "floor",
-      type: "number",
-      placeholder: "<n>",
-      values: ["0", "0.5", "1"],
-      defaultText: "0.5",
-      help: "rd: least bits a weight of every direction that is not zero.",
-    },
+    FLOOR_OPTION,
     {
       name: "variant",
       type: "text",
@@ -100,7 +106,7 @@ const ENCODE: CommandSpec = {
       placeholder: "<n>",
       values: ["0", "16", "32", "64", "128", "256", "512", "1024"],
       defaultText: "128",
-      help: "loraquant: how many weights share a scale; 0 for a whole vector.",
+      help: "loraquant, rtn, sign: how many weights share a scale; 0 for a whole vector.",
     },
     {
       name: "element",
@@ -110,6 +116,21 @@ const ENCODE: CommandSpec = {
       defaultText: "f32",
       help: "raw: how a weight is stored.",
     },
+    {
+      name: "tensors",
+      type: "text",
+      placeholder: "<how>",
+      values: ["zstd", "keep", "f16"],
+      defaultText: "zstd",
+      help: "Biases, magnitudes, saved modules and other plain tensors. zstd: as they are, compressed where it pays. keep: as they are. f16: rounded to F16, then as zstd; decode gives the source's type back.",
+    },
+    {
+      name: "importance",
+      type: "text",
+      placeholder: "<file>",
+      help: "Second moments of the layers' inputs on calibration data: tells what is lost of the outputs, and rd spends its bits accordingly. safetensors, with moments [in] or activations [samples, in] under the modules' names, or an importance matrix of llama.cpp.",
+    },
+    WORKERS_OPTION,
     {
       name: "align",
       type: "integer",
@@ -125,7 +146,9 @@ const ENCODE: CommandSpec = {
     "encode my-adapter -o my-adapter.lqa",
     "encode my-adapter -o my-adapter.lqa --bits 1.25",
     "encode my-adapter -o my-adapter.lqa --max-error 0.05 --json",
+    "encode my-adapter -o my-adapter.lqa --importance imatrix.gguf",
     "encode my-adapter -o my-adapter.lqa --variant 3@0.9",
+    "encode my-adapter -o my-adapter.lqa --profile rtn --bits 4 --tensors f16",
   ],
   load: () => import("./commands/encode.ts"),
 };
@@ -193,8 +216,48 @@ const VALIDATE: CommandSpec = {
   load: () => import("./commands/validate.ts"),
 };
 
+const COMPARE: CommandSpec = {
+  name: "compare",
+  summary: "Encode an adapter with every method and compare.",
+  details:
+    "Nothing is kept: signs, plain rounding, LoRAQuant and rd are encoded in memory, decoded and measured. A goal below what the floor allows is a row that says so.",
+  positional: {
+    placeholder: "<dir|file>",
+    many: false,
+    help: "A PEFT directory or a .safetensors file.",
+  },
+  options: [
+    {
+      name: "bits",
+      type: "text",
+      placeholder: "<n,n,...>",
+      pattern: /^\d{1,2}(\.\d{1,6})?(,\d{1,2}(\.\d{1,6})?){0,31}$/,
+      expects: "numbers and commas, such as 1,1.5,2",
+      defaultText: "1,1.25,1.5,2,3",
+      help: "rd: bits a weight on disk, one row for each.",
+    },
+    FLOOR_OPTION,
+    {
+      name: "all",
+      type: "flag",
+      help: "LoRAQuant also with plain rounding, and split as the paper's text says.",
+    },
+    {
+      name: "svg",
+      type: "text",
+      placeholder: "<file>",
+      help: "Draw the rate-distortion curve into this file.",
+    },
+    WORKERS_OPTION,
+    { ...FORCE_OPTION, help: "Replace an existing drawing." },
+    JSON_OPTION,
+  ],
+  examples: ["compare my-adapter", "compare my-adapter --bits 0.75,1,1.5 --floor 0 --svg curve.svg"],
+  load: () => import("./commands/compare.ts"),
+};
+
 /** All commands, in the order of the help. */
-export const COMMANDS: readonly CommandSpec[] = [ENCODE, DECODE, INSPECT, VALIDATE];
+export const COMMANDS: readonly CommandSpec[] = [ENCODE, DECODE, INSPECT, VALIDATE, COMPARE, EXTRACT];
 
 /** Options that work without a command and with every command. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [

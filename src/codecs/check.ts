@@ -22,7 +22,7 @@ import {
   type SignEncoding,
   type TrellisEncoding,
 } from "./encoding.ts";
-import { LARGEST_ENTRY, trellisSteps, trellisTable } from "./trellis.ts";
+import { largestInteger, trellisSteps, trellisTable } from "./trellis.ts";
 import { unneededBits } from "./trellis-unneeded.ts";
 
 /** Where in the planes a finding lies, and what is wrong. */
@@ -103,7 +103,7 @@ function checkGrouped(
   const bits = encoding.codec === "affine" ? encoding.bits : 1;
   const groups = groupCount(encoding.group, length);
   // The largest |integer| a code can stand for: q − z and 2q − (2^b − 1) both reach 2^b − 1.
-  const largest = encoding.codec === "trellis" ? LARGEST_ENTRY : (1 << bits) - 1;
+  const largest = encoding.codec === "trellis" ? largestInteger(encoding.rotation) : (1 << bits) - 1;
   const zeroScale = new Uint8Array(components * groups);
   for (let i = 0; i < components * groups; i++) {
     const pattern = readBits(planes.scales, encoding.scale, i);

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { Rotation } from "./rotation.ts";
 import { trellisBits, trellisRate, trellisTable } from "./trellis.ts";
 
 /** Storage type of a scale (spec 6.4). `f16` is the default; `f32` scales make decoding round once. */
@@ -46,11 +47,13 @@ export interface SignEncoding extends GroupedEncoding {
   readonly codec: "sign";
 }
 
-/** Trellis-coded weights: value = s · T[window] (spec 8.6). */
+/** Trellis-coded weights: value = s · T[window], or that of 64 weights rotated (spec 8.6). */
 export interface TrellisEncoding extends GroupedEncoding {
   readonly codec: "trellis";
   /** Number of the normative table; it determines step bits, weights a step and window bits. */
   readonly table: number;
+  /** Only for whole vectors (`group` 0): weights that are mixed share a scale. */
+  readonly rotation: Rotation;
 }
 
 export type Encoding = ZeroEncoding | RawEncoding | AffineEncoding | SignEncoding | TrellisEncoding;
@@ -112,7 +115,8 @@ export function planeSizes(encoding: Encoding, components: number, length: numbe
 
 /**
  * A short name for reports: `zero`, `raw f32`, `sign g128 f16`, `affine2 g128 f16`. A symmetric affine encoding (no
- * zero point) reads `affine2s`, a trellis table its bits a weight, `trellis1.5`; the group of a whole vector reads `whole`.
+ * zero point) reads `affine2s`, a trellis table its bits a weight, `trellis1.5`, and `trellis1.5r` if it is rotated; the
+ * group of a whole vector reads `whole`.
  */
 export function encodingLabel(encoding: Encoding): string {
   switch (encoding.codec) {
@@ -124,7 +128,10 @@ export function encodingLabel(encoding: Encoding): string {
       const group = encoding.group === 0 ? "whole" : `g${encoding.group}`;
       let name: string = encoding.codec;
       if (encoding.codec === "affine") name += `${encoding.bits}${encoding.zeroPoint ? "" : "s"}`;
-      if (encoding.codec === "trellis") name += trellisRate(trellisTable(encoding.table));
+      if (encoding.codec === "trellis") {
+        name += trellisRate(trellisTable(encoding.table));
+        if (encoding.rotation !== "none") name += "r";
+      }
       return `${name} ${group} ${encoding.scale}`;
     }
   }

@@ -55,6 +55,21 @@ export function f32BitsToF16(bits: number): number {
   return sign | ((rounded - 0x38000000) >>> 13);
 }
 
+/**
+ * Rounds a number to binary16 bits in one step, to nearest, ties to even: what a binary64 source is rounded by. Equal to
+ * {@link numberToF16} for binary32 numbers.
+ */
+export function f64ToF16(value: number): number {
+  f32[0] = value;
+  const nearest = f32[0]!;
+  // Rounded to odd, binary32 keeps on which side of every tie of binary16 the number was.
+  if (nearest !== value && !Number.isNaN(value)) {
+    if (Math.abs(nearest) > Math.abs(value)) u32[0]!--;
+    u32[0]! |= 1;
+  }
+  return f32BitsToF16(u32[0]!);
+}
+
 /** bfloat16 bits to the number they stand for. Exact. */
 export function bf16ToNumber(bits: number): number {
   u32[0] = bits << 16;

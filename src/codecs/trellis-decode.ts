@@ -2,8 +2,9 @@
  * The reference decoder of trellis-coded planes (spec clause 8.6).
  *
  * Every weight is one entry of the table times the scale of its group, rounded once; nothing else depends on what came
- * before, so a reader could begin at any step. This one walks along and shifts the window. Plane lengths, the table
- * and the target have been checked by `decodePlanes`.
+ * before, so a reader could begin at any step. This one walks along and shifts the window. In a rotated vector (8.6.1) the
+ * entries of 64 weights are first mixed, in integers. Plane lengths, the table and the target have been checked by
+ * `decodePlanes`.
  *
  * @module
  */
@@ -12,6 +13,7 @@ import type { DecodeTarget, Placement } from "./decode.ts";
 import { readElement } from "./elements.ts";
 import { groupCount, type Planes, type TrellisEncoding } from "./encoding.ts";
 import { numberToF16 } from "./floats.ts";
+import { rotateIntegers } from "./rotation.ts";
 import { trellisSteps, trellisTable, WINDOW_BITS } from "./trellis.ts";
 
 export function decodeTrellis(
@@ -33,9 +35,20 @@ export function decodeTrellis(
   const group = encoding.group === 0 ? length : encoding.group;
   const groups = groupCount(encoding.group, length);
   const windows = new Uint8Array(steps);
+  const integers = encoding.rotation === "none" ? undefined : new Int16Array(length);
   const scaled = wide ? new Float32Array(entries.length) : new Uint16Array(entries.length);
   for (let c = 0; c < components; c++) {
     readWindows(planes.codes, c * bytes, stepBits, windows);
+    if (integers !== undefined) {
+      for (let i = 0; i < length; i++) integers[i] = entries[(windows[i >> shift]! << shift) | (i & rest)]!;
+      rotateIntegers(integers);
+      const scale = readElement(planes.scales, encoding.scale, c);
+      for (let i = 0, to = at.offset + c * at.componentStride; i < length; i++, to += at.weightStride) {
+        const value = Math.fround(integers[i]! * scale);
+        target[to] = wide ? value : numberToF16(value);
+      }
+      continue;
+    }
     for (let g = 0; g < groups; g++) {
       const scale = readElement(planes.scales, encoding.scale, c * groups + g);
       const end = Math.min((g + 1) * group, length);

@@ -9,6 +9,7 @@
  * @module
  */
 import { fail } from "../errors.ts";
+import { ROTATION_GROWTH, type Rotation } from "./rotation.ts";
 import { TRELLIS_DATA } from "./trellis-tables.ts";
 
 /** Bits of a window: a step's weights depend on its own bits and on those before it, so many in all. */
@@ -30,8 +31,13 @@ export interface TrellisTable {
   readonly distortion: number;
 }
 
-/** No integer of a table is larger in magnitude; scales are bounded by it (spec 8.1). */
-export const LARGEST_ENTRY = 127;
+/** No integer of a table is larger in magnitude. */
+const LARGEST_ENTRY = 127;
+
+/** The largest magnitude of the integers that a scale multiplies, which bounds the scale (spec 8.1). */
+export function largestInteger(rotation: Rotation): number {
+  return rotation === "none" ? LARGEST_ENTRY : LARGEST_ENTRY * ROTATION_GROWTH;
+}
 
 /** All tables this version knows, by number. */
 export const TRELLIS_TABLES: ReadonlyMap<number, TrellisTable> = new Map(

@@ -48,7 +48,7 @@ export function encodeTrellis(
   importance?: Float32Array,
   engine: ViterbiEngine = defaultEngine(),
 ): TrellisCodes {
-  const { stepBits, weightsPerStep, entries } = table;
+  const { weightsPerStep, entries } = table;
   const windows = findWindows(values, table, importance, engine);
   const integers = new Int8Array(values.length);
   let cost = 0;
@@ -59,11 +59,16 @@ export function encodeTrellis(
     const difference = values[i]! - integer;
     cost += (importance === undefined ? 1 : importance[i]!) * difference * difference;
   }
+  return { bits: packWindows(windows, table), values: integers, cost };
+}
+
+/** The bit string of a sequence of windows. The windows are used up. */
+export function packWindows(windows: Uint8Array, { stepBits }: TrellisShape): Uint8Array {
   // The newest bits of a window are its highest.
   for (let j = 0; j < windows.length; j++) windows[j]! >>= WINDOW_BITS - stepBits;
   const bits = new Uint8Array(packedBytes(windows.length, stepBits));
   packCodes(windows, 0, windows.length, stepBits, bits, 0);
-  return { bits, values: integers, cost };
+  return bits;
 }
 
 /**

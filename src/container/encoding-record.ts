@@ -5,6 +5,7 @@
  * @module
  */
 import type { Encoding, FloatType, ScaleType } from "../codecs/encoding.ts";
+import type { Rotation } from "../codecs/rotation.ts";
 import { TRELLIS_TABLES } from "../codecs/trellis.ts";
 import { fail } from "../errors.ts";
 import type { BaseLayout, ElementType, ModuleRole, MultiplierRule, TensorRole } from "../model/adapter.ts";
@@ -42,6 +43,7 @@ export const ELEMENT_TYPES: readonly (ElementType | undefined)[] = [
   "U64",
   "BOOL",
 ];
+export const ROTATIONS: readonly Rotation[] = ["none", "hadamard64"];
 /** Kernel dimensions of each module role. */
 export const KERNEL_DIMENSIONS: Readonly<Record<ModuleRole, number>> = {
   linear: 0,
@@ -68,7 +70,7 @@ const EMPTY: EncodingRecord = {
   zeroPoint: 0,
   groupExponent: 0,
   table: 0,
-  reserved: 0,
+  rotation: 0,
 };
 
 /** The record of an encoding. */
@@ -85,7 +87,13 @@ export function writeEncoding(encoding: Encoding): EncodingRecord {
         groupExponent: encoding.group === 0 ? 0 : Math.log2(encoding.group),
       };
       if (encoding.codec === "sign") return { ...shared, codec: Codec.Sign };
-      if (encoding.codec === "trellis") return { ...shared, codec: Codec.Trellis, table: encoding.table };
+      if (encoding.codec === "trellis")
+        return {
+          ...shared,
+          codec: Codec.Trellis,
+          table: encoding.table,
+          rotation: ROTATIONS.indexOf(encoding.rotation),
+        };
       return { ...shared, codec: Codec.Affine, bits: encoding.bits, zeroPoint: encoding.zeroPoint ? 1 : 0 };
     }
   }
@@ -94,7 +102,7 @@ export function writeEncoding(encoding: Encoding): EncodingRecord {
 /**
  * The encoding of a record (spec 6.4).
  *
- * @throws LqaError UNSUPPORTED_CODEC, RECORD_RESERVED_NONZERO, ENCODING_PARAMETER
+ * @throws LqaError UNSUPPORTED_CODEC, ENCODING_PARAMETER
  */
 export function readEncoding(record: EncodingRecord, where: string, offset: number): Encoding {
   const encoding = interpret(record, where, offset);
@@ -102,7 +110,7 @@ export function readEncoding(record: EncodingRecord, where: string, offset: numb
   const expected = writeEncoding(encoding);
   for (const field of Object.keys(expected) as (keyof EncodingRecord)[]) {
     if (record[field] === expected[field]) continue;
-    fail(field === "reserved" ? "RECORD_RESERVED_NONZERO" : "ENCODING_PARAMETER", {
+    fail("ENCODING_PARAMETER", {
       where: `${where}.${field}`,
       offset,
       expected: expected[field],
@@ -135,7 +143,12 @@ function interpret(record: EncodingRecord, where: string, offset: number): Encod
   if (exponent !== 0 && (exponent < 4 || exponent > 10)) bad("group_exponent", "0, or 4 to 10", exponent);
   const group = exponent === 0 ? 0 : 2 ** exponent;
   if (record.codec === Codec.Sign) return { codec: "sign", group, scale };
-  if (record.codec === Codec.Trellis) return { codec: "trellis", table: record.table, group, scale };
+  if (record.codec === Codec.Trellis) {
+    const rotation = ROTATIONS[record.rotation];
+    if (rotation === undefined || (rotation !== "none" && group !== 0))
+      bad("rotation", group === 0 ? "0 or 1" : "0, because groups have scales of their own", record.rotation);
+    return { codec: "trellis", table: record.table, group, scale, rotation: rotation! };
+  }
   if (record.bits < 1 || record.bits > 8) bad("bits", "1 to 8", record.bits);
   if (record.zeroPoint > 1) bad("zero_point", "0 or 1", record.zeroPoint);
   return { codec: "affine", bits: record.bits, group, scale, zeroPoint: record.zeroPoint === 1 };

@@ -12,6 +12,15 @@ import type { Adapter } from "../model/adapter.ts";
 /** The files of one adapter: base name, e.g. `adapter_config.json`, to contents. */
 export type SourceFiles = ReadonlyMap<string, Uint8Array>;
 
+/** How to read an adapter. */
+export interface ReadOptions {
+  /**
+   * The factors are made from the files anew each time they are asked for, and are not kept: an adapter then takes no
+   * more memory than its files. What is changed in such an array is lost. Default false.
+   */
+  readonly lazy?: boolean;
+}
+
 /** How to write an adapter. */
 export interface WriteOptions {
   /**
@@ -28,7 +37,7 @@ export interface Dialect {
   /** True if the files look like this dialect, broken ones included. Never throws. */
   detect(files: SourceFiles): boolean;
   /**
-   * Reads an adapter.
+   * Reads an adapter. Its modules may be lazy.
    *
    * @throws LqaError TRUNCATED_SOURCE or of class S for broken files; UNSUPPORTED_ADAPTER_FEATURE for sound ones that
    * LQA cannot express.

@@ -6,13 +6,14 @@
  * @module
  */
 import { fail } from "../errors.ts";
-import type { Adapter } from "../model/adapter.ts";
-import type { Dialect, SourceFiles, WriteOptions } from "./dialect.ts";
+import { type Adapter, withFactors } from "../model/adapter.ts";
+import type { Dialect, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
 import { identify } from "./identify.ts";
 import { quoteName } from "./json.ts";
 import { peft } from "./peft/index.ts";
+import { widenTensors } from "./widen.ts";
 
-export type { Dialect, SourceFiles, WriteOptions } from "./dialect.ts";
+export type { Dialect, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
 export { peft } from "./peft/index.ts";
 
 /** All dialects, in the order they are asked. */
@@ -24,9 +25,12 @@ export const DIALECTS: readonly Dialect[] = [peft];
  * @throws LqaError UNSUPPORTED_DIALECT, with what the files look like, if none does; otherwise as
  * {@link Dialect.read}.
  */
-export function readAdapter(files: SourceFiles): Adapter {
+export function readAdapter(files: SourceFiles, options: ReadOptions = {}): Adapter {
   const dialect = DIALECTS.find((candidate) => candidate.detect(files));
-  if (dialect !== undefined) return dialect.read(files);
+  if (dialect !== undefined) {
+    const adapter = dialect.read(files);
+    return options.lazy ? adapter : { ...adapter, modules: adapter.modules.map(withFactors) };
+  }
   const { file, looksLike, advice } = identify(files);
   return fail("UNSUPPORTED_DIALECT", {
     where: file === undefined ? undefined : `file ${quoteName(file)}`,
@@ -37,11 +41,12 @@ export function readAdapter(files: SourceFiles): Adapter {
 }
 
 /**
- * Writes an adapter in the dialect it came from, or as a PEFT directory if that is none of this version's.
+ * Writes an adapter in the dialect it came from, or as a PEFT directory if that is none of this version's. Plain tensors
+ * get the element types they had in the source, also where the `.lqa` file holds them as F16.
  *
  * @throws LqaError as {@link Dialect.write}.
  */
 export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array> {
   const dialect = DIALECTS.find(({ name }) => name === adapter.origin?.dialect) ?? peft;
-  return dialect.write(adapter, options);
+  return dialect.write(widenTensors(adapter), options);
 }

@@ -24,6 +24,8 @@ import {
 /** The reference library's cap on the header. Stops a length field from making a reader walk the whole file. */
 export const MAX_HEADER_BYTES = 100_000_000;
 
+const where = "safetensors header";
+
 /** One tensor of the header, as declared. */
 export interface HeaderEntry {
   /** Element type, any string. */
@@ -45,18 +47,19 @@ export interface SafetensorsHeader {
   readonly dataStart: number;
 }
 
+/** Bytes of the length field. */
+const LENGTH_BYTES = 8;
+
 /**
- * Reads the header of a safetensors file.
+ * Bytes before the data (the length field and the header), by the first eight bytes of a file.
  *
- * @throws LqaError TRUNCATED_SOURCE if the file ends inside the header; SOURCE_HEADER, with the byte offset, for a
- * header above 100 MB and for everything that is not the grammar of the format.
+ * @throws LqaError TRUNCATED_SOURCE if there are not eight; SOURCE_HEADER for a header above 100 MB.
  */
-export function readHeader(bytes: Uint8Array): SafetensorsHeader {
-  const where = "safetensors header";
-  if (bytes.length < 8) {
-    fail("TRUNCATED_SOURCE", { where, expected: "at least 8 bytes", actual: bytes.length, offset: 0 });
+export function headerBytes(start: Uint8Array): number {
+  if (start.length < LENGTH_BYTES) {
+    fail("TRUNCATED_SOURCE", { where, expected: "at least 8 bytes", actual: start.length, offset: 0 });
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, 8);
+  const view = new DataView(start.buffer, start.byteOffset, LENGTH_BYTES);
   const length = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
   if (length > MAX_HEADER_BYTES) {
     fail("SOURCE_HEADER", {
@@ -66,11 +69,23 @@ export function readHeader(bytes: Uint8Array): SafetensorsHeader {
       offset: 0,
     });
   }
-  if (length > bytes.length - 8) {
-    fail("TRUNCATED_SOURCE", { where, expected: `${8 + length} bytes`, actual: bytes.length, offset: 0 });
+  return LENGTH_BYTES + length;
+}
+
+/**
+ * Reads the header of a safetensors file.
+ *
+ * @param bytes the file, or its first {@link headerBytes} bytes
+ * @throws LqaError TRUNCATED_SOURCE if the file ends inside the header; SOURCE_HEADER, with the byte offset, for a
+ * header above 100 MB and for everything that is not the grammar of the format.
+ */
+export function readHeader(bytes: Uint8Array): SafetensorsHeader {
+  const end = headerBytes(bytes);
+  if (end > bytes.length) {
+    fail("TRUNCATED_SOURCE", { where, expected: `${end} bytes`, actual: bytes.length, offset: 0 });
   }
-  const cursor: JsonCursor = { bytes, at: 8, end: 8 + length, kind: "SOURCE_HEADER", where };
-  if (length === 0 || bytes[8] !== 0x7b) jsonFail(cursor, '"{" as the first byte');
+  const cursor: JsonCursor = { bytes, at: LENGTH_BYTES, end, kind: "SOURCE_HEADER", where };
+  if (end === LENGTH_BYTES || bytes[8] !== 0x7b) jsonFail(cursor, '"{" as the first byte');
   const header = readTop(cursor);
   while (cursor.at < cursor.end && bytes[cursor.at] === 0x20) cursor.at++;
   if (cursor.at < cursor.end) jsonFail(cursor, "only spaces after the header object");

@@ -11,7 +11,12 @@
 import { fail } from "../errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../model/adapter.ts";
 import { quoteName } from "./json.ts";
-import { type HeaderEntry, MAX_HEADER_BYTES, readHeader } from "./safetensors-header.ts";
+import {
+  type HeaderEntry,
+  MAX_HEADER_BYTES,
+  readHeader,
+  type SafetensorsHeader,
+} from "./safetensors-header.ts";
 
 export { toFloat32 } from "./elements.ts";
 
@@ -36,10 +41,9 @@ export interface Safetensors {
  * (F8, F6, F4, C64, …); SOURCE_HEADER for everything else that breaks the format, with the byte offset.
  */
 export function readSafetensors(bytes: Uint8Array): Safetensors {
-  const { metadata, entries, dataStart } = readHeader(bytes);
-  const elements = new Map<string, ElementType>();
-  for (const [name, entry] of entries) elements.set(name, checkSize(name, entry));
-  checkTiling(entries, bytes.length - dataStart, dataStart);
+  const header = readHeader(bytes);
+  const { metadata, entries, dataStart } = header;
+  const elements = checkEntries(header, bytes.length);
   const tensors = new Map<string, SafeTensor>();
   for (const [name, entry] of entries) {
     const element = elements.get(name)!;
@@ -48,6 +52,22 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
     tensors.set(name, { element, shape: entry.shape, data });
   }
   return { metadata, tensors };
+}
+
+/**
+ * Checks that the tensors of a header have the sizes of their shapes and tile the rest of the file.
+ *
+ * @returns the element type of each
+ * @throws LqaError as {@link readSafetensors}
+ */
+export function checkEntries(
+  { entries, dataStart }: SafetensorsHeader,
+  fileLength: number,
+): Map<string, ElementType> {
+  const elements = new Map<string, ElementType>();
+  for (const [name, entry] of entries) elements.set(name, checkSize(name, entry));
+  checkTiling(entries, fileLength - dataStart, dataStart);
+  return elements;
 }
 
 function checkSize(name: string, entry: HeaderEntry): ElementType {

@@ -7,18 +7,17 @@
  *
  * @module
  */
-import { householderQr } from "./qr.ts";
+import { denseEngine } from "./dense.ts";
+import type { DenseMatrix } from "./engine.ts";
+import { type QrFactors, qrOf } from "./qr.ts";
 import { dot, dot4 } from "./vectors.ts";
 
-/** Rank-r factors: `b[i·out …]` and `a[i·n …]` are the vectors of component i. */
+/** Factors of a product B · Aᵀ: column i of both belongs to component i. */
 export interface LowRank {
-  readonly rank: number;
-  readonly out: number;
-  readonly n: number;
-  /** `[rank][out]`. */
-  readonly b: Float64Array;
-  /** `[rank][n]`. */
-  readonly a: Float64Array;
+  /** out × rank. */
+  readonly b: DenseMatrix;
+  /** n × rank. */
+  readonly a: DenseMatrix;
 }
 
 /** `XᵀY`, `[xCount][yCount]` row-major, of vectors of `length` entries that lie one after the other. */
@@ -40,56 +39,79 @@ export function gram(
   return out;
 }
 
-/** `XᵀX` of vectors of `length` entries that lie one after the other. */
-export function selfGram(x: Float64Array, count: number, length: number): Float64Array {
-  const out = new Float64Array(count * count);
-  for (let i = 0; i < count; i++) {
-    let j = i;
-    for (; j + 4 <= count; j += 4) {
-      out.set(dot4(x, i * length, x, j * length, length, length), i * count + j);
-    }
-    for (; j < count; j++) out[i * count + j] = dot(x, i * length, x, j * length, length);
-    for (j = 0; j < i; j++) out[i * count + j] = out[j * count + i]!;
-  }
-  return out;
+/** `[X Y]ᵀ[X Y]`, for {@link pairEnergies}. */
+export function pairGram(x: DenseMatrix, y: DenseMatrix): Float64Array {
+  return denseEngine().gram([x, y]);
 }
 
-/** `⟨B₁A₁, B₂A₂⟩`, the sum of the products of equal entries. */
-export function innerProduct(x: LowRank, y: LowRank): number {
-  if (x === y) {
-    const b = selfGram(x.b, x.rank, x.out);
-    return dot(b, 0, selfGram(x.a, x.rank, x.n), 0, b.length);
-  }
-  const b = gram(x.b, x.rank, y.b, y.rank, x.out);
-  const a = gram(x.a, x.rank, y.a, y.rank, x.n);
-  return dot(b, 0, a, 0, b.length);
+/** Frobenius products of two products X = B₁A₁ and Y = B₂A₂. */
+export interface PairEnergies {
+  /** ‖X‖². */
+  readonly x: number;
+  /** ‖Y‖². */
+  readonly y: number;
+  /** ⟨X, Y⟩, the sum of the products of equal entries. */
+  readonly inner: number;
+  /** ‖B₁‖²‖A₁‖² + ‖B₂‖²‖A₂‖²: rounding errors are about 1e-16 of it. */
+  readonly scale: number;
+}
+
+/** From the {@link pairGram} of both Bs and of both As, where X has rank `rank`. */
+export function pairEnergies(b: Float64Array, a: Float64Array, rank: number): PairEnergies {
+  const n = Math.sqrt(b.length);
+  const block = (rows: number, rowsEnd: number, columns: number, columnsEnd: number): number => {
+    let sum = 0;
+    for (let i = rows; i < rowsEnd; i++) {
+      for (let j = columns; j < columnsEnd; j++) sum += b[i * n + j]! * a[i * n + j]!;
+    }
+    return sum;
+  };
+  const trace = (gram: Float64Array, from: number, end: number): number => {
+    let sum = 0;
+    for (let i = from; i < end; i++) sum += gram[i * n + i]!;
+    return sum;
+  };
+  return {
+    x: block(0, rank, 0, rank),
+    y: block(rank, n, rank, n),
+    inner: block(0, rank, rank, n),
+    scale: trace(b, 0, rank) * trace(a, 0, rank) + trace(b, rank, n) * trace(a, rank, n),
+  };
 }
 
 /** `‖BA‖²`. */
 export function productEnergy(x: LowRank): number {
-  return frobeniusOfProduct(x.b, x.out, x.a, x.n, x.rank);
+  return squares(coreProduct(qrOf(x.b), qrOf(x.a)));
 }
 
 /**
- * `‖B₁A₁ − B₂A₂‖²` without cancellation, as the product `[B₁, −B₂] · [A₁; A₂]` of rank r₁ + r₂ by QR of both sides:
- * errors are relative to `‖B‖‖A‖` before squaring, about 1e-32 of the energy. Four times the work of the Gram form.
+ * `‖B₁A₁ − B₂A₂‖²` without cancellation, as the product `[B₁, −B₂] · [A₁; A₂]` of rank r₁ + r₂ by QR of both sides (Q
+ * factors keep lengths): errors are relative to `‖B‖‖A‖` before squaring, about 1e-32 of the energy. Twice the work of
+ * the Gram form.
  */
 export function differenceEnergy(x: LowRank, y: LowRank): number {
-  const rank = x.rank + y.rank;
-  const b = new Float64Array(rank * x.out);
-  const a = new Float64Array(rank * x.n);
-  b.set(x.b.subarray(0, x.rank * x.out));
-  for (let i = 0; i < y.rank * y.out; i++) b[x.rank * x.out + i] = -y.b[i]!;
-  a.set(x.a.subarray(0, x.rank * x.n));
-  a.set(y.a.subarray(0, y.rank * y.n), x.rank * x.n);
-  return frobeniusOfProduct(b, x.out, a, x.n, rank);
+  const b = qrOfPair(x.b, y.b);
+  const r = b.r.map((value, i) => (i < b.k * x.b.columns ? value : -value));
+  return squares(coreProduct({ ...b, r }, qrOfPair(x.a, y.a)));
 }
 
-/** ‖R_b R_aᵀ‖², the energy of the product: Q factors keep lengths. */
-function frobeniusOfProduct(b: Float64Array, out: number, a: Float64Array, n: number, rank: number): number {
-  const qb = householderQr(b, out, rank);
-  const qa = householderQr(a, n, rank);
-  return squares(coreProduct(qb, qa));
+/** QR of [X Y]. */
+function qrOfPair(x: DenseMatrix, y: DenseMatrix): QrFactors {
+  const { rows } = x;
+  const columns = x.columns + y.columns;
+  const values = new Float64Array(rows * columns);
+  for (const [matrix, at] of [
+    [x, 0],
+    [y, x.columns * rows],
+  ] as const) {
+    if (matrix.order === "columns") values.set(matrix.values.subarray(0, rows * matrix.columns), at);
+    else {
+      for (let i = 0, from = 0; i < rows; i++) {
+        for (let c = 0; c < matrix.columns; c++) values[at + c * rows + i] = matrix.values[from++]!;
+      }
+    }
+  }
+  return qrOf({ values, rows, columns, order: "columns" });
 }
 
 /** `R_b · R_aᵀ`, k_b × k_a, column-major: the small matrix with the singular values of the product. */

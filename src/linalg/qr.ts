@@ -4,12 +4,14 @@
  * Backward stable for every input, rank-deficient and all-zero ones included (Gram–Schmidt, though faster, loses
  * orthogonality there). With k = min(rows, columns), Q is rows × k and R is k × columns. Q is not formed: what
  * callers want is `Q · C` for a small C, and in the compact WY form (Schreiber and Van Loan 1989) that is one pass,
- * `[C; 0] − V · (T · V₁ᵀ · C)`. All matrices are column-major; every sum has a fixed order. NaN and Inf spread into
- * the result but do not hang it.
+ * `[C; 0] − V · (T · V₁ᵀ · C)`. The loops over rows are an engine's (`engine.ts`); one pass over the matrix updates all columns
+ * by a reflector and adds up all products with the next column, those that T needs included. Column-major; every sum has a
+ * fixed order. NaN and Inf spread into the result but do not hang it.
  *
  * @module
  */
-import { axpy, axpy4, dot, dot4 } from "./vectors.ts";
+import { denseEngine } from "./dense.ts";
+import { type DenseEngine, type DenseMatrix, padded, stripIndex } from "./engine.ts";
 
 /** A QR factorisation. */
 export interface QrFactors {
@@ -17,10 +19,12 @@ export interface QrFactors {
   readonly columns: number;
   /** min(rows, columns). */
   readonly k: number;
-  /** Reflector j in column j, rows × k: zero above row j, 1 in row j. Q = H₀ H₁ …, Hⱼ = 1 − τⱼ vⱼ vⱼᵀ. */
-  readonly v: Float64Array;
+  /** Reflectors as the engine keeps them (`Reflectors` in `engine.ts`): Q = H₀ H₁ …, Hⱼ = 1 − τⱼ vⱼ vⱼᵀ. */
+  readonly u: Float64Array;
   /** τ of each reflector; 0 where nothing had to be reflected. */
   readonly tau: Float64Array;
+  /** vᵢᵀvⱼ for i < j at j·k + i. */
+  readonly inner: Float64Array;
   /** R, k × columns, upper trapezoid. */
   readonly r: Float64Array;
 }
@@ -29,58 +33,19 @@ export interface QrFactors {
  * Factors a rows × columns matrix. The input is not changed. Entries should be 0 or between 1e-140 and 1e+140 in
  * magnitude, where squares stay inside binary64; float32 data is.
  */
-export function householderQr(matrix: Float64Array, rows: number, columns: number): QrFactors {
-  const k = Math.min(rows, columns);
-  const work = matrix.slice(0, rows * columns);
-  const tau = new Float64Array(k);
-  const r = new Float64Array(k * columns);
-  for (let j = 0; j < k; j++) {
-    const top = j * rows + j;
-    const below = rows - j - 1;
-    const pivot = work[top]!;
-    const tail = dot(work, top + 1, work, top + 1, below);
-    let diagonal = pivot;
-    if (tail !== 0) {
-      // The sign that adds magnitudes, so that pivot − diagonal does not cancel.
-      const norm = Math.sqrt(pivot * pivot + tail);
-      diagonal = pivot >= 0 ? -norm : norm;
-      const head = pivot - diagonal;
-      tau[j] = -head / diagonal;
-      for (let i = top + 1; i <= top + below; i++) work[i]! /= head;
-      work[top] = 1;
-      reflect(work, top, below + 1, tau[j]!, rows, columns - j - 1);
-    } else work[top] = 1;
-    r[j * k + j] = diagonal;
-  }
-  for (let c = 1; c < columns; c++) {
-    for (let i = 0; i < Math.min(c, k); i++) r[c * k + i] = work[c * rows + i]!;
-  }
-  for (let j = 1; j < k; j++) work.fill(0, j * rows, j * rows + j);
-  return { rows, columns, k, v: work.slice(0, rows * k), tau, r };
+export function householderQr(
+  matrix: Float64Array,
+  rows: number,
+  columns: number,
+  engine?: DenseEngine,
+): QrFactors {
+  return qrOf({ values: matrix, rows, columns, order: "columns" }, engine);
 }
 
-/** Applies 1 − τ v vᵀ, v at `top`, to the `count` columns that follow, four at a time so that v is read once for four. */
-function reflect(
-  work: Float64Array,
-  top: number,
-  length: number,
-  tau: number,
-  stride: number,
-  count: number,
-): void {
-  let c = 1;
-  for (; c + 3 <= count; c += 4) {
-    const at = top + c * stride;
-    const s = dot4(work, top, work, at, stride, length);
-    axpy(work, top, -tau * s[0]!, work, at, length);
-    axpy(work, top, -tau * s[1]!, work, at + stride, length);
-    axpy(work, top, -tau * s[2]!, work, at + 2 * stride, length);
-    axpy(work, top, -tau * s[3]!, work, at + 3 * stride, length);
-  }
-  for (; c <= count; c++) {
-    const at = top + c * stride;
-    axpy(work, top, -tau * dot(work, top, work, at, length), work, at, length);
-  }
+/** Factors a matrix of any layout. */
+export function qrOf(matrix: DenseMatrix, engine: DenseEngine = denseEngine()): QrFactors {
+  const { rows, columns } = matrix;
+  return { rows, columns, k: Math.min(rows, columns), ...engine.factor(matrix) };
 }
 
 /**
@@ -88,45 +53,47 @@ function reflect(
  *
  * @returns rows × count, column-major.
  */
-export function applyQ(qr: QrFactors, c: Float64Array, count: number): Float64Array {
-  const { rows, k, v } = qr;
+export function applyQ(
+  qr: QrFactors,
+  c: Float64Array,
+  count: number,
+  engine: DenseEngine = denseEngine(),
+): Float64Array {
+  const { rows, columns, k, u } = qr;
   const t = blockReflector(qr);
-  const out = new Float64Array(rows * count);
+  const stride = padded(count);
+  const top = new Float64Array(k * stride);
+  const weights = new Float64Array(padded(columns) * stride);
+  const inverse = Float64Array.from({ length: k }, (_, l) => 1 / u[stripIndex(rows, columns, l, l)]!);
+  // V₁, the first k rows of V: lower triangular with ones.
+  const first = new Float64Array(k * k);
+  for (let l = 0; l < k; l++) {
+    for (let i = l; i < k; i++) first[l * k + i] = u[stripIndex(rows, columns, i, l)]! * inverse[l]!;
+  }
   const inner = new Float64Array(k);
-  const weights = new Float64Array(k);
   for (let j = 0; j < count; j++) {
-    // inner = V₁ᵀ C: only the first k rows of [C; 0] are not zero, and V₁ is lower triangular.
-    for (let i = 0; i < k; i++) inner[i] = dot(v, i * rows + i, c, j * k + i, k - i);
+    for (let l = 0; l < k; l++) {
+      let sum = 0;
+      for (let i = l; i < k; i++) sum += first[l * k + i]! * c[j * k + i]!;
+      inner[l] = sum;
+    }
     for (let i = 0; i < k; i++) {
+      top[i * stride + j] = c[j * k + i]!;
       let sum = 0;
       for (let l = i; l < k; l++) sum += t[l * k + i]! * inner[l]!;
-      weights[i] = -sum;
+      weights[i * stride + j] = inverse[i]! * sum;
     }
-    const at = j * rows;
-    out.set(c.subarray(j * k, j * k + k), at);
-    let i = 0;
-    for (; i + 3 < k; i += 4) {
-      axpy4(v, i * rows, rows, weights, i, out, at, rows);
-    }
-    for (; i < k; i++) axpy(v, i * rows, weights[i]!, out, at, rows);
   }
-  return out;
+  return engine.subtract(u, rows, columns, top, k, weights, count);
 }
 
 /** T of the compact WY form Q = 1 − V T Vᵀ: upper triangular, k × k, column-major (LAPACK's dlarft recurrence). */
-function blockReflector({ rows, k, v, tau }: QrFactors): Float64Array {
+function blockReflector({ k, tau, inner }: QrFactors): Float64Array {
   const t = new Float64Array(k * k);
-  const inner = new Float64Array(k);
   for (let j = 0; j < k; j++) {
-    // v_j is zero above row j.
-    let i = 0;
-    for (; i + 4 <= j; i += 4) {
-      inner.set(dot4(v, j * rows + j, v, i * rows + j, rows, rows - j), i);
-    }
-    for (; i < j; i++) inner[i] = dot(v, i * rows + j, v, j * rows + j, rows - j);
-    for (i = 0; i < j; i++) {
+    for (let i = 0; i < j; i++) {
       let sum = 0;
-      for (let l = i; l < j; l++) sum += t[l * k + i]! * inner[l]!;
+      for (let l = i; l < j; l++) sum += t[l * k + i]! * inner[j * k + l]!;
       t[j * k + i] = -tau[j]! * sum;
     }
     t[j * k + j] = tau[j]!;

@@ -72,12 +72,55 @@ export interface ModuleShape {
   readonly rule: MultiplierRule;
 }
 
-/** A module with its factors. */
+/**
+ * A module with its factors. They may be made anew whenever they are asked for (see {@link lazyModule}): ask once, and
+ * keep the array as long as you need it.
+ */
 export interface LoraModule extends ModuleShape {
   /** B, `[experts][out][rank]`, row-major. */
   readonly b: Float32Array;
   /** A, `[experts][rank][in · kernel]`, row-major. */
   readonly a: Float32Array;
+}
+
+/**
+ * A module that holds no factors, but makes them from its source each time they are asked for: what is in memory is
+ * the source, and the factors of the module that is being worked on.
+ */
+export function lazyModule(shape: ModuleShape, b: () => Float32Array, a: () => Float32Array): LoraModule {
+  return {
+    ...shape,
+    get b() {
+      return b();
+    },
+    get a() {
+      return a();
+    },
+  };
+}
+
+/** A module that holds its factors. */
+export function withFactors(module: LoraModule): LoraModule {
+  return { ...shapeOf(module), b: module.b, a: module.a };
+}
+
+/** A module without its factors. They are not asked for. */
+export function shapeOf(module: ModuleShape): ModuleShape {
+  const { name, role, out, kernel, groups, experts, rank, baseLayout, multiplier, alpha, rule } = module;
+  return {
+    name,
+    role,
+    out,
+    in: module.in,
+    kernel,
+    groups,
+    experts,
+    rank,
+    baseLayout,
+    multiplier,
+    alpha,
+    rule,
+  };
 }
 
 /** What a plain tensor is for (spec 9.4). */

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { type LoraModule, parameterCount } from "../model/adapter.ts";
-import { checkModule, type QuantizedModule, type QuantizeOptions, quantizeModule } from "./profile.ts";
+import { inputLength, type LoraModule, parameterCount } from "../model/adapter.ts";
+import type { Moments } from "../model/importance.ts";
+import type { QuantizedModule, QuantizeOptions } from "./profile.ts";
 import { quantizeRd, type RdGoal, type RdSurroundings } from "./rd/rd.ts";
 
 /** What the encoder's surroundings provide. */
@@ -18,27 +19,27 @@ export interface Surroundings extends RdSurroundings {
  *
  * @param modules in the order of the file
  * @param options resolved (`resolveOptions`)
- * @throws LqaError as `quantizeModule` and `quantizeRd`, and whatever `surroundings.progress` throws
+ * @param moments of as many of the modules as there are any; what they add to each quality is `outputError`
+ * @throws LqaError as `quantizeModule` and `quantizeRd`, and whatever `surroundings.progress` throws; RangeError for
+ *   moments of the wrong length
  */
 export async function quantizeAdapter(
   modules: readonly LoraModule[],
   options: QuantizeOptions,
   surroundings: Surroundings,
+  moments: Moments = new Map(),
 ): Promise<QuantizedModule[]> {
+  for (const module of modules) checkMoments(module, moments);
   if (options.profile === "rd") {
-    for (const module of modules) checkModule(module);
-    return quantizeRd(
-      modules,
-      { goal: rdGoal(modules, options, surroundings), floor: options.floor! },
-      surroundings,
-    );
+    const goal = rdGoal(modules, options, surroundings);
+    return quantizeRd(modules, { goal, floor: options.floor!, moments }, surroundings);
   }
-  const quantized: QuantizedModule[] = [];
-  for (const [i, module] of modules.entries()) {
-    quantized.push(quantizeModule(module, options));
-    await surroundings.progress(i + 1, modules.length, module.name);
-  }
-  return quantized;
+  let done = 0;
+  return surroundings.executor.run(
+    "quantize",
+    modules.map((module) => ({ module, options, moments: moments.get(module.name) })),
+    (name) => surroundings.progress(++done, modules.length, name),
+  );
 }
 
 /** Bits a weight of the modules if no goal is given; a small adapter's index does not count against it. */
@@ -54,4 +55,11 @@ function rdGoal(
   if (options.bits === undefined) return { moduleBits: DEFAULT_BITS };
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
   return { maxBytes: surroundings.tensorBytes + Math.floor((options.bits * parameters) / 8) };
+}
+
+function checkMoments(module: LoraModule, moments: Moments): void {
+  const length = module.experts * inputLength(module);
+  const found = moments.get(module.name)?.length ?? length;
+  if (found !== length)
+    throw new RangeError(`Module "${module.name}" has ${length} inputs, but ${found} moments were given.`);
 }

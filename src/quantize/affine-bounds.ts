@@ -2,101 +2,137 @@
  * Bounds that shorten the exact search of `affine-search.ts` without changing what it finds.
  *
  * A code that is easy to evaluate gives a lower bound of the best gain; the energy of each side gives upper bounds
- * for each zero point. On normal data 2 of 4 zero points remain at 2 bits and 4 of 8 at 3, which takes the search from
- * 78 to 61 and from 200 to 135 ns a weight (Node 20, one core of a shared server; sorting is 20 of them).
+ * for each zero point. On normal data 2 of 4 zero points remain at 2 bits and 6 of 8 at 3.
  *
  * @module
  */
-import { roundEven } from "./groups.ts";
+import { roundEven, signBit } from "./groups.ts";
 
-/** Zero points `from` … `to` can win; Σk² never exceeds `reach` for any of them. */
+/** What is known of a group before the search. */
 export interface SearchBounds {
+  /** Zero points `from` … `to` can win, with at least this gain and no scale below `lowest`. */
   from: number;
   to: number;
-  reach: number;
+  gain: number;
+  lowest: number;
+  /** Root mean square of the weights, and the largest magnitude. */
+  deviation: number;
+  peak: number;
+  /** A power of two that all of this, and the sizes, are multiplied by; not 1 only outside float32's range. */
+  unit: number;
 }
 
 /** Step over root mean square that suits normal data at 3 bits. */
 const USUAL_STEP = 0.59;
 
+/** A scale over root mean square that normal data at 3 bits never goes below, because it would clip too much. */
+const USUAL_LOWEST = 0.33;
+
 /** Room for the rounding of sums. */
 const MARGIN = 1 - 1e-9;
 
-const bounds: SearchBounds = { from: 0, to: 0, reach: 0 };
+const bounds: SearchBounds = { from: 0, to: 0, gain: 0, lowest: 0, deviation: 0, peak: 0, unit: 1 };
 
 /**
- * Bounds for a group of `count` weights, given as ascending magnitudes, not all zero, and flags for negative ones.
+ * Bounds for the group `values[start … end − 1]`, and its weights as magnitudes and signs (1 for negative ones).
  *
  * @param bits 1 to 3.
- * @returns A shared object, valid until the next call.
+ * @returns A shared object, valid until the next call; `undefined` if all weights are 0.
  */
 export function boundSearch(
-  magnitudes: Float32Array,
-  negative: Uint8Array,
-  count: number,
+  values: Float64Array,
+  start: number,
+  end: number,
   bits: number,
-): SearchBounds {
+  sizes: Float64Array,
+  signs: Uint8Array,
+): SearchBounds | undefined {
   const largest = (1 << bits) - 1;
-  let countBelow = 0;
-  let energyBelow = 0;
-  let energyAbove = 0;
-  let sum = 0;
-  for (let i = 0; i < count; i++) {
-    const w = magnitudes[i]!;
-    sum += w;
-    if (negative[i] === 1) {
-      countBelow++;
-      energyBelow += w * w;
-    } else energyAbove += w * w;
+  const count = end - start;
+  let peak = 0;
+  for (let i = start; i < end; i++) {
+    const size = Math.abs(values[i]!);
+    if (size > peak) peak = size;
   }
+  if (peak === 0) return undefined;
+  bounds.unit = peak < 2 ** -400 ? 2 ** 700 : peak > 2 ** 400 ? 2 ** -500 : 1;
+  bounds.peak = peak * bounds.unit;
+  let countBelow = 0;
+  let energy = 0;
+  let energyBelow = 0;
+  let sumAbove = 0;
+  let sumBelow = 0;
+  for (let i = 0; i < count; i++) {
+    const w = values[start + i]! * bounds.unit;
+    const size = Math.abs(w);
+    const sign = signBit(w);
+    sizes[i] = size;
+    signs[i] = sign;
+    sumAbove += size - sign * size;
+    sumBelow += sign * size;
+    countBelow += sign;
+    energy += size * size;
+    energyBelow += sign * size * size;
+  }
+  const energyAbove = energy - energyBelow;
+  bounds.deviation = Math.sqrt(energy / count);
   bounds.from = 0;
   bounds.to = largest;
-  if (bits === 2) {
+  if (bits === 1) {
+    // Zero point 0 leaves out what is below, 1 what is above.
+    const above = countBelow === count ? 0 : (sumAbove * sumAbove) / (count - countBelow);
+    const below = countBelow === 0 ? 0 : (sumBelow * sumBelow) / countBelow;
+    bounds.gain = MARGIN * Math.max(above, below);
+  } else if (bits === 2) {
     // Signs alone, which zero points 1 and 2 allow, gain (Σ|w|)²/n; zero points 0 and 3 leave out a side.
-    const gain = (MARGIN * sum * sum) / count;
-    if (energyAbove < gain) bounds.from = 1;
-    if (energyBelow < gain) bounds.to = 2;
-  } else if (bits === 3) {
-    const step = USUAL_STEP * Math.sqrt((energyAbove + energyBelow) / count);
-    const gain = MARGIN * usualGain(magnitudes, negative, count, step);
-    if (energyAbove < gain) bounds.from = 1;
-    if (energyBelow < gain) bounds.to = 6;
-    if (bounds.from === 1 && energyAbove + oneLevelGain(magnitudes, negative, count, 1) < gain)
-      bounds.from = 2;
-    if (bounds.to === 6 && energyBelow + oneLevelGain(magnitudes, negative, count, 0) < gain) bounds.to = 5;
+    bounds.gain = (MARGIN * (sumAbove + sumBelow) * (sumAbove + sumBelow)) / count;
+    if (energyAbove < bounds.gain) bounds.from = 1;
+    if (energyBelow < bounds.gain) bounds.to = 2;
+  } else {
+    bounds.gain = MARGIN * usualGain(sizes, signs, count, USUAL_STEP * bounds.deviation);
+    if (energyAbove < bounds.gain) bounds.from = 1;
+    if (energyBelow < bounds.gain) bounds.to = 6;
   }
-  bounds.reach = 0;
+  // Σk² never exceeds what all weights give at the ends of the range, and the best gain is s²Σk² at its scale s.
+  let reach = 0;
   for (let z = bounds.from; z <= bounds.to; z++) {
     const room = (count - countBelow) * (largest - z) * (largest - z) + countBelow * z * z;
-    bounds.reach = Math.max(bounds.reach, room);
+    reach = Math.max(reach, room);
+  }
+  bounds.lowest = Math.sqrt(bounds.gain / reach);
+  if (
+    bits === 3 &&
+    clipped(sizes, signs, count, 3 * USUAL_LOWEST * bounds.deviation) > energy - bounds.gain
+  ) {
+    bounds.lowest = Math.max(bounds.lowest, USUAL_LOWEST * bounds.deviation);
   }
   return bounds;
 }
 
+/**
+ * The energy that the integers −3 … 3 leave of a side at least, if they reach to `limit`: of the side that loses less,
+ * because with 3 bits either side may have more integers, but not both.
+ */
+function clipped(sizes: Float64Array, signs: Uint8Array, count: number, limit: number): number {
+  let both = 0;
+  let below = 0;
+  for (let i = 0; i < count; i++) {
+    const beyond = Math.max(sizes[i]! - limit, 0);
+    both += beyond * beyond;
+    below += signs[i]! * beyond * beyond;
+  }
+  return Math.min(both - below, below);
+}
+
 /** What rounding to multiples of `step` with zero point 3 of 7 gains. */
-function usualGain(magnitudes: Float32Array, negative: Uint8Array, count: number, step: number): number {
+function usualGain(sizes: Float64Array, signs: Uint8Array, count: number, step: number): number {
+  const inverse = 1 / step;
   let dot = 0;
   let square = 0;
   for (let i = 0; i < count; i++) {
-    const w = magnitudes[i]!;
-    const k = Math.min(roundEven(w / step), 4 - negative[i]!);
-    dot += w * k;
+    const k = Math.min(roundEven(sizes[i]! * inverse), 4 - signs[i]!);
+    dot += sizes[i]! * k;
     square += k * k;
   }
   return square === 0 ? 0 : (dot * dot) / square;
-}
-
-/** The most a side can gain with the integers 0 and 1 alone: (Σ|w|)²/n of its n largest weights, for the best n. */
-function oneLevelGain(magnitudes: Float32Array, negative: Uint8Array, count: number, side: number): number {
-  let best = 0;
-  let sum = 0;
-  let n = 0;
-  for (let i = count - 1; i >= 0; i--) {
-    if (negative[i] !== side) continue;
-    sum += magnitudes[i]!;
-    n++;
-    // Without a division: sum²/n > best.
-    if (sum * sum > best * n) best = (sum * sum) / n;
-  }
-  return best;
 }

@@ -5,155 +5,202 @@
  * `s = Σwk / Σk²` and removes `(Σwk)² / Σk²` of the energy; so the search maximises this gain over the assignments
  * that rounding can give.
  *
- * Up to 3 bits it is exact: as the scale falls from infinity to 0, the integer of one weight at a time moves one
- * step out, at `s = |w| / (|k| + ½)`, and the sums of all 2^bits zero points are kept along. From 4 bits on, where
- * that would be thousands of steps a group, a grid of clipping ranges around the natural zero point is refitted in
- * closed form; clipping matters little there. On normal data in groups of 128, relative error of a product of two
- * such vectors: 2 bits 0.496, 3 bits 0.260 (round-to-nearest over the range: 0.751 and 0.306).
+ * Up to 3 bits it is exact: as the scale falls from infinity to 0, the integer of one weight at a time moves one step
+ * out, at `s = |w| / (|k| + ½)`. These steps are not sorted but counted into bins of scales, which gives the gain at the
+ * bounds of all bins exactly and inside them from above; only the few bins that may hold the best (3 of 64 at 2 bits) are
+ * then gone through step by step. On normal data in groups of 128 that takes 38 ns a weight at 2 bits, where sorting all
+ * steps took 66, and about 150 at 3 bits as before (Node 20, one core of a shared server, 2026-11-25).
+ *
+ * From 4 bits on, where that would be thousands of steps a group, a grid of clipping ranges around the natural zero
+ * point is refitted in closed form; clipping matters little there. On normal data in groups of 128, relative error of a
+ * product of two such vectors: 2 bits 0.496, 3 bits 0.260 (round-to-nearest over the range: 0.751 and 0.306).
  *
  * @module
  */
 import { boundSearch } from "./affine-bounds.ts";
-import { roundEven } from "./groups.ts";
-
-/** A scale of 0 stands for a group of zeros. */
-export interface AffineChoice {
-  readonly scale: number;
-  readonly zeroPoint: number;
-}
-
-/** Finds the choice for `values[start … end − 1]`; the result is a shared object, valid until the next call. */
-export type AffineSearch = (values: Float64Array, start: number, end: number) => AffineChoice;
+import { type AffineSearch, gridSearch } from "./affine-grid.ts";
 
 /** Largest number of bits searched exactly. */
 const EXACT_BITS = 3;
 
-/** A search for groups of at most `capacity` weights; its work arrays are allocated once. */
+/**
+ * The exact searches there are, by bits: closures that are made once are optimised with their work arrays as constants,
+ * which makes them faster by a third.
+ */
+const searches: (AffineSearch | undefined)[] = [];
+/** Groups up to this size share them. */
+const SHARED_CAPACITY = 1024;
+
+/** A search for groups of at most `capacity` weights. */
 export function affineSearch(bits: number, capacity: number): AffineSearch {
-  return bits <= EXACT_BITS ? exactSearch(bits, capacity) : gridSearch(bits);
+  if (bits > EXACT_BITS) return gridSearch(bits);
+  if (capacity > SHARED_CAPACITY) return exactSearch(bits, capacity);
+  searches[bits] ??= exactSearch(bits, SHARED_CAPACITY);
+  return searches[bits];
 }
+
+/** Bins of scales, and where the last one begins, in root mean squares: it takes all scales above. By bits. */
+const BINS: readonly number[] = [0, 64, 64, 80];
+const TOP: readonly number[] = [0, 4, 4, 4];
+
+/** Room for the rounding of sums in an upper bound. */
+const MARGIN = 1 + 1e-9;
 
 function exactSearch(bits: number, capacity: number): AffineSearch {
   const largest = (1 << bits) - 1;
-  // Magnitudes as float32 keys with the sign in the lowest bit sort as integers, about 3 times faster than floats
-  // with an index. What float32 rounds away could only choose between equally good scales.
-  const keys = new Uint32Array(capacity);
-  const magnitudes = new Float32Array(keys.buffer);
-  const negative = new Uint8Array(capacity);
-  const inverse = Float64Array.from({ length: largest }, (_, level) => 1 / (level + 0.5));
-  const next = new Int32Array(largest);
-  const heads = new Float64Array(largest);
-  const dots = new Float64Array(largest + 1);
-  const squares = new Float64Array(largest + 1);
+  const bins = BINS[bits]!;
+  const sizes = new Float64Array(capacity);
+  const signs = new Uint8Array(capacity);
+  // A step: the integer of weight w reaches level + 1 as the scale falls below |w| / (level + ½). The place of a step on the
+  // axis of scales, in bins, is |w| · perUnit[level].
+  const perUnit = new Float64Array(largest);
+  const eventBins = new Uint8Array(capacity * largest);
+  const eventSteps = new Int32Array(capacity * largest);
+  const list = new Int32Array(capacity);
+  // [sign][level][bin]: sums of |w|, and numbers of weights, that take this step or one of lower levels in the bin.
+  const dots = new Float64Array(2 * largest * bins);
+  const squares = new Float64Array(2 * largest * bins);
+  // Bins that may hold the best scale: zero point · bins + bin, the sums above them, and the most they can gain.
+  const openPlaces = new Int32Array((largest + 1) * bins);
+  const openDots = new Float64Array(openPlaces.length);
+  const openSquares = new Float64Array(openPlaces.length);
+  const openGains = new Float64Array(openPlaces.length);
+  const isOpen = new Uint8Array(bins);
+  // Steps of open bins, by falling scale: index · levels + level.
+  const order = new Int32Array(capacity * largest);
+  const keys = new Float64Array(capacity * largest);
   const choice = { scale: 0, zeroPoint: 0 };
 
   return (values, start, end) => {
     choice.scale = 0;
     choice.zeroPoint = 0;
-    let peak = 0;
-    for (let i = start; i < end; i++) peak = Math.max(peak, Math.abs(values[i]!));
-    if (peak === 0) return choice;
     const count = end - start;
-    for (let i = 0; i < count; i++) {
-      const w = values[start + i]! / peak;
-      magnitudes[i] = Math.abs(w);
-      keys[i] = keys[i]! * 2 + (w < 0 ? 1 : 0);
-    }
-    (count === capacity ? keys : keys.subarray(0, count)).sort();
-    for (let i = 0; i < count; i++) {
-      negative[i] = keys[i]! & 1;
-      keys[i] = keys[i]! >>> 1;
-    }
-    const { from, to, reach } = boundSearch(magnitudes, negative, count, bits);
+    const bounds = boundSearch(values, start, end, bits, sizes, signs);
+    if (bounds === undefined) return choice;
+    const { from, to, gain, deviation } = bounds;
     const levels = Math.max(largest - from, to);
-    dots.fill(0);
-    squares.fill(0);
-    next.fill(count - 1);
-    for (let level = 0; level < levels; level++) heads[level] = magnitudes[count - 1]! * inverse[level]!;
-    let best = 0;
-    for (;;) {
-      let level = 0;
-      let scale = heads[0]!;
-      for (let l = 1; l < levels; l++) {
-        if (heads[l]! > scale) {
-          scale = heads[l]!;
-          level = l;
-        }
+    const width = (TOP[bits]! * deviation) / (bins - 1);
+    for (let level = 0; level < levels; level++) perUnit[level] = 1 / ((level + 0.5) * width);
+    const lowest = Math.min(Math.floor((bounds.lowest / width) * (2 - MARGIN)), bins - 1);
+    let events = 0;
+    let live = count;
+    for (let i = 0; i < count; i++) list[i] = i;
+    for (let level = 0; level < levels; level++) {
+      // Weights that do not reach the lowest bin on one level will not on the next.
+      const scale = perUnit[level]!;
+      const square = 2 * level + 1;
+      const row = level * bins;
+      const first = events;
+      for (let l = 0; l < live; l++) {
+        const i = list[l]!;
+        const size = sizes[i]!;
+        const bin = Math.min(size * scale, bins - 1) | 0;
+        eventBins[events] = bin;
+        eventSteps[events] = i * levels + level;
+        list[events - first] = i;
+        events += (lowest - 1 - bin) >>> 31;
+        const at = row + signs[i]! * largest * bins + bin;
+        dots[at]! += size;
+        squares[at]! += square;
       }
-      // The gain is s²Σk²: once that falls below the best gain, no smaller scale can win.
-      if (scale <= 0 || scale * scale * reach < best) break;
-      const at = next[level]!;
-      const w = magnitudes[at]!;
-      // Zero points that leave room for one more step on this side.
-      const first = negative[at] === 1 ? Math.max(from, level + 1) : from;
-      const last = negative[at] === 1 ? to : Math.min(to, largest - level - 1);
-      for (let z = first; z <= last; z++) {
-        const dot = (dots[z]! += w);
-        const square = (squares[z]! += 2 * level + 1);
+      live = events - first;
+    }
+    for (const side of [0, largest * bins]) {
+      for (let at = side + bins; at < side + levels * bins; at++) {
+        dots[at]! += dots[at - bins]!;
+        squares[at]! += squares[at - bins]!;
+      }
+    }
+    let best = gain;
+    let opened = 0;
+    for (let z = from; z <= to; z++) {
+      // Where a side has no levels, a row of zeros stands for it.
+      const above = (largest - z - 1) * bins;
+      const below = (largest + z - 1) * bins;
+      let dot = 0;
+      let square = 0;
+      for (let bin = bins - 1; bin >= lowest; bin--) {
+        const more = (z < largest ? squares[above + bin]! : 0) + (z > 0 ? squares[below + bin]! : 0);
+        // Inside a bin, q more of Σk² adds at most q · scale / 2 to Σwk. Such a gain is convex in q: its ends bound it.
+        const ceiling = bin === bins - 1 ? bounds.peak : 0.5 * width * (bin + 1);
+        const highest = dot + more * ceiling;
+        if (highest * highest * MARGIN > best * (square + more) && more > 0) {
+          openPlaces[opened] = z * bins + bin;
+          openDots[opened] = dot;
+          openSquares[opened] = square;
+          openGains[opened++] = (highest * highest * MARGIN) / (square + more);
+        }
+        dot += (z < largest ? dots[above + bin]! : 0) + (z > 0 ? dots[below + bin]! : 0);
+        square += more;
         if (dot * dot > best * square) {
           best = (dot * dot) / square;
           choice.scale = dot / square;
           choice.zeroPoint = z;
         }
       }
-      next[level] = at - 1;
-      heads[level] = at === 0 ? 0 : magnitudes[at - 1]! * inverse[level]!;
     }
-    choice.scale *= peak;
+    dots.fill(0);
+    squares.fill(0);
+    isOpen.fill(0);
+    let kept = 0;
+    for (let i = 0; i < opened; i++) {
+      if (openGains[i]! <= best) continue;
+      openPlaces[kept] = openPlaces[i]!;
+      openDots[kept] = openDots[i]!;
+      openSquares[kept++] = openSquares[i]!;
+      isOpen[openPlaces[i]! % bins] = 1;
+    }
+    let steps = 0;
+    for (let event = 0; event < events; event++) {
+      order[steps] = event;
+      steps += isOpen[eventBins[event]!]!;
+    }
+    for (let i = 0; i < steps; i++) {
+      const step = eventSteps[order[i]!]!;
+      const level = step % levels;
+      keys[order[i]!] = sizes[(step - level) / levels]! * perUnit[level]!;
+    }
+    sortFalling(order, steps, keys);
+    for (let i = 0; i < kept; i++) {
+      const bin = openPlaces[i]! % bins;
+      const z = (openPlaces[i]! - bin) / bins;
+      let dot = openDots[i]!;
+      let square = openSquares[i]!;
+      let at = 0;
+      while (at < steps && eventBins[order[at]!] !== bin) at++;
+      for (; at < steps && eventBins[order[at]!] === bin; at++) {
+        const step = eventSteps[order[at]!]!;
+        const level = step % levels;
+        const weight = (step - level) / levels;
+        if (level >= (signs[weight] === 1 ? z : largest - z)) continue;
+        dot += sizes[weight]!;
+        square += 2 * level + 1;
+        if (dot * dot > best * square) {
+          best = (dot * dot) / square;
+          choice.scale = dot / square;
+          choice.zeroPoint = z;
+        }
+      }
+    }
+    choice.scale /= bounds.unit;
     return choice;
   };
 }
 
-/**
- * Shares of the range of a group that are tried. On normal and Laplace data, in groups of 16 to 1024 and at 4 to 8 bits,
- * no winner clipped to less than 0.6 of it.
- */
-const SHRINKS: readonly number[] = [1, 0.95, 0.9, 0.85, 0.8, 0.74, 0.68, 0.6, 0.5, 0.4];
+/** Below this many, insertion is faster than the engine's sort. */
+const FEW = 96;
 
-function gridSearch(bits: number): AffineSearch {
-  const largest = (1 << bits) - 1;
-  const choice = { scale: 0, zeroPoint: 0 };
-  let gain = 0;
-
-  function consider(
-    values: Float64Array,
-    start: number,
-    end: number,
-    scale: number,
-    zeroPoint: number,
-  ): void {
-    let dot = 0;
-    let square = 0;
-    for (let i = start; i < end; i++) {
-      const w = values[i]!;
-      const k = Math.min(Math.max(roundEven(w / scale), -zeroPoint), largest - zeroPoint);
-      dot += w * k;
-      square += k * k;
-    }
-    if (dot * dot > gain * square) {
-      gain = (dot * dot) / square;
-      choice.scale = dot / square;
-      choice.zeroPoint = zeroPoint;
-    }
+/** Sorts the first `count` indices by falling keys, equal ones by rising index. */
+function sortFalling(indices: Int32Array, count: number, keys: Float64Array): void {
+  if (count > FEW) {
+    indices.subarray(0, count).sort((p, q) => keys[q]! - keys[p]! || p - q);
+    return;
   }
-
-  return (values, start, end) => {
-    choice.scale = 0;
-    choice.zeroPoint = 0;
-    gain = 0;
-    let low = 0;
-    let high = 0;
-    for (let i = start; i < end; i++) {
-      low = Math.min(low, values[i]!);
-      high = Math.max(high, values[i]!);
-    }
-    if (low === high) return choice;
-    const natural = roundEven((-low / (high - low)) * largest);
-    for (let z = Math.max(natural - 1, 0); z <= Math.min(natural + 1, largest); z++) {
-      for (const shrink of SHRINKS) consider(values, start, end, ((high - low) / largest) * shrink, z);
-    }
-    // Each round of rounding and refitting can only gain; two reach the fixed point in practice.
-    for (let round = 0; round < 2; round++) consider(values, start, end, choice.scale, choice.zeroPoint);
-    return choice;
-  };
+  for (let i = 1; i < count; i++) {
+    const index = indices[i]!;
+    const key = keys[index]!;
+    let at = i;
+    for (; at > 0 && keys[indices[at - 1]!]! < key; at--) indices[at] = indices[at - 1]!;
+    indices[at] = index;
+  }
 }

@@ -9,6 +9,9 @@
  * @module
  */
 
+import { inputLength, type LoraModule } from "../model/adapter.ts";
+import { reparameterize } from "./reparameterize.ts";
+
 /** What the bound needs to know of a component. */
 export interface BoundComponent {
   /** multiplier² s². */
@@ -20,6 +23,21 @@ export interface BoundComponent {
 
 const LN4 = Math.log(4);
 const BISECTIONS = 200;
+
+/** The components of a module, those of all experts. Weights must be finite. */
+export function boundComponents(module: LoraModule): BoundComponent[] {
+  const { experts, out, multiplier } = module;
+  const n = inputLength(module);
+  return Array.from({ length: experts }, (_, e) => reparameterize(module, e).singularValues).flatMap((s) =>
+    Array.from(s, (value) => ({ energy: (multiplier * value) ** 2, out, n })),
+  );
+}
+
+/** The least share of the components' energy that is lost at so many bits in all; 0 where there is no energy. */
+export function relativeBound(components: readonly BoundComponent[]): (bits: number) => number {
+  const energy = components.reduce((sum, component) => sum + component.energy, 0);
+  return (bits) => (energy === 0 ? 0 : gaussianBound(components, bits) / energy);
+}
 
 /** The least Σ loss at `bits` bits in all. */
 export function gaussianBound(components: readonly BoundComponent[], bits: number): number {

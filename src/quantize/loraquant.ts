@@ -10,12 +10,11 @@
  * @module
  */
 
-import type { Encoding } from "../codecs/encoding.ts";
 import type { Band, PackedBand, PackedFactors } from "../codecs/packed.ts";
 import type { LoraModule } from "../model/adapter.ts";
-import { chooseScaleType, codeAffine, codeSign, dropIdleGroups } from "./code.ts";
-import { minMaxFit, searchFit, signFit } from "./fit.ts";
-import type { Bundle, Fit } from "./groups.ts";
+import { affineFactor, type CodedFactor, signFactor, zeroFactor } from "./code-factor.ts";
+import { minMaxFit, searchFit } from "./fit.ts";
+import type { Bundle } from "./groups.ts";
 import { type Components, reparameterize } from "./reparameterize.ts";
 import { refineBySgd } from "./sgd.ts";
 import { type HRule, strongComponents, type Variant } from "./variant.ts";
@@ -97,41 +96,18 @@ function encodeFactor(
   factor: "b" | "a",
   options: LoraQuantOptions,
   where: string,
-): { encoding: Encoding; planes: PackedBand["b"][] } {
-  const { bits } = options.variant;
-  const { group } = options;
-  if (plan.codec === "zero") {
-    const none = new Uint8Array(0);
-    return {
-      encoding: { codec: "zero" },
-      planes: experts.map(() => ({ scales: none, zeroPoints: none, codes: none })),
-    };
-  }
+): CodedFactor {
+  if (plan.codec === "zero") return zeroFactor(experts.length);
   const bundles = experts.map(
     (expert): Bundle => ({
       values: expert[factor],
       from: plan.from,
       components: plan.components,
       length: factor === "b" ? expert.out : expert.n,
-      group,
+      group: options.group,
     }),
   );
-  if (plan.codec === "sign") {
-    const fits = bundles.map(signFit);
-    const scale = chooseScaleType(fits, 1, where);
-    return {
-      encoding: { codec: "sign", group, scale },
-      planes: bundles.map((bundle, e) => codeSign(bundle, fits[e]!, scale)),
-    };
-  }
-  const fits = bundles.map((bundle): Fit => {
-    const fit = options.refine === "search" ? searchFit(bundle, bits) : minMaxFit(bundle, bits);
-    dropIdleGroups(bundle, bits, fit);
-    return fit;
-  });
-  const scale = chooseScaleType(fits, (1 << bits) - 1, where);
-  return {
-    encoding: { codec: "affine", bits, zeroPoint: true, group, scale },
-    planes: bundles.map((bundle, e) => codeAffine(bundle, bits, fits[e]!, scale)),
-  };
+  if (plan.codec === "sign") return signFactor(bundles, where);
+  const fit = options.refine === "search" ? searchFit : minMaxFit;
+  return affineFactor(bundles, options.variant.bits, fit, where);
 }

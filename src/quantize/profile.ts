@@ -10,6 +10,7 @@ import type { FloatType } from "../codecs/encoding.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type LoraModule } from "../model/adapter.ts";
+import { rtnFactors, signFactors } from "./baseline.ts";
 import { loraQuant, type Refine } from "./loraquant.ts";
 import { type ModuleQuality, moduleQuality } from "./quality.ts";
 import { rawFactors } from "./raw.ts";
@@ -18,20 +19,22 @@ import { type HRule, parseVariant } from "./variant.ts";
 /** How to quantize. */
 export interface QuantizeOptions {
   /**
-   * `rd`: bits where they save most, over all modules at once. `loraquant`: arXiv 2510.26690. `raw`: the original
-   * factors, unchanged.
+   * `rd`: bits where they save most, over all modules at once. `loraquant`: arXiv 2510.26690. `rtn` and `sign`: what
+   * those are compared with, the original factors rounded to a few bits, or to their signs. `raw`: the original factors,
+   * unchanged.
    */
-  readonly profile: "rd" | "loraquant" | "raw";
+  readonly profile: "rd" | "loraquant" | "rtn" | "sign" | "raw";
   /**
    * `rd`: bits a weight of the file, everything but plain tensors counted. Without any goal, 1.5 bits a weight for the
-   * modules, the container not counted.
+   * modules, the container not counted. `rtn`: bits of a code, 1 to 8; scales and zero points come on top. Default 2.
    */
   readonly bits?: number | undefined;
   /** `rd`: bytes of the file, plain tensors included. */
   readonly maxBytes?: number | undefined;
   /** `rd`: ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. */
   readonly maxError?: number | undefined;
-  /** `rd`: least bits a weight of every component that is not zero: 0, 0.5 (default) or 1. */
+  /** `rd`: least bits a weight of every component that is not zero: 0 (default), 0.5 or 1. At equal bytes
+   * a floor loses more weight energy, and more right answers on the task it was measured on (docs/fidelity.md). */
   readonly floor?: number | undefined;
   /** `loraquant`: bits@coverage. Default `2@0.8`. */
   readonly variant?: string | undefined;
@@ -39,7 +42,10 @@ export interface QuantizeOptions {
   readonly hRule?: HRule | undefined;
   /** `loraquant`: how scales of strong components are found. Default `search`. */
   readonly refine?: Refine | undefined;
-  /** `loraquant`: weights that share a scale, a power of two from 16 to 1024, or 0 for the whole vector. Default 128. */
+  /**
+   * `loraquant`, `rtn`, `sign`: weights that share a scale, a power of two from 16 to 1024, or 0 for the whole vector.
+   * Default 128.
+   */
   readonly group?: number | undefined;
   /** `raw`: element type. Default `f32`. */
   readonly element?: FloatType | undefined;
@@ -52,28 +58,38 @@ export interface QuantizedModule {
 }
 
 /**
- * Quantizes one module and measures the result. Profiles that look at one module at a time only; `rd` is in `rd/rd.ts`.
+ * Quantizes one module and measures the result, by `moments` of its inputs too if there are any. Profiles that look at
+ * one module at a time only; `rd` is in `rd/rd.ts`.
  *
  * @throws LqaError USAGE for an option outside its domain; SOURCE_SHAPE if a factor has not the length its shape
  *   says; SOURCE_NONFINITE for a NaN or Inf weight; SOURCE_RANGE for weights beyond every scale type.
  */
-export function quantizeModule(module: LoraModule, options: QuantizeOptions): QuantizedModule {
+export function quantizeModule(
+  module: LoraModule,
+  options: QuantizeOptions,
+  moments?: Float64Array,
+): QuantizedModule {
   const encode = encoderFor(options);
   checkModule(module);
   const factors = encode(module);
-  return { factors, quality: moduleQuality(module, factors) };
+  return { factors, quality: moduleQuality(module, factors, moments) };
 }
 
-/** Which options belong to which profile. */
+/**
+ * Which options belong to which profile. An option of several profiles implies the first of them: `bits` alone is the
+ * goal of `rd`, and only with `rtn` by name the bits of a code.
+ */
 const OWN: Readonly<Record<QuantizeOptions["profile"], readonly (keyof QuantizeOptions)[]>> = {
   rd: ["bits", "maxBytes", "maxError", "floor"],
   loraquant: ["variant", "hRule", "refine", "group"],
+  rtn: ["bits", "group"],
+  sign: ["group"],
   raw: ["element"],
 };
 const PROFILES = Object.keys(OWN) as QuantizeOptions["profile"][];
 
 /**
- * The options with every default filled in, and nothing else. Without a profile, it is the one whose options are
+ * The options with every default filled in, and nothing else. Without a profile, it is the first one whose options are
  * given, `rd` if none is.
  *
  * @throws LqaError USAGE for an option outside its domain, or of another profile: it would be ignored silently
@@ -82,34 +98,54 @@ export function resolveOptions(options: Partial<QuantizeOptions>): QuantizeOptio
   const given = (name: keyof QuantizeOptions): boolean => options[name] !== undefined;
   const implied = PROFILES.find((name) => OWN[name].some(given)) ?? "rd";
   const profile = oneOf("profile", options.profile ?? implied, PROFILES);
-  for (const other of PROFILES) {
-    const stray = other === profile ? undefined : OWN[other].find(given);
-    if (stray !== undefined)
-      fail("USAGE", {
-        where: "profile",
-        expected: `${stray} only with profile ${other}`,
-        actual: `profile ${profile}`,
-      });
+  for (const stray of PROFILES.flatMap((name) => OWN[name])) {
+    if (!given(stray) || OWN[profile].includes(stray)) continue;
+    const owners = PROFILES.filter((name) => OWN[name].includes(stray));
+    fail("USAGE", {
+      where: "profile",
+      expected: `${stray} only with profile ${owners.join(", ")}`,
+      actual: `profile ${profile}`,
+    });
   }
-  if (profile === "rd") return resolveRd(options);
-  if (profile === "raw")
-    return { profile, element: oneOf("element", options.element ?? "f32", ["f32", "f16", "bf16"]) };
+  switch (profile) {
+    case "rd":
+      return resolveRd(options);
+    case "loraquant":
+      return resolveLoraQuant(options);
+    case "rtn":
+      return {
+        profile,
+        bits: oneOf("bits", options.bits ?? 2, [1, 2, 3, 4, 5, 6, 7, 8]),
+        group: resolveGroup(options),
+      };
+    case "sign":
+      return { profile, group: resolveGroup(options) };
+    case "raw":
+      return { profile, element: oneOf("element", options.element ?? "f32", ["f32", "f16", "bf16"]) };
+  }
+}
+
+function resolveLoraQuant(options: Partial<QuantizeOptions>): QuantizeOptions {
   const variant = options.variant ?? "2@0.8";
   parseVariant(variant);
   return {
-    profile,
+    profile: "loraquant",
     variant,
     hRule: oneOf("hRule", options.hRule ?? "code", ["code", "text"]),
     refine: oneOf("refine", options.refine ?? "search", ["search", "none", "sgd"]),
-    group: oneOf("group", options.group ?? 128, [0, 16, 32, 64, 128, 256, 512, 1024]),
+    group: resolveGroup(options),
   };
+}
+
+function resolveGroup({ group = 128 }: Partial<QuantizeOptions>): number {
+  return oneOf("group", group, [0, 16, 32, 64, 128, 256, 512, 1024]);
 }
 
 function resolveRd(options: Partial<QuantizeOptions>): QuantizeOptions {
   const [goal, another] = (["bits", "maxBytes", "maxError"] as const).filter(
     (name) => options[name] !== undefined,
   );
-  const floor = oneOf("floor", options.floor ?? 0.5, [0, 0.5, 1]);
+  const floor = oneOf("floor", options.floor ?? 0, [0, 0.5, 1]);
   if (goal === undefined) return { profile: "rd", floor };
   if (another !== undefined)
     fail("USAGE", { where: "rd", expected: "one goal", actual: `${goal} and ${another}` });
@@ -121,12 +157,21 @@ function resolveRd(options: Partial<QuantizeOptions>): QuantizeOptions {
 }
 
 function encoderFor(options: QuantizeOptions): (module: LoraModule) => PackedFactors {
-  const { profile, variant, hRule, refine, group, element } = resolveOptions(options);
-  if (profile === "rd")
-    fail("USAGE", { where: "profile", expected: "a profile of single modules", actual: profile });
-  if (profile === "raw") return (module) => rawFactors(module, element!);
-  const parsed = { variant: parseVariant(variant!), hRule: hRule!, refine: refine!, group: group! };
-  return (module) => loraQuant(module, parsed);
+  const { profile, bits, variant, hRule, refine, group, element } = resolveOptions(options);
+  switch (profile) {
+    case "rd":
+      return fail("USAGE", { where: "profile", expected: "a profile of single modules", actual: profile });
+    case "loraquant": {
+      const parsed = { variant: parseVariant(variant!), hRule: hRule!, refine: refine!, group: group! };
+      return (module) => loraQuant(module, parsed);
+    }
+    case "rtn":
+      return (module) => rtnFactors(module, bits!, group!);
+    case "sign":
+      return (module) => signFactors(module, group!);
+    case "raw":
+      return (module) => rawFactors(module, element!);
+  }
 }
 
 function oneOf<const T extends string | number>(option: string, value: T, allowed: readonly T[]): T {

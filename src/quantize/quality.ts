@@ -12,10 +12,10 @@ import { decodePlanes } from "../codecs/decode.ts";
 import { type Encoding, encodingLabel, FLOAT_BYTES, groupCount } from "../codecs/encoding.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { trellisBits, trellisTable } from "../codecs/trellis.ts";
-import { differenceEnergy, innerProduct, type LowRank } from "../linalg/gram.ts";
-import { dot } from "../linalg/vectors.ts";
+import type { DenseMatrix } from "../linalg/engine.ts";
+import { differenceEnergy, type LowRank, pairEnergies, pairGram } from "../linalg/gram.ts";
 import { inputLength, type LoraModule, parameterCount } from "../model/adapter.ts";
-import { componentsOfA, componentsOfB } from "./reparameterize.ts";
+import { factorA, factorB } from "./reparameterize.ts";
 
 /** Figures that describe a module or a whole adapter. */
 export interface Quality {
@@ -38,6 +38,16 @@ export interface Quality {
   readonly errorEnergy: number;
   /** ‖ΔŴ‖². */
   readonly decodedEnergy: number;
+  /**
+   * What is lost of the outputs of modules for inputs of known second moments d_j = E[x_j²]:
+   * Σ_oj d_j (ΔW − ΔŴ)_oj² / Σ_oj d_j ΔW_oj², which is E‖(ΔW − ΔŴ)x‖² / E‖ΔW x‖² if the channels of x are
+   * uncorrelated. 0 if nothing was lost. Absent without moments; a total is over the modules that have them.
+   */
+  readonly outputError?: number;
+  /** Σ_oj d_j ΔW_oj², multiplier included, summed over experts. Present with `outputError`. */
+  readonly outputEnergy?: number;
+  /** Σ_oj d_j (ΔW − ΔŴ)_oj². Present with `outputError`. */
+  readonly outputErrorEnergy?: number;
 }
 
 /** The quality of one module. */
@@ -54,25 +64,36 @@ export interface ModuleQuality extends Quality {
  */
 const GRAM_FLOOR = 1e-10;
 
-/** Compares a module with its packed factors. */
-export function moduleQuality(module: LoraModule, factors: PackedFactors): ModuleQuality {
+/**
+ * Compares a module with its packed factors.
+ *
+ * @param moments of its inputs, `[experts][in · kernel]`: adds `outputError` and its energies
+ */
+export function moduleQuality(
+  module: LoraModule,
+  factors: PackedFactors,
+  moments?: Float64Array,
+): ModuleQuality {
   let energy = 0;
   let decodedEnergy = 0;
   let errorEnergy = 0;
+  let outputEnergy = 0;
+  let outputErrorEnergy = 0;
   for (let e = 0; e < module.experts; e++) {
-    const original: LowRank = {
-      rank: module.rank,
-      out: module.out,
-      n: inputLength(module),
-      b: componentsOfB(module, e),
-      a: componentsOfA(module, e),
-    };
+    const original: LowRank = { b: factorB(module, e), a: factorA(module, e) };
     const decoded = decodeExpert(module, factors, e);
-    const own = innerProduct(original, original);
-    const theirs = innerProduct(decoded, decoded);
-    energy += own;
-    decodedEnergy += theirs;
-    errorEnergy += expertError(original, decoded, own, theirs);
+    const b = pairGram(original.b, decoded.b);
+    const plain = compare(original, decoded, b);
+    energy += plain.energy;
+    decodedEnergy += plain.decodedEnergy;
+    errorEnergy += plain.errorEnergy;
+    if (moments === undefined) continue;
+    // Σ_j d_j ΔW_oj² is the energy of B · (A D^½).
+    const n = original.a.rows;
+    const lengths = moments.subarray(e * n, (e + 1) * n).map(Math.sqrt);
+    const output = compare(scaledInputs(original, lengths), scaledInputs(decoded, lengths), b);
+    outputEnergy += output.energy;
+    outputErrorEnergy += output.errorEnergy;
   }
   const square = module.multiplier * module.multiplier;
   return {
@@ -90,6 +111,7 @@ export function moduleQuality(module: LoraModule, factors: PackedFactors): Modul
       square * errorEnergy,
       square * decodedEnergy,
     ),
+    ...(moments === undefined ? {} : outputFigures(square * outputEnergy, square * outputErrorEnergy)),
   };
 }
 
@@ -100,14 +122,27 @@ export function totalQuality(modules: readonly Quality[]): Quality {
   let energy = 0;
   let errorEnergy = 0;
   let decodedEnergy = 0;
+  let outputEnergy = 0;
+  let outputErrorEnergy = 0;
   for (const module of modules) {
     parameters += module.parameters;
     bits += module.averageBits * module.parameters;
     energy += module.energy;
     errorEnergy += module.errorEnergy;
     decodedEnergy += module.decodedEnergy;
+    outputEnergy += module.outputEnergy ?? 0;
+    outputErrorEnergy += module.outputErrorEnergy ?? 0;
   }
-  return figures(parameters, bits, energy, errorEnergy, decodedEnergy);
+  const measured = modules.some((module) => module.outputError !== undefined);
+  return {
+    ...figures(parameters, bits, energy, errorEnergy, decodedEnergy),
+    ...(measured ? outputFigures(outputEnergy, outputErrorEnergy) : {}),
+  };
+}
+
+function outputFigures(outputEnergy: number, outputErrorEnergy: number): Partial<Quality> {
+  const outputError = outputErrorEnergy === 0 ? 0 : outputErrorEnergy / outputEnergy;
+  return { outputError, outputEnergy, outputErrorEnergy };
 }
 
 function figures(
@@ -134,21 +169,36 @@ function figures(
   };
 }
 
-function expertError(original: LowRank, decoded: LowRank, own: number, theirs: number): number {
-  const error = own + theirs - 2 * innerProduct(original, decoded);
-  const scale = squares(original.b) * squares(original.a) + squares(decoded.b) * squares(decoded.a);
-  if (error > GRAM_FLOOR * scale) return error;
+/** Energies of a product, of its approximation, and of their difference; `b` is the Gram matrix of both Bs. */
+function compare(
+  original: LowRank,
+  decoded: LowRank,
+  b: Float64Array,
+): Pick<Quality, "energy" | "decodedEnergy" | "errorEnergy"> {
+  const { x, y, inner, scale } = pairEnergies(b, pairGram(original.a, decoded.a), original.a.columns);
+  const found = { energy: x, decodedEnergy: y, errorEnergy: x + y - 2 * inner };
+  if (found.errorEnergy > GRAM_FLOOR * scale) return found;
   // Equal factors are the common case of the raw profile, and no rounding should make them differ.
-  if (same(original.b, decoded.b) && same(original.a, decoded.a)) return 0;
-  return differenceEnergy(original, decoded);
+  const equal = same(original.b, decoded.b) && same(original.a, decoded.a);
+  return { ...found, errorEnergy: equal ? 0 : differenceEnergy(original, decoded) };
 }
 
-function squares(values: Float64Array): number {
-  return dot(values, 0, values, 0, values.length);
+/** B · A with column j of A times `lengths[j]`. */
+function scaledInputs({ b, a }: LowRank, lengths: Float64Array): LowRank {
+  const values = new Float64Array(a.values);
+  for (let i = 0; i < values.length; i++) values[i]! *= lengths[i % a.rows]!;
+  return { b, a: { ...a, order: "columns", values } };
 }
 
-function same(x: Float64Array, y: Float64Array): boolean {
-  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
+/** Whether both have the same entries, whatever their order in memory. */
+function same(x: DenseMatrix, y: DenseMatrix): boolean {
+  const step = (m: DenseMatrix): [number, number] => (m.order === "rows" ? [m.columns, 1] : [1, m.rows]);
+  const [[xRow, xColumn], [yRow, yColumn]] = [step(x), step(y)];
+  for (let c = 0; c < x.columns; c++) {
+    for (let i = 0; i < x.rows; i++) {
+      if (x.values[i * xRow + c * xColumn] !== y.values[i * yRow + c * yColumn]) return false;
+    }
+  }
   return true;
 }
 
@@ -167,7 +217,10 @@ function decodeExpert(module: LoraModule, factors: PackedFactors, expert: number
     decodePlanes(band.a, planes.a, band.components, n, a, atA);
     from += band.components;
   }
-  return { rank, out, n, b: Float64Array.from(b), a: Float64Array.from(a) };
+  return {
+    b: { values: b, rows: out, columns: rank, order: "columns" },
+    a: { values: a, rows: n, columns: rank, order: "columns" },
+  };
 }
 
 function countedBits(module: LoraModule, factors: PackedFactors): number {

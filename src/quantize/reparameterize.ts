@@ -9,8 +9,9 @@
  *
  * @module
  */
+import type { DenseMatrix } from "../linalg/engine.ts";
 import { coreProduct } from "../linalg/gram.ts";
-import { applyQ, householderQr } from "../linalg/qr.ts";
+import { applyQ, qrOf } from "../linalg/qr.ts";
 import { jacobiSvd } from "../linalg/svd.ts";
 import { inputLength, type LoraModule } from "../model/adapter.ts";
 
@@ -34,6 +35,20 @@ export interface Components {
  */
 const NOISE = 4 * Number.EPSILON;
 
+/** One expert's B, out × rank, as the adapter has it. */
+export function factorB(module: LoraModule, expert: number): DenseMatrix {
+  const { out, rank } = module;
+  const values = module.b.subarray(expert * out * rank, (expert + 1) * out * rank);
+  return { values, rows: out, columns: rank, order: "rows" };
+}
+
+/** One expert's A, n × rank: rows of the adapter's A are columns. */
+export function factorA(module: LoraModule, expert: number): DenseMatrix {
+  const n = inputLength(module);
+  const values = module.a.subarray(expert * module.rank * n, (expert + 1) * module.rank * n);
+  return { values, rows: n, columns: module.rank, order: "columns" };
+}
+
 /** One expert's B as components, `[rank][out]`, in double precision; not reparameterized. */
 export function componentsOfB(module: LoraModule, expert: number): Float64Array {
   const { out, rank } = module;
@@ -46,8 +61,7 @@ export function componentsOfB(module: LoraModule, expert: number): Float64Array 
 
 /** One expert's A as components, `[rank][n]`, in double precision; not reparameterized. */
 export function componentsOfA(module: LoraModule, expert: number): Float64Array {
-  const size = module.rank * inputLength(module);
-  return Float64Array.from(module.a.subarray(expert * size, (expert + 1) * size));
+  return new Float64Array(factorA(module, expert).values);
 }
 
 /**
@@ -58,8 +72,8 @@ export function componentsOfA(module: LoraModule, expert: number): Float64Array 
 export function reparameterize(module: LoraModule, expert: number): Components {
   const { rank, out } = module;
   const n = inputLength(module);
-  const qb = householderQr(componentsOfB(module, expert), out, rank);
-  const qa = householderQr(componentsOfA(module, expert), n, rank);
+  const qb = qrOf(factorB(module, expert));
+  const qa = qrOf(factorA(module, expert));
   const svd = jacobiSvd(coreProduct(qb, qa), qb.k, qa.k);
   const singularValues = new Float64Array(rank);
   let kept = 0;
@@ -68,17 +82,24 @@ export function reparameterize(module: LoraModule, expert: number): Components {
     singularValues[kept] = svd.s[kept]!;
     kept++;
   }
-  const b = new Float64Array(rank * out);
-  const a = new Float64Array(rank * n);
-  b.set(applyQ(qb, scaleColumns(svd.u, qb.k, svd.s, kept), kept));
-  a.set(applyQ(qa, scaleColumns(svd.v, qa.k, svd.s, kept), kept));
+  const left = scaleColumns(svd.u, qb.k, svd.s, kept);
+  const right = scaleColumns(svd.v, qa.k, svd.s, kept);
+  const b = withZeros(applyQ(qb, left, kept), rank * out);
   for (let c = 0; c < kept; c++) {
-    if (largestIsNegative(b, c * out, out)) {
-      negate(b, c * out, out);
-      negate(a, c * n, n);
-    }
+    if (!largestIsNegative(b, c * out, out)) continue;
+    negate(b, c * out, out);
+    negate(right, c * qa.k, qa.k);
   }
+  const a = withZeros(applyQ(qa, right, kept), rank * n);
   return { rank, out, n, b, a, singularValues };
+}
+
+/** The values with zeros behind them. */
+function withZeros(values: Float64Array, length: number): Float64Array {
+  if (values.length === length) return values;
+  const out = new Float64Array(length);
+  out.set(values);
+  return out;
 }
 
 function scaleColumns(columns: Float64Array, rows: number, s: Float64Array, count: number): Float64Array {

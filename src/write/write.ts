@@ -41,6 +41,8 @@ export interface ContainerInput {
   readonly modules: readonly PackedModule[];
   readonly tensors: readonly PlainTensor[];
   readonly sections: readonly SectionInput[];
+  /** Whether zstd may be used for plain tensors. Default: yes. */
+  readonly compressTensors?: boolean;
   /** Chunk alignment in bytes, a power of two from 4 to 4096. Default: up to 64, as long as it costs less than 0.1 %. */
   readonly alignment?: number;
 }
@@ -77,7 +79,7 @@ export interface Writer {
  * Module chunks are never compressed: packed codes gain little by it and lose direct access (spec annex D).
  */
 export async function createWriter(input: Omit<ContainerInput, "modules">): Promise<Writer> {
-  const { alignment } = input;
+  const { alignment, compressTensors = true } = input;
   const tensors = sortByName(
     input.tensors,
     (t) => t.name,
@@ -86,7 +88,7 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
   );
   const sections = [...input.sections].sort((x, y) => (x.type < y.type ? -1 : 1));
   const compressible = [
-    ...tensors.items.map((t) => t.data),
+    ...(compressTensors ? tensors.items.map((t) => t.data) : []),
     ...sections.filter((s) => s.compress).map((s) => s.data),
   ].some((data) => data.length >= COMPRESS_FROM);
   const zstd = compressible ? await loadZstdCodec() : undefined;
@@ -96,7 +98,9 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
       : { compression: "none", bytes: raw };
 
   const tensorChunks = tensors.items.map((tensor): Chunk => {
-    const stored = store(tensor.data, "tensor", ELEMENT_BYTES[tensor.element]);
+    const stored: Stored = compressTensors
+      ? store(tensor.data, "tensor", ELEMENT_BYTES[tensor.element])
+      : { compression: "none", bytes: tensor.data };
     return { raw: tensor.data, stored, content: tensorContent(tensor) };
   });
   const sectionChunks = sections.map(({ data, compress: allowed }): Chunk => {

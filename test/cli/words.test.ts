@@ -61,7 +61,7 @@ describe("a wrong word", () => {
     [["encode", "x", "-o", "--json-file"], /-o is followed by --json-file/],
     [
       ["encode", "x", "-o", "y", "--profile", "lorquant"],
-      /one of rd, loraquant, raw[\s\S]*Did you mean --profile loraquant\?/,
+      /one of rd, loraquant, rtn, sign, raw[\s\S]*Did you mean --profile loraquant\?/,
     ],
     [["encode", "x", "-o", "y", "--variant", "2"], /bits, @, and a share/],
     [["encode", "x", "-o", "y", "--variant", "2@0"], /coverage/],
@@ -71,6 +71,9 @@ describe("a wrong word", () => {
     [["encode", "x", "-o", "y", "-o", "z"], /-o is given twice/],
     [["encode", "x", "-o", "y", "--element", "f16", "--bits", "2"], /element only with profile raw/],
     [["encode", "x", "-o", "y", "--profile", "raw", "--group", "64"], /group only with profile loraquant/],
+    [["encode", "x", "-o", "y", "--profile", "rtn", "--bits", "1.25"], /1, 2, 3, 4, 5, 6, 7, 8[\s\S]*bits/],
+    [["encode", "x", "-o", "y", "--profile", "sign", "--bits", "1"], /bits only with profile rd, rtn/],
+    [["encode", "x", "-o", "y", "--tensors", "f32"], /one of zstd, keep, f16/],
     [["decode", "a", "b", "-o", "c"], /2 arguments: a, b/],
     [["decode", "", "-o", "c"], /an empty <file\.lqa>/],
     [["validate"], /<file\.lqa>\.\.\. is missing/],

@@ -98,7 +98,7 @@ describe("value rules", () => {
 
   it("refuses set bits of trellis codes that no weight with a scale depends on", () => {
     // Table 4: two bits a weight. Groups of 16 weights have 32 bits; the next group's first window reaches 6 bits back.
-    const encoding: Encoding = { codec: "trellis", table: 4, group: 16, scale: "f16" };
+    const encoding: Encoding = { codec: "trellis", table: 4, group: 16, scale: "f16", rotation: "none" };
     const scales = Uint8Array.of(0, 0, 0, 0x3c, 0, 0);
     const codes = Uint8Array.of(0, 0, 0, 0xfc, 0xff, 0xff, 0xff, 0xff, 0);
     expect(findings(encoding, { scales, codes }, 1, 36)).toEqual([]);
@@ -107,13 +107,13 @@ describe("value rules", () => {
     const last = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0x80);
     expect(findings(encoding, { scales, codes: last }, 1, 36)).toEqual(["NONCANONICAL_CODES codes 8"]);
     // Three steps of table 3 (k = 3, V = 2) leave seven bits unused.
-    const short: Encoding = { codec: "trellis", table: 3, group: 0, scale: "f16" };
+    const short: Encoding = { codec: "trellis", table: 3, group: 0, scale: "f16", rotation: "none" };
     expect(firstUnusedBit(short, "codes", Uint8Array.of(0xff, 0x03), 5)).toBe(1);
     expect(firstUnusedBit(short, "codes", Uint8Array.of(0xff, 0x01), 5)).toBe(-1);
   });
 
   it("bounds trellis scales by 127", () => {
-    const encoding: Encoding = { codec: "trellis", table: 1, group: 0, scale: "bf16" };
+    const encoding: Encoding = { codec: "trellis", table: 1, group: 0, scale: "bf16", rotation: "none" };
     const scale = (high: number) => ({ scales: Uint8Array.of(0, high), codes: new Uint8Array(1) });
     expect(findings(encoding, scale(0x7c), 1, 4)).toEqual([]);
     expect(findings(encoding, scale(0x7e), 1, 4)).toEqual(["SCALE_VALUE scales 0"]);
@@ -150,7 +150,7 @@ describe("encoding labels", () => {
     expect(encodingLabel(affine(2, true))).toBe("affine2 g16 f16");
     expect(encodingLabel(affine(2, false, "f32"))).toBe("affine2s g16 f32");
     expect(encodingLabel({ codec: "raw", element: "bf16" })).toBe("raw bf16");
-    expect(encodingLabel({ codec: "trellis", table: 3, group: 0, scale: "f16" })).toBe(
+    expect(encodingLabel({ codec: "trellis", table: 3, group: 0, scale: "f16", rotation: "none" })).toBe(
       "trellis1.5 whole f16",
     );
     expect(encodingLabel({ codec: "zero" })).toBe("zero");

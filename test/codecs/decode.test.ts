@@ -93,7 +93,7 @@ describe("the reference decoder", () => {
   it("decodes long trellis vectors like short ones", () => {
     // Long groups go through a table of scaled entries, short ones do not.
     for (const table of [1, 6]) {
-      const encoding: Encoding = { codec: "trellis", table, group: 0, scale: "f32" };
+      const encoding: Encoding = { codec: "trellis", table, group: 0, scale: "f32", rotation: "none" };
       const sizes = planeSizes(encoding, 1, 3001);
       const codes = Uint8Array.from({ length: sizes.codes }, (_, i) => (i * 151) ^ (i >> 3));
       const scales = new Uint8Array(Float32Array.of(0.0123).buffer);
@@ -119,7 +119,7 @@ describe("the reference decoder", () => {
       return "nothing";
     };
     const target = new Float32Array(3);
-    const trellis: Encoding = { codec: "trellis", table: 7, group: 128, scale: "f16" };
+    const trellis: Encoding = { codec: "trellis", table: 7, group: 128, scale: "f16", rotation: "none" };
     expect(kindOf(() => decodePlanes(trellis, planes({}), 1, 3, target, rows(3)))).toBe("UNSUPPORTED_CODEC");
     expect(kindOf(() => decodePlanes({ codec: "zero" }, planes({}), 1, 4, target, rows(4)))).toBe(
       "TARGET_SIZE",

@@ -1,21 +1,39 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { SOURCE_HASH, WASM_BASE64 } from "../../src/codecs/kernels/viterbi.wasm.ts";
 
-const folder = new URL("../../src/codecs/kernels/", import.meta.url);
+const sources = new URL("../../src/", import.meta.url);
+const { KERNELS, build } = await import(new URL("wasm/build.mjs", sources).href);
+const EXPORTS: Readonly<Record<string, readonly string[]>> = {
+  "codecs/kernels/viterbi": ["forward", "memory"],
+  "linalg/kernels/dense": [
+    "packColumnsF32",
+    "packColumnsF64",
+    "packRowsF32",
+    "pad",
+    "factor",
+    "subtract",
+    "gram",
+    "memory",
+  ],
+};
 
-describe("the embedded kernel", () => {
+it("these are all kernels", () => expect(KERNELS).toEqual(Object.keys(EXPORTS)));
+
+describe.each(Object.keys(EXPORTS))("the embedded kernel %s", (kernel) => {
+  const embedded = new URL(`${kernel}.wasm.ts`, sources);
+
   it("was built from the source beside it, and building it again gives the same bytes", async () => {
-    const source = readFileSync(new URL("viterbi.as", folder));
+    const source = readFileSync(new URL(`${kernel}.as`, sources));
+    const { SOURCE_HASH } = await import(embedded.href);
     expect(createHash("sha256").update(source).digest("hex")).toBe(SOURCE_HASH);
-    const { build } = await import(new URL("build.mjs", folder).href);
-    expect(await build()).toBe(readFileSync(new URL("viterbi.wasm.ts", folder), "utf8"));
+    expect(await build(kernel)).toBe(readFileSync(embedded, "utf8"));
   });
 
   it("needs nothing from outside and has no relaxed SIMD", async () => {
+    const { WASM_BASE64 } = await import(embedded.href);
     const module = new WebAssembly.Module(Buffer.from(WASM_BASE64, "base64"));
     expect(WebAssembly.Module.imports(module)).toEqual([]);
-    expect(WebAssembly.Module.exports(module).map((e) => e.name)).toEqual(["forward", "memory"]);
+    expect(WebAssembly.Module.exports(module).map((e) => e.name)).toEqual(EXPORTS[kernel]);
   });
 });

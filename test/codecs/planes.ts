@@ -18,7 +18,20 @@ export const encodings: fc.Arbitrary<Encoding> = fc.oneof(
     group,
     scale,
   }),
-  fc.record({ codec: fc.constant("trellis" as const), table: fc.integer({ min: 1, max: 6 }), group, scale }),
+  fc.record({
+    codec: fc.constant("trellis" as const),
+    table: fc.integer({ min: 1, max: 6 }),
+    group,
+    scale,
+    rotation: fc.constant("none" as const),
+  }),
+  fc.record({
+    codec: fc.constant("trellis" as const),
+    table: fc.integer({ min: 1, max: 6 }),
+    group: fc.constant(0),
+    scale,
+    rotation: fc.constant("hadamard64" as const),
+  }),
 ) as fc.Arbitrary<Encoding>;
 
 export interface Sample {
@@ -53,28 +66,51 @@ function code(plane: Uint8Array, component: number, index: number, length: numbe
   return value;
 }
 
+/** Number of set bits. */
+function ones(n: number): number {
+  return n === 0 ? 0 : (n & 1) + ones(n >> 1);
+}
+
+/** The integer of weight `i` of component `c` before the scale (spec 8.6). */
+function trellisInteger({ encoding, length, planes }: Sample, c: number, i: number): number {
+  if (encoding.codec !== "trellis") throw new Error("not a trellis");
+  const { stepBits, weightsPerStep, entries } = trellisTable(encoding.table);
+  const steps = Math.ceil(length / weightsPerStep);
+  const base = c * Math.ceil((steps * stepBits) / 8) * 8;
+  const entry = (at: number): number => {
+    const j = Math.floor(at / weightsPerStep);
+    // Bits (j + 1)k − 8 to (j + 1)k − 1 of the string, those before it 0.
+    let window = 0;
+    for (let b = 0; b < 8; b++) {
+      const bit = (j + 1) * stepBits - 8 + b;
+      if (bit >= 0) window |= ((planes.codes[(base + bit) >> 3]! >> (bit & 7)) & 1) << b;
+    }
+    return entries[window * weightsPerStep + (at % weightsPerStep)]!;
+  };
+  if (encoding.rotation === "none") return entry(i);
+  const columns = Math.floor(length / 64);
+  if (i >= 64 * columns) return 8 * entry(i);
+  const row = Math.floor(i / columns);
+  const bit = (n: number): number => (row >> n) & 1;
+  let sum = 0;
+  for (let other = 0; other < 64; other++)
+    sum += (-1) ** ones(row & other) * entry(other * columns + (i % columns));
+  return sum * (-1) ** (bit(0) * bit(1) + bit(2) * bit(3) + bit(4) * bit(5)) + 0;
+}
+
 /** Weight `i` of component `c` in binary32. */
-export function expectedWeight({ encoding, length, planes }: Sample, c: number, i: number): number {
+export function expectedWeight(sample: Sample, c: number, i: number): number {
+  const { encoding, length, planes } = sample;
   switch (encoding.codec) {
     case "zero":
       return 0;
     case "raw":
       return readElement(planes.codes, encoding.element, c * length + i);
     case "trellis": {
-      const { stepBits, weightsPerStep, entries } = trellisTable(encoding.table);
-      const steps = Math.ceil(length / weightsPerStep);
-      const base = c * Math.ceil((steps * stepBits) / 8) * 8;
-      const j = Math.floor(i / weightsPerStep);
-      // Bits (j + 1)k − 8 to (j + 1)k − 1 of the string, those before it 0.
-      let window = 0;
-      for (let b = 0; b < 8; b++) {
-        const at = (j + 1) * stepBits - 8 + b;
-        if (at >= 0) window |= ((planes.codes[(base + at) >> 3]! >> (at & 7)) & 1) << b;
-      }
       const groups = groupCount(encoding.group, length);
       const g = encoding.group === 0 ? 0 : Math.floor(i / encoding.group);
       const s = readElement(planes.scales, encoding.scale, c * groups + g);
-      return Math.fround(entries[window * weightsPerStep + (i % weightsPerStep)]! * s);
+      return Math.fround(trellisInteger(sample, c, i) * s);
     }
     default: {
       const groups = groupCount(encoding.group, length);

@@ -4,10 +4,12 @@ import { describe, expect, it } from "vitest";
 import { decodePlanes } from "../../src/codecs/decode.ts";
 import type { Encoding } from "../../src/codecs/encoding.ts";
 import { planeSizes } from "../../src/codecs/encoding.ts";
+import { rotateIntegers, rotateWeights, scaleOfRotated } from "../../src/codecs/rotation.ts";
 import { TRELLIS_TABLES, trellisSteps, trellisTable } from "../../src/codecs/trellis.ts";
 import { clearUnneededBits, unneededBits } from "../../src/codecs/trellis-unneeded.ts";
 import { readEncoding, writeEncoding } from "../../src/container/encoding-record.ts";
 import { isLqaError } from "../../src/errors.ts";
+import { uniform } from "../helpers/random.ts";
 
 const tables = [...TRELLIS_TABLES.values()];
 const numbers = fc.integer({ min: 1, max: tables.length });
@@ -33,7 +35,7 @@ describe("trellis tables", () => {
 
   it("are accepted in encoding records, and others are refused as unsupported", () => {
     for (let table = 0; table < 256; table++) {
-      const encoding: Encoding = { codec: "trellis", table, group: 128, scale: "f16" };
+      const encoding: Encoding = { codec: "trellis", table, group: 128, scale: "f16", rotation: "none" };
       const record = writeEncoding(encoding);
       if (TRELLIS_TABLES.has(table)) expect(readEncoding(record, "encodings[0]", 0)).toEqual(encoding);
       else {
@@ -45,8 +47,55 @@ describe("trellis tables", () => {
         }
       }
     }
-    const record = { ...writeEncoding({ codec: "trellis", table: 1, group: 0, scale: "f16" }), bits: 1 };
-    expect(() => readEncoding(record, "encodings[0]", 0)).toThrow("encodings[0].bits");
+    const trellis: Encoding = { codec: "trellis", table: 1, group: 0, scale: "f16", rotation: "none" };
+    const record = writeEncoding(trellis);
+    expect(() => readEncoding({ ...record, bits: 1 }, "encodings[0]", 0)).toThrow("encodings[0].bits");
+  });
+
+  it("may be rotated, whole vectors only, and no other codec may", () => {
+    const trellis: Encoding = { codec: "trellis", table: 1, group: 0, scale: "f16", rotation: "hadamard64" };
+    const record = writeEncoding(trellis);
+    expect(record.rotation).toBe(1);
+    expect(readEncoding(record, "encodings[0]", 0)).toEqual(trellis);
+    for (const wrong of [
+      { ...record, rotation: 2 },
+      { ...record, groupExponent: 4 },
+      { ...writeEncoding({ codec: "sign", group: 0, scale: "f16" }), rotation: 1 },
+      { ...writeEncoding({ codec: "zero" }), rotation: 1 },
+    ]) {
+      expect(() => readEncoding(wrong, "encodings[0]", 0)).toThrow(
+        /ENCODING_PARAMETER.*encodings\[0\].rotation/,
+      );
+    }
+  });
+});
+
+describe("the rotation", () => {
+  it("keeps lengths, and is undone by the decoder's, which is exact", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 300 }), fc.nat(1e6), (length, seed) => {
+        const next = uniform(seed);
+        const integers = Int16Array.from({ length }, () => Math.floor(next() * 255) - 127);
+        const weights = Float32Array.from(integers);
+        rotateIntegers(integers);
+        // Sums of 64 integers below 2^7 are exact in binary32, and so is the way back.
+        const back = rotateWeights(Float32Array.from(integers));
+        expect(back.map((x) => scaleOfRotated(x) + 0)).toEqual(weights);
+        const energy = (x: Float32Array): number => x.reduce((sum, y) => sum + y * y, 0);
+        expect(energy(back)).toBe(energy(Float32Array.from(integers)));
+      }),
+    );
+  });
+
+  it("makes constant and lone weights flat", () => {
+    for (const [lone, weights] of [
+      [false, new Float32Array(640).fill(3)],
+      [true, new Float32Array(640).map((_, i) => (i === 130 ? 8 : 0))],
+    ] as const) {
+      const rotated = rotateWeights(weights);
+      const column = rotated.filter((_, i) => !lone || i % 10 === 0);
+      expect(new Set(column.map(Math.abs))).toEqual(new Set([lone ? 1 : 3]));
+    }
   });
 });
 
@@ -85,7 +134,13 @@ describe("bits that no scaled weight depends on", () => {
   it("can be cleared, and every weight keeps its value", () => {
     fc.assert(
       fc.property(cases, fc.infiniteStream(fc.nat(255)), ({ table, group, length, zeroScale }, stream) => {
-        const encoding: Encoding = { codec: "trellis", table: table.number, group, scale: "f16" };
+        const encoding: Encoding = {
+          codec: "trellis",
+          table: table.number,
+          group,
+          scale: "f16",
+          rotation: "none",
+        };
         const { codes: bytes } = planeSizes(encoding, 1, length);
         const codes = Uint8Array.from({ length: bytes }, () => stream.next().value!);
         const scales = new Uint8Array(new Uint16Array(zeroScale.map((z) => 1 - z)).buffer);

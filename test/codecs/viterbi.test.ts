@@ -25,7 +25,13 @@ function bell(length: number, deviation: number, seed: number): Float32Array {
 function decoded(table: TrellisTable, bits: Uint8Array, length: number): Float32Array {
   const target = new Float32Array(length);
   const planes = { scales: Uint8Array.of(0, 0x3c), zeroPoints: new Uint8Array(0), codes: bits };
-  const encoding = { codec: "trellis", table: table.number, group: 0, scale: "f16" } as const;
+  const encoding = {
+    codec: "trellis",
+    table: table.number,
+    group: 0,
+    scale: "f16",
+    rotation: "none",
+  } as const;
   decodePlanes(encoding, planes, 1, length, target, {
     offset: 0,
     componentStride: length,

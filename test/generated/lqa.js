@@ -11,6 +11,7 @@ export { Module } from './lqa/module.js';
 export { ModuleRole } from './lqa/module-role.js';
 export { ModuleType } from './lqa/module-type.js';
 export { MultiplierRule } from './lqa/multiplier-rule.js';
+export { Rotation } from './lqa/rotation.js';
 export { Section } from './lqa/section.js';
 export { Tensor } from './lqa/tensor.js';
 export { TensorRole } from './lqa/tensor-role.js';

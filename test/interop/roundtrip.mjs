@@ -275,7 +275,7 @@ function checkPeft(cases) {
 }
 
 if (options.python === undefined) {
-  skip("real PEFT and safetensors", "no Python given");
+  skip("real PEFT, safetensors and gguf", "no Python given");
 } else {
   const made = fresh();
   check("PEFT writes adapters of every kind", () =>
@@ -336,6 +336,11 @@ if (options.python === undefined) {
         .at(-1),
     );
   }
+  check("importance matrices and GGUF files of the gguf package", () => {
+    const directory = fresh();
+    run(options.python, [join(here, "make_gguf.py"), directory]);
+    return run(process.execPath, [join(here, "check_gguf.mjs"), directory]).trim();
+  });
 }
 
 const { passed, failed, skipped } = counts;

@@ -1,14 +1,27 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { differenceEnergy, innerProduct, type LowRank, productEnergy } from "../../src/linalg/gram.ts";
+import type { DenseMatrix } from "../../src/linalg/engine.ts";
+import {
+  differenceEnergy,
+  gram,
+  type LowRank,
+  pairEnergies,
+  pairGram,
+  productEnergy,
+} from "../../src/linalg/gram.ts";
 import { transpose } from "../../src/linalg/svd.ts";
 import { multiply, randomMatrix } from "./matrices.ts";
 
 function lowRank(rank: number, out: number, n: number, seed: number): LowRank {
-  return { rank, out, n, b: randomMatrix(out, rank, seed), a: randomMatrix(n, rank, seed + 1) };
+  return {
+    b: { order: "columns", rows: out, columns: rank, values: randomMatrix(out, rank, seed) },
+    a: { order: "columns", rows: n, columns: rank, values: randomMatrix(n, rank, seed + 1) },
+  };
 }
 
-const dense = (x: LowRank) => multiply(x.b, x.out, x.rank, transpose(x.a, x.n, x.rank), x.n);
+const values = (x: DenseMatrix) => x.values as Float64Array;
+const dense = ({ b, a }: LowRank) =>
+  multiply(values(b), b.rows, b.columns, transpose(values(a), a.rows, a.columns), a.rows);
 
 describe("Frobenius products of low-rank matrices", () => {
   it("agree with the dense products", () => {
@@ -28,9 +41,25 @@ describe("Frobenius products of low-rank matrices", () => {
           const scale = dx.reduce((sum, v) => sum + v * v, 0) + dy.reduce((sum, v) => sum + v * v, 0);
           const close = (actual: number, expected: number) =>
             expect(Math.abs(actual - expected) / scale).toBeLessThan(1e-13);
+          const found = pairEnergies(pairGram(x.b, y.b), pairGram(x.a, y.a), r1);
           close(
-            innerProduct(x, y),
+            found.inner,
             dx.reduce((sum, v, i) => sum + v * dy[i]!, 0),
+          );
+          close(
+            found.x,
+            dx.reduce((sum, v) => sum + v * v, 0),
+          );
+          close(
+            found.y,
+            dy.reduce((sum, v) => sum + v * v, 0),
+          );
+          const norm = (m: DenseMatrix) => values(m).reduce((sum, v) => sum + v * v, 0);
+          expect(found.scale / (norm(x.b) * norm(x.a) + norm(y.b) * norm(y.a))).toBeCloseTo(1, 12);
+          expect([...gram(values(x.b), r1, values(y.b), r2, out)]).toEqual(
+            [...Array(r1 * r2).keys()].map(
+              (i) => pairGram(x.b, y.b)[Math.floor(i / r2) * (r1 + r2) + r1 + (i % r2)],
+            ),
           );
           close(
             productEnergy(x),
@@ -47,8 +76,13 @@ describe("Frobenius products of low-rank matrices", () => {
 
   it("resolve a difference far below the rounding of the Gram form", () => {
     const x = lowRank(4, 50, 40, 1);
-    const y = { ...x, b: x.b.map((v, i) => (i === 3 ? v + 1e-9 : v)) };
-    const exact = x.a.subarray(0, 40).reduce((sum, v) => sum + v * v, 0) * (y.b[3]! - x.b[3]!) ** 2;
+    const b = values(x.b).map((v, i) => (i === 3 ? v + 1e-9 : v));
+    const y: LowRank = { ...x, b: { order: "columns", rows: 50, columns: 4, values: b } };
+    const exact =
+      values(x.a)
+        .subarray(0, 40)
+        .reduce((sum, v) => sum + v * v, 0) *
+      (b[3]! - values(x.b)[3]!) ** 2;
     expect(differenceEnergy(x, y) / exact).toBeCloseTo(1, 5);
     expect(differenceEnergy(x, x)).toBeLessThan(1e-29 * productEnergy(x));
   });

@@ -36,6 +36,30 @@ function bruteForce(values: Float64Array, largest: number): number {
   return best;
 }
 
+/** The largest gain over all zero points and scales: all steps in order. */
+function bestGain(values: Float64Array, largest: number): number {
+  const steps = [...values].flatMap((w) =>
+    Array.from({ length: w === 0 ? 0 : largest }, (_, level) => ({
+      w,
+      level,
+      at: Math.abs(w) / (level + 0.5),
+    })),
+  );
+  steps.sort((p, q) => q.at - p.at);
+  let best = 0;
+  for (let z = 0; z <= largest; z++) {
+    let dot = 0;
+    let square = 0;
+    for (const { w, level } of steps) {
+      if (level >= (w < 0 ? z : largest - z)) continue;
+      dot += Math.abs(w);
+      square += 2 * level + 1;
+      best = Math.max(best, (dot * dot) / square);
+    }
+  }
+  return best;
+}
+
 const group = fc
   .array(fc.double({ min: -4, max: 4, noNaN: true }), { minLength: 1, maxLength: 14 })
   .map((values) => Float64Array.from(values));
@@ -51,6 +75,35 @@ describe("the search for scale and zero point", () => {
         expect(squaredError(values, scale, zeroPoint, largest)).toBeLessThanOrEqual(best + 1e-6 * energy);
       }),
     );
+  });
+
+  it("is exact for groups of any size, tails and sides", () => {
+    const next = normal(5);
+    const kinds: ((i: number) => number)[] = [
+      next,
+      () => next() ** 3,
+      (i) => (i === 3 ? 40 : next()),
+      () => Math.abs(next()),
+      () => -1 - Math.abs(next()),
+      () => Math.round(2 * next()),
+      (i) => (i % 9 === 0 ? next() : 1e-9 * next()),
+      () => 1e-310 * next(),
+    ];
+    for (const kind of kinds) {
+      for (const bits of [1, 2, 3]) {
+        for (const length of [1, 2, 17, 128, 1000]) {
+          const values = Float64Array.from({ length }, (_, i) => kind(i));
+          const { scale, zeroPoint } = affineSearch(bits, 1000)(values, 0, length);
+          const largest = (1 << bits) - 1;
+          // In units in which squares do not vanish.
+          const unit = 2 ** (Math.max(...values.map(Math.abs)) < 1e-300 ? 1000 : 0);
+          const scaled = values.map((w) => w * unit);
+          const energy = squaredError(scaled, 0, 0, largest);
+          const found = energy - squaredError(scaled, scale * unit, zeroPoint, largest);
+          expect(found).toBeGreaterThanOrEqual(bestGain(scaled, largest) - 1e-9 * energy);
+        }
+      }
+    }
   });
 
   it("is never worse than rounding over the range, at any width", () => {

@@ -124,7 +124,7 @@ describe("profile rd", () => {
     expect(ours.report.relativeError).toBeLessThan(0.5 * paper.report.relativeError);
   });
 
-  test("gives every component its floor", async () => {
+  test("gives every component its floor, if there is one", async () => {
     for (const [floor, least] of [
       [0.5, "trellis0.5"],
       [1, "trellis1 "],
@@ -143,6 +143,56 @@ describe("profile rd", () => {
     const least = Number(/at least (\d+) bytes/.exec(String(error))![1]);
     // The settings stand in the file, and "maxBytes=…" is a little longer than "bits=0.4".
     await encodeAdapter(several, { maxBytes: least + 16, floor: 1 });
+  });
+
+  test("outlier channels are rotated, even vectors are not", async () => {
+    const even = module("even", {}, 1, 0.95);
+    const uneven = {
+      ...even,
+      name: "uneven",
+      b: even.b.map((x, i) => (Math.floor(i / 8) % 40 === 7 ? 20 * x : x)),
+    };
+    const { report, bytes } = await encodeAdapter(adapter([even, uneven]), { bits: 1.5 });
+    const labels = (name: string, factor: "a" | "b"): string[] =>
+      report.modules
+        .find((m) => m.name === name)!
+        .bands.map((band) => band[factor])
+        .filter((x) => x !== "zero");
+    for (const label of labels("uneven", "b")) expect(label).toMatch(/^trellis[\d.]+r whole bf16$/);
+    for (const label of labels("even", "a")) expect(label).toMatch(/^trellis[\d.]+ whole bf16$/);
+    expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+  });
+
+  test("importance weights: less is lost of what comes out, at the same bytes", async () => {
+    const r = random(9);
+    const moments = new Map(
+      several.modules.map((m) => [m.name, Float64Array.from({ length: m.in }, () => 4 ** (r.below(9) - 4))]),
+    );
+    const importance = { moments, source: new Uint8Array(1) };
+    const weighted = await encodeAdapter(several, { maxBytes: 11_000, importance });
+    // Profile raw measures too: what a plain encoding would lose is had by encoding without, and measuring by hand.
+    const plain = await encodeAdapter(several, { maxBytes: 11_000 });
+    const file = await openLqa(plain.bytes);
+    let lost = 0;
+    let energy = 0;
+    for (const m of several.modules) {
+      const { b, a } = file.decodeModule(m.name);
+      for (let o = 0; o < m.out; o++)
+        for (let j = 0; j < m.in; j++) {
+          let was = 0;
+          let is = 0;
+          for (let c = 0; c < m.rank; c++) {
+            was += m.b[o * m.rank + c]! * m.a[c * m.in + j]!;
+            is += b[o * m.rank + c]! * a[c * m.in + j]!;
+          }
+          const weight = moments.get(m.name)![j]! * m.multiplier ** 2;
+          lost += weight * (was - is) ** 2;
+          energy += weight * was ** 2;
+        }
+    }
+    expect(weighted.bytes.length).toBeLessThanOrEqual(11_000);
+    expect(weighted.report.outputError).toBeLessThan((0.8 * lost) / energy);
+    expect(weighted.report.relativeError).toBeGreaterThan(plain.report.relativeError);
   });
 
   test("the same adapter gives the same bytes", async () => {

@@ -94,7 +94,7 @@ with open(Path(__file__).resolve().parents[3] / "spec" / "trellis-tables.json", 
     TABLES = {table["number"]: table for table in json.load(tables)["tables"]}
 
 
-class Encoding(namedtuple("Encoding", "codec element scale bits zero_point group_exponent table reserved")):
+class Encoding(namedtuple("Encoding", "codec element scale bits zero_point group_exponent table rotation")):
     def code_bits(self) -> int:  # 7.2; of a step for trellis
         return int(self.bits if self.codec == AFFINE else TABLES[self.table]["stepBits"] if self.codec == TRELLIS else 1)
 
@@ -102,7 +102,7 @@ class Encoding(namedtuple("Encoding", "codec element scale bits zero_point group
         return -(-n // TABLES[self.table]["weightsPerStep"]) if self.codec == TRELLIS else n
 
     def largest(self) -> int:  # 8.1: the largest magnitude of the codec's integers
-        return 127 if self.codec == TRELLIS else (1 << self.code_bits()) - 1
+        return 127 << 6 * self.rotation if self.codec == TRELLIS else (1 << self.code_bits()) - 1
 
 
 class ModuleType(namedtuple("ModuleType", "out inp groups multiplier alpha kernel0 kernel1 kernel2 experts role "
@@ -263,10 +263,10 @@ def check_encoding(e: Encoding, where: str) -> None:
     for name, allowed in (("element", FLOATS if e.codec == RAW else (0,)), ("scale", FLOATS if quantized else (0,)),
                           ("group_exponent", (0, *range(4, 11)) if quantized else (0,)),
                           ("bits", range(1, 9) if affine else (0,)), ("zero_point", (0, 1) if affine else (0,)),
-                          ("table", TABLES if e.codec == TRELLIS else (0,))):
+                          ("table", TABLES if e.codec == TRELLIS else (0,)),
+                          ("rotation", (0, 1) if e.codec == TRELLIS and not e.group_exponent else (0,))):
         need(getattr(e, name) in allowed, "ENCODING_PARAMETER", f"codec {e.codec} does not allow this {name}", where,
              actual=getattr(e, name))
-    need(e.reserved == 0, "RECORD_RESERVED_NONZERO", "reserved byte", where, actual=e.reserved)
 
 
 def check_type(t: ModuleType, where: str) -> None:
@@ -703,16 +703,42 @@ class Payload(namedtuple("Payload", "encodings module data where")):
 
 
     def trellis(self, p: Plane, i: int, scales: tuple[float, ...], size: int) -> Iterator[bytes]:
-        """8.6: the window is the last 8 bits, the newest highest; an integer times a scale, rounded once to f32."""
+        """8.6: an integer times a scale, rounded once to f32."""
+        if p.encoding.rotation:
+            integers = rotate([t for piece in self.trellis_integers(p, i) for t in piece])
+            pieces: Iterator[list[int]] = iter([integers[k:k + PIECE] for k in range(0, p.n, PIECE)])
+        else:
+            pieces = self.trellis_integers(p, i)
+        at = 0
+        for piece in pieces:
+            values = [t * scales[(at + k) // size] for k, t in enumerate(piece)]
+            at += len(piece)
+            yield struct.pack(f"<{len(values)}f", *values)
+
+    def trellis_integers(self, p: Plane, i: int) -> Iterator[list[int]]:
+        """8.6: the window is the last 8 bits, the newest highest."""
         table, k, steps = TABLES[p.encoding.table], p.encoding.code_bits(), p.encoding.fields(p.n)
         per, entries, window = table["weightsPerStep"], table["entries"], 0
         for start in range(0, steps, PIECE):
-            values: list[float] = []
+            integers: list[int] = []
             for j, code in enumerate(self.codes(p, i, start, min(PIECE, steps - start)), start):
                 window = window >> k | code << 8 - k
-                values += [entries[window * per + v] * scales[(j * per + v) // size]
-                           for v in range(min(per, p.n - j * per))]
-            yield struct.pack(f"<{len(values)}f", *values)
+                integers += [entries[window * per + v] for v in range(min(per, p.n - j * per))]
+            yield integers
+
+
+def rotate(t: list[int]) -> list[int]:
+    """8.6.1, by the fast Walsh-Hadamard transform of each column."""
+    c = len(t) // 64
+    for k in range(c):
+        column, half = t[k:64 * c:c], 1
+        while half < 64:
+            for r in range(64):
+                if not r & half:
+                    column[r], column[r | half] = column[r] + column[r | half], column[r] - column[r | half]
+            half *= 2
+        t[k:64 * c:c] = [-x if (r & r >> 1 & 21).bit_count() & 1 else x for r, x in enumerate(column)]
+    return t[:64 * c] + [8 * x for x in t[64 * c:]]
 
 
 # ---- Step 4: MessagePack (10.2) -------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type EncodedFile, type EncodeOptions, encodeFile, resolveOptions } from "../../node.ts";
+import { type EncodedFile, type EncodeFileOptions, encodeFile, resolveOptions } from "../../node.ts";
 import { bandsText } from "../bands.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, percent, printable, ratio, size } from "../format.ts";
@@ -34,7 +34,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 }
 
 /** What was asked for; the library fills in the rest and refuses what does not belong together. */
-function chosen(args: Arguments): EncodeOptions {
+function chosen(args: Arguments): EncodeFileOptions {
   const asked = {
     profile: textOption(args, "profile"),
     bits: numberOption(args, "bits"),
@@ -46,12 +46,15 @@ function chosen(args: Arguments): EncodeOptions {
     refine: textOption(args, "refine"),
     group: numberOption(args, "group"),
     element: textOption(args, "element"),
+    tensors: textOption(args, "tensors"),
     alignment: numberOption(args, "align"),
+    importance: textOption(args, "importance"),
+    workers: numberOption(args, "workers"),
   };
   // The command table has checked every word.
   return Object.fromEntries(
     Object.entries(asked).filter(([, value]) => value !== undefined),
-  ) as EncodeOptions;
+  ) as EncodeFileOptions;
 }
 
 /** Every setting has its key; null where the profile has no such choice, or it was left open. */
@@ -81,12 +84,20 @@ function encodeJson(result: EncodedFile): object {
     bitsPerParameter,
     relativeError,
     snrDb: finite(snrDb),
+    outputError: finite(result.outputError),
+    importance: result.importance ?? null,
+    tensors: result.tensors,
+    tensorBytes: result.tensorBytes,
+    tensorPolicy: result.tensorPolicy,
+    narrowed:
+      result.narrowed === undefined ? null : { ...result.narrowed, worst: result.narrowed.worst ?? null },
     seconds: Number(result.seconds.toFixed(3)),
     fileId: result.fileId,
     contentId: result.contentId,
     modules: result.modules.map((module) => ({
       ...module,
       snrDb: finite(module.snrDb),
+      outputError: finite(module.outputError),
     })),
   };
 }
@@ -96,9 +107,31 @@ function settingsText({ profile, ...rest }: EncodedFile["settings"]): string {
   return [profile, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(" ");
 }
 
-/** Infinite (no noise at all) and undefined ratios have no number in JSON. */
-function finite(value: number): number | null {
-  return Number.isFinite(value) ? value : null;
+/** Plain tensors with their bytes, and what rounding them lost. */
+function tensorsText({ tensors, tensorBytes, narrowed }: EncodedFile): string {
+  const stored = `${count(tensors)}, ${size(tensorBytes)}`;
+  if (narrowed === undefined || narrowed.tensors === 0) return stored;
+  const { worst } = narrowed;
+  const most =
+    worst === undefined ? "" : `, ${percent(worst.relativeError)} of that of ${printable(worst.name)}`;
+  return `${stored}; ${count(narrowed.tensors)} rounded to F16, ${percent(narrowed.relativeError)} of their energy lost${most}`;
+}
+
+/** Infinite (no noise at all), undefined and absent ratios have no number in JSON. */
+function finite(value: number | undefined): number | null {
+  return value !== undefined && Number.isFinite(value) ? value : null;
+}
+
+/** What is lost as the layers' outputs show it, and which modules that is known of. */
+function outputRows({ outputError, importance }: EncodedFile): string[][] {
+  if (outputError === undefined || importance === undefined) return [];
+  const { file, matched, missing, unmatched } = importance;
+  const without = missing.length === 0 ? "" : `, ${count(missing.length)} without`;
+  const unused = unmatched.length === 0 ? "" : `; ${count(unmatched.length)} of its tensors not used`;
+  return [
+    ["output error", `${percent(outputError)} of the energy of the outputs lost, weighted by importance`],
+    ["importance", `${counted(matched, "module")} with moments${without}, from ${printable(file)}${unused}`],
+  ];
 }
 
 function summary(input: string, output: string, result: EncodedFile, { colors }: Terminal): string {
@@ -111,6 +144,8 @@ function summary(input: string, output: string, result: EncodedFile, { colors }:
       `${result.averageBits.toFixed(3)} per parameter counted as the paper does, ${result.bitsPerParameter.toFixed(3)} on disk`,
     ],
     ["error", `${percent(result.relativeError)} of the energy of ΔW lost, SNR ${decibels(result.snrDb)}`],
+    ...outputRows(result),
+    ...(result.tensors === 0 ? [] : [["plain tensors", tensorsText(result)]]),
     ["encoding", settingsText(result.settings)],
     ["time", duration(result.seconds)],
   ];

@@ -1,18 +1,16 @@
 /**
  * The Viterbi engine as a WebAssembly kernel with 128-bit SIMD (source: `viterbi.as`, contract: `viterbi-engine.ts`).
  *
- * The module has no imports, and its memory holds nothing but one block of one vector. It is compiled synchronously, so
- * that coding a vector need not be; where an engine refuses that, or has no SIMD, the caller takes the plain engine and
- * gets the same bytes.
+ * Its memory holds nothing but one block of one vector.
  *
  * @module
  */
+import { kernelMaker } from "../../wasm/instantiate.ts";
 import { WINDOW_BITS } from "../trellis.ts";
 import { decisionBytes, type TrellisShape, type ViterbiEngine } from "../viterbi-engine.ts";
 import { WASM_BASE64 } from "./viterbi.wasm.ts";
 
 interface Exports {
-  readonly memory: WebAssembly.Memory;
   forward(
     stepBits: number,
     two: number,
@@ -29,15 +27,13 @@ const TABLE = 1024;
 const FREE = 4096;
 const PAGE = 65536;
 
+const newKernel = kernelMaker<Exports>(WASM_BASE64);
+
 /** A new engine, or `undefined` where WebAssembly with SIMD cannot be had. */
 export function kernelEngine(): ViterbiEngine | undefined {
-  let kernel: Exports;
-  try {
-    const bytes = Uint8Array.from(atob(WASM_BASE64), (letter) => letter.charCodeAt(0));
-    kernel = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as unknown as Exports;
-  } catch {
-    return undefined;
-  }
+  const made = newKernel();
+  if (made === undefined) return undefined;
+  const kernel = made;
   const { memory } = kernel;
   let stepBits = 0;
   let weightsPerStep = 0;

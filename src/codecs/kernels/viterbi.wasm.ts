@@ -1,4 +1,4 @@
-// Generated from viterbi.as by build.mjs. Do not edit.
+// Generated from viterbi.as by src/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of viterbi.as. */
 export const SOURCE_HASH = "e4a9af85cda6e549d6f2e61333a0cb0f609a345cea167b6a0b58e56d16b272e0";

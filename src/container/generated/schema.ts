@@ -154,7 +154,7 @@ export const SCHEMA: Schema = {
           "type": "u8"
         },
         {
-          "name": "reserved",
+          "name": "rotation",
           "offset": 7,
           "type": "u8"
         }
@@ -358,6 +358,7 @@ export const Compression = {"None":0,"Zstd":1,"ShuffledZstd":2,"TextZstd":3} as 
 export const ElementType = {"None":0,"F32":1,"F16":2,"BF16":3,"F64":4,"I8":5,"I16":6,"I32":7,"I64":8,"U8":9,"U16":10,"U32":11,"U64":12,"Bool":13} as const;
 export const ModuleRole = {"Linear":0,"Embedding":1,"Conv1d":2,"Conv2d":3,"Conv3d":4} as const;
 export const MultiplierRule = {"None":0,"AlphaOverRank":1,"AlphaOverSqrtRank":2,"Explicit":3} as const;
+export const Rotation = {"None":0,"Hadamard64":1} as const;
 export const TensorRole = {"Replace":0,"Bias":1,"LoraBias":2,"Magnitude":3,"TokenRows":4,"TokenIndices":5,"Carried":6} as const;
 
 export interface BandRecord {
@@ -374,7 +375,7 @@ export interface EncodingRecord {
   zeroPoint: number;
   groupExponent: number;
   table: number;
-  reserved: number;
+  rotation: number;
 }
 
 export interface ModuleRecord {

@@ -7,7 +7,7 @@
  * @module
  */
 import { fail } from "../../errors.ts";
-import type { LoraModule, ModuleRole } from "../../model/adapter.ts";
+import { type LoraModule, lazyModule, type ModuleRole, type ModuleShape } from "../../model/adapter.ts";
 import { isFactorElement, toFloat32 } from "../elements.ts";
 import { quoteName } from "../json.ts";
 import type { PeftConfig } from "./config.ts";
@@ -80,7 +80,7 @@ export function buildModule(found: FoundModule, config: PeftConfig): LoraModule 
     });
   }
   const role = embedding ? "embedding" : axes === 2 ? "linear" : CONVOLUTIONS[axes - 3]!;
-  return {
+  const shape: ModuleShape = {
     name,
     role,
     out: shapeB[0]!,
@@ -93,9 +93,12 @@ export function buildModule(found: FoundModule, config: PeftConfig): LoraModule 
     multiplier: scale.multiplier,
     alpha: scale.alpha,
     rule: scale.rule,
-    b: toFloat32(b.tensor),
-    a: toFloat32(a.tensor),
   };
+  return lazyModule(
+    shape,
+    () => toFloat32(b.tensor),
+    () => toFloat32(a.tensor),
+  );
 }
 
 /**

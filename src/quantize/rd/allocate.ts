@@ -4,7 +4,7 @@
  * A component of energy E = multiplier² s² whose vectors are coded with distortions D_b and D_a loses
  * E · (1 − (1 − D_b)(1 − D_a)), because its scales are fitted by least squares. Every component starts at its floor;
  * then upgrades are bought in the order of energy saved per bit. Only points on the lower convex hull of (bits, loss)
- * are ever bought, so that this greedy order is the Lagrangian one.
+ * are bought, so that this greedy order is the Lagrangian one; what is then left of a budget goes to whatever fits.
  *
  * Deterministic: only + − × ÷ and comparisons, ties broken by position.
  *
@@ -36,7 +36,7 @@ export interface Choice {
   readonly a: number;
 }
 
-interface HullPoint extends Choice {
+interface Point extends Choice {
   readonly bits: number;
   readonly loss: number;
 }
@@ -87,17 +87,49 @@ export function allocate(candidates: readonly Candidate[], goal: Goal): Allocati
     bits += more;
     loss += hull[step]!.loss - hull[step - 1]!.loss;
   }
-  const choices = hulls.map((hull, i) => {
-    const { b, a } = hull[position[i]!]!;
-    return { b, a };
-  });
-  return { choices, bits, loss };
+  const chosen = hulls.map((hull, i) => hull[position[i]!]!);
+  if ("bits" in goal) {
+    for (let round = 0; round < FILLING; round++) {
+      const better = bestFit(candidates, chosen, goal.bits - bits);
+      if (better === undefined) break;
+      const before = chosen[better.component]!;
+      chosen[better.component] = better.point;
+      bits += better.point.bits - before.bits;
+      loss += better.point.loss - before.loss;
+    }
+  }
+  return { choices: chosen.map(({ b, a }) => ({ b, a })), bits, loss };
 }
 
-/** Pairs of rates from the floor up that no mixture of others beats, by rising bits. */
-function convexHull(candidate: Candidate): HullPoint[] {
-  const { energy, b, a, floor } = candidate;
-  const points: HullPoint[] = [];
+/** Upgrades that are looked for in what is left of a budget: small adapters have coarse steps. */
+const FILLING = 4;
+/** With this many components, what is left is next to nothing of the whole. */
+const FILL_UP_TO = 1024;
+
+/** The upgrade of one component that fits into `room` bits and saves most. */
+function bestFit(
+  candidates: readonly Candidate[],
+  chosen: readonly Point[],
+  room: number,
+): { readonly component: number; readonly point: Point } | undefined {
+  if (candidates.length > FILL_UP_TO || room <= 0) return undefined;
+  let best: { component: number; point: Point } | undefined;
+  let most = 0;
+  for (const [component, candidate] of candidates.entries()) {
+    const now = chosen[component]!;
+    for (const point of pointsOf(candidate)) {
+      const saved = now.loss - point.loss;
+      if (point.bits - now.bits > room || saved <= most) continue;
+      most = saved;
+      best = { component, point };
+    }
+  }
+  return best;
+}
+
+/** Pairs of rates from the floor up. */
+function pointsOf({ energy, b, a, floor }: Candidate): Point[] {
+  const points: Point[] = [];
   for (let i = floor; i < b.length; i++)
     for (let j = floor; j < a.length; j++) {
       // Nothing is the product of something and nothing.
@@ -109,8 +141,13 @@ function convexHull(candidate: Candidate): HullPoint[] {
         loss: energy * (1 - (1 - b[i]!.distortion) * (1 - a[j]!.distortion)),
       });
     }
-  points.sort((x, y) => x.bits - y.bits || x.loss - y.loss);
-  const hull: HullPoint[] = [];
+  return points;
+}
+
+/** Pairs of rates that no mixture of others beats, by rising bits. */
+function convexHull(candidate: Candidate): Point[] {
+  const points = pointsOf(candidate).sort((x, y) => x.bits - y.bits || x.loss - y.loss);
+  const hull: Point[] = [];
   for (const point of points) {
     if (hull.length > 0 && point.loss >= hull[hull.length - 1]!.loss) continue;
     while (hull.length > 1) {

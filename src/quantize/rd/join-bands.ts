@@ -7,8 +7,7 @@
 import type { Encoding, Planes } from "../../codecs/encoding.ts";
 import type { Band, PackedBand, PackedFactors } from "../../codecs/packed.ts";
 import type { Choice } from "./allocate.ts";
-import { RATES } from "./rates.ts";
-import type { Side, Subject } from "./split.ts";
+import { encodingOf, type Subject } from "./subject.ts";
 
 /** A band and the components in it, from the first up to before the end. */
 interface Run {
@@ -41,11 +40,11 @@ export function joinBands(subject: Subject, choices: readonly Choice[]): PackedF
   };
 }
 
-function runs({ components, module }: Subject, choices: readonly Choice[]): Run[] {
+function runs(subject: Subject, choices: readonly Choice[]): Run[] {
   const found: Run[] = [];
   const zero: Encoding = { codec: "zero" };
-  for (let c = 0; c < module.rank; c++) {
-    const component = components[c];
+  for (let c = 0; c < subject.module.rank; c++) {
+    const component = subject.components[c];
     const b = component === undefined ? zero : encodingOf(component.b, choices[c]!.b);
     const a = component === undefined ? zero : encodingOf(component.a, choices[c]!.a);
     const last = found[found.length - 1];
@@ -54,10 +53,6 @@ function runs({ components, module }: Subject, choices: readonly Choice[]): Run[
     } else found.push({ band: { components: 1, b, a }, from: c, end: c + 1 });
   }
   return found;
-}
-
-function encodingOf(side: Side, rate: number): Encoding {
-  return side.coded.get(rate)?.encoding ?? RATES[rate]!.encoding;
 }
 
 function same(x: Encoding, y: Encoding): boolean {

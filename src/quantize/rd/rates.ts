@@ -9,12 +9,13 @@
  */
 import { decodePlanes } from "../../codecs/decode.ts";
 import { type Encoding, type Planes, planeSizes } from "../../codecs/encoding.ts";
+import type { Rotation } from "../../codecs/rotation.ts";
 import { TRELLIS_TABLES, type TrellisTable, trellisRate } from "../../codecs/trellis.ts";
 import { chooseScaleType, codeAffine, dropIdleGroups } from "../code.ts";
 import { searchFit } from "../fit.ts";
 import type { Bundle } from "../groups.ts";
 import { codeRaw } from "../raw.ts";
-import { codeTrellis } from "./code-trellis.ts";
+import { codeTrellis, TRELLIS_SCALE } from "./code-trellis.ts";
 
 /** Vectors coded alike: one encoding, planes for each. */
 export interface Coded {
@@ -28,22 +29,30 @@ export interface Rate {
   readonly nominal: number;
   /** Distortion on Gaussian weights: the first guess before a vector has been coded. */
   readonly distortion: number;
-  /** The encoding if scales are f16, as they usually are. */
-  readonly encoding: Encoding;
-  /** Codes vectors that are not all zero. @throws LqaError SOURCE_RANGE */
-  code(vectors: readonly Float32Array[], where: string): Coded;
+  /** The encoding as it usually turns out. */
+  encoding(rotation: Rotation): Encoding;
+  /**
+   * Codes vectors that are not all zero.
+   *
+   * @param rotation for trellis codes
+   * @param weights for each vector what errors of its weights count; trellis codes heed it, unless they are rotated
+   * @throws LqaError SOURCE_RANGE
+   */
+  code(
+    vectors: readonly Float32Array[],
+    rotation: Rotation,
+    weights: readonly Float32Array[] | undefined,
+    where: string,
+  ): Coded;
 }
 
 const AFFINE_GROUP = 128;
-/**
- * Rough first guesses for searched `affine` with zero points in groups of 128 on Gaussian weights, a fifth to a third
- * too high; what counts is measured as soon as a vector has been coded at such a rate.
- */
+/** Measured with searched `affine` with zero points in groups of 128 on Gaussian weights. */
 const AFFINE_DISTORTION: readonly (readonly [bits: number, distortion: number])[] = [
-  [5, 2.62e-3],
-  [6, 6.85e-4],
-  [7, 1.78e-4],
-  [8, 4.6e-5],
+  [5, 2.17e-3],
+  [6, 5.43e-4],
+  [7, 1.32e-4],
+  [8, 3.29e-5],
 ];
 /** Rounding to 11 significant bits: 2^-22 / 12 of the square, on average over a binade. */
 const F16_DISTORTION = 4e-8;
@@ -53,7 +62,7 @@ export const RATES: readonly Rate[] = [
   {
     nominal: 0,
     distortion: 1,
-    encoding: { codec: "zero" },
+    encoding: () => ({ codec: "zero" }),
     code(vectors) {
       const none = new Uint8Array(0);
       const planes = { scales: none, zeroPoints: none, codes: none };
@@ -65,8 +74,8 @@ export const RATES: readonly Rate[] = [
   {
     nominal: 16,
     distortion: F16_DISTORTION,
-    encoding: { codec: "raw", element: "f16" },
-    code: (vectors, where) => ({
+    encoding: () => ({ codec: "raw", element: "f16" }),
+    code: (vectors, _rotation, _weights, where) => ({
       encoding: { codec: "raw", element: "f16" },
       planes: vectors.map((values) => codeRaw(values, "f16", where)),
     }),
@@ -77,8 +86,14 @@ function tableRate(table: TrellisTable): Rate {
   return {
     nominal: trellisRate(table),
     distortion: table.distortion,
-    encoding: { codec: "trellis", table: table.number, group: 0, scale: "f16" },
-    code: (vectors, where) => codeTrellis(vectors, table, where),
+    encoding: (rotation) => ({
+      codec: "trellis",
+      table: table.number,
+      group: 0,
+      scale: TRELLIS_SCALE,
+      rotation,
+    }),
+    code: (vectors, rotation, weights, where) => codeTrellis(vectors, table, rotation, weights, where),
   };
 }
 
@@ -87,8 +102,8 @@ function affineRate([bits, distortion]: readonly [number, number]): Rate {
   return {
     nominal: bits,
     distortion,
-    encoding: { codec: "affine", bits, zeroPoint: true, group, scale: "f16" },
-    code(vectors, where) {
+    encoding: () => ({ codec: "affine", bits, zeroPoint: true, group, scale: "f16" }),
+    code(vectors, _rotation, _weights, where) {
       const bundles = vectors.map(
         (values): Bundle => ({
           values: Float64Array.from(values),
@@ -114,21 +129,29 @@ function affineRate([bits, distortion]: readonly [number, number]): Rate {
 
 /** Bits of the planes of a vector at a rate. */
 export function rateBits(rate: Rate, length: number): number {
-  const { scales, zeroPoints, codes } = planeSizes(rate.encoding, 1, length);
+  const { scales, zeroPoints, codes } = planeSizes(rate.encoding("none"), 1, length);
   return 8 * (scales + zeroPoints + codes);
 }
 
-/** ‖x − x̂‖² over the vectors, with x̂ as a decoder computes it. */
-export function lostEnergy(vectors: readonly Float32Array[], { encoding, planes }: Coded): number {
+/** The share of the energy of the vectors that is lost, with x̂ as a decoder computes it: Σ w (x − x̂)² / Σ w x². */
+export function lostShare(
+  vectors: readonly Float32Array[],
+  { encoding, planes }: Coded,
+  weights: readonly Float32Array[] | undefined,
+): number {
   let lost = 0;
+  let energy = 0;
   vectors.forEach((values, i) => {
     const decoded = new Float32Array(values.length);
     const at = { offset: 0, componentStride: values.length, weightStride: 1 };
     decodePlanes(encoding, planes[i]!, 1, values.length, decoded, at);
+    const own = weights?.[i];
     for (let k = 0; k < values.length; k++) {
+      const weight = own === undefined ? 1 : own[k]!;
       const difference = values[k]! - decoded[k]!;
-      lost += difference * difference;
+      lost += weight * difference * difference;
+      energy += weight * values[k]! * values[k]!;
     }
   });
-  return lost;
+  return energy === 0 ? 0 : lost / energy;
 }

@@ -31,15 +31,15 @@ export class Encoding {
     table() {
         return this.bb.readUint8(this.bb_pos + 6);
     }
-    reserved() {
+    rotation() {
         return this.bb.readUint8(this.bb_pos + 7);
     }
     static sizeOf() {
         return 8;
     }
-    static createEncoding(builder, codec, element, scale, bits, zero_point, group_exponent, table, reserved) {
+    static createEncoding(builder, codec, element, scale, bits, zero_point, group_exponent, table, rotation) {
         builder.prep(1, 8);
-        builder.writeInt8(reserved);
+        builder.writeInt8(rotation);
         builder.writeInt8(table);
         builder.writeInt8(group_exponent);
         builder.writeInt8(zero_point);

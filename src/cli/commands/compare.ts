@@ -1,0 +1,120 @@
+/**
+ * `lqa compare`: what every method makes of one adapter, as a table and as a curve.
+ *
+ * @module
+ */
+import { basename, resolve } from "node:path";
+import { assertWritable } from "../../io/write-file.ts";
+import {
+  type ComparedMethod,
+  type CompareOptions,
+  type Comparison,
+  compareAdapter,
+  comparisonCurve,
+  drawRdCurve,
+  parameterCount,
+  readAdapter,
+  readSourceFiles,
+  writeFileAtomic,
+} from "../../node.ts";
+import { suitableWorkers, withWorkers } from "../../workers/pool.ts";
+import { type Arguments, numberOption, textOption } from "../command.ts";
+import { count, counted, decibels, duration, percent, printable } from "../format.ts";
+import { columns, type Terminal, wrap } from "../terminal.ts";
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const [input] = args.positionals;
+  const svg = textOption(args, "svg");
+  const writing = { force: args.values.has("force") };
+  if (svg !== undefined) await assertWritable(svg, writing);
+  const adapter = readAdapter(await readSourceFiles(input), { lazy: true });
+  const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
+  const workers = numberOption(args, "workers") ?? suitableWorkers(parameters);
+  const comparison = await withWorkers(workers, (executor) =>
+    compareAdapter(adapter, { ...chosen(args), executor, onProgress: terminal.progress }),
+  );
+  terminal.endProgress();
+  if (svg !== undefined) {
+    const drawing = drawRdCurve(comparisonCurve(comparison, basename(resolve(input))));
+    await writeFileAtomic(svg, new TextEncoder().encode(drawing), writing);
+  }
+  // As with `encode`: a drawing on stdout is not followed by a report.
+  const print = svg !== undefined && /^\/dev\/(stdout|fd\/1)$/.test(svg) ? terminal.err : terminal.out;
+  if (args.values.has("json")) {
+    print(`${JSON.stringify({ ...comparison, svg: svg ?? null }, jsonNumber, 2)}\n`);
+    return 0;
+  }
+  const modules = counted(adapter.modules.length, "module");
+  const lines = [
+    terminal.colors.bold(`${printable(input)}: ${count(parameters)} parameters in ${modules}`),
+    ...table(comparison, terminal),
+    "",
+    ...wrap(matchText(comparison), 88),
+    ...(svg === undefined ? [] : [`The curve is in ${printable(svg)}.`]),
+    "",
+    ...NOTES.map((note) => terminal.colors.dim(note)),
+  ];
+  terminal.out(`${lines.join("\n")}\n`);
+  return 0;
+}
+
+/** What was asked for; the command table has checked the words, the library checks the numbers. */
+function chosen(args: Arguments): CompareOptions {
+  const bits = textOption(args, "bits")?.split(",").map(Number);
+  const floor = numberOption(args, "floor");
+  return {
+    ...(bits === undefined ? {} : { bits }),
+    ...(floor === undefined ? {} : { floor }),
+    all: args.values.has("all"),
+  };
+}
+
+const NOTES = [
+  "counted: bits a weight for codes, scales and zero points, as the LoRAQuant paper counts",
+  "on disk: bits a weight of the whole file but plain tensors",
+  "lost: share of the energy of ΔW that is not in the decoded file",
+  "above bound: distance to the Gaussian rate-distortion bound at the bits on disk",
+];
+
+function table({ rows, floor }: Comparison, { colors }: Terminal): string[] {
+  const header = ["method", "counted", "on disk", "lost", "SNR", "above bound", "bytes", "time"];
+  const cells = rows.map(({ method, measured }) =>
+    measured === undefined
+      ? [method, "–", "–", "–", "–", "–", "–", "–"]
+      : [
+          method,
+          measured.averageBits.toFixed(3),
+          measured.bitsPerParameter.toFixed(3),
+          percent(measured.relativeError),
+          decibels(measured.snrDb),
+          decibels(measured.aboveBoundDb ?? null),
+          count(measured.outputBytes),
+          duration(measured.seconds),
+        ],
+  );
+  const [title, ...lines] = columns([header, ...cells], [1, 2, 3, 4, 5, 6, 7]);
+  return [
+    `  ${colors.dim(title)}`,
+    ...lines.map(
+      (line, i) => `  ${line}${rows[i].measured === undefined ? `   ${unmetText(rows[i], floor)}` : ""}`,
+    ),
+  ];
+}
+
+/** Why a row has no figures, and what would have some. */
+function unmetText({ leastBits }: ComparedMethod, floor: number): string {
+  return `needs at least ${leastBits === undefined ? "more" : leastBits.toFixed(3)} bits at floor ${floor}`;
+}
+
+function matchText({ match, floor }: Comparison): string {
+  if (match === undefined) return "There is no error of loraquant 3@0.9 that rd could match.";
+  const { method, relativeError, bits, rdBits, rdRelativeError } = match;
+  // A floor can cost more bits than the error asks for; then it is the floor that is seen.
+  const lost = rdRelativeError < relativeError * 0.97 ? `, losing ${percent(rdRelativeError)},` : "";
+  return `rd reaches the error of ${method} (${percent(relativeError)} lost) at ${rdBits.toFixed(3)} bits on disk${lost} instead of ${bits.toFixed(3)} (floor ${floor}).`;
+}
+
+/** JSON has no Infinity, and no undefined. */
+function jsonNumber(_key: string, value: unknown): unknown {
+  return value === undefined || (typeof value === "number" && !Number.isFinite(value)) ? null : value;
+}

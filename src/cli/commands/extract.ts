@@ -1,0 +1,182 @@
+/**
+ * `lqa extract`: the difference of two models becomes an adapter, and what it holds of the change is told.
+ *
+ * @module
+ */
+import { type ExtractedFile, type ExtractFileOptions, extractFile, type RestTensor } from "../../node.ts";
+import { type Arguments, numberOption, textOption } from "../command.ts";
+import { count, counted, decibels, duration, percent, printable, size } from "../format.ts";
+import { columns, type Terminal } from "../terminal.ts";
+
+/** How many modules and tensors the summary names. */
+const SHOWN = 3;
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const output = textOption(args, "output") ?? "";
+  const result = await extractFile(textOption(args, "base") ?? "", textOption(args, "tuned") ?? "", output, {
+    ...chosen(args),
+    onProgress: terminal.progress,
+  });
+  terminal.endProgress();
+  // With the file itself on stdout, the report must not follow it into the same pipe.
+  const print = /^\/dev\/(stdout|fd\/1)$/.test(output) ? terminal.err : terminal.out;
+  if (args.values.has("json")) print(`${JSON.stringify(extractJson(result), null, 2)}\n`);
+  else print(`${summary(output, result, args.values.has("modules"), terminal)}\n`);
+  return 0;
+}
+
+function chosen(args: Arguments): ExtractFileOptions {
+  const dtype = textOption(args, "dtype")?.toUpperCase() as ExtractFileOptions["dtype"];
+  const asked = {
+    profile: textOption(args, "profile"),
+    bits: numberOption(args, "bits"),
+    maxBytes: numberOption(args, "max-bytes"),
+    maxError: numberOption(args, "max-error"),
+  };
+  const encode = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+  return {
+    rank: numberOption(args, "rank"),
+    energy: numberOption(args, "energy"),
+    include: patterns(args, "include"),
+    exclude: patterns(args, "exclude"),
+    embeddings: args.values.has("embeddings"),
+    keepRest: args.values.has("keep-rest"),
+    fanInFanOut: args.values.has("fan-in-fan-out") ? true : undefined,
+    prefix: textOption(args, "prefix"),
+    baseModel: textOption(args, "base-name"),
+    dtype,
+    // The command table has checked every word.
+    encode: encode as ExtractFileOptions["encode"],
+    force: args.values.has("force"),
+  };
+}
+
+function patterns(args: Arguments, name: string): string[] | undefined {
+  return textOption(args, name)
+    ?.split(",")
+    .map((pattern) => pattern.trim())
+    .filter((pattern) => pattern !== "");
+}
+
+/** The JSON document of `--json`; its keys are stable. */
+function extractJson(result: ExtractedFile): object {
+  const { encoded } = result;
+  return {
+    rank: result.rank,
+    energy: result.energy,
+    fanInFanOut: result.fanInFanOut,
+    share: result.share,
+    shareOfAll: result.shareOfAll,
+    parameters: result.parameters,
+    inputBytes: result.inputBytes,
+    files: [...result.written].map(([name, bytes]) => ({ name, bytes })),
+    encoding:
+      encoded === undefined
+        ? null
+        : {
+            settings: encoded.settings,
+            bitsPerParameter: encoded.bitsPerParameter,
+            relativeError: encoded.relativeError,
+            snrDb: Number.isFinite(encoded.snrDb) ? encoded.snrDb : null,
+          },
+    seconds: Number(result.seconds.toFixed(3)),
+    unchanged: result.unchanged,
+    filtered: result.filtered,
+    onlyInBase: result.onlyInBase,
+    modules: result.modules,
+    rest: result.rest,
+  };
+}
+
+function summary(output: string, result: ExtractedFile, all: boolean, { colors }: Terminal): string {
+  const { modules, rest, encoded } = result;
+  const bytes = [...result.written.values()].reduce((sum, each) => sum + each, 0);
+  const kept = rest.filter((tensor) => tensor.kept);
+  const lost = rest.filter((tensor) => !tensor.kept);
+  const rows = [
+    ["change", `${percent(result.share)} of the energy of ΔW in ${counted(modules.length, "module")}`],
+    ["rank", `${ranks(result)}, ${count(result.parameters)} parameters`],
+    ["size", size(bytes)],
+  ];
+  if (encoded !== undefined) {
+    const bits = `${encoded.bitsPerParameter.toFixed(3)} bits per parameter`;
+    rows.push([
+      "encoding",
+      `${encoded.settings.profile}, ${bits}, ${percent(encoded.relativeError)} of that energy lost, SNR ${decibels(encoded.snrDb)}`,
+    ]);
+  }
+  if (result.fanInFanOut) rows.push(["layout", "linear weights stored (in, out)"]);
+  if (kept.length > 0) rows.push(["kept whole", counted(kept.length, "tensor")]);
+  rows.push(["unchanged", counted(result.unchanged, "tensor")]);
+  if (result.filtered > 0) rows.push(["not chosen", counted(result.filtered, "tensor")]);
+  if (result.onlyInBase.length > 0) {
+    rows.push([
+      "only in base",
+      `${counted(result.onlyInBase.length, "tensor")}: ${names(result.onlyInBase)}`,
+    ]);
+  }
+  rows.push(["time", duration(result.seconds)]);
+  const lines = [
+    `${colors.bold(printable(output))} extracted`,
+    ...columns(rows).map((line) => `  ${line}`),
+    ...moduleLines(result, all, colors),
+  ];
+  if (lost.length > 0) lines.push("", ...lostLines(lost, result, all, colors));
+  return lines.join("\n");
+}
+
+function ranks({ modules, energy, rank }: ExtractedFile): string {
+  const all = modules.map((module) => module.rank);
+  const [least, most] = [Math.min(...all), Math.max(...all)];
+  const text = least === most ? String(most) : `${least} to ${most}`;
+  if (energy === null) return text;
+  // What rounding takes from a share does not count as missing.
+  const short = modules.filter(({ share }) => share < energy - 1e-6).length;
+  const missed = short === 0 ? "" : ` (${counted(short, "module")} would need more than ${rank})`;
+  return `${text} for ${percent(energy)} of each${missed}`;
+}
+
+function moduleLines({ modules }: ExtractedFile, all: boolean, colors: Terminal["colors"]): string[] {
+  const shown = all ? modules : [...modules].sort((x, y) => x.share - y.share).slice(0, SHOWN);
+  const table = shown.map((module) => [
+    printable(module.name),
+    module.shape.join("×"),
+    `r ${module.rank}`,
+    `${percent(module.share)} held`,
+    `‖ΔW‖ ${module.norm.toPrecision(3)}`,
+    module.relativeNorm === null ? "" : `${percent(module.relativeNorm)} of ‖W‖`,
+    `σ₁ ${module.largest.toPrecision(3)}`,
+  ]);
+  const title = all ? "modules" : "least held";
+  return ["", colors.bold(title), ...columns(table, [1, 2, 3]).map((line) => `  ${line}`)];
+}
+
+/** What the adapter does not have: said loudly, since whoever loads it would not notice. */
+function lostLines(
+  lost: readonly RestTensor[],
+  result: ExtractedFile,
+  all: boolean,
+  colors: Terminal["colors"],
+): string[] {
+  const shown = all ? lost : [...lost].sort((x, y) => (y.norm ?? 0) - (x.norm ?? 0)).slice(0, SHOWN);
+  const table = shown.map((tensor) => [
+    printable(tensor.name),
+    tensor.shape.join("×"),
+    tensor.norm === null ? "" : `‖Δ‖ ${tensor.norm.toPrecision(3)}`,
+    tensor.reason,
+  ]);
+  const more = lost.length - shown.length;
+  return [
+    colors.yellow(
+      `${counted(lost.length, "changed tensor")} not in the adapter, which holds ${percent(result.shareOfAll)} of the whole change`,
+    ),
+    ...columns(table, [1, 2]).map((line) => `  ${line}`),
+    ...(more > 0 ? [`  and ${count(more)} more, see --modules`] : []),
+    "  --embeddings makes modules of embeddings and output heads; --keep-rest keeps whole what is left.",
+  ];
+}
+
+function names(all: readonly string[]): string {
+  const shown = all.slice(0, SHOWN).map(printable).join(", ");
+  return all.length > SHOWN ? `${shown}, …` : shown;
+}

@@ -1,0 +1,178 @@
+/**
+ * Names of weight matrices in GGUF files of language models, and what the same layers are called by the programs that
+ * models are trained with.
+ *
+ * GGUF names the layers of all architectures alike (`blk.3.attn_q.weight`), so that one name stands for many paths
+ * (`model.layers.3.self_attn.q_proj`, `transformer.h.3.attn.q_proj`, …). Only the part behind the block's number is
+ * compared, since prefixes depend on how a model was wrapped. The table has what is certain of gguf-py's
+ * `tensor_mapping.py` (version 0.19.0): layers whose inputs a converter leaves in their order. Left out are PLaMo, whose
+ * attention outputs it reorders, and the towers of multimodal models, which have GGUF names of their own.
+ *
+ * @module
+ */
+
+/** GGUF name of a layer inside a block, to paths inside a block. */
+export const BLOCK_PATHS: Readonly<Record<string, readonly string[]>> = {
+  attn_q: [
+    "self_attn.q_proj",
+    "attn.q_proj",
+    "attn.attention.q_proj",
+    "attention.wq",
+    "attention.self.query",
+    "attention.q_lin",
+  ],
+  attn_k: [
+    "self_attn.k_proj",
+    "attn.k_proj",
+    "attn.attention.k_proj",
+    "attention.wk",
+    "attention.self.key",
+    "attention.k_lin",
+  ],
+  attn_v: [
+    "self_attn.v_proj",
+    "attn.v_proj",
+    "attn.attention.v_proj",
+    "attention.wv",
+    "attention.self.value",
+    "attention.v_lin",
+  ],
+  attn_qkv: [
+    "self_attn.qkv_proj",
+    "attn.c_attn",
+    "attn.Wqkv",
+    "attn.qkv_proj",
+    "attention.query_key_value",
+    "self_attention.query_key_value",
+    "self_attn.query_key_value",
+    "mixer.Wqkv",
+    "norm_attn_norm.attn.Wqkv",
+  ],
+  attn_output: [
+    "self_attn.o_proj",
+    "self_attn.out_proj",
+    "self_attn.dense",
+    "attn.c_proj",
+    "attn.out_proj",
+    "attn.Wo",
+    "attn.attention.out_proj",
+    "attention.wo",
+    "attention.dense",
+    "attention.output.dense",
+    "attention.out_lin",
+    "self_attention.dense",
+    "mixer.out_proj",
+    "norm_attn_norm.attn.out_proj",
+  ],
+  attn_q_a: ["self_attn.q_a_proj"],
+  attn_q_b: ["self_attn.q_b_proj"],
+  attn_kv_a_mqa: ["self_attn.kv_a_proj_with_mqa"],
+  attn_kv_b: ["self_attn.kv_b_proj"],
+  ffn_gate: ["mlp.gate_proj", "feed_forward.gate_proj", "feed_forward.w1", "mlp.w2", "mlp.c_fc_0"],
+  ffn_up: [
+    "mlp.up_proj",
+    "mlp.gate_up_proj",
+    "feed_forward.up_proj",
+    "feed_forward.w3",
+    "mlp.c_fc",
+    "mlp.c_fc_1",
+    "mlp.fc1",
+    "mlp.fc_in",
+    "mlp.w1",
+    "mlp.dense_h_to_4h",
+    "mlp.Wi",
+    "ffn.up_proj",
+    "ffn.lin1",
+    "intermediate.dense",
+  ],
+  ffn_down: [
+    "mlp.down_proj",
+    "feed_forward.down_proj",
+    "feed_forward.w2",
+    "mlp.c_proj",
+    "mlp.fc2",
+    "mlp.fc_out",
+    "mlp.dense_4h_to_h",
+    "mlp.Wo",
+    "ffn.down_proj",
+    "ffn.lin2",
+    "output.dense",
+  ],
+  ffn_gate_inp: ["mlp.gate", "mlp.router", "block_sparse_moe.gate", "feed_forward.router"],
+  ffn_gate_inp_shexp: ["mlp.shared_expert_gate"],
+  // Of experts: where modules have a number behind "experts", it is left out here.
+  ffn_gate_exps: [
+    "mlp.experts.gate_proj",
+    "block_sparse_moe.experts.w1",
+    "feed_forward.experts.gate_proj",
+    "feed_forward.experts.w1",
+  ],
+  ffn_up_exps: [
+    "mlp.experts.up_proj",
+    "block_sparse_moe.experts.w3",
+    "feed_forward.experts.up_proj",
+    "feed_forward.experts.w3",
+  ],
+  ffn_down_exps: [
+    "mlp.experts.down_proj",
+    "block_sparse_moe.experts.w2",
+    "feed_forward.experts.down_proj",
+    "feed_forward.experts.w2",
+  ],
+  ffn_gate_up_exps: ["mlp.experts.gate_up_proj"],
+  ffn_gate_shexp: [
+    "mlp.shared_expert.gate_proj",
+    "mlp.shared_experts.gate_proj",
+    "mlp.shared_mlp.gate_proj",
+    "feed_forward.shared_expert.gate_proj",
+  ],
+  ffn_up_shexp: [
+    "mlp.shared_expert.up_proj",
+    "mlp.shared_experts.up_proj",
+    "mlp.shared_mlp.up_proj",
+    "feed_forward.shared_expert.up_proj",
+  ],
+  ffn_down_shexp: [
+    "mlp.shared_expert.down_proj",
+    "mlp.shared_experts.down_proj",
+    "mlp.shared_mlp.down_proj",
+    "feed_forward.shared_expert.down_proj",
+  ],
+};
+
+/** The layer behind the blocks, by its last segment. */
+export const OUTPUT_PATHS: readonly string[] = ["lm_head", "embed_out", "output_layer"];
+
+/** A path taken apart: what stands for the same layer has the same `key`. */
+export interface LayerKey {
+  readonly key: string;
+  /** Number of the expert, for a layer that is one of many. */
+  readonly expert: number | undefined;
+}
+
+const BLOCK = /^(?:(.*?)\.)?(?:layers|layer|h|blocks)\.(\d+)\.(.+)$/;
+/** Prefixes of layers that are not those of GGUF's `blk`: other towers, and PLaMo's `layers.layers`. */
+const FOREIGN = /(?:^|\.)(?:(?:vision|visual|vit|vpm|image|audio|speech)[^.]*(?:\..*)?|layers)$/;
+
+/** Key of a module by its path; undefined where no GGUF name stands for it. */
+export function moduleKey(path: string): LayerKey | undefined {
+  const found = BLOCK.exec(path);
+  if (found === null) {
+    const last = path.slice(path.lastIndexOf(".") + 1);
+    return OUTPUT_PATHS.includes(last) ? { key: "output", expert: undefined } : undefined;
+  }
+  const [, prefix = "", block, inner] = found;
+  if (FOREIGN.test(prefix)) return undefined;
+  const expert = /(?:^|\.)experts\.(\d+)\./.exec(inner!)?.[1];
+  const layer = expert === undefined ? inner! : inner!.replace(`experts.${expert}.`, "experts.");
+  return { key: `${block}.${layer}`, expert: expert === undefined ? undefined : Number(expert) };
+}
+
+/** Keys of the modules that a weight matrix of a GGUF file may be: `blk.3.attn_q.weight`. */
+export function ggufKeys(name: string): string[] {
+  // A model whose embedding is its output layer too: as a factor of a product it can only be the latter.
+  if (name === "output.weight" || name === "token_embd.weight") return ["output"];
+  const [, block, layer] = /^blk\.(\d+)\.([a-z_]+)\.weight$/.exec(name) ?? [];
+  if (layer === undefined || !Object.hasOwn(BLOCK_PATHS, layer)) return [];
+  return BLOCK_PATHS[layer]!.map((path) => `${block}.${path}`);
+}

@@ -1,0 +1,58 @@
+/**
+ * Importance from safetensors files: a tensor for each module, under the module's name.
+ *
+ * A tensor of one axis holds the moments themselves. One of two axes holds activations, a row for each sample, whose
+ * mean squares are the moments. F32, F16, BF16 or F64.
+ *
+ * @module
+ */
+import type { ElementType } from "../../model/adapter.ts";
+import { toFloat32 } from "../elements.ts";
+import { readSafetensors, type SafeTensor } from "../safetensors.ts";
+import { assertSquares, type Entry, unfit } from "./entry.ts";
+
+/** @throws LqaError as `readSafetensors` */
+export function safetensorsEntries(bytes: Uint8Array): Entry[] {
+  return [...readSafetensors(bytes).tensors].map(([name, tensor]) => ({
+    name,
+    channels: undefined,
+    length: tensor.shape.at(-1) ?? 1,
+    read: () => readMoments(name, tensor),
+  }));
+}
+
+function readMoments(name: string, tensor: SafeTensor): Float64Array {
+  const { element, shape, data } = tensor;
+  const [first, second] = shape;
+  if (first === undefined || shape.length > 2)
+    return unfit(name, { expected: "moments [in] or activations [samples, in]", actual: `[${shape}]` });
+  if (second === undefined) {
+    const moments = toFloat64(name, element, data);
+    assertSquares(name, moments);
+    return moments;
+  }
+  if (first === 0) return unfit(name, { expected: "at least one sample", actual: `[${shape}]` });
+  const sums = new Float64Array(second);
+  const rowBytes = data.length / first;
+  for (let row = 0; row < first; row++) {
+    const values = toFloat64(name, element, data.subarray(row * rowBytes, (row + 1) * rowBytes));
+    for (let j = 0; j < second; j++) {
+      const value = values[j]!;
+      sums[j]! += value * value;
+      // A square that is not finite stays so in the sum.
+      if (Number.isFinite(sums[j])) continue;
+      const actual = `${value} at index ${row * second + j}`;
+      unfit(name, { expected: "finite activations with finite squares", actual });
+    }
+  }
+  const moments = sums.map((sum) => sum / first);
+  assertSquares(name, moments);
+  return moments;
+}
+
+function toFloat64(name: string, element: ElementType, data: Uint8Array): Float64Array {
+  // What is neither F64 nor a type of factors is refused by the latter's reader.
+  if (element !== "F64") return Float64Array.from(toFloat32({ element, data }, `tensor "${name}"`));
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  return Float64Array.from({ length: data.length / 8 }, (_, i) => view.getFloat64(8 * i, true));
+}

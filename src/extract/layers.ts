@@ -1,0 +1,95 @@
+/**
+ * What the names and shapes of tensors say about layers: which are embeddings, which store their weights transposed,
+ * which ones a pattern means.
+ *
+ * A file of weights does not say what kind of layer a weight belongs to. Names are the only evidence, and they are good:
+ * the lists cover the models of the transformers library. What is decided here is shown in the report.
+ *
+ * @module
+ */
+
+/** Output heads, which have a row for each token. */
+const OUTPUT_LAYERS = new Set(["decoder", "embed_out", "lm_head", "output", "output_layer"]);
+
+/** Tables of rows that are looked up, not multiplied. */
+const EMBEDDING_LAYERS = /^(embed_.*|.*embeddings?|relative_attention_bias|shared|wpe|wte)$/;
+
+/** `output` and `decoder` inside a numbered layer are linear layers like others. */
+const NUMBERED = /(^|\.)\d+\./;
+
+/** Whether a matrix belongs to an embedding or to an output head, by the name of its layer. */
+export function vocabularyLayer(layer: string): "embedding" | "output" | undefined {
+  const last = layer.slice(layer.lastIndexOf(".") + 1);
+  if (EMBEDDING_LAYERS.test(last)) return "embedding";
+  return OUTPUT_LAYERS.has(last) && !NUMBERED.test(layer) ? "output" : undefined;
+}
+
+/**
+ * Whether the linear layers of a model are stored (in, out), as GPT-2 and its kin store them. Seen by the layer that
+ * makes query, key and value at once: no other layout has three times as many columns as rows there.
+ */
+export function looksTransposed(
+  tensors: Iterable<readonly [string, { readonly shape: readonly number[] }]>,
+): boolean {
+  for (const [name, { shape }] of tensors) {
+    if (/(^|\.)c_attn\.weight$/.test(name) && shape.length === 2 && shape[1] === 3 * shape[0]!) return true;
+  }
+  return false;
+}
+
+/** The layer a tensor belongs to: its name without the last part. Empty for a bare parameter. */
+export function layerOf(tensor: string): string {
+  return tensor.slice(0, Math.max(tensor.lastIndexOf("."), 0));
+}
+
+/**
+ * Whether a layer is meant by a pattern, in which `*` stands for any characters and `?` for one. As in PEFT's
+ * target_modules a pattern may be the end of a name: `q_proj` means every layer of that name. Linear time, whatever the
+ * pattern.
+ */
+export function matchesLayer(pattern: string, layer: string): boolean {
+  return wildcard(pattern, layer) || wildcard(`*.${pattern}`, layer);
+}
+
+function wildcard(pattern: string, text: string): boolean {
+  let p = 0;
+  let star = -1;
+  let resume = 0;
+  for (let t = 0; t < text.length; ) {
+    if (p < pattern.length && (pattern[p] === "?" || (pattern[p] === text[t] && pattern[p] !== "*"))) {
+      p++;
+      t++;
+    } else if (pattern[p] === "*") {
+      star = p++;
+      resume = t;
+    } else if (star >= 0) {
+      p = star + 1;
+      t = ++resume;
+    } else return false;
+  }
+  while (pattern[p] === "*") p++;
+  return p === pattern.length;
+}
+
+/**
+ * What has to be put before the names of one model to get those of the other: a model saved with its head calls its body
+ * `transformer.h.0…`, one saved without calls it `h.0…`. Empty if the two share names; undefined if they have nothing in
+ * common.
+ */
+export function commonPrefix(
+  short: ReadonlyMap<string, unknown>,
+  long: ReadonlyMap<string, unknown>,
+): string | undefined {
+  for (const name of short.keys()) if (long.has(name)) return "";
+  // A few names suffice: each one would do, if the models belong together.
+  for (const name of [...short.keys()].slice(0, 16)) {
+    for (const other of long.keys()) {
+      if (!other.endsWith(`.${name}`)) continue;
+      const prefix = other.slice(0, -name.length);
+      let shared = 0;
+      for (const each of short.keys()) if (long.has(prefix + each)) shared++;
+      if (2 * shared > short.size) return prefix;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,89 @@
+/**
+ * Opens a model by path (Node only): a safetensors file, a shard index, or a directory that holds either.
+ *
+ * Shards are looked for beside their index and nowhere else.
+ *
+ * @module
+ */
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { fail } from "../errors.ts";
+import { type FileSource, openFileSource, readWholeFile } from "../io/file.ts";
+import { osError, quotePath } from "../io/os-error.ts";
+import { parseShardIndex, type ShardedModel } from "./model.ts";
+
+const WEIGHTS = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+
+/** A model whose files are open. */
+export interface OpenModel extends ShardedModel {
+  /** Bytes of all files. */
+  readonly bytes: number;
+  /** Releases the files. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a model.
+ *
+ * @throws LqaError NOT_FOUND where there is no model, or a shard is absent; SOURCE_SHARDS for a broken index; IO
+ */
+export async function openModel(path: string, signal?: AbortSignal): Promise<OpenModel> {
+  const file = (await isDirectory(path)) ? join(path, await findModel(path)) : path;
+  if (!file.endsWith(".json")) return await openFiles(dirname(file), [basename(file)], undefined);
+  const index = await readWholeFile(file, signal);
+  return await openFiles(dirname(file), [...new Set(parseShardIndex(index).values())], index);
+}
+
+async function openFiles(
+  folder: string,
+  names: readonly string[],
+  index: Uint8Array | undefined,
+): Promise<OpenModel> {
+  const files = new Map<string, FileSource>();
+  const close = async (): Promise<void> => {
+    for (const source of files.values()) await source.close();
+  };
+  try {
+    for (const name of names) files.set(name, await openFileSource(join(folder, name)));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  let bytes = 0;
+  for (const { size } of files.values()) bytes += size;
+  return { files, index, bytes, close };
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    throw osError(error, path, "read");
+  }
+}
+
+/** As transformers looks: the single file first, then the index; failing both, the only safetensors file. */
+async function findModel(folder: string): Promise<string> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (error) {
+    throw osError(error, folder, "read");
+  }
+  if (names.includes(WEIGHTS)) return WEIGHTS;
+  if (names.includes(INDEX)) return INDEX;
+  const indices = names.filter((name) => name.endsWith(".safetensors.index.json"));
+  if (indices.length === 1) return indices[0]!;
+  const candidates = names.filter((name) => name.endsWith(".safetensors"));
+  if (indices.length === 0 && candidates.length === 1) return candidates[0]!;
+  const pickle = names.some((name) => /^pytorch_model.*\.(bin|pt)$/.test(name));
+  return fail("NOT_FOUND", {
+    where: quotePath(folder),
+    expected: `${WEIGHTS} or ${INDEX}`,
+    actual: candidates.length === 0 ? "no safetensors file" : `${candidates.length} safetensors files`,
+    advice: pickle
+      ? "pytorch_model.bin is a Python pickle, which is not read because it can run code. In Python, save the model with save_pretrained(…, safe_serialization=True)."
+      : "Give the path of a safetensors file or of the index of its shards.",
+  });
+}

@@ -1,0 +1,241 @@
+/**
+ * One adapter, every method: what each costs and keeps, beside the rate-distortion bound.
+ *
+ * All figures are of whole files that were encoded and measured, one after the other; none is kept. Bits are told twice:
+ * as the LoRAQuant paper counts them, and as they are on disk. The distance to the bound is at the bits on disk, which
+ * for a small adapter hold a good deal of index and metadata.
+ *
+ * @module
+ */
+import { type EncodeOptions, type EncodeReport, encodeAdapter, paced } from "../encode.ts";
+import { fail, isLqaError, type LqaError } from "../errors.ts";
+import { type Adapter, parameterCount } from "../model/adapter.ts";
+import { type BoundComponent, boundComponents, relativeBound } from "../quantize/bound.ts";
+import { checkModule, type QuantizeOptions, resolveOptions } from "../quantize/profile.ts";
+import type { RdCurve, RdMethod, RdPoint } from "./rd-curve-svg.ts";
+
+/** What to compare. Everything else is as for `encodeAdapter`. */
+export interface CompareOptions extends Omit<EncodeOptions, keyof QuantizeOptions | "importance"> {
+  /** Goals of `rd` in bits a weight on disk. Default 1, 1.25, 1.5, 2 and 3. */
+  readonly bits?: readonly number[];
+  /** Floor of `rd`: 0, 0.5 or 1. Default as in `encodeAdapter`. */
+  readonly floor?: number;
+  /** LoRAQuant also unrefined, and split as the paper's text says. */
+  readonly all?: boolean;
+}
+
+/** Figures of one encoding. */
+export interface Measured
+  extends Pick<
+    EncodeReport,
+    "averageBits" | "bitsPerParameter" | "relativeError" | "snrDb" | "outputBytes" | "tensorBytes"
+  > {
+  /** The least relative error that Gaussian components allow at the bits on disk. */
+  readonly bound: number;
+  /** 10 log₁₀ (relativeError / bound); undefined if either is 0. */
+  readonly aboveBoundDb: number | undefined;
+  readonly seconds: number;
+}
+
+/** One row of the comparison. */
+export interface ComparedMethod {
+  /** Such as `rtn 2`, `loraquant 3@0.9`, `rd 1.25`. */
+  readonly method: string;
+  /** The options in force. */
+  readonly settings: QuantizeOptions;
+  /** Undefined where the goal cannot be met. */
+  readonly measured: Measured | undefined;
+  /** For a goal that cannot be met: the fewest bits on disk that can. */
+  readonly leastBits: number | undefined;
+}
+
+/** How few bits `rd` needs for the error of a LoRAQuant variant. */
+export interface Match {
+  readonly method: string;
+  readonly relativeError: number;
+  /** On disk, of that variant and of `rd`. */
+  readonly bits: number;
+  readonly rdBits: number;
+  /** At most `relativeError`; far below it where the floor alone takes all those bits. */
+  readonly rdRelativeError: number;
+}
+
+/** Everything {@link compareAdapter} found. */
+export interface Comparison {
+  readonly parameters: number;
+  readonly floor: number;
+  readonly rows: readonly ComparedMethod[];
+  /** Undefined where there is no error to match, or `rd` cannot get as low. */
+  readonly match: Match | undefined;
+  /** The bound from 0 bits to the most bits of any row. */
+  readonly bound: readonly RdPoint[];
+}
+
+const DEFAULT_BITS = [1, 1.25, 1.5, 2, 3];
+const RTN_BITS = [1, 2, 3, 4];
+/** The published variants of LoRAQuant; the last is the one that `rd` has to match. */
+const VARIANTS = ["2@0.8", "2@0.9", "3@0.8", "3@0.9"];
+const MATCHED = `loraquant ${VARIANTS[VARIANTS.length - 1]}`;
+/** Bytes by which the text of a goal in the metadata may grow. */
+const GOAL_DIGITS = 8;
+/** Stretches the bound is drawn in. */
+const CURVE_STEPS = 48;
+
+interface Method {
+  readonly method: string;
+  readonly options: Partial<QuantizeOptions>;
+}
+
+/**
+ * Encodes an adapter in memory with `sign`, `rtn`, LoRAQuant and `rd`.
+ *
+ * `onProgress` counts methods, and names the module at work. A goal of `rd` that its floor does not allow is a row
+ * without figures.
+ *
+ * @throws LqaError USAGE for an adapter without modules or an option outside its domain; otherwise as `encodeAdapter`
+ */
+export async function compareAdapter(adapter: Adapter, options: CompareOptions = {}): Promise<Comparison> {
+  const { bits, floor: asked, all = false, onProgress, ...surroundings } = options;
+  const floor = resolveOptions({ profile: "rd", floor: asked }).floor!;
+  const methods = methodsOf(
+    [...new Set(bits ?? DEFAULT_BITS)].sort((x, y) => x - y),
+    floor,
+    all,
+  );
+  // What is wrong with the options is told before anything is computed.
+  const settings = methods.map((method) => resolveOptions(method.options));
+  const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
+  if (parameters === 0)
+    fail("USAGE", { where: "the adapter", expected: "at least one module", actual: "none" });
+
+  let step = 0;
+  const steps = methods.length + 2;
+  const during = (what: string): Omit<EncodeOptions, keyof QuantizeOptions> => ({
+    ...surroundings,
+    onProgress: (_done, _total, name) => onProgress?.(step, steps, `${what}: ${name}`),
+  });
+  const boundAt = relativeBound(await componentsOf(adapter, during("bound")));
+  const measure = async ({ method, options: told }: Method): Promise<Measured> => {
+    const started = performance.now();
+    const { report } = await encodeAdapter(adapter, { ...during(method), ...told });
+    const bound = boundAt(report.bitsPerParameter * parameters);
+    const { averageBits, bitsPerParameter, relativeError, snrDb, outputBytes, tensorBytes } = report;
+    return {
+      ...{ averageBits, bitsPerParameter, relativeError, snrDb, outputBytes, tensorBytes, bound },
+      aboveBoundDb: relativeError > 0 && bound > 0 ? 10 * Math.log10(relativeError / bound) : undefined,
+      seconds: (performance.now() - started) / 1000,
+    };
+  };
+
+  const rows: ComparedMethod[] = [];
+  for (const [i, method] of methods.entries()) {
+    step++;
+    const row = { method: method.method, settings: settings[i]! };
+    try {
+      rows.push({ ...row, measured: await measure(method), leastBits: undefined });
+    } catch (error) {
+      if (!isSizeGoal(error)) throw error;
+      const leastBits = leastBitsOf(error, method.options.bits!, parameters);
+      rows.push({ ...row, measured: undefined, leastBits });
+    }
+  }
+  step++;
+  const match = await matchOf(rows, floor, measure);
+  const most = Math.max(...rows.map(({ measured }) => measured?.bitsPerParameter ?? 0));
+  const curve = Array.from({ length: CURVE_STEPS + 1 }, (_, i): RdPoint => {
+    // The bound bends most where bits are few.
+    const at = (i / CURVE_STEPS) ** 1.5 * most;
+    return { bits: at, relativeError: boundAt(at * parameters) };
+  });
+  return { parameters, floor, rows, match, bound: curve };
+}
+
+function methodsOf(bits: readonly number[], floor: number, all: boolean): Method[] {
+  const loraquant = VARIANTS.flatMap((variant): Method[] => [
+    { method: `loraquant ${variant}`, options: { variant } },
+    ...(all
+      ? [
+          { method: `loraquant ${variant} plain`, options: { variant, refine: "none" as const } },
+          { method: `loraquant ${variant} text`, options: { variant, hRule: "text" as const } },
+        ]
+      : []),
+  ]);
+  return [
+    { method: "sign", options: { profile: "sign" } },
+    ...RTN_BITS.map((b): Method => ({ method: `rtn ${b}`, options: { profile: "rtn", bits: b } })),
+    ...loraquant,
+    ...bits.map((b): Method => ({ method: `rd ${b}`, options: { profile: "rd", bits: b, floor } })),
+  ];
+}
+
+async function componentsOf(
+  adapter: Adapter,
+  options: Pick<EncodeOptions, "onProgress" | "signal">,
+): Promise<BoundComponent[]> {
+  const progress = paced(options);
+  const components: BoundComponent[] = [];
+  for (const [i, module] of adapter.modules.entries()) {
+    checkModule(module);
+    components.push(...boundComponents(module));
+    await progress(i + 1, adapter.modules.length, module.name);
+  }
+  return components;
+}
+
+function isSizeGoal(error: unknown): error is LqaError {
+  return isLqaError(error, "USAGE") && error.where === "the size goal";
+}
+
+/**
+ * The fewest bits a weight that a refused goal could be raised to, to thousandths. The error tells the least file in
+ * bytes; what plain tensors take of it is what the refused goal granted them. Another goal is written into the metadata
+ * with more digits, and chunks may be padded otherwise (by 0.1 % at most): room for both is added.
+ */
+function leastBitsOf({ expected, actual }: LqaError, bits: number, parameters: number): number | undefined {
+  const least = Number(/^at least (\d+) bytes/.exec(String(expected))?.[1]);
+  if (Number.isNaN(least) || typeof actual !== "number") return undefined;
+  const bytes = Math.floor((bits * parameters) / 8) + least - actual + GOAL_DIGITS + least / 1000;
+  return Math.ceil((8000 * bytes) / parameters) / 1000;
+}
+
+async function matchOf(
+  rows: readonly ComparedMethod[],
+  floor: number,
+  measure: (method: Method) => Promise<Measured>,
+): Promise<Match | undefined> {
+  const target = rows.find(({ method }) => method === MATCHED)?.measured;
+  if (target === undefined || !(target.relativeError > 0 && target.relativeError <= 1)) return undefined;
+  const options = { profile: "rd", maxError: target.relativeError, floor } as const;
+  try {
+    const rd = await measure({ method: `rd for ${MATCHED}`, options });
+    const { relativeError, bitsPerParameter: bits } = target;
+    return {
+      ...{ method: MATCHED, relativeError, bits },
+      rdBits: rd.bitsPerParameter,
+      rdRelativeError: rd.relativeError,
+    };
+  } catch (error) {
+    if (!isLqaError(error, "USAGE")) throw error;
+    return undefined;
+  }
+}
+
+/** A comparison as a curve to be drawn. */
+export function comparisonCurve({ rows, bound }: Comparison, title: string): RdCurve {
+  const rd: RdPoint[] = [];
+  const methods: RdMethod[] = [];
+  for (const { method, settings, measured } of rows) {
+    if (measured === undefined) continue;
+    const point = { bits: measured.bitsPerParameter, relativeError: measured.relativeError };
+    const { profile } = settings;
+    if (profile === "rd") rd.push(point);
+    else if (profile !== "raw") methods.push({ ...point, family: profile, label: labelOf(method) });
+  }
+  return { title, rd, bound, methods };
+}
+
+/** What the legend does not say already: `3@0.9`, `2 bits`, `sign`. */
+function labelOf(method: string): string {
+  if (method.startsWith("rtn ")) return `${method.slice(4)}-bit RTN`;
+  return method.replace(/^loraquant /, "");
+}

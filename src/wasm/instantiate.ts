@@ -1,0 +1,29 @@
+/**
+ * Loads an embedded WebAssembly kernel (`kernels/*.wasm.ts`, built by `build.mjs`).
+ *
+ * A kernel has no imports and nothing but its own memory. It is compiled synchronously, so that what calls it need not
+ * be asynchronous; where an engine refuses that, or has no SIMD, the caller computes the same bits in plain TypeScript.
+ *
+ * @module
+ */
+
+/** Makes instances of one kernel: compiled once, each with a memory of its own. */
+export type KernelMaker<Exports> = () => (Exports & { readonly memory: WebAssembly.Memory }) | undefined;
+
+/** Compiles at the first call; `undefined` from then on where WebAssembly with SIMD cannot be had. */
+export function kernelMaker<Exports>(base64: string): KernelMaker<Exports> {
+  let module: WebAssembly.Module | undefined | null;
+  return () => {
+    if (module === undefined) {
+      try {
+        module = new WebAssembly.Module(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)));
+      } catch {
+        module = null;
+      }
+    }
+    if (module === null) return undefined;
+    return new WebAssembly.Instance(module).exports as unknown as Exports & {
+      readonly memory: WebAssembly.Memory;
+    };
+  };
+}

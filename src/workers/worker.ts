@@ -1,0 +1,31 @@
+/**
+ * The thread of a worker (see `pool.ts`): performs one task after the other and answers with its output or its error.
+ *
+ * @module
+ */
+import { parentPort } from "node:worker_threads";
+import { type ErrorDetails, type ErrorName, isLqaError } from "../errors.ts";
+import { perform, type TaskInput, type TaskKind, type TaskOutput } from "../quantize/tasks.ts";
+
+/** An answer. Errors are taken apart, because a clone of an error is no LqaError any more. */
+export type Answer =
+  | { readonly output: TaskOutput[TaskKind] }
+  | { readonly kind: ErrorName; readonly details: ErrorDetails }
+  | { readonly message: string; readonly stack: string | undefined };
+
+function answer<K extends TaskKind>({ kind, input }: { kind: K; input: TaskInput[K] }): Answer {
+  try {
+    return { output: perform(kind, input) };
+  } catch (error) {
+    if (!isLqaError(error)) {
+      const { message, stack } = error instanceof Error ? error : new Error(String(error));
+      return { message, stack };
+    }
+    const { expected, actual, offset, where, advice } = error;
+    return { kind: error.kind, details: { expected, actual, offset, where, advice } };
+  }
+}
+
+parentPort?.on("message", (task: { kind: TaskKind; input: TaskInput[TaskKind] }) => {
+  parentPort?.postMessage(answer(task));
+});

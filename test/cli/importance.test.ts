@@ -1,0 +1,104 @@
+/** `lqa encode --importance`: moments change what is reported, and are written down. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { lqa } from "../helpers/cli.ts";
+import { imatrix } from "../helpers/gguf.ts";
+import { safetensors, writePeftDirectory } from "../helpers/peft.ts";
+import { temporaryDirectory } from "../helpers/temporary.ts";
+
+const folder = temporaryDirectory();
+const adapter = writePeftDirectory(join(folder, "adapter"));
+const place = (name: string): string => join(folder, name);
+const layer = (n: number, name: string): string => `model.layers.${n}.self_attn.${name}`;
+
+interface Report {
+  readonly relativeError: number;
+  readonly outputError: number | null;
+  readonly importance: {
+    readonly file: string;
+    readonly matched: number;
+    readonly missing: readonly string[];
+    readonly unmatched: readonly string[];
+  } | null;
+  readonly modules: readonly { readonly name: string; readonly outputError: number | null }[];
+}
+
+const moments = place("moments.safetensors");
+writeFileSync(
+  moments,
+  safetensors(
+    new Map(
+      [layer(0, "q_proj"), layer(0, "v_proj"), layer(1, "q_proj"), "model.norm"].map((name) => [
+        name,
+        { shape: [64], values: Float32Array.from({ length: 64 }, (_, i) => 1 / (1 + i)) },
+      ]),
+    ),
+  ),
+);
+
+describe("lqa encode --importance", () => {
+  it("reports the output error of the modules that have moments", () => {
+    const run = lqa("encode", adapter, "-o", place("a.lqa"), "--importance", moments, "--json");
+    expect(run.code).toBe(0);
+    const report = run.json<Report>();
+    expect(report.importance).toEqual({
+      file: moments,
+      matched: 3,
+      missing: [layer(1, "v_proj")],
+      unmatched: ["model.norm"],
+    });
+    expect(report.outputError).toBeGreaterThan(0);
+    expect(report.outputError).toBeLessThan(1);
+    expect(report.modules.map(({ outputError }) => outputError === null)).toEqual([
+      false,
+      false,
+      false,
+      true,
+    ]);
+    expect(lqa("validate", place("a.lqa")).code).toBe(0);
+    expect(lqa("inspect", place("a.lqa"), "--json").out).toMatch(/importance=sha256:[0-9a-f]{16}"/);
+  });
+
+  it("says so in words", () => {
+    const words = ["encode", adapter, "-o", place("b.lqa"), "--variant", "2@0.8"];
+    const run = lqa(...words, "--importance", moments);
+    expect(run.out).toMatch(
+      /output error {2}[\d.]+ % of the energy of the outputs lost, weighted by importance/,
+    );
+    expect(run.out).toMatch(/3 modules with moments, 1 without, from .*; 1 of its tensors not used/);
+    const plain = lqa(...words, "--force");
+    expect(plain.out).not.toContain("output error");
+    expect(lqa(...words, "--force", "--json").json<Report>()).toMatchObject({
+      outputError: null,
+      importance: null,
+    });
+  });
+
+  it("only measures in profiles that do not choose, and takes importance matrices", () => {
+    const file = place("imatrix.gguf");
+    const sums = [Array.from({ length: 64 }, (_, i) => i)];
+    writeFileSync(file, imatrix({ "blk.0.attn_q.weight": { sums, counts: [7] } }));
+    const words = ["encode", adapter, "--profile", "loraquant", "--json", "-o"];
+    const plain = lqa(...words, place("c.lqa")).json<Report>();
+    const run = lqa(...words, place("d.lqa"), "--importance", file);
+    const report = run.json<Report>();
+    expect(report.relativeError).toBe(plain.relativeError);
+    expect(report.importance).toMatchObject({ matched: 1, unmatched: [] });
+  });
+
+  it("refuses what is no importance file of this adapter, and writes nothing", () => {
+    const encode = (file: string) => lqa("encode", adapter, "-o", place("e.lqa"), "--importance", file);
+    expect(encode(place("absent")).code).toBe(2);
+    expect(encode(join(adapter, "adapter_config.json"))).toMatchObject({ code: 3 });
+    const run = encode(join(adapter, "adapter_model.safetensors"));
+    expect(run.code).toBe(1);
+    expect(run.err).toContain("SOURCE_IMPORTANCE");
+    const other = place("other.gguf");
+    writeFileSync(other, imatrix({ "blk.9.attn_q.weight": { sums: [[1]], counts: [1] } }));
+    const { err } = encode(other);
+    expect(err).toContain("model.layers.0.self_attn.q_proj");
+    expect(err).toContain("blk.9.attn_q.weight");
+    expect(lqa("inspect", place("e.lqa")).code).toBe(2);
+  });
+});

@@ -1,0 +1,168 @@
+/** The baselines `rtn` and `sign`: exactly what they say on paper, and safe for what real files hold. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { LoraModule } from "../../src/model/adapter.ts";
+import { quantizeModule, resolveOptions } from "../../src/quantize/profile.ts";
+import { decodeFactors } from "../../src/read/decode.ts";
+import { expectValid, makeModule } from "./modules.ts";
+
+const decode = (module: LoraModule, factors: Parameters<typeof decodeFactors>[1]) => {
+  const { b, a } = decodeFactors(module, factors);
+  return { b: b as Float32Array, a: a as Float32Array };
+};
+
+describe("rtn", () => {
+  it("rounds the original factors to nearest over the range of each group of a component", () => {
+    // Component 0 of A: 0 to 3 and then 10 to 16; component 1: constant 5 and -1 … 0.5. Groups of 16.
+    const a = Float32Array.from({ length: 2 * 32 }, (_, i) =>
+      i < 16 ? i % 4 : i < 32 ? 10 + (i % 7) : i < 48 ? 5 : -1 + (i % 4) / 2,
+    );
+    const module = makeModule({ out: 16, in: 32, rank: 2 }, 3, { b: () => 1, a: (i) => a[i]! });
+    const { factors, quality } = quantizeModule(module, { profile: "rtn", bits: 2, group: 16 });
+    expectValid(module, factors);
+    // The constant groups make it bf16: their scales would be subnormal in f16.
+    expect(quality.bands).toEqual([{ components: 2, b: "affine2 g16 bf16", a: "affine2 g16 bf16" }]);
+    const decoded = decode(module, factors);
+    // 0 … 3 with scale 1: exact. 10 … 16 is one-signed: the zero point sticks at 0, and codes end at 3 · 2.
+    expect([...decoded.a.subarray(0, 16)]).toEqual([...a.subarray(0, 16)]);
+    expect([...decoded.a.subarray(16, 32)]).toEqual(new Array(16).fill(6));
+    // -1 … 0.5 with scale 0.5: exact.
+    expect([...decoded.a.subarray(48, 64)]).toEqual([...a.subarray(48, 64)]);
+    // A constant group has the authors' range of 1e-5: as in their program, nearly nothing of it is left.
+    expect(decoded.a[40]).toBeCloseTo(1e-5, 7);
+    expect(decoded.b[0]).toBeCloseTo(1e-5, 7);
+  });
+
+  it("has the errors and bits of the published comparison on Gaussian factors", () => {
+    const module = makeModule({ out: 1024, in: 2048, rank: 4 }, 7);
+    const of = (bits: number) => quantizeModule(module, { profile: "rtn", bits, group: 128 }).quality;
+    for (const bits of [1, 2, 3, 4, 8])
+      expect(of(bits).averageBits).toBeCloseTo(bits + (16 + bits) / 128, 12);
+    // ‖b aᵀ − b̂ âᵀ‖ of 2 and 3 bits, normal entries, groups of 128: 0.751 and 0.306.
+    expect(Math.sqrt(of(2).relativeError)).toBeCloseTo(0.751, 1);
+    expect(Math.sqrt(of(3).relativeError)).toBeCloseTo(0.306, 1);
+    // One bit of min/max is worse than nothing.
+    expect(of(1).relativeError).toBeGreaterThan(1);
+    expect(of(8).relativeError).toBeLessThan(1e-3);
+  });
+
+  it("takes two bits and groups of 128 unless told otherwise", () => {
+    expect(resolveOptions({ profile: "rtn" })).toEqual({ profile: "rtn", bits: 2, group: 128 });
+    expect(resolveOptions({ profile: "sign", group: 0 })).toEqual({ profile: "sign", group: 0 });
+  });
+});
+
+describe("sign", () => {
+  it("keeps signs and the mean magnitude of each group", () => {
+    const values = [1, -3, 0, 2, -4, 5, -1, 0, 1, -3, 0, 2, -4, 5, -1, 0, -7, 1];
+    const module = makeModule({ out: 1, in: 18, rank: 1 }, 1, { b: () => -0.5, a: (i) => values[i]! });
+    const { factors, quality } = quantizeModule(module, { profile: "sign", group: 16 });
+    expectValid(module, factors);
+    expect(quality.bands).toEqual([{ components: 1, b: "sign g16 f16", a: "sign g16 f16" }]);
+    const { a, b } = decode(module, factors);
+    expect([...b]).toEqual([-0.5]);
+    // The last group has two real entries; both zeros are +.
+    expect([...a]).toEqual(values.map((w, i) => (w < 0 ? -1 : 1) * (i < 16 ? 2 : 4)));
+  });
+
+  it("has the error and bits of binarisation on Gaussian factors", () => {
+    const { quality } = quantizeModule(makeModule({ out: 1024, in: 2048, rank: 4 }, 7), {
+      profile: "sign",
+      group: 128,
+    });
+    expect(quality.averageBits).toBeCloseTo(1.125, 12);
+    expect(Math.sqrt(quality.relativeError)).toBeCloseTo(0.767, 2);
+  });
+});
+
+describe("both", () => {
+  const all = [{ profile: "sign" } as const, ...[1, 2, 8].map((bits) => ({ profile: "rtn", bits }) as const)];
+
+  it.each(all)("%j gives valid planes for every shape, and the same each time", (options) => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(1, 7, 33, 130, 576),
+        fc.constantFrom(1, 7, 130, 200),
+        fc.constantFrom(1, 2, 6, 12),
+        fc.constantFrom(0, 16, 128, 1024),
+        fc.constantFrom(1e-9, 1, 1e6),
+        fc.nat(),
+        (out, n, rank, group, scale, seed) => {
+          const plain = makeModule({ out, in: n, rank, experts: 1 + (seed % 2) }, seed);
+          const module = { ...plain, b: plain.b.map((x) => x * scale) };
+          const { factors, quality } = quantizeModule(module, { ...options, group });
+          expectValid(module, factors);
+          expect(Number.isFinite(quality.relativeError)).toBe(true);
+          expect(quantizeModule(module, { ...options, group }).factors).toEqual(factors);
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  it.each(all)("%j stores nothing for components that add nothing", (options) => {
+    const untrained = makeModule({ out: 96, in: 130, rank: 4 }, 1, { b: () => 0 });
+    const { factors, quality } = quantizeModule(untrained, options);
+    expect(factors.bands).toEqual([{ components: 4, b: { codec: "zero" }, a: { codec: "zero" } }]);
+    expect(quality).toMatchObject({ averageBits: 0, relativeError: 0 });
+    // Column 1 of B and row 3 of A are zero: bands in the order of the components.
+    const partly = makeModule({ out: 40, in: 30, rank: 4 }, 2);
+    for (let i = 0; i < 40; i++) partly.b[4 * i + 1] = 0;
+    partly.a.fill(0, 90, 120);
+    const bands = quantizeModule(partly, options).quality.bands;
+    expect(bands.map(({ components, a }) => `${components} ${a.replace(/ .*/, "")}`)).toEqual([
+      expect.stringMatching(/^1 (sign|affine\d)$/),
+      "1 zero",
+      expect.stringMatching(/^1 (sign|affine\d)$/),
+      "1 zero",
+    ]);
+  });
+
+  it.each(all)("%j refuses NaN, Inf and weights beyond every scale, by name", (options) => {
+    const module = makeModule({ out: 8, in: 8, rank: 2 });
+    module.a[5] = Number.NaN;
+    expect(() => quantizeModule(module, options)).toThrow(/SOURCE_NONFINITE.*q_proj", factor A, index 5/);
+    module.b[3] = Number.NEGATIVE_INFINITY;
+    expect(() => quantizeModule(module, options)).toThrow(/SOURCE_NONFINITE.*factor B, index 3/);
+    const huge = makeModule({ out: 64, in: 64, rank: 2 }, 1, {
+      b: (i) => (i % 3 ? 3e38 : -3e38),
+      a: () => 1,
+    });
+    // A mean magnitude is never beyond bf16, and one bit of min/max puts ±w exactly between its two values.
+    if (options.profile === "rtn" && options.bits > 1)
+      expect(() => quantizeModule(huge, options)).toThrow(/SOURCE_RANGE.*layers\.0\.q_proj.*factor B/);
+  });
+
+  it("take bf16 scales where binary16 would overflow or be subnormal", () => {
+    const module = makeModule({ out: 256, in: 256, rank: 4 });
+    for (const scale of [1e-5, 1e6]) {
+      const scaled = { ...module, b: module.b.map((x) => x * scale) };
+      const { factors, quality } = quantizeModule(scaled, { profile: "sign" });
+      expectValid(scaled, factors);
+      expect(quality.bands).toEqual([{ components: 4, b: "sign g128 bf16", a: "sign g128 f16" }]);
+      expect(quality.relativeError).toBeCloseTo(
+        quantizeModule(module, { profile: "sign" }).quality.relativeError,
+        3,
+      );
+    }
+  });
+});
+
+describe("options", () => {
+  it.each([
+    [{ profile: "rtn", bits: 1.5 }, /bits.*expected 1, 2, 3, 4, 5, 6, 7, 8, found 1.5/],
+    [{ profile: "rtn", bits: 9 }, /bits/],
+    [{ profile: "rtn", group: 100 }, /group/],
+    [{ profile: "rtn", floor: 1 }, /floor only with profile rd/],
+    [{ profile: "sign", bits: 1 }, /bits only with profile rd, rtn.*found profile sign/],
+    [{ profile: "raw", group: 64 }, /group only with profile loraquant, rtn, sign/],
+    [{ bits: 2, group: 64 }, /group only with profile loraquant, rtn, sign.*found profile rd/],
+  ] as const)("%j is refused", (options, message) => {
+    expect(() => resolveOptions(options)).toThrow(message);
+  });
+
+  it("bits alone is the goal of rd", () => {
+    expect(resolveOptions({ bits: 2 })).toEqual({ profile: "rd", bits: 2, floor: 0 });
+    expect(resolveOptions({ group: 64 })).toMatchObject({ profile: "loraquant", group: 64 });
+  });
+});

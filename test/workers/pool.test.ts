@@ -1,0 +1,92 @@
+/**
+ * Workers of the built library: the bytes do not depend on how many there are, and errors and aborts come through. The
+ * threads need JavaScript, so these tests run on `dist/`, which `npm test` builds first.
+ */
+import { afterAll, describe, expect, it } from "vitest";
+import type { LoraModule } from "../../src/model/adapter.ts";
+import { createModule } from "./modules.ts";
+
+const { createWorkerPool, encodeAdapter, isLqaError } = (await import(
+  new URL("../../dist/node.js", import.meta.url).href
+)) as typeof import("../../src/node.ts");
+
+const modules = Array.from({ length: 7 }, (_, i) =>
+  createModule(`layers.${i}.q`, 96 + 32 * (i % 3), 128, 1 + (i % 4), i + 1),
+);
+const adapter = (list: LoraModule[]) => ({ modules: list, tensors: [], origin: undefined, meta: {} });
+const pools = [1, 2, 8].map((count) => createWorkerPool(count));
+
+afterAll(async () => {
+  for (const pool of pools) await pool.close();
+});
+
+describe("a pool of workers", () => {
+  it.each([
+    { bits: 2 },
+    { maxError: 0.03 },
+    { maxBytes: 4000 },
+    { profile: "loraquant" as const },
+    { profile: "rtn" as const },
+    { profile: "raw" as const, element: "bf16" as const },
+  ])("gives the bytes of one thread for %j", async (options) => {
+    const alone = await encodeAdapter(adapter(modules), options);
+    for (const executor of pools) {
+      const { bytes, report } = await encodeAdapter(adapter(modules), { ...options, executor });
+      expect(bytes).toEqual(alone.bytes);
+      expect(report).toEqual(alone.report);
+    }
+  });
+
+  it("tells progress in order, once for each piece of work", async () => {
+    for (const executor of pools) {
+      const names: string[] = [];
+      const seen: number[] = [];
+      const onProgress = (done: number, _total: number, name: string): void => {
+        names.push(name);
+        seen.push(done);
+      };
+      await encodeAdapter(adapter(modules), { profile: "loraquant", executor, onProgress });
+      expect(names).toEqual(modules.map(({ name }) => name));
+      expect(seen).toEqual(modules.map((_, i) => i + 1));
+    }
+  });
+
+  it("throws the error of the first bad module, whoever finds one first", async () => {
+    const broken = modules.map((m, i) =>
+      i === 2 || i === 5 ? { ...m, a: m.a.map((x, at) => (at === 10 + i ? Number.NaN : x)) } : m,
+    );
+    for (const executor of pools)
+      for (const options of [{ bits: 2 }, { profile: "loraquant" as const }]) {
+        const error = await encodeAdapter(adapter(broken), { ...options, executor }).catch((e: unknown) => e);
+        expect(isLqaError(error, "SOURCE_NONFINITE")).toBe(true);
+        expect(String(error)).toMatch(/module "layers\.2\.q", factor A, index 12\. \(found NaN\)/);
+      }
+    // Nobody is left confused by it.
+    const { report } = await encodeAdapter(adapter(modules), { bits: 2, executor: pools[1]! });
+    expect(report.modules).toHaveLength(7);
+  });
+
+  it("stops when it is told to", async () => {
+    for (const executor of pools) {
+      const control = new AbortController();
+      const onProgress = (done: number): void => {
+        if (done === 3) control.abort();
+      };
+      const stopped = encodeAdapter(adapter(modules), {
+        bits: 2,
+        executor,
+        onProgress,
+        signal: control.signal,
+      });
+      await expect(stopped).rejects.toThrow(/ABORTED/);
+    }
+  });
+
+  it("a pool that was closed under the work rejects", async () => {
+    const pool = createWorkerPool(2);
+    const onProgress = (): void => void pool.close();
+    await expect(encodeAdapter(adapter(modules), { bits: 2, executor: pool, onProgress })).rejects.toThrow(
+      /worker ended/,
+    );
+  });
+});
