@@ -27,6 +27,7 @@ export type {
 } from "./codecs/encoding.ts";
 export { encodingLabel } from "./codecs/encoding.ts";
 export type { Band, PackedBand, PackedFactors } from "./codecs/packed.ts";
+export type { Rotation } from "./codecs/rotation.ts";
 export { loadZstd, loadZstdCodec, type Zstd, type ZstdCodecFunctions } from "./container/compression.ts";
 export type { MetaMap } from "./container/meta.ts";
 export type { Prologue } from "./container/prologue.ts";
@@ -39,7 +40,7 @@ export type {
   SectionRecord,
   TensorRecord,
 } from "./container/types.ts";
-export type { Dialect, ReadOptions, SourceFiles, WriteOptions } from "./dialects/dialect.ts";
+export type { Dialect, ReadOptions, SourceBytes, SourceFiles, WriteOptions } from "./dialects/dialect.ts";
 export { type ImportanceFile, readImportance } from "./dialects/importance/index.ts";
 export { readAdapter, writeAdapter } from "./dialects/index.ts";
 export {
@@ -78,13 +79,18 @@ export type {
 export { inputLength, parameterCount } from "./model/adapter.ts";
 export type { Importance, Moments } from "./model/importance.ts";
 export type { Refine } from "./quantize/loraquant.ts";
-export { type QuantizeOptions, resolveOptions } from "./quantize/profile.ts";
+export { type QuantizedModule, type QuantizeOptions, resolveOptions } from "./quantize/profile.ts";
+export type { ModuleQuality, Quality } from "./quantize/quality.ts";
+export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";
+export type { Coded } from "./quantize/rd/rates.ts";
+export type { FactorSurvey, Survey } from "./quantize/rd/survey.ts";
 export {
   type Executor,
   perform,
   type TaskInput,
   type TaskKind,
   type TaskOutput,
+  type TaskWork,
 } from "./quantize/tasks.ts";
 export type { NarrowedTensors, TensorPolicy } from "./quantize/tensors.ts";
 export type { HRule } from "./quantize/variant.ts";

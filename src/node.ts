@@ -18,11 +18,12 @@ import {
   parameterCount,
   readAdapter,
   readImportance,
+  type SourceFiles,
   type Validation,
   validateLqa,
   writeAdapter,
 } from "./index.ts";
-import { readSourceFiles } from "./io/adapter-files.ts";
+import { openSourceFiles } from "./io/adapter-files.ts";
 import { readWholeFile } from "./io/file.ts";
 import { assertReplaceable, writeDirectoryAtomic } from "./io/write-directory.ts";
 import { assertWritable, type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
@@ -83,7 +84,20 @@ export async function encodeFile(
 ): Promise<EncodedFile> {
   const started = performance.now();
   await assertWritable(output, options);
-  const files = await readSourceFiles(input, options.signal);
+  const source = await openSourceFiles(input, options.signal);
+  try {
+    return await encodeSource(source.files, output, options, started);
+  } finally {
+    source.close();
+  }
+}
+
+async function encodeSource(
+  files: SourceFiles,
+  output: string,
+  options: EncodeFileOptions,
+  started: number,
+): Promise<EncodedFile> {
   const adapter = readAdapter(files, { lazy: true });
   const { importance: file, workers, ...rest } = options;
   const importance =

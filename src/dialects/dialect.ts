@@ -9,8 +9,16 @@
  */
 import type { Adapter } from "../model/adapter.ts";
 
-/** The files of one adapter: base name, e.g. `adapter_config.json`, to contents. */
-export type SourceFiles = ReadonlyMap<string, Uint8Array>;
+/**
+ * The bytes of a file: all of them in memory, or read when they are asked for. `subarray` ends where the file ends.
+ */
+export interface SourceBytes {
+  readonly length: number;
+  subarray(begin: number, end: number): Uint8Array;
+}
+
+/** The files of one adapter: base name, e.g. `adapter_config.json`, to contents. A `Uint8Array` will do for each. */
+export type SourceFiles = ReadonlyMap<string, SourceBytes>;
 
 /** How to read an adapter. */
 export interface ReadOptions {

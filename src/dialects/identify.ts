@@ -4,8 +4,8 @@
  * @module
  */
 import { isLqaError } from "../errors.ts";
-import type { SourceFiles } from "./dialect.ts";
-import { readHeader } from "./safetensors-header.ts";
+import type { SourceBytes, SourceFiles } from "./dialect.ts";
+import { headerBytes, readHeader } from "./safetensors-header.ts";
 
 /** A guess at a source: what it looks like, and what to do about it. */
 export interface Identification {
@@ -39,10 +39,13 @@ const CONVENTIONS: readonly (readonly [RegExp, string])[] = [
 const TORCH = "a PyTorch pickle, which is not read because it can run code";
 const RESAVE = "In Python, load the adapter with PEFT and save_pretrained(…, safe_serialization=True).";
 
-/** Looks at the files. Never throws. */
+/** Enough to know a file by. */
+const MAGIC_BYTES = 32;
+
+/** Looks at the files. Throws nothing but what reading a file throws. */
 export function identify(files: SourceFiles): Identification {
   for (const [file, bytes] of files) {
-    const magic = identifyMagic(file, bytes);
+    const magic = identifyMagic(file, bytes.subarray(0, MAGIC_BYTES));
     if (magic !== undefined) return { file, ...magic };
   }
   for (const [file, bytes] of files) {
@@ -72,10 +75,11 @@ function identifyMagic(file: string, bytes: Uint8Array): Omit<Identification, "f
   return undefined;
 }
 
-function identifySafetensors(bytes: Uint8Array): Omit<Identification, "file"> {
+function identifySafetensors(bytes: SourceBytes): Omit<Identification, "file"> {
   let names: string[];
   try {
-    names = [...readHeader(bytes).entries.keys()];
+    const end = headerBytes(bytes.subarray(0, MAGIC_BYTES));
+    names = [...readHeader(bytes.subarray(0, end)).entries.keys()];
   } catch (error) {
     const reason = isLqaError(error) ? error.message : "unreadable";
     return { looksLike: `no safetensors file: ${reason}`, advice: "Fetch the file again, or save it again." };

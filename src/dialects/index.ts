@@ -13,7 +13,7 @@ import { quoteName } from "./json.ts";
 import { peft } from "./peft/index.ts";
 import { widenTensors } from "./widen.ts";
 
-export type { Dialect, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
+export type { Dialect, ReadOptions, SourceBytes, SourceFiles, WriteOptions } from "./dialect.ts";
 export { peft } from "./peft/index.ts";
 
 /** All dialects, in the order they are asked. */

@@ -48,7 +48,7 @@ export interface SafetensorsHeader {
 }
 
 /** Bytes of the length field. */
-const LENGTH_BYTES = 8;
+export const LENGTH_BYTES = 8;
 
 /**
  * Bytes before the data (the length field and the header), by the first eight bytes of a file.

@@ -1,7 +1,7 @@
 /**
  * safetensors files: the container of nearly every adapter.
  *
- * Reading gives views into the caller's bytes, in the order of the header, and guarantees that every tensor's size
+ * Reading gives views into the caller's bytes, or reads them when they are asked for, in the order of the header, and guarantees that every tensor's size
  * follows from its shape and that the tensors tile the data exactly: nothing overlaps, nothing hides between or behind
  * them. Writing gives the bytes that the reference library gives (checked against version 0.8.0): same order, same
  * header text, same padding; except that metadata keeps the caller's order, where the library's is random.
@@ -10,9 +10,12 @@
  */
 import { fail } from "../errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../model/adapter.ts";
+import type { SourceBytes } from "./dialect.ts";
 import { quoteName } from "./json.ts";
 import {
   type HeaderEntry,
+  headerBytes,
+  LENGTH_BYTES,
   MAX_HEADER_BYTES,
   readHeader,
   type SafetensorsHeader,
@@ -20,7 +23,10 @@ import {
 
 export { toFloat32 } from "./elements.ts";
 
-/** One tensor: little-endian, C order. `data` may begin at any offset of its buffer. */
+/**
+ * One tensor: little-endian, C order. `data` may begin at any offset of its buffer; where the file is not in memory it
+ * is read on every access.
+ */
 export interface SafeTensor {
   readonly element: ElementType;
   readonly shape: readonly number[];
@@ -40,16 +46,22 @@ export interface Safetensors {
  * @throws LqaError TRUNCATED_SOURCE if the file ends early; SOURCE_ELEMENT_TYPE for an element type LQA does not have
  * (F8, F6, F4, C64, …); SOURCE_HEADER for everything else that breaks the format, with the byte offset.
  */
-export function readSafetensors(bytes: Uint8Array): Safetensors {
-  const header = readHeader(bytes);
+export function readSafetensors(bytes: SourceBytes): Safetensors {
+  const header = readHeader(bytes.subarray(0, headerBytes(bytes.subarray(0, LENGTH_BYTES))));
   const { metadata, entries, dataStart } = header;
   const elements = checkEntries(header, bytes.length);
   const tensors = new Map<string, SafeTensor>();
   for (const [name, entry] of entries) {
     const element = elements.get(name)!;
-    const data = bytes.subarray(dataStart + entry.begin, dataStart + entry.end);
-    if (element === "BOOL") checkBooleans(name, data, dataStart + entry.begin);
-    tensors.set(name, { element, shape: entry.shape, data });
+    const tensor: SafeTensor = {
+      element,
+      shape: entry.shape,
+      get data() {
+        return bytes.subarray(dataStart + entry.begin, dataStart + entry.end);
+      },
+    };
+    if (element === "BOOL") checkBooleans(name, tensor.data, dataStart + entry.begin);
+    tensors.set(name, tensor);
   }
   return { metadata, tensors };
 }

@@ -10,6 +10,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fail, isLqaError } from "../errors.ts";
 import { readWholeFile } from "./file.ts";
+import { type LazyFile, openLazyFile } from "./lazy-file.ts";
 import { osError, quotePath } from "./os-error.ts";
 
 const CONFIG = "adapter_config.json";
@@ -24,18 +25,44 @@ const WEIGHTS = "adapter_model.safetensors";
  * instead); IO with the system's reason; BUDGET for files that are too large.
  */
 export async function readSourceFiles(path: string, signal?: AbortSignal): Promise<Map<string, Uint8Array>> {
-  const directory = await isDirectory(path);
-  const folder = directory ? path : dirname(path);
-  const weights = directory ? await findWeights(path) : basename(path);
-  const files = new Map<string, Uint8Array>();
-  files.set(weights, await readWholeFile(directory ? join(folder, weights) : path, signal));
+  const { folder, weights, file } = await findFiles(path);
+  const files = new Map([[weights, await readWholeFile(file, signal)]]);
+  const config = await readConfig(folder, signal);
+  return config === undefined ? files : files.set(CONFIG, config);
+}
+
+/** The files of an adapter, the weights not in memory. */
+export interface OpenSourceFiles {
+  readonly files: ReadonlyMap<string, Uint8Array | LazyFile>;
+  close(): void;
+}
+
+/** As {@link readSourceFiles}, but weights in a regular file are read when they are asked for. @throws as there */
+export async function openSourceFiles(path: string, signal?: AbortSignal): Promise<OpenSourceFiles> {
+  const { folder, weights, file } = await findFiles(path);
+  const config = await readConfig(folder, signal);
+  const lazy = openLazyFile(file);
+  const files = new Map<string, Uint8Array | LazyFile>([
+    [weights, lazy ?? (await readWholeFile(file, signal))],
+  ]);
+  if (config !== undefined) files.set(CONFIG, config);
+  return { files, close: () => lazy?.close() };
+}
+
+async function findFiles(path: string): Promise<{ folder: string; weights: string; file: string }> {
+  if (!(await isDirectory(path))) return { folder: dirname(path), weights: basename(path), file: path };
+  const weights = await findWeights(path);
+  return { folder: path, weights, file: join(path, weights) };
+}
+
+/** A configuration may be absent (many dialects have none); the dialect that needs it says so. */
+async function readConfig(folder: string, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
   try {
-    files.set(CONFIG, await readWholeFile(join(folder, CONFIG), signal));
+    return await readWholeFile(join(folder, CONFIG), signal);
   } catch (error) {
-    // A configuration may be absent (many dialects have none); the dialect that needs it says so.
-    if (!isLqaError(error, "NOT_FOUND")) throw error;
+    if (isLqaError(error, "NOT_FOUND")) return undefined;
+    throw error;
   }
-  return files;
 }
 
 async function isDirectory(path: string): Promise<boolean> {

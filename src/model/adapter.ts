@@ -73,7 +73,7 @@ export interface ModuleShape {
 }
 
 /**
- * A module with its factors. They may be made anew whenever they are asked for (see {@link lazyModule}): ask once, and
+ * A module with its factors. They may be made anew whenever they are asked for (`readAdapter` with `lazy`): ask once, and
  * keep the array as long as you need it.
  */
 export interface LoraModule extends ModuleShape {

@@ -14,7 +14,7 @@ import { type CodedSide, codeModule, type Wanted } from "./rd/code-module.ts";
 import { type Survey, surveyModule } from "./rd/survey.ts";
 
 /** What every task works on. */
-interface Work {
+export interface TaskWork {
   readonly module: LoraModule;
   /** Of the module's inputs, if known. */
   readonly moments: Float64Array | undefined;
@@ -23,14 +23,14 @@ interface Work {
 /** Input of each kind of task. */
 export interface TaskInput {
   /** Profiles that look at one module at a time. */
-  readonly quantize: Work & { readonly options: QuantizeOptions };
+  readonly quantize: TaskWork & { readonly options: QuantizeOptions };
   /** The first look of `rd`; checks the weights. */
-  readonly survey: Work;
-  readonly code: Work & {
+  readonly survey: TaskWork;
+  readonly code: TaskWork & {
     readonly rotations: Readonly<Record<"b" | "a", Rotation>>;
     readonly wanted: readonly Wanted[];
   };
-  readonly measure: Work & { readonly factors: PackedFactors };
+  readonly measure: TaskWork & { readonly factors: PackedFactors };
 }
 
 /** Output of each kind of task. */

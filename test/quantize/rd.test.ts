@@ -92,7 +92,7 @@ describe("allocation", () => {
 });
 
 describe("profile rd", () => {
-  test.each([0.75, 1, 1.5, 2, 3, 5])(
+  test.each([0.75, 1, 1.5, 2, 3, 5, 8, 11, 15])(
     "meets a goal of %d bits from below, everything counted",
     async (bits) => {
       const { bytes, report } = await encodeAdapter(several, { bits, floor: 0 });

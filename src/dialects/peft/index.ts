@@ -14,6 +14,6 @@ export const peft: Dialect = { name: "peft", detect, read: readPeft, write: writ
 function detect(files: SourceFiles): boolean {
   const config = files.get(CONFIG_FILE);
   if (config === undefined || findWeights(files) === undefined) return false;
-  const text = new TextDecoder().decode(config);
+  const text = new TextDecoder().decode(config.subarray(0, config.length));
   return text.includes('"peft_type"') || (files.has(WEIGHTS_FILE) && !text.includes('"fine_tune_type"'));
 }

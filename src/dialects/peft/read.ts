@@ -36,11 +36,12 @@ export function findWeights(files: SourceFiles): string | undefined {
  * `../safetensors.ts`); TRUNCATED_SOURCE; UNSUPPORTED_ADAPTER_FEATURE for what LQA cannot express.
  */
 export function readPeft(files: SourceFiles): Adapter {
-  const configBytes = files.get(CONFIG_FILE);
+  const configFile = files.get(CONFIG_FILE);
   const weights = files.get(findWeights(files) ?? WEIGHTS_FILE);
-  if (configBytes === undefined || weights === undefined) {
+  if (configFile === undefined || weights === undefined) {
     return fail("UNSUPPORTED_DIALECT", { expected: `${CONFIG_FILE} and ${WEIGHTS_FILE}` });
   }
+  const configBytes = configFile.subarray(0, configFile.length);
   const config = parsePeftConfig(configBytes);
   const file = readSafetensors(weights);
   const keys = sortKeys(file.tensors, config);

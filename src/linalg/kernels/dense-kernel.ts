@@ -3,8 +3,8 @@
  *
  * 4096 × 16, copies included: QR 0.52 ms, Q · C 0.24, the Gram matrix of two of them 0.28 to 0.31 (6, 9 and 14 GFLOP/s; four
  * scalar sums in the first cache reach 4.8); the plain engine takes 2.4, 1.2 and 2.6 (Node 20, one core of a shared server,
- * 2026-11-25). Two multiplications or additions of 128 bits a cycle would be the limit, without fused ones that is 12
- * GFLOP/s at 3 GHz: QR is held up by reading and writing the matrix once for each column.
+ * 2026-11-25). The Gram matrix feeds 16 operations from 6 loads, Q · C as many; QR reads and writes the matrix once for each
+ * column, and that is what holds it up.
  *
  * Its memory holds one matrix, or two for `gram`, and is let go of after large ones; nothing is kept between calls.
  *

@@ -113,11 +113,10 @@ export async function quantizeRd(
   };
 
   if ("maxError" in goal) return approachError(subjects, floor, goal.maxError, code, finish);
+  if ("maxBytes" in goal)
+    return finish(await approachBytes(subjects, floor, goal.maxBytes, surroundings, code));
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  const choices =
-    "maxBytes" in goal
-      ? chooseForBytes(subjects, floor, goal.maxBytes, surroundings)
-      : choose(subjects, floor, { bits: goal.moduleBits * parameters }).choices;
+  const { choices } = choose(subjects, floor, { bits: goal.moduleBits * parameters });
   await code(choices);
   return finish(choices);
 }
@@ -149,6 +148,38 @@ function choose(
   };
 }
 
+/**
+ * Allocates and codes so that the file has at most `maxBytes`. Its size is known before, unless a scale turns out to need
+ * another type than usual and splits a band: then what is over is saved elsewhere.
+ *
+ * @throws LqaError USAGE
+ */
+async function approachBytes(
+  subjects: readonly Subject[],
+  floor: number,
+  maxBytes: number,
+  surroundings: RdSurroundings,
+  code: (choices: readonly Choice[][]) => Promise<void>,
+): Promise<Choice[][]> {
+  for (let goal = maxBytes; ; ) {
+    const choices = chooseForBytes(subjects, floor, goal, surroundings);
+    await code(choices);
+    const over = sizeOf(subjects, choices, surroundings) - maxBytes;
+    if (over <= 0) return choices;
+    goal -= over;
+  }
+}
+
+function sizeOf(
+  subjects: readonly Subject[],
+  choices: readonly Choice[][],
+  { fileLength }: RdSurroundings,
+): number {
+  return fileLength(
+    subjects.map((subject, i) => ({ ...shapeOf(subject.module), bands: planBands(subject, choices[i]!) })),
+  );
+}
+
 /** Allocates so that the file has at most `maxBytes`, and nearly that. @throws LqaError USAGE */
 function chooseForBytes(
   subjects: readonly Subject[],
@@ -156,15 +187,11 @@ function chooseForBytes(
   maxBytes: number,
   surroundings: RdSurroundings,
 ): Choice[][] {
-  const sizeOf = (choices: readonly Choice[][]): number =>
-    surroundings.fileLength(
-      subjects.map((subject, i) => ({ ...shapeOf(subject.module), bands: planBands(subject, choices[i]!) })),
-    );
   let budget = 8 * maxBytes;
   let best: { choices: Choice[][]; bytes: number } | undefined;
   for (let round = 0; round < FITTING_ROUNDS; round++) {
     const { choices, bits } = choose(subjects, floor, { bits: budget });
-    const bytes = sizeOf(choices);
+    const bytes = sizeOf(subjects, choices, surroundings);
     if (bytes <= maxBytes && (best === undefined || bytes > best.bytes)) best = { choices, bytes };
     if (best !== undefined && maxBytes - best.bytes <= (SLACK * bits) / 8) break;
     // Index and padding hardly depend on the choices: what is over or left is corrected in one step.
@@ -173,7 +200,7 @@ function chooseForBytes(
   if (best !== undefined) return best.choices;
   // The file's size is not quite monotone in the bits: at the edge of what is possible the floors themselves decide.
   const floors = choose(subjects, floor, { bits: 0 }).choices;
-  const least = sizeOf(floors);
+  const least = sizeOf(subjects, floors, surroundings);
   if (least <= maxBytes) return floors;
   return fail("USAGE", {
     where: "the size goal",
