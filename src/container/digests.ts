@@ -71,7 +71,16 @@ export function moduleContent(module: ModuleShape & { bands: readonly Band[] }):
     r.u32(band.components);
     for (const encoding of [band.b, band.a]) {
       const e = writeEncoding(encoding);
-      for (const v of [e.codec, e.element, e.scale, e.bits, e.zeroPoint, e.groupExponent, e.table, 0])
+      for (const v of [
+        e.codec,
+        e.element,
+        e.scale,
+        e.bits,
+        e.zeroPoint,
+        e.groupExponent,
+        e.table,
+        e.rotation,
+      ])
         r.u8(v);
     }
   }
