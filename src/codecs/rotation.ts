@@ -35,9 +35,16 @@ export function rotateIntegers(integers: Int16Array): void {
   for (let i = columns * ROWS; i < integers.length; i++) integers[i]! *= GAIN;
 }
 
-/** From weights to what is to be coded, at a scale of {@link scaleOfRotated} (encoder). Lengths are kept: ‖x‖ stays. */
-export function rotateWeights(weights: Float32Array): Float32Array {
-  const rotated = weights.slice();
+/**
+ * From weights to what is to be coded, at a scale of {@link scaleOfRotated} (encoder). Lengths are kept: ‖x‖ stays.
+ *
+ * @param rotated takes the result, of the same length
+ */
+export function rotateWeights(
+  weights: Float32Array,
+  rotated: Float32Array = new Float32Array(weights.length),
+): Float32Array {
+  rotated.set(weights);
   const columns = Math.floor(weights.length / ROWS);
   turnRows(rotated, columns);
   transform(rotated, columns);

@@ -89,18 +89,22 @@ function fitVector(
   return { scale: manner.rotation === "none" ? scale : scaleOfRotated(scale), codes };
 }
 
-/** What is to be coded. */
+/** What is to be coded: the vector, or in shared memory that is valid until the next call, its rotation. */
 function prepared(
   vector: Float32Array,
   { rotation, weights }: Manner,
 ): { values: Float32Array; weights: Float32Array | undefined } {
   return rotation === "none"
     ? { values: vector, weights }
-    : { values: rotateWeights(vector), weights: undefined };
+    : { values: rotateWeights(vector, scratch("rotated", vector.length)), weights: undefined };
 }
 
-/** One for all searches: an array for each would be garbage of several times the adapter. */
-let scratch = new Float32Array(0);
+/** One array for all vectors: one for each would be garbage of several times the adapter. */
+function scratch(use: keyof typeof shared, length: number): Float32Array {
+  if (shared[use].length < length) shared[use] = new Float32Array(length);
+  return shared[use].subarray(0, length);
+}
+const shared = { rotated: new Float32Array(0), scaled: new Float32Array(0) };
 
 function search(
   values: Float32Array,
@@ -108,8 +112,7 @@ function search(
   scale: number,
   weights: Float32Array | undefined,
 ): Uint8Array {
-  if (scratch.length < values.length) scratch = new Float32Array(values.length);
-  const scaled = scratch.subarray(0, values.length);
+  const scaled = scratch("scaled", values.length);
   for (let i = 0; i < values.length; i++) scaled[i] = values[i]! / scale;
   return findWindows(scaled, table, weights, defaultEngine());
 }

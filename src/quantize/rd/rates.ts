@@ -133,6 +133,9 @@ export function rateBits(rate: Rate, length: number): number {
   return 8 * (scales + zeroPoints + codes);
 }
 
+/** One for all measurements: an array for each would be garbage of several times the adapter. */
+let scratch = new Float32Array(0);
+
 /** The share of the energy of the vectors that is lost, with x̂ as a decoder computes it: Σ w (x − x̂)² / Σ w x². */
 export function lostShare(
   vectors: readonly Float32Array[],
@@ -142,7 +145,8 @@ export function lostShare(
   let lost = 0;
   let energy = 0;
   vectors.forEach((values, i) => {
-    const decoded = new Float32Array(values.length);
+    if (scratch.length < values.length) scratch = new Float32Array(values.length);
+    const decoded = scratch.subarray(0, values.length);
     const at = { offset: 0, componentStride: values.length, weightStride: 1 };
     decodePlanes(encoding, planes[i]!, 1, values.length, decoded, at);
     const own = weights?.[i];

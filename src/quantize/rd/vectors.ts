@@ -49,9 +49,9 @@ export function moduleVectors(module: LoraModule, moments: Float64Array | undefi
     if (experts.every(({ singularValues }) => singularValues[c] === 0)) break;
     components.push({
       energy: experts.reduce((sum, { singularValues: s }) => sum + square * s[c]! * s[c]!, 0),
-      b: experts.map(({ b, out }) => Float32Array.from(b.subarray(c * out, (c + 1) * out))),
+      b: experts.map(({ b, out }) => new Float32Array(b.subarray(c * out, (c + 1) * out))),
       a: experts.map(({ a }, expert) => {
-        const vector = Float32Array.from(a.subarray(c * n, (c + 1) * n));
+        const vector = new Float32Array(a.subarray(c * n, (c + 1) * n));
         return weights === undefined
           ? vector
           : times(vector, [weights[expert]!], 1, (weight) => 1 / Math.sqrt(weight));
