@@ -72,6 +72,8 @@ export interface EncodeReport {
   /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. */
   readonly relativeError: number;
   readonly snrDb: number;
+  /** ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² over all modules: below 1 the adapter has been weakened. */
+  readonly gain: number;
   /** Share of the modules' output energy lost, over the modules with moments; absent if none has. */
   readonly outputError?: number;
   /** Plain tensors: how many, and their stored bytes. */
@@ -147,6 +149,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       bitsPerParameter: parameters === 0 ? 0 : (8 * (bytes.length - file.tensorBytes)) / parameters,
       relativeError: total.relativeError,
       snrDb: total.snrDb,
+      gain: total.gain,
       ...(total.outputError === undefined ? {} : { outputError: total.outputError }),
       tensors: adapter.tensors.length,
       tensorBytes: file.tensorBytes,

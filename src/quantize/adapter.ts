@@ -32,7 +32,7 @@ export async function quantizeAdapter(
   for (const module of modules) checkMoments(module, moments);
   if (options.profile === "rd") {
     const goal = rdGoal(modules, options, surroundings);
-    return quantizeRd(modules, { goal, floor: options.floor!, moments }, surroundings);
+    return quantizeRd(modules, { goal, floor: options.floor!, fit: options.fit!, moments }, surroundings);
   }
   let done = 0;
   return surroundings.executor.run(

@@ -14,6 +14,7 @@ import { rtnFactors, signFactors } from "./baseline.ts";
 import { loraQuant, type Refine } from "./loraquant.ts";
 import { type ModuleQuality, moduleQuality } from "./quality.ts";
 import { rawFactors } from "./raw.ts";
+import type { Fit } from "./rd/rd.ts";
 import { type HRule, parseVariant } from "./variant.ts";
 
 /** How to quantize. */
@@ -36,6 +37,11 @@ export interface QuantizeOptions {
   /** `rd`: least bits a weight of every component that is not zero: 0 (default), 0.5 or 1. At equal bytes
    * a floor loses more weight energy, and more right answers on the task it was measured on (docs/fidelity.md). */
   readonly floor?: number | undefined;
+  /**
+   * `rd`: `unbiased` (default) stretches each module so that its gain ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² is 1; `least-squares` has the
+   * least squared error, and a gain below 1. See docs/fidelity.md.
+   */
+  readonly fit?: Fit | undefined;
   /** `loraquant`: bits@coverage. Default `2@0.8`. */
   readonly variant?: string | undefined;
   /** `loraquant`: which count of strong components, the program's or the paper's text. Default `code`. */
@@ -80,7 +86,7 @@ export function quantizeModule(
  * goal of `rd`, and only with `rtn` by name the bits of a code.
  */
 const OWN: Readonly<Record<QuantizeOptions["profile"], readonly (keyof QuantizeOptions)[]>> = {
-  rd: ["bits", "maxBytes", "maxError", "floor"],
+  rd: ["bits", "maxBytes", "maxError", "floor", "fit"],
   loraquant: ["variant", "hRule", "refine", "group"],
   rtn: ["bits", "group"],
   sign: ["group"],
@@ -146,14 +152,15 @@ function resolveRd(options: Partial<QuantizeOptions>): QuantizeOptions {
     (name) => options[name] !== undefined,
   );
   const floor = oneOf("floor", options.floor ?? 0, [0, 0.5, 1]);
-  if (goal === undefined) return { profile: "rd", floor };
+  const fit = oneOf("fit", options.fit ?? "unbiased", ["unbiased", "least-squares"]);
+  if (goal === undefined) return { profile: "rd", floor, fit };
   if (another !== undefined)
     fail("USAGE", { where: "rd", expected: "one goal", actual: `${goal} and ${another}` });
   const value = options[goal]!;
   const most = { bits: 16, maxBytes: Number.MAX_SAFE_INTEGER, maxError: 1 }[goal];
   if (!(value > 0 && value <= most))
     fail("USAGE", { where: goal, expected: `a number above 0, at most ${most}`, actual: value });
-  return { profile: "rd", [goal]: value, floor };
+  return { profile: "rd", [goal]: value, floor, fit };
 }
 
 function encoderFor(options: QuantizeOptions): (module: LoraModule) => PackedFactors {

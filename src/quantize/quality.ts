@@ -32,6 +32,10 @@ export interface Quality {
   readonly snrDb: number;
   /** Cosine of the angle between ΔW and ΔŴ; 1 if both are zero, 0 if one is. */
   readonly cosine: number;
+  /**
+   * ⟨ΔW, ΔŴ⟩ / ‖ΔW‖²: below 1 the adapter has been weakened. 1 if both are equal, 0 if ΔW is zero and ΔŴ is not.
+   */
+  readonly gain: number;
   /** ‖ΔW‖², multiplier included, summed over experts. */
   readonly energy: number;
   /** ‖ΔW − ΔŴ‖². */
@@ -157,12 +161,14 @@ function figures(
   const inner = (energy + decodedEnergy - errorEnergy) / 2;
   const cosine =
     lengths === 0 ? (energy === decodedEnergy ? 1 : 0) : Math.min(Math.max(inner / lengths, -1), 1);
+  const gain = errorEnergy === 0 ? 1 : energy === 0 ? 0 : inner / energy;
   return {
     parameters,
     averageBits: parameters === 0 ? 0 : bits / parameters,
     relativeError,
     snrDb: relativeError === 0 ? Number.POSITIVE_INFINITY : -10 * Math.log10(relativeError),
     cosine,
+    gain,
     energy,
     errorEnergy,
     decodedEnergy,

@@ -43,6 +43,8 @@ describe("lqa encode", () => {
         "maxBytes",
         "maxError",
         "floor",
+        "gain",
+        "fit",
         "variant",
         "hRule",
         "refine",
@@ -56,7 +58,7 @@ describe("lqa encode", () => {
         "contentId",
       ].sort(),
     );
-    expect(report).toMatchObject({ profile: "rd", floor: 0, bits: null, variant: null });
+    expect(report).toMatchObject({ profile: "rd", floor: 0, fit: "unbiased", bits: null, variant: null });
     // Two layers of q (64 to 64) and v (64 to 32) at rank 4.
     expect(report.parameters).toBe(2 * 4 * (64 + 64 + 64 + 32));
     expect(report.outputBytes).toBe(statSync(file).size);

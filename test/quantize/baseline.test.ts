@@ -162,7 +162,7 @@ describe("options", () => {
   });
 
   it("bits alone is the goal of rd", () => {
-    expect(resolveOptions({ bits: 2 })).toEqual({ profile: "rd", bits: 2, floor: 0 });
+    expect(resolveOptions({ bits: 2 })).toEqual({ profile: "rd", bits: 2, floor: 0, fit: "unbiased" });
     expect(resolveOptions({ group: 64 })).toMatchObject({ profile: "loraquant", group: 64 });
   });
 });

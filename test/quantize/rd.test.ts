@@ -99,7 +99,7 @@ describe("profile rd", () => {
       const most = (bits * several.modules.reduce((sum, m) => sum + parameterCount(m), 0)) / 8;
       expect(bytes.length).toBeLessThanOrEqual(most);
       expect(bytes.length).toBeGreaterThan(0.99 * most);
-      expect(report.settings).toEqual({ profile: "rd", bits, floor: 0 });
+      expect(report.settings).toEqual({ profile: "rd", bits, floor: 0, fit: "unbiased" });
       expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
     },
   );
@@ -108,6 +108,27 @@ describe("profile rd", () => {
     const { report } = await encodeAdapter(several, { maxError, floor: 0 });
     expect(report.relativeError).toBeLessThanOrEqual(maxError);
     expect(report.relativeError).toBeGreaterThan(0.7 * maxError);
+  });
+
+  test.each([0.75, 1, 1.5, 2])("at %d bits no module is weaker or stronger than it was", async (bits) => {
+    const asked = { bits, floor: 0 };
+    const { bytes, report } = await encodeAdapter(several, asked);
+    const shrunk = await encodeAdapter(several, { ...asked, fit: "least-squares" });
+    // Only scales differ, and the name of the setting, which moves a few bits elsewhere.
+    expect(Math.abs(bytes.length - shrunk.bytes.length)).toBeLessThan(32);
+    for (const [i, { gain }] of report.modules.entries()) {
+      const { gain: less, relativeError } = shrunk.report.modules[i]!;
+      // A projection: what is lost of the length is what is lost of the energy.
+      expect(Math.abs(1 - less - relativeError)).toBeLessThan(0.01);
+      expect(less).toBeLessThan(1 - 2 ** -7);
+      // None is stretched by more than 2.
+      if (less > 0.51) expect(Math.abs(1 - gain)).toBeLessThan(0.01);
+      else expect(gain / less).toBeLessThan(2.2);
+    }
+    const { relativeError: least, gain: less } = shrunk.report;
+    expect(report.relativeError).toBeGreaterThan(least);
+    expect(report.relativeError).toBeLessThan((1.2 * least) / less);
+    expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
   });
 
   test("a byte goal counts plain tensors", async () => {
@@ -235,6 +256,7 @@ describe("profile rd", () => {
     [{ bits: 0 }, /bits/],
     [{ maxError: 2 }, /maxError/],
     [{ floor: 0.3 }, /floor/],
+    [{ fit: "double" as "unbiased" }, /fit.*unbiased/],
     [{ bits: 1, variant: "2@0.8" }, /only with profile/],
     [{ profile: "raw", bits: 2 } as const, /bits only with profile rd/],
   ])("refuses %j", async (options, message) => {

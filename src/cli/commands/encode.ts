@@ -41,6 +41,7 @@ function chosen(args: Arguments): EncodeFileOptions {
     maxBytes: numberOption(args, "max-bytes"),
     maxError: numberOption(args, "max-error"),
     floor: numberOption(args, "floor"),
+    fit: textOption(args, "fit"),
     variant: textOption(args, "variant"),
     hRule: textOption(args, "h-rule"),
     refine: textOption(args, "refine"),
@@ -64,6 +65,7 @@ const NO_SETTINGS = {
   maxBytes: null,
   maxError: null,
   floor: null,
+  fit: null,
   variant: null,
   hRule: null,
   refine: null,
@@ -73,7 +75,8 @@ const NO_SETTINGS = {
 
 /** The JSON document of `--json`; its keys are stable. */
 function encodeJson(result: EncodedFile): object {
-  const { parameters, inputBytes, outputBytes, averageBits, bitsPerParameter, relativeError, snrDb } = result;
+  const { parameters, inputBytes, outputBytes, averageBits, bitsPerParameter, relativeError, snrDb, gain } =
+    result;
   return {
     ...NO_SETTINGS,
     ...result.settings,
@@ -84,6 +87,7 @@ function encodeJson(result: EncodedFile): object {
     bitsPerParameter,
     relativeError,
     snrDb: finite(snrDb),
+    gain,
     outputError: finite(result.outputError),
     importance: result.importance ?? null,
     tensors: result.tensors,
@@ -143,7 +147,10 @@ function summary(input: string, output: string, result: EncodedFile, { colors }:
       "bits",
       `${result.averageBits.toFixed(3)} per parameter counted as the paper does, ${result.bitsPerParameter.toFixed(3)} on disk`,
     ],
-    ["error", `${percent(result.relativeError)} of the energy of ΔW lost, SNR ${decibels(result.snrDb)}`],
+    [
+      "error",
+      `${percent(result.relativeError)} of the energy of ΔW lost, SNR ${decibels(result.snrDb)}, gain ${result.gain.toFixed(3)}`,
+    ],
     ...outputRows(result),
     ...(result.tensors === 0 ? [] : [["plain tensors", tensorsText(result)]]),
     ["encoding", settingsText(result.settings)],

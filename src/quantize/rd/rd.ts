@@ -22,6 +22,7 @@ import { type ModuleQuality, totalQuality } from "../quality.ts";
 import type { Executor } from "../tasks.ts";
 import { allocate, type Choice, type Goal } from "./allocate.ts";
 import type { Wanted } from "./code-module.ts";
+import { restoreGain } from "./gain.ts";
 import { joinBands, planBands } from "./join-bands.ts";
 import { RATES } from "./rates.ts";
 import { candidateOf, type Side, type Subject, subjectOf } from "./subject.ts";
@@ -35,11 +36,18 @@ export type RdGoal =
   | { readonly maxError: number }
   | { readonly moduleBits: number };
 
+/**
+ * What becomes of the length that least-squares codes lose: `unbiased` gives it back, so that ⟨ΔW, ΔŴ⟩ = ‖ΔW‖²;
+ * `least-squares` leaves it, for the least squared error.
+ */
+export type Fit = "unbiased" | "least-squares";
+
 /** What the profile needs to know. */
 export interface RdOptions {
   readonly goal: RdGoal;
   /** Least bits a weight of a component that is not zero: 0, ½ or 1. */
   readonly floor: number;
+  readonly fit: Fit;
   /** Second moments of modules' inputs; their allocation and codes then follow the output error. */
   readonly moments: Moments;
 }
@@ -106,7 +114,10 @@ export async function quantizeRd(
         subject.components[component]![factor].coded.set(rate, coded[i]![k]!);
   };
   const finish = async (choices: readonly Choice[][]): Promise<Encoded[]> => {
-    const factors = subjects.map((subject, i) => joinBands(subject, choices[i]!));
+    const factors = subjects.map((subject, i) => {
+      const packed = joinBands(subject, choices[i]!);
+      return options.fit === "unbiased" ? restoreGain(subject, choices[i]!, packed) : packed;
+    });
     const inputs = modules.map((module, i) => ({ ...work(module), factors: factors[i]! }));
     const qualities = await executor.run("measure", inputs, step);
     return factors.map((packed, i) => ({ factors: packed, quality: qualities[i]! }));
