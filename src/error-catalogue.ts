@@ -412,6 +412,24 @@ export const ERRORS = {
     "summary": "An array given to decode into has the wrong length or type.",
     "advice": "Allocate it with the length in the message."
   },
+  "HTTP_RESPONSE": {
+    "code": "LQA-X007",
+    "clause": "13.2",
+    "summary": "A server answered otherwise than the request demands.",
+    "advice": "Check the address, and that the server answers range requests; or download the file."
+  },
+  "REMOTE_CHANGED": {
+    "code": "LQA-X008",
+    "clause": "13.2",
+    "summary": "A remote file changed between two requests.",
+    "advice": "Open it again, and discard what was read before."
+  },
+  "NETWORK": {
+    "code": "LQA-X009",
+    "clause": "-",
+    "summary": "A server cannot be reached, broke off, or asked to come back later.",
+    "advice": "Try again later."
+  },
   "NONCANONICAL_INDEX": {
     "code": "LQA-C001",
     "clause": "12",

@@ -62,6 +62,8 @@ export {
 } from "./extract/extract.ts";
 export type { ShardedModel } from "./extract/model.ts";
 export type { LayerChoice, RestReason } from "./extract/plan.ts";
+export { type HttpOptions, type HttpSource, httpSource } from "./io/http.ts";
+export type { Pieces } from "./io/pieces.ts";
 export { type ByteSource, blobSource, memorySource } from "./io/source.ts";
 export type {
   Adapter,
@@ -83,6 +85,7 @@ export { type QuantizedModule, type QuantizeOptions, resolveOptions } from "./qu
 export type { ModuleQuality, Quality } from "./quantize/quality.ts";
 export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";
 export type { Coded } from "./quantize/rd/rates.ts";
+export type { Fit } from "./quantize/rd/rd.ts";
 export type { FactorSurvey, Survey } from "./quantize/rd/survey.ts";
 export {
   type Executor,
@@ -96,7 +99,35 @@ export type { NarrowedTensors, TensorPolicy } from "./quantize/tensors.ts";
 export type { HRule } from "./quantize/variant.ts";
 export { baseWeightShape, checkBase } from "./read/base.ts";
 export type { DecodedFactors, DecodeOptions, FactorLayout, HalfArray } from "./read/decode.ts";
+export { type DecodeAllOptions, decodeAll, type ModuleSource } from "./read/decode-all.ts";
+export { type DeltaOptions, decodeDelta } from "./read/delta.ts";
+export type { StreamOptions } from "./read/engine.ts";
+export type {
+  EndEvent,
+  HeaderEvent,
+  LqaEvent,
+  ModuleEvent,
+  SectionEvent,
+  TensorEvent,
+} from "./read/events.ts";
+export { DecodeMemory, type DecodeMemoryOptions } from "./read/memory.ts";
 export { type LqaFile, type OpenOptions, openLqa } from "./read/open.ts";
+export type { PlannedRange, PlanOptions } from "./read/plan.ts";
+export { type EventReceiver, LqaDecoder } from "./read/push.ts";
+export {
+  type FetchOptions,
+  openRemote,
+  openSource,
+  type RangedLqa,
+  type SourceOptions,
+} from "./read/ranged.ts";
+export {
+  type DecodeStreamOptions,
+  decodeStream,
+  lqaEvents,
+  lqaStream,
+  type StreamedModule,
+} from "./read/stream.ts";
 export type { VerifiedIds } from "./read/verify.ts";
 export {
   type ComparedMethod,

@@ -36,7 +36,14 @@ export { readSourceFiles } from "./io/adapter-files.ts";
 export { type FileSource, openFileSource, readWholeFile } from "./io/file.ts";
 export { writeDirectoryAtomic } from "./io/write-directory.ts";
 export { type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
+export {
+  type DecodedAdapter,
+  type DecodeWithWorkersOptions,
+  decodeWithWorkers,
+  type PlacedModule,
+} from "./workers/decode.ts";
 export { createWorkerPool, type WorkerPool } from "./workers/pool.ts";
+export type { DecodeTask, PoolInput, PoolKind, PoolOutput, SharedTarget } from "./workers/tasks.ts";
 
 /** How {@link encodeFile} encodes and writes. */
 export interface EncodeFileOptions extends Omit<EncodeOptions, "importance" | "executor">, WriteOptions {
@@ -147,7 +154,7 @@ export interface DecodedFile {
 }
 
 /**
- * Decodes an `.lqa` file into an adapter directory of the dialect it came from.
+ * Decodes an `.lqa` file, by path or in memory, into an adapter directory of the dialect it came from.
  *
  * The file is validated first, values included: what is written is never the decoding of a broken file.
  *
@@ -155,13 +162,13 @@ export interface DecodedFile {
  * `validateLqa`; UNSUPPORTED_DIALECT and SOURCE_RANGE from `writeAdapter`. Nothing is written then.
  */
 export async function decodeFile(
-  input: string,
+  input: string | Uint8Array,
   output: string,
   options: DecodeFileOptions = {},
 ): Promise<DecodedFile> {
   const started = performance.now();
   await assertReplaceable(output, options);
-  const bytes = await readWholeFile(input, options.signal);
+  const bytes = typeof input === "string" ? await readWholeFile(input, options.signal) : input;
   const ids = idsOf(await validateLqa(bytes));
   const file = await openLqa(bytes);
   const files = writeAdapter(await file.readAdapter(), { factors: options.dtype ?? "source" });

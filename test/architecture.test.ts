@@ -23,14 +23,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   codecs: ["wasm"],
   quantize: ["model", "linalg", "codecs"],
   container: ["model", "codecs"],
-  read: ["model", "container", "codecs"],
+  read: ["model", "container", "codecs", "io"],
   write: ["model", "container", "codecs"],
   io: [],
   validate: ["model", "read", "container", "codecs"],
   serve: ["model", "read", "codecs"],
+  // Node only: threads around the tasks of encoding and decoding.
+  workers: ["model", "quantize", "container", "read"],
   // Where the rooms meet: an adapter goes through all of them on its way into a file.
-  // Node only: threads around the encoder's tasks.
-  workers: ["model", "quantize"],
   "encode.ts": ["model", "quantize", "validate", "write", "container", "version.ts"],
   // What was encoded, compared and drawn.
   report: ["model", "quantize", "encode.ts"],

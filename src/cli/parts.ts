@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { LqaFile } from "../index.ts";
+import type { OpenedFile } from "./open-input.ts";
 
 /** Parts in file order with their bytes; padding, which is spread over the file, comes last. The sum is the file. */
-export function byteParts(file: LqaFile): [name: string, bytes: number][] {
+export function byteParts(file: Pick<OpenedFile, "prologue" | "index">): [name: string, bytes: number][] {
   const { prologue, index } = file;
   const { modules, tensors, sections, digests, trailer } = index;
   const sum = (records: readonly { readonly chunk: { readonly length: number } }[]): number =>

@@ -19,6 +19,15 @@ const FLOOR_OPTION: OptionSpec = {
   help: "rd: least bits a weight of every direction that is not zero. Rarely useful: the bits are missed elsewhere.",
 };
 
+const FIT_OPTION: OptionSpec = {
+  name: "fit",
+  type: "text",
+  placeholder: "<name>",
+  values: ["unbiased", "least-squares"],
+  defaultText: "unbiased",
+  help: "rd: unbiased keeps each module as strong as it was; least-squares has the least error of the weights and weakens.",
+};
+
 const WORKERS_OPTION: OptionSpec = {
   name: "workers",
   type: "integer",
@@ -75,6 +84,7 @@ const ENCODE: CommandSpec = {
       help: "rd: instead of --bits, the largest share of the energy of ΔW that may be lost.",
     },
     FLOOR_OPTION,
+    FIT_OPTION,
     {
       name: "variant",
       type: "text",
@@ -157,7 +167,7 @@ const DECODE: CommandSpec = {
   name: "decode",
   summary: "Turn an .lqa file back into an adapter that PEFT loads.",
   details: "Writes adapter_model.safetensors and adapter_config.json under the names the source had.",
-  positional: { placeholder: "<file.lqa>", many: false, help: "The file to decode." },
+  positional: { placeholder: "<file.lqa>", many: false, help: "The file to decode; - for standard input." },
   options: [
     {
       name: "output",
@@ -185,13 +195,22 @@ const DECODE: CommandSpec = {
 const INSPECT: CommandSpec = {
   name: "inspect",
   summary: "Show what an .lqa file holds.",
-  details: "Checks the structure and the checksums; `lqa validate` checks every rule of the specification.",
-  positional: { placeholder: "<file.lqa>", many: false, help: "The file to look into." },
+  details:
+    "Checks the structure and the checksums; `lqa validate` checks every rule of the specification. Of an address on the web only the index and the metadata are read, by one or two requests, and the ids are shown as they are stored.",
+  positional: {
+    placeholder: "<file.lqa|url>",
+    many: false,
+    help: "The file to look into; - for standard input, or an http(s) address.",
+  },
   options: [
     { name: "modules", type: "flag", help: "List every module with its shape and encodings." },
     JSON_OPTION,
   ],
-  examples: ["inspect my-adapter.lqa", "inspect my-adapter.lqa --modules"],
+  examples: [
+    "inspect my-adapter.lqa",
+    "inspect my-adapter.lqa --modules",
+    "inspect https://example.org/my-adapter.lqa",
+  ],
   load: () => import("./commands/inspect.ts"),
 };
 
@@ -200,7 +219,7 @@ const VALIDATE: CommandSpec = {
   summary: "Check .lqa files against the specification.",
   details:
     "Exit code: the worst of all files, in the order 2 (could not be read), 4 (over a limit), 3 (unsupported), 1 (invalid), 0 (valid).",
-  positional: { placeholder: "<file.lqa>...", many: true, help: "The files to check." },
+  positional: { placeholder: "<file.lqa>...", many: true, help: "The files to check; - for standard input." },
   options: [
     {
       name: "level",

@@ -1,36 +1,33 @@
 /**
- * The reference decoder: planes to binary32 or binary16 weights, bit for bit (spec clauses 8.1 to 8.6).
+ * Planes to binary32 or binary16 weights (spec clauses 8.1 to 8.7): by the kernel where WebAssembly with SIMD can be had
+ * and there is enough to do, else by the plain decoder. Both give the same bits; {@link decodePlain} defines them.
  *
- * This is the definition in code. A weight is computed in binary32 and rounded once; as binary16 it is that binary32
- * value, rounded once more to nearest even. With an f16 or bf16 scale the binary32 product is exact, so the value
- * does not depend on who computes it. Signs of zero follow IEEE 754: a negative multiple of a zero scale is −0, and
- * so is the sign codec's bit 1.
- *
- * The decoder accepts whatever bits the planes hold; whether they are allowed is for `check.ts`, and plane lengths
- * are compared with the encoding here only because a wrong one would be read as other weights.
+ * Plane lengths are compared with the encoding here, because a wrong one would be read as other weights.
  *
  * @module
  */
 import { fail } from "../errors.ts";
-import { packedBytes, unpackCodes } from "./bits.ts";
-import { readBits, readElement } from "./elements.ts";
-import type { FloatType, SignEncoding } from "./encoding.ts";
-import { type AffineEncoding, type Encoding, groupCount, type Planes, planeSizes } from "./encoding.ts";
-import { f16ToNumber, f32BitsToF16, numberToF16 } from "./floats.ts";
-import { decodeTrellis } from "./trellis-decode.ts";
+import { type DecodeTarget, decodePlain, type Placement } from "./decode-plain.ts";
+import { type Encoding, type Planes, planeSizes } from "./encoding.ts";
+import { numberToF16 } from "./floats.ts";
+import { DecodeKernel, type FactorJob } from "./kernels/decode-kernel.ts";
 
-/** Decoded weights: `Float32Array` takes binary32 values, `Uint16Array` takes binary16 bit patterns. */
-export type DecodeTarget = Float32Array | Uint16Array;
+export type { DecodeTarget, Placement } from "./decode-plain.ts";
+export type { FactorJob, Part } from "./kernels/decode-kernel.ts";
 
-/**
- * Where the weights go: weight i of component c to `target[offset + c·componentStride + i·weightStride]`.
- *
- * Component after component: strides (length, 1). The transposed layout of a B factor, `[out][rank]`: (1, rank).
- */
-export interface Placement {
-  readonly offset: number;
-  readonly componentStride: number;
-  readonly weightStride: number;
+/** Below so many weights the kernel's calls and copies cost more than they save. */
+const KERNEL_WEIGHTS = 512;
+/** A kernel whose memory has grown above this is let go of. */
+const KEPT_BYTES = 2 ** 23;
+
+let shared: DecodeKernel | undefined | null;
+
+/** Decodes with the kernel that all callers share. False if there is none, or it leaves the job to the plain decoder. */
+function byKernel(job: FactorJob, target: DecodeTarget, offset: number): boolean {
+  if (shared === undefined) shared = DecodeKernel.make() ?? null;
+  const done = shared?.decode(job, target, offset) ?? false;
+  if (shared && shared.memory.buffer.byteLength > KEPT_BYTES) shared = undefined;
+  return done;
 }
 
 /**
@@ -56,21 +53,76 @@ export function decodePlanes(
   if (!(at.offset >= 0 && at.componentStride >= 0 && at.weightStride >= 0 && last < target.length)) {
     fail("TARGET_SIZE", { expected: `${last + 1} elements at least`, actual: `${target.length} elements` });
   }
-  switch (encoding.codec) {
-    case "zero":
-      for (let c = 0; c < components; c++) {
-        let to = at.offset + c * at.componentStride;
-        for (let i = 0; i < length; i++, to += at.weightStride) target[to] = 0;
-      }
-      break;
-    case "raw":
-      decodeRaw(encoding.element, planes.codes, components, length, target, at);
-      break;
-    case "trellis":
-      decodeTrellis(encoding, planes, components, length, target, at);
-      break;
-    default:
-      decodeGrouped(encoding, planes, components, length, target, at);
+  const order = orderOf(at, components, length);
+  if (order !== undefined && components * length >= KERNEL_WEIGHTS) {
+    const parts = [{ encoding, planes, components }];
+    if (byKernel({ parts, length, order, multiplier: 1 }, target, at.offset)) return;
+  }
+  decodePlain(encoding, planes, components, length, target, at);
+}
+
+/** How the kernel calls a placement, if it has no gaps. */
+function orderOf(at: Placement, components: number, length: number): FactorJob["order"] | undefined {
+  if (at.weightStride === 1 && (components === 1 || at.componentStride === length)) return "component";
+  if (at.componentStride === 1 && at.weightStride === components) return "weight";
+  return undefined;
+}
+
+/**
+ * Decodes a whole factor, all its parts, to `target[offset]` and on.
+ *
+ * @param kernel one of the caller's own; its memory may hold the target
+ * @throws as {@link decodePlanes}
+ */
+export function decodeFactor(
+  job: FactorJob,
+  target: DecodeTarget,
+  offset: number,
+  kernel?: DecodeKernel,
+): void {
+  const { parts, length, order, multiplier } = job;
+  const components = parts.reduce((sum, part) => sum + part.components, 0);
+  for (const part of parts) assertPlanes(part.encoding, part.planes, part.components, length);
+  const end = offset + components * length;
+  if (!(offset >= 0 && end <= target.length))
+    fail("TARGET_SIZE", { expected: `${end} elements at least`, actual: `${target.length} elements` });
+  if (components * length >= KERNEL_WEIGHTS) {
+    if (kernel ? kernel.decode(job, target, offset) : byKernel(job, target, offset)) return;
+  }
+  let component = 0;
+  for (const { encoding, planes, components: own } of parts) {
+    const at =
+      order === "component"
+        ? { offset: offset + component * length, componentStride: length, weightStride: 1 }
+        : { offset: offset + component, componentStride: 1, weightStride: components };
+    if (multiplier === 1) decodePlain(encoding, planes, own, length, target, at);
+    else decodeMultiplied(encoding, planes, own, length, target, at, multiplier);
+    component += own;
+  }
+}
+
+function decodeMultiplied(
+  encoding: Encoding,
+  planes: Planes,
+  components: number,
+  length: number,
+  target: DecodeTarget,
+  at: Placement,
+  multiplier: number,
+): void {
+  const wide = target instanceof Float32Array;
+  const sizes = planeSizes(encoding, 1, length);
+  const values = new Float32Array(length);
+  const row = { offset: 0, componentStride: length, weightStride: 1 };
+  for (let c = 0; c < components; c++) {
+    const own = (plane: keyof Planes): Uint8Array =>
+      planes[plane].subarray(c * sizes[plane], (c + 1) * sizes[plane]);
+    const one = { codes: own("codes"), scales: own("scales"), zeroPoints: own("zeroPoints") };
+    decodePlain(encoding, one, 1, length, values, row);
+    for (let i = 0, to = at.offset + c * at.componentStride; i < length; i++, to += at.weightStride) {
+      const value = Math.fround(values[i]! * multiplier);
+      target[to] = wide ? value : numberToF16(value);
+    }
   }
 }
 
@@ -86,100 +138,4 @@ export function assertPlanes(encoding: Encoding, planes: Planes, components: num
       throw new RangeError(`plane ${plane}: expected ${sizes[plane]} bytes, found ${planes[plane].length}`);
     }
   }
-}
-
-/** Raw weights travel as bit patterns, so that NaN payloads and signalling NaNs survive where the width does not change. */
-function decodeRaw(
-  element: FloatType,
-  codes: Uint8Array,
-  components: number,
-  length: number,
-  target: DecodeTarget,
-  at: Placement,
-): void {
-  const wide = target instanceof Float32Array;
-  const bits = wide ? new Uint32Array(target.buffer, target.byteOffset, target.length) : target;
-  for (let c = 0, from = 0; c < components; c++) {
-    let to = at.offset + c * at.componentStride;
-    for (let i = 0; i < length; i++, from++, to += at.weightStride) {
-      const source = readBits(codes, element, from);
-      if (element === "f16") bits[to] = wide ? f16BitsToF32(source) : source;
-      else {
-        const value = element === "bf16" ? source << 16 : source;
-        bits[to] = wide ? value : f32BitsToF16(value);
-      }
-    }
-  }
-}
-
-const f32 = new Float32Array(1);
-const u32 = new Uint32Array(f32.buffer);
-
-function f16BitsToF32(bits: number): number {
-  if ((bits & 0x7c00) === 0x7c00) return ((bits & 0x8000) << 16) | 0x7f800000 | ((bits & 0x3ff) << 13);
-  f32[0] = f16ToNumber(bits);
-  return u32[0]!;
-}
-
-/**
- * Up to this width a group's values come from a table. At 4 bits a group of 128 uses each entry 8 times, and the
- * table saves binary16 rounding for every weight; at 5 bits and more a group of 16 would mostly build its table.
- */
-const TABLE_BITS = 4;
-
-function decodeGrouped(
-  encoding: AffineEncoding | SignEncoding,
-  planes: Planes,
-  components: number,
-  length: number,
-  target: DecodeTarget,
-  at: Placement,
-): void {
-  const wide = target instanceof Float32Array;
-  const bits = encoding.codec === "sign" ? 1 : encoding.bits;
-  const zeroPoint = encoding.codec === "affine" && encoding.zeroPoint;
-  const group = encoding.group === 0 ? length : encoding.group;
-  const groups = groupCount(encoding.group, length);
-  const codeBytes = packedBytes(length, bits);
-  const zeroBytes = packedBytes(groups, bits);
-  const codes = new Uint8Array(length);
-  const zeros = new Uint8Array(groups);
-  const table = wide ? new Float32Array(1 << TABLE_BITS) : new Uint16Array(1 << TABLE_BITS);
-  for (let c = 0; c < components; c++) {
-    unpackCodes(planes.codes, c * codeBytes, length, bits, codes, 0);
-    if (zeroPoint) unpackCodes(planes.zeroPoints, c * zeroBytes, groups, bits, zeros, 0);
-    for (let g = 0; g < groups; g++) {
-      const scale = readElement(planes.scales, encoding.scale, c * groups + g);
-      // The integer of code q is step·q + first: q − z, 2q − (2^b − 1), or 1 − 2q for a sign.
-      const step = encoding.codec === "sign" ? -2 : zeroPoint ? 1 : 2;
-      const first = encoding.codec === "sign" ? 1 : zeroPoint ? -zeros[g]! : 1 - (1 << bits);
-      const start = g * group;
-      const end = Math.min(start + group, length);
-      const to = at.offset + c * at.componentStride + start * at.weightStride;
-      if (bits <= TABLE_BITS) {
-        for (let q = 0; q < 1 << bits; q++) {
-          const value = Math.fround((step * q + first) * scale);
-          table[q] = wide ? value : numberToF16(value);
-        }
-        scatter(table, codes, start, end, target, to, at.weightStride);
-      } else {
-        for (let i = start, p = to; i < end; i++, p += at.weightStride) {
-          const value = Math.fround((step * codes[i]! + first) * scale);
-          target[p] = wide ? value : numberToF16(value);
-        }
-      }
-    }
-  }
-}
-
-function scatter(
-  table: DecodeTarget,
-  codes: Uint8Array,
-  start: number,
-  end: number,
-  target: DecodeTarget,
-  to: number,
-  stride: number,
-): void {
-  for (let i = start; i < end; i++, to += stride) target[to] = table[codes[i]!]!;
 }

@@ -9,7 +9,7 @@
  * @module
  */
 import { packedBytes, unpackCodes } from "./bits.ts";
-import type { DecodeTarget, Placement } from "./decode.ts";
+import type { DecodeTarget, Placement } from "./decode-plain.ts";
 import { readElement } from "./elements.ts";
 import { groupCount, type Planes, type TrellisEncoding } from "./encoding.ts";
 import { numberToF16 } from "./floats.ts";

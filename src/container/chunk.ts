@@ -91,13 +91,18 @@ export function openChunk(chunk: Uint8Array, base: number, where: string): Uint8
   return stored;
 }
 
-/** The raw payload of a chunk, after its CRC. @throws LqaError CHUNK_CRC, ZSTD_FRAME, UNSUPPORTED_COMPRESSION */
+/**
+ * The raw payload of a chunk, after its CRC.
+ *
+ * @param chunk exactly the bytes of the chunk, CRC-32 included
+ * @throws LqaError CHUNK_CRC, ZSTD_FRAME, UNSUPPORTED_COMPRESSION
+ */
 export function rawPayload(
-  bytes: Uint8Array,
+  chunk: Uint8Array,
   record: ChunkRecord,
   options: { zstd: Zstd | undefined; elementSize: number; where: string },
 ): Uint8Array {
-  const { offset, length } = record.chunk;
-  const stored = openChunk(bytes.subarray(offset, offset + length), offset, options.where);
+  const { offset } = record.chunk;
+  const stored = openChunk(chunk, offset, options.where);
   return decompress(stored, record.compression, record.payload, { ...options, base: offset });
 }

@@ -67,3 +67,12 @@ export function assertRange(offset: number, length: number): void {
 export function assertNotAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) fail("ABORTED", { cause: signal.reason });
 }
+
+/** A signal that is aborted when one of two is. */
+export function eitherSignal(
+  x: AbortSignal | undefined,
+  y: AbortSignal | undefined,
+): AbortSignal | undefined {
+  if (x === undefined || y === undefined || x === y) return x ?? y;
+  return AbortSignal.any([x, y]);
+}

@@ -4,12 +4,17 @@
  * `f32` is exact wherever scales are f16 or bf16; `f16` is one round-to-nearest-even of that. Both are bit patterns
  * the specification fixes: two readers that differ in one bit are not both right.
  *
+ * Where the weights go decides how long it takes. New arrays (the default) are touched for the first time, page by page,
+ * which costs more than decoding does; `into` and `memory` use the same memory again.
+ *
  * @module
  */
-import { type DecodeTarget, decodePlanes } from "../codecs/decode.ts";
+import { type DecodeTarget, decodeFactor, type FactorJob } from "../codecs/decode.ts";
+import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
+import type { DecodeMemory } from "./memory.ts";
 
 /** Order of the weights in a decoded factor. */
 export type FactorLayout =
@@ -29,7 +34,14 @@ export interface DecodeOptions {
   /** Most bytes of new arrays; a file of a few hundred bytes may declare gigabytes of zeros. Default 1 GiB. */
   readonly budgetBytes?: number;
   /** Arrays to decode into, of exactly the right length: `Float32Array` for f32, `Uint16Array` or `Float16Array` for f16. */
-  readonly into?: { readonly b: Float32Array | HalfArray; readonly a: Float32Array | HalfArray };
+  readonly into?: DecodedFactors;
+  /** Memory to decode into, whose arrays are valid until it is used again: the fastest way. Not beside `into`. */
+  readonly memory?: DecodeMemory;
+  /**
+   * Multiplies B by the module's multiplier, so that ΔW = B · A. A weight is the exact one times the multiplier, rounded
+   * to binary32, and for f16 that rounded once more. Default false.
+   */
+  readonly multiplier?: boolean;
 }
 
 /**
@@ -50,69 +62,118 @@ const DEFAULT_BUDGET = 2 ** 30;
 /**
  * Decodes both factors of a module.
  *
- * @throws LqaError BUDGET if the arrays would be larger than `budgetBytes`; TARGET_SIZE if an array in `into` has the wrong length or type
+ * @throws LqaError BUDGET if the arrays would be larger than `budgetBytes`, or than the `memory` may hold; TARGET_SIZE
+ *   if an array in `into` has the wrong length or type
  */
 export function decodeFactors(
   shape: ModuleShape,
   factors: PackedFactors,
   options: DecodeOptions = {},
 ): DecodedFactors {
-  const { layout = "peft", type = "f32", into } = options;
+  const { type = "f32", into, memory } = options;
   const { rank, experts, out } = shape;
   const n = inputLength(shape);
-  const bytes = experts * rank * (out + n) * (type === "f32" ? 4 : 2);
-  const budget = options.budgetBytes ?? DEFAULT_BUDGET;
-  if (into === undefined && bytes > budget)
-    fail("BUDGET", { where: `module "${shape.name}"`, expected: `at most ${budget} bytes`, actual: bytes });
-  const b = target(into?.b, experts * rank * out, type, `B of module "${shape.name}"`);
-  const a = target(into?.a, experts * rank * n, type, `A of module "${shape.name}"`);
-  for (let expert = 0; expert < experts; expert++) {
-    let component = 0;
-    factors.bands.forEach((band, i) => {
-      const planes = factors.planes[expert]![i]!;
-      decodePlanes(
-        band.b,
-        planes.b,
-        band.components,
-        out,
-        b.view,
-        layout === "peft"
-          ? { offset: expert * rank * out + component, componentStride: 1, weightStride: rank }
-          : { offset: (expert * rank + component) * out, componentStride: out, weightStride: 1 },
-      );
-      decodePlanes(band.a, planes.a, band.components, n, a.view, {
-        offset: (expert * rank + component) * n,
-        componentStride: n,
-        weightStride: 1,
-      });
-      component += band.components;
-    });
-  }
+  const where = `module "${shape.name}"`;
+  const jobs = jobsOf(shape, factors, options);
+  const lengths = [experts * rank * out, experts * rank * n] as const;
+  const { b, a, kernel } =
+    into !== undefined
+      ? given(into, lengths, type, where)
+      : memory !== undefined
+        ? held(memory, jobs.flat(), lengths, type, where)
+        : fresh(lengths, type, where, options.budgetBytes ?? DEFAULT_BUDGET);
+  jobs.forEach(([bJob, aJob], expert) => {
+    decodeFactor(bJob, b.view, expert * rank * out, kernel);
+    decodeFactor(aJob, a.view, expert * rank * n, kernel);
+  });
   return { b: b.array, a: a.array };
 }
 
-/** The array to return, and the view the codecs write: halves are always written as bit patterns. */
-function target(
-  given: Float32Array | HalfArray | undefined,
-  length: number,
+/** What is to be decoded: B and A of each expert. */
+function jobsOf(
+  shape: ModuleShape,
+  { bands, planes }: PackedFactors,
+  { layout = "peft", multiplier = false }: DecodeOptions,
+): [FactorJob, FactorJob][] {
+  return planes.map((own) => [
+    {
+      parts: bands.map(({ b, components }, i) => ({ encoding: b, planes: own[i]!.b, components })),
+      length: shape.out,
+      order: layout === "peft" ? "weight" : "component",
+      multiplier: multiplier ? shape.multiplier : 1,
+    },
+    {
+      parts: bands.map(({ a, components }, i) => ({ encoding: a, planes: own[i]!.a, components })),
+      length: inputLength(shape),
+      order: "component",
+      multiplier: 1,
+    },
+  ]);
+}
+
+/** An array to return, and the view the codecs write: halves are always written as bit patterns. */
+interface Target {
+  readonly array: Float32Array | HalfArray;
+  readonly view: DecodeTarget;
+}
+
+/** Targets of B and A, and the kernel whose memory they lie in, if they do. */
+interface Targets {
+  readonly b: Target;
+  readonly a: Target;
+  readonly kernel: DecodeKernel | undefined;
+}
+
+type Lengths = readonly [b: number, a: number];
+
+function fresh(lengths: Lengths, type: "f32" | "f16", where: string, budget: number): Targets {
+  const size = type === "f32" ? 4 : 2;
+  const bytes = size * (lengths[0] + lengths[1]);
+  if (bytes > budget) fail("BUDGET", { where, expected: `at most ${budget} bytes`, actual: bytes });
+  const [b, a] = lengths.map((length) => view(new ArrayBuffer(size * length), 0, length, type));
+  return { b: b!, a: a!, kernel: undefined };
+}
+
+function held(
+  memory: DecodeMemory,
+  jobs: readonly FactorJob[],
+  lengths: Lengths,
   type: "f32" | "f16",
   where: string,
-): { array: Float32Array | HalfArray; view: DecodeTarget } {
-  if (given === undefined) {
-    if (type === "f32") {
-      const array = new Float32Array(length);
-      return { array, view: array };
-    }
-    const view = new Uint16Array(length);
-    return { array: NativeHalf === undefined ? view : new NativeHalf(view.buffer, 0, length), view };
+): Targets {
+  const size = type === "f32" ? 4 : 2;
+  const sizes = [size * lengths[0], size * lengths[1]] as const;
+  const { buffer, offsets, kernel } = memory.take(jobs, type === "f32", sizes, where);
+  const [b, a] = lengths.map((length, i) => view(buffer, offsets[i]!, length, type));
+  return { b: b!, a: a!, kernel };
+}
+
+function view(buffer: ArrayBufferLike, offset: number, length: number, type: "f32" | "f16"): Target {
+  if (type === "f32") {
+    const array = new Float32Array(buffer, offset, length);
+    return { array, view: array };
   }
-  const fits = type === "f32" ? given instanceof Float32Array : given.BYTES_PER_ELEMENT === 2;
-  if (!fits || given.length !== length)
-    fail("TARGET_SIZE", {
-      where,
-      expected: `${type === "f32" ? "Float32Array" : "Float16Array or Uint16Array"} of ${length}`,
-      actual: `${given.constructor.name} of ${given.length}`,
-    });
-  if (type === "f32") return { array: given as Float32Array, view: given as Float32Array };
-  return { array: given, view: new Uint16Array(given.buffer, given.byteOffset, given.length) };
+  const bits = new Uint16Array(buffer, offset, length);
+  return { array: NativeHalf === undefined ? bits : new NativeHalf(buffer, offset, length), view: bits };
+}
+
+function given(into: DecodedFactors, lengths: Lengths, type: "f32" | "f16", where: string): Targets {
+  const [b, a] = (["b", "a"] as const).map((name, i) => {
+    const array = into[name];
+    const fits = type === "f32" ? array instanceof Float32Array : isHalf(array);
+    if (!fits || array.length !== lengths[i])
+      fail("TARGET_SIZE", {
+        where: `${name.toUpperCase()} of ${where}`,
+        expected: `${type === "f32" ? "Float32Array" : "Float16Array or Uint16Array"} of ${lengths[i]}`,
+        actual: `${array.constructor.name} of ${array.length}`,
+      });
+    return type === "f32"
+      ? { array, view: array as Float32Array }
+      : { array, view: new Uint16Array(array.buffer, array.byteOffset, array.length) };
+  });
+  return { b: b!, a: a!, kernel: undefined };
+}
+
+function isHalf(array: Float32Array | HalfArray): boolean {
+  return array instanceof Uint16Array || (NativeHalf !== undefined && array instanceof NativeHalf);
 }

@@ -9,16 +9,11 @@
  */
 
 import type { PackedFactors } from "../codecs/packed.ts";
-import { align, requireZero } from "../container/bytes.ts";
-import { rawPayload, splitPayload } from "../container/chunk.ts";
-import { loadZstd, loadZstdCodec, type Zstd } from "../container/compression.ts";
-import { crc32 } from "../container/crc32.ts";
+import type { Zstd } from "../container/compression.ts";
 import { shapeFingerprint } from "../container/digests.ts";
-import { readIndex } from "../container/index-read.ts";
 import { DIGEST_BYTES } from "../container/layout.ts";
-import { decodeMeta, type MetaMap } from "../container/meta.ts";
-import { hex32, PROLOGUE_BYTES, type Prologue, readPrologue } from "../container/prologue.ts";
-import { interpretIndex } from "../container/records-read.ts";
+import type { MetaMap } from "../container/meta.ts";
+import type { Prologue } from "../container/prologue.ts";
 import { toHex } from "../container/sha256.ts";
 import {
   allChunks,
@@ -29,15 +24,13 @@ import {
   type TensorRecord,
 } from "../container/types.ts";
 import { fail } from "../errors.ts";
-import {
-  type Adapter,
-  ELEMENT_BYTES,
-  type Origin,
-  type PlainTensor,
-  parameterCount,
-} from "../model/adapter.ts";
+import { type Adapter, type Origin, type PlainTensor, parameterCount } from "../model/adapter.ts";
+import { moduleFactors, plainTensor, sectionMap } from "./chunks.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
+import { type Header, openIndex } from "./header.ts";
+import { truncated } from "./steps.ts";
 import { type VerifiedIds, verifyFile } from "./verify.ts";
+import { zstdFor } from "./zstd.ts";
 
 export interface OpenOptions {
   /** zstd implementation; by default the native one or zstd-codec, loaded only if the file uses it. */
@@ -97,12 +90,7 @@ const DEFAULT_BUDGET = 4 * 2 ** 30;
 export async function openLqa(bytes: Uint8Array, options: OpenOptions = {}): Promise<LqaFile> {
   const opened = openIndex(bytes, options);
   const { prologue, index } = opened;
-  if (bytes.length < prologue.fileLength)
-    fail("TRUNCATED_FILE", {
-      offset: bytes.length,
-      expected: `${prologue.fileLength} bytes`,
-      actual: bytes.length,
-    });
+  if (bytes.length < prologue.fileLength) truncated(bytes.length, prologue.fileLength);
   if (bytes.length > prologue.fileLength)
     fail("TRAILING_BYTES", {
       offset: prologue.fileLength,
@@ -112,75 +100,15 @@ export async function openLqa(bytes: Uint8Array, options: OpenOptions = {}): Pro
   return fileOf(bytes, opened, options, await zstdFor([...index.modules, ...index.tensors], options));
 }
 
-/** zstd is only loaded for chunks that use it, and the package only where there is nothing native. */
-export async function zstdFor(
-  records: readonly Pick<ChunkRecord, "compression">[],
-  options: OpenOptions,
-): Promise<Zstd | undefined> {
-  if (records.some(({ compression }) => compression === "text-zstd")) {
-    const codec = await loadZstdCodec();
-    return options.zstd === undefined ? codec : { ...codec, ...options.zstd };
-  }
-  if (records.some(({ compression }) => compression !== "none")) return options.zstd ?? loadZstd();
-  return undefined;
-}
-
-/** Prologue and index of a file, checked; the rest of `bytes` may be missing. */
-export interface OpenedIndex {
-  readonly prologue: Prologue;
-  readonly index: ContainerIndex;
-  readonly canonicalNames: boolean;
-}
-
-/** Checks prologue and index, in the order of clause 15.2. */
-export function openIndex(bytes: Uint8Array, options: OpenOptions): OpenedIndex {
-  const hardOnly = options.hardLimits ?? false;
-  const prologue = readPrologue(bytes.subarray(0, PROLOGUE_BYTES), hardOnly);
-  const end = PROLOGUE_BYTES + prologue.indexLength;
-  if (bytes.length < end)
-    fail("TRUNCATED_FILE", {
-      where: "index",
-      offset: bytes.length,
-      expected: `${end} bytes`,
-      actual: bytes.length,
-    });
-  const indexBytes = bytes.subarray(PROLOGUE_BYTES, end);
-  const crc = crc32(indexBytes);
-  if (crc !== prologue.indexCrc)
-    fail("INDEX_CRC", { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
-  const { index, canonicalNames } = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), {
-    prologue,
-    hardOnly,
-  });
-  const chunks = align(end, prologue.alignment);
-  requireZero(bytes.subarray(end, Math.min(chunks, bytes.length)), end, "padding after the index");
-  return { prologue, index, canonicalNames };
-}
-
-function fileOf(
-  bytes: Uint8Array,
-  { prologue, index, canonicalNames }: OpenedIndex,
-  options: OpenOptions,
-  zstd: Zstd | undefined,
-): LqaFile {
+function fileOf(bytes: Uint8Array, header: Header, options: OpenOptions, zstd: Zstd | undefined): LqaFile {
+  const { prologue, index, canonicalNames } = header;
   const byName = new Map(index.modules.map((module) => [module.name, module]));
-  const raw = (
-    record: ChunkRecord,
-    elementSize: number,
-    where: string,
-    using: Zstd | undefined = zstd,
-  ): Uint8Array => rawPayload(bytes, record, { zstd: using, elementSize, where });
+  const chunkOf = ({ chunk }: ChunkRecord): Uint8Array =>
+    bytes.subarray(chunk.offset, chunk.offset + chunk.length);
   const sectionRecord = (type: string): SectionRecord | undefined =>
     index.sections.find((s) => s.type === type);
-  const section = (record: SectionRecord, using?: Zstd): MetaMap =>
-    decodeMeta(
-      raw(record, 1, `section ${record.type}`, using),
-      record.chunk.offset,
-      `section ${record.type}`,
-    );
   let meta: MetaMap | undefined;
-  const packed = (module: ModuleRecord): PackedFactors =>
-    splitPayload(module, module.bands, raw(module, 1, `module "${module.name}"`), module.chunk.offset);
+  const packed = (module: ModuleRecord): PackedFactors => moduleFactors(chunkOf(module), module, zstd);
   const module = (name: string): ModuleRecord =>
     byName.get(name) ??
     fail("USAGE", { where: "module name", expected: "a module of this file", actual: name });
@@ -195,12 +123,12 @@ function fileOf(
     contentId: toHex(bytes.subarray(index.digests.offset, index.digests.offset + DIGEST_BYTES)),
     get meta() {
       const record = sectionRecord("META");
-      meta ??= record === undefined ? {} : section(record);
+      meta ??= record === undefined ? {} : sectionMap(chunkOf(record), record, undefined);
       return meta;
     },
     async origin() {
       const record = sectionRecord("ORIG");
-      return record && (section(record, await zstdFor([record], options)) as Origin);
+      return record && (sectionMap(chunkOf(record), record, await zstdFor([record], options)) as Origin);
     },
     get shapeFingerprint() {
       return toHex(shapeFingerprint(index.modules));
@@ -212,17 +140,7 @@ function fileOf(
       const record = typeof which === "string" ? module(which) : which;
       return decodeFactors(record, packed(record), options);
     },
-    tensor(record) {
-      const { name, role, element, shape, axis } = record;
-      return {
-        name,
-        role,
-        element,
-        shape,
-        axis,
-        data: raw(record, ELEMENT_BYTES[element], `tensor "${name}"`),
-      };
-    },
+    tensor: (record) => plainTensor(chunkOf(record), record, zstd),
     async readAdapter() {
       const bytesNeeded = 4 * index.modules.reduce((sum, record) => sum + parameterCount(record), 0);
       const budget = options.budgetBytes ?? DEFAULT_BUDGET;
@@ -247,7 +165,7 @@ function fileOf(
       };
     },
     async verify() {
-      return verifyFile(bytes, { prologue, index }, await zstdFor(allChunks(index), options));
+      return verifyFile(bytes, header, await zstdFor(allChunks(index), options));
     },
   };
   return file;

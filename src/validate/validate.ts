@@ -18,8 +18,10 @@ import { COMPATIBLE, PROLOGUE_BYTES } from "../container/prologue.ts";
 import { allChunks, type ModuleRecord, type TensorRecord } from "../container/types.ts";
 import { type ErrorName, fail, isLqaError, type LqaError } from "../errors.ts";
 import { inputLength } from "../model/adapter.ts";
-import { type OpenOptions, openIndex, zstdFor } from "../read/open.ts";
+import { openIndex } from "../read/header.ts";
+import type { OpenOptions } from "../read/open.ts";
 import { type VerifiedIds, verifyFile } from "../read/verify.ts";
+import { zstdFor } from "../read/zstd.ts";
 import { badBoolean, nonfiniteElement } from "./nonfinite.ts";
 
 /** How much is checked; each level contains the ones before it. */

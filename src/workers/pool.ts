@@ -1,5 +1,5 @@
 /**
- * Worker threads that perform an encoding's tasks (Node only). Results come back in the order of the tasks, and every
+ * Worker threads that perform tasks of encoding and decoding (Node only). Results come back in the order of the tasks, and every
  * task is a function of its input, so the number of workers changes nothing but the time.
  *
  * A worker costs some 40 ms and 30 MB; {@link suitableWorkers} says when that pays.
@@ -9,12 +9,20 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { fail, LqaError } from "../errors.ts";
-import { type LoraModule, shapeOf } from "../model/adapter.ts";
-import { type Executor, inline, type TaskInput, type TaskKind, type TaskOutput } from "../quantize/tasks.ts";
+import { type Executor, inline } from "../quantize/tasks.ts";
+import { type PoolInput, type PoolKind, type PoolOutput, parcel } from "./tasks.ts";
 import type { Answer } from "./worker.ts";
 
-/** Workers, until they are closed. */
-export interface WorkerPool extends Executor {
+/** Workers, until they are closed. An {@link Executor} for encoding, that can decode as well. */
+export interface WorkerPool {
+  /** How many there are. */
+  readonly workers: number;
+  /** Performs tasks of one kind, as {@link Executor.run} says. */
+  run<K extends PoolKind>(
+    kind: K,
+    inputs: Iterable<PoolInput[K]>,
+    done: (name: string) => Promise<void>,
+  ): Promise<PoolOutput[K][]>;
   /** Ends the workers, whatever they are doing. */
   close(): Promise<void>;
 }
@@ -23,7 +31,7 @@ export interface WorkerPool extends Executor {
 const PARAMETERS_PER_WORKER = 500_000;
 
 /** More threads than this are a mistake. */
-const MAX_WORKERS = 64;
+export const MAX_WORKERS = 64;
 
 /** How many workers are worth their start: one for each core at most; 1 means that none are. */
 export function suitableWorkers(parameters: number): number {
@@ -61,9 +69,10 @@ export function createWorkerPool(count: number): WorkerPool {
   const ended = new WeakSet<Worker>();
   for (const worker of workers) worker.on("exit", () => ended.add(worker));
   return {
+    workers: count,
     async run(kind, inputs, done) {
       const queue = inputs[Symbol.iterator]();
-      const settled: Settled<TaskOutput[typeof kind]>[] = [];
+      const settled: Settled<PoolOutput[typeof kind]>[] = [];
       const names: string[] = [];
       let taken = 0;
       let told = 0;
@@ -108,18 +117,18 @@ export function createWorkerPool(count: number): WorkerPool {
 }
 
 /** Has a worker perform a task. */
-function ask<K extends TaskKind>(
+function ask<K extends PoolKind>(
   worker: Worker,
   kind: K,
-  input: TaskInput[K],
-): Promise<Settled<TaskOutput[K]>> {
+  input: PoolInput[K],
+): Promise<Settled<PoolOutput[K]>> {
   return new Promise((resolve) => {
-    const finish = (result: Settled<TaskOutput[K]>): void => {
+    const finish = (result: Settled<PoolOutput[K]>): void => {
       worker.off("message", onAnswer).off("error", onError).off("exit", onExit);
       resolve(result);
     };
     const onAnswer = (answer: Answer): void => {
-      if ("output" in answer) finish({ output: answer.output as TaskOutput[K] });
+      if ("output" in answer) finish({ output: answer.output as PoolOutput[K] });
       else if ("kind" in answer) finish({ error: new LqaError(answer.kind, answer.details) });
       else finish({ error: Object.assign(new Error(answer.message), { stack: answer.stack }) });
     };
@@ -127,11 +136,7 @@ function ask<K extends TaskKind>(
     const onExit = (code: number): void =>
       finish({ error: new Error(`a worker ended before its task, with code ${code}`) });
     worker.on("message", onAnswer).on("error", onError).on("exit", onExit);
-    // A clone of a view would be one of the whole file behind it.
-    const { module } = input;
-    const b = module.b.slice();
-    const a = module.a.slice();
-    const own: LoraModule = { ...shapeOf(module), b, a };
-    worker.postMessage({ kind, input: { ...input, module: own } }, [b.buffer, a.buffer]);
+    const { input: own, transfer } = parcel(kind, input);
+    worker.postMessage({ kind, input: own }, transfer);
   });
 }

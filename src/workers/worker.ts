@@ -5,17 +5,17 @@
  */
 import { parentPort } from "node:worker_threads";
 import { type ErrorDetails, type ErrorName, isLqaError } from "../errors.ts";
-import { perform, type TaskInput, type TaskKind, type TaskOutput } from "../quantize/tasks.ts";
+import { type PoolInput, type PoolKind, type PoolOutput, performTask } from "./tasks.ts";
 
 /** An answer. Errors are taken apart, because a clone of an error is no LqaError any more. */
 export type Answer =
-  | { readonly output: TaskOutput[TaskKind] }
+  | { readonly output: PoolOutput[PoolKind] }
   | { readonly kind: ErrorName; readonly details: ErrorDetails }
   | { readonly message: string; readonly stack: string | undefined };
 
-function answer<K extends TaskKind>({ kind, input }: { kind: K; input: TaskInput[K] }): Answer {
+function answer<K extends PoolKind>({ kind, input }: { kind: K; input: PoolInput[K] }): Answer {
   try {
-    return { output: perform(kind, input) };
+    return { output: performTask(kind, input) };
   } catch (error) {
     if (!isLqaError(error)) {
       const { message, stack } = error instanceof Error ? error : new Error(String(error));
@@ -26,6 +26,6 @@ function answer<K extends TaskKind>({ kind, input }: { kind: K; input: TaskInput
   }
 }
 
-parentPort?.on("message", (task: { kind: TaskKind; input: TaskInput[TaskKind] }) => {
+parentPort?.on("message", (task: { kind: PoolKind; input: PoolInput[PoolKind] }) => {
   parentPort?.postMessage(answer(task));
 });

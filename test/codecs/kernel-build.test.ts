@@ -5,6 +5,16 @@ import { describe, expect, it } from "vitest";
 const sources = new URL("../../src/", import.meta.url);
 const { KERNELS, build } = await import(new URL("wasm/build.mjs", sources).href);
 const EXPORTS: Readonly<Record<string, readonly string[]>> = {
+  "codecs/kernels/decode": [
+    "prepare",
+    "rotate",
+    "convert",
+    "multiply",
+    "turn",
+    "decode",
+    "product",
+    "memory",
+  ],
   "codecs/kernels/viterbi": ["forward", "memory"],
   "linalg/kernels/dense": [
     "packColumnsF32",

@@ -6,6 +6,7 @@
 import { type DecodeFileOptions, decodeFile } from "../../node.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, printable, size } from "../format.ts";
+import { readInput, STANDARD_INPUT } from "../open-input.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
@@ -13,7 +14,8 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const output = textOption(args, "output") ?? "";
   const name = textOption(args, "dtype") ?? "source";
   const dtype = (name === "source" ? name : name.toUpperCase()) as DecodeFileOptions["dtype"];
-  const result = await decodeFile(input, output, { dtype, force: args.values.has("force") });
+  const source = input === STANDARD_INPUT ? await readInput(input) : input;
+  const result = await decodeFile(source, output, { dtype, force: args.values.has("force") });
   const { file, written, inputBytes, seconds } = result;
   if (args.values.has("json")) {
     const document = {
@@ -33,7 +35,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   }
   const parts = [counted(file.modules.length, "module"), counted(file.tensors.length, "plain tensor")];
   const lines = [
-    `${terminal.colors.bold(printable(output))} written from ${printable(input)} in ${duration(seconds)}: ${parts.join(", ")}`,
+    `${terminal.colors.bold(printable(output))} written from ${input === STANDARD_INPUT ? "standard input" : printable(input)} in ${duration(seconds)}: ${parts.join(", ")}`,
     ...columns([...written].map(([name, bytes]) => [name, size(bytes)])).map((line) => `  ${line}`),
   ];
   terminal.out(`${lines.join("\n")}\n`);

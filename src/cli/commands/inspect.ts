@@ -4,41 +4,34 @@
  * @module
  */
 import { parameterCount } from "../../model/adapter.ts";
-import { type LqaFile, type Origin, openLqa, readWholeFile, type VerifiedIds } from "../../node.ts";
 import { bandsText, encodingText } from "../bands.ts";
 import type { Arguments } from "../command.ts";
 import { count, counted, percent, printable, size } from "../format.ts";
+import { type OpenedFile, openInput } from "../open-input.ts";
 import { byteParts } from "../parts.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [path] = args.positionals;
-  const file = await openLqa(await readWholeFile(path));
-  const ids = await file.verify();
-  const origin = await file.origin();
+  const file = await openInput(path);
   const modules = args.values.has("modules");
   if (args.values.has("json")) {
-    terminal.out(`${JSON.stringify(inspectJson(file, ids, origin, modules), jsonValue, 2)}\n`);
+    terminal.out(`${JSON.stringify(inspectJson(file, modules), jsonValue, 2)}\n`);
     return 0;
   }
-  const lines = overview(path, file, ids, origin, terminal);
+  const lines = overview(path, file, terminal);
   if (modules) lines.push("", ...moduleTable(file, terminal));
   terminal.out(`${lines.join("\n")}\n`);
   return 0;
 }
 
-function overview(
-  path: string,
-  file: LqaFile,
-  ids: VerifiedIds,
-  origin: Origin | undefined,
-  { colors }: Terminal,
-): string[] {
-  const { prologue, modules, tensors } = file;
+function overview(path: string, file: OpenedFile, { colors }: Terminal): string[] {
+  const { prologue, modules, tensors, ids, origin } = file;
+  const unproven = file.verified ? "" : "  (as stored; only a download can be verified)";
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
   const facts: [string, string][] = [
     ["format", `LQA ${prologue.major}.${prologue.minor}, ${size(prologue.fileLength)}`],
-    ["file id", ids.fileId],
+    ["file id", `${ids.fileId}${unproven}`],
     ["content id", ids.contentId],
   ];
   const base = baseModel(file);
@@ -64,7 +57,7 @@ function overview(
 }
 
 /** Encodings with how many components use them, the commonest first. */
-function encodingsUsed(file: LqaFile): [string, string][] {
+function encodingsUsed(file: OpenedFile): [string, string][] {
   const components = new Map<string, number>();
   for (const { bands, experts } of file.modules) {
     for (const band of bands) {
@@ -76,7 +69,7 @@ function encodingsUsed(file: LqaFile): [string, string][] {
   return [...components].sort(([, x], [, y]) => y - x).map(([name, number]) => [name, count(number)]);
 }
 
-function describeRanks({ modules }: LqaFile): string {
+function describeRanks({ modules }: OpenedFile): string {
   if (modules.length === 0) return "";
   const ranks = modules.map(({ rank }) => rank);
   const [low, high] = [ranks.reduce((x, y) => Math.min(x, y)), ranks.reduce((x, y) => Math.max(x, y))];
@@ -84,18 +77,18 @@ function describeRanks({ modules }: LqaFile): string {
   return `, rank ${low === high ? low : `${low} to ${high}`}, ${roles}`;
 }
 
-function describeTensors({ tensors }: LqaFile): string {
+function describeTensors({ tensors }: OpenedFile): string {
   const roles = new Map<string, number>();
   for (const { role } of tensors) roles.set(role, (roles.get(role) ?? 0) + 1);
   return [...roles].map(([role, number]) => `${number} ${role}`).join(", ");
 }
 
-function baseModel({ meta }: LqaFile): string | undefined {
+function baseModel({ meta }: OpenedFile): string | undefined {
   const base = meta.base_model ?? meta.baseModel ?? meta.base;
   return typeof base === "string" ? base : undefined;
 }
 
-function moduleTable({ modules }: LqaFile, { colors }: Terminal): string[] {
+function moduleTable({ modules }: OpenedFile, { colors }: Terminal): string[] {
   const rows = modules.map((module) => {
     const kernel = module.kernel.length === 0 ? "" : ` k ${module.kernel.join("×")}`;
     const bits = (8 * module.chunk.length) / parameterCount(module);
@@ -119,19 +112,15 @@ function moduleTable({ modules }: LqaFile, { colors }: Terminal): string[] {
 }
 
 /** The JSON document of `--json`. */
-function inspectJson(
-  file: LqaFile,
-  ids: VerifiedIds,
-  origin: Origin | undefined,
-  withModules: boolean,
-): object {
-  const { prologue, modules, tensors } = file;
+function inspectJson(file: OpenedFile, withModules: boolean): object {
+  const { prologue, modules, tensors, ids, origin } = file;
   return {
     version: `${prologue.major}.${prologue.minor}`,
     fileLength: prologue.fileLength,
     alignment: prologue.alignment,
     fileId: ids.fileId,
     contentId: ids.contentId,
+    verified: file.verified,
     parameters: modules.reduce((sum, module) => sum + parameterCount(module), 0),
     parts: Object.fromEntries(byteParts(file)),
     encodings: Object.fromEntries(

@@ -8,9 +8,10 @@
  */
 
 import { isLqaError, type LqaError } from "../../errors.ts";
-import { readWholeFile, type ValidateOptions, type Validation, validateLqa } from "../../node.ts";
+import { type ValidateOptions, type Validation, validateLqa } from "../../node.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, printable, size } from "../format.ts";
+import { readInput } from "../open-input.ts";
 import { errorJson, errorLines } from "../report-error.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -38,7 +39,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 
 async function check(path: string, level: ValidateOptions["level"]): Promise<Outcome> {
   try {
-    const bytes = await readWholeFile(path);
+    const bytes = await readInput(path);
     return { path, result: await validateLqa(bytes, level === undefined ? {} : { level }) };
   } catch (error) {
     if (!isLqaError(error)) throw error;

@@ -1,0 +1,205 @@
+/**
+ * What streaming costs, and what it saves, for an adapter shaped like LLaMA-2-7B's (224 modules, rank 16, 40 million
+ * weights, 3 bits of trellis codes for four directions and signs for the others; 9 MB).
+ *
+ * 1. Open, verify and decode to f16 in memory, against the same bytes pushed in pieces of 64 KiB: ratio in the same run.
+ * 2. From the first byte to the last decoded module over a loopback of 100 Mbit/s: the `.lqa` stream, module by module,
+ *    against the same adapter as f16 safetensors. The server is a thread that writes by the clock.
+ *
+ * Build first (`npm run build`), then `node bench/stream.mjs [--json] [--rounds 9]`.
+ */
+import { createServer } from "node:http";
+import { cpus } from "node:os";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { planeSizes } from "../dist/codecs/encoding.js";
+import { concat } from "../dist/container/bytes.js";
+import { readSafetensors, writeSafetensors } from "../dist/dialects/safetensors.js";
+import { decodeStream, LqaDecoder, openLqa } from "../dist/index.js";
+import { prepareFile } from "../dist/write/write.js";
+
+const BITS_PER_SECOND = 100e6;
+const PIECE = 65536;
+
+if (!isMainThread) serveSlowly();
+else await main();
+
+/** Writes each body at 100 Mbit/s, in steps of 4 ms. */
+function serveSlowly() {
+  const { files } = workerData;
+  const server = createServer((request, response) => {
+    const body = new Uint8Array(files[request.url]);
+    response.writeHead(200, { "content-length": body.length });
+    const begun = performance.now();
+    let sent = 0;
+    const timer = setInterval(() => {
+      const due = Math.min(
+        body.length,
+        Math.floor(((performance.now() - begun) / 1000) * (BITS_PER_SECOND / 8)),
+      );
+      // Never more than 64 KiB at once, as a network would not either.
+      while (sent < due) {
+        const end = Math.min(due, sent + PIECE);
+        response.write(body.subarray(sent, end));
+        sent = end;
+      }
+      if (sent < body.length) return;
+      clearInterval(timer);
+      response.end();
+    }, 4);
+  });
+  server.listen(0, "127.0.0.1", () => parentPort.postMessage(server.address().port));
+}
+
+async function main() {
+  const rounds = Number(process.argv[process.argv.indexOf("--rounds") + 1]) || 9;
+  const bytes = await adapter();
+  const file = await openLqa(bytes);
+  const targets = reusable(file);
+
+  const oneShot = async () => {
+    const opened = await openLqa(bytes);
+    await opened.verify();
+    for (const module of opened.modules) opened.decodeModule(module, { type: "f16", into: targets(module) });
+  };
+  const pushed = async () => {
+    const decoder = new LqaDecoder((event) => {
+      if (event.type === "module") event.decode({ type: "f16", into: targets(event.record) });
+    });
+    for (let at = 0; at < bytes.length; at += PIECE) await decoder.push(bytes.subarray(at, at + PIECE));
+    await decoder.end();
+  };
+  const times = { oneShot: [], pushed: [] };
+  for (let i = 0; i < rounds + 2; i++)
+    for (const [name, run] of Object.entries({ oneShot, pushed })) {
+      const begun = performance.now();
+      await run();
+      if (i >= 2) times[name].push(performance.now() - begun);
+    }
+  const memory = { oneShot: median(times.oneShot), pushed: median(times.pushed) };
+
+  const half = (x) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength).slice();
+  const tensors = new Map();
+  for (const module of file.modules) {
+    const { name, rank, in: input, out } = module;
+    const { b, a } = file.decodeModule(module, { type: "f16" });
+    const prefix = `base_model.model.${name}.lora_`;
+    tensors.set(`${prefix}A.weight`, { element: "F16", shape: [rank, input], data: half(a) });
+    tensors.set(`${prefix}B.weight`, { element: "F16", shape: [out, rank], data: half(b) });
+  }
+  const plain = writeSafetensors(tensors);
+  const share = (x) => {
+    const shared = new SharedArrayBuffer(x.length);
+    new Uint8Array(shared).set(x);
+    return shared;
+  };
+  const worker = new Worker(new URL(import.meta.url), {
+    workerData: { files: { "/lqa": share(bytes), "/safetensors": share(plain) } },
+  });
+  const port = await new Promise((resolve) => worker.once("message", resolve));
+  const network = {};
+  for (const kind of ["lqa", "safetensors"]) {
+    const response = await fetch(`http://127.0.0.1:${port}/${kind}`);
+    const begun = performance.now();
+    let modules = 0;
+    let first;
+    if (kind === "lqa")
+      for await (const _ of decodeStream(response.body, { decode: { type: "f16" } })) {
+        first ??= performance.now() - begun;
+        modules++;
+      }
+    else {
+      modules = readSafetensors(new Uint8Array(await response.arrayBuffer())).tensors.size / 2;
+      first = performance.now() - begun;
+    }
+    network[kind] = { first, last: performance.now() - begun, modules };
+  }
+  await worker.terminate();
+
+  const result = {
+    node: process.version,
+    cpu: cpus()[0].model,
+    lqaBytes: bytes.length,
+    safetensorsBytes: plain.length,
+    weights: file.modules.reduce((sum, m) => sum + m.rank * (m.out + m.in), 0),
+    memory: { ...memory, ratio: memory.pushed / memory.oneShot },
+    network,
+  };
+  if (process.argv.includes("--json")) return console.log(JSON.stringify(result, null, 2));
+  const ms = (x) => `${x.toFixed(0)} ms`;
+  console.log(`Node ${result.node}, ${result.cpu}; .lqa ${mb(bytes)}, f16 safetensors ${mb(plain)}`);
+  console.log(
+    `in memory: open, verify, decode ${ms(memory.oneShot)}; pushed in 64 KiB pieces ${ms(memory.pushed)}: ${result.memory.ratio.toFixed(2)}×`,
+  );
+  for (const [kind, { first, last, modules }] of Object.entries(network))
+    console.log(
+      `100 Mbit/s, ${kind}: first of ${modules} modules after ${ms(first)}, last after ${ms(last)}`,
+    );
+}
+
+/** Seeded planes with valid scales: what the codes are makes no difference to the time. */
+async function adapter() {
+  const scale = "f16";
+  const strong = { codec: "trellis", table: 5, group: 0, scale, rotation: "hadamard64" };
+  const weak = { codec: "sign", group: 128, scale };
+  let state = 1;
+  const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24;
+  const planes = (encoding, components, length) => {
+    const sizes = planeSizes(encoding, components, length);
+    const scales = new Uint8Array(sizes.scales);
+    for (let i = 0; i < scales.length; i += 2) scales.set([random(), 0x14], i);
+    return { scales, zeroPoints: new Uint8Array(0), codes: Uint8Array.from({ length: sizes.codes }, random) };
+  };
+  const modules = [];
+  for (let layer = 0; layer < 32; layer++)
+    for (const [name, out, input] of [
+      ...["q", "k", "v", "o"].map((x) => [`self_attn.${x}_proj`, 4096, 4096]),
+      ["mlp.gate_proj", 11008, 4096],
+      ["mlp.up_proj", 11008, 4096],
+      ["mlp.down_proj", 4096, 11008],
+    ]) {
+      const bands = [
+        { components: 4, b: strong, a: strong },
+        { components: 12, b: weak, a: weak },
+      ];
+      modules.push({
+        name: `model.layers.${layer}.${name}`,
+        role: "linear",
+        out,
+        in: input,
+        kernel: [],
+        groups: 1,
+        experts: 1,
+        rank: 16,
+        baseLayout: "out-in",
+        multiplier: 2,
+        alpha: 32,
+        rule: "alpha/r",
+        bands,
+        planes: [
+          bands.map(({ components, b, a }) => ({
+            b: planes(b, components, out),
+            a: planes(a, components, input),
+          })),
+        ],
+      });
+    }
+  return concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
+}
+
+/** One pair of arrays for each shape: fresh pages would cost both ways the same, and more than the decoding. */
+function reusable() {
+  const pairs = new Map();
+  return ({ out, in: input, rank }) => {
+    const key = `${out} ${input}`;
+    if (!pairs.has(key)) pairs.set(key, { b: new Uint16Array(out * rank), a: new Uint16Array(input * rank) });
+    return pairs.get(key);
+  };
+}
+
+function median(values) {
+  return values.sort((x, y) => x - y)[values.length >> 1];
+}
+
+function mb({ length }) {
+  return `${(length / 1e6).toFixed(1)} MB`;
+}

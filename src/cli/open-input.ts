@@ -1,0 +1,64 @@
+/**
+ * Where the commands that read an `.lqa` file get it: a path, standard input (`-`), or for a look inside an address on
+ * the web, of which only the parts that are shown are read.
+ *
+ * @module
+ */
+import { concat } from "../container/bytes.ts";
+import { fail } from "../errors.ts";
+import { MAX_WHOLE_FILE } from "../io/file.ts";
+import { piecesOf } from "../io/pieces.ts";
+import { type LqaFile, type Origin, openLqa, openRemote, readWholeFile, type VerifiedIds } from "../node.ts";
+
+/** What is shown of a file. */
+export interface OpenedFile
+  extends Pick<LqaFile, "prologue" | "index" | "modules" | "tensors" | "sections" | "meta"> {
+  readonly origin: Origin | undefined;
+  readonly ids: VerifiedIds;
+  /** Whether the ids were computed from every byte, rather than read. */
+  readonly verified: boolean;
+}
+
+/** Stands for standard input among the arguments. */
+export const STANDARD_INPUT = "-";
+
+/** The bytes at a path, or of standard input. @throws LqaError as `readWholeFile` */
+export async function readInput(path: string): Promise<Uint8Array> {
+  if (path !== STANDARD_INPUT) return readWholeFile(path);
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of piecesOf(process.stdin)) {
+    length += piece.length;
+    if (length > MAX_WHOLE_FILE)
+      fail("BUDGET", {
+        where: "standard input",
+        expected: `at most ${MAX_WHOLE_FILE} bytes`,
+        actual: "more",
+      });
+    pieces.push(piece);
+  }
+  return concat(pieces);
+}
+
+/** Opens what the argument of a command stands for. */
+export async function openInput(path: string): Promise<OpenedFile> {
+  if (/^https?:\/\//i.test(path)) {
+    const { prologue, index, modules, tensors, sections, ...file } = await openRemote(path);
+    const [meta, origin, ids] = [await file.meta(), await file.origin(), await file.storedIds()];
+    return { prologue, index, modules, tensors, sections, meta, origin, ids, verified: false };
+  }
+  const file = await openLqa(await readInput(path));
+  const ids = await file.verify();
+  const { prologue, index, modules, tensors, sections, meta } = file;
+  return {
+    prologue,
+    index,
+    modules,
+    tensors,
+    sections,
+    meta,
+    origin: await file.origin(),
+    ids,
+    verified: true,
+  };
+}

@@ -1,0 +1,317 @@
+/**
+ * The decoder as a WebAssembly kernel with 128-bit SIMD (source: `decode.as`): whole factors, part by part, to the bits of
+ * `decode-plain.ts`.
+ *
+ * Weights are made in a tile that stays in the cache and copied to the target from there, be it an array of the caller or
+ * the kernel's own memory: copying whole cache lines need not read them first, storing 16 bytes at a time does, and that
+ * costs more than the copy. Only a target that fits the second cache is decoded into at once.
+ *
+ * @module
+ */
+import { kernelMaker } from "../../wasm/instantiate.ts";
+import type { DecodeTarget } from "../decode-plain.ts";
+import type { Encoding, FloatType } from "../encoding.ts";
+import { trellisTable } from "../trellis.ts";
+import { WASM_BASE64 } from "./decode.wasm.ts";
+import { type FactorJob, type Round, roundsOf } from "./decode-rounds.ts";
+import { copySlice, isRotated, type Part, type Slice, type Staged } from "./decode-stage.ts";
+
+export type { FactorJob } from "./decode-rounds.ts";
+export type { Part } from "./decode-stage.ts";
+
+interface Exports {
+  prepare(entries: number, stepBits: number, weights: number, steps: number, lut: number): void;
+  rotate(table: number, lut: number, codes: number, length: number, small: number, to: number): void;
+  convert(element: number, wide: boolean, from: number, count: number, to: number): void;
+  multiply(at: number, count: number, factor: number): void;
+  product(
+    b: number,
+    rows: number,
+    rank: number,
+    a: number,
+    apart: number,
+    columns: number,
+    out: number,
+  ): void;
+  decode(
+    kind: number,
+    bits: number,
+    scaleType: number,
+    wide: boolean,
+    source: number,
+    sourceStride: number,
+    lut: number,
+    scales: number,
+    scaleStride: number,
+    zeros: number,
+    zeroStride: number,
+    group: number,
+    fresh: boolean,
+    from: number,
+    count: number,
+    components: number,
+    out: number,
+    apart: number,
+  ): number;
+  turn(
+    wide: boolean,
+    from: number,
+    apart: number,
+    rows: number,
+    count: number,
+    to: number,
+    stride: number,
+  ): void;
+}
+
+type Instance = Exports & { readonly memory: WebAssembly.Memory };
+
+const newKernel = kernelMaker<Exports>(WASM_BASE64);
+
+/** As in decode.as: float types, and kinds of `decode` with what their `bits` means. */
+const TYPE: Readonly<Record<FloatType, number>> = { f32: 0, f16: 1, bf16: 2 };
+const [ZERO, RAW, SIGN, SYMMETRIC, POINT, TRELLIS, INTEGERS] = [0, 1, 2, 3, 4, 5, 6] as const;
+/** Where each trellis table stands once it is wanted, by number, and of how many steps its windows are. */
+const LOOKUP: readonly { readonly at: number; readonly steps: number }[] = [
+  { at: 0, steps: 0 },
+  { at: 0x1000, steps: 4 },
+  { at: 0x5200, steps: 4 },
+  { at: 0x7300, steps: 2 },
+  { at: 0x9500, steps: 2 },
+  { at: 0x9e00, steps: 2 },
+  { at: 0xaf00, steps: 2 },
+];
+/** Where entries stand while a table is made of them. */
+const ENTRIES = 0x11e00;
+/** Where memory is free. */
+const FREE = 0x12400;
+const PAGE = 65536;
+/** A target in the kernel's memory up to this is decoded into without a tile. */
+const DIRECT_BYTES = 2 ** 20;
+/** A block of A, and one of the product. */
+const PRODUCT_BYTES = 2 ** 18;
+
+/** An instance with its memory: what it decodes next overwrites what it decoded before. */
+export class DecodeKernel {
+  readonly #kernel: Instance;
+  readonly #prepared = new Set<number>();
+  #bytes: Uint8Array;
+  #words: Float32Array;
+  #halves: Uint16Array;
+
+  private constructor(kernel: Instance) {
+    this.#kernel = kernel;
+    const { buffer } = kernel.memory;
+    [this.#bytes, this.#words, this.#halves] = viewsOf(buffer);
+  }
+
+  /** A new one; `undefined` where WebAssembly with SIMD cannot be had, or typed arrays are big-endian. */
+  static make(): DecodeKernel | undefined {
+    if (new Uint8Array(Uint16Array.of(1).buffer)[0] !== 1) return undefined;
+    const kernel = newKernel();
+    return kernel && new DecodeKernel(kernel);
+  }
+
+  get memory(): WebAssembly.Memory {
+    return this.#kernel.memory;
+  }
+
+  /**
+   * Decodes a factor to `target[offset]` and on. Plane lengths and the target have been checked.
+   *
+   * @returns false if the plain decoder has to do it, for its size or for a scale that no encoder writes; the target may
+   *   have been overwritten then
+   */
+  decode(job: FactorJob, target: DecodeTarget, offset: number): boolean {
+    const wide = target instanceof Float32Array || job.multiplier !== 1;
+    const rounds = roundsOf(job, wide ? 4 : 2, FREE);
+    return rounds?.every((round) => this.#decodeRound(job, round, wide, target, offset)) ?? false;
+  }
+
+  /**
+   * Makes room for `bytes` behind what decoding these jobs uses: the byte where it begins. Arrays on this memory made
+   * before are no longer valid.
+   *
+   * @param wide whether the targets will be of binary32
+   * @returns `undefined` if there is no such room, or if the plain decoder has to do the jobs
+   */
+  allocate(jobs: readonly FactorJob[], wide: boolean, bytes: number): number | undefined {
+    let at = FREE;
+    for (const job of jobs) {
+      const rounds = roundsOf(job, wide || job.multiplier !== 1 ? 4 : 2, FREE);
+      if (rounds === undefined) return undefined;
+      for (const { end } of rounds) at = Math.max(at, end);
+    }
+    at = (at + 63) & ~63;
+    return this.#reserve(at + bytes) ? at : undefined;
+  }
+
+  /** False if the engine has no such memory. */
+  #reserve(bytes: number): boolean {
+    const { memory } = this.#kernel;
+    const missing = bytes - memory.buffer.byteLength;
+    try {
+      if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
+    } catch {
+      return false;
+    }
+    if (this.#bytes.buffer !== memory.buffer)
+      [this.#bytes, this.#words, this.#halves] = viewsOf(memory.buffer);
+    return true;
+  }
+
+  #decodeRound(job: FactorJob, round: Round, wide: boolean, target: DecodeTarget, offset: number): boolean {
+    const { length, order, multiplier } = job;
+    const { slices, from, count, component, components, step } = round;
+    const own = target.buffer === this.memory.buffer;
+    if (!own && !this.#reserve(round.end)) return false;
+    for (const { part, slice, staged } of slices) this.#stage(part, length, slice, staged);
+    const direct = own && multiplier === 1 && target.byteLength <= DIRECT_BYTES;
+    const size = wide ? 4 : 2;
+    for (let i = 0; i < count; i += step) {
+      const n = Math.min(step, count - i);
+      const at = offset + (order === "component" ? component * length + from + i : (from + i) * components);
+      const place = direct ? target.byteOffset + size * at : round.turned;
+      const rows = order === "component" ? place : round.tile;
+      let to = rows;
+      for (const { part, slice, staged } of slices) {
+        if (!this.#run(part.encoding, staged, slice, wide, i, n, to, round.apart)) return false;
+        to += round.apart * part.components;
+      }
+      if (order === "weight")
+        this.#kernel.turn(wide, rows, round.apart, components, n, place, size * components);
+      if (!direct) this.#deliver(round, n * components, multiplier, target, at);
+    }
+    return true;
+  }
+
+  /** Copies planes, and rotates what is rotated. */
+  #stage(part: Part, length: number, slice: Slice, staged: Staged): void {
+    copySlice(part, length, slice, staged, this.#bytes);
+    if (part.encoding.codec !== "trellis") return;
+    const number = part.encoding.table;
+    const { at, steps } = LOOKUP[number]!;
+    if (!this.#prepared.has(number)) {
+      const { entries, stepBits, weightsPerStep } = trellisTable(number);
+      this.#bytes.set(new Uint8Array(entries.buffer, entries.byteOffset, entries.length), ENTRIES);
+      this.#kernel.prepare(ENTRIES, stepBits, weightsPerStep, steps, at);
+      this.#prepared.add(number);
+    }
+    if (!isRotated(part.encoding)) return;
+    for (let c = 0; c < slice.components; c++) {
+      const codes = staged.codes + c * staged.codesStride;
+      this.#kernel.rotate(number, at, codes, length, staged.small, staged.integers + 2 * c * length);
+    }
+  }
+
+  #run(
+    encoding: Encoding,
+    staged: Staged,
+    { components, from: begin, count: whole }: Slice,
+    wide: boolean,
+    from: number,
+    count: number,
+    to: number,
+    apart: number,
+  ): boolean {
+    const { kind, bits, scale, group, lut } = kindOf(encoding);
+    const integers = kind === INTEGERS;
+    return (
+      this.#kernel.decode(
+        kind,
+        bits,
+        scale,
+        wide,
+        integers ? staged.integers : staged.codes,
+        integers ? 2 * whole : staged.codesStride,
+        lut,
+        staged.scales,
+        staged.scaleStride,
+        staged.zeros,
+        staged.zeroStride,
+        group,
+        begin === 0,
+        from,
+        count,
+        components,
+        to,
+        apart,
+      ) !== 0
+    );
+  }
+
+  /** Brings a tile to the target: multiplied and converted first, if need be. */
+  #deliver(round: Round, count: number, multiplier: number, target: DecodeTarget, at: number): void {
+    let from = round.turned;
+    if (multiplier !== 1) {
+      this.#kernel.multiply(from, count, multiplier);
+      if (!(target instanceof Float32Array)) {
+        this.#kernel.convert(TYPE.f32, false, from, count, round.converted);
+        from = round.converted;
+      }
+    }
+    if (target instanceof Float32Array) target.set(this.#words.subarray(from / 4, from / 4 + count), at);
+    else target.set(this.#halves.subarray(from / 2, from / 2 + count), at);
+  }
+
+  /**
+   * B · A as `product.ts` defines it.
+   *
+   * @returns false if the engine has no memory for it
+   */
+  product(b: Float32Array, rank: number, a: Float32Array, columns: number, out: Float32Array): boolean {
+    const rows = b.length / rank;
+    // A block of columns of A stays in the second cache while rows of B pass.
+    const wide = Math.min(columns, Math.max(16, Math.floor(PRODUCT_BYTES / (4 * rank)) & ~15));
+    const high = Math.min(rows, Math.max(4, Math.floor(PRODUCT_BYTES / (4 * (wide + rank)))));
+    const [aAt, bAt] = [FREE, FREE + 4 * rank * wide];
+    const outAt = bAt + 4 * rank * high;
+    if (!this.#reserve(outAt + 4 * wide * high)) return false;
+    for (let column = 0; column < columns; column += wide) {
+      const count = Math.min(wide, columns - column);
+      for (let k = 0; k < rank; k++) {
+        const from = k * columns + column;
+        this.#words.set(a.subarray(from, from + count), aAt / 4 + k * count);
+      }
+      for (let row = 0; row < rows; row += high) {
+        const n = Math.min(high, rows - row);
+        this.#words.set(b.subarray(row * rank, (row + n) * rank), bAt / 4);
+        this.#kernel.product(bAt, n, rank, aAt, 4 * count, count, outAt);
+        for (let r = 0; r < n; r++) {
+          const from = outAt / 4 + r * count;
+          out.set(this.#words.subarray(from, from + count), (row + r) * columns + column);
+        }
+      }
+    }
+    return true;
+  }
+}
+
+function viewsOf(buffer: ArrayBuffer): [Uint8Array, Float32Array, Uint16Array] {
+  return [new Uint8Array(buffer), new Float32Array(buffer), new Uint16Array(buffer)];
+}
+
+/** What `decode` of decode.as is to be told of an encoding. */
+function kindOf(encoding: Encoding): {
+  kind: number;
+  bits: number;
+  scale: number;
+  group: number;
+  lut: number;
+} {
+  switch (encoding.codec) {
+    case "zero":
+      return { kind: ZERO, bits: 0, scale: 0, group: 0, lut: 0 };
+    case "raw":
+      return { kind: RAW, bits: TYPE[encoding.element], scale: 0, group: 0, lut: 0 };
+    default: {
+      const { group } = encoding;
+      const scale = TYPE[encoding.scale];
+      if (encoding.codec === "sign") return { kind: SIGN, bits: 1, scale, group, lut: 0 };
+      if (encoding.codec === "affine")
+        return { kind: encoding.zeroPoint ? POINT : SYMMETRIC, bits: encoding.bits, scale, group, lut: 0 };
+      const kind = isRotated(encoding) ? INTEGERS : TRELLIS;
+      return { kind, bits: encoding.table, scale, group, lut: LOOKUP[encoding.table]!.at };
+    }
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * How a factor is cut so that the kernel's memory stays bounded: rounds of slices whose planes are staged together, and
+ * tiles of each round that are decoded and delivered together.
+ *
+ * @module
+ */
+import { planeSizes } from "../encoding.ts";
+import { isRotated, type Part, placeSlice, type Slice, type Staged, sliceUnit } from "./decode-stage.ts";
+
+/** All components of all parts of a factor: where its weights go, and how. */
+export interface FactorJob {
+  readonly parts: readonly Part[];
+  /** Weights of each vector. */
+  readonly length: number;
+  /** `component`: weight i of component c is number c · length + i; `weight`: number i · components + c. */
+  readonly order: "component" | "weight";
+  /** An f32 number that weights are multiplied by: rounded to binary32 again, before they may be rounded to binary16. */
+  readonly multiplier: number;
+}
+
+/** Slices that are staged together. In order `component` there is one. */
+export interface Round {
+  readonly slices: readonly { readonly part: Part; readonly slice: Slice; readonly staged: Staged }[];
+  /** Weights of each vector. */
+  readonly from: number;
+  readonly count: number;
+  /** Number of the first component among those of all parts. */
+  readonly component: number;
+  readonly components: number;
+  /** Weights of each vector in a tile. */
+  readonly step: number;
+  /** The first byte behind what is staged: where the tile begins, component after component. */
+  readonly tile: number;
+  /** Bytes from one vector of the tile to the next. */
+  readonly apart: number;
+  /** In order `weight`: where the tile goes when it is turned; it is where it is otherwise. */
+  readonly turned: number;
+  /** Where a tile is converted to. */
+  readonly converted: number;
+  /** The first byte behind the tile. */
+  readonly end: number;
+}
+
+/** A tile: large enough that copying it is worth a call, small enough to stay in the second cache. */
+const TILE_BYTES = 2 ** 17;
+/** Planes of more bytes are staged in slices. */
+const STAGE_BYTES = 2 ** 20;
+/** Rotated vectors and thousands of components take more. Above this the plain decoder has to do. */
+const MOST_BYTES = 2 ** 26;
+/** A tile of the kernel. */
+const KERNEL_TILE = 1024;
+/** The shortest rotated vector it takes: eight columns of 64. */
+const LEAST_ROTATED = 512;
+
+/**
+ * The rounds of a job, staged from byte `base` on.
+ *
+ * @param elementBytes of what a tile holds
+ * @returns `undefined` where the plain decoder has to do it: rotated vectors that are too short or too long, and so many
+ *   components that a slice would take too much
+ */
+export function roundsOf(job: FactorJob, elementBytes: number, base: number): Round[] | undefined {
+  const { parts, length, order } = job;
+  if (length < LEAST_ROTATED && parts.some(({ encoding }) => isRotated(encoding))) return undefined;
+  const rounds = order === "component" ? byComponents() : byWeights();
+  return rounds.every(({ end }) => end <= MOST_BYTES) ? rounds : undefined;
+
+  function byComponents(): Round[] {
+    const found: Round[] = [];
+    let component = 0;
+    for (const part of parts) {
+      const each = planeBytes(part, length);
+      // Short vectors share a tile, long ones are staged in slices.
+      const together = isRotated(part.encoding)
+        ? 1
+        : Math.max(1, Math.floor(Math.min(TILE_BYTES / (elementBytes * length), STAGE_BYTES / each)));
+      const most = sliceWeights([part], each, length);
+      for (let first = 0; first < part.components; first += together) {
+        const components = Math.min(together, part.components - first);
+        for (let from = 0; from < length; from += most) {
+          const slice = { first, components, from, count: Math.min(most, length - from) };
+          const step = components > 1 ? length : TILE_BYTES / elementBytes;
+          found.push(round([part], [slice], component + first, step));
+        }
+      }
+      component += part.components;
+    }
+    return found;
+  }
+
+  function byWeights(): Round[] {
+    const found: Round[] = [];
+    const components = parts.reduce((sum, part) => sum + part.components, 0);
+    const each = parts.reduce((sum, part) => sum + part.components * planeBytes(part, length), 0);
+    const most = sliceWeights(parts, each, length);
+    const fitting = Math.floor(TILE_BYTES / (components * elementBytes));
+    const step = Math.max(KERNEL_TILE, fitting - (fitting % KERNEL_TILE));
+    for (let from = 0; from < length; from += most) {
+      const count = Math.min(most, length - from);
+      const slices = parts.map((part) => ({ first: 0, components: part.components, from, count }));
+      found.push(round(parts, slices, 0, step));
+    }
+    return found;
+  }
+
+  function round(of: readonly Part[], slices: readonly Slice[], component: number, most: number): Round {
+    const { from, count } = slices[0]!;
+    let tile = base;
+    const staged = slices.map((slice, i) => {
+      const place = placeSlice(of[i]!.encoding, length, slice, tile);
+      tile = place.end;
+      return { part: of[i]!, slice, staged: place };
+    });
+    const components = slices.reduce((sum, slice) => sum + slice.components, 0);
+    const step = Math.min(most, count);
+    const bytes = elementBytes * step;
+    // Rows that are turned are kept apart in the cache; the others follow each other like their targets.
+    const apart = order === "component" ? bytes : align(bytes + 1);
+    const turned = order === "component" ? tile : align(tile + components * apart);
+    const converted = align(turned + components * bytes);
+    const end = converted + (job.multiplier === 1 ? 0 : align(2 * step * components));
+    return { slices: staged, from, count, component, components, step, tile, apart, turned, converted, end };
+  }
+}
+
+/** The next line of the cache, and some bytes more. */
+function align(at: number): number {
+  return (at + 127) & ~63;
+}
+
+/** Bytes of the planes of one vector. */
+function planeBytes({ encoding }: Part, length: number): number {
+  const { codes, scales, zeroPoints } = planeSizes(encoding, 1, length);
+  return codes + scales + zeroPoints;
+}
+
+/** Weights of each vector in a slice, of parts whose planes take `bytes` for all weights. */
+function sliceWeights(parts: readonly Part[], bytes: number, length: number): number {
+  if (bytes <= STAGE_BYTES || parts.some(({ encoding }) => isRotated(encoding))) return length;
+  const unit = Math.max(...parts.map(({ encoding }) => sliceUnit(encoding)));
+  return unit * Math.max(1, Math.floor((STAGE_BYTES * length) / bytes / unit));
+}

@@ -1,0 +1,144 @@
+/**
+ * Planes on their way into a kernel's memory: which bytes of a plane hold weights `from` … `from + count − 1` of some
+ * components, and where they go.
+ *
+ * The kernel reads 16 bytes at a time, so it may read some bytes behind a plane, and reads the byte before a trellis'
+ * codes; a margin around each plane makes that harmless. Where a slice may begin depends on the encoding: with a byte
+ * of its codes, with a group, and with a byte of its zero points ({@link sliceUnit}).
+ *
+ * @module
+ */
+import { type Encoding, FLOAT_BYTES, groupCount, type Planes, planeSizes } from "../encoding.ts";
+import { trellisRate, trellisTable } from "../trellis.ts";
+
+/** One factor's share of a band: planes of so many components with one encoding. */
+export interface Part {
+  readonly encoding: Encoding;
+  readonly planes: Planes;
+  readonly components: number;
+}
+
+/** A slice of consecutive components and weights of a part. */
+export interface Slice {
+  readonly first: number;
+  readonly components: number;
+  readonly from: number;
+  readonly count: number;
+}
+
+/** A slice in the kernel's memory, as `decode` of decode.as wants it. */
+export interface Staged {
+  readonly codes: number;
+  readonly codesStride: number;
+  readonly scales: number;
+  readonly scaleStride: number;
+  readonly zeros: number;
+  readonly zeroStride: number;
+  /** For rotated vectors: a whole vector in bytes, and where their integers go. */
+  readonly small: number;
+  readonly integers: number;
+  /** The first byte behind all that. */
+  readonly end: number;
+}
+
+const MARGIN = 64;
+
+/** Largest group, times the zero points of 1 bit in a byte. */
+const ZERO_POINT_UNIT = 8 * 1024;
+const UNIT = 1024;
+
+/** Slices of a part begin at multiples of so many weights. */
+export function sliceUnit(encoding: Encoding): number {
+  return encoding.codec === "affine" && encoding.zeroPoint ? ZERO_POINT_UNIT : UNIT;
+}
+
+/** True for vectors that can only be decoded as a whole. */
+export function isRotated(encoding: Encoding): boolean {
+  return encoding.codec === "trellis" && encoding.rotation !== "none";
+}
+
+/** Bytes [begin, end) of one component's share of each plane. */
+interface Shares {
+  readonly codes: readonly [number, number];
+  readonly scales: readonly [number, number];
+  readonly zeros: readonly [number, number];
+}
+
+function sharesOf(encoding: Encoding, length: number, from: number, count: number): Shares {
+  const whole = planeSizes(encoding, 1, length);
+  const group = encoding.codec === "zero" || encoding.codec === "raw" ? 0 : encoding.group;
+  const end = from + count;
+  const last = end === length;
+  const groups = group === 0 ? ([0, 1] as const) : ([from / group, groupCount(group, end)] as const);
+  let bits = 0;
+  if (encoding.codec === "raw") bits = 8 * FLOAT_BYTES[encoding.element];
+  else if (encoding.codec === "trellis") bits = trellisRate(trellisTable(encoding.table));
+  else if (encoding.codec !== "zero") bits = encoding.codec === "sign" ? 1 : encoding.bits;
+  const scale = "scale" in encoding ? FLOAT_BYTES[encoding.scale] : 0;
+  const zero = encoding.codec === "affine" && encoding.zeroPoint ? encoding.bits : 0;
+  return {
+    codes: [(from * bits) / 8, last ? whole.codes : (end * bits) / 8],
+    scales: [groups[0] * scale, groups[1] * scale],
+    zeros: [(groups[0] * zero) / 8, Math.ceil((groups[1] * zero) / 8)],
+  };
+}
+
+/** Where a slice goes if it is staged at byte `at`. */
+export function placeSlice(encoding: Encoding, length: number, slice: Slice, at: number): Staged {
+  const { codes, scales, zeros } = sharesOf(encoding, length, slice.from, slice.count);
+  const { components } = slice;
+  const take = (bytes: number): number => {
+    const place = at + MARGIN;
+    at = (place + bytes + MARGIN + 15) & ~15;
+    return place;
+  };
+  const [size, scaleStride, zeroStride] = [codes, scales, zeros].map(([begin, end]) => end - begin);
+  const before = history(encoding, slice);
+  const codesStride = size! + before;
+  const rotated = isRotated(encoding);
+  return {
+    codes: take(components * codesStride) + before,
+    codesStride,
+    scales: take(components * scaleStride!),
+    scaleStride: scaleStride!,
+    zeros: take(components * zeroStride!),
+    zeroStride: zeroStride!,
+    small: rotated ? take(length) : 0,
+    integers: rotated ? take(2 * components * length) : 0,
+    end: at,
+  };
+}
+
+/** Bytes of codes that are needed before a slice's own: a trellis goes on from the one before. */
+function history(encoding: Encoding, { from }: Slice): number {
+  return encoding.codec === "trellis" && from > 0 ? 1 : 0;
+}
+
+/** Copies a slice of a part's planes to where {@link placeSlice} said. */
+export function copySlice(part: Part, length: number, slice: Slice, to: Staged, memory: Uint8Array): void {
+  const { encoding, planes } = part;
+  const whole = planeSizes(encoding, 1, length);
+  const shares = sharesOf(encoding, length, slice.from, slice.count);
+  const before = history(encoding, slice);
+  copy(planes.codes, whole.codes, shares.codes, before, to.codes, to.codesStride);
+  copy(planes.scales, whole.scales, shares.scales, 0, to.scales, to.scaleStride);
+  copy(planes.zeroPoints, whole.zeroPoints, shares.zeros, 0, to.zeros, to.zeroStride);
+
+  function copy(
+    plane: Uint8Array,
+    each: number,
+    [begin, end]: readonly [number, number],
+    extra: number,
+    at: number,
+    stride: number,
+  ): void {
+    if (end - begin === each) {
+      memory.set(plane.subarray(slice.first * each, (slice.first + slice.components) * each), at);
+      return;
+    }
+    for (let c = 0; c < slice.components; c++) {
+      const base = (slice.first + c) * each;
+      memory.set(plane.subarray(base + begin - extra, base + end), at + c * stride - extra);
+    }
+  }
+}

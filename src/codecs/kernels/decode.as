@@ -1,0 +1,940 @@
+// The decoder in AssemblyScript with 128-bit SIMD: what ../decode-plain.ts does, bit for bit, for scales that are
+// finite (and, for binary16, not negative and so small that nothing overflows); decode() says so where they are not.
+// Built by src/wasm/build.mjs.
+//
+// Two stages, so that codecs and outputs multiply without kernels multiplying. expand: codes of a tile of one vector
+// become bytes (a trellis takes several windows' weights at once from a table of two to four steps). finish: bytes
+// become integers, integers times the scale become weights. A tile's bytes stay in the first cache. One short cut: long
+// trellis vectors in binary16 get a table of pairs of weights of their own. The layout [weight][component] is for
+// turn(), which turns rows in registers.
+//
+// No relaxed SIMD: its results may differ between machines.
+
+const MASKS: usize = 0; // of expandCodes
+const TAIL: usize = 64; // eight or sixteen weights, of which fewer are wanted
+const BYTES: usize = 0x11e00; // a tile's codes, or a trellis' integers
+const WEIGHTS: usize = 0xd000; // 256 or 512 entries of a trellis table in binary16
+const PAIRS: usize = 0xd800; // of such weights
+const MIXED: usize = 0x11800; // 64 rows of eight integers
+const SCALES: usize = 0x11c00; // of the groups of a tile, binary32, times 4 for binary16
+const FIRSTS: usize = 0x11d00; // what is subtracted from their codes: 2^23 and that in binary32, or a negative integer
+const TILE: i32 = 1024;
+/** Trellis vectors from this length on get pairs. */
+const LONG: i32 = 2048;
+
+// Kinds of decode(), as in decode-kernel.ts.
+const ZERO: i32 = 0;
+const RAW: i32 = 1;
+const SIGN: i32 = 2;
+const SYMMETRIC: i32 = 3;
+const POINT: i32 = 4;
+const TRELLIS: i32 = 5;
+const INTEGERS: i32 = 6;
+
+// Float types.
+const F32: i32 = 0;
+const F16: i32 = 1;
+
+// ---- expand -----------------------------------------------------------------------------------------------------
+
+/** `count` codes of `bits` bits to bytes; writes up to 127 more, reads up to 30 bytes more. */
+function expandCodes(bits: i32, from: usize, count: i32, to: usize): void {
+  const end = to + <usize>count;
+  if (bits == 1) {
+    const bit = i8x16(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
+    const one = i8x16.splat(1);
+    for (; to < end; to += 64, from += 8) {
+      const x = v128.load64_zero(from);
+      v128.store(to, i8x16.min_u(v128.and(i8x16.shuffle(x, x, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1), bit), one));
+      v128.store(to, i8x16.min_u(v128.and(i8x16.shuffle(x, x, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3), bit), one), 16);
+      v128.store(to, i8x16.min_u(v128.and(i8x16.shuffle(x, x, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5), bit), one), 32);
+      v128.store(to, i8x16.min_u(v128.and(i8x16.shuffle(x, x, 6, 6, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7), bit), one), 48);
+    }
+  } else if (bits == 2) {
+    const mask = i8x16.splat(3);
+    for (; to < end; to += 64, from += 16) {
+      const x = v128.load(from);
+      const a = v128.and(x, mask), b = v128.and(i16x8.shr_u(x, 2), mask);
+      const c = v128.and(i16x8.shr_u(x, 4), mask), d = v128.and(i16x8.shr_u(x, 6), mask);
+      const ab = i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const AB = i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      const cd = i8x16.shuffle(c, d, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const CD = i8x16.shuffle(c, d, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      v128.store(to, i16x8.shuffle(ab, cd, 0, 8, 1, 9, 2, 10, 3, 11));
+      v128.store(to, i16x8.shuffle(ab, cd, 4, 12, 5, 13, 6, 14, 7, 15), 16);
+      v128.store(to, i16x8.shuffle(AB, CD, 0, 8, 1, 9, 2, 10, 3, 11), 32);
+      v128.store(to, i16x8.shuffle(AB, CD, 4, 12, 5, 13, 6, 14, 7, 15), 48);
+    }
+  } else if (bits == 4) {
+    const mask = i8x16.splat(15);
+    for (; to < end; to += 32, from += 16) {
+      const x = v128.load(from);
+      const a = v128.and(x, mask), b = v128.and(i16x8.shr_u(x, 4), mask);
+      v128.store(to, i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+      v128.store(to, i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), 16);
+    }
+  } else {
+    // Code i begins at bit i·bits: both bytes it may touch as 16 bits, moved to the top, then down.
+    for (let i = 0; i < 8; i++) {
+      const bit = <i32>i * bits;
+      store<u16>(MASKS + 2 * <usize>i, <u16>((bit >> 3) * 0x101 + 0x100));
+      store<u16>(MASKS + 16 + 2 * <usize>i, <u16>(<i32>1 << (16 - bits - (bit & 7))));
+    }
+    const pick = v128.load(MASKS);
+    const move = v128.load(MASKS, 16);
+    const down = 16 - bits;
+    for (; to < end; to += 16) {
+      const x = i16x8.shr_u(i16x8.mul(i8x16.swizzle(v128.load(from), pick), move), down);
+      const y = i16x8.shr_u(i16x8.mul(i8x16.swizzle(v128.load(from + <usize>bits), pick), move), down);
+      v128.store(to, i8x16.narrow_i16x8_u(x, y));
+      from += 2 * <usize>bits;
+    }
+  }
+}
+
+/** One lookup of 2^`log` bytes, at bits `at` … of a word. */
+// @ts-ignore: decorator
+@inline
+function lookOne(word: u64, at: i32, log: i32, mask: i32, lut: usize, to: usize): void {
+  const down = at - log;
+  const index = lut + <usize>(<i32>(down >= 0 ? word >> down : word << -down) & mask);
+  if (log == 3) store<u64>(to, load<u64>(index));
+  else if (log == 2) store<u32>(to, load<u32>(index));
+  else store<u16>(to, load<u16>(index));
+}
+
+/**
+ * Trellis codes through a table, eight or four lookups of 2^`log` bytes for each `bytes` bytes of codes, until `count` bytes are
+ * written, or up to 63 more. The first window has k of its bits in the byte at `from`, the others in the byte before.
+ * Reads up to 14 bytes more.
+ */
+// @ts-ignore: decorator
+@inline
+function lookUp(k: i32, shift: i32, width: i32, log: i32, eight: bool, bytes: usize, lut: usize, from: usize, count: i32, to: usize): void {
+  const mask = ((1 << width) - 1) << log;
+  const each: usize = 1 << log;
+  const end = to + <usize>count;
+  for (from--; to < end; from += bytes) {
+    const word = load<u64>(from);
+    lookOne(word, k, log, mask, lut, to);
+    lookOne(word, k + shift, log, mask, lut, to + each);
+    lookOne(word, k + 2 * shift, log, mask, lut, to + 2 * each);
+    lookOne(word, k + 3 * shift, log, mask, lut, to + 3 * each);
+    if (eight) {
+      lookOne(word, k + 4 * shift, log, mask, lut, to + 4 * each);
+      lookOne(word, k + 5 * shift, log, mask, lut, to + 5 * each);
+      lookOne(word, k + 6 * shift, log, mask, lut, to + 6 * each);
+      lookOne(word, k + 7 * shift, log, mask, lut, to + 7 * each);
+    }
+    to += eight ? 8 * each : 4 * each;
+  }
+}
+
+function expandTrellis(table: i32, lut: usize, from: usize, count: i32, to: usize): void {
+  switch (table) {
+    case 1:
+      lookUp(1, 4, 11, 3, true, 4, lut, from, count, to);
+      break;
+    case 2:
+      lookUp(1, 4, 11, 2, true, 4, lut, from, count, to);
+      break;
+    case 3:
+      lookUp(3, 6, 11, 2, true, 6, lut, from, count, to);
+      break;
+    case 4:
+      lookUp(2, 4, 10, 1, true, 4, lut, from, count, to);
+      break;
+    case 5:
+      lookUp(3, 6, 11, 1, true, 6, lut, from, count, to);
+      break;
+    case 6:
+      lookUp(4, 8, 12, 1, false, 4, lut, from, count, to);
+      break;
+  }
+}
+
+/** Bytes of a trellis table of integers, behind which its entries stand. */
+// @ts-ignore: decorator
+@inline
+function tableBytes(table: i32): usize {
+  return table == 1 ? 0x4000 : table == 4 ? 0x800 : table == 5 ? 0x1000 : 0x2000;
+}
+
+/** Fills the table of `steps` steps at `lut` from the 256 · `weights` entries at `entries`, and puts those behind it. */
+export function prepare(entries: usize, stepBits: i32, weights: i32, steps: i32, lut: usize): void {
+  const all = 1 << (8 + (steps - 1) * stepBits);
+  for (let window = 0; window < all; window++) {
+    for (let t = 0; t < steps; t++) {
+      const entry = entries + <usize>(((window >> (t * stepBits)) & 0xff) * weights);
+      for (let v = 0; v < weights; v++) store<i8>(lut++, load<i8>(entry + <usize>v));
+    }
+  }
+  memory.copy(lut, entries, <usize>(256 * weights));
+}
+
+/** PAIRS of a trellis table at a scale: for each window of two steps, their two or four weights in binary16. */
+function preparePairs(table: i32, lut: usize, scale: v128): void {
+  const k = table <= 2 ? 1 : table == 4 ? 2 : table == 6 ? 4 : 3;
+  const two = table == 1 || table == 3;
+  const none = i32x4.splat(0);
+  finish(SMALL, false, lut + tableBytes(table), two ? 512 : 256, none, none, scale, WEIGHTS);
+  const all = 256 << k;
+  let to = PAIRS;
+  if (two) {
+    for (let window = 0; window < all; window += 4) {
+      const x = v128.load(WEIGHTS + 4 * <usize>(window & 0xff));
+      const at = WEIGHTS + 4 * <usize>(window >> k);
+      const next = v128.load64_zero(at);
+      const y = k == 1 ? i32x4.shuffle(next, next, 0, 0, 1, 1) : v128.load32_splat(at);
+      v128.store(to, i32x4.shuffle(x, y, 0, 4, 1, 5));
+      v128.store(to, i32x4.shuffle(x, y, 2, 6, 3, 7), 16);
+      to += 32;
+    }
+    return;
+  }
+  for (let window = 0; window < all; window += 8) {
+    const x = v128.load(WEIGHTS + 2 * <usize>(window & 0xff));
+    const at = WEIGHTS + 2 * <usize>(window >> k);
+    let y = v128.load16_splat(at);
+    if (k <= 2) {
+      const next = v128.load64_zero(at);
+      y = k == 1 ? i16x8.shuffle(next, next, 0, 0, 1, 1, 2, 2, 3, 3) : i16x8.shuffle(next, next, 0, 0, 0, 0, 1, 1, 1, 1);
+    }
+    v128.store(to, i16x8.shuffle(x, y, 0, 8, 1, 9, 2, 10, 3, 11));
+    v128.store(to, i16x8.shuffle(x, y, 4, 12, 5, 13, 6, 14, 7, 15), 16);
+    to += 32;
+  }
+}
+
+/** Trellis codes through PAIRS. Writes up to 63 bytes more. */
+function lookUpPairs(table: i32, from: usize, count: i32, to: usize): void {
+  switch (table) {
+    case 1:
+      lookUp(1, 2, 9, 3, true, 2, PAIRS, from, 2 * count, to);
+      break;
+    case 2:
+      lookUp(1, 2, 9, 2, true, 2, PAIRS, from, 2 * count, to);
+      break;
+    case 3:
+      lookUp(3, 6, 11, 3, true, 6, PAIRS, from, 2 * count, to);
+      break;
+    case 4:
+      lookUp(2, 4, 10, 2, true, 4, PAIRS, from, 2 * count, to);
+      break;
+    case 5:
+      lookUp(3, 6, 11, 2, true, 6, PAIRS, from, 2 * count, to);
+      break;
+    case 6:
+      lookUp(4, 8, 12, 2, false, 4, PAIRS, from, 2 * count, to);
+      break;
+  }
+}
+
+// ---- rotation ---------------------------------------------------------------------------------------------------
+
+/** Eight rows `apart` bytes from each other, three stages of butterflies. */
+// @ts-ignore: decorator
+@inline
+function mixEight(small: bool, from: usize, apart: usize, to: usize, toApart: usize, signs: i32): void {
+  const a = small ? v128.load8x8_s(from) : v128.load(from);
+  const b = small ? v128.load8x8_s(from + apart) : v128.load(from + apart);
+  const c = small ? v128.load8x8_s(from + 2 * apart) : v128.load(from + 2 * apart);
+  const d = small ? v128.load8x8_s(from + 3 * apart) : v128.load(from + 3 * apart);
+  const e = small ? v128.load8x8_s(from + 4 * apart) : v128.load(from + 4 * apart);
+  const f = small ? v128.load8x8_s(from + 5 * apart) : v128.load(from + 5 * apart);
+  const g = small ? v128.load8x8_s(from + 6 * apart) : v128.load(from + 6 * apart);
+  const h = small ? v128.load8x8_s(from + 7 * apart) : v128.load(from + 7 * apart);
+  const a1 = i16x8.add(a, b), b1 = i16x8.sub(a, b), c1 = i16x8.add(c, d), d1 = i16x8.sub(c, d);
+  const e1 = i16x8.add(e, f), f1 = i16x8.sub(e, f), g1 = i16x8.add(g, h), h1 = i16x8.sub(g, h);
+  const a2 = i16x8.add(a1, c1), c2 = i16x8.sub(a1, c1), b2 = i16x8.add(b1, d1), d2 = i16x8.sub(b1, d1);
+  const e2 = i16x8.add(e1, g1), g2 = i16x8.sub(e1, g1), f2 = i16x8.add(f1, h1), h2 = i16x8.sub(f1, h1);
+  putRow(to, i16x8.add(a2, e2), signs);
+  putRow(to + toApart, i16x8.add(b2, f2), signs >> 1);
+  putRow(to + 2 * toApart, i16x8.add(c2, g2), signs >> 2);
+  putRow(to + 3 * toApart, i16x8.add(d2, h2), signs >> 3);
+  putRow(to + 4 * toApart, i16x8.sub(a2, e2), signs >> 4);
+  putRow(to + 5 * toApart, i16x8.sub(b2, f2), signs >> 5);
+  putRow(to + 6 * toApart, i16x8.sub(c2, g2), signs >> 6);
+  putRow(to + 7 * toApart, i16x8.sub(d2, h2), signs >> 7);
+}
+
+// @ts-ignore: decorator
+@inline
+function putRow(to: usize, x: v128, sign: i32): void {
+  const mask = i16x8.splat(<i16>(-(sign & 1)));
+  v128.store(to, i16x8.sub(v128.xor(x, mask), mask));
+}
+
+/**
+ * Expands a whole trellis vector of `length` weights to bytes at `small` and rotates it to 16-bit integers at `to`. There
+ * must be eight columns, so 512 weights, at least.
+ */
+export function rotate(table: i32, lut: usize, codes: usize, length: i32, small: usize, to: usize): void {
+  const held = load<u8>(codes - 1);
+  store<u8>(codes - 1, 0);
+  expandTrellis(table, lut, codes, length, small);
+  store<u8>(codes - 1, held);
+  const columns = length >> 6;
+  const apart = <usize>columns;
+  for (let column = 0; column < columns; column += 8) {
+    // The last eight columns overlap those before them.
+    const at = <usize>min(column, columns - 8);
+    for (let row: usize = 0; row < 64; row += 8) mixEight(true, small + row * apart + at, apart, MIXED + 16 * row, 16, 0);
+    for (let row: usize = 0; row < 8; row++) {
+      // Rows row + 8 n; signs of clause 8.6.1 in bit n.
+      let signs = 0;
+      for (let n = 0; n < 8; n++) {
+        const r = <i32>row + 8 * n;
+        const pairs = r & (r >> 1) & 0b010101;
+        signs |= ((pairs ^ (pairs >> 2) ^ (pairs >> 4)) & 1) << n;
+      }
+      mixEight(false, MIXED + 16 * row, 128, to + 2 * (row * apart + at), 16 * apart, signs);
+    }
+  }
+  for (let i = columns << 6; i < length; i++) {
+    store<i16>(to + 2 * <usize>i, <i16>(load<i8>(small + <usize>i) << 3));
+  }
+}
+
+// ---- finish -----------------------------------------------------------------------------------------------------
+
+// What finish() reads: integers in bytes, integers in 16 bits, codes of a step and a first value.
+const SMALL: i32 = 0;
+const LARGE: i32 = 1;
+const CODES: i32 = 2;
+
+/**
+ * Four times |x| (not above 4 · 65504) to the bits of binary16 in the low half of each lane, rounded to nearest even:
+ * adding the power of two whose last place is binary16's last place of |x| rounds. The sum's low half is then the
+ * significand with its leading one, its high half 128 times the exponent.
+ */
+// @ts-ignore: decorator
+@inline
+function roundHalf(x: v128): v128 {
+  const exponent = i32x4.max_s(v128.and(x, i32x4.splat(0x7f800000)), i32x4.splat(0x39800000));
+  const sum = f32x4.add(x, i32x4.add(exponent, i32x4.splat(0x06800000)));
+  return i32x4.dot_i16x8_s(sum, i32x4.splat(0x00080001));
+}
+
+/** Eight integers times a quarter of `scale`, which is not negative, to binary16. */
+// @ts-ignore: decorator
+@inline
+function halves(n: v128, scale: v128): v128 {
+  const magnitude = i16x8.abs(n);
+  const low = roundHalf(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(magnitude)), scale));
+  const high = roundHalf(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(magnitude)), scale));
+  return v128.or(i16x8.shuffle(low, high, 0, 2, 4, 6, 8, 10, 12, 14), v128.and(n, i16x8.splat(-32768)));
+}
+
+// @ts-ignore: decorator
+@inline
+function integers(mode: i32, at: usize, step: v128, first: v128): v128 {
+  if (mode == LARGE) return v128.load(at);
+  if (mode == SMALL) return v128.load8x8_s(at);
+  return i16x8.add(i16x8.mul(v128.load8x8_u(at), step), first);
+}
+
+/** Eight integers to `to`, eight weights. */
+// @ts-ignore: decorator
+@inline
+function put(wide: bool, n: v128, scale: v128, to: usize): void {
+  if (wide) {
+    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(n)), scale));
+    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(n)), scale), 16);
+  } else v128.store(to, halves(n, scale));
+}
+
+/** Weights of one scale: (step · x + first) · scale. In binary16 the scale is four times what it is. */
+// @ts-ignore: decorator
+@inline
+function finish(mode: i32, wide: bool, from: usize, count: i32, step: v128, first: v128, scale: v128, to: usize): void {
+  const size: usize = wide ? 4 : 2;
+  const width: usize = mode == LARGE ? 16 : 8;
+  for (; count >= 16; count -= 16) {
+    put(wide, integers(mode, from, step, first), scale, to);
+    put(wide, integers(mode, from + width, step, first), scale, to + 8 * size);
+    from += 2 * width;
+    to += 16 * size;
+  }
+  if (count >= 8) {
+    put(wide, integers(mode, from, step, first), scale, to);
+    from += width;
+    to += 8 * size;
+    count -= 8;
+  }
+  if (count > 0) {
+    put(wide, integers(mode, from, step, first), scale, TAIL);
+    memory.copy(to, TAIL, <usize>count * size);
+  }
+}
+
+/** A tile of integers, group by group. */
+// @ts-ignore: decorator
+@inline
+function finishIntegers(mode: i32, wide: bool, from: usize, count: i32, group: i32, to: usize): void {
+  const none = i32x4.splat(0);
+  let scales = SCALES;
+  for (; count > 0; count -= group) {
+    finish(mode, wide, from, min(group, count), none, none, v128.load32_splat(scales), to);
+    scales += 4;
+    from += <usize>group << (mode == LARGE ? 1 : 0);
+    to += <usize>group << (wide ? 2 : 1);
+  }
+}
+
+/** A tile of codes of any width to binary16. */
+function finishCodesHalf(step: i32, from: usize, count: i32, group: i32, to: usize): void {
+  const steps = i16x8.splat(<i16>step);
+  let at: usize = 0;
+  for (; count > 0; count -= group) {
+    const first = v128.load16_splat(FIRSTS + at);
+    finish(CODES, false, from, min(group, count), steps, first, v128.load32_splat(SCALES + at), to);
+    at += 4;
+    from += <usize>group;
+    to += 2 * <usize>group;
+  }
+}
+
+/** Codes below 4, 8 or 16 (`codes`) to binary16: the bytes of each are looked up. */
+// @ts-ignore: decorator
+@inline
+function finishTable(codes: i32, step: i32, from: usize, count: i32, group: i32, to: usize): void {
+  const steps = i16x8.splat(<i16>step);
+  const a = codes == 4 ? i32x4.mul(i32x4(0, 1, 2, 3), i32x4.splat(step)) : i16x8.mul(i16x8(0, 1, 2, 3, 4, 5, 6, 7), steps);
+  const b = i16x8.mul(i16x8(8, 9, 10, 11, 12, 13, 14, 15), steps);
+  let groups: usize = 0;
+  for (; count > 0; count -= group) {
+    const scale = v128.load32_splat(SCALES + groups);
+    let low: v128, high: v128;
+    if (codes == 4) {
+      const n = i32x4.add(a, v128.load32_splat(FIRSTS + groups));
+      const magnitude = roundHalf(f32x4.mul(f32x4.convert_i32x4_s(i32x4.abs(n)), scale));
+      const x = v128.or(magnitude, v128.and(n, i32x4.splat(0x8000)));
+      low = i8x16.shuffle(x, x, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+      high = i8x16.shuffle(x, x, 1, 5, 9, 13, 1, 5, 9, 13, 1, 5, 9, 13, 1, 5, 9, 13);
+    } else {
+      const first = v128.load16_splat(FIRSTS + groups);
+      const x = halves(i16x8.add(a, first), scale);
+      const y = codes == 8 ? x : halves(i16x8.add(b, first), scale);
+      low = i8x16.shuffle(x, y, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+      high = i8x16.shuffle(x, y, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    }
+    const end = from + <usize>min(group, count);
+    for (; from + 16 <= end; from += 16) {
+      lookBytes(low, high, from, to);
+      to += 32;
+    }
+    if (from < end) {
+      lookBytes(low, high, from, TAIL);
+      memory.copy(to, TAIL, 2 * (end - from));
+    }
+    groups += 4;
+  }
+}
+
+/** Sixteen codes. */
+// @ts-ignore: decorator
+@inline
+function lookBytes(low: v128, high: v128, from: usize, to: usize): void {
+  const q = v128.load(from);
+  const x = i8x16.swizzle(low, q);
+  const y = i8x16.swizzle(high, q);
+  v128.store(to, i8x16.shuffle(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+  v128.store(to, i8x16.shuffle(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), 16);
+}
+
+/**
+ * A tile of codes to binary32: (q − first) · scale, or (2q − first) · scale if `twice`. 2^23 + q is q in the low bits of a
+ * number, so nothing is converted, and the difference is exact.
+ */
+// @ts-ignore: decorator
+@inline
+function finishCodes(twice: bool, from: usize, count: i32, group: i32, to: usize): void {
+  let groups: usize = 0;
+  for (; count > 0; count -= group) {
+    const first = v128.load32_splat(FIRSTS + groups);
+    const scale = v128.load32_splat(SCALES + groups);
+    const end = from + <usize>min(group, count);
+    for (; from + 16 <= end; from += 16) {
+      putCodes(twice, from, first, scale, to);
+      to += 64;
+    }
+    if (from < end) {
+      putCodes(twice, from, first, scale, TAIL);
+      memory.copy(to, TAIL, 4 * (end - from));
+    }
+    groups += 4;
+  }
+}
+
+/** Sixteen codes. */
+// @ts-ignore: decorator
+@inline
+function putCodes(twice: bool, from: usize, first: v128, scale: v128, to: usize): void {
+  const q = v128.load(from);
+  const zero = i32x4.splat(0);
+  const high = i16x8.splat(0x4b00);
+  let a = i8x16.shuffle(q, zero, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  let b = i8x16.shuffle(q, zero, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  if (twice) {
+    a = i16x8.add(a, a);
+    b = i16x8.add(b, b);
+  }
+  v128.store(to, f32x4.mul(f32x4.sub(i16x8.shuffle(a, high, 0, 8, 1, 9, 2, 10, 3, 11), first), scale));
+  v128.store(to, f32x4.mul(f32x4.sub(i16x8.shuffle(a, high, 4, 12, 5, 13, 6, 14, 7, 15), first), scale), 16);
+  v128.store(to, f32x4.mul(f32x4.sub(i16x8.shuffle(b, high, 0, 8, 1, 9, 2, 10, 3, 11), first), scale), 32);
+  v128.store(to, f32x4.mul(f32x4.sub(i16x8.shuffle(b, high, 4, 12, 5, 13, 6, 14, 7, 15), first), scale), 48);
+}
+
+// ---- scales -----------------------------------------------------------------------------------------------------
+
+/** Scale number `index` as binary32 bits. */
+// @ts-ignore: decorator
+@inline
+function scaleBits(type: i32, scales: usize, index: i32): u32 {
+  if (type == F32) return load<u32>(scales + 4 * <usize>index);
+  const bits = <u32>load<u16>(scales + 2 * <usize>index);
+  if (type != F16) return bits << 16;
+  const sign = (bits & 0x8000) << 16;
+  const magnitude = bits & 0x7fff;
+  if (magnitude < 0x400) return sign | reinterpret<u32>(<f32>magnitude * <f32>5.9604644775390625e-8);
+  return sign | ((magnitude << 13) + (magnitude < 0x7c00 ? 0x38000000 : 0x70000000));
+}
+
+/**
+ * SCALES and FIRSTS of `count` groups from number `group` on, as finishing wants them.
+ *
+ * @param limit largest integer of a code, whose binary16 must not overflow
+ * @returns false if there is a scale that is left to the plain decoder
+ */
+function prepareGroups(kind: i32, bits: i32, type: i32, wide: bool, scales: usize, zeros: usize, group: i32, count: i32, limit: f32): bool {
+  // Anything finite, or positive and not too large: as bits, an unsigned comparison.
+  const mask: u32 = wide ? 0x7fffffff : 0xffffffff;
+  const most: u32 = wide ? 0x7f7fffff : reinterpret<u32>(<f32>65000 / limit);
+  // (1 − 2q) · s is (2q − 1) · (−s), signs of zero included.
+  const flip: u32 = wide && kind == SIGN ? 0x80000000 : 0;
+  let fine = true;
+  for (let g = 0; g < count; g++) {
+    const scale = scaleBits(type, scales, group + g);
+    fine = fine && (scale & mask) <= most;
+    const at = 4 * <usize>g;
+    if (wide) store<u32>(SCALES + at, scale ^ flip);
+    else store<f32>(SCALES + at, 4 * reinterpret<f32>(scale));
+  }
+  if (kind > POINT) return fine;
+  const codes = (1 << bits) - 1;
+  for (let g = 0; g < count; g++) {
+    let first = kind == SIGN ? 1 : codes;
+    if (kind == POINT) {
+      const bit = (group + g) * bits;
+      first = (<i32>load<u16>(zeros + <usize>(bit >> 3)) >> (bit & 7)) & codes;
+    }
+    const at = 4 * <usize>g;
+    if (wide) store<f32>(FIRSTS + at, <f32>(first + 8388608));
+    else store<i32>(FIRSTS + at, kind == SIGN ? 1 : -first);
+  }
+  return fine;
+}
+
+// ---- raw --------------------------------------------------------------------------------------------------------
+
+/** Four binary16 numbers, widened to 32 bits, to binary32. */
+// @ts-ignore: decorator
+@inline
+function widen(h: v128): v128 {
+  const magnitude = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13);
+  const sign = i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16);
+  const high = v128.and(i32x4.ge_s(magnitude, i32x4.splat(0x0f800000)), i32x4.splat(0x38000000));
+  const normal = i32x4.add(i32x4.add(magnitude, i32x4.splat(0x38000000)), high);
+  const subnormal = f32x4.sub(i32x4.add(magnitude, i32x4.splat(0x38800000)), i32x4.splat(0x38800000));
+  const small = i32x4.lt_s(magnitude, i32x4.splat(0x00800000));
+  return v128.or(v128.bitselect(subnormal, normal, small), sign);
+}
+
+/** Four binary32 numbers of any kind to binary16, in the low half of each lane; the high half is zero. */
+// @ts-ignore: decorator
+@inline
+function narrowAny(x: v128): v128 {
+  const magnitude = v128.and(x, i32x4.splat(0x7fffffff));
+  const sign = v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000));
+  // What rounds to zero is zero, so that no arithmetic meets a subnormal; what overflows is 2^16 exactly.
+  const some = v128.and(magnitude, i32x4.ge_s(magnitude, i32x4.splat(0x33000000)));
+  const bounded = i32x4.min_s(some, i32x4.splat(0x47800000));
+  const rounded = v128.and(roundHalf(f32x4.mul(bounded, f32x4.splat(4))), i32x4.splat(0xffff));
+  const payload = v128.or(v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(0x3ff)), i32x4.splat(0x7e00));
+  const nan = i32x4.gt_s(magnitude, i32x4.splat(0x7f800000));
+  return v128.or(v128.bitselect(payload, rounded, nan), sign);
+}
+
+// @ts-ignore: decorator
+@inline
+function convertEight(element: i32, wide: bool, from: usize, to: usize): void {
+  let low: v128, high: v128;
+  if (element == F32) {
+    low = v128.load(from);
+    high = v128.load(from, 16);
+  } else {
+    const h = v128.load(from);
+    if (element == F16 && !wide) {
+      v128.store(to, h);
+      return;
+    }
+    if (element == F16) {
+      low = widen(i32x4.extend_low_i16x8_u(h));
+      high = widen(i32x4.extend_high_i16x8_u(h));
+    } else {
+      const zero = i32x4.splat(0);
+      low = i16x8.shuffle(zero, h, 0, 8, 0, 9, 0, 10, 0, 11);
+      high = i16x8.shuffle(zero, h, 0, 12, 0, 13, 0, 14, 0, 15);
+    }
+  }
+  if (wide) {
+    v128.store(to, low);
+    v128.store(to, high, 16);
+  } else v128.store(to, i16x8.narrow_i32x4_u(narrowAny(low), narrowAny(high)));
+}
+
+// @ts-ignore: decorator
+@inline
+function convertAll(element: i32, wide: bool, from: usize, count: i32, to: usize): void {
+  const size: usize = wide ? 4 : 2;
+  const width: usize = element == F32 ? 32 : 16;
+  for (; count >= 8; count -= 8) {
+    convertEight(element, wide, from, to);
+    from += width;
+    to += 8 * size;
+  }
+  if (count > 0) {
+    convertEight(element, wide, from, TAIL);
+    memory.copy(to, TAIL, <usize>count * size);
+  }
+}
+
+/** Floats of a type (F32, F16, 2 is bf16) to binary32 or binary16. Reads up to 28 bytes more. */
+export function convert(element: i32, wide: bool, from: usize, count: i32, to: usize): void {
+  if (element == F32) {
+    if (wide) memory.copy(to, from, 4 * <usize>count);
+    else convertAll(F32, false, from, count, to);
+  } else if (element == F16) {
+    if (wide) convertAll(F16, true, from, count, to);
+    else memory.copy(to, from, 2 * <usize>count);
+  } else if (wide) convertAll(2, true, from, count, to);
+  else convertAll(2, false, from, count, to);
+}
+
+/** Binary32 numbers times `factor`, in place; up to three more. */
+export function multiply(at: usize, count: i32, factor: f32): void {
+  const factors = f32x4.splat(factor);
+  const end = at + 4 * <usize>count;
+  for (; at < end; at += 16) v128.store(at, f32x4.mul(v128.load(at), factors));
+}
+
+// ---- layout -----------------------------------------------------------------------------------------------------
+
+/** Four rows of four weights to columns. */
+// @ts-ignore: decorator
+@inline
+function turnWide(from: usize, apart: usize, to: usize, to1: usize, to2: usize, to3: usize): void {
+  const a = v128.load(from), b = v128.load(from + apart), c = v128.load(from + 2 * apart), d = v128.load(from + 3 * apart);
+  const e = i32x4.shuffle(a, b, 0, 4, 1, 5);
+  const f = i32x4.shuffle(c, d, 0, 4, 1, 5);
+  const g = i32x4.shuffle(a, b, 2, 6, 3, 7);
+  const h = i32x4.shuffle(c, d, 2, 6, 3, 7);
+  v128.store(to, i64x2.shuffle(e, f, 0, 2));
+  v128.store(to1, i64x2.shuffle(e, f, 1, 3));
+  v128.store(to2, i64x2.shuffle(g, h, 0, 2));
+  v128.store(to3, i64x2.shuffle(g, h, 1, 3));
+}
+
+/** Four rows of eight halves to eight columns of four. */
+// @ts-ignore: decorator
+@inline
+function turnFourHalves(from: usize, apart: usize, to: usize, stride: usize): void {
+  const a = v128.load(from), b = v128.load(from + apart), c = v128.load(from + 2 * apart), d = v128.load(from + 3 * apart);
+  const e = i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  const f = i16x8.shuffle(c, d, 0, 8, 1, 9, 2, 10, 3, 11);
+  const g = i16x8.shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+  const h = i16x8.shuffle(c, d, 4, 12, 5, 13, 6, 14, 7, 15);
+  const w = i32x4.shuffle(e, f, 0, 4, 1, 5), x = i32x4.shuffle(e, f, 2, 6, 3, 7);
+  const y = i32x4.shuffle(g, h, 0, 4, 1, 5), z = i32x4.shuffle(g, h, 2, 6, 3, 7);
+  v128.store64_lane(to, w, 0);
+  v128.store64_lane(to + stride, w, 1);
+  v128.store64_lane(to + 2 * stride, x, 0);
+  v128.store64_lane(to + 3 * stride, x, 1);
+  v128.store64_lane(to + 4 * stride, y, 0);
+  v128.store64_lane(to + 5 * stride, y, 1);
+  v128.store64_lane(to + 6 * stride, z, 0);
+  v128.store64_lane(to + 7 * stride, z, 1);
+}
+
+/** Eight rows of eight halves, turned. */
+// @ts-ignore: decorator
+@inline
+function turnEightHalves(from: usize, apart: usize, to: usize, stride: usize): void {
+  const a = v128.load(from), b = v128.load(from + apart), c = v128.load(from + 2 * apart), d = v128.load(from + 3 * apart);
+  const e = v128.load(from + 4 * apart), f = v128.load(from + 5 * apart);
+  const g = v128.load(from + 6 * apart), h = v128.load(from + 7 * apart);
+  const a1 = i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11), b1 = i16x8.shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+  const c1 = i16x8.shuffle(c, d, 0, 8, 1, 9, 2, 10, 3, 11), d1 = i16x8.shuffle(c, d, 4, 12, 5, 13, 6, 14, 7, 15);
+  const e1 = i16x8.shuffle(e, f, 0, 8, 1, 9, 2, 10, 3, 11), f1 = i16x8.shuffle(e, f, 4, 12, 5, 13, 6, 14, 7, 15);
+  const g1 = i16x8.shuffle(g, h, 0, 8, 1, 9, 2, 10, 3, 11), h1 = i16x8.shuffle(g, h, 4, 12, 5, 13, 6, 14, 7, 15);
+  const a2 = i32x4.shuffle(a1, c1, 0, 4, 1, 5), b2 = i32x4.shuffle(a1, c1, 2, 6, 3, 7);
+  const c2 = i32x4.shuffle(b1, d1, 0, 4, 1, 5), d2 = i32x4.shuffle(b1, d1, 2, 6, 3, 7);
+  const e2 = i32x4.shuffle(e1, g1, 0, 4, 1, 5), f2 = i32x4.shuffle(e1, g1, 2, 6, 3, 7);
+  const g2 = i32x4.shuffle(f1, h1, 0, 4, 1, 5), h2 = i32x4.shuffle(f1, h1, 2, 6, 3, 7);
+  v128.store(to, i64x2.shuffle(a2, e2, 0, 2));
+  v128.store(to + stride, i64x2.shuffle(a2, e2, 1, 3));
+  v128.store(to + 2 * stride, i64x2.shuffle(b2, f2, 0, 2));
+  v128.store(to + 3 * stride, i64x2.shuffle(b2, f2, 1, 3));
+  v128.store(to + 4 * stride, i64x2.shuffle(c2, g2, 0, 2));
+  v128.store(to + 5 * stride, i64x2.shuffle(c2, g2, 1, 3));
+  v128.store(to + 6 * stride, i64x2.shuffle(d2, h2, 0, 2));
+  v128.store(to + 7 * stride, i64x2.shuffle(d2, h2, 1, 3));
+}
+
+/**
+ * Turns `rows` rows of `count` weights, `apart` bytes from each other, so that weight i of row r stands at
+ * `to + i · stride`, in column r. Reads up to 28 bytes behind a row.
+ */
+export function turn(wide: bool, from: usize, apart: usize, rows: i32, count: i32, to: usize, stride: usize): void {
+  const block = wide ? 4 : 8;
+  const whole = count & -block;
+  for (let i = 0; i < whole; i += block) {
+    const column = to + <usize>i * stride;
+    let at = from + (wide ? 4 : 2) * <usize>i;
+    let row = 0;
+    if (wide) {
+      let c0 = column;
+      let c1 = c0 + stride, c2 = c0 + 2 * stride, c3 = c0 + 3 * stride;
+      for (; row + 16 <= rows; row += 16) {
+        turnWide(at, apart, c0, c1, c2, c3);
+        turnWide(at + 4 * apart, apart, c0 + 16, c1 + 16, c2 + 16, c3 + 16);
+        turnWide(at + 8 * apart, apart, c0 + 32, c1 + 32, c2 + 32, c3 + 32);
+        turnWide(at + 12 * apart, apart, c0 + 48, c1 + 48, c2 + 48, c3 + 48);
+        at += 16 * apart;
+        c0 += 64, c1 += 64, c2 += 64, c3 += 64;
+      }
+      for (; row + 4 <= rows; row += 4) {
+        turnWide(at, apart, c0, c1, c2, c3);
+        at += 4 * apart;
+        c0 += 16, c1 += 16, c2 += 16, c3 += 16;
+      }
+    } else {
+      for (; row + 8 <= rows; row += 8, at += 8 * apart) turnEightHalves(at, apart, column + 2 * <usize>row, stride);
+      if (row + 4 <= rows) {
+        turnFourHalves(at, apart, column + 2 * <usize>row, stride);
+        row += 4;
+      }
+    }
+    if (row < rows) turnSingly(wide, from, apart, row, rows, i, i + block, to, stride);
+  }
+  turnSingly(wide, from, apart, 0, rows, whole, count, to, stride);
+}
+
+function turnSingly(wide: bool, from: usize, apart: usize, first: i32, rows: i32, begin: i32, end: i32, to: usize, stride: usize): void {
+  for (let row = first; row < rows; row++) {
+    const at = from + <usize>row * apart;
+    for (let i = begin; i < end; i++) {
+      if (wide) store<u32>(to + <usize>i * stride + 4 * <usize>row, load<u32>(at + 4 * <usize>i));
+      else store<u16>(to + <usize>i * stride + 2 * <usize>row, load<u16>(at + 2 * <usize>i));
+    }
+  }
+}
+
+// ---- the whole --------------------------------------------------------------------------------------------------
+
+/** Weights of a step, and bits. */
+// @ts-ignore: decorator
+@inline
+function codesAt(table: i32, source: usize, from: i32): usize {
+  // V divides every tile, and a tile's steps fill whole bytes.
+  const steps = table == 1 || table == 3 ? from >> 1 : from;
+  const k = table <= 2 ? 1 : table == 4 ? 2 : table == 6 ? 4 : 3;
+  return source + <usize>((steps * k) >> 3);
+}
+
+/** A long trellis vector with one scale, to binary16. */
+function pairs(table: i32, lut: usize, source: usize, from: i32, count: i32, to: usize): void {
+  preparePairs(table, lut, v128.load32_splat(SCALES));
+  const whole = count & -64;
+  lookUpPairs(table, codesAt(table, source, from), whole, to);
+  if (whole == count) return;
+  lookUpPairs(table, codesAt(table, source, from + whole), count - whole, BYTES);
+  memory.copy(to + 2 * <usize>whole, BYTES, 2 * <usize>(count - whole));
+}
+
+/** Weights from … from + count − 1 of one vector, at most a tile. False where a scale is not ordinary. */
+function tile(
+  kind: i32, bits: i32, scaleType: i32, wide: bool,
+  source: usize, lut: usize, scales: usize, zeros: usize, group: i32,
+  from: i32, count: i32, to: usize,
+): bool {
+  let at = BYTES;
+  let limit: f32 = 127;
+  if (kind == TRELLIS) expandTrellis(bits, lut, codesAt(bits, source, from), count, BYTES);
+  else if (kind == INTEGERS) {
+    at = source + 2 * <usize>from;
+    limit = 8128;
+  } else {
+    limit = <f32>((1 << bits) - 1);
+    if (bits == 8) at = source + <usize>from;
+    else expandCodes(bits, source + <usize>((from >> 3) * bits), count, BYTES);
+  }
+  const each = group == 0 ? TILE : min(group, TILE);
+  const first = group == 0 ? 0 : from / group;
+  const groups = (count + each - 1) / each;
+  if (!prepareGroups(kind, bits, scaleType, wide, scales, zeros, first, groups, limit)) return false;
+  if (kind == TRELLIS) {
+    if (wide) finishIntegers(SMALL, true, at, count, each, to);
+    else finishIntegers(SMALL, false, at, count, each, to);
+  } else if (kind == INTEGERS) {
+    if (wide) finishIntegers(LARGE, true, at, count, each, to);
+    else finishIntegers(LARGE, false, at, count, each, to);
+  } else if (wide) {
+    if (kind == POINT) finishCodes(false, at, count, each, to);
+    else finishCodes(true, at, count, each, to);
+  } else {
+    const step = kind == POINT ? 1 : kind == SIGN ? -2 : 2;
+    if (bits <= 2) finishTable(4, step, at, count, each, to);
+    else if (bits == 3) finishTable(8, step, at, count, each, to);
+    else if (bits == 4) finishTable(16, step, at, count, each, to);
+    else finishCodesHalf(step, at, count, each, to);
+  }
+  return true;
+}
+
+/**
+ * Decodes weights from … from + count − 1 of vectors whose weight 0 begins at `source`, the next vector `sourceStride`
+ * bytes on; the same for scales and zero points. `from` is a multiple of 1024. Vectors are written from `out` on,
+ * `apart` bytes from each other.
+ *
+ * `bits`: of codes; the type of raw values; the number of a trellis table, whose bit string begins here if `fresh`, and
+ * goes on from the byte before if not. Reads up to 32 bytes behind planes, and the byte before codes. Returns false
+ * where a scale is not ordinary; then the output is not complete.
+ */
+export function decode(
+  kind: i32, bits: i32, scaleType: i32, wide: bool,
+  source: usize, sourceStride: usize, lut: usize, scales: usize, scaleStride: usize, zeros: usize, zeroStride: usize,
+  group: i32, fresh: bool, from: i32, count: i32, components: i32, out: usize, apart: usize,
+): bool {
+  const size: usize = wide ? 4 : 2;
+  const end = from + count;
+  for (let c = 0; c < components; c++) {
+    let done = true;
+    if (kind == ZERO) memory.fill(out, 0, <usize>count * size);
+    else if (kind == RAW) convert(bits, wide, source + (bits == F32 ? 4 : 2) * <usize>from, count, out);
+    else {
+      const before = source - 1;
+      const held = load<u8>(before);
+      if (kind == TRELLIS && fresh) store<u8>(before, 0);
+      if (kind == TRELLIS && !wide && group == 0 && count >= LONG) {
+        done = prepareGroups(kind, 0, scaleType, false, scales, 0, 0, 1, 127);
+        if (done) pairs(bits, lut, source, from, count, out);
+      } else {
+        let to = out;
+        for (let i = from; i < end && done; i += TILE) {
+          const n = min(TILE, end - i);
+          done = tile(kind, bits, scaleType, wide, source, lut, scales, zeros, group, i, n, to);
+          to += <usize>n * size;
+        }
+      }
+      store<u8>(before, held);
+    }
+    if (!done) return false;
+    source += sourceStride;
+    scales += scaleStride;
+    zeros += zeroStride;
+    out += apart;
+  }
+  return true;
+}
+
+// ---- product ----------------------------------------------------------------------------------------------------
+
+/** One row of the product from column `column` on, 8 columns or one. */
+// @ts-ignore: decorator
+@inline
+function productRow(b: usize, rank: i32, a: usize, apart: usize, single: bool, to: usize): void {
+  let w = v128.load32_splat(b);
+  let s = f32x4.mul(w, single ? v128.load32_zero(a) : v128.load(a));
+  let t = single ? s : f32x4.mul(w, v128.load(a, 16));
+  for (let k = 1; k < rank; k++) {
+    a += apart;
+    b += 4;
+    w = v128.load32_splat(b);
+    s = f32x4.add(s, f32x4.mul(w, single ? v128.load32_zero(a) : v128.load(a)));
+    if (!single) t = f32x4.add(t, f32x4.mul(w, v128.load(a, 16)));
+  }
+  if (single) v128.store32_lane(to, s, 0);
+  else {
+    v128.store(to, s);
+    v128.store(to, t, 16);
+  }
+}
+
+/**
+ * Rows of B · A: `out[o][i]` is b[o][0] · a[0][i], plus b[o][k] · a[k][i] for k = 1, 2, …, each product and sum rounded
+ * to binary32. B is `[rows][rank]`, rows of A are `apart` bytes from each other, those of the output 4 · `columns`.
+ */
+export function product(b: usize, rows: i32, rank: i32, a: usize, apart: usize, columns: i32, out: usize): void {
+  const row = 4 * <usize>rank;
+  const stride = 4 * <usize>columns;
+  let i = 0;
+  for (; i + 8 <= columns; i += 8) {
+    const column = a + 4 * <usize>i;
+    let to = out + 4 * <usize>i;
+    let weights = b;
+    let o = 0;
+    for (; o + 4 <= rows; o += 4) {
+      let at = column;
+      let x = v128.load(at), y = v128.load(at, 16);
+      let w = v128.load32_splat(weights);
+      let s0 = f32x4.mul(w, x), t0 = f32x4.mul(w, y);
+      w = v128.load32_splat(weights + row);
+      let s1 = f32x4.mul(w, x), t1 = f32x4.mul(w, y);
+      w = v128.load32_splat(weights + 2 * row);
+      let s2 = f32x4.mul(w, x), t2 = f32x4.mul(w, y);
+      w = v128.load32_splat(weights + 3 * row);
+      let s3 = f32x4.mul(w, x), t3 = f32x4.mul(w, y);
+      let next = weights;
+      for (let k = 1; k < rank; k++) {
+        at += apart;
+        next += 4;
+        x = v128.load(at);
+        y = v128.load(at, 16);
+        w = v128.load32_splat(next);
+        s0 = f32x4.add(s0, f32x4.mul(w, x));
+        t0 = f32x4.add(t0, f32x4.mul(w, y));
+        w = v128.load32_splat(next + row);
+        s1 = f32x4.add(s1, f32x4.mul(w, x));
+        t1 = f32x4.add(t1, f32x4.mul(w, y));
+        w = v128.load32_splat(next + 2 * row);
+        s2 = f32x4.add(s2, f32x4.mul(w, x));
+        t2 = f32x4.add(t2, f32x4.mul(w, y));
+        w = v128.load32_splat(next + 3 * row);
+        s3 = f32x4.add(s3, f32x4.mul(w, x));
+        t3 = f32x4.add(t3, f32x4.mul(w, y));
+      }
+      v128.store(to, s0);
+      v128.store(to, t0, 16);
+      v128.store(to + stride, s1);
+      v128.store(to + stride + 16, t1);
+      v128.store(to + 2 * stride, s2);
+      v128.store(to + 2 * stride + 16, t2);
+      v128.store(to + 3 * stride, s3);
+      v128.store(to + 3 * stride + 16, t3);
+      to += 4 * stride;
+      weights += 4 * row;
+    }
+    for (; o < rows; o++) {
+      productRow(weights, rank, column, apart, false, to);
+      to += stride;
+      weights += row;
+    }
+  }
+  for (; i < columns; i++) {
+    for (let o = 0; o < rows; o++) {
+      productRow(b + <usize>o * row, rank, a + 4 * <usize>i, apart, true, out + <usize>o * stride + 4 * <usize>i);
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Bytes that arrive in pieces: one way to read a web stream (`fetch().body`, `Blob.stream()`), a Node stream (a file,
+ * standard input) and any other iterable.
+ *
+ * A piece is asked for when the one before it is done with, so whoever produces them feels the back-pressure; the source
+ * is cancelled when the reading ends early, for an error, an abort, or because nobody wants more.
+ *
+ * @module
+ */
+import { fail, isLqaError } from "../errors.ts";
+import { assertNotAborted } from "./source.ts";
+
+/** Something that yields bytes. */
+export type Pieces = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+interface Reader {
+  next(): Promise<IteratorResult<unknown, unknown>>;
+  /** Tells the source that no more is wanted. */
+  cancel(reason: unknown): Promise<unknown>;
+}
+
+/**
+ * The pieces of `source`, one at a time.
+ *
+ * @throws LqaError ABORTED, at once even if the source does not answer any more; IO with the cause if the source fails;
+ *   TypeError for a piece that is not a Uint8Array (a text stream, for one)
+ */
+export async function* piecesOf(
+  source: Pieces,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  assertNotAborted(signal);
+  const reader = readerOf(source);
+  let ended = false;
+  let reason: unknown;
+  try {
+    for (;;) {
+      const { done, value } = await unlessAborted(reader.next(), signal);
+      if (done === true) {
+        ended = true;
+        return;
+      }
+      if (!isBytes(value)) throw new TypeError(`a piece is ${typeof value}, not a Uint8Array`);
+      yield value;
+      assertNotAborted(signal);
+    }
+  } catch (error) {
+    reason = error;
+    if (isLqaError(error) || error instanceof PieceError === false) throw error;
+    return fail("IO", { where: "the input stream", cause: error.cause });
+  } finally {
+    // Not waited for: a source that hangs must not keep its reader from ending.
+    if (!ended) reader.cancel(reason).catch(() => {});
+  }
+}
+
+/** True for a Uint8Array of any realm. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]";
+}
+
+/** What the source threw, to tell it from what the reader of the pieces threw. */
+class PieceError extends Error {}
+
+function readerOf(source: Pieces): Reader {
+  if ("getReader" in source) {
+    // Not `for await`: Safari's streams are no async iterables.
+    const reader = source.getReader();
+    return { next: () => reader.read(), cancel: (reason) => reader.cancel(reason) };
+  }
+  const iterator =
+    Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  return {
+    next: async () => iterator.next(),
+    cancel: async () => iterator.return?.(),
+  };
+}
+
+/** The promise, or ABORTED as soon as `signal` is aborted. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  const own = promise.catch((cause: unknown) => {
+    // A source that obeys the same signal rejects for that reason.
+    assertNotAborted(signal);
+    throw isLqaError(cause) ? cause : new PieceError("the source failed", { cause });
+  });
+  if (signal === undefined) return own;
+  let stop = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => {
+      try {
+        assertNotAborted(signal);
+      } catch (error) {
+        reject(error);
+      }
+    };
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([own, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * One chunk → what is in it, after its CRC-32 (spec clause 7.1): the planes of a module, a plain tensor, the map of a
+ * section. For readers that go straight to a chunk, in memory or by ranges; reading in file order is in `verify.ts`.
+ *
+ * Every function takes exactly the bytes of the chunk, and returns views on them where nothing is compressed.
+ *
+ * @module
+ */
+import type { PackedFactors } from "../codecs/packed.ts";
+import { rawPayload, splitPayload } from "../container/chunk.ts";
+import type { Zstd } from "../container/compression.ts";
+import { decodeMeta, type MetaMap } from "../container/meta.ts";
+import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import { ELEMENT_BYTES, type PlainTensor } from "../model/adapter.ts";
+
+/** @throws LqaError CHUNK_CRC, ZSTD_FRAME, PADDING_NONZERO, UNSUPPORTED_COMPRESSION */
+export function moduleFactors(
+  chunk: Uint8Array,
+  record: ModuleRecord,
+  zstd: Zstd | undefined,
+): PackedFactors {
+  const where = `module "${record.name}"`;
+  const raw = rawPayload(chunk, record, { zstd, elementSize: 1, where });
+  return splitPayload(record, record.bands, raw, record.chunk.offset);
+}
+
+/** @throws LqaError CHUNK_CRC, ZSTD_FRAME, UNSUPPORTED_COMPRESSION */
+export function plainTensor(chunk: Uint8Array, record: TensorRecord, zstd: Zstd | undefined): PlainTensor {
+  const elementSize = ELEMENT_BYTES[record.element];
+  return tensorOf(record, rawPayload(chunk, record, { zstd, elementSize, where: `tensor "${record.name}"` }));
+}
+
+/** A tensor record with its data. */
+export function tensorOf({ name, role, element, shape, axis }: TensorRecord, data: Uint8Array): PlainTensor {
+  return { name, role, element, shape, axis, data };
+}
+
+/** For META and ORIG. @throws LqaError CHUNK_CRC, ZSTD_FRAME, META_ENCODING, UNSUPPORTED_COMPRESSION */
+export function sectionMap(chunk: Uint8Array, record: SectionRecord, zstd: Zstd | undefined): MetaMap {
+  const where = `section ${record.type}`;
+  const raw = rawPayload(chunk, record, { zstd, elementSize: 1, where });
+  return decodeMeta(raw, record.chunk.offset, where);
+}

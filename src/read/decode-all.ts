@@ -1,0 +1,88 @@
+/**
+ * All modules of an open file, decoded in file order, with progress, an abort signal and a memory budget.
+ *
+ * @module
+ */
+import type { PackedFactors } from "../codecs/packed.ts";
+import type { ModuleRecord } from "../container/types.ts";
+import { fail } from "../errors.ts";
+import { parameterCount } from "../model/adapter.ts";
+import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
+import type { DecodeMemory } from "./memory.ts";
+
+export interface DecodeAllOptions extends Pick<DecodeOptions, "layout" | "type" | "multiplier"> {
+  /** Most bytes of new arrays, of all modules together. Default 4 GiB. */
+  readonly budgetBytes?: number;
+  /** Arrays for a module, of exactly the right length; the same ones may be given again and again. */
+  readonly into?: (module: ModuleRecord) => DecodedFactors;
+  /**
+   * Memory to decode each module into. What `onModule` is given is valid until it returns (or its promise resolves), and
+   * the result is empty.
+   */
+  readonly memory?: DecodeMemory;
+  /** Told each module when it is decoded, and waited for. What it throws ends the decoding. */
+  readonly onModule?: (
+    module: ModuleRecord,
+    factors: DecodedFactors,
+    progress: { readonly done: number; readonly total: number },
+  ) => void | Promise<void>;
+  readonly signal?: AbortSignal;
+}
+
+/** What is decoded: an open file. */
+export interface ModuleSource {
+  readonly modules: readonly ModuleRecord[];
+  packed(module: ModuleRecord): PackedFactors | Promise<PackedFactors>;
+}
+
+const DEFAULT_BUDGET = 4 * 2 ** 30;
+/** How long it decodes before it lets timers and abort signals run. */
+const PAUSE_MS = 20;
+
+/**
+ * Decodes every module of a file.
+ *
+ * New arrays for all modules (neither `into` nor `memory`) take three to five times as long as decoding into memory that
+ * was used before: pages that are touched for the first time cost more than the weights.
+ *
+ * @returns the factors by module name, in file order
+ * @throws LqaError BUDGET before anything is decoded; TARGET_SIZE, ABORTED; CHUNK_CRC and others as `packed` of the file.
+ *   After an error `onModule` is not called again.
+ */
+export async function decodeAll(
+  file: ModuleSource,
+  options: DecodeAllOptions = {},
+): Promise<Map<string, DecodedFactors>> {
+  const { into, memory, onModule, signal, budgetBytes = DEFAULT_BUDGET, ...how } = options;
+  const stop = (): void => {
+    if (signal?.aborted) fail("ABORTED", { cause: signal.reason });
+  };
+  stop();
+  const elementBytes = how.type === "f16" ? 2 : 4;
+  const bytes = elementBytes * file.modules.reduce((sum, module) => sum + parameterCount(module), 0);
+  if (into === undefined && memory === undefined && bytes > budgetBytes)
+    fail("BUDGET", { where: "the adapter", expected: `at most ${budgetBytes} bytes`, actual: bytes });
+  const found = new Map<string, DecodedFactors>();
+  const total = file.modules.length;
+  let pause = performance.now();
+  for (const [i, module] of file.modules.entries()) {
+    const packed = file.packed(module);
+    const planes = packed instanceof Promise ? await packed : packed;
+    stop();
+    const target = into?.(module);
+    const factors = decodeFactors(module, planes, {
+      ...how,
+      budgetBytes,
+      ...(target === undefined ? (memory === undefined ? {} : { memory }) : { into: target }),
+    });
+    if (memory === undefined || target !== undefined) found.set(module.name, factors);
+    const told = onModule?.(module, factors, { done: i + 1, total });
+    if (told !== undefined) await told;
+    if (performance.now() - pause > PAUSE_MS) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      pause = performance.now();
+    }
+    stop();
+  }
+  return found;
+}

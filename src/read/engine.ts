@@ -1,0 +1,164 @@
+/**
+ * The checks of a whole file, run over pieces: what `push.ts`, `stream.ts` and `ranged.ts` have in common.
+ *
+ * Pieces are fed one at a time; `next` returns events until it needs another piece. zstd is loaded when the first
+ * compressed chunk is there, not before: it takes 30 ms, and no module may have to wait for it.
+ *
+ * @module
+ */
+import type { Zstd } from "../container/compression.ts";
+import { allChunks } from "../container/types.ts";
+import { assertNotAborted } from "../io/source.ts";
+import { tensorOf } from "./chunks.ts";
+import { decodeFactors } from "./decode.ts";
+import type { LqaEvent } from "./events.ts";
+import { chunksStart, type Header, headerSteps, requirePadding } from "./header.ts";
+import { Intake } from "./intake.ts";
+import type { Need, Steps } from "./steps.ts";
+import { bodySteps, type ChunkVisitor, type VerifiedIds } from "./verify.ts";
+import { zstdFor } from "./zstd.ts";
+
+/** How a stream is read. */
+export interface StreamOptions {
+  /** zstd implementation; by default the native one or zstd-codec, loaded only if the file uses it. */
+  readonly zstd?: Zstd | undefined;
+  /** Most bytes of one chunk, stored and, if it is compressed, raw together. Default 1 GiB. */
+  readonly budgetBytes?: number | undefined;
+  /** Accept files up to the Hard limits of clause 14 instead of the Core ones. */
+  readonly hardLimits?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Spec clause 14: memory is bounded by the caller, not by the file. */
+const DEFAULT_BUDGET = 2 ** 30;
+
+/** Reads one file. After an error it throws that error for ever. */
+export class Engine {
+  readonly #options: StreamOptions;
+  readonly #intake = new Intake();
+  readonly #tools: { zstd: Zstd | undefined } = { zstd: undefined };
+  readonly #steps: Steps<VerifiedIds>;
+  #step: IteratorResult<Need, VerifiedIds> | undefined;
+  #header: Header | undefined;
+  #event: LqaEvent | undefined;
+  #failure: { readonly error: unknown } | undefined;
+  #offset: number;
+
+  /** @param header start at the first chunk of a file whose header was checked before */
+  constructor(options: StreamOptions, header?: Header) {
+    this.#options = options;
+    this.#steps = header === undefined ? this.#fileSteps() : this.#body(header);
+    this.#offset = header === undefined ? 0 : chunksStart(header.prologue);
+  }
+
+  /** Bytes of the file that have passed their checks. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  get header(): Header | undefined {
+    return this.#header;
+  }
+
+  get received(): number {
+    return this.#intake.received;
+  }
+
+  get held(): number {
+    return this.#intake.held;
+  }
+
+  get failure(): unknown {
+    return this.#failure?.error;
+  }
+
+  feed(piece: Uint8Array): void {
+    this.#assertAlive();
+    this.#intake.feed(piece);
+  }
+
+  /** The input has ended. */
+  close(): void {
+    this.#assertAlive();
+    this.#intake.close();
+  }
+
+  /** The next event; undefined if more input is needed for it, or if the end has been reported. */
+  async next(): Promise<LqaEvent | undefined> {
+    this.#assertAlive();
+    try {
+      for (;;) {
+        assertNotAborted(this.#options.signal);
+        if (this.#event !== undefined) {
+          const event = this.#event;
+          this.#event = undefined;
+          return event;
+        }
+        this.#step ??= this.#steps.next();
+        if (this.#step.done === true) return undefined;
+        const need = this.#step.value;
+        const bytes = this.#intake.take(need.bytes);
+        if (bytes === undefined) return undefined;
+        if (need.compressed === true && bytes.length === need.bytes) await this.#loadZstd();
+        this.#assertAlive();
+        this.#step = this.#steps.next(bytes);
+        this.#offset += bytes.length;
+        if (this.#step.done === true) this.#event = { type: "end", ...this.#step.value };
+      }
+    } catch (error) {
+      this.fail(error);
+      throw error;
+    }
+  }
+
+  /** Ends the reading with an error, and lets go of the buffers. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#event = undefined;
+    this.#intake.release();
+  }
+
+  #assertAlive(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** All chunks at once: the package can read what the native implementation reads, but not the reverse. */
+  async #loadZstd(): Promise<void> {
+    this.#tools.zstd ??= await zstdFor(allChunks(this.#header!.index), this.#options);
+  }
+
+  *#fileSteps(): Steps<VerifiedIds> {
+    const header = yield* headerSteps(this.#options.hardLimits ?? false);
+    requirePadding(header, header.received);
+    const { prologue, index } = header;
+    this.#event = { type: "header", prologue, index };
+    // A pause, so that the header is told even if the first chunk is over the budget.
+    yield { bytes: 0 };
+    return yield* this.#body(header);
+  }
+
+  #body(header: Header): Steps<VerifiedIds> {
+    this.#header = header;
+    const visitor: ChunkVisitor = {
+      module: (record, factors) => {
+        this.#event = {
+          type: "module",
+          record,
+          factors,
+          decode: (options) => decodeFactors(record, factors, options),
+        };
+      },
+      tensor: (record, data) => {
+        this.#event = { type: "tensor", record, tensor: tensorOf(record, data) };
+      },
+      section: (record, data, map) => {
+        this.#event = { type: "section", record, data, map };
+      },
+    };
+    return bodySteps(header, {
+      tools: this.#tools,
+      visitor,
+      budgetBytes: this.#options.budgetBytes ?? DEFAULT_BUDGET,
+    });
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Prologue and index, checked in full before anything else is touched (spec clauses 5 and 6, steps 1 to 3 of 15.2).
+ *
+ * @module
+ */
+import { align, requireZero } from "../container/bytes.ts";
+import { crc32 } from "../container/crc32.ts";
+import { readIndex } from "../container/index-read.ts";
+import { hex32, PROLOGUE_BYTES, type Prologue, readPrologue } from "../container/prologue.ts";
+import { interpretIndex } from "../container/records-read.ts";
+import type { ContainerIndex } from "../container/types.ts";
+import { fail } from "../errors.ts";
+import { need, runOver, type Steps, truncated } from "./steps.ts";
+
+/** Prologue and index of a file, checked; what follows them may be missing. */
+export interface OpenedIndex {
+  readonly prologue: Prologue;
+  readonly index: ContainerIndex;
+  readonly canonicalNames: boolean;
+}
+
+/** An opened index with the bytes the root digest needs (spec 11.2). */
+export interface Header extends OpenedIndex {
+  readonly prologueBytes: Uint8Array;
+  readonly indexBytes: Uint8Array;
+}
+
+/** Bytes of prologue and index together, without the padding behind them. */
+export function headerLength({ indexLength }: Prologue): number {
+  return PROLOGUE_BYTES + indexLength;
+}
+
+/** Where the first chunk begins, or would begin. */
+export function chunksStart(prologue: Prologue): number {
+  return align(headerLength(prologue), prologue.alignment);
+}
+
+/**
+ * Reads prologue, index and as much of the padding behind it as there is; {@link requirePadding} insists on all of it.
+ *
+ * @param hardLimits accept up to the Hard limits of clause 14 instead of the Core ones
+ * @throws LqaError of classes T, M, V, I, U and L
+ */
+export function* headerSteps(hardLimits: boolean): Steps<Header & { readonly received: number }> {
+  const prologueBytes = yield { bytes: PROLOGUE_BYTES };
+  const prologue = readPrologue(prologueBytes, hardLimits);
+  const end = headerLength(prologue);
+  const indexBytes = yield* need(prologue.indexLength, PROLOGUE_BYTES, "index", end);
+  const crc = crc32(indexBytes);
+  if (crc !== prologue.indexCrc)
+    fail("INDEX_CRC", { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
+  const { index, canonicalNames } = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), {
+    prologue,
+    hardOnly: hardLimits,
+  });
+  const padding = yield { bytes: chunksStart(prologue) - end };
+  requireZero(padding, end, "padding after the index");
+  return { prologue, index, canonicalNames, prologueBytes, indexBytes, received: end + padding.length };
+}
+
+/** @throws LqaError TRUNCATED_FILE if the file ended in the padding behind the index */
+export function requirePadding({ prologue }: OpenedIndex, received: number): void {
+  if (received < chunksStart(prologue)) truncated(received, prologue.fileLength, "padding after the index");
+}
+
+/** Reads and checks prologue and index of a file that is in memory, or of the first bytes of one. */
+export function openIndex(bytes: Uint8Array, options: { readonly hardLimits?: boolean }): Header {
+  return runOver(bytes, 0, headerSteps(options.hardLimits ?? false));
+}

@@ -1,0 +1,109 @@
+/**
+ * What reading by ranges does with a {@link ByteSource}: the header from its first bytes, a stretch that must be whole,
+ * everything from a position on.
+ *
+ * @module
+ */
+import { concat } from "../container/bytes.ts";
+import type { Extent } from "../container/types.ts";
+import { fail } from "../errors.ts";
+import { assertNotAborted, type ByteSource } from "../io/source.ts";
+import { type Header, headerSteps, requirePadding } from "./header.ts";
+import { truncated } from "./steps.ts";
+
+/** The first request (spec 13.2): it holds prologue and index of most adapters. */
+const FIRST_BYTES = 65536;
+/** The largest alignment, so that the padding behind a long index comes with it. */
+const PADDING_BYTES = 4096;
+/** Bytes asked for at once where everything is read. */
+const PIECE_BYTES = 4 * 2 ** 20;
+
+/**
+ * Reads and checks prologue and index, and compares the length of the source with the one the file declares.
+ *
+ * @returns the header, and a source that answers for the bytes that were read already
+ */
+export async function openHeader(
+  source: ByteSource,
+  options: { readonly hardLimits?: boolean | undefined; readonly signal?: AbortSignal | undefined },
+): Promise<{ readonly header: Header; readonly source: ByteSource }> {
+  const { signal } = options;
+  let bytes = await source.read(0, FIRST_BYTES, signal);
+  let ended = bytes.length < FIRST_BYTES;
+  let at = 0;
+  const steps = headerSteps(options.hardLimits ?? false);
+  let step = steps.next();
+  while (step.done !== true) {
+    const end = at + step.value.bytes;
+    if (end > bytes.length && !ended) {
+      const wanted = end - bytes.length + PADDING_BYTES;
+      const more = await source.read(bytes.length, wanted, signal);
+      ended = more.length < wanted;
+      bytes = concat([bytes, more]);
+    }
+    const piece = bytes.subarray(at, end);
+    at += piece.length;
+    step = steps.next(piece);
+  }
+  const header = step.value;
+  requirePadding(header, header.received);
+  const { fileLength } = header.prologue;
+  // Where the source does not know its size, its end shows when something behind it is read.
+  const size = source.size ?? (ended ? bytes.length : fileLength);
+  if (size < fileLength) truncated(size, fileLength);
+  if (size > fileLength)
+    fail("TRAILING_BYTES", { offset: fileLength, expected: `${fileLength} bytes`, actual: size });
+  return { header, source: withHead(source, bytes) };
+}
+
+/** The source, but for stretches of `head`, its first bytes. */
+function withHead(source: ByteSource, head: Uint8Array): ByteSource {
+  return {
+    get size() {
+      return source.size;
+    },
+    async read(offset, length, signal) {
+      if (offset + length > head.length) return source.read(offset, length, signal);
+      assertNotAborted(signal);
+      return head.subarray(offset, offset + length);
+    },
+  };
+}
+
+/** A stretch of the file. @throws LqaError TRUNCATED_FILE, and as the source */
+export async function readExactly(
+  source: ByteSource,
+  { offset, length }: Extent,
+  where: string,
+  fileLength: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const bytes = await source.read(offset, length, signal);
+  if (bytes.length < length) truncated(offset + bytes.length, fileLength, where);
+  return bytes;
+}
+
+/** Everything from `start` to `end` in pieces, one of which is read ahead; fewer where the source ends before. */
+export async function* piecesFrom(
+  source: ByteSource,
+  start: number,
+  end: number,
+  signal?: AbortSignal,
+  onProgress?: (done: number, total: number) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const read = (at: number): Promise<Uint8Array> => {
+    const piece = source.read(at, Math.min(PIECE_BYTES, end - at), signal);
+    // It is awaited in its turn, unless somebody left before.
+    piece.catch(() => {});
+    return piece;
+  };
+  let next = start < end ? read(start) : undefined;
+  for (let at = start; next !== undefined; ) {
+    const piece = await next;
+    at += Math.min(PIECE_BYTES, end - at);
+    const whole = at === end || piece.length === PIECE_BYTES;
+    next = at < end && whole ? read(at) : undefined;
+    yield piece;
+    onProgress?.(at - start, end - start);
+  }
+}

@@ -1,0 +1,138 @@
+import { describe, expect, it } from "vitest";
+import type { FactorJob, Part } from "../../src/codecs/decode.ts";
+import { type DecodeTarget, decodePlain } from "../../src/codecs/decode-plain.ts";
+import { numberToBits, writeBits } from "../../src/codecs/elements.ts";
+import {
+  type Encoding,
+  encodingLabel,
+  FLOAT_BYTES,
+  planeSizes,
+  type ScaleType,
+} from "../../src/codecs/encoding.ts";
+import { numberToF16 } from "../../src/codecs/floats.ts";
+import { DecodeKernel } from "../../src/codecs/kernels/decode-kernel.ts";
+
+/** Every encoding but for its group. */
+const SCALES: readonly ScaleType[] = ["f16", "bf16", "f32"];
+function everyEncoding(group: number, scale: ScaleType): Encoding[] {
+  const all: Encoding[] = [{ codec: "zero" }, { codec: "sign", group, scale }];
+  for (const element of SCALES) all.push({ codec: "raw", element });
+  for (let bits = 1; bits <= 8; bits++)
+    for (const zeroPoint of [true, false]) all.push({ codec: "affine", bits, zeroPoint, group, scale });
+  for (let table = 1; table <= 6; table++) {
+    all.push({ codec: "trellis", table, group, scale, rotation: "none" });
+    all.push({ codec: "trellis", table, group: 0, scale, rotation: "hadamard64" });
+  }
+  return all;
+}
+
+let state = 12345;
+const byte = () => {
+  state ^= state << 13;
+  state ^= state >>> 17;
+  state ^= state << 5;
+  return state & 255;
+};
+/** Arbitrary bytes at an arbitrary place of a buffer. */
+function bytes(length: number): Uint8Array {
+  const shift = byte() % 8;
+  return new Uint8Array(length + 16).map(byte).subarray(shift, shift + length);
+}
+
+/** A part of arbitrary bytes; its scales are what an encoder may write if `ordinary`. */
+function partOf(encoding: Encoding, components: number, length: number, ordinary: boolean): Part {
+  const sizes = planeSizes(encoding, components, length);
+  const planes = {
+    codes: bytes(sizes.codes),
+    scales: bytes(sizes.scales),
+    zeroPoints: bytes(sizes.zeroPoints),
+  };
+  if (ordinary && "scale" in encoding)
+    for (let i = 0; i < sizes.scales / FLOAT_BYTES[encoding.scale]; i++) {
+      // Subnormal in binary16 up to what nearly overflows, and 0.
+      const scale = byte() < 8 ? 0 : (1 + byte() / 255) * 2 ** ((byte() % 26) - 24);
+      writeBits(planes.scales, encoding.scale, i, numberToBits(scale, encoding.scale));
+    }
+  return { encoding, planes, components };
+}
+
+const canonical = (target: DecodeTarget): Uint32Array | Uint16Array =>
+  target instanceof Float32Array ? new Uint32Array(target.buffer, target.byteOffset, target.length) : target;
+
+/** What the plain decoder makes of a job. */
+function plainly({ parts, length, order, multiplier }: FactorJob, wide: boolean): DecodeTarget {
+  const all = parts.reduce((sum, part) => sum + part.components, 0);
+  const values = wide || multiplier !== 1 ? new Float32Array(all * length) : new Uint16Array(all * length);
+  let first = 0;
+  for (const { encoding, planes, components } of parts) {
+    const at =
+      order === "component"
+        ? { offset: first * length, componentStride: length, weightStride: 1 }
+        : { offset: first, componentStride: 1, weightStride: all };
+    decodePlain(encoding, planes, components, length, values, at);
+    first += components;
+  }
+  if (multiplier === 1) return values;
+  for (let i = 0; i < values.length; i++) values[i] = values[i]! * multiplier;
+  return wide ? values : Uint16Array.from(values, numberToF16);
+}
+
+const kernel = DecodeKernel.make()!;
+
+/** Kernel and plain decoder side by side: true if the kernel took the job. */
+function compare(job: FactorJob, wide: boolean): boolean {
+  const expected = plainly(job, wide);
+  const Target = wide ? Float32Array : Uint16Array;
+  const guard = 40;
+  const target = new Target(expected.length + 2 * guard).fill(7);
+  const taken = kernel.decode(job, target, guard);
+  const label = `${job.parts.map((p) => `${p.components}×${encodingLabel(p.encoding)}`)} ${job.length} ${job.order} ${wide}`;
+  if (taken) {
+    const found = canonical(target.slice(guard, guard + expected.length));
+    const wanted = canonical(expected);
+    for (let i = 0; i < wanted.length; i++)
+      if (wanted[i] !== found[i]) {
+        expect.fail(`${label}: weight ${i} is ${found[i]!.toString(16)}, not ${wanted[i]!.toString(16)}`);
+      }
+  }
+  for (let i = 0; i < guard; i++)
+    if (target[i] !== 7 || target[target.length - 1 - i] !== 7) expect.fail(`${label}: wrote outside`);
+  return taken;
+}
+
+const both = [true, false];
+const orders = ["component", "weight"] as const;
+
+describe("the decode kernel", () => {
+  it("is there", () => expect(kernel).toBeDefined());
+
+  it("gives the bits of the plain decoder for every encoding, tail length, output and layout", () => {
+    let length = 0;
+    for (let round = 0; round < 300; round++) {
+      length = round + 1;
+      const group = [0, 16, 32, 64, 128, 256, 512, 1024][round % 8]!;
+      for (const encoding of everyEncoding(group, SCALES[round % 3]!)) {
+        const part = partOf(encoding, 1 + (byte() % 5), length, true);
+        for (const wide of both)
+          for (const order of orders) compare({ parts: [part], length, order, multiplier: 1 }, wide);
+      }
+    }
+  });
+
+  it("does so for long vectors, many components and several parts", () => {
+    for (let round = 0; round < 24; round++) {
+      const length = [512, 513, 1000, 1024, 4096, 4100, 5000, 11008][round % 8]! + (round > 8 ? byte() : 0);
+      const group = [128, 0, 16, 1024][round % 4]!;
+      const all = everyEncoding(group, SCALES[round % 3]!);
+      for (const [i, encoding] of all.entries()) {
+        const parts = [partOf(encoding, 1 + (byte() % 18), length, true)];
+        if (round % 2 === 1)
+          parts.push(partOf(all[(i * 7 + round) % all.length]!, 1 + (byte() % 3), length, true));
+        const multiplier = round % 3 === 2 ? Math.fround(byte() / 16 - 8) : 1;
+        for (const wide of both)
+          for (const order of orders)
+            expect(compare({ parts, length, order, multiplier }, wide), encodingLabel(encoding)).toBe(true);
+      }
+    }
+  });
+});

@@ -1,0 +1,104 @@
+/** Helpers for the tests of streams: what a file says in one piece, and what a decoder says when it is cut. */
+import { type ErrorName, isLqaError } from "../../src/errors.ts";
+import { LqaDecoder, type LqaEvent, openLqa, type StreamOptions, validateLqa } from "../../src/index.ts";
+
+/** The facts of an error that do not depend on how the input was cut. */
+export interface Finding {
+  readonly kind: ErrorName;
+  readonly offset: number | undefined;
+}
+
+export interface Told {
+  readonly events: string[];
+  readonly error: Finding | undefined;
+}
+
+/** An event as a text that has everything in it; thousands of them are compared. */
+export function plain(event: LqaEvent): string {
+  if (event.type !== "module") return text(event);
+  const { decode, ...rest } = event;
+  return text({ ...rest, decoded: decode() });
+}
+
+/** A value with everything in it, arrays of numbers as base64. */
+export function text(value: unknown): string {
+  return JSON.stringify(value, (_, v) =>
+    ArrayBuffer.isView(v) ? Buffer.from(v.buffer, v.byteOffset, v.byteLength).toString("base64") : v,
+  );
+}
+
+export function finding(error: unknown): Finding {
+  if (!isLqaError(error)) throw error;
+  return { kind: error.kind, offset: error.offset };
+}
+
+/** What a decoder says about pieces. */
+export async function pushed(pieces: Iterable<Uint8Array>, options?: StreamOptions): Promise<Told> {
+  const events: string[] = [];
+  const decoder = new LqaDecoder((event) => void events.push(plain(event)), options);
+  try {
+    for (const piece of pieces) await decoder.push(piece);
+    await decoder.end();
+  } catch (error) {
+    return { events, error: finding(error) };
+  }
+  return { events, error: undefined };
+}
+
+/** What a decoder must say about a good file: everything by way of the reader of whole files. */
+export async function expected(bytes: Uint8Array): Promise<string[]> {
+  const file = await openLqa(bytes);
+  const ids = await file.verify();
+  const origin = await file.origin();
+  const events = [
+    { type: "header", prologue: file.prologue, index: file.index },
+    ...file.modules.map((record) => ({
+      type: "module",
+      record,
+      factors: file.packed(record),
+      decoded: file.decodeModule(record),
+    })),
+    ...file.tensors.map((record) => ({ type: "tensor", record, tensor: file.tensor(record) })),
+    ...file.sections.map((record) => ({
+      type: "section",
+      record,
+      map: record.type === "META" ? file.meta : record.type === "ORIG" ? origin : undefined,
+    })),
+    { type: "end", ...ids },
+  ];
+  return events.map(text);
+}
+
+/** The first error of the validator, which sees the bytes in one piece. */
+export async function validated(bytes: Uint8Array): Promise<Finding | undefined> {
+  const { error } = await validateLqa(bytes, { level: "integrity" });
+  return error && finding(error);
+}
+
+/** The first error of opening and verifying. */
+export async function opened(bytes: Uint8Array): Promise<Finding | undefined> {
+  try {
+    await (await openLqa(bytes)).verify();
+    return undefined;
+  } catch (error) {
+    return finding(error);
+  }
+}
+
+/** `bytes` cut at these positions. */
+export function cut(bytes: Uint8Array, positions: readonly number[]): Uint8Array[] {
+  const at = [0, ...[...positions].sort((x, y) => x - y), bytes.length];
+  return at.slice(1).map((end, i) => bytes.subarray(at[i], end));
+}
+
+/** `bytes` in pieces of one size. */
+export function inPieces(bytes: Uint8Array, size: number): Uint8Array[] {
+  return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
+    bytes.subarray(i * size, (i + 1) * size),
+  );
+}
+
+/** The same without what only a stream has: the raw bytes of a section. */
+export function comparable(events: readonly string[]): string[] {
+  return events.map((event) => event.replace(/("type":"section".*),"data":"[^"]*"/, "$1"));
+}

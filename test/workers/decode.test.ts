@@ -1,0 +1,124 @@
+/**
+ * Decoding over workers of the built library: the bits of one thread, whatever the number of threads.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fileBytes, packed, SIGN, shape, smallInput } from "../container/fixtures.ts";
+
+const { createWorkerPool, decodeWithWorkers, isLqaError, openLqa } = (await import(
+  new URL("../../dist/node.js", import.meta.url).href
+)) as typeof import("../../src/node.ts");
+type LqaFile = Awaited<ReturnType<typeof openLqa>>;
+
+const pool = createWorkerPool(3);
+let file: LqaFile;
+let bytes: Uint8Array;
+beforeAll(async () => {
+  const { modules, ...rest } = smallInput();
+  const more = Array.from({ length: 9 }, (_, i) =>
+    packed(
+      shape(`more.${i}`, { out: 300 + i, in: 70, rank: 2, alpha: 4 }),
+      [{ components: 2, b: SIGN, a: SIGN }],
+      i + 9,
+    ),
+  );
+  bytes = await fileBytes({ ...rest, modules: [...modules, ...more] });
+  file = await openLqa(bytes);
+});
+afterAll(() => pool.close());
+
+const bits = (array: ArrayBufferView): string =>
+  Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString("hex");
+
+describe("decodeWithWorkers", () => {
+  it.each([
+    {},
+    { type: "f16" as const },
+    { layout: "component" as const },
+    { type: "f16" as const, layout: "component" as const, multiplier: true },
+  ])("gives the bits of one thread for %j", async (how) => {
+    for (const threads of [{ workers: 1 }, { workers: 2 }, { pool }]) {
+      const { buffer, modules, workers } = await decodeWithWorkers(file, { ...how, ...threads });
+      expect(buffer).toBeInstanceOf(SharedArrayBuffer);
+      expect(workers).toBe(threads.workers ?? 3);
+      expect(modules.map(({ record }) => record.name)).toEqual(file.modules.map(({ name }) => name));
+      let end = 0;
+      for (const { record, b, a, bOffset, aOffset } of modules) {
+        const alone = file.decodeModule(record, how);
+        expect(bits(b)).toBe(bits(alone.b));
+        expect(bits(a)).toBe(bits(alone.a));
+        expect(b.constructor).toBe(alone.b.constructor);
+        expect([b.buffer, a.buffer]).toEqual([buffer, buffer]);
+        expect([b.byteOffset, a.byteOffset]).toEqual([bOffset, aOffset]);
+        expect([bOffset % 64, aOffset % 64, bOffset >= end, aOffset >= bOffset + b.byteLength]).toEqual([
+          0,
+          0,
+          true,
+          true,
+        ]);
+        end = aOffset + a.byteLength;
+      }
+      expect(end).toBeLessThanOrEqual(buffer.byteLength);
+    }
+  });
+
+  it("tells progress in order", async () => {
+    for (const threads of [{ workers: 1 }, { pool }]) {
+      const told: [number, number, string][] = [];
+      const onProgress = (...facts: [number, number, string]): void => void told.push(facts);
+      await decodeWithWorkers(file, { ...threads, onProgress });
+      expect(told).toEqual(file.modules.map(({ name }, i) => [i + 1, file.modules.length, name]));
+    }
+  });
+
+  it("throws for a damaged module, and leaves the pool usable", async () => {
+    const damaged = bytes.slice();
+    damaged[file.modules[5]!.chunk.offset]! ^= 1;
+    const bad = await openLqa(damaged);
+    for (const threads of [{ workers: 1 }, { workers: 2 }, { pool }]) {
+      const error = await decodeWithWorkers(bad, threads).catch((e: unknown) => e);
+      expect(isLqaError(error, "CHUNK_CRC")).toBe(true);
+    }
+    expect((await decodeWithWorkers(file, { pool })).modules).toHaveLength(13);
+  });
+
+  it("stops when it is told to, before and amid the work", async () => {
+    for (const threads of [{ workers: 1 }, { workers: 2 }, { pool }]) {
+      const control = new AbortController();
+      let modules = 0;
+      const onProgress = (): void => {
+        if (++modules === 3) control.abort();
+      };
+      const stopped = decodeWithWorkers(file, { ...threads, signal: control.signal, onProgress });
+      expect(isLqaError(await stopped.catch((e: unknown) => e), "ABORTED")).toBe(true);
+      expect(modules).toBe(3);
+      await expect(decodeWithWorkers(file, { ...threads, signal: control.signal })).rejects.toThrow(
+        /ABORTED/,
+      );
+    }
+  });
+
+  it("keeps to a budget, and to a sensible number of workers", async () => {
+    await expect(decodeWithWorkers(file, { budgetBytes: 1000 })).rejects.toThrow(/BUDGET/);
+    for (const workers of [0, 65, 1.5])
+      await expect(decodeWithWorkers(file, { workers })).rejects.toThrow(/USAGE/);
+  });
+
+  it("takes one thread for a small file, and where nothing can be shared", async () => {
+    expect((await decodeWithWorkers(file)).workers).toBe(1);
+    const { SharedArrayBuffer: shared } = globalThis;
+    try {
+      (globalThis as { SharedArrayBuffer?: unknown }).SharedArrayBuffer = undefined;
+      const { buffer, modules, workers } = await decodeWithWorkers(file, { workers: 2 });
+      expect(buffer).toBeInstanceOf(ArrayBuffer);
+      expect(workers).toBe(1);
+      expect(bits(modules[4]!.b)).toBe(bits(file.decodeModule(modules[4]!.record).b));
+    } finally {
+      globalThis.SharedArrayBuffer = shared;
+    }
+  });
+
+  it("decodes a file without modules", async () => {
+    const empty = await openLqa(await fileBytes({ modules: [], tensors: [], sections: [] }));
+    expect((await decodeWithWorkers(empty, { workers: 2 })).modules).toEqual([]);
+  });
+});
