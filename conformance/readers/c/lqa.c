@@ -1,0 +1,1527 @@
+/* SPDX-License-Identifier: CC0-1.0
+ *
+ * lqa.c: see lqa.h. Written from spec/lqa-v1.md alone; numbers in comments are its clauses.
+ *
+ * Every number of the file is compared with its limit before it is used, and every read is preceded by a check that
+ * the bytes are there. Sums and products fit into 64 bits by the limits of clause 14; the two that could be larger,
+ * in times kernel and the size of a tensor, saturate. */
+
+#include "lqa.h"
+
+#include <string.h>
+
+/* Limits (14): Hard, Core. */
+#define LIMIT_INDEX 67108864u, 16777216u
+#define LIMIT_RECORDS 1048576u, 65536u /* modules, plain tensors */
+#define LIMIT_SECTIONS 1024u, 64u
+#define LIMIT_ENCODINGS 256u, 256u
+#define LIMIT_SHARED 65536u, 65536u /* plans, types */
+#define LIMIT_BANDS 8388608u, 524288u
+#define LIMIT_NAMES 67108864u, 16777216u
+#define LIMIT_RANK 4096u, 1024u
+#define LIMIT_DIMENSION 33554432u, 16777216u /* vector length, groups */
+#define LIMIT_EXPERTS 4096u, 1024u
+#define LIMIT_CHUNK 4294967295u, 1073741824u
+#define LIMIT_FILE 9007199254740991u, 68719476736u
+#define LIMIT_META 16777216u, 1048576u
+#define NAME_MAX_BYTES 512u
+#define META_DEPTH 16
+#define FRAME_BYTES 1048576u
+#define SPAN_BYTES 32768u
+#define DEFAULT_BUDGET 536870912u
+
+enum { PROLOGUE_SIZE = 64, TRAILER_SIZE = 64, DIGEST_SIZE = 32 };
+enum { ENCODING_SIZE = 8, BAND_SIZE = 4, PLAN_SIZE = 2, TYPE_SIZE = 32, MODULE_SIZE = 12, TENSOR_SIZE = 12,
+       DIMENSION_SIZE = 4, SECTION_SIZE = 16 };
+enum { HAS_ZSTD = 1, HAS_TRELLIS = 2, HAS_EXPERTS = 4, HAS_MAGNITUDE = 8, HAS_REPLACEMENT = 16, KNOWN_REQUIRED = 31 };
+enum { HAS_F32_SCALE = 1, HAS_NONFINITE = 2 };
+enum { CRITICAL = 1, SAFE_TO_COPY = 2 };
+
+/* ---- Errors ---- */
+
+static lqa_code fail(lqa_file *f, lqa_code code, lqa_place place, uint32_t record, uint64_t offset) {
+  f->error.code = code;
+  f->error.place = place;
+  f->error.record = record;
+  f->error.offset = offset;
+  return code;
+}
+
+#define MUST(condition, code, place, record, offset) \
+  do { \
+    if (!(condition)) return fail(f, LQA_##code, place, record, offset); \
+  } while (0)
+#define TRY(call) \
+  do { \
+    lqa_code code_ = (call); \
+    if (code_) return code_; \
+  } while (0)
+
+/* Hard first, then Core (14). */
+static lqa_code limit(lqa_file *f, uint64_t value, uint64_t hard, uint64_t core, lqa_place place, uint32_t record,
+                      uint64_t offset) {
+  MUST(value <= hard, HARD_LIMIT, place, record, offset);
+  MUST(value <= core, CORE_LIMIT, place, record, offset);
+  return LQA_OK;
+}
+#define LIMIT(value, pair, place, record, offset) TRY(limit(f, value, pair, place, record, offset))
+
+const char *lqa_code_text(lqa_code code) {
+  switch (code) {
+#define X(text, name) case LQA_##name: return "LQA-" #text;
+    LQA_ERRORS(X)
+#undef X
+    case LQA_OK: break;
+  }
+  return "";
+}
+
+const char *lqa_code_name(lqa_code code) {
+  switch (code) {
+#define X(text, name) case LQA_##name: return #name;
+    LQA_ERRORS(X)
+#undef X
+    case LQA_OK: break;
+  }
+  return "";
+}
+
+const char *lqa_place_name(lqa_place place) {
+  static const char *const names[] = {"prologue", "index", "encoding", "plan", "type",
+                                      "module", "tensor", "section", "digests", "trailer"};
+  return names[place];
+}
+
+int lqa_code_exit(lqa_code code) {
+  if (code == LQA_OK) return 0;
+  char letter = lqa_code_text(code)[4];
+  return letter == 'U' ? 3 : letter == 'L' ? 4 : 1;
+}
+
+/* ---- Bytes (3) ---- */
+
+static uint32_t get16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
+static uint32_t get32(const uint8_t *p) { return get16(p) | get16(p + 2) << 16; }
+static uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
+
+static void put32(uint8_t *p, uint32_t v) {
+  for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i);
+}
+
+static uint64_t align_up(uint64_t x, uint64_t to) { return (x + to - 1) / to * to; }
+
+static int all_zero(const uint8_t *p, uint64_t size) {
+  for (uint64_t i = 0; i < size; i++)
+    if (p[i]) return 0;
+  return 1;
+}
+
+static float float_of(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+
+static uint32_t bits_of(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  return bits;
+}
+
+static int is_finite(uint32_t bits) { return (bits & 0x7F800000u) != 0x7F800000u; }
+
+/* The f32 bits of an f32, f16 or bf16 (3.2). */
+static uint32_t widen(const uint8_t *p, uint8_t element) {
+  if (element == LQA_F32) return get32(p);
+  uint32_t h = get16(p);
+  if (element == LQA_BF16) return h << 16;
+  uint32_t sign = (h & 0x8000u) << 16, exponent = h >> 10 & 31, fraction = h & 0x3FF;
+  if (exponent == 31) return sign | 0x7F800000u | fraction << 13;
+  if (exponent == 0) {
+    if (fraction == 0) return sign;
+    for (exponent = 1; !(fraction & 0x400); exponent--) fraction <<= 1; /* subnormal: normalize */
+    fraction &= 0x3FF;
+  }
+  return sign | (exponent + 112) << 23 | fraction << 13;
+}
+
+uint16_t lqa_f32_to_f16(float value) {
+  uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
+  if (magnitude > 0x7F800000u) return (uint16_t)(sign | 0x7E00u | (magnitude >> 13 & 0x3FF)); /* NaN */
+  if (magnitude >= 0x477FF000u) return (uint16_t)(sign | 0x7C00u);                            /* from 65520 on */
+  uint32_t shift = 13, kept = magnitude - 0x38000000u; /* exponent 2^-14 becomes 1 */
+  if (magnitude < 0x38800000u) {                       /* subnormal in f16 */
+    if (magnitude < 0x33000000u) return (uint16_t)sign; /* below half of the least */
+    shift = 126 - (magnitude >> 23);
+    kept = (magnitude & 0x7FFFFFu) | 0x800000u;
+  }
+  uint32_t result = kept >> shift, rest = kept & ((1u << shift) - 1), half = 1u << (shift - 1);
+  if (rest > half || (rest == half && (result & 1))) result++;
+  return (uint16_t)(sign | result);
+}
+
+uint32_t lqa_crc32(const void *data, size_t size) { /* 3.4, four bits at a time */
+  static const uint32_t table[16] = {0x00000000u, 0x1DB71064u, 0x3B6E20C8u, 0x26D930ACu, 0x76DC4190u, 0x6B6B51F4u,
+                                     0x4DB26158u, 0x5005713Cu, 0xEDB88320u, 0xF00F9344u, 0xD6D6A3E8u, 0xCB61B38Cu,
+                                     0x9B64C2B0u, 0x86D3D2D4u, 0xA00AE278u, 0xBDBDF21Cu};
+  const uint8_t *p = data;
+  uint32_t crc = 0xFFFFFFFFu;
+  for (size_t i = 0; i < size; i++) {
+    crc ^= p[i];
+    crc = table[crc & 15] ^ crc >> 4;
+    crc = table[crc & 15] ^ crc >> 4;
+  }
+  return ~crc;
+}
+
+/* ---- SHA-256 (3.5) ---- */
+
+static void sha256_block(uint32_t state[8], const uint8_t *p) {
+  static const uint32_t k[64] = {
+      0x428A2F98u, 0x71374491u, 0xB5C0FBCFu, 0xE9B5DBA5u, 0x3956C25Bu, 0x59F111F1u, 0x923F82A4u, 0xAB1C5ED5u,
+      0xD807AA98u, 0x12835B01u, 0x243185BEu, 0x550C7DC3u, 0x72BE5D74u, 0x80DEB1FEu, 0x9BDC06A7u, 0xC19BF174u,
+      0xE49B69C1u, 0xEFBE4786u, 0x0FC19DC6u, 0x240CA1CCu, 0x2DE92C6Fu, 0x4A7484AAu, 0x5CB0A9DCu, 0x76F988DAu,
+      0x983E5152u, 0xA831C66Du, 0xB00327C8u, 0xBF597FC7u, 0xC6E00BF3u, 0xD5A79147u, 0x06CA6351u, 0x14292967u,
+      0x27B70A85u, 0x2E1B2138u, 0x4D2C6DFCu, 0x53380D13u, 0x650A7354u, 0x766A0ABBu, 0x81C2C92Eu, 0x92722C85u,
+      0xA2BFE8A1u, 0xA81A664Bu, 0xC24B8B70u, 0xC76C51A3u, 0xD192E819u, 0xD6990624u, 0xF40E3585u, 0x106AA070u,
+      0x19A4C116u, 0x1E376C08u, 0x2748774Cu, 0x34B0BCB5u, 0x391C0CB3u, 0x4ED8AA4Au, 0x5B9CCA4Fu, 0x682E6FF3u,
+      0x748F82EEu, 0x78A5636Fu, 0x84C87814u, 0x8CC70208u, 0x90BEFFFAu, 0xA4506CEBu, 0xBEF9A3F7u, 0xC67178F2u};
+#define ROTATE(x, n) ((x) >> (n) | (x) << (32 - (n)))
+  uint32_t w[64], s[8];
+  for (int i = 0; i < 16; i++, p += 4) w[i] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+  for (int i = 16; i < 64; i++)
+    w[i] = w[i - 16] + (ROTATE(w[i - 15], 7) ^ ROTATE(w[i - 15], 18) ^ w[i - 15] >> 3) + w[i - 7] +
+           (ROTATE(w[i - 2], 17) ^ ROTATE(w[i - 2], 19) ^ w[i - 2] >> 10);
+  memcpy(s, state, sizeof s);
+  for (int i = 0; i < 64; i++) {
+    uint32_t t1 = s[7] + (ROTATE(s[4], 6) ^ ROTATE(s[4], 11) ^ ROTATE(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6])) +
+                  k[i] + w[i];
+    uint32_t t2 = (ROTATE(s[0], 2) ^ ROTATE(s[0], 13) ^ ROTATE(s[0], 22)) +
+                  ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
+    memmove(s + 1, s, 7 * sizeof *s);
+    s[4] += t1;
+    s[0] = t1 + t2;
+  }
+  for (int i = 0; i < 8; i++) state[i] += s[i];
+#undef ROTATE
+}
+
+void lqa_sha256_start(lqa_sha256 *h) {
+  static const uint32_t start[8] = {0x6A09E667u, 0xBB67AE85u, 0x3C6EF372u, 0xA54FF53Au,
+                                    0x510E527Fu, 0x9B05688Cu, 0x1F83D9ABu, 0x5BE0CD19u};
+  memcpy(h->state, start, sizeof start);
+  h->length = 0;
+}
+
+void lqa_sha256_add(lqa_sha256 *h, const void *data, size_t size) {
+  const uint8_t *p = data;
+  while (size > 0) {
+    size_t used = (size_t)(h->length % 64), take = 64 - used;
+    if (used == 0 && size >= 64) {
+      sha256_block(h->state, p);
+      take = 64;
+    } else {
+      if (take > size) take = size;
+      memcpy(h->block + used, p, take);
+      if (used + take == 64) sha256_block(h->state, h->block);
+    }
+    h->length += take;
+    p += take;
+    size -= take;
+  }
+}
+
+void lqa_sha256_end(lqa_sha256 *h, uint8_t digest[32]) {
+  uint64_t bits = h->length * 8;
+  uint8_t tail[72] = {0x80};
+  size_t pad = (size_t)((119 - h->length % 64) % 64) + 1; /* the 0x80 and zeros, up to 8 bytes before a block's end */
+  for (int i = 0; i < 8; i++) tail[pad + (size_t)i] = (uint8_t)(bits >> (56 - 8 * i));
+  lqa_sha256_add(h, tail, pad + 8);
+  for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(h->state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+static void hash_u16(lqa_sha256 *h, uint32_t v) {
+  uint8_t bytes[4];
+  put32(bytes, v);
+  lqa_sha256_add(h, bytes, 2);
+}
+
+static void hash_u32(lqa_sha256 *h, uint32_t v) {
+  uint8_t bytes[4];
+  put32(bytes, v);
+  lqa_sha256_add(h, bytes, 4);
+}
+
+static void hash_u8(lqa_sha256 *h, uint32_t v) {
+  uint8_t byte = (uint8_t)v;
+  lqa_sha256_add(h, &byte, 1);
+}
+
+/* ---- Names (3.3) ---- */
+
+/* Valid UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF; on request no control characters. */
+static int valid_utf8(const uint8_t *p, uint64_t size, int allow_control) {
+  uint64_t i = 0;
+  while (i < size) {
+    uint32_t c = p[i], more = c < 0x80 ? 0 : c < 0xC2 ? 9 : c < 0xE0 ? 1 : c < 0xF0 ? 2 : c < 0xF5 ? 3 : 9;
+    if (more >= size - i) return 0;
+    c &= more ? 0x3Fu >> more : 0x7Fu;
+    for (uint32_t j = 1; j <= more; j++) {
+      if ((p[i + j] & 0xC0) != 0x80) return 0;
+      c = c << 6 | (p[i + j] & 0x3Fu);
+    }
+    if ((more == 2 && (c < 0x800 || (c >= 0xD800 && c < 0xE000))) || (more == 3 && (c < 0x10000 || c > 0x10FFFF)))
+      return 0;
+    if (!allow_control && (c < 0x20 || (c >= 0x7F && c <= 0x9F))) return 0;
+    i += 1 + more;
+  }
+  return 1;
+}
+
+static int is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
+
+static int compare_bytes(const uint8_t *a, size_t na, const uint8_t *b, size_t nb) {
+  int order = memcmp(a, b, na < nb ? na : nb);
+  return order ? order : na < nb ? -1 : na > nb;
+}
+
+/* The end of the run of digits at i; *first is where its leading zeros end. */
+static size_t digit_run(const lqa_name *n, size_t i, size_t *first) {
+  while (i < n->length && n->bytes[i] == '0') i++;
+  *first = i;
+  while (i < n->length && is_digit(n->bytes[i])) i++;
+  return i;
+}
+
+static int compare_names(const lqa_name *a, const lqa_name *b) {
+  size_t i = 0, j = 0, first_a, first_b;
+  while (i < a->length && j < b->length) {
+    if (is_digit(a->bytes[i]) && is_digit(b->bytes[j])) {
+      size_t end_a = digit_run(a, i, &first_a), end_b = digit_run(b, j, &first_b);
+      if (end_a - first_a != end_b - first_b) return end_a - first_a < end_b - first_b ? -1 : 1;
+      int order = memcmp(a->bytes + first_a, b->bytes + first_b, end_a - first_a);
+      if (order) return order;
+      i = end_a;
+      j = end_b;
+    } else {
+      if (a->bytes[i] != b->bytes[j]) return a->bytes[i] < b->bytes[j] ? -1 : 1;
+      i++;
+      j++;
+    }
+  }
+  if (i < a->length || j < b->length) return i < a->length ? 1 : -1;
+  return compare_bytes(a->bytes, a->length, b->bytes, b->length);
+}
+
+/* ---- Records of the index (6) ---- */
+
+static const uint8_t *record(const lqa_vector *v, uint32_t i, uint32_t size) { return v->at + (size_t)i * size; }
+static uint64_t position(const lqa_file *f, const uint8_t *p) { return (uint64_t)(p - f->data); }
+
+lqa_encoding lqa_get_encoding(const lqa_file *f, uint32_t number) {
+  const uint8_t *p = record(&f->encodings, number, ENCODING_SIZE);
+  lqa_encoding e = {p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]};
+  return e;
+}
+
+void lqa_get_band(const lqa_file *f, uint32_t number, uint32_t *components, uint32_t *b, uint32_t *a) {
+  const uint8_t *p = record(&f->bands, number, BAND_SIZE);
+  *components = get16(p);
+  *b = p[2];
+  *a = p[3];
+}
+
+/* out, in, kernel... of a product that may be huge: stops at 2^40, which is above every limit. */
+static uint64_t saturating(uint64_t a, uint64_t b) {
+  const uint64_t top = (uint64_t)1 << 40;
+  return a != 0 && b > top / a ? top : a * b;
+}
+
+static void get_type(const lqa_file *f, uint32_t number, lqa_module *m) {
+  const uint8_t *p = record(&f->types, number, TYPE_SIZE);
+  m->out_size = get32(p);
+  m->in_size = get32(p + 4);
+  m->groups = get32(p + 8);
+  m->multiplier = float_of(get32(p + 12));
+  m->alpha = float_of(get32(p + 16));
+  m->vector_length[0] = m->out_size;
+  m->vector_length[1] = m->in_size;
+  for (int i = 0; i < 3; i++) {
+    m->kernel[i] = get16(p + 20 + 2 * i);
+    if (m->kernel[i]) m->vector_length[1] = saturating(m->vector_length[1], m->kernel[i]);
+  }
+  m->experts = get16(p + 26);
+  m->role = p[28];
+  m->base_layout = p[29];
+  m->rule = p[30];
+}
+
+static void get_plan(const lqa_file *f, uint32_t number, lqa_module *m) {
+  uint32_t components, b, a;
+  m->first_band = f->plan_start[number];
+  m->bands = f->plan_start[number + 1] - m->first_band;
+  m->rank = 0;
+  for (uint32_t i = 0; i < m->bands; i++) {
+    lqa_get_band(f, m->first_band + i, &components, &b, &a);
+    m->rank += components;
+  }
+}
+
+/* Front coding (6.10) of a record whose bytes 4 to 6 are suffix and shared; the numbers are checked already. */
+static void take_name(const lqa_file *f, lqa_name *name, const uint8_t *p) {
+  name->suffix = (uint16_t)get16(p + 4);
+  name->shared = p[6];
+  memcpy(name->bytes + name->shared, f->names.at + name->next, name->suffix);
+  name->length = (uint16_t)(name->shared + name->suffix);
+  name->bytes[name->length] = 0;
+  name->next += name->suffix;
+}
+
+static void take_chunk(const lqa_file *f, lqa_chunk *c, int first, uint64_t start, uint32_t length, uint8_t compression) {
+  c->offset = first ? start : align_up(c->offset + c->length, f->alignment); /* 4.2 */
+  c->length = length;
+  c->compression = compression;
+}
+
+static uint64_t module_bytes(const lqa_file *f, const lqa_module *m);
+
+int lqa_next_module(const lqa_file *f, lqa_module *m) {
+  if (m->next >= f->modules.count) return 0;
+  const uint8_t *p = record(&f->modules, m->number = m->next, MODULE_SIZE);
+  take_name(f, &m->name, p);
+  take_chunk(f, &m->chunk, m->next == 0, f->modules_at, get32(p), p[7]);
+  get_type(f, get16(p + 8), m);
+  get_plan(f, get16(p + 10), m);
+  m->chunk.raw_length = module_bytes(f, m);
+  m->next++;
+  return 1;
+}
+
+static uint32_t element_size(uint8_t element) {
+  static const uint8_t sizes[14] = {0, 4, 2, 2, 8, 1, 2, 4, 8, 1, 2, 4, 8, 1};
+  return sizes[element];
+}
+
+int lqa_next_tensor(const lqa_file *f, lqa_tensor *t) {
+  if (t->next >= f->tensors.count) return 0;
+  const uint8_t *p = record(&f->tensors, t->number = t->next, TENSOR_SIZE);
+  if (t->next == 0) t->name.next = f->tensor_names;
+  take_name(f, &t->name, p);
+  take_chunk(f, &t->chunk, t->next == 0, f->tensors_at, get32(p), p[7]);
+  t->element = p[8];
+  t->role = p[9];
+  t->axis = p[10];
+  t->dimensions = p[11];
+  uint64_t size = element_size(t->element);
+  int empty = 0;
+  for (uint32_t i = 0; i < t->dimensions; i++) {
+    t->shape[i] = get32(record(&f->dimensions, t->next_dimension + i, DIMENSION_SIZE));
+    if (t->shape[i] == 0) empty = 1;
+    size = saturating(size, t->shape[i]);
+  }
+  t->chunk.raw_length = empty ? 0 : size;
+  t->next_dimension += t->dimensions;
+  t->next++;
+  return 1;
+}
+
+int lqa_next_section(const lqa_file *f, lqa_section *s) {
+  if (s->next >= f->sections.count) return 0;
+  const uint8_t *p = record(&f->sections, s->number = s->next, SECTION_SIZE);
+  memcpy(s->tag, p, 4);
+  s->tag[4] = 0;
+  take_chunk(f, &s->chunk, s->next == 0, f->sections_at, get32(p + 4), p[12]);
+  s->chunk.raw_length = get32(p + 8);
+  s->flags = p[13];
+  s->next++;
+  return 1;
+}
+
+/* ---- Module payload (7.2, 7.3) ---- */
+
+int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p) {
+  if (!p->next) {
+    p->next = 1;
+  } else if (p->factor == 0) {
+    p->factor = 1;
+    p->start = p->end;
+  } else {
+    p->factor = 0;
+    p->first += p->components;
+    p->start = p->end;
+    if (++p->band == m->bands) {
+      p->band = p->first = 0;
+      p->expert++;
+      p->start = align_up(p->end, 4);
+    }
+  }
+  if (p->expert >= m->experts) return 0;
+  uint32_t encodings[2];
+  lqa_get_band(f, m->first_band + p->band, &p->components, &encodings[0], &encodings[1]);
+  const lqa_encoding e = p->encoding = lqa_get_encoding(f, encodings[p->factor]);
+  const uint64_t n = p->n = m->vector_length[p->factor], c = p->components;
+  p->groups = p->zero_bits = p->code_bits = 0;
+  p->scales = p->start;
+  if (e.codec == LQA_RAW) {
+    p->code_bits = n * element_size(e.element) * 8;
+    p->scales = align_up(p->start, element_size(e.element));
+  } else if (e.codec != LQA_ZERO) {
+    p->groups = e.group_exponent ? (n + (1u << e.group_exponent) - 1) >> e.group_exponent : 1;
+    p->scales = align_up(p->start, element_size(e.scale));
+    if (e.codec == LQA_TRELLIS) {
+      const lqa_trellis *t = &lqa_trellis_tables[e.table - 1];
+      p->code_bits = (n + t->weights_per_step - 1) / t->weights_per_step * t->step_bits;
+    } else {
+      p->code_bits = e.codec == LQA_SIGN ? n : n * e.bits;
+      if (e.zero_point) p->zero_bits = p->groups * e.bits;
+    }
+  }
+  p->zero_bytes = (p->zero_bits + 7) / 8;
+  p->code_bytes = (p->code_bits + 7) / 8;
+  p->zeros = p->scales + c * p->groups * element_size(e.scale);
+  p->codes = p->zeros + c * p->zero_bytes;
+  p->end = p->codes + c * p->code_bytes;
+  return 1;
+}
+
+static uint64_t module_bytes(const lqa_file *f, const lqa_module *m) {
+  lqa_planes p;
+  memset(&p, 0, sizeof p);
+  uint64_t size = 0;
+  while (lqa_next_planes(f, m, &p) && p.expert == 0) size = p.end;
+  return (m->experts - 1) * align_up(size, 4) + size;
+}
+
+/* ---- Decoding (8) ---- */
+
+static uint32_t bits_at(const uint8_t *p, uint64_t bit, uint32_t count) { /* up to 8 bits, LSB first (7.2) */
+  uint32_t shift = (uint32_t)(bit & 7), v = p[bit >> 3];
+  if (shift + count > 8) v |= (uint32_t)p[(bit >> 3) + 1] << 8;
+  return v >> shift & ((1u << count) - 1);
+}
+
+static uint32_t scale_bits(const lqa_planes *p, const uint8_t *payload, uint64_t i) {
+  return widen(payload + p->scales + i * element_size(p->encoding.scale), p->encoding.scale);
+}
+
+/* 8.6.1 on integers that a float holds exactly. `0 - x` rather than `-x`: an integer has no negative zero. */
+static void rotate(float *t, uint64_t n) {
+  const uint64_t c = n / 64;
+  for (uint64_t h = 1; h < 64; h *= 2)
+    for (uint64_t r = 0; r < 64; r++)
+      for (uint64_t k = 0; k < c && !(r & h); k++) {
+        float x = t[r * c + k], y = t[(r + h) * c + k];
+        t[r * c + k] = x + y;
+        t[(r + h) * c + k] = x - y;
+      }
+  for (uint64_t r = 0; r < 64; r++)
+    if (((r & r >> 1) ^ (r >> 2 & r >> 3) ^ (r >> 4 & r >> 5)) & 1)
+      for (uint64_t k = 0; k < c; k++) t[r * c + k] = 0.0f - t[r * c + k];
+  for (uint64_t i = 64 * c; i < n; i++) t[i] *= 8.0f;
+}
+
+void lqa_decode(const lqa_planes *p, const uint8_t *payload, uint32_t component, float *out) {
+  const lqa_encoding e = p->encoding;
+  const uint8_t *codes = payload + p->codes + component * p->code_bytes;
+  if (e.codec == LQA_ZERO) {
+    for (uint64_t i = 0; i < p->n; i++) out[i] = 0.0f;
+    return;
+  }
+  if (e.codec == LQA_RAW) {
+    for (uint64_t i = 0; i < p->n; i++) {
+      uint32_t bits = widen(codes + i * element_size(e.element), e.element);
+      memcpy(out + i, &bits, 4); /* not through a float, so that no signalling NaN is touched */
+    }
+    return;
+  }
+  if (e.codec == LQA_TRELLIS) { /* first the integers */
+    const lqa_trellis *t = &lqa_trellis_tables[e.table - 1];
+    uint32_t window = 0, v = 0;
+    uint64_t bit = 0;
+    for (uint64_t i = 0; i < p->n; i++) {
+      if (v == 0) {
+        window = window >> t->step_bits | bits_at(codes, bit, t->step_bits) << (8 - t->step_bits);
+        bit += t->step_bits;
+      }
+      out[i] = t->entries[window * t->weights_per_step + v];
+      v = (v + 1) % t->weights_per_step;
+    }
+    if (e.rotation) rotate(out, p->n);
+  }
+  const uint64_t size = e.group_exponent ? (uint64_t)1 << e.group_exponent : p->n;
+  for (uint64_t g = 0, i = 0; g < p->groups; g++) {
+    const float s = float_of(scale_bits(p, payload, component * p->groups + g));
+    const uint64_t end = p->n - i < size ? p->n : i + size;
+    int zero = (1 << e.bits) - 1; /* symmetric: 2q - (2^b - 1) */
+    if (e.zero_point)
+      zero = (int)bits_at(payload + p->zeros + component * p->zero_bytes, g * e.bits, e.bits);
+    for (; i < end; i++) {
+      if (e.codec == LQA_TRELLIS)
+        out[i] *= s;
+      else if (e.codec == LQA_SIGN)
+        out[i] = bits_at(codes, i, 1) ? -s : s;
+      else
+        out[i] = (float)((int)bits_at(codes, i * e.bits, e.bits) * (e.zero_point ? 1 : 2) - zero) * s;
+    }
+  }
+}
+
+void lqa_decode_module(const lqa_file *f, const lqa_module *m, const uint8_t *payload, float *b, float *a) {
+  float *const out[2] = {b, a};
+  lqa_planes p;
+  memset(&p, 0, sizeof p);
+  while (lqa_next_planes(f, m, &p))
+    for (uint32_t i = 0; i < p.components && out[p.factor]; i++)
+      lqa_decode(&p, payload, i, out[p.factor] + ((uint64_t)p.expert * m->rank + p.first + i) * p.n);
+}
+
+/* ---- Step 1: the prologue (5) ---- */
+
+static const uint8_t MAGIC[8] = {0x89, 'L', 'Q', 'A', 0x0D, 0x0A, 0x1A, 0x0A};
+
+static int begins(const lqa_file *f, const char *with, size_t size) {
+  return f->size >= size && memcmp(f->data, with, size) == 0;
+}
+
+static lqa_code open_prologue(lqa_file *f) {
+  const uint8_t *p = f->data;
+  if (f->size && memcmp(p, MAGIC, f->size < 8 ? f->size : 8) != 0) {
+    int damaged = begins(f, "\x89LQA\n", 5) || begins(f, "\x89LQA\r\r\n", 7) || begins(f, "\x09LQA", 4) ||
+                  begins(f, "\xC2\x89LQA", 5) || begins(f, "\xEF\xBF\xBDLQA", 6);
+    return fail(f, damaged ? LQA_MAGIC_TEXT_DAMAGE : LQA_BAD_MAGIC, LQA_PROLOGUE, 0, 0);
+  }
+  MUST(f->size >= PROLOGUE_SIZE, TRUNCATED_PROLOGUE, LQA_PROLOGUE, 0, f->size);
+  MUST(get32(p + 60) == lqa_crc32(p, 60), PROLOGUE_CRC, LQA_PROLOGUE, 0, 60);
+  MUST(get16(p + 8) == 1, UNSUPPORTED_VERSION, LQA_PROLOGUE, 0, 8);
+  f->required = get32(p + 12);
+  f->read_only = get32(p + 16);
+  f->compatible = get32(p + 20);
+  MUST(!(f->required & ~(uint32_t)KNOWN_REQUIRED), UNSUPPORTED_FEATURE, LQA_PROLOGUE, 0, 12);
+  MUST(all_zero(p + 49, 7), PROLOGUE_RESERVED_NONZERO, LQA_PROLOGUE, 0, 49);
+  MUST(p[48] >= 2 && p[48] <= 12, ALIGNMENT_OUT_OF_RANGE, LQA_PROLOGUE, 0, 48);
+  f->alignment = 1u << p[48];
+  f->file_length = get64(p + 24);
+  f->index_length = get32(p + 32);
+  LIMIT(f->file_length, LIMIT_FILE, LQA_PROLOGUE, 0, 24);
+  LIMIT(f->index_length, LIMIT_INDEX, LQA_PROLOGUE, 0, 32);
+  LIMIT(get32(p + 36), LIMIT_RECORDS, LQA_PROLOGUE, 0, 36);
+  LIMIT(get32(p + 40), LIMIT_RECORDS, LQA_PROLOGUE, 0, 40);
+  LIMIT(get32(p + 44), LIMIT_SECTIONS, LQA_PROLOGUE, 0, 44);
+  return LQA_OK;
+}
+
+/* ---- Step 2: the FlatBuffer (6.2) ---- */
+
+static const uint8_t ELEMENT_SIZES[9] = {ENCODING_SIZE, BAND_SIZE, PLAN_SIZE, TYPE_SIZE, MODULE_SIZE,
+                                         TENSOR_SIZE, DIMENSION_SIZE, SECTION_SIZE, 1};
+
+static lqa_code open_index(lqa_file *f) {
+  MUST(f->size - PROLOGUE_SIZE >= f->index_length, TRUNCATED_FILE, LQA_INDEX, 0, f->size);
+  const uint8_t *index = f->data + PROLOGUE_SIZE;
+  const uint32_t n = f->index_length;
+  MUST(get32(f->data + 56) == lqa_crc32(index, n), INDEX_CRC, LQA_INDEX, 0, 56);
+  MUST(n >= 8, INDEX_TABLE, LQA_INDEX, 0, PROLOGUE_SIZE);
+  MUST(memcmp(index + 4, "LQA1", 4) == 0, INDEX_IDENTIFIER, LQA_INDEX, 0, PROLOGUE_SIZE + 4);
+  const uint32_t table = get32(index);
+  MUST(table >= 4 && table % 4 == 0 && table <= n - 4, INDEX_TABLE, LQA_INDEX, 0, PROLOGUE_SIZE);
+  const uint32_t back = get32(index + table); /* signed, but positions modulo 2^32 say the same */
+  const uint32_t vtable = table - back;
+  MUST(vtable % 2 == 0 && vtable <= n - 4, INDEX_TABLE, LQA_INDEX, 0, PROLOGUE_SIZE + table);
+  const uint32_t vtable_size = get16(index + vtable), table_size = get16(index + vtable + 2);
+  MUST(vtable_size >= 4 && vtable_size % 2 == 0 && vtable_size <= n - vtable, INDEX_TABLE, LQA_INDEX, 0,
+       PROLOGUE_SIZE + vtable);
+  MUST(table_size >= 4 && table_size <= n - table, INDEX_TABLE, LQA_INDEX, 0, PROLOGUE_SIZE + vtable + 2);
+  lqa_vector *const vectors[9] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules,
+                                  &f->tensors, &f->dimensions, &f->sections, &f->names};
+  for (uint32_t slot = 0; slot < 9; slot++) {
+    const uint32_t entry = vtable + 4 + 2 * slot;
+    const uint32_t field = 6 + 2 * slot <= vtable_size ? get16(index + entry) : 0;
+    MUST(field != 0, INDEX_FIELD_MISSING, LQA_INDEX, 0, PROLOGUE_SIZE + vtable);
+    MUST(field >= 4 && field % 4 == 0 && field + 4 <= table_size, INDEX_TABLE, LQA_INDEX, 0, PROLOGUE_SIZE + entry);
+    const uint32_t at = table + field, offset = get32(index + at), left = n - at;
+    MUST(offset >= 4 && offset % 4 == 0 && left >= 4 && offset <= left - 4, INDEX_TABLE, LQA_INDEX, 0,
+         PROLOGUE_SIZE + at);
+    const uint32_t length = at + offset, count = get32(index + length);
+    MUST(count <= (n - length - 4) / ELEMENT_SIZES[slot], INDEX_VECTOR, LQA_INDEX, 0, PROLOGUE_SIZE + length);
+    vectors[slot]->at = index + length + 4;
+    vectors[slot]->count = count;
+  }
+  return LQA_OK;
+}
+
+/* ---- Step 3: the records (6, 9) ---- */
+
+static lqa_code check_encodings(lqa_file *f) {
+  for (uint32_t i = 0; i < f->encodings.count; i++) {
+    const uint8_t *p = record(&f->encodings, i, ENCODING_SIZE);
+    const uint64_t at = position(f, p);
+    const lqa_encoding e = lqa_get_encoding(f, i);
+    const int scaled = e.codec == LQA_AFFINE || e.codec == LQA_SIGN || e.codec == LQA_TRELLIS;
+    const int grouped = scaled && e.group_exponent != 0;
+    MUST(e.codec <= LQA_TRELLIS, UNSUPPORTED_CODEC, LQA_ENCODING, i, at);
+    if (e.codec == LQA_TRELLIS)
+      MUST(e.table >= 1 && e.table <= LQA_TRELLIS_TABLES, UNSUPPORTED_CODEC, LQA_ENCODING, i, at + 6);
+    else
+      MUST(e.table == 0, ENCODING_PARAMETER, LQA_ENCODING, i, at + 6);
+    MUST(e.codec == LQA_RAW ? e.element >= LQA_F32 && e.element <= LQA_BF16 : e.element == 0, ENCODING_PARAMETER,
+         LQA_ENCODING, i, at + 1);
+    MUST(scaled ? e.scale >= LQA_F32 && e.scale <= LQA_BF16 : e.scale == 0, ENCODING_PARAMETER, LQA_ENCODING, i, at + 2);
+    MUST(grouped ? e.group_exponent >= 4 && e.group_exponent <= 10 : e.group_exponent == 0, ENCODING_PARAMETER,
+         LQA_ENCODING, i, at + 5);
+    MUST(e.rotation == 0 || (e.rotation == 1 && e.codec == LQA_TRELLIS && !grouped), ENCODING_PARAMETER, LQA_ENCODING,
+         i, at + 7);
+    MUST(e.codec == LQA_AFFINE ? e.bits >= 1 && e.bits <= 8 : e.bits == 0, ENCODING_PARAMETER, LQA_ENCODING, i, at + 3);
+    MUST(e.zero_point == 0 || (e.zero_point == 1 && e.codec == LQA_AFFINE), ENCODING_PARAMETER, LQA_ENCODING, i, at + 4);
+    for (uint32_t j = 0; j < i; j++) /* at most 256 */
+      MUST(memcmp(p, record(&f->encodings, j, ENCODING_SIZE), ENCODING_SIZE), RECORD_REFERENCE, LQA_ENCODING, i, at);
+  }
+  return LQA_OK;
+}
+
+/* Two records as byte strings, by number where they are equal. */
+static int compare_plans(const lqa_file *f, uint32_t a, uint32_t b) {
+  uint32_t size_a = f->plan_start[a + 1] - f->plan_start[a], size_b = f->plan_start[b + 1] - f->plan_start[b];
+  return compare_bytes(record(&f->bands, f->plan_start[a], BAND_SIZE), (size_t)size_a * BAND_SIZE,
+                       record(&f->bands, f->plan_start[b], BAND_SIZE), (size_t)size_b * BAND_SIZE);
+}
+
+static int compare_types(const lqa_file *f, uint32_t a, uint32_t b) {
+  return memcmp(record(&f->types, a, TYPE_SIZE), record(&f->types, b, TYPE_SIZE), TYPE_SIZE);
+}
+
+typedef int (*comparison)(const lqa_file *f, uint32_t a, uint32_t b);
+
+static int before(const lqa_file *f, comparison compare, uint32_t a, uint32_t b) {
+  int order = compare(f, a, b);
+  return order < 0 || (order == 0 && a < b);
+}
+
+/* The first record that equals an earlier one, or count. A heap sort: no file makes it quadratic. */
+static uint32_t first_duplicate(lqa_file *f, uint32_t count, comparison compare) {
+  uint32_t *heap = f->order;
+  for (uint32_t i = 0; i < count; i++) heap[i] = i;
+  for (uint32_t start = count / 2, size = count; size > 1;) {
+    if (start > 0) {
+      start--;
+    } else {
+      uint32_t top = heap[0];
+      heap[0] = heap[--size];
+      heap[size] = top;
+    }
+    for (uint32_t root = start, child; (child = 2 * root + 1) < size; root = child) {
+      if (child + 1 < size && before(f, compare, heap[child], heap[child + 1])) child++;
+      if (!before(f, compare, heap[root], heap[child])) break;
+      uint32_t top = heap[root];
+      heap[root] = heap[child];
+      heap[child] = top;
+    }
+  }
+  uint32_t first = count;
+  for (uint32_t i = 1; i < count; i++)
+    if (heap[i] < first && compare(f, heap[i - 1], heap[i]) == 0) first = heap[i];
+  return first;
+}
+
+/* A reference is to a record used before, or to the first one that is not (6.3). */
+static int refer(uint32_t *used, const lqa_vector *v, uint32_t reference) {
+  if (reference >= v->count || reference > *used) return 0;
+  if (reference == *used) ++*used;
+  return 1;
+}
+
+static lqa_code check_plans(lqa_file *f) {
+  uint32_t whole = 0, used = 0, at = 0; /* whole: plans whose bands are there */
+  for (f->plan_start[0] = 0; whole < f->plans.count; whole++) {
+    const uint32_t bands = get16(record(&f->plans, whole, PLAN_SIZE));
+    if (bands == 0 || bands > f->bands.count - at) break;
+    f->plan_start[whole + 1] = at += bands;
+  }
+  const uint32_t duplicate = first_duplicate(f, whole, compare_plans);
+  for (uint32_t i = 0; i < f->plans.count; i++) {
+    const uint8_t *p = record(&f->plans, i, PLAN_SIZE);
+    MUST(get16(p) != 0, BAND_PLAN, LQA_PLAN, i, position(f, p));
+    MUST(i < whole, RECORD_REFERENCE, LQA_PLAN, i, position(f, p));
+    uint32_t rank = 0, last_b = 0, last_a = 0;
+    for (uint32_t k = f->plan_start[i]; k < f->plan_start[i + 1]; k++) {
+      const uint64_t band_at = position(f, record(&f->bands, k, BAND_SIZE));
+      uint32_t components, b, a;
+      lqa_get_band(f, k, &components, &b, &a);
+      MUST(components > 0, BAND_PLAN, LQA_PLAN, i, band_at);
+      MUST(k == f->plan_start[i] || b != last_b || a != last_a, BAND_PLAN, LQA_PLAN, i, band_at);
+      MUST(refer(&used, &f->encodings, b), RECORD_REFERENCE, LQA_PLAN, i, band_at + 2);
+      MUST(refer(&used, &f->encodings, a), RECORD_REFERENCE, LQA_PLAN, i, band_at + 3);
+      rank += components;
+      last_b = b;
+      last_a = a;
+    }
+    LIMIT(rank, LIMIT_RANK, LQA_PLAN, i, position(f, p));
+    MUST(i != duplicate, RECORD_REFERENCE, LQA_PLAN, i, position(f, p));
+  }
+  MUST(at == f->bands.count, RECORD_REFERENCE, LQA_INDEX, 0, position(f, record(&f->bands, at, BAND_SIZE)));
+  MUST(used == f->encodings.count, RECORD_REFERENCE, LQA_ENCODING, used,
+       position(f, record(&f->encodings, used, ENCODING_SIZE)));
+  return LQA_OK;
+}
+
+static lqa_code check_types(lqa_file *f) {
+  const uint32_t duplicate = first_duplicate(f, f->types.count, compare_types);
+  lqa_module m;
+  memset(&m, 0, sizeof m);
+  for (uint32_t i = 0; i < f->types.count; i++) {
+    const uint8_t *p = record(&f->types, i, TYPE_SIZE);
+    const uint64_t at = position(f, p);
+    get_type(f, i, &m);
+    MUST(m.role <= 4, UNSUPPORTED_ROLE, LQA_TYPE, i, at + 28);
+    MUST(m.base_layout <= 1, ROLE_SHAPE, LQA_TYPE, i, at + 29);
+    MUST(m.rule <= 3, MULTIPLIER, LQA_TYPE, i, at + 30);
+    MUST(p[31] == 0, RECORD_RESERVED_NONZERO, LQA_TYPE, i, at + 31);
+    MUST(m.out_size && m.in_size && m.groups && m.experts, DIMENSION_RANGE, LQA_TYPE, i, at);
+    for (uint32_t k = 0; k < 3; k++) /* conv1d is role 2 */
+      MUST((m.kernel[k] != 0) == (k + 2 <= m.role), ROLE_SHAPE, LQA_TYPE, i, at + 20 + 2 * k);
+    MUST(m.groups == 1 || m.role >= 2, ROLE_SHAPE, LQA_TYPE, i, at + 8);
+    LIMIT(m.vector_length[0], LIMIT_DIMENSION, LQA_TYPE, i, at);
+    LIMIT(m.vector_length[1], LIMIT_DIMENSION, LQA_TYPE, i, at + 4);
+    LIMIT(m.groups, LIMIT_DIMENSION, LQA_TYPE, i, at + 8);
+    LIMIT(m.experts, LIMIT_EXPERTS, LQA_TYPE, i, at + 26);
+    for (uint32_t k = 12; k <= 16; k += 4) /* multiplier, alpha: finite and not -0 (9.1) */
+      MUST(is_finite(get32(p + k)) && get32(p + k) != 0x80000000u, MULTIPLIER, LQA_TYPE, i, at + k);
+    MUST(i != duplicate, RECORD_REFERENCE, LQA_TYPE, i, at);
+  }
+  return LQA_OK;
+}
+
+/* The square root of x <= 4096 as IEEE 754 rounds it, without libm: two binary digits of x 4^54 give one of the root;
+ * whether anything is left becomes the lowest bit, so that the conversion rounds once, and correctly. */
+static double square_root(uint32_t x) {
+  uint64_t root = 0, rest = 0;
+  for (int i = 0; i < 8 + 54; i++) {
+    rest = rest << 2 | (i < 8 ? x >> (14 - 2 * i) & 3 : 0);
+    const uint64_t trial = root << 2 | 1;
+    root <<= 1;
+    if (rest >= trial) {
+      rest -= trial;
+      root |= 1;
+    }
+  }
+  return (double)(root | (rest != 0)) / 18014398509481984.0; /* 2^54 */
+}
+
+static int multiplier_follows(const lqa_module *m) { /* 9.1 */
+  switch (m->rule) {
+    case 0: return m->multiplier == 1.0f && m->alpha == 0.0f;
+    case 1: return m->multiplier == (float)((double)m->alpha / (double)m->rank);
+    case 2: return m->multiplier == (float)((double)m->alpha / square_root(m->rank));
+    default: return 1;
+  }
+}
+
+/* Heap, total, length, encoding (15.2); leaves the name of the record in *name. */
+static lqa_code check_name(lqa_file *f, lqa_name *name, const uint8_t *p, uint64_t *total, lqa_place place, uint32_t i) {
+  const uint64_t at = position(f, p);
+  const uint32_t suffix = get16(p + 4), shared = p[6];
+  MUST(shared <= name->length && suffix <= f->names.count - name->next, NAME_HEAP, place, i, at + 4);
+  LIMIT(*total += shared + suffix, LIMIT_NAMES, place, i, at + 4);
+  const uint64_t heap = position(f, f->names.at + name->next);
+  MUST(shared + suffix >= 1 && shared + suffix <= NAME_MAX_BYTES, NAME_ENCODING, place, i, heap);
+  take_name(f, name, p);
+  MUST(valid_utf8(name->bytes, name->length, 0), NAME_ENCODING, place, i, heap);
+  return LQA_OK;
+}
+
+/* Limits, compression and length of a chunk (7.1, 7.5); `allowed` has a bit for each compression. */
+static lqa_code check_chunk(lqa_file *f, const lqa_chunk *c, uint32_t allowed, lqa_place place, uint32_t i, uint64_t at) {
+  LIMIT(c->raw_length, LIMIT_CHUNK, place, i, at);
+  LIMIT(c->length, LIMIT_CHUNK, place, i, at);
+  MUST(c->compression <= 3 && (allowed >> c->compression & 1), UNSUPPORTED_COMPRESSION, place, i, at);
+  if (c->compression == LQA_NONE)
+    MUST(c->length == c->raw_length + 4, CHUNK_LENGTH_MISMATCH, place, i, at);
+  else
+    MUST(c->length >= 5 && c->length < c->raw_length + 4, CHUNK_LENGTH_MISMATCH, place, i, at);
+  if (c->compression != LQA_NONE) { /* shuffled bytes need a second buffer for one frame */
+    uint64_t needed = c->raw_length;
+    if (c->compression == LQA_SHUFFLED_ZSTD) needed += needed < FRAME_BYTES ? needed : FRAME_BYTES;
+    if (needed > f->scratch_needed) f->scratch_needed = needed;
+  }
+  return LQA_OK;
+}
+
+static uint64_t end_of(const lqa_file *f, const lqa_chunk *last, uint64_t start, uint32_t count) {
+  return count ? align_up(last->offset + last->length, f->alignment) : start;
+}
+
+static lqa_code check_modules(lqa_file *f, uint64_t *total, uint32_t *features) {
+  uint32_t types = 0, plans = 0;
+  lqa_module m;
+  memset(&m, 0, sizeof m);
+  for (uint32_t i = 0; i < f->modules.count; i++) {
+    const uint8_t *p = record(&f->modules, i, MODULE_SIZE);
+    const uint64_t at = position(f, p);
+    lqa_name name = m.name;
+    TRY(check_name(f, &name, p, total, LQA_MODULE, i));
+    MUST(i == 0 || compare_names(&m.name, &name) < 0, NAME_ORDER, LQA_MODULE, i, at);
+    MUST(refer(&types, &f->types, get16(p + 8)), RECORD_REFERENCE, LQA_MODULE, i, at + 8);
+    MUST(refer(&plans, &f->plans, get16(p + 10)), RECORD_REFERENCE, LQA_MODULE, i, at + 10);
+    lqa_next_module(f, &m);
+    MUST(multiplier_follows(&m), MULTIPLIER, LQA_MODULE, i, at + 8);
+    TRY(check_chunk(f, &m.chunk, 1 << LQA_NONE | 1 << LQA_ZSTD, LQA_MODULE, i, at));
+    if (m.chunk.compression) *features |= HAS_ZSTD;
+    if (m.experts > 1) *features |= HAS_EXPERTS;
+  }
+  MUST(types == f->types.count, RECORD_REFERENCE, LQA_TYPE, types, position(f, record(&f->types, types, TYPE_SIZE)));
+  MUST(plans == f->plans.count, RECORD_REFERENCE, LQA_PLAN, plans, position(f, record(&f->plans, plans, PLAN_SIZE)));
+  f->tensor_names = m.name.next;
+  f->tensors_at = end_of(f, &m.chunk, f->modules_at, f->modules.count);
+  return LQA_OK;
+}
+
+static int same_name(const lqa_name *a, const lqa_name *b) {
+  return a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
+}
+
+static uint64_t elements(const lqa_tensor *t) { return t->chunk.raw_length / element_size(t->element); }
+
+/* What needs a partner (9.4). Modules and tensors are in one order, so that one pass over both finds the partners. */
+static lqa_code check_companions(lqa_file *f) {
+  lqa_module m;
+  lqa_tensor t, rows;
+  memset(&m, 0, sizeof m);
+  memset(&t, 0, sizeof t);
+  memset(&rows, 0, sizeof rows);
+  int have_module = lqa_next_module(f, &m), have_rows = 0; /* rows that wait for their indices */
+  while (lqa_next_tensor(f, &t)) {
+    const uint64_t at = position(f, record(&f->tensors, t.number, TENSOR_SIZE));
+    if (have_rows) /* indices follow at once: same name, next role */
+      MUST(t.role == LQA_TOKEN_INDICES && same_name(&t.name, &rows.name), TENSOR_RECORD, LQA_TENSOR, rows.number, at);
+    if (t.role == LQA_TOKEN_ROWS) {
+      MUST(t.dimensions == 2, TENSOR_RECORD, LQA_TENSOR, t.number, at + 11);
+      rows = t;
+      have_rows = 1;
+    } else if (t.role == LQA_TOKEN_INDICES) {
+      MUST(t.dimensions == 1 && t.element == LQA_U32 && have_rows && t.shape[0] == rows.shape[0], TENSOR_RECORD,
+           LQA_TENSOR, t.number, at);
+      have_rows = 0;
+    } else if (t.role == LQA_LORA_BIAS || t.role == LQA_MAGNITUDE) {
+      while (have_module && compare_names(&m.name, &t.name) < 0) have_module = lqa_next_module(f, &m);
+      MUST(have_module && same_name(&m.name, &t.name), TENSOR_RECORD, LQA_TENSOR, t.number, at);
+      /* axis 0 of a base weight is `out` in layout 0 and `in` in layout 1 (9.2) */
+      uint32_t size = t.role == LQA_MAGNITUDE && t.axis != m.base_layout ? m.in_size : m.out_size;
+      MUST(elements(&t) == (uint64_t)m.experts * size, TENSOR_RECORD, LQA_TENSOR, t.number, at);
+    }
+  }
+  MUST(!have_rows, TENSOR_RECORD, LQA_TENSOR, rows.number, position(f, record(&f->tensors, rows.number, TENSOR_SIZE)));
+  return LQA_OK;
+}
+
+static lqa_code check_tensors(lqa_file *f, uint64_t *total, uint32_t *features) {
+  lqa_tensor t;
+  memset(&t, 0, sizeof t);
+  t.name.next = f->tensor_names;
+  for (uint32_t i = 0; i < f->tensors.count; i++) {
+    const uint8_t *p = record(&f->tensors, i, TENSOR_SIZE);
+    const uint64_t at = position(f, p);
+    lqa_name name = t.name;
+    TRY(check_name(f, &name, p, total, LQA_TENSOR, i));
+    if (i > 0) {
+      int order = compare_names(&t.name, &name);
+      MUST(order < 0 || (order == 0 && t.role < p[9]), NAME_ORDER, LQA_TENSOR, i, at);
+    }
+    MUST(p[9] <= LQA_CARRIED, UNSUPPORTED_ROLE, LQA_TENSOR, i, at + 9);
+    MUST(p[8] >= LQA_F32 && p[8] <= LQA_BOOL, UNSUPPORTED_CODEC, LQA_TENSOR, i, at + 8);
+    LIMIT(p[11], 8u, 8u, LQA_TENSOR, i, at + 11);
+    MUST(p[11] <= f->dimensions.count - t.next_dimension, RECORD_REFERENCE, LQA_TENSOR, i, at + 11);
+    lqa_next_tensor(f, &t);
+    MUST(t.axis == 0 || (t.axis == 1 && t.role == LQA_MAGNITUDE), TENSOR_RECORD, LQA_TENSOR, i, at + 10);
+    TRY(check_chunk(f, &t.chunk, 1 << LQA_NONE | 1 << LQA_ZSTD | 1 << LQA_SHUFFLED_ZSTD, LQA_TENSOR, i, at));
+    if (t.chunk.compression) *features |= HAS_ZSTD;
+    if (t.role == LQA_MAGNITUDE) *features |= HAS_MAGNITUDE;
+    if (t.role != LQA_MAGNITUDE && t.role != LQA_CARRIED) *features |= HAS_REPLACEMENT;
+  }
+  MUST(t.next_dimension == f->dimensions.count, RECORD_REFERENCE, LQA_INDEX, 0,
+       position(f, record(&f->dimensions, t.next_dimension, DIMENSION_SIZE)));
+  MUST(t.name.next == f->names.count, NAME_HEAP, LQA_INDEX, 0, position(f, f->names.at + t.name.next));
+  f->sections_at = end_of(f, &t.chunk, f->tensors_at, f->tensors.count);
+  return check_companions(f);
+}
+
+static int is_letter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
+static int is_messagepack(const lqa_section *s) { return !memcmp(s->tag, "META", 4) || !memcmp(s->tag, "ORIG", 4); }
+
+static lqa_code check_sections(lqa_file *f) {
+  lqa_section s;
+  memset(&s, 0, sizeof s);
+  for (uint32_t i = 0; i < f->sections.count; i++) {
+    const uint8_t *p = record(&f->sections, i, SECTION_SIZE);
+    const uint64_t at = position(f, p);
+    char last[4];
+    memcpy(last, s.tag, 4);
+    lqa_next_section(f, &s);
+    for (int k = 0; k < 4; k++) MUST(is_letter(s.tag[k]), SECTION_RECORD, LQA_SECTION, i, at);
+    MUST(!(s.flags & ~(CRITICAL | SAFE_TO_COPY)), RECORD_RESERVED_NONZERO, LQA_SECTION, i, at + 13);
+    MUST(get16(p + 14) == 0, RECORD_RESERVED_NONZERO, LQA_SECTION, i, at + 14);
+    MUST(i == 0 || memcmp(last, s.tag, 4) < 0, SECTION_ORDER, LQA_SECTION, i, at);
+    MUST(!(s.flags & CRITICAL) || s.tag[0] <= 'Z', SECTION_RECORD, LQA_SECTION, i, at + 13);
+    MUST(!(s.flags & CRITICAL) || is_messagepack(&s), UNSUPPORTED_SECTION, LQA_SECTION, i, at + 13);
+    LIMIT(s.chunk.raw_length > s.chunk.length ? s.chunk.raw_length : s.chunk.length, LIMIT_CHUNK, LQA_SECTION, i, at + 4);
+    if (is_messagepack(&s)) LIMIT(s.chunk.raw_length, LIMIT_META, LQA_SECTION, i, at + 8);
+    MUST(s.tag[0] != 'M' || !is_messagepack(&s) || s.chunk.compression == LQA_NONE, SECTION_RECORD, LQA_SECTION, i, at + 12);
+    TRY(check_chunk(f, &s.chunk, 1 << LQA_NONE | 1 << LQA_TEXT_ZSTD, LQA_SECTION, i, at));
+  }
+  f->digests_at = end_of(f, &s.chunk, f->sections_at, f->sections.count);
+  return LQA_OK;
+}
+
+/* Chunks in file order, whatever they hold (4.1). */
+static uint32_t chunk_count(const lqa_file *f) { return f->modules.count + f->tensors.count + f->sections.count; }
+
+static uint32_t chunk_length(const lqa_file *f, uint32_t i) {
+  if (i < f->modules.count) return get32(record(&f->modules, i, MODULE_SIZE));
+  i -= f->modules.count;
+  if (i < f->tensors.count) return get32(record(&f->tensors, i, TENSOR_SIZE));
+  return get32(record(&f->sections, i - f->tensors.count, SECTION_SIZE) + 4);
+}
+
+/* The end of the span that begins with chunk *i at `start` (11.1); *i becomes the chunk behind it. */
+static uint64_t span_end(const lqa_file *f, uint32_t *i, uint64_t start) {
+  uint64_t end = start;
+  while (*i < chunk_count(f) && end - start < SPAN_BYTES) end = align_up(end + chunk_length(f, (*i)++), f->alignment);
+  return end;
+}
+
+static lqa_code check_padding(lqa_file *f, uint64_t from, uint64_t to, lqa_place place, uint32_t i) {
+  MUST(f->size >= to, TRUNCATED_FILE, place, i, f->size);
+  MUST(all_zero(f->data + from, to - from), PADDING_NONZERO, place, i, from);
+  return LQA_OK;
+}
+
+size_t lqa_work_size(const void *data, size_t size) {
+  uint32_t shared = size < PROLOGUE_SIZE ? 0 : get32((const uint8_t *)data + 32) / PLAN_SIZE;
+  return (2 * (size_t)(shared < 65536 ? shared : 65536) + 1) * sizeof(uint32_t);
+}
+
+static lqa_code check_records(lqa_file *f, uint32_t *work, size_t work_size) {
+  MUST(f->modules.count == get32(f->data + 36), COUNT_MISMATCH, LQA_PROLOGUE, 0, 36);
+  MUST(f->tensors.count == get32(f->data + 40), COUNT_MISMATCH, LQA_PROLOGUE, 0, 40);
+  MUST(f->sections.count == get32(f->data + 44), COUNT_MISMATCH, LQA_PROLOGUE, 0, 44);
+  LIMIT(f->encodings.count, LIMIT_ENCODINGS, LQA_INDEX, 0, position(f, f->encodings.at) - 4);
+  LIMIT(f->bands.count, LIMIT_BANDS, LQA_INDEX, 0, position(f, f->bands.at) - 4);
+  LIMIT(f->plans.count, LIMIT_SHARED, LQA_INDEX, 0, position(f, f->plans.at) - 4);
+  LIMIT(f->types.count, LIMIT_SHARED, LQA_INDEX, 0, position(f, f->types.at) - 4);
+  const uint32_t most = f->plans.count > f->types.count ? f->plans.count : f->types.count;
+  MUST(work_size / sizeof *work >= (size_t)f->plans.count + 1 + most, BUDGET, LQA_INDEX, 0, PROLOGUE_SIZE);
+  f->plan_start = work;
+  f->order = work + f->plans.count + 1;
+  TRY(check_encodings(f));
+  TRY(check_plans(f));
+  TRY(check_types(f));
+  uint32_t required = 0, compatible = 0;
+  uint64_t total = 0; /* bytes of all names */
+  f->modules_at = align_up((uint64_t)PROLOGUE_SIZE + f->index_length, f->alignment);
+  TRY(check_modules(f, &total, &required));
+  TRY(check_tensors(f, &total, &required));
+  TRY(check_sections(f));
+  for (uint32_t i = 0; i < f->encodings.count; i++) {
+    const lqa_encoding e = lqa_get_encoding(f, i);
+    if (e.codec == LQA_TRELLIS) required |= HAS_TRELLIS;
+    if (e.scale == LQA_F32) compatible |= HAS_F32_SCALE;
+  }
+  MUST(f->required == required, FEATURE_BITS, LQA_PROLOGUE, 0, 12);
+  MUST((f->compatible & HAS_F32_SCALE) == compatible, FEATURE_BITS, LQA_PROLOGUE, 0, 20);
+  uint32_t i = 0;
+  for (uint64_t at = f->modules_at; i < chunk_count(f); f->spans++) at = span_end(f, &i, at);
+  MUST(f->file_length == f->digests_at + DIGEST_SIZE * ((uint64_t)f->spans + 1) + TRAILER_SIZE, FILE_LENGTH_MISMATCH,
+       LQA_PROLOGUE, 0, 24);
+  return check_padding(f, PROLOGUE_SIZE + (uint64_t)f->index_length, f->modules_at, LQA_INDEX, 0);
+}
+
+lqa_code lqa_open(lqa_file *f, const void *data, size_t size, uint32_t *work, size_t work_size,
+                  const lqa_options *options) {
+  memset(f, 0, sizeof *f);
+  f->data = data;
+  f->size = size;
+  if (options) f->options = *options;
+  if (f->options.budget == 0) f->options.budget = DEFAULT_BUDGET;
+  TRY(open_prologue(f));
+  TRY(open_index(f));
+  return check_records(f, work, work_size);
+}
+
+/* ---- Step 4: payloads (7) ---- */
+
+/* The size of the zstd frame at p if it keeps the rules of 7.5 and fits into n bytes, or 0. */
+static uint64_t frame_size(const uint8_t *p, uint64_t n, uint64_t content) {
+  static const uint8_t magic[4] = {0x28, 0xB5, 0x2F, 0xFD};
+  if (n < 6 || memcmp(p, magic, 4) != 0) return 0;
+  const uint32_t descriptor = p[4], single = descriptor & 0x20;
+  uint64_t at = 5, declared = 0;
+  if (descriptor & 0x1B) return 0; /* dictionary ID, reserved, unused */
+  if (!single) {
+    const uint32_t exponent = p[at] >> 3, mantissa = p[at] & 7; /* window (8 + mantissa) 2^(exponent + 7) */
+    if (exponent > 13 || (exponent == 13 && mantissa > 0)) return 0;
+    at++;
+  }
+  const uint32_t flag = descriptor >> 6, bytes = flag ? 1u << flag : single ? 1 : 0;
+  if (bytes == 0 || n - at < bytes) return 0;
+  for (uint32_t i = 0; i < bytes; i++) declared |= (uint64_t)p[at + i] << 8 * i;
+  if ((bytes == 2 ? declared + 256 : declared) != content) return 0;
+  at += bytes;
+  for (uint32_t last = 0; !last;) {
+    if (n - at < 3) return 0;
+    const uint32_t header = get16(p + at) | (uint32_t)p[at + 2] << 16, type = header >> 1 & 3, size = header >> 3;
+    last = header & 1;
+    at += 3;
+    if (type == 3 || size > 131072) return 0;
+    if (n - at < (type == 1 ? 1 : size)) return 0; /* type 1 repeats one byte */
+    at += type == 1 ? 1 : size;
+  }
+  if (descriptor & 4) at += 4; /* checksum */
+  return at <= n ? at : 0;
+}
+
+static void unshuffle(const uint8_t *from, uint8_t *to, uint64_t size, uint32_t element) { /* 7.6 */
+  const uint64_t count = size / element;
+  for (uint32_t b = 0; b < element; b++)
+    for (uint64_t i = 0; i < count; i++) to[i * element + b] = from[b * count + i];
+}
+
+/* Budget, bytes present, CRC-32, frames; then the payload, inflated if need be. */
+static lqa_code get_payload(lqa_file *f, const lqa_chunk *c, uint32_t element, lqa_place place, uint32_t number,
+                            uint8_t *scratch, size_t scratch_size, const uint8_t **payload) {
+  const uint64_t stored = c->length - 4;
+  MUST(stored + (c->compression ? c->raw_length : 0) <= f->options.budget, BUDGET, place, number, c->offset);
+  MUST(f->size >= c->offset + c->length, TRUNCATED_FILE, place, number, f->size);
+  const uint8_t *p = f->data + c->offset;
+  MUST(get32(p + stored) == lqa_crc32(p, (size_t)stored), CHUNK_CRC, place, number, c->offset + stored);
+  *payload = p;
+  if (c->compression == LQA_NONE) return LQA_OK;
+  uint64_t at = 0;
+  for (uint64_t done = 0; done < c->raw_length; done += FRAME_BYTES) {
+    const uint64_t left = c->raw_length - done, content = left < FRAME_BYTES ? left : FRAME_BYTES;
+    const uint64_t size = frame_size(p + at, stored - at, content);
+    MUST(size > 0, ZSTD_FRAME, place, number, c->offset + at);
+    at += size;
+  }
+  MUST(at == stored, ZSTD_FRAME, place, number, c->offset + at);
+  MUST(f->options.inflate, UNSUPPORTED_COMPRESSION, place, number, c->offset);
+  const int shuffled = c->compression == LQA_SHUFFLED_ZSTD, text = c->compression == LQA_TEXT_ZSTD;
+  const uint64_t room = scratch_size > c->raw_length ? scratch_size - c->raw_length : 0;
+  MUST(scratch_size >= c->raw_length && (!shuffled || room >= FRAME_BYTES || room >= c->raw_length), BUDGET, place,
+       number, c->offset);
+  at = 0;
+  for (uint64_t done = 0; done < c->raw_length; done += FRAME_BYTES) {
+    const uint64_t left = c->raw_length - done, content = left < FRAME_BYTES ? left : FRAME_BYTES;
+    const uint64_t size = frame_size(p + at, stored - at, content);
+    uint8_t *out = shuffled ? scratch + c->raw_length : scratch + done;
+    const size_t came = f->options.inflate(f->options.context, p + at, (size_t)size, out, (size_t)content,
+                                           text ? lqa_text_dictionary : 0, text ? lqa_text_dictionary_size : 0);
+    MUST(came == content, ZSTD_FRAME, place, number, c->offset + at);
+    if (shuffled) unshuffle(out, scratch + done, content, element);
+    at += size;
+  }
+  *payload = scratch;
+  return LQA_OK;
+}
+
+/* Where in the file byte `at` of a payload is, as well as can be said. */
+static uint64_t in_chunk(const lqa_chunk *c, uint64_t at) { return c->offset + (c->compression ? 0 : at); }
+
+/* Padding between planes, and unused bits of each component (3.6, 7.2, 7.3). */
+static lqa_code check_module_padding(lqa_file *f, const lqa_module *m, const uint8_t *payload) {
+  lqa_planes p;
+  memset(&p, 0, sizeof p);
+  for (uint64_t end = 0; lqa_next_planes(f, m, &p); end = p.end) {
+    MUST(all_zero(payload + end, p.scales - end), PADDING_NONZERO, LQA_MODULE, m->number, in_chunk(&m->chunk, end));
+    for (int plane = 0; plane < 2; plane++) {
+      const uint64_t at = plane ? p.codes : p.zeros, bytes = plane ? p.code_bytes : p.zero_bytes;
+      const uint32_t used = (plane ? p.code_bits : p.zero_bits) % 8;
+      for (uint64_t i = 1; used && i <= p.components; i++)
+        MUST(payload[at + i * bytes - 1] >> used == 0, PADDING_NONZERO, LQA_MODULE, m->number,
+             in_chunk(&m->chunk, at + i * bytes - 1));
+    }
+  }
+  return LQA_OK;
+}
+
+static lqa_code check_scales(lqa_file *f, const lqa_module *m, const lqa_planes *p, const uint8_t *payload) { /* 8.1 */
+  const lqa_encoding e = p->encoding;
+  float largest = 1;
+  if (e.codec == LQA_AFFINE) largest = (float)((1 << e.bits) - 1);
+  if (e.codec == LQA_TRELLIS) largest = e.rotation ? 64 * 127 : 127;
+  for (uint64_t i = 0; i < p->components * p->groups; i++) {
+    const uint32_t bits = scale_bits(p, payload, i);
+    MUST(bits < 0x7F800000u && is_finite(bits_of(float_of(bits) * largest)), SCALE_VALUE, LQA_MODULE, m->number,
+         in_chunk(&m->chunk, p->scales + i * element_size(e.scale)));
+  }
+  return LQA_OK;
+}
+
+static int bits_zero(const uint8_t *p, uint64_t from, uint64_t to) {
+  for (; from < to && from % 8; from++)
+    if (bits_at(p, from, 1)) return 0;
+  if (from < to && !all_zero(p + from / 8, (to - from) / 8)) return 0;
+  for (from += from < to ? (to - from) / 8 * 8 : 0; from < to; from++)
+    if (bits_at(p, from, 1)) return 0;
+  return 1;
+}
+
+/* Canonical form of a plane of zero points or codes (12.4): runs of groups whose scale is 0. */
+static lqa_code check_canonical(lqa_file *f, const lqa_module *m, const lqa_planes *p, const uint8_t *payload, int codes) {
+  const lqa_encoding e = p->encoding;
+  const uint64_t at = codes ? p->codes : p->zeros, bytes = codes ? p->code_bytes : p->zero_bytes;
+  const uint64_t all = codes ? p->code_bits : p->zero_bits;
+  uint64_t per_group = !codes ? e.bits : !e.group_exponent ? all : ((uint64_t)(e.bits ? e.bits : 1) << e.group_exponent);
+  uint64_t keep = 0; /* bits before a live group that are in the window of its first weight */
+  if (e.codec == LQA_TRELLIS) {
+    const lqa_trellis *t = &lqa_trellis_tables[e.table - 1];
+    if (e.group_exponent) per_group = ((uint64_t)t->step_bits << e.group_exponent) / t->weights_per_step;
+    keep = 8u - t->step_bits;
+  }
+  for (uint32_t i = 0; i < p->components; i++)
+    for (uint64_t g = 0; g < p->groups;) {
+      uint64_t end = g;
+      while (end < p->groups && (scale_bits(p, payload, i * p->groups + end) << 1) == 0) end++;
+      if (end == g) {
+        g++;
+        continue;
+      }
+      const uint64_t from = g * per_group, to = end < p->groups ? end * per_group - keep : all;
+      MUST(bits_zero(payload + at + i * bytes, from, to), NONCANONICAL_CODES, LQA_MODULE, m->number,
+           in_chunk(&m->chunk, at + i * bytes + from / 8));
+      g = end;
+    }
+  return LQA_OK;
+}
+
+/* Inf or NaN (8.3); remembered, for NONFINITE must be used if it is set. */
+static lqa_code check_finite(lqa_file *f, const uint8_t *p, uint64_t count, uint8_t element, lqa_place place,
+                             uint32_t number, const lqa_chunk *c, uint64_t at) {
+  const uint32_t size = element_size(element);
+  for (uint64_t i = 0; i < count; i++) {
+    const uint8_t *q = p + i * size;
+    int finite = element == LQA_F64 ? (get32(q + 4) & 0x7FF00000u) != 0x7FF00000u : is_finite(widen(q, element));
+    if (finite) continue;
+    MUST(f->compatible & HAS_NONFINITE, NONFINITE_VALUE, place, number, in_chunk(c, at + i * size));
+    f->nonfinite = 1;
+  }
+  return LQA_OK;
+}
+
+lqa_code lqa_module_payload(lqa_file *f, const lqa_module *m, lqa_level level, void *scratch, size_t scratch_size,
+                            const uint8_t **payload) {
+  TRY(get_payload(f, &m->chunk, 1, LQA_MODULE, m->number, scratch, scratch_size, payload));
+  TRY(check_module_padding(f, m, *payload));
+  lqa_planes p;
+  memset(&p, 0, sizeof p);
+  while (level >= LQA_VALUES && lqa_next_planes(f, m, &p)) {
+    if (p.encoding.codec == LQA_RAW)
+      TRY(check_finite(f, *payload + p.codes, p.n * p.components, p.encoding.element, LQA_MODULE, m->number, &m->chunk,
+                       p.codes));
+    TRY(check_scales(f, m, &p, *payload));
+    if (level < LQA_CANONICAL) continue;
+    TRY(check_canonical(f, m, &p, *payload, 0));
+    TRY(check_canonical(f, m, &p, *payload, 1));
+  }
+  return LQA_OK;
+}
+
+lqa_code lqa_tensor_payload(lqa_file *f, const lqa_tensor *t, lqa_level level, void *scratch, size_t scratch_size,
+                            const uint8_t **payload) {
+  TRY(get_payload(f, &t->chunk, element_size(t->element), LQA_TENSOR, t->number, scratch, scratch_size, payload));
+  if (level < LQA_VALUES) return LQA_OK;
+  if (t->element <= LQA_F64)
+    return check_finite(f, *payload, elements(t), t->element, LQA_TENSOR, t->number, &t->chunk, 0);
+  for (uint64_t i = 0; t->element == LQA_BOOL && i < t->chunk.raw_length; i++)
+    MUST((*payload)[i] <= 1, TENSOR_RECORD, LQA_TENSOR, t->number, in_chunk(&t->chunk, i));
+  return LQA_OK;
+}
+
+lqa_code lqa_section_payload(lqa_file *f, const lqa_section *s, void *scratch, size_t scratch_size,
+                             const uint8_t **payload) {
+  TRY(get_payload(f, &s->chunk, 1, LQA_SECTION, s->number, scratch, scratch_size, payload));
+  MUST(!is_messagepack(s) || lqa_mp_check(*payload, (size_t)s->chunk.raw_length), META_ENCODING, LQA_SECTION, s->number,
+       s->chunk.offset);
+  return LQA_OK;
+}
+
+/* ---- MessagePack (10.2) ---- */
+
+static int integer_in_range(double x) { /* such a number must not be a float */
+  return x >= -9007199254740991.0 && x <= 9007199254740991.0 && x == (double)(int64_t)x;
+}
+
+size_t lqa_mp_token(const uint8_t *p, size_t size, lqa_token *t) {
+  static const uint64_t safe = 9007199254740991u;
+  memset(t, 0, sizeof *t);
+  if (size == 0) return 0;
+  const uint8_t first = p[0];
+  uint32_t width = 0;  /* bytes of the big-endian number behind the first byte */
+  uint64_t least = 0; /* of such a number: below it a shorter form exists */
+  if (first < 0x80) t->kind = LQA_MP_UINT, t->value = first;
+  else if (first < 0x90) t->kind = LQA_MP_MAP, t->value = first & 15;
+  else if (first < 0xA0) t->kind = LQA_MP_ARRAY, t->value = first & 15;
+  else if (first < 0xC0) t->kind = LQA_MP_STRING, t->value = first & 31;
+  else if (first >= 0xE0) t->kind = LQA_MP_INT, t->value = 256u - first;
+  else switch (first) {
+    case 0xC0: t->kind = LQA_MP_NIL; break;
+    case 0xC2: case 0xC3: t->kind = LQA_MP_BOOL; t->value = first & 1; break;
+    case 0xC4: t->kind = LQA_MP_BIN; width = 1; break;
+    case 0xC5: t->kind = LQA_MP_BIN; width = 2; least = 256; break;
+    case 0xC6: t->kind = LQA_MP_BIN; width = 4; least = 65536; break;
+    case 0xCB: t->kind = LQA_MP_FLOAT; width = 8; break;
+    case 0xCC: t->kind = LQA_MP_UINT; width = 1; least = 128; break;
+    case 0xCD: t->kind = LQA_MP_UINT; width = 2; least = 256; break;
+    case 0xCE: t->kind = LQA_MP_UINT; width = 4; least = 65536; break;
+    case 0xCF: t->kind = LQA_MP_UINT; width = 8; least = (uint64_t)1 << 32; break;
+    case 0xD0: t->kind = LQA_MP_INT; width = 1; least = 33; break;
+    case 0xD1: t->kind = LQA_MP_INT; width = 2; least = 129; break;
+    case 0xD2: t->kind = LQA_MP_INT; width = 4; least = 32769; break;
+    case 0xD3: t->kind = LQA_MP_INT; width = 8; least = ((uint64_t)1 << 31) + 1; break;
+    case 0xD9: t->kind = LQA_MP_STRING; width = 1; least = 32; break;
+    case 0xDA: t->kind = LQA_MP_STRING; width = 2; least = 256; break;
+    case 0xDB: t->kind = LQA_MP_STRING; width = 4; least = 65536; break;
+    case 0xDC: t->kind = LQA_MP_ARRAY; width = 2; least = 16; break;
+    case 0xDD: t->kind = LQA_MP_ARRAY; width = 4; least = 65536; break;
+    case 0xDE: t->kind = LQA_MP_MAP; width = 2; least = 16; break;
+    case 0xDF: t->kind = LQA_MP_MAP; width = 4; least = 65536; break;
+    default: return 0; /* float 32, extension types, the unused byte C1 */
+  }
+  if (size - 1 < width) return 0;
+  size_t at = 1 + width;
+  if (width) {
+    for (uint32_t i = 0; i < width; i++) t->value = t->value << 8 | p[1 + i];
+    if (t->kind == LQA_MP_INT) { /* to the magnitude of a negative number */
+      const uint64_t top = (uint64_t)1 << (8 * width - 1);
+      if (t->value < top) return 0; /* from 0 up in the unsigned family */
+      t->value = top - (t->value - top);
+    }
+    if (t->kind == LQA_MP_FLOAT) {
+      memcpy(&t->number, &t->value, 8);
+      if ((t->value >> 52 & 0x7FF) == 0x7FF || integer_in_range(t->number)) return 0;
+    } else if (t->value < least) {
+      return 0;
+    }
+  }
+  if ((t->kind == LQA_MP_UINT || t->kind == LQA_MP_INT) && t->value > safe) return 0;
+  if (t->kind == LQA_MP_STRING || t->kind == LQA_MP_BIN) {
+    t->bytes = p + at;
+    if (size - at < t->value || (t->kind == LQA_MP_STRING && !valid_utf8(p + at, t->value, 1))) return 0;
+    at += (size_t)t->value;
+  }
+  return at;
+}
+
+static int valid_key(const lqa_token *key, const lqa_token *last) {
+  if (key->kind != LQA_MP_STRING || key->value < 1 || key->value > 255) return 0;
+  for (uint64_t i = 0; i < key->value; i++)
+    if (key->bytes[i] < 0x20 || key->bytes[i] > 0x7E) return 0;
+  if (key->value == 9 && memcmp(key->bytes, "__proto__", 9) == 0) return 0;
+  return !last->bytes || compare_bytes(last->bytes, (size_t)last->value, key->bytes, (size_t)key->value) < 0;
+}
+
+int lqa_mp_check(const uint8_t *p, size_t size) {
+  struct {
+    uint64_t left; /* values, keys of maps included, that are still to come */
+    int map;
+    lqa_token key;
+  } stack[META_DEPTH];
+  size_t at = 0;
+  int depth = 0;
+  do {
+    lqa_token token;
+    const size_t taken = lqa_mp_token(p + at, size - at, &token);
+    if (taken == 0 || (depth == 0 && token.kind != LQA_MP_MAP)) return 0;
+    at += taken;
+    if (depth > 0 && stack[depth - 1].left-- % 2 == 0 && stack[depth - 1].map) {
+      if (!valid_key(&token, &stack[depth - 1].key)) return 0;
+      stack[depth - 1].key = token;
+    }
+    if (token.kind == LQA_MP_ARRAY || token.kind == LQA_MP_MAP) {
+      if (depth == META_DEPTH) return 0;
+      memset(&stack[depth], 0, sizeof stack[depth]);
+      stack[depth].map = token.kind == LQA_MP_MAP;
+      stack[depth++].left = token.kind == LQA_MP_MAP ? 2 * token.value : token.value;
+    }
+    while (depth > 0 && stack[depth - 1].left == 0) depth--;
+  } while (depth > 0);
+  return at == size;
+}
+
+/* ---- Steps 4 to 7 ---- */
+
+static void hash_name(lqa_sha256 *h, const lqa_name *name) {
+  hash_u16(h, name->length);
+  lqa_sha256_add(h, name->bytes, name->length);
+}
+
+static void hash_digest(lqa_sha256 *h, const uint8_t *data, uint64_t size) {
+  lqa_sha256 one;
+  uint8_t digest[DIGEST_SIZE];
+  lqa_sha256_start(&one);
+  lqa_sha256_add(&one, data, (size_t)size);
+  lqa_sha256_end(&one, digest);
+  lqa_sha256_add(h, digest, DIGEST_SIZE);
+}
+
+static void hash_module(const lqa_file *f, lqa_sha256 *h, const lqa_module *m, const uint8_t *payload) { /* 11.3 */
+  hash_u8(h, 0);
+  hash_name(h, &m->name);
+  hash_u8(h, m->role);
+  hash_u8(h, m->base_layout);
+  const uint32_t numbers[9] = {m->out_size, m->in_size, m->groups, m->experts, m->kernel[0], m->kernel[1],
+                               m->kernel[2], bits_of(m->multiplier), m->bands};
+  for (int i = 0; i < 9; i++) hash_u32(h, numbers[i]);
+  for (uint32_t i = 0; i < m->bands; i++) {
+    uint32_t components, b, a;
+    lqa_get_band(f, m->first_band + i, &components, &b, &a);
+    hash_u32(h, components);
+    lqa_sha256_add(h, record(&f->encodings, b, ENCODING_SIZE), ENCODING_SIZE);
+    lqa_sha256_add(h, record(&f->encodings, a, ENCODING_SIZE), ENCODING_SIZE);
+  }
+  hash_digest(h, payload, m->chunk.raw_length);
+}
+
+static void hash_tensor(lqa_sha256 *h, const lqa_tensor *t, const uint8_t *payload) {
+  hash_u8(h, 1);
+  hash_name(h, &t->name);
+  hash_u8(h, t->role);
+  hash_u8(h, t->element);
+  hash_u8(h, t->axis);
+  hash_u8(h, t->dimensions);
+  for (uint32_t i = 0; i < t->dimensions; i++) hash_u32(h, t->shape[i]);
+  hash_digest(h, payload, t->chunk.raw_length);
+}
+
+static lqa_code padding_behind(lqa_file *f, const lqa_chunk *c, lqa_place place, uint32_t number) {
+  const uint64_t end = c->offset + c->length;
+  return check_padding(f, end, align_up(end, f->alignment), place, number);
+}
+
+static lqa_code verify_chunks(lqa_file *f, lqa_level level, uint8_t *scratch, size_t scratch_size, uint8_t *content_id) {
+  const uint8_t *payload;
+  lqa_module m;
+  lqa_tensor t;
+  lqa_section s;
+  lqa_sha256 content;
+  memset(&m, 0, sizeof m);
+  memset(&t, 0, sizeof t);
+  memset(&s, 0, sizeof s);
+  lqa_sha256_start(&content);
+  lqa_sha256_add(&content, "LQA content 1\n", 14);
+  while (lqa_next_module(f, &m)) {
+    TRY(lqa_module_payload(f, &m, level, scratch, scratch_size, &payload));
+    TRY(padding_behind(f, &m.chunk, LQA_MODULE, m.number));
+    hash_module(f, &content, &m, payload);
+  }
+  while (lqa_next_tensor(f, &t)) {
+    TRY(lqa_tensor_payload(f, &t, level, scratch, scratch_size, &payload));
+    TRY(padding_behind(f, &t.chunk, LQA_TENSOR, t.number));
+    hash_tensor(&content, &t, payload);
+  }
+  lqa_sha256_end(&content, content_id);
+  while (lqa_next_section(f, &s)) {
+    const lqa_code code = lqa_section_payload(f, &s, scratch, scratch_size, &payload);
+    if (code && (code != LQA_UNSUPPORTED_COMPRESSION || (s.flags & CRITICAL))) return code; /* else an omission, 15.3 */
+    f->error.code = LQA_OK;
+    TRY(padding_behind(f, &s.chunk, LQA_SECTION, s.number));
+  }
+  return LQA_OK;
+}
+
+static lqa_code verify_end(lqa_file *f, lqa_ids *ids) {
+  const uint64_t digests = DIGEST_SIZE * ((uint64_t)f->spans + 1), trailer = f->digests_at + digests;
+  const uint8_t *list = f->data + f->digests_at, *t = f->data + trailer;
+  lqa_sha256 h;
+  uint8_t digest[DIGEST_SIZE];
+  MUST(f->size >= trailer, TRUNCATED_FILE, LQA_DIGESTS, 0, f->size);
+  uint32_t i = 0, span = 0;
+  for (uint64_t at = f->modules_at, end; span < f->spans; at = end) {
+    end = span_end(f, &i, at);
+    lqa_sha256_start(&h);
+    lqa_sha256_add(&h, f->data + at, (size_t)(end - at));
+    lqa_sha256_end(&h, digest);
+    span++;
+    MUST(memcmp(digest, list + (size_t)DIGEST_SIZE * span, DIGEST_SIZE) == 0, SPAN_DIGEST, LQA_DIGESTS, span,
+         f->digests_at + DIGEST_SIZE * (uint64_t)span);
+  }
+  MUST(f->size >= trailer + TRAILER_SIZE, TRUNCATED_FILE, LQA_TRAILER, 0, f->size);
+  MUST(get32(t + 52) == lqa_crc32(t, 52), TRAILER_CRC, LQA_TRAILER, 0, trailer + 52);
+  MUST(get64(t + 32) == f->file_length, TRAILER_MISMATCH, LQA_TRAILER, 0, trailer + 32);
+  MUST(get32(t + 40) == digests, TRAILER_MISMATCH, LQA_TRAILER, 0, trailer + 40);
+  MUST(get32(t + 44) == f->index_length, TRAILER_MISMATCH, LQA_TRAILER, 0, trailer + 44);
+  MUST(get32(t + 48) == 0, TRAILER_MISMATCH, LQA_TRAILER, 0, trailer + 48);
+  for (int k = 0; k < 8; k++) MUST(t[56 + k] == MAGIC[7 - k], TRAILER_MISMATCH, LQA_TRAILER, 0, trailer + 56);
+  lqa_sha256_start(&h);
+  lqa_sha256_add(&h, f->data, (size_t)PROLOGUE_SIZE + f->index_length);
+  lqa_sha256_add(&h, list, (size_t)digests);
+  lqa_sha256_end(&h, ids->file_id);
+  MUST(memcmp(ids->file_id, t, DIGEST_SIZE) == 0, ROOT_DIGEST, LQA_TRAILER, 0, trailer);
+  MUST(memcmp(ids->content_id, list, DIGEST_SIZE) == 0, CONTENT_ID, LQA_DIGESTS, 0, f->digests_at);
+  return LQA_OK;
+}
+
+static lqa_code verify_canonical_names(lqa_file *f) { /* 12.3 */
+  lqa_module m;
+  lqa_tensor t;
+  memset(&m, 0, sizeof m);
+  memset(&t, 0, sizeof t);
+  for (int tensors = 0; tensors < 2; tensors++)
+    for (;;) {
+      lqa_name *name = tensors ? &t.name : &m.name, last = *name;
+      if (!(tensors ? lqa_next_tensor(f, &t) : lqa_next_module(f, &m))) break;
+      uint32_t shared = 0;
+      while (shared < 255 && shared < last.length && shared < name->length && last.bytes[shared] == name->bytes[shared])
+        shared++;
+      const uint32_t number = tensors ? t.number : m.number;
+      MUST(name->shared == shared, NONCANONICAL_NAME, tensors ? LQA_TENSOR : LQA_MODULE, number,
+           position(f, record(tensors ? &f->tensors : &f->modules, number, MODULE_SIZE)) + 6);
+    }
+  return LQA_OK;
+}
+
+static lqa_code verify_canonical_index(lqa_file *f) { /* 12.2 */
+  const lqa_vector *const vectors[9] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules,
+                                        &f->tensors, &f->dimensions, &f->sections, &f->names};
+  const uint8_t *index = f->data + PROLOGUE_SIZE;
+  uint8_t head[36] = {32, 0, 0, 0, 'L', 'Q', 'A', '1', 0, 0, 22, 0, 40};
+  for (int i = 0; i < 9; i++) head[14 + 2 * i] = (uint8_t)(4 + 4 * i);
+  head[32] = 22;
+  MUST(f->index_length >= 72 && memcmp(index, head, sizeof head) == 0, NONCANONICAL_INDEX, LQA_INDEX, 0, PROLOGUE_SIZE);
+  uint64_t at = 72;
+  for (int i = 0; i < 9; i++) {
+    MUST(vectors[i]->at == index + at + 4, NONCANONICAL_INDEX, LQA_INDEX, 0, (uint64_t)PROLOGUE_SIZE + 36 + 4 * (uint64_t)i);
+    const uint64_t end = at + 4 + (uint64_t)vectors[i]->count * ELEMENT_SIZES[i];
+    at = align_up(end, 4);
+    MUST(at <= f->index_length && all_zero(index + end, at - end), NONCANONICAL_INDEX, LQA_INDEX, 0, PROLOGUE_SIZE + end);
+  }
+  MUST(at == f->index_length, NONCANONICAL_INDEX, LQA_INDEX, 0, PROLOGUE_SIZE + at);
+  return LQA_OK;
+}
+
+lqa_code lqa_verify(lqa_file *f, lqa_level level, void *scratch, size_t scratch_size, lqa_ids *ids) {
+  if (level >= LQA_INTEGRITY) {
+    TRY(verify_chunks(f, level, scratch, scratch_size, ids->content_id));
+    TRY(verify_end(f, ids));
+  }
+  MUST(f->size >= f->file_length, TRUNCATED_FILE, LQA_TRAILER, 0, f->size);
+  MUST(f->size <= f->file_length, TRAILING_BYTES, LQA_TRAILER, 0, f->file_length);
+  if (level >= LQA_VALUES)
+    MUST(!(f->compatible & HAS_NONFINITE) || f->nonfinite, FEATURE_BITS, LQA_PROLOGUE, 0, 20);
+  if (level < LQA_CANONICAL) return LQA_OK;
+  TRY(verify_canonical_names(f));
+  return verify_canonical_index(f);
+}
+
+void lqa_fingerprint(const lqa_file *f, uint8_t digest[32]) {
+  lqa_sha256 h;
+  lqa_module m;
+  memset(&m, 0, sizeof m);
+  lqa_sha256_start(&h);
+  lqa_sha256_add(&h, "LQA shapes 1\n", 13);
+  while (lqa_next_module(f, &m)) {
+    hash_name(&h, &m.name);
+    hash_u32(&h, m.out_size);
+    hash_u32(&h, m.in_size);
+    for (int i = 0; i < 3; i++) hash_u32(&h, m.kernel[i]);
+    hash_u32(&h, m.experts);
+  }
+  lqa_sha256_end(&h, digest);
+}

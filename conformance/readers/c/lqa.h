@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: CC0-1.0
+ *
+ * lqa.h: reads and validates .lqa files, version 1 (spec/lqa-v1.md; clause numbers refer to it).
+ *
+ * C99. No dependency, no allocation, no global state, no I/O: the whole file is in memory (read or mapped), and the
+ * caller gives two buffers whose sizes lqa_work_size and lqa_file.scratch_needed say. Inflating zstd is a callback.
+ *
+ *   lqa_open     checks everything that needs no chunk (steps 1 to 3 of clause 15.2)
+ *   lqa_next_*   go through modules, tensors and sections
+ *   lqa_payload  checks one chunk and gives its payload
+ *   lqa_decode   gives one vector as f32, bit for bit as clause 8.7 demands
+ *   lqa_verify   does everything else (steps 4 to 7) in the order of clause 15.2
+ */
+#ifndef LQA_H
+#define LQA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Errors (clause 15) ---- */
+
+#define LQA_ERRORS(X) \
+  X(T001, TRUNCATED_PROLOGUE) X(T002, TRUNCATED_FILE) \
+  X(M001, BAD_MAGIC) X(M002, MAGIC_TEXT_DAMAGE) X(M003, PROLOGUE_RESERVED_NONZERO) X(M004, ALIGNMENT_OUT_OF_RANGE) \
+  X(M005, FILE_LENGTH_MISMATCH) X(M006, TRAILING_BYTES) X(M007, INDEX_TABLE) X(M008, INDEX_VECTOR) \
+  X(M009, INDEX_IDENTIFIER) X(M010, INDEX_FIELD_MISSING) X(M011, COUNT_MISMATCH) X(M012, PADDING_NONZERO) \
+  X(M013, NAME_ENCODING) X(M014, NAME_ORDER) X(M015, NAME_HEAP) X(M016, CHUNK_LENGTH_MISMATCH) \
+  X(M017, RECORD_RESERVED_NONZERO) X(M018, RECORD_REFERENCE) X(M019, ZSTD_FRAME) X(M020, META_ENCODING) \
+  X(M021, TRAILER_MISMATCH) X(M022, SECTION_ORDER) \
+  X(V001, DIMENSION_RANGE) X(V002, ENCODING_PARAMETER) X(V003, MULTIPLIER) X(V004, BAND_PLAN) X(V005, ROLE_SHAPE) \
+  X(V006, TENSOR_RECORD) X(V007, FEATURE_BITS) X(V008, SCALE_VALUE) X(V009, NONFINITE_VALUE) X(V011, SECTION_RECORD) \
+  X(I001, PROLOGUE_CRC) X(I002, INDEX_CRC) X(I003, CHUNK_CRC) X(I004, TRAILER_CRC) X(I005, SPAN_DIGEST) \
+  X(I006, ROOT_DIGEST) X(I007, CONTENT_ID) \
+  X(U001, UNSUPPORTED_VERSION) X(U002, UNSUPPORTED_FEATURE) X(U003, UNSUPPORTED_CODEC) X(U004, UNSUPPORTED_ROLE) \
+  X(U005, UNSUPPORTED_COMPRESSION) X(U006, UNSUPPORTED_SECTION) \
+  X(L001, HARD_LIMIT) X(L002, CORE_LIMIT) X(L003, BUDGET) \
+  X(C001, NONCANONICAL_INDEX) X(C002, NONCANONICAL_CODES) X(C003, NONCANONICAL_NAME)
+
+typedef enum lqa_code {
+  LQA_OK = 0,
+#define X(code, name) LQA_##name,
+  LQA_ERRORS(X)
+#undef X
+} lqa_code;
+
+typedef enum lqa_place {
+  LQA_PROLOGUE, LQA_INDEX, LQA_ENCODING, LQA_PLAN, LQA_TYPE, LQA_MODULE, LQA_TENSOR, LQA_SECTION, LQA_DIGESTS, LQA_TRAILER
+} lqa_place;
+
+typedef struct lqa_error {
+  lqa_code code;
+  lqa_place place;
+  uint32_t record;  /* number of the record, where the place has records */
+  uint64_t offset;  /* in the file */
+} lqa_error;
+
+const char *lqa_code_text(lqa_code code); /* "LQA-M012" */
+const char *lqa_code_name(lqa_code code); /* "PADDING_NONZERO" */
+const char *lqa_place_name(lqa_place place);
+int lqa_code_exit(lqa_code code);         /* exit code of its class: 0, 1, 3 or 4 */
+
+/* ---- Records (clause 6) ---- */
+
+enum { LQA_ZERO, LQA_RAW, LQA_AFFINE, LQA_SIGN, LQA_TRELLIS };                        /* codecs */
+enum { LQA_F32 = 1, LQA_F16, LQA_BF16, LQA_F64, LQA_U32 = 11, LQA_BOOL = 13 };        /* element types (some) */
+enum { LQA_NONE, LQA_ZSTD, LQA_SHUFFLED_ZSTD, LQA_TEXT_ZSTD };                        /* compressions */
+enum { LQA_REPLACE, LQA_BIAS, LQA_LORA_BIAS, LQA_MAGNITUDE, LQA_TOKEN_ROWS, LQA_TOKEN_INDICES, LQA_CARRIED };
+
+typedef struct lqa_encoding {
+  uint8_t codec, element, scale, bits, zero_point, group_exponent, table, rotation;
+} lqa_encoding;
+
+typedef struct lqa_chunk {
+  uint64_t offset, raw_length; /* where it begins in the file; bytes of its payload when not compressed */
+  uint32_t length;             /* stored bytes, CRC-32 included */
+  uint8_t compression;
+} lqa_chunk;
+
+typedef struct lqa_name {
+  uint32_t next; /* where in the vector `names` the next suffix begins */
+  uint16_t length, shared, suffix;
+  uint8_t bytes[513]; /* followed by a zero byte */
+} lqa_name;
+
+/* Start each with all bytes zero: lqa_next_* then give the first record. */
+typedef struct lqa_module {
+  uint32_t next, number; /* next: records given so far */
+  lqa_name name;
+  lqa_chunk chunk;
+  uint32_t out_size, in_size, groups, experts, kernel[3];
+  float multiplier, alpha;
+  uint8_t role, base_layout, rule;
+  uint32_t rank, bands, first_band;
+  uint64_t vector_length[2]; /* weights of a component of B' (out) and of A' (in times kernel) */
+} lqa_module;
+
+typedef struct lqa_tensor {
+  uint32_t next, number;
+  lqa_name name;
+  lqa_chunk chunk;
+  uint8_t element, role, axis, dimensions;
+  uint32_t next_dimension, shape[8];
+} lqa_tensor;
+
+typedef struct lqa_section {
+  uint32_t next, number;
+  lqa_chunk chunk;
+  char tag[5];
+  uint8_t flags;
+} lqa_section;
+
+/* Where in a module's payload one factor of one band of one expert lies (clause 7.2). Start with all bytes zero. */
+typedef struct lqa_planes {
+  uint32_t next, expert, band, factor; /* factor 0 is B', 1 is A' */
+  uint32_t first, components;          /* components first to first + components - 1 of the module */
+  lqa_encoding encoding;
+  uint64_t n, groups;                  /* weights and scales of a vector */
+  uint64_t start, scales, zeros, codes, end;
+  uint64_t zero_bytes, code_bytes, zero_bits, code_bits; /* of one component */
+} lqa_planes;
+
+/* ---- Reading ---- */
+
+/* Inflates one zstd frame with the text dictionary (raw content) or without, into size bytes. Returns the number of
+ * bytes that came out, or anything else than size on an error. */
+typedef size_t (*lqa_inflate)(void *context, const uint8_t *frame, size_t frame_size, uint8_t *out, size_t size,
+                              const uint8_t *dictionary, size_t dictionary_size);
+
+typedef struct lqa_options {
+  uint64_t budget;     /* most bytes a chunk may need, stored and raw; 0: 512 MiB */
+  lqa_inflate inflate; /* 0: what is compressed is LQA-U005 */
+  void *context;
+} lqa_options;
+
+typedef struct lqa_vector {
+  const uint8_t *at;
+  uint32_t count;
+} lqa_vector;
+
+typedef struct lqa_file {
+  const uint8_t *data;
+  size_t size;
+  lqa_options options;
+  lqa_error error; /* the first error, once a function has failed */
+  uint64_t file_length;
+  uint32_t required, read_only, compatible, index_length, alignment;
+  lqa_vector encodings, bands, plans, types, modules, tensors, dimensions, sections, names;
+  uint32_t *plan_start, *order; /* in the work memory */
+  uint64_t modules_at, tensors_at, sections_at, digests_at;
+  uint32_t tensor_names, spans;
+  uint64_t scratch_needed; /* largest scratch lqa_payload needs; 0 if nothing is compressed */
+  int nonfinite;           /* a value that NONFINITE declares was seen */
+} lqa_file;
+
+typedef enum lqa_level { LQA_STRUCTURE, LQA_INTEGRITY, LQA_VALUES, LQA_CANONICAL } lqa_level;
+
+typedef struct lqa_ids {
+  uint8_t file_id[32], content_id[32];
+} lqa_ids;
+
+/* All of these return 0 or an lqa_code, with lqa_file.error set. `data` must stay as it is while the file is in use. */
+size_t lqa_work_size(const void *data, size_t size); /* at most 512 KiB and a little; `work` is for uint32_t */
+lqa_code lqa_open(lqa_file *f, const void *data, size_t size, uint32_t *work, size_t work_size,
+                  const lqa_options *options);
+lqa_code lqa_verify(lqa_file *f, lqa_level level, void *scratch, size_t scratch_size, lqa_ids *ids);
+
+/* 1 and the next record, or 0 at the end. After lqa_open nothing can be wrong with a record. */
+int lqa_next_module(const lqa_file *f, lqa_module *m);
+int lqa_next_tensor(const lqa_file *f, lqa_tensor *t);
+int lqa_next_section(const lqa_file *f, lqa_section *s);
+lqa_encoding lqa_get_encoding(const lqa_file *f, uint32_t number);
+void lqa_get_band(const lqa_file *f, uint32_t number, uint32_t *components, uint32_t *b, uint32_t *a);
+
+/* The payload of a chunk after all checks (CRC-32, frames, padding, values); it lies in the file, or in `scratch` if
+ * it was compressed. At level integrity values are not looked at. */
+lqa_code lqa_module_payload(lqa_file *f, const lqa_module *m, lqa_level level, void *scratch, size_t scratch_size,
+                            const uint8_t **payload);
+lqa_code lqa_tensor_payload(lqa_file *f, const lqa_tensor *t, lqa_level level, void *scratch, size_t scratch_size,
+                            const uint8_t **payload);
+lqa_code lqa_section_payload(lqa_file *f, const lqa_section *s, void *scratch, size_t scratch_size,
+                             const uint8_t **payload);
+
+/* 1 and the planes of the next factor in file order (expert, band, factor), or 0 at the end. */
+int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p);
+/* Vector `component` (counted within the band) of a payload from lqa_module_payload, p->n weights (clause 8). */
+void lqa_decode(const lqa_planes *p, const uint8_t *payload, uint32_t component, float *out);
+/* Whole factors, [experts][rank][n]; either may be 0. */
+void lqa_decode_module(const lqa_file *f, const lqa_module *m, const uint8_t *payload, float *b, float *a);
+uint16_t lqa_f32_to_f16(float value); /* clause 3.2 */
+
+/* The shape fingerprint (clause 9.5). */
+void lqa_fingerprint(const lqa_file *f, uint8_t digest[32]);
+
+/* ---- Parts ---- */
+
+typedef struct lqa_sha256 {
+  uint32_t state[8];
+  uint64_t length;
+  uint8_t block[64];
+} lqa_sha256;
+void lqa_sha256_start(lqa_sha256 *h);
+void lqa_sha256_add(lqa_sha256 *h, const void *data, size_t size);
+void lqa_sha256_end(lqa_sha256 *h, uint8_t digest[32]);
+uint32_t lqa_crc32(const void *data, size_t size);
+
+/* MessagePack in the canonical subset of clause 10.2, one token at a time. */
+enum { LQA_MP_NIL, LQA_MP_BOOL, LQA_MP_UINT, LQA_MP_INT, LQA_MP_FLOAT, LQA_MP_STRING, LQA_MP_BIN, LQA_MP_ARRAY, LQA_MP_MAP };
+typedef struct lqa_token {
+  int kind;
+  uint64_t value; /* BOOL, UINT, the negative of INT; length of STRING and BIN; entries of ARRAY and MAP */
+  double number;  /* FLOAT */
+  const uint8_t *bytes;
+} lqa_token;
+size_t lqa_mp_token(const uint8_t *p, size_t size, lqa_token *token); /* bytes taken, 0 if not allowed here */
+int lqa_mp_check(const uint8_t *p, size_t size);                      /* 1 if it is one canonical map */
+
+#define LQA_TRELLIS_TABLES 6
+typedef struct lqa_trellis {
+  uint8_t step_bits, weights_per_step; /* k and V of clause 8.6 */
+  int8_t entries[512];                 /* T[w][v] is entry w V + v */
+} lqa_trellis;
+extern const lqa_trellis lqa_trellis_tables[LQA_TRELLIS_TABLES];
+extern const uint8_t lqa_text_dictionary[];
+extern const size_t lqa_text_dictionary_size;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
