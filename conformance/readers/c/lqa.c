@@ -21,6 +21,7 @@
 #define LIMIT_RANK 4096u, 1024u
 #define LIMIT_DIMENSION 33554432u, 16777216u /* vector length, groups */
 #define LIMIT_EXPERTS 4096u, 1024u
+#define LIMIT_SHAPE 8u, 8u /* dimensions of a tensor */
 #define LIMIT_CHUNK 4294967295u, 1073741824u
 #define LIMIT_FILE 9007199254740991u, 68719476736u
 #define LIMIT_META 16777216u, 1048576u
@@ -927,7 +928,7 @@ static lqa_code check_tensors(lqa_file *f, uint64_t *total, uint32_t *features) 
     }
     MUST(p[9] <= LQA_CARRIED, UNSUPPORTED_ROLE, LQA_TENSOR, i, at + 9);
     MUST(p[8] >= LQA_F32 && p[8] <= LQA_BOOL, UNSUPPORTED_CODEC, LQA_TENSOR, i, at + 8);
-    LIMIT(p[11], 8u, 8u, LQA_TENSOR, i, at + 11);
+    LIMIT(p[11], LIMIT_SHAPE, LQA_TENSOR, i, at + 11);
     MUST(p[11] <= f->dimensions.count - t.next_dimension, RECORD_REFERENCE, LQA_TENSOR, i, at + 11);
     lqa_next_tensor(f, &t);
     MUST(t.axis == 0 || (t.axis == 1 && t.role == LQA_MAGNITUDE), TENSOR_RECORD, LQA_TENSOR, i, at + 10);
