@@ -40,32 +40,40 @@ enum { CRITICAL = 1, SAFE_TO_COPY = 2 };
 
 /* ---- Errors ---- */
 
-static lqa_code fail(lqa_file *f, lqa_code code, lqa_place place, uint32_t record, uint64_t offset) {
-  f->error.code = code;
+/* Where the next checks look: what an error says unless it has a better offset. */
+static void here(lqa_file *f, lqa_place place, uint32_t record, uint64_t offset) {
   f->error.place = place;
   f->error.record = record;
   f->error.offset = offset;
-  return code;
 }
 
-#define MUST(condition, code, place, record, offset) \
+static lqa_code fail(lqa_file *f, lqa_code code, uint64_t offset) {
+  f->error.offset = offset;
+  return f->error.code = code;
+}
+
+#define MUST_AT(condition, code, offset) \
   do { \
-    if (!(condition)) return fail(f, LQA_##code, place, record, offset); \
+    if (!(condition)) return fail(f, LQA_##code, offset); \
   } while (0)
+#define MUST(condition, code) MUST_AT(condition, code, f->error.offset)
 #define TRY(call) \
   do { \
     lqa_code code_ = (call); \
     if (code_) return code_; \
   } while (0)
 
-/* Hard first, then Core (14). */
-static lqa_code limit(lqa_file *f, uint64_t value, uint64_t hard, uint64_t core, lqa_place place, uint32_t record,
-                      uint64_t offset) {
-  MUST(value <= hard, HARD_LIMIT, place, record, offset);
-  MUST(value <= core, CORE_LIMIT, place, record, offset);
+static lqa_code limit(lqa_file *f, uint64_t value, uint64_t hard, uint64_t core) { /* Hard first, then Core (14) */
+  MUST(value <= hard, HARD_LIMIT);
+  MUST(value <= core, CORE_LIMIT);
   return LQA_OK;
 }
-#define LIMIT(value, pair, place, record, offset) TRY(limit(f, value, pair, place, record, offset))
+#define LIMIT(value, pair) TRY(limit(f, value, pair))
+#define LIMIT_AT(value, pair, at) \
+  do { \
+    f->error.offset = (at); \
+    TRY(limit(f, value, pair)); \
+  } while (0)
 
 const char *lqa_code_text(lqa_code code) {
   switch (code) {
@@ -111,10 +119,10 @@ static void put32(uint8_t *p, uint32_t v) {
 
 static uint64_t align_up(uint64_t x, uint64_t to) { return (x + to - 1) / to * to; }
 
-static int all_zero(const uint8_t *p, uint64_t size) {
-  for (uint64_t i = 0; i < size; i++)
-    if (p[i]) return 0;
-  return 1;
+static uint64_t leading_zeros(const uint8_t *p, uint64_t size) {
+  uint64_t i = 0;
+  while (i < size && p[i] == 0) i++;
+  return i;
 }
 
 static float float_of(uint32_t bits) {
@@ -589,25 +597,25 @@ static lqa_code open_prologue(lqa_file *f) {
   if (f->size && memcmp(p, MAGIC, f->size < 8 ? f->size : 8) != 0) {
     int damaged = begins(f, "\x89LQA\n", 5) || begins(f, "\x89LQA\r\r\n", 7) || begins(f, "\x09LQA", 4) ||
                   begins(f, "\xC2\x89LQA", 5) || begins(f, "\xEF\xBF\xBDLQA", 6);
-    return fail(f, damaged ? LQA_MAGIC_TEXT_DAMAGE : LQA_BAD_MAGIC, LQA_PROLOGUE, 0, 0);
+    return fail(f, damaged ? LQA_MAGIC_TEXT_DAMAGE : LQA_BAD_MAGIC, 0);
   }
-  MUST(f->size >= PROLOGUE_SIZE, TRUNCATED_PROLOGUE, LQA_PROLOGUE, 0, f->size);
-  MUST(get32(p + 60) == lqa_crc32(p, 60), PROLOGUE_CRC, LQA_PROLOGUE, 0, 60);
-  MUST(get16(p + 8) == 1, UNSUPPORTED_VERSION, LQA_PROLOGUE, 0, 8);
+  MUST_AT(f->size >= PROLOGUE_SIZE, TRUNCATED_PROLOGUE, f->size);
+  MUST_AT(get32(p + 60) == lqa_crc32(p, 60), PROLOGUE_CRC, 60);
+  MUST_AT(get16(p + 8) == 1, UNSUPPORTED_VERSION, 8);
   f->required = get32(p + 12);
   f->read_only = get32(p + 16);
   f->compatible = get32(p + 20);
-  MUST(!(f->required & ~(uint32_t)KNOWN_REQUIRED), UNSUPPORTED_FEATURE, LQA_PROLOGUE, 0, 12);
-  MUST(all_zero(p + 49, 7), PROLOGUE_RESERVED_NONZERO, LQA_PROLOGUE, 0, 49);
-  MUST(p[48] >= 2 && p[48] <= 12, ALIGNMENT_OUT_OF_RANGE, LQA_PROLOGUE, 0, 48);
+  MUST_AT(!(f->required & ~(uint32_t)KNOWN_REQUIRED), UNSUPPORTED_FEATURE, 12);
+  MUST_AT(leading_zeros(p + 49, 7) == 7, PROLOGUE_RESERVED_NONZERO, 49);
+  MUST_AT(p[48] >= 2 && p[48] <= 12, ALIGNMENT_OUT_OF_RANGE, 48);
   f->alignment = 1u << p[48];
   f->file_length = get64(p + 24);
   f->index_length = get32(p + 32);
-  LIMIT(f->file_length, LIMIT_FILE, LQA_PROLOGUE, 0, 24);
-  LIMIT(f->index_length, LIMIT_INDEX, LQA_PROLOGUE, 0, 32);
-  LIMIT(get32(p + 36), LIMIT_RECORDS, LQA_PROLOGUE, 0, 36);
-  LIMIT(get32(p + 40), LIMIT_RECORDS, LQA_PROLOGUE, 0, 40);
-  LIMIT(get32(p + 44), LIMIT_SECTIONS, LQA_PROLOGUE, 0, 44);
+  LIMIT_AT(f->file_length, LIMIT_FILE, 24);
+  LIMIT_AT(f->index_length, LIMIT_INDEX, 32);
+  LIMIT_AT(get32(p + 36), LIMIT_RECORDS, 36);
+  LIMIT_AT(get32(p + 40), LIMIT_RECORDS, 40);
+  LIMIT_AT(get32(p + 44), LIMIT_SECTIONS, 44);
   return LQA_OK;
 }
 
@@ -617,33 +625,32 @@ static const uint8_t ELEMENT_SIZES[9] = {ENCODING_SIZE, BAND_SIZE, PLAN_SIZE, TY
                                          TENSOR_SIZE, DIMENSION_SIZE, SECTION_SIZE, 1};
 
 static lqa_code open_index(lqa_file *f) {
-  MUST(f->size - PROLOGUE_SIZE >= f->index_length, TRUNCATED_FILE, LQA_INDEX, 0, f->size);
+  here(f, LQA_INDEX, 0, PROLOGUE_SIZE);
+  MUST_AT(f->size - PROLOGUE_SIZE >= f->index_length, TRUNCATED_FILE, f->size);
   const uint8_t *index = f->data + PROLOGUE_SIZE;
   const uint32_t n = f->index_length;
-  MUST(get32(f->data + 56) == lqa_crc32(index, n), INDEX_CRC, LQA_INDEX, 0, 56);
-  MUST(n >= 8, INDEX_TABLE, LQA_INDEX, 0, PROLOGUE_SIZE);
-  MUST(memcmp(index + 4, "LQA1", 4) == 0, INDEX_IDENTIFIER, LQA_INDEX, 0, PROLOGUE_SIZE + 4);
+  MUST_AT(get32(f->data + 56) == lqa_crc32(index, n), INDEX_CRC, 56);
+  MUST(n >= 8, INDEX_TABLE);
+  MUST_AT(memcmp(index + 4, "LQA1", 4) == 0, INDEX_IDENTIFIER, PROLOGUE_SIZE + 4);
   const uint32_t table = get32(index);
-  MUST(table >= 4 && table % 4 == 0 && table <= n - 4, INDEX_TABLE, LQA_INDEX, 0, PROLOGUE_SIZE);
+  MUST(table >= 4 && table % 4 == 0 && table <= n - 4, INDEX_TABLE);
   const uint32_t back = get32(index + table); /* signed, but positions modulo 2^32 say the same */
   const uint32_t vtable = table - back;
-  MUST(vtable % 2 == 0 && vtable <= n - 4, INDEX_TABLE, LQA_INDEX, 0, PROLOGUE_SIZE + table);
+  MUST_AT(vtable % 2 == 0 && vtable <= n - 4, INDEX_TABLE, PROLOGUE_SIZE + table);
   const uint32_t vtable_size = get16(index + vtable), table_size = get16(index + vtable + 2);
-  MUST(vtable_size >= 4 && vtable_size % 2 == 0 && vtable_size <= n - vtable, INDEX_TABLE, LQA_INDEX, 0,
-       PROLOGUE_SIZE + vtable);
-  MUST(table_size >= 4 && table_size <= n - table, INDEX_TABLE, LQA_INDEX, 0, PROLOGUE_SIZE + vtable + 2);
+  MUST_AT(vtable_size >= 4 && vtable_size % 2 == 0 && vtable_size <= n - vtable, INDEX_TABLE, PROLOGUE_SIZE + vtable);
+  MUST_AT(table_size >= 4 && table_size <= n - table, INDEX_TABLE, PROLOGUE_SIZE + vtable + 2);
   lqa_vector *const vectors[9] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules,
                                   &f->tensors, &f->dimensions, &f->sections, &f->names};
   for (uint32_t slot = 0; slot < 9; slot++) {
     const uint32_t entry = vtable + 4 + 2 * slot;
     const uint32_t field = 6 + 2 * slot <= vtable_size ? get16(index + entry) : 0;
-    MUST(field != 0, INDEX_FIELD_MISSING, LQA_INDEX, 0, PROLOGUE_SIZE + vtable);
-    MUST(field >= 4 && field % 4 == 0 && field + 4 <= table_size, INDEX_TABLE, LQA_INDEX, 0, PROLOGUE_SIZE + entry);
-    const uint32_t at = table + field, offset = get32(index + at), left = n - at;
-    MUST(offset >= 4 && offset % 4 == 0 && left >= 4 && offset <= left - 4, INDEX_TABLE, LQA_INDEX, 0,
-         PROLOGUE_SIZE + at);
+    MUST_AT(field != 0, INDEX_FIELD_MISSING, PROLOGUE_SIZE + vtable);
+    MUST_AT(field >= 4 && field % 4 == 0 && field + 4 <= table_size, INDEX_TABLE, PROLOGUE_SIZE + entry);
+    const uint32_t at = table + field, offset = get32(index + at);
+    MUST_AT(offset >= 4 && offset % 4 == 0 && offset <= n - at - 4, INDEX_TABLE, PROLOGUE_SIZE + at);
     const uint32_t length = at + offset, count = get32(index + length);
-    MUST(count <= (n - length - 4) / ELEMENT_SIZES[slot], INDEX_VECTOR, LQA_INDEX, 0, PROLOGUE_SIZE + length);
+    MUST_AT(count <= (n - length - 4) / ELEMENT_SIZES[slot], INDEX_VECTOR, PROLOGUE_SIZE + length);
     vectors[slot]->at = index + length + 4;
     vectors[slot]->count = count;
   }
@@ -655,26 +662,23 @@ static lqa_code open_index(lqa_file *f) {
 static lqa_code check_encodings(lqa_file *f) {
   for (uint32_t i = 0; i < f->encodings.count; i++) {
     const uint8_t *p = record(&f->encodings, i, ENCODING_SIZE);
-    const uint64_t at = position(f, p);
     const lqa_encoding e = lqa_get_encoding(f, i);
     const int scaled = e.codec == LQA_AFFINE || e.codec == LQA_SIGN || e.codec == LQA_TRELLIS;
+    here(f, LQA_ENCODING, i, position(f, p));
     const int grouped = scaled && e.group_exponent != 0;
-    MUST(e.codec <= LQA_TRELLIS, UNSUPPORTED_CODEC, LQA_ENCODING, i, at);
+    MUST(e.codec <= LQA_TRELLIS, UNSUPPORTED_CODEC);
     if (e.codec == LQA_TRELLIS)
-      MUST(e.table >= 1 && e.table <= LQA_TRELLIS_TABLES, UNSUPPORTED_CODEC, LQA_ENCODING, i, at + 6);
+      MUST(e.table >= 1 && e.table <= LQA_TRELLIS_TABLES, UNSUPPORTED_CODEC);
     else
-      MUST(e.table == 0, ENCODING_PARAMETER, LQA_ENCODING, i, at + 6);
-    MUST(e.codec == LQA_RAW ? e.element >= LQA_F32 && e.element <= LQA_BF16 : e.element == 0, ENCODING_PARAMETER,
-         LQA_ENCODING, i, at + 1);
-    MUST(scaled ? e.scale >= LQA_F32 && e.scale <= LQA_BF16 : e.scale == 0, ENCODING_PARAMETER, LQA_ENCODING, i, at + 2);
-    MUST(grouped ? e.group_exponent >= 4 && e.group_exponent <= 10 : e.group_exponent == 0, ENCODING_PARAMETER,
-         LQA_ENCODING, i, at + 5);
-    MUST(e.rotation == 0 || (e.rotation == 1 && e.codec == LQA_TRELLIS && !grouped), ENCODING_PARAMETER, LQA_ENCODING,
-         i, at + 7);
-    MUST(e.codec == LQA_AFFINE ? e.bits >= 1 && e.bits <= 8 : e.bits == 0, ENCODING_PARAMETER, LQA_ENCODING, i, at + 3);
-    MUST(e.zero_point == 0 || (e.zero_point == 1 && e.codec == LQA_AFFINE), ENCODING_PARAMETER, LQA_ENCODING, i, at + 4);
+      MUST(e.table == 0, ENCODING_PARAMETER);
+    MUST(e.codec == LQA_RAW ? e.element >= LQA_F32 && e.element <= LQA_BF16 : e.element == 0, ENCODING_PARAMETER);
+    MUST(scaled ? e.scale >= LQA_F32 && e.scale <= LQA_BF16 : e.scale == 0, ENCODING_PARAMETER);
+    MUST(grouped ? e.group_exponent >= 4 && e.group_exponent <= 10 : e.group_exponent == 0, ENCODING_PARAMETER);
+    MUST(e.rotation == 0 || (e.rotation == 1 && e.codec == LQA_TRELLIS && !grouped), ENCODING_PARAMETER);
+    MUST(e.codec == LQA_AFFINE ? e.bits >= 1 && e.bits <= 8 : e.bits == 0, ENCODING_PARAMETER);
+    MUST(e.zero_point == 0 || (e.zero_point == 1 && e.codec == LQA_AFFINE), ENCODING_PARAMETER);
     for (uint32_t j = 0; j < i; j++) /* at most 256 */
-      MUST(memcmp(p, record(&f->encodings, j, ENCODING_SIZE), ENCODING_SIZE), RECORD_REFERENCE, LQA_ENCODING, i, at);
+      MUST(memcmp(p, record(&f->encodings, j, ENCODING_SIZE), ENCODING_SIZE), RECORD_REFERENCE);
   }
   return LQA_OK;
 }
@@ -740,27 +744,30 @@ static lqa_code check_plans(lqa_file *f) {
   const uint32_t duplicate = first_duplicate(f, whole, compare_plans);
   for (uint32_t i = 0; i < f->plans.count; i++) {
     const uint8_t *p = record(&f->plans, i, PLAN_SIZE);
-    MUST(get16(p) != 0, BAND_PLAN, LQA_PLAN, i, position(f, p));
-    MUST(i < whole, RECORD_REFERENCE, LQA_PLAN, i, position(f, p));
+    here(f, LQA_PLAN, i, position(f, p));
+    MUST(get16(p) != 0, BAND_PLAN);
+    MUST(i < whole, RECORD_REFERENCE);
     uint32_t rank = 0, last_b = 0, last_a = 0;
     for (uint32_t k = f->plan_start[i]; k < f->plan_start[i + 1]; k++) {
-      const uint64_t band_at = position(f, record(&f->bands, k, BAND_SIZE));
+      here(f, LQA_PLAN, i, position(f, record(&f->bands, k, BAND_SIZE)));
       uint32_t components, b, a;
       lqa_get_band(f, k, &components, &b, &a);
-      MUST(components > 0, BAND_PLAN, LQA_PLAN, i, band_at);
-      MUST(k == f->plan_start[i] || b != last_b || a != last_a, BAND_PLAN, LQA_PLAN, i, band_at);
-      MUST(refer(&used, &f->encodings, b), RECORD_REFERENCE, LQA_PLAN, i, band_at + 2);
-      MUST(refer(&used, &f->encodings, a), RECORD_REFERENCE, LQA_PLAN, i, band_at + 3);
+      MUST(components > 0, BAND_PLAN);
+      MUST(k == f->plan_start[i] || b != last_b || a != last_a, BAND_PLAN);
+      MUST(refer(&used, &f->encodings, b), RECORD_REFERENCE);
+      MUST(refer(&used, &f->encodings, a), RECORD_REFERENCE);
       rank += components;
       last_b = b;
       last_a = a;
     }
-    LIMIT(rank, LIMIT_RANK, LQA_PLAN, i, position(f, p));
-    MUST(i != duplicate, RECORD_REFERENCE, LQA_PLAN, i, position(f, p));
+    here(f, LQA_PLAN, i, position(f, p));
+    LIMIT(rank, LIMIT_RANK);
+    MUST(i != duplicate, RECORD_REFERENCE);
   }
-  MUST(at == f->bands.count, RECORD_REFERENCE, LQA_INDEX, 0, position(f, record(&f->bands, at, BAND_SIZE)));
-  MUST(used == f->encodings.count, RECORD_REFERENCE, LQA_ENCODING, used,
-       position(f, record(&f->encodings, used, ENCODING_SIZE)));
+  here(f, LQA_INDEX, 0, position(f, record(&f->bands, at, BAND_SIZE)));
+  MUST(at == f->bands.count, RECORD_REFERENCE);
+  here(f, LQA_ENCODING, used, position(f, record(&f->encodings, used, ENCODING_SIZE)));
+  MUST(used == f->encodings.count, RECORD_REFERENCE);
   return LQA_OK;
 }
 
@@ -770,23 +777,23 @@ static lqa_code check_types(lqa_file *f) {
   memset(&m, 0, sizeof m);
   for (uint32_t i = 0; i < f->types.count; i++) {
     const uint8_t *p = record(&f->types, i, TYPE_SIZE);
-    const uint64_t at = position(f, p);
+    here(f, LQA_TYPE, i, position(f, p));
     get_type(f, i, &m);
-    MUST(m.role <= 4, UNSUPPORTED_ROLE, LQA_TYPE, i, at + 28);
-    MUST(m.base_layout <= 1, ROLE_SHAPE, LQA_TYPE, i, at + 29);
-    MUST(m.rule <= 3, MULTIPLIER, LQA_TYPE, i, at + 30);
-    MUST(p[31] == 0, RECORD_RESERVED_NONZERO, LQA_TYPE, i, at + 31);
-    MUST(m.out_size && m.in_size && m.groups && m.experts, DIMENSION_RANGE, LQA_TYPE, i, at);
+    MUST(m.role <= 4, UNSUPPORTED_ROLE);
+    MUST(m.base_layout <= 1, ROLE_SHAPE);
+    MUST(m.rule <= 3, MULTIPLIER);
+    MUST(p[31] == 0, RECORD_RESERVED_NONZERO);
+    MUST(m.out_size && m.in_size && m.groups && m.experts, DIMENSION_RANGE);
     for (uint32_t k = 0; k < 3; k++) /* conv1d is role 2 */
-      MUST((m.kernel[k] != 0) == (k + 2 <= m.role), ROLE_SHAPE, LQA_TYPE, i, at + 20 + 2 * k);
-    MUST(m.groups == 1 || m.role >= 2, ROLE_SHAPE, LQA_TYPE, i, at + 8);
-    LIMIT(m.vector_length[0], LIMIT_DIMENSION, LQA_TYPE, i, at);
-    LIMIT(m.vector_length[1], LIMIT_DIMENSION, LQA_TYPE, i, at + 4);
-    LIMIT(m.groups, LIMIT_DIMENSION, LQA_TYPE, i, at + 8);
-    LIMIT(m.experts, LIMIT_EXPERTS, LQA_TYPE, i, at + 26);
+      MUST((m.kernel[k] != 0) == (k + 2 <= m.role), ROLE_SHAPE);
+    MUST(m.groups == 1 || m.role >= 2, ROLE_SHAPE);
+    LIMIT(m.vector_length[0], LIMIT_DIMENSION);
+    LIMIT(m.vector_length[1], LIMIT_DIMENSION);
+    LIMIT(m.groups, LIMIT_DIMENSION);
+    LIMIT(m.experts, LIMIT_EXPERTS);
     for (uint32_t k = 12; k <= 16; k += 4) /* multiplier, alpha: finite and not -0 (9.1) */
-      MUST(is_finite(get32(p + k)) && get32(p + k) != 0x80000000u, MULTIPLIER, LQA_TYPE, i, at + k);
-    MUST(i != duplicate, RECORD_REFERENCE, LQA_TYPE, i, at);
+      MUST(is_finite(get32(p + k)) && get32(p + k) != 0x80000000u, MULTIPLIER);
+    MUST(i != duplicate, RECORD_REFERENCE);
   }
   return LQA_OK;
 }
@@ -817,32 +824,29 @@ static int multiplier_follows(const lqa_module *m) { /* 9.1 */
 }
 
 /* Heap, total, length, encoding (15.2); leaves the name of the record in *name. */
-static lqa_code check_name(lqa_file *f, lqa_name *name, const uint8_t *p, uint64_t *total, lqa_place place, uint32_t i) {
-  const uint64_t at = position(f, p);
+static lqa_code check_name(lqa_file *f, lqa_name *name, const uint8_t *p, uint64_t *total) {
   const uint32_t suffix = get16(p + 4), shared = p[6];
-  MUST(shared <= name->length && suffix <= f->names.count - name->next, NAME_HEAP, place, i, at + 4);
-  LIMIT(*total += shared + suffix, LIMIT_NAMES, place, i, at + 4);
-  const uint64_t heap = position(f, f->names.at + name->next);
-  MUST(shared + suffix >= 1 && shared + suffix <= NAME_MAX_BYTES, NAME_ENCODING, place, i, heap);
+  MUST(shared <= name->length && suffix <= f->names.count - name->next, NAME_HEAP);
+  LIMIT(*total += shared + suffix, LIMIT_NAMES);
+  MUST(shared + suffix >= 1 && shared + suffix <= NAME_MAX_BYTES, NAME_ENCODING);
   take_name(f, name, p);
-  MUST(valid_utf8(name->bytes, name->length, 0), NAME_ENCODING, place, i, heap);
+  MUST(valid_utf8(name->bytes, name->length, 0), NAME_ENCODING);
   return LQA_OK;
 }
 
 /* Limits, compression and length of a chunk (7.1, 7.5); `allowed` has a bit for each compression. */
-static lqa_code check_chunk(lqa_file *f, const lqa_chunk *c, uint32_t allowed, lqa_place place, uint32_t i, uint64_t at) {
-  LIMIT(c->raw_length, LIMIT_CHUNK, place, i, at);
-  LIMIT(c->length, LIMIT_CHUNK, place, i, at);
-  MUST(c->compression <= 3 && (allowed >> c->compression & 1), UNSUPPORTED_COMPRESSION, place, i, at);
-  if (c->compression == LQA_NONE)
-    MUST(c->length == c->raw_length + 4, CHUNK_LENGTH_MISMATCH, place, i, at);
-  else
-    MUST(c->length >= 5 && c->length < c->raw_length + 4, CHUNK_LENGTH_MISMATCH, place, i, at);
-  if (c->compression != LQA_NONE) { /* shuffled bytes need a second buffer for one frame */
-    uint64_t needed = c->raw_length;
-    if (c->compression == LQA_SHUFFLED_ZSTD) needed += needed < FRAME_BYTES ? needed : FRAME_BYTES;
-    if (needed > f->scratch_needed) f->scratch_needed = needed;
+static lqa_code check_chunk(lqa_file *f, const lqa_chunk *c, uint32_t allowed) {
+  LIMIT(c->raw_length, LIMIT_CHUNK);
+  LIMIT(c->length, LIMIT_CHUNK);
+  MUST(c->compression <= 3 && (allowed >> c->compression & 1), UNSUPPORTED_COMPRESSION);
+  if (c->compression == LQA_NONE) {
+    MUST(c->length == c->raw_length + 4, CHUNK_LENGTH_MISMATCH);
+    return LQA_OK;
   }
+  MUST(c->length >= 5 && c->length < c->raw_length + 4, CHUNK_LENGTH_MISMATCH);
+  uint64_t needed = c->raw_length;
+  if (c->compression == LQA_SHUFFLED_ZSTD) needed += needed < FRAME_BYTES ? needed : FRAME_BYTES; /* one frame twice */
+  if (needed > f->scratch_needed) f->scratch_needed = needed;
   return LQA_OK;
 }
 
@@ -856,20 +860,22 @@ static lqa_code check_modules(lqa_file *f, uint64_t *total, uint32_t *features) 
   memset(&m, 0, sizeof m);
   for (uint32_t i = 0; i < f->modules.count; i++) {
     const uint8_t *p = record(&f->modules, i, MODULE_SIZE);
-    const uint64_t at = position(f, p);
     lqa_name name = m.name;
-    TRY(check_name(f, &name, p, total, LQA_MODULE, i));
-    MUST(i == 0 || compare_names(&m.name, &name) < 0, NAME_ORDER, LQA_MODULE, i, at);
-    MUST(refer(&types, &f->types, get16(p + 8)), RECORD_REFERENCE, LQA_MODULE, i, at + 8);
-    MUST(refer(&plans, &f->plans, get16(p + 10)), RECORD_REFERENCE, LQA_MODULE, i, at + 10);
+    here(f, LQA_MODULE, i, position(f, p));
+    TRY(check_name(f, &name, p, total));
+    MUST(i == 0 || compare_names(&m.name, &name) < 0, NAME_ORDER);
+    MUST(refer(&types, &f->types, get16(p + 8)), RECORD_REFERENCE);
+    MUST(refer(&plans, &f->plans, get16(p + 10)), RECORD_REFERENCE);
     lqa_next_module(f, &m);
-    MUST(multiplier_follows(&m), MULTIPLIER, LQA_MODULE, i, at + 8);
-    TRY(check_chunk(f, &m.chunk, 1 << LQA_NONE | 1 << LQA_ZSTD, LQA_MODULE, i, at));
+    MUST(multiplier_follows(&m), MULTIPLIER);
+    TRY(check_chunk(f, &m.chunk, 1 << LQA_NONE | 1 << LQA_ZSTD));
     if (m.chunk.compression) *features |= HAS_ZSTD;
     if (m.experts > 1) *features |= HAS_EXPERTS;
   }
-  MUST(types == f->types.count, RECORD_REFERENCE, LQA_TYPE, types, position(f, record(&f->types, types, TYPE_SIZE)));
-  MUST(plans == f->plans.count, RECORD_REFERENCE, LQA_PLAN, plans, position(f, record(&f->plans, plans, PLAN_SIZE)));
+  here(f, LQA_TYPE, types, position(f, record(&f->types, types, TYPE_SIZE)));
+  MUST(types == f->types.count, RECORD_REFERENCE);
+  here(f, LQA_PLAN, plans, position(f, record(&f->plans, plans, PLAN_SIZE)));
+  MUST(plans == f->plans.count, RECORD_REFERENCE);
   f->tensor_names = m.name.next;
   f->tensors_at = end_of(f, &m.chunk, f->modules_at, f->modules.count);
   return LQA_OK;
@@ -881,35 +887,31 @@ static int same_name(const lqa_name *a, const lqa_name *b) {
 
 static uint64_t elements(const lqa_tensor *t) { return t->chunk.raw_length / element_size(t->element); }
 
-/* What needs a partner (9.4). Modules and tensors are in one order, so that one pass over both finds the partners. */
+/* What needs a partner (9.4). Modules and tensors are in one order, so that one pass over both finds the modules; the
+ * token-indices of token-rows are the next tensor: the same name, the next role. */
 static lqa_code check_companions(lqa_file *f) {
   lqa_module m;
-  lqa_tensor t, rows;
+  lqa_tensor t, other;
   memset(&m, 0, sizeof m);
   memset(&t, 0, sizeof t);
-  memset(&rows, 0, sizeof rows);
-  int have_module = lqa_next_module(f, &m), have_rows = 0; /* rows that wait for their indices */
+  int have_module = lqa_next_module(f, &m), have_rows = 0; /* rows that found their indices */
   while (lqa_next_tensor(f, &t)) {
-    const uint64_t at = position(f, record(&f->tensors, t.number, TENSOR_SIZE));
-    if (have_rows) /* indices follow at once: same name, next role */
-      MUST(t.role == LQA_TOKEN_INDICES && same_name(&t.name, &rows.name), TENSOR_RECORD, LQA_TENSOR, rows.number, at);
+    here(f, LQA_TENSOR, t.number, position(f, record(&f->tensors, t.number, TENSOR_SIZE)));
     if (t.role == LQA_TOKEN_ROWS) {
-      MUST(t.dimensions == 2, TENSOR_RECORD, LQA_TENSOR, t.number, at + 11);
-      rows = t;
-      have_rows = 1;
+      other = t;
+      have_rows = lqa_next_tensor(f, &other) && other.role == LQA_TOKEN_INDICES && same_name(&t.name, &other.name);
+      MUST(t.dimensions == 2 && have_rows && other.dimensions > 0 && t.shape[0] == other.shape[0], TENSOR_RECORD);
     } else if (t.role == LQA_TOKEN_INDICES) {
-      MUST(t.dimensions == 1 && t.element == LQA_U32 && have_rows && t.shape[0] == rows.shape[0], TENSOR_RECORD,
-           LQA_TENSOR, t.number, at);
+      MUST(t.dimensions == 1 && t.element == LQA_U32 && have_rows, TENSOR_RECORD);
       have_rows = 0;
     } else if (t.role == LQA_LORA_BIAS || t.role == LQA_MAGNITUDE) {
       while (have_module && compare_names(&m.name, &t.name) < 0) have_module = lqa_next_module(f, &m);
-      MUST(have_module && same_name(&m.name, &t.name), TENSOR_RECORD, LQA_TENSOR, t.number, at);
+      MUST(have_module && same_name(&m.name, &t.name), TENSOR_RECORD);
       /* axis 0 of a base weight is `out` in layout 0 and `in` in layout 1 (9.2) */
-      uint32_t size = t.role == LQA_MAGNITUDE && t.axis != m.base_layout ? m.in_size : m.out_size;
-      MUST(elements(&t) == (uint64_t)m.experts * size, TENSOR_RECORD, LQA_TENSOR, t.number, at);
+      const uint32_t size = t.role == LQA_MAGNITUDE && t.axis != m.base_layout ? m.in_size : m.out_size;
+      MUST(elements(&t) == (uint64_t)m.experts * size, TENSOR_RECORD);
     }
   }
-  MUST(!have_rows, TENSOR_RECORD, LQA_TENSOR, rows.number, position(f, record(&f->tensors, rows.number, TENSOR_SIZE)));
   return LQA_OK;
 }
 
@@ -919,27 +921,27 @@ static lqa_code check_tensors(lqa_file *f, uint64_t *total, uint32_t *features) 
   t.name.next = f->tensor_names;
   for (uint32_t i = 0; i < f->tensors.count; i++) {
     const uint8_t *p = record(&f->tensors, i, TENSOR_SIZE);
-    const uint64_t at = position(f, p);
     lqa_name name = t.name;
-    TRY(check_name(f, &name, p, total, LQA_TENSOR, i));
+    here(f, LQA_TENSOR, i, position(f, p));
+    TRY(check_name(f, &name, p, total));
     if (i > 0) {
       int order = compare_names(&t.name, &name);
-      MUST(order < 0 || (order == 0 && t.role < p[9]), NAME_ORDER, LQA_TENSOR, i, at);
+      MUST(order < 0 || (order == 0 && t.role < p[9]), NAME_ORDER);
     }
-    MUST(p[9] <= LQA_CARRIED, UNSUPPORTED_ROLE, LQA_TENSOR, i, at + 9);
-    MUST(p[8] >= LQA_F32 && p[8] <= LQA_BOOL, UNSUPPORTED_CODEC, LQA_TENSOR, i, at + 8);
-    LIMIT(p[11], LIMIT_SHAPE, LQA_TENSOR, i, at + 11);
-    MUST(p[11] <= f->dimensions.count - t.next_dimension, RECORD_REFERENCE, LQA_TENSOR, i, at + 11);
+    MUST(p[9] <= LQA_CARRIED, UNSUPPORTED_ROLE);
+    MUST(p[8] >= LQA_F32 && p[8] <= LQA_BOOL, UNSUPPORTED_CODEC);
+    LIMIT(p[11], LIMIT_SHAPE);
+    MUST(p[11] <= f->dimensions.count - t.next_dimension, RECORD_REFERENCE);
     lqa_next_tensor(f, &t);
-    MUST(t.axis == 0 || (t.axis == 1 && t.role == LQA_MAGNITUDE), TENSOR_RECORD, LQA_TENSOR, i, at + 10);
-    TRY(check_chunk(f, &t.chunk, 1 << LQA_NONE | 1 << LQA_ZSTD | 1 << LQA_SHUFFLED_ZSTD, LQA_TENSOR, i, at));
+    MUST(t.axis == 0 || (t.axis == 1 && t.role == LQA_MAGNITUDE), TENSOR_RECORD);
+    TRY(check_chunk(f, &t.chunk, 1 << LQA_NONE | 1 << LQA_ZSTD | 1 << LQA_SHUFFLED_ZSTD));
     if (t.chunk.compression) *features |= HAS_ZSTD;
     if (t.role == LQA_MAGNITUDE) *features |= HAS_MAGNITUDE;
     if (t.role != LQA_MAGNITUDE && t.role != LQA_CARRIED) *features |= HAS_REPLACEMENT;
   }
-  MUST(t.next_dimension == f->dimensions.count, RECORD_REFERENCE, LQA_INDEX, 0,
-       position(f, record(&f->dimensions, t.next_dimension, DIMENSION_SIZE)));
-  MUST(t.name.next == f->names.count, NAME_HEAP, LQA_INDEX, 0, position(f, f->names.at + t.name.next));
+  here(f, LQA_INDEX, 0, position(f, record(&f->dimensions, t.next_dimension, DIMENSION_SIZE)));
+  MUST(t.next_dimension == f->dimensions.count, RECORD_REFERENCE);
+  MUST_AT(t.name.next == f->names.count, NAME_HEAP, position(f, f->names.at + t.name.next));
   f->sections_at = end_of(f, &t.chunk, f->tensors_at, f->tensors.count);
   return check_companions(f);
 }
@@ -952,20 +954,21 @@ static lqa_code check_sections(lqa_file *f) {
   memset(&s, 0, sizeof s);
   for (uint32_t i = 0; i < f->sections.count; i++) {
     const uint8_t *p = record(&f->sections, i, SECTION_SIZE);
-    const uint64_t at = position(f, p);
     char last[4];
+    here(f, LQA_SECTION, i, position(f, p));
     memcpy(last, s.tag, 4);
     lqa_next_section(f, &s);
-    for (int k = 0; k < 4; k++) MUST(is_letter(s.tag[k]), SECTION_RECORD, LQA_SECTION, i, at);
-    MUST(!(s.flags & ~(CRITICAL | SAFE_TO_COPY)), RECORD_RESERVED_NONZERO, LQA_SECTION, i, at + 13);
-    MUST(get16(p + 14) == 0, RECORD_RESERVED_NONZERO, LQA_SECTION, i, at + 14);
-    MUST(i == 0 || memcmp(last, s.tag, 4) < 0, SECTION_ORDER, LQA_SECTION, i, at);
-    MUST(!(s.flags & CRITICAL) || s.tag[0] <= 'Z', SECTION_RECORD, LQA_SECTION, i, at + 13);
-    MUST(!(s.flags & CRITICAL) || is_messagepack(&s), UNSUPPORTED_SECTION, LQA_SECTION, i, at + 13);
-    LIMIT(s.chunk.raw_length > s.chunk.length ? s.chunk.raw_length : s.chunk.length, LIMIT_CHUNK, LQA_SECTION, i, at + 4);
-    if (is_messagepack(&s)) LIMIT(s.chunk.raw_length, LIMIT_META, LQA_SECTION, i, at + 8);
-    MUST(s.tag[0] != 'M' || !is_messagepack(&s) || s.chunk.compression == LQA_NONE, SECTION_RECORD, LQA_SECTION, i, at + 12);
-    TRY(check_chunk(f, &s.chunk, 1 << LQA_NONE | 1 << LQA_TEXT_ZSTD, LQA_SECTION, i, at));
+    for (int k = 0; k < 4; k++) MUST(is_letter(s.tag[k]), SECTION_RECORD);
+    MUST(!(s.flags & ~(CRITICAL | SAFE_TO_COPY)), RECORD_RESERVED_NONZERO);
+    MUST(get16(p + 14) == 0, RECORD_RESERVED_NONZERO);
+    MUST(i == 0 || memcmp(last, s.tag, 4) < 0, SECTION_ORDER);
+    MUST(!(s.flags & CRITICAL) || s.tag[0] <= 'Z', SECTION_RECORD);
+    MUST(!(s.flags & CRITICAL) || is_messagepack(&s), UNSUPPORTED_SECTION);
+    LIMIT(s.chunk.raw_length, LIMIT_CHUNK);
+    LIMIT(s.chunk.length, LIMIT_CHUNK);
+    if (is_messagepack(&s)) LIMIT(s.chunk.raw_length, LIMIT_META);
+    MUST(s.tag[0] != 'M' || !is_messagepack(&s) || s.chunk.compression == LQA_NONE, SECTION_RECORD);
+    TRY(check_chunk(f, &s.chunk, 1 << LQA_NONE | 1 << LQA_TEXT_ZSTD));
   }
   f->digests_at = end_of(f, &s.chunk, f->sections_at, f->sections.count);
   return LQA_OK;
@@ -988,9 +991,12 @@ static uint64_t span_end(const lqa_file *f, uint32_t *i, uint64_t start) {
   return end;
 }
 
-static lqa_code check_padding(lqa_file *f, uint64_t from, uint64_t to, lqa_place place, uint32_t i) {
-  MUST(f->size >= to, TRUNCATED_FILE, place, i, f->size);
-  MUST(all_zero(f->data + from, to - from), PADDING_NONZERO, place, i, from);
+static uint64_t digests_size(const lqa_file *f) { return DIGEST_SIZE * ((uint64_t)f->spans + 1); }
+
+static lqa_code check_padding(lqa_file *f, uint64_t from, uint64_t to) {
+  MUST_AT(f->size >= to, TRUNCATED_FILE, f->size);
+  const uint64_t zeros = leading_zeros(f->data + from, to - from);
+  MUST_AT(zeros == to - from, PADDING_NONZERO, from + zeros);
   return LQA_OK;
 }
 
@@ -1000,15 +1006,17 @@ size_t lqa_work_size(const void *data, size_t size) {
 }
 
 static lqa_code check_records(lqa_file *f, uint32_t *work, size_t work_size) {
-  MUST(f->modules.count == get32(f->data + 36), COUNT_MISMATCH, LQA_PROLOGUE, 0, 36);
-  MUST(f->tensors.count == get32(f->data + 40), COUNT_MISMATCH, LQA_PROLOGUE, 0, 40);
-  MUST(f->sections.count == get32(f->data + 44), COUNT_MISMATCH, LQA_PROLOGUE, 0, 44);
-  LIMIT(f->encodings.count, LIMIT_ENCODINGS, LQA_INDEX, 0, position(f, f->encodings.at) - 4);
-  LIMIT(f->bands.count, LIMIT_BANDS, LQA_INDEX, 0, position(f, f->bands.at) - 4);
-  LIMIT(f->plans.count, LIMIT_SHARED, LQA_INDEX, 0, position(f, f->plans.at) - 4);
-  LIMIT(f->types.count, LIMIT_SHARED, LQA_INDEX, 0, position(f, f->types.at) - 4);
+  here(f, LQA_PROLOGUE, 0, 0);
+  MUST_AT(f->modules.count == get32(f->data + 36), COUNT_MISMATCH, 36);
+  MUST_AT(f->tensors.count == get32(f->data + 40), COUNT_MISMATCH, 40);
+  MUST_AT(f->sections.count == get32(f->data + 44), COUNT_MISMATCH, 44);
+  here(f, LQA_INDEX, 0, PROLOGUE_SIZE);
+  LIMIT_AT(f->encodings.count, LIMIT_ENCODINGS, position(f, f->encodings.at) - 4);
+  LIMIT_AT(f->bands.count, LIMIT_BANDS, position(f, f->bands.at) - 4);
+  LIMIT_AT(f->plans.count, LIMIT_SHARED, position(f, f->plans.at) - 4);
+  LIMIT_AT(f->types.count, LIMIT_SHARED, position(f, f->types.at) - 4);
   const uint32_t most = f->plans.count > f->types.count ? f->plans.count : f->types.count;
-  MUST(work_size / sizeof *work >= (size_t)f->plans.count + 1 + most, BUDGET, LQA_INDEX, 0, PROLOGUE_SIZE);
+  MUST_AT(work_size / sizeof *work >= (size_t)f->plans.count + 1 + most, BUDGET, PROLOGUE_SIZE);
   f->plan_start = work;
   f->order = work + f->plans.count + 1;
   TRY(check_encodings(f));
@@ -1025,13 +1033,14 @@ static lqa_code check_records(lqa_file *f, uint32_t *work, size_t work_size) {
     if (e.codec == LQA_TRELLIS) required |= HAS_TRELLIS;
     if (e.scale == LQA_F32) compatible |= HAS_F32_SCALE;
   }
-  MUST(f->required == required, FEATURE_BITS, LQA_PROLOGUE, 0, 12);
-  MUST((f->compatible & HAS_F32_SCALE) == compatible, FEATURE_BITS, LQA_PROLOGUE, 0, 20);
+  here(f, LQA_PROLOGUE, 0, 0);
+  MUST_AT(f->required == required, FEATURE_BITS, 12);
+  MUST_AT((f->compatible & HAS_F32_SCALE) == compatible, FEATURE_BITS, 20);
   uint32_t i = 0;
   for (uint64_t at = f->modules_at; i < chunk_count(f); f->spans++) at = span_end(f, &i, at);
-  MUST(f->file_length == f->digests_at + DIGEST_SIZE * ((uint64_t)f->spans + 1) + TRAILER_SIZE, FILE_LENGTH_MISMATCH,
-       LQA_PROLOGUE, 0, 24);
-  return check_padding(f, PROLOGUE_SIZE + (uint64_t)f->index_length, f->modules_at, LQA_INDEX, 0);
+  MUST_AT(f->file_length == f->digests_at + digests_size(f) + TRAILER_SIZE, FILE_LENGTH_MISMATCH, 24);
+  here(f, LQA_INDEX, 0, PROLOGUE_SIZE);
+  return check_padding(f, (uint64_t)PROLOGUE_SIZE + f->index_length, f->modules_at);
 }
 
 lqa_code lqa_open(lqa_file *f, const void *data, size_t size, uint32_t *work, size_t work_size,
@@ -1085,28 +1094,27 @@ static void unshuffle(const uint8_t *from, uint8_t *to, uint64_t size, uint32_t 
 }
 
 /* Budget, bytes present, CRC-32, frames; then the payload, inflated if need be. */
-static lqa_code get_payload(lqa_file *f, const lqa_chunk *c, uint32_t element, lqa_place place, uint32_t number,
-                            uint8_t *scratch, size_t scratch_size, const uint8_t **payload) {
+static lqa_code get_payload(lqa_file *f, const lqa_chunk *c, uint32_t element, uint8_t *scratch, size_t scratch_size,
+                            const uint8_t **payload) {
   const uint64_t stored = c->length - 4;
-  MUST(stored + (c->compression ? c->raw_length : 0) <= f->options.budget, BUDGET, place, number, c->offset);
-  MUST(f->size >= c->offset + c->length, TRUNCATED_FILE, place, number, f->size);
+  MUST(stored + (c->compression ? c->raw_length : 0) <= f->options.budget, BUDGET);
+  MUST_AT(f->size >= c->offset + c->length, TRUNCATED_FILE, f->size);
   const uint8_t *p = f->data + c->offset;
-  MUST(get32(p + stored) == lqa_crc32(p, (size_t)stored), CHUNK_CRC, place, number, c->offset + stored);
+  MUST_AT(get32(p + stored) == lqa_crc32(p, (size_t)stored), CHUNK_CRC, c->offset + stored);
   *payload = p;
   if (c->compression == LQA_NONE) return LQA_OK;
   uint64_t at = 0;
   for (uint64_t done = 0; done < c->raw_length; done += FRAME_BYTES) {
     const uint64_t left = c->raw_length - done, content = left < FRAME_BYTES ? left : FRAME_BYTES;
     const uint64_t size = frame_size(p + at, stored - at, content);
-    MUST(size > 0, ZSTD_FRAME, place, number, c->offset + at);
+    MUST_AT(size > 0, ZSTD_FRAME, c->offset + at);
     at += size;
   }
-  MUST(at == stored, ZSTD_FRAME, place, number, c->offset + at);
-  MUST(f->options.inflate, UNSUPPORTED_COMPRESSION, place, number, c->offset);
+  MUST_AT(at == stored, ZSTD_FRAME, c->offset + at);
+  MUST(f->options.inflate, UNSUPPORTED_COMPRESSION);
   const int shuffled = c->compression == LQA_SHUFFLED_ZSTD, text = c->compression == LQA_TEXT_ZSTD;
   const uint64_t room = scratch_size > c->raw_length ? scratch_size - c->raw_length : 0;
-  MUST(scratch_size >= c->raw_length && (!shuffled || room >= FRAME_BYTES || room >= c->raw_length), BUDGET, place,
-       number, c->offset);
+  MUST(scratch_size >= c->raw_length && (!shuffled || room >= FRAME_BYTES || room >= c->raw_length), BUDGET);
   at = 0;
   for (uint64_t done = 0; done < c->raw_length; done += FRAME_BYTES) {
     const uint64_t left = c->raw_length - done, content = left < FRAME_BYTES ? left : FRAME_BYTES;
@@ -1114,7 +1122,7 @@ static lqa_code get_payload(lqa_file *f, const lqa_chunk *c, uint32_t element, l
     uint8_t *out = shuffled ? scratch + c->raw_length : scratch + done;
     const size_t came = f->options.inflate(f->options.context, p + at, (size_t)size, out, (size_t)content,
                                            text ? lqa_text_dictionary : 0, text ? lqa_text_dictionary_size : 0);
-    MUST(came == content, ZSTD_FRAME, place, number, c->offset + at);
+    MUST_AT(came == content, ZSTD_FRAME, c->offset + at);
     if (shuffled) unshuffle(out, scratch + done, content, element);
     at += size;
   }
@@ -1130,13 +1138,13 @@ static lqa_code check_module_padding(lqa_file *f, const lqa_module *m, const uin
   lqa_planes p;
   memset(&p, 0, sizeof p);
   for (uint64_t end = 0; lqa_next_planes(f, m, &p); end = p.end) {
-    MUST(all_zero(payload + end, p.scales - end), PADDING_NONZERO, LQA_MODULE, m->number, in_chunk(&m->chunk, end));
+    const uint64_t zeros = leading_zeros(payload + end, p.scales - end);
+    MUST_AT(zeros == p.scales - end, PADDING_NONZERO, in_chunk(&m->chunk, end + zeros));
     for (int plane = 0; plane < 2; plane++) {
       const uint64_t at = plane ? p.codes : p.zeros, bytes = plane ? p.code_bytes : p.zero_bytes;
       const uint32_t used = (plane ? p.code_bits : p.zero_bits) % 8;
       for (uint64_t i = 1; used && i <= p.components; i++)
-        MUST(payload[at + i * bytes - 1] >> used == 0, PADDING_NONZERO, LQA_MODULE, m->number,
-             in_chunk(&m->chunk, at + i * bytes - 1));
+        MUST_AT(payload[at + i * bytes - 1] >> used == 0, PADDING_NONZERO, in_chunk(&m->chunk, at + i * bytes - 1));
     }
   }
   return LQA_OK;
@@ -1149,19 +1157,19 @@ static lqa_code check_scales(lqa_file *f, const lqa_module *m, const lqa_planes 
   if (e.codec == LQA_TRELLIS) largest = e.rotation ? 64 * 127 : 127;
   for (uint64_t i = 0; i < p->components * p->groups; i++) {
     const uint32_t bits = scale_bits(p, payload, i);
-    MUST(bits < 0x7F800000u && is_finite(bits_of(float_of(bits) * largest)), SCALE_VALUE, LQA_MODULE, m->number,
-         in_chunk(&m->chunk, p->scales + i * element_size(e.scale)));
+    MUST_AT(bits < 0x7F800000u && is_finite(bits_of(float_of(bits) * largest)), SCALE_VALUE,
+            in_chunk(&m->chunk, p->scales + i * element_size(e.scale)));
   }
   return LQA_OK;
 }
 
-static int bits_zero(const uint8_t *p, uint64_t from, uint64_t to) {
-  for (; from < to && from % 8; from++)
-    if (bits_at(p, from, 1)) return 0;
-  if (from < to && !all_zero(p + from / 8, (to - from) / 8)) return 0;
-  for (from += from < to ? (to - from) / 8 * 8 : 0; from < to; from++)
-    if (bits_at(p, from, 1)) return 0;
-  return 1;
+/* The first of the bits from .. to - 1 that is 1, or `to`. */
+static uint64_t first_one(const uint8_t *p, uint64_t from, uint64_t to) {
+  while (from < to && !bits_at(p, from, 1)) {
+    const uint64_t bytes = from % 8 ? 0 : leading_zeros(p + from / 8, (to - from) / 8);
+    from += bytes ? 8 * bytes : 1;
+  }
+  return from;
 }
 
 /* Canonical form of a plane of zero points or codes (12.4): runs of groups whose scale is 0. */
@@ -1169,38 +1177,34 @@ static lqa_code check_canonical(lqa_file *f, const lqa_module *m, const lqa_plan
   const lqa_encoding e = p->encoding;
   const uint64_t at = codes ? p->codes : p->zeros, bytes = codes ? p->code_bytes : p->zero_bytes;
   const uint64_t all = codes ? p->code_bits : p->zero_bits;
-  uint64_t per_group = !codes ? e.bits : !e.group_exponent ? all : ((uint64_t)(e.bits ? e.bits : 1) << e.group_exponent);
+  uint64_t per_group = codes && e.codec == LQA_SIGN ? 1 : e.bits;
+  if (codes) per_group = e.group_exponent ? per_group << e.group_exponent : all;
   uint64_t keep = 0; /* bits before a live group that are in the window of its first weight */
   if (e.codec == LQA_TRELLIS) {
     const lqa_trellis *t = &lqa_trellis_tables[e.table - 1];
     if (e.group_exponent) per_group = ((uint64_t)t->step_bits << e.group_exponent) / t->weights_per_step;
     keep = 8u - t->step_bits;
   }
-  for (uint32_t i = 0; i < p->components; i++)
-    for (uint64_t g = 0; g < p->groups;) {
-      uint64_t end = g;
-      while (end < p->groups && (scale_bits(p, payload, i * p->groups + end) << 1) == 0) end++;
-      if (end == g) {
-        g++;
-        continue;
-      }
-      const uint64_t from = g * per_group, to = end < p->groups ? end * per_group - keep : all;
-      MUST(bits_zero(payload + at + i * bytes, from, to), NONCANONICAL_CODES, LQA_MODULE, m->number,
-           in_chunk(&m->chunk, at + i * bytes + from / 8));
-      g = end;
+  for (uint32_t i = 0; i < p->components && all; i++)
+    for (uint64_t g = 0; g < p->groups; g++) {
+      const uint64_t from = g * per_group;
+      while (g < p->groups && (scale_bits(p, payload, i * p->groups + g) << 1) == 0) g++;
+      const uint64_t to = g < p->groups ? g * per_group - (keep < g * per_group ? keep : 0) : all;
+      const uint64_t one = first_one(payload + at + i * bytes, from, to);
+      MUST_AT(one >= to, NONCANONICAL_CODES, in_chunk(&m->chunk, at + i * bytes + one / 8));
     }
   return LQA_OK;
 }
 
 /* Inf or NaN (8.3); remembered, for NONFINITE must be used if it is set. */
-static lqa_code check_finite(lqa_file *f, const uint8_t *p, uint64_t count, uint8_t element, lqa_place place,
-                             uint32_t number, const lqa_chunk *c, uint64_t at) {
+static lqa_code check_finite(lqa_file *f, const uint8_t *p, uint64_t count, uint8_t element, const lqa_chunk *c,
+                             uint64_t at) {
   const uint32_t size = element_size(element);
   for (uint64_t i = 0; i < count; i++) {
     const uint8_t *q = p + i * size;
     int finite = element == LQA_F64 ? (get32(q + 4) & 0x7FF00000u) != 0x7FF00000u : is_finite(widen(q, element));
     if (finite) continue;
-    MUST(f->compatible & HAS_NONFINITE, NONFINITE_VALUE, place, number, in_chunk(c, at + i * size));
+    MUST_AT(f->compatible & HAS_NONFINITE, NONFINITE_VALUE, in_chunk(c, at + i * size));
     f->nonfinite = 1;
   }
   return LQA_OK;
@@ -1208,14 +1212,14 @@ static lqa_code check_finite(lqa_file *f, const uint8_t *p, uint64_t count, uint
 
 lqa_code lqa_module_payload(lqa_file *f, const lqa_module *m, lqa_level level, void *scratch, size_t scratch_size,
                             const uint8_t **payload) {
-  TRY(get_payload(f, &m->chunk, 1, LQA_MODULE, m->number, scratch, scratch_size, payload));
+  here(f, LQA_MODULE, m->number, m->chunk.offset);
+  TRY(get_payload(f, &m->chunk, 1, scratch, scratch_size, payload));
   TRY(check_module_padding(f, m, *payload));
   lqa_planes p;
   memset(&p, 0, sizeof p);
   while (level >= LQA_VALUES && lqa_next_planes(f, m, &p)) {
     if (p.encoding.codec == LQA_RAW)
-      TRY(check_finite(f, *payload + p.codes, p.n * p.components, p.encoding.element, LQA_MODULE, m->number, &m->chunk,
-                       p.codes));
+      TRY(check_finite(f, *payload + p.codes, p.n * p.components, p.encoding.element, &m->chunk, p.codes));
     TRY(check_scales(f, m, &p, *payload));
     if (level < LQA_CANONICAL) continue;
     TRY(check_canonical(f, m, &p, *payload, 0));
@@ -1226,20 +1230,22 @@ lqa_code lqa_module_payload(lqa_file *f, const lqa_module *m, lqa_level level, v
 
 lqa_code lqa_tensor_payload(lqa_file *f, const lqa_tensor *t, lqa_level level, void *scratch, size_t scratch_size,
                             const uint8_t **payload) {
-  TRY(get_payload(f, &t->chunk, element_size(t->element), LQA_TENSOR, t->number, scratch, scratch_size, payload));
+  here(f, LQA_TENSOR, t->number, t->chunk.offset);
+  TRY(get_payload(f, &t->chunk, element_size(t->element), scratch, scratch_size, payload));
   if (level < LQA_VALUES) return LQA_OK;
-  if (t->element <= LQA_F64)
-    return check_finite(f, *payload, elements(t), t->element, LQA_TENSOR, t->number, &t->chunk, 0);
+  if (t->element <= LQA_F64) return check_finite(f, *payload, elements(t), t->element, &t->chunk, 0);
   for (uint64_t i = 0; t->element == LQA_BOOL && i < t->chunk.raw_length; i++)
-    MUST((*payload)[i] <= 1, TENSOR_RECORD, LQA_TENSOR, t->number, in_chunk(&t->chunk, i));
+    MUST_AT((*payload)[i] <= 1, TENSOR_RECORD, in_chunk(&t->chunk, i));
   return LQA_OK;
 }
 
 lqa_code lqa_section_payload(lqa_file *f, const lqa_section *s, void *scratch, size_t scratch_size,
                              const uint8_t **payload) {
-  TRY(get_payload(f, &s->chunk, 1, LQA_SECTION, s->number, scratch, scratch_size, payload));
-  MUST(!is_messagepack(s) || lqa_mp_check(*payload, (size_t)s->chunk.raw_length), META_ENCODING, LQA_SECTION, s->number,
-       s->chunk.offset);
+  here(f, LQA_SECTION, s->number, s->chunk.offset);
+  TRY(get_payload(f, &s->chunk, 1, scratch, scratch_size, payload));
+  if (!is_messagepack(s)) return LQA_OK;
+  size_t wrong;
+  MUST_AT(lqa_mp_check(*payload, (size_t)s->chunk.raw_length, &wrong), META_ENCODING, in_chunk(&s->chunk, wrong));
   return LQA_OK;
 }
 
@@ -1318,7 +1324,7 @@ static int valid_key(const lqa_token *key, const lqa_token *last) {
   return !last->bytes || compare_bytes(last->bytes, (size_t)last->value, key->bytes, (size_t)key->value) < 0;
 }
 
-int lqa_mp_check(const uint8_t *p, size_t size) {
+int lqa_mp_check(const uint8_t *p, size_t size, size_t *wrong) {
   struct {
     uint64_t left; /* values, keys of maps included, that are still to come */
     int map;
@@ -1329,6 +1335,7 @@ int lqa_mp_check(const uint8_t *p, size_t size) {
   do {
     lqa_token token;
     const size_t taken = lqa_mp_token(p + at, size - at, &token);
+    *wrong = at;
     if (taken == 0 || (depth == 0 && token.kind != LQA_MP_MAP)) return 0;
     at += taken;
     if (depth > 0 && stack[depth - 1].left-- % 2 == 0 && stack[depth - 1].map) {
@@ -1343,6 +1350,7 @@ int lqa_mp_check(const uint8_t *p, size_t size) {
     }
     while (depth > 0 && stack[depth - 1].left == 0) depth--;
   } while (depth > 0);
+  *wrong = at;
   return at == size;
 }
 
@@ -1391,9 +1399,9 @@ static void hash_tensor(lqa_sha256 *h, const lqa_tensor *t, const uint8_t *paylo
   hash_digest(h, payload, t->chunk.raw_length);
 }
 
-static lqa_code padding_behind(lqa_file *f, const lqa_chunk *c, lqa_place place, uint32_t number) {
+static lqa_code padding_behind(lqa_file *f, const lqa_chunk *c) {
   const uint64_t end = c->offset + c->length;
-  return check_padding(f, end, align_up(end, f->alignment), place, number);
+  return check_padding(f, end, align_up(end, f->alignment));
 }
 
 static lqa_code verify_chunks(lqa_file *f, lqa_level level, uint8_t *scratch, size_t scratch_size, uint8_t *content_id) {
@@ -1409,12 +1417,12 @@ static lqa_code verify_chunks(lqa_file *f, lqa_level level, uint8_t *scratch, si
   lqa_sha256_add(&content, "LQA content 1\n", 14);
   while (lqa_next_module(f, &m)) {
     TRY(lqa_module_payload(f, &m, level, scratch, scratch_size, &payload));
-    TRY(padding_behind(f, &m.chunk, LQA_MODULE, m.number));
+    TRY(padding_behind(f, &m.chunk));
     hash_module(f, &content, &m, payload);
   }
   while (lqa_next_tensor(f, &t)) {
     TRY(lqa_tensor_payload(f, &t, level, scratch, scratch_size, &payload));
-    TRY(padding_behind(f, &t.chunk, LQA_TENSOR, t.number));
+    TRY(padding_behind(f, &t.chunk));
     hash_tensor(&content, &t, payload);
   }
   lqa_sha256_end(&content, content_id);
@@ -1422,17 +1430,18 @@ static lqa_code verify_chunks(lqa_file *f, lqa_level level, uint8_t *scratch, si
     const lqa_code code = lqa_section_payload(f, &s, scratch, scratch_size, &payload);
     if (code && (code != LQA_UNSUPPORTED_COMPRESSION || (s.flags & CRITICAL))) return code; /* else an omission, 15.3 */
     f->error.code = LQA_OK;
-    TRY(padding_behind(f, &s.chunk, LQA_SECTION, s.number));
+    TRY(padding_behind(f, &s.chunk));
   }
   return LQA_OK;
 }
 
 static lqa_code verify_end(lqa_file *f, lqa_ids *ids) {
-  const uint64_t digests = DIGEST_SIZE * ((uint64_t)f->spans + 1), trailer = f->digests_at + digests;
+  const uint64_t digests = digests_size(f), trailer = f->digests_at + digests;
   const uint8_t *list = f->data + f->digests_at, *t = f->data + trailer;
   lqa_sha256 h;
   uint8_t digest[DIGEST_SIZE];
-  MUST(f->size >= trailer, TRUNCATED_FILE, LQA_DIGESTS, 0, f->size);
+  here(f, LQA_DIGESTS, 0, f->digests_at);
+  MUST_AT(f->size >= trailer, TRUNCATED_FILE, f->size);
   uint32_t i = 0, span = 0;
   for (uint64_t at = f->modules_at, end; span < f->spans; at = end) {
     end = span_end(f, &i, at);
@@ -1440,22 +1449,24 @@ static lqa_code verify_end(lqa_file *f, lqa_ids *ids) {
     lqa_sha256_add(&h, f->data + at, (size_t)(end - at));
     lqa_sha256_end(&h, digest);
     span++;
-    MUST(memcmp(digest, list + (size_t)DIGEST_SIZE * span, DIGEST_SIZE) == 0, SPAN_DIGEST, LQA_DIGESTS, span,
-         f->digests_at + DIGEST_SIZE * (uint64_t)span);
+    const size_t stored = (size_t)DIGEST_SIZE * span;
+    MUST_AT(memcmp(digest, list + stored, DIGEST_SIZE) == 0, SPAN_DIGEST, f->digests_at + stored);
   }
-  MUST(f->size >= trailer + TRAILER_SIZE, TRUNCATED_FILE, LQA_TRAILER, 0, f->size);
-  MUST(get32(t + 52) == lqa_crc32(t, 52), TRAILER_CRC, LQA_TRAILER, 0, trailer + 52);
-  MUST(get64(t + 32) == f->file_length, TRAILER_MISMATCH, LQA_TRAILER, 0, trailer + 32);
-  MUST(get32(t + 40) == digests, TRAILER_MISMATCH, LQA_TRAILER, 0, trailer + 40);
-  MUST(get32(t + 44) == f->index_length, TRAILER_MISMATCH, LQA_TRAILER, 0, trailer + 44);
-  MUST(get32(t + 48) == 0, TRAILER_MISMATCH, LQA_TRAILER, 0, trailer + 48);
-  for (int k = 0; k < 8; k++) MUST(t[56 + k] == MAGIC[7 - k], TRAILER_MISMATCH, LQA_TRAILER, 0, trailer + 56);
+  here(f, LQA_TRAILER, 0, trailer);
+  MUST_AT(f->size >= trailer + TRAILER_SIZE, TRUNCATED_FILE, f->size);
+  MUST_AT(get32(t + 52) == lqa_crc32(t, 52), TRAILER_CRC, trailer + 52);
+  MUST_AT(get64(t + 32) == f->file_length, TRAILER_MISMATCH, trailer + 32);
+  MUST_AT(get32(t + 40) == digests, TRAILER_MISMATCH, trailer + 40);
+  MUST_AT(get32(t + 44) == f->index_length, TRAILER_MISMATCH, trailer + 44);
+  MUST_AT(get32(t + 48) == 0, TRAILER_MISMATCH, trailer + 48);
+  for (int k = 0; k < 8; k++) MUST_AT(t[56 + k] == MAGIC[7 - k], TRAILER_MISMATCH, trailer + 56);
   lqa_sha256_start(&h);
   lqa_sha256_add(&h, f->data, (size_t)PROLOGUE_SIZE + f->index_length);
   lqa_sha256_add(&h, list, (size_t)digests);
   lqa_sha256_end(&h, ids->file_id);
-  MUST(memcmp(ids->file_id, t, DIGEST_SIZE) == 0, ROOT_DIGEST, LQA_TRAILER, 0, trailer);
-  MUST(memcmp(ids->content_id, list, DIGEST_SIZE) == 0, CONTENT_ID, LQA_DIGESTS, 0, f->digests_at);
+  MUST(memcmp(ids->file_id, t, DIGEST_SIZE) == 0, ROOT_DIGEST);
+  here(f, LQA_DIGESTS, 0, f->digests_at);
+  MUST(memcmp(ids->content_id, list, DIGEST_SIZE) == 0, CONTENT_ID);
   return LQA_OK;
 }
 
@@ -1472,28 +1483,39 @@ static lqa_code verify_canonical_names(lqa_file *f) { /* 12.3 */
       while (shared < 255 && shared < last.length && shared < name->length && last.bytes[shared] == name->bytes[shared])
         shared++;
       const uint32_t number = tensors ? t.number : m.number;
-      MUST(name->shared == shared, NONCANONICAL_NAME, tensors ? LQA_TENSOR : LQA_MODULE, number,
-           position(f, record(tensors ? &f->tensors : &f->modules, number, MODULE_SIZE)) + 6);
+      here(f, tensors ? LQA_TENSOR : LQA_MODULE, number,
+           position(f, record(tensors ? &f->tensors : &f->modules, number, MODULE_SIZE)));
+      MUST(name->shared == shared, NONCANONICAL_NAME);
     }
+  return LQA_OK;
+}
+
+/* The bytes from *at on are these, and *at goes behind them (12.2). */
+static lqa_code expect(lqa_file *f, uint64_t *at, const uint8_t *bytes, uint64_t size) {
+  const uint8_t *index = f->data + PROLOGUE_SIZE;
+  for (uint64_t i = 0; i < size; i++, ++*at)
+    MUST_AT(*at < f->index_length && index[*at] == bytes[i], NONCANONICAL_INDEX, PROLOGUE_SIZE + *at);
   return LQA_OK;
 }
 
 static lqa_code verify_canonical_index(lqa_file *f) { /* 12.2 */
   const lqa_vector *const vectors[9] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules,
                                         &f->tensors, &f->dimensions, &f->sections, &f->names};
-  const uint8_t *index = f->data + PROLOGUE_SIZE;
-  uint8_t head[36] = {32, 0, 0, 0, 'L', 'Q', 'A', '1', 0, 0, 22, 0, 40};
+  uint8_t head[36] = {32, 0, 0, 0, 'L', 'Q', 'A', '1', 0, 0, 22, 0, 40}, bytes[4];
+  uint64_t at = 0, end[10] = {72}; /* where vectors end, padding not counted */
+  here(f, LQA_INDEX, 0, PROLOGUE_SIZE);
   for (int i = 0; i < 9; i++) head[14 + 2 * i] = (uint8_t)(4 + 4 * i);
   head[32] = 22;
-  MUST(f->index_length >= 72 && memcmp(index, head, sizeof head) == 0, NONCANONICAL_INDEX, LQA_INDEX, 0, PROLOGUE_SIZE);
-  uint64_t at = 72;
+  TRY(expect(f, &at, head, sizeof head));
   for (int i = 0; i < 9; i++) {
-    MUST(vectors[i]->at == index + at + 4, NONCANONICAL_INDEX, LQA_INDEX, 0, (uint64_t)PROLOGUE_SIZE + 36 + 4 * (uint64_t)i);
-    const uint64_t end = at + 4 + (uint64_t)vectors[i]->count * ELEMENT_SIZES[i];
-    at = align_up(end, 4);
-    MUST(at <= f->index_length && all_zero(index + end, at - end), NONCANONICAL_INDEX, LQA_INDEX, 0, PROLOGUE_SIZE + end);
+    const uint64_t start = align_up(end[i], 4);
+    end[i + 1] = start + 4 + (uint64_t)vectors[i]->count * ELEMENT_SIZES[i];
+    put32(bytes, (uint32_t)(start - at));
+    TRY(expect(f, &at, bytes, 4));
   }
-  MUST(at == f->index_length, NONCANONICAL_INDEX, LQA_INDEX, 0, PROLOGUE_SIZE + at);
+  memset(bytes, 0, sizeof bytes); /* now the vectors are where they should be: padding is what is left */
+  for (int i = 1; i <= 9; i++) TRY(expect(f, (at = end[i], &at), bytes, align_up(end[i], 4) - end[i]));
+  MUST_AT(at == f->index_length, NONCANONICAL_INDEX, PROLOGUE_SIZE + at);
   return LQA_OK;
 }
 
@@ -1502,10 +1524,11 @@ lqa_code lqa_verify(lqa_file *f, lqa_level level, void *scratch, size_t scratch_
     TRY(verify_chunks(f, level, scratch, scratch_size, ids->content_id));
     TRY(verify_end(f, ids));
   }
-  MUST(f->size >= f->file_length, TRUNCATED_FILE, LQA_TRAILER, 0, f->size);
-  MUST(f->size <= f->file_length, TRAILING_BYTES, LQA_TRAILER, 0, f->file_length);
+  here(f, LQA_TRAILER, 0, 0);
+  MUST_AT(f->size >= f->file_length, TRUNCATED_FILE, f->size);
+  MUST_AT(f->size <= f->file_length, TRAILING_BYTES, f->file_length);
   if (level >= LQA_VALUES)
-    MUST(!(f->compatible & HAS_NONFINITE) || f->nonfinite, FEATURE_BITS, LQA_PROLOGUE, 0, 20);
+    MUST_AT(!(f->compatible & HAS_NONFINITE) || f->nonfinite, FEATURE_BITS, 20);
   if (level < LQA_CANONICAL) return LQA_OK;
   TRY(verify_canonical_names(f));
   return verify_canonical_index(f);

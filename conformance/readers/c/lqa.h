@@ -216,7 +216,7 @@ typedef struct lqa_token {
   const uint8_t *bytes;
 } lqa_token;
 size_t lqa_mp_token(const uint8_t *p, size_t size, lqa_token *token); /* bytes taken, 0 if not allowed here */
-int lqa_mp_check(const uint8_t *p, size_t size);                      /* 1 if it is one canonical map */
+int lqa_mp_check(const uint8_t *p, size_t size, size_t *wrong); /* 1 if it is one canonical map; else where not */
 
 #define LQA_TRELLIS_TABLES 6
 typedef struct lqa_trellis {
