@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib
+import io
 import json
 import math
 import re
@@ -48,6 +49,17 @@ LIMITS = {  # Core, Hard
 }
 
 
+class Place(str):
+    """What an error is about; a record says itself where it begins in the file."""
+
+    offset: int
+
+    def __new__(cls, text: str, offset: int) -> Place:
+        place = super().__new__(cls, text)
+        place.offset = offset
+        return place
+
+
 class LqaError(Exception):
     """The first error of a file: a stable code and where it was found."""
 
@@ -55,7 +67,8 @@ class LqaError(Exception):
                  expected: Any = None, actual: Any = None) -> None:
         super().__init__(f"{name}: {message}")
         self.name, self.code, self.kind = name, "LQA-" + CODES[name], CODES[name][0]
-        self.message, self.where, self.offset, self.expected, self.actual = message, where, offset, expected, actual
+        self.message, self.where, self.expected, self.actual = message, where, expected, actual
+        self.offset = where.offset if offset is None and isinstance(where, Place) else offset
 
     def document(self) -> dict[str, Any]:
         return {"code": self.code, "name": self.name, "class": self.kind, "offset": self.offset, "where": self.where,
@@ -145,8 +158,8 @@ class Adapter:
 
 # ---- Step 2 of 15.2: the FlatBuffer, by hand (6.1, 6.2) -------------------------------------------------------------
 
-def read_vectors(index: bytes) -> list[bytes]:
-    """Verifies the FlatBuffer and returns the bytes of its nine vectors."""
+def read_vectors(index: bytes) -> tuple[list[bytes], list[int]]:
+    """Verifies the FlatBuffer; the bytes of its nine vectors, and where in the file they begin."""
     def check(ok: bool, name: str, at: int, message: str) -> None:
         need(ok, name, message, "index", offset=64 + at)
 
@@ -164,7 +177,7 @@ def read_vectors(index: bytes) -> list[bytes]:
     check(vtable_size >= 4 and vtable_size % 2 == 0 and vtable + vtable_size <= size, "INDEX_TABLE", vtable,
           "size of the vtable")
     check(table_size >= 4 and table + table_size <= size, "INDEX_TABLE", vtable + 2, "size of the table")
-    vectors = []
+    vectors, places = [], []
     for slot, (name, record, _) in enumerate(SLOTS):
         at = vtable + 4 + 2 * slot
         place = word(at, "<H") if at + 2 <= vtable + vtable_size else 0
@@ -177,7 +190,8 @@ def read_vectors(index: bytes) -> list[bytes]:
         length = word(start) * record.size
         check(length <= size - start - 4, "INDEX_VECTOR", start, f"vector {name} does not fit into the index")
         vectors.append(index[start + 4:start + 4 + length])
-    return vectors
+        places.append(64 + start + 4)
+    return vectors, places
 
 
 def canonical_index(vectors: list[bytes]) -> bytes:
@@ -195,8 +209,8 @@ def canonical_index(vectors: list[bytes]) -> bytes:
 class Shared:
     """6.3: shared records are referred to in the order of first use, each at least once, and all differ."""
 
-    def __init__(self, what: str, count: int) -> None:
-        self.what, self.count, self.used = what, count, 0
+    def __init__(self, what: str, count: int, start: int, size: int) -> None:
+        self.what, self.count, self.used, self.start, self.size = what, count, 0, start, size
         self.seen: set[Any] = set()
 
     def distinct(self, value: Any, where: str) -> None:
@@ -209,8 +223,9 @@ class Shared:
         self.used += number == self.used
 
     def finish(self) -> None:
-        need(self.used == self.count, "RECORD_REFERENCE", f"not every {self.what} is used", "index",
-             expected=self.count, actual=self.used)
+        need(self.used == self.count, "RECORD_REFERENCE", f"not every {self.what} is used",
+             Place(f"{self.what} {self.used}", self.start + self.used * self.size), expected=self.count,
+             actual=self.used)
 
 
 class Names:
@@ -302,55 +317,64 @@ def check_chunk(allowed: tuple[int, ...], r: Any, raw: int, where: str, item: An
     plain = r.compression == PLAIN
     need(r.chunk_length == raw + 4 if plain else 5 <= r.chunk_length < raw + 4, "CHUNK_LENGTH_MISMATCH",
          "chunk length", where, expected=raw + 4 if plain else f"5 to {raw + 3}", actual=r.chunk_length)
-    return Chunk(where, item, r.chunk_length - 4, raw, r.compression)
+    return Chunk(str(where), item, r.chunk_length - 4, raw, r.compression)
 
 
-def read_records(vectors: list[bytes], counts: tuple[int, int, int], adapter: Adapter) -> Names:
+def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int, int], adapter: Adapter) -> Names:
     """Step 3 up to the sections."""
+    def place(slot: int, number: int, text: str) -> Place:
+        return Place(text, places[slot] + number * SLOTS[slot][1].size)
+
     encodings, bands, sizes, types, modules, tensors, dimensions, sections = (
         [kind._make(r) if kind else r[0] for r in record.iter_unpack(data)]
         for (_, record, kind), data in zip(SLOTS[:8], vectors))
-    for what, have, count in zip(("modules", "tensors", "sections"), (modules, tensors, sections), counts):
-        need(len(have) == count, "COUNT_MISMATCH", f"number of {what}", "index", expected=count, actual=len(have))
-    for quantity, records in (("ENCODINGS", encodings), ("BANDS", bands), ("SHARED_RECORDS", sizes),
-                              ("SHARED_RECORDS", types)):
-        limit(quantity, len(records), "index")
+    for i, (what, have, count) in enumerate(zip(("modules", "tensors", "sections"), (modules, tensors, sections), counts)):
+        need(len(have) == count, "COUNT_MISMATCH", f"number of {what}", "prologue", offset=36 + 4 * i, expected=len(have),
+             actual=count)
+    for slot, quantity, records in ((0, "ENCODINGS", encodings), (1, "BANDS", bands), (2, "SHARED_RECORDS", sizes),
+                                    (3, "SHARED_RECORDS", types)):
+        limit(quantity, len(records), Place("index", places[slot] - 4))
     adapter.encodings, adapter.sections = encodings, sections
 
-    encodings_used, plans_used, types_used = (Shared(what, len(v)) for what, v in (
-        ("encoding", encodings), ("plan", sizes), ("type", types)))
+    encodings_used, plans_used, types_used = (
+        Shared(what, len(vectors[slot]) // SLOTS[slot][1].size, places[slot], SLOTS[slot][1].size)
+        for slot, what in ((0, "encoding"), (2, "plan"), (3, "type")))
     for i, e in enumerate(encodings):
-        check_encoding(e, f"encoding {i}")
-        encodings_used.distinct(e, f"encoding {i}")
+        where = place(0, i, f"encoding {i}")
+        check_encoding(e, where)
+        encodings_used.distinct(e, where)
 
     plans: list[list[Band]] = []  # 6.5
     at = 0
     for i, size in enumerate(sizes):
-        where = f"plan {i}"
+        where = place(2, i, f"plan {i}")
         need(size > 0, "BAND_PLAN", "a plan without bands", where)
         need(size <= len(bands) - at, "RECORD_REFERENCE", "a plan takes more bands than there are", where)
         plan = bands[at:at + size]
         for k, band in enumerate(plan):
-            need(band.components > 0, "BAND_PLAN", "a band without components", where)
-            need(k == 0 or plan[k - 1][1:] != band[1:], "BAND_PLAN", "neighbours with the same encodings", where)
-            encodings_used.refer(band.b, where)
-            encodings_used.refer(band.a, where)
+            which = place(1, at + k, f"band {k} of {where}")
+            need(band.components > 0, "BAND_PLAN", "a band without components", which)
+            need(k == 0 or plan[k - 1][1:] != band[1:], "BAND_PLAN", "neighbours with the same encodings", which)
+            encodings_used.refer(band.b, which)
+            encodings_used.refer(band.a, which)
         limit("RANK", sum(band.components for band in plan), where)
         plans_used.distinct(tuple(plan), where)
         plans.append(plan)
         at += size
-    need(at == len(bands), "RECORD_REFERENCE", "bands are left over", "index", expected=at, actual=len(bands))
+    need(at == len(bands), "RECORD_REFERENCE", "bands are left over", place(1, at, "index"), expected=at,
+         actual=len(bands))
     encodings_used.finish()
 
     for i, t in enumerate(types):
-        check_type(t, f"type {i}")
-        types_used.distinct(t, f"type {i}")  # no NaN and no -0 is left, so equal values are equal bytes
+        where = place(3, i, f"type {i}")
+        check_type(t, where)
+        types_used.distinct(t, where)  # no NaN and no -0 is left, so equal values are equal bytes
 
     names = Names(vectors[8])
     lengths: dict[tuple[int, int], int] = {}
     for i, r in enumerate(modules):  # 6.7
-        name = names.next(r.name_shared, r.name_suffix, f"module {i}")
-        where = f"module {name!r}"
+        name = names.next(r.name_shared, r.name_suffix, place(4, i, f"module {i}"))
+        where = place(4, i, f"module {name!r}")
         types_used.refer(r.type, where)
         plans_used.refer(r.plan, where)
         m = Module(name, types[r.type], plans[r.plan], sum(band.components for band in plans[r.plan]))
@@ -367,8 +391,8 @@ def read_records(vectors: list[bytes], counts: tuple[int, int, int], adapter: Ad
     names.restart()
     at = 0
     for i, r in enumerate(tensors):  # 6.8
-        name = names.next(r.name_shared, r.name_suffix, f"tensor {i}", r.role)
-        where = f"tensor {name!r}"
+        name = names.next(r.name_shared, r.name_suffix, place(5, i, f"tensor {i}"), r.role)
+        where = place(5, i, f"tensor {name!r}")
         need(r.role <= CARRIED, "UNSUPPORTED_ROLE", "unknown tensor role", where, actual=r.role)
         need(r.element in WIDTHS, "UNSUPPORTED_CODEC", "unknown element type", where, actual=r.element)
         limit("TENSOR_DIMENSIONS", r.dimensions, where)
@@ -380,13 +404,15 @@ def read_records(vectors: list[bytes], counts: tuple[int, int, int], adapter: Ad
         limit("CHUNK_BYTES", max(raw, r.chunk_length), where)
         adapter.tensors.append(Tensor(name, r, shape))
         adapter.chunks.append(check_chunk((PLAIN, ZSTD, SHUFFLED), r, raw, where, adapter.tensors[-1]))
-    need(at == len(dimensions), "RECORD_REFERENCE", "dimensions are left over", "index", expected=len(dimensions))
-    need(names.at == len(names.heap), "NAME_HEAP", "name bytes are left over", "index", expected=len(names.heap))
-    check_companions(adapter)
+    need(at == len(dimensions), "RECORD_REFERENCE", "dimensions are left over", place(6, at, "index"),
+         expected=len(dimensions))
+    need(names.at == len(names.heap), "NAME_HEAP", "name bytes are left over", place(8, names.at, "index"),
+         expected=len(names.heap))
+    check_companions(adapter, [place(5, i, f"tensor {t.name!r}") for i, t in enumerate(adapter.tensors)])
 
     last = b""
-    for s in sections:  # 6.9
-        where, known = f"section {s.tag.decode('latin-1')!r}", s.tag in (b"META", b"ORIG")
+    for i, s in enumerate(sections):  # 6.9
+        where, known = place(7, i, f"section {s.tag.decode('latin-1')!r}"), s.tag in (b"META", b"ORIG")
         need(s.tag.isalpha(), "SECTION_RECORD", "a tag is four ASCII letters", where)
         need(s.flags <= 3 and s.reserved == 0, "RECORD_RESERVED_NONZERO", "flags or reserved field", where)
         need(s.tag > last, "SECTION_ORDER", "tags are not ascending", where)
@@ -401,12 +427,12 @@ def read_records(vectors: list[bytes], counts: tuple[int, int, int], adapter: Ad
     return names
 
 
-def check_companions(adapter: Adapter) -> None:
+def check_companions(adapter: Adapter, places: list[Place]) -> None:
     """9.4, after all tensors"""
     modules = {m.name: m for m in adapter.modules}
     tokens = {(t.name, t.record.role): t for t in adapter.tensors if t.record.role in (TOKEN_ROWS, TOKEN_INDICES)}
-    for t in adapter.tensors:
-        role, where, m = t.record.role, f"tensor {t.name!r}", modules.get(t.name)
+    for t, where in zip(adapter.tensors, places):
+        role, m = t.record.role, modules.get(t.name)
         if role in (LORA_BIAS, MAGNITUDE):
             if m is None:
                 raise LqaError("TENSOR_RECORD", "no module of its name", where)
@@ -437,12 +463,12 @@ def check_features(adapter: Adapter, required: int, compatible: int) -> None:
 
 # ---- Step 4: compression (7.5, 7.6) ---------------------------------------------------------------------------------
 
-def split_frames(data: bytes, raw: int, where: str) -> list[tuple[bytes, int]]:
-    """Walks the headers of zstd frames (RFC 8878); each frame with its content size."""
-    frames, at = [], 0
+def split_frames(data: bytes, raw: int, where: str) -> list[tuple[int, bytes, int]]:
+    """Walks the headers of zstd frames (RFC 8878); where each frame is, its bytes, its content size."""
+    frames, first, at = [], 0, 0
 
     def check(ok: bool, message: str) -> None:
-        need(ok, "ZSTD_FRAME", message, where)
+        need(ok, "ZSTD_FRAME", message, where, offset=first)
 
     def number(width: int) -> int:
         nonlocal at
@@ -467,7 +493,8 @@ def split_frames(data: bytes, raw: int, where: str) -> list[tuple[bytes, int]]:
             check(kind < 3 and length <= 1 << 17, "a reserved block type or an oversized block")
             number(1 if kind == 1 else length)
         number(flags & 4)  # checksum of the content
-        frames.append((data[first:at], size))
+        frames.append((first, data[first:at], size))
+    first = at
     check(at == len(data), "bytes behind the last frame")
     return frames
 
@@ -499,12 +526,13 @@ def inflate(data: bytes, chunk: Chunk) -> bytes | None:
     if decompress is None:
         return None
     result = bytearray()
-    for frame, size in frames:
+    for at, frame, size in frames:
         try:
             content = decompress(frame, size)
         except Exception as error:  # both packages have their own classes
-            raise LqaError("ZSTD_FRAME", f"zstd: {error}", chunk.where) from None
-        need(len(content) == size, "ZSTD_FRAME", "content size", chunk.where, expected=size, actual=len(content))
+            raise LqaError("ZSTD_FRAME", f"zstd: {error}", chunk.where, at) from None
+        need(len(content) == size, "ZSTD_FRAME", "content size", chunk.where, offset=at, expected=size,
+             actual=len(content))
         if chunk.compression == SHUFFLED and isinstance(chunk.item, Tensor):
             width, plain = WIDTHS[chunk.item.record.element], bytearray(size)
             for k in range(width):
@@ -545,9 +573,12 @@ def narrow(data: bytes) -> bytes:
 def check_finite(data: bytes, element: int, declared: bool, where: str, offset: int) -> bool:
     """8.3: returns whether there is an Inf or NaN."""
     kind, mask = EXPONENTS[element]
-    found = any(value & mask == mask for (value,) in struct.iter_unpack(kind, data))
-    need(declared or not found, "NONFINITE_VALUE", "Inf or NaN, but none is declared", where, offset=offset)
-    return found
+    for i, (value,) in enumerate(struct.iter_unpack(kind, data)):
+        if value & mask == mask:
+            need(declared, "NONFINITE_VALUE", "Inf or NaN, but none is declared", where,
+                 offset=offset + i * WIDTHS[element])
+            return True
+    return False
 
 
 def unpack_codes(data: bytes, at: int, count: int, bits: int) -> list[int]:
@@ -595,6 +626,11 @@ def payload_length(encodings: list[Encoding], m: Module) -> int:
 PIECE = 1 << 16  # weights looked at together: a multiple of every group size, and of 8, so pieces start on bytes
 
 
+def lowest(number: int) -> int:
+    """The place of the lowest bit that is 1."""
+    return (number & -number).bit_length() - 1
+
+
 class Payload(namedtuple("Payload", "encodings module data where")):
     """The payload of one module: padding, values and weights."""
 
@@ -622,7 +658,9 @@ class Payload(namedtuple("Payload", "encodings module data where")):
     def check_padding(self) -> None:
         """3.6, 7.2, 7.3"""
         for p in self.planes():
-            need(not any(self.data[p.gap:p.scales]), "PADDING_NONZERO", "before a plane", self.where, offset=p.gap)
+            gap = self.data[p.gap:p.scales]
+            need(not any(gap), "PADDING_NONZERO", "before a plane", self.where,
+                 offset=p.scales - len(gap.lstrip(b"\0")))
             if p.encoding.codec in (ZERO, RAW):
                 continue
             bits, fields = p.encoding.code_bits(), [(p.zeros, p.groups)] * p.encoding.zero_point
@@ -648,26 +686,40 @@ class Payload(namedtuple("Payload", "encodings module data where")):
                          "SCALE_VALUE", f"scale {s}", self.where,
                          offset=p.scales + (i * p.groups + g) * WIDTHS[e.scale])
                 empty += [i] * (canonical and 0 in scales)
+            for i in empty if e.zero_point else ():
+                self.check_zero_points(p, i, self.scales(p, i))
             for i in empty:
                 self.check_codes(p, i, self.scales(p, i))
         return nonfinite
 
+    def canonical(self, plane: int, i: int, stride: int, bit: int, message: str) -> None:
+        raise LqaError("NONCANONICAL_CODES", message, self.where, plane + i * stride + bit // 8)
+
+    def check_zero_points(self, p: Plane, i: int, scales: tuple[float, ...]) -> None:
+        """12.4"""
+        bits = p.encoding.code_bits()
+        for g, point in enumerate(self.zero_points(p, i)):
+            if point and scales[g] == 0:
+                self.canonical(p.zeros, i, p.groups * bits + 7 >> 3, g * bits + lowest(point),
+                               f"group {g} has scale 0, but a zero point")
+
     def check_codes(self, p: Plane, i: int, scales: tuple[float, ...]) -> None:
         """12.4"""
         size = 1 << p.encoding.group_exponent if p.encoding.group_exponent else p.n
+        bits, fields = p.encoding.code_bits(), p.encoding.fields(p.n)
         if p.encoding.codec == TRELLIS:  # a bit is 0 unless it is in the window of a weight whose scale is not 0
-            per, k, steps = TABLES[p.encoding.table]["weightsPerStep"], p.encoding.code_bits(), p.encoding.fields(p.n)
-            for j, code in enumerate(self.codes(p, i, 0, steps)):
-                for bit in range(j * k, j * k + k):
-                    seen = range(j * per, min(((bit + 8) // k) * per, p.n))
-                    need(not code >> (bit - j * k) & 1 or any(scales[w // size] for w in seen), "NONCANONICAL_CODES",
-                         f"bit {bit} is seen by no weight with a scale", self.where)
+            per = TABLES[p.encoding.table]["weightsPerStep"]
+            for j, code in enumerate(self.codes(p, i, 0, fields)):
+                for bit in range(j * bits, j * bits + bits):
+                    seen = range(j * per, min(((bit + 8) // bits) * per, p.n))
+                    if code >> (bit - j * bits) & 1 and not any(scales[w // size] for w in seen):
+                        self.canonical(p.codes, i, fields * bits + 7 >> 3, bit, "a bit that no weight with a scale sees")
             return
-        points = self.zero_points(p, i) if p.encoding.zero_point else [0] * p.groups
         for start in range(0, p.n, PIECE):
             for k, code in enumerate(self.codes(p, i, start, min(PIECE, p.n - start)), start):
-                need(scales[k // size] != 0 or code == points[k // size] == 0, "NONCANONICAL_CODES",
-                     f"group {k // size} has scale 0, but not only zeros", self.where)
+                if code and scales[k // size] == 0:
+                    self.canonical(p.codes, i, fields * bits + 7 >> 3, k * bits + lowest(code),
+                                   f"group {k // size} has scale 0, but a code")
 
     def weights(self) -> Iterator[tuple[str, bytes]]:
         """8: pieces of both factors as f32, each factor in the order [experts][rank][n]."""
@@ -700,7 +752,6 @@ class Payload(namedtuple("Payload", "encodings module data where")):
                             values += [(step * q - z) * s for q in codes[k:k + size]]
                         piece = struct.pack(f"<{count}f", *values)
                     yield p.factor, piece
-
 
     def trellis(self, p: Plane, i: int, scales: tuple[float, ...], size: int) -> Iterator[bytes]:
         """8.6: an integer times a scale, rounded once to f32."""
@@ -745,10 +796,10 @@ def rotate(t: list[int]) -> list[int]:
 
 def read_messagepack(data: bytes, where: str) -> dict[str, Any]:
     """One map in canonical form."""
-    at = 0
+    at = start = 0  # start: of the last value begun
 
     def check(ok: bool, message: str) -> None:
-        need(ok, "META_ENCODING", message, where, offset=at)
+        need(ok, "META_ENCODING", message, where, offset=start)
 
     def take(count: int) -> bytes:
         nonlocal at
@@ -767,6 +818,8 @@ def read_messagepack(data: bytes, where: str) -> dict[str, Any]:
         return raw.decode("utf-8")
 
     def value(depth: int) -> Any:  # recursion is bounded by 16 levels
+        nonlocal start
+        start = at
         head = take(1)[0]
         width = 1 << (head & 3)  # of the number behind 0xC4-C6, CC-D3; others say it themselves
         if head < 0x80 or head >= 0xE0:
@@ -812,8 +865,9 @@ def read_messagepack(data: bytes, where: str) -> dict[str, Any]:
             result[key] = value(depth)
         return result
 
+    check(data[:1] in (b"\xde", b"\xdf") or data[:1] >= b"\x80" and data[:1] < b"\x90", "not a map")
     document = value(0)
-    check(isinstance(document, dict), "not a map")
+    start = at
     check(at == len(data), "bytes behind the map")
     return dict(document)
 
@@ -869,9 +923,9 @@ def read_prologue(raw: bytes) -> Prologue:
     need(required < 32, "UNSUPPORTED_FEATURE", "required bits", "prologue", offset=12, actual=hex(required))
     need(not any(reserved), "PROLOGUE_RESERVED_NONZERO", "bytes 49 to 55", "prologue", offset=49)
     need(2 <= exponent <= 12, "ALIGNMENT_OUT_OF_RANGE", "exponent", "prologue", offset=48, actual=exponent)
-    for quantity, value in zip(("FILE_BYTES", "INDEX_BYTES", "MODULES", "TENSORS", "SECTIONS"),
-                               (file_length, index_length, *counts)):
-        limit(quantity, value, "prologue")
+    for quantity, value, at in zip(("FILE_BYTES", "INDEX_BYTES", "MODULES", "TENSORS", "SECTIONS"),
+                                   (file_length, index_length, *counts), (24, 32, 36, 40, 44)):
+        limit(quantity, value, Place("prologue", at))
     return Prologue(required, compatible, file_length, index_length, tuple(counts), 1 << exponent, index_crc)
 
 
@@ -885,8 +939,8 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
     # Steps 2 and 3
     index = source.exactly(p.index_length, "index")
     check_crc("INDEX_CRC", index, p.index_crc, "index", 56)
-    vectors = read_vectors(index)
-    names = read_records(vectors, p.counts, adapter)
+    vectors, places = read_vectors(index)
+    names = read_records(vectors, places, p.counts, adapter)
     check_features(adapter, p.required, p.compatible)
     opened = end = 64 + p.index_length + -(64 + p.index_length) % p.alignment
     for chunk in adapter.chunks:  # 4.2, 11.1
@@ -956,7 +1010,9 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
     if depth == 3:
         if names.noncanonical:
             raise names.noncanonical
-        need(index == canonical_index(vectors), "NONCANONICAL_INDEX", "not laid out as in 12.2", "index", offset=64)
+        layout = canonical_index(vectors)
+        same = next((i for i, (a, b) in enumerate(zip(index, layout)) if a != b), min(len(index), len(layout)))
+        need(index == layout, "NONCANONICAL_INDEX", "not laid out as in 12.2", "index", offset=64 + same)
     return adapter
 
 
@@ -967,7 +1023,11 @@ def read_chunk(source: Source, chunk: Chunk, budget: int) -> tuple[bytes | None,
          offset=start, expected=budget, actual=chunk.raw)
     data = source.exactly(chunk.stored + 4, where)
     check_crc("CHUNK_CRC", data[:-4], int.from_bytes(data[-4:], "little"), where, source.at - 4)
-    payload = inflate(data[:-4], chunk)
+    try:
+        payload = inflate(data[:-4], chunk)
+    except LqaError as error:
+        error.offset = start + (error.offset or 0)
+        raise
     need(payload is not None or isinstance(item, SectionRecord) and item.flags & 1 == 0, "UNSUPPORTED_COMPRESSION",
          "no zstd implementation (install `zstandard`)", where, offset=start)  # 15.3
     return payload, data
@@ -984,7 +1044,8 @@ def check_payload(payload: bytes, chunk: Chunk, adapter: Adapter, depth: int, de
         element = item.record.element
         if depth >= 2 and element in EXPONENTS:
             nonfinite = check_finite(payload, element, declared, where, 0)
-        need(depth < 2 or element != BOOL or not payload.strip(b"\0\1"), "TENSOR_RECORD", "a Bool is 0 or 1", where)
+        rest = payload.lstrip(b"\0\1") if depth >= 2 and element == BOOL else b""
+        need(not rest, "TENSOR_RECORD", "a Bool is 0 or 1", where, offset=len(payload) - len(rest))
         adapter.digests[item] = hashlib.sha256(payload).hexdigest()
     elif item.tag in (b"META", b"ORIG"):
         adapter.documents[item.tag.decode()] = read_messagepack(payload, where)
@@ -1037,22 +1098,64 @@ def report(stream: BinaryIO, level: str, budget: int) -> dict[str, Any]:
             "omissions": adapter.omissions}
 
 
+def answer(open_stream: Callable[[], BinaryIO], level: str, budget: int) -> tuple[dict[str, Any], int]:
+    """The document and exit code of one file."""
+    try:
+        with open_stream() as stream:
+            return report(stream, level, budget), 0
+    except LqaError as error:
+        failure = error
+    except OSError as error:
+        failure = LqaError("NOT_FOUND" if isinstance(error, FileNotFoundError) else "IO", str(error))
+    except MemoryError:
+        failure = LqaError("BUDGET", "out of memory")
+    return {"valid": False, "error": failure.document()}, EXIT[failure.kind]
+
+
+def to_json(document: Any, indent: int | None = None) -> str:
+    return json.dumps(document, indent=indent, default=lambda v: {"bin": v.hex()} if isinstance(v, bytes)
+                      else v.hexdigest())
+
+
+def print_json(document: Any, indent: int | None = None) -> None:
+    print(to_json(document, indent), flush=True)
+
+
+def lines() -> int:
+    """Protocol B of conformance/PROTOCOL.md."""
+    reason = "no zstd implementation; install zstandard"
+    without = {name: reason for name, text in (("zstd", False), ("text-zstd", True)) if find_zstd(text) is None}
+    for line in sys.stdin:
+        command = json.loads(line)
+        if command["cmd"] == "stop":
+            break
+        if command["cmd"] == "start":
+            print_json({"protocol": 1, "name": "lqa_reader.py", "version": "1.0",
+                        "language": f"Python {sys.version_info.major}.{sys.version_info.minor}"})
+        elif command["cmd"] == "caps":
+            print_json({"levels": LEVELS, "operations": ["read"], "without": without})
+        elif command.get("operation", "read") != "read":
+            print_json({"seq": command["seq"], "skipped": "reads whole files only"})
+        else:
+            data = bytes.fromhex(command.get("hex", ""))
+            document, code = answer(lambda: open(command["path"], "rb") if "path" in command else io.BytesIO(data),
+                                    command.get("level", "values"), command.get("budget", 1 << 29))
+            print_json({"seq": command["seq"], "exit": code, "document": document})
+    return 0
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Check and decode an .lqa file; prints one JSON document.")
     parser.add_argument("--level", choices=LEVELS, default="values", help="how deep to look (clause 15.3)")
     parser.add_argument("--budget", type=int, default=1 << 29, help="bytes one chunk may need (default 512 MiB)")
+    parser.add_argument("--lines", action="store_true", help="many files: JSON lines (conformance/PROTOCOL.md)")
     parser.add_argument("file", nargs="?", default="-", help="a file, or - for standard input")
     options = parser.parse_args(arguments)
-    try:
-        with sys.stdin.buffer if options.file == "-" else open(options.file, "rb") as stream:
-            document, code = report(stream, options.level, options.budget), 0
-    except (LqaError, OSError, MemoryError) as error:
-        if isinstance(error, OSError):
-            error = LqaError("NOT_FOUND" if isinstance(error, FileNotFoundError) else "IO", str(error))
-        elif isinstance(error, MemoryError):
-            error = LqaError("BUDGET", "out of memory")
-        document, code = {"valid": False, "error": error.document()}, EXIT[error.kind]
-    print(json.dumps(document, indent=2, default=lambda v: {"bin": v.hex()} if isinstance(v, bytes) else v.hexdigest()))
+    if options.lines:
+        return lines()
+    document, code = answer(lambda: sys.stdin.buffer if options.file == "-" else open(options.file, "rb"),
+                            options.level, options.budget)
+    print_json(document, 2)
     return code
 
 
