@@ -839,13 +839,13 @@ static lqa_code check_chunk(lqa_file *f, const lqa_chunk *c, uint32_t allowed) {
   LIMIT(c->raw_length, LIMIT_CHUNK);
   LIMIT(c->length, LIMIT_CHUNK);
   MUST(c->compression <= 3 && (allowed >> c->compression & 1), UNSUPPORTED_COMPRESSION);
-  if (c->compression == LQA_NONE) {
+  if (c->compression == LQA_PLAIN) {
     MUST(c->length == c->raw_length + 4, CHUNK_LENGTH_MISMATCH);
     return LQA_OK;
   }
   MUST(c->length >= 5 && c->length < c->raw_length + 4, CHUNK_LENGTH_MISMATCH);
   uint64_t needed = c->raw_length;
-  if (c->compression == LQA_SHUFFLED_ZSTD) needed += needed < FRAME_BYTES ? needed : FRAME_BYTES; /* one frame twice */
+  if (c->compression == LQA_ZSTD_SHUFFLED) needed += needed < FRAME_BYTES ? needed : FRAME_BYTES; /* one frame twice */
   if (needed > f->scratch_needed) f->scratch_needed = needed;
   return LQA_OK;
 }
@@ -868,7 +868,7 @@ static lqa_code check_modules(lqa_file *f, uint64_t *total, uint32_t *features) 
     MUST(refer(&plans, &f->plans, get16(p + 10)), RECORD_REFERENCE);
     lqa_next_module(f, &m);
     MUST(multiplier_follows(&m), MULTIPLIER);
-    TRY(check_chunk(f, &m.chunk, 1 << LQA_NONE | 1 << LQA_ZSTD));
+    TRY(check_chunk(f, &m.chunk, 1 << LQA_PLAIN | 1 << LQA_ZSTD_FRAMES));
     if (m.chunk.compression) *features |= HAS_ZSTD;
     if (m.experts > 1) *features |= HAS_EXPERTS;
   }
@@ -934,7 +934,7 @@ static lqa_code check_tensors(lqa_file *f, uint64_t *total, uint32_t *features) 
     MUST(p[11] <= f->dimensions.count - t.next_dimension, RECORD_REFERENCE);
     lqa_next_tensor(f, &t);
     MUST(t.axis == 0 || (t.axis == 1 && t.role == LQA_MAGNITUDE), TENSOR_RECORD);
-    TRY(check_chunk(f, &t.chunk, 1 << LQA_NONE | 1 << LQA_ZSTD | 1 << LQA_SHUFFLED_ZSTD));
+    TRY(check_chunk(f, &t.chunk, 1 << LQA_PLAIN | 1 << LQA_ZSTD_FRAMES | 1 << LQA_ZSTD_SHUFFLED));
     if (t.chunk.compression) *features |= HAS_ZSTD;
     if (t.role == LQA_MAGNITUDE) *features |= HAS_MAGNITUDE;
     if (t.role != LQA_MAGNITUDE && t.role != LQA_CARRIED) *features |= HAS_REPLACEMENT;
@@ -967,8 +967,8 @@ static lqa_code check_sections(lqa_file *f) {
     LIMIT(s.chunk.raw_length, LIMIT_CHUNK);
     LIMIT(s.chunk.length, LIMIT_CHUNK);
     if (is_messagepack(&s)) LIMIT(s.chunk.raw_length, LIMIT_META);
-    MUST(s.tag[0] != 'M' || !is_messagepack(&s) || s.chunk.compression == LQA_NONE, SECTION_RECORD);
-    TRY(check_chunk(f, &s.chunk, 1 << LQA_NONE | 1 << LQA_TEXT_ZSTD));
+    MUST(s.tag[0] != 'M' || !is_messagepack(&s) || s.chunk.compression == LQA_PLAIN, SECTION_RECORD);
+    TRY(check_chunk(f, &s.chunk, 1 << LQA_PLAIN | 1 << LQA_ZSTD_TEXT));
   }
   f->digests_at = end_of(f, &s.chunk, f->sections_at, f->sections.count);
   return LQA_OK;
@@ -1102,7 +1102,7 @@ static lqa_code get_payload(lqa_file *f, const lqa_chunk *c, uint32_t element, u
   const uint8_t *p = f->data + c->offset;
   MUST_AT(get32(p + stored) == lqa_crc32(p, (size_t)stored), CHUNK_CRC, c->offset + stored);
   *payload = p;
-  if (c->compression == LQA_NONE) return LQA_OK;
+  if (c->compression == LQA_PLAIN) return LQA_OK;
   uint64_t at = 0;
   for (uint64_t done = 0; done < c->raw_length; done += FRAME_BYTES) {
     const uint64_t left = c->raw_length - done, content = left < FRAME_BYTES ? left : FRAME_BYTES;
@@ -1112,7 +1112,7 @@ static lqa_code get_payload(lqa_file *f, const lqa_chunk *c, uint32_t element, u
   }
   MUST_AT(at == stored, ZSTD_FRAME, c->offset + at);
   MUST(f->options.inflate, UNSUPPORTED_COMPRESSION);
-  const int shuffled = c->compression == LQA_SHUFFLED_ZSTD, text = c->compression == LQA_TEXT_ZSTD;
+  const int shuffled = c->compression == LQA_ZSTD_SHUFFLED, text = c->compression == LQA_ZSTD_TEXT;
   const uint64_t room = scratch_size > c->raw_length ? scratch_size - c->raw_length : 0;
   MUST(scratch_size >= c->raw_length && (!shuffled || room >= FRAME_BYTES || room >= c->raw_length), BUDGET);
   at = 0;

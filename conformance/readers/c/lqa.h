@@ -67,7 +67,7 @@ int lqa_code_exit(lqa_code code);         /* exit code of its class: 0, 1, 3 or 
 
 enum { LQA_ZERO, LQA_RAW, LQA_AFFINE, LQA_SIGN, LQA_TRELLIS };                        /* codecs */
 enum { LQA_F32 = 1, LQA_F16, LQA_BF16, LQA_F64, LQA_U32 = 11, LQA_BOOL = 13 };        /* element types (some) */
-enum { LQA_NONE, LQA_ZSTD, LQA_SHUFFLED_ZSTD, LQA_TEXT_ZSTD };                        /* compressions */
+enum { LQA_PLAIN, LQA_ZSTD_FRAMES, LQA_ZSTD_SHUFFLED, LQA_ZSTD_TEXT };                        /* compressions */
 enum { LQA_REPLACE, LQA_BIAS, LQA_LORA_BIAS, LQA_MAGNITUDE, LQA_TOKEN_ROWS, LQA_TOKEN_INDICES, LQA_CARRIED };
 
 typedef struct lqa_encoding {

@@ -19,8 +19,8 @@ static const uint64_t BUDGET = 536870912u, FRAME = 1048576u;
 
 #ifdef LQA_ZSTD
 #include <zstd.h>
-static size_t inflate(void *context, const uint8_t *frame, size_t frame_size, uint8_t *out, size_t size,
-                      const uint8_t *dictionary, size_t dictionary_size) {
+static size_t inflate_frame(void *context, const uint8_t *frame, size_t frame_size, uint8_t *out, size_t size,
+                            const uint8_t *dictionary, size_t dictionary_size) {
   (void)context;
   ZSTD_DCtx *decoder = ZSTD_createDCtx();
   if (!decoder) return (size_t)-1;
@@ -28,6 +28,7 @@ static size_t inflate(void *context, const uint8_t *frame, size_t frame_size, ui
   ZSTD_freeDCtx(decoder);
   return ZSTD_isError(came) ? (size_t)-1 : came;
 }
+static const lqa_inflate inflate = inflate_frame;
 static const char WITHOUT[] = "{}";
 #else
 static const lqa_inflate inflate = 0;
