@@ -172,22 +172,26 @@ static int exit_code(const reading *r, lqa_code code) {
   return r->failed && strcmp(r->failed, "BUDGET") ? 2 : lqa_code_exit(code);
 }
 
+enum { PIECE = 1024 };
 static void print_hashes(reading *r, const lqa_module *m, const uint8_t *payload) {
   lqa_sha256 hashes[2][2]; /* f32 and f16, B' and A' */
-  uint8_t digest[32];
+  uint8_t digest[32], wide[4 * PIECE], narrow[2 * PIECE];
   lqa_planes p;
   for (int i = 0; i < 4; i++) lqa_sha256_start(&hashes[i / 2][i % 2]);
   for (memset(&p, 0, sizeof p); lqa_next_planes(&r->file, m, &p);)
     for (uint32_t c = 0; c < p.components; c++) {
       lqa_decode(&p, payload, c, r->vector);
-      for (uint64_t i = 0; i < p.n; i++) { /* little-endian on every machine */
-        uint32_t bits;
-        memcpy(&bits, r->vector + i, 4);
-        const uint32_t half = lqa_f32_to_f16(r->vector[i]);
-        const uint8_t wide[4] = {(uint8_t)bits, (uint8_t)(bits >> 8), (uint8_t)(bits >> 16), (uint8_t)(bits >> 24)};
-        const uint8_t narrow[2] = {(uint8_t)half, (uint8_t)(half >> 8)};
-        lqa_sha256_add(&hashes[0][p.factor], wide, 4);
-        lqa_sha256_add(&hashes[1][p.factor], narrow, 2);
+      for (uint64_t i = 0, end; i < p.n; i = end) { /* in pieces, little-endian on every machine */
+        end = p.n - i < PIECE ? p.n : i + PIECE;
+        for (uint64_t k = 0; k < end - i; k++) {
+          uint32_t bits;
+          memcpy(&bits, r->vector + i + k, 4);
+          const uint32_t half = lqa_f32_to_f16(r->vector[i + k]);
+          for (int byte = 0; byte < 4; byte++) wide[4 * k + (uint64_t)byte] = (uint8_t)(bits >> 8 * byte);
+          for (int byte = 0; byte < 2; byte++) narrow[2 * k + (uint64_t)byte] = (uint8_t)(half >> 8 * byte);
+        }
+        lqa_sha256_add(&hashes[0][p.factor], wide, (size_t)(4 * (end - i)));
+        lqa_sha256_add(&hashes[1][p.factor], narrow, (size_t)(2 * (end - i)));
       }
     }
   for (int i = 0; i < 4; i++) {

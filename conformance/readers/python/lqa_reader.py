@@ -305,7 +305,8 @@ def check_type(t: ModuleType, where: str) -> None:
 def check_multiplier(t: ModuleType, rank: int, where: str) -> None:
     """9.1: the quotient is computed in binary64 and rounded to f32."""
     want = (1.0, t.alpha / rank, t.alpha / math.sqrt(rank), t.multiplier)[t.rule]
-    need(struct.pack("<f", want) == struct.pack("<f", t.multiplier) and (t.rule != 0 or t.alpha == 0), "MULTIPLIER",
+    (rounded,) = struct.unpack("<f", struct.pack("<f", want))
+    need(rounded == t.multiplier and (t.rule != 0 or t.alpha == 0), "MULTIPLIER",
          f"alpha {t.alpha}, rule {t.rule} and rank {rank} do not give the multiplier", where, expected=want,
          actual=t.multiplier)
 

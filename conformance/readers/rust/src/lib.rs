@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: CC0-1.0
+//! Reads and validates `.lqa` files, version 1. Written from the specification alone; numbers in comments are its
+//! clauses. The whole file is in memory; what is decoded is one vector at a time.
+//!
+//! ```no_run
+//! let data = std::fs::read("adapter.lqa")?;
+//! let file = lqa_read::File::open(&data, lqa_read::BUDGET)?;
+//! file.verify(lqa_read::Level::Values)?;
+//! for module in &file.records.modules {
+//!     let payload = file.module_payload(module)?;
+//!     let mut weights = Vec::new();
+//!     for planes in file.planes(module) {
+//!         for component in 0..planes.components {
+//!             lqa_read::decode(&planes, &payload, component, &mut weights); // bits of f32
+//!         }
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod bytes;
+mod check;
+mod chunk;
+mod error;
+mod file;
+mod index;
+pub mod messagepack;
+mod name;
+mod payload;
+mod records;
+mod tables;
+
+pub use bytes::narrow;
+pub use error::{Code, Error, Result, Spot};
+pub use file::{File, Ids, Level, BUDGET};
+pub use name::natural_order;
+pub use payload::{decode, Planes};
+pub use records::{codec, element_size, Band, Chunk, Encoding, Module, ModuleType, Records, Section, Tensor};
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: CC0-1.0
+//! The command line of the Rust reader, and an example of how to use it; speaks `conformance/PROTOCOL.md`.
+
+use lqa_read::{decode, hex, narrow, Code, Error, File, Ids, Level, Module, Tensor, BUDGET};
+use serde_json::{json, Value};
+use sha2::{Digest, Sha256};
+use std::io::{self, BufRead, Read, Write};
+use std::process::ExitCode;
+
+const LEVELS: [(&str, Level); 4] = [
+    ("structure", Level::Structure),
+    ("integrity", Level::Integrity),
+    ("values", Level::Values),
+    ("canonical", Level::Canonical),
+];
+const USAGE: &str = "usage: lqa-read [--level structure|integrity|values|canonical] [--budget BYTES] [FILE | -]
+       lqa-read --lines";
+
+fn find_level(name: &str) -> Option<Level> {
+    LEVELS.into_iter().find(|(n, _)| *n == name).map(|(_, level)| level)
+}
+
+/// What `modules[].sha256` of the protocol says: the decoded weights as f32 and as f16, little-endian.
+fn hashes(file: &File, m: &Module, payload: &[u8]) -> Value {
+    let mut hashes = [[Sha256::new(), Sha256::new()], [Sha256::new(), Sha256::new()]];
+    let (mut weights, mut bytes) = (Vec::new(), Vec::new());
+    for p in file.planes(m) {
+        for component in 0..p.components {
+            decode(&p, payload, component, &mut weights);
+            bytes.clear();
+            bytes.extend(weights.iter().flat_map(|w| w.to_le_bytes()));
+            hashes[0][p.factor].update(&bytes);
+            bytes.clear();
+            bytes.extend(weights.iter().flat_map(|&w| narrow(f32::from_bits(w)).to_le_bytes()));
+            hashes[1][p.factor].update(&bytes);
+        }
+    }
+    let [wide, half] = hashes.map(|pair| pair.map(|hash| hex(&hash.finalize())));
+    json!({ "f32": { "b": wide[0], "a": wide[1] }, "f16": { "b": half[0], "a": half[1] } })
+}
+
+fn decoded_bytes(m: &Module) -> u64 {
+    let [b, a] = m.kind.vector_lengths();
+    4 * (b + a) * u64::from(m.rank) * u64::from(m.kind.experts)
+}
+
+fn module(file: &File, m: &Module, level: Level, budget: u64) -> Result<Value, Error> {
+    let sha256 = if level >= Level::Values && decoded_bytes(m) <= budget {
+        hashes(file, m, &file.module_payload(m)?)
+    } else {
+        Value::Null
+    };
+    let bands = m.bands.iter().map(|x| json!({ "components": x.components, "b": x.b, "a": x.a }));
+    let t = &m.kind;
+    Ok(json!({
+        "name": m.name, "out": t.out_size, "inp": t.in_size, "groups": t.groups, "multiplier": f64::from(t.multiplier),
+        "alpha": f64::from(t.alpha), "kernel0": t.kernel[0], "kernel1": t.kernel[1], "kernel2": t.kernel[2],
+        "experts": t.experts, "role": t.role, "base_layout": t.base_layout, "rule": t.rule, "reserved": 0,
+        "rank": m.rank, "bands": bands.collect::<Value>(), "sha256": sha256,
+    }))
+}
+
+fn tensor(file: &File, t: &Tensor, level: Level) -> Result<Value, Error> {
+    let checked = level >= Level::Integrity;
+    let sha256 = if checked { hex(&Sha256::digest(&file.tensor_payload(t)?)).into() } else { Value::Null };
+    Ok(json!({
+        "name": t.name, "chunk_length": t.chunk.length, "name_suffix": t.name_suffix, "name_shared": t.name_shared,
+        "compression": t.chunk.compression, "element": t.element, "role": t.role, "axis": t.axis,
+        "dimensions": t.shape.len(), "shape": t.shape, "sha256": sha256,
+    }))
+}
+
+fn valid(file: &File, ids: Option<Ids>, level: Level, budget: u64) -> Result<Value, Error> {
+    let r = &file.records;
+    let encodings = r.encodings.iter().map(|e| {
+        json!({
+            "codec": e.codec, "element": e.element, "scale": e.scale, "bits": e.bits, "zero_point": e.zero_point,
+            "group_exponent": e.group_exponent, "table": e.table, "rotation": e.rotation,
+        })
+    });
+    let sections = r.sections.iter().map(|s| {
+        json!({
+            "tag": s.tag, "chunk_length": s.chunk.length, "raw_length": s.chunk.raw, "compression": s.chunk.compression,
+            "flags": s.flags, "reserved": 0,
+        })
+    });
+    let large = r.modules.iter().filter(|m| level >= Level::Values && decoded_bytes(m) > budget);
+    let omissions = large.map(|m| {
+        json!({ "where": format!("module {:?}", m.name), "code": "LQA-L003", "message": "too large to decode within the budget" })
+    });
+    let document = |tag| if ids.is_some() { file.document(tag) } else { Ok(None) };
+    Ok(json!({
+        "valid": true, "fileId": ids.map(|i| hex(&i.file_id)), "contentId": ids.map(|i| hex(&i.content_id)),
+        "fileLength": file.length(), "alignment": file.alignment(), "shapeFingerprint": hex(&file.shape_fingerprint()),
+        "encodings": encodings.collect::<Value>(),
+        "modules": r.modules.iter().map(|m| module(file, m, level, budget)).collect::<Result<Value, _>>()?,
+        "tensors": r.tensors.iter().map(|t| tensor(file, t, level)).collect::<Result<Value, _>>()?,
+        "sections": sections.collect::<Value>(), "meta": document("META")?, "origin": document("ORIG")?,
+        "omissions": omissions.collect::<Value>(),
+    }))
+}
+
+fn error(code: Code) -> Value {
+    json!({ "code": code.text(), "name": code.name(), "class": code.class() })
+}
+
+/// Document and exit code of one file.
+fn answer(data: io::Result<Vec<u8>>, level: Level, budget: u64) -> (Value, u8) {
+    let data = match data {
+        Ok(data) => data,
+        Err(failure) => {
+            let code = if failure.kind() == io::ErrorKind::NotFound { Code::NotFound } else { Code::Io };
+            let mut told = error(code);
+            told["message"] = failure.to_string().into();
+            return (json!({ "valid": false, "error": told }), code.exit());
+        }
+    };
+    let read = || {
+        let file = File::open(&data, budget)?;
+        let ids = file.verify(level)?;
+        valid(&file, ids, level, budget)
+    };
+    match read() {
+        Ok(document) => (document, 0),
+        Err(failure) => {
+            let mut told = error(failure.code);
+            told["offset"] = failure.spot.offset.into();
+            told["where"] = match failure.spot.number {
+                Some(number) => format!("{} {number}", failure.spot.what),
+                None => failure.spot.what.to_owned(),
+            }
+            .into();
+            told["message"] = failure.to_string().into();
+            (json!({ "valid": false, "error": told }), failure.code.exit())
+        }
+    }
+}
+
+fn run(command: &Value) -> Value {
+    let seq = &command["seq"];
+    if command["operation"].as_str().is_some_and(|operation| operation != "read") {
+        return json!({ "seq": seq, "skipped": "reads whole files only" });
+    }
+    let Some(level) = find_level(command["level"].as_str().unwrap_or("values")) else {
+        return json!({ "seq": seq, "errored": "an unknown level" });
+    };
+    let data = match (command["path"].as_str(), command["hex"].as_str()) {
+        (Some(path), _) => std::fs::read(path),
+        (_, Some(text)) => {
+            let digit = |b: u8| char::from(b).to_digit(16).unwrap_or(0) as u8;
+            Ok(text.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect())
+        }
+        _ => return json!({ "seq": seq, "errored": "neither path nor hex" }),
+    };
+    let (document, exit) = answer(data, level, command["budget"].as_u64().unwrap_or(BUDGET));
+    json!({ "seq": seq, "exit": exit, "document": document })
+}
+
+/// Protocol B.
+fn lines() -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for line in io::stdin().lock().lines() {
+        let command: Value = serde_json::from_str(&line?)?;
+        let told = match command["cmd"].as_str() {
+            Some("start") => json!({ "protocol": 1, "name": "lqa-read", "version": "1.0", "language": "Rust" }),
+            Some("caps") => json!({ "levels": LEVELS.map(|(name, _)| name), "operations": ["read"], "without": {} }),
+            Some("run") => run(&command),
+            Some("stop") => break,
+            _ => return Err(io::Error::other("an unknown command")),
+        };
+        writeln!(out, "{told}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// Level, budget, and the file; none is standard input.
+fn parse(mut arguments: impl Iterator<Item = String>) -> Option<(Level, u64, Option<String>)> {
+    let (mut level, mut budget, mut path) = (Level::Values, BUDGET, None);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--level" => level = find_level(&arguments.next()?)?,
+            "--budget" => budget = arguments.next()?.parse().ok()?,
+            "-" => path = None,
+            a if !a.starts_with('-') && path.is_none() => path = Some(argument),
+            _ => return None,
+        }
+    }
+    Some((level, budget, path))
+}
+
+fn main() -> ExitCode {
+    if std::env::args().skip(1).eq(["--lines"]) {
+        return if lines().is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) };
+    }
+    let Some((level, budget, path)) = parse(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let data = path.map_or_else(
+        || {
+            let mut data = Vec::new();
+            io::stdin().lock().read_to_end(&mut data).map(|_| data)
+        },
+        std::fs::read,
+    );
+    let (document, exit) = answer(data, level, budget);
+    println!("{document}");
+    ExitCode::from(exit)
+}

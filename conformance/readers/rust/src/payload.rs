@@ -1,0 +1,292 @@
+//! The payload of a module (7.2, 7.3): planes, padding, values and canonical codes (8.1, 8.3, 12.4), decoding (8.4 to 8.7).
+
+use crate::bytes::{align_up, bits_at, first_one, leading_zeros, u16_at, u32_at, widen_f16};
+use crate::error::{Code, Result, Spot};
+use crate::records::{codec, element_size, Band, Encoding, Module, ModuleType, BF16, F16, F32, F64};
+use crate::tables::{Trellis, TRELLIS};
+
+/// Where one factor of one band of one expert lies in a payload.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Planes {
+    pub factor: usize, // 0 is B′, 1 is A′
+    pub encoding: Encoding,
+    pub components: u64,
+    pub n: u64,      // weights of a vector
+    pub groups: u64, // scales of a vector
+    pub gap: u64,    // padding from here to `scales`
+    pub scales: u64,
+    pub zeros: u64,
+    pub codes: u64,
+    pub end: u64,
+    pub zero_bits: u64, // of a component, which has whole bytes
+    pub code_bits: u64,
+}
+
+fn table(e: &Encoding) -> &'static Trellis {
+    &TRELLIS[usize::from(e.table) - 1]
+}
+
+impl Planes {
+    fn new(factor: usize, e: Encoding, components: u64, n: u64, gap: u64, start: u64) -> Self {
+        let (mut groups, mut zero_bits, mut code_bits, mut scales) = (0, 0, 0, start);
+        if e.codec == codec::RAW {
+            code_bits = 8 * n * element_size(e.element);
+            scales = align_up(start, element_size(e.element));
+        } else if e.scaled() {
+            groups = if e.group_exponent == 0 { 1 } else { n.div_ceil(1 << e.group_exponent) };
+            scales = align_up(start, element_size(e.scale));
+            code_bits = match e.codec {
+                codec::AFFINE => n * u64::from(e.bits),
+                codec::SIGN => n,
+                _ => n.div_ceil(table(&e).weights_per_step as u64) * u64::from(table(&e).step_bits),
+            };
+            zero_bits = groups * u64::from(e.bits) * u64::from(e.zero_point);
+        }
+        let zeros = scales + components * groups * element_size(e.scale);
+        let codes = zeros + components * zero_bits.div_ceil(8);
+        let end = codes + components * code_bits.div_ceil(8);
+        Planes { factor, encoding: e, components, n, groups, gap, scales, zeros, codes, end, zero_bits, code_bits }
+    }
+
+    fn scale(&self, payload: &[u8], component: u64, group: u64) -> f32 {
+        let size = element_size(self.encoding.scale);
+        let at = self.scales + (component * self.groups + group) * size;
+        f32::from_bits(widen(&payload[at as usize..], self.encoding.scale))
+    }
+
+    /// The bytes of one component's zero points.
+    fn zeros_of<'a>(&self, payload: &'a [u8], component: u64) -> &'a [u8] {
+        let size = self.zero_bits.div_ceil(8);
+        &payload[(self.zeros + component * size) as usize..][..size as usize]
+    }
+
+    /// The bytes of one component's codes.
+    fn codes_of<'a>(&self, payload: &'a [u8], component: u64) -> &'a [u8] {
+        let size = self.code_bits.div_ceil(8);
+        &payload[(self.codes + component * size) as usize..][..size as usize]
+    }
+
+    fn group_size(&self) -> u64 {
+        if self.encoding.group_exponent == 0 {
+            self.n
+        } else {
+            1 << self.encoding.group_exponent
+        }
+    }
+}
+
+/// All planes in the order of the payload.
+pub fn planes<'a>(encodings: &'a [Encoding], t: &ModuleType, bands: &'a [Band]) -> impl Iterator<Item = Planes> + 'a {
+    let (lengths, mut end) = (t.vector_lengths(), 0);
+    (0..t.experts)
+        .flat_map(move |_| bands.iter().enumerate())
+        .flat_map(move |(k, band)| {
+            [band.b, band.a].into_iter().enumerate().map(move |(factor, e)| (k == 0 && factor == 0, band, factor, e))
+        })
+        .map(move |(first, band, factor, e)| {
+            let start = if first { align_up(end, 4) } else { end };
+            let e = encodings[usize::from(e)];
+            let p = Planes::new(factor, e, band.components.into(), lengths[factor], end, start);
+            end = p.end;
+            p
+        })
+}
+
+/// Bytes of a module's payload (7.2): all experts have the same layout.
+pub(crate) fn payload_length(encodings: &[Encoding], t: &ModuleType, bands: &[Band]) -> u64 {
+    let one = ModuleType { experts: 1, ..*t };
+    let end = planes(encodings, &one, bands).last().map_or(0, |p| p.end);
+    u64::from(t.experts - 1) * align_up(end, 4) + end
+}
+
+/// The bits of the f32 at the start of `p` (3.2).
+fn widen(p: &[u8], element: u8) -> u32 {
+    match element {
+        F32 => u32_at(p, 0),
+        BF16 => u32::from(u16_at(p, 0)) << 16,
+        _ => widen_f16(u16_at(p, 0)),
+    }
+}
+
+/// Clause 8.3: whether there is an Inf or NaN; an error if none is declared. `spot` is that of byte 0 of `values`.
+pub(crate) fn check_finite(values: &[u8], element: u8, declared: bool, spot: &dyn Fn(u64) -> Spot) -> Result<bool> {
+    let finite = |p: &[u8]| match element {
+        F32 | BF16 | F16 => f32::from_bits(widen(p, element)).is_finite(),
+        F64 => u32_at(p, 4) & 0x7FF0_0000 != 0x7FF0_0000,
+        _ => true,
+    };
+    let size = element_size(element) as usize;
+    let Some(i) = values.chunks_exact(size).position(|p| !finite(p)) else {
+        return Ok(false);
+    };
+    spot((i * size) as u64).must(declared, Code::NonfiniteValue)?;
+    Ok(true)
+}
+
+/// Clauses 3.6, 7.2, 7.3. `spot` gives the place of a byte of the payload.
+pub(crate) fn check_padding(e: &[Encoding], m: &Module, payload: &[u8], spot: &dyn Fn(u64) -> Spot) -> Result<()> {
+    for p in planes(e, &m.kind, &m.bands) {
+        let gap = &payload[p.gap as usize..p.scales as usize];
+        let zeros = leading_zeros(gap);
+        spot(p.gap + zeros as u64).must(zeros == gap.len(), Code::PaddingNonzero)?;
+        for (start, bits) in [(p.zeros, p.zero_bits), (p.codes, p.code_bits)] {
+            if bits % 8 != 0 {
+                for i in 1..=p.components {
+                    let last = start + i * bits.div_ceil(8) - 1;
+                    spot(last).must(payload[last as usize] >> (bits % 8) == 0, Code::PaddingNonzero)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Clauses 8.1, 8.3 and, if asked for, 12.4. Returns whether a raw weight is Inf or NaN.
+pub(crate) fn check_values(
+    encodings: &[Encoding],
+    m: &Module,
+    payload: &[u8],
+    declared: bool,
+    canonical: bool,
+    spot: &dyn Fn(u64) -> Spot,
+) -> Result<bool> {
+    let mut nonfinite = false;
+    for p in planes(encodings, &m.kind, &m.bands) {
+        let e = p.encoding;
+        if e.codec == codec::RAW {
+            let values = &payload[p.codes as usize..p.end as usize];
+            nonfinite |= check_finite(values, e.element, declared, &|at| spot(p.codes + at))?;
+        }
+        let largest = match e.codec {
+            codec::AFFINE => ((1 << e.bits) - 1) as f32,
+            codec::TRELLIS => {
+                if e.rotation == 0 {
+                    127.0
+                } else {
+                    64.0 * 127.0
+                }
+            }
+            _ => 1.0,
+        };
+        for i in 0..p.components * p.groups {
+            let s = p.scale(payload, 0, i);
+            let good = s.is_sign_positive() && (s * largest).is_finite();
+            spot(p.scales + i * element_size(e.scale)).must(good, Code::ScaleValue)?;
+        }
+        if canonical {
+            check_dead(&p, payload, spot, p.zeros, p.zero_bits, e.bits.into())?;
+            let per_group = match e.codec {
+                _ if e.group_exponent == 0 => p.code_bits,
+                codec::TRELLIS => {
+                    (u64::from(table(&e).step_bits) << e.group_exponent) / table(&e).weights_per_step as u64
+                }
+                codec::SIGN => 1 << e.group_exponent,
+                _ => u64::from(e.bits) << e.group_exponent,
+            };
+            check_dead(&p, payload, spot, p.codes, p.code_bits, per_group)?;
+        }
+    }
+    Ok(nonfinite)
+}
+
+/// Clause 12.4 for one plane: zeros where runs of groups have the scale 0.
+fn check_dead(
+    p: &Planes,
+    payload: &[u8],
+    spot: &dyn Fn(u64) -> Spot,
+    start: u64,
+    bits: u64,
+    per_group: u64,
+) -> Result<()> {
+    if bits == 0 {
+        return Ok(());
+    }
+    // bits before a live group that are in the window of its first weight
+    let seen = if p.encoding.codec == codec::TRELLIS { 8 - u64::from(table(&p.encoding).step_bits) } else { 0 };
+    for i in 0..p.components {
+        let at = start + i * bits.div_ceil(8);
+        let mut g = 0;
+        while g < p.groups {
+            let from = g * per_group;
+            while g < p.groups && p.scale(payload, i, g) == 0.0 {
+                g += 1;
+            }
+            let to = if g < p.groups { (g * per_group).saturating_sub(seen) } else { bits };
+            let one = first_one(&payload[at as usize..], from, to);
+            spot(at + one / 8).must(one >= to, Code::NoncanonicalCodes)?;
+            g += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Decodes vector `component` (counted within the band) of a payload that passed its checks, as bits of f32 (clause 8).
+pub fn decode(p: &Planes, payload: &[u8], component: u64, out: &mut Vec<u32>) {
+    let (e, n, size) = (p.encoding, p.n, p.group_size());
+    let codes = p.codes_of(payload, component);
+    out.clear();
+    match e.codec {
+        codec::ZERO => out.resize(n as usize, 0),
+        codec::RAW => out.extend(codes.chunks_exact(element_size(e.element) as usize).map(|v| widen(v, e.element))),
+        codec::TRELLIS => {
+            let integers = trellis_integers(&e, codes, n as usize);
+            for (group, integers) in (0..).zip(integers.chunks(size as usize)) {
+                let s = p.scale(payload, component, group);
+                out.extend(integers.iter().map(|&t| (f32::from(t) * s).to_bits()));
+            }
+        }
+        _ => {
+            let zeros = p.zeros_of(payload, component);
+            let bits = u32::from(e.bits);
+            for group in 0..p.groups {
+                let s = p.scale(payload, component, group);
+                // (factor q + offset) s
+                let (factor, offset) = match (e.codec, e.zero_point) {
+                    (codec::SIGN, _) => (-2, 1),
+                    (_, 0) => (2, 1 - (1 << bits)),
+                    _ => (1, -(bits_at(zeros, group * u64::from(bits), bits) as i16)),
+                };
+                let width = bits.max(1);
+                for i in group * size..n.min((group + 1) * size) {
+                    let q = bits_at(codes, i * u64::from(width), width) as i16;
+                    out.push((f32::from(factor * q + offset) * s).to_bits());
+                }
+            }
+        }
+    }
+}
+
+/// Clauses 8.6 and 8.6.1.
+fn trellis_integers(e: &Encoding, codes: &[u8], n: usize) -> Vec<i16> {
+    let t = table(e);
+    let (k, mut window, mut integers) = (u32::from(t.step_bits), 0, Vec::with_capacity(n + 1));
+    for step in 0..n.div_ceil(t.weights_per_step) {
+        window = window >> k | bits_at(codes, step as u64 * u64::from(k), k) << (8 - k);
+        let at = window as usize * t.weights_per_step;
+        integers.extend(t.entries[at..at + t.weights_per_step].iter().map(|&v| i16::from(v)));
+    }
+    integers.truncate(n);
+    if e.rotation == 1 {
+        rotate(&mut integers);
+    }
+    integers
+}
+
+/// The fast Walsh-Hadamard transform over the 64 rows, then the signs (8.6.1). At most 64 · 127 fits into 16 bits.
+fn rotate(t: &mut [i16]) {
+    let c = t.len() / 64;
+    for half in [1, 2, 4, 8, 16, 32] {
+        for r in (0..64).filter(|r| r & half == 0) {
+            for k in 0..c {
+                let (x, y) = (t[r * c + k], t[(r + half) * c + k]);
+                t[r * c + k] = x + y;
+                t[(r + half) * c + k] = x - y;
+            }
+        }
+    }
+    for r in (0..64_usize).filter(|r| (r & r >> 1 & 0b01_0101).count_ones() % 2 == 1) {
+        t[r * c..(r + 1) * c].iter_mut().for_each(|x| *x = -*x);
+    }
+    t[64 * c..].iter_mut().for_each(|x| *x *= 8);
+}
