@@ -58,7 +58,9 @@ class Reader:
     """A program that speaks protocol B; started again after a crash."""
 
     def __init__(self, command: str) -> None:
-        self.command, self.process, self.name = shlex.split(command), None, Path(shlex.split(command)[0]).name
+        self.command = shlex.split(command)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.name = str(self.ask({"cmd": "start", "protocol": 1}).get("language", command))
         self.without = set(self.ask({"cmd": "caps"}).get("without", {}))
 
     def ask(self, command: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,12 @@
 
 #include "lqa.h"
 
+#include <float.h>
 #include <string.h>
+
+#if defined(__FAST_MATH__) || (defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 2)
+#error "lqa.c needs IEEE 754 arithmetic: no -ffast-math, and on 32-bit x86 -msse2 -mfpmath=sse"
+#endif
 
 /* Limits (14): Hard, Core. */
 #define LIMIT_INDEX 67108864u, 16777216u
@@ -386,7 +391,8 @@ static void take_name(const lqa_file *f, lqa_name *name, const uint8_t *p) {
   name->next += name->suffix;
 }
 
-static void take_chunk(const lqa_file *f, lqa_chunk *c, int first, uint64_t start, uint32_t length, uint8_t compression) {
+static void take_chunk(const lqa_file *f, lqa_chunk *c, int first, uint64_t start, uint32_t length,
+                       uint8_t compression) {
   c->offset = first ? start : align_up(c->offset + c->length, f->alignment); /* 4.2 */
   c->length = length;
   c->compression = compression;
@@ -399,9 +405,12 @@ int lqa_next_module(const lqa_file *f, lqa_module *m) {
   const uint8_t *p = record(&f->modules, m->number = m->next, MODULE_SIZE);
   take_name(f, &m->name, p);
   take_chunk(f, &m->chunk, m->next == 0, f->modules_at, get32(p), p[7]);
-  get_type(f, get16(p + 8), m);
-  get_plan(f, get16(p + 10), m);
-  m->chunk.raw_length = module_bytes(f, m);
+  const uint32_t type = get16(p + 8), plan = get16(p + 10);
+  if (m->next == 0 || type != m->type || plan != m->plan) { /* most modules are like the one before */
+    get_type(f, m->type = type, m);
+    get_plan(f, m->plan = plan, m);
+    m->chunk.raw_length = module_bytes(f, m);
+  }
   m->next++;
   return 1;
 }
@@ -1173,7 +1182,8 @@ static uint64_t first_one(const uint8_t *p, uint64_t from, uint64_t to) {
 }
 
 /* Canonical form of a plane of zero points or codes (12.4): runs of groups whose scale is 0. */
-static lqa_code check_canonical(lqa_file *f, const lqa_module *m, const lqa_planes *p, const uint8_t *payload, int codes) {
+static lqa_code check_canonical(lqa_file *f, const lqa_module *m, const lqa_planes *p, const uint8_t *payload,
+                                int codes) {
   const lqa_encoding e = p->encoding;
   const uint64_t at = codes ? p->codes : p->zeros, bytes = codes ? p->code_bytes : p->zero_bytes;
   const uint64_t all = codes ? p->code_bits : p->zero_bits;
@@ -1404,7 +1414,8 @@ static lqa_code padding_behind(lqa_file *f, const lqa_chunk *c) {
   return check_padding(f, end, align_up(end, f->alignment));
 }
 
-static lqa_code verify_chunks(lqa_file *f, lqa_level level, uint8_t *scratch, size_t scratch_size, uint8_t *content_id) {
+static lqa_code verify_chunks(lqa_file *f, lqa_level level, uint8_t *scratch, size_t scratch_size,
+                              uint8_t *content_id) {
   const uint8_t *payload;
   lqa_module m;
   lqa_tensor t;

@@ -67,7 +67,7 @@ int lqa_code_exit(lqa_code code);         /* exit code of its class: 0, 1, 3 or 
 
 enum { LQA_ZERO, LQA_RAW, LQA_AFFINE, LQA_SIGN, LQA_TRELLIS };                        /* codecs */
 enum { LQA_F32 = 1, LQA_F16, LQA_BF16, LQA_F64, LQA_U32 = 11, LQA_BOOL = 13 };        /* element types (some) */
-enum { LQA_PLAIN, LQA_ZSTD_FRAMES, LQA_ZSTD_SHUFFLED, LQA_ZSTD_TEXT };                        /* compressions */
+enum { LQA_PLAIN, LQA_ZSTD_FRAMES, LQA_ZSTD_SHUFFLED, LQA_ZSTD_TEXT };                /* compressions */
 enum { LQA_REPLACE, LQA_BIAS, LQA_LORA_BIAS, LQA_MAGNITUDE, LQA_TOKEN_ROWS, LQA_TOKEN_INDICES, LQA_CARRIED };
 
 typedef struct lqa_encoding {
@@ -94,7 +94,7 @@ typedef struct lqa_module {
   uint32_t out_size, in_size, groups, experts, kernel[3];
   float multiplier, alpha;
   uint8_t role, base_layout, rule;
-  uint32_t rank, bands, first_band;
+  uint32_t type, plan, rank, bands, first_band;
   uint64_t vector_length[2]; /* weights of a component of B' (out) and of A' (in times kernel) */
 } lqa_module;
 
@@ -216,7 +216,7 @@ typedef struct lqa_token {
   const uint8_t *bytes;
 } lqa_token;
 size_t lqa_mp_token(const uint8_t *p, size_t size, lqa_token *token); /* bytes taken, 0 if not allowed here */
-int lqa_mp_check(const uint8_t *p, size_t size, size_t *wrong); /* 1 if it is one canonical map; else where not */
+int lqa_mp_check(const uint8_t *p, size_t size, size_t *wrong); /* 1 if it is one canonical map; else *wrong says where not */
 
 #define LQA_TRELLIS_TABLES 6
 typedef struct lqa_trellis {
