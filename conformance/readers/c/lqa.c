@@ -584,15 +584,6 @@ void lqa_decode(const lqa_planes *p, const uint8_t *payload, uint32_t component,
   }
 }
 
-void lqa_decode_module(const lqa_file *f, const lqa_module *m, const uint8_t *payload, float *b, float *a) {
-  float *const out[2] = {b, a};
-  lqa_planes p;
-  memset(&p, 0, sizeof p);
-  while (lqa_next_planes(f, m, &p))
-    for (uint32_t i = 0; i < p.components && out[p.factor]; i++)
-      lqa_decode(&p, payload, i, out[p.factor] + ((uint64_t)p.expert * m->rank + p.first + i) * p.n);
-}
-
 /* ---- Step 1: the prologue (5) ---- */
 
 static const uint8_t MAGIC[8] = {0x89, 'L', 'Q', 'A', 0x0D, 0x0A, 0x1A, 0x0A};
@@ -1057,8 +1048,8 @@ lqa_code lqa_open(lqa_file *f, const void *data, size_t size, uint32_t *work, si
   memset(f, 0, sizeof *f);
   f->data = data;
   f->size = size;
+  f->options.budget = DEFAULT_BUDGET;
   if (options) f->options = *options;
-  if (f->options.budget == 0) f->options.budget = DEFAULT_BUDGET;
   TRY(open_prologue(f));
   TRY(open_index(f));
   return check_records(f, work, work_size);

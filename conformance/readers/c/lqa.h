@@ -131,7 +131,7 @@ typedef size_t (*lqa_inflate)(void *context, const uint8_t *frame, size_t frame_
                               const uint8_t *dictionary, size_t dictionary_size);
 
 typedef struct lqa_options {
-  uint64_t budget;     /* most bytes a chunk may need, stored and raw; 0: 512 MiB */
+  uint64_t budget;     /* most bytes a chunk may need, stored and raw; 512 MiB if there are no options */
   lqa_inflate inflate; /* 0: what is compressed is LQA-U005 */
   void *context;
 } lqa_options;
@@ -188,8 +188,6 @@ lqa_code lqa_section_payload(lqa_file *f, const lqa_section *s, void *scratch, s
 int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p);
 /* Vector `component` (counted within the band) of a payload from lqa_module_payload, p->n weights (clause 8). */
 void lqa_decode(const lqa_planes *p, const uint8_t *payload, uint32_t component, float *out);
-/* Whole factors, [experts][rank][n]; either may be 0. */
-void lqa_decode_module(const lqa_file *f, const lqa_module *m, const uint8_t *payload, float *b, float *a);
 uint16_t lqa_f32_to_f16(float value); /* clause 3.2 */
 
 /* The shape fingerprint (clause 9.5). */
