@@ -1,0 +1,201 @@
+// Encodings, planes and what they decode to: spec clauses 6.4, 7.2, 7.3 and 8, in the plainest way.
+import { readFileSync } from "node:fs";
+import { bitsOfF32, concat, f32OfBits, narrow, sha256, u16, u32, widen, zeros } from "./bytes.mjs";
+
+const tables = JSON.parse(readFileSync(new URL("../../spec/trellis-tables.json", import.meta.url), "utf8"));
+export const TABLES = new Map(tables.tables.map((table) => [table.number, table]));
+
+export const [ZERO, RAW, AFFINE, SIGN, TRELLIS] = [0, 1, 2, 3, 4];
+export const ELEMENTS = {
+  F32: 1,
+  F16: 2,
+  BF16: 3,
+  F64: 4,
+  I8: 5,
+  I16: 6,
+  I32: 7,
+  I64: 8,
+  U8: 9,
+  U16: 10,
+  U32: 11,
+  U64: 12,
+  Bool: 13,
+};
+export const WIDTHS = [0, 4, 2, 2, 8, 1, 2, 4, 8, 1, 2, 4, 8, 1];
+export const { F32, F16, BF16 } = ELEMENTS;
+
+const encoding = (over) => ({
+  codec: 0,
+  element: 0,
+  scale: 0,
+  bits: 0,
+  zero_point: 0,
+  group_exponent: 0,
+  table: 0,
+  rotation: 0,
+  ...over,
+});
+const groupExponent = (group) => (group === 0 ? 0 : Math.log2(group));
+export const zero = () => encoding({});
+export const raw = (element = F32) => encoding({ codec: RAW, element });
+export const affine = (bits = 2, { point = true, group = 16, scale = F16 } = {}) =>
+  encoding({ codec: AFFINE, bits, zero_point: Number(point), group_exponent: groupExponent(group), scale });
+export const sign = ({ group = 16, scale = F16 } = {}) =>
+  encoding({ codec: SIGN, group_exponent: groupExponent(group), scale });
+export const trellis = (table = 4, { group = 0, scale = F16, rotation = 0 } = {}) =>
+  encoding({ codec: TRELLIS, table, group_exponent: groupExponent(group), scale, rotation });
+
+/** Bits of a code, or of a step. */
+const codeBits = (e) =>
+  e.codec === AFFINE ? e.bits : e.codec === TRELLIS ? TABLES.get(e.table).stepBits : 1;
+/** Codes (or steps) of a vector of n weights. */
+const fields = (e, n) => (e.codec === TRELLIS ? Math.ceil(n / TABLES.get(e.table).weightsPerStep) : n);
+const groupSize = (e, n) => (e.group_exponent === 0 ? n : 2 ** e.group_exponent);
+const groups = (e, n) => Math.ceil(n / groupSize(e, n));
+const quantized = (e) => e.codec >= AFFINE;
+
+/** Scales that are neither small nor large, as bits. */
+const anyScale = {
+  1: (r) => 0x3c000000 + r.bits(23),
+  2: (r) => 0x2400 + r.bits(11),
+  3: (r) => 0x3b00 + r.bits(8),
+};
+const anyWeight = {
+  1: (r) => (r.bits(1) * 2 ** 31 + 0x3c000000 + r.bits(24)) >>> 0,
+  2: (r) => r.bits(1) * 0x8000 + 0x2000 + r.bits(12),
+  3: (r) => r.bits(1) * 0x8000 + 0x3c00 + r.bits(8),
+};
+
+/**
+ * The numbers of one factor of one band: for each component its scales and raw weights (as bits), zero points, codes.
+ * `over` replaces numbers: a function of (component, position) each.
+ */
+export function factorOf(e, components, n, r, over = {}) {
+  const column = (count, make) =>
+    Array.from({ length: components }, (_, c) => Array.from({ length: count }, (_, i) => make(c, i)));
+  if (e.codec === ZERO) return { scales: [], zeros: [], codes: [], raw: [] };
+  if (e.codec === RAW)
+    return { scales: [], zeros: [], codes: [], raw: column(n, over.raw ?? (() => anyWeight[e.element](r))) };
+  const bits = codeBits(e);
+  const points = over.zeros ?? (() => r.bits(bits));
+  return {
+    scales: column(groups(e, n), over.scales ?? (() => anyScale[e.scale](r))),
+    zeros: e.zero_point ? column(groups(e, n), points) : [],
+    codes: column(fields(e, n), over.codes ?? (() => r.bits(bits))),
+    raw: [],
+  };
+}
+
+/** 7.2: fields from the lowest bit on; each list ends on a byte. */
+export function packBits(values, bits) {
+  const bytes = zeros(Math.ceil((values.length * bits) / 8));
+  values.forEach((value, i) => {
+    for (let b = 0; b < bits; b++) {
+      const at = i * bits + b;
+      bytes[at >> 3] |= ((value >> b) & 1) << (at & 7);
+    }
+  });
+  return bytes;
+}
+
+const floats = (lists, element) =>
+  concat(...lists.map((list) => (WIDTHS[element] === 4 ? u32(...list) : u16(...list))));
+
+/**
+ * 7.2, 7.3: the payload of a module, and where its planes lie: [{ expert, band, factor, plane, at, length, gap }], `gap`
+ * being the number of padding bytes before the plane.
+ */
+export function payloadOf(bands, factors) {
+  const parts = [];
+  const planes = [];
+  let at = 0;
+  const put = (bytes, alignment, where) => {
+    const gap = bytes.length === 0 ? 0 : (alignment - (at % alignment)) % alignment;
+    parts.push(zeros(gap), bytes);
+    at += gap;
+    if (where !== undefined) planes.push({ ...where, at, length: bytes.length, gap });
+    at += bytes.length;
+  };
+  factors.forEach((expert, x) => {
+    if (x > 0) put(zeros((4 - (at % 4)) % 4), 1);
+    bands.forEach((band, b) => {
+      for (const factor of ["b", "a"]) {
+        const e = band[factor];
+        const f = expert[b][factor];
+        const where = { expert: x, band: b, factor };
+        if (e.codec === ZERO) continue;
+        if (e.codec === RAW) put(floats(f.raw, e.element), WIDTHS[e.element], { ...where, plane: "codes" });
+        else {
+          const bits = codeBits(e);
+          put(floats(f.scales, e.scale), WIDTHS[e.scale], { ...where, plane: "scales" });
+          if (e.zero_point)
+            put(concat(...f.zeros.map((list) => packBits(list, bits))), 1, { ...where, plane: "zeros" });
+          put(concat(...f.codes.map((list) => packBits(list, bits))), 1, { ...where, plane: "codes" });
+        }
+      }
+    });
+  });
+  return { payload: concat(...parts), planes };
+}
+
+/** 8: the f32 bits of every weight of a factor, component by component. */
+export function decode(e, f, components, n) {
+  const words = new Uint32Array(components * n);
+  for (let c = 0; c < components; c++) {
+    if (e.codec === RAW) words.set(f.raw[c].map(widen[e.element]), c * n);
+    if (!quantized(e)) continue;
+    const size = groupSize(e, n);
+    integers(e, f, c, n).forEach((integer, i) => {
+      const scale = f32OfBits(widen[e.scale](f.scales[c][Math.floor(i / size)]));
+      words[c * n + i] = bitsOfF32(Math.fround(integer * scale)); // exact in binary64, rounded once
+    });
+  }
+  return words;
+}
+
+/** The integers that the scales are multiplied by; never −0. */
+function integers(e, f, c, n) {
+  const codes = f.codes[c];
+  const size = groupSize(e, n);
+  if (e.codec === SIGN) return codes.map((q) => 1 - 2 * q);
+  if (e.codec === AFFINE)
+    return codes.map((q, i) =>
+      e.zero_point ? q - f.zeros[c][Math.floor(i / size)] : 2 * q - (2 ** e.bits - 1),
+    );
+  const { stepBits, weightsPerStep, entries } = TABLES.get(e.table);
+  const result = [];
+  let window = 0;
+  for (const step of codes) {
+    window = (window >> stepBits) + step * 2 ** (8 - stepBits);
+    for (let v = 0; v < weightsPerStep && result.length < n; v++)
+      result.push(entries[window * weightsPerStep + v]);
+  }
+  return e.rotation ? rotated(result) : result;
+}
+
+const ones = (x) => (x === 0 ? 0 : (x & 1) + ones(x >> 1));
+
+/** 8.6.1, by its definition. */
+function rotated(t) {
+  const columns = Math.floor(t.length / 64);
+  return t.map((value, i) => {
+    if (i >= 64 * columns) return 8 * value;
+    const row = Math.floor(i / columns);
+    const k = i % columns;
+    let sum = 0;
+    for (let q = 0; q < 64; q++) sum += (ones(q & row) % 2 === 1 ? -1 : 1) * t[q * columns + k];
+    const bit = (b) => (row >> b) & 1;
+    return (bit(0) * bit(1) + bit(2) * bit(3) + bit(4) * bit(5)) % 2 === 1 ? 0 - sum : sum;
+  });
+}
+
+/** SHA-256 of a factor of all experts and bands as f32 and as f16, in the order [experts][rank][n]. */
+export function factorHashes(bands, factors, factor, n) {
+  const words = factors.flatMap((expert) =>
+    bands.map((band, b) => decode(band[factor], expert[b][factor], band.components, n)),
+  );
+  return {
+    f32: Buffer.from(sha256(...words.map((w) => u32(...w)))).toString("hex"),
+    f16: Buffer.from(sha256(...words.map((w) => u16(...Array.from(w, narrow))))).toString("hex"),
+  };
+}

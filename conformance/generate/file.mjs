@@ -1,0 +1,296 @@
+// An adapter → a file, byte by byte (spec clauses 4 to 7 and 11), by a writer that can be told to lie.
+//
+// `lies` are functions called between two steps; whatever follows (CRC-32s, digests, ids, lengths) is computed from the
+// lie. So a file has one fault, and every check before and behind it passes:
+//
+//   stored(chunks)    stored payloads: [{ kind, raw, stored }], before their lengths go into the records
+//   records(vectors)  the records of the index, as lists of objects and numbers
+//   index(bytes)      the FlatBuffer, returns another one
+//   chunks(chunks)    [{ stored, crc, gap }]: what stands in the file for a record; `crc` and `gap` are bytes
+//   prologue(fields)  fields of the prologue before its CRC-32
+//   digests(list)     content id and span digests
+//   trailer(fields)   fields of the trailer before its CRC-32
+//   bytes(file, at)   the file, returns another one; nothing is repaired. `at` says where the parts are
+import { concat, crc32, f32, padding, sha256, text, u8, u16, u32, u64, zeros } from "./bytes.mjs";
+import { WIDTHS } from "./codecs.mjs";
+
+export const MAGIC = u8(0x89, 0x4c, 0x51, 0x41, 0x0d, 0x0a, 0x1a, 0x0a);
+export const ENCODING_FIELDS = [
+  "codec",
+  "element",
+  "scale",
+  "bits",
+  "zero_point",
+  "group_exponent",
+  "table",
+  "rotation",
+];
+/** 6.3 and schema/lqa.fbs: vectors in slot order, how a record is written, and its size. */
+export const SLOTS = [
+  ["encodings", 8, (e) => u8(...ENCODING_FIELDS.map((field) => e[field]))],
+  ["bands", 4, (b) => concat(u16(b.components), u8(b.b, b.a))],
+  ["plans", 2, (n) => u16(n)],
+  [
+    "types",
+    32,
+    (t) =>
+      concat(
+        u32(t.out, t.inp, t.groups),
+        f32(t.multiplier, t.alpha),
+        u16(t.kernel0, t.kernel1, t.kernel2, t.experts),
+        u8(t.role, t.base_layout, t.rule, t.reserved),
+      ),
+  ],
+  [
+    "modules",
+    12,
+    (m) =>
+      concat(u32(m.chunk_length), u16(m.name_suffix), u8(m.name_shared, m.compression), u16(m.type, m.plan)),
+  ],
+  [
+    "tensors",
+    12,
+    (t) =>
+      concat(
+        u32(t.chunk_length),
+        u16(t.name_suffix),
+        u8(t.name_shared, t.compression, t.element, t.role, t.axis, t.dimensions),
+      ),
+  ],
+  ["dimensions", 4, (n) => u32(n)],
+  [
+    "sections",
+    16,
+    (s) =>
+      concat(text(s.tag), u32(s.chunk_length, s.raw_length), u8(s.compression, s.flags), u16(s.reserved)),
+  ],
+  ["names", 1, (n) => u8(n)],
+];
+
+/** 12.2: the canonical FlatBuffer of these vectors. */
+export function canonicalIndex(vectors) {
+  const head = concat(
+    u32(32),
+    text("LQA1"),
+    zeros(2),
+    u16(22, 40, 4, 8, 12, 16, 20, 24, 28, 32, 36),
+    u32(22),
+  );
+  const offsets = [];
+  const parts = [];
+  let at = 72;
+  SLOTS.forEach(([name, , write], slot) => {
+    const body = concat(u32(vectors[name].length), ...vectors[name].map(write));
+    offsets.push(at - (36 + 4 * slot));
+    parts.push(body, padding(body.length, 4));
+    at += body.length + padding(body.length, 4).length;
+  });
+  return concat(head, u32(...offsets), ...parts);
+}
+
+/** 6.10, 12.3 */
+function frontCoded(names) {
+  let last = zeros(0);
+  return names.map((name) => {
+    let shared = 0;
+    while (shared < Math.min(255, last.length, name.length) && last[shared] === name[shared]) shared++;
+    last = name;
+    return { name_shared: shared, name_suffix: name.length - shared, suffix: name.subarray(shared) };
+  });
+}
+
+const bytesOf = (name) => (typeof name === "string" ? text(name) : name);
+
+/** 11.3: the record of a module or tensor in the content id. */
+function contentRecord(model, kind, item) {
+  const name = bytesOf(item.name);
+  const head = concat(u8(Number(kind === "tensor")), u16(name.length), name);
+  if (kind === "tensor")
+    return concat(head, u8(item.role, item.element, item.axis, item.shape.length), u32(...item.shape));
+  const t = model.types[item.type];
+  const plan = model.plans[item.plan];
+  const encoding = (number) => u8(...ENCODING_FIELDS.map((field) => model.encodings[number]?.[field] ?? 0));
+  return concat(
+    head,
+    u8(t.role, t.base_layout),
+    u32(t.out, t.inp, t.groups, t.experts, t.kernel0, t.kernel1, t.kernel2),
+    f32(t.multiplier),
+    u32(plan.length),
+    ...plan.map((band) => concat(u32(band.components), encoding(band.b), encoding(band.a))),
+  );
+}
+
+/** 5.3, but for NONFINITE, which the model says itself */
+function featureBits({ encodings, types, modules, tensors, nonfinite }) {
+  const compressed = [...modules, ...tensors].some((item) => item.compression !== 0);
+  const roles = new Set(tensors.map((t) => t.role));
+  const bit = (n, condition) => (condition ? 2 ** n : 0);
+  return {
+    required:
+      bit(0, compressed) +
+      bit(
+        1,
+        encodings.some((e) => e.codec === 4),
+      ) +
+      bit(
+        2,
+        types.some((t) => t.experts > 1),
+      ) +
+      bit(3, roles.has(3)) +
+      bit(
+        4,
+        [...roles].some((role) => role !== 3 && role !== 6),
+      ),
+    compatible:
+      bit(
+        0,
+        encodings.some((e) => e.scale === 1),
+      ) + bit(1, nonfinite),
+  };
+}
+
+/**
+ * The file of a model: { alignment, encodings, plans, types, modules, tensors, sections, nonfinite } with the numbers of
+ * the specification (compose.mjs makes one). Returns the bytes, both ids, and where the parts lie.
+ */
+export function writeFile(model, lies = {}) {
+  const chunks = [
+    ...model.modules.map((item) => ({ kind: "module", item })),
+    ...model.tensors.map((item) => ({ kind: "tensor", item })),
+    ...model.sections.map((item) => ({ kind: "section", item })),
+  ].map(({ kind, item }) => ({ kind, item, raw: item.payload, stored: item.stored ?? item.payload }));
+  lies.stored?.(chunks);
+
+  const coded = [
+    ...frontCoded(model.modules.map((m) => bytesOf(m.name))),
+    ...frontCoded(model.tensors.map((t) => bytesOf(t.name))),
+  ];
+  const lengthOf = (item) => chunks.find((chunk) => chunk.item === item).stored.length + 4;
+  const vectors = {
+    encodings: model.encodings.map((e) => ({ ...e })),
+    bands: model.plans.flat().map((band) => ({ ...band })),
+    plans: model.plans.map((plan) => plan.length),
+    types: model.types.map((t) => ({ ...t })),
+    modules: model.modules.map((m, i) => ({
+      chunk_length: lengthOf(m),
+      ...coded[i],
+      compression: m.compression,
+      type: m.type,
+      plan: m.plan,
+    })),
+    tensors: model.tensors.map((t, i) => ({
+      chunk_length: lengthOf(t),
+      ...coded[model.modules.length + i],
+      compression: t.compression,
+      element: t.element,
+      role: t.role,
+      axis: t.axis,
+      dimensions: t.shape.length,
+    })),
+    dimensions: model.tensors.flatMap((t) => t.shape),
+    sections: model.sections.map((s) => ({
+      tag: s.tag,
+      chunk_length: lengthOf(s),
+      raw_length: s.raw_length ?? s.payload.length,
+      compression: s.compression,
+      flags: s.flags,
+      reserved: 0,
+    })),
+    names: coded.flatMap(({ suffix }) => [...suffix]),
+  };
+  lies.records?.(vectors);
+  const plain = canonicalIndex(vectors);
+  const index = lies.index?.(plain) ?? plain;
+
+  for (const chunk of chunks) {
+    chunk.crc = u32(crc32(chunk.stored));
+    chunk.gap = padding(chunk.stored.length + 4, model.alignment);
+  }
+  const gap = padding(64 + index.length, model.alignment);
+  lies.chunks?.(chunks, gap);
+  const at = { index: 64, gap: 64 + index.length, first: 64 + index.length + gap.length, chunks: [] };
+  let end = at.first;
+  for (const chunk of chunks) {
+    at.chunks.push(end);
+    end += chunk.stored.length + 4 + chunk.gap.length;
+  }
+
+  const content = sha256(
+    text("LQA content 1\n"),
+    ...chunks
+      .filter(({ kind }) => kind !== "section")
+      .flatMap(({ kind, item, raw }) => [contentRecord(model, kind, item), sha256(raw)]),
+  );
+  const digests = [content];
+  let span = zeros(0);
+  chunks.forEach((chunk, i) => {
+    span = concat(span, chunk.stored, chunk.crc, chunk.gap);
+    if (span.length < 32768 && i < chunks.length - 1) return;
+    digests.push(sha256(span));
+    span = zeros(0);
+  });
+  lies.digests?.(digests);
+  const list = concat(...digests);
+  at.digests = end;
+  at.trailer = end + list.length;
+  at.end = at.trailer + 64;
+
+  const fields = {
+    magic: MAGIC,
+    major: 1,
+    minor: 0,
+    ...featureBits(model),
+    readonly: 0,
+    fileLength: at.end,
+    indexLength: index.length,
+    modules: model.modules.length,
+    tensors: model.tensors.length,
+    sections: model.sections.length,
+    exponent: Math.log2(model.alignment),
+    reserved: zeros(7),
+    indexCrc: crc32(index),
+  };
+  lies.prologue?.(fields);
+  const head = concat(
+    fields.magic,
+    u16(fields.major, fields.minor),
+    u32(fields.required, fields.readonly, fields.compatible),
+    u64(fields.fileLength),
+    u32(fields.indexLength, fields.modules, fields.tensors, fields.sections),
+    u8(fields.exponent),
+    fields.reserved,
+    u32(fields.indexCrc),
+  );
+  const prologue = concat(head, u32(crc32(head)));
+
+  const last = {
+    root: sha256(prologue, index, list),
+    fileLength: at.end,
+    digestsLength: list.length,
+    indexLength: index.length,
+    reserved: 0,
+    magic: Uint8Array.from(MAGIC).reverse(),
+  };
+  const fileId = last.root;
+  lies.trailer?.(last);
+  const tail = concat(
+    last.root,
+    u64(last.fileLength),
+    u32(last.digestsLength, last.indexLength, last.reserved),
+  );
+  const bytes = concat(
+    prologue,
+    index,
+    gap,
+    ...chunks.flatMap(({ stored, crc, gap }) => [stored, crc, gap]),
+    list,
+    tail,
+    u32(crc32(tail)),
+    last.magic,
+  );
+  return { bytes: lies.bytes?.(bytes, at) ?? bytes, fileId, contentId: content, at, vectors };
+}
+
+/** Bytes of a tensor with this shape; any dimension may be 0. */
+export const tensorLength = (shape, element) =>
+  shape.reduce((product, size) => product * size, WIDTHS[element]);

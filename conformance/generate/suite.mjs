@@ -1,0 +1,108 @@
+// Collects the cases of the suite: files by path, and one entry of manifest.json each (conformance/suite/manifest.schema.json).
+import { readFileSync } from "node:fs";
+import { hex, seedOf, sha256 } from "./bytes.mjs";
+import { compose, twinOf } from "./compose.mjs";
+import { writeFile } from "./file.mjs";
+
+const catalogue = JSON.parse(readFileSync(new URL("../../spec/errors.json", import.meta.url), "utf8"));
+const ERRORS = new Map(catalogue.errors.map((error) => [error.name, error]));
+export const LEVELS = ["structure", "integrity", "values", "canonical"];
+
+/** What a reader must answer for this error: { valid: false, exit, error }. */
+export function refusal(name) {
+  const error = ERRORS.get(name);
+  if (error === undefined) throw new Error(`no error ${name} in spec/errors.json`);
+  const letter = error.code[0];
+  return {
+    valid: false,
+    exit: catalogue.classes[letter].exit,
+    error: { code: `LQA-${error.code}`, name, class: letter },
+  };
+}
+
+export class Suite {
+  cases = [];
+  files = new Map();
+  /** Models of valid files by id, for families that damage them. */
+  built = new Map();
+
+  /**
+   * A valid file. `level` is how deep it is checked (a file that is valid but not canonical: values); `documents` are META
+   * and ORIG as JSON; `hashes` false leaves out the weights (they are too many).
+   */
+  valid(id, adapter, about = {}) {
+    const { lies = {}, documents = {}, hashes = true, level = "canonical", ...more } = about;
+    const model = compose(adapter, seedOf(id));
+    const written = writeFile(model, lies);
+    this.built.set(id, { model, written });
+    const expected = { valid: true, exit: 0, ...twinOf(model, written, documents, hashes) };
+    this.add(id, written.bytes, { level, expected, ...more });
+  }
+
+  /** A file with one fault, made by lying about a valid one; `error` is the name in spec/errors.json. */
+  invalid(id, error, adapter, about = {}) {
+    const { lies = {}, level = "structure", clauses = [], accept, ...more } = about;
+    const { bytes } = writeFile(compose(adapter, seedOf(id)), lies);
+    const own = ERRORS.get(error)?.clause;
+    const expected = refusal(error);
+    this.add(id, bytes, {
+      level,
+      clauses: clauses.length > 0 ? clauses : [own],
+      expected,
+      ...(accept && { accept }),
+      ...more,
+    });
+  }
+
+  /** Any bytes, with what is expected of them. */
+  bytes(id, bytes, error, about = {}) {
+    const { level = "structure", clauses = [ERRORS.get(error).clause], ...more } = about;
+    this.add(id, bytes, { level, clauses, expected: refusal(error), ...more });
+  }
+
+  /** The same file as another case, expected to be something else under other conditions. */
+  again(id, of, about) {
+    const first = this.cases.find((c) => c.id === of);
+    if (first === undefined) throw new Error(`no case ${of}`);
+    const { level, expected, clauses, features, ...rest } = first;
+    this.cases.push(entry({ ...rest, level, expected, clauses, features, ...about, id }));
+  }
+
+  add(id, bytes, about) {
+    if (this.files.has(`${id}.lqa`)) throw new Error(`case ${id} occurs twice`);
+    this.files.set(`${id}.lqa`, bytes);
+    this.cases.push(
+      entry({ id, file: `${id}.lqa`, bytes: bytes.length, sha256: hex(sha256(bytes)), ...about }),
+    );
+  }
+}
+
+/** The members of an entry in their order, defaults filled in. */
+function entry(about) {
+  const {
+    id,
+    file,
+    bytes,
+    sha256,
+    note,
+    features = [],
+    clauses = [],
+    obligation = "must",
+    level,
+    expected,
+    ...more
+  } = about;
+  return {
+    id,
+    file,
+    bytes,
+    sha256,
+    ...(note && { note }),
+    features: [...new Set(features)].sort(),
+    clauses: [...new Set(clauses)],
+    obligation,
+    level,
+    ...more,
+    expected,
+  };
+}
