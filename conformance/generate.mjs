@@ -4,7 +4,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Suite } from "./generate/suite.mjs";
+import { invalidChunks } from "./generate/invalid-chunks.mjs";
+import { invalidHead } from "./generate/invalid-head.mjs";
+import { invalidMeta } from "./generate/invalid-meta.mjs";
+import { invalidRecords } from "./generate/invalid-records.mjs";
+import { invalidShared } from "./generate/invalid-shared.mjs";
+import { invalidValues } from "./generate/invalid-values.mjs";
+import { outcomes, Suite } from "./generate/suite.mjs";
 import { validAdapters } from "./generate/valid-adapters.mjs";
 import { validCodecs } from "./generate/valid-codecs.mjs";
 import { validModules } from "./generate/valid-modules.mjs";
@@ -14,13 +20,26 @@ const root = join(here, "suite");
 const check = process.argv.includes("--check");
 
 const suite = new Suite();
-for (const family of [validCodecs, validModules, validAdapters]) family(suite);
+for (const family of [
+  validCodecs,
+  validModules,
+  validAdapters,
+  invalidHead,
+  invalidShared,
+  invalidRecords,
+  invalidChunks,
+  invalidValues,
+  invalidMeta,
+])
+  family(suite);
 
 const manifest = {
   $schema: "./manifest.schema.json",
   format: "lqa-conformance",
   version: 1,
   specification: "1.0",
+  errors: outcomes(),
+  mutations: suite.mutations,
   cases: suite.cases,
 };
 /** One case a line: a change of one case is a change of one line. */

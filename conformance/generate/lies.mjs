@@ -2,6 +2,24 @@
 import { concat, crc32, patched, u16, u32 } from "./bytes.mjs";
 import { SLOTS } from "./file.mjs";
 
+/** Several lies about one file, in this order. */
+export const both = (...lies) => {
+  const all = {};
+  for (const lie of lies)
+    for (const [step, change] of Object.entries(lie)) {
+      const first = all[step];
+      if (first === undefined) all[step] = change;
+      else if (step === "index" || step === "bytes")
+        all[step] = (bytes, at) => change(first(bytes, at) ?? bytes, at);
+      else
+        all[step] = (...parts) => {
+          first(...parts);
+          change(...parts);
+        };
+    }
+  return all;
+};
+
 /** Fields of one record of the index: set("types", 0, { role: 9 }). */
 export const set = (vector, i, fields) => ({
   records: (v) => {

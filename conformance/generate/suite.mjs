@@ -20,11 +20,19 @@ export function refusal(name) {
   };
 }
 
+/** Names, codes and exit codes of all errors that a file can have. */
+export const outcomes = () =>
+  [...ERRORS.keys()].map((name) => {
+    const { exit, error } = refusal(name);
+    return { name, code: error.code, exit };
+  });
+
 export class Suite {
   cases = [];
   files = new Map();
   /** Models of valid files by id, for families that damage them. */
   built = new Map();
+  mutations = [];
 
   /**
    * A valid file. `level` is how deep it is checked (a file that is valid but not canonical: values); `documents` are META

@@ -1,6 +1,6 @@
 // valid/tensor, section, name, layout: what an adapter holds beside its modules, and how a file is laid out.
 import { f32, f64, fromHex, hex, text, u8, u16, u32, zeros } from "./bytes.mjs";
-import { affine, BF16, ELEMENTS, F32, raw, sign, trellis, WIDTHS, zero } from "./codecs.mjs";
+import { ELEMENTS, sign, trellis, WIDTHS } from "./codecs.mjs";
 import { CODED } from "./coded-frames.mjs";
 import { band, module, section, tensor, twoBands } from "./compose.mjs";
 import { meta } from "./messagepack.mjs";

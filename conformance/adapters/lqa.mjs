@@ -1,0 +1,51 @@
+// The library of this repository as a reader of PROTOCOL.md: protocol A as it is, protocol B with --lines. Node, Bun, Deno.
+//
+//   node conformance/adapters/lqa.mjs [--level LEVEL] [--budget BYTES] < file
+//   node conformance/adapters/lqa.mjs --lines
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { about, answer, LEVELS } from "./lqa-document.mjs";
+
+const runtime = () => {
+  if (globalThis.Deno !== undefined) return `Deno ${globalThis.Deno.version.deno}`;
+  if (globalThis.Bun !== undefined) return `Bun ${globalThis.Bun.version}`;
+  return `Node ${process.versions.node}`;
+};
+
+const { values } = parseArgs({
+  options: { level: { type: "string" }, budget: { type: "string" }, lines: { type: "boolean" } },
+});
+if (values.lines) await lines();
+else {
+  const budget = values.budget === undefined ? {} : { budget: Number(values.budget) };
+  const { exit, document } = await answer(new Uint8Array(readFileSync(0)), {
+    level: values.level,
+    ...budget,
+  });
+  process.stdout.write(`${JSON.stringify(document)}\n`);
+  process.exitCode = exit;
+}
+
+async function lines() {
+  for await (const line of createInterface({ input: process.stdin })) {
+    const command = JSON.parse(line);
+    if (command.cmd === "stop") break;
+    process.stdout.write(`${JSON.stringify(await reply(command))}\n`);
+  }
+  process.exit(0);
+}
+
+async function reply({ cmd, seq, operation = "read", path, hex, level, budget }) {
+  if (cmd === "start") return { protocol: 1, ...about, language: runtime() };
+  if (cmd === "caps") return { levels: LEVELS, operations: ["read"], without: {} };
+  if (cmd !== "run") return { errored: `unknown command ${cmd}` };
+  if (operation !== "read") return { seq, skipped: `no operation ${operation}` };
+  try {
+    const bytes = hex === undefined ? readFileSync(path) : Buffer.from(hex, "hex");
+    return { seq, ...(await answer(new Uint8Array(bytes), { level, budget })) };
+  } catch (error) {
+    return { seq, errored: error.stack };
+  }
+}

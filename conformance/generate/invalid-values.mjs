@@ -1,0 +1,323 @@
+// invalid/scale, nonfinite, end: numbers of payloads, and what follows the chunks (spec clauses 8.1, 8.3, 11).
+import { concat, crc32, f32, f64, patched, sha256, text, u8, u16, u32, zeros } from "./bytes.mjs";
+import { affine, BF16, F16, F32, raw, sign, trellis } from "./codecs.mjs";
+import { band, module, tensor, twoBands } from "./compose.mjs";
+import { MAGIC } from "./file.mjs";
+import { damage, trailer } from "./lies.mjs";
+
+const only = (over) => ({ modules: [module(over)] });
+
+function scales(suite) {
+  const good = { [F16]: 0x3000, [BF16]: 0x3c00, [F32]: 0x3c000000 };
+  const add = (name, encoding, bits, about = {}) => {
+    const { at = [0, 0], out = 3, inp = 40, components = 1, ...more } = about;
+    const scale = (c, g) => (c === at[0] && g === at[1] ? bits : good[encoding.scale]);
+    suite.invalid(
+      `invalid/scale/${name}`,
+      "SCALE_VALUE",
+      only({
+        out,
+        in: inp,
+        bands: [band({ ...raw() }, encoding, components)],
+        numbers: (_, __, factor) => (factor === "a" ? { scales: scale } : {}),
+      }),
+      {
+        level: "values",
+        clauses: ["8.1"],
+        ...more,
+      },
+    );
+  };
+  const patterns = { f16: [F16, 16, 10], bf16: [BF16, 16, 7], f32: [F32, 32, 23] };
+  for (const [type, [scale, width, fraction]] of Object.entries(patterns)) {
+    const top = 2 ** (width - 1);
+    const infinity = top - 2 ** fraction;
+    const values = {
+      "minus-zero": top,
+      "smallest-negative": top + 1,
+      "minus-one": top + infinity / 2,
+      infinity,
+      "minus-infinity": top + infinity,
+      nan: infinity + 2 ** (fraction - 1),
+      "signalling-nan": infinity + 1,
+      "minus-nan": 2 * top - 1,
+    };
+    for (const [name, bits] of Object.entries(values)) add(`${type}-${name}`, affine(2, { scale }), bits);
+  }
+  for (const [name, encoding] of Object.entries({
+    sign: sign(),
+    trellis: trellis(),
+    "trellis-groups": trellis(2, { group: 16 }),
+    symmetric: affine(3, { point: false }),
+    "whole-vector": affine(4, { group: 0 }),
+  })) {
+    add(`${name}-minus-one`, encoding, 0xbc00);
+    add(`${name}-nan`, encoding, 0x7e00);
+  }
+  add("last-group", affine(2), 0x8000, { at: [0, 2] });
+  add("last-component", affine(2), 0x8000, { at: [2, 1], components: 3 });
+  const overflow = (name, encoding, bits, note) => add(`overflow-${name}`, encoding, bits, { note });
+  overflow("affine-8-bf16", affine(8, { scale: BF16 }), 0x7c00, "2^121 times 255");
+  overflow(
+    "affine-2-f32-by-one-bit",
+    affine(2, { scale: F32, point: false }),
+    0x7eaaaaab,
+    "3 s is 2^128 when rounded",
+  );
+  overflow(
+    "affine-3-zero-point-f32",
+    affine(3, { scale: F32 }),
+    0x7e124925,
+    "7 s is 2^128 when rounded, though no code may need it",
+  );
+  overflow("trellis-bf16", trellis(4, { scale: BF16 }), 0x7c02, "2^121 (1 + 1/64) times 127");
+  overflow("trellis-f32-by-one-bit", trellis(1, { scale: F32 }), 0x7c010204, "127 s is 2^128 when rounded");
+  overflow(
+    "trellis-rotated-bf16",
+    trellis(4, { scale: BF16, rotation: 1 }),
+    0x7902,
+    "2^115 (1 + 1/64) times 64 times 127",
+  );
+  overflow(
+    "trellis-rotated-short-vector",
+    trellis(4, { scale: BF16, rotation: 1 }),
+    0x7902,
+    "8 is all that a vector of 40 is multiplied by, but the bound is of the codec",
+  );
+  suite.invalid(
+    "invalid/scale/of-the-second-band",
+    "SCALE_VALUE",
+    only({
+      bands: twoBands(),
+      numbers: (_, k, factor) => (k === 1 && factor === "b" ? { scales: () => 0xbc00 } : {}),
+    }),
+    { level: "values", clauses: ["8.1"] },
+  );
+  suite.invalid(
+    "invalid/scale/of-the-second-expert",
+    "SCALE_VALUE",
+    only({ experts: 2, numbers: (expert) => (expert === 1 ? { scales: () => 0xbc00 } : {}) }),
+    { level: "values", clauses: ["8.1"] },
+  );
+  suite.invalid(
+    "invalid/scale/in-a-compressed-module",
+    "SCALE_VALUE",
+    only({
+      out: 512,
+      in: 512,
+      bands: [band(sign({ group: 0 }))],
+      numbers: () => ({ codes: () => 0, scales: () => 0x8000 }),
+      compression: 1,
+    }),
+    { level: "values", clauses: ["8.1"], features: ["zstd"] },
+  );
+}
+
+function nonfinite(suite) {
+  const add = (name, adapter, features = []) =>
+    suite.invalid(`invalid/nonfinite/${name}`, "NONFINITE_VALUE", adapter, {
+      level: "values",
+      clauses: ["5.3", "8.3"],
+      features,
+    });
+  const weights = {
+    f32: [
+      F32,
+      { infinity: 0x7f800000, "minus-infinity": 0xff800000, nan: 0x7fc00000, "signalling-nan": 0xff800001 },
+      0x3f800000,
+    ],
+    f16: [F16, { infinity: 0x7c00, "minus-infinity": 0xfc00, nan: 0x7e00, "signalling-nan": 0xfc01 }, 0x3c00],
+    bf16: [
+      BF16,
+      { infinity: 0x7f80, "minus-infinity": 0xff80, nan: 0x7fc0, "signalling-nan": 0xff81 },
+      0x3f80,
+    ],
+  };
+  for (const [type, [element, patterns, one]] of Object.entries(weights))
+    for (const [name, bits] of Object.entries(patterns))
+      add(
+        `raw-${type}-${name}`,
+        only({
+          bands: [band(raw(element))],
+          numbers: (_, __, factor) => ({ raw: (_, i) => (factor === "a" && i === 4 ? bits : one) }),
+        }),
+      );
+  const t = (name, element, data) =>
+    add(`tensor-${name}`, { tensors: [tensor({ element, shape: [2], data })] });
+  t("f32-infinity", "F32", f32(1, Infinity));
+  t("f32-nan", "F32", f32(Number.NaN, 1));
+  t("f16-infinity", "F16", u16(0x3c00, 0xfc00));
+  t("f16-nan", "F16", u16(0x7c01, 0));
+  t("bf16-nan", "BF16", u16(0, 0x7fff));
+  t("f64-infinity", "F64", f64(0, -Infinity));
+  t("f64-nan", "F64", f64(Number.NaN, 0));
+  t("f64-signalling-nan", "F64", concat(u32(1, 0x7ff00000), zeros(8)));
+  add("tensor-carried", { tensors: [tensor({ role: "carried", shape: [1], data: f32(Number.NaN) })] });
+  add(
+    "tensor-shuffled",
+    {
+      tensors: [
+        tensor({ element: "F32", shape: [24], data: f32(...Array(23).fill(0), Infinity), compression: 2 }),
+      ],
+    },
+    ["zstd"],
+  );
+  for (const [name, value] of Object.entries({ two: 2, "all-ones": 255, last: 3 }))
+    suite.invalid(
+      `invalid/tensor/bool-${name}`,
+      "TENSOR_RECORD",
+      {
+        tensors: [
+          tensor({ element: "Bool", shape: [3], data: name === "last" ? u8(0, 1, value) : u8(value, 0, 1) }),
+        ],
+      },
+      { level: "values", clauses: ["6.8"] },
+    );
+}
+
+function ends(suite) {
+  const three = () => ({
+    alignment: 4,
+    tensors: [100, 32800, 40].map((length, i) =>
+      tensor({ name: `t${i}`, element: "U8", role: "carried", shape: [length] }),
+    ),
+  });
+  const small = () => only({ rule: "explicit", alpha: 8 });
+  const add = (name, error, adapter, lies, about = {}) =>
+    suite.invalid(`invalid/end/${name}`, error, adapter, { lies, level: "integrity", ...about });
+  const flip = (list, i) => {
+    list[i] = patched(list[i], 31, list[i][31] ^ 1);
+  };
+  add("digest-of-the-first-span", "SPAN_DIGEST", three(), { digests: (list) => flip(list, 1) });
+  add("digest-of-the-last-span", "SPAN_DIGEST", three(), { digests: (list) => flip(list, 2) });
+  add("digests-swapped", "SPAN_DIGEST", three(), {
+    digests: (list) => {
+      list.splice(1, 2, list[2], list[1]);
+    },
+  });
+  add("digests-zero", "SPAN_DIGEST", three(), {
+    digests: (list) => {
+      list[1] = zeros(32);
+    },
+  });
+  add("chunk-changed-with-its-crc", "SPAN_DIGEST", small(), {
+    bytes: (file, at) => {
+      const changed = patched(file, at.chunks[0], file[at.chunks[0]] ^ 1);
+      const end = at.digests - 4 - ((at.digests - at.chunks[0] - 4) % 4);
+      for (let crc = end; crc > at.chunks[0]; crc--)
+        if (
+          crc32(file.subarray(at.chunks[0], crc)) ===
+          new DataView(file.buffer, file.byteOffset).getUint32(crc, true)
+        )
+          return patched(changed, crc, ...u32(crc32(changed.subarray(at.chunks[0], crc))));
+      throw new Error("no CRC-32");
+    },
+  });
+  add(
+    "digest-without-the-padding",
+    "SPAN_DIGEST",
+    { tensors: [tensor({ element: "U8", shape: [5] })] },
+    {
+      digests: (list) => {
+        list[1] = sha256(text("the chunk without its padding"));
+      },
+    },
+  );
+  add("content-id-zero", "CONTENT_ID", small(), {
+    digests: (list) => {
+      list[0] = zeros(32);
+    },
+  });
+  add("content-id-one-bit", "CONTENT_ID", three(), { digests: (list) => flip(list, 0) });
+  add("content-id-of-nothing", "CONTENT_ID", small(), {
+    digests: (list) => {
+      list[0] = sha256(text("LQA content 1\n"));
+    },
+  });
+  add(
+    "content-id-of-an-empty-file",
+    "CONTENT_ID",
+    {},
+    {
+      digests: (list) => {
+        list[0] = sha256(text("LQA content 1"));
+      },
+    },
+  );
+  const repaired = (change) => ({
+    bytes: (file, at) => {
+      const changed = change(file, at);
+      const index = patched(changed, 56, ...u32(crc32(changed.subarray(64, at.gap))));
+      return patched(index, 60, ...u32(crc32(index.subarray(0, 60))));
+    },
+  });
+  add(
+    "minor-version-changed-with-its-crc",
+    "ROOT_DIGEST",
+    small(),
+    repaired((file) => patched(file, 10, 1)),
+  );
+  add(
+    "compatible-bit-added-with-its-crc",
+    "ROOT_DIGEST",
+    small(),
+    repaired((file) => patched(file, 23, 0x40)),
+  );
+  add(
+    "index-changed-with-its-crcs",
+    "ROOT_DIGEST",
+    small(),
+    repaired((file) => {
+      const view = new DataView(file.buffer, file.byteOffset);
+      const types = 64 + 48 + view.getUint32(64 + 48, true) + 4;
+      return patched(file, types + 16, ...f32(16));
+    }),
+    { note: "alpha, of which the content id knows nothing" },
+  );
+  add("root-zero", "ROOT_DIGEST", small(), trailer({ root: zeros(32) }));
+  add(
+    "root-one-bit",
+    "ROOT_DIGEST",
+    three(),
+    trailer((t) => ({ root: patched(t.root, 0, t.root[0] ^ 128) })),
+  );
+  add(
+    "content-id-damaged",
+    "ROOT_DIGEST",
+    small(),
+    damage((at) => at.digests),
+  );
+  for (const [name, at] of Object.entries({
+    root: 0,
+    "file-length": 32,
+    "digests-length": 40,
+    "index-length": 44,
+    reserved: 51,
+    crc: 52,
+  }))
+    add(
+      `trailer-damaged-${name}`,
+      "TRAILER_CRC",
+      small(),
+      damage((places) => places.trailer + at),
+    );
+  const fields = {
+    "file-length": (t) => ({ fileLength: t.fileLength + 1 }),
+    "file-length-zero": () => ({ fileLength: 0 }),
+    "file-length-high": (t) => ({ fileLength: t.fileLength + 2 ** 32 }),
+    "digests-length": (t) => ({ digestsLength: t.digestsLength + 32 }),
+    "digests-length-zero": () => ({ digestsLength: 0 }),
+    "index-length": (t) => ({ indexLength: t.indexLength + 4 }),
+    reserved: () => ({ reserved: 1 }),
+    "reserved-high": () => ({ reserved: 2 ** 31 }),
+    "magic-forwards": () => ({ magic: MAGIC }),
+    "magic-zeros": () => ({ magic: zeros(8) }),
+    "magic-last-byte": (t) => ({ magic: patched(t.magic, 7, 0x88) }),
+  };
+  for (const [name, change] of Object.entries(fields))
+    add(`trailer-${name}`, "TRAILER_MISMATCH", small(), trailer(change));
+}
+
+export function invalidValues(suite) {
+  for (const family of [scales, nonfinite, ends]) family(suite);
+}

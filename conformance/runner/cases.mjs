@@ -1,0 +1,40 @@
+// The suite as runs. A case is one or more runs: a broken file is read at the level that finds the fault, at the deepest
+// one, and at the one before, at which it is valid (manifest.schema.json says so of `level`).
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { mutationCases } from "./mutations.mjs";
+import { checkEvents, checkRanges } from "./operations.mjs";
+
+export const LEVELS = ["structure", "integrity", "values", "canonical"];
+export const DEFAULT_BUDGET = 2 ** 29;
+
+/** Cases whose id contains `filter`: [{ id, group, features, runs }]. `mutations` is none, sample or all. */
+export function loadCases(root, { filter = "", mutations = "sample" } = {}) {
+  const manifest = JSON.parse(readFileSync(join(root, "manifest.json"), "utf8"));
+  const exits = new Map(manifest.errors.map(({ name, exit }) => [name, exit]));
+  const cases = manifest.cases.filter(({ id }) => id.includes(filter)).map((c) => caseOf(root, c, exits));
+  if (mutations === "none") return cases;
+  for (const { id, table } of manifest.mutations) {
+    if (id.includes(filter)) cases.push(...mutationCases(root, id, table, mutations === "all", exits));
+  }
+  return cases;
+}
+
+function caseOf(root, c, exits) {
+  const { id, level, budget = DEFAULT_BUDGET, expected, accept, operation = "read" } = c;
+  const path = join(root, c.file);
+  const run = { id, path, level, budget, expected, accept, exits };
+  const group = id.split("/").slice(0, 2).join("/");
+  const of = (runs) => ({ id, group, features: c.features, operation, runs });
+  if (operation === "stream")
+    return of(c.splits.map((pieces) => ({ ...run, operation, pieces, check: checkEvents(c.events) })));
+  if (operation === "range") return of([{ ...run, operation, modules: c.modules, check: checkRanges(c) }]);
+  const runs = [run];
+  const depth = LEVELS.indexOf(level);
+  if (!expected.valid) {
+    if (depth < 3) runs.push({ ...run, level: "canonical" });
+    if (depth > 0 && accept === undefined)
+      runs.push({ ...run, level: LEVELS[depth - 1], expected: { valid: true, exit: 0 } });
+  }
+  return of(runs);
+}
