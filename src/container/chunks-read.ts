@@ -9,7 +9,6 @@ import { ELEMENT_BYTES } from "../model/adapter.ts";
 import { checkChunkLength, type LimitCheck, readCompression } from "./chunk-rules.ts";
 import { ELEMENT_TYPES, TENSOR_ROLES } from "./encoding-record.ts";
 import type { ReadIndex } from "./index-read.ts";
-import { CRC_BYTES } from "./layout.ts";
 import { compareNames, type NameReader } from "./names.ts";
 import { hex32 } from "./prologue.ts";
 import { checkMagnitudeAxis } from "./tensor-rules.ts";
@@ -58,7 +57,7 @@ export function readTensors(
     checkMagnitudeAxis(role, record.axis, where, offset);
     const payload = shape.reduce((product, dimension) => product * dimension, ELEMENT_BYTES[element]);
     // Eight dimensions of 32 bits stay far below infinity; with one of them 0 there is nothing.
-    limit(payload + CRC_BYTES, CHUNK_BYTES, "tensors", i, where);
+    limit(payload, CHUNK_BYTES, "tensors", i, where);
     limit(record.chunkLength, CHUNK_BYTES, "tensors", i, where);
     const compression = readCompression(record.compression, "tensor", where, offset);
     checkChunkLength(record.chunkLength, payload, compression, where, offset);
@@ -106,7 +105,7 @@ export function readSections(read: ReadIndex, limit: LimitCheck): Unplaced<Secti
     if (critical && /^[a-z]/.test(type))
       fail("SECTION_RECORD", { where, offset, expected: "a private section that is not critical" });
     if (critical && !KNOWN_SECTIONS.has(type)) fail("UNSUPPORTED_SECTION", { where, offset });
-    limit(Math.max(record.rawLength + CRC_BYTES, record.chunkLength), CHUNK_BYTES, "sections", i, where);
+    limit(Math.max(record.rawLength, record.chunkLength), CHUNK_BYTES, "sections", i, where);
     if (KNOWN_SECTIONS.has(type)) limit(record.rawLength, META_BYTES, "sections", i, where);
     if (type === "META" && record.compression !== 0)
       fail("SECTION_RECORD", { where, offset, expected: "META stored as it is", actual: record.compression });

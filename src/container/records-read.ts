@@ -11,7 +11,7 @@ import { checkChunkLength, type LimitCheck, readCompression } from "./chunk-rule
 import { readSections, readTensors } from "./chunks-read.ts";
 import { checkFeatures } from "./features.ts";
 import type { ReadIndex } from "./index-read.ts";
-import { CRC_BYTES, layOut, payloadLength } from "./layout.ts";
+import { layOut, payloadLength } from "./layout.ts";
 import { compareNames, nameReader } from "./names.ts";
 import { checkLimit, type Prologue } from "./prologue.ts";
 import { firstUse, readEncodings, readPlans, readTypes } from "./shared-read.ts";
@@ -89,7 +89,7 @@ export function interpretIndex(
     const pair = record.moduleType * SHARED_RECORDS.hard + record.plan;
     const payload = payloads.get(pair) ?? payloadLength(shape, plan.bands);
     payloads.set(pair, payload);
-    limit(Math.max(payload + CRC_BYTES, record.chunkLength), CHUNK_BYTES, "modules", i, where);
+    limit(Math.max(payload, record.chunkLength), CHUNK_BYTES, "modules", i, where);
     const compression = readCompression(record.compression, "module", where, offset);
     checkChunkLength(record.chunkLength, payload, compression, where, offset);
     return { ...shape, bands: plan.bands, compression, payload, chunkLength: record.chunkLength };
