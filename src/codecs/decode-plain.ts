@@ -72,7 +72,7 @@ export function decodePlain(
   }
 }
 
-/** Raw weights travel as bit patterns, so that NaN payloads and signalling NaNs survive where the width does not change. */
+/** Raw weights travel as bit patterns, so that the payload of a NaN survives; in binary16 a NaN becomes quiet (3.2, 8.7). */
 function decodeRaw(
   element: FloatType,
   codes: Uint8Array,
@@ -87,13 +87,18 @@ function decodeRaw(
     let to = at.offset + c * at.componentStride;
     for (let i = 0; i < length; i++, from++, to += at.weightStride) {
       const source = readBits(codes, element, from);
-      if (element === "f16") bits[to] = wide ? f16BitsToF32(source) : source;
+      if (element === "f16") bits[to] = wide ? f16BitsToF32(source) : quieted(source);
       else {
         const value = element === "bf16" ? source << 16 : source;
         bits[to] = wide ? value : f32BitsToF16(value);
       }
     }
   }
+}
+
+/** What widening to binary32 and rounding back does: nothing, but that a NaN becomes quiet. */
+function quieted(f16: number): number {
+  return (f16 & 0x7fff) > 0x7c00 ? f16 | 0x200 : f16;
 }
 
 const f32 = new Float32Array(1);

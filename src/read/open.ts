@@ -35,7 +35,10 @@ import { zstdFor } from "./zstd.ts";
 export interface OpenOptions {
   /** zstd implementation; by default the native one or zstd-codec, loaded only if the file uses it. */
   readonly zstd?: Zstd;
-  /** Most bytes that {@link LqaFile.readAdapter} may decode into. Default 4 GiB. */
+  /**
+   * Most bytes that {@link LqaFile.readAdapter} may decode into (default 4 GiB), and that one chunk may need when
+   * `validateLqa` checks it.
+   */
   readonly budgetBytes?: number;
   /** Accept files up to the Hard limits of clause 14 instead of the Core ones. */
   readonly hardLimits?: boolean;

@@ -50,7 +50,8 @@ export interface BodyOptions {
  * Verifies a file in memory whose prologue and index have been checked.
  *
  * @param bytes the file; shorter than declared is TRUNCATED_FILE at the first byte that is needed and not there
- * @throws LqaError TRUNCATED_FILE, CHUNK_CRC, ZSTD_FRAME, PADDING_NONZERO, META_ENCODING, SPAN_DIGEST, TRAILER_CRC,
+ * @param budgetBytes as in {@link BodyOptions}
+ * @throws LqaError BUDGET, TRUNCATED_FILE, CHUNK_CRC, ZSTD_FRAME, PADDING_NONZERO, META_ENCODING, SPAN_DIGEST, TRAILER_CRC,
  *   TRAILER_MISMATCH, ROOT_DIGEST, CONTENT_ID, TRAILING_BYTES, and whatever `visitor` throws
  */
 export function verifyFile(
@@ -58,9 +59,11 @@ export function verifyFile(
   header: Header,
   zstd: Zstd | undefined,
   visitor: ChunkVisitor = {},
+  budgetBytes?: number,
 ): VerifiedIds {
   requirePadding(header, bytes.length);
-  return runOver(bytes, chunksStart(header.prologue), bodySteps(header, { tools: { zstd }, visitor }));
+  const steps = bodySteps(header, { tools: { zstd }, visitor, budgetBytes });
+  return runOver(bytes, chunksStart(header.prologue), steps);
 }
 
 /**

@@ -80,7 +80,8 @@ export async function validateLqa(bytes: Uint8Array, options: ValidateOptions = 
     } else {
       const values =
         depth >= 2 ? valueChecks((prologue.compatible & COMPATIBLE.NONFINITE) !== 0, depth >= 3) : undefined;
-      ids = verifyFile(bytes, opened, await zstdFor(allChunks(index), options), values?.visitor);
+      const zstd = await zstdFor(allChunks(index), options);
+      ids = verifyFile(bytes, opened, zstd, values?.visitor, options.budgetBytes);
       values?.finish();
     }
     if (depth >= 3)

@@ -72,6 +72,13 @@ describe("the reference decoder", () => {
     expect(new Uint8Array(half.buffer)).toEqual(codes);
   });
 
+  it("makes a signalling NaN of binary16 quiet in binary16, as widening and rounding back does", () => {
+    const codes = Uint8Array.of(0x01, 0x7c, 0x55, 0xfd, 0x00, 0x7c);
+    const half = new Uint16Array(3);
+    decodePlanes({ codec: "raw", element: "f16" }, planes({ codes }), 1, 3, half, rows(3));
+    expect([...half]).toEqual([0x7e01, 0xff55, 0x7c00]);
+  });
+
   it("keeps the IEEE sign of a zero scale", () => {
     const scales = Uint8Array.of(0, 0);
     expect(

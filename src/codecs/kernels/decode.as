@@ -576,7 +576,9 @@ function convertEight(element: i32, wide: bool, from: usize, to: usize): void {
   } else {
     const h = v128.load(from);
     if (element == F16 && !wide) {
-      v128.store(to, h);
+      // A NaN becomes quiet, as by way of binary32 (3.2, 8.7).
+      const nan = i16x8.gt_s(v128.and(h, i16x8.splat(0x7fff)), i16x8.splat(0x7c00));
+      v128.store(to, v128.or(h, v128.and(nan, i16x8.splat(0x200))));
       return;
     }
     if (element == F16) {
@@ -617,7 +619,7 @@ export function convert(element: i32, wide: bool, from: usize, count: i32, to: u
     else convertAll(F32, false, from, count, to);
   } else if (element == F16) {
     if (wide) convertAll(F16, true, from, count, to);
-    else memory.copy(to, from, 2 * <usize>count);
+    else convertAll(F16, false, from, count, to);
   } else if (wide) convertAll(2, true, from, count, to);
   else convertAll(2, false, from, count, to);
 }
