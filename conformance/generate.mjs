@@ -7,9 +7,11 @@ import { fileURLToPath } from "node:url";
 import { invalidChunks } from "./generate/invalid-chunks.mjs";
 import { invalidHead } from "./generate/invalid-head.mjs";
 import { invalidMeta } from "./generate/invalid-meta.mjs";
+import { invalidOrder } from "./generate/invalid-order.mjs";
 import { invalidRecords } from "./generate/invalid-records.mjs";
 import { invalidShared } from "./generate/invalid-shared.mjs";
 import { invalidValues } from "./generate/invalid-values.mjs";
+import { limits } from "./generate/limits.mjs";
 import { outcomes, Suite } from "./generate/suite.mjs";
 import { validAdapters } from "./generate/valid-adapters.mjs";
 import { validCodecs } from "./generate/valid-codecs.mjs";
@@ -30,6 +32,8 @@ for (const family of [
   invalidChunks,
   invalidValues,
   invalidMeta,
+  invalidOrder,
+  limits,
 ])
   family(suite);
 

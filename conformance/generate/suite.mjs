@@ -36,30 +36,29 @@ export class Suite {
 
   /**
    * A valid file. `level` is how deep it is checked (a file that is valid but not canonical: values); `documents` are META
-   * and ORIG as JSON; `hashes` false leaves out the weights (they are too many).
+   * and ORIG as JSON; `hashes` false leaves out the weights (they are too many), `omit` other
+   * members, `twin` false everything but that it is valid.
    */
   valid(id, adapter, about = {}) {
-    const { lies = {}, documents = {}, hashes = true, level = "canonical", ...more } = about;
+    const { lies = {}, documents = {}, hashes = true, omit = [], twin = true, level = "canonical", ...more } = about;
     const model = compose(adapter, seedOf(id));
     const written = writeFile(model, lies);
     this.built.set(id, { model, written });
-    const expected = { valid: true, exit: 0, ...twinOf(model, written, documents, hashes) };
+    const expected = { valid: true, exit: 0, ...(twin && twinOf(model, written, documents, hashes)) };
+    for (const member of omit) delete expected[member];
     this.add(id, written.bytes, { level, expected, ...more });
   }
 
-  /** A file with one fault, made by lying about a valid one; `error` is the name in spec/errors.json. */
+  /**
+   * A file with one fault, made by lying about a valid one; `error` is the name in spec/errors.json. `level` is the least at
+   * which it is found; one level before, the file is valid, or has the error `shallower`.
+   */
   invalid(id, error, adapter, about = {}) {
-    const { lies = {}, level = "structure", clauses = [], accept, ...more } = about;
-    const { bytes } = writeFile(compose(adapter, seedOf(id)), lies);
-    const own = ERRORS.get(error)?.clause;
-    const expected = refusal(error);
-    this.add(id, bytes, {
-      level,
-      clauses: clauses.length > 0 ? clauses : [own],
-      expected,
-      ...(accept && { accept }),
-      ...more,
-    });
+    const { lies = {}, level = "structure", clauses = [ERRORS.get(error).clause], ...more } = about;
+    const model = compose(adapter, seedOf(id));
+    const written = writeFile(model, lies);
+    this.built.set(id, { model, written });
+    this.add(id, written.bytes, { level, clauses, expected: refusal(error), ...more });
   }
 
   /** Any bytes, with what is expected of them. */
@@ -72,8 +71,19 @@ export class Suite {
   again(id, of, about) {
     const first = this.cases.find((c) => c.id === of);
     if (first === undefined) throw new Error(`no case ${of}`);
-    const { level, expected, clauses, features, ...rest } = first;
-    this.cases.push(entry({ ...rest, level, expected, clauses, features, ...about, id }));
+    this.cases.push(entry({ ...first, ...about, id }));
+  }
+
+  /** What may be handed out of a file whose first `whole` chunks are good, each with the position behind its CRC-32. */
+  events(of, whole = Number.POSITIVE_INFINITY) {
+    const { model, written } = this.built.get(of);
+    const items = [
+      ...model.modules.map((m) => ["module", m.name]),
+      ...model.tensors.map((t) => ["tensor", t.name]),
+      ...model.sections.map((s) => ["section", s.tag]),
+    ];
+    const lengths = [...written.vectors.modules, ...written.vectors.tensors, ...written.vectors.sections];
+    return items.slice(0, whole).map((item, i) => [...item, written.at.chunks[i] + lengths[i].chunk_length]);
   }
 
   add(id, bytes, about) {

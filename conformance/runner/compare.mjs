@@ -60,3 +60,10 @@ export function judge(run, answer) {
 }
 
 const failed = (detail) => ({ status: "failed", detail });
+
+/** What a reader must answer for an error of this name, or for `valid` or no name. */
+export function outcome(name, errors) {
+  if (name === undefined || name === "valid") return { valid: true, exit: 0 };
+  const { code, exit } = errors.get(name);
+  return { valid: false, exit, error: { code, name, class: code[4] } };
+}

@@ -3,22 +3,22 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repaired } from "../generate/repair.mjs";
+import { outcome } from "./compare.mjs";
 
 const LEVEL = "canonical";
 const BUDGET = 2 ** 29;
 
 /** Cases of a table. A sample has every truncation, and one other value of each byte. */
-export function mutationCases(root, id, path, all, exits) {
+export function mutationCases(root, id, path, { all, errors, exits }) {
   const table = JSON.parse(readFileSync(join(root, path), "utf8"));
   const base = readFileSync(join(root, table.file));
-  const catalogue = new Map(table.errors.map((error) => [error.name, error]));
   const run = (what, bytes, name) => ({
     id: `${id}/${what}`,
     hex: Buffer.from(bytes).toString("hex"),
     level: LEVEL,
     budget: BUDGET,
     exits,
-    expected: name === "valid" ? { valid: true, exit: 0 } : refusal(catalogue.get(name)),
+    expected: outcome(name, errors),
   });
   const changed = (at, value) => {
     const bytes = Uint8Array.from(base);
@@ -63,6 +63,5 @@ export function nameOf(table, at, value) {
   return line[2].findLast(([least]) => least <= value)[1];
 }
 
-const refusal = ({ name, code, exit }) => ({ valid: false, exit, error: { code, name, class: code[4] } });
 const others = (byte) => range(0, 256).filter((value) => value !== byte);
 const range = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
