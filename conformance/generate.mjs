@@ -4,6 +4,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { choices } from "./generate/choices.mjs";
 import { invalidChunks } from "./generate/invalid-chunks.mjs";
 import { invalidHead } from "./generate/invalid-head.mjs";
 import { invalidMeta } from "./generate/invalid-meta.mjs";
@@ -12,6 +13,7 @@ import { invalidRecords } from "./generate/invalid-records.mjs";
 import { invalidShared } from "./generate/invalid-shared.mjs";
 import { invalidValues } from "./generate/invalid-values.mjs";
 import { limits } from "./generate/limits.mjs";
+import { operations } from "./generate/operations.mjs";
 import { outcomes, Suite } from "./generate/suite.mjs";
 import { validAdapters } from "./generate/valid-adapters.mjs";
 import { validCodecs } from "./generate/valid-codecs.mjs";
@@ -34,6 +36,8 @@ for (const family of [
   invalidMeta,
   invalidOrder,
   limits,
+  choices,
+  operations,
 ])
   family(suite);
 

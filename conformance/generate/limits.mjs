@@ -15,7 +15,12 @@ const vector = sign({ group: 0 });
 /** Up to Core. */
 function accepted(suite) {
   const add = (name, adapter, about = {}) =>
-    suite.valid(`limits/core/${name}`, adapter, { clauses: ["14"], hashes: false, budget: 2 ** 21, ...about });
+    suite.valid(`limits/core/${name}`, adapter, {
+      clauses: ["14"],
+      hashes: false,
+      budget: 2 ** 21,
+      ...about,
+    });
   add("rank-1024", only({ out: 1, in: 1, bands: [band(vector, vector, 1024)] }), { hashes: true });
   add("rank-1024-in-two-bands", only({ out: 1, in: 1, bands: [band(zero(), zero(), 1023), band(vector)] }), {
     hashes: true,

@@ -40,7 +40,15 @@ export class Suite {
    * members, `twin` false everything but that it is valid.
    */
   valid(id, adapter, about = {}) {
-    const { lies = {}, documents = {}, hashes = true, omit = [], twin = true, level = "canonical", ...more } = about;
+    const {
+      lies = {},
+      documents = {},
+      hashes = true,
+      omit = [],
+      twin = true,
+      level = "canonical",
+      ...more
+    } = about;
     const model = compose(adapter, seedOf(id));
     const written = writeFile(model, lies);
     this.built.set(id, { model, written });
@@ -84,6 +92,11 @@ export class Suite {
     ];
     const lengths = [...written.vectors.modules, ...written.vectors.tensors, ...written.vectors.sections];
     return items.slice(0, whole).map((item, i) => [...item, written.at.chunks[i] + lengths[i].chunk_length]);
+  }
+
+  /** Bytes of the index of such a file. */
+  indexLength(adapter) {
+    return writeFile(compose(adapter)).at.gap - 64;
   }
 
   add(id, bytes, about) {

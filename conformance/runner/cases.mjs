@@ -29,7 +29,7 @@ function caseOf(root, c, { errors, exits }) {
   const { id, level, budget = DEFAULT_BUDGET, expected, accept, shallower, operation = "read" } = c;
   const path = join(root, c.file);
   const run = { id, path, level, budget, expected, accept, exits };
-  const group = id.split("/").slice(0, 2).join("/");
+  const group = id.split("/").slice(0, -1).slice(0, 2).join("/");
   const of = (runs) => ({ id, group, features: c.features, operation, runs });
   if (operation === "stream")
     return of(c.splits.map((pieces) => ({ ...run, operation, pieces, check: checkEvents(c.events) })));
