@@ -13,6 +13,7 @@ import { invalidRecords } from "./generate/invalid-records.mjs";
 import { invalidShared } from "./generate/invalid-shared.mjs";
 import { invalidValues } from "./generate/invalid-values.mjs";
 import { limits } from "./generate/limits.mjs";
+import { mutations } from "./generate/mutations.mjs";
 import { operations } from "./generate/operations.mjs";
 import { outcomes, Suite } from "./generate/suite.mjs";
 import { validAdapters } from "./generate/valid-adapters.mjs";
@@ -38,6 +39,7 @@ for (const family of [
   limits,
   choices,
   operations,
+  mutations,
 ])
   family(suite);
 
@@ -56,7 +58,11 @@ const json = `${JSON.stringify({ ...manifest, cases: [] }, null, 2).slice(0, -4)
 const outputs = new Map([...suite.files].map(([path, bytes]) => [join(root, path), bytes]));
 outputs.set(join(root, "manifest.json"), Buffer.from(json));
 
-const KEPT = new Set(["manifest.schema.json"]);
+const KEPT = new Set([
+  "README.md",
+  "manifest.schema.json",
+  ...suite.mutations.map(({ repaired }) => repaired),
+]);
 const present = existsSync(root)
   ? readdirSync(root, { recursive: true })
       .map((name) => join(root, name))

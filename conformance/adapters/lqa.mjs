@@ -6,7 +6,12 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { about, answer, LEVELS } from "./lqa-document.mjs";
+import { readIndex } from "../../dist/container/index-read.js";
+import { sha256, toHex } from "../../dist/container/sha256.js";
+import * as library from "../../dist/index.js";
+import { LEVELS, OPERATIONS, readerOf } from "./lqa-document.mjs";
+
+const answer = readerOf(library, { readIndex, sha256, toHex });
 
 const runtime = () => {
   if (globalThis.Deno !== undefined) return `Deno ${globalThis.Deno.version.deno}`;
@@ -37,14 +42,14 @@ async function lines() {
   process.exit(0);
 }
 
-async function reply({ cmd, seq, operation = "read", path, hex, level, budget }) {
-  if (cmd === "start") return { protocol: 1, ...about, language: runtime() };
-  if (cmd === "caps") return { levels: LEVELS, operations: ["read"], without: {} };
+async function reply(command) {
+  const { cmd, seq, path, hex } = command;
+  if (cmd === "start") return { protocol: 1, name: "lqa", version: library.VERSION, language: runtime() };
+  if (cmd === "caps") return { levels: LEVELS, operations: OPERATIONS, without: {} };
   if (cmd !== "run") return { errored: `unknown command ${cmd}` };
-  if (operation !== "read") return { seq, skipped: `no operation ${operation}` };
   try {
     const bytes = hex === undefined ? readFileSync(path) : Buffer.from(hex, "hex");
-    return { seq, ...(await answer(new Uint8Array(bytes), { level, budget })) };
+    return { seq, ...(await answer(new Uint8Array(bytes), command)) };
   } catch (error) {
     return { seq, errored: error.stack };
   }

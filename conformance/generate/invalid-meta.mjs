@@ -97,7 +97,7 @@ const documents = {
   "string-cut-character": value("a1c3"),
   "string-surrogate": value("a3eda080"),
   "string-overlong": value("a2c080"),
-  "depth-17": value("91".repeat(15) + "90"),
+  "depth-17": value(`${"91".repeat(15)}90`),
   "depth-17-of-maps": concat(...Array(16).fill(fromHex("81a161")), fromHex("80")),
   "depth-5000": value("91".repeat(5000)),
 };

@@ -18,9 +18,9 @@ export function loadCases(root, { filter = "", mutations = "sample" } = {}) {
     .filter(({ id }) => id.includes(filter))
     .map((c) => caseOf(root, c, { errors, exits }));
   if (mutations === "none") return cases;
-  for (const { id, table } of manifest.mutations) {
-    if (id.includes(filter))
-      cases.push(...mutationCases(root, id, table, { all: mutations === "all", errors, exits }));
+  for (const about of manifest.mutations) {
+    if (about.id.includes(filter))
+      cases.push(...mutationCases(root, about, { all: mutations === "all", errors, exits }));
   }
   return cases;
 }

@@ -1,21 +1,20 @@
-// Every truncation and every change of one byte of a tiny file, from a table that says what becomes of it
-// (suite/mutations/README.md).
-import { readFileSync } from "node:fs";
+// Every truncation and every change of one byte of a tiny file, from tables that say what becomes of it
+// (suite/README.md, "Mutations").
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repaired } from "../generate/repair.mjs";
 import { outcome } from "./compare.mjs";
 
-const LEVEL = "canonical";
 const BUDGET = 2 ** 29;
 
 /** Cases of a table. A sample has every truncation, and one other value of each byte. */
-export function mutationCases(root, id, path, { all, errors, exits }) {
+export function mutationCases(root, { id, table: path, repaired: second }, { all, errors, exits }) {
   const table = JSON.parse(readFileSync(join(root, path), "utf8"));
   const base = readFileSync(join(root, table.file));
   const run = (what, bytes, name) => ({
-    id: `${id}/${what}`,
+    id: what,
     hex: Buffer.from(bytes).toString("hex"),
-    level: LEVEL,
+    level: table.level,
     budget: BUDGET,
     exits,
     expected: outcome(name, errors),
@@ -26,41 +25,52 @@ export function mutationCases(root, id, path, { all, errors, exits }) {
     return bytes;
   };
   const values = (at) => (all ? others(base[at]) : [(base[at] + 1 + ((at * 37) % 255)) & 255]);
+  const each = (places, make) => places.flatMap((at) => values(at).map((value) => make(at, value)));
   const truncations = table.truncations.flatMap(([from, to, name]) =>
-    range(from, to).map((length) => run(`length-${length}`, base.subarray(0, length), name)),
+    range(from, to).map((length) => run(`length ${length}`, base.subarray(0, length), name)),
   );
-  const bytes =
-    base.length === 0 ? [] : range(0, base.length).flatMap((at) => values(at).map((value) => [at, value]));
-  const plain = bytes.map(([at, value]) =>
-    run(`byte-${at}-${value}`, changed(at, value), nameOf(table.bytes, at, value)),
+  const changes = each(range(0, base.length), (at, value) =>
+    run(`byte ${at} = ${value}`, changed(at, value), nameOf(table.changes, at, value)),
   );
   const cases = [
     { id: `${id}/truncations`, runs: truncations },
-    { id: `${id}/bytes`, runs: plain },
+    { id: `${id}/changes`, runs: changes },
   ];
-  if (table.repaired !== undefined) {
-    const runs = bytes
-      .filter(([at]) => nameOf(table.repaired, at, 0) !== undefined)
-      .map(([at, value]) =>
-        run(
-          `repaired-${at}-${value}`,
-          repaired(changed(at, value), table.layout),
-          nameOf(table.repaired, at, value),
-        ),
-      );
+  if (existsSync(join(root, second))) {
+    const { names, changes } = JSON.parse(readFileSync(join(root, second), "utf8"));
+    const runs = each(reparable(table), (at, value) =>
+      run(
+        `repaired byte ${at} = ${value}`,
+        repaired(changed(at, value), table.layout),
+        names[nameOf(changes, at, value)],
+      ),
+    );
     cases.push({ id: `${id}/repaired`, runs });
   }
-  return cases.map((c) => ({ ...c, group: "mutations", features: [], operation: "read" }));
+  return cases.map((c) => ({
+    ...c,
+    group: "mutations",
+    features: ["zstd"].filter(() => id.endsWith("carried")),
+    operation: "read",
+  }));
+}
+
+/** Bytes whose change is still there when the checksums have been repaired. */
+export function reparable({ layout: { indexLength, chunks, digests } }) {
+  const crc = ([, end]) => range(end - 4, end);
+  const mended = new Set([...range(56, 64), ...chunks.flatMap(crc)]);
+  return [...range(8, 64 + indexLength), ...range(64 + indexLength, digests + 32)].filter(
+    (at) => !mended.has(at),
+  );
 }
 
 /**
- * A table of bytes: [from, to, name], or [from, to, [[least, name], …]]: the name of the values from `least` on. Later lines
- * win.
+ * A table of changes: [from, to, name], or [from, to, [[least, name], …]]: the name of the values from `least` on. Later
+ * lines win.
  */
 export function nameOf(table, at, value) {
   const line = table.findLast(([from, to]) => from <= at && at < to);
-  if (line === undefined || typeof line[2] === "string") return line?.[2];
-  return line[2].findLast(([least]) => least <= value)[1];
+  return Array.isArray(line[2]) ? line[2].findLast(([least]) => least <= value)[1] : line[2];
 }
 
 const others = (byte) => range(0, 256).filter((value) => value !== byte);
