@@ -1,0 +1,243 @@
+"""Scores the encodings of one adapter on its task's held-out items.
+
+Usage: python evaluate.py --task NAME --adapter DIR [--name NAME] [--only TEXT ...] [--recode]
+
+For the base model, the adapter as trained, and every encoding of `table.py`, one JSON
+line is appended to results/<name>.jsonl; lines that are there already are not made again.
+All scores are at the positions of the right answers (see lm.py):
+
+  exact      share of items answered right, every token and the end, greedy
+  nll        mean negative log-likelihood of an answer token, in nats
+  kl         mean Kullback-Leibler divergence of the next-token distributions, from the
+             f16 encoding's to this one's, in nats
+  nll_kept   share of the fine-tuning gain kept, (base - this) / (base - f16) in nll
+  exact_kept the same in exact matches
+  errors     of ΔW, from the factors in the two directories (see errors.py)
+
+Intervals are 95 %: Wilson for `exact`, bootstrap over items for the others.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import errors
+import lm
+import table as encodings
+import tasks
+
+import numpy
+import torch
+from peft import PeftModel
+
+BATCH = 50
+CALIBRATION = 200  # training items for the functional errors
+RESAMPLES = 1000
+WEIGHTS = "adapter_model.safetensors"
+
+
+def wilson(hits: int, total: int) -> list[float]:
+    z = 1.959964
+    share = hits / total
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return [round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)]
+
+
+class Scorer:
+    """The base model with its held-out items; adapters come and go."""
+
+    def __init__(self, split: tasks.Split) -> None:
+        self.model, self.tokenizer = lm.load_base(torch.float32)
+        examples = sorted(lm.examples(self.tokenizer, split.heldout), key=len)  # little padding
+        self.batches = self.cut(examples)
+        self.calibration = self.cut(lm.examples(self.tokenizer, split.train[:CALIBRATION]))
+        self.tokens = numpy.array([len(example.answer) for example in examples])
+        self.reference: list[torch.Tensor] | None = None  # the f16 adapter's hidden states
+
+    def cut(self, examples: list[lm.Example]) -> list[lm.Batch]:
+        return [lm.batch(self.tokenizer, examples[i : i + BATCH]) for i in range(0, len(examples), BATCH)]
+
+    def adapt(self, folder: Path) -> dict[str, torch.Tensor]:
+        """Adds an adapter to the weights. Returns what `restore` needs."""
+        model = PeftModel.from_pretrained(self.model, str(folder)).eval()
+        linear = {n: m.get_base_layer() for n, m in model.named_modules() if hasattr(m, "get_base_layer")}
+        kept = {n: layer.weight.detach().clone() for n, layer in linear.items()}
+        model.merge_adapter()
+        self.merged = linear
+        self.model = model.unload()
+        return kept
+
+    def restore(self, kept: dict[str, torch.Tensor]) -> None:
+        """Puts the very weights back: adding and subtracting would leave rounding errors."""
+        for name, weight in kept.items():
+            self.merged[name].weight.data.copy_(weight)
+
+    @torch.inference_mode()
+    def measure(self, *, keep: bool = False) -> dict[str, numpy.ndarray]:
+        """Per item (shortest first): summed nll, summed kl, and whether every token is right."""
+        layer = lm.output_layer(self.model)
+        states, columns = [], {"nll": [], "kl": [], "exact": []}
+        for index, part in enumerate(self.batches):
+            rows = part.inputs.shape[0]
+            hidden = lm.answer_states(self.model, part)
+            states.append(hidden.clone())
+            scores = torch.log_softmax(layer(hidden).float(), -1)
+            losses = -scores.gather(1, part.targets[:, None])[:, 0]
+            right = scores.argmax(-1) == part.targets
+            columns["nll"].append(torch.zeros(rows).index_add(0, part.rows, losses))
+            columns["exact"].append(torch.zeros(rows).index_add(0, part.rows, (~right).float()) == 0)
+            if self.reference is not None:
+                wanted = torch.log_softmax(layer(self.reference[index]).float(), -1)
+                kl = (wanted.exp() * (wanted - scores)).sum(-1)
+                columns["kl"].append(torch.zeros(rows).index_add(0, part.rows, kl))
+        if keep:
+            self.reference = states
+        return {name: torch.cat(parts).double().numpy() for name, parts in columns.items() if parts}
+
+
+def bootstrap(of, count: int) -> list[float]:
+    """The 95 % interval of a statistic of drawn items, `of(indices)`."""
+    rng = numpy.random.default_rng(0)
+    drawn = [of(rng.integers(0, count, count)) for _ in range(RESAMPLES)]
+    return [round(float(v), 6) for v in numpy.quantile(drawn, (0.025, 0.975))]
+
+
+def summary(got: dict, base: dict | None, reference: dict | None, tokens: numpy.ndarray) -> dict:
+    """The scores of one model, with intervals; shares of the gain where both ends are known."""
+    count = len(tokens)
+    everything = numpy.arange(count)
+    hits = int(got["exact"].sum())
+    result = {
+        "items": count,
+        "answer_tokens": int(tokens.sum()),
+        "exact": round(hits / count, 4),
+        "exact_interval": wilson(hits, count),
+        "exact_items": "".join(str(int(v)) for v in got["exact"]),
+    }
+
+    def add(name: str, of) -> None:
+        result[name] = round(float(of(everything)), 6)
+        result[f"{name}_interval"] = bootstrap(of, count)
+
+    add("nll", lambda i: got["nll"][i].sum() / tokens[i].sum())
+    if "kl" in got:
+        add("kl", lambda i: got["kl"][i].sum() / tokens[i].sum())
+    if base is not None and reference is not None:
+        for name in ("nll", "exact"):
+            a, b, c = base[name], got[name], reference[name]
+            add(f"{name}_kept", lambda i: (a[i] - b[i]).sum() / (a[i] - c[i]).sum())
+    return result
+
+
+def done(path: Path, adapter: str) -> dict[str, dict]:
+    """Encoding -> its newest line, of those that a results file has of this adapter."""
+    if not path.is_file():
+        return {}
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {line["encoding"]: line for line in lines if line["adapter"] == adapter}
+
+
+def content(adapter: Path, options: list[str], scratch: Path) -> str | None:
+    """What the encoder makes of an adapter today: a content id, or none where it refuses."""
+    try:
+        return encodings.round_trip(adapter, options, scratch)[1]["contentId"]
+    except encodings.Refused:
+        return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Score the encodings of an adapter.")
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--adapter", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--name", help="of the results file [the folder's name]")
+    parser.add_argument("--only", action="append", metavar="TEXT", help="encodings that start so")
+    parser.add_argument(
+        "--recode", action="store_true", help="score again what the encoder now does otherwise"
+    )
+    args = parser.parse_args()
+    task = tasks.load(args.task)
+    name = args.name or args.adapter.name
+    path = lm.HERE / "results" / f"{name}.jsonl"
+    adapter = hashlib.sha256((args.adapter / WEIGHTS).read_bytes()).hexdigest()[:16]
+
+    rows = encodings.table()
+    wanted = [e for e in rows if not args.only or any(e.startswith(text) for text in args.only)]
+    scratch = lm.WORK / "scratch" / name
+    have = done(path, adapter)
+    if args.recode:
+        same = [e for e in wanted if e in have]
+        same = [e for e in same if content(args.adapter, rows[e], scratch) == have[e].get("content")]
+        have = {e: line for e, line in have.items() if e not in rows or e in same}
+    missing = [e for e in ("base", "trained", *wanted) if e not in have]
+    if not missing:
+        print(f"{name}: nothing to do")
+        return
+
+    torch.manual_seed(0)  # nothing is sampled; PEFT draws weights that loading replaces
+    scorer = Scorer(task.build())
+
+    def write(encoding: str, line: dict, started: float) -> None:
+        line = {"task": task.NAME, "name": name, "encoding": encoding, "adapter": adapter} | line
+        line["seconds"] = round(time.monotonic() - started, 1)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        exact, nll, kl = (line.get(k, math.nan) for k in ("exact", "nll", "kl"))
+        print(
+            f"{name} | {encoding} | error {line.get('errors', {}).get('weight', math.nan):.4f}"
+            f" | exact {100 * exact:.1f} % | nll {nll:.5f} | kl {kl:.5f}"
+            f" | kept {100 * line.get('nll_kept', math.nan):.2f} %"
+            f" | {line.get('refused', '')} {line['seconds']} s",
+            flush=True,
+        )
+
+    def scored(folder: Path) -> dict:
+        before = scorer.adapt(folder)
+        got = scorer.measure()
+        scorer.restore(before)
+        return got
+
+    # Base and f16 are measured every time: the others are compared with them item by item.
+    started = time.monotonic()
+    base = scorer.measure()
+    if "base" in missing:
+        write("base", summary(base, None, None, scorer.tokens) | {"versions": lm.versions()}, started)
+    started = time.monotonic()
+    restored, report = encodings.round_trip(args.adapter, rows[encodings.REFERENCE], scratch)
+    factors = errors.factors(args.adapter)
+    before = scorer.adapt(restored)
+    reference = scorer.measure(keep=True)
+    inputs = errors.moments(scorer.model, scorer.calibration, list(factors))
+    scorer.restore(before)
+    for encoding in ("trained", *wanted):
+        if encoding not in missing:
+            continue
+        started = time.monotonic()
+        line: dict = {}
+        folder = args.adapter
+        if encoding != "trained":
+            try:
+                folder, report = encodings.round_trip(args.adapter, rows[encoding], scratch)
+            except encodings.Refused as refused:
+                write(encoding, {"options": rows[encoding], "refused": str(refused)}, started)
+                continue
+            line = {
+                "options": rows[encoding],
+                "errors": errors.compare(factors, errors.factors(folder), inputs),
+                "bytes": report["outputBytes"],
+                "bits_on_disk": report["bitsPerParameter"],
+                "average_bits": report["averageBits"],
+                "reported_error": report["relativeError"],
+                "content": report["contentId"],
+            }
+        write(encoding, line | summary(scored(folder), base, reference, scorer.tokens), started)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
