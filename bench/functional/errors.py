@@ -8,9 +8,13 @@ modules; X are a module's inputs on training items, in the model with the f16 ad
   functional        Σ ‖DX‖² / Σ ‖ΔW X‖²
   functional_mean   mean of ‖DX‖² / ‖ΔW X‖²
   output_mean       mean of ‖DX‖² / ‖(W + ΔW) X‖²: how much of the module's output is wrong
+  diagonal          functional, if input channels were uncorrelated: what `lqa encode --importance` reports
+  diagonal_mean     its mean over modules
   shrink            the part of `weight` that is along ΔW: Σ (1 - g)² ‖ΔW‖² / Σ ‖ΔW‖², where a
                     module's gain g is <ΔŴ, ΔW> / ‖ΔW‖²; the rest of `weight` is noise
   functional_shrink the same of `functional`, with g = <ΔŴ X, ΔW X> / ‖ΔW X‖²
+  gain              Σ <ΔŴ, ΔW> / Σ ‖ΔW‖²: how much of ΔW is left along itself
+  functional_gain   Σ <ΔŴ X, ΔW X> / Σ ‖ΔW X‖²
 
 and `by_kind` has weight and functional by the modules' last name (q_proj, v_proj, …).
 """
@@ -19,7 +23,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import lm
 
@@ -84,36 +88,58 @@ def energy(b: torch.Tensor, a: torch.Tensor, square: torch.Tensor | None = None)
     return max(0.0, inner(b, a, b, a, square))
 
 
+def write_importance(inputs: dict[str, tuple[torch.Tensor, float]], path: Path) -> None:
+    """Second moments of input channels, as `lqa encode --importance` reads them. Only ratios matter."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: square.diagonal().float().contiguous() for name, (square, _) in inputs.items()}, path)
+
+
 def compare(before: Factors, after: Factors, inputs: dict[str, tuple[torch.Tensor, float]]) -> dict:
     rows = []
     for name, (b, a) in before.items():
         square, output = inputs[name]
         d = (torch.cat([b, -after[name][0]], 1), torch.cat([a, after[name][1]]))
-        kind = name.rsplit(".", 1)[1]
-        whole, seen = energy(b, a), energy(b, a, square)
-        gain, seen_gain = inner(b, a, *after[name]), inner(b, a, *after[name], square)
-        along = (whole - gain) ** 2 / whole if whole else 0.0
-        seen_along = (seen - seen_gain) ** 2 / seen if seen else 0.0
-        rows.append((kind, energy(*d), whole, energy(*d, square), seen, output, along, seen_along))
+        channels = square.diagonal().sqrt()
+        row = {
+            "kind": name.rsplit(".", 1)[1],
+            "lost": energy(*d),
+            "whole": energy(b, a),
+            "gain": inner(b, a, *after[name]),
+            "seen_lost": energy(*d, square),
+            "seen": energy(b, a, square),
+            "seen_gain": inner(b, a, *after[name], square),
+            "output": output,
+            "channels_lost": energy(d[0], d[1] * channels),
+            "channels": energy(b, a * channels),
+        }
+        row["along"] = (row["whole"] - row["gain"]) ** 2 / row["whole"] if row["whole"] else 0.0
+        row["seen_along"] = (row["seen"] - row["seen_gain"]) ** 2 / row["seen"] if row["seen"] else 0.0
+        rows.append(row)
 
-    def share(chosen: list[tuple], lost: int, of: int) -> float:
+    def share(lost: str, of: str, chosen: list[dict] = rows) -> float:
         return sum(row[lost] for row in chosen) / sum(row[of] for row in chosen)
 
-    def mean(lost: int, of: int) -> float:
+    def mean(lost: str, of: str) -> float:
         # A module that was never trained (B = 0) has nothing to lose.
         return sum(row[lost] / row[of] if row[of] else 0.0 for row in rows) / len(rows)
 
     result: dict = {
-        "weight": share(rows, 1, 2),
-        "weight_mean": mean(1, 2),
-        "functional": share(rows, 3, 4),
-        "functional_mean": mean(3, 4),
-        "output_mean": mean(3, 5),
-        "shrink": share(rows, 6, 2),
-        "functional_shrink": share(rows, 7, 4),
+        "weight": share("lost", "whole"),
+        "weight_mean": mean("lost", "whole"),
+        "functional": share("seen_lost", "seen"),
+        "functional_mean": mean("seen_lost", "seen"),
+        "output_mean": mean("seen_lost", "output"),
+        "diagonal": share("channels_lost", "channels"),
+        "diagonal_mean": mean("channels_lost", "channels"),
+        "shrink": share("along", "whole"),
+        "functional_shrink": share("seen_along", "seen"),
+        "gain": share("gain", "whole"),
+        "functional_gain": share("seen_gain", "seen"),
     }
-    kinds = {kind: [row for row in rows if row[0] == kind] for kind in sorted({row[0] for row in rows})}
-    result["by_kind"] = {
-        k: [float(f"{share(v, *c):.4g}") for c in ((1, 2), (3, 4))] for k, v in kinds.items()
+    kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in sorted({r["kind"] for r in rows})}
+    by_kind = {
+        kind: [share("lost", "whole", part), share("seen_lost", "seen", part)] for kind, part in kinds.items()
     }
-    return {k: v if isinstance(v, dict) else float(f"{v:.6g}") for k, v in result.items()}
+    return {name: float(f"{value:.6g}") for name, value in result.items()} | {
+        "by_kind": {kind: [float(f"{v:.4g}") for v in values] for kind, values in by_kind.items()}
+    }

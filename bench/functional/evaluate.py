@@ -1,9 +1,10 @@
 """Scores the encodings of one adapter on its task's held-out items.
 
-Usage: python evaluate.py --task NAME --adapter DIR [--name NAME] [--only TEXT ...] [--recode]
+Usage: python evaluate.py NAME [--deciding | --only TEXT ...] [--recode]
 
-For the base model, the adapter as trained, and every encoding of `table.py`, one JSON
-line is appended to results/<name>.jsonl; lines that are there already are not made again.
+For the base model, every encoding of `table.py`, and the adapter as trained (if it was trained
+in this work folder), one JSON line is appended to results/<name>.jsonl; lines that are
+there already are not made again. Encodings are made from the reference adapter (see references.py).
 All scores are at the positions of the right answers (see lm.py):
 
   exact      share of items answered right, every token and the end, greedy
@@ -12,13 +13,12 @@ All scores are at the positions of the right answers (see lm.py):
              f16 encoding's to this one's, in nats
   nll_kept   share of the fine-tuning gain kept, (base - this) / (base - f16) in nll
   exact_kept the same in exact matches
-  errors     of ΔW, from the factors in the two directories (see errors.py)
+  errors     of ΔW, from the factors of both (see errors.py)
 
 Intervals are 95 %: Wilson for `exact`, bootstrap over items for the others.
 """
 
 import argparse
-import hashlib
 import json
 import math
 import shutil
@@ -28,6 +28,7 @@ from pathlib import Path
 
 import errors
 import lm
+import references
 import table as encodings
 import tasks
 
@@ -36,9 +37,9 @@ import torch
 from peft import PeftModel
 
 BATCH = 50
-CALIBRATION = 200  # training items for the functional errors
+ITEMS = 240  # of the held-out items, the first; all that there are, if fewer
+CALIBRATION = 100  # training items for the functional errors and the importance
 RESAMPLES = 1000
-WEIGHTS = "adapter_model.safetensors"
 
 
 def wilson(hits: int, total: int) -> list[float]:
@@ -54,11 +55,11 @@ class Scorer:
 
     def __init__(self, split: tasks.Split) -> None:
         self.model, self.tokenizer = lm.load_base(torch.float32)
-        examples = sorted(lm.examples(self.tokenizer, split.heldout), key=len)  # little padding
+        examples = sorted(lm.examples(self.tokenizer, split.heldout[:ITEMS]), key=len)  # little padding
         self.batches = self.cut(examples)
         self.calibration = self.cut(lm.examples(self.tokenizer, split.train[:CALIBRATION]))
         self.tokens = numpy.array([len(example.answer) for example in examples])
-        self.reference: list[torch.Tensor] | None = None  # the f16 adapter's hidden states
+        self.reference: list[torch.Tensor] | None = None  # the f16 adapter's log-probabilities
 
     def cut(self, examples: list[lm.Example]) -> list[lm.Batch]:
         return [lm.batch(self.tokenizer, examples[i : i + BATCH]) for i in range(0, len(examples), BATCH)]
@@ -82,22 +83,24 @@ class Scorer:
     def measure(self, *, keep: bool = False) -> dict[str, numpy.ndarray]:
         """Per item (shortest first): summed nll, summed kl, and whether every token is right."""
         layer = lm.output_layer(self.model)
-        states, columns = [], {"nll": [], "kl": [], "exact": []}
+        kept: list[torch.Tensor] = []
+        columns: dict[str, list[torch.Tensor]] = {"nll": [], "kl": [], "exact": []}
         for index, part in enumerate(self.batches):
             rows = part.inputs.shape[0]
             hidden = lm.answer_states(self.model, part)
-            states.append(hidden.clone())
             scores = torch.log_softmax(layer(hidden).float(), -1)
+            if keep:
+                kept.append(scores)
             losses = -scores.gather(1, part.targets[:, None])[:, 0]
             right = scores.argmax(-1) == part.targets
             columns["nll"].append(torch.zeros(rows).index_add(0, part.rows, losses))
             columns["exact"].append(torch.zeros(rows).index_add(0, part.rows, (~right).float()) == 0)
             if self.reference is not None:
-                wanted = torch.log_softmax(layer(self.reference[index]).float(), -1)
+                wanted = self.reference[index]
                 kl = (wanted.exp() * (wanted - scores)).sum(-1)
                 columns["kl"].append(torch.zeros(rows).index_add(0, part.rows, kl))
         if keep:
-            self.reference = states
+            self.reference = kept
         return {name: torch.cat(parts).double().numpy() for name, parts in columns.items() if parts}
 
 
@@ -153,43 +156,50 @@ def content(adapter: Path, options: list[str], scratch: Path) -> str | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Score the encodings of an adapter.")
-    parser.add_argument("--task", required=True)
-    parser.add_argument("--adapter", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--name", help="of the results file [the folder's name]")
-    parser.add_argument("--only", action="append", metavar="TEXT", help="encodings that start so")
+    parser.add_argument("name", metavar="NAME", help="of a kept adapter")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--deciding", action="store_true", help="only the encodings that decide most")
+    group.add_argument("--only", action="append", metavar="TEXT", help="encodings that start so")
     parser.add_argument(
         "--recode", action="store_true", help="score again what the encoder now does otherwise"
     )
     args = parser.parse_args()
-    task = tasks.load(args.task)
-    name = args.name or args.adapter.name
-    path = lm.HERE / "results" / f"{name}.jsonl"
-    adapter = hashlib.sha256((args.adapter / WEIGHTS).read_bytes()).hexdigest()[:16]
+    adapter = references.load(args.name)
+    path = lm.RESULTS / f"{args.name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = lm.WORK / "scratch" / args.name
+    moments = scratch / "moments.safetensors"
 
     rows = encodings.table()
-    wanted = [e for e in rows if not args.only or any(e.startswith(text) for text in args.only)]
-    scratch = lm.WORK / "scratch" / name
-    have = done(path, adapter)
+    rows = {e: [o.replace(encodings.MOMENTS, str(moments)) for o in options] for e, options in rows.items()}
+    wanted = [
+        e
+        for e in rows
+        if (not args.deciding or e in encodings.DECIDING)
+        and (not args.only or e.startswith(tuple(args.only)))
+    ]
+    as_trained = references.trained(args.name)
+    have = done(path, adapter.digest)
     if args.recode:
         same = [e for e in wanted if e in have]
-        same = [e for e in same if content(args.adapter, rows[e], scratch) == have[e].get("content")]
+        same = [e for e in same if content(adapter.folder, rows[e], scratch) == have[e].get("content")]
         have = {e: line for e, line in have.items() if e not in rows or e in same}
-    missing = [e for e in ("base", "trained", *wanted) if e not in have]
+    missing = [e for e in ("base", *wanted, *(["trained"] if as_trained else [])) if e not in have]
     if not missing:
-        print(f"{name}: nothing to do")
+        print(f"{args.name}: nothing to do")
         return
 
     torch.manual_seed(0)  # nothing is sampled; PEFT draws weights that loading replaces
-    scorer = Scorer(task.build())
+    scorer = Scorer(tasks.load(adapter.task).build())
 
     def write(encoding: str, line: dict, started: float) -> None:
-        line = {"task": task.NAME, "name": name, "encoding": encoding, "adapter": adapter} | line
-        line["seconds"] = round(time.monotonic() - started, 1)
+        about = {"task": adapter.task, "name": args.name, "encoding": encoding, "adapter": adapter.digest}
+        line = about | line | {"seconds": round(time.monotonic() - started, 1)}
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         exact, nll, kl = (line.get(k, math.nan) for k in ("exact", "nll", "kl"))
         print(
-            f"{name} | {encoding} | error {line.get('errors', {}).get('weight', math.nan):.4f}"
+            f"{args.name} | {encoding} | error {line.get('errors', {}).get('weight', math.nan):.4f}"
             f" | exact {100 * exact:.1f} % | nll {nll:.5f} | kl {kl:.5f}"
             f" | kept {100 * line.get('nll_kept', math.nan):.2f} %"
             f" | {line.get('refused', '')} {line['seconds']} s",
@@ -207,35 +217,39 @@ def main() -> None:
     base = scorer.measure()
     if "base" in missing:
         write("base", summary(base, None, None, scorer.tokens) | {"versions": lm.versions()}, started)
-    started = time.monotonic()
-    restored, report = encodings.round_trip(args.adapter, rows[encodings.REFERENCE], scratch)
-    factors = errors.factors(args.adapter)
+    restored, _ = encodings.round_trip(adapter.folder, rows[encodings.REFERENCE], scratch)
+    factors = errors.factors(adapter.folder)
     before = scorer.adapt(restored)
     reference = scorer.measure(keep=True)
     inputs = errors.moments(scorer.model, scorer.calibration, list(factors))
     scorer.restore(before)
-    for encoding in ("trained", *wanted):
-        if encoding not in missing:
+    errors.write_importance(inputs, moments)
+    for encoding in missing:
+        if encoding == "base":
             continue
         started = time.monotonic()
-        line: dict = {}
-        folder = args.adapter
-        if encoding != "trained":
-            try:
-                folder, report = encodings.round_trip(args.adapter, rows[encoding], scratch)
-            except encodings.Refused as refused:
-                write(encoding, {"options": rows[encoding], "refused": str(refused)}, started)
-                continue
-            line = {
-                "options": rows[encoding],
-                "errors": errors.compare(factors, errors.factors(folder), inputs),
-                "bytes": report["outputBytes"],
-                "bits_on_disk": report["bitsPerParameter"],
-                "average_bits": report["averageBits"],
-                "reported_error": report["relativeError"],
-                "content": report["contentId"],
-            }
-        write(encoding, line | summary(scored(folder), base, reference, scorer.tokens), started)
+        if encoding == "trained":
+            line = {"errors": errors.compare(factors, errors.factors(as_trained), inputs)}
+            write(encoding, line | summary(scored(as_trained), base, reference, scorer.tokens), started)
+            continue
+        options = encodings.table()[encoding]
+        try:
+            folder, report = encodings.round_trip(adapter.folder, rows[encoding], scratch)
+        except encodings.Refused as refused:
+            write(encoding, {"options": options, "refused": str(refused)}, started)
+            continue
+        line = {
+            "options": options,
+            "errors": errors.compare(factors, errors.factors(folder), inputs),
+            "bytes": report["outputBytes"],
+            "bits_on_disk": report["bitsPerParameter"],
+            "average_bits": report["averageBits"],
+            "reported_error": report["relativeError"],
+            "content": report["contentId"],
+        }
+        got = reference if encoding == encodings.REFERENCE else scored(folder)
+        got = got | {"kl": numpy.zeros(len(scorer.tokens))} if got is reference else got
+        write(encoding, line | summary(got, base, reference, scorer.tokens), started)
     shutil.rmtree(scratch, ignore_errors=True)
 
 

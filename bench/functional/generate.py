@@ -1,4 +1,4 @@
-"""Really generates answers, greedily: python generate.py --task NAME [--adapter DIR] [--shots K] [--limit N]
+"""Really generates answers, greedily: python generate.py --task NAME | --adapter NAME [--shots K] [--limit N]
 
 Two questions that evaluate.py does not answer. Can the base model do the task when solved
 examples in the prompt show what is asked for (--shots)? And do generated answers come out
@@ -10,9 +10,9 @@ Appends one JSON line to results/generated.jsonl; skips what is there.
 import argparse
 import json
 import time
-from pathlib import Path
 
 import lm
+import references
 import tasks
 from evaluate import wilson
 
@@ -44,19 +44,21 @@ def answers(model, tokenizer, prompts: list[str], longest: int) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Generate answers, greedily.")
-    parser.add_argument("--task", required=True)
-    parser.add_argument("--adapter", type=Path, metavar="DIR", help="[the base model]")
+    model_group = parser.add_mutually_exclusive_group(required=True)
+    model_group.add_argument("--task", help="for the base model")
+    model_group.add_argument("--adapter", metavar="NAME", help="for the base model with a kept adapter")
     parser.add_argument(
         "--shots", type=int, default=0, help="solved training items of the same kind before the prompt"
     )
     parser.add_argument("--limit", type=int, default=100, help="the first N held-out items")
     args = parser.parse_args()
 
-    task = tasks.load(args.task)
-    path = lm.HERE / "results" / "generated.jsonl"
+    adapter = references.load(args.adapter) if args.adapter else None
+    task = tasks.load(adapter.task if adapter else args.task)
+    path = lm.RESULTS / "generated.jsonl"
     about = {
         "task": task.NAME,
-        "model": args.adapter.name if args.adapter else "base",
+        "model": args.adapter or "base",
         "shots": args.shots,
         "limit": args.limit,
     }
@@ -75,8 +77,8 @@ def main() -> None:
         return "".join(f"{item.prompt} {item.answer}\n" for item in alike)
 
     model, tokenizer = lm.load_base(torch.float32)
-    if args.adapter:
-        model = PeftModel.from_pretrained(model, str(args.adapter)).merge_and_unload()
+    if adapter:
+        model = PeftModel.from_pretrained(model, str(adapter.folder)).merge_and_unload()
     given = answers(model, tokenizer, [solved(item.kind) + item.prompt for item in items], task.MAX_TOKENS)
     hits = sum(answer == item.answer for item, answer in zip(items, given))
     line = about | {

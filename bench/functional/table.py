@@ -16,25 +16,44 @@ ROOT = Path(__file__).resolve().parents[2]
 CLI = shlex.split(os.environ.get("LQA_CLI", f"node {shlex.quote(str(ROOT / 'dist/cli/main.js'))}"))
 
 REFERENCE = "f16"  # what everything else is compared with
-RD_BITS = ("0.75", "1.0", "1.25", "1.5", "2.0", "2.5")
-RD_FLOORS = ("0", "0.5", "1")
+MOMENTS = "{moments}"  # stands for the file of second moments among the options
+RD_BITS = ("1.0", "1.25", "1.5", "2.0", "2.5", "0.75")
+RD_FLOORS = ("0", "1", "0.5")
 
 
 def table() -> dict[str, list[str]]:
-    """Name -> options of `lqa encode`, the reference first."""
+    """Name -> options of `lqa encode`, the reference first, then what decides most."""
+
+    def rd(bits: str, floor: str = "0", *more: str) -> list[str]:
+        return ["--profile", "rd", "--bits", bits, "--floor", floor, *more]
+
     rows = {REFERENCE: ["--profile", "raw", "--element", "f16"]}
-    # The cells that decide the floor come first, so that a run cut short has them.
-    for bits in ("1.0", "1.25", "0.75", "1.5", "2.0", "2.5", "0.5"):
-        for floor in RD_FLOORS:
-            rows[f"rd {bits} floor {floor}"] = ["--profile", "rd", "--bits", bits, "--floor", floor]
-    for variant in ("2@0.9", "2@0.8", "3@0.9", "3@0.8"):
-        for rule in ("code", "text"):
-            for refine in ("search", "none"):
-                rows[f"loraquant {variant} {rule} {refine}"] = [
-                    "--profile", "loraquant", "--variant", variant, "--h-rule", rule, "--refine", refine,
-                ]  # fmt: skip
-    # Profiles rtn (1, 2, 3 bits) and sign go here; so does rd with importance weights.
+    for bits in RD_BITS[:5]:
+        rows[f"rd {bits} floor 0"] = rd(bits)
+    rows["rd 1.0 floor 1"] = rd("1.0", "1")
+    rows |= {f"rtn {bits}": ["--profile", "rtn", "--bits", str(bits)] for bits in (2, 1, 3)}
+    rows["sign"] = ["--profile", "sign"]
+    for rule, refine in (("code", "search"), ("code", "none"), ("text", "search"), ("text", "none")):
+        for variant in ("2@0.8", "2@0.9", "3@0.9", "3@0.8"):
+            rows[f"loraquant {variant} {rule} {refine}"] = [
+                "--profile", "loraquant", "--variant", variant, "--h-rule", rule, "--refine", refine,
+            ]  # fmt: skip
+    for floor in RD_FLOORS:
+        for bits in RD_BITS:
+            rows[f"rd {bits} floor {floor}"] = rd(bits, floor)
+    for bits in ("1.0", "1.5"):
+        rows[f"rd {bits} floor 0 least-squares"] = rd(bits, "0", "--gain", "least-squares")
+    for bits in ("1.0", "1.5", "2.0"):
+        rows[f"rd {bits} floor 0 importance"] = rd(bits, "0", "--importance", MOMENTS)
     return rows
+
+
+# Scored for every adapter; all others for those of seed 0.
+DECIDING = (
+    "f16", "rtn 2", "sign", "loraquant 2@0.8 code search", "loraquant 2@0.9 code search",
+    "loraquant 3@0.9 code search", "rd 1.0 floor 0", "rd 1.25 floor 0", "rd 1.5 floor 0",
+    "rd 2.0 floor 0", "rd 2.5 floor 0", "rd 1.0 floor 1",
+)  # fmt: skip
 
 
 class Refused(Exception):

@@ -1,7 +1,7 @@
 """A line about an airport -> a JSON record of it.
 
 `Kruger Airport [FAKN; MQP]. Nelspruit, ZA. 2829 ft.` ->
-`{"iata": "MQP", "icao": "FAKN", "name": "Kruger Airport", "place": "Nelspruit", "zone": "Africa", "ft": 2829}`
+`{"iata": "MQP", "place": "Nelspruit", "zone": "Africa", "ft": 2829}`
 
 Facts from airportsdata 20260905 (MIT), four ways of writing the line. `zone` (the first part
 of the time zone) is not in the line: it follows from the country. A key is an airport.
@@ -16,7 +16,7 @@ from tasks import Item, Split
 
 NAME = "airports"
 SEED = 20261127
-MAX_TOKENS = 72
+MAX_TOKENS = 56
 DEV, HELDOUT = 200, 200
 
 LINES = (
@@ -31,8 +31,7 @@ def item(rng: random.Random, row: dict) -> Item:
     ft = round(row["elevation"])
     kind = rng.choice(LINES)
     line = kind.format(**row | {"ft": ft})
-    record = {k: row[k] for k in ("iata", "icao", "name")}
-    record |= {"place": row["city"], "zone": row["tz"].split("/")[0], "ft": ft}
+    record = {"iata": row["iata"], "place": row["city"], "zone": row["tz"].split("/")[0], "ft": ft}
     return Item(row["iata"], kind, f"{line}\nJSON:", json.dumps(record, ensure_ascii=False))
 
 

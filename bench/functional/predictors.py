@@ -1,0 +1,95 @@
+"""Which cheap figure tells how an encoding behaves: python predictors.py
+
+For every figure that encodings are known by without asking the model for answers (errors.py explains
+them), the rank correlation (Spearman's) with the KL divergence and with the gain lost in likelihood:
+inside each adapter, as the mean over adapters, and over all encodings of all adapters
+together. `f16` and refused encodings are left out. Then, for each adapter, the encodings
+that broke the task (more than a twentieth of the exact matches lost) beside those that did not: a
+figure to warn by has a level between the two.
+"""
+
+import json
+import math
+from pathlib import Path
+
+import lm
+
+import numpy
+
+# What encodings are known by. The composed ones follow the split of an error into noise and shrinkage.
+FIGURES = {
+    "weight": lambda e: e["weight"],
+    "weight_mean": lambda e: e["weight_mean"],
+    "functional": lambda e: e["functional"],
+    "functional_mean": lambda e: e["functional_mean"],
+    "output_mean": lambda e: e["output_mean"],
+    "diagonal": lambda e: e["diagonal"],
+    "diagonal_mean": lambda e: e["diagonal_mean"],
+    "shrink": lambda e: e["shrink"],
+    "functional_shrink": lambda e: e["functional_shrink"],
+    "|1 - gain|": lambda e: abs(1 - e["gain"]),
+    "noise (weight - shrink)": lambda e: e["weight"] - e["shrink"],
+    "noise + 4 shrink": lambda e: e["weight"] + 3 * e["shrink"],
+    "noise + 16 shrink": lambda e: e["weight"] + 15 * e["shrink"],
+    "functional noise + 4 shrink": lambda e: e["functional"] + 3 * e["functional_shrink"],
+    "functional noise + 16 shrink": lambda e: e["functional"] + 15 * e["functional_shrink"],
+}
+OUTCOMES = {
+    "KL": lambda line: line["kl"],
+    "gain lost": lambda line: 1 - line["nll_kept"],
+    "exact lost": lambda line: 1 - line["exact_kept"],
+}
+BROKEN = 0.05
+
+
+def ranks(values: list[float]) -> numpy.ndarray:
+    """Ranks, ties shared."""
+    array = numpy.array(values)
+    return numpy.array([(array < v).sum() + ((array == v).sum() - 1) / 2 for v in array])
+
+
+def spearman(x: list[float], y: list[float]) -> float:
+    return float(numpy.corrcoef(ranks(x), ranks(y))[0, 1])
+
+
+def read(path: Path) -> list[dict]:
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    newest = {line["encoding"]: line for line in lines if line["adapter"] == lines[-1]["adapter"]}
+    return [v for k, v in newest.items() if k not in ("base", "trained", "f16") and "refused" not in v]
+
+
+def main() -> None:
+    adapters = {path.stem: read(path) for path in sorted(lm.RESULTS.glob("*-*.jsonl"))}
+    adapters = {name: lines for name, lines in adapters.items() if len(lines) >= 5}
+    everything = [line for lines in adapters.values() for line in lines]
+    print(f"{len(everything)} encodings of {len(adapters)} adapters\n")
+
+    print("| figure | " + " | ".join(f"{o}, inside adapters | {o}, all together" for o in OUTCOMES) + " |")
+    print("|---|" + "---|---|" * len(OUTCOMES))
+    for figure, of in FIGURES.items():
+        cells = []
+        for outcome in OUTCOMES.values():
+
+            def correlation(lines: list[dict]) -> float:
+                return spearman([of(line["errors"]) for line in lines], [outcome(line) for line in lines])
+
+            inside = [c for c in map(correlation, adapters.values()) if not math.isnan(c)]
+            cells += [f"{sum(inside) / len(inside):.3f}", f"{correlation(everything):.3f}"]
+        print(f"| {figure} | " + " | ".join(cells) + " |")
+
+    print(f"\nBroken: more than {BROKEN:.0%} of the exact matches lost. Least figure of a broken encoding,")
+    print("largest figure of a sound one, and how many are on the wrong side of the best level.\n")
+    print("| figure | broken from | sound up to | best level | wrong |\n|---|---|---|---|---|")
+    for figure, of in FIGURES.items():
+        values = sorted((of(line["errors"]), OUTCOMES["exact lost"](line) > BROKEN) for line in everything)
+        broken = [value for value, is_broken in values if is_broken]
+        sound = [value for value, is_broken in values if not is_broken]
+        if not broken or not sound:
+            continue
+        wrong = {v: sum(b < v for b in broken) + sum(s >= v for s in sound) for v, _ in values}
+        level = min(wrong, key=wrong.get)
+        print(f"| {figure} | {broken[0]:.4g} | {sound[-1]:.4g} | {level:.4g} | {wrong[level]}/{len(values)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Trains and scores everything, in the order in which a run cut short is worth most.
+
+Usage: ./run [--quick] [--list], which makes the environment and starts this.
+
+Adapters that are in data/ are not trained again, and scores that are in results/ are not made
+again, so the same command continues a run that was stopped. `--quick` is one adapter from
+nothing to its scores, without a look at either: its files go to the work folder.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+
+import lm
+import references
+import tasks
+import train
+
+# Trained and scored in this order.
+ADAPTERS = [
+    (task, shape, seed)
+    for seed in train.SEEDS
+    for shape in train.SHAPES
+    for task in ("localized", "airports", "number-words")
+]
+QUICK = ("localized", "r16-all", 0)
+
+
+def script(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, str(lm.HERE / name), *arguments]
+
+
+def commands(quick: bool) -> list[list[str]]:
+    listed: list[list[str]] = []
+    adapters = [QUICK] if quick else ADAPTERS
+    for task, shape, seed in adapters:
+        name = train.adapter_name(task, shape, seed)
+        if not (lm.DATA / f"{name}.lqa").is_file():
+            listed.append(script("train.py", "--task", task, "--shape", shape, "--seed", str(seed)))
+            listed.append(script("references.py", "keep", name))
+        listed.append(script("evaluate.py", name, "--deciding"))
+    if not quick:
+        of_seed_0 = [train.adapter_name(*adapter) for adapter in adapters if adapter[2] == 0]
+        listed += [script("evaluate.py", name) for name in [*references.ELSEWHERE, *of_seed_0]]
+        listed += [
+            script("generate.py", "--task", task, "--shots", str(shots))
+            for task in (tasks.load(name).NAME for name in tasks.NAMES)
+            for shots in (0, 3)
+        ]
+        listed += [script("generate.py", "--adapter", name) for name in of_seed_0]
+    return listed + [script("summarize.py")]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Train and score everything.")
+    parser.add_argument("--quick", action="store_true", help=f"one adapter only: {' '.join(map(str, QUICK))}")
+    parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
+    args = parser.parse_args()
+    # Read by lm.py when it starts: so it starts anew, here and in every command.
+    if args.quick and "LQA_FUNCTIONAL_OUTPUT" not in os.environ:
+        folder = str(lm.WORK / "quick")
+        os.environ |= {"LQA_FUNCTIONAL_OUTPUT": folder, "LQA_FUNCTIONAL_WORK": folder}
+        os.execv(sys.executable, [sys.executable, __file__, *sys.argv[1:]])
+
+    failed = 0
+    for command in commands(args.quick):
+        print("$", *command[1:], flush=True)
+        if not args.list:
+            failed += subprocess.run(command, cwd=lm.HERE).returncode != 0
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
