@@ -37,7 +37,7 @@ import torch
 from peft import PeftModel
 
 BATCH = 50
-ITEMS = 240  # of the held-out items, the first; all that there are, if fewer
+ITEMS = 160  # of the held-out items, the first; all that there are, if fewer
 CALIBRATION = 100  # training items for the functional errors and the importance
 RESAMPLES = 1000
 

@@ -58,11 +58,16 @@ def read(path: Path) -> list[dict]:
     return [v for k, v in newest.items() if k not in ("base", "trained", "f16") and "refused" not in v]
 
 
+def adapters() -> dict[str, list[dict]]:
+    """Encodings of every adapter with enough of them to be put in an order."""
+    found = {path.stem: read(path) for path in sorted(lm.RESULTS.glob("*-*.jsonl"))}
+    return {name: lines for name, lines in found.items() if len(lines) >= 5}
+
+
 def main() -> None:
-    adapters = {path.stem: read(path) for path in sorted(lm.RESULTS.glob("*-*.jsonl"))}
-    adapters = {name: lines for name, lines in adapters.items() if len(lines) >= 5}
-    everything = [line for lines in adapters.values() for line in lines]
-    print(f"{len(everything)} encodings of {len(adapters)} adapters\n")
+    found = adapters()
+    everything = [line for lines in found.values() for line in lines]
+    print(f"{len(everything)} encodings of {len(found)} adapters\n")
 
     print("| figure | " + " | ".join(f"{o}, inside adapters | {o}, all together" for o in OUTCOMES) + " |")
     print("|---|" + "---|---|" * len(OUTCOMES))
@@ -73,7 +78,7 @@ def main() -> None:
             def correlation(lines: list[dict]) -> float:
                 return spearman([of(line["errors"]) for line in lines], [outcome(line) for line in lines])
 
-            inside = [c for c in map(correlation, adapters.values()) if not math.isnan(c)]
+            inside = [c for c in map(correlation, found.values()) if not math.isnan(c)]
             cells += [f"{sum(inside) / len(inside):.3f}", f"{correlation(everything):.3f}"]
         print(f"| {figure} | " + " | ".join(cells) + " |")
 

@@ -73,7 +73,7 @@ def main() -> None:
     series: dict[str, list[dict[str, dict]]] = {}
     for path in sorted(lm.RESULTS.glob("*.jsonl")):
         name = path.stem
-        if name in ("generated", "exploration") or (
+        if name == "generated" or (
             sys.argv[1:] and not name.startswith(tuple(sys.argv[1:]))
         ):
             continue

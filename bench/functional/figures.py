@@ -1,0 +1,134 @@
+"""Draws results/ into docs/: python figures.py
+
+functional-rate.svg    what is lost of the fine-tuning gain at which bits on disk, a panel an adapter
+functional-error.svg   KL divergence against two figures that are known without the model's answers
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import lm
+import predictors
+
+DOCS = lm.HERE.parents[1] / "docs"
+
+# Family of encodings: how its names start (and end), colour, whether points are joined.
+FAMILIES = (
+    ("rd, floor 0", lambda e: e.startswith("rd") and e.endswith("floor 0"), "#0b6e4f", True),
+    ("rd, floor ½", lambda e: e.endswith("floor 0.5"), "#7fb069", True),
+    ("rd, floor 1", lambda e: e.endswith("floor 1"), "#c2b280", True),
+    ("rd, importance", lambda e: e.endswith("importance"), "#3d5a98", False),
+    ("rd, least-squares gain", lambda e: e.endswith("least-squares"), "#8e44ad", False),
+    ("LoRAQuant, refined", lambda e: e.endswith("code search"), "#c8553d", True),
+    ("LoRAQuant, plain", lambda e: e.endswith("code none"), "#e8a598", True),
+    ("rtn", lambda e: e.startswith("rtn"), "#555555", True),
+    ("sign", lambda e: e == "sign", "#000000", False),
+)
+WIDTH, HEIGHT, LEFT, BOTTOM = 300, 230, 52, 40
+
+
+class Panel:
+    """Axes with points; y is logarithmic, x where `log_x`."""
+
+    def __init__(self, title: str, x: tuple[float, float], y: tuple[float, float], log_x: bool, labels):
+        self.ends = [tuple(map(math.log10, x)) if log_x else x, tuple(map(math.log10, y))]
+        self.log_x = log_x
+        self.parts = [f'<text x="{WIDTH / 2}" y="14" class="t">{title}</text>']
+        x_label, y_label = labels
+        right, low = WIDTH - 8, HEIGHT - BOTTOM
+        for tick in self.ticks(0, log_x):
+            at = self.x(tick)
+            self.parts.append(f'<path d="M{at:.1f} 22V{low}" class="g"/>')
+            self.parts.append(f'<text x="{at:.1f}" y="{low + 13}" class="m">{tick:g}</text>')
+        for tick in self.ticks(1, True):
+            at = self.y(tick)
+            self.parts.append(f'<path d="M{LEFT} {at:.1f}H{right}" class="g"/>')
+            self.parts.append(f'<text x="{LEFT - 4}" y="{at + 3:.1f}" class="e">{self.share(tick)}</text>')
+        self.parts.append(f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 12}" class="m">{x_label}</text>')
+        middle = (22 + low) / 2
+        self.parts.append(f'<text transform="translate(10 {middle}) rotate(-90)" class="m">{y_label}</text>')
+
+    @staticmethod
+    def share(tick: float) -> str:
+        return f"{tick:g}"
+
+    def ticks(self, axis: int, log: bool) -> Iterable[float]:
+        low, high = self.ends[axis]
+        if log:
+            return [10.0**power for power in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)]
+        return [value for value in range(math.ceil(low), math.floor(high) + 1)]
+
+    def x(self, value: float) -> float:
+        low, high = self.ends[0]
+        value = math.log10(value) if self.log_x else value
+        return LEFT + (value - low) / (high - low) * (WIDTH - 8 - LEFT)
+
+    def y(self, value: float) -> float:
+        low, high = self.ends[1]
+        return HEIGHT - BOTTOM - (math.log10(value) - low) / (high - low) * (HEIGHT - BOTTOM - 22)
+
+    def add(self, points: list[tuple[float, float]], color: str, joined: bool) -> None:
+        low, high = (10**end for end in self.ends[1])
+        places = [(self.x(a), self.y(min(max(b, low), high))) for a, b in sorted(points)]
+        if joined and len(places) > 1:
+            line = "L".join(f"{a:.1f} {b:.1f}" for a, b in places)
+            self.parts.append(f'<path d="M{line}" fill="none" stroke="{color}" stroke-width="1.2"/>')
+        self.parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.6" fill="{color}"/>' for a, b in places]
+
+
+def sheet(panels: list[Panel], columns: int) -> str:
+    rows = math.ceil(len(panels) / columns)
+    width, height = columns * WIDTH, rows * HEIGHT + 20 * math.ceil(len(FAMILIES) / columns / 2) + 10
+    body = []
+    for index, panel in enumerate(panels):
+        at = f"translate({index % columns * WIDTH} {index // columns * HEIGHT})"
+        body.append(f'<g transform="{at}">{"".join(panel.parts)}</g>')
+    for index, (name, _, color, _) in enumerate(FAMILIES):
+        x = index % (2 * columns) * WIDTH / 2 + 14
+        y = rows * HEIGHT + 20 * (index // (2 * columns)) + 12
+        body.append(f'<circle cx="{x}" cy="{y}" r="4" fill="{color}"/>')
+        body.append(f'<text x="{x + 9}" y="{y + 4}" class="l">{name}</text>')
+    style = (
+        "text{font:10px system-ui,sans-serif;fill:#222}.t{font-size:12px;text-anchor:middle}"
+        ".m{text-anchor:middle}.e{text-anchor:end}.l{font-size:11px}.g{stroke:#ddd;stroke-width:.7}"
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}"><style>{style}</style>'
+        f'<rect width="100%" height="100%" fill="#fff"/>{"".join(body)}</svg>\n'
+    )
+
+
+def fill(panel: Panel, lines: list[dict], x: Callable, y: Callable) -> Panel:
+    for _, belongs, color, joined in FAMILIES:
+        panel.add([(x(v), y(v)) for v in lines if belongs(v["encoding"])], color, joined)
+    return panel
+
+
+def main() -> None:
+    adapters = predictors.adapters()
+    panels = []
+    for name, lines in adapters.items():
+        panel = Panel(name, (0.5, 3.3), (1e-5, 1.0), False, ("bits a weight on disk", "share of the gain lost"))
+        panels.append(fill(panel, lines, lambda v: v["bits_on_disk"], lambda v: 1 - v["nll_kept"]))
+    (DOCS / "functional-rate.svg").write_text(sheet(panels, 3), encoding="utf-8")
+
+    panels = []
+    for figure, title in (("weight", "weight error"), ("functional", "functional error")):
+        panel = Panel(f"all adapters: {title}", (1e-4, 2.0), (1e-5, 10.0), True, (title, "KL divergence, nats"))
+        for _, belongs, color, _ in FAMILIES:
+            points = [
+                (max(v["errors"][figure], 1e-4), v["kl"])
+                for lines in adapters.values()
+                for v in lines
+                if belongs(v["encoding"])
+            ]
+            panel.add(points, color, False)
+        panels.append(panel)
+    (DOCS / "functional-error.svg").write_text(sheet(panels, 2), encoding="utf-8")
+    print(*(Path(DOCS / name) for name in ("functional-rate.svg", "functional-error.svg")), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
