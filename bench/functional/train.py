@@ -46,9 +46,9 @@ SHAPES = {
 
 # Optimizer steps of BATCH items.
 STEPS = {
-    "number-words": {"r16-all": 500, "r8-qv": 800},
-    "localized": {"r16-all": 400, "r8-qv": 600},
-    "airports": {"r16-all": 120, "r8-qv": 200},
+    "number-words": {"r16-all": 400, "r8-qv": 400},
+    "localized": {"r16-all": 400, "r8-qv": 400},
+    "airports": {"r16-all": 120, "r8-qv": 150},
 }
 
 
