@@ -930,8 +930,12 @@ def read_prologue(raw: bytes) -> Prologue:
     return Prologue(required, compatible, file_length, index_length, tuple(counts), 1 << exponent, index_crc)
 
 
-def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: Sink | None = None) -> Adapter:
-    """Reads and checks a file. From level `values` on, `sink` gets each factor of each module as f32, in pieces."""
+def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: Sink | None = None,
+         passed: Callable[[str, str], None] | None = None) -> Adapter:
+    """Reads and checks a file. From level `values` on, `sink` gets each factor of each module as f32, in pieces.
+
+    `passed` gets kind and name of each module, tensor and section as soon as its chunk has passed its checks (13.1).
+    """
     depth, source = LEVELS.index(level), Source(stream)
     raw = source.some(64)
     p = read_prologue(raw)
@@ -984,6 +988,8 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
                         sink(chunk.item, factor, piece)
                 else:  # the file is valid all the same
                     adapter.omissions.append({"where": chunk.where, "code": "LQA-L003", "message": "too large"})
+        if passed and payload is not None:
+            passed(*kind_and_name(chunk.item))
 
     # Step 5; clause 11
     start = source.at
@@ -1053,6 +1059,12 @@ def check_payload(payload: bytes, chunk: Chunk, adapter: Adapter, depth: int, de
     return nonfinite
 
 
+def kind_and_name(item: Module | Tensor | SectionRecord) -> tuple[str, str]:
+    if isinstance(item, SectionRecord):
+        return "section", item.tag.decode()
+    return "module" if isinstance(item, Module) else "tensor", item.name
+
+
 def content_record(item: Module | Tensor, encodings: list[Encoding]) -> bytes:
     """11.3"""
     name: bytes = item.name.encode("utf-8")
@@ -1077,7 +1089,24 @@ def shape_fingerprint(adapter: Adapter) -> str:
 
 # ---- Command line ---------------------------------------------------------------------------------------------------
 
-def report(stream: BinaryIO, level: str, budget: int) -> dict[str, Any]:
+class Pieces(io.RawIOBase):
+    """A stream that comes in pieces of these lengths, the last one repeated; without any, all at once."""
+
+    def __init__(self, stream: BinaryIO, lengths: list[int]) -> None:
+        self.stream, self.lengths, self.length, self.pushed = stream, iter(lengths), -1, 0
+        self.piece = io.BytesIO()
+
+    def read(self, count: int = -1) -> bytes:
+        data = self.piece.read(count)
+        if not data:
+            self.length = next(self.lengths, self.length)
+            self.piece = io.BytesIO(self.stream.read(self.length))
+            self.pushed += len(self.piece.getbuffer())
+            data = self.piece.read(count)
+        return data
+
+
+def report(stream: BinaryIO, level: str, budget: int, passed: Callable[[str, str], None] | None) -> dict[str, Any]:
     hashes: dict[str, dict[str, dict[str, Any]]] = {}
 
     def sink(m: Module, factor: str, piece: bytes) -> None:
@@ -1085,7 +1114,7 @@ def report(stream: BinaryIO, level: str, budget: int) -> dict[str, Any]:
         kinds["f32"][factor].update(piece)
         kinds["f16"][factor].update(narrow(piece))
 
-    adapter = read(stream, level, budget, sink)
+    adapter = read(stream, level, budget, sink, passed)
     modules = [{"name": m.name, **m.type._asdict(), "rank": m.rank, "bands": [band._asdict() for band in m.plan],
                 "sha256": hashes.get(m.name)} for m in adapter.modules]
     tensors = [{"name": t.name, **t.record._asdict(), "shape": t.shape, "sha256": adapter.digests.get(t)}
@@ -1099,11 +1128,12 @@ def report(stream: BinaryIO, level: str, budget: int) -> dict[str, Any]:
             "omissions": adapter.omissions}
 
 
-def answer(open_stream: Callable[[], BinaryIO], level: str, budget: int) -> tuple[dict[str, Any], int]:
+def answer(open_stream: Callable[[], BinaryIO], level: str, budget: int,
+           passed: Callable[[str, str], None] | None = None) -> tuple[dict[str, Any], int]:
     """The document and exit code of one file."""
     try:
         with open_stream() as stream:
-            return report(stream, level, budget), 0
+            return report(stream, level, budget, passed), 0
     except LqaError as error:
         failure = error
     except OSError as error:
@@ -1122,6 +1152,23 @@ def print_json(document: Any, indent: int | None = None) -> None:
     print(to_json(document, indent), flush=True)
 
 
+def run(command: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """The answer to `run`; for `stream` with what was passed, and how many bytes had come."""
+    data = bytes.fromhex(command.get("hex", ""))
+    events: list[tuple[str, str, int]] = []
+    pushed = Pieces(io.BytesIO(data), [])
+
+    def open_stream() -> BinaryIO:
+        nonlocal pushed
+        stream: BinaryIO = open(command["path"], "rb") if "path" in command else io.BytesIO(data)
+        pushed = Pieces(stream, command.get("pieces", []))
+        return pushed if command.get("operation") == "stream" else stream  # type: ignore[return-value]
+
+    document, code = answer(open_stream, command.get("level", "values"), command.get("budget", 1 << 29),
+                            lambda kind, name: events.append((kind, name, pushed.pushed)))
+    return {**document, "events": events} if command.get("operation") == "stream" else document, code
+
+
 def lines() -> int:
     """Protocol B of conformance/PROTOCOL.md."""
     reason = "no zstd implementation; install zstandard"
@@ -1134,13 +1181,11 @@ def lines() -> int:
             print_json({"protocol": 1, "name": "lqa_reader.py", "version": "1.0",
                         "language": f"Python {sys.version_info.major}.{sys.version_info.minor}"})
         elif command["cmd"] == "caps":
-            print_json({"levels": LEVELS, "operations": ["read"], "without": without})
-        elif command.get("operation", "read") != "read":
-            print_json({"seq": command["seq"], "skipped": "reads whole files only"})
+            print_json({"levels": LEVELS, "operations": ["read", "stream"], "without": without})
+        elif command.get("operation", "read") not in ("read", "stream"):
+            print_json({"seq": command["seq"], "skipped": "reads from front to back"})
         else:
-            data = bytes.fromhex(command.get("hex", ""))
-            document, code = answer(lambda: open(command["path"], "rb") if "path" in command else io.BytesIO(data),
-                                    command.get("level", "values"), command.get("budget", 1 << 29))
+            document, code = run(command)
             print_json({"seq": command["seq"], "exit": code, "document": document})
     return 0
 
