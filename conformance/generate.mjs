@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { choices } from "./generate/choices.mjs";
+import { coverage } from "./generate/coverage.mjs";
 import { invalidChunks } from "./generate/invalid-chunks.mjs";
 import { invalidHead } from "./generate/invalid-head.mjs";
 import { invalidMeta } from "./generate/invalid-meta.mjs";
@@ -55,8 +56,10 @@ const manifest = {
 /** One case a line: a change of one case is a change of one line. */
 const json = `${JSON.stringify({ ...manifest, cases: [] }, null, 2).slice(0, -4)}[\n${suite.cases.map((c) => JSON.stringify(c)).join(",\n")}\n]\n}\n`;
 
+const { text, missing } = coverage(suite.cases);
 const outputs = new Map([...suite.files].map(([path, bytes]) => [join(root, path), bytes]));
 outputs.set(join(root, "manifest.json"), Buffer.from(json));
+outputs.set(join(here, "coverage.md"), Buffer.from(text));
 
 const KEPT = new Set([
   "README.md",
@@ -72,10 +75,12 @@ const stale = [...outputs]
   .filter(([path, bytes]) => !existsSync(path) || Buffer.compare(readFileSync(path), bytes) !== 0)
   .map(([path]) => path);
 const extra = present.filter((path) => !outputs.has(path));
+for (const line of missing) console.error(line);
+if (missing.length > 0) process.exitCode = 1;
 if (check) {
   for (const path of [...stale, ...extra]) console.error(`not current: ${path.slice(here.length)}`);
   if (stale.length + extra.length > 0) console.error("run: node conformance/generate.mjs");
-  process.exitCode = stale.length + extra.length > 0 ? 1 : 0;
+  if (stale.length + extra.length > 0) process.exitCode = 1;
 } else {
   for (const path of extra) rmSync(path);
   for (const path of stale) {

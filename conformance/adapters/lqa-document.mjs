@@ -63,11 +63,11 @@ export function readerOf(library, { readIndex, sha256, toHex }) {
     };
     try {
       const file = await openSource(source, { budgetBytes: budget, gapBytes: 0 });
-      const whole = await read(bytes, { level: "values", budget });
+      const whole = await documentOf(bytes, undefined, 0, budget);
       const modules = [];
       for await (const { record, decode } of file.fetchModules(wanted))
         modules.push({
-          ...whole.document.modules.find(({ name }) => name === record.name),
+          ...whole.modules.find(({ name }) => name === record.name),
           sha256: factorHashes(decode),
         });
       return { exit: 0, document: { valid: true, modules, ranges } };

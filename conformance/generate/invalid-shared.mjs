@@ -7,13 +7,13 @@ const only = (over) => ({ modules: [module(over)] });
 
 function encodings(suite) {
   const bases = { zero: zero(), raw: raw(), affine: affine(), sign: sign(), trellis: trellis() };
-  const add = (codec, fields, error, encoding = bases[codec]) => {
+  const add = (codec, fields, error, encoding = bases[codec], clauses = ["6.4"]) => {
     const name = Object.entries(fields)
       .map(([field, value]) => `${field.replaceAll("_", "-")}-${value}`)
       .join("-");
     suite.invalid(`invalid/encoding/${codec}-${name}`, error, only({ bands: [band(encoding)] }), {
       lies: set("encodings", 0, fields),
-      clauses: ["6.4"],
+      clauses,
     });
   };
   const wrong = {
@@ -67,7 +67,8 @@ function encodings(suite) {
       for (const value of values) add(codec, { [field]: value }, "ENCODING_PARAMETER");
   add("trellis", { rotation: 1 }, "ENCODING_PARAMETER", trellis(4, { group: 16 }));
   for (const codec of [5, 6, 127, 255]) add("affine", { codec }, "UNSUPPORTED_CODEC");
-  for (const table of [0, 7, 128, 255]) add("trellis", { table }, "UNSUPPORTED_CODEC");
+  for (const table of [0, 7, 128, 255])
+    add("trellis", { table }, "UNSUPPORTED_CODEC", bases.trellis, ["6.4", "8.6"]);
   const more = (name, error, adapter, lies, clauses = ["6.3"]) =>
     suite.invalid(`invalid/encoding/${name}`, error, adapter, { lies, clauses });
   const two = () => only({ bands: twoBands() });

@@ -16,7 +16,7 @@ const vector = sign({ group: 0 });
 function accepted(suite) {
   const add = (name, adapter, about = {}) =>
     suite.valid(`limits/core/${name}`, adapter, {
-      clauses: ["14"],
+      clauses: ["3.1", "14"],
       hashes: false,
       budget: 2 ** 21,
       ...about,

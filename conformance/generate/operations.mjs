@@ -1,8 +1,9 @@
 // stream/, range/: the same files pushed in pieces, and read in part (spec clause 13; PROTOCOL.md).
-import { text } from "./bytes.mjs";
+import { patched, text } from "./bytes.mjs";
 import { affine, sign, trellis } from "./codecs.mjs";
-import { band, module, section, tensor, twoBands } from "./compose.mjs";
+import { band, module, section, tensor, twinOf, twoBands } from "./compose.mjs";
 import { meta } from "./messagepack.mjs";
+import { refusal } from "./suite.mjs";
 
 /** Cuts of a file of `length` bytes: at once, byte by byte, in blocks, and around each place in `places`. */
 function splitsOf(length, places) {
@@ -108,11 +109,11 @@ const longName = (i, length) =>
   `${String(i).padStart(3, "0")}${"abcdefghijklmnopqrstuvwxyz"[i % 26]}`.padEnd(length, "x");
 
 function ranges(suite) {
-  const add = (name, of, wanted) => {
+  const add = (name, of, wanted, error = undefined) => {
     const { model, written } = suite.built.get(of);
     const { at, bytes } = written;
+    const contents = twinOf(model, written).modules.filter((m) => wanted.includes(m.name));
     const lengths = written.vectors.modules.map((m) => m.chunk_length);
-    const first = suite.cases.find((c) => c.id === of);
     const chosen = model.modules
       .map((m, i) => [m.name, i])
       .filter(([module]) => wanted.includes(module))
@@ -124,7 +125,6 @@ function ranges(suite) {
       ...spans.filter(([start, end]) => chosen.some((i) => at.chunks[i] >= start && at.chunks[i] < end)),
       [at.digests, at.end],
     ];
-    const { modules } = first.expected;
     suite.again(`range/${name}`, of, {
       operation: "range",
       level: "values",
@@ -132,7 +132,7 @@ function ranges(suite) {
       modules: wanted,
       need,
       may,
-      expected: { valid: true, exit: 0, modules: modules.filter((m) => wanted.includes(m.name)) },
+      expected: error === undefined ? { valid: true, exit: 0, modules: contents } : refusal(error),
     });
   };
   const spansOf = (at) => {
@@ -174,6 +174,23 @@ function ranges(suite) {
     { clauses: ["13.2"] },
   );
   add("one-of-a-span", "valid/range/small-modules-in-one-span", ["m3"]);
+  const damaged = (name, error, change, level) =>
+    suite.damaged(`invalid/range/${name}`, "valid/range/small-modules-in-one-span", error, change, {
+      level,
+      clauses: ["13.2"],
+    });
+  damaged(
+    "fourth-of-eight-chunks",
+    "CHUNK_CRC",
+    (file, at) => patched(file, at.chunks[3], 0xaa),
+    "integrity",
+  );
+  damaged("trailer", "TRAILER_CRC", (file, at) => patched(file, at.trailer, 0), "integrity");
+  damaged("index", "INDEX_CRC", (file) => patched(file, 100, 0xaa), "structure");
+  add("broken-chunk-not-wanted", "invalid/range/fourth-of-eight-chunks", ["m2", "m4"]);
+  add("broken-chunk-wanted", "invalid/range/fourth-of-eight-chunks", ["m2", "m3"], "CHUNK_CRC");
+  add("broken-trailer", "invalid/range/trailer", ["m0"]);
+  add("broken-index", "invalid/range/index", ["m0"], "INDEX_CRC");
   add("a-file-below-64-kib", "valid/layout/everything", ["layers.10.conv"]);
   add("experts-and-trellis", "valid/layout/everything", ["moe"]);
   // An index that ends just before, at, and behind the first 65,536 bytes.

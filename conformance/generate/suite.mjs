@@ -69,6 +69,13 @@ export class Suite {
     this.add(id, written.bytes, { level, clauses, expected: refusal(error), ...more });
   }
 
+  /** A file of which bytes are changed, and nothing is repaired. */
+  damaged(id, of, error, change, about = {}) {
+    const { model, written } = this.built.get(of);
+    this.built.set(id, { model, written });
+    this.bytes(id, change(written.bytes, written.at), error, about);
+  }
+
   /** Any bytes, with what is expected of them. */
   bytes(id, bytes, error, about = {}) {
     const { level = "structure", clauses = [ERRORS.get(error).clause], ...more } = about;

@@ -8,10 +8,10 @@ import { meta } from "./messagepack.mjs";
 const only = (over) => ({ modules: [module(over)] });
 
 function tensors(suite) {
-  const add = (name, list, about = {}) =>
+  const add = (name, list, { adapter, ...about } = {}) =>
     suite.valid(
       `valid/tensor/${name}`,
-      { modules: [module()], tensors: list, ...about.adapter },
+      { modules: [module()], tensors: list, ...adapter },
       { clauses: ["6.8", "7.4", "9.4"], features: ["tensors"], ...about },
     );
   for (const element of Object.keys(ELEMENTS))
@@ -281,7 +281,7 @@ function layouts(suite) {
     suite.valid(
       `valid/layout/alignment-${2 ** e}`,
       { alignment: 2 ** e, modules: [module()], tensors: [tensor()] },
-      { clauses: ["4.2", "4.3"] },
+      { clauses: ["3.6", "4.2", "4.3", "4.4", "5.1", "7.1"] },
     );
   const bytes = (length, i) => tensor({ name: `t${i}`, element: "U8", role: "carried", shape: [length] });
   const span = (name, alignment, ...lengths) =>

@@ -9,12 +9,16 @@ import { checkEvents, checkRanges } from "./operations.mjs";
 export const LEVELS = ["structure", "integrity", "values", "canonical"];
 export const DEFAULT_BUDGET = 2 ** 29;
 
-/** Cases whose id contains `filter`: [{ id, group, features, runs }]. `mutations` is none, sample or all. */
-export function loadCases(root, { filter = "", mutations = "sample" } = {}) {
+/**
+ * Cases whose id contains `filter`: [{ id, group, features, runs }]. `mutations` is none, sample or all; `prefix` stands before
+ * each id.
+ */
+export function loadCases(root, { filter = "", mutations = "sample", prefix = "" } = {}) {
   const manifest = JSON.parse(readFileSync(join(root, "manifest.json"), "utf8"));
   const errors = new Map(manifest.errors.map((error) => [error.name, error]));
   const exits = new Map(manifest.errors.map(({ name, exit }) => [name, exit]));
   const cases = manifest.cases
+    .map((c) => ({ ...c, id: prefix + c.id }))
     .filter(({ id }) => id.includes(filter))
     .map((c) => caseOf(root, c, { errors, exits }));
   if (mutations === "none") return cases;
@@ -29,7 +33,7 @@ function caseOf(root, c, { errors, exits }) {
   const { id, level, budget = DEFAULT_BUDGET, expected, accept, shallower, operation = "read" } = c;
   const path = join(root, c.file);
   const run = { id, path, level, budget, expected, accept, exits };
-  const group = id.split("/").slice(0, -1).slice(0, 2).join("/");
+  const group = id.startsWith("gold/") ? "gold" : id.split("/").slice(0, -1).slice(0, 2).join("/");
   const of = (runs) => ({ id, group, features: c.features, operation, runs });
   if (operation === "stream")
     return of(c.splits.map((pieces) => ({ ...run, operation, pieces, check: checkEvents(c.events) })));

@@ -1,0 +1,101 @@
+// A reader that misbehaves in the way its first argument says; protocol B with --lines, else protocol A. In protocol B it
+// answers the first two cases as it should, and misbehaves at the third.
+import { appendFileSync, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+
+const [how, log] = process.argv.slice(2);
+const good = { valid: false, error: { code: "LQA-M001", name: "BAD_MAGIC", class: "M" } };
+const flood = () => {
+  const block = "x".repeat(2 ** 20);
+  const more = () => {
+    while (process.stdout.write(block));
+    process.stdout.once("drain", more);
+  };
+  more();
+};
+const print = (value) =>
+  process.stdout.write(typeof value === "string" ? value : `${JSON.stringify(value)}\n`);
+const hang = () => setInterval(() => {}, 1000);
+
+if (process.argv.includes("--lines")) {
+  if (log) appendFileSync(log, "started\n");
+  let seen = 0;
+  for await (const line of createInterface({ input: process.stdin })) {
+    const { cmd, seq } = JSON.parse(line);
+    if (cmd === "stop") {
+      if (how !== "does-not-stop") break;
+      hang();
+    } else if (cmd === "start") {
+      if (how === "dies-at-start") process.exit(9);
+      if (how === "silent-at-start") hang();
+      else print({ protocol: how === "other-protocol" ? 7 : 1, name: "fake", unknown: { member: 1 } });
+    } else if (cmd === "caps") {
+      const without =
+        how === "without-a-reason" ? { zstd: "" } : how === "without-zstd" ? { zstd: "never had it" } : {};
+      print(
+        how === "no-caps"
+          ? { no: "levels" }
+          : {
+              levels: how === "shallow" ? ["structure"] : ["structure", "integrity", "values", "canonical"],
+              operations: ["read"],
+              without,
+            },
+      );
+    } else if (++seen < 3) print({ seq, exit: 1, document: good });
+    else misbehave(seq);
+  }
+  if (how !== "does-not-stop") process.exit(0);
+} else {
+  if (how !== "does-not-read") readFileSync(0);
+  misbehave(0);
+}
+
+function misbehave(seq) {
+  const lines = process.argv.includes("--lines");
+  const document = (value, exit = 1) => {
+    if (lines) print({ seq, exit, document: value });
+    else {
+      print(value);
+      process.exitCode = exit;
+    }
+  };
+  const acts = {
+    hangs: hang,
+    floods: flood,
+    "floods-a-line": flood,
+    dies: () => process.exit(7),
+    "is-killed": () => process.kill(process.pid, "SIGKILL"),
+    "aborts-with-words": () => {
+      process.stderr.write("assertion failed: everything\n", () => process.kill(process.pid, "SIGABRT"));
+    },
+    "prints-no-json": () => print("Segmentation fault\n"),
+    "prints-half-of-it": () => print('{"seq": \n'),
+    "prints-a-number": () => print("12\n"),
+    "prints-null": () => print("null\n"),
+    "prints-nothing": () => (lines ? print("\n") : undefined),
+    "answers-twice": () => {
+      print({ seq, exit: 1, document: good });
+      print({ seq, exit: 1, document: good });
+    },
+    "answers-another": () => print({ seq: seq + 1, exit: 1, document: good }),
+    "has-no-document": () => print({ seq, exit: 1 }),
+    "has-an-array": () => print({ seq, exit: 1, document: [] }),
+    "skips-without-reason": () => print({ seq, skipped: " " }),
+    skips: () => print({ seq, skipped: "not today" }),
+    errs: () => print({ seq, errored: "out of cheese" }),
+    "wrong-exit": () => document(good, 0),
+    "wrong-error": () =>
+      document({ valid: false, error: { code: "LQA-M002", name: "MAGIC_TEXT_DAMAGE", class: "M" } }),
+    "wrong-code": () =>
+      document({ valid: false, error: { code: "LQA-M999", name: "BAD_MAGIC", class: "M" } }),
+    "unknown-error": () =>
+      document({ valid: false, error: { code: "LQA-M001", name: "constructor", class: "M" } }),
+    accepts: () => document({ valid: true }, 0),
+    "answers-well": () => document(good),
+    "does-not-stop": () => document(good),
+    "does-not-read": () => document(good),
+    "without-zstd": () => document(good),
+    shallow: () => document(good),
+  };
+  acts[how]();
+}

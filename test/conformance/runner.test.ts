@@ -1,0 +1,231 @@
+/**
+ * The runner of conformance/ against readers that misbehave: whatever a reader does, the runner ends, says what happened,
+ * and tells a refusal from a crash and from a timeout.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, it } from "vitest";
+import { temporaryDirectory } from "../helpers/temporary.ts";
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const run = here("../../conformance/run");
+const fake = here("fake-reader.mjs");
+const root = temporaryDirectory();
+const suite = join(root, "suite");
+
+const error = { code: "LQA-M001", name: "BAD_MAGIC", class: "M" };
+const about = {
+  file: "x/file.lqa",
+  bytes: 3,
+  sha256: "",
+  clauses: ["5.1"],
+  obligation: "must",
+  features: [],
+};
+const refused = { valid: false, exit: 1, error };
+const cases = [1, 2, 3, 4].map((i) => ({
+  ...about,
+  id: `x/${i}`,
+  level: "canonical",
+  shallower: "BAD_MAGIC",
+  expected: refused,
+}));
+
+beforeAll(() => {
+  mkdirSync(join(suite, "x"), { recursive: true });
+  writeFileSync(join(suite, "x/file.lqa"), "bad");
+  write({ cases });
+});
+
+function write(more: object): void {
+  const errors = [
+    { name: "BAD_MAGIC", code: "LQA-M001", exit: 1 },
+    { name: "MAGIC_TEXT_DAMAGE", code: "LQA-M002", exit: 1 },
+  ];
+  writeFileSync(join(suite, "manifest.json"), JSON.stringify({ errors, mutations: [], ...more }));
+}
+
+interface Report {
+  readers: { count: Record<string, number>; results: { id: string; status: string; detail?: string }[] }[];
+}
+
+/** One reader through the little suite. */
+function test(how: string, protocol: "a" | "b", ...options: string[]) {
+  const json = join(root, "report.json");
+  const html = join(root, "report.html");
+  const lines = protocol === "b" ? ["--lines"] : [];
+  const result = spawnSync(
+    process.execPath,
+    [
+      run,
+      "--suite",
+      suite,
+      "--timeout",
+      "1.5",
+      "--json",
+      json,
+      "--html",
+      html,
+      ...options,
+      `--${protocol}`,
+      process.execPath,
+      fake,
+      how,
+      ...lines,
+    ],
+    { encoding: "utf8", timeout: 60000 },
+  );
+  const report = JSON.parse(readFileSync(json, "utf8")) as Report;
+  expect(readFileSync(html, "utf8")).toContain("<table>");
+  const { results, count } = report.readers[0]!;
+  return { code: result.status, out: result.stdout, results, count };
+}
+
+describe("the conformance runner", () => {
+  it.each(["a", "b"] as const)("passes a reader that answers well, by protocol %s", (protocol) => {
+    const { code, count } = test("answers-well", protocol);
+    expect(count).toEqual({ passed: 4, failed: 0, crash: 0, timeout: 0, skipped: 0 });
+    expect(code).toBe(0);
+  });
+
+  it("does not mind a reader that never reads its input, or does not stop when told", () => {
+    expect(test("does-not-read", "a").count.passed).toBe(4);
+    expect(test("does-not-stop", "b").count.passed).toBe(4);
+  });
+
+  it.each([
+    ["hangs", "timeout", /no end after 1500 ms/],
+    ["floods", "crash", /printed more than \d+ bytes/],
+    ["dies", "crash", /ended with code 7/],
+    ["is-killed", "crash", /ended by SIGKILL/],
+    ["aborts-with-words", "crash", /SIGABRT.*assertion failed/],
+    ["prints-no-json", "crash", /printed no JSON/],
+    ["prints-nothing", "crash", /printed no JSON/],
+    ["prints-null", "failed", /no document/],
+    ["prints-a-number", "failed", /no document/],
+    ["wrong-exit", "failed", /exit 0 does not fit/],
+    ["wrong-error", "failed", /expected BAD_MAGIC, found MAGIC_TEXT_DAMAGE/],
+    ["wrong-code", "failed", /error.code: expected "LQA-M001"/],
+    ["unknown-error", "failed", /does not fit/],
+    ["accepts", "failed", /expected BAD_MAGIC, found valid/],
+  ] as const)("protocol A: a reader that %s is %s", (how, status, detail) => {
+    const { code, results } = test(how, "a", "--give-up", "2");
+    expect(results[0]).toMatchObject({ status, detail: expect.stringMatching(detail) });
+    expect(code).toBe(1);
+  });
+
+  it.each([
+    ["hangs", "timeout", /no answer after 1500 ms/],
+    ["floods", "crash", /printed more than \d+ bytes/],
+    ["dies", "crash", /ended with code 7/],
+    ["is-killed", "crash", /ended by SIGKILL/],
+    ["aborts-with-words", "crash", /SIGABRT.*assertion failed/],
+    ["prints-no-json", "crash", /printed no JSON object/],
+    ["prints-half-of-it", "crash", /printed no JSON object/],
+    ["prints-a-number", "crash", /printed no JSON object/],
+    ["prints-null", "crash", /printed no JSON object/],
+    ["prints-nothing", "crash", /printed no JSON object/],
+    ["answers-another", "crash", /answered to 4, not to 3/],
+    ["has-no-document", "failed", /no document/],
+    ["has-an-array", "failed", /does not fit/],
+    ["skips-without-reason", "crash", /without a reason/],
+    ["errs", "crash", /out of cheese/],
+    ["wrong-exit", "failed", /exit 0 does not fit/],
+    ["wrong-error", "failed", /found MAGIC_TEXT_DAMAGE/],
+    ["accepts", "failed", /found valid/],
+  ] as const)("protocol B: a reader that %s at the third line is %s there", (how, status, detail) => {
+    const { code, results } = test(how, "b");
+    // Two runs a case: the third line belongs to the second case.
+    expect(results.map((result) => result.status)).toContain("passed");
+    expect(results[1]).toMatchObject({ status, detail: expect.stringMatching(detail) });
+    expect(code).toBe(1);
+  });
+
+  it("protocol B: a line too many is found, and the reader started again", () => {
+    const { results } = test("answers-twice", "b");
+    expect(results.filter(({ status }) => status === "crash").length).toBeGreaterThan(0);
+    expect(results.find(({ status }) => status === "crash")?.detail).toMatch(/more than one line/);
+  });
+
+  it("protocol B: goes on after a crash with a new process", () => {
+    const log = join(root, "log");
+    writeFileSync(log, "");
+    spawnSync(process.execPath, [
+      run,
+      "--suite",
+      suite,
+      "--b",
+      process.execPath,
+      fake,
+      "dies",
+      log,
+      "--lines",
+    ]);
+    expect(readFileSync(log, "utf8").split("\n").length - 1).toBeGreaterThan(1);
+  });
+
+  it.each(["dies-at-start", "other-protocol", "no-caps", "without-a-reason"])(
+    "protocol B: says why a reader that %s does not start",
+    (how) => {
+      const { code, results } = test(how, "b");
+      expect(results[0]).toMatchObject({ status: "crash", detail: expect.stringMatching(/does not start/) });
+      expect(code).toBe(1);
+    },
+  );
+
+  it("says that a command does not exist", () => {
+    for (const protocol of ["--a", "--b"]) {
+      const { status, stdout } = spawnSync(
+        process.execPath,
+        [run, "--suite", suite, protocol, join(root, "absent")],
+        { encoding: "utf8" },
+      );
+      expect(stdout).toMatch(/could not be started/);
+      expect(status).toBe(1);
+    }
+  });
+
+  it("gives up a reader that always hangs, and says so", () => {
+    const { results, count } = test("hangs", "a", "--give-up", "1");
+    expect(count).toMatchObject({ timeout: 1, crash: 3 });
+    expect(results.at(-1)?.detail).toMatch(/not run: the reader crashed or hung 1 times/);
+  });
+
+  it("shows every reason for which something is skipped, and counts it apart", () => {
+    const skips = test("skips", "b");
+    expect(skips.out).toMatch(/skipped: .*: not today/);
+    expect(skips.count.skipped).toBeGreaterThan(0);
+    expect(test("shallow", "b").out).toMatch(/no level canonical/);
+    write({ cases: cases.map((c) => ({ ...c, features: ["zstd"] })) });
+    const without = test("without-zstd", "b");
+    write({ cases });
+    expect(without).toMatchObject({ code: 0, count: { skipped: 4 } });
+    expect(without.out).toMatch(/4 cases: never had it/);
+  });
+
+  it("fails a case whose fault is found too early", () => {
+    write({ cases: cases.map(({ shallower: _, ...c }) => c) });
+    const { results } = test("answers-well", "b");
+    write({ cases });
+    expect(results[0]).toMatchObject({
+      status: "failed",
+      detail: expect.stringMatching(/expected valid, found BAD_MAGIC/),
+    });
+  });
+
+  it("explains itself, and refuses what it does not understand", () => {
+    expect(execFileSync(process.execPath, [run, "--help"], { encoding: "utf8" })).toMatch(/^Usage/);
+    for (const bad of [
+      [],
+      ["--a"],
+      ["--nonsense"],
+      ["--all", "--a", "x"],
+      ["--timeout", "soon", "--a", "x"],
+      ["--mutations", "few", "--a", "x"],
+      ["--filter", "no such case", "--a", "x"],
+    ])
+      expect(spawnSync(process.execPath, [run, "--suite", suite, ...bad]).status, bad.join(" ")).toBe(2);
+  });
+});
