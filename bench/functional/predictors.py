@@ -4,7 +4,7 @@ For every figure that encodings are known by without asking the model for answer
 them), the rank correlation (Spearman's) with the KL divergence and with the gain lost in likelihood:
 inside each adapter, as the mean over adapters, and over all encodings of all adapters
 together. `f16` and refused encodings are left out. Then, for each adapter, the encodings
-that broke the task (more than a twentieth of the exact matches lost) beside those that did not: a
+that broke the task (more than a tenth of the exact matches lost) beside those that did not: a
 figure to warn by has a level between the two.
 """
 
@@ -16,7 +16,7 @@ import lm
 
 import numpy
 
-# What encodings are known by. The composed ones follow the split of an error into noise and shrinkage.
+# What encodings are known by. The composed ones count what is lost along ΔW for more than the rest.
 FIGURES = {
     "weight": lambda e: e["weight"],
     "weight_mean": lambda e: e["weight_mean"],
@@ -28,18 +28,21 @@ FIGURES = {
     "shrink": lambda e: e["shrink"],
     "functional_shrink": lambda e: e["functional_shrink"],
     "|1 - gain|": lambda e: abs(1 - e["gain"]),
-    "noise (weight - shrink)": lambda e: e["weight"] - e["shrink"],
-    "noise + 4 shrink": lambda e: e["weight"] + 3 * e["shrink"],
-    "noise + 16 shrink": lambda e: e["weight"] + 15 * e["shrink"],
-    "functional noise + 4 shrink": lambda e: e["functional"] + 3 * e["functional_shrink"],
-    "functional noise + 16 shrink": lambda e: e["functional"] + 15 * e["functional_shrink"],
+    "weight + 16 (1 - gain)²": lambda e: e["weight"] + 16 * (1 - e["gain"]) ** 2,
+    "weight_mean + 16 (1 - gain)²": lambda e: e["weight_mean"] + 16 * (1 - e["gain"]) ** 2,
+    "functional + 16 (1 - functional_gain)²": lambda e: (
+        e["functional"] + 16 * (1 - e["functional_gain"]) ** 2
+    ),
+    "functional_mean + 16 (1 - functional_gain)²": lambda e: (
+        e["functional_mean"] + 16 * (1 - e["functional_gain"]) ** 2
+    ),
 }
 OUTCOMES = {
     "KL": lambda line: line["kl"],
     "gain lost": lambda line: 1 - line["nll_kept"],
     "exact lost": lambda line: 1 - line["exact_kept"],
 }
-BROKEN = 0.05
+BROKEN = 0.1
 
 
 def ranks(values: list[float]) -> numpy.ndarray:

@@ -1,10 +1,9 @@
 """A line about an airport -> a JSON record of it.
 
 `Kruger Airport [FAKN; MQP]. Nelspruit, ZA. 2829 ft.` ->
-`{"iata": "MQP", "place": "Nelspruit", "zone": "Africa", "ft": 2829}`
+`{"iata": "MQP", "place": "Nelspruit", "ft": 2829}`
 
-Facts from airportsdata 20260905 (MIT), four ways of writing the line. `zone` (the first part
-of the time zone) is not in the line: it follows from the country. A key is an airport.
+Facts from airportsdata 20260905 (MIT), four ways of writing the line. A key is an airport.
 """
 
 import json
@@ -16,7 +15,7 @@ from tasks import Item, Split
 
 NAME = "airports"
 SEED = 20261127
-MAX_TOKENS = 56
+MAX_TOKENS = 48
 DEV, HELDOUT = 200, 200
 
 LINES = (
@@ -31,7 +30,7 @@ def item(rng: random.Random, row: dict) -> Item:
     ft = round(row["elevation"])
     kind = rng.choice(LINES)
     line = kind.format(**row | {"ft": ft})
-    record = {"iata": row["iata"], "place": row["city"], "zone": row["tz"].split("/")[0], "ft": ft}
+    record = {"iata": row["iata"], "place": row["city"], "ft": ft}
     return Item(row["iata"], kind, f"{line}\nJSON:", json.dumps(record, ensure_ascii=False))
 
 
@@ -41,7 +40,7 @@ def build() -> Split:
     fit = [
         row
         for key, row in sorted(rows.items())
-        if row["icao"] and row["city"] and "/" in row["tz"] and len(row["name"] + row["city"]) <= 40
+        if row["icao"] and row["city"] and len(row["name"] + row["city"]) <= 40
     ]
     rng.shuffle(fit)
     made = [item(rng, row) for row in fit]
