@@ -1,59 +1,32 @@
 /**
- * Speed of decoding beside memcpy in the same run, and time of a 7B-shaped adapter (224 modules, rank 16, 40 million weights).
+ * Speed of decoding beside memcpy in the same run, and time of a 7B-shaped adapter (224 modules, 40 million weights).
  *
  *     npm run bench:decode [-- --json] [-- --only trellis]      or, after a build, with any runtime: bun bench/decode.mjs
  *
- * One thread. Output of each row: 64 MiB, as factors of 16 vectors of 4096 weights, one after the other. Ratios are to
- * `dst.set(src)` of 64 MiB, source and target used before: 1 means that decoding takes as long as copying what it
- * yields. Three places: `copied`, an array of the caller's; `wasm`, as many bytes of WebAssembly memory; `held`, the arrays
- * of a DecodeMemory, one factor after another in the same place, which stays in the cache. Planes are arbitrary
- * bytes with f16 scales, groups of 128 (affine, sign) or whole vectors (trellis; `r` is rotated). Each time is the
- * least of several rounds through all rows, so that a busy machine disturbs rows alike.
+ * One thread. Factors are 16 vectors of 4096 weights; planes are arbitrary bytes with f16 scales, groups of 128 (affine,
+ * sign) or whole vectors (trellis; `r` is rotated). Ratios are to `dst.set(src)` between two arrays of 64 MiB that were
+ * used before: 1 means that decoding takes as long as copying what it yields. Where it is decoded to:
+ *
+ * - `copied`: an array of 64 MiB of the caller's, a factor after the other.
+ * - `wasm`: as many bytes of WebAssembly memory.
+ * - `held`: the arrays of a DecodeMemory: the same place for every factor, which stays in the cache.
+ * - `plain`: as `copied`, by the decoder without WebAssembly.
+ *
+ * What is timed is 4 MiB of output, and a row's time is the least of all 16 such pieces in several rounds through all
+ * rows: on a busy machine 64 MiB at once would measure the scheduler, and the slow rows most.
  */
 import { decodeFactor } from "../dist/codecs/decode.js";
-import { encodingLabel, planeSizes } from "../dist/codecs/encoding.js";
+import { decodePlain } from "../dist/codecs/decode-plain.js";
+import { encodingLabel } from "../dist/codecs/encoding.js";
 import { DecodeKernel } from "../dist/codecs/kernels/decode-kernel.js";
 import { DecodeMemory, decodeAll, decodeDelta, openLqa } from "../dist/index.js";
-import { prepareFile } from "../dist/write/write.js";
-
-const args = globalThis.process?.argv ?? [];
-const json = args.includes("--json");
-const only = args.includes("--only") ? args[args.indexOf("--only") + 1] : "";
-const rounds = 5;
+import { planesOf, RANK, sevenB } from "./seven-b.mjs";
 
 const LENGTH = 4096;
-const RANK = 16;
 const BYTES = 2 ** 26;
-
-let state = 1;
-const byte = () => {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return state >>> 24;
-};
-/** Arbitrary bytes; scales between 2^-9 and 2^-5. */
-function planesOf(encoding, components, length) {
-  const sizes = planeSizes(encoding, components, length);
-  const bytes = (n) => Uint8Array.from({ length: n }, byte);
-  const scales = bytes(sizes.scales);
-  for (let i = 1; i < scales.length; i += 2)
-    scales[i] = encoding.scale === "f16" ? 0x18 + (scales[i] & 15) : 0x3c;
-  const codes = bytes(sizes.codes);
-  // Raw values are finite and ordinary.
-  if (encoding.codec === "raw")
-    for (
-      let i = encoding.element === "f32" ? 3 : 1;
-      i < codes.length;
-      i += encoding.element === "f32" ? 4 : 2
-    )
-      codes[i] = (codes[i] & 0x80) | (encoding.element === "f16" ? 0x30 : 0x3c);
-  const zeroPoints = bytes(sizes.zeroPoints);
-  const bits = encoding.codec === "affine" ? Math.ceil(length / encoding.group) * encoding.bits : 0;
-  // Bits that no zero point uses are zero; codes fill their bytes.
-  const each = sizes.zeroPoints / components;
-  if (bits % 8 !== 0)
-    for (let at = each - 1; at < zeroPoints.length; at += each) zeroPoints[at] &= (1 << (bits % 8)) - 1;
-  return { scales, zeroPoints, codes };
-}
+const PIECE = 2 ** 22;
+const ROUNDS = 6;
+export const PLACES = ["copied", "wasm", "held", "plain"];
 
 const scale = "f16";
 const trellis = (table, rotation) => ({ codec: "trellis", table, group: 0, scale, rotation });
@@ -63,60 +36,12 @@ const ENCODINGS = [
   ...[1, 2, 3, 4, 5, 6, 7, 8].map((bits) => ({ codec: "affine", bits, zeroPoint: true, group: 128, scale })),
   ...[1, 2, 3, 4, 5, 6].map((table) => trellis(table, "none")),
   ...[1, 2, 3, 4, 5, 6].map((table) => trellis(table, "hadamard64")),
-].filter((encoding) => encodingLabel(encoding).includes(only));
+];
 
-const source = new Uint8Array(BYTES).fill(1);
-const target = new Uint8Array(BYTES).fill(2);
-const hot = 4 * LENGTH * RANK;
-const jobs = [];
-const add = (name, run) => jobs.push({ name, run, least: Number.POSITIVE_INFINITY });
-add("memcpy", () => target.set(source));
-add("memcpy hot", () => {
-  for (let at = 0; at < BYTES; at += hot) target.set(source.subarray(0, hot));
-});
-const kernel = DecodeKernel.make();
-const rows = [];
-let large;
-for (const encoding of ENCODINGS)
-  for (const type of ["f32", "f16"])
-    for (const order of ["component", "weight"]) {
-      const parts = [{ encoding, planes: planesOf(encoding, RANK, LENGTH), components: RANK }];
-      const job = { parts, length: LENGTH, order, multiplier: 1 };
-      const [Type, size] = type === "f32" ? [Float32Array, 4] : [Uint16Array, 2];
-      const key = `${encodingLabel(encoding)} ${type} ${order}`;
-      rows.push({ encoding: encodingLabel(encoding), type, order, key });
-      const each = LENGTH * RANK;
-      const repeat = (view, step, own) => () => {
-        for (let at = 0; at < BYTES / size; at += each) decodeFactor(job, view, at * step, own);
-      };
-      add(`${key} copied`, repeat(new Type(target.buffer), 1, undefined));
-      if (kernel === undefined) continue;
-      large ??= kernel.allocate([{ ...job, multiplier: 2 }], true, BYTES + 2 ** 22);
-      const at = large + 2 ** 22;
-      add(`${key} wasm`, repeat(new Type(kernel.memory.buffer, at, BYTES / size), 1, kernel));
-      add(`${key} held`, repeat(new Type(kernel.memory.buffer, at, each), 0, kernel));
-    }
-for (let round = 0; round < rounds; round++)
-  for (const job of jobs) {
-    // Twice: the first run finds memory as another row left it.
-    for (let again = 0; again < 2; again++) {
-      const start = performance.now();
-      job.run();
-      job.least = Math.min(job.least, performance.now() - start);
-    }
-  }
-const leastOf = (name) => jobs.find((job) => job.name === name)?.least;
-const memcpy = leastOf("memcpy");
-for (const row of rows)
-  for (const place of ["copied", "wasm", "held"]) {
-    const least = leastOf(`${row.key} ${place}`);
-    if (least !== undefined) row[place] = { gbPerSecond: BYTES / least / 1e6, ratio: memcpy / least };
-  }
-
-/** The layers of LLaMA-2-7B with bands as `lqa encode` chooses them at 1.5 bits, and as LoRAQuant 2@0.8 has them. */
+/** Bands as `lqa encode` chooses them at 1.5 bits, and as LoRAQuant 2@0.8 has them. */
 const t = (table, rotation = "none") => ({ codec: "trellis", table, group: 0, scale: "bf16", rotation });
 const zero = { codec: "zero" };
-const MIXES = {
+export const MIXES = {
   rd: [
     [1, { codec: "affine", bits: 6, zeroPoint: true, group: 128, scale }, t(6)],
     [2, t(6), t(6)],
@@ -126,7 +51,7 @@ const MIXES = {
     [1, t(2), t(2)],
     [8, zero, zero],
   ],
-  "rd, rotated, no zeros": [
+  "rd, all rotated, no zeros": [
     [2, t(6, "hadamard64"), t(6, "hadamard64")],
     [3, t(5, "hadamard64"), t(5, "hadamard64")],
     [3, t(4, "hadamard64"), t(4, "hadamard64")],
@@ -138,51 +63,94 @@ const MIXES = {
     [14, ...Array(2).fill({ codec: "sign", group: 128, scale })],
   ],
 };
-const SHAPES = [
-  ...["q", "k", "v", "o"].map((name) => [`self_attn.${name}_proj`, 4096, 4096]),
-  ["mlp.gate_proj", 11008, 4096],
-  ["mlp.up_proj", 11008, 4096],
-  ["mlp.down_proj", 4096, 11008],
-];
-async function adapter(mix) {
-  const bands = mix.map(([components, b, a]) => ({ components, b, a }));
-  const modules = [];
-  for (let layer = 0; layer < 32; layer++)
-    for (const [name, out, input] of SHAPES)
-      modules.push({
-        name: `model.layers.${layer}.${name}`,
-        role: "linear",
-        out,
-        in: input,
-        kernel: [],
-        groups: 1,
-        experts: 1,
-        rank: RANK,
-        baseLayout: "out-in",
-        multiplier: 2,
-        alpha: 32,
-        rule: "alpha/r",
-        bands,
-        planes: [
-          bands.map(({ components, b, a }) => ({
-            b: planesOf(b, components, out),
-            a: planesOf(a, components, input),
-          })),
-        ],
-      });
-  const prepared = await prepareFile({ modules, tensors: [], sections: [] });
-  const parts = [...prepared.pieces()];
-  const bytes = new Uint8Array(prepared.fileLength);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+
+/** Everything that is measured. `only`: labels of encodings that hold this text; `adapters` for the second part alone. */
+export async function measure(only = "") {
+  const source = new Uint8Array(BYTES).fill(1);
+  const target = new Uint8Array(BYTES).fill(2);
+  const hot = 4 * LENGTH * RANK;
+  const kernel = DecodeKernel.make();
+  const jobs = [];
+  const add = (name, run, pieces = BYTES / PIECE) =>
+    jobs.push({ name, run, pieces, least: Number.POSITIVE_INFINITY });
+  add("memcpy", (at) => target.set(source.subarray(at, at + PIECE), at));
+  add("memcpy hot", () => {
+    for (let i = 0; i < PIECE / hot; i++) target.set(source.subarray(0, hot));
+  });
+  const rows = [];
+  let large;
+  for (const encoding of ENCODINGS.filter((encoding) => encodingLabel(encoding).includes(only)))
+    for (const type of ["f32", "f16"])
+      for (const layout of ["component", "peft"]) {
+        const order = layout === "component" ? "component" : "weight";
+        const parts = [{ encoding, planes: planesOf(encoding, RANK, LENGTH), components: RANK }];
+        const job = { parts, length: LENGTH, order, multiplier: 1 };
+        const [Type, size] = type === "f32" ? [Float32Array, 4] : [Uint16Array, 2];
+        const key = `${encodingLabel(encoding)} ${type} ${layout}`;
+        rows.push({ encoding: encodingLabel(encoding), type, layout, key });
+        const each = LENGTH * RANK;
+        const factors = (decode) => (at) => {
+          for (let to = at / size; to < (at + PIECE) / size; to += each) decode(to);
+        };
+        const whole = new Type(target.buffer);
+        add(
+          `${key} copied`,
+          factors((to) => decodeFactor(job, whole, to)),
+        );
+        const [componentStride, weightStride] = layout === "peft" ? [1, RANK] : [LENGTH, 1];
+        const place = (offset) => ({ offset, componentStride, weightStride });
+        add(
+          `${key} plain`,
+          factors((to) => decodePlain(encoding, parts[0].planes, RANK, LENGTH, whole, place(to))),
+          1,
+        );
+        if (kernel === undefined) continue;
+        large ??= kernel.allocate([{ ...job, multiplier: 2 }], true, BYTES + 2 ** 22);
+        const at = large + 2 ** 22;
+        const inside = new Type(kernel.memory.buffer, at, BYTES / size);
+        add(
+          `${key} wasm`,
+          factors((to) => decodeFactor(job, inside, to, kernel)),
+        );
+        const held = new Type(kernel.memory.buffer, at, each);
+        add(
+          `${key} held`,
+          factors(() => decodeFactor(job, held, 0, kernel)),
+        );
+      }
+  for (let round = 0; round < (only === "adapters" ? 2 : ROUNDS); round++)
+    for (const job of jobs)
+      for (let piece = 0; piece < job.pieces; piece++) {
+        const start = performance.now();
+        job.run(piece * PIECE);
+        job.least = Math.min(job.least, performance.now() - start);
+      }
+  const rateOf = (name) => {
+    const least = jobs.find((job) => job.name === name)?.least;
+    return least === undefined ? undefined : PIECE / least / 1e6;
+  };
+  const memcpy = rateOf("memcpy");
+  for (const row of rows)
+    for (const place of PLACES) {
+      const rate = rateOf(`${row.key} ${place}`);
+      if (rate !== undefined) row[place] = { gbPerSecond: rate, ratio: rate / memcpy };
+    }
+  return {
+    runtime: runtimeName(),
+    date: new Date().toISOString().slice(0, 10),
+    kernel: kernel !== undefined,
+    memcpy: { gbPerSecond: memcpy },
+    memcpyHot: { gbPerSecond: rateOf("memcpy hot"), bytes: hot },
+    rows: rows.map(({ key: _, ...row }) => row),
+    adapters: only === "" || only === "adapters" ? await measureAdapters() : [],
+  };
 }
-async function leastTime(run, times = 9) {
+
+/** Least time of a run, for as long as it gets better and three seconds at most. */
+async function leastTime(run, atLeast = 9) {
   let least = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < times; i++) {
+  const begun = performance.now();
+  for (let i = 0; i < atLeast || (i < 60 && performance.now() - begun < 3000); i++) {
     const start = performance.now();
     await run();
     least = Math.min(least, performance.now() - start);
@@ -190,80 +158,79 @@ async function leastTime(run, times = 9) {
   return least;
 }
 
-const adapters = [];
-if (only === "" || only === "adapters")
+async function measureAdapters() {
+  const adapters = [];
   for (const [name, mix] of Object.entries(MIXES)) {
-    const bytes = await adapter(mix);
+    const bytes = await sevenB(mix);
     let file;
     const open = await leastTime(async () => {
       file = await openLqa(bytes);
     });
     const memory = new DecodeMemory();
     const weights = file.modules.reduce((sum, m) => sum + m.experts * m.rank * (m.out + m.in), 0);
-    const row = { name, bytes: bytes.length, modules: file.modules.length, weights, openMs: open };
+    const times = { "open and index": open };
     for (const type of ["f16", "f32"])
       for (const layout of ["component", "peft"])
-        row[`${type} ${layout} held ms`] = await leastTime(() => decodeAll(file, { type, layout, memory }));
+        times[`${type} ${layout} held`] = await leastTime(() => decodeAll(file, { type, layout, memory }));
     const kept = await decodeAll(file, { type: "f16" });
-    row["f16 peft reused ms"] = await leastTime(() =>
+    times["f16 peft reused"] = await leastTime(() =>
       decodeAll(file, { type: "f16", into: (module) => kept.get(module.name) }),
     );
-    row["f16 peft fresh ms"] = await leastTime(() => decodeAll(file, { type: "f16" }), 5);
-    row["crc and planes ms"] = await leastTime(() => {
+    times["f16 peft fresh"] = await leastTime(() => decodeAll(file, { type: "f16" }), 5);
+    times["crc and planes"] = await leastTime(() => {
       for (const module of file.modules) file.packed(module);
     });
     const module = file.modules.find((m) => m.out === 4096 && m.in === 4096);
     const delta = new Float32Array(module.out * module.in);
-    row["ΔW 4096 × 4096 ms"] = await leastTime(() =>
+    times["ΔW 4096 × 4096"] = await leastTime(() =>
       decodeDelta(module, file.packed(module), { into: delta }),
     );
-    adapters.push(row);
+    adapters.push({
+      name,
+      bytes: bytes.length,
+      modules: file.modules.length,
+      weights,
+      milliseconds: times,
+    });
   }
+  return adapters;
+}
 
-const runtime = globalThis.Bun
-  ? `Bun ${globalThis.Bun.version}`
-  : globalThis.Deno
-    ? `Deno ${globalThis.Deno.version.deno}`
-    : `Node ${process.versions.node}`;
-const gb = (ms) => BYTES / ms / 1e6;
-if (json)
+function runtimeName() {
+  const { Bun, Deno, process, navigator } = globalThis;
+  if (Bun) return `Bun ${Bun.version}`;
+  if (Deno) return `Deno ${Deno.version.deno}`;
+  if (process?.versions?.node) return `Node ${process.versions.node}`;
+  return /Chrome\/\d+/.exec(navigator.userAgent)?.[0].replace("Chrome/", "Chromium ") ?? navigator.userAgent;
+}
+
+function print({ runtime, memcpy, memcpyHot, kernel, rows, adapters }) {
   console.log(
-    JSON.stringify(
-      {
-        runtime,
-        date: new Date().toISOString().slice(0, 10),
-        memcpy: { gbPerSecond: gb(memcpy) },
-        memcpyHot: { gbPerSecond: gb(leastOf("memcpy hot")), bytes: hot },
-        rows: rows.map(({ key: _, ...row }) => row),
-        adapters,
-      },
-      null,
-      2,
-    ),
+    `${runtime}; memcpy ${memcpy.gbPerSecond.toFixed(1)} GB/s, of ${memcpyHot.bytes / 1024} KiB in the cache ${memcpyHot.gbPerSecond.toFixed(1)} GB/s; kernel ${kernel ? "present" : "missing"}`,
   );
-else {
-  console.log(
-    `${runtime}; memcpy ${gb(memcpy).toFixed(1)} GB/s, of ${hot / 1024} KiB in the cache ${gb(leastOf("memcpy hot")).toFixed(1)} GB/s; kernel ${kernel === undefined ? "missing" : "present"}`,
-  );
-  console.log("\nratio to memcpy          f32: copied   wasm   held   peft: copied   wasm   held");
+  const head = PLACES.map((place) => place.padStart(6)).join(" ");
   const cell = (row, place) => (row?.[place] === undefined ? "-" : row[place].ratio.toFixed(2)).padStart(6);
   for (const type of ["f32", "f16"]) {
-    if (type === "f16") console.log("                         f16:");
-    for (const { encoding } of rows.filter((r) => r.type === type && r.order === "component")) {
-      const [own, peft] = ["component", "weight"].map((order) =>
-        rows.find((r) => r.encoding === encoding && r.type === type && r.order === order),
-      );
-      const cells = [own, peft].map((row) =>
-        ["copied", "wasm", "held"].map((place) => cell(row, place)).join(" "),
-      );
-      console.log(`${encoding.padEnd(28)} ${cells[0]}        ${cells[1]}`);
+    console.log(`\n${`${type}, ratio to memcpy`.padEnd(24)}component: ${head}   peft: ${head}`);
+    for (const own of rows.filter((row) => row.type === type && row.layout === "component")) {
+      const { encoding } = own;
+      const peft = rows.find((r) => r.encoding === encoding && r.type === type && r.layout === "peft");
+      const cells = [own, peft].map((row) => PLACES.map((place) => cell(row, place)).join(" "));
+      console.log(`${encoding.padEnd(34)} ${cells[0]}         ${cells[1]}`);
     }
   }
-  for (const { name, weights, modules, bytes, ...times } of adapters) {
+  for (const { name, weights, modules, bytes, milliseconds } of adapters) {
     console.log(
       `\n${name}: ${modules} modules, ${(weights / 1e6).toFixed(1)} M weights, ${(bytes / 1e6).toFixed(1)} MB`,
     );
-    for (const [what, ms] of Object.entries(times))
-      console.log(`  ${what.replace(/ ?ms|Ms$/i, "").padEnd(26)} ${ms.toFixed(1)} ms`);
+    for (const [what, ms] of Object.entries(milliseconds))
+      console.log(`  ${what.padEnd(26)} ${ms.toFixed(1)} ms`);
   }
+}
+
+const args = globalThis.process?.argv ?? [];
+if (args[1]?.endsWith("decode.mjs")) {
+  const result = await measure(args.includes("--only") ? args[args.indexOf("--only") + 1] : "");
+  if (args.includes("--json")) console.log(JSON.stringify(result, null, 2));
+  else print(result);
 }

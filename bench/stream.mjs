@@ -11,11 +11,9 @@
 import { createServer } from "node:http";
 import { cpus } from "node:os";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { planeSizes } from "../dist/codecs/encoding.js";
-import { concat } from "../dist/container/bytes.js";
 import { readSafetensors, writeSafetensors } from "../dist/dialects/safetensors.js";
 import { decodeStream, LqaDecoder, openLqa } from "../dist/index.js";
-import { prepareFile } from "../dist/write/write.js";
+import { sevenB } from "./seven-b.mjs";
 
 const BITS_PER_SECOND = 100e6;
 const PIECE = 65536;
@@ -52,7 +50,12 @@ function serveSlowly() {
 
 async function main() {
   const rounds = Number(process.argv[process.argv.indexOf("--rounds") + 1]) || 9;
-  const bytes = await adapter();
+  const strong = { codec: "trellis", table: 5, group: 0, scale: "f16", rotation: "hadamard64" };
+  const weak = { codec: "sign", group: 128, scale: "f16" };
+  const bytes = await sevenB([
+    [4, strong, strong],
+    [12, weak, weak],
+  ]);
   const file = await openLqa(bytes);
   const targets = reusable(file);
 
@@ -134,56 +137,6 @@ async function main() {
     console.log(
       `100 Mbit/s, ${kind}: first of ${modules} modules after ${ms(first)}, last after ${ms(last)}`,
     );
-}
-
-/** Seeded planes with valid scales: what the codes are makes no difference to the time. */
-async function adapter() {
-  const scale = "f16";
-  const strong = { codec: "trellis", table: 5, group: 0, scale, rotation: "hadamard64" };
-  const weak = { codec: "sign", group: 128, scale };
-  let state = 1;
-  const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24;
-  const planes = (encoding, components, length) => {
-    const sizes = planeSizes(encoding, components, length);
-    const scales = new Uint8Array(sizes.scales);
-    for (let i = 0; i < scales.length; i += 2) scales.set([random(), 0x14], i);
-    return { scales, zeroPoints: new Uint8Array(0), codes: Uint8Array.from({ length: sizes.codes }, random) };
-  };
-  const modules = [];
-  for (let layer = 0; layer < 32; layer++)
-    for (const [name, out, input] of [
-      ...["q", "k", "v", "o"].map((x) => [`self_attn.${x}_proj`, 4096, 4096]),
-      ["mlp.gate_proj", 11008, 4096],
-      ["mlp.up_proj", 11008, 4096],
-      ["mlp.down_proj", 4096, 11008],
-    ]) {
-      const bands = [
-        { components: 4, b: strong, a: strong },
-        { components: 12, b: weak, a: weak },
-      ];
-      modules.push({
-        name: `model.layers.${layer}.${name}`,
-        role: "linear",
-        out,
-        in: input,
-        kernel: [],
-        groups: 1,
-        experts: 1,
-        rank: 16,
-        baseLayout: "out-in",
-        multiplier: 2,
-        alpha: 32,
-        rule: "alpha/r",
-        bands,
-        planes: [
-          bands.map(({ components, b, a }) => ({
-            b: planes(b, components, out),
-            a: planes(a, components, input),
-          })),
-        ],
-      });
-    }
-  return concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
 }
 
 /** One pair of arrays for each shape: fresh pages would cost both ways the same, and more than the decoding. */
