@@ -232,37 +232,42 @@ function lookUpPairs(table: i32, from: usize, count: i32, to: usize): void {
 
 // ---- rotation ---------------------------------------------------------------------------------------------------
 
-/** Eight rows `apart` bytes from each other, three stages of butterflies. */
+/**
+ * Eight rows `apart` bytes from each other, three stages of butterflies. `pass` 0 reads bytes, and is for rows 8 n + row of
+ * one n; 1 and 2 read its results, for rows row + 8 n of one row below 4, or from 4 on.
+ *
+ * The signs of clause 8.6.1, bits 0 and 1, 2 and 3, 4 and 5 of a row's number multiplied and added, are in the order of
+ * subtractions, where they cost nothing: bits 0 and 1 are both set for rows 3 and 7 of pass 0; bit 2 is set in pass 2, whose
+ * rows with bit 3 are those of the first stage's differences; bits 4 and 5 are both set for the last two rows of passes 1
+ * and 2.
+ */
 // @ts-ignore: decorator
 @inline
-function mixEight(small: bool, from: usize, apart: usize, to: usize, toApart: usize, signs: i32): void {
-  const a = small ? v128.load8x8_s(from) : v128.load(from);
-  const b = small ? v128.load8x8_s(from + apart) : v128.load(from + apart);
-  const c = small ? v128.load8x8_s(from + 2 * apart) : v128.load(from + 2 * apart);
-  const d = small ? v128.load8x8_s(from + 3 * apart) : v128.load(from + 3 * apart);
-  const e = small ? v128.load8x8_s(from + 4 * apart) : v128.load(from + 4 * apart);
-  const f = small ? v128.load8x8_s(from + 5 * apart) : v128.load(from + 5 * apart);
-  const g = small ? v128.load8x8_s(from + 6 * apart) : v128.load(from + 6 * apart);
-  const h = small ? v128.load8x8_s(from + 7 * apart) : v128.load(from + 7 * apart);
-  const a1 = i16x8.add(a, b), b1 = i16x8.sub(a, b), c1 = i16x8.add(c, d), d1 = i16x8.sub(c, d);
-  const e1 = i16x8.add(e, f), f1 = i16x8.sub(e, f), g1 = i16x8.add(g, h), h1 = i16x8.sub(g, h);
-  const a2 = i16x8.add(a1, c1), c2 = i16x8.sub(a1, c1), b2 = i16x8.add(b1, d1), d2 = i16x8.sub(b1, d1);
-  const e2 = i16x8.add(e1, g1), g2 = i16x8.sub(e1, g1), f2 = i16x8.add(f1, h1), h2 = i16x8.sub(f1, h1);
-  putRow(to, i16x8.add(a2, e2), signs);
-  putRow(to + toApart, i16x8.add(b2, f2), signs >> 1);
-  putRow(to + 2 * toApart, i16x8.add(c2, g2), signs >> 2);
-  putRow(to + 3 * toApart, i16x8.add(d2, h2), signs >> 3);
-  putRow(to + 4 * toApart, i16x8.sub(a2, e2), signs >> 4);
-  putRow(to + 5 * toApart, i16x8.sub(b2, f2), signs >> 5);
-  putRow(to + 6 * toApart, i16x8.sub(c2, g2), signs >> 6);
-  putRow(to + 7 * toApart, i16x8.sub(d2, h2), signs >> 7);
+function mixEight(pass: i32, from: usize, apart: usize, to: usize, toApart: usize): void {
+  const a = mixed(pass, from), b = mixed(pass, from + apart);
+  const c = mixed(pass, from + 2 * apart), d = mixed(pass, from + 3 * apart);
+  const e = mixed(pass, from + 4 * apart), f = mixed(pass, from + 5 * apart);
+  const g = mixed(pass, from + 6 * apart), h = mixed(pass, from + 7 * apart);
+  const a1 = i16x8.add(a, b), c1 = i16x8.add(c, d), e1 = i16x8.add(e, f), g1 = i16x8.add(g, h);
+  const b1 = pass == 2 ? i16x8.sub(b, a) : i16x8.sub(a, b), d1 = pass == 2 ? i16x8.sub(d, c) : i16x8.sub(c, d);
+  const f1 = pass == 2 ? i16x8.sub(f, e) : i16x8.sub(e, f), h1 = pass == 2 ? i16x8.sub(h, g) : i16x8.sub(g, h);
+  const a2 = i16x8.add(a1, c1), c2 = i16x8.sub(a1, c1), b2 = i16x8.add(b1, d1);
+  const e2 = i16x8.add(e1, g1), g2 = i16x8.sub(e1, g1), f2 = i16x8.add(f1, h1);
+  const d2 = pass == 0 ? i16x8.sub(d1, b1) : i16x8.sub(b1, d1), h2 = i16x8.sub(f1, h1);
+  v128.store(to, i16x8.add(a2, e2));
+  v128.store(to + toApart, i16x8.add(b2, f2));
+  v128.store(to + 2 * toApart, i16x8.add(c2, g2));
+  v128.store(to + 3 * toApart, pass == 0 ? i16x8.sub(d2, h2) : i16x8.add(d2, h2));
+  v128.store(to + 4 * toApart, i16x8.sub(a2, e2));
+  v128.store(to + 5 * toApart, i16x8.sub(b2, f2));
+  v128.store(to + 6 * toApart, pass == 0 ? i16x8.sub(c2, g2) : i16x8.sub(g2, c2));
+  v128.store(to + 7 * toApart, pass == 0 ? i16x8.add(d2, h2) : i16x8.sub(h2, d2));
 }
 
 // @ts-ignore: decorator
 @inline
-function putRow(to: usize, x: v128, sign: i32): void {
-  const mask = i16x8.splat(<i16>(-(sign & 1)));
-  v128.store(to, i16x8.sub(v128.xor(x, mask), mask));
+function mixed(pass: i32, at: usize): v128 {
+  return pass == 0 ? v128.load8x8_s(at) : v128.load(at);
 }
 
 /**
@@ -279,17 +284,10 @@ export function rotate(table: i32, lut: usize, codes: usize, length: i32, small:
   for (let column = 0; column < columns; column += 8) {
     // The last eight columns overlap those before them.
     const at = <usize>min(column, columns - 8);
-    for (let row: usize = 0; row < 64; row += 8) mixEight(true, small + row * apart + at, apart, MIXED + 16 * row, 16, 0);
-    for (let row: usize = 0; row < 8; row++) {
-      // Rows row + 8 n; signs of clause 8.6.1 in bit n.
-      let signs = 0;
-      for (let n = 0; n < 8; n++) {
-        const r = <i32>row + 8 * n;
-        const pairs = r & (r >> 1) & 0b010101;
-        signs |= ((pairs ^ (pairs >> 2) ^ (pairs >> 4)) & 1) << n;
-      }
-      mixEight(false, MIXED + 16 * row, 128, to + 2 * (row * apart + at), 16 * apart, signs);
-    }
+    for (let row: usize = 0; row < 64; row += 8) mixEight(0, small + row * apart + at, apart, MIXED + 16 * row, 16);
+    const place = to + 2 * at;
+    for (let row: usize = 0; row < 4; row++) mixEight(1, MIXED + 16 * row, 128, place + 2 * row * apart, 16 * apart);
+    for (let row: usize = 4; row < 8; row++) mixEight(2, MIXED + 16 * row, 128, place + 2 * row * apart, 16 * apart);
   }
   for (let i = columns << 6; i < length; i++) {
     store<i16>(to + 2 * <usize>i, <i16>(load<i8>(small + <usize>i) << 3));
@@ -316,14 +314,21 @@ function roundHalf(x: v128): v128 {
   return i32x4.dot_i16x8_s(sum, i32x4.splat(0x00080001));
 }
 
-/** Eight integers times a quarter of `scale`, which is not negative, to binary16. */
+/** Eight integers times a quarter of `scale`, which is not negative, to binary16: the even ones, and the odd ones. */
 // @ts-ignore: decorator
 @inline
 function halves(n: v128, scale: v128): v128 {
   const magnitude = i16x8.abs(n);
-  const low = roundHalf(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(magnitude)), scale));
-  const high = roundHalf(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(magnitude)), scale));
-  return v128.or(i16x8.shuffle(low, high, 0, 2, 4, 6, 8, 10, 12, 14), v128.and(n, i16x8.splat(-32768)));
+  const even = roundHalf(f32x4.mul(f32x4.convert_i32x4_s(v128.and(magnitude, i32x4.splat(0xffff))), scale));
+  const odd = roundHalf(f32x4.mul(f32x4.convert_i32x4_s(i32x4.shr_u(magnitude, 16)), scale));
+  return v128.or(evenOdd(even, odd), v128.and(n, i16x8.splat(-32768)));
+}
+
+/** The low halves of both, in turn. */
+// @ts-ignore: decorator
+@inline
+function evenOdd(even: v128, odd: v128): v128 {
+  return i16x8.shuffle(even, i32x4.shl(odd, 16), 0, 9, 2, 11, 4, 13, 6, 15);
 }
 
 // @ts-ignore: decorator
@@ -551,49 +556,74 @@ function widen(h: v128): v128 {
   return v128.or(v128.bitselect(subnormal, normal, small), sign);
 }
 
-/** Four binary32 numbers of any kind to binary16, in the low half of each lane; the high half is zero. */
+/**
+ * Magnitudes of four binary32 numbers, none of them NaN, to binary16 in the low half of each lane; the high half is
+ * anything. What overflows is 2^16 exactly, which becomes infinity.
+ */
 // @ts-ignore: decorator
 @inline
-function narrowAny(x: v128): v128 {
-  const magnitude = v128.and(x, i32x4.splat(0x7fffffff));
-  const sign = v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000));
-  // What rounds to zero is zero, so that no arithmetic meets a subnormal; what overflows is 2^16 exactly.
-  const some = v128.and(magnitude, i32x4.ge_s(magnitude, i32x4.splat(0x33000000)));
-  const bounded = i32x4.min_s(some, i32x4.splat(0x47800000));
-  const rounded = v128.and(roundHalf(f32x4.mul(bounded, f32x4.splat(4))), i32x4.splat(0xffff));
-  const payload = v128.or(v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(0x3ff)), i32x4.splat(0x7e00));
-  const nan = i32x4.gt_s(magnitude, i32x4.splat(0x7f800000));
-  return v128.or(v128.bitselect(payload, rounded, nan), sign);
+function narrow(magnitude: v128): v128 {
+  return roundHalf(f32x4.mul(i32x4.min_s(magnitude, i32x4.splat(0x47800000)), f32x4.splat(4)));
 }
 
+/** The same where there may be NaN: its upper bits, and made quiet. */
+// @ts-ignore: decorator
+@inline
+function narrowAny(magnitude: v128): v128 {
+  const payload = v128.or(v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(0x3ff)), i32x4.splat(0x7e00));
+  return v128.bitselect(payload, narrow(magnitude), i32x4.gt_s(magnitude, i32x4.splat(0x7f800000)));
+}
+
+/** Eight binary32 or bf16 numbers to binary16. */
+// @ts-ignore: decorator
+@inline
+function narrowEight(element: i32, from: usize): v128 {
+  const mask = i32x4.splat(0x7fffffff);
+  let x = v128.load(from), y: v128, signs: v128;
+  if (element == F32) {
+    y = v128.load(from, 16);
+    signs = i16x8.shuffle(x, y, 1, 3, 5, 7, 9, 11, 13, 15);
+    x = v128.and(x, mask);
+    y = v128.and(y, mask);
+  } else {
+    signs = x;
+    // The even ones, and the odd ones.
+    y = v128.and(x, i32x4.splat(0x7fff0000));
+    x = v128.and(i32x4.shl(x, 16), mask);
+  }
+  let low: v128, high: v128;
+  if (v128.any_true(i32x4.gt_s(i32x4.max_s(x, y), i32x4.splat(0x7f800000)))) {
+    low = narrowAny(x);
+    high = narrowAny(y);
+  } else {
+    low = narrow(x);
+    high = narrow(y);
+  }
+  const magnitudes = element == F32 ? i16x8.shuffle(low, high, 0, 2, 4, 6, 8, 10, 12, 14) : evenOdd(low, high);
+  return v128.or(magnitudes, v128.and(signs, i16x8.splat(-32768)));
+}
+
+/** Eight of binary16 or bf16 to binary32, or of binary32 or bf16 to binary16. */
 // @ts-ignore: decorator
 @inline
 function convertEight(element: i32, wide: bool, from: usize, to: usize): void {
-  let low: v128, high: v128;
-  if (element == F32) {
-    low = v128.load(from);
-    high = v128.load(from, 16);
-  } else {
-    const h = v128.load(from);
-    if (element == F16 && !wide) {
+  const h = v128.load(from);
+  if (!wide) {
+    if (element == F16) {
       // A NaN becomes quiet, as by way of binary32 (3.2, 8.7).
       const nan = i16x8.gt_s(v128.and(h, i16x8.splat(0x7fff)), i16x8.splat(0x7c00));
       v128.store(to, v128.or(h, v128.and(nan, i16x8.splat(0x200))));
-      return;
-    }
-    if (element == F16) {
-      low = widen(i32x4.extend_low_i16x8_u(h));
-      high = widen(i32x4.extend_high_i16x8_u(h));
-    } else {
-      const zero = i32x4.splat(0);
-      low = i16x8.shuffle(zero, h, 0, 8, 0, 9, 0, 10, 0, 11);
-      high = i16x8.shuffle(zero, h, 0, 12, 0, 13, 0, 14, 0, 15);
-    }
+    } else v128.store(to, narrowEight(element, from));
+    return;
   }
-  if (wide) {
-    v128.store(to, low);
-    v128.store(to, high, 16);
-  } else v128.store(to, i16x8.narrow_i32x4_u(narrowAny(low), narrowAny(high)));
+  if (element == F16) {
+    v128.store(to, widen(i32x4.extend_low_i16x8_u(h)));
+    v128.store(to, widen(i32x4.extend_high_i16x8_u(h)), 16);
+  } else {
+    const zero = i32x4.splat(0);
+    v128.store(to, i16x8.shuffle(zero, h, 0, 8, 0, 9, 0, 10, 0, 11));
+    v128.store(to, i16x8.shuffle(zero, h, 0, 12, 0, 13, 0, 14, 0, 15), 16);
+  }
 }
 
 // @ts-ignore: decorator
