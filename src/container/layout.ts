@@ -74,9 +74,12 @@ export function planeExtents(shape: ModuleShape, bands: readonly Band[]): PlaneE
     walkPlanes(shape, bands, (extent) => void own.push(extent)),
     EXPERT_ALIGNMENT,
   );
-  return Array.from({ length: shape.experts }, (_, expert) =>
-    own.map((extent) => ({ ...extent, expert, offset: expert * stride + extent.offset })),
-  ).flat();
+  const all: PlaneExtent[] = [];
+  // Field by field: spreading an object and then replacing a field of it takes longer than decoding the plane.
+  for (let expert = 0; expert < shape.experts; expert++)
+    for (const { band, factor, plane, offset, length } of own)
+      all.push({ expert, band, factor, plane, offset: expert * stride + offset, length });
+  return all;
 }
 
 /** Everything after the index, from its length, the chunk lengths in order, and the chunk alignment. */
