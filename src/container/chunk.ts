@@ -41,12 +41,12 @@ export function splitPayload(
   payload: Uint8Array,
   base: number,
 ): PackedFactors {
-  const planes = Array.from({ length: shape.experts }, () => bands.map(() => ({ b: {}, a: {} }))) as {
-    -readonly [F in keyof PackedBand]: { -readonly [P in keyof Planes]: Uint8Array };
-  }[][];
+  const extents = planeExtents(shape, bands);
   const lengths = { b: shape.out, a: inputLength(shape) };
+  let next = 0;
   let at = 0;
-  for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, bands)) {
+  const take = (): Uint8Array => {
+    const { band, factor, plane, offset, length } = extents[next++]!;
     requireZero(payload.subarray(at, offset), base + at, `padding of module "${shape.name}"`);
     const bytes = payload.subarray(offset, offset + length);
     const unused = firstUnusedBit(bands[band]![factor], plane, bytes, lengths[factor]);
@@ -57,10 +57,13 @@ export function splitPayload(
         expected: 0,
         actual: bytes[unused],
       });
-    planes[expert]![band]![factor][plane] = bytes;
     at = offset + length;
-  }
-  return { bands, planes };
+    return bytes;
+  };
+  // In stored order.
+  const factor = (): Planes => ({ scales: take(), zeroPoints: take(), codes: take() });
+  const band = (): PackedBand => ({ b: factor(), a: factor() });
+  return { bands, planes: Array.from({ length: shape.experts }, () => bands.map(band)) };
 }
 
 /** The CRC-32 that ends a chunk. */

@@ -28,6 +28,8 @@ export interface Slice {
 
 /** A slice in the kernel's memory, as `decode` of decode.as wants it. */
 export interface Staged {
+  /** What of the planes is there. */
+  readonly shares: Shares;
   readonly codes: number;
   readonly codesStride: number;
   readonly scales: number;
@@ -58,7 +60,7 @@ export function isRotated(encoding: Encoding): boolean {
 }
 
 /** Bytes [begin, end) of one component's share of each plane. */
-interface Shares {
+export interface Shares {
   readonly codes: readonly [number, number];
   readonly scales: readonly [number, number];
   readonly zeros: readonly [number, number];
@@ -85,28 +87,34 @@ function sharesOf(encoding: Encoding, length: number, from: number, count: numbe
 
 /** Where a slice goes if it is staged at byte `at`. */
 export function placeSlice(encoding: Encoding, length: number, slice: Slice, at: number): Staged {
-  const { codes, scales, zeros } = sharesOf(encoding, length, slice.from, slice.count);
+  const shares = sharesOf(encoding, length, slice.from, slice.count);
   const { components } = slice;
   const take = (bytes: number): number => {
     const place = at + MARGIN;
     at = (place + bytes + MARGIN + 15) & ~15;
     return place;
   };
-  const [size, scaleStride, zeroStride] = [codes, scales, zeros].map(([begin, end]) => end - begin);
   const before = history(encoding, slice);
-  const codesStride = size! + before;
+  const codesStride = extent(shares.codes) + before;
+  const scaleStride = extent(shares.scales);
+  const zeroStride = extent(shares.zeros);
   const rotated = isRotated(encoding);
   return {
+    shares,
     codes: take(components * codesStride) + before,
     codesStride,
-    scales: take(components * scaleStride!),
-    scaleStride: scaleStride!,
-    zeros: take(components * zeroStride!),
-    zeroStride: zeroStride!,
+    scales: take(components * scaleStride),
+    scaleStride,
+    zeros: take(components * zeroStride),
+    zeroStride,
     small: rotated ? take(length) : 0,
     integers: rotated ? take(2 * components * length) : 0,
     end: at,
   };
+}
+
+function extent([begin, end]: readonly [number, number]): number {
+  return end - begin;
 }
 
 /** Bytes of codes that are needed before a slice's own: a trellis goes on from the one before. */
@@ -117,8 +125,8 @@ function history(encoding: Encoding, { from }: Slice): number {
 /** Copies a slice of a part's planes to where {@link placeSlice} said. */
 export function copySlice(part: Part, length: number, slice: Slice, to: Staged, memory: Uint8Array): void {
   const { encoding, planes } = part;
+  const { shares } = to;
   const whole = planeSizes(encoding, 1, length);
-  const shares = sharesOf(encoding, length, slice.from, slice.count);
   const before = history(encoding, slice);
   copy(planes.codes, whole.codes, shares.codes, before, to.codes, to.codesStride);
   copy(planes.scales, whole.scales, shares.scales, 0, to.scales, to.scaleStride);
