@@ -129,6 +129,7 @@ export {
   type StreamedModule,
 } from "./read/stream.ts";
 export type { VerifiedIds } from "./read/verify.ts";
+export type { WatchOptions } from "./read/watch.ts";
 export {
   type ComparedMethod,
   type CompareOptions,

@@ -6,9 +6,11 @@
 import type { PackedFactors } from "../codecs/packed.ts";
 import type { ModuleRecord } from "../container/types.ts";
 import { fail } from "../errors.ts";
+import { assertNotAborted } from "../io/source.ts";
 import { parameterCount } from "../model/adapter.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
 import type { DecodeMemory } from "./memory.ts";
+import { breather } from "./watch.ts";
 
 export interface DecodeAllOptions extends Pick<DecodeOptions, "layout" | "type" | "multiplier"> {
   /** Most bytes of new arrays, of all modules together. Default 4 GiB. */
@@ -36,8 +38,6 @@ export interface ModuleSource {
 }
 
 const DEFAULT_BUDGET = 4 * 2 ** 30;
-/** How long it decodes before it lets timers and abort signals run. */
-const PAUSE_MS = 20;
 
 /**
  * Decodes every module of a file.
@@ -54,21 +54,17 @@ export async function decodeAll(
   options: DecodeAllOptions = {},
 ): Promise<Map<string, DecodedFactors>> {
   const { into, memory, onModule, signal, budgetBytes = DEFAULT_BUDGET, ...how } = options;
-  const stop = (): void => {
-    if (signal?.aborted) fail("ABORTED", { cause: signal.reason });
-  };
-  stop();
+  const breathe = breather(signal);
   const elementBytes = how.type === "f16" ? 2 : 4;
   const bytes = elementBytes * file.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   if (into === undefined && memory === undefined && bytes > budgetBytes)
     fail("BUDGET", { where: "the adapter", expected: `at most ${budgetBytes} bytes`, actual: bytes });
   const found = new Map<string, DecodedFactors>();
   const total = file.modules.length;
-  let pause = performance.now();
   for (const [i, module] of file.modules.entries()) {
     const packed = file.packed(module);
     const planes = packed instanceof Promise ? await packed : packed;
-    stop();
+    assertNotAborted(signal);
     const target = into?.(module);
     const factors = decodeFactors(module, planes, {
       ...how,
@@ -78,11 +74,7 @@ export async function decodeAll(
     if (memory === undefined || target !== undefined) found.set(module.name, factors);
     const told = onModule?.(module, factors, { done: i + 1, total });
     if (told !== undefined) await told;
-    if (performance.now() - pause > PAUSE_MS) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      pause = performance.now();
-    }
-    stop();
+    await breathe();
   }
   return found;
 }

@@ -14,7 +14,7 @@ import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
-import type { DecodeMemory } from "./memory.ts";
+import { allocateBytes, type DecodeMemory } from "./memory.ts";
 
 /** Order of the weights in a decoded factor. */
 export type FactorLayout =
@@ -62,8 +62,8 @@ const DEFAULT_BUDGET = 2 ** 30;
 /**
  * Decodes both factors of a module.
  *
- * @throws LqaError BUDGET if the arrays would be larger than `budgetBytes`, or than the `memory` may hold; TARGET_SIZE
- *   if an array in `into` has the wrong length or type
+ * @throws LqaError BUDGET if the arrays would be larger than `budgetBytes`, than the `memory` may hold, or than the
+ *   engine allows; TARGET_SIZE if an array in `into` has the wrong length or type, or is detached (its length is 0 then)
  */
 export function decodeFactors(
   shape: ModuleShape,
@@ -130,7 +130,7 @@ function fresh(lengths: Lengths, type: "f32" | "f16", where: string, budget: num
   const size = type === "f32" ? 4 : 2;
   const bytes = size * (lengths[0] + lengths[1]);
   if (bytes > budget) fail("BUDGET", { where, expected: `at most ${budget} bytes`, actual: bytes });
-  const [b, a] = lengths.map((length) => view(new ArrayBuffer(size * length), 0, length, type));
+  const [b, a] = lengths.map((length) => view(allocateBytes(size * length, where), 0, length, type));
   return { b: b!, a: a!, kernel: undefined };
 }
 

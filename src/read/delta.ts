@@ -10,6 +10,7 @@ import { multiplyFactors } from "../codecs/product.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { decodeFactors } from "./decode.ts";
+import { allocateBytes } from "./memory.ts";
 
 export interface DeltaOptions {
   /** Most bytes of the result, and of the factors beside it. Default 1 GiB. */
@@ -28,7 +29,7 @@ const DEFAULT_BUDGET = 2 ** 30;
  * binary32. So the result is the same on every machine; it is not the closest binary32 to the exact sum.
  *
  * @param factors as `file.packed(module)` gives them
- * @throws LqaError BUDGET; TARGET_SIZE if `into` has the wrong length
+ * @throws LqaError BUDGET; TARGET_SIZE if `into` has the wrong length or type
  */
 export function decodeDelta(
   module: ModuleShape,
@@ -42,13 +43,13 @@ export function decodeDelta(
   const bytes = 4 * experts * rank * (out + n) + (options.into === undefined ? 4 * length : 0);
   const budget = options.budgetBytes ?? DEFAULT_BUDGET;
   if (bytes > budget) fail("BUDGET", { where, expected: `at most ${budget} bytes`, actual: bytes });
-  if (options.into !== undefined && options.into.length !== length)
+  if (options.into !== undefined && !(options.into instanceof Float32Array && options.into.length === length))
     fail("TARGET_SIZE", {
       where,
       expected: `Float32Array of ${length}`,
       actual: `${options.into.constructor.name} of ${options.into.length}`,
     });
-  const result = options.into ?? new Float32Array(length);
+  const result = options.into ?? new Float32Array(allocateBytes(4 * length, where));
   const decoded = decodeFactors(module, factors, { multiplier: true, budgetBytes: budget });
   const [b, a] = [decoded.b as Float32Array, decoded.a as Float32Array];
   for (let e = 0; e < experts; e++)

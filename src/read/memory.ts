@@ -68,7 +68,16 @@ export class DecodeMemory {
       const { buffer } = this.#kernel!.memory;
       return { buffer, offsets: [at, at + padded], kernel: this.#kernel };
     }
-    if (this.#plain.byteLength < bytes) this.#plain = new ArrayBuffer(bytes);
+    if (this.#plain.byteLength < bytes) this.#plain = allocateBytes(bytes, where);
     return { buffer: this.#plain, offsets: [0, padded], kernel: undefined };
+  }
+}
+
+/** A new buffer. @throws LqaError BUDGET where the engine has no memory for it */
+export function allocateBytes(bytes: number, where: string): ArrayBuffer {
+  try {
+    return new ArrayBuffer(bytes);
+  } catch (cause) {
+    return fail("BUDGET", { where, actual: `${bytes} bytes, which the engine refuses`, cause });
   }
 }

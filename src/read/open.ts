@@ -24,12 +24,20 @@ import {
   type TensorRecord,
 } from "../container/types.ts";
 import { fail } from "../errors.ts";
-import { type Adapter, type Origin, type PlainTensor, parameterCount } from "../model/adapter.ts";
+import {
+  type Adapter,
+  type LoraModule,
+  type Origin,
+  type PlainTensor,
+  parameterCount,
+  shapeOf,
+} from "../model/adapter.ts";
 import { moduleFactors, plainTensor, sectionMap } from "./chunks.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
-import { type Header, openIndex } from "./header.ts";
-import { truncated } from "./steps.ts";
-import { type VerifiedIds, verifyFile } from "./verify.ts";
+import { chunksStart, type Header, openIndex, requirePadding } from "./header.ts";
+import { runWatched, truncated } from "./steps.ts";
+import { bodySteps, type VerifiedIds } from "./verify.ts";
+import { breather, type WatchOptions } from "./watch.ts";
 import { zstdFor } from "./zstd.ts";
 
 export interface OpenOptions {
@@ -76,10 +84,19 @@ export interface LqaFile {
   decodeModule(module: ModuleRecord | string, options?: DecodeOptions): DecodedFactors;
   /** A plain tensor with its data (a view unless compressed). */
   tensor(tensor: TensorRecord): PlainTensor;
-  /** The whole adapter, factors decoded to f32. Verifies the file first. */
-  readAdapter(): Promise<Adapter>;
-  /** Checks every byte up to and including the trailer. @returns file id and content id, hexadecimal */
-  verify(): Promise<VerifiedIds>;
+  /**
+   * The whole adapter, factors decoded to f32. Verifies the file first; progress is in modules.
+   *
+   * @throws LqaError as {@link verify}; BUDGET before anything is decoded
+   */
+  readAdapter(options?: WatchOptions): Promise<Adapter>;
+  /**
+   * Checks every byte up to and including the trailer. Progress is in bytes behind the index.
+   *
+   * @returns file id and content id, hexadecimal
+   * @throws LqaError the first error of the file; ABORTED
+   */
+  verify(options?: WatchOptions): Promise<VerifiedIds>;
 }
 
 /** Spec clause 14: memory is bounded by the caller, not by the file. */
@@ -144,31 +161,31 @@ function fileOf(bytes: Uint8Array, header: Header, options: OpenOptions, zstd: Z
       return decodeFactors(record, packed(record), options);
     },
     tensor: (record) => plainTensor(chunkOf(record), record, zstd),
-    async readAdapter() {
+    async readAdapter({ signal, onProgress } = {}) {
       const bytesNeeded = 4 * index.modules.reduce((sum, record) => sum + parameterCount(record), 0);
       const budget = options.budgetBytes ?? DEFAULT_BUDGET;
       if (bytesNeeded > budget)
         fail("BUDGET", { where: "the adapter", expected: `at most ${budget} bytes`, actual: bytesNeeded });
-      await file.verify();
+      await file.verify({ signal });
+      const breathe = breather(signal);
+      const modules: LoraModule[] = [];
+      for (const record of index.modules) {
+        const { b, a } = file.decodeModule(record, { budgetBytes: budget });
+        modules.push({ ...shapeOf(record), b: b as Float32Array, a: a as Float32Array });
+        onProgress?.(modules.length, index.modules.length);
+        await breathe();
+      }
       return {
-        modules: index.modules.map((record) => {
-          const {
-            bands: _bands,
-            compression: _compression,
-            payload: _payload,
-            chunk: _chunk,
-            ...shape
-          } = record;
-          const { b, a } = file.decodeModule(record, { budgetBytes: budget });
-          return { ...shape, b: b as Float32Array, a: a as Float32Array };
-        }),
+        modules,
         tensors: index.tensors.map((record) => file.tensor(record)),
         origin: await file.origin(),
         meta: file.meta,
       };
     },
-    async verify() {
-      return verifyFile(bytes, header, await zstdFor(allChunks(index), options));
+    async verify(watch = {}) {
+      requirePadding(header, bytes.length);
+      const steps = bodySteps(header, { tools: { zstd: await zstdFor(allChunks(index), options) } });
+      return runWatched(bytes, chunksStart(prologue), prologue.fileLength, steps, watch);
     },
   };
   return file;

@@ -22,8 +22,13 @@ export function kernelMaker<Exports>(base64: string): KernelMaker<Exports> {
       }
     }
     if (module === null) return undefined;
-    return new WebAssembly.Instance(module).exports as unknown as Exports & {
-      readonly memory: WebAssembly.Memory;
-    };
+    try {
+      return new WebAssembly.Instance(module).exports as unknown as Exports & {
+        readonly memory: WebAssembly.Memory;
+      };
+    } catch {
+      // No memory is left for this one.
+      return undefined;
+    }
   };
 }
