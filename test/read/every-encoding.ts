@@ -46,7 +46,9 @@ export async function everyEncodingFile(): Promise<Uint8Array> {
 const SECOND: Encoding = { codec: "affine", bits: 4, zeroPoint: true, group: 32, scale: "bf16" };
 
 /** All ways of decoding a module. */
-export const WAYS: readonly DecodeOptions[] = (["f32", "f16"] as const).flatMap((type) =>
+export const WAYS: readonly Required<Pick<DecodeOptions, "type" | "layout" | "multiplier">>[] = (
+  ["f32", "f16"] as const
+).flatMap((type) =>
   (["peft", "component"] as const).flatMap((layout) =>
     [false, true].map((multiplier) => ({ type, layout, multiplier })),
   ),
