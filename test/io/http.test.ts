@@ -333,6 +333,25 @@ describe("a server in trouble is asked again", () => {
     expect(error.exitCode).toBe(2);
   });
 
+  test("with pauses that grow, up to a longest one", async () => {
+    const times: number[] = [];
+    const error = await failure(
+      (_request, response) => {
+        times.push(performance.now());
+        response.writeHead(503);
+        response.end();
+      },
+      { attempts: 5, pauseMs: 40, longestPauseMs: 100 },
+    );
+    expect(error.kind).toBe("NETWORK");
+    const pauses = times.slice(1).map((time, i) => time - times[i]!);
+    // Half of each is chance: 20 to 40, 40 to 80, 50 to 100 twice. A timer may be a millisecond early.
+    expect(pauses).toHaveLength(4);
+    [20, 40, 50, 50].forEach((least, i) => {
+      expect(pauses[i]).toBeGreaterThanOrEqual(least - 2);
+    });
+  });
+
   test("for silence, before the answer and in it", async () => {
     const silent: Handler[] = [
       () => {},

@@ -281,6 +281,31 @@ describe("a decoder", () => {
     expect(throwing.heldBytes).toBe(0);
   });
 
+  test("is ended by a target of the wrong size or type, and tells nothing after it", async () => {
+    const bytes = files.get("a bit of everything")!;
+    const file = await openLqa(bytes);
+    const { b, a } = file.decodeModule(file.modules[1]!);
+    const bad = [
+      { b, a: new Float32Array(a.length - 1) },
+      { b: new Uint16Array(b.length), a },
+    ];
+    for (const into of bad) {
+      const types: string[] = [];
+      const decoder = new LqaDecoder((event) => {
+        types.push(event.type);
+        if (event.type === "module" && types.length === 3) event.decode({ into });
+      });
+      const error = await decoder.push(bytes).catch((e: unknown) => e);
+      expect(isLqaError(error, "TARGET_SIZE")).toBe(true);
+      expect(types).toEqual(["header", "module", "module"]);
+      await expect(decoder.end()).rejects.toBe(error);
+      expect(types).toHaveLength(3);
+      expect(decoder.heldBytes).toBe(0);
+      const { offset, length } = file.modules[1]!.chunk;
+      expect(decoder.offset).toBe(offset + length);
+    }
+  });
+
   test("stops when it is told to, by signal or by call", async () => {
     const bytes = files.get("a bit of everything")!;
     for (const way of ["signal", "call"]) {

@@ -1,0 +1,198 @@
+/**
+ * bench/decode.mjs on several runtimes, the peers of bench/peers.py on the same weights, and docs/decoding.md from both.
+ *
+ *     node bench/decode-runtimes.mjs [--write] [--runtime PATH]... [--chromium PATH] [--python PATH [--ggml PATH]]
+ *
+ * A runtime is a `node`, `bun` or `deno`; its npm packages have one (`npm install --prefix DIR node24@npm:node@24.21.0
+ * bun deno`). Chromium runs without a window, on a page this script serves, isolated so that its clock is exact. For
+ * Python see bench/peers.py. Without options: this Node alone. Build first.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
+import { basename, extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { writeSafetensors } from "../dist/dialects/safetensors.js";
+import { decodeAll, openLqa } from "../dist/index.js";
+import { MIXES, PLACES } from "./decode.mjs";
+import { sevenB } from "./seven-b.mjs";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const args = process.argv.slice(2);
+const all = (name) => args.flatMap((arg, i) => (arg === name ? [args[i + 1]] : []));
+const scratch = mkdtempSync(join(tmpdir(), "lqa-bench-"));
+
+const results = [];
+for (const path of all("--runtime").length > 0 ? all("--runtime") : [process.execPath]) {
+  const script = join(root, "bench/decode.mjs");
+  const command = basename(path).startsWith("deno") ? ["run", "-A", script] : [script];
+  results.push(JSON.parse(run(path, [...command, "--json"])));
+  console.error(`${results.at(-1).runtime}: done`);
+}
+for (const path of all("--chromium")) {
+  results.push(await inChromium(path));
+  console.error(`${results.at(-1).runtime}: done`);
+}
+const [python] = all("--python");
+const peers = python === undefined ? undefined : await runPeers(python);
+rmSync(scratch, { recursive: true });
+const text = report();
+if (args.includes("--write")) {
+  const path = join(root, "docs/decoding.md");
+  const [before] = readFileSync(path, "utf8").split("<!-- generated -->");
+  writeFileSync(path, `${before}<!-- generated -->\n${text}`);
+} else console.log(text);
+
+function run(path, parameters) {
+  const { status, stdout, stderr } = spawnSync(path, parameters, {
+    encoding: "utf8",
+    maxBuffer: 2 ** 28,
+    cwd: root,
+  });
+  if (status !== 0) throw new Error(`${path} ${parameters.join(" ")}: status ${status}\n${stderr}`);
+  return stdout;
+}
+
+/** The page loads the bench as it is; the three packages it needs are found by an import map. */
+async function inChromium(path) {
+  const modules = {
+    "@msgpack/msgpack": "/node_modules/@msgpack/msgpack/dist.esm/index.mjs",
+    "@noble/hashes/sha2.js": "/node_modules/@noble/hashes/sha2.js",
+    flatbuffers: "/node_modules/flatbuffers/mjs/flatbuffers.js",
+  };
+  const page = `<!doctype html><script type="importmap">${JSON.stringify({ imports: modules })}</script>
+<script type="module">
+  const post = (body) => fetch("/result", { method: "POST", body: JSON.stringify(body) });
+  try { post(await (await import("/bench/decode.mjs")).measure()); } catch (error) { post({ error: String(error.stack) }); }
+</script>`;
+  let resolve;
+  const answer = new Promise((r) => (resolve = r));
+  const server = createServer(async (request, response) => {
+    const { pathname } = new URL(request.url, "http://localhost");
+    if (request.method === "POST") {
+      let body = "";
+      for await (const piece of request) body += piece;
+      response.end();
+      return resolve(JSON.parse(body));
+    }
+    const types = { ".js": "text/javascript", ".mjs": "text/javascript" };
+    const headers = {
+      "content-type": types[extname(pathname)] ?? "text/html",
+      "cross-origin-opener-policy": "same-origin",
+      "cross-origin-embedder-policy": "require-corp",
+    };
+    const file = pathname !== "/" && /^\/(bench|dist|node_modules)\//.test(pathname);
+    try {
+      const body = file ? readFileSync(join(root, pathname)) : page;
+      response.writeHead(pathname === "/favicon.ico" ? 404 : 200, headers).end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  }).listen(0, "127.0.0.1");
+  await new Promise((listening) => server.once("listening", listening));
+  const options = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    `--user-data-dir=${join(scratch, "chromium")}`,
+  ];
+  const browser = spawn(path, [...options, `http://127.0.0.1:${server.address().port}/`], {
+    stdio: "ignore",
+  });
+  browser.once("exit", (code) => resolve({ error: `${path} ended with code ${code}` }));
+  const result = await answer;
+  browser.kill();
+  await new Promise((ended) => browser.once("exit", ended));
+  server.close();
+  if (result.error) throw new Error(result.error);
+  return result;
+}
+
+/** Decoded factors of the adapter `rd` in F16, for other programs. */
+async function writeWeights(path) {
+  const file = await openLqa(await sevenB(MIXES.rd));
+  const tensors = new Map();
+  for (const [name, { b, a }] of await decodeAll(file, { type: "f16" })) {
+    const { rank, in: input, out } = file.module(name);
+    const data = (x) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
+    const prefix = `base_model.model.${name}.lora_`;
+    tensors.set(`${prefix}A.weight`, { element: "F16", shape: [rank, input], data: data(a) });
+    tensors.set(`${prefix}B.weight`, { element: "F16", shape: [out, rank], data: data(b) });
+  }
+  writeFileSync(path, writeSafetensors(tensors));
+}
+
+async function runPeers(python) {
+  const weights = join(scratch, "weights.safetensors");
+  await writeWeights(weights);
+  const library = all("--ggml").flatMap((path) => ["--ggml", path]);
+  return JSON.parse(run(python, [join(root, "bench/peers.py"), weights, ...library]));
+}
+
+function table(head, rows) {
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  return [line(head), line(head.map((_, i) => (i === 0 ? "---" : "--:"))), ...rows.map(line)].join("\n");
+}
+
+function report() {
+  const ratio = (row, place) => row?.[place]?.ratio.toFixed(2) ?? "–";
+  const find = (result, encoding, type, layout = "component") =>
+    result.rows.find((r) => r.encoding === encoding && r.type === type && r.layout === layout);
+  const [first] = results;
+  const encodings = [...new Set(first.rows.map(({ encoding }) => encoding))];
+  const full = (type) =>
+    table(
+      [`${type} out`, ...PLACES, ...PLACES.map((place) => `PEFT ${place}`)],
+      encodings.map((encoding) => [
+        encoding,
+        ...["component", "peft"].flatMap((layout) =>
+          PLACES.map((place) => ratio(find(first, encoding, type, layout), place)),
+        ),
+      ]),
+    );
+  const across = (type) =>
+    table(
+      [`${type} out: copied, held`, ...results.map(({ runtime }) => runtime)],
+      encodings.map((encoding) => [
+        encoding,
+        ...results.map((result) => {
+          const row = find(result, encoding, type);
+          return `${ratio(row, "copied")}, ${ratio(row, "held")}`;
+        }),
+      ]),
+    );
+  const adapters = first.adapters.map(({ name, bytes, milliseconds }, i) => {
+    const head = `${name}, ${(bytes / 1e6).toFixed(1)} MB`;
+    const rows = Object.keys(milliseconds).map((what) => [
+      what,
+      ...results.map((result) => result.adapters[i].milliseconds[what].toFixed(1)),
+    ]);
+    return table([head, ...results.map(({ runtime }) => `${runtime}, ms`)], rows);
+  });
+  const load = loadavg()
+    .map((x) => x.toFixed(1))
+    .join(", ");
+  const parts = [
+    `Measured ${first.date}, ${cpus()[0].model}, ${availableParallelism()} virtual cores that were shared with other work (load ${load} at the end); \`node bench/decode-runtimes.mjs\`, \`npm run bench:decode\`. memcpy, GB/s: ${results.map(({ runtime, memcpy }) => `${runtime} ${memcpy.gbPerSecond.toFixed(1)}`).join(", ")}.`,
+    `### ${first.runtime}, ratio to memcpy\n\n${full("f32")}\n\n${full("f16")}`,
+  ];
+  if (results.length > 1)
+    parts.push(
+      `### Runtimes, ratio to memcpy of each, component-major\n\n${across("f32")}\n\n${across("f16")}`,
+    );
+  parts.push(`### 7B-shaped adapters, 224 modules, 40.0 M weights\n\n${adapters.join("\n\n")}`);
+  if (peers !== undefined) {
+    const versions = Object.entries(peers.versions).map(([name, version]) => `${name} ${version}`);
+    const rows = peers.rows.map(({ name, output, note, gbPerSecond, ratio }) => [
+      name,
+      `${output}, ${note}`,
+      gbPerSecond.toFixed(2),
+      ratio.toFixed(2),
+    ]);
+    parts.push(
+      `### Peers on the same weights\n\nmemcpy ${peers.memcpy.toFixed(1)} GB/s; ${versions.join(", ")}; \`bench/peers.py\`.\n\n${table(["", "output", "GB/s", "ratio to memcpy"], rows)}`,
+    );
+  }
+  return `${parts.join("\n\n")}\n`;
+}
