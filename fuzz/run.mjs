@@ -1,0 +1,152 @@
+// Runs the fuzz targets by plain mutation: the inputs of the corpus, changed in one to eight places, spliced and cut. No
+// coverage feedback and no native code, so it runs wherever Node does, and ten to a hundred times as many executions a
+// second as Jazzer.js (docs/fuzzing.md compares them). The same seed gives the same inputs.
+//
+// Usage: node fuzz/run.mjs [--seconds N] [--seed N] [--counts FILE] [TARGET...]
+// Each target gets its share of the time. A finding is written to fuzz/findings/ and ends the run with code 1.
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+const here = import.meta.dirname;
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seconds: { type: "string", default: "20" },
+    seed: { type: "string", default: "1" },
+    counts: { type: "string" },
+  },
+});
+const all = readdirSync(join(here, "targets")).map((name) => name.replace(".mjs", ""));
+const names = positionals.length > 0 ? positionals : all;
+/** Most memory of the whole process: twice what one execution may reserve, and Node itself. */
+const MOST_RSS = 512 * 2 ** 20;
+
+/** Values at which parsers decide. */
+const NUMBERS = [0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 63, 64, 127, 128, 255, 256, 511, 512, 1024, 4095, 4096]
+  .concat([32767, 32768, 65535, 65536, 2 ** 20, 2 ** 24, 2 ** 26, 2 ** 30, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1])
+  .concat([0x7fc00000, 0x7f800000, 0x80000000]);
+
+/** xorshift32. */
+function generator(seed) {
+  let state = seed | 1;
+  return (below) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+}
+
+/** One input, made from the corpus. Its last byte is the variant. */
+function mutate(corpus, random) {
+  const origin = corpus[random(corpus.length)];
+  let data = Buffer.from(origin);
+  for (let changes = 1 + random(1 + random(8)); changes > 0; changes--) {
+    const at = random(data.length);
+    switch (random(10)) {
+      case 0:
+      case 1:
+        data[at] ^= 1 << random(8);
+        break;
+      case 2:
+        data[at] = random(256);
+        break;
+      case 3:
+        data[at] = NUMBERS[random(NUMBERS.length)];
+        break;
+      case 4:
+        if (data.length >= 4)
+          data.writeUInt32LE(NUMBERS[random(NUMBERS.length)] >>> 0, random(data.length - 3) & ~3);
+        break;
+      case 5:
+        if (data.length >= 2)
+          data.writeUInt16LE(NUMBERS[random(NUMBERS.length)] & 65535, random(data.length - 1) & ~1);
+        break;
+      case 6: {
+        // A stretch of this or another input, copied to somewhere else.
+        const from = corpus[random(corpus.length)];
+        const start = random(from.length);
+        from.copy(data, at, start, Math.min(from.length, start + 1 + random(32)));
+        break;
+      }
+      case 7: {
+        const extra = random(9);
+        data = Buffer.concat([data.subarray(0, at), Buffer.alloc(extra, random(256)), data.subarray(at)]);
+        break;
+      }
+      case 8:
+        if (random(4) === 0)
+          data = Buffer.concat([
+            data.subarray(0, at),
+            data.subarray(Math.min(data.length, at + 1 + random(16))),
+          ]);
+        break;
+      default:
+        data[at] = data[at] + (random(2) === 0 ? 1 : 255);
+    }
+    if (data.length === 0) data = Buffer.of(0);
+  }
+  if (random(4) === 0) data[data.length - 1] = random(256);
+  return data;
+}
+
+const SHARED = { open: "lqa", decode: "lqa", stream: "lqa", validate: "lqa", repair: "lqa" };
+
+async function run(name, seconds, seed) {
+  const { fuzz } = await import(`./targets/${name}.mjs`);
+  const folder = join(here, "corpus", SHARED[name] ?? name);
+  const corpus = readdirSync(folder).map((file) => readFileSync(join(folder, file)));
+  const random = generator(seed);
+  for (const input of corpus) await fuzz(input);
+  const begin = performance.now();
+  let executions = 0;
+  let peak = 0;
+  while (performance.now() - begin < 1000 * seconds) {
+    for (let i = 0; i < 256; i++, executions++) {
+      const data = mutate(corpus, random);
+      try {
+        const running = fuzz(data);
+        if (running instanceof Promise) await running;
+      } catch (error) {
+        return { name, executions, seconds, peak, finding: keep(name, data, error) };
+      }
+    }
+    const rss = process.memoryUsage.rss();
+    if (rss > peak) peak = rss;
+    if (rss > MOST_RSS)
+      return {
+        name,
+        executions,
+        seconds,
+        peak,
+        finding: `resident memory of ${rss} bytes after ${executions} executions`,
+      };
+  }
+  return { name, executions, seconds: (performance.now() - begin) / 1000, peak };
+}
+
+function keep(name, data, error) {
+  const folder = join(here, "findings");
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, `${name}-${createHash("sha256").update(data).digest("hex").slice(0, 12)}`);
+  writeFileSync(path, data);
+  return `${path}: ${error?.name}: ${error?.message}`;
+}
+
+const results = [];
+for (const name of names) {
+  const result = await run(name, Number(options.seconds) / names.length, Number(options.seed));
+  results.push(result);
+  const rate = Math.round(result.executions / result.seconds);
+  console.log(
+    `${name.padEnd(12)} ${String(result.executions).padStart(10)} executions, ${String(rate).padStart(7)} a second, resident ${Math.round(result.peak / 2 ** 20)} MiB${result.finding ? `, FINDING ${result.finding}` : ""}`,
+  );
+}
+const failed = results.filter(({ finding }) => finding).length;
+const executions = results.reduce((sum, one) => sum + one.executions, 0);
+console.log(`${executions} executions, ${failed} findings`);
+if (options.counts)
+  writeFileSync(options.counts, JSON.stringify({ passed: results.length - failed, failed }));
+process.exit(failed > 0 ? 1 : 0);

@@ -1,0 +1,26 @@
+// Importance files: llama.cpp's matrices in GGUF and .dat, and safetensors; also GGUF as such.
+
+import { readGguf } from "../../dist/dialects/gguf/read.js";
+import { readImportance } from "../../dist/dialects/importance/index.js";
+import { expect, outcome, target } from "../contract.mjs";
+
+const MODULES = ["model.layers.0.self_attn.q_proj", "model.layers.0.mlp.down_proj"].map((name) => ({
+  name,
+  role: "linear",
+  out: 4,
+  in: 8,
+  kernel: [],
+  groups: 1,
+  experts: 1,
+  rank: 2,
+  baseLayout: "out-in",
+  multiplier: 1,
+  alpha: 2,
+  rule: "alpha/r",
+}));
+
+export const fuzz = target((input) => {
+  const { value } = outcome(() => readImportance(input, MODULES));
+  if (value !== undefined) expect(typeof value === "object", "no importance and no error");
+  outcome(() => readGguf(input));
+});

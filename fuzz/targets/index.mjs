@@ -1,0 +1,14 @@
+// The FlatBuffers verifier alone, on bytes that need no checksum; what it accepts, flatc's own reader can walk without
+// leaving the buffer. (test/differential/ compares it with the official verifier.)
+import { SCHEMA } from "../../dist/container/generated/schema.js";
+import { readIndex } from "../../dist/container/index-read.js";
+import { verifyFlatBuffer } from "../../dist/container/index-verify.js";
+import { expect, outcome, target } from "../contract.mjs";
+
+export const fuzz = target((input, variant) => {
+  const { value } = outcome(() => verifyFlatBuffer(input, SCHEMA, variant));
+  if (value === undefined) return;
+  for (const { start, count } of value.values())
+    expect(start >= 8 && start + count <= input.length, "a vector outside the index");
+  readIndex(input);
+});

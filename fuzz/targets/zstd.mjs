@@ -1,0 +1,20 @@
+// The walker over zstd frames, and inflating what it lets through: never more bytes than were declared.
+import { decompress, walkFrames } from "../../dist/container/compression.js";
+import { expect, outcome, target } from "../contract.mjs";
+import { zstd } from "../file.mjs";
+
+const COMPRESSIONS = ["zstd", "shuffled-zstd", "text-zstd"];
+
+export const fuzz = target((input, variant) => {
+  // What a file can declare for so few bytes: nothing, a little, or a frame or more of zeros.
+  const raw = [0, 1, input[5] ?? 0, 64, 1000, 6400, 2 ** 20, 2 ** 20 + 1][variant & 7];
+  const { value: lengths } = outcome(() => walkFrames(input, raw, 0, "fuzz"));
+  if (lengths === undefined) return;
+  expect(lengths.reduce((x, y) => x + y, 0) === input.length, "frames do not add up to the payload");
+  const options = { zstd, elementSize: 4, base: 0, where: "fuzz" };
+  const compression = COMPRESSIONS[(variant >> 3) % 3];
+  // Shuffling needs whole elements.
+  if (compression === "shuffled-zstd" && raw % 4 !== 0) return;
+  const { value } = outcome(() => decompress(input, compression, raw, options));
+  if (value !== undefined) expect(value.length === raw, "inflated to another length than declared");
+});
