@@ -82,16 +82,22 @@ export function chunkCrc(stored: Uint8Array): Uint8Array {
  */
 export function openChunk(chunk: Uint8Array, base: number, where: string): Uint8Array {
   const stored = chunk.subarray(0, chunk.length - CRC_BYTES);
-  const expected = crc32(stored);
-  const found = viewOf(chunk).getUint32(stored.length, true);
-  if (found !== expected)
-    fail("CHUNK_CRC", {
-      where,
-      offset: base + stored.length,
-      expected: hex32(expected),
-      actual: hex32(found),
-    });
+  checkChunkCrc(crc32(stored), chunk.subarray(stored.length), base + stored.length, where);
   return stored;
+}
+
+/**
+ * Compares the CRC-32 of a payload with the stored one.
+ *
+ * @returns true
+ * @param offset position of `stored` in the file
+ * @throws LqaError CHUNK_CRC
+ */
+export function checkChunkCrc(expected: number, stored: Uint8Array, offset: number, where: string): true {
+  const found = viewOf(stored).getUint32(0, true);
+  if (found !== expected)
+    fail("CHUNK_CRC", { where, offset, expected: hex32(expected), actual: hex32(found) });
+  return true;
 }
 
 /**

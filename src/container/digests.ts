@@ -102,8 +102,8 @@ export function tensorContent(tensor: Omit<PlainTensor, "data">): Uint8Array {
 
 /** A content id under construction: feed modules, then tensors, in file order. */
 export interface ContentHasher {
-  /** @param raw the payload, not compressed */
-  add(recordBytes: Uint8Array, raw: Uint8Array): void;
+  /** @param payload SHA-256 of the payload when not compressed */
+  add(recordBytes: Uint8Array, payload: Uint8Array): void;
   digest(): Uint8Array;
 }
 
@@ -112,9 +112,9 @@ export function contentHasher(): ContentHasher {
   const hash = createSha256();
   hash.update(CONTENT_DOMAIN);
   return {
-    add(recordBytes, raw) {
+    add(recordBytes, payload) {
       hash.update(recordBytes);
-      hash.update(sha256(raw));
+      hash.update(payload);
     },
     digest: () => hash.digest(),
   };

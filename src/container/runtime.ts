@@ -12,8 +12,14 @@ interface NodeZlib {
   zstdDecompressSync?(data: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
 }
 
+interface NodeHash {
+  update(data: Uint8Array): unknown;
+  copy(): NodeHash;
+  digest(): Uint8Array;
+}
+
 interface NodeCrypto {
-  createHash(name: string): { update(data: Uint8Array): unknown; digest(): Uint8Array };
+  createHash(name: string): NodeHash;
 }
 
 function builtin<T>(name: string): T | undefined {

@@ -10,6 +10,8 @@ import { nodeCrypto } from "./runtime.ts";
 /** A digest under way. */
 export interface Hasher {
   update(data: Uint8Array): void;
+  /** The digest of what has come so far. The hasher goes on. */
+  snapshot(): Uint8Array;
   /** The 32 bytes of the digest. Ends the use of this object. */
   digest(): Uint8Array;
 }
@@ -20,11 +22,16 @@ export function createSha256(): Hasher {
     const hash = nodeCrypto.createHash("sha256");
     return {
       update: (data) => void hash.update(data),
+      snapshot: () => new Uint8Array(hash.copy().digest()),
       digest: () => new Uint8Array(hash.digest()),
     };
   }
   const hash = portable.create();
-  return { update: (data) => void hash.update(data), digest: () => hash.digest() };
+  return {
+    update: (data) => void hash.update(data),
+    snapshot: () => hash.clone().digest(),
+    digest: () => hash.digest(),
+  };
 }
 
 /** SHA-256 of the pieces one after the other. */

@@ -9,16 +9,17 @@
 
 import type { PackedFactors } from "../codecs/packed.ts";
 import { align, equalBytes, requireZero } from "../container/bytes.ts";
-import { rawPayload, splitPayload } from "../container/chunk.ts";
+import { checkChunkCrc, rawPayload, splitPayload } from "../container/chunk.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import type { Zstd } from "../container/compression.ts";
+import { crc32 } from "../container/crc32.ts";
 import { contentHasher, moduleContent, rootDigest, tensorContent } from "../container/digests.ts";
-import { DIGEST_BYTES } from "../container/layout.ts";
+import { CRC_BYTES, DIGEST_BYTES } from "../container/layout.ts";
 import { decodeMeta, type MetaMap } from "../container/meta.ts";
-import { createSha256, toHex } from "../container/sha256.ts";
+import { createSha256, sha256, toHex } from "../container/sha256.ts";
 import { readTrailer } from "../container/trailer.ts";
-import type { ChunkRecord, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
-import { fail } from "../errors.ts";
+import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { ELEMENT_BYTES } from "../model/adapter.ts";
 import { chunksStart, type Header, requirePadding } from "./header.ts";
 import { need, runOver, type Steps } from "./steps.ts";
@@ -37,6 +38,16 @@ export interface ChunkVisitor {
   section?(record: SectionRecord, data: Uint8Array, map: MetaMap | undefined): void;
 }
 
+/** Looks at a payload piece by piece, so that it need not be in memory. What is wrong is said by `finish`. */
+export interface PayloadScan {
+  /** Lengths of the pieces it wants to see; together they are the payload. */
+  readonly pieces: Iterable<number>;
+  /** @param offset position of the piece in the payload */
+  look(piece: Uint8Array, offset: number): void;
+  /** The payload was whole and passed its CRC-32. @throws LqaError the first error in it */
+  finish(): void;
+}
+
 /** What the checks need beside the bytes. */
 export interface BodyOptions {
   /** Read when the first compressed chunk is there. */
@@ -44,6 +55,12 @@ export interface BodyOptions {
   readonly visitor?: ChunkVisitor;
   /** Most bytes of one chunk, stored and, if compressed, raw. Default: no bound but those of clause 14. */
   readonly budgetBytes?: number | undefined;
+  /** Is told an error. If it returns, all checks that do not depend on the failed one are still made. Default: throws it. */
+  readonly report?: (error: LqaError) => void;
+  /** For a chunk that is not compressed: a scan instead of the visitor, and pieces in memory instead of the chunk. */
+  readonly scan?:
+    | ((record: ModuleRecord | TensorRecord | SectionRecord) => PayloadScan | undefined)
+    | undefined;
 }
 
 /**
@@ -73,99 +90,174 @@ export function verifyFile(
  */
 export function* bodySteps(header: Header, options: BodyOptions): Steps<VerifiedIds> {
   const { prologue, index } = header;
-  const { tools, visitor = {}, budgetBytes = Number.POSITIVE_INFINITY } = options;
+  const { tools, visitor = {}, budgetBytes = Number.POSITIVE_INFINITY, scan } = options;
+  const attempt = attempts(options.report);
   const content = contentHasher();
+  /** False once a payload could not be read: then the content id is not known either. */
+  let known = true;
   const digests: Uint8Array[] = [];
   let span = createSha256();
+  /** True before the first byte of a span: its digest so far is then the one of the payload alone. */
+  let fresh = true;
   let number = 0;
 
   /** Checks one chunk and the padding behind it; `inspect` sees the raw payload in between. */
   function* chunk(
-    record: ChunkRecord,
+    record: ModuleRecord | TensorRecord | SectionRecord,
     elementSize: number,
     where: string,
+    content: ((payload: Uint8Array) => void) | undefined,
     inspect: (raw: Uint8Array) => void,
   ): Steps<void> {
     const { offset, length } = record.chunk;
     const compressed = record.compression !== "none";
-    const room = length + (compressed ? record.payload : 0);
-    if (room > budgetBytes)
-      fail("BUDGET", { where, offset, expected: `at most ${budgetBytes} bytes`, actual: room });
-    const bytes = yield* need(length, offset, where, prologue.fileLength, compressed);
-    inspect(rawPayload(bytes, record, { zstd: tools.zstd, elementSize, where }));
-    // Before anything is asked for: what was handed out belongs to somebody else from then on.
-    span.update(bytes);
+    const pieces = compressed ? undefined : scan?.(record);
+    /** What `inspect` gets; undefined if it could not be read. */
+    let raw: Uint8Array | undefined;
+    let crcBytes: Uint8Array;
+    /** SHA-256 of the payload. */
+    let digest: () => Uint8Array = () => span.snapshot();
+    if (pieces === undefined) {
+      const room = length + (compressed ? record.payload : 0);
+      if (room > budgetBytes)
+        fail("BUDGET", { where, offset, expected: `at most ${budgetBytes} bytes`, actual: room });
+      const bytes = yield* need(length, offset, where, prologue.fileLength, compressed);
+      raw = attempt(() => rawPayload(bytes, record, { zstd: tools.zstd, elementSize, where }));
+      if (!fresh || compressed) digest = () => sha256(raw!);
+      span.update(bytes.subarray(0, length - CRC_BYTES));
+      crcBytes = bytes.subarray(length - CRC_BYTES);
+    } else {
+      const own = fresh ? undefined : createSha256();
+      if (own !== undefined) digest = () => own.digest();
+      let at = offset;
+      let crc = 0;
+      for (const size of pieces.pieces) {
+        const piece = yield* need(size, at, where, prologue.fileLength);
+        crc = crc32(piece, crc);
+        span.update(piece);
+        own?.update(piece);
+        pieces.look(piece, at - offset);
+        at += size;
+      }
+      crcBytes = yield* need(CRC_BYTES, at, where, prologue.fileLength);
+      const sound = attempt(() => checkChunkCrc(crc, crcBytes, at, where));
+      raw = sound && NOTHING;
+    }
+    if (raw === undefined) known = false;
+    else content?.(digest());
+    span.update(crcBytes);
+    fresh = false;
+    // Before anything is asked for: what is handed out here belongs to somebody else from then on.
+    if (raw !== undefined) attempt(() => (pieces === undefined ? inspect(raw) : pieces.finish()));
     const end = offset + length;
     const left = align(end, prologue.alignment) - end;
     const padding = yield* need(left, end, where, prologue.fileLength);
-    requireZero(padding, end, `padding after ${where}`);
+    attempt(() => requireZero(padding, end, `padding after ${where}`));
     span.update(padding);
     if (index.spans[digests.length]![1] === ++number) {
       digests.push(span.digest());
       span = createSha256();
+      fresh = true;
     }
   }
   for (const record of index.modules)
-    yield* chunk(record, 1, `module "${record.name}"`, (raw) => {
-      const factors = splitPayload(record, record.bands, raw, record.chunk.offset);
-      content.add(moduleContent(record), raw);
-      visitor.module?.(record, factors, record.chunk.offset);
-    });
+    yield* chunk(
+      record,
+      1,
+      `module "${record.name}"`,
+      (payload) => content.add(moduleContent(record), payload),
+      (raw) => {
+        const factors = splitPayload(record, record.bands, raw, record.chunk.offset);
+        visitor.module?.(record, factors, record.chunk.offset);
+      },
+    );
   for (const record of index.tensors)
-    yield* chunk(record, ELEMENT_BYTES[record.element], `tensor "${record.name}"`, (raw) => {
-      content.add(tensorContent(record), raw);
-      visitor.tensor?.(record, raw, record.chunk.offset);
-    });
+    yield* chunk(
+      record,
+      ELEMENT_BYTES[record.element],
+      `tensor "${record.name}"`,
+      (payload) => content.add(tensorContent(record), payload),
+      (raw) => visitor.tensor?.(record, raw, record.chunk.offset),
+    );
   for (const record of index.sections)
-    yield* chunk(record, 1, `section ${record.type}`, (raw) => {
-      const known = KNOWN_SECTIONS.has(record.type);
-      const map = known ? decodeMeta(raw, record.chunk.offset, `section ${record.type}`) : undefined;
+    yield* chunk(record, 1, `section ${record.type}`, undefined, (raw) => {
+      const map = KNOWN_SECTIONS.has(record.type)
+        ? decodeMeta(raw, record.chunk.offset, `section ${record.type}`)
+        : undefined;
       visitor.section?.(record, raw, map);
     });
-  return yield* endSteps(header, digests, content.digest());
+  return yield* endSteps(header, digests, known ? content.digest() : undefined, attempt);
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Runs a check: its result, or undefined if it failed and `report` did not throw. */
+type Attempt = <T>(check: () => T) => T | undefined;
+
+function attempts(report: ((error: LqaError) => void) | undefined): Attempt {
+  if (report === undefined) return (check) => check();
+  return (check) => {
+    try {
+      return check();
+    } catch (error) {
+      if (!isLqaError(error)) throw error;
+      report(error);
+      return undefined;
+    }
+  };
 }
 
 /** Digest list, trailer, and the end of the file. */
 function* endSteps(
   { prologue, index, prologueBytes, indexBytes }: Header,
   digests: readonly Uint8Array[],
-  contentId: Uint8Array,
+  contentId: Uint8Array | undefined,
+  attempt: Attempt,
 ): Steps<VerifiedIds> {
   const list = index.digests;
   const stored = yield* need(list.length, list.offset, "digest list", prologue.fileLength);
   digests.forEach((digest, i) => {
     const at = DIGEST_BYTES * (i + 1);
-    if (!equalBytes(digest, stored.subarray(at, at + DIGEST_BYTES)))
-      fail("SPAN_DIGEST", {
-        where: `digest ${i}, of chunks ${index.spans[i]![0]} to ${index.spans[i]![1] - 1}`,
-        offset: list.offset + at,
-        expected: toHex(digest),
-        actual: toHex(stored.subarray(at, at + DIGEST_BYTES)),
-      });
+    const found = stored.subarray(at, at + DIGEST_BYTES);
+    if (equalBytes(digest, found)) return;
+    const [first, end] = index.spans[i]!;
+    const where = `digest ${i}, of chunks ${first} to ${end - 1}`;
+    attempt(() => differ("SPAN_DIGEST", list.offset + at, digest, found, where));
   });
   const { offset, length } = index.trailer;
   const trailer = yield* need(length, offset, "trailer", prologue.fileLength);
-  const root = readTrailer(trailer, offset, {
-    fileLength: prologue.fileLength,
-    digestsLength: list.length,
-    indexLength: prologue.indexLength,
-  });
+  const root = attempt(() =>
+    readTrailer(trailer, offset, {
+      fileLength: prologue.fileLength,
+      digestsLength: list.length,
+      indexLength: prologue.indexLength,
+    }),
+  );
   const fileId = rootDigest(prologueBytes, indexBytes, stored);
-  if (!equalBytes(root, fileId))
-    fail("ROOT_DIGEST", { offset, expected: toHex(fileId), actual: toHex(root) });
-  if (!equalBytes(contentId, stored.subarray(0, DIGEST_BYTES)))
-    fail("CONTENT_ID", {
-      offset: list.offset,
-      expected: toHex(contentId),
-      actual: toHex(stored.subarray(0, DIGEST_BYTES)),
-    });
+  if (root !== undefined && !equalBytes(root, fileId))
+    attempt(() => differ("ROOT_DIGEST", offset, fileId, root));
+  const storedId = stored.subarray(0, DIGEST_BYTES);
+  if (contentId !== undefined && !equalBytes(contentId, storedId))
+    attempt(() => differ("CONTENT_ID", list.offset, contentId, storedId));
   // One byte more than there may be: it comes back empty where the file ends.
   const more = yield { bytes: 1 };
   if (more.length > 0)
-    fail("TRAILING_BYTES", {
-      offset: prologue.fileLength,
-      expected: `${prologue.fileLength} bytes`,
-      actual: "more",
-    });
-  return { fileId: toHex(fileId), contentId: toHex(contentId) };
+    attempt(() =>
+      fail("TRAILING_BYTES", {
+        offset: prologue.fileLength,
+        expected: `${prologue.fileLength} bytes`,
+        actual: "more",
+      }),
+    );
+  return { fileId: toHex(fileId), contentId: toHex(storedId) };
+}
+
+function differ(
+  kind: "SPAN_DIGEST" | "ROOT_DIGEST" | "CONTENT_ID",
+  offset: number,
+  expected: Uint8Array,
+  actual: Uint8Array,
+  where?: string,
+): never {
+  return fail(kind, { where, offset, expected: toHex(expected), actual: toHex(actual) });
 }

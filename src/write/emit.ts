@@ -10,7 +10,7 @@ import type { Stored } from "../container/compression.ts";
 import { contentHasher, rootDigest } from "../container/digests.ts";
 import { CRC_BYTES, DIGEST_BYTES } from "../container/layout.ts";
 import { PROLOGUE_BYTES } from "../container/prologue.ts";
-import { createSha256 } from "../container/sha256.ts";
+import { createSha256, sha256 } from "../container/sha256.ts";
 import { writeTrailer } from "../container/trailer.ts";
 import type { FilePlan } from "./plan.ts";
 
@@ -39,7 +39,7 @@ export function* emitFile(plan: FilePlan, chunks: readonly Chunk[]): Generator<U
   };
   yield padTo(align(at, alignment));
   for (const [i, { raw, stored, content: record }] of chunks.entries()) {
-    if (record !== undefined) content.add(record, raw);
+    if (record !== undefined) content.add(record, sha256(raw));
     const crc = chunkCrc(stored.bytes);
     at += stored.bytes.length + CRC_BYTES;
     const padding = padTo(align(at, alignment));
