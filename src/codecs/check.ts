@@ -65,7 +65,7 @@ export function checkPlanes(
 ): void {
   assertPlanes(encoding, planes, components, length);
   if (encoding.codec === "raw") {
-    if (!options.allowNonfinite) checkRaw(planes.codes, encoding.element, components, length, report);
+    if (!options.allowNonfinite) checkRaw(planes.codes, encoding.element, length, report);
   } else if (encoding.codec !== "zero") {
     checkGrouped(encoding, planes, components, length, report);
   }
@@ -74,15 +74,11 @@ export function checkPlanes(
 /** The exponent bits of each float type: all set means Inf or NaN. */
 const EXPONENT: Readonly<Record<ScaleType, number>> = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
 
-function checkRaw(
-  codes: Uint8Array,
-  element: ScaleType,
-  components: number,
-  length: number,
-  report: PlaneReport,
-): void {
+/** Weights of a raw plane, or of a stretch of whole weights of it. @param length weights of a component */
+export function checkRaw(codes: Uint8Array, element: ScaleType, length: number, report: PlaneReport): void {
   const mask = EXPONENT[element];
-  for (let i = 0; i < components * length; i++) {
+  const count = codes.length / FLOAT_BYTES[element];
+  for (let i = 0; i < count; i++) {
     const bits = readBits(codes, element, i);
     if ((bits & mask) !== mask) continue;
     report("NONFINITE_VALUE", "codes", i * FLOAT_BYTES[element], {
@@ -93,21 +89,29 @@ function checkRaw(
   }
 }
 
-function checkGrouped(
-  encoding: AffineEncoding | SignEncoding | TrellisEncoding,
-  planes: Planes,
-  components: number,
-  length: number,
+/** An encoding with scales. */
+export type ScaledEncoding = AffineEncoding | SignEncoding | TrellisEncoding;
+
+/**
+ * Scales of whole components.
+ *
+ * @param groups scales of a component
+ * @param zero gets a 1 for each scale that is 0
+ */
+export function checkScales(
+  encoding: ScaledEncoding,
+  scales: Uint8Array,
+  groups: number,
   report: PlaneReport,
+  zero?: Uint8Array,
 ): void {
-  const bits = encoding.codec === "affine" ? encoding.bits : 1;
-  const groups = groupCount(encoding.group, length);
   // The largest |integer| a code can stand for: q − z and 2q − (2^b − 1) both reach 2^b − 1.
+  const bits = encoding.codec === "affine" ? encoding.bits : 1;
   const largest = encoding.codec === "trellis" ? largestInteger(encoding.rotation) : (1 << bits) - 1;
-  const zeroScale = new Uint8Array(components * groups);
-  for (let i = 0; i < components * groups; i++) {
-    const pattern = readBits(planes.scales, encoding.scale, i);
-    if (pattern === 0) zeroScale[i] = 1;
+  const count = scales.length / FLOAT_BYTES[encoding.scale];
+  for (let i = 0; i < count; i++) {
+    const pattern = readBits(scales, encoding.scale, i);
+    if (pattern === 0 && zero !== undefined) zero[i] = 1;
     const scale = bitsToNumber(pattern, encoding.scale);
     if (scale >= 0 && !Object.is(scale, -0) && Number.isFinite(Math.fround(scale * largest))) continue;
     report("SCALE_VALUE", "scales", i * FLOAT_BYTES[encoding.scale], {
@@ -117,15 +121,48 @@ function checkGrouped(
       actual: Object.is(scale, -0) ? "-0" : String(scale),
     });
   }
+}
+
+/**
+ * That the codes, or the zero points, of whole components are in their canonical form.
+ *
+ * @param length weights of a component
+ * @param zero for each group of these components 1 if its scale is 0
+ */
+export function checkPacked(
+  encoding: ScaledEncoding,
+  plane: "zeroPoints" | "codes",
+  packed: Uint8Array,
+  components: number,
+  length: number,
+  zero: Uint8Array,
+  report: PlaneReport,
+): void {
   if (encoding.codec === "trellis") {
-    checkTrellis(encoding, planes.codes, components, length, zeroScale, report);
+    if (plane === "codes") checkTrellis(encoding, packed, components, length, zero, report);
     return;
   }
-  if (encoding.codec === "affine" && encoding.zeroPoint) {
-    checkCodes("zeroPoints", planes.zeroPoints, components, groups, bits, 1, zeroScale, report);
+  const bits = encoding.codec === "affine" ? encoding.bits : 1;
+  if (plane === "codes") {
+    const group = encoding.group === 0 ? length : encoding.group;
+    checkCodes(plane, packed, components, length, bits, group, zero, report);
+  } else if (packed.length > 0) {
+    checkCodes(plane, packed, components, groupCount(encoding.group, length), bits, 1, zero, report);
   }
-  const group = encoding.group === 0 ? length : encoding.group;
-  checkCodes("codes", planes.codes, components, length, bits, group, zeroScale, report);
+}
+
+function checkGrouped(
+  encoding: ScaledEncoding,
+  planes: Planes,
+  components: number,
+  length: number,
+  report: PlaneReport,
+): void {
+  const groups = groupCount(encoding.group, length);
+  const zero = new Uint8Array(components * groups);
+  checkScales(encoding, planes.scales, groups, report, zero);
+  checkPacked(encoding, "zeroPoints", planes.zeroPoints, components, length, zero, report);
+  checkPacked(encoding, "codes", planes.codes, components, length, zero, report);
 }
 
 /** Bits that no weight with a scale other than 0 depends on are 0. */
