@@ -4,6 +4,7 @@
  * @module
  */
 
+import { nonfiniteElement } from "./codecs/nonfinite.ts";
 import { concat } from "./container/bytes.ts";
 import { encodeMeta } from "./container/meta.ts";
 import { sortByName } from "./container/names.ts";
@@ -28,7 +29,6 @@ import {
   resolveTensorPolicy,
   type TensorPolicy,
 } from "./quantize/tensors.ts";
-import { nonfiniteElement } from "./validate/nonfinite.ts";
 import { VERSION } from "./version.ts";
 import { createWriter, type PackedModule, type SectionInput } from "./write/write.ts";
 

@@ -31,7 +31,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // Node only: threads around the tasks of encoding and decoding.
   workers: ["model", "quantize", "container", "read"],
   // Where the rooms meet: an adapter goes through all of them on its way into a file.
-  "encode.ts": ["model", "quantize", "validate", "write", "container", "version.ts"],
+  "encode.ts": ["model", "codecs", "quantize", "write", "container", "version.ts"],
   // What was encoded, compared and drawn.
   report: ["model", "quantize", "encode.ts"],
   // Reads two models through ranges, decomposes their difference, and is no part of the way into a file.

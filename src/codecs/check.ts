@@ -22,6 +22,7 @@ import {
   type SignEncoding,
   type TrellisEncoding,
 } from "./encoding.ts";
+import { nonfiniteElement } from "./nonfinite.ts";
 import { largestInteger, trellisSteps, trellisTable } from "./trellis.ts";
 import { unneededBits } from "./trellis-unneeded.ts";
 
@@ -71,11 +72,14 @@ export function checkPlanes(
   }
 }
 
+const ELEMENT = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
+
 /** The exponent bits of each float type: all set means Inf or NaN. */
 const EXPONENT: Readonly<Record<ScaleType, number>> = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
 
 /** Weights of a raw plane, or of a stretch of whole weights of it. @param length weights of a component */
 export function checkRaw(codes: Uint8Array, element: ScaleType, length: number, report: PlaneReport): void {
+  if (nonfiniteElement(ELEMENT[element], codes) < 0) return;
   const mask = EXPONENT[element];
   const count = codes.length / FLOAT_BYTES[element];
   for (let i = 0; i < count; i++) {

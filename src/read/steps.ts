@@ -15,7 +15,10 @@ export interface Need {
   readonly compressed?: boolean;
 }
 
-/** Checks under way: asks, is answered, and returns a result or throws the first error. */
+/**
+ * Checks under way: asks, is answered, and returns a result or throws the first error. Behind the header, what it was
+ * given is not looked at again once it has asked for more, so that whoever runs it may use the memory again.
+ */
 export type Steps<T> = Generator<Need, T, Uint8Array>;
 
 /** Runs steps over an array, from `at` on. They get views. */

@@ -56,7 +56,7 @@ export interface BodyOptions {
   /** Most bytes of one chunk, stored and, if compressed, raw. Default: no bound but those of clause 14. */
   readonly budgetBytes?: number | undefined;
   /** Is told an error. If it returns, all checks that do not depend on the failed one are still made. Default: throws it. */
-  readonly report?: (error: LqaError) => void;
+  readonly report?: ((error: LqaError) => void) | undefined;
   /** For a chunk that is not compressed: a scan instead of the visitor, and pieces in memory instead of the chunk. */
   readonly scan?:
     | ((record: ModuleRecord | TensorRecord | SectionRecord) => PayloadScan | undefined)
@@ -215,7 +215,8 @@ function* endSteps(
   attempt: Attempt,
 ): Steps<VerifiedIds> {
   const list = index.digests;
-  const stored = yield* need(list.length, list.offset, "digest list", prologue.fileLength);
+  // A copy: it is still needed when the trailer has been asked for.
+  const stored = (yield* need(list.length, list.offset, "digest list", prologue.fileLength)).slice();
   digests.forEach((digest, i) => {
     const at = DIGEST_BYTES * (i + 1);
     const found = stored.subarray(at, at + DIGEST_BYTES);

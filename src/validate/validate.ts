@@ -1,28 +1,32 @@
 /**
- * The validator: is this file good, and if not, what is the first thing wrong with it (spec clause 15)?
+ * The validator: is this file good, and if not, what is wrong with it (spec clause 15)?
  *
  * Levels contain each other: `structure` looks at prologue, index and lengths; `integrity` at every byte's checksum
  * and digest, padding and sections; `values` at every scale, code and raw weight; `canonical` also at whether the
- * bytes are the one form this content has.
+ * bytes are the one form this content has. A file has one first error; with `all` every check is made that does not
+ * depend on one that failed. A valid file can still be suspicious: those are warnings.
+ *
+ * A file is read once, from its first byte to its last; large chunks go by in pieces (`scan.ts`).
  *
  * @module
  */
-import { checkPlanes, type PlaneFinding } from "../codecs/check.ts";
-import type { PackedFactors } from "../codecs/packed.ts";
 import { equalBytes } from "../container/bytes.ts";
 import { SCHEMA } from "../container/generated/schema.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
-import { planeExtents } from "../container/layout.ts";
 import { COMPATIBLE, PROLOGUE_BYTES } from "../container/prologue.ts";
-import { allChunks, type ModuleRecord, type TensorRecord } from "../container/types.ts";
-import { type ErrorName, fail, isLqaError, type LqaError } from "../errors.ts";
-import { inputLength } from "../model/adapter.ts";
-import { openIndex } from "../read/header.ts";
+import { allChunks, type ContainerIndex } from "../container/types.ts";
+import { fail, isLqaError, type LqaError } from "../errors.ts";
+import { type Header, headerSteps, requirePadding } from "../read/header.ts";
 import type { OpenOptions } from "../read/open.ts";
-import { type VerifiedIds, verifyFile } from "../read/verify.ts";
+import type { Steps } from "../read/steps.ts";
+import { bodySteps, type VerifiedIds } from "../read/verify.ts";
 import { zstdFor } from "../read/zstd.ts";
-import { badBoolean, nonfiniteElement } from "./nonfinite.ts";
+import { scanOf } from "./scan.ts";
+import { suspiciousPlanes, suspiciousRecords } from "./suspicions.ts";
+import { ValueChecks } from "./values.ts";
+import type { Warning } from "./warnings.ts";
+import { type ByteReader, MemoryWindow, Window } from "./window.ts";
 
 /** How much is checked; each level contains the ones before it. */
 export type ValidationLevel = "structure" | "integrity" | "values" | "canonical";
@@ -34,9 +38,15 @@ export const VALIDATION_LEVELS: readonly ValidationLevel[] = [
   "canonical",
 ];
 
-export interface ValidateOptions extends OpenOptions {
+export interface ValidateOptions extends Pick<OpenOptions, "zstd" | "hardLimits"> {
   /** Default `values`. */
-  readonly level?: ValidationLevel;
+  readonly level?: ValidationLevel | undefined;
+  /** Every finding instead of the first, up to {@link MOST_FINDINGS}. Default false. */
+  readonly all?: boolean | undefined;
+  /** Also look for what breaks no rule but is hardly meant. Default true. */
+  readonly warnings?: boolean | undefined;
+  /** Most bytes of one compressed chunk, stored and raw together. Default 1 GiB. Other chunks are never held whole if large. */
+  readonly budgetBytes?: number | undefined;
 }
 
 /** What validation found. */
@@ -45,161 +55,210 @@ export interface Validation {
   readonly level: ValidationLevel;
   /** The first error of the file; absent if it is valid. */
   readonly error: LqaError | undefined;
+  /** The errors in the order of the checks: none or the first, or with `all` all of them. */
+  readonly findings: readonly LqaError[];
+  /** Findings above the number that is kept. */
+  readonly omitted: number;
+  /** What breaks no rule but is suspicious. From level `values` on also about weights. */
+  readonly warnings: readonly Warning[];
+  /** Bytes of the file, as far as it was read. */
   readonly bytes: number;
   /** Counts of the index, once it was readable. */
   readonly modules: number | undefined;
   readonly tensors: number | undefined;
-  /** From level `integrity` on. */
+  /** From level `integrity` on, of a valid file. */
   readonly ids: VerifiedIds | undefined;
+  /** The index, once it was readable. */
+  readonly index: ContainerIndex | undefined;
 }
+
+/** Most findings and most warnings that are kept: a file of nothing but faults must not fill the memory. */
+export const MOST_FINDINGS = 1000;
+const DEFAULT_BUDGET = 2 ** 30;
+/** Bytes read at once where only their number counts. */
+const SKIPPED = 2 ** 20;
 
 /** Validates a file in memory. Never throws for what is in `bytes`. */
 export async function validateLqa(bytes: Uint8Array, options: ValidateOptions = {}): Promise<Validation> {
-  const level = options.level ?? "values";
-  const depth = VALIDATION_LEVELS.indexOf(level);
-  let counts: { modules: number; tensors: number } | undefined;
-  let ids: VerifiedIds | undefined;
-  let error: LqaError | undefined;
-  try {
-    const opened = openIndex(bytes, options);
-    const { prologue, index } = opened;
-    counts = { modules: index.modules.length, tensors: index.tensors.length };
-    if (depth === 0) {
-      if (bytes.length < prologue.fileLength)
-        fail("TRUNCATED_FILE", {
-          offset: bytes.length,
-          expected: `${prologue.fileLength} bytes`,
-          actual: bytes.length,
-        });
-      if (bytes.length > prologue.fileLength)
-        fail("TRAILING_BYTES", {
-          offset: prologue.fileLength,
-          expected: `${prologue.fileLength} bytes`,
-          actual: bytes.length,
-        });
-    } else {
-      const values =
-        depth >= 2 ? valueChecks((prologue.compatible & COMPATIBLE.NONFINITE) !== 0, depth >= 3) : undefined;
-      const zstd = await zstdFor(allChunks(index), options);
-      ids = verifyFile(bytes, opened, zstd, values?.visitor, options.budgetBytes);
-      values?.finish();
-    }
-    if (depth >= 3)
-      checkCanonicalIndex(
-        bytes.subarray(PROLOGUE_BYTES, PROLOGUE_BYTES + prologue.indexLength),
-        opened.canonicalNames,
-      );
-  } catch (caught) {
-    if (!isLqaError(caught)) throw caught;
-    error = caught;
-  }
-  return {
-    valid: error === undefined,
-    level,
-    error,
-    bytes: bytes.length,
-    modules: counts?.modules,
-    tensors: counts?.tensors,
-    ids,
-  };
+  return await validate(new MemoryWindow(bytes), bytes.length, false, options);
 }
 
-/** Checks of the `values` level, and of the codes at the `canonical` level. Throws at the first finding. */
-function valueChecks(
-  nonfiniteDeclared: boolean,
-  canonical: boolean,
-): {
-  visitor: {
-    module(r: ModuleRecord, f: PackedFactors, at: number): void;
-    tensor(r: TensorRecord, d: Uint8Array, at: number): void;
-  };
-  finish(): void;
-} {
-  let nonfiniteSeen = false;
-  const module = (record: ModuleRecord, factors: PackedFactors, payloadOffset: number): void => {
-    const lengths = { b: record.out, a: inputLength(record) };
-    const extents = planeExtents(record, factors.bands);
-    for (let e = 0; e < extents.length; e += 3) {
-      const { expert, band, factor } = extents[e]!;
-      const encoding = factors.bands[band]![factor];
-      checkPlanes(
-        encoding,
-        factors.planes[expert]![band]![factor],
-        factors.bands[band]!.components,
-        lengths[factor],
-        report,
-      );
-      function report(kind: ErrorName, plane: string, offset: number, finding: PlaneFinding): void {
-        if (kind === "NONCANONICAL_CODES" && !canonical) return;
-        if (kind === "NONFINITE_VALUE" && nonfiniteDeclared) {
-          nonfiniteSeen = true;
-          return;
-        }
-        const { offset: start } = extents.slice(e, e + 3).find((extent) => extent.plane === plane)!;
-        const group = finding.group === undefined ? "" : `, group ${finding.group}`;
-        fail(kind, {
-          where: `module "${record.name}", band ${band}, ${factor === "b" ? "B'" : "A'"} ${plane}, component ${finding.component}${group}`,
-          // A compressed payload has no byte to point at but its chunk's first.
-          offset: record.compression === "none" ? payloadOffset + start + offset : payloadOffset,
-          expected: finding.expected,
-          actual: finding.actual,
-        });
-      }
+/**
+ * Validates what a reader gives, in bounded memory: the index, 4 MiB, and a piece of a chunk (clause 14 makes that at most
+ * 16 MiB), or a compressed chunk up to the budget.
+ *
+ * @throws LqaError only as the reader, never for what is in the file
+ */
+export async function validateReader(reader: ByteReader, options: ValidateOptions = {}): Promise<Validation> {
+  return await validate(new Window(reader), reader.size, true, options);
+}
+
+async function validate(
+  window: Window | MemoryWindow,
+  size: number | undefined,
+  scanned: boolean,
+  options: ValidateOptions,
+): Promise<Validation> {
+  const run = new Run(options, size, scanned);
+  let ids: VerifiedIds | undefined;
+  try {
+    const steps = run.steps();
+    let step = steps.next();
+    while (step.done !== true) {
+      const piece = window.take(step.value.bytes);
+      let bytes = piece instanceof Promise ? await read(piece) : piece;
+      // The header is kept; what a window gives is gone with the next piece.
+      if (scanned && run.header === undefined) bytes = bytes.slice();
+      if (step.value.compressed === true)
+        run.tools.zstd ??= await zstdFor(allChunks(run.header!.index), options);
+      step = steps.next(bytes);
     }
-  };
-  const tensor = (record: TensorRecord, data: Uint8Array, payloadOffset: number): void => {
-    const boolean = badBoolean(record.element, data);
-    if (boolean >= 0)
-      fail("TENSOR_RECORD", {
-        where: `tensor "${record.name}", element ${boolean}`,
-        offset: record.compression === "none" ? payloadOffset + boolean : payloadOffset,
-        expected: "0 or 1",
-        actual: data[boolean],
+    ids = step.value;
+  } catch (caught) {
+    if (caught instanceof ReadFailure) throw caught.cause;
+    if (!isLqaError(caught)) throw caught;
+    run.add(caught);
+  }
+  return run.result(window.taken, ids);
+}
+
+/** Tells a source that failed from a file that is bad. */
+class ReadFailure extends Error {}
+
+async function read(piece: Promise<Uint8Array>): Promise<Uint8Array> {
+  try {
+    return await piece;
+  } catch (cause) {
+    if (isLqaError(cause, "BUDGET")) throw cause;
+    throw new ReadFailure("the source failed", { cause });
+  }
+}
+
+/** One file under validation. */
+class Run {
+  readonly tools: { zstd: Awaited<ReturnType<typeof zstdFor>> } = { zstd: undefined };
+  header: Header | undefined;
+  readonly #options: ValidateOptions;
+  readonly #level: ValidationLevel;
+  readonly #size: number | undefined;
+  readonly #scanned: boolean;
+  readonly #findings: LqaError[] = [];
+  readonly #warnings: Warning[] = [];
+  #omitted = 0;
+
+  constructor(options: ValidateOptions, size: number | undefined, scanned: boolean) {
+    this.#options = options;
+    this.#level = options.level ?? "values";
+    this.#size = size;
+    this.#scanned = scanned;
+  }
+
+  /** Keeps an error. */
+  add(error: LqaError): void {
+    if (this.#findings.length < MOST_FINDINGS) this.#findings.push(error);
+    else this.#omitted++;
+  }
+
+  *steps(): Steps<VerifiedIds | undefined> {
+    const depth = VALIDATION_LEVELS.indexOf(this.#level);
+    const report = (error: LqaError): void => {
+      if (this.#options.all !== true) throw error;
+      this.add(error);
+    };
+    const header = yield* headerSteps(this.#options.hardLimits ?? false);
+    this.header = header;
+    const { prologue, index } = header;
+    if (this.#options.warnings !== false) this.#warn(suspiciousRecords(index, prologue.fileLength));
+    let ids: VerifiedIds | undefined;
+    if (depth === 0) yield* this.#length(header.received, prologue.fileLength);
+    else {
+      requirePadding(header, header.received);
+      const nonfiniteDeclared = (prologue.compatible & COMPATIBLE.NONFINITE) !== 0;
+      const values =
+        depth >= 2 ? new ValueChecks({ canonical: depth >= 3, nonfiniteDeclared, report }) : undefined;
+      ids = yield* bodySteps(header, {
+        tools: this.tools,
+        report: this.#options.all === true ? report : undefined,
+        budgetBytes: this.#scanned ? (this.#options.budgetBytes ?? DEFAULT_BUDGET) : undefined,
+        scan: this.#scanned ? (record) => scanOf(record, values) : undefined,
+        visitor: {
+          module: (record, factors, offset) => {
+            values?.module(record, factors, offset);
+            if (values !== undefined && this.#options.warnings !== false)
+              this.#warn(suspiciousPlanes(record, factors));
+          },
+          tensor: (record, data, offset) => values?.tensor(record, data, offset),
+        },
       });
-    const at = nonfiniteElement(record.element, data);
-    if (at < 0) return;
-    nonfiniteSeen = true;
-    if (!nonfiniteDeclared)
-      fail("NONFINITE_VALUE", {
-        where: `tensor "${record.name}", element ${at}`,
-        offset:
-          record.compression === "none"
-            ? payloadOffset +
-              at *
-                (data.length /
-                  Math.max(
-                    1,
-                    record.shape.reduce((p, s) => p * s, 1),
-                  ))
-            : payloadOffset,
-        expected: "a finite number",
-      });
-  };
-  return {
-    visitor: { module, tensor },
-    finish() {
-      if (nonfiniteDeclared && !nonfiniteSeen)
-        fail("FEATURE_BITS", {
-          where: "compatible features",
-          offset: 20,
-          expected: "no NONFINITE bit",
-          actual: "set",
-        });
-    },
-  };
+      values?.finish();
+    }
+    if (depth >= 3) checkCanonicalIndex(header, report);
+    return ids;
+  }
+
+  /** That the file is as long as it says, without looking at what is in it. */
+  *#length(received: number, expected: number): Steps<void> {
+    let length = this.#size ?? received;
+    while (this.#size === undefined) {
+      const piece = yield { bytes: SKIPPED };
+      length += piece.length;
+      if (piece.length < SKIPPED || length > expected) break;
+    }
+    if (length === expected) return;
+    fail(length < expected ? "TRUNCATED_FILE" : "TRAILING_BYTES", {
+      offset: Math.min(length, expected),
+      expected: `${expected} bytes`,
+      actual: this.#size === undefined && length > expected ? "more" : length,
+    });
+  }
+
+  #warn(warnings: readonly Warning[]): void {
+    this.#warnings.push(...warnings.slice(0, MOST_FINDINGS - this.#warnings.length));
+  }
+
+  result(taken: number, ids: VerifiedIds | undefined): Validation {
+    const findings = this.#findings;
+    const index = this.header?.index;
+    return {
+      valid: findings.length === 0,
+      level: this.#level,
+      error: findings[0],
+      findings,
+      omitted: this.#omitted,
+      warnings: this.#warnings,
+      bytes: this.#size ?? taken,
+      modules: index?.modules.length,
+      tensors: index?.tensors.length,
+      ids: findings.length === 0 ? ids : undefined,
+      index,
+    };
+  }
 }
 
 /** The index must be the bytes our writer would give for its records (spec 12.2). */
-function checkCanonicalIndex(bytes: Uint8Array, canonicalNames: boolean): void {
-  if (!canonicalNames) fail("NONCANONICAL_NAME", { offset: PROLOGUE_BYTES });
-  const canonical = writeIndex(readIndex(bytes).vectors);
-  if (equalBytes(bytes, canonical)) return;
+function checkCanonicalIndex(
+  { indexBytes, canonicalNames }: Header,
+  report: (error: LqaError) => void,
+): void {
+  const attempt = (check: () => void): void => {
+    try {
+      check();
+    } catch (error) {
+      if (!isLqaError(error)) throw error;
+      report(error);
+    }
+  };
+  if (!canonicalNames) attempt(() => fail("NONCANONICAL_NAME", { offset: PROLOGUE_BYTES }));
+  const canonical = writeIndex(readIndex(indexBytes).vectors);
+  if (equalBytes(indexBytes, canonical)) return;
   let at = 0;
-  while (at < bytes.length && bytes[at] === canonical[at]) at++;
-  fail("NONCANONICAL_INDEX", {
-    where: `table ${SCHEMA.root}`,
-    offset: PROLOGUE_BYTES + at,
-    expected: `the layout of clause 12.2 (${canonical.length} bytes)`,
-    actual: `${bytes.length} bytes`,
-  });
+  while (at < indexBytes.length && indexBytes[at] === canonical[at]) at++;
+  attempt(() =>
+    fail("NONCANONICAL_INDEX", {
+      where: `table ${SCHEMA.root}`,
+      offset: PROLOGUE_BYTES + at,
+      expected: `the layout of clause 12.2 (${canonical.length} bytes)`,
+      actual: `${indexBytes.length} bytes`,
+    }),
+  );
 }

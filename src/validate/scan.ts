@@ -1,0 +1,188 @@
+/**
+ * Large payloads, checked piece by piece: a validator holds 1 MiB of them, or one component's codes where those are more
+ * (16 MiB up to the Core limits), whatever the size of the chunk. The same checks in the same order as in memory
+ * (`splitPayload`, `values.ts`), made on whole components at a time.
+ *
+ * A checksum comes at the end of a chunk, and no rule may be reported before it has passed; so what is found is kept
+ * until then: the first padding byte that is not zero, and up to a bounded number of values.
+ *
+ * @module
+ */
+import { checkPacked, checkRaw, checkScales, type ScaledEncoding } from "../codecs/check.ts";
+import { FLOAT_BYTES, groupCount } from "../codecs/encoding.ts";
+import { firstUnusedBit } from "../codecs/unused.ts";
+import { requireZero } from "../container/bytes.ts";
+import { type PlaneExtent, planeExtents } from "../container/layout.ts";
+import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import { isLqaError, LqaError } from "../errors.ts";
+import { ELEMENT_BYTES, inputLength } from "../model/adapter.ts";
+import type { PayloadScan } from "../read/verify.ts";
+import { ValueChecks } from "./values.ts";
+
+/** Chunks above this are scanned. Those of most adapters are below, and checked in memory. */
+const SCAN_FROM = 4 * 2 ** 20;
+/** Bytes of a piece, as far as components allow: a multiple of every element. */
+const PIECE = 2 ** 20;
+/** Most findings kept until the checksum has passed: a chunk of nothing but NaN must not fill the memory. */
+const MOST_FINDINGS = 1000;
+
+/** Value checks whose findings wait for the checksum; undefined below level `values`. */
+interface Waiting {
+  readonly values: ValueChecks;
+  readonly found: LqaError[];
+}
+
+/** A scan of a large chunk; undefined for one that is checked in memory. */
+export function scanOf(
+  record: ModuleRecord | TensorRecord | SectionRecord,
+  values: ValueChecks | undefined,
+): PayloadScan | undefined {
+  if (record.chunk.length <= SCAN_FROM) return undefined;
+  const waiting = values && delayed(values);
+  if ("bands" in record) return moduleScan(record, waiting, values);
+  const { payload, chunk } = record;
+  return {
+    pieces: pieces(payload),
+    look(piece, offset) {
+      if ("role" in record && waiting !== undefined && waiting.found.length < MOST_FINDINGS)
+        waiting.values.tensor(record, piece, chunk.offset, offset / ELEMENT_BYTES[record.element]);
+    },
+    finish: () => finish(undefined, waiting, values),
+  };
+}
+
+function delayed(values: ValueChecks): Waiting {
+  const found: LqaError[] = [];
+  const report = (error: LqaError): void => {
+    if (found.length < MOST_FINDINGS) found.push(error);
+  };
+  return { values: new ValueChecks({ ...values.options, report }), found };
+}
+
+function finish(
+  padding: LqaError | undefined,
+  waiting: Waiting | undefined,
+  values: ValueChecks | undefined,
+): void {
+  if (padding !== undefined) throw padding;
+  if (waiting === undefined || values === undefined) return;
+  if (waiting.values.nonfiniteSeen) values.nonfiniteSeen = true;
+  for (const error of waiting.found) values.options.report(error);
+}
+
+function* pieces(length: number): Generator<number> {
+  for (let at = 0; at < length; at += PIECE) yield Math.min(PIECE, length - at);
+}
+
+function moduleScan(
+  record: ModuleRecord,
+  waiting: Waiting | undefined,
+  values: ValueChecks | undefined,
+): PayloadScan {
+  const base = record.chunk.offset;
+  const lengths = { b: record.out, a: inputLength(record) };
+  let padding: LqaError | undefined;
+  /** What the piece that was asked for last is. */
+  let current: PlaneExtent | undefined;
+  /** Scales that are 0, one bit each, for the planes that belong to them. */
+  let zero = new Uint8Array(0);
+  const canonical = waiting?.values.options.canonical === true;
+
+  function* walk(): Generator<number> {
+    let at = 0;
+    for (const extent of planeExtents(record, record.bands)) {
+      if (extent.offset > at) {
+        current = undefined;
+        yield extent.offset - at;
+      }
+      current = extent;
+      const { components } = record.bands[extent.band]!;
+      const row = extent.length / components;
+      const encoding = record.bands[extent.band]![extent.factor];
+      if (extent.plane === "scales" && canonical && "scale" in encoding)
+        zero = new Uint8Array(
+          Math.ceil((components * groupCount(encoding.group, lengths[extent.factor])) / 8),
+        );
+      // Raw weights stand for themselves; everything else is checked by whole components.
+      const step = encoding.codec === "raw" ? PIECE : row * Math.max(1, Math.floor(PIECE / row));
+      for (let left = extent.length; left > 0; left -= step) yield Math.min(step, left);
+      at = extent.offset + extent.length;
+    }
+  }
+
+  function look(piece: Uint8Array, offset: number): void {
+    if (current === undefined) {
+      padding ??= caught(() => requireZero(piece, base + offset, `padding of module "${record.name}"`));
+      return;
+    }
+    const { band, factor, plane } = current;
+    const { components } = record.bands[band]!;
+    const encoding = record.bands[band]![factor];
+    const length = lengths[factor];
+    const unused = firstUnusedBit(encoding, plane, piece, length);
+    if (unused >= 0)
+      padding ??= new LqaError("PADDING_NONZERO", {
+        where: `unused bits of module "${record.name}"`,
+        offset: base + offset + unused,
+        expected: 0,
+        actual: piece[unused],
+      });
+    if (waiting === undefined || waiting.found.length >= MOST_FINDINGS) return;
+    const row = current.length / components;
+    const at = offset - current.offset;
+    if (encoding.codec === "raw") {
+      // Components of a stretch that begins in the middle of one are counted from the plane's first weight.
+      const first = at / FLOAT_BYTES[encoding.element];
+      const report = waiting.values.plane(record, current, base + offset);
+      checkRaw(piece, encoding.element, length, (kind, name, where, finding) =>
+        report(kind, name, where, {
+          ...finding,
+          component: Math.floor((first + where / FLOAT_BYTES[encoding.element]) / length),
+        }),
+      );
+      return;
+    }
+    if (encoding.codec === "zero") return;
+    const report = waiting.values.plane(record, current, base + offset, at / row);
+    const groups = groupCount(encoding.group, length);
+    if (plane === "scales") {
+      const flags = canonical ? new Uint8Array((piece.length / row) * groups) : undefined;
+      checkScales(encoding, piece, groups, report, flags);
+      flags?.forEach((flag, i) => {
+        const bit = (at / row) * groups + i;
+        if (flag === 1) zero[bit >>> 3]! |= 1 << (bit & 7);
+      });
+    } else if (canonical) checkCanonical(encoding, plane, piece, at / row, row, groups, length, report);
+  }
+
+  function checkCanonical(
+    encoding: ScaledEncoding,
+    plane: "zeroPoints" | "codes",
+    piece: Uint8Array,
+    first: number,
+    row: number,
+    groups: number,
+    length: number,
+    report: ReturnType<ValueChecks["plane"]>,
+  ): void {
+    const rows = piece.length / row;
+    const flags = new Uint8Array(rows * groups);
+    for (let i = 0; i < flags.length; i++) {
+      const bit = first * groups + i;
+      flags[i] = (zero[bit >>> 3]! >>> (bit & 7)) & 1;
+    }
+    checkPacked(encoding, plane, piece, rows, length, flags, report);
+  }
+
+  return { pieces: walk(), look, finish: () => finish(padding, waiting, values) };
+}
+
+function caught(check: () => void): LqaError | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    if (!isLqaError(error)) throw error;
+    return error;
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The rules about values (spec clauses 8.1, 8.3, 6.8 and 12.4) as findings with a place: what `codecs/check.ts` finds in
+ * planes, and the elements of plain tensors.
+ *
+ * @module
+ */
+import { checkPlanes, type PlaneReport } from "../codecs/check.ts";
+import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
+import type { PackedFactors } from "../codecs/packed.ts";
+import { planeExtents } from "../container/layout.ts";
+import type { ModuleRecord, TensorRecord } from "../container/types.ts";
+import { LqaError } from "../errors.ts";
+import { ELEMENT_BYTES, inputLength } from "../model/adapter.ts";
+
+/** What is checked, and who is told. */
+export interface ValueOptions {
+  /** Also whether codes are in their canonical form. */
+  readonly canonical: boolean;
+  /** The file declares that it has Inf or NaN. */
+  readonly nonfiniteDeclared: boolean;
+  /** May throw. */
+  readonly report: (error: LqaError) => void;
+}
+
+/** Value checks of one file. */
+export class ValueChecks {
+  readonly options: ValueOptions;
+  /** A value that is Inf or NaN was found where that is declared. */
+  nonfiniteSeen = false;
+
+  constructor(options: ValueOptions) {
+    this.options = options;
+  }
+
+  /** All planes of a module whose payload is in memory. */
+  module(record: ModuleRecord, { bands, planes }: PackedFactors, payloadOffset: number): void {
+    const lengths = { b: record.out, a: inputLength(record) };
+    const extents = planeExtents(record, bands);
+    for (let e = 0; e < extents.length; e += 3) {
+      const { expert, band, factor } = extents[e]!;
+      const three = extents.slice(e, e + 3);
+      const report: PlaneReport = (kind, plane, offset, finding) => {
+        const extent = three.find((one) => one.plane === plane)!;
+        this.plane(record, extent, payloadOffset + extent.offset)(kind, plane, offset, finding);
+      };
+      const encoding = bands[band]![factor];
+      checkPlanes(encoding, planes[expert]![band]![factor], bands[band]!.components, lengths[factor], report);
+    }
+  }
+
+  /**
+   * The receiver of findings in one plane, or in a stretch of it that begins with component `component`.
+   *
+   * @param start position in the file of what the offsets of the findings count from
+   */
+  plane(
+    record: ModuleRecord,
+    { expert, band, factor }: { readonly expert: number; readonly band: number; readonly factor: "b" | "a" },
+    start: number,
+    component = 0,
+  ): PlaneReport {
+    const { canonical, nonfiniteDeclared, report } = this.options;
+    return (kind, plane, offset, finding) => {
+      if (kind === "NONCANONICAL_CODES" && !canonical) return;
+      if (kind === "NONFINITE_VALUE" && nonfiniteDeclared) {
+        this.nonfiniteSeen = true;
+        return;
+      }
+      const which = record.experts > 1 ? `expert ${expert}, ` : "";
+      const group = finding.group === undefined ? "" : `, group ${finding.group}`;
+      report(
+        new LqaError(kind, {
+          where: `module "${record.name}", ${which}band ${band}, ${factor === "b" ? "B'" : "A'"} ${plane}, component ${component + finding.component}${group}`,
+          // A compressed payload has no byte to point at but its chunk's first.
+          offset: record.compression === "none" ? start + offset : record.chunk.offset,
+          expected: finding.expected,
+          actual: finding.actual,
+        }),
+      );
+    };
+  }
+
+  /** Elements of a plain tensor, from number `first` on. */
+  tensor(record: TensorRecord, data: Uint8Array, payloadOffset: number, first = 0): void {
+    const { nonfiniteDeclared, report } = this.options;
+    const place = (element: number): { where: string; offset: number } => ({
+      where: `tensor "${record.name}", element ${first + element}`,
+      offset:
+        payloadOffset +
+        (record.compression === "none" ? (first + element) * ELEMENT_BYTES[record.element] : 0),
+    });
+    const boolean = badBoolean(record.element, data);
+    if (boolean >= 0)
+      report(new LqaError("TENSOR_RECORD", { ...place(boolean), expected: "0 or 1", actual: data[boolean] }));
+    const at = nonfiniteElement(record.element, data);
+    if (at < 0) return;
+    this.nonfiniteSeen = true;
+    if (!nonfiniteDeclared)
+      report(new LqaError("NONFINITE_VALUE", { ...place(at), expected: "a finite number" }));
+  }
+
+  /** After the last chunk: NONFINITE is set only where it is needed. */
+  finish(): void {
+    const { nonfiniteDeclared, report } = this.options;
+    if (nonfiniteDeclared && !this.nonfiniteSeen)
+      report(
+        new LqaError("FEATURE_BITS", {
+          where: "compatible features",
+          offset: 20,
+          expected: "no NONFINITE bit",
+          actual: "set",
+        }),
+      );
+  }
+}

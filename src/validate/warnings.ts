@@ -1,0 +1,88 @@
+/**
+ * Warnings: what breaks no rule of the format, but is hardly meant. A file with warnings is valid.
+ *
+ * They have codes of their own, apart from those of the specification, which say nothing about usefulness.
+ *
+ * @module
+ */
+
+/** What can be suspicious about a file. */
+export const WARNINGS = {
+  ZERO_MODULE: {
+    code: "LQA-W001",
+    summary: "A module changes nothing: one of its factors is zero.",
+    advice: "Nothing is wrong with the file. Look whether this layer was trained.",
+  },
+  CONSTANT_FACTOR: {
+    code: "LQA-W002",
+    summary: "All weights of a factor are the same.",
+    advice:
+      "Trained weights are not. Look whether the adapter was initialized and never trained, or damaged before.",
+  },
+  SATURATED_WEIGHTS: {
+    code: "LQA-W003",
+    summary: "Weights stand at the end of what their type can hold.",
+    advice: "Values were clipped, or are too large for any model. Look at the source of the adapter.",
+  },
+  SATURATED_CODES: {
+    code: "LQA-W004",
+    summary: "Most codes of a factor are the smallest or the largest.",
+    advice: "The scales are too small, so weights were clipped. Encode the adapter again.",
+  },
+  MULTIPLIER_ZERO: {
+    code: "LQA-W005",
+    summary: "The multiplier of a module is 0, so it changes nothing.",
+    advice: "Look at lora_alpha in the source.",
+  },
+  MULTIPLIER_UNUSUAL: {
+    code: "LQA-W006",
+    summary: "The multiplier is not the one that alpha and rank give by any rule, or far from those in use.",
+    advice:
+      "Look at alpha in the source: another multiplier makes the adapter stronger or weaker than it was trained.",
+  },
+  RANK_ABOVE_SHAPE: {
+    code: "LQA-W007",
+    summary: "A module has more components than its shape has dimensions.",
+    advice: "Nothing is wrong, but the surplus components cost bytes and add nothing.",
+  },
+  EXPANSION: {
+    code: "LQA-W008",
+    summary: "The declared weights are very many for the bytes of the file.",
+    advice: "Set a budget before you decode this file: it needs far more memory than its size says.",
+  },
+  BASE_LAYER_UNKNOWN: {
+    code: "LQA-W009",
+    summary: "The base model's configuration does not say which shapes these layers have.",
+    advice: "Give the base model's safetensors file to --base to compare them.",
+  },
+} as const;
+
+export type WarningName = keyof typeof WARNINGS;
+
+/** One warning. */
+export interface Warning {
+  readonly code: string;
+  readonly kind: WarningName;
+  /** One sentence with everything. */
+  readonly message: string;
+  readonly advice: string;
+  readonly where: string | undefined;
+  readonly actual: string | number | undefined;
+  readonly expected: string | number | undefined;
+  /** First byte in the file of what is suspicious. */
+  readonly offset: number | undefined;
+}
+
+/** Makes a warning. */
+export function warning(
+  kind: WarningName,
+  details: Partial<Pick<Warning, "where" | "actual" | "expected" | "offset">> = {},
+): Warning {
+  const { code, summary, advice } = WARNINGS[kind];
+  const { where, actual, expected, offset } = details;
+  const found = [expected && `expected ${expected}`, actual !== undefined && `found ${actual}`].filter(
+    Boolean,
+  );
+  const message = `${code} ${kind}: ${summary}${where === undefined ? "" : ` In ${where}.`}${found.length > 0 ? ` (${found.join(", ")})` : ""}`;
+  return { code, kind, message, advice, where, actual, expected, offset };
+}

@@ -1,0 +1,107 @@
+/**
+ * The bytes of a source one stretch after the other, in memory that is used again and again: what is asked for next is
+ * read while the stretch before is being checked. It holds {@link WINDOW} bytes, or the largest stretch that was asked
+ * for and has arrived: memory grows with what is there, not with what was promised.
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+
+/** Where a validator gets its bytes: from the first to the last, once. */
+export interface ByteReader {
+  /** Fills the beginning of `target` with the next bytes. Resolves to how many; 0 is the end. */
+  read(target: Uint8Array): Promise<number>;
+  /** Number of bytes, where it is known. */
+  readonly size?: number | undefined;
+}
+
+/** Bytes read ahead. Twice a scanned piece, so that one is checked while the next arrives. */
+const WINDOW = 4 * 2 ** 20;
+/** Room below which the window is not filled further before its contents move to the front. */
+const WORTHWHILE = 2 ** 18;
+
+type Filling = Promise<{ readonly count: number } | { readonly error: unknown }>;
+
+export class Window {
+  readonly #reader: ByteReader;
+  #buffer = new Uint8Array(WINDOW);
+  #start = 0;
+  #end = 0;
+  #filling: Filling | undefined;
+  #ended = false;
+  /** Bytes handed out. */
+  taken = 0;
+
+  constructor(reader: ByteReader) {
+    this.#reader = reader;
+  }
+
+  /** The next `count` bytes, fewer only at the end: a view that holds until the next call. @throws as the reader */
+  async take(count: number): Promise<Uint8Array> {
+    while (this.#end - this.#start < count && !this.#ended) {
+      if (this.#filling === undefined) {
+        this.#makeRoom(count);
+        this.#fill();
+      }
+      await this.#settle();
+    }
+    const from = this.#start;
+    this.#start = Math.min(this.#end, from + count);
+    this.taken += this.#start - from;
+    // Behind what is handed out, where nobody looks, the next bytes may arrive meanwhile.
+    if (this.#filling === undefined && this.#buffer.length - this.#end >= WORTHWHILE) this.#fill();
+    return this.#buffer.subarray(from, this.#start);
+  }
+
+  #fill(): void {
+    if (this.#ended) return;
+    this.#filling = this.#reader.read(this.#buffer.subarray(this.#end)).then(
+      (count) => ({ count }),
+      (error: unknown) => ({ error }),
+    );
+  }
+
+  async #settle(): Promise<void> {
+    const result = await this.#filling!;
+    this.#filling = undefined;
+    if ("error" in result) throw result.error;
+    if (result.count === 0) this.#ended = true;
+    this.#end += result.count;
+  }
+
+  /** Moves what is left to the front; doubles the buffer where the stretch does not fit and the buffer is full. */
+  #makeRoom(count: number): void {
+    const held = this.#end - this.#start;
+    if (held === this.#buffer.length) {
+      const larger = allocate(Math.min(count, 2 * this.#buffer.length));
+      larger.set(this.#buffer);
+      this.#buffer = larger;
+    } else if (this.#start > 0) this.#buffer.copyWithin(0, this.#start, this.#end);
+    this.#start = 0;
+    this.#end = held;
+  }
+}
+
+function allocate(length: number): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    return fail("BUDGET", { where: "a chunk", actual: `${length} bytes to allocate`, cause });
+  }
+}
+
+/** Takes bytes as validation asks for them, from memory: views, no copies. */
+export class MemoryWindow {
+  readonly #bytes: Uint8Array;
+  taken = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  take(count: number): Uint8Array {
+    const piece = this.#bytes.subarray(this.taken, this.taken + count);
+    this.taken += piece.length;
+    return piece;
+  }
+}
