@@ -130,6 +130,7 @@ export {
 } from "./read/stream.ts";
 export type { VerifiedIds } from "./read/verify.ts";
 export type { WatchOptions } from "./read/watch.ts";
+export { type Repair, type Repaired, repairLqa } from "./repair.ts";
 export {
   type ComparedMethod,
   type CompareOptions,
@@ -139,12 +140,25 @@ export {
   type Match,
   type Measured,
 } from "./report/compare.ts";
-export { drawRdCurve, type RdCurve, type RdMethod, type RdPoint } from "./report/rd-curve-svg.ts";
 export {
+  type AdapterDiff,
+  type DiffSide,
+  diffAdapters,
+  type FieldChange,
+  type ModuleChange,
+  type TensorChange,
+} from "./report/diff.ts";
+export { drawRdCurve, type RdCurve, type RdMethod, type RdPoint } from "./report/rd-curve-svg.ts";
+export { type BaseModel, type BaseSizes, compareWithBase } from "./validate/base.ts";
+export {
+  MOST_FINDINGS,
   VALIDATION_LEVELS,
   type ValidateOptions,
   type Validation,
   type ValidationLevel,
   validateLqa,
+  validateReader,
 } from "./validate/validate.ts";
+export { WARNINGS, type Warning, type WarningName } from "./validate/warnings.ts";
+export { type ByteReader, piecesReader, sourceReader } from "./validate/window.ts";
 export { VERSION } from "./version.ts";

@@ -33,7 +33,13 @@ export { type OpenModel, openModel } from "./extract/open-model.ts";
 export { type ExtractedFile, type ExtractFileOptions, extractFile } from "./extract-file.ts";
 export * from "./index.ts";
 export { readSourceFiles } from "./io/adapter-files.ts";
-export { type FileSource, openFileSource, readWholeFile } from "./io/file.ts";
+export {
+  type FileReader,
+  type FileSource,
+  openFileReader,
+  openFileSource,
+  readWholeFile,
+} from "./io/file.ts";
 export { writeDirectoryAtomic } from "./io/write-directory.ts";
 export { type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
 export {

@@ -26,12 +26,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   read: ["model", "container", "codecs", "io"],
   write: ["model", "container", "codecs"],
   io: [],
-  validate: ["model", "read", "container", "codecs"],
+  validate: ["model", "read", "container", "codecs", "io"],
   serve: ["model", "read", "codecs"],
   // Node only: threads around the tasks of encoding and decoding.
   workers: ["model", "quantize", "container", "read"],
   // Where the rooms meet: an adapter goes through all of them on its way into a file.
   "encode.ts": ["model", "codecs", "quantize", "write", "container", "version.ts"],
+  // Builds the one file that the payloads of a damaged one belong to.
+  "repair.ts": ["model", "container", "read", "validate"],
   // What was encoded, compared and drawn.
   report: ["model", "quantize", "encode.ts"],
   // Reads two models through ranges, decomposes their difference, and is no part of the way into a file.

@@ -8,6 +8,7 @@
  */
 import type { CommandSpec, OptionSpec } from "./command.ts";
 import { EXTRACT } from "./extract-spec.ts";
+import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
 import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
 
 const FLOOR_OPTION: OptionSpec = {
@@ -214,27 +215,6 @@ const INSPECT: CommandSpec = {
   load: () => import("./commands/inspect.ts"),
 };
 
-const VALIDATE: CommandSpec = {
-  name: "validate",
-  summary: "Check .lqa files against the specification.",
-  details:
-    "Exit code: the worst of all files, in the order 2 (could not be read), 4 (over a limit), 3 (unsupported), 1 (invalid), 0 (valid).",
-  positional: { placeholder: "<file.lqa>...", many: true, help: "The files to check; - for standard input." },
-  options: [
-    {
-      name: "level",
-      type: "text",
-      placeholder: "<level>",
-      values: ["structure", "integrity", "values", "canonical"],
-      default: "values",
-      help: "How deep to look; each level includes the ones before it.",
-    },
-    JSON_OPTION,
-  ],
-  examples: ["validate my-adapter.lqa", "validate *.lqa --level canonical --json"],
-  load: () => import("./commands/validate.ts"),
-};
-
 const COMPARE: CommandSpec = {
   name: "compare",
   summary: "Encode an adapter with every method and compare.",
@@ -276,7 +256,16 @@ const COMPARE: CommandSpec = {
 };
 
 /** All commands, in the order of the help. */
-export const COMMANDS: readonly CommandSpec[] = [ENCODE, DECODE, INSPECT, VALIDATE, COMPARE, EXTRACT];
+export const COMMANDS: readonly CommandSpec[] = [
+  ENCODE,
+  DECODE,
+  INSPECT,
+  VALIDATE,
+  DIFF,
+  REPAIR,
+  COMPARE,
+  EXTRACT,
+];
 
 /** Options that work without a command and with every command. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [

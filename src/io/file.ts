@@ -49,6 +49,42 @@ export async function openFileSource(path: string): Promise<FileSource> {
   }
 }
 
+/** A file, a pipe or a device, read from its first byte to its last. */
+export interface FileReader {
+  /** Of a regular file. */
+  readonly size: number | undefined;
+  /** Fills the beginning of `target`; resolves to how many bytes that were, 0 at the end. */
+  read(target: Uint8Array): Promise<number>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a file for reading in order, into memory of the caller. The caller closes it.
+ *
+ * @throws LqaError NOT_FOUND, or IO with the system's reason; also `read`
+ */
+export async function openFileReader(path: string): Promise<FileReader> {
+  const handle = await opened(path);
+  try {
+    const status = await handle.stat();
+    if (status.isDirectory()) throw notRegular(path, true);
+    return {
+      size: status.isFile() ? status.size : undefined,
+      async read(target) {
+        try {
+          return (await handle.read(target, 0, Math.min(STEP, target.length), null)).bytesRead;
+        } catch (error) {
+          throw osError(error, path, "read");
+        }
+      },
+      close: () => handle.close(),
+    };
+  } catch (error) {
+    await handle.close();
+    throw osError(error, path, "read");
+  }
+}
+
 /**
  * The bytes of a file, a pipe or a device.
  *

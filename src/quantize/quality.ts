@@ -14,7 +14,7 @@ import type { PackedFactors } from "../codecs/packed.ts";
 import { trellisBits, trellisTable } from "../codecs/trellis.ts";
 import type { DenseMatrix } from "../linalg/engine.ts";
 import { differenceEnergy, type LowRank, pairEnergies, pairGram } from "../linalg/gram.ts";
-import { inputLength, type LoraModule, parameterCount } from "../model/adapter.ts";
+import { inputLength, type LoraModule, parameterCount, withFactors } from "../model/adapter.ts";
 import { factorA, factorB } from "./reparameterize.ts";
 
 /** Figures that describe a module or a whole adapter. */
@@ -117,6 +117,35 @@ export function moduleQuality(
     ),
     ...(moments === undefined ? {} : outputFigures(square * outputEnergy, square * outputErrorEnergy)),
   };
+}
+
+/**
+ * Compares what two modules of one shape add to the base weight; ranks, multipliers and bases may differ.
+ *
+ * @returns ‖ΔW_x‖², ‖ΔW_y‖² and ‖ΔW_x − ΔW_y‖², over all experts
+ */
+export function compareModules(
+  x: LoraModule,
+  y: LoraModule,
+): Pick<Quality, "energy" | "decodedEnergy" | "errorEnergy"> {
+  const sum = { energy: 0, decodedEnergy: 0, errorEnergy: 0 };
+  // Factors may be made anew on every access.
+  const [one, other] = [withFactors(x), withFactors(y)];
+  for (let e = 0; e < x.experts; e++) {
+    const [left, right] = [multiplied(one, e), multiplied(other, e)];
+    const found = compare(left, right, pairGram(left.b, right.b));
+    sum.energy += found.energy;
+    sum.decodedEnergy += found.decodedEnergy;
+    sum.errorEnergy += Math.max(0, found.errorEnergy);
+  }
+  return sum;
+}
+
+/** The factors of an expert, A times the multiplier. */
+function multiplied(module: LoraModule, expert: number): LowRank {
+  const a = factorA(module, expert);
+  const lengths = new Float64Array(a.rows).fill(module.multiplier);
+  return scaledInputs({ b: factorB(module, expert), a }, lengths);
 }
 
 /** Adds up the figures of modules: energies and bits are summed, ratios follow. */

@@ -179,7 +179,7 @@ class Run {
       ids = yield* bodySteps(header, {
         tools: this.tools,
         report: this.#options.all === true ? report : undefined,
-        budgetBytes: this.#scanned ? (this.#options.budgetBytes ?? DEFAULT_BUDGET) : undefined,
+        budgetBytes: this.#options.budgetBytes ?? (this.#scanned ? DEFAULT_BUDGET : undefined),
         scan: this.#scanned ? (record) => scanOf(record, values) : undefined,
         visitor: {
           module: (record, factors, offset) => {

@@ -6,6 +6,8 @@
  * @module
  */
 import { fail } from "../errors.ts";
+import { type Pieces, piecesOf } from "../io/pieces.ts";
+import type { ByteSource } from "../io/source.ts";
 
 /** Where a validator gets its bytes: from the first to the last, once. */
 export interface ByteReader {
@@ -13,6 +15,41 @@ export interface ByteReader {
   read(target: Uint8Array): Promise<number>;
   /** Number of bytes, where it is known. */
   readonly size?: number | undefined;
+}
+
+/** A reader over pieces that arrive: a web stream, a Node stream, an array of arrays. */
+export function piecesReader(source: Pieces): ByteReader {
+  const pieces = piecesOf(source);
+  let piece: Uint8Array = new Uint8Array(0);
+  return {
+    async read(target) {
+      while (piece.length === 0) {
+        const next = await pieces.next();
+        if (next.done === true) return 0;
+        piece = next.value;
+      }
+      const count = Math.min(piece.length, target.length);
+      target.set(piece.subarray(0, count));
+      piece = piece.subarray(count);
+      return count;
+    },
+  };
+}
+
+/** A reader over a source of ranges: a file on a server, a Blob. */
+export function sourceReader(source: ByteSource, signal?: AbortSignal): ByteReader {
+  let at = 0;
+  return {
+    get size() {
+      return source.size;
+    },
+    async read(target) {
+      const piece = await source.read(at, target.length, signal);
+      target.set(piece);
+      at += piece.length;
+      return piece.length;
+    },
+  };
 }
 
 /** Bytes read ahead. Twice a scanned piece, so that one is checked while the next arrives. */

@@ -1,91 +1,144 @@
 /**
  * `lqa validate`: every rule of the specification, file by file.
  *
- * A file that cannot be read does not keep the others from being checked. The exit code is the worst of all, in the order
- * 2 (I/O), 4 (limit), 3 (unsupported), 1 (invalid), 0: what a caller can least rely on comes first.
+ * Files are read once and in bounded memory, whatever their size. One that cannot be read does not keep the others from
+ * being checked. The exit code is the worst of all, in the order 2 (I/O), 4 (limit), 3 (unsupported), 1 (invalid), 0:
+ * what a caller can least rely on comes first. Warnings do not change it.
  *
  * @module
  */
-
-import { isLqaError, type LqaError } from "../../errors.ts";
-import { type ValidateOptions, type Validation, validateLqa } from "../../node.ts";
-import { type Arguments, textOption } from "../command.ts";
+import { fail, isLqaError, type LqaError } from "../../errors.ts";
+import { type BaseModel, compareWithBase } from "../../validate/base.ts";
+import { type Validation, type ValidationLevel, validateReader } from "../../validate/validate.ts";
+import type { Warning } from "../../validate/warnings.ts";
+import { readBaseModel } from "../base-model.ts";
+import { type Arguments, numberOption, textOption } from "../command.ts";
 import { counted, printable, size } from "../format.ts";
-import { readInput } from "../open-input.ts";
-import { errorJson, errorLines } from "../report-error.ts";
+import { dumpRange, hexDump } from "../hex-dump.ts";
+import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
+import { errorLines } from "../report-error.ts";
+import { sarifLog } from "../sarif.ts";
 import type { Terminal } from "../terminal.ts";
+import { type Outcome, sarifFindings, validateJson } from "../validate-report.ts";
 
 /** Exit codes from harmless to worst. */
 const SEVERITY = [0, 1, 3, 4, 2];
+/** Findings of one file that are printed for people; `--json` has all. */
+const SHOWN = 20;
 
-type Outcome = { readonly path: string } & (
-  | { readonly result: Validation; readonly error?: undefined }
-  | { readonly error: LqaError; readonly result?: undefined }
-);
+interface Settings {
+  readonly level: ValidationLevel;
+  readonly all: boolean;
+  readonly warnings: boolean;
+  readonly budgetBytes: number | undefined;
+  readonly base: BaseModel | undefined;
+}
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
-  const level = textOption(args, "level") as ValidateOptions["level"];
-  const json = args.values.has("json");
+  const [json, sarif] = [args.values.has("json"), args.values.has("sarif")];
+  if (json && sarif) fail("USAGE", { actual: "--json and --sarif", expected: "one of them" });
+  const base = textOption(args, "base");
+  const settings: Settings = {
+    level: (textOption(args, "level") ?? "values") as ValidationLevel,
+    all: args.values.has("all"),
+    warnings: !args.values.has("no-warnings"),
+    budgetBytes: numberOption(args, "budget"),
+    base: base === undefined ? undefined : await readBaseModel(base),
+  };
   const outcomes: Outcome[] = [];
-  for (const path of args.positionals) {
-    const outcome = await check(path, level);
+  for (const input of await inputsOf(args.positionals)) {
+    const { outcome, dumps } = await check(input, settings, !json && !sarif, terminal);
     outcomes.push(outcome);
-    if (!json) print(outcome, terminal);
+    if (!json && !sarif) print(outcome, dumps, terminal);
   }
   if (json) terminal.out(`${JSON.stringify(validateJson(outcomes), null, 2)}\n`);
+  if (sarif) {
+    const completed = outcomes.every(({ error }) => error === undefined);
+    terminal.out(`${JSON.stringify(sarifLog(sarifFindings(outcomes), completed), null, 2)}\n`);
+  }
   const codes = outcomes.map(exitCodeOf);
   return codes.reduce((worst, code) => (SEVERITY.indexOf(code) > SEVERITY.indexOf(worst) ? code : worst), 0);
 }
 
-async function check(path: string, level: ValidateOptions["level"]): Promise<Outcome> {
+/** Lines with the bytes around each finding. */
+type Dumps = ReadonlyMap<LqaError, readonly string[]>;
+
+async function check(
+  input: Input,
+  settings: Settings,
+  withDumps: boolean,
+  terminal: Terminal,
+): Promise<{ outcome: Outcome; dumps: Dumps }> {
+  const path = input.name;
+  let opened: OpenInput | undefined;
   try {
-    const bytes = await readInput(path);
-    return { path, result: await validateLqa(bytes, level === undefined ? {} : { level }) };
+    opened = await input.open();
+    const result = withBase(await validateReader(opened.reader, settings), settings);
+    return {
+      outcome: { path, result },
+      dumps: withDumps ? await dumpsOf(result, opened, terminal) : new Map(),
+    };
   } catch (error) {
     if (!isLqaError(error)) throw error;
-    return { path, error };
+    return { outcome: { path, error }, dumps: new Map() };
+  } finally {
+    await opened?.close();
   }
+}
+
+function withBase(result: Validation, { base, all, warnings }: Settings): Validation {
+  if (base === undefined || result.index === undefined || (!all && !result.valid)) return result;
+  const compared = compareWithBase(result.index, base);
+  const findings = [...result.findings, ...(all ? compared.findings : compared.findings.slice(0, 1))];
+  return {
+    ...result,
+    valid: findings.length === 0,
+    error: findings[0],
+    findings,
+    warnings: warnings ? [...result.warnings, ...compared.warnings] : [],
+  };
+}
+
+async function dumpsOf({ findings }: Validation, input: OpenInput, terminal: Terminal): Promise<Dumps> {
+  const dumps = new Map<LqaError, readonly string[]>();
+  for (const finding of findings.slice(0, SHOWN)) {
+    if (finding.offset === undefined) continue;
+    const { begin, end } = dumpRange(finding.offset);
+    const bytes = await input.again(begin, end);
+    if (bytes !== undefined) dumps.set(finding, hexDump(bytes, begin, finding.offset, terminal.errorColors));
+  }
+  return dumps;
 }
 
 function exitCodeOf({ result, error }: Outcome): number {
-  return (error ?? result?.error)?.exitCode ?? 0;
+  const codes = error === undefined ? result.findings.map(({ exitCode }) => exitCode) : [error.exitCode];
+  return codes.reduce((worst, code) => (SEVERITY.indexOf(code) > SEVERITY.indexOf(worst) ? code : worst), 0);
 }
 
-/**
- * `{valid, files: [{file, valid, findings, …}]}`. `findings` holds the file's first error, if there is one; `error` says why
- * a file could not be read, and the first of these stands on top as well.
- */
-function validateJson(outcomes: readonly Outcome[]): object {
-  const files = outcomes.map(({ path, result, error }) =>
-    error === undefined
-      ? {
-          file: path,
-          valid: result.valid,
-          level: result.level,
-          findings: result.error === undefined ? [] : [errorJson(result.error)],
-          bytes: result.bytes,
-          modules: result.modules ?? null,
-          tensors: result.tensors ?? null,
-          fileId: result.ids?.fileId ?? null,
-          contentId: result.ids?.contentId ?? null,
-        }
-      : { file: path, valid: false, findings: [], error: errorJson(error) },
-  );
-  const failed = outcomes.find(({ error }) => error !== undefined)?.error;
-  const valid = files.every((file) => file.valid);
-  return failed === undefined ? { valid, files } : { valid, error: errorJson(failed), files };
-}
-
-function print({ path, result, error }: Outcome, terminal: Terminal): void {
+function print({ path, result, error }: Outcome, dumps: Dumps, terminal: Terminal): void {
   const name = printable(path);
-  const problem = error ?? result?.error;
-  if (problem === undefined && result !== undefined) {
-    const { bytes, modules = 0, tensors = 0 } = result;
-    const facts = [size(bytes), counted(modules, "module"), counted(tensors, "plain tensor")];
-    terminal.out(`${terminal.colors.green("valid")}    ${name}  ${facts.join(", ")}\n`);
-    return;
+  const colors = terminal.errorColors;
+  const verdict = error !== undefined ? "unread" : result.valid ? "valid" : "invalid";
+  const facts =
+    result?.valid === true
+      ? `  ${[size(result.bytes), counted(result.modules ?? 0, "module"), counted(result.tensors ?? 0, "plain tensor")].join(", ")}`
+      : "";
+  const color = verdict === "valid" ? terminal.colors.green : terminal.colors.red;
+  terminal.out(`${color(verdict)}${" ".repeat(9 - verdict.length)}${name}${facts}\n`);
+  const findings = error === undefined ? result.findings : [error];
+  for (const finding of findings.slice(0, SHOWN)) {
+    const lines = errorLines(finding, colors);
+    const dump = dumps.get(finding) ?? [];
+    terminal.err(`lqa: ${[...lines, ...dump.map((line) => `  ${line}`)].join("\n")}\n`);
   }
-  const verdict = error === undefined ? "invalid" : "unread ";
-  terminal.out(`${terminal.colors.red(verdict)}  ${name}\n`);
-  if (problem !== undefined) terminal.err(`lqa: ${errorLines(problem, terminal.errorColors).join("\n")}\n`);
+  const hidden = findings.length - Math.min(SHOWN, findings.length) + (result?.omitted ?? 0);
+  if (hidden > 0) terminal.err(`lqa: ${counted(hidden, "finding")} more; see --json\n`);
+  printWarnings(result?.warnings ?? [], terminal);
+}
+
+function printWarnings(warnings: readonly Warning[], terminal: Terminal): void {
+  for (const { message } of warnings.slice(0, SHOWN))
+    terminal.err(`lqa: ${terminal.errorColors.yellow("warning")} ${printable(message)}\n`);
+  if (warnings.length > SHOWN)
+    terminal.err(`lqa: ${counted(warnings.length - SHOWN, "warning")} more; see --json\n`);
 }

@@ -1,0 +1,78 @@
+/**
+ * What `--base` stands for: a `config.json`, a safetensors file, the index of shards, or a directory with any of them.
+ * Only configuration and headers are read, never weights.
+ *
+ * @module
+ */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type JsonObject, parseJson } from "../dialects/json.ts";
+import { fail, isLqaError } from "../errors.ts";
+import { readModel } from "../extract/model.ts";
+import { openModel } from "../extract/open-model.ts";
+import { readWholeFile } from "../io/file.ts";
+import type { BaseModel, BaseSizes } from "../validate/base.ts";
+
+/** @throws LqaError NOT_FOUND, IO; SOURCE_CONFIG, SOURCE_HEADER … for a broken base model */
+export async function readBaseModel(path: string): Promise<BaseModel> {
+  if (/\.json$/.test(path) && !/\.index\.json$/.test(path)) return await fromConfig(path);
+  try {
+    const model = await openModel(path);
+    try {
+      const tensors = await readModel(model, "base model");
+      return { kind: "shapes", shapes: new Map([...tensors].map(([name, { shape }]) => [name, shape])) };
+    } finally {
+      await model.close();
+    }
+  } catch (error) {
+    // A directory without weights may still have the configuration.
+    const config = join(path, "config.json");
+    if (isLqaError(error, "NOT_FOUND") && (await exists(config))) return await fromConfig(config);
+    throw error;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (status) => status.isFile(),
+    () => false,
+  );
+}
+
+async function fromConfig(path: string): Promise<BaseModel> {
+  const where = "the base model's configuration";
+  const config = parseJson(await readWholeFile(path), "SOURCE_CONFIG", where);
+  if (!(config instanceof Map)) return fail("SOURCE_CONFIG", { where, expected: "an object" });
+  return { kind: "config", sizes: sizesOf(config, where) };
+}
+
+function sizesOf(config: JsonObject, where: string): BaseSizes {
+  // Models of text and pictures keep the sizes of their language model one level deeper.
+  const text = config.get("text_config");
+  const source: JsonObject = text instanceof Map ? text : config;
+  const size = (...names: readonly string[]): number | undefined => {
+    for (const name of names) {
+      const value = source.get(name);
+      if (value === undefined || value === null) continue;
+      if (typeof value === "number" && Number.isSafeInteger(value) && value > 0) return value;
+      return fail("SOURCE_CONFIG", { where: `${where}, ${name}`, expected: "a positive whole number" });
+    }
+    return undefined;
+  };
+  const hidden = size("hidden_size", "n_embd", "d_model");
+  const heads = size("num_attention_heads", "n_head");
+  const keyHeads = size("num_key_value_heads") ?? heads;
+  const headSize =
+    size("head_dim") ?? (hidden === undefined || heads === undefined ? undefined : hidden / heads);
+  const times = (count: number | undefined): number | undefined =>
+    count === undefined || headSize === undefined ? undefined : count * headSize;
+  const names = ["intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size"];
+  return {
+    layers: size("num_hidden_layers", "n_layer"),
+    hidden,
+    intermediate: names.map((name) => size(name)).filter((value) => value !== undefined),
+    queries: times(heads),
+    keys: times(keyHeads),
+    vocabulary: size("vocab_size"),
+  };
+}

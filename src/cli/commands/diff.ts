@@ -1,0 +1,121 @@
+/**
+ * `lqa diff`: what differs between two adapters, of which each is an `.lqa` file or what one is made from.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import { lazyModule, shapeOf } from "../../model/adapter.ts";
+import { openLqa, readAdapter, readSourceFiles } from "../../node.ts";
+import { type AdapterDiff, type DiffSide, diffAdapters, type FieldChange } from "../../report/diff.ts";
+import { validateLqa } from "../../validate/validate.ts";
+import { bandsText } from "../bands.ts";
+import type { Arguments } from "../command.ts";
+import { counted, percent, printable } from "../format.ts";
+import { readInput, STANDARD_INPUT } from "../open-input.ts";
+import { columns, type Terminal } from "../terminal.ts";
+
+/** Lines of one kind that are printed for people; `--json` has all. */
+const SHOWN = 20;
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  if (args.positionals.length !== 2)
+    fail("USAGE", {
+      actual: counted(args.positionals.length, "argument"),
+      expected: "two adapters",
+      where: "lqa diff",
+    });
+  const [x, y] = args.positionals as [string, string];
+  const [a, b] = [await openSide(x), await openSide(y)];
+  const diff = diffAdapters(a, b);
+  if (args.values.has("json"))
+    terminal.out(`${JSON.stringify({ a: a.facts, b: b.facts, ...diff }, jsonValue, 2)}\n`);
+  else terminal.out(`${report(x, y, diff, terminal).join("\n")}\n`);
+  return args.values.has("exit-code") && !diff.identical ? 1 : 0;
+}
+
+interface Side extends DiffSide {
+  readonly facts: {
+    readonly path: string;
+    readonly fileId: string | null;
+    readonly contentId: string | null;
+  };
+}
+
+async function openSide(path: string): Promise<Side> {
+  if (path !== STANDARD_INPUT && !/\.lqa$/i.test(path)) {
+    const adapter = readAdapter(await readSourceFiles(path), { lazy: true });
+    return { ...adapter, facts: { path, fileId: null, contentId: null } };
+  }
+  const bytes = await readInput(path);
+  const { error, ids } = await validateLqa(bytes, { warnings: false });
+  if (error !== undefined) throw error;
+  const file = await openLqa(bytes);
+  const modules = file.modules.map((record) =>
+    lazyModule(
+      shapeOf(record),
+      () => file.decodeModule(record).b as Float32Array,
+      () => file.decodeModule(record).a as Float32Array,
+    ),
+  );
+  return {
+    modules,
+    tensors: file.tensors.map((record) => file.tensor(record)),
+    meta: file.meta,
+    origin: await file.origin(),
+    encodings: new Map(file.modules.map(({ name, bands }) => [name, bandsText(bands)])),
+    facts: { path, fileId: ids!.fileId, contentId: ids!.contentId },
+  };
+}
+
+function report(x: string, y: string, diff: AdapterDiff, { colors }: Terminal): string[] {
+  const { modules, tensors, metadata } = diff;
+  const lines = [colors.bold(`${printable(x)} → ${printable(y)}`)];
+  if (diff.identical) return [...lines, "Both hold the same."];
+  const some = (title: string, items: readonly string[]): void => {
+    if (items.length === 0) return;
+    lines.push("", colors.bold(title), ...items.slice(0, SHOWN).map((item) => `  ${item}`));
+    if (items.length > SHOWN) lines.push(`  … ${items.length - SHOWN} more; see --json`);
+  };
+  some("modules only in the first", modules.onlyA.map(printable));
+  some("modules only in the second", modules.onlyB.map(printable));
+  some(
+    `modules that differ: ${modules.changed.length}, equal: ${modules.equal}`,
+    columns(
+      modules.changed.map(({ name, fields, relativeError }) => [
+        printable(name),
+        relativeError === undefined ? "other shape" : `error ${percent(relativeError)}`,
+        fields.map(fieldText).join(", "),
+      ]),
+    ),
+  );
+  some("plain tensors only in the first", tensors.onlyA.map(printable));
+  some("plain tensors only in the second", tensors.onlyB.map(printable));
+  some(
+    `plain tensors that differ: ${tensors.changed.length}, equal: ${tensors.equal}`,
+    columns(
+      tensors.changed.map(({ name, role, fields, bytes }) => [
+        `${printable(name)} (${role})`,
+        bytes === undefined ? "" : counted(bytes, "different byte"),
+        fields.map(fieldText).join(", "),
+      ]),
+    ),
+  );
+  some("metadata", metadata.map(fieldText));
+  return [...lines, "", `error of all modules: ${percent(diff.relativeError)} of ‖ΔW‖²`];
+}
+
+function fieldText({ field, a, b }: FieldChange): string {
+  return printable(`${field} ${valueText(a)} → ${valueText(b)}`);
+}
+
+function valueText(value: FieldChange["a"]): string {
+  if (value === undefined) return "–";
+  const text = typeof value === "string" ? value : JSON.stringify(value, jsonValue);
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+/** What JSON lacks: byte strings as hexadecimal text, infinity as text. */
+function jsonValue(_key: string, value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
+  return value === Number.POSITIVE_INFINITY ? "Infinity" : value;
+}

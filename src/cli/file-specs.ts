@@ -1,0 +1,94 @@
+/**
+ * The commands that judge `.lqa` files, as entries of the command table: validate, diff, repair.
+ *
+ * @module
+ */
+import type { CommandSpec } from "./command.ts";
+import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
+
+export const VALIDATE: CommandSpec = {
+  name: "validate",
+  summary: "Check .lqa files against the specification.",
+  details:
+    "Exit code: the worst of all files, in the order 2 (could not be read), 4 (over a limit), 3 (unsupported), 1 (invalid), 0 (valid). Warnings about what breaks no rule but is suspicious do not change it.",
+  positional: {
+    placeholder: "<file.lqa|url>...",
+    many: true,
+    help: "The files to check: paths, patterns such as 'models/**/*.lqa', http(s) addresses, or - for standard input.",
+  },
+  options: [
+    {
+      name: "level",
+      type: "text",
+      placeholder: "<level>",
+      values: ["structure", "integrity", "values", "canonical"],
+      default: "values",
+      help: "How deep to look; each level includes the ones before it.",
+    },
+    {
+      name: "all",
+      type: "flag",
+      help: "Every finding instead of the first, as far as one does not depend on another.",
+    },
+    {
+      name: "base",
+      type: "text",
+      placeholder: "<path>",
+      help: "Compare the modules' shapes with a base model: its config.json, a safetensors file (only the header is read), an index of shards, or a directory with any of them.",
+    },
+    { name: "no-warnings", type: "flag", help: "Do not look for suspicious modules." },
+    {
+      name: "budget",
+      type: "integer",
+      placeholder: "<bytes>",
+      defaultText: "1073741824",
+      help: "Most memory for one compressed chunk. Others are read in pieces.",
+    },
+    JSON_OPTION,
+    { name: "sarif", type: "flag", help: "Print a SARIF 2.1.0 log on stdout instead, for code scanning." },
+  ],
+  examples: [
+    "validate my-adapter.lqa",
+    "validate 'models/**/*.lqa' --level canonical --json",
+    "validate my-adapter.lqa --all --base base-model/config.json",
+    "validate *.lqa --sarif > lqa.sarif",
+  ],
+  load: () => import("./commands/validate.ts"),
+};
+
+export const DIFF: CommandSpec = {
+  name: "diff",
+  summary: "Show what differs between two adapters.",
+  details:
+    "Modules, plain tensors and metadata that only one has or that differ, and for each module the error of the second against the first, measured on ΔW = multiplier · B · A.",
+  positional: {
+    placeholder: "<a> <b>",
+    many: true,
+    help: "Two .lqa files, or an .lqa file and a PEFT directory or .safetensors file.",
+  },
+  options: [{ name: "exit-code", type: "flag", help: "Exit with 1 if they differ." }, JSON_OPTION],
+  examples: ["diff old.lqa new.lqa", "diff my-adapter my-adapter.lqa --json"],
+  load: () => import("./commands/diff.ts"),
+};
+
+export const REPAIR: CommandSpec = {
+  name: "repair",
+  summary: "Repair a damaged .lqa file where nothing has to be guessed.",
+  details:
+    "Puts right what follows from the rest: trailer, digests, lengths, checksums, padding, bytes behind the end. Payloads are never changed, and a file whose weights are damaged is refused. Writes a new file and says what was changed, what proves it, and what is lost.",
+  positional: { placeholder: "<file.lqa>", many: false, help: "The damaged file; - for standard input." },
+  options: [
+    {
+      name: "output",
+      short: "o",
+      type: "text",
+      placeholder: "<file>",
+      required: true,
+      help: "The .lqa file to write.",
+    },
+    FORCE_OPTION,
+    JSON_OPTION,
+  ],
+  examples: ["repair damaged.lqa -o repaired.lqa"],
+  load: () => import("./commands/repair.ts"),
+};

@@ -1,0 +1,81 @@
+/**
+ * Patterns among the file arguments, for shells and scripts that do not expand them: `*` and `?` inside a name, `**` for
+ * any number of directories. A path that exists is taken as it is, whatever characters are in it.
+ *
+ * @module
+ */
+import { lstat, readdir } from "node:fs/promises";
+import { join, sep } from "node:path";
+import { fail } from "../errors.ts";
+import { quotePath } from "../io/os-error.ts";
+
+/**
+ * The files a pattern stands for, sorted by their names; a word without a pattern stands for itself.
+ *
+ * @throws LqaError NOT_FOUND if a pattern matches nothing
+ */
+export async function expandPattern(word: string): Promise<string[]> {
+  if (!/[*?]/.test(word) || (await exists(word))) return [word];
+  const parts = word.split(sep === "\\" ? /[\\/]/ : "/");
+  const absolute = parts[0] === "";
+  let places = [absolute ? sep : ""];
+  for (const [i, part] of (absolute ? parts.slice(1) : parts).entries()) {
+    const last = i === parts.length - (absolute ? 2 : 1);
+    const next: string[] = [];
+    for (const place of places) next.push(...(await step(place, part, last)));
+    places = [...new Set(next)];
+  }
+  if (places.length === 0)
+    return fail("NOT_FOUND", { where: quotePath(word), actual: "no file of this pattern" });
+  return places;
+}
+
+/** What one part of a pattern leads to from a directory. */
+async function step(place: string, part: string, last: boolean): Promise<string[]> {
+  if (part === "") return [place];
+  if (part === "**") {
+    const below = await directoriesBelow(place);
+    return last ? (await Promise.all(below.map((one) => step(one, "*", true)))).flat() : below;
+  }
+  if (!/[*?]/.test(part)) {
+    const path = join(place, part);
+    return (await exists(path)) ? [path] : [];
+  }
+  const source = part
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replace(/\*/g, ".*")
+    .replace(/\?/g, ".");
+  const pattern = new RegExp(`^${source}$`, "s");
+  const found = (await entries(place)).filter(
+    (entry) =>
+      pattern.test(entry.name) &&
+      (!entry.name.startsWith(".") || part.startsWith(".")) &&
+      entry.isDirectory() !== last,
+  );
+  return found.map((entry) => join(place, entry.name)).sort();
+}
+
+/** The directory and all below it, links to directories not followed: they may lead in circles. */
+async function directoriesBelow(place: string): Promise<string[]> {
+  const found = [place];
+  for (let i = 0; i < found.length; i++)
+    for (const entry of await entries(found[i]!))
+      if (entry.isDirectory() && !entry.name.startsWith(".")) found.push(join(found[i]!, entry.name));
+  return found;
+}
+
+async function entries(place: string): Promise<{ name: string; isDirectory(): boolean }[]> {
+  try {
+    return await readdir(place === "" ? "." : place, { withFileTypes: true });
+  } catch {
+    // What cannot be listed matches nothing.
+    return [];
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await lstat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,78 @@
+/**
+ * The inputs of a command that reads many files once, from their first byte to their last: paths, patterns, standard
+ * input (`-`), addresses on the web.
+ *
+ * @module
+ */
+import { fail, isLqaError, type LqaError } from "../errors.ts";
+import { openFileReader, openFileSource } from "../io/file.ts";
+import { httpSource } from "../io/http.ts";
+import { type ByteReader, piecesReader, sourceReader } from "../validate/window.ts";
+import { expandPattern } from "./glob.ts";
+import { STANDARD_INPUT } from "./open-input.ts";
+
+/** An input that can be opened. */
+export interface Input {
+  readonly name: string;
+  open(): Promise<OpenInput>;
+}
+
+export interface OpenInput {
+  readonly reader: ByteReader;
+  /** Some bytes of it, after it was read; undefined where that is not possible any more. */
+  again(begin: number, end: number): Promise<Uint8Array | undefined>;
+  close(): Promise<void>;
+}
+
+/** The inputs that words stand for; a pattern without a match is an input that fails. */
+export async function inputsOf(words: readonly string[]): Promise<Input[]> {
+  const inputs: Input[] = [];
+  for (const word of words) {
+    if (word === STANDARD_INPUT) inputs.push({ name: word, open: openStandardInput });
+    else if (/^https?:\/\//i.test(word)) inputs.push({ name: word, open: () => openAddress(word) });
+    else
+      try {
+        for (const path of await expandPattern(word)) inputs.push({ name: path, open: () => openPath(path) });
+      } catch (error) {
+        if (!isLqaError(error)) throw error;
+        inputs.push({ name: word, open: () => Promise.reject<OpenInput>(error as LqaError) });
+      }
+  }
+  if (inputs.filter(({ name }) => name === STANDARD_INPUT).length > 1)
+    fail("USAGE", { actual: "- is given twice", expected: "standard input once" });
+  return inputs;
+}
+
+async function openPath(path: string): Promise<OpenInput> {
+  const reader = await openFileReader(path);
+  return {
+    reader,
+    async again(begin, end) {
+      if (reader.size === undefined) return undefined;
+      const source = await openFileSource(path);
+      try {
+        return await source.read(begin, end - begin);
+      } finally {
+        await source.close();
+      }
+    },
+    close: () => reader.close(),
+  };
+}
+
+async function openAddress(address: string): Promise<OpenInput> {
+  const source = httpSource(address);
+  return {
+    reader: sourceReader(source),
+    again: (begin, end) => source.read(begin, end - begin),
+    close: async () => {},
+  };
+}
+
+async function openStandardInput(): Promise<OpenInput> {
+  return {
+    reader: piecesReader(process.stdin),
+    again: async () => undefined,
+    close: async () => {},
+  };
+}

@@ -1,0 +1,83 @@
+/**
+ * What `lqa validate` says about files: as JSON (`schema/validate.schema.json` describes it), and as SARIF findings.
+ *
+ * @module
+ */
+import type { LqaError } from "../errors.ts";
+import type { Validation } from "../validate/validate.ts";
+import type { Warning } from "../validate/warnings.ts";
+import { type Described, errorJson } from "./report-error.ts";
+import type { SarifFinding } from "./sarif.ts";
+
+/** What became of one file: it was checked, or it could not be read. */
+export type Outcome = { readonly path: string } & (
+  | { readonly result: Validation; readonly error?: undefined }
+  | { readonly error: LqaError; readonly result?: undefined }
+);
+
+/**
+ * `{valid, files: [{file, valid, findings, …}]}`. `error` says why a file could not be read, and the first of these stands
+ * on top as well.
+ */
+export function validateJson(outcomes: readonly Outcome[]): object {
+  const files = outcomes.map(({ path, result, error }) =>
+    error === undefined
+      ? {
+          file: path,
+          valid: result.valid,
+          level: result.level,
+          findings: result.findings.map(errorJson),
+          omitted: result.omitted,
+          warnings: result.warnings.map(warningJson),
+          bytes: result.bytes,
+          modules: result.modules ?? null,
+          tensors: result.tensors ?? null,
+          fileId: result.ids?.fileId ?? null,
+          contentId: result.ids?.contentId ?? null,
+        }
+      : { file: path, valid: false, findings: [], error: errorJson(error) },
+  );
+  const failed = outcomes.find(({ error }) => error !== undefined)?.error;
+  const valid = files.every((file) => file.valid);
+  return failed === undefined ? { valid, files } : { valid, error: errorJson(failed), files };
+}
+
+function warningJson({ code, kind, message, advice, where, actual, expected, offset }: Warning): object {
+  return {
+    code,
+    kind,
+    message,
+    offset: offset ?? null,
+    where: where ?? null,
+    expected: expected ?? null,
+    actual: actual ?? null,
+    advice,
+  };
+}
+
+/** Everything that was found, file by file. A file that could not be read is a finding too. */
+export function sarifFindings(outcomes: readonly Outcome[]): SarifFinding[] {
+  return outcomes.flatMap(({ path, result, error }) => {
+    const errors: readonly Described[] = error === undefined ? result.findings : [error];
+    return [
+      ...errors.map(({ kind, code, message, offset, where }) => ({
+        file: path,
+        warning: false,
+        kind,
+        code,
+        message,
+        offset: offset ?? undefined,
+        where: where ?? undefined,
+      })),
+      ...(result?.warnings ?? []).map(({ kind, code, message, offset, where }) => ({
+        file: path,
+        warning: true,
+        kind,
+        code,
+        message,
+        offset,
+        where,
+      })),
+    ];
+  });
+}

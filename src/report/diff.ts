@@ -1,0 +1,191 @@
+/**
+ * What differs between two adapters: modules, plain tensors, metadata, and by how much the weights do.
+ *
+ * Weights are compared as what they add to the base model, ΔW of each module, so two encodings of one adapter are
+ * compared fairly although they store other factors. Everything else is compared exactly.
+ *
+ * @module
+ */
+import type { Adapter, LoraModule, MetaValue, ModuleShape, PlainTensor } from "../model/adapter.ts";
+import { shapeOf } from "../model/adapter.ts";
+import { compareModules } from "../quantize/quality.ts";
+
+/** One side: an adapter, and how its modules are encoded if they are. */
+export interface DiffSide extends Adapter {
+  /** Encodings of a module's bands in words, by its name. */
+  readonly encodings?: ReadonlyMap<string, string>;
+}
+
+/** A field with its value on both sides. */
+export interface FieldChange {
+  readonly field: string;
+  readonly a: MetaValue | undefined;
+  readonly b: MetaValue | undefined;
+}
+
+/** A module that both sides have and that differs. */
+export interface ModuleChange {
+  readonly name: string;
+  /** Shape, multiplier, alpha, rule, encodings. */
+  readonly fields: readonly FieldChange[];
+  /** ‖ΔW_a − ΔW_b‖² / ‖ΔW_a‖²; undefined if the shapes of ΔW differ, infinite where ΔW_a is zero and ΔW_b not. */
+  readonly relativeError: number | undefined;
+}
+
+/** A plain tensor that both sides have and that differs. */
+export interface TensorChange {
+  readonly name: string;
+  readonly role: string;
+  readonly fields: readonly FieldChange[];
+  /** Bytes that differ; undefined if element type or shape do. */
+  readonly bytes: number | undefined;
+}
+
+/** What {@link diffAdapters} found. */
+export interface AdapterDiff {
+  readonly identical: boolean;
+  readonly modules: {
+    readonly onlyA: readonly string[];
+    readonly onlyB: readonly string[];
+    readonly changed: readonly ModuleChange[];
+    readonly equal: number;
+  };
+  readonly tensors: {
+    readonly onlyA: readonly string[];
+    readonly onlyB: readonly string[];
+    readonly changed: readonly TensorChange[];
+    readonly equal: number;
+  };
+  /** META by its keys, and ORIG by its keys with `origin.` before them. */
+  readonly metadata: readonly FieldChange[];
+  /** Over all modules with the same shapes: Σ ‖ΔW_a − ΔW_b‖² / Σ ‖ΔW_a‖². */
+  readonly relativeError: number;
+}
+
+/** Compares two adapters. Factors are asked for module by module, and not kept. */
+export function diffAdapters(a: DiffSide, b: DiffSide): AdapterDiff {
+  const modules = { onlyA: [] as string[], onlyB: [] as string[], changed: [] as ModuleChange[], equal: 0 };
+  let energy = 0;
+  let errorEnergy = 0;
+  for (const { key, x, y } of paired(a.modules, b.modules, ({ name }) => name)) {
+    if (y === undefined) modules.onlyA.push(key);
+    else if (x === undefined) modules.onlyB.push(key);
+    else {
+      const fields = moduleFields(x, y, a, b);
+      let relativeError: number | undefined;
+      if (comparable(x, y)) {
+        const found = compareModules(x, y);
+        energy += found.energy;
+        errorEnergy += found.errorEnergy;
+        relativeError = share(found.errorEnergy, found.energy);
+      }
+      if (fields.length === 0 && relativeError === 0) modules.equal++;
+      else modules.changed.push({ name: key, fields, relativeError });
+    }
+  }
+  const tensors = { onlyA: [] as string[], onlyB: [] as string[], changed: [] as TensorChange[], equal: 0 };
+  for (const { key, x, y } of paired(a.tensors, b.tensors, ({ name, role }) => `${name} (${role})`)) {
+    if (y === undefined) tensors.onlyA.push(key);
+    else if (x === undefined) tensors.onlyB.push(key);
+    else {
+      const fields = changes(
+        { element: x.element, shape: [...x.shape], axis: x.axis },
+        { element: y.element, shape: [...y.shape], axis: y.axis },
+      );
+      const bytes = fields.length === 0 ? differentBytes(x, y) : undefined;
+      if (bytes === 0) tensors.equal++;
+      else tensors.changed.push({ name: x.name, role: x.role, fields, bytes });
+    }
+  }
+  const metadata = [
+    ...changes(a.meta, b.meta),
+    ...changes(a.origin ?? {}, b.origin ?? {}).map((change) => ({
+      ...change,
+      field: `origin.${change.field}`,
+    })),
+  ];
+  const identical = [
+    modules.onlyA,
+    modules.onlyB,
+    modules.changed,
+    tensors.onlyA,
+    tensors.onlyB,
+    tensors.changed,
+    metadata,
+  ].every((list) => list.length === 0);
+  return { identical, modules, tensors, metadata, relativeError: share(errorEnergy, energy) };
+}
+
+function share(error: number, energy: number): number {
+  return error === 0 ? 0 : error / energy;
+}
+
+/** Items of both sides by their keys, in the order of the first side, then what only the second has. */
+function* paired<T>(
+  a: readonly T[],
+  b: readonly T[],
+  keyOf: (item: T) => string,
+): Generator<{ key: string; x: T | undefined; y: T | undefined }> {
+  const others = new Map(b.map((item) => [keyOf(item), item]));
+  for (const x of a) {
+    const key = keyOf(x);
+    yield { key, x, y: others.get(key) };
+    others.delete(key);
+  }
+  for (const [key, y] of others) yield { key, x: undefined, y };
+}
+
+/** Both ΔW have one shape. */
+function comparable(x: ModuleShape, y: ModuleShape): boolean {
+  const size = ({ out, in: input, kernel, experts, baseLayout }: ModuleShape): string =>
+    JSON.stringify([out, input, kernel, experts, baseLayout]);
+  return size(x) === size(y);
+}
+
+function moduleFields(x: LoraModule, y: LoraModule, a: DiffSide, b: DiffSide): FieldChange[] {
+  const facts = (module: LoraModule, side: DiffSide): Record<string, MetaValue> => {
+    const { name, kernel, ...rest } = shapeOf(module);
+    const encodings = side.encodings?.get(name);
+    return {
+      ...rest,
+      kernel: [...kernel],
+      // Compared only where both sides have encodings: a source has none.
+      ...(a.encodings === undefined || b.encodings === undefined || encodings === undefined
+        ? {}
+        : { encodings }),
+    };
+  };
+  return changes(facts(x, a), facts(y, b));
+}
+
+/** Keys whose values differ, sorted. */
+function changes(
+  a: { readonly [key: string]: MetaValue },
+  b: { readonly [key: string]: MetaValue },
+): FieldChange[] {
+  const [x, y] = [new Map(Object.entries(a)), new Map(Object.entries(b))];
+  return [...new Set([...x.keys(), ...y.keys()])]
+    .sort()
+    .filter((field) => !equalValues(x.get(field), y.get(field)))
+    .map((field) => ({ field, a: x.get(field), b: y.get(field) }));
+}
+
+function equalValues(x: MetaValue | undefined, y: MetaValue | undefined): boolean {
+  return canonical(x) === canonical(y);
+}
+
+/** One text for one value, whatever the order of its keys. Metadata nests 16 deep at most. */
+function canonical(value: MetaValue | undefined): string {
+  if (value === undefined) return "";
+  if (value instanceof Uint8Array) return `bytes:${[...value].join(",")}`;
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  const entries = Object.entries(value).sort(([x], [y]) => (x < y ? -1 : 1));
+  return `{${entries.map(([key, one]) => `${JSON.stringify(key)}:${canonical(one)}`).join(",")}}`;
+}
+
+function differentBytes(x: PlainTensor, y: PlainTensor): number {
+  let count = 0;
+  for (let i = 0; i < x.data.length; i++) if (x.data[i] !== y.data[i]) count++;
+  return count;
+}
