@@ -519,6 +519,12 @@ export const ERRORS = {
     "clause": "-",
     "summary": "Two models do not differ in any weight that an adapter could be extracted from.",
     "advice": "Check that the paths are not those of the same model."
+  },
+  "UNSAFE_PICKLE": {
+    "code": "LQA-S013",
+    "clause": "-",
+    "summary": "A Python pickle asks for more than tensors, which could run code; nothing of it was executed.",
+    "advice": "Do not load this file with torch.load either. If you trust its source, save the tensors as safetensors there."
   }
 } as const;
 

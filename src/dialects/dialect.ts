@@ -7,7 +7,9 @@
  *
  * @module
  */
-import type { Adapter } from "../model/adapter.ts";
+import type { Adapter, BaseLayout } from "../model/adapter.ts";
+import type { BaseDescription } from "./naming/base-description.ts";
+import type { Source } from "./source.ts";
 
 /**
  * The bytes of a file: all of them in memory, or read when they are asked for. `subarray` ends where the file ends.
@@ -20,8 +22,35 @@ export interface SourceBytes {
 /** The files of one adapter: base name, e.g. `adapter_config.json`, to contents. A `Uint8Array` will do for each. */
 export type SourceFiles = ReadonlyMap<string, SourceBytes>;
 
+/** Names of the dialects. */
+export type DialectName =
+  | "peft"
+  | "kohya"
+  | "diffusers"
+  | "cloneofsimo"
+  | "loralib"
+  | "mlx"
+  | "gguf"
+  | "onnx";
+
+/** What a dialect cannot know from the files, and how to treat what is no LoRA. */
+export interface ReadSettings {
+  /** Alpha of all modules, where the dialect keeps it outside its files: the multiplier is alpha / r. */
+  readonly alpha?: number | undefined;
+  /** The multiplier of all modules, likewise. */
+  readonly multiplier?: number | undefined;
+  /** How the base stores the weights of experts, for PEFT from 0.19 on, which takes either way. */
+  readonly expertLayout?: BaseLayout | undefined;
+  /** Tensors of other methods (LoKr, LoHa, …) are carried unchanged; they have no part in the maths. Default: refused. */
+  readonly keepUnsupported?: boolean | undefined;
+  /** Told, in a sentence, of each decision that the files left to the dialect, and of what is not part of the maths. */
+  readonly onNote?: ((note: string) => void) | undefined;
+}
+
 /** How to read an adapter. */
-export interface ReadOptions {
+export interface ReadOptions extends ReadSettings {
+  /** The dialect. Default: the one the files look like. */
+  readonly from?: DialectName | undefined;
   /**
    * The factors are made from the files anew each time they are asked for, and are not kept: an adapter then takes no
    * more memory than its files. What is changed in such an array is lost. Default false.
@@ -36,23 +65,39 @@ export interface WriteOptions {
    * in the file it was read from, F32 if there was none.
    */
   readonly factors: "F32" | "F16" | "BF16" | "source";
+  /** The dialect. Default: the one it came from, PEFT if there is none. */
+  readonly to?: DialectName | undefined;
+  /** What is known of the base model; GGUF needs it. */
+  readonly base?: BaseDescription | undefined;
+  /** Told, in a sentence, of each thing that the dialect says in another way or not at all. */
+  readonly onNote?: ((note: string) => void) | undefined;
 }
+
+/**
+ * How a dialect names layers. `model`: paths inside one model; `pipeline`: a component of a diffusion pipeline and a path
+ * inside it; `gguf`: llama.cpp's names; `numbers`: by the order in which a program met them.
+ */
+export type Naming = "model" | "pipeline" | "gguf" | "numbers";
 
 /** One convention. */
 export interface Dialect {
   /** Short name, stored as `origin.dialect`. */
-  readonly name: string;
+  readonly name: DialectName;
+  /** For lists and messages: what has this convention, and how it is known. */
+  readonly title: string;
+  readonly naming: Naming;
   /** True if the files look like this dialect, broken ones included. Never throws. */
-  detect(files: SourceFiles): boolean;
+  detect(source: Source): boolean;
   /**
    * Reads an adapter. Its modules may be lazy.
    *
    * @throws LqaError TRUNCATED_SOURCE or of class S for broken files; UNSUPPORTED_ADAPTER_FEATURE for sound ones that
    * LQA cannot express.
    */
-  read(files: SourceFiles): Adapter;
+  read(source: Source, settings: ReadSettings): Adapter;
   /**
-   * Writes an adapter: file name to contents.
+   * Writes an adapter whose names are of this dialect's naming: file name to contents. An adapter that came from this
+   * dialect gets its names back.
    *
    * @throws LqaError UNSUPPORTED_DIALECT if this dialect cannot say what the adapter holds; SOURCE_RANGE if a factor
    * overflows the chosen element type.

@@ -1,52 +1,84 @@
 /**
- * The dialects this version knows, and reading an adapter of whichever it is.
- *
- * Today that is PEFT. Kohya, diffusers, MLX, loralib, GGUF and ONNX Runtime adapters are recognised and refused by name.
+ * The dialects this version knows, and reading and writing an adapter of whichever it is.
  *
  * @module
  */
 import { fail } from "../errors.ts";
 import { type Adapter, withFactors } from "../model/adapter.ts";
-import type { Dialect, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
+import { cloneofsimo } from "./cloneofsimo.ts";
+import type { Dialect, DialectName, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
+import { diffusers } from "./diffusers.ts";
+import { gguf } from "./gguf/adapter.ts";
 import { identify } from "./identify.ts";
 import { quoteName } from "./json.ts";
+import { kohya } from "./kohya.ts";
+import { loralib } from "./loralib.ts";
+import { mlx } from "./mlx.ts";
+import { translate } from "./naming/translate.ts";
+import { onnx } from "./onnx/index.ts";
 import { peft } from "./peft/index.ts";
+import { openSource, type Source } from "./source.ts";
 import { widenTensors } from "./widen.ts";
 
 export type { Dialect, ReadOptions, SourceBytes, SourceFiles, WriteOptions } from "./dialect.ts";
 export { peft } from "./peft/index.ts";
 
-/** All dialects, in the order they are asked. */
-export const DIALECTS: readonly Dialect[] = [peft];
+/** All dialects, in the order of lists. */
+export const DIALECTS: readonly Dialect[] = [peft, kohya, diffusers, cloneofsimo, loralib, mlx, gguf, onnx];
 
 /**
- * Reads an adapter in the first dialect that recognises its files.
+ * Reads an adapter, in the one dialect that its files look like or in the one that is asked for.
  *
- * @throws LqaError UNSUPPORTED_DIALECT, with what the files look like, if none does; otherwise as
- * {@link Dialect.read}.
+ * @throws LqaError UNSUPPORTED_DIALECT, with what the files look like, if no dialect or several recognise them;
+ * otherwise as {@link Dialect.read}.
  */
 export function readAdapter(files: SourceFiles, options: ReadOptions = {}): Adapter {
-  const dialect = DIALECTS.find((candidate) => candidate.detect(files));
-  if (dialect !== undefined) {
-    const adapter = dialect.read(files);
-    return options.lazy ? adapter : { ...adapter, modules: adapter.modules.map(withFactors) };
+  const source = openSource(files);
+  const dialect = options.from === undefined ? detectDialect(source) : dialectNamed(options.from);
+  const adapter = dialect.read(source, options);
+  return options.lazy ? adapter : { ...adapter, modules: adapter.modules.map(withFactors) };
+}
+
+function detectDialect(source: Source): Dialect {
+  const candidates = DIALECTS.filter((dialect) => dialect.detect(source));
+  const [first] = candidates;
+  if (first !== undefined && candidates.length === 1) return first;
+  if (first !== undefined) {
+    return fail("UNSUPPORTED_DIALECT", {
+      where: source.weights === undefined ? undefined : `file ${quoteName(source.weights.name)}`,
+      expected: "files of one dialect",
+      actual: `what may be ${candidates.map(({ name }) => name).join(" or ")}`,
+      advice: `Say which it is: --from ${candidates.map(({ name }) => name).join(" or --from ")}.`,
+    });
   }
-  const { file, looksLike, advice } = identify(files);
+  const { file, looksLike, advice } = identify(source.files);
   return fail("UNSUPPORTED_DIALECT", {
     where: file === undefined ? undefined : `file ${quoteName(file)}`,
-    expected: "a PEFT directory (adapter_config.json and adapter_model.safetensors)",
+    expected: `an adapter of ${DIALECTS.map(({ name }) => name).join(", ")}`,
     actual: looksLike,
     advice,
   });
 }
 
+function dialectNamed(name: DialectName): Dialect {
+  const dialect = DIALECTS.find((each) => each.name === name);
+  if (dialect !== undefined) return dialect;
+  const expected = DIALECTS.map((each) => each.name).join(", ");
+  return fail("USAGE", { where: "the dialect", expected, actual: quoteName(String(name)) });
+}
+
 /**
- * Writes an adapter in the dialect it came from, or as a PEFT directory if that is none of this version's. Plain tensors
- * get the element types they had in the source, also where the `.lqa` file holds them as F16.
+ * Writes an adapter in the dialect it came from, or as `options.to` says; as a PEFT directory if neither is one of this
+ * version's. Plain tensors get the element types they had in the source, also where the `.lqa` file holds them as F16.
+ *
+ * Between dialects that name layers differently the names are translated; what cannot be, is an error.
  *
  * @throws LqaError as {@link Dialect.write}.
  */
 export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array> {
-  const dialect = DIALECTS.find(({ name }) => name === adapter.origin?.dialect) ?? peft;
-  return dialect.write(widenTensors(adapter), options);
+  const origin = DIALECTS.find(({ name }) => name === adapter.origin?.dialect);
+  const target = options.to === undefined ? (origin ?? peft) : dialectNamed(options.to);
+  const widened = widenTensors(adapter);
+  if (origin === undefined || origin === target) return target.write(widened, options);
+  return target.write(translate(widened, origin.naming, target.naming, options), options);
 }

@@ -1,5 +1,5 @@
 /**
- * Collects the files that make up an adapter (Node only): a PEFT directory, or a `.safetensors` file together with the
+ * Collects the files that make up an adapter (Node only): a directory, or a file of weights together with the
  * `adapter_config.json` beside it.
  *
  * Only whole files by name come out; what they say is for `dialects/` to find out.
@@ -14,12 +14,23 @@ import { type LazyFile, openLazyFile } from "./lazy-file.ts";
 import { osError, quotePath } from "./os-error.ts";
 
 const CONFIG = "adapter_config.json";
-const WEIGHTS = "adapter_model.safetensors";
+/** Names that programs give the weights, the first that is there being meant. */
+const WEIGHTS = [
+  "adapter_model.safetensors",
+  "adapters.safetensors",
+  "pytorch_lora_weights.safetensors",
+  "adapter_model.bin",
+  "adapters.npz",
+  "pytorch_lora_weights.bin",
+] as const;
+/** What else weights are called: in the container without surprises first. */
+const SAFE = /\.safetensors$/;
+const OTHERS = /\.(gguf|onnx_adapter|bin|pt|pth|ckpt|npz)$/;
 
 /**
  * The adapter at `path`: file name to contents.
  *
- * In a directory the weights are `adapter_model.safetensors` or, failing that, the only `.safetensors` file.
+ * In a directory the weights are the file that PEFT, MLX or diffusers call so or, failing that, the only one.
  *
  * @throws LqaError NOT_FOUND where there is nothing, or a directory without an adapter (the message says what it holds
  * instead); IO with the system's reason; BUDGET for files that are too large.
@@ -80,14 +91,35 @@ async function findWeights(folder: string): Promise<string> {
   } catch (error) {
     throw osError(error, folder, "read");
   }
-  if (names.includes(WEIGHTS)) return WEIGHTS;
-  const candidates = names.filter((name) => name.endsWith(".safetensors"));
-  if (candidates.length === 1) return candidates[0];
+  const usual = WEIGHTS.find((name) => names.includes(name));
+  if (usual !== undefined) return usual;
+  for (const endings of [SAFE, OTHERS]) {
+    const candidates = names.filter((name) => endings.test(name));
+    if (candidates.length === 1) return candidates[0];
+    if (candidates.length > 1) {
+      return notFound(
+        folder,
+        names,
+        "Several files of weights are here: give the path of the one that is meant.",
+      );
+    }
+  }
+  const checkpoint = names.find((name) => name.startsWith("checkpoint-"));
+  return notFound(
+    folder,
+    names,
+    checkpoint === undefined
+      ? "Give the directory that save_pretrained wrote, or a file of weights."
+      : `Give the path of a checkpoint, for example ${JSON.stringify(checkpoint)}.`,
+  );
+}
+
+function notFound(folder: string, names: readonly string[], advice: string): never {
   return fail("NOT_FOUND", {
     where: quotePath(folder),
-    expected: WEIGHTS,
+    expected: WEIGHTS[0],
     actual: listing(names),
-    advice: advise(names, candidates),
+    advice,
   });
 }
 
@@ -95,16 +127,4 @@ function listing(names: readonly string[]): string {
   if (names.length === 0) return "an empty directory";
   const shown = names.slice(0, 4).map((name) => JSON.stringify(name));
   return names.length > 4 ? `${shown.join(", ")} and ${names.length - 4} more` : shown.join(", ");
-}
-
-function advise(names: readonly string[], candidates: readonly string[]): string {
-  if (candidates.length > 1)
-    return "Several .safetensors files are here: give the path of the one that is meant.";
-  if (names.includes("adapter_model.bin")) {
-    return "adapter_model.bin is a Python pickle, which is not read because it can run code. In Python, load the adapter with PEFT and save_pretrained(…, safe_serialization=True).";
-  }
-  const checkpoint = names.find((name) => name.startsWith("checkpoint-"));
-  if (checkpoint !== undefined)
-    return `Give the path of a checkpoint, for example ${JSON.stringify(checkpoint)}.`;
-  return "Give the directory that PEFT's save_pretrained wrote, or a .safetensors file.";
 }

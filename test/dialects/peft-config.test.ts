@@ -113,7 +113,6 @@ describe("fields", () => {
     ["use_bdlora", { nblocks: 2 }],
     ["kasa_config", { beta: 0.1 }],
     ["arrow_config", { top_k: 3 }],
-    ["target_parameters", ["experts.down_proj"]],
     ["megatron_config", { hidden_size: 1 }],
     ["enable_lora", [true, false, true]],
     ["a_field_of_the_future", true],

@@ -318,10 +318,6 @@ describe("an adapter from elsewhere", () => {
     ["groups", adapter([module("a", 2, 1, { groups: 2 })])],
     ["an embedding stored as (dimension, vocabulary)", adapter([module("a", 2, 1, { role: "embedding" })])],
     [
-      "carried tensors",
-      adapter([module("a", 2, 1)], [{ ...floats([1]), name: "x.y", role: "carried", axis: 0 }]),
-    ],
-    [
       "a replaced tensor outside any layer",
       adapter([module("a", 2, 1)], [{ ...floats([1]), name: "x", role: "replace", axis: 0 }]),
     ],

@@ -39,11 +39,6 @@ describe("readSourceFiles", () => {
       kind: "NOT_FOUND",
       actual: "an empty directory",
     });
-    await expect(
-      readSourceFiles(directory("adapter_model.bin", "adapter_config.json")),
-    ).rejects.toMatchObject({
-      advice: expect.stringContaining("pickle"),
-    });
     await expect(readSourceFiles(directory("a.safetensors", "b.safetensors"))).rejects.toMatchObject({
       advice: expect.stringContaining("Several"),
     });
@@ -52,6 +47,19 @@ describe("readSourceFiles", () => {
     await expect(readSourceFiles(run)).rejects.toMatchObject({
       advice: expect.stringContaining("checkpoint-500"),
     });
+  });
+
+  it("takes the weights that programs call so, safetensors before pickles", async () => {
+    const names = async (...files: string[]): Promise<string[]> => [
+      ...(await readSourceFiles(directory(...files))).keys(),
+    ];
+    expect(await names("adapter_model.bin", "adapter_config.json")).toEqual([
+      "adapter_model.bin",
+      "adapter_config.json",
+    ]);
+    expect(await names("adapters.npz", "adapters.safetensors")).toEqual(["adapters.safetensors"]);
+    expect(await names("training_args.bin", "x.safetensors")).toEqual(["x.safetensors"]);
+    expect(await names("a.gguf", "README.md")).toEqual(["a.gguf"]);
   });
 
   it("says what is missing", async () => {

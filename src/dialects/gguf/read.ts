@@ -29,13 +29,15 @@ export interface GgufTensor {
 export interface Gguf {
   readonly version: number;
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** The pairs as they are stored, without their number. */
+  readonly pairs: Uint8Array;
   /** In the order of the file. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 }
 
 /** "GGUF" as the format writes numbers. */
 const MAGIC = 0x46554747;
-const DEFAULT_ALIGNMENT = 32;
+export const DEFAULT_ALIGNMENT = 32;
 const MAX_DIMS = 4;
 /** Least bytes of a pair (empty key, one byte) and of a tensor info (empty name, no dimensions). */
 const LEAST_PAIR = 8 + 4 + 1;
@@ -65,6 +67,31 @@ export function isGguf(bytes: Uint8Array): boolean {
  *   the format; all with the byte offset
  */
 export function readGguf(bytes: Uint8Array): Gguf {
+  const { cursor, tensorCount, pairs, ...header } = readHeader(bytes);
+  const alignment = alignmentOf(cursor, header.metadata);
+  const infos = readInfos(cursor, tensorCount);
+  return { ...header, pairs: bytes.slice(...pairs), tensors: locate(cursor, infos, alignment) };
+}
+
+/**
+ * Reads the key-value pairs of a GGUF file, of which `bytes` may be the beginning only.
+ *
+ * @throws LqaError as {@link readGguf}; TRUNCATED_SOURCE if the pairs go on behind `bytes`
+ */
+export function readGgufHeader(bytes: Uint8Array): Pick<Gguf, "version" | "metadata"> {
+  const { version, metadata } = readHeader(bytes, false);
+  return { version, metadata };
+}
+
+interface Header extends Omit<Gguf, "tensors" | "pairs"> {
+  readonly cursor: Cursor;
+  readonly tensorCount: number;
+  /** Where the pairs begin and end. */
+  readonly pairs: readonly [number, number];
+}
+
+/** @param whole all bytes of the file are there, so that a count can be held against them */
+function readHeader(bytes: Uint8Array, whole = true): Header {
   const cursor = cursorOf(bytes, "GGUF file");
   if (readU32(cursor, "the signature") !== MAGIC) malformed(cursor, '"GGUF"', "other bytes", 0);
   const version = readU32(cursor, "the version");
@@ -77,15 +104,17 @@ export function readGguf(bytes: Uint8Array): Gguf {
       offset: 4,
     });
   }
-  const tensorCount = readCount(cursor, LEAST_INFO, "a number of tensors");
+  const tensorCount = whole
+    ? readCount(cursor, LEAST_INFO, "a number of tensors")
+    : readU64(cursor, "a number of tensors");
   const pairCount = readCount(cursor, LEAST_PAIR, "a number of pairs");
+  const begin = cursor.at;
   const metadata = readMetadata(cursor, pairCount);
-  const alignment = alignmentOf(cursor, metadata);
-  const infos = readInfos(cursor, tensorCount);
-  return { version, metadata, tensors: locate(cursor, infos, alignment) };
+  return { version, metadata, tensorCount, cursor, pairs: [begin, cursor.at] };
 }
 
-function alignmentOf(cursor: Cursor, metadata: ReadonlyMap<string, GgufValue>): number {
+/** @throws LqaError SOURCE_HEADER */
+export function alignmentOf(cursor: Cursor, metadata: ReadonlyMap<string, GgufValue>): number {
   const value = metadata.get("general.alignment") ?? DEFAULT_ALIGNMENT;
   const power = typeof value === "number" && value > 0 && value <= 2 ** 30 && (value & (value - 1)) === 0;
   if (power && Number.isInteger(value)) return value;

@@ -33,9 +33,9 @@ export function checkAgainst(
     const scale = resolveScale(config, pathOf(module));
     agree(name, "the rank", scale.rank, module.rank);
     agree(name, "the multiplier", scale.multiplier, module.multiplier);
-    agree(name, "the base layout", baseLayout(role, config), module.baseLayout);
+    if (config.targetParameters.length === 0) agree(name, "the number of experts", 1, module.experts);
+    if (module.experts === 1) agree(name, "the base layout", baseLayout(role, config), module.baseLayout);
     agree(name, "the number of groups", 1, module.groups);
-    agree(name, "the number of experts", 1, module.experts);
     agree(name, "a DoRA magnitude", config.useDora, magnitudes.has(name));
     agree(name, "a LoRA bias", config.loraBias && role !== "embedding", biases.has(name));
   }

@@ -27,6 +27,8 @@ export interface PeftConfig {
   readonly modulesToSave: readonly string[];
   /** Token indices of the input embedding, or by name of the module; undefined if there are none. */
   readonly tokenIndices: readonly number[] | ReadonlyMap<string, readonly number[]> | undefined;
+  /** Bare parameters that are adapted (experts): ends of their paths. */
+  readonly targetParameters: readonly string[];
   /** Training state of these two may lie beside the factors. */
   readonly velora: boolean;
   readonly monteclora: boolean;
@@ -50,6 +52,11 @@ export function parsePeftConfig(bytes: Uint8Array): PeftConfig {
       actual: describe(config),
     });
   }
+  return readPeftConfig(config);
+}
+
+/** As {@link parsePeftConfig}, for a configuration that was taken apart already. @throws LqaError as there */
+export function readPeftConfig(config: JsonObject): PeftConfig {
   checkMethod(config);
   checkFields(config);
   return {
@@ -64,6 +71,7 @@ export function parsePeftConfig(bytes: Uint8Array): PeftConfig {
     useDora: flag(config, "use_dora"),
     modulesToSave: list("modules_to_save", config.get("modules_to_save") ?? null, string),
     tokenIndices: tokenIndices(config.get("trainable_token_indices") ?? null),
+    targetParameters: list("target_parameters", config.get("target_parameters") ?? null, string),
     velora: (config.get("velora_config") ?? null) !== null,
     monteclora: (config.get("monteclora_config") ?? null) !== null,
     baseModel: optionalString(config, "base_model_name_or_path"),

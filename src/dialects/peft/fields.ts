@@ -25,6 +25,7 @@ const RESOLVED: readonly string[] = [
   "use_dora",
   "modules_to_save",
   "trainable_token_indices",
+  "target_parameters",
   "init_lora_weights",
 ];
 
@@ -73,10 +74,6 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
   ["kasa_config", "a diagonal stands between the factors and the base weights are truncated (KaSA)"],
   ["layer_replication", "module names refer to a base model with repeated layers"],
   ["megatron_config", "the factors belong to tensor-parallel Megatron layers"],
-  [
-    "target_parameters",
-    "LoRA on bare parameters (mixture of experts), whose layout differs between PEFT versions",
-  ],
   ["use_bdlora", "factors are stored block-diagonally (BD-LoRA)"],
   ["use_qalora", "A sees pooled inputs (QA-LoRA)"],
 ]);

@@ -3,17 +3,36 @@
  *
  * @module
  */
-import type { Dialect, SourceFiles } from "../dialect.ts";
-import { CONFIG_FILE, findWeights, readPeft, WEIGHTS_FILE } from "./read.ts";
+import type { Dialect } from "../dialect.ts";
+import type { Source } from "../source.ts";
+import { readPeft, WEIGHTS_FILE } from "./read.ts";
 import { writePeft } from "./write.ts";
 
 /** See {@link Dialect}. Reads what PEFT 0.2 to 0.21 write; `fields.ts` lists every field and what is done with it. */
-export const peft: Dialect = { name: "peft", detect, read: readPeft, write: writePeft };
+export const peft: Dialect = {
+  name: "peft",
+  title: "PEFT (adapter_config.json and adapter_model.safetensors or .bin)",
+  naming: "model",
+  detect,
+  read: readPeft,
+  write: writePeft,
+};
 
-/** A configuration that names a PEFT method, or PEFT's own file name with a configuration that is not MLX's. */
-function detect(files: SourceFiles): boolean {
-  const config = files.get(CONFIG_FILE);
-  if (config === undefined || findWeights(files) === undefined) return false;
-  const text = new TextDecoder().decode(config.subarray(0, config.length));
-  return text.includes('"peft_type"') || (files.has(WEIGHTS_FILE) && !text.includes('"fine_tune_type"'));
+/** Fields that only a configuration of MLX has. */
+const MLX_FIELDS = ["fine_tune_type", "lora_parameters", "lora_layers"];
+
+/**
+ * A configuration that names a PEFT method; PEFT's file names with a configuration that is not MLX's; or PEFT's keys
+ * without any configuration, which is then missed by name.
+ */
+function detect({ settings, config, weights, keys }: Source): boolean {
+  if (settings?.has("peft_type") === true) return true;
+  if (config === undefined) return keys.some((key) => /\.lora_[AB]\.weight$/.test(key) && !isPipeline(key));
+  const mlx = settings !== undefined && MLX_FIELDS.some((field) => settings.has(field));
+  return !mlx && weights !== undefined && /^adapter_model\./.test(weights.name || WEIGHTS_FILE);
+}
+
+/** Keys of diffusers. Those of GPT-2 begin with `transformer.`, too, and go on with its blocks. */
+function isPipeline(key: string): boolean {
+  return /^(unet|text_encoder(_[23])?|prior|controlnet|transformer_2|transformer\.(?!h\.\d))/.test(key);
 }

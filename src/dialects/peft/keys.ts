@@ -94,6 +94,14 @@ export function isEmbeddingLayer(path: string): boolean {
   return EMBEDDING_LAYERS.has(path.slice(path.lastIndexOf(".") + 1));
 }
 
+/** Layers of {@link EMBEDDING_LAYERS} that look up rows; the others multiply. */
+const OUTPUT_LAYERS = new Set(["decoder", "embed_out", "lm_head", "output", "output_layer"]);
+
+/** True for the path of a layer that is an embedding of tokens by its name. */
+export function isInputEmbedding(path: string): boolean {
+  return isEmbeddingLayer(path) && !OUTPUT_LAYERS.has(path.slice(path.lastIndexOf(".") + 1));
+}
+
 /**
  * Reads a key without its prefix as a whole tensor, by the first rule that fits:
  * training state of VeLoRA and MonteCLoRA, wrapped modules, `modules_to_save`, `bias`, saved embeddings.

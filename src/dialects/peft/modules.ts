@@ -8,12 +8,14 @@
  */
 import { fail } from "../../errors.ts";
 import { type LoraModule, lazyModule, type ModuleRole, type ModuleShape } from "../../model/adapter.ts";
-import { isFactorElement, toFloat32 } from "../elements.ts";
+import { toFloat32 } from "../elements.ts";
+import { type Found, factorShape } from "../factors.ts";
 import { quoteName } from "../json.ts";
 import type { PeftConfig } from "./config.ts";
+import { expertShape, expertsFirst } from "./experts.ts";
 import { patternPath } from "./keys.ts";
 import { resolveScale } from "./scale.ts";
-import type { Found, FoundModule } from "./sort-keys.ts";
+import type { FoundModule } from "./sort-keys.ts";
 
 /** The two factors of a module and whether they are an embedding's. */
 export interface FactorPair {
@@ -21,8 +23,6 @@ export interface FactorPair {
   readonly b: Found;
   readonly embedding: boolean;
 }
-
-const CONVOLUTIONS: readonly ModuleRole[] = ["conv1d", "conv2d", "conv3d"];
 
 /**
  * The factors of a module.
@@ -55,22 +55,11 @@ export function pairFactors(found: FoundModule): FactorPair {
 export function buildModule(found: FoundModule, config: PeftConfig): LoraModule {
   const { a, b, embedding } = pairFactors(found);
   const { name } = found;
-  for (const { key, tensor } of [a, b]) {
-    if (isFactorElement(tensor.element)) continue;
-    const where = `tensor ${quoteName(key)}`;
-    fail("SOURCE_ELEMENT_TYPE", { where, expected: "F32, F16 or BF16", actual: tensor.element });
-  }
-  const shapeA = a.tensor.shape;
-  const shapeB = b.tensor.shape;
-  const axes = shapeA.length;
-  const fits = axes === shapeB.length && axes >= 2 && axes <= (embedding ? 2 : 5);
-  if (!fits || [...shapeA, ...shapeB].includes(0)) badShapes(found, shapeA, shapeB);
-  const rank = shapeA[0]!;
-  if (shapeB.slice(2).some((size) => size !== 1)) badShapes(found, shapeA, shapeB);
-  if (shapeB[1] !== rank) {
-    if (axes > 2 && rank % shapeB[1]! === 0) refuseGroups(name, rank / shapeB[1]!);
-    badShapes(found, shapeA, shapeB);
-  }
+  const sizes =
+    found.experts === undefined
+      ? factorShape(name, a, b, "rows", embedding)
+      : expertShape(found, a, b, config);
+  const { rank, role } = sizes;
   const scale = resolveScale(config, patternPath(found.path));
   if (scale.rank !== rank) {
     fail("SOURCE_SHAPE", {
@@ -79,24 +68,18 @@ export function buildModule(found: FoundModule, config: PeftConfig): LoraModule 
       actual: rank,
     });
   }
-  const role = embedding ? "embedding" : axes === 2 ? "linear" : CONVOLUTIONS[axes - 3]!;
   const shape: ModuleShape = {
+    ...sizes,
     name,
-    role,
-    out: shapeB[0]!,
-    in: shapeA[1]!,
-    kernel: shapeA.slice(2),
     groups: 1,
-    experts: 1,
-    rank,
-    baseLayout: baseLayout(role, config),
+    baseLayout: found.experts ?? baseLayout(role, config),
     multiplier: scale.multiplier,
     alpha: scale.alpha,
     rule: scale.rule,
   };
   return lazyModule(
     shape,
-    () => toFloat32(b.tensor),
+    () => (sizes.experts > 1 ? expertsFirst(toFloat32(b.tensor), sizes) : toFloat32(b.tensor)),
     () => toFloat32(a.tensor),
   );
 }
@@ -107,21 +90,4 @@ export function buildModule(found: FoundModule, config: PeftConfig): LoraModule 
  */
 export function baseLayout(role: ModuleRole, config: PeftConfig): "out-in" | "in-out" {
   return role === "embedding" || (role === "linear" && config.fanInFanOut) ? "in-out" : "out-in";
-}
-
-function badShapes(found: FoundModule, a: readonly number[], b: readonly number[]): never {
-  return fail("SOURCE_SHAPE", {
-    where: `module ${quoteName(found.name)}`,
-    expected: "A [r, in, k…] and B [out, r, 1…], nothing empty",
-    actual: `A [${a}] and B [${b}]`,
-  });
-}
-
-/** PEFT gives B the groups of the base layer but A all input channels: ΔW is no longer a product per group. */
-function refuseGroups(name: string, groups: number): never {
-  return fail("UNSUPPORTED_ADAPTER_FEATURE", {
-    where: `module ${quoteName(name)}`,
-    expected: "a convolution without groups",
-    actual: `a grouped convolution (${groups} groups)`,
-  });
 }

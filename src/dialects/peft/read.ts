@@ -9,9 +9,11 @@
  */
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, MetaValue } from "../../model/adapter.ts";
-import type { SourceFiles } from "../dialect.ts";
+import type { ReadSettings } from "../dialect.ts";
 import type { FactorElement } from "../elements.ts";
-import { libraryOrder, readSafetensors, type Safetensors } from "../safetensors.ts";
+import { describeElements, unusualOrder } from "../origin.ts";
+import { CONFIG_FILE, type Source } from "../source.ts";
+import type { TensorFile } from "../tensor-file.ts";
 import { type PeftConfig, parsePeftConfig } from "./config.ts";
 import { factorKey, type KeyContext, tensorKey } from "./layout.ts";
 import { buildModule, pairFactors } from "./modules.ts";
@@ -19,15 +21,7 @@ import { packOrigin } from "./origin.ts";
 import { type SortedKeys, sortKeys } from "./sort-keys.ts";
 import { type KeyedTensor, moduleTensors, tokenTensors, wholeTensors } from "./tensors.ts";
 
-export const CONFIG_FILE = "adapter_config.json";
 export const WEIGHTS_FILE = "adapter_model.safetensors";
-
-/** Name of the weights: PEFT's, or the only safetensors file there is. */
-export function findWeights(files: SourceFiles): string | undefined {
-  if (files.has(WEIGHTS_FILE)) return WEIGHTS_FILE;
-  const candidates = [...files.keys()].filter((name) => name.endsWith(".safetensors"));
-  return candidates.length === 1 ? candidates[0] : undefined;
-}
 
 /**
  * Reads an adapter. Modules and tensors are in the order of the file.
@@ -35,16 +29,19 @@ export function findWeights(files: SourceFiles): string | undefined {
  * @throws LqaError of class S for broken files (see `config.ts`, `sort-keys.ts`, `modules.ts`, `tensors.ts` and
  * `../safetensors.ts`); TRUNCATED_SOURCE; UNSUPPORTED_ADAPTER_FEATURE for what LQA cannot express.
  */
-export function readPeft(files: SourceFiles): Adapter {
-  const configFile = files.get(CONFIG_FILE);
-  const weights = files.get(findWeights(files) ?? WEIGHTS_FILE);
-  if (configFile === undefined || weights === undefined) {
-    return fail("UNSUPPORTED_DIALECT", { expected: `${CONFIG_FILE} and ${WEIGHTS_FILE}` });
+export function readPeft(source: Source, settings: ReadSettings): Adapter {
+  const configBytes = source.config;
+  if (configBytes === undefined) {
+    return fail("UNSUPPORTED_DIALECT", {
+      where: "the PEFT adapter",
+      expected: `${CONFIG_FILE}, which alone has the multiplier`,
+      actual: "weights without it",
+      advice: "Give the directory with both files.",
+    });
   }
-  const configBytes = configFile.subarray(0, configFile.length);
   const config = parsePeftConfig(configBytes);
-  const file = readSafetensors(weights);
-  const keys = sortKeys(file.tensors, config);
+  const file = source.tensors();
+  const keys = sortKeys(file.tensors, config, settings);
   const modules: LoraModule[] = [];
   const keyed: KeyedTensor[] = [];
   for (const found of keys.modules.values()) {
@@ -67,7 +64,7 @@ export function readPeft(files: SourceFiles): Adapter {
 
 /** The parts of the origin record that the weights decide. */
 function describeFile(
-  file: Safetensors,
+  file: TensorFile,
   sorted: SortedKeys,
   modules: readonly LoraModule[],
   tensors: readonly KeyedTensor[],
@@ -88,24 +85,14 @@ function describeFile(
     const usual = tensorKey(tensor, context);
     if (usual !== undefined && key !== undefined && usual !== key) keys.set(usual, key);
   }
-  const element = commonest(types.flatMap(([, pair]) => pair)) ?? "F32";
-  const order = [...file.tensors.keys()];
-  const usualOrder = libraryOrder(file.tensors);
   return {
     prefix,
     adapter,
     keys,
-    element,
-    elements: new Map(types.filter(([, [b, a]]) => b !== element || a !== element)),
+    ...describeElements(types),
     metadata: file.metadata,
-    order: order.every((key, index) => key === usualOrder[index]) ? undefined : order,
+    order: unusualOrder(file.tensors),
   };
-}
-
-function commonest<T>(values: readonly T[]): T | undefined {
-  const counts = new Map<T, number>();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0];
 }
 
 function describeBase(config: PeftConfig): { [key: string]: MetaValue } {

@@ -4,16 +4,14 @@
  * @module
  */
 import { fail } from "../../errors.ts";
+import type { BaseLayout } from "../../model/adapter.ts";
+import type { ReadSettings } from "../dialect.ts";
+import type { Found } from "../factors.ts";
 import { quoteName } from "../json.ts";
 import type { SafeTensor } from "../safetensors.ts";
 import type { PeftConfig } from "./config.ts";
+import { nameParameters } from "./experts.ts";
 import { type ModuleKey, PREFIX, parseModuleKey, parseTensorKey, type TensorKey, unwrap } from "./keys.ts";
-
-/** A tensor and the key it was found under. */
-export interface Found {
-  readonly key: string;
-  readonly tensor: SafeTensor;
-}
 
 /** What was found for one module. */
 export interface FoundModule {
@@ -22,6 +20,8 @@ export interface FoundModule {
   /** The same, with PEFT's wrapper segments. */
   readonly path: string;
   readonly parts: Map<ModuleKey["kind"], Found>;
+  /** For LoRA on a bare parameter: how the base stores its experts. */
+  readonly experts?: BaseLayout;
 }
 
 /** A tensor that stands for itself. `name` and `kind` as in `keys.ts`. */
@@ -43,7 +43,11 @@ export interface SortedKeys {
  * @throws LqaError SOURCE_UNKNOWN_TENSOR for a key that fits no rule, a second tensor for the same place, or a second
  * adapter in the file; UNSUPPORTED_ADAPTER_FEATURE for LoRA nested in LoRA.
  */
-export function sortKeys(tensors: ReadonlyMap<string, SafeTensor>, config: PeftConfig): SortedKeys {
+export function sortKeys(
+  tensors: ReadonlyMap<string, SafeTensor>,
+  config: PeftConfig,
+  settings: ReadSettings,
+): SortedKeys {
   const prefixed = [...tensors.keys()].some((key) => key.startsWith(PREFIX));
   const prefix = prefixed ? PREFIX : "";
   const modules = new Map<string, FoundModule>();
@@ -66,19 +70,13 @@ export function sortKeys(tensors: ReadonlyMap<string, SafeTensor>, config: PeftC
       return unknown(key, "a LoRA tensor, or one that the configuration accounts for");
     others.push({ key, tensor, ...tensorKey });
   }
-  return { modules, tensors: others, prefix, adapter };
+  return { modules: nameParameters(modules, config, settings), tensors: others, prefix, adapter };
 }
 
 function addPart(modules: Map<string, FoundModule>, { kind, path }: ModuleKey, found: Found): void {
-  if (path.endsWith(".base_layer") || path === "base_layer") {
-    fail("UNSUPPORTED_ADAPTER_FEATURE", {
-      where: `tensor ${quoteName(found.key)}`,
-      expected: "one LoRA per layer",
-      actual: "LoRA nested in LoRA, as PEFT writes for target_parameters",
-    });
-  }
-  const name = unwrap(path);
-  const module = modules.get(name) ?? { name, path, parts: new Map() };
+  // With LoRA inside LoRA, as PEFT writes it for the parameters of one layer, each has its path.
+  const name = /(^|\.)base_layer$/.test(path) ? path : unwrap(path);
+  const module: FoundModule = modules.get(name) ?? { name, path, parts: new Map() };
   if (module.parts.has(kind)) {
     unknown(found.key, `one tensor for this place (the other is ${quoteName(module.parts.get(kind)!.key)})`);
   }

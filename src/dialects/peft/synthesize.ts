@@ -10,6 +10,7 @@
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
 import { quoteName } from "../json.ts";
+import { commonest } from "../origin.ts";
 import { readIndices } from "./check.ts";
 import { isEmbeddingLayer } from "./keys.ts";
 
@@ -22,6 +23,7 @@ import { isEmbeddingLayer } from "./keys.ts";
 export function synthesizeConfig(adapter: Adapter): Uint8Array {
   const { modules, tensors } = adapter;
   refuseNested(modules);
+  refuseExperts(modules);
   const rank = commonest(modules.map((module) => module.rank)) ?? 8;
   const alpha = commonest(modules.map(alphaOf)) ?? 8;
   const config: Record<string, unknown> = {
@@ -57,12 +59,6 @@ function alphaOf({ name, multiplier, rank }: LoraModule): number {
     expected: "a finite number below 2^53 / rank",
     actual: multiplier,
   });
-}
-
-function commonest(values: readonly number[]): number | undefined {
-  const counts = new Map<number, number>();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0];
 }
 
 /** Entries that match one module exactly: anchored, with everything that means something to a pattern escaped. */
@@ -102,11 +98,11 @@ function modulesToSave({ tensors }: Adapter): string[] | null {
   const layers = new Set<string>();
   for (const { role, name } of tensors) {
     const dot = name.lastIndexOf(".");
-    if (role === "carried" || (role === "replace" && dot < 1)) {
+    if (role === "replace" && dot < 1) {
       fail("UNSUPPORTED_DIALECT", {
         where: `tensor ${quoteName(name)}`,
         expected: "tensors that PEFT has a place for",
-        actual: role === "carried" ? "a carried tensor" : "a replaced tensor outside any layer",
+        actual: "a replaced tensor outside any layer",
       });
     }
     // Embeddings PEFT saves, and loads, without an entry.
@@ -132,6 +128,17 @@ function refuseNested(modules: readonly LoraModule[]): void {
     where: `module ${quoteName(nested.name)}`,
     expected: "modules outside each other",
     actual: "a module inside another one",
+  });
+}
+
+/** Which way PEFT takes a parameter of experts depends on its version and on the base model, not on its files. */
+function refuseExperts(modules: readonly LoraModule[]): void {
+  const module = modules.find(({ experts }) => experts > 1);
+  if (module === undefined) return;
+  fail("UNSUPPORTED_DIALECT", {
+    where: `module ${quoteName(module.name)}`,
+    expected: "no experts, unless the adapter came from PEFT",
+    actual: `${module.experts} experts`,
   });
 }
 

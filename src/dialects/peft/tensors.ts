@@ -9,11 +9,12 @@
  */
 import { fail } from "../../errors.ts";
 import type { LoraModule, PlainTensor } from "../../model/adapter.ts";
+import type { Found } from "../factors.ts";
 import { quoteName } from "../json.ts";
 import type { SafeTensor } from "../safetensors.ts";
 import type { PeftConfig } from "./config.ts";
 import { unwrapSaved } from "./keys.ts";
-import type { Found, FoundModule, SortedKeys } from "./sort-keys.ts";
+import type { FoundModule, SortedKeys } from "./sort-keys.ts";
 
 /** A plain tensor and the key it was found under; token indices have none, they stand in the configuration. */
 export interface KeyedTensor {

@@ -8,17 +8,22 @@
  * @module
  */
 import { fail } from "../../errors.ts";
-import type { Adapter, LoraModule } from "../../model/adapter.ts";
+import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
 import type { WriteOptions } from "../dialect.ts";
 import { type FactorElement, fromFloat32 } from "../elements.ts";
+import { writeFactor } from "../factors.ts";
 import { quoteName } from "../json.ts";
+import { elementsOf, keptOrder, newFileOrigin } from "../origin.ts";
 import { type SafeTensor, writeSafetensors } from "../safetensors.ts";
+import { CONFIG_FILE } from "../source.ts";
+import { sayableTensors } from "../state-dict/write.ts";
 import { checkAgainst } from "./check.ts";
 import { parsePeftConfig } from "./config.ts";
+import { expertsLast } from "./experts.ts";
 import { PREFIX, parseModuleKey, patternPath } from "./keys.ts";
 import { factorKey, type KeyContext, tensorKey } from "./layout.ts";
 import { type PeftOrigin, unpackOrigin } from "./origin.ts";
-import { CONFIG_FILE, WEIGHTS_FILE } from "./read.ts";
+import { WEIGHTS_FILE } from "./read.ts";
 import { synthesizeConfig } from "./synthesize.ts";
 
 /**
@@ -27,8 +32,11 @@ import { synthesizeConfig } from "./synthesize.ts";
  * @throws LqaError UNSUPPORTED_DIALECT if PEFT would compute something else from the files than the adapter says;
  * SOURCE_RANGE if a factor overflows the chosen element type.
  */
-export function writePeft(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array> {
-  const origin = adapter.origin?.dialect === "peft" ? unpackOrigin(adapter.origin) : newOrigin(adapter);
+export function writePeft(source: Adapter, options: WriteOptions): Map<string, Uint8Array> {
+  const own = source.origin?.dialect === "peft" ? source.origin : undefined;
+  const place = { name: "peft", roles: ROLES } as const;
+  const adapter = { ...source, tensors: sayableTensors(source, place, own !== undefined, options) };
+  const origin = own === undefined ? newOrigin(adapter) : unpackOrigin(own);
   const context: KeyContext = {
     prefix: origin.prefix,
     adapter: origin.adapter,
@@ -48,28 +56,56 @@ export function writePeft(adapter: Adapter, options: WriteOptions): Map<string, 
     tensors.set(key, tensor);
   };
   for (const module of adapter.modules) {
-    const types = origin.elements.get(module.name) ?? [origin.element, origin.element];
-    const [b, a] = options.factors === "source" ? types : [options.factors, options.factors];
+    const [b, a] = elementsOf(module, origin, options.factors);
     add(factorKey(module, "b", context), factor(module, "b", b));
     add(factorKey(module, "a", context), factor(module, "a", a));
   }
-  for (const { name, role, element, shape, data } of adapter.tensors) {
-    const key = tensorKey({ name, role }, context);
-    if (key !== undefined) add(key, { element, shape, data });
+  for (const tensor of adapter.tensors) {
+    const key = tensorKey(tensor, context);
+    const { element, data } = tensor;
+    if (key !== undefined)
+      add(key, { element, shape: own === undefined ? shapeIn(tensor, adapter) : tensor.shape, data });
   }
-  const order = origin.order !== undefined && isOrderOf(origin.order, tensors) ? origin.order : undefined;
   return new Map([
     [CONFIG_FILE, origin.config.slice()],
-    [WEIGHTS_FILE, writeSafetensors(tensors, { metadata: origin.metadata, order })],
+    [
+      WEIGHTS_FILE,
+      writeSafetensors(tensors, { metadata: origin.metadata, order: keptOrder(origin, tensors) }),
+    ],
   ]);
 }
 
-/** The tensor of a factor: as `modules.ts` describes its shape. */
+const ROLES: readonly PlainTensor["role"][] = [
+  "replace",
+  "bias",
+  "lora-bias",
+  "magnitude",
+  "token-rows",
+  "token-indices",
+];
+
+/** Shape of a plain tensor from elsewhere: magnitudes have PEFT's. @throws LqaError UNSUPPORTED_DIALECT */
+function shapeIn({ role, name, axis, shape }: PlainTensor, { modules }: Adapter): readonly number[] {
+  const module = role === "magnitude" ? modules.find((each) => each.name === name) : undefined;
+  if (module === undefined) return shape;
+  if ((axis === 0) === (module.baseLayout === "out-in")) {
+    return module.kernel.length === 0 ? [module.out] : [1, module.out, ...module.kernel.map(() => 1)];
+  }
+  return fail("UNSUPPORTED_DIALECT", {
+    where: `the magnitude of module ${quoteName(name)}`,
+    expected: "a number for each output, as PEFT has them",
+    actual: "a number for each input",
+  });
+}
+
+/** The tensor of a factor; of experts as `experts.ts` describes. */
 function factor(module: LoraModule, which: "a" | "b", element: FactorElement): SafeTensor {
-  const { rank, kernel } = module;
-  const shape = which === "a" ? [rank, module.in, ...kernel] : [module.out, rank, ...kernel.map(() => 1)];
-  const where = `factor ${which.toUpperCase()} of module ${quoteName(module.name)}`;
-  return { element, shape, data: fromFloat32(module[which], element, where) };
+  const { experts, out, rank, name } = module;
+  if (experts === 1) return writeFactor(module, which, element, "rows");
+  const shape = which === "a" ? [experts * rank, module.in] : [out, rank * experts];
+  const values = which === "a" ? module.a : expertsLast(module);
+  const where = `factor ${which.toUpperCase()} of module ${quoteName(name)}`;
+  return { element, shape, data: fromFloat32(values, element, where) };
 }
 
 /** The path PEFT looks patterns up by: the one in the key, where the key has wrapper segments. */
@@ -81,24 +117,11 @@ function configuredPath(module: LoraModule, context: KeyContext, origin: PeftOri
   return parsed === undefined ? module.name : patternPath(parsed.path);
 }
 
-/** An adapter that lost a module keeps the order of none: the order is a list of all keys. */
-function isOrderOf(order: readonly string[], tensors: ReadonlyMap<string, SafeTensor>): boolean {
-  return (
-    order.length === tensors.size &&
-    new Set(order).size === order.length &&
-    order.every((key) => tensors.has(key))
-  );
-}
-
 function newOrigin(adapter: Adapter): PeftOrigin {
   return {
+    ...newFileOrigin(new Map([["format", "pt"]])),
     config: synthesizeConfig(adapter),
-    metadata: new Map([["format", "pt"]]),
-    element: "F32",
-    elements: new Map(),
     prefix: PREFIX,
     adapter: undefined,
-    keys: new Map(),
-    order: undefined,
   };
 }

@@ -1,0 +1,88 @@
+/**
+ * Adapters said in other numbers: the multiplier folded into B, ranks made equal with zeros.
+ *
+ * ΔW stays what it was: padding is exact, and so is folding a power of two; any other multiplier rounds each weight of B
+ * once, to 24 significant bits. A note says which it was.
+ *
+ * @module
+ */
+import {
+  type Adapter,
+  inputLength,
+  type LoraModule,
+  lazyModule,
+  type PlainTensor,
+  shapeOf,
+} from "../model/adapter.ts";
+import type { WriteOptions } from "./dialect.ts";
+import { fromFloat32, isFactorElement, toFloat32 } from "./elements.ts";
+
+/**
+ * The adapter with the multipliers of some modules folded into B, which have the multiplier 1 then.
+ *
+ * @throws LqaError SOURCE_RANGE if a LoRA bias would become infinite
+ */
+export function foldMultipliers(
+  adapter: Adapter,
+  { onNote }: Pick<WriteOptions, "onNote">,
+  which: (module: LoraModule) => boolean = ({ multiplier }) => multiplier !== 1,
+): Adapter {
+  const chosen = new Map(adapter.modules.filter(which).map((module) => [module.name, module.multiplier]));
+  if (chosen.size === 0) return adapter;
+  const exact = [...chosen.values()].filter(isPowerOfTwo).length;
+  const rounded = chosen.size - exact;
+  onNote?.(
+    `The multiplier of ${chosen.size} modules is folded into B${rounded === 0 ? ", exactly" : `, which rounds ${rounded} of them to 24 bits`}.`,
+  );
+  const modules = adapter.modules.map((module) => (chosen.has(module.name) ? fold(module) : module));
+  const tensors = adapter.tensors.map((tensor) => {
+    const multiplier = tensor.role === "lora-bias" ? chosen.get(tensor.name) : undefined;
+    return multiplier === undefined ? tensor : scaled(tensor, multiplier);
+  });
+  return { ...adapter, modules, tensors };
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return value === 0 || Math.abs(value) === 2 ** Math.round(Math.log2(Math.abs(value)));
+}
+
+function fold(module: LoraModule): LoraModule {
+  const { multiplier } = module;
+  return lazyModule(
+    { ...shapeOf(module), multiplier: 1, alpha: 0, rule: "none" },
+    () => module.b.map((value) => value * multiplier),
+    () => module.a,
+  );
+}
+
+function scaled(tensor: PlainTensor, multiplier: number): PlainTensor {
+  const { element, name } = tensor;
+  if (!isFactorElement(element)) return tensor;
+  const values = toFloat32(tensor).map((value) => value * multiplier);
+  return { ...tensor, data: fromFloat32(values, element, `LoRA bias of module "${name}"`) };
+}
+
+/** The module with more components, whose factors are 0. `multiplier` stays, whatever rule gave it. */
+export function padRank(module: LoraModule, rank: number): LoraModule {
+  if (module.rank === rank) return module;
+  const { experts, out, rank: old } = module;
+  const length = inputLength(module);
+  return lazyModule(
+    { ...shapeOf(module), rank, rule: module.rule === "none" ? "none" : "explicit" },
+    () => {
+      const from = module.b;
+      const b = new Float32Array(experts * out * rank);
+      for (let row = 0; row < experts * out; row++)
+        b.set(from.subarray(row * old, (row + 1) * old), row * rank);
+      return b;
+    },
+    () => {
+      const from = module.a;
+      const a = new Float32Array(experts * rank * length);
+      for (let e = 0; e < experts; e++) {
+        a.set(from.subarray(e * old * length, (e + 1) * old * length), e * rank * length);
+      }
+      return a;
+    },
+  );
+}

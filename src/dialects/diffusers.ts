@@ -1,0 +1,169 @@
+/**
+ * The diffusers dialect: files of `save_lora_weights` and its forerunners, for the components of a pipeline.
+ *
+ * Four styles of keys, told apart by their ends and kept for writing: PEFT's (`unet.….to_k.lora_A.weight`, the one
+ * written anew), `….to_k.lora.down.weight`, `….lora_linear_layer.down.weight`, and the attention processors of
+ * diffusers before 0.20 (`….attn1.processor.to_k_lora.down.weight`, with or without the component). The multiplier is
+ * alpha / r where `lora_adapter_metadata` or an alpha tensor says so, and otherwise 1.
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import type { Adapter } from "../model/adapter.ts";
+import { UNSCALED } from "./alpha.ts";
+import type { Dialect, WriteOptions } from "./dialect.ts";
+import { type JsonObject, parseJson, quoteName } from "./json.ts";
+import { unpackFileOrigin } from "./origin.ts";
+import { otherMethod } from "./other-methods.ts";
+import { type PeftConfig, readPeftConfig } from "./peft/config.ts";
+import { resolveScale } from "./peft/scale.ts";
+import { type Convention, type KeyMeaning, outputMagnitude, type Part } from "./state-dict/convention.ts";
+import { readStateDict } from "./state-dict/read.ts";
+import { safetensorsFile, writeStateDict } from "./state-dict/write.ts";
+
+/** Components of pipelines that have LoRA layers. */
+const COMPONENT =
+  /^(unet|transformer|transformer_2|text_encoder|text_encoder_2|text_encoder_3|prior|controlnet)\./;
+/** Marks a style whose keys leave the component out: the UNet's. */
+const BARE = "!";
+
+/** Ends of keys: what style, what part, and the end of the path that the key has instead. */
+const ENDS: readonly (readonly [RegExp, style: string | undefined, part: Part | "down" | "up"])[] = [
+  [/\.lora_A\.weight$/, "peft", "a"],
+  [/\.lora_B\.weight$/, "peft", "b"],
+  [/\.lora_B\.bias$/, "peft", "lora-bias"],
+  [/\.lora_magnitude_vector(\.weight)?$/, "peft", "magnitude"],
+  [/\.lora\.(down|up)\.weight$/, "lora", "a"],
+  [/\.lora_linear_layer\.(down|up)\.weight$/, "linear", "a"],
+  [/\.processor\.(to_[qkv]|to_out)_lora\.(down|up)\.weight$/, "processor", "a"],
+  [/\.(to_[qkv]|to_out)_lora\.(down|up)\.weight$/, "text", "a"],
+  [/\.alpha$/, undefined, "alpha"],
+  [/\.dora_scale$/, undefined, "magnitude"],
+];
+
+/** What attention processors of text encoders call the layers. */
+const TEXT_LAYERS: Readonly<Record<string, string>> = {
+  to_q: "q_proj",
+  to_k: "k_proj",
+  to_v: "v_proj",
+  to_out: "out_proj",
+};
+
+function parse(key: string): KeyMeaning | undefined {
+  const method = otherMethod(key);
+  if (method !== undefined) return { kind: "unsupported", method };
+  for (const [pattern, style, usual] of ENDS) {
+    const found = pattern.exec(key);
+    if (found === null || found.index === 0) continue;
+    const bare = !COMPONENT.test(key);
+    const path = (bare ? "unet." : "") + key.slice(0, found.index) + layerOf(style, found[1]);
+    const part = found.includes("up") ? "b" : (usual as Part);
+    return { kind: "part", part, module: path, style: style && style + (bare ? BARE : "") };
+  }
+  return undefined;
+}
+
+function layerOf(style: string | undefined, layer: string | undefined): string {
+  if (style === "processor") return layer === "to_out" ? ".to_out.0" : `.${layer}`;
+  return style === "text" ? `.${TEXT_LAYERS[layer!]}` : "";
+}
+
+function key(name: string, part: Part, style = "peft"): string {
+  const bare = style.endsWith(BARE);
+  const path = bare ? name.replace(COMPONENT, "") : name;
+  const direction = part === "a" ? "down" : "up";
+  if (part === "alpha") return `${path}.alpha`;
+  if (part === "magnitude") return `${path}.lora_magnitude_vector`;
+  if (part === "lora-bias") return `${path}.lora_B.bias`;
+  switch (bare ? style.slice(0, -1) : style) {
+    case "lora":
+      return `${path}.lora.${direction}.weight`;
+    case "linear":
+      return `${path}.lora_linear_layer.${direction}.weight`;
+    case "processor":
+      return `${path.replace(/\.([^.]+?)(\.0)?$/, ".processor.$1_lora")}.${direction}.weight`;
+    case "text": {
+      const dot = path.lastIndexOf(".");
+      const layer = Object.keys(TEXT_LAYERS).find((known) => TEXT_LAYERS[known] === path.slice(dot + 1));
+      return `${path.slice(0, dot)}.${layer}_lora.${direction}.weight`;
+    }
+    default:
+      return `${path}.lora_${part.toUpperCase()}.weight`;
+  }
+}
+
+/** Configurations of the components by the metadata of a file, as diffusers 0.34 and later write it. */
+function configs(metadata: ReadonlyMap<string, string> | undefined): Map<string, PeftConfig> {
+  const text = metadata?.get("lora_adapter_metadata");
+  if (text === undefined) return new Map();
+  const where = "metadata lora_adapter_metadata";
+  const all = parseJson(new TextEncoder().encode(text), "SOURCE_CONFIG", where);
+  if (!(all instanceof Map)) return fail("SOURCE_CONFIG", { where, expected: "an object" });
+  const parts = new Map<string, JsonObject>();
+  for (const [field, value] of all) {
+    const dot = field.indexOf(".");
+    const component = field.slice(0, Math.max(0, dot));
+    if (dot < 1) fail("SOURCE_CONFIG", { where, expected: "fields of components", actual: quoteName(field) });
+    const config = parts.get(component) ?? new Map([["peft_type", "LORA"]]);
+    parts.set(component, config.set(field.slice(dot + 1), value));
+  }
+  return new Map([...parts].map(([component, config]) => [component, readPeftConfig(config)]));
+}
+
+function convention(metadata: ReadonlyMap<string, string> | undefined): Convention {
+  const known = configs(metadata);
+  return {
+    name: "diffusers",
+    file: "pytorch_lora_weights.safetensors",
+    layout: "rows",
+    parse,
+    scope: (module) => module.slice(0, Math.max(0, module.indexOf("."))),
+    key: ({ name }, part, style) => key(name, part, style),
+    scale(module, rank) {
+      const dot = module.indexOf(".");
+      const config = known.get(module.slice(0, dot));
+      if (config === undefined) return UNSCALED;
+      const { rank: expected, ...scale } = resolveScale(config, module.slice(dot + 1));
+      if (expected === rank) return scale;
+      const where = `module ${quoteName(module)}`;
+      return fail("SOURCE_SHAPE", {
+        where,
+        expected: `rank ${expected} by lora_adapter_metadata`,
+        actual: rank,
+      });
+    },
+    roles: ["magnitude", "lora-bias"],
+    magnitudeShape: (module, axis) =>
+      outputMagnitude(module, axis) === undefined || module.kernel.length === 0
+        ? outputMagnitude(module, axis)
+        : [1, module.out, ...module.kernel.map(() => 1)],
+    metadata: new Map([["format", "pt"]]),
+  };
+}
+
+/** True for a key that only this dialect has; `transformer.h.0` may as well be a language model's. */
+function isOwn(key: string): boolean {
+  if (
+    /\.lora\.(down|up)\.weight$|_lora\.(down|up)\.weight$|\.lora_linear_layer\.(down|up)\.weight$/.test(key)
+  ) {
+    return !key.startsWith("lora_");
+  }
+  return COMPONENT.test(key) && /\.lora_[AB]\.weight$/.test(key);
+}
+
+/** See {@link Dialect}. */
+export const diffusers: Dialect = {
+  name: "diffusers",
+  title: "diffusers (unet.….lora_A.weight, attention processors, text_encoder., transformer.)",
+  naming: "pipeline",
+  detect: ({ keys, config }) => config === undefined && keys.some(isOwn),
+  read(source, settings) {
+    const file = source.tensors();
+    return readStateDict(file, source.weights!.name, convention(file.metadata), settings);
+  },
+  write(adapter: Adapter, options: WriteOptions) {
+    const { origin } = adapter;
+    const metadata = origin?.dialect === "diffusers" ? unpackFileOrigin(origin).metadata : undefined;
+    return new Map([safetensorsFile(writeStateDict(adapter, convention(metadata), options, false))]);
+  },
+};

@@ -1,0 +1,176 @@
+/**
+ * The two factors of a module in a file: their shapes and their weights, in the layouts that dialects have.
+ *
+ * - `rows`: A `[r, in, k…]`, B `[out, r, 1…]`. PEFT, kohya, diffusers, loralib, GGUF. LQA's own, flattened: no weight
+ *   moves.
+ * - `columns`: A `[in, r]`, B `[r, out]`; of experts A `[E, r, in]`, B `[E, out, r]`. MLX. Every square layer fits the
+ *   other layout as well, so it is the dialect that says which one it is, never the shape.
+ * - `stacked`: as `rows`, without convolutions: three axes are experts, as in `columns`; of an embedding A is
+ *   `[vocabulary, r]`. GGUF.
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import type { LoraModule, ModuleRole, ModuleShape } from "../model/adapter.ts";
+import { type FactorElement, fromFloat32, isFactorElement, toFloat32 } from "./elements.ts";
+import { quoteName } from "./json.ts";
+import type { SafeTensor } from "./safetensors.ts";
+
+export type FactorLayout = "rows" | "columns" | "stacked";
+
+/** A tensor and the key it was found under. */
+export interface Found {
+  readonly key: string;
+  readonly tensor: SafeTensor;
+}
+
+/** The dimensions that a pair of factors has. */
+export type FactorShape = Pick<ModuleShape, "role" | "out" | "in" | "kernel" | "experts" | "rank">;
+
+const CONVOLUTIONS: readonly ModuleRole[] = ["conv1d", "conv2d", "conv3d"];
+
+/**
+ * The shape of a module by its factors.
+ *
+ * @param embedding an embedding's factors have two axes
+ * @throws LqaError SOURCE_ELEMENT_TYPE for factors that are not F32, F16 or BF16; SOURCE_SHAPE if they contradict each
+ * other; UNSUPPORTED_ADAPTER_FEATURE for grouped convolutions
+ */
+export function factorShape(
+  name: string,
+  a: Found,
+  b: Found,
+  layout: FactorLayout,
+  embedding = false,
+): FactorShape {
+  for (const { key, tensor } of [a, b]) {
+    if (isFactorElement(tensor.element)) continue;
+    const where = `tensor ${quoteName(key)}`;
+    fail("SOURCE_ELEMENT_TYPE", { where, expected: "F32, F16 or BF16", actual: tensor.element });
+  }
+  const pair: [readonly number[], readonly number[]] = [a.tensor.shape, b.tensor.shape];
+  const role = embedding ? "embedding" : undefined;
+  if (layout === "columns") return columnShape(name, ...pair, role);
+  if (layout === "rows") return rowShape(name, ...pair, role);
+  if (pair[0].length === 3) return columnShape(name, ...pair, role);
+  return rowShape(name, embedding ? [...pair[0]].reverse() : pair[0], pair[1], role);
+}
+
+function rowShape(
+  name: string,
+  a: readonly number[],
+  b: readonly number[],
+  role: ModuleRole | undefined,
+): FactorShape {
+  const axes = a.length;
+  const fits = axes === b.length && axes >= 2 && axes <= (role === undefined ? 5 : 2);
+  const bad = (): never => badShapes(name, "A [r, in, k…] and B [out, r, 1…], nothing empty", a, b);
+  if (!fits || [...a, ...b].includes(0)) bad();
+  const rank = a[0]!;
+  if (b.slice(2).some((size) => size !== 1)) bad();
+  if (b[1] !== rank) {
+    if (axes > 2 && rank % b[1]! === 0) refuseGroups(name, rank / b[1]!);
+    bad();
+  }
+  const usual = axes === 2 ? "linear" : CONVOLUTIONS[axes - 3]!;
+  return { role: role ?? usual, out: b[0]!, in: a[1]!, kernel: a.slice(2), experts: 1, rank };
+}
+
+function columnShape(
+  name: string,
+  a: readonly number[],
+  b: readonly number[],
+  role: ModuleRole = "linear",
+): FactorShape {
+  const linear = a.length === 2 && b.length === 2 && a[1] === b[0];
+  const experts = a.length === 3 && b.length === 3 && a[0] === b[0] && a[1] === b[2] && role === "linear";
+  if ((!linear && !experts) || [...a, ...b].includes(0)) {
+    const turned = a.length === 2 && b.length === 2 && a[0] === b[1];
+    badShapes(
+      name,
+      "lora_a [in, r] and lora_b [r, out], or [E, r, in] and [E, out, r]",
+      a,
+      b,
+      turned
+        ? "The factors look transposed, as PEFT stores them: convert the file with the tool that wrote it."
+        : undefined,
+    );
+  }
+  return linear
+    ? { role, out: b[1]!, in: a[0]!, kernel: [], experts: 1, rank: a[1]! }
+    : { role, out: b[1]!, in: a[2]!, kernel: [], experts: a[0]!, rank: a[1]! };
+}
+
+/** A factor as LQA has it: B `[experts][out][rank]`, A `[experts][rank][in · kernel]`. */
+export function readFactor(
+  { tensor }: Found,
+  which: "a" | "b",
+  { role }: Pick<FactorShape, "role">,
+  layout: FactorLayout,
+): Float32Array {
+  const values = toFloat32(tensor);
+  const [rows, columns] = tensor.shape as [number, number];
+  return isTurned(which, role, layout, tensor.shape.length) ? transpose(values, rows, columns) : values;
+}
+
+/** The tensor of a factor. @throws LqaError SOURCE_RANGE if a weight overflows `element` */
+export function writeFactor(
+  module: LoraModule,
+  which: "a" | "b",
+  element: FactorElement,
+  layout: FactorLayout,
+): SafeTensor {
+  const { rank, out, kernel, experts, role } = module;
+  const values = module[which];
+  const where = `factor ${which.toUpperCase()} of module ${quoteName(module.name)}`;
+  const one = which === "a" ? [rank, module.in, ...kernel] : [out, rank, ...kernel.map(() => 1)];
+  const shape = experts > 1 ? [experts, ...one] : one;
+  const [rows, columns] = one as [number, number];
+  const turned = isTurned(which, role, layout, shape.length);
+  return {
+    element,
+    shape: turned ? [columns, rows] : shape,
+    data: fromFloat32(turned ? transpose(values, rows, columns) : values, element, where),
+  };
+}
+
+/** Whether a factor is stored transposed. */
+function isTurned(which: "a" | "b", role: ModuleRole, layout: FactorLayout, axes: number): boolean {
+  if (axes !== 2) return false;
+  return layout === "columns" || (layout === "stacked" && which === "a" && role === "embedding");
+}
+
+/** The transpose of a matrix of `rows` × `columns`, row-major. */
+export function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+  const turned = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      turned[column * rows + row] = values[row * columns + column]!;
+    }
+  }
+  return turned;
+}
+
+function badShapes(
+  name: string,
+  expected: string,
+  a: readonly number[],
+  b: readonly number[],
+  advice?: string,
+): never {
+  return fail("SOURCE_SHAPE", {
+    where: `module ${quoteName(name)}`,
+    expected,
+    actual: `A [${a}] and B [${b}]`,
+    advice,
+  });
+}
+
+/** PEFT gives B the groups of the base layer but A all input channels: ΔW is no longer a product per group. */
+function refuseGroups(name: string, groups: number): never {
+  return fail("UNSUPPORTED_ADAPTER_FEATURE", {
+    where: `module ${quoteName(name)}`,
+    expected: "a convolution without groups",
+    actual: `a grouped convolution (${groups} groups)`,
+  });
+}

@@ -1,0 +1,92 @@
+/**
+ * Writes GGUF files, version 3, of float tensors.
+ *
+ * @module
+ */
+import type { SafeTensor } from "../safetensors.ts";
+import { DEFAULT_ALIGNMENT } from "./read.ts";
+
+const TYPES: Readonly<Record<string, number>> = { F32: 0, F16: 1, BF16: 30 };
+
+/** Key-value pairs as they are stored. */
+export interface GgufPairs {
+  readonly count: number;
+  readonly bytes: Uint8Array;
+  readonly alignment: number;
+}
+
+const utf8 = new TextEncoder();
+
+/** Pairs of texts and F32 numbers. */
+export function ggufPairs(pairs: ReadonlyMap<string, string | number>): GgufPairs {
+  const bytes: number[] = [];
+  for (const [key, value] of pairs) {
+    pushText(bytes, key);
+    if (typeof value === "string") {
+      pushU32(bytes, 8);
+      pushText(bytes, value);
+    } else {
+      pushU32(bytes, 6);
+      bytes.push(...new Uint8Array(new Uint32Array(new Float32Array([value]).buffer).buffer));
+    }
+  }
+  return { count: pairs.size, bytes: Uint8Array.from(bytes), alignment: DEFAULT_ALIGNMENT };
+}
+
+/**
+ * A GGUF file. Shapes are outermost first, as in safetensors; GGUF stores them reversed.
+ *
+ * @param order every key once
+ * @throws RangeError for an element type that is no float: a mistake of the caller
+ */
+export function writeGguf(
+  pairs: GgufPairs,
+  tensors: ReadonlyMap<string, SafeTensor>,
+  order: readonly string[],
+): Uint8Array {
+  const aligned = (position: number): number => Math.ceil(position / pairs.alignment) * pairs.alignment;
+  const infos: number[] = [];
+  let length = 0;
+  const chosen = order.map((name) => tensors.get(name)!);
+  for (const [i, { element, shape, data }] of chosen.entries()) {
+    const type = TYPES[element];
+    if (type === undefined)
+      throw new RangeError(`GGUF tensors are written as F32, F16 or BF16, not ${element}.`);
+    pushText(infos, order[i]!);
+    pushU32(infos, shape.length);
+    for (const size of [...shape].reverse()) pushU64(infos, size);
+    pushU32(infos, type);
+    pushU64(infos, length);
+    length = aligned(length + data.length);
+  }
+  const head: number[] = [0x47, 0x47, 0x55, 0x46];
+  pushU32(head, 3);
+  pushU64(head, order.length);
+  pushU64(head, pairs.count);
+  const start = aligned(head.length + pairs.bytes.length + infos.length);
+  const bytes = new Uint8Array(start + length);
+  bytes.set(head);
+  bytes.set(pairs.bytes, head.length);
+  bytes.set(infos, head.length + pairs.bytes.length);
+  let at = start;
+  for (const { data } of chosen) {
+    bytes.set(data, at);
+    at = start + aligned(at - start + data.length);
+  }
+  return bytes;
+}
+
+function pushU32(bytes: number[], value: number): void {
+  for (let shift = 0; shift < 32; shift += 8) bytes.push((value >>> shift) & 0xff);
+}
+
+function pushU64(bytes: number[], value: number): void {
+  pushU32(bytes, value % 2 ** 32);
+  pushU32(bytes, Math.floor(value / 2 ** 32));
+}
+
+function pushText(bytes: number[], text: string): void {
+  const encoded = utf8.encode(text);
+  pushU64(bytes, encoded.length);
+  for (const byte of encoded) bytes.push(byte);
+}

@@ -1,0 +1,27 @@
+/**
+ * The scale that whoever reads an adapter gives, for dialects that keep it outside their files.
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import { scaleByAlpha } from "./alpha.ts";
+import type { ReadSettings } from "./dialect.ts";
+import type { Scale } from "./state-dict/convention.ts";
+
+/** The scale by `alpha` or `multiplier`; undefined if neither is given. @throws LqaError USAGE for both, or no number */
+export function givenScale({ alpha, multiplier }: ReadSettings, rank: number): Scale | undefined {
+  const given = alpha ?? multiplier;
+  if (given === undefined) return undefined;
+  if (alpha !== undefined && multiplier !== undefined) {
+    fail("USAGE", { where: "alpha and multiplier", expected: "one of them", actual: "both" });
+  }
+  if (!Number.isFinite(Math.fround(given))) {
+    fail("USAGE", {
+      where: "alpha or multiplier",
+      expected: "a number that binary32 can hold",
+      actual: given,
+    });
+  }
+  if (alpha !== undefined) return scaleByAlpha(alpha, rank);
+  return { multiplier: Math.fround(given) + 0, alpha: 0, rule: "explicit" };
+}

@@ -1,0 +1,107 @@
+/**
+ * The kohya dialect: files of sd-scripts, and the LoRA part of LyCORIS's.
+ *
+ * `lora_unet_down_blocks_0_…_to_q.lora_down.weight`, `.lora_up.weight` and `.alpha` (see `alpha.ts`). A file without an
+ * alpha counts it as the rank. Modules get the paths of diffusers (`unet.down_blocks.0.….to_q`) as far as their words are
+ * known.
+ *
+ * @module
+ */
+import type { Adapter, ModuleShape } from "../model/adapter.ts";
+import { UNSCALED } from "./alpha.ts";
+import { foldMultipliers } from "./bake.ts";
+import type { Dialect, WriteOptions } from "./dialect.ts";
+import { fromSgm, toSgm } from "./naming/sgm.ts";
+import { splitWords } from "./naming/words.ts";
+import { otherMethod } from "./other-methods.ts";
+import { type Convention, type KeyMeaning, outputMagnitude, type Part } from "./state-dict/convention.ts";
+import { readStateDict } from "./state-dict/read.ts";
+import { safetensorsFile, writeStateDict } from "./state-dict/write.ts";
+
+const SUFFIXES: readonly (readonly [string, Part])[] = [
+  [".lora_down.weight", "a"],
+  [".lora_up.weight", "b"],
+  [".alpha", "alpha"],
+  [".dora_scale", "magnitude"],
+];
+
+/** Prefixes and components. The first of a component is the one written, where nothing says otherwise. */
+const PREFIXES: readonly (readonly [prefix: string, component: string])[] = [
+  ["lora_unet", "unet"],
+  ["lora_te", "text_encoder"],
+  ["lora_te1", "text_encoder"],
+  ["lora_te2", "text_encoder_2"],
+  ["lora_te3", "text_encoder_3"],
+  ["lora_transformer", "transformer"],
+  ["lora_prior_te", "prior_text_encoder"],
+  ["lora_prior_unet", "prior_unet"],
+];
+
+/** Marks a style whose paths are Stability's. */
+const SGM = "+sgm";
+
+function parse(key: string): KeyMeaning | undefined {
+  const method = otherMethod(key);
+  if (method !== undefined) return { kind: "unsupported", method };
+  const [suffix, part] = SUFFIXES.find(([end]) => key.endsWith(end)) ?? [];
+  if (suffix === undefined || part === undefined) return undefined;
+  const name = key.slice(0, -suffix.length);
+  const [prefix, component] = PREFIXES.find(([start]) => name.startsWith(`${start}_`)) ?? [];
+  if (prefix === undefined || name.length === prefix.length + 1) return undefined;
+  const words = name.slice(prefix.length + 1);
+  const path = splitWords(words);
+  const diffusers = path === undefined ? undefined : fromSgm(path);
+  return {
+    kind: "part",
+    part,
+    module: `${component}.${diffusers ?? path ?? words}`,
+    style: diffusers === undefined ? prefix : prefix + SGM,
+  };
+}
+
+const convention: Convention = {
+  name: "kohya",
+  file: "adapter.safetensors",
+  layout: "rows",
+  parse,
+  scope: (module) => module.slice(0, Math.max(0, module.indexOf("."))),
+  key({ name }: Pick<ModuleShape, "name">, part, style) {
+    const dot = name.indexOf(".");
+    const component = name.slice(0, dot);
+    const path = name.slice(dot + 1);
+    const sgm = style?.endsWith(SGM) === true;
+    const prefix = sgm ? style!.slice(0, -SGM.length) : style;
+    const start = prefix ?? PREFIXES.find(([, known]) => known === component)?.[0] ?? `lora_${component}`;
+    const words = ((sgm ? toSgm(path) : undefined) ?? path).replaceAll(".", "_");
+    return `${start}_${words}${SUFFIXES.find(([, known]) => known === part)?.[0] ?? `.${part}`}`;
+  },
+  scale: () => UNSCALED,
+  roles: ["magnitude"],
+  magnitudeShape: (module, axis) =>
+    outputMagnitude(module, axis) === undefined
+      ? [1, module.in, ...module.kernel.map(() => 1)]
+      : [module.out, 1, ...module.kernel.map(() => 1)],
+};
+
+/** See {@link Dialect}. */
+export const kohya: Dialect = {
+  name: "kohya",
+  title: "kohya / sd-scripts, LyCORIS LoCon (lora_unet_….lora_down.weight)",
+  naming: "pipeline",
+  detect: ({ keys }) =>
+    keys.some((key) => /^lora_[a-z0-9]+_.*\.(lora_down\.weight|lora_up\.weight|alpha)$/.test(key)),
+  read: (source, settings) => readStateDict(source.tensors(), source.weights!.name, convention, settings),
+  write(adapter: Adapter, options: WriteOptions) {
+    // An alpha of 0 would count as the rank, so a multiplier of 0 can only be said by B.
+    const sayable = foldMultipliers(adapter, options, ({ multiplier }) => multiplier === 0);
+    const two = adapter.modules.some(({ name }) => name.startsWith("text_encoder_2."));
+    const named = two && adapter.origin?.dialect !== "kohya" ? { ...convention, key: keyOfTwo } : convention;
+    return new Map([safetensorsFile(writeStateDict(sayable, named, options, true))]);
+  },
+};
+
+/** Beside a second text encoder the first one is number 1. */
+function keyOfTwo(module: Pick<ModuleShape, "name" | "role">, part: Part, style: string | undefined): string {
+  const first = module.name.startsWith("text_encoder.");
+  return convention.key(module, part, style ?? (first ? "lora_te1" : undefined));
+}

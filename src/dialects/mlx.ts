@@ -1,0 +1,173 @@
+/**
+ * The MLX dialect: adapters of mlx-lm (`adapters.safetensors` or `.npz`, and an `adapter_config.json` that is not PEFT's).
+ *
+ * Factors are stored transposed (`lora_a` [in, r], `lora_b` [r, out]; of experts [E, r, in] and [E, out, r]), and the
+ * configuration's `scale` is the multiplier, whatever the rank. mlx-lm makes the layers by the configuration before it
+ * loads them, so what is written has one rank and one scale, and names every layer.
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import type { Adapter, ModuleShape } from "../model/adapter.ts";
+import { multiplierByRule } from "../model/adapter.ts";
+import { foldMultipliers, padRank } from "./bake.ts";
+import type { Dialect, WriteOptions } from "./dialect.ts";
+import { givenScale } from "./given-scale.ts";
+import { type JsonObject, parseJson, quoteName } from "./json.ts";
+import { originBytes } from "./origin.ts";
+import { isInputEmbedding } from "./peft/keys.ts";
+import { CONFIG_FILE, type Source } from "./source.ts";
+import { type Convention, outputMagnitude, type Part, type Scale } from "./state-dict/convention.ts";
+import { readStateDict } from "./state-dict/read.ts";
+import { safetensorsFile, writeStateDict } from "./state-dict/write.ts";
+
+const PARTS: Readonly<Record<string, Part>> = { lora_a: "a", lora_b: "b", m: "magnitude" };
+const KEY = /^(.+)\.(lora_a|lora_b|m)$/;
+
+function convention(scale: (rank: number) => Scale, dora: boolean): Convention {
+  return {
+    name: "mlx",
+    file: "adapters.safetensors",
+    layout: "columns",
+    parse(key) {
+      const found = KEY.exec(key);
+      if (found === null || (found[2] === "m" && !dora)) return undefined;
+      return { kind: "part", part: PARTS[found[2]!]!, module: found[1]!, style: "" };
+    },
+    key: ({ name }: Pick<ModuleShape, "name">, part) =>
+      `${name}.${part === "magnitude" ? "m" : `lora_${part}`}`,
+    isEmbedding: isInputEmbedding,
+    scale: (_module, rank) => scale(rank),
+    roles: ["magnitude"],
+    magnitudeShape: outputMagnitude,
+    metadata: new Map([["format", "mlx"]]),
+  };
+}
+
+function read(source: Source, settings: Parameters<Dialect["read"]>[1]): Adapter {
+  const config = source.settings;
+  const kind = config?.get("fine_tune_type") ?? "lora";
+  const where = `${CONFIG_FILE} field "fine_tune_type"`;
+  if (kind !== "lora" && kind !== "dora") {
+    fail("UNSUPPORTED_ADAPTER_FEATURE", {
+      where,
+      expected: '"lora" or "dora"',
+      actual: quoteName(String(kind)),
+    });
+  }
+  const scale = (rank: number): Scale =>
+    givenScale(settings, rank) ??
+    configured(config) ??
+    fail("SOURCE_CONFIG", {
+      where: "the MLX adapter",
+      expected: 'lora_parameters with "scale" in adapter_config.json',
+      actual: config === undefined ? "no configuration" : "none",
+      advice: "Give the directory with both files, or the scale it was trained with as --multiplier.",
+    });
+  const extra = source.config === undefined ? {} : { config: source.config };
+  const adapter = readStateDict(
+    source.tensors(),
+    source.weights!.name,
+    convention(scale, kind === "dora"),
+    settings,
+    extra,
+  );
+  const model = config?.get("model");
+  return typeof model === "string" && model !== ""
+    ? { ...adapter, meta: { ...adapter.meta, base_model: model } }
+    : adapter;
+}
+
+/** The scale by a configuration: in `lora_parameters`, or at the top in configurations of 2024. */
+function configured(config: JsonObject | undefined): Scale | undefined {
+  const parameters = config?.get("lora_parameters");
+  const value = (parameters instanceof Map ? parameters : config)?.get("scale");
+  if (value === undefined || value === null) return undefined;
+  const multiplier = typeof value === "number" ? Math.fround(value) : Number.NaN;
+  if (Number.isFinite(multiplier)) return { multiplier, alpha: 0, rule: "explicit" };
+  return fail("SOURCE_CONFIG", {
+    where: `${CONFIG_FILE} field "scale"`,
+    expected: "a number that binary32 can hold",
+    actual: typeof value === "number" ? value : typeof value,
+  });
+}
+
+function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array> {
+  const own = adapter.origin?.dialect === "mlx" ? adapter.origin : undefined;
+  const dora = adapter.tensors.some(({ role }) => role === "magnitude");
+  if (own !== undefined) {
+    const said = new Set(adapter.modules.map(({ multiplier }) => multiplier));
+    const only = (): Scale => ({ multiplier: [...said][0]!, alpha: 0, rule: "explicit" });
+    if (said.size === 1) {
+      const weights = safetensorsFile(writeStateDict(adapter, convention(only, dora), options, false));
+      const kept = originBytes(own, "config");
+      const same = kept !== undefined && configured(settingsOf(kept))?.multiplier === only().multiplier;
+      const written = same ? kept.slice() : newConfig(adapter, only().multiplier, dora);
+      return new Map([[CONFIG_FILE, written], weights]);
+    }
+  }
+  const grouped = adapter.modules.find(({ kernel }) => kernel.length > 0);
+  if (grouped !== undefined) {
+    fail("UNSUPPORTED_DIALECT", {
+      where: `module ${quoteName(grouped.name)}`,
+      expected: "linear layers, embeddings and experts: mlx-lm adapts nothing else",
+      actual: grouped.role,
+    });
+  }
+  const rank = Math.max(...adapter.modules.map((module) => module.rank));
+  const padded = adapter.modules.filter((module) => module.rank !== rank).length;
+  if (padded > 0)
+    options.onNote?.(
+      `mlx-lm has one rank for all layers: ${padded} modules are padded with zeros to ${rank}.`,
+    );
+  const multipliers = new Set(adapter.modules.map(({ multiplier }) => multiplier));
+  const one = multipliers.size === 1;
+  const folded = one ? adapter : foldMultipliers(adapter, options);
+  const even = {
+    ...folded,
+    origin: undefined,
+    modules: folded.modules.map((module) => padRank(module, rank)),
+  };
+  const multiplier = one ? [...multipliers][0]! : multiplierByRule("none", 0, rank)!;
+  const scale = (): Scale => ({ multiplier, alpha: 0, rule: "explicit" });
+  const weights = safetensorsFile(writeStateDict(even, convention(scale, dora), options, false));
+  return new Map([[CONFIG_FILE, newConfig(even, multiplier, dora)], weights]);
+}
+
+function settingsOf(config: Uint8Array): JsonObject | undefined {
+  const value = parseJson(config, "UNSUPPORTED_DIALECT", 'origin record field "config"');
+  return value instanceof Map ? value : undefined;
+}
+
+/** A configuration that makes a layer of each module and of nothing else. */
+function newConfig({ modules, meta }: Adapter, scale: number, dora: boolean): Uint8Array {
+  const config = {
+    fine_tune_type: dora ? "dora" : "lora",
+    lora_parameters: {
+      dropout: 0,
+      keys: modules.map((module) => module.name).sort(),
+      rank: Math.max(...modules.map((module) => module.rank)),
+      scale,
+    },
+    ...(typeof meta.base_model === "string" && { model: meta.base_model }),
+    // Counted from the end; all, since the keys are whole paths.
+    num_layers: -1,
+  };
+  return new TextEncoder().encode(`${JSON.stringify(config, null, 4)}\n`);
+}
+
+/** See {@link Dialect}. */
+export const mlx: Dialect = {
+  name: "mlx",
+  title: "MLX (mlx-lm: ….lora_a, transposed)",
+  naming: "model",
+  detect({ keys, settings }) {
+    if (settings?.has("peft_type") === true) return keys.some((key) => /\.lora_[ab]$/.test(key));
+    const config =
+      settings !== undefined &&
+      ["fine_tune_type", "lora_parameters", "lora_layers"].some((field) => settings.has(field));
+    return config || keys.some((key) => /\.lora_[ab]$/.test(key));
+  },
+  read,
+  write,
+};

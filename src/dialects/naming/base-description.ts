@@ -1,0 +1,95 @@
+/**
+ * What must be known of a base model to name its layers as llama.cpp does: its architecture, and how many heads its
+ * attention has, since llama.cpp stores some models' queries and keys with the rows of each head in another order.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import { readGgufHeader } from "../gguf/read.ts";
+import { type JsonObject, parseJson, quoteName } from "../json.ts";
+
+/** A base model. */
+export interface BaseDescription {
+  /** llama.cpp's name of the architecture, e.g. `llama`. */
+  readonly architecture: string;
+  /** Heads of queries, and of keys and values. */
+  readonly heads: number;
+  readonly keyHeads: number;
+}
+
+/** `model_type` of transformers to llama.cpp's architecture, where the converter leaves all weights but q and k as they are. */
+const ARCHITECTURES: ReadonlyMap<string, string> = new Map([
+  ["llama", "llama"],
+  ["mistral", "llama"],
+  ["qwen2", "qwen2"],
+  ["qwen3", "qwen3"],
+  ["gemma", "gemma"],
+  ["gemma2", "gemma2"],
+  ["gemma3_text", "gemma3"],
+  ["phi3", "phi3"],
+  ["phi", "phi2"],
+  ["starcoder2", "starcoder2"],
+  ["stablelm", "stablelm"],
+  ["gpt2", "gpt2"],
+  ["olmo2", "olmo2"],
+]);
+
+/**
+ * Reads a `config.json` of transformers.
+ *
+ * @throws LqaError SOURCE_CONFIG if it is broken or lacks a field; UNSUPPORTED_DIALECT for an architecture whose
+ * conversion this version does not know
+ */
+export function baseFromConfig(bytes: Uint8Array): BaseDescription {
+  const where = "the base model's config.json";
+  const config = parseJson(bytes, "SOURCE_CONFIG", where);
+  if (!(config instanceof Map)) return fail("SOURCE_CONFIG", { where, expected: "an object" });
+  const type = config.get("model_type");
+  const architecture = typeof type === "string" ? ARCHITECTURES.get(type) : undefined;
+  if (architecture === undefined) {
+    return fail("UNSUPPORTED_DIALECT", {
+      where: `${where}, field "model_type"`,
+      expected: [...ARCHITECTURES.keys()].join(", "),
+      actual: typeof type === "string" ? quoteName(type) : "none",
+      advice: "Convert a PEFT directory with llama.cpp's convert_lora_to_gguf.py instead.",
+    });
+  }
+  const heads = positive(config, config.has("n_head") ? "n_head" : "num_attention_heads", where);
+  const keyHeads = config.has("num_key_value_heads") ? positive(config, "num_key_value_heads", where) : heads;
+  return { architecture, heads, keyHeads };
+}
+
+function positive(config: JsonObject, field: string, where: string): number {
+  const value = config.get(field);
+  if (typeof value === "number" && Number.isSafeInteger(value) && value > 0) return value;
+  return fail("SOURCE_CONFIG", {
+    where: `${where}, field ${quoteName(field)}`,
+    expected: "a positive integer",
+  });
+}
+
+/**
+ * Reads the metadata of a base model in GGUF. `bytes` may be the beginning of the file.
+ *
+ * @throws LqaError TRUNCATED_SOURCE if the metadata goes on behind `bytes`; SOURCE_HEADER, UNSUPPORTED_DIALECT
+ */
+export function baseFromGguf(bytes: Uint8Array): BaseDescription {
+  const where = "the base model's GGUF file";
+  const metadata = readGgufHeader(bytes).metadata;
+  const architecture = metadata.get("general.architecture");
+  if (typeof architecture !== "string" || ![...ARCHITECTURES.values()].includes(architecture)) {
+    return fail("UNSUPPORTED_DIALECT", {
+      where,
+      expected: `an architecture of ${[...new Set(ARCHITECTURES.values())].join(", ")}`,
+      actual: String(architecture).slice(0, 40),
+      advice: "Convert a PEFT directory with llama.cpp's convert_lora_to_gguf.py instead.",
+    });
+  }
+  const number = (field: string): number | undefined => {
+    const value = metadata.get(`${architecture}.attention.${field}`);
+    return typeof value === "number" && value > 0 ? value : undefined;
+  };
+  const heads = number("head_count");
+  if (heads === undefined) return fail("SOURCE_HEADER", { where, expected: "a number of attention heads" });
+  return { architecture, heads, keyHeads: number("head_count_kv") ?? heads };
+}

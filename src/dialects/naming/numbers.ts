@@ -1,0 +1,86 @@
+/**
+ * Layers of Stable Diffusion 1 by number, as cloneofsimo's program counted them.
+ *
+ * It walked a model in the order in which diffusers registers the parts: down blocks, up blocks, middle block; in each
+ * transformer block attn1 (q, k, v, out), the feed-forward projection, attn2. In the text encoder q, k, v are registered
+ * as k, v, q. The numbers say nothing by themselves, so all shapes must be those of this model before names are given.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import type { Adapter } from "../../model/adapter.ts";
+import { quoteName } from "../json.ts";
+import { renamed } from "./rename.ts";
+
+interface Layer {
+  readonly name: string;
+  readonly out: number;
+  readonly in: number;
+}
+
+const CONTEXT = 768;
+
+/** Transformer blocks in the program's order, with their widths. */
+const BLOCKS: readonly (readonly [path: string, width: number])[] = [
+  ...[320, 640, 1280].flatMap((width, block) =>
+    [0, 1].map((layer): [string, number] => [`down_blocks.${block}.attentions.${layer}`, width]),
+  ),
+  ...[1280, 640, 320].flatMap((width, block) =>
+    [0, 1, 2].map((layer): [string, number] => [`up_blocks.${block + 1}.attentions.${layer}`, width]),
+  ),
+  ["mid_block.attentions.0", 1280],
+];
+
+const UNET: readonly Layer[] = BLOCKS.flatMap(([path, width]) => {
+  const block = `unet.${path}.transformer_blocks.0`;
+  const attention = (name: string, context: number): Layer[] => [
+    { name: `${block}.${name}.to_q`, out: width, in: width },
+    { name: `${block}.${name}.to_k`, out: width, in: context },
+    { name: `${block}.${name}.to_v`, out: width, in: context },
+    { name: `${block}.${name}.to_out.0`, out: width, in: width },
+  ];
+  const forward = { name: `${block}.ff.net.0.proj`, out: 8 * width, in: width };
+  return [...attention("attn1", width), forward, ...attention("attn2", CONTEXT)];
+});
+
+const TEXT: readonly Layer[] = Array.from({ length: 12 }, (_, layer) =>
+  ["k_proj", "v_proj", "q_proj", "out_proj"].map((name) => ({
+    name: `text_encoder.text_model.encoder.layers.${layer}.self_attn.${name}`,
+    out: CONTEXT,
+    in: CONTEXT,
+  })),
+).flat();
+
+const MODELS: ReadonlyMap<string, readonly Layer[]> = new Map([
+  ["unet", UNET],
+  ["text_encoder", TEXT],
+]);
+
+/** The adapter with the layers' names. @throws LqaError UNSUPPORTED_DIALECT if it is none of Stable Diffusion 1 */
+export function numberedLayers(adapter: Adapter): Adapter {
+  const counts = new Map<string, number>();
+  const modules = adapter.modules.map((module) => {
+    const [component, number] = module.name.split(":") as [string, string];
+    counts.set(component, (counts.get(component) ?? 0) + 1);
+    const layer = MODELS.get(component)?.[Number(number)];
+    if (layer !== undefined && layer.out === module.out && layer.in === module.in)
+      return renamed(module, layer.name);
+    const expected = layer === undefined ? "none of that number" : `${layer.out} × ${layer.in}`;
+    return unknown(module.name, expected, `${module.out} × ${module.in}`);
+  });
+  for (const [component, count] of counts) {
+    const expected = MODELS.get(component)!.length;
+    if (count !== expected) unknown(component, `${expected} layers`, `${count}`);
+  }
+  return { ...adapter, modules };
+}
+
+function unknown(name: string, expected: string, actual: string): never {
+  return fail("UNSUPPORTED_DIALECT", {
+    where: `module ${quoteName(name)}`,
+    expected: `the layers of Stable Diffusion 1, which have ${expected} here`,
+    actual,
+    advice:
+      "This file has numbers instead of names, and they fit no model this version knows: keep it in its dialect.",
+  });
+}

@@ -1,0 +1,70 @@
+/**
+ * Names of layers from one way of naming into another (see `Naming` in `dialect.ts`).
+ *
+ * Guarantees that modules and plain tensors keep what they mean; where a name has no counterpart, or where one would be
+ * a guess, the adapter is refused with the reason.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import type { Adapter } from "../../model/adapter.ts";
+import type { Naming, WriteOptions } from "../dialect.ts";
+import { fromGguf, toGguf } from "../gguf/layers.ts";
+import { quoteName } from "../json.ts";
+import { numberedLayers } from "./numbers.ts";
+import { rename } from "./rename.ts";
+
+/** Components of diffusion pipelines. */
+const COMPONENT =
+  /^(unet|transformer|transformer_2|text_encoder|text_encoder_2|text_encoder_3|prior_\w+|prior|controlnet)\./;
+
+/** What the paths inside a component begin with. */
+const COMPONENT_OF: readonly (readonly [RegExp, string])[] = [
+  [/^(down_blocks|up_blocks|mid_block|time_embedding|add_embedding|conv_in|conv_out)\b/, "unet"],
+  [/^(transformer_blocks|single_transformer_blocks|x_embedder|context_embedder)\b/, "transformer"],
+  [/^text_model\./, "text_encoder"],
+];
+
+/**
+ * The adapter with the names of another naming, and without its origin record, which speaks of the old ones.
+ *
+ * @throws LqaError UNSUPPORTED_DIALECT
+ */
+export function translate(adapter: Adapter, from: Naming, to: Naming, options: WriteOptions): Adapter {
+  const plain = { ...adapter, origin: undefined };
+  if (from === to) return plain;
+  if (from === "numbers") return translate(numberedLayers(plain), "pipeline", to, options);
+  if (from === "pipeline" && to === "model") return rename(plain, stripComponent(plain));
+  if (from === "model" && to === "pipeline") return rename(plain, addComponent);
+  if (from === "model" && to === "gguf") return toGguf(plain, options);
+  if (from === "gguf" && to === "model") return fromGguf(plain, options);
+  return fail("UNSUPPORTED_DIALECT", {
+    where: "the names of the layers",
+    expected:
+      to === "numbers" ? "an adapter that came from cloneofsimo's program" : "layers of a language model",
+    actual: from === "gguf" ? "llama.cpp's layers" : "layers of a diffusion pipeline or of one model",
+  });
+}
+
+/** A model is one component: its name is left out. */
+function stripComponent({ modules }: Adapter): (name: string) => string {
+  const components = new Set(modules.map(({ name }) => COMPONENT.exec(name)?.[1] ?? ""));
+  const [only] = components;
+  if (components.size === 1 && only !== "") return (name) => name.replace(COMPONENT, "");
+  return fail("UNSUPPORTED_DIALECT", {
+    where: "the names of the layers",
+    expected: "layers of one model",
+    actual: [...components].map((component) => component || "none").join(", "),
+    advice: "Write --to diffusers or --to kohya, which have a place for several models.",
+  });
+}
+
+function addComponent(name: string): string {
+  const component = COMPONENT_OF.find(([pattern]) => pattern.test(name))?.[1];
+  if (component !== undefined) return `${component}.${name}`;
+  return fail("UNSUPPORTED_DIALECT", {
+    where: `module ${quoteName(name)}`,
+    expected: "a layer of a diffusion model (down_blocks, transformer_blocks, text_model, …)",
+    actual: "another one",
+  });
+}

@@ -1,0 +1,68 @@
+/**
+ * The ONNX dialect: `.onnx_adapter` files of ONNX Runtime, whose tensors are inputs of a graph by name.
+ *
+ * The graph multiplies from the right, so factors are [in, r] and [r, out], and what the file holds is all there is: the
+ * multiplier is folded into B. What programs write around the names (`.lora_A.MatMul.weight`) is kept.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import type { Adapter } from "../../model/adapter.ts";
+import { UNSCALED } from "../alpha.ts";
+import type { Dialect, WriteOptions } from "../dialect.ts";
+import { quoteName } from "../json.ts";
+import { badOrigin, originString } from "../origin.ts";
+import { isInputEmbedding } from "../peft/keys.ts";
+import type { Convention } from "../state-dict/convention.ts";
+import { readStateDict } from "../state-dict/read.ts";
+import { writeStateDict } from "../state-dict/write.ts";
+import { isOnnxAdapter, readOnnxAdapter, writeOnnxAdapter } from "./file.ts";
+
+const KEY = /^(.+)\.lora_([AB])((?:\.[A-Za-z_]+)*)$/;
+const USUAL = ".weight";
+
+const convention: Convention = {
+  name: "onnx",
+  file: "adapter.onnx_adapter",
+  layout: "columns",
+  parse(key) {
+    const found = KEY.exec(key);
+    if (found === null) return undefined;
+    return { kind: "part", part: found[2] === "A" ? "a" : "b", module: found[1]!, style: found[3]! };
+  },
+  key: ({ name }, part, style = USUAL) => `${name}.lora_${part.toUpperCase()}${style}`,
+  isEmbedding: isInputEmbedding,
+  scale: () => UNSCALED,
+  roles: [],
+};
+
+/** See {@link Dialect}. */
+export const onnx: Dialect = {
+  name: "onnx",
+  title: "ONNX Runtime adapter (.onnx_adapter)",
+  naming: "model",
+  detect: ({ weights }) => weights !== undefined && isOnnxAdapter(weights.bytes.subarray(0, 8)),
+  read(source, settings) {
+    const { name, bytes } =
+      source.weights ?? fail("UNSUPPORTED_DIALECT", { expected: "one .onnx_adapter file" });
+    const { adapterVersion, modelVersion, tensors } = readOnnxAdapter(bytes.subarray(0, bytes.length));
+    const file = { metadata: undefined, tensors: new Map(tensors) };
+    return readStateDict(file, name, convention, settings, { versions: `${adapterVersion} ${modelVersion}` });
+  },
+  write(adapter: Adapter, options: WriteOptions) {
+    const wide = adapter.modules.find(({ kernel, experts }) => kernel.length > 0 || experts > 1);
+    if (wide !== undefined) {
+      fail("UNSUPPORTED_DIALECT", {
+        where: `module ${quoteName(wide.name)}`,
+        expected: "linear layers, whose factors a graph can multiply by",
+        actual: wide.experts > 1 ? "experts" : wide.role,
+      });
+    }
+    const own = adapter.origin?.dialect === "onnx" ? adapter.origin : undefined;
+    const versions = (own && originString(own, "versions")) ?? "1 1";
+    if (!/^-?\d{1,10} -?\d{1,10}$/.test(versions)) badOrigin("versions", "two integers");
+    const [adapterVersion, modelVersion] = versions.split(" ").map(Number) as [number, number];
+    const { name, tensors, order } = writeStateDict(adapter, convention, options, false);
+    return new Map([[name, writeOnnxAdapter({ adapterVersion, modelVersion, tensors }, order)]]);
+  },
+};

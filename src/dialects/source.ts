@@ -1,0 +1,85 @@
+/**
+ * The files of one adapter as dialects look at them: the weights opened once, their keys, and the configuration.
+ *
+ * @module
+ */
+import { fail, isLqaError } from "../errors.ts";
+import type { SourceBytes, SourceFiles } from "./dialect.ts";
+import { type JsonObject, parseJson, quoteName } from "./json.ts";
+import { readTensorFile, type TensorFile } from "./tensor-file.ts";
+
+/** Name of the configuration of PEFT, and of MLX. */
+export const CONFIG_FILE = "adapter_config.json";
+
+/** An adapter's files. */
+export interface Source {
+  readonly files: SourceFiles;
+  /** The file that is no configuration; undefined if there are several or none. */
+  readonly weights: { readonly name: string; readonly bytes: SourceBytes } | undefined;
+  /** Keys of the weights in their order; none if they cannot be read. */
+  readonly keys: readonly string[];
+  /** `adapter_config.json`, if there is one. */
+  readonly config: Uint8Array | undefined;
+  /** The same, taken apart; undefined also if it is broken. */
+  readonly settings: JsonObject | undefined;
+  /**
+   * The tensors of the weights.
+   *
+   * @throws LqaError UNSUPPORTED_DIALECT if there is no file of weights, or not one alone; otherwise as `readTensorFile`
+   */
+  tensors(): TensorFile;
+}
+
+/** Looks at files. Nothing that is wrong with them is thrown before it is asked for. */
+export function openSource(files: SourceFiles): Source {
+  const names = [...files.keys()].filter((name) => !name.endsWith(".json"));
+  const [name] = names;
+  const weights = name === undefined || names.length > 1 ? undefined : { name, bytes: files.get(name)! };
+  const file = files.get(CONFIG_FILE);
+  const config = file?.subarray(0, file.length);
+  const read = once(() => {
+    if (weights !== undefined) return readTensorFile(weights.bytes, weights.name);
+    return fail("UNSUPPORTED_DIALECT", {
+      where: "the files of the adapter",
+      expected: "one file of weights",
+      actual: names.length === 0 ? "none" : names.slice(0, 4).map(quoteName).join(", "),
+    });
+  });
+  const source: Omit<Source, "keys" | "settings"> = { files, weights, config, tensors: read };
+  const keys = once(() => quietly(() => [...read().tensors.keys()]) ?? []);
+  const settings = once(() => config && quietly(() => parseJson(config, "SOURCE_CONFIG", CONFIG_FILE)));
+  return {
+    ...source,
+    get keys() {
+      return keys();
+    },
+    get settings() {
+      const value = settings();
+      return value instanceof Map ? value : undefined;
+    },
+  };
+}
+
+function quietly<T>(run: () => T): T | undefined {
+  try {
+    return run();
+  } catch (error) {
+    if (isLqaError(error)) return undefined;
+    throw error;
+  }
+}
+
+function once<T>(run: () => T): () => T {
+  let result: { readonly value: T } | { readonly error: unknown } | undefined;
+  return () => {
+    if (result === undefined) {
+      try {
+        result = { value: run() };
+      } catch (error) {
+        result = { error };
+      }
+    }
+    if ("error" in result) throw result.error;
+    return result.value;
+  };
+}

@@ -1,0 +1,202 @@
+/**
+ * Reads a table of tensors by its convention: pairs, scales, plain tensors, and the origin record.
+ *
+ * Guarantees that every tensor ends up somewhere or is an error.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import {
+  type Adapter,
+  type LoraModule,
+  lazyModule,
+  type Origin,
+  type PlainTensor,
+} from "../../model/adapter.ts";
+import { readAlpha, reproducedAlpha } from "../alpha.ts";
+import type { ReadSettings } from "../dialect.ts";
+import type { FactorElement } from "../elements.ts";
+import { type Found, factorShape, readFactor } from "../factors.ts";
+import { quoteName } from "../json.ts";
+import { commonest, describeElements, packFileOrigin, packRows, unusualOrder } from "../origin.ts";
+import type { TensorFile } from "../tensor-file.ts";
+import type { Convention, Part } from "./convention.ts";
+
+interface FoundModule {
+  readonly name: string;
+  readonly parts: Map<Part, Found>;
+  readonly styles: string[];
+}
+
+/**
+ * Reads a table of tensors.
+ *
+ * @param extra what the dialect adds to the origin record
+ * @throws LqaError SOURCE_UNKNOWN_TENSOR for a key that says nothing, or a second tensor for one place;
+ * UNSUPPORTED_ADAPTER_FEATURE for tensors of other methods, unless they are kept; SOURCE_UNPAIRED_FACTOR;
+ * SOURCE_ELEMENT_TYPE and SOURCE_SHAPE; SOURCE_CONFIG for an alpha that is no number
+ */
+export function readStateDict(
+  file: TensorFile,
+  name: string,
+  convention: Convention,
+  settings: ReadSettings,
+  extra: { readonly [key: string]: Uint8Array | string } = {},
+): Adapter {
+  const { modules: found, tensors } = sortKeys(file, convention, settings);
+  const modules = [...found.values()].map((each) => buildModule(each, convention, settings));
+  if (modules.length === 0) {
+    fail("SOURCE_UNPAIRED_FACTOR", { where: "the weights", expected: "at least one module", actual: "none" });
+  }
+  const plain = [...found.values()].flatMap((each, i) => moduleTensors(each, modules[i]!));
+  const origin = {
+    ...describeFile(file, found, modules, convention),
+    ...(name === convention.file ? {} : { file: name }),
+    ...extra,
+  };
+  return { modules, tensors: [...plain, ...tensors], origin, meta: { source: convention.name } };
+}
+
+function sortKeys(
+  file: TensorFile,
+  convention: Convention,
+  settings: ReadSettings,
+): { modules: Map<string, FoundModule>; tensors: PlainTensor[] } {
+  const modules = new Map<string, FoundModule>();
+  const tensors: PlainTensor[] = [];
+  const kept = new Set<string>();
+  for (const [key, tensor] of file.tensors) {
+    const meaning = convention.parse(key, tensor);
+    if (meaning === undefined || meaning.kind === "unsupported") {
+      if (settings.keepUnsupported !== true) refuseKey(key, meaning?.method, convention);
+      kept.add(meaning?.method ?? "unknown tensors");
+      tensors.push({ name: key, role: "carried", axis: 0, ...tensor });
+    } else if (meaning.kind === "tensor") {
+      tensors.push({ name: meaning.name, role: meaning.role, axis: 0, ...tensor });
+    } else {
+      const { module: name, part, style } = meaning;
+      const module: FoundModule = modules.get(name) ?? { name, parts: new Map(), styles: [] };
+      const other = module.parts.get(part);
+      if (other !== undefined) {
+        const expected = `one tensor for this place (the other is ${quoteName(other.key)})`;
+        fail("SOURCE_UNKNOWN_TENSOR", { where: `tensor ${quoteName(key)}`, expected });
+      }
+      module.parts.set(part, { key, tensor });
+      if (style !== undefined) module.styles.push(style);
+      modules.set(name, module);
+    }
+  }
+  if (kept.size > 0) settings.onNote?.(`Carried, without a part in the maths: ${[...kept].join(", ")}.`);
+  return { modules, tensors };
+}
+
+function refuseKey(key: string, method: string | undefined, convention: Convention): never {
+  const where = `tensor ${quoteName(key)}`;
+  if (method === undefined)
+    return fail("SOURCE_UNKNOWN_TENSOR", { where, expected: `a key of ${convention.name}` });
+  return fail("UNSUPPORTED_ADAPTER_FEATURE", {
+    where,
+    expected: "LoRA: one A and one B factor for each layer",
+    actual: method,
+    advice:
+      "Keep this adapter in its source format, or carry such tensors along unchanged (--keep-unsupported).",
+  });
+}
+
+function buildModule(found: FoundModule, convention: Convention, settings: ReadSettings): LoraModule {
+  const { a, b } = pair(found);
+  const { name, parts } = found;
+  const { layout } = convention;
+  const shape = factorShape(name, a, b, layout, convention.isEmbedding?.(name));
+  const alpha = parts.get("alpha");
+  const scale =
+    alpha === undefined
+      ? convention.scale(name, shape.rank)
+      : readAlpha(name, alpha, shape.rank, settings.onNote);
+  const baseLayout = shape.role === "embedding" ? "in-out" : "out-in";
+  return lazyModule(
+    { name, ...shape, groups: 1, baseLayout, ...scale },
+    () => readFactor(b, "b", shape, layout),
+    () => readFactor(a, "a", shape, layout),
+  );
+}
+
+function pair({ name, parts }: FoundModule): { a: Found; b: Found } {
+  const a = parts.get("a");
+  const b = parts.get("b");
+  if (a !== undefined && b !== undefined) return { a, b };
+  return fail("SOURCE_UNPAIRED_FACTOR", {
+    where: `module ${quoteName(name)}`,
+    expected: "one A and one B factor",
+    actual: [...parts.keys()].join(", "),
+  });
+}
+
+/**
+ * The plain tensors of a module. A magnitude has the size of one axis of the base weight: of the outputs, or in
+ * LyCORIS's older files of the inputs, which only its shape tells.
+ */
+function moduleTensors({ name, parts }: FoundModule, module: LoraModule): PlainTensor[] {
+  const result: PlainTensor[] = [];
+  const magnitude = parts.get("magnitude");
+  if (magnitude !== undefined) {
+    const { shape, element } = magnitude.tensor;
+    const at = shape.findIndex((size) => size !== 1);
+    const length = shape.reduce((product, size) => product * size, 1);
+    const byOutput = length === module.out && (at <= 0 || module.kernel.length > 0);
+    const byInput = length === module.in && at === 1;
+    if (!/^B?F(16|32)$/.test(element) || (!byOutput && !byInput)) {
+      fail("SOURCE_SHAPE", {
+        where: `tensor ${quoteName(magnitude.key)}`,
+        expected: `floats, ${module.out} of outputs or [1, ${module.in}] of inputs`,
+        actual: `${element} [${shape}]`,
+      });
+    }
+    const axis = byOutput === (module.baseLayout === "out-in") ? 0 : 1;
+    result.push({ name, role: "magnitude", axis, ...magnitude.tensor });
+  }
+  const bias = parts.get("lora-bias");
+  if (bias !== undefined) result.push({ name, role: "lora-bias", axis: 0, ...bias.tensor });
+  return result;
+}
+
+/** The origin record: styles, alphas and exceptions. */
+function describeFile(
+  file: TensorFile,
+  found: ReadonlyMap<string, FoundModule>,
+  modules: readonly LoraModule[],
+  convention: Convention,
+): Origin {
+  const scoped = new Map<string, string[]>();
+  for (const { name, styles } of found.values()) {
+    const scope = convention.scope?.(name) ?? "";
+    scoped.set(scope, [...(scoped.get(scope) ?? []), ...styles]);
+  }
+  const styles = new Map([...scoped].map(([scope, all]) => [scope, commonest(all) ?? ""]));
+  const keys = new Map<string, string>();
+  const alphas: string[][] = [];
+  const types = modules.map((module): [string, [FactorElement, FactorElement]] => {
+    const { parts } = found.get(module.name)!;
+    const style = styles.get(convention.scope?.(module.name) ?? "");
+    for (const [part, { key }] of parts) {
+      const usual = convention.key(module, part, style);
+      if (usual !== key) keys.set(usual, key);
+    }
+    const element = (part: "a" | "b"): FactorElement => parts.get(part)!.tensor.element as FactorElement;
+    return [module.name, [element("b"), element("a")]];
+  });
+  const { element, elements } = describeElements(types);
+  for (const module of modules) {
+    const alpha = found.get(module.name)!.parts.get("alpha")?.tensor;
+    if (alpha !== undefined && !reproducedAlpha(module, alpha, element)) {
+      alphas.push([module.name, alpha.element, alpha.shape.join(",")]);
+    }
+  }
+  const order = unusualOrder(file.tensors);
+  const packed = packFileOrigin(convention.name, { metadata: file.metadata, element, elements, keys, order });
+  if (convention.scope !== undefined || [...styles.values()].some((style) => style !== "")) {
+    packed.styles = packRows(styles);
+  }
+  if (alphas.length > 0) packed.alphas = alphas;
+  return packed;
+}

@@ -1,0 +1,169 @@
+/**
+ * Makes the tensors of an adapter by a convention, for whatever container they go into.
+ *
+ * An adapter that came from this dialect gets the same keys, element types, order and plain tensors back.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
+import { alphaTensor } from "../alpha.ts";
+import { foldMultipliers } from "../bake.ts";
+import type { WriteOptions } from "../dialect.ts";
+import { writeFactor } from "../factors.ts";
+import { quoteName } from "../json.ts";
+import {
+  elementsOf,
+  type FileOrigin,
+  keptOrder,
+  newFileOrigin,
+  originMap,
+  originRows,
+  originString,
+  unpackFileOrigin,
+} from "../origin.ts";
+import { libraryOrder, type SafeTensor, writeSafetensors } from "../safetensors.ts";
+import type { Convention, Part } from "./convention.ts";
+
+/** The tensors of an adapter, ready for a file. */
+export interface WrittenTensors {
+  /** File name, with the ending of the source. */
+  readonly name: string;
+  readonly tensors: ReadonlyMap<string, SafeTensor>;
+  /** All keys, as the source had them, or as the safetensors library orders them. */
+  readonly order: readonly string[];
+  readonly metadata: ReadonlyMap<string, string> | undefined;
+}
+
+/** The safetensors file of tensors: name and bytes. Sources in other containers get its ending. */
+export function safetensorsFile({ name, tensors, order, metadata }: WrittenTensors): [string, Uint8Array] {
+  return [
+    name.replace(/\.(npz|bin|pt|pth|ckpt)$/, ".safetensors"),
+    writeSafetensors(tensors, { metadata, order }),
+  ];
+}
+
+/**
+ * Makes the tensors of an adapter.
+ *
+ * @throws LqaError UNSUPPORTED_DIALECT for plain tensors that the convention has no place for, and for two modules
+ * under one key; SOURCE_RANGE
+ */
+export function writeStateDict(
+  source: Adapter,
+  convention: Convention,
+  options: WriteOptions,
+  writesAlpha: boolean,
+): WrittenTensors {
+  const adapter = writesAlpha ? source : foldMultipliers(source, options, differs(convention));
+  const packed = adapter.origin?.dialect === convention.name ? adapter.origin : undefined;
+  const origin: FileOrigin =
+    packed === undefined ? newFileOrigin(convention.metadata) : unpackFileOrigin(packed);
+  const styles = packed === undefined ? new Map<string, string>() : originMap(packed, "styles");
+  const alphas = new Map(
+    (packed === undefined ? [] : originRows(packed, "alphas", 3)).map(([name, element, shape]) => [
+      name!,
+      { element: element!, shape: shape! },
+    ]),
+  );
+  const tensors = new Map<string, SafeTensor>();
+  const add = (usual: string, tensor: SafeTensor): void => {
+    const key = origin.keys.get(usual) ?? usual;
+    if (tensors.has(key)) {
+      const where = `tensor ${quoteName(key)}`;
+      fail("UNSUPPORTED_DIALECT", { where, expected: "one tensor", actual: "two" });
+    }
+    tensors.set(key, tensor);
+  };
+  const styleOf = (name: string): string | undefined => styles.get(convention.scope?.(name) ?? "");
+  for (const module of adapter.modules) {
+    const key = (part: Part): string => convention.key(module, part, styleOf(module.name));
+    const [b, a] = elementsOf(module, origin, options.factors);
+    add(key("b"), writeFactor(module, "b", b, convention.layout));
+    add(key("a"), writeFactor(module, "a", a, convention.layout));
+    const alpha = alphas.get(module.name);
+    if (writesAlpha && (alpha !== undefined || module.rule !== "none" || packed === undefined)) {
+      const usual = { element: packed === undefined ? "F32" : origin.element, shape: "" };
+      add(key("alpha"), alphaTensor(module, alpha ?? usual, alpha !== undefined));
+    }
+  }
+  const modules = new Map(adapter.modules.map((module) => [module.name, module]));
+  for (const tensor of sayableTensors(adapter, convention, packed !== undefined, options)) {
+    const { name, role, element, shape, data } = tensor;
+    const module = role === "magnitude" || role === "lora-bias" ? modules.get(name) : undefined;
+    if (module === undefined) add(name, { element, shape, data });
+    else
+      add(convention.key(module, role as Part, styleOf(name)), {
+        element,
+        shape: shapeIn(tensor, module, convention, packed !== undefined),
+        data,
+      });
+  }
+  const name = (packed && originString(packed, "file")) ?? convention.file;
+  // A name that the record brings along is one for a file beside others, and nothing more.
+  if (!/^[^/\\\0]+$/.test(name) || /^\.+$/.test(name)) {
+    fail("UNSUPPORTED_DIALECT", { where: 'origin record field "file"', expected: "a plain file name" });
+  }
+  return {
+    name,
+    tensors,
+    order: keptOrder(origin, tensors) ?? libraryOrder(tensors),
+    metadata: origin.metadata,
+  };
+}
+
+/** The modules whose multiplier is not the one that this convention's files would give them. */
+function differs(convention: Convention): (module: LoraModule) => boolean {
+  return ({ name, rank, multiplier }) => {
+    const said = convention.scale(name, rank).multiplier;
+    if (said === multiplier) return false;
+    if (said === 1) return true;
+    return fail("UNSUPPORTED_DIALECT", {
+      where: `the multiplier of module ${quoteName(name)}`,
+      expected: `${said} by the configuration it came with`,
+      actual: multiplier,
+    });
+  };
+}
+
+/** The plain tensors that a convention can say. Those carried from another dialect are left behind, with a note. */
+export function sayableTensors(
+  { tensors }: Adapter,
+  { name: dialect, roles }: Pick<Convention, "name" | "roles">,
+  own: boolean,
+  { onNote }: WriteOptions,
+): PlainTensor[] {
+  const left = own ? [] : tensors.filter(({ role }) => role === "carried");
+  if (left.length > 0) {
+    onNote?.(
+      `${left.length} tensors that belong to the source file but not to the maths are left out, the first ${quoteName(left[0]!.name)}.`,
+    );
+  }
+  const sayable = tensors.filter((tensor) => !left.includes(tensor));
+  for (const { role, name } of sayable) {
+    if (role === "carried" || roles.includes(role)) continue;
+    fail("UNSUPPORTED_DIALECT", {
+      where: `tensor ${quoteName(name)}`,
+      expected: `nothing that ${dialect} has no place for`,
+      actual: `a ${role} tensor`,
+      advice: "Write a PEFT directory, or merge the adapter into its base model (--merge).",
+    });
+  }
+  return sayable;
+}
+
+function shapeIn(
+  tensor: PlainTensor,
+  module: LoraModule,
+  convention: Convention,
+  own: boolean,
+): readonly number[] {
+  if (own || tensor.role !== "magnitude" || convention.magnitudeShape === undefined) return tensor.shape;
+  const shape = convention.magnitudeShape(module, tensor.axis);
+  if (shape !== undefined) return shape;
+  return fail("UNSUPPORTED_DIALECT", {
+    where: `the magnitude of module ${quoteName(module.name)}`,
+    expected: `one that ${convention.name} can say: a number for each output`,
+    actual: "a number for each input",
+  });
+}

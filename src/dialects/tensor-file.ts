@@ -1,0 +1,30 @@
+/**
+ * A file of named tensors in whichever container: safetensors, a PyTorch pickle, NumPy's npz.
+ *
+ * @module
+ */
+import type { SourceBytes } from "./dialect.ts";
+import { readNpz } from "./pickle/npz.ts";
+import { isTorchFile, readTorchFile } from "./pickle/torch.ts";
+import { readSafetensors, type Safetensors } from "./safetensors.ts";
+
+/** The tensors of a file, in its order. Only safetensors files have metadata. */
+export type TensorFile = Safetensors;
+
+/**
+ * Reads the tensors of a file. What the container is, its first bytes say; a zip archive is npz by its name.
+ *
+ * @throws LqaError TRUNCATED_SOURCE, SOURCE_HEADER, SOURCE_ELEMENT_TYPE; UNSAFE_PICKLE for a pickle that asks for
+ * anything but tensors
+ */
+export function readTensorFile(bytes: SourceBytes, name: string): TensorFile {
+  const magic = bytes.subarray(0, 16);
+  const zip = magic[0] === 0x50 && magic[1] === 0x4b && magic[2] === 3 && magic[3] === 4;
+  if (zip && name.endsWith(".npz")) return { metadata: undefined, tensors: readNpz(whole(bytes)) };
+  if (zip || isTorchFile(magic)) return { metadata: undefined, tensors: readTorchFile(whole(bytes)) };
+  return readSafetensors(bytes);
+}
+
+function whole(bytes: SourceBytes): Uint8Array {
+  return bytes.subarray(0, bytes.length);
+}
