@@ -40,9 +40,18 @@ export type {
   SectionRecord,
   TensorRecord,
 } from "./container/types.ts";
-export type { Dialect, ReadOptions, SourceBytes, SourceFiles, WriteOptions } from "./dialects/dialect.ts";
+export type {
+  Dialect,
+  DialectName,
+  ReadOptions,
+  ReadSettings,
+  SourceBytes,
+  SourceFiles,
+  WriteOptions,
+} from "./dialects/dialect.ts";
 export { type ImportanceFile, readImportance } from "./dialects/importance/index.ts";
-export { readAdapter, writeAdapter } from "./dialects/index.ts";
+export { DIALECTS, readAdapter, writeAdapter } from "./dialects/index.ts";
+export { type BaseDescription, baseFromConfig, baseFromGguf } from "./dialects/naming/base-description.ts";
 export {
   type Encoded,
   type EncodeOptions,

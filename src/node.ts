@@ -7,28 +7,30 @@
  *
  * @module
  */
+
+import { type BaseDescription, summarizeNotes } from "./convert-file.ts";
+import type { DialectName } from "./dialects/dialect.ts";
 import {
   type ElementType,
-  type EncodeOptions,
-  type EncodeReport,
-  encodeAdapter,
-  type ImportanceFile,
   type LqaFile,
   openLqa,
-  parameterCount,
-  readAdapter,
-  readImportance,
-  type SourceFiles,
   type Validation,
   validateLqa,
   writeAdapter,
 } from "./index.ts";
-import { openSourceFiles } from "./io/adapter-files.ts";
 import { readWholeFile } from "./io/file.ts";
-import { assertReplaceable, writeDirectoryAtomic } from "./io/write-directory.ts";
-import { assertWritable, type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
-import { suitableWorkers, withWorkers } from "./workers/pool.ts";
+import type { WriteOptions } from "./io/write-file.ts";
+import { assertOutput, writeOutput } from "./io/write-output.ts";
 
+export {
+  type BaseDescription,
+  type ConvertedFile,
+  type ConvertFileOptions,
+  convertFile,
+  readBaseDescription,
+} from "./convert-file.ts";
+export { type EncodedFile, type EncodeFileOptions, encodeFile, type ImportanceUse } from "./encode-file.ts";
+export { type EncodedItem, type EncodeManyOptions, encodeMany } from "./encode-many.ts";
 export { type OpenModel, openModel } from "./extract/open-model.ts";
 export { type ExtractedFile, type ExtractFileOptions, extractFile } from "./extract-file.ts";
 export * from "./index.ts";
@@ -42,6 +44,7 @@ export {
 } from "./io/file.ts";
 export { writeDirectoryAtomic } from "./io/write-directory.ts";
 export { type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
+export { type MergedModel, type MergeFileOptions, mergeFile } from "./merge-file.ts";
 export {
   type DecodedAdapter,
   type DecodeWithWorkersOptions,
@@ -51,97 +54,14 @@ export {
 export { createWorkerPool, type WorkerPool } from "./workers/pool.ts";
 export type { DecodeTask, PoolInput, PoolKind, PoolOutput, SharedTarget } from "./workers/tasks.ts";
 
-/** How {@link encodeFile} encodes and writes. */
-export interface EncodeFileOptions extends Omit<EncodeOptions, "importance" | "executor">, WriteOptions {
-  /** Threads that encode, from 1 on. Default: one for each core, if the adapter is large enough. Never changes the bytes. */
-  readonly workers?: number | undefined;
-  /** Path of a file with second moments of the modules' inputs, see `readImportance`. */
-  readonly importance?: string | undefined;
-}
-
-/** What {@link encodeFile} did. */
-export interface EncodedFile extends EncodeReport {
-  /** What the importance file had for the modules; absent if none was given. */
-  readonly importance?: ImportanceUse;
-  /** Bytes of the source files: weights and configuration. */
-  readonly inputBytes: number;
-  /** Wall-clock time for reading, encoding and writing. */
-  readonly seconds: number;
-  /** Hexadecimal root digest (spec clause 11.2). */
-  readonly fileId: string;
-  /** Hexadecimal digest of what matters to the maths (spec clause 11.3). */
-  readonly contentId: string;
-}
-
-/** Which modules have moments. */
-export interface ImportanceUse {
-  readonly file: string;
-  /** How many modules have moments. */
-  readonly matched: number;
-  /** Modules that have none. */
-  readonly missing: readonly string[];
-  /** Names in the file that stand for no module. */
-  readonly unmatched: readonly string[];
-}
-
-/**
- * Encodes an adapter (a PEFT directory, or a `.safetensors` file) into an `.lqa` file.
- *
- * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what the adapter and the options can cause is listed at
- * `readAdapter`, `readImportance` and `encodeAdapter`. Nothing is written then.
- */
-export async function encodeFile(
-  input: string,
-  output: string,
-  options: EncodeFileOptions = {},
-): Promise<EncodedFile> {
-  const started = performance.now();
-  await assertWritable(output, options);
-  const source = await openSourceFiles(input, options.signal);
-  try {
-    return await encodeSource(source.files, output, options, started);
-  } finally {
-    source.close();
-  }
-}
-
-async function encodeSource(
-  files: SourceFiles,
-  output: string,
-  options: EncodeFileOptions,
-  started: number,
-): Promise<EncodedFile> {
-  const adapter = readAdapter(files, { lazy: true });
-  const { importance: file, workers, ...rest } = options;
-  const importance =
-    file === undefined
-      ? undefined
-      : readImportance(await readWholeFile(file, options.signal), adapter.modules);
-  const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  const { bytes, report } = await withWorkers(workers ?? suitableWorkers(parameters), (executor) =>
-    encodeAdapter(adapter, { ...rest, executor, ...(importance && { importance }) }),
-  );
-  // What is written has been read back: the ids come from a reader that checked every checksum.
-  const { fileId, contentId } = await (await openLqa(bytes)).verify();
-  await writeFileAtomic(output, bytes, options);
-  let inputBytes = 0;
-  for (const file of files.values()) inputBytes += file.length;
-  return {
-    ...report,
-    ...(file !== undefined && importance !== undefined && { importance: useOf(file, importance) }),
-    inputBytes,
-    seconds: (performance.now() - started) / 1000,
-    fileId,
-    contentId,
-  };
-}
-
-function useOf(file: string, { moments, missingModules, unmatchedTensors }: ImportanceFile): ImportanceUse {
-  return { file, matched: moments.size, missing: missingModules, unmatched: unmatchedTensors };
-}
-
 /** How {@link decodeFile} writes. */
 export interface DecodeFileOptions extends WriteOptions {
+  /** The dialect to write. Default: the one the adapter came from. */
+  readonly to?: DialectName | undefined;
+  /** What is known of the base model; GGUF needs it. See `readBaseDescription`. */
+  readonly base?: BaseDescription | undefined;
+  /** Only what every server computes alike: see `WriteOptions`. */
+  readonly portable?: boolean | undefined;
   /** Element type of the factors. Default `source`: what they had before encoding. */
   readonly dtype?: "source" | Extract<ElementType, "F32" | "F16" | "BF16"> | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -155,12 +75,16 @@ export interface DecodedFile {
   readonly contentId: string;
   /** Sizes of the files written, by name. */
   readonly written: ReadonlyMap<string, number>;
+  /** What the dialect says in another way or not at all: sentences. */
+  readonly notes: readonly string[];
   readonly inputBytes: number;
   readonly seconds: number;
 }
 
 /**
- * Decodes an `.lqa` file, by path or in memory, into an adapter directory of the dialect it came from.
+ * Decodes an `.lqa` file, by path or in memory, into an adapter of the dialect it came from, or of another one.
+ *
+ * The output is a directory, or, with the ending of a file of weights, that one file.
  *
  * The file is validated first, values included: what is written is never the decoding of a broken file.
  *
@@ -173,14 +97,21 @@ export async function decodeFile(
   options: DecodeFileOptions = {},
 ): Promise<DecodedFile> {
   const started = performance.now();
-  await assertReplaceable(output, options);
+  await assertOutput(output, options);
   const bytes = typeof input === "string" ? await readWholeFile(input, options.signal) : input;
   const ids = idsOf(await validateLqa(bytes));
   const file = await openLqa(bytes);
-  const files = writeAdapter(await file.readAdapter(), { factors: options.dtype ?? "source" });
-  await writeDirectoryAtomic(output, files, options);
-  const written = new Map([...files].map(([name, contents]) => [name, contents.length]));
-  return { file, ...ids, written, inputBytes: bytes.length, seconds: (performance.now() - started) / 1000 };
+  const notes: string[] = [];
+  const files = writeAdapter(await file.readAdapter(), {
+    factors: options.dtype ?? "source",
+    to: options.to,
+    base: options.base,
+    portable: options.portable,
+    onNote: (note) => void notes.push(note),
+  });
+  const written = await writeOutput(output, files, options);
+  const seconds = (performance.now() - started) / 1000;
+  return { file, ...ids, written, notes: summarizeNotes(notes), inputBytes: bytes.length, seconds };
 }
 
 function idsOf({ error, ids }: Validation): { fileId: string; contentId: string } {

@@ -39,7 +39,13 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // Reads two models through ranges, decomposes their difference, and is no part of the way into a file.
   extract: ["model", "dialects", "linalg", "container", "io"],
   "version.ts": [],
+  // An adapter added to its base model, tensor by tensor.
+  merge: ["model", "dialects", "extract", "read"],
   "extract-file.ts": ["*"],
+  "convert-file.ts": ["*"],
+  "merge-file.ts": ["*"],
+  "encode-file.ts": ["*"],
+  "encode-many.ts": ["*"],
   "index.ts": ["*"],
   "node.ts": ["*"],
   cli: ["*"],

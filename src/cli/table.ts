@@ -7,9 +7,11 @@
  * @module
  */
 import type { CommandSpec, OptionSpec } from "./command.ts";
+import { CONVERT, DECODE } from "./convert-spec.ts";
 import { EXTRACT } from "./extract-spec.ts";
 import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
 import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
+import { SOURCE_OPTIONS } from "./source-options.ts";
 
 const FLOOR_OPTION: OptionSpec = {
   name: "floor",
@@ -41,13 +43,13 @@ const WORKERS_OPTION: OptionSpec = {
 
 const ENCODE: CommandSpec = {
   name: "encode",
-  summary: "Turn a LoRA adapter into an .lqa file.",
+  summary: "Turn LoRA adapters into .lqa files.",
   details:
-    "Reads a PEFT directory, or a .safetensors file with the adapter_config.json beside it, and says how many bits each parameter costs and how far the result is from the original.",
+    "Reads a directory, or a file with the adapter_config.json beside it, of any dialect (lqa encode --help lists them at --from), and says how many bits each parameter costs and how far the result is from the original. With --out-dir, many adapters: what is there already is kept, and one that cannot be encoded does not stop the others.",
   positional: {
-    placeholder: "<dir|file>",
-    many: false,
-    help: "A PEFT directory or a .safetensors file.",
+    placeholder: "<dir|file>...",
+    many: true,
+    help: "An adapter; with --out-dir adapters, directories of them, or patterns such as 'adapters/**'.",
   },
   options: [
     {
@@ -55,9 +57,15 @@ const ENCODE: CommandSpec = {
       short: "o",
       type: "text",
       placeholder: "<file>",
-      required: true,
       help: "The .lqa file to write.",
     },
+    {
+      name: "out-dir",
+      type: "text",
+      placeholder: "<dir>",
+      help: "Instead of --output, the directory to write one .lqa file for each adapter into.",
+    },
+    ...SOURCE_OPTIONS,
     {
       name: "profile",
       type: "text",
@@ -160,37 +168,9 @@ const ENCODE: CommandSpec = {
     "encode my-adapter -o my-adapter.lqa --importance imatrix.gguf",
     "encode my-adapter -o my-adapter.lqa --variant 3@0.9",
     "encode my-adapter -o my-adapter.lqa --profile rtn --bits 4 --tensors f16",
+    "encode --out-dir encoded 'adapters/**'",
   ],
   load: () => import("./commands/encode.ts"),
-};
-
-const DECODE: CommandSpec = {
-  name: "decode",
-  summary: "Turn an .lqa file back into an adapter that PEFT loads.",
-  details: "Writes adapter_model.safetensors and adapter_config.json under the names the source had.",
-  positional: { placeholder: "<file.lqa>", many: false, help: "The file to decode; - for standard input." },
-  options: [
-    {
-      name: "output",
-      short: "o",
-      type: "text",
-      placeholder: "<dir>",
-      required: true,
-      help: "The directory to write; it must be absent or empty.",
-    },
-    {
-      name: "dtype",
-      type: "text",
-      placeholder: "<type>",
-      values: ["source", "f32", "f16", "bf16"],
-      default: "source",
-      help: "Element type of the factors. source: the type they had before.",
-    },
-    { ...FORCE_OPTION, help: "Replace an existing directory, if it holds nothing but an adapter." },
-    JSON_OPTION,
-  ],
-  examples: ["decode my-adapter.lqa -o restored", "decode my-adapter.lqa -o restored --dtype f16"],
-  load: () => import("./commands/decode.ts"),
 };
 
 const INSPECT: CommandSpec = {
@@ -259,6 +239,7 @@ const COMPARE: CommandSpec = {
 export const COMMANDS: readonly CommandSpec[] = [
   ENCODE,
   DECODE,
+  CONVERT,
   INSPECT,
   VALIDATE,
   DIFF,

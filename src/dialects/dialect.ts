@@ -69,6 +69,11 @@ export interface WriteOptions {
   readonly to?: DialectName | undefined;
   /** What is known of the base model; GGUF needs it. */
   readonly base?: BaseDescription | undefined;
+  /**
+   * PEFT: written so that every server computes the same. Alpha is the rank and the multiplier is in B, there is one
+   * rank, and what servers refuse or drop (DoRA, biases, whole tensors) is an error. Default false.
+   */
+  readonly portable?: boolean | undefined;
   /** Told, in a sentence, of each thing that the dialect says in another way or not at all. */
   readonly onNote?: ((note: string) => void) | undefined;
 }

@@ -78,6 +78,9 @@ function dialectNamed(name: DialectName): Dialect {
 export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array> {
   const origin = DIALECTS.find(({ name }) => name === adapter.origin?.dialect);
   const target = options.to === undefined ? (origin ?? peft) : dialectNamed(options.to);
+  if (options.portable === true && target !== peft) {
+    fail("USAGE", { where: "portable", expected: "dialect peft, which servers load", actual: target.name });
+  }
   const widened = widenTensors(adapter);
   if (origin === undefined || origin === target) return target.write(widened, options);
   return target.write(translate(widened, origin.naming, target.naming, options), options);

@@ -14,7 +14,16 @@ import { forgetTemporary, registerTemporary, temporaryPath } from "./temporary.t
 import { outputExists, syncDirectory, type WriteOptions, writeSynced } from "./write-file.ts";
 
 /** Names that adapter directories have; `force` may remove these, and whatever is written anew. */
-const ADAPTER_FILES: ReadonlySet<string> = new Set(["adapter_config.json", "adapter_model.safetensors"]);
+const ADAPTER_FILES: ReadonlySet<string> = new Set([
+  "adapter_config.json",
+  "adapter_model.safetensors",
+  "adapters.safetensors",
+  "pytorch_lora_weights.safetensors",
+  "adapter.safetensors",
+  "lora.safetensors",
+  "adapter.gguf",
+  "adapter.onnx_adapter",
+]);
 
 /**
  * Writes files into a new directory, atomically. An existing empty directory counts as free.

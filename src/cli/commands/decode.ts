@@ -3,10 +3,20 @@
  *
  * @module
  */
-import { type DecodeFileOptions, decodeFile } from "../../node.ts";
+import { LqaError } from "../../errors.ts";
+import {
+  type DecodeFileOptions,
+  decodeFile,
+  mergeFile,
+  openLqa,
+  readBaseDescription,
+  readWholeFile,
+  validateLqa,
+} from "../../node.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, printable, size } from "../format.ts";
 import { readInput, STANDARD_INPUT } from "../open-input.ts";
+import { noteLines } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
@@ -15,7 +25,16 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const name = textOption(args, "dtype") ?? "source";
   const dtype = (name === "source" ? name : name.toUpperCase()) as DecodeFileOptions["dtype"];
   const source = input === STANDARD_INPUT ? await readInput(input) : input;
-  const result = await decodeFile(source, output, { dtype, force: args.values.has("force") });
+  const model = textOption(args, "merge");
+  if (model !== undefined) return await merge(args, source, model, output, terminal);
+  const base = textOption(args, "base");
+  const result = await decodeFile(source, output, {
+    dtype,
+    to: textOption(args, "to") as DecodeFileOptions["to"],
+    base: base === undefined ? undefined : await readBaseDescription(base),
+    portable: args.values.has("portable") ? true : undefined,
+    force: args.values.has("force"),
+  });
   const { file, written, inputBytes, seconds } = result;
   if (args.values.has("json")) {
     const document = {
@@ -23,6 +42,8 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       outputBytes: [...written.values()].reduce((sum, bytes) => sum + bytes, 0),
       dtype: name,
       dialect: (await file.origin())?.dialect ?? null,
+      to: textOption(args, "to") ?? null,
+      notes: result.notes,
       modules: file.modules.length,
       tensors: file.tensors.length,
       files: [...written].map(([name, bytes]) => ({ name, bytes })),
@@ -37,6 +58,46 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const lines = [
     `${terminal.colors.bold(printable(output))} written from ${input === STANDARD_INPUT ? "standard input" : printable(input)} in ${duration(seconds)}: ${parts.join(", ")}`,
     ...columns([...written].map(([name, bytes]) => [name, size(bytes)])).map((line) => `  ${line}`),
+    ...noteLines(result.notes),
+  ];
+  terminal.out(`${lines.join("\n")}\n`);
+  return 0;
+}
+
+/** Options that say how to write an adapter, and nothing about a model. */
+const NOT_MERGED = ["to", "base", "portable", "force"];
+
+async function merge(
+  args: Arguments,
+  source: string | Uint8Array,
+  model: string,
+  output: string,
+  terminal: Terminal,
+): Promise<number> {
+  const other = NOT_MERGED.find((name) => args.values.has(name));
+  if (other !== undefined || textOption(args, "dtype") !== "source") {
+    throw new LqaError("USAGE", {
+      where: "lqa decode --merge",
+      expected: "the element types of the base model, in a new directory",
+      actual: `--${other ?? "dtype"}`,
+    });
+  }
+  const bytes = typeof source === "string" ? await readWholeFile(source) : source;
+  const { error } = await validateLqa(bytes);
+  if (error !== undefined) throw error;
+  const adapter = await (await openLqa(bytes)).readAdapter();
+  const result = await mergeFile(adapter, model, output, { onProgress: terminal.progress });
+  terminal.endProgress();
+  const { written, changed, tensors, seconds } = result;
+  if (args.values.has("json")) {
+    const files = [...written].map(([name, size]) => ({ name, bytes: size }));
+    const document = { base: model, changed, tensors, files, seconds: Number(seconds.toFixed(3)) };
+    terminal.out(`${JSON.stringify(document, null, 2)}\n`);
+    return 0;
+  }
+  const lines = [
+    `${terminal.colors.bold(printable(output))} merged from ${printable(model)} in ${duration(seconds)}: ${changed} of ${counted(tensors, "tensor")} changed`,
+    ...columns([...written].map(([name, length]) => [name, size(length)])).map((line) => `  ${line}`),
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;

@@ -3,34 +3,102 @@
  *
  * @module
  */
+import { type EncodedItem, encodeMany } from "../../encode-many.ts";
+import { LqaError } from "../../errors.ts";
 import { type EncodedFile, type EncodeFileOptions, encodeFile, resolveOptions } from "../../node.ts";
 import { bandsText } from "../bands.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, percent, printable, ratio, size } from "../format.ts";
+import { noteLines, sourceSettings } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
 /** How many modules the summary names. */
 const WORST = 3;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
-  const [input] = args.positionals;
-  const output = textOption(args, "output") ?? "";
-  const asked = chosen(args);
+  const output = textOption(args, "output");
+  const folder = textOption(args, "out-dir");
+  const asked = { ...sourceSettings(args), ...chosen(args), force: args.values.has("force") };
   // A wrong combination is told before anything is read.
   resolveOptions(asked);
-  const force = args.values.has("force");
-  const onProgress = terminal.progress;
-  const result = await encodeFile(input, output, {
-    ...asked,
-    force,
-    onProgress,
-  });
+  if (folder !== undefined && output === undefined) return await runMany(args, folder, asked, terminal);
+  const [input, ...more] = args.positionals;
+  if (output === undefined || folder !== undefined || more.length > 0) {
+    throw new LqaError("USAGE", {
+      where: "lqa encode",
+      expected: "one adapter and --output, or any number of them and --out-dir",
+      actual:
+        output === undefined
+          ? "neither"
+          : folder === undefined
+            ? counted(more.length + 1, "adapter")
+            : "both",
+      advice: "See lqa encode --help.",
+    });
+  }
+  const result = await encodeFile(input, output, { ...asked, onProgress: terminal.progress });
   terminal.endProgress();
   // With the file itself on stdout, the report must not follow it into the same pipe.
   const print = /^\/dev\/(stdout|fd\/1)$/.test(output) ? terminal.err : terminal.out;
   if (args.values.has("json")) print(`${JSON.stringify(encodeJson(result), null, 2)}\n`);
   else print(`${summary(input, output, result, terminal)}\n`);
   return 0;
+}
+
+/** Many adapters; the exit code is the worst of theirs. */
+async function runMany(
+  args: Arguments,
+  folder: string,
+  asked: EncodeFileOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const items = await encodeMany(args.positionals, folder, { ...asked, onProgress: terminal.progress });
+  terminal.endProgress();
+  terminal.out(
+    args.values.has("json")
+      ? `${JSON.stringify(items.map(itemJson), null, 2)}\n`
+      : `${manyLines(items, folder, terminal).join("\n")}\n`,
+  );
+  return Math.max(0, ...items.map((item) => (item.state === "failed" ? item.error.exitCode : 0)));
+}
+
+function itemJson(item: EncodedItem): object {
+  const { input, output, state } = item;
+  if (state === "encoded") return { input, output, state, ...encodeJson(item.result) };
+  if (state === "kept") return { input, output, state };
+  const { code, kind, message } = item.error;
+  return { input, output, state, error: { code, kind, message } };
+}
+
+function manyLines(items: readonly EncodedItem[], folder: string, { colors }: Terminal): string[] {
+  const rows = items.map((item) => {
+    if (item.state !== "encoded") return [printable(item.input), item.state, "", "", "", ""];
+    const { dialect, inputBytes, outputBytes, averageBits, relativeError } = item.result;
+    const bits = `${averageBits.toFixed(3)} bits`;
+    return [
+      printable(item.input),
+      dialect,
+      size(inputBytes),
+      size(outputBytes),
+      bits,
+      percent(relativeError),
+    ];
+  });
+  const failed = items.filter((item) => item.state === "failed");
+  const encoded = items.filter(({ state }) => state === "encoded").length;
+  const kept = items.length - encoded - failed.length;
+  const counts = `${counted(encoded, "adapter")} encoded, ${count(kept)} kept, ${count(failed.length)} failed`;
+  return [
+    `${colors.bold(printable(folder))}: ${counts}`,
+    ...columns([["adapter", "dialect", "size", "encoded", "counted", "error"], ...rows], [2, 3, 4, 5]).map(
+      (line) => `  ${line}`,
+    ),
+    ...failed.flatMap((item) => [
+      "",
+      `${printable(item.input)}: ${item.error.message}`,
+      `  ${item.error.advice}`,
+    ]),
+  ];
 }
 
 /** What was asked for; the library fills in the rest and refuses what does not belong together. */
@@ -80,6 +148,8 @@ function encodeJson(result: EncodedFile): object {
   return {
     ...NO_SETTINGS,
     ...result.settings,
+    dialect: result.dialect,
+    notes: result.notes,
     parameters,
     inputBytes,
     outputBytes,
@@ -159,6 +229,7 @@ function summary(input: string, output: string, result: EncodedFile, { colors }:
   const lines = [
     `${colors.bold(printable(output))} written from ${printable(input)}`,
     ...columns(rows).map((line) => `  ${line}`),
+    ...noteLines(result.notes),
   ];
   const worst = [...modules].sort((x, y) => y.relativeError - x.relativeError).slice(0, WORST);
   if (modules.length > 1 && worst[0].relativeError > 0) {

@@ -5,7 +5,7 @@
  */
 import type { Dialect } from "../dialect.ts";
 import type { Source } from "../source.ts";
-import { readPeft, WEIGHTS_FILE } from "./read.ts";
+import { readPeft } from "./read.ts";
 import { writePeft } from "./write.ts";
 
 /** See {@link Dialect}. Reads what PEFT 0.2 to 0.21 write; `fields.ts` lists every field and what is done with it. */
@@ -26,10 +26,11 @@ const MLX_FIELDS = ["fine_tune_type", "lora_parameters", "lora_layers"];
  * without any configuration, which is then missed by name.
  */
 function detect({ settings, config, weights, keys }: Source): boolean {
+  if (weights === undefined) return false;
   if (settings?.has("peft_type") === true) return true;
   if (config === undefined) return keys.some((key) => /\.lora_[AB]\.weight$/.test(key) && !isPipeline(key));
   const mlx = settings !== undefined && MLX_FIELDS.some((field) => settings.has(field));
-  return !mlx && weights !== undefined && /^adapter_model\./.test(weights.name || WEIGHTS_FILE);
+  return !mlx && /^adapter_model\./.test(weights.name);
 }
 
 /** Keys of diffusers. Those of GPT-2 begin with `transformer.`, too, and go on with its blocks. */

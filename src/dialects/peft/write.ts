@@ -23,6 +23,7 @@ import { expertsLast } from "./experts.ts";
 import { PREFIX, parseModuleKey, patternPath } from "./keys.ts";
 import { factorKey, type KeyContext, tensorKey } from "./layout.ts";
 import { type PeftOrigin, unpackOrigin } from "./origin.ts";
+import { portable } from "./portable.ts";
 import { WEIGHTS_FILE } from "./read.ts";
 import { synthesizeConfig } from "./synthesize.ts";
 
@@ -32,7 +33,8 @@ import { synthesizeConfig } from "./synthesize.ts";
  * @throws LqaError UNSUPPORTED_DIALECT if PEFT would compute something else from the files than the adapter says;
  * SOURCE_RANGE if a factor overflows the chosen element type.
  */
-export function writePeft(source: Adapter, options: WriteOptions): Map<string, Uint8Array> {
+export function writePeft(given: Adapter, options: WriteOptions): Map<string, Uint8Array> {
+  const source = options.portable === true ? portable(given, options) : given;
   const own = source.origin?.dialect === "peft" ? source.origin : undefined;
   const place = { name: "peft", roles: ROLES } as const;
   const adapter = { ...source, tensors: sayableTensors(source, place, own !== undefined, options) };

@@ -1,0 +1,57 @@
+/**
+ * `lqa convert`: an adapter of one dialect becomes one of another.
+ *
+ * @module
+ */
+
+import { LqaError } from "../../errors.ts";
+import { type ConvertFileOptions, convertFile, type DialectName, readBaseDescription } from "../../node.ts";
+import { type Arguments, textOption } from "../command.ts";
+import { counted, duration, printable, size } from "../format.ts";
+import { noteLines, sourceSettings } from "../source-options.ts";
+import { columns, type Terminal } from "../terminal.ts";
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const [input, output] = args.positionals as [string, string?];
+  if (output === undefined || args.positionals.length > 2) {
+    throw new LqaError("USAGE", {
+      where: "lqa convert",
+      expected: "two paths: the adapter to read, and where to write",
+      actual: counted(args.positionals.length, "path"),
+      advice: "See lqa convert --help.",
+    });
+  }
+  const base = textOption(args, "base");
+  const result = await convertFile(input, output, {
+    ...sourceSettings(args),
+    to: textOption(args, "to") as DialectName,
+    dtype: textOption(args, "dtype")?.toUpperCase() as ConvertFileOptions["dtype"],
+    base: base === undefined ? undefined : await readBaseDescription(base),
+    portable: args.values.has("portable") ? true : undefined,
+    force: args.values.has("force"),
+  });
+  const { from, to, modules, tensors, written, notes, inputBytes, seconds } = result;
+  if (args.values.has("json")) {
+    const files = [...written].map(([name, bytes]) => ({ name, bytes }));
+    const document = {
+      from,
+      to,
+      modules,
+      tensors,
+      files,
+      notes,
+      inputBytes,
+      seconds: Number(seconds.toFixed(3)),
+    };
+    terminal.out(`${JSON.stringify(document, null, 2)}\n`);
+    return 0;
+  }
+  const parts = [counted(modules, "module"), counted(tensors, "plain tensor")];
+  const lines = [
+    `${terminal.colors.bold(printable(output))} (${to}) written from ${printable(input)} (${from}) in ${duration(seconds)}: ${parts.join(", ")}`,
+    ...columns([...written].map(([name, bytes]) => [name, size(bytes)])).map((line) => `  ${line}`),
+    ...noteLines(notes),
+  ];
+  terminal.out(`${lines.join("\n")}\n`);
+  return 0;
+}

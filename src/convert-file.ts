@@ -1,0 +1,127 @@
+/**
+ * From one dialect into another, path to path (Node only), without quantization.
+ *
+ * @module
+ */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { DialectName, WriteOptions as DialectOptions, ReadSettings } from "./dialects/dialect.ts";
+import { readAdapter, writeAdapter } from "./dialects/index.ts";
+import { type BaseDescription, baseFromConfig, baseFromGguf } from "./dialects/naming/base-description.ts";
+import { isLqaError } from "./errors.ts";
+import { openSourceFiles } from "./io/adapter-files.ts";
+import { openFileSource, readWholeFile } from "./io/file.ts";
+import { osError } from "./io/os-error.ts";
+import type { WriteOptions } from "./io/write-file.ts";
+import { assertOutput, writeOutput } from "./io/write-output.ts";
+
+export type { BaseDescription } from "./dialects/naming/base-description.ts";
+
+/** How {@link convertFile} reads and writes. */
+export interface ConvertFileOptions extends Omit<ReadSettings, "onNote">, WriteOptions {
+  /** The dialect of the source. Default: the one it looks like. */
+  readonly from?: DialectName | undefined;
+  /** The dialect to write. Default: PEFT. */
+  readonly to?: DialectName | undefined;
+  /** Element type of the factors. Default F32, or what they had where the dialect stays the same. */
+  readonly dtype?: DialectOptions["factors"] | undefined;
+  readonly base?: BaseDescription | undefined;
+  readonly portable?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What {@link convertFile} did. */
+export interface ConvertedFile {
+  readonly from: string;
+  readonly to: DialectName;
+  readonly modules: number;
+  readonly tensors: number;
+  /** Sizes of the files written, by name. */
+  readonly written: ReadonlyMap<string, number>;
+  readonly notes: readonly string[];
+  readonly inputBytes: number;
+  readonly seconds: number;
+}
+
+/**
+ * Converts an adapter.
+ *
+ * @param output a directory, or a file if it ends like one
+ * @throws LqaError as `readAdapter` and `writeAdapter`; NOT_FOUND, OUTPUT_EXISTS and IO for the paths. Nothing is
+ * written then.
+ */
+export async function convertFile(
+  input: string,
+  output: string,
+  options: ConvertFileOptions = {},
+): Promise<ConvertedFile> {
+  const started = performance.now();
+  await assertOutput(output, options);
+  const source = await openSourceFiles(input, options.signal);
+  try {
+    const notes: string[] = [];
+    const onNote = (note: string): void => void notes.push(note);
+    const { from, alpha, multiplier, expertLayout, keepUnsupported, to = "peft", base, portable } = options;
+    const settings = { from, alpha, multiplier, expertLayout, keepUnsupported };
+    const adapter = readAdapter(source.files, { ...settings, lazy: true, onNote });
+    const factors = options.dtype ?? "source";
+    const files = writeAdapter(adapter, { factors, to, base, portable, onNote });
+    let inputBytes = 0;
+    for (const file of source.files.values()) inputBytes += file.length;
+    return {
+      from: adapter.origin?.dialect ?? "unknown",
+      to,
+      modules: adapter.modules.length,
+      tensors: adapter.tensors.length,
+      written: await writeOutput(output, files, options),
+      notes: summarizeNotes(notes),
+      inputBytes,
+      seconds: (performance.now() - started) / 1000,
+    };
+  } finally {
+    source.close();
+  }
+}
+
+/** Beginning of a GGUF file that is looked at first; vocabularies can need more. */
+const FIRST_READ = 1 << 20;
+
+/**
+ * What a base model's `config.json` (or the directory it is in) or GGUF file says.
+ *
+ * @throws LqaError NOT_FOUND, IO; what `baseFromConfig` and `baseFromGguf` throw
+ */
+export async function readBaseDescription(path: string, signal?: AbortSignal): Promise<BaseDescription> {
+  let directory: boolean;
+  try {
+    directory = (await stat(path)).isDirectory();
+  } catch (error) {
+    throw osError(error, path, "read");
+  }
+  if (directory || path.endsWith(".json")) {
+    return baseFromConfig(await readWholeFile(directory ? join(path, "config.json") : path, signal));
+  }
+  const source = await openFileSource(path);
+  try {
+    for (let length = FIRST_READ; ; length *= 4) {
+      const bytes = await source.read(0, length, signal);
+      try {
+        return baseFromGguf(bytes);
+      } catch (error) {
+        if (!isLqaError(error, "TRUNCATED_SOURCE") || bytes.length < length) throw error;
+      }
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+/** How many notes are worth reading. */
+const MOST_NOTES = 8;
+
+/** Notes without repetitions, the end of a long list counted. */
+export function summarizeNotes(notes: readonly string[]): string[] {
+  const different = [...new Set(notes)];
+  if (different.length <= MOST_NOTES) return different;
+  return [...different.slice(0, MOST_NOTES - 1), `And ${different.length - MOST_NOTES + 1} more.`];
+}

@@ -1,0 +1,42 @@
+/**
+ * Adapters as every server that loads PEFT directories computes them alike.
+ *
+ * Servers keep of a configuration what they know: patterns vanish, rsLoRA is ignored by some, one packs layers of one
+ * rank only, another carries no alpha at all (survey of vLLM, SGLang, LoRAX, S-LoRA, Punica in 2026). So nothing is left
+ * to know: the multiplier is in B, alpha is the rank, and the rank is one for all, padded with zeros. ΔW is the same.
+ *
+ * @module
+ */
+import { fail } from "../../errors.ts";
+import type { Adapter } from "../../model/adapter.ts";
+import { foldMultipliers, padRank } from "../bake.ts";
+import type { WriteOptions } from "../dialect.ts";
+import { quoteName } from "../json.ts";
+
+/**
+ * The adapter in that form, without its origin record.
+ *
+ * @throws LqaError UNSUPPORTED_DIALECT for what some server refuses or drops: DoRA, biases, whole tensors, token rows,
+ * convolutions, experts
+ */
+export function portable(adapter: Adapter, options: WriteOptions): Adapter {
+  const tensor = adapter.tensors.find(({ role }) => role !== "carried");
+  if (tensor !== undefined) refuse(`tensor ${quoteName(tensor.name)}`, `a ${tensor.role} tensor`);
+  const other = adapter.modules.find(({ kernel, experts }) => kernel.length > 0 || experts > 1);
+  if (other !== undefined)
+    refuse(`module ${quoteName(other.name)}`, other.experts > 1 ? "experts" : other.role);
+  const rank = Math.max(...adapter.modules.map((module) => module.rank));
+  const { modules, ...rest } = foldMultipliers(adapter, options);
+  const padded = modules.filter((module) => module.rank !== rank).length;
+  if (padded > 0) options.onNote?.(`${padded} modules are padded with zeros to rank ${rank}.`);
+  return { ...rest, origin: undefined, modules: modules.map((module) => padRank(module, rank)) };
+}
+
+function refuse(where: string, actual: string): never {
+  return fail("UNSUPPORTED_DIALECT", {
+    where,
+    expected: "only what every server computes: factors of linear layers and embeddings",
+    actual,
+    advice: "Leave --portable out if the server in question can do this, or merge the adapter (--merge).",
+  });
+}

@@ -1,0 +1,144 @@
+/**
+ * Encoding from path to path (Node only): an output that is whole or absent, nothing replaced unasked, an early error
+ * where the output has no place.
+ *
+ * @module
+ */
+import { summarizeNotes } from "./convert-file.ts";
+import type { DialectName, ReadSettings, SourceFiles } from "./dialects/dialect.ts";
+import { type ImportanceFile, readImportance } from "./dialects/importance/index.ts";
+import { readAdapter } from "./dialects/index.ts";
+import { type EncodeOptions, type EncodeReport, encodeAdapter } from "./encode.ts";
+import { openSourceFiles } from "./io/adapter-files.ts";
+import { readWholeFile } from "./io/file.ts";
+import { assertWritable, type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
+import { parameterCount } from "./model/adapter.ts";
+import type { Executor } from "./quantize/tasks.ts";
+import { openLqa } from "./read/open.ts";
+import { suitableWorkers, withWorkers } from "./workers/pool.ts";
+
+/** How {@link encodeFile} encodes and writes. */
+export interface EncodeFileOptions extends Omit<EncodeOptions, "importance">, WriteOptions, ReadSettings {
+  /** The dialect of the adapter. Default: the one it looks like. */
+  readonly from?: DialectName | undefined;
+  /** Threads that encode, from 1 on. Default: one for each core, if the adapter is large enough. Never changes the bytes. */
+  readonly workers?: number | undefined;
+  /** Path of a file with second moments of the modules' inputs, see `readImportance`. */
+  readonly importance?: string | undefined;
+}
+
+/** What {@link encodeFile} did. */
+export interface EncodedFile extends EncodeReport {
+  /** What the importance file had for the modules; absent if none was given. */
+  readonly importance?: ImportanceUse;
+  /** The dialect it was read in. */
+  readonly dialect: string;
+  /** What the files left to the dialect, and what is not part of the maths: sentences. */
+  readonly notes: readonly string[];
+  /** Bytes of the source files: weights and configuration. */
+  readonly inputBytes: number;
+  /** Wall-clock time for reading, encoding and writing. */
+  readonly seconds: number;
+  /** Hexadecimal root digest (spec clause 11.2). */
+  readonly fileId: string;
+  /** Hexadecimal digest of what matters to the maths (spec clause 11.3). */
+  readonly contentId: string;
+}
+
+/** Which modules have moments. */
+export interface ImportanceUse {
+  readonly file: string;
+  /** How many modules have moments. */
+  readonly matched: number;
+  /** Modules that have none. */
+  readonly missing: readonly string[];
+  /** Names in the file that stand for no module. */
+  readonly unmatched: readonly string[];
+}
+
+/**
+ * Encodes an adapter (a PEFT directory, or a `.safetensors` file) into an `.lqa` file.
+ *
+ * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what the adapter and the options can cause is listed at
+ * `readAdapter`, `readImportance` and `encodeAdapter`. Nothing is written then.
+ */
+export async function encodeFile(
+  input: string,
+  output: string,
+  options: EncodeFileOptions = {},
+): Promise<EncodedFile> {
+  const started = performance.now();
+  await assertWritable(output, options);
+  const source = await openSourceFiles(input, options.signal);
+  try {
+    return await encodeSource(source.files, output, options, started);
+  } finally {
+    source.close();
+  }
+}
+
+async function encodeSource(
+  files: SourceFiles,
+  output: string,
+  options: EncodeFileOptions,
+  started: number,
+): Promise<EncodedFile> {
+  const {
+    importance: file,
+    workers,
+    from,
+    alpha,
+    multiplier,
+    expertLayout,
+    keepUnsupported,
+    ...rest
+  } = options;
+  const notes: string[] = [];
+  const adapter = readAdapter(files, {
+    lazy: true,
+    from,
+    alpha,
+    multiplier,
+    expertLayout,
+    keepUnsupported,
+    onNote: (note) => void notes.push(note),
+  });
+  const importance =
+    file === undefined
+      ? undefined
+      : readImportance(await readWholeFile(file, options.signal), adapter.modules);
+  const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
+  const { bytes, report } = await withExecutor(
+    rest.executor,
+    workers ?? suitableWorkers(parameters),
+    (executor) => encodeAdapter(adapter, { ...rest, executor, ...(importance && { importance }) }),
+  );
+  // What is written has been read back: the ids come from a reader that checked every checksum.
+  const { fileId, contentId } = await (await openLqa(bytes)).verify();
+  await writeFileAtomic(output, bytes, options);
+  let inputBytes = 0;
+  for (const file of files.values()) inputBytes += file.length;
+  return {
+    ...report,
+    ...(file !== undefined && importance !== undefined && { importance: useOf(file, importance) }),
+    dialect: adapter.origin?.dialect ?? "unknown",
+    notes: summarizeNotes(notes),
+    inputBytes,
+    seconds: (performance.now() - started) / 1000,
+    fileId,
+    contentId,
+  };
+}
+
+/** Runs with the given executor, or with workers of its own. */
+async function withExecutor<T>(
+  given: Executor | undefined,
+  workers: number,
+  run: (executor: Executor) => Promise<T>,
+): Promise<T> {
+  return given === undefined ? await withWorkers(workers, run) : await run(given);
+}
+
+function useOf(file: string, { moments, missingModules, unmatchedTensors }: ImportanceFile): ImportanceUse {
+  return { file, matched: moments.size, missing: missingModules, unmatched: unmatchedTensors };
+}
