@@ -14,7 +14,7 @@ export const VALIDATE: CommandSpec = {
   positional: {
     placeholder: "<file.lqa|url>...",
     many: true,
-    help: "The files to check: paths, patterns such as 'models/**/*.lqa', http(s) addresses, or - for standard input.",
+    help: "Paths, patterns ('models/**/*.lqa'), http(s) addresses, or -.",
   },
   options: [
     {

@@ -49,7 +49,7 @@ const ENCODE: CommandSpec = {
   positional: {
     placeholder: "<dir|file>...",
     many: true,
-    help: "An adapter; with --out-dir adapters, directories of them, or patterns such as 'adapters/**'.",
+    help: "Adapters; with --out-dir also directories of them and patterns.",
   },
   options: [
     {

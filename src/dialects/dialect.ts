@@ -90,12 +90,18 @@ export interface Dialect {
   readonly name: DialectName;
   /** For lists and messages: what has this convention, and how it is known. */
   readonly title: string;
+  /** @internal */
   readonly naming: Naming;
-  /** True if the files look like this dialect, broken ones included. Never throws. */
+  /**
+   * True if the files look like this dialect, broken ones included. Never throws.
+   *
+   * @internal
+   */
   detect(source: Source): boolean;
   /**
    * Reads an adapter. Its modules may be lazy.
    *
+   * @internal
    * @throws LqaError TRUNCATED_SOURCE or of class S for broken files; UNSUPPORTED_ADAPTER_FEATURE for sound ones that
    * LQA cannot express.
    */

@@ -55,8 +55,8 @@ describe("a wrong word", () => {
     [["file.lqa"], /Did you mean lqa inspect file\.lqa\?/],
     [["encode", "x", "--varient", "2@0.8"], /unknown option --varient[\s\S]*Did you mean --variant\?/],
     [["encode", "x", "-q"], /unknown option -q/],
-    [["encode", "x"], /--output <file> is missing/],
-    [["encode", "-o", "y"], /<dir\|file> is missing/],
+    [["encode", "x"], /one adapter and --output, or [^\n]*--out-dir[\s\S]*neither/],
+    [["encode", "-o", "y"], /<dir\|file>\.\.\. is missing/],
     [["encode", "x", "-o"], /-o has no value/],
     [["encode", "x", "-o", "--json-file"], /-o is followed by --json-file/],
     [
@@ -76,7 +76,7 @@ describe("a wrong word", () => {
     [["encode", "x", "-o", "y", "--tensors", "f32"], /one of zstd, keep, f16/],
     [["decode", "a", "b", "-o", "c"], /2 arguments: a, b/],
     [["decode", "", "-o", "c"], /an empty <file\.lqa>/],
-    [["validate"], /<file\.lqa>\.\.\. is missing/],
+    [["validate"], /<file\.lqa\|url>\.\.\. is missing/],
     [["--quick"], /unknown option --quick/],
   ];
   it.each(cases)("%j gets code 2 and a sentence", (words, expected) => {
