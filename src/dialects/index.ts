@@ -30,7 +30,7 @@ export const DIALECTS: readonly Dialect[] = [peft, kohya, diffusers, cloneofsimo
  * Reads an adapter, in the one dialect that its files look like or in the one that is asked for.
  *
  * @throws LqaError UNSUPPORTED_DIALECT, with what the files look like, if no dialect or several recognise them;
- * otherwise as {@link Dialect.read}.
+ * otherwise as `Dialect.read`.
  */
 export function readAdapter(files: SourceFiles, options: ReadOptions = {}): Adapter {
   const source = openSource(files);
