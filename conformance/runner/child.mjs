@@ -5,16 +5,24 @@ const running = new Set();
 process.on("exit", () => {
   for (const child of running) child.kill();
 });
+// Readers have process groups of their own, so Ctrl-C in a terminal does not reach them.
+for (const [signal, number] of [
+  ["SIGHUP", 1],
+  ["SIGINT", 2],
+  ["SIGTERM", 15],
+])
+  process.on(signal, () => process.exit(128 + number));
 
 /** Most bytes of standard error that are kept, its end. */
 const STDERR = 2000;
 
 /**
  * A process in a group of its own. `input` is what becomes of its standard input: a file descriptor or "pipe".
- * `ended` resolves to { code, signal, problem }; `problem` says why it could not be started.
+ * `ended` resolves to { code, signal, problem }, and `end` is that from then on; `problem` says why it could not be started.
  */
 export class Child {
   stderr = "";
+  end;
 
   constructor([command, ...args], input, env = {}) {
     this.process = spawn(command, args, {
@@ -26,7 +34,11 @@ export class Child {
     this.ended = new Promise((resolve) => {
       this.process.on("error", (error) => resolve({ problem: error.message }));
       this.process.on("close", (code, signal) => resolve({ code, signal }));
-    }).finally(() => running.delete(this));
+    }).then((end) => {
+      running.delete(this);
+      this.end = end;
+      return end;
+    });
     this.process.stderr.on("data", (piece) => {
       this.stderr = (this.stderr + piece).slice(-STDERR);
     });
@@ -35,14 +47,25 @@ export class Child {
     this.process.stdout.on("error", () => {});
   }
 
-  /** Ends it and what it started. */
+  /** Ends it and what it started; what left its process group keeps neither its output nor the runner waiting. */
   kill() {
+    this.process.stdout.destroy();
+    this.process.stderr.destroy();
     try {
       if (process.platform === "win32") this.process.kill("SIGKILL");
       else if (this.process.pid !== undefined) process.kill(-this.process.pid, "SIGKILL");
     } catch {
       // It has ended already.
     }
+  }
+}
+
+/** The text of an answer, or undefined if it is not UTF-8. */
+export function textOf(pieces) {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.concat(pieces));
+  } catch {
+    return undefined;
   }
 }
 

@@ -26,13 +26,27 @@ export function difference(expected, actual, path = "") {
   return expected === actual ? undefined : { path, expected, actual };
 }
 
-const short = (value) => {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
-};
+/** A value for a message, cut where it is long. */
+export function short(value) {
+  try {
+    const text =
+      (typeof value === "string" ? JSON.stringify(value.slice(0, 200)) : JSON.stringify(value)) ?? "nothing";
+    return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+  } catch {
+    return "something nested too deeply";
+  }
+}
 
 /** `passed`, `failed`, `crash`, `timeout` or `skipped`, and why. */
 export function judge(run, answer) {
+  try {
+    return verdict(run, answer);
+  } catch (error) {
+    return failed(`the answer has another form than a document: ${error.message}`);
+  }
+}
+
+function verdict(run, answer) {
   for (const status of ["crash", "timeout", "skipped"]) {
     if (answer[status] !== undefined) return { status, detail: answer[status] };
   }

@@ -1,5 +1,6 @@
 // Protocol B: one process for many files, a line for each. After a crash or a timeout it is started anew.
-import { Child, describeEnd } from "./child.mjs";
+import { Child, describeEnd, textOf } from "./child.mjs";
+import { short } from "./compare.mjs";
 
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
@@ -24,14 +25,14 @@ export class Lines {
     child.process.stdout.on("data", (piece) => this.#take(child, piece));
     child.ended.then((end) => this.#settle(child, { crash: describeEnd(end, child.stderr) }));
     const about = await this.#must({ cmd: "start", protocol: 1 });
-    if (about.protocol !== 1) throw new Error(`start: answered ${JSON.stringify(about).slice(0, 200)}`);
+    if (about.protocol !== 1) throw new Error(`start: answered ${short(about)}`);
     const caps = await this.#must({ cmd: "caps" });
     const { levels, operations, without = {} } = caps;
     const reasons =
       isObject(without) &&
       Object.values(without).every((reason) => typeof reason === "string" && reason !== "");
     if (!Array.isArray(levels) || !Array.isArray(operations) || !reasons)
-      throw new Error(`caps: answered ${JSON.stringify(caps).slice(0, 200)}`);
+      throw new Error(`caps: answered ${short(caps)}`);
     return { about, levels, operations, without };
   }
 
@@ -56,7 +57,7 @@ export class Lines {
     const { value } = answer;
     if (value.seq !== seq) {
       this.#drop();
-      return { crash: `answered to ${JSON.stringify(value.seq)}, not to ${seq}` };
+      return { crash: `answered to ${short(value.seq)}, not to ${seq}` };
     }
     if (typeof value.errored === "string") return { crash: `errored: ${value.errored.slice(0, 500)}` };
     if (value.skipped !== undefined)
@@ -84,9 +85,12 @@ export class Lines {
   }
 
   #ask(command, timeout) {
+    const { child } = this;
+    // It may have ended since its last answer.
+    if (child.end !== undefined) return { crash: describeEnd(child.end, child.stderr) };
     return new Promise((resolve) => {
       const timer = setTimeout(
-        () => this.#settle(this.child, { timeout: `no answer after ${timeout} ms` }),
+        () => this.#settle(child, { timeout: `no answer after ${timeout} ms` }),
         timeout,
       );
       this.waiting = (answer) => {
@@ -94,7 +98,7 @@ export class Lines {
         this.waiting = undefined;
         resolve(answer);
       };
-      this.child.process.stdin.write(`${JSON.stringify(command)}\n`);
+      child.process.stdin.write(`${JSON.stringify(command)}\n`);
     });
   }
 
@@ -114,7 +118,7 @@ export class Lines {
       this.buffer.push(piece);
       return;
     }
-    const line = Buffer.concat([...this.buffer, piece.subarray(0, end)]).toString();
+    const line = textOf([...this.buffer, piece.subarray(0, end)]);
     const rest = piece.subarray(end + 1);
     this.buffer = [];
     this.length = 0;
@@ -130,12 +134,8 @@ export class Lines {
     try {
       value = JSON.parse(line);
     } catch {}
-    this.#settle(
-      child,
-      isObject(value)
-        ? { value }
-        : { crash: `printed no JSON object: ${JSON.stringify(line.slice(0, 100))}` },
-    );
+    const crash = line === undefined ? "printed no UTF-8" : `printed no JSON object: ${short(line)}`;
+    this.#settle(child, isObject(value) ? { value } : { crash });
   }
 
   #drop() {

@@ -25,12 +25,20 @@ export async function measure(reader, cases, { giveUp = GIVE_UP, onResult = () =
     if (broken >= giveUp)
       refusal ??= { status: "crash", detail: `not run: the reader crashed or hung ${broken} times` };
     const result = { id: c.id, group: c.group, ...verdict };
+    if (result.detail !== undefined) result.detail = oneLine(result.detail);
     results.push(result);
     onResult(result);
   }
   await reader.stop();
   return { about, results, seconds: (performance.now() - begin) / 1000 };
 }
+
+/** A reader's words may not look like more lines of the report, nor command the terminal. */
+const oneLine = (text) =>
+  text
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ")
+    .trim()
+    .slice(0, 600);
 
 /** Why this reader does not run a case, by its own word. */
 function missing({ operation, features, runs }, { levels, operations, without }) {

@@ -1,6 +1,6 @@
 // Protocol A: a process for each file.
 import { closeSync, openSync } from "node:fs";
-import { Child, describeEnd } from "./child.mjs";
+import { Child, describeEnd, textOf } from "./child.mjs";
 
 export class OneShot {
   name;
@@ -41,7 +41,8 @@ export class OneShot {
     if (problem !== undefined) return problem;
     if (end.problem !== undefined || end.signal || ![0, 1, 2, 3, 4].includes(end.code))
       return { crash: describeEnd(end, child.stderr) };
-    const text = Buffer.concat(output).toString();
+    const text = textOf(output);
+    if (text === undefined) return { crash: `${describeEnd(end, child.stderr)} and printed no UTF-8` };
     try {
       return { exit: end.code, document: JSON.parse(text) };
     } catch {

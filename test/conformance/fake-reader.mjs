@@ -1,9 +1,11 @@
 // A reader that misbehaves in the way its first argument says; protocol B with --lines, else protocol A. In protocol B it
-// answers the first two cases as it should, and misbehaves at the third.
-import { appendFileSync, readFileSync } from "node:fs";
+// answers the first two cases as it should, and misbehaves at the third. With FAKE_READER_LOG it notes each of its starts there.
+import { spawn } from "node:child_process";
+import { appendFileSync, closeSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
-const [how, log] = process.argv.slice(2);
+const how = process.argv[2];
+const log = process.env.FAKE_READER_LOG;
 const good = { valid: false, error: { code: "LQA-M001", name: "BAD_MAGIC", class: "M" } };
 const flood = () => {
   const block = "x".repeat(2 ** 20);
@@ -15,7 +17,15 @@ const flood = () => {
 };
 const print = (value) =>
   process.stdout.write(typeof value === "string" ? value : `${JSON.stringify(value)}\n`);
-const hang = () => setInterval(() => {}, 1000);
+/** For ever; the log grows as long as it lives. */
+const hang = () => setInterval(() => log && appendFileSync(log, "alive\n"), 50);
+/** Something in a group of its own that keeps standard output open, for some seconds. */
+const leaveBehind = () =>
+  spawn(process.execPath, ["-e", "setTimeout(() => {}, 20000)"], {
+    detached: true,
+    stdio: "inherit",
+  }).unref();
+const deep = `${"[".repeat(200000)}${"]".repeat(200000)}`;
 
 if (process.argv.includes("--lines")) {
   if (log) appendFileSync(log, "started\n");
@@ -41,6 +51,7 @@ if (process.argv.includes("--lines")) {
               without,
             },
       );
+      if (how === "ends-after-caps") process.exit(0);
     } else if (++seen < 3) print({ seq, exit: 1, document: good });
     else misbehave(seq);
   }
@@ -70,6 +81,36 @@ function misbehave(seq) {
     },
     "prints-no-json": () => print("Segmentation fault\n"),
     "prints-half-of-it": () => print('{"seq": \n'),
+    "stops-within-a-line": () => {
+      process.stdout.write(`{"seq":${seq},"exit":1,`);
+      hang();
+    },
+    "dies-within-a-line": () => process.stdout.write(`{"seq":${seq},"exit":1,`, () => process.exit(0)),
+    "prints-no-utf-8": () =>
+      process.stdout.write(
+        Buffer.from(`{"seq":${seq},"exit":1,"document":{"valid":false,"x":"\xff"}}\n`, "latin1"),
+      ),
+    drips: () => setInterval(() => process.stdout.write(" "), 50),
+    "closes-its-output": () => {
+      closeSync(1);
+      hang();
+    },
+    "leaves-something-behind": () => {
+      leaveBehind();
+      process.exit(0);
+    },
+    "prints-an-abyss": () => print(lines ? `{"seq":${seq},"exit":1,"document":${deep}}\n` : `${deep}\n`),
+    "errs-in-an-abyss": () =>
+      print(`{"seq":${seq},"exit":1,"document":{"valid":false,"error":{"name":${deep},"where":${deep}}}}\n`),
+    "has-a-name-for-a-trap": () => document({ valid: false, error: { name: { toString: 1 }, where: [1] } }),
+    "answers-a-text": () => print({ seq: String(seq), exit: 1, document: good }),
+    "answers-nobody": () => print({ exit: 1, document: good }),
+    "answers-and-ends": () => {
+      print({ seq, exit: 1, document: good });
+      process.exit(0);
+    },
+    "skips-with-lines": () => print({ seq, skipped: "no\n9 passed, 0 failed\u001b[2J" }),
+    "ends-after-caps": () => {},
     "prints-a-number": () => print("12\n"),
     "prints-null": () => print("null\n"),
     "prints-nothing": () => (lines ? print("\n") : undefined),

@@ -2,7 +2,7 @@
  * The runner of conformance/ against readers that misbehave: whatever a reader does, the runner ends, says what happened,
  * and tells a refusal from a crash and from a timeout.
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -103,6 +103,14 @@ describe("the conformance runner", () => {
     ["aborts-with-words", "crash", /SIGABRT.*assertion failed/],
     ["prints-no-json", "crash", /printed no JSON/],
     ["prints-nothing", "crash", /printed no JSON/],
+    ["stops-within-a-line", "timeout", /no end after 1500 ms/],
+    ["dies-within-a-line", "crash", /printed no JSON/],
+    ["prints-no-utf-8", "crash", /printed no UTF-8/],
+    ["drips", "timeout", /no end after 1500 ms/],
+    ["closes-its-output", "timeout", /no end after 1500 ms/],
+    ["leaves-something-behind", "timeout", /no end after 1500 ms/],
+    ["prints-an-abyss", "failed", /exit 0 does not fit/],
+    ["has-a-name-for-a-trap", "failed", /does not fit/],
     ["prints-null", "failed", /no document/],
     ["prints-a-number", "failed", /no document/],
     ["wrong-exit", "failed", /exit 0 does not fit/],
@@ -124,6 +132,17 @@ describe("the conformance runner", () => {
     ["aborts-with-words", "crash", /SIGABRT.*assertion failed/],
     ["prints-no-json", "crash", /printed no JSON object/],
     ["prints-half-of-it", "crash", /printed no JSON object/],
+    ["stops-within-a-line", "timeout", /no answer after 1500 ms/],
+    ["dies-within-a-line", "crash", /ended with code 0/],
+    ["prints-no-utf-8", "crash", /printed no UTF-8/],
+    ["drips", "timeout", /no answer after 1500 ms/],
+    ["closes-its-output", "timeout", /no answer after 1500 ms/],
+    ["leaves-something-behind", "timeout", /no answer after 1500 ms/],
+    ["prints-an-abyss", "failed", /does not fit/],
+    ["errs-in-an-abyss", "failed", /./],
+    ["has-a-name-for-a-trap", "failed", /does not fit/],
+    ["answers-a-text", "crash", /answered to "3", not to 3/],
+    ["answers-nobody", "crash", /answered to nothing, not to 3/],
     ["prints-a-number", "crash", /printed no JSON object/],
     ["prints-null", "crash", /printed no JSON object/],
     ["prints-nothing", "crash", /printed no JSON object/],
@@ -152,18 +171,45 @@ describe("the conformance runner", () => {
   it("protocol B: goes on after a crash with a new process", () => {
     const log = join(root, "log");
     writeFileSync(log, "");
-    spawnSync(process.execPath, [
-      run,
-      "--suite",
-      suite,
-      "--b",
-      process.execPath,
-      fake,
-      "dies",
-      log,
-      "--lines",
-    ]);
+    spawnSync(process.execPath, [run, "--suite", suite, "--b", process.execPath, fake, "dies", "--lines"], {
+      env: { ...process.env, FAKE_READER_LOG: log },
+    });
     expect(readFileSync(log, "utf8").split("\n").length - 1).toBeGreaterThan(1);
+  });
+
+  it("protocol B: a reader that ends between two cases crashed, and nobody waits for it", () => {
+    for (const how of ["answers-and-ends", "ends-after-caps"]) {
+      const { results } = test(how, "b");
+      expect(results.map(({ status }) => status)).not.toContain("timeout");
+      expect(results.find(({ status }) => status === "crash")?.detail).toMatch(/ended with code 0/);
+    }
+  });
+
+  it("a reader's words stay on their line", () => {
+    const { out } = test("skips-with-lines", "b");
+    expect(out).toMatch(/^skipped: .*: no 9 passed, 0 failed \[2J$/m);
+    expect(out.match(/^\d+ passed/gm)).toHaveLength(1);
+  });
+
+  it("takes its readers along when it is interrupted", async () => {
+    const log = join(root, "heartbeat");
+    writeFileSync(log, "");
+    const runner = spawn(
+      process.execPath,
+      [run, "--suite", suite, "--timeout", "60", "--b", process.execPath, fake, "hangs", "--lines"],
+      { env: { ...process.env, FAKE_READER_LOG: log }, stdio: "ignore" },
+    );
+    const ended = new Promise((resolve) => runner.on("close", resolve));
+    await expect.poll(() => readFileSync(log, "utf8"), { timeout: 20000 }).toMatch(/alive/);
+    runner.kill("SIGINT");
+    expect(await ended).toBe(130);
+    await expect
+      .poll(async () => {
+        const before = readFileSync(log, "utf8").length;
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        return readFileSync(log, "utf8").length - before;
+      })
+      .toBe(0);
   });
 
   it.each(["dies-at-start", "other-protocol", "no-caps", "without-a-reason"])(
