@@ -2,10 +2,11 @@
 // coverage feedback and no native code, so it runs wherever Node does, and ten to a hundred times as many executions a
 // second as Jazzer.js (docs/fuzzing.md compares them). The same seed gives the same inputs.
 //
-// Usage: node fuzz/run.mjs [--seconds N] [--seed N] [--counts FILE] [TARGET...]
-// Each target gets its share of the time. A finding is written to fuzz/findings/ and ends the run with code 1.
+// Usage: node fuzz/run.mjs [--seconds N] [--seed N] [--counts FILE] [--totals FILE] [TARGET...]
+// Each target gets its share of the time. A finding is written to fuzz/findings/ and ends the run with code 1. --totals
+// adds executions and seconds to those of earlier runs in FILE, so that a long run is many short ones with other seeds.
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
@@ -16,6 +17,7 @@ const { values: options, positionals } = parseArgs({
     seconds: { type: "string", default: "20" },
     seed: { type: "string", default: "1" },
     counts: { type: "string" },
+    totals: { type: "string" },
   },
 });
 const all = readdirSync(join(here, "targets")).map((name) => name.replace(".mjs", ""));
@@ -23,20 +25,26 @@ const names = positionals.length > 0 ? positionals : all;
 /** Most memory of the whole process: twice what one execution may reserve, and Node itself. */
 const MOST_RSS = 512 * 2 ** 20;
 
+/** Executions between two looks at clock and memory. */
+const BATCH = 512;
+
 /** Values at which parsers decide. */
 const NUMBERS = [0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 63, 64, 127, 128, 255, 256, 511, 512, 1024, 4095, 4096]
   .concat([32767, 32768, 65535, 65536, 2 ** 20, 2 ** 24, 2 ** 26, 2 ** 30, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1])
   .concat([0x7fc00000, 0x7f800000, 0x80000000]);
 
-/** xorshift32. */
+/** sfc32 (Small Fast Counter of PractRand): 128 bits of state, so that runs of 10^8 inputs do not go in a circle. */
 function generator(seed) {
-  let state = seed | 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
+  let [a, b, c, count] = [0, seed | 0, Math.imul(seed, 2654435761), 1];
+  const next = () => {
+    const result = (a + b + count++) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (((c << 21) | (c >>> 11)) + result) | 0;
+    return result >>> 0;
   };
+  for (let i = 0; i < 12; i++) next();
+  return (below) => next() % below;
 }
 
 /** One input, made from the corpus. Its last byte is the variant. */
@@ -103,14 +111,16 @@ async function run(name, seconds, seed) {
   const begin = performance.now();
   let executions = 0;
   let peak = 0;
-  while (performance.now() - begin < 1000 * seconds) {
-    for (let i = 0; i < 256; i++, executions++) {
+  // Looking at the clock and at the memory costs as much as ten executions of the fastest targets.
+  const elapsed = () => (performance.now() - begin) / 1000;
+  while (elapsed() < seconds) {
+    for (let i = 0; i < BATCH; i++, executions++) {
       const data = mutate(corpus, random);
       try {
         const running = fuzz(data);
         if (running instanceof Promise) await running;
       } catch (error) {
-        return { name, executions, seconds, peak, finding: keep(name, data, error) };
+        return { name, executions, seconds: elapsed(), peak, finding: keep(name, data, error) };
       }
     }
     const rss = process.memoryUsage.rss();
@@ -119,12 +129,12 @@ async function run(name, seconds, seed) {
       return {
         name,
         executions,
-        seconds,
+        seconds: elapsed(),
         peak,
         finding: `resident memory of ${rss} bytes after ${executions} executions`,
       };
   }
-  return { name, executions, seconds: (performance.now() - begin) / 1000, peak };
+  return { name, executions, seconds: elapsed(), peak };
 }
 
 function keep(name, data, error) {
@@ -147,6 +157,22 @@ for (const name of names) {
 const failed = results.filter(({ finding }) => finding).length;
 const executions = results.reduce((sum, one) => sum + one.executions, 0);
 console.log(`${executions} executions, ${failed} findings`);
+if (options.totals) addTotals(options.totals);
 if (options.counts)
   writeFileSync(options.counts, JSON.stringify({ passed: results.length - failed, failed }));
 process.exit(failed > 0 ? 1 : 0);
+
+/** Adds the results to those of earlier runs. Replaced at once, so that a run that is stopped leaves whole numbers. */
+function addTotals(path) {
+  const totals = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
+  for (const { name, executions, seconds, finding } of results) {
+    const one = totals[name] ?? { executions: 0, seconds: 0, findings: 0 };
+    totals[name] = {
+      executions: one.executions + executions,
+      seconds: Math.round(one.seconds + seconds),
+      findings: one.findings + (finding ? 1 : 0),
+    };
+  }
+  writeFileSync(`${path}.new`, `${JSON.stringify(totals, null, 2)}\n`);
+  renameSync(`${path}.new`, path);
+}
