@@ -41,6 +41,6 @@ export const cloneofsimo: Dialect = {
   detect: ({ keys }) => keys.some((key) => KEY.test(key)),
   read: (source, settings) => readStateDict(source.tensors(), source.weights!.name, convention, settings),
   write(adapter: Adapter, options: WriteOptions) {
-    return new Map([safetensorsFile(writeStateDict(adapter, convention, options, false))]);
+    return new Map([safetensorsFile(writeStateDict(adapter, convention, options))]);
   },
 };

@@ -164,6 +164,6 @@ export const diffusers: Dialect = {
   write(adapter: Adapter, options: WriteOptions) {
     const { origin } = adapter;
     const metadata = origin?.dialect === "diffusers" ? unpackFileOrigin(origin).metadata : undefined;
-    return new Map([safetensorsFile(writeStateDict(adapter, convention(metadata), options, false))]);
+    return new Map([safetensorsFile(writeStateDict(adapter, convention(metadata), options))]);
   },
 };

@@ -75,6 +75,7 @@ const convention: Convention = {
     const words = ((sgm ? toSgm(path) : undefined) ?? path).replaceAll(".", "_");
     return `${start}_${words}${SUFFIXES.find(([, known]) => known === part)?.[0] ?? `.${part}`}`;
   },
+  alphas: true,
   scale: () => UNSCALED,
   roles: ["magnitude"],
   magnitudeShape: (module, axis) =>
@@ -96,7 +97,7 @@ export const kohya: Dialect = {
     const sayable = foldMultipliers(adapter, options, ({ multiplier }) => multiplier === 0);
     const two = adapter.modules.some(({ name }) => name.startsWith("text_encoder_2."));
     const named = two && adapter.origin?.dialect !== "kohya" ? { ...convention, key: keyOfTwo } : convention;
-    return new Map([safetensorsFile(writeStateDict(sayable, named, options, true))]);
+    return new Map([safetensorsFile(writeStateDict(sayable, named, options))]);
   },
 };
 

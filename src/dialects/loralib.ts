@@ -67,6 +67,6 @@ export const loralib: Dialect = {
     );
     const rule = (rank: number): Scale =>
       one ? scaleByAlpha(alphas[0]!, rank) : { multiplier: 1, alpha: 0, rule: "none" };
-    return new Map([safetensorsFile(writeStateDict(adapter, convention(rule), options, false))]);
+    return new Map([safetensorsFile(writeStateDict(adapter, convention(rule), options))]);
   },
 };

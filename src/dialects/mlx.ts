@@ -57,7 +57,7 @@ function read(source: Source, settings: Parameters<Dialect["read"]>[1]): Adapter
   }
   const scale = (rank: number): Scale =>
     givenScale(settings, rank) ??
-    configured(config) ??
+    configured(config, settings.onNote) ??
     fail("SOURCE_CONFIG", {
       where: "the MLX adapter",
       expected: 'lora_parameters with "scale" in adapter_config.json',
@@ -79,12 +79,30 @@ function read(source: Source, settings: Parameters<Dialect["read"]>[1]): Adapter
 }
 
 /** The scale by a configuration: in `lora_parameters`, or at the top in configurations of 2024. */
-function configured(config: JsonObject | undefined): Scale | undefined {
+function configured(
+  config: JsonObject | undefined,
+  onNote?: ((note: string) => void) | undefined,
+): Scale | undefined {
   const parameters = config?.get("lora_parameters");
-  const value = (parameters instanceof Map ? parameters : config)?.get("scale");
+  const fields = parameters instanceof Map ? parameters : config;
+  const value = fields?.get("scale");
   if (value === undefined || value === null) return undefined;
   const multiplier = typeof value === "number" ? Math.fround(value) : Number.NaN;
-  if (Number.isFinite(multiplier)) return { multiplier, alpha: 0, rule: "explicit" };
+  if (Number.isFinite(multiplier)) {
+    const [alpha, rank] = [fields?.get("alpha"), fields?.get("rank")];
+    // Programs of that time multiplied by both; those of today load the same file and take the scale alone.
+    if (
+      config?.has("lora_layers") &&
+      typeof alpha === "number" &&
+      typeof rank === "number" &&
+      alpha !== rank
+    ) {
+      onNote?.(
+        `The multiplier is the scale, ${multiplier}, as mlx-lm has it since it dropped alpha. The version of 2024 that wrote this configuration may have trained with scale · alpha / rank = ${(multiplier * alpha) / rank}: say so with --multiplier if it did.`,
+      );
+    }
+    return { multiplier, alpha: 0, rule: "explicit" };
+  }
   return fail("SOURCE_CONFIG", {
     where: `${CONFIG_FILE} field "scale"`,
     expected: "a number that binary32 can hold",
@@ -99,7 +117,7 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>
     const said = new Set(adapter.modules.map(({ multiplier }) => multiplier));
     const only = (): Scale => ({ multiplier: [...said][0]!, alpha: 0, rule: "explicit" });
     if (said.size === 1) {
-      const weights = safetensorsFile(writeStateDict(adapter, convention(only, dora), options, false));
+      const weights = safetensorsFile(writeStateDict(adapter, convention(only, dora), options));
       const kept = originBytes(own, "config");
       const same = kept !== undefined && configured(settingsOf(kept))?.multiplier === only().multiplier;
       const written = same ? kept.slice() : newConfig(adapter, only().multiplier, dora);
@@ -130,7 +148,7 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>
   };
   const multiplier = one ? [...multipliers][0]! : multiplierByRule("none", 0, rank)!;
   const scale = (): Scale => ({ multiplier, alpha: 0, rule: "explicit" });
-  const weights = safetensorsFile(writeStateDict(even, convention(scale, dora), options, false));
+  const weights = safetensorsFile(writeStateDict(even, convention(scale, dora), options));
   return new Map([[CONFIG_FILE, newConfig(even, multiplier, dora)], weights]);
 }
 

@@ -27,6 +27,8 @@ describe("lqa encode", () => {
     const report = encoded.json<Report>();
     expect(Object.keys(report).sort()).toEqual(
       [
+        "dialect",
+        "notes",
         "parameters",
         "inputBytes",
         "outputBytes",
@@ -59,6 +61,7 @@ describe("lqa encode", () => {
       ].sort(),
     );
     expect(report).toMatchObject({ profile: "rd", floor: 0, fit: "unbiased", bits: null, variant: null });
+    expect(report).toMatchObject({ dialect: "peft", notes: [] });
     // Two layers of q (64 to 64) and v (64 to 32) at rank 4.
     expect(report.parameters).toBe(2 * 4 * (64 + 64 + 64 + 32));
     expect(report.outputBytes).toBe(statSync(file).size);

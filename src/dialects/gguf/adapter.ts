@@ -133,7 +133,7 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>
   const common = commonAlpha(adapter);
   const alpha = kept?.alpha ?? common ?? 0;
   const folded = kept === undefined && common === undefined ? foldMultipliers(adapter, options) : adapter;
-  const { name, tensors, order } = writeStateDict(folded, convention(alpha), options, false);
+  const { name, tensors, order } = writeStateDict(folded, convention(alpha), options);
   const { architecture } = adapter.meta;
   if (kept === undefined && typeof architecture !== "string") {
     fail("UNSUPPORTED_DIALECT", {

@@ -62,7 +62,7 @@ export const onnx: Dialect = {
     const versions = (own && originString(own, "versions")) ?? "1 1";
     if (!/^-?\d{1,10} -?\d{1,10}$/.test(versions)) badOrigin("versions", "two integers");
     const [adapterVersion, modelVersion] = versions.split(" ").map(Number) as [number, number];
-    const { name, tensors, order } = writeStateDict(adapter, convention, options, false);
+    const { name, tensors, order } = writeStateDict(adapter, convention, options);
     return new Map([[name, writeOnnxAdapter({ adapterVersion, modelVersion, tensors }, order)]]);
   },
 };

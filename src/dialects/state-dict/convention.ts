@@ -45,6 +45,8 @@ export interface Convention {
   /** The key of a part. `style`: what the scope was read with; undefined for an adapter from elsewhere. */
   key(module: Pick<ModuleShape, "name" | "role">, part: Part, style: string | undefined): string;
   isEmbedding?(module: string): boolean;
+  /** Every module has its alpha in a tensor. Elsewhere only modules that were read with one have it. */
+  readonly alphas?: true;
   /** The multiplier of a module without an alpha of its own. */
   scale(module: string, rank: number): Scale;
   /** What plain tensors there is a place for, beside those that are carried. */

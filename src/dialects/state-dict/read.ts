@@ -188,7 +188,8 @@ function describeFile(
   const { element, elements } = describeElements(types);
   for (const module of modules) {
     const alpha = found.get(module.name)!.parts.get("alpha")?.tensor;
-    if (alpha !== undefined && !reproducedAlpha(module, alpha, element)) {
+    if (alpha === undefined) continue;
+    if (convention.alphas !== true || !reproducedAlpha(module, alpha, element)) {
       alphas.push([module.name, alpha.element, alpha.shape.join(",")]);
     }
   }

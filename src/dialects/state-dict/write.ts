@@ -53,10 +53,8 @@ export function writeStateDict(
   source: Adapter,
   convention: Convention,
   options: WriteOptions,
-  writesAlpha: boolean,
 ): WrittenTensors {
-  const adapter = writesAlpha ? source : foldMultipliers(source, options, differs(convention));
-  const packed = adapter.origin?.dialect === convention.name ? adapter.origin : undefined;
+  const packed = source.origin?.dialect === convention.name ? source.origin : undefined;
   const origin: FileOrigin =
     packed === undefined ? newFileOrigin(convention.metadata) : unpackFileOrigin(packed);
   const styles = packed === undefined ? new Map<string, string>() : originMap(packed, "styles");
@@ -66,6 +64,11 @@ export function writeStateDict(
       { element: element!, shape: shape! },
     ]),
   );
+  const unsaid = differs(convention);
+  const adapter =
+    convention.alphas === true
+      ? source
+      : foldMultipliers(source, options, (module) => !alphas.has(module.name) && unsaid(module));
   const tensors = new Map<string, SafeTensor>();
   const add = (usual: string, tensor: SafeTensor): void => {
     const key = origin.keys.get(usual) ?? usual;
@@ -82,7 +85,8 @@ export function writeStateDict(
     add(key("b"), writeFactor(module, "b", b, convention.layout));
     add(key("a"), writeFactor(module, "a", a, convention.layout));
     const alpha = alphas.get(module.name);
-    if (writesAlpha && (alpha !== undefined || module.rule !== "none" || packed === undefined)) {
+    const usually = convention.alphas === true && (module.rule !== "none" || packed === undefined);
+    if (alpha !== undefined || usually) {
       const usual = { element: packed === undefined ? "F32" : origin.element, shape: "" };
       add(key("alpha"), alphaTensor(module, alpha ?? usual, alpha !== undefined));
     }

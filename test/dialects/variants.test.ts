@@ -1,0 +1,107 @@
+/** Every dialect in its variants: detected alone, read to the ΔW that its tensors say, and written as it was. */
+import { describe, expect, it } from "vitest";
+import { isGguf, readGguf } from "../../src/dialects/gguf/read.ts";
+import { DIALECTS, readAdapter, writeAdapter } from "../../src/dialects/index.ts";
+import { isOnnxAdapter, readOnnxAdapter } from "../../src/dialects/onnx/file.ts";
+import { openSource } from "../../src/dialects/source.ts";
+import { readTensorFile } from "../../src/dialects/tensor-file.ts";
+import { encodeAdapter } from "../../src/encode.ts";
+import type { Adapter } from "../../src/model/adapter.ts";
+import { openLqa } from "../../src/read/open.ts";
+import { deltaOf, difference } from "./delta.ts";
+import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";
+
+const rawly = async (adapter: Adapter): Promise<Adapter> => {
+  const { bytes } = await encodeAdapter(adapter, { profile: "raw", tensors: "keep" });
+  return await (await openLqa(bytes)).readAdapter();
+};
+
+/** Everything a file of tensors says but padding: metadata, then keys in their order, types, shapes, bytes. */
+function contents(name: string, bytes: Uint8Array): unknown {
+  if (name.endsWith(".json")) return Buffer.from(bytes).toString("utf8");
+  if (isGguf(bytes)) {
+    const { metadata, tensors } = readGguf(bytes);
+    return {
+      metadata: [...metadata],
+      tensors: [...tensors].map(([key, { type, dims, data }]) => [key, type, dims, hex(data)]),
+    };
+  }
+  const file = isOnnxAdapter(bytes)
+    ? { metadata: undefined, ...readOnnxAdapter(bytes) }
+    : readTensorFile(bytes, name);
+  const tensors = [...file.tensors].map(([key, { element, shape, data }]) => [
+    key,
+    element,
+    [...shape],
+    hex(data),
+  ]);
+  return { ...file, metadata: file.metadata && [...file.metadata], tensors };
+}
+const hex = (data: Uint8Array): string => Buffer.from(data).toString("hex");
+/** Tensors whatever container they are in. */
+const tensorsOf = (files: SmallAdapter["files"]): unknown[] =>
+  [...files].flatMap(([name, bytes]) => {
+    if (name.endsWith(".json")) return [];
+    const { tensors } = contents(name, bytes.subarray(0, bytes.length)) as { tensors: unknown[] };
+    return tensors;
+  });
+
+describe.each(SMALL_ADAPTERS.map((each) => [each.dialect, each.variant, each] as const))(
+  "%s: %s",
+  (_d, _v, small) => {
+    const { dialect, files, read, modules, roles, same } = small;
+
+    it("is recognised as that and nothing else", () => {
+      const source = openSource(files);
+      expect(DIALECTS.filter((each) => each.detect(source)).map(({ name }) => name)).toEqual([dialect]);
+    });
+
+    it("means what its tensors say", () => {
+      const notes: string[] = [];
+      const adapter = readAdapter(files, { ...read, onNote: (note) => void notes.push(note) });
+      expect(adapter.origin?.dialect).toBe(dialect);
+      expect(adapter.modules.map(({ name }) => name).sort()).toEqual([...modules.keys()].sort());
+      for (const module of adapter.modules) {
+        const { multiplier, rule, delta } = modules.get(module.name)!;
+        expect([module.name, module.multiplier, module.rule]).toEqual([module.name, multiplier, rule]);
+        expect(difference(delta, deltaOf(module)), module.name).toBe(0);
+      }
+      const counts: Record<string, number> = {};
+      for (const { role } of adapter.tensors) counts[role] = (counts[role] ?? 0) + 1;
+      expect(counts).toEqual(roles);
+      if (small.note === undefined) expect(notes).toEqual([]);
+      else expect(notes.join("\n")).toMatch(small.note);
+    });
+
+    it("comes back through an .lqa file of the profile raw", async () => {
+      const adapter = await rawly(readAdapter(files, read));
+      const written = writeAdapter(adapter, { factors: "source" });
+      if (same) {
+        expect([...written.keys()].sort()).toEqual([...files.keys()].sort());
+        for (const [name, bytes] of written) {
+          const original = files.get(name)!;
+          expect(contents(name, bytes), name).toEqual(contents(name, original.subarray(0, original.length)));
+        }
+      } else if (small.note === undefined) {
+        expect(tensorsOf(written)).toEqual(expect.arrayContaining(tensorsOf(files)));
+        expect(tensorsOf(written)).toHaveLength(tensorsOf(files).length);
+      }
+      const settings =
+        dialect === "loralib" || !written.has("adapter_config.json")
+          ? read
+          : { ...read, multiplier: undefined };
+      const again = readAdapter(written, settings);
+      for (const module of again.modules) {
+        expect(difference(modules.get(module.name)!.delta, deltaOf(module)), module.name).toBe(0);
+      }
+      expect(again.modules).toHaveLength(modules.size);
+    });
+
+    it("is the same read lazily", () => {
+      const [eager, lazy] = [readAdapter(files, read), readAdapter(files, { ...read, lazy: true })];
+      expect(lazy.modules.map(({ name, b, a }) => [name, b, a])).toEqual(
+        eager.modules.map(({ name, b, a }) => [name, b, a]),
+      );
+    });
+  },
+);
