@@ -12,6 +12,7 @@ import { scaleByAlpha } from "./alpha.ts";
 import type { Dialect, ReadSettings, WriteOptions } from "./dialect.ts";
 import { givenScale } from "./given-scale.ts";
 import { otherMethod } from "./other-methods.ts";
+import { isInputEmbedding } from "./peft/keys.ts";
 import type { Convention, KeyMeaning, Scale } from "./state-dict/convention.ts";
 import { readStateDict } from "./state-dict/read.ts";
 import { safetensorsFile, writeStateDict } from "./state-dict/write.ts";
@@ -35,6 +36,7 @@ function convention(scale: (rank: number) => Scale): Convention {
     layout: "rows",
     parse,
     key: ({ name }, part) => `${name}.lora_${part.toUpperCase()}`,
+    isEmbedding: isInputEmbedding,
     scale: (_module, rank) => scale(rank),
     roles: ["replace", "bias"],
   };

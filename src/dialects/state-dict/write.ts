@@ -79,7 +79,9 @@ export function writeStateDict(
     tensors.set(key, tensor);
   };
   const styleOf = (name: string): string | undefined => styles.get(convention.scope?.(name) ?? "");
+  noteLayout(adapter, convention, options);
   for (const module of adapter.modules) {
+    refuseUnsayable(module, convention);
     const key = (part: Part): string => convention.key(module, part, styleOf(module.name));
     const [b, a] = elementsOf(module, origin, options.factors);
     add(key("b"), writeFactor(module, "b", b, convention.layout));
@@ -114,6 +116,34 @@ export function writeStateDict(
     order: keptOrder(origin, tensors) ?? libraryOrder(tensors),
     metadata: origin.metadata,
   };
+}
+
+/** Experts need a layout with three axes; what is an embedding, readers know by its name. */
+function refuseUnsayable({ name, role, experts }: LoraModule, convention: Convention): void {
+  const embedding = convention.isEmbedding?.(name) === true;
+  const refused =
+    experts > 1 && convention.layout === "rows"
+      ? [`one weight for each layer in ${convention.name}`, `${experts} experts`]
+      : (role === "embedding") !== embedding
+        ? [
+            `a layer that ${convention.name} takes for what it is`,
+            embedding ? `${role} with an embedding's name` : role,
+          ]
+        : undefined;
+  if (refused === undefined) return;
+  const [expected, actual] = refused;
+  fail("UNSUPPORTED_DIALECT", { where: `module ${quoteName(name)}`, expected, actual });
+}
+
+/** How the base stores its weights is no part of these dialects. The layers compute the same; merging needs to know. */
+function noteLayout({ modules }: Adapter, { name }: Convention, { onNote }: WriteOptions): void {
+  const turned = modules.filter(
+    ({ role, baseLayout }) => role === "linear" && baseLayout === "in-out",
+  ).length;
+  if (turned === 0) return;
+  onNote?.(
+    `The base model stores the weights of ${turned} modules as (in, out), which ${name} files do not say: what the layers compute is the same, but do not merge such a file.`,
+  );
 }
 
 /** The modules whose multiplier is not the one that this convention's files would give them. */
