@@ -69,9 +69,10 @@ export function textOf(pieces) {
   }
 }
 
-/** "ended with code 7", "ended by SIGSEGV", "could not be started: …" and the last line of standard error. */
+/** "ended with code 7", "ended by SIGSEGV", "could not be started: …" and the line of standard error that says most. */
 export function describeEnd({ code, signal, problem }, stderr) {
-  const last = stderr.trim().split("\n").at(-1);
+  const lines = stderr.trim().split("\n");
+  const last = lines.findLast((line) => /error|panic|assert|abort/i.test(line)) ?? lines.at(-1);
   const how =
     problem !== undefined
       ? `could not be started: ${problem}`

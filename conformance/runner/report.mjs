@@ -1,6 +1,10 @@
-// The matrix as text, JSON and HTML.
+// The matrix of readers and case folders, as text and as JSON. Columns are { label, about, unavailable, results: [{ id, group,
+// status, detail }], seconds }.
 
 const STATUSES = ["passed", "failed", "crash", "timeout", "skipped"];
+
+/** Most ids that are shown of cases that failed in the same way. */
+const SHOWN = 3;
 
 /** Numbers of each status, for all cases or those of one group. */
 export const countOf = (results, group) => {
@@ -8,120 +12,113 @@ export const countOf = (results, group) => {
   for (const result of results) if (group === undefined || result.group === group) count[result.status]++;
   return count;
 };
-const bad = (count) => count.failed + count.crash + count.timeout;
-const cell = (count) => {
-  const total = STATUSES.reduce((sum, status) => sum + count[status], 0);
-  if (total === count.skipped) return total === 0 ? "" : "skipped";
-  const text = bad(count) === 0 ? `${count.passed}` : `${count.passed} of ${total - count.skipped}`;
-  return `${text}${bad(count) > 0 ? " ✗" : ""}${count.skipped > 0 ? ` (−${count.skipped})` : ""}`;
-};
-const groupsOf = (columns) => [
-  ...new Set(columns.flatMap(({ results }) => results.map(({ group }) => group))),
-];
 
-/** Skipped cases by reason: [reason, number]. */
-const reasons = (results) => {
-  const counts = new Map();
-  for (const { status, detail } of results)
-    if (status === "skipped") counts.set(detail, (counts.get(detail) ?? 0) + 1);
-  return [...counts];
-};
+export const wrongOf = (count) => count.failed + count.crash + count.timeout;
 
-/** Columns: [{ label, about, unavailable, results: [{ id, group, status, detail }], seconds }]. */
-export function textReport(columns, { most = 20 } = {}) {
-  const ran = columns.filter(({ unavailable }) => unavailable === undefined);
+/** What the cells mean. */
+export const LEGEND =
+  "ok: all passed; 40 −13: 40 passed, 13 skipped; −13: all skipped; ✗ 2: 2 not as expected";
+
+/** A cell: { text, kind }, kind being good, bad or nothing. */
+export function cellOf(count, { numbers = false } = {}) {
+  const wrong = wrongOf(count);
+  const { passed, skipped } = count;
+  if (wrong > 0) return { text: `✗ ${wrong}`, kind: "bad" };
+  if (passed === 0) return { text: skipped === 0 ? "" : `−${skipped}` };
+  if (skipped > 0) return { text: `${passed} −${skipped}`, kind: "good" };
+  return { text: numbers ? `${passed}` : "ok", kind: "good" };
+}
+
+export const ranOf = (columns) => columns.filter(({ unavailable }) => unavailable === undefined);
+
+/** Rows of the matrix: [name, cases, cells]; the last one sums up. */
+export function rowsOf(columns) {
+  const ran = ranOf(columns);
+  const found = [...new Set(ran.flatMap(({ results }) => results.map(({ group }) => group)))];
+  // Folders of one folder together, all in the order of the suite.
+  const top = (group) => group.split("/")[0];
+  const groups = [...new Set(found.map(top))].flatMap((name) => found.filter((group) => top(group) === name));
+  const row = (name, group) => {
+    const counts = ran.map(({ results }) => countOf(results, group));
+    const cases = Math.max(
+      0,
+      ...counts.map((count) => STATUSES.reduce((sum, status) => sum + count[status], 0)),
+    );
+    return [name, cases, counts.map((count) => cellOf(count, { numbers: group === undefined }))];
+  };
+  return [...groups.map((group) => row(group, group)), row("all")];
+}
+
+/** Skipped cases by reason, whole readers last: [[reader, cases or undefined, reason], …]. */
+export function skipsOf(columns) {
+  const some = ranOf(columns).flatMap(({ label, results }) => {
+    const counts = new Map();
+    for (const { status, detail } of results)
+      if (status === "skipped") counts.set(detail, (counts.get(detail) ?? 0) + 1);
+    return [...counts].map(([reason, count]) => [label, count, reason]);
+  });
+  const whole = columns.filter(({ unavailable }) => unavailable !== undefined);
+  return [...some, ...whole.map(({ label, unavailable }) => [label, undefined, unavailable])];
+}
+
+/** What was not as expected: { label, status, detail, ids }, one for each reader and detail. */
+export function faultsOf(columns) {
+  const faults = new Map();
+  for (const { label, results } of ranOf(columns)) {
+    for (const { id, status, detail } of results) {
+      if (status === "passed" || status === "skipped") continue;
+      const key = JSON.stringify([label, status, detail]);
+      if (!faults.has(key)) faults.set(key, { label, status, detail, ids: [] });
+      faults.get(key).ids.push(id);
+    }
+  }
+  return [...faults.values()];
+}
+
+/** "lqa 0.1.0, Node 20.20.2" */
+export const described = ({ name, version, language } = {}) =>
+  [[name, version].filter(Boolean).join(" "), language].filter(Boolean).join(", ");
+
+export function textReport(columns, { most = 40 } = {}) {
+  const ran = ranOf(columns);
   const lines = [];
-  const table = [
-    ["cases", ...ran.map(({ label }) => label)],
-    ...groupsOf(ran).map((group) => [group, ...ran.map(({ results }) => cell(countOf(results, group)))]),
-    ["all", ...ran.map(({ results }) => cell(countOf(results)))],
-    ["seconds", ...ran.map(({ seconds }) => seconds.toFixed(1))],
-  ];
+  // "lqa, Node 20" takes two lines at the head of its column.
+  const heads = ran.map(({ title, label }) => (title ?? label).split(", "));
+  const depth = Math.max(1, ...heads.map((words) => words.length));
+  const table = Array.from({ length: depth }, (_, i) => [
+    "",
+    i === depth - 1 ? "cases" : "",
+    ...heads.map((words) => words[i - depth + words.length] ?? ""),
+  ]);
+  for (const [name, cases, cells] of rowsOf(columns))
+    table.push([name, `${cases}`, ...cells.map(({ text }) => text)]);
+  table.push(["seconds", "", ...ran.map(({ seconds = 0 }) => seconds.toFixed(1))]);
   const widths = table[0].map((_, i) => Math.max(...table.map((row) => row[i].length)));
   for (const row of table)
     lines.push(
       row.map((text, i) => (i === 0 ? text.padEnd(widths[i]) : text.padStart(widths[i]))).join("  "),
     );
-  for (const { label, results } of ran) {
-    for (const [reason, count] of reasons(results))
-      lines.push(`skipped: ${label}: ${count} cases: ${reason}`);
-    const wrong = results.filter(({ status }) => !["passed", "skipped"].includes(status));
-    for (const { id, status, detail } of wrong.slice(0, most))
-      lines.push(`${status}: ${label}: ${id}: ${detail}`);
-    if (wrong.length > most) lines.push(`… and ${wrong.length - most} more of ${label}`);
+  lines.push("", LEGEND, "");
+  for (const { label, about } of ran) lines.push(`${label}: ${described(about) || "unknown"}`);
+  lines.push("");
+  for (const [label, count, reason] of skipsOf(columns))
+    lines.push(`skipped: ${label}: ${count === undefined ? "" : `${count} cases: `}${reason}`);
+  const faults = faultsOf(columns);
+  for (const { label, status, detail, ids } of faults.slice(0, most)) {
+    const more = ids.length > SHOWN ? ` and ${ids.length - SHOWN} more` : "";
+    lines.push(`${status}: ${label}: ${ids.slice(0, SHOWN).join(", ")}${more}: ${detail}`);
   }
-  for (const { label, unavailable } of columns)
-    if (unavailable !== undefined) lines.push(`skipped: ${label}: ${unavailable}`);
+  if (faults.length > most) lines.push(`… and ${faults.length - most} more; --json FILE has them all`);
   return `${lines.join("\n")}\n`;
 }
 
-export function jsonReport(columns) {
+/** `about`: members that stand before the readers. */
+export function jsonReport(columns, about = {}) {
   const readers = columns.map(({ label, about, unavailable, results, seconds }) => ({
     label,
     ...(unavailable === undefined
       ? { about, seconds, count: countOf(results), results: results.map(({ group: _, ...result }) => result) }
       : { unavailable }),
   }));
-  return `${JSON.stringify({ format: "lqa-conformance-report", version: 1, readers }, null, 1)}\n`;
-}
-
-const escaped = (text) =>
-  String(text).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
-
-export function htmlReport(columns) {
-  const ran = columns.filter(({ unavailable }) => unavailable === undefined);
-  const row = (name, cells, tag = "td") =>
-    `<tr><th>${escaped(name)}</th>${cells.map((c) => `<${tag} ${c.kind ? `class="${c.kind}"` : ""}>${escaped(c.text)}</${tag}>`).join("")}</tr>`;
-  const counted = (count) => {
-    const text = cell(count);
-    return { text, kind: bad(count) > 0 ? "bad" : count.passed > 0 ? "good" : "" };
-  };
-  const rows = [
-    row(
-      "",
-      ran.map(({ label, about }) => ({ text: `${label}${about?.language ? ` (${about.language})` : ""}` })),
-      "th",
-    ),
-    ...groupsOf(ran).map((group) =>
-      row(
-        group,
-        ran.map(({ results }) => counted(countOf(results, group))),
-      ),
-    ),
-    row(
-      "all",
-      ran.map(({ results }) => counted(countOf(results))),
-    ),
-  ];
-  const list = (title, items) =>
-    items.length === 0
-      ? ""
-      : `<h2>${title}</h2><ul>${items.map((item) => `<li>${escaped(item)}</li>`).join("")}</ul>`;
-  const wrong = ran.flatMap(({ label, results }) =>
-    results
-      .filter(({ status }) => !["passed", "skipped"].includes(status))
-      .map(({ id, status, detail }) => `${label}: ${id}: ${status}: ${detail}`),
-  );
-  const skips = [
-    ...ran.flatMap(({ label, results }) =>
-      reasons(results).map(([reason, count]) => `${label}: ${count} cases: ${reason}`),
-    ),
-    ...columns.filter((c) => c.unavailable !== undefined).map((c) => `${c.label}: ${c.unavailable}`),
-  ];
-  return `<!doctype html>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>.lqa conformance</title>
-<style>
-:root { color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif }
-table { border-collapse: collapse } th, td { padding: .2em .7em; text-align: right; border-bottom: 1px solid #8884 }
-th:first-child { text-align: left; font-weight: 400 } .good { background: #2a24 } .bad { background: #d228 }
-</style>
-<h1>.lqa conformance</h1>
-<table>
-${rows.join("\n")}
-</table>
-${list("Not as expected", wrong)}
-${list("Skipped", skips)}
-`;
+  return `${JSON.stringify({ format: "lqa-conformance-report", version: 1, ...about, readers }, null, 1)}\n`;
 }

@@ -1,0 +1,19 @@
+// The library of this repository as a reader, within a page: chromium.mjs bundles this for browsers and asks `answer`.
+import { readIndex } from "../../dist/container/index-read.js";
+import { sha256, toHex } from "../../dist/container/sha256.js";
+import * as library from "../../dist/index.js";
+import { readerOf } from "./lqa-document.mjs";
+
+const answer = readerOf(library, { readIndex, sha256, toHex });
+
+/** The answer to a command `run`, as JSON. The file of a command with a path is served under its number. */
+globalThis.answer = async (command) => {
+  const { seq, hex } = command;
+  try {
+    const bytes = hex === undefined ? await (await fetch(`/file/${seq}`)).bytes() : Uint8Array.fromHex(hex);
+    return JSON.stringify({ seq, ...(await answer(bytes, command)) });
+  } catch (error) {
+    return JSON.stringify({ seq, errored: error.stack });
+  }
+};
+globalThis.VERSION = library.VERSION;
