@@ -3,8 +3,8 @@
  * shortest forms, no extension types, no float32, no NaN or Inf, valid UTF-8, bounded depth.
  *
  * @msgpack/msgpack parses; before it does, {@link checkCanonical} walks the bytes without recursion and accepts only
- * what the library would read unambiguously (it keeps the last of two equal keys, repairs bad UTF-8 and has no depth
- * limit).
+ * what the library would read unambiguously (it keeps the last of two equal keys, repairs bad UTF-8, has no depth
+ * limit, and throws at a key `__proto__`).
  *
  * @module
  */
@@ -12,7 +12,10 @@ import { decode, encode } from "@msgpack/msgpack";
 import { fail } from "../errors.ts";
 import { META_BYTES, META_DEPTH } from "../limits.ts";
 import type { MetaValue } from "../model/adapter.ts";
-import { viewOf } from "./bytes.ts";
+import { equalBytes, viewOf } from "./bytes.ts";
+
+/** A key that sets the prototype of an object in some readers (spec 10.2). */
+const PROTO: Uint8Array = new TextEncoder().encode("__proto__");
 
 /** A map at the top of a section. */
 export type MetaMap = { readonly [key: string]: MetaValue };
@@ -36,21 +39,7 @@ export function encodeMeta(map: MetaMap, where: string): Uint8Array {
  */
 export function decodeMeta(bytes: Uint8Array, base: number, where: string): MetaMap {
   checkCanonical(bytes, base, where);
-  let value: unknown;
-  try {
-    const most = META_BYTES.hard;
-    value = decode(bytes, {
-      maxStrLength: most,
-      maxBinLength: most,
-      maxArrayLength: most,
-      maxMapLength: most,
-      maxExtLength: 0,
-    });
-  } catch (cause) {
-    // What is left after the walk: keys the library refuses to put on an object (`__proto__`).
-    fail("META_ENCODING", { where, offset: base, expected: "keys that are safe on an object", cause });
-  }
-  return value as MetaMap;
+  return decode(bytes) as MetaMap;
 }
 
 /**
@@ -210,6 +199,7 @@ export function checkCanonical(bytes: Uint8Array, base: number, where: string): 
     } else if (top.keyNext) {
       if (key === undefined || key.length === 0 || key.some((c) => c < 0x20 || c > 0x7e))
         bad("a printable ASCII key", start);
+      if (equalBytes(key!, PROTO)) bad("keys that are safe on an object", start);
       if (top.lastKey !== undefined && !ascending(top.lastKey, key!))
         bad("keys in ascending order, each once", start);
       top.lastKey = key;
