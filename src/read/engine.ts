@@ -27,6 +27,11 @@ export interface StreamOptions {
   /** Accept files up to the Hard limits of clause 14 instead of the Core ones. */
   readonly hardLimits?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Told when a part of the file behind its index has passed its checks, before its event: bytes of the file that have,
+   * and in all. Not after an error. What it throws ends the reading.
+   */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** Spec clause 14: memory is bounded by the caller, not by the file. */
@@ -103,6 +108,8 @@ export class Engine {
         this.#assertAlive();
         this.#step = this.#steps.next(bytes);
         this.#offset += bytes.length;
+        if (bytes.length > 0 && this.#header !== undefined)
+          this.#options.onProgress?.(this.#offset, this.#header.prologue.fileLength);
         if (this.#step.done === true) this.#event = { type: "end", ...this.#step.value };
       }
     } catch (error) {

@@ -183,6 +183,46 @@ describe("a decoder", () => {
     expect(decoder.offset).toBe(bytes.length);
   });
 
+  test("tells progress: what passed its checks, up to the whole file, the same for every cut, none after an error", async () => {
+    const bytes = files.get("a bit of everything")!;
+    const file = await openLqa(bytes);
+    const progress = async (input: Uint8Array, size: number) => {
+      const told: [number, number][] = [];
+      const decoder = new LqaDecoder(() => {}, { onProgress: (...facts) => told.push(facts) });
+      let error: unknown;
+      try {
+        for (const piece of inPieces(input, size)) await decoder.push(piece);
+        await decoder.end();
+      } catch (e) {
+        error = e;
+      }
+      return { told, error };
+    };
+    const { told, error } = await progress(bytes, bytes.length);
+    expect(error).toBeUndefined();
+    const { offset, length } = file.modules[0]!.chunk;
+    expect(told[0]).toEqual([offset + length, bytes.length]);
+    expect(told.at(-1)).toEqual([bytes.length, bytes.length]);
+    expect(told.map(([done]) => done)).toEqual(
+      [...new Set(told.map(([done]) => done))].sort((x, y) => x - y),
+    );
+    expect(await progress(bytes, 1)).toEqual({ told, error: undefined });
+    const damaged = bytes.slice();
+    damaged[file.modules[1]!.chunk.offset]! ^= 1;
+    const stopped = await progress(damaged, 7);
+    expect(isLqaError(stopped.error, "CHUNK_CRC")).toBe(true);
+    expect(stopped.told).toEqual(told.filter(([done]) => done <= file.modules[1]!.chunk.offset));
+    const mistake = new Error("mine");
+    const decoder = new LqaDecoder(() => {}, {
+      onProgress: () => {
+        throw mistake;
+      },
+    });
+    await expect(decoder.push(bytes)).rejects.toBe(mistake);
+    await expect(decoder.end()).rejects.toBe(mistake);
+    expect(decoder.heldBytes).toBe(0);
+  });
+
   test("keeps nothing of what was pushed, and nothing of what it told", async () => {
     const bytes = files.get("a bit of everything")!;
     const told: unknown[] = [];
