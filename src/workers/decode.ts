@@ -24,7 +24,12 @@ export interface DecodeWithWorkersOptions extends Pick<DecodeOptions, "layout" |
   readonly workers?: number | undefined;
   /** Workers that exist already; they are left running. */
   readonly pool?: WorkerPool | undefined;
-  /** Most bytes of the result. Default 4 GiB. */
+  /**
+   * Memory to decode into, from its start on: that of an adapter before this one, for one. New memory costs more than
+   * decoding. It must be large enough; threads take part only if it is shared. After an error it holds anything.
+   */
+  readonly buffer?: SharedArrayBuffer | ArrayBuffer | undefined;
+  /** Most bytes of the result, where it is new memory. Default 4 GiB. */
   readonly budgetBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Told after each module. */
@@ -61,7 +66,7 @@ const WEIGHTS_PER_WORKER = 50_000_000;
 /**
  * Decodes all modules.
  *
- * @throws LqaError as `LqaFile.decodeModule`; BUDGET; ABORTED; USAGE for a number of workers that is not from 1 to 64.
+ * @throws LqaError as `LqaFile.decodeModule`; BUDGET; TARGET_SIZE if `buffer` is too small; ABORTED; USAGE for a number of workers that is not from 1 to 64.
  *   Nothing is delivered then.
  */
 export async function decodeWithWorkers(
@@ -84,13 +89,20 @@ export async function decodeWithWorkers(
     return { record, b: place(vectors * record.out), a: place(vectors * inputLength(record)) };
   });
   const budget = options.budgetBytes ?? DEFAULT_BUDGET;
-  if (at > budget) fail("BUDGET", { where: "the adapter", expected: `at most ${budget} bytes`, actual: at });
+  const given = options.buffer;
+  if (given === undefined && at > budget)
+    fail("BUDGET", { where: "the adapter", expected: `at most ${budget} bytes`, actual: at });
+  if (given !== undefined && given.byteLength < at)
+    fail("TARGET_SIZE", {
+      where: "the adapter",
+      expected: `a buffer of ${at} bytes at least`,
+      actual: `${given.byteLength} bytes`,
+    });
   const count = options.workers ?? Math.min(availableParallelism(), Math.floor(weights / WEIGHTS_PER_WORKER));
   if (options.workers !== undefined && !(Number.isInteger(count) && count >= 1 && count <= MAX_WORKERS))
     fail("USAGE", { where: "workers", expected: `a whole number from 1 to ${MAX_WORKERS}`, actual: count });
 
-  const shared = typeof SharedArrayBuffer === "function";
-  const buffer = allocate(shared, at);
+  const buffer = given ?? allocate(typeof SharedArrayBuffer === "function", at);
   const views = places.map(({ record, b, a }): PlacedModule => {
     const view = ({ offset, length }: { offset: number; length: number }): Float32Array | HalfArray =>
       arrayOver(type, buffer, offset, length);

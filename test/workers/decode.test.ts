@@ -3,6 +3,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fileBytes, packed, SIGN, shape, smallInput } from "../container/fixtures.ts";
+import { everyEncodingFile } from "../read/every-encoding.ts";
 
 const { createWorkerPool, decodeWithWorkers, isLqaError, openLqa } = (await import(
   new URL("../../dist/node.js", import.meta.url).href
@@ -115,6 +116,31 @@ describe("decodeWithWorkers", () => {
     } finally {
       globalThis.SharedArrayBuffer = shared;
     }
+  });
+
+  it("decodes every encoding to the bits of one thread, into memory that was used before", async () => {
+    const every = await openLqa(await everyEncodingFile());
+    let buffer: SharedArrayBuffer | ArrayBuffer | undefined;
+    for (const type of ["f32", "f16"] as const)
+      for (const layout of ["peft", "component"] as const) {
+        const decoded = await decodeWithWorkers(every, { type, layout, multiplier: true, pool, buffer });
+        expect(decoded.buffer).toBe(buffer ?? decoded.buffer);
+        buffer = decoded.buffer;
+        for (const { record, b, a } of decoded.modules) {
+          const alone = every.decodeModule(record, { type, layout, multiplier: true });
+          expect(bits(b) === bits(alone.b) && bits(a) === bits(alone.a), record.name).toBe(true);
+        }
+      }
+  });
+
+  it("takes a buffer that is too small for none, and one that is not shared for one thread", async () => {
+    const { buffer } = await decodeWithWorkers(file, { workers: 1 });
+    const small = decodeWithWorkers(file, { pool, buffer: new SharedArrayBuffer(buffer.byteLength - 1) });
+    await expect(small).rejects.toThrow(/TARGET_SIZE/);
+    const own = new ArrayBuffer(buffer.byteLength);
+    const alone = await decodeWithWorkers(file, { pool, buffer: own });
+    expect([alone.workers, alone.buffer]).toEqual([1, own]);
+    expect(bits(new Uint8Array(own))).toBe(bits(new Uint8Array(buffer)));
   });
 
   it("decodes a file without modules", async () => {
