@@ -1,14 +1,17 @@
 /**
- * bench/decode.mjs on several runtimes, the peers of bench/peers.py on the same weights, and docs/decoding.md from both.
+ * bench/decode.mjs on several runtimes, the peers of bench/peers.py on the same weights, bench/stream.mjs, and the figures of
+ * docs/decoding.md from all three.
  *
- *     node bench/decode-runtimes.mjs [--write] [--runtime PATH]... [--chromium PATH] [--python PATH [--ggml PATH]]
+ *     npm run bench:decoding [-- --write]             everything: fetches what it needs to node_modules/.cache/lqa-bench first
+ *     node bench/decode-runtimes.mjs [--write] [--json FILE] [--runtime PATH]... [--chromium PATH] [--python PATH [--ggml PATH]]
  *
- * A runtime is a `node`, `bun` or `deno`; its npm packages have one (`npm install --prefix DIR node24@npm:node@24.21.0
- * bun deno`). Chromium runs without a window, on a page this script serves, isolated so that its clock is exact. For
- * Python see bench/peers.py. Without options: this Node alone. Build first.
+ * Everything is this Node, Node 22 and 24, Bun, Deno and Chromium from the npm registry, Python packages in a virtual environment
+ * (Python 3.11 or later), and llama.cpp's own dequantizers from a package of node-llama-cpp; 1.5 GB. A runtime is a `node`, `bun` or
+ * `deno`. Chromium runs without a window, on a page this script serves, isolated so that its clock is exact. For Python see
+ * bench/peers.py. Without options: this Node alone. Build first.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { basename, extname, join } from "node:path";
@@ -23,6 +26,17 @@ const args = process.argv.slice(2);
 const all = (name) => args.flatMap((arg, i) => (arg === name ? [args[i + 1]] : []));
 const scratch = mkdtempSync(join(tmpdir(), "lqa-bench-"));
 
+/** What `--all` fetches. */
+const PACKAGES = {
+  node22: "npm:node@22.23.3",
+  node24: "npm:node@24.21.0",
+  bun: "1.4.5",
+  deno: "2.9.6",
+  "@sparticuz/chromium": "147.0.0",
+  "@node-llama-cpp/linux-x64": "3.22.1",
+};
+if (args.includes("--all")) args.push(...fetchAll());
+
 const results = [];
 for (const path of all("--runtime").length > 0 ? all("--runtime") : [process.execPath]) {
   const script = join(root, "bench/decode.mjs");
@@ -36,7 +50,9 @@ for (const path of all("--chromium")) {
 }
 const [python] = all("--python");
 const peers = python === undefined ? undefined : await runPeers(python);
+const stream = JSON.parse(run(process.execPath, [join(root, "bench/stream.mjs"), "--json"]));
 rmSync(scratch, { recursive: true });
+for (const path of all("--json")) writeFileSync(path, JSON.stringify({ results, peers, stream }));
 const text = report();
 if (args.includes("--write")) {
   const path = join(root, "docs/decoding.md");
@@ -44,11 +60,40 @@ if (args.includes("--write")) {
   writeFileSync(path, `${before}<!-- generated -->\n${text}`);
 } else console.log(text);
 
-function run(path, parameters) {
+/** Options that name every runtime and peer, once they are there. */
+function fetchAll() {
+  const cache = join(root, "node_modules/.cache/lqa-bench");
+  const modules = join(cache, "node_modules");
+  mkdirSync(cache, { recursive: true });
+  writeFileSync(join(cache, "package.json"), JSON.stringify({ private: true, dependencies: PACKAGES }));
+  run("npm", ["install", "--no-audit", "--no-fund", "--prefix", cache]);
+  // The package unpacks its browser to the temporary directory.
+  const unpack = `import c from ${JSON.stringify(join(modules, "@sparticuz/chromium/build/esm/index.js"))};
+    console.log(await c.executablePath());`;
+  const env = { ...process.env, TMPDIR: cache };
+  const chromium = run(process.execPath, ["--input-type=module", "-e", unpack], env).trim();
+  const python = join(cache, "python/bin/python");
+  if (!existsSync(python)) run("python3", ["-m", "venv", join(cache, "python")]);
+  const pinned = readFileSync(join(root, "test/interop/requirements.txt"), "utf8").split("\n");
+  const needed = pinned.filter((line) => /^(gguf|numpy|safetensors)==/.test(line));
+  run(python, ["-m", "pip", "install", "--quiet", ...needed]);
+  const runtimes = ["node22/bin/node", "node24/bin/node", ".bin/bun", ".bin/deno"];
+  return [
+    ...[process.execPath, ...runtimes.map((path) => join(modules, path))].flatMap((path) => [
+      "--runtime",
+      path,
+    ]),
+    ...["--chromium", chromium, "--python", python],
+    ...["--ggml", join(modules, "@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so")],
+  ];
+}
+
+function run(path, parameters, env = process.env) {
   const { status, stdout, stderr } = spawnSync(path, parameters, {
     encoding: "utf8",
     maxBuffer: 2 ** 28,
     cwd: root,
+    env,
   });
   if (status !== 0) throw new Error(`${path} ${parameters.join(" ")}: status ${status}\n${stderr}`);
   return stdout;
@@ -174,7 +219,7 @@ function report() {
     .map((x) => x.toFixed(1))
     .join(", ");
   const parts = [
-    `Measured ${first.date}, ${cpus()[0].model}, ${availableParallelism()} virtual cores that were shared with other work (load ${load} at the end); \`node bench/decode-runtimes.mjs\`, \`npm run bench:decode\`. memcpy, GB/s: ${results.map(({ runtime, memcpy }) => `${runtime} ${memcpy.gbPerSecond.toFixed(1)}`).join(", ")}.`,
+    `Measured ${first.date}, ${cpus()[0].model}, ${availableParallelism()} virtual cores that were shared with other work (load ${load} at the end); \`npm run bench:decoding\`. memcpy and, in brackets, writing alone (\`fill\`), GB/s: ${results.map(({ runtime, memcpy, write }) => `${runtime} ${memcpy.gbPerSecond.toFixed(1)} (${write.gbPerSecond.toFixed(1)})`).join(", ")}; memcpy in the second cache (256 KiB) ${first.memcpyHot.gbPerSecond.toFixed(0)}.`,
     `### ${first.runtime}, ratio to memcpy\n\n${full("f32")}\n\n${full("f16")}`,
   ];
   if (results.length > 1)
@@ -194,5 +239,21 @@ function report() {
       `### Peers on the same weights\n\nmemcpy ${peers.memcpy.toFixed(1)} GB/s; ${versions.join(", ")}; \`bench/peers.py\`.\n\n${table(["", "output", "GB/s", "ratio to memcpy"], rows)}`,
     );
   }
+  const { memory, network, workers } = stream;
+  const ms = (time) => time.toFixed(0);
+  const rows = [
+    ["in memory: open, verify, decode to f16", ms(memory.oneShot)],
+    [`the same, pushed in pieces of 64 KiB (${memory.ratio.toFixed(2)} times that)`, ms(memory.pushed)],
+    ["100 Mbit/s, first byte to first module: `.lqa` stream", ms(network.lqa.first)],
+    ["first byte to last module: `.lqa` stream", ms(network.lqa.last)],
+    ["first byte to last module: f16 safetensors", ms(network.safetensors.last)],
+    ...Object.entries(workers).map(([count, time]) => [
+      `in memory to f16 in shared memory, used before: ${count} running worker${count === "1" ? "" : "s"}`,
+      ms(time),
+    ]),
+  ];
+  parts.push(
+    `### Streams and threads\n\nAn adapter of ${(stream.weights / 1e6).toFixed(1)} M weights: \`.lqa\` ${(stream.lqaBytes / 1e6).toFixed(1)} MB, f16 safetensors ${(stream.safetensorsBytes / 1e6).toFixed(1)} MB; Node ${stream.node.slice(1)}, \`npm run bench:stream\`.\n\n${table(["", "ms"], rows)}`,
+  );
   return `${parts.join("\n\n")}\n`;
 }

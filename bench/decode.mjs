@@ -75,6 +75,7 @@ export async function measure(only = "") {
   const add = (name, run, pieces = BYTES / PIECE) =>
     jobs.push({ name, run, pieces, least: Number.POSITIVE_INFINITY });
   add("memcpy", (at) => target.set(source.subarray(at, at + PIECE), at));
+  add("write", (at) => target.fill(3, at, at + PIECE));
   add("memcpy hot", () => {
     for (let i = 0; i < PIECE / hot; i++) target.set(source.subarray(0, hot));
   });
@@ -141,6 +142,7 @@ export async function measure(only = "") {
     date: new Date().toISOString().slice(0, 10),
     kernel: kernel !== undefined,
     memcpy: { gbPerSecond: memcpy },
+    write: { gbPerSecond: rateOf("write") },
     memcpyHot: { gbPerSecond: rateOf("memcpy hot"), bytes: hot },
     rows: rows.map(({ key: _, ...row }) => row),
     adapters: only === "" || only === "adapters" ? await measureAdapters() : [],
@@ -219,9 +221,9 @@ function runtimeName() {
   return /Chrome\/\d+/.exec(navigator.userAgent)?.[0].replace("Chrome/", "Chromium ") ?? navigator.userAgent;
 }
 
-function print({ runtime, memcpy, memcpyHot, kernel, rows, adapters }) {
+function print({ runtime, memcpy, write, memcpyHot, kernel, rows, adapters }) {
   console.log(
-    `${runtime}; memcpy ${memcpy.gbPerSecond.toFixed(1)} GB/s, of ${memcpyHot.bytes / 1024} KiB in the cache ${memcpyHot.gbPerSecond.toFixed(1)} GB/s; kernel ${kernel ? "present" : "missing"}`,
+    `${runtime}; memcpy ${memcpy.gbPerSecond.toFixed(1)} GB/s, writing alone ${write.gbPerSecond.toFixed(1)} GB/s, memcpy of ${memcpyHot.bytes / 1024} KiB in the cache ${memcpyHot.gbPerSecond.toFixed(1)} GB/s; kernel ${kernel ? "present" : "missing"}`,
   );
   const head = PLACES.map((place) => place.padStart(6)).join(" ");
   const cell = (row, place) => (row?.[place] === undefined ? "-" : row[place].ratio.toFixed(2)).padStart(6);

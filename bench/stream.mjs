@@ -1,18 +1,20 @@
 /**
- * What streaming costs, and what it saves, for an adapter shaped like LLaMA-2-7B's (224 modules, rank 16, 40 million
- * weights, 3 bits of trellis codes for four directions and signs for the others; 9 MB).
+ * What streaming and threads cost, and what they save, for an adapter shaped like LLaMA-2-7B's (224 modules, rank 16, 40
+ * million weights, 3 bits of trellis codes for four directions and signs for the others; 8 MB).
  *
- * 1. Open, verify and decode to f16 in memory, against the same bytes pushed in pieces of 64 KiB: ratio in the same run.
+ * 1. Open, verify and decode to f16 in memory, against the same bytes pushed in pieces of 64 KiB, in turn; the least time
+ *    of each: on a busy machine others would be the scheduler's.
  * 2. From the first byte to the last decoded module over a loopback of 100 Mbit/s: the `.lqa` stream, module by module,
  *    against the same adapter as f16 safetensors. The server is a thread that writes by the clock.
+ * 3. All modules to f16 into shared memory that was used before, over one and two threads that are running already.
  *
- * Build first (`npm run build`), then `node bench/stream.mjs [--json] [--rounds 9]`.
+ * Build first (`npm run build`), then `node bench/stream.mjs [--json] [--rounds 25]`.
  */
 import { createServer } from "node:http";
 import { cpus } from "node:os";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { readSafetensors, writeSafetensors } from "../dist/dialects/safetensors.js";
-import { decodeStream, LqaDecoder, openLqa } from "../dist/index.js";
+import { createWorkerPool, decodeStream, decodeWithWorkers, LqaDecoder, openLqa } from "../dist/node.js";
 import { sevenB } from "./seven-b.mjs";
 
 const BITS_PER_SECOND = 100e6;
@@ -49,7 +51,7 @@ function serveSlowly() {
 }
 
 async function main() {
-  const rounds = Number(process.argv[process.argv.indexOf("--rounds") + 1]) || 9;
+  const rounds = Number(process.argv[process.argv.indexOf("--rounds") + 1]) || 25;
   const strong = { codec: "trellis", table: 5, group: 0, scale: "f16", rotation: "hadamard64" };
   const weak = { codec: "sign", group: 128, scale: "f16" };
   const bytes = await sevenB([
@@ -78,7 +80,21 @@ async function main() {
       await run();
       if (i >= 2) times[name].push(performance.now() - begun);
     }
-  const memory = { oneShot: median(times.oneShot), pushed: median(times.pushed) };
+  const memory = { oneShot: Math.min(...times.oneShot), pushed: Math.min(...times.pushed) };
+
+  const workers = {};
+  let buffer;
+  for (const count of [1, 2]) {
+    const pool = createWorkerPool(count);
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < rounds + 2; i++) {
+      const begun = performance.now();
+      ({ buffer } = await decodeWithWorkers(file, { type: "f16", pool, buffer }));
+      if (i >= 2) least = Math.min(least, performance.now() - begun);
+    }
+    await pool.close();
+    workers[count] = least;
+  }
 
   const half = (x) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength).slice();
   const tensors = new Map();
@@ -126,6 +142,7 @@ async function main() {
     weights: file.modules.reduce((sum, m) => sum + m.rank * (m.out + m.in), 0),
     memory: { ...memory, ratio: memory.pushed / memory.oneShot },
     network,
+    workers,
   };
   if (process.argv.includes("--json")) return console.log(JSON.stringify(result, null, 2));
   const ms = (x) => `${x.toFixed(0)} ms`;
@@ -137,6 +154,11 @@ async function main() {
     console.log(
       `100 Mbit/s, ${kind}: first of ${modules} modules after ${ms(first)}, last after ${ms(last)}`,
     );
+  console.log(
+    `threads: ${Object.entries(workers)
+      .map(([count, time]) => `${count}: ${ms(time)}`)
+      .join(", ")}`,
+  );
 }
 
 /** One pair of arrays for each shape: fresh pages would cost both ways the same, and more than the decoding. */
@@ -147,10 +169,6 @@ function reusable() {
     if (!pairs.has(key)) pairs.set(key, { b: new Uint16Array(out * rank), a: new Uint16Array(input * rank) });
     return pairs.get(key);
   };
-}
-
-function median(values) {
-  return values.sort((x, y) => x - y)[values.length >> 1];
 }
 
 function mb({ length }) {
