@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { isMainThread, Worker, workerData } from "node:worker_threads";
 
 const here = import.meta.dirname;
 const { values: options, positionals } = parseArgs({
@@ -116,6 +117,7 @@ async function run(name, seconds, seed) {
   while (elapsed() < seconds) {
     for (let i = 0; i < BATCH; i++, executions++) {
       const data = mutate(corpus, random);
+      announce(name, data);
       try {
         const running = fuzz(data);
         if (running instanceof Promise) await running;
@@ -145,25 +147,65 @@ function keep(name, data, error) {
   return `${path}: ${error?.name}: ${error?.message}`;
 }
 
-const results = [];
-for (const name of names) {
-  const result = await run(name, Number(options.seconds) / names.length, Number(options.seed));
-  results.push(result);
-  const rate = Math.round(result.executions / result.seconds);
-  console.log(
-    `${name.padEnd(12)} ${String(result.executions).padStart(10)} executions, ${String(rate).padStart(7)} a second, resident ${Math.round(result.peak / 2 ** 20)} MiB${result.finding ? `, FINDING ${result.finding}` : ""}`,
-  );
+/** Most CPU time of one execution. The contract's own clock only sees executions that end. */
+const HANGS_AFTER = 20_000_000;
+/** What the worker is doing: number of the execution, number of the target, length of the input; then the input. */
+const doing = isMainThread ? new SharedArrayBuffer(2 ** 20) : workerData;
+const [progress, current] = [new Int32Array(doing, 0, 3), new Uint8Array(doing, 12)];
+
+if (isMainThread) watch();
+else await runAll();
+
+/** Runs everything in a thread, and looks whether it goes on: what never returns would otherwise say nothing. */
+function watch() {
+  const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2), workerData: doing });
+  worker.on("error", (error) => {
+    throw error;
+  });
+  worker.on("exit", (code) => process.exit(code));
+  let seen = { execution: -1, time: 0 };
+  setInterval(() => {
+    const { user, system } = process.cpuUsage();
+    const execution = Atomics.load(progress, 0);
+    if (execution !== seen.execution) seen = { execution, time: user + system };
+    else if (user + system - seen.time > HANGS_AFTER) {
+      const [, target, length] = progress;
+      const finding = keep(names[target], current.slice(0, length), new Error("does not end"));
+      console.log(`${names[target].padEnd(12)} FINDING ${finding}`);
+      process.exit(1);
+    }
+  }, 1000).unref();
 }
-const failed = results.filter(({ finding }) => finding).length;
-const executions = results.reduce((sum, one) => sum + one.executions, 0);
-console.log(`${executions} executions, ${failed} findings`);
-if (options.totals) addTotals(options.totals);
-if (options.counts)
-  writeFileSync(options.counts, JSON.stringify({ passed: results.length - failed, failed }));
-process.exit(failed > 0 ? 1 : 0);
+
+/** Tells the watching thread what is executed next. */
+function announce(name, data) {
+  current.set(data.subarray(0, current.length));
+  progress[2] = Math.min(data.length, current.length);
+  progress[1] = names.indexOf(name);
+  Atomics.add(progress, 0, 1);
+}
+
+async function runAll() {
+  const results = [];
+  for (const name of names) {
+    const result = await run(name, Number(options.seconds) / names.length, Number(options.seed));
+    results.push(result);
+    const rate = Math.round(result.executions / result.seconds);
+    console.log(
+      `${name.padEnd(12)} ${String(result.executions).padStart(10)} executions, ${String(rate).padStart(7)} a second, resident ${Math.round(result.peak / 2 ** 20)} MiB${result.finding ? `, FINDING ${result.finding}` : ""}`,
+    );
+  }
+  const failed = results.filter(({ finding }) => finding).length;
+  const executions = results.reduce((sum, one) => sum + one.executions, 0);
+  console.log(`${executions} executions, ${failed} findings`);
+  if (options.totals) addTotals(options.totals, results);
+  if (options.counts)
+    writeFileSync(options.counts, JSON.stringify({ passed: results.length - failed, failed }));
+  process.exit(failed > 0 ? 1 : 0);
+}
 
 /** Adds the results to those of earlier runs. Replaced at once, so that a run that is stopped leaves whole numbers. */
-function addTotals(path) {
+function addTotals(path, results) {
   const totals = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
   for (const { name, executions, seconds, finding } of results) {
     const one = totals[name] ?? { executions: 0, seconds: 0, findings: 0 };

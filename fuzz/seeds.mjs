@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { encodeMeta } from "../dist/container/meta.js";
 import { writeSafetensors } from "../dist/dialects/safetensors.js";
 import { encodeAdapter, readAdapter } from "../dist/index.js";
+import { dialectSeeds, framed } from "./dialect-seeds.mjs";
 import { zstd } from "./file.mjs";
 
 const root = join(import.meta.dirname, "corpus");
@@ -89,13 +90,16 @@ seed(["lqa"], "example", readFileSync(new URL("../spec/example.lqa", import.meta
 for (const [name, [json, weights]] of Object.entries(ADAPTERS)) {
   const safetensors = writeSafetensors(weights, { metadata: new Map([["format", "pt"]]) });
   seed(["safetensors"], name, safetensors);
-  seed(["adapter"], name, Buffer.concat([Buffer.of(json.length & 255, json.length >> 8), json, safetensors]));
+  seed(["adapter"], name, framed(json, safetensors));
   const adapter = readAdapter(
     new Map([
       ["adapter_config.json", json],
       ["adapter_model.safetensors", safetensors],
     ]),
   );
+  if (name === "plain")
+    for (const [dialect, input, variant] of dialectSeeds(adapter))
+      seed(["dialects"], dialect, input, variant);
   for (const [profile, options] of Object.entries(ENCODINGS)) {
     if (name !== "plain" && profile !== "rd" && !(name === "conv" && profile === "loraquant")) continue;
     const { bytes } = await encodeAdapter(adapter, { ...options, workers: 1 });

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { fail } from "../errors.ts";
 import type { SourceBytes } from "./dialect.ts";
+import { quoteName } from "./json.ts";
 import { readNpz } from "./pickle/npz.ts";
 import { isTorchFile, readTorchFile } from "./pickle/torch.ts";
 import { readSafetensors, type Safetensors } from "./safetensors.ts";
@@ -18,6 +20,25 @@ export type TensorFile = Safetensors;
  * anything but tensors
  */
 export function readTensorFile(bytes: SourceBytes, name: string): TensorFile {
+  const file = readAny(bytes, name);
+  for (const key of file.tensors.keys()) assertKeyLength(key, name);
+  return file;
+}
+
+/** Most characters of a tensor's name. Conventions take names apart with patterns, some in quadratic time. */
+const MOST_CHARACTERS = 4096;
+
+/** @throws LqaError SOURCE_HEADER */
+export function assertKeyLength(key: string, file: string): void {
+  if (key.length <= MOST_CHARACTERS) return;
+  fail("SOURCE_HEADER", {
+    where: `file ${quoteName(file)}`,
+    expected: `names of tensors of at most ${MOST_CHARACTERS} characters`,
+    actual: `${quoteName(key)}, ${key.length} characters`,
+  });
+}
+
+function readAny(bytes: SourceBytes, name: string): TensorFile {
   const magic = bytes.subarray(0, 16);
   const zip = magic[0] === 0x50 && magic[1] === 0x4b && magic[2] === 3 && magic[3] === 4;
   if (zip && name.endsWith(".npz")) return { metadata: undefined, tensors: readNpz(whole(bytes)) };

@@ -16,6 +16,7 @@ import { isInputEmbedding } from "../peft/keys.ts";
 import type { Convention } from "../state-dict/convention.ts";
 import { readStateDict } from "../state-dict/read.ts";
 import { writeStateDict } from "../state-dict/write.ts";
+import { assertKeyLength } from "../tensor-file.ts";
 import { isOnnxAdapter, readOnnxAdapter, writeOnnxAdapter } from "./file.ts";
 
 const KEY = /^(.+)\.lora_([AB])((?:\.[A-Za-z_]+)*)$/;
@@ -46,6 +47,7 @@ export const onnx: Dialect = {
     const { name, bytes } =
       source.weights ?? fail("UNSUPPORTED_DIALECT", { expected: "one .onnx_adapter file" });
     const { adapterVersion, modelVersion, tensors } = readOnnxAdapter(bytes.subarray(0, bytes.length));
+    for (const key of tensors.keys()) assertKeyLength(key, name);
     const file = { metadata: undefined, tensors: new Map(tensors) };
     return readStateDict(file, name, convention, settings, { versions: `${adapterVersion} ${modelVersion}` });
   },

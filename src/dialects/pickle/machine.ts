@@ -4,7 +4,8 @@
  * A pickle is a program for a stack machine; its dangerous instructions look up any object of any Python module and call
  * it. Here the instructions are those that saved tensors use, the names that may be looked up are a list, and "calling"
  * one of them builds a value of this file's. Everything else is refused before anything is done with it. Work and memory
- * are proportional to the length of the program.
+ * are proportional to the length of the program, and bounded: a program is a million values in as many bytes, and a value
+ * that was remembered can stand in any number of places.
  *
  * @module
  */
@@ -53,6 +54,11 @@ export type PickleValue =
 /** `_metadata` of a state dict, and the hooks of a tensor, are such; what they were built with is not looked at. */
 const ORDERED_DICT = "collections OrderedDict";
 
+/** Most instructions of a program: about 40 for each of a hundred thousand tensors. Stops files of one-byte values. */
+const MAX_INSTRUCTIONS = 2 ** 22;
+/** Most dictionaries: three for each of as many tensors. Stops files of empty ones, of which each takes 200 bytes. */
+const MAX_DICTIONARIES = 2 ** 18;
+
 const MARK = Symbol("mark");
 type Slot = PickleValue | typeof MARK;
 
@@ -61,6 +67,9 @@ interface Machine {
   readonly stack: Slot[];
   readonly memo: Map<number, PickleValue>;
   readonly globals: ReadonlySet<string>;
+  dictionaries: number;
+  /** Pairs copied into ordered dictionaries. */
+  pairs: number;
 }
 
 /**
@@ -71,8 +80,10 @@ interface Machine {
  * SOURCE_HEADER for a program that makes no sense
  */
 export function readPickle(cursor: Cursor, globals: ReadonlySet<string>): PickleValue {
-  const machine: Machine = { cursor, stack: [], memo: new Map(), globals };
-  for (;;) {
+  const machine: Machine = { cursor, stack: [], memo: new Map(), globals, dictionaries: 0, pairs: 0 };
+  for (let count = 0; ; count++) {
+    if (count === MAX_INSTRUCTIONS)
+      return malformed(cursor, `at most ${MAX_INSTRUCTIONS} instructions`, "more");
     const offset = cursor.at;
     const code = cursor.bytes[take(cursor, 1, "an instruction")]!;
     if (code === STOP) return pop(machine);
@@ -150,11 +161,12 @@ function line(machine: Machine): string {
 }
 
 function lookUp(machine: Machine, module: PickleValue, name: PickleValue, offset: number): void {
-  const full = `${String(module)} ${String(name)}`;
-  if (!machine.globals.has(full)) {
-    refuse(machine.cursor, "names that belong to tensors", quoteName(full.replace(" ", ".")), offset);
+  const full = typeof module === "string" && typeof name === "string" ? `${module} ${name}` : undefined;
+  if (full === undefined || !machine.globals.has(full)) {
+    const shown = full === undefined ? describePickle(name) : quoteName(full.replace(" ", "."));
+    refuse(machine.cursor, "names that belong to tensors", shown, offset);
   }
-  machine.stack.push(new PickleGlobal(full));
+  machine.stack.push(new PickleGlobal(full!));
 }
 
 function call(machine: Machine): void {
@@ -171,15 +183,25 @@ function call(machine: Machine): void {
 /** `OrderedDict()` or `OrderedDict([(k, v), …])`. */
 function pairsOf(machine: Machine, args: readonly PickleValue[]): Map<PickleValue, PickleValue> {
   const [list] = args;
-  const dictionary = new Map<PickleValue, PickleValue>();
+  const dictionary = newDictionary(machine);
   if (list === undefined) return dictionary;
   if (!Array.isArray(list)) return malformed(machine.cursor, "a list of pairs", "something else");
+  // One list, remembered, could be copied once for every three bytes of the program.
+  machine.pairs += list.length;
+  if (machine.pairs > machine.cursor.bytes.length)
+    return malformed(machine.cursor, "lists of pairs that are used once", "one used again and again");
   for (const pair of list) {
     if (!Array.isArray(pair) || pair.length !== 2)
       return malformed(machine.cursor, "pairs", "something else");
     dictionary.set(pair[0]!, pair[1]!);
   }
   return dictionary;
+}
+
+function newDictionary(machine: Machine): Map<PickleValue, PickleValue> {
+  if (++machine.dictionaries > MAX_DICTIONARIES)
+    malformed(machine.cursor, `at most ${MAX_DICTIONARIES} dictionaries`, "more");
+  return new Map();
 }
 
 function setItems(machine: Machine, items: readonly PickleValue[]): void {
@@ -190,7 +212,7 @@ function setItems(machine: Machine, items: readonly PickleValue[]): void {
   }
   for (let i = 0; i < items.length; i += 2) {
     const key = items[i]!;
-    if (target.has(key)) malformed(machine.cursor, "distinct keys", quoteName(String(key)));
+    if (target.has(key)) malformed(machine.cursor, "distinct keys", describePickle(key));
     target.set(key, items[i + 1]!);
   }
 }
@@ -199,6 +221,14 @@ function append(machine: Machine, items: readonly PickleValue[]): void {
   const target = top(machine);
   if (!Array.isArray(target)) malformed(machine.cursor, "a list", "something else");
   else for (const item of items) target.push(item);
+}
+
+/** A value for messages. Never its items: they may hold each other, and a program of a few bytes doubles them at will. */
+export function describePickle(value: PickleValue): string {
+  if (typeof value === "string") return quoteName(value);
+  if (value instanceof Map) return "a dictionary";
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" && value !== null ? "an object" : String(value);
 }
 
 /** A little-endian two's complement integer of `length` bytes. */
@@ -242,7 +272,7 @@ const OPCODES: ReadonlyMap<number, (machine: Machine) => void> = new Map<number,
   [0x55, text(byte)],
   // Containers.
   [0x28, (m) => void m.stack.push(MARK)],
-  [0x7d, push(() => new Map())],
+  [0x7d, (m) => void m.stack.push(newDictionary(m))],
   [0x5d, push(() => [])],
   [0x29, push(() => [])],
   [0x85, tuple(1)],

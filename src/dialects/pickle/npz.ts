@@ -26,9 +26,9 @@ const TYPES: ReadonlyMap<string, ElementType> = new Map([
 ]);
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
-/** The header is a Python dictionary; NumPy writes it in this one way. */
+/** The header is a Python dictionary; NumPy writes it in this one way. No two ways to match: a header is a stranger's. */
 const HEADER =
-  /^\{'descr': '([^']{2,3})', 'fortran_order': (True|False), 'shape': \(((?:\d{1,15},? ?)*)\), \}\s*$/;
+  /^\{'descr': '([^']{2,3})', 'fortran_order': (True|False), 'shape': \(((?:\d{1,15}, )*(?:\d{1,15},?)?)\), \}\s*$/;
 
 /**
  * Reads all arrays; an array's name is its entry's without `.npy`.

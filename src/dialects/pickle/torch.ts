@@ -11,7 +11,14 @@ import { ELEMENT_BYTES, type ElementType } from "../../model/adapter.ts";
 import { type Cursor, cursorOf, malformed, readU64, take } from "../cursor.ts";
 import { quoteName } from "../json.ts";
 import type { SafeTensor } from "../safetensors.ts";
-import { PickleCall, PickleGlobal, PickleReference, type PickleValue, readPickle } from "./machine.ts";
+import {
+  describePickle,
+  PickleCall,
+  PickleGlobal,
+  PickleReference,
+  type PickleValue,
+  readPickle,
+} from "./machine.ts";
 import { readZip } from "./zip.ts";
 
 const STORAGES: ReadonlyMap<string, ElementType> = new Map([
@@ -37,6 +44,12 @@ const GLOBALS: ReadonlySet<string> = new Set([
 
 /** First value of a file from before the archives, as the long integer its pickle holds. */
 const LEGACY_MAGIC = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+
+/**
+ * Tied weights are stored once and are several tensors. Stops a file in which thousands of tensors are all one storage,
+ * each of which becomes an array of its own: more than so many times the bytes that are there are no adapter.
+ */
+const MOST_SHARED = 8;
 
 interface Storage {
   readonly element: ElementType;
@@ -67,6 +80,7 @@ function readArchive(bytes: Uint8Array): Map<string, SafeTensor> {
   if (program === undefined) {
     return fail("SOURCE_HEADER", { where, expected: "an archive with data.pkl", actual: "none" });
   }
+  const stored = [...entries.values()].reduce((sum, { length }) => sum + length, 0);
   const folder = program.slice(0, -"data.pkl".length);
   const order = entries.get(`${folder}byteorder`);
   if (order !== undefined && new TextDecoder().decode(order.subarray(0, 8)) !== "little") {
@@ -74,7 +88,7 @@ function readArchive(bytes: Uint8Array): Map<string, SafeTensor> {
   }
   const cursor = cursorOf(entries.get(program)!, `${where}, data.pkl`);
   const value = readPickle(cursor, GLOBALS);
-  return tensorsOf(value, cursor, (reference) => {
+  return tensorsOf(value, cursor, MOST_SHARED * stored, (reference) => {
     const { key, element, count } = parseReference(reference, cursor);
     const data = entries.get(`${folder}data/${key}`);
     if (data === undefined || data.length < count * ELEMENT_BYTES[element]) {
@@ -95,7 +109,7 @@ function readLegacy(bytes: Uint8Array): Map<string, SafeTensor> {
   const magic = [0x80, 0x02, 0x8a, 0x0a, ...LEGACY_MAGIC, 0x2e];
   if (magic.some((byte, i) => bytes[i] !== byte)) {
     // Any other pickle: refused by its instructions, or because it is no dictionary of tensors.
-    return tensorsOf(readPickle(cursor, GLOBALS), cursor, () =>
+    return tensorsOf(readPickle(cursor, GLOBALS), cursor, 0, () =>
       malformed(cursor, "a file of torch.save", "another pickle", 0),
     );
   }
@@ -106,7 +120,7 @@ function readLegacy(bytes: Uint8Array): Map<string, SafeTensor> {
   const keys = readPickle(cursor, GLOBALS);
   const storages = new Map<string, Uint8Array>();
   const pending = new Map<string, Storage>();
-  const tensors = tensorsOf(value, cursor, (reference) => {
+  const tensors = tensorsOf(value, cursor, MOST_SHARED * bytes.length, (reference) => {
     const { key, element, count } = parseReference(reference, cursor);
     const known = pending.get(key);
     if (known !== undefined) return known;
@@ -115,13 +129,14 @@ function readLegacy(bytes: Uint8Array): Map<string, SafeTensor> {
     return storage;
   });
   for (const key of Array.isArray(keys) ? keys : []) {
-    const storage = pending.get(String(key));
-    if (storage === undefined) return malformed(cursor, "storages of tensors", quoteName(String(key)));
+    const storage = typeof key === "string" ? pending.get(key) : undefined;
+    if (typeof key !== "string" || storage === undefined)
+      return malformed(cursor, "storages of tensors", describePickle(key));
     const count = readU64(cursor, "the size of a storage");
     if (count !== storage.count) malformed(cursor, `${storage.count} elements`, count, cursor.at - 8);
     const length = count * ELEMENT_BYTES[storage.element];
-    const at = take(cursor, length, `storage ${quoteName(String(key))}`);
-    storages.set(String(key), bytes.subarray(at, at + length));
+    const at = take(cursor, length, `storage ${quoteName(key)}`);
+    storages.set(key, bytes.subarray(at, at + length));
   }
   for (const key of pending.keys()) {
     if (!storages.has(key)) malformed(cursor, `storage ${quoteName(key)}`, "none");
@@ -145,20 +160,26 @@ function isCount(value: PickleValue | undefined): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 48;
 }
 
+/** @param most bytes of all tensors together */
 function tensorsOf(
   value: PickleValue,
   cursor: Cursor,
+  most: number,
   storageOf: (reference: PickleReference) => Storage,
 ): Map<string, SafeTensor> {
   const inner = value instanceof Map && value.size === 1 ? value.get("state_dict") : undefined;
   const dictionary = inner instanceof Map ? inner : value;
   if (!(dictionary instanceof Map)) return malformed(cursor, "a dictionary of tensors", "something else");
   const tensors = new Map<string, SafeTensor>();
+  let bytes = 0;
   for (const [key, item] of dictionary) {
     if (typeof key !== "string" || key === "" || key.includes("\0")) {
-      return malformed(cursor, "names of tensors", quoteName(String(key)));
+      return malformed(cursor, "names of tensors", describePickle(key));
     }
-    tensors.set(key, tensorOf(key, item, cursor, storageOf));
+    const tensor = tensorOf(key, item, cursor, storageOf);
+    bytes += tensor.shape.reduce((product, length) => product * length, ELEMENT_BYTES[tensor.element]);
+    if (bytes > most) malformed(cursor, `tensors of at most ${most} bytes in total`, bytes);
+    tensors.set(key, tensor);
   }
   return tensors;
 }

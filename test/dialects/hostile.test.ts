@@ -1,0 +1,117 @@
+/**
+ * Source files that cost an attacker little and would cost a reader much: each is refused by name, and at once.
+ */
+import { zipSync } from "fflate";
+import { describe, expect, it } from "vitest";
+import { readAdapter } from "../../src/dialects/index.ts";
+import { writeOnnxAdapter } from "../../src/dialects/onnx/file.ts";
+import { writeSafetensors } from "../../src/dialects/safetensors.ts";
+import { isLqaError } from "../../src/errors.ts";
+import { floats } from "./build.ts";
+import { Pickle } from "./pickles.ts";
+
+/** The error that reading one file gives. */
+function refusal(name: string, bytes: Uint8Array): { kind: string; message: string } {
+  try {
+    readAdapter(new Map([[name, bytes]]));
+  } catch (error) {
+    if (isLqaError(error)) return error;
+    throw error;
+  }
+  throw new Error("was read");
+}
+
+/** A list that holds itself twice, `depth` times over: 2^depth items in 6 bytes a level. */
+function doubled(pickle: Pickle, depth: number): Pickle {
+  pickle.op(0x5d, 0x71, 0);
+  for (let i = 1; i <= depth; i++) pickle.op(0x68, i - 1, 0x68, i - 1, 0x86, 0x71, i);
+  return pickle;
+}
+
+function npy(header: string): Uint8Array {
+  const text = Buffer.from(header);
+  return Buffer.concat([
+    Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, text.length & 255, text.length >> 8]),
+    text,
+    Buffer.alloc(32),
+  ]);
+}
+
+describe("pickles", () => {
+  it("show no value that is 2^60 items when written out", () => {
+    const key = doubled(new Pickle().op(0x7d, 0x71, 100), 60).op(0x68, 100, 0x68, 60, 0x4e, 0x73);
+    const tensors = Uint8Array.from(key.done());
+    expect(refusal("a.bin", tensors).message).toContain("names of tensors, found a list");
+    const twice = key.op(0x68, 60, 0x4e, 0x73).done();
+    expect(refusal("a.bin", twice).message).toContain("distinct keys, found a list");
+    const name = doubled(new Pickle(), 60).text("torch").op(0x68, 60, 0x93);
+    expect(refusal("a.bin", name.done()).message).toContain("names that belong to tensors, found a list");
+  });
+
+  it("copy no list of pairs again and again", () => {
+    const pickle = new Pickle().op(0x5d, 0x28);
+    for (let i = 0; i < 1000; i++) pickle.int(i).op(0x4e, 0x86);
+    pickle.op(0x65, 0x85, 0x71, 0).name("collections", "OrderedDict").op(0x71, 1);
+    for (let i = 0; i < 10_000; i++) pickle.op(0x68, 1, 0x68, 0, 0x52, 0x71, 2);
+    expect(refusal("a.bin", pickle.done()).message).toContain("lists of pairs that are used once");
+  });
+
+  it("have a bounded number of values", () => {
+    const many = new Uint8Array(2 ** 22 + 3).fill(0x4e);
+    many.set([0x80, 2]);
+    expect(refusal("a.bin", many).message).toContain("at most 4194304 instructions");
+    const dictionaries = new Uint8Array(2 ** 18 + 3).fill(0x7d);
+    dictionaries.set([0x80, 2]);
+    expect(refusal("a.bin", dictionaries).message).toContain("at most 262144 dictionaries");
+  });
+
+  it("make no thousand tensors of one storage", () => {
+    const pickle = new Pickle().op(0x7d, 0x28);
+    for (let i = 0; i < 1000; i++) {
+      pickle.text(`m${i}.lora_A`).name("torch._utils", "_rebuild_tensor_v2").op(0x28, 0x28);
+      pickle.text("storage").name("torch", "FloatStorage").text("0").text("cpu").int(65536).op(0x74, 0x51);
+      pickle.int(0).ints([256, 256]).ints([256, 1]).op(0x89, 0x4e, 0x74, 0x52);
+    }
+    const archive = zipSync(
+      { "a/data.pkl": pickle.op(0x75).done(), "a/data/0": new Uint8Array(262144) },
+      { level: 0 },
+    );
+    expect(refusal("a.bin", archive).message).toMatch(/tensors of at most \d+ bytes in total/);
+  });
+});
+
+describe("archives", () => {
+  it("do not grow beyond what weights can", () => {
+    const archive = zipSync({ "lora_a.npy": new Uint8Array(32 * 2 ** 20) }, { level: 9 });
+    expect(archive.length).toBeLessThan(40_000);
+    expect(refusal("a.npz", archive).message).toMatch(
+      /expected at most 17\d+ bytes unpacked, found 33554432/,
+    );
+  });
+
+  it("hold no header that a pattern takes for ever to refuse", () => {
+    const shape = "1".repeat(1000);
+    const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape}!), }`;
+    const archive = zipSync({ "x.lora_a.npy": npy(header) }, { level: 0 });
+    expect(refusal("a.npz", archive).message).toContain("a header as NumPy writes it");
+  });
+
+  it("read the shapes that NumPy writes", () => {
+    for (const shape of ["", "8,", "2, 4", "2, 2, 2"]) {
+      const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape}), }\n`;
+      const archive = zipSync({ "x.lora_a.npy": npy(header) }, { level: 0 });
+      const { message } = refusal("a.npz", archive);
+      expect(message).not.toContain("a header as NumPy writes it");
+    }
+  });
+});
+
+describe("names of tensors", () => {
+  it("are no longer than patterns can take apart", () => {
+    const key = `${".lora_A".repeat(2000)}!`;
+    const tensors = new Map([[key, floats([2, 2])]]);
+    expect(refusal("a.safetensors", writeSafetensors(tensors)).message).toContain("at most 4096 characters");
+    const onnx = writeOnnxAdapter({ adapterVersion: 1, modelVersion: 1, tensors }, [key]);
+    expect(refusal("a.onnx_adapter", onnx).message).toContain("at most 4096 characters");
+  });
+});
