@@ -190,6 +190,7 @@ async function runAll() {
   for (const name of names) {
     const result = await run(name, Number(options.seconds) / names.length, Number(options.seed));
     results.push(result);
+    if (options.totals) addTotals(options.totals, result);
     const rate = Math.round(result.executions / result.seconds);
     console.log(
       `${name.padEnd(12)} ${String(result.executions).padStart(10)} executions, ${String(rate).padStart(7)} a second, resident ${Math.round(result.peak / 2 ** 20)} MiB${result.finding ? `, FINDING ${result.finding}` : ""}`,
@@ -198,23 +199,20 @@ async function runAll() {
   const failed = results.filter(({ finding }) => finding).length;
   const executions = results.reduce((sum, one) => sum + one.executions, 0);
   console.log(`${executions} executions, ${failed} findings`);
-  if (options.totals) addTotals(options.totals, results);
   if (options.counts)
     writeFileSync(options.counts, JSON.stringify({ passed: results.length - failed, failed }));
   process.exit(failed > 0 ? 1 : 0);
 }
 
-/** Adds the results to those of earlier runs. Replaced at once, so that a run that is stopped leaves whole numbers. */
-function addTotals(path, results) {
+/** Adds a result to those of earlier runs. Replaced at once, so that a run that is stopped leaves whole numbers. */
+function addTotals(path, { name, executions, seconds, finding }) {
   const totals = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
-  for (const { name, executions, seconds, finding } of results) {
-    const one = totals[name] ?? { executions: 0, seconds: 0, findings: 0 };
-    totals[name] = {
-      executions: one.executions + executions,
-      seconds: Math.round(one.seconds + seconds),
-      findings: one.findings + (finding ? 1 : 0),
-    };
-  }
+  const one = totals[name] ?? { executions: 0, seconds: 0, findings: 0 };
+  totals[name] = {
+    executions: one.executions + executions,
+    seconds: Math.round(one.seconds + seconds),
+    findings: one.findings + (finding ? 1 : 0),
+  };
   writeFileSync(`${path}.new`, `${JSON.stringify(totals, null, 2)}\n`);
   renameSync(`${path}.new`, path);
 }
