@@ -75,9 +75,8 @@ export async function openPage(entry, { executable, files = () => undefined, onE
   };
 }
 
-/** The browser that LQA_CHROMIUM names, or the installed one. */
-export function findBrowser() {
-  const executable = process.env.LQA_CHROMIUM || installed("chromium");
+/** This browser, or the one that LQA_CHROMIUM names, or the installed one. */
+export function findBrowser(executable = process.env.LQA_CHROMIUM || installed("chromium")) {
   if (!executable)
     throw new Error(
       "no browser is installed, nor named by LQA_CHROMIUM: node conformance/runtimes.mjs installs one",

@@ -75,9 +75,11 @@ export function faultsOf(columns) {
   return [...faults.values()];
 }
 
-/** "lqa 0.1.0, Node 20.20.2" */
-export const described = ({ name, version, language } = {}) =>
-  [[name, version].filter(Boolean).join(" "), language].filter(Boolean).join(", ");
+/** "lqa 0.1.0, Node 20.20.2", or of an encoder "/usr/bin/node, workers: 1, 2". */
+export const described = ({ name, version, language, workers } = {}) => {
+  const threads = workers === undefined ? undefined : `workers: ${workers.join(", ")}`;
+  return [[name, version].filter(Boolean).join(" "), language, threads].filter(Boolean).join(", ");
+};
 
 export function textReport(columns, { most = 40 } = {}) {
   const ran = ranOf(columns);
@@ -85,14 +87,18 @@ export function textReport(columns, { most = 40 } = {}) {
   // "lqa, Node 20" takes two lines at the head of its column.
   const heads = ran.map(({ title, label }) => (title ?? label).split(", "));
   const depth = Math.max(1, ...heads.map((words) => words.length));
+  const rows = rowsOf(columns);
+  // A column of ones says nothing.
+  const counts = rows.slice(0, -1).some(([, cases]) => cases > 1);
+  const numbers = (text) => (counts ? [text] : []);
   const table = Array.from({ length: depth }, (_, i) => [
     "",
-    i === depth - 1 ? "cases" : "",
+    ...numbers(i === depth - 1 ? "cases" : ""),
     ...heads.map((words) => words[i - depth + words.length] ?? ""),
   ]);
-  for (const [name, cases, cells] of rowsOf(columns))
-    table.push([name, `${cases}`, ...cells.map(({ text }) => text)]);
-  table.push(["seconds", "", ...ran.map(({ seconds = 0 }) => seconds.toFixed(1))]);
+  for (const [name, cases, cells] of rows)
+    table.push([name, ...numbers(`${cases}`), ...cells.map(({ text }) => text)]);
+  table.push(["seconds", ...numbers(""), ...ran.map(({ seconds = 0 }) => seconds.toFixed(1))]);
   const widths = table[0].map((_, i) => Math.max(...table.map((row) => row[i].length)));
   for (const row of table)
     lines.push(

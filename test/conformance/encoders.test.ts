@@ -1,0 +1,90 @@
+/**
+ * The comparison of encoders: its settings reach what could differ between engines, and it notices an encoder that differs.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+// The conformance suite is plain JavaScript, without types.
+// @ts-expect-error
+import { ENCODINGS, encodings } from "../../conformance/encoders/settings.mjs";
+import { readIndex } from "../../src/container/index-read.ts";
+import * as library from "../../src/index.ts";
+import { temporaryDirectory } from "../helpers/temporary.ts";
+
+const path = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
+const names = ["adapter_config.json", "adapter_model.safetensors"];
+const files = new Map(
+  names.map((name) => [name, new Uint8Array(readFileSync(path(`examples/number-words/adapter/${name}`)))]),
+);
+const root = temporaryDirectory();
+
+describe("the comparison of encoders", () => {
+  it("has every codec, rotation, compression and policy in its encodings", async () => {
+    const seen = new Map<string, Set<unknown>>();
+    const see = (what: string, value: unknown) => seen.set(what, (seen.get(what) ?? new Set()).add(value));
+    let made = 0;
+    for await (const { bytes } of encodings(library, files, { filter: "mixed/" })) {
+      made++;
+      const { prologue, tensors, sections } = await library.openLqa(bytes);
+      const { vectors } = readIndex(bytes.subarray(64, 64 + prologue.indexLength));
+      for (const { codec, rotation, table } of vectors.encodings) {
+        see("codec", codec);
+        see("rotation", rotation);
+        see("table", table);
+      }
+      for (const { compression } of [...tensors, ...sections]) see("compression", compression);
+      for (const { element } of tensors) see("element", element);
+    }
+    expect(made).toBe(ENCODINGS.filter(([id]: [string]) => id.startsWith("mixed/")).length);
+    expect(seen.get("codec")).toEqual(new Set([0, 1, 2, 3, 4]));
+    expect(seen.get("rotation")).toEqual(new Set([0, 1]));
+    expect(seen.get("table")!.size).toBeGreaterThan(3);
+    expect(seen.get("compression")).toEqual(new Set(["none", "zstd", "shuffled-zstd", "text-zstd"]));
+    expect(seen.get("element")).toEqual(new Set(["F32", "F16"]));
+  });
+
+  it("fails a runtime that writes other bytes, or nothing, and names it", () => {
+    // Under the name of Bun, Node with one letter of each hash changed; under that of Deno something that stops at once.
+    const program = (name: string, code: string): string => {
+      const file = join(root, name);
+      const version = 'if (process.argv.includes("--version")) { console.log("1.0"); process.exit(0); }';
+      writeFileSync(file, `#!${process.execPath}\n${version}\n${code}\n`, { mode: 0o755 });
+      return file;
+    };
+    const bun = program(
+      "bun",
+      `const { stdout } = require("node:child_process").spawnSync(process.execPath, process.argv.slice(2));
+       process.stdout.write(String(stdout).replaceAll('"sha256":"', '"sha256":"0'));`,
+    );
+    const deno = program("deno", 'console.error("out of memory"); process.exit(1);');
+    const counts = join(root, "counts.json");
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [
+        path("conformance/encoders.mjs"),
+        "--filter",
+        "mixed/sign",
+        "--counts",
+        counts,
+        "--keep",
+        join(root, "kept"),
+      ],
+      { encoding: "utf8", env: { LQA_RUNTIMES: root, LQA_BUN: bun, LQA_DENO: deno, PATH: root } },
+    );
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(
+      /^failed: Bun: mixed\/sign: with 1 worker: expected \d+ bytes \w+, found \d+ bytes 0/m,
+    );
+    expect(stdout).toMatch(/^crash: Deno: mixed\/sign: out of memory$/m);
+    expect(stdout).toMatch(/^skipped: Chromium: chromium is not here/m);
+    expect(stdout).toMatch(/^Readers: documents compared with that of lqa, Node \d+$/m);
+    // This Node wrote and read it; what stands in for Bun and Deno reads nothing.
+    expect(JSON.parse(readFileSync(counts, "utf8")).passed).toBe(2);
+    expect(status).toBe(1);
+    const kept = readFileSync(join(root, "kept/mixed/sign.lqa"));
+    expect(stdout).toContain(createHash("sha256").update(kept).digest("hex"));
+  });
+});
