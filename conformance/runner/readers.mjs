@@ -112,19 +112,25 @@ async function rust() {
   });
 }
 
-async function cWithZstd(compiler) {
+/** The C reader: as it is, linked with libzstd, and with LQA_SANITIZE=1 also with the sanitizers of the compiler. */
+async function c() {
+  const compiler = process.env.CC || "cc";
   const folder = installed("libzstd");
   const system = ["/usr/include", "/usr/local/include"].some((path) => existsSync(join(path, "zstd.h")));
-  if (!system && folder === undefined)
-    return { label: "C, zstd", unavailable: `zstd.h is not here: ${HOW} (Debian)` };
-  const { stdout } = system ? {} : await run(compiler, ["-print-multiarch"]).catch(() => ({}));
-  const flags = system ? "" : `-I${folder}/usr/include -L${folder}/usr/lib/${stdout?.trim()}`;
-  const env = { CFLAGS: `${process.env.CFLAGS ?? ""} ${flags}`.trim() };
-  return built("C, zstd", "c", compiler, { args: ["--zstd"], env });
+  const { stdout: target = "" } = await run(compiler, ["-print-multiarch"]).catch(() => ({}));
+  const flags = system ? "" : `-I${folder}/usr/include -L${folder}/usr/lib/${target.trim()}`;
+  const missing = system || folder !== undefined ? undefined : `zstd.h is not here: ${HOW} (Debian)`;
+  const zstd = { env: { CFLAGS: `${process.env.CFLAGS ?? ""} ${flags}`.trim() }, unavailable: missing };
+  const sanitized =
+    missing === undefined ? { ...zstd, args: ["--sanitize", "--zstd"] } : { args: ["--sanitize"] };
+  return Promise.all([
+    built("C", "c", compiler),
+    built("C, zstd", "c", compiler, { ...zstd, args: ["--zstd"] }),
+    ...(process.env.LQA_SANITIZE === "1" ? [built("C, sanitized", "c", compiler, sanitized)] : []),
+  ]);
 }
 
 export async function findReaders() {
-  const cc = process.env.CC || "cc";
   const python = process.env.LQA_PYTHON || onPath("python3");
   return Promise.all([
     ...(await findRuntimes()).map(library),
@@ -135,8 +141,7 @@ export async function findReaders() {
       unavailable: python === undefined ? "python3 is not here, nor named by LQA_PYTHON" : undefined,
       slow: 3,
     },
-    built("C", "c", cc),
-    cWithZstd(cc),
+    ...(await c()),
     rust(),
   ]);
 }
