@@ -4,8 +4,8 @@
 //
 // Two stages, so that codecs and outputs multiply without kernels multiplying. expand: codes of a tile of one vector
 // become bytes (a trellis takes several windows' weights at once from a table of two to four steps). finish: bytes
-// become integers, integers times the scale become weights. A tile's bytes stay in the first cache. One short cut: long
-// trellis vectors in binary16 get a table of pairs of weights of their own. The layout [weight][component] is for
+// become integers, integers times the scale become weights. A tile's bytes stay in the first cache. Two short cuts: signs
+// are set from the bits as they are, and long trellis vectors in binary16 get a table of pairs of weights. The layout [weight][component] is for
 // turn(), which turns rows in registers.
 //
 // No relaxed SIMD: its results may differ between machines.
@@ -387,6 +387,63 @@ function finishIntegers(mode: i32, wide: bool, from: usize, count: i32, group: i
   }
 }
 
+/**
+ * A tile of the codec `sign` to binary16: the scale, with each bit for its sign. A byte of bits is eight weights; a product
+ * moves the bit of each to the top of 16. Making bytes of the bits first took 1.5 times as long.
+ */
+function finishSignsHalf(from: usize, count: i32, group: i32, to: usize): void {
+  const up = i16x8(128, 64, 32, 16, 8, 4, 2, 1);
+  const sign = i16x8.splat(-32768);
+  let scales = SCALES;
+  for (; count > 0; count -= group) {
+    const rounded = roundHalf(v128.load32_splat(scales));
+    const scale = i16x8.shuffle(rounded, rounded, 0, 0, 0, 0, 0, 0, 0, 0);
+    let left = min(group, count);
+    for (; left >= 16; left -= 16) {
+      v128.store(to, v128.or(v128.and(i16x8.mul(v128.load8_splat(from), up), sign), scale));
+      v128.store(to, v128.or(v128.and(i16x8.mul(v128.load8_splat(from, 1), up), sign), scale), 16);
+      from += 2;
+      to += 32;
+    }
+    for (; left > 0; left -= 8) {
+      v128.store(TAIL, v128.or(v128.and(i16x8.mul(v128.load8_splat(from), up), sign), scale));
+      const n = <usize>min(left, 8);
+      memory.copy(to, TAIL, 2 * n);
+      from++;
+      to += 2 * n;
+    }
+    scales += 4;
+  }
+}
+
+/** The same to binary32. */
+function finishSigns(from: usize, count: i32, group: i32, to: usize): void {
+  let scales = SCALES;
+  for (; count > 0; count -= group) {
+    const scale = v128.load32_splat(scales);
+    let left = min(group, count);
+    for (; left >= 8; left -= 8) {
+      putSigns(from, scale, to);
+      from++;
+      to += 32;
+    }
+    if (left > 0) {
+      putSigns(from, scale, TAIL);
+      memory.copy(to, TAIL, 4 * <usize>left);
+    }
+    scales += 4;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function putSigns(from: usize, scale: v128, to: usize): void {
+  const zero = i32x4.splat(0);
+  const signs = v128.and(i16x8.mul(v128.load8_splat(from), i16x8(128, 64, 32, 16, 8, 4, 2, 1)), i16x8.splat(-32768));
+  v128.store(to, v128.xor(i16x8.shuffle(zero, signs, 0, 8, 1, 9, 2, 10, 3, 11), scale));
+  v128.store(to, v128.xor(i16x8.shuffle(zero, signs, 4, 12, 5, 13, 6, 14, 7, 15), scale), 16);
+}
+
 /** A tile of codes of any width to binary16. */
 function finishCodesHalf(step: i32, from: usize, count: i32, group: i32, to: usize): void {
   const steps = i16x8.splat(<i16>step);
@@ -516,27 +573,25 @@ function prepareGroups(kind: i32, bits: i32, type: i32, wide: bool, scales: usiz
   // Anything finite, or positive and not too large: as bits, an unsigned comparison.
   const mask: u32 = wide ? 0x7fffffff : 0xffffffff;
   const most: u32 = wide ? 0x7f7fffff : reinterpret<u32>(<f32>65000 / limit);
-  // (1 − 2q) · s is (2q − 1) · (−s), signs of zero included.
-  const flip: u32 = wide && kind == SIGN ? 0x80000000 : 0;
   let fine = true;
   for (let g = 0; g < count; g++) {
     const scale = scaleBits(type, scales, group + g);
     fine = fine && (scale & mask) <= most;
     const at = 4 * <usize>g;
-    if (wide) store<u32>(SCALES + at, scale ^ flip);
+    if (wide) store<u32>(SCALES + at, scale);
     else store<f32>(SCALES + at, 4 * reinterpret<f32>(scale));
   }
-  if (kind > POINT) return fine;
+  if (kind == SIGN || kind > POINT) return fine;
   const codes = (1 << bits) - 1;
   for (let g = 0; g < count; g++) {
-    let first = kind == SIGN ? 1 : codes;
+    let first = codes;
     if (kind == POINT) {
       const bit = (group + g) * bits;
       first = (<i32>load<u16>(zeros + <usize>(bit >> 3)) >> (bit & 7)) & codes;
     }
     const at = 4 * <usize>g;
     if (wide) store<f32>(FIRSTS + at, <f32>(first + 8388608));
-    else store<i32>(FIRSTS + at, kind == SIGN ? 1 : -first);
+    else store<i32>(FIRSTS + at, -first);
   }
   return fine;
 }
@@ -621,8 +676,8 @@ function convertEight(element: i32, wide: bool, from: usize, to: usize): void {
     v128.store(to, widen(i32x4.extend_high_i16x8_u(h)), 16);
   } else {
     const zero = i32x4.splat(0);
-    v128.store(to, i16x8.shuffle(zero, h, 0, 8, 0, 9, 0, 10, 0, 11));
-    v128.store(to, i16x8.shuffle(zero, h, 0, 12, 0, 13, 0, 14, 0, 15), 16);
+    v128.store(to, i16x8.shuffle(zero, h, 0, 8, 1, 9, 2, 10, 3, 11));
+    v128.store(to, i16x8.shuffle(zero, h, 4, 12, 5, 13, 6, 14, 7, 15), 16);
   }
 }
 
@@ -809,7 +864,8 @@ function tile(
     limit = 8128;
   } else {
     limit = <f32>((1 << bits) - 1);
-    if (bits == 8) at = source + <usize>from;
+    if (kind == SIGN) at = source + <usize>(from >> 3);
+    else if (bits == 8) at = source + <usize>from;
     else expandCodes(bits, source + <usize>((from >> 3) * bits), count, BYTES);
   }
   const each = group == 0 ? TILE : min(group, TILE);
@@ -822,11 +878,14 @@ function tile(
   } else if (kind == INTEGERS) {
     if (wide) finishIntegers(LARGE, true, at, count, each, to);
     else finishIntegers(LARGE, false, at, count, each, to);
+  } else if (kind == SIGN) {
+    if (wide) finishSigns(at, count, each, to);
+    else finishSignsHalf(at, count, each, to);
   } else if (wide) {
     if (kind == POINT) finishCodes(false, at, count, each, to);
     else finishCodes(true, at, count, each, to);
   } else {
-    const step = kind == POINT ? 1 : kind == SIGN ? -2 : 2;
+    const step = kind == POINT ? 1 : 2;
     if (bits <= 2) finishTable(4, step, at, count, each, to);
     else if (bits == 3) finishTable(8, step, at, count, each, to);
     else if (bits == 4) finishTable(16, step, at, count, each, to);
