@@ -5,8 +5,8 @@
 // Two stages, so that codecs and outputs multiply without kernels multiplying. expand: codes of a tile of one vector
 // become bytes (a trellis takes several windows' weights at once from a table of two to four steps). finish: bytes
 // become integers, integers times the scale become weights. A tile's bytes stay in the first cache. Two short cuts: signs
-// are set from the bits as they are, and long trellis vectors in binary16 get a table of pairs of weights. The layout [weight][component] is for
-// turn(), which turns rows in registers.
+// are set from the bits as they are, and long trellis vectors in binary16 get a table of pairs of weights of their own. The
+// layout [weight][component] is for turn(), which turns rows in registers.
 //
 // No relaxed SIMD: its results may differ between machines.
 

@@ -1,7 +1,7 @@
 // Generated from decode.as by src/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of decode.as. */
-export const SOURCE_HASH = "d13f209c40bc40b282f8e19e806ea55ae385fec013736cc74d5d8b8ed42fede7";
+export const SOURCE_HASH = "99cd83ddd091735fd4f0addeece4b72b3b792814d889476ed952b93d778607e8";
 
 /** The WebAssembly module, 25270 bytes, in base64. */
 export const WASM_BASE64: string =
