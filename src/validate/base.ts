@@ -30,24 +30,30 @@ export interface BaseSizes {
 type Side = "hidden" | "intermediate" | "queries" | "keys" | "vocabulary";
 
 /** Last part of a layer's name in the transformers library, to what its features are: out, in. */
-const LAYERS: Readonly<Record<string, readonly [out: Side, input: Side]>> = {
-  q_proj: ["queries", "hidden"],
-  k_proj: ["keys", "hidden"],
-  v_proj: ["keys", "hidden"],
-  o_proj: ["hidden", "queries"],
-  gate_proj: ["intermediate", "hidden"],
-  up_proj: ["intermediate", "hidden"],
-  down_proj: ["hidden", "intermediate"],
-  embed_tokens: ["hidden", "vocabulary"],
-  lm_head: ["vocabulary", "hidden"],
-};
+const LAYERS: ReadonlyMap<string, readonly [out: Side, input: Side]> = new Map([
+  ["q_proj", ["queries", "hidden"]],
+  ["k_proj", ["keys", "hidden"]],
+  ["v_proj", ["keys", "hidden"]],
+  ["o_proj", ["hidden", "queries"]],
+  ["gate_proj", ["intermediate", "hidden"]],
+  ["up_proj", ["intermediate", "hidden"]],
+  ["down_proj", ["hidden", "intermediate"]],
+  ["embed_tokens", ["hidden", "vocabulary"]],
+  ["lm_head", ["vocabulary", "hidden"]],
+]);
 
-/** What does not fit. @returns errors BASE_MODULE_MISSING and BASE_SHAPE, and warnings about what could not be compared */
+/**
+ * What does not fit: errors BASE_MODULE_MISSING and BASE_SHAPE, and warnings about what could not be compared.
+ *
+ * @param most errors that are kept; the rest is counted
+ */
 export function compareWithBase(
   { modules }: Pick<ContainerIndex, "modules">,
   base: BaseModel,
-): { readonly findings: LqaError[]; readonly warnings: Warning[] } {
+  most: number = Number.POSITIVE_INFINITY,
+): { readonly findings: LqaError[]; readonly omitted: number; readonly warnings: Warning[] } {
   const findings: LqaError[] = [];
+  let omitted = 0;
   const unknown: string[] = [];
   for (const module of modules) {
     try {
@@ -55,7 +61,8 @@ export function compareWithBase(
       else if (!checkSizes(module, base.sizes)) unknown.push(module.name);
     } catch (error) {
       if (!isLqaError(error)) throw error;
-      findings.push(error);
+      if (findings.length < most) findings.push(error);
+      else omitted++;
     }
   }
   const some = unknown.slice(0, 3).map((name) => JSON.stringify(name));
@@ -67,7 +74,7 @@ export function compareWithBase(
             actual: `${unknown.length} of ${modules.length} modules, ${some.join(", ")}${unknown.length > 3 ? ", …" : ""}`,
           }),
         ];
-  return { findings, warnings };
+  return { findings, omitted, warnings };
 }
 
 /** Compares a module with a configuration. False if that says nothing about it. */
@@ -80,7 +87,7 @@ function checkSizes(module: ModuleShape, sizes: BaseSizes): boolean {
       expected: `a layer from 0 to ${sizes.layers - 1}`,
       actual: Number(layer[1]),
     });
-  const sides = LAYERS[module.name.slice(module.name.lastIndexOf(".") + 1)];
+  const sides = LAYERS.get(module.name.slice(module.name.lastIndexOf(".") + 1));
   if (sides === undefined) return false;
   let known = false;
   for (const [i, actual] of [module.out, module.in].entries()) {

@@ -28,36 +28,28 @@ const SAMPLE = 64;
 /** Finite weights of at least this magnitude are no weights of an adapter. */
 const HUGE = 60000;
 
-/** Suspicions that records alone give. */
-export function suspiciousRecords(index: ContainerIndex, fileLength: number): Warning[] {
-  const found: Warning[] = [];
+/** Suspicions that records alone give, one after the other: a caller who keeps some need not hold them all. */
+export function* suspiciousRecords(index: ContainerIndex, fileLength: number): Generator<Warning> {
   let decoded = 0;
   for (const module of index.modules) {
     const where = `module "${module.name}"`;
     const { offset } = module.chunk;
     decoded += 4 * parameterCount(module);
-    if (module.multiplier === 0) found.push(warning("MULTIPLIER_ZERO", { where }));
+    if (module.multiplier === 0) yield warning("MULTIPLIER_ZERO", { where });
     else if (Math.abs(module.multiplier) > MULTIPLIER || unexplained(module))
-      found.push(
-        warning("MULTIPLIER_UNUSUAL", {
-          where,
-          expected: `${module.alpha} / ${module.rank}, ${module.alpha} / √${module.rank}, and at most ${MULTIPLIER}`,
-          actual: module.multiplier,
-        }),
-      );
+      yield warning("MULTIPLIER_UNUSUAL", {
+        where,
+        expected: `${module.alpha} / ${module.rank}, ${module.alpha} / √${module.rank}, and at most ${MULTIPLIER}`,
+        actual: module.multiplier,
+      });
     const most = Math.min(module.out, inputLength(module));
     if (module.rank > most)
-      found.push(
-        warning("RANK_ABOVE_SHAPE", { where, offset, expected: `at most ${most}`, actual: module.rank }),
-      );
+      yield warning("RANK_ABOVE_SHAPE", { where, offset, expected: `at most ${most}`, actual: module.rank });
     if (module.bands.every(({ b, a }) => b.codec === "zero" || a.codec === "zero"))
-      found.push(warning("ZERO_MODULE", { where, offset, actual: "codec zero" }));
+      yield warning("ZERO_MODULE", { where, offset, actual: "codec zero" });
   }
   if (decoded > EXPANSION_BYTES && decoded > EXPANSION * fileLength)
-    found.push(
-      warning("EXPANSION", { actual: `${decoded} bytes of weights in a file of ${fileLength} bytes` }),
-    );
-  return found;
+    yield warning("EXPANSION", { actual: `${decoded} bytes of weights in a file of ${fileLength} bytes` });
 }
 
 /** An explicit multiplier beside an alpha that gives it by no rule. */

@@ -57,7 +57,7 @@ export interface Validation {
   readonly error: LqaError | undefined;
   /** The errors in the order of the checks: none or the first, or with `all` all of them. */
   readonly findings: readonly LqaError[];
-  /** Findings above the number that is kept. */
+  /** Findings above the number that is kept: at least so many, since a large chunk is not looked through to count them. */
   readonly omitted: number;
   /** What breaks no rule but is suspicious. From level `values` on also about weights. */
   readonly warnings: readonly Warning[];
@@ -212,8 +212,11 @@ class Run {
     });
   }
 
-  #warn(warnings: readonly Warning[]): void {
-    this.#warnings.push(...warnings.slice(0, MOST_FINDINGS - this.#warnings.length));
+  #warn(warnings: Iterable<Warning>): void {
+    for (const warning of warnings) {
+      if (this.#warnings.length === MOST_FINDINGS) return;
+      this.#warnings.push(warning);
+    }
   }
 
   result(taken: number, ids: VerifiedIds | undefined): Validation {

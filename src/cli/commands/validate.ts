@@ -9,7 +9,12 @@
  */
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import { type BaseModel, compareWithBase } from "../../validate/base.ts";
-import { type Validation, type ValidationLevel, validateReader } from "../../validate/validate.ts";
+import {
+  MOST_FINDINGS,
+  type Validation,
+  type ValidationLevel,
+  validateReader,
+} from "../../validate/validate.ts";
 import type { Warning } from "../../validate/warnings.ts";
 import { readBaseModel } from "../base-model.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
@@ -88,13 +93,15 @@ async function check(
 
 function withBase(result: Validation, { base, all, warnings }: Settings): Validation {
   if (base === undefined || result.index === undefined || (!all && !result.valid)) return result;
-  const compared = compareWithBase(result.index, base);
-  const findings = [...result.findings, ...(all ? compared.findings : compared.findings.slice(0, 1))];
+  const room = all ? MOST_FINDINGS - result.findings.length : 1;
+  const compared = compareWithBase(result.index, base, room);
+  const findings = [...result.findings, ...compared.findings];
   return {
     ...result,
     valid: findings.length === 0,
     error: findings[0],
     findings,
+    omitted: result.omitted + (all ? compared.omitted : 0),
     warnings: warnings ? [...result.warnings, ...compared.warnings] : [],
   };
 }

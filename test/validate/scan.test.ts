@@ -1,0 +1,138 @@
+/**
+ * A large chunk is checked in pieces where a source is read, and whole where the file is in memory: both find the same.
+ */
+import { beforeAll, describe, expect, it } from "vitest";
+import type { Encoding } from "../../src/codecs/encoding.ts";
+import { crc32 } from "../../src/container/crc32.ts";
+import { type PlaneExtent, planeExtents } from "../../src/container/layout.ts";
+import { openIndex } from "../../src/read/header.ts";
+import { type Validation, validateLqa, validateReader } from "../../src/validate/validate.ts";
+import { piecesReader } from "../../src/validate/window.ts";
+import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
+
+/** What both ways must agree on. */
+const summary = ({ findings, omitted, bytes, ids }: Validation) => ({
+  findings: findings.map(({ message }) => message),
+  // How many more there are is counted in memory; a scan stops counting at a thousand.
+  more: omitted > 0,
+  bytes,
+  ids,
+});
+
+/** Pieces of random lengths, so that no boundary is where the validator would like it. */
+function* cut(bytes: Uint8Array, seed: number): Generator<Uint8Array> {
+  const { below } = random(seed);
+  for (let at = 0; at < bytes.length; ) {
+    const length = 1 + below(3_000_000);
+    yield bytes.subarray(at, at + length);
+    at += length;
+  }
+}
+
+async function agree(bytes: Uint8Array, seed = 7): Promise<Validation> {
+  let last: Validation | undefined;
+  for (const all of [false, true]) {
+    const options = { level: "canonical", all, warnings: false } as const;
+    const whole = await validateLqa(bytes, options);
+    const reader = { ...piecesReader(cut(bytes, seed)), size: bytes.length };
+    last = await validateReader(reader, options);
+    expect(summary(last), `all ${all}`).toEqual(summary(whole));
+  }
+  return last!;
+}
+
+/** Makes the checksum of every chunk right again, so that what is in it is looked at. */
+function sealChunks(bytes: Uint8Array): Uint8Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const { modules, tensors } = openIndex(bytes, {}).index;
+  for (const { chunk } of [...modules, ...tensors]) {
+    const end = chunk.offset + chunk.length - 4;
+    view.setUint32(end, crc32(bytes.subarray(chunk.offset, end)), true);
+  }
+  return bytes;
+}
+
+const AFFINE: Encoding = { codec: "affine", bits: 3, zeroPoint: true, group: 128, scale: "f16" };
+const WHOLE: Encoding = { codec: "affine", bits: 5, zeroPoint: false, group: 0, scale: "f32" };
+const SIGN: Encoding = { codec: "sign", group: 16, scale: "bf16" };
+const RAW: Encoding = { codec: "raw", element: "f16" };
+
+let file: Uint8Array;
+let extents: readonly PlaneExtent[];
+let chunk: { readonly offset: number; readonly length: number };
+beforeAll(async () => {
+  // Odd lengths, so that every vector has unused bits, and planes have padding between them.
+  const module = packed(shape("big", { out: 60_003, in: 50_001, rank: 100, alpha: 200 }), [
+    { components: 40, b: AFFINE, a: SIGN },
+    { components: 40, b: SIGN, a: WHOLE },
+    { components: 20, b: RAW, a: { codec: "zero" } },
+  ]);
+  file = await fileBytes({ modules: [module], tensors: [], sections: [] });
+  const [record] = openIndex(file, {}).index.modules;
+  extents = planeExtents(record!, record!.bands);
+  chunk = record!.chunk;
+  expect(chunk.length).toBeGreaterThan(4 * 2 ** 20);
+});
+
+describe("a large chunk", () => {
+  it("is sound in pieces as in memory", async () => {
+    expect(await agree(file)).toMatchObject({ valid: true, level: "canonical" });
+  });
+
+  it("shows each kind of fault at the same byte", async () => {
+    const { below } = random(3);
+    const kinds = new Set<string>();
+    for (const extent of extents) {
+      const begin = chunk.offset + extent.offset;
+      const bytes = file.slice();
+      // A byte in the middle, the last byte of the plane, and whatever stands behind it.
+      for (const at of [begin + below(extent.length), begin + extent.length - 1]) bytes[at] = 0xff;
+      if (extent.plane === "scales") bytes.set([0, 0, 0, 0], begin);
+      for (const { kind } of (await agree(sealChunks(bytes), extent.offset)).findings) kinds.add(kind);
+    }
+    expect([...kinds]).toEqual(
+      expect.arrayContaining(["PADDING_NONZERO", "SCALE_VALUE", "NONFINITE_VALUE", "SPAN_DIGEST"]),
+    );
+  });
+
+  it("shows codes of groups whose scale is 0, whichever piece they are in", async () => {
+    const bytes = file.slice();
+    for (const { plane, offset, length } of extents)
+      if (plane === "scales") bytes.fill(0, chunk.offset + offset, chunk.offset + offset + length);
+    const { findings, omitted } = await agree(sealChunks(bytes));
+    expect(findings.some(({ kind }) => kind === "NONCANONICAL_CODES")).toBe(true);
+    expect(findings).toHaveLength(1000);
+    expect(omitted).toBeGreaterThan(0);
+  });
+
+  it("shows elements of plain tensors", async () => {
+    const data = new Uint8Array(5 * 2 ** 20).fill(1);
+    const bytes = await fileBytes({
+      modules: [],
+      tensors: [
+        tensor("flags", { element: "BOOL", shape: [data.length], data }),
+        tensor("floats", { shape: [data.length / 4], data }),
+      ],
+      sections: [],
+      compressTensors: false,
+    });
+    expect(await agree(bytes)).toMatchObject({ valid: true });
+    const { tensors } = openIndex(bytes, {}).index;
+    bytes[tensors[0]!.chunk.offset + 5_000_000] = 2;
+    bytes.set([0, 0, 0xc0, 0x7f], tensors[1]!.chunk.offset + 4_000_000);
+    const { findings } = await agree(sealChunks(bytes));
+    expect(findings.map(({ where }) => where)).toEqual(
+      expect.arrayContaining(['tensor "flags", element 5000000', 'tensor "floats", element 1000000']),
+    );
+  });
+
+  it("is damaged, cut short or too long in pieces as in memory", async () => {
+    const bytes = file.slice();
+    bytes[chunk.offset + 4_500_000]! ^= 1;
+    expect((await agree(bytes)).error?.kind).toBe("CHUNK_CRC");
+    expect((await agree(file.subarray(0, chunk.offset + 2_500_000))).error?.kind).toBe("TRUNCATED_FILE");
+    const longer = new Uint8Array(file.length + 1);
+    longer.set(file);
+    expect((await agree(longer)).error?.kind).toBe("TRAILING_BYTES");
+  });
+});
