@@ -26,9 +26,13 @@ const TYPES: ReadonlyMap<string, ElementType> = new Map([
 ]);
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
-/** The header is a Python dictionary; NumPy writes it in this one way. No two ways to match: a header is a stranger's. */
+/** NumPy's are of 118 bytes; what is longer was not made by it. */
+const MAX_HEADER = 4096;
+/** The header is a Python dictionary; NumPy writes it in this one way. No part of the pattern can match in two ways. */
 const HEADER =
-  /^\{'descr': '([^']{2,3})', 'fortran_order': (True|False), 'shape': \(((?:\d{1,15}, )*(?:\d{1,15},?)?)\), \}\s*$/;
+  /^\{'descr': '([^']{2,3})', 'fortran_order': (True|False), 'shape': \(([\d, ]{0,400})\), \}[ \n]*$/;
+/** The sizes between the parentheses. */
+const SIZES = /^(\d{1,15},|\d{1,15}(, \d{1,15}){1,31})?$/;
 
 /**
  * Reads all arrays; an array's name is its entry's without `.npy`.
@@ -56,11 +60,11 @@ function readNpy(bytes: Uint8Array, where: string): SafeTensor {
   const length =
     version === 1 ? cursor.view.getUint16(take(cursor, 2, "a length"), true) : readU32(cursor, "a length");
   const at = take(cursor, length, "the header");
-  const found = HEADER.exec(
-    new TextDecoder("latin1").decode(bytes.subarray(at, at + Math.min(length, 4096))),
-  );
-  if (found === null) return malformed(cursor, "a header as NumPy writes it", "another", at);
-  const [, descr, fortran, sizes] = found;
+  if (length > MAX_HEADER) malformed(cursor, `a header of at most ${MAX_HEADER} bytes`, length, at);
+  const found = HEADER.exec(new TextDecoder("latin1").decode(bytes.subarray(at, at + length)));
+  const [, descr, fortran, sizes] = found ?? [];
+  if (sizes === undefined || !SIZES.test(sizes))
+    return malformed(cursor, "a header as NumPy writes it", "another", at);
   const element = TYPES.get(descr!);
   if (element === undefined) {
     return fail("SOURCE_ELEMENT_TYPE", {
@@ -69,11 +73,7 @@ function readNpy(bytes: Uint8Array, where: string): SafeTensor {
       actual: quoteName(descr!),
     });
   }
-  const shape = sizes!
-    .split(",")
-    .map((size) => size.trim())
-    .filter((size) => size !== "")
-    .map(Number);
+  const shape = (sizes.match(/\d+/g) ?? []).map(Number);
   if (fortran === "True" && shape.filter((size) => size > 1).length > 1) {
     return fail("UNSUPPORTED_DIALECT", {
       where,
