@@ -37,13 +37,11 @@ describe("zip archives", () => {
     // 20 bytes that say to be 2 GiB.
     expect(() => readZip(lying(bytes, 24, 2 ** 31 - 1, 22), "test")).toThrow(/at most \d+ bytes of "a"/);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1 << 20);
-    // Ten records of one entry of 30 MB of zeros.
-    const zeros = zipSync({ z: new Uint8Array(1.2e7) }, { level: 9 });
+    // Records of one entry of zeros: four are less than the bound for small archives, a hundred are more.
+    const zeros = zipSync({ z: new Uint8Array(4e6) }, { level: 9 });
     expect(zeros.length).toBeLessThan(40_000);
-    expect(() => readZip(repeated(zeros, 10), "test")).toThrow(/SOURCE_HEADER.*do not overlap/);
-    expect(() => readZip(repeated(zeros, 100), "test")).toThrow(
-      /SOURCE_HEADER.*at most 2147483648 bytes unpacked/,
-    );
+    expect(() => readZip(repeated(zeros, 4), "test")).toThrow(/SOURCE_HEADER.*do not overlap/);
+    expect(() => readZip(repeated(zeros, 100), "test")).toThrow(/SOURCE_HEADER.*at most \d+ bytes unpacked/);
   });
 
   /** The only record of an archive, many times under other names. */
