@@ -1,0 +1,195 @@
+/** Dialects on the command line: encode --from, decode --to and --merge, convert. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { readAdapter } from "../../src/dialects/index.ts";
+import { readSafetensors, writeSafetensors } from "../../src/dialects/safetensors.ts";
+import { floats } from "../dialects/build.ts";
+import { deltaOf } from "../dialects/delta.ts";
+import { SMALL_ADAPTERS, type SmallAdapter } from "../dialects/small.ts";
+import { lqa } from "../helpers/cli.ts";
+import { baseModel, writeModel } from "../helpers/models.ts";
+import { type testTensors, writePeftDirectory } from "../helpers/peft.ts";
+import { listing, temporaryDirectory } from "../helpers/temporary.ts";
+
+const folder = temporaryDirectory();
+let count = 0;
+const place = (ending = ""): string => join(folder, `p${count++}${ending}`);
+const small = (dialect: string, variant: RegExp): SmallAdapter =>
+  SMALL_ADAPTERS.find((each) => each.dialect === dialect && variant.test(each.variant))!;
+/** Writes the files of an adapter into a directory and returns its path. */
+function put({ files }: SmallAdapter): string {
+  const path = place();
+  mkdirSync(path);
+  for (const [name, bytes] of files) writeFileSync(join(path, name), bytes.subarray(0, bytes.length));
+  return path;
+}
+const filesOf = (path: string): Map<string, Uint8Array> =>
+  new Map(listing(path).map((name) => [name, new Uint8Array(readFileSync(join(path, name)))]));
+
+describe("lqa encode and decode", () => {
+  it.each([
+    ["kohya", /^F16/, []],
+    ["diffusers", /two components$/, []],
+    ["cloneofsimo", /./, []],
+    ["loralib", /alpha given/, ["--alpha", "16"]],
+    ["mlx", /2025/, []],
+    ["gguf", /^alpha,/, []],
+    ["onnx", /./, []],
+    ["peft", /0\.21/, ["--expert-layout", "out-in"]],
+  ] as const)("%s comes back as it was", (dialect, variant, words) => {
+    const source = put(small(dialect, variant));
+    const [file, out] = [place(".lqa"), place()];
+    const encoded = lqa("encode", source, "-o", file, "--profile", "raw", ...words, "--json");
+    expect(encoded.json()).toMatchObject({ dialect, relativeError: 0 });
+    expect(lqa("inspect", file, "--json").code).toBe(0);
+    expect(lqa("validate", file).code).toBe(0);
+    const decoded = lqa("decode", file, "-o", out, "--json");
+    expect(decoded.json()).toMatchObject({
+      dialect,
+      to: null,
+      notes: dialect === "loralib" ? [expect.stringMatching(/must use lora_alpha=16/)] : [],
+    });
+    expect(filesOf(out)).toEqual(filesOf(source));
+  });
+
+  it("decode --to writes another dialect, into a file if the path ends like one", () => {
+    const file = place(".lqa");
+    const source = writePeftDirectory(place());
+    expect(lqa("encode", source, "-o", file, "--profile", "raw").code).toBe(0);
+    const mlx = place();
+    expect(lqa("decode", file, "-o", mlx, "--to", "mlx").code).toBe(0);
+    expect(listing(mlx)).toEqual(["adapter_config.json", "adapters.safetensors"]);
+    const onnx = place(".onnx_adapter");
+    const told = lqa("decode", file, "-o", onnx, "--to", "onnx");
+    expect(told.out).toMatch(/note: The multiplier of 4 modules is folded into B, exactly/);
+    const config = place(".json");
+    writeFileSync(
+      config,
+      JSON.stringify({ model_type: "llama", num_attention_heads: 4, num_key_value_heads: 2 }),
+    );
+    const gguf = place(".gguf");
+    expect(lqa("decode", file, "-o", gguf, "--to", "gguf").err).toMatch(/USAGE.*--base/s);
+    expect(existsSync(gguf)).toBe(false);
+    expect(lqa("decode", file, "-o", gguf, "--to", "gguf", "--base", config).code).toBe(0);
+    for (const path of [mlx, onnx]) {
+      const back = place();
+      expect(lqa("convert", path, back).code).toBe(0);
+      const [before, after] = [source, back].map((each) => readAdapter(filesOf(each)).modules) as [
+        ReturnType<typeof readAdapter>["modules"],
+        ReturnType<typeof readAdapter>["modules"],
+      ];
+      const deltas = (modules: typeof before): unknown =>
+        Object.fromEntries(modules.map((module) => [module.name, deltaOf(module)]));
+      expect(deltas(after)).toEqual(deltas(before));
+    }
+    expect(lqa("decode", file, "-o", place(".gguf"), "--to", "mlx").err).toMatch(
+      /USAGE.*the path of a directory/s,
+    );
+    expect(lqa("decode", file, "-o", place(), "--to", "kohya").err).toMatch(/UNSUPPORTED_DIALECT/);
+  });
+
+  it("decode --portable says only what every server knows", () => {
+    const patterns = put(small("peft", /rank_pattern/));
+    const [file, out] = [place(".lqa"), place()];
+    lqa("encode", patterns, "-o", file, "--profile", "raw");
+    expect(lqa("decode", file, "-o", out, "--portable").code).toBe(0);
+    const config = JSON.parse(readFileSync(join(out, "adapter_config.json"), "utf8"));
+    expect(config).toMatchObject({
+      r: 4,
+      lora_alpha: 4,
+      use_rslora: false,
+      rank_pattern: {},
+      alpha_pattern: {},
+    });
+    const tensors = readSafetensors(filesOf(out).get("adapter_model.safetensors")!).tensors;
+    for (const [key, { shape }] of tensors) expect(shape[key.includes("lora_A") ? 0 : 1]).toBe(4);
+    const dora = place(".lqa");
+    lqa("encode", put(small("peft", /use_dora/)), "-o", dora);
+    const refused = lqa("decode", dora, "-o", place(), "--portable");
+    expect([refused.code, refused.err]).toEqual([
+      3,
+      expect.stringMatching(/only what every server computes/),
+    ]);
+  });
+
+  it("other methods are refused by name, or carried", () => {
+    const kohya = small("kohya", /without alpha/);
+    const [[name, bytes]] = [...kohya.files] as [[string, Uint8Array]];
+    const tensors = new Map(readSafetensors(bytes).tensors).set("lora_unet_x.lokr_w1", floats([2, 2]));
+    const source = put({ ...kohya, files: new Map([[name, writeSafetensors(tensors)]]) });
+    const [file, out] = [place(".lqa"), place()];
+    const refused = lqa("encode", source, "-o", file);
+    expect([refused.code, refused.err]).toEqual([3, expect.stringMatching(/LoKr.*--keep-unsupported/s)]);
+    expect(existsSync(file)).toBe(false);
+    const kept = lqa("encode", source, "-o", file, "--profile", "raw", "--keep-unsupported");
+    expect(kept.out).toMatch(/note: Carried, without a part in the maths: LoKr/);
+    expect(lqa("decode", file, "-o", out).code).toBe(0);
+    expect(filesOf(out)).toEqual(filesOf(source));
+  });
+
+  it("ambiguous files ask for --from", () => {
+    const mlx = put({
+      ...small("mlx", /2025/),
+      files: new Map(small("mlx", /2025/).files).set(
+        "adapter_config.json",
+        new TextEncoder().encode('{"peft_type":"LORA"}'),
+      ),
+    });
+    const { code, err } = lqa("encode", mlx, "-o", place(".lqa"));
+    expect(code).toBe(3);
+    expect(err).toMatch(/--from peft or --from mlx/);
+    expect(lqa("encode", mlx, "-o", place(".lqa"), "--from", "mlx", "--multiplier", "2").code).toBe(0);
+    expect(lqa("encode", mlx, "-o", place(".lqa"), "--from", "none").code).toBe(2);
+  });
+});
+
+describe("lqa convert", () => {
+  it("turns one dialect into another and says what it did", () => {
+    const [source, out] = [put(small("kohya", /^F16/)), place()];
+    const report = lqa("convert", source, out, "--to", "diffusers", "--json").json<Record<string, unknown>>();
+    expect(report).toMatchObject({ from: "kohya", to: "diffusers", modules: 2, tensors: 0 });
+    expect(listing(out)).toEqual(["pytorch_lora_weights.safetensors"]);
+    expect(lqa("convert", source, out, "--to", "diffusers").err).toMatch(/OUTPUT_EXISTS/);
+    expect(lqa("convert", source, out, "--to", "diffusers", "--force").code).toBe(0);
+    const half = place();
+    expect(lqa("convert", source, half, "--to", "diffusers", "--dtype", "bf16").code).toBe(0);
+    const { tensors } = readSafetensors(filesOf(half).get("pytorch_lora_weights.safetensors")!);
+    expect(new Set([...tensors.values()].map(({ element }) => element))).toEqual(new Set(["BF16"]));
+  });
+  it("wants two paths", () => {
+    expect(lqa("convert", "a").code).toBe(2);
+    expect(lqa("convert", "a", "b", "c").err).toMatch(/USAGE.*two paths/s);
+    expect(lqa("convert", place(), place()).err).toMatch(/NOT_FOUND/);
+  });
+});
+
+describe("lqa decode --merge", () => {
+  const model = baseModel();
+  const change = (tensors: ReturnType<typeof testTensors>): void => {
+    tensors.clear();
+    const values = (n: number, seed: number): Float32Array =>
+      Float32Array.from({ length: n }, (_, i) => Math.sin(i + seed));
+    tensors.set("base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight", {
+      shape: [4, 24],
+      values: values(96, 1),
+    });
+    tensors.set("base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight", {
+      shape: [32, 4],
+      values: values(128, 2),
+    });
+  };
+  const source = writePeftDirectory(place(), { change });
+  const file = place(".lqa");
+
+  it("writes the model, shards and all", () => {
+    expect(lqa("encode", source, "-o", file, "--profile", "raw").code).toBe(0);
+    const [base, out] = [writeModel(place(), model, 2), place()];
+    const report = lqa("decode", file, "-o", out, "--merge", base, "--json").json<Record<string, unknown>>();
+    expect(report).toMatchObject({ changed: 1, tensors: model.size });
+    expect(listing(out)).toEqual(listing(base));
+    expect(lqa("decode", file, "-o", out, "--merge", base).err).toMatch(/OUTPUT_EXISTS/);
+    expect(lqa("decode", file, "-o", place(), "--merge", base, "--to", "mlx").err).toMatch(/USAGE/);
+    expect(lqa("decode", file, "-o", place(), "--merge", place()).err).toMatch(/NOT_FOUND/);
+  });
+});

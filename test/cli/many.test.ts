@@ -1,0 +1,183 @@
+/** Many adapters at once: kept, encoded and failed ones told apart, resumed where it stopped, nothing half-written. */
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { SMALL_ADAPTERS } from "../dialects/small.ts";
+import { lqa, lqaIn } from "../helpers/cli.ts";
+import { writePeftDirectory } from "../helpers/peft.ts";
+import { listing, temporaryDirectory } from "../helpers/temporary.ts";
+
+interface Item {
+  readonly input: string;
+  readonly output: string;
+  readonly state: string;
+  readonly dialect?: string;
+  readonly error?: { readonly kind: string };
+}
+
+/** A folder with adapters of several dialects, in files and directories, one of them broken and one no LoRA. */
+function adapters(): string {
+  const folder = temporaryDirectory();
+  const root = join(folder, "adapters");
+  writePeftDirectory(join(root, "llm", "one"), { seed: 1 });
+  writePeftDirectory(join(root, "llm", "two"), { seed: 2 });
+  const put = (path: string, dialect: string, variant: RegExp): void => {
+    const small = SMALL_ADAPTERS.find((each) => each.dialect === dialect && variant.test(each.variant))!;
+    mkdirSync(join(root, path), { recursive: true });
+    for (const [name, bytes] of small.files) {
+      const target =
+        small.files.size > 1 ? join(root, path, name) : join(root, `${path}.${name.split(".").pop()}`);
+      writeFileSync(target, bytes.subarray(0, bytes.length));
+    }
+    if (small.files.size === 1) rmSync(join(root, path), { recursive: true });
+  };
+  put("styles/kohya", "kohya", /^F16/);
+  put("styles/diffusers", "diffusers", /^PEFT/);
+  put("mac/mlx", "mlx", /2025/);
+  put("mac/llama", "gguf", /^alpha,/);
+  writeFileSync(join(root, "styles", "broken.safetensors"), "not a safetensors file");
+  writeFileSync(join(root, "readme.txt"), "no adapter");
+  return folder;
+}
+
+const states = (items: readonly Item[]): Record<string, string> =>
+  Object.fromEntries(items.map(({ output, state, error }) => [output, error?.kind ?? state]));
+
+const ALL = {
+  "out/llm/one.lqa": "encoded",
+  "out/llm/two.lqa": "encoded",
+  "out/mac/llama.lqa": "encoded",
+  "out/mac/mlx.lqa": "encoded",
+  "out/styles/broken.lqa": "UNSUPPORTED_DIALECT",
+  "out/styles/diffusers.lqa": "encoded",
+  "out/styles/kohya.lqa": "encoded",
+};
+
+describe("lqa encode --out-dir", () => {
+  const folder = adapters();
+  const run = (...words: string[]) => lqaIn({ cwd: folder }, "encode", "--out-dir", "out", ...words);
+
+  it("encodes a pattern; one bad file does not stop the rest, and decides the exit code", () => {
+    const first = run("adapters/**", "--json");
+    expect(first.err).toBe("");
+    expect(first.code).toBe(3);
+    const items = first.json<Item[]>();
+    expect(states(items)).toEqual(ALL);
+    expect(Object.fromEntries(items.map(({ output, dialect }) => [output, dialect]))).toMatchObject({
+      "out/llm/one.lqa": "peft",
+      "out/mac/llama.lqa": "gguf",
+      "out/mac/mlx.lqa": "mlx",
+      "out/styles/diffusers.lqa": "diffusers",
+      "out/styles/kohya.lqa": "kohya",
+    });
+    expect(
+      readdirSync(join(folder, "out"), { recursive: true })
+        .map(String)
+        .filter((name) => !name.endsWith(".lqa"))
+        .sort(),
+    ).toEqual(["llm", "mac", "styles"]);
+    for (const { output, state } of items) {
+      if (state === "encoded") expect(lqa("validate", join(folder, output)).code).toBe(0);
+      else expect(existsSync(join(folder, output))).toBe(false);
+    }
+  });
+
+  it("goes on where it stopped: what is there is kept, what is not is made, and comes out the same", () => {
+    const before = readFileSync(join(folder, "out/llm/two.lqa"));
+    const stamp = statSync(join(folder, "out/llm/one.lqa")).mtimeMs;
+    rmSync(join(folder, "out/llm/two.lqa"));
+    const again = states(run("adapters", "--json").json<Item[]>());
+    expect(again).toEqual({
+      ...Object.fromEntries(Object.keys(ALL).map((key) => [key, "kept"])),
+      "out/llm/two.lqa": "encoded",
+      "out/styles/broken.lqa": "UNSUPPORTED_DIALECT",
+    });
+    expect(readFileSync(join(folder, "out/llm/two.lqa"))).toEqual(before);
+    expect(statSync(join(folder, "out/llm/one.lqa")).mtimeMs).toBe(stamp);
+  });
+
+  it("makes everything anew with --force, the same bytes with any number of workers", () => {
+    const before = readFileSync(join(folder, "out/llm/one.lqa"));
+    for (const workers of ["1", "2"]) {
+      expect(states(run("adapters/llm/*", "--force", "--workers", workers, "--json").json<Item[]>())).toEqual(
+        {
+          "out/one.lqa": "encoded",
+          "out/two.lqa": "encoded",
+        },
+      );
+      expect(readFileSync(join(folder, "out/one.lqa"))).toEqual(before);
+    }
+  });
+
+  it("tells people in one table", () => {
+    const { out, code } = run("adapters/**");
+    expect(code).toBe(3);
+    expect(out).toMatch(/^out: 0 adapters encoded, 6 kept, 1 failed$/m);
+    expect(out).toMatch(/^ +adapter +dialect +size +encoded +counted +error$/m);
+    expect(out).toMatch(/^adapters\/styles\/broken\.safetensors: LQA-U/m);
+    expect(run("adapters/llm/*", "--force").out).toMatch(
+      /^ +adapters\/llm\/one +peft +[\d.]+ KiB +[\d.]+ KiB +[\d.]+ bits +[\d.]+ %$/m,
+    );
+  });
+
+  it("two adapters of one name are not written over each other", () => {
+    const items = run(
+      "adapters/llm/one",
+      "adapters/llm/one/adapter_model.safetensors",
+      "adapters/mac/mlx",
+      "--force",
+      "--json",
+    ).json<Item[]>();
+    expect(items.map(({ state }) => state)).toEqual(["encoded", "encoded", "encoded"]);
+    writePeftDirectory(join(folder, "other", "one"), { seed: 9 });
+    const clash = run("adapters/llm/one", "other/one", "--force", "--json").json<Item[]>();
+    expect(clash.map(({ state, error }) => error?.kind ?? state)).toEqual(["encoded", "OUTPUT_EXISTS"]);
+  });
+
+  it("nothing to encode, and words that do not go together", () => {
+    const absent = run("absent/**");
+    expect([absent.code, absent.err]).toEqual([2, expect.stringMatching(/NOT_FOUND.*adapters/s)]);
+    mkdirSync(join(folder, "empty"));
+    const empty = run("empty", "--json").json<Item[]>();
+    expect(empty.map(({ error }) => error?.kind)).toEqual(["NOT_FOUND"]);
+    expect(
+      lqaIn({ cwd: folder }, "encode", "adapters/llm/one", "-o", "x.lqa", "--out-dir", "out").err,
+    ).toMatch(/USAGE/);
+    expect(
+      lqaIn({ cwd: folder }, "encode", "adapters/llm/one", "adapters/llm/two", "-o", "x.lqa").err,
+    ).toMatch(/USAGE/);
+  });
+});
+
+it("a run that is interrupted leaves whole files only, and the next one makes the rest", async () => {
+  const folder = temporaryDirectory();
+  const names = Array.from({ length: 12 }, (_, i) => `a${String(i).padStart(2, "0")}`);
+  for (const [seed, name] of names.entries())
+    writePeftDirectory(join(folder, "in", name), { seed, layers: 6, width: 256, rank: 8 });
+  const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+  const child = spawn(process.execPath, [main, "encode", "--out-dir", "out", "in", "--workers", "1"], {
+    cwd: folder,
+    stdio: "ignore",
+  });
+  const ended = new Promise<[number | null, string | null]>((resolve) =>
+    child.on("exit", (code, signal) => resolve([code, signal])),
+  );
+  const out = join(folder, "out");
+  while (!existsSync(out) || readdirSync(out).filter((name) => name.endsWith(".lqa")).length < 2) {
+    if (child.exitCode !== null) break;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  child.kill("SIGINT");
+  const [code, signal] = await ended;
+  expect(code === 130 || signal === "SIGINT").toBe(true);
+  const written = listing(out);
+  expect(written.length).toBeGreaterThanOrEqual(2);
+  expect(written.length).toBeLessThan(names.length);
+  expect(written.filter((name) => !/^a\d\d\.lqa$/.test(name))).toEqual([]);
+  for (const name of written) expect(lqa("validate", join(out, name)).code, name).toBe(0);
+  const rest = lqaIn({ cwd: folder }, "encode", "--out-dir", "out", "in", "--json").json<Item[]>();
+  expect(rest.filter(({ state }) => state === "kept")).toHaveLength(written.length);
+  expect(listing(out)).toEqual(names.map((name) => `${name}.lqa`));
+}, 120_000);
