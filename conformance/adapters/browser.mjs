@@ -37,12 +37,17 @@ export async function openPage(entry, { executable, files = () => undefined, onE
   const code = await bundle(entry);
   const libraries = join(dirname(executable), "lib");
   const env = existsSync(libraries) ? { ...process.env, LD_LIBRARY_PATH: libraries } : process.env;
-  const browser = await chromium.launch({
-    executablePath: executable,
-    env,
-    // Containers have neither what its sandbox needs nor much of /dev/shm.
-    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-  });
+  const browser = await chromium
+    .launch({
+      executablePath: executable,
+      env,
+      // Containers have neither what its sandbox needs nor much of /dev/shm.
+      args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+    })
+    .catch((error) => {
+      // What follows the first line is its whole command line and log.
+      throw new Error(`${executable} does not start: ${error.message.split("\n")[0]}`);
+    });
   const page = await browser.newPage();
   const served = new Map([
     [

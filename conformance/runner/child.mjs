@@ -71,8 +71,11 @@ export function textOf(pieces) {
 
 /** "ended with code 7", "ended by SIGSEGV", "could not be started: …" and the line of standard error that says most. */
 export function describeEnd({ code, signal, problem }, stderr) {
-  const lines = stderr.trim().split("\n");
-  const last = lines.findLast((line) => /error|panic|assert|abort/i.test(line)) ?? lines.at(-1);
+  // Neither the frames of a stack nor the version of Node.
+  const lines = stderr
+    .split("\n")
+    .filter((line) => /^[^\s{}]/.test(line) && !/^(Node\.js v|file:)/.test(line));
+  const last = lines.find((line) => /error|panic|assert|abort/i.test(line)) ?? lines.at(-1);
   const how =
     problem !== undefined
       ? `could not be started: ${problem}`

@@ -98,7 +98,9 @@ async function built(label, folder, compiler, { args = [], env = {}, unavailable
     });
     return { label, protocol: "b", command: [stdout.trim().split("\n").at(-1), "--lines"] };
   } catch (error) {
-    return { label, protocol: "b", broken: `does not build: ${error.stderr || error.message}` };
+    const lines = (error.stderr || error.message).trim().split("\n");
+    const first = lines.find((line) => /\berror\b/i.test(line)) ?? lines[0];
+    return { label, protocol: "b", broken: `does not build: ${first.slice(0, 300)}` };
   }
 }
 
