@@ -64,7 +64,7 @@ export const DIFF: CommandSpec = {
   positional: {
     placeholder: "<a> <b>",
     many: true,
-    help: "Two .lqa files, or an .lqa file and a PEFT directory or .safetensors file.",
+    help: "Two .lqa files, or an .lqa file and what it was made from, in any dialect.",
   },
   options: [{ name: "exit-code", type: "flag", help: "Exit with 1 if they differ." }, JSON_OPTION],
   examples: ["diff old.lqa new.lqa", "diff my-adapter my-adapter.lqa --json"],

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Adapter, LoraModule, MetaValue, ModuleShape, PlainTensor } from "../model/adapter.ts";
-import { shapeOf } from "../model/adapter.ts";
+import { shapeOf, withFactors } from "../model/adapter.ts";
 import { compareModules } from "../quantize/quality.ts";
 
 /** One side: an adapter, and how its modules are encoded if they are. */
@@ -74,10 +74,13 @@ export function diffAdapters(a: DiffSide, b: DiffSide): AdapterDiff {
       const fields = moduleFields(x, y, a, b);
       let relativeError: number | undefined;
       if (comparable(x, y)) {
-        const found = compareModules(x, y);
+        const [one, other] = [withFactors(x), withFactors(y)];
+        const found = compareModules(one, other);
+        // Also where a weight is NaN, with which nothing can be calculated.
+        const error = sameFactors(one, other) ? 0 : found.errorEnergy;
         energy += found.energy;
-        errorEnergy += found.errorEnergy;
-        relativeError = share(found.errorEnergy, found.energy);
+        errorEnergy += error;
+        relativeError = share(error, found.energy);
       }
       if (fields.length === 0 && relativeError === 0) modules.equal++;
       else modules.changed.push({ name: key, fields, relativeError });
@@ -140,6 +143,22 @@ function comparable(x: ModuleShape, y: ModuleShape): boolean {
   const size = ({ out, in: input, kernel, experts, baseLayout }: ModuleShape): string =>
     JSON.stringify([out, input, kernel, experts, baseLayout]);
   return size(x) === size(y);
+}
+
+/** The same ΔW from the same factors, bit for bit. */
+function sameFactors(x: LoraModule, y: LoraModule): boolean {
+  const bytes = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
+    new Uint8Array(buffer, byteOffset, byteLength);
+  return (
+    x.multiplier === y.multiplier &&
+    x.rank === y.rank &&
+    equalBytes(bytes(x.b), bytes(y.b)) &&
+    equalBytes(bytes(x.a), bytes(y.a))
+  );
+}
+
+function equalBytes(x: Uint8Array, y: Uint8Array): boolean {
+  return x.length === y.length && x.every((byte, i) => byte === y[i]);
 }
 
 function moduleFields(x: LoraModule, y: LoraModule, a: DiffSide, b: DiffSide): FieldChange[] {
