@@ -1,0 +1,154 @@
+// Speed of the validator beside what it cannot do without: reading the file, and SHA-256 and CRC-32 of every byte. Each
+// figure is the best of several, all in one process, from files in the page cache. Run after `npm run build`:
+// node bench/validate.mjs [--mib N] [--rounds N] [--json]
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { planeSizes } from "../dist/codecs/encoding.js";
+import { crc32 } from "../dist/container/crc32.js";
+import { sha256 } from "../dist/container/sha256.js";
+import { openFileReader } from "../dist/io/file.js";
+import { validateReader } from "../dist/validate/validate.js";
+import { prepareFile } from "../dist/write/write.js";
+
+const { values: options } = parseArgs({
+  options: { mib: { type: "string" }, rounds: { type: "string" }, json: { type: "boolean" } },
+});
+const bytes = Number(options.mib ?? 1024) * 2 ** 20;
+const rounds = Number(options.rounds ?? 5);
+
+/** What a file is full of: name, encoding, side of the layers, rank. */
+const KINDS = [
+  [
+    "affine 2 bits, chunks of 34 KiB",
+    { codec: "affine", bits: 2, zeroPoint: true, group: 128, scale: "f16" },
+    4096,
+    16,
+  ],
+  [
+    "affine 3 bits, chunks of 8 MiB",
+    { codec: "affine", bits: 3, zeroPoint: true, group: 128, scale: "f16" },
+    40960,
+    256,
+  ],
+  [
+    "trellis 2 bits, chunks of 5 MiB",
+    { codec: "trellis", table: 3, rotation: "none", group: 0, scale: "f16" },
+    40960,
+    256,
+  ],
+  ["raw f16, chunks of 16 MiB", { codec: "raw", element: "f16" }, 16384, 256],
+];
+
+/** Planes of sound values: positive scales, arbitrary codes, finite weights. */
+function planes(encoding, components, length) {
+  const sizes = planeSizes(encoding, components, length);
+  let state = 1;
+  const random = (count) =>
+    Uint8Array.from({ length: count }, () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24);
+  const scales = random(sizes.scales);
+  for (let i = 1; i < scales.length; i += 2) scales[i] = 0x20 + (scales[i] & 15);
+  const codes = random(sizes.codes);
+  if (encoding.codec === "raw") for (let i = 1; i < codes.length; i += 2) codes[i] &= 0xbf;
+  return { scales, zeroPoints: random(sizes.zeroPoints), codes };
+}
+
+/** Writes a file of modules that share their planes, so that it needs no memory. */
+async function write(path, encoding, side, rank) {
+  const each = planes(encoding, rank, side);
+  const one = each.scales.length + each.zeroPoints.length + each.codes.length;
+  const modules = Array.from({ length: Math.max(1, Math.round(bytes / (2 * one))) }, (_, i) => ({
+    name: `layers.${i}.q`,
+    role: "linear",
+    out: side,
+    in: side,
+    kernel: [],
+    groups: 1,
+    experts: 1,
+    rank,
+    baseLayout: "out-in",
+    multiplier: 2,
+    alpha: 2 * rank,
+    rule: "alpha/r",
+    bands: [{ components: rank, b: encoding, a: encoding }],
+    planes: [[{ b: each, a: each }]],
+  }));
+  const file = openSync(path, "w");
+  for (const piece of (await prepareFile({ modules, tensors: [], sections: [] })).pieces())
+    for (let at = 0; at < piece.length; ) at += writeSync(file, piece, at);
+  closeSync(file);
+  return modules.length;
+}
+
+/** GB/s of the fastest of some runs. */
+async function speed(size, run) {
+  let best = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < rounds; i++) {
+    const begin = performance.now();
+    await run();
+    best = Math.min(best, performance.now() - begin);
+  }
+  return size / best / 1e6;
+}
+
+async function read(path) {
+  const reader = await openFileReader(path);
+  const target = new Uint8Array(4 * 2 ** 20);
+  while ((await reader.read(target)) > 0);
+  await reader.close();
+}
+
+async function validate(path, level) {
+  const reader = await openFileReader(path);
+  const { error } = await validateReader(reader, { level });
+  await reader.close();
+  if (error !== undefined) throw error;
+}
+
+/** SHA-256 and CRC-32 of the pieces of a file in memory that is in the cache. */
+function hashed(hash) {
+  const piece = new Uint8Array(2 ** 20);
+  const size = 256 * piece.length;
+  return speed(size, () => {
+    for (let i = 0; i < 256; i++) hash(piece);
+  });
+}
+
+const folder = mkdtempSync(join(tmpdir(), "lqa-bench-"));
+const results = [];
+try {
+  const alone = { sha256: await hashed(sha256), crc32: await hashed(crc32) };
+  for (const [name, encoding, side, rank] of KINDS) {
+    const path = join(folder, "large.lqa");
+    const modules = await write(path, encoding, side, rank);
+    const { size } = statSync(path);
+    const warm = openSync(path, "r");
+    for (const target = Buffer.alloc(2 ** 20); readSync(warm, target) > 0; );
+    closeSync(warm);
+    const reading = await speed(size, () => read(path));
+    const levels = {};
+    for (const level of ["structure", "integrity", "values", "canonical"])
+      levels[level] = await speed(size, () => validate(path, level));
+    // What integrity is at best where nothing runs beside it: each byte read, and hashed both ways.
+    const bound = 1 / (1 / reading + 1 / alone.sha256 + 1 / alone.crc32);
+    results.push({ name, bytes: size, modules, reading, ...alone, bound, ...levels });
+  }
+} finally {
+  rmSync(folder, { recursive: true });
+}
+
+const machine = `${cpus()[0].model.trim()}, ${cpus().length} cores, Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}`;
+if (options.json) console.log(JSON.stringify({ machine, results }, null, 2));
+else {
+  const gb = (value) => value.toFixed(2);
+  console.log(`GB/s, best of ${rounds}; ${machine}\n`);
+  console.log(
+    "| file | MB | read alone | SHA-256 alone | CRC-32 alone | all three | integrity | values | canonical |",
+  );
+  console.log("|---|---|---|---|---|---|---|---|---|");
+  for (const one of results)
+    console.log(
+      `| ${one.name} | ${Math.round(one.bytes / 1e6)} | ${gb(one.reading)} | ${gb(one.sha256)} | ${gb(one.crc32)} | ${gb(one.bound)} | ${gb(one.integrity)} | ${gb(one.values)} | ${gb(one.canonical)} |`,
+    );
+}
