@@ -42,8 +42,8 @@ const DEFAULT_BUDGET = 4 * 2 ** 30;
 /**
  * Decodes every module of a file.
  *
- * New arrays for all modules (neither `into` nor `memory`) take three to five times as long as decoding into memory that
- * was used before: pages that are touched for the first time cost more than the weights.
+ * New arrays for all modules (neither `into` nor `memory`) take twice as long as arrays that were used before, and three
+ * times as long as `memory`: pages that are touched for the first time cost more than the weights (docs/decoding.md).
  *
  * @returns the factors by module name, in file order
  * @throws LqaError BUDGET before anything is decoded; TARGET_SIZE, ABORTED; CHUNK_CRC and others as `packed` of the file.

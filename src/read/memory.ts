@@ -2,7 +2,7 @@
  * Memory that is decoded into again and again.
  *
  * New arrays cost more than decoding: every page of 4 KiB that is touched for the first time is fetched from the system,
- * which is 2 GB/s where a decoder makes 10. Whoever decodes one module after another, to upload it or to add it to
+ * which is 2 GB/s where a decoder makes 5 to 20. Whoever decodes one module after another, to upload it or to add it to
  * a model, needs the arrays of one module at a time.
  *
  * @module

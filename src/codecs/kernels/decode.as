@@ -438,10 +438,11 @@ function finishSigns(from: usize, count: i32, group: i32, to: usize): void {
 // @ts-ignore: decorator
 @inline
 function putSigns(from: usize, scale: v128, to: usize): void {
-  const zero = i32x4.splat(0);
-  const signs = v128.and(i16x8.mul(v128.load8_splat(from), i16x8(128, 64, 32, 16, 8, 4, 2, 1)), i16x8.splat(-32768));
-  v128.store(to, v128.xor(i16x8.shuffle(zero, signs, 0, 8, 1, 9, 2, 10, 3, 11), scale));
-  v128.store(to, v128.xor(i16x8.shuffle(zero, signs, 4, 12, 5, 13, 6, 14, 7, 15), scale), 16);
+  const moved = i16x8.mul(v128.load8_splat(from), i16x8(128, 64, 32, 16, 8, 4, 2, 1));
+  const sign = i32x4.splat(0x80000000);
+  // Shuffled with itself: with zeros it is 7 % faster in V8 and half as fast in JavaScriptCore.
+  v128.store(to, v128.xor(v128.and(i16x8.shuffle(moved, moved, 0, 0, 1, 1, 2, 2, 3, 3), sign), scale));
+  v128.store(to, v128.xor(v128.and(i16x8.shuffle(moved, moved, 4, 4, 5, 5, 6, 6, 7, 7), sign), scale), 16);
 }
 
 /** A tile of codes of any width to binary16. */
