@@ -102,8 +102,15 @@ TensorRecord = namedtuple("TensorRecord",
 SectionRecord = namedtuple("SectionRecord", "tag chunk_length raw_length compression flags reserved")
 
 
+def companion(name: str) -> Path | None:
+    """A file of the specification: beside this one, or in spec/ of the repository."""
+    here = Path(__file__).resolve()
+    paths = (p for q in here.parents[:4] for p in (q / name, q / "spec" / name))
+    return next((p for p in paths if p.is_file()), None)
+
+
 # Annex H
-with open(Path(__file__).resolve().parents[3] / "spec" / "trellis-tables.json", encoding="utf-8") as tables:
+with open(companion("trellis-tables.json") or "trellis-tables.json", encoding="utf-8") as tables:
     TABLES = {table["number"]: table for table in json.load(tables)["tables"]}
 
 
@@ -502,9 +509,8 @@ def split_frames(data: bytes, raw: int, where: str) -> list[tuple[int, bytes, in
 
 def find_zstd(dictionary: bool) -> Callable[[bytes, int], bytes] | None:
     """An optional decompressor: Python 3.14's own or the package `zstandard`."""
-    here = Path(__file__).resolve()
-    paths = (p for q in here.parents[:4] for p in (q / "text-dictionary.txt", q / "spec" / "text-dictionary.txt"))
-    text = next((p.read_bytes() for p in paths if p.is_file()), b"") if dictionary else b""  # annex G
+    path = companion("text-dictionary.txt") if dictionary else None
+    text = path.read_bytes() if path else b""  # annex G
     for package in ("compression.zstd", "zstandard") if text or not dictionary else ():
         try:
             zstd: Any = importlib.import_module(package)
@@ -931,10 +937,12 @@ def read_prologue(raw: bytes) -> Prologue:
 
 
 def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: Sink | None = None,
-         passed: Callable[[str, str], None] | None = None) -> Adapter:
+         passed: Callable[[str, str], None] | None = None,
+         payloads: Callable[[Adapter, Module | Tensor, bytes], None] | None = None) -> Adapter:
     """Reads and checks a file. From level `values` on, `sink` gets each factor of each module as f32, in pieces.
 
-    `passed` gets kind and name of each module, tensor and section as soon as its chunk has passed its checks (13.1).
+    `passed` gets kind and name of each module, tensor and section as soon as its chunk has passed its checks (13.1);
+    `payloads` gets those of modules and tensors as they are, for programs that decode them themselves.
     """
     depth, source = LEVELS.index(level), Source(stream)
     raw = source.some(64)
@@ -981,6 +989,8 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
             adapter.omissions.append({"where": chunk.where, "code": "LQA-U005", "message": "no zstd implementation"})
         elif not isinstance(chunk.item, SectionRecord):
             content.update(content_record(chunk.item, adapter.encodings) + hashlib.sha256(payload).digest())
+            if payloads:
+                payloads(adapter, chunk.item, payload)
             if sink and depth >= 2 and isinstance(chunk.item, Module):
                 weights = Payload(adapter.encodings, chunk.item, payload, chunk.where)
                 if weights.size() <= budget:

@@ -24,6 +24,7 @@ export function synthesizeConfig(adapter: Adapter): Uint8Array {
   const { modules, tensors } = adapter;
   refuseNested(modules);
   refuseExperts(modules);
+  refuseBiasedDora(tensors);
   const rank = commonest(modules.map((module) => module.rank)) ?? 8;
   const alpha = commonest(modules.map(alphaOf)) ?? 8;
   const config: Record<string, unknown> = {
@@ -139,6 +140,17 @@ function refuseExperts(modules: readonly LoraModule[]): void {
     where: `module ${quoteName(module.name)}`,
     expected: "no experts, unless the adapter came from PEFT",
     actual: `${module.experts} experts`,
+  });
+}
+
+/** PEFT's configuration refuses both together. */
+function refuseBiasedDora(tensors: readonly PlainTensor[]): void {
+  const bias = tensors.find(({ role }) => role === "lora-bias");
+  if (bias === undefined || !tensors.some(({ role }) => role === "magnitude")) return;
+  fail("UNSUPPORTED_DIALECT", {
+    where: `LoRA bias of module ${quoteName(bias.name)}`,
+    expected: "either DoRA or LoRA biases, since PEFT takes no more",
+    actual: "both",
   });
 }
 
