@@ -191,7 +191,7 @@ describe("the conformance runner, whatever a reader does", { concurrent: true },
     expect(out.match(/^\d+ passed/gm)).toHaveLength(1);
   });
 
-  it("takes its readers along when it is interrupted", async () => {
+  it("takes its readers along when it is interrupted", async ({ expect }) => {
     const log = join(root, "heartbeat");
     writeFileSync(log, "");
     const runner = spawn(
