@@ -11,13 +11,14 @@ import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { requireZero, viewOf } from "./bytes.ts";
 import { decompress, type Zstd } from "./compression.ts";
 import { crc32 } from "./crc32.ts";
-import { CRC_BYTES, payloadLength, planeExtents } from "./layout.ts";
+import { CRC_BYTES, type PlaneExtent, payloadLength, planeExtents } from "./layout.ts";
 import { hex32 } from "./prologue.ts";
 import type { ChunkRecord } from "./types.ts";
 
 /** The payload of a module: its planes in stored order, zero padded. */
 export function assemblePayload(shape: ModuleShape, factors: PackedFactors): Uint8Array {
   const payload = new Uint8Array(payloadLength(shape, factors.bands));
+  let placed = 0;
   for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, factors.bands)) {
     const bytes = factors.planes[expert]![band]![factor][plane];
     if (bytes.length !== length)
@@ -25,9 +26,59 @@ export function assemblePayload(shape: ModuleShape, factors: PackedFactors): Uin
         `${shape.name}: ${plane} of ${factor} in band ${band} has ${bytes.length} bytes, not ${length}`,
       );
     payload.set(bytes, offset);
+    placed += length;
   }
+  const given = packedBytesOf(factors);
+  if (given !== placed) throw new RangeError(`${shape.name}: planes of ${given} bytes, not ${placed}`);
   return payload;
 }
+
+function packedBytesOf({ planes }: PackedFactors): number {
+  let bytes = 0;
+  for (const bands of planes)
+    for (const { b, a } of bands)
+      for (const { scales, zeroPoints, codes } of [b, a])
+        bytes += scales.length + zeroPoints.length + codes.length;
+  return bytes;
+}
+
+/**
+ * Checks the zeros of a payload: bytes between planes, and unused bits in them. `visit` is told each plane, in stored order.
+ *
+ * @param base position of the payload in the file, for error offsets
+ * @throws LqaError PADDING_NONZERO
+ */
+export function checkPayload(
+  shape: ModuleShape,
+  bands: PackedFactors["bands"],
+  payload: Uint8Array,
+  base: number,
+  visit?: (extent: PlaneExtent, bytes: Uint8Array) => void,
+): void {
+  const lengths = { b: shape.out, a: inputLength(shape) };
+  let at = 0;
+  for (const extent of planeExtents(shape, bands)) {
+    const { band, factor, plane, offset, length } = extent;
+    if (offset > at)
+      requireZero(payload.subarray(at, offset), base + at, `padding of module "${shape.name}"`);
+    const bytes = payload.subarray(offset, offset + length);
+    const unused = firstUnusedBit(bands[band]![factor], plane, bytes, lengths[factor]);
+    if (unused >= 0)
+      fail("PADDING_NONZERO", {
+        where: `unused bits of module "${shape.name}"`,
+        offset: base + offset + unused,
+        expected: 0,
+        actual: bytes[unused],
+      });
+    visit?.(extent, bytes);
+    at = offset + length;
+  }
+}
+
+/** What has no bytes is one object, however often it occurs. */
+const NO_BYTES = new Uint8Array(0);
+const NO_PLANES: Planes = { scales: NO_BYTES, zeroPoints: NO_BYTES, codes: NO_BYTES };
+const NO_BAND: PackedBand = { b: NO_PLANES, a: NO_PLANES };
 
 /**
  * The planes of a module, as views on its raw payload.
@@ -41,29 +92,19 @@ export function splitPayload(
   payload: Uint8Array,
   base: number,
 ): PackedFactors {
-  const extents = planeExtents(shape, bands);
-  const lengths = { b: shape.out, a: inputLength(shape) };
-  let next = 0;
-  let at = 0;
-  const take = (): Uint8Array => {
-    const { band, factor, plane, offset, length } = extents[next++]!;
-    requireZero(payload.subarray(at, offset), base + at, `padding of module "${shape.name}"`);
-    const bytes = payload.subarray(offset, offset + length);
-    const unused = firstUnusedBit(bands[band]![factor], plane, bytes, lengths[factor]);
-    if (unused >= 0)
-      fail("PADDING_NONZERO", {
-        where: `unused bits of module "${shape.name}"`,
-        offset: base + offset + unused,
-        expected: 0,
-        actual: bytes[unused],
-      });
-    at = offset + length;
-    return bytes;
-  };
-  // In stored order.
-  const factor = (): Planes => ({ scales: take(), zeroPoints: take(), codes: take() });
-  const band = (): PackedBand => ({ b: factor(), a: factor() });
-  return { bands, planes: Array.from({ length: shape.experts }, () => bands.map(band)) };
+  const none: readonly PackedBand[] = bands.map(() => NO_BAND);
+  const planes: (readonly PackedBand[])[] = Array.from({ length: shape.experts }, () => none);
+  checkPayload(shape, bands, payload, base, ({ expert, band, factor, plane }, bytes) => {
+    // In stored order: an expert, a band and a factor are begun by the first of their planes.
+    if (planes[expert] === none) planes[expert] = none.slice();
+    const own = planes[expert] as PackedBand[];
+    const two = own[band] === NO_BAND ? { ...NO_BAND } : own[band]!;
+    own[band] = two;
+    const three = two[factor] === NO_PLANES ? { ...NO_PLANES } : two[factor];
+    (two as { b: Planes; a: Planes })[factor] = three;
+    (three as { scales: Uint8Array; zeroPoints: Uint8Array; codes: Uint8Array })[plane] = bytes;
+  });
+  return { bands, planes };
 }
 
 /** The CRC-32 that ends a chunk. */

@@ -67,19 +67,21 @@ export function payloadLength(shape: ModuleShape, bands: readonly Band[]): numbe
   return (shape.experts - 1) * align(length, EXPERT_ALIGNMENT) + length;
 }
 
-/** The planes of a module in stored order. */
-export function planeExtents(shape: ModuleShape, bands: readonly Band[]): PlaneExtent[] {
+/**
+ * The planes of a module that have bytes, in stored order, one after the other: experts times bands are up to a million
+ * in a file of a few kilobytes, so that nobody lists them all.
+ */
+export function* planeExtents(shape: ModuleShape, bands: readonly Band[]): Generator<PlaneExtent> {
   const own: Omit<PlaneExtent, "expert">[] = [];
   const stride = align(
-    walkPlanes(shape, bands, (extent) => void own.push(extent)),
+    walkPlanes(shape, bands, (extent) => void (extent.length > 0 && own.push(extent))),
     EXPERT_ALIGNMENT,
   );
-  const all: PlaneExtent[] = [];
+  if (own.length === 0) return;
   // Field by field: spreading an object and then replacing a field of it takes longer than decoding the plane.
   for (let expert = 0; expert < shape.experts; expert++)
     for (const { band, factor, plane, offset, length } of own)
-      all.push({ expert, band, factor, plane, offset: expert * stride + offset, length });
-  return all;
+      yield { expert, band, factor, plane, offset: expert * stride + offset, length };
 }
 
 /** Everything after the index, from its length, the chunk lengths in order, and the chunk alignment. */

@@ -9,7 +9,7 @@
 
 import type { PackedFactors } from "../codecs/packed.ts";
 import { align, equalBytes, requireZero } from "../container/bytes.ts";
-import { checkChunkCrc, rawPayload, splitPayload } from "../container/chunk.ts";
+import { checkChunkCrc, checkPayload, rawPayload, splitPayload } from "../container/chunk.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import type { Zstd } from "../container/compression.ts";
 import { crc32 } from "../container/crc32.ts";
@@ -52,12 +52,12 @@ export interface PayloadScan {
 export interface BodyOptions {
   /** Read when the first compressed chunk is there. */
   readonly tools: { readonly zstd?: Zstd | undefined };
-  readonly visitor?: ChunkVisitor;
+  readonly visitor?: ChunkVisitor | undefined;
   /** Most bytes of one chunk, stored and, if compressed, raw. Default: no bound but those of clause 14. */
   readonly budgetBytes?: number | undefined;
   /** Is told an error. If it returns, all checks that do not depend on the failed one are still made. Default: throws it. */
   readonly report?: ((error: LqaError) => void) | undefined;
-  /** For a chunk that is not compressed: a scan instead of the visitor, and pieces in memory instead of the chunk. */
+  /** A scan instead of the visitor; of a chunk that is not compressed only pieces are then in memory. */
   readonly scan?:
     | ((record: ModuleRecord | TensorRecord | SectionRecord) => PayloadScan | undefined)
     | undefined;
@@ -111,13 +111,13 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
   ): Steps<void> {
     const { offset, length } = record.chunk;
     const compressed = record.compression !== "none";
-    const pieces = compressed ? undefined : scan?.(record);
+    const pieces = scan?.(record);
     /** What `inspect` gets; undefined if it could not be read. */
     let raw: Uint8Array | undefined;
     let crcBytes: Uint8Array;
     /** SHA-256 of the payload. */
     let digest: () => Uint8Array = () => span.snapshot();
-    if (pieces === undefined) {
+    if (pieces === undefined || compressed) {
       const room = length + (compressed ? record.payload : 0);
       if (room > budgetBytes)
         fail("BUDGET", { where, offset, expected: `at most ${budgetBytes} bytes`, actual: room });
@@ -148,7 +148,12 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
     span.update(crcBytes);
     fresh = false;
     // Before anything is asked for: what is handed out here belongs to somebody else from then on.
-    if (raw !== undefined) attempt(() => (pieces === undefined ? inspect(raw) : pieces.finish()));
+    if (raw !== undefined)
+      attempt(() => {
+        if (pieces === undefined) return inspect(raw);
+        if (compressed) runScan(pieces, raw);
+        pieces.finish();
+      });
     const end = offset + length;
     const left = align(end, prologue.alignment) - end;
     const padding = yield* need(left, end, where, prologue.fileLength);
@@ -167,8 +172,10 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
       `module "${record.name}"`,
       (payload) => content.add(moduleContent(record), payload),
       (raw) => {
-        const factors = splitPayload(record, record.bands, raw, record.chunk.offset);
-        visitor.module?.(record, factors, record.chunk.offset);
+        const { offset } = record.chunk;
+        // Without a visitor nothing of it is kept.
+        if (visitor.module === undefined) checkPayload(record, record.bands, raw, offset);
+        else visitor.module(record, splitPayload(record, record.bands, raw, offset), offset);
       },
     );
   for (const record of index.tensors)
@@ -187,6 +194,15 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
       visitor.section?.(record, raw, map);
     });
   return yield* endSteps(header, digests, known ? content.digest() : undefined, attempt);
+}
+
+/** Shows a payload in memory to a scan. */
+function runScan({ pieces, look }: PayloadScan, raw: Uint8Array): void {
+  let at = 0;
+  for (const size of pieces) {
+    look(raw.subarray(at, at + size), at);
+    at += size;
+  }
 }
 
 const NOTHING = new Uint8Array(0);

@@ -1,6 +1,6 @@
 /**
  * Large payloads, checked piece by piece: a validator holds 1 MiB of them, or one component's codes where those are more
- * (16 MiB up to the Core limits), whatever the size of the chunk. The same checks in the same order as in memory
+ * (16 MiB up to the Core limits), whatever the size of the chunk and the number of its planes. The same checks in the same order as in memory
  * (`splitPayload`, `values.ts`), made on whole components at a time.
  *
  * A checksum comes at the end of a chunk, and no rule may be reported before it has passed; so what is found is kept
@@ -21,10 +21,18 @@ import { ValueChecks } from "./values.ts";
 
 /** Chunks above this are scanned. Those of most adapters are below, and checked in memory. */
 const SCAN_FROM = 4 * 2 ** 20;
+/**
+ * Modules with more bands, those of all experts counted, are scanned whatever their size: in memory each takes an object for
+ * every few bytes. A mixture of 256 experts has a few thousand.
+ */
+const MANY_BANDS = 8192;
 /** Bytes of a piece, as far as components allow: a multiple of every element. */
 const PIECE = 2 ** 20;
 /** Most findings kept until the checksum has passed: a chunk of nothing but NaN must not fill the memory. */
 const MOST_FINDINGS = 1000;
+
+/** Stretches of planes in one piece at most: those of a few bytes take more memory than the bytes. */
+const MANY_STRETCHES = 4096;
 
 /** Value checks whose findings wait for the checksum; undefined below level `values`. */
 interface Waiting {
@@ -32,12 +40,19 @@ interface Waiting {
   readonly found: LqaError[];
 }
 
-/** A scan of a large chunk; undefined for one that is checked in memory. */
+/**
+ * A scan of a large chunk, or of a module of very many bands; undefined for what is checked in memory.
+ *
+ * @param read the payload is read from somewhere, rather than in memory already
+ */
 export function scanOf(
   record: ModuleRecord | TensorRecord | SectionRecord,
   values: ValueChecks | undefined,
+  read: boolean,
 ): PayloadScan | undefined {
-  if (record.chunk.length <= SCAN_FROM) return undefined;
+  const many = "bands" in record && record.experts * record.bands.length > MANY_BANDS;
+  const large = read && record.compression === "none" && record.chunk.length > SCAN_FROM;
+  if (!many && !large) return undefined;
   const waiting = values && delayed(values);
   if ("bands" in record) return moduleScan(record, waiting, values);
   const { payload, chunk } = record;
@@ -74,6 +89,27 @@ function* pieces(length: number): Generator<number> {
   for (let at = 0; at < length; at += PIECE) yield Math.min(PIECE, length - at);
 }
 
+/** Some whole components of a plane, or a stretch of a raw one; without an extent what lies between planes. */
+interface Stretch {
+  readonly extent: PlaneExtent | undefined;
+  readonly length: number;
+}
+
+/** The payload of a module in stretches of at most a piece, or of one component. */
+function* stretches(record: ModuleRecord): Generator<Stretch> {
+  let at = 0;
+  for (const extent of planeExtents(record, record.bands)) {
+    if (extent.offset > at) yield { extent: undefined, length: extent.offset - at };
+    const { components } = record.bands[extent.band]!;
+    const row = extent.length / components;
+    const encoding = record.bands[extent.band]![extent.factor];
+    // Raw weights stand for themselves; everything else is checked by whole components.
+    const step = encoding.codec === "raw" ? PIECE : row * Math.max(1, Math.floor(PIECE / row));
+    for (let left = extent.length; left > 0; left -= step) yield { extent, length: Math.min(step, left) };
+    at = extent.offset + extent.length;
+  }
+}
+
 function moduleScan(
   record: ModuleRecord,
   waiting: Waiting | undefined,
@@ -82,35 +118,35 @@ function moduleScan(
   const base = record.chunk.offset;
   const lengths = { b: record.out, a: inputLength(record) };
   let padding: LqaError | undefined;
-  /** What the piece that was asked for last is. */
-  let current: PlaneExtent | undefined;
+  /** What the piece that was asked for last consists of: stretches of planes, and what lies between planes. */
+  let batch: Stretch[] = [];
   /** Scales that are 0, one bit each, for the planes that belong to them. */
   let zero = new Uint8Array(0);
   const canonical = waiting?.values.options.canonical === true;
 
   function* walk(): Generator<number> {
-    let at = 0;
-    for (const extent of planeExtents(record, record.bands)) {
-      if (extent.offset > at) {
-        current = undefined;
-        yield extent.offset - at;
+    let bytes = 0;
+    for (const stretch of stretches(record)) {
+      if (bytes > 0 && (bytes + stretch.length > PIECE || batch.length === MANY_STRETCHES)) {
+        yield bytes;
+        batch = [];
+        bytes = 0;
       }
-      current = extent;
-      const { components } = record.bands[extent.band]!;
-      const row = extent.length / components;
-      const encoding = record.bands[extent.band]![extent.factor];
-      if (extent.plane === "scales" && canonical && "scale" in encoding)
-        zero = new Uint8Array(
-          Math.ceil((components * groupCount(encoding.group, lengths[extent.factor])) / 8),
-        );
-      // Raw weights stand for themselves; everything else is checked by whole components.
-      const step = encoding.codec === "raw" ? PIECE : row * Math.max(1, Math.floor(PIECE / row));
-      for (let left = extent.length; left > 0; left -= step) yield Math.min(step, left);
-      at = extent.offset + extent.length;
+      batch.push(stretch);
+      bytes += stretch.length;
     }
+    if (bytes > 0) yield bytes;
   }
 
   function look(piece: Uint8Array, offset: number): void {
+    let at = 0;
+    for (const { extent, length } of batch) {
+      lookAt(extent, piece.subarray(at, at + length), offset + at);
+      at += length;
+    }
+  }
+
+  function lookAt(current: PlaneExtent | undefined, piece: Uint8Array, offset: number): void {
     if (current === undefined) {
       padding ??= caught(() => requireZero(piece, base + offset, `padding of module "${record.name}"`));
       return;
@@ -130,6 +166,8 @@ function moduleScan(
     if (waiting === undefined || waiting.found.length >= MOST_FINDINGS) return;
     const row = current.length / components;
     const at = offset - current.offset;
+    if (plane === "scales" && at === 0 && canonical && "scale" in encoding)
+      zero = new Uint8Array(Math.ceil((components * groupCount(encoding.group, length)) / 8));
     if (encoding.codec === "raw") {
       // Components of a stretch that begins in the middle of one are counted from the plane's first weight.
       const first = at / FLOAT_BYTES[encoding.element];

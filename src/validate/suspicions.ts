@@ -3,7 +3,7 @@
  * multipliers nobody would choose, more weights than the bytes can mean.
  *
  * Planes are compared until they differ, and codes counted in a sample, so that this costs next to nothing beside the
- * checksums. Only modules whose payload is in memory are looked into; those of 4 MiB and more are not.
+ * checksums. Only modules that are checked whole are looked into, not those that are scanned (`scan.ts`).
  *
  * @module
  */

@@ -180,14 +180,13 @@ class Run {
         tools: this.tools,
         report: this.#options.all === true ? report : undefined,
         budgetBytes: this.#options.budgetBytes ?? (this.#scanned ? DEFAULT_BUDGET : undefined),
-        scan: this.#scanned ? (record) => scanOf(record, values) : undefined,
-        visitor: {
+        scan: (record) => scanOf(record, values, this.#scanned),
+        visitor: values && {
           module: (record, factors, offset) => {
-            values?.module(record, factors, offset);
-            if (values !== undefined && this.#options.warnings !== false)
-              this.#warn(suspiciousPlanes(record, factors));
+            values.module(record, factors, offset);
+            if (this.#options.warnings !== false) this.#warn(suspiciousPlanes(record, factors));
           },
-          tensor: (record, data, offset) => values?.tensor(record, data, offset),
+          tensor: (record, data, offset) => values.tensor(record, data, offset),
         },
       });
       values?.finish();

@@ -7,7 +7,7 @@
 import { checkPlanes, type PlaneReport } from "../codecs/check.ts";
 import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
-import { planeExtents } from "../container/layout.ts";
+import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
 import { LqaError } from "../errors.ts";
 import { ELEMENT_BYTES, inputLength } from "../model/adapter.ts";
@@ -35,17 +35,28 @@ export class ValueChecks {
   /** All planes of a module whose payload is in memory. */
   module(record: ModuleRecord, { bands, planes }: PackedFactors, payloadOffset: number): void {
     const lengths = { b: record.out, a: inputLength(record) };
-    const extents = planeExtents(record, bands);
-    for (let e = 0; e < extents.length; e += 3) {
-      const { expert, band, factor } = extents[e]!;
-      const three = extents.slice(e, e + 3);
+    let three: PlaneExtent[] = [];
+    const check = (): void => {
+      const [first] = three;
+      if (first === undefined) return;
+      const { expert, band, factor } = first;
+      const extents = three;
       const report: PlaneReport = (kind, plane, offset, finding) => {
-        const extent = three.find((one) => one.plane === plane)!;
+        const extent = extents.find((one) => one.plane === plane)!;
         this.plane(record, extent, payloadOffset + extent.offset)(kind, plane, offset, finding);
       };
       const encoding = bands[band]![factor];
       checkPlanes(encoding, planes[expert]![band]![factor], bands[band]!.components, lengths[factor], report);
+    };
+    for (const extent of planeExtents(record, bands)) {
+      const [first] = three;
+      if (first?.factor !== extent.factor || first.band !== extent.band || first.expert !== extent.expert) {
+        check();
+        three = [];
+      }
+      three.push(extent);
     }
+    check();
   }
 
   /**

@@ -69,7 +69,7 @@ beforeAll(async () => {
   ]);
   file = await fileBytes({ modules: [module], tensors: [], sections: [] });
   const [record] = openIndex(file, {}).index.modules;
-  extents = planeExtents(record!, record!.bands);
+  extents = [...planeExtents(record!, record!.bands)];
   chunk = record!.chunk;
   expect(chunk.length).toBeGreaterThan(4 * 2 ** 20);
 });
@@ -134,5 +134,47 @@ describe("a large chunk", () => {
     const longer = new Uint8Array(file.length + 1);
     longer.set(file);
     expect((await agree(longer)).error?.kind).toBe("TRAILING_BYTES");
+  });
+});
+
+describe("a module of very many bands", () => {
+  const zero = { codec: "zero" } as const;
+  const one: Encoding = { codec: "sign", group: 0, scale: "f16" };
+  /** Alternately nothing, and three bytes. */
+  const bands = Array.from({ length: 64 }, (_, i) => ({
+    components: 1,
+    b: zero,
+    a: i % 2 === 0 ? one : zero,
+  }));
+  const module = packed(shape("m", { experts: 200, rank: 64, alpha: 128, out: 1, in: 1 }), bands);
+
+  it("is scanned in memory too, and gives the same findings as one of few", async () => {
+    const bytes = await fileBytes({ modules: [module], tensors: [], sections: [] });
+    expect(await agree(bytes)).toMatchObject({ valid: true });
+    const [record] = openIndex(bytes, {}).index.modules;
+    const faults = bytes.slice();
+    // A scale of minus zero, unused bits of a code, a group whose scale is 0.
+    const { offset } = record!.chunk;
+    faults.set([0, 0x80], offset);
+    faults[offset + 5 * 4 + 2] = 0xff;
+    const { findings } = await agree(sealChunks(faults));
+    expect(findings.map(({ kind }) => kind)).toEqual(
+      expect.arrayContaining(["PADDING_NONZERO", "SPAN_DIGEST"]),
+    );
+    const scale = bytes.slice();
+    scale.set([0, 0x80], offset);
+    expect((await agree(sealChunks(scale))).findings[0]).toMatchObject({
+      kind: "SCALE_VALUE",
+      where: 'module "m", expert 0, band 0, A\' scales, component 0, group 0',
+    });
+  });
+
+  it("whose bands are all empty takes no time for its experts", async () => {
+    const empty = packed(shape("e", { experts: 1024, rank: 1, alpha: 2 }), [
+      { components: 1, b: zero, a: zero },
+    ]);
+    const modules = Array.from({ length: 2000 }, (_, i) => ({ ...empty, name: `m${i}` }));
+    const bytes = await fileBytes({ modules, tensors: [], sections: [] });
+    expect(await agree(bytes)).toMatchObject({ valid: true });
   });
 });
