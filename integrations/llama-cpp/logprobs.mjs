@@ -8,7 +8,13 @@ import { getLlama } from "node-llama-cpp";
 const parts = [];
 for await (const part of process.stdin) parts.push(part);
 const { model: modelPath, adapter, rows, greedy = 0 } = JSON.parse(Buffer.concat(parts).toString("utf8"));
-const llama = await getLlama({ gpu: false, build: "never", progressLogs: false, logLevel: "error", maxThreads: 2 });
+const llama = await getLlama({
+  gpu: false,
+  build: "never",
+  progressLogs: false,
+  logLevel: "error",
+  maxThreads: 2,
+});
 const model = await llama.loadModel({ modelPath });
 const context = await model.createContext({
   contextSize: 256,
@@ -20,7 +26,10 @@ const texts = [];
 for (const row of rows) {
   await sequence.clearHistory();
   const last = (token, what) => [token, { generateNext: what }];
-  const first = await sequence.controlledEvaluate([...row.slice(0, -1), last(row.at(-1), { probabilities: true })]);
+  const first = await sequence.controlledEvaluate([
+    ...row.slice(0, -1),
+    last(row.at(-1), { probabilities: true }),
+  ]);
   const found = first.at(-1).next.probabilities;
   probabilities.push([...found].sort(([x], [y]) => x - y).map(([, probability]) => probability));
   let [next] = [...found].reduce((best, each) => (each[1] > best[1] ? each : best));
@@ -28,7 +37,9 @@ for (const row of rows) {
   while (text.length < greedy) {
     text.push(next);
     if (model.isEogToken(next) || text.length === greedy) break;
-    const step = await sequence.controlledEvaluate([last(next, { token: true, options: { temperature: 0 } })]);
+    const step = await sequence.controlledEvaluate([
+      last(next, { token: true, options: { temperature: 0 } }),
+    ]);
     next = step.at(-1).next.token;
   }
   texts.push(text);
