@@ -2,20 +2,21 @@
  * bench/decode.mjs on several runtimes, the peers of bench/peers.py on the same weights, bench/stream.mjs, and the figures of
  * docs/decoding.md from all three.
  *
- *     npm run bench:decoding [-- --write]             everything: fetches what it needs to node_modules/.cache/lqa-bench first
+ *     npm run bench:decoding [-- --write]             everything, fetched first: see conformance/runtimes.mjs
  *     node bench/decode-runtimes.mjs [--write] [--json FILE] [--runtime PATH]... [--chromium PATH] [--python PATH [--ggml PATH]]
  *
- * Everything is this Node, Node 22 and 24, Bun, Deno and Chromium from the npm registry, Python packages in a virtual environment
- * (Python 3.11 or later), and llama.cpp's own dequantizers from a package of node-llama-cpp; 1.5 GB. A runtime is a `node`, `bun` or
- * `deno`. Chromium runs without a window, on a page this script serves, isolated so that its clock is exact. For Python see
- * bench/peers.py. Without options: this Node alone. Build first.
+ * Everything is this Node, Node 22 and 24, Bun, Deno and Chromium from the npm registry; Python packages in a virtual
+ * environment (Python 3.11 or later) and llama.cpp's own dequantizers from a package of node-llama-cpp, both kept in
+ * ~/.cache/lqa-bench. A runtime is a `node`, `bun` or `deno`. Chromium runs without a window, on a page this script serves,
+ * isolated so that its clock is exact. For Python see bench/peers.py. Without options: this Node alone. Build first.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
+import { availableParallelism, cpus, homedir, loadavg, tmpdir } from "node:os";
 import { basename, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { install } from "../conformance/runtimes.mjs";
 import { writeSafetensors } from "../dist/dialects/safetensors.js";
 import { decodeAll, openLqa } from "../dist/index.js";
 import { MIXES, PLACES } from "./decode.mjs";
@@ -26,16 +27,9 @@ const args = process.argv.slice(2);
 const all = (name) => args.flatMap((arg, i) => (arg === name ? [args[i + 1]] : []));
 const scratch = mkdtempSync(join(tmpdir(), "lqa-bench-"));
 
-/** What `--all` fetches. */
-const PACKAGES = {
-  node22: "npm:node@22.23.3",
-  node24: "npm:node@24.21.0",
-  bun: "1.4.5",
-  deno: "2.9.6",
-  "@sparticuz/chromium": "147.0.0",
-  "@node-llama-cpp/linux-x64": "3.22.1",
-};
-if (args.includes("--all")) args.push(...fetchAll());
+/** llama.cpp, built. */
+const LLAMA = "@node-llama-cpp/linux-x64@3.22.1";
+if (args.includes("--all")) args.push(...(await fetchAll()));
 
 const results = [];
 for (const path of all("--runtime").length > 0 ? all("--runtime") : [process.execPath]) {
@@ -52,7 +46,8 @@ const [python] = all("--python");
 const peers = python === undefined ? undefined : await runPeers(python);
 const stream = JSON.parse(run(process.execPath, [join(root, "bench/stream.mjs"), "--json"]));
 rmSync(scratch, { recursive: true });
-for (const path of all("--json")) writeFileSync(path, JSON.stringify({ results, peers, stream }));
+const load = loadavg();
+for (const path of all("--json")) writeFileSync(path, JSON.stringify({ results, peers, stream, load }));
 const text = report();
 if (args.includes("--write")) {
   const path = join(root, "docs/decoding.md");
@@ -61,49 +56,37 @@ if (args.includes("--write")) {
 } else console.log(text);
 
 /** Options that name every runtime and peer, once they are there. */
-function fetchAll() {
-  const cache = join(root, "node_modules/.cache/lqa-bench");
-  const modules = join(cache, "node_modules");
-  mkdirSync(cache, { recursive: true });
-  writeFileSync(join(cache, "package.json"), JSON.stringify({ private: true, dependencies: PACKAGES }));
-  run("npm", ["install", "--no-audit", "--no-fund", "--prefix", cache]);
-  // The package unpacks its browser to the temporary directory.
-  const unpack = `import c from ${JSON.stringify(join(modules, "@sparticuz/chromium/build/esm/index.js"))};
-    console.log(await c.executablePath());`;
-  const env = { ...process.env, TMPDIR: cache };
-  const chromium = run(process.execPath, ["--input-type=module", "-e", unpack], env).trim();
+async function fetchAll() {
+  const options = ["--runtime", process.execPath];
+  for (const name of ["node22", "node24", "bun", "deno"]) options.push("--runtime", await install(name));
+  options.push("--chromium", await install("chromium"));
+  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "lqa-bench");
   const python = join(cache, "python/bin/python");
   if (!existsSync(python)) run("python3", ["-m", "venv", join(cache, "python")]);
   const pinned = readFileSync(join(root, "test/interop/requirements.txt"), "utf8").split("\n");
   const needed = pinned.filter((line) => /^(gguf|numpy|safetensors)==/.test(line));
   run(python, ["-m", "pip", "install", "--quiet", ...needed]);
-  const runtimes = ["node22/bin/node", "node24/bin/node", ".bin/bun", ".bin/deno"];
-  return [
-    ...[process.execPath, ...runtimes.map((path) => join(modules, path))].flatMap((path) => [
-      "--runtime",
-      path,
-    ]),
-    ...["--chromium", chromium, "--python", python],
-    ...["--ggml", join(modules, "@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so")],
-  ];
+  run("npm", ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", cache, LLAMA]);
+  const library = "node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so";
+  return [...options, "--python", python, "--ggml", join(cache, library)];
 }
 
-function run(path, parameters, env = process.env) {
+function run(path, parameters) {
   const { status, stdout, stderr } = spawnSync(path, parameters, {
     encoding: "utf8",
     maxBuffer: 2 ** 28,
     cwd: root,
-    env,
   });
   if (status !== 0) throw new Error(`${path} ${parameters.join(" ")}: status ${status}\n${stderr}`);
   return stdout;
 }
 
-/** The page loads the bench as it is; the three packages it needs are found by an import map. */
+/** The page loads the bench as it is; the packages it needs are found by an import map. */
 async function inChromium(path) {
   const modules = {
     "@msgpack/msgpack": "/node_modules/@msgpack/msgpack/dist.esm/index.mjs",
     "@noble/hashes/sha2.js": "/node_modules/@noble/hashes/sha2.js",
+    fflate: "/node_modules/fflate/esm/browser.js",
     flatbuffers: "/node_modules/flatbuffers/mjs/flatbuffers.js",
   };
   const page = `<!doctype html><script type="importmap">${JSON.stringify({ imports: modules })}</script>
@@ -215,11 +198,8 @@ function report() {
     ]);
     return table([head, ...results.map(({ runtime }) => `${runtime}, ms`)], rows);
   });
-  const load = loadavg()
-    .map((x) => x.toFixed(1))
-    .join(", ");
   const parts = [
-    `Measured ${first.date}, ${cpus()[0].model}, ${availableParallelism()} virtual cores that were shared with other work (load ${load} at the end); \`npm run bench:decoding\`. memcpy and, in brackets, writing alone (\`fill\`), GB/s: ${results.map(({ runtime, memcpy, write }) => `${runtime} ${memcpy.gbPerSecond.toFixed(1)} (${write.gbPerSecond.toFixed(1)})`).join(", ")}; memcpy in the second cache (256 KiB) ${first.memcpyHot.gbPerSecond.toFixed(0)}.`,
+    `Measured ${first.date}, ${cpus()[0].model}, ${availableParallelism()} virtual cores that were shared with other work (load ${load.map((x) => x.toFixed(1)).join(", ")} at the end); \`npm run bench:decoding\`. memcpy and, in brackets, writing alone (\`fill\`), GB/s: ${results.map(({ runtime, memcpy, write }) => `${runtime} ${memcpy.gbPerSecond.toFixed(1)} (${write.gbPerSecond.toFixed(1)})`).join(", ")}; memcpy in the second cache (256 KiB) ${first.memcpyHot.gbPerSecond.toFixed(0)}.`,
     `### ${first.runtime}, ratio to memcpy\n\n${full("f32")}\n\n${full("f16")}`,
   ];
   if (results.length > 1)

@@ -1,0 +1,74 @@
+/**
+ * The TypeScript of the README, run as it stands against the built library: the adapter is a small one, and the address one
+ * of this machine.
+ */
+import { execFile } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import ts from "typescript";
+import { beforeAll, describe, expect, it } from "vitest";
+import { writePeftDirectory } from "./helpers/peft.ts";
+import { answerRange, serve } from "./helpers/server.ts";
+import { temporaryDirectory } from "./helpers/temporary.ts";
+
+const root = new URL("../", import.meta.url);
+const readme = readFileSync(new URL("README.md", root), "utf8");
+const blocks = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!);
+const ADDRESS = "https://example.org/adapter.lqa";
+
+const folder = temporaryDirectory();
+const { encodeFile } = (await import(new URL("dist/node.js", root).href)) as typeof import("../src/node.ts");
+let address: string;
+beforeAll(async () => {
+  writePeftDirectory(join(folder, "my-adapter"), { width: 512, rank: 8 });
+  await encodeFile(join(folder, "my-adapter"), join(folder, "my-adapter.lqa"));
+  const bytes = new Uint8Array(readFileSync(join(folder, "my-adapter.lqa")));
+  const server = await serve((_, response, asked) => answerRange(bytes, response, asked));
+  address = server.url;
+});
+
+/** Runs a block in a process of its own, which then prints what `show` makes of the names in it. */
+async function run(block: string, show: string): Promise<unknown> {
+  // What the reader of the README has: somewhere to put weights.
+  const given = `const told = []; const put = (what) => (...facts) => void told.push([what, ...facts.map(String)]);
+    const [load, use, upload] = ["load", "use", "upload"].map(put);`;
+  const { outputText } = ts.transpileModule(block, {
+    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+  });
+  const code = outputText
+    .replaceAll(ADDRESS, address)
+    .replace(
+      /from "lqa(\/node)?"/g,
+      (_, node) => `from "${new URL(node ? "dist/node.js" : "dist/index.js", root)}"`,
+    );
+  const path = join(folder, "block.mjs");
+  writeFileSync(path, `${given}\n${code}\nconsole.log("shown" + JSON.stringify(${show}));`);
+  const { stdout } = await promisify(execFile)(process.execPath, [path], { cwd: folder, encoding: "utf8" });
+  return JSON.parse(stdout.slice(stdout.indexOf("shown") + 5));
+}
+
+const NAMES = ["0", "1"].flatMap((layer) =>
+  ["q_proj", "v_proj"].map((name) => `model.layers.${layer}.self_attn.${name}`),
+);
+
+describe("the README", () => {
+  it("has three pieces of code", () => expect(blocks).toHaveLength(3));
+
+  it("encodes and decodes", async () => {
+    const show = "[report.bitsPerParameter, file.modules.map(({ name }) => name)]";
+    const [bits, names] = (await run(blocks[0]!, show)) as [number, string[]];
+    expect(bits).toBeGreaterThan(0.5);
+    expect(names).toEqual(NAMES);
+  });
+
+  it("streams, and reads one module by its range", async () => {
+    const told = (await run(blocks[1]!, "told")) as string[][];
+    expect(told.map(([what, name]) => (what === "load" ? name : what))).toEqual([...NAMES, "use"]);
+  });
+
+  it("decodes into one memory, over threads, and a dense module", async () => {
+    const show = "[told.map(([, name]) => name), buffer.constructor.name, modules.length, delta.length]";
+    expect(await run(blocks[2]!, show)).toEqual([NAMES, "SharedArrayBuffer", 4, 512 * 512]);
+  });
+});
