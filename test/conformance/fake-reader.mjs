@@ -114,9 +114,10 @@ function misbehave(seq) {
     "prints-a-number": () => print("12\n"),
     "prints-null": () => print("null\n"),
     "prints-nothing": () => (lines ? print("\n") : undefined),
+    // In one write, so that both are there at once.
     "answers-twice": () => {
-      print({ seq, exit: 1, document: good });
-      print({ seq, exit: 1, document: good });
+      const line = `${JSON.stringify({ seq, exit: 1, document: good })}\n`;
+      process.stdout.write(line + line);
     },
     "answers-another": () => print({ seq: seq + 1, exit: 1, document: good }),
     "has-no-document": () => print({ seq, exit: 1 }),
