@@ -47,8 +47,7 @@ export function suitableWorkers(parameters: number): number {
  * @throws LqaError USAGE for a count that is not a whole number from 1 to 64, and whatever `run` throws
  */
 export async function withWorkers<T>(count: number, run: (executor: Executor) => Promise<T>): Promise<T> {
-  if (!Number.isInteger(count) || count < 1 || count > MAX_WORKERS)
-    fail("USAGE", { where: "workers", expected: `a whole number from 1 to ${MAX_WORKERS}`, actual: count });
+  checkCount(count);
   if (count <= 1) return run(inline);
   const pool = createWorkerPool(count);
   try {
@@ -58,10 +57,20 @@ export async function withWorkers<T>(count: number, run: (executor: Executor) =>
   }
 }
 
+function checkCount(count: number): void {
+  if (!Number.isInteger(count) || count < 1 || count > MAX_WORKERS)
+    fail("USAGE", { where: "workers", expected: `a whole number from 1 to ${MAX_WORKERS}`, actual: count });
+}
+
 type Settled<T> = { readonly output: T } | { readonly error: unknown };
 
-/** Starts workers. */
+/**
+ * Starts workers.
+ *
+ * @throws LqaError USAGE for a count that is not a whole number from 1 to 64
+ */
 export function createWorkerPool(count: number): WorkerPool {
+  checkCount(count);
   // Sources run unbuilt where Node strips types, so the ending is that of this file.
   const script = new URL(`./worker${/\.[a-z]+$/.exec(import.meta.url)![0]}`, import.meta.url);
   const workers = Array.from({ length: count }, () => new Worker(script));
@@ -103,7 +112,9 @@ export function createWorkerPool(count: number): WorkerPool {
           }
         }
       };
-      await Promise.all(workers.map(work));
+      // Nobody may still be at work when this ends: a worker would answer the next run, and write to its memory.
+      const ends = await Promise.allSettled(workers.map(work));
+      for (const end of ends) if (end.status === "rejected") throw end.reason;
       return settled.map((result) => {
         if ("error" in result) throw result.error;
         return result.output;
@@ -116,7 +127,9 @@ export function createWorkerPool(count: number): WorkerPool {
   };
 }
 
-/** Has a worker perform a task. */
+let asked = 0;
+
+/** Has a worker perform a task. Answers have the number of their task: one worker may be asked by several runs. */
 function ask<K extends PoolKind>(
   worker: Worker,
   kind: K,
@@ -127,7 +140,9 @@ function ask<K extends PoolKind>(
       worker.off("message", onAnswer).off("error", onError).off("exit", onExit);
       resolve(result);
     };
+    const task = asked++;
     const onAnswer = (answer: Answer): void => {
+      if (answer.task !== task) return;
       if ("output" in answer) finish({ output: answer.output as PoolOutput[K] });
       else if ("kind" in answer) finish({ error: new LqaError(answer.kind, answer.details) });
       else finish({ error: Object.assign(new Error(answer.message), { stack: answer.stack }) });
@@ -137,6 +152,6 @@ function ask<K extends PoolKind>(
       finish({ error: new Error(`a worker ended before its task, with code ${code}`) });
     worker.on("message", onAnswer).on("error", onError).on("exit", onExit);
     const { input: own, transfer } = parcel(kind, input);
-    worker.postMessage({ kind, input: own }, transfer);
+    worker.postMessage({ task, kind, input: own }, transfer);
   });
 }

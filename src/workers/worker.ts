@@ -8,12 +8,14 @@ import { type ErrorDetails, type ErrorName, isLqaError } from "../errors.ts";
 import { type PoolInput, type PoolKind, type PoolOutput, performTask } from "./tasks.ts";
 
 /** An answer. Errors are taken apart, because a clone of an error is no LqaError any more. */
-export type Answer =
+export type Answer = { readonly task: number } & Outcome;
+
+type Outcome =
   | { readonly output: PoolOutput[PoolKind] }
   | { readonly kind: ErrorName; readonly details: ErrorDetails }
   | { readonly message: string; readonly stack: string | undefined };
 
-function answer<K extends PoolKind>({ kind, input }: { kind: K; input: PoolInput[K] }): Answer {
+function answer<K extends PoolKind>({ kind, input }: { kind: K; input: PoolInput[K] }): Outcome {
   try {
     return { output: performTask(kind, input) };
   } catch (error) {
@@ -26,6 +28,6 @@ function answer<K extends PoolKind>({ kind, input }: { kind: K; input: PoolInput
   }
 }
 
-parentPort?.on("message", (task: { kind: PoolKind; input: PoolInput[PoolKind] }) => {
-  parentPort?.postMessage(answer(task));
+parentPort?.on("message", (asked: { task: number; kind: PoolKind; input: PoolInput[PoolKind] }) => {
+  parentPort?.postMessage({ task: asked.task, ...answer(asked) });
 });

@@ -133,6 +133,26 @@ describe("decodeWithWorkers", () => {
       }
   });
 
+  it("is not confused by a run of the same pool that was stopped, or by one beside it", async () => {
+    const every = await openLqa(await everyEncodingFile());
+    const right = bits(new Uint8Array((await decodeWithWorkers(every, { workers: 1 })).buffer));
+    for (let i = 0; i < 10; i++) {
+      const stop = new AbortController();
+      const stopped = decodeWithWorkers(every, { pool, signal: stop.signal, onProgress: () => stop.abort() });
+      await expect(stopped).rejects.toThrow(/ABORTED/);
+      const both = await Promise.all([
+        decodeWithWorkers(every, { pool }),
+        decodeWithWorkers(every, { pool }),
+      ]);
+      for (const { buffer } of both) expect(bits(new Uint8Array(buffer)) === right).toBe(true);
+    }
+  });
+
+  it("needs a pool of at least one worker", () => {
+    for (const count of [0, 65, 1.5, Number.NaN, {} as number])
+      expect(() => createWorkerPool(count)).toThrow(/USAGE/);
+  });
+
   it("takes a buffer that is too small for none, and one that is not shared for one thread", async () => {
     const { buffer } = await decodeWithWorkers(file, { workers: 1 });
     const small = decodeWithWorkers(file, { pool, buffer: new SharedArrayBuffer(buffer.byteLength - 1) });
