@@ -151,15 +151,10 @@ def transformers(model, rows) -> np.ndarray:
         return np.array([torch.log_softmax(model(torch.tensor([row])).logits[0, -1].double(), -1).numpy() for row in rows])
 
 
-def greedily(model, rows, count: int, ends) -> list[list[int]]:
-    texts = []
+def greedily(model, rows, count: int) -> list[list[int]]:
     with torch.no_grad():
-        for row in rows:
-            text: list[int] = []
-            while len(text) < count and not (text and text[-1] in ends):
-                text.append(int(model(torch.tensor([row + text])).logits[0, -1].argmax()))
-            texts.append(text)
-    return texts
+        return [model.generate(torch.tensor([row]), attention_mask=torch.ones(1, len(row), dtype=torch.long), do_sample=False,
+                               max_new_tokens=count, pad_token_id=0)[0, len(row):].tolist() for row in rows]
 
 
 def far(x: np.ndarray, y: np.ndarray) -> float:
@@ -182,7 +177,6 @@ def main() -> int:
         folder = Path(name)
         model, original, rows, source, goal = {"tiny": tiny, "smollm2": smollm2}[options.model](folder)
         greedy = 40 if options.model == "smollm2" else 10
-        ends = {model.config.eos_token_id} if options.model == "smollm2" else {2}
         base_gguf, file = folder / "base.gguf", folder / "x.lqa"
         write_gguf(base_gguf, model.state_dict(), model.config, source)
         model.config.to_json_file(folder / "config.json")
@@ -209,8 +203,8 @@ def main() -> int:
         merged = transformers(merged_model, rows)
         cpp, texts = llama_cpp(base_gguf, folder / "adapter.gguf", rows, greedy)
         cpp_merged, _ = llama_cpp(folder / "merged.gguf", None, rows)
-        expected = greedily(ours, rows, greedy, ends)
-        reference = greedily(peft.PeftModel.from_pretrained(copy.deepcopy(model), original).merge_and_unload().eval(), rows, greedy, ends)
+        expected = greedily(ours, rows, greedy)
+        reference = greedily(peft.PeftModel.from_pretrained(copy.deepcopy(model), original).merge_and_unload().eval(), rows, greedy)
 
     lost = changed(loaded, first) / changed(plain, first)
     results = {
