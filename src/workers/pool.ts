@@ -17,7 +17,7 @@ import type { Answer } from "./worker.ts";
 export interface WorkerPool {
   /** How many there are. */
   readonly workers: number;
-  /** Performs tasks of one kind, as {@link Executor.run} says. */
+  /** Performs tasks of one kind, as {@link Executor.run} says. Runs may overlap; one that fails has ended all its tasks. */
   run<K extends PoolKind>(
     kind: K,
     inputs: Iterable<PoolInput[K]>,

@@ -133,18 +133,30 @@ describe("decodeWithWorkers", () => {
       }
   });
 
-  it("is not confused by a run of the same pool that was stopped, or by one beside it", async () => {
-    const every = await openLqa(await everyEncodingFile());
-    const right = bits(new Uint8Array((await decodeWithWorkers(every, { workers: 1 })).buffer));
-    for (let i = 0; i < 10; i++) {
+  it("is done with its memory when it stops, and the pool can be used again or by two at once", async () => {
+    // Modules of some milliseconds, so that other workers are amid theirs when one has finished.
+    const modules = Array.from({ length: 12 }, (_, i) =>
+      packed(
+        shape(`layers.${i}`, { out: 20_000, in: 20_000, rank: 8, alpha: 16 }),
+        [{ components: 8, b: SIGN, a: SIGN }],
+        i + 1,
+      ),
+    );
+    const large = await openLqa(await fileBytes({ modules, tensors: [], sections: [] }));
+    const whole = await decodeWithWorkers(large, { workers: 1 });
+    const expected = Buffer.from(new Uint8Array(whole.buffer));
+    const fresh = (): SharedArrayBuffer => new SharedArrayBuffer(expected.length);
+    for (let round = 0; round < 5; round++) {
+      const buffer = fresh();
       const stop = new AbortController();
-      const stopped = decodeWithWorkers(every, { pool, signal: stop.signal, onProgress: () => stop.abort() });
-      await expect(stopped).rejects.toThrow(/ABORTED/);
-      const both = await Promise.all([
-        decodeWithWorkers(every, { pool }),
-        decodeWithWorkers(every, { pool }),
-      ]);
-      for (const { buffer } of both) expect(bits(new Uint8Array(buffer)) === right).toBe(true);
+      const onProgress = (): void => stop.abort();
+      await expect(
+        decodeWithWorkers(large, { pool, buffer, signal: stop.signal, onProgress }),
+      ).rejects.toThrow(/ABORTED/);
+      const left = Buffer.from(new Uint8Array(buffer));
+      const both = await Promise.all([1, 2].map(() => decodeWithWorkers(large, { pool, buffer: fresh() })));
+      for (const { buffer } of both) expect(expected.equals(new Uint8Array(buffer))).toBe(true);
+      expect(left.equals(new Uint8Array(buffer))).toBe(true);
     }
   });
 
