@@ -7,9 +7,10 @@
  * @module
  */
 import { mkdir, readdir, rmdir, stat } from "node:fs/promises";
-import { basename, dirname, join, relative, sep } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { type EncodedFile, type EncodeFileOptions, encodeFile } from "./encode-file.ts";
 import { fail, isLqaError, type LqaError } from "./errors.ts";
+import { expandPattern, isPattern, patternRoot } from "./io/glob.ts";
 import { osError } from "./io/os-error.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
@@ -103,36 +104,24 @@ const WEIGHTS = /\.(safetensors|bin|pt|pth|ckpt|npz|gguf|onnx_adapter)$/;
 
 /** Adapters by path, with the names of their outputs, in the order of their paths. */
 async function findAdapters(input: string): Promise<[path: string, name: string][]> {
-  const parts = input.split(/[/\\]/);
-  const wild = parts.findIndex((part) => /[*?]/.test(part));
-  if (wild < 0) {
-    const inside = (await isFile(input)) ? [] : await walk(input);
-    // A directory with an adapter, a file, or something whose error will be told.
-    if (inside.length === 0 || inside.includes(input)) return [[input, nameOf(basename(input))]];
-    return inside.map((path) => [path, nameOf(relative(input, path))]);
+  if (await isPattern(input)) {
+    const paths = new Set<string>();
+    for (const path of await expandPattern(input, "all")) {
+      if (!(await isFile(path))) for (const inside of await walk(path)) paths.add(inside);
+      else if (WEIGHTS.test(path)) paths.add(path);
+    }
+    // A file of weights is part of its directory where that is an adapter.
+    const adapters = [...paths].filter((path) => !paths.has(dirname(path))).sort();
+    return adapters.map((path) => [path, nameOf(relative(patternRoot(input), path))]);
   }
-  const root = parts.slice(0, wild).join("/") || (input.startsWith("/") ? "/" : ".");
-  const pattern = globPattern(parts.slice(wild));
-  return (await walk(root))
-    .filter((path) => pattern.test(relative(root, path).split(sep).join("/")))
-    .map((path) => [path, nameOf(relative(root, path))]);
+  const inside = (await isFile(input)) ? [] : await walk(input);
+  // A directory with an adapter, a file, or something whose error will be told.
+  if (inside.length === 0 || inside.includes(input)) return [[input, nameOf(basename(input))]];
+  return inside.map((path) => [path, nameOf(relative(input, path))]);
 }
 
 function nameOf(path: string): string {
   return path.replace(WEIGHTS, "").replace(/^(\.\.?[/\\])+/, "") || "adapter";
-}
-
-/** `**` stands for any directories, `*` and `?` for anything within one name. */
-function globPattern(parts: readonly string[]): RegExp {
-  const source = parts.map((part, i) => {
-    if (part === "**") return i === parts.length - 1 ? ".*" : "(?:.*/)?";
-    const text = part
-      .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-      .replace(/\*+/g, "[^/]*")
-      .replace(/\?/g, "[^/]");
-    return i === parts.length - 1 ? text : `${text}/`;
-  });
-  return new RegExp(`^${source.join("")}$`);
 }
 
 /** Directories with a configuration, and files of weights in all others. Nothing if there is no such directory. */

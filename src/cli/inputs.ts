@@ -6,9 +6,9 @@
  */
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { openFileReader, openFileSource } from "../io/file.ts";
+import { expandPattern } from "../io/glob.ts";
 import { httpSource } from "../io/http.ts";
 import { type ByteReader, piecesReader, sourceReader } from "../validate/window.ts";
-import { expandPattern } from "./glob.ts";
 import { STANDARD_INPUT } from "./open-input.ts";
 
 /** An input that can be opened. */

@@ -7,37 +7,59 @@
 import { lstat, readdir } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { fail } from "../errors.ts";
-import { quotePath } from "../io/os-error.ts";
+import { quotePath } from "./os-error.ts";
+
+const WILD = /[*?]/;
+const SEPARATOR = sep === "\\" ? /[\\/]/ : "/";
+
+/** True if the word is no path as it stands, but a pattern. */
+export async function isPattern(word: string): Promise<boolean> {
+  return WILD.test(word) && !(await exists(word));
+}
+
+/** The directories that a pattern begins with, up to the first part that is one. */
+export function patternRoot(word: string): string {
+  const parts = word.split(SEPARATOR);
+  const fixed = parts.slice(
+    0,
+    parts.findIndex((part) => WILD.test(part)),
+  );
+  return fixed.join(sep) || (fixed.length > 0 ? sep : ".");
+}
 
 /**
- * The files a pattern stands for, sorted by their names; a word without a pattern stands for itself.
+ * What a pattern stands for, sorted by names; a word without a pattern stands for itself.
  *
+ * @param what `files`, or directories as well
  * @throws LqaError NOT_FOUND if a pattern matches nothing
  */
-export async function expandPattern(word: string): Promise<string[]> {
-  if (!/[*?]/.test(word) || (await exists(word))) return [word];
-  const parts = word.split(sep === "\\" ? /[\\/]/ : "/");
+export async function expandPattern(word: string, what: "files" | "all" = "files"): Promise<string[]> {
+  if (!(await isPattern(word))) return [word];
+  const parts = word.split(SEPARATOR);
   const absolute = parts[0] === "";
   let places = [absolute ? sep : ""];
   for (const [i, part] of (absolute ? parts.slice(1) : parts).entries()) {
     const last = i === parts.length - (absolute ? 2 : 1);
     const next: string[] = [];
-    for (const place of places) next.push(...(await step(place, part, last)));
+    for (const place of places) next.push(...(await step(place, part, last, what)));
     places = [...new Set(next)];
   }
   if (places.length === 0)
-    return fail("NOT_FOUND", { where: quotePath(word), actual: "no file of this pattern" });
+    return fail("NOT_FOUND", {
+      where: quotePath(word),
+      actual: `no ${what === "files" ? "file" : "path"} of this pattern`,
+    });
   return places;
 }
 
 /** What one part of a pattern leads to from a directory. */
-async function step(place: string, part: string, last: boolean): Promise<string[]> {
+async function step(place: string, part: string, last: boolean, what: "files" | "all"): Promise<string[]> {
   if (part === "") return [place];
   if (part === "**") {
     const below = await directoriesBelow(place);
-    return last ? (await Promise.all(below.map((one) => step(one, "*", true)))).flat() : below;
+    return last ? (await Promise.all(below.map((one) => step(one, "*", true, what)))).flat() : below;
   }
-  if (!/[*?]/.test(part)) {
+  if (!WILD.test(part)) {
     const path = join(place, part);
     return (await exists(path)) ? [path] : [];
   }
@@ -50,7 +72,7 @@ async function step(place: string, part: string, last: boolean): Promise<string[
     (entry) =>
       pattern.test(entry.name) &&
       (!entry.name.startsWith(".") || part.startsWith(".")) &&
-      entry.isDirectory() !== last,
+      (last ? what === "all" || !entry.isDirectory() : entry.isDirectory()),
   );
   return found.map((entry) => join(place, entry.name)).sort();
 }
