@@ -67,8 +67,8 @@ async function fetchAll() {
   const needed = pinned.filter((line) => /^(gguf|numpy|safetensors)==/.test(line));
   run(python, ["-m", "pip", "install", "--quiet", ...needed]);
   run("npm", ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", cache, LLAMA]);
-  const library = "node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so";
-  return [...options, "--python", python, "--ggml", join(cache, library)];
+  const ggml = "node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so";
+  return [...options, "--python", python, "--ggml", join(cache, ggml)];
 }
 
 function run(path, parameters) {
@@ -154,8 +154,8 @@ async function writeWeights(path) {
 async function runPeers(python) {
   const weights = join(scratch, "weights.safetensors");
   await writeWeights(weights);
-  const library = all("--ggml").flatMap((path) => ["--ggml", path]);
-  return JSON.parse(run(python, [join(root, "bench/peers.py"), weights, ...library]));
+  const ggml = all("--ggml").flatMap((path) => ["--ggml", path]);
+  return JSON.parse(run(python, [join(root, "bench/peers.py"), weights, ...ggml]));
 }
 
 function table(head, rows) {

@@ -1,6 +1,6 @@
 // Runs the fuzz targets by plain mutation: the inputs of the corpus, changed in one to eight places, spliced and cut. No
-// coverage feedback and no native code, so it runs wherever Node does, and ten to a hundred times as many executions a
-// second as Jazzer.js (docs/fuzzing.md compares them). The same seed gives the same inputs.
+// coverage feedback and no native code, so it runs wherever Node does. The same seed gives the same inputs
+// (docs/fuzzing.md has the counts).
 //
 // Usage: node fuzz/run.mjs [--seconds N] [--seed N] [--counts FILE] [--totals FILE] [TARGET...]
 // Each target gets its share of the time. A finding is written to fuzz/findings/ and ends the run with code 1. --totals

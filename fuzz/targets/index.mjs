@@ -1,5 +1,5 @@
 // The FlatBuffers verifier alone, on bytes that need no checksum; what it accepts, flatc's own reader can walk without
-// leaving the buffer. (test/differential/ compares it with the official verifier.)
+// leaving the buffer. (fuzz/verifier/ compares it with the official verifier.)
 import { SCHEMA } from "../../dist/container/generated/schema.js";
 import { readIndex } from "../../dist/container/index-read.js";
 import { verifyFlatBuffer } from "../../dist/container/index-verify.js";
