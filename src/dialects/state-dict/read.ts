@@ -170,7 +170,9 @@ function describeFile(
   const scoped = new Map<string, string[]>();
   for (const { name, styles } of found.values()) {
     const scope = convention.scope?.(name) ?? "";
-    scoped.set(scope, [...(scoped.get(scope) ?? []), ...styles]);
+    const all = scoped.get(scope) ?? [];
+    all.push(...styles);
+    scoped.set(scope, all);
   }
   const styles = new Map([...scoped].map(([scope, all]) => [scope, commonest(all) ?? ""]));
   const keys = new Map<string, string>();

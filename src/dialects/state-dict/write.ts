@@ -167,13 +167,14 @@ export function sayableTensors(
   own: boolean,
   { onNote }: WriteOptions,
 ): PlainTensor[] {
-  const left = own ? [] : tensors.filter(({ role }) => role === "carried");
+  const isLeft = ({ role }: PlainTensor): boolean => !own && role === "carried";
+  const left = tensors.filter(isLeft);
   if (left.length > 0) {
     onNote?.(
       `${left.length} tensors that belong to the source file but not to the maths are left out, the first ${quoteName(left[0]!.name)}.`,
     );
   }
-  const sayable = tensors.filter((tensor) => !left.includes(tensor));
+  const sayable = tensors.filter((tensor) => !isLeft(tensor));
   for (const { role, name } of sayable) {
     if (role === "carried" || roles.includes(role)) continue;
     fail("UNSUPPORTED_DIALECT", {
