@@ -6,6 +6,8 @@
  *
  * @module
  */
+
+import { fail } from "../errors.ts";
 import {
   type Adapter,
   inputLength,
@@ -62,8 +64,46 @@ function scaled(tensor: PlainTensor, multiplier: number): PlainTensor {
   return { ...tensor, data: fromFloat32(values, element, `LoRA bias of module "${name}"`) };
 }
 
+/** The largest rank of all modules. */
+export function largestRank(modules: readonly Pick<LoraModule, "rank">[]): number {
+  return modules.reduce((most, { rank }) => Math.max(most, rank), 0);
+}
+
+/** Most weights that padding may make: 4 GiB of F32. Stops one module of a large rank beside others that are long. */
+const MOST_PADDED = 2 ** 30;
+
+/**
+ * The adapter with the largest rank for all modules. `note` makes a sentence of how many are padded, and to what.
+ *
+ * @throws LqaError BUDGET if zeros would make it larger than {@link MOST_PADDED}
+ */
+export function evenRanks(
+  adapter: Adapter,
+  { onNote }: Pick<WriteOptions, "onNote">,
+  note: (modules: number, rank: number) => string,
+): Adapter {
+  const { modules } = adapter;
+  const rank = largestRank(modules);
+  const padded = modules.filter((module) => module.rank !== rank).length;
+  if (padded === 0) return adapter;
+  const weights = modules.reduce(
+    (sum, module) => sum + module.experts * rank * (module.out + inputLength(module)),
+    0,
+  );
+  if (weights > MOST_PADDED) {
+    fail("BUDGET", {
+      where: `${padded} modules padded to rank ${rank}`,
+      expected: `at most ${MOST_PADDED} weights`,
+      actual: weights,
+      advice: "Write PEFT without --portable, or another dialect that has a rank for each module.",
+    });
+  }
+  onNote?.(note(padded, rank));
+  return { ...adapter, modules: modules.map((module) => padRank(module, rank)) };
+}
+
 /** The module with more components, whose factors are 0. `multiplier` stays, whatever rule gave it. */
-export function padRank(module: LoraModule, rank: number): LoraModule {
+function padRank(module: LoraModule, rank: number): LoraModule {
   if (module.rank === rank) return module;
   const { experts, out, rank: old } = module;
   const length = inputLength(module);

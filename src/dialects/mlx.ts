@@ -9,8 +9,7 @@
  */
 import { fail } from "../errors.ts";
 import type { Adapter, ModuleShape } from "../model/adapter.ts";
-import { multiplierByRule } from "../model/adapter.ts";
-import { foldMultipliers, padRank } from "./bake.ts";
+import { evenRanks, foldMultipliers, largestRank } from "./bake.ts";
 import type { Dialect, WriteOptions } from "./dialect.ts";
 import { givenScale } from "./given-scale.ts";
 import { type JsonObject, parseJson, quoteName } from "./json.ts";
@@ -132,21 +131,13 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>
       actual: grouped.role,
     });
   }
-  const rank = Math.max(...adapter.modules.map((module) => module.rank));
-  const padded = adapter.modules.filter((module) => module.rank !== rank).length;
-  if (padded > 0)
-    options.onNote?.(
-      `mlx-lm has one rank for all layers: ${padded} modules are padded with zeros to ${rank}.`,
-    );
-  const multipliers = new Set(adapter.modules.map(({ multiplier }) => multiplier));
+  const note = (modules: number, rank: number): string =>
+    `mlx-lm has one rank for all layers: ${modules} modules are padded with zeros to ${rank}.`;
+  const padded = evenRanks({ ...adapter, origin: undefined }, options, note);
+  const multipliers = new Set(adapter.modules.map((module) => module.multiplier));
   const one = multipliers.size === 1;
-  const folded = one ? adapter : foldMultipliers(adapter, options);
-  const even = {
-    ...folded,
-    origin: undefined,
-    modules: folded.modules.map((module) => padRank(module, rank)),
-  };
-  const multiplier = one ? [...multipliers][0]! : multiplierByRule("none", 0, rank)!;
+  const even = one ? padded : foldMultipliers(padded, options);
+  const multiplier = one ? [...multipliers][0]! : 1;
   const scale = (): Scale => ({ multiplier, alpha: 0, rule: "explicit" });
   const weights = safetensorsFile(writeStateDict(even, convention(scale, dora), options));
   return new Map([[CONFIG_FILE, newConfig(even, multiplier, dora)], weights]);
@@ -164,7 +155,7 @@ function newConfig({ modules, meta }: Adapter, scale: number, dora: boolean): Ui
     lora_parameters: {
       dropout: 0,
       keys: modules.map((module) => module.name).sort(),
-      rank: Math.max(...modules.map((module) => module.rank)),
+      rank: largestRank(modules),
       scale,
     },
     ...(typeof meta.base_model === "string" && { model: meta.base_model }),

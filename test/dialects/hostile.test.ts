@@ -3,10 +3,13 @@
  */
 import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
-import { readAdapter } from "../../src/dialects/index.ts";
+import { largestRank } from "../../src/dialects/bake.ts";
+import { ggufPairs } from "../../src/dialects/gguf/write.ts";
+import { readAdapter, writeAdapter } from "../../src/dialects/index.ts";
 import { writeOnnxAdapter } from "../../src/dialects/onnx/file.ts";
 import { writeSafetensors } from "../../src/dialects/safetensors.ts";
 import { isLqaError } from "../../src/errors.ts";
+import { type Adapter, lazyModule, type Origin, type PlainTensor } from "../../src/model/adapter.ts";
 import { floats } from "./build.ts";
 import { Pickle } from "./pickles.ts";
 
@@ -113,5 +116,93 @@ describe("names of tensors", () => {
     expect(refusal("a.safetensors", writeSafetensors(tensors)).message).toContain("at most 4096 characters");
     const onnx = writeOnnxAdapter({ adapterVersion: 1, modelVersion: 1, tensors }, [key]);
     expect(refusal("a.onnx_adapter", onnx).message).toContain("at most 4096 characters");
+  });
+});
+
+describe("adapters decoded from files that anyone could have written", () => {
+  const adapter = (
+    origin: Origin | undefined,
+    shapes: { rank: number; out: number }[],
+    tensor?: PlainTensor,
+  ): Adapter => ({
+    modules: shapes.map(({ rank, out }, i) =>
+      lazyModule(
+        {
+          name: `blk.${i}.attn_q`,
+          role: "linear",
+          out,
+          in: 1,
+          kernel: [],
+          experts: 1,
+          groups: 1,
+          rank,
+          baseLayout: "out-in",
+          multiplier: 1,
+          alpha: 0,
+          rule: "none",
+        },
+        () => new Float32Array(out * rank),
+        () => new Float32Array(rank),
+      ),
+    ),
+    tensors: tensor === undefined ? [] : [tensor],
+    origin,
+    meta: {},
+  });
+  const one = [{ rank: 1, out: 1 }];
+  const gguf = (pairs: Uint8Array): Origin => ({ dialect: "gguf", element: "F32", pairs });
+  const refused = (kind: string, message: RegExp, given: Adapter, options = {}): void => {
+    try {
+      writeAdapter(given, { factors: "source", ...options });
+    } catch (error) {
+      expect(error).toMatchObject({ kind, message: expect.stringMatching(message) });
+      return;
+    }
+    expect.fail("was written");
+  };
+  const carried = (element: PlainTensor["element"], data: Uint8Array): PlainTensor => ({
+    name: "blk.0.attn_norm.weight",
+    role: "carried",
+    axis: 0,
+    element,
+    shape: [1],
+    data,
+  });
+
+  it("hold no type that the container lacks", () => {
+    const tensor = carried("I32", new Uint8Array(4));
+    refused(
+      "UNSUPPORTED_DIALECT",
+      /F32, F16 or BF16.*found I32/,
+      adapter(gguf(new Uint8Array()), one, tensor),
+    );
+  });
+
+  it("get no gigabytes of padding between the tensors of a GGUF file", () => {
+    const { bytes } = ggufPairs(new Map([["general.alignment", 2 ** 30]]));
+    // As U32, which alignments are: the writer knows F32 only.
+    new DataView(bytes.buffer).setUint32(bytes.length - 8, 4, true);
+    new DataView(bytes.buffer).setUint32(bytes.length - 4, 2 ** 30, true);
+    refused("BUDGET", /at most 67108864 bytes of padding/, adapter(gguf(bytes), [...one, ...one]));
+  });
+
+  it.each([{ to: "mlx" }, { to: "peft", portable: true }])(
+    "get no gigabytes of zeros as rank: %j",
+    (options) => {
+      const shapes = [
+        { rank: 1, out: 2 ** 24 },
+        { rank: 1024, out: 1 },
+      ];
+      refused(
+        "BUDGET",
+        /1 modules padded to rank 1024.*at most 1073741824 weights/,
+        adapter(undefined, shapes),
+        options,
+      );
+    },
+  );
+
+  it("may have more modules than a call has arguments", () => {
+    expect(largestRank(Array.from({ length: 150_000 }, (_, i) => ({ rank: i % 7 })))).toBe(6);
   });
 });

@@ -126,8 +126,8 @@ function summary(output: string, result: ExtractedFile, all: boolean, { colors }
 }
 
 function ranks({ modules, energy, rank }: ExtractedFile): string {
-  const all = modules.map((module) => module.rank);
-  const [least, most] = [Math.min(...all), Math.max(...all)];
+  const all = modules.map((module) => module.rank).sort((x, y) => x - y);
+  const [least, most] = [all[0], all[all.length - 1]];
   const text = least === most ? String(most) : `${least} to ${most}`;
   if (energy === null) return text;
   // What rounding takes from a share does not count as missing.

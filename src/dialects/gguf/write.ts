@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { fail } from "../../errors.ts";
+import { quoteName } from "../json.ts";
 import type { SafeTensor } from "../safetensors.ts";
 import { DEFAULT_ALIGNMENT } from "./read.ts";
 
@@ -14,6 +16,9 @@ export interface GgufPairs {
   readonly bytes: Uint8Array;
   readonly alignment: number;
 }
+
+/** Most bytes between tensors. Stops an alignment of a gigabyte, which costs a file nothing to ask for. */
+const MOST_PADDING = 2 ** 26;
 
 const utf8 = new TextEncoder();
 
@@ -37,7 +42,8 @@ export function ggufPairs(pairs: ReadonlyMap<string, string | number>): GgufPair
  * A GGUF file. Shapes are outermost first, as in safetensors; GGUF stores them reversed.
  *
  * @param order every key once
- * @throws RangeError for an element type that is no float: a mistake of the caller
+ * @throws LqaError UNSUPPORTED_DIALECT for an element type that is no float; BUDGET if an alignment that a record
+ * brought along asks for more than {@link MOST_PADDING} bytes between tensors
  */
 export function writeGguf(
   pairs: GgufPairs,
@@ -50,8 +56,13 @@ export function writeGguf(
   const chosen = order.map((name) => tensors.get(name)!);
   for (const [i, { element, shape, data }] of chosen.entries()) {
     const type = TYPES[element];
-    if (type === undefined)
-      throw new RangeError(`GGUF tensors are written as F32, F16 or BF16, not ${element}.`);
+    if (type === undefined) {
+      return fail("UNSUPPORTED_DIALECT", {
+        where: `tensor ${quoteName(order[i]!)}`,
+        expected: "F32, F16 or BF16, as GGUF tensors are written",
+        actual: element,
+      });
+    }
     pushText(infos, order[i]!);
     pushU32(infos, shape.length);
     for (const size of [...shape].reverse()) pushU64(infos, size);
@@ -64,6 +75,16 @@ export function writeGguf(
   pushU64(head, order.length);
   pushU64(head, pairs.count);
   const start = aligned(head.length + pairs.bytes.length + infos.length);
+  const used = head.length + pairs.bytes.length + infos.length;
+  const padding = start - used + length - chosen.reduce((sum, { data }) => sum + data.length, 0);
+  if (padding > MOST_PADDING) {
+    fail("BUDGET", {
+      where: "the GGUF file",
+      expected: `at most ${MOST_PADDING} bytes of padding`,
+      actual: padding,
+      advice: `Its tensors are aligned at ${pairs.alignment} bytes, as in the file it came from: write another dialect.`,
+    });
+  }
   const bytes = new Uint8Array(start + length);
   bytes.set(head);
   bytes.set(pairs.bytes, head.length);

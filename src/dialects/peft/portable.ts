@@ -9,7 +9,7 @@
  */
 import { fail } from "../../errors.ts";
 import type { Adapter } from "../../model/adapter.ts";
-import { foldMultipliers, padRank } from "../bake.ts";
+import { evenRanks, foldMultipliers } from "../bake.ts";
 import type { WriteOptions } from "../dialect.ts";
 import { quoteName } from "../json.ts";
 
@@ -25,11 +25,9 @@ export function portable(adapter: Adapter, options: WriteOptions): Adapter {
   const other = adapter.modules.find(({ kernel, experts }) => kernel.length > 0 || experts > 1);
   if (other !== undefined)
     refuse(`module ${quoteName(other.name)}`, other.experts > 1 ? "experts" : other.role);
-  const rank = Math.max(...adapter.modules.map((module) => module.rank));
-  const { modules, ...rest } = foldMultipliers(adapter, options);
-  const padded = modules.filter((module) => module.rank !== rank).length;
-  if (padded > 0) options.onNote?.(`${padded} modules are padded with zeros to rank ${rank}.`);
-  return { ...rest, origin: undefined, modules: modules.map((module) => padRank(module, rank)) };
+  const note = (modules: number, rank: number): string =>
+    `${modules} modules are padded with zeros to rank ${rank}.`;
+  return { ...evenRanks(foldMultipliers(adapter, options), options, note), origin: undefined };
 }
 
 function refuse(where: string, actual: string): never {

@@ -43,17 +43,17 @@ export function readPeft(source: Source, settings: ReadSettings): Adapter {
   const file = source.tensors();
   const keys = sortKeys(file.tensors, config, settings);
   const modules: LoraModule[] = [];
-  const keyed: KeyedTensor[] = [];
+  const ofModules: KeyedTensor[] = [];
   for (const found of keys.modules.values()) {
     if (found.parts.size === 1 && found.parts.has("token-rows")) continue;
     const module = buildModule(found, config);
     modules.push(module);
-    keyed.push(...moduleTensors(found, module, config));
+    ofModules.push(...moduleTensors(found, module, config));
   }
   if (modules.length === 0 && config.tokenIndices === undefined) {
     fail("SOURCE_UNPAIRED_FACTOR", { where: "the weights", expected: "at least one module", actual: "none" });
   }
-  keyed.push(...tokenTensors(keys.modules.values(), config), ...wholeTensors(keys));
+  const keyed = [...ofModules, ...tokenTensors(keys.modules.values(), config), ...wholeTensors(keys)];
   return {
     modules,
     tensors: keyed.map(({ tensor }) => tensor),
