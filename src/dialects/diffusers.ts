@@ -13,6 +13,7 @@ import type { Adapter } from "../model/adapter.ts";
 import { UNSCALED } from "./alpha.ts";
 import type { Dialect, WriteOptions } from "./dialect.ts";
 import { type JsonObject, parseJson, quoteName } from "./json.ts";
+import { COMPONENT } from "./naming/components.ts";
 import { unpackFileOrigin } from "./origin.ts";
 import { otherMethod } from "./other-methods.ts";
 import { type PeftConfig, readPeftConfig } from "./peft/config.ts";
@@ -21,9 +22,6 @@ import { type Convention, type KeyMeaning, outputMagnitude, type Part } from "./
 import { readStateDict } from "./state-dict/read.ts";
 import { safetensorsFile, writeStateDict } from "./state-dict/write.ts";
 
-/** Components of pipelines that have LoRA layers. */
-const COMPONENT =
-  /^(unet|transformer|transformer_2|text_encoder|text_encoder_2|text_encoder_3|prior|controlnet)\./;
 /** Marks a style whose keys leave the component out: the UNet's. */
 const BARE = "!";
 

@@ -63,6 +63,15 @@ describe("files that may be several dialects", () => {
   });
 });
 
+it("components of diffusion pipelines keep their names from kohya to diffusers and back", () => {
+  const source = readAdapter(file(kohya("lora_prior_te_text_model_encoder_layers_0_self_attn_q_proj")));
+  const names = ["prior_text_encoder.text_model.encoder.layers.0.self_attn.q_proj"];
+  const there = writeAdapter(source, { factors: "source", to: "diffusers" });
+  const read = readAdapter(there, { from: "diffusers" });
+  expect([source, read].map(({ modules }) => modules.map(({ name }) => name))).toEqual([names, names]);
+  expect(readAdapter(writeAdapter(read, { factors: "source", to: "kohya" })).modules[0]!.name).toBe(names[0]);
+});
+
 describe("layouts are not guessed", () => {
   const square = mlx([4, 4], [4, 4]);
   it("square factors of a square layer mean what the dialect says", () => {

@@ -11,12 +11,9 @@ import type { Adapter } from "../../model/adapter.ts";
 import type { Naming, WriteOptions } from "../dialect.ts";
 import { fromGguf, toGguf } from "../gguf/layers.ts";
 import { quoteName } from "../json.ts";
+import { COMPONENT } from "./components.ts";
 import { numberedLayers } from "./numbers.ts";
 import { rename } from "./rename.ts";
-
-/** Components of diffusion pipelines. */
-const COMPONENT =
-  /^(unet|transformer|transformer_2|text_encoder|text_encoder_2|text_encoder_3|prior_\w+|prior|controlnet)\./;
 
 /** What the paths inside a component begin with. */
 const COMPONENT_OF: readonly (readonly [RegExp, string])[] = [
