@@ -71,6 +71,7 @@ async function attempt(
   other: string | undefined,
   options: EncodeFileOptions,
 ): Promise<Outcome> {
+  let made: string | undefined;
   try {
     if (other !== undefined) {
       fail("OUTPUT_EXISTS", {
@@ -80,7 +81,7 @@ async function attempt(
       });
     }
     if (options.force !== true && (await isFile(output))) return { state: "kept" };
-    await mkdir(dirname(output), { recursive: true }).catch((error) => {
+    made = await mkdir(dirname(output), { recursive: true }).catch((error) => {
       throw osError(error, output, "write");
     });
     return { state: "encoded", result: await encodeFile(input, output, options) };
@@ -88,7 +89,7 @@ async function attempt(
     // Aborting is meant for all of them.
     if (!isLqaError(error) || isLqaError(error, "ABORTED")) throw error;
     // Nothing was written; neither should a directory made for it stay. The system keeps one that holds something.
-    await rmdir(dirname(output)).catch(() => undefined);
+    if (made !== undefined) await rmdir(dirname(output)).catch(() => undefined);
     return { state: "failed", error };
   }
 }

@@ -28,6 +28,14 @@ export interface ErrorJson {
 /** Exit code for a defect of this program (EX_SOFTWARE of sysexits.h), apart from everything a file can cause. */
 export const EXIT_INTERNAL = 70;
 
+/** Exit codes from harmless to worst: what a caller can least rely on comes last. */
+const SEVERITY = [0, 1, 3, 4, 2];
+
+/** The exit code of a command on many files: the worst of theirs, 0 if there are none. */
+export function worstExitCode(codes: readonly number[]): number {
+  return codes.reduce((worst, code) => (SEVERITY.indexOf(code) > SEVERITY.indexOf(worst) ? code : worst), 0);
+}
+
 /** The part of an error that is shown: LqaError has it, and so have the findings of the validator. */
 export type Described = Pick<LqaError, "code" | "kind" | "class" | "clause" | "advice" | "message"> & {
   readonly expected?: string | number | null | undefined;

@@ -5,6 +5,7 @@
  */
 import type { DialectName, ReadSettings } from "../dialects/dialect.ts";
 import { type Arguments, numberOption, type OptionSpec, textOption } from "./command.ts";
+import { printable } from "./format.ts";
 
 /** Names of the dialects, as the options take them. */
 export const DIALECT_NAMES: readonly DialectName[] = [
@@ -67,5 +68,5 @@ export function sourceSettings(args: Arguments): ReadSettings & { readonly from:
 
 /** Notes as lines below a summary. */
 export function noteLines(notes: readonly string[]): string[] {
-  return notes.map((note) => `  note: ${note}`);
+  return notes.map((note) => `  note: ${printable(note)}`);
 }

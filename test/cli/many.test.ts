@@ -158,6 +158,10 @@ describe("lqa encode --out-dir", () => {
     mkdirSync(join(folder, "empty"));
     const empty = run("empty", "--json").json<Item[]>();
     expect(empty.map(({ error }) => error?.kind)).toEqual(["NOT_FOUND"]);
+    // What could not be read is worse than what is unsupported, as in lqa validate.
+    expect(run("adapters/styles/broken.safetensors", "nowhere").code).toBe(2);
+    const kept = lqaIn({ cwd: folder }, "encode", "--out-dir", "empty", "adapters/styles/broken.safetensors");
+    expect([kept.code, existsSync(join(folder, "empty"))]).toEqual([3, true]);
     expect(
       lqaIn({ cwd: folder }, "encode", "adapters/llm/one", "-o", "x.lqa", "--out-dir", "out").err,
     ).toMatch(/USAGE/);

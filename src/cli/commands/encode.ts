@@ -9,6 +9,7 @@ import { type EncodedFile, type EncodeFileOptions, encodeFile, resolveOptions } 
 import { bandsText } from "../bands.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, percent, printable, ratio, size } from "../format.ts";
+import { worstExitCode } from "../report-error.ts";
 import { noteLines, sourceSettings } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
@@ -59,7 +60,7 @@ async function runMany(
       ? `${JSON.stringify(items.map(itemJson), null, 2)}\n`
       : `${manyLines(items, folder, terminal).join("\n")}\n`,
   );
-  return Math.max(0, ...items.map((item) => (item.state === "failed" ? item.error.exitCode : 0)));
+  return worstExitCode(items.map((item) => (item.state === "failed" ? item.error.exitCode : 0)));
 }
 
 function itemJson(item: EncodedItem): object {
@@ -95,8 +96,8 @@ function manyLines(items: readonly EncodedItem[], folder: string, { colors }: Te
     ),
     ...failed.flatMap((item) => [
       "",
-      `${printable(item.input)}: ${item.error.message}`,
-      `  ${item.error.advice}`,
+      `${printable(item.input)}: ${printable(item.error.message)}`,
+      `  ${printable(item.error.advice)}`,
     ]),
   ];
 }

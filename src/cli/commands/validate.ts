@@ -21,13 +21,11 @@ import { type Arguments, numberOption, textOption } from "../command.ts";
 import { counted, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
 import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
-import { errorLines } from "../report-error.ts";
+import { errorLines, worstExitCode } from "../report-error.ts";
 import { sarifLog } from "../sarif.ts";
 import type { Terminal } from "../terminal.ts";
 import { type Outcome, sarifFindings, validateJson } from "../validate-report.ts";
 
-/** Exit codes from harmless to worst. */
-const SEVERITY = [0, 1, 3, 4, 2];
 /** Findings of one file that are printed for people; `--json` has all. */
 const SHOWN = 20;
 
@@ -61,8 +59,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     const completed = outcomes.every(({ error }) => error === undefined);
     terminal.out(`${JSON.stringify(sarifLog(sarifFindings(outcomes), completed), null, 2)}\n`);
   }
-  const codes = outcomes.map(exitCodeOf);
-  return codes.reduce((worst, code) => (SEVERITY.indexOf(code) > SEVERITY.indexOf(worst) ? code : worst), 0);
+  return worstExitCode(outcomes.map(exitCodeOf));
 }
 
 /** Lines with the bytes around each finding. */
@@ -118,8 +115,9 @@ async function dumpsOf({ findings }: Validation, input: OpenInput, terminal: Ter
 }
 
 function exitCodeOf({ result, error }: Outcome): number {
-  const codes = error === undefined ? result.findings.map(({ exitCode }) => exitCode) : [error.exitCode];
-  return codes.reduce((worst, code) => (SEVERITY.indexOf(code) > SEVERITY.indexOf(worst) ? code : worst), 0);
+  return error === undefined
+    ? worstExitCode(result.findings.map(({ exitCode }) => exitCode))
+    : error.exitCode;
 }
 
 function print({ path, result, error }: Outcome, dumps: Dumps, terminal: Terminal): void {
