@@ -61,13 +61,14 @@ export async function writeDirectoryAtomic(
 /**
  * Finds out early whether `writeDirectoryAtomic` would be refused.
  *
+ * @param files names that will be written, and may be replaced
  * @returns whether there is an adapter directory to replace
  * @throws LqaError OUTPUT_EXISTS or IO, as `writeDirectoryAtomic` does
  */
 export async function assertReplaceable(
   path: string,
   options: WriteOptions = {},
-  files: ReadonlyMap<string, Uint8Array> = new Map(),
+  files: Pick<ReadonlySet<string>, "has"> = new Set(),
 ): Promise<boolean> {
   let names: string[];
   try {

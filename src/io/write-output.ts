@@ -14,7 +14,9 @@ const SINGLE = /\.(safetensors|gguf|onnx_adapter)$/;
 
 /** Finds out early whether {@link writeOutput} would be refused. @throws LqaError OUTPUT_EXISTS, IO */
 export async function assertOutput(path: string, options: WriteOptions): Promise<void> {
-  await (SINGLE.test(path) ? assertWritable(path, options) : assertReplaceable(path, options));
+  // What the weights will be called is not known yet; the final check knows it.
+  const written = { has: (name: string): boolean => SINGLE.test(name) };
+  await (SINGLE.test(path) ? assertWritable(path, options) : assertReplaceable(path, options, written));
 }
 
 /**

@@ -27,6 +27,13 @@ function put({ files }: SmallAdapter): string {
 const filesOf = (path: string): Map<string, Uint8Array> =>
   new Map(listing(path).map((name) => [name, new Uint8Array(readFileSync(join(path, name)))]));
 
+it.each(["diff", "compare"])("lqa %s takes what a dialect keeps outside its files", (command) => {
+  const source = put(small("loralib", /alpha given/));
+  const words = command === "diff" ? [source, source] : [source, "--bits", "2", "--floor", "0"];
+  expect(lqa(command, ...words).err).toMatch(/Give it with --alpha/);
+  expect(lqa(command, ...words, "--alpha", "16").code).toBe(0);
+});
+
 describe("lqa encode and decode", () => {
   it.each([
     ["kohya", /^F16/, []],
@@ -51,6 +58,20 @@ describe("lqa encode and decode", () => {
       notes: dialect === "loralib" ? [expect.stringMatching(/must use lora_alpha=16/)] : [],
     });
     expect(filesOf(out)).toEqual(filesOf(source));
+  });
+
+  it("--force replaces a directory whose weights have a name of their own, and no others", () => {
+    const [source, file, out] = [place(), place(".lqa"), place()];
+    mkdirSync(source);
+    const [weights] = small("kohya", /^F16/).files.values();
+    writeFileSync(join(source, "my-style.safetensors"), weights!.subarray(0, weights!.length));
+    expect(lqa("encode", source, "-o", file, "--profile", "raw").code).toBe(0);
+    for (const words of [[], ["--force"]])
+      expect(lqa("decode", file, "-o", out, ...words).code, words.join()).toBe(0);
+    expect(filesOf(out)).toEqual(filesOf(source));
+    writeFileSync(join(out, "model.safetensors"), "another's");
+    expect(lqa("decode", file, "-o", out, "--force").err).toMatch(/OUTPUT_EXISTS.*model\.safetensors/s);
+    expect(listing(out)).toEqual(["model.safetensors", "my-style.safetensors"]);
   });
 
   it("decode --to writes another dialect, into a file if the path ends like one", () => {
