@@ -7,6 +7,10 @@ import type { CommandSpec, OptionSpec } from "./command.ts";
 import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
 import { DIALECT_NAMES, SOURCE_OPTIONS } from "./source-options.ts";
 
+/** Said of `--to` by both commands. */
+const TO_HELP =
+  "The dialect to write. gguf needs --base; cloneofsimo takes only what came from it; peft and mlx write two files, so they need a directory.";
+
 const REPLACE_OPTION: OptionSpec = {
   ...FORCE_OPTION,
   help: "Replace an existing directory, if it holds nothing but an adapter, or an existing file.",
@@ -17,7 +21,7 @@ const TARGET_OPTIONS: readonly OptionSpec[] = [
     name: "base",
     type: "text",
     placeholder: "<file|dir>",
-    help: "gguf: the base model's config.json (or its directory) or GGUF file, for its architecture and attention heads.",
+    help: "To gguf, and from gguf of Llama: the base model's config.json (or its directory) or GGUF file, for its architecture and attention heads.",
   },
   {
     name: "portable",
@@ -40,7 +44,7 @@ export const DECODE: CommandSpec = {
       type: "text",
       placeholder: "<path>",
       required: true,
-      help: "The directory to write, absent or empty; or a file, if it ends like one (.safetensors, .gguf, .onnx_adapter).",
+      help: "The directory to write, absent or empty; or, of dialects with one file, that file, if the path ends like one (.safetensors, .gguf, .onnx_adapter).",
     },
     {
       name: "to",
@@ -48,7 +52,7 @@ export const DECODE: CommandSpec = {
       placeholder: "<dialect>",
       values: DIALECT_NAMES,
       defaultText: "where it came from",
-      help: "The dialect to write.",
+      help: TO_HELP,
     },
     {
       name: "dtype",
@@ -91,7 +95,7 @@ export const CONVERT: CommandSpec = {
       placeholder: "<dialect>",
       values: DIALECT_NAMES,
       default: "peft",
-      help: "The dialect to write.",
+      help: TO_HELP,
     },
     {
       name: "dtype",

@@ -5,6 +5,7 @@
  */
 import type { CommandSpec } from "./command.ts";
 import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
+import { SOURCE_OPTIONS } from "./source-options.ts";
 
 export const VALIDATE: CommandSpec = {
   name: "validate",
@@ -66,8 +67,16 @@ export const DIFF: CommandSpec = {
     many: true,
     help: "Two .lqa files, or an .lqa file and what it was made from, in any dialect.",
   },
-  options: [{ name: "exit-code", type: "flag", help: "Exit with 1 if they differ." }, JSON_OPTION],
-  examples: ["diff old.lqa new.lqa", "diff my-adapter my-adapter.lqa --json"],
+  options: [
+    { name: "exit-code", type: "flag", help: "Exit with 1 if they differ." },
+    ...SOURCE_OPTIONS,
+    JSON_OPTION,
+  ],
+  examples: [
+    "diff old.lqa new.lqa",
+    "diff my-adapter my-adapter.lqa --json",
+    "diff loralib.pt my-adapter.lqa --alpha 16",
+  ],
   load: () => import("./commands/diff.ts"),
 };
 

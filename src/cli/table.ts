@@ -203,9 +203,10 @@ const COMPARE: CommandSpec = {
   positional: {
     placeholder: "<dir|file>",
     many: false,
-    help: "A PEFT directory or a .safetensors file.",
+    help: "An adapter of any dialect: a directory or a file.",
   },
   options: [
+    ...SOURCE_OPTIONS,
     {
       name: "bits",
       type: "text",

@@ -52,6 +52,13 @@ async function write(
 }
 
 describe("lqa diff", () => {
+  it("takes standard input once", () => {
+    expect(lqa("diff", "-", "-")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("- is given twice"),
+    });
+  });
+
   it("finds nothing between equal files, whatever they are called", () => {
     expect(json("raw.lqa", "again.lqa")).toMatchObject({ identical: true, relativeError: 0 });
     const { code, out } = diff("raw.lqa", "again.lqa", "--exit-code");

@@ -20,6 +20,7 @@ import {
 import { suitableWorkers, withWorkers } from "../../workers/pool.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, percent, printable } from "../format.ts";
+import { sourceSettings } from "../source-options.ts";
 import { columns, type Terminal, wrap } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
@@ -27,7 +28,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const svg = textOption(args, "svg");
   const writing = { force: args.values.has("force") };
   if (svg !== undefined) await assertWritable(svg, writing);
-  const adapter = readAdapter(await readSourceFiles(input), { lazy: true });
+  const adapter = readAdapter(await readSourceFiles(input), { ...sourceSettings(args), lazy: true });
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   const workers = numberOption(args, "workers") ?? suitableWorkers(parameters);
   const comparison = await withWorkers(workers, (executor) =>

@@ -5,13 +5,14 @@
  */
 import { fail } from "../../errors.ts";
 import { lazyModule, shapeOf } from "../../model/adapter.ts";
-import { openLqa, readAdapter, readSourceFiles } from "../../node.ts";
+import { openLqa, type ReadOptions, readAdapter, readSourceFiles } from "../../node.ts";
 import { type AdapterDiff, type DiffSide, diffAdapters, type FieldChange } from "../../report/diff.ts";
 import { validateLqa } from "../../validate/validate.ts";
 import { bandsText } from "../bands.ts";
 import type { Arguments } from "../command.ts";
 import { counted, percent, printable } from "../format.ts";
 import { readInput, STANDARD_INPUT } from "../open-input.ts";
+import { sourceSettings } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
 /** Lines of one kind that are printed for people; `--json` has all. */
@@ -25,7 +26,10 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       where: "lqa diff",
     });
   const [x, y] = args.positionals as [string, string];
-  const [a, b] = [await openSide(x), await openSide(y)];
+  if (x === STANDARD_INPUT && y === STANDARD_INPUT)
+    fail("USAGE", { actual: "- is given twice", expected: "standard input once", where: "lqa diff" });
+  const settings = sourceSettings(args);
+  const [a, b] = [await openSide(x, settings), await openSide(y, settings)];
   const diff = diffAdapters(a, b);
   if (args.values.has("json"))
     terminal.out(`${JSON.stringify({ a: a.facts, b: b.facts, ...diff }, jsonValue, 2)}\n`);
@@ -41,9 +45,9 @@ interface Side extends DiffSide {
   };
 }
 
-async function openSide(path: string): Promise<Side> {
+async function openSide(path: string, settings: ReadOptions): Promise<Side> {
   if (path !== STANDARD_INPUT && !/\.lqa$/i.test(path)) {
-    const adapter = readAdapter(await readSourceFiles(path), { lazy: true });
+    const adapter = readAdapter(await readSourceFiles(path), { ...settings, lazy: true });
     return { ...adapter, facts: { path, fileId: null, contentId: null } };
   }
   const bytes = await readInput(path);
