@@ -170,12 +170,16 @@ function handover(): Handover {
       stopped ??= { reason };
       used?.reject(reason);
       used = undefined;
+      // Whoever waits for a piece would wait for ever.
+      waiting?.resolve({ error: stopped });
+      waiting = undefined;
     },
     [Symbol.asyncIterator]: () => ({
       async next() {
         // Whoever asks for a piece is done with the one before.
         used?.resolve();
         used = undefined;
+        if (stopped !== undefined) throw stopped.reason;
         const item = offered ?? (await new Promise<Item>((resolve) => (waiting = { resolve })));
         offered = undefined;
         if (item.error !== undefined) throw item.error.reason;

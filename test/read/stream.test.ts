@@ -240,6 +240,19 @@ describe("lqaStream", () => {
     await leaving.cancel("seen enough");
     expect(await left.cancelled).toBe("seen enough");
 
+    // Also while a read waits for bytes that do not come.
+    const { readable, writable } = lqaStream();
+    const waiting = readable.getReader();
+    const pending = waiting.read();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await waiting.cancel("no patience");
+    expect(await pending).toMatchObject({ done: true });
+    const late = await writable
+      .getWriter()
+      .write(bytes)
+      .catch((e: unknown) => e);
+    expect(late).toBe("no patience");
+
     const control = new AbortController();
     const never = new ReadableStream<Uint8Array>({ start: (c) => c.enqueue(bytes.slice(0, 1500)) });
     const aborted = never.pipeThrough(lqaStream({ signal: control.signal })).getReader();
