@@ -7,7 +7,7 @@
 import { concat } from "../container/bytes.ts";
 import type { Extent } from "../container/types.ts";
 import { fail } from "../errors.ts";
-import { assertNotAborted, type ByteSource } from "../io/source.ts";
+import { assertNotAborted, type ByteSource, eitherSignal } from "../io/source.ts";
 import { type Header, headerSteps, requirePadding } from "./header.ts";
 import { truncated } from "./steps.ts";
 
@@ -83,7 +83,10 @@ export async function readExactly(
   return bytes;
 }
 
-/** Everything from `start` to `end` in pieces, one of which is read ahead; fewer where the source ends before. */
+/**
+ * Everything from `start` to `end` in pieces, one of which is read ahead; fewer where the source ends before. Leaving the
+ * loop ends the request that is under way.
+ */
 export async function* piecesFrom(
   source: ByteSource,
   start: number,
@@ -91,19 +94,25 @@ export async function* piecesFrom(
   signal?: AbortSignal,
   onProgress?: (done: number, total: number) => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const control = new AbortController();
+  const either = eitherSignal(signal, control.signal);
   const read = (at: number): Promise<Uint8Array> => {
-    const piece = source.read(at, Math.min(PIECE_BYTES, end - at), signal);
+    const piece = source.read(at, Math.min(PIECE_BYTES, end - at), either);
     // It is awaited in its turn, unless somebody left before.
     piece.catch(() => {});
     return piece;
   };
-  let next = start < end ? read(start) : undefined;
-  for (let at = start; next !== undefined; ) {
-    const piece = await next;
-    at += Math.min(PIECE_BYTES, end - at);
-    const whole = at === end || piece.length === PIECE_BYTES;
-    next = at < end && whole ? read(at) : undefined;
-    yield piece;
-    onProgress?.(at - start, end - start);
+  try {
+    let next = start < end ? read(start) : undefined;
+    for (let at = start; next !== undefined; ) {
+      const piece = await next;
+      at += Math.min(PIECE_BYTES, end - at);
+      const whole = at === end || piece.length === PIECE_BYTES;
+      next = at < end && whole ? read(at) : undefined;
+      yield piece;
+      onProgress?.(at - start, end - start);
+    }
+  } finally {
+    control.abort();
   }
 }

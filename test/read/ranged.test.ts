@@ -17,7 +17,7 @@ import {
 } from "../../src/index.ts";
 import { openFileSource } from "../../src/io/file.ts";
 import { planRanges } from "../../src/read/plan.ts";
-import { bands, fileBytes, packed, shape, smallInput } from "../container/fixtures.ts";
+import { bands, fileBytes, packed, shape, smallInput, tensor } from "../container/fixtures.ts";
 import { findNginx, startNginx } from "../helpers/nginx.ts";
 import { answerRange, good, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
@@ -176,6 +176,30 @@ describe("a source", () => {
     expect(names).toHaveLength(20);
     await expect(file.verify()).rejects.toThrow(/CHUNK_CRC/);
     expect(await file.fetchModule("layers.21.q")).toEqual(whole.packed(whole.module("layers.21.q")));
+  });
+
+  test("has no request under way any more when it does not verify", async () => {
+    // 4 MiB are read at once, so that there is a second request when the first chunk is looked at.
+    const data = new Uint8Array(5 * 2 ** 20).fill(1);
+    const bytes = await fileBytes({
+      ...smallInput(),
+      tensors: [tensor("big", { element: "BOOL", shape: [data.length], data })],
+      compressTensors: false,
+    });
+    const waiting: AbortSignal[] = [];
+    const source: ByteSource = {
+      size: bytes.length,
+      async read(offset, length, signal) {
+        if (offset < 4 * 2 ** 20) return bytes.subarray(offset, offset + length);
+        waiting.push(signal!);
+        return new Promise<never>(() => {});
+      },
+    };
+    const file = await openSource(source);
+    const { chunk } = file.modules[0]!;
+    bytes[chunk.offset]! ^= 1;
+    await expect(file.verify()).rejects.toThrow(/CHUNK_CRC/);
+    expect(waiting.map(({ aborted }) => aborted)).toEqual([true]);
   });
 
   test("has a budget for each chunk", async () => {
