@@ -72,7 +72,9 @@ function readerOf(source: Pieces): Reader {
     Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
   return {
     next: async () => iterator.next(),
-    cancel: async () => iterator.return?.(),
+    // `return` of a Node stream's iterator waits for the next piece, which may never come.
+    cancel: async () =>
+      "destroy" in source && typeof source.destroy === "function" ? source.destroy() : iterator.return?.(),
   };
 }
 

@@ -85,12 +85,16 @@ export async function validateLqa(bytes: Uint8Array, options: ValidateOptions = 
 
 /**
  * Validates what a reader gives, in bounded memory: the index, 4 MiB, and a piece of a chunk (clause 14 makes that at most
- * 16 MiB), or a compressed chunk up to the budget.
+ * 16 MiB), or a compressed chunk up to the budget. In the end the reader is cancelled: it may still be reading ahead.
  *
  * @throws LqaError only as the reader, never for what is in the file
  */
 export async function validateReader(reader: ByteReader, options: ValidateOptions = {}): Promise<Validation> {
-  return await validate(new Window(reader), reader.size, true, options);
+  try {
+    return await validate(new Window(reader), reader.size, true, options);
+  } finally {
+    reader.cancel?.();
+  }
 }
 
 async function validate(

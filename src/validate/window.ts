@@ -7,7 +7,7 @@
  */
 import { fail } from "../errors.ts";
 import { type Pieces, piecesOf } from "../io/pieces.ts";
-import type { ByteSource } from "../io/source.ts";
+import { type ByteSource, eitherSignal } from "../io/source.ts";
 
 /** Where a validator gets its bytes: from the first to the last, once. */
 export interface ByteReader {
@@ -15,11 +15,14 @@ export interface ByteReader {
   read(target: Uint8Array): Promise<number>;
   /** Number of bytes, where it is known. */
   readonly size?: number | undefined;
+  /** No more is wanted, not even what is being read. */
+  cancel?(): void;
 }
 
 /** A reader over pieces that arrive: a web stream, a Node stream, an array of arrays. */
 export function piecesReader(source: Pieces): ByteReader {
-  const pieces = piecesOf(source);
+  const control = new AbortController();
+  const pieces = piecesOf(source, control.signal);
   let piece: Uint8Array = new Uint8Array(0);
   return {
     async read(target) {
@@ -33,22 +36,30 @@ export function piecesReader(source: Pieces): ByteReader {
       piece = piece.subarray(count);
       return count;
     },
+    cancel() {
+      // Reaches a source that hangs; the other one that has just given a piece.
+      control.abort();
+      pieces.return().catch(() => {});
+    },
   };
 }
 
 /** A reader over a source of ranges: a file on a server, a Blob. */
 export function sourceReader(source: ByteSource, signal?: AbortSignal): ByteReader {
+  const control = new AbortController();
+  const either = eitherSignal(signal, control.signal);
   let at = 0;
   return {
     get size() {
       return source.size;
     },
     async read(target) {
-      const piece = await source.read(at, target.length, signal);
+      const piece = await source.read(at, target.length, either);
       target.set(piece);
       at += piece.length;
       return piece.length;
     },
+    cancel: () => control.abort(),
   };
 }
 
