@@ -112,7 +112,10 @@ function* candidates(bytes: Uint8Array): Generator<Candidate> {
     const fitting = fitted(indexBytes, prologue);
     if (fitting === undefined) continue;
     const prologueBytes = writePrologue(fitting.prologue);
-    yield { ...fitting, prologueBytes, indexBytes, trusted };
+    // Counts and feature bits that pass a CRC-32 and are wrong were not damaged but written so.
+    const asStored = writePrologue({ ...fitting.prologue, fileLength: prologue.fileLength });
+    const kept = trusted && equalBytes(asStored, writePrologue(prologue));
+    yield { ...fitting, prologueBytes, indexBytes, trusted: kept };
   }
 }
 
