@@ -59,7 +59,8 @@ export function scanOf(
   return {
     pieces: pieces(payload),
     look(piece, offset) {
-      if ("role" in record && waiting !== undefined && waiting.found.length < MOST_FINDINGS)
+      // Of a tensor the first fault is told, as in memory.
+      if ("role" in record && waiting !== undefined && waiting.found.length === 0)
         waiting.values.tensor(record, piece, chunk.offset, offset / ELEMENT_BYTES[record.element]);
     },
     finish: () => finish(undefined, waiting, values),
