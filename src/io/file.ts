@@ -96,7 +96,8 @@ export async function readWholeFile(path: string, signal?: AbortSignal): Promise
   try {
     const status = await handle.stat();
     if (status.isDirectory()) throw notRegular(path, true);
-    if (!status.isFile()) return await readStream(handle, path, signal);
+    // Files that the system makes when they are read, such as those in /proc, say that they are empty.
+    if (!status.isFile() || status.size === 0) return await readStream(handle, path, signal);
     if (status.size > MAX_WHOLE_FILE) throw tooLarge(path, status.size);
     const target = allocate(path, status.size);
     const filled = await readInto(handle, path, target, 0, signal);

@@ -143,7 +143,9 @@ async function statusOf(path: string): Promise<Awaited<ReturnType<typeof stat>> 
     if (systemCode(error) !== "ENOENT") throw error;
   }
   try {
-    await lstat(path);
+    const itself = await lstat(path);
+    // Another writer gave it its name in between.
+    if (!itself.isSymbolicLink()) return itself;
   } catch (error) {
     if (systemCode(error) === "ENOENT") return undefined;
     throw error;
