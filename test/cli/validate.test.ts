@@ -187,6 +187,17 @@ describe("exit codes", () => {
     });
   });
 
+  it("many files need no more memory than one", { timeout: 120_000 }, async () => {
+    const modules = Array.from({ length: 5000 }, (_, i) =>
+      packed(shape(`layers.${i}.q`, { out: 4, in: 4 }), bands(1, 3), i + 1),
+    );
+    writeFileSync(path("wide.lqa"), await fileBytes({ modules, tensors: [], sections: [] }));
+    // One takes 20 MB; the indexes of thirty would not fit.
+    const words = Array.from({ length: 30 }, () => path("wide.lqa"));
+    const options = { env: { NODE_OPTIONS: "--max-old-space-size=64" } };
+    expect(lqaIn(options, "validate", "--level", "structure", ...words)).toMatchObject({ code: 0 });
+  });
+
   it("a wrong command has an error that fits the schema too", () => {
     for (const words of [
       ["--level", "x"],
