@@ -1,9 +1,8 @@
 // Container overhead: bytes on disk beyond the bits that the codecs need (codes, scales, zero points), for the default
 // chunk alignment and fixed ones. Sections are those of a real PEFT adapter. Run after `npm run build`: node bench/overhead.mjs [--json]
-import { planeSizes } from "../dist/codecs/encoding.js";
 import { adapterSections } from "../dist/encode.js";
-import { inputLength } from "../dist/model/adapter.js";
 import { prepareFile } from "../dist/write/write.js";
+import { linear, PROJECTIONS, RANK } from "./seven-b.mjs";
 
 const AFFINE2 = { codec: "affine", bits: 2, group: 128, scale: "f16", zeroPoint: true };
 const SIGN = { codec: "sign", group: 128, scale: "f16" };
@@ -61,44 +60,11 @@ const sections = adapterSections(
   0.3123456789,
 );
 
-function linear(name, out, input, rank, high) {
-  const shape = {
-    name,
-    role: "linear",
-    out,
-    in: input,
-    kernel: [],
-    groups: 1,
-    experts: 1,
-    rank,
-    baseLayout: "out-in",
-    multiplier: 2,
-    alpha: 2 * rank,
-    rule: "alpha/r",
-  };
-  const bands = [
-    { components: high, b: AFFINE2, a: AFFINE2 },
-    { components: rank - high, b: SIGN, a: SIGN },
-  ];
-  const planes = (encoding, components, length) => {
-    const sizes = planeSizes(encoding, components, length);
-    return {
-      scales: new Uint8Array(sizes.scales),
-      zeroPoints: new Uint8Array(sizes.zeroPoints),
-      codes: new Uint8Array(sizes.codes),
-    };
-  };
-  return {
-    ...shape,
-    bands,
-    planes: [
-      bands.map(({ components, b, a }) => ({
-        b: planes(b, components, out),
-        a: planes(a, components, inputLength(shape)),
-      })),
-    ],
-  };
-}
+/** The two bands of LoRAQuant, the first with `high` components. */
+const bandsOf = (rank, high) => [
+  { components: high, b: AFFINE2, a: AFFINE2 },
+  { components: rank - high, b: SIGN, a: SIGN },
+];
 
 /** Bits by the paper's count (LoRAQuant §4): codes, 16 bits a scale, b bits a zero point. */
 function countedBits({ out, in: input, bands: [high, low] }) {
@@ -110,19 +76,16 @@ function countedBits({ out, in: input, bands: [high, low] }) {
 const split = (i, rank) => Math.max(1, Math.round(rank / 2) + ((i * 7) % 3) - 1);
 const llama = [];
 for (let layer = 0; layer < 32; layer++)
-  for (const [name, out, input] of [
-    ["self_attn.q_proj", 4096, 4096],
-    ["self_attn.k_proj", 4096, 4096],
-    ["self_attn.v_proj", 4096, 4096],
-    ["self_attn.o_proj", 4096, 4096],
-    ["mlp.gate_proj", 11008, 4096],
-    ["mlp.up_proj", 11008, 4096],
-    ["mlp.down_proj", 4096, 11008],
-  ])
-    llama.push(linear(`model.layers.${layer}.${name}`, out, input, 16, split(llama.length, 16)));
+  for (const [name, out, input] of PROJECTIONS)
+    llama.push(linear(`model.layers.${layer}.${name}`, out, input, bandsOf(RANK, split(llama.length, RANK))));
 const attention = (layers, rank, size) =>
   Array.from({ length: 2 * layers }, (_, i) =>
-    linear(`model.layers.${i >> 1}.self_attn.${i % 2 ? "v" : "q"}_proj`, size, size, rank, split(i, rank)),
+    linear(
+      `model.layers.${i >> 1}.self_attn.${i % 2 ? "v" : "q"}_proj`,
+      size,
+      size,
+      bandsOf(rank, split(i, rank)),
+    ),
   );
 const cases = [
   ["LLaMA-2-7B, all linear, r 16 (224 modules)", llama],

@@ -37,12 +37,39 @@ export function planesOf(encoding, components, length) {
   return { scales, zeroPoints, codes };
 }
 
-const SHAPES = [
+/** Its projections: name, out, in. */
+export const PROJECTIONS = [
   ...["q", "k", "v", "o"].map((name) => [`self_attn.${name}_proj`, 4096, 4096]),
   ["mlp.gate_proj", 11008, 4096],
   ["mlp.up_proj", 11008, 4096],
   ["mlp.down_proj", 4096, 11008],
 ];
+
+/** A linear module for the writer, with planes for each of its bands. */
+export function linear(name, out, input, bands) {
+  const rank = bands.reduce((sum, { components }) => sum + components, 0);
+  return {
+    name,
+    role: "linear",
+    out,
+    in: input,
+    kernel: [],
+    groups: 1,
+    experts: 1,
+    rank,
+    baseLayout: "out-in",
+    multiplier: 2,
+    alpha: 2 * rank,
+    rule: "alpha/r",
+    bands,
+    planes: [
+      bands.map(({ components, b, a }) => ({
+        b: planesOf(b, components, out),
+        a: planesOf(a, components, input),
+      })),
+    ],
+  };
+}
 
 /**
  * The file.
@@ -53,27 +80,7 @@ export async function sevenB(mix) {
   const bands = mix.map(([components, b, a]) => ({ components, b, a }));
   const modules = [];
   for (let layer = 0; layer < 32; layer++)
-    for (const [name, out, input] of SHAPES)
-      modules.push({
-        name: `model.layers.${layer}.${name}`,
-        role: "linear",
-        out,
-        in: input,
-        kernel: [],
-        groups: 1,
-        experts: 1,
-        rank: RANK,
-        baseLayout: "out-in",
-        multiplier: 2,
-        alpha: 32,
-        rule: "alpha/r",
-        bands,
-        planes: [
-          bands.map(({ components, b, a }) => ({
-            b: planesOf(b, components, out),
-            a: planesOf(a, components, input),
-          })),
-        ],
-      });
+    for (const [name, out, input] of PROJECTIONS)
+      modules.push(linear(`model.layers.${layer}.${name}`, out, input, bands));
   return concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
 }

@@ -5,12 +5,12 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeSync
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { planeSizes } from "../dist/codecs/encoding.js";
 import { crc32 } from "../dist/container/crc32.js";
 import { sha256 } from "../dist/container/sha256.js";
 import { openFileReader } from "../dist/io/file.js";
 import { validateReader } from "../dist/validate/validate.js";
 import { prepareFile } from "../dist/write/write.js";
+import { linear } from "./seven-b.mjs";
 
 const { values: options } = parseArgs({
   options: { mib: { type: "string" }, rounds: { type: "string" }, json: { type: "boolean" } },
@@ -41,38 +41,13 @@ const KINDS = [
   ["raw f16, chunks of 16 MiB", { codec: "raw", element: "f16" }, 16384, 256],
 ];
 
-/** Planes of sound values: positive scales, arbitrary codes, finite weights. */
-function planes(encoding, components, length) {
-  const sizes = planeSizes(encoding, components, length);
-  let state = 1;
-  const random = (count) =>
-    Uint8Array.from({ length: count }, () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24);
-  const scales = random(sizes.scales);
-  for (let i = 1; i < scales.length; i += 2) scales[i] = 0x20 + (scales[i] & 15);
-  const codes = random(sizes.codes);
-  if (encoding.codec === "raw") for (let i = 1; i < codes.length; i += 2) codes[i] &= 0xbf;
-  return { scales, zeroPoints: random(sizes.zeroPoints), codes };
-}
-
 /** Writes a file of modules that share their planes, so that it needs no memory. */
 async function write(path, encoding, side, rank) {
-  const each = planes(encoding, rank, side);
-  const one = each.scales.length + each.zeroPoints.length + each.codes.length;
-  const modules = Array.from({ length: Math.max(1, Math.round(bytes / (2 * one))) }, (_, i) => ({
+  const module = linear("", side, side, [{ components: rank, b: encoding, a: encoding }]);
+  const each = Object.values(module.planes[0][0].b).reduce((sum, { length }) => sum + length, 0);
+  const modules = Array.from({ length: Math.max(1, Math.round(bytes / (2 * each))) }, (_, i) => ({
+    ...module,
     name: `layers.${i}.q`,
-    role: "linear",
-    out: side,
-    in: side,
-    kernel: [],
-    groups: 1,
-    experts: 1,
-    rank,
-    baseLayout: "out-in",
-    multiplier: 2,
-    alpha: 2 * rank,
-    rule: "alpha/r",
-    bands: [{ components: rank, b: encoding, a: encoding }],
-    planes: [[{ b: each, a: each }]],
   }));
   const file = openSync(path, "w");
   for (const piece of (await prepareFile({ modules, tensors: [], sections: [] })).pieces())
