@@ -1,10 +1,10 @@
 // Runs the fuzz targets by plain mutation: the inputs of the corpus, changed in one to eight places, spliced and cut. No
-// coverage feedback and no native code, so it runs wherever Node does. The same seed gives the same inputs
-// (docs/fuzzing.md has the counts).
+// coverage feedback and no native code, so it runs wherever Node does. The same seed gives the same inputs.
 //
 // Usage: node fuzz/run.mjs [--seconds N] [--seed N] [--counts FILE] [--totals FILE] [TARGET...]
 // Each target gets its share of the time. A finding is written to fuzz/findings/ and ends the run with code 1. --totals
 // adds executions and seconds to those of earlier runs in FILE, so that a long run is many short ones with other seeds.
+// Exit code 2 if called wrongly.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,13 +24,21 @@ const { values: options, positionals } = parseArgs({
 });
 const all = readdirSync(join(here, "targets")).map((name) => name.replace(".mjs", ""));
 const names = positionals.length > 0 ? positionals : all;
+const unknown = names.filter((name) => !all.includes(name));
+// With seconds that are no number every target would end at once, and pass.
+if (unknown.length > 0 || !(Number(options.seconds) > 0) || !Number.isInteger(Number(options.seed))) {
+  console.error(
+    `expected --seconds above 0, an integer --seed and targets of ${all.join(", ")}; found ${process.argv.slice(2).join(" ")}`,
+  );
+  process.exit(2);
+}
 /** Most memory of the whole process: twice what one execution may reserve, and Node itself. */
 const MOST_RSS = 512 * 2 ** 20;
 
 /** Executions between two looks at clock and memory. */
 const BATCH = 512;
 
-const SHARED = { open: "lqa", decode: "lqa", stream: "lqa", validate: "lqa", repair: "lqa" };
+const SHARED = { open: "lqa", decode: "lqa", stream: "lqa", validate: "lqa" };
 
 async function run(name, seconds, seed) {
   const { fuzz } = await import(`./targets/${name}.mjs`);

@@ -1,6 +1,6 @@
 // Our FlatBuffers verifier against the official one (the Rust crate `flatbuffers`, driven by flatc's own code for
 // schema/lqa.fbs), on mutated indexes: what ours accepts, theirs accepts. The other way round ours is stricter by intent;
-// those inputs are counted by the rule that ours refused them with (docs/fuzzing.md explains each).
+// those inputs are counted by the rule that ours refused them with (`refusal` below).
 //
 // Usage: node fuzz/verifier/compare.mjs PROGRAM [--mutants N] [--seed N] [--counts FILE] [--json]
 // PROGRAM is what `cargo build --release` makes in fuzz/verifier (it needs flatc, as $FLATC or on the PATH).
@@ -125,6 +125,7 @@ function ask(buffers) {
 const counts = { both: 0, neither: 0, onlyOurs: 0, onlyTheirs: 0 };
 const stricter = new Map();
 const total = Number(options.mutants);
+if (!(total > 0)) throw new Error(`--mutants: expected a number above 0, found ${options.mutants}`);
 const begin = performance.now();
 for (let done = 0; done < total; done += BATCH) {
   const batch = Array.from({ length: BATCH }, () => {
