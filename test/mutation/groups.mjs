@@ -1,0 +1,30 @@
+// The mutants, in groups: which files, and what may kill their mutants besides the suite. Tests are those of test/ that start no
+// servers or processes, and replace no globals. Left out are generated files, the kernels, which are compiled from
+// AssemblyScript, and the encoder's search, whose tests take more than an hour for all mutants.
+const container = [
+  "container/checksums",
+  "container/compression",
+  "container/content-id",
+  "container/index",
+  "container/meta",
+  "container/names",
+  "encode",
+];
+const inContainer = (...names) => ({
+  files: names.map((name) => `src/container/${name}.ts`),
+  tests: container,
+});
+
+export const groups = {
+  head: inContainer("prologue", "trailer", "layout", "bytes", "crc32", "sha256", "runtime", "digests"),
+  index: inContainer("index-verify", "index-read", "index-write", "schema-types"),
+  shared: inContainer("shared-read", "encoding-record", "features"),
+  records: inContainer("records-read", "chunks-read", "chunk-rules", "tensor-rules", "types"),
+  written: inContainer("records-write", "names"),
+  payload: inContainer("chunk", "compression", "zstd-frame"),
+  meta: inContainer("meta"),
+  codecs: {
+    files: ["src/codecs/*.ts", "!src/codecs/trellis-tables.ts", "!src/codecs/viterbi*.ts"],
+    tests: ["codecs/bits", "codecs/check", "codecs/decode", "codecs/trellis"],
+  },
+};
