@@ -10,7 +10,7 @@ import { isLqaError } from "../dist/errors.js";
 Error.stackTraceLimit = 0;
 
 /** Inputs above this are cut: no rule needs more to be broken, and the time goes into many instead. */
-export const MAX_INPUT = 8192;
+const MAX_INPUT = 8192;
 /** What the targets allow the library to decode into. */
 export const BUDGET = 16 * 2 ** 20;
 /** Most memory that may be reserved outside the JavaScript heap during one execution: the budget twice, for copies. */

@@ -87,7 +87,7 @@ export function factorOf(e, components, n, r, over = {}) {
 }
 
 /** 7.2: fields from the lowest bit on; each list ends on a byte. */
-export function packBits(values, bits) {
+function packBits(values, bits) {
   const bytes = zeros(Math.ceil((values.length * bits) / 8));
   values.forEach((value, i) => {
     for (let b = 0; b < bits; b++) {

@@ -14,7 +14,7 @@ export const payloads = {
   "two-blocks": { payload: Uint8Array.from({ length: 140000 }, (_, i) => ((i >> 10) * 7) & 15), width: 1 },
   "shuffled-ramp": { payload: f32(...Array.from({ length: 96 }, (_, i) => i / 64)), width: 4 },
 };
-export const ORIG_DOCUMENT = {
+const ORIG_DOCUMENT = {
   adapter_config: JSON.stringify({
     base_model_name_or_path: "tiny",
     bias: "none",

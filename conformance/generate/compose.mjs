@@ -6,7 +6,7 @@ import { tensorLength } from "./file.mjs";
 import { shortFrames } from "./frames.mjs";
 
 export const ROLES = { linear: 0, embedding: 1, conv1d: 2, conv2d: 3, conv3d: 4 };
-export const RULES = { none: 0, "alpha/r": 1, "alpha/sqrt(r)": 2, explicit: 3 };
+const RULES = { none: 0, "alpha/r": 1, "alpha/sqrt(r)": 2, explicit: 3 };
 export const TENSOR_ROLES = {
   replace: 0,
   bias: 1,

@@ -15,7 +15,7 @@ import { concat, crc32, f32, padding, sha256, text, u8, u16, u32, u64, zeros } f
 import { WIDTHS } from "./codecs.mjs";
 
 export const MAGIC = u8(0x89, 0x4c, 0x51, 0x41, 0x0d, 0x0a, 0x1a, 0x0a);
-export const ENCODING_FIELDS = [
+const ENCODING_FIELDS = [
   "codec",
   "element",
   "scale",
@@ -68,7 +68,7 @@ export const SLOTS = [
 ];
 
 /** 12.2: the canonical FlatBuffer of these vectors. */
-export function canonicalIndex(vectors) {
+function canonicalIndex(vectors) {
   const head = concat(
     u32(32),
     text("LQA1"),

@@ -127,7 +127,7 @@ export function otherIndex(
 }
 
 /** Repairs the CRC-32s of index and prologue after a change of bytes. */
-export function repairHead(file, indexLength) {
+function repairHead(file, indexLength) {
   const copy = Uint8Array.from(file);
   copy.set(u32(crc32(copy.subarray(64, 64 + indexLength))), 56);
   copy.set(u32(crc32(copy.subarray(0, 60))), 60);

@@ -2,7 +2,7 @@
 import { affine, BF16, F16, F32, raw, sign, TABLES, trellis, zero } from "./codecs.mjs";
 import { band, module } from "./compose.mjs";
 
-export const LENGTHS = [1, 7, 63, 64, 65, 127, 128, 130];
+const LENGTHS = [1, 7, 63, 64, 65, 127, 128, 130];
 export const GROUPS = [0, 16, 32, 64, 128, 256, 512, 1024];
 export const SCALES = { f16: F16, bf16: BF16, f32: F32 };
 const scales = Object.keys(SCALES);

@@ -20,7 +20,7 @@ export const LEGEND =
   "ok: all passed; 40 −13: 40 passed, 13 skipped; −13: all skipped; ✗ 2: 2 not as expected";
 
 /** A cell: { text, kind }, kind being good, bad or nothing. */
-export function cellOf(count, { numbers = false } = {}) {
+function cellOf(count, { numbers = false } = {}) {
   const wrong = wrongOf(count);
   const { passed, skipped } = count;
   if (wrong > 0) return { text: `✗ ${wrong}`, kind: "bad" };
