@@ -1,5 +1,5 @@
 // Small lies for invalid files; each is a hook of file.mjs.
-import { concat, crc32, patched, u16, u32 } from "./bytes.mjs";
+import { concat, patched, u16, u32 } from "./bytes.mjs";
 import { SLOTS } from "./file.mjs";
 
 /** Several lies about one file, in this order. */
@@ -124,12 +124,4 @@ export function otherIndex(
     view.setUint32(tableAt + 4 + 4 * i, i < 9 ? places[i] - (tableAt + 4 + 4 * i) : 0x01020304, true);
   }
   return concat(table, ...parts);
-}
-
-/** Repairs the CRC-32s of index and prologue after a change of bytes. */
-function repairHead(file, indexLength) {
-  const copy = Uint8Array.from(file);
-  copy.set(u32(crc32(copy.subarray(64, 64 + indexLength))), 56);
-  copy.set(u32(crc32(copy.subarray(0, 60))), 60);
-  return copy;
 }
