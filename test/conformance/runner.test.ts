@@ -271,6 +271,9 @@ describe("the conformance runner", () => {
       ["--nonsense"],
       ["--all", "--a", "x"],
       ["--timeout", "soon", "--a", "x"],
+      ["--timeout", "9999999", "--a", "x"],
+      ["--jobs", "0.5", "--a", "x"],
+      ["--give-up", "0", "--a", "x"],
       ["--mutations", "few", "--a", "x"],
       ["--filter", "no such case", "--a", "x"],
     ])
