@@ -11,6 +11,9 @@ import fc from "fast-check";
 
 const FACTOR = Number(process.env.LQA_PROPERTY_RUNS ?? 1);
 const SEED = Number(process.env.LQA_PROPERTY_SEED ?? 20_261_125);
+// Without a number of runs fast-check runs nothing, and everything holds.
+if (!(FACTOR > 0) || !Number.isInteger(SEED))
+  throw new Error("LQA_PROPERTY_RUNS is a number above 0, LQA_PROPERTY_SEED an integer");
 
 /** Time of a property that runs `FACTOR` times as often. */
 export const TIMEOUT: number = 30_000 + 30_000 * FACTOR;
