@@ -6,8 +6,9 @@
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type JsonObject, parseJson } from "../dialects/json.ts";
-import { fail, isLqaError } from "../errors.ts";
+import type { JsonObject } from "../dialects/json.ts";
+import { configHeads, configSize, parseModelConfig } from "../dialects/naming/model-config.ts";
+import { isLqaError } from "../errors.ts";
 import { readModel } from "../extract/model.ts";
 import { openModel } from "../extract/open-model.ts";
 import { readWholeFile } from "../io/file.ts";
@@ -40,28 +41,16 @@ async function exists(path: string): Promise<boolean> {
 }
 
 async function fromConfig(path: string): Promise<BaseModel> {
-  const where = "the base model's configuration";
-  const config = parseJson(await readWholeFile(path), "SOURCE_CONFIG", where);
-  if (!(config instanceof Map)) return fail("SOURCE_CONFIG", { where, expected: "an object" });
-  return { kind: "config", sizes: sizesOf(config, where) };
+  return { kind: "config", sizes: sizesOf(parseModelConfig(await readWholeFile(path))) };
 }
 
-function sizesOf(config: JsonObject, where: string): BaseSizes {
+function sizesOf(config: JsonObject): BaseSizes {
   // Models of text and pictures keep the sizes of their language model one level deeper.
   const text = config.get("text_config");
   const source: JsonObject = text instanceof Map ? text : config;
-  const size = (...names: readonly string[]): number | undefined => {
-    for (const name of names) {
-      const value = source.get(name);
-      if (value === undefined || value === null) continue;
-      if (typeof value === "number" && Number.isSafeInteger(value) && value > 0) return value;
-      return fail("SOURCE_CONFIG", { where: `${where}, ${name}`, expected: "a positive whole number" });
-    }
-    return undefined;
-  };
+  const size = (...names: readonly string[]): number | undefined => configSize(source, ...names);
   const hidden = size("hidden_size", "n_embd", "d_model");
-  const heads = size("num_attention_heads", "n_head");
-  const keyHeads = size("num_key_value_heads") ?? heads;
+  const { heads, keyHeads } = configHeads(source);
   const headSize =
     size("head_dim") ?? (hidden === undefined || heads === undefined ? undefined : hidden / heads);
   const times = (count: number | undefined): number | undefined =>

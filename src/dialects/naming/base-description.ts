@@ -6,7 +6,8 @@
  */
 import { fail } from "../../errors.ts";
 import { readGgufHeader } from "../gguf/read.ts";
-import { type JsonObject, parseJson, quoteName } from "../json.ts";
+import { quoteName } from "../json.ts";
+import { configHeads, parseModelConfig } from "./model-config.ts";
 
 /** A base model. */
 export interface BaseDescription {
@@ -42,8 +43,7 @@ const ARCHITECTURES: ReadonlyMap<string, string> = new Map([
  */
 export function baseFromConfig(bytes: Uint8Array): BaseDescription {
   const where = "the base model's config.json";
-  const config = parseJson(bytes, "SOURCE_CONFIG", where);
-  if (!(config instanceof Map)) return fail("SOURCE_CONFIG", { where, expected: "an object" });
+  const config = parseModelConfig(bytes);
   const type = config.get("model_type");
   const architecture = typeof type === "string" ? ARCHITECTURES.get(type) : undefined;
   if (architecture === undefined) {
@@ -54,18 +54,9 @@ export function baseFromConfig(bytes: Uint8Array): BaseDescription {
       advice: "Convert a PEFT directory with llama.cpp's convert_lora_to_gguf.py instead.",
     });
   }
-  const heads = positive(config, config.has("n_head") ? "n_head" : "num_attention_heads", where);
-  const keyHeads = config.has("num_key_value_heads") ? positive(config, "num_key_value_heads", where) : heads;
-  return { architecture, heads, keyHeads };
-}
-
-function positive(config: JsonObject, field: string, where: string): number {
-  const value = config.get(field);
-  if (typeof value === "number" && Number.isSafeInteger(value) && value > 0) return value;
-  return fail("SOURCE_CONFIG", {
-    where: `${where}, field ${quoteName(field)}`,
-    expected: "a positive integer",
-  });
+  const { heads, keyHeads } = configHeads(config);
+  if (heads !== undefined && keyHeads !== undefined) return { architecture, heads, keyHeads };
+  return fail("SOURCE_CONFIG", { where, expected: "a number of attention heads", actual: "none" });
 }
 
 /**
@@ -86,8 +77,16 @@ export function baseFromGguf(bytes: Uint8Array): BaseDescription {
     });
   }
   const number = (field: string): number | undefined => {
-    const value = metadata.get(`${architecture}.attention.${field}`);
-    return typeof value === "number" && value > 0 ? value : undefined;
+    const key = `${architecture}.attention.${field}`;
+    const value = metadata.get(key);
+    if (value === undefined || (typeof value === "number" && value > 0)) return value;
+    // A list has a number for each layer, which are not all alike.
+    const actual = typeof value === "object" ? "a list" : String(value).slice(0, 40);
+    return fail("UNSUPPORTED_DIALECT", {
+      where: `${where}, key ${key}`,
+      expected: "one number of heads",
+      actual,
+    });
   };
   const heads = number("head_count");
   if (heads === undefined) return fail("SOURCE_HEADER", { where, expected: "a number of attention heads" });
