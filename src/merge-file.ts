@@ -6,17 +6,16 @@
  *
  * @module
  */
-import { mkdir, open, realpath, rename, rm } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
 import { headerBytes } from "./dialects/safetensors-header.ts";
 import { fail } from "./errors.ts";
 import { readModel, type StoredTensor } from "./extract/model.ts";
 import { openModel } from "./extract/open-model.ts";
-import { osError, quotePath } from "./io/os-error.ts";
+import { quotePath } from "./io/os-error.ts";
 import type { ByteSource } from "./io/source.ts";
-import { forgetTemporary, registerTemporary, temporaryPath } from "./io/temporary.ts";
-import { assertReplaceable } from "./io/write-directory.ts";
-import { outputExists, syncDirectory, type WriteOptions, writeSynced } from "./io/write-file.ts";
+import { assertReplaceable, fillDirectoryAtomic } from "./io/write-directory.ts";
+import { writeSynced } from "./io/write-file.ts";
 import { type Job, planMerge } from "./merge/plan.ts";
 import type { Adapter } from "./model/adapter.ts";
 
@@ -24,7 +23,7 @@ import type { Adapter } from "./model/adapter.ts";
 const PIECE = 8 * 1024 * 1024;
 
 /** How {@link mergeFile} writes. */
-export interface MergeFileOptions extends Omit<WriteOptions, "force"> {
+export interface MergeFileOptions {
   /** Called after each tensor. */
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -58,52 +57,32 @@ export async function mergeFile(
   const started = performance.now();
   await assertReplaceable(output);
   const opened = await openModel(base, options.signal);
-  const temporary = temporaryPath(resolve(output));
-  registerTemporary(temporary);
   try {
     const model = await readModel(opened, "base model", options.signal);
     const jobs = planMerge(adapter, model);
-    await mkdir(temporary);
     const written = new Map<string, number>();
     let done = 0;
     const progress = (name: string): void => options.onProgress?.(++done, model.size, name);
-    for (const [file, source] of opened.files) {
-      const tensors = [...model.values()].filter((tensor) => tensor.source === source);
-      const name = file === "" ? basename(base) : file;
-      written.set(
-        name,
-        await writeShard(join(temporary, name), source, tensors, jobs, progress, options.signal),
-      );
-    }
-    if (opened.index !== undefined) {
-      const name = base.endsWith(".json") ? basename(base) : "model.safetensors.index.json";
-      await writeSynced(join(temporary, name), opened.index);
-      written.set(name, opened.index.length);
-    }
-    await syncDirectory(temporary);
-    await takeName(temporary, output);
+    await fillDirectoryAtomic(output, async (folder) => {
+      for (const [name, source] of opened.files) {
+        const tensors = [...model.values()].filter((tensor) => tensor.source === source);
+        written.set(
+          name,
+          await writeShard(join(folder, name), source, tensors, jobs, progress, options.signal),
+        );
+      }
+      if (opened.index === undefined || opened.indexName === undefined) return;
+      await writeSynced(join(folder, opened.indexName), opened.index);
+      written.set(opened.indexName, opened.index.length);
+    });
     return {
       written,
       changed: jobs.size,
       tensors: model.size,
       seconds: (performance.now() - started) / 1000,
     };
-  } catch (error) {
-    throw osError(error, output, "write");
   } finally {
     await opened.close();
-    await rm(temporary, { recursive: true, force: true });
-    forgetTemporary(temporary);
-  }
-}
-
-async function takeName(temporary: string, output: string): Promise<void> {
-  const target = await realpath(output).catch(() => resolve(output));
-  try {
-    await rename(temporary, target);
-  } catch (error) {
-    const taken = ["ENOTEMPTY", "EEXIST", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "");
-    throw taken ? outputExists(output) : error;
   }
 }
 

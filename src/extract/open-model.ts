@@ -17,6 +17,8 @@ const INDEX = "model.safetensors.index.json";
 
 /** A model whose files are open. */
 export interface OpenModel extends ShardedModel {
+  /** Name of the index's file, if there is one. */
+  readonly indexName: string | undefined;
   /** Bytes of all files. */
   readonly bytes: number;
   /** Releases the files. */
@@ -32,7 +34,8 @@ export async function openModel(path: string, signal?: AbortSignal): Promise<Ope
   const file = (await isDirectory(path)) ? join(path, await findModel(path)) : path;
   if (!file.endsWith(".json")) return await openFiles(dirname(file), [basename(file)], undefined);
   const index = await readWholeFile(file, signal);
-  return await openFiles(dirname(file), [...new Set(parseShardIndex(index).values())], index);
+  const model = await openFiles(dirname(file), [...new Set(parseShardIndex(index).values())], index);
+  return { ...model, indexName: basename(file) };
 }
 
 async function openFiles(
@@ -52,7 +55,7 @@ async function openFiles(
   }
   let bytes = 0;
   for (const { size } of files.values()) bytes += size;
-  return { files, index, bytes, close };
+  return { files, index, indexName: undefined, bytes, close };
 }
 
 async function isDirectory(path: string): Promise<boolean> {

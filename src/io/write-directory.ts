@@ -38,14 +38,34 @@ export async function writeDirectoryAtomic(
   options: WriteOptions = {},
 ): Promise<void> {
   for (const name of files.keys()) assertPlainName(name);
+  const fill = async (folder: string): Promise<void> => {
+    for (const [name, bytes] of files) await writeSynced(join(folder, name), bytes);
+  };
+  await fillDirectoryAtomic(path, fill, options, files);
+}
+
+/**
+ * As {@link writeDirectoryAtomic}, for files that are written piece by piece.
+ *
+ * @param fill writes the files into the directory it is given, which has another name yet
+ * @param files names that may be replaced
+ * @throws LqaError as there; whatever `fill` throws. Nothing stays behind then.
+ */
+export async function fillDirectoryAtomic(
+  path: string,
+  fill: (folder: string) => Promise<void>,
+  options: WriteOptions = {},
+  files: Pick<ReadonlySet<string>, "has"> = new Set(),
+): Promise<void> {
   try {
     const occupied = await assertReplaceable(path, options, files);
-    const target = occupied ? await realpath(path) : resolve(path);
+    // An empty directory may be a link to one.
+    const target = await realpath(path).catch(() => resolve(path));
     const temporary = temporaryPath(target);
     registerTemporary(temporary);
     try {
       await mkdir(temporary);
-      for (const [name, bytes] of files) await writeSynced(join(temporary, name), bytes);
+      await fill(temporary);
       await syncDirectory(temporary);
       await (occupied ? swap(temporary, target) : takeName(temporary, target, path));
     } finally {

@@ -1,5 +1,13 @@
 /** Merged models: every weight against a plain computation, bytes of everything else untouched, memory of one tensor. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -119,6 +127,17 @@ describe("a merged weight is W + ΔW, rounded once", () => {
     const whole = await merged(adapter, model);
     const parts = tensorsOf(output);
     for (const [name, tensor] of whole) expect(hex(parts.get(name)!.data), name).toBe(hex(tensor.data));
+  });
+
+  it("shards whose index has a name of its own, into a link to an empty directory", async () => {
+    const [base, empty, link] = [writeModel(place(), baseModel(), 2), place(), place()];
+    const index = join(base, "model.safetensors.index.json");
+    renameSync(index, join(base, "mine.safetensors.index.json"));
+    mkdirSync(empty);
+    symlinkSync(empty, link);
+    await mergeFile(readAdapter(directory(ab(Q, 32, 24))), base, link);
+    expect(listing(empty)).toEqual(listing(base));
+    expect(listing(empty)).toContain("mine.safetensors.index.json");
   });
 
   it("one file, under its own name", async () => {
