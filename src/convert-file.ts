@@ -61,9 +61,8 @@ export async function convertFile(
   try {
     const notes: string[] = [];
     const onNote = (note: string): void => void notes.push(note);
-    const { from, alpha, multiplier, expertLayout, keepUnsupported, to = "peft", base, portable } = options;
-    const settings = { from, alpha, multiplier, expertLayout, keepUnsupported };
-    const adapter = readAdapter(source.files, { ...settings, lazy: true, onNote });
+    const { to = "peft", base, portable } = options;
+    const adapter = readAdapter(source.files, { ...options, lazy: true, onNote });
     const factors = options.dtype ?? "source";
     const files = writeAdapter(adapter, { factors, to, base, portable, onNote });
     let inputBytes = 0;

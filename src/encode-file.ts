@@ -18,7 +18,10 @@ import { openLqa } from "./read/open.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
 /** How {@link encodeFile} encodes and writes. */
-export interface EncodeFileOptions extends Omit<EncodeOptions, "importance">, WriteOptions, ReadSettings {
+export interface EncodeFileOptions
+  extends Omit<EncodeOptions, "importance">,
+    WriteOptions,
+    Omit<ReadSettings, "onNote"> {
   /** The dialect of the adapter. Default: the one it looks like. */
   readonly from?: DialectName | undefined;
   /** Threads that encode, from 1 on. Default: one for each core, if the adapter is large enough. Never changes the bytes. */
@@ -83,26 +86,10 @@ async function encodeSource(
   options: EncodeFileOptions,
   started: number,
 ): Promise<EncodedFile> {
-  const {
-    importance: file,
-    workers,
-    from,
-    alpha,
-    multiplier,
-    expertLayout,
-    keepUnsupported,
-    ...rest
-  } = options;
+  const { importance: file, workers, ...rest } = options;
   const notes: string[] = [];
-  const adapter = readAdapter(files, {
-    lazy: true,
-    from,
-    alpha,
-    multiplier,
-    expertLayout,
-    keepUnsupported,
-    onNote: (note) => void notes.push(note),
-  });
+  const onNote = (note: string): void => void notes.push(note);
+  const adapter = readAdapter(files, { ...options, lazy: true, onNote });
   const importance =
     file === undefined
       ? undefined
