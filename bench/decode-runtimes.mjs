@@ -7,15 +7,15 @@
  *
  * Everything is this Node, Node 22 and 24, Bun, Deno and Chromium from the npm registry; Python packages in a virtual
  * environment (Python 3.11 or later) and llama.cpp's own dequantizers from a package of node-llama-cpp, both kept in
- * ~/.cache/lqa-bench. A runtime is a `node`, `bun` or `deno`. Chromium runs without a window, on a page this script serves,
- * isolated so that its clock is exact. For Python see bench/peers.py. Without options: this Node alone. Build first.
+ * ~/.cache/lqa-bench. A runtime is a `node`, `bun` or `deno`. Chromium runs without a window, the bench bundled in an isolated
+ * page, whose clock is exact. For Python see bench/peers.py. Without options: this Node alone. Build first.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { availableParallelism, cpus, homedir, loadavg, tmpdir } from "node:os";
-import { basename, extname, join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { openPage } from "../conformance/adapters/browser.mjs";
 import { install } from "../conformance/runtimes.mjs";
 import { writeSafetensors } from "../dist/dialects/safetensors.js";
 import { decodeAll, openLqa } from "../dist/index.js";
@@ -81,60 +81,16 @@ function run(path, parameters) {
   return stdout;
 }
 
-/** The page loads the bench as it is; the packages it needs are found by an import map. */
-async function inChromium(path) {
-  const modules = {
-    "@msgpack/msgpack": "/node_modules/@msgpack/msgpack/dist.esm/index.mjs",
-    "@noble/hashes/sha2.js": "/node_modules/@noble/hashes/sha2.js",
-    fflate: "/node_modules/fflate/esm/browser.js",
-    flatbuffers: "/node_modules/flatbuffers/mjs/flatbuffers.js",
-  };
-  const page = `<!doctype html><script type="importmap">${JSON.stringify({ imports: modules })}</script>
-<script type="module">
-  const post = (body) => fetch("/result", { method: "POST", body: JSON.stringify(body) });
-  try { post(await (await import("/bench/decode.mjs")).measure()); } catch (error) { post({ error: String(error.stack) }); }
-</script>`;
-  let resolve;
-  const answer = new Promise((r) => (resolve = r));
-  const server = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url, "http://localhost");
-    if (request.method === "POST") {
-      let body = "";
-      for await (const piece of request) body += piece;
-      response.end();
-      return resolve(JSON.parse(body));
-    }
-    const types = { ".js": "text/javascript", ".mjs": "text/javascript" };
-    const headers = {
-      "content-type": types[extname(pathname)] ?? "text/html",
-      "cross-origin-opener-policy": "same-origin",
-      "cross-origin-embedder-policy": "require-corp",
-    };
-    const file = pathname !== "/" && /^\/(bench|dist|node_modules)\//.test(pathname);
-    try {
-      const body = file ? readFileSync(join(root, pathname)) : page;
-      response.writeHead(pathname === "/favicon.ico" ? 404 : 200, headers).end(body);
-    } catch {
-      response.writeHead(404).end();
-    }
-  }).listen(0, "127.0.0.1");
-  await new Promise((listening) => server.once("listening", listening));
-  const options = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    `--user-data-dir=${join(scratch, "chromium")}`,
-  ];
-  const browser = spawn(path, [...options, `http://127.0.0.1:${server.address().port}/`], {
-    stdio: "ignore",
-  });
-  browser.once("exit", (code) => resolve({ error: `${path} ended with code ${code}` }));
-  const result = await answer;
-  browser.kill();
-  await new Promise((ended) => browser.once("exit", ended));
-  server.close();
-  if (result.error) throw new Error(result.error);
-  return result;
+/** The bench in a page. */
+async function inChromium(executable) {
+  const { page, close } = await openPage(new URL("page.mjs", import.meta.url), { executable });
+  try {
+    if (!(await page.evaluate(() => globalThis.crossOriginIsolated)))
+      throw new Error("the page is not isolated, so its clock is not exact");
+    return await page.evaluate(() => globalThis.measure());
+  } finally {
+    await close();
+  }
 }
 
 /** Decoded factors of the adapter `rd` in F16, for other programs. */

@@ -52,7 +52,15 @@ export async function openPage(entry, { executable, files = () => undefined, onE
   const served = new Map([
     [
       "/",
-      { contentType: "text/html", body: '<!doctype html><script type="module" src="/page.js"></script>' },
+      {
+        contentType: "text/html",
+        // Isolated: its clock is exact, and it may share memory.
+        headers: {
+          "cross-origin-opener-policy": "same-origin",
+          "cross-origin-embedder-policy": "require-corp",
+        },
+        body: '<!doctype html><script type="module" src="/page.js"></script>',
+      },
     ],
     ["/page.js", { contentType: "text/javascript", body: code }],
   ]);
