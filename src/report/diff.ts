@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Adapter, LoraModule, MetaValue, ModuleShape, PlainTensor } from "../model/adapter.ts";
+import type { Adapter, LoraModule, MetaValue, ModuleShape } from "../model/adapter.ts";
 import { shapeOf, withFactors } from "../model/adapter.ts";
 import { compareModules } from "../quantize/quality.ts";
 
@@ -95,7 +95,7 @@ export function diffAdapters(a: DiffSide, b: DiffSide): AdapterDiff {
         { element: x.element, shape: [...x.shape], axis: x.axis },
         { element: y.element, shape: [...y.shape], axis: y.axis },
       );
-      const bytes = fields.length === 0 ? differentBytes(x, y) : undefined;
+      const bytes = fields.length === 0 ? differentBytes(x.data, y.data) : undefined;
       if (bytes === 0) tensors.equal++;
       else tensors.changed.push({ name: x.name, role: x.role, fields, bytes });
     }
@@ -152,13 +152,9 @@ function sameFactors(x: LoraModule, y: LoraModule): boolean {
   return (
     x.multiplier === y.multiplier &&
     x.rank === y.rank &&
-    equalBytes(bytes(x.b), bytes(y.b)) &&
-    equalBytes(bytes(x.a), bytes(y.a))
+    differentBytes(bytes(x.b), bytes(y.b)) === 0 &&
+    differentBytes(bytes(x.a), bytes(y.a)) === 0
   );
-}
-
-function equalBytes(x: Uint8Array, y: Uint8Array): boolean {
-  return x.length === y.length && x.every((byte, i) => byte === y[i]);
 }
 
 function moduleFields(x: LoraModule, y: LoraModule, a: DiffSide, b: DiffSide): FieldChange[] {
@@ -203,8 +199,9 @@ function canonical(value: MetaValue | undefined): string {
   return `{${entries.map(([key, one]) => `${JSON.stringify(key)}:${canonical(one)}`).join(",")}}`;
 }
 
-function differentBytes(x: PlainTensor, y: PlainTensor): number {
+/** Of two arrays of one length. */
+function differentBytes(x: Uint8Array, y: Uint8Array): number {
   let count = 0;
-  for (let i = 0; i < x.data.length; i++) if (x.data[i] !== y.data[i]) count++;
+  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) count++;
   return count;
 }
