@@ -43,14 +43,8 @@ export type PlaneReport = (
   details: PlaneFinding,
 ) => void;
 
-/** What a file may declare beyond the ordinary. */
-export interface CheckOptions {
-  /** The file declares that raw weights may be Inf or NaN (spec 8.3). */
-  readonly allowNonfinite?: boolean;
-}
-
 /**
- * Reports every value of the planes that the specification forbids.
+ * Reports every value of the planes that the specification forbids; raw Inf and NaN also where a file declares them.
  *
  * Kinds: SCALE_VALUE, NONFINITE_VALUE, NONCANONICAL_CODES.
  *
@@ -62,11 +56,10 @@ export function checkPlanes(
   components: number,
   length: number,
   report: PlaneReport,
-  options: CheckOptions = {},
 ): void {
   assertPlanes(encoding, planes, components, length);
   if (encoding.codec === "raw") {
-    if (!options.allowNonfinite) checkRaw(planes.codes, encoding.element, length, report);
+    checkRaw(planes.codes, encoding.element, length, report);
   } else if (encoding.codec !== "zero") {
     checkGrouped(encoding, planes, components, length, report);
   }
