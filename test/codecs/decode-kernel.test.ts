@@ -1,16 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { FactorJob, Part } from "../../src/codecs/decode.ts";
-import { type DecodeTarget, decodePlain } from "../../src/codecs/decode-plain.ts";
-import { numberToBits, writeBits } from "../../src/codecs/elements.ts";
-import {
-  type Encoding,
-  encodingLabel,
-  FLOAT_BYTES,
-  planeSizes,
-  type ScaleType,
-} from "../../src/codecs/encoding.ts";
-import { numberToF16 } from "../../src/codecs/floats.ts";
+import type { FactorJob } from "../../src/codecs/decode.ts";
+import { type Encoding, encodingLabel, type ScaleType } from "../../src/codecs/encoding.ts";
 import { DecodeKernel } from "../../src/codecs/kernels/decode-kernel.ts";
+import { partOf, plainly } from "./decode-jobs.ts";
 
 /** Every encoding but for its group. */
 const SCALES: readonly ScaleType[] = ["f16", "bf16", "f32"];
@@ -39,43 +31,8 @@ function bytes(length: number): Uint8Array {
   return new Uint8Array(length + 16).map(byte).subarray(shift, shift + length);
 }
 
-/** A part of arbitrary bytes; its scales are what an encoder may write if `ordinary`. */
-function partOf(encoding: Encoding, components: number, length: number, ordinary: boolean): Part {
-  const sizes = planeSizes(encoding, components, length);
-  const planes = {
-    codes: bytes(sizes.codes),
-    scales: bytes(sizes.scales),
-    zeroPoints: bytes(sizes.zeroPoints),
-  };
-  if (ordinary && "scale" in encoding)
-    for (let i = 0; i < sizes.scales / FLOAT_BYTES[encoding.scale]; i++) {
-      // Subnormal in binary16 up to what nearly overflows, and 0.
-      const scale = byte() < 8 ? 0 : (1 + byte() / 255) * 2 ** ((byte() % 26) - 24);
-      writeBits(planes.scales, encoding.scale, i, numberToBits(scale, encoding.scale));
-    }
-  return { encoding, planes, components };
-}
-
-const canonical = (target: DecodeTarget): Uint32Array | Uint16Array =>
-  target instanceof Float32Array ? new Uint32Array(target.buffer, target.byteOffset, target.length) : target;
-
-/** What the plain decoder makes of a job. */
-function plainly({ parts, length, order, multiplier }: FactorJob, wide: boolean): DecodeTarget {
-  const all = parts.reduce((sum, part) => sum + part.components, 0);
-  const values = wide || multiplier !== 1 ? new Float32Array(all * length) : new Uint16Array(all * length);
-  let first = 0;
-  for (const { encoding, planes, components } of parts) {
-    const at =
-      order === "component"
-        ? { offset: first * length, componentStride: length, weightStride: 1 }
-        : { offset: first, componentStride: 1, weightStride: all };
-    decodePlain(encoding, planes, components, length, values, at);
-    first += components;
-  }
-  if (multiplier === 1) return values;
-  for (let i = 0; i < values.length; i++) values[i] = values[i]! * multiplier;
-  return wide ? values : Uint16Array.from(values, numberToF16);
-}
+/** A scale an encoder may write: subnormal in binary16 up to what nearly overflows, and 0. */
+const anyScale = (): number => (byte() < 8 ? 0 : (1 + byte() / 255) * 2 ** ((byte() % 26) - 24));
 
 const kernel = DecodeKernel.make()!;
 
@@ -88,11 +45,11 @@ function compare(job: FactorJob, wide: boolean): boolean {
   const taken = kernel.decode(job, target, guard);
   const label = `${job.parts.map((p) => `${p.components}×${encodingLabel(p.encoding)}`)} ${job.length} ${job.order} ${wide}`;
   if (taken) {
-    const found = canonical(target.slice(guard, guard + expected.length));
-    const wanted = canonical(expected);
-    for (let i = 0; i < wanted.length; i++)
-      if (wanted[i] !== found[i]) {
-        expect.fail(`${label}: weight ${i} is ${found[i]!.toString(16)}, not ${wanted[i]!.toString(16)}`);
+    const Bits = wide ? Uint32Array : Uint16Array;
+    const found = new Bits(target.buffer, guard * target.BYTES_PER_ELEMENT, expected.length);
+    for (let i = 0; i < expected.length; i++)
+      if (expected[i] !== found[i]) {
+        expect.fail(`${label}: weight ${i} is ${found[i]!.toString(16)}, not ${expected[i]!.toString(16)}`);
       }
   }
   for (let i = 0; i < guard; i++)
@@ -112,7 +69,7 @@ describe("the decode kernel", () => {
       length = round + 1;
       const group = [0, 16, 32, 64, 128, 256, 512, 1024][round % 8]!;
       for (const encoding of everyEncoding(group, SCALES[round % 3]!)) {
-        const part = partOf(encoding, 1 + (byte() % 5), length, true);
+        const part = partOf(encoding, 1 + (byte() % 5), length, bytes, anyScale);
         for (const wide of both)
           for (const order of orders) compare({ parts: [part], length, order, multiplier: 1 }, wide);
       }
@@ -125,9 +82,9 @@ describe("the decode kernel", () => {
       const group = [128, 0, 16, 1024][round % 4]!;
       const all = everyEncoding(group, SCALES[round % 3]!);
       for (const [i, encoding] of all.entries()) {
-        const parts = [partOf(encoding, 1 + (byte() % 18), length, true)];
+        const parts = [partOf(encoding, 1 + (byte() % 18), length, bytes, anyScale)];
         if (round % 2 === 1)
-          parts.push(partOf(all[(i * 7 + round) % all.length]!, 1 + (byte() % 3), length, true));
+          parts.push(partOf(all[(i * 7 + round) % all.length]!, 1 + (byte() % 3), length, bytes, anyScale));
         const multiplier = round % 3 === 2 ? Math.fround(byte() / 16 - 8) : 1;
         for (const wide of both)
           for (const order of orders)

@@ -7,18 +7,10 @@
  * A failure names the number of its job; the same seed finds it again.
  */
 import { describe, expect, it } from "vitest";
-import { decodePlain } from "../../src/codecs/decode-plain.ts";
-import { numberToBits, writeBits } from "../../src/codecs/elements.ts";
-import {
-  type Encoding,
-  encodingLabel,
-  FLOAT_BYTES,
-  planeSizes,
-  type ScaleType,
-} from "../../src/codecs/encoding.ts";
-import { numberToF16 } from "../../src/codecs/floats.ts";
+import { type Encoding, encodingLabel, type ScaleType } from "../../src/codecs/encoding.ts";
 import { DecodeKernel, type FactorJob, type Part } from "../../src/codecs/kernels/decode-kernel.ts";
 import { uniform } from "../helpers/random.ts";
+import { partOf, plainly } from "./decode-jobs.ts";
 
 const CASES = Number(process.env.LQA_DECODE_CASES ?? 20_000);
 const SEED = Number(process.env.LQA_DECODE_SEED ?? 1);
@@ -64,40 +56,12 @@ function bytes(length: number): Uint8Array {
   return buffer.subarray(shift, shift + length);
 }
 
-/** A part of arbitrary bytes, whose scales are what an encoder may write if `ordinary`. */
+/** A scale an encoder may write: from subnormal in binary16 up to what nearly overflows, and 0. */
+const anyScale = (): number => (below(32) === 0 ? 0 : (1 + below(256) / 256) * 2 ** (below(26) - 24));
+
 function anyPart(encoding: Encoding, length: number, ordinary: boolean): Part {
   const components = 1 + (below(4) === 0 ? below(18) : below(4));
-  const sizes = planeSizes(encoding, components, length);
-  const planes = {
-    codes: bytes(sizes.codes),
-    scales: bytes(sizes.scales),
-    zeroPoints: bytes(sizes.zeroPoints),
-  };
-  if (ordinary && "scale" in encoding)
-    for (let i = 0; i < sizes.scales / FLOAT_BYTES[encoding.scale]; i++) {
-      // From subnormal in binary16 up to what nearly overflows, and 0.
-      const scale = below(32) === 0 ? 0 : (1 + below(256) / 256) * 2 ** (below(26) - 24);
-      writeBits(planes.scales, encoding.scale, i, numberToBits(scale, encoding.scale));
-    }
-  return { encoding, planes, components };
-}
-
-/** What the plain decoder makes of a job, as bits. */
-function plainly({ parts, length, order, multiplier }: FactorJob, wide: boolean): Uint32Array | Uint16Array {
-  const all = parts.reduce((sum, part) => sum + part.components, 0);
-  const values = wide || multiplier !== 1 ? new Float32Array(all * length) : new Uint16Array(all * length);
-  let first = 0;
-  for (const { encoding, planes, components } of parts) {
-    const at =
-      order === "component"
-        ? { offset: first * length, componentStride: length, weightStride: 1 }
-        : { offset: first, componentStride: 1, weightStride: all };
-    decodePlain(encoding, planes, components, length, values, at);
-    first += components;
-  }
-  if (multiplier !== 1) for (let i = 0; i < values.length; i++) values[i] = values[i]! * multiplier;
-  if (!(values instanceof Float32Array)) return values;
-  return wide ? new Uint32Array(values.buffer) : Uint16Array.from(values, numberToF16);
+  return partOf(encoding, components, length, bytes, ordinary ? anyScale : undefined);
 }
 
 const GUARD = 64;

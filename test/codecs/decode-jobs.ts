@@ -1,0 +1,56 @@
+/**
+ * Jobs for the decode kernel, and what the plain decoder makes of them.
+ *
+ * @module
+ */
+import { decodePlain } from "../../src/codecs/decode-plain.ts";
+import { numberToBits, writeBits } from "../../src/codecs/elements.ts";
+import { type Encoding, FLOAT_BYTES, planeSizes } from "../../src/codecs/encoding.ts";
+import { numberToF16 } from "../../src/codecs/floats.ts";
+import type { FactorJob, Part } from "../../src/codecs/kernels/decode-kernel.ts";
+
+/**
+ * A part of arbitrary bytes.
+ *
+ * @param bytes makes the planes
+ * @param scale makes the scales; without it these are arbitrary bytes, too
+ */
+export function partOf(
+  encoding: Encoding,
+  components: number,
+  length: number,
+  bytes: (length: number) => Uint8Array,
+  scale: (() => number) | undefined,
+): Part {
+  const sizes = planeSizes(encoding, components, length);
+  const planes = {
+    codes: bytes(sizes.codes),
+    scales: bytes(sizes.scales),
+    zeroPoints: bytes(sizes.zeroPoints),
+  };
+  if (scale !== undefined && "scale" in encoding)
+    for (let i = 0; i < sizes.scales / FLOAT_BYTES[encoding.scale]; i++)
+      writeBits(planes.scales, encoding.scale, i, numberToBits(scale(), encoding.scale));
+  return { encoding, planes, components };
+}
+
+/** What the plain decoder makes of a job, as bits. */
+export function plainly(
+  { parts, length, order, multiplier }: FactorJob,
+  wide: boolean,
+): Uint32Array | Uint16Array {
+  const all = parts.reduce((sum, part) => sum + part.components, 0);
+  const values = wide || multiplier !== 1 ? new Float32Array(all * length) : new Uint16Array(all * length);
+  let first = 0;
+  for (const { encoding, planes, components } of parts) {
+    const at =
+      order === "component"
+        ? { offset: first * length, componentStride: length, weightStride: 1 }
+        : { offset: first, componentStride: 1, weightStride: all };
+    decodePlain(encoding, planes, components, length, values, at);
+    first += components;
+  }
+  if (multiplier !== 1) for (let i = 0; i < values.length; i++) values[i] = values[i]! * multiplier;
+  if (!(values instanceof Float32Array)) return values;
+  return wide ? new Uint32Array(values.buffer) : Uint16Array.from(values, numberToF16);
+}
