@@ -85,7 +85,10 @@ export function createWorkerPool(count: number): WorkerPool {
       const names: string[] = [];
       let taken = 0;
       let told = 0;
+      /** No task is told any more. */
       let stopped = false;
+      /** No task is taken any more. */
+      let failed = false;
       let telling = Promise.resolve();
       // Everything before a task that failed has been taken, and is finished before anything is thrown.
       const tell = async (): Promise<void> => {
@@ -95,7 +98,7 @@ export function createWorkerPool(count: number): WorkerPool {
         }
       };
       const work = async (worker: Worker): Promise<void> => {
-        while (!stopped) {
+        while (!stopped && !failed) {
           const next = queue.next();
           if (next.done === true) return;
           const index = taken++;
@@ -103,6 +106,7 @@ export function createWorkerPool(count: number): WorkerPool {
           settled[index] = ended.has(worker)
             ? { error: new Error("a worker ended before its task") }
             : await ask(worker, kind, next.value);
+          failed ||= "error" in settled[index];
           telling = telling.then(tell);
           try {
             await telling;
@@ -151,7 +155,12 @@ function ask<K extends PoolKind>(
     const onExit = (code: number): void =>
       finish({ error: new Error(`a worker ended before its task, with code ${code}`) });
     worker.on("message", onAnswer).on("error", onError).on("exit", onExit);
-    const { input: own, transfer } = parcel(kind, input);
-    worker.postMessage({ task, kind, input: own }, transfer);
+    try {
+      const { input: own, transfer } = parcel(kind, input);
+      worker.postMessage({ task, kind, input: own }, transfer);
+    } catch (error) {
+      // Factors that are read only now may be unreadable.
+      finish({ error });
+    }
   });
 }

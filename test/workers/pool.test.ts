@@ -66,6 +66,27 @@ describe("a pool of workers", () => {
     expect(report.modules).toHaveLength(7);
   });
 
+  it("stops at a module whose factors cannot be read", async () => {
+    for (const executor of pools) {
+      const asked = new Set<number>();
+      const many = Array.from({ length: 60 }, (_, i): LoraModule => {
+        const { b, a, ...shape } = createModule(`layers.${String(i).padStart(2, "0")}.q`, 96, 128, 2, i + 1);
+        return {
+          ...shape,
+          b,
+          get a() {
+            asked.add(i);
+            if (i === 3) throw new Error("the source is gone");
+            return a;
+          },
+        };
+      });
+      const options = { profile: "loraquant" as const, executor };
+      await expect(encodeAdapter(adapter(many), options)).rejects.toThrow("the source is gone");
+      expect(asked.size).toBeLessThan(30);
+    }
+  });
+
   it("stops when it is told to", async () => {
     for (const executor of pools) {
       const control = new AbortController();
