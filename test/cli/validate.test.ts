@@ -192,7 +192,7 @@ describe("exit codes", () => {
       packed(shape(`layers.${i}.q`, { out: 4, in: 4 }), bands(1, 3), i + 1),
     );
     writeFileSync(path("wide.lqa"), await fileBytes({ modules, tensors: [], sections: [] }));
-    // One takes 20 MB; the indexes of thirty would not fit.
+    // The indexes of thirty would not fit.
     const words = Array.from({ length: 30 }, () => path("wide.lqa"));
     const options = { env: { NODE_OPTIONS: "--max-old-space-size=64" } };
     expect(lqaIn(options, "validate", "--level", "structure", ...words)).toMatchObject({ code: 0 });

@@ -77,7 +77,7 @@ async function check(
     opened = await input.open();
     const result = withBase(await validateReader(opened.reader, settings), settings);
     return {
-      // Outcomes are kept to the end, and an index takes a hundred times its bytes.
+      // Outcomes are kept to the end; indexes would add up to many times the bytes of the files.
       outcome: { path, result: { ...result, index: undefined } },
       dumps: withDumps ? await dumpsOf(result, opened, terminal) : new Map(),
     };
