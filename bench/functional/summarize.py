@@ -2,7 +2,7 @@
 
 One table an adapter, by bits on disk; then, for every task and shape with several seeds, the
 mean over seeds of each figure, with the smallest and the largest. `--write` puts the tables
-where docs/results.md has its marks.
+where docs/results.md has its marks, after a summary of all adapters.
 """
 
 import argparse
@@ -103,6 +103,20 @@ def report(starts: tuple[str, ...]) -> str:
     return "\n\n".join(parts)
 
 
+def summary() -> str:
+    """Gain and exact answers kept, encodings that all adapters have."""
+    paths = [path for path in sorted(lm.RESULTS.glob("*-*.jsonl"))]
+    adapters = [read(path) for path in paths]
+    shared = set.intersection(*(set(adapter) for adapter in adapters)) - {"base", "f16"}
+    rows = [["encoding", *(path.stem for path in paths)], ["---"] * (len(paths) + 1)]
+    for name in sorted(shared, key=lambda name: order(name, adapters[0][name])):
+        lines = [adapter[name] for adapter in adapters]
+        rows.append(
+            [name, *(f"{percent(2)(l['nll_kept'])}, {percent(1)(l['exact_kept'])} at {l['bits_on_disk']:.2f} bits" for l in lines)]
+        )
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Print results as tables.")
     parser.add_argument("starts", nargs="*", metavar="TEXT", help="adapters that start so")
@@ -114,7 +128,7 @@ def main() -> None:
         return
     text = DOCUMENT.read_text(encoding="utf-8")
     before, rest = text.split(MARKS[0])
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n\n{tables}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}", encoding="utf-8")
+    DOCUMENT.write_text(f"{before}{MARKS[0]}\n\n{summary()}\n\n{tables}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
