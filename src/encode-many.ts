@@ -106,14 +106,16 @@ const WEIGHTS = /\.(safetensors|bin|pt|pth|ckpt|npz|gguf|onnx_adapter)$/;
 /** Adapters by path, with the names of their outputs, in the order of their paths. */
 async function findAdapters(input: string): Promise<[path: string, name: string][]> {
   if (await isPattern(input)) {
-    const paths = new Set<string>();
+    const adapters = new Set<string>();
+    const files: string[] = [];
     for (const path of await expandPattern(input, "all")) {
-      if (!(await isFile(path))) for (const inside of await walk(path)) paths.add(inside);
-      else if (WEIGHTS.test(path)) paths.add(path);
+      if (!(await isFile(path))) for (const inside of await walk(path)) adapters.add(inside);
+      else if (WEIGHTS.test(path)) files.push(path);
     }
     // A file of weights is part of its directory where that is an adapter.
-    const adapters = [...paths].filter((path) => !paths.has(dirname(path))).sort();
-    return adapters.map((path) => [path, nameOf(relative(patternRoot(input), path))]);
+    for (const path of files) if (!adapters.has(dirname(path))) adapters.add(path);
+    const sorted = [...adapters].sort();
+    return sorted.map((path) => [path, nameOf(relative(patternRoot(input), path))]);
   }
   const inside = (await isFile(input)) ? [] : await walk(input);
   // A directory with an adapter, a file, or something whose error will be told.

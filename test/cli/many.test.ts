@@ -124,6 +124,13 @@ describe("lqa encode --out-dir", () => {
     expect(found("adapters/*/*.gguf")).toEqual({ "new/mac/llama.lqa": "encoded" });
   });
 
+  it("takes checkpoints inside an adapter's directory as adapters of their own", () => {
+    const own = temporaryDirectory();
+    for (const name of ["run", "run/checkpoint-5"]) writePeftDirectory(join(own, "in", name), { layers: 1 });
+    const made = lqaIn({ cwd: own }, "encode", "--out-dir", "out", "in/**", "--json").json<Item[]>();
+    expect(states(made)).toEqual({ "out/run.lqa": "encoded", "out/run/checkpoint-5.lqa": "encoded" });
+  });
+
   it("tells people in one table", () => {
     const { out, code } = run("adapters/**");
     expect(code).toBe(3);
