@@ -155,7 +155,7 @@ function report() {
     return table([head, ...results.map(({ runtime }) => `${runtime}, ms`)], rows);
   });
   const parts = [
-    `Measured ${first.date}, ${cpus()[0].model}, ${availableParallelism()} virtual cores that were shared with other work (load ${load.map((x) => x.toFixed(1)).join(", ")} at the end); \`npm run bench:decoding\`. memcpy and, in brackets, writing alone (\`fill\`), GB/s: ${results.map(({ runtime, memcpy, write }) => `${runtime} ${memcpy.gbPerSecond.toFixed(1)} (${write.gbPerSecond.toFixed(1)})`).join(", ")}; memcpy in the second cache (256 KiB) ${first.memcpyHot.gbPerSecond.toFixed(0)}.`,
+    `Measured ${first.date}, ${cpus()[0].model}, ${availableParallelism()} virtual cores (load ${load.map((x) => x.toFixed(1)).join(", ")} at the end); \`npm run bench:decoding\`. memcpy and, in brackets, writing alone (\`fill\`), GB/s: ${results.map(({ runtime, memcpy, write }) => `${runtime} ${memcpy.gbPerSecond.toFixed(1)} (${write.gbPerSecond.toFixed(1)})`).join(", ")}; memcpy in the second cache (256 KiB) ${first.memcpyHot.gbPerSecond.toFixed(0)}.`,
     `### ${first.runtime}, ratio to memcpy\n\n${full("f32")}\n\n${full("f16")}`,
   ];
   if (results.length > 1)
