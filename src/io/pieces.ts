@@ -1,5 +1,5 @@
 /**
- * Bytes that arrive in pieces: one way to read a web stream (`fetch().body`, `Blob.stream()`), a Node stream (a file,
+ * Bytes that arrive in pieces: one way to read a web stream (`fetch().body`), a Blob, a Node stream (a file,
  * standard input) and any other iterable.
  *
  * A piece is asked for when the one before it is done with, so whoever produces them feels the back-pressure; the source
@@ -11,7 +11,7 @@ import { fail, isLqaError } from "../errors.ts";
 import { assertNotAborted } from "./source.ts";
 
 /** Something that yields bytes. */
-export type Pieces = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+export type Pieces = ReadableStream<Uint8Array> | Blob | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 interface Reader {
   next(): Promise<IteratorResult<unknown, unknown>>;
@@ -23,7 +23,7 @@ interface Reader {
  * The pieces of `source`, one at a time.
  *
  * @throws LqaError ABORTED, at once even if the source does not answer any more; IO with the cause if the source fails;
- *   TypeError for a piece that is not a Uint8Array (a text stream, for one)
+ *   TypeError for a piece that is not a Uint8Array (a text stream, for one), and for what yields no pieces
  */
 export async function* piecesOf(
   source: Pieces,
@@ -63,11 +63,14 @@ export function isBytes(value: unknown): value is Uint8Array {
 class PieceError extends Error {}
 
 function readerOf(source: Pieces): Reader {
+  if ("stream" in source) return readerOf(source.stream());
   if ("getReader" in source) {
     // Not `for await`: Safari's streams are no async iterables.
     const reader = source.getReader();
     return { next: () => reader.read(), cancel: (reason) => reader.cancel(reason) };
   }
+  if (!(Symbol.asyncIterator in source || Symbol.iterator in source))
+    throw new TypeError("expected a stream, a Blob or an iterable of Uint8Array; of a response, give its body");
   const iterator =
     Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
   return {

@@ -53,6 +53,7 @@ describe("a source", () => {
     const pieces = inPieces(bytes, 100);
     const sources = [
       counted(pieces).stream,
+      new Blob([bytes as BlobPart]),
       new Blob([bytes as BlobPart]).stream(),
       new Response(bytes as BodyInit).body!,
       createReadStream(path, { highWaterMark: 77 }),
@@ -77,6 +78,7 @@ describe("a source", () => {
   test("of something else than bytes is a mistake of the program", async () => {
     for (const bad of [["text"], [[1, 2]], [new Uint16Array(4)]])
       await expect(collect(lqaEvents(bad as never))).rejects.toThrow(TypeError);
+    await expect(collect(lqaEvents(new Response("text") as never))).rejects.toThrow("give its body");
   });
 
   test("that fails is an IO error with its cause", async () => {
