@@ -90,7 +90,13 @@ export type {
 export { inputLength, parameterCount } from "./model/adapter.ts";
 export type { Importance, Moments } from "./model/importance.ts";
 export type { Refine } from "./quantize/loraquant.ts";
-export { type QuantizedModule, type QuantizeOptions, resolveOptions } from "./quantize/profile.ts";
+export {
+  QUALITY_BITS,
+  type QualityName,
+  type QuantizedModule,
+  type QuantizeOptions,
+  resolveOptions,
+} from "./quantize/profile.ts";
 export type { ModuleQuality, Quality } from "./quantize/quality.ts";
 export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";
 export type { Coded } from "./quantize/rd/rates.ts";

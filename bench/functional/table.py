@@ -41,6 +41,8 @@ def table() -> dict[str, list[str]]:
     for floor in RD_FLOORS:
         for bits in RD_BITS:
             rows[f"rd {bits} floor {floor}"] = rd(bits, floor)
+    for bits in ("0.5", "0.35", "4.0"):  # where tasks break, and where nothing is lost
+        rows[f"rd {bits} floor 0"] = rd(bits)
     for bits in ("1.0", "1.5"):
         rows[f"rd {bits} floor 0 least-squares"] = rd(bits, "0", "--fit", "least-squares")
     for bits in ("1.0", "1.5", "2.0"):

@@ -70,7 +70,9 @@ function readerOf(source: Pieces): Reader {
     return { next: () => reader.read(), cancel: (reason) => reader.cancel(reason) };
   }
   if (!(Symbol.asyncIterator in source || Symbol.iterator in source))
-    throw new TypeError("expected a stream, a Blob or an iterable of Uint8Array; of a response, give its body");
+    throw new TypeError(
+      "expected a stream, a Blob or an iterable of Uint8Array; of a response, give its body",
+    );
   const iterator =
     Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
   return {

@@ -5,7 +5,7 @@
  */
 import { inputLength, type LoraModule, parameterCount } from "../model/adapter.ts";
 import type { Moments } from "../model/importance.ts";
-import type { QuantizedModule, QuantizeOptions } from "./profile.ts";
+import { QUALITY_BITS, type QuantizedModule, type QuantizeOptions } from "./profile.ts";
 import { quantizeRd, type RdGoal, type RdSurroundings } from "./rd/rd.ts";
 
 /** What the encoder's surroundings provide. */
@@ -42,9 +42,6 @@ export async function quantizeAdapter(
   );
 }
 
-/** Bits a weight of the modules if no goal is given; a small adapter's index does not count against it. */
-const DEFAULT_BITS = 1.5;
-
 function rdGoal(
   modules: readonly LoraModule[],
   options: QuantizeOptions,
@@ -52,7 +49,7 @@ function rdGoal(
 ): RdGoal {
   if (options.maxError !== undefined) return { maxError: options.maxError };
   if (options.maxBytes !== undefined) return { maxBytes: options.maxBytes };
-  if (options.bits === undefined) return { moduleBits: DEFAULT_BITS };
+  if (options.bits === undefined) return { moduleBits: QUALITY_BITS[options.quality!] };
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
   return { maxBytes: surroundings.tensorBytes + Math.floor((options.bits * parameters) / 8) };
 }

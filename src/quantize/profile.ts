@@ -17,6 +17,14 @@ import { rawFactors } from "./raw.ts";
 import type { Fit } from "./rd/rd.ts";
 import { type HRule, parseVariant } from "./variant.ts";
 
+/**
+ * Bits a weight of the modules for each preset of `rd`. What adapters of several tasks kept at each: docs/results.md.
+ */
+export const QUALITY_BITS = { small: 1, balanced: 1.5, high: 2.5, "near-lossless": 4 } as const;
+
+/** A preset of `rd`. */
+export type QualityName = keyof typeof QUALITY_BITS;
+
 /** How to quantize. */
 export interface QuantizeOptions {
   /**
@@ -26,8 +34,13 @@ export interface QuantizeOptions {
    */
   readonly profile: "rd" | "loraquant" | "rtn" | "sign" | "raw";
   /**
-   * `rd`: bits a weight of the file, everything but plain tensors counted. Without any goal, 1.5 bits a weight for the
-   * modules, the container not counted. `rtn`: bits of a code, 1 to 8; scales and zero points come on top. Default 2.
+   * `rd`: bits a weight of the modules by name, see {@link QUALITY_BITS}; the container is not counted. The goal if there
+   * is no other: `balanced`.
+   */
+  readonly quality?: QualityName | undefined;
+  /**
+   * `rd`: bits a weight of the file, everything but plain tensors counted. `rtn`: bits of a code, 1 to 8; scales and zero
+   * points come on top. Default 2.
    */
   readonly bits?: number | undefined;
   /** `rd`: bytes of the file, plain tensors included. */
@@ -86,7 +99,7 @@ export function quantizeModule(
  * goal of `rd`, and only with `rtn` by name the bits of a code.
  */
 const OWN: Readonly<Record<QuantizeOptions["profile"], readonly (keyof QuantizeOptions)[]>> = {
-  rd: ["bits", "maxBytes", "maxError", "floor", "fit"],
+  rd: ["quality", "bits", "maxBytes", "maxError", "floor", "fit"],
   loraquant: ["variant", "hRule", "refine", "group"],
   rtn: ["bits", "group"],
   sign: ["group"],
@@ -148,14 +161,17 @@ function resolveGroup({ group = 128 }: Partial<QuantizeOptions>): number {
 }
 
 function resolveRd(options: Partial<QuantizeOptions>): QuantizeOptions {
-  const [goal, another] = (["bits", "maxBytes", "maxError"] as const).filter(
+  const [goal = "quality", another] = (["quality", "bits", "maxBytes", "maxError"] as const).filter(
     (name) => options[name] !== undefined,
   );
   const floor = oneOf("floor", options.floor ?? 0, [0, 0.5, 1]);
   const fit = oneOf("fit", options.fit ?? "unbiased", ["unbiased", "least-squares"]);
-  if (goal === undefined) return { profile: "rd", floor, fit };
   if (another !== undefined)
     fail("USAGE", { where: "rd", expected: "one goal", actual: `${goal} and ${another}` });
+  if (goal === "quality") {
+    const names = Object.keys(QUALITY_BITS) as QualityName[];
+    return { profile: "rd", quality: oneOf("quality", options.quality ?? "balanced", names), floor, fit };
+  }
   const value = options[goal]!;
   const most = { bits: 16, maxBytes: Number.MAX_SAFE_INTEGER, maxError: 1 }[goal];
   if (!(value > 0 && value <= most))

@@ -41,6 +41,7 @@ describe("lqa encode", () => {
         "seconds",
         "modules",
         "profile",
+        "quality",
         "bits",
         "maxBytes",
         "maxError",
@@ -60,7 +61,8 @@ describe("lqa encode", () => {
         "contentId",
       ].sort(),
     );
-    expect(report).toMatchObject({ profile: "rd", floor: 0, fit: "unbiased", bits: null, variant: null });
+    expect(report).toMatchObject({ profile: "rd", quality: "balanced", floor: 0, fit: "unbiased" });
+    expect(report).toMatchObject({ bits: null, variant: null });
     expect(report).toMatchObject({ dialect: "peft", notes: [] });
     // Two layers of q (64 to 64) and v (64 to 32) at rank 4.
     expect(report.parameters).toBe(2 * 4 * (64 + 64 + 64 + 32));

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { encodeAdapter, openLqa, validateLqa } from "../../src/index.ts";
+import { encodeAdapter, openLqa, QUALITY_BITS, type QualityName, validateLqa } from "../../src/index.ts";
 import { type Adapter, type LoraModule, parameterCount } from "../../src/model/adapter.ts";
 import { allocate, type Candidate } from "../../src/quantize/rd/allocate.ts";
 import { RATES } from "../../src/quantize/rd/rates.ts";
@@ -131,6 +131,18 @@ describe("profile rd", () => {
     expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
   });
 
+  test.each(Object.entries(QUALITY_BITS))(
+    "quality %s is %d bits a weight of the modules",
+    async (quality, bits) => {
+      const { bytes, report } = await encodeAdapter(several, { quality: quality as QualityName });
+      expect(report.averageBits).toBeLessThanOrEqual(bits);
+      expect(report.averageBits).toBeGreaterThan(0.98 * bits);
+      expect(report.settings).toEqual({ profile: "rd", quality, floor: 0, fit: "unbiased" });
+      expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+      if (quality === "balanced") expect((await encodeAdapter(several)).bytes).toEqual(bytes);
+    },
+  );
+
   test("a byte goal counts plain tensors", async () => {
     const withTensor = { ...several, tensors: [tensor("head", { shape: [50, 20] })] };
     const { bytes } = await encodeAdapter(withTensor, { maxBytes: 9000 });
@@ -253,6 +265,8 @@ describe("profile rd", () => {
 
   test.each([
     [{ bits: 1, maxError: 0.1 }, /one goal/],
+    [{ bits: 1, quality: "small" } as const, /one goal/],
+    [{ quality: "best" as "high" }, /quality.*near-lossless/],
     [{ bits: 0 }, /bits/],
     [{ maxError: 2 }, /maxError/],
     [{ floor: 0.3 }, /floor/],

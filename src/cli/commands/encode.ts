@@ -106,6 +106,7 @@ function manyLines(items: readonly EncodedItem[], folder: string, { colors }: Te
 function chosen(args: Arguments): EncodeFileOptions {
   const asked = {
     profile: textOption(args, "profile"),
+    quality: textOption(args, "quality"),
     bits: numberOption(args, "bits"),
     maxBytes: numberOption(args, "max-bytes"),
     maxError: numberOption(args, "max-error"),
@@ -130,6 +131,7 @@ function chosen(args: Arguments): EncodeFileOptions {
 /** Every setting has its key; null where the profile has no such choice, or it was left open. */
 const NO_SETTINGS = {
   profile: null,
+  quality: null,
   bits: null,
   maxBytes: null,
   maxError: null,
