@@ -21,7 +21,7 @@ import {
 import type { Importance } from "./model/importance.ts";
 import { quantizeAdapter, type Surroundings } from "./quantize/adapter.ts";
 import { type QuantizeOptions, resolveOptions } from "./quantize/profile.ts";
-import { type ModuleQuality, totalQuality } from "./quantize/quality.ts";
+import { type ModuleQuality, TASK_RISK_ERROR, totalQuality } from "./quantize/quality.ts";
 import { type Executor, inline } from "./quantize/tasks.ts";
 import {
   type NarrowedTensors,
@@ -74,6 +74,8 @@ export interface EncodeReport {
   readonly snrDb: number;
   /** ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² over all modules: below 1 the adapter has been weakened. */
   readonly gain: number;
+  /** True if so much was lost that some adapter answered worse: `relativeError` of {@link TASK_RISK_ERROR} or more. */
+  readonly taskRisk: boolean;
   /** Share of the modules' output energy lost, over the modules with moments; absent if none has. */
   readonly outputError?: number;
   /** Plain tensors: how many, and their stored bytes. */
@@ -150,6 +152,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       relativeError: total.relativeError,
       snrDb: total.snrDb,
       gain: total.gain,
+      taskRisk: total.relativeError >= TASK_RISK_ERROR,
       ...(total.outputError === undefined ? {} : { outputError: total.outputError }),
       tensors: adapter.tensors.length,
       tensorBytes: file.tensorBytes,

@@ -97,7 +97,7 @@ export {
   type QuantizeOptions,
   resolveOptions,
 } from "./quantize/profile.ts";
-export type { ModuleQuality, Quality } from "./quantize/quality.ts";
+export { type ModuleQuality, type Quality, TASK_RISK_ERROR } from "./quantize/quality.ts";
 export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";
 export type { Coded } from "./quantize/rd/rates.ts";
 export type { Fit } from "./quantize/rd/rd.ts";

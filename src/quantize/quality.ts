@@ -54,6 +54,12 @@ export interface Quality {
   readonly outputErrorEnergy?: number;
 }
 
+/**
+ * The least `relativeError` of an encoding by `rd` with which an adapter lost more than a tenth of its right answers, of
+ * those that were tried (docs/results.md). Others lost nothing there: it says where to look, not what is broken.
+ */
+export const TASK_RISK_ERROR = 0.06;
+
 /** The quality of one module. */
 export interface ModuleQuality extends Quality {
   readonly name: string;

@@ -47,6 +47,7 @@ describe("lqa encode", () => {
         "maxError",
         "floor",
         "gain",
+        "taskRisk",
         "fit",
         "variant",
         "hRule",
@@ -100,6 +101,23 @@ describe("lqa encode", () => {
     expect(out).toMatch(/largest error/);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: looks for colours where none belong
     expect(out).not.toMatch(/\u001b/);
+  });
+
+  it("warns where so much is lost that tasks have suffered, and there only", () => {
+    const path = join(folder, "risk.lqa");
+    const risky = lqa("encode", source, "-o", path, "--quality", "small");
+    expect(risky.out).toMatch(/warning: [\d.]+ % of the energy of ΔW is lost.*6\.0 %[^]*--quality/);
+    const json = ["--force", "--json"];
+    expect(lqa("encode", source, "-o", path, "--quality", "small", ...json).json()).toMatchObject({
+      taskRisk: true,
+    });
+    const sound = lqa("encode", source, "-o", path, "--quality", "near-lossless", "--force");
+    expect(sound.code).toBe(0);
+    expect(sound.out).not.toContain("warning");
+    expect(lqa("encode", source, "-o", path, "--quality", "near-lossless", ...json).json()).toMatchObject({
+      taskRisk: false,
+      quality: "near-lossless",
+    });
   });
 
   it("keeps every bit with --profile raw, and says so", () => {

@@ -5,7 +5,13 @@
  */
 import { type EncodedItem, encodeMany } from "../../encode-many.ts";
 import { LqaError } from "../../errors.ts";
-import { type EncodedFile, type EncodeFileOptions, encodeFile, resolveOptions } from "../../node.ts";
+import {
+  type EncodedFile,
+  type EncodeFileOptions,
+  encodeFile,
+  resolveOptions,
+  TASK_RISK_ERROR,
+} from "../../node.ts";
 import { bandsText } from "../bands.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, percent, printable, ratio, size } from "../format.ts";
@@ -161,6 +167,7 @@ function encodeJson(result: EncodedFile): object {
     relativeError,
     snrDb: finite(snrDb),
     gain,
+    taskRisk: result.taskRisk,
     outputError: finite(result.outputError),
     importance: result.importance ?? null,
     tensors: result.tensors,
@@ -211,6 +218,17 @@ function outputRows({ outputError, importance }: EncodedFile): string[][] {
   ];
 }
 
+/** Says what weight errors like this one did to tasks. */
+function riskLines({ taskRisk, relativeError, settings }: EncodedFile): string[] {
+  if (!taskRisk) return [];
+  const advice =
+    settings.profile === "rd" ? "a higher --quality or more --bits" : "more bits, or --profile rd";
+  return [
+    `  warning: ${percent(relativeError)} of the energy of ΔW is lost. From ${percent(TASK_RISK_ERROR)} on, some adapters answer worse`,
+    `           (docs/results.md): try this one on its task, or take ${advice}.`,
+  ];
+}
+
 function summary(input: string, output: string, result: EncodedFile, { colors }: Terminal): string {
   const { inputBytes, outputBytes, modules } = result;
   const rows = [
@@ -233,6 +251,7 @@ function summary(input: string, output: string, result: EncodedFile, { colors }:
     `${colors.bold(printable(output))} written from ${printable(input)}`,
     ...columns(rows).map((line) => `  ${line}`),
     ...noteLines(result.notes),
+    ...riskLines(result),
   ];
   const worst = [...modules].sort((x, y) => y.relativeError - x.relativeError).slice(0, WORST);
   if (modules.length > 1 && worst[0].relativeError > 0) {
