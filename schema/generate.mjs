@@ -31,18 +31,8 @@ try {
   process.exit(check ? 0 : 2);
 }
 
-// BaseType numbers of reflection.fbs
-const SCALARS = {
-  2: ["u8", 1],
-  3: ["i8", 1],
-  4: ["u8", 1],
-  5: ["i16", 2],
-  6: ["u16", 2],
-  7: ["i32", 4],
-  8: ["u32", 4],
-  11: ["f32", 4],
-};
-const STRING = 13;
+// BaseType numbers of reflection.fbs. Nothing of more than four bytes: the verifier relies on it.
+const SCALARS = { 4: "u8", 6: "u16", 8: "u32", 11: "f32" };
 const VECTOR = 14;
 const OBJECT = 15;
 
@@ -71,6 +61,7 @@ function table(bb, pos) {
 }
 
 const camel = (name) => name.replace(/_(.)/g, (_, c) => c.toUpperCase());
+const bySlot = (object) => object.tables(1).sort((x, y) => x.u16(2) - y.u16(2));
 const short = (name) => name.slice(name.lastIndexOf(".") + 1);
 
 function layout() {
@@ -85,53 +76,41 @@ function layout() {
   const bb = new ByteBuffer(new Uint8Array(readFileSync(join(scratch, "lqa.bfbs"))));
   const schema = table(bb, bb.readInt32(0));
   const objects = schema.tables(0);
-  const objectName = (i) => short(objects[i].string(0));
-  const fieldType = (type) => {
-    const base = type.u8(0);
-    if (SCALARS[base]) return { scalar: SCALARS[base][0] };
-    if (base === STRING) return { string: true };
-    if (base === OBJECT)
-      return objects[type.i32(2)].u8(2)
-        ? { struct: objectName(type.i32(2)) }
-        : { table: objectName(type.i32(2)) };
-    if (base === VECTOR) {
-      const element = type.u8(1);
-      if (SCALARS[element]) return { vector: { scalar: SCALARS[element][0] } };
-      if (element === STRING) return { vector: { string: true } };
-      const index = type.i32(2);
-      return { vector: objects[index].u8(2) ? { struct: objectName(index) } : { table: objectName(index) } };
-    }
-    throw new Error(`schema/generate.mjs does not know base type ${base}`);
+  const scalar = (base) => {
+    if (SCALARS[base] === undefined)
+      throw new Error(`schema/generate.mjs does not know base type ${base} here`);
+    return SCALARS[base];
   };
   const structs = {};
-  const tables = {};
   for (const object of objects) {
-    const name = short(object.string(0));
-    const fields = object.tables(1).sort((x, y) => x.u16(2) - y.u16(2));
-    if (object.u8(2)) {
-      structs[name] = {
-        size: object.i32(4),
-        align: object.i32(3),
-        fields: fields.map((f) => ({
-          name: camel(f.string(0)),
-          offset: f.u16(3),
-          type: fieldType(f.table(1)).scalar,
-        })),
-      };
-    } else {
-      tables[name] = {
-        fields: fields.map((f) => ({
-          name: camel(f.string(0)),
-          required: f.u8(7) === 1,
-          type: fieldType(f.table(1)),
-        })),
-      };
-    }
+    if (object.u8(2) === 0) continue;
+    structs[short(object.string(0))] = {
+      size: object.i32(4),
+      align: object.i32(3),
+      fields: bySlot(object).map((f) => ({
+        name: camel(f.string(0)),
+        offset: f.u16(3),
+        type: scalar(f.table(1).u8(0)),
+      })),
+    };
   }
+  const rootTable = schema.table(4);
+  const vectors = bySlot(rootTable).map((field) => {
+    const name = camel(field.string(0));
+    const type = field.table(1);
+    if (type.u8(0) !== VECTOR || field.u8(7) !== 1) throw new Error(`${name} is not a required vector`);
+    const element =
+      type.u8(1) === OBJECT
+        ? { struct: short(objects[type.i32(2)].string(0)) }
+        : { scalar: scalar(type.u8(1)) };
+    if (element.struct !== undefined && structs[element.struct] === undefined)
+      throw new Error(`${name} holds tables`);
+    return { name, element };
+  });
   const enums = {};
   for (const e of schema.tables(1))
     enums[short(e.string(0))] = Object.fromEntries(e.tables(1).map((v) => [v.string(0), v.i64(1)]));
-  return { identifier: schema.string(2), root: short(schema.table(4).string(0)), tables, structs, enums };
+  return { identifier: schema.string(2), table: short(rootTable.string(0)), vectors, structs, enums };
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "lqa-schema-"));
@@ -145,7 +124,12 @@ import type { Schema } from "../schema-types.ts";
 
 /** Layout of the index: drives src/container/index-verify.ts, index-read.ts and index-write.ts. */
 export const SCHEMA: Schema = ${JSON.stringify(
-      { identifier: parsed.identifier, root: parsed.root, tables: parsed.tables, structs: parsed.structs },
+      {
+        identifier: parsed.identifier,
+        table: parsed.table,
+        vectors: parsed.vectors,
+        structs: parsed.structs,
+      },
       null,
       2,
     )};
@@ -163,10 +147,10 @@ ${Object.entries(parsed.structs)
 
 /** The vectors of the root table. */
 export interface IndexVectors {
-${parsed.tables[parsed.root].fields
+${parsed.vectors
   .map(
-    (f) =>
-      `  ${f.name}: ${f.type.vector.struct ? `${f.type.vector.struct}Record[]` : { u8: "Uint8Array", u16: "number[]", u32: "number[]" }[f.type.vector.scalar]};`,
+    ({ name, element }) =>
+      `  ${name}: ${element.struct ? `${element.struct}Record[]` : { u8: "Uint8Array", u16: "number[]", u32: "number[]" }[element.scalar]};`,
   )
   .join("\n")}
 }

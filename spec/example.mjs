@@ -115,19 +115,19 @@ describe(4, "root table: its vtable starts 22 bytes before it");
 describe(36, "nine offsets to vectors, each from its own place");
 const indexStart = 64;
 const read = readIndex(bytes.subarray(64, 64 + file.prologue.indexLength), 64);
-const plain = { u8: 1, u16: 2, u32: 4, f32: 4, i8: 1, i16: 2, i32: 4 };
-for (const { name, type } of SCHEMA.tables[SCHEMA.root].fields) {
+const plain = { u8: 1, u16: 2, u32: 4, f32: 4 };
+for (const { name, element } of SCHEMA.vectors) {
   const records = read.vectors[name];
   describe(4, `${name}: ${records.length}`);
-  if (type.vector.struct) {
-    const layout = SCHEMA.structs[type.vector.struct];
+  if (element.struct) {
+    const layout = SCHEMA.structs[element.struct];
     records.forEach((record, i) => {
       for (const field of layout.fields)
         describe(plain[field.type], `  ${name}[${i}].${field.name} = ${record[field.name]}`);
     });
   } else if (records.length > 0)
     describe(
-      records.length * plain[type.vector.scalar],
+      records.length * plain[element.scalar],
       name === "names"
         ? `  "${new TextDecoder().decode(records)}": q of the module, q.bias of the tensor`
         : `  ${[...records].join(", ")}`,

@@ -9,7 +9,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { SCHEMA } from "../../dist/container/generated/schema.js";
-import { verifyFlatBuffer } from "../../dist/container/index-verify.js";
+import { verifyIndex } from "../../dist/container/index-verify.js";
 import { isLqaError } from "../../dist/errors.js";
 import { generator, mutate } from "../mutate.mjs";
 
@@ -73,7 +73,7 @@ function mutant() {
 /** undefined if ours accepts; else the rule, without the numbers, and the part of the buffer. */
 function refusal(bytes) {
   try {
-    verifyFlatBuffer(bytes, SCHEMA);
+    verifyIndex(bytes, SCHEMA);
     return undefined;
   } catch (error) {
     if (!isLqaError(error)) throw error;

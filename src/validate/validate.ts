@@ -261,7 +261,7 @@ function checkCanonicalIndex(
   while (at < indexBytes.length && indexBytes[at] === canonical[at]) at++;
   attempt(() =>
     fail("NONCANONICAL_INDEX", {
-      where: `table ${SCHEMA.root}`,
+      where: `table ${SCHEMA.table}`,
       offset: PROLOGUE_BYTES + at,
       expected: `the layout of clause 12.2 (${canonical.length} bytes)`,
       actual: `${indexBytes.length} bytes`,

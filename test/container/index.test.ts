@@ -13,8 +13,7 @@ const RANGES = { u8: 0xff, u16: 0xffff, u32: 0xffffffff } as const;
 /** Arbitrary vectors of the schema: any value in any field, meaningful or not. */
 const vectors: fc.Arbitrary<IndexVectors> = fc.record(
   Object.fromEntries(
-    SCHEMA.tables[SCHEMA.root]!.fields.map(({ name, type }) => {
-      const element = (type as { vector: { struct: string } | { scalar: "u8" | "u16" | "u32" } }).vector;
+    SCHEMA.vectors.map(({ name, element }) => {
       if ("scalar" in element) {
         const values = fc.array(fc.nat(RANGES[element.scalar]), { maxLength: 9 });
         return [name, element.scalar === "u8" ? values.map((v) => Uint8Array.from(v)) : values];
@@ -41,7 +40,7 @@ describe("index", () => {
     fc.assert(
       fc.property(vectors, (v) => {
         const root = Index.getRootAsIndex(new ByteBuffer(writeIndex(v)));
-        for (const { name, type } of SCHEMA.tables[SCHEMA.root]!.fields) {
+        for (const { name, element } of SCHEMA.vectors) {
           const official = root as unknown as Record<string, (i?: number) => unknown>;
           const length = official[`${name}Length`]!() as number;
           expect(length).toBe(v[name as keyof IndexVectors].length);
@@ -50,8 +49,7 @@ describe("index", () => {
             const theirs = official[name]!(i);
             if (typeof ours === "number") expect(theirs).toBe(ours);
             else
-              for (const field of SCHEMA.structs[(type as { vector: { struct: string } }).vector.struct]!
-                .fields)
+              for (const field of SCHEMA.structs[(element as { struct: string }).struct]!.fields)
                 expect((theirs as Record<string, () => number>)[field.name]!()).toBe(
                   (ours as Record<string, number>)[field.name],
                 );
@@ -64,7 +62,7 @@ describe("index", () => {
 
   test("the layout is the canonical one of clause 12.2", () => {
     const empty = Object.fromEntries(
-      SCHEMA.tables[SCHEMA.root]!.fields.map(({ name }) => [name, name === "names" ? new Uint8Array(0) : []]),
+      SCHEMA.vectors.map(({ name }) => [name, name === "names" ? new Uint8Array(0) : []]),
     ) as unknown as IndexVectors;
     const hex = Array.from(writeIndex(empty), (b) => b.toString(16).padStart(2, "0")).join("");
     expect(hex).toBe(

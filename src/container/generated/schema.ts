@@ -4,94 +4,63 @@ import type { Schema } from "../schema-types.ts";
 /** Layout of the index: drives src/container/index-verify.ts, index-read.ts and index-write.ts. */
 export const SCHEMA: Schema = {
   "identifier": "LQA1",
-  "root": "Index",
-  "tables": {
-    "Index": {
-      "fields": [
-        {
-          "name": "encodings",
-          "required": true,
-          "type": {
-            "vector": {
-              "struct": "Encoding"
-            }
-          }
-        },
-        {
-          "name": "bands",
-          "required": true,
-          "type": {
-            "vector": {
-              "struct": "Band"
-            }
-          }
-        },
-        {
-          "name": "plans",
-          "required": true,
-          "type": {
-            "vector": {
-              "scalar": "u16"
-            }
-          }
-        },
-        {
-          "name": "types",
-          "required": true,
-          "type": {
-            "vector": {
-              "struct": "ModuleType"
-            }
-          }
-        },
-        {
-          "name": "modules",
-          "required": true,
-          "type": {
-            "vector": {
-              "struct": "Module"
-            }
-          }
-        },
-        {
-          "name": "tensors",
-          "required": true,
-          "type": {
-            "vector": {
-              "struct": "Tensor"
-            }
-          }
-        },
-        {
-          "name": "dimensions",
-          "required": true,
-          "type": {
-            "vector": {
-              "scalar": "u32"
-            }
-          }
-        },
-        {
-          "name": "sections",
-          "required": true,
-          "type": {
-            "vector": {
-              "struct": "Section"
-            }
-          }
-        },
-        {
-          "name": "names",
-          "required": true,
-          "type": {
-            "vector": {
-              "scalar": "u8"
-            }
-          }
-        }
-      ]
+  "table": "Index",
+  "vectors": [
+    {
+      "name": "encodings",
+      "element": {
+        "struct": "Encoding"
+      }
+    },
+    {
+      "name": "bands",
+      "element": {
+        "struct": "Band"
+      }
+    },
+    {
+      "name": "plans",
+      "element": {
+        "scalar": "u16"
+      }
+    },
+    {
+      "name": "types",
+      "element": {
+        "struct": "ModuleType"
+      }
+    },
+    {
+      "name": "modules",
+      "element": {
+        "struct": "Module"
+      }
+    },
+    {
+      "name": "tensors",
+      "element": {
+        "struct": "Tensor"
+      }
+    },
+    {
+      "name": "dimensions",
+      "element": {
+        "scalar": "u32"
+      }
+    },
+    {
+      "name": "sections",
+      "element": {
+        "struct": "Section"
+      }
+    },
+    {
+      "name": "names",
+      "element": {
+        "scalar": "u8"
+      }
     }
-  },
+  ],
   "structs": {
     "Band": {
       "size": 4,

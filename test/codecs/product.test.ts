@@ -1,0 +1,62 @@
+/** B · A is defined by the order of its additions: every entry has the bits of the sum as it is written down here. */
+import { describe, expect, it } from "vitest";
+import { DecodeKernel } from "../../src/codecs/kernels/decode-kernel.ts";
+import { multiplyFactors, multiplyPlainly } from "../../src/codecs/product.ts";
+import { uniform } from "../helpers/random.ts";
+
+/** Each product and each sum rounded to binary32, one after the other. */
+function asDefined(b: Float32Array, rank: number, a: Float32Array, columns: number): Float32Array {
+  const out = new Float32Array((b.length / rank) * columns);
+  for (let o = 0; o < b.length / rank; o++)
+    for (let i = 0; i < columns; i++) {
+      let sum = Math.fround(b[o * rank]! * a[i]!);
+      for (let k = 1; k < rank; k++)
+        sum = Math.fround(sum + Math.fround(b[o * rank + k]! * a[k * columns + i]!));
+      out[o * columns + i] = sum;
+    }
+  return out;
+}
+
+const SIZES = [
+  [1, 1, 1],
+  [3, 1, 5],
+  [1, 4, 7],
+  [5, 3, 2],
+  [9, 8, 17],
+  // A kernel is worth its instance from 2^16 products on.
+  [16, 16, 255],
+  [16, 16, 256],
+  [17, 16, 257],
+] as const;
+
+describe.each(SIZES)("%i rows, rank %i, %i columns", (rows, rank, columns) => {
+  const next = uniform(rows * 10_000 + columns);
+  const any = (length: number) =>
+    Float32Array.from({ length }, () => (next() - 0.5) * 2 ** Math.floor(8 * next()));
+  const [b, a] = [any(rows * rank), any(rank * columns)];
+  const expected = asDefined(b, rank, a, columns);
+
+  it("has the bits of the definition, whoever computes it, and what was there before does not matter", () => {
+    for (const multiply of [multiplyFactors, multiplyPlainly]) {
+      const out = new Float32Array(rows * columns + 1).fill(Number.NaN);
+      multiply(b, rank, a, columns, out.subarray(0, rows * columns));
+      expect(new Uint32Array(out.buffer, 0, expected.length)).toEqual(new Uint32Array(expected.buffer));
+      expect(out.at(-1)).toBeNaN();
+    }
+  });
+
+  it("is left to a kernel if it is large", () => {
+    const { product } = DecodeKernel.prototype;
+    let calls = 0;
+    DecodeKernel.prototype.product = function (...job) {
+      calls++;
+      return product.apply(this, job);
+    };
+    try {
+      multiplyFactors(b, rank, a, columns, new Float32Array(rows * columns));
+    } finally {
+      DecodeKernel.prototype.product = product;
+    }
+    expect(calls).toBe(rows * rank * columns >= 2 ** 16 ? 1 : 0);
+  });
+});
