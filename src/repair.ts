@@ -125,7 +125,7 @@ function* guesses(
 ): Generator<{ indexBytes: Uint8Array; prologue: Prologue; trusted: boolean }> {
   let stored: Prologue | undefined;
   try {
-    stored = readPrologue(bytes.subarray(0, PROLOGUE_BYTES));
+    stored = readPrologue(bytes.subarray(0, PROLOGUE_BYTES), false);
   } catch (error) {
     if (!isLqaError(error)) throw error;
   }

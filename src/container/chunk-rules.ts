@@ -27,16 +27,17 @@ export function readCompression(
   where: string,
   offset: number,
 ): CompressionName {
-  const compression = COMPRESSIONS[value];
+  const name = COMPRESSIONS[value];
   const allowed: readonly CompressionName[] = ["none", ...CHOICES[kind]];
-  if (compression === undefined || !allowed.includes(compression))
+  return (
+    allowed.find((one) => one === name) ??
     fail("UNSUPPORTED_COMPRESSION", {
       where,
       offset,
       expected: allowed.join(" or "),
-      actual: compression ?? value,
-    });
-  return compression;
+      actual: name ?? value,
+    })
+  );
 }
 
 /** A stored payload has the length its record implies; a compressed one is shorter than that, and not empty. */

@@ -29,7 +29,7 @@ export function readTensors(
   names.restart();
   const tensors = records.map((record, i): Unplaced<TensorRecord> => {
     const offset = read.locate("tensors", i);
-    const { bytes, name, canonical } = names.next(record, `tensor ${i}`);
+    const { bytes, name, canonical } = names.next(record, `tensor ${i}`, offset);
     canonicalTensorNames &&= canonical;
     const where = `tensor "${name}"`;
     if (previous !== undefined) {
@@ -88,7 +88,7 @@ export function readSections(read: ReadIndex, limit: LimitCheck): Unplaced<Secti
     const offset = read.locate("sections", i);
     const type = String.fromCharCode(...[0, 8, 16, 24].map((shift) => (record.tag >>> shift) & 0xff));
     const where = `section ${i} (${JSON.stringify(type)})`;
-    if (!/^[A-Za-z]{4}$/.test(type))
+    if (![...type].every((letter) => /[A-Za-z]/.test(letter)))
       fail("SECTION_RECORD", {
         where,
         offset,

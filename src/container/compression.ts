@@ -13,7 +13,7 @@
 import { fail, isLqaError } from "../errors.ts";
 import { ZSTD_FRAME_BYTES } from "../limits.ts";
 import { concat } from "./bytes.ts";
-import { nodeZlib } from "./runtime.ts";
+import { type NodeZlib, nodeZlib } from "./runtime.ts";
 import { TEXT_DICTIONARY } from "./text-dictionary.ts";
 import type { CompressionName } from "./types.ts";
 import { frameLength } from "./zstd-frame.ts";
@@ -39,13 +39,22 @@ const WEIGHTS_LEVEL = 1;
 /** Sections are small; a level at which the dictionary is searched well costs nothing. */
 const TEXT_LEVEL = 9;
 
+type ZstdPackage = typeof import("zstd-codec");
+
 let portable: Promise<ZstdCodecFunctions> | undefined;
 
 /** The zstd-codec package: same bytes on every runtime. Loaded on the first call (30 ms), then kept. */
 export function loadZstdCodec(): Promise<ZstdCodecFunctions> {
-  portable ??= import("zstd-codec").then((module) => {
-    // A CommonJS package: its export is the default export or the named one, depending on the bundler.
-    const { ZstdCodec } = (module as unknown as { default?: typeof module }).default ?? module;
+  portable ??= startZstdCodec(import("zstd-codec"));
+  return portable;
+}
+
+/** An instance of the package, which is a CommonJS one: a bundler may make its export the default export. */
+export function startZstdCodec(
+  loading: Promise<ZstdPackage | { readonly default: ZstdPackage }>,
+): Promise<ZstdCodecFunctions> {
+  return loading.then((module) => {
+    const { ZstdCodec } = "default" in module ? module.default : module;
     return new Promise((resolve) => {
       ZstdCodec.run((zstd) => {
         const simple = new zstd.Simple();
@@ -65,12 +74,11 @@ export function loadZstdCodec(): Promise<ZstdCodecFunctions> {
       });
     });
   });
-  return portable;
 }
 
 /** The best implementation for reading: native (Node ≥ 22.15, Bun, Deno), else zstd-codec. */
-export async function loadZstd(): Promise<Zstd> {
-  const native = nodeZlib?.zstdDecompressSync;
+export async function loadZstd(zlib: NodeZlib | undefined = nodeZlib): Promise<Zstd> {
+  const native = zlib?.zstdDecompressSync;
   if (native === undefined) return loadZstdCodec();
   return { decompress: (frame, rawLength) => native(frame, { maxOutputLength: Math.max(rawLength, 1) }) };
 }

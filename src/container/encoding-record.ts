@@ -140,16 +140,16 @@ function interpret(record: EncodingRecord, where: string, offset: number): Encod
     });
   const scale: ScaleType = FLOAT_NAMES.get(record.scale) ?? bad("scale", "F32, F16 or BF16", record.scale);
   const exponent = record.groupExponent;
-  if (exponent !== 0 && (exponent < 4 || exponent > 10)) bad("group_exponent", "0, or 4 to 10", exponent);
+  if (exponent !== 0 && (exponent < 4 || exponent > 10)) bad("groupExponent", "0, or 4 to 10", exponent);
   const group = exponent === 0 ? 0 : 2 ** exponent;
   if (record.codec === Codec.Sign) return { codec: "sign", group, scale };
   if (record.codec === Codec.Trellis) {
-    const rotation = ROTATIONS[record.rotation];
-    if (rotation === undefined || (rotation !== "none" && group !== 0))
-      bad("rotation", group === 0 ? "0 or 1" : "0, because groups have scales of their own", record.rotation);
-    return { codec: "trellis", table: record.table, group, scale, rotation: rotation! };
+    if (group !== 0 && record.rotation !== 0)
+      bad("rotation", "0, because groups have scales of their own", record.rotation);
+    const rotation = ROTATIONS[record.rotation] ?? bad("rotation", "0 or 1", record.rotation);
+    return { codec: "trellis", table: record.table, group, scale, rotation };
   }
   if (record.bits < 1 || record.bits > 8) bad("bits", "1 to 8", record.bits);
-  if (record.zeroPoint > 1) bad("zero_point", "0 or 1", record.zeroPoint);
+  if (record.zeroPoint > 1) bad("zeroPoint", "0 or 1", record.zeroPoint);
   return { codec: "affine", bits: record.bits, group, scale, zeroPoint: record.zeroPoint === 1 };
 }

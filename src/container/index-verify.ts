@@ -67,7 +67,7 @@ export function verifyIndex(bytes: Uint8Array, schema: Schema, base = 0): Map<st
     const where = `${schema.table}.${name}`;
     const entry = 4 + 2 * slot;
     const place = entry < vtableSize ? view.getUint16(vtable + entry, true) : 0;
-    if (place === 0) bad("INDEX_FIELD_MISSING", table, "a vector", "none", where);
+    if (place === 0) bad("INDEX_FIELD_MISSING", vtable, "a vector", "none", where);
     if (place < 4 || place % 4 !== 0 || place > tableSize - 4)
       bad("INDEX_TABLE", vtable + entry, `a multiple of 4 from 4 to ${tableSize - 4}`, place, where);
     // No element is aligned to more than the four bytes of its vector's length.

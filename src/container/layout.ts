@@ -52,7 +52,8 @@ function walkPlanes(
       const sizes = planeSizes(encoding, band.components, lengths[factor]);
       for (const plane of PLANES) {
         const length = sizes[plane];
-        if (length > 0) offset = align(offset, planeAlignment(encoding, plane));
+        // What has no bytes has no alignment either.
+        offset = align(offset, planeAlignment(encoding, plane));
         visit({ band: number, factor, plane, offset, length });
         offset += length;
       }

@@ -5,6 +5,7 @@
  */
 import { fail } from "../errors.ts";
 import { NAME_BYTES, NAMES_TOTAL_BYTES } from "../limits.ts";
+import { checkLimit } from "./prologue.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -12,7 +13,8 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Longest prefix that can be shared: the field has 8 bits. */
 const MAX_SHARED = 255;
 
-const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39;
+/** Whether there is a digit at `i`; behind the end there is none. */
+const isDigit = (bytes: Uint8Array, i: number): boolean => bytes[i]! >= 0x30 && bytes[i]! <= 0x39;
 
 /**
  * Natural order of two names given as UTF-8: runs of ASCII digits compare as numbers, everything else bytewise; names
@@ -22,13 +24,13 @@ export function compareNames(x: Uint8Array, y: Uint8Array): number {
   let i = 0;
   let j = 0;
   while (i < x.length && j < y.length) {
-    if (isDigit(x[i]) && isDigit(y[j])) {
-      while (x[i] === 0x30 && isDigit(x[i + 1])) i++;
-      while (y[j] === 0x30 && isDigit(y[j + 1])) j++;
+    if (isDigit(x, i) && isDigit(y, j)) {
+      while (x[i] === 0x30 && isDigit(x, i + 1)) i++;
+      while (y[j] === 0x30 && isDigit(y, j + 1)) j++;
       let difference = 0;
       for (;;) {
-        const more = isDigit(x[i]);
-        if (more !== isDigit(y[j])) return more ? 1 : -1;
+        const more = isDigit(x, i);
+        if (more !== isDigit(y, j)) return more ? 1 : -1;
         if (!more) break;
         difference ||= x[i]! - y[j]!;
         i++;
@@ -45,9 +47,10 @@ export function compareNames(x: Uint8Array, y: Uint8Array): number {
   return rest !== 0 ? rest : compareBytes(x, y);
 }
 
-function compareBytes(x: Uint8Array, y: Uint8Array): number {
-  const shared = sharedPrefix(x, y, Math.min(x.length, y.length));
-  return shared < x.length && shared < y.length ? x[shared]! - y[shared]! : x.length - y.length;
+/** Bytewise; a prefix comes first. Negative, zero or positive. */
+export function compareBytes(x: Uint8Array, y: Uint8Array): number {
+  const shared = sharedPrefix(x, y, x.length);
+  return (x[shared] ?? -1) - (y[shared] ?? -1);
 }
 
 /** Bytes `x` and `y` have in common at the start, at most `limit`. */
@@ -81,8 +84,8 @@ export function decodeName(bytes: Uint8Array, offset: number | undefined, where:
     fail("NAME_ENCODING", { where, offset, expected: "valid UTF-8" });
   }
   // C0, DEL and C1 controls
-  for (let i = 0; i < name.length; i++) {
-    const unit = name.charCodeAt(i);
+  for (const character of name) {
+    const unit = character.charCodeAt(0);
     if (unit < 0x20 || (unit >= 0x7f && unit <= 0x9f))
       fail("NAME_ENCODING", {
         where,
@@ -113,51 +116,61 @@ export function frontCode(names: readonly Uint8Array[], heap: Uint8Array[]): Fro
 
 /** Expands front-coded names one after the other from a heap, bounded in total. */
 export interface NameReader {
-  /** The next name. @throws LqaError NAME_HEAP, NAME_ENCODING, HARD_LIMIT */
-  next(record: FrontCoded, where: string): { bytes: Uint8Array; name: string; canonical: boolean };
+  /**
+   * The next name. @throws LqaError NAME_HEAP, NAME_ENCODING, HARD_LIMIT, CORE_LIMIT
+   *
+   * @param offset position of the record in the file
+   */
+  next(
+    record: FrontCoded,
+    where: string,
+    offset: number,
+  ): { bytes: Uint8Array; name: string; canonical: boolean };
   /** Starts a new sorted list: the next name shares nothing. */
   restart(): void;
   /** @throws LqaError NAME_HEAP unless the heap is used up. */
   finish(): void;
 }
 
-/** @param base position of the heap in the file, if known, for error offsets */
-export function nameReader(heap: Uint8Array): NameReader {
+/**
+ * @param base position of the heap in the file
+ * @param hardOnly accept up to the Hard limit instead of Core
+ */
+export function nameReader(heap: Uint8Array, base: number, hardOnly: boolean): NameReader {
   let at = 0;
   let total = 0;
   let previous: Uint8Array = new Uint8Array(0);
   return {
-    next({ nameShared, nameSuffix }, where) {
+    next({ nameShared, nameSuffix }, where, offset) {
       if (nameShared > previous.length || nameSuffix > heap.length - at)
         fail("NAME_HEAP", {
           where,
+          offset,
           expected: `at most ${previous.length} shared and ${heap.length - at} own bytes`,
           actual: `${nameShared} and ${nameSuffix}`,
         });
       const length = nameShared + nameSuffix;
       total += length;
-      if (total > NAMES_TOTAL_BYTES.hard)
-        fail("HARD_LIMIT", {
-          where,
-          expected: `at most ${NAMES_TOTAL_BYTES.hard} name bytes`,
-          actual: total,
-        });
-      if (length < 1 || length > NAME_BYTES.hard)
-        fail("NAME_ENCODING", { where, expected: `1 to ${NAME_BYTES.hard} bytes`, actual: length });
+      checkLimit(total, NAMES_TOTAL_BYTES, { where, offset, hardOnly });
       const bytes = new Uint8Array(length);
       bytes.set(previous.subarray(0, nameShared));
       bytes.set(heap.subarray(at, at + nameSuffix), nameShared);
       at += nameSuffix;
       const canonical = sharedPrefix(previous, bytes) === nameShared;
       previous = bytes;
-      return { bytes, name: decodeName(bytes, undefined, where), canonical };
+      return { bytes, name: decodeName(bytes, offset, where), canonical };
     },
     restart() {
       previous = new Uint8Array(0);
     },
     finish() {
       if (at !== heap.length)
-        fail("NAME_HEAP", { where: "names", expected: `${at} bytes`, actual: heap.length });
+        fail("NAME_HEAP", {
+          where: "names",
+          offset: base + at,
+          expected: `${at} bytes`,
+          actual: heap.length,
+        });
     },
   };
 }

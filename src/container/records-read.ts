@@ -40,27 +40,30 @@ export function interpretIndex(
   const limit: LimitCheck = (value, bound, name, i, where) =>
     checkLimit(value, bound, { where, offset: read.locate(name, i), hardOnly: options.hardOnly });
 
-  for (const [name, declared] of [
-    ["modules", prologue.modules],
-    ["tensors", prologue.tensors],
-    ["sections", prologue.sections],
+  for (const [name, offset] of [
+    ["modules", 36],
+    ["tensors", 40],
+    ["sections", 44],
   ] as const)
-    if (vectors[name].length !== declared)
+    if (vectors[name].length !== prologue[name])
       fail("COUNT_MISMATCH", {
-        where: name,
-        offset: read.locate(name, 0),
-        expected: declared,
-        actual: vectors[name].length,
+        where: `number of ${name}`,
+        offset,
+        expected: vectors[name].length,
+        actual: prologue[name],
       });
-  limit(vectors.encodings.length, ENCODINGS, "encodings", 0, "encodings");
-  limit(vectors.bands.length, BANDS, "bands", 0, "bands");
-  limit(vectors.plans.length, SHARED_RECORDS, "plans", 0, "plans");
-  limit(vectors.types.length, SHARED_RECORDS, "types", 0, "types");
+  for (const [name, bound] of [
+    ["encodings", ENCODINGS],
+    ["bands", BANDS],
+    ["plans", SHARED_RECORDS],
+    ["types", SHARED_RECORDS],
+  ] as const)
+    limit(vectors[name].length, bound, name, 0, `number of ${name}`);
 
   const encodings = readEncodings(read);
   const plans = readPlans(read, encodings, limit);
   const types = readTypes(read, limit);
-  const names = nameReader(vectors.names);
+  const names = nameReader(vectors.names, read.locate("names", 0), options.hardOnly);
   let canonicalNames = true;
   const usedTypes = firstUse(types.length, "types", read);
   const usedPlans = firstUse(plans.length, "plans", read);
@@ -69,7 +72,7 @@ export function interpretIndex(
   let previous: Uint8Array | undefined;
   const modules = vectors.modules.map((record, i): Unplaced<ModuleRecord> => {
     const offset = read.locate("modules", i);
-    const { bytes, name, canonical } = names.next(record, `module ${i}`);
+    const { bytes, name, canonical } = names.next(record, `module ${i}`, offset);
     canonicalNames &&= canonical;
     const where = `module "${name}"`;
     if (previous !== undefined && compareNames(previous, bytes) >= 0)

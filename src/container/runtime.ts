@@ -7,7 +7,7 @@
  * @module
  */
 
-interface NodeZlib {
+export interface NodeZlib {
   crc32?(data: Uint8Array, value?: number): number;
   zstdDecompressSync?(data: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
 }
@@ -18,12 +18,19 @@ interface NodeHash {
   digest(): Uint8Array;
 }
 
-interface NodeCrypto {
+export interface NodeCrypto {
   createHash(name: string): NodeHash;
 }
 
-function builtin<T>(name: string): T | undefined {
-  const host = (globalThis as { process?: { getBuiltinModule?(name: string): unknown } }).process;
+interface Host {
+  getBuiltinModule?(name: string): unknown;
+}
+
+/** A module of Node, if the host has it. */
+export function builtin<T>(
+  name: string,
+  host: Host | undefined = (globalThis as { process?: Host }).process,
+): T | undefined {
   try {
     return host?.getBuiltinModule?.(name) as T | undefined;
   } catch {

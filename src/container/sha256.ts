@@ -5,7 +5,7 @@
  * @module
  */
 import { sha256 as portable } from "@noble/hashes/sha2.js";
-import { nodeCrypto } from "./runtime.ts";
+import { type NodeCrypto, nodeCrypto } from "./runtime.ts";
 
 /** A digest under way. */
 export interface Hasher {
@@ -16,10 +16,10 @@ export interface Hasher {
   digest(): Uint8Array;
 }
 
-/** Starts a SHA-256. */
-export function createSha256(): Hasher {
-  if (nodeCrypto !== undefined) {
-    const hash = nodeCrypto.createHash("sha256");
+/** Starts a SHA-256, the portable one without `native`. */
+export function createSha256(native: NodeCrypto | null = nodeCrypto ?? null): Hasher {
+  if (native !== null) {
+    const hash = native.createHash("sha256");
     return {
       update: (data) => void hash.update(data),
       snapshot: () => new Uint8Array(hash.copy().digest()),

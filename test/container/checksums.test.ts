@@ -2,7 +2,8 @@ import { sha256 as noble } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { crc32, crc32Portable } from "../../src/container/crc32.ts";
-import { sha256, toHex } from "../../src/container/sha256.ts";
+import { builtin, nodeCrypto, nodeZlib } from "../../src/container/runtime.ts";
+import { createSha256, sha256, toHex } from "../../src/container/sha256.ts";
 
 describe("CRC-32", () => {
   test("the check value of the catalogue of CRCs", () => {
@@ -17,6 +18,26 @@ describe("CRC-32", () => {
       }),
     );
   });
+});
+
+test.each([["native"], ["portable"]])("the digest so far can be had, and the %s hasher goes on", (kind) => {
+  const hash = kind === "native" ? createSha256() : createSha256(null);
+  for (let length = 0; length < 200; length += 40) {
+    expect(hash.snapshot()).toEqual(noble(new Uint8Array(length).fill(7)));
+    hash.update(new Uint8Array(40).fill(7));
+  }
+  expect(hash.digest()).toEqual(noble(new Uint8Array(200).fill(7)));
+});
+
+test("modules of Node are there where a host has them, and else undefined", () => {
+  expect(builtin("node:zlib")).toBe(process.getBuiltinModule("node:zlib"));
+  expect(nodeZlib).toBe(process.getBuiltinModule("node:zlib"));
+  expect(nodeCrypto).toBe(process.getBuiltinModule("node:crypto"));
+  expect(builtin("node:zlib", {})).toBeUndefined();
+  const refuses = () => {
+    throw new Error("not here");
+  };
+  expect(builtin("node:zlib", { getBuiltinModule: refuses })).toBeUndefined();
 });
 
 test("SHA-256 is the same natively and portably", () => {

@@ -6,12 +6,14 @@ import {
   loadZstd,
   loadZstdCodec,
   shuffle,
+  startZstdCodec,
   unshuffle,
   type Zstd,
   type ZstdCodecFunctions,
 } from "../../src/container/compression.ts";
 import type { CompressionName } from "../../src/container/types.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { frameLength } from "../../src/container/zstd-frame.ts";
+import { isLqaError, LqaError } from "../../src/errors.ts";
 
 let codec: ZstdCodecFunctions;
 let reader: Zstd;
@@ -109,5 +111,187 @@ describe("compression", () => {
     expect(() =>
       decompress(frame, "zstd", 300, { zstd: undefined, elementSize: 1, base: 0, where: "t" }),
     ).toThrow(/LQA-U005/);
+  });
+});
+
+describe("the choice of a compression", () => {
+  /** A codec whose frames have these lengths. */
+  const codecOf = (zstd: number, shuffled: number, text = zstd): ZstdCodecFunctions => ({
+    ...codec,
+    // What was shuffled begins with two equal bytes.
+    compress: (raw) => new Uint8Array(raw[0] === raw[1] ? shuffled : zstd),
+    compressText: () => new Uint8Array(text),
+  });
+  const raw = Uint8Array.from({ length: 200 }, (_, i) => (i % 2 === 0 ? 7 : i));
+  const chosen = (kind: "module" | "tensor" | "section", size: number, ...lengths: [number, number]) => {
+    const { compression, bytes } = compress(raw, kind, size, codecOf(...lengths));
+    return `${compression} ${bytes.length}`;
+  };
+
+  test("what saves less than 3 % is not worth it", () => {
+    expect(chosen("module", 1, 194, 0)).toBe("zstd 194");
+    expect(chosen("module", 1, 195, 0)).toBe("none 200");
+    expect(chosen("section", 1, 194, 0)).toBe("text-zstd 194");
+    expect(chosen("section", 1, 195, 0)).toBe("none 200");
+    expect(compress(new Uint8Array(0), "section", 1, codecOf(0, 0)).compression).toBe("none");
+  });
+
+  test("elements of several bytes are shuffled if that makes them smaller, not if it makes no difference", () => {
+    expect(chosen("tensor", 2, 150, 149)).toBe("shuffled-zstd 149");
+    expect(chosen("tensor", 2, 150, 150)).toBe("zstd 150");
+    expect(chosen("tensor", 2, 199, 150)).toBe("shuffled-zstd 150");
+    expect(chosen("module", 2, 150, 100)).toBe("zstd 150");
+  });
+
+  test("elements of one byte are not shuffled, which would change nothing", () => {
+    let calls = 0;
+    const counting = { ...codec, compress: () => new Uint8Array(100 - calls++) };
+    expect(compress(raw, "tensor", 1, counting).compression).toBe("zstd");
+    expect(calls).toBe(1);
+  });
+});
+
+describe("implementations of zstd", () => {
+  const frame = (raw: Uint8Array) => codec.compress(raw);
+  const raw = Uint8Array.from({ length: 500 }, (_, i) => i % 7);
+  const options = { elementSize: 2, base: 1000, where: "test" };
+
+  test("the package is loaded once; a bundler's way to import it is as good", async () => {
+    expect(loadZstdCodec()).toBe(loadZstdCodec());
+    expect(await loadZstdCodec()).toBe(codec);
+    const module = await import("zstd-codec");
+    const { default: other } = module as unknown as { default: typeof module };
+    for (const form of [module, other]) {
+      const started = await startZstdCodec(Promise.resolve(form));
+      expect(started.decompress(started.compress(raw), raw.length)).toEqual(raw);
+      expect(started.compress(raw)).toEqual(codec.compress(raw));
+      expect(started.decompressText(started.compressText(raw), raw.length)).toEqual(raw);
+      expect(started.compressText(raw)).toEqual(codec.compressText(raw));
+      expect(() => started.decompress(new Uint8Array(3), 3)).toThrow();
+    }
+  });
+
+  test("the runtime's own is preferred, and never makes more than one byte too many", async () => {
+    const calls: unknown[] = [];
+    const zstdDecompressSync = (...call: unknown[]) => {
+      calls.push(call);
+      return raw;
+    };
+    const own = await loadZstd({ zstdDecompressSync });
+    const some = Uint8Array.of(1);
+    expect(own.decompress(some, 500)).toBe(raw);
+    expect(own.decompress(some, 0)).toBe(raw);
+    expect(calls).toEqual([
+      [some, { maxOutputLength: 500 }],
+      [some, { maxOutputLength: 1 }],
+    ]);
+    expect(await loadZstd({})).toBe(codec);
+  });
+
+  test("only text needs one that knows the dictionary", () => {
+    const decompress_ = (stored: Uint8Array, compression: CompressionName, zstd: Zstd) =>
+      decompress(stored, compression, raw.length, { ...options, zstd });
+    const refuses: Zstd & Partial<ZstdCodecFunctions> = {
+      decompress: codec.decompress,
+      decompressText() {
+        throw new Error("not asked");
+      },
+    };
+    expect(decompress_(frame(raw), "zstd", refuses)).toEqual(raw);
+    expect(decompress_(frame(shuffle(raw, 2)), "shuffled-zstd", refuses)).toEqual(raw);
+    const { decompress: plain } = codec;
+    expect(() => decompress_(codec.compressText(raw), "text-zstd", { decompress: plain })).toThrow(
+      /LQA-U005/,
+    );
+  });
+
+  test("whatever one throws or returns is a damaged frame, but for errors of this library", () => {
+    const failing = (run: () => Uint8Array): unknown => {
+      try {
+        decompress(frame(raw), "zstd", raw.length, { ...options, zstd: { decompress: run } });
+      } catch (error) {
+        return isLqaError(error) ? [error.kind, error.offset] : error;
+      }
+      return "read";
+    };
+    const thrower = (what: unknown) => () => {
+      throw what;
+    };
+    expect(failing(() => raw)).toBe("read");
+    expect(failing(thrower("a string"))).toEqual(["ZSTD_FRAME", 1000]);
+    expect(failing(thrower(new RangeError("no")))).toEqual(["ZSTD_FRAME", 1000]);
+    expect(failing(thrower(new LqaError("BUDGET", { offset: 5 })))).toEqual(["BUDGET", 5]);
+    expect(failing(() => raw.subarray(1))).toEqual(["ZSTD_FRAME", 1000]);
+    expect(failing(() => new Uint8Array(501))).toEqual(["ZSTD_FRAME", 1000]);
+  });
+});
+
+describe("the walk over a frame", () => {
+  /** A frame of one block of a byte: 7, by what stands before it. */
+  const bytes = (...head: number[]) => Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, ...head, 9, 0, 0, 7);
+  const walk = (frame: Uint8Array, rawLength = 1): unknown => {
+    try {
+      return frameLength(frame, rawLength, 100, "test");
+    } catch (error) {
+      return isLqaError(error, "ZSTD_FRAME") ? error.offset : error;
+    }
+  };
+
+  test("knows every form of a content size", () => {
+    expect(walk(bytes(0x20, 1))).toBe(10);
+    expect(walk(bytes(0xa0, 1, 0, 0, 0))).toBe(13);
+    expect(walk(bytes(0xe0, 1, 0, 0, 0, 0, 0, 0, 0))).toBe(17);
+    expect(walk(bytes(0x60, 3, 1), 256 + 259)).toBe(11);
+    expect(walk(bytes(0x80, 0x58, 1, 0, 0, 0))).toBe(14);
+    expect(walk(bytes(0xa0, 1, 0, 0, 1))).toBe(105);
+    expect(walk(bytes(0xe0, 1, 0, 0, 0, 1, 0, 0, 0))).toBe(105);
+    expect(walk(bytes(0x20, 2))).toBe(105);
+  });
+
+  test("wants a content size, also of a frame that ends soon", () => {
+    expect(walk(bytes(0x00, 0x58))).toBe(104);
+    expect(walk(Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 0x58, 1, 0, 0), 1)).toBe(104);
+  });
+
+  test("wants the magic number, no dictionary, and no reserved bit", () => {
+    for (let i = 0; i < 4; i++) {
+      const wrong = bytes(0x20, 1);
+      wrong[i]! ^= 1;
+      expect(walk(wrong)).toBe(100);
+    }
+    for (const bits of [1, 2, 3, 8, 16]) expect(walk(bytes(0x20 + bits, 1))).toBe(104);
+  });
+
+  test("wants a window of at most 8 MiB", () => {
+    const windowed = (window: number) => walk(bytes(0x80, window, 1, 0, 0, 0));
+    const [exponent, eighths] = [8, 1];
+    expect(windowed(12 * exponent)).toBe(14);
+    expect(windowed(12 * exponent + 7 * eighths)).toBe(14);
+    expect(windowed(13 * exponent)).toBe(14);
+    expect(windowed(13 * exponent + eighths)).toBe(105);
+    expect(windowed(14 * exponent)).toBe(105);
+    expect(windowed(31 * exponent + 7 * eighths)).toBe(105);
+  });
+
+  test("wants blocks of known types and of at most 128 KiB, and the last one marked", () => {
+    const blocks = (...rest: number[]) => walk(Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x20, 1, ...rest));
+    const head = (last: number, type: number, size: number) => {
+      const value = last + 2 * type + 8 * size;
+      return [value & 255, (value >> 8) & 255, value >> 16];
+    };
+    expect(blocks(...head(1, 1, 1), 7)).toBe(10);
+    expect(blocks(...head(1, 2, 1), 7)).toBe(10);
+    expect(blocks(...head(1, 3, 1), 7)).toBe(106);
+    expect(blocks(...head(0, 0, 0), ...head(1, 0, 1), 7)).toBe(13);
+    expect(blocks(...head(0, 0, 1), 7)).toBe(110);
+    expect(blocks(...head(1, 1, 2 ** 17), 7)).toBe(10);
+    expect(blocks(...head(1, 1, 2 ** 17 + 1), 7)).toBe(106);
+    expect(blocks(...head(1, 0, 2), 7)).toBe(109);
+    const checked = bytes(0x24, 1);
+    expect(walk(checked)).toBe(110);
+    expect(walk(Uint8Array.of(...checked, 0, 0, 0))).toBe(110);
+    expect(walk(Uint8Array.of(...checked, 0, 0, 0, 0))).toBe(14);
+    for (let length = 0; length < 10; length++)
+      expect(walk(bytes(0x20, 1).subarray(0, length))).toBeGreaterThanOrEqual(100);
   });
 });

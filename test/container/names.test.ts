@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { concat } from "../../src/container/bytes.ts";
-import { compareNames, encodeName, frontCode, nameReader } from "../../src/container/names.ts";
+import { compareNames, encodeName, frontCode, nameReader, sortByName } from "../../src/container/names.ts";
+import { isLqaError } from "../../src/errors.ts";
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 const compare = (x: string, y: string): number => Math.sign(compareNames(utf8(x), utf8(y)));
@@ -39,6 +40,19 @@ describe("natural order", () => {
   });
 });
 
+test("items are sorted by name, then by rank, and their names come along", () => {
+  const items = ["b 2", "a10 1", "b 0", "a9 5", "b 1"];
+  const { items: sorted, utf8: names } = sortByName(
+    items,
+    (item) => item.split(" ")[0]!,
+    (item) => Number(item.split(" ")[1]),
+    "tensor",
+  );
+  expect(sorted).toEqual(["a9 5", "a10 1", "b 0", "b 1", "b 2"]);
+  expect(names.map((bytes) => new TextDecoder().decode(bytes))).toEqual(["a9", "a10", "b", "b", "b"]);
+  expect(() => sortByName(["\t"], String, () => 0, "tensor")).toThrow('tensor "\t"');
+});
+
 describe("front coding", () => {
   test("names are read back as written, and canonical", () => {
     fc.assert(
@@ -48,11 +62,11 @@ describe("front coding", () => {
           const bytes = names.map(utf8).sort(compareNames);
           const heap: Uint8Array[] = [];
           const records = frontCode(bytes, heap);
-          const reader = nameReader(concat(heap));
+          const reader = nameReader(concat(heap), 0, false);
           records.forEach((record, i) => {
             let read: ReturnType<typeof reader.next> | undefined;
             try {
-              read = reader.next(record, "test");
+              read = reader.next(record, "test", 0);
             } catch (error) {
               expect(String(error)).toMatch(/NAME_ENCODING/); // control characters
               reader.finish = () => {};
@@ -67,9 +81,9 @@ describe("front coding", () => {
   });
 
   test("a shared prefix may be shorter than it could be, but that is not canonical", () => {
-    const reader = nameReader(utf8("abcabd"));
-    expect(reader.next({ nameShared: 0, nameSuffix: 3 }, "").name).toBe("abc");
-    expect(reader.next({ nameShared: 0, nameSuffix: 3 }, "")).toMatchObject({
+    const reader = nameReader(utf8("abcabd"), 0, false);
+    expect(reader.next({ nameShared: 0, nameSuffix: 3 }, "", 0).name).toBe("abc");
+    expect(reader.next({ nameShared: 0, nameSuffix: 3 }, "", 0)).toMatchObject({
       name: "abd",
       canonical: false,
     });
@@ -80,18 +94,52 @@ describe("front coding", () => {
     ["more shared bytes than the name before has", { nameShared: 1, nameSuffix: 1 }],
     ["more own bytes than the heap has", { nameShared: 0, nameSuffix: 5 }],
   ])("refuses %s", (_, record) =>
-    expect(() => nameReader(utf8("abcd")).next(record, "")).toThrow(/NAME_HEAP/),
+    expect(() => nameReader(utf8("abcd"), 0, false).next(record, "", 0)).toThrow(/NAME_HEAP/),
   );
 
   test("refuses a heap that is not used up", () =>
-    expect(() => nameReader(utf8("a")).finish()).toThrow(/NAME_HEAP/));
+    expect(() => nameReader(utf8("a"), 0, false).finish()).toThrow(/NAME_HEAP/));
 
+  /** What becomes of `count` names of 256 bytes that differ in their last one. */
+  const manyBytes = (count: number, hardOnly: boolean): string => {
+    const reader = nameReader(new Uint8Array(count + 255).fill(0x61), 0, hardOnly);
+    reader.next({ nameShared: 0, nameSuffix: 256 }, "", 0);
+    try {
+      for (let i = 1; i < count; i++) reader.next({ nameShared: 255, nameSuffix: 1 }, "", 7 * i);
+    } catch (error) {
+      return isLqaError(error) ? `${error.kind} at ${error.offset}` : String(error);
+    }
+    return "read";
+  };
   test("total name bytes are bounded, however well they compress", () => {
-    const reader = nameReader(new Uint8Array(400).fill(0x61));
-    reader.next({ nameShared: 0, nameSuffix: 400 }, "");
-    expect(() => {
-      for (let i = 0; i < 300_000; i++) reader.next({ nameShared: 255, nameSuffix: 0 }, "");
-    }).toThrow(/LQA-L001 HARD_LIMIT/);
+    const [core, hard] = [2 ** 24 / 256, 2 ** 26 / 256];
+    expect(manyBytes(core, false)).toBe("read");
+    expect(manyBytes(core + 1, false)).toBe(`CORE_LIMIT at ${7 * core}`);
+    expect(manyBytes(hard, true)).toBe("read");
+    expect(manyBytes(hard + 1, true)).toBe(`HARD_LIMIT at ${7 * hard}`);
+  });
+
+  test("says where the record stands, and where the heap goes on", () => {
+    const at = (run: () => unknown): unknown => {
+      try {
+        return run();
+      } catch (error) {
+        return isLqaError(error) ? [error.kind, error.where, error.offset] : error;
+      }
+    };
+    const reader = nameReader(utf8("ab\nc"), 500, false);
+    expect(reader.next({ nameShared: 0, nameSuffix: 2 }, "module 0", 40).name).toBe("ab");
+    expect(at(() => reader.next({ nameShared: 0, nameSuffix: 1 }, "module 1", 52))).toEqual([
+      "NAME_ENCODING",
+      "module 1",
+      52,
+    ]);
+    expect(at(() => reader.next({ nameShared: 0, nameSuffix: 2 }, "module 2", 64))).toEqual([
+      "NAME_HEAP",
+      "module 2",
+      64,
+    ]);
+    expect(at(() => reader.finish())).toEqual(["NAME_HEAP", "names", 503]);
   });
 });
 

@@ -25,6 +25,15 @@ export const groups = {
   meta: inContainer("meta"),
   codecs: {
     files: ["src/codecs/*.ts", "!src/codecs/trellis-tables.ts", "!src/codecs/viterbi*.ts"],
-    tests: ["codecs/bits", "codecs/check", "codecs/decode", "codecs/trellis"],
+    tests: [
+      "codecs/bits",
+      "codecs/check",
+      "codecs/decode",
+      "codecs/decode-factor",
+      "codecs/floats",
+      "codecs/nonfinite",
+      "codecs/product",
+      "codecs/trellis",
+    ],
   },
 };

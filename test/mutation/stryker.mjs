@@ -11,8 +11,8 @@ export default {
   ignorers: ["messages"],
   coverageAnalysis: "perTest",
   concurrency: Number(process.env.LQA_MUTATION_JOBS ?? 1),
-  // Tests take milliseconds; what is still running then runs for ever.
-  timeoutMS: 60_000,
+  // Tests take milliseconds; what is still running then runs for ever, also where others need the processors.
+  timeoutMS: 300_000,
   timeoutFactor: 0.5,
   // In a folder that git ignores.
   tempDirName: `coverage/mutation/${group}`,

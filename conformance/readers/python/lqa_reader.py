@@ -341,7 +341,7 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
              actual=count)
     for slot, quantity, records in ((0, "ENCODINGS", encodings), (1, "BANDS", bands), (2, "SHARED_RECORDS", sizes),
                                     (3, "SHARED_RECORDS", types)):
-        limit(quantity, len(records), Place("index", places[slot] - 4))
+        limit(quantity, len(records), Place("index", places[slot]))
     adapter.encodings, adapter.sections = encodings, sections
 
     encodings_used, plans_used, types_used = (
@@ -920,15 +920,17 @@ def check_crc(name: str, data: bytes, stored: int, where: str, offset: int) -> N
 
 def read_prologue(raw: bytes) -> Prologue:
     """Step 1; clause 5"""
-    need(raw[:8] == MAGIC[:len(raw)], "MAGIC_TEXT_DAMAGE" if raw.startswith(DAMAGED) else "BAD_MAGIC", "magic",
-         "prologue", offset=0, expected=MAGIC.hex(), actual=raw[:8].hex())
+    wrong = next((i for i, (a, b) in enumerate(zip(raw, MAGIC)) if a != b), None)
+    need(wrong is None, "MAGIC_TEXT_DAMAGE" if raw.startswith(DAMAGED) else "BAD_MAGIC", "magic", "prologue",
+         offset=wrong, expected=MAGIC.hex(), actual=raw[:8].hex())
     need(len(raw) == 64, "TRUNCATED_PROLOGUE", "fewer than 64 bytes", "prologue", offset=len(raw))
     (major, _minor, required, _readonly, compatible, file_length, index_length, *counts, exponent, reserved, index_crc,
      crc) = struct.unpack("<8xHHIIIQIIIIB7sII", raw)
     check_crc("PROLOGUE_CRC", raw[:60], crc, "prologue", 60)
     need(major == 1, "UNSUPPORTED_VERSION", "major version", "prologue", offset=8, actual=major)
     need(required < 32, "UNSUPPORTED_FEATURE", "required bits", "prologue", offset=12, actual=hex(required))
-    need(not any(reserved), "PROLOGUE_RESERVED_NONZERO", "bytes 49 to 55", "prologue", offset=49)
+    need(not any(reserved), "PROLOGUE_RESERVED_NONZERO", "bytes 49 to 55", "prologue",
+         offset=56 - len(reserved.lstrip(b"\0")))
     need(2 <= exponent <= 12, "ALIGNMENT_OUT_OF_RANGE", "exponent", "prologue", offset=48, actual=exponent)
     for quantity, value, at in zip(("FILE_BYTES", "INDEX_BYTES", "MODULES", "TENSORS", "SECTIONS"),
                                    (file_length, index_length, *counts), (24, 32, 36, 40, 44)):

@@ -1,0 +1,99 @@
+/**
+ * Where the errors of the suite's files are. No reader has to say so (spec clause 15.4), but ours does, and the places it names
+ * stand in `places.json`: a change of one is a change of what its users see. The offsets are those that the Python reader finds,
+ * which knows nothing of our sources.
+ *
+ * `LQA_WRITE_PLACES=1 npx vitest run test/conformance/places.test.ts` writes the table anew.
+ */
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+// The readers' side of the suite is plain JavaScript, without types.
+// @ts-expect-error
+import { readerOf } from "../../conformance/adapters/lqa-document.mjs";
+// @ts-expect-error
+import { loadCases } from "../../conformance/runner/cases.mjs";
+import { readIndex } from "../../src/container/index-read.ts";
+import { sha256, toHex } from "../../src/container/sha256.ts";
+import * as library from "../../src/index.ts";
+
+interface Run {
+  readonly path: string;
+  readonly level: string;
+  readonly budget: number;
+  readonly expected: { readonly valid: boolean };
+}
+interface Case {
+  readonly id: string;
+  readonly operation?: string;
+  readonly runs: readonly Run[];
+}
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const TABLE = here("places.json");
+const all: Case[] = loadCases(here("../../conformance/suite"), { mutations: "none" });
+/** The last run of a case is the one that finds its fault. */
+const cases = all
+  .filter(({ operation = "read", runs }) => operation === "read" && !runs.at(-1)!.expected.valid)
+  .map(({ id, runs }) => ({ id, run: runs.at(-1)! }));
+
+interface Answer {
+  readonly document: {
+    readonly error: { readonly name: string; readonly offset: number | null; readonly where?: string };
+  };
+}
+const answer: (bytes: Uint8Array, run: Run) => Promise<Answer> = readerOf(library, {
+  readIndex,
+  sha256,
+  toHex,
+});
+
+const ours = new Map<string, Answer["document"]["error"]>();
+for (const { id, run } of cases)
+  ours.set(id, (await answer(new Uint8Array(readFileSync(run.path)), run)).document.error);
+if (process.env.LQA_WRITE_PLACES === "1") {
+  const line = ({ id }: { id: string }) =>
+    `${JSON.stringify(id)}: ${JSON.stringify([ours.get(id)!.offset, ours.get(id)!.where ?? ""])}`;
+  writeFileSync(TABLE, `{\n${cases.map(line).join(",\n")}\n}\n`);
+}
+const places: Record<string, [offset: number, where: string]> = JSON.parse(readFileSync(TABLE, "utf8"));
+
+describe("the places of errors", () => {
+  it("are what the table says, of every file that is refused", () => {
+    const found = Object.fromEntries([...ours].map(([id, { offset, where = "" }]) => [id, [offset, where]]));
+    expect(found).toEqual(places);
+  });
+
+  const python = process.env.LQA_PYTHON ?? "python3";
+  const absent = spawnSync(python, ["--version"]).status !== 0;
+  if (absent) console.log(`skipped: ${python} is not there, so offsets were compared with the table alone`);
+  it.skipIf(absent)("have the offsets that the Python reader finds", () => {
+    const commands = cases.map(({ id, run: { path, level, budget } }, seq) =>
+      JSON.stringify({ cmd: "run", seq, case: id, path, level, budget }),
+    );
+    const reader = here("../../conformance/readers/python/lqa_reader.py");
+    const { stdout } = spawnSync(python, [reader, "--lines"], {
+      input: [...commands, '{"cmd":"stop"}', ""].join("\n"),
+      encoding: "utf8",
+      maxBuffer: 2 ** 26,
+    });
+    const answers: Answer[] = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const theirs = answers.map(({ document }) => document?.error);
+    expect(theirs.length).toBe(cases.length);
+    let compared = 0;
+    const others = cases.flatMap(({ id }, i) => {
+      // Without zstd, it has nothing to say of what is inside a frame.
+      if (theirs[i]?.name !== ours.get(id)!.name) return [];
+      compared++;
+      return theirs[i]!.offset === places[id]![0]
+        ? []
+        : [`${id}: ${theirs[i]!.offset}, not ${places[id]![0]}`];
+    });
+    expect(others).toEqual([]);
+    expect(compared).toBeGreaterThan(0.95 * cases.length);
+  });
+});
