@@ -122,22 +122,54 @@ export function compress(
   return best;
 }
 
+/** What inflating a payload needs beside its bytes. */
+export interface InflateOptions {
+  readonly zstd: Zstd | ZstdCodecFunctions | undefined;
+  /** Bytes of one element, for `shuffled-zstd`. */
+  readonly elementSize: number;
+  /** Position of the payload in the file, for error offsets. */
+  readonly base: number;
+  readonly where: string;
+}
+
 /**
  * The raw payload of a stored one.
  *
- * @param elementSize bytes of one element, for `shuffled-zstd`
- * @param base position of the payload in the file, for error offsets
  * @throws LqaError ZSTD_FRAME, UNSUPPORTED_COMPRESSION if compressed and no `zstd` was given
  */
 export function decompress(
   stored: Uint8Array,
   compression: CompressionName,
   rawLength: number,
-  options: { zstd: Zstd | ZstdCodecFunctions | undefined; elementSize: number; base: number; where: string },
+  options: InflateOptions,
 ): Uint8Array {
   if (compression === "none") return stored;
-  const { zstd, elementSize, base, where } = options;
-  const lengths = walkFrames(stored, rawLength, base, where);
+  const lengths = walkFrames(stored, rawLength, options.base, options.where);
+  const raw = new Uint8Array(rawLength);
+  let from = 0;
+  let to = 0;
+  for (const length of lengths) {
+    const expected = Math.min(ZSTD_FRAME_BYTES.hard, rawLength - to);
+    raw.set(inflateFrame(stored.subarray(from, from + length), expected, from, compression, options), to);
+    from += length;
+    to += expected;
+  }
+  return raw;
+}
+
+/**
+ * The content of one frame that was walked.
+ *
+ * @param from where in the payload it stands
+ * @throws LqaError ZSTD_FRAME, UNSUPPORTED_COMPRESSION
+ */
+export function inflateFrame(
+  frame: Uint8Array,
+  expected: number,
+  from: number,
+  compression: CompressionName,
+  { zstd, elementSize, base, where }: InflateOptions,
+): Uint8Array {
   const inflate =
     compression !== "text-zstd"
       ? zstd?.decompress
@@ -150,26 +182,17 @@ export function decompress(
       expected: `an implementation of ${compression}`,
       actual: "none",
     });
-  const raw = new Uint8Array(rawLength);
-  let from = 0;
-  let to = 0;
-  for (const length of lengths) {
-    const expected = Math.min(ZSTD_FRAME_BYTES.hard, rawLength - to);
-    let piece: Uint8Array;
-    try {
-      piece = inflate(stored.subarray(from, from + length), expected);
-    } catch (cause) {
-      // zstd-codec throws strings and native zlib plain errors: all mean a damaged frame.
-      if (isLqaError(cause)) throw cause;
-      fail("ZSTD_FRAME", { where, offset: base + from, expected: "a frame that decompresses", cause });
-    }
-    if (piece.length !== expected)
-      fail("ZSTD_FRAME", { where, offset: base + from, expected: `${expected} bytes`, actual: piece.length });
-    raw.set(compression === "shuffled-zstd" ? unshuffle(piece, elementSize) : piece, to);
-    from += length;
-    to += expected;
+  let piece: Uint8Array;
+  try {
+    piece = inflate(frame, expected);
+  } catch (cause) {
+    // zstd-codec throws strings and native zlib plain errors: all mean a damaged frame.
+    if (isLqaError(cause)) throw cause;
+    fail("ZSTD_FRAME", { where, offset: base + from, expected: "a frame that decompresses", cause });
   }
-  return raw;
+  if (piece.length !== expected)
+    fail("ZSTD_FRAME", { where, offset: base + from, expected: `${expected} bytes`, actual: piece.length });
+  return compression === "shuffled-zstd" ? unshuffle(piece, elementSize) : piece;
 }
 
 /**
@@ -185,14 +208,18 @@ export function walkFrames(stored: Uint8Array, rawLength: number, base: number, 
     lengths.push(length);
     at += length;
   }
-  if (at !== stored.length)
-    fail("ZSTD_FRAME", {
-      where,
-      offset: base + at,
-      expected: "the end of the payload",
-      actual: `${stored.length - at} more bytes`,
-    });
+  if (at !== stored.length) moreThanFrames(stored.length - at, base + at, where);
   return lengths;
+}
+
+/** @throws LqaError ZSTD_FRAME: so many bytes stand behind the last frame */
+export function moreThanFrames(bytes: number, offset: number, where: string): never {
+  return fail("ZSTD_FRAME", {
+    where,
+    offset,
+    expected: "the end of the payload",
+    actual: `${bytes} more bytes`,
+  });
 }
 
 function pieces(raw: Uint8Array): Uint8Array[] {

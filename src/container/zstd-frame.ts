@@ -15,24 +15,30 @@ const FRAME_MAGIC = 0xfd2fb528;
 const MAX_WINDOW = 8 * 1024 * 1024;
 const MAX_BLOCK = 128 * 1024;
 
+/** A walk over one frame: is given all of its bytes that have arrived, asks for more, and returns its length. */
+export type FrameWalk = Generator<void, number, Uint8Array>;
+
 /**
- * Length of the frame at the start of `bytes`.
+ * Walks the frame at the start of a stretch of `left` bytes, which may arrive in pieces. The first `next` starts it, each
+ * one after that takes all bytes from the beginning of the frame on.
  *
  * @param rawLength the content size the frame must declare
- * @param base position of `bytes` in the file, for error offsets
+ * @param base position of the frame in the file, for error offsets
  * @throws LqaError ZSTD_FRAME
  */
-export function frameLength(bytes: Uint8Array, rawLength: number, base: number, where: string): number {
-  const view = viewOf(bytes);
+export function* walkFrame(left: number, rawLength: number, base: number, where: string): FrameWalk {
   const bad = (at: number, expected: string, actual?: string | number): never =>
     fail("ZSTD_FRAME", { where, offset: base + at, expected, actual });
-  const need = (at: number, length: number): void => {
-    if (length > bytes.length - at) bad(at, `${length} more bytes of the frame`, bytes.length - at);
+  let bytes = yield;
+  /** Whether bytes have to be waited for. Not a generator of its own: a frame may have a block every three bytes. */
+  const short = (at: number, length: number): boolean => {
+    if (length > left - at) bad(at, `${length} more bytes of the frame`, left - at);
+    return length > bytes.length - at;
   };
 
-  need(0, 5);
-  if (view.getUint32(0, true) !== FRAME_MAGIC)
-    bad(0, "a zstd frame", `0x${view.getUint32(0, true).toString(16)}`);
+  while (short(0, 5)) bytes = yield;
+  const magic = viewOf(bytes).getUint32(0, true);
+  if (magic !== FRAME_MAGIC) bad(0, "a zstd frame", `0x${magic.toString(16)}`);
   const descriptor = bytes[4]!;
   const single = (descriptor & 0x20) !== 0;
   if ((descriptor & 0x18) !== 0) bad(4, "no reserved or unused bits", descriptor);
@@ -40,7 +46,7 @@ export function frameLength(bytes: Uint8Array, rawLength: number, base: number, 
   const checksum = (descriptor & 0x04) !== 0 ? 4 : 0;
   let at = 5;
   if (!single) {
-    need(at, 1);
+    while (short(at, 1)) bytes = yield;
     const exponent = 10 + (bytes[at]! >> 3);
     const window = 2 ** exponent + (2 ** exponent / 8) * (bytes[at]! & 7);
     if (window > MAX_WINDOW) bad(at, `a window of at most ${MAX_WINDOW} bytes`, window);
@@ -48,7 +54,8 @@ export function frameLength(bytes: Uint8Array, rawLength: number, base: number, 
   }
   const sizeField = [single ? 1 : 0, 2, 4, 8][descriptor >> 6]!;
   if (sizeField === 0) bad(4, "a declared content size", "none");
-  need(at, sizeField);
+  while (short(at, sizeField)) bytes = yield;
+  const view = viewOf(bytes);
   const declared =
     sizeField === 1
       ? bytes[at]!
@@ -61,7 +68,7 @@ export function frameLength(bytes: Uint8Array, rawLength: number, base: number, 
   at += sizeField;
 
   for (let last = false; !last; ) {
-    need(at, 3);
+    while (short(at, 3)) bytes = yield;
     const header = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16);
     last = (header & 1) !== 0;
     const type = (header >> 1) & 3;
@@ -70,9 +77,16 @@ export function frameLength(bytes: Uint8Array, rawLength: number, base: number, 
     if (size > MAX_BLOCK) bad(at, `a block of at most ${MAX_BLOCK} bytes`, size);
     at += 3;
     const stored = type === 1 ? 1 : size;
-    need(at, stored);
+    while (short(at, stored)) bytes = yield;
     at += stored;
   }
-  need(at, checksum);
+  while (short(at, checksum)) bytes = yield;
   return at + checksum;
+}
+
+/** Length of the frame at the start of `bytes`. As {@link walkFrame}, all of it being there. */
+export function frameLength(bytes: Uint8Array, rawLength: number, base: number, where: string): number {
+  const walk = walkFrame(bytes.length, rawLength, base, where);
+  walk.next();
+  return walk.next(bytes).value as number;
 }

@@ -8,6 +8,7 @@ import type { ModuleRecord } from "../container/types.ts";
 import { fail } from "../errors.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { parameterCount } from "../model/adapter.ts";
+import { ADAPTER_BUDGET } from "./budget.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
 import type { DecodeMemory } from "./memory.ts";
 import { breather } from "./watch.ts";
@@ -37,8 +38,6 @@ export interface ModuleSource {
   packed(module: ModuleRecord): PackedFactors | Promise<PackedFactors>;
 }
 
-const DEFAULT_BUDGET = 4 * 2 ** 30;
-
 /**
  * Decodes every module of a file.
  *
@@ -53,7 +52,7 @@ export async function decodeAll(
   file: ModuleSource,
   options: DecodeAllOptions = {},
 ): Promise<Map<string, DecodedFactors>> {
-  const { into, memory, onModule, signal, budgetBytes = DEFAULT_BUDGET, ...how } = options;
+  const { into, memory, onModule, signal, budgetBytes = ADAPTER_BUDGET, ...how } = options;
   const breathe = breather(signal);
   const elementBytes = how.type === "f16" ? 2 : 4;
   const bytes = elementBytes * file.modules.reduce((sum, module) => sum + parameterCount(module), 0);

@@ -14,6 +14,7 @@ import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
+import { CHUNK_BUDGET } from "./budget.ts";
 import { allocateBytes, type DecodeMemory } from "./memory.ts";
 
 /** Order of the weights in a decoded factor. */
@@ -56,9 +57,6 @@ export interface DecodedFactors {
 type HalfConstructor = new (buffer: ArrayBufferLike, offset: number, length: number) => HalfArray;
 const NativeHalf = (globalThis as { Float16Array?: HalfConstructor }).Float16Array;
 
-/** Spec clause 14: memory is bounded by the caller, not by the file. */
-const DEFAULT_BUDGET = 2 ** 30;
-
 /**
  * Decodes both factors of a module.
  *
@@ -81,7 +79,7 @@ export function decodeFactors(
       ? given(into, lengths, type, where)
       : memory !== undefined
         ? held(memory, jobs.flat(), lengths, type, where)
-        : fresh(lengths, type, where, options.budgetBytes ?? DEFAULT_BUDGET);
+        : fresh(lengths, type, where, options.budgetBytes ?? CHUNK_BUDGET);
   jobs.forEach(([bJob, aJob], expert) => {
     decodeFactor(bJob, b.view, expert * rank * out, kernel);
     decodeFactor(aJob, a.view, expert * rank * n, kernel);

@@ -9,6 +9,7 @@ import type { PackedFactors } from "../codecs/packed.ts";
 import { multiplyFactors } from "../codecs/product.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
+import { CHUNK_BUDGET } from "./budget.ts";
 import { decodeFactors } from "./decode.ts";
 import { allocateBytes } from "./memory.ts";
 
@@ -18,8 +19,6 @@ export interface DeltaOptions {
   /** Array to write to, of exactly the right length. */
   readonly into?: Float32Array;
 }
-
-const DEFAULT_BUDGET = 2 ** 30;
 
 /**
  * ΔW = multiplier · B · A, `[experts][out][in · kernel]`, whatever the layout of the base weight.
@@ -41,7 +40,7 @@ export function decodeDelta(
   const where = `ΔW of module "${module.name}"`;
   const length = experts * out * n;
   const bytes = 4 * experts * rank * (out + n) + (options.into === undefined ? 4 * length : 0);
-  const budget = options.budgetBytes ?? DEFAULT_BUDGET;
+  const budget = options.budgetBytes ?? CHUNK_BUDGET;
   if (bytes > budget) fail("BUDGET", { where, expected: `at most ${budget} bytes`, actual: bytes });
   if (options.into !== undefined && !(options.into instanceof Float32Array && options.into.length === length))
     fail("TARGET_SIZE", {

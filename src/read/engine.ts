@@ -9,6 +9,7 @@
 import type { Zstd } from "../container/compression.ts";
 import { allChunks } from "../container/types.ts";
 import { assertNotAborted } from "../io/source.ts";
+import { CHUNK_BUDGET } from "./budget.ts";
 import { tensorOf } from "./chunks.ts";
 import { decodeFactors } from "./decode.ts";
 import type { LqaEvent } from "./events.ts";
@@ -33,9 +34,6 @@ export interface StreamOptions {
    */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
-
-/** Spec clause 14: memory is bounded by the caller, not by the file. */
-const DEFAULT_BUDGET = 2 ** 30;
 
 /** Reads one file. After an error it throws that error for ever. */
 export class Engine {
@@ -165,7 +163,7 @@ export class Engine {
     return bodySteps(header, {
       tools: this.#tools,
       visitor,
-      budgetBytes: this.#options.budgetBytes ?? DEFAULT_BUDGET,
+      budgetBytes: this.#options.budgetBytes ?? CHUNK_BUDGET,
     });
   }
 }

@@ -32,6 +32,7 @@ import {
   parameterCount,
   shapeOf,
 } from "../model/adapter.ts";
+import { ADAPTER_BUDGET, assertRoom, CHUNK_BUDGET } from "./budget.ts";
 import { moduleFactors, plainTensor, sectionMap } from "./chunks.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
 import { chunksStart, type Header, openIndex, requirePadding } from "./header.ts";
@@ -44,8 +45,8 @@ export interface OpenOptions {
   /** zstd implementation; by default the native one or zstd-codec, loaded only if the file uses it. */
   readonly zstd?: Zstd;
   /**
-   * Most bytes that {@link LqaFile.readAdapter} may decode into (default 4 GiB), and that one chunk may need when
-   * `validateLqa` checks it.
+   * Most bytes beside the file: what {@link LqaFile.readAdapter} decodes into (default 4 GiB), and a compressed chunk,
+   * stored and inflated (default 1 GiB). All chunks together inflate to 1 GiB, 16 times the file, or this at most.
    */
   readonly budgetBytes?: number;
   /** Accept files up to the Hard limits of clause 14 instead of the Core ones. */
@@ -78,7 +79,7 @@ export interface LqaFile {
   readonly canonicalNames: boolean;
   /** @throws LqaError USAGE if there is no such module */
   module(name: string): ModuleRecord;
-  /** The packed planes of a module, as views. @throws LqaError CHUNK_CRC, PADDING_NONZERO, ZSTD_FRAME */
+  /** The packed planes of a module, as views. @throws LqaError BUDGET, CHUNK_CRC, PADDING_NONZERO, ZSTD_FRAME */
   packed(module: ModuleRecord): PackedFactors;
   /** Decodes the factors of a module (by record or name). @throws LqaError as {@link packed}; TARGET_SIZE */
   decodeModule(module: ModuleRecord | string, options?: DecodeOptions): DecodedFactors;
@@ -94,13 +95,10 @@ export interface LqaFile {
    * Checks every byte up to and including the trailer. Progress is in bytes behind the index.
    *
    * @returns file id and content id, hexadecimal
-   * @throws LqaError the first error of the file; ABORTED
+   * @throws LqaError the first error of the file; BUDGET; ABORTED
    */
   verify(options?: WatchOptions): Promise<VerifiedIds>;
 }
-
-/** Spec clause 14: memory is bounded by the caller, not by the file. */
-const DEFAULT_BUDGET = 4 * 2 ** 30;
 
 /**
  * Opens a file in memory.
@@ -128,7 +126,14 @@ function fileOf(bytes: Uint8Array, header: Header, options: OpenOptions, zstd: Z
   const sectionRecord = (type: string): SectionRecord | undefined =>
     index.sections.find((s) => s.type === type);
   let meta: MetaMap | undefined;
-  const packed = (module: ModuleRecord): PackedFactors => moduleFactors(chunkOf(module), module, zstd);
+  const chunkBudget = options.budgetBytes ?? CHUNK_BUDGET;
+  /** What is not compressed is there already. */
+  const affordable = <R extends ChunkRecord & { readonly name: string }>(record: R): R => {
+    if (record.compression !== "none") assertRoom(record, chunkBudget, `"${record.name}"`);
+    return record;
+  };
+  const packed = (module: ModuleRecord): PackedFactors =>
+    moduleFactors(chunkOf(module), affordable(module), zstd);
   const module = (name: string): ModuleRecord =>
     byName.get(name) ??
     fail("USAGE", { where: "module name", expected: "a module of this file", actual: name });
@@ -160,10 +165,10 @@ function fileOf(bytes: Uint8Array, header: Header, options: OpenOptions, zstd: Z
       const record = typeof which === "string" ? module(which) : which;
       return decodeFactors(record, packed(record), options);
     },
-    tensor: (record) => plainTensor(chunkOf(record), record, zstd),
+    tensor: (record) => plainTensor(chunkOf(record), affordable(record), zstd),
     async readAdapter({ signal, onProgress } = {}) {
       const bytesNeeded = 4 * index.modules.reduce((sum, record) => sum + parameterCount(record), 0);
-      const budget = options.budgetBytes ?? DEFAULT_BUDGET;
+      const budget = options.budgetBytes ?? ADAPTER_BUDGET;
       if (bytesNeeded > budget)
         fail("BUDGET", { where: "the adapter", expected: `at most ${budget} bytes`, actual: bytesNeeded });
       await file.verify({ signal });
@@ -184,7 +189,8 @@ function fileOf(bytes: Uint8Array, header: Header, options: OpenOptions, zstd: Z
     },
     async verify(watch = {}) {
       requirePadding(header, bytes.length);
-      const steps = bodySteps(header, { tools: { zstd: await zstdFor(allChunks(index), options) } });
+      const tools = { zstd: await zstdFor(allChunks(index), options) };
+      const steps = bodySteps(header, { tools, budgetBytes: chunkBudget });
       return runWatched(bytes, chunksStart(prologue), prologue.fileLength, steps, watch);
     },
   };

@@ -19,6 +19,7 @@ import { fail } from "../errors.ts";
 import { type HttpOptions, httpSource } from "../io/http.ts";
 import { type ByteSource, eitherSignal } from "../io/source.ts";
 import type { Origin, PlainTensor } from "../model/adapter.ts";
+import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
 import { moduleFactors, plainTensor, sectionMap } from "./chunks.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
 import { Engine } from "./engine.ts";
@@ -81,8 +82,6 @@ export interface RangedLqa extends OpenedIndex {
   verify(options?: FetchOptions): Promise<VerifiedIds>;
 }
 
-/** Default budget for one chunk. */
-const DEFAULT_BUDGET = 2 ** 30;
 const AHEAD = 4;
 
 /**
@@ -116,7 +115,7 @@ export async function openRemote(
 function rangedOf(source: ByteSource, header: Header, options: SourceOptions): RangedLqa {
   const { prologue, index, canonicalNames } = header;
   const byName = new Map(index.modules.map((module) => [module.name, module]));
-  const budget = options.budgetBytes ?? DEFAULT_BUDGET;
+  const budget = options.budgetBytes ?? CHUNK_BUDGET;
   let zstd: Promise<Zstd | undefined> | undefined;
   let details: Details | undefined;
 
@@ -130,17 +129,12 @@ function rangedOf(source: ByteSource, header: Header, options: SourceOptions): R
     compression === "none" ? undefined : (zstd ??= zstdFor([...index.modules, ...index.tensors], options));
   const read = (extent: Extent, where: string, signal?: AbortSignal): Promise<Uint8Array> =>
     readExactly(source, extent, where, prologue.fileLength, eitherSignal(signal, options.signal));
-  const assertRoom = (record: ChunkRecord, where: string): void => {
-    const { offset, length } = record.chunk;
-    const room = length + (record.compression === "none" ? 0 : record.payload);
-    if (room > budget) fail("BUDGET", { where, offset, expected: `at most ${budget} bytes`, actual: room });
-  };
   /** Sections, digest list and trailer stand together at the end: usually one request, made once. */
   const fetchDetails = async (signal?: AbortSignal): Promise<Details> => {
     if (details !== undefined) return details;
     const section = (type: string): Part | undefined => {
       const record = index.sections.find((s) => s.type === type);
-      if (record !== undefined) assertRoom(record, `section ${type}`);
+      if (record !== undefined) assertRoom(record, budget, `section ${type}`);
       return record && { chunk: record.chunk };
     };
     const content: Part = { chunk: { offset: index.digests.offset, length: DIGEST_BYTES } };
@@ -183,12 +177,13 @@ function rangedOf(source: ByteSource, header: Header, options: SourceOptions): R
     async fetchModule(module, { signal } = {}) {
       const record = recordOf(module);
       const where = `module "${record.name}"`;
-      assertRoom(record, where);
+      assertRoom(record, budget, where);
       return moduleFactors(await read(record.chunk, where, signal), record, await zstdOf(record));
     },
     async *fetchModules(modules, { signal, onProgress } = {}) {
       const ranges = file.plan(modules);
-      for (const { chunks } of ranges) for (const record of chunks) assertRoom(record, record.name);
+      for (const { chunks } of ranges)
+        for (const record of chunks) assertRoom(record, budget, `module "${record.name}"`);
       const total = ranges.reduce((sum, { length }) => sum + length, 0);
       let done = 0;
       const control = new AbortController();
@@ -224,7 +219,7 @@ function rangedOf(source: ByteSource, header: Header, options: SourceOptions): R
     },
     async fetchTensor(record, { signal } = {}) {
       const where = `tensor "${record.name}"`;
-      assertRoom(record, where);
+      assertRoom(record, budget, where);
       return plainTensor(await read(record.chunk, where, signal), record, await zstdOf(record));
     },
     meta: async ({ signal } = {}) => (await section("META", signal)) ?? {},

@@ -14,6 +14,7 @@ import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import type { Zstd } from "../container/compression.ts";
 import { crc32 } from "../container/crc32.ts";
 import { contentHasher, moduleContent, rootDigest, tensorContent } from "../container/digests.ts";
+import { type Inflater, inflater } from "../container/inflate.ts";
 import { CRC_BYTES, DIGEST_BYTES } from "../container/layout.ts";
 import { decodeMeta, type MetaMap } from "../container/meta.ts";
 import { createSha256, sha256, toHex } from "../container/sha256.ts";
@@ -21,6 +22,7 @@ import { readTrailer } from "../container/trailer.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { ELEMENT_BYTES } from "../model/adapter.ts";
+import { assertRoom, inflateCount } from "./budget.ts";
 import { chunksStart, type Header, requirePadding } from "./header.ts";
 import { need, runOver, type Steps } from "./steps.ts";
 
@@ -53,11 +55,11 @@ export interface BodyOptions {
   /** Read when the first compressed chunk is there. */
   readonly tools: { readonly zstd?: Zstd | undefined };
   readonly visitor?: ChunkVisitor | undefined;
-  /** Most bytes of one chunk, stored and, if compressed, raw. Default: no bound but those of clause 14. */
+  /** Most bytes of one chunk that is held whole, stored and, if compressed, raw. Default: no bound but those of clause 14. */
   readonly budgetBytes?: number | undefined;
   /** Is told an error. If it returns, all checks that do not depend on the failed one are still made. Default: throws it. */
   readonly report?: ((error: LqaError) => void) | undefined;
-  /** A scan instead of the visitor; of a chunk that is not compressed only pieces are then in memory. */
+  /** A scan instead of the visitor: only pieces of the chunk are then in memory. */
   readonly scan?:
     | ((record: ModuleRecord | TensorRecord | SectionRecord) => PayloadScan | undefined)
     | undefined;
@@ -92,6 +94,7 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
   const { prologue, index } = header;
   const { tools, visitor = {}, budgetBytes = Number.POSITIVE_INFINITY, scan } = options;
   const attempt = attempts(options.report);
+  const countInflated = inflateCount(prologue.fileLength, options.budgetBytes);
   const content = contentHasher();
   /** False once a payload could not be read: then the content id is not known either. */
   let known = true;
@@ -117,31 +120,47 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
     let crcBytes: Uint8Array;
     /** SHA-256 of the payload. */
     let digest: () => Uint8Array = () => span.snapshot();
-    if (pieces === undefined || compressed) {
-      const room = length + (compressed ? record.payload : 0);
-      if (room > budgetBytes)
-        fail("BUDGET", { where, offset, expected: `at most ${budgetBytes} bytes`, actual: room });
+    let inflating: Inflater | undefined;
+    countInflated(record, where);
+    if (pieces === undefined) {
+      assertRoom(record, budgetBytes, where);
       const bytes = yield* need(length, offset, where, prologue.fileLength, compressed);
       raw = attempt(() => rawPayload(bytes, record, { zstd: tools.zstd, elementSize, where }));
       if (!fresh || compressed) digest = () => sha256(raw!);
       span.update(bytes.subarray(0, length - CRC_BYTES));
       crcBytes = bytes.subarray(length - CRC_BYTES);
     } else {
-      const own = fresh ? undefined : createSha256();
+      const own = fresh && !compressed ? undefined : createSha256();
       if (own !== undefined) digest = () => own.digest();
+      const look = (piece: Uint8Array, from: number): void => {
+        own?.update(piece);
+        pieces.look(piece, from);
+      };
       let at = offset;
       let crc = 0;
-      for (const size of pieces.pieces) {
-        const piece = yield* need(size, at, where, prologue.fileLength);
+      for (const size of compressed ? cuts(length - CRC_BYTES) : pieces.pieces) {
+        const piece = yield* need(size, at, where, prologue.fileLength, compressed);
         crc = crc32(piece, crc);
         span.update(piece);
-        own?.update(piece);
-        pieces.look(piece, at - offset);
+        if (compressed) {
+          // Not before: an implementation of zstd is there with the first piece.
+          inflating ??= inflater(record, {
+            zstd: tools.zstd,
+            elementSize,
+            where,
+            most: budgetBytes,
+            receive: gather(pieces.pieces, look),
+          });
+          inflating.push(piece);
+        } else look(piece, at - offset);
         at += size;
       }
       crcBytes = yield* need(CRC_BYTES, at, where, prologue.fileLength);
-      const sound = attempt(() => checkChunkCrc(crc, crcBytes, at, where));
-      raw = sound && NOTHING;
+      raw = attempt(() => {
+        checkChunkCrc(crc, crcBytes, at, where);
+        inflating?.finish();
+        return NOTHING;
+      });
     }
     if (raw === undefined) known = false;
     else content?.(digest());
@@ -150,9 +169,8 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
     // Before anything is asked for: what is handed out here belongs to somebody else from then on.
     if (raw !== undefined)
       attempt(() => {
-        if (pieces === undefined) return inspect(raw);
-        if (compressed) runScan(pieces, raw);
-        pieces.finish();
+        if (pieces === undefined) inspect(raw);
+        else pieces.finish();
       });
     const end = offset + length;
     const left = align(end, prologue.alignment) - end;
@@ -196,13 +214,40 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
   return yield* endSteps(header, digests, known ? content.digest() : undefined, attempt);
 }
 
-/** Shows a payload in memory to a scan. */
-function runScan({ pieces, look }: PayloadScan, raw: Uint8Array): void {
+/** Stored bytes of a compressed chunk that are asked for at once. */
+const CUT = 2 ** 20;
+
+function* cuts(length: number): Generator<number> {
+  for (let at = 0; at < length; at += CUT) yield Math.min(CUT, length - at);
+}
+
+/** Cuts what it is given into pieces of the lengths that are wanted: views where one is whole, else put together. */
+function gather(
+  lengths: Iterable<number>,
+  look: (piece: Uint8Array, offset: number) => void,
+): (raw: Uint8Array) => void {
+  const wanted = lengths[Symbol.iterator]();
+  let size = 0;
+  let gathered: Uint8Array = NOTHING;
+  let filled = 0;
   let at = 0;
-  for (const size of pieces) {
-    look(raw.subarray(at, at + size), at);
-    at += size;
-  }
+  return (raw) => {
+    for (let from = 0; from < raw.length; ) {
+      if (filled === 0) size = wanted.next().value as number;
+      const part = raw.subarray(from, from + size - filled);
+      from += part.length;
+      if (part.length === size) look(part, at);
+      else {
+        if (gathered.length < size) gathered = new Uint8Array(size);
+        gathered.set(part, filled);
+        filled += part.length;
+        if (filled < size) return;
+        look(gathered.subarray(0, size), at);
+      }
+      at += size;
+      filled = 0;
+    }
+  };
 }
 
 const NOTHING = new Uint8Array(0);

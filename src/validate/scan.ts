@@ -1,6 +1,7 @@
 /**
  * Large payloads, checked piece by piece: a validator holds 1 MiB of them, or one component's codes where those are more
- * (16 MiB up to the Core limits), whatever the size of the chunk and the number of its planes. The same checks in the same order as in memory
+ * (16 MiB up to the Core limits), whatever the size of the chunk and the number of its planes. Compressed ones are
+ * inflated piece by piece as well. The same checks in the same order as in memory
  * (`splitPayload`, `values.ts`), made on whole components at a time.
  *
  * A checksum comes at the end of a chunk, and no rule may be reported before it has passed; so what is found is kept
@@ -12,6 +13,7 @@ import { checkPacked, checkRaw, checkScales, type ScaledEncoding } from "../code
 import { FLOAT_BYTES, groupCount } from "../codecs/encoding.ts";
 import { firstUnusedBit } from "../codecs/unused.ts";
 import { requireZero } from "../container/bytes.ts";
+import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import { isLqaError, LqaError } from "../errors.ts";
@@ -41,7 +43,8 @@ interface Waiting {
 }
 
 /**
- * A scan of a large chunk, or of a module of very many bands; undefined for what is checked in memory.
+ * A scan of a large chunk, or of a module of very many bands; undefined for what is checked in memory. MessagePack always
+ * is: it has a limit of its own.
  *
  * @param read the payload is read from somewhere, rather than in memory already
  */
@@ -51,8 +54,9 @@ export function scanOf(
   read: boolean,
 ): PayloadScan | undefined {
   const many = "bands" in record && record.experts * record.bands.length > MANY_BANDS;
-  const large = read && record.compression === "none" && record.chunk.length > SCAN_FROM;
-  if (!many && !large) return undefined;
+  const large =
+    (read || record.compression !== "none") && Math.max(record.payload, record.chunk.length) > SCAN_FROM;
+  if ((!many && !large) || ("type" in record && KNOWN_SECTIONS.has(record.type))) return undefined;
   const waiting = values && delayed(values);
   if ("bands" in record) return moduleScan(record, waiting, values);
   const { payload, chunk } = record;

@@ -17,6 +17,7 @@ import { writeIndex } from "../container/index-write.ts";
 import { COMPATIBLE, PROLOGUE_BYTES } from "../container/prologue.ts";
 import { allChunks, type ContainerIndex } from "../container/types.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
+import { PIECE_BUDGET } from "../read/budget.ts";
 import { type Header, headerSteps, requirePadding } from "../read/header.ts";
 import type { OpenOptions } from "../read/open.ts";
 import type { Steps } from "../read/steps.ts";
@@ -45,7 +46,10 @@ export interface ValidateOptions extends Pick<OpenOptions, "zstd" | "hardLimits"
   readonly all?: boolean | undefined;
   /** Also look for what breaks no rule but is hardly meant. Default true. */
   readonly warnings?: boolean | undefined;
-  /** Most bytes of one compressed chunk, stored and raw together. Default 1 GiB. Other chunks are never held whole if large. */
+  /**
+   * Most bytes that are held of one chunk: of a small one, or a frame of a compressed one. Default 16 MiB where the file is
+   * read, none where it is in memory. All compressed chunks together may inflate to 1 GiB, 16 times the file, or this.
+   */
   readonly budgetBytes?: number | undefined;
 }
 
@@ -74,7 +78,6 @@ export interface Validation {
 
 /** Most findings and most warnings that are kept: a file of nothing but faults must not fill the memory. */
 export const MOST_FINDINGS = 1000;
-const DEFAULT_BUDGET = 2 ** 30;
 /** Bytes read at once where only their number counts. */
 const SKIPPED = 2 ** 20;
 
@@ -85,7 +88,7 @@ export async function validateLqa(bytes: Uint8Array, options: ValidateOptions = 
 
 /**
  * Validates what a reader gives, in bounded memory: the index, 4 MiB, and a piece of a chunk (clause 14 makes that at most
- * 16 MiB), or a compressed chunk up to the budget. In the end the reader is cancelled: it may still be reading ahead.
+ * 16 MiB) or a frame of a compressed one, up to the budget. In the end the reader is cancelled: it may still be reading ahead.
  *
  * @throws LqaError only as the reader, never for what is in the file
  */
@@ -183,7 +186,7 @@ class Run {
       ids = yield* bodySteps(header, {
         tools: this.tools,
         report: this.#options.all === true ? report : undefined,
-        budgetBytes: this.#options.budgetBytes ?? (this.#scanned ? DEFAULT_BUDGET : undefined),
+        budgetBytes: this.#options.budgetBytes ?? (this.#scanned ? PIECE_BUDGET : undefined),
         scan: (record) => scanOf(record, values, this.#scanned),
         visitor: values && {
           module: (record, factors, offset) => {

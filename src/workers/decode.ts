@@ -12,6 +12,7 @@ import { assemblePayload } from "../container/chunk.ts";
 import type { ModuleRecord } from "../container/types.ts";
 import { fail } from "../errors.ts";
 import { inputLength } from "../model/adapter.ts";
+import { ADAPTER_BUDGET } from "../read/budget.ts";
 import type { DecodeOptions, HalfArray } from "../read/decode.ts";
 import { decodeAll } from "../read/decode-all.ts";
 import type { LqaFile } from "../read/open.ts";
@@ -59,7 +60,6 @@ export interface DecodedAdapter {
 
 /** Factors begin on cache lines: no two threads write to one. */
 const LINE_BYTES = 64;
-const DEFAULT_BUDGET = 4 * 2 ** 30;
 /** About 50 ms of work on one thread, the time in which a worker starts. */
 const WEIGHTS_PER_WORKER = 50_000_000;
 
@@ -88,7 +88,7 @@ export async function decodeWithWorkers(
     const vectors = record.experts * record.rank;
     return { record, b: place(vectors * record.out), a: place(vectors * inputLength(record)) };
   });
-  const budget = options.budgetBytes ?? DEFAULT_BUDGET;
+  const budget = options.budgetBytes ?? ADAPTER_BUDGET;
   const given = options.buffer;
   if (given === undefined && at > budget)
     fail("BUDGET", { where: "the adapter", expected: `at most ${budget} bytes`, actual: at });

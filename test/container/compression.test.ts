@@ -11,6 +11,7 @@ import {
   type Zstd,
   type ZstdCodecFunctions,
 } from "../../src/container/compression.ts";
+import { inflater } from "../../src/container/inflate.ts";
 import type { CompressionName } from "../../src/container/types.ts";
 import { frameLength } from "../../src/container/zstd-frame.ts";
 import { isLqaError, LqaError } from "../../src/errors.ts";
@@ -293,5 +294,79 @@ describe("the walk over a frame", () => {
     expect(walk(Uint8Array.of(...checked, 0, 0, 0, 0))).toBe(14);
     for (let length = 0; length < 10; length++)
       expect(walk(bytes(0x20, 1).subarray(0, length))).toBeGreaterThanOrEqual(100);
+  });
+});
+
+describe("inflating while it arrives", () => {
+  const MIB = 2 ** 20;
+  /** The same payload in pieces; what is held is checked by `most`. */
+  const pieces = (
+    stored: Uint8Array,
+    compression: CompressionName,
+    payload: number,
+    cut: () => number,
+    most = 2 * MIB,
+  ): Uint8Array => {
+    const raw: Uint8Array[] = [];
+    const record = { compression, payload, chunk: { offset: 0, length: stored.length + 4 } };
+    const receive = (piece: Uint8Array): void => void raw.push(piece.slice());
+    const inflating = inflater(record, { zstd: reader, elementSize: 4, where: "test", most, receive });
+    for (let at = 0; at < stored.length; ) {
+      const piece = stored.slice(at, at + cut());
+      at += piece.length;
+      inflating.push(piece);
+      // Its memory belongs to the caller again.
+      piece.fill(0xaa);
+    }
+    inflating.finish();
+    return Buffer.concat(raw);
+  };
+  const outcome = (run: () => Uint8Array): unknown => {
+    try {
+      return Buffer.from(run()).toString("base64");
+    } catch (error) {
+      if (!isLqaError(error)) throw error;
+      return error.message;
+    }
+  };
+
+  test("gives the bytes and the first error of `decompress`, however it is cut", () => {
+    // Three frames: of zeros, of text, a short one.
+    const raw = new Uint8Array(2 * MIB + 600).map((_, i) => (i < MIB ? 0 : (i * i) >> 12));
+    const stored = Buffer.concat(
+      [0, MIB, 2 * MIB].map((at) => codec.compress(raw.subarray(at, Math.min(raw.length, at + MIB)))),
+    );
+    const cuts = fc.infiniteStream(fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constant(100_000)));
+    const change = fc.option(
+      fc.record({ at: fc.nat(), value: fc.nat(255), cut: fc.nat(12), tail: fc.nat(3) }),
+      { freq: 5 },
+    );
+    const seen = new Set<string>();
+    fc.assert(
+      fc.property(cuts, change, fc.constantFrom("zstd", "shuffled-zstd"), (cut, damage, compression) => {
+        let bytes = Uint8Array.from(stored);
+        if (damage !== null) {
+          // Headers and ends of frames are where the rules are.
+          bytes[[damage.at, damage.at % 60][damage.at % 2]! % bytes.length] = damage.value;
+          if (damage.tail > 0) bytes = bytes.slice(0, bytes.length - damage.cut);
+          if (damage.tail > 1) bytes = Uint8Array.from([...bytes, 1, 2, 3].slice(0, bytes.length + 3));
+        }
+        const whole = outcome(() => open(bytes, compression, raw.length, 4));
+        const next = cut[Symbol.iterator]();
+        const cutAt = (): number => next.next().value as number;
+        expect(outcome(() => pieces(bytes, compression, raw.length, cutAt))).toBe(whole);
+        seen.add(String(whole).slice(0, 8));
+      }),
+      { numRuns: 40, seed: 5 },
+    );
+    expect(seen.size).toBeGreaterThan(1);
+  });
+
+  test("holds no frame that is longer than the caller allows", () => {
+    // A frame of blocks without bytes, which the walk has to follow to its end.
+    const blocks = new Uint8Array(3 * 10_000);
+    const frame = Buffer.concat([codec.compress(new Uint8Array(300)).subarray(0, 7), blocks, blocks]);
+    expect(outcome(() => pieces(frame, "zstd", 300, () => 1000, 20_000))).toMatch(/LQA-L003 BUDGET/);
+    expect(outcome(() => pieces(frame, "zstd", 300, () => 1000))).toMatch(/LQA-M\d+ ZSTD_FRAME/);
   });
 });

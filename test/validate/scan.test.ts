@@ -5,7 +5,9 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { Encoding } from "../../src/codecs/encoding.ts";
 import { crc32 } from "../../src/container/crc32.ts";
 import { type PlaneExtent, planeExtents } from "../../src/container/layout.ts";
+import { isLqaError } from "../../src/errors.ts";
 import { openIndex } from "../../src/read/header.ts";
+import { openLqa } from "../../src/read/open.ts";
 import { type Validation, validateLqa, validateReader } from "../../src/validate/validate.ts";
 import { piecesReader } from "../../src/validate/window.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
@@ -135,6 +137,56 @@ describe("a large chunk", () => {
     const longer = new Uint8Array(file.length + 1);
     longer.set(file);
     expect((await agree(longer)).error?.kind).toBe("TRAILING_BYTES");
+  });
+});
+
+describe("a large compressed chunk", () => {
+  const data = new Uint8Array(9 * 2 ** 20).map((_, i) => (i % 4 === 0 ? i >> 12 : 0));
+  const make = (): Promise<Uint8Array> =>
+    fileBytes({
+      modules: [],
+      tensors: [tensor("floats", { shape: [data.length / 4], data }), tensor("small")],
+      sections: [],
+      compressTensors: true,
+    });
+
+  /** What the reader that holds it whole says: the first error, or the ids. */
+  async function decoded(bytes: Uint8Array): Promise<unknown> {
+    try {
+      return await (await openLqa(bytes)).verify();
+    } catch (error) {
+      if (!isLqaError(error)) throw error;
+      return [error.kind, error.offset];
+    }
+  }
+
+  it("is inflated in pieces, with the ids and the first error of a reader that holds it whole", async () => {
+    const bytes = await make();
+    const [record] = openIndex(bytes, {}).index.tensors;
+    expect(record!.compression).not.toBe("none");
+    const { offset, length } = record!.chunk;
+    const sound = await agree(bytes);
+    expect(sound.ids).toEqual(await decoded(bytes));
+    for (const at of [0, 5, 9, length - 5, length - 4, length >> 1, length >> 2])
+      for (const seal of [false, true]) {
+        const damaged = bytes.slice();
+        // The last four bytes are the checksum itself.
+        if (seal && at >= length - 4) continue;
+        damaged[offset + at]! ^= 0x41;
+        if (seal) sealChunks(damaged);
+        const { error } = await agree(damaged);
+        expect([error!.kind, error!.offset], `byte ${at}`).toEqual(await decoded(damaged));
+      }
+  });
+
+  it("has its values looked at, told at its beginning", async () => {
+    data.set([0, 0, 0xc0, 0x7f], 8_000_000);
+    const bytes = await make();
+    data.fill(0, 8_000_000, 8_000_004);
+    const { findings } = await agree(bytes);
+    const [record] = openIndex(bytes, {}).index.tensors;
+    expect(findings[0]).toMatchObject({ kind: "NONFINITE_VALUE", offset: record!.chunk.offset });
+    expect(findings[0]!.where).toContain("element 2000000");
   });
 });
 

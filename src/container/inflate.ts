@@ -1,0 +1,125 @@
+/**
+ * A compressed payload inflated while it arrives (spec clause 7.5): for whoever looks at it piece by piece and holds one
+ * frame of it, whatever its length. What is wrong is kept until the end, since the checksum that goes before it comes
+ * behind the payload; the order is that of `decompress`: first the walk over all frames, then inflating them.
+ *
+ * @module
+ */
+import { fail, isLqaError, type LqaError } from "../errors.ts";
+import { ZSTD_FRAME_BYTES } from "../limits.ts";
+import { type InflateOptions, inflateFrame, moreThanFrames } from "./compression.ts";
+import { CRC_BYTES } from "./layout.ts";
+import type { ChunkRecord } from "./types.ts";
+import { type FrameWalk, walkFrame } from "./zstd-frame.ts";
+
+/** A payload that is being inflated. */
+export interface Inflater {
+  /** The next stored bytes; their memory may be used again afterwards. @throws LqaError BUDGET for a frame that is too long */
+  push(stored: Uint8Array): void;
+  /** All stored bytes were given. @throws LqaError as `decompress` */
+  finish(): void;
+}
+
+/**
+ * Begins to inflate a payload.
+ *
+ * @param most bytes of one stored frame that are held
+ * @param receive is given the raw payload, at most 1 MiB at a time, as long as nothing is wrong
+ */
+export function inflater(
+  { compression, payload, chunk }: ChunkRecord,
+  how: Omit<InflateOptions, "base"> & { readonly most: number; readonly receive: (raw: Uint8Array) => void },
+): Inflater {
+  const { where, most, receive } = how;
+  const base = chunk.offset;
+  const storedLength = chunk.length - CRC_BYTES;
+  const arrived = queue(most);
+  /** Stored bytes of the frames before this one, and what those hold. */
+  let from = 0;
+  let to = 0;
+  let walk: FrameWalk | undefined;
+  /** The first error of the walk, and the first of inflating. */
+  let broken: LqaError | undefined;
+  let damaged: LqaError | undefined;
+
+  const next = (): boolean => {
+    const expected = Math.min(ZSTD_FRAME_BYTES.hard, payload - to);
+    if (expected === 0) {
+      if (from < storedLength) moreThanFrames(storedLength - from, base + from, where);
+      return false;
+    }
+    if (walk === undefined) {
+      walk = walkFrame(storedLength - from, expected, base + from, where);
+      walk.next();
+    }
+    const step = walk.next(arrived.bytes());
+    if (step.done !== true) return false;
+    walk = undefined;
+    const frame = arrived.take(step.value);
+    if (damaged === undefined)
+      damaged = caught(() => receive(inflateFrame(frame, expected, from, compression, { ...how, base })));
+    from += frame.length;
+    to += expected;
+    return true;
+  };
+
+  return {
+    push(stored) {
+      if (broken !== undefined) return;
+      if (arrived.bytes().length > most)
+        fail("BUDGET", {
+          where,
+          offset: base + from,
+          expected: `frames of at most ${most} stored bytes`,
+          actual: "more",
+        });
+      arrived.add(stored);
+      broken = caught(() => {
+        while (next());
+      });
+    },
+    finish() {
+      if (broken !== undefined) throw broken;
+      if (damaged !== undefined) throw damaged;
+    },
+  };
+}
+
+function caught(check: () => void): LqaError | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    if (!isLqaError(error)) throw error;
+    return error;
+  }
+}
+
+/** Bytes that have arrived and were not taken, about `most` of them. Views hold until the next `add`. */
+function queue(most: number): {
+  add(piece: Uint8Array): void;
+  bytes(): Uint8Array;
+  take(count: number): Uint8Array;
+} {
+  let buffer = new Uint8Array(0);
+  let start = 0;
+  let end = 0;
+  return {
+    add(piece) {
+      const held = end - start;
+      if (held + piece.length > buffer.length) {
+        const larger = new Uint8Array(held + piece.length + Math.min(held, most));
+        larger.set(buffer.subarray(start, end));
+        buffer = larger;
+      } else buffer.copyWithin(0, start, end);
+      buffer.set(piece, held);
+      start = 0;
+      end = held + piece.length;
+    },
+    bytes: () => buffer.subarray(start, end),
+    take(count) {
+      start += count;
+      return buffer.subarray(start - count, start);
+    },
+  };
+}

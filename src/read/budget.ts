@@ -1,0 +1,59 @@
+/**
+ * Budgets (spec clause 14): memory is bounded by the caller, not by the file. These are the ones that hold where the
+ * caller gives none; SECURITY.md has them in a table.
+ *
+ * @module
+ */
+import type { ChunkRecord } from "../container/types.ts";
+import { fail } from "../errors.ts";
+
+/** One chunk, stored and inflated together, or the decoded arrays of one module: what the largest Core chunk needs. */
+export const CHUNK_BUDGET: number = 2 ** 30;
+
+/** The decoded arrays of a whole adapter: 13 times the rank-64 adapter of a 7B model. */
+export const ADAPTER_BUDGET: number = 4 * 2 ** 30;
+
+/** What a validator that reads in pieces holds of one chunk beside its window: a zstd frame, or a small chunk. */
+export const PIECE_BUDGET: number = 2 ** 24;
+
+/** Inflating this much takes about a second, so that the smallest file may ask for it. */
+const INFLATE_BYTES = 2 ** 30;
+/** Weights shrink by a tenth, zeros by thousands: nothing that is meant inflates to more than so many times the file. */
+const INFLATE_TIMES = 16;
+
+/**
+ * Keeps count of what the compressed chunks of one file inflate to, so that time stays linear in bytes: zstd makes 30,000
+ * zeros of one byte, and there may be 65,536 such chunks.
+ *
+ * @param budgetBytes of the caller, who may allow more by it
+ * @returns is told each chunk before it is read, and throws BUDGET
+ */
+export function inflateCount(
+  fileLength: number,
+  budgetBytes: number | undefined,
+): (record: ChunkRecord, where: string) => void {
+  const most = Math.max(INFLATE_BYTES, INFLATE_TIMES * fileLength, budgetBytes ?? 0);
+  let total = 0;
+  return (record, where) => {
+    if (record.compression === "none") return;
+    total += record.payload;
+    if (total > most)
+      fail("BUDGET", {
+        where,
+        offset: record.chunk.offset,
+        expected: `chunks that inflate to at most ${most} bytes together`,
+        actual: total,
+      });
+  };
+}
+
+/** @throws LqaError BUDGET if a chunk, stored and inflated, takes more than the budget */
+export function assertRoom(
+  { chunk, compression, payload }: ChunkRecord,
+  budget: number,
+  where: string,
+): void {
+  const room = chunk.length + (compression === "none" ? 0 : payload);
+  if (room > budget)
+    fail("BUDGET", { where, offset: chunk.offset, expected: `at most ${budget} bytes`, actual: room });
+}
