@@ -10,17 +10,10 @@
 
 import { type BaseDescription, summarizeNotes } from "./convert-file.ts";
 import type { DialectName } from "./dialects/dialect.ts";
-import {
-  type ElementType,
-  type LqaFile,
-  openLqa,
-  type Validation,
-  validateLqa,
-  writeAdapter,
-} from "./index.ts";
-import { readWholeFile } from "./io/file.ts";
+import { type ElementType, type LqaFile, openLqa, writeAdapter } from "./index.ts";
 import type { WriteOptions } from "./io/write-file.ts";
 import { assertOutput, writeOutput } from "./io/write-output.ts";
+import { readValid } from "./read-valid.ts";
 
 export {
   type BaseDescription,
@@ -98,8 +91,7 @@ export async function decodeFile(
 ): Promise<DecodedFile> {
   const started = performance.now();
   await assertOutput(output, options);
-  const bytes = typeof input === "string" ? await readWholeFile(input, options.signal) : input;
-  const ids = idsOf(await validateLqa(bytes));
+  const { bytes, ids } = await readValid(input, options);
   const file = await openLqa(bytes);
   const notes: string[] = [];
   const files = writeAdapter(await file.readAdapter(), {
@@ -112,10 +104,4 @@ export async function decodeFile(
   const written = await writeOutput(output, files, options);
   const seconds = (performance.now() - started) / 1000;
   return { file, ...ids, written, notes: summarizeNotes(notes), inputBytes: bytes.length, seconds };
-}
-
-function idsOf({ error, ids }: Validation): { fileId: string; contentId: string } {
-  if (error !== undefined) throw error;
-  if (ids === undefined) throw new TypeError("a file was validated without its ids");
-  return ids;
 }

@@ -9,6 +9,7 @@ import { fail } from "../errors.ts";
 import { MAX_WHOLE_FILE } from "../io/file.ts";
 import { piecesOf } from "../io/pieces.ts";
 import { type LqaFile, type Origin, openLqa, openRemote, readWholeFile, type VerifiedIds } from "../node.ts";
+import { readValid } from "../read-valid.ts";
 
 /** What is shown of a file. */
 export interface OpenedFile
@@ -47,8 +48,10 @@ export async function openInput(path: string): Promise<OpenedFile> {
     const [meta, origin, ids] = [await file.meta(), await file.origin(), await file.storedIds()];
     return { prologue, index, modules, tensors, sections, meta, origin, ids, verified: false };
   }
-  const file = await openLqa(await readInput(path));
-  const ids = await file.verify();
+  const { bytes, ids } = await readValid(path === STANDARD_INPUT ? await readInput(path) : path, {
+    level: "integrity",
+  });
+  const file = await openLqa(bytes);
   const { prologue, index, modules, tensors, sections, meta } = file;
   return {
     prologue,

@@ -4,15 +4,8 @@
  * @module
  */
 import { LqaError } from "../../errors.ts";
-import {
-  type DecodeFileOptions,
-  decodeFile,
-  mergeFile,
-  openLqa,
-  readBaseDescription,
-  readWholeFile,
-  validateLqa,
-} from "../../node.ts";
+import { type DecodeFileOptions, decodeFile, mergeFile, openLqa, readBaseDescription } from "../../node.ts";
+import { readValid } from "../../read-valid.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, printable, size } from "../format.ts";
 import { readInput, STANDARD_INPUT } from "../open-input.ts";
@@ -82,9 +75,7 @@ async function merge(
       actual: `--${other ?? "dtype"}`,
     });
   }
-  const bytes = typeof source === "string" ? await readWholeFile(source) : source;
-  const { error } = await validateLqa(bytes);
-  if (error !== undefined) throw error;
+  const { bytes } = await readValid(source);
   const adapter = await (await openLqa(bytes)).readAdapter();
   const result = await mergeFile(adapter, model, output, { onProgress: terminal.progress });
   terminal.endProgress();

@@ -5,9 +5,16 @@
  */
 import { fail } from "../../errors.ts";
 import { lazyModule, shapeOf } from "../../model/adapter.ts";
-import { openLqa, type ReadOptions, readAdapter, readSourceFiles } from "../../node.ts";
+import {
+  type DecodedFactors,
+  type ModuleRecord,
+  openLqa,
+  type ReadOptions,
+  readAdapter,
+  readSourceFiles,
+} from "../../node.ts";
+import { readValid } from "../../read-valid.ts";
 import { type AdapterDiff, type DiffSide, diffAdapters, type FieldChange } from "../../report/diff.ts";
-import { validateLqa } from "../../validate/validate.ts";
 import { bandsText } from "../bands.ts";
 import type { Arguments } from "../command.ts";
 import { counted, percent, printable } from "../format.ts";
@@ -50,15 +57,19 @@ async function openSide(path: string, settings: ReadOptions): Promise<Side> {
     const adapter = readAdapter(await readSourceFiles(path), { ...settings, lazy: true });
     return { ...adapter, facts: { path, fileId: null, contentId: null } };
   }
-  const bytes = await readInput(path);
-  const { error, ids } = await validateLqa(bytes, { warnings: false });
-  if (error !== undefined) throw error;
+  const { bytes, ids } = await readValid(path === STANDARD_INPUT ? await readInput(path) : path);
   const file = await openLqa(bytes);
+  // Both factors are asked for one after the other, and those of one module are held.
+  let held: { readonly record: ModuleRecord; readonly factors: DecodedFactors } | undefined;
+  const factorsOf = (record: ModuleRecord): DecodedFactors => {
+    if (held?.record !== record) held = { record, factors: file.decodeModule(record) };
+    return held.factors;
+  };
   const modules = file.modules.map((record) =>
     lazyModule(
       shapeOf(record),
-      () => file.decodeModule(record).b as Float32Array,
-      () => file.decodeModule(record).a as Float32Array,
+      () => factorsOf(record).b as Float32Array,
+      () => factorsOf(record).a as Float32Array,
     ),
   );
   return {
@@ -67,7 +78,7 @@ async function openSide(path: string, settings: ReadOptions): Promise<Side> {
     meta: file.meta,
     origin: await file.origin(),
     encodings: new Map(file.modules.map(({ name, bands }) => [name, bandsText(bands)])),
-    facts: { path, fileId: ids!.fileId, contentId: ids!.contentId },
+    facts: { path, ...ids },
   };
 }
 
