@@ -346,6 +346,12 @@ export const ERRORS = {
     "summary": "The source is not in a dialect this version reads, or the target dialect cannot say what the file holds.",
     "advice": "Convert the adapter to a PEFT directory first."
   },
+  "CANNOT_APPLY": {
+    "code": "LQA-U009",
+    "clause": "-",
+    "summary": "The adapter changes its base in a way that packed application does not cover.",
+    "advice": "Decode it and let the model's runtime apply it."
+  },
   "HARD_LIMIT": {
     "code": "LQA-L001",
     "clause": "14",
@@ -429,6 +435,12 @@ export const ERRORS = {
     "clause": "-",
     "summary": "A server cannot be reached, broke off, or asked to come back later.",
     "advice": "Try again later."
+  },
+  "ACTIVATION_SHAPE": {
+    "code": "LQA-X010",
+    "clause": "-",
+    "summary": "Activations do not fit the module that is applied to them.",
+    "advice": "Give rows of the module's input and output length, as in the message."
   },
   "NONCANONICAL_INDEX": {
     "code": "LQA-C001",

@@ -27,7 +27,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   write: ["model", "container", "codecs"],
   io: [],
   validate: ["model", "read", "container", "codecs", "io"],
-  serve: ["model", "read", "codecs"],
+  serve: ["model", "read", "container", "codecs", "io", "wasm"],
   // Node only: threads around the tasks of encoding and decoding.
   workers: ["model", "quantize", "container", "read"],
   // Where the rooms meet: an adapter goes through all of them on its way into a file.

@@ -30,6 +30,7 @@ const NOT_OF_LQA = {
   TRUNCATED_SOURCE: "is about the source of an encoder",
   UNSUPPORTED_ADAPTER_FEATURE: "is about the source of an encoder",
   UNSUPPORTED_DIALECT: "is about the source of an encoder",
+  CANNOT_APPLY: "is about running an adapter",
 };
 const LEAST = 3;
 

@@ -27,12 +27,26 @@ const SIGNS: readonly number[] = Array.from({ length: ROWS }, (_, row) => {
   return ((pairs ^ (pairs >> 2) ^ (pairs >> 4)) & 1) === 1 ? -1 : 1;
 });
 
-/** From the integers of a table to the integers that the scale multiplies, in place (decoder). */
-export function rotateIntegers(integers: Int16Array): void {
+/**
+ * From the integers of a table to the integers that the scale multiplies, in place (decoder). It is linear, so sums of
+ * vectors that are all rotated may be rotated instead of each of them.
+ */
+export function rotateIntegers(integers: Int16Array | Float32Array): void {
   const columns = Math.floor(integers.length / ROWS);
   transform(integers, columns);
   turnRows(integers, columns);
   for (let i = columns * ROWS; i < integers.length; i++) integers[i]! *= GAIN;
+}
+
+/**
+ * The transpose of {@link rotateIntegers}, in place: a rotated vector times `x` is the vector before its rotation times
+ * what this makes of `x`. Every sum is rounded to binary32.
+ */
+export function rotateTransposed(x: Float32Array): void {
+  const columns = Math.floor(x.length / ROWS);
+  turnRows(x, columns);
+  transform(x, columns);
+  for (let i = columns * ROWS; i < x.length; i++) x[i]! *= GAIN;
 }
 
 /**

@@ -36,10 +36,10 @@ function planeAlignment(encoding: Encoding, plane: (typeof PLANES)[number]): num
 }
 
 /** Each expert's planes start at a multiple of this (spec 7.3), so that all experts have one layout. */
-const EXPERT_ALIGNMENT = 4;
+export const EXPERT_ALIGNMENT = 4;
 
 /** The planes of one expert in stored order: band, factor (B' first), plane (spec 7.2). Returns their length. */
-function walkPlanes(
+export function walkPlanes(
   shape: ModuleShape,
   bands: readonly Band[],
   visit: (extent: Omit<PlaneExtent, "expert">) => void,

@@ -10,17 +10,17 @@
  */
 import { kernelMaker } from "../../wasm/instantiate.ts";
 import type { DecodeTarget } from "../decode-plain.ts";
-import type { Encoding, FloatType } from "../encoding.ts";
-import { trellisTable } from "../trellis.ts";
+import type { Encoding } from "../encoding.ts";
 import { WASM_BASE64 } from "./decode.wasm.ts";
 import { type FactorJob, type Round, roundsOf } from "./decode-rounds.ts";
 import { copySlice, isRotated, type Part, type Slice, type Staged } from "./decode-stage.ts";
 
+import { FREE, INTEGERS, kindOf, prepareTable, type TablePreparing, TYPE } from "./encoding-kinds.ts";
+
 export type { FactorJob } from "./decode-rounds.ts";
 export type { Part } from "./decode-stage.ts";
 
-interface Exports {
-  prepare(entries: number, stepBits: number, weights: number, steps: number, lut: number): void;
+interface Exports extends TablePreparing {
   rotate(table: number, lut: number, codes: number, length: number, small: number, to: number): void;
   convert(element: number, wide: boolean, from: number, count: number, to: number): void;
   multiply(at: number, count: number, factor: number): void;
@@ -68,23 +68,6 @@ type Instance = Exports & { readonly memory: WebAssembly.Memory };
 
 const newKernel = kernelMaker<Exports>(WASM_BASE64);
 
-/** As in decode.as: float types, and kinds of `decode` with what their `bits` means. */
-const TYPE: Readonly<Record<FloatType, number>> = { f32: 0, f16: 1, bf16: 2 };
-const [ZERO, RAW, SIGN, SYMMETRIC, POINT, TRELLIS, INTEGERS] = [0, 1, 2, 3, 4, 5, 6] as const;
-/** Where each trellis table stands once it is wanted, by number, and of how many steps its windows are. */
-const LOOKUP: readonly { readonly at: number; readonly steps: number }[] = [
-  { at: 0, steps: 0 },
-  { at: 0x1000, steps: 4 },
-  { at: 0x5200, steps: 4 },
-  { at: 0x7300, steps: 2 },
-  { at: 0x9500, steps: 2 },
-  { at: 0x9e00, steps: 2 },
-  { at: 0xaf00, steps: 2 },
-];
-/** Where entries stand while a table is made of them. */
-const ENTRIES = 0x11e00;
-/** Where memory is free. */
-const FREE = 0x12400;
 const PAGE = 65536;
 /** A target in the kernel's memory up to this is decoded into without a tile. */
 const DIRECT_BYTES = 2 ** 20;
@@ -190,13 +173,7 @@ export class DecodeKernel {
     copySlice(part, length, slice, staged, this.#bytes);
     if (part.encoding.codec !== "trellis") return;
     const number = part.encoding.table;
-    const { at, steps } = LOOKUP[number]!;
-    if (!this.#prepared.has(number)) {
-      const { entries, stepBits, weightsPerStep } = trellisTable(number);
-      this.#bytes.set(new Uint8Array(entries.buffer, entries.byteOffset, entries.length), ENTRIES);
-      this.#kernel.prepare(ENTRIES, stepBits, weightsPerStep, steps, at);
-      this.#prepared.add(number);
-    }
+    const at = prepareTable(this.#kernel, this.#bytes, number, this.#prepared);
     if (!isRotated(part.encoding)) return;
     for (let c = 0; c < slice.components; c++) {
       const codes = staged.codes + c * staged.codesStride;
@@ -289,29 +266,4 @@ export class DecodeKernel {
 
 function viewsOf(buffer: ArrayBuffer): [Uint8Array, Float32Array, Uint16Array] {
   return [new Uint8Array(buffer), new Float32Array(buffer), new Uint16Array(buffer)];
-}
-
-/** What `decode` of decode.as is to be told of an encoding. */
-function kindOf(encoding: Encoding): {
-  kind: number;
-  bits: number;
-  scale: number;
-  group: number;
-  lut: number;
-} {
-  switch (encoding.codec) {
-    case "zero":
-      return { kind: ZERO, bits: 0, scale: 0, group: 0, lut: 0 };
-    case "raw":
-      return { kind: RAW, bits: TYPE[encoding.element], scale: 0, group: 0, lut: 0 };
-    default: {
-      const { group } = encoding;
-      const scale = TYPE[encoding.scale];
-      if (encoding.codec === "sign") return { kind: SIGN, bits: 1, scale, group, lut: 0 };
-      if (encoding.codec === "affine")
-        return { kind: encoding.zeroPoint ? POINT : SYMMETRIC, bits: encoding.bits, scale, group, lut: 0 };
-      const kind = isRotated(encoding) ? INTEGERS : TRELLIS;
-      return { kind, bits: encoding.table, scale, group, lut: LOOKUP[encoding.table]!.at };
-    }
-  }
 }

@@ -1,0 +1,646 @@
+// Tiles of up to 1024 weights of one vector, from packed codes to binary32 or binary16: what ../../decode-plain.ts does, bit
+// for bit, for scales that are finite (and, for binary16, not negative and so small that nothing overflows); tile() says so
+// where they are not. Shared by the kernels that decode and that apply; it is no kernel of its own.
+//
+// Two stages, so that codecs and outputs multiply without kernels multiplying. expand: codes of a tile become bytes (a
+// trellis takes several windows' weights at once from a table of two to four steps). finish: bytes become integers, integers
+// times the scale become weights. A tile's bytes stay in the first cache. One short cut: signs are set from the bits as they
+// are.
+//
+// No relaxed SIMD: its results may differ between machines.
+
+// Fixed places, below 0x12400, in the memory of each kernel.
+const MASKS: usize = 0; // of expandCodes
+const TAIL: usize = 64; // eight or sixteen weights, of which fewer are wanted
+export const BYTES: usize = 0x11e00; // a tile's codes, or a trellis' integers
+export const SCALES: usize = 0x11c00; // of the groups of a tile, binary32, times 4 for binary16
+const FIRSTS: usize = 0x11d00; // what is subtracted from their codes: 2^23 and that in binary32, or a negative integer
+export const TILE: i32 = 1024;
+
+// Kinds of tile(), as in ../encoding-kinds.ts.
+export const ZERO: i32 = 0;
+export const RAW: i32 = 1;
+export const SIGN: i32 = 2;
+export const SYMMETRIC: i32 = 3;
+export const POINT: i32 = 4;
+export const TRELLIS: i32 = 5;
+export const INTEGERS: i32 = 6;
+
+// Float types.
+export const F32: i32 = 0;
+export const F16: i32 = 1;
+
+// ---- expand -----------------------------------------------------------------------------------------------------
+
+/** `count` codes of `bits` bits to bytes; writes up to 127 more, reads up to 30 bytes more. */
+function expandCodes(bits: i32, from: usize, count: i32, to: usize): void {
+  const end = to + <usize>count;
+  if (bits == 1) {
+    const bit = i8x16(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
+    const one = i8x16.splat(1);
+    for (; to < end; to += 64, from += 8) {
+      const x = v128.load64_zero(from);
+      v128.store(to, i8x16.min_u(v128.and(i8x16.shuffle(x, x, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1), bit), one));
+      v128.store(to, i8x16.min_u(v128.and(i8x16.shuffle(x, x, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3), bit), one), 16);
+      v128.store(to, i8x16.min_u(v128.and(i8x16.shuffle(x, x, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5), bit), one), 32);
+      v128.store(to, i8x16.min_u(v128.and(i8x16.shuffle(x, x, 6, 6, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7), bit), one), 48);
+    }
+  } else if (bits == 2) {
+    const mask = i8x16.splat(3);
+    for (; to < end; to += 64, from += 16) {
+      const x = v128.load(from);
+      const a = v128.and(x, mask), b = v128.and(i16x8.shr_u(x, 2), mask);
+      const c = v128.and(i16x8.shr_u(x, 4), mask), d = v128.and(i16x8.shr_u(x, 6), mask);
+      const ab = i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const AB = i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      const cd = i8x16.shuffle(c, d, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const CD = i8x16.shuffle(c, d, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      v128.store(to, i16x8.shuffle(ab, cd, 0, 8, 1, 9, 2, 10, 3, 11));
+      v128.store(to, i16x8.shuffle(ab, cd, 4, 12, 5, 13, 6, 14, 7, 15), 16);
+      v128.store(to, i16x8.shuffle(AB, CD, 0, 8, 1, 9, 2, 10, 3, 11), 32);
+      v128.store(to, i16x8.shuffle(AB, CD, 4, 12, 5, 13, 6, 14, 7, 15), 48);
+    }
+  } else if (bits == 4) {
+    const mask = i8x16.splat(15);
+    for (; to < end; to += 32, from += 16) {
+      const x = v128.load(from);
+      const a = v128.and(x, mask), b = v128.and(i16x8.shr_u(x, 4), mask);
+      v128.store(to, i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+      v128.store(to, i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), 16);
+    }
+  } else {
+    // Code i begins at bit i·bits: both bytes it may touch as 16 bits, moved to the top, then down.
+    for (let i = 0; i < 8; i++) {
+      const bit = <i32>i * bits;
+      store<u16>(MASKS + 2 * <usize>i, <u16>((bit >> 3) * 0x101 + 0x100));
+      store<u16>(MASKS + 16 + 2 * <usize>i, <u16>(<i32>1 << (16 - bits - (bit & 7))));
+    }
+    const pick = v128.load(MASKS);
+    const move = v128.load(MASKS, 16);
+    const down = 16 - bits;
+    for (; to < end; to += 16) {
+      const x = i16x8.shr_u(i16x8.mul(i8x16.swizzle(v128.load(from), pick), move), down);
+      const y = i16x8.shr_u(i16x8.mul(i8x16.swizzle(v128.load(from + <usize>bits), pick), move), down);
+      v128.store(to, i8x16.narrow_i16x8_u(x, y));
+      from += 2 * <usize>bits;
+    }
+  }
+}
+
+/** One lookup of 2^`log` bytes, at bits `at` … of a word. */
+// @ts-ignore: decorator
+@inline
+function lookOne(word: u64, at: i32, log: i32, mask: i32, lut: usize, to: usize): void {
+  const down = at - log;
+  const index = lut + <usize>(<i32>(down >= 0 ? word >> down : word << -down) & mask);
+  if (log == 3) store<u64>(to, load<u64>(index));
+  else if (log == 2) store<u32>(to, load<u32>(index));
+  else store<u16>(to, load<u16>(index));
+}
+
+/**
+ * Trellis codes through a table, eight or four lookups of 2^`log` bytes for each `bytes` bytes of codes, until `count` bytes are
+ * written, or up to 63 more. The first window has k of its bits in the byte at `from`, the others in the byte before.
+ * Reads up to 14 bytes more.
+ */
+// @ts-ignore: decorator
+@inline
+export function lookUp(k: i32, shift: i32, width: i32, log: i32, eight: bool, bytes: usize, lut: usize, from: usize, count: i32, to: usize): void {
+  const mask = ((1 << width) - 1) << log;
+  const each: usize = 1 << log;
+  const end = to + <usize>count;
+  for (from--; to < end; from += bytes) {
+    const word = load<u64>(from);
+    lookOne(word, k, log, mask, lut, to);
+    lookOne(word, k + shift, log, mask, lut, to + each);
+    lookOne(word, k + 2 * shift, log, mask, lut, to + 2 * each);
+    lookOne(word, k + 3 * shift, log, mask, lut, to + 3 * each);
+    if (eight) {
+      lookOne(word, k + 4 * shift, log, mask, lut, to + 4 * each);
+      lookOne(word, k + 5 * shift, log, mask, lut, to + 5 * each);
+      lookOne(word, k + 6 * shift, log, mask, lut, to + 6 * each);
+      lookOne(word, k + 7 * shift, log, mask, lut, to + 7 * each);
+    }
+    to += eight ? 8 * each : 4 * each;
+  }
+}
+
+export function expandTrellis(table: i32, lut: usize, from: usize, count: i32, to: usize): void {
+  switch (table) {
+    case 1:
+      lookUp(1, 4, 11, 3, true, 4, lut, from, count, to);
+      break;
+    case 2:
+      lookUp(1, 4, 11, 2, true, 4, lut, from, count, to);
+      break;
+    case 3:
+      lookUp(3, 6, 11, 2, true, 6, lut, from, count, to);
+      break;
+    case 4:
+      lookUp(2, 4, 10, 1, true, 4, lut, from, count, to);
+      break;
+    case 5:
+      lookUp(3, 6, 11, 1, true, 6, lut, from, count, to);
+      break;
+    case 6:
+      lookUp(4, 8, 12, 1, false, 4, lut, from, count, to);
+      break;
+  }
+}
+
+/** Bytes of a trellis table of integers, behind which its entries stand. */
+// @ts-ignore: decorator
+@inline
+export function tableBytes(table: i32): usize {
+  return table == 1 ? 0x4000 : table == 4 ? 0x800 : table == 5 ? 0x1000 : 0x2000;
+}
+
+/** Fills the table of `steps` steps at `lut` from the 256 · `weights` entries at `entries`, and puts those behind it. */
+export function prepare(entries: usize, stepBits: i32, weights: i32, steps: i32, lut: usize): void {
+  const all = 1 << (8 + (steps - 1) * stepBits);
+  for (let window = 0; window < all; window++) {
+    for (let t = 0; t < steps; t++) {
+      const entry = entries + <usize>(((window >> (t * stepBits)) & 0xff) * weights);
+      for (let v = 0; v < weights; v++) store<i8>(lut++, load<i8>(entry + <usize>v));
+    }
+  }
+  memory.copy(lut, entries, <usize>(256 * weights));
+}
+
+// ---- finish -----------------------------------------------------------------------------------------------------
+
+// What finish() reads: integers in bytes, integers in 16 bits, codes of a step and a first value.
+export const SMALL: i32 = 0;
+const LARGE: i32 = 1;
+const CODES: i32 = 2;
+
+/**
+ * Four times |x| (not above 4 · 65504) to the bits of binary16 in the low half of each lane, rounded to nearest even:
+ * adding the power of two whose last place is binary16's last place of |x| rounds. The sum's low half is then the
+ * significand with its leading one, its high half 128 times the exponent.
+ */
+// @ts-ignore: decorator
+@inline
+function roundHalf(x: v128): v128 {
+  const exponent = i32x4.max_s(v128.and(x, i32x4.splat(0x7f800000)), i32x4.splat(0x39800000));
+  const sum = f32x4.add(x, i32x4.add(exponent, i32x4.splat(0x06800000)));
+  return i32x4.dot_i16x8_s(sum, i32x4.splat(0x00080001));
+}
+
+/** Eight integers times a quarter of `scale`, which is not negative, to binary16: the even ones, and the odd ones. */
+// @ts-ignore: decorator
+@inline
+function halves(n: v128, scale: v128): v128 {
+  const magnitude = i16x8.abs(n);
+  const even = roundHalf(f32x4.mul(f32x4.convert_i32x4_s(v128.and(magnitude, i32x4.splat(0xffff))), scale));
+  const odd = roundHalf(f32x4.mul(f32x4.convert_i32x4_s(i32x4.shr_u(magnitude, 16)), scale));
+  return v128.or(evenOdd(even, odd), v128.and(n, i16x8.splat(-32768)));
+}
+
+/** The low halves of both, in turn. */
+// @ts-ignore: decorator
+@inline
+function evenOdd(even: v128, odd: v128): v128 {
+  return i16x8.shuffle(even, i32x4.shl(odd, 16), 0, 9, 2, 11, 4, 13, 6, 15);
+}
+
+// @ts-ignore: decorator
+@inline
+function integers(mode: i32, at: usize, step: v128, first: v128): v128 {
+  if (mode == LARGE) return v128.load(at);
+  if (mode == SMALL) return v128.load8x8_s(at);
+  return i16x8.add(i16x8.mul(v128.load8x8_u(at), step), first);
+}
+
+/** Eight integers to `to`, eight weights. */
+// @ts-ignore: decorator
+@inline
+function put(wide: bool, n: v128, scale: v128, to: usize): void {
+  if (wide) {
+    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(n)), scale));
+    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(n)), scale), 16);
+  } else v128.store(to, halves(n, scale));
+}
+
+/** Weights of one scale: (step · x + first) · scale. In binary16 the scale is four times what it is. */
+// @ts-ignore: decorator
+@inline
+export function finish(mode: i32, wide: bool, from: usize, count: i32, step: v128, first: v128, scale: v128, to: usize): void {
+  const size: usize = wide ? 4 : 2;
+  const width: usize = mode == LARGE ? 16 : 8;
+  for (; count >= 16; count -= 16) {
+    put(wide, integers(mode, from, step, first), scale, to);
+    put(wide, integers(mode, from + width, step, first), scale, to + 8 * size);
+    from += 2 * width;
+    to += 16 * size;
+  }
+  if (count >= 8) {
+    put(wide, integers(mode, from, step, first), scale, to);
+    from += width;
+    to += 8 * size;
+    count -= 8;
+  }
+  if (count > 0) {
+    put(wide, integers(mode, from, step, first), scale, TAIL);
+    memory.copy(to, TAIL, <usize>count * size);
+  }
+}
+
+/** A tile of integers, group by group. */
+// @ts-ignore: decorator
+@inline
+function finishIntegers(mode: i32, wide: bool, from: usize, count: i32, group: i32, to: usize): void {
+  const none = i32x4.splat(0);
+  let scales = SCALES;
+  for (; count > 0; count -= group) {
+    finish(mode, wide, from, min(group, count), none, none, v128.load32_splat(scales), to);
+    scales += 4;
+    from += <usize>group << (mode == LARGE ? 1 : 0);
+    to += <usize>group << (wide ? 2 : 1);
+  }
+}
+
+/**
+ * A tile of the codec `sign` to binary16: the scale, with each bit for its sign. A byte of bits is eight weights; a product
+ * moves the bit of each to the top of 16. Making bytes of the bits first took 1.5 times as long.
+ */
+function finishSignsHalf(from: usize, count: i32, group: i32, to: usize): void {
+  const up = i16x8(128, 64, 32, 16, 8, 4, 2, 1);
+  const sign = i16x8.splat(-32768);
+  let scales = SCALES;
+  for (; count > 0; count -= group) {
+    const rounded = roundHalf(v128.load32_splat(scales));
+    const scale = i16x8.shuffle(rounded, rounded, 0, 0, 0, 0, 0, 0, 0, 0);
+    let left = min(group, count);
+    for (; left >= 16; left -= 16) {
+      v128.store(to, v128.or(v128.and(i16x8.mul(v128.load8_splat(from), up), sign), scale));
+      v128.store(to, v128.or(v128.and(i16x8.mul(v128.load8_splat(from, 1), up), sign), scale), 16);
+      from += 2;
+      to += 32;
+    }
+    for (; left > 0; left -= 8) {
+      v128.store(TAIL, v128.or(v128.and(i16x8.mul(v128.load8_splat(from), up), sign), scale));
+      const n = <usize>min(left, 8);
+      memory.copy(to, TAIL, 2 * n);
+      from++;
+      to += 2 * n;
+    }
+    scales += 4;
+  }
+}
+
+/** The same to binary32. */
+function finishSigns(from: usize, count: i32, group: i32, to: usize): void {
+  let scales = SCALES;
+  for (; count > 0; count -= group) {
+    const scale = v128.load32_splat(scales);
+    let left = min(group, count);
+    for (; left >= 8; left -= 8) {
+      putSigns(from, scale, to);
+      from++;
+      to += 32;
+    }
+    if (left > 0) {
+      putSigns(from, scale, TAIL);
+      memory.copy(to, TAIL, 4 * <usize>left);
+    }
+    scales += 4;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function putSigns(from: usize, scale: v128, to: usize): void {
+  const moved = i16x8.mul(v128.load8_splat(from), i16x8(128, 64, 32, 16, 8, 4, 2, 1));
+  const sign = i32x4.splat(0x80000000);
+  // Shuffled with itself: with zeros it is 7 % faster in V8 and half as fast in JavaScriptCore.
+  v128.store(to, v128.xor(v128.and(i16x8.shuffle(moved, moved, 0, 0, 1, 1, 2, 2, 3, 3), sign), scale));
+  v128.store(to, v128.xor(v128.and(i16x8.shuffle(moved, moved, 4, 4, 5, 5, 6, 6, 7, 7), sign), scale), 16);
+}
+
+/** A tile of codes of any width to binary16. */
+function finishCodesHalf(step: i32, from: usize, count: i32, group: i32, to: usize): void {
+  const steps = i16x8.splat(<i16>step);
+  let at: usize = 0;
+  for (; count > 0; count -= group) {
+    const first = v128.load16_splat(FIRSTS + at);
+    finish(CODES, false, from, min(group, count), steps, first, v128.load32_splat(SCALES + at), to);
+    at += 4;
+    from += <usize>group;
+    to += 2 * <usize>group;
+  }
+}
+
+/** Codes below 4, 8 or 16 (`codes`) to binary16: the bytes of each are looked up. */
+// @ts-ignore: decorator
+@inline
+function finishTable(codes: i32, step: i32, from: usize, count: i32, group: i32, to: usize): void {
+  const steps = i16x8.splat(<i16>step);
+  const a = codes == 4 ? i32x4.mul(i32x4(0, 1, 2, 3), i32x4.splat(step)) : i16x8.mul(i16x8(0, 1, 2, 3, 4, 5, 6, 7), steps);
+  const b = i16x8.mul(i16x8(8, 9, 10, 11, 12, 13, 14, 15), steps);
+  let groups: usize = 0;
+  for (; count > 0; count -= group) {
+    const scale = v128.load32_splat(SCALES + groups);
+    let low: v128, high: v128;
+    if (codes == 4) {
+      const n = i32x4.add(a, v128.load32_splat(FIRSTS + groups));
+      const magnitude = roundHalf(f32x4.mul(f32x4.convert_i32x4_s(i32x4.abs(n)), scale));
+      const x = v128.or(magnitude, v128.and(n, i32x4.splat(0x8000)));
+      low = i8x16.shuffle(x, x, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+      high = i8x16.shuffle(x, x, 1, 5, 9, 13, 1, 5, 9, 13, 1, 5, 9, 13, 1, 5, 9, 13);
+    } else {
+      const first = v128.load16_splat(FIRSTS + groups);
+      const x = halves(i16x8.add(a, first), scale);
+      const y = codes == 8 ? x : halves(i16x8.add(b, first), scale);
+      low = i8x16.shuffle(x, y, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+      high = i8x16.shuffle(x, y, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    }
+    const end = from + <usize>min(group, count);
+    for (; from + 16 <= end; from += 16) {
+      lookBytes(low, high, from, to);
+      to += 32;
+    }
+    if (from < end) {
+      lookBytes(low, high, from, TAIL);
+      memory.copy(to, TAIL, 2 * (end - from));
+    }
+    groups += 4;
+  }
+}
+
+/** Sixteen codes. */
+// @ts-ignore: decorator
+@inline
+function lookBytes(low: v128, high: v128, from: usize, to: usize): void {
+  const q = v128.load(from);
+  const x = i8x16.swizzle(low, q);
+  const y = i8x16.swizzle(high, q);
+  v128.store(to, i8x16.shuffle(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+  v128.store(to, i8x16.shuffle(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), 16);
+}
+
+/**
+ * A tile of codes to binary32: (q − first) · scale, or (2q − first) · scale if `twice`. 2^23 + q is q in the low bits of a
+ * number, so nothing is converted, and the difference is exact.
+ */
+// @ts-ignore: decorator
+@inline
+function finishCodes(twice: bool, from: usize, count: i32, group: i32, to: usize): void {
+  let groups: usize = 0;
+  for (; count > 0; count -= group) {
+    const first = v128.load32_splat(FIRSTS + groups);
+    const scale = v128.load32_splat(SCALES + groups);
+    const end = from + <usize>min(group, count);
+    for (; from + 16 <= end; from += 16) {
+      putCodes(twice, from, first, scale, to);
+      to += 64;
+    }
+    if (from < end) {
+      putCodes(twice, from, first, scale, TAIL);
+      memory.copy(to, TAIL, 4 * (end - from));
+    }
+    groups += 4;
+  }
+}
+
+/** Sixteen codes. */
+// @ts-ignore: decorator
+@inline
+function putCodes(twice: bool, from: usize, first: v128, scale: v128, to: usize): void {
+  const q = v128.load(from);
+  const zero = i32x4.splat(0);
+  const high = i16x8.splat(0x4b00);
+  let a = i8x16.shuffle(q, zero, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  let b = i8x16.shuffle(q, zero, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  if (twice) {
+    a = i16x8.add(a, a);
+    b = i16x8.add(b, b);
+  }
+  v128.store(to, f32x4.mul(f32x4.sub(i16x8.shuffle(a, high, 0, 8, 1, 9, 2, 10, 3, 11), first), scale));
+  v128.store(to, f32x4.mul(f32x4.sub(i16x8.shuffle(a, high, 4, 12, 5, 13, 6, 14, 7, 15), first), scale), 16);
+  v128.store(to, f32x4.mul(f32x4.sub(i16x8.shuffle(b, high, 0, 8, 1, 9, 2, 10, 3, 11), first), scale), 32);
+  v128.store(to, f32x4.mul(f32x4.sub(i16x8.shuffle(b, high, 4, 12, 5, 13, 6, 14, 7, 15), first), scale), 48);
+}
+
+// ---- scales -----------------------------------------------------------------------------------------------------
+
+/** Scale number `index` as binary32 bits. */
+// @ts-ignore: decorator
+@inline
+function scaleBits(type: i32, scales: usize, index: i32): u32 {
+  if (type == F32) return load<u32>(scales + 4 * <usize>index);
+  const bits = <u32>load<u16>(scales + 2 * <usize>index);
+  if (type != F16) return bits << 16;
+  const sign = (bits & 0x8000) << 16;
+  const magnitude = bits & 0x7fff;
+  if (magnitude < 0x400) return sign | reinterpret<u32>(<f32>magnitude * <f32>5.9604644775390625e-8);
+  return sign | ((magnitude << 13) + (magnitude < 0x7c00 ? 0x38000000 : 0x70000000));
+}
+
+/**
+ * SCALES and FIRSTS of `count` groups from number `group` on, as finishing wants them.
+ *
+ * @param limit largest integer of a code, whose binary16 must not overflow
+ * @returns false if there is a scale that is left to the plain decoder
+ */
+export function prepareGroups(kind: i32, bits: i32, type: i32, wide: bool, scales: usize, zeros: usize, group: i32, count: i32, limit: f32): bool {
+  // Anything finite, or positive and not too large: as bits, an unsigned comparison.
+  const mask: u32 = wide ? 0x7fffffff : 0xffffffff;
+  const most: u32 = wide ? 0x7f7fffff : reinterpret<u32>(<f32>65000 / limit);
+  let fine = true;
+  for (let g = 0; g < count; g++) {
+    const scale = scaleBits(type, scales, group + g);
+    fine = fine && (scale & mask) <= most;
+    const at = 4 * <usize>g;
+    if (wide) store<u32>(SCALES + at, scale);
+    else store<f32>(SCALES + at, 4 * reinterpret<f32>(scale));
+  }
+  if (kind == SIGN || kind > POINT) return fine;
+  const codes = (1 << bits) - 1;
+  for (let g = 0; g < count; g++) {
+    let first = codes;
+    if (kind == POINT) {
+      const bit = (group + g) * bits;
+      first = (<i32>load<u16>(zeros + <usize>(bit >> 3)) >> (bit & 7)) & codes;
+    }
+    const at = 4 * <usize>g;
+    if (wide) store<f32>(FIRSTS + at, <f32>(first + 8388608));
+    else store<i32>(FIRSTS + at, -first);
+  }
+  return fine;
+}
+
+// ---- raw --------------------------------------------------------------------------------------------------------
+
+/** Four binary16 numbers, widened to 32 bits, to binary32. */
+// @ts-ignore: decorator
+@inline
+function widen(h: v128): v128 {
+  const magnitude = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13);
+  const sign = i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16);
+  const high = v128.and(i32x4.ge_s(magnitude, i32x4.splat(0x0f800000)), i32x4.splat(0x38000000));
+  const normal = i32x4.add(i32x4.add(magnitude, i32x4.splat(0x38000000)), high);
+  const subnormal = f32x4.sub(i32x4.add(magnitude, i32x4.splat(0x38800000)), i32x4.splat(0x38800000));
+  const small = i32x4.lt_s(magnitude, i32x4.splat(0x00800000));
+  return v128.or(v128.bitselect(subnormal, normal, small), sign);
+}
+
+/**
+ * Magnitudes of four binary32 numbers, none of them NaN, to binary16 in the low half of each lane; the high half is
+ * anything. What overflows is 2^16 exactly, which becomes infinity.
+ */
+// @ts-ignore: decorator
+@inline
+function narrow(magnitude: v128): v128 {
+  return roundHalf(f32x4.mul(i32x4.min_s(magnitude, i32x4.splat(0x47800000)), f32x4.splat(4)));
+}
+
+/** The same where there may be NaN: its upper bits, and made quiet. */
+// @ts-ignore: decorator
+@inline
+function narrowAny(magnitude: v128): v128 {
+  const payload = v128.or(v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(0x3ff)), i32x4.splat(0x7e00));
+  return v128.bitselect(payload, narrow(magnitude), i32x4.gt_s(magnitude, i32x4.splat(0x7f800000)));
+}
+
+/** Eight binary32 or bf16 numbers to binary16. */
+// @ts-ignore: decorator
+@inline
+function narrowEight(element: i32, from: usize): v128 {
+  const mask = i32x4.splat(0x7fffffff);
+  let x = v128.load(from), y: v128, signs: v128;
+  if (element == F32) {
+    y = v128.load(from, 16);
+    signs = i16x8.shuffle(x, y, 1, 3, 5, 7, 9, 11, 13, 15);
+    x = v128.and(x, mask);
+    y = v128.and(y, mask);
+  } else {
+    signs = x;
+    // The even ones, and the odd ones.
+    y = v128.and(x, i32x4.splat(0x7fff0000));
+    x = v128.and(i32x4.shl(x, 16), mask);
+  }
+  let low: v128, high: v128;
+  if (v128.any_true(i32x4.gt_s(i32x4.max_s(x, y), i32x4.splat(0x7f800000)))) {
+    low = narrowAny(x);
+    high = narrowAny(y);
+  } else {
+    low = narrow(x);
+    high = narrow(y);
+  }
+  const magnitudes = element == F32 ? i16x8.shuffle(low, high, 0, 2, 4, 6, 8, 10, 12, 14) : evenOdd(low, high);
+  return v128.or(magnitudes, v128.and(signs, i16x8.splat(-32768)));
+}
+
+/** Eight of binary16 or bf16 to binary32, or of binary32 or bf16 to binary16. */
+// @ts-ignore: decorator
+@inline
+function convertEight(element: i32, wide: bool, from: usize, to: usize): void {
+  const h = v128.load(from);
+  if (!wide) {
+    if (element == F16) {
+      // A NaN becomes quiet, as by way of binary32 (3.2, 8.7).
+      const nan = i16x8.gt_s(v128.and(h, i16x8.splat(0x7fff)), i16x8.splat(0x7c00));
+      v128.store(to, v128.or(h, v128.and(nan, i16x8.splat(0x200))));
+    } else v128.store(to, narrowEight(element, from));
+    return;
+  }
+  if (element == F16) {
+    v128.store(to, widen(i32x4.extend_low_i16x8_u(h)));
+    v128.store(to, widen(i32x4.extend_high_i16x8_u(h)), 16);
+  } else {
+    const zero = i32x4.splat(0);
+    v128.store(to, i16x8.shuffle(zero, h, 0, 8, 1, 9, 2, 10, 3, 11));
+    v128.store(to, i16x8.shuffle(zero, h, 4, 12, 5, 13, 6, 14, 7, 15), 16);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function convertAll(element: i32, wide: bool, from: usize, count: i32, to: usize): void {
+  const size: usize = wide ? 4 : 2;
+  const width: usize = element == F32 ? 32 : 16;
+  for (; count >= 8; count -= 8) {
+    convertEight(element, wide, from, to);
+    from += width;
+    to += 8 * size;
+  }
+  if (count > 0) {
+    convertEight(element, wide, from, TAIL);
+    memory.copy(to, TAIL, <usize>count * size);
+  }
+}
+
+/** Floats of a type (F32, F16, 2 is bf16) to binary32 or binary16. Reads up to 28 bytes more. */
+export function convert(element: i32, wide: bool, from: usize, count: i32, to: usize): void {
+  if (element == F32) {
+    if (wide) memory.copy(to, from, 4 * <usize>count);
+    else convertAll(F32, false, from, count, to);
+  } else if (element == F16) {
+    if (wide) convertAll(F16, true, from, count, to);
+    else convertAll(F16, false, from, count, to);
+  } else if (wide) convertAll(2, true, from, count, to);
+  else convertAll(2, false, from, count, to);
+}
+
+// ---- the whole --------------------------------------------------------------------------------------------------
+
+/** Where the codes of weight `from` begin. */
+// @ts-ignore: decorator
+@inline
+export function codesAt(table: i32, source: usize, from: i32): usize {
+  // V divides every tile, and a tile's steps fill whole bytes.
+  const steps = table == 1 || table == 3 ? from >> 1 : from;
+  const k = table <= 2 ? 1 : table == 4 ? 2 : table == 6 ? 4 : 3;
+  return source + <usize>((steps * k) >> 3);
+}
+
+/**
+ * Weights from … from + count − 1 of one vector, at most a tile. `from` is a multiple of 1024; weight 0 begins at `source`.
+ *
+ * `bits`: of codes, or the number of a trellis table, whose bit string begins here if `fresh`, and goes on from the byte
+ * before if not. Reads up to 32 bytes behind planes, and the byte before codes. Returns false where a scale is not ordinary.
+ */
+export function tile(
+  kind: i32, bits: i32, scaleType: i32, wide: bool,
+  source: usize, lut: usize, scales: usize, zeros: usize, group: i32,
+  fresh: bool, from: i32, count: i32, to: usize,
+): bool {
+  const limit: f32 = kind == TRELLIS ? 127 : kind == INTEGERS ? 8128 : <f32>((1 << bits) - 1);
+  const each = group == 0 ? TILE : min(group, TILE);
+  const first = group == 0 ? 0 : from / group;
+  const groups = (count + each - 1) / each;
+  if (!prepareGroups(kind, bits, scaleType, wide, scales, zeros, first, groups, limit)) return false;
+  let at = BYTES;
+  if (kind == TRELLIS) {
+    // Scales may end with the byte before: they have been read.
+    const before = source - 1;
+    const held = load<u8>(before);
+    if (fresh) store<u8>(before, 0);
+    expandTrellis(bits, lut, codesAt(bits, source, from), count, BYTES);
+    store<u8>(before, held);
+  } else if (kind == INTEGERS) at = source + 2 * <usize>from;
+  else if (kind == SIGN) at = source + <usize>(from >> 3);
+  else if (bits == 8) at = source + <usize>from;
+  else expandCodes(bits, source + <usize>((from >> 3) * bits), count, BYTES);
+  if (kind == TRELLIS) {
+    if (wide) finishIntegers(SMALL, true, at, count, each, to);
+    else finishIntegers(SMALL, false, at, count, each, to);
+  } else if (kind == INTEGERS) {
+    if (wide) finishIntegers(LARGE, true, at, count, each, to);
+    else finishIntegers(LARGE, false, at, count, each, to);
+  } else if (kind == SIGN) {
+    if (wide) finishSigns(at, count, each, to);
+    else finishSignsHalf(at, count, each, to);
+  } else if (wide) {
+    if (kind == POINT) finishCodes(false, at, count, each, to);
+    else finishCodes(true, at, count, each, to);
+  } else {
+    const step = kind == POINT ? 1 : 2;
+    if (bits <= 2) finishTable(4, step, at, count, each, to);
+    else if (bits == 3) finishTable(8, step, at, count, each, to);
+    else if (bits == 4) finishTable(16, step, at, count, each, to);
+    else finishCodesHalf(step, at, count, each, to);
+  }
+  return true;
+}

@@ -1,0 +1,90 @@
+/**
+ * Rows of activations: what a caller gives, checked, and rows of them as binary32 for the plain path.
+ *
+ * @module
+ */
+import { f16ToNumber, numberToF16 } from "../codecs/floats.ts";
+import { fail } from "../errors.ts";
+import { inputLength, type ModuleShape } from "../model/adapter.ts";
+import type { HalfArray } from "../read/decode.ts";
+
+/** Row after row: `Float32Array` for binary32, `Float16Array` or `Uint16Array` (bit patterns) for binary16. */
+export type Activations = Float32Array | HalfArray;
+
+/** Which rows of x and y take part, by number. */
+export type RowList = ArrayLike<number>;
+
+/** Rows that were checked: views on the caller's arrays, halves as bit patterns. */
+export interface Rows {
+  readonly x: Float32Array | Uint16Array;
+  readonly y: Float32Array | Uint16Array;
+  readonly list: RowList;
+  /** Rows are the same bits alone and among others: see `rotating.ts`. */
+  readonly batchInvariant: boolean;
+}
+
+/**
+ * Checks that x is `[rows][in · kernel]`, y `[rows][out]`, and that listed rows are among them.
+ *
+ * @throws LqaError ACTIVATION_SHAPE
+ */
+export function rowsOf(
+  shape: ModuleShape,
+  x: Activations,
+  y: Activations,
+  list?: RowList,
+  batchInvariant = false,
+): Rows {
+  const input = inputLength(shape);
+  const where = `module "${shape.name}"`;
+  const views = { batchInvariant, x: viewOf(x, `x of ${where}`), y: viewOf(y, `y of ${where}`) };
+  const count = y.length / shape.out;
+  if (!Number.isInteger(count))
+    fail("ACTIVATION_SHAPE", {
+      where: `y of ${where}`,
+      expected: `rows of ${shape.out}`,
+      actual: `${y.length} elements`,
+    });
+  if (x.length !== count * input)
+    fail("ACTIVATION_SHAPE", {
+      where: `x of ${where}`,
+      expected: `as many rows as y: ${count} of ${input}`,
+      actual: `${x.length} elements`,
+    });
+  if (list === undefined) return { ...views, list: Int32Array.from({ length: count }, (_, i) => i) };
+  const seen = new Uint8Array(count);
+  for (let i = 0; i < list.length; i++) {
+    const row = list[i]!;
+    if (!(Number.isInteger(row) && row >= 0 && row < count) || seen[row]!++ > 0)
+      fail("ACTIVATION_SHAPE", {
+        where,
+        expected: `rows from 0 to ${count - 1}, each once`,
+        actual: `row ${row}`,
+      });
+  }
+  return { ...views, list };
+}
+
+function viewOf(array: Activations, where: string): Float32Array | Uint16Array {
+  if (array instanceof Float32Array || array instanceof Uint16Array) return array;
+  const half = (globalThis as { Float16Array?: new () => HalfArray }).Float16Array;
+  if (half !== undefined && array instanceof half)
+    return new Uint16Array(array.buffer, array.byteOffset, array.length);
+  return fail("ACTIVATION_SHAPE", {
+    where,
+    expected: "Float32Array, Float16Array or Uint16Array",
+    actual: (array as object | undefined)?.constructor.name ?? String(array),
+  });
+}
+
+/** Row number `row` as binary32, a copy. */
+export function readRow(values: Float32Array | Uint16Array, row: number, length: number): Float32Array {
+  const own = values.subarray(row * length, (row + 1) * length);
+  return own instanceof Float32Array ? Float32Array.from(own) : Float32Array.from(own, f16ToNumber);
+}
+
+/** Writes a row, rounded to the type of the array. */
+export function writeRow(values: Float32Array | Uint16Array, row: number, from: Float32Array): void {
+  if (values instanceof Float32Array) values.set(from, row * from.length);
+  else for (let i = 0; i < from.length; i++) values[row * from.length + i] = numberToF16(from[i]!);
+}

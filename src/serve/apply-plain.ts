@@ -1,0 +1,95 @@
+/**
+ * Packed application in plain TypeScript: the definition of what `y += multiplier · B'(A'x)` gives, bit for bit.
+ *
+ * All arithmetic is IEEE 754 binary32, every product and every sum rounded to nearest even, nothing fused. For each row x:
+ *
+ * 1. Weights are the exact binary32 values of spec clause 8.7. Where rows are rotated instead (`rotating.ts` has the rule,
+ *    for each factor), those of rotated vectors are the values before the rotation R of 8.6.1 (integer times scale), and it is
+ *    done to what they are multiplied by: Rᵀx in step 2, R of the sum in step 4.
+ *    Components of which either factor is of the codec `zero` do not take part.
+ * 2. Each component has four sums, from +0: weight i times x[i] (or (Rᵀx)[i]) is added to sum i mod 4, in order of i.
+ * 3. h = multiplier · ((sum 0 + sum 1) + (sum 2 + sum 3)).
+ * 4. The update begins as +0 for each output. h times the weights of B' is added for each component that is not rotated, in
+ *    order of components, then for each that is. Where rows are rotated, the latter are added up in a vector of their own,
+ *    from +0; R is applied to it, and then it is added to the update (or is the update, if every component is rotated).
+ * 5. The update is added to y, if there is a component. binary16 rows of y are widened before and rounded once after, those
+ *    of x are widened.
+ *
+ * So the result for a row depends on the module, the row and the rule of rotation alone: not on what is in the rows beside
+ * it, on what is cached, or on the machine. NaN has any payload.
+ *
+ * @module
+ */
+import { decodePlain } from "../codecs/decode-plain.ts";
+import { planeSizes } from "../codecs/encoding.ts";
+import { type Rotation, rotateIntegers, rotateTransposed } from "../codecs/rotation.ts";
+import { type PackedModule, programFor } from "./packed-module.ts";
+import type { ComponentEntry } from "./program.ts";
+import type { Rotating } from "./rotating.ts";
+
+/**
+ * One row.
+ *
+ * @param x of the input length
+ * @param y of the output length; the update is added to it
+ */
+export function applyRowPlainly(
+  module: PackedModule,
+  expert: number,
+  x: Float32Array,
+  y: Float32Array,
+  turns: Rotating,
+): void {
+  const { a, b, payloadBytes, expertStride } = programFor(module);
+  const { out, multiplier } = module.shape;
+  const payload = module.payload.subarray(expert * expertStride, expert * expertStride + payloadBytes);
+  const weights = (entry: ComponentEntry, rotation: Rotation, length: number): Float32Array =>
+    componentWeights(entry, rotation, payload, length);
+  const turned = Float32Array.from(x);
+  if (turns.a === "rows") rotateTransposed(turned);
+  const rotationOf = (straight: number, k: number, turn: Rotating["a"]): Rotation =>
+    k >= straight && turn === "weights" ? "hadamard64" : "none";
+  const h = new Float32Array(a.entries.length);
+  a.entries.forEach((entry, k) => {
+    const own = weights(entry, rotationOf(a.straight, k, turns.a), x.length);
+    const input = k < a.straight ? x : turned;
+    const sums = new Float32Array(4);
+    for (let i = 0; i < own.length; i++) sums[i & 3]! += Math.fround(own[i]! * input[i]!);
+    const whole = Math.fround(Math.fround(sums[0]! + sums[1]!) + Math.fround(sums[2]! + sums[3]!));
+    h[entry.slot] = multiplier * whole;
+  });
+  if (b.entries.length === 0) return;
+  const update = new Float32Array(out);
+  const rotated = turns.b === "rows" ? new Float32Array(out) : update;
+  b.entries.forEach((entry, k) => {
+    const own = weights(entry, rotationOf(b.straight, k, turns.b), out);
+    const factor = h[entry.slot]!;
+    const sum = k < b.straight ? update : rotated;
+    for (let o = 0; o < out; o++) sum[o]! += Math.fround(own[o]! * factor);
+  });
+  if (rotated !== update && b.straight < b.entries.length) {
+    rotateIntegers(rotated);
+    if (b.straight === 0) update.set(rotated);
+    else for (let o = 0; o < out; o++) update[o]! += rotated[o]!;
+  }
+  for (let o = 0; o < out; o++) y[o]! += update[o]!;
+}
+
+/** Weights of one component. */
+function componentWeights(
+  { encoding: unrotated, codes, scales, zeroPoints }: ComponentEntry,
+  rotation: Rotation,
+  payload: Uint8Array,
+  length: number,
+): Float32Array {
+  const encoding = unrotated.codec === "trellis" ? { ...unrotated, rotation } : unrotated;
+  const sizes = planeSizes(encoding, 1, length);
+  const planes = {
+    codes: payload.subarray(codes, codes + sizes.codes),
+    scales: payload.subarray(scales, scales + sizes.scales),
+    zeroPoints: payload.subarray(zeroPoints, zeroPoints + sizes.zeroPoints),
+  };
+  const weights = new Float32Array(length);
+  decodePlain(encoding, planes, 1, length, weights, { offset: 0, componentStride: length, weightStride: 1 });
+  return weights;
+}

@@ -1,0 +1,330 @@
+/**
+ * Packed application as a WebAssembly kernel with 128-bit SIMD (source: `apply.as`, definition: `../apply-plain.ts`).
+ *
+ * Its memory holds one module's payload and at most 64 rows at a time. Per call the payload is copied there, which is a
+ * twentieth of the work at one row; memory of thousands of adapters does not fit in WebAssembly's 4 GiB.
+ *
+ * @module
+ */
+import { FREE, prepareTable, type TablePreparing, TYPE } from "../../codecs/kernels/encoding-kinds.ts";
+import { inputLength } from "../../model/adapter.ts";
+import { kernelMaker } from "../../wasm/instantiate.ts";
+import type { RowList, Rows } from "../activations.ts";
+import { type PackedModule, programFor } from "../packed-module.ts";
+import { type ApplyProgram, ENTRY_WORDS } from "../program.ts";
+import { type Rotating, rotating } from "../rotating.ts";
+import { WASM_BASE64 } from "./apply.wasm.ts";
+
+interface Exports extends TablePreparing {
+  convert(element: number, wide: boolean, from: number, count: number, to: number): void;
+  project(
+    list: number,
+    components: number,
+    payload: number,
+    x: number,
+    xApart: number,
+    rows: number,
+    length: number,
+    multiplier: number,
+    integers: number,
+    sums: number,
+    tiles: number,
+    h: number,
+    hApart: number,
+  ): number;
+  expand(
+    list: number,
+    components: number,
+    payload: number,
+    h: number,
+    hApart: number,
+    rows: number,
+    length: number,
+    integers: number,
+    z: number,
+    zApart: number,
+    tiles: number,
+    fresh: boolean,
+  ): number;
+  add(from: number, count: number, to: number): void;
+  rotate(transposed: boolean, at: number, length: number): void;
+}
+
+type Instance = Exports & { readonly memory: WebAssembly.Memory };
+
+const newKernel = kernelMaker<Exports>(WASM_BASE64);
+
+const PAGE = 65536;
+/** The kernel reads 16 bytes at a time, some of them beside what it uses. */
+const MARGIN = 64;
+/** Components whose weights are multiplied together, at most; and their tiles. As in apply.as. */
+const MOST_COMPONENTS = 16;
+const TILES_BYTES = MOST_COMPONENTS * (4 * 1024 + 64);
+/** For each weight of a vector that is rotated, with others: 16-bit integers, and bytes of one of them. */
+const INTEGER_BYTES = MOST_COMPONENTS * 2 + 1;
+/** Rows that a call of the kernel takes. */
+const MOST_ROWS = 64;
+/** Bytes of rows that are staged together, if they are more than one. */
+const ROW_BYTES = 2 ** 24;
+/** Above this the plain path has to do. */
+const MOST_BYTES = 2 ** 31;
+
+/** Where everything of a call stands. */
+interface Places {
+  readonly lists: readonly [a: number, b: number];
+  readonly tiles: number;
+  readonly payload: number;
+  /** A row of binary16. */
+  readonly half: number;
+  readonly x: readonly [straight: number, rotated: number];
+  /** Rotated weights. */
+  readonly integers: number;
+  readonly sums: number;
+  readonly h: number;
+  readonly z: readonly [straight: number, rotated: number];
+  readonly y: number;
+  readonly end: number;
+}
+
+/** An instance with its memory. */
+export class ApplyKernel {
+  readonly #kernel: Instance;
+  readonly #prepared = new Set<number>();
+  #bytes: Uint8Array;
+  #words: Float32Array;
+  #halves: Uint16Array;
+
+  private constructor(kernel: Instance) {
+    this.#kernel = kernel;
+    const { buffer } = kernel.memory;
+    this.#bytes = new Uint8Array(buffer);
+    this.#words = new Float32Array(buffer);
+    this.#halves = new Uint16Array(buffer);
+  }
+
+  /** A new one; `undefined` where WebAssembly with SIMD cannot be had, or typed arrays are big-endian. */
+  static make(): ApplyKernel | undefined {
+    if (new Uint8Array(Uint16Array.of(1).buffer)[0] !== 1) return undefined;
+    const kernel = newKernel();
+    return kernel && new ApplyKernel(kernel);
+  }
+
+  /** Bytes of its memory. */
+  get heldBytes(): number {
+    return this.#kernel.memory.buffer.byteLength;
+  }
+
+  /**
+   * Applies one expert of a module to rows. Shapes have been checked.
+   *
+   * @returns the number of rows that are done, the first ones: fewer than all if the plain path has to do the others, for
+   *   want of memory or for a scale that is not finite
+   */
+  apply(module: PackedModule, expert: number, rows: Rows): number {
+    const { list } = rows;
+    const program = programFor(module);
+    if (program.b.entries.length === 0) return list.length;
+    const lengths = [inputLength(module.shape), module.shape.out] as const;
+    const each = Math.floor(ROW_BYTES / (8 * lengths[0] + 12 * lengths[1]));
+    const most = Math.max(1, Math.min(MOST_ROWS, each, list.length));
+    const turns = rotating(rows.list.length, lengths, rows.batchInvariant);
+    const places = placesFor(program, lengths, most, turns);
+    if (places.end > MOST_BYTES || !this.#reserve(places.end)) return 0;
+    this.#stage(program, module.payload, expert, places);
+    for (let first = 0; first < list.length; first += most) {
+      const count = Math.min(most, list.length - first);
+      if (!this.#applyRows(module, program, rows, first, count, turns, places)) return first;
+    }
+    return list.length;
+  }
+
+  #reserve(bytes: number): boolean {
+    const { memory } = this.#kernel;
+    const missing = bytes - memory.buffer.byteLength;
+    if (missing <= 0) return true;
+    try {
+      memory.grow(Math.ceil(missing / PAGE));
+    } catch {
+      return false;
+    }
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#words = new Float32Array(memory.buffer);
+    this.#halves = new Uint16Array(memory.buffer);
+    return true;
+  }
+
+  #stage(program: ApplyProgram, payload: Uint8Array, expert: number, places: Places): void {
+    const { a, b, payloadBytes, expertStride, tables } = program;
+    for (const table of tables) prepareTable(this.#kernel, this.#bytes, table, this.#prepared);
+    [a, b].forEach(({ words }, i) => {
+      this.#bytes.set(new Uint8Array(words.buffer), places.lists[i]!);
+    });
+    const from = expert * expertStride;
+    this.#bytes.set(payload.subarray(from, from + payloadBytes), places.payload);
+  }
+
+  #applyRows(
+    { shape }: PackedModule,
+    { a, b }: ApplyProgram,
+    { x, y, list }: Rows,
+    first: number,
+    rows: number,
+    turns: Rotating,
+    places: Places,
+  ): boolean {
+    const kernel = this.#kernel;
+    const { payload, tiles, integers, sums, h } = places;
+    const [n, out] = [inputLength(shape), shape.out];
+    const [xApart, zApart, hApart] = [rowBytes(n), rowBytes(out), 4 * rows];
+    const entryBytes = 4 * ENTRY_WORDS;
+    const rotatedA = a.entries.length - a.straight;
+    const rotatedB = b.entries.length - b.straight;
+    const turnsRows = { a: rotatedA > 0 && turns.a === "rows", b: rotatedB > 0 && turns.b === "rows" };
+
+    this.#load(x, list, first, rows, n, places.x[0], places.half);
+    if (turnsRows.a) {
+      const [at, turned] = places.x;
+      this.#bytes.copyWithin(turned, at, at + rows * xApart);
+      for (let r = 0; r < rows; r++) kernel.rotate(true, turned + r * xApart, n);
+    }
+    const project = (from: number, count: number, input: number, integers: number): boolean =>
+      count === 0 ||
+      kernel.project(
+        places.lists[0] + entryBytes * from,
+        count,
+        payload,
+        input,
+        xApart,
+        rows,
+        n,
+        shape.multiplier,
+        integers,
+        sums,
+        tiles,
+        h,
+        hApart,
+      ) !== 0;
+    if (!project(0, a.straight, places.x[0], 0)) return false;
+    const turned = turnsRows.a ? ([places.x[1], 0] as const) : ([places.x[0], integers] as const);
+    if (!project(a.straight, rotatedA, ...turned)) return false;
+
+    const expand = (from: number, count: number, z: number, integers: number, fresh: boolean): boolean => {
+      if (count === 0) return true;
+      const list = places.lists[1] + entryBytes * from;
+      const own = h + hApart * from;
+      return (
+        kernel.expand(list, count, payload, own, hApart, rows, out, integers, z, zApart, tiles, fresh) !== 0
+      );
+    };
+    const [straight, rotated] = places.z;
+    if (!expand(0, b.straight, straight, 0, true)) return false;
+    const words = (rows * zApart) / 4;
+    let update = straight;
+    if (turnsRows.b) {
+      if (!expand(b.straight, rotatedB, rotated, 0, true)) return false;
+      for (let r = 0; r < rows; r++) kernel.rotate(false, rotated + r * zApart, out);
+      if (b.straight > 0) kernel.add(rotated, words, straight);
+      else update = rotated;
+    } else if (!expand(b.straight, rotatedB, straight, integers, b.straight === 0)) return false;
+
+    this.#load(y, list, first, rows, out, places.y, places.half);
+    kernel.add(update, words, places.y);
+    this.#store(places.y, y, list, first, rows, out, places.half);
+    return true;
+  }
+
+  /** Rows of the caller's to binary32; zeros behind each. */
+  #load(
+    values: Float32Array | Uint16Array,
+    list: RowList,
+    first: number,
+    rows: number,
+    length: number,
+    to: number,
+    half: number,
+  ): void {
+    const apart = rowBytes(length);
+    if (values instanceof Float32Array && apart === 4 * length && areNeighbours(list, first, rows)) {
+      const from = list[first]! * length;
+      this.#words.set(values.subarray(from, from + rows * length), to / 4);
+      return;
+    }
+    for (let r = 0; r < rows; r++, to += apart) {
+      const own = values.subarray(list[first + r]! * length, (list[first + r]! + 1) * length);
+      if (own instanceof Float32Array) this.#words.set(own, to / 4);
+      else {
+        this.#halves.set(own, half / 2);
+        this.#kernel.convert(TYPE.f16, true, half, length, to);
+      }
+      if (apart > 4 * length) this.#bytes.fill(0, to + 4 * length, to + apart);
+    }
+  }
+
+  /** Rows of binary32 back to the caller. */
+  #store(
+    from: number,
+    values: Float32Array | Uint16Array,
+    list: RowList,
+    first: number,
+    rows: number,
+    length: number,
+    half: number,
+  ): void {
+    const apart = rowBytes(length);
+    if (values instanceof Float32Array && apart === 4 * length && areNeighbours(list, first, rows)) {
+      values.set(this.#words.subarray(from / 4, from / 4 + rows * length), list[first]! * length);
+      return;
+    }
+    for (let r = 0; r < rows; r++, from += apart) {
+      const to = list[first + r]! * length;
+      if (values instanceof Float32Array) values.set(this.#words.subarray(from / 4, from / 4 + length), to);
+      else {
+        this.#kernel.convert(TYPE.f32, false, from, length, half);
+        values.set(this.#halves.subarray(half / 2, half / 2 + length), to);
+      }
+    }
+  }
+}
+
+/** Whether rows follow each other. */
+function areNeighbours(list: RowList, first: number, rows: number): boolean {
+  for (let r = 1; r < rows; r++) if (list[first + r] !== list[first]! + r) return false;
+  return true;
+}
+
+/** Bytes of a row of binary32: whole lines. */
+function rowBytes(length: number): number {
+  return 64 * Math.ceil(length / 16);
+}
+
+function placesFor(
+  { a, b, payloadBytes }: ApplyProgram,
+  [n, out]: readonly [number, number],
+  rows: number,
+  turns: Rotating,
+): Places {
+  let at = FREE;
+  const take = (bytes: number): number => {
+    const place = at + MARGIN;
+    at = MARGIN * Math.ceil((place + bytes + MARGIN) / MARGIN);
+    return place;
+  };
+  const [xBytes, zBytes] = [rows * rowBytes(n), rows * rowBytes(out)];
+  const isRotated = { a: a.straight < a.entries.length, b: b.straight < b.entries.length };
+  const turnsRows = (factor: "a" | "b"): boolean => isRotated[factor] && turns[factor] === "rows";
+  const held = (factor: "a" | "b", length: number): number =>
+    isRotated[factor] && turns[factor] === "weights" ? INTEGER_BYTES * length : 0;
+  return {
+    lists: [take(a.words.byteLength), take(b.words.byteLength)],
+    tiles: take(TILES_BYTES),
+    payload: take(payloadBytes),
+    half: take(2 * Math.max(n, out)),
+    x: [take(xBytes), take(turnsRows("a") ? xBytes : 0)],
+    integers: take(Math.max(held("a", n), held("b", out))),
+    sums: take(64 * rows),
+    h: take(4 * rows * a.entries.length),
+    z: [take(zBytes), take(turnsRows("b") ? zBytes : 0)],
+    y: take(zBytes),
+    end: at + MARGIN,
+  };
+}

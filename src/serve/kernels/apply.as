@@ -1,0 +1,322 @@
+// y += multiplier · B'(A'x) from packed planes, in AssemblyScript with 128-bit SIMD: what ../apply-plain.ts does, bit for bit,
+// for scales that are finite; project() and expand() say so where they are not. Built by src/wasm/build.mjs.
+//
+// Weights become binary32 in a tile of 1024 of several components (codecs/kernels/parts/tile.as), which stays in the first
+// cache, and are used for all rows before the next tile. Nothing that is decoded goes to memory.
+//
+// No relaxed SIMD: its results may differ between machines.
+
+import { rotate as rotateIntegers } from "../../codecs/kernels/parts/rotate";
+import { convert, F32, INTEGERS, prepare, RAW, TILE, tile } from "../../codecs/kernels/parts/tile";
+export { prepare, convert };
+
+/** Bytes of an entry of a list of components, as in ../program.ts. */
+const ENTRY: usize = 36;
+/** Bytes from one component's weights to the next: a tile, and a line so that they do not meet in the cache. */
+const APART: usize = 4 * 1024 + 64;
+/** Components whose weights are multiplied together. */
+const INNER: i32 = 4;
+const OUTER: i32 = 8;
+/** And for many rows, where the second cache is fast enough. */
+const OUTER_MANY: i32 = 16;
+const MANY: i32 = 8;
+
+/** Rotates a component's integers, for all its tiles, to `integers`; `small` is room for a byte for each. */
+function prepareIntegers(entry: usize, payload: usize, length: i32, small: usize, integers: usize): void {
+  rotateIntegers(load<i32>(entry, 4), load<u32>(entry, 16), payload + <usize>load<u32>(entry, 20), length, small, integers);
+}
+
+/** Weights from … from + count − 1 of a component, of its `integers` if there are any. False where a scale is not ordinary. */
+function weights(entry: usize, payload: usize, integers: usize, from: i32, count: i32, to: usize): bool {
+  const kind = load<i32>(entry);
+  const bits = load<i32>(entry, 4);
+  const codes = payload + <usize>load<u32>(entry, 20);
+  if (kind == RAW) {
+    convert(bits, true, codes + (bits == F32 ? 4 : 2) * <usize>from, count, to);
+    return true;
+  }
+  return tile(
+    integers == 0 ? kind : INTEGERS, bits, load<i32>(entry, 8), true,
+    integers == 0 ? codes : integers, load<u32>(entry, 16),
+    payload + <usize>load<u32>(entry, 24), payload + <usize>load<u32>(entry, 28),
+    load<i32>(entry, 12), from == 0, from, count, to,
+  );
+}
+
+/** Four components and `rows` rows: adds products to their lanes, `sums[row][component]`. `count` is a multiple of 4. */
+function multiplyInner(tiles: usize, x: usize, xApart: usize, rows: i32, count: i32, sums: usize): void {
+  const end = tiles + 4 * <usize>count;
+  let row = 0;
+  for (; row + 2 <= rows; row += 2) {
+    let a = v128.load(sums), b = v128.load(sums, 16), c = v128.load(sums, 32), d = v128.load(sums, 48);
+    let e = v128.load(sums, 64), f = v128.load(sums, 80), g = v128.load(sums, 96), h = v128.load(sums, 112);
+    let at = x;
+    for (let w = tiles; w < end; w += 16) {
+      const u = v128.load(at), v = v128.load(at + xApart);
+      let z = v128.load(w);
+      a = f32x4.add(a, f32x4.mul(z, u));
+      e = f32x4.add(e, f32x4.mul(z, v));
+      z = v128.load(w, 4160);
+      b = f32x4.add(b, f32x4.mul(z, u));
+      f = f32x4.add(f, f32x4.mul(z, v));
+      z = v128.load(w, 8320);
+      c = f32x4.add(c, f32x4.mul(z, u));
+      g = f32x4.add(g, f32x4.mul(z, v));
+      z = v128.load(w, 12480);
+      d = f32x4.add(d, f32x4.mul(z, u));
+      h = f32x4.add(h, f32x4.mul(z, v));
+      at += 16;
+    }
+    v128.store(sums, a);
+    v128.store(sums, b, 16);
+    v128.store(sums, c, 32);
+    v128.store(sums, d, 48);
+    v128.store(sums, e, 64);
+    v128.store(sums, f, 80);
+    v128.store(sums, g, 96);
+    v128.store(sums, h, 112);
+    sums += 128;
+    x += 2 * xApart;
+  }
+  if (row == rows) return;
+  let a = v128.load(sums), b = v128.load(sums, 16), c = v128.load(sums, 32), d = v128.load(sums, 48);
+  for (let w = tiles; w < end; w += 16) {
+    const u = v128.load(x);
+    a = f32x4.add(a, f32x4.mul(v128.load(w), u));
+    b = f32x4.add(b, f32x4.mul(v128.load(w, 4160), u));
+    c = f32x4.add(c, f32x4.mul(v128.load(w, 8320), u));
+    d = f32x4.add(d, f32x4.mul(v128.load(w, 12480), u));
+    x += 16;
+  }
+  v128.store(sums, a);
+  v128.store(sums, b, 16);
+  v128.store(sums, c, 32);
+  v128.store(sums, d, 48);
+}
+
+/**
+ * A'x: for each component of a list and each row of x its four sums, weight i in sum i mod 4, then
+ * (sum 0 + sum 1) + (sum 2 + sum 3), times `multiplier`, to `h[slot][row]` with the slot of its entry.
+ *
+ * @param x rows of binary32, `xApart` bytes from each other, each ending with zeros up to a multiple of 4
+ * @param integers room for 16 whole vectors of 16-bit integers and one of bytes if all components are rotated before
+ *   they are multiplied; 0 if none is
+ * @param sums room for 64 bytes for each row
+ * @param tiles room for 16 tiles
+ * @returns false where a scale is not ordinary
+ */
+export function project(
+  list: usize, components: i32, payload: usize, x: usize, xApart: usize, rows: i32, length: i32,
+  multiplier: f32, integers: usize, sums: usize, tiles: usize, h: usize, hApart: usize,
+): bool {
+  const each: usize = integers == 0 ? 0 : 2 * <usize>length;
+  for (let first = 0; first < components; first += INNER) {
+    const own = min(INNER, components - first);
+    const entries = list + ENTRY * <usize>first;
+    memory.fill(sums, 0, 64 * <usize>rows);
+    if (integers != 0) {
+      const small = integers + <usize>INNER * each;
+      for (let c: usize = 0; c < <usize>own; c++) prepareIntegers(entries + ENTRY * c, payload, length, small, integers + each * c);
+    }
+    for (let from = 0; from < length; from += TILE) {
+      const count = min(TILE, length - from);
+      const whole = (count + 3) & -4;
+      for (let c: usize = 0; c < <usize>own; c++) {
+        const to = tiles + APART * c;
+        if (!weights(entries + ENTRY * c, payload, integers + each * c, from, count, to)) return false;
+        for (let i = count; i < whole; i++) store<f32>(to + 4 * <usize>i, 0);
+      }
+      multiplyInner(tiles, x + 4 * <usize>from, xApart, rows, whole, sums);
+    }
+    for (let c: usize = 0; c < <usize>own; c++) {
+      let from = sums + 16 * c;
+      let to = h + hApart * <usize>load<u32>(entries + ENTRY * c, 32);
+      for (let row = 0; row < rows; row++) {
+        store<f32>(to, multiplier * ((load<f32>(from) + load<f32>(from, 4)) + (load<f32>(from, 8) + load<f32>(from, 12))));
+        from += 64;
+        to += 4;
+      }
+    }
+  }
+  return true;
+}
+
+/** `own` components and `rows` rows: weights times h, added to z unless `fresh`. `count` is a multiple of 16. */
+function multiplyOuter(
+  tiles: usize, own: i32, h: usize, hApart: usize, z: usize, zApart: usize, rows: i32, count: i32, fresh: bool,
+): void {
+  const bytes: usize = 4 * <usize>count;
+  const end = tiles + APART * <usize>own;
+  let row = 0;
+  for (; row + 2 <= rows; row += 2) {
+    for (let i: usize = 0; i < bytes; i += 64) {
+      const to = z + i;
+      const next = to + zApart;
+      let a = f32x4.splat(0), b = a, c = a, d = a, e = a, f = a, g = a, j = a;
+      if (!fresh) {
+        a = v128.load(to), b = v128.load(to, 16), c = v128.load(to, 32), d = v128.load(to, 48);
+        e = v128.load(next), f = v128.load(next, 16), g = v128.load(next, 32), j = v128.load(next, 48);
+      }
+      let factors = h;
+      for (let w = tiles + i; w < end; w += APART) {
+        const u = v128.load32_splat(factors), v = v128.load32_splat(factors, 4);
+        let x = v128.load(w);
+        a = f32x4.add(a, f32x4.mul(x, u));
+        e = f32x4.add(e, f32x4.mul(x, v));
+        x = v128.load(w, 16);
+        b = f32x4.add(b, f32x4.mul(x, u));
+        f = f32x4.add(f, f32x4.mul(x, v));
+        x = v128.load(w, 32);
+        c = f32x4.add(c, f32x4.mul(x, u));
+        g = f32x4.add(g, f32x4.mul(x, v));
+        x = v128.load(w, 48);
+        d = f32x4.add(d, f32x4.mul(x, u));
+        j = f32x4.add(j, f32x4.mul(x, v));
+        factors += hApart;
+      }
+      v128.store(to, a);
+      v128.store(to, b, 16);
+      v128.store(to, c, 32);
+      v128.store(to, d, 48);
+      v128.store(next, e);
+      v128.store(next, f, 16);
+      v128.store(next, g, 32);
+      v128.store(next, j, 48);
+    }
+    h += 8;
+    z += 2 * zApart;
+  }
+  if (row == rows) return;
+  for (let i: usize = 0; i < bytes; i += 64) {
+    const to = z + i;
+    let a = f32x4.splat(0), b = a, c = a, d = a;
+    if (!fresh) a = v128.load(to), b = v128.load(to, 16), c = v128.load(to, 32), d = v128.load(to, 48);
+    let factors = h;
+    for (let w = tiles + i; w < end; w += APART) {
+      const u = v128.load32_splat(factors);
+      a = f32x4.add(a, f32x4.mul(v128.load(w), u));
+      b = f32x4.add(b, f32x4.mul(v128.load(w, 16), u));
+      c = f32x4.add(c, f32x4.mul(v128.load(w, 32), u));
+      d = f32x4.add(d, f32x4.mul(v128.load(w, 48), u));
+      factors += hApart;
+    }
+    v128.store(to, a);
+    v128.store(to, b, 16);
+    v128.store(to, c, 32);
+    v128.store(to, d, 48);
+  }
+}
+
+/**
+ * B'h: to each row of z, which begin as zeros if `fresh`, adds the weights of each component of a list times its h, in order.
+ *
+ * @param h `h[component][row]`, `hApart` bytes from one component to the next
+ * @param integers as {@link project} takes it
+ * @param z rows of binary32, `zApart` bytes from each other: a multiple of 64
+ * @param tiles room for 16 tiles
+ * @returns false where a scale is not ordinary
+ */
+export function expand(
+  list: usize, components: i32, payload: usize, h: usize, hApart: usize, rows: i32, length: i32,
+  integers: usize, z: usize, zApart: usize, tiles: usize, fresh: bool,
+): bool {
+  const each: usize = integers == 0 ? 0 : 2 * <usize>length;
+  const most = rows >= MANY ? OUTER_MANY : OUTER;
+  for (let first = 0; first < components; first += most) {
+    const own = min(most, components - first);
+    const entries = list + ENTRY * <usize>first;
+    if (integers != 0) {
+      const small = integers + <usize>OUTER_MANY * each;
+      for (let c: usize = 0; c < <usize>own; c++) prepareIntegers(entries + ENTRY * c, payload, length, small, integers + each * c);
+    }
+    const factors = h + hApart * <usize>first;
+    for (let from = 0; from < length; from += TILE) {
+      const count = min(TILE, length - from);
+      for (let c: usize = 0; c < <usize>own; c++)
+        if (!weights(entries + ENTRY * c, payload, integers + each * c, from, count, tiles + APART * c)) return false;
+      multiplyOuter(tiles, own, factors, hApart, z + 4 * <usize>from, zApart, rows, (count + 15) & -16, fresh && first == 0);
+    }
+  }
+  return true;
+}
+
+/** Adds `count` numbers, or up to three more, to those at `to`. */
+export function add(from: usize, count: i32, to: usize): void {
+  const end = from + 4 * <usize>count;
+  for (; from < end; from += 16, to += 16) v128.store(to, f32x4.add(v128.load(to), v128.load(from)));
+}
+
+// ---- rotation ---------------------------------------------------------------------------------------------------
+
+/** Three stages of butterflies for eight rows, `apart` bytes from each other: four columns, or one. */
+// @ts-ignore: decorator
+@inline
+function mixEight(at: usize, apart: usize, single: bool): void {
+  const p1 = at + apart, p2 = at + 2 * apart, p3 = at + 3 * apart;
+  const p4 = at + 4 * apart, p5 = p1 + 4 * apart, p6 = p2 + 4 * apart, p7 = p3 + 4 * apart;
+  const a = take(at, single), b = take(p1, single), c = take(p2, single), d = take(p3, single);
+  const e = take(p4, single), f = take(p5, single), g = take(p6, single), h = take(p7, single);
+  const a1 = f32x4.add(a, b), b1 = f32x4.sub(a, b), c1 = f32x4.add(c, d), d1 = f32x4.sub(c, d);
+  const e1 = f32x4.add(e, f), f1 = f32x4.sub(e, f), g1 = f32x4.add(g, h), h1 = f32x4.sub(g, h);
+  const a2 = f32x4.add(a1, c1), c2 = f32x4.sub(a1, c1), b2 = f32x4.add(b1, d1), d2 = f32x4.sub(b1, d1);
+  const e2 = f32x4.add(e1, g1), g2 = f32x4.sub(e1, g1), f2 = f32x4.add(f1, h1), h2 = f32x4.sub(f1, h1);
+  give(at, f32x4.add(a2, e2), single);
+  give(p1, f32x4.add(b2, f2), single);
+  give(p2, f32x4.add(c2, g2), single);
+  give(p3, f32x4.add(d2, h2), single);
+  give(p4, f32x4.sub(a2, e2), single);
+  give(p5, f32x4.sub(b2, f2), single);
+  give(p6, f32x4.sub(c2, g2), single);
+  give(p7, f32x4.sub(d2, h2), single);
+}
+
+// @ts-ignore: decorator
+@inline
+function take(at: usize, single: bool): v128 {
+  return single ? v128.load32_zero(at) : v128.load(at);
+}
+
+// @ts-ignore: decorator
+@inline
+function give(at: usize, x: v128, single: bool): void {
+  if (single) v128.store32_lane(at, x, 0);
+  else v128.store(at, x);
+}
+
+/** The transform of clause 8.6.1 on 64 rows of binary32. */
+function transform(at: usize, columns: i32): void {
+  const apart: usize = 4 * <usize>columns;
+  const whole: usize = 4 * <usize>(columns & -4);
+  for (let pass = 0; pass < 2; pass++) {
+    const inner = pass == 0 ? apart : 8 * apart;
+    for (let k = 0; k < 8; k++) {
+      const row = at + <usize>k * (pass == 0 ? 8 * apart : apart);
+      for (let i: usize = 0; i < whole; i += 16) mixEight(row + i, inner, false);
+      for (let i = whole; i < apart; i += 4) mixEight(row + i, inner, true);
+    }
+  }
+}
+
+/** Turns the rows whose sign is turned. */
+function turnRows(at: usize, columns: i32): void {
+  const apart: usize = 4 * <usize>columns;
+  for (let row = 0; row < 64; row++) {
+    const pairs = row & (row >> 1) & 21;
+    if (((pairs ^ (pairs >> 2) ^ (pairs >> 4)) & 1) == 0) continue;
+    const from = at + <usize>row * apart;
+    const whole = from + 4 * <usize>(columns & -4);
+    const end = from + apart;
+    let to = from;
+    for (; to < whole; to += 16) v128.store(to, f32x4.neg(v128.load(to)));
+    for (; to < end; to += 4) store<f32>(to, -load<f32>(to));
+  }
+}
+
+/** Rotates `length` numbers in place: as weights are by decoding, or the transposed way, for what they are multiplied by. */
+export function rotate(transposed: bool, at: usize, length: i32): void {
+  const columns = length >> 6;
+  if (transposed) turnRows(at, columns);
+  transform(at, columns);
+  if (!transposed) turnRows(at, columns);
+  for (let i = columns << 6; i < length; i++) store<f32>(at + 4 * <usize>i, 8 * load<f32>(at + 4 * <usize>i));
+}

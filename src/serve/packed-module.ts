@@ -1,0 +1,52 @@
+/**
+ * A module as it is kept for serving: its shape, its band plan and the payload of its chunk, uncompressed and otherwise as
+ * the file has it. That is all that is resident; there is no object for each plane.
+ *
+ * @module
+ */
+import type { Band, PackedFactors } from "../codecs/packed.ts";
+import { assemblePayload } from "../container/chunk.ts";
+import { fail } from "../errors.ts";
+import type { ModuleShape } from "../model/adapter.ts";
+import { type ApplyProgram, programOf } from "./program.ts";
+
+/** A packed module that can be applied. */
+export interface PackedModule {
+  readonly shape: ModuleShape;
+  readonly bands: readonly Band[];
+  /** The planes of all experts as in the payload of a chunk (spec clauses 7.2 and 7.3). */
+  readonly payload: Uint8Array;
+}
+
+/**
+ * A module from what `packed` of an open file, or a stream, gives. The planes are copied, so the file may go.
+ *
+ * @throws LqaError CANNOT_APPLY for roles that {@link assertApplicable} refuses; RangeError if planes do not fit the shape
+ */
+export function packModule(shape: ModuleShape, factors: PackedFactors): PackedModule {
+  assertApplicable(shape);
+  return { shape, bands: factors.bands, payload: assemblePayload(shape, factors) };
+}
+
+/**
+ * Linear layers of either base layout, and convolutions of one group on unfolded input, can be applied. An embedding looks
+ * rows up, and a grouped convolution gives each group its own input: they are to be decoded.
+ *
+ * @throws LqaError CANNOT_APPLY
+ */
+export function assertApplicable({ name, role, groups }: ModuleShape): void {
+  const where = `module "${name}"`;
+  if (role === "embedding")
+    fail("CANNOT_APPLY", { where, expected: "a linear layer or a convolution", actual: role });
+  if (groups !== 1)
+    fail("CANNOT_APPLY", { where, expected: "a convolution of one group", actual: `${groups} groups` });
+}
+
+/** What applying the module comes down to. @throws RangeError if the payload has not the length the bands imply */
+export function programFor({ shape, bands, payload }: PackedModule): ApplyProgram {
+  const program = programOf(shape, bands);
+  const bytes = (shape.experts - 1) * program.expertStride + program.payloadBytes;
+  if (payload.length !== bytes)
+    throw new RangeError(`${shape.name}: expected a payload of ${bytes} bytes, found ${payload.length}`);
+  return program;
+}
