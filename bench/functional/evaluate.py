@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("name", metavar="NAME", help="of a kept adapter")
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--deciding", action="store_true", help="only the encodings that decide most")
-    group.add_argument("--only", action="append", metavar="TEXT", help="encodings that start so")
+    group.add_argument("--only", action="append", metavar="TEXT", help="this encoding, or those that start so")
     parser.add_argument(
         "--recode", action="store_true", help="score again what the encoder now does otherwise"
     )
@@ -176,7 +176,7 @@ def main() -> None:
         e
         for e in rows
         if (not args.deciding or e in encodings.DECIDING)
-        and (not args.only or e.startswith(tuple(args.only)))
+        and (not args.only or any(e == t or (t not in rows and e.startswith(t)) for t in args.only))
     ]
     as_trained = references.trained(args.name)
     have = done(path, adapter.digest)
