@@ -13,7 +13,7 @@
  *
  * @module
  */
-import { equalBytes } from "./container/bytes.ts";
+
 import { chunkCrc, rawPayload } from "./container/chunk.ts";
 import type { Zstd } from "./container/compression.ts";
 import { crc32 } from "./container/crc32.ts";
@@ -33,6 +33,7 @@ import { writeTrailer } from "./container/trailer.ts";
 import { allChunks, type ContainerIndex } from "./container/types.ts";
 import { isLqaError, LqaError } from "./errors.ts";
 import { ELEMENT_BYTES } from "./model/adapter.ts";
+import { equalBytes } from "./model/bytes.ts";
 import { chunksStart, openIndex } from "./read/header.ts";
 import { zstdFor } from "./read/zstd.ts";
 import { validateLqa } from "./validate/validate.ts";

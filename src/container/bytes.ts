@@ -1,5 +1,5 @@
 /**
- * Small byte work that several records share: aligning, joining, comparing, and finding a byte that should be zero.
+ * Small byte work that several records share: aligning, joining, and finding a byte that should be zero.
  *
  * @module
  */
@@ -21,13 +21,6 @@ export function concat(pieces: readonly Uint8Array[]): Uint8Array {
     at += piece.length;
   }
   return joined;
-}
-
-/** True if both hold the same bytes. */
-export function equalBytes(x: Uint8Array, y: Uint8Array): boolean {
-  if (x.length !== y.length) return false;
-  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
-  return true;
 }
 
 /** Fails with PADDING_NONZERO at the first byte of `bytes` that is not zero. `base`: its position in the file. */

@@ -12,7 +12,8 @@ import { decode, encode } from "@msgpack/msgpack";
 import { fail } from "../errors.ts";
 import { META_BYTES, META_DEPTH } from "../limits.ts";
 import type { MetaValue } from "../model/adapter.ts";
-import { equalBytes, viewOf } from "./bytes.ts";
+import { equalBytes } from "../model/bytes.ts";
+import { viewOf } from "./bytes.ts";
 import { compareBytes } from "./names.ts";
 
 /** A key that sets the prototype of an object in some readers (spec 10.2). */

@@ -9,7 +9,8 @@
  * @module
  */
 import { fail } from "../errors.ts";
-import { equalBytes, viewOf } from "./bytes.ts";
+import { equalBytes } from "../model/bytes.ts";
+import { viewOf } from "./bytes.ts";
 import { crc32 } from "./crc32.ts";
 import { TRAILER_BYTES } from "./layout.ts";
 import { hex32, MAGIC } from "./prologue.ts";

@@ -9,6 +9,7 @@
 import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "../codecs/floats.ts";
 import { fail } from "../errors.ts";
 import { ELEMENT_BYTES, type ElementType, type LoraModule } from "../model/adapter.ts";
+import { equalBytes } from "../model/bytes.ts";
 import type { Found } from "./factors.ts";
 import { quoteName } from "./json.ts";
 import type { SafeTensor } from "./safetensors.ts";
@@ -114,7 +115,7 @@ function store(element: ElementType, type: NumberType, shape: number[], value: n
 export function reproducedAlpha(module: LoraModule, tensor: SafeTensor, element: ElementType): boolean {
   if (module.rule === "none" || tensor.shape.length > 0 || tensor.element !== element) return false;
   const again = alphaTensor(module, { element, shape: "" });
-  return again.element === element && again.data.every((byte, i) => byte === tensor.data[i]);
+  return again.element === element && equalBytes(again.data, tensor.data);
 }
 
 function viewOf(data: Uint8Array): DataView {

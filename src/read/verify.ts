@@ -8,7 +8,7 @@
  */
 
 import type { PackedFactors } from "../codecs/packed.ts";
-import { align, equalBytes, requireZero } from "../container/bytes.ts";
+import { align, requireZero } from "../container/bytes.ts";
 import { checkChunkCrc, checkPayload, rawPayload, splitPayload } from "../container/chunk.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import type { Zstd } from "../container/compression.ts";
@@ -22,6 +22,7 @@ import { readTrailer } from "../container/trailer.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { ELEMENT_BYTES } from "../model/adapter.ts";
+import { equalBytes } from "../model/bytes.ts";
 import { assertRoom, inflateCount } from "./budget.ts";
 import { chunksStart, type Header, requirePadding } from "./header.ts";
 import { need, runOver, type Steps } from "./steps.ts";

@@ -10,13 +10,14 @@
  *
  * @module
  */
-import { equalBytes } from "../container/bytes.ts";
+
 import { SCHEMA } from "../container/generated/schema.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import { COMPATIBLE, PROLOGUE_BYTES } from "../container/prologue.ts";
 import { allChunks, type ContainerIndex } from "../container/types.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
+import { equalBytes } from "../model/bytes.ts";
 import { PIECE_BUDGET } from "../read/budget.ts";
 import { type Header, headerSteps, requirePadding } from "../read/header.ts";
 import type { OpenOptions } from "../read/open.ts";

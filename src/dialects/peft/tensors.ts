@@ -9,6 +9,7 @@
  */
 import { fail } from "../../errors.ts";
 import type { LoraModule, PlainTensor } from "../../model/adapter.ts";
+import { equalBytes } from "../../model/bytes.ts";
 import type { Found } from "../factors.ts";
 import { quoteName } from "../json.ts";
 import type { SafeTensor } from "../safetensors.ts";
@@ -168,7 +169,7 @@ export function wholeTensors({ tensors, adapter }: SortedKeys): KeyedTensor[] {
       effective.set(target, tensor);
       return keyed(found, tensor, target, "replace");
     }
-    if (!sameBytes(other.data, tensor.data)) twice(key, target);
+    if (!equalBytes(other.data, tensor.data)) twice(key, target);
     return keyed(found, tensor, name, "carried");
   });
 }
@@ -180,8 +181,4 @@ function twice(key: string, name: string): never {
     expected: `one value for ${quoteName(name)}`,
     actual: "a second one",
   });
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
