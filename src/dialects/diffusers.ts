@@ -79,11 +79,15 @@ function key(name: string, part: Part, style = "peft"): string {
     case "linear":
       return `${path}.lora_linear_layer.${direction}.weight`;
     case "processor":
-      return `${path.replace(/\.([^.]+?)(\.0)?$/, ".processor.$1_lora")}.${direction}.weight`;
+      return /\.(to_[qkv]|to_out\.0)$/.test(path)
+        ? `${path.replace(/\.(to_[a-z]+)(\.0)?$/, ".processor.$1_lora")}.${direction}.weight`
+        : `${path}.lora.${direction}.weight`;
     case "text": {
       const dot = path.lastIndexOf(".");
       const layer = Object.keys(TEXT_LAYERS).find((known) => TEXT_LAYERS[known] === path.slice(dot + 1));
-      return `${path.slice(0, dot)}.${layer}_lora.${direction}.weight`;
+      return layer === undefined
+        ? `${path}.lora_linear_layer.${direction}.weight`
+        : `${path.slice(0, dot)}.${layer}_lora.${direction}.weight`;
     }
     default:
       return `${path}.lora_${part.toUpperCase()}.weight`;

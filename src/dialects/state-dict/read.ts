@@ -48,7 +48,7 @@ export function readStateDict(
   if (modules.length === 0) {
     fail("SOURCE_UNPAIRED_FACTOR", { where: "the weights", expected: "at least one module", actual: "none" });
   }
-  const plain = [...found.values()].flatMap((each, i) => moduleTensors(each, modules[i]!));
+  const plain = [...found.values()].flatMap((each, i) => moduleTensors(each, modules[i]!, convention));
   const origin = {
     ...describeFile(file, found, modules, convention),
     ...(name === convention.file ? {} : { file: name }),
@@ -132,32 +132,52 @@ function pair({ name, parts }: FoundModule): { a: Found; b: Found } {
   });
 }
 
-/**
- * The plain tensors of a module. A magnitude has the size of one axis of the base weight: of the outputs, or in
- * LyCORIS's older files of the inputs, which only its shape tells.
- */
-function moduleTensors({ name, parts }: FoundModule, module: LoraModule): PlainTensor[] {
+/** The plain tensors of a module. */
+function moduleTensors(
+  { name, parts }: FoundModule,
+  module: LoraModule,
+  convention: Convention,
+): PlainTensor[] {
   const result: PlainTensor[] = [];
   const magnitude = parts.get("magnitude");
   if (magnitude !== undefined) {
-    const { shape, element } = magnitude.tensor;
-    const at = shape.findIndex((size) => size !== 1);
-    const length = shape.reduce((product, size) => product * size, 1);
-    const byOutput = length === module.out && (at <= 0 || module.kernel.length > 0);
-    const byInput = length === module.in && at === 1;
-    if (!/^B?F(16|32)$/.test(element) || (!byOutput && !byInput)) {
-      fail("SOURCE_SHAPE", {
-        where: `tensor ${quoteName(magnitude.key)}`,
-        expected: `floats, ${module.out} of outputs or [1, ${module.in}] of inputs`,
-        actual: `${element} [${shape}]`,
-      });
-    }
-    const axis = byOutput === (module.baseLayout === "out-in") ? 0 : 1;
+    const axis = magnitudeAxis(magnitude, module, convention);
     result.push({ name, role: "magnitude", axis, ...magnitude.tensor });
   }
   const bias = parts.get("lora-bias");
   if (bias !== undefined) result.push({ name, role: "lora-bias", axis: 0, ...bias.tensor });
   return result;
+}
+
+/**
+ * The axis of the base weight that a magnitude has a number for: the outputs, or in LyCORIS's older files the inputs. Only
+ * its shape tells, and of a square convolution only together with the convention.
+ */
+function magnitudeAxis({ key, tensor }: Found, module: LoraModule, convention: Convention): 0 | 1 {
+  const { shape, element } = tensor;
+  const [outputs, inputs]: readonly [0 | 1, 0 | 1] = module.baseLayout === "out-in" ? [0, 1] : [1, 0];
+  const usual = (axis: number): boolean => {
+    const expected = convention.magnitudeShape?.(module, axis);
+    return expected !== undefined && `${trimmed(expected)}` === `${trimmed(shape)}`;
+  };
+  const at = shape.findIndex((size) => size !== 1);
+  const length = shape.reduce((product, size) => product * size, 1);
+  if (/^B?F(16|32)$/.test(element)) {
+    if (usual(outputs)) return outputs;
+    if (usual(inputs)) return inputs;
+    if (length === module.out && (at <= 0 || module.kernel.length > 0)) return outputs;
+    if (length === module.in && at === 1) return inputs;
+  }
+  return fail("SOURCE_SHAPE", {
+    where: `tensor ${quoteName(key)}`,
+    expected: `floats, ${module.out} of outputs or [1, ${module.in}] of inputs`,
+    actual: `${element} [${shape}]`,
+  });
+}
+
+/** A shape without the ones at its end. */
+function trimmed(shape: readonly number[]): readonly number[] {
+  return shape.slice(0, shape.findLastIndex((size) => size !== 1) + 1);
 }
 
 /** The origin record: styles, alphas and exceptions. */
