@@ -22,7 +22,8 @@ export type EncodedItem = { readonly input: string; readonly output: string } & 
 );
 
 /** How {@link encodeMany} encodes. */
-export interface EncodeManyOptions extends Omit<EncodeFileOptions, "onProgress" | "executor"> {
+export interface EncodeManyOptions
+  extends Omit<EncodeFileOptions, "onProgress" | "executor" | "scaleIfMissing"> {
   /** Called after each adapter. */
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
 }
@@ -54,7 +55,7 @@ export async function encodeMany(
       const place = { input, output };
       const other = taken.get(output);
       taken.set(output, input);
-      items.push({ ...place, ...(await attempt(place, other, { ...rest, executor })) });
+      items.push({ ...place, ...(await attempt(place, other, { ...rest, scaleIfMissing: true, executor })) });
       onProgress?.(items.length, found.size, input);
     }
   });

@@ -32,7 +32,7 @@ export const SOURCE_OPTIONS: readonly OptionSpec[] = [
     name: "alpha",
     type: "number",
     placeholder: "<n>",
-    help: "For dialects that keep alpha outside their files (loralib, MLX without configuration): the multiplier is alpha / rank.",
+    help: "For dialects that keep alpha outside their files (loralib, MLX): the multiplier is alpha / rank. Of several adapters, for those whose files have none.",
   },
   {
     name: "multiplier",

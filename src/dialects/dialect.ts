@@ -39,6 +39,11 @@ export interface ReadSettings {
   readonly alpha?: number | undefined;
   /** The multiplier of all modules, likewise. */
   readonly multiplier?: number | undefined;
+  /**
+   * `alpha` and `multiplier` are for those of several adapters whose files have none: the others keep their own. Default:
+   * they replace what MLX's configuration says, and are an error for a dialect whose files always say it.
+   */
+  readonly scaleIfMissing?: boolean | undefined;
   /** How the base stores the weights of experts, for PEFT from 0.19 on, which takes either way. */
   readonly expertLayout?: BaseLayout | undefined;
   /** Tensors of other methods (LoKr, LoHa, …) are carried unchanged; they have no part in the maths. Default: refused. */
@@ -92,6 +97,12 @@ export interface Dialect {
   readonly title: string;
   /** @internal */
   readonly naming: Naming;
+  /**
+   * True if the files may leave the multiplier to whoever reads them.
+   *
+   * @internal
+   */
+  readonly scaleOutside?: true;
   /**
    * True if the files look like this dialect, broken ones included. Never throws.
    *

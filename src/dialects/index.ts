@@ -29,14 +29,26 @@ export const DIALECTS: readonly Dialect[] = [peft, kohya, diffusers, cloneofsimo
 /**
  * Reads an adapter, in the one dialect that its files look like or in the one that is asked for.
  *
- * @throws LqaError UNSUPPORTED_DIALECT, with what the files look like, if no dialect or several recognise them;
- * otherwise as `Dialect.read`.
+ * @throws LqaError UNSUPPORTED_DIALECT, with what the files look like, if no dialect or several recognise them; USAGE for
+ * an alpha or multiplier beside files that have their own; otherwise as `Dialect.read`.
  */
 export function readAdapter(files: SourceFiles, options: ReadOptions = {}): Adapter {
   const source = openSource(files);
   const dialect = options.from === undefined ? detectDialect(source) : dialectNamed(options.from);
+  if (dialect.scaleOutside !== true && options.scaleIfMissing !== true) refuseScale(dialect, options);
   const adapter = dialect.read(source, options);
   return options.lazy ? adapter : { ...adapter, modules: adapter.modules.map(withFactors) };
+}
+
+function refuseScale({ name }: Dialect, { alpha, multiplier }: ReadOptions): void {
+  const given = alpha === undefined ? (multiplier === undefined ? undefined : "multiplier") : "alpha";
+  if (given === undefined) return;
+  fail("USAGE", {
+    where: given,
+    expected: `none: the multipliers of ${name} adapters follow from their files`,
+    actual: alpha ?? multiplier,
+    advice: `Leave out --${given}. To change what an adapter adds, scale it in the program that loads it.`,
+  });
 }
 
 function detectDialect(source: Source): Dialect {

@@ -11,11 +11,13 @@ import type { Adapter } from "../model/adapter.ts";
 import { scaleByAlpha } from "./alpha.ts";
 import type { Dialect, ReadSettings, WriteOptions } from "./dialect.ts";
 import { givenScale } from "./given-scale.ts";
+import { quoteName } from "./json.ts";
 import { otherMethod } from "./other-methods.ts";
 import { isInputEmbedding } from "./peft/keys.ts";
 import type { Convention, KeyMeaning, Scale } from "./state-dict/convention.ts";
 import { readStateDict } from "./state-dict/read.ts";
 import { safetensorsFile, writeStateDict } from "./state-dict/write.ts";
+import type { TensorFile } from "./tensor-file.ts";
 
 const KEY = /^(.+)\.lora_([AB])$/;
 
@@ -42,11 +44,31 @@ function convention(scale: (rank: number) => Scale): Convention {
   };
 }
 
+/**
+ * loralib's MergedLinear: one A of n · r rows, and a B whose rows are those of n parts of the outputs. Which parts, stands
+ * in the program alone.
+ */
+function refuseMergedLinear({ tensors }: TensorFile): void {
+  for (const [key, { shape: a }] of tensors) {
+    const b = tensors.get(key.replace(/\.lora_A$/, ".lora_B"))?.shape;
+    if (b === undefined || a.length !== 2 || b.length !== 2 || !key.endsWith(".lora_A")) continue;
+    const parts = a[0]! / b[1]!;
+    if (parts < 2 || !Number.isInteger(parts) || b[0]! % parts !== 0) continue;
+    fail("UNSUPPORTED_ADAPTER_FEATURE", {
+      where: `tensor ${quoteName(key)}`,
+      expected: "the factors of one linear layer",
+      actual: `those of ${parts} in one (MergedLinear): the file does not say which parts of the outputs they change`,
+      advice: "Merge the adapter into its base model with loralib, or save a layer for each part.",
+    });
+  }
+}
+
 /** See {@link Dialect}. */
 export const loralib: Dialect = {
   name: "loralib",
   title: "loralib (….lora_A, without .weight; needs alpha)",
   naming: "model",
+  scaleOutside: true,
   detect: ({ keys }) => keys.some((key) => KEY.test(key)),
   read(source, settings: ReadSettings): Adapter {
     const scale = (rank: number): Scale =>
@@ -57,7 +79,9 @@ export const loralib: Dialect = {
         actual: "none: loralib keeps it in the program, not in the file",
         advice: "Give it with --alpha (the multiplier is alpha / r) or give --multiplier.",
       });
-    return readStateDict(source.tensors(), source.weights!.name, convention(scale), settings);
+    const file = source.tensors();
+    refuseMergedLinear(file);
+    return readStateDict(file, source.weights!.name, convention(scale), settings);
   },
   write(adapter: Adapter, options: WriteOptions) {
     const alphas = [...new Set(adapter.modules.map(({ multiplier, rank }) => multiplier * rank))];

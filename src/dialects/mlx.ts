@@ -54,9 +54,10 @@ function read(source: Source, settings: Parameters<Dialect["read"]>[1]): Adapter
       actual: quoteName(String(kind)),
     });
   }
+  const given = (rank: number): Scale | undefined => givenScale(settings, rank);
+  const said = (): Scale | undefined => configured(config, settings.onNote);
   const scale = (rank: number): Scale =>
-    givenScale(settings, rank) ??
-    configured(config, settings.onNote) ??
+    (settings.scaleIfMissing === true ? (said() ?? given(rank)) : (given(rank) ?? said())) ??
     fail("SOURCE_CONFIG", {
       where: "the MLX adapter",
       expected: 'lora_parameters with "scale" in adapter_config.json',
@@ -170,6 +171,7 @@ export const mlx: Dialect = {
   name: "mlx",
   title: "MLX (mlx-lm: ….lora_a, transposed)",
   naming: "model",
+  scaleOutside: true,
   detect({ keys, settings }) {
     if (settings?.has("peft_type") === true) return keys.some((key) => /\.lora_[ab]$/.test(key));
     const config =

@@ -110,8 +110,9 @@ describe.each(DIALECTS.map(({ name }) => name))("to %s", (to) => {
       const alphas = adapter.modules.map(({ multiplier, rank }) => multiplier * rank);
       const files = write();
       const told = new Set(alphas).size === 1 ? alphas[0]! : undefined;
-      const settings =
-        to !== "loralib" ? small.read : told === undefined ? { multiplier: 1 } : { alpha: told };
+      const scale =
+        to !== "loralib" ? { alpha: undefined } : told === undefined ? { multiplier: 1 } : { alpha: told };
+      const settings = { ...small.read, multiplier: undefined, ...scale };
       const again = readAdapter(files, { from: to, ...settings });
       expect(again.origin?.dialect).toBe(to);
       let most = 0;

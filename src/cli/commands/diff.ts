@@ -35,7 +35,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const [x, y] = args.positionals as [string, string];
   if (x === STANDARD_INPUT && y === STANDARD_INPUT)
     fail("USAGE", { actual: "- is given twice", expected: "standard input once", where: "lqa diff" });
-  const settings = sourceSettings(args);
+  const settings = { ...sourceSettings(args), scaleIfMissing: true };
   const [a, b] = [await openSide(x, settings), await openSide(y, settings)];
   const diff = diffAdapters(a, b);
   if (args.values.has("json"))
