@@ -19,17 +19,32 @@ const root = join(import.meta.dirname, "../..");
 const file = join(root, "docs/dialects.md");
 const adapters = process.env.LQA_ADAPTERS ?? join(root, "../shared/adapters");
 
-/** Programs that load what is written, and where that is checked. */
-const CONSUMERS: Record<DialectName, string> = {
-  peft: "PEFT 0.21 (`test/interop`, `integrations/python`); rules of vLLM, SGLang, LoRAX (`servers.test.ts`)",
-  kohya: "none: no program that loads it is among the checks",
-  diffusers: "none: no program that loads it is among the checks",
-  cloneofsimo: "none: no program that loads it is among the checks",
-  loralib: "none: no program that loads it is among the checks",
-  mlx: "none: MLX needs a Mac",
-  gguf: "llama.cpp, by node-llama-cpp 3.22.1 (`integrations/llama-cpp`)",
-  onnx: "ONNX Runtime 1.32 `LoraAdapter`; onnxruntime-node and -web 1.30 as inputs (`integrations/onnxruntime`)",
+const json = (path: string): unknown => JSON.parse(readFileSync(join(root, path), "utf8"));
+/** The version that a check is made with. */
+function pinned(name: string, path = "test/interop/requirements.txt"): string {
+  const version = path.endsWith(".json")
+    ? (json(path) as { dependencies: Record<string, string> }).dependencies[name]
+    : new RegExp(`^${name}==(.+)$`, "m").exec(readFileSync(join(root, path), "utf8"))?.[1];
+  if (version === undefined) throw new Error(`${path} has no ${name}`);
+  return `${name} ${version}`;
+}
+
+/** What test/interop/programs/check.py found: by dialect and program, what was loaded. */
+const LOADED = json("test/interop/programs/programs.json") as Record<string, Record<string, string[]>>;
+
+/** Programs that load what is written in the checks of other folders, or why there is none. */
+const ELSEWHERE: Partial<Record<DialectName, string>> = {
+  peft: `${pinned("peft")} (\`test/interop\`, \`integrations/python\`); rules of vLLM, SGLang, LoRAX (\`servers.test.ts\`)`,
+  cloneofsimo: "none: no registry has its program",
+  gguf: `llama.cpp, by ${pinned("node-llama-cpp", "integrations/llama-cpp/package.json")} (\`integrations/llama-cpp\`)`,
+  onnx: `${pinned("onnxruntime")} \`LoraAdapter\`; ${pinned("onnxruntime-node", "integrations/onnxruntime/package.json")} and -web as inputs (\`integrations/onnxruntime\`)`,
 };
+
+function consumers(name: DialectName): string {
+  const programs = Object.keys(LOADED[name] ?? {});
+  const here = programs.length === 0 ? [] : [`${programs.join(", ")} ([below](#loaded-in))`];
+  return [...here, ...(ELSEWHERE[name] === undefined ? [] : [ELSEWHERE[name]])].join("; ");
+}
 
 const yes = (ok: boolean): string => (ok ? "yes" : "**no**");
 const row = (cells: readonly (string | number)[]): string => `| ${cells.join(" | ")} |`;
@@ -73,7 +88,8 @@ function convert(small: SmallAdapter, to: DialectName): number | string {
     const again = readAdapter(files, {
       from: to,
       ...small.read,
-      ...(to === "loralib" && { alpha: undefined, multiplier: 1 }),
+      alpha: undefined,
+      multiplier: to === "loralib" ? 1 : undefined,
     });
     return again.modules.length === adapter.modules.length ? 0 : "lost modules";
   } catch (error) {
@@ -127,7 +143,7 @@ describe("docs/dialects.md", () => {
         yes(trips.every(({ imports }) => imports)),
         yes(trips.every(({ returns }) => returns)),
         `${mine.length}`,
-        CONSUMERS[name],
+        consumers(name),
       ]);
     }
     parts.push(
@@ -169,6 +185,9 @@ describe("docs/dialects.md", () => {
       reason.replaceAll("|", "\\|"),
       [...pairs].sort().join(", "),
     ]);
+    const loaded = dialects.flatMap((name) =>
+      Object.entries(LOADED[name] ?? {}).map(([program, what]) => [`\`${name}\``, program, what.join(" · ")]),
+    );
     const present = existsSync(adapters);
     if (!present)
       console.log(
@@ -211,6 +230,16 @@ ${table(["refused; what was expected", "from → to"], listed)}
 <!-- real -->
 ${real}
 <!-- /real -->
+
+## Loaded in
+
+\`test/interop/programs/check.py\` adapts small random models, sends the adapter through \`.lqa\` files, and compares the outputs with the
+adapter as each program loads it with the outputs of the weights that \`decode --merge\` wrote. They agree to 1e-5 of the largest output.
+
+${table(["dialect", "program", "what"], loaded)}
+
+What these programs do not do, whoever wrote the file: diffusers 0.42 takes the commonest alpha of a kohya file for all layers of the
+attention of a UNet (\`--to diffusers\` says each multiplier), and LyCORIS 4.1 takes every DoRA for one by output unless it is told.
 
 ## In the programs that use them
 

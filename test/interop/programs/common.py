@@ -1,0 +1,60 @@
+"""What the checks of this folder share: the built `lqa`, and comparing outputs of models."""
+import json
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[3]
+MAIN = ROOT / "dist" / "cli" / "main.js"
+
+# Adapter and merged weights add the same products in another order, and the merged weights are rounded to float32 once
+# more: a few units of 2^-24 for each of the ten to forty layers that a value passes. 1e-5 is 170 such units; what is compared
+# differs by 3e-7 to 2.2e-6 of the largest output, and every adapter here changes it by more than EFFECT, so a multiplier that is
+# off by a thousandth is found.
+BOUND = 1e-5
+EFFECT = 0.05
+
+
+def lqa(*words) -> dict:
+    """Runs `lqa … --json`. Raises RuntimeError with its message if it fails."""
+    result = subprocess.run(["node", str(MAIN), *map(str, words), "--json"], capture_output=True, text=True)
+    document = json.loads(result.stdout)
+    if result.returncode:
+        raise RuntimeError(f"lqa {words[0]}: {document['error']['message']}")
+    return document
+
+
+def version(package: str) -> str:
+    """Name and version of an installed package."""
+    return f"{package} {metadata.version(package)}"
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> float:
+    """Largest difference, as a share of the largest value."""
+    assert one.shape == other.shape and np.isfinite(one).all() and np.isfinite(other).all()
+    return float(np.abs(one - other).max() / np.abs(other).max())
+
+
+class Checks:
+    """Counts, prints and collects what was compared."""
+
+    def __init__(self) -> None:
+        self.passed, self.failures, self.rows = 0, [], []
+
+    def that(self, holds: bool, what: str) -> None:
+        if holds:
+            self.passed += 1
+        else:
+            self.failures.append(what)
+            print(f"FAIL  {what}")
+
+    def same(self, dialect: str, program: str, what: str, loaded: np.ndarray, merged: np.ndarray, plain: np.ndarray) -> None:
+        """The outputs with the adapter loaded and with merged weights; `plain`: without an adapter."""
+        far, effect = apart(loaded, merged), apart(plain, merged)
+        label = f"{dialect} in {program}: {what}"
+        if far <= BOUND and effect >= EFFECT:
+            print(f"ok    {label}: {far:.1e} apart, the adapter changes {effect:.2f}")
+        self.that(far <= BOUND and effect >= EFFECT, f"{label}: {far:.1e} apart, the adapter changes {effect:.1e}")
+        self.rows.append((dialect, program, what))
