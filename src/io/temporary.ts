@@ -17,9 +17,20 @@ const registered = new Set<string>();
 
 /** A name in the same directory (so that renaming stays on one disk) that no other process will choose. */
 export function temporaryPath(path: string): string {
-  // A name holds 255 bytes on the usual file systems: take 48 characters (192 bytes at most) of the original, for recognition.
-  const name = [...basename(path)].slice(0, 48).join("");
-  return join(dirname(path), `.${name}.${randomBytes(6).toString("hex")}.tmp`);
+  return join(dirname(path), `.${recognizable(path)}.${randomBytes(6).toString("hex")}.tmp`);
+}
+
+/**
+ * Such a name for what is being replaced. It is not hidden and says what it is: between two renames it is all there is, and
+ * whoever looks for it after a power loss must find it.
+ */
+export function replacedPath(path: string): string {
+  return join(dirname(path), `${recognizable(path)}.replaced-${randomBytes(6).toString("hex")}`);
+}
+
+/** A name holds 255 bytes on the usual file systems: 48 characters (192 bytes at most) of the original. */
+function recognizable(path: string): string {
+  return [...basename(path)].slice(0, 48).join("");
 }
 
 /** From now on `path` is removed if the process ends. */

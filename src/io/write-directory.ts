@@ -2,15 +2,15 @@
  * Writing a directory of files so that it is there whole or not at all (Node only).
  *
  * The files go into a temporary directory beside the target and reach the disk; then the directory gets its name.
- * With `force` an older adapter directory is moved aside, replaced, and removed last, so that at every moment one of the
- * two is whole. `force` never removes anything but an adapter: a directory that holds other things is refused.
+ * With `force` an older adapter directory is moved aside (to `NAME.replaced-…`), replaced, and removed last, so that at every
+ * moment one of the two is whole; a process killed between the two renames leaves it under that name. `force` never removes anything but an adapter: a directory that holds other things is refused.
  *
  * @module
  */
 import { lstat, mkdir, readdir, realpath, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { osError, systemCode } from "./os-error.ts";
-import { forgetTemporary, registerTemporary, temporaryPath } from "./temporary.ts";
+import { forgetTemporary, registerTemporary, replacedPath, temporaryPath } from "./temporary.ts";
 import { outputExists, syncDirectory, type WriteOptions, writeSynced } from "./write-file.ts";
 
 /** Names that adapter directories have; `force` may remove these, and whatever is written anew. */
@@ -125,7 +125,7 @@ async function takeName(temporary: string, target: string, path: string): Promis
 }
 
 async function swap(temporary: string, target: string): Promise<void> {
-  const old = temporaryPath(target);
+  const old = replacedPath(target);
   await rename(target, old);
   try {
     await rename(temporary, target);

@@ -135,6 +135,44 @@ describe.skipIf(!LINUX)("a process that is killed", () => {
     for (const name of listing(place)) if (name.endsWith(".tmp")) rmSync(path(name));
   });
 
+  it("leaves the old directory or the new one where it replaces one, under a name that says so", {
+    timeout: 300_000,
+  }, () => {
+    const folder = path("directories");
+    const output = join(folder, "output");
+    const words = ["decode", path("a.lqa"), "-o", output, "--force"];
+    const begin = (): void => {
+      rmSync(folder, { recursive: true, force: true });
+      mkdirSync(folder);
+      cpSync(path("adapter"), output, { recursive: true });
+      // Another adapter than the one that replaces it.
+      cpSync(path("base.safetensors"), join(output, "adapter_model.safetensors"));
+    };
+    begin();
+    const old = contents(output);
+    const operations = Number(run(words, {}, preload("kill-at.mjs")).extra);
+    const fresh = contents(output);
+    expect(fresh).not.toBe(old);
+    const seen = { old: 0, fresh: 0, aside: 0 };
+    for (let at = 1; at <= operations; at++) {
+      begin();
+      run(words, { LQA_KILL_AT: String(at) }, preload("kill-at.mjs"));
+      const aside = listing(folder).filter((name) => /^output\.replaced-[0-9a-f]{12}$/.test(name));
+      const found = contents(output);
+      if (found === undefined) {
+        expect(aside.map((name) => contents(join(folder, name)))).toEqual([old]);
+        seen.aside++;
+      } else {
+        expect([old, fresh]).toContain(found);
+        seen[found === old ? "old" : "fresh"]++;
+      }
+    }
+    expect(
+      Object.values(seen).every((count) => count > 0),
+      JSON.stringify(seen),
+    ).toBe(true);
+  });
+
   it("at any time of a run leaves no output or the whole one", { timeout: 300_000 }, async () => {
     const words = ["encode", path("adapter"), "--profile", "raw", "-o", path("timed.lqa")];
     const begin = performance.now();
