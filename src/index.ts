@@ -146,6 +146,8 @@ export {
 export type { VerifiedIds } from "./read/verify.ts";
 export type { WatchOptions } from "./read/watch.ts";
 export { type Repair, type Repaired, repairLqa } from "./repair.ts";
+export { BYTE_KINDS, type ByteKind, type ByteMap } from "./report/byte-map.ts";
+export type { CodeCounts } from "./report/code-counts.ts";
 export {
   type ComparedMethod,
   type CompareOptions,
@@ -163,6 +165,16 @@ export {
   type ModuleChange,
   type TensorChange,
 } from "./report/diff.ts";
+export {
+  type InspectedModule,
+  type Inspection,
+  type InspectOptions,
+  inspectLqa,
+  type ModuleLoss,
+  type SourceFindings,
+} from "./report/inspection.ts";
+export type { LayerPlace } from "./report/layers.ts";
+export { drawReport, type ReportContext } from "./report/page/page.ts";
 export { drawRdCurve, type RdCurve, type RdMethod, type RdPoint } from "./report/rd-curve-svg.ts";
 export { type BaseModel, type BaseSizes, compareWithBase } from "./validate/base.ts";
 export {

@@ -34,8 +34,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "encode.ts": ["model", "codecs", "quantize", "write", "container", "version.ts"],
   // Builds the one file that the payloads of a damaged one belong to.
   "repair.ts": ["model", "container", "read", "validate"],
-  // What was encoded, compared and drawn.
-  report: ["model", "quantize", "encode.ts"],
+  // What was encoded or read, compared and drawn.
+  report: ["model", "quantize", "encode.ts", "codecs", "container", "read", "validate"],
   // Reads two models through ranges, decomposes their difference, and is no part of the way into a file.
   extract: ["model", "dialects", "linalg", "container", "io"],
   "version.ts": [],

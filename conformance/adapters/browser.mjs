@@ -29,15 +29,11 @@ async function bundle(entry) {
   return code;
 }
 
-/**
- * Opens it: { page, version, close }. `files` gives the bytes of a path that the page fetches, or undefined; `onEnd` is told
- * when the page or the browser has crashed.
- */
-export async function openPage(entry, { executable, files = () => undefined, onEnd = () => {} }) {
-  const code = await bundle(entry);
+/** Headless Chromium. Throws an Error if it does not start. */
+export function launch(executable) {
   const libraries = join(dirname(executable), "lib");
   const env = existsSync(libraries) ? { ...process.env, LD_LIBRARY_PATH: libraries } : process.env;
-  const browser = await chromium
+  return chromium
     .launch({
       executablePath: executable,
       env,
@@ -48,6 +44,15 @@ export async function openPage(entry, { executable, files = () => undefined, onE
       // What follows the first line is its whole command line and log.
       throw new Error(`${executable} does not start: ${error.message.split("\n")[0]}`);
     });
+}
+
+/**
+ * Opens it: { page, version, close }. `files` gives the bytes of a path that the page fetches, or undefined; `onEnd` is told
+ * when the page or the browser has crashed.
+ */
+export async function openPage(entry, { executable, files = () => undefined, onEnd = () => {} }) {
+  const code = await bundle(entry);
+  const browser = await launch(executable);
   const page = await browser.newPage();
   const served = new Map([
     [

@@ -7,6 +7,7 @@
 import { concat } from "../container/bytes.ts";
 import { fail } from "../errors.ts";
 import { MAX_WHOLE_FILE } from "../io/file.ts";
+import { httpSource } from "../io/http.ts";
 import { piecesOf } from "../io/pieces.ts";
 import { type LqaFile, type Origin, openLqa, openRemote, readWholeFile, type VerifiedIds } from "../node.ts";
 import { readValid } from "../read-valid.ts";
@@ -41,27 +42,33 @@ export async function readInput(path: string): Promise<Uint8Array> {
   return concat(pieces);
 }
 
+/** Whether an argument is an address on the web. */
+export function isAddress(path: string): boolean {
+  return /^https?:\/\//i.test(path);
+}
+
+/** Every byte of a file, also of one on the web. @throws LqaError as {@link readInput}, or as `httpSource` */
+export async function readWhole(path: string): Promise<Uint8Array> {
+  if (!isAddress(path)) return await readInput(path);
+  return await httpSource(path, { wholeBytes: MAX_WHOLE_FILE }).read(0, MAX_WHOLE_FILE);
+}
+
 /** Opens what the argument of a command stands for. */
 export async function openInput(path: string): Promise<OpenedFile> {
-  if (/^https?:\/\//i.test(path)) {
-    const { prologue, index, modules, tensors, sections, ...file } = await openRemote(path);
-    const [meta, origin, ids] = [await file.meta(), await file.origin(), await file.storedIds()];
-    return { prologue, index, modules, tensors, sections, meta, origin, ids, verified: false };
-  }
-  const { bytes, ids } = await readValid(path === STANDARD_INPUT ? await readInput(path) : path, {
-    level: "integrity",
-  });
+  if (!isAddress(path)) return await openWhole(path === STANDARD_INPUT ? await readInput(path) : path);
+  const { prologue, index, modules, tensors, sections, ...file } = await openRemote(path);
+  const [meta, origin, ids] = [await file.meta(), await file.origin(), await file.storedIds()];
+  return { prologue, index, modules, tensors, sections, meta, origin, ids, verified: false };
+}
+
+/** Opens and verifies a file, at a path or in memory. @throws LqaError as `readValid` */
+export async function openWhole(source: string | Uint8Array): Promise<OpenedFile> {
+  const { bytes, ids } = await readValid(source, { level: "integrity" });
   const file = await openLqa(bytes);
   const { prologue, index, modules, tensors, sections, meta } = file;
   return {
-    prologue,
-    index,
-    modules,
-    tensors,
-    sections,
-    meta,
+    ...{ prologue, index, modules, tensors, sections, meta, ids },
     origin: await file.origin(),
-    ids,
     verified: true,
   };
 }

@@ -185,7 +185,7 @@ const INSPECT: CommandSpec = {
   name: "inspect",
   summary: "Show what an .lqa file holds.",
   details:
-    "Checks the structure and the checksums; `lqa validate` checks every rule of the specification. Of an address on the web only the index and the metadata are read, by one or two requests, and the ids are shown as they are stored.",
+    "Checks the structure and the checksums; `lqa validate` checks every rule of the specification. Of an address on the web only the index and the metadata are read, by one or two requests, and the ids are shown as they are stored. With --html, a page is written that draws the file: its bytes, modules, singular values and codes, with what the validator finds, also of a file that is not valid. The page needs no script and no network. For --html all of an address is read.",
   positional: {
     placeholder: "<file.lqa|url>",
     many: false,
@@ -193,11 +193,31 @@ const INSPECT: CommandSpec = {
   },
   options: [
     { name: "modules", type: "flag", help: "List every module with its shape and encodings." },
+    {
+      name: "html",
+      type: "text",
+      placeholder: "<file>",
+      help: "Write a report with drawings into this file.",
+    },
+    {
+      name: "source",
+      type: "text",
+      placeholder: "<path>",
+      help: "--html: the adapter that the file was made from, in any dialect, or another .lqa file. The report then has the error of each module and the rate-distortion bound.",
+    },
+    {
+      name: "compare",
+      type: "flag",
+      help: "--html: encode the source with every method of `lqa compare` and draw them beside the file. Takes as long as `lqa compare`.",
+    },
+    ...SOURCE_OPTIONS,
+    { ...FORCE_OPTION, help: "Replace an existing report." },
     JSON_OPTION,
   ],
   examples: [
     "inspect my-adapter.lqa",
     "inspect my-adapter.lqa --modules",
+    "inspect my-adapter.lqa --html report.html --source my-adapter",
     "inspect https://example.org/my-adapter.lqa",
   ],
   load: () => import("./commands/inspect.ts"),

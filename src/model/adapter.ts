@@ -171,6 +171,13 @@ export interface Adapter {
   readonly meta: { readonly [key: string]: MetaValue };
 }
 
+/** Both ΔW have one shape; their ranks and multipliers may differ. */
+export function comparable(x: ModuleShape, y: ModuleShape): boolean {
+  const size = ({ out, in: input, kernel, experts, baseLayout }: ModuleShape): string =>
+    JSON.stringify([out, input, kernel, experts, baseLayout]);
+  return size(x) === size(y);
+}
+
 /** Weights in one component of A: the input features times the kernel. */
 export function inputLength(shape: Pick<ModuleShape, "in" | "kernel">): number {
   return shape.kernel.reduce((product, size) => product * size, shape.in);

@@ -6,8 +6,8 @@
  *
  * @module
  */
-import type { Adapter, LoraModule, MetaValue, ModuleShape } from "../model/adapter.ts";
-import { shapeOf, withFactors } from "../model/adapter.ts";
+import type { Adapter, LoraModule, MetaValue } from "../model/adapter.ts";
+import { comparable, shapeOf, withFactors } from "../model/adapter.ts";
 import { compareModules } from "../quantize/quality.ts";
 
 /** One side: an adapter, and how its modules are encoded if they are. */
@@ -136,13 +136,6 @@ function* paired<T>(
     others.delete(key);
   }
   for (const [key, y] of others) yield { key, x: undefined, y };
-}
-
-/** Both ΔW have one shape. */
-function comparable(x: ModuleShape, y: ModuleShape): boolean {
-  const size = ({ out, in: input, kernel, experts, baseLayout }: ModuleShape): string =>
-    JSON.stringify([out, input, kernel, experts, baseLayout]);
-  return size(x) === size(y);
 }
 
 /** The same ΔW from the same factors, bit for bit. */

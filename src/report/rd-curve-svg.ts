@@ -9,6 +9,7 @@
  * @module
  */
 import { labelPlaces } from "./label-places.ts";
+import { escaped } from "./markup.ts";
 
 /** A point of a curve. Points that lose nothing have no place on a logarithmic axis and are left out. */
 export interface RdPoint {
@@ -21,7 +22,7 @@ export interface RdPoint {
 /** A method that has one point rather than a curve. */
 export interface RdMethod extends RdPoint {
   readonly label: string;
-  readonly family: "loraquant" | "rtn" | "sign";
+  readonly family: "file" | "loraquant" | "rtn" | "sign";
 }
 
 /** What is drawn. */
@@ -40,6 +41,7 @@ const PLOT = { left: 70, right: 780, top: 88, bottom: 440 };
 /** In decibels. */
 const HAIR = 0.5;
 const FAMILIES = {
+  file: "this file",
   rd: "rd",
   bound: "Gaussian bound",
   loraquant: "LoRAQuant",
@@ -60,12 +62,13 @@ const STYLE = [
   ".lqa-bound{fill:#777;stroke:#777}",
   "path.lqa-bound{stroke-dasharray:5 4;stroke-width:1.6}",
   ".lqa-rd{fill:#0072b2;stroke:#0072b2}",
+  ".lqa-file{fill:#111}",
   ".lqa-loraquant{fill:#d55e00}",
   ".lqa-rtn{fill:#009e73}",
   ".lqa-sign{fill:#b0578d}",
   // The rules above would fill what is a line.
   ".lqa-curve path.lqa-line{fill:none}",
-  "@media(prefers-color-scheme:dark){.lqa-ground{fill:#16181d}.lqa-curve text{fill:#e6e6e6}.lqa-curve .lqa-faint{fill:#aaa}.lqa-bound{fill:#aaa;stroke:#aaa}.lqa-rd{fill:#56b4e9;stroke:#56b4e9}.lqa-loraquant{fill:#ff9248}.lqa-rtn{fill:#3fd0a4}.lqa-sign{fill:#e08fc0}}",
+  "@media(prefers-color-scheme:dark){.lqa-ground{fill:#16181d}.lqa-curve text{fill:#e6e6e6}.lqa-curve .lqa-faint{fill:#aaa}.lqa-bound{fill:#aaa;stroke:#aaa}.lqa-rd{fill:#56b4e9;stroke:#56b4e9}.lqa-file{fill:#fff}.lqa-loraquant{fill:#ff9248}.lqa-rtn{fill:#3fd0a4}.lqa-sign{fill:#e08fc0}}",
 ].join("");
 
 /** Draws a curve. @returns an SVG document */
@@ -114,8 +117,8 @@ export function drawRdCurve({ title, rd, bound, methods }: RdCurve): string {
   ];
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" class="lqa-curve" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img">`,
-    `<title>${xmlText(title)}</title>`,
-    `<desc>${xmlText(summary(drawn))}</desc>`,
+    `<title>${escaped(title)}</title>`,
+    `<desc>${escaped(summary(drawn))}</desc>`,
     `<style>${STYLE}</style>`,
     ...parts,
     "</svg>\n",
@@ -170,15 +173,16 @@ function legend(drawn: Pick<RdCurve, "rd" | "bound" | "methods">): string[] {
   return parts;
 }
 
-/** A family's mark: circle, square, triangle or diamond. */
+/** A family's mark: star, circle, square, triangle or diamond. */
 function mark(family: Exclude<keyof typeof FAMILIES, "bound">, { x, y }: Place, title?: string): string {
   const shapes = {
+    file: "m0 -8l2.4 5.2l5.6 .6l-4.2 3.8l1.2 5.6l-5 -2.9l-5 2.9l1.2 -5.6l-4.2 -3.8l5.6 -.6z",
     rd: "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0",
     loraquant: "m-4.5 -4.5h9v9h-9z",
     rtn: "m0 -5.5l5.5 9.5h-11z",
     sign: "m0 -6l6 6l-6 6l-6 -6z",
   };
-  const inside = title === undefined ? "/>" : `><title>${xmlText(title)}</title></path>`;
+  const inside = title === undefined ? "/>" : `><title>${escaped(title)}</title></path>`;
   return `<path class="lqa-${family}" d="M${coordinate(x)} ${coordinate(y)}${shapes[family]}"${inside}`;
 }
 
@@ -211,7 +215,7 @@ function line(x1: number, y1: number, x2: number, y2: number, classes: string): 
 
 function text(x: number, y: number, words: string, attributes = ""): string {
   const space = attributes === "" ? "" : ` ${attributes}`;
-  return `<text x="${coordinate(x)}" y="${coordinate(y)}"${space}>${xmlText(words)}</text>`;
+  return `<text x="${coordinate(x)}" y="${coordinate(y)}"${space}>${escaped(words)}</text>`;
 }
 
 function describe(label: string, point: RdPoint): string {
@@ -238,18 +242,4 @@ function number(value: number): string {
 
 function coordinate(value: number): string {
   return String(Number(value.toFixed(1)));
-}
-
-/** Text as XML may hold it. */
-function xmlText(words: string): string {
-  return (
-    words
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what XML forbids
-      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufffe\uffff]|\p{Cs}/gu, "\ufffd")
-      .replace(/[\u202a-\u202e\u2066-\u2069]/g, "")
-      .replace(/&/g, "&amp;")
-      .replace(/</g, "&lt;")
-      .replace(/>/g, "&gt;")
-      .replace(/"/g, "&quot;")
-  );
 }

@@ -1,10 +1,10 @@
 import picocolors from "picocolors";
 import { describe, expect, it } from "vitest";
-import { bandsText } from "../../src/cli/bands.ts";
 import { decibels, percent, printable, ratio, size } from "../../src/cli/format.ts";
 import { reportError } from "../../src/cli/report-error.ts";
 import { columns, type Terminal, wrap } from "../../src/cli/terminal.ts";
 import { LqaError } from "../../src/errors.ts";
+import { bandsText } from "../../src/report/bands.ts";
 
 /** A terminal that remembers what was written. */
 function memoryTerminal(): Terminal & { readonly written: { out: string; err: string } } {

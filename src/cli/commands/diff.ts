@@ -4,21 +4,11 @@
  * @module
  */
 import { fail } from "../../errors.ts";
-import { lazyModule, shapeOf } from "../../model/adapter.ts";
-import {
-  type DecodedFactors,
-  type ModuleRecord,
-  openLqa,
-  type ReadOptions,
-  readAdapter,
-  readSourceFiles,
-} from "../../node.ts";
-import { readValid } from "../../read-valid.ts";
-import { type AdapterDiff, type DiffSide, diffAdapters, type FieldChange } from "../../report/diff.ts";
-import { bandsText } from "../bands.ts";
+import { type AdapterDiff, diffAdapters, type FieldChange } from "../../report/diff.ts";
 import type { Arguments } from "../command.ts";
 import { counted, percent, printable } from "../format.ts";
-import { readInput, STANDARD_INPUT } from "../open-input.ts";
+import { openAdapter } from "../open-adapter.ts";
+import { STANDARD_INPUT } from "../open-input.ts";
 import { sourceSettings } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
@@ -36,50 +26,12 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   if (x === STANDARD_INPUT && y === STANDARD_INPUT)
     fail("USAGE", { actual: "- is given twice", expected: "standard input once", where: "lqa diff" });
   const settings = { ...sourceSettings(args), scaleIfMissing: true };
-  const [a, b] = [await openSide(x, settings), await openSide(y, settings)];
+  const [a, b] = [await openAdapter(x, settings), await openAdapter(y, settings)];
   const diff = diffAdapters(a, b);
   if (args.values.has("json"))
     terminal.out(`${JSON.stringify({ a: a.facts, b: b.facts, ...diff }, jsonValue, 2)}\n`);
   else terminal.out(`${report(x, y, diff, terminal).join("\n")}\n`);
   return args.values.has("exit-code") && !diff.identical ? 1 : 0;
-}
-
-interface Side extends DiffSide {
-  readonly facts: {
-    readonly path: string;
-    readonly fileId: string | null;
-    readonly contentId: string | null;
-  };
-}
-
-async function openSide(path: string, settings: ReadOptions): Promise<Side> {
-  if (path !== STANDARD_INPUT && !/\.lqa$/i.test(path)) {
-    const adapter = readAdapter(await readSourceFiles(path), { ...settings, lazy: true });
-    return { ...adapter, facts: { path, fileId: null, contentId: null } };
-  }
-  const { bytes, ids } = await readValid(path === STANDARD_INPUT ? await readInput(path) : path);
-  const file = await openLqa(bytes);
-  // Both factors are asked for one after the other, and those of one module are held.
-  let held: { readonly record: ModuleRecord; readonly factors: DecodedFactors } | undefined;
-  const factorsOf = (record: ModuleRecord): DecodedFactors => {
-    if (held?.record !== record) held = { record, factors: file.decodeModule(record) };
-    return held.factors;
-  };
-  const modules = file.modules.map((record) =>
-    lazyModule(
-      shapeOf(record),
-      () => factorsOf(record).b as Float32Array,
-      () => factorsOf(record).a as Float32Array,
-    ),
-  );
-  return {
-    modules,
-    tensors: file.tensors.map((record) => file.tensor(record)),
-    meta: file.meta,
-    origin: await file.origin(),
-    encodings: new Map(file.modules.map(({ name, bands }) => [name, bandsText(bands)])),
-    facts: { path, ...ids },
-  };
 }
 
 function report(x: string, y: string, diff: AdapterDiff, { colors }: Terminal): string[] {

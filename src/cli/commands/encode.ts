@@ -12,7 +12,7 @@ import {
   resolveOptions,
   TASK_RISK_ERROR,
 } from "../../node.ts";
-import { bandsText } from "../bands.ts";
+import { bandsText } from "../../report/bands.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, percent, printable, ratio, size } from "../format.ts";
 import { worstExitCode } from "../report-error.ts";

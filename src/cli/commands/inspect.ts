@@ -3,24 +3,34 @@
  *
  * @module
  */
+import { fail } from "../../errors.ts";
 import { parameterCount } from "../../model/adapter.ts";
-import { bandsText, encodingText } from "../bands.ts";
-import type { Arguments } from "../command.ts";
+import { bandsText, encodingText } from "../../report/bands.ts";
+import { type Arguments, textOption } from "../command.ts";
 import { count, counted, percent, printable, size } from "../format.ts";
-import { type OpenedFile, openInput } from "../open-input.ts";
+import { type OpenedFile, openInput, openWhole } from "../open-input.ts";
 import { byteParts } from "../parts.ts";
 import { columns, type Terminal } from "../terminal.ts";
+import { writeReport } from "../write-report.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [path] = args.positionals;
-  const file = await openInput(path);
+  const html = textOption(args, "html");
+  if (html === undefined) {
+    const report = ["source", "compare", "force"].find((name) => args.values.has(name));
+    if (report !== undefined)
+      fail("USAGE", { where: "lqa inspect", expected: "--html <file>", actual: `--${report} without it` });
+  }
+  const bytes = html === undefined ? undefined : await writeReport(path, html, args, terminal);
+  const file = bytes === undefined ? await openInput(path) : await openWhole(bytes);
   const modules = args.values.has("modules");
   if (args.values.has("json")) {
-    terminal.out(`${JSON.stringify(inspectJson(file, modules), jsonValue, 2)}\n`);
+    terminal.out(`${JSON.stringify({ ...inspectJson(file, modules), html: html ?? null }, jsonValue, 2)}\n`);
     return 0;
   }
   const lines = overview(path, file, terminal);
   if (modules) lines.push("", ...moduleTable(file, terminal));
+  if (html !== undefined) lines.push("", `The report is in ${printable(html)}.`);
   terminal.out(`${lines.join("\n")}\n`);
   return 0;
 }

@@ -1,0 +1,63 @@
+/**
+ * `lqa inspect --html`: a file becomes a report, whether it is valid or not.
+ *
+ * @module
+ */
+import { basename, resolve } from "node:path";
+import { fail } from "../errors.ts";
+import { assertWritable } from "../io/write-file.ts";
+import { type Adapter, parameterCount, writeFileAtomic } from "../node.ts";
+import { type Comparison, compareAdapter } from "../report/compare.ts";
+import { inspectLqa } from "../report/inspection.ts";
+import { drawReport } from "../report/page/page.ts";
+import { suitableWorkers, withWorkers } from "../workers/pool.ts";
+import { type Arguments, textOption } from "./command.ts";
+import { printable } from "./format.ts";
+import { openAdapter } from "./open-adapter.ts";
+import { isAddress, readWhole, STANDARD_INPUT } from "./open-input.ts";
+import { sourceSettings } from "./source-options.ts";
+import type { Terminal } from "./terminal.ts";
+
+/**
+ * Writes the report of the file at `path`.
+ *
+ * @returns the bytes of the file
+ * @throws LqaError the first error of the file, after its report was written
+ */
+export async function writeReport(
+  path: string,
+  html: string,
+  args: Arguments,
+  terminal: Terminal,
+): Promise<Uint8Array> {
+  const writing = { force: args.values.has("force") };
+  await assertWritable(html, writing);
+  const from = textOption(args, "source");
+  if (from === undefined && args.values.has("compare"))
+    fail("USAGE", { where: "lqa inspect", expected: "--source, which is encoded", actual: "--compare" });
+  const source = from === undefined ? undefined : await openAdapter(from, sourceSettings(args));
+  const bytes = await readWhole(path);
+  const comparison =
+    source !== undefined && args.values.has("compare") ? await compared(source, terminal) : undefined;
+  const inspection = await inspectLqa(bytes, { source, onProgress: terminal.progress });
+  terminal.endProgress();
+  const page = drawReport(inspection, { title: titleOf(path), comparison });
+  await writeFileAtomic(html, new TextEncoder().encode(page), writing);
+  const { error } = inspection.validation;
+  if (error === undefined) return bytes;
+  terminal.err(`The report is in ${printable(html)}.\n`);
+  throw error;
+}
+
+function titleOf(path: string): string {
+  if (path === STANDARD_INPUT) return "standard input";
+  // The query of an address may hold a signature.
+  return isAddress(path) ? path.replace(/[?#].*$/, "") : basename(resolve(path));
+}
+
+async function compared(source: Adapter, terminal: Terminal): Promise<Comparison> {
+  const parameters = source.modules.reduce((sum, module) => sum + parameterCount(module), 0);
+  return await withWorkers(suitableWorkers(parameters), (executor) =>
+    compareAdapter(source, { executor, onProgress: terminal.progress }),
+  );
+}

@@ -1,0 +1,106 @@
+/**
+ * What every byte of a file is for, as totals and as a map: the file cut into equal cells, each named after what most of
+ * its bytes are. Time and memory grow with the bytes of the file, not with what it claims to hold.
+ *
+ * @module
+ */
+import { CRC_BYTES, planeExtents } from "../container/layout.ts";
+import { PROLOGUE_BYTES } from "../container/prologue.ts";
+import type { ContainerIndex } from "../container/types.ts";
+
+/** What a byte can be for, in the order in which totals are listed. */
+export const BYTE_KINDS = [
+  "codes of B'",
+  "codes of A'",
+  "scales",
+  "zero points",
+  "raw weights",
+  "compressed modules",
+  "plain tensors",
+  "sections",
+  "index",
+  "digests",
+  "prologue and trailer",
+  "checksums",
+  "padding",
+] as const;
+
+export type ByteKind = (typeof BYTE_KINDS)[number];
+
+/** Bytes by kind. */
+export interface ByteMap {
+  /** They add up to the file. */
+  readonly totals: Readonly<Record<ByteKind, number>>;
+  /** Bytes of a cell; the last may be short. Not necessarily a whole number. */
+  readonly cellBytes: number;
+  readonly cells: readonly ByteKind[];
+}
+
+const CELLS = 1200;
+
+/** Maps a file of whose bytes only the index is needed. */
+export function mapBytes(index: ContainerIndex, indexLength: number, fileLength: number): ByteMap {
+  const cellCount = Math.max(1, Math.min(CELLS, fileLength));
+  const cellBytes = fileLength / cellCount;
+  const shares = new Float64Array(cellCount * BYTE_KINDS.length);
+  const sums = new Float64Array(BYTE_KINDS.length);
+  const add = (kind: ByteKind, offset: number, length: number): void => {
+    if (length <= 0) return;
+    const number = BYTE_KINDS.indexOf(kind);
+    sums[number]! += length;
+    const last = Math.min(cellCount - 1, Math.floor((offset + length - 1) / cellBytes));
+    for (let cell = Math.floor(offset / cellBytes); cell <= last; cell++) {
+      const begin = Math.max(offset, cell * cellBytes);
+      const end = Math.min(offset + length, (cell + 1) * cellBytes);
+      shares[cell * BYTE_KINDS.length + number]! += end - begin;
+    }
+  };
+  let at = 0;
+  /** What lies between the end of the last extent and this one is padding. */
+  const from = (offset: number, length: number): void => {
+    add("padding", at, offset - at);
+    at = offset + length;
+  };
+  const whole = (kind: ByteKind, offset: number, length: number): void => {
+    from(offset, length);
+    add(kind, offset, length);
+  };
+  const checked = (kind: ByteKind, { offset, length }: { offset: number; length: number }): void => {
+    whole(kind, offset, length - CRC_BYTES);
+    whole("checksums", offset + length - CRC_BYTES, CRC_BYTES);
+  };
+  whole("prologue and trailer", 0, PROLOGUE_BYTES);
+  whole("index", PROLOGUE_BYTES, indexLength);
+  for (const module of index.modules) {
+    const { chunk, bands, compression } = module;
+    if (compression !== "none") {
+      checked("compressed modules", chunk);
+      continue;
+    }
+    for (const { band, factor, plane, offset, length } of planeExtents(module, bands)) {
+      const raw = plane === "codes" && bands[band]![factor].codec === "raw";
+      const codes = factor === "b" ? "codes of B'" : "codes of A'";
+      const kind = raw
+        ? "raw weights"
+        : plane === "codes"
+          ? codes
+          : plane === "scales"
+            ? "scales"
+            : "zero points";
+      whole(kind, chunk.offset + offset, length);
+    }
+    whole("checksums", chunk.offset + chunk.length - CRC_BYTES, CRC_BYTES);
+  }
+  for (const { chunk } of index.tensors) checked("plain tensors", chunk);
+  for (const { chunk } of index.sections) checked("sections", chunk);
+  whole("digests", index.digests.offset, index.digests.length);
+  whole("prologue and trailer", index.trailer.offset, index.trailer.length);
+  return {
+    totals: Object.fromEntries(BYTE_KINDS.map((kind, i) => [kind, sums[i]!])) as Record<ByteKind, number>,
+    cellBytes,
+    cells: Array.from({ length: cellCount }, (_, cell) => {
+      const own = shares.subarray(cell * BYTE_KINDS.length, (cell + 1) * BYTE_KINDS.length);
+      return BYTE_KINDS[own.indexOf(own.reduce((x, y) => Math.max(x, y)))]!;
+    }),
+  };
+}

@@ -1,0 +1,109 @@
+/**
+ * How often each code of an encoding occurs. Codes that are used evenly, or as a Gaussian would use them, are well
+ * chosen; codes heaped at the ends are clipped weights.
+ *
+ * @module
+ */
+import { packedBytes, unpackCodes } from "../codecs/bits.ts";
+import { type Encoding, encodingLabel } from "../codecs/encoding.ts";
+import type { PackedFactors } from "../codecs/packed.ts";
+import {
+  type TrellisTable,
+  trellisBits,
+  trellisSteps,
+  trellisTable,
+  WINDOW_BITS,
+} from "../codecs/trellis.ts";
+import { inputLength, type ModuleShape } from "../model/adapter.ts";
+
+/** The codes of one encoding, over a whole file. */
+export interface CodeCounts {
+  /** As {@link encodingLabel} says it. */
+  readonly encoding: string;
+  readonly codec: "affine" | "sign" | "trellis";
+  /**
+   * How often: affine codes from 0 on; minus and plus of signs; integers of the trellis table from −128 on, eight by
+   * eight.
+   */
+  readonly counts: number[];
+  /** Components coded so, both factors counted. */
+  components: number;
+}
+
+/** Table integers that share a bar. */
+const STEP = 8;
+
+/** Adds the codes of a module to the counts, by encoding. */
+export function countCodes(
+  shape: ModuleShape,
+  { bands, planes }: PackedFactors,
+  counts: Map<string, CodeCounts>,
+): void {
+  const lengths = { b: shape.out, a: inputLength(shape) };
+  for (const expert of planes)
+    bands.forEach((band, i) => {
+      for (const factor of ["b", "a"] as const) {
+        const entry = entryOf(band[factor], counts);
+        if (entry === undefined) continue;
+        entry.components += band.components;
+        countPlane(band[factor], expert[i]![factor].codes, lengths[factor], band.components, entry.counts);
+      }
+    });
+}
+
+function entryOf(encoding: Encoding, counts: Map<string, CodeCounts>): CodeCounts | undefined {
+  if (encoding.codec === "zero" || encoding.codec === "raw") return undefined;
+  const label = encodingLabel(encoding);
+  let entry = counts.get(label);
+  if (entry === undefined) {
+    const { codec } = encoding;
+    const bars = codec === "affine" ? 2 ** encoding.bits : codec === "sign" ? 2 : 256 / STEP;
+    entry = { encoding: label, codec, counts: new Array<number>(bars).fill(0), components: 0 };
+    counts.set(label, entry);
+  }
+  return entry;
+}
+
+function countPlane(
+  encoding: Encoding,
+  packed: Uint8Array,
+  length: number,
+  components: number,
+  counts: number[],
+): void {
+  if (encoding.codec === "trellis") {
+    countTrellis(trellisTable(encoding.table), packed, length, components, counts);
+    return;
+  }
+  const bits = encoding.codec === "affine" ? encoding.bits : 1;
+  const codes = new Uint8Array(length);
+  for (let c = 0; c < components; c++) {
+    unpackCodes(packed, c * packedBytes(length, bits), length, bits, codes, 0);
+    // A sign bit of 1 is a minus (spec 8.5), which stands on the left.
+    if (encoding.codec === "sign") for (const code of codes) counts[1 - code]!++;
+    else for (const code of codes) counts[code]!++;
+  }
+}
+
+/** The integers that the windows stand for, whether they are rotated afterwards or not. */
+function countTrellis(
+  table: TrellisTable,
+  packed: Uint8Array,
+  length: number,
+  components: number,
+  counts: number[],
+): void {
+  const { stepBits, weightsPerStep, entries } = table;
+  const steps = trellisSteps(table, length);
+  const row = Math.ceil(trellisBits(table, length) / 8);
+  const codes = new Uint8Array(steps);
+  for (let c = 0; c < components; c++) {
+    unpackCodes(packed, c * row, steps, stepBits, codes, 0);
+    let window = 0;
+    for (let i = 0, weight = 0; i < steps; i++) {
+      window = (window >> stepBits) | (codes[i]! << (WINDOW_BITS - stepBits));
+      for (let v = 0; v < weightsPerStep && weight < length; v++, weight++)
+        counts[(entries[window * weightsPerStep + v]! + 128) >> 3]!++;
+    }
+  }
+}

@@ -1,0 +1,282 @@
+/**
+ * Everything that can be said about an `.lqa` file for somebody who looks at it: what is in it, where the bytes went,
+ * what the validator finds, the singular values of its modules, and, beside the adapter it was made from, what each module
+ * lost and how far that is from the rate-distortion bound.
+ *
+ * Damage is no obstacle: what can be read is told, and what cannot be read says why. Without the source nothing is said
+ * about errors but what the encoder wrote into the metadata.
+ *
+ * @module
+ */
+import { encodingLabel } from "../codecs/encoding.ts";
+import type { MetaMap } from "../container/meta.ts";
+import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import { paced } from "../encode.ts";
+import { isLqaError } from "../errors.ts";
+import {
+  type Adapter,
+  comparable,
+  inputLength,
+  type LoraModule,
+  type ModuleShape,
+  type Origin,
+  parameterCount,
+  shapeOf,
+  withFactors,
+} from "../model/adapter.ts";
+import { type BoundComponent, relativeBound } from "../quantize/bound.ts";
+import { compareModules } from "../quantize/quality.ts";
+import { reparameterize } from "../quantize/reparameterize.ts";
+import { type LqaFile, openLqa } from "../read/open.ts";
+import { type Validation, validateLqa } from "../validate/validate.ts";
+import { type ByteMap, mapBytes } from "./byte-map.ts";
+import { type CodeCounts, countCodes } from "./code-counts.ts";
+import { type LayerPlace, layerPlaces } from "./layers.ts";
+import type { RdPoint } from "./rd-curve-svg.ts";
+
+export interface InspectOptions {
+  /** The adapter that the file was made from. */
+  readonly source?: Adapter | undefined;
+  /**
+   * Multiplications, about, above which modules are left out: a file of some kilobytes may hold modules that decompose for
+   * hours. Default 2³⁶, twice what an adapter of a 70B model takes at rank 64.
+   */
+  readonly work?: number | undefined;
+  readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What the source says about a module. */
+export interface ModuleLoss {
+  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖²; infinite where ΔW is zero and ΔŴ is not. */
+  readonly relativeError: number;
+  readonly energy: number;
+  readonly errorEnergy: number;
+  /** Of the source's ΔW, as {@link InspectedModule.singularValues}. */
+  readonly singularValues: Float64Array;
+}
+
+/** One module. */
+export interface InspectedModule extends ModuleShape, LayerPlace {
+  /** Bytes of its chunk, and 8 times that a parameter. */
+  readonly bytes: number;
+  readonly bits: number;
+  readonly parameters: number;
+  /** With labels of `encodingLabel`. */
+  readonly bands: readonly { readonly components: number; readonly b: string; readonly a: string }[];
+  /**
+   * Of ΔŴ = multiplier · B · A, largest first, `[rank]`; over several experts the root of the mean square. Undefined where
+   * {@link problem} says why.
+   */
+  readonly singularValues: Float64Array | undefined;
+  readonly loss: ModuleLoss | undefined;
+  /** Why the weights were not looked into. */
+  readonly problem: string | undefined;
+}
+
+/** The whole file beside its source. */
+export interface SourceFindings {
+  readonly relativeError: number;
+  /** Modules compared. */
+  readonly modules: number;
+  /** Bits a weight of everything but plain tensors. */
+  readonly bits: number;
+  /** The least relative error that Gaussian components allow at so many bits. */
+  readonly bound: number;
+  /** 10 log₁₀ (relativeError / bound); undefined if either is 0. */
+  readonly aboveBoundDb: number | undefined;
+  /** The bound from 0 bits to half again as many as the file has. */
+  readonly boundCurve: readonly RdPoint[];
+  /** Names of modules that only one of both has, or in another shape. */
+  readonly onlyInSource: readonly string[];
+  readonly notInSource: readonly string[];
+}
+
+/** What {@link inspectLqa} found. */
+export interface Inspection {
+  readonly fileLength: number;
+  readonly version: string | undefined;
+  readonly validation: Validation;
+  readonly modules: readonly InspectedModule[];
+  readonly tensors: readonly TensorRecord[];
+  readonly sections: readonly SectionRecord[];
+  readonly byteMap: ByteMap | undefined;
+  readonly codes: readonly CodeCounts[];
+  /** Undefined where it cannot be read. */
+  readonly meta: MetaMap | undefined;
+  readonly origin: Origin | undefined;
+  readonly source: SourceFindings | undefined;
+}
+
+const WORK = 2 ** 36;
+/** What decoding a weight costs beside the decomposition, in the same unit. */
+const DECODING = 16;
+const CURVE_POINTS = 24;
+
+/**
+ * Looks into a file in memory. Never throws for what is in `bytes`.
+ *
+ * @throws LqaError ABORTED; what reading the source throws
+ */
+export async function inspectLqa(bytes: Uint8Array, options: InspectOptions = {}): Promise<Inspection> {
+  const validation = await validateLqa(bytes, { all: true });
+  const file = await attempt(() => openLqa(bytes));
+  const nothing = { modules: [], tensors: [], sections: [], codes: [], byteMap: undefined };
+  if (file === undefined)
+    return {
+      ...nothing,
+      fileLength: bytes.length,
+      version: undefined,
+      validation,
+      meta: undefined,
+      origin: undefined,
+      source: undefined,
+    };
+  const { prologue, index, tensors, sections } = file;
+  const codes = new Map<string, CodeCounts>();
+  const { modules, components } = await inspectModules(file, codes, options);
+  return {
+    fileLength: bytes.length,
+    version: `${prologue.major}.${prologue.minor}`,
+    validation,
+    modules,
+    tensors,
+    sections,
+    byteMap: mapBytes(index, prologue.indexLength, prologue.fileLength),
+    codes: [...codes.values()].sort((x, y) => y.components - x.components),
+    meta: await attempt(() => file.meta),
+    origin: await attempt(() => file.origin()),
+    source: options.source && findingsOf(file, options.source, modules, components),
+  };
+}
+
+/** The result, or undefined where the file does not allow it: the validator says why. */
+async function attempt<T>(read: () => T | Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!isLqaError(error)) throw error;
+    return undefined;
+  }
+}
+
+async function inspectModules(
+  file: LqaFile,
+  codes: Map<string, CodeCounts>,
+  options: InspectOptions,
+): Promise<{ modules: InspectedModule[]; components: BoundComponent[] }> {
+  const places = layerPlaces(file.modules.map(({ name }) => name));
+  const sources = new Map(options.source?.modules.map((module) => [module.name, module]));
+  const progress = paced({
+    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  const components: BoundComponent[] = [];
+  const modules: InspectedModule[] = [];
+  let work = 0;
+  for (const [i, record] of file.modules.entries()) {
+    await progress(i, file.modules.length, record.name);
+    work += parameterCount(record) * (record.rank + DECODING);
+    const found =
+      work > (options.work ?? WORK)
+        ? { problem: "left out: the modules before it took all the time that a report may take" }
+        : lookInto(file, record, sources.get(record.name), codes, components);
+    const parameters = parameterCount(record);
+    modules.push({
+      ...shapeOf(record),
+      ...places[i]!,
+      bytes: record.chunk.length,
+      bits: (8 * record.chunk.length) / parameters,
+      parameters,
+      bands: record.bands.map(({ components, b, a }) => ({
+        components,
+        b: encodingLabel(b),
+        a: encodingLabel(a),
+      })),
+      singularValues: undefined,
+      loss: undefined,
+      problem: undefined,
+      ...found,
+    });
+  }
+  return { modules, components };
+}
+
+type Found = Partial<Pick<InspectedModule, "singularValues" | "loss" | "problem">>;
+
+function lookInto(
+  file: LqaFile,
+  record: ModuleRecord,
+  source: LoraModule | undefined,
+  codes: Map<string, CodeCounts>,
+  components: BoundComponent[],
+): Found {
+  try {
+    const factors = file.packed(record);
+    countCodes(record, factors, codes);
+    const { b, a } = file.decodeModule(record);
+    const decoded = { ...shapeOf(record), b: b as Float32Array, a: a as Float32Array };
+    if (!finite(decoded)) return { problem: "has weights that are not finite" };
+    const singularValues = spectrum(decoded);
+    if (source === undefined || !comparable(source, decoded)) return { singularValues };
+    const original = withFactors(source);
+    if (!finite(original)) return { singularValues, problem: "the source has weights that are not finite" };
+    const { energy, errorEnergy } = compareModules(original, decoded);
+    const relativeError = errorEnergy === 0 ? 0 : errorEnergy / energy;
+    const loss = { relativeError, energy, errorEnergy, singularValues: spectrum(original, components) };
+    return { singularValues, loss };
+  } catch (error) {
+    if (!isLqaError(error)) throw error;
+    return { problem: error.message };
+  }
+}
+
+function finite({ b, a }: LoraModule): boolean {
+  return b.every(Number.isFinite) && a.every(Number.isFinite);
+}
+
+/** Root mean squares over the experts; every component of every expert is also added to `components`. */
+function spectrum(module: LoraModule, components?: BoundComponent[]): Float64Array {
+  const { experts, rank, out, multiplier } = module;
+  const squares = new Float64Array(rank);
+  for (let e = 0; e < experts; e++)
+    reparameterize(module, e).singularValues.forEach((value, i) => {
+      const energy = (multiplier * value) ** 2;
+      squares[i]! += energy / experts;
+      components?.push({ energy, out, n: inputLength(module) });
+    });
+  return squares.map(Math.sqrt);
+}
+
+function findingsOf(
+  file: LqaFile,
+  source: Adapter,
+  modules: readonly InspectedModule[],
+  components: readonly BoundComponent[],
+): SourceFindings {
+  const compared = modules.filter(({ loss }) => loss !== undefined);
+  const energy = compared.reduce((sum, { loss }) => sum + loss!.energy, 0);
+  const errorEnergy = compared.reduce((sum, { loss }) => sum + loss!.errorEnergy, 0);
+  const relativeError = errorEnergy === 0 ? 0 : errorEnergy / energy;
+  const parameters = modules.reduce((sum, module) => sum + module.parameters, 0);
+  const tensorBytes = file.tensors.reduce((sum, { chunk }) => sum + chunk.length, 0);
+  const bits = parameters === 0 ? 0 : (8 * (file.prologue.fileLength - tensorBytes)) / parameters;
+  const boundAt = relativeBound(components);
+  const share = compared.reduce((sum, module) => sum + module.parameters, 0);
+  const bound = boundAt(bits * share);
+  const known = new Set(compared.map(({ name }) => name));
+  return {
+    relativeError,
+    modules: compared.length,
+    bits,
+    bound,
+    aboveBoundDb: relativeError > 0 && bound > 0 ? 10 * Math.log10(relativeError / bound) : undefined,
+    boundCurve: Array.from({ length: CURVE_POINTS + 1 }, (_, i): RdPoint => {
+      // The bound bends most where bits are few.
+      const at = (i / CURVE_POINTS) ** 1.5 * 1.5 * bits;
+      return { bits: at, relativeError: boundAt(at * share) };
+    }),
+    onlyInSource: source.modules.map(({ name }) => name).filter((name) => !known.has(name)),
+    notInSource: modules.map(({ name }) => name).filter((name) => !known.has(name)),
+  };
+}

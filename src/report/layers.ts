@@ -1,0 +1,61 @@
+/**
+ * Where a module stands in its model, read from its name: `model.layers.12.self_attn.q_proj` is the projection
+ * `self_attn.q_proj` of the layer `model.layers.12`. For drawings only: names promise nothing.
+ *
+ * @module
+ */
+
+/** A module's place in a grid of layers and projections. */
+export interface LayerPlace {
+  /** The name up to its layer number, or empty if it has none. */
+  readonly layer: string;
+  /** What follows. */
+  readonly projection: string;
+}
+
+/** A number between separators, with something after it. */
+const NUMBER = /(?:^|[._/])\d+(?=[._/].)/g;
+
+/**
+ * The places of modules, in their order. Of several numbers the last is the layer's behind which more than one module
+ * stands: in `blocks.0.ff.net.2.proj` that is `blocks.0`, if `blocks.0.ff.net.2` has only this one.
+ */
+export function layerPlaces(names: readonly string[]): LayerPlace[] {
+  const ends = names.map((name) =>
+    Array.from(name.matchAll(NUMBER), (found) => found.index + found[0].length),
+  );
+  const members = new Map<string, number>();
+  names.forEach((name, i) => {
+    for (const end of ends[i]!) {
+      const block = name.slice(0, end);
+      members.set(block, (members.get(block) ?? 0) + 1);
+    }
+  });
+  return names.map((name, i) => {
+    const own = ends[i]!;
+    const end = own.findLast((at) => members.get(name.slice(0, at))! > 1) ?? own.at(-1);
+    if (end === undefined) return { layer: "", projection: name };
+    return { layer: name.slice(0, end), projection: name.slice(end + 1) };
+  });
+}
+
+/** Labels without the words that all of them begin or end with. One label alone stays as it is. */
+export function shortLabels(labels: readonly string[]): string[] {
+  if (labels.length < 2) return [...labels];
+  // Underscores separate only where nothing else does: `q_proj` is one word.
+  const separator = labels.some((label) => /[./]/.test(label)) ? /(?<=[./])/ : /(?<=_)/;
+  const words = labels.map((label) => label.split(separator));
+  const least = words.reduce((length, { length: own }) => Math.min(length, own), words[0]!.length);
+  const shared = (at: (list: readonly string[]) => string): boolean =>
+    words.every((list) => at(list) === at(words[0]!));
+  let begin = 0;
+  while (begin < least - 1 && shared((list) => list[begin]!)) begin++;
+  let end = 0;
+  while (end < least - 1 - begin && shared((list) => list.at(-1 - end)!)) end++;
+  return words.map((list) =>
+    list
+      .slice(begin, list.length - end)
+      .join("")
+      .replace(end > 0 ? /[._/]$/ : /^$/, ""),
+  );
+}

@@ -1,0 +1,59 @@
+/**
+ * Where the bytes went: the file as a map, and the totals of the map as a table.
+ *
+ * @module
+ */
+import { BYTE_KINDS, type ByteKind, type ByteMap } from "../byte-map.ts";
+import { count, percent, size } from "../format.ts";
+import { type Html, html, section, table } from "./html.ts";
+
+const COLUMNS = 100;
+const CELL = { width: 10, height: 12 };
+
+/** The section about bytes. */
+export function byteSection({ totals, cells, cellBytes }: ByteMap, fileLength: number): Html {
+  const kinds = BYTE_KINDS.filter((kind) => totals[kind] > 0).sort((x, y) => totals[y] - totals[x]);
+  const most = totals[kinds[0]!];
+  return section(
+    "bytes",
+    "Where the bytes went",
+    html`<p>The file from its first byte to its last, line by line, in ${count(cells.length)} cells of ${cellSize(cellBytes)}. A cell has the colour of what most of its bytes are.</p>
+${map(cells, cellBytes)}
+`,
+    html`<div class="totals">${table({
+      caption: "Bytes by what they are for",
+      head: ["What", "Bytes", "Share", "Compared"],
+      numeric: [1, 2],
+      rows: kinds.map((kind) => [
+        html`<span class="swatch" style="background:var(--k${BYTE_KINDS.indexOf(kind)})"></span>${kind}`,
+        count(totals[kind]),
+        percent(totals[kind] / fileLength),
+        html`<span class="track"><span class="bar" style="width:${((100 * totals[kind]) / most).toFixed(1)}%;background:var(--k${BYTE_KINDS.indexOf(kind)})"></span></span>`,
+      ]),
+    })}</div>`,
+  );
+}
+
+function cellSize(bytes: number): string {
+  return bytes < 10 && !Number.isInteger(bytes) ? `${bytes.toFixed(1)} bytes` : size(Math.round(bytes));
+}
+
+function map(cells: readonly ByteKind[], cellBytes: number): Html {
+  const rows = Math.ceil(cells.length / COLUMNS);
+  const parts: Html[] = [];
+  for (let begin = 0; begin < cells.length; ) {
+    const kind = cells[begin]!;
+    const row = Math.floor(begin / COLUMNS);
+    let end = begin + 1;
+    while (end < cells.length && end < (row + 1) * COLUMNS && cells[end] === kind) end++;
+    const [x, width] = [(begin % COLUMNS) * CELL.width, (end - begin) * CELL.width];
+    const from = Math.floor(begin * cellBytes);
+    parts.push(
+      html`<rect x="${x}" y="${row * CELL.height}" width="${width}" height="${CELL.height - 1}" style="fill:var(--k${BYTE_KINDS.indexOf(kind)})"><title>${kind}, from byte ${count(from)} on</title></rect>
+`,
+    );
+    begin = end;
+  }
+  return html`<svg viewBox="0 0 ${COLUMNS * CELL.width} ${rows * CELL.height}" width="1000" role="img" aria-label="Map of the bytes of the file; the table below has the totals">
+${parts}</svg>`;
+}

@@ -1,0 +1,67 @@
+/**
+ * How often each code is used, by encoding.
+ *
+ * @module
+ */
+import type { CodeCounts } from "../code-counts.ts";
+import { count } from "../format.ts";
+import { folded, type Html, html, section, table } from "./html.ts";
+
+const PANELS = 16;
+const PLOT = { left: 8, right: 252, top: 8, bottom: 118 };
+
+/** The section about codes; nothing if no weight is coded. */
+export function codeSection(codes: readonly CodeCounts[]): Html | undefined {
+  if (codes.length === 0) return undefined;
+  const shown = codes.slice(0, PANELS);
+  return section(
+    "codes",
+    "Codes",
+    html`<p>How often each code occurs, by encoding. Affine codes and signs are counted as they are stored; of trellis codes the integers of their table that they stand for, eight to a bar. An entropy near the bits spent means that no bits are wasted; affine codes heaped at both ends mean clipped weights.</p>
+<div class="grid">${shown.map(draw)}</div>
+${codes.length > PANELS ? html`<p class="faint">${codes.length - PANELS} more encodings are not drawn.</p>` : undefined}`,
+    folded(
+      "The counts as a table",
+      table({
+        caption: "Codes by encoding",
+        head: ["encoding", "components", "codes", "counts, from the lowest code to the highest"],
+        numeric: [1, 2],
+        rows: shown.map(({ encoding, components, counts }) => [
+          encoding,
+          count(components),
+          count(counts.reduce((sum, one) => sum + one, 0)),
+          counts.map(count).join(" · "),
+        ]),
+      }),
+    ),
+  );
+}
+
+function draw({ encoding, codec, components, counts }: CodeCounts): Html {
+  const most = Math.max(1, ...counts);
+  const total = counts.reduce((sum, one) => sum + one, 0);
+  const width = (PLOT.right - PLOT.left) / counts.length;
+  const bars = counts.map((value, i) => {
+    const height = ((PLOT.bottom - PLOT.top) * value) / most;
+    const name =
+      codec === "sign"
+        ? ["−", "+"][i]!
+        : codec === "affine"
+          ? `code ${i}`
+          : `integers from ${8 * i - 128} to ${8 * i - 121}`;
+    return html`<rect class="bars" x="${(PLOT.left + i * width + width * 0.06).toFixed(2)}" y="${(PLOT.bottom - height).toFixed(1)}" width="${(width * 0.88).toFixed(2)}" height="${height.toFixed(1)}"><title>${name}: ${count(value)}</title></rect>`;
+  });
+  const [first, last] =
+    codec === "sign" ? ["−", "+"] : codec === "affine" ? ["0", String(counts.length - 1)] : ["−128", "127"];
+  const entropy = counts.reduce(
+    (sum, one) => (one === 0 ? sum : sum - (one / total) * Math.log2(one / total)),
+    0,
+  );
+  const bits = Math.log2(counts.length);
+  const note =
+    codec === "trellis" ? "" : `, entropy ${entropy.toFixed(2)} of ${bits} ${bits === 1 ? "bit" : "bits"}`;
+  return html`<figure><svg viewBox="0 0 260 140" width="320" role="img" aria-label="Histogram of ${encoding}">
+${bars}<path class="rule" d="M${PLOT.left} ${PLOT.bottom}H${PLOT.right}"/><text class="dim" x="${PLOT.left}" y="134">${first}</text><text class="dim" x="${PLOT.right}" y="134" text-anchor="end">${last}</text>
+</svg><figcaption>${encoding} <span class="faint">${count(components)} components${note}</span></figcaption></figure>
+`;
+}

@@ -1,0 +1,65 @@
+/**
+ * The file on the rate-distortion curve of its source, beside the bound, and beside other methods if they were measured.
+ *
+ * @module
+ */
+import type { Comparison } from "../compare.ts";
+import { comparisonCurve } from "../compare.ts";
+import { decibels, percent } from "../format.ts";
+import type { SourceFindings } from "../inspection.ts";
+import { drawRdCurve } from "../rd-curve-svg.ts";
+import { folded, type Html, html, raw, scrolled, section, table } from "./html.ts";
+
+/** The section about rate and distortion; without a source it says what would be needed. */
+export function curveSection(source: SourceFindings | undefined, comparison: Comparison | undefined): Html {
+  if (source === undefined)
+    return section(
+      "curve",
+      "Rate and distortion",
+      html`<p>Not known: bound and error follow from the adapter that the file was made from. Give it to <code>--source</code>; <code>--compare</code> adds LoRAQuant and the other methods.</p>`,
+    );
+  const { relativeError, bits, bound, aboveBoundDb } = source;
+  const title = "Energy of ΔW lost against bits a weight";
+  const others =
+    comparison === undefined
+      ? { title, rd: [], bound: source.boundCurve, methods: [] }
+      : comparisonCurve(comparison, title);
+  const file = { label: "this file", family: "file" as const, bits, relativeError };
+  const lossless =
+    relativeError === 0
+      ? "This file loses nothing, so that it has no place on a logarithmic axis."
+      : undefined;
+  return section(
+    "curve",
+    "Rate and distortion",
+    html`<p>At ${bits.toFixed(3)} bits a weight this file loses ${percent(relativeError)} of the energy of ΔW. No code for Gaussian components of these strengths could lose less than ${percent(bound)}${aboveBoundDb === undefined ? "" : ` (${decibels(aboveBoundDb)} below)`}. ${lossless}</p>
+${comparison === undefined ? html`<p class="faint">LoRAQuant and the other methods are not drawn: they have to be encoded to be measured, which <code>--compare</code> does.</p>` : undefined}`,
+    scrolled(title, raw(drawRdCurve({ ...others, methods: [...others.methods, file] }))),
+    comparison === undefined
+      ? undefined
+      : folded(
+          "The methods as a table",
+          table({
+            caption: "Methods on the source, encoded and measured",
+            head: ["method", "bits on disk", "bits counted", "lost", "above the bound"],
+            numeric: [1, 2, 3, 4],
+            rows: [
+              ["this file", bits.toFixed(3), "", percent(relativeError), decibels(aboveBoundDb ?? null)],
+              ...comparison.rows.flatMap(({ method, measured }) =>
+                measured === undefined
+                  ? []
+                  : [
+                      [
+                        method,
+                        measured.bitsPerParameter.toFixed(3),
+                        measured.averageBits.toFixed(3),
+                        percent(measured.relativeError),
+                        decibels(measured.aboveBoundDb ?? null),
+                      ],
+                    ],
+              ),
+            ],
+          }),
+        ),
+  );
+}

@@ -1,0 +1,89 @@
+/**
+ * A heat map of modules, layers down and projections across: a table whose cells say their number and have a colour by it.
+ *
+ * @module
+ */
+import type { InspectedModule } from "../inspection.ts";
+import { shortLabels } from "../layers.ts";
+import { type Html, html, named, scrolled } from "./html.ts";
+import { HEAT_STEPS } from "./style.ts";
+
+/** What is mapped. */
+export interface HeatMap {
+  readonly caption: string;
+  /** Undefined where nothing is known. */
+  readonly value: (module: InspectedModule) => number | undefined;
+  readonly text: (value: number) => string;
+  /** Whether steps are equal ratios rather than equal differences. */
+  readonly logarithmic?: boolean;
+}
+
+/** Larger maps are of no use to anybody; the table of modules has the rest. */
+const MOST_LAYERS = 200;
+const MOST_PROJECTIONS = 40;
+
+/** Draws a map. */
+export function heatMap(
+  modules: readonly InspectedModule[],
+  { caption, value, text, logarithmic }: HeatMap,
+): Html {
+  const layers = [...new Set(modules.map(({ layer }) => layer))];
+  const projections = [...new Set(modules.map(({ projection }) => projection))];
+  const cells = new Map(modules.map((module) => [`${module.layer}\n${module.projection}`, module]));
+  const known = modules.map(value).filter((one): one is number => one !== undefined && Number.isFinite(one));
+  const step = stepsOf(known, logarithmic === true);
+  const shownLayers = layers.slice(0, MOST_LAYERS);
+  const shownProjections = projections.slice(0, MOST_PROJECTIONS);
+  const rows = shortLabels(shownLayers).map((label, row) => {
+    const layer = shownLayers[row]!;
+    const columns = shownProjections.map((projection) => {
+      const module = cells.get(`${layer}\n${projection}`);
+      if (module === undefined) return html`<td></td>`;
+      const found = value(module);
+      if (found === undefined || !Number.isFinite(found)) return html`<td class="none">–</td>`;
+      return html`<td class="h${step(found)}">${text(found)}</td>`;
+    });
+    return html`<tr><th scope="row" title="${layer}">${label === "" ? "(no layer)" : named(label)}</th>${columns}</tr>
+`;
+  });
+  const left = [
+    ...(layers.length > MOST_LAYERS ? [`${layers.length - MOST_LAYERS} more layers`] : []),
+    ...(projections.length > MOST_PROJECTIONS
+      ? [`${projections.length - MOST_PROJECTIONS} more projections`]
+      : []),
+  ];
+  const head = shortLabels(shownProjections).map(
+    (label, i) => html`<th scope="col" title="${shownProjections[i]!}">${label}</th>`,
+  );
+  return html`${known.length === 0 ? undefined : scale(...extremes(known), text)}${scrolled(
+    caption,
+    html`<table class="heat"><caption>${caption}</caption>
+<thead><tr><th scope="col">layer</th>${head}</tr></thead>
+<tbody>
+${rows}</tbody></table>`,
+  )}${left.length === 0 ? undefined : html`<p class="faint">Not shown: ${left.join(", ")}.</p>`}`;
+}
+
+function extremes(values: readonly number[]): [number, number] {
+  return [values.reduce((x, y) => Math.min(x, y)), values.reduce((x, y) => Math.max(x, y))];
+}
+
+/** The step of a value, all of them spread from the least to the largest one. */
+function stepsOf(values: readonly number[], logarithmic: boolean): (value: number) => number {
+  const scaled = (value: number): number => (logarithmic ? Math.log(value) : value);
+  // Nothing at all has no logarithm, and the lowest step.
+  const placed = values.map(scaled).filter(Number.isFinite);
+  if (placed.length === 0) return () => 0;
+  const [low, high] = extremes(placed);
+  return (value) => {
+    const at = scaled(value);
+    if (!(at > low) || high === low) return 0;
+    return Math.min(HEAT_STEPS - 1, Math.floor(((at - low) / (high - low)) * HEAT_STEPS));
+  };
+}
+
+function scale(low: number, high: number, text: (value: number) => string): Html {
+  const steps = Array.from({ length: HEAT_STEPS }, (_, i) => html`<i class="h${i}"></i>`);
+  return html`<p class="scale"><span>${text(low)}</span><span class="steps" aria-hidden="true">${steps}</span><span>${text(high)}</span></p>
+`;
+}

@@ -1,0 +1,93 @@
+/**
+ * Pieces of HTML that the sections of a report share. What is of type {@link Html} is markup and goes into the page as
+ * it is; every other text is escaped on its way in.
+ *
+ * @module
+ */
+import { escaped } from "../markup.ts";
+
+/** Markup. Made by {@link html} and {@link raw} alone. */
+export interface Html {
+  readonly markup: string;
+}
+
+/** What may stand in a template: texts and numbers are escaped, lists are joined, undefined is nothing. */
+export type Part = Html | string | number | undefined | readonly Part[];
+
+/** Markup from a template: its own text is taken as it is, what is put into it is escaped. */
+export function html(pieces: TemplateStringsArray, ...parts: readonly Part[]): Html {
+  return raw(pieces.reduce((text, piece, i) => text + markupOf(parts[i - 1]) + piece));
+}
+
+/** A text that is markup already. */
+export function raw(markup: string): Html {
+  return { markup };
+}
+
+function markupOf(part: Part): string {
+  if (part === undefined) return "";
+  if (typeof part === "string" || typeof part === "number") return escaped(String(part));
+  return "markup" in part ? part.markup : part.map(markupOf).join("");
+}
+
+/** A name that may be broken behind its separators. */
+export function named(name: string): Html {
+  return html`<span class="name">${name.split(/(?<=[._/])/).map((word) => html`${word}<wbr>`)}</span>`;
+}
+
+/** A section with its heading. */
+export function section(id: string, title: string, ...content: readonly Part[]): Html {
+  return html`<section id="${id}" aria-labelledby="${id}-title">
+<h2 id="${id}-title">${title}</h2>
+${content}
+</section>
+`;
+}
+
+/** A table. The first cell of each row names the row. */
+export interface Table {
+  readonly caption: string;
+  readonly head: readonly Part[];
+  readonly rows: readonly (readonly Part[])[];
+  /** Columns of numbers, by number. */
+  readonly numeric?: readonly number[];
+}
+
+/** A table that is scrolled sideways where it is too wide, by keyboard too. */
+export function table({ caption, head, rows, numeric = [] }: Table): Html {
+  const style = (i: number): Html => raw(numeric.includes(i) ? ' class="num"' : "");
+  const body = rows.map(
+    ([first, ...rest]) =>
+      html`<tr><th scope="row"${style(0)}>${first}</th>${rest.map((cell, i) => html`<td${style(i + 1)}>${cell}</td>`)}</tr>
+`,
+  );
+  return scrolled(
+    caption,
+    html`<table><caption>${caption}</caption>
+<thead><tr>${head.map((cell, i) => html`<th scope="col"${style(i)}>${cell}</th>`)}</tr></thead>
+<tbody>
+${body}</tbody></table>`,
+  );
+}
+
+/** Something wide in a box of its own, which the keyboard reaches. */
+export function scrolled(name: string, content: Html): Html {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${name}">${content}</div>
+`;
+}
+
+/** What is read only if it is asked for. */
+export function folded(summary: string, content: Part): Html {
+  return html`<details><summary>${summary}</summary>
+${content}</details>
+`;
+}
+
+/** Names and values. */
+export function facts(list: readonly (readonly [name: string, value: Part])[]): Html {
+  return html`<dl class="facts">${list.map(
+    ([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>
+`,
+  )}</dl>
+`;
+}

@@ -1,0 +1,142 @@
+/**
+ * Modules one by one: the maps of all, the worst of them, and the list.
+ *
+ * @module
+ */
+import { bandsText } from "../bands.ts";
+import { count, counted, decibels, percent } from "../format.ts";
+import type { InspectedModule, SourceFindings } from "../inspection.ts";
+import { type HeatMap, heatMap } from "./heat-map.ts";
+import { folded, type Html, html, named, section, table } from "./html.ts";
+
+const WORST = 12;
+/** Rows of the list of modules; a page of more helps nobody. */
+const LISTED = 2000;
+/** Share of the energy that the components counted in the map of ranks hold. */
+const HELD = 0.9;
+
+/** Maps of error, bits and spectrum, side by side where there is room. */
+export function mapSection(
+  modules: readonly InspectedModule[],
+  source: SourceFindings | undefined,
+): Html | undefined {
+  if (modules.length === 0) return undefined;
+  const maps: (readonly [title: string, explanation: string, map: HeatMap])[] = [
+    [
+      "Bits",
+      "On disk, for each weight of the factors: codes, scales, zero points and the checksum of the chunk.",
+      { caption: "Bits a weight", value: ({ bits }) => bits, text: (bits) => bits.toFixed(2) },
+    ],
+    [
+      "Effective rank",
+      `How many components hold ${100 * HELD} % of the energy of ΔŴ. Few of many: a steep spectrum, which costs few bits.`,
+      { caption: "Components", value: effectiveRank, text: (rank) => String(rank) },
+    ],
+  ];
+  if (source !== undefined)
+    maps.unshift([
+      "Error",
+      "‖ΔW − ΔŴ‖² / ‖ΔW‖², measured on the decoded weights beside the source.",
+      {
+        caption: "Error, in percent of ‖ΔW‖²",
+        value: ({ loss }) => loss?.relativeError,
+        text: (share) => percent(share).replace(" %", ""),
+        logarithmic: true,
+      },
+    ]);
+  return section(
+    "maps",
+    "Layer by layer",
+    source === undefined
+      ? html`<p>What a module lost is not known here: it is measured against the adapter that the file was made from. <code>lqa inspect file.lqa --html report.html --source my-adapter/</code> shows it.</p>`
+      : undefined,
+    html`<div class="maps">${maps.map(
+      ([title, explanation, map]) => html`<div><h3>${title}</h3>
+<p class="faint">${explanation}</p>
+${heatMap(modules, map)}</div>
+`,
+    )}</div>`,
+  );
+}
+
+/** Components that hold most of the energy; undefined where there is none. */
+export function effectiveRank({ singularValues }: InspectedModule): number | undefined {
+  if (singularValues === undefined) return undefined;
+  const energy = singularValues.reduce((sum, value) => sum + value * value, 0);
+  if (energy === 0) return undefined;
+  let held = 0;
+  for (const [i, value] of singularValues.entries()) {
+    held += value * value;
+    if (held >= HELD * energy) return i + 1;
+  }
+  return singularValues.length;
+}
+
+/** The modules whose error weighs most; nothing without a source. */
+export function worstSection(modules: readonly InspectedModule[]): Html | undefined {
+  const known = modules.filter(({ loss }) => loss !== undefined && loss.errorEnergy > 0);
+  if (known.length === 0) return undefined;
+  const all = known.reduce((sum, { loss }) => sum + loss!.errorEnergy, 0);
+  const rows = known
+    .sort((x, y) => y.loss!.errorEnergy - x.loss!.errorEnergy)
+    .slice(0, WORST)
+    .map(({ name, loss, rank, bits, bands }) => [
+      named(name),
+      percent(loss!.errorEnergy / all),
+      percent(loss!.relativeError),
+      decibels(-10 * Math.log10(loss!.relativeError)),
+      String(rank),
+      bits.toFixed(2),
+      bandsText(bands),
+    ]);
+  return section(
+    "worst",
+    "Worst modules",
+    html`<p>The modules that the most of the whole error comes from. A weak module may lose a large share of itself and matter little.</p>`,
+    table({
+      caption: "Modules by their part of the whole error",
+      head: ["module", "of the error", "lost", "SNR", "rank", "bits", "bands"],
+      numeric: [1, 2, 3, 4, 5],
+      rows,
+    }),
+  );
+}
+
+/** Every module. */
+export function listSection(modules: readonly InspectedModule[]): Html | undefined {
+  if (modules.length === 0) return undefined;
+  const rows = modules.slice(0, LISTED).map((module) => {
+    const { name, out, kernel, rank, experts, multiplier, bytes, bits, bands, loss, problem } = module;
+    const shape = [
+      `${out} × ${module.in}`,
+      ...(kernel.length > 0 ? [`kernel ${kernel.join(" × ")}`] : []),
+      ...(experts > 1 ? [counted(experts, "expert")] : []),
+    ];
+    return [
+      named(name),
+      shape.join(", "),
+      String(rank),
+      String(Number(multiplier.toPrecision(6))),
+      count(bytes),
+      bits.toFixed(2),
+      String(effectiveRank(module) ?? "–"),
+      loss === undefined ? "–" : percent(loss.relativeError),
+      problem === undefined ? bandsText(bands) : html`<span class="bad">${problem}</span>`,
+    ];
+  });
+  const list = table({
+    caption: counted(modules.length, "module"),
+    head: ["module", "out × in", "rank", "multiplier", "bytes", "bits", "90 % rank", "lost", "bands"],
+    numeric: [2, 3, 4, 5, 6, 7],
+    rows,
+  });
+  const more =
+    modules.length > LISTED
+      ? html`<p class="faint">${count(modules.length - LISTED)} more: <code>lqa inspect --modules --json</code> has all.</p>`
+      : undefined;
+  return section(
+    "modules",
+    "All modules",
+    folded(`List ${counted(modules.length, "module")}`, html`${list}${more}`),
+  );
+}

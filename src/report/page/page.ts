@@ -1,0 +1,161 @@
+/**
+ * An inspection as one HTML page: no script, no font, no image, no address; a policy in its head forbids all of them.
+ *
+ * A pure function: the same inspection gives the same page. Names and metadata come from files and are text wherever
+ * they stand.
+ *
+ * @module
+ */
+import type { MetaMap } from "../../container/meta.ts";
+import type { Comparison } from "../compare.ts";
+import { count, counted, decibels, percent, size } from "../format.ts";
+import type { Inspection } from "../inspection.ts";
+import { byteSection } from "./byte-section.ts";
+import { codeSection } from "./code-section.ts";
+import { curveSection } from "./curve-section.ts";
+import { findingSection } from "./findings.ts";
+import { facts, folded, type Html, html, raw, section } from "./html.ts";
+import { listSection, mapSection, worstSection } from "./module-tables.ts";
+import { spectraSection } from "./spectra.ts";
+import { STYLE } from "./style.ts";
+
+/** What stands beside the inspection. */
+export interface ReportContext {
+  /** Usually the name of the file. */
+  readonly title: string;
+  /** Other methods on the same source, from `compareAdapter`. */
+  readonly comparison?: Comparison | undefined;
+}
+
+/** Keys of the metadata. */
+const KEYS = 200;
+/** Characters of a metadata value; the JSON of `lqa inspect` has all. */
+const VALUE = 4000;
+
+/** Draws a report. @returns a whole HTML document */
+export function drawReport(inspection: Inspection, { title, comparison }: ReportContext): string {
+  const { modules, source, byteMap, fileLength } = inspection;
+  const sections: (readonly [title: string, id: string, content: Html | undefined])[] = [
+    ["Findings", "findings", findingSection(inspection)],
+    ["Bytes", "bytes", byteMap && byteSection(byteMap, fileLength)],
+    ["Layers", "maps", mapSection(modules, source)],
+    ["Worst modules", "worst", worstSection(modules)],
+    ["Rate and distortion", "curve", modules.length === 0 ? undefined : curveSection(source, comparison)],
+    ["Singular values", "spectra", spectraSection(modules)],
+    ["Codes", "codes", codeSection(inspection.codes)],
+    ["Modules", "modules", listSection(modules)],
+    ["Metadata", "metadata", metadataSection(inspection)],
+  ];
+  const present = sections.filter(([, , content]) => content !== undefined);
+  const links = present.map(([name, id]) => html`<li><a href="#${id}">${name}</a></li>`);
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="color-scheme" content="light dark">
+<title>${title} – LQA report</title>
+<style>${raw(STYLE)}</style>
+</head>
+<body>
+<a class="skip" href="#findings">To the findings</a>
+<header>
+<h1>${title}</h1>
+${subtitle(inspection)}
+${verdict(inspection)}
+${cards(inspection)}
+<nav aria-label="Sections"><ul>${links}</ul></nav>
+</header>
+<main>
+${present.map(([, , content]) => content)}</main>
+<footer><p>Made by <code>lqa inspect --html</code>. ΔW = multiplier · B · A is what the adapter adds to a layer, ΔŴ what this file holds of it.</p></footer>
+</body>
+</html>
+`.markup;
+}
+
+/** What the file is an adapter of, and who made it, as its metadata say. */
+function subtitle({ meta, origin }: Inspection): Html | undefined {
+  const { base_model: base, encoder } = meta ?? {};
+  const parts = [
+    ...(typeof base === "string" ? [`an adapter of ${base}`] : []),
+    ...(origin === undefined ? [] : [`from ${origin.dialect}`]),
+    ...(typeof encoder === "string" ? [encoder] : []),
+  ];
+  return parts.length === 0 ? undefined : html`<p class="of">${parts.join(" · ").slice(0, 400)}</p>`;
+}
+
+function verdict({ validation: { valid, findings, omitted, warnings } }: Inspection): Html {
+  const suspicious = warnings.length === 0 ? "" : ` ${counted(warnings.length, "warning")}.`;
+  if (valid) return html`<p class="verdict"><span class="good">✓ Valid.</span>${suspicious}</p>`;
+  const more = omitted > 0 ? "more than " : "";
+  return html`<p class="verdict"><span class="bad">✗ Not valid:</span> ${more}${counted(findings.length, "finding")}.${suspicious}</p>`;
+}
+
+function cards({ fileLength, modules, source, meta, tensors, version }: Inspection): Html | undefined {
+  if (version === undefined)
+    return html`<dl class="cards">${card("Size", size(fileLength), `${count(fileLength)} bytes`)}</dl>`;
+  const parameters = modules.reduce((sum, module) => sum + module.parameters, 0);
+  const ranks = modules.map(({ rank }) => rank);
+  const [low, high] = [
+    ranks.reduce((x, y) => Math.min(x, y), 4096),
+    ranks.reduce((x, y) => Math.max(x, y), 0),
+  ];
+  const stated = meta?.relative_error;
+  return html`<dl class="cards">
+${card("Size", size(fileLength), `${count(fileLength)} bytes, LQA ${version}`)}
+${parameters === 0 ? undefined : card("Bits a weight", ((8 * fileLength) / parameters).toFixed(3), "8 · bytes of the file / parameters")}
+${
+  source !== undefined
+    ? card("Energy of ΔW lost", percent(source.relativeError), "measured beside the source")
+    : typeof stated === "number"
+      ? card("Energy of ΔW lost", percent(stated), "as the encoder wrote it; not measured")
+      : undefined
+}
+${source?.aboveBoundDb === undefined ? undefined : card("Above the bound", decibels(source.aboveBoundDb), "of Gaussian components, at these bits")}
+${modules.length === 0 ? undefined : card("Modules", count(modules.length), `rank ${low === high ? low : `${low} to ${high}`}`)}
+${parameters === 0 ? undefined : card("Parameters", count(parameters), "of the factors B and A")}
+${tensors.length === 0 ? undefined : card("Plain tensors", count(tensors.length), size(tensors.reduce((sum, { chunk }) => sum + chunk.length, 0)))}
+</dl>`;
+}
+
+function card(name: string, value: string, note: string): Html {
+  return html`<div><dt>${name}</dt><dd>${value}<small>${note}</small></dd></div>`;
+}
+
+function metadataSection({ meta, origin, sections, version }: Inspection): Html | undefined {
+  if (version === undefined) return undefined;
+  const entries = Object.entries(meta ?? {});
+  const rows = entries.slice(0, KEYS).map(([name, value]) => [name, valueText(value)] as const);
+  return section(
+    "metadata",
+    "Metadata",
+    meta === undefined
+      ? html`<p class="bad">The metadata cannot be read; see the findings.</p>`
+      : rows.length === 0
+        ? html`<p>None.</p>`
+        : facts(rows),
+    entries.length <= KEYS
+      ? undefined
+      : html`<p class="faint">… ${count(entries.length - KEYS)} more; <code>lqa inspect --json</code> has them.</p>`,
+    origin === undefined
+      ? undefined
+      : folded(`How the source (${origin.dialect}) named things`, html`<pre>${valueText(origin)}</pre>`),
+    facts(sections.map(({ type, chunk }) => [`Section ${type}`, size(chunk.length)] as const)),
+  );
+}
+
+function valueText(value: MetaMap[string]): string {
+  const text = typeof value === "string" ? value : JSON.stringify(value, hexadecimal, 1);
+  return text.length > VALUE
+    ? `${text.slice(0, VALUE)}… (${count(text.length - VALUE)} more characters)`
+    : text;
+}
+
+/** Byte strings, which JSON lacks. */
+function hexadecimal(_key: string, value: unknown): unknown {
+  return value instanceof Uint8Array
+    ? Array.from(value.subarray(0, 1024), (byte) => byte.toString(16).padStart(2, "0")).join("")
+    : value;
+}

@@ -1,0 +1,164 @@
+/** The page: well-formed whatever is in the file, without anything that runs or asks for something. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Adapter, drawReport, encodeAdapter, inspectLqa, type MetaMap } from "../../src/index.ts";
+import { normal } from "../helpers/random.ts";
+
+const HOSTILE = [
+  '<script>alert("1")</script>',
+  '"><img src=x onerror=alert(1)>',
+  "</style></title><svg/onload=alert(1)>",
+  "' onmouseover='alert(1)",
+  "--><!-- <![CDATA[",
+  "]]>&amp;\u202eevil",
+];
+const next = normal(3);
+
+function adapterOf(names: readonly string[], meta: Adapter["meta"] = {}): Adapter {
+  const weights = (length: number): Float32Array => Float32Array.from({ length }, () => next());
+  return {
+    modules: names.map((name) => ({
+      ...{ name, role: "linear" as const, out: 16, in: 24, kernel: [], groups: 1, experts: 1, rank: 2 },
+      ...{
+        baseLayout: "out-in" as const,
+        multiplier: 1,
+        alpha: 0,
+        rule: "none" as const,
+        b: weights(32),
+        a: weights(48),
+      },
+    })),
+    tensors: [
+      { name: names[0]!, role: "bias", element: "F32", shape: [2], axis: 0, data: new Uint8Array(8) },
+    ],
+    origin: { dialect: names[0]!, "<b>": [...names] },
+    meta,
+  };
+}
+
+const ELEMENTS = new Set(
+  "html head meta title style body a header h1 h2 h3 p span small i dl div dt dd nav ul li main section svg rect path circle text desc line g figure figcaption details summary table caption thead tbody tr th td code pre footer wbr".split(
+    " ",
+  ),
+);
+const VOID = new Set(["meta", "wbr"]);
+
+/** Reads a page as strictly as XML is read, and refuses every element and attribute that a report has no need of. */
+function parse(page: string): { readonly elements: string[]; readonly text: string } {
+  const open: string[] = [];
+  const elements: string[] = [];
+  let text = "";
+  const body = page.replace(/^<!doctype html>/, "").replace(/(<style>)[^<]*(?=<\/style>)/g, "$1");
+  for (const [piece, end, name, attributes, empty] of body.matchAll(
+    /<(\/?)([a-z0-9]+)((?: [a-zA-Z0-9-]+="[^"<>]*")*)(\/?)>|[^<]+|</g,
+  )) {
+    if (name === undefined) {
+      expect(piece).not.toBe("<");
+      expect(piece).not.toMatch(/[>]|&(?!(amp|lt|gt|quot);)/);
+      text += piece;
+    } else if (end === "/") expect(open.pop()).toBe(name);
+    else {
+      expect(ELEMENTS).toContain(name);
+      elements.push(name);
+      for (const [, key, value] of attributes!.matchAll(/ ([^=]+)="([^"]*)"/g)) {
+        expect(key).not.toMatch(/^on|^src|^action|^formaction/);
+        if (key === "href") expect(value).toMatch(/^#[a-z]+$/);
+        if (key === "style") expect(value).toMatch(/^(width:[\d.]+%;)?(fill|background):var\(--k\d+\)$/);
+      }
+      if (empty === "" && !VOID.has(name)) open.push(name);
+    }
+  }
+  expect(open).toEqual([]);
+  return { elements, text };
+}
+
+describe("a report", () => {
+  it("has every section, in order, and a table for every drawing", async () => {
+    const adapter = adapterOf(["layers.0.q", "layers.1.q"], { base_model: "tiny" });
+    const { bytes } = await encodeAdapter(adapter, { maxError: 0.02 });
+    const page = drawReport(await inspectLqa(bytes, { source: adapter }), { title: "tiny.lqa" });
+    const { elements, text } = parse(page);
+    const titles = [...page.matchAll(/<h2 id="([a-z]+)-title">([^<]+)</g)].map(([, id]) => id);
+    expect(titles).toEqual([
+      "findings",
+      "bytes",
+      "maps",
+      "worst",
+      "curve",
+      "spectra",
+      "codes",
+      "modules",
+      "metadata",
+    ]);
+    expect([...page.matchAll(/<li><a href="#([a-z]+)"/g)].map(([, id]) => id)).toEqual(titles);
+    expect(elements.filter((name) => name === "h1")).toHaveLength(1);
+    expect(elements.filter((name) => name === "table")).toHaveLength(
+      elements.filter((name) => name === "caption").length,
+    );
+    expect(
+      page.match(/<svg [^>]*(role="img"[^>]*aria-label|class="lqa-curve"[^>]*role="img")/g),
+    ).toHaveLength(elements.filter((name) => name === "svg").length);
+    expect(text).toContain("an adapter of tiny");
+    expect(text).toContain("measured beside the source");
+    expect(page).toContain("default-src 'none'");
+    expect(page).toContain('content="width=device-width, initial-scale=1"');
+    expect(page).not.toMatch(/NaN|undefined|\[object|Infinity/);
+  });
+
+  it("says what it does not know", async () => {
+    const { bytes } = await encodeAdapter(adapterOf(["layers.0.q"]));
+    const page = drawReport(await inspectLqa(bytes), { title: "tiny.lqa" });
+    parse(page);
+    expect(page).toContain("as the encoder wrote it; not measured");
+    expect(page).toContain("What a module lost is not known here");
+    expect(page).not.toContain('id="worst"');
+  });
+
+  it("is the same page for the same inspection", async () => {
+    const { bytes } = await encodeAdapter(adapterOf(["layers.0.q"]));
+    const [one, other] = [await inspectLqa(bytes), await inspectLqa(bytes)];
+    expect(drawReport(one, { title: "x" })).toBe(drawReport(other, { title: "x" }));
+  });
+
+  it("is drawn of files that hold nothing, or cannot be read", async () => {
+    const empty: Adapter = { modules: [], tensors: [], origin: undefined, meta: {} };
+    for (const bytes of [(await encodeAdapter(empty)).bytes, new Uint8Array(3), new Uint8Array(0)]) {
+      const page = drawReport(await inspectLqa(bytes, { source: empty }), { title: "x" });
+      expect(parse(page).elements).toContain("section");
+      expect(page).not.toMatch(/NaN|undefined|\[object|Infinity/);
+    }
+  });
+
+  it("takes names, metadata, findings and titles from files as text", async () => {
+    // Keys of metadata are printable ASCII.
+    const meta = Object.fromEntries(HOSTILE.slice(0, 5).map((text, i) => [text, HOSTILE.toReversed()[i]!]));
+    const names = HOSTILE.map((text) => `layers.0.${text.replace("\u202e", "")}`);
+    const adapter = adapterOf(names, { ...meta, base_model: HOSTILE[0]!, encoder: HOSTILE[1]! });
+    const { bytes } = await encodeAdapter(adapter, { maxError: 0.02 });
+    const damaged = bytes.slice();
+    damaged[Math.floor(bytes.length * 0.7)]! ^= 255;
+    for (const file of [bytes, damaged]) {
+      const page = drawReport(await inspectLqa(file, { source: adapterOf(names.slice(1)) }), {
+        title: HOSTILE[2]!,
+      });
+      const { text } = parse(page);
+      expect(text).toContain("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;");
+      expect(page).not.toContain("\u202e");
+    }
+  });
+
+  it("takes any title and any metadata", async () => {
+    const { bytes } = await encodeAdapter(adapterOf(["layers.0.q"]));
+    const inspection = await inspectLqa(bytes);
+    fc.assert(
+      fc.property(
+        fc.string({ unit: "binary" }),
+        fc.dictionary(fc.string(), fc.jsonValue() as never),
+        (title, meta) => {
+          parse(drawReport({ ...inspection, meta: meta as MetaMap }, { title }));
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+});
