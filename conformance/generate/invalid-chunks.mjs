@@ -103,6 +103,10 @@ function frames(suite) {
   for (const bits of [8, 16, 1, 2, 3]) add(`descriptor-bits-${bits}`, frame(size, blocks, { bits }));
   add("dictionary-id", concat(u32(0xfd2fb528), u8(0x21), u8(9), u8(size), good.subarray(6)));
   add("no-content-size", frame(size, blocks, { single: false, width: 0 }));
+  add("no-content-size-of-a-run", frame(size, [rleBlock(7, size)], { single: false, width: 0 }), {
+    data: new Uint8Array(size).fill(7),
+    note: "the frame ends before eight bytes of a content size could",
+  });
   add("content-size-one-more", frame(size, blocks, { declared: size + 1 }));
   add("content-size-one-less", frame(size, blocks, { declared: size - 1 }));
   add("content-size-2-to-the-63", frame(size, blocks, { width: 8, declared: 2 ** 63 }));

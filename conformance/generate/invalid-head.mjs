@@ -193,6 +193,7 @@ function indexBytes(suite) {
   for (const size of [0, 2, 3, 21, 65534]) add(`vtable-size-${size}`, "INDEX_TABLE", half(10, size));
   for (const size of [0, 2, 3, 65532]) add(`table-size-${size}`, "INDEX_TABLE", half(12, size));
   add("table-size-39", "INDEX_TABLE", half(12, 39), { note: "the last field does not lie in it" });
+  add("table-size-3-and-no-fields", "INDEX_TABLE", (bytes) => patched(bytes, 10, 4, 0, 3, 0));
   for (const size of [4, 6, 20])
     add(`vtable-size-${size}-without-later-fields`, "INDEX_FIELD_MISSING", half(10, size));
   SLOTS.forEach(([name], slot) => {

@@ -256,6 +256,26 @@ export function invalidOrder(suite) {
   }
   const more = (name, error, about, lies, level = "values", shallower = undefined) =>
     suite.invalid(`invalid/order/${name}`, error, about, { lies, level, shallower, clauses: ["15.2"] });
+  more(
+    "bands-there-before-components",
+    "RECORD_REFERENCE",
+    { modules: [module({ name: "a" }), module({ name: "b", bands: [band(sign({ group: 0 }))] })] },
+    records((v) => {
+      v.plans[1] = 2;
+      v.bands[1].components = 0;
+    }),
+    "structure",
+  );
+  more(
+    "dimensions-there-before-length",
+    "RECORD_REFERENCE",
+    { tensors: [tensor({ name: "a", shape: [2] }), tensor({ name: "b", shape: [3] })] },
+    records((v) => {
+      v.tensors[1].dimensions = 2;
+      v.tensors[1].chunk_length = 9;
+    }),
+    "structure",
+  );
   const bad = { modules: [module({ bands: [band(sign())], numbers: () => ({ scales: () => 0xbc00 }) })] };
   more(
     "unused-bits-before-values",

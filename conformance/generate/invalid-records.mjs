@@ -114,6 +114,9 @@ function names(suite) {
   heap("suffix-beyond", named("a"), (v) => {
     v.modules[0].name_suffix = 2;
   });
+  heap("second-suffix-a-byte-beyond", named("a", "b"), (v) => {
+    v.modules[1].name_suffix = 2;
+  });
   heap("suffix-65535", named("a"), (v) => {
     v.modules[0].name_suffix = 65535;
   });

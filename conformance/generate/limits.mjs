@@ -134,6 +134,12 @@ function refusable(suite) {
     ["HARD_LIMIT"],
     "first the limit of a chunk, of which this is above Core only, then that of MessagePack",
   );
+  add(
+    "raw-section-2-to-the-30-and-1",
+    { sections: [section("note", zeros(50), { compression: 3 })] },
+    set("sections", 0, { raw_length: 2 ** 30 + 1 }),
+    ["ZSTD_FRAME", "BUDGET", "valid"],
+  );
   const long = (length) => ({
     tensors: [tensor({ element: "U8", shape: [length], data: zeros(0), compression: 1, stored: zeros(99) })],
   });

@@ -3,6 +3,7 @@ import { f32, f64, fromHex, hex, text, u8, u16, u32, zeros } from "./bytes.mjs";
 import { ELEMENTS, sign, trellis, WIDTHS } from "./codecs.mjs";
 import { CODED } from "./coded-frames.mjs";
 import { band, module, section, tensor, twoBands } from "./compose.mjs";
+import { frame, rleBlock } from "./frames.mjs";
 import { meta } from "./messagepack.mjs";
 
 const only = (over) => ({ modules: [module(over)] });
@@ -86,6 +87,25 @@ function tensors(suite) {
     ],
     zstd,
   );
+  const run = new Uint8Array(200).fill(7);
+  for (const [name, over] of Object.entries({
+    "window-of-7-and-a-half-mib": { single: false, width: 4, window: 8 * 12 + 7 },
+    "window-of-8-mib": { single: false, width: 4, window: 8 * 13 },
+    "content-size-of-8-bytes": { width: 8 },
+  }))
+    add(
+      `zstd-${name}`,
+      [
+        tensor({
+          element: "U8",
+          shape: [200],
+          data: run,
+          compression: 1,
+          stored: frame(200, [rleBlock(7, 200)], over),
+        }),
+      ],
+      zstd,
+    );
   for (const element of ["F16", "F32", "F64"]) {
     const width = WIDTHS[ELEMENTS[element]];
     const data = Uint8Array.from({ length: 24 * width }, (_, i) =>
@@ -172,6 +192,7 @@ function sections(suite) {
       a: Object.fromEntries(Array.from({ length: 15 }, (_, i) => [`k${10 + i}`, i])),
       b: Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`k${10 + i}`, i])),
     },
+    "16-keys": Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`k${10 + i}`, i])),
     "string-lengths": { a: "x".repeat(31), b: "x".repeat(32), c: "x".repeat(255), d: "x".repeat(256) },
     "key-255-characters": { [`~${"k".repeat(254)}`]: 1 },
     "key-one-space": { " ": 1 },
@@ -217,6 +238,12 @@ function sections(suite) {
     [section("ORIG", meta(long), { compression: 3 })],
     { ORIG: long },
     textZstd,
+  );
+  add(
+    "private-larger-than-a-document",
+    [section("note", zeros(2 ** 20 + 1), { compression: 3 })],
+    {},
+    { ...textZstd, clauses: [...textZstd.clauses, "14"], note: "only META and ORIG end at 2^20 bytes" },
   );
   add("private-text-zstd", [section("note", zeros(50), { compression: 3 })], {}, textZstd);
   const { document, stored } = CODED.orig;

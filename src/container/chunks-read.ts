@@ -17,20 +17,14 @@ import type { SectionRecord, TensorRecord, Unplaced } from "./types.ts";
 /** Section types this version knows. */
 export const KNOWN_SECTIONS: ReadonlySet<string> = new Set(["META", "ORIG"]);
 
-export function readTensors(
-  read: ReadIndex,
-  names: NameReader,
-  limit: LimitCheck,
-): { tensors: Unplaced<TensorRecord>[]; canonicalTensorNames: boolean } {
+export function readTensors(read: ReadIndex, names: NameReader, limit: LimitCheck): Unplaced<TensorRecord>[] {
   const { tensors: records, dimensions } = read.vectors;
-  let canonicalTensorNames = true;
   let previous: { bytes: Uint8Array; role: number } | undefined;
   let at = 0;
   names.restart();
   const tensors = records.map((record, i): Unplaced<TensorRecord> => {
     const offset = read.locate("tensors", i);
-    const { bytes, name, canonical } = names.next(record, `tensor ${i}`, offset);
-    canonicalTensorNames &&= canonical;
+    const { bytes, name } = names.next(record, `tensor ${i}`, offset);
     const where = `tensor "${name}"`;
     if (previous !== undefined) {
       const order = compareNames(previous.bytes, bytes);
@@ -79,7 +73,7 @@ export function readTensors(
       expected: `${at} dimensions`,
       actual: dimensions.length,
     });
-  return { tensors, canonicalTensorNames };
+  return tensors;
 }
 
 export function readSections(read: ReadIndex, limit: LimitCheck): Unplaced<SectionRecord>[] {

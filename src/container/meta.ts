@@ -74,8 +74,8 @@ export function checkCanonical(bytes: Uint8Array, base: number, where: string): 
 
   // Open containers: items left, and for maps the last key seen and whether a key comes next.
   const open: { left: number; map: boolean; keyNext: boolean; lastKey: Uint8Array | undefined }[] = [];
-  const enter = (count: number, map: boolean): void => {
-    if (open.length >= META_DEPTH.hard) bad(`at most ${META_DEPTH.hard} levels`);
+  const enter = (count: number, map: boolean, start: number): void => {
+    if (open.length >= META_DEPTH.hard) bad(`at most ${META_DEPTH.hard} levels`, start);
     open.push({ left: count, map, keyNext: map, lastKey: undefined });
   };
   const string = (length: number): Uint8Array => {
@@ -107,11 +107,11 @@ export function checkCanonical(bytes: Uint8Array, base: number, where: string): 
     } else if ((tag & 0xe0) === 0xa0) key = string(tag & 0x1f);
     else if ((tag & 0xf0) === 0x80) {
       consume(top, undefined, start);
-      enter(tag & 0x0f, true);
+      enter(tag & 0x0f, true, start);
       continue;
     } else if ((tag & 0xf0) === 0x90) {
       consume(top, undefined, start);
-      enter(tag & 0x0f, false);
+      enter(tag & 0x0f, false, start);
       continue;
     } else
       switch (tag) {
@@ -173,14 +173,14 @@ export function checkCanonical(bytes: Uint8Array, base: number, where: string): 
         case 0xdd: {
           const count = tag === 0xdc ? wide(uint(2), 15) : wide(uint(4), 0xffff);
           consume(top, undefined, start);
-          enter(count, false);
+          enter(count, false, start);
           continue;
         }
         case 0xde:
         case 0xdf: {
           const count = tag === 0xde ? wide(uint(2), 15) : wide(uint(4), 0xffff);
           consume(top, undefined, start);
-          enter(count, true);
+          enter(count, true, start);
           continue;
         }
         default:

@@ -121,13 +121,11 @@ export interface NameReader {
    *
    * @param offset position of the record in the file
    */
-  next(
-    record: FrontCoded,
-    where: string,
-    offset: number,
-  ): { bytes: Uint8Array; name: string; canonical: boolean };
+  next(record: FrontCoded, where: string, offset: number): { bytes: Uint8Array; name: string };
   /** Starts a new sorted list: the next name shares nothing. */
   restart(): void;
+  /** Position of the first record whose name shares less with the one before than it could; `undefined` if none does. */
+  readonly noncanonical: number | undefined;
   /** @throws LqaError NAME_HEAP unless the heap is used up. */
   finish(): void;
 }
@@ -140,7 +138,11 @@ export function nameReader(heap: Uint8Array, base: number, hardOnly: boolean): N
   let at = 0;
   let total = 0;
   let previous: Uint8Array = new Uint8Array(0);
+  let noncanonical: number | undefined;
   return {
+    get noncanonical() {
+      return noncanonical;
+    },
     next({ nameShared, nameSuffix }, where, offset) {
       if (nameShared > previous.length || nameSuffix > heap.length - at)
         fail("NAME_HEAP", {
@@ -156,9 +158,9 @@ export function nameReader(heap: Uint8Array, base: number, hardOnly: boolean): N
       bytes.set(previous.subarray(0, nameShared));
       bytes.set(heap.subarray(at, at + nameSuffix), nameShared);
       at += nameSuffix;
-      const canonical = sharedPrefix(previous, bytes) === nameShared;
+      if (sharedPrefix(previous, bytes) !== nameShared) noncanonical ??= offset;
       previous = bytes;
-      return { bytes, name: decodeName(bytes, offset, where), canonical };
+      return { bytes, name: decodeName(bytes, offset, where) };
     },
     restart() {
       previous = new Uint8Array(0);

@@ -28,13 +28,13 @@ export interface InterpretOptions {
 /**
  * Interprets the records of a verified index.
  *
- * @returns the index, and whether its names are front-coded canonically
+ * @returns the index, and the position of the first record whose name is not front-coded canonically
  * @throws LqaError of classes M, V, U and L, with the byte offset of the record
  */
 export function interpretIndex(
   read: ReadIndex,
   options: InterpretOptions,
-): { index: ContainerIndex; canonicalNames: boolean } {
+): { index: ContainerIndex; noncanonicalName: number | undefined } {
   const { vectors } = read;
   const { prologue } = options;
   const limit: LimitCheck = (value, bound, name, i, where) =>
@@ -64,7 +64,6 @@ export function interpretIndex(
   const plans = readPlans(read, encodings, limit);
   const types = readTypes(read, limit);
   const names = nameReader(vectors.names, read.locate("names", 0), options.hardOnly);
-  let canonicalNames = true;
   const usedTypes = firstUse(types.length, "types", read);
   const usedPlans = firstUse(plans.length, "plans", read);
 
@@ -72,8 +71,7 @@ export function interpretIndex(
   let previous: Uint8Array | undefined;
   const modules = vectors.modules.map((record, i): Unplaced<ModuleRecord> => {
     const offset = read.locate("modules", i);
-    const { bytes, name, canonical } = names.next(record, `module ${i}`, offset);
-    canonicalNames &&= canonical;
+    const { bytes, name } = names.next(record, `module ${i}`, offset);
     const where = `module "${name}"`;
     if (previous !== undefined && compareNames(previous, bytes) >= 0)
       fail("NAME_ORDER", { where, offset, expected: "a name after the one before it" });
@@ -100,7 +98,7 @@ export function interpretIndex(
   usedTypes.finish();
   usedPlans.finish();
 
-  const { tensors, canonicalTensorNames } = readTensors(read, names, limit);
+  const tensors = readTensors(read, names, limit);
   names.finish();
   checkCompanions(tensors, modules, (i) => read.locate("tensors", i));
   const sections = readSections(read, limit);
@@ -126,6 +124,6 @@ export function interpretIndex(
       spans,
       trailer,
     },
-    canonicalNames: canonicalNames && canonicalTensorNames,
+    noncanonicalName: names.noncanonical,
   };
 }

@@ -16,7 +16,8 @@ import { need, runOver, type Steps, truncated } from "./steps.ts";
 export interface OpenedIndex {
   readonly prologue: Prologue;
   readonly index: ContainerIndex;
-  readonly canonicalNames: boolean;
+  /** Position of the first record whose name is not front-coded canonically (12.3). */
+  readonly noncanonicalName: number | undefined;
 }
 
 /** An opened index with the bytes the root digest needs (spec 11.2). */
@@ -49,13 +50,13 @@ export function* headerSteps(hardLimits: boolean): Steps<Header & { readonly rec
   const crc = crc32(indexBytes);
   if (crc !== prologue.indexCrc)
     fail("INDEX_CRC", { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
-  const { index, canonicalNames } = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), {
+  const { index, noncanonicalName } = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), {
     prologue,
     hardOnly: hardLimits,
   });
   const padding = yield { bytes: chunksStart(prologue) - end };
   requireZero(padding, end, "padding after the index");
-  return { prologue, index, canonicalNames, prologueBytes, indexBytes, received: end + padding.length };
+  return { prologue, index, noncanonicalName, prologueBytes, indexBytes, received: end + padding.length };
 }
 
 /** @throws LqaError TRUNCATED_FILE if the file ended in the padding behind the index */

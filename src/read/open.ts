@@ -119,7 +119,7 @@ export async function openLqa(bytes: Uint8Array, options: OpenOptions = {}): Pro
 }
 
 function fileOf(bytes: Uint8Array, header: Header, options: OpenOptions, zstd: Zstd | undefined): LqaFile {
-  const { prologue, index, canonicalNames } = header;
+  const { prologue, index, noncanonicalName } = header;
   const byName = new Map(index.modules.map((module) => [module.name, module]));
   const chunkOf = ({ chunk }: ChunkRecord): Uint8Array =>
     bytes.subarray(chunk.offset, chunk.offset + chunk.length);
@@ -158,7 +158,7 @@ function fileOf(bytes: Uint8Array, header: Header, options: OpenOptions, zstd: Z
     get shapeFingerprint() {
       return toHex(shapeFingerprint(index.modules));
     },
-    canonicalNames,
+    canonicalNames: noncanonicalName === undefined,
     module,
     packed,
     decodeModule(which, options) {

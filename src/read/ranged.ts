@@ -113,7 +113,7 @@ export async function openRemote(
 }
 
 function rangedOf(source: ByteSource, header: Header, options: SourceOptions): RangedLqa {
-  const { prologue, index, canonicalNames } = header;
+  const { prologue, index, noncanonicalName } = header;
   const byName = new Map(index.modules.map((module) => [module.name, module]));
   const budget = options.budgetBytes ?? CHUNK_BUDGET;
   let zstd: Promise<Zstd | undefined> | undefined;
@@ -165,7 +165,7 @@ function rangedOf(source: ByteSource, header: Header, options: SourceOptions): R
     source,
     prologue,
     index,
-    canonicalNames,
+    noncanonicalName,
     modules: index.modules,
     tensors: index.tensors,
     sections: index.sections,

@@ -247,7 +247,7 @@ class Run {
 
 /** The index must be the bytes our writer would give for its records (spec 12.2). */
 function checkCanonicalIndex(
-  { indexBytes, canonicalNames }: Header,
+  { indexBytes, noncanonicalName }: Header,
   report: (error: LqaError) => void,
 ): void {
   const attempt = (check: () => void): void => {
@@ -258,7 +258,7 @@ function checkCanonicalIndex(
       report(error);
     }
   };
-  if (!canonicalNames) attempt(() => fail("NONCANONICAL_NAME", { offset: PROLOGUE_BYTES }));
+  if (noncanonicalName !== undefined) attempt(() => fail("NONCANONICAL_NAME", { offset: noncanonicalName }));
   const canonical = writeIndex(readIndex(indexBytes).vectors);
   if (equalBytes(indexBytes, canonical)) return;
   let at = 0;

@@ -19,9 +19,9 @@ const print = (value) =>
   process.stdout.write(typeof value === "string" ? value : `${JSON.stringify(value)}\n`);
 /** For ever; the log grows as long as it lives. */
 const hang = () => setInterval(() => log && appendFileSync(log, "alive\n"), 50);
-/** Something in a group of its own that keeps standard output open, for some seconds. */
+/** Something in a group of its own that keeps standard output open, longer than any test waits. */
 const leaveBehind = () =>
-  spawn(process.execPath, ["-e", "setTimeout(() => {}, 20000)"], {
+  spawn(process.execPath, ["-e", "setTimeout(() => {}, 40000)"], {
     detached: true,
     stdio: "inherit",
   }).unref();

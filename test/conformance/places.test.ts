@@ -33,10 +33,10 @@ interface Case {
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const TABLE = here("places.json");
 const all: Case[] = loadCases(here("../../conformance/suite"), { mutations: "none" });
-/** The last run of a case is the one that finds its fault. */
+/** The first run of a case is at the level that finds its fault. */
 const cases = all
-  .filter(({ operation = "read", runs }) => operation === "read" && !runs.at(-1)!.expected.valid)
-  .map(({ id, runs }) => ({ id, run: runs.at(-1)! }));
+  .filter(({ operation = "read", runs }) => operation === "read" && !runs[0]!.expected.valid)
+  .map(({ id, runs }) => ({ id, run: runs[0]! }));
 
 interface Answer {
   readonly document: {
@@ -89,9 +89,11 @@ describe("the places of errors", () => {
       // Without zstd, it has nothing to say of what is inside a frame.
       if (theirs[i]?.name !== ours.get(id)!.name) return [];
       compared++;
-      return theirs[i]!.offset === places[id]![0]
-        ? []
-        : [`${id}: ${theirs[i]!.offset}, not ${places[id]![0]}`];
+      const [offset] = places[id]!;
+      // Of a frame or a document it says where the part begins that is wrong, and ours where in it.
+      const within = ["ZSTD_FRAME", "META_ENCODING"].includes(theirs[i]!.name);
+      const same = within ? theirs[i]!.offset! <= offset : theirs[i]!.offset === offset;
+      return same ? [] : [`${id}: ${theirs[i]!.offset}, not ${offset}`];
     });
     expect(others).toEqual([]);
     expect(compared).toBeGreaterThan(0.95 * cases.length);
