@@ -5,9 +5,11 @@ const container = [
   "container/checksums",
   "container/compression",
   "container/content-id",
+  "container/enumerations",
   "container/index",
   "container/meta",
   "container/names",
+  "container/prologue",
   "encode",
 ];
 const inContainer = (...names) => ({
