@@ -2,7 +2,7 @@
 import { concat, fromHex, patched, text, u16, u32, zeros } from "./bytes.mjs";
 import { module, section, tensor } from "./compose.mjs";
 import { MAGIC, SLOTS } from "./file.mjs";
-import { damage, index, otherIndex, prologue, set, whole } from "./lies.mjs";
+import { damage, index, otherIndex, placedIndex, prologue, set, whole } from "./lies.mjs";
 
 /** One module, one tensor, one section: every kind of record. */
 export const plain = () => ({
@@ -226,6 +226,28 @@ function indexBytes(suite) {
     "INDEX_VECTOR",
     (bytes, view) => patched(bytes, 52 + view.getUint32(52, true), ...u32(2 ** 32 / 4 + 1)),
     { note: "of 12 bytes" },
+  );
+  // Consistent but for the place of one part: a reader that does not look at that place reads all of it.
+  const moved = (name, error, change, note = undefined) =>
+    suite.invalid(`invalid/index/${name}`, error, plain(), {
+      clauses: ["6.2"],
+      lies: vectorsAs((vectors) => change(vectors)),
+      note,
+    });
+  moved("table-at-a-multiple-of-2", "INDEX_TABLE", (vectors) =>
+    placedIndex(vectors, { vtable: 8, table: 30 }),
+  );
+  moved("vtable-at-an-odd-position", "INDEX_TABLE", (vectors) => placedIndex(vectors, { vtable: 9 }));
+  moved("fields-at-multiples-of-2", "INDEX_TABLE", (vectors) => placedIndex(vectors, { field: 6 }));
+  moved("vectors-at-multiples-of-2", "INDEX_TABLE", (vectors) => placedIndex(vectors, { gap: 2 }));
+  moved(
+    "vtable-before-the-index-and-at-its-end",
+    "INDEX_TABLE",
+    (vectors) => {
+      const bytes = placedIndex(vectors);
+      return concat(patched(bytes, 32, ...u32(32 + 22)), bytes.subarray(10, 32));
+    },
+    "in some languages, position -22 is the one 22 bytes before the end",
   );
   suite.invalid("invalid/index/two-readers-of-one-table", "INDEX_FIELD_MISSING", plain(), {
     clauses: ["6.2"],

@@ -125,3 +125,30 @@ export function otherIndex(
   }
   return concat(table, ...parts);
 }
+
+/** A FlatBuffer of the same vectors whose parts stand where they are told: `field` is the first field's place in the table. */
+export function placedIndex(vectors, { vtable = 10, table = 32, field = 4, gap = 0 } = {}) {
+  const tableSize = field + 36;
+  const bodies = SLOTS.map(([name, , write]) =>
+    concat(u32(vectors[name].length), ...vectors[name].map(write)),
+  );
+  let end = table + tableSize;
+  end += ((4 - (end % 4)) % 4) + gap;
+  const places = bodies.map(({ length }) => {
+    const place = end;
+    end += length + ((4 - (length % 4)) % 4);
+    return place;
+  });
+  const bytes = new Uint8Array(end);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, table, true);
+  bytes.set([0x4c, 0x51, 0x41, 0x31], 4);
+  bytes.set(u16(22, tableSize, ...places.map((_, i) => field + 4 * i)), vtable);
+  view.setInt32(table, table - vtable, true);
+  places.forEach((place, i) => {
+    const at = table + field + 4 * i;
+    view.setUint32(at, place - at, true);
+    bytes.set(bodies[i], place);
+  });
+  return bytes;
+}
