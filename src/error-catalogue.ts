@@ -442,6 +442,18 @@ export const ERRORS = {
     "summary": "Activations do not fit the module that is applied to them.",
     "advice": "Give rows of the module's input and output length, as in the message."
   },
+  "UNKNOWN_ADAPTER": {
+    "code": "LQA-X011",
+    "clause": "-",
+    "summary": "The pool has no adapter of that name.",
+    "advice": "Add it, or check the name; it may have been removed."
+  },
+  "ADAPTER_IN_USE": {
+    "code": "LQA-X012",
+    "clause": "-",
+    "summary": "The adapter is in use, and was to be removed only if it is not.",
+    "advice": "Wait until its leases are released, or remove it without that condition."
+  },
   "NONCANONICAL_INDEX": {
     "code": "LQA-C001",
     "clause": "12",

@@ -176,6 +176,21 @@ export {
 export type { LayerPlace } from "./report/layers.ts";
 export { drawReport, type ReportContext } from "./report/page/page.ts";
 export { drawRdCurve, type RdCurve, type RdMethod, type RdPoint } from "./report/rd-curve-svg.ts";
+export type { Activations, RowList } from "./serve/activations.ts";
+export { type ApplyOptions, applyPacked } from "./serve/apply.ts";
+export { AdapterLease } from "./serve/lease.ts";
+export { AdapterPool } from "./serve/pool.ts";
+export type { AcquireOptions, AdapterSource, PoolOptions, PoolStatistics } from "./serve/pool-options.ts";
+export type { CachedDecoding, Counters } from "./serve/resident.ts";
+export { type ResidentModule, residentModule } from "./serve/resident-module.ts";
+export {
+  type AdapterStore,
+  httpStore,
+  memoryStore,
+  type ObjectReader,
+  objectStore,
+  type StoredAdapter,
+} from "./serve/stores.ts";
 export { type BaseModel, type BaseSizes, compareWithBase } from "./validate/base.ts";
 export {
   MOST_FINDINGS,

@@ -38,6 +38,7 @@ export {
 export { writeDirectoryAtomic } from "./io/write-directory.ts";
 export { type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
 export { type MergedModel, type MergeFileOptions, mergeFile } from "./merge-file.ts";
+export { directoryStore } from "./serve/directory-store.ts";
 export {
   type DecodedAdapter,
   type DecodeWithWorkersOptions,

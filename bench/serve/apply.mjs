@@ -15,7 +15,7 @@ import { encodingLabel, planeSizes } from "../../dist/codecs/encoding.js";
 import { DecodeKernel } from "../../dist/codecs/kernels/decode-kernel.js";
 import { decodeFactors } from "../../dist/read/decode.js";
 import { applyPacked } from "../../dist/serve/apply.js";
-import { packModule } from "../../dist/serve/packed-module.js";
+import { residentModule } from "../../dist/serve/resident-module.js";
 import { linear, PROJECTIONS, RANK } from "../seven-b.mjs";
 import { makeBaselines } from "./baselines.mjs";
 
@@ -95,7 +95,7 @@ function modulesOf(mix) {
   for (let layer = 0; layer < LAYERS; layer++)
     for (const [name, out, input] of PROJECTIONS) {
       const { planes, ...shape } = linear(`layers.${layer}.${name}`, out, input, bands);
-      const packed = packModule(shape, { bands, planes });
+      const packed = residentModule(shape, { bands, planes });
       packed.planesAt = planesAt(packed);
       modules.push(packed);
     }

@@ -3,7 +3,7 @@
  * binary16. Rows are staged and updates added as packed application does it.
  */
 import { kindOf, prepareTable } from "../../dist/codecs/kernels/encoding-kinds.js";
-import { programFor } from "../../dist/serve/packed-module.js";
+import { programFor } from "../../dist/serve/resident-module.js";
 import { compile } from "../../src/wasm/build.mjs";
 
 const FREE = 0x12400;

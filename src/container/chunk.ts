@@ -15,9 +15,16 @@ import { CRC_BYTES, type PlaneExtent, payloadLength, planeExtents } from "./layo
 import { hex32 } from "./prologue.ts";
 import type { ChunkRecord } from "./types.ts";
 
-/** The payload of a module: its planes in stored order, zero padded. */
-export function assemblePayload(shape: ModuleShape, factors: PackedFactors): Uint8Array {
-  const payload = new Uint8Array(payloadLength(shape, factors.bands));
+/**
+ * The payload of a module: its planes in stored order, zero padded.
+ *
+ * @param payload zeros of the length of the payload, to write to
+ */
+export function assemblePayload(
+  shape: ModuleShape,
+  factors: PackedFactors,
+  payload: Uint8Array = new Uint8Array(payloadLength(shape, factors.bands)),
+): Uint8Array {
   let placed = 0;
   for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, factors.bands)) {
     const bytes = factors.planes[expert]![band]![factor][plane];

@@ -23,7 +23,7 @@ import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
 import { moduleFactors, plainTensor, sectionMap } from "./chunks.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
 import { Engine } from "./engine.ts";
-import type { ModuleEvent } from "./events.ts";
+import type { LqaEvent, ModuleEvent } from "./events.ts";
 import { chunksStart, type Header, type OpenedIndex } from "./header.ts";
 import type { OpenOptions } from "./open.ts";
 import { type PlannedRange, type PlanOptions, planRanges } from "./plan.ts";
@@ -78,6 +78,8 @@ export interface RangedLqa extends OpenedIndex {
   origin(options?: FetchOptions): Promise<Origin | undefined>;
   /** File id and content id as they are stored; {@link verify} proves them. */
   storedIds(options?: FetchOptions): Promise<VerifiedIds>;
+  /** Everything behind the index in file order, every byte checked: modules, tensors, sections, and the ids at the end. */
+  events(options?: FetchOptions): AsyncGenerator<LqaEvent, void, undefined>;
   /** Reads everything behind the index, and checks every byte. */
   verify(options?: FetchOptions): Promise<VerifiedIds>;
 }
@@ -233,12 +235,15 @@ function rangedOf(source: ByteSource, header: Header, options: SourceOptions): R
       });
       return { fileId: toHex(root), contentId: toHex(content) };
     },
-    async verify({ signal, onProgress } = {}) {
+    async *events({ signal, onProgress } = {}) {
       const start = chunksStart(prologue);
       const either = eitherSignal(signal, options.signal);
       const engine = new Engine({ ...options, budgetBytes: budget, signal: either }, header);
       const pieces = piecesFrom(source, start, prologue.fileLength, either, onProgress);
-      for await (const event of eventsOf(engine, pieces, either))
+      yield* eventsOf(engine, pieces, either);
+    },
+    async verify(options) {
+      for await (const event of file.events(options))
         if (event.type === "end") return { fileId: event.fileId, contentId: event.contentId };
       throw new TypeError("a file ended without its end");
     },

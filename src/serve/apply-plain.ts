@@ -21,10 +21,10 @@
  * @module
  */
 import { decodePlain } from "../codecs/decode-plain.ts";
-import { planeSizes } from "../codecs/encoding.ts";
-import { type Rotation, rotateIntegers, rotateTransposed } from "../codecs/rotation.ts";
-import { type PackedModule, programFor } from "./packed-module.ts";
-import type { ComponentEntry } from "./program.ts";
+import { type Encoding, planeSizes } from "../codecs/encoding.ts";
+import { rotateIntegers, rotateTransposed } from "../codecs/rotation.ts";
+import { ENTRY_WORDS, type FactorProgram, WORD } from "./program.ts";
+import { programFor, type ResidentModule } from "./resident-module.ts";
 import type { Rotating } from "./rotating.ts";
 
 /**
@@ -34,40 +34,38 @@ import type { Rotating } from "./rotating.ts";
  * @param y of the output length; the update is added to it
  */
 export function applyRowPlainly(
-  module: PackedModule,
+  module: ResidentModule,
   expert: number,
   x: Float32Array,
   y: Float32Array,
   turns: Rotating,
 ): void {
-  const { a, b, payloadBytes, expertStride } = programFor(module);
+  const { a, b, components, payloadBytes, expertStride } = programFor(module);
   const { out, multiplier } = module.shape;
   const payload = module.payload.subarray(expert * expertStride, expert * expertStride + payloadBytes);
-  const weights = (entry: ComponentEntry, rotation: Rotation, length: number): Float32Array =>
-    componentWeights(entry, rotation, payload, length);
+  const weights = (factor: FactorProgram, k: number, turn: Rotating["a"], length: number): Float32Array =>
+    componentWeights(factor, k, turn, payload, length);
   const turned = Float32Array.from(x);
   if (turns.a === "rows") rotateTransposed(turned);
-  const rotationOf = (straight: number, k: number, turn: Rotating["a"]): Rotation =>
-    k >= straight && turn === "weights" ? "hadamard64" : "none";
-  const h = new Float32Array(a.entries.length);
-  a.entries.forEach((entry, k) => {
-    const own = weights(entry, rotationOf(a.straight, k, turns.a), x.length);
+  const h = new Float32Array(components);
+  for (let k = 0; k < components; k++) {
+    const own = weights(a, k, turns.a, x.length);
     const input = k < a.straight ? x : turned;
     const sums = new Float32Array(4);
     for (let i = 0; i < own.length; i++) sums[i & 3]! += Math.fround(own[i]! * input[i]!);
     const whole = Math.fround(Math.fround(sums[0]! + sums[1]!) + Math.fround(sums[2]! + sums[3]!));
-    h[entry.slot] = multiplier * whole;
-  });
-  if (b.entries.length === 0) return;
+    h[a.words[ENTRY_WORDS * k + WORD.slot]!] = multiplier * whole;
+  }
+  if (components === 0) return;
   const update = new Float32Array(out);
   const rotated = turns.b === "rows" ? new Float32Array(out) : update;
-  b.entries.forEach((entry, k) => {
-    const own = weights(entry, rotationOf(b.straight, k, turns.b), out);
-    const factor = h[entry.slot]!;
+  for (let k = 0; k < components; k++) {
+    const own = weights(b, k, turns.b, out);
+    const factor = h[k]!;
     const sum = k < b.straight ? update : rotated;
     for (let o = 0; o < out; o++) sum[o]! += Math.fround(own[o]! * factor);
-  });
-  if (rotated !== update && b.straight < b.entries.length) {
+  }
+  if (rotated !== update && b.straight < components) {
     rotateIntegers(rotated);
     if (b.straight === 0) update.set(rotated);
     else for (let o = 0; o < out; o++) update[o]! += rotated[o]!;
@@ -75,20 +73,23 @@ export function applyRowPlainly(
   for (let o = 0; o < out; o++) y[o]! += update[o]!;
 }
 
-/** Weights of one component. */
+/** Weights of component `k` of a list. */
 function componentWeights(
-  { encoding: unrotated, codes, scales, zeroPoints }: ComponentEntry,
-  rotation: Rotation,
+  { words, encodings, straight }: FactorProgram,
+  k: number,
+  turn: Rotating["a"],
   payload: Uint8Array,
   length: number,
 ): Float32Array {
-  const encoding = unrotated.codec === "trellis" ? { ...unrotated, rotation } : unrotated;
+  const stored = encodings[k]!;
+  const encoding: Encoding =
+    stored.codec === "trellis" && k >= straight && turn === "rows" ? { ...stored, rotation: "none" } : stored;
   const sizes = planeSizes(encoding, 1, length);
-  const planes = {
-    codes: payload.subarray(codes, codes + sizes.codes),
-    scales: payload.subarray(scales, scales + sizes.scales),
-    zeroPoints: payload.subarray(zeroPoints, zeroPoints + sizes.zeroPoints),
+  const plane = (which: "codes" | "scales" | "zeroPoints"): Uint8Array => {
+    const at = words[ENTRY_WORDS * k + WORD[which]]!;
+    return payload.subarray(at, at + sizes[which]);
   };
+  const planes = { codes: plane("codes"), scales: plane("scales"), zeroPoints: plane("zeroPoints") };
   const weights = new Float32Array(length);
   decodePlain(encoding, planes, 1, length, weights, { offset: 0, componentStride: length, weightStride: 1 });
   return weights;

@@ -9,7 +9,7 @@ import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { type Activations, type RowList, type Rows, readRow, rowsOf, writeRow } from "./activations.ts";
 import { applyRowPlainly } from "./apply-plain.ts";
 import { ApplyKernel } from "./kernels/apply-kernel.ts";
-import { assertApplicable, type PackedModule } from "./packed-module.ts";
+import { assertApplicable, type ResidentModule } from "./resident-module.ts";
 import { rotating } from "./rotating.ts";
 
 /** How a module is applied. */
@@ -44,7 +44,7 @@ let shared: ApplyKernel | undefined | null;
  *   for an embedding and a grouped convolution
  */
 export function applyPacked(
-  module: PackedModule,
+  module: ResidentModule,
   x: Activations,
   y: Activations,
   options: ApplyOptions = {},
@@ -61,7 +61,7 @@ export function applyPacked(
 
 /** Rows from number `first` of the list on, by the plain path. */
 export function applyRowsPlainly(
-  module: PackedModule,
+  module: ResidentModule,
   expert: number,
   { x, y, list, batchInvariant }: Rows,
   first: number,

@@ -3,42 +3,33 @@
  * where its planes begin in the payload.
  *
  * Components of which a factor is of the codec `zero` are left out: they contribute nothing. Those that are rotated come
- * last, because rotation is done to what weights are multiplied by (`apply-plain.ts`). A program depends on the band plan
- * and the lengths alone, which modules share, so that thousands of resident adapters have few of them.
+ * last (`rotating.ts`). A program is made in a few microseconds and takes one or two KiB, which for each module of thousands
+ * of adapters would be too much: the programs used last are kept.
  *
  * @module
  */
-import type { Encoding } from "../codecs/encoding.ts";
-import { planeSizes } from "../codecs/encoding.ts";
+import { type Encoding, planeSizes } from "../codecs/encoding.ts";
 import { kindOf } from "../codecs/kernels/encoding-kinds.ts";
 import type { Band } from "../codecs/packed.ts";
 import { align } from "../container/bytes.ts";
-import { EXPERT_ALIGNMENT, type PlaneExtent, walkPlanes } from "../container/layout.ts";
+import { EXPERT_ALIGNMENT, walkPlanes } from "../container/layout.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
-/** One component of one factor. Places are bytes in the payload of an expert. */
-export interface ComponentEntry {
-  /** Without rotation: the weights that are multiplied are those before it. */
-  readonly encoding: Encoding;
-  readonly codes: number;
-  readonly scales: number;
-  readonly zeroPoints: number;
-  /** Number of this component in the list of B'. */
-  readonly slot: number;
-}
-
-/** One factor. */
+/** The components of one factor that take part. */
 export interface FactorProgram {
-  readonly entries: readonly ComponentEntry[];
-  /** How many of the entries, the first ones, are not rotated. */
-  readonly straight: number;
-  /** The entries for the kernel: {@link ENTRY_WORDS} each. */
+  /** {@link ENTRY_WORDS} for each component, as the kernel reads them. */
   readonly words: Int32Array;
+  /** The encoding of each, as it is stored. */
+  readonly encodings: readonly Encoding[];
+  /** How many of the components, the first ones, are not rotated. */
+  readonly straight: number;
 }
 
 export interface ApplyProgram {
   readonly a: FactorProgram;
   readonly b: FactorProgram;
+  /** How many components take part. */
+  readonly components: number;
   /** Bytes of the planes of one expert, and from one expert's to the next one's. */
   readonly payloadBytes: number;
   readonly expertStride: number;
@@ -46,78 +37,89 @@ export interface ApplyProgram {
   readonly tables: readonly number[];
 }
 
-/** Kind, bits, scale type, group, table, codes, scales, zero points, slot: as `ENTRY` in apply.as. */
+/** Words of an entry, by place: as `ENTRY` in apply.as. Places are bytes in the payload of an expert. */
+export const WORD = { codes: 5, scales: 6, zeroPoints: 7, slot: 8 } as const;
+/** Kind, bits, scale type, group, table, codes, scales, zero points, and the number of the component in the list of B'. */
 export const ENTRY_WORDS = 9;
 
-const known = new WeakMap<readonly Band[], Map<string, ApplyProgram>>();
+/** Band plans whose programs are kept: some 8 MiB. */
+const KEPT = 4096;
+const kept = new Map<
+  readonly Band[],
+  { readonly out: number; readonly n: number; readonly program: ApplyProgram }[]
+>();
 
-/** The program of a module; the same object for modules that share their bands (as records of one index do) and lengths. */
+/** The program of a module. */
 export function programOf(shape: ModuleShape, bands: readonly Band[]): ApplyProgram {
-  let own = known.get(bands);
-  if (own === undefined) known.set(bands, (own = new Map()));
-  const key = `${shape.out} ${inputLength(shape)}`;
-  let program = own.get(key);
-  if (program === undefined) own.set(key, (program = makeProgram(shape, bands)));
+  const n = inputLength(shape);
+  let own = kept.get(bands);
+  const known = own?.find((one) => one.out === shape.out && one.n === n);
+  if (known !== undefined) return known.program;
+  const program = makeProgram(shape, bands);
+  if (own === undefined) {
+    // The first key is the one that was set first.
+    if (kept.size >= KEPT) for (const first of kept.keys()) if (kept.delete(first)) break;
+    kept.set(bands, (own = []));
+  }
+  own.push({ out: shape.out, n, program });
   return program;
 }
 
 function makeProgram(shape: ModuleShape, bands: readonly Band[]): ApplyProgram {
-  const places = new Map<string, number>();
-  const keyOf = ({ band, factor, plane }: Pick<PlaneExtent, "band" | "factor" | "plane">): string =>
-    `${band} ${factor} ${plane}`;
-  const payloadBytes = walkPlanes(shape, bands, (extent) => void places.set(keyOf(extent), extent.offset));
-  const lengths = { b: shape.out, a: inputLength(shape) };
-  const active = bands.flatMap(({ components, b, a }, band) =>
-    b.codec === "zero" || a.codec === "zero"
-      ? []
-      : Array.from({ length: components }, (_, c) => ({ band, c })),
-  );
-  const slots = new Map<string, number>();
-  const factor = (which: "a" | "b"): FactorProgram => {
-    const isRotated = ({ band }: { band: number }): boolean => {
-      const encoding = bands[band]![which];
-      return encoding.codec === "trellis" && encoding.rotation !== "none";
-    };
-    const straight = active.filter((component) => !isRotated(component));
-    const ordered = [...straight, ...active.filter(isRotated)];
-    const entries = ordered.map(({ band, c }, i) => {
-      const stored = bands[band]![which];
-      const encoding: Encoding = stored.codec === "trellis" ? { ...stored, rotation: "none" } : stored;
-      const each = planeSizes(encoding, 1, lengths[which]);
-      const place = (plane: PlaneExtent["plane"]): number =>
-        places.get(keyOf({ band, factor: which, plane }))! + c * each[plane];
-      const key = `${band} ${c}`;
-      if (which === "b") slots.set(key, i);
-      return {
-        encoding,
-        codes: place("codes"),
-        scales: place("scales"),
-        zeroPoints: place("zeroPoints"),
-        slot: slots.get(key)!,
-      };
-    });
-    return { entries, straight: straight.length, words: wordsOf(entries) };
-  };
-  // Slots are numbers in the list of B'.
-  const b = factor("b");
-  const used = new Set<number>();
-  for (const band of bands)
-    for (const { codec, ...encoding } of [band.b, band.a])
-      if (codec === "trellis") used.add((encoding as { table: number }).table);
+  const places = { a: [] as Place[], b: [] as Place[] };
+  const payloadBytes = walkPlanes(shape, bands, ({ band, factor, plane, offset }) => {
+    (places[factor][band] ??= { codes: 0, scales: 0, zeroPoints: 0 })[plane] = offset;
+  });
+  const tables = new Set<number>();
+  const b = makeFactor("b", shape.out, bands, places.b, undefined, tables);
+  const a = makeFactor("a", inputLength(shape), bands, places.a, b.slots, tables);
   return {
-    a: factor("a"),
+    a,
     b,
+    components: b.encodings.length,
     payloadBytes,
     expertStride: align(payloadBytes, EXPERT_ALIGNMENT),
-    tables: [...used],
+    tables: [...tables],
   };
 }
 
-function wordsOf(entries: readonly ComponentEntry[]): Int32Array {
-  const words = new Int32Array(ENTRY_WORDS * entries.length);
-  entries.forEach(({ encoding, codes, scales, zeroPoints, slot }, i) => {
-    const { kind, bits, scale, group, lut } = kindOf(encoding);
-    words.set([kind, bits, scale, group, lut, codes, scales, zeroPoints, slot], ENTRY_WORDS * i);
-  });
-  return words;
+type Place = Record<"codes" | "scales" | "zeroPoints", number>;
+
+/** @param slots of components by their number among those that take part; without them the list gives them */
+function makeFactor(
+  factor: "a" | "b",
+  length: number,
+  bands: readonly Band[],
+  places: readonly Place[],
+  slots: readonly number[] | undefined,
+  tables: Set<number>,
+): FactorProgram & { readonly slots: readonly number[] } {
+  const words: number[] = [];
+  const encodings: Encoding[] = [];
+  const given: number[] = [];
+  let straight = 0;
+  for (const rotated of [false, true]) {
+    let number = 0;
+    bands.forEach((band, i) => {
+      if (band.a.codec === "zero" || band.b.codec === "zero") return;
+      const stored = band[factor];
+      const first = number;
+      number += band.components;
+      if ((stored.codec === "trellis" && stored.rotation !== "none") !== rotated) return;
+      if (stored.codec === "trellis") tables.add(stored.table);
+      const encoding: Encoding = stored.codec === "trellis" ? { ...stored, rotation: "none" } : stored;
+      const { kind, bits, scale, group, lut } = kindOf(encoding);
+      const each = planeSizes(encoding, 1, length);
+      const { codes, scales, zeroPoints } = places[i]!;
+      for (let c = 0; c < band.components; c++) {
+        const slot = slots?.[first + c] ?? encodings.length;
+        given[first + c] = slot;
+        words.push(kind, bits, scale, group, lut);
+        words.push(codes + c * each.codes, scales + c * each.scales, zeroPoints + c * each.zeroPoints, slot);
+        encodings.push(stored);
+      }
+    });
+    if (!rotated) straight = encodings.length;
+  }
+  return { words: Int32Array.from(words), encodings, straight, slots: given };
 }

@@ -7,7 +7,7 @@ import { decodeFactors } from "../../src/read/decode.ts";
 import { type Activations, rowsOf } from "../../src/serve/activations.ts";
 import { applyPacked, applyRowsPlainly } from "../../src/serve/apply.ts";
 import { ApplyKernel } from "../../src/serve/kernels/apply-kernel.ts";
-import { type PackedModule, packModule } from "../../src/serve/packed-module.ts";
+import { type ResidentModule, residentModule } from "../../src/serve/resident-module.ts";
 import { anyModule, everyEncoding, factorsOf, Random, shapeOfModule } from "./modules.ts";
 
 const kernel = ApplyKernel.make()!;
@@ -23,7 +23,7 @@ function halves(values: Float32Array): Uint16Array {
 
 /** Kernel and plain path on the same rows. */
 function compare(
-  module: PackedModule,
+  module: ResidentModule,
   expert: number,
   x: Activations,
   y: Activations,
@@ -53,7 +53,7 @@ describe("the apply kernel", () => {
           const [out, input] = [1 + ((7 * round) % 150), 1 + ((11 * round) % 170)];
           const bands = [{ components: 1 + (round % 9), b: encoding, a: encoding }];
           const shape = shapeOfModule(out, input, bands[0]!.components);
-          const module = packModule(shape, factorsOf(random, shape, bands));
+          const module = residentModule(shape, factorsOf(random, shape, bands));
           const rows = 1 + (round % 5);
           compare(module, 0, random.floats(rows * input), random.floats(rows * out));
         }
@@ -92,7 +92,7 @@ describe("the apply kernel", () => {
     const shape = shapeOfModule(20, 20, 2);
     const factors = factorsOf(random, shape, [{ components: 2, b: encoding, a: encoding }]);
     factors.planes[0]![0]!.b.scales.set([0, 0x7c]);
-    const module = packModule(shape, factors);
+    const module = residentModule(shape, factors);
     const [x, y] = [random.floats(40), new Float32Array(40)];
     expect(kernel.apply(module, 0, rowsOf(shape, x, y.slice()))).toBe(0);
     const expected = y.slice();
@@ -114,7 +114,7 @@ describe("applyPacked", () => {
       const { b, a } = decodeFactors(shape, factors) as { b: Float32Array; a: Float32Array };
       const x = random.floats(input);
       const y = new Float32Array(out);
-      applyPacked(packModule(shape, factors), x, y, { expert: 1 });
+      applyPacked(residentModule(shape, factors), x, y, { expert: 1 });
       let size = 0;
       const h = Array.from({ length: shape.rank }, (_, c) => {
         let sum = 0;
@@ -201,9 +201,9 @@ describe("applyPacked", () => {
     const random = new Random(10);
     const zero = [{ components: 1, b: { codec: "zero" }, a: { codec: "zero" } }] as const;
     const embedding = shapeOfModule(8, 6, 1, { role: "embedding", baseLayout: "in-out" });
-    refused(() => packModule(embedding, factorsOf(random, embedding, zero)), "CANNOT_APPLY");
+    refused(() => residentModule(embedding, factorsOf(random, embedding, zero)), "CANNOT_APPLY");
     const grouped = shapeOfModule(8, 6, 1, { role: "conv2d", kernel: [3, 3], groups: 2 });
-    refused(() => packModule(grouped, factorsOf(random, grouped, zero)), "CANNOT_APPLY");
+    refused(() => residentModule(grouped, factorsOf(random, grouped, zero)), "CANNOT_APPLY");
     const convolution = anyModule(random, 8, 6, { role: "conv2d", kernel: [3, 3] });
     compare(convolution, 0, random.floats(2 * 54), random.floats(16));
   });

@@ -5,8 +5,11 @@
  */
 import type { Encoding, ScaleType } from "../../src/codecs/encoding.ts";
 import type { Band, PackedFactors } from "../../src/codecs/packed.ts";
-import { inputLength, type ModuleShape } from "../../src/model/adapter.ts";
-import { type PackedModule, packModule } from "../../src/serve/packed-module.ts";
+import { concat } from "../../src/container/bytes.ts";
+import { splitPayload } from "../../src/container/chunk.ts";
+import { inputLength, type ModuleShape, type PlainTensor } from "../../src/model/adapter.ts";
+import { type ResidentModule, residentModule } from "../../src/serve/resident-module.ts";
+import { prepareFile } from "../../src/write/write.ts";
 import { partOf } from "../codecs/decode-jobs.ts";
 
 /** Arbitrary but always the same. */
@@ -14,7 +17,7 @@ export class Random {
   #state: number;
 
   constructor(seed: number) {
-    this.#state = seed | 1;
+    this.#state = 2 * seed + 1;
   }
 
   byte(): number {
@@ -121,7 +124,7 @@ export function anyModule(
   out: number,
   input: number,
   more: Partial<ModuleShape> = {},
-): PackedModule {
+): ResidentModule {
   const bands = Array.from({ length: 1 + random.below(4) }, () => ({
     components: 1 + random.below(6),
     b: anyEncoding(random),
@@ -129,5 +132,36 @@ export function anyModule(
   }));
   const rank = bands.reduce((sum, { components }) => sum + components, 0);
   const shape = shapeOfModule(out, input, rank, { multiplier: Math.fround(random.value() + 0.5), ...more });
-  return packModule(shape, factorsOf(random, shape, bands));
+  return residentModule(shape, factorsOf(random, shape, bands));
+}
+
+/** A file with these modules and plain tensors. */
+export async function fileOf(
+  modules: readonly ResidentModule[],
+  tensors: readonly PlainTensor[] = [],
+): Promise<Uint8Array> {
+  const packed = modules.map(({ shape, bands, payload }) => ({
+    ...shape,
+    ...splitPayload(shape, bands, payload, 0),
+  }));
+  const { pieces } = await prepareFile({ modules: packed, tensors, sections: [] });
+  return concat([...pieces()]);
+}
+
+/** A small adapter: some layers of encodings that any seed gives. */
+export function anyAdapter(seed: number, layers = 3, length = 96): ResidentModule[] {
+  const random = new Random(seed);
+  // Bits that nothing uses must be 0 in a file, and are where every code fills its bytes.
+  const encodings = everyEncoding(16, "f16").filter((e) => e.codec !== "affine" || !e.zeroPoint);
+  return Array.from({ length: layers }, (_, layer) => {
+    const first = random.pick(encodings);
+    // Neighbours that are alike would be one band.
+    const others = encodings.filter((encoding) => encoding !== first);
+    const bands = [
+      { components: 1, b: first, a: random.pick(encodings) },
+      { components: 2, b: random.pick(others), a: random.pick(encodings) },
+    ];
+    const shape = shapeOfModule(length, length, 3, { name: `layers.${layer}.q_proj`, multiplier: 0.5 });
+    return residentModule(shape, factorsOf(random, shape, bands));
+  });
 }

@@ -10,8 +10,8 @@ import { FREE, prepareTable, type TablePreparing, TYPE } from "../../codecs/kern
 import { inputLength } from "../../model/adapter.ts";
 import { kernelMaker } from "../../wasm/instantiate.ts";
 import type { RowList, Rows } from "../activations.ts";
-import { type PackedModule, programFor } from "../packed-module.ts";
 import { type ApplyProgram, ENTRY_WORDS } from "../program.ts";
+import { programFor, type ResidentModule } from "../resident-module.ts";
 import { type Rotating, rotating } from "../rotating.ts";
 import { WASM_BASE64 } from "./apply.wasm.ts";
 
@@ -120,10 +120,10 @@ export class ApplyKernel {
    * @returns the number of rows that are done, the first ones: fewer than all if the plain path has to do the others, for
    *   want of memory or for a scale that is not finite
    */
-  apply(module: PackedModule, expert: number, rows: Rows): number {
+  apply(module: ResidentModule, expert: number, rows: Rows): number {
     const { list } = rows;
     const program = programFor(module);
-    if (program.b.entries.length === 0) return list.length;
+    if (program.components === 0) return list.length;
     const lengths = [inputLength(module.shape), module.shape.out] as const;
     const each = Math.floor(ROW_BYTES / (8 * lengths[0] + 12 * lengths[1]));
     const most = Math.max(1, Math.min(MOST_ROWS, each, list.length));
@@ -164,8 +164,8 @@ export class ApplyKernel {
   }
 
   #applyRows(
-    { shape }: PackedModule,
-    { a, b }: ApplyProgram,
+    { shape }: ResidentModule,
+    { a, b, components }: ApplyProgram,
     { x, y, list }: Rows,
     first: number,
     rows: number,
@@ -177,8 +177,8 @@ export class ApplyKernel {
     const [n, out] = [inputLength(shape), shape.out];
     const [xApart, zApart, hApart] = [rowBytes(n), rowBytes(out), 4 * rows];
     const entryBytes = 4 * ENTRY_WORDS;
-    const rotatedA = a.entries.length - a.straight;
-    const rotatedB = b.entries.length - b.straight;
+    const rotatedA = components - a.straight;
+    const rotatedB = components - b.straight;
     const turnsRows = { a: rotatedA > 0 && turns.a === "rows", b: rotatedB > 0 && turns.b === "rows" };
 
     this.#load(x, list, first, rows, n, places.x[0], places.half);
@@ -298,7 +298,7 @@ function rowBytes(length: number): number {
 }
 
 function placesFor(
-  { a, b, payloadBytes }: ApplyProgram,
+  { a, b, components, payloadBytes }: ApplyProgram,
   [n, out]: readonly [number, number],
   rows: number,
   turns: Rotating,
@@ -310,7 +310,7 @@ function placesFor(
     return place;
   };
   const [xBytes, zBytes] = [rows * rowBytes(n), rows * rowBytes(out)];
-  const isRotated = { a: a.straight < a.entries.length, b: b.straight < b.entries.length };
+  const isRotated = { a: a.straight < components, b: b.straight < components };
   const turnsRows = (factor: "a" | "b"): boolean => isRotated[factor] && turns[factor] === "rows";
   const held = (factor: "a" | "b", length: number): number =>
     isRotated[factor] && turns[factor] === "weights" ? INTEGER_BYTES * length : 0;
@@ -322,7 +322,7 @@ function placesFor(
     x: [take(xBytes), take(turnsRows("a") ? xBytes : 0)],
     integers: take(Math.max(held("a", n), held("b", out))),
     sums: take(64 * rows),
-    h: take(4 * rows * a.entries.length),
+    h: take(4 * rows * components),
     z: [take(zBytes), take(turnsRows("b") ? zBytes : 0)],
     y: take(zBytes),
     end: at + MARGIN,

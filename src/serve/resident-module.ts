@@ -11,7 +11,7 @@ import type { ModuleShape } from "../model/adapter.ts";
 import { type ApplyProgram, programOf } from "./program.ts";
 
 /** A packed module that can be applied. */
-export interface PackedModule {
+export interface ResidentModule {
   readonly shape: ModuleShape;
   readonly bands: readonly Band[];
   /** The planes of all experts as in the payload of a chunk (spec clauses 7.2 and 7.3). */
@@ -21,9 +21,9 @@ export interface PackedModule {
 /**
  * A module from what `packed` of an open file, or a stream, gives. The planes are copied, so the file may go.
  *
- * @throws LqaError CANNOT_APPLY for roles that {@link assertApplicable} refuses; RangeError if planes do not fit the shape
+ * @throws LqaError CANNOT_APPLY for embeddings and grouped convolutions; RangeError if planes do not fit the shape
  */
-export function packModule(shape: ModuleShape, factors: PackedFactors): PackedModule {
+export function residentModule(shape: ModuleShape, factors: PackedFactors): ResidentModule {
   assertApplicable(shape);
   return { shape, bands: factors.bands, payload: assemblePayload(shape, factors) };
 }
@@ -43,7 +43,7 @@ export function assertApplicable({ name, role, groups }: ModuleShape): void {
 }
 
 /** What applying the module comes down to. @throws RangeError if the payload has not the length the bands imply */
-export function programFor({ shape, bands, payload }: PackedModule): ApplyProgram {
+export function programFor({ shape, bands, payload }: ResidentModule): ApplyProgram {
   const program = programOf(shape, bands);
   const bytes = (shape.experts - 1) * program.expertStride + program.payloadBytes;
   if (payload.length !== bytes)

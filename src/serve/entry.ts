@@ -1,0 +1,51 @@
+/**
+ * Names of a pool.
+ *
+ * @module
+ */
+import { fail, isLqaError, LqaError } from "../errors.ts";
+import { memorySource } from "../io/source.ts";
+import { Lock } from "./lock.ts";
+import type { AdapterSource } from "./pool-options.ts";
+import type { Owner } from "./resident.ts";
+import type { StoredAdapter } from "./stores.ts";
+
+/** One name of a pool, as long as it means one version of an adapter. */
+export interface Entry extends Owner {
+  readonly open: (signal?: AbortSignal) => Promise<StoredAdapter>;
+  /** Came from the store without being added, so that it may be forgotten if it cannot be loaded. */
+  readonly fromStore: boolean;
+  readonly lock: Lock;
+  leases: number;
+  removed: boolean;
+}
+
+/** A new entry. */
+export function entryOf(name: string, source: AdapterSource, pinned: boolean): Entry {
+  const open =
+    typeof source === "function"
+      ? source
+      : async () => ({ source: source instanceof Uint8Array ? memorySource(source) : source });
+  return {
+    name,
+    open,
+    reloadable: !(source instanceof Uint8Array),
+    fromStore: false,
+    lock: new Lock(),
+    pinned,
+    leases: 0,
+    removed: false,
+    resident: undefined,
+  };
+}
+
+/** @throws LqaError UNKNOWN_ADAPTER */
+export function unknown(name: string): never {
+  return fail("UNKNOWN_ADAPTER", { where: `adapter ${JSON.stringify(name.slice(0, 200))}` });
+}
+
+/** An error as it is told: whatever is none of this library's, which a store may throw, becomes IO. */
+export function told(error: unknown, name: string): unknown {
+  if (isLqaError(error)) return error;
+  return new LqaError("IO", { where: `adapter "${name}"`, cause: error });
+}

@@ -1,0 +1,133 @@
+/**
+ * The right to use one adapter of a pool: while a lease is held its adapter stays in memory as it was, whatever is removed,
+ * replaced or evicted.
+ *
+ * @module
+ */
+import { f16ToNumber, numberToF16 } from "../codecs/floats.ts";
+import { fail } from "../errors.ts";
+import type { ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
+import type { DecodedFactors } from "../read/decode.ts";
+import { type Activations, rowsOf } from "./activations.ts";
+import { type ApplyOptions, applyPacked } from "./apply.ts";
+import { tensorKey } from "./content.ts";
+import type { CachedDecoding, Resident } from "./resident.ts";
+
+/** A lease. Release it, or let `using` do so. */
+export class AdapterLease {
+  /** The name it was acquired by. */
+  readonly name: string;
+  #resident: Resident | undefined;
+  readonly #load: (names: Iterable<string>, signal: AbortSignal | undefined) => Promise<void>;
+  readonly #onRelease: () => void;
+
+  /** @internal */
+  constructor(
+    name: string,
+    resident: Resident,
+    load: (names: Iterable<string>, signal: AbortSignal | undefined) => Promise<void>,
+    onRelease: () => void,
+  ) {
+    this.name = name;
+    this.#resident = resident;
+    this.#load = load;
+    this.#onRelease = onRelease;
+  }
+
+  #held(): Resident {
+    return (
+      this.#resident ?? fail("USAGE", { where: `lease of adapter "${this.name}"`, actual: "released before" })
+    );
+  }
+
+  get released(): boolean {
+    return this.#resident === undefined;
+  }
+
+  /** Hexadecimal; proven if the pool verifies, undefined if it neither verifies nor trusts stored ids. */
+  get contentId(): string | undefined {
+    return this.#held().contentId;
+  }
+
+  /** Names of the modules, in file order, loaded or not. */
+  get modules(): string[] {
+    return [...this.#held().content.names];
+  }
+
+  /** Whether the adapter changes that layer. */
+  has(module: string): boolean {
+    return this.#held().content.has(module);
+  }
+
+  /** The shape of a loaded module. @throws LqaError USAGE */
+  shape(module: string): ModuleShape | undefined {
+    return this.#held().content.module(module)?.shape;
+  }
+
+  /** A plain tensor whose role is in the pool's `hostTensors`. */
+  tensor(role: TensorRole, name: string): PlainTensor | undefined {
+    return this.#held().content.tensors.get(tensorKey({ role, name }));
+  }
+
+  /** Makes modules ready (default: all). @throws LqaError as the file and its source; ABORTED; USAGE after release */
+  async load(
+    modules?: Iterable<string>,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    this.#held();
+    await this.#load(modules ?? this.modules, options.signal);
+  }
+
+  /**
+   * y += multiplier · B'(A'x), and multiplier · bias where the module has a bias of its own (`lora-bias`), for rows of x.
+   * See {@link applyPacked}. The bias is added after the update, and rounded once more.
+   *
+   * @returns false if the adapter does not change that layer: y is as it was
+   * @throws LqaError ACTIVATION_SHAPE and CANNOT_APPLY before y is touched; USAGE if the module has not been loaded, or after
+   *   release
+   */
+  apply(module: string, x: Activations, y: Activations, options: ApplyOptions = {}): boolean {
+    const { content } = this.#held();
+    const packed = content.module(module);
+    if (packed === undefined) return false;
+    applyPacked(packed, x, y, options);
+    const bias = content.bias(module);
+    if (bias !== undefined) {
+      const { out } = packed.shape;
+      const own = bias.subarray((options.expert ?? 0) * out, ((options.expert ?? 0) + 1) * out);
+      const rows = rowsOf(packed.shape, x, y, options.rows);
+      for (let i = 0; i < rows.list.length; i++) addTo(rows.y, rows.list[i]! * out, own);
+    }
+    return true;
+  }
+
+  /**
+   * Decoded factors for a host that multiplies itself, cached within the pool's budget. The arrays are shared: do not write
+   * to them. They stay cached until the lease is released, and afterwards while there is room.
+   *
+   * @returns `undefined` if the adapter does not change that layer
+   * @throws LqaError BUDGET; USAGE if the module has not been loaded, or after release
+   */
+  factors(module: string, how: CachedDecoding = {}): DecodedFactors | undefined {
+    return this.#held().factors(module, how, this);
+  }
+
+  /** Gives the lease up. Again does nothing. */
+  release(): void {
+    const resident = this.#resident;
+    if (resident === undefined) return;
+    this.#resident = undefined;
+    resident.forget(this);
+    this.#onRelease();
+  }
+
+  /** For `using`, where the engine knows it. */
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+function addTo(y: Float32Array | Uint16Array, at: number, bias: Float32Array): void {
+  if (y instanceof Float32Array) for (let o = 0; o < bias.length; o++) y[at + o]! += bias[o]!;
+  else for (let o = 0; o < bias.length; o++) y[at + o] = numberToF16(f16ToNumber(y[at + o]!) + bias[o]!);
+}

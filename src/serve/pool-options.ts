@@ -1,0 +1,57 @@
+/**
+ * How a pool works, what it is asked, and what it tells.
+ *
+ * @module
+ */
+import type { ByteSource } from "../io/source.ts";
+import type { TensorRole } from "../model/adapter.ts";
+import type { Counters } from "./resident.ts";
+import type { AdapterStore, StoredAdapter } from "./stores.ts";
+
+/** How a pool works. */
+export interface PoolOptions {
+  /** Most bytes of packed adapters and decoded factors together. */
+  readonly budgetBytes: number;
+  /** Where adapters come from that have not been added. */
+  readonly store?: AdapterStore | undefined;
+  /**
+   * Reads and proves the whole file before an adapter is used; adapters of equal content then share memory. Default true. If
+   * false, only the modules that are asked for are read, each checked by its CRC-32.
+   */
+  readonly verify?: boolean | undefined;
+  /** Without `verify`: adapters whose files say that they have one content share memory. Only for files of your own. */
+  readonly trustStoredIds?: boolean | undefined;
+  /**
+   * Without `verify`: when the modules that were asked for are there, the others are loaded, too, and the file is closed.
+   * Default true. If false, each adapter of which modules are missing keeps its file open.
+   */
+  readonly completeInBackground?: boolean | undefined;
+  /** Roles of plain tensors that the host deals with, e.g. magnitudes of DoRA. Others are CANNOT_APPLY. Default none. */
+  readonly hostTensors?: readonly TensorRole[] | undefined;
+  /** Shapes of the base model's tensors by name: an adapter that does not fit is refused. See `checkBase`. */
+  readonly base?: ReadonlyMap<string, readonly number[]> | undefined;
+}
+
+/** What an adapter is added from. Bytes are not kept, so an adapter that was added from bytes is never evicted. */
+export type AdapterSource = Uint8Array | ByteSource | ((signal?: AbortSignal) => Promise<StoredAdapter>);
+
+/** How an adapter is asked for. */
+export interface AcquireOptions {
+  /** Modules that must be ready. Default: all. Names the adapter does not have are left out. */
+  readonly modules?: Iterable<string> | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Where a pool stands. */
+export interface PoolStatistics extends Readonly<Counters> {
+  readonly budgetBytes: number;
+  readonly usedBytes: number;
+  readonly packedBytes: number;
+  readonly decodedBytes: number;
+  /** Names known, of which resident, and contents behind these. */
+  readonly adapters: number;
+  readonly resident: number;
+  readonly contents: number;
+  readonly pinned: number;
+  readonly leases: number;
+}

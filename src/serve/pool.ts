@@ -1,0 +1,365 @@
+/**
+ * A pool of adapters that stay packed: thousands by name, in a budget of bytes, loaded when they are asked for and let go of
+ * when others need the room. Adapters are added, removed and replaced while requests run.
+ *
+ * Nothing here holds more than the budget says: packed adapters and decoded factors are counted before they are made. An
+ * error concerns who caused it: what others have loaded stays as it is.
+ *
+ * @module
+ */
+import { fail, isLqaError } from "../errors.ts";
+import { assertNotAborted } from "../io/source.ts";
+import { checkBase } from "../read/base.ts";
+import { openSource, type RangedLqa } from "../read/ranged.ts";
+import { Budget } from "./budget.ts";
+import { Content, contentBytes } from "./content.ts";
+import { type Entry, entryOf, told, unknown } from "./entry.ts";
+import { AdapterLease } from "./lease.ts";
+import type { AcquireOptions, AdapterSource, PoolOptions, PoolStatistics } from "./pool-options.ts";
+import { type Counters, Resident } from "./resident.ts";
+import type { StoredAdapter } from "./stores.ts";
+
+/** A pool of adapters. */
+export class AdapterPool {
+  readonly #options: PoolOptions;
+  readonly #budget: Budget;
+  readonly #entries = new Map<string, Entry>();
+  readonly #residents = new Set<Resident>();
+  readonly #byContent = new Map<string, Resident>();
+  readonly #counters: Counters = {
+    hits: 0,
+    misses: 0,
+    loads: 0,
+    loadFailures: 0,
+    evictions: 0,
+    deduplicated: 0,
+    decodedHits: 0,
+    decodedMisses: 0,
+    decodedEvictions: 0,
+  };
+
+  constructor(options: PoolOptions) {
+    if (!(options.budgetBytes > 0)) throw new RangeError(`a budget of ${options.budgetBytes} bytes`);
+    this.#options = options;
+    this.#budget = new Budget(options.budgetBytes);
+  }
+
+  /**
+   * An adapter, ready to be applied. Loaded if it is not resident; who asks for the same one meanwhile waits for that.
+   *
+   * @throws LqaError UNKNOWN_ADAPTER; BUDGET if it does not fit beside what is in use; CANNOT_APPLY, BASE_MODULE_MISSING and
+   *   BASE_SHAPE if it does not fit the host; ABORTED; what is wrong with the file, as `openLqa`, and as its source
+   */
+  async acquire(name: string, options: AcquireOptions = {}): Promise<AdapterLease> {
+    const { modules, signal } = options;
+    let counted = false;
+    for (;;) {
+      assertNotAborted(signal);
+      const entry = this.#entries.get(name) ?? this.#enter(name);
+      const lease = await entry.lock.run(async () => {
+        // It was removed or replaced while this one waited.
+        if (entry.removed) return undefined;
+        if (!counted) this.#counters[entry.resident === undefined ? "misses" : "hits"]++;
+        counted = true;
+        return this.#lease(entry, modules, signal);
+      }, signal);
+      if (lease !== undefined) return lease;
+    }
+  }
+
+  /** Under the entry's lock. */
+  async #lease(
+    entry: Entry,
+    modules: Iterable<string> | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<AdapterLease | undefined> {
+    const resident = await this.#hold(entry, signal);
+    entry.leases++;
+    const release = (): void => {
+      entry.leases--;
+      resident.release();
+    };
+    try {
+      await this.#load(entry, resident, modules ?? resident.content.names, signal);
+    } catch (error) {
+      release();
+      throw error;
+    }
+    if (entry.removed) {
+      release();
+      return undefined;
+    }
+    resident.used();
+    if (this.#options.completeInBackground ?? true) resident.completeInBackground();
+    const load = (names: Iterable<string>, signal?: AbortSignal): Promise<void> =>
+      this.#load(entry, resident, names, signal);
+    return new AdapterLease(entry.name, resident, load, release);
+  }
+
+  async #load(
+    { name }: Entry,
+    resident: Resident,
+    modules: Iterable<string>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    try {
+      await resident.load(modules, signal);
+    } catch (error) {
+      this.#counters.loadFailures++;
+      throw told(error, name);
+    }
+  }
+
+  /**
+   * Adds an adapter, and loads it: all of it if the pool verifies or `source` is bytes, else its index.
+   *
+   * @throws LqaError USAGE if there is one of that name; otherwise as {@link acquire}. The pool is as before then.
+   */
+  async add(
+    name: string,
+    source: AdapterSource,
+    options: { readonly pin?: boolean; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    if (this.#entries.has(name))
+      fail("USAGE", { where: `adapter "${name}"`, actual: "in the pool already", advice: "Use replace." });
+    const entry = entryOf(name, source, options.pin ?? false);
+    this.#entries.set(name, entry);
+    try {
+      await this.#fill(entry, options.signal);
+    } catch (error) {
+      this.#detach(entry);
+      throw error;
+    }
+    if (entry.removed)
+      fail("UNKNOWN_ADAPTER", { where: `adapter "${name}"`, actual: "removed while it was loaded" });
+  }
+
+  /**
+   * Puts a new version in the place of an adapter: leases go on with the old one, whoever asks from then on gets the new
+   * one. Until the last lease is released both count.
+   *
+   * @param source default: the store again
+   * @throws LqaError UNKNOWN_ADAPTER; otherwise as {@link acquire}. The old version stays then.
+   */
+  async replace(
+    name: string,
+    source?: AdapterSource,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    const old = this.#entries.get(name) ?? unknown(name);
+    const entry = source === undefined ? this.#stored(name) : entryOf(name, source, false);
+    try {
+      await this.#fill(entry, options.signal);
+      if (old.removed)
+        fail("UNKNOWN_ADAPTER", { where: `adapter "${name}"`, actual: "removed or replaced meanwhile" });
+    } catch (error) {
+      this.#detach(entry);
+      throw error;
+    }
+    entry.pinned = old.pinned;
+    this.#detach(old);
+    this.#entries.set(name, entry);
+  }
+
+  /**
+   * Forgets an adapter. Its memory is free when the last lease is released; leases go on until then. The store, if there is
+   * one, still has it: then it can be acquired again.
+   *
+   * @param options `ifIdle`: only if nobody has a lease on it
+   * @throws LqaError UNKNOWN_ADAPTER; ADAPTER_IN_USE
+   */
+  remove(name: string, options: { readonly ifIdle?: boolean } = {}): void {
+    const entry = this.#entries.get(name) ?? unknown(name);
+    if (options.ifIdle === true && entry.leases > 0)
+      fail("ADAPTER_IN_USE", { where: `adapter "${name}"`, actual: `${entry.leases} leases` });
+    this.#detach(entry);
+  }
+
+  /** Loads an adapter and keeps it in memory until it is unpinned. @throws as {@link acquire} */
+  async pin(name: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const lease = await this.acquire(name, options);
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) entry.pinned = true;
+    lease.release();
+  }
+
+  /** Lets an adapter be evicted again. @throws LqaError UNKNOWN_ADAPTER */
+  unpin(name: string): void {
+    (this.#entries.get(name) ?? unknown(name)).pinned = false;
+  }
+
+  /** Names that are known: added, or loaded from the store before. */
+  get names(): IterableIterator<string> {
+    return this.#entries.keys();
+  }
+
+  /** Whether an adapter of that name is in memory. */
+  isResident(name: string): boolean {
+    return this.#entries.get(name)?.resident !== undefined;
+  }
+
+  get statistics(): PoolStatistics {
+    const residents = [...this.#residents];
+    const entries = [...this.#entries.values()];
+    const decodedBytes = residents.reduce((sum, resident) => sum + resident.decodedBytes, 0);
+    return {
+      ...this.#counters,
+      budgetBytes: this.#budget.limit,
+      usedBytes: this.#budget.used,
+      packedBytes: residents.reduce((sum, { bytes }) => sum + bytes, 0),
+      decodedBytes,
+      adapters: entries.length,
+      resident: entries.filter(({ resident }) => resident !== undefined).length,
+      contents: residents.length,
+      pinned: entries.filter(({ pinned }) => pinned).length,
+      leases: [...this.#residents].reduce((sum, { holds }) => sum + holds, 0),
+    };
+  }
+
+  /** Forgets every adapter. */
+  clear(): void {
+    for (const entry of [...this.#entries.values()]) this.#detach(entry);
+  }
+
+  /** A name of the store. */
+  #enter(name: string): Entry {
+    const entry = this.#stored(name);
+    this.#entries.set(name, entry);
+    return entry;
+  }
+
+  #stored(name: string): Entry {
+    const store = this.#options.store ?? unknown(name);
+    const open = async (signal?: AbortSignal): Promise<StoredAdapter> => {
+      try {
+        return await store.open(name, signal);
+      } catch (error) {
+        if (isLqaError(error, "NOT_FOUND"))
+          fail("UNKNOWN_ADAPTER", { where: `adapter ${JSON.stringify(name.slice(0, 200))}`, cause: error });
+        throw error;
+      }
+    };
+    return { ...entryOf(name, open, false), fromStore: true };
+  }
+
+  #fill(entry: Entry, signal: AbortSignal | undefined): Promise<void> {
+    return entry.lock.run(async () => {
+      const resident = await this.#hold(entry, signal);
+      try {
+        // What was added from bytes cannot be loaded later.
+        if (!entry.reloadable) await this.#load(entry, resident, resident.content.names, signal);
+      } finally {
+        resident.release();
+      }
+    }, signal);
+  }
+
+  #detach(entry: Entry): void {
+    entry.removed = true;
+    if (this.#entries.get(entry.name) === entry) this.#entries.delete(entry.name);
+    const { resident } = entry;
+    if (resident === undefined) return;
+    entry.resident = undefined;
+    resident.owners.delete(entry);
+    resident.leaveIfUnused();
+  }
+
+  /**
+   * The resident adapter of an entry, loaded if need be, and held: it is not evicted before it is released. Under the
+   * entry's lock.
+   */
+  async #hold(entry: Entry, signal: AbortSignal | undefined): Promise<Resident> {
+    if (entry.resident !== undefined) return entry.resident.hold();
+    let resident: Resident;
+    try {
+      resident = await this.#loadResident(entry, signal);
+      this.#counters.loads++;
+    } catch (error) {
+      this.#counters.loadFailures++;
+      // A name nobody added is not kept for the sake of a failure.
+      if (entry.fromStore) this.#detach(entry);
+      throw told(error, entry.name);
+    }
+    if (!entry.removed) {
+      entry.resident = resident;
+      resident.owners.add(entry);
+    }
+    return resident;
+  }
+
+  /** A new one, or one of the same content; held. */
+  async #loadResident(entry: Entry, signal: AbortSignal | undefined): Promise<Resident> {
+    const { verify = true, trustStoredIds = false, base, hostTensors = [] } = this.#options;
+    const stored = await entry.open(signal);
+    let taken = 0;
+    let kept = false;
+    try {
+      const file = await openFile(stored, signal);
+      if (base !== undefined) checkBase(file.modules, base);
+      const bytes = contentBytes(file.index, hostTensors);
+      const storedId = verify || trustStoredIds ? (await file.storedIds({ signal })).contentId : undefined;
+      let id = verify ? undefined : storedId;
+      if (storedId !== undefined && this.#byContent.has(storedId)) {
+        // What a file says of itself may be a lie that would hand out another tenant's weights.
+        if (verify) id = (await file.verify({ signal })).contentId;
+        const twin = this.#twin(id);
+        if (twin !== undefined) return twin;
+      }
+      this.#budget.take(bytes, `adapter "${entry.name}"`);
+      taken = bytes;
+      const content = new Content(file.index, hostTensors);
+      if (verify) id = await content.loadWhole(file, signal);
+      // It may have come meanwhile.
+      const twin = this.#twin(id);
+      if (twin !== undefined) {
+        this.#budget.give(bytes);
+        return twin;
+      }
+      kept = true;
+      const resident = new Resident(
+        content,
+        id,
+        { file, stored },
+        {
+          budget: this.#budget,
+          counters: this.#counters,
+          onGone: (gone) => this.#forget(gone),
+        },
+      ).hold();
+      this.#residents.add(resident);
+      if (id !== undefined) this.#byContent.set(id, resident);
+      return resident;
+    } catch (error) {
+      this.#budget.give(taken);
+      throw error;
+    } finally {
+      if (!kept) stored.close?.().catch(() => {});
+    }
+  }
+
+  /** The resident adapter of a content, held. */
+  #twin(id: string | undefined): Resident | undefined {
+    const resident = id === undefined ? undefined : this.#byContent.get(id);
+    if (resident !== undefined) this.#counters.deduplicated++;
+    return resident?.hold();
+  }
+
+  #forget(resident: Resident): void {
+    this.#residents.delete(resident);
+    if (resident.contentId !== undefined && this.#byContent.get(resident.contentId) === resident)
+      this.#byContent.delete(resident.contentId);
+  }
+}
+
+/** Opens a file; the signal ends that, and nothing that is read later. */
+async function openFile({ source }: StoredAdapter, signal: AbortSignal | undefined): Promise<RangedLqa> {
+  assertNotAborted(signal);
+  const control = new AbortController();
+  const abort = (): void => control.abort(signal?.reason);
+  signal?.addEventListener("abort", abort);
+  try {
+    return await openSource(source, { signal: control.signal });
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * A content in a pool, with all that refers to it: the names it has, leases, decoded factors. It leaves the budget when it
+ * is evicted, or when neither a name nor a lease is left.
+ *
+ * @module
+ */
+
+import { parameterCount } from "../model/adapter.ts";
+import { type DecodedFactors, type DecodeOptions, decodeFactors } from "../read/decode.ts";
+import type { RangedLqa } from "../read/ranged.ts";
+import type { Budget, Holding } from "./budget.ts";
+import type { Content } from "./content.ts";
+import { Lock } from "./lock.ts";
+import type { StoredAdapter } from "./stores.ts";
+
+/** How factors are decoded for the cache of a pool. */
+export type CachedDecoding = Pick<DecodeOptions, "layout" | "type" | "multiplier">;
+
+/** Counters of a pool. */
+export interface Counters {
+  hits: number;
+  misses: number;
+  loads: number;
+  loadFailures: number;
+  evictions: number;
+  deduplicated: number;
+  decodedHits: number;
+  decodedMisses: number;
+  decodedEvictions: number;
+}
+
+/** A name's side of it. */
+export interface Owner {
+  readonly name: string;
+  readonly reloadable: boolean;
+  pinned: boolean;
+  resident: Resident | undefined;
+}
+
+interface Decoded extends Holding {
+  readonly factors: DecodedFactors;
+  /** Leases that were given it. */
+  readonly users: Set<object>;
+}
+
+/** A resident adapter. */
+export class Resident implements Holding {
+  readonly content: Content;
+  readonly contentId: string | undefined;
+  readonly owners: Set<Owner> = new Set();
+  readonly #lock = new Lock();
+  /** Ended when it leaves. */
+  readonly #control = new AbortController();
+  #holds = 0;
+  #completing = false;
+  readonly #budget: Budget;
+  readonly #counters: Counters;
+  readonly #decoded = new Map<string, Decoded>();
+  readonly #onGone: (resident: Resident) => void;
+  /** Open as long as there is something to load. */
+  #origin: { readonly file: RangedLqa; readonly stored: StoredAdapter } | undefined;
+
+  /** The content's bytes have been taken from the budget. */
+  constructor(
+    content: Content,
+    contentId: string | undefined,
+    origin: { readonly file: RangedLqa; readonly stored: StoredAdapter },
+    to: { readonly budget: Budget; readonly counters: Counters; onGone(resident: Resident): void },
+  ) {
+    this.content = content;
+    this.contentId = contentId;
+    this.#origin = origin;
+    this.#budget = to.budget;
+    this.#counters = to.counters;
+    this.#onGone = to.onGone;
+    this.#budget.add(this, "dear");
+    this.#closeIfComplete();
+  }
+
+  get bytes(): number {
+    return this.content.bytes;
+  }
+
+  get pinned(): boolean {
+    return [...this.owners].some(({ pinned }) => pinned);
+  }
+
+  isFree(): boolean {
+    return this.#holds === 0 && [...this.owners].every(({ pinned, reloadable }) => reloadable && !pinned);
+  }
+
+  /** Evicted. */
+  drop(): void {
+    this.#counters.evictions++;
+    this.#leave();
+  }
+
+  used(): void {
+    this.#budget.touch(this);
+  }
+
+  /** Until as many times released it is not evicted. */
+  hold(): this {
+    this.#holds++;
+    return this;
+  }
+
+  release(): void {
+    this.#holds--;
+    this.leaveIfUnused();
+  }
+
+  get holds(): number {
+    return this.#holds;
+  }
+
+  /** Leaves the pool if nobody has it any more. */
+  leaveIfUnused(): void {
+    if (this.#holds > 0 || this.owners.size > 0) return;
+    this.#budget.remove(this);
+    this.#leave();
+  }
+
+  #leave(): void {
+    for (const owner of this.owners) owner.resident = undefined;
+    this.owners.clear();
+    for (const decoded of this.#decoded.values()) this.#budget.remove(decoded);
+    this.#decoded.clear();
+    this.#control.abort();
+    this.#close();
+    this.#onGone(this);
+  }
+
+  /** Loads modules that are missing. */
+  async load(names: Iterable<string>, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#origin === undefined) return;
+    await this.#lock.run(async () => {
+      // Somebody else may have loaded everything meanwhile.
+      if (this.#origin === undefined) return;
+      await this.content.load(this.#origin.file, names, signal);
+      this.#closeIfComplete();
+    }, signal);
+  }
+
+  /** Loads what is missing, unless that is under way. An error is told to who asks for what it concerns. */
+  completeInBackground(): void {
+    if (this.#origin === undefined || this.#completing) return;
+    this.#completing = true;
+    this.load(this.content.names, this.#control.signal)
+      .catch(() => {})
+      .finally(() => {
+        this.#completing = false;
+      });
+  }
+
+  #closeIfComplete(): void {
+    if (this.content.complete) this.#close();
+  }
+
+  #close(): void {
+    const stored = this.#origin?.stored;
+    this.#origin = undefined;
+    stored?.close?.().catch(() => {});
+  }
+
+  /**
+   * Decoded factors of a module, from the cache or new ones. They stay in the cache at least until the user is gone.
+   *
+   * @throws LqaError BUDGET; USAGE if the module is not loaded
+   */
+  factors(name: string, how: CachedDecoding, user: object): DecodedFactors | undefined {
+    const packed = this.content.module(name);
+    if (packed === undefined) return undefined;
+    const { layout = "peft", type = "f32", multiplier = false } = how;
+    const key = `${layout} ${type} ${multiplier} ${name}`;
+    const known = this.#decoded.get(key);
+    if (known !== undefined) {
+      this.#counters.decodedHits++;
+      this.#budget.touch(known);
+      known.users.add(user);
+      return known.factors;
+    }
+    this.#counters.decodedMisses++;
+    const bytes = (type === "f16" ? 2 : 4) * parameterCount(packed.shape);
+    this.#budget.take(bytes, `decoded factors of module "${name}"`);
+    let factors: DecodedFactors;
+    try {
+      factors = decodeFactors(packed.shape, this.content.factors(packed), {
+        layout,
+        type,
+        multiplier,
+        budgetBytes: bytes,
+      });
+    } catch (error) {
+      this.#budget.give(bytes);
+      throw error;
+    }
+    const users = new Set([user]);
+    const decoded: Decoded = {
+      bytes,
+      factors,
+      users,
+      isFree: () => users.size === 0,
+      drop: () => {
+        this.#counters.decodedEvictions++;
+        this.#decoded.delete(key);
+      },
+    };
+    this.#decoded.set(key, decoded);
+    this.#budget.add(decoded, "cheap");
+    return factors;
+  }
+
+  /** A user needs its decoded factors no longer. */
+  forget(user: object): void {
+    for (const { users } of this.#decoded.values()) users.delete(user);
+  }
+
+  get decodedBytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.#decoded.values()) sum += bytes;
+    return sum;
+  }
+}

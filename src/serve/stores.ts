@@ -1,0 +1,116 @@
+/**
+ * Where a pool gets its adapters from: anything that opens a byte source by name. Here are the web, object stores and
+ * memory; a directory needs Node (`directory-store.ts`).
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import { type HttpOptions, httpSource } from "../io/http.ts";
+import { assertNotAborted, assertRange, type ByteSource, memorySource } from "../io/source.ts";
+
+/** An adapter's file, open for reading. */
+export interface StoredAdapter {
+  readonly source: ByteSource;
+  /** Called when nothing more will be read. */
+  close?(): Promise<void>;
+}
+
+/** Adapters by name. */
+export interface AdapterStore {
+  /** @throws LqaError NOT_FOUND if there is none of that name (UNKNOWN_ADAPTER to who asked the pool), or as the source */
+  open(name: string, signal?: AbortSignal): Promise<StoredAdapter>;
+}
+
+/** What is needed of an object store: reading a range of an object. */
+export interface ObjectReader {
+  /**
+   * Resolves to the bytes from `offset` on, `length` or fewer where the object ends; to `undefined` if there is no such
+   * object. What it throws and is no LqaError becomes IO.
+   */
+  read(
+    key: string,
+    range: { readonly offset: number; readonly length: number },
+    signal?: AbortSignal,
+  ): Promise<Uint8Array | undefined>;
+}
+
+/**
+ * Adapters on a web server: the file of an adapter is `base` followed by its name and `.lqa`, read by ranges.
+ *
+ * @param base an address that ends with a slash. Names are escaped, so that none leads elsewhere.
+ * @throws LqaError USAGE for an address that does not end so, or is not http or https
+ */
+export function httpStore(base: string | URL, options: HttpOptions = {}): AdapterStore {
+  const root = String(base);
+  if (!root.endsWith("/"))
+    fail("USAGE", { where: "address of adapters", expected: "a slash at its end", actual: root });
+  httpSource(root, options);
+  return {
+    async open(name, signal) {
+      const source = httpSource(`${root}${encodeURIComponent(safeName(name))}.lqa`, options);
+      // Whether it is there shows before anything is planned around it.
+      await source.read(0, 1, signal);
+      return { source };
+    },
+  };
+}
+
+/** Adapters in an object store: the key of an adapter is `prefix`, its name and `.lqa`. */
+export function objectStore(reader: ObjectReader, prefix = ""): AdapterStore {
+  return {
+    async open(name, signal) {
+      const key = `${prefix}${safeName(name)}.lqa`;
+      const read = async (offset: number, length: number, aborted?: AbortSignal): Promise<Uint8Array> => {
+        assertRange(offset, length);
+        assertNotAborted(aborted);
+        const bytes = await reader.read(key, { offset, length }, aborted);
+        assertNotAborted(aborted);
+        if (bytes === undefined) fail("NOT_FOUND", { where: key, actual: "no such object" });
+        return bytes.subarray(0, length);
+      };
+      // A first piece shows whether it is there; the header's reader asks for the same bytes and no others.
+      const head = await read(0, FIRST_BYTES, signal);
+      const size = head.length < FIRST_BYTES ? head.length : undefined;
+      const source: ByteSource = {
+        size,
+        async read(offset, length, aborted) {
+          if (size === undefined && offset + length > head.length) return read(offset, length, aborted);
+          assertRange(offset, length);
+          assertNotAborted(aborted);
+          return head.subarray(offset, offset + length);
+        },
+      };
+      return { source };
+    },
+  };
+}
+
+/** As the reader of headers asks for. */
+const FIRST_BYTES = 65536;
+
+/** Adapters in memory, by name: files of others' caches, and tests. */
+export function memoryStore(files: ReadonlyMap<string, Uint8Array>): AdapterStore {
+  return {
+    async open(name) {
+      const bytes =
+        files.get(name) ?? fail("NOT_FOUND", { where: `adapter "${name}"`, actual: "no such file" });
+      return { source: memorySource(bytes) };
+    },
+  };
+}
+
+/**
+ * A name that is one step of a path: not empty, no slash or backslash, no control character, not `.` or `..`.
+ *
+ * @returns the name
+ * @throws LqaError NOT_FOUND: nothing can be called so
+ */
+export function safeName(name: string): string {
+  const plain = [...name].every((letter) => letter > "\u001f" && !"/\\\u007f".includes(letter));
+  if (!plain || name === "" || name === "." || name === ".." || name.length > 512)
+    fail("NOT_FOUND", {
+      where: `adapter ${JSON.stringify(name.slice(0, 80))}`,
+      expected: "a name of 1 to 512 characters without slashes and control characters",
+    });
+  return name;
+}
