@@ -145,7 +145,7 @@ export {
 } from "./read/stream.ts";
 export type { VerifiedIds } from "./read/verify.ts";
 export type { WatchOptions } from "./read/watch.ts";
-export { type Repair, type Repaired, repairLqa } from "./repair.ts";
+export { type Repair, type Repaired, type RepairOptions, repairLqa } from "./repair.ts";
 export { BYTE_KINDS, type ByteKind, type ByteMap } from "./report/byte-map.ts";
 export type { CodeCounts } from "./report/code-counts.ts";
 export {

@@ -13,12 +13,12 @@
  *
  * @module
  */
-
-import { chunkCrc, rawPayload } from "./container/chunk.ts";
+import { chunkCrc } from "./container/chunk.ts";
 import type { Zstd } from "./container/compression.ts";
 import { crc32 } from "./container/crc32.ts";
 import { contentHasher, moduleContent, rootDigest, tensorContent } from "./container/digests.ts";
 import { readIndex } from "./container/index-read.ts";
+import { inflater } from "./container/inflate.ts";
 import { CRC_BYTES, DIGEST_BYTES, TRAILER_BYTES } from "./container/layout.ts";
 import {
   COMPATIBLE,
@@ -28,12 +28,13 @@ import {
   writePrologue,
 } from "./container/prologue.ts";
 import { interpretIndex } from "./container/records-read.ts";
-import { sha256 } from "./container/sha256.ts";
+import { createSha256, sha256 } from "./container/sha256.ts";
 import { writeTrailer } from "./container/trailer.ts";
-import { allChunks, type ContainerIndex } from "./container/types.ts";
+import { allChunks, type ContainerIndex, type ModuleRecord, type TensorRecord } from "./container/types.ts";
 import { isLqaError, LqaError } from "./errors.ts";
 import { ELEMENT_BYTES } from "./model/adapter.ts";
 import { equalBytes } from "./model/bytes.ts";
+import { type InflateCount, inflateCount } from "./read/budget.ts";
 import { chunksStart, openIndex } from "./read/header.ts";
 import { zstdFor } from "./read/zstd.ts";
 import { validateLqa } from "./validate/validate.ts";
@@ -71,23 +72,37 @@ interface Candidate {
   readonly trusted: boolean;
 }
 
+export interface RepairOptions {
+  readonly zstd?: Zstd;
+  /** All compressed chunks, over all that is tried, may inflate to 1 GiB, 16 times the file, or this. */
+  readonly budgetBytes?: number;
+}
+
+/** Prologues for which a whole file is built. */
+const MOST_BUILDS = 4;
+/** Stored bytes that are inflated at once. */
+const PIECE = 2 ** 20;
+
 /**
- * Repairs a file in memory.
+ * Repairs a file in memory: beside it, memory for the repaired one.
  *
- * @throws LqaError the first error of the file, with advice that says so, if it cannot be repaired
+ * @throws LqaError the first error of the file, with advice that says so, if it cannot be repaired; BUDGET
  */
-export async function repairLqa(
-  bytes: Uint8Array,
-  options: { readonly zstd?: Zstd } = {},
-): Promise<Repaired> {
+export async function repairLqa(bytes: Uint8Array, options: RepairOptions = {}): Promise<Repaired> {
   const before = await validateLqa(bytes, { ...options, warnings: false });
   if (before.error === undefined)
     return { bytes, repairs: [], proof: "none needed", lost: [], ...before.ids! };
+  const inflated = inflateCount(bytes.length, options.budgetBytes);
+  let builds = 0;
   for (const candidate of candidates(bytes)) {
-    const built = await build(bytes, candidate, options);
+    if (!provable(bytes, candidate)) continue;
+    // A damaged file has one or two; one that was made to have more is not worth the time.
+    if (++builds > MOST_BUILDS) break;
+    const built = await build(bytes, candidate, inflated, options);
     if (built === undefined) continue;
     const after = await validateLqa(built.bytes, { ...options, warnings: false });
-    if (after.ids === undefined) continue;
+    // The one file there is, but for hostile ones: if it breaks a rule, there is nothing to repair.
+    if (after.ids === undefined) break;
     return { ...built, ...after.ids };
   }
   const { kind, offset, where, expected, actual } = before.error;
@@ -200,17 +215,21 @@ function fitted(
   }
 }
 
-/** The one file with this header and the payloads at hand; undefined if they are not all there, or nothing proves it. */
+/** Whether something may show that a candidate is the original: cheap to find out, before anything is built. */
+function provable(bytes: Uint8Array, { index, indexBytes, trusted }: Candidate): boolean {
+  const last = allChunks(index).at(-1);
+  const payloadEnd = last === undefined ? PROLOGUE_BYTES + indexBytes.length : chunkEnd(last) - CRC_BYTES;
+  return bytes.length >= payloadEnd && (trusted || storedRootOf(bytes, index.trailer.offset) !== undefined);
+}
+
+/** The one file with this header and the payloads at hand; undefined if nothing proves it. */
 async function build(
   bytes: Uint8Array,
   { prologue, prologueBytes, index, indexBytes, trusted }: Candidate,
-  options: { readonly zstd?: Zstd },
+  inflated: InflateCount,
+  options: RepairOptions,
 ): Promise<Omit<Repaired, "fileId" | "contentId"> | undefined> {
   const chunks = allChunks(index);
-  const last = chunks[chunks.length - 1];
-  const payloadEnd = last === undefined ? PROLOGUE_BYTES + indexBytes.length : chunkEnd(last) - CRC_BYTES;
-  if (bytes.length < payloadEnd) return undefined;
-
   const result = new Uint8Array(prologue.fileLength);
   result.set(prologueBytes);
   result.set(indexBytes, PROLOGUE_BYTES);
@@ -224,7 +243,10 @@ async function build(
     result.set(crc, end);
   }
   const list = result.subarray(index.digests.offset, index.trailer.offset);
-  const contentId = await contentIdOf(result, index, options);
+  const storedRoot = storedRootOf(bytes, index.trailer.offset);
+  // Without the root digest only what carries no data may differ.
+  if (storedRoot === undefined && !(trusted && sums)) return undefined;
+  const contentId = await contentIdOf(result, index, inflated, options);
   if (contentId === undefined) return undefined;
   list.set(contentId);
   const starts = [...chunks.map(({ chunk }) => chunk.offset), index.digests.offset];
@@ -238,9 +260,7 @@ async function build(
     index.trailer.offset,
   );
 
-  const storedRoot = storedRootOf(bytes, index.trailer.offset);
   const proof = storedRoot !== undefined && equalBytes(storedRoot, root) ? "root digest" : "chunk checksums";
-  // Without the root digest only what carries no data may differ.
   if (proof === "chunk checksums" && !(trusted && sums)) return undefined;
   return {
     bytes: result,
@@ -253,23 +273,33 @@ async function build(
 async function contentIdOf(
   bytes: Uint8Array,
   index: ContainerIndex,
-  options: { readonly zstd?: Zstd },
+  inflated: InflateCount,
+  options: RepairOptions,
 ): Promise<Uint8Array | undefined> {
   const zstd = await zstdFor(allChunks(index), options);
   const content = contentHasher();
-  const payload = (
-    record: ContainerIndex["modules"][number] | ContainerIndex["tensors"][number],
-  ): Uint8Array => {
-    const { chunk } = record;
-    const elementSize = "element" in record ? ELEMENT_BYTES[record.element] : 1;
-    const stored = bytes.subarray(chunk.offset, chunk.offset + chunk.length);
-    return sha256(rawPayload(stored, record, { zstd, elementSize, where: record.name }));
+  const payload = (record: ModuleRecord | TensorRecord): Uint8Array => {
+    const { chunk, compression, name } = record;
+    inflated(record, `"${name}"`);
+    const stored = bytes.subarray(chunk.offset, chunk.offset + chunk.length - CRC_BYTES);
+    if (compression === "none") return sha256(stored);
+    const hash = createSha256();
+    const inflating = inflater(record, {
+      zstd,
+      elementSize: "element" in record ? ELEMENT_BYTES[record.element] : 1,
+      where: `"${name}"`,
+      most: stored.length,
+      receive: (raw) => hash.update(raw),
+    });
+    for (let at = 0; at < stored.length; at += PIECE) inflating.push(stored.subarray(at, at + PIECE));
+    inflating.finish();
+    return hash.digest();
   };
   try {
     for (const module of index.modules) content.add(moduleContent(module), payload(module));
     for (const tensor of index.tensors) content.add(tensorContent(tensor), payload(tensor));
   } catch (error) {
-    if (!isLqaError(error)) throw error;
+    if (!isLqaError(error) || error.kind === "BUDGET") throw error;
     return undefined;
   }
   return content.digest();

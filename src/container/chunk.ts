@@ -100,7 +100,7 @@ export function splitPayload(
   base: number,
 ): PackedFactors {
   const none: readonly PackedBand[] = bands.map(() => NO_BAND);
-  const planes: (readonly PackedBand[])[] = Array.from({ length: shape.experts }, () => none);
+  const planes = new Array<readonly PackedBand[]>(shape.experts).fill(none);
   checkPayload(shape, bands, payload, base, ({ expert, band, factor, plane }, bytes) => {
     // In stored order: an expert, a band and a factor are begun by the first of their planes.
     if (planes[expert] === none) planes[expert] = none.slice();

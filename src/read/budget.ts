@@ -21,17 +21,16 @@ const INFLATE_BYTES = 2 ** 30;
 /** Weights shrink by a tenth, zeros by thousands: nothing that is meant inflates to more than so many times the file. */
 const INFLATE_TIMES = 16;
 
+/** Is told each chunk before it is inflated. @throws LqaError BUDGET */
+export type InflateCount = (record: ChunkRecord, where: string) => void;
+
 /**
  * Keeps count of what the compressed chunks of one file inflate to, so that time stays linear in bytes: zstd makes 30,000
  * zeros of one byte, and there may be 65,536 such chunks.
  *
  * @param budgetBytes of the caller, who may allow more by it
- * @returns is told each chunk before it is read, and throws BUDGET
  */
-export function inflateCount(
-  fileLength: number,
-  budgetBytes: number | undefined,
-): (record: ChunkRecord, where: string) => void {
+export function inflateCount(fileLength: number, budgetBytes: number | undefined): InflateCount {
   const most = Math.max(INFLATE_BYTES, INFLATE_TIMES * fileLength, budgetBytes ?? 0);
   let total = 0;
   return (record, where) => {

@@ -62,6 +62,8 @@ function unexplained({ rule, alpha, rank, multiplier }: ModuleRecord): boolean {
 
 /** Suspicions about the planes of a module. */
 export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: PackedFactors): Warning[] {
+  // All of it is of codec zero, which the record says: its experts, of which there may be many, have nothing to look at.
+  if (bands.every(({ b, a }) => b.codec === "zero" && a.codec === "zero")) return [];
   const found: Warning[] = [];
   const where = `module "${record.name}"`;
   const { offset } = record.chunk;
