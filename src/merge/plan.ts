@@ -8,8 +8,7 @@ import { quoteName } from "../dialects/json.ts";
 import { fail } from "../errors.ts";
 import type { Model, StoredTensor } from "../extract/model.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../model/adapter.ts";
-import { checkBase } from "../read/base.ts";
-import { findBase } from "./names.ts";
+import { baseFinder, checkBaseShape } from "../read/base.ts";
 import { addDelta, applyMagnitude } from "./weights.ts";
 
 /** Makes a tensor's new bytes of its old ones; both have the base's element type and shape. */
@@ -22,12 +21,11 @@ export type Job = (bytes: Uint8Array) => Uint8Array;
  * bias of a layer without bias
  */
 export function planMerge(adapter: Adapter, model: Model): Map<string, Job> {
-  const find = findBase(adapter, model);
+  const find = baseFinder(adapter.modules, (name) => model.get(name));
   const jobs = new Map<string, Job>();
   const magnitudes = withRole(adapter, "magnitude");
   const modules = new Map(adapter.modules.map((module) => [module.name, module]));
-  const shapes = new Map(adapter.modules.map(({ name }) => [`${name}.weight`, find(name)!.shape]));
-  checkBase(adapter.modules, shapes);
+  for (const module of adapter.modules) checkBaseShape(module, find(module.name)?.shape);
   const add = (tensor: StoredTensor, job: Job): void => {
     const other = jobs.get(tensor.name);
     jobs.set(tensor.name, other === undefined ? job : (bytes) => job(other(bytes)));

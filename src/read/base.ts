@@ -13,8 +13,57 @@ export function baseWeightShape(module: ModuleShape): number[] {
   return module.experts > 1 ? [module.experts, ...matrix] : matrix;
 }
 
+/** Prefixes that models have with a head and not without. */
+const PREFIXES = ["model.", "transformer.", "base_model.", "gpt_neox.", "roberta.", "bert."];
+
+const CHANGES: readonly ((name: string) => string)[] = [
+  (name) => name,
+  ...PREFIXES.flatMap((prefix) => [
+    (name: string) => (name.startsWith(prefix) ? name.slice(prefix.length) : name),
+    (name: string) => prefix + name,
+  ]),
+];
+
 /**
- * Compares every module with the weights of a base model.
+ * The one rule by which an adapter's names are looked up in a base model: `P.weight`, then `P`. A model that was saved
+ * without the head its adapter was trained under has other prefixes (`h.0.…` for `transformer.h.0.…`), so one change of
+ * the prefix is made for all names together: the first of those under which most modules are found, none before others.
+ *
+ * @param get what the base model has under a name
+ * @returns the same for a module's name, without `.weight`, and for a plain tensor's
+ */
+export function baseFinder<T>(
+  modules: readonly Pick<ModuleShape, "name">[],
+  get: (name: string) => T | undefined,
+): (name: string) => T | undefined {
+  const weight = (name: string): T | undefined => get(`${name}.weight`) ?? get(name);
+  let best = CHANGES[0]!;
+  let most = -1;
+  for (const change of CHANGES) {
+    const found = modules.reduce((sum, { name }) => sum + (weight(change(name)) === undefined ? 0 : 1), 0);
+    if (found > most) [best, most] = [change, found];
+    if (found === modules.length) break;
+  }
+  return (name) => weight(best(name));
+}
+
+/**
+ * Compares a module with the shape of its base weight.
+ *
+ * @param shape undefined if there is no such weight
+ * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE
+ */
+export function checkBaseShape(module: ModuleShape, shape: readonly number[] | undefined): void {
+  const where = `module "${module.name}"`;
+  if (shape === undefined)
+    fail("BASE_MODULE_MISSING", { where, expected: `a base tensor "${module.name}.weight"` });
+  const expected = baseWeightShape(module);
+  if (shape.length !== expected.length || shape.some((size, i) => size !== expected[i]))
+    fail("BASE_SHAPE", { where, expected: expected.join("×"), actual: shape.join("×") });
+}
+
+/**
+ * Compares every module with the weights of a base model, whose names may have another prefix: see {@link baseFinder}.
  *
  * @param modules the modules of a file or an adapter
  * @param shapes shape of each base tensor by its name, e.g. from the headers of its safetensors files. The weight of
@@ -25,14 +74,6 @@ export function checkBase(
   modules: readonly ModuleShape[],
   shapes: ReadonlyMap<string, readonly number[]>,
 ): void {
-  for (const module of modules) {
-    const where = `module "${module.name}"`;
-    const shape =
-      shapes.get(`${module.name}.weight`) ??
-      shapes.get(module.name) ??
-      fail("BASE_MODULE_MISSING", { where, expected: `a base tensor "${module.name}.weight"` });
-    const expected = baseWeightShape(module);
-    if (shape.length !== expected.length || shape.some((size, i) => size !== expected[i]))
-      fail("BASE_SHAPE", { where, expected: expected.join("×"), actual: shape.join("×") });
-  }
+  const find = baseFinder(modules, (name) => shapes.get(name));
+  for (const module of modules) checkBaseShape(module, find(module.name));
 }

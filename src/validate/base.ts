@@ -7,7 +7,7 @@
 import type { ContainerIndex } from "../container/types.ts";
 import { isLqaError, LqaError } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";
-import { checkBase } from "../read/base.ts";
+import { baseFinder, checkBaseShape } from "../read/base.ts";
 import { type Warning, warning } from "./warnings.ts";
 
 /** What is known of a base model. */
@@ -55,9 +55,11 @@ export function compareWithBase(
   const findings: LqaError[] = [];
   let omitted = 0;
   const unknown: string[] = [];
+  const find =
+    base.kind === "shapes" ? baseFinder(modules, (name) => base.shapes.get(name)) : () => undefined;
   for (const module of modules) {
     try {
-      if (base.kind === "shapes") checkBase([module], base.shapes);
+      if (base.kind === "shapes") checkBaseShape(module, find(module.name));
       else if (!checkSizes(module, base.sizes)) unknown.push(module.name);
     } catch (error) {
       if (!isLqaError(error)) throw error;
