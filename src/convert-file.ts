@@ -14,20 +14,27 @@ import { openFileSource, readWholeFile } from "./io/file.ts";
 import { osError } from "./io/os-error.ts";
 import type { WriteOptions } from "./io/write-file.ts";
 import { assertOutput, writeOutput } from "./io/write-output.ts";
+import type { Adapter } from "./model/adapter.ts";
 
 export type { BaseDescription } from "./dialects/naming/base-description.ts";
 
-/** How {@link convertFile} reads and writes. */
-export interface ConvertFileOptions extends Omit<ReadSettings, "onNote">, WriteOptions {
-  /** The dialect of the source. Default: the one it looks like. */
-  readonly from?: DialectName | undefined;
-  /** The dialect to write. Default: PEFT. */
+/** How an adapter is written to a path. */
+export interface TargetOptions extends WriteOptions {
+  /** The dialect to write. */
   readonly to?: DialectName | undefined;
-  /** Element type of the factors. Default F32, or what they had where the dialect stays the same. */
+  /** Element type of the factors. Default: what they had where the dialect stays the same, otherwise F32. */
   readonly dtype?: DialectOptions["factors"] | undefined;
+  /** What is known of the base model; GGUF needs it. See `readBaseDescription`. */
   readonly base?: BaseDescription | undefined;
+  /** Only what every server computes alike: see `WriteOptions`. */
   readonly portable?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** How {@link convertFile} reads and writes. Without `to`: PEFT. */
+export interface ConvertFileOptions extends Omit<ReadSettings, "onNote">, TargetOptions {
+  /** The dialect of the source. Default: the one it looks like. */
+  readonly from?: DialectName | undefined;
 }
 
 /** What {@link convertFile} did. */
@@ -61,10 +68,9 @@ export async function convertFile(
   try {
     const notes: string[] = [];
     const onNote = (note: string): void => void notes.push(note);
-    const { to = "peft", base, portable } = options;
+    const { to = "peft" } = options;
     const adapter = readAdapter(source.files, { ...options, lazy: true, onNote });
-    const factors = options.dtype ?? "source";
-    const files = writeAdapter(adapter, { factors, to, base, portable, onNote });
+    const target = await writeTarget(adapter, output, { ...options, to }, notes);
     let inputBytes = 0;
     for (const file of source.files.values()) inputBytes += file.length;
     return {
@@ -72,14 +78,34 @@ export async function convertFile(
       to,
       modules: adapter.modules.length,
       tensors: adapter.tensors.length,
-      written: await writeOutput(output, files, options),
-      notes: summarizeNotes(notes),
+      ...target,
       inputBytes,
       seconds: (performance.now() - started) / 1000,
     };
   } finally {
     source.close();
   }
+}
+
+/**
+ * Writes an adapter to a directory, or to a file if the path ends like one.
+ *
+ * @param notes those of the reader
+ * @returns sizes by name, and all notes
+ * @throws LqaError as `writeAdapter`; USAGE, OUTPUT_EXISTS and IO for the path
+ * @internal
+ */
+export async function writeTarget(
+  adapter: Adapter,
+  output: string,
+  { dtype = "source", to, base, portable, force }: TargetOptions,
+  notes: readonly string[],
+): Promise<Pick<ConvertedFile, "written" | "notes">> {
+  const all = [...notes];
+  const onNote = (note: string): void => void all.push(note);
+  const files = writeAdapter(adapter, { factors: dtype, to, base, portable, onNote });
+  const written = await writeOutput(output, files, { force });
+  return { written, notes: summarizeNotes(all) };
 }
 
 /** Beginning of a GGUF file that is looked at first; vocabularies can need more. */

@@ -43,6 +43,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   merge: ["model", "dialects", "extract", "read"],
   "extract-file.ts": ["*"],
   "convert-file.ts": ["*"],
+  "decode-file.ts": ["*"],
   "read-valid.ts": ["io", "read", "validate"],
   "merge-file.ts": ["*"],
   "encode-file.ts": ["*"],
