@@ -2,16 +2,18 @@
  * An adapter merged into its base model, path to path (Node only).
  *
  * The model is read and written tensor by tensor: what is in memory is one weight and the adapter. Files keep their
- * names, headers and element types; an index of shards is copied.
+ * names, headers and element types; an index of shards is copied. Of a diffusion pipeline each component that the adapter
+ * changes is such a model, in a folder of its name.
  *
  * @module
  */
-import { open } from "node:fs/promises";
+import { mkdir, open, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { splitComponents } from "./dialects/naming/components.ts";
 import { headerBytes } from "./dialects/safetensors-header.ts";
 import { fail } from "./errors.ts";
 import { readModel, type StoredTensor } from "./extract/model.ts";
-import { openModel } from "./extract/open-model.ts";
+import { type OpenModel, openModel } from "./extract/open-model.ts";
 import { quotePath } from "./io/os-error.ts";
 import type { ByteSource } from "./io/source.ts";
 import { assertReplaceable, fillDirectoryAtomic } from "./io/write-directory.ts";
@@ -39,10 +41,19 @@ export interface MergedModel {
   readonly seconds: number;
 }
 
+/** A model that an adapter changes, open. `name`: its folder in the pipeline, empty if it is all there is. */
+interface Part {
+  readonly name: string;
+  readonly opened: OpenModel;
+  readonly tensors: readonly StoredTensor[];
+  readonly jobs: ReadonlyMap<string, Job>;
+}
+
 /**
  * Writes the merged model into a new directory.
  *
- * @param base the model: a safetensors file, the index of its shards, or a directory that holds either
+ * @param base the model: a safetensors file, the index of its shards, or a directory that holds either; or the directory of
+ * a diffusion pipeline, with `model_index.json`, of which only the components that change are written
  * @param output a directory that is absent or empty; an existing model is never replaced
  * @throws LqaError BASE_MODULE_MISSING and BASE_SHAPE if the adapter does not fit; SOURCE_RANGE if a weight leaves the
  * range of the base's element type; OUTPUT_EXISTS, NOT_FOUND, IO; what a broken model can cause is listed at `readModel`.
@@ -56,34 +67,61 @@ export async function mergeFile(
 ): Promise<MergedModel> {
   const started = performance.now();
   await assertReplaceable(output);
-  const opened = await openModel(base, options.signal);
+  const parts: Part[] = [];
   try {
-    const model = await readModel(opened, "base model", options.signal);
-    const jobs = planMerge(adapter, model);
+    for (const [name, part] of await componentsOf(adapter, base)) {
+      const opened = await openModel(join(base, name), options.signal);
+      const place = { name, opened, tensors: [], jobs: new Map() };
+      // First of all it can be closed.
+      const at = parts.push(place) - 1;
+      const model = await readModel(opened, "base model", options.signal);
+      parts[at] = { ...place, tensors: [...model.values()], jobs: planMerge(part, model) };
+    }
+    const total = parts.reduce((sum, { tensors }) => sum + tensors.length, 0);
     const written = new Map<string, number>();
     let done = 0;
-    const progress = (name: string): void => options.onProgress?.(++done, model.size, name);
+    const progress = (name: string): void => options.onProgress?.(++done, total, name);
     await fillDirectoryAtomic(output, async (folder) => {
-      for (const [name, source] of opened.files) {
-        const tensors = [...model.values()].filter((tensor) => tensor.source === source);
-        written.set(
-          name,
-          await writeShard(join(folder, name), source, tensors, jobs, progress, options.signal),
-        );
+      for (const part of parts) {
+        const place = join(folder, part.name);
+        if (part.name !== "") await mkdir(place);
+        const sizes = await writeModel(place, part, progress, options.signal);
+        for (const [name, size] of sizes) written.set(part.name === "" ? name : `${part.name}/${name}`, size);
       }
-      if (opened.index === undefined || opened.indexName === undefined) return;
-      await writeSynced(join(folder, opened.indexName), opened.index);
-      written.set(opened.indexName, opened.index.length);
     });
     return {
       written,
-      changed: jobs.size,
-      tensors: model.size,
+      changed: parts.reduce((sum, { jobs }) => sum + jobs.size, 0),
+      tensors: total,
       seconds: (performance.now() - started) / 1000,
     };
   } finally {
-    await opened.close();
+    for (const { opened } of parts) await opened.close();
   }
+}
+
+/** The adapter of each folder of a pipeline, or the adapter as it is. */
+async function componentsOf(adapter: Adapter, base: string): Promise<Iterable<[string, Adapter]>> {
+  const pipeline = await stat(join(base, "model_index.json")).catch(() => undefined);
+  return pipeline === undefined ? [["", adapter]] : splitComponents(adapter);
+}
+
+async function writeModel(
+  folder: string,
+  { opened, tensors, jobs }: Part,
+  progress: (name: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<Map<string, number>> {
+  const written = new Map<string, number>();
+  for (const [name, source] of opened.files) {
+    const own = tensors.filter((tensor) => tensor.source === source);
+    written.set(name, await writeShard(join(folder, name), source, own, jobs, progress, signal));
+  }
+  if (opened.index !== undefined && opened.indexName !== undefined) {
+    await writeSynced(join(folder, opened.indexName), opened.index);
+    written.set(opened.indexName, opened.index.length);
+  }
+  return written;
 }
 
 /** Header as it is, tensors in the order of their places. @returns bytes written */

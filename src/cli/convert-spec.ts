@@ -67,7 +67,7 @@ export const DECODE: CommandSpec = {
       name: "merge",
       type: "text",
       placeholder: "<model>",
-      help: "Instead of an adapter, write this base model (a safetensors file, shards or their directory) with the adapter added.",
+      help: "Instead of an adapter, write this base model (a safetensors file, shards or their directory) with the adapter added. Of the directory of a diffusion pipeline the components that change are written.",
     },
     REPLACE_OPTION,
     JSON_OPTION,

@@ -77,7 +77,12 @@ export function startZstdCodec(
 }
 
 /** The best implementation for reading: native (Node ≥ 22.15, Bun, Deno), else zstd-codec. */
-export async function loadZstd(zlib: NodeZlib | undefined = nodeZlib): Promise<Zstd> {
+export async function loadZstd(): Promise<Zstd> {
+  return zstdOf(nodeZlib);
+}
+
+/** Of a runtime with this `node:zlib`. */
+export async function zstdOf(zlib: NodeZlib | undefined): Promise<Zstd> {
   const native = zlib?.zstdDecompressSync;
   if (native === undefined) return loadZstdCodec();
   return { decompress: (frame, rawLength) => native(frame, { maxOutputLength: Math.max(rawLength, 1) }) };

@@ -10,10 +10,10 @@
  */
 import { fail } from "../errors.ts";
 import type { Adapter } from "../model/adapter.ts";
+import { COMPONENT } from "../model/component.ts";
 import { UNSCALED } from "./alpha.ts";
 import type { Dialect, WriteOptions } from "./dialect.ts";
 import { type JsonObject, parseJson, quoteName } from "./json.ts";
-import { COMPONENT } from "./naming/components.ts";
 import { unpackFileOrigin } from "./origin.ts";
 import { otherMethod } from "./other-methods.ts";
 import { type PeftConfig, readPeftConfig } from "./peft/config.ts";

@@ -14,6 +14,8 @@ import { parseShardIndex, type ShardedModel } from "./model.ts";
 
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
+/** What diffusers calls the weights of a UNet or transformer. */
+const DIFFUSION = "diffusion_pytorch_model.safetensors";
 
 /** A model whose files are open. */
 export interface OpenModel extends ShardedModel {
@@ -76,6 +78,7 @@ async function findModel(folder: string): Promise<string> {
   }
   if (names.includes(WEIGHTS)) return WEIGHTS;
   if (names.includes(INDEX)) return INDEX;
+  if (names.includes(DIFFUSION)) return DIFFUSION;
   const indices = names.filter((name) => name.endsWith(".safetensors.index.json"));
   if (indices.length === 1) return indices[0]!;
   const candidates = names.filter((name) => name.endsWith(".safetensors"));

@@ -5,6 +5,7 @@
  */
 import { fail } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";
+import { COMPONENT } from "../model/component.ts";
 
 /** The shape a module's base weight must have: (experts,) out, in, kernel…, or in, out. */
 export function baseWeightShape(module: ModuleShape): number[] {
@@ -18,6 +19,7 @@ const PREFIXES = ["model.", "transformer.", "base_model.", "gpt_neox.", "roberta
 
 const CHANGES: readonly ((name: string) => string)[] = [
   (name) => name,
+  (name) => name.replace(COMPONENT, ""),
   ...PREFIXES.flatMap((prefix) => [
     (name: string) => (name.startsWith(prefix) ? name.slice(prefix.length) : name),
     (name: string) => prefix + name,
@@ -26,8 +28,9 @@ const CHANGES: readonly ((name: string) => string)[] = [
 
 /**
  * The one rule by which an adapter's names are looked up in a base model: `P.weight`, then `P`. A model that was saved
- * without the head its adapter was trained under has other prefixes (`h.0.…` for `transformer.h.0.…`), so one change of
- * the prefix is made for all names together: the first of those under which most modules are found, none before others.
+ * without the head its adapter was trained under has other prefixes (`h.0.…` for `transformer.h.0.…`), and a component of a
+ * pipeline does not say its own name (`unet.`), so one change of the prefix is made for all names together: the
+ * first of those under which most modules are found, none before others.
  *
  * @param get what the base model has under a name
  * @returns the same for a module's name, without `.weight`, and for a plain tensor's
@@ -56,14 +59,20 @@ export function baseFinder<T>(
 export function checkBaseShape(module: ModuleShape, shape: readonly number[] | undefined): void {
   const where = `module "${module.name}"`;
   if (shape === undefined)
-    fail("BASE_MODULE_MISSING", { where, expected: `a base tensor "${module.name}.weight"` });
+    fail("BASE_MODULE_MISSING", {
+      where,
+      expected: `a base tensor "${module.name}.weight"`,
+      advice: COMPONENT.test(module.name)
+        ? "For an adapter of several components give the directory of the pipeline, with model_index.json."
+        : undefined,
+    });
   const expected = baseWeightShape(module);
   if (shape.length !== expected.length || shape.some((size, i) => size !== expected[i]))
     fail("BASE_SHAPE", { where, expected: expected.join("×"), actual: shape.join("×") });
 }
 
 /**
- * Compares every module with the weights of a base model, whose names may have another prefix: see {@link baseFinder}.
+ * Compares every module with the weights of a base model, whose names may have another prefix.
  *
  * @param modules the modules of a file or an adapter
  * @param shapes shape of each base tensor by its name, e.g. from the headers of its safetensors files. The weight of

@@ -10,6 +10,7 @@ import {
   unshuffle,
   type Zstd,
   type ZstdCodecFunctions,
+  zstdOf,
 } from "../../src/container/compression.ts";
 import { inflater } from "../../src/container/inflate.ts";
 import type { CompressionName } from "../../src/container/types.ts";
@@ -178,7 +179,7 @@ describe("implementations of zstd", () => {
       calls.push(call);
       return raw;
     };
-    const own = await loadZstd({ zstdDecompressSync });
+    const own = await zstdOf({ zstdDecompressSync });
     const some = Uint8Array.of(1);
     expect(own.decompress(some, 500)).toBe(raw);
     expect(own.decompress(some, 0)).toBe(raw);
@@ -186,7 +187,7 @@ describe("implementations of zstd", () => {
       [some, { maxOutputLength: 500 }],
       [some, { maxOutputLength: 1 }],
     ]);
-    expect(await loadZstd({})).toBe(codec);
+    expect(await zstdOf({})).toBe(codec);
   });
 
   test("only text needs one that knows the dictionary", () => {

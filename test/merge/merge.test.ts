@@ -129,6 +129,86 @@ describe("a merged weight is W + ΔW, rounded once", () => {
     for (const [name, tensor] of whole) expect(hex(parts.get(name)!.data), name).toBe(hex(tensor.data));
   });
 
+  describe("components of diffusion pipelines", () => {
+    const unet: TestModel = new Map([
+      ["mid_block.attentions.0.proj_in.weight", floats([6, 6, 1, 1], 1)],
+      ["conv_in.weight", floats([6, 4, 3, 3], 2)],
+    ]);
+    const text: TestModel = new Map([
+      ["text_model.encoder.layers.0.mlp.fc1.weight", floats([8, 6], 3)],
+      ["text_model.encoder.layers.0.mlp.fc2.weight", floats([6, 8], 4)],
+    ]);
+    const factors = (name: string, a: number[], b: number[]): [string, SafeTensor][] => [
+      [`${name}.lora_A.weight`, floats(a, 5)],
+      [`${name}.lora_B.weight`, floats(b, 6)],
+    ];
+    const ofUnet = factors("unet.mid_block.attentions.0.proj_in", [2, 6, 1, 1], [6, 2, 1, 1]);
+    const ofText = factors("text_encoder.text_model.encoder.layers.0.mlp.fc1", [2, 6], [8, 2]);
+    const adapterOf = (...tensors: [string, SafeTensor][]): Adapter =>
+      readAdapter(new Map([["x.safetensors", writeSafetensors(new Map(tensors))]]));
+    /** A pipeline's folder, with the names diffusers and transformers give to weights. */
+    function pipeline(): string {
+      const path = place();
+      for (const [name, file, model] of [
+        ["unet", "diffusion_pytorch_model", unet],
+        ["text_encoder", "model", text],
+        ["vae", "diffusion_pytorch_model", unet],
+      ] as const) {
+        mkdirSync(join(path, name), { recursive: true });
+        writeFileSync(join(path, name, `${file}.safetensors`), writeSafetensors(model));
+      }
+      writeFileSync(join(path, "model_index.json"), "{}");
+      return path;
+    }
+    const changed = (path: string, before: TestModel): string[] =>
+      [...tensorsOf(path)]
+        .filter(([name, { data }]) => hex(data) !== hex(before.get(name)!.data))
+        .map(([name]) => name);
+
+    it("a pipeline: those that change, in folders of their names", async () => {
+      const [base, output] = [pipeline(), place()];
+      const adapter = adapterOf(...ofUnet, ...ofText);
+      const report = await mergeFile(adapter, base, output);
+      expect(report).toMatchObject({ changed: 2, tensors: 4 });
+      expect([...report.written.keys()].sort()).toEqual([
+        "text_encoder/model.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+      ]);
+      expect(listing(output)).toEqual(["text_encoder", "unet"]);
+      for (const [name, model, tensor] of [
+        ["unet", unet, "mid_block.attentions.0.proj_in.weight"],
+        ["text_encoder", text, "text_model.encoder.layers.0.mlp.fc1.weight"],
+      ] as const) {
+        expect(changed(join(output, name), model)).toEqual([tensor]);
+        const module = adapter.modules.find((each) => each.name === `${name}.${tensor.slice(0, -7)}`)!;
+        const expected = rounded(model.get(tensor)!, deltaOf(module));
+        expect(hex(tensorsOf(join(output, name)).get(tensor)!.data)).toBe(hex(expected.data));
+      }
+    });
+
+    it("one component alone, which does not say its name", async () => {
+      const output = place();
+      await mergeFile(adapterOf(...ofUnet), join(pipeline(), "unet"), output);
+      expect(changed(output, unet)).toEqual(["mid_block.attentions.0.proj_in.weight"]);
+    });
+
+    it("is refused where a component, or its name, is missing", async () => {
+      const output = place();
+      const both = adapterOf(...ofUnet, ...ofText);
+      await expect(mergeFile(both, join(pipeline(), "unet"), output)).rejects.toMatchObject({
+        kind: "BASE_MODULE_MISSING",
+        advice: expect.stringContaining("model_index.json"),
+      });
+      const elsewhere = adapterOf(...ofUnet, ...factors("text_encoder_2.text_projection", [2, 6], [6, 2]));
+      await expect(mergeFile(elsewhere, pipeline(), output)).rejects.toMatchObject({ kind: "NOT_FOUND" });
+      const bare = readAdapter(directory(ab("mid_block.attentions.0.proj_in", 6, 6)));
+      await expect(mergeFile(bare, pipeline(), output)).rejects.toMatchObject({
+        kind: "BASE_MODULE_MISSING",
+      });
+      expect(existsSync(output)).toBe(false);
+    });
+  });
+
   it("shards whose index has a name of its own, into a link to an empty directory", async () => {
     const [base, empty, link] = [writeModel(place(), baseModel(), 2), place(), place()];
     const index = join(base, "model.safetensors.index.json");

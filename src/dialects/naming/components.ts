@@ -1,9 +1,42 @@
 /**
- * Components of diffusion pipelines that have LoRA layers, as the paths of their layers begin.
+ * An adapter of a diffusion pipeline, taken apart.
  *
  * @module
  */
+import { fail } from "../../errors.ts";
+import type { Adapter } from "../../model/adapter.ts";
+import { COMPONENT } from "../../model/component.ts";
+import { quoteName } from "../json.ts";
+import { rename } from "./rename.ts";
 
-/** Matches the component at the head of a path, dot included; the first group is its name. */
-export const COMPONENT: RegExp =
-  /^(unet|transformer|transformer_2|text_encoder|text_encoder_2|text_encoder_3|prior_\w+|prior|controlnet)\./;
+/**
+ * An adapter of a pipeline as one of each component, whose layers are named without it.
+ *
+ * @throws LqaError BASE_MODULE_MISSING for a layer that says no component
+ */
+export function splitComponents({ modules, tensors, ...rest }: Adapter): Map<string, Adapter> {
+  const parts = new Map<string, Adapter>();
+  const within = (component: string) => (item: { readonly name: string; readonly role: string }) =>
+    item.role !== "carried" && COMPONENT.exec(item.name)?.[1] === component;
+  for (const { name } of modules) {
+    const component = COMPONENT.exec(name)?.[1];
+    if (component === undefined) {
+      return fail("BASE_MODULE_MISSING", {
+        where: `module ${quoteName(name)}`,
+        expected: "a layer of a pipeline's component (unet., text_encoder., transformer., …)",
+        advice: "Give the model itself, not the pipeline it belongs to.",
+      });
+    }
+    if (parts.has(component)) continue;
+    const part = {
+      ...rest,
+      modules: modules.filter(within(component)),
+      tensors: tensors.filter(within(component)),
+    };
+    parts.set(
+      component,
+      rename(part, (each) => each.replace(COMPONENT, "")),
+    );
+  }
+  return parts;
+}

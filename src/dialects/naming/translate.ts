@@ -8,10 +8,10 @@
  */
 import { fail } from "../../errors.ts";
 import type { Adapter } from "../../model/adapter.ts";
+import { COMPONENT } from "../../model/component.ts";
 import type { Naming, WriteOptions } from "../dialect.ts";
 import { fromGguf, toGguf } from "../gguf/layers.ts";
 import { quoteName } from "../json.ts";
-import { COMPONENT } from "./components.ts";
 import { numberedLayers } from "./numbers.ts";
 import { rename } from "./rename.ts";
 

@@ -3,6 +3,7 @@
 The pipelines are Stable Diffusion 1 and XL of a few channels with random weights, without tokenizers and autoencoder.
 """
 import itertools
+import json
 import logging
 import re
 from pathlib import Path
@@ -63,15 +64,15 @@ def output(pipeline) -> np.ndarray:
 
 
 class Pipeline:
-    """A pipeline, as often as it is needed, and its weights as one file with the components' names before the keys."""
+    """A pipeline, as often as it is needed, and the folder that diffusers saves it to, as far as `--merge` reads it."""
 
     def __init__(self, folder: Path, xl: bool = False) -> None:
         self.folder, self.xl = folder, xl
         pipeline = self.new()
-        state = {f"{name}.{key}": value.contiguous() for name, model in components(pipeline).items()
-                 for key, value in model.state_dict().items()}
-        self.base = folder / f"base-{next(NUMBERS)}.safetensors"
-        save_file({key: value.clone() for key, value in state.items()}, self.base)
+        self.base = self.fresh()
+        for name, model in components(pipeline).items():
+            model.save_pretrained(self.base / name)
+        (self.base / "model_index.json").write_text(json.dumps({"_class_name": type(pipeline).__name__}))
         self.plain = output(pipeline)
 
     def new(self):
@@ -96,10 +97,11 @@ class Pipeline:
         """Output with the weights that `lqa decode --merge` wrote."""
         place = self.fresh()
         lqa("decode", file, "-o", place, "--merge", self.base)
-        state = load_file(place / self.base.name)
         pipeline = self.new()
         for name, model in components(pipeline).items():
-            model.load_state_dict({key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")})
+            if (place / name).is_dir():  # only those that change
+                (weights,) = (place / name).iterdir()
+                model.load_state_dict(load_file(weights))
         return output(pipeline)
 
     def loaded(self, weights: Path) -> np.ndarray:
@@ -334,11 +336,11 @@ def flux(checks: Checks, folder: Path) -> None:
     lqa("encode", weights, "-o", file, "--profile", "raw")
     lqa("decode", file, "-o", again)
     base = folder / "flux-base.safetensors"
-    save_file({f"transformer.{key}": value.clone() for key, value in new().state_dict().items()}, base)
+    save_file({key: value.clone() for key, value in new().state_dict().items()}, base)
     lqa("decode", file, "-o", merged, "--merge", base)
     with_adapter, with_weights = new(), new()
     with_adapter.load_lora_adapter(str(again), prefix="transformer", weight_name="flux.safetensors")
-    with_weights.load_state_dict({key.removeprefix("transformer."): value for key, value in load_file(merged / base.name).items()})
+    with_weights.load_state_dict(load_file(merged / base.name))
     checks.same("diffusers", version("diffusers"), "Flux, two ranks without alpha", run(with_adapter), run(with_weights), run(new()))
 
 
