@@ -11,7 +11,7 @@ import { diffusers } from "./diffusers.ts";
 import { gguf } from "./gguf/adapter.ts";
 import { identify } from "./identify.ts";
 import { quoteName } from "./json.ts";
-import { kohya } from "./kohya.ts";
+import { kohya, refuseKohyaNames } from "./kohya.ts";
 import { loralib } from "./loralib.ts";
 import { mlx } from "./mlx.ts";
 import { translate } from "./naming/translate.ts";
@@ -95,5 +95,6 @@ export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<strin
   }
   const widened = widenTensors(adapter);
   if (origin === undefined || origin === target) return target.write(widened, options);
+  if (origin === kohya) refuseKohyaNames(widened, target.name);
   return target.write(translate(widened, origin.naming, target.naming, options), options);
 }

@@ -7,10 +7,13 @@
  *
  * @module
  */
+import { fail } from "../errors.ts";
 import type { Adapter, ModuleShape } from "../model/adapter.ts";
 import { UNSCALED } from "./alpha.ts";
 import { foldMultipliers } from "./bake.ts";
-import type { Dialect, WriteOptions } from "./dialect.ts";
+import type { Dialect, DialectName, WriteOptions } from "./dialect.ts";
+import { quoteName } from "./json.ts";
+import { COMPONENT } from "./naming/components.ts";
 import { fromSgm, toSgm } from "./naming/sgm.ts";
 import { splitWords } from "./naming/words.ts";
 import { otherMethod } from "./other-methods.ts";
@@ -100,6 +103,31 @@ export const kohya: Dialect = {
     return new Map([safetensorsFile(writeStateDict(sayable, named, options))]);
   },
 };
+
+/**
+ * Refuses layers whose names another dialect cannot say: those that are not made of known words have underscores where dots
+ * belong, nobody knows where; and Flux and Stable Diffusion 3 have other layers in their authors' code than in diffusers.
+ *
+ * @throws LqaError UNSUPPORTED_DIALECT
+ */
+export function refuseKohyaNames({ modules }: Adapter, to: DialectName): void {
+  for (const { name } of modules) {
+    const path = name.replace(COMPONENT, "");
+    const whole = !path.includes(".") && splitWords(path) !== path;
+    if (!whole && (to !== "diffusers" || !FOREIGN.test(path))) continue;
+    fail("UNSUPPORTED_DIALECT", {
+      where: `module ${quoteName(name)}`,
+      expected: whole
+        ? "a layer's path: kohya writes underscores for its dots"
+        : "a layer that diffusers has",
+      actual: whole ? "a name of unknown words" : "one of the model's original code",
+      advice: "Keep this adapter in its dialect, or convert it with the program that loads it.",
+    });
+  }
+}
+
+/** Beginnings of paths in the code of Flux, Stable Diffusion 3 and Stability's UNets, where diffusers has others. */
+const FOREIGN = /^(double_blocks|single_blocks|joint_blocks|input_blocks|output_blocks|middle_block|out)\./;
 
 /** Beside a second text encoder the first one is number 1. */
 function keyOfTwo(module: Pick<ModuleShape, "name" | "role">, part: Part, style: string | undefined): string {

@@ -22,6 +22,8 @@ function refusal({ dialect, variant, modules, roles }: SmallAdapter, to: Dialect
   // Names first: they are translated before anything else is looked at.
   const pipeline = dialect === "kohya" || dialect === "diffusers" || dialect === "cloneofsimo";
   if (dialect === "cloneofsimo" && to !== "cloneofsimo") return /layers of Stable Diffusion 1/;
+  if (/names of other models/.test(variant))
+    return to === "diffusers" ? /a layer that diffusers has/ : /underscores for its dots/;
   if (to === "cloneofsimo") return /came from cloneofsimo's program/;
   if (to === "kohya" || to === "diffusers") {
     if (dialect === "gguf") return /llama.cpp's layers/;
