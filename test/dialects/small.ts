@@ -348,6 +348,7 @@ const CLIP_PATH = "text_model.encoder.layers.0.self_attn.k_proj";
     "without alpha",
     { "adapter.safetensors": safetensors(unet.tensors, undefined) },
     { [`unet.${ATTN_PATH}`]: scaled(unet, 1, "none") },
+    { note: /^1 of 1 modules have no alpha, which counts as their rank: the multiplier is 1\.$/ },
   );
   add(
     "kohya",
@@ -390,6 +391,7 @@ const CLIP_PATH = "text_model.encoder.layers.0.self_attn.k_proj";
       "unet.double_blocks.11.img_attn.qkv": scaled(flux, 1, "none"),
       "unet.some_unknown_thing_7": scaled(strange, 1, "none"),
     },
+    { note: /^2 of 2 modules have no alpha/ },
   );
 }
 

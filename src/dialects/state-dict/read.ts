@@ -48,6 +48,12 @@ export function readStateDict(
   if (modules.length === 0) {
     fail("SOURCE_UNPAIRED_FACTOR", { where: "the weights", expected: "at least one module", actual: "none" });
   }
+  const without = [...found.values()].filter(({ parts }) => !parts.has("alpha")).length;
+  if (convention.alphas === true && without > 0) {
+    settings.onNote?.(
+      `${without} of ${modules.length} modules have no alpha, which counts as their rank: the multiplier is 1.`,
+    );
+  }
   const plain = [...found.values()].flatMap((each, i) => moduleTensors(each, modules[i]!, convention));
   const origin = {
     ...describeFile(file, found, modules, convention),
