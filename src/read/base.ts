@@ -14,17 +14,18 @@ export function baseWeightShape(module: ModuleShape): number[] {
   return module.experts > 1 ? [module.experts, ...matrix] : matrix;
 }
 
-/** Prefixes that models have with a head and not without. */
-const PREFIXES = ["model.", "transformer.", "base_model.", "gpt_neox.", "roberta.", "bert."];
+/** Prefixes that models have with a head and not without; CLIP's has been left out since transformers 5. */
+const PREFIXES = ["model.", "transformer.", "base_model.", "gpt_neox.", "roberta.", "bert.", "text_model."];
 
-const CHANGES: readonly ((name: string) => string)[] = [
-  (name) => name,
-  (name) => name.replace(COMPONENT, ""),
+const BARE: readonly ((name: string) => string)[] = [(name) => name, (name) => name.replace(COMPONENT, "")];
+
+const CHANGES = BARE.flatMap((bare) => [
+  bare,
   ...PREFIXES.flatMap((prefix) => [
-    (name: string) => (name.startsWith(prefix) ? name.slice(prefix.length) : name),
-    (name: string) => prefix + name,
+    (name: string) => (bare(name).startsWith(prefix) ? bare(name).slice(prefix.length) : bare(name)),
+    (name: string) => prefix + bare(name),
   ]),
-];
+]);
 
 /**
  * The one rule by which an adapter's names are looked up in a base model: `P.weight`, then `P`. A model that was saved

@@ -192,6 +192,17 @@ describe("a merged weight is W + ΔW, rounded once", () => {
       expect(changed(output, unet)).toEqual(["mid_block.attentions.0.proj_in.weight"]);
     });
 
+    it("a text encoder as transformers 5 saves it, without text_model", async () => {
+      const base = pipeline();
+      const named = new Map([...text].map(([name, tensor]) => [name.replace("text_model.", ""), tensor]));
+      writeFileSync(join(base, "text_encoder", "model.safetensors"), writeSafetensors(named));
+      const [whole, alone] = [place(), place()];
+      await mergeFile(adapterOf(...ofUnet, ...ofText), base, whole);
+      expect(changed(join(whole, "text_encoder"), named)).toEqual(["encoder.layers.0.mlp.fc1.weight"]);
+      await mergeFile(adapterOf(...ofText), join(base, "text_encoder"), alone);
+      expect(changed(alone, named)).toEqual(["encoder.layers.0.mlp.fc1.weight"]);
+    });
+
     it("is refused where a component, or its name, is missing", async () => {
       const output = place();
       const both = adapterOf(...ofUnet, ...ofText);
