@@ -24,6 +24,8 @@ export interface OptionSpec {
   /** Shown instead of `default` where the default is not a plain value. */
   readonly defaultText?: string;
   readonly required?: boolean;
+  /** A file to write, for which `-` is standard output: how such a file usually ends. */
+  readonly standardOutput?: string;
   readonly help: string;
 }
 
@@ -32,6 +34,8 @@ export interface PositionalSpec {
   readonly placeholder: string;
   /** One or more, rather than exactly one. */
   readonly many: boolean;
+  /** The only words allowed. */
+  readonly values?: readonly string[];
   readonly help: string;
 }
 
@@ -50,6 +54,9 @@ export interface CommandSpec {
   /** Loads the code of the command: nothing is imported before it is needed. */
   readonly load: () => Promise<{ readonly run: CommandRun }>;
 }
+
+/** What stands for a standard stream among the arguments. */
+export const STANDARD_STREAM = "-";
 
 /** A parsed command line. */
 export interface Arguments {

@@ -44,7 +44,8 @@ export const DECODE: CommandSpec = {
       type: "text",
       placeholder: "<path>",
       required: true,
-      help: "The directory to write, absent or empty; or, of dialects with one file, that file, if the path ends like one (.safetensors, .gguf, .onnx_adapter).",
+      standardOutput: ".safetensors",
+      help: "The directory to write, absent or empty; or, of dialects with one file, that file, if the path ends like one (.safetensors, .gguf, .onnx_adapter), or is - for standard output.",
     },
     {
       name: "to",

@@ -37,7 +37,11 @@ export function commandHelp(command: CommandSpec, { colors }: Terminal): string 
     ...(positional === undefined
       ? []
       : [heading(colors, "Arguments", columns([[positional.placeholder, positional.help]]))]),
-    heading(colors, "Options", optionLines([...options, GLOBAL_OPTIONS[0]])),
+    heading(
+      colors,
+      "Options",
+      optionLines([...options, ...GLOBAL_OPTIONS.filter(({ name }) => name !== "version")]),
+    ),
     heading(
       colors,
       "Examples",
@@ -62,12 +66,13 @@ function optionLines(options: readonly OptionSpec[]): string[] {
   );
   const width = Math.max(...names.map((name) => name.length)) + 2;
   return options.flatMap((option, i) => {
-    const lines = wrap(describe(option), WIDTH - width - 2);
+    const lines = wrap(described(option), WIDTH - width - 2);
     return lines.map((line, j) => (j === 0 ? names[i] : "").padEnd(width) + line);
   });
 }
 
-function describe(option: OptionSpec): string {
+/** What an option is for, with its values and its default. */
+export function described(option: OptionSpec): string {
   const notes: string[] = [];
   if (option.values !== undefined) notes.push(option.values.join(" | "));
   const fallback = option.defaultText ?? option.default;

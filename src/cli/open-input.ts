@@ -6,11 +6,15 @@
  */
 import { concat } from "../container/bytes.ts";
 import { fail } from "../errors.ts";
-import { MAX_WHOLE_FILE } from "../io/file.ts";
+import { MAX_WHOLE_FILE, readWholeFile } from "../io/file.ts";
 import { httpSource } from "../io/http.ts";
 import { piecesOf } from "../io/pieces.ts";
-import { type LqaFile, type Origin, openLqa, openRemote, readWholeFile, type VerifiedIds } from "../node.ts";
+import type { Origin } from "../model/adapter.ts";
+import { type LqaFile, openLqa } from "../read/open.ts";
+import { openRemote } from "../read/ranged.ts";
+import type { VerifiedIds } from "../read/verify.ts";
 import { readValid } from "../read-valid.ts";
+import { STANDARD_STREAM } from "./command.ts";
 
 /** What is shown of a file. */
 export interface OpenedFile
@@ -22,7 +26,7 @@ export interface OpenedFile
 }
 
 /** Stands for standard input among the arguments. */
-export const STANDARD_INPUT = "-";
+export const STANDARD_INPUT: string = STANDARD_STREAM;
 
 /** The bytes at a path, or of standard input. @throws LqaError as `readWholeFile` */
 export async function readInput(path: string): Promise<Uint8Array> {

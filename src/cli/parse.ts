@@ -92,7 +92,7 @@ function parseGlobal(words: readonly string[]): Request {
   for (const token of tokens) {
     if (token.name === "help") return { kind: "help", command: undefined };
     if (token.name === "version") return { kind: "version" };
-    if (token.name === "json") continue;
+    if (["json", "quiet", "verbose"].includes(token.name)) continue;
     if (COMMANDS.some(({ options }) => options.some(({ name }) => name === token.name))) continue;
     throw unknownOption(token.rawName, GLOBAL_OPTIONS, undefined);
   }
@@ -155,12 +155,17 @@ function checkPositionals(positionals: readonly string[], command: CommandSpec):
     if (positionals.length > 0) throw usage(`an argument: ${positionals[0]}`, "options only", command);
     return;
   }
-  const { placeholder, many, help } = command.positional;
+  const { placeholder, many, values, help } = command.positional;
   if (positionals.length === 0) throw usage(`${placeholder} is missing`, help, command);
   if (positionals.includes("")) throw usage(`an empty ${placeholder}`, help, command);
   if (!many && positionals.length > 1) {
     throw usage(`${positionals.length} arguments: ${positionals.join(", ")}`, `one ${placeholder}`, command);
   }
+  const wrong = values === undefined ? undefined : positionals.find((word) => !values.includes(word));
+  if (wrong === undefined) return;
+  const meant = nearest(wrong, values!);
+  const advice = meant === undefined ? undefined : `Did you mean ${meant}?`;
+  throw usage(`${placeholder} ${JSON.stringify(wrong)}`, `one of ${values!.join(", ")}`, command, advice);
 }
 
 function unknownOption(rawName: string, known: readonly OptionSpec[], command?: CommandSpec): LqaError {

@@ -92,7 +92,7 @@ export function reportError(error: unknown, json: boolean, terminal: Terminal): 
 
 function reportDefect(error: unknown, json: boolean, terminal: Terminal): number {
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  const advice = "This is a bug in lqa, sorry. Please report it with what LQA_DEBUG=1 shows in addition.";
+  const advice = "This is a bug in lqa, sorry. Please report it with what --verbose shows in addition.";
   if (json) {
     const empty = { class: null, offset: null, where: null, expected: null, actual: null, clause: null };
     const body = { code: "LQA-INTERNAL", kind: "INTERNAL", ...empty, message: text, advice };
@@ -105,6 +105,6 @@ function reportDefect(error: unknown, json: boolean, terminal: Terminal): number
 }
 
 function showStack(error: unknown, terminal: Terminal): void {
-  if (process.env.LQA_DEBUG !== "1") return;
+  if (process.env.LQA_DEBUG !== "1" && !terminal.verbose) return;
   for (let at = error; at instanceof Error; at = at.cause) terminal.err(`${at.stack ?? at.message}\n`);
 }

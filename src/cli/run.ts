@@ -5,17 +5,19 @@
  * @module
  */
 import { readFileSync } from "node:fs";
+import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts";
 import { commandHelp, globalHelp } from "./help.ts";
 import { parseCommandLine } from "./parse.ts";
 import { reportError } from "./report-error.ts";
-import { processTerminal } from "./terminal.ts";
+import { processTerminal, silent, type Terminal } from "./terminal.ts";
 
 /** Runs the program. Never rejects. */
 export async function run(words: readonly string[]): Promise<number> {
-  const terminal = processTerminal();
   const end = words.indexOf("--");
+  const before = words.slice(0, end < 0 ? words.length : end);
+  const terminal = processTerminal({ verbose: before.includes("--verbose") || before.includes("-v") });
   // Even a command line that cannot be parsed gets its error as JSON if that was asked for.
-  const json = words.slice(0, end < 0 ? words.length : end).includes("--json");
+  const json = before.includes("--json");
   try {
     if (words.length === 0) {
       terminal.err(globalHelp(terminal));
@@ -32,11 +34,24 @@ export async function run(words: readonly string[]): Promise<number> {
         terminal.out(`lqa ${packageVersion()}\n`);
         return 0;
       case "run":
-        return await (await request.command.load()).run(request.args, terminal);
+        return await runCommand(request.command, request.args, terminal);
     }
   } catch (error) {
     return reportError(error, json, terminal);
   }
+}
+
+/** Runs a command as its global options and its output ask for. */
+async function runCommand(command: CommandSpec, args: Arguments, terminal: Terminal): Promise<number> {
+  const { run: start } = await command.load();
+  const document = args.values.has("json") || args.values.has("sarif");
+  const told = args.values.has("quiet") && !document ? silent(terminal) : terminal;
+  const output = command.options.find(
+    ({ name, standardOutput }) => standardOutput !== undefined && args.values.get(name) === STANDARD_STREAM,
+  );
+  if (output === undefined) return await start(args, told);
+  const { toStandardOutput } = await import("./standard-output.ts");
+  return await toStandardOutput(output, args, told, start);
 }
 
 /** The version in package.json, which lies at the same distance from `src/cli` and from `dist/cli`. */

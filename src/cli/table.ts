@@ -11,6 +11,7 @@ import { CONVERT, DECODE } from "./convert-spec.ts";
 import { EXTRACT } from "./extract-spec.ts";
 import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
 import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
+import { COMPLETION, MAN } from "./shell-specs.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
 const FLOOR_OPTION: OptionSpec = {
@@ -57,7 +58,8 @@ const ENCODE: CommandSpec = {
       short: "o",
       type: "text",
       placeholder: "<file>",
-      help: "The .lqa file to write.",
+      standardOutput: ".lqa",
+      help: "The .lqa file to write; - for standard output.",
     },
     {
       name: "out-dir",
@@ -197,7 +199,8 @@ const INSPECT: CommandSpec = {
       name: "html",
       type: "text",
       placeholder: "<file>",
-      help: "Write a report with drawings into this file.",
+      standardOutput: ".html",
+      help: "Write a report with drawings into this file; - for standard output.",
     },
     {
       name: "source",
@@ -254,7 +257,8 @@ const COMPARE: CommandSpec = {
       name: "svg",
       type: "text",
       placeholder: "<file>",
-      help: "Draw the rate-distortion curve into this file.",
+      standardOutput: ".svg",
+      help: "Draw the rate-distortion curve into this file; - for standard output.",
     },
     WORKERS_OPTION,
     { ...FORCE_OPTION, help: "Replace an existing drawing." },
@@ -275,11 +279,25 @@ export const COMMANDS: readonly CommandSpec[] = [
   REPAIR,
   COMPARE,
   EXTRACT,
+  COMPLETION,
+  MAN,
 ];
 
 /** Options that work without a command and with every command. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   { name: "help", short: "h", type: "flag", help: "Show help, for a command if one is given." },
+  {
+    name: "quiet",
+    short: "q",
+    type: "flag",
+    help: "No report and no progress; errors, and what was asked for as JSON.",
+  },
+  {
+    name: "verbose",
+    short: "v",
+    type: "flag",
+    help: "Progress as lines, also where no terminal is, and where an error came from.",
+  },
   { name: "version", short: "V", type: "flag", help: "Print the version." },
 ];
 

@@ -7,6 +7,7 @@
  * @module
  */
 import picocolors from "picocolors";
+import { printable } from "./format.ts";
 
 type Colors = ReturnType<typeof picocolors.createColors>;
 
@@ -19,6 +20,8 @@ export interface Terminal {
   /** Colours for stdout, and for stderr. */
   readonly colors: Colors;
   readonly errorColors: Colors;
+  /** Whether more is told than usual. */
+  readonly verbose: boolean;
   /** Shows how far the work is, where somebody watches. */
   progress(done: number, total: number, name: string): void;
   /** Removes the progress line. */
@@ -26,9 +29,11 @@ export interface Terminal {
 }
 
 /** The terminal this process was started in. */
-export function processTerminal(): Terminal {
+export function processTerminal({ verbose = false }: { readonly verbose?: boolean } = {}): Terminal {
   const { stdout, stderr } = process;
   for (const stream of [stdout, stderr]) stream.on("error", onStreamError);
+  const started = performance.now();
+  const pace = progressPace();
   let shownAt = 0;
   let shown = false;
   const endProgress = (): void => {
@@ -46,18 +51,61 @@ export function processTerminal(): Terminal {
     },
     colors: picocolors.createColors(hasColors(stdout)),
     errorColors: picocolors.createColors(hasColors(stderr)),
+    verbose,
     progress(done, total, name) {
-      const now = Date.now();
-      // Ten times a second is as fast as anyone reads, and costs the encoder nothing measurable.
-      if (!stderr.isTTY || now - shownAt < 100) return;
+      const now = performance.now();
+      const line = pace(done, total, now / 1000);
+      // Ten times a second is as fast as anyone reads, once a second as much as anyone keeps.
+      if (now - shownAt < (verbose ? 1000 : 100)) return;
       shownAt = now;
-      shown = true;
-      stderr.write(
-        `\r\u001b[K${clip(`${progressBar(done, total)} ${done}/${total} ${name}`, stderr.columns || 80)}`,
-      );
+      if (verbose) {
+        stderr.write(`${((now - started) / 1000).toFixed(1).padStart(7)} s  ${line}  ${printable(name)}\n`);
+      } else if (stderr.isTTY) {
+        shown = true;
+        const text = `${progressBar(done, total)} ${line}  ${printable(name)}`;
+        stderr.write(`\r\u001b[K${clip(text, stderr.columns || 80)}`);
+      }
     },
     endProgress,
   };
+}
+
+/** The same terminal, which shows errors alone. */
+export function silent(terminal: Terminal): Terminal {
+  return { ...terminal, out: () => {}, progress: () => {} };
+}
+
+/**
+ * Says how far work is, how fast it goes and how long it will take: `12/60  8.1/s  6 s left`. A total that changes or a count
+ * that falls is new work.
+ */
+export function progressPace(): (done: number, total: number, seconds: number) => string {
+  let begin = { done: 0, total: -1, seconds: 0 };
+  let last = 0;
+  return (done, total, seconds) => {
+    if (total !== begin.total || done < last) begin = { done, total, seconds };
+    last = done;
+    const [more, elapsed] = [done - begin.done, seconds - begin.seconds];
+    // What a moment and a piece or two say is not worth telling.
+    if (more < 1 || elapsed < 0.5) return `${done}/${total}`;
+    const rate = more / elapsed;
+    const left = Math.ceil((total - done) / rate);
+    const time =
+      left < 90
+        ? `${left} s`
+        : left < 5400
+          ? `${Math.round(left / 60)} min`
+          : `${(left / 3600).toFixed(1)} h`;
+    return `${done}/${total}  ${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s  ${time} left`;
+  };
+}
+
+/** A bar of eighths of a character, `width` characters for a share of 1. Anything above nothing is seen. */
+export function bar(share: number, width: number): string {
+  if (!(share > 0)) return "";
+  const eighths = Math.max(1, Math.round(8 * width * Math.min(1, share)));
+  const rest = eighths % 8;
+  return "█".repeat(eighths >> 3) + (rest === 0 ? "" : "▏▎▍▌▋▊▉"[rest - 1]!);
 }
 
 /** Lays rows out in columns, two spaces apart. Columns named in `right` are aligned to the right. */

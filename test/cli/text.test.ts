@@ -20,6 +20,7 @@ function memoryTerminal(): Terminal & { readonly written: { out: string; err: st
     },
     colors,
     errorColors: colors,
+    verbose: false,
     progress: () => {},
     endProgress: () => {},
   };

@@ -54,7 +54,7 @@ describe("a wrong word", () => {
     [["encod", "x"], /unknown command "encod"[\s\S]*Did you mean lqa encode\?/],
     [["file.lqa"], /Did you mean lqa inspect file\.lqa\?/],
     [["encode", "x", "--varient", "2@0.8"], /unknown option --varient[\s\S]*Did you mean --variant\?/],
-    [["encode", "x", "-q"], /unknown option -q/],
+    [["encode", "x", "-Q"], /unknown option -Q/],
     [["encode", "x"], /one adapter and --output, or [^\n]*--out-dir[\s\S]*neither/],
     [["encode", "-o", "y"], /<dir\|file>\.\.\. is missing/],
     [["encode", "x", "-o"], /-o has no value/],

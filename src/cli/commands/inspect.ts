@@ -10,8 +10,10 @@ import { type Arguments, textOption } from "../command.ts";
 import { count, counted, percent, printable, size } from "../format.ts";
 import { type OpenedFile, openInput, openWhole } from "../open-input.ts";
 import { byteParts } from "../parts.ts";
-import { columns, type Terminal } from "../terminal.ts";
-import { writeReport } from "../write-report.ts";
+import { bar, columns, type Terminal } from "../terminal.ts";
+
+/** Characters of the longest bar. */
+const BAR = 24;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [path] = args.positionals;
@@ -21,7 +23,11 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     if (report !== undefined)
       fail("USAGE", { where: "lqa inspect", expected: "--html <file>", actual: `--${report} without it` });
   }
-  const bytes = html === undefined ? undefined : await writeReport(path, html, args, terminal);
+  // Drawing needs much that looking does not.
+  const bytes =
+    html === undefined
+      ? undefined
+      : await (await import("../write-report.ts")).writeReport(path, html, args, terminal);
   const file = bytes === undefined ? await openInput(path) : await openWhole(bytes);
   const modules = args.values.has("modules");
   if (args.values.has("json")) {
@@ -53,7 +59,13 @@ function overview(path: string, file: OpenedFile, { colors }: Terminal): string[
     parameters === 0 ? "" : `, ${((8 * prologue.fileLength) / parameters).toFixed(3)} bits each on disk`;
   facts.push(["parameters", `${count(parameters)}${bits}`]);
   const parts = byteParts(file).filter(([, bytes]) => bytes > 0);
-  const partRows = parts.map(([name, bytes]) => [name, count(bytes), percent(bytes / prologue.fileLength)]);
+  const most = Math.max(...parts.map(([, bytes]) => bytes));
+  const partRows = parts.map(([name, bytes]) => [
+    name,
+    count(bytes),
+    percent(bytes / prologue.fileLength),
+    colors.cyan(bar(bytes / most, BAR)),
+  ]);
   return [
     colors.bold(printable(path)),
     ...columns(facts).map((line) => `  ${line}`),
@@ -62,12 +74,12 @@ function overview(path: string, file: OpenedFile, { colors }: Terminal): string[
     ...columns(partRows, [1, 2]).map((line) => `  ${line}`),
     "",
     colors.bold("encodings, by components"),
-    ...columns(encodingsUsed(file), [1]).map((line) => `  ${line}`),
+    ...columns(encodingRows(file, colors), [1]).map((line) => `  ${line}`),
   ];
 }
 
 /** Encodings with how many components use them, the commonest first. */
-function encodingsUsed(file: OpenedFile): [string, string][] {
+function encodingsUsed(file: OpenedFile): [string, number][] {
   const components = new Map<string, number>();
   for (const { bands, experts } of file.modules) {
     for (const band of bands) {
@@ -76,7 +88,13 @@ function encodingsUsed(file: OpenedFile): [string, string][] {
       components.set(key, (components.get(key) ?? 0) + band.components * experts);
     }
   }
-  return [...components].sort(([, x], [, y]) => y - x).map(([name, number]) => [name, count(number)]);
+  return [...components].sort(([, x], [, y]) => y - x);
+}
+
+function encodingRows(file: OpenedFile, colors: Terminal["colors"]): string[][] {
+  const used = encodingsUsed(file);
+  const most = used[0]?.[1] ?? 0;
+  return used.map(([name, number]) => [name, count(number), colors.cyan(bar(number / most, BAR))]);
 }
 
 function describeRanks({ modules }: OpenedFile): string {
@@ -133,9 +151,7 @@ function inspectJson(file: OpenedFile, withModules: boolean): object {
     verified: file.verified,
     parameters: modules.reduce((sum, module) => sum + parameterCount(module), 0),
     parts: Object.fromEntries(byteParts(file)),
-    encodings: Object.fromEntries(
-      encodingsUsed(file).map(([name, text]) => [name, Number(text.replaceAll(",", ""))]),
-    ),
+    encodings: Object.fromEntries(encodingsUsed(file)),
     moduleCount: modules.length,
     tensorCount: tensors.length,
     sections: file.sections.map(({ type, chunk }) => ({ type, length: chunk.length })),

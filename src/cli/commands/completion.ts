@@ -1,0 +1,14 @@
+/**
+ * `lqa completion`: the script for a shell.
+ *
+ * @module
+ */
+import type { Arguments } from "../command.ts";
+import { COMPLETIONS } from "../completion.ts";
+import type { Terminal } from "../terminal.ts";
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  // The command table has checked the word.
+  terminal.out(COMPLETIONS[args.positionals[0] as keyof typeof COMPLETIONS]());
+  return 0;
+}

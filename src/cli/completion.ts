@@ -1,0 +1,164 @@
+/**
+ * Completion scripts for shells, written from the command table: commands, options, the values that options allow, and files
+ * where files are meant. They hold all they need, so that completing a word starts no program.
+ *
+ * @module
+ */
+import type { CommandSpec, OptionSpec } from "./command.ts";
+import { COMMANDS, GLOBAL_OPTIONS } from "./table.ts";
+
+/** A script for each shell. */
+export const COMPLETIONS: Readonly<Record<"bash" | "zsh" | "fish", () => string>> = { bash, zsh, fish };
+
+/** Placeholders for which a shell offers files. */
+const FILES = /<(file|path|dir|model|a>|from>)/;
+
+function optionsOf(command: CommandSpec): readonly OptionSpec[] {
+  return [...command.options, ...GLOBAL_OPTIONS];
+}
+
+function spellings({ short, name }: OptionSpec): string[] {
+  return [...(short === undefined ? [] : [`-${short}`]), `--${name}`];
+}
+
+/** The first sentence of a help text, as long as a line of a menu has room for. */
+function brief(help: string): string {
+  const [sentence] = help.split(/(?<=\.) /);
+  return sentence!.length > 72 ? `${sentence!.slice(0, 71)}…` : sentence!;
+}
+
+/** Whether the value of an option, or the arguments of a command, are files. */
+function isFile(placeholder: string | undefined): boolean {
+  return placeholder !== undefined && FILES.test(placeholder);
+}
+
+function bash(): string {
+  const words = (list: readonly string[]): string =>
+    `COMPREPLY=($(compgen -W '${list.join(" ")}' -- "$word"))`;
+  const values = COMMANDS.flatMap((command) =>
+    optionsOf(command)
+      .filter(({ type }) => type !== "flag")
+      .map((option) => {
+        const { placeholder, values: known } = option;
+        const action = known !== undefined ? words(known) : isFile(placeholder) ? "compopt -o default" : ":";
+        return `    ${spellings(option)
+          .map((one) => `"${command.name} ${one}"`)
+          .join("|")}) ${action}; return ;;`;
+      }),
+  );
+  const options = COMMANDS.map(
+    (command) => `      ${command.name}) ${words(optionsOf(command).flatMap(spellings))} ;;`,
+  );
+  const positionals = COMMANDS.map(({ name, positional }) => {
+    const { values: known, placeholder } = positional ?? {};
+    return `    ${name}) ${known !== undefined ? words(known) : isFile(placeholder) ? "compopt -o default" : ":"} ;;`;
+  });
+  return `# bash completion for lqa, made by: lqa completion bash
+_lqa() {
+  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} command=\${COMP_WORDS[1]}
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    ${words([...COMMANDS.map(({ name }) => name), "help", ...GLOBAL_OPTIONS.flatMap(spellings)])}
+    return
+  fi
+  case "$command $before" in
+    help*) ${words(COMMANDS.map(({ name }) => name))}; return ;;
+${values.join("\n")}
+  esac
+  case "$word" in
+    -*)
+      case "$command" in
+${options.join("\n")}
+      esac
+      return ;;
+  esac
+  case "$command" in
+${positionals.join("\n")}
+  esac
+}
+complete -F _lqa lqa
+`;
+}
+
+/** A text between single quotes of a Bourne shell. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function zsh(): string {
+  // In a specification of _arguments these end a part.
+  const told = (text: string): string => text.replace(/[[\]:\\]/g, "\\$&");
+  const action = (placeholder: string | undefined, known: readonly string[] | undefined): string => {
+    const name = told((placeholder ?? "value").replace(/[<>.]/g, ""));
+    return known !== undefined
+      ? `${name}:(${known.join(" ")})`
+      : `${name}:${isFile(placeholder) ? "_files" : ""}`;
+  };
+  const cases = COMMANDS.map((command) => {
+    const { positional } = command;
+    const lines = optionsOf(command).map((option) => {
+      const { type, placeholder, values, help } = option;
+      const rest = quoted(
+        `[${told(brief(help))}]${type === "flag" ? "" : `:${action(placeholder, values)}`}`,
+      );
+      const names = spellings(option);
+      return names.length === 1 ? `${names[0]}${rest}` : `'(${names.join(" ")})'{${names.join(",")}}${rest}`;
+    });
+    if (positional !== undefined)
+      lines.push(
+        quoted(`${positional.many ? "*" : "1"}:${action(positional.placeholder, positional.values)}`),
+      );
+    return `    ${command.name})\n      _arguments -s \\\n        ${lines.join(" \\\n        ")}\n      ;;`;
+  });
+  return `#compdef lqa
+# zsh completion for lqa, made by: lqa completion zsh
+_lqa() {
+  local -a commands
+  commands=(
+${COMMANDS.map(({ name, summary }) => `    ${quoted(`${name}:${told(summary)}`)}`).join("\n")}
+    'help:Explain a command.'
+  )
+  if (( CURRENT == 2 )); then
+    _describe command commands
+    return
+  fi
+  local command=$words[2]
+  shift words
+  (( CURRENT-- ))
+  case $command in
+    help) _describe command commands ;;
+${cases.join("\n")}
+  esac
+}
+if [ "$funcstack[1]" = _lqa ]; then _lqa "$@"; else compdef _lqa lqa; fi
+`;
+}
+
+function fish(): string {
+  // Inside single quotes fish knows two escapes.
+  const text = (words: string): string => `'${words.replace(/[\\']/g, "\\$&")}'`;
+  const lines = COMMANDS.flatMap((command) => {
+    const { name, summary, positional } = command;
+    const within = `complete -c lqa -n '__fish_seen_subcommand_from ${name}'`;
+    return [
+      `complete -c lqa -n __fish_use_subcommand -a ${name} -d ${text(summary)}`,
+      ...optionsOf(command).map(({ name: long, short, type, values, placeholder, help }) => {
+        const value =
+          type === "flag"
+            ? ""
+            : values !== undefined
+              ? ` -x -a ${text(values.join(" "))}`
+              : isFile(placeholder)
+                ? " -r -F"
+                : " -x";
+        return `${within}${short === undefined ? "" : ` -s ${short}`} -l ${long}${value} -d ${text(brief(help))}`;
+      }),
+      ...(positional?.values === undefined ? [] : [`${within} -a ${text(positional.values.join(" "))}`]),
+      ...(isFile(positional?.placeholder) ? [`${within} -F`] : []),
+    ];
+  });
+  return `# fish completion for lqa, made by: lqa completion fish
+complete -c lqa -f
+${lines.join("\n")}
+`;
+}
