@@ -65,8 +65,34 @@ export interface Arguments {
   readonly values: ReadonlyMap<string, string | number | true>;
 }
 
-/** Runs a command and resolves to its exit code. What goes wrong is thrown. */
-export type CommandRun = (args: Arguments, terminal: Terminal) => Promise<number>;
+/** Everything the command line understands. */
+export interface ProgramTable {
+  readonly commands: readonly CommandSpec[];
+  readonly globalOptions: readonly OptionSpec[];
+  readonly exitCodes: readonly (readonly [code: number, meaning: string])[];
+}
+
+/**
+ * Runs a command and resolves to its exit code. What goes wrong is thrown. The table is for commands that are about the program
+ * itself.
+ */
+export type CommandRun = (args: Arguments, terminal: Terminal, table: ProgramTable) => Promise<number>;
+
+/** An option as it is written: `-o, --output <file>`. */
+export function spelled(option: OptionSpec): string {
+  const short = option.short === undefined ? "" : `-${option.short}, `;
+  return `${short}--${option.name}${option.placeholder === undefined ? "" : ` ${option.placeholder}`}`;
+}
+
+/** What an option is for, with its values and its default. */
+export function described(option: OptionSpec): string {
+  const notes: string[] = [];
+  if (option.values !== undefined) notes.push(option.values.join(" | "));
+  const fallback = option.defaultText ?? option.default;
+  if (fallback !== undefined) notes.push(`default: ${fallback}`);
+  if (option.required) notes.push("required");
+  return notes.length === 0 ? option.help : `${option.help} [${notes.join("; ")}]`;
+}
 
 /** Value of a text option, or undefined. */
 export function textOption(args: Arguments, name: string): string | undefined {

@@ -4,17 +4,20 @@
  *
  * @module
  */
-import type { CommandSpec, OptionSpec } from "./command.ts";
-import { COMMANDS, GLOBAL_OPTIONS } from "./table.ts";
+import type { CommandSpec, OptionSpec, ProgramTable } from "./command.ts";
 
 /** A script for each shell. */
-export const COMPLETIONS: Readonly<Record<"bash" | "zsh" | "fish", () => string>> = { bash, zsh, fish };
+export const COMPLETIONS: Readonly<Record<"bash" | "zsh" | "fish", (table: ProgramTable) => string>> = {
+  bash,
+  zsh,
+  fish,
+};
 
 /** Placeholders for which a shell offers files. */
 const FILES = /<(file|path|dir|model|a>|from>)/;
 
-function optionsOf(command: CommandSpec): readonly OptionSpec[] {
-  return [...command.options, ...GLOBAL_OPTIONS];
+function optionsOf(command: CommandSpec, { globalOptions }: ProgramTable): readonly OptionSpec[] {
+  return [...command.options, ...globalOptions];
 }
 
 function spellings({ short, name }: OptionSpec): string[] {
@@ -32,11 +35,12 @@ function isFile(placeholder: string | undefined): boolean {
   return placeholder !== undefined && FILES.test(placeholder);
 }
 
-function bash(): string {
+function bash(table: ProgramTable): string {
+  const { commands } = table;
   const words = (list: readonly string[]): string =>
     `COMPREPLY=($(compgen -W '${list.join(" ")}' -- "$word"))`;
-  const values = COMMANDS.flatMap((command) =>
-    optionsOf(command)
+  const values = commands.flatMap((command) =>
+    optionsOf(command, table)
       .filter(({ type }) => type !== "flag")
       .map((option) => {
         const { placeholder, values: known } = option;
@@ -46,10 +50,10 @@ function bash(): string {
           .join("|")}) ${action}; return ;;`;
       }),
   );
-  const options = COMMANDS.map(
-    (command) => `      ${command.name}) ${words(optionsOf(command).flatMap(spellings))} ;;`,
+  const options = commands.map(
+    (command) => `      ${command.name}) ${words(optionsOf(command, table).flatMap(spellings))} ;;`,
   );
-  const positionals = COMMANDS.map(({ name, positional }) => {
+  const positionals = commands.map(({ name, positional }) => {
     const { values: known, placeholder } = positional ?? {};
     return `    ${name}) ${known !== undefined ? words(known) : isFile(placeholder) ? "compopt -o default" : ":"} ;;`;
   });
@@ -58,11 +62,11 @@ _lqa() {
   local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} command=\${COMP_WORDS[1]}
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    ${words([...COMMANDS.map(({ name }) => name), "help", ...GLOBAL_OPTIONS.flatMap(spellings)])}
+    ${words([...commands.map(({ name }) => name), "help", ...table.globalOptions.flatMap(spellings)])}
     return
   fi
   case "$command $before" in
-    help*) ${words(COMMANDS.map(({ name }) => name))}; return ;;
+    help*) ${words(commands.map(({ name }) => name))}; return ;;
 ${values.join("\n")}
   esac
   case "$word" in
@@ -85,7 +89,7 @@ function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-function zsh(): string {
+function zsh(table: ProgramTable): string {
   // In a specification of _arguments these end a part.
   const told = (text: string): string => text.replace(/[[\]:\\]/g, "\\$&");
   const action = (placeholder: string | undefined, known: readonly string[] | undefined): string => {
@@ -94,9 +98,9 @@ function zsh(): string {
       ? `${name}:(${known.join(" ")})`
       : `${name}:${isFile(placeholder) ? "_files" : ""}`;
   };
-  const cases = COMMANDS.map((command) => {
+  const cases = table.commands.map((command) => {
     const { positional } = command;
-    const lines = optionsOf(command).map((option) => {
+    const lines = optionsOf(command, table).map((option) => {
       const { type, placeholder, values, help } = option;
       const rest = quoted(
         `[${told(brief(help))}]${type === "flag" ? "" : `:${action(placeholder, values)}`}`,
@@ -115,7 +119,7 @@ function zsh(): string {
 _lqa() {
   local -a commands
   commands=(
-${COMMANDS.map(({ name, summary }) => `    ${quoted(`${name}:${told(summary)}`)}`).join("\n")}
+${table.commands.map(({ name, summary }) => `    ${quoted(`${name}:${told(summary)}`)}`).join("\n")}
     'help:Explain a command.'
   )
   if (( CURRENT == 2 )); then
@@ -134,15 +138,16 @@ if [ "$funcstack[1]" = _lqa ]; then _lqa "$@"; else compdef _lqa lqa; fi
 `;
 }
 
-function fish(): string {
+function fish(table: ProgramTable): string {
+  const { commands } = table;
   // Inside single quotes fish knows two escapes.
   const text = (words: string): string => `'${words.replace(/[\\']/g, "\\$&")}'`;
-  const lines = COMMANDS.flatMap((command) => {
+  const lines = commands.flatMap((command) => {
     const { name, summary, positional } = command;
     const within = `complete -c lqa -n '__fish_seen_subcommand_from ${name}'`;
     return [
       `complete -c lqa -n __fish_use_subcommand -a ${name} -d ${text(summary)}`,
-      ...optionsOf(command).map(({ name: long, short, type, values, placeholder, help }) => {
+      ...optionsOf(command, table).map(({ name: long, short, type, values, placeholder, help }) => {
         const value =
           type === "flag"
             ? ""

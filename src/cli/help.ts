@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { CommandSpec, OptionSpec } from "./command.ts";
-import { spelled } from "./parse.ts";
+import { type CommandSpec, described, type OptionSpec, spelled } from "./command.ts";
 import { COMMANDS, EXIT_CODES, GLOBAL_OPTIONS } from "./table.ts";
 import { columns, type Terminal, wrap } from "./terminal.ts";
 
@@ -69,14 +68,4 @@ function optionLines(options: readonly OptionSpec[]): string[] {
     const lines = wrap(described(option), WIDTH - width - 2);
     return lines.map((line, j) => (j === 0 ? names[i] : "").padEnd(width) + line);
   });
-}
-
-/** What an option is for, with its values and its default. */
-export function described(option: OptionSpec): string {
-  const notes: string[] = [];
-  if (option.values !== undefined) notes.push(option.values.join(" | "));
-  const fallback = option.defaultText ?? option.default;
-  if (fallback !== undefined) notes.push(`default: ${fallback}`);
-  if (option.required) notes.push("required");
-  return notes.length === 0 ? option.help : `${option.help} [${notes.join("; ")}]`;
 }

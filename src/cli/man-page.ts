@@ -4,13 +4,10 @@
  * @module
  */
 import { VERSION } from "../version.ts";
-import type { CommandSpec, OptionSpec } from "./command.ts";
-import { described } from "./help.ts";
-import { spelled } from "./parse.ts";
-import { COMMANDS, EXIT_CODES, GLOBAL_OPTIONS } from "./table.ts";
+import { type CommandSpec, described, type OptionSpec, type ProgramTable, spelled } from "./command.ts";
 
 /** The page as a roff document. */
-export function manualPage(): string {
+export function manualPage({ commands, globalOptions, exitCodes }: ProgramTable): string {
   const lines = [
     `.TH LQA 1 "" "lqa ${VERSION}" "User Commands"`,
     ".SH NAME",
@@ -23,11 +20,11 @@ export function manualPage(): string {
     ),
     ".SH OPTIONS",
     text("They work with every command."),
-    ...GLOBAL_OPTIONS.flatMap(option),
+    ...globalOptions.flatMap(option),
     ".SH COMMANDS",
-    ...COMMANDS.flatMap(command),
+    ...commands.flatMap(command),
     ".SH EXIT STATUS",
-    ...EXIT_CODES.flatMap(([code, meaning]) => [".TP", bold(String(code)), text(meaning)]),
+    ...exitCodes.flatMap(([code, meaning]) => [".TP", bold(String(code)), text(meaning)]),
     ".SH ENVIRONMENT",
     ...ENVIRONMENT.flatMap(([name, meaning]) => [".TP", bold(name), text(meaning)]),
     ".SH FILES",

@@ -8,7 +8,7 @@
  */
 import { parseArgs } from "node:util";
 import { LqaError } from "../errors.ts";
-import type { Arguments, CommandSpec, OptionSpec } from "./command.ts";
+import { type Arguments, type CommandSpec, type OptionSpec, spelled } from "./command.ts";
 import { nearest } from "./suggest.ts";
 import { COMMANDS, GLOBAL_OPTIONS } from "./table.ts";
 
@@ -47,12 +47,6 @@ export function parseCommandLine(words: readonly string[]): Request {
   }
   checkPositionals(positionals, command);
   return { kind: "run", command, args: { positionals, values } };
-}
-
-/** An option as it is written: `-o, --output <file>`. */
-export function spelled(option: OptionSpec): string {
-  const short = option.short === undefined ? "" : `-${option.short}, `;
-  return `${short}--${option.name}${option.placeholder === undefined ? "" : ` ${option.placeholder}`}`;
 }
 
 interface OptionToken {

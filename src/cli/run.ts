@@ -9,6 +9,7 @@ import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts"
 import { commandHelp, globalHelp } from "./help.ts";
 import { parseCommandLine } from "./parse.ts";
 import { reportError } from "./report-error.ts";
+import { TABLE } from "./table.ts";
 import { processTerminal, silent, type Terminal } from "./terminal.ts";
 
 /** Runs the program. Never rejects. */
@@ -49,9 +50,9 @@ async function runCommand(command: CommandSpec, args: Arguments, terminal: Termi
   const output = command.options.find(
     ({ name, standardOutput }) => standardOutput !== undefined && args.values.get(name) === STANDARD_STREAM,
   );
-  if (output === undefined) return await start(args, told);
+  if (output === undefined) return await start(args, told, TABLE);
   const { toStandardOutput } = await import("./standard-output.ts");
-  return await toStandardOutput(output, args, told, start);
+  return await toStandardOutput(output, args, told, (changed, to) => start(changed, to, TABLE));
 }
 
 /** The version in package.json, which lies at the same distance from `src/cli` and from `dist/cli`. */

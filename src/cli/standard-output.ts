@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { fail, isLqaError, LqaError } from "../errors.ts";
 import { osError } from "../io/os-error.ts";
 import { forgetTemporary, registerTemporary } from "../io/temporary.ts";
-import type { Arguments, CommandRun, OptionSpec } from "./command.ts";
+import type { Arguments, OptionSpec } from "./command.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What the one file of a dialect is called, where that is not the usual ending. */
@@ -27,7 +27,7 @@ export async function toStandardOutput(
   option: OptionSpec,
   args: Arguments,
   terminal: Terminal,
-  run: CommandRun,
+  run: (args: Arguments, terminal: Terminal) => Promise<number>,
 ): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), "lqa-"));
   registerTemporary(folder);

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { CommandSpec, OptionSpec } from "./command.ts";
+import type { CommandSpec, OptionSpec, ProgramTable } from "./command.ts";
 import { CONVERT, DECODE } from "./convert-spec.ts";
 import { EXTRACT } from "./extract-spec.ts";
 import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
@@ -310,3 +310,10 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [4, "larger than a limit"],
   [70, "a bug in lqa"],
 ];
+
+/** All of it. */
+export const TABLE: ProgramTable = {
+  commands: COMMANDS,
+  globalOptions: GLOBAL_OPTIONS,
+  exitCodes: EXIT_CODES,
+};

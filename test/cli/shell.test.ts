@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { COMPLETIONS } from "../../src/cli/completion.ts";
 import { manualPage } from "../../src/cli/man-page.ts";
-import { COMMANDS } from "../../src/cli/table.ts";
+import { COMMANDS, TABLE } from "../../src/cli/table.ts";
 import { bar, progressPace } from "../../src/cli/terminal.ts";
 import { lqaIn } from "../helpers/cli.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
@@ -26,7 +26,7 @@ function here(program: string, ...words: string[]): boolean {
 
 describe("completion", () => {
   it("knows every command and every option in every shell", () => {
-    for (const script of Object.values(COMPLETIONS).map((make) => make()))
+    for (const script of Object.values(COMPLETIONS).map((make) => make(TABLE)))
       for (const { name, options } of COMMANDS) {
         expect(script).toContain(name);
         for (const option of options) expect(script).toContain(option.name);
@@ -56,7 +56,7 @@ describe("completion", () => {
 
   it.each(["zsh", "fish"] as const)("is a script that %s can read", (shell) => {
     // Where the shell is absent there is nothing to be checked but quotes.
-    const script = COMPLETIONS[shell]();
+    const script = COMPLETIONS[shell](TABLE);
     expect(script.replace(/'\\''|\\'/g, "").split("'").length % 2).toBe(1);
     if (!here(shell, "--version")) return;
     writeFileSync(join(folder, `lqa.${shell}`), script);
@@ -71,7 +71,7 @@ describe("completion", () => {
 });
 
 describe("the manual page", () => {
-  const page = manualPage();
+  const page = manualPage(TABLE);
 
   it("is what the command prints, and what the package installs", () => {
     expect(lqa("man").out).toBe(page);

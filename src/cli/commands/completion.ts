@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { Arguments } from "../command.ts";
+import type { Arguments, ProgramTable } from "../command.ts";
 import { COMPLETIONS } from "../completion.ts";
 import type { Terminal } from "../terminal.ts";
 
-export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+export async function run(args: Arguments, terminal: Terminal, table: ProgramTable): Promise<number> {
   // The command table has checked the word.
-  terminal.out(COMPLETIONS[args.positionals[0] as keyof typeof COMPLETIONS]());
+  terminal.out(COMPLETIONS[args.positionals[0] as keyof typeof COMPLETIONS](table));
   return 0;
 }

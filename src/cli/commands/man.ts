@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { Arguments } from "../command.ts";
+import type { Arguments, ProgramTable } from "../command.ts";
 import { manualPage } from "../man-page.ts";
 import type { Terminal } from "../terminal.ts";
 
-export async function run(_args: Arguments, terminal: Terminal): Promise<number> {
-  terminal.out(manualPage());
+export async function run(_args: Arguments, terminal: Terminal, table: ProgramTable): Promise<number> {
+  terminal.out(manualPage(table));
   return 0;
 }
