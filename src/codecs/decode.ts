@@ -13,7 +13,7 @@ import { numberToF16 } from "./floats.ts";
 import { DecodeKernel, type FactorJob } from "./kernels/decode-kernel.ts";
 
 export type { DecodeTarget, Placement } from "./decode-plain.ts";
-export type { FactorJob, Part } from "./kernels/decode-kernel.ts";
+export type { FactorJob } from "./kernels/decode-kernel.ts";
 
 /** Below so many weights the kernel's calls and copies cost more than they save. */
 const KERNEL_WEIGHTS = 512;

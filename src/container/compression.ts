@@ -17,6 +17,7 @@ import { type NodeZlib, nodeZlib } from "./runtime.ts";
 import { TEXT_DICTIONARY } from "./text-dictionary.ts";
 import type { CompressionName } from "./types.ts";
 import { frameLength } from "./zstd-frame.ts";
+import type { ZstdPackage } from "./zstd-package.ts";
 
 /** A zstd decompressor. */
 export interface Zstd {
@@ -38,8 +39,6 @@ const WORTHWHILE = 0.03;
 const WEIGHTS_LEVEL = 1;
 /** Sections are small; a level at which the dictionary is searched well costs nothing. */
 const TEXT_LEVEL = 9;
-
-type ZstdPackage = typeof import("zstd-codec");
 
 let portable: Promise<ZstdCodecFunctions> | undefined;
 

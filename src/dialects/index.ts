@@ -20,7 +20,7 @@ import { peft } from "./peft/index.ts";
 import { openSource, type Source } from "./source.ts";
 import { widenTensors } from "./widen.ts";
 
-export type { Dialect, ReadOptions, SourceBytes, SourceFiles, WriteOptions } from "./dialect.ts";
+export type { Dialect, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
 export { peft } from "./peft/index.ts";
 
 /** All dialects, in the order of lists. */

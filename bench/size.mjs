@@ -1,0 +1,93 @@
+// What the parts of the library that read files weigh in a browser: minified by esbuild, compressed by gzip -9, without zstd-codec,
+// which is loaded only for files that need it.
+//
+//   npm run build && node bench/size.mjs
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const gzipped = (text) => gzipSync(text, { level: 9 }).length;
+/** Groups of modules that import no others of the library; what is left is the code of the library itself. */
+const GROUPS = [
+  ["SIMD kernel of decoding", /codecs\/kernels\//],
+  ["trellis tables", /trellis-tables/],
+  ["error texts", /error-catalogue/],
+  ["text dictionary", /text-dictionary/],
+  ["@msgpack/msgpack", /@msgpack/],
+  ["@noble/hashes", /@noble/],
+  ["fflate", /fflate/],
+  ["flatbuffers", /node_modules\/flatbuffers/],
+];
+
+async function bundle(contents) {
+  const { outputFiles, metafile } = await build({
+    stdin: { contents, resolveDir: root },
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    external: ["zstd-codec"],
+    write: false,
+    metafile: true,
+    logLevel: "error",
+  });
+  return { code: outputFiles[0].text, inputs: Object.keys(Object.values(metafile.outputs)[0].inputs) };
+}
+
+for (const name of ["openLqa", "openRemote", "decodeStream", "validateLqa"]) {
+  const { code, inputs } = await bundle(`export { ${name} } from "./dist/index.js";`);
+  console.log(`${name}: ${code.length} bytes, ${gzipped(code)} gzipped`);
+  if (name !== "openLqa") continue;
+  const rest = gzipped(code);
+  for (const [group, pattern] of GROUPS) {
+    const own = inputs.filter((path) => pattern.test(path));
+    if (own.length === 0) continue;
+    // What a group adds: the bundle against one in which its modules are empty of all but names.
+    const { outputFiles } = await build({
+      stdin: { contents: `export { ${name} } from "./dist/index.js";`, resolveDir: root },
+      bundle: true,
+      minify: true,
+      format: "esm",
+      platform: "browser",
+      external: ["zstd-codec"],
+      write: false,
+      logLevel: "silent",
+      plugins: [
+        {
+          name: "without",
+          setup({ onLoad }) {
+            onLoad({ filter: /\.m?js$/ }, async ({ path }) => {
+              if (!own.some((one) => path.endsWith(one))) return undefined;
+              const { exports } = await namesOf(path);
+              return {
+                contents: exports
+                  .map((one) => (one === "default" ? "export default 0" : `export const ${one} = globalThis`))
+                  .join(";"),
+              };
+            });
+          },
+        },
+      ],
+    });
+    const added = gzipped(code) - gzipped(outputFiles[0].text);
+    rest -= added;
+    console.log(`  ${group.padEnd(26)}${String(added).padStart(7)} gzipped`);
+  }
+  console.log(`  ${"the library itself".padEnd(26)}${String(rest).padStart(7)} gzipped`);
+}
+
+/** What a module exports. */
+async function namesOf(path) {
+  const { metafile } = await build({
+    entryPoints: [path],
+    bundle: true,
+    format: "esm",
+    external: ["*"],
+    write: false,
+    metafile: true,
+    platform: "browser",
+    logLevel: "silent",
+  });
+  return { exports: Object.values(metafile.outputs)[0].exports };
+}
