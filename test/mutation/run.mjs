@@ -13,6 +13,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { KINDS as EQUIVALENT, reasonOf } from "./equivalent.mjs";
 import { groups } from "./groups.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -69,7 +70,8 @@ for (const [, { date, files }] of known)
       else {
         row.alive++;
         const { line } = location.start;
-        alive.push({ name, line, text: lines[line - 1].trim(), mutatorName, replacement, status });
+        const about = { name, line, text: lines[line - 1].trim(), mutatorName, replacement, status };
+        alive.push({ ...about, reason: reasonOf(about) });
       }
     }
     rows.push(row);
@@ -90,12 +92,12 @@ const total = {
 const cut = (text, most) => (text.length > most ? `${text.slice(0, most)} …` : text);
 const code = (text) =>
   `\`${cut(text.replace(/\s+/g, " "), 90).replaceAll("|", "\\|").replaceAll("`", "'")}\``;
-const listOf = (name) =>
+const listOf = (chosen) =>
   alive
-    .filter((one) => one.name === name)
+    .filter(chosen)
     .map(
-      ({ line, text, mutatorName, replacement, status }) =>
-        `- line ${line}, ${mutatorName}: ${code(text)} → ${code(replacement === "" ? "nothing" : replacement)}${status === "NoCoverage" ? ", not reached" : ""}`,
+      ({ name, line, text, mutatorName, replacement, status }) =>
+        `- ${name.slice("src/".length)} ${line}, ${mutatorName}: ${code(text)} → ${code(replacement === "" ? "nothing" : replacement)}${status === "NoCoverage" ? ", not reached" : ""}`,
     )
     .join("\n");
 
@@ -109,7 +111,9 @@ killed others before is tried first), or if it runs without end. What only the r
 mutated (${sum("ignored")} places: \`test/mutation/ignore-messages.mjs\`). Cases that push a file in pieces, the tables of single bytes, and
 tests that take a second or more are not run: they cost most of the time.
 
-Of those that are alive nobody has yet sorted which could be killed by a new case, and which no file can tell from the original.
+Of those that are alive, ${alive.filter(({ reason }) => reason).length} are known to be no different from the original (\`test/mutation/equivalent.mjs\`); nobody has sorted the
+other ${alive.filter(({ reason }) => !reason).length}. All of them count. Of the cases that only happen to reach a mutant 150 are run, spread over the suite: a mutant that none of
+them notices may be noticed by another one.
 
 StrykerJS ${version(join(packages, "@stryker-mutator/core"))}, TypeScript ${version(join(root, "node_modules/typescript"))}, Node ${process.versions.node}, ${cpus()[0].model}.
 
@@ -123,9 +127,13 @@ all other folders of \`src/\`.
 
 ## Mutants that are alive
 
-${rows
-  .filter((row) => row.alive > 0)
-  .map(({ name }) => `### ${name}\n\n${listOf(name)}\n`)
-  .join("\n")}`;
+${EQUIVALENT.map(({ reason }) => [reason, listOf((one) => one.reason === reason)])
+  .filter(([, list]) => list !== "")
+  .map(([reason, list]) => `### No different: ${reason}\n\n${list}\n`)
+  .join("\n")}
+### Not sorted
+
+${listOf(({ reason }) => reason === undefined)}
+`;
 writeFileSync(join(root, "conformance/mutation-report.md"), text);
 console.log(line(total));

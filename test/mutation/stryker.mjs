@@ -14,6 +14,7 @@ export default {
   // Tests take milliseconds; what is still running then runs for ever, also where others need the processors.
   timeoutMS: 300_000,
   timeoutFactor: 0.5,
+  dryRunTimeoutMinutes: 60,
   // In a folder that git ignores.
   tempDirName: `coverage/mutation/${group}`,
   ignorePatterns: ["/bench", "/docs", "/examples", "/fuzz", "/dist", "/coverage", "/conformance/readers"],

@@ -1,0 +1,96 @@
+// Mutants that no file and no test can tell from the original, by kind: why, and which they are. They count as alive; the report
+// lists them apart from those that nobody has sorted. An entry is a file, a piece of the mutated line, and what it was replaced by.
+export const KINDS = [
+  {
+    reason: "another way to the same result: one of two is faster, or spares memory",
+    mutants: [
+      ["codecs/bits", "if (bits === 8) {", "false", "{}"],
+      ["codecs/check", "nonfiniteElement(ELEMENT[element], codes) < 0", "false"],
+      ["codecs/decode-plain", "if (bits <= TABLE_BITS)", "false", "bits < TABLE_BITS"],
+      [
+        "codecs/nonfinite",
+        "data.byteOffset % 4 === 0",
+        "false",
+        "data.byteOffset % 4 !== 0",
+        "data.byteOffset * 4",
+        "{}",
+      ],
+      ["codecs/nonfinite", "at + 8 <= words.length", "false", "at + 8 < words.length"],
+      [
+        "codecs/trellis-decode",
+        "if (end - i >= entries.length)",
+        "true",
+        "false",
+        "end - i > entries.length",
+        "end - i < entries.length",
+        "end + i",
+        "{}",
+      ],
+      ["container/crc32", "i < end; i += 8", "false"],
+      ["container/crc32", "nodeZlib?.crc32 === undefined", "true", "false", "nodeZlib?.crc32 !== undefined"],
+      ["container/sha256", "if (native !== null)", "true", "false", "native === null", "{}"],
+    ],
+  },
+  {
+    reason: "a step beyond the end, where typed arrays have nothing and take nothing",
+    mutants: [
+      ["codecs/bits", "if (held < bits) {", "held <= bits"],
+      ["codecs/check", "for (let i = 0; i < count; i++) {", "i <= count"],
+      ["codecs/check", "for (let c = 0; c < components; c++)", "c <= components"],
+      ["codecs/check", "for (let g = 0; g < groups; g++)", "g <= groups"],
+      ["codecs/decode-plain", "for (let q = 0; q < 1 << bits; q++)", "q <= 1 << bits"],
+      ["codecs/decode-plain", "for (let g = 0; g < groups; g++)", "g <= groups"],
+      ["codecs/nonfinite", "for (let i = from; i < words.length; i += step)", "i <= words.length"],
+      ["codecs/rotation", "i < integers.length; i++", "i <= integers.length"],
+      ["codecs/trellis-decode", "for (let i = 0; i < length; i++) integers", "i <= length"],
+      ["codecs/trellis-decode", "for (let g = 0; g < groups; g++)", "g <= groups"],
+      ["codecs/trellis-decode", "for (let j = 0; j < windows.length; j++)", "j <= windows.length"],
+      ["codecs/unused", "last < bytes.length", "last <= bytes.length"],
+      ["container/bytes", "for (let i = 0; i < x.length; i++) if (x[i] !== y[i])", "i <= x.length"],
+      ["container/compression", "for (let b = 0, to = 0; b < elementSize; b++)", "b <= elementSize"],
+      ["container/crc32", "for (let i = 0; i < 256; i++)", "i <= 256"],
+      ["container/crc32", "for (let i = 256; i < tables.length; i++)", "i <= tables.length"],
+    ],
+  },
+  {
+    reason: "the condition is there for the compiler, or repeats what the types or the caller say",
+    mutants: [
+      ["codecs/check", 'encoding.codec === "affine" ? encoding.bits : 1', "true"],
+      ["codecs/check", 'encoding.codec !== "zero"', "true", '""'],
+      ["codecs/check", "packed.length > 0", "true", "packed.length >= 0"],
+      ["codecs/decode-plain", 'encoding.codec === "affine" && encoding.zeroPoint', "true"],
+      ["codecs/encoding", 'encoding.codec === "affine" && encoding.zeroPoint', "true"],
+      ["codecs/rotation", "if (sign > 0) continue;", "sign >= 0"],
+      ["codecs/unused", "bytes.length === 0 ||", "false", '""'],
+      ["container/layout", 'plane === "codes" && encoding.codec === "raw"', "true"],
+    ],
+  },
+  {
+    reason: "a number that only has to differ from others, and still does",
+    mutants: [
+      [
+        "container/records-read",
+        "record.moduleType * SHARED_RECORDS.hard + record.plan",
+        "record.moduleType * SHARED_RECORDS.hard - record.plan",
+        "record.moduleType / SHARED_RECORDS.hard",
+      ],
+    ],
+  },
+  {
+    reason:
+      "a check behind it refuses the same file with the same error; this one says more exactly what is wrong",
+    mutants: [
+      ["codecs/unused", "if (mask === 0) return -1;", "false"],
+      ["container/encoding-record", "record.zeroPoint > 1", "false"],
+    ],
+  },
+];
+
+/** The reason why a mutant cannot be noticed; undefined if nobody has found one. */
+export const reasonOf = ({ name, text, replacement }) =>
+  KINDS.find(({ mutants }) =>
+    mutants.some(
+      ([file, piece, ...replacements]) =>
+        name === `src/${file}.ts` && text.includes(piece) && replacements.includes(replacement),
+    ),
+  )?.reason;
