@@ -58,7 +58,11 @@ export function interpretIndex(
     ["plans", SHARED_RECORDS],
     ["types", SHARED_RECORDS],
   ] as const)
-    limit(vectors[name].length, bound, name, 0, `number of ${name}`);
+    checkLimit(vectors[name].length, bound, {
+      where: `number of ${name}`,
+      offset: read.locate(name, 0) - 4,
+      hardOnly: options.hardOnly,
+    });
 
   const encodings = readEncodings(read);
   const plans = readPlans(read, encodings, limit);

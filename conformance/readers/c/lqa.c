@@ -594,10 +594,12 @@ static int begins(const lqa_file *f, const char *with, size_t size) {
 
 static lqa_code open_prologue(lqa_file *f) {
   const uint8_t *p = f->data;
-  if (f->size && memcmp(p, MAGIC, f->size < 8 ? f->size : 8) != 0) {
+  size_t same = 0;
+  while (same < 8 && same < f->size && p[same] == MAGIC[same]) same++;
+  if (same < 8 && same < f->size) {
     int damaged = begins(f, "\x89LQA\n", 5) || begins(f, "\x89LQA\r\r\n", 7) || begins(f, "\x09LQA", 4) ||
                   begins(f, "\xC2\x89LQA", 5) || begins(f, "\xEF\xBF\xBDLQA", 6);
-    return fail(f, damaged ? LQA_MAGIC_TEXT_DAMAGE : LQA_BAD_MAGIC, 0);
+    return fail(f, damaged ? LQA_MAGIC_TEXT_DAMAGE : LQA_BAD_MAGIC, same);
   }
   MUST_AT(f->size >= PROLOGUE_SIZE, TRUNCATED_PROLOGUE, f->size);
   MUST_AT(get32(p + 60) == lqa_crc32(p, 60), PROLOGUE_CRC, 60);
@@ -606,7 +608,7 @@ static lqa_code open_prologue(lqa_file *f) {
   f->read_only = get32(p + 16);
   f->compatible = get32(p + 20);
   MUST_AT(!(f->required & ~(uint32_t)KNOWN_REQUIRED), UNSUPPORTED_FEATURE, 12);
-  MUST_AT(leading_zeros(p + 49, 7) == 7, PROLOGUE_RESERVED_NONZERO, 49);
+  MUST_AT(leading_zeros(p + 49, 7) == 7, PROLOGUE_RESERVED_NONZERO, 49 + leading_zeros(p + 49, 7));
   MUST_AT(p[48] >= 2 && p[48] <= 12, ALIGNMENT_OUT_OF_RANGE, 48);
   f->alignment = 1u << p[48];
   f->file_length = get64(p + 24);

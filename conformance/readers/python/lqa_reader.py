@@ -341,7 +341,7 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
              actual=count)
     for slot, quantity, records in ((0, "ENCODINGS", encodings), (1, "BANDS", bands), (2, "SHARED_RECORDS", sizes),
                                     (3, "SHARED_RECORDS", types)):
-        limit(quantity, len(records), Place("index", places[slot]))
+        limit(quantity, len(records), Place("index", places[slot] - 4))
     adapter.encodings, adapter.sections = encodings, sections
 
     encodings_used, plans_used, types_used = (

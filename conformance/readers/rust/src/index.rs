@@ -21,16 +21,16 @@ pub(crate) struct Prologue {
 
 pub(crate) fn read_prologue(data: &[u8]) -> Result<Prologue> {
     let spot = Spot::new("prologue", 0);
-    let seen = data.len().min(8);
-    if data[..seen] != MAGIC[..seen] {
+    if let Some(wrong) = data.iter().zip(MAGIC).position(|(have, want)| *have != want) {
         let damaged = DAMAGED.iter().any(|d| data.starts_with(d));
-        return spot.fail(if damaged { Code::MagicTextDamage } else { Code::BadMagic });
+        return spot.at(wrong as u64).fail(if damaged { Code::MagicTextDamage } else { Code::BadMagic });
     }
     spot.at(data.len() as u64).must(data.len() >= 64, Code::TruncatedPrologue)?;
     spot.at(60).must(u32_at(data, 60) == crc32fast::hash(&data[..60]), Code::PrologueCrc)?;
     spot.at(8).must(u16_at(data, 8) == 1, Code::UnsupportedVersion)?;
     spot.at(12).must(u32_at(data, 12) < 32, Code::UnsupportedFeature)?;
-    spot.at(49).must(leading_zeros(&data[49..56]) == 7, Code::PrologueReservedNonzero)?;
+    let zeros = leading_zeros(&data[49..56]);
+    spot.at(49 + zeros as u64).must(zeros == 7, Code::PrologueReservedNonzero)?;
     spot.at(48).must((2..=12).contains(&data[48]), Code::AlignmentOutOfRange)?;
     spot.at(24).limit(u64_at(data, 24), limits::FILE)?;
     let words = [32, 36, 40, 44].map(|at| u32_at(data, at));
