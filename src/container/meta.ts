@@ -28,7 +28,13 @@ export type MetaMap = { readonly [key: string]: MetaValue };
  * @throws LqaError META_ENCODING for values or keys outside the subset; HARD_LIMIT above the size limit
  */
 export function encodeMeta(map: MetaMap, where: string): Uint8Array {
-  const bytes = encode(map, { sortKeys: true, ignoreUndefined: true, maxDepth: META_DEPTH.hard + 1 });
+  let bytes: Uint8Array;
+  try {
+    // What is too deep for this, or has no form, is so in a plain error of the library.
+    bytes = encode(map, { sortKeys: true, ignoreUndefined: true, maxDepth: META_DEPTH.hard + 1 });
+  } catch (cause) {
+    fail("META_ENCODING", { where, expected: `plain values, at most ${META_DEPTH.hard} levels`, cause });
+  }
   checkCanonical(bytes, 0, where);
   return bytes;
 }

@@ -75,6 +75,53 @@ describe("MessagePack sections", () => {
     expect(() => decodeMeta(bytes(hex), 100, "META")).toThrow(/LQA-M020 META_ENCODING/);
   });
 
+  test("long strings, arrays and maps have lengths of 32 bits", () => {
+    const many = Array.from({ length: 65536 }, (_, i) => i % 3);
+    const documents = [
+      { a: "x".repeat(65536) },
+      { a: new Uint8Array(65536).fill(7) },
+      { a: many },
+      { a: many.slice(1) },
+      Object.fromEntries(many.map((value, i) => [`k${100_000 + i}`, value])),
+      { a: Object.fromEntries(many.map((value, i) => [`k${100_000 + i}`, value])) },
+    ];
+    for (const document of documents) {
+      const encoded = encodeMeta(document, "META");
+      const again = encodeMeta(decodeMeta(encoded, 0, "META"), "META");
+      expect(Buffer.compare(again, encoded)).toBe(0);
+      expect(encoded.length).toBeGreaterThan(65536);
+    }
+  });
+
+  test("what is undefined is left out, and what is nested too deeply or too large is refused", () => {
+    expect(encodeMeta({ a: undefined, b: 1 } as never, "META")).toEqual(encodeMeta({ b: 1 }, "META"));
+    const nested = (depth: number): MetaValue => (depth === 0 ? 1 : [nested(depth - 1)]);
+    expect(encodeMeta({ a: nested(15) }, "META").length).toBe(19);
+    expect(() => encodeMeta({ a: nested(16) }, "META")).toThrow(/LQA-M020 META_ENCODING.*16 levels/);
+    expect(() => encodeMeta({ a: nested(400) }, "META")).toThrow(/LQA-M020 META_ENCODING.*16 levels/);
+    expect(() => encodeMeta({ a: () => 1 } as never, "META")).toThrow(/LQA-M020 META_ENCODING/);
+    const sized = (length: number) => () => encodeMeta({ a: new Uint8Array(length - 8) }, "META");
+    expect(sized(2 ** 24)().length).toBe(2 ** 24);
+    expect(sized(2 ** 24 + 1)).toThrow(/LQA-L001 HARD_LIMIT/);
+  });
+
+  test("keys are strings of 1 to 255 characters, whatever else could stand there", () => {
+    const key = (hex: string) => () => decodeMeta(bytes(`81${hex}01`), 100, "META");
+    for (const hex of [
+      "c0",
+      "7f",
+      "c3",
+      "90",
+      "80",
+      "c400",
+      "cb3fe0000000000000",
+      "cc80",
+      `da0100${"61".repeat(256)}`,
+    ])
+      expect(key(hex), hex).toThrow(/LQA-M020 META_ENCODING.*byte 101/);
+    expect(key(`d9ff${"61".repeat(255)}`)()).toEqual({ ["a".repeat(255)]: 1 });
+  });
+
   test("depth is bounded without recursion", () => {
     const nested = (depth: number): Uint8Array => bytes(`81a161${"91".repeat(depth)}01`);
     expect(() => checkCanonical(nested(15), 0, "META")).not.toThrow();

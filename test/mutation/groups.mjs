@@ -3,6 +3,7 @@
 // AssemblyScript, and the encoder's search, whose tests take more than an hour for all mutants.
 const container = [
   "container/checksums",
+  "container/chunk",
   "container/compression",
   "container/content-id",
   "container/enumerations",
