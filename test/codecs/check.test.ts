@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checkPlanes } from "../../src/codecs/check.ts";
-import { type Encoding, encodingLabel, type Planes } from "../../src/codecs/encoding.ts";
+import { type Encoding, encodingLabel, type Planes, planeSizes } from "../../src/codecs/encoding.ts";
 import { firstUnusedBit } from "../../src/codecs/unused.ts";
 import { expectedWeight, samples } from "./planes.ts";
 
@@ -101,6 +101,61 @@ describe("value rules", () => {
     expect(firstUnusedBit(short, "codes", Uint8Array.of(0xff, 0x01), 5)).toBe(-1);
   });
 
+  it("says which component, group and byte, in every component and group", () => {
+    // Three components of 40 weights in groups of 16, 16 and 8; the scale of one group is 0, and one bit is set in it.
+    const [components, length, groups] = [3, 40, 3];
+    const encodings: Encoding[] = [
+      sign,
+      affine(3, true),
+      affine(8, false, "f32"),
+      { codec: "trellis", table: 4, group: 16, scale: "bf16", rotation: "none" },
+    ];
+    for (const encoding of encodings) {
+      const sizes = planeSizes(encoding, components, length);
+      const each = sizes.codes / components;
+      const bits = encoding.codec === "affine" ? encoding.bits : encoding.codec === "sign" ? 1 : 2;
+      for (let c = 0; c < components; c++)
+        for (let g = 0; g < groups; g++) {
+          const scales = new Uint8Array(sizes.scales);
+          const size = sizes.scales / components / groups;
+          for (let i = 0; i < components * groups; i++)
+            if (i !== c * groups + g) scales[size * i + size - 1] = 0x3c;
+          const zeroPoints = new Uint8Array(sizes.zeroPoints);
+          const codes = new Uint8Array(sizes.codes);
+          // The first bit of the group's first weight; of trellis codes no window before needs it.
+          const at = c * each + ((16 * g * bits) >> 3);
+          codes[at] = 1 << ((16 * g * bits) & 7);
+          const seen: unknown[] = [];
+          checkPlanes(
+            encoding,
+            { scales, zeroPoints, codes },
+            components,
+            length,
+            (kind, plane, offset, about) => seen.push([kind, plane, offset, about.component, about.group]),
+          );
+          expect(seen, encodingLabel(encoding)).toEqual([["NONCANONICAL_CODES", "codes", at, c, g]]);
+          if (sizes.zeroPoints === 0) continue;
+          const point = c * (sizes.zeroPoints / components) + ((g * bits) >> 3);
+          zeroPoints[point] = 1 << ((g * bits) & 7);
+          codes.fill(0);
+          expect(findings(encoding, { scales, zeroPoints, codes }, components, length)).toEqual([
+            `NONCANONICAL_CODES zeroPoints ${point}`,
+          ]);
+        }
+    }
+    const raw = Uint8Array.from({ length: 24 }, (_, i) => (i === 19 ? 0x7f : i === 18 ? 0x80 : 0));
+    const about: unknown[] = [];
+    checkPlanes(
+      { codec: "raw", element: "f32" },
+      { scales: none, zeroPoints: none, codes: raw },
+      3,
+      2,
+      (...found) => about.push([...found.slice(0, 3), found[3].component]),
+    );
+    expect(about).toEqual([["NONFINITE_VALUE", "codes", 16, 2]]);
+    expect(findings({ codec: "zero" }, {}, 3, 2)).toEqual([]);
+  });
+
   it("bounds trellis scales by 127", () => {
     const encoding: Encoding = { codec: "trellis", table: 1, group: 0, scale: "bf16", rotation: "none" };
     const scale = (high: number) => ({ scales: Uint8Array.of(0, high), codes: new Uint8Array(1) });
@@ -141,6 +196,9 @@ describe("encoding labels", () => {
     expect(encodingLabel({ codec: "trellis", table: 3, group: 0, scale: "f16", rotation: "none" })).toBe(
       "trellis1.5 whole f16",
     );
+    expect(
+      encodingLabel({ codec: "trellis", table: 4, group: 0, scale: "f16", rotation: "hadamard64" }),
+    ).toBe("trellis2r whole f16");
     expect(encodingLabel({ codec: "zero" })).toBe("zero");
     expect(encodingLabel({ codec: "sign", group: 0, scale: "f16" })).toBe("sign whole f16");
   });

@@ -152,8 +152,12 @@ describe("bits that no scaled weight depends on", () => {
           return target.map((weight) => (weight === 0 ? 0 : weight));
         };
         const before = decode();
+        const kept = codes.slice();
         clearUnneededBits(codes, table, length, group, zeroScale);
         expect(decode()).toEqual(before);
+        for (const { from, end } of unneededBits(table, length, group, zeroScale))
+          for (let bit = from; bit < end; bit++) kept[bit >> 3]! &= ~(1 << (bit & 7));
+        expect(codes).toEqual(kept);
       }),
     );
   });
