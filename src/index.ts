@@ -179,6 +179,7 @@ export { drawReport, type ReportContext } from "./report/page/page.ts";
 export { drawRdCurve, type RdCurve, type RdMethod, type RdPoint } from "./report/rd-curve-svg.ts";
 export type { Activations, RowList } from "./serve/activations.ts";
 export { type ApplyOptions, applyPacked } from "./serve/apply.ts";
+export { applyBatch, type BatchResult } from "./serve/batch.ts";
 export { AdapterLease } from "./serve/lease.ts";
 export { AdapterPool } from "./serve/pool.ts";
 export type { AcquireOptions, AdapterSource, PoolOptions, PoolStatistics } from "./serve/pool-options.ts";

@@ -10,7 +10,7 @@ import type { ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
 import type { DecodedFactors } from "../read/decode.ts";
 import { type Activations, rowsOf } from "./activations.ts";
 import { type ApplyOptions, applyPacked } from "./apply.ts";
-import { tensorKey } from "./content.ts";
+import { type Content, tensorKey } from "./content.ts";
 import type { CachedDecoding, Resident } from "./resident.ts";
 
 /** A lease. Release it, or let `using` do so. */
@@ -42,6 +42,15 @@ export class AdapterLease {
 
   get released(): boolean {
     return this.#resident === undefined;
+  }
+
+  /**
+   * What is behind it: the same for leases on equal contents that share memory.
+   *
+   * @internal
+   */
+  get content(): Content {
+    return this.#held().content;
   }
 
   /** Hexadecimal; proven if the pool verifies, undefined if it neither verifies nor trusts stored ids. */

@@ -67,6 +67,30 @@ export class AdapterPool {
     }
   }
 
+  /**
+   * Leases on several adapters at once, for the rows of a batch: one for each name, with what went wrong for the others.
+   *
+   * @returns leases and errors by name. Nothing is thrown on account of one adapter.
+   */
+  async acquireAll(
+    names: Iterable<string>,
+    options: AcquireOptions = {},
+  ): Promise<{ readonly leases: Map<string, AdapterLease>; readonly failures: Map<string, unknown> }> {
+    const leases = new Map<string, AdapterLease>();
+    const failures = new Map<string, unknown>();
+    const modules = options.modules === undefined ? undefined : [...options.modules];
+    await Promise.all(
+      [...new Set(names)].map(async (name) => {
+        try {
+          leases.set(name, await this.acquire(name, { ...options, modules }));
+        } catch (error) {
+          failures.set(name, error);
+        }
+      }),
+    );
+    return { leases, failures };
+  }
+
   /** Under the entry's lock. */
   async #lease(
     entry: Entry,

@@ -1,0 +1,81 @@
+/**
+ * One batch, many tenants: rows that use different adapters, or none, as in S-LoRA and Punica.
+ *
+ * Rows are grouped by what is resident behind their leases, and each group is applied at once. What a tenant gets depends on
+ * its own rows alone: neither on who else is in the batch, nor on where its rows stand. If one tenant's adapter does not fit,
+ * that is told, its rows stay as they were, and the others are done.
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import { inputLength, type ModuleShape } from "../model/adapter.ts";
+import type { Activations } from "./activations.ts";
+import type { ApplyOptions } from "./apply.ts";
+import type { AdapterLease } from "./lease.ts";
+
+/** What became of a batch. */
+export interface BatchResult {
+  /** Rows that an adapter was applied to. */
+  readonly applied: number;
+  /** Groups: how often weights were gone through. */
+  readonly groups: number;
+  /** Rows that stay as they were because their adapter could not be applied, with the reason. */
+  readonly failures: readonly { readonly rows: readonly number[]; readonly error: unknown }[];
+}
+
+/**
+ * Applies to each row of a batch its own adapter's module.
+ *
+ * @param module name of the layer. Rows of adapters that do not change it stay as they are, and are no failure.
+ * @param leases one for each row; `undefined` for rows without an adapter
+ * @param x `[rows][in · kernel]`
+ * @param y `[rows][out]`
+ * @throws LqaError ACTIVATION_SHAPE if x or y cannot be divided into so many rows; nothing is touched then. What concerns one
+ *   adapter (shapes, CANNOT_APPLY, a released lease, a module that is not loaded) is in the result.
+ */
+export function applyBatch(
+  module: string,
+  leases: readonly (AdapterLease | undefined)[],
+  x: Activations,
+  y: Activations,
+  options: Omit<ApplyOptions, "rows"> = {},
+): BatchResult {
+  const count = leases.length;
+  for (const [name, array] of Object.entries({ x, y }))
+    if (count === 0 ? array.length > 0 : array.length % count !== 0)
+      fail("ACTIVATION_SHAPE", {
+        where: `${name} of module "${module}"`,
+        expected: `${count} rows`,
+        actual: `${array.length} elements`,
+      });
+  const groups = new Map<unknown, { readonly lease: AdapterLease; readonly rows: number[] }>();
+  leases.forEach((lease, row) => {
+    if (lease === undefined) return;
+    // Names of one content are one group. A lease that was released has none, and says so when it is applied.
+    const key = lease.released ? lease : lease.content;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { lease, rows: [row] });
+    else group.rows.push(row);
+  });
+  let applied = 0;
+  const failures: { rows: readonly number[]; error: unknown }[] = [];
+  for (const { lease, rows } of groups.values()) {
+    try {
+      assertRowShape(lease.shape(module), x.length / count, y.length / count);
+      if (lease.apply(module, x, y, { ...options, rows })) applied += rows.length;
+    } catch (error) {
+      failures.push({ rows, error });
+    }
+  }
+  return { applied, groups: groups.size, failures };
+}
+
+/** A module half as wide would fit into twice as many rows, and find its own among those of others. */
+function assertRowShape(shape: ModuleShape | undefined, n: number, out: number): void {
+  if (shape === undefined || (inputLength(shape) === n && shape.out === out)) return;
+  fail("ACTIVATION_SHAPE", {
+    where: `module "${shape.name}"`,
+    expected: `rows of ${inputLength(shape)} and ${shape.out}`,
+    actual: `rows of ${n} and ${out}`,
+  });
+}
