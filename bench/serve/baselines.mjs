@@ -137,10 +137,15 @@ class Baselines {
   hold({ shape }, bBits, aBits) {
     const a = this.#take(2 * shape.rank * shape.in);
     const b = this.#take(2 * shape.rank * shape.out);
-    const halves = new Uint16Array(this.#kernel.memory.buffer);
-    halves.set(aBits, a / 2);
-    halves.set(bBits, b / 2);
+    this.replaceHeld({ a, b }, bBits, aBits);
     return { a, b };
+  }
+
+  /** Other factors in the same place. */
+  replaceHeld(held, bBits, aBits) {
+    const halves = new Uint16Array(this.#kernel.memory.buffer);
+    halves.set(aBits, held.a / 2);
+    halves.set(bBits, held.b / 2);
   }
 
   /** Multiplies by factors that are held. */

@@ -1,6 +1,5 @@
 /**
- * What is resident of one adapter: its records, one buffer with the payloads of all its modules, and the plain tensors that
- * take part. Everything in it has passed its CRC-32; whether more is checked is for the pool to decide.
+ * What is resident of one adapter: its records, the payloads of its modules, and the plain tensors that take part. Everything in it has passed its CRC-32; whether more is checked is for the pool to decide.
  *
  * @module
  */
@@ -8,7 +7,6 @@ import { readElement } from "../codecs/elements.ts";
 import { FLOAT_BYTES, type FloatType } from "../codecs/encoding.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { assemblePayload, splitPayload } from "../container/chunk.ts";
-import { payloadLength } from "../container/layout.ts";
 import type { ContainerIndex, ModuleRecord, TensorRecord } from "../container/types.ts";
 import { fail } from "../errors.ts";
 import type { ElementType, PlainTensor, TensorRole } from "../model/adapter.ts";
@@ -16,11 +14,12 @@ import type { RangedLqa } from "../read/ranged.ts";
 import type { ResidentModule } from "./resident-module.ts";
 
 /** Bytes that the objects of a module take, beside its payload and its name. Measured by `npm run bench:serve`. */
-const RECORD_BYTES = 1024;
+const RECORD_BYTES = 1536;
 
 interface Slot {
-  readonly module: ResidentModule;
-  loaded: boolean;
+  readonly record: ModuleRecord;
+  /** Once it is loaded. */
+  module: ResidentModule | undefined;
 }
 
 /** The modules of one adapter. */
@@ -37,16 +36,7 @@ export class Content {
   constructor(index: ContainerIndex, hostTensors: readonly TensorRole[]) {
     this.#wanted = wantedTensors(index, hostTensors);
     this.bytes = contentBytes(index, hostTensors);
-    const lengths = index.modules.map((record) => payloadLength(record, record.bands));
-    const buffer = allocate(lengths.reduce((sum, length) => sum + length, 0));
-    let at = 0;
-    index.modules.forEach((record, i) => {
-      const payload = buffer.subarray(at, (at += lengths[i]!));
-      this.#slots.set(record.name, {
-        module: { shape: record, bands: record.bands, payload },
-        loaded: false,
-      });
-    });
+    for (const record of index.modules) this.#slots.set(record.name, { record, module: undefined });
     this.#missing = index.modules.length;
   }
 
@@ -71,13 +61,14 @@ export class Content {
   module(name: string): ResidentModule | undefined {
     const slot = this.#slots.get(name);
     if (slot === undefined) return undefined;
-    if (!slot.loaded)
+    return (
+      slot.module ??
       fail("USAGE", {
         where: `module "${name}"`,
         actual: "not loaded",
         advice: "Name it in `modules` of acquire, or await `load` of the lease.",
-      });
-    return slot.module;
+      })
+    );
   }
 
   /** Packed planes, as views. */
@@ -93,8 +84,9 @@ export class Content {
   /** Loads everything, verified to the last byte. @returns the content id, proven */
   async loadWhole(file: RangedLqa, signal: AbortSignal | undefined): Promise<string> {
     const wanted = new Set(this.#wanted);
+    const room = roomFor([...this.#slots.values()].map(({ record }) => record));
     for await (const event of file.events({ signal })) {
-      if (event.type === "module") this.#put(event.record, event.factors);
+      if (event.type === "module") this.#put(event.record, event.factors, room);
       else if (event.type === "tensor" && wanted.has(event.record)) this.#putTensor(event.tensor);
       else if (event.type === "end") return event.contentId;
     }
@@ -105,17 +97,21 @@ export class Content {
   async load(file: RangedLqa, names: Iterable<string>, signal: AbortSignal | undefined): Promise<void> {
     for (const record of this.#wanted)
       if (!this.#tensors.has(tensorKey(record))) this.#putTensor(await file.fetchTensor(record, { signal }));
-    const missing = [...new Set(names)].filter((name) => this.#slots.get(name)?.loaded === false);
+    const missing = [...new Set(names)].flatMap((name) => {
+      const slot = this.#slots.get(name);
+      return slot === undefined || slot.module !== undefined ? [] : [slot.record];
+    });
     if (missing.length === 0) return;
+    const room = roomFor(missing);
     for await (const { record, factors } of file.fetchModules(missing, { signal }))
-      this.#put(record, factors);
+      this.#put(record, factors, room);
   }
 
-  #put(record: ModuleRecord, factors: PackedFactors): void {
+  #put(record: ModuleRecord, factors: PackedFactors, room: (bytes: number) => Uint8Array): void {
     const slot = this.#slots.get(record.name)!;
-    if (slot.loaded) return;
-    assemblePayload(record, factors, slot.module.payload);
-    slot.loaded = true;
+    if (slot.module !== undefined) return;
+    const payload = assemblePayload(record, factors, room(record.payload));
+    slot.module = { shape: record, bands: record.bands, payload };
     this.#missing--;
   }
 
@@ -124,7 +120,7 @@ export class Content {
     // Chunks may be views on more than themselves.
     this.#tensors.set(tensorKey(tensor), { ...tensor, data: data.slice() });
     if (role !== "lora-bias") return;
-    const { multiplier } = this.#slots.get(name)!.module.shape;
+    const { multiplier } = this.#slots.get(name)!.record;
     const type = FLOATS[tensor.element]!;
     const count = data.length / FLOAT_BYTES[type];
     // Stored as binary32, that is rounded once.
@@ -145,7 +141,7 @@ const FLOATS: Partial<Record<ElementType, FloatType>> = { F32: "f32", F16: "f16"
 /** What the content of a file will count, before it is loaded. */
 export function contentBytes(index: ContainerIndex, hostTensors: readonly TensorRole[]): number {
   const modules = index.modules.reduce(
-    (sum, record) => sum + payloadLength(record, record.bands) + RECORD_BYTES + 2 * record.name.length,
+    (sum, { payload, name }) => sum + payload + RECORD_BYTES + 2 * name.length,
     0,
   );
   return wantedTensors(index, hostTensors).reduce(
@@ -177,10 +173,15 @@ function wantedTensors({ tensors }: ContainerIndex, hostTensors: readonly Tensor
   });
 }
 
-function allocate(bytes: number): Uint8Array {
+/** One buffer for the payloads of modules that are loaded together: a buffer of its own for each costs more objects. */
+function roomFor(records: readonly ModuleRecord[]): (bytes: number) => Uint8Array {
+  const total = records.reduce((sum, { payload }) => sum + payload, 0);
+  let buffer: Uint8Array;
   try {
-    return new Uint8Array(bytes);
+    buffer = new Uint8Array(total);
   } catch (cause) {
-    return fail("BUDGET", { where: "an adapter", actual: `${bytes} bytes, which the engine refuses`, cause });
+    return fail("BUDGET", { where: "an adapter", actual: `${total} bytes, which the engine refuses`, cause });
   }
+  let at = 0;
+  return (bytes) => buffer.subarray(at, (at += bytes));
 }

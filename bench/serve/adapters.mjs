@@ -1,0 +1,93 @@
+/**
+ * Generated adapters shaped like LLaMA-2-7B's, at 1.5 bits, with a band plan of its own for nearly every module, as the
+ * profile `rd` gives them. Codes are arbitrary: they make no difference to time or memory.
+ */
+import { concat } from "../../dist/container/bytes.js";
+import { prepareFile } from "../../dist/write/write.js";
+import { linear, PROJECTIONS } from "../seven-b.mjs";
+
+const LAYERS = 32;
+const zero = { codec: "zero" };
+const affine6 = { codec: "affine", bits: 6, zeroPoint: true, group: 128, scale: "f16" };
+
+let state = 7;
+const random = () => {
+  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+  return state / 2 ** 32;
+};
+const trellis = (table) => ({
+  codec: "trellis",
+  table,
+  group: 0,
+  scale: "bf16",
+  rotation: random() < 0.5 ? "none" : "hadamard64",
+});
+
+/** Components at each rate, of 16, with 1.47 bits a weight. */
+const PLANS = [
+  [
+    [1, 0],
+    [2, 6],
+    [2, 5],
+    [1, 4],
+    [1, 3],
+    [1, 2],
+    [8, -1],
+  ],
+  [
+    [4, 6],
+    [2, 5],
+    [1, 3],
+    [9, -1],
+  ],
+  [
+    [2, 6],
+    [3, 5],
+    [2, 4],
+    [1, 3],
+    [1, 2],
+    [7, -1],
+  ],
+];
+
+function bandsOf(rank) {
+  if (rank !== 16)
+    return [
+      [1, 6],
+      [1, 4],
+      [2, -1],
+    ].map(([components, table]) => band(components, table));
+  return PLANS[Math.floor(random() * PLANS.length)].map(([components, table]) => band(components, table));
+}
+
+function band(components, table) {
+  if (table < 0) return { components, b: zero, a: zero };
+  if (table === 0) return { components, b: affine6, a: trellis(6) };
+  return { components, b: trellis(table), a: trellis(table) };
+}
+
+/** Shapes that are measured: which projections, and the rank. */
+export const SHAPES = {
+  "all-linear r16": { rank: 16, projections: PROJECTIONS },
+  "q/v r16": { rank: 16, projections: PROJECTIONS.filter(([name]) => /[qv]_proj/.test(name)) },
+  "q/v r4": { rank: 4, projections: PROJECTIONS.filter(([name]) => /[qv]_proj/.test(name)) },
+};
+
+/** Weights of an adapter of a shape. */
+export function weightsOf({ rank, projections }) {
+  return LAYERS * projections.reduce((sum, [, out, input]) => sum + rank * (out + input), 0);
+}
+
+/** A file of a shape. */
+export async function adapterFile({ rank, projections }) {
+  const modules = [];
+  for (let layer = 0; layer < LAYERS; layer++)
+    for (const [name, out, input] of projections)
+      modules.push(linear(`model.layers.${layer}.${name}`, out, input, bandsOf(rank)));
+  return concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
+}
+
+/** One module of 4096 × 4096 and rank 16. */
+export function oneModule() {
+  return linear("q_proj", 4096, 4096, bandsOf(16));
+}

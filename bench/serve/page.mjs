@@ -1,0 +1,89 @@
+/** What the bench of serving found, as Markdown. */
+const GIB = 2 ** 30;
+const ms = (value) => (value < 0.1 ? value.toFixed(3) : value.toFixed(2));
+
+function table(head, rows) {
+  const align = head.map((_, i) => (i === 0 ? "---" : "--:"));
+  return [head, align, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+export function page({ machine, runtime, date, loadBefore, loadAfter, apply, cold, throughput, resident }) {
+  const load = (values) => values.map((value) => value.toFixed(1)).join(", ");
+  const parts = [
+    `Measured ${date}, ${machine} that were shared with other work (load ${load(loadBefore)} before, ${load(loadAfter)} after), ${runtime}; \`npm run bench:serve\`.`,
+  ];
+  if (resident) {
+    parts.push(
+      "### Resident adapters, and a switch to one of them",
+      "Process memory and JavaScript heap are what filling the pool added. A switch is `acquire` of a resident adapter; the last column is that and its first module applied to one row.",
+      table(
+        [
+          "shape",
+          "adapters",
+          "packed file, MB",
+          "counted, GiB",
+          "process, GiB",
+          "heap, MiB",
+          "load of one, ms CPU",
+          "switch, ms: median, 99 %, most",
+          "and first module, ms: median, 99 %",
+        ],
+        resident.rows.map((row) => [
+          row.shape,
+          row.adapters.toLocaleString("en"),
+          (row.fileBytes / 1e6).toFixed(2),
+          (row.usedBytes / GIB).toFixed(3),
+          (row.rssBytes / GIB).toFixed(3),
+          (row.heapBytes / 2 ** 20).toFixed(1),
+          ms(row.loadCpuMilliseconds),
+          [row.switchMilliseconds.median, row.switchMilliseconds.p99, row.switchMilliseconds.most]
+            .map(ms)
+            .join(", "),
+          [row.switchAndApplyMilliseconds.median, row.switchAndApplyMilliseconds.p99].map(ms).join(", "),
+        ]),
+      ),
+    );
+    if (resident.skipped.length > 0)
+      parts.push(`Not measured, for want of memory: ${resident.skipped.join("; ")}.`);
+  }
+  if (cold)
+    parts.push(
+      "### A cold adapter from disk",
+      "All linear layers, rank 16, 7.4 MB, the file in the system's cache; ms from `acquire` on, by the clock and of CPU time, least and median of 72 loads of 24 files in a process that has loaded some before.",
+      table(
+        ["until", "clock, least", "clock, median", "CPU, least", "CPU, median"],
+        cold.map((row) => [row.what, ...[...row.wall, ...row.cpu].map(ms)]),
+      ),
+    );
+  if (throughput)
+    parts.push(
+      "### Rows a second by the number of adapters",
+      "One thread, one row at a time, each for an adapter drawn at random, one module of 4096 × 4096 and rank 16. *f16 resident* is the kernel of `bench/serve/baseline.as` on factors in WebAssembly memory; *safetensors each time* reads this module's factors, as binary16, from a file in the system's cache, and uses the same kernel.",
+      table(
+        ["adapters", "packed", "f16 resident", "safetensors each time"],
+        throughput.map((row) => [
+          row.adapters.toLocaleString("en"),
+          ...["packed", "f16 resident", "safetensors each time"].map((key) =>
+            Math.round(row[key]).toLocaleString("en"),
+          ),
+        ]),
+      ),
+    );
+  if (apply) {
+    parts.push(
+      "### Packed application beside decoding first, and beside f16 in memory",
+      "ns a weight, for all rows of a call together; 21 modules of LLaMA-2-7B at rank 16. *Decoded*: to binary32 in memory that is used again, then multiplied. *f16*: factors in WebAssembly memory before the clock starts, read in place. Both are kernels with the same order of sums (`bench/serve/baseline.as`). Times are sums over modules of the least time of each.",
+      table(
+        ["codec", "rows", "packed", "packed, f16 rows", "decoded", "f16", "decoded / packed", "packed / f16"],
+        apply.map((row) => [
+          row.name,
+          row.rows,
+          ...[row.packed, row["packed, f16 rows"], row.decoded, row.f16].map((value) => value.toFixed(3)),
+          row.toDecoded.toFixed(2),
+          row.toF16.toFixed(2),
+        ]),
+      ),
+    );
+  }
+  return `${parts.join("\n\n")}\n`;
+}

@@ -1,0 +1,209 @@
+/**
+ * Pools: what adapters take in memory, how long a cold one and a switch to a resident one take, and how many rows a second
+ * are served by the number of adapters that they are spread over.
+ */
+import { mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
+import { freemem, tmpdir } from "node:os";
+import { join } from "node:path";
+import { AdapterPool, applyPacked, directoryStore, memorySource, residentModule } from "../../dist/node.js";
+import { decodeFactors } from "../../dist/read/decode.js";
+import { adapterFile, oneModule, SHAPES, weightsOf } from "./adapters.mjs";
+import { makeBaselines } from "./baselines.mjs";
+
+const Q = "model.layers.0.self_attn.q_proj";
+
+/** Bytes that the system can give without swapping. */
+function available() {
+  const found = /MemAvailable:\s+(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"));
+  return found === null ? freemem() : 1024 * Number(found[1]);
+}
+
+function memoryNow() {
+  globalThis.gc?.();
+  const { rss, heapUsed } = process.memoryUsage();
+  return { rss, heapUsed };
+}
+
+/** Milliseconds of CPU time of this process so far: what a busy machine leaves of a clock. */
+function cpuNow() {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+const median = (values) => [...values].sort((x, y) => x - y)[values.length >> 1];
+const high = (values) => [...values].sort((x, y) => x - y)[Math.floor(0.99 * values.length)];
+
+/** Fills a pool with `count` adapters of a shape, each with memory of its own, and measures. */
+async function fill(name, bytes, count) {
+  // Without ids nothing is shared, so one file may stand for many.
+  const store = { open: async () => ({ source: memorySource(bytes) }) };
+  const pool = new AdapterPool({ budgetBytes: 2 ** 40, store, verify: false });
+  const before = memoryNow();
+  const start = cpuNow();
+  for (let i = 0; i < count; i++) (await pool.acquire(`adapter-${i}`)).release();
+  const milliseconds = cpuNow() - start;
+  const after = memoryNow();
+  const { usedBytes } = pool.statistics;
+  // A switch: a resident adapter that was not used just now, until it is ready; and until its first module is applied.
+  const x = new Float32Array(4096).fill(0.5);
+  const y = new Float32Array(4096);
+  const [ready, applied, alone] = [[], [], []];
+  for (let i = 0; i < 400; i++) {
+    const other = `adapter-${(i * 7919) % count}`;
+    const begin = performance.now();
+    const lease = await pool.acquire(other);
+    const middle = performance.now();
+    lease.apply(Q, x, y);
+    const end = performance.now();
+    lease.apply(Q, x, y);
+    ready.push(middle - begin);
+    applied.push(end - begin);
+    alone.push(performance.now() - end);
+    lease.release();
+  }
+  const used = pool.statistics.resident;
+  pool.clear();
+  return {
+    shape: name,
+    adapters: count,
+    resident: used,
+    fileBytes: bytes.length,
+    usedBytes,
+    rssBytes: after.rss - before.rss,
+    heapBytes: after.heapUsed - before.heapUsed,
+    loadCpuMilliseconds: milliseconds / count,
+    switchMilliseconds: { median: median(ready), p99: high(ready), most: Math.max(...ready) },
+    switchAndApplyMilliseconds: { median: median(applied), p99: high(applied), most: Math.max(...applied) },
+    applyMilliseconds: { median: median(alone) },
+    f16Bytes: 2 * weightsOf(SHAPES[name]) * count,
+  };
+}
+
+/** What fits: at most `share` of what the system can give now. */
+export async function measureResident(most, share = 0.6) {
+  const rows = [];
+  const skipped = [];
+  for (const [name, shape] of Object.entries(SHAPES)) {
+    const bytes = await adapterFile(shape);
+    for (const count of [1, 10, 100, 1000, 10000].filter((c) => c <= most)) {
+      const need = bytes.length * count;
+      if (need > share * available()) {
+        skipped.push(
+          `${count} ${name}: ${(need / 2 ** 30).toFixed(1)} GiB of ${(available() / 2 ** 30).toFixed(1)} GiB available`,
+        );
+        continue;
+      }
+      rows.push(await fill(name, bytes, count));
+      globalThis.gc?.();
+    }
+  }
+  return { rows, skipped };
+}
+
+/** A cold adapter on disk, its file in the system's cache: until its first module is applied, and until all is there. */
+export async function measureCold(files = 24) {
+  const directory = mkdtempSync(join(tmpdir(), "lqa-bench-"));
+  try {
+    const shape = SHAPES["all-linear r16"];
+    for (let i = 0; i < files; i++) writeFileSync(join(directory, `${i}.lqa`), await adapterFile(shape));
+    const x = new Float32Array(4096).fill(0.5);
+    const y = new Float32Array(4096);
+    const store = directoryStore(directory);
+    const options = { budgetBytes: 2 ** 30, store, completeInBackground: false };
+    const kinds = {
+      "first module applied": [{ ...options, verify: false }, [Q]],
+      "all modules": [{ ...options, verify: false }, undefined],
+      "all verified": [options, undefined],
+    };
+    const found = [];
+    for (const [what, [how, modules]] of Object.entries(kinds)) {
+      const [wall, cpu] = [[], []];
+      for (let i = -4; i < 3 * files; i++) {
+        const pool = new AdapterPool(how);
+        const [start, used] = [performance.now(), cpuNow()];
+        const lease = await pool.acquire(String((i + files) % files), { modules });
+        lease.apply(Q, x, y);
+        if (i >= 0) {
+          wall.push(performance.now() - start);
+          cpu.push(cpuNow() - used);
+        }
+        lease.release();
+        pool.clear();
+      }
+      found.push({ what, wall: [Math.min(...wall), median(wall)], cpu: [Math.min(...cpu), median(cpu)] });
+    }
+    return found;
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+/**
+ * Rows a second through one module of 4096 × 4096, rank 16, one row at a time for an adapter drawn from `count`: packed; as
+ * binary16 in WebAssembly memory; and from safetensors files, of which only this module is read for each row. The two last
+ * are multiplied by the kernel of `baseline.as`.
+ */
+export async function measureThroughput(most, milliseconds = 1200) {
+  const make = await makeBaselines();
+  const directory = mkdtempSync(join(tmpdir(), "lqa-bench-"));
+  try {
+    const { planes, ...shape } = oneModule();
+    const packed = residentModule(shape, { bands: shape.bands, planes });
+    const { b, a } = decodeFactors(
+      shape,
+      { bands: shape.bands, planes },
+      { type: "f16", layout: "component" },
+    );
+    const bits = (half) => new Uint16Array(half.buffer, half.byteOffset, half.length);
+    // One file stands for all, in the system's cache.
+    const path = join(directory, "adapter_model.safetensors");
+    writeFileSync(
+      path,
+      Buffer.concat([bits(b), bits(a)].map((own) => Buffer.from(own.buffer, own.byteOffset, own.byteLength))),
+    );
+    const file = openSync(path, "r");
+    const x = new Float32Array(4096).fill(0.5);
+    const y = new Float32Array(4096);
+    const rows = [];
+    for (const count of [1, 10, 100, 1000, 10000].filter((c) => c <= most)) {
+      const row = { adapters: count };
+      const run = (name, serve) => {
+        let at = 1;
+        const draw = () => {
+          at = (at * 48271) % 2147483647;
+          return at % count;
+        };
+        for (let i = 0; i < 200; i++) serve(draw());
+        // The best of many stretches: the machine is shared.
+        let best = 0;
+        for (let stretch = 0; stretch < 60; stretch++) {
+          const start = performance.now();
+          let served = 0;
+          while (performance.now() - start < milliseconds / 60) {
+            serve(draw());
+            served++;
+          }
+          best = Math.max(best, (1000 * served) / (performance.now() - start));
+        }
+        row[name] = best;
+      };
+      const modules = Array.from({ length: count }, () => ({ ...packed, payload: packed.payload.slice() }));
+      run("packed", (i) => applyPacked(modules[i], x, y));
+      const baselines = make();
+      baselines.prepare(4096, 16, 1, packed.payload.length);
+      const held = Array.from({ length: count }, () => baselines.hold(packed, bits(b), bits(a)));
+      run("f16 resident", (i) => baselines.multiplyHeld(packed, held[i], x, y, 1));
+      const [bRead, aRead] = [new Uint8Array(2 * b.length), new Uint8Array(2 * a.length)];
+      run("safetensors each time", () => {
+        readSync(file, bRead, 0, bRead.length, 0);
+        readSync(file, aRead, 0, aRead.length, bRead.length);
+        baselines.replaceHeld(held[0], new Uint16Array(bRead.buffer), new Uint16Array(aRead.buffer));
+        baselines.multiplyHeld(packed, held[0], x, y, 1);
+      });
+      rows.push(row);
+    }
+    return rows;
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
