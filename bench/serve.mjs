@@ -83,7 +83,7 @@ if (args.includes("--write")) {
     writeFileSync(
       new URL("serving-throughput.svg", docs),
       drawChart({
-        title: "Rows a second through one module of 4096 × 4096, rank 16",
+        title: "Rows a second of one thread through one module of 4096 × 4096, rank 16",
         x: "adapters that rows are spread over, one row at a time",
         y: "rows/s",
         format: (value) => Math.round(value).toLocaleString("en"),

@@ -30,7 +30,9 @@ class Baselines {
     this.#end = up(at + bytes + 128);
     const { memory } = this.#kernel;
     const missing = this.#end + 65536 - memory.buffer.byteLength;
-    if (missing > 0) memory.grow(Math.ceil(missing / 65536));
+    // Each growth may copy everything.
+    if (missing > 0)
+      memory.grow(Math.ceil(missing / 65536) + Math.min(1024, memory.buffer.byteLength / 65536));
     return at;
   }
 

@@ -58,7 +58,7 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
   if (throughput)
     parts.push(
       "### Rows a second by the number of adapters",
-      "One thread, one row at a time, each for an adapter drawn at random, one module of 4096 × 4096 and rank 16. *f16 resident* is the kernel of `bench/serve/baseline.as` on factors in WebAssembly memory; *safetensors each time* reads this module's factors, as binary16, from a file in the system's cache, and uses the same kernel.",
+      "A second of CPU time, one thread, one row at a time, each for an adapter drawn at random, one module of 4096 × 4096 and rank 16. *f16 resident* is the kernel of `bench/serve/baseline.as` on factors in WebAssembly memory; *safetensors each time* reads this module's factors, as binary16, from a file in the system's cache, and uses the same kernel.",
       table(
         ["adapters", "packed", "f16 resident", "safetensors each time"],
         throughput.map((row) => [

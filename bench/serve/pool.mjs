@@ -174,16 +174,16 @@ export async function measureThroughput(most, milliseconds = 1200) {
           return at % count;
         };
         for (let i = 0; i < 200; i++) serve(draw());
-        // The best of many stretches: the machine is shared.
+        // By CPU time, and the best of several stretches: the machine is shared.
         let best = 0;
-        for (let stretch = 0; stretch < 60; stretch++) {
-          const start = performance.now();
+        for (let stretch = 0; stretch < 6; stretch++) {
+          const start = cpuNow();
           let served = 0;
-          while (performance.now() - start < milliseconds / 60) {
-            serve(draw());
-            served++;
+          while (cpuNow() - start < milliseconds / 6) {
+            for (let i = 0; i < 20; i++) serve(draw());
+            served += 20;
           }
-          best = Math.max(best, (1000 * served) / (performance.now() - start));
+          best = Math.max(best, (1000 * served) / (cpuNow() - start));
         }
         row[name] = best;
       };
