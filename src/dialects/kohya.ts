@@ -9,11 +9,11 @@
  */
 import { fail } from "../errors.ts";
 import type { Adapter, ModuleShape } from "../model/adapter.ts";
+import { COMPONENT } from "../model/component.ts";
 import { UNSCALED } from "./alpha.ts";
 import { foldMultipliers } from "./bake.ts";
 import type { Dialect, DialectName, WriteOptions } from "./dialect.ts";
 import { quoteName } from "./json.ts";
-import { COMPONENT } from "./naming/components.ts";
 import { fromSgm, toSgm } from "./naming/sgm.ts";
 import { splitWords } from "./naming/words.ts";
 import { otherMethod } from "./other-methods.ts";
