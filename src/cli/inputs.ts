@@ -4,11 +4,13 @@
  *
  * @module
  */
+import { stat } from "node:fs/promises";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { openFileReader, openFileSource } from "../io/file.ts";
 import { expandPattern } from "../io/glob.ts";
 import { httpSource } from "../io/http.ts";
 import { type ByteReader, piecesReader, sourceReader } from "../validate/window.ts";
+import { printable } from "./format.ts";
 import { STANDARD_INPUT } from "./open-input.ts";
 
 /** An input that can be opened. */
@@ -44,6 +46,9 @@ export async function inputsOf(words: readonly string[]): Promise<Input[]> {
 }
 
 async function openPath(path: string): Promise<OpenInput> {
+  // Opening a pipe takes until somebody opens its other end.
+  if (process.stderr.isTTY && (await isPipe(path)))
+    process.stderr.write(`lqa: ${printable(path)} is a pipe: waiting for what is written to it\n`);
   const reader = await openFileReader(path);
   return {
     reader,
@@ -58,6 +63,13 @@ async function openPath(path: string): Promise<OpenInput> {
     },
     close: () => reader.close(),
   };
+}
+
+async function isPipe(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (status) => status.isFIFO(),
+    () => false,
+  );
 }
 
 async function openAddress(address: string): Promise<OpenInput> {

@@ -40,6 +40,8 @@ const MANY_STRETCHES = 4096;
 interface Waiting {
   readonly values: ValueChecks;
   readonly found: LqaError[];
+  /** There were more than are kept. */
+  more: boolean;
 }
 
 /**
@@ -73,10 +75,19 @@ export function scanOf(
 
 function delayed(values: ValueChecks): Waiting {
   const found: LqaError[] = [];
-  const report = (error: LqaError): void => {
-    if (found.length < MOST_FINDINGS) found.push(error);
+  const waiting: Waiting = {
+    values: new ValueChecks({
+      ...values.options,
+      report: (error) => void found.push(error),
+      enough: () => found.length >= MOST_FINDINGS || values.options.enough(),
+      omit: () => {
+        waiting.more = true;
+      },
+    }),
+    found,
+    more: false,
   };
-  return { values: new ValueChecks({ ...values.options, report }), found };
+  return waiting;
 }
 
 function finish(
@@ -88,6 +99,7 @@ function finish(
   if (waiting === undefined || values === undefined) return;
   if (waiting.values.nonfiniteSeen) values.nonfiniteSeen = true;
   for (const error of waiting.found) values.options.report(error);
+  if (waiting.more) values.options.omit();
 }
 
 function* pieces(length: number): Generator<number> {
@@ -127,6 +139,7 @@ function moduleScan(
   let batch: Stretch[] = [];
   /** Scales that are 0, one bit each, for the planes that belong to them. */
   let zero = new Uint8Array(0);
+  let anyZero = false;
   const canonical = waiting?.values.options.canonical === true;
 
   function* walk(): Generator<number> {
@@ -171,8 +184,10 @@ function moduleScan(
     if (waiting === undefined || waiting.found.length >= MOST_FINDINGS) return;
     const row = current.length / components;
     const at = offset - current.offset;
-    if (plane === "scales" && at === 0 && canonical && "scale" in encoding)
+    if (plane === "scales" && at === 0 && canonical && "scale" in encoding) {
       zero = new Uint8Array(Math.ceil((components * groupCount(encoding.group, length)) / 8));
+      anyZero = false;
+    }
     if (encoding.codec === "raw") {
       // Components of a stretch that begins in the middle of one are counted from the plane's first weight.
       const first = at / FLOAT_BYTES[encoding.element];
@@ -193,9 +208,13 @@ function moduleScan(
       checkScales(encoding, piece, groups, report, flags);
       flags?.forEach((flag, i) => {
         const bit = (at / row) * groups + i;
-        if (flag === 1) zero[bit >>> 3]! |= 1 << (bit & 7);
+        if (flag === 1) {
+          zero[bit >>> 3]! |= 1 << (bit & 7);
+          anyZero = true;
+        }
       });
-    } else if (canonical) checkCanonical(encoding, plane, piece, at / row, row, groups, length, report);
+    } else if (canonical && (anyZero || encoding.codec === "trellis"))
+      checkCanonical(encoding, plane, piece, at / row, row, groups, length, report);
   }
 
   function checkCanonical(

@@ -183,7 +183,15 @@ class Run {
       requirePadding(header, header.received);
       const nonfiniteDeclared = (prologue.compatible & COMPATIBLE.NONFINITE) !== 0;
       const values =
-        depth >= 2 ? new ValueChecks({ canonical: depth >= 3, nonfiniteDeclared, report }) : undefined;
+        depth >= 2
+          ? new ValueChecks({
+              canonical: depth >= 3,
+              nonfiniteDeclared,
+              report,
+              enough: () => this.#findings.length === MOST_FINDINGS,
+              omit: () => void this.#omitted++,
+            })
+          : undefined;
       ids = yield* bodySteps(header, {
         tools: this.tools,
         report: this.#options.all === true ? report : undefined,

@@ -20,6 +20,10 @@ export interface ValueOptions {
   readonly nonfiniteDeclared: boolean;
   /** May throw. */
   readonly report: (error: LqaError) => void;
+  /** No error is kept any more: making half a billion of them would take an hour. Asked before each. */
+  readonly enough: () => boolean;
+  /** Told once for each plane where there were more. */
+  readonly omit: () => void;
 }
 
 /** Value checks of one file. */
@@ -43,7 +47,7 @@ export class ValueChecks {
       const extents = three;
       const report: PlaneReport = (kind, plane, offset, finding) => {
         const extent = extents.find((one) => one.plane === plane)!;
-        this.plane(record, extent, payloadOffset + extent.offset)(kind, plane, offset, finding);
+        return this.plane(record, extent, payloadOffset + extent.offset)(kind, plane, offset, finding);
       };
       const encoding = bands[band]![factor];
       checkPlanes(encoding, planes[expert]![band]![factor], bands[band]!.components, lengths[factor], report);
@@ -70,12 +74,16 @@ export class ValueChecks {
     start: number,
     component = 0,
   ): PlaneReport {
-    const { canonical, nonfiniteDeclared, report } = this.options;
+    const { canonical, nonfiniteDeclared, report, enough, omit } = this.options;
     return (kind, plane, offset, finding) => {
-      if (kind === "NONCANONICAL_CODES" && !canonical) return;
+      if (kind === "NONCANONICAL_CODES" && !canonical) return false;
       if (kind === "NONFINITE_VALUE" && nonfiniteDeclared) {
         this.nonfiniteSeen = true;
-        return;
+        return true;
+      }
+      if (enough()) {
+        omit();
+        return true;
       }
       const which = record.experts > 1 ? `expert ${expert}, ` : "";
       const group = finding.group === undefined ? "" : `, group ${finding.group}`;
@@ -88,6 +96,7 @@ export class ValueChecks {
           actual: finding.actual,
         }),
       );
+      return false;
     };
   }
 

@@ -10,9 +10,10 @@ const none = new Uint8Array(0);
 function findings(encoding: Encoding, parts: Partial<Planes>, components: number, length: number): string[] {
   const found: string[] = [];
   const planes = { scales: none, zeroPoints: none, codes: none, ...parts };
-  checkPlanes(encoding, planes, components, length, (kind, plane, at) =>
-    found.push(`${kind} ${plane} ${at}`),
-  );
+  checkPlanes(encoding, planes, components, length, (kind, plane, at) => {
+    found.push(`${kind} ${plane} ${at}`);
+    return false;
+  });
   return found;
 }
 

@@ -1,0 +1,149 @@
+/**
+ * What a user gets by `npm install`: few dependencies, pinned, whose licences are known and which run nothing when they are
+ * installed; a package that holds what it should and nothing else, and works in an empty directory.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, it } from "vitest";
+import { temporaryDirectory } from "./helpers/temporary.ts";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const json = (name: string) => JSON.parse(readFileSync(join(root, name), "utf8"));
+const folder = temporaryDirectory();
+const npm = (cwd: string, ...words: string[]) =>
+  spawnSync("npm", words, {
+    cwd,
+    encoding: "utf8",
+    shell: process.platform === "win32",
+    env: {
+      ...process.env,
+      npm_config_audit: "false",
+      npm_config_fund: "false",
+      npm_config_update_notifier: "false",
+    },
+  });
+
+interface Locked {
+  readonly version: string;
+  readonly license?: string;
+  readonly integrity?: string;
+  readonly dev?: boolean;
+  readonly hasInstallScript?: boolean;
+}
+
+const manifest = json("package.json");
+const locked: readonly (readonly [string, Locked])[] = Object.entries(json("package-lock.json").packages);
+const runtime = locked.filter(([path, { dev }]) => path !== "" && dev !== true);
+
+describe("dependencies", () => {
+  it("are pinned, and are all there are: none has others", () => {
+    const listed = Object.entries<string>(manifest.dependencies);
+    for (const [name, version] of [...listed, ...Object.entries<string>(manifest.devDependencies)])
+      expect(version, name).toMatch(/^\d+\.\d+\.\d+$/);
+    expect(runtime.map(([path, { version }]) => [path.replace("node_modules/", ""), version])).toEqual(
+      listed,
+    );
+  });
+
+  it("have licences that go with Apache-2.0, and are checked by their SHA-512", () => {
+    for (const [path, { license, integrity }] of runtime) {
+      expect(["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT"], path).toContain(license);
+      expect(integrity, path).toMatch(/^sha512-/);
+      // What the lock file says is what the package says.
+      expect(json(`${path}/package.json`).license, path).toBe(license);
+    }
+  });
+
+  it("run nothing when they are installed, nor does this package", () => {
+    expect(locked.filter(([, { hasInstallScript }]) => hasInstallScript).map(([path]) => path)).toEqual([]);
+    const hooks = /^(pre|post)?install$|^(pre|post)?prepare$/;
+    expect(Object.keys(manifest.scripts).filter((name) => hooks.test(name))).toEqual([]);
+    for (const [path] of runtime) {
+      expect(
+        Object.keys(json(`${path}/package.json`).scripts ?? {}).filter((name) =>
+          /^(pre|post)?install$/.test(name),
+        ),
+        path,
+      ).toEqual([]);
+      // Without a script of that name npm compiles what has this file.
+      expect(readdirSync(join(root, path)), path).not.toContain("binding.gyp");
+    }
+  });
+});
+
+describe("the package", () => {
+  let files: readonly string[];
+  let tarball: string;
+  beforeAll(() => {
+    // What is built is there already: the scripts would build it again, below other tests.
+    const { stdout, stderr } = npm(root, "pack", "--json", "--ignore-scripts", "--pack-destination", folder);
+    expect(stdout, stderr).toContain("[");
+    const [packed] = JSON.parse(stdout.slice(stdout.indexOf("[")));
+    files = packed.files.map(({ path }: { path: string }) => path).sort();
+    tarball = join(folder, packed.filename);
+  }, 120_000);
+
+  it("holds the library, the specification, the schemas, and nothing else", () => {
+    const sources = readdirSync(join(root, "src"), { recursive: true }).map((name) =>
+      String(name).replaceAll("\\", "/"),
+    );
+    const built = sources
+      .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))
+      .flatMap((name) => [".js", ".d.ts"].map((ending) => `dist/${name.replace(/\.ts$/, ending)}`));
+    expect(files.filter((name) => name.startsWith("dist/"))).toEqual(built.sort());
+    expect(files.filter((name) => !name.startsWith("dist/"))).toEqual([
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "SECURITY.md",
+      "package.json",
+      "schema/lqa.fbs",
+      "schema/lqa.ksy",
+      "schema/validate.schema.json",
+      "spec/LICENSE",
+      "spec/errors.json",
+      "spec/example.lqa",
+      "spec/limits.json",
+      "spec/lqa-v1.md",
+      "spec/text-dictionary.txt",
+      "spec/trellis-tables.json",
+    ]);
+  });
+
+  it("is published with provenance, by a script that says what is missing", () => {
+    expect(manifest.publishConfig).toEqual({ access: "public", provenance: true });
+    const { status, stderr } = spawnSync(process.execPath, [".ci/ready-to-publish.mjs"], {
+      cwd: root,
+      encoding: "utf8",
+    });
+    // A working tree is no release.
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/CHANGELOG\.md|tag/);
+  });
+
+  it("installs into an empty directory and works there", { timeout: 300_000 }, (context) => {
+    const place = join(folder, "empty");
+    mkdirSync(place);
+    writeFileSync(join(place, "package.json"), '{"private": true}\n');
+    const { status, stderr } = npm(place, "install", "--prefer-offline", "--no-progress", tarball);
+    if (status !== 0 && /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH/.test(stderr)) {
+      console.log(`skipped: the package is not installed, as there is no registry: ${stderr.split("\n")[0]}`);
+      return context.skip();
+    }
+    expect(status, stderr).toBe(0);
+    const version = npm(place, "exec", "--offline", "--", "lqa", "--version");
+    expect(version.stdout.trim(), version.stderr).toContain(manifest.version);
+    writeFileSync(join(place, "a.lqa"), readFileSync(join(root, "spec/example.lqa")));
+    const validated = npm(place, "exec", "--offline", "--", "lqa", "validate", "a.lqa");
+    expect(validated.stdout, validated.stderr).toMatch(/^valid /);
+    const code =
+      'import { openLqa } from "lqa"; import { decodeFile } from "lqa/node"; console.log(typeof openLqa, typeof decodeFile)';
+    const used = spawnSync(process.execPath, ["--input-type=module", "-e", code], {
+      cwd: place,
+      encoding: "utf8",
+    });
+    expect(used.stdout, used.stderr).toBe("function function\n");
+  });
+});
