@@ -360,12 +360,11 @@ const GIGABYTES = [
     code: 4,
     make: gigabyte(async () => {
       // As the section nobody knows, under another name.
-      const [head, ...rest] = [
-        ...(await piecesOf({ sections: [section("MEtA", new Uint8Array(1000 * MIB))] })),
-      ];
-      const bytes = Buffer.from(head);
-      bytes.write("META", bytes.indexOf("MEtA"));
-      return [resealed(bytes, () => {}), ...rest];
+      const pieces = [...(await piecesOf({ sections: [section("MEtA", new Uint8Array(1000 * MIB))] }))];
+      const large = pieces.findIndex(({ length }) => length > MIB);
+      const head = Buffer.concat(pieces.slice(0, large));
+      head.write("META", head.indexOf("MEtA"));
+      return [resealed(head, () => {}), ...pieces.slice(large)];
     }),
   },
   {
