@@ -19,7 +19,7 @@ function row({ name, tries, command, words = [], size, index, memory, seconds, a
 export function page(results, { small, idle, machine }) {
   const groups = new Map();
   for (const result of results) groups.set(result.group, [...(groups.get(result.group) ?? []), result]);
-  const large = results.filter(({ size, above }) => size > 9e8 && above === undefined);
+  const large = results.filter(({ size, above }) => size > 8e8 && above === undefined);
   const worst = Math.max(...large.map(({ memory, index }) => memory - index));
   const exceptions = results.filter(({ above }) => above !== undefined);
   const tables = [...groups].map(
@@ -36,8 +36,8 @@ Files made to cost a reader more than they cost their author, and what the progr
 whole process above that for a file of ${small} bytes (${(idle.rss / MIB).toFixed(0)} MiB, most of it Node), index is what level \`structure\` takes of the
 same file, which reads the index and nothing else; time is CPU time above that for the small file (${idle.cpu.toFixed(2)} s).
 Names with slashes are cases of the [conformance suite](../conformance/README.md); the others are made by
-[\`fuzz/attacks/list.mjs\`](../fuzz/attacks/list.mjs), where a name in capitals is the [limit](../src/limits.ts) that stops them. Written by
-\`node fuzz/attacks/run.mjs --write\` (${machine}); a test compares codes and errors with this page.
+[\`fuzz/attacks/list.mjs\`](../fuzz/attacks/list.mjs), where a name in capitals is the [limit](../src/limits.ts) that stops them. Measured by
+\`node fuzz/attacks/run.mjs\` (${machine}); a test compares codes and errors with this page.
 
 Of the files of a gigabyte the worst takes **${(worst / MIB).toFixed(0)} MiB** above its index; 64 MiB are promised${
     exceptions.length === 0
