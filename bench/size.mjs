@@ -39,7 +39,7 @@ for (const name of ["openLqa", "openRemote", "decodeStream", "validateLqa"]) {
   const { code, inputs } = await bundle(`export { ${name} } from "./dist/index.js";`);
   console.log(`${name}: ${code.length} bytes, ${gzipped(code)} gzipped`);
   if (name !== "openLqa") continue;
-  const rest = gzipped(code);
+  let rest = gzipped(code);
   for (const [group, pattern] of GROUPS) {
     const own = inputs.filter((path) => pattern.test(path));
     if (own.length === 0) continue;
