@@ -132,7 +132,10 @@ describe("value rules", () => {
             { scales, zeroPoints, codes },
             components,
             length,
-            (kind, plane, offset, about) => seen.push([kind, plane, offset, about.component, about.group]),
+            (kind, plane, offset, about) => {
+              seen.push([kind, plane, offset, about.component, about.group]);
+              return false;
+            },
           );
           expect(seen, encodingLabel(encoding)).toEqual([["NONCANONICAL_CODES", "codes", at, c, g]]);
           if (sizes.zeroPoints === 0) continue;
@@ -151,7 +154,10 @@ describe("value rules", () => {
       { scales: none, zeroPoints: none, codes: raw },
       3,
       2,
-      (...found) => about.push([...found.slice(0, 3), found[3].component]),
+      (...found) => {
+        about.push([...found.slice(0, 3), found[3].component]);
+        return false;
+      },
     );
     expect(about).toEqual([["NONFINITE_VALUE", "codes", 16, 2]]);
     expect(findings({ codec: "zero" }, {}, 3, 2)).toEqual([]);
