@@ -128,7 +128,13 @@ const LIMITS = [
     4,
     "FILE_BYTES",
   ),
-  ofSuite("limits/above-core/meta-2-to-the-32-minus-1", "META of 4 GiB", "CORE_LIMIT", 4, "META_BYTES"),
+  ofSuite(
+    "limits/above-hard/orig-2-to-the-24-and-1",
+    "ORIG of 16 MiB and a byte",
+    "HARD_LIMIT",
+    4,
+    "META_BYTES",
+  ),
   ofSuite("invalid/meta/depth-5000", "5,000 nested arrays", "META_ENCODING", 1, "META_DEPTH"),
   ofSuite(
     "invalid/frame/content-size-2-to-the-63",
