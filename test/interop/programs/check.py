@@ -65,13 +65,12 @@ def main() -> int:
     found: dict[str, dict[str, list[str]]] = {}
     for dialect, program, what in checks.rows:
         found.setdefault(dialect, {}).setdefault(program, []).append(what)
-    text = json.dumps(found, indent=2) + "\n"
     if options.write and not skipped and not checks.failures:
-        FOUND.write_text(text)
+        FOUND.write_text(json.dumps(found, indent=2) + "\n")
     elif skipped:
         print("skipped: programs.json: not everything was checked")
     else:
-        checks.that(FOUND.is_file() and FOUND.read_text() == text, "programs.json says something else: run this with --write")
+        checks.that(FOUND.is_file() and json.loads(FOUND.read_text()) == found, "programs.json says something else: run this with --write")
     if options.counts:
         options.counts.write_text(json.dumps({"passed": checks.passed, "failed": len(checks.failures)}))
     print(f"{checks.passed} passed, {len(checks.failures)} failed")
