@@ -53,7 +53,7 @@ const NAMES = ["0", "1"].flatMap((layer) =>
 );
 
 describe("the README", () => {
-  it("has three pieces of code", () => expect(blocks).toHaveLength(3));
+  it("has four pieces of code", () => expect(blocks).toHaveLength(4));
 
   it("encodes and decodes", async () => {
     const show = "[report.bitsPerParameter, file.modules.map(({ name }) => name)]";
@@ -70,5 +70,11 @@ describe("the README", () => {
   it("decodes into one memory, over threads, and a dense module", async () => {
     const show = "[told.map(([, name]) => name), buffer.constructor.name, modules.length, delta.length]";
     expect(await run(blocks[2]!, show)).toEqual([NAMES, "SharedArrayBuffer", 4, 512 * 512]);
+  });
+
+  it("applies adapters of a pool to a batch", async () => {
+    const show = `[[...leases.keys()], [...failures.keys()], pool.statistics.leases,
+      [0, 1, 2].map((row) => y.subarray(512 * row, 512 * (row + 1)).some((value) => value !== 0))]`;
+    expect(await run(blocks[3]!, show)).toEqual([["my-adapter"], ["another"], 0, [true, false, true]]);
   });
 });
