@@ -39,7 +39,7 @@ export interface EncodeOptions extends Partial<QuantizeOptions> {
   readonly tensors?: TensorPolicy;
   /**
    * Second moments of the modules' inputs, see `readImportance`: the report then has `outputError` for the modules
-   * that have them, and `rd` spends its bits by it.
+   * that have them, and `rd` spends its bits by it if `weighted`.
    */
   readonly importance?: Importance;
   /** Performs the pieces of work. Default: one after the other on this thread. */
@@ -103,6 +103,8 @@ const PAUSE_MS = 50;
  */
 export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}): Promise<Encoded> {
   const quantize = resolveOptions(options);
+  if (quantize.weighted === true && options.importance === undefined)
+    fail("USAGE", { where: "weighted", expected: "an importance file as well", actual: "none" });
   const policy = resolveTensorPolicy(options.tensors);
   checkTensors(source.tensors);
   const { adapter, narrowed } = policy === "f16" ? narrowTensors(source) : { adapter: source };
@@ -121,7 +123,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   const settings = {
     ...quantize,
     tensors: policy === "zstd" ? undefined : policy,
-    importance: fingerprint(options.importance),
+    importance: quantize.weighted === true ? fingerprint(options.importance) : undefined,
   };
   const sections = (error: number): SectionInput[] => adapterSections(adapter, settings, error);
   // Sections are of the same size whatever the error turns out to be.

@@ -46,7 +46,7 @@ def table() -> dict[str, list[str]]:
     for bits in ("1.0", "1.5"):
         rows[f"rd {bits} floor 0 least-squares"] = rd(bits, "0", "--fit", "least-squares")
     for bits in ("1.0", "1.5", "2.0"):
-        rows[f"rd {bits} floor 0 importance"] = rd(bits, "0", "--importance", MOMENTS)
+        rows[f"rd {bits} floor 0 importance"] = rd(bits, "0", "--importance", MOMENTS, "--weighted")
     return rows
 
 

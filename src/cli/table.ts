@@ -157,7 +157,12 @@ const ENCODE: CommandSpec = {
       name: "importance",
       type: "text",
       placeholder: "<file>",
-      help: "Second moments of the layers' inputs on calibration data: tells what is lost of the outputs, and rd spends its bits accordingly. safetensors, with moments [in] or activations [samples, in] under the modules' names, or an importance matrix of llama.cpp.",
+      help: "Second moments of the layers' inputs on calibration data: tells what is lost of the outputs. safetensors, with moments [in] or activations [samples, in] under the modules' names, or an importance matrix of llama.cpp.",
+    },
+    {
+      name: "weighted",
+      type: "flag",
+      help: "rd: spend bits by what is lost of the outputs, as --importance has it. On tasks this kept less of adapters.",
     },
     WORKERS_OPTION,
     {

@@ -32,7 +32,8 @@ export async function quantizeAdapter(
   for (const module of modules) checkMoments(module, moments);
   if (options.profile === "rd") {
     const goal = rdGoal(modules, options, surroundings);
-    return quantizeRd(modules, { goal, floor: options.floor!, fit: options.fit!, moments }, surroundings);
+    const { floor, fit, weighted = false } = options;
+    return quantizeRd(modules, { goal, floor: floor!, fit: fit!, moments, weighted }, surroundings);
   }
   let done = 0;
   return surroundings.executor.run(

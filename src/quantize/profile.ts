@@ -55,6 +55,11 @@ export interface QuantizeOptions {
    * least squared error, and a gain below 1. See docs/fidelity.md.
    */
   readonly fit?: Fit | undefined;
+  /**
+   * `rd`: bits are spent by what is lost of the modules' outputs, as the importance file has it, instead of by ‖ΔW − ΔŴ‖².
+   * Default false: on tasks that kept less (docs/results.md).
+   */
+  readonly weighted?: boolean | undefined;
   /** `loraquant`: bits@coverage. Default `2@0.8`. */
   readonly variant?: string | undefined;
   /** `loraquant`: which count of strong components, the program's or the paper's text. Default `code`. */
@@ -99,7 +104,7 @@ export function quantizeModule(
  * goal of `rd`, and only with `rtn` by name the bits of a code.
  */
 const OWN: Readonly<Record<QuantizeOptions["profile"], readonly (keyof QuantizeOptions)[]>> = {
-  rd: ["quality", "bits", "maxBytes", "maxError", "floor", "fit"],
+  rd: ["quality", "bits", "maxBytes", "maxError", "floor", "fit", "weighted"],
   loraquant: ["variant", "hRule", "refine", "group"],
   rtn: ["bits", "group"],
   sign: ["group"],
@@ -166,17 +171,18 @@ function resolveRd(options: Partial<QuantizeOptions>): QuantizeOptions {
   );
   const floor = oneOf("floor", options.floor ?? 0, [0, 0.5, 1]);
   const fit = oneOf("fit", options.fit ?? "unbiased", ["unbiased", "least-squares"]);
+  const choices = { floor, fit, ...(options.weighted === true && { weighted: true }) };
   if (another !== undefined)
     fail("USAGE", { where: "rd", expected: "one goal", actual: `${goal} and ${another}` });
   if (goal === "quality") {
     const names = Object.keys(QUALITY_BITS) as QualityName[];
-    return { profile: "rd", quality: oneOf("quality", options.quality ?? "balanced", names), floor, fit };
+    return { profile: "rd", quality: oneOf("quality", options.quality ?? "balanced", names), ...choices };
   }
   const value = options[goal]!;
   const most = { bits: 16, maxBytes: Number.MAX_SAFE_INTEGER, maxError: 1 }[goal];
   if (!(value > 0 && value <= most))
     fail("USAGE", { where: goal, expected: `a number above 0, at most ${most}`, actual: value });
-  return { profile: "rd", [goal]: value, floor, fit };
+  return { profile: "rd", [goal]: value, ...choices };
 }
 
 function encoderFor(options: QuantizeOptions): (module: LoraModule) => PackedFactors {

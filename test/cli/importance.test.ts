@@ -1,5 +1,5 @@
-/** `lqa encode --importance`: moments change what is reported, and are written down. */
-import { writeFileSync } from "node:fs";
+/** `lqa encode --importance`: moments change what is reported; with `--weighted` also the bytes, which say so. */
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { lqa } from "../helpers/cli.ts";
@@ -39,7 +39,7 @@ writeFileSync(
 
 describe("lqa encode --importance", () => {
   it("reports the output error of the modules that have moments", () => {
-    const run = lqa("encode", adapter, "-o", place("a.lqa"), "--importance", moments, "--json");
+    const run = lqa("encode", adapter, "-o", place("a.lqa"), "--importance", moments, "--weighted", "--json");
     expect(run.code).toBe(0);
     const report = run.json<Report>();
     expect(report.importance).toEqual({
@@ -73,6 +73,20 @@ describe("lqa encode --importance", () => {
       outputError: null,
       importance: null,
     });
+  });
+
+  it("only measures unless it is asked to weigh", () => {
+    const words = ["encode", adapter, "--quality", "high", "--force", "--json", "-o", place("f.lqa")];
+    const bytes = (...more: string[]): Buffer => {
+      expect(lqa(...words, ...more).code).toBe(0);
+      return readFileSync(place("f.lqa"));
+    };
+    const plain = bytes();
+    expect(bytes("--importance", moments)).toEqual(plain);
+    expect(bytes("--importance", moments, "--weighted")).not.toEqual(plain);
+    const run = lqa(...words, "--weighted");
+    expect(run).toMatchObject({ code: 2 });
+    expect(run.out + run.err).toContain("an importance file as well");
   });
 
   it("only measures in profiles that do not choose, and takes importance matrices", () => {

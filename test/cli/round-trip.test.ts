@@ -49,6 +49,7 @@ describe("lqa encode", () => {
         "gain",
         "taskRisk",
         "fit",
+        "weighted",
         "variant",
         "hRule",
         "refine",

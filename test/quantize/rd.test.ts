@@ -202,9 +202,12 @@ describe("profile rd", () => {
       several.modules.map((m) => [m.name, Float64Array.from({ length: m.in }, () => 4 ** (r.below(9) - 4))]),
     );
     const importance = { moments, source: new Uint8Array(1) };
-    const weighted = await encodeAdapter(several, { maxBytes: 11_000, importance });
-    // Profile raw measures too: what a plain encoding would lose is had by encoding without, and measuring by hand.
+    const weighted = await encodeAdapter(several, { maxBytes: 11_000, importance, weighted: true });
+    // Without weights importance only measures.
     const plain = await encodeAdapter(several, { maxBytes: 11_000 });
+    const measured = await encodeAdapter(several, { maxBytes: 11_000, importance });
+    expect(measured.bytes).toEqual(plain.bytes);
+    await expect(encodeAdapter(several, { weighted: true })).rejects.toThrow(/importance file/);
     const file = await openLqa(plain.bytes);
     let lost = 0;
     let energy = 0;
@@ -223,6 +226,7 @@ describe("profile rd", () => {
           energy += weight * was ** 2;
         }
     }
+    expect(measured.report.outputError).toBeCloseTo(lost / energy, 6);
     expect(weighted.bytes.length).toBeLessThanOrEqual(11_000);
     expect(weighted.report.outputError).toBeLessThan((0.8 * lost) / energy);
     expect(weighted.report.relativeError).toBeGreaterThan(plain.report.relativeError);

@@ -48,8 +48,10 @@ export interface RdOptions {
   /** Least bits a weight of a component that is not zero: 0, ½ or 1. */
   readonly floor: number;
   readonly fit: Fit;
-  /** Second moments of modules' inputs; their allocation and codes then follow the output error. */
+  /** Second moments of modules' inputs: what is lost of the outputs is measured. */
   readonly moments: Moments;
+  /** Allocation and codes follow the output error, of modules with moments. */
+  readonly weighted: boolean;
 }
 
 /** What the surroundings provide. */
@@ -89,13 +91,14 @@ export async function quantizeRd(
   surroundings: RdSurroundings,
 ): Promise<Encoded[]> {
   const { goal, moments } = options;
+  const weights: Moments = options.weighted ? moments : new Map();
   const { executor } = surroundings;
   const expected = 3 * modules.length;
   let done = 0;
   const step = async (name: string): Promise<void> =>
     surroundings.progress(Math.min(++done, expected), expected, name);
 
-  const work = (module: LoraModule) => ({ module, moments: moments.get(module.name) });
+  const work = (module: LoraModule) => ({ module, moments: weights.get(module.name) });
   const surveys = await executor.run("survey", modules.map(work), step);
   const subjects = modules.map((module, i) => subjectOf(module, surveys[i]!));
   const floor = RATES.findIndex((rate) => rate.nominal >= options.floor);
@@ -118,7 +121,11 @@ export async function quantizeRd(
       const packed = joinBands(subject, choices[i]!);
       return options.fit === "unbiased" ? restoreGain(subject, choices[i]!, packed) : packed;
     });
-    const inputs = modules.map((module, i) => ({ ...work(module), factors: factors[i]! }));
+    const inputs = modules.map((module, i) => ({
+      module,
+      moments: moments.get(module.name),
+      factors: factors[i]!,
+    }));
     const qualities = await executor.run("measure", inputs, step);
     return factors.map((packed, i) => ({ factors: packed, quality: qualities[i]! }));
   };
