@@ -1,10 +1,11 @@
 /**
  * Serving: packed application, and pools of adapters.
  *
- *     npm run bench:serve [-- --json] [--write] [--only apply|resident|cold|throughput] [--most 10000]
+ *     npm run bench:serve [-- --json] [--write] [--only apply|resident|cold|throughput] [--most 10000] [--from FILE]
  *
  * One thread. Nothing is measured that would take more than 60 % of the memory that the system can give. `--write` puts the
- * tables into docs/serving.md and the figures beside it; `--most` is the largest number of adapters.
+ * tables into docs/serving.md and the figures beside it; `--most` is the largest number of adapters; `--from` draws what an
+ * earlier run printed with `--json`.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
@@ -17,7 +18,9 @@ const args = process.argv.slice(2);
 const option = (name, otherwise) => (args.includes(name) ? args[args.indexOf(name) + 1] : otherwise);
 const only = option("--only", "");
 const most = Number(option("--most", "10000"));
-const wanted = (part) => only === "" || only === part;
+// What an earlier run printed with --json may be drawn again: nothing is measured then.
+const from = option("--from", "");
+const wanted = (part) => from === "" && (only === "" || only === part);
 const say = (words) => console.error(words);
 
 const result = {
@@ -42,7 +45,8 @@ if (wanted("resident")) {
   say("resident adapters …");
   result.resident = await measureResident(most);
 }
-result.loadAfter = loadavg();
+if (from === "") result.loadAfter = loadavg();
+else Object.assign(result, JSON.parse(readFileSync(from, "utf8")));
 
 const GIB = 2 ** 30;
 if (args.includes("--json")) console.log(JSON.stringify(result, null, 2));
@@ -71,8 +75,8 @@ if (args.includes("--write")) {
         limit: { label: "8 GiB", y: 8 },
         series: [
           {
-            label: "packed, 1.5 bits (process memory)",
-            points: bytes(own.map((row) => [row.adapters, row.rssBytes])),
+            label: "packed, 1.5 bits (as the pool counts)",
+            points: bytes(own.map((row) => [row.adapters, row.usedBytes])),
           },
           { label: "binary16 (computed)", points: bytes(counts.map((count) => [count, each * count])) },
         ],
