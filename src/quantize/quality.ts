@@ -58,7 +58,7 @@ export interface Quality {
  * The least `relativeError` of an encoding by `rd` with which an adapter lost more than a tenth of its right answers, of
  * those that were tried (docs/results.md). Others lost nothing there: it says where to look, not what is broken.
  */
-export const TASK_RISK_ERROR = 0.06;
+export const TASK_RISK_ERROR = 0.025;
 
 /** The quality of one module. */
 export interface ModuleQuality extends Quality {
