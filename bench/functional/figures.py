@@ -110,7 +110,7 @@ def main() -> None:
     adapters = predictors.adapters()
     panels = []
     for name, lines in adapters.items():
-        panel = Panel(name, (0.5, 3.3), (1e-5, 1.0), False, ("bits a weight on disk", "share of the gain lost"))
+        panel = Panel(name, (0.2, 4.2), (1e-5, 1.0), False, ("bits a weight on disk", "share of the gain lost"))
         panels.append(fill(panel, lines, lambda v: v["bits_on_disk"], lambda v: 1 - v["nll_kept"]))
     (DOCS / "functional-rate.svg").write_text(sheet(panels, 3), encoding="utf-8")
 
