@@ -12,7 +12,7 @@ export default {
   coverageAnalysis: "perTest",
   concurrency: Number(process.env.LQA_MUTATION_JOBS ?? 1),
   // Tests take milliseconds; what is still running then runs for ever, also where others need the processors.
-  timeoutMS: 300_000,
+  timeoutMS: 40_000,
   timeoutFactor: 0.5,
   dryRunTimeoutMinutes: 60,
   // In a folder that git ignores.
