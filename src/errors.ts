@@ -93,3 +93,14 @@ export function isLqaError(value: unknown, kind?: ErrorName): value is LqaError 
   if (!(value instanceof Error) || value.name !== "LqaError") return false;
   return kind === undefined || (value as LqaError).kind === kind;
 }
+
+/** What `check` throws, if it is an error of this library; others go on. */
+export function caught(check: () => void): LqaError | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    if (!isLqaError(error)) throw error;
+    return error;
+  }
+}

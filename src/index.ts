@@ -31,7 +31,6 @@ export type { Rotation } from "./codecs/rotation.ts";
 export { loadZstd, loadZstdCodec, type Zstd, type ZstdCodecFunctions } from "./container/compression.ts";
 export type { MetaMap } from "./container/meta.ts";
 export type { Prologue } from "./container/prologue.ts";
-export type { NodeZlib } from "./container/runtime.ts";
 export type {
   ChunkRecord,
   CompressionName,

@@ -267,6 +267,13 @@ const STRUCTURE = [
 
 const zeroMib = new Uint8Array(MIB);
 const gigabyte = (make) => async (path) => sparse(path, await make());
+/** One chunk of f32, and the last byte of the trailer is another. */
+const wrongTrailer = async () => {
+  const pieces = [...(await large(1, F32, 2 ** 24, 15))];
+  const last = Buffer.from(pieces.pop());
+  last[last.length - 1] ^= 1;
+  return [...pieces, last];
+};
 
 const GIGABYTES = [
   {
@@ -295,12 +302,7 @@ const GIGABYTES = [
     tries: "the same, found out at the last byte",
     first: "TRAILER_MISMATCH",
     code: 1,
-    make: gigabyte(async () => {
-      const pieces = [...(await large(1, F32, 2 ** 24, 15))];
-      const last = Buffer.from(pieces.pop());
-      last[last.length - 1] ^= 1;
-      return [...pieces, last];
-    }),
+    make: gigabyte(wrongTrailer),
   },
   {
     name: "one chunk of f32, trailer wrong",
@@ -308,12 +310,7 @@ const GIGABYTES = [
     command: "decode",
     first: "TRAILER_MISMATCH",
     code: 1,
-    make: gigabyte(async () => {
-      const pieces = [...(await large(1, F32, 2 ** 24, 15))];
-      const last = Buffer.from(pieces.pop());
-      last[last.length - 1] ^= 1;
-      return [...pieces, last];
-    }),
+    make: gigabyte(wrongTrailer),
   },
   {
     name: "64 chunks of f16",

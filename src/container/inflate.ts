@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { fail, isLqaError, type LqaError } from "../errors.ts";
+import { caught, fail, type LqaError } from "../errors.ts";
 import { ZSTD_FRAME_BYTES } from "../limits.ts";
 import { type InflateOptions, inflateFrame, moreThanFrames } from "./compression.ts";
 import { CRC_BYTES } from "./layout.ts";
@@ -83,16 +83,6 @@ export function inflater(
       if (damaged !== undefined) throw damaged;
     },
   };
-}
-
-function caught(check: () => void): LqaError | undefined {
-  try {
-    check();
-    return undefined;
-  } catch (error) {
-    if (!isLqaError(error)) throw error;
-    return error;
-  }
 }
 
 /** Bytes that have arrived and were not taken, about `most` of them. Views hold until the next `add`. */

@@ -16,7 +16,7 @@ import { requireZero } from "../container/bytes.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
-import { isLqaError, LqaError } from "../errors.ts";
+import { caught, LqaError } from "../errors.ts";
 import { ELEMENT_BYTES, inputLength } from "../model/adapter.ts";
 import type { PayloadScan } from "../read/verify.ts";
 import { ValueChecks } from "./values.ts";
@@ -237,14 +237,4 @@ function moduleScan(
   }
 
   return { pieces: walk(), look, finish: () => finish(padding, waiting, values) };
-}
-
-function caught(check: () => void): LqaError | undefined {
-  try {
-    check();
-    return undefined;
-  } catch (error) {
-    if (!isLqaError(error)) throw error;
-    return error;
-  }
 }
