@@ -34,7 +34,7 @@ const zero = { codec: "zero" };
 const everywhere = (encoding) => [[RANK, encoding, encoding]];
 
 const SINGLE = [
-  { codec: "raw", element: "f16" },
+  ...["f16", "bf16", "f32"].map((element) => ({ codec: "raw", element })),
   grouped({ codec: "sign" }),
   ...[1, 2, 3, 4, 5, 6, 7, 8].map((bits) => grouped({ codec: "affine", bits, zeroPoint: true })),
   ...[1, 2, 3, 4, 5, 6].map((table) => trellis(table)),
@@ -89,14 +89,19 @@ function planesAt({ bands, shape }) {
   });
 }
 
-function modulesOf(mix) {
+/** Of which every twentieth weight is made subnormal, as those of real adapters are. */
+const SUBNORMAL = "raw f16, 5 % subnormal";
+
+function modulesOf(name, mix) {
   const bands = mix.map(([components, b, a]) => ({ components, b, a }));
   const modules = [];
   for (let layer = 0; layer < LAYERS; layer++)
-    for (const [name, out, input] of PROJECTIONS) {
-      const { planes, ...shape } = linear(`layers.${layer}.${name}`, out, input, bands);
+    for (const [projection, out, input] of PROJECTIONS) {
+      const { planes, ...shape } = linear(`layers.${layer}.${projection}`, out, input, bands);
       const packed = residentModule(shape, { bands, planes });
       packed.planesAt = planesAt(packed);
+      // The exponent is in the upper byte.
+      if (name === SUBNORMAL) for (let i = 1; i < packed.payload.length; i += 40) packed.payload[i] &= 0x83;
       modules.push(packed);
     }
   return modules;
@@ -105,7 +110,7 @@ function modulesOf(mix) {
 let made;
 
 function measureMix(name, mix, rowCounts, times) {
-  const modules = modulesOf(mix);
+  const modules = modulesOf(name, mix);
   const longest = 11008;
   const baselines = made();
   baselines.prepare(longest, RANK, Math.max(...rowCounts), Math.max(...modules.map((m) => m.payload.length)));
@@ -177,6 +182,7 @@ export async function measureApply(only = "", times = 12) {
   made = await makeBaselines();
   const all = [
     ...Object.entries(MIXES),
+    [SUBNORMAL, everywhere({ codec: "raw", element: "f16" })],
     ...SINGLE.map((encoding) => [encodingLabel(encoding), everywhere(encoding)]),
   ];
   return all

@@ -76,6 +76,21 @@ describe("the decode kernel", () => {
     }
   });
 
+  it("widens every binary16 number, beside normal ones, subnormal ones and infinities", () => {
+    // In order, tiles have numbers of one kind; with each of these between them, of two.
+    for (const between of [undefined, 0x3c00, 0x8000, 0x0001, 0xfc00, 0x7c01]) {
+      const own = Array.from({ length: 0x10000 }, (_, i) => (between === undefined ? [i] : [i, between]));
+      const halves = Uint16Array.from(own.flat());
+      const codes = new Uint8Array(halves.buffer);
+      const planes = { codes, scales: new Uint8Array(0), zeroPoints: new Uint8Array(0) };
+      const part = { encoding: { codec: "raw", element: "f16" }, planes, components: 1 } as const;
+      for (const wide of both)
+        expect(
+          compare({ parts: [part], length: halves.length, order: "component", multiplier: 1 }, wide),
+        ).toBe(true);
+    }
+  });
+
   it("does so for long vectors, many components and several parts", () => {
     for (let round = 0; round < 24; round++) {
       const length = [512, 513, 1000, 1024, 4096, 4100, 5000, 11008][round % 8]! + (round > 8 ? byte() : 0);

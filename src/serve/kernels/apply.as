@@ -7,7 +7,9 @@
 // No relaxed SIMD: its results may differ between machines.
 
 import { rotate as rotateIntegers } from "../../codecs/kernels/parts/rotate";
-import { convert, F32, INTEGERS, prepare, RAW, TILE, tile } from "../../codecs/kernels/parts/tile";
+import {
+  convert, F16, F32, firstFour, HALVES_NORMAL, INTEGERS, kindsOfHalves, lastFour, prepare, RAW, TILE, tile,
+} from "../../codecs/kernels/parts/tile";
 export { prepare, convert };
 
 /** Bytes of an entry of a list of components, as in ../program.ts. */
@@ -23,14 +25,14 @@ const MANY: i32 = 8;
 
 /** Rotates a component's integers, for all its tiles, to `integers`; `small` is room for a byte for each. */
 function prepareIntegers(entry: usize, payload: usize, length: i32, small: usize, integers: usize): void {
-  rotateIntegers(load<i32>(entry, 4), load<u32>(entry, 16), payload + <usize>load<u32>(entry, 20), length, small, integers);
+  rotateIntegers(load<i32>(entry, 4), load<u32>(entry, 16), codesOf(entry, payload), length, small, integers);
 }
 
 /** Weights from … from + count − 1 of a component, of its `integers` if there are any. False where a scale is not ordinary. */
 function weights(entry: usize, payload: usize, integers: usize, from: i32, count: i32, to: usize): bool {
   const kind = load<i32>(entry);
   const bits = load<i32>(entry, 4);
-  const codes = payload + <usize>load<u32>(entry, 20);
+  const codes = codesOf(entry, payload);
   if (kind == RAW) {
     convert(bits, true, codes + (bits == F32 ? 4 : 2) * <usize>from, count, to);
     return true;
@@ -41,6 +43,49 @@ function weights(entry: usize, payload: usize, integers: usize, from: i32, count
     payload + <usize>load<u32>(entry, 24), payload + <usize>load<u32>(entry, 28),
     load<i32>(entry, 12), from == 0, from, count, to,
   );
+}
+
+/** Where the codes of a component of a list stand. */
+// @ts-ignore: decorator
+@inline
+function codesOf(entry: usize, payload: usize): usize {
+  return payload + <usize>load<u32>(entry, 20);
+}
+
+/** Whether all of `own` components are stored as binary16 of which every number is a normal one. */
+function areNormalHalves(entries: usize, own: i32, payload: usize, length: i32): bool {
+  const end = entries + ENTRY * <usize>own;
+  for (let entry = entries; entry < end; entry += ENTRY)
+    if (load<i32>(entry) != RAW || load<i32>(entry, 4) != F16) return false;
+  for (let entry = entries; entry < end; entry += ENTRY)
+    if (kindsOfHalves(codesOf(entry, payload), length) != HALVES_NORMAL) return false;
+  return true;
+}
+
+/** As {@link multiplyInner} for one row and up to four components of normal binary16, straight from their planes. */
+function multiplyInnerHalves(entries: usize, own: i32, payload: usize, x: usize, count: i32, sums: usize): void {
+  let w0 = codesOf(entries, payload), w1 = w0, w2 = w0, w3 = w0;
+  // What is missing is the first one again; nobody reads those sums.
+  if (own > 1) w1 = codesOf(entries + ENTRY, payload);
+  if (own > 2) w2 = codesOf(entries + 2 * ENTRY, payload);
+  if (own > 3) w3 = codesOf(entries + 3 * ENTRY, payload);
+  let a = v128.load(sums), b = v128.load(sums, 16), c = v128.load(sums, 32), d = v128.load(sums, 48);
+  const end: usize = 2 * <usize>count;
+  for (let i: usize = 0; i < end; i += 16, x += 32) {
+    const u = v128.load(x), v = v128.load(x, 16);
+    let z = v128.load(w0 + i);
+    a = f32x4.add(f32x4.add(a, f32x4.mul(firstFour(z), u)), f32x4.mul(lastFour(z), v));
+    z = v128.load(w1 + i);
+    b = f32x4.add(f32x4.add(b, f32x4.mul(firstFour(z), u)), f32x4.mul(lastFour(z), v));
+    z = v128.load(w2 + i);
+    c = f32x4.add(f32x4.add(c, f32x4.mul(firstFour(z), u)), f32x4.mul(lastFour(z), v));
+    z = v128.load(w3 + i);
+    d = f32x4.add(f32x4.add(d, f32x4.mul(firstFour(z), u)), f32x4.mul(lastFour(z), v));
+  }
+  v128.store(sums, a);
+  v128.store(sums, b, 16);
+  v128.store(sums, c, 32);
+  v128.store(sums, d, 48);
 }
 
 /** Four components and `rows` rows: adds products to their lanes, `sums[row][component]`. `count` is a multiple of 4. */
@@ -118,7 +163,12 @@ export function project(
       const small = integers + <usize>INNER * each;
       for (let c: usize = 0; c < <usize>own; c++) prepareIntegers(entries + ENTRY * c, payload, length, small, integers + each * c);
     }
-    for (let from = 0; from < length; from += TILE) {
+    let from = 0;
+    if (rows == 1 && areNormalHalves(entries, own, payload, length)) {
+      from = length & -8;
+      multiplyInnerHalves(entries, own, payload, x, from, sums);
+    }
+    for (; from < length; from += TILE) {
       const count = min(TILE, length - from);
       const whole = (count + 3) & -4;
       for (let c: usize = 0; c < <usize>own; c++) {
@@ -139,6 +189,31 @@ export function project(
     }
   }
   return true;
+}
+
+/** As {@link multiplyOuter} for one row and components of normal binary16, straight from their planes. */
+function multiplyOuterHalves(entries: usize, own: i32, payload: usize, h: usize, z: usize, count: i32, fresh: bool): void {
+  const end = entries + ENTRY * <usize>own;
+  const bytes: usize = 2 * <usize>count;
+  for (let i: usize = 0; i < bytes; i += 32, z += 64) {
+    let a = f32x4.splat(0), b = a, c = a, d = a;
+    if (!fresh) a = v128.load(z), b = v128.load(z, 16), c = v128.load(z, 32), d = v128.load(z, 48);
+    let factors = h;
+    for (let entry = entries; entry < end; entry += ENTRY, factors += 4) {
+      const at = codesOf(entry, payload) + i;
+      const u = v128.load32_splat(factors);
+      let w = v128.load(at);
+      a = f32x4.add(a, f32x4.mul(firstFour(w), u));
+      b = f32x4.add(b, f32x4.mul(lastFour(w), u));
+      w = v128.load(at, 16);
+      c = f32x4.add(c, f32x4.mul(firstFour(w), u));
+      d = f32x4.add(d, f32x4.mul(lastFour(w), u));
+    }
+    v128.store(z, a);
+    v128.store(z, b, 16);
+    v128.store(z, c, 32);
+    v128.store(z, d, 48);
+  }
 }
 
 /** `own` components and `rows` rows: weights times h, added to z unless `fresh`. `count` is a multiple of 16. */
@@ -230,7 +305,12 @@ export function expand(
       for (let c: usize = 0; c < <usize>own; c++) prepareIntegers(entries + ENTRY * c, payload, length, small, integers + each * c);
     }
     const factors = h + hApart * <usize>first;
-    for (let from = 0; from < length; from += TILE) {
+    let from = 0;
+    if (rows == 1 && areNormalHalves(entries, own, payload, length)) {
+      from = length & -16;
+      multiplyOuterHalves(entries, own, payload, factors, z, from, fresh && first == 0);
+    }
+    for (; from < length; from += TILE) {
       const count = min(TILE, length - from);
       for (let c: usize = 0; c < <usize>own; c++)
         if (!weights(entries + ENTRY * c, payload, integers + each * c, from, count, tiles + APART * c)) return false;
