@@ -170,6 +170,7 @@ export {
   type Inspection,
   type InspectOptions,
   inspectLqa,
+  inspectSource,
   type ModuleLoss,
   type SourceFindings,
 } from "./report/inspection.ts";
@@ -201,6 +202,7 @@ export {
   type ValidationLevel,
   validateLqa,
   validateReader,
+  validateSource,
 } from "./validate/validate.ts";
 export { WARNINGS, type Warning, type WarningName } from "./validate/warnings.ts";
 export { type ByteReader, piecesReader, sourceReader } from "./validate/window.ts";

@@ -35,7 +35,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // Builds the one file that the payloads of a damaged one belong to.
   "repair.ts": ["model", "container", "read", "validate"],
   // What was encoded or read, compared and drawn.
-  report: ["model", "quantize", "encode.ts", "codecs", "container", "read", "validate"],
+  report: ["model", "quantize", "encode.ts", "codecs", "container", "read", "validate", "io"],
   // Reads two models through ranges, decomposes their difference, and is no part of the way into a file.
   extract: ["model", "dialects", "linalg", "container", "io"],
   "version.ts": [],

@@ -13,6 +13,7 @@ import type { MetaMap } from "../container/meta.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import { paced } from "../encode.ts";
 import { isLqaError } from "../errors.ts";
+import { type ByteSource, memorySource } from "../io/source.ts";
 import {
   type Adapter,
   comparable,
@@ -27,8 +28,9 @@ import {
 import { type BoundComponent, relativeBound } from "../quantize/bound.ts";
 import { compareModules } from "../quantize/quality.ts";
 import { reparameterize } from "../quantize/reparameterize.ts";
-import { type LqaFile, openLqa } from "../read/open.ts";
-import { type Validation, validateLqa } from "../validate/validate.ts";
+import { decodeFactors } from "../read/decode.ts";
+import { openSource, type RangedLqa } from "../read/ranged.ts";
+import { type Validation, type ValidationLevel, validateLqa, validateSource } from "../validate/validate.ts";
 import { type ByteMap, mapBytes } from "./byte-map.ts";
 import { type CodeCounts, countCodes } from "./code-counts.ts";
 import { type LayerPlace, layerPlaces } from "./layers.ts";
@@ -37,6 +39,10 @@ import type { RdPoint } from "./rd-curve-svg.ts";
 export interface InspectOptions {
   /** The adapter that the file was made from. */
   readonly source?: Adapter | undefined;
+  /** How much the validator checks. Default `values`; at `structure` it looks at prologue and index alone. */
+  readonly level?: ValidationLevel | undefined;
+  /** False: the modules are not read, so that nothing is said of singular values, codes and losses. Default true. */
+  readonly weights?: boolean | undefined;
   /**
    * Multiplications, about, above which modules are left out: a file of some kilobytes may hold modules that decompose for
    * hours. Default 2³⁶, twice what an adapter of a 70B model takes at rank 64.
@@ -119,13 +125,33 @@ const CURVE_POINTS = 24;
  * @throws LqaError ABORTED; what reading the source throws
  */
 export async function inspectLqa(bytes: Uint8Array, options: InspectOptions = {}): Promise<Inspection> {
-  const validation = await validateLqa(bytes, { all: true });
-  const file = await attempt(() => openLqa(bytes));
+  const validation = await validateLqa(bytes, { all: true, level: options.level });
+  return await inspect(memorySource(bytes), validation, options);
+}
+
+/**
+ * Looks into a file behind a source of ranges, in bounded memory: one module at a time. With `level: "structure"` and
+ * `weights: false` prologue, index and metadata are all that is read.
+ *
+ * @throws LqaError ABORTED; what reading either source throws; never for what is in the file
+ */
+export async function inspectSource(source: ByteSource, options: InspectOptions = {}): Promise<Inspection> {
+  const { level, signal } = options;
+  const validation = await validateSource(source, { all: true, level, signal });
+  return await inspect(source, validation, options);
+}
+
+async function inspect(
+  source: ByteSource,
+  validation: Validation,
+  options: InspectOptions,
+): Promise<Inspection> {
+  const file = await attempt(() => openSource(source));
   const nothing = { modules: [], tensors: [], sections: [], codes: [], byteMap: undefined };
   if (file === undefined)
     return {
       ...nothing,
-      fileLength: bytes.length,
+      fileLength: validation.bytes,
       version: undefined,
       validation,
       meta: undefined,
@@ -136,7 +162,7 @@ export async function inspectLqa(bytes: Uint8Array, options: InspectOptions = {}
   const codes = new Map<string, CodeCounts>();
   const { modules, components } = await inspectModules(file, codes, options);
   return {
-    fileLength: bytes.length,
+    fileLength: prologue.fileLength,
     version: `${prologue.major}.${prologue.minor}`,
     validation,
     modules,
@@ -144,24 +170,24 @@ export async function inspectLqa(bytes: Uint8Array, options: InspectOptions = {}
     sections,
     byteMap: mapBytes(index, prologue.indexLength, prologue.fileLength),
     codes: [...codes.values()].sort((x, y) => y.components - x.components),
-    meta: await attempt(() => file.meta),
+    meta: await attempt(() => file.meta()),
     origin: await attempt(() => file.origin()),
     source: options.source && findingsOf(file, options.source, modules, components),
   };
 }
 
-/** The result, or undefined where the file does not allow it: the validator says why. */
+/** The result, or undefined where the file does not allow it: the validator says why. A source that fails is another matter. */
 async function attempt<T>(read: () => T | Promise<T>): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {
-    if (!isLqaError(error)) throw error;
+    if (!isLqaError(error) || error.class === "X") throw error;
     return undefined;
   }
 }
 
 async function inspectModules(
-  file: LqaFile,
+  file: RangedLqa,
   codes: Map<string, CodeCounts>,
   options: InspectOptions,
 ): Promise<{ modules: InspectedModule[]; components: BoundComponent[] }> {
@@ -178,9 +204,11 @@ async function inspectModules(
     await progress(i, file.modules.length, record.name);
     work += parameterCount(record) * (record.rank + DECODING);
     const found =
-      work > (options.work ?? WORK)
-        ? { problem: "left out: the modules before it took all the time that a report may take" }
-        : lookInto(file, record, sources.get(record.name), codes, components);
+      options.weights === false
+        ? {}
+        : work > (options.work ?? WORK)
+          ? { problem: "left out: the modules before it took all the time that a report may take" }
+          : await lookInto(file, record, { source: sources.get(record.name), codes, components, options });
     const parameters = parameterCount(record);
     modules.push({
       ...shapeOf(record),
@@ -204,17 +232,23 @@ async function inspectModules(
 
 type Found = Partial<Pick<InspectedModule, "singularValues" | "loss" | "problem">>;
 
-function lookInto(
-  file: LqaFile,
+/** What one module is looked at beside, and what is gathered from all of them. */
+interface Beside {
+  readonly source: LoraModule | undefined;
+  readonly codes: Map<string, CodeCounts>;
+  readonly components: BoundComponent[];
+  readonly options: InspectOptions;
+}
+
+async function lookInto(
+  file: RangedLqa,
   record: ModuleRecord,
-  source: LoraModule | undefined,
-  codes: Map<string, CodeCounts>,
-  components: BoundComponent[],
-): Found {
+  { source, codes, components, options }: Beside,
+): Promise<Found> {
   try {
-    const factors = file.packed(record);
+    const factors = await file.fetchModule(record, { signal: options.signal });
     countCodes(record, factors, codes);
-    const { b, a } = file.decodeModule(record);
+    const { b, a } = decodeFactors(record, factors);
     const decoded = { ...shapeOf(record), b: b as Float32Array, a: a as Float32Array };
     if (!finite(decoded)) return { problem: "has weights that are not finite" };
     const singularValues = spectrum(decoded);
@@ -226,7 +260,8 @@ function lookInto(
     const loss = { relativeError, energy, errorEnergy, singularValues: spectrum(original, components) };
     return { singularValues, loss };
   } catch (error) {
-    if (!isLqaError(error)) throw error;
+    // What a source fails with is no matter of the module.
+    if (!isLqaError(error) || error.class === "X") throw error;
     return { problem: error.message };
   }
 }
@@ -249,7 +284,7 @@ function spectrum(module: LoraModule, components?: BoundComponent[]): Float64Arr
 }
 
 function findingsOf(
-  file: LqaFile,
+  file: RangedLqa,
   source: Adapter,
   modules: readonly InspectedModule[],
   components: readonly BoundComponent[],

@@ -50,7 +50,7 @@ const FAMILIES = {
 } as const;
 
 /** Okabe and Ito's colours, which the colour-blind can tell apart; lighter ones on dark ground. */
-const STYLE = [
+export const RD_CURVE_STYLE: string = [
   ".lqa-curve{font-family:system-ui,sans-serif;font-size:12px}",
   ".lqa-ground{fill:#fff}",
   ".lqa-curve text{fill:#222}",
@@ -72,7 +72,16 @@ const STYLE = [
 ].join("");
 
 /** Draws a curve. @returns an SVG document */
-export function drawRdCurve({ title, rd, bound, methods }: RdCurve): string {
+export function drawRdCurve(curve: RdCurve): string {
+  return drawCurve(curve, `<style>${RD_CURVE_STYLE}</style>`);
+}
+
+/** Draws a curve for a page that has {@link RD_CURVE_STYLE} already. @returns an SVG element */
+export function drawRdCurveInPage(curve: RdCurve): string {
+  return drawCurve(curve);
+}
+
+function drawCurve({ title, rd, bound, methods }: RdCurve, ...style: readonly string[]): string {
   const drawn = {
     rd: [...rd].filter(hasPlace).sort((x, y) => x.bits - y.bits),
     bound: [...bound].filter(hasPlace).sort((x, y) => x.bits - y.bits),
@@ -119,7 +128,7 @@ export function drawRdCurve({ title, rd, bound, methods }: RdCurve): string {
     `<svg xmlns="http://www.w3.org/2000/svg" class="lqa-curve" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img">`,
     `<title>${escaped(title)}</title>`,
     `<desc>${escaped(summary(drawn))}</desc>`,
-    `<style>${STYLE}</style>`,
+    ...style,
     ...parts,
     "</svg>\n",
   ].join("\n");

@@ -17,6 +17,7 @@ import { writeIndex } from "../container/index-write.ts";
 import { COMPATIBLE, PROLOGUE_BYTES } from "../container/prologue.ts";
 import { allChunks, type ContainerIndex } from "../container/types.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
+import type { ByteSource } from "../io/source.ts";
 import { equalBytes } from "../model/bytes.ts";
 import { PIECE_BUDGET } from "../read/budget.ts";
 import { type Header, headerSteps, requirePadding } from "../read/header.ts";
@@ -28,7 +29,7 @@ import { scanOf } from "./scan.ts";
 import { suspiciousPlanes, suspiciousRecords } from "./suspicions.ts";
 import { ValueChecks } from "./values.ts";
 import type { Warning } from "./warnings.ts";
-import { type ByteReader, MemoryWindow, Window } from "./window.ts";
+import { type ByteReader, DirectWindow, MemoryWindow, sourceReader, Window } from "./window.ts";
 
 /** How much is checked; each level contains the ones before it. */
 export type ValidationLevel = "structure" | "integrity" | "values" | "canonical";
@@ -101,8 +102,24 @@ export async function validateReader(reader: ByteReader, options: ValidateOption
   }
 }
 
+/**
+ * Validates what a source of ranges holds, as {@link validateReader} does. At level `structure` prologue and index are all
+ * that is read, and the length is the one the source tells.
+ *
+ * @throws LqaError only as the source, never for what is in the file
+ */
+export async function validateSource(
+  source: ByteSource,
+  { signal, ...options }: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
+): Promise<Validation> {
+  if (options.level !== "structure") return await validateReader(sourceReader(source, signal), options);
+  // A source on a server knows its size from its first answer on.
+  if (source.size === undefined) await source.read(0, PROLOGUE_BYTES, signal);
+  return await validate(new DirectWindow(source, signal), source.size, true, options);
+}
+
 async function validate(
-  window: Window | MemoryWindow,
+  window: Window | MemoryWindow | DirectWindow,
   size: number | undefined,
   scanned: boolean,
   options: ValidateOptions,

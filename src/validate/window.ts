@@ -63,6 +63,26 @@ export function sourceReader(source: ByteSource, signal?: AbortSignal): ByteRead
   };
 }
 
+/** What is asked for and nothing ahead of it: for levels that look at the first bytes of a source only. */
+export class DirectWindow {
+  readonly #source: ByteSource;
+  readonly #signal: AbortSignal | undefined;
+  /** Bytes handed out. */
+  taken = 0;
+
+  constructor(source: ByteSource, signal: AbortSignal | undefined) {
+    this.#source = source;
+    this.#signal = signal;
+  }
+
+  /** The next `count` bytes, fewer only at the end. @throws as the source */
+  async take(count: number): Promise<Uint8Array> {
+    const bytes = await this.#source.read(this.taken, count, this.#signal);
+    this.taken += bytes.length;
+    return bytes;
+  }
+}
+
 /** Bytes read ahead. Twice a scanned piece, so that one is checked while the next arrives. */
 const WINDOW = 4 * 2 ** 20;
 /** Room below which the window is not filled further before its contents move to the front. */

@@ -4,9 +4,13 @@ import { describe, expect, it } from "vitest";
 import { encodingLabel } from "../../src/codecs/encoding.ts";
 import {
   type Adapter,
+  type ByteSource,
   encodeAdapter,
   inspectLqa,
+  inspectSource,
   type LoraModule,
+  LqaError,
+  memorySource,
   openLqa,
   parameterCount,
 } from "../../src/index.ts";
@@ -190,6 +194,71 @@ describe("the map of bytes", () => {
     expect(totals["raw weights"]).toBe(4 * sum(adapter.modules.map(parameterCount)));
     expect(Math.abs(raw - totals["raw weights"])).toBeLessThan(20 * cellBytes);
     expect(sum(Object.values(totals))).toBe(bytes.length);
+  });
+});
+
+describe("a file behind a source", () => {
+  /** What is read of it. */
+  const watched = (bytes: Uint8Array): { source: ByteSource; read: () => number; largest: () => number } => {
+    const inner = memorySource(bytes);
+    let [read, largest] = [0, 0];
+    return {
+      read: () => read,
+      largest: () => largest,
+      source: {
+        size: bytes.length,
+        async read(offset, length, signal) {
+          const piece = await inner.read(offset, length, signal);
+          read += piece.length;
+          largest = Math.max(largest, piece.length);
+          return piece;
+        },
+      },
+    };
+  };
+  const large: Adapter = {
+    ...adapter,
+    modules: Array.from({ length: 40 }, (_, i) => module(`layers.${i}.q`, { out: 800, in: 1200 })),
+  };
+
+  it("is told of as one in memory, whole, damaged or cut", async () => {
+    const { bytes } = await encodeAdapter(adapter, { bits: 3 });
+    const damaged = bytes.slice();
+    damaged[bytes.length >> 1]! ^= 1;
+    for (const file of [bytes, damaged, bytes.subarray(0, -1), bytes.subarray(0, 70)]) {
+      const { validation, ...rest } = await inspectSource(watched(file).source, { source: adapter });
+      const { validation: other, ...same } = await inspectLqa(file, { source: adapter });
+      expect(rest).toEqual(same);
+      expect(validation).toEqual(other);
+    }
+  });
+
+  it("is read no further than its index and metadata where nothing else is asked for", async () => {
+    const { bytes } = await encodeAdapter(large, { profile: "raw" });
+    const { source, read, largest } = watched(bytes);
+    const found = await inspectSource(source, { level: "structure", weights: false });
+    expect(found.validation).toMatchObject({ valid: true, level: "structure", bytes: bytes.length });
+    expect(found.modules).toHaveLength(40);
+    expect(found.modules[0]).toMatchObject({ singularValues: undefined, problem: undefined });
+    expect(found.meta).toMatchObject({ base_model: "tiny" });
+    expect(largest()).toBeLessThanOrEqual(2 ** 16);
+    expect(read()).toBeLessThan(bytes.length / 5);
+  });
+
+  it("says what the source fails with", async () => {
+    const { bytes } = await encodeAdapter(adapter);
+    const inner = memorySource(bytes);
+    const broken = (from: number): ByteSource => ({
+      size: bytes.length,
+      async read(offset, length) {
+        if (offset >= from) throw new LqaError("NETWORK", { where: "a test" });
+        return inner.read(offset, length);
+      },
+    });
+    for (const from of [0, 1])
+      await expect(inspectSource(broken(from), { level: "structure" })).rejects.toMatchObject({
+        kind: "NETWORK",
+      });
   });
 });
 

@@ -63,7 +63,8 @@ function parse(page: string): { readonly elements: string[]; readonly text: stri
       for (const [, key, value] of attributes!.matchAll(/ ([^=]+)="([^"]*)"/g)) {
         expect(key).not.toMatch(/^on|^src|^action|^formaction/);
         if (key === "href") expect(value).toMatch(/^#[a-z]+$/);
-        if (key === "style") expect(value).toMatch(/^(width:[\d.]+%;)?(fill|background):var\(--k\d+\)$/);
+        // Policies without 'unsafe-inline' would refuse it, and the inspector page has one.
+        expect(key).not.toBe("style");
       }
       if (empty === "" && !VOID.has(name)) open.push(name);
     }
@@ -96,7 +97,7 @@ describe("a report", () => {
       elements.filter((name) => name === "caption").length,
     );
     expect(
-      page.match(/<svg [^>]*(role="img"[^>]*aria-label|class="lqa-curve"[^>]*role="img")/g),
+      page.match(/<svg [^>]*(role="img"[^>]*aria-label|[^>]*aria-hidden|class="lqa-curve"[^>]*role="img")/g),
     ).toHaveLength(elements.filter((name) => name === "svg").length);
     expect(text).toContain("an adapter of tiny");
     expect(text).toContain("measured beside the source");

@@ -25,13 +25,18 @@ ${map(cells, cellBytes)}
       head: ["What", "Bytes", "Share", "Compared"],
       numeric: [1, 2],
       rows: kinds.map((kind) => [
-        html`<span class="swatch" style="background:var(--k${BYTE_KINDS.indexOf(kind)})"></span>${kind}`,
+        html`<span class="swatch ${kindClass(kind)}"></span>${kind}`,
         count(totals[kind]),
         percent(totals[kind] / fileLength),
-        html`<span class="track"><span class="bar" style="width:${((100 * totals[kind]) / most).toFixed(1)}%;background:var(--k${BYTE_KINDS.indexOf(kind)})"></span></span>`,
+        html`<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true"><rect class="${kindClass(kind)}" width="${((100 * totals[kind]) / most).toFixed(1)}" height="1"/></svg>`,
       ]),
     })}</div>`,
   );
+}
+
+/** The class that has the colour of a kind of bytes. */
+function kindClass(kind: ByteKind): string {
+  return `k${BYTE_KINDS.indexOf(kind)}`;
 }
 
 function cellSize(bytes: number): string {
@@ -49,7 +54,7 @@ function map(cells: readonly ByteKind[], cellBytes: number): Html {
     const [x, width] = [(begin % COLUMNS) * CELL.width, (end - begin) * CELL.width];
     const from = Math.floor(begin * cellBytes);
     parts.push(
-      html`<rect x="${x}" y="${row * CELL.height}" width="${width}" height="${CELL.height - 1}" style="fill:var(--k${BYTE_KINDS.indexOf(kind)})"><title>${kind}, from byte ${count(from)} on</title></rect>
+      html`<rect x="${x}" y="${row * CELL.height}" width="${width}" height="${CELL.height - 1}" class="${kindClass(kind)}"><title>${kind}, from byte ${count(from)} on</title></rect>
 `,
     );
     begin = end;

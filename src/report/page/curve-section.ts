@@ -7,16 +7,21 @@ import type { Comparison } from "../compare.ts";
 import { comparisonCurve } from "../compare.ts";
 import { decibels, percent } from "../format.ts";
 import type { SourceFindings } from "../inspection.ts";
-import { drawRdCurve } from "../rd-curve-svg.ts";
+import { drawRdCurveInPage } from "../rd-curve-svg.ts";
+import type { Hints } from "./hints.ts";
 import { folded, type Html, html, raw, scrolled, section, table } from "./html.ts";
 
 /** The section about rate and distortion; without a source it says what would be needed. */
-export function curveSection(source: SourceFindings | undefined, comparison: Comparison | undefined): Html {
+export function curveSection(
+  source: SourceFindings | undefined,
+  comparison: Comparison | undefined,
+  hints: Hints,
+): Html {
   if (source === undefined)
     return section(
       "curve",
       "Rate and distortion",
-      html`<p>Not known: bound and error follow from the adapter that the file was made from. Give it to <code>--source</code>; <code>--compare</code> adds LoRAQuant and the other methods.</p>`,
+      html`<p>Not known: bound and error follow from the adapter that the file was made from. ${hints.source}</p>`,
     );
   const { relativeError, bits, bound, aboveBoundDb } = source;
   const title = "Energy of ΔW lost against bits a weight";
@@ -33,8 +38,8 @@ export function curveSection(source: SourceFindings | undefined, comparison: Com
     "curve",
     "Rate and distortion",
     html`<p>At ${bits.toFixed(3)} bits a weight this file loses ${percent(relativeError)} of the energy of ΔW. No code for Gaussian components of these strengths could lose less than ${percent(bound)}${aboveBoundDb === undefined ? "" : ` (${decibels(aboveBoundDb)} below)`}. ${lossless}</p>
-${comparison === undefined ? html`<p class="faint">LoRAQuant and the other methods are not drawn: they have to be encoded to be measured, which <code>--compare</code> does.</p>` : undefined}`,
-    scrolled(title, raw(drawRdCurve({ ...others, methods: [...others.methods, file] }))),
+${comparison === undefined ? html`<p class="faint">LoRAQuant and the other methods are not drawn: they have to be encoded to be measured. ${hints.comparison}</p>` : undefined}`,
+    scrolled(title, raw(drawRdCurveInPage({ ...others, methods: [...others.methods, file] }))),
     comparison === undefined
       ? undefined
       : folded(

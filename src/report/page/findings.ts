@@ -24,7 +24,9 @@ export function findingSection({ validation, source, modules }: Inspection): Htm
     "findings",
     "Findings",
     findings.length === 0
-      ? html`<p>The validator checked every byte and found nothing that breaks the specification (level <code>${level}</code>).</p>`
+      ? level === "structure"
+        ? html`<p>The validator checked prologue, index and lengths, and found nothing that breaks the specification (level <code>structure</code>). The bytes of modules, tensors and sections were not looked at.</p>`
+        : html`<p>The validator checked every byte and found nothing that breaks the specification (level <code>${level}</code>).</p>`
       : undefined,
     kinds(findings).map(([kind, list]) => finding(ERRORS[kind].summary, list, list[0]!.clause)),
     omitted === 0 ? undefined : html`<p class="faint">… ${counted(omitted, "more finding")} or more.</p>`,

@@ -7,6 +7,7 @@ import { bandsText } from "../bands.ts";
 import { count, counted, decibels, percent } from "../format.ts";
 import type { InspectedModule, SourceFindings } from "../inspection.ts";
 import { type HeatMap, heatMap } from "./heat-map.ts";
+import type { Hints } from "./hints.ts";
 import { folded, type Html, html, named, section, table } from "./html.ts";
 
 const WORST = 12;
@@ -19,6 +20,7 @@ const HELD = 0.9;
 export function mapSection(
   modules: readonly InspectedModule[],
   source: SourceFindings | undefined,
+  hints: Hints,
 ): Html | undefined {
   if (modules.length === 0) return undefined;
   const maps: (readonly [title: string, explanation: string, map: HeatMap])[] = [
@@ -48,14 +50,16 @@ export function mapSection(
     "maps",
     "Layer by layer",
     source === undefined
-      ? html`<p>What a module lost is not known here: it is measured against the adapter that the file was made from. <code>lqa inspect file.lqa --html report.html --source my-adapter/</code> shows it.</p>`
+      ? html`<p>What a module lost is not known here: it is measured against the adapter that the file was made from. ${hints.source}</p>`
       : undefined,
-    html`<div class="maps">${maps.map(
-      ([title, explanation, map]) => html`<div><h3>${title}</h3>
+    html`<div class="maps">${maps
+      .filter(([, , { value }]) => modules.some((module) => value(module) !== undefined))
+      .map(
+        ([title, explanation, map]) => html`<div><h3>${title}</h3>
 <p class="faint">${explanation}</p>
 ${heatMap(modules, map)}</div>
 `,
-    )}</div>`,
+      )}</div>`,
   );
 }
 

@@ -14,6 +14,7 @@ import { byteSection } from "./byte-section.ts";
 import { codeSection } from "./code-section.ts";
 import { curveSection } from "./curve-section.ts";
 import { findingSection } from "./findings.ts";
+import { COMMAND_HINTS, type Hints } from "./hints.ts";
 import { facts, folded, type Html, html, raw, section } from "./html.ts";
 import { listSection, mapSection, worstSection } from "./module-tables.ts";
 import { spectraSection } from "./spectra.ts";
@@ -32,22 +33,61 @@ const KEYS = 200;
 /** Characters of a metadata value; the JSON of `lqa inspect` has all. */
 const VALUE = 4000;
 
-/** Draws a report. @returns a whole HTML document */
-export function drawReport(inspection: Inspection, { title, comparison }: ReportContext): string {
+/** One section of a report. */
+export interface ReportSection {
+  readonly id: string;
+  /** As the list of sections has it. */
+  readonly title: string;
+  readonly content: Html;
+}
+
+/** A report in pieces: what stands at its head, and its sections in order. */
+export interface ReportParts {
+  readonly head: Html;
+  readonly sections: readonly ReportSection[];
+}
+
+/** The pieces of a report, for pages that have more around it. They need {@link STYLE}. */
+export function reportParts(
+  inspection: Inspection,
+  { title, comparison }: ReportContext,
+  hints: Hints,
+): ReportParts {
   const { modules, source, byteMap, fileLength } = inspection;
   const sections: (readonly [title: string, id: string, content: Html | undefined])[] = [
     ["Findings", "findings", findingSection(inspection)],
     ["Bytes", "bytes", byteMap && byteSection(byteMap, fileLength)],
-    ["Layers", "maps", mapSection(modules, source)],
+    ["Layers", "maps", mapSection(modules, source, hints)],
     ["Worst modules", "worst", worstSection(modules)],
-    ["Rate and distortion", "curve", modules.length === 0 ? undefined : curveSection(source, comparison)],
+    [
+      "Rate and distortion",
+      "curve",
+      modules.length === 0 ? undefined : curveSection(source, comparison, hints),
+    ],
     ["Singular values", "spectra", spectraSection(modules)],
     ["Codes", "codes", codeSection(inspection.codes)],
     ["Modules", "modules", listSection(modules)],
     ["Metadata", "metadata", metadataSection(inspection)],
   ];
-  const present = sections.filter(([, , content]) => content !== undefined);
-  const links = present.map(([name, id]) => html`<li><a href="#${id}">${name}</a></li>`);
+  return {
+    head: html`<h1>${title}</h1>
+${subtitle(inspection)}
+${verdict(inspection)}
+${cards(inspection)}`,
+    sections: sections.flatMap(([name, id, content]) =>
+      content === undefined ? [] : [{ id, title: name, content }],
+    ),
+  };
+}
+
+/** Links to the sections of a report. */
+export function sectionLinks(sections: readonly ReportSection[]): Html {
+  return html`<nav aria-label="Sections"><ul>${sections.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ul></nav>`;
+}
+
+/** Draws a report. @returns a whole HTML document */
+export function drawReport(inspection: Inspection, context: ReportContext): string {
+  const { head, sections } = reportParts(inspection, context, COMMAND_HINTS);
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -55,20 +95,17 @@ export function drawReport(inspection: Inspection, { title, comparison }: Report
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="color-scheme" content="light dark">
-<title>${title} – LQA report</title>
+<title>${context.title} – LQA report</title>
 <style>${raw(STYLE)}</style>
 </head>
 <body>
 <a class="skip" href="#findings">To the findings</a>
 <header>
-<h1>${title}</h1>
-${subtitle(inspection)}
-${verdict(inspection)}
-${cards(inspection)}
-<nav aria-label="Sections"><ul>${links}</ul></nav>
+${head}
+${sectionLinks(sections)}
 </header>
 <main>
-${present.map(([, , content]) => content)}</main>
+${sections.map(({ content }) => content)}</main>
 <footer><p>Made by <code>lqa inspect --html</code>. ΔW = multiplier · B · A is what the adapter adds to a layer, ΔŴ what this file holds of it.</p></footer>
 </body>
 </html>
@@ -86,9 +123,10 @@ function subtitle({ meta, origin }: Inspection): Html | undefined {
   return parts.length === 0 ? undefined : html`<p class="of">${parts.join(" · ").slice(0, 400)}</p>`;
 }
 
-function verdict({ validation: { valid, findings, omitted, warnings } }: Inspection): Html {
+function verdict({ validation: { valid, level, findings, omitted, warnings } }: Inspection): Html {
   const suspicious = warnings.length === 0 ? "" : ` ${counted(warnings.length, "warning")}.`;
-  if (valid) return html`<p class="verdict"><span class="good">✓ Valid.</span>${suspicious}</p>`;
+  if (valid)
+    return html`<p class="verdict"><span class="good">${level === "structure" ? "✓ Prologue, index and lengths are valid." : "✓ Valid."}</span>${suspicious}</p>`;
   const more = omitted > 0 ? "more than " : "";
   return html`<p class="verdict"><span class="bad">✗ Not valid:</span> ${more}${counted(findings.length, "finding")}.${suspicious}</p>`;
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { RD_CURVE_STYLE } from "../rd-curve-svg.ts";
 
 const LIGHT = {
   ground: "#fff",
@@ -76,7 +77,7 @@ function variables(
   ].join(";");
 }
 
-/** The style sheet. */
+/** The style sheet. The pages that are drawn have no style of their own beside it, nor any in their elements. */
 export const STYLE: string = `
 :root{color-scheme:light dark;${variables(LIGHT, HEAT_LIGHT, KINDS_LIGHT)}}
 @media(prefers-color-scheme:dark){:root{${variables(DARK, HEAT_DARK, KINDS_DARK)}}}
@@ -122,7 +123,10 @@ ${Array.from({ length: HEAT_STEPS }, (_, i) => `.h${i}{background:var(--h${i});c
 .scale{display:flex;align-items:center;gap:8px;font-size:.85rem;color:var(--faint);margin:0 0 6px}
 .scale span.steps{display:inline-flex;border:1px solid var(--line)}.scale i{width:20px;height:12px;display:inline-block}
 .swatch{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:7px;border:1px solid var(--line)}
-.bar{display:block;height:9px;margin-top:6px;background:var(--accent);min-width:1px}.track{display:block;min-width:110px;width:26vw;max-width:320px}
+${KINDS_LIGHT.split(" ")
+  .map((_, i) => `.k${i}{background:var(--k${i});fill:var(--k${i})}`)
+  .join("")}
+svg.bar{height:9px;margin-top:6px;min-width:110px;width:26vw;max-width:320px}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(250px,1fr));gap:14px;margin:10px 0}
 figure{margin:0;min-width:0}figcaption{font-size:.88rem;overflow-wrap:anywhere}
 svg{display:block;max-width:100%;height:auto}.scroll .lqa-curve{max-width:none}
@@ -132,6 +136,7 @@ svg .area{fill:var(--accent);opacity:.22}
 svg .curve{fill:none;stroke:var(--accent);stroke-width:2}
 svg .other{fill:none;stroke:var(--second);stroke-width:1.6;stroke-dasharray:4 3}
 svg .bars{fill:var(--accent)}
+${RD_CURVE_STYLE}
 .key{display:inline-block;width:22px;height:0;border-top:2px solid var(--accent);vertical-align:middle;margin:0 6px 0 0}
 .key.two{border-top:2px dashed var(--second);margin-left:14px}
 .finding{border-left:4px solid var(--bad);padding:2px 0 2px 12px;margin:10px 0}.finding.w{border-color:var(--warn)}
