@@ -1,0 +1,136 @@
+/**
+ * The fields of a stored payload: of a module the planes, component by component (spec clause 7.2), with the first numbers of
+ * each; of everything else one field.
+ *
+ * @module
+ */
+import { unpackCodes } from "../../codecs/bits.ts";
+import { readElement } from "../../codecs/elements.ts";
+import { type Encoding, encodingLabel, FLOAT_BYTES, type FloatType } from "../../codecs/encoding.ts";
+import { trellisTable } from "../../codecs/trellis.ts";
+import { CRC_BYTES, type PlaneExtent, planeExtents } from "../../container/layout.ts";
+import type { ChunkRecord, ModuleRecord, TensorRecord } from "../../container/types.ts";
+import { type ByteField, field, type Stretch } from "./field.ts";
+
+/** Numbers of a field that are told. */
+const SHOWN = 6;
+/** Clauses of codes by codec. */
+const CODEC_CLAUSES: Readonly<Record<Encoding["codec"], string>> = {
+  zero: "8.2",
+  raw: "8.3",
+  affine: "8.4",
+  sign: "8.5",
+  trellis: "8.6",
+};
+
+/** The fields of the payload of a chunk, as it is stored. */
+export function* payloadFields(
+  kind: "module" | "tensor" | "section",
+  record: ChunkRecord,
+  stretch: Stretch,
+): Generator<ByteField> {
+  const { chunk, compression, payload } = record;
+  const stored = { offset: chunk.offset, length: chunk.length - CRC_BYTES };
+  if (compression !== "none")
+    yield {
+      ...stored,
+      name: `payload, compressed (${compression})`,
+      value: `${payload} bytes when inflated`,
+      clause: "7.5",
+    };
+  else if (kind === "module") yield* planeFields(record as ModuleRecord, stretch);
+  else if (kind === "tensor") {
+    const { element, shape } = record as TensorRecord;
+    yield { ...stored, name: "elements", value: `${element} [${shape.join(", ")}]`, clause: "7.4" };
+  } else yield { ...stored, name: "payload", value: "a map in MessagePack", clause: "10.2" };
+}
+
+function* planeFields(record: ModuleRecord, stretch: Stretch): Generator<ByteField> {
+  const base = record.chunk.offset;
+  const end = stretch.offset + stretch.bytes.length;
+  // Components are numbered through the bands of a plan.
+  let before = 0;
+  const numbers = record.bands.map(({ components }) => (before += components) - components);
+  let at = 0;
+  for (const extent of planeExtents(record, record.bands)) {
+    if (base + extent.offset >= end) return;
+    if (extent.offset > at)
+      yield {
+        ...{ offset: base + at, length: extent.offset - at, name: "padding between planes" },
+        ...{ value: "zeros", clause: "7.3" },
+      };
+    at = extent.offset + extent.length;
+    if (base + at > stretch.offset) yield* componentFields(record, extent, numbers[extent.band]!, stretch);
+  }
+}
+
+function* componentFields(
+  { bands, experts, chunk }: ModuleRecord,
+  { expert, band, factor, plane, offset, length }: PlaneExtent,
+  firstNumber: number,
+  stretch: Stretch,
+): Generator<ByteField> {
+  const encoding = bands[band]![factor];
+  const { components } = bands[band]!;
+  const size = length / components;
+  const first = chunk.offset + offset;
+  const end = stretch.offset + stretch.bytes.length;
+  const word =
+    plane === "codes"
+      ? encoding.codec === "raw"
+        ? "weights"
+        : "codes"
+      : plane === "scales"
+        ? "scales"
+        : "zero points";
+  const clause = plane === "scales" ? "8.1" : plane === "zeroPoints" ? "8.4" : CODEC_CLAUSES[encoding.codec];
+  const of = experts > 1 ? `, expert ${expert}` : "";
+  for (let c = Math.max(0, Math.floor((stretch.offset - first) / size)); c < components; c++) {
+    const at = first + c * size;
+    if (at >= end) return;
+    const name = `${word} of ${factor.toUpperCase()}′, component ${firstNumber + c}${of} (${encodingLabel(encoding)})`;
+    yield {
+      ...field(at, size, name, clause, stretch, () => ""),
+      value: numbersText(encoding, plane, at, size, stretch),
+    };
+  }
+}
+
+/** The first numbers of a component in a plane; undefined where its beginning is not there. */
+function numbersText(
+  encoding: Encoding,
+  plane: PlaneExtent["plane"],
+  at: number,
+  size: number,
+  { offset, bytes }: Stretch,
+): string | undefined {
+  if (at < offset) return undefined;
+  const own = bytes.subarray(at - offset, at - offset + size);
+  const floats = (type: FloatType): string => {
+    const all = size / FLOAT_BYTES[type];
+    const count = Math.min(SHOWN, Math.floor(own.length / FLOAT_BYTES[type]));
+    const shown = Array.from({ length: count }, (_, i) => Number(readElement(own, type, i).toPrecision(4)));
+    return shown.join(", ") + (all > count ? ", …" : "");
+  };
+  const packed = (bits: number, what = ""): string => {
+    const count = Math.min(SHOWN, Math.floor((8 * own.length) / bits));
+    const codes = new Uint8Array(count);
+    unpackCodes(own, 0, count, bits, codes, 0);
+    return `${what}${[...codes].join(", ")}${size * 8 >= bits * (count + 1) ? ", …" : ""}`;
+  };
+  if (plane === "scales") return "scale" in encoding ? floats(encoding.scale) : undefined;
+  switch (encoding.codec) {
+    case "zero":
+      return undefined;
+    case "raw":
+      return floats(encoding.element);
+    case "affine":
+      return packed(encoding.bits);
+    case "sign":
+      return packed(1);
+    case "trellis": {
+      const { stepBits } = trellisTable(encoding.table);
+      return packed(stepBits, `steps of ${stepBits} ${stepBits === 1 ? "bit" : "bits"}: `);
+    }
+  }
+}

@@ -1,0 +1,138 @@
+/** Every byte of a file has a region, and every byte of the annotated example a field with a clause that exists. */
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { type Adapter, encodeAdapter, memorySource, openSource } from "../../src/index.ts";
+import type { ByteField } from "../../src/report/bytes/field.ts";
+import { type FieldContext, fieldsIn } from "../../src/report/bytes/fields.ts";
+import { mapIndex } from "../../src/report/bytes/index-fields.ts";
+import { type Region, regionsOf } from "../../src/report/bytes/regions.ts";
+import { normal } from "../helpers/random.ts";
+
+const read = (name: string): Buffer => readFileSync(new URL(`../../${name}`, import.meta.url));
+const specification = read("spec/lqa-v1.md").toString();
+const clauses = new Set([...specification.matchAll(/^#{2,4} ([\d.]+) /gm)].map(([, number]) => number));
+
+interface Opened {
+  readonly bytes: Uint8Array;
+  readonly regions: readonly Region[];
+  readonly context: FieldContext;
+}
+
+async function opened(bytes: Uint8Array): Promise<Opened> {
+  const file = await openSource(memorySource(bytes));
+  const index = mapIndex(bytes.subarray(64, 64 + file.prologue.indexLength));
+  return { bytes, regions: regionsOf(file, bytes.length), context: { opened: file, index } };
+}
+
+/** All fields, window by window, each once. */
+function fieldsOf({ bytes, regions, context }: Opened, window = 4096): ByteField[] {
+  const found = new Map<number, ByteField>();
+  for (const region of regions)
+    for (let at = region.offset; at < region.offset + region.length; at += window) {
+      const end = Math.min(at + window, region.offset + region.length);
+      for (const field of fieldsIn(region, { offset: at, bytes: bytes.subarray(at, end) }, context))
+        if (found.get(field.offset)?.value === undefined) found.set(field.offset, field);
+    }
+  return [...found.values()].sort((x, y) => x.offset - y.offset);
+}
+
+function expectWhole(fields: readonly ByteField[], length: number): void {
+  let at = 0;
+  for (const field of fields) {
+    expect([field.name, field.offset]).toEqual([field.name, at]);
+    expect(clauses, field.name).toContain(field.clause);
+    at += field.length;
+  }
+  expect(at).toBe(length);
+}
+
+const next = normal(11);
+const weights = (length: number): Float32Array => Float32Array.from({ length }, () => next());
+const adapter: Adapter = {
+  modules: [1, 3].map((experts) => ({
+    ...{ name: `layers.${experts}.q`, role: "linear", kernel: [], groups: 1, baseLayout: "out-in" },
+    ...{ out: 33, in: 70, rank: 5, experts, multiplier: 1, alpha: 0, rule: "none" },
+    b: weights(experts * 33 * 5),
+    a: weights(experts * 70 * 5),
+  })),
+  tensors: [
+    { name: "layers.1.bias", role: "bias", element: "F32", shape: [9], axis: 0, data: new Uint8Array(36) },
+  ],
+  origin: { dialect: "peft" },
+  meta: { base_model: "tiny" },
+};
+
+describe("the bytes of the annotated example", async () => {
+  const example = await opened(new Uint8Array(read("spec/example.lqa")));
+  const fields = fieldsOf(example);
+
+  it("all have a field", () => {
+    expectWhole(fields, example.bytes.length);
+    expect(fields.filter(({ value }) => value === undefined)).toEqual([]);
+  });
+
+  it("are where the annex says, which lists them by offset", () => {
+    const annex = specification.slice(
+      specification.indexOf("## Annex A"),
+      specification.indexOf("## Annex B"),
+    );
+    const offsets = [...annex.matchAll(/^ +(\d+)  [0-9a-f]{2} /gm)].map(([, offset]) => Number(offset));
+    expect(offsets.length).toBeGreaterThan(50);
+    const begins = new Set(fields.map(({ offset }) => offset));
+    expect(offsets.filter((offset) => !begins.has(offset))).toEqual([]);
+  });
+
+  it("say what is in them", () => {
+    const value = (name: string): string | undefined => fields.find((field) => field.name === name)?.value;
+    expect(value("magic")).toBe("89 4c 51 41 0d 0a 1a 0a");
+    expect(value("file length")).toBe(String(example.bytes.length));
+    expect(value("file identifier")).toBe('"LQA1"');
+    expect(value("sections[0].tag")).toBe('"META"');
+  });
+});
+
+describe("the bytes of a file", () => {
+  it.each([
+    { bits: 3 },
+    { profile: "rtn", bits: 4 },
+    { profile: "rtn", bits: 3, alignment: 64 },
+    { profile: "sign" },
+    { profile: "raw", element: "f32" },
+    { profile: "loraquant" },
+    { tensors: "keep", maxError: 0.01 },
+  ] as const)("have fields without gaps: %o", async (options) => {
+    const { bytes } = await encodeAdapter(adapter, options);
+    const file = await opened(bytes);
+    const fields = fieldsOf(file);
+    expectWhole(fields, bytes.length);
+    // In windows of an odd size fields begin before they are looked at, and values may be cut.
+    const odd = fieldsOf(file, 37);
+    expect(odd.map(({ offset, length, name }) => [offset, length, name])).toEqual(
+      fields.map(({ offset, length, name }) => [offset, length, name]),
+    );
+  });
+
+  it("show the numbers that decoding gives", async () => {
+    const { bytes } = await encodeAdapter(adapter, { profile: "raw", element: "f32" });
+    const { regions, context } = await opened(bytes);
+    const region = regions.find(({ kind }) => kind === "module")!;
+    const stretch = { offset: region.offset, bytes: bytes.subarray(region.offset, region.offset + 64) };
+    const [first] = fieldsIn(region, stretch, context);
+    const expected = [0, 1, 2, 3, 4, 5].map((i) => Number(adapter.modules[0]!.b[i * 5]!.toPrecision(4)));
+    expect(first).toMatchObject({ name: "weights of B′, component 0 (raw f32)", clause: "8.3" });
+    expect(first!.value).toBe(`${expected.join(", ")}, …`);
+  });
+
+  it("have the prologue and nothing else where the index cannot be read", () => {
+    const bytes = new Uint8Array(200).fill(1);
+    const regions = regionsOf(undefined, bytes.length);
+    expect(regions.map(({ kind, length }) => [kind, length])).toEqual([
+      ["prologue", 64],
+      ["unknown", 136],
+    ]);
+    const context = { opened: undefined, index: undefined };
+    expect(fieldsIn(regions[0]!, { offset: 0, bytes: bytes.subarray(0, 64) }, context)).toHaveLength(15);
+    expect(fieldsIn(regions[1]!, { offset: 64, bytes: bytes.subarray(64) }, context)).toEqual([]);
+    expect(regionsOf(undefined, 10).map(({ length }) => length)).toEqual([10]);
+  });
+});
