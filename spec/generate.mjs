@@ -94,7 +94,7 @@ ${errors
     (e) =>
       `## LQA-${e.code} ${e.name}\n\n${e.summary}\n\nClass: ${classes[e.code[0]].name}. ${
         e.clause === "-" ? "" : `Clause: ${e.clause} of [the specification](../spec/lqa-v1.md). `
-      }What to do: ${e.advice}`,
+      }Likely cause: ${e.cause} What to do: ${e.advice}`,
   )
   .join("\n\n")}
 `;

@@ -1,0 +1,111 @@
+// The built site in headless Chromium, as a file server has it: axe, width, colour schemes, search, and that nothing is asked
+// for elsewhere. On a desktop and on a phone, light and dark.
+//
+//   node site/browser.mjs [--base /path/] [--counts FILE] [--screenshots FOLDER]
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { findBrowser, launch } from "../conformance/adapters/browser.mjs";
+
+const { values } = parseArgs({
+  options: {
+    base: { type: "string", default: "/" },
+    counts: { type: "string" },
+    screenshots: { type: "string" },
+  },
+});
+const dist = fileURLToPath(new URL("dist/", import.meta.url));
+const ORIGIN = "https://lqa.invalid";
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".json": "application/json",
+  ".svg": "image/svg+xml",
+  ".png": "image/png",
+  ".woff2": "font/woff2",
+};
+const PAGES = [
+  "index.html",
+  "docs/guide.html",
+  "docs/results.html",
+  "docs/errors.html",
+  "errors/LQA-M012.html",
+  "spec/lqa-v1.html",
+];
+const VIEWS = [
+  { name: "desktop", width: 1280, height: 900, colorScheme: "light" },
+  { name: "dark", width: 1280, height: 900, colorScheme: "dark" },
+  { name: "phone", width: 390, height: 844, colorScheme: "light" },
+];
+
+let passed = 0;
+let failed = 0;
+const browser = await launch(findBrowser());
+for (const view of VIEWS)
+  for (const page of PAGES) await check(`${page}, ${view.name}`, view, (tab) => look(tab, page, view));
+await check("search finds a code and opens its page", VIEWS[0], search);
+await browser.close();
+if (values.counts !== undefined) writeFileSync(values.counts, JSON.stringify({ passed, failed }));
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
+
+/** Runs `steps` in a page of its own, and adds what the page asked for or complained about. */
+async function check(name, { width, height, colorScheme }, steps) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme });
+  const tab = await context.newPage();
+  const problems = [];
+  tab.on("pageerror", (error) => problems.push(error.message));
+  await context.route("**", (route) => {
+    const { origin, pathname } = new URL(route.request().url());
+    const path = decodeURIComponent(pathname.slice(values.base.length));
+    const file = join(dist, path === "" || path.endsWith("/") ? `${path}index.html` : path);
+    if (origin === ORIGIN && pathname.startsWith(values.base) && existsSync(file) && statSync(file).isFile())
+      return route.fulfill({
+        contentType: TYPES[extname(file)] ?? "application/octet-stream",
+        body: readFileSync(file),
+      });
+    if (!pathname.endsWith("/favicon.ico")) problems.push(`asks for ${route.request().url()}`);
+    return route.fulfill({ status: 404 });
+  });
+  try {
+    problems.push(...(await steps(tab)));
+  } catch (error) {
+    problems.push(error.message);
+  }
+  await context.close();
+  if (problems.length === 0) passed++;
+  else failed++;
+  console.log(
+    `${problems.length === 0 ? "ok" : "FAILED"}: ${name}${problems.map((p) => `\n  ${p}`).join("")}`,
+  );
+}
+
+async function look(tab, page, { name, width }) {
+  await tab.goto(`${ORIGIN}${values.base}${page}`, { waitUntil: "networkidle" });
+  const wide = await tab.evaluate(() => document.documentElement.scrollWidth);
+  const problems = wide > width ? [`is ${wide} pixels wide`] : [];
+  const dark = await tab.evaluate(() => document.documentElement.classList.contains("dark"));
+  if (dark !== (name === "dark")) problems.push("has the wrong colours");
+  if (values.screenshots !== undefined) {
+    mkdirSync(values.screenshots, { recursive: true });
+    await tab.screenshot({ path: join(values.screenshots, `${page.replaceAll("/", "-")}-${name}.png`) });
+  }
+  await tab.evaluate(AXE);
+  const { violations } = await tab.evaluate(async () => await globalThis.axe.run());
+  for (const { id, help, nodes } of violations)
+    problems.push(`axe: ${id}: ${help} (${nodes.length}): ${nodes[0].html.slice(0, 160)}`);
+  return problems;
+}
+
+async function search(tab) {
+  await tab.goto(`${ORIGIN}${values.base}index.html`, { waitUntil: "networkidle" });
+  await tab.keyboard.press("Control+k");
+  await tab.keyboard.type("PADDING_NONZERO");
+  await tab.locator(".VPLocalSearchBox .result", { hasText: "LQA-M012" }).first().click();
+  await tab.waitForURL(/LQA-M012/);
+  return [];
+}

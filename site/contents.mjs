@@ -1,0 +1,54 @@
+// What the site holds, in the order of its sidebar. Pages are named by their path in the repository; pages and files that these
+// link to come along. A page that is not Markdown (an address in the site itself) begins with a slash.
+
+export const CONTENTS = [
+  {
+    title: "Guide",
+    pages: [["docs/guide.md", "Guide"]],
+  },
+  {
+    title: "Working with files",
+    pages: [
+      ["docs/dialects.md", "Dialects"],
+      ["docs/validate.md", "Validating"],
+      ["docs/report.md", "The report"],
+      ["docs/serving.md", "Serving"],
+      ["docs/errors.md", "Errors"],
+      ["docs/attacks.md", "Hostile files"],
+    ],
+  },
+  {
+    title: "Measured",
+    pages: [
+      ["docs/fidelity.md", "Fidelity"],
+      ["docs/results.md", "Tasks"],
+      ["docs/decoding.md", "Decoding"],
+      ["docs/size.md", "Size of the library"],
+    ],
+  },
+  {
+    title: "Reference",
+    pages: [
+      ["spec/lqa-v1.md", "Specification"],
+      ["/api/index.html", "API"],
+      ["docs/implementers.md", "A reader in an afternoon"],
+      ["conformance/README.md", "Conformance suite"],
+      ["integrations/python/README.md", "Python package"],
+    ],
+  },
+  {
+    title: "Project",
+    pages: [
+      ["CHANGELOG.md", "Changes"],
+      ["docs/releasing.md", "Releases and versions"],
+      ["CONTRIBUTING.md", "Contributing"],
+      ["SECURITY.md", "Security"],
+    ],
+  },
+];
+
+/** The page of a Markdown file, as a path in the site without its ending. */
+export function pageOf(file) {
+  if (file === "README.md") return "index";
+  return file.replace(/(^|\/)README\.md$/, "$1index.md").replace(/\.md$/, "");
+}

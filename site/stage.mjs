@@ -1,0 +1,116 @@
+// Copies the Markdown of the repository into `site/.pages/`, as the generator takes it: links between pages follow them, other
+// files that are linked come along, clauses of the specification and codes of errors become places that can be linked to.
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, extname, join, posix } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CONTENTS, pageOf } from "./contents.mjs";
+import { errorPages } from "./errors.mjs";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const SPECIFICATION = "spec/lqa-v1.md";
+/** Code, which is left alone, or the target of a link. */
+const LINKS = /```[\s\S]*?```|`[^`\n]*`|\]\(([^)\s]+)\)/g;
+
+/** Writes all pages into `folder` and returns the endings of the files that were copied beside them. */
+export async function stage(folder) {
+  rmSync(folder, { recursive: true, force: true });
+  const write = (page, text) => {
+    mkdirSync(dirname(join(folder, page)), { recursive: true });
+    writeFileSync(join(folder, `${page}.md`), text);
+  };
+  const copied = new Set();
+  const copy = (file, to) => {
+    mkdirSync(dirname(join(folder, to)), { recursive: true });
+    copyFileSync(join(root, file), join(folder, to));
+    copied.add(extname(file).slice(1));
+  };
+
+  const queue = ["README.md", ...CONTENTS.flatMap(({ pages }) => pages.map(([file]) => file))];
+  const seen = new Set();
+  for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
+    if (file.startsWith("/") || seen.has(file)) continue;
+    seen.add(file);
+    const source = existsSync(join(root, file))
+      ? readFileSync(join(root, file), "utf8")
+      : listing(dirname(file));
+    const text = shaped(file, source).replace(LINKS, (whole, target) => {
+      if (target === undefined || /^([a-z]+:|\/)/i.test(target)) return whole;
+      const [path, anchor] = target.split("#");
+      const to = path === "" ? file : posix.normalize(posix.join(dirname(file), path)).replace(/\/$/, "");
+      if (/\.(png|svg)$/.test(to)) {
+        copy(to, to);
+        return `](${path.startsWith(".") ? path : `./${path}`})`;
+      }
+      const found =
+        existsSync(join(root, to)) && statSync(join(root, to)).isDirectory() ? `${to}/README.md` : to;
+      if (!found.endsWith(".md")) {
+        // The generator would take a file without an ending for a page.
+        const name = extname(found) === "" ? `${found}.txt` : found;
+        copy(found, `public/${name}`);
+        return `](/${name})`;
+      }
+      queue.push(found);
+      return `](/${pageOf(found)}${anchor === undefined ? "" : `#${anchor}`})`;
+    });
+    write(pageOf(file), text);
+  }
+  for (const [page, text] of await errorPages((file) => copy(file, `public/${file}`))) write(page, text);
+  return [...copied].sort();
+}
+
+/** What the site changes of a page beside its links. */
+function shaped(file, source) {
+  const text = source
+    .replace(/<!--[\s\S]*?-->\n?/g, "")
+    // Bytes and results, which no highlighter knows.
+    .replace(/^```(hex|values)$/gm, "```txt");
+  if (file === "README.md") return home(text);
+  if (file === "docs/errors.md") return text.replace(/^## ((LQA-\w+) .*)$/gm, "## [$1](/errors/$2)");
+  return file === SPECIFICATION ? specification(text) : text;
+}
+
+/** The front page: the README without its title, below a headline. */
+function home(readme) {
+  const [, tagline] = /^\*\*.*?\*\* (.*)$/m.exec(readme);
+  const body = readme.slice(readme.indexOf(tagline) + tagline.length);
+  return `---
+layout: home
+hero:
+  name: LQA
+  text: Quantized LoRA adapters, one file each
+  tagline: ${JSON.stringify(tagline.replaceAll("`", ""))}
+  actions:
+    - { theme: brand, text: Guide, link: /docs/guide }
+    - { theme: alt, text: Specification, link: /spec/lqa-v1 }
+    - { theme: alt, text: What it costs and keeps, link: /docs/results }
+---
+
+${body}`;
+}
+
+/** Headings get the anchors that clauses of errors link to, and mentions of clauses link there. */
+function specification(text) {
+  const clauses = new Set([...text.matchAll(/^#+ (\d+(?:\.\d+)*) /gm)].map(([, clause]) => clause));
+  return text
+    .replace(/^(#+) (\d+(?:\.\d+)*) (.*)$/gm, "$1 $2 $3 {#clause-$2}")
+    .replace(/^(#+) Annex ([A-Z])(.*)$/gm, "$1 Annex $2$3 {#annex-$2}")
+    .replace(/^\| (LQA-\w+) \|/gm, "| [$1](/errors/$1) |")
+    .replace(/```[\s\S]*?```|`[^`\n]*`|^#.*$|\b(clauses? )(\d+(?:\.\d+)*)/gm, (whole, word, clause) =>
+      clauses.has(clause) ? `${word}[${clause}](#clause-${clause})` : whole,
+    );
+}
+
+/** A page for a folder that has none of its own. */
+function listing(folder) {
+  const names = readdirSync(join(root, folder)).filter((name) => statSync(join(root, folder, name)).isFile());
+  return `# ${folder}\n\n${names.map((name) => `- [${name}](${name})`).join("\n")}\n`;
+}
