@@ -9,14 +9,12 @@
  */
 import { fail, isLqaError } from "../errors.ts";
 import { assertNotAborted } from "../io/source.ts";
-import { checkBase } from "../read/base.ts";
-import { openSource, type RangedLqa } from "../read/ranged.ts";
 import { Budget } from "./budget.ts";
-import { Content, contentBytes } from "./content.ts";
 import { type Entry, entryOf, told, unknown } from "./entry.ts";
 import { AdapterLease } from "./lease.ts";
 import type { AcquireOptions, AdapterSource, PoolOptions, PoolStatistics } from "./pool-options.ts";
-import { type Counters, Resident } from "./resident.ts";
+import type { Counters, Resident } from "./resident.ts";
+import { Residents } from "./residents.ts";
 import type { StoredAdapter } from "./stores.ts";
 
 /** A pool of adapters. */
@@ -24,8 +22,7 @@ export class AdapterPool {
   readonly #options: PoolOptions;
   readonly #budget: Budget;
   readonly #entries = new Map<string, Entry>();
-  readonly #residents = new Set<Resident>();
-  readonly #byContent = new Map<string, Resident>();
+  readonly #residents: Residents;
   readonly #counters: Counters = {
     hits: 0,
     misses: 0,
@@ -42,6 +39,7 @@ export class AdapterPool {
     if (!(options.budgetBytes > 0)) throw new RangeError(`a budget of ${options.budgetBytes} bytes`);
     this.#options = options;
     this.#budget = new Budget(options.budgetBytes);
+    this.#residents = new Residents(options, this.#budget, this.#counters);
   }
 
   /**
@@ -223,7 +221,7 @@ export class AdapterPool {
   }
 
   get statistics(): PoolStatistics {
-    const residents = [...this.#residents];
+    const residents = [...this.#residents.all];
     const entries = [...this.#entries.values()];
     const decodedBytes = residents.reduce((sum, resident) => sum + resident.decodedBytes, 0);
     return {
@@ -236,7 +234,7 @@ export class AdapterPool {
       resident: entries.filter(({ resident }) => resident !== undefined).length,
       contents: residents.length,
       pinned: entries.filter(({ pinned }) => pinned).length,
-      leases: [...this.#residents].reduce((sum, { holds }) => sum + holds, 0),
+      leases: residents.reduce((sum, { holds }) => sum + holds, 0),
     };
   }
 
@@ -296,7 +294,7 @@ export class AdapterPool {
     if (entry.resident !== undefined) return entry.resident.hold();
     let resident: Resident;
     try {
-      resident = await this.#loadResident(entry, signal);
+      resident = await this.#residents.open(entry, signal);
       this.#counters.loads++;
     } catch (error) {
       this.#counters.loadFailures++;
@@ -309,81 +307,5 @@ export class AdapterPool {
       resident.owners.add(entry);
     }
     return resident;
-  }
-
-  /** A new one, or one of the same content; held. */
-  async #loadResident(entry: Entry, signal: AbortSignal | undefined): Promise<Resident> {
-    const { verify = true, trustStoredIds = false, base, hostTensors = [] } = this.#options;
-    const stored = await entry.open(signal);
-    let taken = 0;
-    let kept = false;
-    try {
-      const file = await openFile(stored, signal);
-      if (base !== undefined) checkBase(file.modules, base);
-      const bytes = contentBytes(file.index, hostTensors);
-      const storedId = verify || trustStoredIds ? (await file.storedIds({ signal })).contentId : undefined;
-      let id = verify ? undefined : storedId;
-      if (storedId !== undefined && this.#byContent.has(storedId)) {
-        // What a file says of itself may be a lie that would hand out another tenant's weights.
-        if (verify) id = (await file.verify({ signal })).contentId;
-        const twin = this.#twin(id);
-        if (twin !== undefined) return twin;
-      }
-      this.#budget.take(bytes, `adapter "${entry.name}"`);
-      taken = bytes;
-      const content = new Content(file.index, hostTensors);
-      if (verify) id = await content.loadWhole(file, signal);
-      // It may have come meanwhile.
-      const twin = this.#twin(id);
-      if (twin !== undefined) {
-        this.#budget.give(bytes);
-        return twin;
-      }
-      kept = true;
-      const resident = new Resident(
-        content,
-        id,
-        { file, stored },
-        {
-          budget: this.#budget,
-          counters: this.#counters,
-          onGone: (gone) => this.#forget(gone),
-        },
-      ).hold();
-      this.#residents.add(resident);
-      if (id !== undefined) this.#byContent.set(id, resident);
-      return resident;
-    } catch (error) {
-      this.#budget.give(taken);
-      throw error;
-    } finally {
-      if (!kept) stored.close?.().catch(() => {});
-    }
-  }
-
-  /** The resident adapter of a content, held. */
-  #twin(id: string | undefined): Resident | undefined {
-    const resident = id === undefined ? undefined : this.#byContent.get(id);
-    if (resident !== undefined) this.#counters.deduplicated++;
-    return resident?.hold();
-  }
-
-  #forget(resident: Resident): void {
-    this.#residents.delete(resident);
-    if (resident.contentId !== undefined && this.#byContent.get(resident.contentId) === resident)
-      this.#byContent.delete(resident.contentId);
-  }
-}
-
-/** Opens a file; the signal ends that, and nothing that is read later. */
-async function openFile({ source }: StoredAdapter, signal: AbortSignal | undefined): Promise<RangedLqa> {
-  assertNotAborted(signal);
-  const control = new AbortController();
-  const abort = (): void => control.abort(signal?.reason);
-  signal?.addEventListener("abort", abort);
-  try {
-    return await openSource(source, { signal: control.signal });
-  } finally {
-    signal?.removeEventListener("abort", abort);
   }
 }

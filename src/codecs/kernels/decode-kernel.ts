@@ -9,6 +9,7 @@
  * @module
  */
 import { kernelMaker } from "../../wasm/instantiate.ts";
+import { KernelMemory } from "../../wasm/memory.ts";
 import type { DecodeTarget } from "../decode-plain.ts";
 import type { Encoding } from "../encoding.ts";
 import { WASM_BASE64 } from "./decode.wasm.ts";
@@ -68,7 +69,6 @@ type Instance = Exports & { readonly memory: WebAssembly.Memory };
 
 const newKernel = kernelMaker<Exports>(WASM_BASE64);
 
-const PAGE = 65536;
 /** A target in the kernel's memory up to this is decoded into without a tile. */
 const DIRECT_BYTES = 2 ** 20;
 /** A block of A, and one of the product. */
@@ -77,15 +77,12 @@ const PRODUCT_BYTES = 2 ** 18;
 /** An instance with its memory: what it decodes next overwrites what it decoded before. */
 export class DecodeKernel {
   readonly #kernel: Instance;
+  readonly #memory: KernelMemory;
   readonly #prepared = new Set<number>();
-  #bytes: Uint8Array;
-  #words: Float32Array;
-  #halves: Uint16Array;
 
   private constructor(kernel: Instance) {
     this.#kernel = kernel;
-    const { buffer } = kernel.memory;
-    [this.#bytes, this.#words, this.#halves] = viewsOf(buffer);
+    this.#memory = new KernelMemory(kernel.memory);
   }
 
   /** A new one; `undefined` where WebAssembly with SIMD cannot be had, or typed arrays are big-endian. */
@@ -96,7 +93,7 @@ export class DecodeKernel {
   }
 
   get memory(): WebAssembly.Memory {
-    return this.#kernel.memory;
+    return this.#memory.memory;
   }
 
   /**
@@ -126,28 +123,14 @@ export class DecodeKernel {
       for (const { end } of rounds) at = Math.max(at, end);
     }
     at = (at + 63) & ~63;
-    return this.#reserve(at + bytes) ? at : undefined;
-  }
-
-  /** False if the engine has no such memory. */
-  #reserve(bytes: number): boolean {
-    const { memory } = this.#kernel;
-    const missing = bytes - memory.buffer.byteLength;
-    try {
-      if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
-    } catch {
-      return false;
-    }
-    if (this.#bytes.buffer !== memory.buffer)
-      [this.#bytes, this.#words, this.#halves] = viewsOf(memory.buffer);
-    return true;
+    return this.#memory.reserve(at + bytes) ? at : undefined;
   }
 
   #decodeRound(job: FactorJob, round: Round, wide: boolean, target: DecodeTarget, offset: number): boolean {
     const { length, order, multiplier } = job;
     const { slices, from, count, component, components, step } = round;
     const own = target.buffer === this.memory.buffer;
-    if (!own && !this.#reserve(round.end)) return false;
+    if (!own && !this.#memory.reserve(round.end)) return false;
     for (const { part, slice, staged } of slices) this.#stage(part, length, slice, staged);
     const direct = own && multiplier === 1 && target.byteLength <= DIRECT_BYTES;
     const size = wide ? 4 : 2;
@@ -170,10 +153,10 @@ export class DecodeKernel {
 
   /** Copies planes, and rotates what is rotated. */
   #stage(part: Part, length: number, slice: Slice, staged: Staged): void {
-    copySlice(part, length, slice, staged, this.#bytes);
+    copySlice(part, length, slice, staged, this.#memory.bytes);
     if (part.encoding.codec !== "trellis") return;
     const number = part.encoding.table;
-    const at = prepareTable(this.#kernel, this.#bytes, number, this.#prepared);
+    const at = prepareTable(this.#kernel, this.#memory.bytes, number, this.#prepared);
     if (!isRotated(part.encoding)) return;
     for (let c = 0; c < slice.components; c++) {
       const codes = staged.codes + c * staged.codesStride;
@@ -227,8 +210,9 @@ export class DecodeKernel {
         from = round.converted;
       }
     }
-    if (target instanceof Float32Array) target.set(this.#words.subarray(from / 4, from / 4 + count), at);
-    else target.set(this.#halves.subarray(from / 2, from / 2 + count), at);
+    if (target instanceof Float32Array)
+      target.set(this.#memory.words.subarray(from / 4, from / 4 + count), at);
+    else target.set(this.#memory.halves.subarray(from / 2, from / 2 + count), at);
   }
 
   /**
@@ -243,27 +227,23 @@ export class DecodeKernel {
     const high = Math.min(rows, Math.max(4, Math.floor(PRODUCT_BYTES / (4 * (wide + rank)))));
     const [aAt, bAt] = [FREE, FREE + 4 * rank * wide];
     const outAt = bAt + 4 * rank * high;
-    if (!this.#reserve(outAt + 4 * wide * high)) return false;
+    if (!this.#memory.reserve(outAt + 4 * wide * high)) return false;
     for (let column = 0; column < columns; column += wide) {
       const count = Math.min(wide, columns - column);
       for (let k = 0; k < rank; k++) {
         const from = k * columns + column;
-        this.#words.set(a.subarray(from, from + count), aAt / 4 + k * count);
+        this.#memory.words.set(a.subarray(from, from + count), aAt / 4 + k * count);
       }
       for (let row = 0; row < rows; row += high) {
         const n = Math.min(high, rows - row);
-        this.#words.set(b.subarray(row * rank, (row + n) * rank), bAt / 4);
+        this.#memory.words.set(b.subarray(row * rank, (row + n) * rank), bAt / 4);
         this.#kernel.product(bAt, n, rank, aAt, 4 * count, count, outAt);
         for (let r = 0; r < n; r++) {
           const from = outAt / 4 + r * count;
-          out.set(this.#words.subarray(from, from + count), (row + r) * columns + column);
+          out.set(this.#memory.words.subarray(from, from + count), (row + r) * columns + column);
         }
       }
     }
     return true;
   }
-}
-
-function viewsOf(buffer: ArrayBuffer): [Uint8Array, Float32Array, Uint16Array] {
-  return [new Uint8Array(buffer), new Float32Array(buffer), new Uint16Array(buffer)];
 }

@@ -6,6 +6,7 @@
  * @module
  */
 import { kernelMaker } from "../../wasm/instantiate.ts";
+import { growTo } from "../../wasm/memory.ts";
 import { WINDOW_BITS } from "../trellis.ts";
 import { decisionBytes, type TrellisShape, type ViterbiEngine } from "../viterbi-engine.ts";
 import { WASM_BASE64 } from "./viterbi.wasm.ts";
@@ -25,7 +26,6 @@ interface Exports {
 /** Where the kernel expects its table and where its memory is free; costs stand at 0. Bytes, as in viterbi.as. */
 const TABLE = 1024;
 const FREE = 4096;
-const PAGE = 65536;
 
 const newKernel = kernelMaker<Exports>(WASM_BASE64);
 
@@ -45,7 +45,7 @@ export function kernelEngine(): ViterbiEngine | undefined {
     // Rows of values and of importance are vectors of whole steps.
     capacity = 4 * Math.ceil((steps * weightsPerStep) / 4);
     const bytes = FREE + 8 * capacity + steps * decisionBytes(stepBits);
-    if (bytes > memory.buffer.byteLength) memory.grow(Math.ceil((bytes - memory.buffer.byteLength) / PAGE));
+    if (!growTo(memory, bytes)) throw new RangeError(`no ${bytes} bytes of memory for the search`);
     // [v][p][s] from [s << k | p][v]
     const states = 1 << (WINDOW_BITS - stepBits);
     const table = new Float32Array(memory.buffer, TABLE, 256 * weightsPerStep);

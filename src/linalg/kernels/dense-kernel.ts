@@ -11,6 +11,7 @@
  * @module
  */
 import { kernelMaker } from "../../wasm/instantiate.ts";
+import { growTo } from "../../wasm/memory.ts";
 import { type DenseEngine, type DenseMatrix, padded, type Reflectors, STRIP, stripWidth } from "../engine.ts";
 import { WASM_BASE64 } from "./dense.wasm.ts";
 
@@ -43,7 +44,6 @@ interface Exports {
   gram(x: number, rows: number, row: number, g: number): void;
 }
 
-const PAGE = 65536;
 /** A memory above this is not kept. */
 const KEPT_BYTES = 2 ** 26;
 /** Above this the plain engine has to do. */
@@ -68,14 +68,8 @@ export function kernelEngine(fallback: DenseEngine): DenseEngine | undefined {
   function begin(bytes: number): ReturnType<typeof newKernel> {
     if (bytes > MOST_BYTES) return undefined;
     kernel ??= newKernel();
-    const { memory } = kernel!;
     used = 0;
-    try {
-      if (bytes > memory.buffer.byteLength) memory.grow(Math.ceil((bytes - memory.buffer.byteLength) / PAGE));
-    } catch {
-      return undefined;
-    }
-    return kernel;
+    return growTo(kernel!.memory, bytes) ? kernel : undefined;
   }
 
   function end(): void {

@@ -9,6 +9,7 @@
 import { FREE, prepareTable, type TablePreparing, TYPE } from "../../codecs/kernels/encoding-kinds.ts";
 import { inputLength } from "../../model/adapter.ts";
 import { kernelMaker } from "../../wasm/instantiate.ts";
+import { KernelMemory } from "../../wasm/memory.ts";
 import type { RowList, Rows } from "../activations.ts";
 import { type ApplyProgram, ENTRY_WORDS } from "../program.ts";
 import { programFor, type ResidentModule } from "../resident-module.ts";
@@ -54,7 +55,6 @@ type Instance = Exports & { readonly memory: WebAssembly.Memory };
 
 const newKernel = kernelMaker<Exports>(WASM_BASE64);
 
-const PAGE = 65536;
 /** The kernel reads 16 bytes at a time, some of them beside what it uses. */
 const MARGIN = 64;
 /** Components whose weights are multiplied together, at most; and their tiles. As in apply.as. */
@@ -89,17 +89,12 @@ interface Places {
 /** An instance with its memory. */
 export class ApplyKernel {
   readonly #kernel: Instance;
+  readonly #memory: KernelMemory;
   readonly #prepared = new Set<number>();
-  #bytes: Uint8Array;
-  #words: Float32Array;
-  #halves: Uint16Array;
 
   private constructor(kernel: Instance) {
     this.#kernel = kernel;
-    const { buffer } = kernel.memory;
-    this.#bytes = new Uint8Array(buffer);
-    this.#words = new Float32Array(buffer);
-    this.#halves = new Uint16Array(buffer);
+    this.#memory = new KernelMemory(kernel.memory);
   }
 
   /** A new one; `undefined` where WebAssembly with SIMD cannot be had, or typed arrays are big-endian. */
@@ -111,7 +106,7 @@ export class ApplyKernel {
 
   /** Bytes of its memory. */
   get heldBytes(): number {
-    return this.#kernel.memory.buffer.byteLength;
+    return this.#memory.length;
   }
 
   /**
@@ -129,7 +124,7 @@ export class ApplyKernel {
     const most = Math.max(1, Math.min(MOST_ROWS, each, list.length));
     const turns = rotating(rows.list.length, lengths, rows.batchInvariant);
     const places = placesFor(program, lengths, most, turns);
-    if (places.end > MOST_BYTES || !this.#reserve(places.end)) return 0;
+    if (places.end > MOST_BYTES || !this.#memory.reserve(places.end)) return 0;
     this.#stage(program, module.payload, expert, places);
     for (let first = 0; first < list.length; first += most) {
       const count = Math.min(most, list.length - first);
@@ -138,29 +133,14 @@ export class ApplyKernel {
     return list.length;
   }
 
-  #reserve(bytes: number): boolean {
-    const { memory } = this.#kernel;
-    const missing = bytes - memory.buffer.byteLength;
-    if (missing <= 0) return true;
-    try {
-      memory.grow(Math.ceil(missing / PAGE));
-    } catch {
-      return false;
-    }
-    this.#bytes = new Uint8Array(memory.buffer);
-    this.#words = new Float32Array(memory.buffer);
-    this.#halves = new Uint16Array(memory.buffer);
-    return true;
-  }
-
   #stage(program: ApplyProgram, payload: Uint8Array, expert: number, places: Places): void {
     const { a, b, payloadBytes, expertStride, tables } = program;
-    for (const table of tables) prepareTable(this.#kernel, this.#bytes, table, this.#prepared);
+    for (const table of tables) prepareTable(this.#kernel, this.#memory.bytes, table, this.#prepared);
     [a, b].forEach(({ words }, i) => {
-      this.#bytes.set(new Uint8Array(words.buffer), places.lists[i]!);
+      this.#memory.bytes.set(new Uint8Array(words.buffer), places.lists[i]!);
     });
     const from = expert * expertStride;
-    this.#bytes.set(payload.subarray(from, from + payloadBytes), places.payload);
+    this.#memory.bytes.set(payload.subarray(from, from + payloadBytes), places.payload);
   }
 
   #applyRows(
@@ -184,7 +164,7 @@ export class ApplyKernel {
     this.#load(x, list, first, rows, n, places.x[0], places.half);
     if (turnsRows.a) {
       const [at, turned] = places.x;
-      this.#bytes.copyWithin(turned, at, at + rows * xApart);
+      this.#memory.bytes.copyWithin(turned, at, at + rows * xApart);
       for (let r = 0; r < rows; r++) kernel.rotate(true, turned + r * xApart, n);
     }
     const project = (from: number, count: number, input: number, integers: number): boolean =>
@@ -246,17 +226,17 @@ export class ApplyKernel {
     const apart = rowBytes(length);
     if (values instanceof Float32Array && apart === 4 * length && areNeighbours(list, first, rows)) {
       const from = list[first]! * length;
-      this.#words.set(values.subarray(from, from + rows * length), to / 4);
+      this.#memory.words.set(values.subarray(from, from + rows * length), to / 4);
       return;
     }
     for (let r = 0; r < rows; r++, to += apart) {
       const own = values.subarray(list[first + r]! * length, (list[first + r]! + 1) * length);
-      if (own instanceof Float32Array) this.#words.set(own, to / 4);
+      if (own instanceof Float32Array) this.#memory.words.set(own, to / 4);
       else {
-        this.#halves.set(own, half / 2);
+        this.#memory.halves.set(own, half / 2);
         this.#kernel.convert(TYPE.f16, true, half, length, to);
       }
-      if (apart > 4 * length) this.#bytes.fill(0, to + 4 * length, to + apart);
+      if (apart > 4 * length) this.#memory.bytes.fill(0, to + 4 * length, to + apart);
     }
   }
 
@@ -272,15 +252,16 @@ export class ApplyKernel {
   ): void {
     const apart = rowBytes(length);
     if (values instanceof Float32Array && apart === 4 * length && areNeighbours(list, first, rows)) {
-      values.set(this.#words.subarray(from / 4, from / 4 + rows * length), list[first]! * length);
+      values.set(this.#memory.words.subarray(from / 4, from / 4 + rows * length), list[first]! * length);
       return;
     }
     for (let r = 0; r < rows; r++, from += apart) {
       const to = list[first + r]! * length;
-      if (values instanceof Float32Array) values.set(this.#words.subarray(from / 4, from / 4 + length), to);
+      if (values instanceof Float32Array)
+        values.set(this.#memory.words.subarray(from / 4, from / 4 + length), to);
       else {
         this.#kernel.convert(TYPE.f32, false, from, length, half);
-        values.set(this.#halves.subarray(half / 2, half / 2 + length), to);
+        values.set(this.#memory.halves.subarray(half / 2, half / 2 + length), to);
       }
     }
   }

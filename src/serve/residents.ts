@@ -1,0 +1,113 @@
+/**
+ * The contents of a pool: each is resident once, whatever names it has.
+ *
+ * @module
+ */
+import { assertNotAborted } from "../io/source.ts";
+import { checkBase } from "../read/base.ts";
+import { openSource, type RangedLqa } from "../read/ranged.ts";
+import type { Budget } from "./budget.ts";
+import { Content, contentBytes } from "./content.ts";
+import type { Entry } from "./entry.ts";
+import type { PoolOptions } from "./pool-options.ts";
+import { type Counters, Resident } from "./resident.ts";
+import type { StoredAdapter } from "./stores.ts";
+
+/** What is resident. */
+export class Residents {
+  readonly #options: PoolOptions;
+  readonly #budget: Budget;
+  readonly #counters: Counters;
+  readonly #all = new Set<Resident>();
+  readonly #byContent = new Map<string, Resident>();
+
+  constructor(options: PoolOptions, budget: Budget, counters: Counters) {
+    this.#options = options;
+    this.#budget = budget;
+    this.#counters = counters;
+  }
+
+  get all(): ReadonlySet<Resident> {
+    return this.#all;
+  }
+
+  /**
+   * The resident adapter of what a name stands for: a new one, or the one of the same content. It is held.
+   *
+   * @throws as `acquire` of the pool; nothing is counted, and no file is open then
+   */
+  async open(entry: Entry, signal: AbortSignal | undefined): Promise<Resident> {
+    const { verify = true, trustStoredIds = false, base, hostTensors = [] } = this.#options;
+    const stored = await entry.open(signal);
+    let taken = 0;
+    let kept = false;
+    try {
+      const file = await openFile(stored, signal);
+      if (base !== undefined) checkBase(file.modules, base);
+      const bytes = contentBytes(file.index, hostTensors);
+      const storedId = verify || trustStoredIds ? (await file.storedIds({ signal })).contentId : undefined;
+      let id = verify ? undefined : storedId;
+      if (storedId !== undefined && this.#byContent.has(storedId)) {
+        // What a file says of itself may be a lie that would hand out another tenant's weights.
+        if (verify) id = (await file.verify({ signal })).contentId;
+        const twin = this.#twin(id);
+        if (twin !== undefined) return twin;
+      }
+      this.#budget.take(bytes, `adapter "${entry.name}"`);
+      taken = bytes;
+      const content = new Content(file.index, hostTensors);
+      if (verify) id = await content.loadWhole(file, signal);
+      // It may have come meanwhile.
+      const twin = this.#twin(id);
+      if (twin !== undefined) {
+        this.#budget.give(bytes);
+        return twin;
+      }
+      kept = true;
+      const resident = new Resident(
+        content,
+        id,
+        { file, stored },
+        {
+          budget: this.#budget,
+          counters: this.#counters,
+          onGone: (gone) => this.#forget(gone),
+        },
+      ).hold();
+      this.#all.add(resident);
+      if (id !== undefined) this.#byContent.set(id, resident);
+      return resident;
+    } catch (error) {
+      this.#budget.give(taken);
+      throw error;
+    } finally {
+      if (!kept) stored.close?.().catch(() => {});
+    }
+  }
+
+  /** The resident adapter of a content, held. */
+  #twin(id: string | undefined): Resident | undefined {
+    const resident = id === undefined ? undefined : this.#byContent.get(id);
+    if (resident !== undefined) this.#counters.deduplicated++;
+    return resident?.hold();
+  }
+
+  #forget(resident: Resident): void {
+    this.#all.delete(resident);
+    if (resident.contentId !== undefined && this.#byContent.get(resident.contentId) === resident)
+      this.#byContent.delete(resident.contentId);
+  }
+}
+
+/** Opens a file; the signal ends that, and nothing that is read later. */
+async function openFile({ source }: StoredAdapter, signal: AbortSignal | undefined): Promise<RangedLqa> {
+  assertNotAborted(signal);
+  const control = new AbortController();
+  const abort = (): void => control.abort(signal?.reason);
+  signal?.addEventListener("abort", abort);
+  try {
+    return await openSource(source, { signal: control.signal });
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+}
