@@ -1,18 +1,27 @@
 /**
  * A pool under random requests, changes and faults, for as long as is asked for:
  *
- *     npm run build && node --expose-gc test/serve/soak.mjs [--seconds 1800] [--seed 1]
+ *     npm run build && node test/serve/soak.mjs [--seconds 1800] [--seed 1]
  *
- * Twelve clients at once acquire, apply, batch, decode, add, remove, replace, pin and give up, on a store that loses
- * adapters, breaks them, fails and is slow. Every result is compared, to the last bit, with what one of the versions of that
- * adapter gives; every error must be of a kind that was asked for. In the end nothing may be left: no byte of the budget, no
- * lease, no open file, and no more of the heap than near the beginning. Exit code 1 otherwise.
+ * Twelve clients at once acquire, apply, batch, decode, add, remove, replace, pin, give up and use what was removed, on stores
+ * that lose adapters, break them, fail and are slow (`soak-stores.mjs`), beside an adapter and a pool whose budgets are too
+ * small. Every result is compared, to the last bit, with what one of the versions of that adapter gives; every error must be
+ * of a kind that was asked for.
+ *
+ * It runs in rounds. After each everything is let go of, and nothing may be left: no byte of the budget, no lease, no content
+ * that the collector cannot have, no file, as the pool and the system count them. In the end heap and external memory must be
+ * what they were when it was warm. Exit code 1 otherwise.
  */
-
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import v8 from "node:v8";
+import vm from "node:vm";
 import { linear } from "../../bench/seven-b.mjs";
 import { concat } from "../../dist/container/bytes.js";
 import { AdapterPool, applyBatch, isLqaError, memorySource } from "../../dist/index.js";
 import { prepareFile } from "../../dist/write/write.js";
+import { faultyStore, pause } from "./soak-stores.mjs";
 
 const LENGTH = 256;
 const LAYERS = ["layers.0.q", "layers.1.q"];
@@ -24,12 +33,17 @@ const EXPECTED = new Set([
   "ABORTED",
   "BUDGET",
   "IO",
+  "NOT_FOUND",
   "USAGE",
   "ADAPTER_IN_USE",
   "ACTIVATION_SHAPE",
 ]);
 /** Classes of errors of a damaged file. */
 const DAMAGE = "TMVI";
+/** An adapter that no budget here suffices for. */
+const HUGE = "huge";
+/** Most bytes that the heap, and what is outside of it, may have grown by between the warm and the last rounds. */
+const MOST_GROWTH = { heapUsed: 4 * 2 ** 20, external: 2 ** 20 };
 
 const grouped = { group: 16, scale: "f16" };
 const trellis = (table, rotation) => ({ codec: "trellis", table, group: 0, scale: "bf16", rotation });
@@ -44,23 +58,22 @@ const BANDS = [
   ],
 ];
 
-/** Version v of every adapter: adapter n may be version n or n + 1. */
-async function makeVersions() {
-  return Promise.all(
-    Array.from({ length: VERSIONS }, async (_, v) => {
-      const modules = LAYERS.map((name) => linear(name, LENGTH, LENGTH, BANDS[v % 2]));
-      return concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
-    }),
-  );
+v8.setFlagsFromString("--expose-gc");
+const collect = vm.runInNewContext("gc");
+
+async function fileOf(bands, length) {
+  const modules = LAYERS.map((name) => linear(name, length, length, bands));
+  return concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
 }
 
 /**
- * @param limits `seconds` or `steps` of all clients together
+ * @param limits `seconds` or `steps` of all clients together; `rounds`
  * @returns what was done, and what was found wrong: nothing, if all is well
  */
 export async function soak({
   seconds = Number.POSITIVE_INFINITY,
   steps = Number.POSITIVE_INFINITY,
+  rounds = 3,
   seed = 1,
   verify = true,
 }) {
@@ -70,12 +83,22 @@ export async function soak({
     return ((state ^ (state >>> 12)) >>> 0) / 2 ** 32;
   };
   const below = (limit) => Math.floor(random() * limit);
+  const pick = (all) => all[below(all.length)];
   const wrong = [];
   const done = {};
   const errors = {};
-  const versions = await makeVersions();
+  // Version v of every adapter: adapter n may be version n or n + 1.
+  const versions = [];
+  for (let v = 0; v < VERSIONS; v++) versions.push(await fileOf(BANDS[v % 2], LENGTH));
+  const huge = await fileOf(
+    [{ components: 8, b: { codec: "sign", ...grouped }, a: trellis(6, "none") }],
+    4096,
+  );
   const x = Float32Array.from({ length: LENGTH }, () => random() - 0.5);
+  const names = Array.from({ length: VERSIONS - 1 }, (_, n) => `n${n}`);
+  const versionsOf = (name) => [Number(name.slice(1)), Number(name.slice(1)) + 1];
 
+  const base64 = (y) => Buffer.from(y.buffer, y.byteOffset, y.byteLength).toString("base64");
   // What each version gives, from a pool that nothing happens to.
   const outputs = [];
   for (const [v, bytes] of versions.entries()) {
@@ -86,52 +109,47 @@ export async function soak({
       LAYERS.map((layer) => {
         const y = new Float32Array(LENGTH);
         lease.apply(layer, x, y, { batchInvariant: true });
-        return Buffer.from(y.buffer).toString("base64");
+        return base64(y);
       }),
     );
     lease.release();
   }
-  const names = Array.from({ length: VERSIONS - 1 }, (_, n) => `n${n}`);
-  const versionsOf = (name) => [Number(name.slice(1)), Number(name.slice(1)) + 1];
 
-  let [opened, closed] = [0, 0];
-  const store = {
-    async open(name) {
-      if (random() < 0.1) await pause();
-      if (!names.includes(name) || random() < 0.02)
-        throw Object.assign(new Error("gone"), { code: "ENOENT" });
-      let bytes = versions[versionsOf(name)[below(2)]];
-      const fault = random();
-      if (fault < 0.04) {
-        bytes = bytes.slice();
-        // In the chunks: prologue and index have errors of every kind.
-        bytes[bytes.length - 600 - below(bytes.length / 2)] ^= 1 << below(8);
-      } else if (fault < 0.06) bytes = bytes.subarray(0, bytes.length - 1 - below(600));
-      const inner = memorySource(bytes);
-      opened++;
-      return {
-        source: {
-          size: inner.size,
-          async read(offset, length, signal) {
-            if (random() < 0.2) await pause();
-            if (random() < 0.01) throw new Error("the line is dead");
-            return inner.read(offset, length, signal);
-          },
-        },
-        async close() {
-          closed++;
-        },
-      };
-    },
-  };
+  const directory = mkdtempSync(join(tmpdir(), "lqa-soak-"));
+  const versionOf = (name) =>
+    name === HUGE ? huge : names.includes(name) ? versions[pick(versionsOf(name))] : undefined;
+  const stores = faultyStore(directory, versionOf, below);
+  const { store } = stores;
+  for (const name of names) stores.vandalise(name);
+  writeFileSync(join(directory, `${HUGE}.lqa`), huge);
   const one = versions[0].length;
   const pool = new AdapterPool({ budgetBytes: 6 * (one + 3000), store, verify });
+  /** Contents that were seen in this round. */
+  let seen = [];
+
+  const run = (lease, layer) => {
+    if (seen.length < 500) seen.push(new WeakRef(lease.content));
+    const y = new Float32Array(LENGTH);
+    lease.apply(layer, x, y, { batchInvariant: true });
+    return y;
+  };
   const check = (name, layer, y) => {
-    const found = Buffer.from(y.buffer, y.byteOffset, y.byteLength).toString("base64");
-    if (!versionsOf(name).some((v) => outputs[v][LAYERS.indexOf(layer)] === found))
+    if (!versionsOf(name).some((v) => outputs[v][LAYERS.indexOf(layer)] === base64(y)))
       wrong.push(`${name} ${layer}: another result`);
   };
-  const pick = (all) => all[below(all.length)];
+  /** What must fail, with one of these errors or with a fault of the store. */
+  const mustFail = async (what, promise, kind) => {
+    let lease;
+    try {
+      lease = await promise;
+    } catch (error) {
+      note(error);
+      done[`${what}: ${error.kind === kind}`] = (done[`${what}: ${error.kind === kind}`] ?? 0) + 1;
+      return;
+    }
+    lease?.release();
+    wrong.push(`${what}: no ${kind}`);
+  };
 
   const actions = {
     async request(name) {
@@ -143,14 +161,15 @@ export async function soak({
       });
       try {
         if (random() < 0.3) await pause();
-        const y = new Float32Array(LENGTH);
         const layer = pick(LAYERS);
-        lease.apply(layer, x, y, { batchInvariant: true });
+        const y = run(lease, layer);
         check(name, layer, y);
         if (random() < 0.2) lease.apply(layer, new Float32Array(LENGTH + 1), y);
       } finally {
         lease.release();
+        if (random() < 0.1) lease.release();
       }
+      if (random() < 0.05) lease.apply(LAYERS[0], x, x.slice());
     },
     async factors(name) {
       const lease = await pool.acquire(name);
@@ -162,7 +181,7 @@ export async function soak({
       }
     },
     async batch() {
-      const asked = Array.from({ length: 1 + below(4) }, () => pick([...names, "nobody"]));
+      const asked = Array.from({ length: 1 + below(4) }, () => pick([...names, "nobody", HUGE]));
       const { leases, failures } = await pool.acquireAll(asked);
       try {
         for (const error of failures.values()) note(error);
@@ -179,6 +198,32 @@ export async function soak({
       } finally {
         for (const lease of leases.values()) lease.release();
       }
+    },
+    /** Removed or replaced while it is in use: the lease goes on as it was. */
+    async removeInUse(name) {
+      const lease = await pool.acquire(name);
+      try {
+        const before = base64(run(lease, LAYERS[0]));
+        try {
+          if (random() < 0.3) await pool.replace(name);
+          else pool.remove(name, { ifIdle: random() < 0.3 });
+        } catch (error) {
+          note(error);
+        }
+        (await pool.acquire(name)).release();
+        if (base64(run(lease, LAYERS[0])) !== before) wrong.push(`${name}: changed under a lease`);
+      } finally {
+        lease.release();
+      }
+    },
+    async tooLarge() {
+      await mustFail("too large an adapter", pool.acquire(HUGE), "BUDGET");
+    },
+    async tooSmall(name) {
+      const small = new AdapterPool({ budgetBytes: one >> 1, store, verify });
+      await mustFail("too small a budget", small.acquire(name), "BUDGET");
+      const { usedBytes, leases, contents } = small.statistics;
+      if (usedBytes + leases + contents > 0) wrong.push(`${usedBytes} bytes in a pool that is too small`);
     },
     async add(name) {
       const bytes = versions[pick(versionsOf(name))];
@@ -198,21 +243,12 @@ export async function soak({
       await pause();
       pool.unpin(name);
     },
+    async vandalise(name) {
+      stores.vandalise(name);
+    },
   };
-  const WEIGHTS = [
-    "request",
-    "request",
-    "request",
-    "request",
-    "factors",
-    "batch",
-    "batch",
-    "add",
-    "replace",
-    "remove",
-    "remove",
-    "pin",
-  ];
+  const often = { request: 4, batch: 2, remove: 2 };
+  const weighted = Object.keys(actions).flatMap((name) => Array(often[name] ?? 1).fill(name));
   const note = (error) => {
     const kind = isLqaError(error) ? error.kind : String(error?.stack ?? error);
     errors[kind] = (errors[kind] ?? 0) + 1;
@@ -221,15 +257,10 @@ export async function soak({
 
   const start = performance.now();
   let taken = 0;
-  let heapBefore;
-  const heap = () => {
-    globalThis.gc?.();
-    return process.memoryUsage().heapUsed;
-  };
-  const clients = Array.from({ length: CLIENTS }, async () => {
-    while (taken < steps && performance.now() - start < 1000 * seconds && wrong.length < 20) {
+  const client = async (end) => {
+    while (taken < end.steps && performance.now() < end.time && wrong.length < 20) {
       taken++;
-      const action = pick(WEIGHTS);
+      const action = pick(weighted);
       done[action] = (done[action] ?? 0) + 1;
       try {
         await actions[action](pick(names));
@@ -240,40 +271,73 @@ export async function soak({
       if (usedBytes > budgetBytes) wrong.push(`${usedBytes} bytes used of ${budgetBytes}`);
       if (usedBytes < packedBytes + decodedBytes)
         wrong.push(`${packedBytes} + ${decodedBytes} bytes, but ${usedBytes} counted`);
-      if (heapBefore === undefined && performance.now() - start > 100 * seconds) heapBefore = heap();
       await pause();
     }
-  });
-  await Promise.all(clients);
-  for (const name of [...pool.names]) pool.unpin(name);
-  const { statistics } = pool;
-  pool.clear();
-  // What completes in the background ends.
-  for (let i = 0; i < 50; i++) await pause();
-  const { usedBytes, leases, contents, adapters } = pool.statistics;
-  for (const [what, value] of Object.entries({
-    usedBytes,
-    leases,
-    contents,
-    adapters,
-    "open files": opened - closed,
-  }))
-    if (value !== 0) wrong.push(`${what} in the end: ${value}`);
-  const growth = heapBefore === undefined ? undefined : heap() - heapBefore;
-  if (growth !== undefined && globalThis.gc && growth > 16 * 2 ** 20)
-    wrong.push(`the heap grew by ${growth} bytes`);
+  };
+  const samples = [];
+  /** Lets go of everything, and looks what is left. */
+  const settle = async () => {
+    for (const name of [...pool.names]) pool.unpin(name);
+    pool.clear();
+    // What completes in the background ends, and files are closed.
+    for (let i = 0; i < 200 && (stores.open > 0 || i < 20); i++) await pause(1);
+    collect();
+    await pause(1);
+    collect();
+    const { usedBytes, packedBytes, decodedBytes, leases, contents, adapters, resident, pinned } =
+      pool.statistics;
+    const counts = { usedBytes, packedBytes, decodedBytes, leases, contents, adapters, resident, pinned };
+    const left = { ...counts, "files of the store": stores.open };
+    left["contents that are not collected"] = seen.filter((ref) => ref.deref() !== undefined).length;
+    for (const [what, value] of Object.entries(left)) if (value !== 0) wrong.push(`${what} left: ${value}`);
+    seen = [];
+    const { heapUsed, external } = process.memoryUsage();
+    samples.push({ heapUsed, external, handles: openHandles() });
+  };
+
+  try {
+    for (let round = 1; round <= rounds && wrong.length === 0; round++) {
+      const end = { steps: (steps * round) / rounds, time: start + (1000 * seconds * round) / rounds };
+      await Promise.all(Array.from({ length: CLIENTS }, () => client(end)));
+      await settle();
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+  const handles = samples.map((sample) => sample.handles);
+  if (Math.min(...handles) < Math.max(...handles)) wrong.push(`handles after rounds: ${handles.join(" ")}`);
+  const memory = Object.fromEntries(
+    Object.entries(MOST_GROWTH).map(([what, most]) => {
+      const least = (from, to) =>
+        Math.min(...samples.slice(from * rounds, to * rounds).map((sample) => sample[what]));
+      const growth = least(0.75, 1) - least(0.25, 0.5);
+      // A few rounds are not warm.
+      if (rounds >= 20 && growth > most) wrong.push(`${what} grew by ${growth} bytes`);
+      return [what, { each: samples.map((sample) => sample[what]), growth }];
+    }),
+  );
+  const { loads, loadFailures, evictions, deduplicated, hits, misses } = pool.statistics;
   return {
     steps: taken,
     seconds: (performance.now() - start) / 1000,
     done,
     errors,
-    statistics,
-    heapGrowth: growth,
+    statistics: { loads, loadFailures, evictions, deduplicated, hits, misses },
+    rounds: samples.length,
+    handles: handles.at(-1),
+    memory,
     wrong,
   };
 }
 
-const pause = () => new Promise((resolve) => setTimeout(resolve, 0));
+/** Files and sockets that this process has open, where the system tells. */
+function openHandles() {
+  try {
+    return readdirSync("/proc/self/fd").length;
+  } catch {
+    return 0;
+  }
+}
 
 if (process.argv[1]?.endsWith("soak.mjs")) {
   const option = (name, otherwise) => {
@@ -282,7 +346,7 @@ if (process.argv[1]?.endsWith("soak.mjs")) {
   };
   const seconds = option("--seconds", 1800) / 2;
   for (const verify of [true, false]) {
-    const result = await soak({ seconds, seed: option("--seed", 1), verify });
+    const result = await soak({ seconds, rounds: 30, seed: option("--seed", 1), verify });
     console.log(JSON.stringify({ verify, ...result }, null, 2));
     if (result.wrong.length > 0) process.exitCode = 1;
   }
