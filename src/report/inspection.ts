@@ -17,7 +17,6 @@ import { type ByteSource, memorySource } from "../io/source.ts";
 import {
   type Adapter,
   comparable,
-  inputLength,
   type LoraModule,
   type ModuleShape,
   type Origin,
@@ -27,7 +26,6 @@ import {
 } from "../model/adapter.ts";
 import { type BoundComponent, relativeBound } from "../quantize/bound.ts";
 import { compareModules } from "../quantize/quality.ts";
-import { reparameterize } from "../quantize/reparameterize.ts";
 import { decodeFactors } from "../read/decode.ts";
 import { openSource, type RangedLqa } from "../read/ranged.ts";
 import { type Validation, type ValidationLevel, validateLqa, validateSource } from "../validate/validate.ts";
@@ -35,6 +33,7 @@ import { type ByteMap, mapBytes } from "./byte-map.ts";
 import { type CodeCounts, countCodes } from "./code-counts.ts";
 import { type LayerPlace, layerPlaces } from "./layers.ts";
 import type { RdPoint } from "./rd-curve-svg.ts";
+import { finite, spectrum } from "./spectrum.ts";
 
 export interface InspectOptions {
   /** The adapter that the file was made from. */
@@ -264,23 +263,6 @@ async function lookInto(
     if (!isLqaError(error) || error.class === "X") throw error;
     return { problem: error.message };
   }
-}
-
-function finite({ b, a }: LoraModule): boolean {
-  return b.every(Number.isFinite) && a.every(Number.isFinite);
-}
-
-/** Root mean squares over the experts; every component of every expert is also added to `components`. */
-function spectrum(module: LoraModule, components?: BoundComponent[]): Float64Array {
-  const { experts, rank, out, multiplier } = module;
-  const squares = new Float64Array(rank);
-  for (let e = 0; e < experts; e++)
-    reparameterize(module, e).singularValues.forEach((value, i) => {
-      const energy = (multiplier * value) ** 2;
-      squares[i]! += energy / experts;
-      components?.push({ energy, out, n: inputLength(module) });
-    });
-  return squares.map(Math.sqrt);
 }
 
 function findingsOf(

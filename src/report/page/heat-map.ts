@@ -3,16 +3,15 @@
  *
  * @module
  */
-import type { InspectedModule } from "../inspection.ts";
-import { shortLabels } from "../layers.ts";
+import { type LayerPlace, shortLabels } from "../layers.ts";
 import { type Html, html, named, scrolled } from "./html.ts";
 import { HEAT_STEPS } from "./style.ts";
 
 /** What is mapped. */
-export interface HeatMap {
+export interface HeatMap<T extends LayerPlace> {
   readonly caption: string;
   /** Undefined where nothing is known. */
-  readonly value: (module: InspectedModule) => number | undefined;
+  readonly value: (module: T) => number | undefined;
   readonly text: (value: number) => string;
   /** Whether steps are equal ratios rather than equal differences. */
   readonly logarithmic?: boolean;
@@ -23,9 +22,9 @@ const MOST_LAYERS = 200;
 const MOST_PROJECTIONS = 40;
 
 /** Draws a map. */
-export function heatMap(
-  modules: readonly InspectedModule[],
-  { caption, value, text, logarithmic }: HeatMap,
+export function heatMap<T extends LayerPlace>(
+  modules: readonly T[],
+  { caption, value, text, logarithmic }: HeatMap<T>,
 ): Html {
   const layers = [...new Set(modules.map(({ layer }) => layer))];
   const projections = [...new Set(modules.map(({ projection }) => projection))];

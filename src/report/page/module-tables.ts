@@ -3,9 +3,11 @@
  *
  * @module
  */
+import type { ModuleShape } from "../../model/adapter.ts";
 import { bandsText } from "../bands.ts";
 import { count, counted, decibels, percent } from "../format.ts";
 import type { InspectedModule, SourceFindings } from "../inspection.ts";
+import type { LayerPlace } from "../layers.ts";
 import { type HeatMap, heatMap } from "./heat-map.ts";
 import type { Hints } from "./hints.ts";
 import { folded, type Html, html, named, section, table } from "./html.ts";
@@ -16,6 +18,14 @@ const LISTED = 2000;
 /** Share of the energy that the components counted in the map of ranks hold. */
 const HELD = 0.9;
 
+/** The map of effective ranks, and what it means. */
+export const RANK_EXPLANATION: string = `How many components hold ${100 * HELD} % of the energy of the adapter's ΔW. Few of many: a steep spectrum, which costs few bits.`;
+export const RANK_MAP: HeatMap<LayerPlace & Pick<InspectedModule, "singularValues">> = {
+  caption: "Components",
+  value: effectiveRank,
+  text: (rank) => String(rank),
+};
+
 /** Maps of error, bits and spectrum, side by side where there is room. */
 export function mapSection(
   modules: readonly InspectedModule[],
@@ -23,17 +33,13 @@ export function mapSection(
   hints: Hints,
 ): Html | undefined {
   if (modules.length === 0) return undefined;
-  const maps: (readonly [title: string, explanation: string, map: HeatMap])[] = [
+  const maps: (readonly [title: string, explanation: string, map: HeatMap<InspectedModule>])[] = [
     [
       "Bits",
       "On disk, for each weight of the factors: codes, scales, zero points and the checksum of the chunk.",
       { caption: "Bits a weight", value: ({ bits }) => bits, text: (bits) => bits.toFixed(2) },
     ],
-    [
-      "Effective rank",
-      `How many components hold ${100 * HELD} % of the energy of ΔŴ. Few of many: a steep spectrum, which costs few bits.`,
-      { caption: "Components", value: effectiveRank, text: (rank) => String(rank) },
-    ],
+    ["Effective rank", RANK_EXPLANATION, RANK_MAP],
   ];
   if (source !== undefined)
     maps.unshift([
@@ -64,7 +70,9 @@ ${heatMap(modules, map)}</div>
 }
 
 /** Components that hold most of the energy; undefined where there is none. */
-export function effectiveRank({ singularValues }: InspectedModule): number | undefined {
+export function effectiveRank({
+  singularValues,
+}: Pick<InspectedModule, "singularValues">): number | undefined {
   if (singularValues === undefined) return undefined;
   const energy = singularValues.reduce((sum, value) => sum + value * value, 0);
   if (energy === 0) return undefined;
@@ -106,19 +114,24 @@ export function worstSection(modules: readonly InspectedModule[]): Html | undefi
   );
 }
 
+/** Such as `768 × 3072`, `64 × 32, kernel 3 × 3`. */
+export function shapeText(module: ModuleShape): string {
+  const { out, kernel, experts } = module;
+  return [
+    `${out} × ${module.in}`,
+    ...(kernel.length > 0 ? [`kernel ${kernel.join(" × ")}`] : []),
+    ...(experts > 1 ? [counted(experts, "expert")] : []),
+  ].join(", ");
+}
+
 /** Every module. */
 export function listSection(modules: readonly InspectedModule[]): Html | undefined {
   if (modules.length === 0) return undefined;
   const rows = modules.slice(0, LISTED).map((module) => {
-    const { name, out, kernel, rank, experts, multiplier, bytes, bits, bands, loss, problem } = module;
-    const shape = [
-      `${out} × ${module.in}`,
-      ...(kernel.length > 0 ? [`kernel ${kernel.join(" × ")}`] : []),
-      ...(experts > 1 ? [counted(experts, "expert")] : []),
-    ];
+    const { name, rank, multiplier, bytes, bits, bands, loss, problem } = module;
     return [
       named(name),
-      shape.join(", "),
+      shapeText(module),
       String(rank),
       String(Number(multiplier.toPrecision(6))),
       count(bytes),

@@ -158,7 +158,8 @@ ${tensors.length === 0 ? undefined : card("Plain tensors", count(tensors.length)
 </dl>`;
 }
 
-function card(name: string, value: string, note: string): Html {
+/** A figure with its name and a note. */
+export function card(name: string, value: string, note: string): Html {
   return html`<div><dt>${name}</dt><dd>${value}<small>${note}</small></dd></div>`;
 }
 
@@ -184,7 +185,8 @@ function metadataSection({ meta, origin, sections, version }: Inspection): Html 
   );
 }
 
-function valueText(value: MetaMap[string]): string {
+/** A value of metadata, cut where it is long. */
+export function valueText(value: MetaMap[string]): string {
   const text = typeof value === "string" ? value : JSON.stringify(value, hexadecimal, 1);
   return text.length > VALUE
     ? `${text.slice(0, VALUE)}… (${count(text.length - VALUE)} more characters)`

@@ -26,8 +26,15 @@ interface Panel {
   readonly source: readonly Spread[];
 }
 
-/** The section about singular values; nothing if no module has any. */
-export function spectraSection(modules: readonly InspectedModule[]): Html | undefined {
+/** What is drawn of a module. */
+export type SpectrumModule = Pick<InspectedModule, "projection" | "parameters" | "singularValues" | "loss">;
+
+/**
+ * The section about singular values; nothing if no module has any.
+ *
+ * @param what the update whose singular values they are
+ */
+export function spectraSection(modules: readonly SpectrumModule[], what = "ΔŴ"): Html | undefined {
   const panels = panelsOf(modules);
   if (panels.length === 0) return undefined;
   const withSource = panels.some(({ source }) => source.length > 0);
@@ -36,8 +43,8 @@ export function spectraSection(modules: readonly InspectedModule[]): Html | unde
   return section(
     "spectra",
     "Singular values",
-    html`<p>How strong the components of ΔŴ are, in decibels below the strongest of ${withSource ? "the same module in the source" : "the same module"}: the line is the median of all layers, the shaded area reaches from the weakest to the strongest. Below −${-FLOOR} dB a component is as good as gone.</p>
-<p><span class="key"></span>this file${withSource ? html`<span class="key two"></span>the source` : undefined}</p>
+    html`<p>How strong the components of ${what} are, in decibels below the strongest of ${withSource ? "the same module in the source" : "the same module"}: the line is the median of all layers, the shaded area reaches from the weakest to the strongest. Below −${-FLOOR} dB a component is as good as gone.</p>
+<p><span class="key"></span>${what === "ΔŴ" ? "this file" : "this adapter"}${withSource ? html`<span class="key two"></span>the source` : undefined}</p>
 <div class="grid">${shown.map(draw)}</div>
 ${panels.length > PANELS ? html`<p class="faint">${panels.length - PANELS} more projections are not drawn.</p>` : undefined}`,
     folded(
@@ -58,15 +65,15 @@ ${panels.length > PANELS ? html`<p class="faint">${panels.length - PANELS} more 
   );
 }
 
-function panelsOf(modules: readonly InspectedModule[]): Panel[] {
-  const groups = new Map<string, InspectedModule[]>();
+function panelsOf(modules: readonly SpectrumModule[]): Panel[] {
+  const groups = new Map<string, SpectrumModule[]>();
   for (const module of modules) {
     if (module.singularValues === undefined) continue;
     const group = groups.get(module.projection);
     if (group === undefined) groups.set(module.projection, [module]);
     else group.push(module);
   }
-  const weights = (group: readonly InspectedModule[]): number =>
+  const weights = (group: readonly SpectrumModule[]): number =>
     group.reduce((sum, { parameters }) => sum + parameters, 0);
   return [...groups]
     .map(([projection, group]) => ({ projection, group, size: weights(group) }))
@@ -83,7 +90,7 @@ function panelsOf(modules: readonly InspectedModule[]): Panel[] {
     }));
 }
 
-function strongest({ loss, singularValues }: InspectedModule): number {
+function strongest({ loss, singularValues }: SpectrumModule): number {
   return loss?.singularValues[0] || singularValues![0]!;
 }
 

@@ -1,0 +1,26 @@
+/**
+ * The singular values of a module's ΔW = multiplier · B · A.
+ *
+ * @module
+ */
+import { inputLength, type LoraModule } from "../model/adapter.ts";
+import type { BoundComponent } from "../quantize/bound.ts";
+import { reparameterize } from "../quantize/reparameterize.ts";
+
+/** Whether decomposing a module means anything. */
+export function finite({ b, a }: LoraModule): boolean {
+  return b.every(Number.isFinite) && a.every(Number.isFinite);
+}
+
+/** The singular values of ΔW, largest first, `[rank]`: root mean squares over the experts; every component of every expert is also added to `components`. */
+export function spectrum(module: LoraModule, components?: BoundComponent[]): Float64Array {
+  const { experts, rank, out, multiplier } = module;
+  const squares = new Float64Array(rank);
+  for (let e = 0; e < experts; e++)
+    reparameterize(module, e).singularValues.forEach((value, i) => {
+      const energy = (multiplier * value) ** 2;
+      squares[i]! += energy / experts;
+      components?.push({ energy, out, n: inputLength(module) });
+    });
+  return squares.map(Math.sqrt);
+}
