@@ -54,6 +54,12 @@ function indexes(suite) {
     few,
   );
   add("a-byte-longer", { index: (bytes) => concat(bytes, new Uint8Array(1)) });
+  add(
+    "without-the-last-padding",
+    { index: (bytes) => bytes.subarray(0, -1) },
+    "the names have 3 bytes here, and nothing needs the byte behind them",
+    { modules: [module({ name: "abc" })] },
+  );
   add("four-bytes-longer", { index: (bytes) => concat(bytes, u32(0x12345678)) });
   add("bytes-between-identifier-and-vtable", { index: (bytes) => patched(bytes, 8, 1) });
   add(

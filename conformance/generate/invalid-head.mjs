@@ -240,6 +240,19 @@ function indexBytes(suite) {
   moved("vtable-at-an-odd-position", "INDEX_TABLE", (vectors) => placedIndex(vectors, { vtable: 9 }));
   moved("fields-at-multiples-of-2", "INDEX_TABLE", (vectors) => placedIndex(vectors, { field: 6 }));
   moved("vectors-at-multiples-of-2", "INDEX_TABLE", (vectors) => placedIndex(vectors, { gap: 2 }));
+  const even = "every distance is a multiple of 4: only positions show it";
+  moved(
+    "table-and-vectors-at-multiples-of-2",
+    "INDEX_TABLE",
+    (vectors) => placedIndex(vectors, { vtable: 8, table: 30, gap: 2 }),
+    even,
+  );
+  moved(
+    "fields-and-vectors-at-multiples-of-2",
+    "INDEX_TABLE",
+    (vectors) => placedIndex(vectors, { field: 6, gap: 2 }),
+    even,
+  );
   moved(
     "vtable-before-the-index-and-at-its-end",
     "INDEX_TABLE",

@@ -95,6 +95,7 @@ const documents = {
   timestamp: value("d6ff00000000"),
   "string-not-utf-8": value("a1ff"),
   "string-cut-character": value("a1c3"),
+  "string-cut-character-before-a-key": map(["a", fromHex("a1c3")], ["b", one]),
   "string-surrogate": value("a3eda080"),
   "string-overlong": value("a2c080"),
   "depth-17": value(`${"91".repeat(15)}90`),

@@ -42,6 +42,7 @@ function names(suite) {
     "cut-3": "e282",
     "cut-4": "f09f98",
     "cut-in-the-middle": "c361",
+    "byte-f8-and-nine": `f8${"80".repeat(9)}`,
     "latin-1": "e9",
   };
   for (const [name, hex] of Object.entries(utf8)) bad(`utf-8-${name}`, [hex]);
@@ -257,12 +258,21 @@ function tensors(suite) {
   companion("magnitude-of-one-expert", { name: "q", role: "magnitude", shape: [3] }, [
     module({ experts: 2 }),
   ]);
+  companion("magnitude-axis-2-of-in", { name: "q", role: "magnitude", shape: [5], axis: 2 });
+  companion("lora-bias-between-modules", { name: "b", role: "lora-bias", shape: [3] }, [
+    module({ name: "a" }),
+    module({ name: "c" }),
+  ]);
   companion("magnitude-scalar", { name: "q", role: "magnitude", shape: [] });
   const rows = { name: "q", role: "token-rows", shape: [2, 3] };
   const indices = { name: "q", role: "token-indices", element: "U32", shape: [2] };
   companion("token-rows-alone", rows);
   companion("token-indices-alone", indices);
   companion("token-rows-of-another-name", [{ ...rows, name: "a" }, indices]);
+  companion("token-rows-before-a-carried-tensor", [
+    rows,
+    { name: "q", role: "carried", element: "U32", shape: [2] },
+  ]);
   companion("token-rows-one-dimension", [{ ...rows, shape: [2] }, indices]);
   companion("token-rows-three-dimensions", [{ ...rows, shape: [2, 3, 1] }, indices]);
   companion("token-rows-other-count", [{ ...rows, shape: [3, 2] }, indices]);

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Removes the checks of the Python reader one after the other, and asks the suite whether a case turns red.
+"""Removes the checks of a reader one after the other, and asks the suite whether a case turns red.
 
-    python3 test/mutation/reader_checks.py [--report conformance/reader-checks.md] [--list]
+    python3 test/mutation/reader_checks.py [python] [c] [rust] [--report conformance/reader-checks.md] [--list]
 
-A check is a call that raises an error, a `raise`, or one operand of a condition that is several (`a and b`, `a <= b <= c`). With
-the package `zstandard` the cases of compressed files are run, too. Needs Node for the list of cases.
+In the Python reader a check is a call that raises an error, a `raise`, or one operand of a condition that is several
+(`a and b`, `a <= b <= c`); what it is in C and Rust, `reader_sources.py` says. With the package `zstandard`, and with libzstd for
+the C reader (its `build` takes CFLAGS), the cases of compressed files are run, too. Needs Node for the list of cases.
 """
 from __future__ import annotations
 
@@ -20,10 +21,12 @@ import time
 from pathlib import Path
 from typing import Any, Iterator
 
+from reader_sources import Site, SourceReader
+
 ROOT = Path(__file__).resolve().parents[2]
 READER = ROOT / "conformance/readers/python/lqa_reader.py"
 ZSTD = {"zstd", "text-zstd"}
-UNSEEN = {  # checks, or parts of them, whose removal no file can show, and why
+PYTHON_UNSEEN = {  # checks, or parts of them, whose removal no case shows, and why
     "table >= 4": "a table at 0 has its vtable there, of size 0, which is an INDEX_TABLE, too",
     "place >= 4": "0 is a missing field, and 1 to 3 are no multiples of 4",
     "NAMES_TOTAL_BYTES": "as many names as Core allows, each as long as Hard allows, come to the Hard limit and not above it; "
@@ -34,14 +37,18 @@ UNSEEN = {  # checks, or parts of them, whose removal no file can show, and why
     "payload is not None": "only a reader without zstd gets there, and for it the suite skips what needs zstd",
     "0 <= s * e.largest()": "what is negative is not above 0, and a comparison with NaN is false",
 }
-REPORT = """# Checks of the Python reader
+REPORT = """# Checks of the readers
 
 _Written by `python3 test/mutation/reader_checks.py --report conformance/reader-checks.md`. Do not edit._
 
-Each check of the reader was removed, and each operand of one that has several, and the suite run ({cases} cases):
-{summary}. No file can show the others:
+Each check of a reader was removed, and each operand of one that has several, and the suite run on it.
+{readers}"""
+SECTION = """
+## {name}
 
-| line | removed | why no file can show it |
+{summary}. The others:
+
+| line | removed | why no case shows it |
 | --- | --- | --- |
 {rows}"""
 ENDLESS = 5.0  # seconds of processor time for one file
@@ -117,16 +124,55 @@ def fits(expected: Any, actual: Any) -> bool:
     return bool(expected == actual) and isinstance(expected, bool) == isinstance(actual, bool)
 
 
-def red(reader: dict[str, Any], case: dict[str, Any]) -> bool:
-    for run in case["runs"]:
+def give_up(*_: Any) -> None:
+    raise TimeoutError
+
+
+class PythonRun:
+    """The Python reader in this process, without one of its checks."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.space = load(tree)
+
+    def run(self, run: dict[str, Any]) -> tuple[Any, int]:
         signal.setitimer(signal.ITIMER_VIRTUAL, ENDLESS)
         try:
-            document, code = reader["run"](run)
-            document = json.loads(reader["to_json"](document))
-        except Exception:  # what the removed check kept away, or no end
-            return True
+            document, code = self.space["run"](run)
+            return json.loads(self.space["to_json"](document)), code
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+    def close(self) -> None:
+        pass
+
+
+class PythonReader:
+    name, unseen, has_plain = "Python", PYTHON_UNSEEN, True
+
+    def __init__(self) -> None:
+        signal.signal(signal.SIGVTALRM, give_up)
+        self.tree = ast.parse(READER.read_text(encoding="utf-8"))
+        finder = Removal()
+        finder.visit(copy.deepcopy(self.tree))
+        self.sites = [Site(READER.name, *check) for check in finder.found]
+
+    def open(self, removed: int | None, without_zstd: bool = False) -> PythonRun:
+        reader = PythonRun(Removal(removed).visit(copy.deepcopy(self.tree)))
+        if without_zstd:
+            reader.space["find_zstd"] = lambda dictionary: None
+        return reader
+
+    def lacking(self) -> set[str]:
+        reader = self.open(None)
+        return {name for name, text in (("zstd", False), ("text-zstd", True)) if reader.space["find_zstd"](text) is None}
+
+
+def red(reader: Any, case: dict[str, Any]) -> bool:
+    for run in case["runs"]:
+        try:
+            document, code = reader.run(run)
+        except Exception:  # what the removed check kept away, or no end
+            return True
         name = "valid" if document["valid"] else document["error"]["name"]
         if name in (run.get("accept") or ()):
             continue
@@ -135,59 +181,78 @@ def red(reader: dict[str, Any], case: dict[str, Any]) -> bool:
     return False
 
 
-def give_up(*_: Any) -> None:
-    raise TimeoutError
+def first_red(reader: Any, cases: list[dict[str, Any]]) -> str | None:
+    try:
+        return next((case["id"] for case in cases if red(reader, case)), None)
+    finally:
+        reader.close()
+
+
+def names_in(text: str) -> set[str]:
+    """Names of errors: INDEX_TABLE, and IndexTable of the Rust reader."""
+    camel = re.findall(r"Code::(\w+)", text)
+    return {*re.findall(r"[A-Z]+(?:_[A-Z]+)+", text), *(re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper() for name in camel)}
+
+
+def examine(reader: Any, wanted: list[int], cases: list[dict[str, Any]]) -> tuple[str, list[tuple[Site, str | None]]]:
+    lacking = reader.lacking()
+    cases = [case for case in cases if not lacking & set(case["features"])]
+    wrong = first_red(reader.open(None), cases)
+    if wrong:
+        raise SystemExit(f"the {reader.name} reader as it is fails {wrong}")
+    errors = {case["id"]: {run["expected"].get("error", {}).get("name") for run in case["runs"]} for case in cases}
+    begin, recent, unseen = time.time(), list[str](), list[tuple[Site, str | None]]()
+    for number in wanted:
+        site = reader.sites[number]
+        named = names_in(site.text)
+        # What was red before, then what expects an error that the check names, then the rest.
+        order = sorted(cases, key=lambda case: (case["id"] not in recent[-20:], not named & errors[case["id"]]))
+        seen = first_red(reader.open(number), order)
+        if seen is None and reader.has_plain:  # what zstd refuses by itself, a reader without zstd has to find
+            seen = first_red(reader.open(number, without_zstd=True), [case for case in cases if not ZSTD & set(case["features"])])
+        if seen is None:
+            part = site.what if site.what != "whole" else site.text
+            reason = next((why for text, why in reader.unseen.items() if text in part), None)
+            unseen.append((site, reason))
+            print(f"no case: {site.file} line {site.line}, {site.what} of {site.text}: {reason}", flush=True)
+        else:
+            recent.append(seen)
+    summary = f"{len(wanted) - len(unseen)} of {len(wanted)} removals turn a case red ({len(cases)} cases)"
+    print(f"{reader.name}: {summary}, {time.time() - begin:.0f} s", flush=True)
+    return summary, unseen
+
+
+READERS = {"python": PythonReader, "c": lambda: SourceReader("C"), "rust": lambda: SourceReader("Rust")}
 
 
 def main() -> int:
-    signal.signal(signal.SIGVTALRM, give_up)
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("readers", nargs="*", choices=[*READERS, []], help="all of them if none is named")
     parser.add_argument("--report", type=Path, help="also write the result there, as Markdown")
     parser.add_argument("--lines", default="1-", help="only checks that stand there, as 100-200")
     parser.add_argument("--list", action="store_true", help="only list the checks")
     options = parser.parse_args()
-    tree = ast.parse(READER.read_text(encoding="utf-8"))
-    finder = Removal()
-    finder.visit(copy.deepcopy(tree))
     first, last = (int(line or sys.maxsize) for line in options.lines.split("-"))
-    wanted = [(i, *check) for i, check in enumerate(finder.found) if first <= check[0] <= last]
-    if options.list:
-        for _, line, what, text in wanted:
-            print(f"{line}: {what} of {text[:100]}")
-        return 0
     lines = subprocess.run(["node", "--input-type=module", "-e", CASES], cwd=ROOT, check=True, capture_output=True, text=True)
     cases = [json.loads(line) for line in lines.stdout.splitlines()]
-    whole = load(copy.deepcopy(tree))
-    lacking = {name for name, text in (("zstd", False), ("text-zstd", True)) if whole["find_zstd"](text) is None}
-    cases = [case for case in cases if not lacking & set(case["features"])]
-    wrong = [case["id"] for case in cases if red(whole, case)]
-    if wrong:
-        print(f"the reader as it is fails {wrong[:5]}")
-        return 2
-    errors = {case["id"]: {run["expected"].get("error", {}).get("name") for run in case["runs"]} for case in cases}
-    begin, recent, unseen = time.time(), list[str](), []
-    for number, line, what, text in wanted:
-        reader = load(Removal(number).visit(copy.deepcopy(tree)))
-        named = set(re.findall(r"[A-Z]+(?:_[A-Z]+)+", text))
-        # What was red before, then what expects an error that the check names, then the rest.
-        order = sorted(cases, key=lambda case: (case["id"] not in recent[-20:], not named & errors[case["id"]]))
-        seen = next((case["id"] for case in order if red(reader, case)), None)
-        if seen is None:  # what zstd refuses by itself, a reader without zstd has to find
-            reader["find_zstd"] = lambda dictionary: None
-            seen = next((case["id"] for case in cases if not ZSTD & set(case["features"]) and red(reader, case)), None)
-        if seen is None:
-            reason = next((why for part, why in UNSEEN.items() if part in (what if what != "whole" else text)), None)
-            unseen.append((line, what, text, reason))
-            print(f"no case: line {line}, {what} of {text}: {reason}", flush=True)
-        else:
-            recent.append(seen)
-    total = len(wanted)
-    summary = f"{total - len(unseen)} of {total} removals turn a case red"
-    print(f"{summary} ({len(cases)} cases, {time.time() - begin:.0f} s)")
+    sections, known = "", True
+    for name in options.readers or READERS:
+        reader = READERS[name]()
+        wanted = [i for i, site in enumerate(reader.sites) if first <= site.line <= last]
+        if options.list:
+            for i in wanted:
+                site = reader.sites[i]
+                print(f"{site.file}:{site.line}: {site.what} of {site.text[:100]}")
+            continue
+        summary, unseen = examine(reader, wanted, cases)
+        rows = "".join(
+            f"| {site.file}:{site.line} | `{site.what}` of `{site.text}` | {why or 'nobody knows yet'} |\n".replace("||", "\\|\\|")
+            for site, why in unseen)
+        sections += SECTION.format(name=reader.name, summary=summary, rows=rows)
+        known = known and all(why is not None for _, why in unseen)
     if options.report:
-        rows = "".join(f"| {line} | `{what}` of `{text}` | {why or 'nobody knows yet'} |\n" for line, what, text, why in unseen)
-        options.report.write_text(REPORT.format(summary=summary, cases=len(cases), rows=rows), encoding="utf-8")
-    return 1 if any(reason is None for *_, reason in unseen) else 0
+        options.report.write_text(REPORT.format(readers=sections), encoding="utf-8")
+    return 0 if known else 1
 
 
 if __name__ == "__main__":
