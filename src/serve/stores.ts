@@ -21,17 +21,28 @@ export interface AdapterStore {
   open(name: string, signal?: AbortSignal): Promise<StoredAdapter>;
 }
 
-/** What is needed of an object store: reading a range of an object. */
+/** What is needed of an object store: reading a range of an object. What its methods throw and is no LqaError becomes IO. */
 export interface ObjectReader {
   /**
    * Resolves to the bytes from `offset` on, `length` or fewer where the object ends; to `undefined` if there is no such
-   * object. What it throws and is no LqaError becomes IO.
+   * object.
+   *
+   * @param range with the `version` that `head` gave, if there is `head`: another version is to be an error, as
+   *   `If-Match` makes it
    */
   read(
     key: string,
-    range: { readonly offset: number; readonly length: number },
+    range: { readonly offset: number; readonly length: number; readonly version?: string | undefined },
     signal?: AbortSignal,
   ): Promise<Uint8Array | undefined>;
+  /**
+   * Size and version (an entity tag) of an object; `undefined` if there is none. With it every range of an adapter comes from
+   * one version. Without it an object that is overwritten while it is read may fail its checksums, and is never mixed.
+   */
+  head?(
+    key: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly size: number; readonly version: string } | undefined>;
 }
 
 /**
@@ -60,27 +71,50 @@ export function objectStore(reader: ObjectReader, prefix = ""): AdapterStore {
   return {
     async open(name, signal) {
       const key = `${prefix}${safeName(name)}.lqa`;
+      const found = await reader.head?.(key, signal);
+      assertNotAborted(signal);
+      if (reader.head !== undefined && found === undefined) missing(key);
       const read = async (offset: number, length: number, aborted?: AbortSignal): Promise<Uint8Array> => {
         assertRange(offset, length);
         assertNotAborted(aborted);
-        const bytes = await reader.read(key, { offset, length }, aborted);
+        const bytes = await reader.read(key, { offset, length, version: found?.version }, aborted);
         assertNotAborted(aborted);
-        if (bytes === undefined) fail("NOT_FOUND", { where: key, actual: "no such object" });
-        return bytes.subarray(0, length);
+        return bytes === undefined ? missing(key) : bytes.subarray(0, length);
       };
-      // A first piece shows whether it is there; the header's reader asks for the same bytes and no others.
-      const head = await read(0, FIRST_BYTES, signal);
-      const size = head.length < FIRST_BYTES ? head.length : undefined;
-      const source: ByteSource = {
-        size,
-        async read(offset, length, aborted) {
-          if (size === undefined && offset + length > head.length) return read(offset, length, aborted);
-          assertRange(offset, length);
-          assertNotAborted(aborted);
-          return head.subarray(offset, offset + length);
-        },
-      };
-      return { source };
+      return { source: found === undefined ? await withHead(read, signal) : within(found.size, read) };
+    },
+  };
+}
+
+type Read = (offset: number, length: number, signal?: AbortSignal) => Promise<Uint8Array>;
+
+function missing(key: string): never {
+  return fail("NOT_FOUND", { where: key, actual: "no such object" });
+}
+
+/** Of which nothing is asked that is not there. */
+function within(size: number, read: Read): ByteSource {
+  return {
+    size,
+    async read(offset, length, signal) {
+      assertRange(offset, length);
+      const there = Math.min(length, Math.max(0, size - offset));
+      return there === 0 ? new Uint8Array(0) : read(offset, there, signal);
+    },
+  };
+}
+
+/** A first piece shows whether it is there; the reader of headers asks for the same bytes and no others. */
+async function withHead(read: Read, signal: AbortSignal | undefined): Promise<ByteSource> {
+  const head = await read(0, FIRST_BYTES, signal);
+  const size = head.length < FIRST_BYTES ? head.length : undefined;
+  return {
+    size,
+    async read(offset, length, aborted) {
+      if (size === undefined && offset + length > head.length) return read(offset, length, aborted);
+      assertRange(offset, length);
+      assertNotAborted(aborted);
+      return head.subarray(offset, offset + length);
     },
   };
 }

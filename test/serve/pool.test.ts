@@ -142,6 +142,39 @@ describe("a pool", () => {
     refusedNow(() => httpStore("https://example.org/adapters"), "USAGE");
   });
 
+  it("reads one version of an object, if the store knows versions", async () => {
+    const versions = [files.get("a")!, files.get("b")!];
+    let version = 0;
+    let changesAfterHead = false;
+    const asked: [number, number][] = [];
+    const store = objectStore({
+      async head(key) {
+        if (key !== "a.lqa") return undefined;
+        const found = { size: versions[version]!.length, version: String(version) };
+        if (changesAfterHead) version = 1;
+        return found;
+      },
+      async read(_key, { offset, length, version: wanted }) {
+        asked.push([offset, length]);
+        if (wanted !== String(version)) throw new Error("412");
+        return versions[version]!.subarray(offset, offset + length);
+      },
+    });
+    const pool = new AdapterPool({ budgetBytes: MIB, store });
+    expect(await outcome(pool, "a")).toEqual(expected(0));
+    // Nothing is asked for that is not there.
+    expect(asked.every(([offset, length]) => length > 0 && offset + length <= versions[0]!.length)).toBe(
+      true,
+    );
+    await refused(pool.acquire("b"), "UNKNOWN_ADAPTER");
+    changesAfterHead = true;
+    await refused(pool.replace("a"), "IO");
+    // The old one stays; the next one is whole.
+    expect(await outcome(pool, "a")).toEqual(expected(0));
+    await pool.replace("a");
+    expect(await outcome(pool, "a")).toEqual(expected(1));
+  });
+
   it("loads an adapter once for all who ask at the same time", async () => {
     const store = watched();
     const pool = new AdapterPool({ budgetBytes: MIB, store });
