@@ -1,21 +1,32 @@
-import { rmSync, writeFileSync } from "node:fs";
-import { request as httpRequest } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { type ClientRequest, request as httpRequest } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
+import { splitPayload } from "../../src/container/chunk.ts";
+import { decodeFactors } from "../../src/read/decode.ts";
 import { applyPacked } from "../../src/serve/apply.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { anyAdapter, fileOf, Random } from "./modules.ts";
 
 const { createAdapterServer } = await import(
-  new URL("../../examples/serve/server.mjs", import.meta.url).href
+  new URL("../../examples/serve/service.mjs", import.meta.url).href
 );
 const directory = temporaryDirectory();
 const adapters = [anyAdapter(70), anyAdapter(71)];
 writeFileSync(join(directory, "a.lqa"), await fileOf(adapters[0]!));
 writeFileSync(join(directory, "b.lqa"), await fileOf(adapters[1]!));
 writeFileSync(join(directory, "broken.lqa"), (await fileOf(adapters[1]!)).subarray(0, 300));
-const { server, pool, stop } = createAdapterServer(directory, { bodyBytes: 4096 });
+const logged: { status: number; error: string }[] = [];
+const { server, pool, stop } = createAdapterServer(directory, {
+  bodyBytes: 4096,
+  answerBytes: 4 * 96 * 8,
+  concurrency: 3,
+  log: (what: (typeof logged)[number]) => logged.push(what),
+});
 await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 afterAll(() => server.closeAllConnections());
@@ -64,12 +75,18 @@ describe("the example server", () => {
       [call("/apply?adapters=a", { method: "POST" }), 400, "REFUSED"],
       [call("/adapters/a/factors?module=other"), 404, "REFUSED"],
       [call("/nothing"), 404, "REFUSED"],
+      [call("/adapters/a/b/c"), 404, "REFUSED"],
+      [call("/adapters/%E0%A4%A"), 400, "REFUSED"],
+      [call("/adapters/a/shared-factors?module=x"), 404, "REFUSED"],
+      [apply(Array(9).fill("a").join(), new Float32Array(9 * 96)), 413, "REFUSED"],
       [call("/adapters/none", { method: "DELETE" }), 404, "UNKNOWN_ADAPTER"],
     ];
     for (const [promise, status, kind] of outcomes) {
       const response = await promise;
       expect([response.status, (await response.json()).error]).toEqual([status, kind]);
     }
+    // What is the server's own trouble is logged.
+    expect(logged.map(({ status, error }) => [status, error])).toEqual([[502, "TRUNCATED_FILE"]]);
     expect((await apply("a,b")).status).toBe(200);
     expect(pool.statistics.leases).toBe(0);
   });
@@ -85,29 +102,213 @@ describe("the example server", () => {
     expect((await call("/adapters/c", { method: "DELETE" })).status).toBe(204);
   });
 
-  it("counts for Prometheus, and ends when requests under way are done", async () => {
-    const text = await (await call("/metrics")).text();
-    expect(text).toMatch(/^lqa_used_bytes \d+$/m);
-    expect(text).toMatch(/^lqa_requests_total\{method="POST",status="200"\} \d+$/m);
+  it("outlives addresses that are none", async () => {
+    for (const line of ["GET // HTTP/1.1", "GET http://[ HTTP/1.1", "OPTIONS * HTTP/1.1", "nonsense"]) {
+      const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+      socket.end(`${line}\r\nhost: x\r\nconnection: close\r\n\r\n`);
+      let text = "";
+      for await (const piece of socket) text += piece;
+      expect(text).toMatch(/^HTTP\/1.1 4\d\d /);
+    }
+  });
+
+  it("takes so many requests at once, and tells of itself all the same", async () => {
+    const slow = Array.from({ length: 3 }, slowly);
+    const inFlight = /^lqa_requests_in_flight 3$/m;
+    await expect.poll(async () => (await call("/metrics")).text()).toMatch(inFlight);
+    const refused = await apply("a,b");
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+    expect(await (await call("/metrics")).text()).toMatch(inFlight);
     expect((await call("/health")).status).toBe(200);
-    // A request whose body is not all there yet.
-    const answered = new Promise<number | undefined>((resolve) => {
-      const slow = httpRequest(
-        `${address}/apply?module=${LAYER}&adapters=a`,
-        { method: "POST" },
-        (response) => {
-          response.resume();
-          resolve(response.statusCode);
-        },
-      );
-      slow.write(new Uint8Array(x.buffer, 0, 100));
-      server.once("request", async () => {
-        const stopped = stop();
-        slow.end(new Uint8Array(x.buffer, 100, 4 * 96 - 100));
-        await stopped;
-      });
-    });
-    expect(await answered).toBe(200);
+    expect((await call("/ready")).status).toBe(200);
+    for (const { request } of slow) request.end(rest);
+    expect(await Promise.all(slow.map(({ status }) => status))).toEqual([200, 200, 200]);
+    await expect.poll(async () => (await apply("a,b")).status).toBe(200);
+  });
+
+  it("counts for Prometheus, in a form that it reads", async () => {
+    await call("/some/name/that/nobody/knows");
+    const text = await (await call("/metrics")).text();
+    expect(text).toMatch(/^lqa_pool_used_bytes \d+$/m);
+    expect(text).toMatch(/^lqa_requests_total\{route="POST \/apply",status="200"\} \d+$/m);
+    // Names of requests are no labels.
+    expect(text).not.toContain("nobody");
+    const [types, samples] = [new Map<string, string>(), new Map<string, number>()];
+    for (const line of text.trimEnd().split("\n")) {
+      const [, name, type] = /^# TYPE (\w+) (counter|gauge|histogram)$/.exec(line) ?? [];
+      if (name !== undefined) {
+        expect(types.has(name)).toBe(false);
+        types.set(name, type!);
+      } else if (!line.startsWith("# HELP ")) {
+        const [, sample, value] = /^(\w+(?:\{\w+="[^"]*"(?:,\w+="[^"]*")*\})?) (\S+)$/.exec(line)!;
+        expect(Number.isFinite(Number(value))).toBe(true);
+        expect(samples.has(sample!)).toBe(false);
+        samples.set(sample!, Number(value));
+        const family = sample!.replace(/\{.*/, "");
+        expect(types.has(family) || types.has(family.replace(/_(bucket|sum|count)$/, ""))).toBe(true);
+        if (types.get(family) === "counter") expect(family).toMatch(/_total$/);
+      }
+    }
+    const bucket = (bound: string) =>
+      samples.get(`lqa_request_duration_seconds_bucket{route="POST /apply",le="${bound}"}`)!;
+    expect(bucket("0.001")).toBeLessThanOrEqual(bucket("10"));
+    expect(bucket("+Inf")).toBeGreaterThan(0);
+  });
+
+  it("ends when requests under way are done", async () => {
+    const seen = new Promise((resolve) => server.once("request", resolve));
+    const { request, status } = slowly();
+    await seen;
+    const stopped = stop();
+    request.end(rest);
+    expect(await status).toBe(200);
+    expect(await stopped).toBe(0);
     await expect(call("/health")).rejects.toThrow();
+  });
+});
+
+const rest = new Uint8Array(x.buffer, 100, 4 * 96 - 100);
+
+/** A request whose body is not all there yet. */
+function slowly(): { request: ClientRequest; status: Promise<number | undefined> } {
+  const path = `${address}/apply?module=${LAYER}&adapters=a`;
+  const request = httpRequest(path, { method: "POST", agent: false });
+  const status = new Promise<number | undefined>((resolve, reject) => {
+    request.on("response", (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    request.on("error", reject);
+  });
+  request.write(new Uint8Array(x.buffer, 0, 100));
+  return { request, status };
+}
+
+describe("the example server as a process", () => {
+  const program = fileURLToPath(new URL("../../examples/serve/server.mjs", import.meta.url));
+  const folder = temporaryDirectory();
+  const socketPath = join(folder, "lqa.sock");
+  const sharedPath = join(folder, "shared");
+  mkdirSync(sharedPath);
+  const running: ChildProcess[] = [];
+  afterAll(() => {
+    for (const child of running) child.kill("SIGKILL");
+  });
+
+  async function start(
+    ...args: string[]
+  ): Promise<{ child: ChildProcess; ended: Promise<unknown>; told(): string }> {
+    const child = spawn(process.execPath, [program, "--adapters", directory, ...args]);
+    running.push(child);
+    let told = "";
+    const ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve(code ?? signal)));
+    await new Promise<void>((resolve, reject) => {
+      child.stderr!.on("data", (piece) => {
+        told += piece;
+        if (told.includes("listening")) resolve();
+      });
+      ended.then(() => reject(new Error(told)));
+    });
+    return { child, ended, told: () => told };
+  }
+
+  /** Over the socket. */
+  function ask(path: string): Promise<{ status: number; body: string }> {
+    return new Promise((resolve, reject) => {
+      httpRequest({ socketPath, path, agent: false }, async (response) => {
+        let body = "";
+        for await (const piece of response) body += piece;
+        resolve({ status: response.statusCode!, body });
+      })
+        .on("error", reject)
+        .end();
+    });
+  }
+
+  it("hands factors out over a socket and in shared memory, and leaves nothing behind", async () => {
+    const small = String(6 / 1024);
+    const args = ["--socket", socketPath, "--shared", sharedPath, "--shared-mib", small];
+    const { child, ended } = await start(...args, "--grace-seconds", "1");
+    expect(statSync(socketPath).mode & 0o777).toBe(0o600);
+    // A second one does not take its socket.
+    const second = await promisify(execFile)(process.execPath, [
+      program,
+      "--adapters",
+      directory,
+      ...args,
+    ]).catch(({ code, stderr }) => ({ code, stderr }));
+    expect(second).toMatchObject({ code: 2, stderr: expect.stringContaining("listens") });
+
+    const shared = async (name: string, type: string) => {
+      const path = `/adapters/${name}/shared-factors?module=${LAYER}&type=${type}`;
+      const { status, body } = await ask(path);
+      expect(status).toBe(200);
+      return JSON.parse(body);
+    };
+    for (const [i, name] of ["a", "b"].entries()) {
+      const { path, bytes, aOffset, ...shape } = await shared(name, "f32");
+      expect(shape).toEqual({ type: "f32", out: 96, in: 96, rank: 3, experts: 1, multiplier: 0.5 });
+      const file = readFileSync(path);
+      expect([file.length, statSync(path).mode & 0o777]).toEqual([bytes, 0o600]);
+      const { shape: own, bands, payload } = adapters[i]![1]!;
+      const { b, a } = decodeFactors(own, splitPayload(own, bands, payload, 0));
+      const values = new Float32Array(Uint8Array.from(file).buffer);
+      expect(values.subarray(0, 3 * 96)).toEqual(b);
+      expect(values.subarray(aOffset / 4)).toEqual(a);
+    }
+    // Each is 2304 bytes, of 6144: the third one takes the place of the first one.
+    const again = await shared("b", "f32");
+    await shared("a", "f16");
+    await shared("b", "f16");
+    expect(existsSync(again.path)).toBe(true);
+    expect(readdirSync(join(again.path, "..")).length).toBeLessThanOrEqual(4);
+    expect((await ask("/metrics")).body).toMatch(/^lqa_shared_bytes [1-6]\d{3}$/m);
+
+    expect((await ask("/ready")).status).toBe(200);
+    child.kill("SIGTERM");
+    await expect.poll(async () => (await ask("/ready")).status).toBe(503);
+    // Somebody who has not heard of it yet.
+    expect((await ask("/adapters/a")).status).toBe(200);
+    expect(await ended).toBe(0);
+    expect([existsSync(socketPath), readdirSync(sharedPath)]).toEqual([false, []]);
+  });
+
+  it("cuts off what takes too long to end, and takes the place of one that was killed", async () => {
+    const args = ["--socket", socketPath];
+    const first = await start(...args);
+    first.child.kill("SIGKILL");
+    await first.ended;
+    expect(existsSync(socketPath)).toBe(true);
+    const { child, ended, told } = await start(...args, "--drain-seconds", "0.2");
+    expect((await ask("/health")).status).toBe(200);
+    const slow = httpRequest({ socketPath, path: `/apply?module=${LAYER}&adapters=a`, method: "POST" });
+    const failed = new Promise((resolve) => slow.on("error", resolve));
+    slow.write("1234");
+    await expect.poll(async () => (await ask("/metrics")).body).toMatch(/^lqa_requests_in_flight 1$/m);
+    child.kill("SIGINT");
+    expect(await ended).toBe(1);
+    await failed;
+    expect(told()).toContain('"cutOff":1');
+  });
+
+  it.each([
+    [[], "--adapters DIRECTORY is missing"],
+    [["--adapters", "/nowhere/at/all"], "ENOENT"],
+    [["--adapters", directory, "--port", "99999"], "--port: expected a number from 0 to 65535"],
+    [["--adapters", directory, "--concurrency", "1.5"], "--concurrency"],
+    [["--adapters", directory, "--budget-mib", ""], "--budget-mib"],
+    [["--adapters", directory, "--port", "1", "--socket", "x"], "--socket goes without"],
+    [["--adapters", directory, "--socket", "package.json"], "no socket"],
+    [["--adapters", directory, "--what"], "--what"],
+    [["--adapters", directory, "--port", "0", "--host", "203.0.113.1"], "EADDRNOTAVAIL"],
+  ])("ends with 2 for %j", async (args, told) => {
+    const failed = await promisify(execFile)(process.execPath, [program, ...args]).catch((error) => error);
+    expect([failed.code, failed.stderr]).toEqual([2, expect.stringContaining(told)]);
+  });
+
+  it("has a help that fits", async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [program, "--help"]);
+    expect(stdout).toContain("--adapters DIRECTORY");
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(90);
   });
 });
