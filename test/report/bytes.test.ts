@@ -76,7 +76,7 @@ describe("the bytes of the annotated example", async () => {
       specification.indexOf("## Annex A"),
       specification.indexOf("## Annex B"),
     );
-    const offsets = [...annex.matchAll(/^ +(\d+)  [0-9a-f]{2} /gm)].map(([, offset]) => Number(offset));
+    const offsets = [...annex.matchAll(/^ +(\d+) {2}[0-9a-f]{2} /gm)].map(([, offset]) => Number(offset));
     expect(offsets.length).toBeGreaterThan(50);
     const begins = new Set(fields.map(({ offset }) => offset));
     expect(offsets.filter((offset) => !begins.has(offset))).toEqual([]);

@@ -54,7 +54,7 @@ function map(cells: readonly ByteKind[], cellBytes: number): Html {
     const [x, width] = [(begin % COLUMNS) * CELL.width, (end - begin) * CELL.width];
     const from = Math.floor(begin * cellBytes);
     parts.push(
-      html`<rect x="${x}" y="${row * CELL.height}" width="${width}" height="${CELL.height - 1}" class="${kindClass(kind)}"><title>${kind}, from byte ${count(from)} on</title></rect>
+      html`<rect x="${x}" y="${row * CELL.height}" width="${width}" height="${CELL.height - 1}" class="${kindClass(kind)}" data-byte="${from}"><title>${kind}, from byte ${count(from)} on</title></rect>
 `,
     );
     begin = end;

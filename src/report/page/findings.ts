@@ -8,7 +8,7 @@ import type { LqaError } from "../../errors.ts";
 import { WARNINGS, type Warning } from "../../validate/warnings.ts";
 import { count, counted } from "../format.ts";
 import type { Inspection } from "../inspection.ts";
-import { facts, type Html, html, section } from "./html.ts";
+import { facts, type Html, html, type Part, section } from "./html.ts";
 
 /** Kinds of findings that are shown, and places of one kind. */
 const KINDS = 50;
@@ -63,26 +63,29 @@ function kinds<T extends LqaError | Warning>(list: readonly T[]): [T["kind"], T[
 function finding(summary: string, list: readonly (LqaError | Warning)[], clause: string | undefined): Html {
   const { code, kind, advice } = list[0]!;
   const [style, word] = clause === undefined ? ["warn", "Warning"] : ["bad", "Error"];
-  const places = list.map(placeText).filter((place) => place !== "");
+  const places = list.map(place).filter((one) => one !== undefined);
   const rule = clause === undefined || clause === "-" ? "" : ` Clause ${clause} of the specification.`;
   return html`<div class="finding ${style === "warn" ? "w" : ""}"><h3><span class="${style}">${word}</span> ${code} ${kind}${list.length > 1 ? `, ${count(list.length)} times` : ""}</h3>
 <p>${summary}${rule}</p>
 ${
   places.length === 0
     ? undefined
-    : html`<ul>${places.slice(0, PLACES).map((place) => html`<li>${place}</li>`)}${places.length > PLACES ? html`<li>… ${count(places.length - PLACES)} more; <code>lqa validate --all --json</code> has all</li>` : undefined}</ul>
+    : html`<ul>${places.slice(0, PLACES).map((one) => html`<li>${one}</li>`)}${places.length > PLACES ? html`<li>… ${count(places.length - PLACES)} more; <code>lqa validate --all --json</code> has all</li>` : undefined}</ul>
 `
 }<p class="faint">${advice}</p></div>
 `;
 }
 
-function placeText({ where, offset, expected, actual }: LqaError | Warning): string {
-  return [
+/** Where it is; pages with a view of bytes find them by `data-byte`. */
+function place({ where, offset, expected, actual }: LqaError | Warning): Html | undefined {
+  const parts: Part[] = [
     ...(where === undefined ? [] : [where]),
-    ...(offset === undefined ? [] : [`at byte ${count(offset)}`]),
+    ...(offset === undefined ? [] : [html`<span data-byte="${offset}">at byte ${count(offset)}</span>`]),
     ...(expected === undefined ? [] : [`expected ${expected}`]),
     ...(actual === undefined ? [] : [`found ${actual}`]),
-  ].join(", ");
+  ];
+  if (parts.length === 0) return undefined;
+  return html`${parts.map((part, i) => (i === 0 ? part : html`, ${part}`))}`;
 }
 
 function names(title: string, list: readonly string[]): Html | undefined {

@@ -1,0 +1,50 @@
+/**
+ * What the page does with the document. Markup gets into it in one place, by the one policy that the content-security
+ * policy allows; it comes from the worker, whose templates escape.
+ *
+ * @module
+ */
+
+interface Policy {
+  createHTML(markup: string): string;
+  createScriptURL(address: string): string;
+}
+
+const factory = (globalThis as { trustedTypes?: { createPolicy(name: string, rules: Policy): Policy } })
+  .trustedTypes;
+const same: Policy = { createHTML: (markup) => markup, createScriptURL: (address) => address };
+/** Browsers without trusted types take texts. */
+export const policy: Policy = factory?.createPolicy("lqa", same) ?? same;
+
+/** An element of the page. */
+export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
+  return document.getElementById(id) as T;
+}
+
+/** Puts markup of the worker into an element. */
+export function setMarkup(element: Element, markup: string): void {
+  element.innerHTML = policy.createHTML(markup);
+}
+
+/** A new element with properties and children; texts stay texts. */
+export function create<K extends keyof HTMLElementTagNameMap>(
+  name: K,
+  properties: Partial<HTMLElementTagNameMap[K]> = {},
+  ...children: readonly (Node | string)[]
+): HTMLElementTagNameMap[K] {
+  const element = Object.assign(document.createElement(name), properties);
+  element.append(...children);
+  return element;
+}
+
+/** `3.1 MiB`. */
+export function sizeText(bytes: number): string {
+  if (bytes < 1024) return `${bytes} bytes`;
+  const power = Math.min(3, Math.floor(Math.log2(bytes) / 10));
+  return `${(bytes / 1024 ** power).toPrecision(3)} ${["", "KiB", "MiB", "GiB"][power]}`;
+}
+
+/** `12,345`. */
+export function countText(value: number): string {
+  return value.toLocaleString("en-US");
+}

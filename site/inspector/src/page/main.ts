@@ -1,0 +1,165 @@
+/**
+ * The page: what is given is opened in a worker and shown; then every byte is checked and every module decomposed, in another
+ * worker, unless that would have to be downloaded first.
+ *
+ * @module
+ */
+import "virtual:report.css";
+import type { Input, InputFile, Opened } from "../protocol.ts";
+import { enterBytes, resetBytes, showBytes } from "./bytes-view.ts";
+import { Client, startJob } from "./client.ts";
+import { resetConvert } from "./convert-view.ts";
+import { enterDecode, resetDecode } from "./decode-view.ts";
+import { byId, create, sizeText } from "./dom.ts";
+import { chosenFiles, droppedFiles } from "./inputs.ts";
+import { clearProblem, showProblem } from "./problem.ts";
+import { showReport } from "./report-view.ts";
+import { allowTabs, showTab, startTabs, type TabName } from "./tabs.ts";
+import { say, stopWork, work } from "./work.ts";
+
+const files = byId<HTMLInputElement>("files");
+const folder = byId<HTMLInputElement>("folder");
+const actions = byId("report-actions");
+const reading = byId("reading");
+
+let reader: Client | undefined;
+let input: Input | undefined;
+let fileBytes = 0;
+
+/** Opens something, in place of what was there. */
+async function open(next: Input): Promise<void> {
+  stopWork();
+  reader?.end();
+  clearProblem();
+  const client = new Client();
+  reader = client;
+  input = next;
+  fileBytes = 0;
+  client.onReading = () => showReading(client);
+  resetBytes(client);
+  resetDecode(client);
+  document.body.dataset.state = "opening";
+  try {
+    const opened = await client.call("open", next);
+    if (reader !== client) return;
+    show(next, opened);
+    await look(next, opened);
+  } catch (error) {
+    if (reader !== client) return;
+    document.body.dataset.state = "failed";
+    document.body.classList.remove("opened");
+    byId("opened").hidden = true;
+    reading.textContent = "";
+    showProblem(error);
+  }
+}
+
+function showReading({ reading: { bytes, largest } }: Client): void {
+  if (fileBytes === 0) return;
+  reading.textContent = `Read for what is shown: ${sizeText(bytes)} of ${sizeText(fileBytes)}`;
+  reading.dataset.bytes = String(bytes);
+  reading.dataset.largest = String(largest);
+}
+
+function show(from: Input, opened: Opened): void {
+  fileBytes = opened.bytes;
+  showReading(reader!);
+  byId("opened").hidden = false;
+  document.body.classList.add("opened");
+  document.body.dataset.state = "opened";
+  document.title = `${opened.title} – LQA inspector`;
+  const allowed: TabName[] = opened.kind === "lqa" ? ["report", "bytes"] : ["report"];
+  if (opened.kind === "lqa" && opened.usable && opened.parameters > 0) allowed.push("decode");
+  if (opened.usable) allowed.push("convert");
+  allowTabs(allowed);
+  resetConvert(from, opened, (next) => void open(next));
+  showReport(opened, goToByte);
+  actions.replaceChildren();
+  showTab("report");
+  say(`Opened ${opened.title}.`);
+}
+
+function goToByte(offset: number): void {
+  showTab("bytes", true);
+  void showBytes(offset);
+}
+
+/** Looks at all of it: at once where it is here, if it is asked for where it is elsewhere. */
+async function look(from: Input, opened: Opened): Promise<void> {
+  if (!opened.remote) return inspect(from, false);
+  const text = `Check every byte and look into the weights (reads ${sizeText(opened.bytes)})`;
+  action(text, () => inspect(from, false));
+}
+
+async function inspect(from: Input, compare: boolean): Promise<void> {
+  actions.replaceChildren();
+  const title = compare ? "Measuring other methods" : "Looking into all of it";
+  let found: Opened | undefined;
+  try {
+    found = await work(title, (onProgress) => startJob(from, "inspect", { compare }, onProgress));
+  } catch (error) {
+    if (from === input) showProblem(error);
+    return;
+  }
+  if (from !== input) return;
+  if (found === undefined) {
+    action("Look into all of it", () => inspect(from, compare));
+    return;
+  }
+  showReport(found, goToByte);
+  document.body.dataset.state = "complete";
+  if (found.withSource && !compare) action("Measure other methods on the source", () => inspect(from, true));
+  say(`The report on ${found.title} is complete.`);
+}
+
+function action(textContent: string, run: () => unknown): void {
+  const button = create("button", { type: "button", className: "quiet", textContent });
+  button.onclick = () => void run();
+  actions.append(button);
+}
+
+function openFiles(list: readonly InputFile[]): void {
+  if (list.length > 0) void open({ files: list, url: undefined });
+}
+
+byId("choose-files").onclick = () => files.click();
+byId("choose-folder").onclick = () => folder.click();
+for (const chooser of [files, folder])
+  chooser.onchange = () => {
+    openFiles(chosenFiles(chooser.files));
+    // The same file may be chosen again.
+    chooser.value = "";
+  };
+byId("open-example").onclick = async () => {
+  const { exampleFile } = await import("./example.ts");
+  openFiles([{ path: "example.lqa", file: exampleFile() }]);
+};
+byId<HTMLFormElement>("address-form").onsubmit = (event) => {
+  event.preventDefault();
+  const url = byId<HTMLInputElement>("address").value.trim();
+  if (url !== "") void open({ files: [], url });
+};
+
+// Files may be dropped anywhere; a browser would leave the page for them.
+let inside = 0;
+const over = (change: number): void => {
+  inside = Math.max(0, inside + change);
+  document.body.classList.toggle("over", inside > 0);
+};
+addEventListener("dragenter", () => over(1));
+addEventListener("dragleave", () => over(-1));
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  over(-inside);
+  if (event.dataTransfer !== null) void droppedFiles(event.dataTransfer).then(openFiles, showProblem);
+});
+addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  showProblem(event.reason);
+});
+
+startTabs((name) => {
+  if (name === "bytes") void enterBytes();
+  if (name === "decode") void enterDecode();
+});

@@ -1,0 +1,120 @@
+/**
+ * Encoding an adapter, and writing an adapter in a dialect: what the command line's `encode`, `decode` and `convert` do, for
+ * files that are handed to the visitor.
+ *
+ * @module
+ */
+import { zipSync } from "fflate";
+import { fail } from "../../../../src/errors.ts";
+import {
+  type Adapter,
+  type DialectName,
+  type EncodeOptions,
+  type EncodeReport,
+  encodeAdapter,
+  openLqa,
+  type QualityName,
+  validateLqa,
+  writeAdapter,
+} from "../../../../src/index.ts";
+import { count, counted, decibels, percent, ratio, size } from "../../../../src/report/format.ts";
+import { facts, type Html, html } from "../../../../src/report/page/html.ts";
+import type { Download, EncodeChoice, Made, WriteChoice } from "../protocol.ts";
+import type { Document, OpenAdapter } from "./document.ts";
+import type { Progress } from "./view.ts";
+
+/** Most bytes of an `.lqa` file that is decoded whole. */
+const MOST = 2 ** 30;
+
+/** What a form says, as options. @throws LqaError USAGE for a number that is none */
+export function encodeOptions({ goal, value, tensors }: EncodeChoice): EncodeOptions {
+  if (goal === "quality") return { tensors, quality: value as QualityName };
+  if (goal === "variant") return { tensors, variant: value.trim() };
+  const number = Number(value);
+  if (value.trim() === "" || !Number.isFinite(number))
+    fail("USAGE", {
+      where: goal === "bits" ? "bits a weight" : "largest error",
+      expected: "a number",
+      actual: JSON.stringify(value),
+    });
+  return goal === "bits" ? { tensors, bits: number } : { tensors, maxError: number / 100 };
+}
+
+/** Encodes. What is handed out has been read back: every checksum was checked. @throws LqaError as `encodeAdapter` */
+export async function encode(
+  { adapter, title, bytes: before }: OpenAdapter,
+  choice: EncodeChoice,
+  progress: Progress,
+): Promise<Made> {
+  const started = performance.now();
+  const { bytes, report } = await encodeAdapter(adapter, { ...encodeOptions(choice), onProgress: progress });
+  const { fileId } = await (await openLqa(bytes)).verify();
+  const name = `${title.replace(/\.[^.]*$/, "").replace(/[^\w.-]+/g, "_") || "adapter"}.lqa`;
+  const seconds = (performance.now() - started) / 1000;
+  return {
+    markup: encoded(report, before, bytes.length, fileId, seconds).markup,
+    downloads: [download(name, bytes)],
+  };
+}
+
+function encoded(report: EncodeReport, before: number, after: number, fileId: string, seconds: number): Html {
+  return html`${facts([
+    ["Size", `${size(after)}, ${ratio(before, after)} smaller than its source of ${size(before)}`],
+    ["Bits a weight", report.bitsPerParameter.toFixed(3)],
+    ["Energy of ΔW lost", `${percent(report.relativeError)} (SNR ${decibels(report.snrDb)})`],
+    ["Modules", counted(report.modules.length, "module")],
+    ["File id", html`<code>${fileId}</code>`],
+    ["Time", `${seconds.toFixed(1)} s`],
+  ])}${report.taskRisk ? html`<p class="warn">So much of ΔW is lost that adapters answered worse on tasks. More bits, or a higher quality, help.</p>` : undefined}`;
+}
+
+/** Writes an adapter in a dialect. @throws LqaError as `writeAdapter`; the first error of an `.lqa` file */
+export async function write(
+  document: Document,
+  { to, factors }: WriteChoice,
+  progress: Progress,
+): Promise<Made> {
+  const { lqa } = document;
+  const adapter = lqa === undefined ? document.adapter!.adapter : await whole(lqa, progress);
+  const notes: string[] = [];
+  const files = writeAdapter(adapter, {
+    factors,
+    to: to === "" ? undefined : (to as DialectName),
+    onNote: (note) => void notes.push(note),
+  });
+  const downloads = [...files].map(([name, bytes]) => download(name, bytes));
+  if (files.size > 1) {
+    const stem =
+      (lqa?.title ?? document.adapter!.title).replace(/\.[^.]*$/, "").replace(/[^\w.-]+/g, "_") || "adapter";
+    downloads.unshift(
+      download(`${stem}.zip`, zipSync(Object.fromEntries(files), { level: 0, mtime: "1980-01-01" })),
+    );
+  }
+  const different = [...new Set(notes)].slice(0, 10);
+  return {
+    markup:
+      html`<p>${counted(adapter.modules.length, "module")} and ${counted(adapter.tensors.length, "plain tensor")} in ${counted(files.size, "file")}, ${count([...files.values()].reduce((sum, { length }) => sum + length, 0))} bytes.</p>
+${different.length === 0 ? undefined : html`<ul>${different.map((note) => html`<li>${note}</li>`)}</ul>`}`
+        .markup,
+    downloads,
+  };
+}
+
+/** The adapter of a valid file: what is written is never the decoding of a broken one. */
+async function whole(
+  { source, fileLength }: NonNullable<Document["lqa"]>,
+  progress: Progress,
+): Promise<Adapter> {
+  if (fileLength > MOST)
+    fail("BUDGET", { where: "this page", expected: `at most ${MOST} bytes`, actual: fileLength });
+  progress(0, 1, "Reading the file");
+  const bytes = await source.read(0, fileLength);
+  const { error } = await validateLqa(bytes, { warnings: false });
+  if (error !== undefined) throw error;
+  const file = await openLqa(bytes);
+  return await file.readAdapter({ onProgress: (done, total) => progress(done, total, "Decoding") });
+}
+
+function download(name: string, bytes: Uint8Array): Download {
+  return { name, blob: new Blob([bytes as Uint8Array<ArrayBuffer>], { type: "application/octet-stream" }) };
+}

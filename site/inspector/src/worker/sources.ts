@@ -1,0 +1,88 @@
+/**
+ * Where the bytes come from: files of the visitor, in slices, or an address, in ranges. What is read is counted, and
+ * the first 64 KiB are kept, in which most indexes lie.
+ *
+ * @module
+ */
+
+import type { SourceBytes } from "../../../../src/dialects/dialect.ts";
+import { fail } from "../../../../src/errors.ts";
+import { type ByteSource, blobSource, httpSource } from "../../../../src/index.ts";
+import type { Reading } from "../protocol.ts";
+
+/** Bytes that are read first, and kept. */
+const HEAD = 65536;
+
+/** What was read. */
+export class Meter {
+  #bytes = 0;
+  #largest = 0;
+  #requests = 0;
+
+  add(bytes: number): void {
+    this.#bytes += bytes;
+    this.#largest = Math.max(this.#largest, bytes);
+    this.#requests++;
+  }
+
+  get reading(): Reading {
+    return { bytes: this.#bytes, largest: this.#largest, requests: this.#requests };
+  }
+}
+
+/** A source whose reads are counted, and whose first bytes are read once. */
+export function meteredSource(inner: ByteSource, meter: Meter): ByteSource {
+  let head: Promise<Uint8Array> | undefined;
+  const read = async (offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> => {
+    const bytes = await inner.read(offset, length, signal);
+    meter.add(bytes.length);
+    return bytes;
+  };
+  return {
+    get size() {
+      return inner.size;
+    },
+    async read(offset, length, signal) {
+      if (offset + length > HEAD) return read(offset, length, signal);
+      head ??= read(0, HEAD, signal);
+      try {
+        return (await head).subarray(offset, offset + length);
+      } catch (error) {
+        head = undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+/** The file at an address. @throws LqaError as `httpSource` */
+export function addressSource(url: string): ByteSource {
+  return httpSource(url);
+}
+
+/** A file of the visitor. */
+export function fileSource(file: File): ByteSource {
+  return blobSource(file);
+}
+
+/** What workers have and the types of documents lack. */
+declare class FileReaderSync {
+  readAsArrayBuffer(blob: Blob): ArrayBuffer;
+}
+
+/** A file whose bytes are read when they are asked for, on this thread: dialects ask for one tensor at a time. */
+export function lazyFile(file: File, meter: Meter): SourceBytes {
+  return {
+    length: file.size,
+    subarray(begin, end) {
+      try {
+        const buffer = new FileReaderSync().readAsArrayBuffer(file.slice(begin, end));
+        meter.add(buffer.byteLength);
+        return new Uint8Array(buffer);
+      } catch (cause) {
+        // The browser refuses a file that has changed since it was chosen.
+        return fail("IO", { where: `file ${JSON.stringify(file.name)}`, offset: begin, cause });
+      }
+    },
+  };
+}

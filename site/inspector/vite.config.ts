@@ -1,0 +1,66 @@
+// Builds the page into site/dist/inspector/: static files for any server and any path, with nothing inline, so that a strict
+// content-security policy holds. `npm run site:inspector`
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import MarkdownIt from "markdown-it";
+import type { Plugin, UserConfig } from "vite";
+import { STYLE } from "../../src/report/page/style.ts";
+import { zstdWithoutEval } from "./zstd-without-eval.ts";
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** Modules that are made, by name: what it is and its text. */
+function made(name: string, text: () => string): Plugin {
+  return {
+    name: `lqa:${name}`,
+    resolveId: (id) => (id === name ? `\0${name}` : undefined),
+    load: (id) => (id === `\0${name}` ? text() : undefined),
+  };
+}
+
+/** Clauses of the specification by number, as markup. */
+function clauses(): string {
+  const text = readFileSync(here("../../spec/lqa-v1.md"), "utf8").replace(/<!--[\s\S]*?-->\n?/g, "");
+  const markdown = new MarkdownIt();
+  const parts = text.split(/^(?=#{2,4} )/m).flatMap((part) => {
+    const heading = /^#{2,4} (\d[\d.]*) (.*)\n/.exec(part);
+    if (heading === null) return [];
+    const [line, number, title] = heading as unknown as [string, string, string];
+    // Links lead to files of the repository; code for heading levels is that of the page.
+    const body = markdown.render(part.slice(line.length)).replace(/<\/?a\b[^>]*>/g, "");
+    const wide = body.replace(
+      /<table>[\s\S]*?<\/table>/g,
+      '<div class="scroll" tabindex="0" role="region" aria-label="Table">$&</div>',
+    );
+    return [[number, `<h3>${number} ${markdown.renderInline(title)}</h3>\n${wide}`]];
+  });
+  return `export const CLAUSES = ${JSON.stringify(Object.fromEntries(parts))};`;
+}
+
+const plugins = (): Plugin[] => [
+  zstdWithoutEval(),
+  made("virtual:clauses", clauses),
+  made("virtual:report.css", () => STYLE),
+  made(
+    "virtual:example",
+    () => `export const EXAMPLE = "${readFileSync(here("../../spec/example.lqa"), "base64")}";`,
+  ),
+];
+
+const config: UserConfig = {
+  root: here("."),
+  base: "./",
+  plugins: plugins(),
+  worker: { format: "es", plugins },
+  build: {
+    outDir: here("../dist/inspector"),
+    emptyOutDir: true,
+    target: "es2022",
+    // Small files as data: addresses would ask for more of the policy.
+    assetsInlineLimit: 0,
+    modulePreload: false,
+    chunkSizeWarningLimit: 1024,
+  },
+};
+
+export default config;
