@@ -31,6 +31,8 @@ const TYPES = {
 const PAGES = [
   "index.html",
   "docs/guide.html",
+  "docs/guide/reading.html",
+  "docs/comparison.html",
   "docs/results.html",
   "docs/errors.html",
   "errors/LQA-M012.html",
@@ -103,9 +105,14 @@ async function look(tab, page, { name, width }) {
 
 async function search(tab) {
   await tab.goto(`${ORIGIN}${values.base}index.html`, { waitUntil: "networkidle" });
-  await tab.keyboard.press("Control+k");
+  const box = tab.locator(".VPLocalSearchBox");
+  // The page may be shown before it listens.
+  for (let i = 0; i < 30 && !(await box.isVisible()); i++) {
+    await tab.keyboard.press("Control+k");
+    await tab.waitForTimeout(300);
+  }
   await tab.keyboard.type("PADDING_NONZERO");
-  await tab.locator(".VPLocalSearchBox .result", { hasText: "LQA-M012" }).first().click();
+  await box.locator(".result", { hasText: "LQA-M012" }).first().click();
   await tab.waitForURL(/LQA-M012/);
   return [];
 }

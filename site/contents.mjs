@@ -4,7 +4,17 @@
 export const CONTENTS = [
   {
     title: "Guide",
-    pages: [["docs/guide.md", "Guide"]],
+    pages: [
+      ["docs/guide.md", "What and why"],
+      ["docs/guide/first-adapter.md", "Your first adapter"],
+      ["docs/guide/choosing-bits.md", "Choosing bits"],
+      ["docs/guide/reading.md", "Reading a file"],
+      ["docs/guide/serving.md", "Serving many"],
+      ["docs/guide/ci.md", "Validating in CI"],
+      ["docs/guide/migrating.md", "From safetensors, and back"],
+      ["docs/comparison.md", "Comparison"],
+      ["docs/faq.md", "Questions"],
+    ],
   },
   {
     title: "Working with files",

@@ -85,9 +85,14 @@ export function reportError(error: unknown, json: boolean, terminal: Terminal): 
   terminal.endProgress();
   if (!isLqaError(error)) return reportDefect(error, json, terminal);
   if (json) terminal.out(`${JSON.stringify({ error: errorJson(error) }, null, 2)}\n`);
-  else terminal.err(`lqa: ${errorLines(error, terminal.errorColors).join("\n")}\n`);
+  else terminal.err(`lqa: ${[...errorLines(error, terminal.errorColors), ...more(error)].join("\n")}\n`);
   showStack(error, terminal);
   return error.exitCode;
+}
+
+/** Where more is said, unless the operating system or the command line is all there is to it. */
+function more({ class: letter, code }: LqaError): string[] {
+  return letter === "X" ? [] : [`  more        lqa explain ${code}`];
 }
 
 function reportDefect(error: unknown, json: boolean, terminal: Terminal): number {

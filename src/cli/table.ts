@@ -11,7 +11,7 @@ import { CONVERT, DECODE } from "./convert-spec.ts";
 import { EXTRACT } from "./extract-spec.ts";
 import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
 import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
-import { COMPLETION, MAN } from "./shell-specs.ts";
+import { COMPLETION, EXPLAIN, MAN } from "./shell-specs.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
 const FLOOR_OPTION: OptionSpec = {
@@ -284,6 +284,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   REPAIR,
   COMPARE,
   EXTRACT,
+  EXPLAIN,
   COMPLETION,
   MAN,
 ];

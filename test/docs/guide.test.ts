@@ -1,83 +1,133 @@
-/** The guide, run as it stands: commands by a shell, programs by Node, in the order of the page. */
-import { execFile, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+/** The chapters of the guide, run as they stand, one after another, on one small adapter. */
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
-import ts from "typescript";
 import { describe, expect, it } from "vitest";
-import { writePeftDirectory } from "../helpers/peft.ts";
-import { answerRange, serve } from "../helpers/server.ts";
+import {
+  blocksOf,
+  commandsOf,
+  findCompiler,
+  findPython,
+  installInto,
+  runC,
+  runCommands,
+  runProgram,
+  runPython,
+} from "../helpers/documents.ts";
+import { safetensors, testTensors, writePeftDirectory } from "../helpers/peft.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
-const guide = readFileSync(join(root, "docs/guide.md"), "utf8");
-const blocks = [...guide.matchAll(/```([a-z]*)\n([\s\S]*?)```/g)].map(([, language, code]) => ({
-  language: language!,
-  code: code!,
-}));
 const folder = temporaryDirectory();
+installInto(folder);
 writePeftDirectory(join(folder, "my-adapter"));
-mkdirSync(join(folder, "node_modules"));
-mkdirSync(join(folder, "bin"));
-symlinkSync(root, join(folder, "node_modules/lqa"));
-writeFileSync(
-  join(folder, "bin/lqa"),
-  `#!/bin/sh\nexec "${process.execPath}" "${root}dist/cli/main.js" "$@"\n`,
-);
-chmodSync(join(folder, "bin/lqa"), 0o755);
+writeBase(join(folder, "base-model"));
 
-function runCommands(code: string): void {
-  const { status, stderr } = spawnSync("sh", ["-eu", "-c", code], {
-    cwd: folder,
-    encoding: "utf8",
-    env: { ...process.env, PATH: `${join(folder, "bin")}:${process.env.PATH}` },
-  });
-  // Warnings about weights are no failure; what else is told is shown with one.
-  expect({ status, told: status === 0 ? "" : `${code}${stderr}` }).toEqual({ status: 0, told: "" });
+/** Of each block in order what it printed, or undefined where the tool for it is absent. */
+async function runPage(page: string): Promise<(string | undefined)[]> {
+  const told: (string | undefined)[] = [];
+  for (const { language, code } of blocksOf(page)) told.push(await runBlock(language, code));
+  return told;
 }
 
-async function runProgram(code: string): Promise<string> {
-  const server = await serve((_, response, asked) =>
-    answerRange(new Uint8Array(readFileSync(join(folder, "my-adapter.lqa"))), response, asked),
+async function runBlock(language: string, code: string): Promise<string | undefined> {
+  switch (language) {
+    case "sh":
+      return runCommands(code, folder);
+    case "yaml": {
+      const commands = commandsOf(code);
+      expect(commands).not.toEqual([]);
+      return commands.map((command) => runCommands(command, folder)).join("");
+    }
+    case "ts":
+      return await runProgram(code, folder);
+    case "python": {
+      const found = findPython();
+      if ("python" in found) return await runPython(found.python, code, folder);
+      console.log(`skipped: Python of the guide: ${found.skipped}`);
+      return undefined;
+    }
+    case "c": {
+      const found = findCompiler();
+      if ("cc" in found) return await runC(found.cc, code, folder);
+      console.log(`skipped: C of the guide: ${found.skipped}`);
+      return undefined;
+    }
+    default:
+      throw new Error(`no way to run ${language}`);
+  }
+}
+
+/** The weights that the adapter changes, of a model without anything else. */
+function writeBase(path: string): void {
+  const weights = new Map(
+    [...testTensors()]
+      .filter(([name]) => name.endsWith("lora_B.weight"))
+      .map(([name, { shape }]) => {
+        const [out] = shape as [number];
+        const weight = name.replace("base_model.model.", "").replace(".lora_B", "");
+        return [weight, { shape: [out, 64], values: new Float32Array(out * 64).fill(0.5) }];
+      }),
   );
-  const { outputText } = ts.transpileModule(code.replaceAll("https://example.org/adapter.lqa", server.url), {
-    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
-  });
-  writeFileSync(join(folder, "block.mjs"), outputText);
-  const { stdout } = await promisify(execFile)(process.execPath, ["block.mjs"], {
-    cwd: folder,
-    encoding: "utf8",
-  });
-  return stdout;
+  mkdirSync(path);
+  writeFileSync(join(path, "model.safetensors"), safetensors(weights));
 }
 
-describe("the guide", () => {
-  it("has commands and programs, and nothing that is not run", () => {
-    expect(new Set(blocks.map(({ language }) => language))).toEqual(new Set(["sh", "ts"]));
-    expect(blocks.length).toBeGreaterThan(6);
+const NAMES = ["0", "1"].flatMap((layer) =>
+  ["q_proj", "v_proj"].map((name) => `model.layers.${layer}.self_attn.${name}`),
+);
+
+// One after another: a chapter uses what those before it wrote.
+describe("the guide", { timeout: 300_000 }, () => {
+  it("encodes, looks, checks and decodes", async () => {
+    const told = await runPage("docs/guide/first-adapter.md");
+    expect(told[3]).toMatch(/PADDING_NONZERO[\s\S]*Clause 7\.1, Framing/);
+    expect(listing(folder)).toEqual(expect.arrayContaining(["my-adapter.lqa", "report.html", "restored"]));
+    expect(listing(join(folder, "restored"))).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
   });
 
-  it("does what it says", { timeout: 300_000 }, async () => {
-    const told: string[] = [];
-    for (const { language, code } of blocks)
-      if (language === "sh") runCommands(code);
-      else told.push(await runProgram(code));
-    expect(told[0]).toBe(
-      "model.layers.0.self_attn.q_proj 2 256 256\nmodel.layers.0.self_attn.v_proj 2 128 256\nmodel.layers.1.self_attn.q_proj 2 256 256\nmodel.layers.1.self_attn.v_proj 2 128 256\n",
+  it("chooses bits", async () => {
+    await runPage("docs/guide/choosing-bits.md");
+    expect(listing(folder)).toEqual(
+      expect.arrayContaining(["curve.svg", "exact.lqa", "fits.lqa", "four.lqa", "paper.lqa", "small.lqa"]),
     );
-    expect(told[1]).toBe("model.layers.0.self_attn.q_proj 256\n");
+  });
+
+  it("reads in every language", async () => {
+    const [node, remote, stream, python, c] = await runPage("docs/guide/reading.md");
+    expect(node).toBe(
+      NAMES.map((name) => `${name} 2 256 256\n`.replace("256", name.endsWith("q_proj") ? "256" : "128")).join(
+        "",
+      ),
+    );
+    expect(remote).toBe(`${NAMES[0]} 256\n`);
+    expect(stream).toBe(`${2 * (256 + 256 + 128 + 256)}\n`);
+    if (python !== undefined)
+      expect(python).toBe(
+        NAMES.map((name) => `${name} 4 2.0 (${name.endsWith("q_proj") ? 64 : 32}, 64)\n`).join(""),
+      );
+    if (c !== undefined) expect(c).toBe(NAMES.map((name) => `${name} rank 4 multiplier 2\n`).join(""));
+  });
+
+  it("serves", async () => {
+    expect(await runPage("docs/guide/serving.md")).toEqual(["2 true\n"]);
+  });
+
+  it("validates", async () => {
+    await runPage("docs/guide/ci.md");
+    expect(listing(folder)).toEqual(expect.arrayContaining(["findings.json", "lqa.sarif"]));
+  });
+
+  it("migrates", async () => {
+    await runPage("docs/guide/migrating.md");
     expect(listing(folder)).toEqual(
       expect.arrayContaining([
-        "curve.svg",
-        "findings.json",
-        "lqa.sarif",
+        "as-it-was",
+        "encoded",
+        "flat.safetensors",
+        "from-file.lqa",
+        "merged",
         "mlx-adapter",
         "portable",
-        "report.html",
-        "restored",
       ]),
     );
-    expect(listing(join(folder, "restored"))).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
   });
 });

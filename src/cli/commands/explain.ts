@@ -1,0 +1,112 @@
+/**
+ * `lqa explain`: what an error code means, or what a clause of the specification says. Both are read from the package's own
+ * `spec/`, which is at the same distance from `src/cli/commands` and from `dist/cli/commands`.
+ *
+ * @module
+ */
+import { readFile } from "node:fs/promises";
+import { LqaError } from "../../errors.ts";
+import type { Arguments } from "../command.ts";
+import { nearest } from "../suggest.ts";
+import { type Terminal, wrap } from "../terminal.ts";
+
+const WIDTH = 88;
+
+interface CatalogueEntry {
+  readonly code: string;
+  readonly name: string;
+  readonly clause: string;
+  readonly summary: string;
+  readonly cause: string;
+  readonly advice: string;
+}
+
+interface Catalogue {
+  readonly classes: Readonly<Record<string, { name: string; exit: number; meaning: string }>>;
+  readonly errors: readonly CatalogueEntry[];
+}
+
+interface Clause {
+  readonly number: string;
+  readonly title: string;
+  /** Markdown, as in the specification. */
+  readonly text: string;
+}
+
+/** @throws LqaError USAGE if there is no such code and no such clause */
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const word = args.positionals[0]!;
+  const specification = await read("lqa-v1.md");
+  const json = args.values.has("json");
+  const clause = /^\d+(\.\d+)*$/.test(word) ? findClause(specification, word) : undefined;
+  if (clause !== undefined) {
+    terminal.out(json ? document(clause) : `${clauseText(clause, terminal)}\n`);
+    return 0;
+  }
+  const { classes, errors } = JSON.parse(await read("errors.json")) as Catalogue;
+  const asked = word.toUpperCase().replace(/^LQA-/, "");
+  const entry = errors.find(({ code, name }) => code === asked || name === asked);
+  if (entry === undefined) throw unknown(word, asked, errors);
+  const { code, name: kind, summary, cause, advice } = entry;
+  const { name, exit, meaning } = classes[code[0]!]!;
+  const rule = findClause(specification, entry.clause);
+  if (json) {
+    const facts = { code: `LQA-${code}`, kind, class: name, exitCode: exit, summary, cause, advice };
+    terminal.out(document({ ...facts, clause: rule ?? null }));
+    return 0;
+  }
+  const { red, dim } = terminal.colors;
+  const fact = (label: string, text: string): string[] =>
+    wrap(text, WIDTH - 16).map((line, i) => `  ${dim((i === 0 ? label : "").padEnd(14))}${line}`);
+  const lines = [
+    `${red(`LQA-${code}`)} ${kind}`,
+    ...fact("meaning", summary),
+    ...fact("class", `${name}: ${meaning}`),
+    ...fact("exit code", String(exit)),
+    ...fact("likely cause", cause),
+    ...fact("what to do", advice),
+    ...(rule === undefined ? [] : ["", clauseText(rule, terminal)]),
+  ];
+  terminal.out(`${lines.join("\n")}\n`);
+  return 0;
+}
+
+const read = (name: string): Promise<string> =>
+  readFile(new URL(`../../../spec/${name}`, import.meta.url), "utf8");
+
+const document = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
+/** A clause with its subclauses, or undefined. */
+function findClause(specification: string, number: string): Clause | undefined {
+  const heading = new RegExp(`^(#+) ${number.replaceAll(".", "\\.")} (.*)\\n`, "m").exec(specification);
+  if (heading === null) return undefined;
+  const [line, marks, title] = heading as unknown as [string, string, string];
+  const rest = specification.slice(heading.index + line.length);
+  const end = rest.search(new RegExp(`^#{1,${marks.length}} `, "m"));
+  const text = rest.slice(0, end < 0 ? undefined : end).replace(/<!--.*?-->\n/g, "");
+  return { number, title, text: text.trim() };
+}
+
+/** Paragraphs are broken at spaces; tables and code stay as they are. */
+function clauseText({ number, title, text }: Clause, { colors }: Terminal): string {
+  let code = false;
+  const lines = text.split("\n").flatMap((line) => {
+    if (line.startsWith("```")) code = !code;
+    return code || line.startsWith("|") ? [line] : wrap(line, WIDTH - 2);
+  });
+  return [
+    colors.bold(`Clause ${number}, ${title}`),
+    ...lines.map((line) => (line === "" ? "" : `  ${line}`)),
+  ].join("\n");
+}
+
+function unknown(word: string, asked: string, errors: readonly CatalogueEntry[]): LqaError {
+  const codes = errors.flatMap(({ code, name }) => [code, name]);
+  const meant = /^[\d.]+$/.test(word) ? undefined : nearest(asked, codes);
+  return new LqaError("USAGE", {
+    actual: JSON.stringify(word),
+    expected: "a code such as LQA-M012, its name, or the number of a clause",
+    where: "lqa explain",
+    advice: meant === undefined ? "lqa explain 15.4 lists all codes." : `Did you mean ${meant}?`,
+  });
+}

@@ -1,0 +1,67 @@
+/** `lqa explain`: every code and every clause has something to be told. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { run } from "../../src/cli/commands/explain.ts";
+import type { Terminal } from "../../src/cli/terminal.ts";
+import { lqa } from "../helpers/cli.ts";
+import { temporaryDirectory } from "../helpers/temporary.ts";
+
+const source = (name: string): string => readFileSync(new URL(`../../spec/${name}`, import.meta.url), "utf8");
+const { errors } = JSON.parse(source("errors.json")) as {
+  errors: { code: string; name: string; clause: string; cause: string }[];
+};
+const clauses = [...source("lqa-v1.md").matchAll(/^#+ (\d+(?:\.\d+)*) (.*)$/gm)].map(
+  ([, number, title]) => [number!, title!] as const,
+);
+
+/** What `lqa explain WORD --json` prints. */
+async function explained<T>(word: string): Promise<T> {
+  let told = "";
+  const terminal = { out: (text: string) => void (told += text) } as Terminal;
+  expect(await run({ positionals: [word], values: new Map([["json", true]]) }, terminal)).toBe(0);
+  return JSON.parse(told) as T;
+}
+
+describe("lqa explain", () => {
+  it("knows every code, by code and by name", async () => {
+    for (const { code, name, clause, cause } of errors) {
+      const told = await explained<{ kind: string; cause: string; clause: { number: string } | null }>(
+        `lqa-${code}`,
+      );
+      expect(told).toMatchObject({ kind: name, cause });
+      expect(told.clause?.number ?? "-").toBe(clause);
+      expect(await explained(name.toLowerCase())).toEqual(told);
+    }
+  });
+
+  it("knows every clause, with its text and that of its subclauses", async () => {
+    expect(clauses.length).toBeGreaterThan(60);
+    for (const [number, title] of clauses) {
+      const told = await explained<{ title: string; text: string }>(number);
+      expect(told.title).toBe(title);
+      expect(told.text.length).toBeGreaterThan(10);
+    }
+    const { text } = await explained<{ text: string }>("3");
+    for (const [number, title] of clauses.filter(([number]) => number.startsWith("3.")))
+      expect(text).toContain(`### ${number} ${title}`);
+    expect(text).not.toContain("## 4 ");
+  });
+
+  it("is for people without --json, and is named by errors about files", () => {
+    expect(lqa("explain", "LQA-M012").out).toMatch(
+      /^LQA-M012 PADDING_NONZERO\n {2}meaning {7}A padding[\s\S]*\n\nClause 3\.6, Padding\n {2}Padding bytes/,
+    );
+    const path = join(temporaryDirectory(), "zeros.lqa");
+    writeFileSync(path, new Uint8Array(64));
+    expect(lqa("inspect", path).err).toMatch(/\n {2}more {8}lqa explain LQA-M001\n/);
+    expect(lqa("inspect", "absent.lqa").err).not.toContain("explain");
+  });
+
+  it("says what it takes, and what was meant", () => {
+    const { code, err } = lqa("explain", "PADDING_NONZER");
+    expect(code).toBe(2);
+    expect(err).toContain("Did you mean PADDING_NONZERO?");
+    expect(lqa("explain", "99.9").err).toContain("number of a clause");
+  });
+});

@@ -1,0 +1,105 @@
+/** The commands of the README and of the page about reports, run as they stand. test/readme.test.ts runs the README's programs. */
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { blocksOf, installInto, runCommands } from "../helpers/documents.ts";
+import { safetensors, type TestTensor, testTensors, writePeftDirectory } from "../helpers/peft.ts";
+import { normal } from "../helpers/random.ts";
+import { listing, temporaryDirectory } from "../helpers/temporary.ts";
+
+const ADAPTER = { width: 256, rank: 8, layers: 1 };
+const next = normal(3);
+const random = (...shape: number[]): TestTensor => ({
+  shape,
+  values: Float32Array.from({ length: shape.reduce((product, size) => product * size, 1) }, () => next()),
+});
+
+/** A folder with what a reader of the page is supposed to have. */
+function prepared(): string {
+  const folder = temporaryDirectory();
+  installInto(folder);
+  // Large enough for the rates that the pages ask for.
+  writePeftDirectory(join(folder, "my-adapter"), ADAPTER);
+  mkdirSync(join(folder, "adapters"));
+  cpSync(join(folder, "my-adapter"), join(folder, "adapters/first"), { recursive: true });
+  runCommands("lqa convert my-adapter mlx-adapter --to mlx --quiet", folder);
+
+  const layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q";
+  const kohya = new Map([
+    [`${layer}.lora_down.weight`, random(4, 64)],
+    [`${layer}.lora_up.weight`, random(64, 4)],
+    [`${layer}.alpha`, { shape: [], values: Float32Array.of(4) }],
+  ]);
+  writeFileSync(join(folder, "kohya.safetensors"), safetensors(kohya));
+
+  const heads = {
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    hidden_size: ADAPTER.width,
+    num_hidden_layers: 1,
+  };
+  const config = JSON.stringify({ model_type: "llama", architectures: ["LlamaForCausalLM"], ...heads });
+  for (const name of ["base", "base-model", "my-model"]) {
+    mkdirSync(join(folder, name));
+    writeFileSync(join(folder, name, "config.json"), config);
+  }
+  const base = new Map(
+    [...testTensors(ADAPTER)]
+      .filter(([name]) => name.endsWith("lora_B.weight"))
+      .map(([name, { shape }]) => [
+        name.replace("base_model.model.", "").replace(".lora_B", ""),
+        random(shape[0]!, ADAPTER.width),
+      ]),
+  );
+  const tuned = new Map(
+    [...base].map(([name, { shape, values }]) => [
+      name,
+      { shape, values: values.map((value) => value + 0.01 * next()) },
+    ]),
+  );
+  writeFileSync(join(folder, "base-model/model.safetensors"), safetensors(base));
+  writeFileSync(join(folder, "base.safetensors"), safetensors(base));
+  writeFileSync(join(folder, "my-model/model.safetensors"), safetensors(tuned));
+  writeFileSync(join(folder, "tuned.safetensors"), safetensors(tuned));
+  return folder;
+}
+
+/** Blocks of commands that call the program. */
+const commands = (page: string): string[] =>
+  blocksOf(page).flatMap(({ language, code }) =>
+    language === "sh" && code.startsWith("lqa ") ? [code] : [],
+  );
+
+describe("the commands of the documentation", { timeout: 300_000 }, () => {
+  it("do what the README says", () => {
+    const blocks = commands("README.md");
+    expect(blocks).toHaveLength(3);
+    const [first, second, third] = blocks as [string, string, string];
+    const folder = prepared();
+    runCommands(first, folder);
+    expect(listing(folder)).toEqual(
+      expect.arrayContaining(["curve.svg", "my-adapter.lqa", "report.html", "restored"]),
+    );
+    runCommands(second, folder);
+    expect(listing(folder)).toEqual(
+      expect.arrayContaining(["merged", "my-adapter.gguf", "out", "peft-adapter", "served", "style.lqa"]),
+    );
+    // Of the third, each line is a way to extract; two of them to the same place.
+    for (const line of third.trim().split("\n")) {
+      const output = /-o (\S+)/.exec(line)![1]!;
+      runCommands(`rm -r -f ${output}\n${line}`, folder);
+      expect(listing(folder)).toContain(output.replace("/", ""));
+    }
+  });
+
+  it("do what the page about reports says", () => {
+    const [block, ...others] = commands("docs/report.md");
+    expect(others).toEqual([]);
+    const folder = prepared();
+    runCommands("lqa encode my-adapter -o my-adapter.lqa --quiet", folder);
+    for (const line of block!.trim().split("\n")) {
+      runCommands(`rm -f report.html\n${line}`, folder);
+      expect(listing(folder)).toContain("report.html");
+    }
+  });
+});
