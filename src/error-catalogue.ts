@@ -454,6 +454,18 @@ export const ERRORS = {
     "summary": "The adapter is in use, and was to be removed only if it is not.",
     "advice": "Wait until its leases are released, or remove it without that condition."
   },
+  "GPU_DEVICE": {
+    "code": "LQA-X013",
+    "clause": "-",
+    "summary": "The GPU device was lost, or refused what it was asked for.",
+    "advice": "Ask for a new device and upload again; if it was not lost, report the message with the browser's version and the adapter's info."
+  },
+  "GPU_LIMIT": {
+    "code": "LQA-X014",
+    "clause": "-",
+    "summary": "A buffer or a dispatch is larger than the GPU device allows.",
+    "advice": "Ask for a device with higher limits (requiredLimits), destroy what is not needed, or use the module without the GPU."
+  },
   "NONCANONICAL_INDEX": {
     "code": "LQA-C001",
     "clause": "12",

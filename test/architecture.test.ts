@@ -28,6 +28,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   io: [],
   validate: ["model", "read", "container", "codecs", "io"],
   serve: ["model", "read", "container", "codecs", "io", "wasm"],
+  // Only through the entry `lqa/webgpu`.
+  webgpu: ["model", "container", "codecs", "serve"],
   // Node only: threads around the tasks of encoding and decoding.
   workers: ["model", "quantize", "container", "read"],
   // Where the rooms meet: an adapter goes through all of them on its way into a file.
@@ -50,6 +52,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "encode-many.ts": ["*"],
   "index.ts": ["*"],
   "node.ts": ["*"],
+  "webgpu.ts": ["webgpu"],
   cli: ["*"],
 };
 const EVERYWHERE = ["errors.ts", "error-catalogue.ts", "limits.ts"];
@@ -164,7 +167,16 @@ describe("the architecture of src/", () => {
   });
 
   it("keeps Node out of what browsers load", () => {
-    expect([...reachable("index.ts")].filter((name) => name.startsWith("node:"))).toEqual([]);
+    for (const entry of ["index.ts", "webgpu.ts"])
+      expect([...reachable(entry)].filter((name) => name.startsWith("node:"))).toEqual([]);
+  });
+
+  it("keeps shaders out of what everybody loads, and everything but packed modules out of what draws on them", () => {
+    const shaders = (name: string): boolean => folderOf(name) === "webgpu";
+    expect([...reachable("node.ts"), ...reachable("index.ts")].filter(shaders)).toEqual([]);
+    const folders = new Set([...reachable("webgpu.ts")].filter(isInternal).map(folderOf));
+    for (const folder of ["dialects", "quantize", "linalg", "read", "io"])
+      expect(folders).not.toContain(folder);
   });
 
   it("opens every file with a paragraph", () => {

@@ -11,43 +11,9 @@ import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { requireZero, viewOf } from "./bytes.ts";
 import { decompress, type Zstd } from "./compression.ts";
 import { crc32 } from "./crc32.ts";
-import { CRC_BYTES, type PlaneExtent, payloadLength, planeExtents } from "./layout.ts";
+import { CRC_BYTES, type PlaneExtent, planeExtents } from "./layout.ts";
 import { hex32 } from "./prologue.ts";
 import type { ChunkRecord } from "./types.ts";
-
-/**
- * The payload of a module: its planes in stored order, zero padded.
- *
- * @param payload zeros of the length of the payload, to write to
- */
-export function assemblePayload(
-  shape: ModuleShape,
-  factors: PackedFactors,
-  payload: Uint8Array = new Uint8Array(payloadLength(shape, factors.bands)),
-): Uint8Array {
-  let placed = 0;
-  for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, factors.bands)) {
-    const bytes = factors.planes[expert]![band]![factor][plane];
-    if (bytes.length !== length)
-      throw new RangeError(
-        `${shape.name}: ${plane} of ${factor} in band ${band} has ${bytes.length} bytes, not ${length}`,
-      );
-    payload.set(bytes, offset);
-    placed += length;
-  }
-  const given = packedBytesOf(factors);
-  if (given !== placed) throw new RangeError(`${shape.name}: planes of ${given} bytes, not ${placed}`);
-  return payload;
-}
-
-function packedBytesOf({ planes }: PackedFactors): number {
-  let bytes = 0;
-  for (const bands of planes)
-    for (const { b, a } of bands)
-      for (const { scales, zeroPoints, codes } of [b, a])
-        bytes += scales.length + zeroPoints.length + codes.length;
-  return bytes;
-}
 
 /**
  * Checks the zeros of a payload: bytes between planes, and unused bits in them. `visit` is told each plane, in stored order.

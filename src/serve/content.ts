@@ -6,7 +6,8 @@
 import { readElement } from "../codecs/elements.ts";
 import { FLOAT_BYTES, type FloatType } from "../codecs/encoding.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
-import { assemblePayload, splitPayload } from "../container/chunk.ts";
+import { splitPayload } from "../container/chunk.ts";
+import { assemblePayload } from "../container/payload.ts";
 import type { ContainerIndex, ModuleRecord, TensorRecord } from "../container/types.ts";
 import { fail } from "../errors.ts";
 import type { ElementType, PlainTensor, TensorRole } from "../model/adapter.ts";

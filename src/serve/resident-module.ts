@@ -5,7 +5,7 @@
  * @module
  */
 import type { Band, PackedFactors } from "../codecs/packed.ts";
-import { assemblePayload } from "../container/chunk.ts";
+import { assemblePayload } from "../container/payload.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";
 import { type ApplyProgram, programOf } from "./program.ts";

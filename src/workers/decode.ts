@@ -8,7 +8,7 @@
  * @module
  */
 import { availableParallelism } from "node:os";
-import { assemblePayload } from "../container/chunk.ts";
+import { assemblePayload } from "../container/payload.ts";
 import type { ModuleRecord } from "../container/types.ts";
 import { fail } from "../errors.ts";
 import { inputLength } from "../model/adapter.ts";

@@ -5,12 +5,12 @@
  */
 import type { Band, PackedFactors } from "../codecs/packed.ts";
 import { align } from "../container/bytes.ts";
-import { assemblePayload } from "../container/chunk.ts";
 import { compress, loadZstdCodec, type Stored } from "../container/compression.ts";
 import { moduleContent, tensorContent } from "../container/digests.ts";
 import { TENSOR_ROLES } from "../container/encoding-record.ts";
 import { CRC_BYTES, payloadLength } from "../container/layout.ts";
 import { sortByName } from "../container/names.ts";
+import { assemblePayload } from "../container/payload.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../container/types.ts";
 import { ELEMENT_BYTES, type ModuleShape, type PlainTensor } from "../model/adapter.ts";
 import { type Chunk, emitFile } from "./emit.ts";

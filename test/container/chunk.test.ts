@@ -2,7 +2,8 @@
 import { expect, test } from "vitest";
 import type { Planes } from "../../src/codecs/encoding.ts";
 import type { Band, PackedFactors } from "../../src/codecs/packed.ts";
-import { assemblePayload, splitPayload } from "../../src/container/chunk.ts";
+import { splitPayload } from "../../src/container/chunk.ts";
+import { assemblePayload } from "../../src/container/payload.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { ModuleShape } from "../../src/model/adapter.ts";
 

@@ -16,12 +16,13 @@ it("has one version everywhere", () => {
 });
 
 it("has the entry points it has", () => {
-  expect(Object.keys(exports)).toEqual([".", "./node", "./package.json"]);
+  expect(Object.keys(exports)).toEqual([".", "./node", "./webgpu", "./package.json"]);
 });
 
 it.each([
   ["lqa", "index"],
   ["lqa/node", "node"],
+  ["lqa/webgpu", "webgpu"],
 ])("exports the names of %s that are written down", async (_entry, file) => {
   const names = Object.keys(await import(new URL(`../../dist/${file}.js`, import.meta.url).href));
   await expect(`${names.sort().join("\n")}\n`).toMatchFileSnapshot(`exports-${file}.txt`);

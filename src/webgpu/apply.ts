@@ -1,0 +1,153 @@
+/**
+ * Packed application on the device: which kernels run, and what they are bound to.
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import { inputLength } from "../model/adapter.ts";
+import { assertApplicable } from "../serve/resident-module.ts";
+import { rotatedBlocks } from "./decode.ts";
+import { filledBuffer, type ScratchHold, USAGE } from "./device.ts";
+import type { GpuModule } from "./module.ts";
+import { CHUNK, ROTATED_TILE, TILE } from "./shaders/apply.ts";
+import { bindingOf, type GpuTarget } from "./targets.ts";
+import { type GpuTask, prepareTask, type Step } from "./task.ts";
+
+/** What a module is applied to. */
+export interface GpuApplyOptions {
+  /** `[rows][in · kernel]`, usage STORAGE. */
+  readonly x: GpuTarget;
+  /** `[rows][out]`, usage STORAGE, the output of the base layer: the update is added to it. May be of the same buffer as x. */
+  readonly y: GpuTarget;
+  readonly rows: number;
+  /** Types of x and y: `f16` is two to a word, the first in its low bits. Default `f32`. */
+  readonly xType?: "f32" | "f16";
+  readonly yType?: "f32" | "f16";
+  /** Which expert's factors; needed for a module of more than one. */
+  readonly expert?: number;
+}
+
+/** See {@link GpuModule.prepareApply}. */
+export async function prepareApply(module: GpuModule, options: GpuApplyOptions): Promise<GpuTask> {
+  module.assertUsable();
+  const { state, shape, program, bindings } = module;
+  const { device } = state;
+  assertApplicable(shape);
+  const where = `module "${shape.name}"`;
+  const { rows, xType = "f32", yType = "f32" } = options;
+  const expert = options.expert ?? (shape.experts === 1 ? 0 : -1);
+  if (!(Number.isInteger(rows) && rows > 0))
+    fail("ACTIVATION_SHAPE", { where, expected: "at least one row", actual: rows });
+  if (!(Number.isInteger(expert) && expert >= 0 && expert < shape.experts))
+    fail("ACTIVATION_SHAPE", {
+      where,
+      expected: `an expert from 0 to ${shape.experts - 1}`,
+      actual: options.expert ?? "none",
+    });
+  const n = inputLength(shape);
+  const bound = (name: "x" | "y", type: "f32" | "f16", elements: number): GPUBufferBinding => {
+    const bytes = type === "f32" ? 4 * elements : 4 * Math.ceil(elements / 2);
+    assertBinding(device, `${name} of ${where}`, bytes);
+    return bindingOf(device, options[name], bytes, (expected, actual) =>
+      fail("ACTIVATION_SHAPE", { where: `${name} of ${where}`, expected, actual }),
+    );
+  };
+  const x = bound("x", xType, rows * n);
+  const y = bound("y", yType, rows * shape.out);
+  const applied = program.b.appliedStraight + program.b.appliedRotated;
+  const chunks = Math.ceil(n / CHUNK);
+  const sizes = {
+    h: 4 * chunks * rows * shape.rank,
+    // A binding may not be empty.
+    turned: program.a.appliedRotated > 0 ? 4 * rows * n : 4,
+    update: yType === "f16" ? 4 * rows * shape.out : 0,
+  };
+  for (const [purpose, bytes] of Object.entries(sizes))
+    assertBinding(device, `${purpose} of ${where}`, bytes);
+
+  const holds: ScratchHold[] = [];
+  const release = (): void => {
+    for (const hold of holds) hold.release();
+  };
+  try {
+    return await prepare();
+  } catch (error) {
+    release();
+    throw error;
+  }
+
+  async function prepare(): Promise<GpuTask> {
+    const [h, turned, update, call] = await state.guarded(where, () => {
+      const scratch = (purpose: keyof typeof sizes): GPUBufferBinding => {
+        const hold = state.scratch(purpose, sizes[purpose]);
+        holds.push(hold);
+        return { buffer: hold.buffer, size: sizes[purpose] };
+      };
+      const own = filledBuffer(
+        device,
+        { label: `lqa apply: ${where}`, size: 32, usage: USAGE.uniform },
+        (range) =>
+          new Uint32Array(range).set([
+            rows,
+            expert,
+            Number(xType === "f16"),
+            chunks,
+            Number(yType === "f32"),
+          ]),
+      );
+      holds.push({ buffer: own, release: () => own.destroy() });
+      return [
+        scratch("h"),
+        scratch("turned"),
+        yType === "f16" ? scratch("update") : y,
+        { buffer: own },
+      ] as const;
+    });
+    const { b, a } = program;
+    const steps: Step[] = [];
+    const common = { ...bindings, 3: call };
+    const rowTiles = Math.ceil(rows / TILE);
+    if (applied > 0) {
+      if (a.appliedRotated > 0)
+        steps.push({
+          kernel: "turn",
+          bindings: { ...common, 4: x, 5: turned },
+          groups: rows * rotatedBlocks(n),
+        });
+      steps.push({
+        kernel: "project",
+        bindings: { ...common, 4: x, 5: turned, 6: h },
+        groups: rowTiles * chunks * applied,
+      });
+      // Scratch memory has to begin as something.
+      if (b.appliedStraight > 0 || yType === "f16")
+        steps.push({
+          kernel: "expand",
+          bindings: { ...common, 4: h, 5: update },
+          groups: rowTiles * Math.ceil(shape.out / 64),
+        });
+      if (b.appliedRotated > 0)
+        steps.push({
+          kernel: "expandRotated",
+          bindings: { ...common, 4: h, 5: update },
+          groups: Math.ceil(rows / ROTATED_TILE) * rotatedBlocks(shape.out),
+        });
+      if (yType === "f16")
+        steps.push({
+          kernel: "round",
+          bindings: { ...common, 4: update, 5: y },
+          groups: Math.ceil((rows * shape.out) / 128),
+        });
+    }
+    return prepareTask(state, where, steps, {
+      gone: () => (module.destroyed ? "a module that was destroyed" : undefined),
+      release,
+    });
+  }
+}
+
+function assertBinding(device: GPUDevice, where: string, bytes: number): void {
+  const most = device.limits.maxStorageBufferBindingSize;
+  if (bytes > most)
+    fail("GPU_LIMIT", { where, expected: `a binding of at most ${most} bytes`, actual: bytes });
+}

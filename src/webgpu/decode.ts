@@ -1,0 +1,131 @@
+/**
+ * Decoding a module on the device: bit for bit what `decodeModule` of an open file gives (spec clause 8.7).
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import { inputLength } from "../model/adapter.ts";
+import { callBinding } from "./decode-calls.ts";
+import { USAGE } from "./device.ts";
+import type { GpuModule } from "./module.ts";
+import type { FACTOR } from "./program.ts";
+import { bindingOf, type GpuTarget } from "./targets.ts";
+import { type GpuTask, prepareTask, type Step } from "./task.ts";
+
+/** How a module is decoded; as `DecodeOptions`. */
+export interface GpuDecodeOptions {
+  /** Order of the weights in B: `[experts][out][rank]` (`peft`, the default) or `[experts][rank][out]`, as A has it. */
+  readonly layout?: "peft" | "component";
+  /** Default `f32`. Two `f16` are a word, the first in its low bits. */
+  readonly type?: "f32" | "f16";
+  /** Multiplies B by the module's multiplier, so that ΔW = B · A. Default false. */
+  readonly multiplier?: boolean;
+}
+
+/** Buffers to decode to, with usage STORAGE; at least one. Bytes are a multiple of 4: odd numbers of f16 have two more. */
+export interface GpuDecodeTargets {
+  readonly b?: GpuTarget;
+  readonly a?: GpuTarget;
+}
+
+/** Decoded factors, in buffers of their own. */
+export interface GpuFactors {
+  readonly b: GPUBuffer;
+  readonly a: GPUBuffer;
+}
+
+type Factor = keyof typeof FACTOR;
+
+/** Weights, and bytes, of a factor of all experts. */
+function sizeOf(module: GpuModule, factor: Factor, type: "f32" | "f16"): { weights: number; bytes: number } {
+  const { shape } = module;
+  const weights = shape.experts * shape.rank * (factor === "b" ? shape.out : inputLength(shape));
+  return { weights, bytes: type === "f32" ? 4 * weights : 4 * Math.ceil(weights / 2) };
+}
+
+/** See {@link GpuModule.prepareDecode}. */
+export async function prepareDecode(
+  module: GpuModule,
+  targets: GpuDecodeTargets,
+  { layout = "peft", type = "f32", multiplier = false }: GpuDecodeOptions,
+): Promise<GpuTask> {
+  module.assertUsable();
+  const { state, shape, program } = module;
+  const { device } = state;
+  const most = device.limits.maxStorageBufferBindingSize;
+  const steps: Step[] = [];
+  for (const factor of ["b", "a"] as const) {
+    const target = targets[factor];
+    if (target === undefined) continue;
+    const where = `${factor.toUpperCase()} of module "${shape.name}"`;
+    const { weights, bytes } = sizeOf(module, factor, type);
+    if (bytes > most)
+      fail("GPU_LIMIT", { where, expected: `a binding of at most ${most} bytes`, actual: bytes });
+    const binding = bindingOf(device, target, bytes, (expected, actual) =>
+      fail("TARGET_SIZE", { where, expected, actual }),
+    );
+    const [b, half] = [factor === "b", type === "f16"];
+    const bindings = {
+      ...module.bindings,
+      3: callBinding(state.decodeCalls, factor, {
+        peft: b && layout === "peft",
+        multiply: b && multiplier,
+        half,
+      }),
+      4: binding,
+    };
+    const words = half ? Math.ceil(weights / 2) : weights;
+    steps.push({ kernel: "decode", bindings, groups: Math.ceil(words / 64) });
+    const { rotated } = program[factor];
+    const length = weights / shape.experts / shape.rank;
+    if (rotated > 0)
+      steps.push({
+        kernel: "decodeRotated",
+        bindings,
+        groups: shape.experts * rotated * rotatedBlocks(length),
+      });
+  }
+  if (steps.length === 0)
+    fail("TARGET_SIZE", { where: `module "${shape.name}"`, expected: "a target for B or A", actual: "none" });
+  return prepareTask(state, `module "${shape.name}"`, steps, {
+    gone: () => (module.destroyed ? "a module that was destroyed" : undefined),
+    release: () => {},
+  });
+}
+
+/** Groups of invocations that take the columns of a vector that is rotated, four each, and one for its tail. */
+export function rotatedBlocks(length: number): number {
+  return Math.ceil(Math.floor(length / 64) / 4) + (length % 64 > 0 ? 1 : 0);
+}
+
+/** See {@link GpuModule.decode}. */
+export async function decodeToNewBuffers(module: GpuModule, options: GpuDecodeOptions): Promise<GpuFactors> {
+  module.assertUsable();
+  const { state, shape } = module;
+  const where = `module "${shape.name}"`;
+  const { device } = state;
+  const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+  const most = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  const make = (factor: Factor): GPUBuffer => {
+    const { bytes } = sizeOf(module, factor, options.type ?? "f32");
+    if (bytes > most)
+      fail("GPU_LIMIT", { where, expected: `a buffer of at most ${most} bytes`, actual: bytes });
+    const usage = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
+    return device.createBuffer({ label: `${factor.toUpperCase()} of ${where}`, size: bytes, usage });
+  };
+  const factors = await state.guarded(where, () => ({ b: make("b"), a: make("a") }));
+  try {
+    const task = await prepareDecode(module, factors, options);
+    await state.guarded(where, () => {
+      const encoder = device.createCommandEncoder({ label: `lqa decode: ${where}` });
+      task.encode(encoder);
+      device.queue.submit([encoder.finish()]);
+    });
+    task.destroy();
+    return factors;
+  } catch (error) {
+    factors.b.destroy();
+    factors.a.destroy();
+    throw error;
+  }
+}

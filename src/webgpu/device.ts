@@ -1,0 +1,237 @@
+/**
+ * What is kept for a device: pipelines, each compiled when it is first wanted, trellis tables, scratch memory that all
+ * modules share, and whether the device was lost.
+ *
+ * @module
+ */
+import { fail, isLqaError } from "../errors.ts";
+import { decodeCalls } from "./decode-calls.ts";
+import { allTables } from "./program.ts";
+import { EXPAND, EXPAND_ROTATED, PROJECT, ROUND, TURN } from "./shaders/apply.ts";
+import { DECODE, DECODE_ROTATED } from "./shaders/decode.ts";
+
+/** Values of GPUBufferUsage, which is a global of browsers only. */
+export const USAGE = { copySource: 0x4, copyTarget: 0x8, uniform: 0x40, storage: 0x80 } as const;
+
+/** Value of GPUShaderStage.COMPUTE. */
+const COMPUTE_STAGE = 0x4;
+const CALL_BINDING = 3;
+
+export type KernelName =
+  | "decode"
+  | "decodeRotated"
+  | "turn"
+  | "project"
+  | "expand"
+  | "expandRotated"
+  | "round";
+
+interface Kernel {
+  readonly code: string;
+  /** Numbers of the bindings of storage that it reads, and writes. Number 3 is what it is told, and uniform. */
+  readonly reads: readonly number[];
+  readonly writes: number;
+}
+
+const KERNELS: Readonly<Record<KernelName, Kernel>> = {
+  decode: { code: DECODE, reads: [0, 1, 2], writes: 4 },
+  decodeRotated: { code: DECODE_ROTATED, reads: [0, 1, 2], writes: 4 },
+  turn: { code: TURN, reads: [0, 4], writes: 5 },
+  project: { code: PROJECT, reads: [0, 1, 2, 4, 5], writes: 6 },
+  expand: { code: EXPAND, reads: [0, 1, 2, 4], writes: 5 },
+  expandRotated: { code: EXPAND_ROTATED, reads: [0, 1, 2, 4], writes: 5 },
+  round: { code: ROUND, reads: [0, 4], writes: 5 },
+};
+
+/** Numbers of what is bound for a kernel. */
+export function bindingNumbers(name: KernelName): number[] {
+  const { reads, writes } = KERNELS[name];
+  return [...reads, writes, CALL_BINDING];
+}
+
+/** Memory that several tasks use one after the other, as large as the largest of them wants. */
+interface Scratch {
+  readonly buffer: GPUBuffer;
+  users: number;
+}
+
+/** A piece of scratch memory that a task holds. */
+export interface ScratchHold {
+  readonly buffer: GPUBuffer;
+  release(): void;
+}
+
+/** What the tasks of a device share. */
+export class DeviceState {
+  readonly device: GPUDevice;
+  #lost: string | undefined;
+  #tables: GPUBuffer | undefined;
+  #calls: GPUBuffer | undefined;
+  readonly #pipelines = new Map<KernelName, Promise<GPUComputePipeline>>();
+  readonly #scratch = new Map<string, Scratch>();
+
+  constructor(device: GPUDevice) {
+    this.device = device;
+    device.lost.then(({ reason, message }) => {
+      this.#lost = `${reason ?? "unknown"}: ${message}`;
+    });
+  }
+
+  /** @throws LqaError GPU_DEVICE if the device is known to be lost */
+  assertPresent(where: string): void {
+    if (this.#lost !== undefined) fail("GPU_DEVICE", { where, actual: `lost (${this.#lost})` });
+  }
+
+  /** The trellis tables on the device, 3 KiB. */
+  get tables(): GPUBuffer {
+    if (this.#tables === undefined) {
+      const tables = allTables();
+      const how = { label: "lqa trellis tables", size: tables.length, usage: USAGE.storage };
+      this.#tables = filledBuffer(this.device, how, (range) => new Uint8Array(range).set(tables));
+    }
+    return this.#tables;
+  }
+
+  /** What `decode` kernels may be told, 4 KiB. */
+  get decodeCalls(): GPUBuffer {
+    if (this.#calls === undefined) {
+      const calls = decodeCalls();
+      const how = { label: "lqa decode calls", size: calls.byteLength, usage: USAGE.uniform };
+      this.#calls = filledBuffer(this.device, how, (range) => new Uint32Array(range).set(calls));
+    }
+    return this.#calls;
+  }
+
+  /** A pipeline, compiled once. */
+  pipeline(name: KernelName): Promise<GPUComputePipeline> {
+    let pipeline = this.#pipelines.get(name);
+    if (pipeline === undefined) {
+      const { device } = this;
+      const label = `lqa ${name}`;
+      const { code, reads, writes } = KERNELS[name];
+      const entry = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => ({
+        binding,
+        visibility: COMPUTE_STAGE,
+        buffer: { type },
+      });
+      const entries = [
+        ...reads.map((binding) => entry(binding, "read-only-storage")),
+        entry(writes, "storage"),
+        entry(CALL_BINDING, "uniform"),
+      ];
+      const group = device.createBindGroupLayout({ label, entries });
+      pipeline = device.createComputePipelineAsync({
+        label,
+        layout: device.createPipelineLayout({ label, bindGroupLayouts: [group] }),
+        compute: { module: device.createShaderModule({ label, code }) },
+      });
+      this.#pipelines.set(name, pipeline);
+      // A device that is lost meanwhile may be replaced, but not come back.
+      pipeline.catch(() => this.#pipelines.delete(name));
+    }
+    return pipeline;
+  }
+
+  /**
+   * Scratch memory by its purpose. All tasks that hold it share it, because a queue runs one after the other; who wants
+   * more than there is gets a new buffer, and the old one goes with its last user.
+   */
+  scratch(purpose: string, bytes: number): ScratchHold {
+    let scratch = this.#scratch.get(purpose);
+    if (scratch === undefined || scratch.buffer.size < bytes) {
+      const buffer = this.device.createBuffer({
+        label: `lqa scratch: ${purpose}`,
+        size: bytes,
+        usage: USAGE.storage,
+      });
+      scratch = { buffer, users: 0 };
+      this.#scratch.set(purpose, scratch);
+    }
+    const held = scratch;
+    held.users++;
+    let released = false;
+    return {
+      buffer: held.buffer,
+      release: () => {
+        if (released) return;
+        released = true;
+        if (--held.users > 0) return;
+        held.buffer.destroy();
+        if (this.#scratch.get(purpose) === held) this.#scratch.delete(purpose);
+      },
+    };
+  }
+
+  /**
+   * Does something with the device, and waits for what the device has to say about it.
+   *
+   * @throws LqaError GPU_DEVICE if it refuses, or is lost; GPU_LIMIT if it has no memory left
+   */
+  async guarded<T>(where: string, work: () => T | Promise<T>): Promise<T> {
+    this.assertPresent(where);
+    const { device } = this;
+    for (const filter of ["internal", "validation", "out-of-memory"] as const) device.pushErrorScope(filter);
+    let working: Promise<T>;
+    try {
+      working = Promise.resolve(work());
+    } catch (error) {
+      working = Promise.reject(error);
+    }
+    // Scopes are a stack: what follows a promise is not inside them.
+    const [done, memory, ...refused] = await Promise.allSettled([
+      working,
+      device.popErrorScope(),
+      device.popErrorScope(),
+      device.popErrorScope(),
+    ]);
+    this.assertPresent(where);
+    if (memory.status === "fulfilled" && memory.value !== null)
+      fail("GPU_LIMIT", { where, actual: "no memory left on the device" });
+    for (const scope of refused)
+      if (scope.status === "fulfilled" && scope.value !== null)
+        fail("GPU_DEVICE", { where, actual: scope.value.message });
+    if (done.status === "fulfilled") return done.value;
+    const error: unknown = done.reason;
+    if (isLqaError(error) || error instanceof RangeError) throw error;
+    return fail("GPU_DEVICE", { where, actual: (error as Error).message, cause: error });
+  }
+}
+
+const states = new WeakMap<GPUDevice, DeviceState>();
+
+/** What is kept for a device. */
+export function stateOf(device: GPUDevice): DeviceState {
+  let state = states.get(device);
+  if (state === undefined) states.set(device, (state = new DeviceState(device)));
+  return state;
+}
+
+/**
+ * A buffer that is filled as it is made.
+ *
+ * @throws LqaError GPU_LIMIT if there is no memory to fill it from
+ */
+export function filledBuffer(
+  device: GPUDevice,
+  { label, size, usage }: { readonly label: string; readonly size: number; readonly usage: number },
+  fill: (range: ArrayBuffer) => void,
+): GPUBuffer {
+  let buffer: GPUBuffer;
+  try {
+    buffer = device.createBuffer({ label, size, usage, mappedAtCreation: true });
+  } catch (cause) {
+    return fail("GPU_LIMIT", {
+      where: label,
+      actual: `no memory to fill a buffer of ${size} bytes from`,
+      cause,
+    });
+  }
+  try {
+    fill(buffer.getMappedRange());
+    buffer.unmap();
+  } catch (error) {
+    buffer.destroy();
+    throw error;
+  }
+  return buffer;
+}

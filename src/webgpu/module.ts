@@ -1,0 +1,158 @@
+/**
+ * A packed module on the device: its payload as the file has it, and a program that says where everything is. One buffer
+ * holds both.
+ *
+ * @module
+ */
+import type { PackedFactors } from "../codecs/packed.ts";
+import { payloadLength } from "../container/layout.ts";
+import { assemblePayload } from "../container/payload.ts";
+import { fail } from "../errors.ts";
+import type { ModuleShape } from "../model/adapter.ts";
+import type { ResidentModule } from "../serve/resident-module.ts";
+import { type GpuApplyOptions, prepareApply } from "./apply.ts";
+import {
+  decodeToNewBuffers,
+  type GpuDecodeOptions,
+  type GpuDecodeTargets,
+  type GpuFactors,
+  prepareDecode,
+} from "./decode.ts";
+import { BINDING_ALIGNMENT } from "./decode-calls.ts";
+import { type DeviceState, filledBuffer, stateOf, USAGE } from "./device.ts";
+import { type GpuProgram, programOf } from "./program.ts";
+import type { GpuTask } from "./task.ts";
+
+/** A module to upload: one that is resident, or its record and what `packed` of an open file, or a stream, gives. */
+export type PackedModule = ResidentModule | { readonly shape: ModuleShape; readonly factors: PackedFactors };
+
+/** What is bound for a module. @internal */
+export interface ModuleBindings {
+  readonly 0: GPUBufferBinding;
+  readonly 1: GPUBufferBinding;
+  readonly 2: GPUBufferBinding;
+}
+
+/** A packed module in memory of a device. Made by {@link uploadModule}. */
+export class GpuModule {
+  readonly shape: ModuleShape;
+  /** @internal */
+  readonly state: DeviceState;
+  /** @internal */
+  readonly program: GpuProgram;
+  readonly #buffer: GPUBuffer;
+  #destroyed = false;
+
+  /** @internal */
+  constructor(state: DeviceState, shape: ModuleShape, program: GpuProgram, buffer: GPUBuffer) {
+    this.state = state;
+    this.shape = shape;
+    this.program = program;
+    this.#buffer = buffer;
+  }
+
+  /** Bytes that it takes on the device. */
+  get bytes(): number {
+    return this.#buffer.size;
+  }
+
+  get destroyed(): boolean {
+    return this.#destroyed;
+  }
+
+  /** @internal */
+  get bindings(): ModuleBindings {
+    const size = this.program.words.byteLength;
+    return {
+      0: { buffer: this.#buffer, size },
+      1: { buffer: this.#buffer, offset: payloadPlace(this.program) },
+      2: { buffer: this.state.tables },
+    };
+  }
+
+  /** @internal */
+  assertUsable(): void {
+    const where = `module "${this.shape.name}"`;
+    if (this.#destroyed) fail("USAGE", { where, actual: "a module that was destroyed" });
+    this.state.assertPresent(where);
+  }
+
+  /**
+   * Decodes to new buffers, which are the caller's to destroy; their usage is STORAGE, COPY_SRC and COPY_DST. The commands
+   * have been submitted when the promise is fulfilled: what is submitted to the queue later finds the weights.
+   *
+   * @throws LqaError as {@link prepareDecode}
+   */
+  decode(options: GpuDecodeOptions = {}): Promise<GpuFactors> {
+    return decodeToNewBuffers(this, options);
+  }
+
+  /**
+   * Prepares decoding to buffers of the caller.
+   *
+   * @throws LqaError TARGET_SIZE if a buffer has not the size or usage; GPU_LIMIT if a factor is larger than a binding may
+   *   be; GPU_DEVICE if the device refuses, or is lost; USAGE if the module was destroyed
+   */
+  prepareDecode(targets: GpuDecodeTargets, options: GpuDecodeOptions = {}): Promise<GpuTask> {
+    return prepareDecode(this, targets, options);
+  }
+
+  /**
+   * Prepares y += multiplier · B'(A' x), straight from the packed planes.
+   *
+   * @throws LqaError ACTIVATION_SHAPE if buffers, rows or the expert do not fit; CANNOT_APPLY for an embedding and a grouped
+   *   convolution; GPU_LIMIT, GPU_DEVICE and USAGE as {@link prepareDecode}
+   */
+  prepareApply(options: GpuApplyOptions): Promise<GpuTask> {
+    return prepareApply(this, options);
+  }
+
+  /** Frees its memory. Tasks of the module cannot be encoded any more; those that were submitted run to their end. */
+  destroy(): void {
+    this.#destroyed = true;
+    this.#buffer.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+}
+
+const payloadPlace = ({ words }: GpuProgram): number =>
+  Math.ceil(words.byteLength / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
+
+/**
+ * Uploads a module, packed as it is.
+ *
+ * @throws LqaError GPU_LIMIT if it is larger than a buffer or a binding of the device may be, or there is no memory left;
+ *   GPU_DEVICE if the device refuses, or is lost; UNSUPPORTED_CODEC for an unknown trellis table. RangeError if planes do
+ *   not fit the shape
+ */
+export async function uploadModule(device: GPUDevice, module: PackedModule): Promise<GpuModule> {
+  const { shape } = module;
+  const where = `module "${shape.name}"`;
+  const bands = "factors" in module ? module.factors.bands : module.bands;
+  const program = programOf(shape, bands);
+  const bytes = payloadLength(shape, bands);
+  if ("payload" in module && module.payload.length !== bytes)
+    throw new RangeError(
+      `${shape.name}: expected a payload of ${bytes} bytes, found ${module.payload.length}`,
+    );
+  const place = payloadPlace(program);
+  // A word of padding: a code at the end is read with the word after it.
+  const size = Math.ceil(bytes / 4) * 4 + 4;
+  const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+  const most = Math.min(maxBufferSize - place, maxStorageBufferBindingSize, 2 ** 32 - 4);
+  if (size > most) fail("GPU_LIMIT", { where, expected: `a payload of at most ${most} bytes`, actual: size });
+  const state = stateOf(device);
+  const how = { label: `lqa ${where}`, size: place + size, usage: USAGE.storage };
+  const buffer = await state.guarded(where, () =>
+    filledBuffer(device, how, (range) => {
+      new Uint32Array(range, 0, program.words.length).set(program.words);
+      const payload = new Uint8Array(range, place, bytes);
+      if ("payload" in module) payload.set(module.payload);
+      else assemblePayload(shape, module.factors, payload);
+    }),
+  );
+  return new GpuModule(state, shape, program, buffer);
+}

@@ -1,0 +1,167 @@
+/**
+ * What kernels are told of a module: its sizes, and for each factor its components, each with its encoding and where its
+ * planes begin in the payload of an expert; and which components take part in what.
+ *
+ * | word | |
+ * | --- | --- |
+ * | 0 to 3 | rank, experts, bytes from one expert's planes to the next one's, the multiplier |
+ * | 4 to 11, 12 to 19 | of B' and of A': length of a vector, place of its entries, and place and count of three lists |
+ * | then | six words for each component of B', of A', and the lists |
+ *
+ * Lists are numbers of components: those that are rotated; those that are applied and not rotated; those that are applied and
+ * rotated. Components of which a factor is of the codec `zero` are not applied.
+ *
+ * @module
+ */
+import { type Encoding, type FloatType, planeSizes } from "../codecs/encoding.ts";
+import type { Band } from "../codecs/packed.ts";
+import { TRELLIS_TABLES, trellisTable } from "../codecs/trellis.ts";
+import { align } from "../container/bytes.ts";
+import { EXPERT_ALIGNMENT, walkPlanes } from "../container/layout.ts";
+import { inputLength, type ModuleShape } from "../model/adapter.ts";
+
+/** As in weights.ts. */
+const KIND = { zero: 0, raw: 1, sign: 2, symmetric: 3, point: 4, trellis: 5, rotated: 6 } as const;
+const TYPE: Readonly<Record<FloatType, number>> = { f32: 0, f16: 1, bf16: 2 };
+const HEADER_WORDS = 20;
+/** A weight's number shifted by it is 0: the group is the whole vector. */
+const WHOLE = 31;
+
+/** The factors, by what kernels call them. */
+export const FACTOR = { b: 0, a: 1 } as const;
+
+/** How many components of a factor are in each list. */
+export interface Listed {
+  readonly rotated: number;
+  readonly appliedStraight: number;
+  readonly appliedRotated: number;
+}
+
+/** A program. */
+export interface GpuProgram {
+  readonly words: Uint32Array<ArrayBuffer>;
+  readonly b: Listed;
+  readonly a: Listed;
+}
+
+interface Place {
+  codes: number;
+  scales: number;
+  zeroPoints: number;
+}
+
+/** The program of a module. */
+export function programOf(shape: ModuleShape, bands: readonly Band[]): GpuProgram {
+  const places = { a: [] as Place[], b: [] as Place[] };
+  const bytes = walkPlanes(shape, bands, ({ band, factor, plane, offset }) => {
+    (places[factor][band] ??= { codes: 0, scales: 0, zeroPoints: 0 })[plane] = offset;
+  });
+  const words: number[] = [
+    shape.rank,
+    shape.experts,
+    align(bytes, EXPERT_ALIGNMENT),
+    bitsOf(shape.multiplier),
+  ];
+  words.length = HEADER_WORDS;
+  const lists = {} as Record<"b" | "a", Listed>;
+  for (const factor of ["b", "a"] as const) {
+    const length = factor === "b" ? shape.out : inputLength(shape);
+    const entries = words.length;
+    bands.forEach((band, i) => {
+      for (let c = 0; c < band.components; c++)
+        words.push(...entryOf(band[factor], places[factor][i]!, c, length));
+    });
+    const { rotated, straight, applied } = listsOf(factor, bands);
+    const first = words.length;
+    words.push(...rotated, ...straight, ...applied);
+    const header = [
+      ...[length, entries, first, rotated.length, first + rotated.length, straight.length],
+      ...[first + rotated.length + straight.length, applied.length],
+    ];
+    header.forEach((word, i) => {
+      words[4 + 8 * FACTOR[factor] + i] = word;
+    });
+    lists[factor] = {
+      rotated: rotated.length,
+      appliedStraight: straight.length,
+      appliedRotated: applied.length,
+    };
+  }
+  return { words: Uint32Array.from(words), ...lists };
+}
+
+function listsOf(
+  factor: "b" | "a",
+  bands: readonly Band[],
+): Record<"rotated" | "straight" | "applied", number[]> {
+  const lists = { rotated: [] as number[], straight: [] as number[], applied: [] as number[] };
+  let number = 0;
+  for (const band of bands)
+    for (let c = 0; c < band.components; c++, number++) {
+      const rotated = isRotated(band[factor]);
+      if (rotated) lists.rotated.push(number);
+      if (band.a.codec !== "zero" && band.b.codec !== "zero")
+        lists[rotated ? "applied" : "straight"].push(number);
+    }
+  return lists;
+}
+
+const isRotated = (encoding: Encoding): boolean =>
+  encoding.codec === "trellis" && encoding.rotation !== "none";
+
+/** The entry of component `c` of a band. */
+function entryOf(encoding: Encoding, place: Place, c: number, length: number): number[] {
+  const each = planeSizes(encoding, 1, length);
+  const planes = [
+    place.codes + c * each.codes,
+    place.scales + c * each.scales,
+    place.zeroPoints + c * each.zeroPoints,
+  ];
+  const entry = (kind: number, bits = 0, shift = 0, scale = 0, group = 0, table = 0): number[] => [
+    kind | (bits << 8) | (shift << 16) | (scale << 24),
+    group,
+    table,
+    ...planes,
+  ];
+  if (encoding.codec === "zero") return entry(KIND.zero);
+  if (encoding.codec === "raw") return entry(KIND.raw, TYPE[encoding.element]);
+  const scale = TYPE[encoding.scale];
+  const group = encoding.group === 0 ? WHOLE : Math.log2(encoding.group);
+  if (encoding.codec === "sign") return entry(KIND.sign, 1, 0, scale, group);
+  if (encoding.codec === "affine")
+    return entry(encoding.zeroPoint ? KIND.point : KIND.symmetric, encoding.bits, 0, scale, group);
+  const { stepBits, weightsPerStep } = trellisTable(encoding.table);
+  const kind = isRotated(encoding) ? KIND.rotated : KIND.trellis;
+  return entry(kind, stepBits, Math.log2(weightsPerStep), scale, group, TABLE_PLACES.get(encoding.table)!);
+}
+
+const f32 = new Float32Array(1);
+const u32 = new Uint32Array(f32.buffer);
+
+function bitsOf(value: number): number {
+  f32[0] = value;
+  return u32[0]!;
+}
+
+/** Where each trellis table begins among all of them, by number. */
+const TABLE_PLACES: ReadonlyMap<number, number> = (() => {
+  const places = new Map<number, number>();
+  let at = 0;
+  for (const [number, { entries }] of TRELLIS_TABLES) {
+    places.set(number, at);
+    at += entries.length;
+  }
+  return places;
+})();
+
+/** All trellis tables, one after the other: their lengths are multiples of 4. */
+export function allTables(): Uint8Array {
+  const tables = [...TRELLIS_TABLES.values()].map(({ entries }) => entries);
+  const bytes = new Uint8Array(tables.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const table of tables) {
+    bytes.set(table, at);
+    at += table.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,310 @@
+/**
+ * Packed application on the device: y += multiplier · B'(A' x), for rows of x, in binary32.
+ *
+ * Four kernels, one after the other. `turn`: rows times the transpose of the rotation, where A' has vectors that are rotated.
+ * `project`: A' times rows, by chunks of {@link CHUNK} weights. `expand`: the sums of those chunks, times B' as far as it is
+ * not rotated. `expand_rotated`: what is rotated in B', where sums of 64 outputs are mixed with each other. `round`: to rows
+ * of binary16, which are two to a word; the others then write to scratch memory first.
+ *
+ * Nothing here depends on an order that the device chooses, but it may fuse and round as it likes: `docs/serving.md` has the
+ * bound.
+ *
+ * @module
+ */
+import { WEIGHTS } from "./weights.ts";
+
+/** Weights of a component that one group of invocations of `project` takes. */
+export const CHUNK = 1024;
+/** Rows that a group of invocations takes. */
+export const TILE = 8;
+/** The same, of `expand_rotated`. */
+export const ROTATED_TILE = 4;
+
+const CALL = /* wgsl */ `
+struct Call { rows: u32, expert: u32, x_half: u32, chunks: u32, add: u32 }
+@group(0) @binding(3) var<uniform> call: Call;
+
+const B = 0u;
+const A = 1u;
+const STRAIGHT_LIST = 4u;
+const STRAIGHT_COUNT = 5u;
+const ROTATED_LIST = 6u;
+const ROTATED_COUNT = 7u;
+const CHUNK = ${CHUNK}u;
+`;
+
+/** Of h: for each chunk, row and component. */
+const H = /* wgsl */ `
+fn h_at(chunk: u32, row: u32, number: u32) -> u32 {
+  return (chunk * call.rows + row) * program[RANK] + number;
+}
+`;
+
+const X = /* wgsl */ `
+@group(0) @binding(4) var<storage, read> x: array<u32>;
+
+fn input(at: u32) -> f32 {
+  if (call.x_half == 0u) { return bitcast<f32>(x[at]); }
+  return bitcast<f32>(widen((x[at >> 1u] >> ((at & 1u) << 4u)) & 0xffffu));
+}
+`;
+
+export const TURN: string = /* wgsl */ `${WEIGHTS}${CALL}${X}
+@group(0) @binding(5) var<storage, read_write> rotated: array<f32>;
+var<workgroup> mixed: array<f32, 256>;
+
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let length = of_factor(A, LENGTH);
+  let columns = length / 64u;
+  let tail = length % 64u;
+  let column_blocks = (columns + 3u) / 4u;
+  let blocks = column_blocks + min(tail, 1u);
+  let flat = group.x + group.y * groups.x;
+  if (flat >= call.rows * blocks) { return; }
+  let block = flat % blocks;
+  let base = flat / blocks * length;
+  let row = lane >> 2u;
+  let column = block * 4u + (lane & 3u);
+  let in_tail = block == column_blocks;
+  let i = select(row * columns + column, columns * 64u + lane, in_tail);
+  let valid = select(column < columns, lane < tail, in_tail);
+  var first = 0.0;
+  if (valid) { first = input(base + i); }
+  var value = first;
+  if (turned(row)) { value = -value; }
+  for (var half = 1u; half < 64u; half <<= 1u) {
+    mixed[lane] = value;
+    workgroupBarrier();
+    let other = mixed[lane ^ (half << 2u)];
+    value = select(value + other, other - value, (row & half) != 0u);
+    workgroupBarrier();
+  }
+  if (in_tail) { value = 8.0 * first; }
+  if (valid) { rotated[base + i] = value; }
+}
+`;
+
+export const PROJECT: string = /* wgsl */ `${WEIGHTS}${CALL}${X}${H}
+@group(0) @binding(5) var<storage, read> rotated: array<f32>;
+@group(0) @binding(6) var<storage, read_write> h: array<f32>;
+var<workgroup> low: array<vec4<f32>, 64>;
+var<workgroup> high: array<vec4<f32>, 64>;
+
+fn input_of(turn: bool, row: u32, i: u32) -> f32 {
+  if (row >= call.rows) { return 0.0; }
+  let at = row * of_factor(A, LENGTH) + i;
+  if (turn) { return rotated[at]; }
+  return input(at);
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let straight = of_factor(A, STRAIGHT_COUNT);
+  let listed = straight + of_factor(A, ROTATED_COUNT);
+  let tiles = (call.rows + ${TILE - 1}u) / ${TILE}u;
+  let flat = group.x + group.y * groups.x;
+  if (flat >= tiles * call.chunks * listed) { return; }
+  let place = flat % listed;
+  let chunk = flat / listed % call.chunks;
+  let row = flat / listed / call.chunks * ${TILE}u;
+  // Those that are rotated follow in the list.
+  let number = program[of_factor(A, STRAIGHT_LIST) + place];
+  let turn = place >= straight;
+  let c = component(A, number, call.expert);
+  let end = min((chunk + 1u) * CHUNK, of_factor(A, LENGTH));
+  let few = call.rows - row <= 4u;
+  var sum = vec4<f32>();
+  var more = vec4<f32>();
+  for (var i = chunk * CHUNK + lane; i < end; i += 64u) {
+    let w = weight(c, i);
+    sum += w * vec4(
+      input_of(turn, row, i), input_of(turn, row + 1u, i), input_of(turn, row + 2u, i), input_of(turn, row + 3u, i)
+    );
+    if (!few) {
+      more += w * vec4(
+        input_of(turn, row + 4u, i), input_of(turn, row + 5u, i), input_of(turn, row + 6u, i), input_of(turn, row + 7u, i)
+      );
+    }
+  }
+  low[lane] = sum;
+  high[lane] = more;
+  for (var half = 32u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (lane < half) {
+      low[lane] += low[lane + half];
+      high[lane] += high[lane + half];
+    }
+  }
+  workgroupBarrier();
+  if (lane < ${TILE}u && row + lane < call.rows) {
+    let own = select(high[0][lane & 3u], low[0][lane & 3u], lane < 4u);
+    h[h_at(chunk, row + lane, number)] = bitcast<f32>(program[MULTIPLIER]) * own;
+  }
+}
+`;
+
+/** Of {@link EXPAND} and {@link EXPAND_ROTATED}: h of a row and a component, and what becomes of a sum. */
+const OUTPUT = /* wgsl */ `
+@group(0) @binding(4) var<storage, read> h: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+
+fn h_of(row: u32, number: u32) -> f32 {
+  if (row >= call.rows) { return 0.0; }
+  var sum = 0.0;
+  for (var chunk = 0u; chunk < call.chunks; chunk++) { sum += h[h_at(chunk, row, number)]; }
+  return sum;
+}
+
+fn four_of(row: u32, number: u32) -> vec4<f32> {
+  return vec4(h_of(row, number), h_of(row + 1u, number), h_of(row + 2u, number), h_of(row + 3u, number));
+}
+
+fn put(row: u32, o: u32, sum: f32, add: bool) {
+  if (row >= call.rows) { return; }
+  let at = row * of_factor(B, LENGTH) + o;
+  if (add) { y[at] += sum; } else { y[at] = sum; }
+}
+`;
+
+export const EXPAND: string = /* wgsl */ `${WEIGHTS}${CALL}${H}${OUTPUT}
+var<workgroup> numbers: array<u32, 64>;
+var<workgroup> low: array<vec4<f32>, 64>;
+var<workgroup> high: array<vec4<f32>, 64>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let length = of_factor(B, LENGTH);
+  let blocks = (length + 63u) / 64u;
+  let tiles = (call.rows + ${TILE - 1}u) / ${TILE}u;
+  let flat = group.x + group.y * groups.x;
+  if (flat >= tiles * blocks) { return; }
+  let o = flat % blocks * 64u + lane;
+  let row = flat / blocks * ${TILE}u;
+  let few = call.rows - row <= 4u;
+  let list = of_factor(B, STRAIGHT_LIST);
+  let listed = of_factor(B, STRAIGHT_COUNT);
+  var sum = vec4<f32>();
+  var more = vec4<f32>();
+  for (var first = 0u; first < listed; first += 64u) {
+    let some = min(listed - first, 64u);
+    workgroupBarrier();
+    if (lane < some) {
+      let number = program[list + first + lane];
+      numbers[lane] = number;
+      low[lane] = four_of(row, number);
+      if (!few) { high[lane] = four_of(row + 4u, number); }
+    }
+    workgroupBarrier();
+    if (o < length) {
+      for (var k = 0u; k < some; k++) {
+        let w = weight(component(B, numbers[k], call.expert), o);
+        sum += w * low[k];
+        if (!few) { more += w * high[k]; }
+      }
+    }
+  }
+  if (o >= length) { return; }
+  let add = call.add != 0u;
+  for (var r = 0u; r < 4u; r++) {
+    put(row + r, o, sum[r], add);
+    if (!few) { put(row + 4u + r, o, more[r], add); }
+  }
+}
+`;
+
+export const EXPAND_ROTATED: string = /* wgsl */ `${WEIGHTS}${CALL}${H}${OUTPUT}
+var<workgroup> numbers: array<u32, 64>;
+var<workgroup> low: array<vec4<f32>, 64>;
+var<workgroup> mixed: array<vec4<f32>, 256>;
+
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let length = of_factor(B, LENGTH);
+  let columns = length / 64u;
+  let tail = length % 64u;
+  let column_blocks = (columns + 3u) / 4u;
+  let blocks = column_blocks + min(tail, 1u);
+  let tiles = (call.rows + ${ROTATED_TILE - 1}u) / ${ROTATED_TILE}u;
+  let flat = group.x + group.y * groups.x;
+  if (flat >= tiles * blocks) { return; }
+  let block = flat % blocks;
+  let row = flat / blocks * ${ROTATED_TILE}u;
+  let turn = lane >> 2u;
+  let column = block * 4u + (lane & 3u);
+  let in_tail = block == column_blocks;
+  let o = select(turn * columns + column, columns * 64u + lane, in_tail);
+  let valid = select(column < columns, lane < tail, in_tail);
+  let list = of_factor(B, ROTATED_LIST);
+  let listed = of_factor(B, ROTATED_COUNT);
+  var sum = vec4<f32>();
+  for (var first = 0u; first < listed; first += 64u) {
+    let some = min(listed - first, 64u);
+    workgroupBarrier();
+    if (lane < some) {
+      let number = program[list + first + lane];
+      numbers[lane] = number;
+      low[lane] = four_of(row, number);
+    }
+    workgroupBarrier();
+    if (valid) {
+      for (var k = 0u; k < some; k++) {
+        sum += weight(component(B, numbers[k], call.expert), o) * low[k];
+      }
+    }
+  }
+  var value = sum;
+  for (var half = 1u; half < 64u; half <<= 1u) {
+    mixed[lane] = value;
+    workgroupBarrier();
+    let other = mixed[lane ^ (half << 2u)];
+    value = select(value + other, other - value, (turn & half) != 0u);
+    workgroupBarrier();
+  }
+  if (turned(turn)) { value = -value; }
+  if (in_tail) { value = 8.0 * sum; }
+  if (!valid) { return; }
+  // After \`expand\`, which has written what is not rotated.
+  for (var r = 0u; r < ${ROTATED_TILE}u; r++) { put(row + r, o, value[r], true); }
+}
+`;
+
+export const ROUND: string = /* wgsl */ `${WEIGHTS}${CALL}
+@group(0) @binding(4) var<storage, read> update: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<u32>;
+
+fn half_of(half: u32, at: u32, count: u32) -> u32 {
+  if (at >= count) { return half; }
+  return narrow(bitcast<u32>(bitcast<f32>(widen(half)) + update[at]));
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let count = call.rows * of_factor(B, LENGTH);
+  let word = (group.x + group.y * groups.x) * 64u + lane;
+  if (2u * word >= count) { return; }
+  let both = y[word];
+  let low = half_of(both & 0xffffu, 2u * word, count);
+  y[word] = low | (half_of(both >> 16u, 2u * word + 1u, count) << 16u);
+}
+`;

@@ -1,0 +1,114 @@
+/**
+ * Decoding on the device: weights of one factor of all experts, as binary32 or binary16, in either layout.
+ *
+ * `decode` writes every word of the target once, with zeros for vectors that are rotated; `decode_rotated`, after it, fills
+ * those in. 64 weights that are mixed with each other are one column of a matrix, and a group of invocations takes four
+ * columns. Two neighbours of binary16 share a word and may belong to different groups, hence the atomic words.
+ *
+ * @module
+ */
+import { WEIGHTS } from "./weights.ts";
+
+const CALL = /* wgsl */ `
+struct Call { factor: u32, peft: u32, multiply: u32, half: u32 }
+@group(0) @binding(3) var<uniform> call: Call;
+
+const ROTATED_LIST = 2u;
+const ROTATED_COUNT = 3u;
+
+// What is done to a weight on its way out.
+fn finished(bits: u32) -> u32 {
+  var value = bits;
+  if (call.multiply != 0u) { value = multiply(value, program[MULTIPLIER]); }
+  if (call.half != 0u) { return narrow(value); }
+  return value;
+}
+`;
+
+export const DECODE: string = /* wgsl */ `${WEIGHTS}${CALL}
+@group(0) @binding(4) var<storage, read_write> weights: array<u32>;
+
+fn element(number: u32) -> u32 {
+  let length = of_factor(call.factor, LENGTH);
+  let rank = program[RANK];
+  let expert = number / (rank * length);
+  let own = number - expert * rank * length;
+  let last = select(length, rank, call.peft != 0u);
+  let first = own / last;
+  let second = own - first * last;
+  let c = component(call.factor, select(first, second, call.peft != 0u), expert);
+  if (c.kind == ROTATED) { return 0u; }
+  let bits = weight_bits(c, select(second, first, call.peft != 0u));
+  return finished(bits);
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let word = (group.x + group.y * groups.x) * 64u + lane;
+  let count = program[EXPERTS] * program[RANK] * of_factor(call.factor, LENGTH);
+  if (call.half == 0u) {
+    if (word < count) { weights[word] = element(word); }
+    return;
+  }
+  let first = 2u * word;
+  if (first >= count) { return; }
+  var pair = element(first);
+  if (first + 1u < count) { pair |= element(first + 1u) << 16u; }
+  weights[word] = pair;
+}
+`;
+
+export const DECODE_ROTATED: string = /* wgsl */ `${WEIGHTS}${CALL}
+@group(0) @binding(4) var<storage, read_write> weights: array<atomic<u32>>;
+var<workgroup> mixed: array<i32, 256>;
+
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let length = of_factor(call.factor, LENGTH);
+  let columns = length / 64u;
+  let tail = length % 64u;
+  let column_blocks = (columns + 3u) / 4u;
+  let blocks = column_blocks + min(tail, 1u);
+  let listed = of_factor(call.factor, ROTATED_COUNT);
+  let flat = group.x + group.y * groups.x;
+  if (flat >= program[EXPERTS] * listed * blocks) { return; }
+  let block = flat % blocks;
+  let expert = flat / blocks / listed;
+  let number = program[of_factor(call.factor, ROTATED_LIST) + flat / blocks % listed];
+  let c = component(call.factor, number, expert);
+  let row = lane >> 2u;
+  let column = block * 4u + (lane & 3u);
+  let in_tail = block == column_blocks;
+  let i = select(row * columns + column, columns * 64u + lane, in_tail);
+  let valid = select(column < columns, lane < tail, in_tail);
+  var first = 0;
+  if (valid) { first = trellis(c, i); }
+  var value = first;
+  for (var half = 1u; half < 64u; half <<= 1u) {
+    mixed[lane] = value;
+    workgroupBarrier();
+    let other = mixed[lane ^ (half << 2u)];
+    value = select(value + other, other - value, (row & half) != 0u);
+    workgroupBarrier();
+  }
+  if (turned(row)) { value = -value; }
+  if (in_tail) { value = 8 * first; }
+  if (!valid) { return; }
+  let bits = finished(scaled(value, scale_of(c, i), c.scale));
+  let rank = program[RANK];
+  let at = expert * rank * length + select(number * length + i, i * rank + number, call.peft != 0u);
+  if (call.half == 0u) {
+    atomicStore(&weights[at], bits);
+  } else {
+    atomicOr(&weights[at >> 1u], bits << ((at & 1u) << 4u));
+  }
+}
+`;

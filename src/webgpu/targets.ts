@@ -1,0 +1,29 @@
+/**
+ * Buffers of the caller: a whole one, or a part of one, checked before the device is asked.
+ *
+ * @module
+ */
+import { USAGE } from "./device.ts";
+
+/** A buffer, or a part of it from `offset` on (a multiple of the device's `minStorageBufferOffsetAlignment`). */
+export type GpuTarget = GPUBuffer | GPUBufferBinding;
+
+/**
+ * A binding of exactly so many bytes.
+ *
+ * @param wrong is told what is expected and found if there is less, or the buffer cannot be bound
+ */
+export function bindingOf(
+  device: GPUDevice,
+  target: GpuTarget,
+  bytes: number,
+  wrong: (expected: string, actual: string) => never,
+): GPUBufferBinding {
+  const { buffer, offset = 0, size } = "buffer" in target ? target : { buffer: target, size: undefined };
+  const alignment = device.limits.minStorageBufferOffsetAlignment;
+  if ((buffer.usage & USAGE.storage) === 0) wrong("a buffer with usage STORAGE", `usage ${buffer.usage}`);
+  if (offset % alignment !== 0) wrong(`an offset that is a multiple of ${alignment}`, `${offset}`);
+  const room = Math.min(size ?? Number.POSITIVE_INFINITY, buffer.size - offset);
+  if (!(room >= bytes)) wrong(`${bytes} bytes at least`, `${room} bytes`);
+  return { buffer, offset, size: bytes };
+}
