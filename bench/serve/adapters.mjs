@@ -73,9 +73,14 @@ export const SHAPES = {
   "q/v r4": { rank: 4, projections: PROJECTIONS.filter(([name]) => /[qv]_proj/.test(name)) },
 };
 
-/** Weights of an adapter of a shape. */
-export function weightsOf({ rank, projections }) {
-  return LAYERS * projections.reduce((sum, [, out, input]) => sum + rank * (out + input), 0);
+/** Names and shapes of an adapter's modules. */
+export function modulesOf({ rank, projections }) {
+  return Array.from({ length: LAYERS }, (_, layer) =>
+    projections.map(([name, out, input]) => ({
+      name: `model.layers.${layer}.${name}`,
+      shape: { rank, out, in: input, multiplier: 2 },
+    })),
+  ).flat();
 }
 
 /** A file of a shape. */

@@ -3,13 +3,17 @@
  * reader's light or dark scheme, tells series apart by dashes as well as by colour, and says its numbers in `<desc>`.
  */
 const [WIDTH, HEIGHT] = [720, 420];
-const PLOT = { left: 84, right: 690, top: 70, bottom: 360 };
+const PLOT = { left: 84, right: 690, bottom: 360 };
+/** Of the first line of the legend, and from one line to the next. */
+const LEGEND = { top: 46, line: 18 };
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#b0578d"];
 const DARK = ["#56b4e9", "#ff9248", "#3fd0a4", "#e08fc0"];
 const DASHES = ["", "7 4", "2 4", "10 3 2 3"];
 
 /** @param series { label, points: [x, y][] }[]; `limit`: a horizontal line { label, y } */
 export function drawChart({ title, x, y, series, limit, format = String }) {
+  const legend = placeLegend(series);
+  const top = legend.at(-1).y + 24;
   const all = series.flatMap(({ points }) => points);
   const ys = [...all.map((point) => point[1]), ...(limit ? [limit.y] : [])];
   const across = scale(
@@ -17,7 +21,7 @@ export function drawChart({ title, x, y, series, limit, format = String }) {
     PLOT.left,
     PLOT.right,
   );
-  const up = scale(ys, PLOT.bottom, PLOT.top);
+  const up = scale(ys, PLOT.bottom, top);
   const style = [
     ".lqa-chart{font-family:system-ui,sans-serif;font-size:12px}.lqa-ground{fill:#fff}.lqa-chart text{fill:#222}",
     ".lqa-grid{stroke:#8884}.lqa-limit{stroke:#888;stroke-dasharray:3 3}.lqa-line{fill:none;stroke-width:2.2}",
@@ -29,17 +33,15 @@ export function drawChart({ title, x, y, series, limit, format = String }) {
     `<rect class="lqa-ground" width="${WIDTH}" height="${HEIGHT}"/>`,
     text(PLOT.left, 24, title, "font-weight='600'"),
   ];
-  let left = PLOT.left;
-  series.forEach(({ label }, i) => {
+  legend.forEach(({ left, y, label }, i) => {
     parts.push(
-      `<path class="lqa-line lqa-s${i}" stroke-dasharray="${DASHES[i]}" d="M${left} 46h26"/>`,
-      text(left + 32, 50, label),
+      `<path class="lqa-line lqa-s${i}" stroke-dasharray="${DASHES[i]}" d="M${left} ${y}h26"/>`,
+      text(left + 32, y + 4, label),
     );
-    left += 52 + 7 * label.length;
   });
   for (const value of across.ticks)
     parts.push(
-      line(across.at(value), PLOT.top, across.at(value), PLOT.bottom, "lqa-grid"),
+      line(across.at(value), top, across.at(value), PLOT.bottom, "lqa-grid"),
       text(across.at(value), PLOT.bottom + 18, value.toLocaleString("en"), 'text-anchor="middle"'),
     );
   for (const value of up.ticks)
@@ -47,10 +49,7 @@ export function drawChart({ title, x, y, series, limit, format = String }) {
       line(PLOT.left, up.at(value), PLOT.right, up.at(value), "lqa-grid"),
       text(PLOT.left - 8, up.at(value) + 4, format(value), 'text-anchor="end"'),
     );
-  parts.push(
-    text((PLOT.left + PLOT.right) / 2, HEIGHT - 18, x, 'text-anchor="middle"'),
-    text(8, PLOT.top - 8, y),
-  );
+  parts.push(text((PLOT.left + PLOT.right) / 2, HEIGHT - 18, x, 'text-anchor="middle"'), text(8, top - 8, y));
   if (limit !== undefined)
     parts.push(
       line(PLOT.left, up.at(limit.y), PLOT.right, up.at(limit.y), "lqa-limit"),
@@ -75,6 +74,18 @@ export function drawChart({ title, x, y, series, limit, format = String }) {
     ...parts,
     "</svg>\n",
   ].join("\n");
+}
+
+/** Where the entry of each series stands: in as many lines as they need. */
+function placeLegend(series) {
+  let [left, y] = [PLOT.left, LEGEND.top];
+  return series.map(({ label }) => {
+    const width = 52 + 7 * label.length;
+    if (left > PLOT.left && left + width > WIDTH) [left, y] = [PLOT.left, y + LEGEND.line];
+    const entry = { left, y, label };
+    left += width;
+    return entry;
+  });
 }
 
 /** Whole powers of ten around the values. */

@@ -2,24 +2,30 @@
 const GIB = 2 ** 30;
 const ms = (value) => (value < 0.1 ? value.toFixed(3) : value.toFixed(2));
 
+const perSecond = (value) => (value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString("en"));
+const served = (rate, resident, share) =>
+  `${perSecond(rate)} (${resident.toLocaleString("en")}, ${(100 * share).toFixed(0)} %)`;
+
 function table(head, rows) {
   const align = head.map((_, i) => (i === 0 ? "---" : "--:"));
   return [head, align, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
-export function page({ machine, runtime, date, loadBefore, loadAfter, apply, cold, throughput, resident }) {
+export function page({ machine, runtime, date, loadBefore, loadAfter, apply, cold, throughput, pools }) {
   const load = (values) => values.map((value) => value.toFixed(1)).join(", ");
   const parts = [
     `Measured ${date}, ${machine} that were shared with other work (load ${load(loadBefore)} before, ${load(loadAfter)} after), ${runtime}; \`npm run bench:serve\`.`,
   ];
-  if (resident) {
+  if (pools) {
+    const { budget, rows } = pools;
     parts.push(
-      "### Resident adapters, and a switch to one of them",
-      "Process memory and JavaScript heap are what filling the pool added. A switch is `acquire` of a resident adapter; the last column is that and its first module applied to one row.",
+      "### Pools",
+      `Each pool has a budget of ${(budget / GIB).toFixed(1)} GiB. Adapters are generated; one file stands for all of a shape, but each has memory of its own. *Resident*: how many are in memory; the others come from their file, and others go for them, when they are asked for. Process memory and JavaScript heap are what filling the pool added. A switch is \`acquire\` of a resident adapter; the last column is that and its first module applied to one row.`,
       table(
         [
           "shape",
           "adapters",
+          "resident",
           "packed file, MB",
           "counted, GiB",
           "process, GiB",
@@ -28,9 +34,10 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
           "switch, ms: median, 99 %, most",
           "and first module, ms: median, 99 %",
         ],
-        resident.rows.map((row) => [
+        rows.map((row) => [
           row.shape,
           row.adapters.toLocaleString("en"),
+          row.resident.toLocaleString("en"),
           (row.fileBytes / 1e6).toFixed(2),
           (row.usedBytes / GIB).toFixed(3),
           (row.rssBytes / GIB).toFixed(3),
@@ -42,9 +49,19 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
           [row.switchAndApplyMilliseconds.median, row.switchAndApplyMilliseconds.p99].map(ms).join(", "),
         ]),
       ),
+      "### Requests a second by the number of adapters",
+      `A second of CPU time, one thread. A request is for an adapter drawn at random, and takes one row through all its modules (224 of all-linear, 64 of q/v). *f16*: a cache of binary16 factors, of the same budget, whose misses read the safetensors file. *safetensors each time*: the file for each request. Both multiply by \`bench/serve/baseline.as\`, and files are in the system's cache, so that a disk would make the misses slower. In brackets: resident adapters, and the share of requests that found theirs in memory.`,
+      table(
+        ["shape", "adapters", "packed", "f16", "safetensors each time"],
+        rows.map((row) => [
+          row.shape,
+          row.adapters.toLocaleString("en"),
+          served(row.packed, row.resident, row.packedHitShare),
+          served(row.f16, row.f16Resident, row.f16HitShare),
+          perSecond(row.safetensors),
+        ]),
+      ),
     );
-    if (resident.skipped.length > 0)
-      parts.push(`Not measured, for want of memory: ${resident.skipped.join("; ")}.`);
   }
   if (cold)
     parts.push(
@@ -57,7 +74,7 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
     );
   if (throughput)
     parts.push(
-      "### Rows a second by the number of adapters",
+      "### Rows a second through one module",
       "A second of CPU time, one thread, one row at a time, each for an adapter drawn at random, one module of 4096 × 4096 and rank 16. *f16 resident* is the kernel of `bench/serve/baseline.as` on factors in WebAssembly memory; *safetensors each time* reads this module's factors, as binary16, from a file in the system's cache, and uses the same kernel.",
       table(
         ["adapters", "packed", "f16 resident", "safetensors each time"],

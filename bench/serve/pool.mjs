@@ -1,104 +1,17 @@
 /**
- * Pools: what adapters take in memory, how long a cold one and a switch to a resident one take, and how many rows a second
- * are served by the number of adapters that they are spread over.
+ * How long a cold adapter takes, and how many rows a second go through one module by the number of adapters that they are
+ * spread over.
  */
-import { mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
-import { freemem, tmpdir } from "node:os";
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AdapterPool, applyPacked, directoryStore, memorySource, residentModule } from "../../dist/node.js";
+import { AdapterPool, applyPacked, directoryStore, residentModule } from "../../dist/node.js";
 import { decodeFactors } from "../../dist/read/decode.js";
-import { adapterFile, oneModule, SHAPES, weightsOf } from "./adapters.mjs";
+import { adapterFile, oneModule, SHAPES } from "./adapters.mjs";
 import { makeBaselines } from "./baselines.mjs";
+import { cpuNow, median } from "./clock.mjs";
 
 const Q = "model.layers.0.self_attn.q_proj";
-
-/** Bytes that the system can give without swapping. */
-function available() {
-  const found = /MemAvailable:\s+(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"));
-  return found === null ? freemem() : 1024 * Number(found[1]);
-}
-
-function memoryNow() {
-  globalThis.gc?.();
-  const { rss, heapUsed } = process.memoryUsage();
-  return { rss, heapUsed };
-}
-
-/** Milliseconds of CPU time of this process so far: what a busy machine leaves of a clock. */
-function cpuNow() {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-}
-
-const median = (values) => [...values].sort((x, y) => x - y)[values.length >> 1];
-const high = (values) => [...values].sort((x, y) => x - y)[Math.floor(0.99 * values.length)];
-
-/** Fills a pool with `count` adapters of a shape, each with memory of its own, and measures. */
-async function fill(name, bytes, count) {
-  // Without ids nothing is shared, so one file may stand for many.
-  const store = { open: async () => ({ source: memorySource(bytes) }) };
-  const pool = new AdapterPool({ budgetBytes: 2 ** 40, store, verify: false });
-  const before = memoryNow();
-  const start = cpuNow();
-  for (let i = 0; i < count; i++) (await pool.acquire(`adapter-${i}`)).release();
-  const milliseconds = cpuNow() - start;
-  const after = memoryNow();
-  const { usedBytes } = pool.statistics;
-  // A switch: a resident adapter that was not used just now, until it is ready; and until its first module is applied.
-  const x = new Float32Array(4096).fill(0.5);
-  const y = new Float32Array(4096);
-  const [ready, applied, alone] = [[], [], []];
-  for (let i = 0; i < 400; i++) {
-    const other = `adapter-${(i * 7919) % count}`;
-    const begin = performance.now();
-    const lease = await pool.acquire(other);
-    const middle = performance.now();
-    lease.apply(Q, x, y);
-    const end = performance.now();
-    lease.apply(Q, x, y);
-    ready.push(middle - begin);
-    applied.push(end - begin);
-    alone.push(performance.now() - end);
-    lease.release();
-  }
-  const used = pool.statistics.resident;
-  pool.clear();
-  return {
-    shape: name,
-    adapters: count,
-    resident: used,
-    fileBytes: bytes.length,
-    usedBytes,
-    rssBytes: after.rss - before.rss,
-    heapBytes: after.heapUsed - before.heapUsed,
-    loadCpuMilliseconds: milliseconds / count,
-    switchMilliseconds: { median: median(ready), p99: high(ready), most: Math.max(...ready) },
-    switchAndApplyMilliseconds: { median: median(applied), p99: high(applied), most: Math.max(...applied) },
-    applyMilliseconds: { median: median(alone) },
-    f16Bytes: 2 * weightsOf(SHAPES[name]) * count,
-  };
-}
-
-/** What fits: at most `share` of what the system can give now. */
-export async function measureResident(most, share = 0.6) {
-  const rows = [];
-  const skipped = [];
-  for (const [name, shape] of Object.entries(SHAPES)) {
-    const bytes = await adapterFile(shape);
-    for (const count of [1, 10, 100, 1000, 10000].filter((c) => c <= most)) {
-      const need = bytes.length * count;
-      if (need > share * available()) {
-        skipped.push(
-          `${count} ${name}: ${(need / 2 ** 30).toFixed(1)} GiB of ${(available() / 2 ** 30).toFixed(1)} GiB available`,
-        );
-        continue;
-      }
-      rows.push(await fill(name, bytes, count));
-      globalThis.gc?.();
-    }
-  }
-  return { rows, skipped };
-}
 
 /** A cold adapter on disk, its file in the system's cache: until its first module is applied, and until all is there. */
 export async function measureCold(files = 24) {
@@ -202,6 +115,7 @@ export async function measureThroughput(most, milliseconds = 1200) {
       });
       rows.push(row);
     }
+    closeSync(file);
     return rows;
   } finally {
     rmSync(directory, { recursive: true });
