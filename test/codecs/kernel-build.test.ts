@@ -26,7 +26,19 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
     "gram",
     "memory",
   ],
-  "serve/kernels/apply": ["project", "expand", "add", "rotate", "prepare", "convert", "memory"],
+  "serve/kernels/apply": [
+    "multiplyInnerNormal",
+    "multiplyInnerFinite",
+    "project",
+    "multiplyOuterNormal",
+    "multiplyOuterFinite",
+    "expand",
+    "add",
+    "rotate",
+    "prepare",
+    "convert",
+    "memory",
+  ],
 };
 
 it("these are all kernels", () => expect(KERNELS).toEqual(Object.keys(EXPORTS)));

@@ -474,7 +474,7 @@ export function prepareGroups(kind: i32, bits: i32, type: i32, wide: bool, scale
 
 // What there is among binary16 numbers: nothing but normal ones, subnormal ones or zeros too, infinities or NaN too.
 export const HALVES_NORMAL: i32 = 3;
-const HALVES_FINITE: i32 = 4;
+export const HALVES_FINITE: i32 = 4;
 
 /** What there is among `count` binary16 numbers; it may say more than there is for what stands up to 14 bytes behind. */
 export function kindsOfHalves(from: usize, count: i32): i32 {
@@ -496,20 +496,6 @@ function upperBits(h: v128): v128 {
   return i16x8.add(v128.and(i16x8.shr_s(h, 3), i16x8.splat(-28673)), i16x8.splat(0x3800));
 }
 
-/** The first four of eight normal binary16 numbers to binary32. */
-// @ts-ignore: decorator
-@inline
-export function firstFour(h: v128): v128 {
-  return i16x8.shuffle(i16x8.shl(h, 13), upperBits(h), 0, 8, 1, 9, 2, 10, 3, 11);
-}
-
-/** The last four. */
-// @ts-ignore: decorator
-@inline
-export function lastFour(h: v128): v128 {
-  return i16x8.shuffle(i16x8.shl(h, 13), upperBits(h), 4, 12, 5, 13, 6, 14, 7, 15);
-}
-
 /**
  * Four finite binary16 numbers, widened with their signs to 32 bits, to binary32. A subnormal one of the significand f is
  * taken for 2^-15 (1 + f), which is right once it has been added to itself and 2^-14 has been subtracted. Nothing is ever
@@ -522,6 +508,24 @@ function widenFinite(h: v128): v128 {
   const x = i32x4.add(v128.and(bits, i32x4.splat(0x0fffe000)), i32x4.splat(0x38000000));
   const magnitude = f32x4.add(x, f32x4.pmin(f32x4.splat(0), f32x4.sub(x, f32x4.splat(0.00006103515625))));
   return v128.or(magnitude, v128.and(bits, i32x4.splat(0x80000000)));
+}
+
+/** The first four of eight binary16 numbers to binary32: of normal ones, or of finite ones. */
+// @ts-ignore: decorator
+@inline
+export function firstFour(kinds: i32, h: v128): v128 {
+  return kinds == HALVES_NORMAL
+    ? i16x8.shuffle(i16x8.shl(h, 13), upperBits(h), 0, 8, 1, 9, 2, 10, 3, 11)
+    : widenFinite(i32x4.extend_low_i16x8_s(h));
+}
+
+/** The last four. */
+// @ts-ignore: decorator
+@inline
+export function lastFour(kinds: i32, h: v128): v128 {
+  return kinds == HALVES_NORMAL
+    ? i16x8.shuffle(i16x8.shl(h, 13), upperBits(h), 4, 12, 5, 13, 6, 14, 7, 15)
+    : widenFinite(i32x4.extend_high_i16x8_s(h));
 }
 
 /** Four binary16 numbers, widened to 32 bits, to binary32. */
@@ -600,12 +604,9 @@ function convertEight(element: i32, wide: bool, from: usize, to: usize): void {
   if (element == F16) {
     v128.store(to, widen(i32x4.extend_low_i16x8_u(h)));
     v128.store(to, widen(i32x4.extend_high_i16x8_u(h)), 16);
-  } else if (element == HALVES_FINITE) {
-    v128.store(to, widenFinite(i32x4.extend_low_i16x8_s(h)));
-    v128.store(to, widenFinite(i32x4.extend_high_i16x8_s(h)), 16);
-  } else if (element == HALVES_NORMAL) {
-    v128.store(to, firstFour(h));
-    v128.store(to, lastFour(h), 16);
+  } else if (element == HALVES_NORMAL || element == HALVES_FINITE) {
+    v128.store(to, firstFour(element, h));
+    v128.store(to, lastFour(element, h), 16);
   } else {
     const zero = i32x4.splat(0);
     v128.store(to, i16x8.shuffle(zero, h, 0, 8, 1, 9, 2, 10, 3, 11));
