@@ -21,6 +21,9 @@ const clause = byId("clause");
 
 let client: Client | undefined;
 let from = 0;
+/** Only the last list that was asked for counts: answers to earlier letters may come later. */
+let lists = 0;
+let listed = "";
 let total = 0;
 let page: BytePage | undefined;
 /** The bytes of the dump. */
@@ -31,6 +34,7 @@ export function resetBytes(next: Client): void {
   client = next;
   page = undefined;
   from = 0;
+  listed = "";
   filter.value = "";
   clause.hidden = true;
 }
@@ -56,10 +60,14 @@ export async function showBytes(offset: number): Promise<void> {
 async function listRegions(): Promise<void> {
   const own = client;
   if (own === undefined) return;
+  const number = ++lists;
   const found = await own.call("regions", { query: filter.value, from, most: LISTED });
-  if (own !== client) return;
+  if (own !== client || number !== lists) return;
   total = found.total;
-  list.replaceChildren(...found.regions.map(regionItem));
+  // The same list again must not take the focus away.
+  const shown = found.regions.map((region) => region.number).join();
+  if (shown !== listed) list.replaceChildren(...found.regions.map(regionItem));
+  listed = shown;
   const last = Math.min(total, from + LISTED);
   byId("region-count").textContent =
     total === 0 ? "No part has this in its name." : `${from + 1} to ${last} of ${countText(total)} parts`;

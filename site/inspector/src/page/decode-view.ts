@@ -15,6 +15,8 @@ const form = byId<HTMLFormElement>("decode-form");
 const submit = form.querySelector<HTMLButtonElement>("button[type=submit]")!;
 
 let client: Client | undefined;
+/** Only the last list that was asked for counts. */
+let lists = 0;
 
 /** Looks at another file. */
 export function resetDecode(next: Client): void {
@@ -32,8 +34,9 @@ export async function enterDecode(): Promise<void> {
 async function list(): Promise<void> {
   const own = client;
   if (own === undefined) return;
+  const number = ++lists;
   const { total, names } = await own.call("modules", { query: filter.value });
-  if (own !== client) return;
+  if (own !== client || number !== lists) return;
   modules.replaceChildren(...names.map((name) => create("option", { value: name, textContent: name })));
   modules.selectedIndex = names.length > 0 ? 0 : -1;
   byId("module-count").textContent =

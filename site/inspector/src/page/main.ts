@@ -68,15 +68,21 @@ function show(from: Input, opened: Opened): void {
   document.body.classList.add("opened");
   document.body.dataset.state = "opened";
   document.title = `${opened.title} – LQA inspector`;
-  const allowed: TabName[] = opened.kind === "lqa" ? ["report", "bytes"] : ["report"];
-  if (opened.kind === "lqa" && opened.usable && opened.parameters > 0) allowed.push("decode");
-  if (opened.usable) allowed.push("convert");
-  allowTabs(allowed);
+  allowTabs(viewsOf(opened));
   resetConvert(from, opened, (next) => void open(next));
   showReport(opened, goToByte);
   actions.replaceChildren();
   showTab("report");
   say(`Opened ${opened.title}.`);
+}
+
+/** The views that there is something to show in. */
+function viewsOf({ kind, usable, parameters }: Opened): TabName[] {
+  const views: TabName[] = ["report"];
+  if (kind === "lqa") views.push("bytes");
+  if (kind === "lqa" && usable && parameters > 0) views.push("decode");
+  if (usable) views.push("convert");
+  return views;
 }
 
 function goToByte(offset: number): void {
@@ -107,6 +113,7 @@ async function inspect(from: Input, compare: boolean): Promise<void> {
     return;
   }
   showReport(found, goToByte);
+  allowTabs(viewsOf(found));
   document.body.dataset.state = "complete";
   if (found.withSource && !compare) action("Measure other methods on the source", () => inspect(from, true));
   say(`The report on ${found.title} is complete.`);

@@ -23,10 +23,11 @@ export function showTab(name: TabName, focus = false): void {
   onShow(name);
 }
 
-/** Which views there are. */
+/** Which views there are; the first of them is always there, and shown where the one that was shown is not. */
 export function allowTabs(allowed: readonly TabName[]): void {
   NAMES.forEach((name, i) => {
     tabs[i]!.hidden = !allowed.includes(name);
+    if (tabs[i]!.hidden && tabs[i]!.ariaSelected === "true") showTab(NAMES[0]!);
   });
 }
 

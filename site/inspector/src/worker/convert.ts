@@ -40,6 +40,14 @@ export function encodeOptions({ goal, value, tensors }: EncodeChoice): EncodeOpt
   return goal === "bits" ? { tensors, bits: number } : { tensors, maxError: number / 100 };
 }
 
+/** What files that are made are called: as what they are made of, without its ending. */
+function stemOf(title: string): string {
+  const name = title
+    .replace(/^.*\//, "")
+    .replace(/\.(lqa|safetensors|bin|pt|pth|ckpt|npz|gguf|onnx_adapter)$/, "");
+  return name.replace(/[^\w.-]+/g, "_") || "adapter";
+}
+
 /** Encodes. What is handed out has been read back: every checksum was checked. @throws LqaError as `encodeAdapter` */
 export async function encode(
   { adapter, title, bytes: before }: OpenAdapter,
@@ -49,7 +57,7 @@ export async function encode(
   const started = performance.now();
   const { bytes, report } = await encodeAdapter(adapter, { ...encodeOptions(choice), onProgress: progress });
   const { fileId } = await (await openLqa(bytes)).verify();
-  const name = `${title.replace(/\.[^.]*$/, "").replace(/[^\w.-]+/g, "_") || "adapter"}.lqa`;
+  const name = `${stemOf(title)}.lqa`;
   const seconds = (performance.now() - started) / 1000;
   return {
     markup: encoded(report, before, bytes.length, fileId, seconds).markup,
@@ -84,8 +92,7 @@ export async function write(
   });
   const downloads = [...files].map(([name, bytes]) => download(name, bytes));
   if (files.size > 1) {
-    const stem =
-      (lqa?.title ?? document.adapter!.title).replace(/\.[^.]*$/, "").replace(/[^\w.-]+/g, "_") || "adapter";
+    const stem = stemOf(lqa?.title ?? document.adapter!.title);
     downloads.unshift(
       download(`${stem}.zip`, zipSync(Object.fromEntries(files), { level: 0, mtime: "1980-01-01" })),
     );

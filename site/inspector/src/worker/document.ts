@@ -100,18 +100,20 @@ export function openAdapter(files: readonly InputFile[], meter: Meter): OpenAdap
   const own = new Map(
     files.filter(({ path }) => depthOf(path) === depth).map(({ file }) => [file.name, file]),
   );
-  const folder = files[0]?.path.includes("/") ? files[0].path.replace(/\/.*$/, "") : "what was given";
+  const folder = files[0]?.path.includes("/") ? files[0].path.replace(/\/.*$/, "") : undefined;
   const names = [...own.keys()];
   const others = names.filter((name) => !name.endsWith(".json"));
   const weights =
-    others.length === 1 && files.length <= 2 ? others[0]! : weightsAmong(names, JSON.stringify(folder));
+    others.length === 1 && files.length <= 2
+      ? others[0]!
+      : weightsAmong(names, folder === undefined ? "what was given" : JSON.stringify(folder));
   const chosen = [weights, ...(own.has(CONFIG_FILE) ? [CONFIG_FILE] : [])];
   const source: SourceFiles = new Map(chosen.map((name) => [name, lazyFile(own.get(name)!, meter)]));
   const notes: string[] = [];
   const adapter = readAdapter(source, { lazy: true, onNote: (note) => void notes.push(note) });
   return {
     adapter,
-    title: files.length > 1 && folder !== "what was given" ? folder : weights,
+    title: folder ?? weights,
     bytes: chosen.reduce((sum, name) => sum + own.get(name)!.size, 0),
     notes: [...new Set(notes)].slice(0, 20),
   };
