@@ -26,6 +26,8 @@ export interface OptionSpec {
   readonly required?: boolean;
   /** A file to write, for which `-` is standard output: how such a file usually ends. */
   readonly standardOutput?: string;
+  /** An adapter or a model to read, for which `-` is standard input. */
+  readonly standardInput?: boolean;
   readonly help: string;
 }
 
@@ -36,6 +38,13 @@ export interface PositionalSpec {
   readonly many: boolean;
   /** The only words allowed. */
   readonly values?: readonly string[];
+  /**
+   * Whether an adapter is read at this place, for which `-` is standard input. Commands that read `.lqa` files take `-`
+   * themselves, as it comes in.
+   */
+  readonly standardInput?: (place: number) => boolean;
+  /** The last of several is a file to write, for which `-` is standard output: how such a file usually ends. */
+  readonly standardOutput?: string;
   readonly help: string;
 }
 

@@ -88,7 +88,13 @@ export const CONVERT: CommandSpec = {
   summary: "Turn an adapter of one dialect into one of another.",
   details:
     "Nothing is quantized: ΔW stays what it is, but for roundings that are said. Give the adapter, then where to write: a directory, or a file if it ends like one.",
-  positional: { placeholder: "<from> <to>", many: true, help: "The adapter to read, and the path to write." },
+  positional: {
+    placeholder: "<from> <to>",
+    many: true,
+    standardInput: (place) => place === 0,
+    standardOutput: ".safetensors",
+    help: "The adapter to read, and the path to write; - is standard input or output.",
+  },
   options: [
     {
       name: "to",

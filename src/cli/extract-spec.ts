@@ -18,14 +18,16 @@ export const EXTRACT: CommandSpec = {
       type: "text",
       placeholder: "<model>",
       required: true,
-      help: "The model before fine-tuning.",
+      standardInput: true,
+      help: "The model before fine-tuning; - for a safetensors file on standard input.",
     },
     {
       name: "tuned",
       type: "text",
       placeholder: "<model>",
       required: true,
-      help: "The model after it.",
+      standardInput: true,
+      help: "The model after it, likewise.",
     },
     {
       name: "output",
@@ -33,7 +35,8 @@ export const EXTRACT: CommandSpec = {
       type: "text",
       placeholder: "<path>",
       required: true,
-      help: "An .lqa file if it ends so, else a PEFT directory.",
+      standardOutput: ".lqa",
+      help: "An .lqa file if it ends so, else a PEFT directory; - for an .lqa file on standard output.",
     },
     { name: "rank", type: "integer", placeholder: "<n>", default: 32, help: "Largest rank of a module." },
     {

@@ -35,7 +35,7 @@ export function commandHelp(command: CommandSpec, { colors }: Terminal): string 
     heading(colors, "Usage", [usage]),
     ...(positional === undefined
       ? []
-      : [heading(colors, "Arguments", columns([[positional.placeholder, positional.help]]))]),
+      : [heading(colors, "Arguments", entry(positional.placeholder, positional.help))]),
     heading(
       colors,
       "Options",
@@ -63,9 +63,12 @@ function optionLines(options: readonly OptionSpec[]): string[] {
   const names = options.map((option) =>
     option.short === undefined ? `    ${spelled(option)}` : spelled(option),
   );
-  const width = Math.max(...names.map((name) => name.length)) + 2;
-  return options.flatMap((option, i) => {
-    const lines = wrap(described(option), WIDTH - width - 2);
-    return lines.map((line, j) => (j === 0 ? names[i] : "").padEnd(width) + line);
-  });
+  const width = Math.max(...names.map((name) => name.length));
+  return options.flatMap((option, i) => entry(names[i]!.padEnd(width), described(option)));
+}
+
+/** A name and, beside it, what it stands for. */
+function entry(name: string, text: string): string[] {
+  const width = name.length + 2;
+  return wrap(text, WIDTH - width - 2).map((line, i) => (i === 0 ? name : "").padEnd(width) + line);
 }

@@ -45,14 +45,15 @@ export async function run(words: readonly string[]): Promise<number> {
 /** Runs a command as its global options and its output ask for. */
 async function runCommand(command: CommandSpec, args: Arguments, terminal: Terminal): Promise<number> {
   const { run: start } = await command.load();
+  const begin = (given: Arguments, to: Terminal): Promise<number> => start(given, to, TABLE);
   const document = args.values.has("json") || args.values.has("sarif");
-  const told = args.values.has("quiet") && !document ? silent(terminal) : terminal;
-  const output = command.options.find(
-    ({ name, standardOutput }) => standardOutput !== undefined && args.values.get(name) === STANDARD_STREAM,
-  );
-  if (output === undefined) return await start(args, told, TABLE);
-  const { toStandardOutput } = await import("./standard-output.ts");
-  return await toStandardOutput(output, args, told, (changed, to) => start(changed, to, TABLE));
+  const quiet = args.values.has("quiet") && !document;
+  // Innermost, so that what goes to standard error because the output is standard output is not told either.
+  const told: typeof begin = (given, to) => begin(given, quiet ? silent(to) : to);
+  const streams = [...args.positionals, ...args.values.values()].includes(STANDARD_STREAM);
+  if (!streams) return await told(args, terminal);
+  const { throughStreams } = await import("./standard-streams.ts");
+  return await throughStreams(command, args, terminal, told);
 }
 
 /** The version in package.json, which lies at the same distance from `src/cli` and from `dist/cli`. */

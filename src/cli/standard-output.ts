@@ -1,5 +1,5 @@
 /**
- * `-o -`: what a command writes goes to standard output, whole or not at all.
+ * `-` where a command writes a file: what it writes goes to standard output, whole or not at all.
  *
  * The command writes a file of its own, in a directory that is removed afterwards; its report goes to standard error.
  *
@@ -12,48 +12,98 @@ import { join } from "node:path";
 import { fail, isLqaError, LqaError } from "../errors.ts";
 import { osError } from "../io/os-error.ts";
 import { forgetTemporary, registerTemporary } from "../io/temporary.ts";
-import type { Arguments, OptionSpec } from "./command.ts";
+import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What the one file of a dialect is called, where that is not the usual ending. */
 const ENDINGS: Readonly<Record<string, string>> = { gguf: ".gguf", onnx: ".onnx_adapter" };
 
+/** A place among the arguments that names what is written. */
+export interface OutputPlace {
+  /** As it is written, for messages. */
+  readonly name: string;
+  /** How a file there usually ends. */
+  readonly ending: string;
+  /** The arguments with a path in this place. */
+  with(path: string): Arguments;
+}
+
+/** Where a command line asks to write to standard output; undefined if nowhere. */
+export function standardOutputPlace(
+  { positional, options }: CommandSpec,
+  args: Arguments,
+): OutputPlace | undefined {
+  const { positionals, values } = args;
+  for (const { name, standardOutput } of options)
+    if (standardOutput !== undefined && values.get(name) === STANDARD_STREAM)
+      return {
+        name: `--${name} -`,
+        ending: standardOutput,
+        with: (path) => ({ positionals, values: new Map(values).set(name, path) }),
+      };
+  const last = positionals.length - 1;
+  if (positional?.standardOutput === undefined || last < 1 || positionals[last] !== STANDARD_STREAM)
+    return undefined;
+  return {
+    name: "-",
+    ending: positional.standardOutput,
+    with: (path) => ({ positionals: positionals.with(last, path), values }),
+  };
+}
+
 /**
- * Runs a command whose `option` is `-`.
+ * Runs a command that is asked to write to standard output.
  *
  * @throws LqaError as the command; USAGE if what it wrote is a directory
  */
 export async function toStandardOutput(
-  option: OptionSpec,
+  place: OutputPlace,
   args: Arguments,
   terminal: Terminal,
   run: (args: Arguments, terminal: Terminal) => Promise<number>,
 ): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), "lqa-"));
   registerTemporary(folder);
-  const path = join(folder, `stdout${ENDINGS[String(args.values.get("to"))] ?? option.standardOutput}`);
-  const tell = (text: string): void => terminal.err(text.replaceAll(path, "standard output"));
+  const path = join(folder, `stdout${ENDINGS[String(args.values.get("to"))] ?? place.ending}`);
   try {
-    const values = new Map(args.values).set(option.name, path);
-    const code = await run({ ...args, values }, { ...terminal, out: tell, err: tell });
+    const told = { ...terminal, out: (text: string) => terminal.err(text) };
+    const code = await renamed(path, "standard output", told, (to) => run(place.with(path), to));
     if ((await stat(path)).isDirectory())
-      fail("USAGE", { where: `--${option.name} -`, expected: "one file", actual: "a directory" });
+      fail("USAGE", { where: place.name, expected: "one file", actual: "a directory" });
     terminal.endProgress();
     for await (const piece of createReadStream(path)) await written(piece as Uint8Array);
     return code;
   } catch (error) {
-    throw withoutPath(osError(error, path, "write"), path);
+    throw withoutPath(osError(error, path, "write"), path, "standard output");
   } finally {
     await rm(folder, { recursive: true, force: true });
     forgetTemporary(folder);
   }
 }
 
-/** The same error, about standard output. */
-function withoutPath(error: unknown, path: string): unknown {
+/** Runs something that is told of a path, and tells of what it stands for instead. @throws as `run` */
+export async function renamed<T>(
+  path: string,
+  name: string,
+  terminal: Terminal,
+  run: (terminal: Terminal) => Promise<T>,
+): Promise<T> {
+  try {
+    return await run({
+      ...terminal,
+      out: (text) => terminal.out(text.replaceAll(path, name)),
+      err: (text) => terminal.err(text.replaceAll(path, name)),
+    });
+  } catch (error) {
+    throw withoutPath(error, path, name);
+  }
+}
+
+/** The same error, about a standard stream. */
+function withoutPath(error: unknown, path: string, name: string): unknown {
   if (!isLqaError(error) || error.where === undefined) return error;
   const { kind, expected, actual, offset, advice } = error;
-  const where = error.where.replaceAll(path, "standard output");
+  const where = error.where.replaceAll(path, name);
   return new LqaError(kind, { expected, actual, offset, advice, where, cause: error });
 }
 

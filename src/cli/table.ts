@@ -50,7 +50,8 @@ const ENCODE: CommandSpec = {
   positional: {
     placeholder: "<dir|file>...",
     many: true,
-    help: "Adapters; with --out-dir also directories of them and patterns.",
+    standardInput: () => true,
+    help: "Adapters; - for a file on standard input; with --out-dir also directories of them and patterns.",
   },
   options: [
     {
@@ -239,7 +240,8 @@ const COMPARE: CommandSpec = {
   positional: {
     placeholder: "<dir|file>",
     many: false,
-    help: "An adapter of any dialect: a directory or a file.",
+    standardInput: () => true,
+    help: "An adapter of any dialect: a directory or a file, or - for standard input.",
   },
   options: [
     ...SOURCE_OPTIONS,

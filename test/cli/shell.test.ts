@@ -9,7 +9,7 @@ import { manualPage } from "../../src/cli/man-page.ts";
 import { COMMANDS, TABLE } from "../../src/cli/table.ts";
 import { bar, progressPace } from "../../src/cli/terminal.ts";
 import { lqaIn } from "../helpers/cli.ts";
-import { writePeftDirectory } from "../helpers/peft.ts";
+import { safetensors, writePeftDirectory } from "../helpers/peft.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
 const folder = temporaryDirectory();
@@ -135,6 +135,66 @@ describe("a dash", () => {
       expect(err).not.toContain("stdout.");
     }
     expect(listing(folder)).toEqual(before);
+  });
+});
+
+describe("a dash for an adapter", () => {
+  const temporary = temporaryDirectory();
+  const env = { ...process.env, TMPDIR: temporary };
+  const piped = (input: Buffer, ...words: string[]) =>
+    spawnSync(process.execPath, [MAIN, ...words], { cwd: folder, input, env });
+  /** A dialect of one file, written by the program itself. The name of a file is kept in ORIG, so it is that of standard input. */
+  const flat = (): Buffer => {
+    expect(lqa("convert", "adapter", "stdin.safetensors", "--to", "loralib", "--force").code).toBe(0);
+    return readFileSync(join(folder, "stdin.safetensors"));
+  };
+
+  it("is standard input, for every command that reads one, and out again", () => {
+    const input = flat();
+    expect(lqa("encode", "stdin.safetensors", "-o", "stdin.lqa", "--alpha", "8").code).toBe(0);
+    const encoded = piped(input, "encode", "-", "-o", "-", "--alpha", "8");
+    expect(encoded.stdout.equals(readFileSync(join(folder, "stdin.lqa")))).toBe(true);
+    expect(encoded.stderr.toString()).toMatch(/^standard output written from standard input\n/);
+    const same = piped(input, "convert", "-", "-", "--to", "loralib", "--alpha", "8", "--quiet");
+    expect(same.stdout.equals(input)).toBe(true);
+    expect(same.stderr.toString()).toBe("");
+    expect(piped(input, "compare", "-", "--alpha", "8", "--bits", "6").stdout.toString()).toMatch(
+      /^standard input: /,
+    );
+    expect(listing(temporary)).toEqual([]);
+  });
+
+  it("is standard input for a model", () => {
+    const layer = (change: number): Buffer =>
+      Buffer.from(
+        safetensors(
+          new Map([
+            [
+              "layer.weight",
+              { shape: [32, 32], values: Float32Array.from({ length: 1024 }, (_, i) => change * (i % 7)) },
+            ],
+          ]),
+        ),
+      );
+    writeFileSync(join(folder, "base.safetensors"), layer(0));
+    const { status, stdout, stderr } = piped(
+      layer(1),
+      ...["extract", "--base", "base.safetensors", "--tuned", "-", "-o", "-", "--rank", "2"],
+    );
+    expect({ status, told: stderr.toString() }).toMatchObject({ status: 0 });
+    expect(stdout.subarray(1, 4).toString()).toBe("LQA");
+  });
+
+  it("is one only, and errors are about standard input", () => {
+    const twice = piped(Buffer.alloc(0), "encode", "-", "-", "--out-dir", "out");
+    expect({ code: twice.status, told: twice.stderr.toString() }).toMatchObject({
+      code: 2,
+      told: expect.stringContaining("- is given twice"),
+    });
+    const broken = piped(Buffer.from("{}"), "encode", "-", "-o", "never.lqa");
+    expect(broken.status).toBe(3);
+    expect(broken.stderr.toString()).not.toContain(temporary);
+    expect(listing(folder)).not.toContain("never.lqa");
   });
 });
 
