@@ -466,6 +466,30 @@ export const ERRORS = {
     "summary": "A buffer or a dispatch is larger than the GPU device allows.",
     "advice": "Ask for a device with higher limits (requiredLimits), destroy what is not needed, or use the module without the GPU."
   },
+  "ACCESS_DENIED": {
+    "code": "LQA-X020",
+    "clause": "-",
+    "summary": "A server refuses the credentials, or there are none.",
+    "advice": "Check the credentials and what they are allowed to do; see docs/fleet.md for where they are looked for."
+  },
+  "MISSING_PACKAGE": {
+    "code": "LQA-X021",
+    "clause": "-",
+    "summary": "An optional package that this needs is not installed.",
+    "advice": "Install it beside lqa with npm."
+  },
+  "WORKER_LOST": {
+    "code": "LQA-X022",
+    "clause": "-",
+    "summary": "Workers that had this job ended before they were done with it, too often.",
+    "advice": "See the workers' logs; give them more memory, or look at the adapter on its own with lqa encode."
+  },
+  "UPLOAD_DAMAGED": {
+    "code": "LQA-X023",
+    "clause": "-",
+    "summary": "What is stored is not what was sent.",
+    "advice": "Try again; if it stays so, check the storage."
+  },
   "NONCANONICAL_INDEX": {
     "code": "LQA-C001",
     "clause": "12",
