@@ -10,6 +10,7 @@ import { mkdir, readdir, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { type EncodedFile, type EncodeFileOptions, encodeFile } from "./encode-file.ts";
 import { fail, isLqaError, type LqaError } from "./errors.ts";
+import { WEIGHTS_ENDING } from "./io/adapter-names.ts";
 import { expandPattern, isPattern, patternRoot } from "./io/glob.ts";
 import { osError } from "./io/os-error.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
@@ -102,8 +103,6 @@ async function isFile(path: string): Promise<boolean> {
   );
 }
 
-const WEIGHTS = /\.(safetensors|bin|pt|pth|ckpt|npz|gguf|onnx_adapter)$/;
-
 /** Adapters by path, with the names of their outputs, in the order of their paths. */
 async function findAdapters(input: string): Promise<[path: string, name: string][]> {
   if (await isPattern(input)) {
@@ -111,7 +110,7 @@ async function findAdapters(input: string): Promise<[path: string, name: string]
     const files: string[] = [];
     for (const path of await expandPattern(input, "all")) {
       if (!(await isFile(path))) for (const inside of await walk(path)) adapters.add(inside);
-      else if (WEIGHTS.test(path)) files.push(path);
+      else if (WEIGHTS_ENDING.test(path)) files.push(path);
     }
     // A file of weights is part of its directory where that is an adapter.
     for (const path of files) if (!adapters.has(dirname(path))) adapters.add(path);
@@ -125,14 +124,14 @@ async function findAdapters(input: string): Promise<[path: string, name: string]
 }
 
 function nameOf(path: string): string {
-  return path.replace(WEIGHTS, "").replace(/^(\.\.?[/\\])+/, "") || "adapter";
+  return path.replace(WEIGHTS_ENDING, "").replace(/^(\.\.?[/\\])+/, "") || "adapter";
 }
 
 /** Directories with a configuration, and files of weights in all others. Nothing if there is no such directory. */
 async function walk(root: string): Promise<string[]> {
   const entries = await readdir(root, { withFileTypes: true }).catch(() => []);
   const names = entries.map(({ name }) => name);
-  const weights = names.filter((name) => WEIGHTS.test(name)).sort();
+  const weights = names.filter((name) => WEIGHTS_ENDING.test(name)).sort();
   const found = names.includes("adapter_config.json") ? [root] : weights.map((name) => join(root, name));
   for (const entry of [...entries].sort((x, y) => (x.name < y.name ? -1 : 1))) {
     if (entry.isDirectory() && !entry.name.startsWith("."))

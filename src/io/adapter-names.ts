@@ -20,6 +20,14 @@ const WEIGHTS = [
 const SAFE = /\.safetensors$/;
 const OTHERS = /\.(gguf|onnx_adapter|bin|pt|pth|ckpt|npz)$/;
 
+/** What files of weights end in. */
+export const WEIGHTS_ENDING: RegExp = /\.(safetensors|bin|pt|pth|ckpt|npz|gguf|onnx_adapter)$/;
+
+/** The file of weights that is meant among the files of a directory, if one has a name that programs give it. */
+export function usualWeights(names: readonly string[]): string | undefined {
+  return WEIGHTS.find((name) => names.includes(name));
+}
+
 /**
  * The weights among the names of a directory: the file that PEFT, MLX or diffusers call so or, failing that, the only one.
  *
@@ -28,7 +36,7 @@ const OTHERS = /\.(gguf|onnx_adapter|bin|pt|pth|ckpt|npz)$/;
  */
 export function weightsAmong(found: readonly string[], folder: string): string {
   const names = [...found].sort();
-  const usual = WEIGHTS.find((name) => names.includes(name));
+  const usual = usualWeights(names);
   if (usual !== undefined) return usual;
   for (const endings of [SAFE, OTHERS]) {
     const candidates = names.filter((name) => endings.test(name));

@@ -14,6 +14,8 @@ import { basename, dirname, join } from "node:path";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const registered = new Set<string>();
+/** Programs that end by themselves after a signal, once what they write has its name. */
+let leaving = 0;
 
 /** A name in the same directory (so that renaming stays on one disk) that no other process will choose. */
 export function temporaryPath(path: string): string {
@@ -50,6 +52,19 @@ export function forgetTemporary(path: string): void {
   process.off("exit", removeAll);
 }
 
+/**
+ * From now on signals remove nothing: the program listens for them, finishes what it writes and ends. What is registered when
+ * it ends is still removed.
+ *
+ * @returns ends that
+ */
+export function leaveSignals(): () => void {
+  leaving++;
+  return () => {
+    leaving--;
+  };
+}
+
 function removeAll(): void {
   for (const path of registered) {
     try {
@@ -61,6 +76,7 @@ function removeAll(): void {
 }
 
 function onSignal(signal: NodeJS.Signals): void {
+  if (leaving > 0) return;
   removeAll();
   process.off(signal, onSignal);
   // With a listener of the program's own the decision is the program's: whatever is still writing fails by ENOENT.

@@ -8,7 +8,7 @@
  * @module
  */
 import { constants, type FileHandle, link, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fail, LqaError } from "../errors.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
 import { forgetTemporary, registerTemporary, temporaryPath } from "./temporary.ts";
@@ -20,6 +20,8 @@ const STEP = 64 * 1024 * 1024;
 export interface WriteOptions {
   /** Replace an existing output. Default: refuse with OUTPUT_EXISTS. */
   readonly force?: boolean | undefined;
+  /** Directory on the same file system for what has no name yet. Default: that of the output. */
+  readonly scratch?: string | undefined;
 }
 
 /**
@@ -32,14 +34,29 @@ export async function writeFileAtomic(
   bytes: Uint8Array,
   options: WriteOptions = {},
 ): Promise<void> {
+  const fill = (to: string, fresh: boolean): Promise<void> =>
+    writeSynced(to, bytes, fresh ? "wx" : constants.O_WRONLY);
+  await fillFileAtomic(path, fill, options);
+}
+
+/**
+ * As {@link writeFileAtomic}, for a file that is written piece by piece.
+ *
+ * @param fill writes the file at the path it is given, which is not there yet; or, not `fresh`, is a device or pipe
+ * @throws LqaError as there; whatever `fill` throws. Nothing stays behind then.
+ */
+export async function fillFileAtomic(
+  path: string,
+  fill: (to: string, fresh: boolean) => Promise<void>,
+  options: WriteOptions = {},
+): Promise<void> {
   try {
     const existing = await statusOf(path);
-    if (existing !== undefined && !existing.isFile() && !existing.isDirectory()) {
-      return await writeSynced(path, bytes, constants.O_WRONLY);
-    }
+    if (existing !== undefined && !existing.isFile() && !existing.isDirectory())
+      return await fill(path, false);
     if (existing !== undefined && options.force !== true) throw outputExists(path);
     const target = existing === undefined ? path : await realpath(path);
-    await writeThenName(target, bytes, options.force === true);
+    await fillThenName(target, fill, options);
   } catch (error) {
     throw osError(error, path, "write");
   }
@@ -97,12 +114,16 @@ export function outputExists(path: string, actual?: string, advice?: string): Lq
   return new LqaError("OUTPUT_EXISTS", { where: quotePath(path), actual, advice });
 }
 
-async function writeThenName(target: string, bytes: Uint8Array, force: boolean): Promise<void> {
-  const temporary = temporaryPath(target);
+async function fillThenName(
+  target: string,
+  fill: (to: string, fresh: boolean) => Promise<void>,
+  { force, scratch }: WriteOptions,
+): Promise<void> {
+  const temporary = temporaryPath(scratch === undefined ? target : join(scratch, basename(target)));
   registerTemporary(temporary);
   try {
-    await writeSynced(temporary, bytes);
-    if (force) await rename(temporary, target);
+    await fill(temporary, true);
+    if (force === true) await rename(temporary, target);
     else await giveFreeName(temporary, target);
   } finally {
     await rm(temporary, { force: true });

@@ -5,10 +5,10 @@
  */
 import type { CodeCounts } from "../code-counts.ts";
 import { count } from "../format.ts";
+import { histogram } from "./histogram.ts";
 import { folded, type Html, html, section, table } from "./html.ts";
 
 const PANELS = 16;
-const PLOT = { left: 8, right: 252, top: 8, bottom: 118 };
 
 /** The section about codes; nothing if no weight is coded. */
 export function codeSection(codes: readonly CodeCounts[]): Html | undefined {
@@ -38,19 +38,16 @@ ${codes.length > PANELS ? html`<p class="faint">${codes.length - PANELS} more en
 }
 
 function draw({ encoding, codec, components, counts }: CodeCounts): Html {
-  const most = Math.max(1, ...counts);
   const total = counts.reduce((sum, one) => sum + one, 0);
-  const width = (PLOT.right - PLOT.left) / counts.length;
-  const bars = counts.map((value, i) => {
-    const height = ((PLOT.bottom - PLOT.top) * value) / most;
-    const name =
+  const bars = counts.map((value, i) => ({
+    count: value,
+    name:
       codec === "sign"
         ? ["−", "+"][i]!
         : codec === "affine"
           ? `code ${i}`
-          : `integers from ${8 * i - 128} to ${8 * i - 121}`;
-    return html`<rect class="bars" x="${(PLOT.left + i * width + width * 0.06).toFixed(2)}" y="${(PLOT.bottom - height).toFixed(1)}" width="${(width * 0.88).toFixed(2)}" height="${height.toFixed(1)}"><title>${name}: ${count(value)}</title></rect>`;
-  });
+          : `integers from ${8 * i - 128} to ${8 * i - 121}`,
+  }));
   const [first, last] =
     codec === "sign" ? ["−", "+"] : codec === "affine" ? ["0", String(counts.length - 1)] : ["−128", "127"];
   const entropy = counts.reduce(
@@ -60,8 +57,5 @@ function draw({ encoding, codec, components, counts }: CodeCounts): Html {
   const bits = Math.log2(counts.length);
   const note =
     codec === "trellis" ? "" : `, entropy ${entropy.toFixed(2)} of ${bits} ${bits === 1 ? "bit" : "bits"}`;
-  return html`<figure><svg viewBox="0 0 260 140" width="320" role="img" aria-label="Histogram of ${encoding}">
-${bars}<path class="rule" d="M${PLOT.left} ${PLOT.bottom}H${PLOT.right}"/><text class="dim" x="${PLOT.left}" y="134">${first}</text><text class="dim" x="${PLOT.right}" y="134" text-anchor="end">${last}</text>
-</svg><figcaption>${encoding} <span class="faint">${count(components)} components${note}</span></figcaption></figure>
-`;
+  return histogram(encoding, `${count(components)} components${note}`, bars, [first, last]);
 }

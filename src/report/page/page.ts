@@ -13,12 +13,12 @@ import type { Inspection } from "../inspection.ts";
 import { byteSection } from "./byte-section.ts";
 import { codeSection } from "./code-section.ts";
 import { curveSection } from "./curve-section.ts";
+import { documentPage, type ReportSection } from "./document.ts";
 import { findingSection } from "./findings.ts";
 import { COMMAND_HINTS, type Hints } from "./hints.ts";
-import { facts, folded, type Html, html, raw, section } from "./html.ts";
+import { facts, folded, type Html, html, section } from "./html.ts";
 import { listSection, mapSection, worstSection } from "./module-tables.ts";
 import { spectraSection } from "./spectra.ts";
-import { STYLE } from "./style.ts";
 
 /** What stands beside the inspection. */
 export interface ReportContext {
@@ -32,14 +32,6 @@ export interface ReportContext {
 const KEYS = 200;
 /** Characters of a metadata value; the JSON of `lqa inspect` has all. */
 const VALUE = 4000;
-
-/** One section of a report. */
-export interface ReportSection {
-  readonly id: string;
-  /** As the list of sections has it. */
-  readonly title: string;
-  readonly content: Html;
-}
 
 /** A report in pieces: what stands at its head, and its sections in order. */
 export interface ReportParts {
@@ -80,36 +72,15 @@ ${cards(inspection)}`,
   };
 }
 
-/** Links to the sections of a report. */
-export function sectionLinks(sections: readonly ReportSection[]): Html {
-  return html`<nav aria-label="Sections"><ul>${sections.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ul></nav>`;
-}
-
 /** Draws a report. @returns a whole HTML document */
 export function drawReport(inspection: Inspection, context: ReportContext): string {
-  const { head, sections } = reportParts(inspection, context, COMMAND_HINTS);
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
-<title>${context.title} – LQA report</title>
-<style>${raw(STYLE)}</style>
-</head>
-<body>
-<a class="skip" href="#findings">To the findings</a>
-<header>
-${head}
-${sectionLinks(sections)}
-</header>
-<main>
-${sections.map(({ content }) => content)}</main>
-<footer><p>Made by <code>lqa inspect --html</code>. ΔW = multiplier · B · A is what the adapter adds to a layer, ΔŴ what this file holds of it.</p></footer>
-</body>
-</html>
-`.markup;
+  return documentPage({
+    ...reportParts(inspection, context, COMMAND_HINTS),
+    title: context.title,
+    kind: "LQA report",
+    skip: ["#findings", "To the findings"],
+    footer: html`Made by <code>lqa inspect --html</code>. ΔW = multiplier · B · A is what the adapter adds to a layer, ΔŴ what this file holds of it.`,
+  });
 }
 
 /** What the file is an adapter of, and who made it, as its metadata say. */

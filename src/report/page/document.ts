@@ -1,0 +1,59 @@
+/**
+ * A whole page: one file without scripts, that asks for nothing.
+ *
+ * @module
+ */
+import { type Html, html, type Part, raw } from "./html.ts";
+import { STYLE } from "./style.ts";
+
+/** One section of a page. */
+export interface ReportSection {
+  readonly id: string;
+  /** As the list of sections has it. */
+  readonly title: string;
+  readonly content: Html;
+}
+
+/** What a page is made of. */
+export interface PageParts {
+  readonly title: string;
+  /** What kind of page it is, for the title of the window. */
+  readonly kind: string;
+  /** Where the first link leads, and what it says. */
+  readonly skip: readonly [href: string, text: string];
+  /** The title, and what stands below it. */
+  readonly head: Html;
+  readonly sections: readonly ReportSection[];
+  readonly footer: Part;
+}
+
+/** Links to the sections of a page. */
+export function sectionLinks(sections: readonly ReportSection[]): Html {
+  return html`<nav aria-label="Sections"><ul>${sections.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ul></nav>`;
+}
+
+/** The page as an HTML document. */
+export function documentPage({ title, kind, skip, head, sections, footer }: PageParts): string {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="color-scheme" content="light dark">
+<title>${title} – ${kind}</title>
+<style>${raw(STYLE)}</style>
+</head>
+<body>
+<a class="skip" href="${skip[0]}">${skip[1]}</a>
+<header>
+${head}
+${sectionLinks(sections)}
+</header>
+<main>
+${sections.map(({ content }) => content)}</main>
+<footer><p>${footer}</p></footer>
+</body>
+</html>
+`.markup;
+}
