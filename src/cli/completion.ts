@@ -16,6 +16,23 @@ export const COMPLETIONS: Readonly<Record<"bash" | "zsh" | "fish", (table: Progr
 /** Placeholders for which a shell offers files. */
 const FILES = /<(file|path|dir|model|a>|from>)/;
 
+/** First words of commands, and the second ones of those that have two. */
+function wordsOf({ commands }: ProgramTable): Map<string, CommandSpec[]> {
+  const words = new Map<string, CommandSpec[]>();
+  for (const command of commands) {
+    const [first, second] = command.name.split(" ");
+    const list = words.get(first!) ?? [];
+    if (second !== undefined) list.push(command);
+    words.set(first!, list);
+  }
+  return words;
+}
+
+/** The second word of a command, or its only one. */
+function lastWord({ name }: CommandSpec): string {
+  return name.slice(name.indexOf(" ") + 1);
+}
+
 function optionsOf(command: CommandSpec, { globalOptions }: ProgramTable): readonly OptionSpec[] {
   return [...command.options, ...globalOptions];
 }
@@ -51,22 +68,35 @@ function bash(table: ProgramTable): string {
       }),
   );
   const options = commands.map(
-    (command) => `      ${command.name}) ${words(optionsOf(command, table).flatMap(spellings))} ;;`,
+    (command) => `      "${command.name}") ${words(optionsOf(command, table).flatMap(spellings))} ;;`,
   );
   const positionals = commands.map(({ name, positional }) => {
     const { values: known, placeholder } = positional ?? {};
-    return `    ${name}) ${known !== undefined ? words(known) : isFile(placeholder) ? "compopt -o default" : ":"} ;;`;
+    return `    "${name}") ${known !== undefined ? words(known) : isFile(placeholder) ? "compopt -o default" : ":"} ;;`;
   });
+  const first = wordsOf(table);
+  const groups = [...first].filter(([, list]) => list.length > 0);
+  const second = groups.map(
+    ([word, list]) => `    ${word})
+      if [ "$COMP_CWORD" -eq 2 ]; then
+        ${words(list.map(lastWord))}
+        return
+      fi
+      command="$command \${COMP_WORDS[2]}" ;;`,
+  );
   return `# bash completion for lqa, made by: lqa completion bash
 _lqa() {
   local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} command=\${COMP_WORDS[1]}
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    ${words([...commands.map(({ name }) => name), "help", ...table.globalOptions.flatMap(spellings)])}
+    ${words([...first.keys(), "help", ...table.globalOptions.flatMap(spellings)])}
     return
   fi
+  case "$command" in
+${second.join("\n")}
+  esac
   case "$command $before" in
-    help*) ${words(commands.map(({ name }) => name))}; return ;;
+    help*) ${words([...first.keys()])}; return ;;
 ${values.join("\n")}
   esac
   case "$word" in
@@ -112,14 +142,31 @@ function zsh(table: ProgramTable): string {
       lines.push(
         quoted(`${positional.many ? "*" : "1"}:${action(positional.placeholder, positional.values)}`),
       );
-    return `    ${command.name})\n      _arguments -s \\\n        ${lines.join(" \\\n        ")}\n      ;;`;
+    return `    ${quoted(command.name)})\n      _arguments -s \\\n        ${lines.join(" \\\n        ")}\n      ;;`;
   });
+  const first = wordsOf(table);
+  const described = ([word, [only]]: [string, CommandSpec[]]): string =>
+    `    ${quoted(`${word}:${told(only === undefined ? table.commands.find(({ name }) => name === word)!.summary : "Commands of two words.")}`)}`;
+  const groups = [...first].filter(([, list]) => list.length > 0);
+  const second = groups.map(
+    ([word, list]) => `    ${word})
+      if (( CURRENT == 2 )); then
+        commands=(
+${list.map((one) => `          ${quoted(`${lastWord(one)}:${told(one.summary)}`)}`).join("\n")}
+        )
+        _describe command commands
+        return
+      fi
+      command="$command $words[2]"
+      shift words
+      (( CURRENT-- )) ;;`,
+  );
   return `#compdef lqa
 # zsh completion for lqa, made by: lqa completion zsh
 _lqa() {
   local -a commands
   commands=(
-${table.commands.map(({ name, summary }) => `    ${quoted(`${name}:${told(summary)}`)}`).join("\n")}
+${[...first].map(described).join("\n")}
     'help:Explain a command.'
   )
   if (( CURRENT == 2 )); then
@@ -129,6 +176,9 @@ ${table.commands.map(({ name, summary }) => `    ${quoted(`${name}:${told(summar
   local command=$words[2]
   shift words
   (( CURRENT-- ))
+  case $command in
+${second.join("\n")}
+  esac
   case $command in
     help) _describe command commands ;;
 ${cases.join("\n")}
@@ -142,11 +192,19 @@ function fish(table: ProgramTable): string {
   const { commands } = table;
   // Inside single quotes fish knows two escapes.
   const text = (words: string): string => `'${words.replace(/[\\']/g, "\\$&")}'`;
+  const seconds = wordsOf(table);
+  const groups = [...seconds]
+    .filter(([, list]) => list.length > 0)
+    .map(([word]) => `complete -c lqa -n __fish_use_subcommand -a ${word}`);
   const lines = commands.flatMap((command) => {
     const { name, summary, positional } = command;
-    const within = `complete -c lqa -n '__fish_seen_subcommand_from ${name}'`;
+    const [first, second] = name.split(" ");
+    const seen = `__fish_seen_subcommand_from ${first}`;
+    const within = `complete -c lqa -n '${second === undefined ? seen : `${seen}; and __fish_seen_subcommand_from ${second}`}'`;
     return [
-      `complete -c lqa -n __fish_use_subcommand -a ${name} -d ${text(summary)}`,
+      second === undefined
+        ? `complete -c lqa -n __fish_use_subcommand -a ${name} -d ${text(summary)}`
+        : `complete -c lqa -n '${seen}; and not __fish_seen_subcommand_from ${seconds.get(first!)!.map(lastWord).join(" ")}' -a ${second} -d ${text(summary)}`,
       ...optionsOf(command, table).map(({ name: long, short, type, values, placeholder, help }) => {
         const value =
           type === "flag"
@@ -164,6 +222,6 @@ function fish(table: ProgramTable): string {
   });
   return `# fish completion for lqa, made by: lqa completion fish
 complete -c lqa -f
-${lines.join("\n")}
+${[...groups, ...lines].join("\n")}
 `;
 }

@@ -10,16 +10,20 @@ import { columns, type Terminal, wrap } from "./terminal.ts";
 /** Columns a help text may use. */
 const WIDTH = 88;
 
-/** `lqa --help`. */
-export function globalHelp({ colors }: Terminal): string {
+/** `lqa --help`, and `lqa <group> --help`: that of the commands that begin with a word. */
+export function globalHelp({ colors }: Terminal, group?: string): string {
+  const program = group === undefined ? "lqa" : `lqa ${group}`;
+  const commands = COMMANDS.filter(({ name }) => group === undefined || name.startsWith(`${group} `));
   const blocks = [
-    `${colors.bold("lqa")} stores LoRA adapters in a few bits per parameter, and gives them back.`,
-    heading(colors, "Usage", ["lqa <command> [options]"]),
-    heading(colors, "Commands", columns(COMMANDS.map(({ name, summary }) => [name, summary]))),
+    ...(group === undefined
+      ? [`${colors.bold("lqa")} stores LoRA adapters in a few bits per parameter, and gives them back.`]
+      : []),
+    heading(colors, "Usage", [`${program} <command> [options]`]),
+    heading(colors, "Commands", columns(commands.map(({ name, summary }) => [name, summary]))),
     heading(colors, "Options", optionLines(GLOBAL_OPTIONS)),
-    heading(colors, "Examples", [...COMMANDS.map(({ examples }) => `lqa ${examples[0]}`)]),
+    heading(colors, "Examples", [...commands.map(({ examples }) => `lqa ${examples[0]}`)]),
     heading(colors, "Exit codes", columns(EXIT_CODES.map(([code, meaning]) => [String(code), meaning]))),
-    "`lqa <command> --help` explains a command.",
+    `\`${program} <command> --help\` explains a command.`,
   ];
   return `${blocks.join("\n\n")}\n`;
 }

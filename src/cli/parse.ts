@@ -14,7 +14,8 @@ import { COMMANDS, GLOBAL_OPTIONS } from "./table.ts";
 
 /** What a command line asks for. */
 export type Request =
-  | { readonly kind: "help"; readonly command: CommandSpec | undefined }
+  /** About the program, one command, or the commands that begin with the word `group`. */
+  | { readonly kind: "help"; readonly command: CommandSpec | undefined; readonly group?: string }
   | { readonly kind: "version" }
   | { readonly kind: "run"; readonly command: CommandSpec; readonly args: Arguments };
 
@@ -25,10 +26,12 @@ export type Request =
  * @throws LqaError USAGE
  */
 export function parseCommandLine(words: readonly string[]): Request {
-  const [first, ...rest] = words;
-  if (first === "help") return { kind: "help", command: rest[0] === undefined ? undefined : find(rest[0]) };
+  const [first] = words;
+  if (first === "help") return helpOf(words.slice(1));
   if (first === undefined || first.startsWith("-")) return parseGlobal(words);
-  const command = find(first);
+  if (isGroup(first) && (words[1] === undefined || words[1] === "--help" || words[1] === "-h"))
+    return helpOf([first]);
+  const { command, rest } = find(words);
   const known = [...command.options, ...GLOBAL_OPTIONS];
   const { tokens, positionals } = split(rest, known);
   const values = new Map<string, string | number | true>();
@@ -93,16 +96,39 @@ function parseGlobal(words: readonly string[]): Request {
   throw usage("no command is given", `one of ${COMMANDS.map(({ name }) => name).join(", ")}`, undefined);
 }
 
-function find(word: string): CommandSpec {
-  const command = COMMANDS.find(({ name }) => name === word);
-  if (command !== undefined) return command;
-  const names = COMMANDS.map(({ name }) => name);
-  const meant = word.endsWith(".lqa") ? `inspect ${word}` : nearest(word, names);
-  const advice = meant === undefined ? "See lqa --help." : `Did you mean lqa ${meant}?`;
+function helpOf(words: readonly string[]): Request {
+  const [first, second] = words;
+  if (first === undefined) return { kind: "help", command: undefined };
+  if (isGroup(first) && second === undefined) return { kind: "help", command: undefined, group: first };
+  return { kind: "help", command: find(words).command };
+}
+
+/** True for the first word of commands of two. */
+function isGroup(word: string): boolean {
+  return COMMANDS.some(({ name }) => name.startsWith(`${word} `));
+}
+
+/** The command that words begin with, and what follows it. */
+function find(words: readonly string[]): { readonly command: CommandSpec; readonly rest: readonly string[] } {
+  const [first = "", second = ""] = words;
+  const length = isGroup(first) ? 2 : 1;
+  const name = words.slice(0, length).join(" ");
+  const command = COMMANDS.find((one) => one.name === name);
+  if (command !== undefined) return { command, rest: words.slice(length) };
+  const known =
+    length === 2
+      ? COMMANDS.filter((one) => one.name.startsWith(`${first} `)).map((one) =>
+          one.name.slice(first.length + 1),
+        )
+      : [...new Set(COMMANDS.map((one) => one.name.replace(/ .*/, "")))];
+  const word = length === 2 ? second : first;
+  const near = nearest(word, known);
+  const meant = word.endsWith(".lqa") && length === 1 ? `inspect ${word}` : near;
+  const group = length === 2 ? ` ${first}` : "";
   throw new LqaError("USAGE", {
-    expected: `one of ${names.join(", ")}`,
+    expected: `one of ${known.join(", ")}`,
     actual: `unknown command ${JSON.stringify(word)}`,
-    advice,
+    advice: meant === undefined ? `See lqa${group} --help.` : `Did you mean lqa${group} ${meant}?`,
   });
 }
 

@@ -28,7 +28,7 @@ describe("completion", () => {
   it("knows every command and every option in every shell", () => {
     for (const script of Object.values(COMPLETIONS).map((make) => make(TABLE)))
       for (const { name, options } of COMMANDS) {
-        expect(script).toContain(name);
+        for (const word of name.split(" ")) expect(script).toContain(word);
         for (const option of options) expect(script).toContain(option.name);
       }
   });
@@ -51,6 +51,10 @@ describe("completion", () => {
     expect(completed("lqa", "encode", "x", "--profile", "r")).toBe("rd rtn raw");
     expect(completed("lqa", "help", "val")).toBe("validate");
     expect(completed("lqa", "completion", "")).toBe("bash zsh fish");
+    expect(completed("lqa", "fl")).toBe("fleet");
+    expect(completed("lqa", "fleet", "re")).toBe("retry report");
+    expect(completed("lqa", "fleet", "verify", "--le")).toBe("--level");
+    expect(completed("lqa", "fleet", "verify", "x", "--level", "st")).toBe("structure");
     expect(completed("lqa", "encode", "x", "--bits", "")).toBe("");
   });
 

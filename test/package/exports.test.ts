@@ -16,13 +16,14 @@ it("has one version everywhere", () => {
 });
 
 it("has the entry points it has", () => {
-  expect(Object.keys(exports)).toEqual([".", "./node", "./webgpu", "./package.json"]);
+  expect(Object.keys(exports)).toEqual([".", "./node", "./webgpu", "./fleet", "./package.json"]);
 });
 
 it.each([
   ["lqa", "index"],
   ["lqa/node", "node"],
   ["lqa/webgpu", "webgpu"],
+  ["lqa/fleet", "fleet"],
 ])("exports the names of %s that are written down", async (_entry, file) => {
   const names = Object.keys(await import(new URL(`../../dist/${file}.js`, import.meta.url).href));
   await expect(`${names.sort().join("\n")}\n`).toMatchFileSnapshot(`exports-${file}.txt`);

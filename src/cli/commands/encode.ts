@@ -13,7 +13,8 @@ import {
   TASK_RISK_ERROR,
 } from "../../node.ts";
 import { bandsText } from "../../report/bands.ts";
-import { type Arguments, numberOption, textOption } from "../command.ts";
+import { type Arguments, textOption } from "../command.ts";
+import { encodeSettings } from "../encode-options.ts";
 import { count, counted, decibels, duration, percent, printable, ratio, size } from "../format.ts";
 import { worstExitCode } from "../report-error.ts";
 import { noteLines, sourceSettings } from "../source-options.ts";
@@ -25,7 +26,7 @@ const WORST = 3;
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const output = textOption(args, "output");
   const folder = textOption(args, "out-dir");
-  const asked = { ...sourceSettings(args), ...chosen(args), force: args.values.has("force") };
+  const asked = { ...sourceSettings(args), ...encodeSettings(args), force: args.values.has("force") };
   // A wrong combination is told before anything is read.
   resolveOptions(asked);
   if (folder !== undefined && output === undefined) return await runMany(args, folder, asked, terminal);
@@ -106,33 +107,6 @@ function manyLines(items: readonly EncodedItem[], folder: string, { colors }: Te
       `  ${printable(item.error.advice)}`,
     ]),
   ];
-}
-
-/** What was asked for; the library fills in the rest and refuses what does not belong together. */
-function chosen(args: Arguments): EncodeFileOptions {
-  const asked = {
-    profile: textOption(args, "profile"),
-    quality: textOption(args, "quality"),
-    bits: numberOption(args, "bits"),
-    maxBytes: numberOption(args, "max-bytes"),
-    maxError: numberOption(args, "max-error"),
-    floor: numberOption(args, "floor"),
-    fit: textOption(args, "fit"),
-    weighted: args.values.has("weighted") ? true : undefined,
-    variant: textOption(args, "variant"),
-    hRule: textOption(args, "h-rule"),
-    refine: textOption(args, "refine"),
-    group: numberOption(args, "group"),
-    element: textOption(args, "element"),
-    tensors: textOption(args, "tensors"),
-    alignment: numberOption(args, "align"),
-    importance: textOption(args, "importance"),
-    workers: numberOption(args, "workers"),
-  };
-  // The command table has checked every word.
-  return Object.fromEntries(
-    Object.entries(asked).filter(([, value]) => value !== undefined),
-  ) as EncodeFileOptions;
 }
 
 /** Every setting has its key; null where the profile has no such choice, or it was left open. */

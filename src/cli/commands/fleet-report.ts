@@ -1,0 +1,77 @@
+/**
+ * `lqa fleet report`: the catalogue of a target, summed up, drawn, written.
+ *
+ * @module
+ */
+import { type CatalogueSummary, readCatalogue, summing } from "../../fleet/catalogue.ts";
+import type { FleetRecord } from "../../fleet/records.ts";
+import { drawFleetReport } from "../../fleet/report.ts";
+import { writeCatalogue } from "../../fleet/write-catalogue.ts";
+import { assertWritable, writeFileAtomic } from "../../io/write-file.ts";
+import { type Arguments, textOption } from "../command.ts";
+import { storesOf } from "../fleet-options.ts";
+import { count, counted, printable, ratio, size } from "../format.ts";
+import { columns, type Terminal } from "../terminal.ts";
+
+/** Groups and names that are printed for people; `--json` has more. */
+const SHOWN = 10;
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const [location] = args.positionals;
+  const writing = { force: args.values.has("force") };
+  const [html, jsonl, parquet] = ["html", "jsonl", "parquet"].map((name) => textOption(args, name));
+  for (const path of [html, jsonl, parquet]) if (path !== undefined) await assertWritable(path, writing);
+  const stores = storesOf(args);
+  try {
+    const store = await stores.open(location);
+    const sum = summing();
+    let read = 0;
+    const rows = async function* (): AsyncGenerator<FleetRecord> {
+      for await (const record of readCatalogue(store)) {
+        sum.add(record);
+        terminal.progress(++read, read, record.name);
+        yield record;
+      }
+    };
+    // Whoever asks for both files has the records read twice: they may be more than the memory holds.
+    if (jsonl !== undefined) await writeCatalogue(jsonl, "jsonl", rows(), writing);
+    else if (parquet !== undefined) await writeCatalogue(parquet, "parquet", rows(), writing);
+    else for await (const _record of rows());
+    if (jsonl !== undefined && parquet !== undefined)
+      await writeCatalogue(parquet, "parquet", readCatalogue(store), writing);
+    terminal.endProgress();
+    const summary = sum.end();
+    if (html !== undefined)
+      await writeFileAtomic(html, new TextEncoder().encode(drawFleetReport(summary, location)), writing);
+    if (args.values.has("json")) terminal.out(`${JSON.stringify({ location, ...summary }, null, 2)}\n`);
+    else terminal.out(`${lines(location, summary, terminal).join("\n")}\n`);
+    return 0;
+  } finally {
+    await stores.close();
+  }
+}
+
+function lines(location: string, summary: CatalogueSummary, { colors }: Terminal): string[] {
+  const { results, failures, inputBytes, outputBytes, failuresByCode, duplicated, duplicates } = summary;
+  const sizes =
+    results === 0
+      ? ""
+      : `: ${size(inputBytes)} → ${size(outputBytes)}, ${ratio(inputBytes, outputBytes)} smaller`;
+  return [
+    `${colors.bold(printable(location))}: ${counted(results, "adapter")} encoded${sizes}; ${count(failures)} failed`,
+    ...columns(
+      failuresByCode
+        .slice(0, SHOWN)
+        .map(({ code, kind, count: many, names }) => [
+          code,
+          kind,
+          counted(many, "adapter"),
+          printable(names[0]!),
+        ]),
+      [2],
+    ).map((line) => `  ${line}`),
+    ...(duplicated === 0
+      ? []
+      : [`  ${counted(duplicated, "duplicate")} of ${counted(duplicates.length, "adapter")}`]),
+  ];
+}

@@ -1,0 +1,126 @@
+/**
+ * `lqa fleet status`: how far the fleet is.
+ *
+ * @module
+ */
+import { pause } from "../../fleet/concurrent.ts";
+import type { FleetFailure } from "../../fleet/job.ts";
+import type { QueueCounts, WorkQueue } from "../../fleet/queue.ts";
+import type { Arguments } from "../command.ts";
+import { endSignal, queueOf } from "../fleet-options.ts";
+import { count, counted, printable } from "../format.ts";
+import { columns, type Terminal } from "../terminal.ts";
+
+/** Pause between two looks, ms. */
+const PACE = 2000;
+
+interface Status extends QueueCounts {
+  readonly queue: string;
+  readonly perMinute: number | undefined;
+  readonly secondsLeft: number | undefined;
+  readonly failures: readonly {
+    code: string;
+    kind: string;
+    count: number;
+    example: string;
+    advice: string;
+  }[];
+}
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const queue = await queueOf(args);
+  const json = args.values.has("json");
+  const watch = args.values.has("watch");
+  const { signal, end } = endSignal(() => {});
+  let before: { done: number; at: number } | undefined;
+  try {
+    for (;;) {
+      const status = await look(queue, before);
+      before ??= { done: status.done, at: performance.now() };
+      // A line for each look, or a document.
+      if (json) terminal.out(`${JSON.stringify(statusJson(status), null, watch ? undefined : 2)}\n`);
+      else terminal.out(`${lines(status, terminal).join("\n")}\n`);
+      const left = status.waiting + status.delayed + status.active;
+      if (!watch || left === 0) return status.failed > 0 ? 1 : 0;
+      await pause(PACE, signal);
+      if (signal.aborted) return 0;
+    }
+  } finally {
+    end();
+    await queue.close();
+  }
+}
+
+async function look(queue: WorkQueue, before: { done: number; at: number } | undefined): Promise<Status> {
+  const counts = await queue.counts();
+  const groups = new Map<string, { failure: FleetFailure; count: number; example: string }>();
+  if (counts.failed > 0)
+    for await (const { name, failure } of queue.failures()) {
+      const group = groups.get(failure.code) ?? { failure, count: 0, example: name };
+      group.count++;
+      groups.set(failure.code, group);
+    }
+  // Watched, the rate is what was seen.
+  const seen = before === undefined ? undefined : (performance.now() - before.at) / 60_000;
+  const perMinute =
+    seen !== undefined && counts.done > before!.done ? (counts.done - before!.done) / seen : counts.perMinute;
+  const left = counts.waiting + counts.delayed + counts.active;
+  return {
+    ...counts,
+    queue: queue.location,
+    perMinute,
+    secondsLeft: perMinute === undefined ? undefined : Math.ceil((60 * left) / perMinute),
+    failures: [...groups.values()]
+      .sort((x, y) => y.count - x.count)
+      .map(({ failure: { code, kind, advice }, ...group }) => ({ code, kind, advice, ...group })),
+  };
+}
+
+function statusJson({
+  queue,
+  waiting,
+  delayed,
+  active,
+  failed,
+  done,
+  perMinute,
+  secondsLeft,
+  failures,
+}: Status): object {
+  return {
+    queue,
+    waiting,
+    delayed,
+    active,
+    failed,
+    done,
+    perMinute: perMinute === undefined ? null : Number(perMinute.toFixed(2)),
+    secondsLeft: secondsLeft ?? null,
+    failures,
+  };
+}
+
+function lines(status: Status, { colors }: Terminal): string[] {
+  const { waiting, delayed, active, failed, done, perMinute, secondsLeft, failures } = status;
+  const rate =
+    perMinute === undefined ? "no rate yet" : `${perMinute.toFixed(perMinute < 10 ? 1 : 0)} a minute`;
+  const left = secondsLeft === undefined ? "" : `, ${timeText(secondsLeft)} left`;
+  return [
+    `${colors.bold(printable(status.queue))}: ${count(done)} done, ${count(waiting)} waiting, ${count(active)} in work, ${count(delayed)} to be tried again, ${count(failed)} failed; ${rate}${left}`,
+    ...columns(
+      failures.map(({ code, kind, count: many, example }) => [
+        code,
+        kind,
+        counted(many, "job"),
+        printable(example),
+      ]),
+      [2],
+    ).map((line) => `  ${line}`),
+  ];
+}
+
+function timeText(seconds: number): string {
+  if (seconds < 90) return `${seconds} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}

@@ -1,0 +1,61 @@
+/**
+ * `lqa fleet submit`: the adapters of a location become jobs.
+ *
+ * @module
+ */
+import { isLqaError } from "../../errors.ts";
+import { type Submission, submitFleet } from "../../fleet/submit.ts";
+import { type Arguments, numberOption, textOption } from "../command.ts";
+import { encodeSettings } from "../encode-options.ts";
+import { endSignal, queueOf, storesOf } from "../fleet-options.ts";
+import { count, counted, printable } from "../format.ts";
+import { sourceSettings } from "../source-options.ts";
+import type { Terminal } from "../terminal.ts";
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const target = textOption(args, "to")!;
+  const [source] = args.positionals;
+  const force = args.values.has("force") ? true : undefined;
+  const stores = storesOf(args);
+  const queue = await queueOf(args, /^[a-z0-9]+:\/\//i.test(target) ? undefined : target);
+  const { signal, end } = endSignal(() => terminal.err("lqa: stopping; run it again to go on\n"));
+  try {
+    const result = await submitFleet(queue, stores, {
+      source,
+      target,
+      settings: { ...sourceSettings(args), ...encodeSettings(args), force },
+      maxWaiting: numberOption(args, "max-waiting"),
+      restart: args.values.has("restart"),
+      signal,
+      onProgress: ({ found }) => terminal.progress(found, found, source),
+      onFull: (waiting) =>
+        terminal.err(
+          `lqa: ${counted(waiting, "job")} wait; more are added as workers do them (lqa fleet work)\n`,
+        ),
+    });
+    terminal.endProgress();
+    if (args.values.has("json"))
+      terminal.out(`${JSON.stringify({ source, target, queue: queue.location, ...result }, null, 2)}\n`);
+    else terminal.out(`${lines(source, result).join("\n")}\n`);
+    return result.refused > 0 ? 1 : 0;
+  } catch (error) {
+    // Whoever stopped it knows.
+    if (isLqaError(error, "ABORTED") && signal.aborted) return 2;
+    throw error;
+  } finally {
+    end();
+    await queue.close();
+    await stores.close();
+  }
+}
+
+function lines(
+  source: string,
+  { found, queued, kept, refused, refusedNames, resumedAfter }: Submission,
+): string[] {
+  return [
+    `${printable(source)}: ${counted(found, "adapter")}, ${count(queued)} queued, ${count(kept)} done already${refused > 0 ? `, ${count(refused)} refused` : ""}`,
+    ...(resumedAfter === undefined ? [] : [`  went on behind ${printable(resumedAfter)}`]),
+    ...refusedNames.map((name) => `  refused: ${printable(name)}: no file can have this name`),
+  ];
+}

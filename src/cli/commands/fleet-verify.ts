@@ -1,0 +1,52 @@
+/**
+ * `lqa fleet verify`: every file of a target, validated.
+ *
+ * @module
+ */
+import { type Verification, verifyFleet } from "../../fleet/verify.ts";
+import type { ValidationLevel } from "../../validate/validate.ts";
+import { type Arguments, numberOption, textOption } from "../command.ts";
+import { endSignal, storesOf } from "../fleet-options.ts";
+import { count, counted, printable, size } from "../format.ts";
+import { worstExitCode } from "../report-error.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** Findings that are printed for people; `--json` has more. */
+const SHOWN = 20;
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const [location] = args.positionals;
+  const stores = storesOf(args);
+  const { signal, end } = endSignal(() => {});
+  try {
+    const result = await verifyFleet(await stores.open(location), {
+      // The command table has checked the word.
+      level: textOption(args, "level") as ValidationLevel | undefined,
+      concurrency: numberOption(args, "concurrency"),
+      signal,
+      onProgress: (done, key) => terminal.progress(done, done, key),
+    });
+    terminal.endProgress();
+    if (args.values.has("json")) terminal.out(`${JSON.stringify({ location, ...result }, null, 2)}\n`);
+    else print(location, result, terminal);
+    return worstExitCode(result.findings.map(({ exitCode }) => (exitCode === 2 ? 1 : exitCode)));
+  } finally {
+    end();
+    await stores.close();
+  }
+}
+
+function print(location: string, result: Verification, terminal: Terminal): void {
+  const { files, bytes, valid, unrecorded, missing, findings, omitted } = result;
+  const notes = [
+    ...(missing > 0 ? [`${count(missing)} missing`] : []),
+    ...(unrecorded > 0 ? [`${count(unrecorded)} without a record`] : []),
+  ];
+  terminal.out(
+    `${terminal.colors.bold(printable(location))}: ${[`${counted(files, "file")}, ${size(bytes)}`, `${count(valid)} valid`, ...notes].join(", ")}\n`,
+  );
+  for (const { key, failure } of findings.slice(0, SHOWN))
+    terminal.err(`lqa: ${printable(key)}: ${printable(failure.message)}\n  ${printable(failure.advice)}\n`);
+  const hidden = findings.length - Math.min(SHOWN, findings.length) + omitted;
+  if (hidden > 0) terminal.err(`lqa: ${counted(hidden, "finding")} more; see --json\n`);
+}

@@ -1,0 +1,47 @@
+/**
+ * From the options of the fleet's commands to its queue and its stores.
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import { openQueue } from "../fleet/open-queue.ts";
+import { createStores, type Stores } from "../fleet/open-store.ts";
+import type { WorkQueue } from "../fleet/queue.ts";
+import { type Arguments, numberOption, textOption } from "./command.ts";
+
+/** The queue that is meant. @throws LqaError USAGE if none is */
+export async function queueOf(args: Arguments, fallback?: string): Promise<WorkQueue> {
+  const address = textOption(args, "queue") ?? process.env.LQA_FLEET_QUEUE ?? fallback;
+  if (address === undefined || address === "")
+    fail("USAGE", {
+      where: "queue",
+      expected: "--queue redis://host:6379, or --queue with a directory",
+      actual: "neither --queue nor $LQA_FLEET_QUEUE",
+      advice: "Without Redis, give the directory that was given as --to of lqa fleet submit.",
+    });
+  return await openQueue(address, {
+    name: textOption(args, "queue-name"),
+    patienceSeconds: numberOption(args, "patience"),
+  });
+}
+
+/** Stores as the options have them. */
+export function storesOf(args: Arguments): Stores {
+  return createStores({ s3: { endpoint: textOption(args, "endpoint") } });
+}
+
+/** A signal that SIGTERM and SIGINT abort; the second one has its usual effect. */
+export function endSignal(onFirst: () => void): { readonly signal: AbortSignal; end(): void } {
+  const controller = new AbortController();
+  const names = ["SIGTERM", "SIGINT"] as const;
+  const stop = (): void => {
+    end();
+    onFirst();
+    controller.abort();
+  };
+  const end = (): void => {
+    for (const name of names) process.off(name, stop);
+  };
+  for (const name of names) process.on(name, stop);
+  return { signal: controller.signal, end };
+}

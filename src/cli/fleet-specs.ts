@@ -1,0 +1,225 @@
+/**
+ * The commands of the fleet as entries of the command table.
+ *
+ * @module
+ */
+import type { CommandSpec, OptionSpec } from "./command.ts";
+import { ALIGN_OPTION, METHOD_OPTIONS } from "./encode-options.ts";
+import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
+import { SOURCE_OPTIONS } from "./source-options.ts";
+
+const QUEUE_OPTION: OptionSpec = {
+  name: "queue",
+  type: "text",
+  placeholder: "<url|dir>",
+  defaultText: "$LQA_FLEET_QUEUE",
+  help: "The queue: redis://host:6379, or a directory for the processes of one machine.",
+};
+
+const QUEUE_NAME_OPTION: OptionSpec = {
+  name: "queue-name",
+  type: "text",
+  placeholder: "<name>",
+  pattern: /^[A-Za-z0-9._-]{1,100}$/,
+  expects: "letters, digits, dots, dashes",
+  default: "lqa-fleet",
+  help: "Name of the queue, for several on one Redis.",
+};
+
+const ENDPOINT_OPTION: OptionSpec = {
+  name: "endpoint",
+  type: "text",
+  placeholder: "<url>",
+  defaultText: "$AWS_ENDPOINT_URL, or Amazon's",
+  help: "Address of the object storage; buckets are then in its path.",
+};
+
+const concurrency = (help: string, defaultText: string): OptionSpec => ({
+  name: "concurrency",
+  type: "integer",
+  placeholder: "<n>",
+  pattern: /^([1-9]|[1-5]\d|6[0-4])$/,
+  expects: "a whole number from 1 to 64",
+  defaultText,
+  help,
+});
+
+const LOCATION = "s3://bucket/prefix, or a directory.";
+
+const SUBMIT: CommandSpec = {
+  name: "fleet submit",
+  summary: "Queue the adapters of a directory or bucket for encoding.",
+  details:
+    "A directory with an adapter_config.json is an adapter, and so is each file of weights in any other. Run again, it goes on where it stopped, and leaves out what is done. While the queue is full it waits.",
+  positional: { placeholder: "<dir|s3://...>", many: false, help: `The adapters: ${LOCATION}` },
+  options: [
+    {
+      name: "to",
+      type: "text",
+      placeholder: "<dir|s3://...>",
+      required: true,
+      help: `Where the .lqa files go: ${LOCATION}`,
+    },
+    { ...QUEUE_OPTION, defaultText: "$LQA_FLEET_QUEUE, or --to if it is a directory" },
+    QUEUE_NAME_OPTION,
+    ENDPOINT_OPTION,
+    {
+      name: "max-waiting",
+      type: "integer",
+      placeholder: "<n>",
+      pattern: /^[1-9]\d{0,8}$/,
+      expects: "a whole number from 1 on",
+      default: 10_000,
+      help: "Jobs that may wait in the queue; more are added as these are done.",
+    },
+    { name: "restart", type: "flag", help: "Begin anew where an earlier run was interrupted." },
+    ...SOURCE_OPTIONS,
+    ...METHOD_OPTIONS,
+    ALIGN_OPTION,
+    { ...FORCE_OPTION, help: "Encode and replace what is there already." },
+    JSON_OPTION,
+  ],
+  examples: [
+    "fleet submit s3://in/all --to s3://out/lqa --queue redis://redis:6379 --bits 1.25",
+    "fleet submit adapters/ --to encoded/",
+  ],
+  load: () => import("./commands/fleet-submit.ts"),
+};
+
+const WORK: CommandSpec = {
+  name: "fleet work",
+  summary: "Take jobs of the queue and encode, on any number of machines.",
+  details:
+    "Runs until it is told to stop: SIGTERM or SIGINT lets it finish the jobs it has; a second one ends it at once, and others do them. What is wrong with an adapter goes onto the list of failures and ends nothing.",
+  options: [
+    QUEUE_OPTION,
+    QUEUE_NAME_OPTION,
+    ENDPOINT_OPTION,
+    concurrency("Adapters at the same time, and threads that encode.", "one for each core"),
+    { name: "until-empty", type: "flag", help: "End when nothing waits and nothing is in work." },
+    {
+      name: "lease",
+      type: "integer",
+      placeholder: "<s>",
+      pattern: /^([5-9]|[1-9]\d{1,3})$/,
+      expects: "seconds from 5 to 9999",
+      default: 30,
+      help: "Redis: seconds after which the job of a worker that went silent is given to another.",
+    },
+    {
+      name: "patience",
+      type: "integer",
+      placeholder: "<s>",
+      default: 600,
+      help: "Seconds that Redis may be away before the worker ends.",
+    },
+    {
+      name: "scratch",
+      type: "text",
+      placeholder: "<dir>",
+      defaultText: "the system's for temporary files",
+      help: "Directory for adapters that are fetched: room for the largest ones.",
+    },
+    JSON_OPTION,
+  ],
+  examples: [
+    "fleet work --queue redis://redis:6379 --concurrency 4",
+    "fleet work --queue encoded/ --until-empty",
+  ],
+  load: () => import("./commands/fleet-work.ts"),
+};
+
+const STATUS: CommandSpec = {
+  name: "fleet status",
+  summary: "Show how many jobs wait, are done and failed, and how fast it goes.",
+  details:
+    "Exit code 1 if jobs have failed. The time that is left is that of the jobs in the queue at the present rate.",
+  options: [
+    QUEUE_OPTION,
+    QUEUE_NAME_OPTION,
+    { name: "watch", type: "flag", help: "Show it again every two seconds until the queue is empty." },
+    JSON_OPTION,
+  ],
+  examples: ["fleet status --queue redis://redis:6379 --watch", "fleet status --queue encoded/ --json"],
+  load: () => import("./commands/fleet-status.ts"),
+};
+
+const RETRY: CommandSpec = {
+  name: "fleet retry",
+  summary: "Put failed jobs back into the queue.",
+  details: "Those with one error code, or all.",
+  options: [
+    QUEUE_OPTION,
+    QUEUE_NAME_OPTION,
+    {
+      name: "code",
+      type: "text",
+      placeholder: "<code,...>",
+      pattern: /^LQA-[A-Z0-9]+(,LQA-[A-Z0-9]+)*$/,
+      expects: "codes such as LQA-X009, with commas between them",
+      help: "Only jobs that failed with one of these codes, as lqa fleet status shows them.",
+    },
+    { name: "all", type: "flag", help: "All failed jobs." },
+    JSON_OPTION,
+  ],
+  examples: ["fleet retry --queue redis://redis:6379 --code LQA-X009", "fleet retry --queue encoded/ --all"],
+  load: () => import("./commands/fleet-retry.ts"),
+};
+
+const VERIFY: CommandSpec = {
+  name: "fleet verify",
+  summary: "Validate every .lqa file of a directory or bucket.",
+  details:
+    "Each file by the rules of the specification, and beside its record: one that is missing, or another one by now, is found. Files are read by ranges; at --level structure only their beginnings.",
+  positional: { placeholder: "<dir|s3://...>", many: false, help: `The .lqa files: ${LOCATION}` },
+  options: [
+    {
+      name: "level",
+      type: "text",
+      placeholder: "<level>",
+      values: ["structure", "integrity", "values", "canonical"],
+      default: "values",
+      help: "As for lqa validate.",
+    },
+    concurrency("Files at the same time.", "8"),
+    ENDPOINT_OPTION,
+    JSON_OPTION,
+  ],
+  examples: ["fleet verify s3://out/lqa", "fleet verify encoded/ --level structure --json"],
+  load: () => import("./commands/fleet-verify.ts"),
+};
+
+const REPORT: CommandSpec = {
+  name: "fleet report",
+  summary: "Write the catalogue of a fleet, and draw it as a page.",
+  details:
+    "Sums up the records of what was encoded and what failed: sizes, bits, errors, failures by code, adapters with the same content.",
+  positional: { placeholder: "<dir|s3://...>", many: false, help: `The target of the fleet: ${LOCATION}` },
+  options: [
+    {
+      name: "html",
+      type: "text",
+      placeholder: "<file>",
+      standardOutput: ".html",
+      help: "The page; - for standard output.",
+    },
+    {
+      name: "jsonl",
+      type: "text",
+      placeholder: "<file>",
+      standardOutput: ".jsonl",
+      help: "The catalogue, one JSON object a line; - for standard output.",
+    },
+    { name: "parquet", type: "text", placeholder: "<file>", help: "The catalogue as Parquet." },
+    ENDPOINT_OPTION,
+    FORCE_OPTION,
+    JSON_OPTION,
+  ],
+  examples: [
+    "fleet report s3://out/lqa --html fleet.html --parquet catalogue.parquet",
+    "fleet report encoded/ --json",
+  ],
+  load: () => import("./commands/fleet-report.ts"),
+};
+
+export const FLEET_COMMANDS: readonly CommandSpec[] = [SUBMIT, WORK, STATUS, RETRY, VERIFY, REPORT];

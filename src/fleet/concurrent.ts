@@ -1,0 +1,43 @@
+/**
+ * Some work on each of many things, a few at a time.
+ *
+ * @module
+ */
+
+/**
+ * Results in the order of the things. At most `places` things are in work or wait to be taken, so that memory stays bounded
+ * however many there are. The first error ends it, once what was begun has ended.
+ */
+export async function* concurrently<T, R>(
+  things: AsyncIterable<T> | Iterable<T>,
+  places: number,
+  work: (thing: T) => Promise<R>,
+): AsyncGenerator<R> {
+  const begun: Promise<R>[] = [];
+  try {
+    for await (const thing of things) {
+      const result = work(thing);
+      // It is awaited in its turn; until then an error is no unhandled one.
+      result.catch(() => {});
+      begun.push(result);
+      if (begun.length >= places) yield await begun.shift()!;
+    }
+    while (begun.length > 0) yield await begun.shift()!;
+  } finally {
+    await Promise.allSettled(begun);
+  }
+}
+
+/** Waits; ends early, without an error, when the signal is aborted. */
+export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal?.addEventListener("abort", end);
+  });
+}

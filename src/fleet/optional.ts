@@ -1,0 +1,26 @@
+/**
+ * Packages that only the fleet needs, loaded when they are.
+ *
+ * @module
+ */
+import { LqaError } from "../errors.ts";
+import { systemCode } from "../io/os-error.ts";
+
+/**
+ * What a package exports.
+ *
+ * @param load imports it
+ * @throws LqaError MISSING_PACKAGE, with what to install
+ */
+export async function optional<T>(names: readonly string[], load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (cause) {
+    if (systemCode(cause) !== "ERR_MODULE_NOT_FOUND" && systemCode(cause) !== "MODULE_NOT_FOUND") throw cause;
+    throw new LqaError("MISSING_PACKAGE", {
+      where: names.join(" "),
+      advice: `npm install ${names.join(" ")}`,
+      cause,
+    });
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * What the fleet asks of a queue: jobs by id, leases that end with their worker, a list of what failed for good.
+ *
+ * @module
+ */
+import type { FleetFailure, FleetJob } from "./job.ts";
+
+/** What became of one attempt at a job. */
+export type Verdict =
+  | { readonly kind: "done" }
+  /** It may pass: to be tried again later, a bounded number of times. */
+  | { readonly kind: "retry"; readonly failure: FleetFailure }
+  /** It will not pass: onto the list of failures. */
+  | { readonly kind: "dead"; readonly failure: FleetFailure }
+  /** It is not about this job: the job goes back and the worker ends with this error. */
+  | { readonly kind: "halt"; readonly error: unknown };
+
+/** One attempt at a job. Never rejects. */
+export type Process = (job: FleetJob, attempt: { readonly last: boolean }) => Promise<Verdict>;
+
+/** How a worker takes jobs. */
+export interface WorkOptions {
+  /** Jobs at the same time. */
+  readonly concurrency: number;
+  /** Once aborted, no job is taken any more; those in work are finished. */
+  readonly signal?: AbortSignal | undefined;
+  /** Ends when there is nothing to do and nothing in work anywhere. */
+  readonly untilEmpty?: boolean | undefined;
+  /** Seconds after which a job of a worker that went silent is given to another. Queues in directories see it at once. */
+  readonly leaseSeconds?: number | undefined;
+  /** Told what a person should know of the queue itself. */
+  readonly onNotice?: ((text: string) => void) | undefined;
+  /** Told of jobs that failed because their workers ended. */
+  readonly onLost?: ((job: FleetJob, failure: FleetFailure) => Promise<void>) | undefined;
+}
+
+/** How many jobs are in which state. */
+export interface QueueCounts {
+  readonly waiting: number;
+  /** Waiting for their next attempt. */
+  readonly delayed: number;
+  readonly active: number;
+  readonly failed: number;
+  /** Done since the queue exists. */
+  readonly done: number;
+  /** Done in a minute, over the last ones with work; undefined while nothing is known. */
+  readonly perMinute: number | undefined;
+}
+
+/** A job that failed for good. */
+export interface DeadJob {
+  readonly id: string;
+  readonly name: string;
+  readonly target: string;
+  readonly failure: FleetFailure;
+}
+
+/** A queue of the fleet. Methods throw LqaError: NETWORK if it is not there for longer than its patience, IO. */
+export interface WorkQueue {
+  /** Without password. */
+  readonly location: string;
+  /** Adds jobs; one whose id is in the queue already, failed ones included, is left as it is. */
+  add(jobs: readonly FleetJob[]): Promise<void>;
+  /** Takes jobs until `signal` is aborted or, with `untilEmpty`, there are none. */
+  work(process: Process, options: WorkOptions): Promise<void>;
+  counts(): Promise<QueueCounts>;
+  failures(): AsyncIterable<DeadJob>;
+  /** Puts failed jobs back, all or those with one of these codes. Resolves to how many. */
+  retry(codes?: ReadonlySet<string>): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Attempts at a job whose failures may pass. */
+export const ATTEMPTS = 5;
+/** Pause before the second attempt, ms; it doubles with each. */
+export const FIRST_PAUSE = 2000;
+/** Workers that may end while they have a job; then the job is what ends them. */
+export const MOST_LOST = 3;

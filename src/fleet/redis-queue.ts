@@ -1,0 +1,317 @@
+/**
+ * A queue in Redis or Valkey, by BullMQ: for any number of machines.
+ *
+ * BullMQ has the leases, the retries and the list of failures. Jobs that are done are removed, so that memory is that of
+ * the jobs that wait. A connection that breaks is made again; one that stays away for longer than the patience is an error.
+ *
+ * @module
+ */
+import type { Job, Queue, Worker } from "bullmq";
+import type { Redis } from "ioredis";
+import { fail, LqaError } from "../errors.ts";
+import { pause } from "./concurrent.ts";
+import { type FleetFailure, type FleetJob, failureOf, lost, parseJob } from "./job.ts";
+import { optional } from "./optional.ts";
+import {
+  ATTEMPTS,
+  type DeadJob,
+  FIRST_PAUSE,
+  MOST_LOST,
+  type Process,
+  type QueueCounts,
+  type WorkOptions,
+  type WorkQueue,
+} from "./queue.ts";
+
+/** How Redis is reached. */
+export interface RedisOptions {
+  /** Name of the queue, for several on one Redis. Default `lqa-fleet`. */
+  readonly name?: string | undefined;
+  /** Seconds that Redis may be away before it is an error. Default 600; 10 for the first connection. */
+  readonly patienceSeconds?: number | undefined;
+}
+
+/** Failed jobs that are looked at together. */
+const PAGE = 500;
+/** Minutes of history that rates are computed from. */
+const HISTORY = 60;
+
+/**
+ * @param address `redis://` or `rediss://`
+ * @throws LqaError MISSING_PACKAGE without `bullmq` and `ioredis`; NETWORK, ACCESS_DENIED
+ */
+export async function redisQueue(address: string, options: RedisOptions = {}): Promise<WorkQueue> {
+  const { name = "lqa-fleet", patienceSeconds = 600 } = options;
+  const [{ Queue: QueueClass, ...bullmq }, { Redis: RedisClass }] = await optional(
+    ["bullmq", "ioredis"],
+    () => Promise.all([import("bullmq"), import("ioredis")]),
+  );
+  const location = withoutPassword(address);
+  const connection = new RedisClass(address, {
+    maxRetriesPerRequest: null,
+    retryStrategy: (times: number) => Math.min(100 * 2 ** Math.min(times, 6), 3000),
+  });
+  const patience = watch(connection, location, patienceSeconds);
+  await patience.connected();
+  const queue = new QueueClass<FleetJob>(name, { connection: connection as never, skipMetasUpdate: false });
+  queue.on("error", () => {});
+
+  return {
+    location,
+    async add(jobs) {
+      const entries = jobs.map((job) => ({
+        name: "encode",
+        data: job,
+        opts: {
+          jobId: job.id,
+          attempts: ATTEMPTS,
+          backoff: { type: "exponential", delay: FIRST_PAUSE },
+          removeOnComplete: true,
+          keepLogs: 0,
+          stackTraceLimit: 0,
+        },
+      }));
+      await patience.during(queue.addBulk(entries));
+    },
+    async work(process, work) {
+      await runWorker(process, work, { bullmq, name, queue, connection, patience });
+    },
+    counts: () => patience.during(countsOf(queue)),
+    async *failures() {
+      for (let start = 0; ; start += PAGE) {
+        const page = await patience.during(queue.getFailed(start, start + PAGE - 1));
+        for (const job of page) if (job !== undefined) yield deadJob(job as Job<FleetJob>);
+        if (page.length < PAGE) return;
+      }
+    },
+    async retry(codes) {
+      let count = 0;
+      // Each page is what the ones before have left.
+      for (let kept = 0; ; ) {
+        const page = await patience.during(queue.getFailed(kept, kept + PAGE - 1));
+        for (const job of page) {
+          const meant = job !== undefined && (codes === undefined || codes.has(failureIn(job).code));
+          if (meant) {
+            await patience.during((job as Job).retry("failed", { resetAttemptsMade: true }));
+            count++;
+          } else kept++;
+        }
+        if (page.length < PAGE) return count;
+      }
+    },
+    async close() {
+      patience.end();
+      await Promise.race([queue.close(), pause(2000)]);
+      connection.disconnect();
+    },
+  };
+}
+
+interface Context {
+  readonly bullmq: Omit<typeof import("bullmq"), "Queue">;
+  readonly name: string;
+  readonly queue: Queue<FleetJob>;
+  readonly connection: Redis;
+  readonly patience: Patience;
+}
+
+/** Takes jobs until there is a reason to end. */
+async function runWorker(
+  process: Process,
+  { concurrency, signal, untilEmpty = false, leaseSeconds = 30, onNotice, onLost }: WorkOptions,
+  { bullmq, name, queue, connection, patience }: Context,
+): Promise<void> {
+  const ending = new AbortController();
+  let halted: { readonly error: unknown } | undefined;
+  const work = async (job: Job<FleetJob>, token?: string): Promise<void> => {
+    let parsed: FleetJob;
+    try {
+      parsed = parseJob(JSON.stringify(job.data));
+    } catch (error) {
+      throw new bullmq.UnrecoverableError(JSON.stringify(failureOf(error)));
+    }
+    const verdict = await process(parsed, { last: job.attemptsMade + 1 >= ATTEMPTS });
+    if (verdict.kind === "dead") throw new bullmq.UnrecoverableError(JSON.stringify(verdict.failure));
+    if (verdict.kind === "retry") throw new Error(JSON.stringify(verdict.failure));
+    if (verdict.kind === "halt") {
+      halted ??= { error: verdict.error };
+      ending.abort();
+      await job.moveToWait(token);
+      throw new bullmq.WaitingError();
+    }
+  };
+  const worker: Worker<FleetJob> = new bullmq.Worker<FleetJob>(name, work, {
+    connection: connection as never,
+    concurrency,
+    lockDuration: leaseSeconds * 1000,
+    stalledInterval: leaseSeconds * 1000,
+    maxStalledCount: MOST_LOST,
+    metrics: { maxDataPoints: HISTORY },
+    drainDelay: 1,
+  });
+  // What is wrong with the connection shows in its state.
+  worker.on("error", () => {});
+  worker.on("failed", (job, error) => {
+    if (job === undefined || !isStall(error.message)) return;
+    onLost?.(job.data, failureOf(lost(MOST_LOST))).catch(() => {});
+  });
+  const stop = (): void => ending.abort();
+  signal?.addEventListener("abort", stop);
+  if (signal?.aborted) stop();
+  try {
+    const left = patience.watch(onNotice);
+    await Promise.race([left, emptyOrEnded(queue, untilEmpty, ending.signal)]);
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    // Without Redis a job cannot be given back; its lease ends by itself.
+    const away = connection.status !== "ready";
+    await (away ? Promise.race([worker.close(true), pause(2000)]) : worker.close());
+  }
+  if (halted !== undefined) throw halted.error;
+}
+
+/** Resolves once nothing waits and nothing is in work, or the signal is aborted. */
+async function emptyOrEnded(queue: Queue, untilEmpty: boolean, signal: AbortSignal): Promise<void> {
+  for (let empty = 0; !signal.aborted && empty < 2; ) {
+    await pause(untilEmpty ? 500 : 60_000, signal);
+    if (!untilEmpty || signal.aborted) continue;
+    const { waiting, active, delayed, prioritized, paused } = await queue.getJobCounts();
+    empty = waiting! + active! + delayed! + (prioritized ?? 0) + (paused ?? 0) === 0 ? empty + 1 : 0;
+  }
+}
+
+async function countsOf(queue: Queue): Promise<QueueCounts> {
+  const {
+    waiting = 0,
+    prioritized = 0,
+    paused = 0,
+    delayed = 0,
+    active = 0,
+    failed = 0,
+  } = await queue.getJobCounts();
+  const { meta, data } = await queue.getMetrics("completed", 0, HISTORY);
+  const recent = data
+    .slice(0, 10)
+    .map(Number)
+    .filter((count) => count > 0);
+  return {
+    waiting: waiting + prioritized + paused,
+    delayed,
+    active,
+    failed,
+    done: Number(meta.count ?? 0),
+    perMinute:
+      recent.length === 0 ? undefined : recent.reduce((sum, count) => sum + count, 0) / recent.length,
+  };
+}
+
+/** What BullMQ says of jobs whose workers ended. */
+function isStall(reason: string): boolean {
+  return /stalled more than/.test(reason);
+}
+
+function failureIn({ failedReason = "" }: { readonly failedReason?: string }): FleetFailure {
+  if (isStall(failedReason)) return failureOf(lost(MOST_LOST));
+  try {
+    const failure = JSON.parse(failedReason) as Partial<FleetFailure> | null;
+    if (typeof failure?.code === "string") return failure as FleetFailure;
+  } catch {
+    // Not one of ours.
+  }
+  return failureOf(new Error(failedReason));
+}
+
+function deadJob(job: Job<FleetJob>): DeadJob {
+  const { name = "", target = "" } = job.data ?? {};
+  return { id: String(job.id), name, target, failure: failureIn(job) };
+}
+
+/** How long a connection may be away. */
+interface Patience {
+  /** The first connection. */
+  connected(): Promise<void>;
+  /** The promise, or an error once the connection has been away for too long. */
+  during<T>(promise: Promise<T>): Promise<T>;
+  /** Rejects once the connection has been away for too long; tells when it goes and comes back. */
+  watch(onNotice?: (text: string) => void): Promise<never>;
+  end(): void;
+}
+
+function watch(connection: Redis, location: string, seconds: number): Patience {
+  let awaySince: number | undefined = performance.now();
+  let ended = false;
+  let notice: ((text: string) => void) | undefined;
+  let reason = "no answer";
+  connection.on("error", (error: Error) => {
+    reason = (error as NodeJS.ErrnoException).code ?? error.message;
+  });
+  connection.on("ready", () => {
+    if (awaySince !== undefined) notice?.(`${location} is back`);
+    awaySince = undefined;
+  });
+  connection.on("close", () => {
+    if (ended || awaySince !== undefined) return;
+    awaySince = performance.now();
+    notice?.(`${location} cannot be reached; trying again for ${seconds} s`);
+  });
+  const gone = (): LqaError =>
+    /NOAUTH|WRONGPASS|NOPERM/.test(reason)
+      ? new LqaError("ACCESS_DENIED", { where: location, actual: reason })
+      : new LqaError("NETWORK", {
+          where: location,
+          actual: reason,
+          advice: "Start Redis, or check the address given as --queue.",
+        });
+  const waitFor = async (most: number, stop: () => boolean): Promise<void> => {
+    while (!stop()) {
+      if (ended) return;
+      if (awaySince !== undefined && performance.now() - awaySince > most * 1000) throw gone();
+      await pause(100);
+    }
+  };
+  return {
+    async connected() {
+      try {
+        await waitFor(
+          Math.min(10, seconds),
+          () => connection.status === "ready" || /NOAUTH|WRONGPASS/.test(reason),
+        );
+        if (connection.status !== "ready") throw gone();
+        await connection.ping();
+      } catch (error) {
+        ended = true;
+        connection.disconnect();
+        throw error instanceof LqaError ? error : gone();
+      }
+    },
+    async during(promise) {
+      let settled = false;
+      const result = promise.finally(() => {
+        settled = true;
+      });
+      const late = waitFor(seconds, () => settled).then(() => result);
+      late.catch(() => {});
+      return await Promise.race([result, late]);
+    },
+    async watch(onNotice) {
+      notice = onNotice;
+      await waitFor(seconds, () => false);
+      return await new Promise<never>(() => {});
+    },
+    end() {
+      ended = true;
+    },
+  };
+}
+
+/** An address as it may be shown. */
+function withoutPassword(address: string): string {
+  try {
+    const url = new URL(address);
+    url.password = "";
+    url.username = "";
+    return url.href.replace(/\/$/, "");
+  } catch (cause) {
+    return fail("USAGE", { where: "--queue", expected: "an address such as redis://host:6379", cause });
+  }
+}

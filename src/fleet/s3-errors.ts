@@ -1,0 +1,50 @@
+/**
+ * What object storage answers, as errors of this library: what may pass is NETWORK, what only a person can change is not.
+ *
+ * @module
+ */
+import { isLqaError, LqaError } from "../errors.ts";
+
+/** HTTP status of an error of the SDK. */
+export function statusOf(error: unknown): number | undefined {
+  return (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode;
+}
+
+const DENIED =
+  /^(AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|CredentialsProviderError|ExpiredToken|InvalidToken|TokenRefreshRequired|AllAccessDisabled|AccountProblem)$/;
+const BROKEN_OFF = /aborted|ECONNRESET|socket hang up|premature|terminated|ECONNABORTED/i;
+
+/** True for a body that broke off. */
+export function isTruncation(error: unknown): boolean {
+  return isLqaError(error, "NETWORK") && BROKEN_OFF.test(String(error.actual));
+}
+
+/** The error for what the SDK threw about an object or bucket. */
+export function s3Error(cause: unknown, where: string): LqaError {
+  if (isLqaError(cause)) return cause;
+  const { name, message, code } = cause as { name?: string; message?: string; code?: string };
+  const status = statusOf(cause);
+  const actual = [status, name, code, message].filter((part) => part !== undefined && part !== "").join(" ");
+  if (name === "NoSuchBucket")
+    return new LqaError("NOT_FOUND", {
+      where,
+      expected: "a bucket",
+      actual: "no such bucket",
+      advice: "Create the bucket, or check its name and the endpoint.",
+      cause,
+    });
+  if (DENIED.test(name ?? "") || status === 401 || status === 403)
+    return new LqaError("ACCESS_DENIED", { where, actual, cause });
+  if (status === 404) return new LqaError("NOT_FOUND", { where, actual: "no such object", cause });
+  if (status === 412) return new LqaError("REMOTE_CHANGED", { where, cause });
+  // Throttling has a status of its own, and so has what the service itself calls its fault. Without one there was no answer.
+  if (
+    status === undefined ||
+    status === 200 ||
+    status === 206 ||
+    status >= 500 ||
+    [408, 409, 425, 429].includes(status)
+  )
+    return new LqaError("NETWORK", { where, actual, cause });
+  return new LqaError("IO", { where, actual, advice: "See what the storage answered.", cause });
+}

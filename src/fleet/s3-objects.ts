@@ -1,0 +1,218 @@
+/**
+ * A bucket of S3-compatible object storage as an object store, by the official SDK.
+ *
+ * Puts are conditional (`If-None-Match: *`) and carry their SHA-256, which the storage checks and keeps. What may pass (no
+ * connection, 5xx, throttling, a body that breaks off) is tried again with growing pauses, a bounded number of times.
+ * Credentials and region are looked for where the SDK looks for them: environment, configuration files, roles.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import type { S3Client } from "@aws-sdk/client-s3";
+import { fail, isLqaError } from "../errors.ts";
+import { assertNotAborted } from "../io/source.ts";
+import { pause } from "./concurrent.ts";
+import { optional } from "./optional.ts";
+import { isTruncation, s3Error, statusOf } from "./s3-errors.ts";
+import { type ObjectInfo, type ObjectStore, placeOf, STEP } from "./store.ts";
+
+/** How object storage is asked. */
+export interface S3Options {
+  /** Address of the service. Default: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, or Amazon's. */
+  readonly endpoint?: string | undefined;
+  /** Default: `AWS_REGION`, or us-east-1. */
+  readonly region?: string | undefined;
+  /** Buckets in the path of the address rather than in its host. Default: with an endpoint. */
+  readonly pathStyle?: boolean | undefined;
+  /** How often a request is tried. Default 6. */
+  readonly attempts?: number | undefined;
+  /** Silence after which a request is given up, ms. Default 30,000. */
+  readonly silenceMs?: number | undefined;
+}
+
+/** The largest object that is put in one request, which is what makes a put conditional everywhere. */
+const MOST_BYTES = 5 * 2 ** 30;
+/** Pause before a read that broke off is tried again, ms; it doubles. */
+const PAUSE = 200;
+
+/**
+ * @param location `s3://bucket/prefix`
+ * @throws LqaError MISSING_PACKAGE without `@aws-sdk/client-s3`; USAGE for a location without a bucket
+ */
+export async function s3Objects(location: string, options: S3Options = {}): Promise<ObjectStore> {
+  const [, bucket, below = ""] = /^s3:\/\/([^/]+)\/?(.*)$/s.exec(location) ?? [];
+  if (bucket === undefined)
+    fail("USAGE", { where: "location", expected: "s3://bucket/prefix", actual: location });
+  const prefix = below === "" || below.endsWith("/") ? below : `${below}/`;
+  const sdk = await optional(["@aws-sdk/client-s3"], () => import("@aws-sdk/client-s3"));
+  const attempts = options.attempts ?? 6;
+  const client = clientOf(sdk.S3Client, options, attempts);
+
+  /** A request, with its failures as errors of this library. */
+  async function ask<T>(key: string, signal: AbortSignal | undefined, send: () => Promise<T>): Promise<T> {
+    assertNotAborted(signal);
+    try {
+      return await send();
+    } catch (error) {
+      assertNotAborted(signal);
+      throw s3Error(error, placeOf(store, key));
+    }
+  }
+
+  /** As `ask`, with undefined for an object that is not there. */
+  async function askFor<T>(
+    key: string,
+    signal: AbortSignal | undefined,
+    send: () => Promise<T>,
+  ): Promise<T | undefined> {
+    try {
+      return await ask(key, signal, send);
+    } catch (error) {
+      if (isLqaError(error, "NOT_FOUND") && error.expected !== "a bucket") return undefined;
+      throw error;
+    }
+  }
+
+  const of = (key: string): { Bucket: string; Key: string } => ({ Bucket: bucket, Key: `${prefix}${key}` });
+  const aborted = (signal: AbortSignal | undefined): { abortSignal?: AbortSignal } =>
+    signal === undefined ? {} : { abortSignal: signal };
+
+  const store: ObjectStore = {
+    location,
+    async *list({ prefix: within = "", after, signal } = {}) {
+      let token: string | undefined;
+      do {
+        const page = await ask(within, signal, () =>
+          client.send(
+            new sdk.ListObjectsV2Command({
+              Bucket: bucket,
+              Prefix: `${prefix}${within}`,
+              ...(token === undefined
+                ? after !== undefined && { StartAfter: `${prefix}${after}` }
+                : { ContinuationToken: token }),
+            }),
+            aborted(signal),
+          ),
+        );
+        for (const { Key: key = "", Size: size = 0, ETag: version = "" } of page.Contents ?? [])
+          if (!key.endsWith("/")) yield { key: key.slice(prefix.length), size, version };
+        token = page.IsTruncated ? page.NextContinuationToken : undefined;
+      } while (token !== undefined);
+    },
+    async head(key, signal) {
+      const found = await askFor(key, signal, () =>
+        client.send(new sdk.HeadObjectCommand(of(key)), aborted(signal)),
+      );
+      return found && { key, size: found.ContentLength ?? 0, version: found.ETag ?? "" };
+    },
+    async read(key, { offset, length, version }, signal) {
+      if (length === 0) return new Uint8Array(0);
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await askFor(key, signal, async () => {
+            const found = await client.send(
+              new sdk.GetObjectCommand({
+                ...of(key),
+                Range: `bytes=${offset}-${offset + length - 1}`,
+                ...(version !== undefined && { IfMatch: version }),
+              }),
+              aborted(signal),
+            );
+            const bytes = (await found.Body?.transformToByteArray()) ?? new Uint8Array(0);
+            if (bytes.length !== (found.ContentLength ?? bytes.length)) throw new Error("aborted");
+            return bytes.length > length ? bytes.subarray(0, length) : bytes;
+          });
+        } catch (error) {
+          if (isLqaError(error) && statusOf(error.cause) === 416) return new Uint8Array(0);
+          // The SDK has tried whatever failed before the body; a body that breaks off is for us.
+          if (!isTruncation(error) || attempt >= attempts) throw error;
+          await pause(PAUSE * 2 ** (attempt - 1), signal);
+        }
+      }
+    },
+    async put(key, bytes, { replace, signal }) {
+      if (bytes.length > MOST_BYTES)
+        fail("BUDGET", {
+          where: placeOf(store, key),
+          expected: `at most ${MOST_BYTES} bytes`,
+          actual: bytes.length,
+        });
+      const checksum = createHash("sha256").update(bytes).digest("base64");
+      try {
+        await ask(key, signal, () =>
+          client.send(
+            new sdk.PutObjectCommand({
+              ...of(key),
+              Body: bytes,
+              ContentLength: bytes.length,
+              ChecksumSHA256: checksum,
+              ...(!replace && { IfNoneMatch: "*" }),
+            }),
+            aborted(signal),
+          ),
+        );
+        return "written";
+      } catch (error) {
+        if (!replace && isLqaError(error) && statusOf(error.cause) === 412) return "exists";
+        throw error;
+      }
+    },
+    async digest(key, signal) {
+      const found = await askFor(key, signal, () =>
+        client.send(new sdk.HeadObjectCommand({ ...of(key), ChecksumMode: "ENABLED" }), aborted(signal)),
+      );
+      if (found === undefined) return undefined;
+      // That of an object in parts is one of their checksums.
+      if (found.ChecksumSHA256 !== undefined && found.ChecksumType !== "COMPOSITE")
+        return Buffer.from(found.ChecksumSHA256, "base64").toString("hex");
+      return await readDigest(
+        store,
+        { key, size: found.ContentLength ?? 0, version: found.ETag ?? "" },
+        signal,
+      );
+    },
+    async remove(key, signal) {
+      await askFor(key, signal, () => client.send(new sdk.DeleteObjectCommand(of(key)), aborted(signal)));
+    },
+    async close() {
+      client.destroy();
+    },
+  };
+  return store;
+}
+
+function clientOf(Client: typeof S3Client, options: S3Options, attempts: number): S3Client {
+  const { AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION } = process.env;
+  const endpoint = options.endpoint ?? AWS_ENDPOINT_URL_S3 ?? AWS_ENDPOINT_URL;
+  const region = options.region ?? AWS_REGION ?? AWS_DEFAULT_REGION;
+  const silence = options.silenceMs ?? 30_000;
+  return new Client({
+    // Amazon's own addresses need the region that the configuration files may have.
+    ...(region !== undefined ? { region } : endpoint !== undefined && { region: "us-east-1" }),
+    ...(endpoint !== undefined && { endpoint }),
+    forcePathStyle: options.pathStyle ?? endpoint !== undefined,
+    maxAttempts: attempts,
+    requestHandler: {
+      connectionTimeout: Math.min(silence, 10_000),
+      socketTimeout: silence,
+      requestTimeout: silence,
+    },
+    // Ours are SHA-256; a second checksum of another kind would only cost.
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+  });
+}
+
+async function readDigest(
+  store: ObjectStore,
+  { key, size, version }: ObjectInfo,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const hash = createHash("sha256");
+  for (let offset = 0; offset < size; offset += STEP) {
+    const bytes = await store.read(key, { offset, length: STEP, version }, signal);
+    if (bytes === undefined) return undefined;
+    hash.update(bytes);
+  }
+  return hash.digest("hex");
+}

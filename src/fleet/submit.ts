@@ -1,0 +1,171 @@
+/**
+ * Submitting: the adapters of a location become jobs of a queue.
+ *
+ * The source is listed page by page and jobs go out in batches, while the queue has room: neither this process nor Redis
+ * holds more than that. How far it got is kept in the target, so a submission that was interrupted goes on from there. What is done
+ * already is not queued again.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { resolve } from "node:path";
+import { fail } from "../errors.ts";
+import { resolveOptions } from "../quantize/profile.ts";
+import { type FoundAdapter, findAdapters } from "./adapters.ts";
+import { concurrently, pause } from "./concurrent.ts";
+import { isPlainKey } from "./directory-objects.ts";
+import { type FleetJob, type FleetSettings, jobOf, resultKey } from "./job.ts";
+import type { Stores } from "./open-store.ts";
+import type { WorkQueue } from "./queue.ts";
+import { isDone, recordKey } from "./records.ts";
+import { type ObjectStore, OWN_PREFIX } from "./store.ts";
+
+/** What is submitted. */
+export interface SubmitOptions {
+  /** Locations. */
+  readonly source: string;
+  readonly target: string;
+  readonly settings?: FleetSettings | undefined;
+  /** Jobs that may wait in the queue; more are added as these are done. Default 10,000. */
+  readonly maxWaiting?: number | undefined;
+  /** Begins anew, even if an earlier submission was interrupted. Default false. */
+  readonly restart?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each batch. */
+  readonly onProgress?: ((counts: Submission) => void) | undefined;
+  /** Called when the queue is full. */
+  readonly onFull?: ((waiting: number) => void) | undefined;
+}
+
+/** What became of a submission. */
+export interface Submission {
+  /** Adapters found, by this run alone. */
+  readonly found: number;
+  readonly queued: number;
+  /** Done already. */
+  readonly kept: number;
+  /** Names that no file can have; the first of them. */
+  readonly refused: number;
+  readonly refusedNames: readonly string[];
+  /** Key behind which an earlier run had stopped; absent if this one began at the beginning. */
+  readonly resumedAfter?: string;
+}
+
+/** Adapters that are queued together. */
+const BATCH = 500;
+/** Questions to the target at the same time. */
+const PLACES = 32;
+/** How often a full queue is looked at, ms. */
+const POLL = 500;
+const SHOWN = 20;
+
+/**
+ * Submits the adapters of a location.
+ *
+ * @throws LqaError USAGE for settings that do not go together; NOT_FOUND if there is no adapter; what stores and queue throw
+ */
+export async function submitFleet(
+  queue: WorkQueue,
+  stores: Stores,
+  options: SubmitOptions,
+): Promise<Submission> {
+  const { settings = {}, maxWaiting = 10_000, signal, onProgress, onFull } = options;
+  const [from, to] = [options.source, options.target].map(absolute);
+  resolveOptions(settings);
+  const source = await stores.open(from);
+  const target = await stores.open(to);
+  const progress = progressKey(from, to, settings);
+  const resumedAfter = options.restart === true ? undefined : await readProgress(target, progress);
+  let counts: Submission = {
+    found: 0,
+    queued: 0,
+    kept: 0,
+    refused: 0,
+    refusedNames: [],
+    ...(resumedAfter !== undefined && { resumedAfter }),
+  };
+  const flush = async (batch: readonly FoundAdapter[]): Promise<void> => {
+    const jobs = batch.map((adapter) => jobOf(from, to, adapter, settings));
+    const plain = jobs.filter(({ name }) => isPlainKey(recordKey(name)));
+    const refused = jobs.filter((job) => !plain.includes(job)).map(({ name }) => name);
+    const open: FleetJob[] = [];
+    const check = async (job: FleetJob): Promise<[FleetJob, boolean]> => [
+      job,
+      settings.force !== true && (await isDone(target, job, resultKey(job), signal)),
+    ];
+    for await (const [job, done] of concurrently(plain, PLACES, check)) if (!done) open.push(job);
+    await room(queue, maxWaiting, open.length, { signal, onFull });
+    if (signal?.aborted) return;
+    if (open.length > 0) await queue.add(open);
+    counts = {
+      ...counts,
+      found: counts.found + jobs.length,
+      queued: counts.queued + open.length,
+      kept: counts.kept + plain.length - open.length,
+      refused: counts.refused + refused.length,
+      refusedNames: [...counts.refusedNames, ...refused].slice(0, SHOWN),
+    };
+    onProgress?.(counts);
+  };
+  let batch: FoundAdapter[] = [];
+  for await (const adapter of findAdapters(source, { after: resumedAfter, signal })) {
+    batch.push(adapter);
+    if (batch.length < Math.min(BATCH, maxWaiting)) continue;
+    await flush(batch);
+    if (signal?.aborted) fail("ABORTED", { cause: signal.reason });
+    await writeProgress(target, progress, adapter.resumeAfter);
+    batch = [];
+  }
+  await flush(batch);
+  if (signal?.aborted) fail("ABORTED", { cause: signal.reason });
+  await target.remove(progress);
+  if (counts.found === 0 && resumedAfter === undefined)
+    fail("NOT_FOUND", { where: options.source, expected: "adapters", actual: "none" });
+  return counts;
+}
+
+/** A location as workers, which run elsewhere, understand it. */
+function absolute(location: string): string {
+  return location.includes("://") ? location : resolve(location);
+}
+
+/** Waits until so many jobs more may be in the queue. */
+async function room(
+  queue: WorkQueue,
+  most: number,
+  more: number,
+  { signal, onFull }: Pick<SubmitOptions, "signal" | "onFull">,
+): Promise<void> {
+  let told = false;
+  while (more > 0 && signal?.aborted !== true) {
+    const { waiting, delayed } = await queue.counts();
+    if (waiting + delayed + more <= most || waiting + delayed === 0) return;
+    if (!told) onFull?.(waiting + delayed);
+    told = true;
+    await pause(POLL, signal);
+  }
+}
+
+function progressKey(source: string, target: string, settings: FleetSettings): string {
+  const id = createHash("sha256")
+    .update(JSON.stringify([source, target, settings]))
+    .digest("hex")
+    .slice(0, 32);
+  return `${OWN_PREFIX}submissions/${id}.json`;
+}
+
+async function readProgress(store: ObjectStore, key: string): Promise<string | undefined> {
+  const bytes = await store.read(key, { offset: 0, length: 65536 });
+  if (bytes === undefined) return undefined;
+  try {
+    const { after } = JSON.parse(new TextDecoder().decode(bytes)) as { after?: unknown };
+    return typeof after === "string" && after !== "" ? after : undefined;
+  } catch {
+    // Beginning anew costs time and nothing else.
+    return undefined;
+  }
+}
+
+async function writeProgress(store: ObjectStore, key: string, after: string): Promise<void> {
+  await store.put(key, new TextEncoder().encode(`${JSON.stringify({ after })}\n`), { replace: true });
+}

@@ -1,0 +1,148 @@
+/**
+ * Everything that a fleet has made, looked at again: each file by the rules of the specification, beside its record.
+ *
+ * @module
+ */
+import { isLqaError, LqaError } from "../errors.ts";
+import { type ValidationLevel, validateReader } from "../validate/validate.ts";
+import { sourceReader } from "../validate/window.ts";
+import { concurrently } from "./concurrent.ts";
+import { type FleetFailure, failureOf, RECORDS } from "./job.ts";
+import { readRecord, recordKey } from "./records.ts";
+import { type ObjectInfo, type ObjectStore, OWN_PREFIX, objectSource } from "./store.ts";
+
+/** How much is looked at. */
+export interface VerifyOptions {
+  /** As `lqa validate` has them; `structure` reads the beginnings of files alone. Default `values`. */
+  readonly level?: ValidationLevel | undefined;
+  /** Files at the same time. Default 8. */
+  readonly concurrency?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, key: string) => void) | undefined;
+}
+
+/** A file that is not as it should be. */
+export interface VerifyFinding {
+  readonly key: string;
+  readonly failure: FleetFailure;
+  readonly exitCode: number;
+}
+
+/** What was found. */
+export interface Verification {
+  readonly files: number;
+  readonly bytes: number;
+  readonly valid: number;
+  /** Files without a record: not of this fleet, or made a moment before a worker was killed. */
+  readonly unrecorded: number;
+  /** Records whose file is not there; each is a finding. */
+  readonly missing: number;
+  readonly findings: readonly VerifyFinding[];
+  /** Findings above the number that is kept. */
+  readonly omitted: number;
+}
+
+const MOST_FINDINGS = 1000;
+
+/** Validates every `.lqa` file of a store. @throws LqaError what the store throws */
+export async function verifyFleet(store: ObjectStore, options: VerifyOptions = {}): Promise<Verification> {
+  const { level = "values", concurrency = 8, signal, onProgress } = options;
+  const counts = { files: 0, bytes: 0, valid: 0, unrecorded: 0, missing: 0, omitted: 0 };
+  const findings: VerifyFinding[] = [];
+  const found = (key: string, error: LqaError): void => {
+    if (findings.length < MOST_FINDINGS)
+      findings.push({ key, failure: failureOf(error), exitCode: error.exitCode });
+    else counts.omitted++;
+  };
+  const look = async (
+    info: ObjectInfo,
+  ): Promise<{ info: ObjectInfo; error?: LqaError; recorded: boolean }> => {
+    try {
+      const record = await readRecord(store, recordKey(info.key.replace(/\.lqa$/, "")), signal);
+      const result = await validateReader(sourceReader(objectSource(store, info), signal), {
+        level,
+        warnings: false,
+      });
+      const recorded = record?.state === "done";
+      const error = result.error ?? (recorded ? difference(info, result.ids, record) : undefined);
+      return { info, recorded, ...(error !== undefined && { error }) };
+    } catch (error) {
+      if (!isLqaError(error) || isLqaError(error, "ABORTED") || isLqaError(error, "ACCESS_DENIED"))
+        throw error;
+      return { info, error, recorded: true };
+    }
+  };
+  let recorded = 0;
+  for await (const { info, error, recorded: known } of concurrently(
+    results(store, signal),
+    concurrency,
+    look,
+  )) {
+    counts.files++;
+    counts.bytes += info.size;
+    if (known) recorded++;
+    else counts.unrecorded++;
+    if (error === undefined) counts.valid++;
+    else found(info.key, error);
+    onProgress?.(counts.files, info.key);
+  }
+  let records = 0;
+  for await (const _record of store.list({ prefix: RECORDS, signal })) records++;
+  if (records > recorded) await findMissing();
+  return { ...counts, findings };
+
+  /** More records than files: asks for each. */
+  async function findMissing(): Promise<void> {
+    const head = async ({ key }: ObjectInfo): Promise<[string, boolean]> => {
+      const result = `${key.slice(RECORDS.length).replace(/\.json$/, "")}.lqa`;
+      return [result, (await store.head(result, signal)) !== undefined];
+    };
+    for await (const [key, there] of concurrently(
+      store.list({ prefix: RECORDS, signal }),
+      4 * concurrency,
+      head,
+    )) {
+      if (there) continue;
+      counts.missing++;
+      const advice = "Submit the source again: the adapter is encoded anew.";
+      found(
+        key,
+        new LqaError("NOT_FOUND", {
+          where: key,
+          expected: "a file, as its record says",
+          actual: "none",
+          advice,
+        }),
+      );
+    }
+  }
+}
+
+async function* results(store: ObjectStore, signal: AbortSignal | undefined): AsyncGenerator<ObjectInfo> {
+  for await (const info of store.list({ signal }))
+    if (info.key.endsWith(".lqa") && !info.key.startsWith(OWN_PREFIX)) yield info;
+}
+
+/** A file that is valid, but not the one of the record. */
+function difference(
+  { key, size }: ObjectInfo,
+  ids: { readonly fileId: string } | undefined,
+  record: { readonly outputBytes: number; readonly fileId: string },
+): LqaError | undefined {
+  const advice = "Something else replaced the file; remove it and submit the source again.";
+  if (size !== record.outputBytes)
+    return new LqaError("REMOTE_CHANGED", {
+      where: key,
+      expected: `${record.outputBytes} bytes`,
+      actual: size,
+      advice,
+    });
+  if (ids !== undefined && ids.fileId !== record.fileId)
+    return new LqaError("REMOTE_CHANGED", {
+      where: key,
+      expected: `file id ${record.fileId}`,
+      actual: ids.fileId,
+      advice,
+    });
+  return undefined;
+}

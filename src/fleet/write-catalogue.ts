@@ -1,0 +1,122 @@
+/**
+ * The catalogue as a file: one JSON object a line, or Parquet with the same columns.
+ *
+ * @module
+ */
+
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import { osError } from "../io/os-error.ts";
+import { fillFileAtomic, type WriteOptions } from "../io/write-file.ts";
+import { optional } from "./optional.ts";
+import type { FleetRecord } from "./records.ts";
+
+/** Columns, in their order, with the type of their values. What a record has not is null. */
+export const COLUMNS = {
+  name: "text",
+  state: "text",
+  job: "text",
+  source: "text",
+  dialect: "text",
+  inputBytes: "integer",
+  outputBytes: "integer",
+  parameters: "integer",
+  modules: "integer",
+  averageBits: "number",
+  bitsPerParameter: "number",
+  relativeError: "number",
+  contentId: "text",
+  fileId: "text",
+  sha256: "text",
+  seconds: "number",
+  code: "text",
+  kind: "text",
+  message: "text",
+  advice: "text",
+} as const;
+
+/** Rows of a row group of Parquet: what is in memory at a time. */
+const GROUP = 20_000;
+
+/** Writes rows as JSON Lines. */
+async function jsonLines(rows: AsyncIterable<FleetRecord>, path: string): Promise<void> {
+  const stream = createWriteStream(path);
+  let failed: unknown;
+  stream.on("error", (error) => {
+    failed = error;
+  });
+  for await (const row of rows) {
+    if (failed !== undefined) break;
+    const text = JSON.stringify(
+      Object.fromEntries(Object.keys(COLUMNS).map((name) => [name, cell(row, name)])),
+    );
+    if (!stream.write(`${text}\n`))
+      await Promise.race([once(stream, "drain"), once(stream, "close")]).catch(() => {});
+  }
+  await new Promise<void>((resolve) => (failed === undefined ? stream.end(resolve) : resolve()));
+  if (failed !== undefined) throw osError(failed, path, "write");
+}
+
+/** Writes rows as Parquet, a group of them at a time. */
+async function parquet(rows: AsyncIterable<FleetRecord>, path: string): Promise<void> {
+  const { ParquetWriter, fileWriter } = await optional(
+    ["hyparquet-writer"],
+    () => import("hyparquet-writer"),
+  );
+  const names = Object.keys(COLUMNS) as (keyof typeof COLUMNS)[];
+  const types = { text: "BYTE_ARRAY", integer: "INT64", number: "DOUBLE" } as const;
+  const writer = new ParquetWriter({
+    writer: fileWriter(path),
+    schema: [
+      { name: "catalogue", num_children: names.length },
+      ...names.map((name) => ({
+        name,
+        type: types[COLUMNS[name]],
+        repetition_type: "OPTIONAL" as const,
+        ...(COLUMNS[name] === "text" && { converted_type: "UTF8" as const }),
+      })),
+    ],
+  });
+  let group: FleetRecord[] = [];
+  const flush = async (): Promise<void> => {
+    if (group.length === 0) return;
+    const columnData = names.map((name) => ({
+      name,
+      data: group.map((row) => {
+        const value = cell(row, name);
+        return COLUMNS[name] === "integer" && typeof value === "number" ? BigInt(value) : value;
+      }),
+    }));
+    await writer.write({ columnData, rowGroupSize: GROUP });
+    group = [];
+  };
+  for await (const row of rows) {
+    group.push(row);
+    if (group.length === GROUP) await flush();
+  }
+  await flush();
+  await writer.finish();
+}
+
+/** Kinds of files a catalogue is written as. */
+export type CatalogueFormat = "jsonl" | "parquet";
+
+const FORMATS = { jsonl: jsonLines, parquet } as const;
+
+/**
+ * Writes the catalogue, whole or not at all.
+ *
+ * @throws LqaError OUTPUT_EXISTS, IO; MISSING_PACKAGE without `hyparquet-writer`, for Parquet; whatever `rows` throws
+ */
+export async function writeCatalogue(
+  path: string,
+  format: CatalogueFormat,
+  rows: AsyncIterable<FleetRecord>,
+  options: WriteOptions = {},
+): Promise<void> {
+  await fillFileAtomic(path, (to) => FORMATS[format](rows, to), options);
+}
+
+function cell(row: FleetRecord, name: string): string | number | null {
+  return (row as unknown as Readonly<Record<string, string | number>>)[name] ?? null;
+}
