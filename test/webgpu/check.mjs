@@ -1,40 +1,38 @@
 // The entry `lqa/webgpu` on a device in software: decoding has to be exact, applying within its bound, errors typed.
 //
-//   node test/webgpu/check.mjs node|chromium [--counts FILE] [--only suite,modules,…]
+//   node test/webgpu/check.mjs node|deno|chromium [--counts FILE] [--only suite,modules,…] [--driver swiftshader|llvmpipe|system]
 //
-// Node uses the npm package webgpu, Chromium its own; both draw on SwiftShader, which comes with Chromium and is a processor
-// that plays a graphics card. conformance/runtimes.mjs installs them. LQA_GPU=system asks the system's driver instead (Node).
-import { spawnSync } from "node:child_process";
+// Three implementations of WebGPU: the npm package webgpu (Dawn) in Node, Deno's (wgpu), and Chromium's (Dawn). Two drivers,
+// both processors that play a graphics card: SwiftShader, which comes with Chromium, and llvmpipe, from Debian's package of
+// Mesa. Chromium has only the former. conformance/runtimes.mjs installs all of them; the system's driver takes a card.
+import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { bundle, findBrowser, openPage, WEBGPU } from "../../conformance/adapters/browser.mjs";
 import { installed, softwareVulkan } from "../../conformance/runtimes.mjs";
 import { encodeAdapters } from "./adapters.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
+const entry = new URL("page.ts", import.meta.url);
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { counts: { type: "string" }, only: { type: "string" } },
+  options: {
+    counts: { type: "string" },
+    only: { type: "string" },
+    driver: { type: "string", default: "swiftshader" },
+  },
 });
-const where = positionals[0];
-if (where !== "node" && where !== "chromium") {
-  console.error("expected node or chromium, e.g. node test/webgpu/check.mjs node");
+const runtimes = { node: inProcess, deno: inProcess, chromium: inChromium };
+const [runtime] = positionals;
+if (runtimes[runtime] === undefined) {
+  console.error("expected node, deno or chromium, e.g. node test/webgpu/check.mjs node");
   process.exit(2);
 }
-if (where === "node" && process.env.LQA_GPU !== "system" && process.env.VK_ICD_FILENAMES === undefined) {
-  // The loader of libraries reads its environment once, at the start of a process.
-  const driver = softwareVulkan();
-  if (driver === undefined) throw new Error("no SwiftShader: node conformance/runtimes.mjs chromium");
-  const env = { ...process.env, ...driver };
-  const { status } = spawnSync(process.execPath, process.argv.slice(1), { stdio: "inherit", env });
-  process.exit(status ?? 1);
-}
-const entry = new URL("page.ts", import.meta.url);
 const folder = mkdtempSync(join(tmpdir(), "lqa-webgpu-"));
+const only = values.only?.split(",");
 let passed = 0;
 let failed = 0;
 function report(name, reason) {
@@ -42,35 +40,48 @@ function report(name, reason) {
   else failed++;
   if (reason !== undefined) console.log(`FAILED: ${name}: ${reason}`);
 }
-const only = values.only?.split(",");
-const encoded = only === undefined || only.includes("adapters") ? await encodeAdapters(folder) : [];
-const read = (path) => readFileSync(encoded.includes(path) ? join(folder, path) : join(root, path));
-const task = { adapters: encoded, only };
 try {
-  if (where === "node") await inNode();
-  else await inChromium();
+  const adapters = only === undefined || only.includes("adapters") ? await encodeAdapters(folder) : [];
+  await runtimes[runtime]({ adapters, only });
 } catch (error) {
-  report(`checks in ${where}`, error.stack);
+  report(`checks in ${runtime}`, error.stack);
 } finally {
   rmSync(folder, { recursive: true });
 }
 if (values.counts !== undefined) writeFileSync(values.counts, JSON.stringify({ passed, failed }));
-console.log(`WebGPU in ${where}: ${passed} passed, ${failed} failed`);
+console.log(`WebGPU in ${runtime}: ${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
 
-async function inNode() {
-  const addon = process.env.LQA_DAWN || installed("webgpu");
-  if (addon === undefined) throw new Error("no webgpu: node conformance/runtimes.mjs webgpu chromium");
-  const { create, globals } = createRequire(import.meta.url)(addon);
-  // What zstd-codec expects where it finds itself in Node, and a bundle of ES modules has not.
-  Object.assign(globalThis, globals, { require: createRequire(import.meta.url), __dirname: folder });
-  const file = join(folder, "checks.mjs");
-  writeFileSync(file, await bundle(entry));
-  await import(pathToFileURL(file).href);
-  console.log(await globalThis.runChecks({ ...task, gpu: create([]), read, report }));
+/** In a process of its own: the loader of libraries reads its environment once, when a process starts. */
+async function inProcess(task) {
+  const driver = values.driver === "system" ? {} : softwareVulkan(values.driver);
+  if (driver === undefined)
+    throw new Error(`no ${values.driver}: node conformance/runtimes.mjs chromium mesa`);
+  const program = runtime === "node" ? process.execPath : installed("deno");
+  const addon = installed("webgpu");
+  if (program === undefined) throw new Error("no Deno: node conformance/runtimes.mjs deno");
+  if (runtime === "node" && addon === undefined)
+    throw new Error("no webgpu: node conformance/runtimes.mjs webgpu");
+  writeFileSync(join(folder, "checks.mjs"), await bundle(entry));
+  const given = join(folder, "task.json");
+  writeFileSync(given, JSON.stringify({ ...task, root, folder, addon }));
+  const script = fileURLToPath(new URL("process.mjs", import.meta.url));
+  const words = runtime === "node" ? [script, given] : ["run", "-A", "--unstable-webgpu", script, given];
+  const child = spawn(program, words, {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    serialization: "json",
+    env: { ...process.env, ...driver },
+  });
+  child.on("message", ([name, reason]) => report(name, reason ?? undefined));
+  const code = await new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status, signal) => resolve(status ?? signal));
+  });
+  if (code !== 0) report(`${runtime} ended with ${code}`, "it should have come to its end");
 }
 
-async function inChromium() {
+async function inChromium(task) {
+  const read = (path) => readFileSync(task.adapters.includes(path) ? join(folder, path) : join(root, path));
   const { page, version, close } = await openPage(entry, {
     executable: findBrowser(),
     graphics: WEBGPU,

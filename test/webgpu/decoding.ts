@@ -121,12 +121,12 @@ export async function checkModules(world: World): Promise<void> {
           a: encodings[encodings.length - 1 - i]!,
         }));
         const rank = bands.reduce((sum, { components }) => sum + components, 0);
-        const shape = shapeOfModule(1 + random.below(700), 1 + random.below(1500), rank, {
+        const shape = shapeOfModule(1 + random.below(300), 1 + random.below(700), rank, {
           multiplier: Math.fround(0.3),
         });
         await compareModule(device, { shape, factors: factorsOf(random, shape, bands) }, "module");
       });
-  for (let i = 0; i < 12; i++)
+  for (let i = 0; i < 8; i++)
     await check(world, `arbitrary module ${i}`, async () => {
       const more = { experts: 1 + (i % 3), multiplier: Math.fround(-(random.value() + 0.1)) };
       const module = anyModule(random, 1 + random.below(400), 1 + random.below(400), more);
