@@ -22,7 +22,11 @@ const most = Number(option("--most", "10000"));
 // What an earlier run printed with --json may be drawn again: nothing is measured then.
 const from = option("--from", "");
 const wanted = (part) => from === "" && (only === "" || only === part);
-const say = (words) => console.error(words);
+if (only !== "" && args.includes("--write")) {
+  console.error("--write takes all parts, or --from a file that has them");
+  process.exit(2);
+}
+const say = (words) => console.error(`${Math.round(performance.now() / 1000)} s: ${words}`);
 
 const result = {
   machine: `${cpus()[0].model}, ${cpus().length} virtual cores`,
@@ -46,8 +50,10 @@ if (wanted("pools")) {
   say("pools …");
   result.pools = measurePools(most, option("--shape", ""));
 }
-if (from === "") result.loadAfter = loadavg();
-else Object.assign(result, JSON.parse(readFileSync(from, "utf8")));
+if (from === "") {
+  result.loadAfter = loadavg();
+  say("done");
+} else Object.assign(result, JSON.parse(readFileSync(from, "utf8")));
 
 const GIB = 2 ** 30;
 if (args.includes("--json")) console.log(JSON.stringify(result, null, 2));

@@ -11,10 +11,65 @@ function table(head, rows) {
   return [head, align, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
+/** Up to this a difference is noise. */
+const NOISE = 0.03;
+
+/** What was aimed at, and what this run reached. */
+function goals({ apply, pools, cold }) {
+  const rows = [];
+  const add = (what, goal, met, reached) => rows.push([what, goal, met ? "yes" : "no", reached]);
+  if (apply) {
+    const slower = apply.filter(({ toDecoded }) => toDecoded < 1 - NOISE);
+    const ratios = apply.map(({ toDecoded }) => 1 / toDecoded);
+    add(
+      "packed, of decoding first and multiplying then",
+      "never slower",
+      slower.length === 0,
+      `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)} of its time; slower by more than ${100 * NOISE} % in ${slower.length} of ${apply.length} rows${slower.length > 0 ? `: ${slower.map((row) => `${row.name} at ${row.rows} (${(1 / row.toDecoded).toFixed(2)})`).join(", ")}` : ""}`,
+    );
+    const single = apply.filter((row) => row.rows === 1);
+    const most = single.reduce((x, y) => (x.toF16 > y.toF16 ? x : y));
+    add(
+      "packed at one row, of binary16 factors in memory",
+      "at most 2 ×",
+      most.toF16 <= 2,
+      `${Math.min(...single.map(({ toF16 }) => toF16)).toFixed(2)} to ${most.toF16.toFixed(2)} (${most.name})`,
+    );
+  }
+  const row = pools?.rows.find(({ shape, adapters }) => shape === "all-linear r16" && adapters === 1000);
+  if (row) {
+    add(
+      "1,000 all-linear adapters, rank 16, 1.5 bits",
+      "at most 8 GiB",
+      row.resident === 1000 && row.rssBytes <= 8 * GIB,
+      `${row.resident.toLocaleString("en")} resident, ${(row.usedBytes / GIB).toFixed(2)} GiB counted, ${(row.rssBytes / GIB).toFixed(2)} GiB of process memory, of which ${(row.heapBytes / GIB).toFixed(2)} are JavaScript objects`,
+    );
+    const { median, p99, most } = row.switchMilliseconds;
+    add(
+      "switch to one of them",
+      "at most 1 ms",
+      median <= 1,
+      `${ms(median)} ms (median), ${ms(p99)} (99 %), ${ms(most)} (most of 400)`,
+    );
+  }
+  if (cold) {
+    const { wall } = cold[0];
+    add(
+      "cold file to its first module applied",
+      "at most 5 ms",
+      wall[1] <= 5,
+      `${ms(wall[1])} ms (median), ${ms(wall[0])} (least); the file in the system's cache, \`verify: false\``,
+    );
+  }
+  return table(["what", "goal", "met", "reached"], rows);
+}
+
 export function page({ machine, runtime, date, loadBefore, loadAfter, apply, cold, throughput, pools }) {
   const load = (values) => values.map((value) => value.toFixed(1)).join(", ");
   const parts = [
     `Measured ${date}, ${machine} that were shared with other work (load ${load(loadBefore)} before, ${load(loadAfter)} after), ${runtime}; \`npm run bench:serve\`.`,
+    "### Goals",
+    goals({ apply, cold, pools }),
   ];
   if (pools) {
     const { budget, rows } = pools;

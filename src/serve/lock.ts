@@ -35,7 +35,7 @@ export class Lock {
 }
 
 /** The promise, or ABORTED as soon as the signal is. */
-async function abortable(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+export async function abortable(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
   if (signal === undefined) return promise;
   let stop!: () => void;
   const aborted = new Promise<void>((_, reject) => {

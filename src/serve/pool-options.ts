@@ -26,6 +26,8 @@ export interface PoolOptions {
    * Default true. If false, each adapter of which modules are missing keeps its file open.
    */
   readonly completeInBackground?: boolean | undefined;
+  /** Most adapters that are being loaded, and have their file open for that, at the same time. Default 32. */
+  readonly concurrentLoads?: number | undefined;
   /** Roles of plain tensors that the host deals with, e.g. magnitudes of DoRA. Others are CANNOT_APPLY. Default none. */
   readonly hostTensors?: readonly TensorRole[] | undefined;
   /** Shapes of the base model's tensors by name: an adapter that does not fit is refused. See `checkBase`. */

@@ -37,6 +37,9 @@ export class AdapterPool {
 
   constructor(options: PoolOptions) {
     if (!(options.budgetBytes > 0)) throw new RangeError(`a budget of ${options.budgetBytes} bytes`);
+    const { concurrentLoads = 1 } = options;
+    if (!(Number.isInteger(concurrentLoads) && concurrentLoads > 0))
+      throw new RangeError(`${concurrentLoads} loads at the same time`);
     this.#options = options;
     this.#budget = new Budget(options.budgetBytes);
     this.#residents = new Residents(options, this.#budget, this.#counters);
@@ -104,15 +107,18 @@ export class AdapterPool {
     try {
       await this.#load(entry, resident, modules ?? resident.content.names, signal);
     } catch (error) {
+      resident.settle();
       release();
       throw error;
     }
     if (entry.removed) {
+      resident.settle();
       release();
       return undefined;
     }
     resident.used();
     if (this.#options.completeInBackground ?? true) resident.completeInBackground();
+    else resident.settle();
     const load = (names: Iterable<string>, signal?: AbortSignal): Promise<void> =>
       this.#load(entry, resident, names, signal);
     return new AdapterLease(entry.name, resident, load, release);
@@ -271,6 +277,7 @@ export class AdapterPool {
         // What was added from bytes cannot be loaded later.
         if (!entry.reloadable) await this.#load(entry, resident, resident.content.names, signal);
       } finally {
+        resident.settle();
         resident.release();
       }
     }, signal);

@@ -53,6 +53,7 @@ export class Resident implements Holding {
   readonly #control = new AbortController();
   #holds = 0;
   #completing = false;
+  #onSettled: (() => void) | undefined;
   readonly #budget: Budget;
   readonly #counters: Counters;
   readonly #decoded = new Map<string, Decoded>();
@@ -65,8 +66,14 @@ export class Resident implements Holding {
     content: Content,
     contentId: string | undefined,
     origin: { readonly file: RangedLqa; readonly stored: StoredAdapter },
-    to: { readonly budget: Budget; readonly counters: Counters; onGone(resident: Resident): void },
+    to: {
+      readonly budget: Budget;
+      readonly counters: Counters;
+      onGone(resident: Resident): void;
+      onSettled(): void;
+    },
   ) {
+    this.#onSettled = to.onSettled;
     this.content = content;
     this.contentId = contentId;
     this.#origin = origin;
@@ -150,7 +157,14 @@ export class Resident implements Holding {
       .catch(() => {})
       .finally(() => {
         this.#completing = false;
+        this.settle();
       });
+  }
+
+  /** Whoever began to load it is done with that, or gives it up: others have their turn. */
+  settle(): void {
+    this.#onSettled?.();
+    this.#onSettled = undefined;
   }
 
   #closeIfComplete(): void {
@@ -161,6 +175,7 @@ export class Resident implements Holding {
     const stored = this.#origin?.stored;
     this.#origin = undefined;
     stored?.close?.().catch(() => {});
+    this.settle();
   }
 
   /**

@@ -11,6 +11,7 @@ import { Content, contentBytes } from "./content.ts";
 import type { Entry } from "./entry.ts";
 import type { PoolOptions } from "./pool-options.ts";
 import { type Counters, Resident } from "./resident.ts";
+import { Slots } from "./slots.ts";
 import type { StoredAdapter } from "./stores.ts";
 
 /** What is resident. */
@@ -18,6 +19,7 @@ export class Residents {
   readonly #options: PoolOptions;
   readonly #budget: Budget;
   readonly #counters: Counters;
+  readonly #slots: Slots;
   readonly #all = new Set<Resident>();
   readonly #byContent = new Map<string, Resident>();
 
@@ -25,6 +27,7 @@ export class Residents {
     this.#options = options;
     this.#budget = budget;
     this.#counters = counters;
+    this.#slots = new Slots(options.concurrentLoads ?? 32);
   }
 
   get all(): ReadonlySet<Resident> {
@@ -37,6 +40,17 @@ export class Residents {
    * @throws as `acquire` of the pool; nothing is counted, and no file is open then
    */
   async open(entry: Entry, signal: AbortSignal | undefined): Promise<Resident> {
+    const free = await this.#slots.take(signal);
+    try {
+      return await this.#open(entry, free, signal);
+    } catch (error) {
+      free();
+      throw error;
+    }
+  }
+
+  /** @param onSettled called when nothing more is loaded on account of this */
+  async #open(entry: Entry, onSettled: () => void, signal: AbortSignal | undefined): Promise<Resident> {
     const { verify = true, trustStoredIds = false, base, hostTensors = [] } = this.#options;
     const stored = await entry.open(signal);
     let taken = 0;
@@ -51,7 +65,10 @@ export class Residents {
         // What a file says of itself may be a lie that would hand out another tenant's weights.
         if (verify) id = (await file.verify({ signal })).contentId;
         const twin = this.#twin(id);
-        if (twin !== undefined) return twin;
+        if (twin !== undefined) {
+          onSettled();
+          return twin;
+        }
       }
       this.#budget.take(bytes, `adapter "${entry.name}"`);
       taken = bytes;
@@ -61,6 +78,7 @@ export class Residents {
       const twin = this.#twin(id);
       if (twin !== undefined) {
         this.#budget.give(bytes);
+        onSettled();
         return twin;
       }
       kept = true;
@@ -72,6 +90,7 @@ export class Residents {
           budget: this.#budget,
           counters: this.#counters,
           onGone: (gone) => this.#forget(gone),
+          onSettled,
         },
       ).hold();
       this.#all.add(resident);

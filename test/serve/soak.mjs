@@ -139,7 +139,7 @@ export async function soak({
   for (const name of names) stores.vandalise(name);
   writeFileSync(join(directory, `${HUGE}.lqa`), huge);
   const one = versions[0].length;
-  const pool = new AdapterPool({ budgetBytes: 6 * (one + 3000), store, verify });
+  const pool = new AdapterPool({ budgetBytes: 6 * (one + 3000), store, verify, concurrentLoads: 4 });
   /** Contents that were seen in this round. */
   let seen = [];
 
