@@ -22,6 +22,7 @@ export const CONTENTS = [
       ["docs/dialects.md", "Dialects"],
       ["docs/validate.md", "Validating"],
       ["docs/report.md", "The report"],
+      ["docs/inspector.md", "The inspector page"],
       ["docs/serving.md", "Serving"],
       ["docs/errors.md", "Errors"],
       ["docs/attacks.md", "Hostile files"],

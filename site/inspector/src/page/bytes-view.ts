@@ -5,7 +5,7 @@
  */
 import type { BytePage, FieldRow, RegionRow } from "../protocol.ts";
 import type { Client } from "./client.ts";
-import { byId, countText, create, setMarkup } from "./dom.ts";
+import { byId, countText, create, nameElement, setMarkup } from "./dom.ts";
 import { showProblem } from "./problem.ts";
 
 /** Bytes that are shown at once, bytes of a line, and parts that are listed. */
@@ -81,7 +81,7 @@ function regionItem(region: RegionRow): HTMLElement {
   const button = create(
     "button",
     { type: "button", className: "region" },
-    create("span", { className: "name", textContent: region.name }),
+    nameElement(region.name),
     create("small", {
       textContent: `${kind}byte ${countText(region.offset)}, ${countText(region.length)} bytes`,
     }),
@@ -102,10 +102,7 @@ function draw(next: BytePage, wanted: number): void {
   const { region, offset, bytes, fields, fileLength } = next;
   const end = offset + bytes.length;
   byId("region-title").replaceChildren(
-    create("span", {
-      className: "name",
-      textContent: region.kind === region.name ? region.name : `${region.kind} ${region.name}`,
-    }),
+    nameElement(region.kind === region.name ? region.name : `${region.kind} ${region.name}`),
     create("small", {
       className: "faint",
       textContent: ` bytes ${countText(offset)} to ${countText(end - 1)} of ${countText(fileLength)}, `,

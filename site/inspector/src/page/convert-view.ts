@@ -56,7 +56,10 @@ byId<HTMLFormElement>("encode-form").onsubmit = (event) => {
 /** The new file can be looked at beside what it was made from. */
 function offerLook({ downloads: [file] }: Made, source: Input): void {
   const { name, blob } = file!;
-  const button = create("button", { type: "button", textContent: "Look at it beside its source" });
+  const button = create("button", {
+    type: "button",
+    textContent: source.url === undefined ? "Look at it beside its source" : "Look at it",
+  });
   button.onclick = () => {
     const beside = source.files.filter(({ path }) => !path.endsWith(".lqa"));
     open({ url: undefined, files: [...beside, { path: name, file: new File([blob], name) }] });

@@ -40,7 +40,7 @@ async function list(): Promise<void> {
   modules.replaceChildren(...names.map((name) => create("option", { value: name, textContent: name })));
   modules.selectedIndex = names.length > 0 ? 0 : -1;
   byId("module-count").textContent =
-    total > names.length ? `the first ${names.length} of ${countText(total)}` : countText(total);
+    total > names.length ? `(the first ${names.length} of ${countText(total)})` : `(${countText(total)})`;
 }
 
 async function decode(): Promise<void> {

@@ -37,6 +37,12 @@ export function create<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/** A name that may be broken behind its separators. */
+export function nameElement(name: string): HTMLElement {
+  const words = name.split(/(?<=[._/])/).flatMap((word) => [word, document.createElement("wbr")]);
+  return create("span", { className: "name" }, ...words);
+}
+
 /** `3.1 MiB`. */
 export function sizeText(bytes: number): string {
   if (bytes < 1024) return `${bytes} bytes`;

@@ -75,7 +75,7 @@ function markupOf(
         "Rank",
         singularValues === undefined
           ? rank
-          : `${rank}; ${effectiveRank({ singularValues }) ?? 0} hold 90 % of the energy`,
+          : `${rank}, of which the strongest ${effectiveRank({ singularValues }) ?? 0} hold 90 % of the energy`,
       ],
       ["Multiplier", String(Number(multiplier.toPrecision(7)))],
       ["Bands", bandsText(bands)],

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { SourceFiles } from "../../../../src/dialects/dialect.ts";
+import type { SourceBytes, SourceFiles } from "../../../../src/dialects/dialect.ts";
 import { fail, isLqaError } from "../../../../src/errors.ts";
 import {
   type Adapter,
@@ -18,7 +18,15 @@ import type { FieldContext } from "../../../../src/report/bytes/fields.ts";
 import { mapIndex } from "../../../../src/report/bytes/index-fields.ts";
 import { type Region, regionsOf } from "../../../../src/report/bytes/regions.ts";
 import type { Input, InputFile } from "../protocol.ts";
-import { addressSource, fileSource, lazyFile, type Meter, meteredSource } from "./sources.ts";
+import {
+  addressSource,
+  fileSource,
+  lazyAddress,
+  lazyFile,
+  type Meter,
+  meteredSource,
+  wholeSource,
+} from "./sources.ts";
 
 /** An adapter as its files have it; its factors are read when they are asked for. */
 export interface OpenAdapter {
@@ -26,6 +34,8 @@ export interface OpenAdapter {
   readonly title: string;
   readonly bytes: number;
   readonly notes: readonly string[];
+  /** Of an adapter at an address: the same with its files in memory, for what reads them more than once. */
+  readonly fetched: ((told: (done: number, total: number) => void) => Promise<OpenAdapter>) | undefined;
 }
 
 /** An `.lqa` file. */
@@ -47,18 +57,20 @@ export interface Document {
   context?: FieldContext;
 }
 
+/** Weights that come with a configuration. */
+const CONFIGURED = /^adapter(s|_model)\./;
+/** Most bytes of a configuration. */
+const CONFIG_BYTES = 2 ** 16;
+/** Most bytes of a file at an address that is taken into memory. */
+const MOST = 2 ** 30;
+/** Notes on an adapter that are shown. */
+const NOTES = 20;
 /** First bytes of an `.lqa` file. */
 const MAGIC = [0x89, 0x4c, 0x51, 0x41];
 
 /** Opens what was given. @throws LqaError of any class */
 export async function openDocument(input: Input, meter: Meter): Promise<Document> {
-  if (input.url !== undefined) {
-    const title = input.url.replace(/[?#].*$/, "");
-    return {
-      lqa: await openFile(meteredSource(addressSource(input.url), meter), title, true),
-      adapter: undefined,
-    };
-  }
+  if (input.url !== undefined) return await openAddress(input.url, meter);
   const files: InputFile[] = [];
   const lqa: InputFile[] = [];
   for (const one of input.files) ((await isLqa(one)) ? lqa : files).push(one);
@@ -78,8 +90,52 @@ export async function openDocument(input: Input, meter: Meter): Promise<Document
 
 async function isLqa({ file }: InputFile): Promise<boolean> {
   if (file.name.endsWith(".lqa")) return true;
-  const bytes = new Uint8Array(await file.slice(0, MAGIC.length).arrayBuffer());
-  return bytes.length === MAGIC.length && MAGIC.every((byte, i) => bytes[i] === byte);
+  return hasMagic(new Uint8Array(await file.slice(0, MAGIC.length).arrayBuffer()));
+}
+
+function hasMagic(bytes: Uint8Array): boolean {
+  return MAGIC.every((byte, i) => bytes[i] === byte);
+}
+
+/** An `.lqa` file, or the weights of an adapter with the configuration that PEFT and MLX keep beside them. */
+async function openAddress(url: string, meter: Meter): Promise<Document> {
+  const source = meteredSource(addressSource(url), meter);
+  const title = url.replace(/[?#].*$/, "");
+  const head = await source.read(0, MAGIC.length);
+  if (title.endsWith(".lqa") || hasMagic(head))
+    return { lqa: await openFile(source, title, true), adapter: undefined };
+  const name = title.replace(/^.*\//, "") || "weights";
+  const length = source.size ?? 0;
+  const config = CONFIGURED.test(name) ? await configBeside(url, meter) : undefined;
+  const files = (weights: SourceBytes): SourceFiles =>
+    new Map([[name, weights], ...(config === undefined ? [] : [[CONFIG_FILE, config] as const])]);
+  const fetched: OpenAdapter["fetched"] = async (told) => {
+    if (length > MOST)
+      fail("BUDGET", { where: "this page", expected: `at most ${MOST} bytes`, actual: length });
+    return adapterOf(files(await wholeSource(source, length, (done) => told(done, length))), title);
+  };
+  return {
+    lqa: undefined,
+    adapter: { ...adapterOf(files(lazyAddress(url, length, meter)), title), fetched },
+  };
+}
+
+async function configBeside(url: string, meter: Meter): Promise<Uint8Array | undefined> {
+  const source = meteredSource(addressSource(new URL(CONFIG_FILE, url).href), meter);
+  try {
+    return await source.read(0, CONFIG_BYTES);
+  } catch (error) {
+    if (isLqaError(error, "NOT_FOUND")) return undefined;
+    throw error;
+  }
+}
+
+/** Reads an adapter; its factors are read when they are asked for. */
+function adapterOf(files: SourceFiles, title: string): OpenAdapter {
+  const notes: string[] = [];
+  const adapter = readAdapter(files, { lazy: true, onNote: (note) => void notes.push(note) });
+  const bytes = [...files.values()].reduce((sum, { length }) => sum + length, 0);
+  return { adapter, title, bytes, notes: [...new Set(notes)].slice(0, NOTES), fetched: undefined };
 }
 
 async function openFile(source: ByteSource, title: string, remote: boolean): Promise<OpenLqa> {
@@ -109,14 +165,7 @@ export function openAdapter(files: readonly InputFile[], meter: Meter): OpenAdap
       : weightsAmong(names, folder === undefined ? "what was given" : JSON.stringify(folder));
   const chosen = [weights, ...(own.has(CONFIG_FILE) ? [CONFIG_FILE] : [])];
   const source: SourceFiles = new Map(chosen.map((name) => [name, lazyFile(own.get(name)!, meter)]));
-  const notes: string[] = [];
-  const adapter = readAdapter(source, { lazy: true, onNote: (note) => void notes.push(note) });
-  return {
-    adapter,
-    title: folder ?? weights,
-    bytes: chosen.reduce((sum, name) => sum + own.get(name)!.size, 0),
-    notes: [...new Set(notes)].slice(0, 20),
-  };
+  return adapterOf(source, folder ?? weights);
 }
 
 function depthOf(path: string): number {

@@ -13,6 +13,9 @@ import type { Reading } from "../protocol.ts";
 /** Bytes that are read first, and kept. */
 const HEAD = 65536;
 
+/** Bytes that are read at once where everything is read. */
+const PIECE = 4 * 2 ** 20;
+
 /** What was read. */
 export class Meter {
   #bytes = 0;
@@ -63,6 +66,55 @@ export function addressSource(url: string): ByteSource {
 /** A file of the visitor. */
 export function fileSource(file: File): ByteSource {
   return blobSource(file);
+}
+
+/** A file at an address whose bytes are read when they are asked for, on this thread, a range at a time. */
+export function lazyAddress(url: string, length: number, meter: Meter): SourceBytes {
+  const where = url.replace(/[?#].*$/, "");
+  return {
+    length,
+    subarray(begin, end) {
+      const last = Math.min(end, length) - 1;
+      if (last < begin) return new Uint8Array(0);
+      const request = new XMLHttpRequest();
+      request.open("GET", url, false);
+      request.responseType = "arraybuffer";
+      request.setRequestHeader("range", `bytes=${begin}-${last}`);
+      try {
+        request.send();
+      } catch (cause) {
+        return fail("NETWORK", { where, offset: begin, cause });
+      }
+      const bytes = new Uint8Array((request.response as ArrayBuffer | null) ?? new ArrayBuffer(0));
+      if (request.status !== 206 || bytes.length !== last - begin + 1)
+        fail("HTTP_RESPONSE", {
+          where,
+          offset: begin,
+          expected: `status 206 and ${last - begin + 1} bytes`,
+          actual: `status ${request.status} and ${bytes.length} bytes`,
+        });
+      meter.add(bytes.length);
+      return bytes;
+    },
+  };
+}
+
+/** All bytes of a source, in pieces. @throws LqaError as the source */
+export async function wholeSource(
+  source: ByteSource,
+  length: number,
+  told: (done: number) => void,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; ) {
+    const piece = await source.read(at, Math.min(PIECE, length - at));
+    if (piece.length === 0)
+      fail("IO", { where: "the file", offset: at, expected: `${length} bytes`, actual: at });
+    bytes.set(piece, at);
+    at += piece.length;
+    told(at);
+  }
+  return bytes;
 }
 
 /** What workers have and the types of documents lack. */

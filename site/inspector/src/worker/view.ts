@@ -47,7 +47,7 @@ export async function describe(document: Document, depth: Depth, progress: Progr
       kind: "adapter",
       title: adapter!.title,
       bytes: adapter!.bytes,
-      remote: false,
+      remote: adapter!.fetched !== undefined,
       usable: true,
       dialect: adapter!.adapter.origin?.dialect,
       view: markupOf(adapterParts(inspection, adapter!)),

@@ -38,7 +38,8 @@ const HANDLERS: Handlers = {
     document = await openDocument(input, meter);
     return describe(document, { whole: false, compare: false }, progress);
   },
-  inspect: ({ compare }, progress) => describe(opened(), { whole: true, compare }, progress),
+  inspect: async ({ compare }, progress) =>
+    describe(await fetched(progress), { whole: true, compare }, progress),
   async regions({ query, from, most }) {
     const rows = regionsOfDocument(opened()).map(rowOf);
     const wanted = query.trim().toLowerCase();
@@ -69,12 +70,21 @@ const HANDLERS: Handlers = {
     return { total: found.length, names: found.slice(0, OFFERED) };
   },
   decode: (choice) => decodeOne(opened().lqa!.file!, choice),
-  encode: (choice, progress) => encode(opened().adapter!, choice, progress),
-  write: (choice, progress) => write(opened(), choice, progress),
+  encode: async (choice, progress) => encode((await fetched(progress)).adapter!, choice, progress),
+  write: async (choice, progress) => write(await fetched(progress), choice, progress),
 };
 
 function opened(): Document {
   if (document === undefined) throw new TypeError("nothing was opened");
+  return document;
+}
+
+/** What is open, with an adapter from an address in memory: its factors are asked for more than once. */
+async function fetched(progress: Progress): Promise<Document> {
+  const own = opened();
+  if (own.adapter?.fetched === undefined) return own;
+  const adapter = await own.adapter.fetched((done, total) => progress(done, total, "Fetching the weights"));
+  document = { ...own, adapter };
   return document;
 }
 
