@@ -144,7 +144,7 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
   if (apply) {
     parts.push(
       "### Packed application beside decoding first, and beside f16 in memory",
-      "ns a weight, for all rows of a call together; 21 modules of LLaMA-2-7B at rank 16. *Decoded*: to binary32 in memory that is used again, then multiplied. *f16*: factors in WebAssembly memory before the clock starts, read in place. Both are kernels with the same order of sums (`bench/serve/baseline.as`). Times are sums over modules of the least time of each.",
+      "ns a weight, for all rows of a call together; 21 modules of LLaMA-2-7B at rank 16. *Decoded*: to binary32 in memory that is used again, then multiplied. *f16*: factors in WebAssembly memory before the clock starts, read in place. Both are kernels with the same order of sums (`bench/serve/baseline.as`). Times are sums over modules of the least time of each, from 16 rows on of CPU time.",
       table(
         ["codec", "rows", "packed", "packed, f16 rows", "decoded", "f16", "decoded / packed", "packed / f16"],
         apply.map((row) => [
