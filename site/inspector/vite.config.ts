@@ -60,6 +60,8 @@ const config: UserConfig = {
     assetsInlineLimit: 0,
     modulePreload: false,
     chunkSizeWarningLimit: 1024,
+    // How long its own plug-ins take is no matter of whoever builds the page.
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
 };
 

@@ -375,6 +375,18 @@ try {
     expectText("problem", await page.locator("#problem").textContent(), "what to do");
   });
 
+  await check("checks at the level that is chosen, and measures other methods", async (page) => {
+    const source = peft("levels", ["layers.0.q_proj", "layers.1.q_proj"], { out: 24, input: 40, rank: 3 });
+    cli("encode", source, "-o", "levels.lqa");
+    await choose(page, join(folder, "levels.lqa"), ...readdirSync(source).map((name) => join(source, name)));
+    await complete(page);
+    await page.selectOption("#level", "canonical");
+    await page.click('#report-actions button:has-text("Check again")');
+    await page.waitForSelector('#findings:has-text("level canonical")', SLOW);
+    await page.click('#report-actions button:has-text("Measure other methods")');
+    await page.waitForSelector('#curve:has-text("loraquant 2@0.8")', { ...SLOW, state: "attached" });
+  });
+
   await check("takes names and metadata from files as text", async (page) => {
     const hostile = '<img src=x onerror="document.title=1">';
     const path = peft(

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { ValidationLevel } from "../../../src/index.ts";
+
 /** A file that was chosen or dropped. */
 export interface InputFile {
   /** Relative to what was chosen: a name alone, or with the folder before it. */
@@ -46,6 +48,8 @@ export interface Opened {
   readonly dialect: string | undefined;
   readonly parameters: number;
   readonly view: ViewMarkup;
+  /** Of a file that was looked into: the report as one page. */
+  readonly report: Download | undefined;
 }
 
 /** Regions of a file that match what was asked for. */
@@ -101,6 +105,14 @@ export interface Made {
   readonly downloads: readonly Download[];
 }
 
+/** How far something is looked into. */
+export interface InspectChoice {
+  /** Of the validator. */
+  readonly level: ValidationLevel;
+  /** Whether other methods are measured on the source. */
+  readonly compare: boolean;
+}
+
 /** How a module is decoded. */
 export interface DecodeChoice {
   readonly module: string;
@@ -123,7 +135,7 @@ export interface WriteChoice {
 /** Everything a worker does, by name: what it is told, and what it answers. */
 export interface Calls {
   readonly open: { readonly told: Input; readonly answer: Opened };
-  readonly inspect: { readonly told: { readonly compare: boolean }; readonly answer: Opened };
+  readonly inspect: { readonly told: InspectChoice; readonly answer: Opened };
   readonly regions: {
     readonly told: { readonly query: string; readonly from: number; readonly most: number };
     readonly answer: RegionPage;

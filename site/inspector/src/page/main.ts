@@ -5,12 +5,13 @@
  * @module
  */
 import "virtual:report.css";
-import type { Input, InputFile, Opened } from "../protocol.ts";
+import type { Input, InputFile, InspectChoice, Opened } from "../protocol.ts";
 import { enterBytes, resetBytes, showBytes } from "./bytes-view.ts";
 import { Client, startJob } from "./client.ts";
 import { resetConvert } from "./convert-view.ts";
 import { enterDecode, resetDecode } from "./decode-view.ts";
 import { byId, create, sizeText } from "./dom.ts";
+import { empty, offer } from "./downloads.ts";
 import { chosenFiles, droppedFiles } from "./inputs.ts";
 import { clearProblem, showProblem } from "./problem.ts";
 import { showReport } from "./report-view.ts";
@@ -21,6 +22,8 @@ const files = byId<HTMLInputElement>("files");
 const folder = byId<HTMLInputElement>("folder");
 const actions = byId("report-actions");
 const reading = byId("reading");
+const levelChoice = byId("level-choice");
+const level = byId<HTMLSelectElement>("level");
 
 let reader: Client | undefined;
 let input: Input | undefined;
@@ -71,7 +74,7 @@ function show(from: Input, opened: Opened): void {
   allowTabs(viewsOf(opened));
   resetConvert(from, opened, (next) => void open(next));
   showReport(opened, goToByte);
-  actions.replaceChildren();
+  empty(actions);
   showTab("report");
   say(`Opened ${opened.title}.`);
 }
@@ -92,31 +95,44 @@ function goToByte(offset: number): void {
 
 /** Looks at all of it: at once where it is here, if it is asked for where it is elsewhere. */
 async function look(from: Input, opened: Opened): Promise<void> {
-  if (!opened.remote) return inspect(from, false);
-  const text = `Check every byte and look into the weights (reads ${sizeText(opened.bytes)})`;
-  action(text, () => inspect(from, false));
+  if (!opened.remote) return inspect(from, opened, false);
+  offerInspection(
+    from,
+    opened,
+    `Check every byte and look into the weights (reads ${sizeText(opened.bytes)})`,
+  );
 }
 
-async function inspect(from: Input, compare: boolean): Promise<void> {
-  actions.replaceChildren();
+async function inspect(from: Input, opened: Opened, compare: boolean): Promise<void> {
+  empty(actions);
   const title = compare ? "Measuring other methods" : "Looking into all of it";
+  const choice = { compare, level: level.value as InspectChoice["level"] };
   let found: Opened | undefined;
   try {
-    found = await work(title, (onProgress) => startJob(from, "inspect", { compare }, onProgress));
+    found = await work(title, (onProgress) => startJob(from, "inspect", choice, onProgress));
   } catch (error) {
     if (from === input) showProblem(error);
     return;
   }
   if (from !== input) return;
   if (found === undefined) {
-    action("Look into all of it", () => inspect(from, compare));
+    offerInspection(from, opened, "Look into all of it");
     return;
   }
   showReport(found, goToByte);
   allowTabs(viewsOf(found));
   document.body.dataset.state = "complete";
-  if (found.withSource && !compare) action("Measure other methods on the source", () => inspect(from, true));
+  if (found.report !== undefined) offer(actions, [found.report]);
+  if (found.withSource && !compare)
+    action("Measure other methods on the source", () => inspect(from, found, true));
+  if (found.kind === "lqa") offerInspection(from, found, "Check again");
   say(`The report on ${found.title} is complete.`);
+}
+
+/** A button that looks into all of it, beside the level of the validator where there is one. */
+function offerInspection(from: Input, opened: Opened, text: string): void {
+  action(text, () => inspect(from, opened, false));
+  if (opened.kind === "lqa") actions.append(levelChoice);
 }
 
 function action(textContent: string, run: () => unknown): void {

@@ -4,13 +4,19 @@
  *
  * @module
  */
-import { compareAdapter, inspectSource, parameterCount } from "../../../../src/index.ts";
+import {
+  compareAdapter,
+  drawReport,
+  type Inspection,
+  inspectSource,
+  parameterCount,
+} from "../../../../src/index.ts";
 import { inspectAdapter } from "../../../../src/report/adapter-inspection.ts";
 import { adapterParts } from "../../../../src/report/page/adapter-parts.ts";
 import type { Hints } from "../../../../src/report/page/hints.ts";
 import { html } from "../../../../src/report/page/html.ts";
 import { type ReportParts, reportParts } from "../../../../src/report/page/page.ts";
-import type { Opened, ViewMarkup } from "../protocol.ts";
+import type { InspectChoice, Opened, ViewMarkup } from "../protocol.ts";
 import type { Document } from "./document.ts";
 
 /** Told of progress. */
@@ -21,16 +27,18 @@ const HINTS: Hints = {
   comparison: html`“Measure other methods” above does that.`,
 };
 
-/** How much is looked at. */
-export interface Depth {
-  /** Every byte checked, every module decomposed. */
-  readonly whole: boolean;
-  /** Other methods encoded and measured as well. */
-  readonly compare: boolean;
-}
-
-/** Describes what was opened. @throws LqaError of class X, what reading throws */
-export async function describe(document: Document, depth: Depth, progress: Progress): Promise<Opened> {
+/**
+ * Describes what was opened.
+ *
+ * @param depth how far it is looked into; undefined: index and metadata, or the header of the weights, are enough
+ * @throws LqaError of class X, what reading throws
+ */
+export async function describe(
+  document: Document,
+  depth: InspectChoice | undefined,
+  progress: Progress,
+): Promise<Opened> {
+  const whole = depth !== undefined;
   const { lqa, adapter } = document;
   const parameters = (lqa?.file?.modules ?? adapter?.adapter.modules ?? []).reduce(
     (sum, module) => sum + parameterCount(module),
@@ -39,7 +47,7 @@ export async function describe(document: Document, depth: Depth, progress: Progr
   const common = { withSource: lqa !== undefined && adapter !== undefined, parameters };
   if (lqa === undefined) {
     const inspection = await inspectAdapter(adapter!.adapter, {
-      weights: depth.whole,
+      weights: whole,
       onProgress: progress,
     });
     return {
@@ -51,35 +59,48 @@ export async function describe(document: Document, depth: Depth, progress: Progr
       usable: true,
       dialect: adapter!.adapter.origin?.dialect,
       view: markupOf(adapterParts(inspection, adapter!)),
+      report: undefined,
     };
   }
-  const source = depth.whole ? adapter?.adapter : undefined;
-  const inspection = await inspectSource(watched(document, depth, progress), {
+  const source = whole ? adapter?.adapter : undefined;
+  const inspection = await inspectSource(watched(document, whole, progress), {
     source,
-    weights: depth.whole,
-    level: depth.whole ? "values" : "structure",
+    weights: whole,
+    level: depth?.level ?? "structure",
     onProgress: (done, total, name) => progress(done, total, `Decomposing ${name}`),
   });
   const comparison =
-    depth.compare && source !== undefined
+    depth?.compare === true && source !== undefined
       ? await compareAdapter(source, { onProgress: progress })
       : undefined;
+  const context = { title: lqa.title, comparison };
   return {
     ...common,
     kind: "lqa",
     title: lqa.title,
     bytes: inspection.fileLength,
     remote: lqa.remote,
-    usable: lqa.file !== undefined && (!depth.whole || inspection.validation.valid),
+    usable: lqa.file !== undefined && !unusable(inspection),
     dialect: inspection.origin?.dialect,
-    view: markupOf(reportParts(inspection, { title: lqa.title, comparison }, HINTS)),
+    view: markupOf(reportParts(inspection, context, HINTS)),
+    report: whole
+      ? {
+          name: `${lqa.title.replace(/^.*\//, "")}.html`,
+          blob: new Blob([drawReport(inspection, context)], { type: "text/html" }),
+        }
+      : undefined,
   };
+}
+
+/** What is not canonical can be decoded; everything else that is wrong is a reason not to. */
+function unusable({ validation: { findings } }: Inspection): boolean {
+  return findings.some((error) => error.class !== "C");
 }
 
 /** The source of a file, whose reading is told as progress of the validator, which reads from the first byte to the last. */
 function watched(
   { lqa }: Document,
-  { whole }: Depth,
+  whole: boolean,
   progress: Progress,
 ): NonNullable<Document["lqa"]>["source"] {
   const { source, fileLength } = lqa!;

@@ -18,6 +18,9 @@ import { describe, type Progress } from "./view.ts";
 
 /** Names of modules that are offered at once. */
 const OFFERED = 200;
+/** What a browser does not tell a page apart from a server that does not answer. */
+const FOREIGN =
+  "On another origin the server must also allow this page to read it (Access-Control-Allow-Origin), by https.";
 /** Progress is told so often, in milliseconds. */
 const PAUSE = 80;
 
@@ -36,10 +39,9 @@ const HANDLERS: Handlers = {
   async open(input, progress) {
     meter = new Meter();
     document = await openDocument(input, meter);
-    return describe(document, { whole: false, compare: false }, progress);
+    return describe(document, undefined, progress);
   },
-  inspect: async ({ compare }, progress) =>
-    describe(await fetched(progress), { whole: true, compare }, progress),
+  inspect: async (choice, progress) => describe(await fetched(progress), choice, progress),
   async regions({ query, from, most }) {
     const rows = regionsOfDocument(opened()).map(rowOf);
     const wanted = query.trim().toLowerCase();
@@ -124,7 +126,7 @@ function failureOf(error: unknown): Failure {
     where: error.where,
     offset: error.offset,
     clause: error.clause === "-" ? undefined : error.clause,
-    advice: error.advice,
+    advice: error.kind === "NETWORK" ? `${error.advice} ${FOREIGN}` : error.advice,
   };
 }
 
