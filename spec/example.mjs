@@ -5,7 +5,7 @@ import { concat } from "../dist/container/bytes.js";
 import { SCHEMA } from "../dist/container/generated/schema.js";
 import { readIndex } from "../dist/container/index-read.js";
 import { planeExtents } from "../dist/container/layout.js";
-import { encodeMeta } from "../dist/container/meta.js";
+import { encodeMeta } from "../dist/container/meta-write.js";
 import { openLqa } from "../dist/index.js";
 import { prepareFile } from "../dist/write/write.js";
 

@@ -123,26 +123,23 @@ tables.forEach((t, i) => {
     t.entries.slice(0, t.weightsPerStep).every((e) => e >= 0);
   if (!sound) throw new Error(`table ${i + 1} of spec/trellis-tables.json breaks clause 8.6`);
 });
-const rows = (entries) =>
-  Array.from(
-    { length: entries.length / 16 },
-    (_, i) => `      ${entries.slice(16 * i, 16 * i + 16).join(", ")},`,
-  );
+/** Entries as their two's complement, in base64: gzip finds nothing to repeat in them. */
+const base64 = (entries) => Buffer.from(Int8Array.from(entries).buffer).toString("base64");
 const trellisSource = `${notice("spec/trellis-tables.json")}
-/** The trellis tables of spec annex H: window w has the entries from w · weightsPerStep on. */
+/** The trellis tables of spec annex H: window w has the entries from w · weightsPerStep on, 8-bit integers in base64. */
 export const TRELLIS_DATA: readonly {
   readonly number: number;
   readonly stepBits: number;
   readonly weightsPerStep: number;
   readonly unit: number;
   readonly distortion: number;
-  readonly entries: readonly number[];
+  readonly entries: string;
 }[] = [
 ${tables
   .map(
     (t) =>
       `  {\n    number: ${t.number},\n    stepBits: ${t.stepBits},\n    weightsPerStep: ${t.weightsPerStep},\n    unit: ${t.unit},\n` +
-      `    distortion: ${t.distortion},\n    entries: [\n${rows(t.entries).join("\n")}\n    ],\n  },`,
+      `    distortion: ${t.distortion},\n    entries:\n      "${base64(t.entries)}",\n  },`,
   )
   .join("\n")}
 ];

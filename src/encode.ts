@@ -6,7 +6,7 @@
 
 import { nonfiniteElement } from "./codecs/nonfinite.ts";
 import { concat } from "./container/bytes.ts";
-import { encodeMeta } from "./container/meta.ts";
+import { encodeMeta } from "./container/meta-write.ts";
 import { sortByName } from "./container/names.ts";
 import { sha256, toHex } from "./container/sha256.ts";
 import { fail } from "./errors.ts";

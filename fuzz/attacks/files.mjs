@@ -4,7 +4,7 @@ import { compose, tensor } from "../../conformance/generate/compose.mjs";
 import { writeFile } from "../../conformance/generate/file.mjs";
 import { frame, rawBlock, rleBlock } from "../../conformance/generate/frames.mjs";
 import { crc32 } from "../../dist/container/crc32.js";
-import { encodeMeta } from "../../dist/container/meta.js";
+import { encodeMeta } from "../../dist/container/meta-write.js";
 import { PROLOGUE_BYTES } from "../../dist/container/prologue.js";
 import { prepareFile } from "../../dist/write/write.js";
 

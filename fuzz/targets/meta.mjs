@@ -1,5 +1,9 @@
-// MessagePack sections: what is accepted comes back byte for byte when it is encoded again, so it had one form.
-import { decodeMeta, encodeMeta } from "../../dist/container/meta.js";
+// MessagePack sections: what is accepted comes back byte for byte when it is encoded again, so it had one form, and is what the
+// library that writes them reads.
+import { isDeepStrictEqual } from "node:util";
+import { decode } from "@msgpack/msgpack";
+import { decodeMeta } from "../../dist/container/meta.js";
+import { encodeMeta } from "../../dist/container/meta-write.js";
 import { expect, outcome, target } from "../contract.mjs";
 
 export const fuzz = target((input) => {
@@ -7,4 +11,5 @@ export const fuzz = target((input) => {
   if (value === undefined) return;
   expect(Object.getPrototypeOf(value) === Object.prototype, "a map with another prototype");
   expect(Buffer.compare(encodeMeta(value, "META"), input) === 0, "accepted, but not canonical");
+  expect(isDeepStrictEqual(value, decode(input)), "read otherwise than by the library");
 });

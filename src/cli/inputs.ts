@@ -8,7 +8,6 @@ import { stat } from "node:fs/promises";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { openFileReader, openFileSource } from "../io/file.ts";
 import { expandPattern } from "../io/glob.ts";
-import { httpSource } from "../io/http.ts";
 import { type ByteReader, piecesReader, sourceReader } from "../validate/window.ts";
 import { printable } from "./format.ts";
 import { STANDARD_INPUT } from "./open-input.ts";
@@ -73,6 +72,7 @@ async function isPipe(path: string): Promise<boolean> {
 }
 
 async function openAddress(address: string): Promise<OpenInput> {
+  const { httpSource } = await import("../io/http.ts");
   const source = httpSource(address);
   return {
     reader: sourceReader(source),

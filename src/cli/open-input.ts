@@ -7,11 +7,9 @@
 import { concat } from "../container/bytes.ts";
 import { fail } from "../errors.ts";
 import { MAX_WHOLE_FILE, readWholeFile } from "../io/file.ts";
-import { httpSource } from "../io/http.ts";
 import { piecesOf } from "../io/pieces.ts";
 import type { Origin } from "../model/adapter.ts";
 import { type LqaFile, openLqa } from "../read/open.ts";
-import { openRemote } from "../read/ranged.ts";
 import type { VerifiedIds } from "../read/verify.ts";
 import { readValid } from "../read-valid.ts";
 import { STANDARD_STREAM } from "./command.ts";
@@ -54,12 +52,14 @@ export function isAddress(path: string): boolean {
 /** Every byte of a file, also of one on the web. @throws LqaError as {@link readInput}, or as `httpSource` */
 export async function readWhole(path: string): Promise<Uint8Array> {
   if (!isAddress(path)) return await readInput(path);
+  const { httpSource } = await import("../io/http.ts");
   return await httpSource(path, { wholeBytes: MAX_WHOLE_FILE }).read(0, MAX_WHOLE_FILE);
 }
 
 /** Opens what the argument of a command stands for. */
 export async function openInput(path: string): Promise<OpenedFile> {
   if (!isAddress(path)) return await openWhole(path === STANDARD_INPUT ? await readInput(path) : path);
+  const { openRemote } = await import("../read/ranged.ts");
   const { prologue, index, modules, tensors, sections, ...file } = await openRemote(path);
   const [meta, origin, ids] = [await file.meta(), await file.origin(), await file.storedIds()];
   return { prologue, index, modules, tensors, sections, meta, origin, ids, verified: false };

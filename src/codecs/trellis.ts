@@ -41,7 +41,10 @@ export function largestInteger(rotation: Rotation): number {
 
 /** All tables this version knows, by number. */
 export const TRELLIS_TABLES: ReadonlyMap<number, TrellisTable> = new Map(
-  TRELLIS_DATA.map(({ entries, ...table }) => [table.number, { ...table, entries: Int8Array.from(entries) }]),
+  TRELLIS_DATA.map(({ entries, ...table }) => [
+    table.number,
+    { ...table, entries: Int8Array.from(atob(entries), (letter) => letter.charCodeAt(0)) },
+  ]),
 );
 
 /**

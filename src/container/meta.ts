@@ -2,13 +2,12 @@
  * MessagePack sections in their one canonical form (spec clause 10.2): maps with sorted unique ASCII string keys,
  * shortest forms, no extension types, no float32, no NaN or Inf, valid UTF-8, bounded depth.
  *
- * @msgpack/msgpack parses; before it does, {@link checkCanonical} walks the bytes without recursion and accepts only
- * what the library would read unambiguously (it keeps the last of two equal keys, repairs bad UTF-8, has no depth
- * limit, and throws at a key `__proto__`).
+ * @msgpack/msgpack writes (`meta-write.ts`). What reads is here: one walk over the bytes, without recursion, that accepts the
+ * canonical form alone (the library keeps the last of two equal keys, repairs bad UTF-8, has no depth limit, and throws at a key
+ * `__proto__`; and in browsers it weighs a twelfth of a reader).
  *
  * @module
  */
-import { decode, encode } from "@msgpack/msgpack";
 import { fail } from "../errors.ts";
 import { META_BYTES, META_DEPTH } from "../limits.ts";
 import type { MetaValue } from "../model/adapter.ts";
@@ -23,39 +22,37 @@ const PROTO: Uint8Array = new TextEncoder().encode("__proto__");
 export type MetaMap = { readonly [key: string]: MetaValue };
 
 /**
- * Canonical bytes of a map.
- *
- * @throws LqaError META_ENCODING for values or keys outside the subset; HARD_LIMIT above the size limit
- */
-export function encodeMeta(map: MetaMap, where: string): Uint8Array {
-  let bytes: Uint8Array;
-  try {
-    // What is too deep for this, or has no form, is so in a plain error of the library.
-    bytes = encode(map, { sortKeys: true, ignoreUndefined: true, maxDepth: META_DEPTH.hard + 1 });
-  } catch (cause) {
-    fail("META_ENCODING", { where, expected: `plain values, at most ${META_DEPTH.hard} levels`, cause });
-  }
-  checkCanonical(bytes, 0, where);
-  return bytes;
-}
-
-/**
  * The map in a section.
  *
  * @param base position of the bytes in the file, for error offsets
  * @throws LqaError META_ENCODING
  */
 export function decodeMeta(bytes: Uint8Array, base: number, where: string): MetaMap {
-  checkCanonical(bytes, base, where);
-  return decode(bytes) as MetaMap;
+  return walk(bytes, base, where, true)!;
 }
 
 /**
- * Checks that `bytes` is one canonical map and nothing else. Linear time, no recursion.
+ * Checks that `bytes` is one canonical map and nothing else. Linear time, no recursion, and no memory for its values.
  *
  * @throws LqaError META_ENCODING, HARD_LIMIT
  */
 export function checkCanonical(bytes: Uint8Array, base: number, where: string): void {
+  walk(bytes, base, where, false);
+}
+
+/** A map or an array that has begun: items left, and of maps the last key and whether a key comes next. */
+interface Open {
+  left: number;
+  keyNext: boolean;
+  lastKey: Uint8Array | undefined;
+  /** The key whose value comes next. */
+  name: string;
+  readonly map: boolean;
+  /** Where its items go, if values are asked for. */
+  readonly into: MetaValue[] | { [key: string]: MetaValue } | undefined;
+}
+
+function walk(bytes: Uint8Array, base: number, where: string, values: boolean): MetaMap | undefined {
   if (bytes.length > META_BYTES.hard)
     fail("HARD_LIMIT", {
       where,
@@ -76,23 +73,30 @@ export function checkCanonical(bytes: Uint8Array, base: number, where: string): 
     const from = need(size);
     return size === 1 ? view.getUint8(from) : size === 2 ? view.getUint16(from) : view.getUint32(from);
   };
-  const text = new TextDecoder("utf-8", { fatal: true });
+  const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-  // Open containers: items left, and for maps the last key seen and whether a key comes next.
-  const open: { left: number; map: boolean; keyNext: boolean; lastKey: Uint8Array | undefined }[] = [];
-  const enter = (count: number, map: boolean, start: number): void => {
+  const open: Open[] = [];
+  let whole: MetaMap | undefined;
+  const enter = (top: Open | undefined, count: number, map: boolean, start: number): void => {
+    const into = values ? (map ? {} : []) : undefined;
+    if (top === undefined) whole = into as MetaMap | undefined;
+    else consume(top, into, undefined, start);
     if (open.length >= META_DEPTH.hard) bad(`at most ${META_DEPTH.hard} levels`, start);
-    open.push({ left: count, map, keyNext: map, lastKey: undefined });
+    open.push({ left: count, map, keyNext: map, lastKey: undefined, name: "", into });
   };
-  const string = (length: number): Uint8Array => {
+  let key: Uint8Array | undefined;
+  const string = (length: number): string => {
     const from = need(length);
-    const content = bytes.subarray(from, from + length);
+    key = bytes.subarray(from, from + length);
     try {
-      text.decode(content);
+      return text.decode(key);
     } catch {
-      bad("valid UTF-8", from);
+      return bad("valid UTF-8", from);
     }
-    return content;
+  };
+  const binary = (length: number): Uint8Array => {
+    const from = need(length);
+    return bytes.subarray(from, from + length);
   };
 
   for (let first = true; first || open.length > 0; first = false) {
@@ -104,102 +108,110 @@ export function checkCanonical(bytes: Uint8Array, base: number, where: string): 
     const start = at;
     const tag = uint(1);
     if (top === undefined && !((tag & 0xf0) === 0x80 || tag === 0xde || tag === 0xdf)) bad("a map", start);
-    let key: Uint8Array | undefined;
+    key = undefined;
     const wide = (value: number, above: number): number =>
       value > above ? value : bad("the shortest form", start);
+    const small = (value: number, above: number): number =>
+      value < above ? value : bad("the shortest form", start);
 
-    if (tag <= 0x7f || tag >= 0xe0 || tag === 0xc0 || tag === 0xc2 || tag === 0xc3) {
-      // positive or negative fixint, nil, false, true
-    } else if ((tag & 0xe0) === 0xa0) key = string(tag & 0x1f);
-    else if ((tag & 0xf0) === 0x80) {
-      consume(top, undefined, start);
-      enter(tag & 0x0f, true, start);
+    let value: MetaValue;
+    if (tag <= 0x7f) value = tag;
+    else if (tag >= 0xe0) value = tag - 0x100;
+    else if (tag <= 0x9f) {
+      enter(top, tag & 0x0f, tag < 0x90, start);
       continue;
-    } else if ((tag & 0xf0) === 0x90) {
-      consume(top, undefined, start);
-      enter(tag & 0x0f, false, start);
-      continue;
-    } else
+    } else if (tag <= 0xbf) value = string(tag & 0x1f);
+    else
       switch (tag) {
+        case 0xc0:
+          value = null;
+          break;
+        case 0xc2:
+        case 0xc3:
+          value = tag === 0xc3;
+          break;
         case 0xc4:
-          need(uint(1));
+          value = binary(uint(1));
           break;
         case 0xc5:
-          need(wide(uint(2), 0xff));
+          value = binary(wide(uint(2), 0xff));
           break;
         case 0xc6:
-          need(wide(uint(4), 0xffff));
+          value = binary(wide(uint(4), 0xffff));
           break;
-        case 0xcb: {
-          const value = view.getFloat64(need(8));
+        case 0xcb:
+          value = view.getFloat64(need(8));
           if (!Number.isFinite(value) || Number.isSafeInteger(value))
             bad("a finite number that is no integer", start);
           break;
-        }
         case 0xcc:
-          wide(uint(1), 0x7f);
+          value = wide(uint(1), 0x7f);
           break;
         case 0xcd:
-          wide(uint(2), 0xff);
+          value = wide(uint(2), 0xff);
           break;
         case 0xce:
-          wide(uint(4), 0xffff);
+          value = wide(uint(4), 0xffff);
           break;
         case 0xcf: {
-          const value = view.getBigUint64(need(8));
-          if (value <= 0xffffffffn || value > BigInt(Number.MAX_SAFE_INTEGER))
+          const wanted = view.getBigUint64(need(8));
+          if (wanted <= 0xffffffffn || wanted > BigInt(Number.MAX_SAFE_INTEGER))
             bad("the shortest form, at most 2^53 - 1", start);
+          value = Number(wanted);
           break;
         }
         case 0xd0:
-          if (view.getInt8(need(1)) >= -32) bad("the shortest form", start);
+          value = small(view.getInt8(need(1)), -32);
           break;
         case 0xd1:
-          if (view.getInt16(need(2)) >= -128) bad("the shortest form", start);
+          value = small(view.getInt16(need(2)), -128);
           break;
         case 0xd2:
-          if (view.getInt32(need(4)) >= -32768) bad("the shortest form", start);
+          value = small(view.getInt32(need(4)), -32768);
           break;
         case 0xd3: {
-          const value = view.getBigInt64(need(8));
-          if (value >= -2147483648n || value < BigInt(Number.MIN_SAFE_INTEGER))
+          const wanted = view.getBigInt64(need(8));
+          if (wanted >= -2147483648n || wanted < BigInt(Number.MIN_SAFE_INTEGER))
             bad("the shortest form, at least -(2^53 - 1)", start);
+          value = Number(wanted);
           break;
         }
         case 0xd9:
-          key = string(wide(uint(1), 31));
+          value = string(wide(uint(1), 31));
           break;
         case 0xda:
-          string(wide(uint(2), 0xff));
+          value = string(wide(uint(2), 0xff));
+          key = undefined;
           break;
         case 0xdb:
-          string(wide(uint(4), 0xffff));
+          value = string(wide(uint(4), 0xffff));
+          key = undefined;
           break;
         case 0xdc:
-        case 0xdd: {
-          const count = tag === 0xdc ? wide(uint(2), 15) : wide(uint(4), 0xffff);
-          consume(top, undefined, start);
-          enter(count, false, start);
-          continue;
-        }
+        case 0xdd:
         case 0xde:
-        case 0xdf: {
-          const count = tag === 0xde ? wide(uint(2), 15) : wide(uint(4), 0xffff);
-          consume(top, undefined, start);
-          enter(count, true, start);
+        case 0xdf:
+          enter(top, (tag & 1) === 0 ? wide(uint(2), 15) : wide(uint(4), 0xffff), tag >= 0xde, start);
           continue;
-        }
         default:
-          bad("no extension type and no float32", start);
+          value = bad("no extension type and no float32", start);
       }
-    consume(top, key, start);
+    // At the top is a map.
+    consume(top!, value, key, start);
   }
   if (at !== bytes.length) bad("the end of the section");
+  return whole;
 
-  function consume(top: (typeof open)[number] | undefined, key: Uint8Array | undefined, start: number): void {
-    if (top === undefined) return;
+  function consume(
+    top: Open,
+    value: MetaValue | undefined,
+    key: Uint8Array | undefined,
+    start: number,
+  ): void {
+    const { into } = top;
     if (!top.map) {
       top.left--;
+      if (values) (into as MetaValue[]).push(value!);
     } else if (top.keyNext) {
       if (key === undefined || key.length === 0 || key.some((c) => c < 0x20 || c > 0x7e))
         bad("a key of 1 to 255 printable ASCII characters", start);
@@ -207,10 +219,12 @@ export function checkCanonical(bytes: Uint8Array, base: number, where: string): 
       if (top.lastKey !== undefined && compareBytes(top.lastKey, key!) >= 0)
         bad("keys in ascending order, each once", start);
       top.lastKey = key;
+      top.name = value as string;
       top.keyNext = false;
     } else {
       top.keyNext = true;
       top.left--;
+      if (values) (into as { [key: string]: MetaValue })[top.name] = value!;
     }
   }
 }

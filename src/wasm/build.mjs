@@ -1,5 +1,5 @@
 // Compiles the kernels: each `src/FOLDER/kernels/NAME.as` (AssemblyScript, in a file name of its own so that no TypeScript
-// tool takes it for TypeScript) to `NAME.wasm.ts` beside it: the module in base64 with the hash of its sources. What kernels
+// tool takes it for TypeScript) to `NAME.wasm.ts` beside it: the module in hexadecimal with the hash of its sources. What kernels
 // share is in `kernels/parts/`.
 // `--check` fails where that file is not current.
 import { createHash } from "node:crypto";
@@ -46,15 +46,14 @@ export async function build(kernel) {
   const name = kernel.slice(kernel.lastIndexOf("/") + 1);
   const { wasm, sources } = await compile(kernel);
   const source = sources.join("");
-  const base64 = Buffer.from(wasm).toString("base64");
   return `// Generated from ${name}.as by src/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of ${name}.as${sources.length > 1 ? " and of what it imports, in order of their paths" : ""}. */
 export const SOURCE_HASH = "${createHash("sha256").update(source).digest("hex")}";
 
-/** The WebAssembly module, ${wasm.length} bytes, in base64. */
-export const WASM_BASE64: string =
-  "${base64}";
+/** The WebAssembly module, ${wasm.length} bytes, in hexadecimal. */
+export const WASM_HEX: string =
+  "${Buffer.from(wasm).toString("hex")}";
 `;
 }
 

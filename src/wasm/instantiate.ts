@@ -6,17 +6,18 @@
  *
  * @module
  */
+import { bytesOfHex } from "./hex.ts";
 
 /** Makes instances of one kernel: compiled once, each with a memory of its own. */
 export type KernelMaker<Exports> = () => (Exports & { readonly memory: WebAssembly.Memory }) | undefined;
 
 /** Compiles at the first call; `undefined` from then on where WebAssembly with SIMD cannot be had. */
-export function kernelMaker<Exports>(base64: string): KernelMaker<Exports> {
+export function kernelMaker<Exports>(hex: string): KernelMaker<Exports> {
   let module: WebAssembly.Module | undefined | null;
   return () => {
     if (module === undefined) {
       try {
-        module = new WebAssembly.Module(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)));
+        module = new WebAssembly.Module(bytesOfHex(hex));
       } catch {
         module = null;
       }

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { crc32 } from "../../src/container/crc32.ts";
-import { encodeMeta } from "../../src/container/meta.ts";
+import { encodeMeta } from "../../src/container/meta-write.ts";
 import { COMPATIBLE } from "../../src/container/prologue.ts";
 import type { MetaValue } from "../../src/model/adapter.ts";
 import { repairLqa } from "../../src/repair.ts";

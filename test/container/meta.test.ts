@@ -1,6 +1,8 @@
+import { decode } from "@msgpack/msgpack";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { checkCanonical, decodeMeta, encodeMeta } from "../../src/container/meta.ts";
+import { checkCanonical, decodeMeta } from "../../src/container/meta.ts";
+import { encodeMeta } from "../../src/container/meta-write.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { MetaValue } from "../../src/model/adapter.ts";
 
@@ -37,6 +39,7 @@ describe("MessagePack sections", () => {
         const encoded = encodeMeta(map, "META");
         const decoded = decodeMeta(encoded, 0, "META");
         expect(encodeMeta(decoded, "META")).toEqual(encoded);
+        expect(decoded).toEqual(decode(encoded));
         expect(JSON.stringify(sort(decoded))).toBe(JSON.stringify(sort(map)));
       }),
     );

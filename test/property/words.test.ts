@@ -1,7 +1,8 @@
 /** Names and metadata of any kind: they come through unchanged, or are refused by name of the fault. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeMeta, encodeMeta } from "../../src/container/meta.ts";
+import { decodeMeta } from "../../src/container/meta.ts";
+import { encodeMeta } from "../../src/container/meta-write.ts";
 import { compareNames, encodeName } from "../../src/container/names.ts";
 import { encodeAdapter } from "../../src/encode.ts";
 import { isLqaError } from "../../src/errors.ts";

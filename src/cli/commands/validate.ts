@@ -16,7 +16,6 @@ import {
   validateReader,
 } from "../../validate/validate.ts";
 import type { Warning } from "../../validate/warnings.ts";
-import { readBaseModel } from "../base-model.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { counted, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
@@ -46,7 +45,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     all: args.values.has("all"),
     warnings: !args.values.has("no-warnings"),
     budgetBytes: numberOption(args, "budget"),
-    base: base === undefined ? undefined : await readBaseModel(base),
+    base: base === undefined ? undefined : await (await import("../base-model.ts")).readBaseModel(base),
   };
   const outcomes: Outcome[] = [];
   for (const input of await inputsOf(args.positionals)) {
