@@ -2,12 +2,13 @@
  * MessagePack sections in their one canonical form (spec clause 10.2): maps with sorted unique ASCII string keys,
  * shortest forms, no extension types, no float32, no NaN or Inf, valid UTF-8, bounded depth.
  *
- * @msgpack/msgpack writes (`meta-write.ts`). What reads is here: one walk over the bytes, without recursion, that accepts the
- * canonical form alone (the library keeps the last of two equal keys, repairs bad UTF-8, has no depth limit, and throws at a key
- * `__proto__`; and in browsers it weighs a twelfth of a reader).
+ * @msgpack/msgpack parses; before it does, {@link checkCanonical} walks the bytes without recursion and accepts only
+ * what the library would read unambiguously (it keeps the last of two equal keys, repairs bad UTF-8, has no depth
+ * limit, and throws at a key `__proto__`). What writes is in `meta-write.ts`.
  *
  * @module
  */
+import { decode } from "@msgpack/msgpack";
 import { fail } from "../errors.ts";
 import { META_BYTES, META_DEPTH } from "../limits.ts";
 import type { MetaValue } from "../model/adapter.ts";
@@ -28,31 +29,16 @@ export type MetaMap = { readonly [key: string]: MetaValue };
  * @throws LqaError META_ENCODING
  */
 export function decodeMeta(bytes: Uint8Array, base: number, where: string): MetaMap {
-  return walk(bytes, base, where, true)!;
+  checkCanonical(bytes, base, where);
+  return decode(bytes) as MetaMap;
 }
 
 /**
- * Checks that `bytes` is one canonical map and nothing else. Linear time, no recursion, and no memory for its values.
+ * Checks that `bytes` is one canonical map and nothing else. Linear time, no recursion.
  *
  * @throws LqaError META_ENCODING, HARD_LIMIT
  */
 export function checkCanonical(bytes: Uint8Array, base: number, where: string): void {
-  walk(bytes, base, where, false);
-}
-
-/** A map or an array that has begun: items left, and of maps the last key and whether a key comes next. */
-interface Open {
-  left: number;
-  keyNext: boolean;
-  lastKey: Uint8Array | undefined;
-  /** The key whose value comes next. */
-  name: string;
-  readonly map: boolean;
-  /** Where its items go, if values are asked for. */
-  readonly into: MetaValue[] | { [key: string]: MetaValue } | undefined;
-}
-
-function walk(bytes: Uint8Array, base: number, where: string, values: boolean): MetaMap | undefined {
   if (bytes.length > META_BYTES.hard)
     fail("HARD_LIMIT", {
       where,
@@ -73,30 +59,23 @@ function walk(bytes: Uint8Array, base: number, where: string, values: boolean): 
     const from = need(size);
     return size === 1 ? view.getUint8(from) : size === 2 ? view.getUint16(from) : view.getUint32(from);
   };
-  const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const text = new TextDecoder("utf-8", { fatal: true });
 
-  const open: Open[] = [];
-  let whole: MetaMap | undefined;
-  const enter = (top: Open | undefined, count: number, map: boolean, start: number): void => {
-    const into = values ? (map ? {} : []) : undefined;
-    if (top === undefined) whole = into as MetaMap | undefined;
-    else consume(top, into, undefined, start);
+  // Open containers: items left, and for maps the last key seen and whether a key comes next.
+  const open: { left: number; map: boolean; keyNext: boolean; lastKey: Uint8Array | undefined }[] = [];
+  const enter = (count: number, map: boolean, start: number): void => {
     if (open.length >= META_DEPTH.hard) bad(`at most ${META_DEPTH.hard} levels`, start);
-    open.push({ left: count, map, keyNext: map, lastKey: undefined, name: "", into });
+    open.push({ left: count, map, keyNext: map, lastKey: undefined });
   };
-  let key: Uint8Array | undefined;
-  const string = (length: number): string => {
+  const string = (length: number): Uint8Array => {
     const from = need(length);
-    key = bytes.subarray(from, from + length);
+    const content = bytes.subarray(from, from + length);
     try {
-      return text.decode(key);
+      text.decode(content);
     } catch {
-      return bad("valid UTF-8", from);
+      bad("valid UTF-8", from);
     }
-  };
-  const binary = (length: number): Uint8Array => {
-    const from = need(length);
-    return bytes.subarray(from, from + length);
+    return content;
   };
 
   for (let first = true; first || open.length > 0; first = false) {
@@ -108,110 +87,102 @@ function walk(bytes: Uint8Array, base: number, where: string, values: boolean): 
     const start = at;
     const tag = uint(1);
     if (top === undefined && !((tag & 0xf0) === 0x80 || tag === 0xde || tag === 0xdf)) bad("a map", start);
-    key = undefined;
+    let key: Uint8Array | undefined;
     const wide = (value: number, above: number): number =>
       value > above ? value : bad("the shortest form", start);
-    const small = (value: number, above: number): number =>
-      value < above ? value : bad("the shortest form", start);
 
-    let value: MetaValue;
-    if (tag <= 0x7f) value = tag;
-    else if (tag >= 0xe0) value = tag - 0x100;
-    else if (tag <= 0x9f) {
-      enter(top, tag & 0x0f, tag < 0x90, start);
+    if (tag <= 0x7f || tag >= 0xe0 || tag === 0xc0 || tag === 0xc2 || tag === 0xc3) {
+      // positive or negative fixint, nil, false, true
+    } else if ((tag & 0xe0) === 0xa0) key = string(tag & 0x1f);
+    else if ((tag & 0xf0) === 0x80) {
+      consume(top, undefined, start);
+      enter(tag & 0x0f, true, start);
       continue;
-    } else if (tag <= 0xbf) value = string(tag & 0x1f);
-    else
+    } else if ((tag & 0xf0) === 0x90) {
+      consume(top, undefined, start);
+      enter(tag & 0x0f, false, start);
+      continue;
+    } else
       switch (tag) {
-        case 0xc0:
-          value = null;
-          break;
-        case 0xc2:
-        case 0xc3:
-          value = tag === 0xc3;
-          break;
         case 0xc4:
-          value = binary(uint(1));
+          need(uint(1));
           break;
         case 0xc5:
-          value = binary(wide(uint(2), 0xff));
+          need(wide(uint(2), 0xff));
           break;
         case 0xc6:
-          value = binary(wide(uint(4), 0xffff));
+          need(wide(uint(4), 0xffff));
           break;
-        case 0xcb:
-          value = view.getFloat64(need(8));
+        case 0xcb: {
+          const value = view.getFloat64(need(8));
           if (!Number.isFinite(value) || Number.isSafeInteger(value))
             bad("a finite number that is no integer", start);
           break;
+        }
         case 0xcc:
-          value = wide(uint(1), 0x7f);
+          wide(uint(1), 0x7f);
           break;
         case 0xcd:
-          value = wide(uint(2), 0xff);
+          wide(uint(2), 0xff);
           break;
         case 0xce:
-          value = wide(uint(4), 0xffff);
+          wide(uint(4), 0xffff);
           break;
         case 0xcf: {
-          const wanted = view.getBigUint64(need(8));
-          if (wanted <= 0xffffffffn || wanted > BigInt(Number.MAX_SAFE_INTEGER))
+          const value = view.getBigUint64(need(8));
+          if (value <= 0xffffffffn || value > BigInt(Number.MAX_SAFE_INTEGER))
             bad("the shortest form, at most 2^53 - 1", start);
-          value = Number(wanted);
           break;
         }
         case 0xd0:
-          value = small(view.getInt8(need(1)), -32);
+          if (view.getInt8(need(1)) >= -32) bad("the shortest form", start);
           break;
         case 0xd1:
-          value = small(view.getInt16(need(2)), -128);
+          if (view.getInt16(need(2)) >= -128) bad("the shortest form", start);
           break;
         case 0xd2:
-          value = small(view.getInt32(need(4)), -32768);
+          if (view.getInt32(need(4)) >= -32768) bad("the shortest form", start);
           break;
         case 0xd3: {
-          const wanted = view.getBigInt64(need(8));
-          if (wanted >= -2147483648n || wanted < BigInt(Number.MIN_SAFE_INTEGER))
+          const value = view.getBigInt64(need(8));
+          if (value >= -2147483648n || value < BigInt(Number.MIN_SAFE_INTEGER))
             bad("the shortest form, at least -(2^53 - 1)", start);
-          value = Number(wanted);
           break;
         }
         case 0xd9:
-          value = string(wide(uint(1), 31));
+          key = string(wide(uint(1), 31));
           break;
         case 0xda:
-          value = string(wide(uint(2), 0xff));
-          key = undefined;
+          string(wide(uint(2), 0xff));
           break;
         case 0xdb:
-          value = string(wide(uint(4), 0xffff));
-          key = undefined;
+          string(wide(uint(4), 0xffff));
           break;
         case 0xdc:
-        case 0xdd:
-        case 0xde:
-        case 0xdf:
-          enter(top, (tag & 1) === 0 ? wide(uint(2), 15) : wide(uint(4), 0xffff), tag >= 0xde, start);
+        case 0xdd: {
+          const count = tag === 0xdc ? wide(uint(2), 15) : wide(uint(4), 0xffff);
+          consume(top, undefined, start);
+          enter(count, false, start);
           continue;
+        }
+        case 0xde:
+        case 0xdf: {
+          const count = tag === 0xde ? wide(uint(2), 15) : wide(uint(4), 0xffff);
+          consume(top, undefined, start);
+          enter(count, true, start);
+          continue;
+        }
         default:
-          value = bad("no extension type and no float32", start);
+          bad("no extension type and no float32", start);
       }
-    // At the top is a map.
-    consume(top!, value, key, start);
+    consume(top, key, start);
   }
   if (at !== bytes.length) bad("the end of the section");
-  return whole;
 
-  function consume(
-    top: Open,
-    value: MetaValue | undefined,
-    key: Uint8Array | undefined,
-    start: number,
-  ): void {
-    const { into } = top;
+  function consume(top: (typeof open)[number] | undefined, key: Uint8Array | undefined, start: number): void {
+    if (top === undefined) return;
     if (!top.map) {
       top.left--;
-      if (values) (into as MetaValue[]).push(value!);
     } else if (top.keyNext) {
       if (key === undefined || key.length === 0 || key.some((c) => c < 0x20 || c > 0x7e))
         bad("a key of 1 to 255 printable ASCII characters", start);
@@ -219,12 +190,10 @@ function walk(bytes: Uint8Array, base: number, where: string, values: boolean): 
       if (top.lastKey !== undefined && compareBytes(top.lastKey, key!) >= 0)
         bad("keys in ascending order, each once", start);
       top.lastKey = key;
-      top.name = value as string;
       top.keyNext = false;
     } else {
       top.keyNext = true;
       top.left--;
-      if (values) (into as { [key: string]: MetaValue })[top.name] = value!;
     }
   }
 }
