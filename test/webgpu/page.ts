@@ -5,6 +5,7 @@
  */
 import { checkApply } from "./applying.ts";
 import { checkAdapters, checkModules, checkNumbers, checkSuite } from "./decoding.ts";
+import { checkExample } from "./example.ts";
 import { checkRefusals } from "./refusals.ts";
 import type { World } from "./world.ts";
 
@@ -13,6 +14,7 @@ const CHECKS: Readonly<Record<string, (world: World) => Promise<void>>> = {
   numbers: checkNumbers,
   apply: checkApply,
   refusals: checkRefusals,
+  example: checkExample,
   adapters: checkAdapters,
   suite: checkSuite,
 };
