@@ -8,8 +8,10 @@
  */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { fail, LqaError } from "../errors.ts";
+import { fail } from "../errors.ts";
 import { type Executor, inline } from "../quantize/tasks.ts";
+import { settledOf } from "./outcome.ts";
+import { type Hand, type Settled, schedule } from "./schedule.ts";
 import { type PoolInput, type PoolKind, type PoolOutput, parcel } from "./tasks.ts";
 import type { Answer } from "./worker.ts";
 
@@ -62,8 +64,6 @@ function checkCount(count: number): void {
     fail("USAGE", { where: "workers", expected: `a whole number from 1 to ${MAX_WORKERS}`, actual: count });
 }
 
-type Settled<T> = { readonly output: T } | { readonly error: unknown };
-
 /**
  * Starts workers.
  *
@@ -77,53 +77,16 @@ export function createWorkerPool(count: number): WorkerPool {
   // A worker that has ended never answers.
   const ended = new WeakSet<Worker>();
   for (const worker of workers) worker.on("exit", () => ended.add(worker));
+  const hands = workers.map(
+    (worker): Hand =>
+      (kind, input) =>
+        ended.has(worker)
+          ? Promise.resolve({ error: new Error("a worker ended before its task") })
+          : ask(worker, kind, input),
+  );
   return {
     workers: count,
-    async run(kind, inputs, done) {
-      const queue = inputs[Symbol.iterator]();
-      const settled: Settled<PoolOutput[typeof kind]>[] = [];
-      const names: string[] = [];
-      let taken = 0;
-      let told = 0;
-      /** No task is told any more. */
-      let stopped = false;
-      /** No task is taken any more. */
-      let failed = false;
-      let telling = Promise.resolve();
-      // Everything before a task that failed has been taken, and is finished before anything is thrown.
-      const tell = async (): Promise<void> => {
-        for (; told < settled.length && settled[told] !== undefined && !stopped; told++) {
-          if ("error" in settled[told]!) stopped = true;
-          else await done(names[told]!);
-        }
-      };
-      const work = async (worker: Worker): Promise<void> => {
-        while (!stopped && !failed) {
-          const next = queue.next();
-          if (next.done === true) return;
-          const index = taken++;
-          names[index] = next.value.module.name;
-          settled[index] = ended.has(worker)
-            ? { error: new Error("a worker ended before its task") }
-            : await ask(worker, kind, next.value);
-          failed ||= "error" in settled[index];
-          telling = telling.then(tell);
-          try {
-            await telling;
-          } catch (error) {
-            stopped = true;
-            throw error;
-          }
-        }
-      };
-      // Nobody may still be at work when this ends: a worker would answer the next run, and write to its memory.
-      const ends = await Promise.allSettled(workers.map(work));
-      for (const end of ends) if (end.status === "rejected") throw end.reason;
-      return settled.map((result) => {
-        if ("error" in result) throw result.error;
-        return result.output;
-      });
-    },
+    run: (kind, inputs, done) => schedule(hands, kind, inputs, done),
     async close() {
       for (const worker of workers) ended.add(worker);
       await Promise.all(workers.map((worker) => worker.terminate()));
@@ -147,9 +110,7 @@ function ask<K extends PoolKind>(
     const task = asked++;
     const onAnswer = (answer: Answer): void => {
       if (answer.task !== task) return;
-      if ("output" in answer) finish({ output: answer.output as PoolOutput[K] });
-      else if ("kind" in answer) finish({ error: new LqaError(answer.kind, answer.details) });
-      else finish({ error: Object.assign(new Error(answer.message), { stack: answer.stack }) });
+      finish(settledOf<K>(answer));
     };
     const onError = (error: unknown): void => finish({ error });
     const onExit = (code: number): void =>

@@ -112,6 +112,12 @@ async function choose(page, ...paths) {
   else await page.setInputFiles("#files", paths);
 }
 
+/** Waits until only the worker is left that the page looks with. */
+async function ended(page) {
+  for (let i = 0; i < 100 && page.workers().length > 1; i++) await page.waitForTimeout(100);
+  expectEqual("workers afterwards", page.workers().length, 1);
+}
+
 /** Bytes of a download that a link offers. */
 async function saved(page, selector) {
   const [download] = await Promise.all([page.waitForEvent("download", SLOW), page.click(selector)]);
@@ -290,6 +296,42 @@ try {
     },
   );
 
+  await check("encodes with workers what is large enough, to the same bytes, and ends them", async (page) => {
+    const path = peft(
+      "wide",
+      Array.from({ length: 10 }, (_, i) => `model.layers.${i}.mlp.up_proj`),
+      { out: 8192, input: 8192, rank: 16, fill: (i) => Math.sin(i * i) },
+    );
+    await choose(page, path);
+    await complete(page);
+    await page.click("#tab-convert");
+    let most = 0;
+    page.on("worker", () => {
+      most = Math.max(most, page.workers().length);
+    });
+    await page.click("#encode-form button[type=submit]");
+    await page.waitForFunction(
+      () => /Encoding: .* %/.test(document.getElementById("work-text").textContent),
+      null,
+      SLOW,
+    );
+    await page.click("#work-stop");
+    await ended(page);
+    await page.click("#encode-form button[type=submit]");
+    await page.waitForSelector("#encode-result a", SLOW);
+    const cores = await page.evaluate(() => navigator.hardwareConcurrency);
+    // That of the page, that of the encoding, and those that it has itself.
+    expectEqual("workers", most, cores < 2 ? 2 : 2 + Math.min(2, cores));
+    cli("encode", path, "-o", "wide.lqa");
+    const { bytes } = await saved(page, "#encode-result a");
+    expectEqual(
+      "bytes equal those of the command line",
+      bytes.equals(readFileSync(join(folder, "wide.lqa"))),
+      true,
+    );
+    await ended(page);
+  });
+
   await check("decodes a module, and the whole file to PEFT, as the library does", async (page) => {
     await choose(page, encoded);
     await complete(page);
@@ -335,7 +377,7 @@ try {
     );
     await page.click("#work-stop");
     await page.waitForSelector('#encode-result:has-text("Stopped")');
-    expectEqual("workers", page.workers().length, 1);
+    await ended(page);
     expectEqual("progress", await page.locator("#work").isVisible(), false);
     await page.click("#encode-form button[type=submit]");
     await page.waitForSelector("#encode-result a", SLOW);

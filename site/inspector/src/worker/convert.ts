@@ -21,6 +21,7 @@ import { count, counted, decibels, percent, ratio, size } from "../../../../src/
 import { facts, type Html, html } from "../../../../src/report/page/html.ts";
 import type { Download, EncodeChoice, Made, WriteChoice } from "../protocol.ts";
 import type { Document, OpenAdapter } from "./document.ts";
+import { executorFor } from "./pool.ts";
 import type { Progress } from "./view.ts";
 
 /** Most bytes of an `.lqa` file that is decoded whole. */
@@ -55,7 +56,12 @@ export async function encode(
   progress: Progress,
 ): Promise<Made> {
   const started = performance.now();
-  const { bytes, report } = await encodeAdapter(adapter, { ...encodeOptions(choice), onProgress: progress });
+  const executor = executorFor(adapter);
+  const { bytes, report } = await encodeAdapter(adapter, {
+    ...encodeOptions(choice),
+    ...(executor !== undefined && { executor }),
+    onProgress: progress,
+  });
   const { fileId } = await (await openLqa(bytes)).verify();
   const name = `${stemOf(title)}.lqa`;
   const seconds = (performance.now() - started) / 1000;

@@ -1,5 +1,5 @@
 /**
- * The worker of the page: all that is read, checked, decoded and encoded. It opens what it is told to and answers one call
+ * The worker of the page, and of itself (see `pool.ts`): all that is read, checked, decoded and encoded. It opens what it is told to and answers one call
  * after the other; an error is answered as what is shown of it.
  *
  * @module
@@ -13,6 +13,7 @@ import { clauseMarkup } from "./clauses.ts";
 import { encode, write } from "./convert.ts";
 import { decodeOne } from "./decode.ts";
 import { contextOf, type Document, openDocument, regionsOfDocument } from "./document.ts";
+import { answerTask, TASK_WORKER } from "./pool.ts";
 import { Meter } from "./sources.ts";
 import { describe, type Progress } from "./view.ts";
 
@@ -25,8 +26,9 @@ const FOREIGN =
 const PAUSE = 80;
 
 const scope = globalThis as unknown as {
-  postMessage(reply: Reply): void;
-  onmessage: ((event: { data: Request }) => void) | null;
+  readonly name: string;
+  postMessage(reply: unknown): void;
+  onmessage: ((event: { data: unknown }) => void) | null;
 };
 let meter = new Meter();
 let document: Document | undefined;
@@ -146,5 +148,6 @@ async function answer<K extends CallName>({ id, call, told }: Request<K>): Promi
 }
 
 scope.onmessage = ({ data }) => {
-  void answer(data).then((reply) => scope.postMessage(reply));
+  if (scope.name === TASK_WORKER) scope.postMessage(answerTask(data as never));
+  else void answer(data as Request).then((reply) => scope.postMessage(reply));
 };

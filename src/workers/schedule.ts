@@ -1,0 +1,66 @@
+/**
+ * Tasks handed to whoever performs them, whatever they are: threads of Node, workers of a page. Results come back in the
+ * order of the tasks.
+ *
+ * @module
+ */
+import type { PoolInput, PoolKind, PoolOutput } from "./tasks.ts";
+
+/** What a task came to. */
+export type Settled<T> = { readonly output: T } | { readonly error: unknown };
+
+/** Performs one task at a time. Never rejects. */
+export type Hand = <K extends PoolKind>(kind: K, input: PoolInput[K]) => Promise<Settled<PoolOutput[K]>>;
+
+/**
+ * Performs tasks of one kind, as `Executor.run` says: `done` is told of them in order, and what the first one in order that
+ * failed has thrown is thrown once nobody is at work any more.
+ */
+export async function schedule<K extends PoolKind>(
+  hands: readonly Hand[],
+  kind: K,
+  inputs: Iterable<PoolInput[K]>,
+  done: (name: string) => Promise<void>,
+): Promise<PoolOutput[K][]> {
+  const queue = inputs[Symbol.iterator]();
+  const settled: Settled<PoolOutput[K]>[] = [];
+  const names: string[] = [];
+  let taken = 0;
+  let told = 0;
+  /** No task is told any more. */
+  let stopped = false;
+  /** No task is taken any more. */
+  let failed = false;
+  let telling = Promise.resolve();
+  // Everything before a task that failed has been taken, and is finished before anything is thrown.
+  const tell = async (): Promise<void> => {
+    for (; told < settled.length && settled[told] !== undefined && !stopped; told++) {
+      if ("error" in settled[told]!) stopped = true;
+      else await done(names[told]!);
+    }
+  };
+  const work = async (hand: Hand): Promise<void> => {
+    while (!stopped && !failed) {
+      const next = queue.next();
+      if (next.done === true) return;
+      const index = taken++;
+      names[index] = next.value.module.name;
+      settled[index] = await hand(kind, next.value);
+      failed ||= "error" in settled[index];
+      telling = telling.then(tell);
+      try {
+        await telling;
+      } catch (error) {
+        stopped = true;
+        throw error;
+      }
+    }
+  };
+  // Nobody may still be at work when this ends: a worker would answer the next run, and write to its memory.
+  const ends = await Promise.allSettled(hands.map(work));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
+  return settled.map((result) => {
+    if ("error" in result) throw result.error;
+    return result.output;
+  });
+}
