@@ -27,6 +27,8 @@ export async function queueOf(args: Arguments, fallback?: string): Promise<WorkQ
 
 /** Stores as the options have them. */
 export function storesOf(args: Arguments): Stores {
+  // What the SDK says of versions of Node is for those who install it, not for those who run a command.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
   return createStores({ s3: { endpoint: textOption(args, "endpoint") } });
 }
 

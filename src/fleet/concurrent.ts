@@ -41,3 +41,13 @@ export function pause(milliseconds: number, signal?: AbortSignal): Promise<void>
     signal?.addEventListener("abort", end);
   });
 }
+
+/** The promise, or undefined after so many milliseconds. */
+export async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | undefined> {
+  const stop = new AbortController();
+  try {
+    return await Promise.race([promise, pause(milliseconds, stop.signal).then(() => undefined)]);
+  } finally {
+    stop.abort();
+  }
+}

@@ -9,7 +9,7 @@
 import type { Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { fail, LqaError } from "../errors.ts";
-import { pause } from "./concurrent.ts";
+import { pause, within } from "./concurrent.ts";
 import { type FleetFailure, type FleetJob, failureOf, lost, parseJob } from "./job.ts";
 import { optional } from "./optional.ts";
 import {
@@ -51,6 +51,14 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
     maxRetriesPerRequest: null,
     retryStrategy: (times: number) => Math.min(100 * 2 ** Math.min(times, 6), 3000),
   });
+  // Workers have connections of their own for waiting; they too must end where Redis does not come back.
+  const connections: Redis[] = [connection];
+  const duplicate = connection.duplicate.bind(connection);
+  connection.duplicate = (...words) => {
+    const another = duplicate(...words);
+    connections.push(another);
+    return another;
+  };
   const patience = watch(connection, location, patienceSeconds);
   await patience.connected();
   const queue = new QueueClass<FleetJob>(name, { connection: connection as never, skipMetasUpdate: false });
@@ -101,8 +109,8 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
     },
     async close() {
       patience.end();
-      await Promise.race([queue.close(), pause(2000)]);
-      connection.disconnect();
+      await within(2000, queue.close());
+      for (const one of connections) one.disconnect();
     },
   };
 }
@@ -165,7 +173,7 @@ async function runWorker(
     signal?.removeEventListener("abort", stop);
     // Without Redis a job cannot be given back; its lease ends by itself.
     const away = connection.status !== "ready";
-    await (away ? Promise.race([worker.close(true), pause(2000)]) : worker.close());
+    await (away ? within(2000, worker.close(true)) : worker.close());
   }
   if (halted !== undefined) throw halted.error;
 }

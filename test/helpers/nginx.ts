@@ -60,7 +60,7 @@ export async function startNginx(path: string): Promise<Nginx> {
   return { url: `http://127.0.0.1:${port}`, folder };
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer().listen(0, "127.0.0.1", () => {
       const { port } = server.address() as AddressInfo;
@@ -69,7 +69,7 @@ function freePort(): Promise<number> {
   });
 }
 
-function listens(port: number): Promise<boolean> {
+export function listens(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection(port, "127.0.0.1");
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));

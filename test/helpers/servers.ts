@@ -1,0 +1,120 @@
+/**
+ * Real servers for tests of fleets: Debian's redis-server and an S3 server, where they are to be had.
+ *
+ * @module
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll } from "vitest";
+import { freePort, listens } from "./nginx.ts";
+import { temporaryDirectory } from "./temporary.ts";
+
+const running = new Set<ChildProcess>();
+afterAll(async () => {
+  await Promise.all([...running].map((child) => end(child, "SIGTERM")));
+});
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  child.kill(signal);
+  await ended;
+  running.delete(child);
+}
+
+async function started(
+  path: string,
+  words: readonly string[],
+  port: number,
+  env: NodeJS.ProcessEnv = {},
+): Promise<ChildProcess> {
+  const child = spawn(path, words, { stdio: "ignore", env: { ...process.env, ...env } });
+  running.add(child);
+  while (!(await listens(port))) {
+    if (child.exitCode !== null) throw new Error(`${path} ended with ${child.exitCode}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return child;
+}
+
+function works(path: string): boolean {
+  return spawnSync(path, ["--version"]).status === 0;
+}
+
+/** Path of redis-server: `$LQA_REDIS`, or one that is installed. */
+export function findRedis(): string | undefined {
+  return [process.env.LQA_REDIS, "redis-server", "valkey-server"].find(
+    (path) => path !== undefined && works(path),
+  );
+}
+
+/** Path of versitygw: `$LQA_S3`, or one that is installed. */
+export function findS3(): string | undefined {
+  return [process.env.LQA_S3, "versitygw"].find((path) => path !== undefined && works(path));
+}
+
+/** A Redis that keeps what it was told across restarts. */
+export interface RedisServer {
+  readonly url: string;
+  /** As a power cut does, then again, after so many milliseconds. */
+  restart(pause?: number): Promise<void>;
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+export async function startRedis(path: string): Promise<RedisServer> {
+  const [folder, port] = [temporaryDirectory(), await freePort()];
+  const words = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--appendonly", "yes"];
+  const begin = (): Promise<ChildProcess> =>
+    started(
+      path,
+      [...words, "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"],
+      port,
+    );
+  let child = await begin();
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    async restart(pause = 0) {
+      await end(child, "SIGKILL");
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      child = await begin();
+    },
+    async stop() {
+      await end(child, "SIGKILL");
+    },
+    async start() {
+      child = await begin();
+    },
+  };
+}
+
+/** An S3 server, with buckets `source` and `target`. */
+export interface S3Server {
+  readonly endpoint: string;
+  readonly port: number;
+  /** Credentials and region, as the SDK looks for them. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Directory of a bucket: objects are its files. */
+  folder(bucket: string): string;
+}
+
+export async function startS3(path: string): Promise<S3Server> {
+  const [folder, port] = [temporaryDirectory(), await freePort()];
+  for (const bucket of ["source", "target"]) mkdirSync(join(folder, bucket));
+  const env = { ROOT_ACCESS_KEY: "test-key", ROOT_SECRET_KEY: "test-secret" };
+  await started(path, ["--quiet", "--port", `127.0.0.1:${port}`, "posix", folder], port, env);
+  const endpoint = `http://127.0.0.1:${port}`;
+  return {
+    endpoint,
+    port,
+    env: {
+      AWS_ACCESS_KEY_ID: env.ROOT_ACCESS_KEY,
+      AWS_SECRET_ACCESS_KEY: env.ROOT_SECRET_KEY,
+      AWS_REGION: "us-east-1",
+      AWS_ENDPOINT_URL_S3: endpoint,
+    },
+    folder: (bucket) => join(folder, bucket),
+  };
+}
