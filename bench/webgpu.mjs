@@ -48,8 +48,8 @@ if (adapter === null) {
 }
 const { info } = adapter;
 const device = await adapter.requestDevice();
-const RUNS = 5;
-const ROWS = [1, 16, 64];
+const RUNS = 3;
+const ROWS = [1, 16];
 const [OUT, IN, RANK] = [4096, 4096, 16];
 const WEIGHTS = RANK * (OUT + IN);
 const [STORAGE, COPY_DST] = [0x80, 0x8];

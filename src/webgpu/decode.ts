@@ -4,11 +4,12 @@
  * @module
  */
 import { fail } from "../errors.ts";
-import { inputLength } from "../model/adapter.ts";
+import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { callBinding } from "./decode-calls.ts";
 import { USAGE } from "./device.ts";
 import type { GpuModule } from "./module.ts";
 import type { FACTOR } from "./program.ts";
+import { RUN } from "./shaders/decode.ts";
 import { bindingOf, type GpuTarget } from "./targets.ts";
 import { type GpuTask, prepareTask, type Step } from "./task.ts";
 
@@ -74,10 +75,12 @@ export async function prepareDecode(
       }),
       4: binding,
     };
-    const words = half ? Math.ceil(weights / 2) : weights;
-    steps.push({ kernel: "decode", bindings, groups: Math.ceil(words / 64) });
     const { rotated } = program[factor];
     const length = weights / shape.experts / shape.rank;
+    steps.push({
+      ...straightGroups(shape, length, { peft: b && layout === "peft", half }),
+      bindings,
+    });
     if (rotated > 0)
       steps.push({
         kernel: "decodeRotated",
@@ -91,6 +94,23 @@ export async function prepareDecode(
     gone: () => (module.destroyed ? "a module that was destroyed" : undefined),
     release: () => {},
   });
+}
+
+/** The kernel for vectors that are not rotated, and groups of invocations that take them. */
+function straightGroups(
+  { experts, rank }: ModuleShape,
+  length: number,
+  { peft, half }: { readonly peft: boolean; readonly half: boolean },
+): Pick<Step, "kernel" | "groups"> {
+  // Weights that follow each other in the target.
+  const row = peft ? rank : length;
+  if (half && row % 2 === 1)
+    return { kernel: "decodeWords", groups: Math.ceil(Math.ceil((experts * rank * length) / 2) / 64) };
+  const words = half ? row / 2 : row;
+  const groups = peft
+    ? experts * Math.ceil(length / 64) * Math.ceil(words / RUN)
+    : experts * rank * Math.ceil(words / (64 * RUN));
+  return { kernel: "decode", groups };
 }
 
 /** Groups of invocations that take the columns of a vector that is rotated, four each, and one for its tail. */

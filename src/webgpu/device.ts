@@ -8,7 +8,7 @@ import { fail, isLqaError } from "../errors.ts";
 import { decodeCalls } from "./decode-calls.ts";
 import { allTables } from "./program.ts";
 import { EXPAND, EXPAND_ROTATED, PROJECT, ROUND, TURN } from "./shaders/apply.ts";
-import { DECODE, DECODE_ROTATED } from "./shaders/decode.ts";
+import { DECODE, DECODE_ROTATED, DECODE_WORDS } from "./shaders/decode.ts";
 
 /** Values of GPUBufferUsage, which is a global of browsers only. */
 export const USAGE = { copySource: 0x4, copyTarget: 0x8, uniform: 0x40, storage: 0x80 } as const;
@@ -19,6 +19,7 @@ const CALL_BINDING = 3;
 
 export type KernelName =
   | "decode"
+  | "decodeWords"
   | "decodeRotated"
   | "turn"
   | "project"
@@ -35,6 +36,7 @@ interface Kernel {
 
 const KERNELS: Readonly<Record<KernelName, Kernel>> = {
   decode: { code: DECODE, reads: [0, 1, 2], writes: 4 },
+  decodeWords: { code: DECODE_WORDS, reads: [0, 1, 2], writes: 4 },
   decodeRotated: { code: DECODE_ROTATED, reads: [0, 1, 2], writes: 4 },
   turn: { code: TURN, reads: [0, 4], writes: 5 },
   project: { code: PROJECT, reads: [0, 1, 2, 4, 5], writes: 6 },

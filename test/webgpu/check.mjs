@@ -72,12 +72,17 @@ async function inProcess(task) {
     serialization: "json",
     env: { ...process.env, ...driver },
   });
-  child.on("message", ([name, reason]) => report(name, reason ?? undefined));
+  let end;
+  child.on("message", (message) => {
+    if (message.length === 1) [end] = message;
+    else report(message[0], message[1] ?? undefined);
+  });
   const code = await new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (status, signal) => resolve(status ?? signal));
   });
-  if (code !== 0) report(`${runtime} ended with ${code}`, "it should have come to its end");
+  if (end === undefined || code !== 0) report(`${runtime} ended with ${code}`, "it has not come to its end");
+  console.log(end);
 }
 
 async function inChromium(task) {

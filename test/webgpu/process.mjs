@@ -20,9 +20,9 @@ const text = await globalThis.runChecks({
   ...task,
   gpu,
   read: (path) => readFileSync(task.adapters.includes(path) ? join(folder, path) : join(root, path)),
-  report: (name, reason) => process.send([name, reason]),
+  report: (name, reason) => process.send([name, reason ?? null]),
 });
 const runtime =
   globalThis.Deno === undefined ? `Node ${process.versions.node}` : `Deno ${globalThis.Deno.version.deno}`;
-console.log(`${runtime}, ${text}`);
-process.disconnect();
+// The last message: without it the checks have not come to their end.
+process.send([`${runtime}, ${text}`], () => process.exit(0));

@@ -1,9 +1,12 @@
 /**
  * Decoding on the device: weights of one factor of all experts, as binary32 or binary16, in either layout.
  *
- * `decode` writes every word of the target once, with zeros for vectors that are rotated; `decode_rotated`, after it, fills
- * those in. 64 weights that are mixed with each other are one column of a matrix, and a group of invocations takes four
- * columns. Two neighbours of binary16 share a word and may belong to different groups, hence the atomic words.
+ * `decode` takes the vectors that are not rotated; a group of invocations has a few of them, or a stretch of one, so that all
+ * of it reads one encoding. Two weights of binary16 share a word: two neighbours of a vector, or of two vectors. Where a word
+ * has weights of two vectors that do not follow each other so, because a size is odd, `decode_words` goes by words. Both write
+ * zeros for vectors that are rotated, and `decode_rotated`, after them, fills those in: 64 weights that are mixed with each
+ * other are one column of a matrix, and a group takes four columns. Two neighbours may belong to two groups, hence the atomic
+ * words.
  *
  * @module
  */
@@ -25,7 +28,61 @@ fn finished(bits: u32) -> u32 {
 }
 `;
 
+/** Words that an invocation of `decode` writes: in PEFT's layout they follow each other. */
+export const RUN = 8;
+
 export const DECODE: string = /* wgsl */ `${WEIGHTS}${CALL}
+@group(0) @binding(4) var<storage, read_write> weights: array<u32>;
+const RUN = ${RUN}u;
+
+fn bits_of(c: Component, i: u32) -> u32 {
+  if (c.kind == ROTATED) { return 0u; }
+  return finished(weight_bits(c, i));
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let length = of_factor(call.factor, LENGTH);
+  let rank = program[RANK];
+  let flat = group.x + group.y * groups.x;
+  // In words of the target; halved, if two weights are one.
+  let half = call.half;
+  if (call.peft != 0u) {
+    let row = rank >> half;
+    let tiles = (row + RUN - 1u) / RUN;
+    let blocks = (length + 63u) / 64u;
+    let expert = flat / tiles / blocks;
+    let i = flat / tiles % blocks * 64u + lane;
+    if (expert >= program[EXPERTS] || i >= length) { return; }
+    let first = flat % tiles * RUN;
+    let at = (expert * length + i) * row;
+    for (var k = first; k < min(first + RUN, row); k++) {
+      var word = bits_of(component(call.factor, k << half, expert), i);
+      if (half != 0u) { word |= bits_of(component(call.factor, (k << 1u) + 1u, expert), i) << 16u; }
+      weights[at + k] = word;
+    }
+  } else {
+    let row = length >> half;
+    let blocks = (row + 64u * RUN - 1u) / (64u * RUN);
+    let vector = flat / blocks;
+    if (vector >= program[EXPERTS] * rank) { return; }
+    let c = component(call.factor, vector % rank, vector / rank);
+    let end = min((flat % blocks + 1u) * 64u * RUN, row);
+    for (var k = flat % blocks * 64u * RUN + lane; k < end; k += 64u) {
+      var word = bits_of(c, k << half);
+      if (half != 0u) { word |= bits_of(c, (k << 1u) + 1u) << 16u; }
+      weights[vector * row + k] = word;
+    }
+  }
+}
+`;
+
+/** Of binary16 alone. */
+export const DECODE_WORDS: string = /* wgsl */ `${WEIGHTS}${CALL}
 @group(0) @binding(4) var<storage, read_write> weights: array<u32>;
 
 fn element(number: u32) -> u32 {
@@ -50,10 +107,6 @@ fn main(
 ) {
   let word = (group.x + group.y * groups.x) * 64u + lane;
   let count = program[EXPERTS] * program[RANK] * of_factor(call.factor, LENGTH);
-  if (call.half == 0u) {
-    if (word < count) { weights[word] = element(word); }
-    return;
-  }
   let first = 2u * word;
   if (first >= count) { return; }
   var pair = element(first);
