@@ -100,8 +100,8 @@ if (args.includes("--write")) {
       writeFileSync(
         new URL(file, docs),
         drawChart({
-          title: `Requests a second of one thread, ${shape}, adapters drawn at random, ${(result.pools.budget / GIB).toFixed(1)} GiB for each cache`,
-          x: "adapters",
+          title: `Requests a second of one thread, ${shape}, ${(result.pools.budget / GIB).toFixed(1)} GiB for each kind`,
+          x: "adapters that requests are spread over, one row each",
           y: "requests/s",
           format: (value) => `${Number(value.toPrecision(3))}`,
           series: [

@@ -49,11 +49,14 @@ export function drawChart({ title, x, y, series, limit, format = String }) {
       line(PLOT.left, up.at(value), PLOT.right, up.at(value), "lqa-grid"),
       text(PLOT.left - 8, up.at(value) + 4, format(value), 'text-anchor="end"'),
     );
-  parts.push(text((PLOT.left + PLOT.right) / 2, HEIGHT - 18, x, 'text-anchor="middle"'), text(8, top - 8, y));
+  parts.push(
+    text((PLOT.left + PLOT.right) / 2, HEIGHT - 18, x, 'text-anchor="middle"'),
+    text(8, top - 20, y),
+  );
   if (limit !== undefined)
     parts.push(
       line(PLOT.left, up.at(limit.y), PLOT.right, up.at(limit.y), "lqa-limit"),
-      text(PLOT.right, up.at(limit.y) - 5, limit.label, 'text-anchor="end"'),
+      text(PLOT.left + 6, up.at(limit.y) - 5, limit.label),
     );
   series.forEach(({ points }, i) => {
     const places = points.map(([px, py]) => `${n(across.at(px))} ${n(up.at(py))}`);

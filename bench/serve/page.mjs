@@ -6,8 +6,9 @@ const perSecond = (value) => (value < 100 ? value.toFixed(1) : Math.round(value)
 const served = (rate, resident, share) =>
   `${perSecond(rate)} (${resident.toLocaleString("en")}, ${(100 * share).toFixed(0)} %)`;
 
-function table(head, rows) {
-  const align = head.map((_, i) => (i === 0 ? "---" : "--:"));
+/** @param words how many columns are words, which stand to the left */
+function table(head, rows, words = 1) {
+  const align = head.map((_, i) => (i < words ? "---" : "--:"));
   return [head, align, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
@@ -61,7 +62,7 @@ function goals({ apply, pools, cold }) {
       `${ms(wall[1])} ms (median), ${ms(wall[0])} (least); the file in the system's cache, \`verify: false\``,
     );
   }
-  return table(["what", "goal", "met", "reached"], rows);
+  return table(["what", "goal", "met", "reached"], rows, 4);
 }
 
 export function page({ machine, runtime, date, loadBefore, loadAfter, apply, cold, throughput, pools }) {
