@@ -83,7 +83,7 @@ describe("loads of a pool", () => {
       expect([leases.size, failures.size]).toEqual([NAMES.length, 0]);
       expect(store.most).toBe(3);
       for (const lease of leases.values()) lease.release();
-      await expect.poll(() => store.open_).toBe(0);
+      await expect.poll(() => store.open_, { timeout: 20_000 }).toBe(0);
     },
   );
 
@@ -110,7 +110,7 @@ describe("loads of a pool", () => {
     pool.clear();
     lazily.clear();
     expect([pool.statistics.usedBytes, lazily.statistics.usedBytes]).toEqual([0, 0]);
-    await expect.poll(() => store.open_).toBe(0);
+    await expect.poll(() => store.open_, { timeout: 20_000 }).toBe(0);
   });
 
   it("are waited for until somebody gives up", async () => {
