@@ -38,7 +38,7 @@ const MOST_RSS = 512 * 2 ** 20;
 /** Executions between two looks at clock and memory. */
 const BATCH = 512;
 
-const SHARED = { open: "lqa", decode: "lqa", stream: "lqa", validate: "lqa", repair: "lqa" };
+const SHARED = { open: "lqa", decode: "lqa", stream: "lqa", validate: "lqa", repair: "lqa", inspect: "lqa" };
 
 async function run(name, seconds, seed) {
   const { fuzz } = await import(`./targets/${name}.mjs`);
