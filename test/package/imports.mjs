@@ -1,5 +1,6 @@
-// The built package as applications have it: bundled by Vite and by esbuild, and as it is in a plain <script type="module"> with
-// an import map. Each reads the annotated example, in Chromium and, where it was bundled, in Node, and must decode the same weights.
+// The built package as applications have it: by its name in Node, Bun and Deno, bundled by Vite and by esbuild, and as it is in a
+// plain <script type="module"> with an import map. Each reads the annotated example, bundles in Chromium and in Node, and must
+// decode the same weights. Runtimes that conformance/runtimes.mjs has not installed are skipped by name.
 //
 //   node test/package/imports.mjs [--counts FILE]
 import { execFileSync } from "node:child_process";
@@ -11,6 +12,7 @@ import { parseArgs } from "node:util";
 import { build as esbuild } from "esbuild";
 import { build as vite } from "vite";
 import { findBrowser, launch } from "../../conformance/adapters/browser.mjs";
+import { installed } from "../../conformance/runtimes.mjs";
 import { openLqa } from "../../dist/index.js";
 
 const { values } = parseArgs({ options: { counts: { type: "string" } } });
@@ -100,6 +102,7 @@ try {
       }).trim(),
     );
   }
+  await byName();
   const browser = await launch(findBrowser());
   for (const [name, source] of [
     ["vite", { base: join(folder, "vite"), script: "/app.js" }],
@@ -114,6 +117,38 @@ try {
 if (values.counts !== undefined) writeFileSync(values.counts, JSON.stringify({ passed, failed }));
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
+
+/** Imports of "lqa" and "lqa/node", as a program has them that lies beside node_modules. */
+async function byName() {
+  const program = `${APPLICATION.replace('from "lqa"', 'from "lqa/node"')}
+import { openLqa as browserSafe } from "lqa";
+import { readWholeFile } from "lqa/node";
+const bytes = await readWholeFile(${JSON.stringify(join(root, "spec/example.lqa"))});
+if ((await browserSafe(bytes)).modules.length === 0) throw new Error("no modules");
+console.log(await read(bytes));
+`;
+  writeFileSync(join(folder, "named.mjs"), program);
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", dependencies: { lqa: "*" } }));
+  for (const [name, command, words] of [
+    [`Node ${process.versions.node}`, process.execPath, ["named.mjs"]],
+    ["Bun", installed("bun"), ["run", "named.mjs"]],
+    [
+      "Deno",
+      installed("deno"),
+      ["run", "--node-modules-dir=manual", "--no-remote", "--allow-read", "--allow-env", "named.mjs"],
+    ],
+  ]) {
+    if (command === undefined) console.log(`skipped: by name, ${name}: not installed`);
+    else
+      await check(`by name, ${name}`, () =>
+        execFileSync(command, words, {
+          cwd: folder,
+          encoding: "utf8",
+          stdio: ["ignore", "pipe", "pipe"],
+        }).trim(),
+      );
+  }
+}
 
 /** What a page reads whose script is the bundle, or the package itself by an import map. */
 async function inBrowser(browser, { base, script, map }) {
