@@ -2,7 +2,7 @@
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { blocksOf, installInto, runCommands } from "../helpers/documents.ts";
+import { blocksOf, installInto, isJavaScript, runCommands } from "../helpers/documents.ts";
 import { safetensors, type TestTensor, testTensors, writePeftDirectory } from "../helpers/peft.ts";
 import { normal } from "../helpers/random.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
@@ -69,6 +69,18 @@ const commands = (page: string): string[] =>
   blocksOf(page).flatMap(({ language, code }) =>
     language === "sh" && code.startsWith("lqa ") ? [code] : [],
   );
+
+describe("the programs of the documentation", () => {
+  it.each(["README.md", "docs/guide/reading.md", "docs/guide/serving.md"])(
+    "of %s run without a compiler",
+    (page) => {
+      const programs = blocksOf(page).filter(({ language }) => language === "ts");
+      expect(programs).not.toEqual([]);
+      for (const { code } of programs) expect(isJavaScript(code), code).toBe(true);
+      expect(isJavaScript("const a = [1] as const;")).toBe(false);
+    },
+  );
+});
 
 describe("the commands of the documentation", { timeout: 300_000 }, () => {
   it("do what the README says", () => {

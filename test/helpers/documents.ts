@@ -30,6 +30,16 @@ export function blocksOf(page: string): Block[] {
   }));
 }
 
+/** Whether code is JavaScript as well as TypeScript, so that it can be pasted into a file and run. */
+export function isJavaScript(code: string): boolean {
+  const { diagnostics } = ts.transpileModule(code, {
+    fileName: "block.mjs",
+    reportDiagnostics: true,
+    compilerOptions: { allowJs: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+  });
+  return (diagnostics ?? []).length === 0;
+}
+
 /** Makes `lqa` something that can be imported, and called, in a folder. */
 export function installInto(folder: string): void {
   mkdirSync(join(folder, "node_modules"));
