@@ -1,0 +1,153 @@
+// A million jobs through a real Redis: submitted as `lqa fleet submit` does, taken as `lqa fleet work` does, with nothing to
+// do. Shows that memory stays flat and time is linear, and what the queue costs a job.
+//
+// node bench/fleet/million.mjs [--jobs 1000000] [--workers 2] [--max-waiting 10000] [--json file]
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { Redis } from "ioredis";
+import { openQueue, submitFleet } from "../../dist/fleet.js";
+import { redis } from "./servers.mjs";
+
+if (process.argv[2] === "--worker") {
+  const queue = await openQueue(process.argv[3]);
+  await queue.work(async () => ({ kind: "done" }), { concurrency: 32, untilEmpty: true });
+  process.send({ cpu: process.cpuUsage(), rss: peak() });
+  await queue.close();
+  process.disconnect();
+} else await main();
+
+/** Most memory of this process so far, MiB. */
+function peak() {
+  const [, kilobytes] = /VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+  return Number(kilobytes) / 1024;
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      jobs: { type: "string", default: "1000000" },
+      workers: { type: "string", default: "2" },
+      "max-waiting": { type: "string", default: "10000" },
+      json: { type: "string" },
+    },
+  });
+  const [jobs, workers, maxWaiting] = [values.jobs, values.workers, values["max-waiting"]].map(Number);
+  const folder = mkdtempSync(join(tmpdir(), "lqa-million-"));
+  const server = await redis(folder);
+  const client = new Redis(server.url);
+  const memory = async () => Number(/used_memory:(\d+)/.exec(await client.info("memory"))[1]) / 2 ** 20;
+  const key = (i) =>
+    `group-${String(Math.floor(i / 1000)).padStart(6, "0")}/adapter-${String(i).padStart(9, "0")}`;
+  // What a bucket would list; nothing is done yet, and nothing is ever there.
+  const store = {
+    location: "s3://stub/in",
+    async *list() {
+      for (let i = 0; i < jobs; i++)
+        for (const [name, size] of [
+          ["adapter_config.json", 600],
+          ["adapter_model.safetensors", 3_700_000],
+        ])
+          yield { key: `${key(i)}/${name}`, size, version: `"${i.toString(16).padStart(32, "0")}"` };
+    },
+    head: async () => undefined,
+    read: async () => undefined,
+    put: async () => "written",
+    digest: async () => undefined,
+    remove: async () => {},
+    close: async () => {},
+  };
+  const stores = { open: async () => store, close: async () => {} };
+  const queue = await openQueue(server.url);
+  // Memory of jobs that wait, without workers.
+  const empty = await memory();
+  const first = Math.min(jobs, maxWaiting);
+  const rows = [];
+  const begin = performance.now();
+  let children = [];
+  let bytesPerJob;
+  const startWorkers = async () => {
+    bytesPerJob = (((await memory()) - empty) * 2 ** 20) / first;
+    children = Array.from({ length: workers }, () =>
+      fork(fileURLToPath(import.meta.url), ["--worker", server.url]),
+    );
+    return children.map((child) => once(child, "message"));
+  };
+  let results;
+  let started;
+  let next = jobs / 10;
+  const submission = submitFleet(queue, stores, {
+    source: "s3://stub/in",
+    target: "s3://stub/out",
+    settings: { bits: 1.25 },
+    maxWaiting,
+    onFull() {
+      results ??= startWorkers();
+      started ??= performance.now();
+    },
+    onProgress({ queued }) {
+      if (queued < next) return;
+      next += jobs / 10;
+      const row = {
+        queued,
+        seconds: (performance.now() - begin) / 1000,
+        submitter: process.memoryUsage().rss / 2 ** 20,
+      };
+      memory().then((redisMemory) => {
+        rows.push({ ...row, redis: redisMemory });
+        console.log(
+          `${queued} queued  ${row.seconds.toFixed(0)} s  Redis ${redisMemory.toFixed(1)} MiB  submitter ${row.submitter.toFixed(0)} MiB`,
+        );
+      });
+    },
+  });
+  const load = loadavg().map((value) => value.toFixed(1));
+  await submission;
+  results ??= startWorkers();
+  started ??= performance.now();
+  const ends = (await Promise.all(await results)).map(([message]) => message);
+  const seconds = (performance.now() - started) / 1000;
+  const { done, waiting, active, failed } = await queue.counts();
+  const cpu = ends.map(({ cpu: { user, system } }) => (user + system) / 1000);
+  const own = process.cpuUsage();
+  const info = await client.info("cpu");
+  const redisCpu =
+    1000 *
+    ["user", "sys"].reduce(
+      (sum, kind) => sum + Number(new RegExp(`used_cpu_${kind}:([0-9.]+)`).exec(info)[1]),
+      0,
+    );
+  const report = {
+    date: new Date().toISOString().slice(0, 10),
+    machine: `${cpus()[0].model.trim()}, ${cpus().length} virtual cores`,
+    node: process.version,
+    loadBefore: load,
+    loadAfter: loadavg().map((value) => value.toFixed(1)),
+    jobs,
+    workers,
+    maxWaiting,
+    counts: { done, waiting, active, failed },
+    seconds,
+    msPerJob: (1000 * seconds) / jobs,
+    cpuMsPerJob: {
+      workers: cpu.reduce((sum, one) => sum + one, 0) / jobs,
+      submitter: (own.user + own.system) / 1000 / jobs,
+      redis: redisCpu / jobs,
+    },
+    redisBytesPerWaitingJob: bytesPerJob,
+    workerPeakMiB: ends.map(({ rss }) => rss),
+    submitterPeakMiB: peak(),
+    rows,
+  };
+  console.log(JSON.stringify(report, null, 2));
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+  await queue.close();
+  client.disconnect();
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+  if (done !== jobs || waiting + active + failed > 0) process.exitCode = 1;
+}

@@ -1,0 +1,221 @@
+// The trial of fleets: generated adapters through a real Redis and a real S3 server; on the way two workers are killed and
+// Redis is restarted. Then every output must be there once, valid, and equal, byte for byte, to that of a single process.
+// With --scaling also: how much faster two worker processes are than one.
+//
+// npm run fleet:trial -- [--adapters 1000] [--workers 2] [--scaling] [--json file]
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { openQueue } from "../../dist/fleet.js";
+import { encodeMany } from "../../dist/node.js";
+import { redis, s3 } from "./servers.mjs";
+
+const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const QUALITY = ["--quality", "high"];
+const { values } = parseArgs({
+  options: {
+    adapters: { type: "string", default: "1000" },
+    workers: { type: "string", default: "2" },
+    scaling: { type: "boolean", default: false },
+    json: { type: "string" },
+    counts: { type: "string" },
+  },
+});
+const [adapters, workers] = [Number(values.adapters), Number(values.workers)];
+const base = mkdtempSync(join(tmpdir(), "lqa-trial-"));
+const buckets = join(base, "s3");
+const [queueServer, storage] = [await redis(join(base, "redis")), await s3(buckets, ["source", "target"])];
+const env = { ...process.env, ...storage.env, LQA_FLEET_QUEUE: queueServer.url };
+const seconds = (since) => (performance.now() - since) / 1000;
+const checks = { passed: 0, failed: 0 };
+const check = (name, good) => {
+  checks[good ? "passed" : "failed"]++;
+  console.log(`${good ? "ok" : "not ok"} ${name}`);
+};
+const lqa = (...words) => {
+  const { stdout, stderr, status } = spawnSync(process.execPath, [MAIN, ...words, "--json"], {
+    env,
+    encoding: "utf8",
+    maxBuffer: 2 ** 28,
+  });
+  if (stdout === "") throw new Error(stderr);
+  return { status, ...JSON.parse(stdout) };
+};
+const worker = (...words) =>
+  spawn(process.execPath, [MAIN, "fleet", "work", "--concurrency", "1", "--lease", "5", ...words], {
+    env,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+const ended = (child) => once(child, "exit");
+
+const loadBefore = loadavg().map((value) => value.toFixed(1));
+const source = join(buckets, "source", "adapters");
+for (let i = 0; i < adapters; i++)
+  writeAdapter(join(source, `group-${i % 10}`, `adapter-${String(i).padStart(6, "0")}`), i);
+
+let begin = performance.now();
+const submitted = lqa("fleet", "submit", "s3://source/adapters", "--to", "s3://target/all", ...QUALITY);
+const submitSeconds = seconds(begin);
+check(`${adapters} adapters are submitted`, submitted.queued === adapters);
+
+// Workers, two of which are killed, each when a third and two thirds of the work are done; Redis is, in between.
+begin = performance.now();
+const queue = await openQueue(queueServer.url);
+const done = async () => (await queue.counts()).done;
+const until = async (count) => {
+  while ((await done()) < count) await new Promise((resolve) => setTimeout(resolve, 50));
+};
+const running = Array.from({ length: workers }, () => worker());
+let kills = 0;
+for (const share of [0.3, 0.5, 0.7]) {
+  await until(share * adapters);
+  if (share === 0.5) {
+    await queueServer.restart();
+    console.log(`Redis restarted after ${await done()} jobs`);
+    continue;
+  }
+  const victim = running.shift();
+  victim.kill("SIGKILL");
+  await ended(victim);
+  kills++;
+  console.log(`a worker killed after ${await done()} jobs`);
+  running.push(worker());
+}
+const rest = Array.from({ length: workers }, () => worker("--until-empty"));
+await Promise.all(rest.map(ended));
+for (const child of running) child.kill("SIGTERM");
+await Promise.all(running.map(ended));
+const workSeconds = seconds(begin);
+const status = lqa("fleet", "status");
+check(`${kills} workers were killed and Redis restarted`, kills === 2);
+check(
+  "nothing waits, is in work or failed",
+  status.waiting + status.active + status.delayed + status.failed === 0,
+);
+
+const verification = lqa("fleet", "verify", "s3://target/all");
+check(
+  "every output is valid and has its record",
+  verification.valid === adapters && verification.unrecorded === 0 && verification.findings.length === 0,
+);
+
+begin = performance.now();
+await encodeMany([source], join(base, "alone"), { quality: "high", workers: 1 });
+const aloneSeconds = seconds(begin);
+const [fleet, alone] = [digests(join(buckets, "target", "all")), digests(join(base, "alone"))];
+check(
+  "none is missing or doubled",
+  fleet.size === adapters && [...alone.keys()].every((name) => fleet.has(name)),
+);
+check(
+  "every output is, byte for byte, that of a single process",
+  [...alone].every(([name, digest]) => fleet.get(name) === digest),
+);
+const again = lqa("fleet", "submit", "s3://source/adapters", "--to", "s3://target/all", ...QUALITY);
+check("submitted again, nothing is left to do", again.queued === 0 && again.kept === adapters);
+
+let scaling;
+if (values.scaling) {
+  const times = [];
+  for (const count of [1, 2]) {
+    lqa("fleet", "submit", "s3://source/adapters", "--to", `s3://target/scaling-${count}`, ...QUALITY);
+    begin = performance.now();
+    const from = cpuSeconds();
+    await Promise.all(Array.from({ length: count }, () => ended(worker("--until-empty"))));
+    times.push({ workers: count, seconds: seconds(begin), machineCpuSeconds: cpuSeconds() - from });
+  }
+  scaling = { times, efficiency: times[0].seconds / times[1].seconds / 2 };
+}
+
+const report = {
+  date: new Date().toISOString().slice(0, 10),
+  machine: `${cpus()[0].model.trim()}, ${cpus().length} virtual cores`,
+  node: process.version,
+  loadBefore,
+  loadAfter: loadavg().map((value) => value.toFixed(1)),
+  adapters,
+  workers,
+  submitSeconds,
+  workSeconds,
+  aloneSeconds,
+  scaling,
+  checks,
+};
+console.log(JSON.stringify(report, null, 2));
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+if (values.counts !== undefined) writeFileSync(values.counts, JSON.stringify(checks));
+await queue.close();
+await queueServer.stop();
+await storage.stop();
+rmSync(base, { recursive: true, force: true });
+process.exitCode = checks.failed > 0 ? 1 : 0;
+
+/** SHA-256 of each `.lqa` file below a directory; the fleet's own files are left out. */
+function digests(folder) {
+  const found = new Map();
+  for (const name of readdirSync(folder, { recursive: true }).map(String))
+    if (!name.startsWith(".") && statSync(join(folder, name)).isFile())
+      found.set(
+        name,
+        createHash("sha256")
+          .update(readFileSync(join(folder, name)))
+          .digest("hex"),
+      );
+  return found;
+}
+
+/** Seconds that all processors of the machine were at work, for whomever. */
+function cpuSeconds() {
+  return cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + user + nice + sys + irq, 0) / 1000;
+}
+
+/** A PEFT adapter of one layer with weights of its own. */
+function writeAdapter(folder, seed) {
+  const [rank, width] = [4, 64];
+  let state = seed + 1;
+  const next = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+  const header = { __metadata__: { format: "pt" } };
+  const parts = [];
+  let at = 0;
+  for (const projection of ["q_proj", "v_proj"])
+    for (const [factor, shape] of [
+      ["A", [rank, width]],
+      ["B", [width, rank]],
+    ]) {
+      const data = Buffer.alloc(4 * rank * width);
+      for (let i = 0; i < rank * width; i++) data.writeFloatLE(0.05 * (next() + next() + next()), 4 * i);
+      header[`base_model.model.model.layers.0.self_attn.${projection}.lora_${factor}.weight`] = {
+        dtype: "F32",
+        shape,
+        data_offsets: [at, at + data.length],
+      };
+      parts.push(data);
+      at += data.length;
+    }
+  let text = JSON.stringify(header);
+  text = text.padEnd(Math.ceil(text.length / 8) * 8);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(
+    join(folder, "adapter_model.safetensors"),
+    Buffer.concat([length, Buffer.from(text), ...parts]),
+  );
+  const config = {
+    peft_type: "LORA",
+    r: rank,
+    lora_alpha: 8,
+    bias: "none",
+    target_modules: ["q_proj", "v_proj"],
+    base_model_name_or_path: "example/tiny",
+  };
+  writeFileSync(join(folder, "adapter_config.json"), JSON.stringify(config));
+}

@@ -1,0 +1,87 @@
+"""Checks the files for Kubernetes and Compose by the schemas of both, and what the fleet relies on in them.
+
+pip install -r deploy/requirements.txt && python deploy/check.py [--counts file]
+"""
+
+import json
+import pathlib
+import re
+import sys
+
+import kubernetes_validate
+import yaml
+from cloudcoil.models.keda.v1alpha1 import ScaledObject
+from compose_spec import PyCompose
+
+HERE = pathlib.Path(__file__).parent
+COUNTS = {"passed": 0, "failed": 0}
+
+
+def check(name, test):
+    """Runs a check and tells how it went."""
+    try:
+        test()
+    except Exception as error:  # what is wrong is told, and the next check is made
+        COUNTS["failed"] += 1
+        print(f"not ok {name}: {str(error)[:400]}")
+    else:
+        COUNTS["passed"] += 1
+        print(f"ok {name}")
+
+
+def must(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def validate(manifest):
+    """One manifest, strictly: a misspelt field is an error."""
+    if manifest["apiVersion"].startswith("keda.sh/"):
+        ScaledObject.model_validate(manifest)
+    else:
+        kubernetes_validate.validate(manifest, "1.31", strict=True)
+
+
+manifests = list(yaml.safe_load_all((HERE / "kubernetes.yaml").read_text()))
+kinds = {manifest["kind"]: manifest for manifest in manifests}
+for manifest in manifests:
+    check(f"{manifest['kind']} {manifest['metadata']['name']}", lambda: validate(manifest))
+
+
+def misspelt_is_noticed():
+    broken = json.loads(json.dumps(kinds["Deployment"]))
+    broken["spec"]["template"]["spec"]["containers"][0]["imag"] = "x"
+    try:
+        validate(broken)
+    except Exception:
+        return
+    raise AssertionError("a misspelt field was taken")
+
+
+def scaled_object_fits():
+    scaled, worker = kinds["ScaledObject"]["spec"], kinds["Deployment"]
+    must(scaled["scaleTargetRef"]["name"] == worker["metadata"]["name"], "the ScaledObject scales another Deployment")
+    lists = [trigger["metadata"]["listName"] for trigger in scaled["triggers"]]
+    must(lists == ["bull:lqa-fleet:wait", "bull:lqa-fleet:active"], f"lists of BullMQ, found {lists}")
+    data = kinds["ConfigMap"]["data"]
+    address = {trigger["metadata"]["addressFromEnv"] for trigger in scaled["triggers"]}
+    must(address <= set(data), f"{address} is not in the ConfigMap")
+    must(data["LQA_FLEET_QUEUE"] == f"redis://{data['KEDA_REDIS_ADDRESS']}", "workers and KEDA ask different servers")
+
+
+def compose_is_valid():
+    text = (HERE / "compose.yaml").read_text()
+    # As Compose itself does before it looks at anything: defaults of variables, and something for those that must be set.
+    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+    text = re.sub(r"\$\{\w+:\?[^}]*\}", "set", text)
+    compose = PyCompose.from_json(json.dumps(yaml.safe_load(text)))
+    compose.validate()
+    must(set(compose.service_names()) == {"redis", "storage", "submit", "worker"}, "other services")
+
+
+check("a misspelt field is noticed", misspelt_is_noticed)
+check("the ScaledObject fits the Deployment and the queue", scaled_object_fits)
+check("compose.yaml", compose_is_valid)
+if "--counts" in sys.argv:
+    pathlib.Path(sys.argv[sys.argv.index("--counts") + 1]).write_text(json.dumps(COUNTS))
+sys.exit(1 if COUNTS["failed"] else 0)
