@@ -6,6 +6,7 @@
  *
  * @module
  */
+export { openAdapters } from "./fleet/adapter-store.ts";
 export {
   type Bin,
   type CatalogueSummary,

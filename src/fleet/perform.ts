@@ -28,6 +28,8 @@ export interface Workplace {
   /** Directory for what is fetched. */
   readonly scratch: string;
   readonly executor: Executor;
+  /** The worker has ended and waits for no job: what fails from now on says nothing about it. */
+  readonly isAbandoned: () => boolean;
   readonly onDone?: ((job: FleetJob, kept: boolean) => void) | undefined;
   readonly onFailed?:
     | ((job: FleetJob, failure: ReturnType<typeof failureOf>, last: boolean) => void)
@@ -54,6 +56,7 @@ export async function performJob(
     // What only a person can change is the same for every job.
     if (isHalt(error)) return { kind: "halt", error };
     const failure = failureOf(error);
+    if (at.isAbandoned()) return { kind: "retry", failure };
     const passing = isLqaError(error) && PASSING.has(error.kind);
     const final = !passing || last;
     at.onFailed?.(job, failure, final);

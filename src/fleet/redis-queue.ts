@@ -171,6 +171,7 @@ async function runWorker(
     await Promise.race([left, emptyOrEnded(queue, untilEmpty, ending.signal)]);
   } finally {
     signal?.removeEventListener("abort", stop);
+    ending.abort();
     // Without Redis a job cannot be given back; its lease ends by itself.
     const away = connection.status !== "ready";
     await (away ? within(2000, worker.close(true)) : worker.close());

@@ -11,7 +11,7 @@ import { MAX_WORKERS, withWorkers } from "../workers/pool.ts";
 import type { FleetFailure, FleetJob } from "./job.ts";
 import type { Stores } from "./open-store.ts";
 import { performJob, type Workplace } from "./perform.ts";
-import type { WorkQueue } from "./queue.ts";
+import type { Process, WorkQueue } from "./queue.ts";
 import { writeFailure } from "./records.ts";
 
 /** How a worker works. */
@@ -56,6 +56,7 @@ export async function workFleet(
 ): Promise<WorkDone> {
   const { concurrency = Math.min(availableParallelism(), MAX_WORKERS), onNotice } = options;
   const started = performance.now();
+  let ended = false;
   const counts = { encoded: 0, kept: 0, failed: 0, retried: 0 };
   const scratch = await mkdtemp(join(options.scratch ?? tmpdir(), "lqa-fleet-"));
   registerTemporary(scratch);
@@ -67,6 +68,7 @@ export async function workFleet(
         stores,
         scratch,
         executor,
+        isAbandoned: () => ended,
         onDone(job, kept) {
           counts[kept ? "kept" : "encoded"]++;
           options.onDone?.(job, kept);
@@ -81,14 +83,12 @@ export async function workFleet(
         await writeFailure(await stores.open(job.target), job, failure);
       };
       const { signal, untilEmpty, leaseSeconds } = options;
-      await queue.work((job, attempt) => performJob(job, attempt, place), {
-        concurrency,
-        signal,
-        untilEmpty,
-        leaseSeconds,
-        onNotice,
-        onLost,
-      });
+      const process: Process = (job, attempt) => performJob(job, attempt, place);
+      try {
+        await queue.work(process, { concurrency, signal, untilEmpty, leaseSeconds, onNotice, onLost });
+      } finally {
+        ended = true;
+      }
     });
   } finally {
     await rm(scratch, { recursive: true, force: true });

@@ -1,0 +1,39 @@
+/**
+ * Where a pool gets its adapters from, by location: `s3://…`, `https://…`, or a directory. Files are read by ranges, within
+ * the budget of the pool, like those of any other store.
+ *
+ * @module
+ */
+import { fail } from "../errors.ts";
+import { directoryStore } from "../serve/directory-store.ts";
+import { type AdapterStore, httpStore, safeName } from "../serve/stores.ts";
+import type { StoreOptions } from "./open-store.ts";
+import { s3Objects } from "./s3-objects.ts";
+import { objectSource, placeOf } from "./store.ts";
+
+/**
+ * Adapters below a location: `NAME.lqa` for each, as `AdapterPool` wants them.
+ *
+ * A file in object storage is read at the version it had when it was opened; one that is replaced meanwhile is
+ * REMOTE_CHANGED.
+ *
+ * @param location `s3://bucket/prefix`, an `https://` address that ends with a slash, or a directory
+ * @throws LqaError USAGE for an address of another kind; MISSING_PACKAGE for object storage without `@aws-sdk/client-s3`
+ */
+export async function openAdapters(location: string, { s3 }: StoreOptions = {}): Promise<AdapterStore> {
+  if (/^https?:\/\//i.test(location)) return httpStore(location);
+  if (!location.startsWith("s3://")) {
+    if (location.includes("://"))
+      fail("USAGE", { where: "location", expected: "s3://, https:// or a directory", actual: location });
+    return directoryStore(location);
+  }
+  const store = await s3Objects(location, s3);
+  return {
+    async open(name, signal) {
+      const key = `${safeName(name)}.lqa`;
+      const info = await store.head(key, signal);
+      if (info === undefined) fail("NOT_FOUND", { where: placeOf(store, key), actual: "no such object" });
+      return { source: objectSource(store, info) };
+    },
+  };
+}
