@@ -150,7 +150,7 @@ describe("a fleet in directories", () => {
 });
 
 describe("a worker that is killed", () => {
-  it("loses nothing and leaves nothing half done, whenever it happens", { timeout: 120_000 }, async () => {
+  it("loses nothing and leaves nothing half done, whenever it happens", { timeout: 300_000 }, async () => {
     const target = place();
     submit(target);
     const queue = await openQueue(target);
@@ -181,7 +181,7 @@ describe("a worker that is killed", () => {
     });
   });
 
-  it("finishes what it has begun when it is asked to end", { timeout: 60_000 }, async () => {
+  it("finishes what it has begun when it is asked to end", { timeout: 300_000 }, async () => {
     const target = place();
     submit(target);
     const queue = await openQueue(target);
@@ -201,7 +201,7 @@ describe("a worker that is killed", () => {
   });
 
   it("again and again by one job makes that a failure, and the others are done", {
-    timeout: 60_000,
+    timeout: 300_000,
   }, async () => {
     const target = place();
     submit(target);
@@ -312,7 +312,7 @@ describe("bad files", () => {
 });
 
 describe("submitting", () => {
-  it("never has more jobs in the queue than it may", { timeout: 60_000 }, async () => {
+  it("never has more jobs in the queue than it may", { timeout: 300_000 }, async () => {
     const target = place();
     const [stores, queue] = [createStores(), await openQueue(target)];
     let full = 0;

@@ -77,7 +77,7 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
   };
 
   it("gives the bytes of a single process, and nothing to do the second time", {
-    timeout: 90_000,
+    timeout: 300_000,
   }, async () => {
     const one = fleet();
     expect(one.submit().json()).toMatchObject({ found: 12, queued: 12 });
@@ -90,7 +90,7 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     expect(report.json()).toMatchObject({ results: 12, failures: 0 });
   });
 
-  it("loses nothing when workers are killed and Redis is restarted", { timeout: 120_000 }, async () => {
+  it("loses nothing when workers are killed and Redis is restarted", { timeout: 300_000 }, async () => {
     const one = fleet();
     one.submit();
     const queue = await one.open();
@@ -111,7 +111,7 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     await queue.close();
   });
 
-  it("waits for a Redis that is away, and goes on", { timeout: 90_000 }, async () => {
+  it("waits for a Redis that is away, and goes on", { timeout: 300_000 }, async () => {
     const one = fleet();
     one.submit();
     const queue = await one.open();
@@ -128,7 +128,7 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     whole(one);
   });
 
-  it("gives up on a Redis that stays away, and says where it looked", { timeout: 60_000 }, async () => {
+  it("gives up on a Redis that stays away, and says where it looked", { timeout: 300_000 }, async () => {
     const one = fleet();
     one.submit();
     const worker = one.work("--patience", "1");
@@ -157,7 +157,7 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     whole(one);
   });
 
-  it("gets through throttling, cut bodies, slow and lost answers", { timeout: 120_000 }, async () => {
+  it("gets through throttling, cut bodies, slow and lost answers", { timeout: 300_000 }, async () => {
     const one = fleet(proxy.endpoint);
     const mischiefs = ["throttle", "cut", "slow", "lose-answer", "cut-upload"] as const;
     let state = 1;
@@ -183,7 +183,7 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
   });
 
   it("gives up on an S3 that only throttles, and does the rest when asked again", {
-    timeout: 90_000,
+    timeout: 300_000,
   }, async () => {
     const one = fleet();
     one.submit();
@@ -207,7 +207,7 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     whole(one);
   });
 
-  it("stops at what only a person can change, and keeps every job", { timeout: 60_000 }, async () => {
+  it("stops at what only a person can change, and keeps every job", { timeout: 300_000 }, async () => {
     const one = fleet();
     one.submit();
     const wrong = start(["fleet", "work", ...one.queue, "--json"], {
@@ -246,7 +246,7 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     whole(one);
   });
 
-  it("lists poison with its codes and does the others", { timeout: 60_000 }, async () => {
+  it("lists poison with its codes and does the others", { timeout: 300_000 }, async () => {
     const one = fleet();
     const bad = join(s3.folder("source"), "..", "target", "bad");
     cpSync(join(s3.folder("source"), names[0]!), join(bad, "good"), { recursive: true });
@@ -272,7 +272,7 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     await queue.close();
   });
 
-  it("finishes what it has begun on SIGTERM", { timeout: 60_000 }, async () => {
+  it("finishes what it has begun on SIGTERM", { timeout: 300_000 }, async () => {
     const one = fleet();
     one.submit();
     const queue = await one.open();
@@ -287,7 +287,7 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     await queue.close();
   });
 
-  it("is not confused by clocks that jump", { timeout: 90_000 }, async () => {
+  it("is not confused by clocks that jump", { timeout: 300_000 }, async () => {
     const one = fleet();
     one.submit();
     const clock = fileURLToPath(new URL("jumping-clock.mjs", import.meta.url));
@@ -318,5 +318,5 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     expect(findings.map(({ key }) => key)).toEqual([`${names[3]}.lqa`, `${names[4]}.lqa`]);
     // What is gone is made again, and nothing else.
     expect(one.submit().json()).toMatchObject({ queued: 1, kept: 11 });
-  }, 60_000);
+  }, 300_000);
 });
