@@ -1,7 +1,9 @@
 /** Every byte of a file has a region, and every byte of the annotated example a field with a clause that exists. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { type Adapter, encodeAdapter, memorySource, openSource } from "../../src/index.ts";
+import { type Adapter, encodeAdapter, isLqaError, memorySource, openSource } from "../../src/index.ts";
 import type { ByteField } from "../../src/report/bytes/field.ts";
 import { type FieldContext, fieldsIn } from "../../src/report/bytes/fields.ts";
 import { mapIndex } from "../../src/report/bytes/index-fields.ts";
@@ -25,7 +27,7 @@ async function opened(bytes: Uint8Array): Promise<Opened> {
 }
 
 /** All fields, window by window, each once. */
-function fieldsOf({ bytes, regions, context }: Opened, window = 4096): ByteField[] {
+function fieldsOf({ bytes, regions, context }: Opened, window = 1024): ByteField[] {
   const found = new Map<number, ByteField>();
   for (const region of regions)
     for (let at = region.offset; at < region.offset + region.length; at += window) {
@@ -88,6 +90,41 @@ describe("the bytes of the annotated example", async () => {
     expect(value("file length")).toBe(String(example.bytes.length));
     expect(value("file identifier")).toBe('"LQA1"');
     expect(value("sections[0].tag")).toBe('"META"');
+  });
+});
+
+describe("the bytes of the conformance suite", () => {
+  const suite = fileURLToPath(new URL("../../conformance/suite/", import.meta.url));
+  const names = readdirSync(suite, { recursive: true })
+    .map(String)
+    .filter((name) => name.endsWith(".lqa") && statSync(join(suite, name)).size <= 2 ** 14);
+
+  it("all have a field where the file is valid", async () => {
+    const valid = names.filter((name) => name.startsWith("valid"));
+    expect(valid.length).toBeGreaterThan(400);
+    for (const name of valid) {
+      const file = await opened(new Uint8Array(readFileSync(join(suite, name))));
+      expectWhole(fieldsOf(file), file.bytes.length);
+    }
+  });
+
+  it("are told of without an error whatever is wrong with the file", async () => {
+    const others = names.filter((name) => !name.startsWith("valid"));
+    expect(others.length).toBeGreaterThan(800);
+    for (const name of others) {
+      const bytes = new Uint8Array(readFileSync(join(suite, name)));
+      const file = await opened(bytes).catch(
+        (error): Opened => ({
+          bytes,
+          regions: isLqaError(error) ? regionsOf(undefined, bytes.length) : [],
+          context: { opened: undefined, index: undefined },
+        }),
+      );
+      expect(file.regions.reduce((sum, { length }) => sum + length, 0)).toBe(bytes.length);
+      for (const { offset, length, clause } of fieldsOf(file)) {
+        expect(offset >= 0 && length > 0 && clauses.has(clause), name).toBe(true);
+      }
+    }
   });
 });
 

@@ -207,6 +207,11 @@ try {
     async (page) => {
       const meta = await page.getAttribute('meta[http-equiv="Content-Security-Policy"]', "content");
       expectEqual("policy", `${meta}; frame-ancestors 'none'`, POLICY);
+      expectText(
+        "documentation",
+        readFileSync(join(root, "docs/inspector.md"), "utf8"),
+        `\nContent-Security-Policy: ${POLICY}\n`,
+      );
       const inline = await page.evaluate(
         () => document.querySelectorAll("script:not([src]), style, [style], [onclick]").length,
       );
