@@ -12,6 +12,7 @@ import { type Activations, rowsOf } from "./activations.ts";
 import { type ApplyOptions, applyPacked } from "./apply.ts";
 import { type Content, tensorKey } from "./content.ts";
 import type { CachedDecoding, Resident } from "./resident.ts";
+import type { ResidentModule } from "./resident-module.ts";
 
 /** A lease. Release it, or let `using` do so. */
 export class AdapterLease {
@@ -71,6 +72,11 @@ export class AdapterLease {
   /** The shape of a loaded module. @throws LqaError USAGE */
   shape(module: string): ModuleShape | undefined {
     return this.#held().content.module(module)?.shape;
+  }
+
+  /** A loaded module as it is kept, packed: what `uploadModule` of `lqa/webgpu` takes. @throws LqaError USAGE */
+  packed(module: string): ResidentModule | undefined {
+    return this.#held().content.module(module);
   }
 
   /** A plain tensor whose role is in the pool's `hostTensors`. */

@@ -3,10 +3,11 @@ import { describe, expect, it } from "vitest";
 import { planeSizes } from "../../src/codecs/encoding.ts";
 import { TRELLIS_TABLES } from "../../src/codecs/trellis.ts";
 import { planeExtents } from "../../src/container/layout.ts";
+import { AdapterPool } from "../../src/index.ts";
 import { allTables, programOf } from "../../src/webgpu/program.ts";
 import { DECODE, DECODE_ROTATED } from "../../src/webgpu/shaders/decode.ts";
 import { uploadModule } from "../../src/webgpu.ts";
-import { anyModule, Random } from "../serve/modules.ts";
+import { anyAdapter, anyModule, fileOf, Random } from "../serve/modules.ts";
 
 const HEADER = 20;
 const ENTRY = 6;
@@ -63,6 +64,17 @@ describe("the program of a module", () => {
     }
     expect(at).toBe(all.length);
   });
+});
+
+it("takes modules that a pool has, as they are kept there", async () => {
+  const modules = anyAdapter(4);
+  const pool = new AdapterPool({ budgetBytes: 2 ** 20 });
+  await pool.add("one", await fileOf(modules));
+  const lease = await pool.acquire("one");
+  for (const { shape, payload } of modules) expect(lease.packed(shape.name)?.payload).toEqual(payload);
+  expect(lease.packed("another layer")).toBeUndefined();
+  lease.release();
+  expect(() => lease.packed(modules[0]!.shape.name)).toThrow(/released before/);
 });
 
 it("needs nothing of a device that is not everywhere", () => {
