@@ -2,8 +2,8 @@
 //
 //   npm run site [-- --base /path/ --no-api --no-inspector]
 //
-// --base is the path that the site is served at, by default /. The generator is a package of its own (site/package.json) so that
-// the library installs without it; it is installed once, from the lock file.
+// --base is the path that the site is served at, by default /. The generator is a package of its own (site/generator/) so that the
+// library installs without it, and nothing beside it finds its version of Vite; it is installed once, from the lock file.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,19 +24,22 @@ if (!/^\/([\w.-]+\/)*$/.test(values.base))
 
 const here = fileURLToPath(new URL("./", import.meta.url));
 const root = join(here, "..");
+const generator = join(here, "generator");
 const npm = (words, folder) => execFileSync("npm", words, { cwd: folder, stdio: "inherit" });
 const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
-if (!upToDate()) npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"], here);
+if (!upToDate()) npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"], generator);
 const inspector = values.inspector && scripts["site:inspector"] !== undefined;
 process.env.LQA_SITE_BASE = values.base;
 process.env.LQA_SITE_INSPECTOR = inspector ? "1" : "0";
 // Endings of files that are not pages, which the generator would take for pages.
-process.env.VITE_EXTRA_EXTENSIONS = (await stage(join(here, ".pages"))).join(",");
+process.env.VITE_EXTRA_EXTENSIONS = (await stage(join(generator, ".pages"))).join(",");
 
-// Where the package is, of which only the folder here knows.
-const { build } = await import(pathToFileURL(join(here, "node_modules/vitepress/dist/node/index.js")).href);
-await build(here);
+// Where the package is, of which only its folder knows.
+const { build } = await import(
+  pathToFileURL(join(generator, "node_modules/vitepress/dist/node/index.js")).href
+);
+await build(generator);
 if (values.api)
   execFileSync(
     process.execPath,
@@ -48,10 +51,10 @@ console.log(`site/dist is for ${values.base}`);
 
 /** Whether what is installed is what the lock file asks for. */
 function upToDate() {
-  const installed = join(here, "node_modules/.package-lock.json");
+  const installed = join(generator, "node_modules/.package-lock.json");
   if (!existsSync(installed)) return false;
   const packages = (file) => JSON.parse(readFileSync(file, "utf8")).packages;
-  const [wanted, there] = [packages(join(here, "package-lock.json")), packages(installed)];
+  const [wanted, there] = [packages(join(generator, "package-lock.json")), packages(installed)];
   return Object.entries(wanted).every(
     ([path, { version, optional }]) => path === "" || optional === true || there[path]?.version === version,
   );

@@ -1,4 +1,4 @@
-// Copies the Markdown of the repository into `site/.pages/`, as the generator takes it: links between pages follow them, other
+// Copies the Markdown of the repository into `site/generator/.pages/`, as the generator takes it: links between pages follow them, other
 // files that are linked come along, clauses of the specification and codes of errors become places that can be linked to.
 import {
   copyFileSync,
@@ -46,6 +46,7 @@ export async function stage(folder) {
       if (target === undefined || /^([a-z]+:|\/)/i.test(target)) return whole;
       const [path, anchor] = target.split("#");
       const to = path === "" ? file : posix.normalize(posix.join(dirname(file), path)).replace(/\/$/, "");
+      if (!existsSync(join(root, to))) throw new Error(`${file} links to ${target}, which is not there`);
       if (/\.(png|svg)$/.test(to)) {
         copy(to, to);
         return `](${path.startsWith(".") ? path : `./${path}`})`;

@@ -1,6 +1,6 @@
 // The site as VitePress builds it: static, nothing from another server, search in the page. `site/build.mjs` stages the pages
 // and sets the two variables.
-import { CONTENTS, pageOf } from "../contents.mjs";
+import { CONTENTS, pageOf } from "../../contents.mjs";
 
 const link = (file) => (file.startsWith("/") ? file : `/${pageOf(file)}`);
 /** Addresses that are in the site and not of its pages: loaded as any other. */
@@ -17,7 +17,7 @@ export default {
   lang: "en",
   base: process.env.LQA_SITE_BASE ?? "/",
   srcDir: ".pages",
-  outDir: "dist",
+  outDir: "../dist",
   cacheDir: ".cache",
   lastUpdated: false,
   markdown: {
