@@ -12,6 +12,7 @@ export function statusOf(error: unknown): number | undefined {
 
 const DENIED =
   /^(AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|CredentialsProviderError|ExpiredToken|InvalidToken|TokenRefreshRequired|AllAccessDisabled|AccountProblem)$/;
+const SKEWED = /^(RequestTimeTooSkewed|RequestExpired|RequestInTheFuture)$/;
 const BROKEN_OFF = /aborted|ECONNRESET|socket hang up|premature|terminated|ECONNABORTED/i;
 
 /** True for a body that broke off. */
@@ -33,6 +34,9 @@ export function s3Error(cause: unknown, where: string): LqaError {
       advice: "Create the bucket, or check its name and the endpoint.",
       cause,
     });
+  // The SDK has learnt the difference from the answer: another attempt is signed with the time of the storage.
+  if (SKEWED.test(name ?? ""))
+    return new LqaError("NETWORK", { where, actual, advice: "Set the clock of this machine.", cause });
   if (DENIED.test(name ?? "") || status === 401 || status === 403)
     return new LqaError("ACCESS_DENIED", { where, actual, cause });
   if (status === 404) return new LqaError("NOT_FOUND", { where, actual: "no such object", cause });
