@@ -111,7 +111,7 @@ export async function compareModule(device: GPUDevice, packed: PackedModule, wha
 export async function checkModules(world: World): Promise<void> {
   const device = await world.newDevice();
   const random = new Random(7);
-  for (const group of [0, 16, 128, 1024])
+  for (const group of [0, 16, 1024])
     for (const scale of ["f16", "bf16", "f32"] as const)
       await check(world, `every encoding, group ${group}, scale ${scale}`, async () => {
         const encodings = everyEncoding(group, scale);
@@ -154,28 +154,26 @@ export async function checkNumbers(world: World): Promise<void> {
     });
   for (const scale of ["f16", "bf16", "f32"] as const)
     await check(world, `scales at the edges, ${scale}`, async () => {
-      for (const encoding of everyEncoding(16, scale)) {
-        if (encoding.codec === "zero" || encoding.codec === "raw") continue;
-        const shape = shapeOfModule(16 * 40, 16 * 3, 2, { multiplier: Math.fround(1 / 3) });
-        const bands = [{ components: 2, b: encoding, a: encoding }];
-        const factors = factorsOf(random, shape, bands);
-        for (const { b, a } of factors.planes[0]!)
-          for (const { scales } of [b, a]) {
-            // Of 16 bits: the low half of a word is as good as any; the sign stays clear, as files have it.
-            const width = scale === "f32" ? 4 : 2;
-            for (let at = 0; at < scales.length; at += width) {
-              const bits = edge(random) >>> (scale === "f32" ? 0 : 16);
-              const view = new DataView(scales.buffer, scales.byteOffset + at, width);
-              if (scale === "f32") view.setUint32(0, bits & 0x7fffffff, true);
-              else {
-                const infinite = scale === "f16" ? 0x7c00 : 0x7f80;
-                const positive = bits & 0x7fff;
-                view.setUint16(0, (positive & infinite) === infinite ? positive & 0x3fff : positive, true);
-              }
+      const encodings = everyEncoding(16, scale).filter(({ codec }) => codec !== "zero" && codec !== "raw");
+      const bands = encodings.map((encoding) => ({ components: 1, b: encoding, a: encoding }));
+      const shape = shapeOfModule(16 * 40, 16 * 13, bands.length, { multiplier: Math.fround(1 / 3) });
+      const factors = factorsOf(random, shape, bands);
+      for (const { b, a } of factors.planes[0]!)
+        for (const { scales } of [b, a]) {
+          // The sign stays clear and the number finite, as files have it. Of 16 bits: the high half of a word.
+          const width = scale === "f32" ? 4 : 2;
+          for (let at = 0; at < scales.length; at += width) {
+            const bits = edge(random);
+            const view = new DataView(scales.buffer, scales.byteOffset + at, width);
+            if (scale === "f32") view.setUint32(0, bits & 0x7fffffff, true);
+            else {
+              const infinite = scale === "f16" ? 0x7c00 : 0x7f80;
+              const positive = (bits >>> 16) & 0x7fff;
+              view.setUint16(0, (positive & infinite) === infinite ? positive & 0x3fff : positive, true);
             }
           }
-        await compareModule(device, { shape, factors }, JSON.stringify(encoding));
-      }
+        }
+      await compareModule(device, { shape, factors }, "scales");
     });
   device.destroy();
 }
