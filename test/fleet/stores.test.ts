@@ -1,10 +1,12 @@
 /** What the fleet relies on of its stores, shown on a directory and on a real S3 server. */
 import { createHash } from "node:crypto";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { encodeFile } from "../../src/encode-file.ts";
 import { type FoundAdapter, findAdapters } from "../../src/fleet/adapters.ts";
-import { type ObjectStore, openObjects } from "../../src/fleet.ts";
+import { type ObjectStore, openObjects, openQueue, submitFleet, workFleet } from "../../src/fleet.ts";
+import { writePeftDirectory } from "../helpers/peft.ts";
 import { findS3, startS3 } from "../helpers/servers.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
@@ -182,5 +184,35 @@ describe("adapters in a store", () => {
     };
     await collect(findAdapters(counting));
     expect(asked.sort()).toEqual(["flat/adapter_config.json", "peft/adapter_config.json"]);
+  });
+});
+
+describe("a large adapter", () => {
+  it("is fetched in pieces, and encoded beside small ones", { timeout: 120_000 }, async () => {
+    const [from, to] = [join(folder, "large"), join(folder, "large-out")];
+    // 40 MB, and 6 KB.
+    writePeftDirectory(join(from, "large"), { layers: 1, rank: 64, width: 65536 });
+    writePeftDirectory(join(from, "small"), { layers: 1 });
+    const { path: _local, ...source } = await openObjects(from);
+    const target = await openObjects(to);
+    const lengths: number[] = [];
+    const remote: ObjectStore = {
+      ...source,
+      async read(key, range, signal) {
+        lengths.push(range.length);
+        return await source.read(key, range, signal);
+      },
+    };
+    const stores = { open: async (at: string) => (at === from ? remote : target), close: async () => {} };
+    const queue = await openQueue(to);
+    await submitFleet(queue, stores, { source: from, target: to, settings: { profile: "sign" } });
+    lengths.length = 0;
+    expect(await workFleet(queue, stores, { concurrency: 1, untilEmpty: true })).toMatchObject({
+      encoded: 2,
+    });
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(8 * 2 ** 20);
+    expect(lengths.length).toBeGreaterThan(8);
+    await encodeFile(join(from, "large"), join(folder, "large.lqa"), { profile: "sign", workers: 1 });
+    expect(readFileSync(join(to, "large.lqa")).equals(readFileSync(join(folder, "large.lqa")))).toBe(true);
   });
 });
