@@ -143,6 +143,16 @@ describe("the package", () => {
     writeFileSync(join(place, "a.lqa"), readFileSync(join(root, "spec/example.lqa")));
     const validated = npm(place, "exec", "--offline", "--", "lqa", "validate", "a.lqa");
     expect(validated.stdout, validated.stderr).toMatch(/^valid /);
+    // What only fleets need is not installed with it, and asked for by name.
+    for (const [words, names] of [
+      [["status", "--queue", "redis://127.0.0.1:1"], "bullmq ioredis"],
+      [["verify", "s3://bucket/x"], "@aws-sdk/client-s3"],
+    ] as const) {
+      const fleet = npm(place, "exec", "--offline", "--", "lqa", "fleet", ...words);
+      expect(fleet.status, fleet.stderr).toBe(2);
+      expect(fleet.stderr).toContain("LQA-X021 MISSING_PACKAGE");
+      expect(fleet.stderr).toContain(`npm install ${names}`);
+    }
     const code =
       'import { openLqa } from "lqa"; import { decodeFile } from "lqa/node"; console.log(typeof openLqa, typeof decodeFile)';
     const used = spawnSync(process.execPath, ["--input-type=module", "-e", code], {
