@@ -160,6 +160,19 @@ describe("the bytes of a file", () => {
     expect(first!.value).toBe(`${expected.join(", ")}, …`);
   });
 
+  it("are called zeros where there are zeros, and only there", async () => {
+    const { bytes } = await encodeAdapter(adapter, { alignment: 64 });
+    const padding = (fields: readonly ByteField[]): (string | undefined)[] =>
+      fields.filter(({ name }) => name.startsWith("padding to")).map(({ value }) => value);
+    const file = await opened(bytes);
+    const fields = fieldsOf(file);
+    const values = padding(fields);
+    expect(new Set(values)).toEqual(new Set(["zeros"]));
+    const first = fields.find(({ name }) => name.startsWith("padding to"))!;
+    bytes[first.offset + first.length - 1] = 1;
+    expect(padding(fieldsOf(file))).toEqual(["not all zeros", ...values.slice(1)]);
+  });
+
   it("have the prologue and nothing else where the index cannot be read", () => {
     const bytes = new Uint8Array(200).fill(1);
     const regions = regionsOf(undefined, bytes.length);

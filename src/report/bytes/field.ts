@@ -33,3 +33,15 @@ export function field(
   const own = offset < base ? undefined : bytes.subarray(offset - base, offset - base + length);
   return { offset, length, name, clause, value: own?.length === length ? read(own) : undefined };
 }
+
+/** Bytes between two others, if there are any, and whether they are the zeros that they should be. */
+export function* gap(
+  offset: number,
+  end: number,
+  name: string,
+  clause: string,
+  stretch: Stretch,
+): Generator<ByteField> {
+  const read = (bytes: Uint8Array): string => (bytes.every((byte) => byte === 0) ? "zeros" : "not all zeros");
+  if (end > offset) yield field(offset, end - offset, name, clause, stretch, read);
+}

@@ -10,7 +10,7 @@ import { CRC_BYTES, DIGEST_BYTES, TRAILER_BYTES } from "../../container/layout.t
 import { COMPATIBLE, PROLOGUE_BYTES, REQUIRED } from "../../container/prologue.ts";
 import { toHex } from "../../container/sha256.ts";
 import type { OpenedIndex } from "../../read/header.ts";
-import { type ByteField, field, type Stretch } from "./field.ts";
+import { type ByteField, field, gap, type Stretch } from "./field.ts";
 import { type IndexMap, indexFields } from "./index-fields.ts";
 import { payloadFields } from "./payload-fields.ts";
 import { chunkOf, type Region } from "./regions.ts";
@@ -44,8 +44,7 @@ function* regionFields(region: Region, stretch: Stretch, context: FieldContext):
       break;
     case "index":
       if (context.index !== undefined) yield* indexFields(context.index, stretch);
-      if (opened !== undefined)
-        yield* padding(PROLOGUE_BYTES + opened.prologue.indexLength, region.offset + region.length);
+      if (opened !== undefined) yield* padding(PROLOGUE_BYTES + opened.prologue.indexLength, region, stretch);
       break;
     case "digests":
       if (opened !== undefined) yield* digestFields(opened, stretch);
@@ -61,18 +60,13 @@ function* regionFields(region: Region, stretch: Stretch, context: FieldContext):
       const end = region.offset + record.chunk.length;
       yield* payloadFields(region.kind, record, stretch);
       yield field(end - CRC_BYTES, CRC_BYTES, "CRC-32 of the stored payload", "7.1", stretch, hexadecimal);
-      yield* padding(end, region.offset + region.length);
+      yield* padding(end, region, stretch);
     }
   }
 }
 
-function* padding(from: number, end: number): Generator<ByteField> {
-  if (end > from)
-    yield {
-      ...{ offset: from, length: end - from, name: "padding to the chunk alignment" },
-      ...{ value: "zeros", clause: "3.6" },
-    };
-}
+const padding = (from: number, { offset, length }: Region, stretch: Stretch): Iterable<ByteField> =>
+  gap(from, offset + length, "padding to the chunk alignment", "3.6", stretch);
 
 function* digestFields({ index }: OpenedIndex, stretch: Stretch): Generator<ByteField> {
   const { digests, spans } = index;

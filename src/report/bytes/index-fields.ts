@@ -18,7 +18,7 @@ import { readIndex } from "../../container/index-read.ts";
 import { type Located, verifyIndex } from "../../container/index-verify.ts";
 import { PROLOGUE_BYTES } from "../../container/prologue.ts";
 import { SCALAR_BYTES, type Scalar, type VectorField } from "../../container/schema-types.ts";
-import { type ByteField, field, type Stretch } from "./field.ts";
+import { type ByteField, field, gap, type Stretch } from "./field.ts";
 
 /** Where everything in an index stands. */
 export interface IndexMap {
@@ -113,22 +113,17 @@ export function* indexFields({ pieces, end }: IndexMap, stretch: Stretch): Gener
   let at = PROLOGUE_BYTES;
   for (const piece of pieces) {
     if (piece.offset >= stretch.offset + stretch.bytes.length) break;
-    yield* between(at, piece.offset);
+    yield* between(at, piece.offset, stretch);
     if (piece.end > stretch.offset) yield* piece.fields(stretch);
     at = Math.max(at, piece.end);
   }
   // Whatever lies between the last piece that is in sight and the next one is in sight as well.
   const next = pieces.find(({ offset }) => offset >= stretch.offset + stretch.bytes.length);
-  yield* between(at, next?.offset ?? end);
+  yield* between(at, next?.offset ?? end, stretch);
 }
 
-function* between(from: number, end: number): Generator<ByteField> {
-  if (end > from)
-    yield {
-      ...{ offset: from, length: end - from, name: "padding of the FlatBuffer" },
-      ...{ value: "zeros", clause: "6.2" },
-    };
-}
+const between = (from: number, end: number, stretch: Stretch): Iterable<ByteField> =>
+  gap(from, end, "padding of the FlatBuffer", "6.2", stretch);
 
 type Row = readonly [at: number, length: number, type: Scalar | "i32" | "text", name: string, clause: string];
 

@@ -10,7 +10,7 @@ import { type Encoding, encodingLabel, FLOAT_BYTES, type FloatType } from "../..
 import { trellisTable } from "../../codecs/trellis.ts";
 import { CRC_BYTES, type PlaneExtent, planeExtents } from "../../container/layout.ts";
 import type { ChunkRecord, ModuleRecord, TensorRecord } from "../../container/types.ts";
-import { type ByteField, field, type Stretch } from "./field.ts";
+import { type ByteField, field, gap, type Stretch } from "./field.ts";
 
 /** Numbers of a field that are told. */
 const SHOWN = 6;
@@ -54,11 +54,7 @@ function* planeFields(record: ModuleRecord, stretch: Stretch): Generator<ByteFie
   let at = 0;
   for (const extent of planeExtents(record, record.bands)) {
     if (base + extent.offset >= end) return;
-    if (extent.offset > at)
-      yield {
-        ...{ offset: base + at, length: extent.offset - at, name: "padding between planes" },
-        ...{ value: "zeros", clause: "7.3" },
-      };
+    yield* gap(base + at, base + extent.offset, "padding between planes", "7.3", stretch);
     at = extent.offset + extent.length;
     if (base + at > stretch.offset) yield* componentFields(record, extent, numbers[extent.band]!, stretch);
   }
