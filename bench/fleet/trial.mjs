@@ -1,12 +1,23 @@
 // The trial of fleets: generated adapters through a real Redis and a real S3 server; on the way two workers are killed and
 // Redis is restarted. Then every output must be there once, valid, and equal, byte for byte, to that of a single process.
-// With --scaling also: how much faster two worker processes are than one.
+// With --scaling also: how much faster two worker processes are than one. With --large one adapter more, of so many MB.
 //
-// npm run fleet:trial -- [--adapters 1000] [--workers 2] [--scaling] [--json file]
+// npm run fleet:trial -- [--adapters 1000] [--rank 4] [--width 64] [--large 2048] [--workers 2] [--scaling] [--json file]
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,13 +31,18 @@ const QUALITY = ["--quality", "high"];
 const { values } = parseArgs({
   options: {
     adapters: { type: "string", default: "1000" },
+    rank: { type: "string", default: "4" },
+    width: { type: "string", default: "64" },
+    large: { type: "string" },
     workers: { type: "string", default: "2" },
     scaling: { type: "boolean", default: false },
     json: { type: "string" },
     counts: { type: "string" },
   },
 });
-const [adapters, workers] = [Number(values.adapters), Number(values.workers)];
+const workers = Number(values.workers);
+const [rank, width, small] = [values.rank, values.width, values.adapters].map(Number);
+const adapters = small + (values.large === undefined ? 0 : 1);
 const base = mkdtempSync(join(tmpdir(), "lqa-trial-"));
 const buckets = join(base, "s3");
 const [queueServer, storage] = [await redis(join(base, "redis")), await s3(buckets, ["source", "target"])];
@@ -55,8 +71,13 @@ const ended = (child) => once(child, "exit");
 
 const loadBefore = loadavg().map((value) => value.toFixed(1));
 const source = join(buckets, "source", "adapters");
-for (let i = 0; i < adapters; i++)
-  writeAdapter(join(source, `group-${i % 10}`, `adapter-${String(i).padStart(6, "0")}`), i);
+for (let i = 0; i < small; i++)
+  writeAdapter(join(source, `group-${i % 10}`, `adapter-${String(i).padStart(6, "0")}`), i, { rank, width });
+if (values.large !== undefined) {
+  const [rank, width] = [64, 8192];
+  const layers = Math.ceil((Number(values.large) * 1e6) / (4 * 4 * rank * width));
+  writeAdapter(join(source, "group-0", "large"), adapters, { rank, width, layers });
+}
 
 let begin = performance.now();
 const submitted = lqa("fleet", "submit", "s3://source/adapters", "--to", "s3://target/all", ...QUALITY);
@@ -139,6 +160,8 @@ const report = {
   loadBefore,
   loadAfter: loadavg().map((value) => value.toFixed(1)),
   adapters,
+  weights: 4 * rank * width,
+  largeMegabytes: values.large && Number(values.large),
   workers,
   submitSeconds,
   workSeconds,
@@ -174,41 +197,42 @@ function cpuSeconds() {
   return cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + user + nice + sys + irq, 0) / 1000;
 }
 
-/** A PEFT adapter of one layer with weights of its own. */
-function writeAdapter(folder, seed) {
-  const [rank, width] = [4, 64];
+/** A PEFT adapter with weights of its own; those of its layers are the same. */
+function writeAdapter(folder, seed, { rank, width, layers = 1 }) {
   let state = seed + 1;
   const next = () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 31 - 1;
   };
-  const header = { __metadata__: { format: "pt" } };
-  const parts = [];
-  let at = 0;
-  for (const projection of ["q_proj", "v_proj"])
-    for (const [factor, shape] of [
+  const factors = ["q_proj", "v_proj"].flatMap((projection) =>
+    [
       ["A", [rank, width]],
       ["B", [width, rank]],
-    ]) {
-      const data = Buffer.alloc(4 * rank * width);
-      for (let i = 0; i < rank * width; i++) data.writeFloatLE(0.05 * (next() + next() + next()), 4 * i);
-      header[`base_model.model.model.layers.0.self_attn.${projection}.lora_${factor}.weight`] = {
+    ].map(([factor, shape]) => {
+      const data = Float32Array.from({ length: rank * width }, () => 0.05 * (next() + next() + next()));
+      return { name: `self_attn.${projection}.lora_${factor}.weight`, shape, data };
+    }),
+  );
+  const header = { __metadata__: { format: "pt" } };
+  let at = 0;
+  for (let layer = 0; layer < layers; layer++)
+    for (const { name, shape, data } of factors) {
+      header[`base_model.model.model.layers.${layer}.${name}`] = {
         dtype: "F32",
         shape,
-        data_offsets: [at, at + data.length],
+        data_offsets: [at, at + data.byteLength],
       };
-      parts.push(data);
-      at += data.length;
+      at += data.byteLength;
     }
   let text = JSON.stringify(header);
   text = text.padEnd(Math.ceil(text.length / 8) * 8);
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(text.length));
   mkdirSync(folder, { recursive: true });
-  writeFileSync(
-    join(folder, "adapter_model.safetensors"),
-    Buffer.concat([length, Buffer.from(text), ...parts]),
-  );
+  const file = openSync(join(folder, "adapter_model.safetensors"), "w");
+  writeSync(file, Buffer.concat([length, Buffer.from(text)]));
+  for (let layer = 0; layer < layers; layer++) for (const { data } of factors) writeSync(file, data);
+  closeSync(file);
   const config = {
     peft_type: "LORA",
     r: rank,
