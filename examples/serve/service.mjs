@@ -245,7 +245,7 @@ export function createAdapterServer(directory, { log = () => {}, ...options } = 
 
   async function stop() {
     stopping = true;
-    await wait(limits.graceMilliseconds, undefined, { ref: false });
+    await wait(limits.graceMilliseconds);
     draining = true;
     const closed = new Promise((resolve) => server.close(() => resolve(0)));
     server.closeIdleConnections();
