@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { kernel, rotation } from "./kernel.ts";
 import { WEIGHTS } from "./weights.ts";
 
 /** Weights of a component that one group of invocations of `project` takes. */
@@ -49,45 +50,23 @@ fn input(at: u32) -> f32 {
 }
 `;
 
-export const TURN: string = /* wgsl */ `${WEIGHTS}${CALL}${X}
+export const TURN: string = /* wgsl */ `${WEIGHTS}${CALL}${X}${rotation("f32")}
 @group(0) @binding(5) var<storage, read_write> rotated: array<f32>;
-var<workgroup> mixed: array<f32, 256>;
-
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
+${kernel(
+  256,
+  /* wgsl */ `
   let length = of_factor(A, LENGTH);
-  let columns = length / 64u;
-  let tail = length % 64u;
-  let column_blocks = (columns + 3u) / 4u;
-  let blocks = column_blocks + min(tail, 1u);
-  let flat = group.x + group.y * groups.x;
+  let blocks = blocks_of(length);
   if (flat >= call.rows * blocks) { return; }
-  let block = flat % blocks;
-  let base = flat / blocks * length;
-  let row = lane >> 2u;
-  let column = block * 4u + (lane & 3u);
-  let in_tail = block == column_blocks;
-  let i = select(row * columns + column, columns * 64u + lane, in_tail);
-  let valid = select(column < columns, lane < tail, in_tail);
-  var first = 0.0;
-  if (valid) { first = input(base + i); }
-  var value = first;
-  if (turned(row)) { value = -value; }
-  for (var half = 1u; half < 64u; half <<= 1u) {
-    mixed[lane] = value;
-    workgroupBarrier();
-    let other = mixed[lane ^ (half << 2u)];
-    value = select(value + other, other - value, (row & half) != 0u);
-    workgroupBarrier();
-  }
-  if (in_tail) { value = 8.0 * first; }
-  if (valid) { rotated[base + i] = value; }
-}
-`;
+  let place = place_in(length, flat % blocks, lane);
+  let at = flat / blocks * length + place.i;
+  var own = 0.0;
+  if (place.valid) { own = input(at); }
+  var value = transformed(select(own, -own, turned(place.turn)), place.turn, lane);
+  if (place.in_tail) { value = 8.0 * own; }
+  if (place.valid) { rotated[at] = value; }
+`,
+)}`;
 
 export const PROJECT: string = /* wgsl */ `${WEIGHTS}${CALL}${X}${H}
 @group(0) @binding(5) var<storage, read> rotated: array<f32>;
@@ -102,16 +81,12 @@ fn input_of(turn: bool, row: u32, i: u32) -> f32 {
   return input(at);
 }
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
+${kernel(
+  64,
+  /* wgsl */ `
   let straight = of_factor(A, STRAIGHT_COUNT);
   let listed = straight + of_factor(A, ROTATED_COUNT);
   let tiles = (call.rows + ${TILE - 1}u) / ${TILE}u;
-  let flat = group.x + group.y * groups.x;
   if (flat >= tiles * call.chunks * listed) { return; }
   let place = flat % listed;
   let chunk = flat / listed % call.chunks;
@@ -149,8 +124,8 @@ fn main(
     let own = select(high[0][lane & 3u], low[0][lane & 3u], lane < 4u);
     h[h_at(chunk, row + lane, number)] = bitcast<f32>(program[MULTIPLIER]) * own;
   }
-}
-`;
+`,
+)}`;
 
 /** Of {@link EXPAND} and {@link EXPAND_ROTATED}: h of a row and a component, and what becomes of a sum. */
 const OUTPUT = /* wgsl */ `
@@ -175,27 +150,19 @@ fn put(row: u32, o: u32, sum: f32, add: bool) {
 }
 `;
 
-export const EXPAND: string = /* wgsl */ `${WEIGHTS}${CALL}${H}${OUTPUT}
+/** What {@link sums} needs. */
+const SUMS = /* wgsl */ `
 var<workgroup> numbers: array<u32, 64>;
 var<workgroup> low: array<vec4<f32>, 64>;
 var<workgroup> high: array<vec4<f32>, 64>;
-
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let length = of_factor(B, LENGTH);
-  let blocks = (length + 63u) / 64u;
-  let tiles = (call.rows + ${TILE - 1}u) / ${TILE}u;
-  let flat = group.x + group.y * groups.x;
-  if (flat >= tiles * blocks) { return; }
-  let o = flat % blocks * 64u + lane;
-  let row = flat / blocks * ${TILE}u;
-  let few = call.rows - row <= 4u;
-  let list = of_factor(B, STRAIGHT_LIST);
-  let listed = of_factor(B, STRAIGHT_COUNT);
+`;
+/**
+ * Of a group: `sum` of the rows from `row` on, and `more` of the four behind them unless they are `few`: weights `o` of the
+ * components that are listed, times h. `valid` says whether there is such a weight.
+ */
+const sums = (kind: "STRAIGHT" | "ROTATED"): string => /* wgsl */ `
+  let list = of_factor(B, ${kind}_LIST);
+  let listed = of_factor(B, ${kind}_COUNT);
   var sum = vec4<f32>();
   var more = vec4<f32>();
   for (var first = 0u; first < listed; first += 64u) {
@@ -208,7 +175,7 @@ fn main(
       if (!few) { high[lane] = four_of(row + 4u, number); }
     }
     workgroupBarrier();
-    if (o < length) {
+    if (valid) {
       for (var k = 0u; k < some; k++) {
         let w = weight(component(B, numbers[k], call.expert), o);
         sum += w * low[k];
@@ -216,74 +183,50 @@ fn main(
       }
     }
   }
-  if (o >= length) { return; }
+`;
+
+export const EXPAND: string = /* wgsl */ `${WEIGHTS}${CALL}${H}${OUTPUT}${SUMS}
+${kernel(
+  64,
+  /* wgsl */ `
+  let length = of_factor(B, LENGTH);
+  let blocks = (length + 63u) / 64u;
+  let tiles = (call.rows + ${TILE - 1}u) / ${TILE}u;
+  if (flat >= tiles * blocks) { return; }
+  let o = flat % blocks * 64u + lane;
+  let valid = o < length;
+  let row = flat / blocks * ${TILE}u;
+  let few = call.rows - row <= 4u;
+  ${sums("STRAIGHT")}
+  if (!valid) { return; }
   let add = call.add != 0u;
   for (var r = 0u; r < 4u; r++) {
     put(row + r, o, sum[r], add);
     if (!few) { put(row + 4u + r, o, more[r], add); }
   }
-}
-`;
+`,
+)}`;
 
-export const EXPAND_ROTATED: string = /* wgsl */ `${WEIGHTS}${CALL}${H}${OUTPUT}
-var<workgroup> numbers: array<u32, 64>;
-var<workgroup> low: array<vec4<f32>, 64>;
-var<workgroup> mixed: array<vec4<f32>, 256>;
-
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
+export const EXPAND_ROTATED: string = /* wgsl */ `${WEIGHTS}${CALL}${H}${OUTPUT}${SUMS}${rotation("vec4<f32>")}
+${kernel(
+  256,
+  /* wgsl */ `
   let length = of_factor(B, LENGTH);
-  let columns = length / 64u;
-  let tail = length % 64u;
-  let column_blocks = (columns + 3u) / 4u;
-  let blocks = column_blocks + min(tail, 1u);
+  let blocks = blocks_of(length);
   let tiles = (call.rows + ${ROTATED_TILE - 1}u) / ${ROTATED_TILE}u;
-  let flat = group.x + group.y * groups.x;
   if (flat >= tiles * blocks) { return; }
-  let block = flat % blocks;
+  let place = place_in(length, flat % blocks, lane);
+  let o = place.i;
+  let valid = place.valid;
   let row = flat / blocks * ${ROTATED_TILE}u;
-  let turn = lane >> 2u;
-  let column = block * 4u + (lane & 3u);
-  let in_tail = block == column_blocks;
-  let o = select(turn * columns + column, columns * 64u + lane, in_tail);
-  let valid = select(column < columns, lane < tail, in_tail);
-  let list = of_factor(B, ROTATED_LIST);
-  let listed = of_factor(B, ROTATED_COUNT);
-  var sum = vec4<f32>();
-  for (var first = 0u; first < listed; first += 64u) {
-    let some = min(listed - first, 64u);
-    workgroupBarrier();
-    if (lane < some) {
-      let number = program[list + first + lane];
-      numbers[lane] = number;
-      low[lane] = four_of(row, number);
-    }
-    workgroupBarrier();
-    if (valid) {
-      for (var k = 0u; k < some; k++) {
-        sum += weight(component(B, numbers[k], call.expert), o) * low[k];
-      }
-    }
-  }
-  var value = sum;
-  for (var half = 1u; half < 64u; half <<= 1u) {
-    mixed[lane] = value;
-    workgroupBarrier();
-    let other = mixed[lane ^ (half << 2u)];
-    value = select(value + other, other - value, (turn & half) != 0u);
-    workgroupBarrier();
-  }
-  if (turned(turn)) { value = -value; }
-  if (in_tail) { value = 8.0 * sum; }
+  let few = true;
+  ${sums("ROTATED")}
+  let value = rotated_back(sum, place, lane);
   if (!valid) { return; }
   // After \`expand\`, which has written what is not rotated.
   for (var r = 0u; r < ${ROTATED_TILE}u; r++) { put(row + r, o, value[r], true); }
-}
-`;
+`,
+)}`;
 
 export const ROUND: string = /* wgsl */ `${WEIGHTS}${CALL}
 @group(0) @binding(4) var<storage, read> update: array<f32>;
@@ -294,17 +237,14 @@ fn half_of(half: u32, at: u32, count: u32) -> u32 {
   return narrow(bitcast<u32>(bitcast<f32>(widen(half)) + update[at]));
 }
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
+${kernel(
+  64,
+  /* wgsl */ `
   let count = call.rows * of_factor(B, LENGTH);
-  let word = (group.x + group.y * groups.x) * 64u + lane;
+  let word = flat * 64u + lane;
   if (2u * word >= count) { return; }
   let both = y[word];
   let low = half_of(both & 0xffffu, 2u * word, count);
   y[word] = low | (half_of(both >> 16u, 2u * word + 1u, count) << 16u);
-}
-`;
+`,
+)}`;

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { kernel, rotation } from "./kernel.ts";
 import { WEIGHTS } from "./weights.ts";
 
 const CALL = /* wgsl */ `
@@ -40,15 +41,11 @@ fn bits_of(c: Component, i: u32) -> u32 {
   return finished(weight_bits(c, i));
 }
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
+${kernel(
+  64,
+  /* wgsl */ `
   let length = of_factor(call.factor, LENGTH);
   let rank = program[RANK];
-  let flat = group.x + group.y * groups.x;
   // In words of the target; halved, if two weights are one.
   let half = call.half;
   if (call.peft != 0u) {
@@ -78,8 +75,8 @@ fn main(
       weights[vector * row + k] = word;
     }
   }
-}
-`;
+`,
+)}`;
 
 /** Of binary16 alone. */
 export const DECODE_WORDS: string = /* wgsl */ `${WEIGHTS}${CALL}
@@ -99,62 +96,37 @@ fn element(number: u32) -> u32 {
   return finished(bits);
 }
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let word = (group.x + group.y * groups.x) * 64u + lane;
+${kernel(
+  64,
+  /* wgsl */ `
+  let word = flat * 64u + lane;
   let count = program[EXPERTS] * program[RANK] * of_factor(call.factor, LENGTH);
   let first = 2u * word;
   if (first >= count) { return; }
   var pair = element(first);
   if (first + 1u < count) { pair |= element(first + 1u) << 16u; }
   weights[word] = pair;
-}
-`;
+`,
+)}`;
 
-export const DECODE_ROTATED: string = /* wgsl */ `${WEIGHTS}${CALL}
+export const DECODE_ROTATED: string = /* wgsl */ `${WEIGHTS}${CALL}${rotation("i32")}
 @group(0) @binding(4) var<storage, read_write> weights: array<atomic<u32>>;
-var<workgroup> mixed: array<i32, 256>;
-
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
+${kernel(
+  256,
+  /* wgsl */ `
   let length = of_factor(call.factor, LENGTH);
-  let columns = length / 64u;
-  let tail = length % 64u;
-  let column_blocks = (columns + 3u) / 4u;
-  let blocks = column_blocks + min(tail, 1u);
+  let blocks = blocks_of(length);
   let listed = of_factor(call.factor, ROTATED_COUNT);
-  let flat = group.x + group.y * groups.x;
   if (flat >= program[EXPERTS] * listed * blocks) { return; }
-  let block = flat % blocks;
   let expert = flat / blocks / listed;
   let number = program[of_factor(call.factor, ROTATED_LIST) + flat / blocks % listed];
   let c = component(call.factor, number, expert);
-  let row = lane >> 2u;
-  let column = block * 4u + (lane & 3u);
-  let in_tail = block == column_blocks;
-  let i = select(row * columns + column, columns * 64u + lane, in_tail);
-  let valid = select(column < columns, lane < tail, in_tail);
-  var first = 0;
-  if (valid) { first = trellis(c, i); }
-  var value = first;
-  for (var half = 1u; half < 64u; half <<= 1u) {
-    mixed[lane] = value;
-    workgroupBarrier();
-    let other = mixed[lane ^ (half << 2u)];
-    value = select(value + other, other - value, (row & half) != 0u);
-    workgroupBarrier();
-  }
-  if (turned(row)) { value = -value; }
-  if (in_tail) { value = 8 * first; }
-  if (!valid) { return; }
+  let place = place_in(length, flat % blocks, lane);
+  let i = place.i;
+  var own = 0;
+  if (place.valid) { own = trellis(c, i); }
+  let value = rotated_back(own, place, lane);
+  if (!place.valid) { return; }
   let bits = finished(scaled(value, scale_of(c, i), c.scale));
   let rank = program[RANK];
   let at = expert * rank * length + select(number * length + i, i * rank + number, call.peft != 0u);
@@ -163,5 +135,5 @@ fn main(
   } else {
     atomicOr(&weights[at >> 1u], bits << ((at & 1u) << 4u));
   }
-}
-`;
+`,
+)}`;
