@@ -132,37 +132,30 @@ class Switches:
 
     def hold(self, text: str, what: str = "whole") -> str:
         """A condition that must hold."""
-        off = self.off(what)
-        return f"({off} || ({self.held(text)}))"
+        return f"({self.off(what)} || ({self.parts(text, '||', self.hold)}))"
 
     def held(self, text: str) -> str:
-        conditional = split(text, "?", ":")
-        if len(conditional) == 3 and "::" not in text:
-            return f"{conditional[0]} ? {self.held(conditional[1])} : {self.held(conditional[2])}"
-        for operator in ("||", "&&"):
-            parts = split(text, operator)
-            if len(parts) > 1:
-                each = self.held if operator == "||" else lambda part: self.hold(part, part.strip())
-                return f" {operator} ".join(map(each, parts))
-        inner = text.strip()
-        if inner.startswith("(") and closing(inner, 1) == len(inner) - 1:
-            return f"({self.held(inner[1:-1])})"
-        return text
+        """The same, of which only operands can be removed."""
+        return self.parts(text, "||", self.hold)
 
     def fail(self, text: str, what: str = "whole") -> str:
         """A condition that must not hold."""
-        off = self.off(what)
-        return f"(!{off} && ({self.failed(text)}))"
+        return f"(!{self.off(what)} && ({self.parts(text, '&&', self.fail)}))"
 
-    def failed(self, text: str) -> str:
+    def parts(self, text: str, through: str, remove: Callable[[str, str], str]) -> str:
+        """The condition, in which operands can be removed, one by one; through operators `through` it goes on into theirs."""
+        conditional = split(text, "?", ":")
+        if len(conditional) == 3 and "::" not in text:
+            return f"{conditional[0]} ? " + " : ".join(self.parts(part, through, remove) for part in conditional[1:])
         for operator in ("||", "&&"):
-            parts = split(text, operator)
-            if len(parts) > 1:
-                each = self.failed if operator == "&&" else lambda part: self.fail(part, part.strip())
-                return f" {operator} ".join(map(each, parts))
+            operands = split(text, operator)
+            if len(operands) > 1 and operator == through:
+                return f" {operator} ".join(self.parts(operand, through, remove) for operand in operands)
+            if len(operands) > 1:
+                return f" {operator} ".join(remove(operand, operand.strip()) for operand in operands)
         inner = text.strip()
         if inner.startswith("(") and closing(inner, 1) == len(inner) - 1:
-            return f"({self.failed(inner[1:-1])})"
+            return f"({self.parts(inner[1:-1], through, remove)})"
         return text
 
     def rewrite(self, name: str, text: str, found: list[tuple[int, int, str, Callable[[str], str]]]) -> str:

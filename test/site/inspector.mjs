@@ -112,6 +112,17 @@ async function choose(page, ...paths) {
   else await page.setInputFiles("#files", paths);
 }
 
+/** Begins to encode, and stops it once there is progress. */
+async function stopEncoding(page) {
+  await page.click("#encode-form button[type=submit]");
+  await page.waitForFunction(
+    () => /Encoding: .* %/.test(document.getElementById("work-text").textContent),
+    null,
+    SLOW,
+  );
+  await page.click("#work-stop");
+}
+
 /** Waits until only the worker is left that the page looks with. */
 async function ended(page) {
   for (let i = 0; i < 100 && page.workers().length > 1; i++) await page.waitForTimeout(100);
@@ -314,13 +325,7 @@ try {
     page.on("worker", () => {
       most = Math.max(most, page.workers().length);
     });
-    await page.click("#encode-form button[type=submit]");
-    await page.waitForFunction(
-      () => /Encoding: .* %/.test(document.getElementById("work-text").textContent),
-      null,
-      SLOW,
-    );
-    await page.click("#work-stop");
+    await stopEncoding(page);
     await ended(page);
     await page.click("#encode-form button[type=submit]");
     await page.waitForSelector("#encode-result a", SLOW);
@@ -374,13 +379,7 @@ try {
     await choose(page, EXAMPLE);
     await complete(page);
     await page.click("#tab-convert");
-    await page.click("#encode-form button[type=submit]");
-    await page.waitForFunction(
-      () => /Encoding: .* %/.test(document.getElementById("work-text").textContent),
-      null,
-      SLOW,
-    );
-    await page.click("#work-stop");
+    await stopEncoding(page);
     await page.waitForSelector('#encode-result:has-text("Stopped")');
     await ended(page);
     expectEqual("progress", await page.locator("#work").isVisible(), false);
