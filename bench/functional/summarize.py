@@ -1,8 +1,9 @@
 """Prints results/ as Markdown: python summarize.py [--write] [TEXT ...] (adapters that start so)
 
 One table an adapter, by bits on disk; then, for every task and shape with several seeds, the
-mean over seeds of each figure, with the smallest and the largest. `--write` puts the tables
-where docs/results.md has its marks, after a summary of all adapters.
+mean over seeds of each figure, with the smallest and the largest; of exact matches with an
+interval over seeds and items. `--write` puts the tables of one adapter each into tables.md, and
+the others, with a summary, where docs/results.md has its marks.
 """
 
 import argparse
@@ -12,9 +13,13 @@ from pathlib import Path
 
 import lm
 
+import numpy
+
 DOCUMENT = lm.HERE.parents[1] / "docs" / "results.md"
+SINGLE = lm.HERE / "tables.md"
 MARKS = ("<!-- tables -->", "<!-- /tables -->")
 FIRST = ("base", "trained", "f16")
+RESAMPLES = 2000
 
 
 def percent(digits: int):
@@ -70,50 +75,88 @@ def one(adapter: dict[str, dict]) -> str:
     return markdown([[name, *(cell(adapter[name], *column[1:]) for column in COLUMNS)] for name in names])
 
 
+def interval(figure: str, lines: list[dict], references: list[dict]) -> tuple[float, float] | None:
+    """95 % of the mean over seeds of `exact` or `exact_kept`: seeds and items are drawn anew, the same items of every seed."""
+    if figure not in ("exact", "exact_kept"):
+        return None
+    right, whole = (
+        numpy.array([[int(c) for c in line["exact_items"]] for line in rows], float) for rows in (lines, references)
+    )
+    rng = numpy.random.default_rng(0)
+    seeds, items = right.shape
+    drawn = []
+    for _ in range(RESAMPLES):
+        at = numpy.ix_(rng.integers(0, seeds, seeds), rng.integers(0, items, items))
+        hits = right[at].mean(1)
+        drawn.append((hits / whole[at].mean(1) if figure == "exact_kept" else hits).mean())
+    low, high = numpy.quantile(drawn, (0.025, 0.975))
+    return float(low), float(high)
+
+
 def several(adapters: list[dict[str, dict]]) -> str:
     """Only encodings that all seeds have."""
     shared = set.intersection(*(set(adapter) for adapter in adapters))
     rows = []
     for encoding in sorted(shared, key=lambda name: order(name, adapters[0][name])):
         row = [encoding]
+        lines = [a[encoding] for a in adapters]
         for _, name, write, _ in COLUMNS:
-            values = [a[encoding][name] for a in adapters if name in a[encoding]]
-            ends = f" ({write(min(values))} to {write(max(values))})" if values else ""
-            row.append(write(sum(values) / len(values)) + ends if values else "")
+            if any(name not in line for line in lines):
+                row.append("")
+                continue
+            values = [line[name] for line in lines]
+            ends = interval(name, lines, [a["f16"] for a in adapters]) or (min(values), max(values))
+            row.append(f"{write(sum(values) / len(values))} ({write(ends[0])} to {write(ends[1])})")
         rows.append(row)
     return markdown(rows)
 
 
-def report(starts: tuple[str, ...]) -> str:
-    parts: list[str] = []
-    series: dict[str, list[dict[str, dict]]] = {}
+def results(starts: tuple[str, ...] = ()) -> dict[str, dict[str, Path]]:
+    """Task and shape -> adapter -> its file; an adapter without seeds stands for itself."""
+    series: dict[str, dict[str, Path]] = {}
     for path in sorted(lm.RESULTS.glob("*-*.jsonl")):
-        name = path.stem
-        if starts and not name.startswith(starts):
-            continue
-        adapter = read(path)
-        parts += [f"### {name}", one(adapter)]
-        if impossible := refused(path):
-            parts.append(f"Not possible at this floor: {', '.join(impossible)}.")
-        if match := re.fullmatch(r"(.+)-s\d+", name):
-            series.setdefault(match[1], []).append(adapter)
-    for name, adapters in series.items():
+        if not starts or path.stem.startswith(starts):
+            series.setdefault(re.sub(r"-s\d+$", "", path.stem), {})[path.stem] = path
+    return series
+
+
+def single(name: str, path: Path) -> list[str]:
+    impossible = refused(path)
+    note = [f"Not possible at this floor: {', '.join(impossible)}."] if impossible else []
+    return [f"### {name}", one(read(path)), *note]
+
+
+def singles(starts: tuple[str, ...] = ()) -> str:
+    files = (item for members in results(starts).values() for item in members.items())
+    return "\n\n".join(part for name, path in files for part in single(name, path))
+
+
+def together(starts: tuple[str, ...] = ()) -> str:
+    parts: list[str] = []
+    for name, members in results(starts).items():
+        adapters = [read(path) for path in members.values()]
         if len(adapters) > 1:
-            parts += [f"### {name}: mean of {len(adapters)} seeds (least to most)", several(adapters)]
+            parts += [f"### {name}: mean of {len(adapters)} seeds", several(adapters)]
+        elif name in members:
+            parts += single(name, members[name])
     return "\n\n".join(parts)
 
 
 def summary() -> str:
-    """Gain and exact answers kept, encodings that all adapters have."""
-    paths = [path for path in sorted(lm.RESULTS.glob("*-*.jsonl"))]
-    adapters = [read(path) for path in paths]
-    shared = set.intersection(*(set(adapter) for adapter in adapters)) - {"base", "f16"}
-    rows = [["encoding", *(path.stem for path in paths)], ["---"] * (len(paths) + 1)]
-    for name in sorted(shared, key=lambda name: order(name, adapters[0][name])):
-        lines = [adapter[name] for adapter in adapters]
-        rows.append(
-            [name, *(f"{percent(2)(l['nll_kept'])}, {percent(1)(l['exact_kept'])} at {l['bits_on_disk']:.2f} bits" for l in lines)]
-        )
+    """Gain and exact answers kept, mean over seeds, of encodings that all adapters have."""
+    series = {name: [read(path) for path in members.values()] for name, members in results().items()}
+    everything = [adapter for adapters in series.values() for adapter in adapters]
+    shared = set.intersection(*(set(adapter) for adapter in everything)) - {"base", "f16", "trained"}
+    titles = (f"{name} × {len(adapters)}" if len(adapters) > 1 else name for name, adapters in series.items())
+    rows = [["encoding", *titles], ["---"] * (len(series) + 1)]
+    for encoding in sorted(shared, key=lambda name: order(name, everything[0][name])):
+        cells = []
+        for adapters in series.values():
+            kept, exact, bits = (
+                sum(a[encoding][figure] for a in adapters) / len(adapters) for figure in ("nll_kept", "exact_kept", "bits_on_disk")
+            )
+            cells.append(f"{percent(2)(kept)}, {percent(1)(exact)} at {bits:.2f} bits")
+        rows.append([encoding, *cells])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
@@ -122,13 +165,18 @@ def main() -> None:
     parser.add_argument("starts", nargs="*", metavar="TEXT", help="adapters that start so")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/results.md")
     args = parser.parse_args()
-    tables = report(tuple(args.starts))
+    starts = tuple(args.starts)
     if not args.write:
-        print(tables)
+        print(f"{singles(starts)}\n\n{together(starts)}")
         return
+    SINGLE.write_text(
+        "# Every score of every adapter\n\nWritten by `summarize.py --write` from `results/`; "
+        f"[docs/results.md](../../docs/results.md) says what the columns are.\n\n{singles()}\n",
+        encoding="utf-8",
+    )
     text = DOCUMENT.read_text(encoding="utf-8")
     before, rest = text.split(MARKS[0])
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n\n{summary()}\n\n{tables}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}", encoding="utf-8")
+    DOCUMENT.write_text(f"{before}{MARKS[0]}\n\n{summary()}\n\n{together()}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
