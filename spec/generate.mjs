@@ -1,5 +1,6 @@
 // Writes everything that is derived from spec/errors.json, spec/limits.json, spec/text-dictionary.txt and
-// spec/trellis-tables.json: src/error-catalogue.ts, src/limits.ts, src/container/text-dictionary.ts, src/codecs/trellis-tables.ts, the tables inside spec/lqa-v1.md and docs/errors.md.
+// spec/trellis-tables.json: src/error-catalogue.ts, src/error-list.ts, src/limits.ts, src/container/text-dictionary.ts,
+// src/codecs/trellis-tables.ts, the tables inside spec/lqa-v1.md and docs/errors.md.
 // `node spec/generate.mjs --check` fails when a generated file is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
@@ -27,20 +28,40 @@ export const ERROR_CLASSES = ${JSON.stringify(
   2,
 )} as const;
 
-/** Every error this library raises: name, stable code, clause of spec/lqa-v1.md, meaning, and what to do. */
-export const ERRORS = ${JSON.stringify(
-  Object.fromEntries(
-    errors.map((e) => [
-      e.name,
-      { code: `LQA-${e.code}`, clause: e.clause, summary: e.summary, advice: e.advice },
-    ]),
-  ),
-  null,
-  2,
-)} as const;
+/** What the catalogue says about one kind of error. */
+export interface ErrorKind {
+  /** Its name, which never changes its meaning. */
+  readonly kind: ErrorName;
+  /** Stable code, e.g. \`LQA-M012\`. */
+  readonly code: string;
+  /** Clause of spec/lqa-v1.md, or \`-\` where the specification has nothing to say. */
+  readonly clause: string;
+  readonly summary: string;
+  /** What to do about it. */
+  readonly advice: string;
+}
 
 /** Name of an error in the catalogue. */
-export type ErrorName = keyof typeof ERRORS;
+export type ErrorName =
+${errors.map((e) => `  | ${JSON.stringify(e.name)}`).join("\n")};
+
+// Every kind of error that this library raises is a constant of its own: a bundler keeps those that the code kept refers to.
+
+${errors
+  .map(({ name, code, clause, summary, advice }) => {
+    const entry = { kind: name, code: `LQA-${code}`, clause, summary, advice };
+    return `export const ${name} = ${JSON.stringify(entry, null, 2)} as const;`;
+  })
+  .join("\n\n")}
+`;
+
+const list = `${notice("spec/errors.json")}// Whoever imports it has the texts of all errors: only for what looks up a name that came from elsewhere.
+import * as KIND from "./error-catalogue.ts";
+
+/** Every error this library raises, by name: stable code, clause of spec/lqa-v1.md, meaning, and what to do. */
+export const ERRORS: { readonly [Name in KIND.ErrorName]: (typeof KIND)[Name] } = {
+${errors.map(({ name }) => `  ${name}: KIND.${name},`).join("\n")}
+};
 `;
 
 const limitsSource = `${notice("spec/limits.json")}
@@ -158,6 +179,7 @@ const outputs = [
   ["src/codecs/trellis-tables.ts", trellisSource],
   ["src/container/text-dictionary.ts", dictionarySource],
   ["src/error-catalogue.ts", catalogue],
+  ["src/error-list.ts", list],
   ["src/limits.ts", limitsSource],
   ["docs/errors.md", errorDoc],
 ];

@@ -9,6 +9,7 @@
 import { mkdir, readdir, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { type EncodedFile, type EncodeFileOptions, encodeFile } from "./encode-file.ts";
+import * as KIND from "./error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "./errors.ts";
 import { WEIGHTS_ENDING } from "./io/adapter-names.ts";
 import { expandPattern, isPattern, patternRoot } from "./io/glob.ts";
@@ -44,7 +45,7 @@ export async function encodeMany(
   const found = new Map<string, string>();
   for (const input of inputs) for (const [path, name] of await findAdapters(input)) found.set(path, name);
   if (found.size === 0) {
-    fail("NOT_FOUND", { where: inputs.slice(0, 4).join(", "), expected: "adapters", actual: "none" });
+    fail(KIND.NOT_FOUND, { where: inputs.slice(0, 4).join(", "), expected: "adapters", actual: "none" });
   }
   const { onProgress, workers, ...rest } = options;
   const items: EncodedItem[] = [];
@@ -76,7 +77,7 @@ async function attempt(
   let made: string | undefined;
   try {
     if (other !== undefined) {
-      fail("OUTPUT_EXISTS", {
+      fail(KIND.OUTPUT_EXISTS, {
         where: output,
         actual: `the output of ${other}`,
         advice: "Rename one of the adapters.",

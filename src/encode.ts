@@ -9,6 +9,7 @@ import { concat } from "./container/bytes.ts";
 import { encodeMeta } from "./container/meta-write.ts";
 import { sortByName } from "./container/names.ts";
 import { sha256, toHex } from "./container/sha256.ts";
+import * as KIND from "./error-catalogue.ts";
 import { fail } from "./errors.ts";
 import {
   type Adapter,
@@ -104,7 +105,7 @@ const PAUSE_MS = 50;
 export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}): Promise<Encoded> {
   const quantize = resolveOptions(options);
   if (quantize.weighted === true && options.importance === undefined)
-    fail("USAGE", { where: "weighted", expected: "an importance file as well", actual: "none" });
+    fail(KIND.USAGE, { where: "weighted", expected: "an importance file as well", actual: "none" });
   const policy = resolveTensorPolicy(options.tensors);
   checkTensors(source.tensors);
   const { adapter, narrowed } = policy === "f16" ? narrowTensors(source) : { adapter: source };
@@ -185,7 +186,7 @@ export function paced(
       await new Promise((resolve) => setTimeout(resolve, 0));
       pause = performance.now();
     }
-    if (options.signal?.aborted) fail("ABORTED", { cause: options.signal.reason });
+    if (options.signal?.aborted) fail(KIND.ABORTED, { cause: options.signal.reason });
   };
 }
 
@@ -199,7 +200,7 @@ function recordShape(module: ModuleShape): ModuleShape {
 function checkTensors(tensors: readonly PlainTensor[]): void {
   for (const { name, element, data } of tensors) {
     const at = nonfiniteElement(element, data);
-    if (at >= 0) fail("SOURCE_NONFINITE", { where: `tensor "${name}"`, actual: `element ${at}` });
+    if (at >= 0) fail(KIND.SOURCE_NONFINITE, { where: `tensor "${name}"`, actual: `element ${at}` });
   }
 }
 

@@ -8,9 +8,9 @@
  *
  * @module
  */
-import { ERROR_CLASSES, ERRORS, type ErrorName } from "./error-catalogue.ts";
+import { ERROR_CLASSES, type ErrorKind, type ErrorName } from "./error-catalogue.ts";
 
-export type { ErrorName } from "./error-catalogue.ts";
+export type { ErrorKind, ErrorName } from "./error-catalogue.ts";
 
 /** Class letter of an error code: T, M, V, I, U, L, B, X, C or S (spec clause 15). */
 export type ErrorClass = keyof typeof ERROR_CLASSES;
@@ -32,7 +32,7 @@ export interface ErrorDetails {
 }
 
 /** The only error that bad input can cause. */
-export class LqaError extends Error {
+export class LqaError extends Error implements ErrorKind {
   override readonly name = "LqaError";
   /** Stable code, e.g. `LQA-M012`. */
   readonly code: string;
@@ -42,6 +42,8 @@ export class LqaError extends Error {
   readonly class: ErrorClass;
   /** Clause of spec/lqa-v1.md, or `-` where the specification has nothing to say. */
   readonly clause: string;
+  /** What the catalogue says about errors of this kind. */
+  readonly summary: string;
   /** What to do about it. */
   readonly advice: string;
   readonly expected: string | number | undefined;
@@ -49,14 +51,18 @@ export class LqaError extends Error {
   readonly offset: number | undefined;
   readonly where: string | undefined;
 
-  constructor(kind: ErrorName, details: ErrorDetails = {}) {
-    const entry = ERRORS[kind];
+  /**
+   * @param kind an entry of the catalogue, e.g. `ERRORS.IO`, or another error, of whose kind this one is then
+   * @param details what is known about this failure
+   */
+  constructor(kind: ErrorKind, details: ErrorDetails = {}) {
     super(message(kind, details), details.cause === undefined ? undefined : { cause: details.cause });
-    this.kind = kind;
-    this.code = entry.code;
-    this.class = entry.code[4] as ErrorClass;
-    this.clause = entry.clause;
-    this.advice = details.advice ?? entry.advice;
+    this.kind = kind.kind;
+    this.code = kind.code;
+    this.class = kind.code[4] as ErrorClass;
+    this.clause = kind.clause;
+    this.summary = kind.summary;
+    this.advice = details.advice ?? kind.advice;
     this.expected = details.expected;
     this.actual = details.actual;
     this.offset = details.offset;
@@ -69,8 +75,7 @@ export class LqaError extends Error {
   }
 }
 
-function message(kind: ErrorName, d: ErrorDetails): string {
-  const { code, clause, summary } = ERRORS[kind];
+function message({ kind, code, clause, summary }: ErrorKind, d: ErrorDetails): string {
   let text = `${code} ${kind}: ${summary}`;
   if (d.where !== undefined) text += ` In ${d.where}.`;
   if (d.expected !== undefined || d.actual !== undefined) {
@@ -84,7 +89,7 @@ function message(kind: ErrorName, d: ErrorDetails): string {
 }
 
 /** Throws an {@link LqaError}. A function so that failing paths stay one expression. */
-export function fail(kind: ErrorName, details?: ErrorDetails): never {
+export function fail(kind: ErrorKind, details?: ErrorDetails): never {
   throw new LqaError(kind, details);
 }
 

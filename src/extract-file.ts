@@ -6,6 +6,7 @@
 
 import { writeAdapter } from "./dialects/index.ts";
 import { type EncodeOptions, type EncodeReport, encodeAdapter } from "./encode.ts";
+import * as KIND from "./error-catalogue.ts";
 import { fail } from "./errors.ts";
 import {
   checkExtractOptions,
@@ -82,10 +83,10 @@ function checkOutput(packed: boolean, options: ExtractFileOptions): void {
   if (packed) {
     resolveOptions(options.encode ?? {});
     if (options.dtype !== undefined) {
-      fail("USAGE", { where: "dtype", expected: "a directory as output", actual: "an .lqa file" });
+      fail(KIND.USAGE, { where: "dtype", expected: "a directory as output", actual: "an .lqa file" });
     }
   } else if (Object.values(options.encode ?? {}).some((value) => value !== undefined)) {
-    fail("USAGE", {
+    fail(KIND.USAGE, {
       where: "encoder options",
       expected: "an output that ends in .lqa",
       actual: "a directory",

@@ -59,8 +59,16 @@ export {
   encodeAdapter,
   type ModuleReport,
 } from "./encode.ts";
-export { ERROR_CLASSES, ERRORS } from "./error-catalogue.ts";
-export { type ErrorClass, type ErrorDetails, type ErrorName, isLqaError, LqaError } from "./errors.ts";
+export { ERROR_CLASSES } from "./error-catalogue.ts";
+export { ERRORS } from "./error-list.ts";
+export {
+  type ErrorClass,
+  type ErrorDetails,
+  type ErrorKind,
+  type ErrorName,
+  isLqaError,
+  LqaError,
+} from "./errors.ts";
 export {
   type Extracted,
   type ExtractedModule,

@@ -11,6 +11,7 @@ import { mkdir, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { splitComponents } from "./dialects/naming/components.ts";
 import { headerBytes } from "./dialects/safetensors-header.ts";
+import * as KIND from "./error-catalogue.ts";
 import { fail } from "./errors.ts";
 import { readModel, type StoredTensor } from "./extract/model.ts";
 import { type OpenModel, openModel } from "./extract/open-model.ts";
@@ -144,7 +145,7 @@ async function writeShard(
   const read = async (offset: number, length: number): Promise<Uint8Array> => {
     const bytes = await source.read(offset, length, signal);
     if (bytes.length === length) return bytes;
-    return fail("TRUNCATED_SOURCE", {
+    return fail(KIND.TRUNCATED_SOURCE, {
       where: quotePath(path),
       expected: `${length} bytes`,
       actual: bytes.length,

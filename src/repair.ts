@@ -105,8 +105,8 @@ export async function repairLqa(bytes: Uint8Array, options: RepairOptions = {}):
     if (after.ids === undefined) break;
     return { ...built, ...after.ids };
   }
-  const { kind, offset, where, expected, actual } = before.error;
-  throw new LqaError(kind, {
+  const { offset, where, expected, actual } = before.error;
+  throw new LqaError(before.error, {
     offset,
     where,
     expected,

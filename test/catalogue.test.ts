@@ -1,16 +1,27 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { ERRORS } from "../src/error-catalogue.ts";
+import * as KIND from "../src/error-catalogue.ts";
+import { ERRORS } from "../src/error-list.ts";
 import { isLqaError, LqaError } from "../src/errors.ts";
 
 const files = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts") && !name.includes("error-catalogue"))
+    .filter((name) => name.endsWith(".ts") && !/^error-(catalogue|list)/.test(name))
     .map((name) => readFileSync(`${folder}/${name}`, "utf8"));
 
 describe("the error catalogue", () => {
   const sources = files("src").join("\n");
-  test.each(Object.keys(ERRORS))("%s is raised somewhere", (name) => expect(sources).toContain(`"${name}"`));
+  test.each(Object.keys(ERRORS))("%s is raised somewhere", (name) =>
+    expect(sources).toMatch(new RegExp(`\\bKIND\\.${name}\\b`)),
+  );
+
+  test("every kind that is raised is in it, under its own name and code", () => {
+    const used = [...sources.matchAll(/\bKIND\.([A-Z][A-Z_]+)\b/g)].map(([, name]) => name!);
+    expect(used.filter((name) => !(name in ERRORS))).toEqual([]);
+    expect(Object.values(ERRORS).map(({ kind }) => kind)).toEqual(Object.keys(ERRORS));
+    const codes = Object.values(ERRORS).map(({ code }) => code);
+    expect(new Set(codes).size).toBe(codes.length);
+  });
 
   test("clauses exist in the specification", () => {
     const spec = readFileSync("spec/lqa-v1.md", "utf8");
@@ -19,7 +30,7 @@ describe("the error catalogue", () => {
   });
 
   test("an error says what, where, expected, found and which clause", () => {
-    const error = new LqaError("CHUNK_CRC", {
+    const error = new LqaError(KIND.CHUNK_CRC, {
       where: 'module "q"',
       expected: "0x1",
       actual: "0x2",

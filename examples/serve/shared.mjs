@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { LqaError } from "../../dist/node.js";
+import { ERRORS, LqaError } from "../../dist/node.js";
 
 /** B begins at 0, A at a multiple of this. */
 const ALIGNMENT = 64;
@@ -50,7 +50,7 @@ export class SharedFactors {
     const aOffset = ALIGNMENT * Math.ceil(b.byteLength / ALIGNMENT);
     const bytes = aOffset + a.byteLength;
     if (bytes > this.#budget)
-      throw new LqaError("BUDGET", {
+      throw new LqaError(ERRORS.BUDGET, {
         where: "shared memory",
         expected: `at most ${this.#budget} bytes`,
         actual: bytes,
@@ -83,7 +83,7 @@ export class SharedFactors {
       await rename(temporary, path);
     } catch (cause) {
       await rm(temporary, { force: true });
-      throw new LqaError("IO", { where: "shared memory", cause });
+      throw new LqaError(ERRORS.IO, { where: "shared memory", cause });
     }
   }
 

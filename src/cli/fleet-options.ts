@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { openQueue } from "../fleet/open-queue.ts";
 import { createStores, type Stores } from "../fleet/open-store.ts";
@@ -13,7 +14,7 @@ import { type Arguments, numberOption, textOption } from "./command.ts";
 export async function queueOf(args: Arguments, fallback?: string): Promise<WorkQueue> {
   const address = textOption(args, "queue") ?? process.env.LQA_FLEET_QUEUE ?? fallback;
   if (address === undefined || address === "")
-    fail("USAGE", {
+    fail(KIND.USAGE, {
       where: "queue",
       expected: "--queue redis://host:6379, or --queue with a directory",
       actual: "neither --queue nor $LQA_FLEET_QUEUE",

@@ -5,6 +5,7 @@
  * @module
  */
 import { stat } from "node:fs/promises";
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { openFileReader, openFileSource } from "../io/file.ts";
 import { expandPattern } from "../io/glob.ts";
@@ -40,7 +41,7 @@ export async function inputsOf(words: readonly string[]): Promise<Input[]> {
       }
   }
   if (inputs.filter(({ name }) => name === STANDARD_INPUT).length > 1)
-    fail("USAGE", { actual: "- is given twice", expected: "standard input once" });
+    fail(KIND.USAGE, { actual: "- is given twice", expected: "standard input once" });
   return inputs;
 }
 

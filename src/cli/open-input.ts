@@ -5,6 +5,7 @@
  * @module
  */
 import { concat } from "../container/bytes.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { MAX_WHOLE_FILE, readWholeFile } from "../io/file.ts";
 import { piecesOf } from "../io/pieces.ts";
@@ -34,7 +35,7 @@ export async function readInput(path: string): Promise<Uint8Array> {
   for await (const piece of piecesOf(process.stdin)) {
     length += piece.length;
     if (length > MAX_WHOLE_FILE)
-      fail("BUDGET", {
+      fail(KIND.BUDGET, {
         where: "standard input",
         expected: `at most ${MAX_WHOLE_FILE} bytes`,
         actual: "more",

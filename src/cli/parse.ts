@@ -7,6 +7,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
+import * as KIND from "../error-catalogue.ts";
 import { LqaError } from "../errors.ts";
 import { type Arguments, type CommandSpec, type OptionSpec, spelled } from "./command.ts";
 import { nearest } from "./suggest.ts";
@@ -125,7 +126,7 @@ function find(words: readonly string[]): { readonly command: CommandSpec; readon
   const near = nearest(word, known);
   const meant = word.endsWith(".lqa") && length === 1 ? `inspect ${word}` : near;
   const group = length === 2 ? ` ${first}` : "";
-  throw new LqaError("USAGE", {
+  throw new LqaError(KIND.USAGE, {
     expected: `one of ${known.join(", ")}`,
     actual: `unknown command ${JSON.stringify(word)}`,
     advice: meant === undefined ? `See lqa${group} --help.` : `Did you mean lqa${group} ${meant}?`,
@@ -197,7 +198,7 @@ function unknownOption(rawName: string, known: readonly OptionSpec[], command?: 
 
 function usage(actual: string, expected?: string, command?: CommandSpec, advice?: string): LqaError {
   const see = command === undefined ? "See lqa --help." : `See lqa ${command.name} --help.`;
-  return new LqaError("USAGE", {
+  return new LqaError(KIND.USAGE, {
     actual,
     expected,
     where: command === undefined ? undefined : `lqa ${command.name}`,

@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { ERRORS } from "../error-catalogue.ts";
 import { isLqaError, type LqaError } from "../errors.ts";
 import { printable } from "./format.ts";
 import type { Terminal } from "./terminal.ts";
@@ -37,7 +36,10 @@ export function worstExitCode(codes: readonly number[]): number {
 }
 
 /** The part of an error that is shown: LqaError has it, and so have the findings of the validator. */
-export type Described = Pick<LqaError, "code" | "kind" | "class" | "clause" | "advice" | "message"> & {
+export type Described = Pick<
+  LqaError,
+  "code" | "kind" | "class" | "clause" | "summary" | "advice" | "message"
+> & {
   readonly expected?: string | number | null | undefined;
   readonly actual?: string | number | null | undefined;
   readonly offset?: number | null | undefined;
@@ -71,7 +73,7 @@ export function errorLines(error: Described, colors: Terminal["colors"]): string
     ["rule", error.clause === "-" ? undefined : `specification, clause ${error.clause}`],
     ["what to do", error.advice],
   ];
-  const lines = [`${colors.red(error.code)} ${error.kind}: ${ERRORS[error.kind].summary}`];
+  const lines = [`${colors.red(error.code)} ${error.kind}: ${error.summary}`];
   for (const [label, value] of facts) {
     if (value !== undefined && value !== null) {
       lines.push(`  ${colors.dim(label.padEnd(10))}  ${printable(String(value))}`);

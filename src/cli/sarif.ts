@@ -9,7 +9,8 @@
 
 import { isAbsolute } from "node:path";
 import { pathToFileURL } from "node:url";
-import { ERRORS, type ErrorName } from "../error-catalogue.ts";
+import { ERRORS } from "../error-list.ts";
+import type { ErrorName } from "../errors.ts";
 import { WARNINGS, type WarningName } from "../validate/warnings.ts";
 import { VERSION } from "../version.ts";
 import { STANDARD_INPUT } from "./open-input.ts";

@@ -7,6 +7,7 @@
 import { mkdtemp, open, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { osError } from "../io/os-error.ts";
 import { forgetTemporary, registerTemporary } from "../io/temporary.ts";
@@ -45,7 +46,7 @@ export async function withStandardInput(
   run: (args: Arguments, terminal: Terminal) => Promise<number>,
 ): Promise<number> {
   if (options.length + positionals.length > 1)
-    fail("USAGE", { actual: "- is given twice", expected: "standard input once" });
+    fail(KIND.USAGE, { actual: "- is given twice", expected: "standard input once" });
   const folder = await mkdtemp(join(tmpdir(), "lqa-"));
   registerTemporary(folder);
   try {

@@ -9,6 +9,7 @@ import { createReadStream } from "node:fs";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";
 import { osError } from "../io/os-error.ts";
 import { forgetTemporary, registerTemporary } from "../io/temporary.ts";
@@ -69,7 +70,7 @@ export async function toStandardOutput(
     const told = { ...terminal, out: (text: string) => terminal.err(text) };
     const code = await renamed(path, "standard output", told, (to) => run(place.with(path), to));
     if ((await stat(path)).isDirectory())
-      fail("USAGE", { where: place.name, expected: "one file", actual: "a directory" });
+      fail(KIND.USAGE, { where: place.name, expected: "one file", actual: "a directory" });
     terminal.endProgress();
     for await (const piece of createReadStream(path)) await written(piece as Uint8Array);
     return code;
@@ -102,9 +103,9 @@ export async function renamed<T>(
 /** The same error, about a standard stream. */
 function withoutPath(error: unknown, path: string, name: string): unknown {
   if (!isLqaError(error) || error.where === undefined) return error;
-  const { kind, expected, actual, offset, advice } = error;
+  const { expected, actual, offset, advice } = error;
   const where = error.where.replaceAll(path, name);
-  return new LqaError(kind, { expected, actual, offset, advice, where, cause: error });
+  return new LqaError(error, { expected, actual, offset, advice, where, cause: error });
 }
 
 /** Waits until a piece is on its way: a slow reader must not fill the memory. */

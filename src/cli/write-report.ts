@@ -4,6 +4,7 @@
  * @module
  */
 import { basename, resolve } from "node:path";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { assertWritable } from "../io/write-file.ts";
 import { type Adapter, parameterCount, writeFileAtomic } from "../node.ts";
@@ -34,7 +35,7 @@ export async function writeReport(
   await assertWritable(html, writing);
   const from = textOption(args, "source");
   if (from === undefined && args.values.has("compare"))
-    fail("USAGE", { where: "lqa inspect", expected: "--source, which is encoded", actual: "--compare" });
+    fail(KIND.USAGE, { where: "lqa inspect", expected: "--source, which is encoded", actual: "--compare" });
   const source = from === undefined ? undefined : await openAdapter(from, sourceSettings(args));
   const bytes = await readWhole(path);
   const comparison =

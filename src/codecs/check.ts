@@ -8,7 +8,8 @@
  *
  * @module
  */
-import type { ErrorName } from "../errors.ts";
+import * as KIND from "../error-catalogue.ts";
+import type { ErrorKind } from "../errors.ts";
 import { packedBytes } from "./bits.ts";
 import { assertPlanes } from "./decode.ts";
 import { bitsToNumber, readBits } from "./elements.ts";
@@ -37,7 +38,7 @@ export interface PlaneFinding {
 
 /** Receives one finding; `offset` is the byte offset within the plane. True: no more of this plane. */
 export type PlaneReport = (
-  kind: ErrorName,
+  kind: ErrorKind,
   plane: keyof Planes,
   offset: number,
   details: PlaneFinding,
@@ -78,7 +79,7 @@ export function checkRaw(codes: Uint8Array, element: ScaleType, length: number, 
   for (let i = 0; i < count; i++) {
     const bits = readBits(codes, element, i);
     if ((bits & mask) !== mask) continue;
-    const enough = report("NONFINITE_VALUE", "codes", i * FLOAT_BYTES[element], {
+    const enough = report(KIND.NONFINITE_VALUE, "codes", i * FLOAT_BYTES[element], {
       component: Math.floor(i / length),
       expected: "a finite number",
       actual: String(bitsToNumber(bits, element)),
@@ -120,7 +121,7 @@ export function checkScales(
     if (pattern < clear) continue;
     const scale = bitsToNumber(pattern, encoding.scale);
     if (scale >= 0 && !Object.is(scale, -0) && Number.isFinite(Math.fround(scale * largest))) continue;
-    const enough = report("SCALE_VALUE", "scales", i * FLOAT_BYTES[encoding.scale], {
+    const enough = report(KIND.SCALE_VALUE, "scales", i * FLOAT_BYTES[encoding.scale], {
       component: Math.floor(i / groups),
       group: i % groups,
       expected: `+0 or more, and finite times ${largest}`,
@@ -230,7 +231,7 @@ function checkZeroBits(
 ): void {
   const found = firstNonzero(packed, base, from, end);
   if (found < 0) return;
-  report("NONCANONICAL_CODES", plane, found, {
+  report(KIND.NONCANONICAL_CODES, plane, found, {
     component,
     group,
     expected: "0, because the scale of the group is 0",

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type DecodeTarget, decodePlain, type Placement } from "./decode-plain.ts";
 import { type Encoding, type Planes, planeSizes } from "./encoding.ts";
@@ -51,7 +52,10 @@ export function decodePlanes(
   assertPlanes(encoding, planes, components, length);
   const last = at.offset + (components - 1) * at.componentStride + (length - 1) * at.weightStride;
   if (!(at.offset >= 0 && at.componentStride >= 0 && at.weightStride >= 0 && last < target.length)) {
-    fail("TARGET_SIZE", { expected: `${last + 1} elements at least`, actual: `${target.length} elements` });
+    fail(KIND.TARGET_SIZE, {
+      expected: `${last + 1} elements at least`,
+      actual: `${target.length} elements`,
+    });
   }
   const order = orderOf(at, components, length);
   if (order !== undefined && components * length >= KERNEL_WEIGHTS) {
@@ -85,7 +89,7 @@ export function decodeFactor(
   for (const part of parts) assertPlanes(part.encoding, part.planes, part.components, length);
   const end = offset + components * length;
   if (!(offset >= 0 && end <= target.length))
-    fail("TARGET_SIZE", { expected: `${end} elements at least`, actual: `${target.length} elements` });
+    fail(KIND.TARGET_SIZE, { expected: `${end} elements at least`, actual: `${target.length} elements` });
   if (components * length >= KERNEL_WEIGHTS) {
     if (kernel ? kernel.decode(job, target, offset) : byKernel(job, target, offset)) return;
   }

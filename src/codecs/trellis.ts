@@ -8,6 +8,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { ROTATION_GROWTH, type Rotation } from "./rotation.ts";
 import { TRELLIS_DATA } from "./trellis-tables.ts";
@@ -53,7 +54,7 @@ export const TRELLIS_TABLES: ReadonlyMap<number, TrellisTable> = new Map(
  * @throws LqaError UNSUPPORTED_CODEC for a number this version does not know.
  */
 export function trellisTable(number: number): TrellisTable {
-  return TRELLIS_TABLES.get(number) ?? fail("UNSUPPORTED_CODEC", { actual: `trellis table ${number}` });
+  return TRELLIS_TABLES.get(number) ?? fail(KIND.UNSUPPORTED_CODEC, { actual: `trellis table ${number}` });
 }
 
 /** Steps of a vector of `length` weights; the last step may have weights too many, which nobody uses. */

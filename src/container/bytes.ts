@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
 /** Smallest multiple of `unit` (a power of two) that is not below `position`. Exact up to 2^53. */
@@ -26,7 +27,8 @@ export function concat(pieces: readonly Uint8Array[]): Uint8Array {
 /** Fails with PADDING_NONZERO at the first byte of `bytes` that is not zero. `base`: its position in the file. */
 export function requireZero(bytes: Uint8Array, base: number, where: string): void {
   for (let i = 0; i < bytes.length; i++)
-    if (bytes[i] !== 0) fail("PADDING_NONZERO", { where, offset: base + i, expected: 0, actual: bytes[i] });
+    if (bytes[i] !== 0)
+      fail(KIND.PADDING_NONZERO, { where, offset: base + i, expected: 0, actual: bytes[i] });
 }
 
 export function viewOf(bytes: Uint8Array): DataView {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Limit } from "../limits.ts";
 import { CHOICES } from "./compression.ts";
@@ -31,7 +32,7 @@ export function readCompression(
   const allowed: readonly CompressionName[] = ["none", ...CHOICES[kind]];
   return (
     allowed.find((one) => one === name) ??
-    fail("UNSUPPORTED_COMPRESSION", {
+    fail(KIND.UNSUPPORTED_COMPRESSION, {
       where,
       offset,
       expected: allowed.join(" or "),
@@ -50,7 +51,7 @@ export function checkChunkLength(
 ): void {
   const full = payload + CRC_BYTES;
   if (compression === "none" ? length !== full : length <= CRC_BYTES || length >= full)
-    fail("CHUNK_LENGTH_MISMATCH", {
+    fail(KIND.CHUNK_LENGTH_MISMATCH, {
       where,
       offset,
       expected: compression === "none" ? full : `${CRC_BYTES + 1} to ${full - 1}`,

@@ -6,6 +6,7 @@
 import type { Planes } from "../codecs/encoding.ts";
 import type { PackedBand, PackedFactors } from "../codecs/packed.ts";
 import { firstUnusedBit } from "../codecs/unused.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { requireZero, viewOf } from "./bytes.ts";
@@ -37,7 +38,7 @@ export function checkPayload(
     const bytes = payload.subarray(offset, offset + length);
     const unused = firstUnusedBit(bands[band]![factor], plane, bytes, lengths[factor]);
     if (unused >= 0)
-      fail("PADDING_NONZERO", {
+      fail(KIND.PADDING_NONZERO, {
         where: `unused bits of module "${shape.name}"`,
         offset: base + offset + unused,
         expected: 0,
@@ -110,7 +111,7 @@ export function openChunk(chunk: Uint8Array, base: number, where: string): Uint8
 export function checkChunkCrc(expected: number, stored: Uint8Array, offset: number, where: string): true {
   const found = viewOf(stored).getUint32(0, true);
   if (found !== expected)
-    fail("CHUNK_CRC", { where, offset, expected: hex32(expected), actual: hex32(found) });
+    fail(KIND.CHUNK_CRC, { where, offset, expected: hex32(expected), actual: hex32(found) });
   return true;
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { CHUNK_BYTES, META_BYTES } from "../limits.ts";
 import { ELEMENT_BYTES } from "../model/adapter.ts";
@@ -29,18 +30,23 @@ export function readTensors(read: ReadIndex, names: NameReader, limit: LimitChec
     if (previous !== undefined) {
       const order = compareNames(previous.bytes, bytes);
       if (order > 0 || (order === 0 && previous.role >= record.role))
-        fail("NAME_ORDER", { where, offset, expected: "a name (or role) after the one before it" });
+        fail(KIND.NAME_ORDER, { where, offset, expected: "a name (or role) after the one before it" });
     }
     previous = { bytes, role: record.role };
     const role =
-      TENSOR_ROLES[record.role] ?? fail("UNSUPPORTED_ROLE", { where, offset, actual: record.role });
+      TENSOR_ROLES[record.role] ?? fail(KIND.UNSUPPORTED_ROLE, { where, offset, actual: record.role });
     const element =
       ELEMENT_TYPES[record.element] ??
-      fail("UNSUPPORTED_CODEC", { where, offset, expected: "element type 1 to 13", actual: record.element });
+      fail(KIND.UNSUPPORTED_CODEC, {
+        where,
+        offset,
+        expected: "element type 1 to 13",
+        actual: record.element,
+      });
     if (record.dimensions > 8)
-      fail("HARD_LIMIT", { where, offset, expected: "at most 8 dimensions", actual: record.dimensions });
+      fail(KIND.HARD_LIMIT, { where, offset, expected: "at most 8 dimensions", actual: record.dimensions });
     if (record.dimensions > dimensions.length - at)
-      fail("RECORD_REFERENCE", {
+      fail(KIND.RECORD_REFERENCE, {
         where,
         offset,
         expected: `at most ${dimensions.length - at} dimensions`,
@@ -67,7 +73,7 @@ export function readTensors(read: ReadIndex, names: NameReader, limit: LimitChec
     };
   });
   if (at !== dimensions.length)
-    fail("RECORD_REFERENCE", {
+    fail(KIND.RECORD_REFERENCE, {
       where: "dimensions",
       offset: read.locate("dimensions", at),
       expected: `${at} dimensions`,
@@ -83,26 +89,31 @@ export function readSections(read: ReadIndex, limit: LimitCheck): Unplaced<Secti
     const type = String.fromCharCode(...[0, 8, 16, 24].map((shift) => (record.tag >>> shift) & 0xff));
     const where = `section ${i} (${JSON.stringify(type)})`;
     if (![...type].every((letter) => /[A-Za-z]/.test(letter)))
-      fail("SECTION_RECORD", {
+      fail(KIND.SECTION_RECORD, {
         where,
         offset,
         expected: "a type of four ASCII letters",
         actual: hex32(record.tag),
       });
     if (record.flags > 3)
-      fail("RECORD_RESERVED_NONZERO", { where, offset, expected: "flags 0 to 3", actual: record.flags });
+      fail(KIND.RECORD_RESERVED_NONZERO, { where, offset, expected: "flags 0 to 3", actual: record.flags });
     if (record.reserved !== 0)
-      fail("RECORD_RESERVED_NONZERO", { where, offset, expected: 0, actual: record.reserved });
-    if (type <= previous) fail("SECTION_ORDER", { where, offset, expected: `a type after ${previous}` });
+      fail(KIND.RECORD_RESERVED_NONZERO, { where, offset, expected: 0, actual: record.reserved });
+    if (type <= previous) fail(KIND.SECTION_ORDER, { where, offset, expected: `a type after ${previous}` });
     previous = type;
     const critical = (record.flags & 1) !== 0;
     if (critical && /^[a-z]/.test(type))
-      fail("SECTION_RECORD", { where, offset, expected: "a private section that is not critical" });
-    if (critical && !KNOWN_SECTIONS.has(type)) fail("UNSUPPORTED_SECTION", { where, offset });
+      fail(KIND.SECTION_RECORD, { where, offset, expected: "a private section that is not critical" });
+    if (critical && !KNOWN_SECTIONS.has(type)) fail(KIND.UNSUPPORTED_SECTION, { where, offset });
     limit(Math.max(record.rawLength, record.chunkLength), CHUNK_BYTES, "sections", i, where);
     if (KNOWN_SECTIONS.has(type)) limit(record.rawLength, META_BYTES, "sections", i, where);
     if (type === "META" && record.compression !== 0)
-      fail("SECTION_RECORD", { where, offset, expected: "META stored as it is", actual: record.compression });
+      fail(KIND.SECTION_RECORD, {
+        where,
+        offset,
+        expected: "META stored as it is",
+        actual: record.compression,
+      });
     const compression = readCompression(record.compression, "section", where, offset);
     checkChunkLength(record.chunkLength, record.rawLength, compression, where, offset);
     return {

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { ZSTD_FRAME_BYTES } from "../limits.ts";
 import { concat } from "./bytes.ts";
@@ -181,7 +182,7 @@ export function inflateFrame(
         ? zstd.decompressText
         : undefined;
   if (inflate === undefined)
-    fail("UNSUPPORTED_COMPRESSION", {
+    fail(KIND.UNSUPPORTED_COMPRESSION, {
       where,
       expected: `an implementation of ${compression}`,
       actual: "none",
@@ -192,10 +193,15 @@ export function inflateFrame(
   } catch (cause) {
     // zstd-codec throws strings and native zlib plain errors: all mean a damaged frame.
     if (isLqaError(cause)) throw cause;
-    fail("ZSTD_FRAME", { where, offset: base + from, expected: "a frame that decompresses", cause });
+    fail(KIND.ZSTD_FRAME, { where, offset: base + from, expected: "a frame that decompresses", cause });
   }
   if (piece.length !== expected)
-    fail("ZSTD_FRAME", { where, offset: base + from, expected: `${expected} bytes`, actual: piece.length });
+    fail(KIND.ZSTD_FRAME, {
+      where,
+      offset: base + from,
+      expected: `${expected} bytes`,
+      actual: piece.length,
+    });
   return compression === "shuffled-zstd" ? unshuffle(piece, elementSize) : piece;
 }
 
@@ -218,7 +224,7 @@ export function walkFrames(stored: Uint8Array, rawLength: number, base: number, 
 
 /** @throws LqaError ZSTD_FRAME: so many bytes stand behind the last frame */
 export function moreThanFrames(bytes: number, offset: number, where: string): never {
-  return fail("ZSTD_FRAME", {
+  return fail(KIND.ZSTD_FRAME, {
     where,
     offset,
     expected: "the end of the payload",

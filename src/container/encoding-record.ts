@@ -7,6 +7,7 @@
 import type { Encoding, FloatType, ScaleType } from "../codecs/encoding.ts";
 import type { Rotation } from "../codecs/rotation.ts";
 import { TRELLIS_TABLES } from "../codecs/trellis.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { BaseLayout, ElementType, ModuleRole, MultiplierRule, TensorRole } from "../model/adapter.ts";
 import { Codec, ElementType as ElementNumber, type EncodingRecord } from "./generated/schema.ts";
@@ -110,7 +111,7 @@ export function readEncoding(record: EncodingRecord, where: string, offset: numb
   const expected = writeEncoding(encoding);
   for (const field of Object.keys(expected) as (keyof EncodingRecord)[]) {
     if (record[field] === expected[field]) continue;
-    fail("ENCODING_PARAMETER", {
+    fail(KIND.ENCODING_PARAMETER, {
       where: `${where}.${field}`,
       offset,
       expected: expected[field],
@@ -122,7 +123,7 @@ export function readEncoding(record: EncodingRecord, where: string, offset: numb
 
 function interpret(record: EncodingRecord, where: string, offset: number): Encoding {
   const bad = (field: string, expected: string, actual: number): never =>
-    fail("ENCODING_PARAMETER", { where: `${where}.${field}`, offset, expected, actual });
+    fail(KIND.ENCODING_PARAMETER, { where: `${where}.${field}`, offset, expected, actual });
   if (record.codec === Codec.Zero) return { codec: "zero" };
   if (record.codec === Codec.Raw)
     return {
@@ -130,9 +131,9 @@ function interpret(record: EncodingRecord, where: string, offset: number): Encod
       element: FLOAT_NAMES.get(record.element) ?? bad("element", "F32, F16 or BF16", record.element),
     };
   if (record.codec > Codec.Trellis)
-    fail("UNSUPPORTED_CODEC", { where, offset, expected: "codec 0 to 4", actual: record.codec });
+    fail(KIND.UNSUPPORTED_CODEC, { where, offset, expected: "codec 0 to 4", actual: record.codec });
   if (record.codec === Codec.Trellis && !TRELLIS_TABLES.has(record.table))
-    fail("UNSUPPORTED_CODEC", {
+    fail(KIND.UNSUPPORTED_CODEC, {
       where,
       offset,
       expected: `trellis table 1 to ${TRELLIS_TABLES.size}`,

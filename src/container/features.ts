@@ -4,6 +4,7 @@
  * @module
  */
 import type { Encoding } from "../codecs/encoding.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { COMPATIBLE, hex32, type Prologue, REQUIRED } from "./prologue.ts";
 import type { ModuleRecord, TensorRecord, Unplaced } from "./types.ts";
@@ -37,14 +38,14 @@ export function checkFeatures(
 ): void {
   const { required, compatible } = featureBits(modules, tensors, encodings);
   if (prologue.required !== required)
-    fail("FEATURE_BITS", {
+    fail(KIND.FEATURE_BITS, {
       where: "required features",
       offset: 12,
       expected: hex32(required),
       actual: hex32(prologue.required),
     });
   if (((prologue.compatible ^ compatible) & COMPATIBLE.F32_SCALE) !== 0)
-    fail("FEATURE_BITS", {
+    fail(KIND.FEATURE_BITS, {
       where: "compatible features",
       offset: 20,
       expected: hex32(compatible),

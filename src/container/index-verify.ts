@@ -8,7 +8,8 @@
  *
  * @module
  */
-import { type ErrorName, fail } from "../errors.ts";
+import * as KIND from "../error-catalogue.ts";
+import { type ErrorKind, fail } from "../errors.ts";
 import { elementBytes, type Schema } from "./schema-types.ts";
 import { toHex } from "./sha256.ts";
 
@@ -30,52 +31,52 @@ export function verifyIndex(bytes: Uint8Array, schema: Schema, base = 0): Map<st
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const size = bytes.byteLength;
   const bad = (
-    name: ErrorName,
+    kind: ErrorKind,
     at: number,
     expected: string,
     actual: number | string,
     where = "index",
-  ): never => fail(name, { where, offset: base + at, expected, actual });
+  ): never => fail(kind, { where, offset: base + at, expected, actual });
 
   /** Where the unsigned offset at `at` leads: to something that begins with four bytes. */
   const follow = (at: number, where: string): number => {
     const offset = view.getUint32(at, true);
     const target = at + offset;
     if (offset < 4 || target % 4 !== 0 || target > size - 4)
-      bad("INDEX_TABLE", at, `an offset of 4 or more to a multiple of 4 up to ${size - 4}`, offset, where);
+      bad(KIND.INDEX_TABLE, at, `an offset of 4 or more to a multiple of 4 up to ${size - 4}`, offset, where);
     return target;
   };
 
-  if (size < 8) bad("INDEX_TABLE", 0, "at least 8 bytes", size);
+  if (size < 8) bad(KIND.INDEX_TABLE, 0, "at least 8 bytes", size);
   for (let i = 0; i < 4; i++)
     if (bytes[4 + i] !== schema.identifier.charCodeAt(i))
-      bad("INDEX_IDENTIFIER", 4, schema.identifier, toHex(bytes.subarray(4, 8)));
+      bad(KIND.INDEX_IDENTIFIER, 4, schema.identifier, toHex(bytes.subarray(4, 8)));
 
   const table = follow(0, `table ${schema.table}`);
   const vtable = table - view.getInt32(table, true);
   if (vtable < 0 || vtable % 2 !== 0 || vtable > size - 4)
-    bad("INDEX_TABLE", table, `a vtable at an even position from 0 to ${size - 4}`, vtable);
+    bad(KIND.INDEX_TABLE, table, `a vtable at an even position from 0 to ${size - 4}`, vtable);
   const vtableSize = view.getUint16(vtable, true);
   if (vtableSize < 4 || vtableSize % 2 !== 0 || vtableSize > size - vtable)
-    bad("INDEX_TABLE", vtable, `an even vtable size from 4 to ${size - vtable}`, vtableSize);
+    bad(KIND.INDEX_TABLE, vtable, `an even vtable size from 4 to ${size - vtable}`, vtableSize);
   const tableSize = view.getUint16(vtable + 2, true);
   if (tableSize < 4 || tableSize > size - table)
-    bad("INDEX_TABLE", vtable + 2, `a table size from 4 to ${size - table}`, tableSize);
+    bad(KIND.INDEX_TABLE, vtable + 2, `a table size from 4 to ${size - table}`, tableSize);
 
   const found = new Map<string, Located>();
   for (const [slot, { name, element }] of schema.vectors.entries()) {
     const where = `${schema.table}.${name}`;
     const entry = 4 + 2 * slot;
     const place = entry < vtableSize ? view.getUint16(vtable + entry, true) : 0;
-    if (place === 0) bad("INDEX_FIELD_MISSING", vtable, "a vector", "none", where);
+    if (place === 0) bad(KIND.INDEX_FIELD_MISSING, vtable, "a vector", "none", where);
     if (place < 4 || place % 4 !== 0 || place > tableSize - 4)
-      bad("INDEX_TABLE", vtable + entry, `a multiple of 4 from 4 to ${tableSize - 4}`, place, where);
+      bad(KIND.INDEX_TABLE, vtable + entry, `a multiple of 4 from 4 to ${tableSize - 4}`, place, where);
     // No element is aligned to more than the four bytes of its vector's length.
     const at = follow(table + place, where);
     const count = view.getUint32(at, true);
     const each = elementBytes(schema, element);
     const most = Math.floor((size - at - 4) / each);
-    if (count > most) bad("INDEX_VECTOR", at, `at most ${most} elements`, count, where);
+    if (count > most) bad(KIND.INDEX_VECTOR, at, `at most ${most} elements`, count, where);
     found.set(name, { start: at + 4, count, size: each });
   }
   return found;

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { caught, fail, type LqaError } from "../errors.ts";
 import { ZSTD_FRAME_BYTES } from "../limits.ts";
 import { type InflateOptions, inflateFrame, moreThanFrames } from "./compression.ts";
@@ -67,7 +68,7 @@ export function inflater(
     push(stored) {
       if (broken !== undefined) return;
       if (arrived.bytes().length > most)
-        fail("BUDGET", {
+        fail(KIND.BUDGET, {
           where,
           offset: base + from,
           expected: `frames of at most ${most} stored bytes`,

@@ -5,6 +5,7 @@
  * @module
  */
 import { encode } from "@msgpack/msgpack";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { META_DEPTH } from "../limits.ts";
 import { checkCanonical, type MetaMap } from "./meta.ts";
@@ -20,7 +21,7 @@ export function encodeMeta(map: MetaMap, where: string): Uint8Array {
     // What is too deep for this, or has no form, is so in a plain error of the library.
     bytes = encode(map, { sortKeys: true, ignoreUndefined: true, maxDepth: META_DEPTH.hard + 1 });
   } catch (cause) {
-    fail("META_ENCODING", { where, expected: `plain values, at most ${META_DEPTH.hard} levels`, cause });
+    fail(KIND.META_ENCODING, { where, expected: `plain values, at most ${META_DEPTH.hard} levels`, cause });
   }
   checkCanonical(bytes, 0, where);
   return bytes;

@@ -9,6 +9,7 @@
  * @module
  */
 import { decode } from "@msgpack/msgpack";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { META_BYTES, META_DEPTH } from "../limits.ts";
 import type { MetaValue } from "../model/adapter.ts";
@@ -40,7 +41,7 @@ export function decodeMeta(bytes: Uint8Array, base: number, where: string): Meta
  */
 export function checkCanonical(bytes: Uint8Array, base: number, where: string): void {
   if (bytes.length > META_BYTES.hard)
-    fail("HARD_LIMIT", {
+    fail(KIND.HARD_LIMIT, {
       where,
       offset: base,
       expected: `at most ${META_BYTES.hard} bytes`,
@@ -49,7 +50,7 @@ export function checkCanonical(bytes: Uint8Array, base: number, where: string): 
   const view = viewOf(bytes);
   let at = 0;
   const bad = (expected: string, position = at): never =>
-    fail("META_ENCODING", { where, offset: base + position, expected });
+    fail(KIND.META_ENCODING, { where, offset: base + position, expected });
   const need = (length: number): number => {
     if (length > bytes.length - at) bad(`${length} more bytes`);
     at += length;

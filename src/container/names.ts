@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { NAME_BYTES, NAMES_TOTAL_BYTES } from "../limits.ts";
 import { checkLimit } from "./prologue.ts";
@@ -69,25 +70,30 @@ export function sharedPrefix(x: Uint8Array, y: Uint8Array, limit: number = MAX_S
 export function encodeName(name: string, where: string): Uint8Array {
   const bytes = encoder.encode(name);
   if (decodeName(bytes, undefined, where) !== name)
-    fail("NAME_ENCODING", { where, expected: "well-formed Unicode", actual: JSON.stringify(name) });
+    fail(KIND.NAME_ENCODING, { where, expected: "well-formed Unicode", actual: JSON.stringify(name) });
   return bytes;
 }
 
 /** The name in `bytes`. @throws LqaError NAME_ENCODING */
 export function decodeName(bytes: Uint8Array, offset: number | undefined, where: string): string {
   if (bytes.length < 1 || bytes.length > NAME_BYTES.hard)
-    fail("NAME_ENCODING", { where, offset, expected: `1 to ${NAME_BYTES.hard} bytes`, actual: bytes.length });
+    fail(KIND.NAME_ENCODING, {
+      where,
+      offset,
+      expected: `1 to ${NAME_BYTES.hard} bytes`,
+      actual: bytes.length,
+    });
   let name: string;
   try {
     name = decoder.decode(bytes);
   } catch {
-    fail("NAME_ENCODING", { where, offset, expected: "valid UTF-8" });
+    fail(KIND.NAME_ENCODING, { where, offset, expected: "valid UTF-8" });
   }
   // C0, DEL and C1 controls
   for (const character of name) {
     const unit = character.charCodeAt(0);
     if (unit < 0x20 || (unit >= 0x7f && unit <= 0x9f))
-      fail("NAME_ENCODING", {
+      fail(KIND.NAME_ENCODING, {
         where,
         offset,
         expected: "no control characters",
@@ -145,7 +151,7 @@ export function nameReader(heap: Uint8Array, base: number, hardOnly: boolean): N
     },
     next({ nameShared, nameSuffix }, where, offset) {
       if (nameShared > previous.length || nameSuffix > heap.length - at)
-        fail("NAME_HEAP", {
+        fail(KIND.NAME_HEAP, {
           where,
           offset,
           expected: `at most ${previous.length} shared and ${heap.length - at} own bytes`,
@@ -167,7 +173,7 @@ export function nameReader(heap: Uint8Array, base: number, hardOnly: boolean): N
     },
     finish() {
       if (at !== heap.length)
-        fail("NAME_HEAP", {
+        fail(KIND.NAME_HEAP, {
           where: "names",
           offset: base + at,
           expected: `${at} bytes`,

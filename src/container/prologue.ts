@@ -9,6 +9,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { FILE_BYTES, INDEX_BYTES, type Limit, MODULES, SECTIONS, TENSORS } from "../limits.ts";
 import { viewOf } from "./bytes.ts";
@@ -91,7 +92,7 @@ export function writePrologue(p: Prologue): Uint8Array {
 export function readPrologue(bytes: Uint8Array, hardOnly: boolean): Prologue {
   checkMagic(bytes);
   if (bytes.length < PROLOGUE_BYTES)
-    fail("TRUNCATED_PROLOGUE", {
+    fail(KIND.TRUNCATED_PROLOGUE, {
       offset: bytes.length,
       expected: `${PROLOGUE_BYTES} bytes`,
       actual: bytes.length,
@@ -99,21 +100,21 @@ export function readPrologue(bytes: Uint8Array, hardOnly: boolean): Prologue {
   const view = viewOf(bytes);
   const crc = crc32(bytes.subarray(0, 60));
   if (view.getUint32(60, true) !== crc)
-    fail("PROLOGUE_CRC", { offset: 60, expected: hex32(crc), actual: hex32(view.getUint32(60, true)) });
+    fail(KIND.PROLOGUE_CRC, { offset: 60, expected: hex32(crc), actual: hex32(view.getUint32(60, true)) });
   const major = view.getUint16(8, true);
-  if (major !== 1) fail("UNSUPPORTED_VERSION", { offset: 8, expected: "major version 1", actual: major });
+  if (major !== 1) fail(KIND.UNSUPPORTED_VERSION, { offset: 8, expected: "major version 1", actual: major });
   const required = view.getUint32(12, true);
   if (required & ~KNOWN_REQUIRED)
-    fail("UNSUPPORTED_FEATURE", {
+    fail(KIND.UNSUPPORTED_FEATURE, {
       offset: 12,
       expected: `no bits beyond ${hex32(KNOWN_REQUIRED)}`,
       actual: hex32(required),
     });
   for (let i = 49; i < 56; i++)
-    if (bytes[i] !== 0) fail("PROLOGUE_RESERVED_NONZERO", { offset: i, expected: 0, actual: bytes[i] });
+    if (bytes[i] !== 0) fail(KIND.PROLOGUE_RESERVED_NONZERO, { offset: i, expected: 0, actual: bytes[i] });
   const exponent = bytes[48]!;
   if (exponent < 2 || exponent > 12)
-    fail("ALIGNMENT_OUT_OF_RANGE", { offset: 48, expected: "2 to 12", actual: exponent });
+    fail(KIND.ALIGNMENT_OUT_OF_RANGE, { offset: 48, expected: "2 to 12", actual: exponent });
   const counted = (at: number, limit: Limit): number => {
     const value = view.getUint32(at, true);
     checkLimit(value, limit, { where: "prologue", offset: at, hardOnly });
@@ -147,9 +148,19 @@ export function checkLimit(
   if (value <= limit.core) return;
   const { where, offset } = at;
   if (value > limit.hard)
-    fail("HARD_LIMIT", { where, offset, expected: `at most ${limit.hard} ${limit.quantity}`, actual: value });
+    fail(KIND.HARD_LIMIT, {
+      where,
+      offset,
+      expected: `at most ${limit.hard} ${limit.quantity}`,
+      actual: value,
+    });
   if (!at.hardOnly)
-    fail("CORE_LIMIT", { where, offset, expected: `at most ${limit.core} ${limit.quantity}`, actual: value });
+    fail(KIND.CORE_LIMIT, {
+      where,
+      offset,
+      expected: `at most ${limit.core} ${limit.quantity}`,
+      actual: value,
+    });
 }
 
 function checkMagic(bytes: Uint8Array): void {
@@ -159,7 +170,7 @@ function checkMagic(bytes: Uint8Array): void {
     const text = toHex(found);
     // CRLF became LF, LF became CRLF, the high bit was stripped, or the first byte was re-encoded as UTF-8.
     const damaged = ["894c51410a", "894c51410d0d0a", "094c5141", "c2894c5141", "efbfbd4c5141"];
-    fail(damaged.some((d) => text.startsWith(d)) ? "MAGIC_TEXT_DAMAGE" : "BAD_MAGIC", {
+    fail(damaged.some((d) => text.startsWith(d)) ? KIND.MAGIC_TEXT_DAMAGE : KIND.BAD_MAGIC, {
       offset: i,
       expected: toHex(MAGIC),
       actual: text,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { BANDS, CHUNK_BYTES, ENCODINGS, SHARED_RECORDS } from "../limits.ts";
 import { consistentMultiplier, type ModuleShape } from "../model/adapter.ts";
@@ -46,7 +47,7 @@ export function interpretIndex(
     ["sections", 44],
   ] as const)
     if (vectors[name].length !== prologue[name])
-      fail("COUNT_MISMATCH", {
+      fail(KIND.COUNT_MISMATCH, {
         where: `number of ${name}`,
         offset,
         expected: vectors[name].length,
@@ -78,13 +79,13 @@ export function interpretIndex(
     const { bytes, name } = names.next(record, `module ${i}`, offset);
     const where = `module "${name}"`;
     if (previous !== undefined && compareNames(previous, bytes) >= 0)
-      fail("NAME_ORDER", { where, offset, expected: "a name after the one before it" });
+      fail(KIND.NAME_ORDER, { where, offset, expected: "a name after the one before it" });
     previous = bytes;
     const type = usedTypes(record.moduleType, where, offset, types);
     const plan = usedPlans(record.plan, where, offset, plans);
     const shape: ModuleShape = { ...type, name, rank: plan.rank };
     if (!consistentMultiplier(shape))
-      fail("MULTIPLIER", {
+      fail(KIND.MULTIPLIER, {
         where,
         offset,
         expected: `the multiplier that ${shape.rule} gives for alpha ${shape.alpha} and rank ${shape.rank}`,
@@ -115,7 +116,7 @@ export function interpretIndex(
     prologue.alignment,
   );
   if (fileLength !== prologue.fileLength)
-    fail("FILE_LENGTH_MISMATCH", { offset: 24, expected: fileLength, actual: prologue.fileLength });
+    fail(KIND.FILE_LENGTH_MISMATCH, { offset: 24, expected: fileLength, actual: prologue.fileLength });
   let next = 0;
   const place = <T extends { chunk: Extent }>({ chunkLength: _, ...record }: Unplaced<T>): T =>
     ({ ...record, chunk: chunks[next++]! }) as unknown as T;

@@ -5,6 +5,7 @@
  */
 import type { Encoding } from "../codecs/encoding.ts";
 import type { Band } from "../codecs/packed.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { ENCODINGS, SHARED_RECORDS } from "../limits.ts";
 import type { ModuleShape } from "../model/adapter.ts";
@@ -35,7 +36,7 @@ function sharedRecords<T>(name: string, most: number): { number(record: T): numb
       if (number === undefined) {
         number = records.length;
         if (number >= most)
-          fail("HARD_LIMIT", { where: name, expected: `at most ${most} different ${name}` });
+          fail(KIND.HARD_LIMIT, { where: name, expected: `at most ${most} different ${name}` });
         numbers.set(key, number);
         records.push(record);
       }

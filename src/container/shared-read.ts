@@ -6,6 +6,7 @@
  */
 import type { Encoding } from "../codecs/encoding.ts";
 import type { Band } from "../codecs/packed.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { DIMENSION, EXPERTS, GROUPS, RANK } from "../limits.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
@@ -27,7 +28,7 @@ export function readEncodings(read: ReadIndex): Encoding[] {
     const encoding = readEncoding(record, `encoding ${i}`, offset);
     const key = JSON.stringify(encoding);
     if (seen.has(key))
-      fail("RECORD_REFERENCE", { where: `encoding ${i}`, offset, expected: "each encoding once" });
+      fail(KIND.RECORD_REFERENCE, { where: `encoding ${i}`, offset, expected: "each encoding once" });
     seen.add(key);
     return encoding;
   });
@@ -47,9 +48,9 @@ export function readPlans(read: ReadIndex, encodings: readonly Encoding[], limit
   const result = plans.map((count, i) => {
     const where = `plan ${i}`;
     const offset = read.locate("plans", i);
-    if (count < 1) fail("BAND_PLAN", { where, offset, expected: "at least one band", actual: count });
+    if (count < 1) fail(KIND.BAND_PLAN, { where, offset, expected: "at least one band", actual: count });
     if (count > bands.length - at)
-      fail("RECORD_REFERENCE", {
+      fail(KIND.RECORD_REFERENCE, {
         where,
         offset,
         expected: `at most ${bands.length - at} bands`,
@@ -60,10 +61,10 @@ export function readPlans(read: ReadIndex, encodings: readonly Encoding[], limit
     const plan = members.map((band, k): Band => {
       const bandOffset = read.locate("bands", at + k);
       if (band.components < 1)
-        fail("BAND_PLAN", { where, offset: bandOffset, expected: "at least one component", actual: 0 });
+        fail(KIND.BAND_PLAN, { where, offset: bandOffset, expected: "at least one component", actual: 0 });
       const before = members[k - 1];
       if (before !== undefined && before.b === band.b && before.a === band.a)
-        fail("BAND_PLAN", {
+        fail(KIND.BAND_PLAN, {
           where,
           offset: bandOffset,
           expected: "neighbouring bands with different encodings",
@@ -78,12 +79,12 @@ export function readPlans(read: ReadIndex, encodings: readonly Encoding[], limit
     limit(rank, RANK, "plans", i, where);
     at += count;
     const key = JSON.stringify(members);
-    if (seen.has(key)) fail("RECORD_REFERENCE", { where, offset, expected: "each plan once" });
+    if (seen.has(key)) fail(KIND.RECORD_REFERENCE, { where, offset, expected: "each plan once" });
     seen.add(key);
     return { bands: plan, rank };
   });
   if (at !== bands.length)
-    fail("RECORD_REFERENCE", {
+    fail(KIND.RECORD_REFERENCE, {
       where: "bands",
       offset: read.locate("bands", at),
       expected: `${at} bands`,
@@ -100,7 +101,7 @@ export function readTypes(read: ReadIndex, limit: LimitCheck): Omit<ModuleShape,
     const type = readType(record, i, read, limit);
     const key = JSON.stringify(record);
     if (seen.has(key))
-      fail("RECORD_REFERENCE", {
+      fail(KIND.RECORD_REFERENCE, {
         where: `module type ${i}`,
         offset: read.locate("types", i),
         expected: "each module type once",
@@ -118,29 +119,30 @@ function readType(
 ): Omit<ModuleShape, "name" | "rank"> {
   const where = `module type ${i}`;
   const offset = read.locate("types", i);
-  const role = MODULE_ROLES[record.role] ?? fail("UNSUPPORTED_ROLE", { where, offset, actual: record.role });
+  const role =
+    MODULE_ROLES[record.role] ?? fail(KIND.UNSUPPORTED_ROLE, { where, offset, actual: record.role });
   const baseLayout =
     BASE_LAYOUTS[record.baseLayout] ??
-    fail("ROLE_SHAPE", { where, offset, expected: "base layout 0 or 1", actual: record.baseLayout });
+    fail(KIND.ROLE_SHAPE, { where, offset, expected: "base layout 0 or 1", actual: record.baseLayout });
   const rule =
     MULTIPLIER_RULES[record.rule] ??
-    fail("MULTIPLIER", { where, offset, expected: "rule 0 to 3", actual: record.rule });
+    fail(KIND.MULTIPLIER, { where, offset, expected: "rule 0 to 3", actual: record.rule });
   if (record.reserved !== 0)
-    fail("RECORD_RESERVED_NONZERO", { where, offset, expected: 0, actual: record.reserved });
+    fail(KIND.RECORD_RESERVED_NONZERO, { where, offset, expected: 0, actual: record.reserved });
   for (const field of ["outSize", "inSize", "groups", "experts"] as const)
     if (record[field] < 1)
-      fail("DIMENSION_RANGE", { where: `${where}.${field}`, offset, expected: "at least 1", actual: 0 });
+      fail(KIND.DIMENSION_RANGE, { where: `${where}.${field}`, offset, expected: "at least 1", actual: 0 });
   const kernels = [record.kernel0, record.kernel1, record.kernel2];
   const kernel = kernels.slice(0, KERNEL_DIMENSIONS[role]);
   if (kernels.some((size, k) => size > 0 !== k < kernel.length))
-    fail("ROLE_SHAPE", {
+    fail(KIND.ROLE_SHAPE, {
       where,
       offset,
       expected: `${kernel.length} kernel sizes for ${role}`,
       actual: kernels.join("×"),
     });
   if (kernel.length === 0 && record.groups !== 1)
-    fail("ROLE_SHAPE", { where, offset, expected: `1 group for ${role}`, actual: record.groups });
+    fail(KIND.ROLE_SHAPE, { where, offset, expected: `1 group for ${role}`, actual: record.groups });
   limit(record.outSize, DIMENSION, "types", i, where);
   limit(inputLength({ in: record.inSize, kernel }), DIMENSION, "types", i, where);
   limit(record.groups, GROUPS, "types", i, where);
@@ -152,7 +154,7 @@ function readType(
     Object.is(multiplier, -0) ||
     Object.is(alpha, -0)
   )
-    fail("MULTIPLIER", {
+    fail(KIND.MULTIPLIER, {
       where,
       offset,
       expected: "finite multiplier and alpha, not -0",
@@ -181,7 +183,7 @@ export function firstUse(
   let used = 0;
   const resolve = <T>(reference: number, where: string, offset: number, records: readonly T[]): T => {
     if (reference >= count || reference > used)
-      fail("RECORD_REFERENCE", {
+      fail(KIND.RECORD_REFERENCE, {
         where,
         offset,
         expected: `a reference to ${name} below ${Math.min(count, used + 1)}`,
@@ -193,7 +195,7 @@ export function firstUse(
   return Object.assign(resolve, {
     finish() {
       if (used !== count)
-        fail("RECORD_REFERENCE", {
+        fail(KIND.RECORD_REFERENCE, {
           where: name,
           offset: read.locate(name, used),
           expected: `${used} ${name}, all used`,

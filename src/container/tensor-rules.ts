@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
 
@@ -17,7 +18,7 @@ export function checkMagnitudeAxis(
 ): void {
   const most = role === "magnitude" ? 1 : 0;
   if (axis > most)
-    fail("TENSOR_RECORD", { where: `${where}.axis`, offset, expected: `at most ${most}`, actual: axis });
+    fail(KIND.TENSOR_RECORD, { where: `${where}.axis`, offset, expected: `at most ${most}`, actual: axis });
 }
 
 /**
@@ -36,7 +37,7 @@ export function checkCompanions(
   tensors.forEach((tensor, i) => {
     const { name, role, shape } = tensor;
     const bad = (expected: string, actual?: string): never =>
-      fail("TENSOR_RECORD", { where: `${role} "${name}"`, offset: locate?.(i), expected, actual });
+      fail(KIND.TENSOR_RECORD, { where: `${role} "${name}"`, offset: locate?.(i), expected, actual });
     const count = shape.reduce((product, size) => product * size, 1);
     if (role === "magnitude" || role === "lora-bias") {
       const module = byModule.get(name) ?? bad("a module of the same name", "none");

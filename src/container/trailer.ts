@@ -8,6 +8,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { equalBytes } from "../model/bytes.ts";
 import { viewOf } from "./bytes.ts";
@@ -51,7 +52,11 @@ export function readTrailer(
   const view = viewOf(bytes);
   const crc = crc32(bytes.subarray(0, 52));
   if (view.getUint32(52, true) !== crc)
-    fail("TRAILER_CRC", { offset: base + 52, expected: hex32(crc), actual: hex32(view.getUint32(52, true)) });
+    fail(KIND.TRAILER_CRC, {
+      offset: base + 52,
+      expected: hex32(crc),
+      actual: hex32(view.getUint32(52, true)),
+    });
   const fields: [at: number, name: string, expected: number, actual: number | bigint][] = [
     [32, "file length", expected.fileLength, view.getBigUint64(32, true)],
     [40, "digest list length", expected.digestsLength, view.getUint32(40, true)],
@@ -60,13 +65,13 @@ export function readTrailer(
   ];
   for (const [at, where, want, found] of fields)
     if (BigInt(found) !== BigInt(want))
-      fail("TRAILER_MISMATCH", {
+      fail(KIND.TRAILER_MISMATCH, {
         where: `trailer ${where}`,
         offset: base + at,
         expected: want,
         actual: String(found),
       });
   if (!equalBytes(bytes.subarray(56, 64), CLOSING_MAGIC))
-    fail("TRAILER_MISMATCH", { where: "trailer closing magic", offset: base + 56 });
+    fail(KIND.TRAILER_MISMATCH, { where: "trailer closing magic", offset: base + 56 });
   return bytes.slice(0, 32);
 }

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { viewOf } from "./bytes.ts";
 
@@ -28,7 +29,7 @@ export type FrameWalk = Generator<void, number, Uint8Array>;
  */
 export function* walkFrame(left: number, rawLength: number, base: number, where: string): FrameWalk {
   const bad = (at: number, expected: string, actual?: string | number): never =>
-    fail("ZSTD_FRAME", { where, offset: base + at, expected, actual });
+    fail(KIND.ZSTD_FRAME, { where, offset: base + at, expected, actual });
   let bytes = yield;
   /** Whether bytes have to be waited for. Not a generator of its own: a frame may have a block every three bytes. */
   const short = (at: number, length: number): boolean => {

@@ -7,6 +7,7 @@
  * @module
  */
 import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "../codecs/floats.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { ELEMENT_BYTES, type ElementType, type LoraModule } from "../model/adapter.ts";
 import { equalBytes } from "../model/bytes.ts";
@@ -62,14 +63,14 @@ export function readAlpha(
   const type = TYPES[element];
   if (type === undefined) {
     const expected = Object.keys(TYPES).join(", ");
-    return fail("SOURCE_ELEMENT_TYPE", { where, expected, actual: element });
+    return fail(KIND.SOURCE_ELEMENT_TYPE, { where, expected, actual: element });
   }
   if (data.length !== ELEMENT_BYTES[element]) {
-    fail("SOURCE_SHAPE", { where, expected: "one number", actual: `[${shape}]` });
+    fail(KIND.SOURCE_SHAPE, { where, expected: "one number", actual: `[${shape}]` });
   }
   const alpha = type.get(viewOf(data));
   if (!Number.isFinite(Math.fround(alpha))) {
-    fail("SOURCE_CONFIG", { where, expected: "a number that binary32 can hold", actual: alpha });
+    fail(KIND.SOURCE_CONFIG, { where, expected: "a number that binary32 can hold", actual: alpha });
   }
   if (alpha !== 0) return scaleByAlpha(alpha, rank);
   onNote?.(`Module ${quoteName(name)} has an alpha of 0, which counts as its rank: the multiplier is 1.`);
@@ -94,7 +95,7 @@ export function alphaTensor(module: LoraModule, form: AlphaForm, zero = false): 
   const type = TYPES[form.element as ElementType];
   const shape = form.shape === "" ? [] : form.shape.split(",").map(Number);
   if (type === undefined || shape.some((size) => size !== 1)) {
-    return fail("UNSUPPORTED_DIALECT", {
+    return fail(KIND.UNSUPPORTED_DIALECT, {
       where: `the alpha of module ${quoteName(module.name)}`,
       expected: "one number",
       actual: `${form.element} [${form.shape}]`,

@@ -7,6 +7,7 @@
  * @module
  */
 
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import {
   type Adapter,
@@ -91,7 +92,7 @@ export function evenRanks(
     0,
   );
   if (weights > MOST_PADDED) {
-    fail("BUDGET", {
+    fail(KIND.BUDGET, {
       where: `${padded} modules padded to rank ${rank}`,
       expected: `at most ${MOST_PADDED} weights`,
       actual: weights,

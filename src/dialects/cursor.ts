@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { quoteName } from "./json.ts";
 
@@ -31,7 +32,7 @@ export function malformed(
   actual: string | number,
   offset: number = cursor.at,
 ): never {
-  return fail("SOURCE_HEADER", { where: cursor.where, expected, actual, offset });
+  return fail(KIND.SOURCE_HEADER, { where: cursor.where, expected, actual, offset });
 }
 
 /**
@@ -44,7 +45,7 @@ export function take(cursor: Cursor, length: number, what: string): number {
   const left = cursor.bytes.length - begin;
   if (length > left) {
     const expected = `${length} bytes for ${what}`;
-    fail("TRUNCATED_SOURCE", { where: cursor.where, expected, actual: left, offset: begin });
+    fail(KIND.TRUNCATED_SOURCE, { where: cursor.where, expected, actual: left, offset: begin });
   }
   cursor.at = begin + length;
   return begin;
@@ -83,7 +84,7 @@ export function assertFits(cursor: Cursor, count: number, least: number, what: s
   const most = Math.floor((cursor.bytes.length - cursor.at) / least);
   if (count <= most) return;
   const expected = `${what} of at most ${most} by the bytes that follow`;
-  fail("TRUNCATED_SOURCE", { where: cursor.where, expected, actual: count, offset });
+  fail(KIND.TRUNCATED_SOURCE, { where: cursor.where, expected, actual: count, offset });
 }
 
 /** Text of `length` bytes. @throws LqaError TRUNCATED_SOURCE; SOURCE_HEADER if it is not UTF-8 */

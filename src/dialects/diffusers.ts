@@ -8,6 +8,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Adapter } from "../model/adapter.ts";
 import { COMPONENT } from "../model/component.ts";
@@ -99,13 +100,14 @@ function configs(metadata: ReadonlyMap<string, string> | undefined): Map<string,
   const text = metadata?.get("lora_adapter_metadata");
   if (text === undefined) return new Map();
   const where = "metadata lora_adapter_metadata";
-  const all = parseJson(new TextEncoder().encode(text), "SOURCE_CONFIG", where);
-  if (!(all instanceof Map)) return fail("SOURCE_CONFIG", { where, expected: "an object" });
+  const all = parseJson(new TextEncoder().encode(text), KIND.SOURCE_CONFIG, where);
+  if (!(all instanceof Map)) return fail(KIND.SOURCE_CONFIG, { where, expected: "an object" });
   const parts = new Map<string, JsonObject>();
   for (const [field, value] of all) {
     const dot = field.indexOf(".");
     const component = field.slice(0, Math.max(0, dot));
-    if (dot < 1) fail("SOURCE_CONFIG", { where, expected: "fields of components", actual: quoteName(field) });
+    if (dot < 1)
+      fail(KIND.SOURCE_CONFIG, { where, expected: "fields of components", actual: quoteName(field) });
     const config = parts.get(component) ?? new Map([["peft_type", "LORA"]]);
     parts.set(component, config.set(field.slice(dot + 1), value));
   }
@@ -128,7 +130,7 @@ function convention(metadata: ReadonlyMap<string, string> | undefined): Conventi
       const { rank: expected, ...scale } = resolveScale(config, module.slice(dot + 1));
       if (expected === rank) return scale;
       const where = `module ${quoteName(module)}`;
-      return fail("SOURCE_SHAPE", {
+      return fail(KIND.SOURCE_SHAPE, {
         where,
         expected: `rank ${expected} by lora_adapter_metadata`,
         actual: rank,

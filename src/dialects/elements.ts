@@ -7,6 +7,7 @@
  * @module
  */
 import { bf16ToNumber, f16ToNumber, f32BitsToF16, numberToBf16 } from "../codecs/floats.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ElementType } from "../model/adapter.ts";
 
@@ -32,7 +33,7 @@ export function toFloat32(
 ): Float32Array {
   const { element, data } = tensor;
   if (!isFactorElement(element)) {
-    return fail("SOURCE_ELEMENT_TYPE", { where, expected: "F32, F16 or BF16", actual: element });
+    return fail(KIND.SOURCE_ELEMENT_TYPE, { where, expected: "F32, F16 or BF16", actual: element });
   }
   if (element === "F32") {
     // Not data.slice(): that of a Node Buffer is no copy, but a view of a pool.
@@ -74,7 +75,7 @@ export function fromFloat32(values: Float32Array, element: FactorElement, where:
   for (let index = 0; index < values.length; index++) {
     const half = element === "F16" ? f32BitsToF16(bits[index]!) : numberToBf16(values[index]!);
     if ((half & 0x7fff) === infinity && Number.isFinite(values[index])) {
-      fail("SOURCE_RANGE", {
+      fail(KIND.SOURCE_RANGE, {
         where,
         expected: `a value that ${element} can hold`,
         actual: values[index],

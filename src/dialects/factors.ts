@@ -10,6 +10,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { LoraModule, ModuleRole, ModuleShape } from "../model/adapter.ts";
 import { type FactorElement, fromFloat32, isFactorElement, toFloat32 } from "./elements.ts";
@@ -46,7 +47,7 @@ export function factorShape(
   for (const { key, tensor } of [a, b]) {
     if (isFactorElement(tensor.element)) continue;
     const where = `tensor ${quoteName(key)}`;
-    fail("SOURCE_ELEMENT_TYPE", { where, expected: "F32, F16 or BF16", actual: tensor.element });
+    fail(KIND.SOURCE_ELEMENT_TYPE, { where, expected: "F32, F16 or BF16", actual: tensor.element });
   }
   const pair: [readonly number[], readonly number[]] = [a.tensor.shape, b.tensor.shape];
   const role = embedding ? "embedding" : undefined;
@@ -158,7 +159,7 @@ function badShapes(
   b: readonly number[],
   advice?: string,
 ): never {
-  return fail("SOURCE_SHAPE", {
+  return fail(KIND.SOURCE_SHAPE, {
     where: `module ${quoteName(name)}`,
     expected,
     actual: `A [${a}] and B [${b}]`,
@@ -168,7 +169,7 @@ function badShapes(
 
 /** PEFT gives B the groups of the base layer but A all input channels: ΔW is no longer a product per group. */
 function refuseGroups(name: string, groups: number): never {
-  return fail("UNSUPPORTED_ADAPTER_FEATURE", {
+  return fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
     where: `module ${quoteName(name)}`,
     expected: "a convolution without groups",
     actual: `a grouped convolution (${groups} groups)`,

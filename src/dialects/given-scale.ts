@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { scaleByAlpha } from "./alpha.ts";
 import type { ReadSettings } from "./dialect.ts";
@@ -13,10 +14,10 @@ export function givenScale({ alpha, multiplier }: ReadSettings, rank: number): S
   const given = alpha ?? multiplier;
   if (given === undefined) return undefined;
   if (alpha !== undefined && multiplier !== undefined) {
-    fail("USAGE", { where: "alpha and multiplier", expected: "one of them", actual: "both" });
+    fail(KIND.USAGE, { where: "alpha and multiplier", expected: "one of them", actual: "both" });
   }
   if (!Number.isFinite(Math.fround(given))) {
-    fail("USAGE", {
+    fail(KIND.USAGE, {
       where: "alpha or multiplier",
       expected: "a number that binary32 can hold",
       actual: given,

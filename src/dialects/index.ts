@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type Adapter, withFactors } from "../model/adapter.ts";
 import { cloneofsimo } from "./cloneofsimo.ts";
@@ -43,7 +44,7 @@ export function readAdapter(files: SourceFiles, options: ReadOptions = {}): Adap
 function refuseScale({ name }: Dialect, { alpha, multiplier }: ReadOptions): void {
   const given = alpha === undefined ? (multiplier === undefined ? undefined : "multiplier") : "alpha";
   if (given === undefined) return;
-  fail("USAGE", {
+  fail(KIND.USAGE, {
     where: given,
     expected: `none: the multipliers of ${name} adapters follow from their files`,
     actual: alpha ?? multiplier,
@@ -56,7 +57,7 @@ function detectDialect(source: Source): Dialect {
   const [first] = candidates;
   if (first !== undefined && candidates.length === 1) return first;
   if (first !== undefined) {
-    return fail("UNSUPPORTED_DIALECT", {
+    return fail(KIND.UNSUPPORTED_DIALECT, {
       where: source.weights === undefined ? undefined : `file ${quoteName(source.weights.name)}`,
       expected: "files of one dialect",
       actual: `what may be ${candidates.map(({ name }) => name).join(" or ")}`,
@@ -64,7 +65,7 @@ function detectDialect(source: Source): Dialect {
     });
   }
   const { file, looksLike, advice } = identify(source.files);
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: file === undefined ? undefined : `file ${quoteName(file)}`,
     expected: `an adapter of ${DIALECTS.map(({ name }) => name).join(", ")}`,
     actual: looksLike,
@@ -76,7 +77,7 @@ function dialectNamed(name: DialectName): Dialect {
   const dialect = DIALECTS.find((each) => each.name === name);
   if (dialect !== undefined) return dialect;
   const expected = DIALECTS.map((each) => each.name).join(", ");
-  return fail("USAGE", { where: "the dialect", expected, actual: quoteName(String(name)) });
+  return fail(KIND.USAGE, { where: "the dialect", expected, actual: quoteName(String(name)) });
 }
 
 /**
@@ -91,7 +92,11 @@ export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<strin
   const origin = DIALECTS.find(({ name }) => name === adapter.origin?.dialect);
   const target = options.to === undefined ? (origin ?? peft) : dialectNamed(options.to);
   if (options.portable === true && target !== peft) {
-    fail("USAGE", { where: "portable", expected: "dialect peft, which servers load", actual: target.name });
+    fail(KIND.USAGE, {
+      where: "portable",
+      expected: "dialect peft, which servers load",
+      actual: target.name,
+    });
   }
   const widened = widenTensors(adapter);
   if (origin === undefined || origin === target) return target.write(widened, options);

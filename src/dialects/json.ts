@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { type ErrorName, fail } from "../errors.ts";
+import { type ErrorKind, fail } from "../errors.ts";
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 
@@ -22,7 +22,7 @@ export interface JsonCursor {
   at: number;
   /** First byte after the text. */
   readonly end: number;
-  readonly kind: ErrorName;
+  readonly kind: ErrorKind;
   readonly where: string;
 }
 
@@ -39,7 +39,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  * @throws LqaError of `kind` at the first byte that is not strict JSON, at a repeated key, a number that binary64
  * cannot hold, a lone surrogate, invalid UTF-8 (a byte order mark included) or nesting deeper than 32.
  */
-export function parseJson(bytes: Uint8Array, kind: ErrorName, where: string): JsonValue {
+export function parseJson(bytes: Uint8Array, kind: ErrorKind, where: string): JsonValue {
   const cursor: JsonCursor = { bytes, at: 0, end: bytes.length, kind, where };
   const value = readValue(cursor, 0);
   skipSpace(cursor);

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Adapter, ModuleShape } from "../model/adapter.ts";
 import { COMPONENT } from "../model/component.ts";
@@ -115,7 +116,7 @@ export function refuseKohyaNames({ modules }: Adapter, to: DialectName): void {
     const path = name.replace(COMPONENT, "");
     const whole = !path.includes(".") && splitWords(path) !== path;
     if (!whole && (to !== "diffusers" || !FOREIGN.test(path))) continue;
-    fail("UNSUPPORTED_DIALECT", {
+    fail(KIND.UNSUPPORTED_DIALECT, {
       where: `module ${quoteName(name)}`,
       expected: whole
         ? "a layer's path: kohya writes underscores for its dots"

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Adapter } from "../model/adapter.ts";
 import { scaleByAlpha } from "./alpha.ts";
@@ -54,7 +55,7 @@ function refuseMergedLinear({ tensors }: TensorFile): void {
     if (b === undefined || a.length !== 2 || b.length !== 2 || !key.endsWith(".lora_A")) continue;
     const parts = a[0]! / b[1]!;
     if (parts < 2 || !Number.isInteger(parts) || b[0]! % parts !== 0) continue;
-    fail("UNSUPPORTED_ADAPTER_FEATURE", {
+    fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
       where: `tensor ${quoteName(key)}`,
       expected: "the factors of one linear layer",
       actual: `those of ${parts} in one (MergedLinear): the file does not say which parts of the outputs they change`,
@@ -73,7 +74,7 @@ export const loralib: Dialect = {
   read(source, settings: ReadSettings): Adapter {
     const scale = (rank: number): Scale =>
       givenScale(settings, rank) ??
-      fail("SOURCE_CONFIG", {
+      fail(KIND.SOURCE_CONFIG, {
         where: "the loralib file",
         expected: "the alpha it was trained with",
         actual: "none: loralib keeps it in the program, not in the file",

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Adapter, ModuleShape } from "../model/adapter.ts";
 import { evenRanks, foldMultipliers, largestRank } from "./bake.ts";
@@ -48,7 +49,7 @@ function read(source: Source, settings: Parameters<Dialect["read"]>[1]): Adapter
   const kind = config?.get("fine_tune_type") ?? "lora";
   const where = `${CONFIG_FILE} field "fine_tune_type"`;
   if (kind !== "lora" && kind !== "dora") {
-    fail("UNSUPPORTED_ADAPTER_FEATURE", {
+    fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
       where,
       expected: '"lora" or "dora"',
       actual: quoteName(String(kind)),
@@ -58,7 +59,7 @@ function read(source: Source, settings: Parameters<Dialect["read"]>[1]): Adapter
   const said = (): Scale | undefined => configured(config, settings.onNote);
   const scale = (rank: number): Scale =>
     (settings.scaleIfMissing === true ? (said() ?? given(rank)) : (given(rank) ?? said())) ??
-    fail("SOURCE_CONFIG", {
+    fail(KIND.SOURCE_CONFIG, {
       where: "the MLX adapter",
       expected: 'lora_parameters with "scale" in adapter_config.json',
       actual: config === undefined ? "no configuration" : "none",
@@ -103,7 +104,7 @@ function configured(
     }
     return { multiplier, alpha: 0, rule: "explicit" };
   }
-  return fail("SOURCE_CONFIG", {
+  return fail(KIND.SOURCE_CONFIG, {
     where: `${CONFIG_FILE} field "scale"`,
     expected: "a number that binary32 can hold",
     actual: typeof value === "number" ? value : typeof value,
@@ -126,7 +127,7 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>
   }
   const grouped = adapter.modules.find(({ kernel }) => kernel.length > 0);
   if (grouped !== undefined) {
-    fail("UNSUPPORTED_DIALECT", {
+    fail(KIND.UNSUPPORTED_DIALECT, {
       where: `module ${quoteName(grouped.name)}`,
       expected: "linear layers, embeddings and experts: mlx-lm adapts nothing else",
       actual: grouped.role,
@@ -145,7 +146,7 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>
 }
 
 function settingsOf(config: Uint8Array): JsonObject | undefined {
-  const value = parseJson(config, "UNSUPPORTED_DIALECT", 'origin record field "config"');
+  const value = parseJson(config, KIND.UNSUPPORTED_DIALECT, 'origin record field "config"');
   return value instanceof Map ? value : undefined;
 }
 

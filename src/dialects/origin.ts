@@ -8,6 +8,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { LoraModule, MetaValue, Origin } from "../model/adapter.ts";
 import { type FactorElement, isFactorElement } from "./elements.ts";
@@ -156,7 +157,7 @@ export function originBytes(packed: Origin, field: string): Uint8Array | undefin
 
 /** Fails: a field of an origin record has another form than its dialect gives it. */
 export function badOrigin(field: string, expected: string): never {
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: `origin record field "${field}"`,
     expected,
     actual: "something else",

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import {
   accept,
@@ -57,12 +58,12 @@ export const LENGTH_BYTES = 8;
  */
 export function headerBytes(start: Uint8Array): number {
   if (start.length < LENGTH_BYTES) {
-    fail("TRUNCATED_SOURCE", { where, expected: "at least 8 bytes", actual: start.length, offset: 0 });
+    fail(KIND.TRUNCATED_SOURCE, { where, expected: "at least 8 bytes", actual: start.length, offset: 0 });
   }
   const view = new DataView(start.buffer, start.byteOffset, LENGTH_BYTES);
   const length = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
   if (length > MAX_HEADER_BYTES) {
-    fail("SOURCE_HEADER", {
+    fail(KIND.SOURCE_HEADER, {
       where,
       expected: `a length of at most ${MAX_HEADER_BYTES}`,
       actual: length,
@@ -82,9 +83,9 @@ export function headerBytes(start: Uint8Array): number {
 export function readHeader(bytes: Uint8Array): SafetensorsHeader {
   const end = headerBytes(bytes);
   if (end > bytes.length) {
-    fail("TRUNCATED_SOURCE", { where, expected: `${end} bytes`, actual: bytes.length, offset: 0 });
+    fail(KIND.TRUNCATED_SOURCE, { where, expected: `${end} bytes`, actual: bytes.length, offset: 0 });
   }
-  const cursor: JsonCursor = { bytes, at: LENGTH_BYTES, end, kind: "SOURCE_HEADER", where };
+  const cursor: JsonCursor = { bytes, at: LENGTH_BYTES, end, kind: KIND.SOURCE_HEADER, where };
   if (end === LENGTH_BYTES || bytes[8] !== 0x7b) jsonFail(cursor, '"{" as the first byte');
   const header = readTop(cursor);
   while (cursor.at < cursor.end && bytes[cursor.at] === 0x20) cursor.at++;

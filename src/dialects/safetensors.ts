@@ -8,6 +8,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../model/adapter.ts";
 import type { SourceBytes } from "./dialect.ts";
@@ -86,7 +87,7 @@ function checkSize(name: string, entry: HeaderEntry): ElementType {
   const where = `tensor ${quoteName(name)}`;
   if (!Object.hasOwn(ELEMENT_BYTES, entry.dtype)) {
     const expected = Object.keys(ELEMENT_BYTES).join(", ");
-    fail("SOURCE_ELEMENT_TYPE", { where, expected, actual: quoteName(entry.dtype), offset: entry.offset });
+    fail(KIND.SOURCE_ELEMENT_TYPE, { where, expected, actual: quoteName(entry.dtype), offset: entry.offset });
   }
   const element = entry.dtype as ElementType;
   let size = ELEMENT_BYTES[element];
@@ -95,12 +96,12 @@ function checkSize(name: string, entry: HeaderEntry): ElementType {
     // Below 2^53 every product is exact, so one comparison after each factor is enough.
     if (size > Number.MAX_SAFE_INTEGER) {
       const actual = `[${entry.shape.slice(0, 8).join(",")}]`;
-      fail("SOURCE_HEADER", { where, expected: "fewer than 2^53 bytes", actual, offset: entry.offset });
+      fail(KIND.SOURCE_HEADER, { where, expected: "fewer than 2^53 bytes", actual, offset: entry.offset });
     }
   }
   if (size !== entry.end - entry.begin) {
     const expected = `${size} bytes of ${element} for shape [${entry.shape.slice(0, 8).join(",")}]`;
-    fail("SOURCE_HEADER", {
+    fail(KIND.SOURCE_HEADER, {
       where,
       expected,
       actual: `data_offsets [${entry.begin},${entry.end}]`,
@@ -115,7 +116,7 @@ function checkTiling(entries: ReadonlyMap<string, HeaderEntry>, length: number, 
   let position = 0;
   for (const [name, entry] of sorted) {
     if (entry.begin !== position) {
-      fail("SOURCE_HEADER", {
+      fail(KIND.SOURCE_HEADER, {
         where: `tensor ${quoteName(name)}`,
         expected: `data from ${position}, where the tensor before it ends`,
         actual: entry.begin,
@@ -129,14 +130,14 @@ function checkTiling(entries: ReadonlyMap<string, HeaderEntry>, length: number, 
     expected: `${dataStart + position} bytes`,
     actual: dataStart + length,
   };
-  if (position > length) fail("TRUNCATED_SOURCE", { ...details, offset: dataStart + length });
-  if (position < length) fail("SOURCE_HEADER", { ...details, offset: dataStart + position });
+  if (position > length) fail(KIND.TRUNCATED_SOURCE, { ...details, offset: dataStart + length });
+  if (position < length) fail(KIND.SOURCE_HEADER, { ...details, offset: dataStart + position });
 }
 
 function checkBooleans(name: string, data: Uint8Array, offset: number): void {
   const index = data.findIndex((byte) => byte > 1);
   if (index < 0) return;
-  fail("SOURCE_HEADER", {
+  fail(KIND.SOURCE_HEADER, {
     where: `tensor ${quoteName(name)}`,
     expected: "0 or 1 in a BOOL tensor",
     actual: data[index],

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import type { SourceBytes, SourceFiles } from "./dialect.ts";
 import { type JsonObject, parseJson, quoteName } from "./json.ts";
@@ -39,7 +40,7 @@ export function openSource(files: SourceFiles): Source {
   const config = file?.subarray(0, file.length);
   const read = once(() => {
     if (weights !== undefined) return readTensorFile(weights.bytes, weights.name);
-    return fail("UNSUPPORTED_DIALECT", {
+    return fail(KIND.UNSUPPORTED_DIALECT, {
       where: "the files of the adapter",
       expected: "one file of weights",
       actual: names.length === 0 ? "none" : names.slice(0, 4).map(quoteName).join(", "),
@@ -47,7 +48,7 @@ export function openSource(files: SourceFiles): Source {
   });
   const source: Omit<Source, "keys" | "settings"> = { files, weights, config, tensors: read };
   const keys = once(() => quietly(() => [...read().tensors.keys()]) ?? []);
-  const settings = once(() => config && quietly(() => parseJson(config, "SOURCE_CONFIG", CONFIG_FILE)));
+  const settings = once(() => config && quietly(() => parseJson(config, KIND.SOURCE_CONFIG, CONFIG_FILE)));
   return {
     ...source,
     get keys() {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { SourceBytes } from "./dialect.ts";
 import { quoteName } from "./json.ts";
@@ -31,7 +32,7 @@ const MOST_CHARACTERS = 4096;
 /** @throws LqaError SOURCE_HEADER */
 export function assertKeyLength(key: string, file: string): void {
   if (key.length <= MOST_CHARACTERS) return;
-  fail("SOURCE_HEADER", {
+  fail(KIND.SOURCE_HEADER, {
     where: `file ${quoteName(file)}`,
     expected: `names of tensors of at most ${MOST_CHARACTERS} characters`,
     actual: `${quoteName(key)}, ${key.length} characters`,

@@ -8,6 +8,7 @@
  */
 import { toFloat32 } from "../dialects/elements.ts";
 import { quoteName } from "../dialects/json.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../model/adapter.ts";
 import type { StoredTensor } from "./model.ts";
@@ -116,7 +117,7 @@ async function readExactly(
 ): Promise<Uint8Array> {
   const bytes = await source.read(offset + at, length, signal);
   if (bytes.length === length) return bytes;
-  return fail("TRUNCATED_SOURCE", {
+  return fail(KIND.TRUNCATED_SOURCE, {
     where: `tensor ${quoteName(name)}`,
     expected: `${size} bytes`,
     actual: at + bytes.length,
@@ -168,7 +169,7 @@ function refuseNonfinite(
 ): void {
   const index = values.findIndex((value) => !Number.isFinite(value));
   if (index < 0) return;
-  fail("SOURCE_NONFINITE", {
+  fail(KIND.SOURCE_NONFINITE, {
     where: `tensor ${quoteName(name)} of the ${which} model`,
     actual: `${values[index]} at element ${at + index}`,
     advice: "The model is broken: there is no difference to take. Leave the tensor out with --exclude.",
@@ -178,7 +179,7 @@ function refuseNonfinite(
 function refuseOverflow({ name }: StoredTensor, difference: Float32Array, at: number): void {
   const index = difference.findIndex((value) => !Number.isFinite(value));
   if (index < 0) return;
-  fail("SOURCE_RANGE", {
+  fail(KIND.SOURCE_RANGE, {
     where: `tensor ${quoteName(name)}`,
     expected: "differences that F32 can hold",
     actual: `more at element ${at + index}`,

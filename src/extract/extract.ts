@@ -7,6 +7,7 @@
  * @module
  */
 import { quoteName } from "../dialects/json.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { assertNotAborted, type ByteSource } from "../io/source.ts";
 import { RANK } from "../limits.ts";
@@ -111,10 +112,10 @@ export async function extractAdapter(
  */
 export function checkExtractOptions({ rank = 32, energy }: Pick<ExtractOptions, "rank" | "energy">): void {
   if (!Number.isInteger(rank) || rank < 1 || rank > RANK.hard) {
-    fail("USAGE", { where: "rank", expected: `a whole number from 1 to ${RANK.hard}`, actual: rank });
+    fail(KIND.USAGE, { where: "rank", expected: `a whole number from 1 to ${RANK.hard}`, actual: rank });
   }
   if (energy !== undefined && !(energy > 0 && energy <= 1)) {
-    fail("USAGE", { where: "energy", expected: "a share above 0 and at most 1", actual: energy });
+    fail(KIND.USAGE, { where: "energy", expected: "a share above 0 and at most 1", actual: energy });
   }
 }
 
@@ -230,7 +231,7 @@ function allocate(length: number, name: string): Float32Array {
   try {
     return new Float32Array(length);
   } catch (cause) {
-    return fail("BUDGET", {
+    return fail(KIND.BUDGET, {
       where: `module ${quoteName(name)}`,
       actual: `${4 * length} bytes to allocate`,
       advice: "Leave the layer out with --exclude.",

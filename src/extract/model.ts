@@ -9,6 +9,7 @@
 import { parseJson, quoteName } from "../dialects/json.ts";
 import { checkEntries } from "../dialects/safetensors.ts";
 import { headerBytes, readHeader } from "../dialects/safetensors-header.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";
 import type { ByteSource } from "../io/source.ts";
 import type { ElementType } from "../model/adapter.ts";
@@ -54,7 +55,7 @@ export async function readModel(
   for (const file of named) {
     const bytes = files.get(file);
     if (bytes === undefined) {
-      return fail("NOT_FOUND", { where: `shard ${quoteName(file)} of the ${which}`, expected: "a file" });
+      return fail(KIND.NOT_FOUND, { where: `shard ${quoteName(file)} of the ${which}`, expected: "a file" });
     }
     const label = `${file === "" ? "" : `${quoteName(file)} of `}the ${which}`;
     for (const tensor of await readTensors(bytes, label, signal)) {
@@ -77,15 +78,15 @@ export async function readModel(
  */
 export function parseShardIndex(bytes: Uint8Array): Map<string, string> {
   const where = "the shard index";
-  const index = parseJson(bytes, "SOURCE_SHARDS", where);
+  const index = parseJson(bytes, KIND.SOURCE_SHARDS, where);
   const map = index instanceof Map ? index.get("weight_map") : undefined;
-  if (!(map instanceof Map)) return fail("SOURCE_SHARDS", { where, expected: "an object weight_map" });
+  if (!(map instanceof Map)) return fail(KIND.SOURCE_SHARDS, { where, expected: "an object weight_map" });
   const places = new Map<string, string>();
   for (const [name, file] of map) {
     const plain = typeof file === "string" && /^[^/\\\0]+$/.test(file) && file !== "." && file !== "..";
     if (!plain) {
       const actual = typeof file === "string" ? quoteName(file) : typeof file;
-      return fail("SOURCE_SHARDS", {
+      return fail(KIND.SOURCE_SHARDS, {
         where: `${where}, tensor ${quoteName(name)}`,
         expected: "the plain name of a file",
         actual,
@@ -123,7 +124,7 @@ function inFile(error: LqaError, label: string): LqaError {
   const advice =
     kind === "SOURCE_ELEMENT_TYPE" ? "Convert the model to F32, F16 or BF16 first." : error.advice;
   const place = where === undefined ? label : `${label}, ${where}`;
-  return new LqaError(kind, { expected, actual, offset, where: place, advice, cause: error });
+  return new LqaError(error, { expected, actual, offset, where: place, advice, cause: error });
 }
 
 function placeOf(file: string | undefined): string {
@@ -131,5 +132,5 @@ function placeOf(file: string | undefined): string {
 }
 
 function shards(name: string, where: string, expected: string, actual: string): never {
-  return fail("SOURCE_SHARDS", { where: `${where}, tensor ${quoteName(name)}`, expected, actual });
+  return fail(KIND.SOURCE_SHARDS, { where: `${where}, tensor ${quoteName(name)}`, expected, actual });
 }

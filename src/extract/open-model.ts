@@ -7,6 +7,7 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type FileSource, openFileSource, readWholeFile } from "../io/file.ts";
 import { osError, quotePath } from "../io/os-error.ts";
@@ -84,7 +85,7 @@ async function findModel(folder: string): Promise<string> {
   const candidates = names.filter((name) => name.endsWith(".safetensors"));
   if (indices.length === 0 && candidates.length === 1) return candidates[0]!;
   const pickle = names.some((name) => /^pytorch_model.*\.(bin|pt)$/.test(name));
-  return fail("NOT_FOUND", {
+  return fail(KIND.NOT_FOUND, {
     where: quotePath(folder),
     expected: `${WEIGHTS} or ${INDEX}`,
     actual: candidates.length === 0 ? "no safetensors file" : `${candidates.length} safetensors files`,

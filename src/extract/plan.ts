@@ -9,6 +9,7 @@
  */
 import { sortByName } from "../container/names.ts";
 import { quoteName } from "../dialects/json.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { DIMENSION } from "../limits.ts";
 import type { ModuleRole } from "../model/adapter.ts";
@@ -145,7 +146,7 @@ function align(base: Model, tuned: Model, prefix: string): [Model, Model] {
   if (toTuned !== undefined) return [renamed(base, prefix), renamed(tuned, prefix + toTuned)];
   const [first] = tuned.keys();
   const [other] = base.keys();
-  return fail("MODELS_DIFFER", {
+  return fail(KIND.MODELS_DIFFER, {
     expected: first === undefined ? "tensors" : `tensors such as ${quoteName(first)} in the base model`,
     actual: other === undefined ? "none" : `others, such as ${quoteName(other)}`,
   });
@@ -176,7 +177,7 @@ function reasonAgainst(
   if (kind !== undefined && choice.embeddings !== true) return kind === "output" ? "output head" : kind;
   if (isFloat(element)) return undefined;
   // A matrix of integers called weight is a quantized weight: its difference would mean nothing.
-  return fail("SOURCE_ELEMENT_TYPE", {
+  return fail(KIND.SOURCE_ELEMENT_TYPE, {
     where: `tensor ${quoteName(name)}`,
     expected: "F32, F16, BF16 or F64",
     actual: element,
@@ -192,7 +193,7 @@ function planModule(
 ): PlannedModule {
   const { shape } = tuned;
   if (`${base.shape}` !== `${shape}`) {
-    fail("MODELS_DIFFER", {
+    fail(KIND.MODELS_DIFFER, {
       where: `tensor ${quoteName(name)}`,
       expected: `[${base.shape}], as in the base model`,
       actual: `[${shape}]`,
@@ -200,7 +201,7 @@ function planModule(
     });
   }
   if (!isFloat(base.element)) {
-    fail("SOURCE_ELEMENT_TYPE", {
+    fail(KIND.SOURCE_ELEMENT_TYPE, {
       where: `tensor ${quoteName(name)} of the base model`,
       expected: "F32, F16, BF16 or F64",
       actual: base.element,
@@ -210,7 +211,7 @@ function planModule(
   const [rows, inputs, ...kernel] = shape as [number, number, ...number[]];
   const columns = kernel.reduce((product, size) => product * size, inputs);
   if (Math.max(rows, columns) > DIMENSION.hard) {
-    fail("HARD_LIMIT", {
+    fail(KIND.HARD_LIMIT, {
       where: `tensor ${quoteName(name)}`,
       expected: `dimensions of at most ${DIMENSION.hard}`,
       actual: Math.max(rows, columns),
@@ -241,7 +242,7 @@ function refuseMissing(names: readonly string[], which: string, advice: string):
   if (names.length === 0) return;
   const shown = names.slice(0, 4).map(quoteName).join(", ");
   const more = names.length > 4 ? ` and ${names.length - 4} more` : "";
-  fail("MODELS_DIFFER", {
+  fail(KIND.MODELS_DIFFER, {
     expected: "the same weights in both",
     actual: `${which}: ${shown}${more}`,
     advice,

@@ -4,6 +4,7 @@
  * @module
  */
 import { quoteName } from "../dialects/json.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ElementType, LoraModule, ModuleRole, PlainTensor } from "../model/adapter.ts";
 import type { Plan, RestReason } from "./plan.ts";
@@ -89,11 +90,11 @@ export function shares(
 
 /** @throws LqaError NOTHING_TO_EXTRACT, with what did change */
 export function refuseNothing(plan: Plan, rest: readonly Rest[]): never {
-  if (rest.length === 0 && plan.filtered === 0) return fail("NOTHING_TO_EXTRACT");
+  if (rest.length === 0 && plan.filtered === 0) return fail(KIND.NOTHING_TO_EXTRACT);
   const shown = rest.slice(0, 3).map(({ report }) => `${quoteName(report.name)} (${report.reason})`);
   const changed =
     shown.length === 0 ? "no change in the layers chosen" : `changes only in ${shown.join(", ")}`;
-  return fail("NOTHING_TO_EXTRACT", {
+  return fail(KIND.NOTHING_TO_EXTRACT, {
     actual: `${changed}${rest.length > shown.length ? ` and ${rest.length - shown.length} more` : ""}`,
     advice: "Check include and exclude; embeddings and output heads are extracted only if asked for.",
   });

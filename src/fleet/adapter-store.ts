@@ -4,6 +4,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { directoryStore } from "../serve/directory-store.ts";
 import { type AdapterStore, httpStore, safeName } from "../serve/stores.ts";
@@ -24,7 +25,7 @@ export async function openAdapters(location: string, { s3 }: StoreOptions = {}):
   if (/^https?:\/\//i.test(location)) return httpStore(location);
   if (!location.startsWith("s3://")) {
     if (location.includes("://"))
-      fail("USAGE", { where: "location", expected: "s3://, https:// or a directory", actual: location });
+      fail(KIND.USAGE, { where: "location", expected: "s3://, https:// or a directory", actual: location });
     return directoryStore(location);
   }
   const store = await s3Objects(location, s3);
@@ -32,7 +33,7 @@ export async function openAdapters(location: string, { s3 }: StoreOptions = {}):
     async open(name, signal) {
       const key = `${safeName(name)}.lqa`;
       const info = await store.head(key, signal);
-      if (info === undefined) fail("NOT_FOUND", { where: placeOf(store, key), actual: "no such object" });
+      if (info === undefined) fail(KIND.NOT_FOUND, { where: placeOf(store, key), actual: "no such object" });
       return { source: objectSource(store, info) };
     },
   };

@@ -9,6 +9,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { openFileSource } from "../io/file.ts";
 import { osError, systemCode } from "../io/os-error.ts";
@@ -25,7 +26,7 @@ export async function directoryObjects(location: string): Promise<ObjectStore> {
     throw osError(error, location, "read");
   });
   if (found !== undefined && !found.isDirectory())
-    fail("IO", { where: location, expected: "a directory, or an s3:// location", actual: "a file" });
+    fail(KIND.IO, { where: location, expected: "a directory, or an s3:// location", actual: "a file" });
   const scratch = join(root, OWN_PREFIX, "tmp");
   await removeLeftovers(scratch);
   const path = (key: string): string => join(root, plainKey(key));
@@ -54,7 +55,7 @@ export async function directoryObjects(location: string): Promise<ObjectStore> {
     },
     async read(key, { offset, length, version }, signal) {
       if (version !== undefined && (await infoOf(key))?.version !== version)
-        fail("REMOTE_CHANGED", { where: path(key) });
+        fail(KIND.REMOTE_CHANGED, { where: path(key) });
       try {
         const source = await openFileSource(path(key));
         try {
@@ -107,7 +108,7 @@ export async function directoryObjects(location: string): Promise<ObjectStore> {
 /** @throws LqaError USAGE for a key that leads elsewhere, or that no file can have */
 function plainKey(key: string): string {
   if (!isPlainKey(key))
-    fail("USAGE", {
+    fail(KIND.USAGE, {
       where: JSON.stringify(key.slice(0, 200)),
       expected: "a key whose parts are plain names",
     });

@@ -8,6 +8,7 @@
  */
 import { createHash } from "node:crypto";
 import type { EncodeFileOptions } from "../encode-file.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";
 import type { FoundAdapter } from "./adapters.ts";
 import { OWN_PREFIX } from "./store.ts";
@@ -75,7 +76,7 @@ export function parseJob(text: string): FleetJob {
   try {
     job = JSON.parse(text) as Partial<FleetJob> | null;
   } catch (cause) {
-    return fail("USAGE", { where: "queue", expected: "a job of lqa fleet submit", cause });
+    return fail(KIND.USAGE, { where: "queue", expected: "a job of lqa fleet submit", cause });
   }
   const { id, source, target, name, files, settings } = job ?? {};
   const texts = [id, source, target, name].every((one) => typeof one === "string" && one !== "");
@@ -90,7 +91,7 @@ export function parseJob(text: string): FleetJob {
         typeof file[2] === "string",
     );
   if (!texts || !listed || typeof settings !== "object" || settings === null)
-    fail("USAGE", { where: "queue", expected: "a job of lqa fleet submit", actual: text.slice(0, 80) });
+    fail(KIND.USAGE, { where: "queue", expected: "a job of lqa fleet submit", actual: text.slice(0, 80) });
   return job as FleetJob;
 }
 
@@ -120,5 +121,8 @@ export function failureOf(error: unknown): FleetFailure {
 
 /** The failure of a job whose workers ended again and again. */
 export function lost(times: number): LqaError {
-  return new LqaError("WORKER_LOST", { expected: `at most ${times} workers that end`, actual: "one more" });
+  return new LqaError(KIND.WORKER_LOST, {
+    expected: `at most ${times} workers that end`,
+    actual: "one more",
+  });
 }

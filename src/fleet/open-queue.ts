@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { directoryQueue } from "./directory-queue.ts";
 import type { WorkQueue } from "./queue.ts";
@@ -17,6 +18,6 @@ import { type RedisOptions, redisQueue } from "./redis-queue.ts";
 export async function openQueue(address: string, options: RedisOptions = {}): Promise<WorkQueue> {
   if (/^rediss?:\/\//i.test(address)) return await redisQueue(address, options);
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(address))
-    fail("USAGE", { where: "queue", expected: "redis:// or a directory", actual: address });
+    fail(KIND.USAGE, { where: "queue", expected: "redis:// or a directory", actual: address });
   return await directoryQueue(address);
 }

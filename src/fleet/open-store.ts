@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { directoryObjects } from "./directory-objects.ts";
 import { type S3Options, s3Objects } from "./s3-objects.ts";
@@ -22,7 +23,7 @@ export interface StoreOptions {
 export async function openObjects(location: string, { s3 }: StoreOptions = {}): Promise<ObjectStore> {
   if (location.startsWith("s3://")) return await s3Objects(location, s3);
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(location))
-    fail("USAGE", { where: "location", expected: "s3://bucket/prefix or a directory", actual: location });
+    fail(KIND.USAGE, { where: "location", expected: "s3://bucket/prefix or a directory", actual: location });
   return await directoryObjects(location);
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { LqaError } from "../errors.ts";
 import { systemCode } from "../io/os-error.ts";
 
@@ -17,7 +18,7 @@ export async function optional<T>(names: readonly string[], load: () => Promise<
     return await load();
   } catch (cause) {
     if (systemCode(cause) !== "ERR_MODULE_NOT_FOUND" && systemCode(cause) !== "MODULE_NOT_FOUND") throw cause;
-    throw new LqaError("MISSING_PACKAGE", {
+    throw new LqaError(KIND.MISSING_PACKAGE, {
       where: names.join(" "),
       advice: `npm install ${names.join(" ")}`,
       cause,

@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { mkdir, open, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { encodeFile } from "../encode-file.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { CONFIG_FILE } from "../io/adapter-names.ts";
 import { readWholeFile } from "../io/file.ts";
@@ -119,26 +120,26 @@ async function store(
   if (stored === sha256) return;
   const where = placeOf(target, key);
   if (outcome === "exists")
-    fail("OUTPUT_EXISTS", {
+    fail(KIND.OUTPUT_EXISTS, {
       where,
       expected: `nothing, or SHA-256 ${sha256}`,
       actual: stored ?? "an object that is gone now",
       advice: "Choose another target, or submit with --force to replace it.",
     });
   await target.remove(key);
-  fail("UPLOAD_DAMAGED", { where, expected: `SHA-256 ${sha256}`, actual: stored ?? "no object" });
+  fail(KIND.UPLOAD_DAMAGED, { where, expected: `SHA-256 ${sha256}`, actual: stored ?? "no object" });
 }
 
 /** Path of the adapter: where it is, or where its files were fetched to, with bounded memory. */
 async function fetched(job: FleetJob, source: ObjectStore, folder: string): Promise<string> {
   const [first] = job.files;
   if (first === undefined)
-    fail("NOT_FOUND", { where: job.name, expected: "files of an adapter", actual: "none" });
+    fail(KIND.NOT_FOUND, { where: job.name, expected: "files of an adapter", actual: "none" });
   const single = job.files.length === 1 && !first[0].endsWith(CONFIG_FILE);
   if (source.path !== undefined) {
     for (const [key, , version] of job.files)
       if ((await source.head(key))?.version !== version)
-        fail("REMOTE_CHANGED", { where: source.path(key), advice: SUBMIT });
+        fail(KIND.REMOTE_CHANGED, { where: source.path(key), advice: SUBMIT });
     const path = source.path(first[0]);
     return single ? path : dirname(path);
   }
@@ -153,7 +154,7 @@ async function fetched(job: FleetJob, source: ObjectStore, folder: string): Prom
         for (let offset = 0; offset < size; offset += STEP) {
           const bytes = await from.read(offset, STEP);
           if (bytes.length !== Math.min(STEP, size - offset))
-            fail("NETWORK", {
+            fail(KIND.NETWORK, {
               where: placeOf(source, key),
               expected: `${size} bytes`,
               actual: offset + bytes.length,
@@ -165,7 +166,7 @@ async function fetched(job: FleetJob, source: ObjectStore, folder: string): Prom
       }
     } catch (error) {
       if (isLqaError(error, "REMOTE_CHANGED"))
-        fail("REMOTE_CHANGED", { where: placeOf(source, key), advice: SUBMIT, cause: error });
+        fail(KIND.REMOTE_CHANGED, { where: placeOf(source, key), advice: SUBMIT, cause: error });
       throw osError(error, path, "write");
     }
   }

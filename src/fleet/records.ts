@@ -7,6 +7,7 @@
  */
 
 import type { EncodedFile } from "../encode-file.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { FAILURES, type FleetFailure, type FleetJob, RECORDS } from "./job.ts";
 import type { ObjectStore } from "./store.ts";
@@ -114,7 +115,7 @@ export async function readRecord(
   } catch {
     // Told below.
   }
-  return fail("IO", {
+  return fail(KIND.IO, {
     where: key,
     expected: "a record of lqa fleet",
     actual: "something else",

@@ -8,6 +8,7 @@
  */
 import type { Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
+import * as KIND from "../error-catalogue.ts";
 import { fail, LqaError } from "../errors.ts";
 import { pause, within } from "./concurrent.ts";
 import { type FleetFailure, type FleetJob, failureOf, lost, parseJob } from "./job.ts";
@@ -265,8 +266,8 @@ function watch(connection: Redis, location: string, seconds: number): Patience {
   });
   const gone = (): LqaError =>
     /NOAUTH|WRONGPASS|NOPERM/.test(reason)
-      ? new LqaError("ACCESS_DENIED", { where: location, actual: reason })
-      : new LqaError("NETWORK", {
+      ? new LqaError(KIND.ACCESS_DENIED, { where: location, actual: reason })
+      : new LqaError(KIND.NETWORK, {
           where: location,
           actual: reason,
           advice: "Start Redis, or check the address given as --queue.",
@@ -321,6 +322,6 @@ function withoutPassword(address: string): string {
     url.username = "";
     return url.href.replace(/\/$/, "");
   } catch (cause) {
-    return fail("USAGE", { where: "--queue", expected: "an address such as redis://host:6379", cause });
+    return fail(KIND.USAGE, { where: "--queue", expected: "an address such as redis://host:6379", cause });
   }
 }

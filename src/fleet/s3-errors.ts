@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { isLqaError, LqaError } from "../errors.ts";
 
 /** HTTP status of an error of the SDK. */
@@ -27,7 +28,7 @@ export function s3Error(cause: unknown, where: string): LqaError {
   const status = statusOf(cause);
   const actual = [status, name, code, message].filter((part) => part !== undefined && part !== "").join(" ");
   if (name === "NoSuchBucket")
-    return new LqaError("NOT_FOUND", {
+    return new LqaError(KIND.NOT_FOUND, {
       where,
       expected: "a bucket",
       actual: "no such bucket",
@@ -36,11 +37,11 @@ export function s3Error(cause: unknown, where: string): LqaError {
     });
   // The SDK has learnt the difference from the answer: another attempt is signed with the time of the storage.
   if (SKEWED.test(name ?? ""))
-    return new LqaError("NETWORK", { where, actual, advice: "Set the clock of this machine.", cause });
+    return new LqaError(KIND.NETWORK, { where, actual, advice: "Set the clock of this machine.", cause });
   if (DENIED.test(name ?? "") || status === 401 || status === 403)
-    return new LqaError("ACCESS_DENIED", { where, actual, cause });
-  if (status === 404) return new LqaError("NOT_FOUND", { where, actual: "no such object", cause });
-  if (status === 412) return new LqaError("REMOTE_CHANGED", { where, cause });
+    return new LqaError(KIND.ACCESS_DENIED, { where, actual, cause });
+  if (status === 404) return new LqaError(KIND.NOT_FOUND, { where, actual: "no such object", cause });
+  if (status === 412) return new LqaError(KIND.REMOTE_CHANGED, { where, cause });
   // Throttling has a status of its own, and so has what the service itself calls its fault. Without one there was no answer.
   if (
     status === undefined ||
@@ -49,6 +50,6 @@ export function s3Error(cause: unknown, where: string): LqaError {
     status >= 500 ||
     [408, 409, 425, 429].includes(status)
   )
-    return new LqaError("NETWORK", { where, actual, cause });
-  return new LqaError("IO", { where, actual, advice: "See what the storage answered.", cause });
+    return new LqaError(KIND.NETWORK, { where, actual, cause });
+  return new LqaError(KIND.IO, { where, actual, advice: "See what the storage answered.", cause });
 }

@@ -9,6 +9,7 @@
  */
 import { createHash } from "node:crypto";
 import type { S3Client } from "@aws-sdk/client-s3";
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { pause } from "./concurrent.ts";
@@ -42,7 +43,7 @@ const PAUSE = 200;
 export async function s3Objects(location: string, options: S3Options = {}): Promise<ObjectStore> {
   const [, bucket, below = ""] = /^s3:\/\/([^/]+)\/?(.*)$/s.exec(location) ?? [];
   if (bucket === undefined)
-    fail("USAGE", { where: "location", expected: "s3://bucket/prefix", actual: location });
+    fail(KIND.USAGE, { where: "location", expected: "s3://bucket/prefix", actual: location });
   const prefix = below === "" || below.endsWith("/") ? below : `${below}/`;
   const sdk = await optional(["@aws-sdk/client-s3"], () => import("@aws-sdk/client-s3"));
   const attempts = options.attempts ?? 6;
@@ -132,7 +133,7 @@ export async function s3Objects(location: string, options: S3Options = {}): Prom
     },
     async put(key, bytes, { replace, signal }) {
       if (bytes.length > MOST_BYTES)
-        fail("BUDGET", {
+        fail(KIND.BUDGET, {
           where: placeOf(store, key),
           expected: `at most ${MOST_BYTES} bytes`,
           actual: bytes.length,

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ByteSource } from "../io/source.ts";
 import type { ObjectReader } from "../serve/stores.ts";
@@ -78,7 +79,7 @@ export function objectSource(store: ObjectStore, { key, size, version }: ObjectI
       const there = Math.min(length, Math.max(0, size - offset));
       if (there === 0) return new Uint8Array(0);
       const bytes = await store.read(key, { offset, length: there, version }, signal);
-      return bytes ?? fail("NOT_FOUND", { where: placeOf(store, key), actual: "no such object any more" });
+      return bytes ?? fail(KIND.NOT_FOUND, { where: placeOf(store, key), actual: "no such object any more" });
     },
   };
 }

@@ -9,6 +9,7 @@
  */
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { resolveOptions } from "../quantize/profile.ts";
 import { type FoundAdapter, findAdapters } from "./adapters.ts";
@@ -112,15 +113,15 @@ export async function submitFleet(
     batch.push(adapter);
     if (batch.length < Math.min(BATCH, maxWaiting)) continue;
     await flush(batch);
-    if (signal?.aborted) fail("ABORTED", { cause: signal.reason });
+    if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
     await writeProgress(target, progress, adapter.resumeAfter);
     batch = [];
   }
   await flush(batch);
-  if (signal?.aborted) fail("ABORTED", { cause: signal.reason });
+  if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
   await target.remove(progress);
   if (counts.found === 0 && resumedAfter === undefined)
-    fail("NOT_FOUND", { where: options.source, expected: "adapters", actual: "none" });
+    fail(KIND.NOT_FOUND, { where: options.source, expected: "adapters", actual: "none" });
   return counts;
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { isLqaError, LqaError } from "../errors.ts";
 import { type ValidationLevel, validateReader } from "../validate/validate.ts";
 import { sourceReader } from "../validate/window.ts";
@@ -107,7 +108,7 @@ export async function verifyFleet(store: ObjectStore, options: VerifyOptions = {
       const advice = "Submit the source again: the adapter is encoded anew.";
       found(
         key,
-        new LqaError("NOT_FOUND", {
+        new LqaError(KIND.NOT_FOUND, {
           where: key,
           expected: "a file, as its record says",
           actual: "none",
@@ -131,14 +132,14 @@ function difference(
 ): LqaError | undefined {
   const advice = "Something else replaced the file; remove it and submit the source again.";
   if (size !== record.outputBytes)
-    return new LqaError("REMOTE_CHANGED", {
+    return new LqaError(KIND.REMOTE_CHANGED, {
       where: key,
       expected: `${record.outputBytes} bytes`,
       actual: size,
       advice,
     });
   if (ids !== undefined && ids.fileId !== record.fileId)
-    return new LqaError("REMOTE_CHANGED", {
+    return new LqaError(KIND.REMOTE_CHANGED, {
       where: key,
       expected: `file id ${record.fileId}`,
       actual: ids.fileId,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
 /** The configuration beside the weights, of PEFT and of MLX. */
@@ -59,7 +60,7 @@ export function weightsAmong(found: readonly string[], folder: string): string {
 }
 
 function notFound(folder: string, names: readonly string[], advice: string): never {
-  return fail("NOT_FOUND", { where: folder, expected: WEIGHTS[0], actual: listing(names), advice });
+  return fail(KIND.NOT_FOUND, { where: folder, expected: WEIGHTS[0], actual: listing(names), advice });
 }
 
 function listing(names: readonly string[]): string {

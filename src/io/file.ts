@@ -6,6 +6,7 @@
  * @module
  */
 import { type FileHandle, open } from "node:fs/promises";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { osError, quotePath } from "./os-error.ts";
 import { assertNotAborted, assertRange, type ByteSource } from "./source.ts";
@@ -165,7 +166,7 @@ function allocate(path: string, size: number): Uint8Array {
   try {
     return new Uint8Array(size);
   } catch (cause) {
-    return fail("BUDGET", { where: quotePath(path), actual: `${size} bytes to allocate`, cause });
+    return fail(KIND.BUDGET, { where: quotePath(path), actual: `${size} bytes to allocate`, cause });
   }
 }
 
@@ -176,7 +177,7 @@ function notRegular(path: string, directory: boolean): Error {
 }
 
 function tooLarge(path: string, size: number): never {
-  return fail("BUDGET", {
+  return fail(KIND.BUDGET, {
     where: quotePath(path),
     expected: `at most ${MAX_WHOLE_FILE} bytes`,
     actual: size,

@@ -6,6 +6,7 @@
  */
 import { lstat, readdir } from "node:fs/promises";
 import { join, sep } from "node:path";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { quotePath } from "./os-error.ts";
 
@@ -45,7 +46,7 @@ export async function expandPattern(word: string, what: "files" | "all" = "files
     places = [...new Set(next)];
   }
   if (places.length === 0)
-    return fail("NOT_FOUND", {
+    return fail(KIND.NOT_FOUND, {
       where: quotePath(word),
       actual: `no ${what === "files" ? "file" : "path"} of this pattern`,
     });

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
 /** A failure that may be gone a moment later. */
@@ -51,12 +52,12 @@ export function readHead(
   where: string,
 ): Answer {
   const bad = (expected: string, actual: string | number): never =>
-    fail("HTTP_RESPONSE", { where, expected, actual });
+    fail(KIND.HTTP_RESPONSE, { where, expected, actual });
   const { status, headers } = response;
   if (TRANSIENT.has(status))
     throw new Transient(`status ${status}`, { retryAfter: retryAfter(headers.get("retry-after")) });
   if (status === 404 || status === 410)
-    fail("NOT_FOUND", { where, actual: `status ${status}`, advice: "Check the address." });
+    fail(KIND.NOT_FOUND, { where, actual: `status ${status}`, advice: "Check the address." });
   const validators: Validators = {
     etag: headers.get("etag") ?? undefined,
     modified: headers.get("last-modified") ?? undefined,
@@ -111,7 +112,7 @@ function assertSame(pinned: Version, now: Version, where: string): void {
 }
 
 function changed(where: string, actual: string): never {
-  return fail("REMOTE_CHANGED", { where, actual });
+  return fail(KIND.REMOTE_CHANGED, { where, actual });
 }
 
 function encoded(headers: Headers): boolean {

@@ -11,6 +11,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { type Answer, ifRange, readBody, readHead, Transient, type Version } from "./http-response.ts";
 import { assertNotAborted, assertRange, type ByteSource } from "./source.ts";
@@ -86,7 +87,7 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
     let answer: Answer;
     try {
       if (target.protocol === "https:" && response.url.startsWith("http:"))
-        fail("HTTP_RESPONSE", { where, expected: "https", actual: "a redirect to http" });
+        fail(KIND.HTTP_RESPONSE, { where, expected: "https", actual: "a redirect to http" });
       answer = readHead(response, offset, length, version, where);
       if (answer.kind === "whole" && (answer.length ?? 0) > settings.wholeBytes) tooLarge(answer.length!);
     } catch (error) {
@@ -105,7 +106,7 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
       tooLong: () =>
         exact === undefined
           ? tooLarge("more")
-          : fail("HTTP_RESPONSE", { where, expected: `a body of ${exact} bytes`, actual: "more" }),
+          : fail(KIND.HTTP_RESPONSE, { where, expected: `a body of ${exact} bytes`, actual: "more" }),
       alive: control.alive,
     });
     if (answer.kind === "range") {
@@ -126,13 +127,13 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
     } catch (cause) {
       const reason = describe(cause);
       if (/redirect/i.test(reason))
-        fail("HTTP_RESPONSE", { where, expected: "an end of redirections", actual: reason, cause });
+        fail(KIND.HTTP_RESPONSE, { where, expected: "an end of redirections", actual: reason, cause });
       throw new Transient(reason, { cause });
     }
   }
 
   function tooLarge(actual: number | string): never {
-    return fail("BUDGET", {
+    return fail(KIND.BUDGET, {
       where,
       expected: `at most ${settings.wholeBytes} bytes from a server that ignores ranges`,
       actual,
@@ -151,7 +152,7 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
         if (isLqaError(error) || !(error instanceof Transient)) throw error;
         const pause = pauseBefore(error, number);
         if (pause === undefined)
-          fail("NETWORK", {
+          fail(KIND.NETWORK, {
             where,
             actual: control.silent() ? `silence for ${settings.silenceMs} ms` : error.message,
             cause: error.cause ?? error,
@@ -216,12 +217,12 @@ function parseUrl(url: string | URL): URL {
   try {
     parsed = new URL(url, base);
   } catch (cause) {
-    return fail("USAGE", { where: "address", expected: "an http or https URL", cause });
+    return fail(KIND.USAGE, { where: "address", expected: "an http or https URL", cause });
   }
   if (!/^https?:$/.test(parsed.protocol))
-    fail("USAGE", { where: "address", expected: "an http or https URL", actual: parsed.protocol });
+    fail(KIND.USAGE, { where: "address", expected: "an http or https URL", actual: parsed.protocol });
   if (parsed.username !== "" || parsed.password !== "")
-    fail("USAGE", { where: "address", expected: "no user name or password; use the headers option" });
+    fail(KIND.USAGE, { where: "address", expected: "no user name or password; use the headers option" });
   return parsed;
 }
 

@@ -6,6 +6,7 @@
  * @module
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { osError, quotePath } from "./os-error.ts";
 
@@ -46,7 +47,7 @@ export function openLazyFile(path: string): LazyFile | undefined {
       for (let filled = 0; filled < bytes.length; ) {
         const read = call(() => readSync(file, bytes, filled, bytes.length - filled, begin + filled));
         if (read === 0)
-          fail("IO", {
+          fail(KIND.IO, {
             where: quotePath(path),
             expected: `${size} bytes`,
             actual: `${begin + filled}: it has become shorter`,

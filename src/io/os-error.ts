@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { isLqaError, LqaError } from "../errors.ts";
 
 const FULL = "The disk is full: free some space, or write to another disk.";
@@ -39,9 +40,9 @@ export function osError(cause: unknown, path: string, action: "read" | "write"):
   if (isLqaError(cause)) return cause;
   const code = systemCode(cause);
   const where = quotePath(path);
-  if (code === "ENOENT" && action === "read") return new LqaError("NOT_FOUND", { where, cause });
+  if (code === "ENOENT" && action === "read") return new LqaError(KIND.NOT_FOUND, { where, cause });
   if (code === "ENOENT") {
-    return new LqaError("IO", {
+    return new LqaError(KIND.IO, {
       where,
       actual: "a directory of this path does not exist",
       advice: "Create the directory first, or check the path.",
@@ -49,7 +50,7 @@ export function osError(cause: unknown, path: string, action: "read" | "write"):
     });
   }
   const actual = code === "ENOSPC" ? "the disk is full (ENOSPC)" : describe(cause);
-  return new LqaError("IO", { where, actual, advice: ADVICE[code ?? ""], cause });
+  return new LqaError(KIND.IO, { where, actual, advice: ADVICE[code ?? ""], cause });
 }
 
 /** A path as error messages show it: in quotes, control characters escaped. */

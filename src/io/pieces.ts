@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { assertNotAborted } from "./source.ts";
 
@@ -47,7 +48,7 @@ export async function* piecesOf(
   } catch (error) {
     reason = error;
     if (isLqaError(error) || error instanceof PieceError === false) throw error;
-    return fail("IO", { where: "the input stream", cause: error.cause });
+    return fail(KIND.IO, { where: "the input stream", cause: error.cause });
   } finally {
     // Not waited for: a source that hangs must not keep its reader from ending.
     if (!ended) reader.cancel(reason).catch(() => {});

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
 /** Random access to bytes. */
@@ -47,7 +48,7 @@ export function blobSource(blob: Blob): ByteSource {
         buffer = await blob.slice(offset, offset + length).arrayBuffer();
       } catch (cause) {
         // Browsers reject with NotReadableError when the file behind a File object changed or went away.
-        return fail("IO", { where: `blob of ${blob.size} bytes`, offset, cause });
+        return fail(KIND.IO, { where: `blob of ${blob.size} bytes`, offset, cause });
       }
       assertNotAborted(signal);
       return new Uint8Array(buffer);
@@ -65,7 +66,7 @@ export function assertRange(offset: number, length: number): void {
 
 /** @throws LqaError ABORTED once `signal` is aborted. */
 export function assertNotAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) fail("ABORTED", { cause: signal.reason });
+  if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
 }
 
 /** A signal that is aborted when one of two is. */

@@ -9,6 +9,7 @@
  */
 import { constants, type FileHandle, link, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import * as KIND from "../error-catalogue.ts";
 import { fail, LqaError } from "../errors.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
 import { forgetTemporary, registerTemporary, temporaryPath } from "./temporary.ts";
@@ -71,7 +72,7 @@ export async function fillFileAtomic(
 export async function assertWritable(path: string, options: WriteOptions = {}): Promise<void> {
   try {
     const parent = await stat(dirname(path));
-    if (!parent.isDirectory()) fail("IO", { where: quotePath(dirname(path)), actual: "not a directory" });
+    if (!parent.isDirectory()) fail(KIND.IO, { where: quotePath(dirname(path)), actual: "not a directory" });
     const existing = await statusOf(path);
     if (existing?.isFile() && options.force !== true) throw outputExists(path);
   } catch (error) {
@@ -111,7 +112,7 @@ export async function syncDirectory(path: string): Promise<void> {
 
 /** The error for an output that is in the way. */
 export function outputExists(path: string, actual?: string, advice?: string): LqaError {
-  return new LqaError("OUTPUT_EXISTS", { where: quotePath(path), actual, advice });
+  return new LqaError(KIND.OUTPUT_EXISTS, { where: quotePath(path), actual, advice });
 }
 
 async function fillThenName(

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { quotePath } from "./os-error.ts";
 import { assertReplaceable, writeDirectoryAtomic } from "./write-directory.ts";
@@ -37,7 +38,7 @@ export async function writeOutput(
     const [[name, bytes]] = [...files] as [[string, Uint8Array]];
     if (files.size > 1 || !name.endsWith(ending)) {
       const actual = [...files.keys()].join(" and ");
-      fail("USAGE", {
+      fail(KIND.USAGE, {
         where: quotePath(path),
         expected: "the path of a directory",
         actual: `files ${actual}`,

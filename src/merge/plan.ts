@@ -5,6 +5,7 @@
  */
 import { fromFloat32, toFloat32 } from "../dialects/elements.ts";
 import { quoteName } from "../dialects/json.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Model, StoredTensor } from "../extract/model.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../model/adapter.ts";
@@ -41,7 +42,7 @@ export function planMerge(adapter: Adapter, model: Model): Map<string, Job> {
   for (const [name, bias] of withRole(adapter, "lora-bias")) {
     const target = find(`${name}.bias`);
     if (target === undefined) {
-      return fail("UNSUPPORTED_ADAPTER_FEATURE", {
+      return fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
         where: `LoRA bias of module ${quoteName(name)}`,
         expected: "a layer with a bias, to add it to",
         actual: "none in the base model",
@@ -59,7 +60,7 @@ function withRole({ tensors }: Adapter, role: PlainTensor["role"]): Map<string, 
 function base(find: (name: string) => StoredTensor | undefined, name: string): StoredTensor {
   return (
     find(name) ??
-    fail("BASE_MODULE_MISSING", { where: `tensor ${quoteName(name)}`, expected: "a base tensor" })
+    fail(KIND.BASE_MODULE_MISSING, { where: `tensor ${quoteName(name)}`, expected: "a base tensor" })
   );
 }
 
@@ -67,7 +68,7 @@ function base(find: (name: string) => StoredTensor | undefined, name: string): S
 function place(find: (name: string) => StoredTensor | undefined, tensor: PlainTensor): StoredTensor {
   const target = base(find, tensor.name);
   if (`${target.shape}` === `${tensor.shape}`) return target;
-  return fail("BASE_SHAPE", {
+  return fail(KIND.BASE_SHAPE, {
     where: `tensor ${quoteName(tensor.name)}`,
     expected: `[${target.shape}] as in the base model`,
     actual: `[${tensor.shape}]`,
@@ -77,7 +78,7 @@ function place(find: (name: string) => StoredTensor | undefined, tensor: PlainTe
 
 function elementOf({ name, element }: Pick<StoredTensor, "name" | "element">): "F32" | "F16" | "BF16" {
   if (element === "F32" || element === "F16" || element === "BF16") return element;
-  return fail("SOURCE_ELEMENT_TYPE", {
+  return fail(KIND.SOURCE_ELEMENT_TYPE, {
     where: `base tensor ${quoteName(name)}`,
     expected: "F32, F16 or BF16",
     actual: element,
@@ -121,7 +122,7 @@ function tokenRows(adapter: Adapter, rows: PlainTensor, target: StoredTensor): J
     for (let i = 0; i * 4 < places.byteLength; i++) {
       const row = places.getUint32(4 * i, true);
       if (row >= count) {
-        fail("BASE_SHAPE", {
+        fail(KIND.BASE_SHAPE, {
           where: `token rows of ${quoteName(rows.name)}`,
           expected: `rows below ${count}`,
           actual: row,

@@ -9,6 +9,7 @@
  */
 import { toFloat32 } from "../dialects/elements.ts";
 import { quoteName } from "../dialects/json.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type LoraModule, type PlainTensor } from "../model/adapter.ts";
 
@@ -51,7 +52,7 @@ export function applyMagnitude(weight: Float32Array, module: LoraModule, magnitu
   const size = magnitude.axis === 0 ? rows : module.kernel.length === 0 ? columns : module.in;
   const values = toFloat32(magnitude, `magnitude of module ${quoteName(module.name)}`);
   if (values.length !== experts * size) {
-    fail("BASE_SHAPE", {
+    fail(KIND.BASE_SHAPE, {
       where: `magnitude of module ${quoteName(module.name)}`,
       expected: experts * size,
       actual: values.length,

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ElementType, MetaValue, Origin, PlainTensor } from "./adapter.ts";
 
@@ -61,7 +62,7 @@ function element(value: MetaValue | undefined, field: string): FloatElement {
 }
 
 function bad(field: string): never {
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: `origin record field "${field}"`,
     expected:
       field === "tensor_element" ? FLOATS.join(", ") : `rows of role, name, and one of ${FLOATS.join(", ")}`,

@@ -10,6 +10,7 @@
 import { packCodes, packedBytes } from "../codecs/bits.ts";
 import { bitsToNumber, numberToBits, writeBits } from "../codecs/elements.ts";
 import { FLOAT_BYTES, groupCount, type Planes, type ScaleType } from "../codecs/encoding.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type Bundle, eachGroup, type Fit, roundEven, signBit } from "./groups.ts";
 
@@ -30,7 +31,7 @@ export function chooseScaleType(fits: readonly Fit[], largest: number, where: st
       if (half >= 0x400 && half < 0x7c00) continue;
       type = "bf16";
       const stored = bitsToNumber(numberToBits(scale, "bf16"), "bf16");
-      if (!Number.isFinite(Math.fround(stored * largest))) fail("SOURCE_RANGE", { where, actual: scale });
+      if (!Number.isFinite(Math.fround(stored * largest))) fail(KIND.SOURCE_RANGE, { where, actual: scale });
     }
   }
   return type;

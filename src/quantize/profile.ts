@@ -8,6 +8,7 @@
  */
 import type { FloatType } from "../codecs/encoding.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type LoraModule } from "../model/adapter.ts";
 import { rtnFactors, signFactors } from "./baseline.ts";
@@ -125,7 +126,7 @@ export function resolveOptions(options: Partial<QuantizeOptions>): QuantizeOptio
   for (const stray of PROFILES.flatMap((name) => OWN[name])) {
     if (!given(stray) || OWN[profile].includes(stray)) continue;
     const owners = PROFILES.filter((name) => OWN[name].includes(stray));
-    fail("USAGE", {
+    fail(KIND.USAGE, {
       where: "profile",
       expected: `${stray} only with profile ${owners.join(", ")}`,
       actual: `profile ${profile}`,
@@ -173,7 +174,7 @@ function resolveRd(options: Partial<QuantizeOptions>): QuantizeOptions {
   const fit = oneOf("fit", options.fit ?? "unbiased", ["unbiased", "least-squares"]);
   const choices = { floor, fit, ...(options.weighted === true && { weighted: true }) };
   if (another !== undefined)
-    fail("USAGE", { where: "rd", expected: "one goal", actual: `${goal} and ${another}` });
+    fail(KIND.USAGE, { where: "rd", expected: "one goal", actual: `${goal} and ${another}` });
   if (goal === "quality") {
     const names = Object.keys(QUALITY_BITS) as QualityName[];
     return { profile: "rd", quality: oneOf("quality", options.quality ?? "balanced", names), ...choices };
@@ -181,7 +182,7 @@ function resolveRd(options: Partial<QuantizeOptions>): QuantizeOptions {
   const value = options[goal]!;
   const most = { bits: 16, maxBytes: Number.MAX_SAFE_INTEGER, maxError: 1 }[goal];
   if (!(value > 0 && value <= most))
-    fail("USAGE", { where: goal, expected: `a number above 0, at most ${most}`, actual: value });
+    fail(KIND.USAGE, { where: goal, expected: `a number above 0, at most ${most}`, actual: value });
   return { profile: "rd", [goal]: value, ...choices };
 }
 
@@ -189,7 +190,7 @@ function encoderFor(options: QuantizeOptions): (module: LoraModule) => PackedFac
   const { profile, bits, variant, hRule, refine, group, element } = resolveOptions(options);
   switch (profile) {
     case "rd":
-      return fail("USAGE", { where: "profile", expected: "a profile of single modules", actual: profile });
+      return fail(KIND.USAGE, { where: "profile", expected: "a profile of single modules", actual: profile });
     case "loraquant": {
       const parsed = { variant: parseVariant(variant!), hRule: hRule!, refine: refine!, group: group! };
       return (module) => loraQuant(module, parsed);
@@ -204,7 +205,8 @@ function encoderFor(options: QuantizeOptions): (module: LoraModule) => PackedFac
 }
 
 function oneOf<const T extends string | number>(option: string, value: T, allowed: readonly T[]): T {
-  if (!allowed.includes(value)) fail("USAGE", { where: option, expected: allowed.join(", "), actual: value });
+  if (!allowed.includes(value))
+    fail(KIND.USAGE, { where: option, expected: allowed.join(", "), actual: value });
   return value;
 }
 
@@ -216,9 +218,9 @@ export function checkModule(module: LoraModule): void {
 
 function checkFactor(module: LoraModule, factor: "A" | "B", weights: Float32Array, length: number): void {
   const where = `module "${module.name}", factor ${factor}`;
-  if (weights.length !== length) fail("SOURCE_SHAPE", { where, expected: length, actual: weights.length });
+  if (weights.length !== length) fail(KIND.SOURCE_SHAPE, { where, expected: length, actual: weights.length });
   for (let i = 0; i < length; i++) {
     if (Number.isFinite(weights[i])) continue;
-    fail("SOURCE_NONFINITE", { where: `${where}, index ${i}`, actual: String(weights[i]) });
+    fail(KIND.SOURCE_NONFINITE, { where: `${where}, index ${i}`, actual: String(weights[i]) });
   }
 }

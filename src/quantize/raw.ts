@@ -11,6 +11,7 @@ import { bitsToNumber, numberToBits, writeBits } from "../codecs/elements.ts";
 import type { FloatType, Planes } from "../codecs/encoding.ts";
 import { FLOAT_BYTES } from "../codecs/encoding.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type LoraModule } from "../model/adapter.ts";
 
@@ -59,7 +60,11 @@ function store(
       const from = offset + c * componentStride + i * weightStride;
       const bits = numberToBits(weights[from]!, element);
       if (element !== "f32" && !Number.isFinite(bitsToNumber(bits, element))) {
-        fail("SOURCE_RANGE", { where: `${where}, index ${from}`, expected: element, actual: weights[from]! });
+        fail(KIND.SOURCE_RANGE, {
+          where: `${where}, index ${from}`,
+          expected: element,
+          actual: weights[from]!,
+        });
       }
       writeBits(codes, element, to, bits);
     }

@@ -8,6 +8,7 @@
  * @module
  */
 import { f16ToNumber, f64ToF16 } from "../codecs/floats.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type Adapter, ELEMENT_BYTES, type PlainTensor } from "../model/adapter.ts";
 import { type FloatElement, recordSourceElements, sourceElements } from "../model/source-elements.ts";
@@ -33,7 +34,7 @@ export interface NarrowedTensors {
 /** @throws LqaError USAGE */
 export function resolveTensorPolicy(policy: TensorPolicy = "zstd"): TensorPolicy {
   if (!POLICIES.includes(policy))
-    fail("USAGE", { where: "tensors", expected: POLICIES.join(", "), actual: policy });
+    fail(KIND.USAGE, { where: "tensors", expected: POLICIES.join(", "), actual: policy });
   return policy;
 }
 
@@ -91,7 +92,7 @@ function narrow({ name, element, data }: PlainTensor): { data: Uint8Array; energ
     }
     const half = f64ToF16(value);
     if ((half & 0x7fff) === 0x7c00)
-      fail("SOURCE_RANGE", {
+      fail(KIND.SOURCE_RANGE, {
         where: `tensor "${name}", index ${i}`,
         expected: "a value that F16 can hold",
         actual: value,

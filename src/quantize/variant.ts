@@ -4,6 +4,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
 /**
@@ -29,7 +30,7 @@ export function parseVariant(text: string): Variant {
   const match = /^([1-8])@(\d?\.?\d{1,15})$/.exec(text);
   const coverage = match === null ? 0 : Number(match[2]);
   if (!(coverage > 0 && coverage <= 1)) {
-    fail("USAGE", {
+    fail(KIND.USAGE, {
       where: "variant",
       expected: "bits@coverage, 1 to 8 and 0 < coverage <= 1",
       actual: text,

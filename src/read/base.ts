@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";
 import { COMPONENT } from "../model/component.ts";
@@ -60,7 +61,7 @@ export function baseFinder<T>(
 export function checkBaseShape(module: ModuleShape, shape: readonly number[] | undefined): void {
   const where = `module "${module.name}"`;
   if (shape === undefined)
-    fail("BASE_MODULE_MISSING", {
+    fail(KIND.BASE_MODULE_MISSING, {
       where,
       expected: `a base tensor "${module.name}.weight"`,
       advice: COMPONENT.test(module.name)
@@ -69,7 +70,7 @@ export function checkBaseShape(module: ModuleShape, shape: readonly number[] | u
     });
   const expected = baseWeightShape(module);
   if (shape.length !== expected.length || shape.some((size, i) => size !== expected[i]))
-    fail("BASE_SHAPE", { where, expected: expected.join("×"), actual: shape.join("×") });
+    fail(KIND.BASE_SHAPE, { where, expected: expected.join("×"), actual: shape.join("×") });
 }
 
 /**

@@ -5,6 +5,7 @@
  * @module
  */
 import type { ChunkRecord } from "../container/types.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
 /** One chunk, stored and inflated together, or the decoded arrays of one module: what the largest Core chunk needs. */
@@ -37,7 +38,7 @@ export function inflateCount(fileLength: number, budgetBytes: number | undefined
     if (record.compression === "none") return;
     total += record.payload;
     if (total > most)
-      fail("BUDGET", {
+      fail(KIND.BUDGET, {
         where,
         offset: record.chunk.offset,
         expected: `chunks that inflate to at most ${most} bytes together`,
@@ -54,5 +55,5 @@ export function assertRoom(
 ): void {
   const room = chunk.length + (compression === "none" ? 0 : payload);
   if (room > budget)
-    fail("BUDGET", { where, offset: chunk.offset, expected: `at most ${budget} bytes`, actual: room });
+    fail(KIND.BUDGET, { where, offset: chunk.offset, expected: `at most ${budget} bytes`, actual: room });
 }

@@ -5,6 +5,7 @@
  */
 import type { PackedFactors } from "../codecs/packed.ts";
 import type { ModuleRecord } from "../container/types.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { parameterCount } from "../model/adapter.ts";
@@ -57,7 +58,7 @@ export async function decodeAll(
   const elementBytes = how.type === "f16" ? 2 : 4;
   const bytes = elementBytes * file.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   if (into === undefined && memory === undefined && bytes > budgetBytes)
-    fail("BUDGET", { where: "the adapter", expected: `at most ${budgetBytes} bytes`, actual: bytes });
+    fail(KIND.BUDGET, { where: "the adapter", expected: `at most ${budgetBytes} bytes`, actual: bytes });
   const found = new Map<string, DecodedFactors>();
   const total = file.modules.length;
   for (const [i, module] of file.modules.entries()) {

@@ -12,6 +12,7 @@
 import { type DecodeTarget, decodeFactor, type FactorJob } from "../codecs/decode.ts";
 import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
@@ -127,7 +128,7 @@ type Lengths = readonly [b: number, a: number];
 function fresh(lengths: Lengths, type: "f32" | "f16", where: string, budget: number): Targets {
   const size = type === "f32" ? 4 : 2;
   const bytes = size * (lengths[0] + lengths[1]);
-  if (bytes > budget) fail("BUDGET", { where, expected: `at most ${budget} bytes`, actual: bytes });
+  if (bytes > budget) fail(KIND.BUDGET, { where, expected: `at most ${budget} bytes`, actual: bytes });
   const [b, a] = lengths.map((length) => view(allocateBytes(size * length, where), 0, length, type));
   return { b: b!, a: a!, kernel: undefined };
 }
@@ -160,7 +161,7 @@ function given(into: DecodedFactors, lengths: Lengths, type: "f32" | "f16", wher
     const array = into[name];
     const fits = type === "f32" ? array instanceof Float32Array : isHalf(array);
     if (!fits || array.length !== lengths[i])
-      fail("TARGET_SIZE", {
+      fail(KIND.TARGET_SIZE, {
         where: `${name.toUpperCase()} of ${where}`,
         expected: `${type === "f32" ? "Float32Array" : "Float16Array or Uint16Array"} of ${lengths[i]}`,
         actual: `${array.constructor.name} of ${array.length}`,

@@ -7,6 +7,7 @@
  */
 import type { PackedFactors } from "../codecs/packed.ts";
 import { multiplyFactors } from "../codecs/product.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
@@ -41,9 +42,9 @@ export function decodeDelta(
   const length = experts * out * n;
   const bytes = 4 * experts * rank * (out + n) + (options.into === undefined ? 4 * length : 0);
   const budget = options.budgetBytes ?? CHUNK_BUDGET;
-  if (bytes > budget) fail("BUDGET", { where, expected: `at most ${budget} bytes`, actual: bytes });
+  if (bytes > budget) fail(KIND.BUDGET, { where, expected: `at most ${budget} bytes`, actual: bytes });
   if (options.into !== undefined && !(options.into instanceof Float32Array && options.into.length === length))
-    fail("TARGET_SIZE", {
+    fail(KIND.TARGET_SIZE, {
       where,
       expected: `Float32Array of ${length}`,
       actual: `${options.into.constructor.name} of ${options.into.length}`,

@@ -9,6 +9,7 @@ import { readIndex } from "../container/index-read.ts";
 import { hex32, PROLOGUE_BYTES, type Prologue, readPrologue } from "../container/prologue.ts";
 import { interpretIndex } from "../container/records-read.ts";
 import type { ContainerIndex } from "../container/types.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { need, runOver, type Steps, truncated } from "./steps.ts";
 
@@ -49,7 +50,7 @@ export function* headerSteps(hardLimits: boolean): Steps<Header & { readonly rec
   const indexBytes = yield* need(prologue.indexLength, PROLOGUE_BYTES, "index", end);
   const crc = crc32(indexBytes);
   if (crc !== prologue.indexCrc)
-    fail("INDEX_CRC", { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
+    fail(KIND.INDEX_CRC, { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
   const { index, noncanonicalName } = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), {
     prologue,
     hardOnly: hardLimits,

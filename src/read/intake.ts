@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
 /** Stretches up to this are allocated at once. Chunks of large adapters have 10 to 200 KiB. */
@@ -91,7 +92,7 @@ function allocate(length: number): Uint8Array {
   try {
     return new Uint8Array(length);
   } catch (cause) {
-    return fail("BUDGET", { where: "a chunk", actual: `${length} bytes to allocate`, cause });
+    return fail(KIND.BUDGET, { where: "a chunk", actual: `${length} bytes to allocate`, cause });
   }
 }
 
@@ -101,7 +102,7 @@ function enlarge(old: Uint8Array, length: number): Uint8Array {
   try {
     if (buffer.transfer !== undefined) return new Uint8Array(buffer.transfer(length));
   } catch (cause) {
-    return fail("BUDGET", { where: "a chunk", actual: `${length} bytes to allocate`, cause });
+    return fail(KIND.BUDGET, { where: "a chunk", actual: `${length} bytes to allocate`, cause });
   }
   const larger = allocate(length);
   larger.set(old);

@@ -8,6 +8,7 @@
  * @module
  */
 import { DecodeKernel, type FactorJob } from "../codecs/kernels/decode-kernel.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
 export interface DecodeMemoryOptions {
@@ -61,7 +62,7 @@ export class DecodeMemory {
     const padded = Math.ceil(sizes[0] / ALIGNMENT) * ALIGNMENT;
     const bytes = padded + sizes[1];
     if (bytes > this.maxBytes)
-      fail("BUDGET", { where, expected: `at most ${this.maxBytes} bytes`, actual: bytes });
+      fail(KIND.BUDGET, { where, expected: `at most ${this.maxBytes} bytes`, actual: bytes });
     this.#kernel ??= DecodeKernel.make();
     const at = this.#kernel?.allocate(jobs, wide, bytes);
     if (at !== undefined) {
@@ -78,6 +79,6 @@ export function allocateBytes(bytes: number, where: string): ArrayBuffer {
   try {
     return new ArrayBuffer(bytes);
   } catch (cause) {
-    return fail("BUDGET", { where, actual: `${bytes} bytes, which the engine refuses`, cause });
+    return fail(KIND.BUDGET, { where, actual: `${bytes} bytes, which the engine refuses`, cause });
   }
 }

@@ -23,6 +23,7 @@ import {
   type SectionRecord,
   type TensorRecord,
 } from "../container/types.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import {
   type Adapter,
@@ -110,7 +111,7 @@ export async function openLqa(bytes: Uint8Array, options: OpenOptions = {}): Pro
   const { prologue, index } = opened;
   if (bytes.length < prologue.fileLength) truncated(bytes.length, prologue.fileLength);
   if (bytes.length > prologue.fileLength)
-    fail("TRAILING_BYTES", {
+    fail(KIND.TRAILING_BYTES, {
       offset: prologue.fileLength,
       expected: `${prologue.fileLength} bytes`,
       actual: bytes.length,
@@ -136,7 +137,7 @@ function fileOf(bytes: Uint8Array, header: Header, options: OpenOptions, zstd: Z
     moduleFactors(chunkOf(module), affordable(module), zstd);
   const module = (name: string): ModuleRecord =>
     byName.get(name) ??
-    fail("USAGE", { where: "module name", expected: "a module of this file", actual: name });
+    fail(KIND.USAGE, { where: "module name", expected: "a module of this file", actual: name });
   const file: LqaFile = {
     bytes,
     prologue,
@@ -170,7 +171,7 @@ function fileOf(bytes: Uint8Array, header: Header, options: OpenOptions, zstd: Z
       const bytesNeeded = 4 * index.modules.reduce((sum, record) => sum + parameterCount(record), 0);
       const budget = options.budgetBytes ?? ADAPTER_BUDGET;
       if (bytesNeeded > budget)
-        fail("BUDGET", { where: "the adapter", expected: `at most ${budget} bytes`, actual: bytesNeeded });
+        fail(KIND.BUDGET, { where: "the adapter", expected: `at most ${budget} bytes`, actual: bytesNeeded });
       await file.verify({ signal });
       const breathe = breather(signal);
       const modules: LoraModule[] = [];

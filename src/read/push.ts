@@ -14,6 +14,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { isBytes } from "../io/pieces.ts";
 import { Engine, type StreamOptions } from "./engine.ts";
@@ -94,7 +95,7 @@ export class LqaDecoder {
   abort(reason?: unknown): void {
     if (this.#ids !== undefined) return;
     try {
-      fail("ABORTED", { cause: reason });
+      fail(KIND.ABORTED, { cause: reason });
     } catch (error) {
       this.#engine.fail(error);
     }

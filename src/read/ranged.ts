@@ -15,6 +15,7 @@ import type { MetaMap } from "../container/meta.ts";
 import { toHex } from "../container/sha256.ts";
 import { readTrailer } from "../container/trailer.ts";
 import type { ChunkRecord, Extent, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type HttpOptions, httpSource } from "../io/http.ts";
 import { type ByteSource, eitherSignal } from "../io/source.ts";
@@ -125,7 +126,7 @@ function rangedOf(source: ByteSource, header: Header, options: SourceOptions): R
     typeof module !== "string"
       ? module
       : (byName.get(module) ??
-        fail("USAGE", { where: "module name", expected: "a module of this file", actual: module }));
+        fail(KIND.USAGE, { where: "module name", expected: "a module of this file", actual: module }));
   /** For modules and tensors; sections may need another one. */
   const zstdOf = ({ compression }: ChunkRecord): Promise<Zstd | undefined> | undefined =>
     compression === "none" ? undefined : (zstd ??= zstdFor([...index.modules, ...index.tensors], options));

@@ -6,6 +6,7 @@
  */
 import { concat } from "../container/bytes.ts";
 import type { Extent } from "../container/types.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { assertNotAborted, type ByteSource, eitherSignal } from "../io/source.ts";
 import { type Header, headerSteps, requirePadding } from "./header.ts";
@@ -52,7 +53,7 @@ export async function openHeader(
   const size = source.size ?? (ended ? bytes.length : fileLength);
   if (size < fileLength) truncated(size, fileLength);
   if (size > fileLength)
-    fail("TRAILING_BYTES", { offset: fileLength, expected: `${fileLength} bytes`, actual: size });
+    fail(KIND.TRAILING_BYTES, { offset: fileLength, expected: `${fileLength} bytes`, actual: size });
   return { header, source: withHead(source, bytes) };
 }
 

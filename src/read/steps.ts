@@ -5,6 +5,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { breather, type WatchOptions } from "./watch.ts";
 
@@ -76,5 +77,5 @@ export function* need(
 
 /** @throws LqaError TRUNCATED_FILE */
 export function truncated(length: number, expected: number, where?: string): never {
-  return fail("TRUNCATED_FILE", { where, offset: length, expected: `${expected} bytes`, actual: length });
+  return fail(KIND.TRUNCATED_FILE, { where, offset: length, expected: `${expected} bytes`, actual: length });
 }

@@ -20,7 +20,8 @@ import { decodeMeta, type MetaMap } from "../container/meta.ts";
 import { createSha256, sha256, toHex } from "../container/sha256.ts";
 import { readTrailer } from "../container/trailer.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
-import { fail, isLqaError, type LqaError } from "../errors.ts";
+import * as KIND from "../error-catalogue.ts";
+import { type ErrorKind, fail, isLqaError, type LqaError } from "../errors.ts";
 import { ELEMENT_BYTES } from "../model/adapter.ts";
 import { equalBytes } from "../model/bytes.ts";
 import { assertRoom, inflateCount } from "./budget.ts";
@@ -285,7 +286,7 @@ function* endSteps(
     if (equalBytes(digest, found)) return;
     const [first, end] = index.spans[i]!;
     const where = `digest ${i}, of chunks ${first} to ${end - 1}`;
-    attempt(() => differ("SPAN_DIGEST", list.offset + at, digest, found, where));
+    attempt(() => differ(KIND.SPAN_DIGEST, list.offset + at, digest, found, where));
   });
   const { offset, length } = index.trailer;
   const trailer = yield* need(length, offset, "trailer", prologue.fileLength);
@@ -298,15 +299,15 @@ function* endSteps(
   );
   const fileId = rootDigest(prologueBytes, indexBytes, stored);
   if (root !== undefined && !equalBytes(root, fileId))
-    attempt(() => differ("ROOT_DIGEST", offset, fileId, root));
+    attempt(() => differ(KIND.ROOT_DIGEST, offset, fileId, root));
   const storedId = stored.subarray(0, DIGEST_BYTES);
   if (contentId !== undefined && !equalBytes(contentId, storedId))
-    attempt(() => differ("CONTENT_ID", list.offset, contentId, storedId));
+    attempt(() => differ(KIND.CONTENT_ID, list.offset, contentId, storedId));
   // One byte more than there may be: it comes back empty where the file ends.
   const more = yield { bytes: 1 };
   if (more.length > 0)
     attempt(() =>
-      fail("TRAILING_BYTES", {
+      fail(KIND.TRAILING_BYTES, {
         offset: prologue.fileLength,
         expected: `${prologue.fileLength} bytes`,
         actual: "more",
@@ -316,7 +317,7 @@ function* endSteps(
 }
 
 function differ(
-  kind: "SPAN_DIGEST" | "ROOT_DIGEST" | "CONTENT_ID",
+  kind: ErrorKind,
   offset: number,
   expected: Uint8Array,
   actual: Uint8Array,

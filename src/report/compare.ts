@@ -8,6 +8,7 @@
  * @module
  */
 import { type EncodeOptions, type EncodeReport, encodeAdapter, paced } from "../encode.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { type Adapter, parameterCount } from "../model/adapter.ts";
 import { type BoundComponent, boundComponents, relativeBound } from "../quantize/bound.ts";
@@ -106,7 +107,7 @@ export async function compareAdapter(adapter: Adapter, options: CompareOptions =
   const settings = methods.map((method) => resolveOptions(method.options));
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   if (parameters === 0)
-    fail("USAGE", { where: "the adapter", expected: "at least one module", actual: "none" });
+    fail(KIND.USAGE, { where: "the adapter", expected: "at least one module", actual: "none" });
 
   let step = 0;
   const steps = methods.length + 2;

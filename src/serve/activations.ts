@@ -4,6 +4,7 @@
  * @module
  */
 import { f16ToNumber, numberToF16 } from "../codecs/floats.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import type { HalfArray } from "../read/decode.ts";
@@ -40,13 +41,13 @@ export function rowsOf(
   const views = { batchInvariant, x: viewOf(x, `x of ${where}`), y: viewOf(y, `y of ${where}`) };
   const count = y.length / shape.out;
   if (!Number.isInteger(count))
-    fail("ACTIVATION_SHAPE", {
+    fail(KIND.ACTIVATION_SHAPE, {
       where: `y of ${where}`,
       expected: `rows of ${shape.out}`,
       actual: `${y.length} elements`,
     });
   if (x.length !== count * input)
-    fail("ACTIVATION_SHAPE", {
+    fail(KIND.ACTIVATION_SHAPE, {
       where: `x of ${where}`,
       expected: `as many rows as y: ${count} of ${input}`,
       actual: `${x.length} elements`,
@@ -56,7 +57,7 @@ export function rowsOf(
   for (let i = 0; i < list.length; i++) {
     const row = list[i]!;
     if (!(Number.isInteger(row) && row >= 0 && row < count) || seen[row]!++ > 0)
-      fail("ACTIVATION_SHAPE", {
+      fail(KIND.ACTIVATION_SHAPE, {
         where,
         expected: `rows from 0 to ${count - 1}, each once`,
         actual: `row ${row}`,
@@ -70,7 +71,7 @@ function viewOf(array: Activations, where: string): Float32Array | Uint16Array {
   const half = (globalThis as { Float16Array?: new () => HalfArray }).Float16Array;
   if (half !== undefined && array instanceof half)
     return new Uint16Array(array.buffer, array.byteOffset, array.length);
-  return fail("ACTIVATION_SHAPE", {
+  return fail(KIND.ACTIVATION_SHAPE, {
     where,
     expected: "Float32Array, Float16Array or Uint16Array",
     actual: (array as object | undefined)?.constructor.name ?? String(array),

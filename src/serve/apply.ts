@@ -4,6 +4,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { type Activations, type RowList, type Rows, readRow, rowsOf, writeRow } from "./activations.ts";
@@ -79,7 +80,7 @@ export function applyRowsPlainly(
 function expertOf({ name, experts }: ModuleShape, expert: number | undefined): number {
   const chosen = expert ?? (experts === 1 ? 0 : -1);
   if (Number.isInteger(chosen) && chosen >= 0 && chosen < experts) return chosen;
-  return fail("ACTIVATION_SHAPE", {
+  return fail(KIND.ACTIVATION_SHAPE, {
     where: `module "${name}"`,
     expected: `an expert from 0 to ${experts - 1}`,
     actual: expert === undefined ? "none" : expert,

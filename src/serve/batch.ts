@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import type { Activations } from "./activations.ts";
@@ -43,7 +44,7 @@ export function applyBatch(
   const count = leases.length;
   for (const [name, array] of Object.entries({ x, y }))
     if (count === 0 ? array.length > 0 : array.length % count !== 0)
-      fail("ACTIVATION_SHAPE", {
+      fail(KIND.ACTIVATION_SHAPE, {
         where: `${name} of module "${module}"`,
         expected: `${count} rows`,
         actual: `${array.length} elements`,
@@ -73,7 +74,7 @@ export function applyBatch(
 /** A module half as wide would fit into twice as many rows, and find its own among those of others. */
 function assertRowShape(shape: ModuleShape | undefined, n: number, out: number): void {
   if (shape === undefined || (inputLength(shape) === n && shape.out === out)) return;
-  fail("ACTIVATION_SHAPE", {
+  fail(KIND.ACTIVATION_SHAPE, {
     where: `module "${shape.name}"`,
     expected: `rows of ${inputLength(shape)} and ${shape.out}`,
     actual: `rows of ${n} and ${out}`,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
 /** Something that takes bytes and can be let go of at times. */
@@ -45,7 +46,7 @@ export class Budget {
           if (missing <= 0) break;
         }
       if (missing > 0)
-        fail("BUDGET", {
+        fail(KIND.BUDGET, {
           where,
           expected: `at most ${this.limit} bytes, ${this.limit - this.#used} of them free`,
           actual: bytes,

@@ -9,6 +9,7 @@ import type { PackedFactors } from "../codecs/packed.ts";
 import { splitPayload } from "../container/chunk.ts";
 import { assemblePayload } from "../container/payload.ts";
 import type { ContainerIndex, ModuleRecord, TensorRecord } from "../container/types.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ElementType, PlainTensor, TensorRole } from "../model/adapter.ts";
 import type { RangedLqa } from "../read/ranged.ts";
@@ -64,7 +65,7 @@ export class Content {
     if (slot === undefined) return undefined;
     return (
       slot.module ??
-      fail("USAGE", {
+      fail(KIND.USAGE, {
         where: `module "${name}"`,
         actual: "not loaded",
         advice: "Name it in `modules` of acquire, or await `load` of the lease.",
@@ -163,13 +164,13 @@ function wantedTensors({ tensors }: ContainerIndex, hostTensors: readonly Tensor
     if (hostTensors.includes(role) && role !== "lora-bias") return true;
     const where = `tensor "${name}"`;
     if (role !== "lora-bias")
-      return fail("CANNOT_APPLY", {
+      return fail(KIND.CANNOT_APPLY, {
         where,
         actual: `role ${role}`,
         advice: "Deal with tensors of this role in the host, and name it in `hostTensors` of the pool.",
       });
     if (FLOATS[element] === undefined)
-      fail("CANNOT_APPLY", { where, expected: "F32, F16 or BF16", actual: element });
+      fail(KIND.CANNOT_APPLY, { where, expected: "F32, F16 or BF16", actual: element });
     return true;
   });
 }
@@ -181,7 +182,11 @@ function roomFor(records: readonly ModuleRecord[]): (bytes: number) => Uint8Arra
   try {
     buffer = new Uint8Array(total);
   } catch (cause) {
-    return fail("BUDGET", { where: "an adapter", actual: `${total} bytes, which the engine refuses`, cause });
+    return fail(KIND.BUDGET, {
+      where: "an adapter",
+      actual: `${total} bytes, which the engine refuses`,
+      cause,
+    });
   }
   let at = 0;
   return (bytes) => buffer.subarray(at, (at += bytes));

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";
 import { memorySource } from "../io/source.ts";
 import { Lock } from "./lock.ts";
@@ -41,11 +42,11 @@ export function entryOf(name: string, source: AdapterSource, pinned: boolean): E
 
 /** @throws LqaError UNKNOWN_ADAPTER */
 export function unknown(name: string): never {
-  return fail("UNKNOWN_ADAPTER", { where: `adapter ${JSON.stringify(name.slice(0, 200))}` });
+  return fail(KIND.UNKNOWN_ADAPTER, { where: `adapter ${JSON.stringify(name.slice(0, 200))}` });
 }
 
 /** An error as it is told: whatever is none of this library's, which a store may throw, becomes IO. */
 export function told(error: unknown, name: string): unknown {
   if (isLqaError(error)) return error;
-  return new LqaError("IO", { where: `adapter "${name}"`, cause: error });
+  return new LqaError(KIND.IO, { where: `adapter "${name}"`, cause: error });
 }

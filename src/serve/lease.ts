@@ -5,6 +5,7 @@
  * @module
  */
 import { f16ToNumber, numberToF16 } from "../codecs/floats.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
 import type { DecodedFactors } from "../read/decode.ts";
@@ -37,7 +38,8 @@ export class AdapterLease {
 
   #held(): Resident {
     return (
-      this.#resident ?? fail("USAGE", { where: `lease of adapter "${this.name}"`, actual: "released before" })
+      this.#resident ??
+      fail(KIND.USAGE, { where: `lease of adapter "${this.name}"`, actual: "released before" })
     );
   }
 

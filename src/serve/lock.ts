@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { assertNotAborted } from "../io/source.ts";
 
@@ -41,7 +42,7 @@ export async function abortable(promise: Promise<void>, signal: AbortSignal | un
   const aborted = new Promise<void>((_, reject) => {
     stop = () => {
       try {
-        fail("ABORTED", { cause: signal.reason });
+        fail(KIND.ABORTED, { cause: signal.reason });
       } catch (error) {
         reject(error);
       }

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { Budget } from "./budget.ts";
@@ -149,7 +150,7 @@ export class AdapterPool {
     options: { readonly pin?: boolean; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     if (this.#entries.has(name))
-      fail("USAGE", { where: `adapter "${name}"`, actual: "in the pool already", advice: "Use replace." });
+      fail(KIND.USAGE, { where: `adapter "${name}"`, actual: "in the pool already", advice: "Use replace." });
     const entry = entryOf(name, source, options.pin ?? false);
     this.#entries.set(name, entry);
     try {
@@ -159,7 +160,7 @@ export class AdapterPool {
       throw error;
     }
     if (entry.removed)
-      fail("UNKNOWN_ADAPTER", { where: `adapter "${name}"`, actual: "removed while it was loaded" });
+      fail(KIND.UNKNOWN_ADAPTER, { where: `adapter "${name}"`, actual: "removed while it was loaded" });
   }
 
   /**
@@ -179,7 +180,7 @@ export class AdapterPool {
     try {
       await this.#fill(entry, options.signal);
       if (old.removed)
-        fail("UNKNOWN_ADAPTER", { where: `adapter "${name}"`, actual: "removed or replaced meanwhile" });
+        fail(KIND.UNKNOWN_ADAPTER, { where: `adapter "${name}"`, actual: "removed or replaced meanwhile" });
     } catch (error) {
       this.#detach(entry);
       throw error;
@@ -199,7 +200,7 @@ export class AdapterPool {
   remove(name: string, options: { readonly ifIdle?: boolean } = {}): void {
     const entry = this.#entries.get(name) ?? unknown(name);
     if (options.ifIdle === true && entry.leases > 0)
-      fail("ADAPTER_IN_USE", { where: `adapter "${name}"`, actual: `${entry.leases} leases` });
+      fail(KIND.ADAPTER_IN_USE, { where: `adapter "${name}"`, actual: `${entry.leases} leases` });
     this.#detach(entry);
   }
 
@@ -263,7 +264,10 @@ export class AdapterPool {
         return await store.open(name, signal);
       } catch (error) {
         if (isLqaError(error, "NOT_FOUND"))
-          fail("UNKNOWN_ADAPTER", { where: `adapter ${JSON.stringify(name.slice(0, 200))}`, cause: error });
+          fail(KIND.UNKNOWN_ADAPTER, {
+            where: `adapter ${JSON.stringify(name.slice(0, 200))}`,
+            cause: error,
+          });
         throw error;
       }
     };

@@ -6,6 +6,7 @@
  */
 import type { Band, PackedFactors } from "../codecs/packed.ts";
 import { assemblePayload } from "../container/payload.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";
 import { type ApplyProgram, programOf } from "./program.ts";
@@ -37,9 +38,9 @@ export function residentModule(shape: ModuleShape, factors: PackedFactors): Resi
 export function assertApplicable({ name, role, groups }: ModuleShape): void {
   const where = `module "${name}"`;
   if (role === "embedding")
-    fail("CANNOT_APPLY", { where, expected: "a linear layer or a convolution", actual: role });
+    fail(KIND.CANNOT_APPLY, { where, expected: "a linear layer or a convolution", actual: role });
   if (groups !== 1)
-    fail("CANNOT_APPLY", { where, expected: "a convolution of one group", actual: `${groups} groups` });
+    fail(KIND.CANNOT_APPLY, { where, expected: "a convolution of one group", actual: `${groups} groups` });
 }
 
 /** What applying the module comes down to. @throws RangeError if the payload has not the length the bands imply */

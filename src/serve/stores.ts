@@ -4,6 +4,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type HttpOptions, httpSource } from "../io/http.ts";
 import { assertNotAborted, assertRange, type ByteSource, memorySource } from "../io/source.ts";
@@ -54,7 +55,7 @@ export interface ObjectReader {
 export function httpStore(base: string | URL, options: HttpOptions = {}): AdapterStore {
   const root = String(base);
   if (!root.endsWith("/"))
-    fail("USAGE", { where: "address of adapters", expected: "a slash at its end", actual: root });
+    fail(KIND.USAGE, { where: "address of adapters", expected: "a slash at its end", actual: root });
   httpSource(root, options);
   return {
     async open(name, signal) {
@@ -89,7 +90,7 @@ export function objectStore(reader: ObjectReader, prefix = ""): AdapterStore {
 type Read = (offset: number, length: number, signal?: AbortSignal) => Promise<Uint8Array>;
 
 function missing(key: string): never {
-  return fail("NOT_FOUND", { where: key, actual: "no such object" });
+  return fail(KIND.NOT_FOUND, { where: key, actual: "no such object" });
 }
 
 /** Of which nothing is asked that is not there. */
@@ -127,7 +128,7 @@ export function memoryStore(files: ReadonlyMap<string, Uint8Array>): AdapterStor
   return {
     async open(name) {
       const bytes =
-        files.get(name) ?? fail("NOT_FOUND", { where: `adapter "${name}"`, actual: "no such file" });
+        files.get(name) ?? fail(KIND.NOT_FOUND, { where: `adapter "${name}"`, actual: "no such file" });
       return { source: memorySource(bytes) };
     },
   };
@@ -142,7 +143,7 @@ export function memoryStore(files: ReadonlyMap<string, Uint8Array>): AdapterStor
 export function safeName(name: string): string {
   const plain = [...name].every((letter) => letter > "\u001f" && !"/\\\u007f".includes(letter));
   if (!plain || name === "" || name === "." || name === ".." || name.length > 512)
-    fail("NOT_FOUND", {
+    fail(KIND.NOT_FOUND, {
       where: `adapter ${JSON.stringify(name.slice(0, 80))}`,
       expected: "a name of 1 to 512 characters without slashes and control characters",
     });

@@ -5,6 +5,7 @@
  * @module
  */
 import type { ContainerIndex } from "../container/types.ts";
+import * as KIND from "../error-catalogue.ts";
 import { isLqaError, LqaError } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";
 import { baseFinder, checkBaseShape } from "../read/base.ts";
@@ -84,7 +85,7 @@ function checkSizes(module: ModuleShape, sizes: BaseSizes): boolean {
   const where = `module "${module.name}"`;
   const layer = /(?:^|\.)(?:layers|h|blocks?)\.(\d+)\./.exec(module.name);
   if (layer !== null && sizes.layers !== undefined && Number(layer[1]) >= sizes.layers)
-    throw new LqaError("BASE_MODULE_MISSING", {
+    throw new LqaError(KIND.BASE_MODULE_MISSING, {
       where,
       expected: `a layer from 0 to ${sizes.layers - 1}`,
       actual: Number(layer[1]),
@@ -99,7 +100,7 @@ function checkSizes(module: ModuleShape, sizes: BaseSizes): boolean {
     known = true;
     // Resized embeddings have more rows than the configuration says; that is no contradiction.
     if (allowed.includes(actual) || (sides[i] === "vocabulary" && actual > allowed[0]!)) continue;
-    throw new LqaError("BASE_SHAPE", {
+    throw new LqaError(KIND.BASE_SHAPE, {
       where,
       expected: `${i === 0 ? "out" : "in"} ${allowed.join(" or ")} (${sides[i]})`,
       actual,

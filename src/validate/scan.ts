@@ -16,6 +16,7 @@ import { requireZero } from "../container/bytes.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import * as KIND from "../error-catalogue.ts";
 import { caught, LqaError } from "../errors.ts";
 import { ELEMENT_BYTES, inputLength } from "../model/adapter.ts";
 import type { PayloadScan } from "../read/verify.ts";
@@ -175,7 +176,7 @@ function moduleScan(
     const length = lengths[factor];
     const unused = firstUnusedBit(encoding, plane, piece, length);
     if (unused >= 0)
-      padding ??= new LqaError("PADDING_NONZERO", {
+      padding ??= new LqaError(KIND.PADDING_NONZERO, {
         where: `unused bits of module "${record.name}"`,
         offset: base + offset + unused,
         expected: 0,

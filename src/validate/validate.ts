@@ -16,6 +16,7 @@ import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import { COMPATIBLE, PROLOGUE_BYTES } from "../container/prologue.ts";
 import { allChunks, type ContainerIndex } from "../container/types.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import type { ByteSource } from "../io/source.ts";
 import { equalBytes } from "../model/bytes.ts";
@@ -237,7 +238,7 @@ class Run {
       if (piece.length < SKIPPED || length > expected) break;
     }
     if (length === expected) return;
-    fail(length < expected ? "TRUNCATED_FILE" : "TRAILING_BYTES", {
+    fail(length < expected ? KIND.TRUNCATED_FILE : KIND.TRAILING_BYTES, {
       offset: Math.min(length, expected),
       expected: `${expected} bytes`,
       actual: this.#size === undefined && length > expected ? "more" : length,
@@ -283,13 +284,14 @@ function checkCanonicalIndex(
       report(error);
     }
   };
-  if (noncanonicalName !== undefined) attempt(() => fail("NONCANONICAL_NAME", { offset: noncanonicalName }));
+  if (noncanonicalName !== undefined)
+    attempt(() => fail(KIND.NONCANONICAL_NAME, { offset: noncanonicalName }));
   const canonical = writeIndex(readIndex(indexBytes).vectors);
   if (equalBytes(indexBytes, canonical)) return;
   let at = 0;
   while (at < indexBytes.length && indexBytes[at] === canonical[at]) at++;
   attempt(() =>
-    fail("NONCANONICAL_INDEX", {
+    fail(KIND.NONCANONICAL_INDEX, {
       where: `table ${SCHEMA.table}`,
       offset: PROLOGUE_BYTES + at,
       expected: `the layout of clause 12.2 (${canonical.length} bytes)`,

@@ -9,6 +9,7 @@ import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
+import * as KIND from "../error-catalogue.ts";
 import { LqaError } from "../errors.ts";
 import { ELEMENT_BYTES, inputLength } from "../model/adapter.ts";
 
@@ -76,8 +77,8 @@ export class ValueChecks {
   ): PlaneReport {
     const { canonical, nonfiniteDeclared, report, enough, omit } = this.options;
     return (kind, plane, offset, finding) => {
-      if (kind === "NONCANONICAL_CODES" && !canonical) return false;
-      if (kind === "NONFINITE_VALUE" && nonfiniteDeclared) {
+      if (kind === KIND.NONCANONICAL_CODES && !canonical) return false;
+      if (kind === KIND.NONFINITE_VALUE && nonfiniteDeclared) {
         this.nonfiniteSeen = true;
         return true;
       }
@@ -111,12 +112,14 @@ export class ValueChecks {
     });
     const boolean = badBoolean(record.element, data);
     if (boolean >= 0)
-      report(new LqaError("TENSOR_RECORD", { ...place(boolean), expected: "0 or 1", actual: data[boolean] }));
+      report(
+        new LqaError(KIND.TENSOR_RECORD, { ...place(boolean), expected: "0 or 1", actual: data[boolean] }),
+      );
     const at = nonfiniteElement(record.element, data);
     if (at < 0) return;
     this.nonfiniteSeen = true;
     if (!nonfiniteDeclared)
-      report(new LqaError("NONFINITE_VALUE", { ...place(at), expected: "a finite number" }));
+      report(new LqaError(KIND.NONFINITE_VALUE, { ...place(at), expected: "a finite number" }));
   }
 
   /** After the last chunk: NONFINITE is set only where it is needed. */
@@ -124,7 +127,7 @@ export class ValueChecks {
     const { nonfiniteDeclared, report } = this.options;
     if (nonfiniteDeclared && !this.nonfiniteSeen)
       report(
-        new LqaError("FEATURE_BITS", {
+        new LqaError(KIND.FEATURE_BITS, {
           where: "compatible features",
           offset: 20,
           expected: "no NONFINITE bit",

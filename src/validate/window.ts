@@ -5,6 +5,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type Pieces, piecesOf } from "../io/pieces.ts";
 import { type ByteSource, eitherSignal } from "../io/source.ts";
@@ -154,7 +155,7 @@ function allocate(length: number): Uint8Array<ArrayBuffer> {
   try {
     return new Uint8Array(length);
   } catch (cause) {
-    return fail("BUDGET", { where: "a chunk", actual: `${length} bytes to allocate`, cause });
+    return fail(KIND.BUDGET, { where: "a chunk", actual: `${length} bytes to allocate`, cause });
   }
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength } from "../model/adapter.ts";
 import { assertApplicable } from "../serve/resident-module.ts";
@@ -37,9 +38,9 @@ export async function prepareApply(module: GpuModule, options: GpuApplyOptions):
   const { rows, xType = "f32", yType = "f32" } = options;
   const expert = options.expert ?? (shape.experts === 1 ? 0 : -1);
   if (!(Number.isInteger(rows) && rows > 0))
-    fail("ACTIVATION_SHAPE", { where, expected: "at least one row", actual: rows });
+    fail(KIND.ACTIVATION_SHAPE, { where, expected: "at least one row", actual: rows });
   if (!(Number.isInteger(expert) && expert >= 0 && expert < shape.experts))
-    fail("ACTIVATION_SHAPE", {
+    fail(KIND.ACTIVATION_SHAPE, {
       where,
       expected: `an expert from 0 to ${shape.experts - 1}`,
       actual: options.expert ?? "none",
@@ -49,7 +50,7 @@ export async function prepareApply(module: GpuModule, options: GpuApplyOptions):
     const bytes = type === "f32" ? 4 * elements : 4 * Math.ceil(elements / 2);
     assertBinding(device, `${name} of ${where}`, bytes);
     return bindingOf(device, options[name], bytes, (expected, actual) =>
-      fail("ACTIVATION_SHAPE", { where: `${name} of ${where}`, expected, actual }),
+      fail(KIND.ACTIVATION_SHAPE, { where: `${name} of ${where}`, expected, actual }),
     );
   };
   const x = bound("x", xType, rows * n);
@@ -149,5 +150,5 @@ export async function prepareApply(module: GpuModule, options: GpuApplyOptions):
 function assertBinding(device: GPUDevice, where: string, bytes: number): void {
   const most = device.limits.maxStorageBufferBindingSize;
   if (bytes > most)
-    fail("GPU_LIMIT", { where, expected: `a binding of at most ${most} bytes`, actual: bytes });
+    fail(KIND.GPU_LIMIT, { where, expected: `a binding of at most ${most} bytes`, actual: bytes });
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { callBinding } from "./decode-calls.ts";
@@ -61,9 +62,9 @@ export async function prepareDecode(
     const where = `${factor.toUpperCase()} of module "${shape.name}"`;
     const { weights, bytes } = sizeOf(module, factor, type);
     if (bytes > most)
-      fail("GPU_LIMIT", { where, expected: `a binding of at most ${most} bytes`, actual: bytes });
+      fail(KIND.GPU_LIMIT, { where, expected: `a binding of at most ${most} bytes`, actual: bytes });
     const binding = bindingOf(device, target, bytes, (expected, actual) =>
-      fail("TARGET_SIZE", { where, expected, actual }),
+      fail(KIND.TARGET_SIZE, { where, expected, actual }),
     );
     const [b, half] = [factor === "b", type === "f16"];
     const bindings = {
@@ -89,7 +90,11 @@ export async function prepareDecode(
       });
   }
   if (steps.length === 0)
-    fail("TARGET_SIZE", { where: `module "${shape.name}"`, expected: "a target for B or A", actual: "none" });
+    fail(KIND.TARGET_SIZE, {
+      where: `module "${shape.name}"`,
+      expected: "a target for B or A",
+      actual: "none",
+    });
   return prepareTask(state, `module "${shape.name}"`, steps, {
     gone: () => (module.destroyed ? "a module that was destroyed" : undefined),
     release: () => {},
@@ -129,7 +134,7 @@ export async function decodeToNewBuffers(module: GpuModule, options: GpuDecodeOp
   const make = (factor: Factor): GPUBuffer => {
     const { bytes } = sizeOf(module, factor, options.type ?? "f32");
     if (bytes > most)
-      fail("GPU_LIMIT", { where, expected: `a buffer of at most ${most} bytes`, actual: bytes });
+      fail(KIND.GPU_LIMIT, { where, expected: `a buffer of at most ${most} bytes`, actual: bytes });
     const usage = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
     return device.createBuffer({ label: `${factor.toUpperCase()} of ${where}`, size: bytes, usage });
   };

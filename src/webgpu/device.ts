@@ -4,6 +4,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { decodeCalls } from "./decode-calls.ts";
 import { allTables } from "./program.ts";
@@ -81,7 +82,7 @@ export class DeviceState {
 
   /** @throws LqaError GPU_DEVICE if the device is known to be lost */
   assertPresent(where: string): void {
-    if (this.#lost !== undefined) fail("GPU_DEVICE", { where, actual: `lost (${this.#lost})` });
+    if (this.#lost !== undefined) fail(KIND.GPU_DEVICE, { where, actual: `lost (${this.#lost})` });
   }
 
   /** The trellis tables on the device, 3 KiB. */
@@ -188,14 +189,14 @@ export class DeviceState {
     ]);
     this.assertPresent(where);
     if (memory.status === "fulfilled" && memory.value !== null)
-      fail("GPU_LIMIT", { where, actual: "no memory left on the device" });
+      fail(KIND.GPU_LIMIT, { where, actual: "no memory left on the device" });
     for (const scope of refused)
       if (scope.status === "fulfilled" && scope.value !== null)
-        fail("GPU_DEVICE", { where, actual: scope.value.message });
+        fail(KIND.GPU_DEVICE, { where, actual: scope.value.message });
     if (done.status === "fulfilled") return done.value;
     const error: unknown = done.reason;
     if (isLqaError(error) || error instanceof RangeError) throw error;
-    return fail("GPU_DEVICE", { where, actual: (error as Error).message, cause: error });
+    return fail(KIND.GPU_DEVICE, { where, actual: (error as Error).message, cause: error });
   }
 }
 
@@ -222,7 +223,7 @@ export function filledBuffer(
   try {
     buffer = device.createBuffer({ label, size, usage, mappedAtCreation: true });
   } catch (cause) {
-    return fail("GPU_LIMIT", {
+    return fail(KIND.GPU_LIMIT, {
       where: label,
       actual: `no memory to fill a buffer of ${size} bytes from`,
       cause,

@@ -7,6 +7,7 @@
 import type { PackedFactors } from "../codecs/packed.ts";
 import { payloadLength } from "../container/layout.ts";
 import { assemblePayload } from "../container/payload.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";
 import type { ResidentModule } from "../serve/resident-module.ts";
@@ -73,7 +74,7 @@ export class GpuModule {
   /** @internal */
   assertUsable(): void {
     const where = `module "${this.shape.name}"`;
-    if (this.#destroyed) fail("USAGE", { where, actual: "a module that was destroyed" });
+    if (this.#destroyed) fail(KIND.USAGE, { where, actual: "a module that was destroyed" });
     this.state.assertPresent(where);
   }
 
@@ -143,7 +144,8 @@ export async function uploadModule(device: GPUDevice, module: PackedModule): Pro
   const size = Math.ceil(bytes / 4) * 4 + 4;
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   const most = Math.min(maxBufferSize - place, maxStorageBufferBindingSize, 2 ** 32 - 4);
-  if (size > most) fail("GPU_LIMIT", { where, expected: `a payload of at most ${most} bytes`, actual: size });
+  if (size > most)
+    fail(KIND.GPU_LIMIT, { where, expected: `a payload of at most ${most} bytes`, actual: size });
   const state = stateOf(device);
   const how = { label: `lqa ${where}`, size: place + size, usage: USAGE.storage };
   const buffer = await state.guarded(where, () =>

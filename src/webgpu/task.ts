@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { bindingNumbers, type DeviceState, type KernelName } from "./device.ts";
 
@@ -52,7 +53,7 @@ export class GpuTask {
    */
   encode(encoder: GPUCommandEncoder | GPUComputePassEncoder): void {
     const gone = this.#destroyed ? "a task that was destroyed" : this.#held.gone();
-    if (gone !== undefined) fail("USAGE", { where: this.#where, actual: gone });
+    if (gone !== undefined) fail(KIND.USAGE, { where: this.#where, actual: gone });
     this.#state.assertPresent(this.#where);
     const own = "beginComputePass" in encoder ? encoder.beginComputePass({ label: this.#where }) : undefined;
     const pass = own ?? (encoder as GPUComputePassEncoder);
@@ -110,6 +111,6 @@ function gridOf(device: GPUDevice, groups: number, where: string): readonly [num
   const x = Math.min(groups, most);
   const y = Math.ceil(groups / x);
   if (y > most)
-    fail("GPU_LIMIT", { where, expected: `at most ${most * most} groups of invocations`, actual: groups });
+    fail(KIND.GPU_LIMIT, { where, expected: `at most ${most * most} groups of invocations`, actual: groups });
   return [x, y];
 }

@@ -10,6 +10,7 @@
 import { availableParallelism } from "node:os";
 import { assemblePayload } from "../container/payload.ts";
 import type { ModuleRecord } from "../container/types.ts";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength } from "../model/adapter.ts";
 import { ADAPTER_BUDGET } from "../read/budget.ts";
@@ -91,16 +92,20 @@ export async function decodeWithWorkers(
   const budget = options.budgetBytes ?? ADAPTER_BUDGET;
   const given = options.buffer;
   if (given === undefined && at > budget)
-    fail("BUDGET", { where: "the adapter", expected: `at most ${budget} bytes`, actual: at });
+    fail(KIND.BUDGET, { where: "the adapter", expected: `at most ${budget} bytes`, actual: at });
   if (given !== undefined && given.byteLength < at)
-    fail("TARGET_SIZE", {
+    fail(KIND.TARGET_SIZE, {
       where: "the adapter",
       expected: `a buffer of ${at} bytes at least`,
       actual: `${given.byteLength} bytes`,
     });
   const count = options.workers ?? Math.min(availableParallelism(), Math.floor(weights / WEIGHTS_PER_WORKER));
   if (options.workers !== undefined && !(Number.isInteger(count) && count >= 1 && count <= MAX_WORKERS))
-    fail("USAGE", { where: "workers", expected: `a whole number from 1 to ${MAX_WORKERS}`, actual: count });
+    fail(KIND.USAGE, {
+      where: "workers",
+      expected: `a whole number from 1 to ${MAX_WORKERS}`,
+      actual: count,
+    });
 
   const buffer = given ?? allocate(typeof SharedArrayBuffer === "function", at);
   const views = places.map(({ record, b, a }): PlacedModule => {
@@ -111,9 +116,9 @@ export async function decodeWithWorkers(
   let done = 0;
   const tell = async (name: string): Promise<void> => {
     onProgress?.(++done, views.length, name);
-    if (signal?.aborted) fail("ABORTED", { cause: signal.reason });
+    if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
   };
-  if (signal?.aborted) fail("ABORTED", { cause: signal.reason });
+  if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
   const threads = options.pool?.workers ?? count;
   if (buffer instanceof ArrayBuffer || (threads <= 1 && options.pool === undefined)) {
     const arrays = new Map(views.map((view) => [view.record, view]));
@@ -144,7 +149,7 @@ function allocate(shared: boolean, bytes: number): SharedArrayBuffer | ArrayBuff
   try {
     return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
   } catch (cause) {
-    return fail("BUDGET", { where: "the adapter", actual: `${bytes} bytes to allocate`, cause });
+    return fail(KIND.BUDGET, { where: "the adapter", actual: `${bytes} bytes to allocate`, cause });
   }
 }
 

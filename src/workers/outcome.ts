@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ERRORS } from "../error-list.ts";
 import { type ErrorDetails, type ErrorName, isLqaError, LqaError } from "../errors.ts";
 import type { Settled } from "./schedule.ts";
 import { type PoolInput, type PoolKind, type PoolOutput, performTask } from "./tasks.ts";
@@ -37,6 +38,6 @@ export function outcomeOf<K extends PoolKind>({
 /** The same where it has arrived. */
 export function settledOf<K extends PoolKind>(outcome: Outcome): Settled<PoolOutput[K]> {
   if ("output" in outcome) return { output: outcome.output as PoolOutput[K] };
-  if ("kind" in outcome) return { error: new LqaError(outcome.kind, outcome.details) };
+  if ("kind" in outcome) return { error: new LqaError(ERRORS[outcome.kind], outcome.details) };
   return { error: Object.assign(new Error(outcome.message), { stack: outcome.stack }) };
 }

@@ -8,6 +8,7 @@
  */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type Executor, inline } from "../quantize/tasks.ts";
 import { settledOf } from "./outcome.ts";
@@ -61,7 +62,11 @@ export async function withWorkers<T>(count: number, run: (executor: Executor) =>
 
 function checkCount(count: number): void {
   if (!Number.isInteger(count) || count < 1 || count > MAX_WORKERS)
-    fail("USAGE", { where: "workers", expected: `a whole number from 1 to ${MAX_WORKERS}`, actual: count });
+    fail(KIND.USAGE, {
+      where: "workers",
+      expected: `a whole number from 1 to ${MAX_WORKERS}`,
+      actual: count,
+    });
 }
 
 /**

@@ -10,7 +10,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, it } from "vitest";
 import { crc32 } from "../../src/container/crc32.ts";
 import { writeSafetensors } from "../../src/dialects/safetensors.ts";
-import { ERRORS } from "../../src/error-catalogue.ts";
+import { ERRORS } from "../../src/error-list.ts";
 import { openIndex } from "../../src/read/header.ts";
 import { bands, fileBytes, packed, shape, smallInput } from "../container/fixtures.ts";
 import { floats } from "../dialects/build.ts";

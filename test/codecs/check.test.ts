@@ -10,7 +10,7 @@ const none = new Uint8Array(0);
 function findings(encoding: Encoding, parts: Partial<Planes>, components: number, length: number): string[] {
   const found: string[] = [];
   const planes = { scales: none, zeroPoints: none, codes: none, ...parts };
-  checkPlanes(encoding, planes, components, length, (kind, plane, at) => {
+  checkPlanes(encoding, planes, components, length, ({ kind }, plane, at) => {
     found.push(`${kind} ${plane} ${at}`);
     return false;
   });
@@ -132,7 +132,7 @@ describe("value rules", () => {
             { scales, zeroPoints, codes },
             components,
             length,
-            (kind, plane, offset, about) => {
+            ({ kind }, plane, offset, about) => {
               seen.push([kind, plane, offset, about.component, about.group]);
               return false;
             },
@@ -154,8 +154,8 @@ describe("value rules", () => {
       { scales: none, zeroPoints: none, codes: raw },
       3,
       2,
-      (...found) => {
-        about.push([...found.slice(0, 3), found[3].component]);
+      ({ kind }, plane, at, { component }) => {
+        about.push([kind, plane, at, component]);
         return false;
       },
     );

@@ -15,6 +15,7 @@ import {
 import { inflater } from "../../src/container/inflate.ts";
 import type { CompressionName } from "../../src/container/types.ts";
 import { frameLength } from "../../src/container/zstd-frame.ts";
+import * as KIND from "../../src/error-catalogue.ts";
 import { isLqaError, LqaError } from "../../src/errors.ts";
 
 let codec: ZstdCodecFunctions;
@@ -222,7 +223,7 @@ describe("implementations of zstd", () => {
     expect(failing(() => raw)).toBe("read");
     expect(failing(thrower("a string"))).toEqual(["ZSTD_FRAME", 1000]);
     expect(failing(thrower(new RangeError("no")))).toEqual(["ZSTD_FRAME", 1000]);
-    expect(failing(thrower(new LqaError("BUDGET", { offset: 5 })))).toEqual(["BUDGET", 5]);
+    expect(failing(thrower(new LqaError(KIND.BUDGET, { offset: 5 })))).toEqual(["BUDGET", 5]);
     expect(failing(() => raw.subarray(1))).toEqual(["ZSTD_FRAME", 1000]);
     expect(failing(() => new Uint8Array(501))).toEqual(["ZSTD_FRAME", 1000]);
   });

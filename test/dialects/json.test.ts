@@ -1,11 +1,13 @@
 /** The JSON reader: strict where JSON.parse is lax, the same where both accept. */
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type JsonValue, parseJson } from "../../src/dialects/json.ts";
+import * as KIND from "../../src/error-catalogue.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { bytesOf } from "./build.ts";
 
-const parse = (text: string): JsonValue => parseJson(bytesOf(text), "SOURCE_CONFIG", "test");
+const parse = (text: string): JsonValue => parseJson(bytesOf(text), KIND.SOURCE_CONFIG, "test");
 
 /** The value as JSON.parse would give it. */
 function plain(value: JsonValue): unknown {
@@ -77,7 +79,7 @@ describe("JSON", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
         try {
-          parseJson(bytes, "SOURCE_CONFIG", "test");
+          parseJson(bytes, KIND.SOURCE_CONFIG, "test");
         } catch (error) {
           if (!isLqaError(error, "SOURCE_CONFIG")) throw error;
         }

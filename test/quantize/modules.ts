@@ -42,7 +42,7 @@ export function expectValid(module: LoraModule, { bands, planes }: PackedFactors
   for (const expert of planes) {
     expect(expert.length).toBe(bands.length);
     for (const [i, band] of bands.entries()) {
-      const report = (kind: string, plane: string, at: number) => {
+      const report = ({ kind }: { kind: string }, plane: string, at: number) => {
         throw new Error(`${kind} in ${plane} at ${at}`);
       };
       checkPlanes(band.b, expert[i]!.b, band.components, module.out, report);

@@ -1,7 +1,9 @@
 /** What a report says: against the encoder's own figures, counts made another way, and damaged files. */
+
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { encodingLabel } from "../../src/codecs/encoding.ts";
+import * as KIND from "../../src/error-catalogue.ts";
 import {
   type Adapter,
   type ByteSource,
@@ -251,7 +253,7 @@ describe("a file behind a source", () => {
     const broken = (from: number): ByteSource => ({
       size: bytes.length,
       async read(offset, length) {
-        if (offset >= from) throw new LqaError("NETWORK", { where: "a test" });
+        if (offset >= from) throw new LqaError(KIND.NETWORK, { where: "a test" });
         return inner.read(offset, length);
       },
     });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { encodingLabel } from "../../src/codecs/encoding.ts";
 import { f16ToNumber, numberToF16 } from "../../src/codecs/floats.ts";
-import type { ErrorName } from "../../src/error-catalogue.ts";
+import type { ErrorName } from "../../src/errors.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { decodeFactors } from "../../src/read/decode.ts";
 import { type Activations, rowsOf } from "../../src/serve/activations.ts";

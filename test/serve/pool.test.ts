@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { numberToBits, writeBits } from "../../src/codecs/elements.ts";
-import type { ErrorName } from "../../src/error-catalogue.ts";
+import type { ErrorName } from "../../src/errors.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { type ByteSource, memorySource } from "../../src/io/source.ts";
 import type { PlainTensor, TensorRole } from "../../src/model/adapter.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ErrorName } from "../../src/error-catalogue.ts";
+import type { ErrorName } from "../../src/errors.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { residentModule } from "../../src/serve/resident-module.ts";
 import { uploadModule } from "../../src/webgpu.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { type ConvertFileOptions, convertFile, type DialectName, readBaseDescription } from "../../node.ts";
 import { type Arguments, textOption } from "../command.ts";
@@ -14,7 +15,7 @@ import { columns, type Terminal } from "../terminal.ts";
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [input, output] = args.positionals as [string, string?];
   if (output === undefined || args.positionals.length > 2) {
-    throw new LqaError("USAGE", {
+    throw new LqaError(KIND.USAGE, {
       where: "lqa convert",
       expected: "two paths: the adapter to read, and where to write",
       actual: counted(args.positionals.length, "path"),

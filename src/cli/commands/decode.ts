@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { type DecodeFileOptions, decodeFile, mergeFile, openLqa, readBaseDescription } from "../../node.ts";
 import { readValid } from "../../read-valid.ts";
@@ -69,7 +70,7 @@ async function merge(
 ): Promise<number> {
   const other = NOT_MERGED.find((name) => args.values.has(name));
   if (other !== undefined || textOption(args, "dtype") !== "source") {
-    throw new LqaError("USAGE", {
+    throw new LqaError(KIND.USAGE, {
       where: "lqa decode --merge",
       expected: "the element types of the base model, in a new directory",
       actual: `--${other ?? "dtype"}`,

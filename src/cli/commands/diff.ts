@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type AdapterDiff, diffAdapters, type FieldChange } from "../../report/diff.ts";
 import type { Arguments } from "../command.ts";
@@ -17,14 +18,14 @@ const SHOWN = 20;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   if (args.positionals.length !== 2)
-    fail("USAGE", {
+    fail(KIND.USAGE, {
       actual: counted(args.positionals.length, "argument"),
       expected: "two adapters",
       where: "lqa diff",
     });
   const [x, y] = args.positionals as [string, string];
   if (x === STANDARD_INPUT && y === STANDARD_INPUT)
-    fail("USAGE", { actual: "- is given twice", expected: "standard input once", where: "lqa diff" });
+    fail(KIND.USAGE, { actual: "- is given twice", expected: "standard input once", where: "lqa diff" });
   const settings = { ...sourceSettings(args), scaleIfMissing: true };
   const [a, b] = [await openAdapter(x, settings), await openAdapter(y, settings)];
   const diff = diffAdapters(a, b);

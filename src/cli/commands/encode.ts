@@ -4,6 +4,7 @@
  * @module
  */
 import { type EncodedItem, encodeMany } from "../../encode-many.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import {
   type EncodedFile,
@@ -32,7 +33,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   if (folder !== undefined && output === undefined) return await runMany(args, folder, asked, terminal);
   const [input, ...more] = args.positionals;
   if (output === undefined || folder !== undefined || more.length > 0) {
-    throw new LqaError("USAGE", {
+    throw new LqaError(KIND.USAGE, {
       where: "lqa encode",
       expected: "one adapter and --output, or any number of them and --out-dir",
       actual:

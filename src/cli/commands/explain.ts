@@ -5,6 +5,7 @@
  * @module
  */
 import { readFile } from "node:fs/promises";
+import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import type { Arguments } from "../command.ts";
 import { nearest } from "../suggest.ts";
@@ -103,7 +104,7 @@ function clauseText({ number, title, text }: Clause, { colors }: Terminal): stri
 function unknown(word: string, asked: string, errors: readonly CatalogueEntry[]): LqaError {
   const codes = errors.flatMap(({ code, name }) => [code, name]);
   const meant = /^[\d.]+$/.test(word) ? undefined : nearest(asked, codes);
-  return new LqaError("USAGE", {
+  return new LqaError(KIND.USAGE, {
     actual: JSON.stringify(word),
     expected: "a code such as LQA-M012, its name, or the number of a clause",
     where: "lqa explain",

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { queueOf } from "../fleet-options.ts";
@@ -13,7 +14,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const code = textOption(args, "code");
   const all = args.values.has("all");
   if ((code === undefined) === !all)
-    fail("USAGE", {
+    fail(KIND.USAGE, {
       where: "lqa fleet retry",
       expected: "--code or --all",
       actual: all ? "both" : "neither",

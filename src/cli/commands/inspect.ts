@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { parameterCount } from "../../model/adapter.ts";
 import { bandsText, encodingText } from "../../report/bands.ts";
@@ -21,7 +22,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   if (html === undefined) {
     const report = ["source", "compare", "force"].find((name) => args.values.has(name));
     if (report !== undefined)
-      fail("USAGE", { where: "lqa inspect", expected: "--html <file>", actual: `--${report} without it` });
+      fail(KIND.USAGE, { where: "lqa inspect", expected: "--html <file>", actual: `--${report} without it` });
   }
   // Drawing needs much that looking does not.
   const bytes =

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import { type BaseModel, compareWithBase } from "../../validate/base.ts";
 import {
@@ -38,7 +39,7 @@ interface Settings {
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [json, sarif] = [args.values.has("json"), args.values.has("sarif")];
-  if (json && sarif) fail("USAGE", { actual: "--json and --sarif", expected: "one of them" });
+  if (json && sarif) fail(KIND.USAGE, { actual: "--json and --sarif", expected: "one of them" });
   const base = textOption(args, "base");
   const settings: Settings = {
     level: (textOption(args, "level") ?? "values") as ValidationLevel,

@@ -8,6 +8,7 @@
  * @module
  */
 import { f16ToNumber } from "../../codecs/floats.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, MetaValue } from "../../model/adapter.ts";
 import { scaleByAlpha, UNSCALED } from "../alpha.ts";
@@ -48,13 +49,17 @@ function convention(alpha: number): Convention {
 }
 
 function read(source: Source, settings: ReadSettings): Adapter {
-  const { name, bytes } = source.weights ?? fail("UNSUPPORTED_DIALECT", { expected: "one GGUF file" });
+  const { name, bytes } = source.weights ?? fail(KIND.UNSUPPORTED_DIALECT, { expected: "one GGUF file" });
   const file = readGguf(bytes.subarray(0, bytes.length));
   const { metadata } = file;
   checkType(file);
   const alpha = metadata.get(ALPHA) ?? 0;
   if (typeof alpha !== "number" || !Number.isFinite(alpha)) {
-    return fail("SOURCE_CONFIG", { where: `GGUF key ${ALPHA}`, expected: "a number", actual: String(alpha) });
+    return fail(KIND.SOURCE_CONFIG, {
+      where: `GGUF key ${ALPHA}`,
+      expected: "a number",
+      actual: String(alpha),
+    });
   }
   if (alpha === 0) settings.onNote?.("The file has no alpha, or one of 0: llama.cpp multiplies by 1.");
   const tensors = tensorsOf(file, settings);
@@ -69,14 +74,14 @@ function checkType({ metadata }: Gguf): void {
   const type = metadata.get("general.type");
   const kind = metadata.get("adapter.type");
   if (type !== "adapter" || kind !== "lora") {
-    fail("UNSUPPORTED_ADAPTER_FEATURE", {
+    fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
       where: "the GGUF file",
       expected: "an adapter of type lora",
       actual: `${String(type ?? "a model").slice(0, 40)}, ${String(kind ?? "no adapter type").slice(0, 40)}`,
     });
   }
   if (metadata.has("adapter.alora.invocation_tokens")) {
-    fail("UNSUPPORTED_ADAPTER_FEATURE", {
+    fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
       where: "GGUF key adapter.alora.invocation_tokens",
       expected: "an adapter that is always active",
       actual: "one that acts only after a token sequence (aLoRA)",
@@ -103,7 +108,7 @@ function tensorsOf({ tensors }: Gguf, settings: ReadSettings): TensorFile {
     } else if (isFactorElement(type)) {
       result.set(key, { element: type, shape, data });
     } else {
-      fail("SOURCE_ELEMENT_TYPE", {
+      fail(KIND.SOURCE_ELEMENT_TYPE, {
         where: `tensor ${quoteName(key)}`,
         expected: "F32, F16, BF16 or Q8_0",
         actual: type,
@@ -136,7 +141,7 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>
   const { name, tensors, order } = writeStateDict(folded, convention(alpha), options);
   const { architecture } = adapter.meta;
   if (kept === undefined && typeof architecture !== "string") {
-    fail("UNSUPPORTED_DIALECT", {
+    fail(KIND.UNSUPPORTED_DIALECT, {
       where: "the adapter",
       expected: "the architecture of its base model",
       actual: "none",

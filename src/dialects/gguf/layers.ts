@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type Adapter, type LoraModule, lazyModule, shapeOf } from "../../model/adapter.ts";
 import type { WriteOptions } from "../dialect.ts";
@@ -47,7 +48,7 @@ const LLAMA_PATHS: readonly string[] = ["llama", "qwen2", "qwen3", "gemma", "gem
  */
 export function toGguf(adapter: Adapter, { base }: WriteOptions): Adapter {
   if (base === undefined) {
-    return fail("USAGE", {
+    return fail(KIND.USAGE, {
       where: "the base model",
       expected: "its config.json or GGUF file: GGUF adapters depend on its architecture and heads",
       actual: "nothing",
@@ -80,7 +81,7 @@ function ggufName({ name, role, experts }: LoraModule): string {
 }
 
 function unsayable(name: string, expected: string): never {
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: `module ${quoteName(name)}`,
     expected,
     actual: "another one",
@@ -98,7 +99,7 @@ export function fromGguf(adapter: Adapter, { base }: WriteOptions): Adapter {
   const architecture = adapter.meta.architecture;
   const known = typeof architecture === "string" && LLAMA_PATHS.includes(architecture);
   if (!known) {
-    fail("UNSUPPORTED_DIALECT", {
+    fail(KIND.UNSUPPORTED_DIALECT, {
       where: "the architecture of the GGUF adapter",
       expected: LLAMA_PATHS.join(", "),
       actual: String(architecture).slice(0, 40),
@@ -106,7 +107,7 @@ export function fromGguf(adapter: Adapter, { base }: WriteOptions): Adapter {
   }
   const interleaves = INTERLEAVED.includes(architecture as string);
   if (base === undefined && interleaves) {
-    fail("USAGE", {
+    fail(KIND.USAGE, {
       where: "the base model",
       expected: "its config.json or GGUF file: the rows of q and k are stored head by head",
       actual: "nothing",
@@ -132,7 +133,7 @@ function modelPath(name: string): string {
   const [, block, layer] = /^blk\.(\d+)\.([a-z_]+)$/.exec(name) ?? [];
   const path = layer === undefined ? undefined : MODEL_PATHS[layer];
   if (path !== undefined) return `model.layers.${block}.${path}`;
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: `module ${quoteName(name)}`,
     expected: Object.keys(MODEL_PATHS).join(", "),
     actual: "another layer",
@@ -162,7 +163,7 @@ function withRows(
   const { out, rank, name } = module;
   const size = out / heads;
   if (!Number.isInteger(size) || size % 2 !== 0) {
-    fail("UNSUPPORTED_DIALECT", {
+    fail(KIND.UNSUPPORTED_DIALECT, {
       where: `module ${quoteName(name)}`,
       expected: `rows for ${heads} heads of even size`,
       actual: out,

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type Cursor, cursorOf, malformed, readCount, readName, readU32, readU64, take } from "../cursor.ts";
 import { quoteName } from "../json.ts";
@@ -97,7 +98,7 @@ function readHeader(bytes: Uint8Array, whole = true): Header {
   const version = readU32(cursor, "the version");
   if (version !== 2 && version !== 3) {
     const actual = version % 2 ** 16 === 0 ? "big-endian data" : `version ${version}`;
-    fail("UNSUPPORTED_DIALECT", {
+    fail(KIND.UNSUPPORTED_DIALECT, {
       where: cursor.where,
       expected: "version 2 or 3, little-endian",
       actual,
@@ -135,7 +136,7 @@ function readInfos(cursor: Cursor, count: number): Map<string, Info> {
     if (type === undefined) {
       const where = `tensor ${quoteName(name)}`;
       const expected = "an element type of ggml";
-      return fail("SOURCE_ELEMENT_TYPE", { where, expected, actual: number, offset: cursor.at - 4 });
+      return fail(KIND.SOURCE_ELEMENT_TYPE, { where, expected, actual: number, offset: cursor.at - 4 });
     }
     const size = sizeOf(cursor, name, type, dims, offset);
     infos.set(name, { type, dims, size, begin: readU64(cursor, "a data offset"), offset });

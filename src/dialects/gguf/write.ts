@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { quoteName } from "../json.ts";
 import type { SafeTensor } from "../safetensors.ts";
@@ -57,7 +58,7 @@ export function writeGguf(
   for (const [i, { element, shape, data }] of chosen.entries()) {
     const type = TYPES[element];
     if (type === undefined) {
-      return fail("UNSUPPORTED_DIALECT", {
+      return fail(KIND.UNSUPPORTED_DIALECT, {
         where: `tensor ${quoteName(order[i]!)}`,
         expected: "F32, F16 or BF16, as GGUF tensors are written",
         actual: element,
@@ -78,7 +79,7 @@ export function writeGguf(
   const used = head.length + pairs.bytes.length + infos.length;
   const padding = start - used + length - chosen.reduce((sum, { data }) => sum + data.length, 0);
   if (padding > MOST_PADDING) {
-    fail("BUDGET", {
+    fail(KIND.BUDGET, {
       where: "the GGUF file",
       expected: `at most ${MOST_PADDING} bytes of padding`,
       actual: padding,

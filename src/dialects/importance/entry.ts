@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { type ErrorDetails, fail } from "../../errors.ts";
 import { quoteName } from "../json.ts";
 
@@ -19,7 +20,7 @@ export interface Entry {
 
 /** Fails with SOURCE_IMPORTANCE about a tensor of the file. */
 export function unfit(name: string, details: ErrorDetails): never {
-  return fail("SOURCE_IMPORTANCE", { where: `tensor ${quoteName(name)}`, ...details });
+  return fail(KIND.SOURCE_IMPORTANCE, { where: `tensor ${quoteName(name)}`, ...details });
 }
 
 /** Above this (that of binary32), weighted energies of sound weights might not be finite. */

@@ -13,6 +13,7 @@
  * @module
  */
 
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { assertFits, type Cursor, cursorOf, malformed, readI32, readName, take } from "../cursor.ts";
 import { toFloat32 } from "../elements.ts";
@@ -32,7 +33,7 @@ export function ggufEntries(bytes: Uint8Array): Entry[] {
   const kind = metadata.get("general.type");
   if (kind !== undefined && kind !== "imatrix") {
     const actual = typeof kind === "string" ? quoteName(kind) : typeof kind;
-    fail("UNSUPPORTED_DIALECT", {
+    fail(KIND.UNSUPPORTED_DIALECT, {
       where: "GGUF file",
       expected: 'general.type "imatrix"',
       actual,
@@ -91,7 +92,7 @@ function meansOf(
 
 function floatsOf(name: string, { type, data }: GgufTensor): Float32Array {
   if (type !== "F32")
-    return fail("SOURCE_ELEMENT_TYPE", {
+    return fail(KIND.SOURCE_ELEMENT_TYPE, {
       where: `tensor ${quoteName(name)}`,
       expected: "F32",
       actual: type,

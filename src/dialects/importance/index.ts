@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
 import type { Importance } from "../../model/importance.ts";
@@ -58,7 +59,7 @@ export function readImportance(bytes: Uint8Array, modules: readonly ModuleShape[
   }
   const missingModules = modules.map(({ name }) => name).filter((name) => !moments.has(name));
   if (moments.size === 0 && modules.length > 0)
-    fail("SOURCE_IMPORTANCE", {
+    fail(KIND.SOURCE_IMPORTANCE, {
       where: "importance file",
       expected: `names of modules, such as ${examples(missingModules)}`,
       actual: examples(unmatchedTensors),
@@ -72,7 +73,7 @@ function open(bytes: Uint8Array, modules: readonly ModuleShape[]): { entries: En
   if (bytes[8] === 0x7b) return { entries: safetensorsEntries(bytes), find: byModuleName(modules) };
   if (isDat(bytes)) return { entries: datEntries(bytes), find: byGgufName(modules) };
   const { looksLike } = identify(new Map([["importance", bytes]]));
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: "importance file",
     expected: "safetensors, or an importance matrix of llama.cpp",
     actual: looksLike,

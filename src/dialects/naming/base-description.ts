@@ -4,6 +4,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { readGgufHeader } from "../gguf/read.ts";
 import { quoteName } from "../json.ts";
@@ -47,7 +48,7 @@ export function baseFromConfig(bytes: Uint8Array): BaseDescription {
   const type = config.get("model_type");
   const architecture = typeof type === "string" ? ARCHITECTURES.get(type) : undefined;
   if (architecture === undefined) {
-    return fail("UNSUPPORTED_DIALECT", {
+    return fail(KIND.UNSUPPORTED_DIALECT, {
       where: `${where}, field "model_type"`,
       expected: [...ARCHITECTURES.keys()].join(", "),
       actual: typeof type === "string" ? quoteName(type) : "none",
@@ -56,7 +57,7 @@ export function baseFromConfig(bytes: Uint8Array): BaseDescription {
   }
   const { heads, keyHeads } = configHeads(config);
   if (heads !== undefined && keyHeads !== undefined) return { architecture, heads, keyHeads };
-  return fail("SOURCE_CONFIG", { where, expected: "a number of attention heads", actual: "none" });
+  return fail(KIND.SOURCE_CONFIG, { where, expected: "a number of attention heads", actual: "none" });
 }
 
 /**
@@ -69,7 +70,7 @@ export function baseFromGguf(bytes: Uint8Array): BaseDescription {
   const metadata = readGgufHeader(bytes).metadata;
   const architecture = metadata.get("general.architecture");
   if (typeof architecture !== "string" || ![...ARCHITECTURES.values()].includes(architecture)) {
-    return fail("UNSUPPORTED_DIALECT", {
+    return fail(KIND.UNSUPPORTED_DIALECT, {
       where,
       expected: `an architecture of ${[...new Set(ARCHITECTURES.values())].join(", ")}`,
       actual: String(architecture).slice(0, 40),
@@ -82,13 +83,14 @@ export function baseFromGguf(bytes: Uint8Array): BaseDescription {
     if (value === undefined || (typeof value === "number" && value > 0)) return value;
     // A list has a number for each layer, which are not all alike.
     const actual = typeof value === "object" ? "a list" : String(value).slice(0, 40);
-    return fail("UNSUPPORTED_DIALECT", {
+    return fail(KIND.UNSUPPORTED_DIALECT, {
       where: `${where}, key ${key}`,
       expected: "one number of heads",
       actual,
     });
   };
   const heads = number("head_count");
-  if (heads === undefined) return fail("SOURCE_HEADER", { where, expected: "a number of attention heads" });
+  if (heads === undefined)
+    return fail(KIND.SOURCE_HEADER, { where, expected: "a number of attention heads" });
   return { architecture, heads, keyHeads: number("head_count_kv") ?? heads };
 }

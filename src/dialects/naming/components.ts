@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter } from "../../model/adapter.ts";
 import { COMPONENT } from "../../model/component.ts";
@@ -21,7 +22,7 @@ export function splitComponents({ modules, tensors, ...rest }: Adapter): Map<str
   for (const { name } of modules) {
     const component = COMPONENT.exec(name)?.[1];
     if (component === undefined) {
-      return fail("BASE_MODULE_MISSING", {
+      return fail(KIND.BASE_MODULE_MISSING, {
         where: `module ${quoteName(name)}`,
         expected: "a layer of a pipeline's component (unet., text_encoder., transformer., …)",
         advice: "Give the model itself, not the pipeline it belongs to.",

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type JsonObject, parseJson, quoteName } from "../json.ts";
 
@@ -10,8 +11,8 @@ const WHERE = "the base model's config.json";
 
 /** Takes a configuration apart. @throws LqaError SOURCE_CONFIG */
 export function parseModelConfig(bytes: Uint8Array): JsonObject {
-  const config = parseJson(bytes, "SOURCE_CONFIG", WHERE);
-  return config instanceof Map ? config : fail("SOURCE_CONFIG", { where: WHERE, expected: "an object" });
+  const config = parseJson(bytes, KIND.SOURCE_CONFIG, WHERE);
+  return config instanceof Map ? config : fail(KIND.SOURCE_CONFIG, { where: WHERE, expected: "an object" });
 }
 
 /**
@@ -24,7 +25,7 @@ export function configSize(config: JsonObject, ...names: readonly string[]): num
     const value = config.get(name);
     if (value === undefined || value === null) continue;
     if (typeof value === "number" && Number.isSafeInteger(value) && value > 0) return value;
-    return fail("SOURCE_CONFIG", {
+    return fail(KIND.SOURCE_CONFIG, {
       where: `${WHERE}, field ${quoteName(name)}`,
       expected: "a positive integer",
     });

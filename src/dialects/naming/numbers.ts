@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter } from "../../model/adapter.ts";
 import { quoteName } from "../json.ts";
@@ -76,7 +77,7 @@ export function numberedLayers(adapter: Adapter): Adapter {
 }
 
 function unknown(name: string, expected: string, actual: string): never {
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: `module ${quoteName(name)}`,
     expected: `the layers of Stable Diffusion 1, which have ${expected} here`,
     actual,

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter } from "../../model/adapter.ts";
 import { COMPONENT } from "../../model/component.ts";
@@ -35,7 +36,7 @@ export function translate(adapter: Adapter, from: Naming, to: Naming, options: W
   if (from === "model" && to === "pipeline") return rename(plain, addComponent);
   if (from === "model" && to === "gguf") return toGguf(plain, options);
   if (from === "gguf" && to === "model") return fromGguf(plain, options);
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: "the names of the layers",
     expected:
       to === "numbers" ? "an adapter that came from cloneofsimo's program" : "layers of a language model",
@@ -48,7 +49,7 @@ function stripComponent({ modules }: Adapter): (name: string) => string {
   const components = new Set(modules.map(({ name }) => COMPONENT.exec(name)?.[1] ?? ""));
   const [only] = components;
   if (components.size === 1 && only !== "") return (name) => name.replace(COMPONENT, "");
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: "the names of the layers",
     expected: "layers of one model",
     actual: [...components].map((component) => component || "none").join(", "),
@@ -59,7 +60,7 @@ function stripComponent({ modules }: Adapter): (name: string) => string {
 function addComponent(name: string): string {
   const component = COMPONENT_OF.find(([pattern]) => pattern.test(name))?.[1];
   if (component !== undefined) return `${component}.${name}`;
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: `module ${quoteName(name)}`,
     expected: "a layer of a diffusion model (down_blocks, transformer_blocks, text_model, …)",
     actual: "another one",

@@ -8,6 +8,7 @@
  * @module
  */
 import { Builder } from "flatbuffers";
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../../model/adapter.ts";
 import { quoteName } from "../json.ts";
@@ -53,7 +54,7 @@ interface Reader {
 }
 
 function bad(expected: string, actual: string | number, offset: number): never {
-  return fail("SOURCE_HEADER", { where: WHERE, expected, actual, offset });
+  return fail(KIND.SOURCE_HEADER, { where: WHERE, expected, actual, offset });
 }
 
 function check({ bytes }: Reader, at: number, length: number): number {
@@ -111,7 +112,7 @@ export function readOnnxAdapter(bytes: Uint8Array): OnnxAdapter {
   };
   const version = number(0);
   if (version !== FORMAT_VERSION) {
-    fail("UNSUPPORTED_DIALECT", {
+    fail(KIND.UNSUPPORTED_DIALECT, {
       where: WHERE,
       expected: `format version ${FORMAT_VERSION}`,
       actual: version,
@@ -144,7 +145,7 @@ function readParameter(reader: Reader, table: number): { name: string; tensor: S
   const type = i32(reader, required(2));
   const element = TYPES.get(type);
   if (element === undefined) {
-    return fail("SOURCE_ELEMENT_TYPE", {
+    return fail(KIND.SOURCE_ELEMENT_TYPE, {
       where,
       expected: "a number or a bool",
       actual: `ONNX type ${type}`,

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter } from "../../model/adapter.ts";
 import { UNSCALED } from "../alpha.ts";
@@ -45,7 +46,7 @@ export const onnx: Dialect = {
   detect: ({ weights }) => weights !== undefined && isOnnxAdapter(weights.bytes.subarray(0, 8)),
   read(source, settings) {
     const { name, bytes } =
-      source.weights ?? fail("UNSUPPORTED_DIALECT", { expected: "one .onnx_adapter file" });
+      source.weights ?? fail(KIND.UNSUPPORTED_DIALECT, { expected: "one .onnx_adapter file" });
     const { adapterVersion, modelVersion, tensors } = readOnnxAdapter(bytes.subarray(0, bytes.length));
     for (const key of tensors.keys()) assertKeyLength(key, name);
     const file = { metadata: undefined, tensors: new Map(tensors) };
@@ -54,7 +55,7 @@ export const onnx: Dialect = {
   write(adapter: Adapter, options: WriteOptions) {
     const wide = adapter.modules.find(({ kernel, experts }) => kernel.length > 0 || experts > 1);
     if (wide !== undefined) {
-      fail("UNSUPPORTED_DIALECT", {
+      fail(KIND.UNSUPPORTED_DIALECT, {
         where: `module ${quoteName(wide.name)}`,
         expected: "linear layers, whose factors a graph can multiply by",
         actual: wide.experts > 1 ? "experts" : wide.role,

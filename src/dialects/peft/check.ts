@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
 import { quoteName } from "../json.ts";
@@ -54,7 +55,7 @@ function agree<T extends string | number | boolean>(
   actual: T,
 ): void {
   if (Object.is(expected, actual)) return;
-  fail("UNSUPPORTED_DIALECT", {
+  fail(KIND.UNSUPPORTED_DIALECT, {
     where: `${what} of module ${quoteName(name)}`,
     expected: `${expected} by adapter_config.json`,
     actual: `${actual}`,

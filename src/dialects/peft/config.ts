@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type JsonObject, type JsonValue, parseJson, quoteName } from "../json.ts";
 import { checkFields, describe } from "./fields.ts";
@@ -44,9 +45,9 @@ export interface PeftConfig {
  * UNSUPPORTED_ADAPTER_FEATURE for another PEFT method than LoRA and for what `fields.ts` refuses.
  */
 export function parsePeftConfig(bytes: Uint8Array): PeftConfig {
-  const config = parseJson(bytes, "SOURCE_CONFIG", "adapter_config.json");
+  const config = parseJson(bytes, KIND.SOURCE_CONFIG, "adapter_config.json");
   if (!(config instanceof Map)) {
-    return fail("SOURCE_CONFIG", {
+    return fail(KIND.SOURCE_CONFIG, {
       where: "adapter_config.json",
       expected: "an object",
       actual: describe(config),
@@ -84,7 +85,7 @@ function checkMethod(config: JsonObject): void {
   const method = config.get("peft_type");
   if (typeof method !== "string") wrong("peft_type", '"LORA"', method);
   if (method === "LORA") return;
-  fail("UNSUPPORTED_ADAPTER_FEATURE", {
+  fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
     where: 'adapter_config.json field "peft_type"',
     expected: '"LORA"',
     actual: describe(method),
@@ -92,7 +93,7 @@ function checkMethod(config: JsonObject): void {
 }
 
 function wrong(field: string, expected: string, value: JsonValue | undefined): never {
-  return fail("SOURCE_CONFIG", {
+  return fail(KIND.SOURCE_CONFIG, {
     where: `adapter_config.json field ${quoteName(field)}`,
     expected,
     actual: describe(value),

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { BaseLayout, LoraModule } from "../../model/adapter.ts";
 import type { ReadSettings } from "../dialect.ts";
@@ -58,7 +59,7 @@ export function nameParameters(
     named.set(name, { ...module, name, path: layer, experts: layoutOf(config, settings) });
   }
   for (const path of missing) {
-    fail("SOURCE_UNPAIRED_FACTOR", {
+    fail(KIND.SOURCE_UNPAIRED_FACTOR, {
       where: `target_parameters ${quoteName(path)}`,
       expected: "factors",
       actual: "none",
@@ -84,7 +85,7 @@ function layoutOf({ peftVersion }: PeftConfig, settings: ReadSettings): BaseLayo
   if (settings.expertLayout !== undefined) return settings.expertLayout;
   const [, minor] = /^0\.(\d+)\./.exec(peftVersion ?? "") ?? [];
   if (minor !== undefined && Number(minor) < 19) return "in-out";
-  return fail("UNSUPPORTED_ADAPTER_FEATURE", {
+  return fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
     where: 'adapter_config.json field "target_parameters"',
     expected: "to know how the base model stores its experts, which PEFT from 0.19 on takes either way",
     actual: peftVersion === undefined ? "no peft_version" : `PEFT ${peftVersion}`,
@@ -99,7 +100,7 @@ export function expertShape(found: FoundModule, a: Found, b: Found, config: Peft
   const shape = factorShape(found.name, a, b, "rows");
   const experts = shape.rank / rank;
   if (shape.role === "linear" && Number.isInteger(experts)) return { ...shape, rank, experts };
-  return fail("SOURCE_SHAPE", {
+  return fail(KIND.SOURCE_SHAPE, {
     where: `module ${quoteName(found.name)}`,
     expected: `A [experts · ${rank}, in] and B [out, ${rank} · experts]`,
     actual: `A [${a.tensor.shape}] and B [${b.tensor.shape}]`,
@@ -125,5 +126,5 @@ export function expertsLast({ b, experts, out, rank }: LoraModule): Float32Array
 }
 
 function refuse({ name }: FoundModule, expected: string, actual: string): never {
-  return fail("UNSUPPORTED_ADAPTER_FEATURE", { where: `module ${quoteName(name)}`, expected, actual });
+  return fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, { where: `module ${quoteName(name)}`, expected, actual });
 }

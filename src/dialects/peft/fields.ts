@@ -8,6 +8,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type JsonObject, type JsonValue, quoteName } from "../json.ts";
 
@@ -117,7 +118,7 @@ export function checkFields(config: JsonObject): void {
 }
 
 function refuse(field: string, value: JsonValue, expected: string, advice?: string): never {
-  return fail("UNSUPPORTED_ADAPTER_FEATURE", {
+  return fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
     where: `adapter_config.json field ${quoteName(field)}`,
     expected,
     actual: describe(value),

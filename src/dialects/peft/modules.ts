@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type LoraModule, lazyModule, type ModuleRole, type ModuleShape } from "../../model/adapter.ts";
 import { toFloat32 } from "../elements.ts";
@@ -36,7 +37,7 @@ export function pairFactors(found: FoundModule): FactorPair {
   const b = parts.get(embedding ? "embedding-b" : "b");
   if (a === undefined || b === undefined || (embedding && (parts.has("a") || parts.has("b")))) {
     const kinds = [...parts.keys()].join(", ");
-    return fail("SOURCE_UNPAIRED_FACTOR", {
+    return fail(KIND.SOURCE_UNPAIRED_FACTOR, {
       where: `module ${quoteName(name)}`,
       expected: "one A and one B factor",
       actual: kinds,
@@ -62,7 +63,7 @@ export function buildModule(found: FoundModule, config: PeftConfig): LoraModule 
   const { rank, role } = sizes;
   const scale = resolveScale(config, patternPath(found.path));
   if (scale.rank !== rank) {
-    fail("SOURCE_SHAPE", {
+    fail(KIND.SOURCE_SHAPE, {
       where: `module ${quoteName(name)}`,
       expected: `rank ${scale.rank} by the configuration`,
       actual: rank,

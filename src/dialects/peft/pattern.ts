@@ -10,6 +10,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { quoteName } from "../json.ts";
 import { compile, type Instruction } from "./pattern-syntax.ts";
@@ -42,7 +43,7 @@ export function lookUp(entries: readonly PatternEntry[], path: string, fallback:
 function compileKey(key: string, field: string): (path: string) => boolean {
   const where = `adapter_config.json field ${quoteName(field)}`;
   if (key.length > MAX_KEY_LENGTH) {
-    fail("SOURCE_CONFIG", {
+    fail(KIND.SOURCE_CONFIG, {
       where,
       expected: `keys of at most ${MAX_KEY_LENGTH} characters`,
       actual: key.length,
@@ -51,7 +52,7 @@ function compileKey(key: string, field: string): (path: string) => boolean {
   if (/^\^?(?:[A-Za-z0-9_-]|\\?\.)+$/.test(key)) return plainMatcher(key);
   // The text is put together exactly as PEFT does it, so that a key with a stray ")|(" means what it means there.
   const program = compile(`(.*\\.)?(${key})$`, (reason) =>
-    fail("SOURCE_CONFIG", {
+    fail(KIND.SOURCE_CONFIG, {
       where,
       expected: "a regular expression this version understands",
       actual: `${quoteName(key)}, which has ${reason}`,

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter } from "../../model/adapter.ts";
 import { evenRanks, foldMultipliers } from "../bake.ts";
@@ -31,7 +32,7 @@ export function portable(adapter: Adapter, options: WriteOptions): Adapter {
 }
 
 function refuse(where: string, actual: string): never {
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where,
     expected: "only what every server computes: factors of linear layers and embeddings",
     actual,

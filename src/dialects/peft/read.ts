@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, MetaValue } from "../../model/adapter.ts";
 import type { ReadSettings } from "../dialect.ts";
@@ -32,7 +33,7 @@ export const WEIGHTS_FILE = "adapter_model.safetensors";
 export function readPeft(source: Source, settings: ReadSettings): Adapter {
   const configBytes = source.config;
   if (configBytes === undefined) {
-    return fail("UNSUPPORTED_DIALECT", {
+    return fail(KIND.UNSUPPORTED_DIALECT, {
       where: "the PEFT adapter",
       expected: `${CONFIG_FILE}, which alone has the multiplier`,
       actual: "weights without it",
@@ -51,7 +52,11 @@ export function readPeft(source: Source, settings: ReadSettings): Adapter {
     ofModules.push(...moduleTensors(found, module, config));
   }
   if (modules.length === 0 && config.tokenIndices === undefined) {
-    fail("SOURCE_UNPAIRED_FACTOR", { where: "the weights", expected: "at least one module", actual: "none" });
+    fail(KIND.SOURCE_UNPAIRED_FACTOR, {
+      where: "the weights",
+      expected: "at least one module",
+      actual: "none",
+    });
   }
   const keyed = [...ofModules, ...tokenTensors(keys.modules.values(), config), ...wholeTensors(keys)];
   return {

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { MultiplierRule } from "../../model/adapter.ts";
 import { quoteName } from "../json.ts";
@@ -38,7 +39,7 @@ export function resolveScale(config: PeftConfig, path: string): ModuleScale {
   const alpha = Math.fround(exact);
   const multiplier = Math.fround(exact / divisor);
   if (!Number.isFinite(alpha) || !Number.isFinite(multiplier)) {
-    fail("SOURCE_CONFIG", {
+    fail(KIND.SOURCE_CONFIG, {
       where: `the alpha of module ${quoteName(path)}`,
       expected: "a number that binary32 can hold",
       actual: exact,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { BaseLayout } from "../../model/adapter.ts";
 import type { ReadSettings } from "../dialect.ts";
@@ -85,5 +86,5 @@ function addPart(modules: Map<string, FoundModule>, { kind, path }: ModuleKey, f
 }
 
 function unknown(key: string, expected: string): never {
-  return fail("SOURCE_UNKNOWN_TENSOR", { where: `tensor ${quoteName(key)}`, expected });
+  return fail(KIND.SOURCE_UNKNOWN_TENSOR, { where: `tensor ${quoteName(key)}`, expected });
 }

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
 import { quoteName } from "../json.ts";
@@ -55,7 +56,7 @@ function alphaOf({ name, multiplier, rank }: LoraModule): number {
   const alpha = multiplier * rank;
   // Above 2^53 JSON would hold the shortest digits of an integer, which Python reads as another integer.
   if (Math.abs(alpha) <= Number.MAX_SAFE_INTEGER) return alpha;
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: `the multiplier of module ${quoteName(name)}`,
     expected: "a finite number below 2^53 / rank",
     actual: multiplier,
@@ -85,7 +86,7 @@ function fanInFanOut(modules: readonly LoraModule[]): boolean {
   const linear = modules.filter(({ role }) => role === "linear");
   const swapped = linear.filter(({ baseLayout }) => baseLayout === "in-out");
   if (swapped.length > 0 && swapped.length < linear.length) {
-    fail("UNSUPPORTED_DIALECT", {
+    fail(KIND.UNSUPPORTED_DIALECT, {
       where: `module ${quoteName(swapped[0]!.name)}`,
       expected: "one base layout for all linear layers, since PEFT has one flag for all",
       actual: "both",
@@ -100,7 +101,7 @@ function modulesToSave({ tensors }: Adapter): string[] | null {
   for (const { role, name } of tensors) {
     const dot = name.lastIndexOf(".");
     if (role === "replace" && dot < 1) {
-      fail("UNSUPPORTED_DIALECT", {
+      fail(KIND.UNSUPPORTED_DIALECT, {
         where: `tensor ${quoteName(name)}`,
         expected: "tensors that PEFT has a place for",
         actual: "a replaced tensor outside any layer",
@@ -125,7 +126,7 @@ function refuseNested(modules: readonly LoraModule[]): void {
   const names = new Set(modules.map(({ name }) => name));
   const nested = modules.find(({ name }) => hasAncestor(name, names));
   if (nested === undefined) return;
-  fail("UNSUPPORTED_DIALECT", {
+  fail(KIND.UNSUPPORTED_DIALECT, {
     where: `module ${quoteName(nested.name)}`,
     expected: "modules outside each other",
     actual: "a module inside another one",
@@ -136,7 +137,7 @@ function refuseNested(modules: readonly LoraModule[]): void {
 function refuseExperts(modules: readonly LoraModule[]): void {
   const module = modules.find(({ experts }) => experts > 1);
   if (module === undefined) return;
-  fail("UNSUPPORTED_DIALECT", {
+  fail(KIND.UNSUPPORTED_DIALECT, {
     where: `module ${quoteName(module.name)}`,
     expected: "no experts, unless the adapter came from PEFT",
     actual: `${module.experts} experts`,
@@ -147,7 +148,7 @@ function refuseExperts(modules: readonly LoraModule[]): void {
 function refuseBiasedDora(tensors: readonly PlainTensor[]): void {
   const bias = tensors.find(({ role }) => role === "lora-bias");
   if (bias === undefined || !tensors.some(({ role }) => role === "magnitude")) return;
-  fail("UNSUPPORTED_DIALECT", {
+  fail(KIND.UNSUPPORTED_DIALECT, {
     where: `LoRA bias of module ${quoteName(bias.name)}`,
     expected: "either DoRA or LoRA biases, since PEFT takes no more",
     actual: "both",

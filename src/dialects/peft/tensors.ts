@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { LoraModule, PlainTensor } from "../../model/adapter.ts";
 import { equalBytes } from "../../model/bytes.ts";
@@ -55,8 +56,8 @@ function announced(
   const part = found.parts.get(kind);
   if ((part !== undefined) === wanted) return part;
   const where = `module ${quoteName(found.name)}`;
-  if (wanted) fail("SOURCE_UNPAIRED_FACTOR", { where, expected: `a tensor for ${field}`, actual: "none" });
-  return fail("SOURCE_CONFIG", {
+  if (wanted) fail(KIND.SOURCE_UNPAIRED_FACTOR, { where, expected: `a tensor for ${field}`, actual: "none" });
+  return fail(KIND.SOURCE_CONFIG, {
     where,
     expected: `${field} true`,
     actual: `${quoteName(part!.key)} without it`,
@@ -66,10 +67,10 @@ function announced(
 function checkFloat({ key, tensor }: Found, shape: readonly number[]): SafeTensor {
   const where = `tensor ${quoteName(key)}`;
   if (!/^B?F\d+$/.test(tensor.element)) {
-    fail("SOURCE_ELEMENT_TYPE", { where, expected: "a float type", actual: tensor.element });
+    fail(KIND.SOURCE_ELEMENT_TYPE, { where, expected: "a float type", actual: tensor.element });
   }
   if (`${tensor.shape}` !== `${shape}` || tensor.shape.length !== shape.length) {
-    fail("SOURCE_SHAPE", { where, expected: `[${shape}]`, actual: `[${tensor.shape}]` });
+    fail(KIND.SOURCE_SHAPE, { where, expected: `[${shape}]`, actual: `[${tensor.shape}]` });
   }
   return tensor;
 }
@@ -110,7 +111,7 @@ function indicesFor(name: string, table: PeftConfig["tokenIndices"]): readonly n
   if (table instanceof Map) {
     for (const [suffix, indices] of table) if (name.endsWith(suffix)) return indices;
   } else if (table !== undefined) return table as readonly number[];
-  return fail("SOURCE_CONFIG", {
+  return fail(KIND.SOURCE_CONFIG, {
     where: 'adapter_config.json field "trainable_token_indices"',
     expected: `the indices of ${quoteName(name)}`,
     actual: "nothing",
@@ -123,10 +124,11 @@ function checkAllMatched(
 ): void {
   if (table === undefined) return;
   const where = 'adapter_config.json field "trainable_token_indices"';
-  if (matched.size === 0) fail("SOURCE_UNPAIRED_FACTOR", { where, expected: "token rows", actual: "none" });
+  if (matched.size === 0)
+    fail(KIND.SOURCE_UNPAIRED_FACTOR, { where, expected: "token rows", actual: "none" });
   if (!(table instanceof Map)) {
     if (matched.size === 1) return;
-    fail("SOURCE_CONFIG", {
+    fail(KIND.SOURCE_CONFIG, {
       where,
       expected: "indices by module name",
       actual: `one list for ${matched.size} modules`,
@@ -136,7 +138,11 @@ function checkAllMatched(
   for (const [suffix, indices] of table as ReadonlyMap<string, readonly number[]>) {
     // A layer tied to the embedding has no rows of its own: PEFT saves them once.
     if ([...matched.keys()].some((name) => name.endsWith(suffix)) || lists.has(`${indices}`)) continue;
-    fail("SOURCE_UNPAIRED_FACTOR", { where, expected: `token rows of ${quoteName(suffix)}`, actual: "none" });
+    fail(KIND.SOURCE_UNPAIRED_FACTOR, {
+      where,
+      expected: `token rows of ${quoteName(suffix)}`,
+      actual: "none",
+    });
   }
 }
 
@@ -176,7 +182,7 @@ export function wholeTensors({ tensors, adapter }: SortedKeys): KeyedTensor[] {
 
 function twice(key: string, name: string): never {
   const where = `tensor ${quoteName(key)}`;
-  return fail("SOURCE_UNKNOWN_TENSOR", {
+  return fail(KIND.SOURCE_UNKNOWN_TENSOR, {
     where,
     expected: `one value for ${quoteName(name)}`,
     actual: "a second one",

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
 import type { WriteOptions } from "../dialect.ts";
@@ -49,7 +50,7 @@ export function writePeft(given: Adapter, options: WriteOptions): Map<string, Ui
   const add = (usual: string, tensor: SafeTensor): void => {
     const key = origin.keys.get(usual) ?? usual;
     if (tensors.has(key)) {
-      fail("UNSUPPORTED_DIALECT", {
+      fail(KIND.UNSUPPORTED_DIALECT, {
         where: `tensor ${quoteName(key)}`,
         expected: "one tensor",
         actual: "two",
@@ -93,7 +94,7 @@ function shapeIn({ role, name, axis, shape }: PlainTensor, { modules }: Adapter)
   if ((axis === 0) === (module.baseLayout === "out-in")) {
     return module.kernel.length === 0 ? [module.out] : [1, module.out, ...module.kernel.map(() => 1)];
   }
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: `the magnitude of module ${quoteName(name)}`,
     expected: "a number for each output, as PEFT has them",
     actual: "a number for each input",

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type Cursor, malformed, readI32, readText, readU32, take } from "../cursor.ts";
 import { quoteName } from "../json.ts";
@@ -97,7 +98,7 @@ export function readPickle(cursor: Cursor, globals: ReadonlySet<string>): Pickle
 }
 
 function refuse(cursor: Cursor, expected: string, actual: string, offset: number): never {
-  return fail("UNSAFE_PICKLE", { where: cursor.where, expected, actual, offset });
+  return fail(KIND.UNSAFE_PICKLE, { where: cursor.where, expected, actual, offset });
 }
 
 const STOP = 0x2e;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../../model/adapter.ts";
 import { cursorOf, malformed, readU32, take } from "../cursor.ts";
@@ -43,7 +44,7 @@ export function readNpz(bytes: Uint8Array): Map<string, SafeTensor> {
   const tensors = new Map<string, SafeTensor>();
   for (const [entry, data] of readZip(bytes, "npz file")) {
     if (!entry.endsWith(".npy") || entry.length === 4) {
-      fail("SOURCE_HEADER", { where: "npz file", expected: "arrays (.npy)", actual: quoteName(entry) });
+      fail(KIND.SOURCE_HEADER, { where: "npz file", expected: "arrays (.npy)", actual: quoteName(entry) });
     }
     tensors.set(entry.slice(0, -4), readNpy(data, `npz file, array ${quoteName(entry)}`));
   }
@@ -67,7 +68,7 @@ function readNpy(bytes: Uint8Array, where: string): SafeTensor {
     return malformed(cursor, "a header as NumPy writes it", "another", at);
   const element = TYPES.get(descr!);
   if (element === undefined) {
-    return fail("SOURCE_ELEMENT_TYPE", {
+    return fail(KIND.SOURCE_ELEMENT_TYPE, {
       where,
       expected: [...TYPES.keys()].join(", "),
       actual: quoteName(descr!),
@@ -75,7 +76,7 @@ function readNpy(bytes: Uint8Array, where: string): SafeTensor {
   }
   const shape = (sizes.match(/\d+/g) ?? []).map(Number);
   if (fortran === "True" && shape.filter((size) => size > 1).length > 1) {
-    return fail("UNSUPPORTED_DIALECT", {
+    return fail(KIND.UNSUPPORTED_DIALECT, {
       where,
       expected: "an array in C order",
       actual: "one in Fortran order",

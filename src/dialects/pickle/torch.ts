@@ -6,6 +6,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../../model/adapter.ts";
 import { type Cursor, cursorOf, malformed, readU64, take } from "../cursor.ts";
@@ -78,13 +79,13 @@ function readArchive(bytes: Uint8Array): Map<string, SafeTensor> {
   const entries = readZip(bytes, where);
   const program = [...entries.keys()].find((name) => /^([^/]+\/)?data\.pkl$/.test(name));
   if (program === undefined) {
-    return fail("SOURCE_HEADER", { where, expected: "an archive with data.pkl", actual: "none" });
+    return fail(KIND.SOURCE_HEADER, { where, expected: "an archive with data.pkl", actual: "none" });
   }
   const stored = [...entries.values()].reduce((sum, { length }) => sum + length, 0);
   const folder = program.slice(0, -"data.pkl".length);
   const order = entries.get(`${folder}byteorder`);
   if (order !== undefined && new TextDecoder().decode(order.subarray(0, 8)) !== "little") {
-    fail("UNSUPPORTED_DIALECT", { where, expected: "little-endian data", actual: "another byte order" });
+    fail(KIND.UNSUPPORTED_DIALECT, { where, expected: "little-endian data", actual: "another byte order" });
   }
   const cursor = cursorOf(entries.get(program)!, `${where}, data.pkl`);
   const value = readPickle(cursor, GLOBALS);
@@ -93,7 +94,7 @@ function readArchive(bytes: Uint8Array): Map<string, SafeTensor> {
     const data = entries.get(`${folder}data/${key}`);
     if (data === undefined || data.length < count * ELEMENT_BYTES[element]) {
       const expected = `${count} elements of ${element} in storage ${quoteName(key)}`;
-      return fail("TRUNCATED_SOURCE", {
+      return fail(KIND.TRUNCATED_SOURCE, {
         where,
         expected,
         actual: data === undefined ? "none" : `${data.length} bytes`,

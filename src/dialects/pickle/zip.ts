@@ -8,6 +8,7 @@
  * @module
  */
 import { inflateSync } from "fflate";
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type Cursor, cursorOf, malformed } from "../cursor.ts";
 import { quoteName } from "../json.ts";
@@ -65,7 +66,7 @@ export function readZip(bytes: Uint8Array, where: string): Map<string, Uint8Arra
     free = begin + entry.stored;
     if (free > end) {
       const expected = `${entry.stored} bytes of ${quoteName(entry.name)}`;
-      fail("TRUNCATED_SOURCE", { where, expected, actual: Math.max(0, end - begin), offset: begin });
+      fail(KIND.TRUNCATED_SOURCE, { where, expected, actual: Math.max(0, end - begin), offset: begin });
     }
     data.set(entry, bytes.subarray(begin, free));
   }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import {
   type Adapter,
@@ -46,7 +47,11 @@ export function readStateDict(
   const { modules: found, tensors } = sortKeys(file, convention, settings);
   const modules = [...found.values()].map((each) => buildModule(each, convention, settings));
   if (modules.length === 0) {
-    fail("SOURCE_UNPAIRED_FACTOR", { where: "the weights", expected: "at least one module", actual: "none" });
+    fail(KIND.SOURCE_UNPAIRED_FACTOR, {
+      where: "the weights",
+      expected: "at least one module",
+      actual: "none",
+    });
   }
   const without = [...found.values()].filter(({ parts }) => !parts.has("alpha")).length;
   if (convention.alphas === true && without > 0) {
@@ -85,7 +90,7 @@ function sortKeys(
       const other = module.parts.get(part);
       if (other !== undefined) {
         const expected = `one tensor for this place (the other is ${quoteName(other.key)})`;
-        fail("SOURCE_UNKNOWN_TENSOR", { where: `tensor ${quoteName(key)}`, expected });
+        fail(KIND.SOURCE_UNKNOWN_TENSOR, { where: `tensor ${quoteName(key)}`, expected });
       }
       module.parts.set(part, { key, tensor });
       if (style !== undefined) module.styles.push(style);
@@ -99,8 +104,8 @@ function sortKeys(
 function refuseKey(key: string, method: string | undefined, convention: Convention): never {
   const where = `tensor ${quoteName(key)}`;
   if (method === undefined)
-    return fail("SOURCE_UNKNOWN_TENSOR", { where, expected: `a key of ${convention.name}` });
-  return fail("UNSUPPORTED_ADAPTER_FEATURE", {
+    return fail(KIND.SOURCE_UNKNOWN_TENSOR, { where, expected: `a key of ${convention.name}` });
+  return fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
     where,
     expected: "LoRA: one A and one B factor for each layer",
     actual: method,
@@ -131,7 +136,7 @@ function pair({ name, parts }: FoundModule): { a: Found; b: Found } {
   const a = parts.get("a");
   const b = parts.get("b");
   if (a !== undefined && b !== undefined) return { a, b };
-  return fail("SOURCE_UNPAIRED_FACTOR", {
+  return fail(KIND.SOURCE_UNPAIRED_FACTOR, {
     where: `module ${quoteName(name)}`,
     expected: "one A and one B factor",
     actual: [...parts.keys()].join(", "),
@@ -174,7 +179,7 @@ function magnitudeAxis({ key, tensor }: Found, module: LoraModule, convention: C
     if (length === module.out && (at <= 0 || module.kernel.length > 0)) return outputs;
     if (length === module.in && at === 1) return inputs;
   }
-  return fail("SOURCE_SHAPE", {
+  return fail(KIND.SOURCE_SHAPE, {
     where: `tensor ${quoteName(key)}`,
     expected: `floats, ${module.out} of outputs or [1, ${module.in}] of inputs`,
     actual: `${element} [${shape}]`,

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
 import { alphaTensor } from "../alpha.ts";
@@ -74,7 +75,7 @@ export function writeStateDict(
     const key = origin.keys.get(usual) ?? usual;
     if (tensors.has(key)) {
       const where = `tensor ${quoteName(key)}`;
-      fail("UNSUPPORTED_DIALECT", { where, expected: "one tensor", actual: "two" });
+      fail(KIND.UNSUPPORTED_DIALECT, { where, expected: "one tensor", actual: "two" });
     }
     tensors.set(key, tensor);
   };
@@ -108,7 +109,7 @@ export function writeStateDict(
   const name = (packed && originString(packed, "file")) ?? convention.file;
   // A name that the record brings along is one for a file beside others, and nothing more.
   if (!/^[^/\\\0]+$/.test(name) || /^\.+$/.test(name)) {
-    fail("UNSUPPORTED_DIALECT", { where: 'origin record field "file"', expected: "a plain file name" });
+    fail(KIND.UNSUPPORTED_DIALECT, { where: 'origin record field "file"', expected: "a plain file name" });
   }
   return {
     name,
@@ -132,7 +133,7 @@ function refuseUnsayable({ name, role, experts }: LoraModule, convention: Conven
         : undefined;
   if (refused === undefined) return;
   const [expected, actual] = refused;
-  fail("UNSUPPORTED_DIALECT", { where: `module ${quoteName(name)}`, expected, actual });
+  fail(KIND.UNSUPPORTED_DIALECT, { where: `module ${quoteName(name)}`, expected, actual });
 }
 
 /** How the base stores its weights is no part of these dialects. The layers compute the same; merging needs to know. */
@@ -152,7 +153,7 @@ function differs(convention: Convention): (module: LoraModule) => boolean {
     const said = convention.scale(name, rank).multiplier;
     if (said === multiplier) return false;
     if (said === 1) return true;
-    return fail("UNSUPPORTED_DIALECT", {
+    return fail(KIND.UNSUPPORTED_DIALECT, {
       where: `the multiplier of module ${quoteName(name)}`,
       expected: `${said} by the configuration it came with`,
       actual: multiplier,
@@ -177,7 +178,7 @@ export function sayableTensors(
   const sayable = tensors.filter((tensor) => !isLeft(tensor));
   for (const { role, name } of sayable) {
     if (role === "carried" || roles.includes(role)) continue;
-    fail("UNSUPPORTED_DIALECT", {
+    fail(KIND.UNSUPPORTED_DIALECT, {
       where: `tensor ${quoteName(name)}`,
       expected: `nothing that ${dialect} has no place for`,
       actual: `a ${role} tensor`,
@@ -196,7 +197,7 @@ function shapeIn(
   if (own || tensor.role !== "magnitude" || convention.magnitudeShape === undefined) return tensor.shape;
   const shape = convention.magnitudeShape(module, tensor.axis);
   if (shape !== undefined) return shape;
-  return fail("UNSUPPORTED_DIALECT", {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
     where: `the magnitude of module ${quoteName(module.name)}`,
     expected: `one that ${convention.name} can say: a number for each output`,
     actual: "a number for each input",

@@ -13,6 +13,7 @@ import { FLOAT_BYTES } from "../../codecs/encoding.ts";
 import { type Rotation, rotateWeights, scaleOfRotated } from "../../codecs/rotation.ts";
 import { largestInteger, type TrellisTable, trellisSteps } from "../../codecs/trellis.ts";
 import { defaultEngine, findWindows, packWindows } from "../../codecs/viterbi.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Coded } from "./rates.ts";
 
@@ -54,7 +55,7 @@ export function codeTrellis(
         return { scales: stored, zeroPoints: none, codes: new Uint8Array(found.codes.length) };
       const scale = bitsToNumber(pattern, TRELLIS_SCALE);
       if (!Number.isFinite(Math.fround(scale * largestInteger(rotation))))
-        fail("SOURCE_RANGE", { where, actual: found.scale });
+        fail(KIND.SOURCE_RANGE, { where, actual: found.scale });
       writeBits(stored, TRELLIS_SCALE, 0, pattern);
       return { scales: stored, zeroPoints: none, codes: found.codes };
     }),

@@ -15,6 +15,7 @@
  * @module
  */
 import type { Band, PackedFactors } from "../../codecs/packed.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type LoraModule, type ModuleShape, parameterCount, shapeOf } from "../../model/adapter.ts";
 import type { Moments } from "../../model/importance.ts";
@@ -220,7 +221,7 @@ function chooseForBytes(
   const floors = choose(subjects, floor, { bits: 0 }).choices;
   const least = sizeOf(subjects, floors, surroundings);
   if (least <= maxBytes) return floors;
-  return fail("USAGE", {
+  return fail(KIND.USAGE, {
     where: "the size goal",
     expected: `at least ${least} bytes at this floor`,
     actual: maxBytes,
@@ -263,7 +264,7 @@ async function approachError(
   }
   return (
     best?.encoded ??
-    fail("USAGE", {
+    fail(KIND.USAGE, {
       where: "the error goal",
       expected: `at least ${least.toExponential(2)}`,
       actual: maxError,

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { ERRORS } from "../../error-catalogue.ts";
 import type { LqaError } from "../../errors.ts";
 import { WARNINGS, type Warning } from "../../validate/warnings.ts";
 import { count, counted } from "../format.ts";
@@ -28,7 +27,7 @@ export function findingSection({ validation, source, modules }: Inspection): Htm
         ? html`<p>The validator checked prologue, index and lengths, and found nothing that breaks the specification (level <code>structure</code>). The bytes of modules, tensors and sections were not looked at.</p>`
         : html`<p>The validator checked every byte and found nothing that breaks the specification (level <code>${level}</code>).</p>`
       : undefined,
-    kinds(findings).map(([kind, list]) => finding(ERRORS[kind].summary, list, list[0]!.clause)),
+    kinds(findings).map(([, list]) => finding(list[0]!.summary, list, list[0]!.clause)),
     omitted === 0 ? undefined : html`<p class="faint">… ${counted(omitted, "more finding")} or more.</p>`,
     kinds(warnings).map(([kind, list]) => finding(WARNINGS[kind].summary, list, undefined)),
     unread.length === 0

@@ -5,6 +5,7 @@
  * @module
  */
 import { zipSync } from "fflate";
+import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail } from "../../../../src/errors.ts";
 import {
   type Adapter,
@@ -33,7 +34,7 @@ export function encodeOptions({ goal, value, tensors }: EncodeChoice): EncodeOpt
   if (goal === "variant") return { tensors, variant: value.trim() };
   const number = Number(value);
   if (value.trim() === "" || !Number.isFinite(number))
-    fail("USAGE", {
+    fail(KIND.USAGE, {
       where: goal === "bits" ? "bits a weight" : "largest error",
       expected: "a number",
       actual: JSON.stringify(value),
@@ -119,7 +120,7 @@ async function whole(
   progress: Progress,
 ): Promise<Adapter> {
   if (fileLength > MOST)
-    fail("BUDGET", { where: "this page", expected: `at most ${MOST} bytes`, actual: fileLength });
+    fail(KIND.BUDGET, { where: "this page", expected: `at most ${MOST} bytes`, actual: fileLength });
   progress(0, 1, "Reading the file");
   const bytes = await source.read(0, fileLength);
   const { error } = await validateLqa(bytes, { warnings: false });

@@ -5,6 +5,7 @@
  * @module
  */
 import type { SourceBytes, SourceFiles } from "../../../../src/dialects/dialect.ts";
+import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail, isLqaError } from "../../../../src/errors.ts";
 import {
   type Adapter,
@@ -75,7 +76,7 @@ export async function openDocument(input: Input, meter: Meter): Promise<Document
   const lqa: InputFile[] = [];
   for (const one of input.files) ((await isLqa(one)) ? lqa : files).push(one);
   if (lqa.length > 1)
-    fail("USAGE", {
+    fail(KIND.USAGE, {
       where: "what was given",
       expected: "one .lqa file",
       actual: `${lqa.length} of them`,
@@ -111,7 +112,7 @@ async function openAddress(url: string, meter: Meter): Promise<Document> {
     new Map([[name, weights], ...(config === undefined ? [] : [[CONFIG_FILE, config] as const])]);
   const fetched: OpenAdapter["fetched"] = async (told) => {
     if (length > MOST)
-      fail("BUDGET", { where: "this page", expected: `at most ${MOST} bytes`, actual: length });
+      fail(KIND.BUDGET, { where: "this page", expected: `at most ${MOST} bytes`, actual: length });
     return adapterOf(files(await wholeSource(source, length, (done) => told(done, length))), title);
   };
   return {

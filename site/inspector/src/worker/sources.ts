@@ -6,6 +6,7 @@
  */
 
 import type { SourceBytes } from "../../../../src/dialects/dialect.ts";
+import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail } from "../../../../src/errors.ts";
 import { type ByteSource, blobSource, httpSource } from "../../../../src/index.ts";
 import type { Reading } from "../protocol.ts";
@@ -83,11 +84,11 @@ export function lazyAddress(url: string, length: number, meter: Meter): SourceBy
       try {
         request.send();
       } catch (cause) {
-        return fail("NETWORK", { where, offset: begin, cause });
+        return fail(KIND.NETWORK, { where, offset: begin, cause });
       }
       const bytes = new Uint8Array((request.response as ArrayBuffer | null) ?? new ArrayBuffer(0));
       if (request.status !== 206 || bytes.length !== last - begin + 1)
-        fail("HTTP_RESPONSE", {
+        fail(KIND.HTTP_RESPONSE, {
           where,
           offset: begin,
           expected: `status 206 and ${last - begin + 1} bytes`,
@@ -109,7 +110,7 @@ export async function wholeSource(
   for (let at = 0; at < length; ) {
     const piece = await source.read(at, Math.min(PIECE, length - at));
     if (piece.length === 0)
-      fail("IO", { where: "the file", offset: at, expected: `${length} bytes`, actual: at });
+      fail(KIND.IO, { where: "the file", offset: at, expected: `${length} bytes`, actual: at });
     bytes.set(piece, at);
     at += piece.length;
     told(at);
@@ -133,7 +134,7 @@ export function lazyFile(file: File, meter: Meter): SourceBytes {
         return new Uint8Array(buffer);
       } catch (cause) {
         // The browser refuses a file that has changed since it was chosen.
-        return fail("IO", { where: `file ${JSON.stringify(file.name)}`, offset: begin, cause });
+        return fail(KIND.IO, { where: `file ${JSON.stringify(file.name)}`, offset: begin, cause });
       }
     },
   };

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ERRORS } from "../../../../src/error-catalogue.ts";
+import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail, isLqaError } from "../../../../src/errors.ts";
 import { fieldsIn } from "../../../../src/report/bytes/fields.ts";
 import type { Region } from "../../../../src/report/bytes/regions.ts";
@@ -57,7 +57,7 @@ const HANDLERS: Handlers = {
     const own = opened();
     const { source, fileLength } = own.lqa!;
     const regions = regionsOfDocument(own);
-    if (fileLength === 0) fail("USAGE", { where: "the file", expected: "at least one byte", actual: 0 });
+    if (fileLength === 0) fail(KIND.USAGE, { where: "the file", expected: "at least one byte", actual: 0 });
     const at = Math.max(0, Math.min(offset, fileLength - 1));
     const number = regionAt(regions, at);
     const region = regions[number]!;
@@ -122,7 +122,7 @@ function failureOf(error: unknown): Failure {
   return {
     code: error.code,
     kind: error.kind,
-    summary: ERRORS[error.kind].summary,
+    summary: error.summary,
     expected: text(error.expected),
     found: text(error.actual),
     where: error.where,
