@@ -20,6 +20,7 @@ import {
   type DeadJob,
   FIRST_PAUSE,
   MOST_LOST,
+  POLL,
   type Process,
   type QueueCounts,
   type WorkOptions,
@@ -27,8 +28,6 @@ import {
 } from "./queue.ts";
 import { OWN_PREFIX } from "./store.ts";
 
-/** How often an empty queue is looked at, ms. */
-const POLL = 200;
 /** A line of the list of what was done: milliseconds since 1970, and its end. */
 const LINE = 14;
 

@@ -76,3 +76,5 @@ export const ATTEMPTS = 5;
 export const FIRST_PAUSE = 2000;
 /** Workers that may end while they have a job; then the job is what ends them. */
 export const MOST_LOST = 3;
+/** How often a queue that has nothing for a worker is looked at, ms. */
+export const POLL = 200;

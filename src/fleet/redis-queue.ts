@@ -10,7 +10,7 @@ import type { Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import * as KIND from "../error-catalogue.ts";
 import { fail, LqaError } from "../errors.ts";
-import { pause, within } from "./concurrent.ts";
+import { aborted, pause, within } from "./concurrent.ts";
 import { type FleetFailure, type FleetJob, failureOf, lost, parseJob } from "./job.ts";
 import { optional } from "./optional.ts";
 import {
@@ -18,6 +18,7 @@ import {
   type DeadJob,
   FIRST_PAUSE,
   MOST_LOST,
+  POLL,
   type Process,
   type QueueCounts,
   type WorkOptions,
@@ -111,7 +112,8 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
     async close() {
       patience.end();
       await within(2000, queue.close());
-      for (const one of connections) one.disconnect();
+      // Told again to end, one that has ended would keep the process for the two seconds that it gives its socket.
+      for (const one of connections) if (one.status !== "end") one.disconnect();
     },
   };
 }
@@ -169,7 +171,7 @@ async function runWorker(
   if (signal?.aborted) stop();
   try {
     const left = patience.watch(onNotice);
-    await Promise.race([left, emptyOrEnded(queue, untilEmpty, ending.signal)]);
+    await Promise.race([left, untilEmpty ? empty(worker, queue, ending.signal) : aborted(ending.signal)]);
   } finally {
     signal?.removeEventListener("abort", stop);
     ending.abort();
@@ -180,13 +182,21 @@ async function runWorker(
   if (halted !== undefined) throw halted.error;
 }
 
-/** Resolves once nothing waits and nothing is in work, or the signal is aborted. */
-async function emptyOrEnded(queue: Queue, untilEmpty: boolean, signal: AbortSignal): Promise<void> {
-  for (let empty = 0; !signal.aborted && empty < 2; ) {
-    await pause(untilEmpty ? 500 : 60_000, signal);
-    if (!untilEmpty || signal.aborted) continue;
-    const { waiting, active, delayed, prioritized, paused } = await queue.getJobCounts();
-    empty = waiting! + active! + delayed! + (prioritized ?? 0) + (paused ?? 0) === 0 ? empty + 1 : 0;
+/**
+ * Resolves once nothing waits and nothing is in work anywhere, or the signal is aborted. Redis counts all states at one
+ * moment, and a job is always in one of them. It is asked at once when this worker finds no job, and now and then for
+ * those that others have.
+ */
+async function empty(worker: Worker, queue: Queue, signal: AbortSignal): Promise<void> {
+  let look = new AbortController();
+  worker.on("drained", () => look.abort());
+  signal.addEventListener("abort", () => look.abort());
+  while (!signal.aborted) {
+    await pause(POLL, look.signal);
+    look = new AbortController();
+    if (signal.aborted) return;
+    const counts = await queue.getJobCounts("waiting", "prioritized", "delayed", "active");
+    if (Object.values(counts).every((count) => count === 0)) return;
   }
 }
 
@@ -249,7 +259,7 @@ interface Patience {
 
 function watch(connection: Redis, location: string, seconds: number): Patience {
   let awaySince: number | undefined = performance.now();
-  let ended = false;
+  const ended = new AbortController();
   let notice: ((text: string) => void) | undefined;
   let reason = "no answer";
   connection.on("error", (error: Error) => {
@@ -260,7 +270,7 @@ function watch(connection: Redis, location: string, seconds: number): Patience {
     awaySince = undefined;
   });
   connection.on("close", () => {
-    if (ended || awaySince !== undefined) return;
+    if (ended.signal.aborted || awaySince !== undefined) return;
     awaySince = performance.now();
     notice?.(`${location} cannot be reached; trying again for ${seconds} s`);
   });
@@ -272,44 +282,42 @@ function watch(connection: Redis, location: string, seconds: number): Patience {
           actual: reason,
           advice: "Start Redis, or check the address given as --queue.",
         });
-  const waitFor = async (most: number, stop: () => boolean): Promise<void> => {
-    while (!stop()) {
-      if (ended) return;
+  /** Until the signal is aborted; an error once the connection has been away for so many seconds. */
+  const waitFor = async (signal: AbortSignal, most: number): Promise<void> => {
+    while (!signal.aborted && !ended.signal.aborted) {
       if (awaySince !== undefined && performance.now() - awaySince > most * 1000) throw gone();
-      await pause(100);
+      await pause(100, signal);
     }
   };
   return {
     async connected() {
+      const settled = new AbortController();
+      connection.once("ready", () => settled.abort());
+      connection.on("error", () => /NOAUTH|WRONGPASS/.test(reason) && settled.abort());
       try {
-        await waitFor(
-          Math.min(10, seconds),
-          () => connection.status === "ready" || /NOAUTH|WRONGPASS/.test(reason),
-        );
+        await waitFor(settled.signal, Math.min(10, seconds));
         if (connection.status !== "ready") throw gone();
         await connection.ping();
       } catch (error) {
-        ended = true;
+        ended.abort();
         connection.disconnect();
         throw error instanceof LqaError ? error : gone();
       }
     },
     async during(promise) {
-      let settled = false;
-      const result = promise.finally(() => {
-        settled = true;
-      });
-      const late = waitFor(seconds, () => settled).then(() => result);
+      const settled = new AbortController();
+      const result = promise.finally(() => settled.abort());
+      const late = waitFor(settled.signal, seconds).then(() => result);
       late.catch(() => {});
       return await Promise.race([result, late]);
     },
     async watch(onNotice) {
       notice = onNotice;
-      await waitFor(seconds, () => false);
+      await waitFor(ended.signal, seconds);
       return await new Promise<never>(() => {});
     },
     end() {
-      ended = true;
+      ended.abort();
     },
   };
 }

@@ -1,0 +1,109 @@
+/** A worker that is to end when nothing is left: not before, and not long after. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { type FleetJob, jobOf } from "../../src/fleet/job.ts";
+import { FIRST_PAUSE, type Verdict } from "../../src/fleet/queue.ts";
+import { openQueue, type WorkQueue } from "../../src/fleet.ts";
+import { findRedis, startRedis } from "../helpers/servers.ts";
+import { temporaryDirectory } from "../helpers/temporary.ts";
+
+const folder = temporaryDirectory();
+const program = findRedis();
+if (program === undefined) console.log("skipped: ends of workers on Redis: set LQA_REDIS to redis-server");
+const redis = program === undefined ? undefined : await startRedis(program);
+
+let queues = 0;
+const DONE: Verdict = { kind: "done" };
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+describe.each([
+  [
+    "a directory",
+    async (name: string) => {
+      mkdirSync(join(folder, name), { recursive: true });
+      return await openQueue(join(folder, name));
+    },
+  ],
+  ...(redis === undefined
+    ? []
+    : ([["Redis", async (name: string) => await openQueue(redis.url, { name })]] as const)),
+] as const)("a worker that ends when %s is empty", (_what, open) => {
+  const jobs = (count: number): FleetJob[] =>
+    Array.from({ length: count }, (_, i) =>
+      jobOf("in", "out", { name: `adapter-${i}`, files: [], resumeAfter: "" }, {}),
+    );
+  /** A queue with so many jobs, as two workers see it. */
+  const filled = async (count: number): Promise<[WorkQueue, WorkQueue]> => {
+    const name = `queue-${queues++}`;
+    const [one, other] = [await open(name), await open(name)];
+    await one.add(jobs(count));
+    return [one, other];
+  };
+
+  it("ends at once where there is nothing, and after the last of several at a time", async () => {
+    const [one, other] = await filled(0);
+    await one.work(async () => DONE, { concurrency: 3, untilEmpty: true });
+    await one.add(jobs(7));
+    let done = 0;
+    const work = async (): Promise<Verdict> => {
+      await pause(20 * (done % 3));
+      done++;
+      return DONE;
+    };
+    await one.work(work, { concurrency: 3, untilEmpty: true });
+    expect(done).toBe(7);
+    await Promise.all([one.close(), other.close()]);
+  });
+
+  it("waits for a job that another worker has", async () => {
+    const [one, other] = await filled(1);
+    const stop = new AbortController();
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const begun = new Promise<void>((resolve) => {
+      void one.work(
+        async () => {
+          resolve();
+          await held;
+          return DONE;
+        },
+        { concurrency: 1, signal: stop.signal },
+      );
+    });
+    await begun;
+    let ended = false;
+    const waiting = other
+      .work(async () => DONE, { concurrency: 1, untilEmpty: true })
+      .then(() => {
+        ended = true;
+      });
+    await pause(1500);
+    expect(ended).toBe(false);
+    release();
+    await waiting;
+    expect(await other.counts()).toMatchObject({ waiting: 0, active: 0, delayed: 0, done: 1 });
+    stop.abort();
+    await Promise.all([one.close(), other.close()]);
+  });
+
+  it("waits for a job that is to be tried again", async () => {
+    const [one, other] = await filled(1);
+    const times: number[] = [];
+    const failure = { code: "LQA-X009", kind: "NETWORK", message: "no answer", advice: "" };
+    const work = async (): Promise<Verdict> => {
+      times.push(performance.now());
+      return times.length === 1 ? { kind: "retry", failure } : DONE;
+    };
+    const ends = [one, other].map(async (queue) => {
+      await queue.work(work, { concurrency: 1, untilEmpty: true });
+      expect(times.length).toBe(2);
+    });
+    await Promise.all(ends);
+    // Timers of the queue and of this process need not agree to the millisecond.
+    expect(times[1]! - times[0]!).toBeGreaterThan(FIRST_PAUSE / 2);
+    await Promise.all([one.close(), other.close()]);
+  });
+});
