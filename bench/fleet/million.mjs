@@ -15,7 +15,10 @@ import { redis } from "./servers.mjs";
 
 if (process.argv[2] === "--worker") {
   const queue = await openQueue(process.argv[3]);
-  await queue.work(async () => ({ kind: "done" }), { concurrency: 32, untilEmpty: true });
+  // Workers are at times faster than the submitter, so that an empty queue is not the end.
+  const stop = new AbortController();
+  process.once("message", () => stop.abort());
+  await queue.work(async () => ({ kind: "done" }), { concurrency: 32, signal: stop.signal });
   process.send({ cpu: process.cpuUsage(), rss: peak() });
   await queue.close();
   process.disconnect();
@@ -109,7 +112,14 @@ async function main() {
   await submission;
   results ??= startWorkers();
   started ??= performance.now();
-  const ends = (await Promise.all(await results)).map(([message]) => message);
+  const answers = await results;
+  for (let left = 1; left > 0; ) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const { waiting, delayed, active } = await queue.counts();
+    left = waiting + delayed + active;
+  }
+  for (const child of children) child.send("end");
+  const ends = (await Promise.all(answers)).map(([message]) => message);
   const seconds = (performance.now() - started) / 1000;
   const { done, waiting, active, failed } = await queue.counts();
   const cpu = ends.map(({ cpu: { user, system } }) => (user + system) / 1000);

@@ -65,6 +65,7 @@ export async function redis(folder) {
   let child = await launch(path, words, port);
   return {
     url: `redis://127.0.0.1:${port}`,
+    pid: () => child.pid,
     async restart() {
       await end(child, "SIGKILL");
       child = await launch(path, words, port);
@@ -81,6 +82,7 @@ export async function s3(folder, buckets) {
   const env = { ROOT_ACCESS_KEY: "trial-key", ROOT_SECRET_KEY: "trial-secret" };
   const child = await launch(path, ["--quiet", "--port", `127.0.0.1:${port}`, "posix", folder], port, env);
   return {
+    pid: () => child.pid,
     env: {
       AWS_ACCESS_KEY_ID: env.ROOT_ACCESS_KEY,
       AWS_SECRET_ACCESS_KEY: env.ROOT_SECRET_KEY,

@@ -1,29 +1,22 @@
 // The trial of fleets: generated adapters through a real Redis and a real S3 server; on the way two workers are killed and
 // Redis is restarted. Then every output must be there once, valid, and equal, byte for byte, to that of a single process.
-// With --scaling also: how much faster two worker processes are than one. With --large one adapter more, of so many MB.
+// With --scaling also: how much faster two worker processes are than one; with --scaling-only nothing but that, --rounds
+// times. With --large one adapter more, of so many MB.
 //
-// npm run fleet:trial -- [--adapters 1000] [--rank 4] [--width 64] [--large 2048] [--workers 2] [--scaling] [--json file]
+// npm run fleet:trial -- [--adapters 1000] [--rank 4] [--width 64] [--large 2048] [--workers 2]
+//   [--scaling | --scaling-only] [--rounds 1] [--json file] [--counts file]
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import {
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { openQueue } from "../../dist/fleet.js";
 import { encodeMany } from "../../dist/node.js";
+import { writeAdapter } from "./generate.mjs";
+import { measureScaling } from "./scaling.mjs";
 import { redis, s3 } from "./servers.mjs";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
@@ -36,6 +29,8 @@ const { values } = parseArgs({
     large: { type: "string" },
     workers: { type: "string", default: "2" },
     scaling: { type: "boolean", default: false },
+    "scaling-only": { type: "boolean", default: false },
+    rounds: { type: "string", default: "1" },
     json: { type: "string" },
     counts: { type: "string" },
   },
@@ -79,79 +74,22 @@ if (values.large !== undefined) {
   writeAdapter(join(source, "group-0", "large"), adapters, { rank, width, layers });
 }
 
-let begin = performance.now();
-const submitted = lqa("fleet", "submit", "s3://source/adapters", "--to", "s3://target/all", ...QUALITY);
-const submitSeconds = seconds(begin);
-check(`${adapters} adapters are submitted`, submitted.queued === adapters);
-
-// Workers, two of which are killed, each when a third and two thirds of the work are done; Redis is, in between.
-begin = performance.now();
-const queue = await openQueue(queueServer.url);
-const done = async () => (await queue.counts()).done;
-const until = async (count) => {
-  while ((await done()) < count) await new Promise((resolve) => setTimeout(resolve, 50));
-};
-const running = Array.from({ length: workers }, () => worker());
-let kills = 0;
-for (const share of [0.3, 0.5, 0.7]) {
-  await until(share * adapters);
-  if (share === 0.5) {
-    await queueServer.restart();
-    console.log(`Redis restarted after ${await done()} jobs`);
-    continue;
-  }
-  const victim = running.shift();
-  victim.kill("SIGKILL");
-  await ended(victim);
-  kills++;
-  console.log(`a worker killed after ${await done()} jobs`);
-  running.push(worker());
-}
-const rest = Array.from({ length: workers }, () => worker("--until-empty"));
-await Promise.all(rest.map(ended));
-for (const child of running) child.kill("SIGTERM");
-await Promise.all(running.map(ended));
-const workSeconds = seconds(begin);
-const status = lqa("fleet", "status");
-check(`${kills} workers were killed and Redis restarted`, kills === 2);
-check(
-  "nothing waits, is in work or failed",
-  status.waiting + status.active + status.delayed + status.failed === 0,
-);
-
-const verification = lqa("fleet", "verify", "s3://target/all");
-check(
-  "every output is valid and has its record",
-  verification.valid === adapters && verification.unrecorded === 0 && verification.findings.length === 0,
-);
-
-begin = performance.now();
-await encodeMany([source], join(base, "alone"), { quality: "high", workers: 1 });
-const aloneSeconds = seconds(begin);
-const [fleet, alone] = [digests(join(buckets, "target", "all")), digests(join(base, "alone"))];
-check(
-  "none is missing or doubled",
-  fleet.size === adapters && [...alone.keys()].every((name) => fleet.has(name)),
-);
-check(
-  "every output is, byte for byte, that of a single process",
-  [...alone].every(([name, digest]) => fleet.get(name) === digest),
-);
-const again = lqa("fleet", "submit", "s3://source/adapters", "--to", "s3://target/all", ...QUALITY);
-check("submitted again, nothing is left to do", again.queued === 0 && again.kept === adapters);
-
-let scaling;
-if (values.scaling) {
-  const times = [];
-  for (const count of [1, 2]) {
-    lqa("fleet", "submit", "s3://source/adapters", "--to", `s3://target/scaling-${count}`, ...QUALITY);
-    begin = performance.now();
-    const from = cpuSeconds();
-    await Promise.all(Array.from({ length: count }, () => ended(worker("--until-empty"))));
-    times.push({ workers: count, seconds: seconds(begin), machineCpuSeconds: cpuSeconds() - from });
-  }
-  scaling = { times, efficiency: times[0].seconds / times[1].seconds / 2 };
-}
+const trialled = values["scaling-only"] ? {} : await trial();
+const scaling =
+  values.scaling || values["scaling-only"]
+    ? await measureScaling({
+        main: MAIN,
+        env,
+        servers: [queueServer, storage],
+        source: "s3://source/adapters",
+        target: "s3://target",
+        made: (name) => digests(join(buckets, "target", name)).size,
+        quality: QUALITY,
+        adapters,
+        rounds: Number(values.rounds),
+        check,
+      })
+    : undefined;
 
 const report = {
   date: new Date().toISOString().slice(0, 10),
@@ -162,21 +100,83 @@ const report = {
   adapters,
   weights: 4 * rank * width,
   largeMegabytes: values.large && Number(values.large),
-  workers,
-  submitSeconds,
-  workSeconds,
-  aloneSeconds,
+  ...trialled,
   scaling,
   checks,
 };
 console.log(JSON.stringify(report, null, 2));
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
 if (values.counts !== undefined) writeFileSync(values.counts, JSON.stringify(checks));
-await queue.close();
 await queueServer.stop();
 await storage.stop();
 rmSync(base, { recursive: true, force: true });
 process.exitCode = checks.failed > 0 ? 1 : 0;
+
+/** The trial; what it found wrong is among the checks. */
+async function trial() {
+  let begin = performance.now();
+  const submitted = lqa("fleet", "submit", "s3://source/adapters", "--to", "s3://target/all", ...QUALITY);
+  const submitSeconds = seconds(begin);
+  check(`${adapters} adapters are submitted`, submitted.queued === adapters);
+
+  // Workers, two of which are killed, each when a third and two thirds of the work are done; Redis is, in between.
+  begin = performance.now();
+  const queue = await openQueue(queueServer.url);
+  const done = async () => (await queue.counts()).done;
+  const until = async (count) => {
+    while ((await done()) < count) await new Promise((resolve) => setTimeout(resolve, 50));
+  };
+  const running = Array.from({ length: workers }, () => worker());
+  let kills = 0;
+  for (const share of [0.3, 0.5, 0.7]) {
+    await until(share * adapters);
+    if (share === 0.5) {
+      await queueServer.restart();
+      console.log(`Redis restarted after ${await done()} jobs`);
+      continue;
+    }
+    const victim = running.shift();
+    victim.kill("SIGKILL");
+    await ended(victim);
+    kills++;
+    console.log(`a worker killed after ${await done()} jobs`);
+    running.push(worker());
+  }
+  const rest = Array.from({ length: workers }, () => worker("--until-empty"));
+  await Promise.all(rest.map(ended));
+  for (const child of running) child.kill("SIGTERM");
+  await Promise.all(running.map(ended));
+  const workSeconds = seconds(begin);
+  const status = lqa("fleet", "status");
+  check(`${kills} workers were killed and Redis restarted`, kills === 2);
+  check(
+    "nothing waits, is in work or failed",
+    status.waiting + status.active + status.delayed + status.failed === 0,
+  );
+
+  const verification = lqa("fleet", "verify", "s3://target/all");
+  check(
+    "every output is valid and has its record",
+    verification.valid === adapters && verification.unrecorded === 0 && verification.findings.length === 0,
+  );
+
+  begin = performance.now();
+  await encodeMany([source], join(base, "alone"), { quality: "high", workers: 1 });
+  const aloneSeconds = seconds(begin);
+  const [fleet, alone] = [digests(join(buckets, "target", "all")), digests(join(base, "alone"))];
+  check(
+    "none is missing or doubled",
+    fleet.size === adapters && [...alone.keys()].every((name) => fleet.has(name)),
+  );
+  check(
+    "every output is, byte for byte, that of a single process",
+    [...alone].every(([name, digest]) => fleet.get(name) === digest),
+  );
+  const again = lqa("fleet", "submit", "s3://source/adapters", "--to", "s3://target/all", ...QUALITY);
+  check("submitted again, nothing is left to do", again.queued === 0 && again.kept === adapters);
+  await queue.close();
+  return { workers, submitSeconds, workSeconds, aloneSeconds };
+}
 
 /** SHA-256 of each `.lqa` file below a directory; the fleet's own files are left out. */
 function digests(folder) {
@@ -190,56 +190,4 @@ function digests(folder) {
           .digest("hex"),
       );
   return found;
-}
-
-/** Seconds that all processors of the machine were at work, for whomever. */
-function cpuSeconds() {
-  return cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + user + nice + sys + irq, 0) / 1000;
-}
-
-/** A PEFT adapter with weights of its own; those of its layers are the same. */
-function writeAdapter(folder, seed, { rank, width, layers = 1 }) {
-  let state = seed + 1;
-  const next = () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  };
-  const factors = ["q_proj", "v_proj"].flatMap((projection) =>
-    [
-      ["A", [rank, width]],
-      ["B", [width, rank]],
-    ].map(([factor, shape]) => {
-      const data = Float32Array.from({ length: rank * width }, () => 0.05 * (next() + next() + next()));
-      return { name: `self_attn.${projection}.lora_${factor}.weight`, shape, data };
-    }),
-  );
-  const header = { __metadata__: { format: "pt" } };
-  let at = 0;
-  for (let layer = 0; layer < layers; layer++)
-    for (const { name, shape, data } of factors) {
-      header[`base_model.model.model.layers.${layer}.${name}`] = {
-        dtype: "F32",
-        shape,
-        data_offsets: [at, at + data.byteLength],
-      };
-      at += data.byteLength;
-    }
-  let text = JSON.stringify(header);
-  text = text.padEnd(Math.ceil(text.length / 8) * 8);
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(text.length));
-  mkdirSync(folder, { recursive: true });
-  const file = openSync(join(folder, "adapter_model.safetensors"), "w");
-  writeSync(file, Buffer.concat([length, Buffer.from(text)]));
-  for (let layer = 0; layer < layers; layer++) for (const { data } of factors) writeSync(file, data);
-  closeSync(file);
-  const config = {
-    peft_type: "LORA",
-    r: rank,
-    lora_alpha: 8,
-    bias: "none",
-    target_modules: ["q_proj", "v_proj"],
-    base_model_name_or_path: "example/tiny",
-  };
-  writeFileSync(join(folder, "adapter_config.json"), JSON.stringify(config));
 }
