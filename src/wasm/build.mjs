@@ -1,6 +1,6 @@
 // Compiles the kernels: each `src/FOLDER/kernels/NAME.as` (AssemblyScript, in a file name of its own so that no TypeScript
-// tool takes it for TypeScript) to `NAME.wasm.ts` beside it: the module in hexadecimal with the hash of its sources. What kernels
-// share is in `kernels/parts/`.
+// tool takes it for TypeScript) to `NAME.wasm.ts` beside it: the module as text (`text.ts`) with the hash of its sources. What
+// kernels share is in `kernels/parts/`.
 // `--check` fails where that file is not current.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -41,6 +41,35 @@ export async function compile(kernel, root = sources) {
   return { wasm, sources: [...used].sort(([x], [y]) => (x < y ? -1 : 1)).map(([, text]) => text) };
 }
 
+/** The characters of embedded kernels, as text.ts has them. */
+const CHARACTERS = Array.from({ length: 127 - 40 }, (_, i) => String.fromCharCode(40 + i)).filter(
+  (c) => !"<\\`".includes(c),
+);
+/** How many of them stand for a frequent byte; the others, with a second one, for the rare ones. */
+const FREQUENT = CHARACTERS.length - 3;
+
+/** Bytes as text, which `bytesOfText` of text.ts reads. */
+export function textOf(bytes) {
+  const values = Array.from({ length: 256 }, (_, value) => ({ value, count: 0 }));
+  for (const byte of bytes) values[byte].count++;
+  const order = [...values].sort((x, y) => y.count - x.count || x.value - y.value);
+  const frequent = new Set(order.slice(0, FREQUENT).map(({ value }) => value));
+  let [first, second] = [0, 0];
+  for (const one of values) {
+    if (frequent.has(one.value)) one.text = CHARACTERS[first++];
+    else {
+      const prefix = CHARACTERS[FREQUENT + Math.floor(second / CHARACTERS.length)];
+      one.text = prefix + CHARACTERS[second++ % CHARACTERS.length];
+    }
+  }
+  const table = Array.from({ length: 64 }, (_, i) =>
+    String.fromCharCode(
+      [0, 1, 2, 3].reduce((sum, bit) => sum + (frequent.has(4 * i + bit) ? 1 << bit : 0), 64),
+    ),
+  );
+  return table.join("") + Array.from(bytes, (byte) => values[byte].text).join("");
+}
+
 /** The text of `KERNEL.wasm.ts`. */
 export async function build(kernel) {
   const name = kernel.slice(kernel.lastIndexOf("/") + 1);
@@ -51,9 +80,9 @@ export async function build(kernel) {
 /** SHA-256 of ${name}.as${sources.length > 1 ? " and of what it imports, in order of their paths" : ""}. */
 export const SOURCE_HASH = "${createHash("sha256").update(source).digest("hex")}";
 
-/** The WebAssembly module, ${wasm.length} bytes, in hexadecimal. */
-export const WASM_HEX: string =
-  "${Buffer.from(wasm).toString("hex")}";
+/** The WebAssembly module, ${wasm.length} bytes, as text (src/wasm/text.ts). */
+export const WASM_TEXT: string =
+  "${textOf(wasm)}";
 `;
 }
 

@@ -6,18 +6,18 @@
  *
  * @module
  */
-import { bytesOfHex } from "./hex.ts";
+import { bytesOfText } from "./text.ts";
 
 /** Makes instances of one kernel: compiled once, each with a memory of its own. */
 export type KernelMaker<Exports> = () => (Exports & { readonly memory: WebAssembly.Memory }) | undefined;
 
 /** Compiles at the first call; `undefined` from then on where WebAssembly with SIMD cannot be had. */
-export function kernelMaker<Exports>(hex: string): KernelMaker<Exports> {
+export function kernelMaker<Exports>(text: string): KernelMaker<Exports> {
   let module: WebAssembly.Module | undefined | null;
   return () => {
     if (module === undefined) {
       try {
-        module = new WebAssembly.Module(bytesOfHex(hex));
+        module = new WebAssembly.Module(bytesOfText(text));
       } catch {
         module = null;
       }

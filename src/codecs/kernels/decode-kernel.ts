@@ -12,7 +12,7 @@ import { kernelMaker } from "../../wasm/instantiate.ts";
 import { KernelMemory } from "../../wasm/memory.ts";
 import type { DecodeTarget } from "../decode-plain.ts";
 import type { Encoding } from "../encoding.ts";
-import { WASM_HEX } from "./decode.wasm.ts";
+import { WASM_TEXT } from "./decode.wasm.ts";
 import { type FactorJob, type Round, roundsOf } from "./decode-rounds.ts";
 import { copySlice, isRotated, type Part, type Slice, type Staged } from "./decode-stage.ts";
 
@@ -67,7 +67,7 @@ interface Exports extends TablePreparing {
 
 type Instance = Exports & { readonly memory: WebAssembly.Memory };
 
-const newKernel = kernelMaker<Exports>(WASM_HEX);
+const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
 /** A target in the kernel's memory up to this is decoded into without a tile. */
 const DIRECT_BYTES = 2 ** 20;

@@ -9,7 +9,7 @@ import { kernelMaker } from "../../wasm/instantiate.ts";
 import { growTo } from "../../wasm/memory.ts";
 import { WINDOW_BITS } from "../trellis.ts";
 import { decisionBytes, type TrellisShape, type ViterbiEngine } from "../viterbi-engine.ts";
-import { WASM_HEX } from "./viterbi.wasm.ts";
+import { WASM_TEXT } from "./viterbi.wasm.ts";
 
 interface Exports {
   forward(
@@ -27,7 +27,7 @@ interface Exports {
 const TABLE = 1024;
 const FREE = 4096;
 
-const newKernel = kernelMaker<Exports>(WASM_HEX);
+const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
 /** A new engine, or `undefined` where WebAssembly with SIMD cannot be had. */
 export function kernelEngine(): ViterbiEngine | undefined {

@@ -13,7 +13,7 @@
 import { kernelMaker } from "../../wasm/instantiate.ts";
 import { growTo } from "../../wasm/memory.ts";
 import { type DenseEngine, type DenseMatrix, padded, type Reflectors, STRIP, stripWidth } from "../engine.ts";
-import { WASM_HEX } from "./dense.wasm.ts";
+import { WASM_TEXT } from "./dense.wasm.ts";
 
 type Pack = (from: number, step: number, rows: number, columns: number, to: number, row: number) => void;
 
@@ -51,7 +51,7 @@ const MOST_BYTES = 2 ** 31;
 /** Bytes of the rows for which products are added up at a time: they stay in the first cache. */
 const BLOCK_BYTES = 16384;
 
-const newKernel = kernelMaker<Exports>(WASM_HEX);
+const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
 /**
  * A new engine, or `undefined` where WebAssembly with SIMD cannot be had.

@@ -14,7 +14,7 @@ import type { RowList, Rows } from "../activations.ts";
 import { type ApplyProgram, ENTRY_WORDS } from "../program.ts";
 import { programFor, type ResidentModule } from "../resident-module.ts";
 import { type Rotating, rotating } from "../rotating.ts";
-import { WASM_HEX } from "./apply.wasm.ts";
+import { WASM_TEXT } from "./apply.wasm.ts";
 
 interface Exports extends TablePreparing {
   convert(element: number, wide: boolean, from: number, count: number, to: number): void;
@@ -53,7 +53,7 @@ interface Exports extends TablePreparing {
 
 type Instance = Exports & { readonly memory: WebAssembly.Memory };
 
-const newKernel = kernelMaker<Exports>(WASM_HEX);
+const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
 /** The kernel reads 16 bytes at a time, some of them beside what it uses. */
 const MARGIN = 64;
