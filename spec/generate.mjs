@@ -59,7 +59,7 @@ const list = `${notice("spec/errors.json")}// Whoever imports it has the texts o
 import * as KIND from "./error-catalogue.ts";
 
 /** Every error this library raises, by name: stable code, clause of spec/lqa-v1.md, meaning, and what to do. */
-export const ERRORS: { readonly [Name in KIND.ErrorName]: (typeof KIND)[Name] } = {
+export const ERRORS: { readonly [Name in KIND.ErrorName]: KIND.ErrorKind & { readonly kind: Name } } = {
 ${errors.map(({ name }) => `  ${name}: KIND.${name},`).join("\n")}
 };
 `;

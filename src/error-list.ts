@@ -3,7 +3,7 @@
 import * as KIND from "./error-catalogue.ts";
 
 /** Every error this library raises, by name: stable code, clause of spec/lqa-v1.md, meaning, and what to do. */
-export const ERRORS: { readonly [Name in KIND.ErrorName]: (typeof KIND)[Name] } = {
+export const ERRORS: { readonly [Name in KIND.ErrorName]: KIND.ErrorKind & { readonly kind: Name } } = {
   TRUNCATED_PROLOGUE: KIND.TRUNCATED_PROLOGUE,
   TRUNCATED_FILE: KIND.TRUNCATED_FILE,
   TRUNCATED_SOURCE: KIND.TRUNCATED_SOURCE,
