@@ -17,7 +17,8 @@ import { readWholeFile } from "../io/file.ts";
 import { osError } from "../io/os-error.ts";
 import { forgetTemporary, registerTemporary } from "../io/temporary.ts";
 import type { Executor } from "../quantize/tasks.ts";
-import { type FleetJob, failureOf, resultKey } from "./job.ts";
+import { concurrently } from "./concurrent.ts";
+import { type FleetJob, failureOf, type JobFile, resultKey } from "./job.ts";
 import type { Stores } from "./open-store.ts";
 import type { Verdict } from "./queue.ts";
 import { failureKey, isDone, recordKey, resultRecord, writeFailure, writeRecord } from "./records.ts";
@@ -39,6 +40,9 @@ export interface Workplace {
 
 /** Errors that may pass by themselves. */
 const PASSING: ReadonlySet<string> = new Set(["NETWORK", "IO", "UPLOAD_DAMAGED", "HTTP_RESPONSE"]);
+
+/** Files of an adapter that are fetched at the same time: the configuration beside the weights. */
+const FILES = 2;
 
 /** Does a job; what goes wrong is in the verdict. */
 export async function performJob(
@@ -95,12 +99,11 @@ async function encodeJob(job: FleetJob, key: string, target: ObjectStore, at: Wo
     const bytes = await readWholeFile(output);
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     await store(key, bytes, sha256, target, force === true);
-    await writeRecord(
-      target,
-      recordKey(job.name),
-      resultRecord(job, result, sha256, (performance.now() - started) / 1000),
-    );
-    await target.remove(failureKey(job.name));
+    const seconds = (performance.now() - started) / 1000;
+    await Promise.all([
+      writeRecord(target, recordKey(job.name), resultRecord(job, result, sha256, seconds)),
+      target.remove(failureKey(job.name)),
+    ]);
   } finally {
     await rm(folder, { recursive: true, force: true });
     forgetTemporary(folder);
@@ -145,32 +148,36 @@ async function fetched(job: FleetJob, source: ObjectStore, folder: string): Prom
   }
   const input = join(folder, "in");
   await mkdir(input);
-  for (const [key, size, version] of job.files) {
-    const from = objectSource(source, { key, size, version });
-    const path = join(input, basename(key));
-    try {
-      const file = await open(path, "wx");
-      try {
-        for (let offset = 0; offset < size; offset += STEP) {
-          const bytes = await from.read(offset, STEP);
-          if (bytes.length !== Math.min(STEP, size - offset))
-            fail(KIND.NETWORK, {
-              where: placeOf(source, key),
-              expected: `${size} bytes`,
-              actual: offset + bytes.length,
-            });
-          await file.writeFile(bytes);
-        }
-      } finally {
-        await file.close();
-      }
-    } catch (error) {
-      if (isLqaError(error, "REMOTE_CHANGED"))
-        fail(KIND.REMOTE_CHANGED, { where: placeOf(source, key), advice: SUBMIT, cause: error });
-      throw osError(error, path, "write");
-    }
-  }
+  const fetches = concurrently(job.files, FILES, (file) => fetchFile(file, source, input));
+  for await (const _fetched of fetches);
   return single ? join(input, basename(first[0])) : input;
+}
+
+/** An object into the directory, piece by piece. */
+async function fetchFile([key, size, version]: JobFile, source: ObjectStore, folder: string): Promise<void> {
+  const from = objectSource(source, { key, size, version });
+  const path = join(folder, basename(key));
+  try {
+    const file = await open(path, "wx");
+    try {
+      for (let offset = 0; offset < size; offset += STEP) {
+        const bytes = await from.read(offset, STEP);
+        if (bytes.length !== Math.min(STEP, size - offset))
+          fail(KIND.NETWORK, {
+            where: placeOf(source, key),
+            expected: `${size} bytes`,
+            actual: offset + bytes.length,
+          });
+        await file.writeFile(bytes);
+      }
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (isLqaError(error, "REMOTE_CHANGED"))
+      fail(KIND.REMOTE_CHANGED, { where: placeOf(source, key), advice: SUBMIT, cause: error });
+    throw osError(error, path, "write");
+  }
 }
 
 const SUBMIT = "Submit the source again: the changed adapter is another job.";
