@@ -35,10 +35,10 @@ async function bundle(contents) {
   return { code: outputFiles[0].text, inputs: Object.keys(Object.values(metafile.outputs)[0].inputs) };
 }
 
-for (const name of ["openLqa", "openRemote", "decodeStream", "validateLqa"]) {
+for (const name of ["openCore", "openLqa", "openRemote", "decodeStream", "validateLqa"]) {
   const { code, inputs } = await bundle(`export { ${name} } from "./dist/index.js";`);
   console.log(`${name}: ${code.length} bytes, ${gzipped(code)} gzipped`);
-  if (name !== "openLqa") continue;
+  if (name !== "openCore") continue;
   let rest = gzipped(code);
   for (const [group, pattern] of GROUPS) {
     const own = inputs.filter((path) => pattern.test(path));

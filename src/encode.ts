@@ -5,10 +5,10 @@
  */
 
 import { nonfiniteElement } from "./codecs/nonfinite.ts";
-import { concat } from "./container/bytes.ts";
+import { concat, toHex } from "./container/bytes.ts";
 import { encodeMeta } from "./container/meta-write.ts";
 import { sortByName } from "./container/names.ts";
-import { sha256, toHex } from "./container/sha256.ts";
+import { sha256 } from "./container/sha256.ts";
 import * as KIND from "./error-catalogue.ts";
 import { fail } from "./errors.ts";
 import {

@@ -121,6 +121,7 @@ export {
 export type { NarrowedTensors, TensorPolicy } from "./quantize/tensors.ts";
 export type { HRule } from "./quantize/variant.ts";
 export { baseWeightShape, checkBase } from "./read/base.ts";
+export { type LqaCore, type OpenOptions, openCore } from "./read/core.ts";
 export type { DecodedFactors, DecodeOptions, FactorLayout, HalfArray } from "./read/decode.ts";
 export { type DecodeAllOptions, decodeAll, type ModuleSource } from "./read/decode-all.ts";
 export { type DeltaOptions, decodeDelta } from "./read/delta.ts";
@@ -134,7 +135,7 @@ export type {
   TensorEvent,
 } from "./read/events.ts";
 export { DecodeMemory, type DecodeMemoryOptions } from "./read/memory.ts";
-export { type LqaFile, type OpenOptions, openLqa } from "./read/open.ts";
+export { type LqaFile, openLqa } from "./read/open.ts";
 export type { PlannedRange, PlanOptions } from "./read/plan.ts";
 export { type EventReceiver, LqaDecoder } from "./read/push.ts";
 export {

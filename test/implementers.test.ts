@@ -3,8 +3,8 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { toHex } from "../src/container/bytes.ts";
 import { crc32 } from "../src/container/crc32.ts";
-import { toHex } from "../src/container/sha256.ts";
 import { openLqa } from "../src/index.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));

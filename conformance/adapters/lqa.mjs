@@ -6,8 +6,9 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { toHex } from "../../dist/container/bytes.js";
 import { readIndex } from "../../dist/container/index-read.js";
-import { sha256, toHex } from "../../dist/container/sha256.js";
+import { sha256 } from "../../dist/container/sha256.js";
 import * as library from "../../dist/index.js";
 import { LEVELS, OPERATIONS, readerOf } from "./lqa-document.mjs";
 

@@ -10,8 +10,8 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { type ErrorKind, fail } from "../errors.ts";
+import { toHex } from "./bytes.ts";
 import { elementBytes, type Schema } from "./schema-types.ts";
-import { toHex } from "./sha256.ts";
 
 /** Where a vector stands: its first element, the number of elements, and the bytes of each. */
 export interface Located {

@@ -12,9 +12,8 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { FILE_BYTES, INDEX_BYTES, type Limit, MODULES, SECTIONS, TENSORS } from "../limits.ts";
-import { viewOf } from "./bytes.ts";
+import { toHex, viewOf } from "./bytes.ts";
 import { crc32 } from "./crc32.ts";
-import { toHex } from "./sha256.ts";
 
 export const PROLOGUE_BYTES = 64;
 /** Spec 5.1: damaged visibly by text-mode transfer, as in PNG. */

@@ -40,10 +40,3 @@ export function sha256(...pieces: readonly Uint8Array[]): Uint8Array {
   for (const piece of pieces) hash.update(piece);
   return hash.digest();
 }
-
-/** Lower-case hexadecimal. */
-export function toHex(bytes: Uint8Array): string {
-  let text = "";
-  for (const b of bytes) text += b.toString(16).padStart(2, "0");
-  return text;
-}

@@ -1,6 +1,7 @@
 /**
- * One chunk → what is in it, after its CRC-32 (spec clause 7.1): the planes of a module, a plain tensor, the map of a
- * section. For readers that go straight to a chunk, in memory or by ranges; reading in file order is in `verify.ts`.
+ * One chunk → what is in it, after its CRC-32 (spec clause 7.1): the planes of a module, or a plain tensor. For
+ * readers that go straight to a chunk, in memory or by ranges; sections are in `section.ts`, reading in file order is in
+ * `verify.ts`.
  *
  * Every function takes exactly the bytes of the chunk, and returns views on them where nothing is compressed.
  *
@@ -9,8 +10,7 @@
 import type { PackedFactors } from "../codecs/packed.ts";
 import { rawPayload, splitPayload } from "../container/chunk.ts";
 import type { Zstd } from "../container/compression.ts";
-import { decodeMeta, type MetaMap } from "../container/meta.ts";
-import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import type { ModuleRecord, TensorRecord } from "../container/types.ts";
 import { ELEMENT_BYTES, type PlainTensor } from "../model/adapter.ts";
 
 /** @throws LqaError CHUNK_CRC, ZSTD_FRAME, PADDING_NONZERO, UNSUPPORTED_COMPRESSION */
@@ -33,11 +33,4 @@ export function plainTensor(chunk: Uint8Array, record: TensorRecord, zstd: Zstd 
 /** A tensor record with its data. */
 export function tensorOf({ name, role, element, shape, axis }: TensorRecord, data: Uint8Array): PlainTensor {
   return { name, role, element, shape, axis, data };
-}
-
-/** For META and ORIG. @throws LqaError CHUNK_CRC, ZSTD_FRAME, META_ENCODING, UNSUPPORTED_COMPRESSION */
-export function sectionMap(chunk: Uint8Array, record: SectionRecord, zstd: Zstd | undefined): MetaMap {
-  const where = `section ${record.type}`;
-  const raw = rawPayload(chunk, record, { zstd, elementSize: 1, where });
-  return decodeMeta(raw, record.chunk.offset, where);
 }

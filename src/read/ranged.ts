@@ -8,26 +8,25 @@
  * @module
  */
 import type { PackedFactors } from "../codecs/packed.ts";
+import { toHex } from "../container/bytes.ts";
 import type { Zstd } from "../container/compression.ts";
 import { shapeFingerprint } from "../container/digests.ts";
 import { DIGEST_BYTES } from "../container/layout.ts";
 import type { MetaMap } from "../container/meta.ts";
-import { toHex } from "../container/sha256.ts";
 import { readTrailer } from "../container/trailer.ts";
 import type { ChunkRecord, Extent, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
-import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
 import { type HttpOptions, httpSource } from "../io/http.ts";
 import { type ByteSource, eitherSignal } from "../io/source.ts";
 import type { Origin, PlainTensor } from "../model/adapter.ts";
 import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
-import { moduleFactors, plainTensor, sectionMap } from "./chunks.ts";
+import { moduleFactors, plainTensor } from "./chunks.ts";
+import { moduleFinder, type OpenOptions } from "./core.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
 import { Engine } from "./engine.ts";
 import type { LqaEvent, ModuleEvent } from "./events.ts";
 import { chunksStart, type Header, type OpenedIndex } from "./header.ts";
-import type { OpenOptions } from "./open.ts";
 import { type PlannedRange, type PlanOptions, planRanges } from "./plan.ts";
+import { sectionMap } from "./section.ts";
 import { openHeader, piecesFrom, readExactly } from "./source-read.ts";
 import { eventsOf } from "./stream.ts";
 import type { VerifiedIds } from "./verify.ts";
@@ -117,16 +116,11 @@ export async function openRemote(
 
 function rangedOf(source: ByteSource, header: Header, options: SourceOptions): RangedLqa {
   const { prologue, index, noncanonicalName } = header;
-  const byName = new Map(index.modules.map((module) => [module.name, module]));
   const budget = options.budgetBytes ?? CHUNK_BUDGET;
   let zstd: Promise<Zstd | undefined> | undefined;
   let details: Details | undefined;
 
-  const recordOf = (module: ModuleRecord | string): ModuleRecord =>
-    typeof module !== "string"
-      ? module
-      : (byName.get(module) ??
-        fail(KIND.USAGE, { where: "module name", expected: "a module of this file", actual: module }));
+  const recordOf = moduleFinder(index.modules);
   /** For modules and tensors; sections may need another one. */
   const zstdOf = ({ compression }: ChunkRecord): Promise<Zstd | undefined> | undefined =>
     compression === "none" ? undefined : (zstd ??= zstdFor([...index.modules, ...index.tensors], options));

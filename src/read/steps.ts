@@ -7,7 +7,6 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { breather, type WatchOptions } from "./watch.ts";
 
 /** What a step asks for: the next bytes of the file. It gets fewer only where the file ends before them. */
 export interface Need {
@@ -30,29 +29,6 @@ export function runOver<T>(bytes: Uint8Array, at: number, steps: Steps<T>): T {
     const piece = bytes.subarray(position, position + step.value.bytes);
     position += piece.length;
     step = steps.next(piece);
-  }
-  return step.value;
-}
-
-/** As {@link runOver}, watched: progress is in bytes from `at` to `end`. @throws LqaError ABORTED */
-export async function runWatched<T>(
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  steps: Steps<T>,
-  { signal, onProgress }: WatchOptions,
-): Promise<T> {
-  const breathe = breather(signal);
-  let position = at;
-  let step = steps.next();
-  while (step.done !== true) {
-    const piece = bytes.subarray(position, position + step.value.bytes);
-    step = steps.next(piece);
-    if (piece.length === 0) continue;
-    position += piece.length;
-    onProgress?.(position - at, end - at);
-    const rest = breathe();
-    if (rest !== undefined) await rest;
   }
   return step.value;
 }

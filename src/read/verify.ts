@@ -8,7 +8,7 @@
  */
 
 import type { PackedFactors } from "../codecs/packed.ts";
-import { align, requireZero } from "../container/bytes.ts";
+import { align, requireZero, toHex } from "../container/bytes.ts";
 import { checkChunkCrc, checkPayload, rawPayload, splitPayload } from "../container/chunk.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import type { Zstd } from "../container/compression.ts";
@@ -17,7 +17,7 @@ import { contentHasher, moduleContent, rootDigest, tensorContent } from "../cont
 import { type Inflater, inflater } from "../container/inflate.ts";
 import { CRC_BYTES, DIGEST_BYTES } from "../container/layout.ts";
 import { decodeMeta, type MetaMap } from "../container/meta.ts";
-import { createSha256, sha256, toHex } from "../container/sha256.ts";
+import { createSha256, sha256 } from "../container/sha256.ts";
 import { readTrailer } from "../container/trailer.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";

@@ -5,6 +5,7 @@
  * @module
  */
 import { assertNotAborted } from "../io/source.ts";
+import type { Steps } from "./steps.ts";
 
 /** How a long operation is watched. */
 export interface WatchOptions {
@@ -33,4 +34,27 @@ export function breather(signal: AbortSignal | undefined): () => Promise<void> |
       assertNotAborted(signal);
     });
   };
+}
+
+/** Runs steps over an array, from `at` on, as `runOver` does, and watched: progress is in bytes from `at` to `end`. @throws LqaError ABORTED */
+export async function runWatched<T>(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  steps: Steps<T>,
+  { signal, onProgress }: WatchOptions,
+): Promise<T> {
+  const breathe = breather(signal);
+  let position = at;
+  let step = steps.next();
+  while (step.done !== true) {
+    const piece = bytes.subarray(position, position + step.value.bytes);
+    step = steps.next(piece);
+    if (piece.length === 0) continue;
+    position += piece.length;
+    onProgress?.(position - at, end - at);
+    const rest = breathe();
+    if (rest !== undefined) await rest;
+  }
+  return step.value;
 }

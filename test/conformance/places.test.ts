@@ -14,8 +14,9 @@ import { describe, expect, it } from "vitest";
 import { readerOf } from "../../conformance/adapters/lqa-document.mjs";
 // @ts-expect-error
 import { loadCases } from "../../conformance/runner/cases.mjs";
+import { toHex } from "../../src/container/bytes.ts";
 import { readIndex } from "../../src/container/index-read.ts";
-import { sha256, toHex } from "../../src/container/sha256.ts";
+import { sha256 } from "../../src/container/sha256.ts";
 import * as library from "../../src/index.ts";
 
 interface Run {

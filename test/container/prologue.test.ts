@@ -1,10 +1,10 @@
 /** The first and the last 64 bytes, byte by byte, and what their errors say. */
 import { describe, expect, test } from "vitest";
+import { toHex } from "../../src/container/bytes.ts";
 import { checkChunkCrc, chunkCrc } from "../../src/container/chunk.ts";
 import { crc32 } from "../../src/container/crc32.ts";
 import { layOut } from "../../src/container/layout.ts";
 import { type Prologue, readPrologue, writePrologue } from "../../src/container/prologue.ts";
-import { toHex } from "../../src/container/sha256.ts";
 import { readTrailer, writeTrailer } from "../../src/container/trailer.ts";
 import { isLqaError } from "../../src/errors.ts";
 

@@ -92,7 +92,7 @@ describe("the guide", { timeout: 300_000 }, () => {
   });
 
   it("reads in every language", async () => {
-    const [node, remote, stream, python, c] = await runPage("docs/guide/reading.md");
+    const [node, remote, stream, core, python, c] = await runPage("docs/guide/reading.md");
     expect(node).toBe(
       NAMES.map((name) => `${name} 2 256 256\n`.replace("256", name.endsWith("q_proj") ? "256" : "128")).join(
         "",
@@ -100,6 +100,7 @@ describe("the guide", { timeout: 300_000 }, () => {
     );
     expect(remote).toBe(`${NAMES[0]} 256\n`);
     expect(stream).toBe(`${2 * (256 + 256 + 128 + 256)}\n`);
+    expect(core).toBe(NAMES.map((name) => `${name} ${name.endsWith("q_proj") ? 256 : 128}\n`).join(""));
     if (python !== undefined)
       expect(python).toBe(
         NAMES.map((name) => `${name} 4 2.0 (${name.endsWith("q_proj") ? 64 : 32}, 64)\n`).join(""),

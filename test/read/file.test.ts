@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { align, concat } from "../../src/container/bytes.ts";
+import { align, concat, toHex } from "../../src/container/bytes.ts";
 import { crc32 } from "../../src/container/crc32.ts";
 import { rootDigest } from "../../src/container/digests.ts";
-import { sha256, toHex } from "../../src/container/sha256.ts";
+import { sha256 } from "../../src/container/sha256.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { openLqa } from "../../src/read/open.ts";
 import { type ValidationLevel, validateLqa } from "../../src/validate/validate.ts";

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { sha256, toHex } from "../../src/container/sha256.ts";
+import { toHex } from "../../src/container/bytes.ts";
+import { sha256 } from "../../src/container/sha256.ts";
 import { openLqa } from "../../src/index.ts";
 import type { ModuleShape } from "../../src/model/adapter.ts";
 import { decodeFactors } from "../../src/read/decode.ts";

@@ -6,9 +6,10 @@
  *
  * @module
  */
+
+import { toHex } from "../../container/bytes.ts";
 import { CRC_BYTES, DIGEST_BYTES, TRAILER_BYTES } from "../../container/layout.ts";
 import { COMPATIBLE, PROLOGUE_BYTES, REQUIRED } from "../../container/prologue.ts";
-import { toHex } from "../../container/sha256.ts";
 import type { OpenedIndex } from "../../read/header.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";
 import { type IndexMap, indexFields } from "./index-fields.ts";
