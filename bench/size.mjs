@@ -1,5 +1,5 @@
-// What the parts of the library that read files weigh in a browser: minified by esbuild, compressed by gzip -9, without zstd-codec,
-// which is loaded only for files that need it.
+// What the parts of the library that read files weigh in a browser: minified by esbuild, compressed by gzip -9, without
+// what is loaded only for files that have compressed chunks: zstd-codec, what starts it, and the checks on frames.
 //
 //   npm run build && node bench/size.mjs
 import { fileURLToPath } from "node:url";
@@ -7,13 +7,14 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
+/** Loaded by `import()` (src/read/zstd.ts, src/container/zstd.ts): a bundler that splits makes files of their own of them. */
+const external = ["zstd-codec", "*/inflate.js", "*/portable-zstd.js"];
 const gzipped = (text) => gzipSync(text, { level: 9 }).length;
 /** Groups of modules that import no others of the library; what is left is the code of the library itself. */
 const GROUPS = [
   ["SIMD kernel of decoding", /codecs\/kernels\//],
   ["trellis tables", /trellis-tables/],
   ["error texts", /error-catalogue/],
-  ["text dictionary", /text-dictionary/],
   ["@msgpack/msgpack", /@msgpack/],
   ["@noble/hashes", /@noble/],
   ["fflate", /fflate/],
@@ -27,7 +28,7 @@ async function bundle(contents) {
     minify: true,
     format: "esm",
     platform: "browser",
-    external: ["zstd-codec"],
+    external,
     write: false,
     metafile: true,
     logLevel: "error",
@@ -50,7 +51,7 @@ for (const name of ["openCore", "openLqa", "openRemote", "decodeStream", "valida
       minify: true,
       format: "esm",
       platform: "browser",
-      external: ["zstd-codec"],
+      external,
       write: false,
       logLevel: "silent",
       plugins: [

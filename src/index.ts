@@ -28,7 +28,6 @@ export type {
 export { encodingLabel } from "./codecs/encoding.ts";
 export type { Band, PackedBand, PackedFactors } from "./codecs/packed.ts";
 export type { Rotation } from "./codecs/rotation.ts";
-export { loadZstd, loadZstdCodec, type Zstd, type ZstdCodecFunctions } from "./container/compression.ts";
 export type { MetaMap } from "./container/meta.ts";
 export type { Prologue } from "./container/prologue.ts";
 export type {
@@ -40,6 +39,7 @@ export type {
   SectionRecord,
   TensorRecord,
 } from "./container/types.ts";
+export { loadZstd, loadZstdCodec, type Zstd, type ZstdCodecFunctions } from "./container/zstd.ts";
 export type {
   Dialect,
   DialectName,

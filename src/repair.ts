@@ -14,12 +14,10 @@
  * @module
  */
 import { chunkCrc } from "./container/chunk.ts";
-import type { Zstd } from "./container/compression.ts";
-import { crc32 } from "./container/crc32.ts";
+import { CRC_BYTES, crc32 } from "./container/crc32.ts";
 import { contentHasher, moduleContent, rootDigest, tensorContent } from "./container/digests.ts";
 import { readIndex } from "./container/index-read.ts";
-import { inflater } from "./container/inflate.ts";
-import { CRC_BYTES, DIGEST_BYTES, TRAILER_BYTES } from "./container/layout.ts";
+import { DIGEST_BYTES, TRAILER_BYTES } from "./container/layout.ts";
 import {
   COMPATIBLE,
   PROLOGUE_BYTES,
@@ -31,6 +29,7 @@ import { interpretIndex } from "./container/records-read.ts";
 import { createSha256, sha256 } from "./container/sha256.ts";
 import { writeTrailer } from "./container/trailer.ts";
 import { allChunks, type ContainerIndex, type ModuleRecord, type TensorRecord } from "./container/types.ts";
+import type { Zstd } from "./container/zstd.ts";
 import { isLqaError, LqaError } from "./errors.ts";
 import { ELEMENT_BYTES } from "./model/adapter.ts";
 import { equalBytes } from "./model/bytes.ts";
@@ -284,8 +283,7 @@ async function contentIdOf(
     const stored = bytes.subarray(chunk.offset, chunk.offset + chunk.length - CRC_BYTES);
     if (compression === "none") return sha256(stored);
     const hash = createSha256();
-    const inflating = inflater(record, {
-      zstd,
+    const inflating = zstd!.inflater(record, {
       elementSize: "element" in record ? ELEMENT_BYTES[record.element] : 1,
       where: `"${name}"`,
       most: stored.length,

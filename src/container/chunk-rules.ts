@@ -6,10 +6,9 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Limit } from "../limits.ts";
-import { CHOICES } from "./compression.ts";
+import { CRC_BYTES } from "./crc32.ts";
 import { COMPRESSIONS } from "./encoding-record.ts";
 import type { IndexVectors } from "./generated/schema.ts";
-import { CRC_BYTES } from "./layout.ts";
 import type { CompressionName } from "./types.ts";
 
 /** Fails with HARD_LIMIT or CORE_LIMIT at entry `i` of a vector if `value` is above `bound`. */
@@ -20,6 +19,13 @@ export type LimitCheck = (
   i: number,
   where: string,
 ) => void;
+
+/** The ways a kind of payload may be stored, beside as it is (spec 7.5). */
+export const CHOICES = {
+  module: ["zstd"],
+  tensor: ["zstd", "shuffled-zstd"],
+  section: ["text-zstd"],
+} as const;
 
 /** A compression that is known, and allowed for this kind of payload (spec 7.5). */
 export function readCompression(

@@ -10,11 +10,11 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { requireZero, viewOf } from "./bytes.ts";
-import { decompress, type Zstd } from "./compression.ts";
-import { crc32 } from "./crc32.ts";
-import { CRC_BYTES, type PlaneExtent, planeExtents } from "./layout.ts";
+import { CRC_BYTES, crc32 } from "./crc32.ts";
+import { type PlaneExtent, planeExtents } from "./layout.ts";
 import { hex32 } from "./prologue.ts";
 import type { ChunkRecord } from "./types.ts";
+import type { Decompressor } from "./zstd.ts";
 
 /**
  * Checks the zeros of a payload: bytes between planes, and unused bits in them. `visit` is told each plane, in stored order.
@@ -119,14 +119,17 @@ export function checkChunkCrc(expected: number, stored: Uint8Array, offset: numb
  * The raw payload of a chunk, after its CRC.
  *
  * @param chunk exactly the bytes of the chunk, CRC-32 included
+ * @param options.zstd must be there for a chunk that is compressed
  * @throws LqaError CHUNK_CRC, ZSTD_FRAME, UNSUPPORTED_COMPRESSION
  */
 export function rawPayload(
   chunk: Uint8Array,
   record: ChunkRecord,
-  options: { zstd: Zstd | undefined; elementSize: number; where: string },
+  options: { zstd: Decompressor | undefined; elementSize: number; where: string },
 ): Uint8Array {
-  const { offset } = record.chunk;
-  const stored = openChunk(chunk, offset, options.where);
-  return decompress(stored, record.compression, record.payload, { ...options, base: offset });
+  const { chunk: extent, compression, payload } = record;
+  const { zstd, elementSize, where } = options;
+  const stored = openChunk(chunk, extent.offset, where);
+  if (compression === "none") return stored;
+  return zstd!.decompress(stored, compression, payload, { elementSize, where, base: extent.offset });
 }

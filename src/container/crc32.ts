@@ -7,6 +7,9 @@
  */
 import { nodeZlib } from "./runtime.ts";
 
+/** Bytes of the CRC-32 that ends every chunk. */
+export const CRC_BYTES = 4;
+
 const TABLES = /* @__PURE__ */ makeTables();
 
 function makeTables(): Uint32Array {

@@ -8,28 +8,25 @@
 import * as KIND from "../error-catalogue.ts";
 import { caught, fail, type LqaError } from "../errors.ts";
 import { ZSTD_FRAME_BYTES } from "../limits.ts";
-import { type InflateOptions, inflateFrame, moreThanFrames } from "./compression.ts";
-import { CRC_BYTES } from "./layout.ts";
+import { CRC_BYTES } from "./crc32.ts";
+import { decompress, type InflateOptions, inflateFrame, moreThanFrames } from "./decompress.ts";
 import type { ChunkRecord } from "./types.ts";
+import type { Decompressor, Inflater, InflaterOptions, Zstd, ZstdCodecFunctions } from "./zstd.ts";
 import { type FrameWalk, walkFrame } from "./zstd-frame.ts";
 
-/** A payload that is being inflated. */
-export interface Inflater {
-  /** The next stored bytes; their memory may be used again afterwards. @throws LqaError BUDGET for a frame that is too long */
-  push(stored: Uint8Array): void;
-  /** All stored bytes were given. @throws LqaError as `decompress` */
-  finish(): void;
+/** What opens compressed payloads by this implementation. */
+export function decompressorOf(zstd: Zstd | ZstdCodecFunctions): Decompressor {
+  return {
+    decompress: (stored, compression, rawLength, place) =>
+      decompress(stored, compression, rawLength, { ...place, zstd }),
+    inflater: (record, options) => inflater(record, { ...options, zstd }),
+  };
 }
 
-/**
- * Begins to inflate a payload.
- *
- * @param most bytes of one stored frame that are held
- * @param receive is given the raw payload, at most 1 MiB at a time, as long as nothing is wrong
- */
+/** Begins to inflate a payload. */
 export function inflater(
   { compression, payload, chunk }: ChunkRecord,
-  how: Omit<InflateOptions, "base"> & { readonly most: number; readonly receive: (raw: Uint8Array) => void },
+  how: InflaterOptions & Pick<InflateOptions, "zstd">,
 ): Inflater {
   const { where, most, receive } = how;
   const base = chunk.offset;

@@ -11,8 +11,6 @@ import { align } from "./bytes.ts";
 import { PROLOGUE_BYTES } from "./prologue.ts";
 import type { Extent } from "./types.ts";
 
-/** Bytes of the CRC-32 that ends every chunk. */
-export const CRC_BYTES = 4;
 export const TRAILER_BYTES = 64;
 export const DIGEST_BYTES = 32;
 /** Stored bytes after which a digest span is closed (spec 11.1). */

@@ -9,15 +9,15 @@
  */
 import type { PackedFactors } from "../codecs/packed.ts";
 import { rawPayload, splitPayload } from "../container/chunk.ts";
-import type { Zstd } from "../container/compression.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
+import type { Decompressor } from "../container/zstd.ts";
 import { ELEMENT_BYTES, type PlainTensor } from "../model/adapter.ts";
 
 /** @throws LqaError CHUNK_CRC, ZSTD_FRAME, PADDING_NONZERO, UNSUPPORTED_COMPRESSION */
 export function moduleFactors(
   chunk: Uint8Array,
   record: ModuleRecord,
-  zstd: Zstd | undefined,
+  zstd: Decompressor | undefined,
 ): PackedFactors {
   const where = `module "${record.name}"`;
   const raw = rawPayload(chunk, record, { zstd, elementSize: 1, where });
@@ -25,7 +25,11 @@ export function moduleFactors(
 }
 
 /** @throws LqaError CHUNK_CRC, ZSTD_FRAME, UNSUPPORTED_COMPRESSION */
-export function plainTensor(chunk: Uint8Array, record: TensorRecord, zstd: Zstd | undefined): PlainTensor {
+export function plainTensor(
+  chunk: Uint8Array,
+  record: TensorRecord,
+  zstd: Decompressor | undefined,
+): PlainTensor {
   const elementSize = ELEMENT_BYTES[record.element];
   return tensorOf(record, rawPayload(chunk, record, { zstd, elementSize, where: `tensor "${record.name}"` }));
 }

@@ -9,7 +9,6 @@
  */
 import type { PackedFactors } from "../codecs/packed.ts";
 import { toHex } from "../container/bytes.ts";
-import type { Zstd } from "../container/compression.ts";
 import { DIGEST_BYTES } from "../container/layout.ts";
 import type { Prologue } from "../container/prologue.ts";
 import type {
@@ -19,6 +18,7 @@ import type {
   SectionRecord,
   TensorRecord,
 } from "../container/types.ts";
+import type { Zstd } from "../container/zstd.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { PlainTensor } from "../model/adapter.ts";

@@ -6,8 +6,9 @@
  *
  * @module
  */
-import type { Zstd } from "../container/compression.ts";
+
 import { allChunks } from "../container/types.ts";
+import type { Decompressor, Zstd } from "../container/zstd.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { tensorOf } from "./chunks.ts";
@@ -39,7 +40,7 @@ export interface StreamOptions {
 export class Engine {
   readonly #options: StreamOptions;
   readonly #intake = new Intake();
-  readonly #tools: { zstd: Zstd | undefined } = { zstd: undefined };
+  readonly #tools: { zstd: Decompressor | undefined } = { zstd: undefined };
   readonly #steps: Steps<VerifiedIds>;
   #step: IteratorResult<Need, VerifiedIds> | undefined;
   #header: Header | undefined;

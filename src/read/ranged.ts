@@ -9,12 +9,12 @@
  */
 import type { PackedFactors } from "../codecs/packed.ts";
 import { toHex } from "../container/bytes.ts";
-import type { Zstd } from "../container/compression.ts";
 import { shapeFingerprint } from "../container/digests.ts";
 import { DIGEST_BYTES } from "../container/layout.ts";
 import type { MetaMap } from "../container/meta.ts";
 import { readTrailer } from "../container/trailer.ts";
 import type { ChunkRecord, Extent, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import type { Decompressor } from "../container/zstd.ts";
 import { type HttpOptions, httpSource } from "../io/http.ts";
 import { type ByteSource, eitherSignal } from "../io/source.ts";
 import type { Origin, PlainTensor } from "../model/adapter.ts";
@@ -117,12 +117,12 @@ export async function openRemote(
 function rangedOf(source: ByteSource, header: Header, options: SourceOptions): RangedLqa {
   const { prologue, index, noncanonicalName } = header;
   const budget = options.budgetBytes ?? CHUNK_BUDGET;
-  let zstd: Promise<Zstd | undefined> | undefined;
+  let zstd: Promise<Decompressor | undefined> | undefined;
   let details: Details | undefined;
 
   const recordOf = moduleFinder(index.modules);
   /** For modules and tensors; sections may need another one. */
-  const zstdOf = ({ compression }: ChunkRecord): Promise<Zstd | undefined> | undefined =>
+  const zstdOf = ({ compression }: ChunkRecord): Promise<Decompressor | undefined> | undefined =>
     compression === "none" ? undefined : (zstd ??= zstdFor([...index.modules, ...index.tensors], options));
   const read = (extent: Extent, where: string, signal?: AbortSignal): Promise<Uint8Array> =>
     readExactly(source, extent, where, prologue.fileLength, eitherSignal(signal, options.signal));

@@ -11,15 +11,14 @@ import type { PackedFactors } from "../codecs/packed.ts";
 import { align, requireZero, toHex } from "../container/bytes.ts";
 import { checkChunkCrc, checkPayload, rawPayload, splitPayload } from "../container/chunk.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
-import type { Zstd } from "../container/compression.ts";
-import { crc32 } from "../container/crc32.ts";
+import { CRC_BYTES, crc32 } from "../container/crc32.ts";
 import { contentHasher, moduleContent, rootDigest, tensorContent } from "../container/digests.ts";
-import { type Inflater, inflater } from "../container/inflate.ts";
-import { CRC_BYTES, DIGEST_BYTES } from "../container/layout.ts";
+import { DIGEST_BYTES } from "../container/layout.ts";
 import { decodeMeta, type MetaMap } from "../container/meta.ts";
 import { createSha256, sha256 } from "../container/sha256.ts";
 import { readTrailer } from "../container/trailer.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import type { Decompressor, Inflater } from "../container/zstd.ts";
 import * as KIND from "../error-catalogue.ts";
 import { type ErrorKind, fail, isLqaError, type LqaError } from "../errors.ts";
 import { ELEMENT_BYTES } from "../model/adapter.ts";
@@ -55,7 +54,7 @@ export interface PayloadScan {
 /** What the checks need beside the bytes. */
 export interface BodyOptions {
   /** Read when the first compressed chunk is there. */
-  readonly tools: { readonly zstd?: Zstd | undefined };
+  readonly tools: { readonly zstd?: Decompressor | undefined };
   readonly visitor?: ChunkVisitor | undefined;
   /** Most bytes of one chunk that is held whole, stored and, if compressed, raw. Default: no bound but those of clause 14. */
   readonly budgetBytes?: number | undefined;
@@ -78,7 +77,7 @@ export interface BodyOptions {
 export function verifyFile(
   bytes: Uint8Array,
   header: Header,
-  zstd: Zstd | undefined,
+  zstd: Decompressor | undefined,
   visitor: ChunkVisitor = {},
   budgetBytes?: number,
 ): VerifiedIds {
@@ -146,8 +145,7 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
         span.update(piece);
         if (compressed) {
           // Not before: an implementation of zstd is there with the first piece.
-          inflating ??= inflater(record, {
-            zstd: tools.zstd,
+          inflating ??= tools.zstd!.inflater(record, {
             elementSize,
             where,
             most: budgetBytes,

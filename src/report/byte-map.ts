@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { CRC_BYTES, planeExtents } from "../container/layout.ts";
+import { CRC_BYTES } from "../container/crc32.ts";
+import { planeExtents } from "../container/layout.ts";
 import { PROLOGUE_BYTES } from "../container/prologue.ts";
 import type { ContainerIndex } from "../container/types.ts";
 

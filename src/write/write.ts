@@ -5,13 +5,15 @@
  */
 import type { Band, PackedFactors } from "../codecs/packed.ts";
 import { align } from "../container/bytes.ts";
-import { compress, loadZstdCodec, type Stored } from "../container/compression.ts";
+import { compress, type Stored } from "../container/compression.ts";
+import { CRC_BYTES } from "../container/crc32.ts";
 import { moduleContent, tensorContent } from "../container/digests.ts";
 import { TENSOR_ROLES } from "../container/encoding-record.ts";
-import { CRC_BYTES, payloadLength } from "../container/layout.ts";
+import { payloadLength } from "../container/layout.ts";
 import { sortByName } from "../container/names.ts";
 import { assemblePayload } from "../container/payload.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../container/types.ts";
+import { loadZstdCodec } from "../container/zstd.ts";
 import { ELEMENT_BYTES, type ModuleShape, type PlainTensor } from "../model/adapter.ts";
 import { type Chunk, emitFile } from "./emit.ts";
 import { planFile } from "./plan.ts";

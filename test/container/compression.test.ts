@@ -1,19 +1,17 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
+import { compress, shuffle } from "../../src/container/compression.ts";
+import { decompress, unshuffle } from "../../src/container/decompress.ts";
+import { inflater } from "../../src/container/inflate.ts";
+import { startZstdCodec } from "../../src/container/portable-zstd.ts";
+import type { CompressionName } from "../../src/container/types.ts";
 import {
-  compress,
-  decompress,
   loadZstd,
   loadZstdCodec,
-  shuffle,
-  startZstdCodec,
-  unshuffle,
   type Zstd,
   type ZstdCodecFunctions,
   zstdOf,
-} from "../../src/container/compression.ts";
-import { inflater } from "../../src/container/inflate.ts";
-import type { CompressionName } from "../../src/container/types.ts";
+} from "../../src/container/zstd.ts";
 import { frameLength } from "../../src/container/zstd-frame.ts";
 import * as KIND from "../../src/error-catalogue.ts";
 import { isLqaError, LqaError } from "../../src/errors.ts";

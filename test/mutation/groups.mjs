@@ -24,7 +24,15 @@ export const groups = {
   shared: inContainer("shared-read", "encoding-record", "features"),
   records: inContainer("records-read", "chunks-read", "chunk-rules", "tensor-rules", "types"),
   written: inContainer("records-write", "names"),
-  payload: inContainer("chunk", "compression", "inflate", "zstd-frame"),
+  payload: inContainer(
+    "chunk",
+    "compression",
+    "decompress",
+    "inflate",
+    "zstd",
+    "portable-zstd",
+    "zstd-frame",
+  ),
   meta: inContainer("meta"),
   codecs: {
     files: ["src/codecs/*.ts", "!src/codecs/trellis-tables.ts", "!src/codecs/viterbi*.ts"],

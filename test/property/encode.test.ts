@@ -5,6 +5,7 @@ import { decodePlain } from "../../src/codecs/decode-plain.ts";
 import { f64ToF16, numberToF16 } from "../../src/codecs/floats.ts";
 import { concat } from "../../src/container/bytes.ts";
 import { rawPayload } from "../../src/container/chunk.ts";
+import { decompressorOf } from "../../src/container/inflate.ts";
 import type { ModuleRecord } from "../../src/container/types.ts";
 import { type EncodeOptions, encodeAdapter } from "../../src/encode.ts";
 import { isLqaError } from "../../src/errors.ts";
@@ -188,7 +189,7 @@ describe("an encoded adapter", () => {
   });
 
   test("read and written again as it is stored, is the same file", { timeout: TIMEOUT }, async () => {
-    const zstd = await loadZstdCodec();
+    const zstd = decompressorOf(await loadZstdCodec());
     await holds(
       20,
       fc.asyncProperty(adapters, options, async (adapter, how) => {

@@ -139,8 +139,14 @@ describe("openCore", () => {
 });
 
 describe("a bundle of openCore", () => {
-  /** Modules of the library and of packages that a bundle has bytes of, and all that were looked at. */
-  async function inputsOf(entry: string): Promise<{ bundled: string[]; imported: string[] }> {
+  /** Modules of the library and of packages: in what is loaded first and later, and all that were looked at. */
+  interface Inputs {
+    readonly bundled: string[];
+    readonly later: string[];
+    readonly imported: string[];
+  }
+
+  async function inputsOf(entry: string): Promise<Inputs> {
     const { metafile } = await build({
       stdin: { contents: entry, resolveDir: root, loader: "ts" },
       bundle: true,
@@ -148,12 +154,24 @@ describe("a bundle of openCore", () => {
       format: "esm",
       platform: "browser",
       external: ["zstd-codec"],
+      splitting: true,
+      outdir: "bundle",
       write: false,
       metafile: true,
     });
-    const [output] = Object.values(metafile.outputs);
-    const bundled = Object.entries(output!.inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
-    return { bundled: bundled.map(([path]) => path), imported: Object.keys(metafile.inputs) };
+    const { outputs } = metafile;
+    // The entry, and what it imports before it runs.
+    const loaded = Object.keys(outputs).filter((path) => outputs[path]!.entryPoint === "<stdin>");
+    for (const path of loaded)
+      for (const one of outputs[path]!.imports)
+        if (one.kind === "import-statement" && !loaded.includes(one.path)) loaded.push(one.path);
+    const of = (paths: readonly string[]): string[] =>
+      paths
+        .flatMap((path) => Object.entries(outputs[path]!.inputs))
+        .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
+        .map(([path]) => path);
+    const later = Object.keys(outputs).filter((path) => !loaded.includes(path));
+    return { bundled: of(loaded), later: of(later), imported: Object.keys(metafile.inputs) };
   }
   const unwanted = (paths: readonly string[]): string[] =>
     paths.filter((path) =>
@@ -167,6 +185,14 @@ describe("a bundle of openCore", () => {
     expect(unwanted((await inputsOf(`export { openLqa } from "./src/index.ts";`)).bundled)).toContain(
       "src/read/verify.ts",
     );
+  });
+
+  it("loads what only compressed chunks need when there are some", async () => {
+    const { bundled, later } = await inputsOf(`export { openCore } from "./src/index.ts";`);
+    const zstd = ["decompress", "inflate", "portable-zstd", "text-dictionary", "zstd-frame"];
+    const paths = zstd.map((name) => `src/container/${name}.ts`);
+    expect(later.filter((path) => paths.includes(path)).sort()).toEqual(paths);
+    expect(bundled.filter((path) => paths.includes(path))).toEqual([]);
   });
 
   it("needs no tree-shaking for that: nothing it reaches imports them", async () => {

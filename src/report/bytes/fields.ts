@@ -8,7 +8,8 @@
  */
 
 import { toHex } from "../../container/bytes.ts";
-import { CRC_BYTES, DIGEST_BYTES, TRAILER_BYTES } from "../../container/layout.ts";
+import { CRC_BYTES } from "../../container/crc32.ts";
+import { DIGEST_BYTES, TRAILER_BYTES } from "../../container/layout.ts";
 import { COMPATIBLE, PROLOGUE_BYTES, REQUIRED } from "../../container/prologue.ts";
 import type { OpenedIndex } from "../../read/header.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";

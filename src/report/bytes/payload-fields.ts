@@ -8,7 +8,8 @@ import { unpackCodes } from "../../codecs/bits.ts";
 import { readElement } from "../../codecs/elements.ts";
 import { type Encoding, encodingLabel, FLOAT_BYTES, type FloatType } from "../../codecs/encoding.ts";
 import { trellisTable } from "../../codecs/trellis.ts";
-import { CRC_BYTES, type PlaneExtent, planeExtents } from "../../container/layout.ts";
+import { CRC_BYTES } from "../../container/crc32.ts";
+import { type PlaneExtent, planeExtents } from "../../container/layout.ts";
 import type { ChunkRecord, ModuleRecord, TensorRecord } from "../../container/types.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";
 
