@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { DecodeKernel } from "./kernels/decode-kernel.ts";
+import { ProductKernel } from "./kernels/product-kernel.ts";
 
 /** Below so many multiplications a kernel is not worth its instance. */
 const KERNEL_PRODUCTS = 2 ** 16;
@@ -24,7 +24,8 @@ export function multiplyFactors(
   columns: number,
   out: Float32Array,
 ): void {
-  if (b.length * columns >= KERNEL_PRODUCTS && DecodeKernel.make()?.product(b, rank, a, columns, out)) return;
+  if (b.length * columns >= KERNEL_PRODUCTS && ProductKernel.make()?.product(b, rank, a, columns, out))
+    return;
   multiplyPlainly(b, rank, a, columns, out);
 }
 

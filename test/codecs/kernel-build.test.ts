@@ -6,16 +6,8 @@ import { bytesOfText } from "../../src/wasm/text.ts";
 const sources = new URL("../../src/", import.meta.url);
 const { KERNELS, build, compile, textOf } = await import(new URL("wasm/build.mjs", sources).href);
 const EXPORTS: Readonly<Record<string, readonly string[]>> = {
-  "codecs/kernels/decode": [
-    "multiply",
-    "turn",
-    "decode",
-    "product",
-    "prepare",
-    "convert",
-    "rotate",
-    "memory",
-  ],
+  "codecs/kernels/decode": ["multiply", "turn", "decode", "prepare", "convert", "rotate", "memory"],
+  "codecs/kernels/product": ["product", "memory"],
   "codecs/kernels/viterbi": ["forward", "memory"],
   "linalg/kernels/dense": [
     "packColumnsF32",

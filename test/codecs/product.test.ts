@@ -1,6 +1,6 @@
 /** B · A is defined by the order of its additions: every entry has the bits of the sum as it is written down here. */
 import { describe, expect, it } from "vitest";
-import { DecodeKernel } from "../../src/codecs/kernels/decode-kernel.ts";
+import { ProductKernel } from "../../src/codecs/kernels/product-kernel.ts";
 import { multiplyFactors, multiplyPlainly } from "../../src/codecs/product.ts";
 import { uniform } from "../helpers/random.ts";
 
@@ -46,16 +46,16 @@ describe.each(SIZES)("%i rows, rank %i, %i columns", (rows, rank, columns) => {
   });
 
   it("is left to a kernel if it is large", () => {
-    const { product } = DecodeKernel.prototype;
+    const { product } = ProductKernel.prototype;
     let calls = 0;
-    DecodeKernel.prototype.product = function (...job) {
+    ProductKernel.prototype.product = function (...job) {
       calls++;
       return product.apply(this, job);
     };
     try {
       multiplyFactors(b, rank, a, columns, new Float32Array(rows * columns));
     } finally {
-      DecodeKernel.prototype.product = product;
+      ProductKernel.prototype.product = product;
     }
     expect(calls).toBe(rows * rank * columns >= 2 ** 16 ? 1 : 0);
   });

@@ -25,15 +25,6 @@ interface Exports extends TablePreparing {
   rotate(table: number, lut: number, codes: number, length: number, small: number, to: number): void;
   convert(element: number, wide: boolean, from: number, count: number, to: number): void;
   multiply(at: number, count: number, factor: number): void;
-  product(
-    b: number,
-    rows: number,
-    rank: number,
-    a: number,
-    apart: number,
-    columns: number,
-    out: number,
-  ): void;
   decode(
     kind: number,
     bits: number,
@@ -71,8 +62,6 @@ const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
 /** A target in the kernel's memory up to this is decoded into without a tile. */
 const DIRECT_BYTES = 2 ** 20;
-/** A block of A, and one of the product. */
-const PRODUCT_BYTES = 2 ** 18;
 
 /** An instance with its memory: what it decodes next overwrites what it decoded before. */
 export class DecodeKernel {
@@ -85,9 +74,8 @@ export class DecodeKernel {
     this.#memory = new KernelMemory(kernel.memory);
   }
 
-  /** A new one; `undefined` where WebAssembly with SIMD cannot be had, or typed arrays are big-endian. */
+  /** A new one; `undefined` where there is none ({@link kernelMaker}). */
   static make(): DecodeKernel | undefined {
-    if (new Uint8Array(Uint16Array.of(1).buffer)[0] !== 1) return undefined;
     const kernel = newKernel();
     return kernel && new DecodeKernel(kernel);
   }
@@ -213,37 +201,5 @@ export class DecodeKernel {
     if (target instanceof Float32Array)
       target.set(this.#memory.words.subarray(from / 4, from / 4 + count), at);
     else target.set(this.#memory.halves.subarray(from / 2, from / 2 + count), at);
-  }
-
-  /**
-   * B · A as `product.ts` defines it.
-   *
-   * @returns false if the engine has no memory for it
-   */
-  product(b: Float32Array, rank: number, a: Float32Array, columns: number, out: Float32Array): boolean {
-    const rows = b.length / rank;
-    // A block of columns of A stays in the second cache while rows of B pass.
-    const wide = Math.min(columns, Math.max(16, Math.floor(PRODUCT_BYTES / (4 * rank)) & ~15));
-    const high = Math.min(rows, Math.max(4, Math.floor(PRODUCT_BYTES / (4 * (wide + rank)))));
-    const [aAt, bAt] = [FREE, FREE + 4 * rank * wide];
-    const outAt = bAt + 4 * rank * high;
-    if (!this.#memory.reserve(outAt + 4 * wide * high)) return false;
-    for (let column = 0; column < columns; column += wide) {
-      const count = Math.min(wide, columns - column);
-      for (let k = 0; k < rank; k++) {
-        const from = k * columns + column;
-        this.#memory.words.set(a.subarray(from, from + count), aAt / 4 + k * count);
-      }
-      for (let row = 0; row < rows; row += high) {
-        const n = Math.min(high, rows - row);
-        this.#memory.words.set(b.subarray(row * rank, (row + n) * rank), bAt / 4);
-        this.#kernel.product(bAt, n, rank, aAt, 4 * count, count, outAt);
-        for (let r = 0; r < n; r++) {
-          const from = outAt / 4 + r * count;
-          out.set(this.#memory.words.subarray(from, from + count), (row + r) * columns + column);
-        }
-      }
-    }
-    return true;
   }
 }
