@@ -3,6 +3,7 @@
 // src/codecs/trellis-tables.ts, the tables inside spec/lqa-v1.md and docs/errors.md.
 // `node spec/generate.mjs --check` fails when a generated file is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { textOf } from "../src/wasm/build.mjs";
 
 const root = new URL("../", import.meta.url);
 const check = process.argv.includes("--check");
@@ -144,26 +145,48 @@ tables.forEach((t, i) => {
     t.entries.slice(0, t.weightsPerStep).every((e) => e >= 0);
   if (!sound) throw new Error(`table ${i + 1} of spec/trellis-tables.json breaks clause 8.6`);
 });
-/** Entries as their two's complement, in base64: gzip finds nothing to repeat in them. */
-const base64 = (entries) => Buffer.from(Int8Array.from(entries).buffer).toString("base64");
+// A table was trained from a convolutional code (train-tables.mjs), so that its entries at windows w and w ^ m are nearly the same, or
+// opposite, for some masks m. These are what a greedy search for the least entropy of the differences found: for each weight
+// of a step, at most one mask of each highest bit, the highest first, negative where entries are opposite.
+const MASKS = {
+  1: [[], []],
+  2: [[129, 71, -24, -15, -7]],
+  3: [
+    [246, -101, 18, 11, -1],
+    [-162, -112, -36, 14, -1],
+  ],
+  4: [[-211, -126, -60, -18, 5]],
+  5: [[-211, -66, -49, 26, 15]],
+  6: [[-204, 101, -58, -27]],
+};
+const differences = tables.flatMap(({ number, weightsPerStep, entries }) =>
+  MASKS[number].flatMap((masks, v) =>
+    Array.from({ length: 256 }, (_, w) => {
+      const entry = (window) => entries[window * weightsPerStep + v];
+      const mask = masks.find((m) => (w ^ Math.abs(m)) < w) ?? 0;
+      return entry(w) - Math.sign(mask) * entry(w ^ Math.abs(mask));
+    }),
+  ),
+);
 const trellisSource = `${notice("spec/trellis-tables.json")}
-/** The trellis tables of spec annex H: window w has the entries from w · weightsPerStep on, 8-bit integers in base64. */
+/**
+ * The trellis tables of spec annex H. The entry of weight v of window w is a difference plus the entry at window w ^ |m|, times
+ * the sign of m, where m is the first of masks[v] whose highest bit w has. Without such a mask it is the difference.
+ */
 export const TRELLIS_DATA: readonly {
   readonly number: number;
   readonly stepBits: number;
   readonly weightsPerStep: number;
   readonly unit: number;
   readonly distortion: number;
-  readonly entries: string;
+  readonly masks: readonly (readonly number[])[];
 }[] = [
-${tables
-  .map(
-    (t) =>
-      `  {\n    number: ${t.number},\n    stepBits: ${t.stepBits},\n    weightsPerStep: ${t.weightsPerStep},\n    unit: ${t.unit},\n` +
-      `    distortion: ${t.distortion},\n    entries:\n      "${base64(t.entries)}",\n  },`,
-  )
-  .join("\n")}
+${tables.map(({ entries: _, ...table }) => `  ${JSON.stringify({ ...table, masks: MASKS[table.number] })},`).join("\n")}
 ];
+
+/** The differences of all tables in their order: of weight 0 of all windows, then of weight 1; bytes modulo 256 (src/wasm/text.ts). */
+export const TRELLIS_DIFFERENCES: string =
+  "${textOf(Uint8Array.from(differences, (x) => x & 255))}";
 `;
 const decibels = (ratio) => (10 * Math.log10(ratio)).toFixed(2);
 const trellisTable = [

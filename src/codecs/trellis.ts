@@ -10,8 +10,9 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { bytesOfText } from "../wasm/text.ts";
 import { ROTATION_GROWTH, type Rotation } from "./rotation.ts";
-import { TRELLIS_DATA } from "./trellis-tables.ts";
+import { TRELLIS_DATA, TRELLIS_DIFFERENCES } from "./trellis-tables.ts";
 
 /** Bits of a window: a step's weights depend on its own bits and on those before it, so many in all. */
 export const WINDOW_BITS = 8;
@@ -41,12 +42,27 @@ export function largestInteger(rotation: Rotation): number {
 }
 
 /** All tables this version knows, by number. */
-export const TRELLIS_TABLES: ReadonlyMap<number, TrellisTable> = new Map(
-  TRELLIS_DATA.map(({ entries, ...table }) => [
-    table.number,
-    { ...table, entries: Int8Array.from(atob(entries), (letter) => letter.charCodeAt(0)) },
-  ]),
+export const TRELLIS_TABLES: ReadonlyMap<number, TrellisTable> = tablesOf(
+  bytesOfText(TRELLIS_DIFFERENCES)[Symbol.iterator](),
 );
+
+/** The tables from how trellis-tables.ts stores them. */
+function tablesOf(differences: Iterator<number>): Map<number, TrellisTable> {
+  return new Map(
+    TRELLIS_DATA.map(({ masks, ...table }) => {
+      const entries = new Int8Array(256 * table.weightsPerStep);
+      masks.forEach((own, v) => {
+        for (let w = 0; w < 256; w++) {
+          const mask = own.find((m) => (w ^ Math.abs(m)) < w) ?? 0;
+          const before = entries[(w ^ Math.abs(mask)) * table.weightsPerStep + v]!;
+          // Stored modulo 256.
+          entries[w * table.weightsPerStep + v] = differences.next().value + Math.sign(mask) * before;
+        }
+      });
+      return [table.number, { ...table, entries }];
+    }),
+  );
+}
 
 /**
  * The table of that number.
