@@ -60,6 +60,7 @@ function table(bb, pos) {
   };
 }
 
+const BYTES = { u8: 1, u16: 2, u32: 4, f32: 4 };
 const camel = (name) => name.replace(/_(.)/g, (_, c) => c.toUpperCase());
 const bySlot = (object) => object.tables(1).sort((x, y) => x.u16(2) - y.u16(2));
 const short = (name) => name.slice(name.lastIndexOf(".") + 1);
@@ -94,6 +95,11 @@ function layout() {
       })),
     };
   }
+  for (const [name, { size, fields }] of Object.entries(structs)) {
+    const ends = fields.map(({ offset, type }) => offset + BYTES[type]);
+    if (fields.some(({ offset }, i) => offset !== (ends[i - 1] ?? 0)) || ends.at(-1) !== size)
+      throw new Error(`the fields of ${name} leave gaps`);
+  }
   const rootTable = schema.table(4);
   const vectors = bySlot(rootTable).map((field) => {
     const name = camel(field.string(0));
@@ -120,19 +126,26 @@ const outputs = new Map([
   [
     "src/container/generated/schema.ts",
     `// Generated from schema/lqa.fbs by schema/generate.mjs. Do not edit.
-import type { Schema } from "../schema-types.ts";
+import { type Schema, schemaOf } from "../schema-types.ts";
 
 /** Layout of the index: drives src/container/index-verify.ts, index-read.ts and index-write.ts. */
-export const SCHEMA: Schema = ${JSON.stringify(
+export const SCHEMA: Schema = /* @__PURE__ */ schemaOf(${JSON.stringify(
       {
         identifier: parsed.identifier,
         table: parsed.table,
-        vectors: parsed.vectors,
-        structs: parsed.structs,
+        vectors: Object.fromEntries(
+          parsed.vectors.map(({ name, element }) => [name, element.struct ?? element.scalar]),
+        ),
+        structs: Object.fromEntries(
+          Object.entries(parsed.structs).map(([name, { fields }]) => [
+            name,
+            Object.fromEntries(fields.map((field) => [field.name, field.type])),
+          ]),
+        ),
       },
       null,
       2,
-    )};
+    )});
 
 ${Object.entries(parsed.enums)
   .map(([name, values]) => `export const ${name} = ${JSON.stringify(values)} as const;`)

@@ -1,5 +1,5 @@
 /**
- * Shape of the layout table that `schema/generate.mjs` derives from `schema/lqa.fbs` (spec clause 6.1). The same
+ * Shape of the layout table, made of the names and types that `schema/generate.mjs` derives from `schema/lqa.fbs` (spec clause 6.1). The same
  * table drives the verifier, the reader and the writer of the index, so that the three cannot disagree.
  *
  * An index is one table of vectors, all of them required, of fixed-size structs or unsigned integers: there are no other
@@ -43,6 +43,39 @@ export interface Schema {
 
 /** Bytes (and alignment) of a scalar. */
 export const SCALAR_BYTES: Readonly<Record<Scalar, number>> = { u8: 1, u16: 2, u32: 4, f32: 4 };
+
+/**
+ * The layout of an index. Structs have no gaps, as `schema/generate.mjs` makes sure: each field follows the one before it.
+ *
+ * @param names types of the vectors, by slot, and of the fields of each struct
+ */
+export function schemaOf(names: {
+  readonly identifier: string;
+  readonly table: string;
+  readonly vectors: { readonly [name: string]: string };
+  readonly structs: { readonly [name: string]: { readonly [field: string]: Scalar } };
+}): Schema {
+  const { vectors, structs } = names;
+  const layout = (fields: { readonly [field: string]: Scalar }): StructLayout => {
+    let size = 0;
+    let align = 1;
+    const placed = Object.entries(fields).map(([name, type]): StructField => {
+      const offset = size;
+      size += SCALAR_BYTES[type];
+      align = Math.max(align, SCALAR_BYTES[type]);
+      return { name, offset, type };
+    });
+    return { size, align, fields: placed };
+  };
+  return {
+    ...names,
+    vectors: Object.entries(vectors).map(([name, type]) => ({
+      name,
+      element: type in structs ? { struct: type } : { scalar: type as "u8" | "u16" | "u32" },
+    })),
+    structs: Object.fromEntries(Object.entries(structs).map(([name, fields]) => [name, layout(fields)])),
+  };
+}
 
 /** Bytes of an element of a vector. */
 export function elementBytes({ structs }: Schema, element: Element): number {

@@ -1,325 +1,80 @@
 // Generated from schema/lqa.fbs by schema/generate.mjs. Do not edit.
-import type { Schema } from "../schema-types.ts";
+import { type Schema, schemaOf } from "../schema-types.ts";
 
 /** Layout of the index: drives src/container/index-verify.ts, index-read.ts and index-write.ts. */
-export const SCHEMA: Schema = {
+export const SCHEMA: Schema = /* @__PURE__ */ schemaOf({
   "identifier": "LQA1",
   "table": "Index",
-  "vectors": [
-    {
-      "name": "encodings",
-      "element": {
-        "struct": "Encoding"
-      }
-    },
-    {
-      "name": "bands",
-      "element": {
-        "struct": "Band"
-      }
-    },
-    {
-      "name": "plans",
-      "element": {
-        "scalar": "u16"
-      }
-    },
-    {
-      "name": "types",
-      "element": {
-        "struct": "ModuleType"
-      }
-    },
-    {
-      "name": "modules",
-      "element": {
-        "struct": "Module"
-      }
-    },
-    {
-      "name": "tensors",
-      "element": {
-        "struct": "Tensor"
-      }
-    },
-    {
-      "name": "dimensions",
-      "element": {
-        "scalar": "u32"
-      }
-    },
-    {
-      "name": "sections",
-      "element": {
-        "struct": "Section"
-      }
-    },
-    {
-      "name": "names",
-      "element": {
-        "scalar": "u8"
-      }
-    }
-  ],
+  "vectors": {
+    "encodings": "Encoding",
+    "bands": "Band",
+    "plans": "u16",
+    "types": "ModuleType",
+    "modules": "Module",
+    "tensors": "Tensor",
+    "dimensions": "u32",
+    "sections": "Section",
+    "names": "u8"
+  },
   "structs": {
     "Band": {
-      "size": 4,
-      "align": 2,
-      "fields": [
-        {
-          "name": "components",
-          "offset": 0,
-          "type": "u16"
-        },
-        {
-          "name": "b",
-          "offset": 2,
-          "type": "u8"
-        },
-        {
-          "name": "a",
-          "offset": 3,
-          "type": "u8"
-        }
-      ]
+      "components": "u16",
+      "b": "u8",
+      "a": "u8"
     },
     "Encoding": {
-      "size": 8,
-      "align": 1,
-      "fields": [
-        {
-          "name": "codec",
-          "offset": 0,
-          "type": "u8"
-        },
-        {
-          "name": "element",
-          "offset": 1,
-          "type": "u8"
-        },
-        {
-          "name": "scale",
-          "offset": 2,
-          "type": "u8"
-        },
-        {
-          "name": "bits",
-          "offset": 3,
-          "type": "u8"
-        },
-        {
-          "name": "zeroPoint",
-          "offset": 4,
-          "type": "u8"
-        },
-        {
-          "name": "groupExponent",
-          "offset": 5,
-          "type": "u8"
-        },
-        {
-          "name": "table",
-          "offset": 6,
-          "type": "u8"
-        },
-        {
-          "name": "rotation",
-          "offset": 7,
-          "type": "u8"
-        }
-      ]
+      "codec": "u8",
+      "element": "u8",
+      "scale": "u8",
+      "bits": "u8",
+      "zeroPoint": "u8",
+      "groupExponent": "u8",
+      "table": "u8",
+      "rotation": "u8"
     },
     "Module": {
-      "size": 12,
-      "align": 4,
-      "fields": [
-        {
-          "name": "chunkLength",
-          "offset": 0,
-          "type": "u32"
-        },
-        {
-          "name": "nameSuffix",
-          "offset": 4,
-          "type": "u16"
-        },
-        {
-          "name": "nameShared",
-          "offset": 6,
-          "type": "u8"
-        },
-        {
-          "name": "compression",
-          "offset": 7,
-          "type": "u8"
-        },
-        {
-          "name": "moduleType",
-          "offset": 8,
-          "type": "u16"
-        },
-        {
-          "name": "plan",
-          "offset": 10,
-          "type": "u16"
-        }
-      ]
+      "chunkLength": "u32",
+      "nameSuffix": "u16",
+      "nameShared": "u8",
+      "compression": "u8",
+      "moduleType": "u16",
+      "plan": "u16"
     },
     "ModuleType": {
-      "size": 32,
-      "align": 4,
-      "fields": [
-        {
-          "name": "outSize",
-          "offset": 0,
-          "type": "u32"
-        },
-        {
-          "name": "inSize",
-          "offset": 4,
-          "type": "u32"
-        },
-        {
-          "name": "groups",
-          "offset": 8,
-          "type": "u32"
-        },
-        {
-          "name": "multiplier",
-          "offset": 12,
-          "type": "f32"
-        },
-        {
-          "name": "alpha",
-          "offset": 16,
-          "type": "f32"
-        },
-        {
-          "name": "kernel0",
-          "offset": 20,
-          "type": "u16"
-        },
-        {
-          "name": "kernel1",
-          "offset": 22,
-          "type": "u16"
-        },
-        {
-          "name": "kernel2",
-          "offset": 24,
-          "type": "u16"
-        },
-        {
-          "name": "experts",
-          "offset": 26,
-          "type": "u16"
-        },
-        {
-          "name": "role",
-          "offset": 28,
-          "type": "u8"
-        },
-        {
-          "name": "baseLayout",
-          "offset": 29,
-          "type": "u8"
-        },
-        {
-          "name": "rule",
-          "offset": 30,
-          "type": "u8"
-        },
-        {
-          "name": "reserved",
-          "offset": 31,
-          "type": "u8"
-        }
-      ]
+      "outSize": "u32",
+      "inSize": "u32",
+      "groups": "u32",
+      "multiplier": "f32",
+      "alpha": "f32",
+      "kernel0": "u16",
+      "kernel1": "u16",
+      "kernel2": "u16",
+      "experts": "u16",
+      "role": "u8",
+      "baseLayout": "u8",
+      "rule": "u8",
+      "reserved": "u8"
     },
     "Section": {
-      "size": 16,
-      "align": 4,
-      "fields": [
-        {
-          "name": "tag",
-          "offset": 0,
-          "type": "u32"
-        },
-        {
-          "name": "chunkLength",
-          "offset": 4,
-          "type": "u32"
-        },
-        {
-          "name": "rawLength",
-          "offset": 8,
-          "type": "u32"
-        },
-        {
-          "name": "compression",
-          "offset": 12,
-          "type": "u8"
-        },
-        {
-          "name": "flags",
-          "offset": 13,
-          "type": "u8"
-        },
-        {
-          "name": "reserved",
-          "offset": 14,
-          "type": "u16"
-        }
-      ]
+      "tag": "u32",
+      "chunkLength": "u32",
+      "rawLength": "u32",
+      "compression": "u8",
+      "flags": "u8",
+      "reserved": "u16"
     },
     "Tensor": {
-      "size": 12,
-      "align": 4,
-      "fields": [
-        {
-          "name": "chunkLength",
-          "offset": 0,
-          "type": "u32"
-        },
-        {
-          "name": "nameSuffix",
-          "offset": 4,
-          "type": "u16"
-        },
-        {
-          "name": "nameShared",
-          "offset": 6,
-          "type": "u8"
-        },
-        {
-          "name": "compression",
-          "offset": 7,
-          "type": "u8"
-        },
-        {
-          "name": "element",
-          "offset": 8,
-          "type": "u8"
-        },
-        {
-          "name": "role",
-          "offset": 9,
-          "type": "u8"
-        },
-        {
-          "name": "axis",
-          "offset": 10,
-          "type": "u8"
-        },
-        {
-          "name": "dimensions",
-          "offset": 11,
-          "type": "u8"
-        }
-      ]
+      "chunkLength": "u32",
+      "nameSuffix": "u16",
+      "nameShared": "u8",
+      "compression": "u8",
+      "element": "u8",
+      "role": "u8",
+      "axis": "u8",
+      "dimensions": "u8"
     }
   }
-};
+});
 
 export const BaseLayout = {"OutIn":0,"InOut":1} as const;
 export const Codec = {"Zero":0,"Raw":1,"Affine":2,"Sign":3,"Trellis":4} as const;
