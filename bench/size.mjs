@@ -3,7 +3,7 @@
 //
 //   npm run build && node bench/size.mjs
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -38,7 +38,9 @@ async function bundle(contents) {
 
 for (const name of ["openCore", "openLqa", "openRemote", "decodeStream", "validateLqa"]) {
   const { code, inputs } = await bundle(`export { ${name} } from "./dist/index.js";`);
-  console.log(`${name}: ${code.length} bytes, ${gzipped(code)} gzipped`);
+  console.log(
+    `${name}: ${code.length} bytes, ${gzipped(code)} gzipped, ${brotliCompressSync(code).length} by brotli`,
+  );
   if (name !== "openCore") continue;
   let rest = gzipped(code);
   for (const [group, pattern] of GROUPS) {
