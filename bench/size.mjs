@@ -21,7 +21,7 @@ const GROUPS = [
   ["flatbuffers", /node_modules\/flatbuffers/],
 ];
 
-async function bundle(contents) {
+async function bundle(contents, options = {}) {
   const { outputFiles, metafile } = await build({
     stdin: { contents, resolveDir: root },
     bundle: true,
@@ -32,8 +32,31 @@ async function bundle(contents) {
     write: false,
     metafile: true,
     logLevel: "error",
+    ...options,
   });
-  return { code: outputFiles[0].text, inputs: Object.keys(Object.values(metafile.outputs)[0].inputs) };
+  const { outputs } = metafile;
+  return {
+    code: outputFiles[0].text,
+    inputs: Object.keys(Object.values(outputs)[0].inputs),
+    outputs,
+    outputFiles,
+  };
+}
+
+/** Gzipped bytes of the files that a bundle split by esbuild loads before it runs. */
+async function loadedFirst(entry) {
+  const { outputs, outputFiles } = await bundle(entry, {
+    external: ["zstd-codec"],
+    splitting: true,
+    outdir: "bundle",
+  });
+  const loaded = Object.keys(outputs).filter((path) => outputs[path].entryPoint === "<stdin>");
+  for (const path of loaded)
+    for (const one of outputs[path].imports)
+      if (one.kind === "import-statement" && !loaded.includes(one.path)) loaded.push(one.path);
+  return outputFiles
+    .filter(({ path }) => loaded.some((one) => path.endsWith(one)))
+    .reduce((sum, { text }) => sum + gzipped(text), 0);
 }
 
 for (const name of ["openCore", "openLqa", "openRemote", "decodeStream", "validateLqa"]) {
@@ -42,19 +65,16 @@ for (const name of ["openCore", "openLqa", "openRemote", "decodeStream", "valida
     `${name}: ${code.length} bytes, ${gzipped(code)} gzipped, ${brotliCompressSync(code).length} by brotli`,
   );
   if (name !== "openCore") continue;
+  const entry = `export { ${name} } from "./dist/index.js";`;
+  const whole = await bundle(entry, { external: ["zstd-codec"] });
+  console.log(`  all in one file            ${String(gzipped(whole.code)).padStart(7)} gzipped`);
+  console.log(`  split, loaded first        ${String(await loadedFirst(entry)).padStart(7)} gzipped`);
   let rest = gzipped(code);
   for (const [group, pattern] of GROUPS) {
     const own = inputs.filter((path) => pattern.test(path));
     if (own.length === 0) continue;
     // What a group adds: the bundle against one in which its modules are empty of all but names.
-    const { outputFiles } = await build({
-      stdin: { contents: `export { ${name} } from "./dist/index.js";`, resolveDir: root },
-      bundle: true,
-      minify: true,
-      format: "esm",
-      platform: "browser",
-      external,
-      write: false,
+    const without = await bundle(entry, {
       logLevel: "silent",
       plugins: [
         {
@@ -73,7 +93,7 @@ for (const name of ["openCore", "openLqa", "openRemote", "decodeStream", "valida
         },
       ],
     });
-    const added = gzipped(code) - gzipped(outputFiles[0].text);
+    const added = gzipped(code) - gzipped(without.code);
     rest -= added;
     console.log(`  ${group.padEnd(26)}${String(added).padStart(7)} gzipped`);
   }
