@@ -63,7 +63,7 @@ const ENCODE: CommandSpec = {
     {
       name: "weighted",
       type: "flag",
-      help: "rd: spend bits by what is lost of the outputs, as --importance has it. On tasks this kept less of adapters.",
+      help: "rd: weigh errors of input channels by the square roots of their moments in --importance, a compromise between what is lost of the weights and of the outputs.",
     },
     WORKERS_OPTION,
     ALIGN_OPTION,

@@ -57,8 +57,8 @@ export interface QuantizeOptions {
    */
   readonly fit?: Fit | undefined;
   /**
-   * `rd`: bits are spent by what is lost of the modules' outputs, as the importance file has it, instead of by ‖ΔW − ΔŴ‖².
-   * Default false: on tasks that kept less (docs/results.md).
+   * `rd`: errors of input channels are weighted by the square roots of their second moments in the importance file: a
+   * compromise between ‖ΔW − ΔŴ‖² and what is lost of the modules' outputs. Default false (docs/results.md).
    */
   readonly weighted?: boolean | undefined;
   /** `loraquant`: bits@coverage. Default `2@0.8`. */
