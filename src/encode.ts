@@ -40,7 +40,7 @@ export interface EncodeOptions extends Partial<QuantizeOptions> {
   readonly tensors?: TensorPolicy;
   /**
    * Second moments of the modules' inputs, see `readImportance`: the report then has `outputError` for the modules
-   * that have them, and `rd` spends its bits by it if `weighted`.
+   * that have them, and `rd` weighs errors by it unless `weighted` is false.
    */
   readonly importance?: Importance;
   /** Performs the pieces of work. Default: one after the other on this thread. */
@@ -103,9 +103,12 @@ const PAUSE_MS = 50;
  *   TENSOR_RECORD, MULTIPLIER, ABORTED
  */
 export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}): Promise<Encoded> {
-  const quantize = resolveOptions(options);
-  if (quantize.weighted === true && options.importance === undefined)
+  const resolved = resolveOptions(options);
+  if (resolved.weighted === true && options.importance === undefined)
     fail(KIND.USAGE, { where: "weighted", expected: "an importance file as well", actual: "none" });
+  const weighted =
+    resolved.profile === "rd" && options.importance !== undefined && options.weighted !== false;
+  const quantize = weighted ? { ...resolved, weighted } : resolved;
   const policy = resolveTensorPolicy(options.tensors);
   checkTensors(source.tensors);
   const { adapter, narrowed } = policy === "f16" ? narrowTensors(source) : { adapter: source };
@@ -124,7 +127,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   const settings = {
     ...quantize,
     tensors: policy === "zstd" ? undefined : policy,
-    importance: quantize.weighted === true ? fingerprint(options.importance) : undefined,
+    importance: weighted ? fingerprint(options.importance) : undefined,
   };
   const sections = (error: number): SectionInput[] => adapterSections(adapter, settings, error);
   // Sections are of the same size whatever the error turns out to be.

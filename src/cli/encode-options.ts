@@ -131,7 +131,7 @@ export function encodeSettings(args: Arguments): EncodeFileOptions {
     maxError: numberOption(args, "max-error"),
     floor: numberOption(args, "floor"),
     fit: textOption(args, "fit"),
-    weighted: args.values.has("weighted") ? true : undefined,
+    weighted: args.values.has("unweighted") ? false : undefined,
     variant: textOption(args, "variant"),
     hRule: textOption(args, "h-rule"),
     refine: textOption(args, "refine"),

@@ -61,9 +61,9 @@ const ENCODE: CommandSpec = {
       help: "Second moments of the layers' inputs on calibration data: tells what is lost of the outputs. safetensors, with moments [in] or activations [samples, in] under the modules' names, or an importance matrix of llama.cpp.",
     },
     {
-      name: "weighted",
+      name: "unweighted",
       type: "flag",
-      help: "rd: weigh errors of input channels by the square roots of their moments in --importance, a compromise between what is lost of the weights and of the outputs.",
+      help: "rd: only measure with --importance. Otherwise errors of input channels are weighed by the square roots of their moments, a compromise between what is lost of the weights and of the outputs.",
     },
     WORKERS_OPTION,
     ALIGN_OPTION,

@@ -58,7 +58,7 @@ export interface QuantizeOptions {
   readonly fit?: Fit | undefined;
   /**
    * `rd`: errors of input channels are weighted by the square roots of their second moments in the importance file: a
-   * compromise between ‖ΔW − ΔŴ‖² and what is lost of the modules' outputs. Default false (docs/results.md).
+   * compromise between ‖ΔW − ΔŴ‖² and what is lost of the modules' outputs (docs/results.md). Default: where there is one.
    */
   readonly weighted?: boolean | undefined;
   /** `loraquant`: bits@coverage. Default `2@0.8`. */

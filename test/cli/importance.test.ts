@@ -1,4 +1,4 @@
-/** `lqa encode --importance`: moments change what is reported; with `--weighted` also the bytes, which say so. */
+/** `lqa encode --importance`: moments change what is reported and the bytes, which say so; with `--unweighted` only the former. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -39,7 +39,7 @@ writeFileSync(
 
 describe("lqa encode --importance", () => {
   it("reports the output error of the modules that have moments", () => {
-    const run = lqa("encode", adapter, "-o", place("a.lqa"), "--importance", moments, "--weighted", "--json");
+    const run = lqa("encode", adapter, "-o", place("a.lqa"), "--importance", moments, "--json");
     expect(run.code).toBe(0);
     const report = run.json<Report>();
     expect(report.importance).toEqual({
@@ -75,18 +75,19 @@ describe("lqa encode --importance", () => {
     });
   });
 
-  it("only measures unless it is asked to weigh", () => {
+  it("only measures if it is asked not to weigh", () => {
     const words = ["encode", adapter, "--quality", "high", "--force", "--json", "-o", place("f.lqa")];
     const bytes = (...more: string[]): Buffer => {
       expect(lqa(...words, ...more).code).toBe(0);
       return readFileSync(place("f.lqa"));
     };
     const plain = bytes();
-    expect(bytes("--importance", moments)).toEqual(plain);
-    expect(bytes("--importance", moments, "--weighted")).not.toEqual(plain);
-    const run = lqa(...words, "--weighted");
+    expect(bytes("--importance", moments, "--unweighted")).toEqual(plain);
+    expect(bytes("--importance", moments)).not.toEqual(plain);
+    const other = ["encode", adapter, "-o", place("f.lqa"), "--profile", "loraquant"];
+    const run = lqa(...other, "--importance", moments, "--unweighted");
     expect(run).toMatchObject({ code: 2 });
-    expect(run.out + run.err).toContain("an importance file as well");
+    expect(run.out + run.err).toContain("weighted only with profile rd");
   });
 
   it("only measures in profiles that do not choose, and takes importance matrices", () => {

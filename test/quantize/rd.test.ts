@@ -202,10 +202,10 @@ describe("profile rd", () => {
       several.modules.map((m) => [m.name, Float64Array.from({ length: m.in }, () => 4 ** (r.below(9) - 4))]),
     );
     const importance = { moments, source: new Uint8Array(1) };
-    const weighted = await encodeAdapter(several, { maxBytes: 11_000, importance, weighted: true });
-    // Without weights importance only measures.
+    const weighted = await encodeAdapter(several, { maxBytes: 11_000, importance });
+    // Unweighted importance only measures.
     const plain = await encodeAdapter(several, { maxBytes: 11_000 });
-    const measured = await encodeAdapter(several, { maxBytes: 11_000, importance });
+    const measured = await encodeAdapter(several, { maxBytes: 11_000, importance, weighted: false });
     expect(measured.bytes).toEqual(plain.bytes);
     await expect(encodeAdapter(several, { weighted: true })).rejects.toThrow(/importance file/);
     const file = await openLqa(plain.bytes);
