@@ -51,13 +51,13 @@ def wilson(hits: int, total: int) -> list[float]:
 
 
 class Scorer:
-    """The base model with its held-out items; adapters come and go."""
+    """The base model with the items to score; adapters come and go."""
 
-    def __init__(self, split: tasks.Split) -> None:
+    def __init__(self, items: list[tasks.Item], training: list[tasks.Item]) -> None:
         self.model, self.tokenizer = lm.load_base(torch.float32)
-        examples = sorted(lm.examples(self.tokenizer, split.heldout[:ITEMS]), key=len)  # little padding
+        examples = sorted(lm.examples(self.tokenizer, items[:ITEMS]), key=len)  # little padding
         self.batches = self.cut(examples)
-        self.calibration = self.cut(lm.examples(self.tokenizer, split.train[:CALIBRATION]))
+        self.calibration = self.cut(lm.examples(self.tokenizer, training[:CALIBRATION]))
         self.tokens = numpy.array([len(example.answer) for example in examples])
         self.reference: list[torch.Tensor] | None = None  # the f16 adapter's log-probabilities
 
@@ -190,7 +190,8 @@ def main() -> None:
         return
 
     torch.manual_seed(0)  # nothing is sampled; PEFT draws weights that loading replaces
-    scorer = Scorer(tasks.load(adapter.task).build())
+    split = tasks.load(adapter.task).build()
+    scorer = Scorer(split.heldout, split.train)
 
     def write(encoding: str, line: dict, started: float) -> None:
         about = {"task": adapter.task, "name": args.name, "encoding": encoding, "adapter": adapter.digest}

@@ -1,15 +1,17 @@
 """Draws results/ into docs/: python figures.py
 
-functional-rate.svg    what is lost of the fine-tuning gain at which bits on disk, a panel an adapter
+functional-rate.svg    what is lost of the fine-tuning gain at which bits on disk, a panel a task and
+                       shape: the seed with the most encodings joined, the others small
 functional-error.svg   KL divergence against two figures that are known without the model's answers
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import lm
 import predictors
+import summarize
 
 DOCS = lm.HERE.parents[1] / "docs"
 
@@ -18,7 +20,7 @@ FAMILIES = (
     ("rd, floor 0", lambda e: e.startswith("rd") and e.endswith("floor 0"), "#0b6e4f", True),
     ("rd, floor ½", lambda e: e.endswith("floor 0.5"), "#7fb069", True),
     ("rd, floor 1", lambda e: e.endswith("floor 1"), "#c2b280", True),
-    ("rd, importance", lambda e: e.endswith("importance"), "#3d5a98", False),
+    ("rd, floor 0, importance", lambda e: e.endswith("floor 0 importance"), "#3d5a98", False),
     ("rd, least-squares gain", lambda e: e.endswith("least-squares"), "#8e44ad", False),
     ("LoRAQuant, refined", lambda e: e.endswith("code search"), "#c8553d", True),
     ("LoRAQuant, plain", lambda e: e.endswith("code none"), "#e8a598", True),
@@ -68,13 +70,13 @@ class Panel:
         low, high = self.ends[1]
         return HEIGHT - BOTTOM - (math.log10(value) - low) / (high - low) * (HEIGHT - BOTTOM - 22)
 
-    def add(self, points: list[tuple[float, float]], color: str, joined: bool) -> None:
+    def add(self, points: list[tuple[float, float]], color: str, joined: bool, radius: float = 2.6) -> None:
         low, high = (10**end for end in self.ends[1])
         places = [(self.x(a), self.y(min(max(b, low), high))) for a, b in sorted(points)]
         if joined and len(places) > 1:
             line = "L".join(f"{a:.1f} {b:.1f}" for a, b in places)
             self.parts.append(f'<path d="M{line}" fill="none" stroke="{color}" stroke-width="1.2"/>')
-        self.parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.6" fill="{color}"/>' for a, b in places]
+        self.parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{radius}" fill="{color}"/>' for a, b in places]
 
 
 def sheet(panels: list[Panel], columns: int) -> str:
@@ -100,18 +102,22 @@ def sheet(panels: list[Panel], columns: int) -> str:
     )
 
 
-def fill(panel: Panel, lines: list[dict], x: Callable, y: Callable) -> Panel:
-    for _, belongs, color, joined in FAMILIES:
-        panel.add([(x(v), y(v)) for v in lines if belongs(v["encoding"])], color, joined)
+def rate(name: str, seeds: list[list[dict]]) -> Panel:
+    """Gain lost at which bits, of all seeds of a task and shape."""
+    panel = Panel(name, (0.2, 4.2), (1e-5, 1.0), False, ("bits a weight on disk", "share of the gain lost"))
+    for index, lines in enumerate(sorted(seeds, key=len, reverse=True)):
+        for _, belongs, color, joined in FAMILIES:
+            points = [(v["bits_on_disk"], 1 - v["nll_kept"]) for v in lines if belongs(v["encoding"])]
+            panel.add(points, color, joined and index == 0, 2.6 if index == 0 else 1.6)
     return panel
 
 
 def main() -> None:
-    adapters = predictors.adapters()
-    panels = []
-    for name, lines in adapters.items():
-        panel = Panel(name, (0.2, 4.2), (1e-5, 1.0), False, ("bits a weight on disk", "share of the gain lost"))
-        panels.append(fill(panel, lines, lambda v: v["bits_on_disk"], lambda v: 1 - v["nll_kept"]))
+    series = {
+        name: [predictors.read(path) for path in members.values()]
+        for name, members in summarize.results().items()
+    }
+    panels = [rate(f"{name} × {len(seeds)}", seeds) for name, seeds in series.items()]
     (DOCS / "functional-rate.svg").write_text(sheet(panels, 3), encoding="utf-8")
 
     panels = []
@@ -120,7 +126,7 @@ def main() -> None:
         for _, belongs, color, _ in FAMILIES:
             points = [
                 (max(v["errors"][figure], 1e-4), v["kl"])
-                for lines in adapters.values()
+                for lines in predictors.adapters().values()
                 for v in lines
                 if belongs(v["encoding"])
             ]

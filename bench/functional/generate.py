@@ -61,7 +61,7 @@ def main() -> None:
         "model": args.adapter or "base",
         "shots": args.shots,
         "limit": args.limit,
-    }
+    } | ({"adapter": adapter.digest} if adapter else {})
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     if any(about.items() <= json.loads(line).items() for line in lines):
         print(f"{about}: scored already")

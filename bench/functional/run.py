@@ -42,7 +42,9 @@ def commands(quick: bool) -> list[list[str]]:
         listed.append(script("evaluate.py", name, "--deciding"))
     if not quick:
         of_seed_0 = [train.adapter_name(*adapter) for adapter in adapters if adapter[2] == 0]
-        listed += [script("evaluate.py", name) for name in [*references.ELSEWHERE, *of_seed_0]]
+        in_full = [*references.ELSEWHERE, *of_seed_0]
+        listed += [script("evaluate.py", name) for name in in_full]
+        listed.append(script("importance.py", *in_full))
         listed += [
             script("generate.py", "--task", task, "--shots", str(shots))
             for task in (tasks.load(name).NAME for name in tasks.NAMES)

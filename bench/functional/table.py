@@ -45,8 +45,10 @@ def table() -> dict[str, list[str]]:
         rows[f"rd {bits} floor 0"] = rd(bits)
     for bits in ("1.0", "1.5"):
         rows[f"rd {bits} floor 0 least-squares"] = rd(bits, "0", "--fit", "least-squares")
-    for bits in ("1.0", "1.5", "2.0"):
-        rows[f"rd {bits} floor 0 importance"] = rd(bits, "0", "--importance", MOMENTS, "--weighted")
+    for floor in RD_FLOORS:
+        for bits in RD_BITS:
+            options = rd(bits, floor, "--importance", MOMENTS)
+            rows[f"rd {bits} floor {floor} importance"] = options
     return rows
 
 

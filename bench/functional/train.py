@@ -49,7 +49,7 @@ SHAPES = {
 # Optimizer steps of BATCH items, and the rate where the shape's own is too slow.
 STEPS = {
     "number-words": {"r16-all": 800, "r8-qv": 1000},
-    "localized": {"r16-all": 400, "r8-qv": 400},
+    "localized": {"r16-all": 400, "r8-qv": 1000},
     "airports": {"r16-all": 120, "r8-qv": 150},
 }
 RATES = {("number-words", "r16-all"): 1e-3}

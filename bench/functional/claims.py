@@ -1,0 +1,141 @@
+"""Prints the figures that the text of docs/results.md rests on: python claims.py
+
+Everything is from results/, as summarize.py reads it. Adapters are of rank 16 on all linear layers
+(`r16`) or small (rank 8 on q and v, and the example's); a range is over adapters unless it says otherwise.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable
+
+import lm
+import summarize
+import table
+
+Adapter = dict[str, dict]  # encoding -> its line
+KEPT = {"nll_kept": "gain", "exact_kept": "exact"}
+LORAQUANT = ("2@0.8", "2@0.9", "3@0.9", "3@0.8")
+
+
+def percent(values: Iterable[float], digits: int = 2) -> str:
+    found = sorted(values)
+    return f"{100 * found[0]:.{digits}f} to {100 * found[-1]:.{digits}f} % ({len(found)})"
+
+
+def geometric_mean(values: list[float]) -> float:
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def compare(title: str, adapters: dict[str, Adapter], pairs: list[tuple[str, str]], figure: str) -> None:
+    """In how many pairs of encodings the first has the larger figure; the mean and the ends of the ratio."""
+    found = [
+        (a[one][figure], a[two][figure], f"{name} {one}")
+        for name, a in adapters.items()
+        for one, two in pairs
+        if one in a and two in a
+    ]
+    if not found:
+        return
+    worst = max(found, key=lambda v: v[0] / v[1])
+    best = min(found, key=lambda v: v[0] / v[1])
+    mean = geometric_mean([a / b for a, b, _ in found])
+    print(f"- {title}: larger in {sum(a > b for a, b, _ in found)} of {len(found)}, {mean:.3f} times in the geometric mean")
+    for label, (a, b, where) in (("most", worst), ("least", best)):
+        print(f"  - at {label} {a:.6g} against {b:.6g} ({where})")
+
+
+def spread(series: dict[str, dict[str, Adapter]], encoding: str, belongs: Callable[[str], bool]) -> str:
+    """The largest difference between seeds in the gain kept."""
+    differences = []
+    for name, seeds in series.items():
+        values = [a[encoding]["nll_kept"] for a in seeds.values() if encoding in a]
+        if belongs(name) and len(values) > 1:
+            differences.append(max(values) - min(values))
+    return f"{100 * max(differences):.3f} %"
+
+
+def powers() -> None:
+    """KL divergence with importance to that without, on development items (importance.py)."""
+    path = lm.RESULTS / "importance.jsonl"
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    plain = {(line["adapter"], line["bits"]): line["kl"] for line in lines if line["power"] == 0}
+    for bits, power in sorted({(line["bits"], line["power"]) for line in lines if line["power"]}):
+        ratios = [
+            line["kl"] / plain[line["adapter"], bits]
+            for line in lines
+            if (line["bits"], line["power"]) == (bits, power) and (line["adapter"], bits) in plain
+        ]
+        ends = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        print(f"- {bits} bits, power {power}: {geometric_mean(ratios):.3f} ({ends}; {len(ratios)} adapters)")
+
+
+def main() -> None:
+    series = {
+        name: {seed: summarize.read(path) for seed, path in members.items()}
+        for name, members in summarize.results().items()
+    }
+    adapters = {seed: adapter for seeds in series.values() for seed, adapter in seeds.items()}
+    shapes = {
+        "r16": {name: a for name, a in adapters.items() if "r16" in name},
+        "small": {name: a for name, a in adapters.items() if "r16" not in name},
+    }
+    print(f"{len(adapters)} adapters, {sum(map(len, adapters.values()))} lines\n\n## Exact answers of f16\n")
+    for name, seeds in series.items():
+        print(f"- {name}: {percent((a['f16']['exact'] for a in seeds.values()), 1)}")
+
+    print("\n## Kept\n")
+    for encoding in (*table.DECIDING[1:], "rd 0.35 floor 0", "rd 0.5 floor 0", "rd 4.0 floor 0"):
+        for shape, members in shapes.items():
+            rows = [a[encoding] for a in members.values() if encoding in a]
+            if not rows:
+                continue
+            parts = [f"{title} {percent(r[figure] for r in rows)}" for figure, title in KEPT.items()]
+            parts += [f"bits {r:.3f}" for r in sorted({row["bits_on_disk"] for row in rows})[:: max(1, len(rows) - 1)]]
+            kl = [r["kl"] for r in rows]
+            print(f"- {encoding}, {shape}: {'; '.join(parts)}; KL {min(kl):.6f} to {max(kl):.6f}")
+    print("\n## Exact answers kept, of each task and shape\n")
+    for name, seeds in series.items():
+        for encoding in ("rd 1.0 floor 0", "rd 1.5 floor 0", "rd 2.5 floor 0", "loraquant 3@0.9 code search"):
+            print(f"- {name}, {encoding}: {percent((a[encoding]['exact_kept'] for a in seeds.values()), 1)}")
+
+    print("\n## Seeds: largest difference of the gain kept\n")
+    for encoding in ("rd 1.0 floor 0", "rd 1.5 floor 0", "loraquant 2@0.9 code search"):
+        r16, small = (spread(series, encoding, test) for test in (lambda n: "r16" in n, lambda n: "r16" not in n))
+        print(f"- {encoding}: r16 {r16}, small {small}")
+
+    print("\n## One against the other\n")
+    rules = [f"loraquant {v} {{}} {r}" for v in LORAQUANT for r in ("search", "none")]
+    refined = [f"loraquant {v} {r} {{}}" for v in LORAQUANT for r in ("code", "text")]
+    for shape, members in shapes.items():
+        for one, two in (("3@0.9", "2@0.9"), ("2@0.9", "2@0.8")):
+            pair = [(f"loraquant {one} code search", f"loraquant {two} code search")]
+            compare(f"{shape}, {one} against {two}, gain", members, pair, "nll_kept")
+        pair = [("loraquant 2@0.8 code search", "sign")]
+        compare(f"{shape}, 2@0.8 against sign, gain", members, pair, "nll_kept")
+        pairs = [(r.format("text"), r.format("code")) for r in rules]
+        compare(f"{shape}, h of the text against that of the code, gain", members, pairs, "nll_kept")
+        compare(f"{shape}, the same, bits", members, pairs, "bits_on_disk")
+        pairs = [(r.format("search"), r.format("none")) for r in refined]
+        compare(f"{shape}, refined against plain LoRAQuant, KL", members, pairs, "kl")
+        pair = [("rtn 2", "loraquant 2@0.9 code search")]
+        compare(f"{shape}, rtn 2 against LoRAQuant 2@0.9, gain", members, pair, "nll_kept")
+        for encoding in (e for e in table.table() if e.startswith("loraquant")):
+            compare(f"{shape}, rd 1.0 against {encoding}, gain", members, [("rd 1.0 floor 0", encoding)], "nll_kept")
+        for bits in table.RD_BITS:
+            for floor in ("0.5", "1"):
+                pair = [(f"rd {bits} floor {floor}", f"rd {bits} floor 0")]
+                compare(f"{shape}, {bits} bits, floor {floor} against 0, KL", members, pair, "kl")
+        for floor in table.RD_FLOORS:
+            pairs = [(f"rd {b} floor {floor} importance", f"rd {b} floor {floor}") for b in table.RD_BITS]
+            for figure in ("kl", "functional", "gain"):
+                compare(f"{shape}, floor {floor}, importance against none, {figure}", members, pairs, figure)
+        pairs = [(f"rd {bits} floor 0 least-squares", f"rd {bits} floor 0") for bits in ("1.0", "1.5")]
+        compare(f"{shape}, least squares against a gain of 1, KL", members, pairs, "kl")
+        compare(f"{shape}, the same, weight error", members, pairs, "weight")
+
+    print("\n## Powers of the importance: KL divergence to that without\n")
+    powers()
+
+
+if __name__ == "__main__":
+    main()
