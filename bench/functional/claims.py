@@ -124,7 +124,8 @@ def main() -> None:
         for bits in table.RD_BITS:
             for floor in ("0.5", "1"):
                 pair = [(f"rd {bits} floor {floor}", f"rd {bits} floor 0")]
-                compare(f"{shape}, {bits} bits, floor {floor} against 0, KL", members, pair, "kl")
+                for figure in ("kl", "nll_kept"):
+                    compare(f"{shape}, {bits} bits, floor {floor} against 0, {figure}", members, pair, figure)
         for floor in table.RD_FLOORS:
             pairs = [(f"rd {b} floor {floor} importance", f"rd {b} floor {floor}") for b in table.RD_BITS]
             for figure in ("kl", "functional", "gain"):

@@ -180,12 +180,8 @@ def main() -> None:
     ]
     as_trained = references.trained(args.name)
     have = done(path, adapter.digest)
-    if args.recode:
-        same = [e for e in wanted if e in have]
-        same = [e for e in same if content(adapter.folder, rows[e], scratch) == have[e].get("content")]
-        have = {e: line for e, line in have.items() if e not in rows or e in same}
     missing = [e for e in ("base", *wanted, *(["trained"] if as_trained else [])) if e not in have]
-    if not missing:
+    if not missing and not args.recode:
         print(f"{args.name}: nothing to do")
         return
 
@@ -225,6 +221,10 @@ def main() -> None:
     inputs = errors.moments(scorer.model, scorer.calibration, list(factors))
     scorer.restore(before)
     errors.write_importance(inputs, moments)
+    if args.recode:
+        known = [e for e in wanted if e in have]
+        missing += [e for e in known if content(adapter.folder, rows[e], scratch) != have[e].get("content")]
+        print(f"{args.name}: {len(missing)} of {len(wanted)} to score", flush=True)
     for encoding in missing:
         if encoding == "base":
             continue
