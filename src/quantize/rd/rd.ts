@@ -51,7 +51,7 @@ export interface RdOptions {
   readonly fit: Fit;
   /** Second moments of modules' inputs: what is lost of the outputs is measured. */
   readonly moments: Moments;
-  /** Allocation and codes follow a compromise of output and weight error, of modules with moments (`softened`). */
+  /** Allocation and codes follow the moments too, see `moduleVectors`. */
   readonly weighted: boolean;
 }
 
@@ -92,7 +92,7 @@ export async function quantizeRd(
   surroundings: RdSurroundings,
 ): Promise<Encoded[]> {
   const { goal, moments } = options;
-  const weights: Moments = options.weighted ? softened(moments) : new Map();
+  const weights: Moments = options.weighted ? moments : new Map();
   const { executor } = surroundings;
   const expected = 3 * modules.length;
   let done = 0;
@@ -138,14 +138,6 @@ export async function quantizeRd(
   const { choices } = choose(subjects, floor, { bits: goal.moduleBits * parameters });
   await code(choices);
   return finish(choices);
-}
-
-/**
- * What weighs the errors of input channels: the square roots of their moments. By the moments themselves the least is lost of
- * the outputs, but ΔW is weakened where inputs are small, and on tasks that did more harm (docs/results.md).
- */
-function softened(moments: Moments): Moments {
-  return new Map(Array.from(moments, ([name, values]) => [name, values.map(Math.sqrt)]));
 }
 
 /** What has to be coded for these choices and is not yet. */

@@ -1,10 +1,11 @@
 /**
  * A module as the vectors that the `rd` profile codes: its components, and how much an error in each weight matters.
  *
- * With moments d of the module's inputs, what counts is the error of its output, Σ_j d_j ‖column j‖² of ΔW − ΔŴ. The
- * components are then those of ΔW·diag(√d), which are orthogonal in that measure, and a vector of A' is that of the
- * reparameterized A·diag(√d), divided by √d again: its errors weigh d_j, those of B' alike. Everything else (energies, rates,
- * allocation) is the same as without.
+ * With moments d of the module's inputs, what counts is Σ_j w_j ‖column j‖² of ΔW − ΔŴ, where w_j = √d_j. With w_j = d_j it
+ * would be the error of the output, but ΔW is then weakened where inputs are small, and on tasks that did more harm
+ * (docs/results.md). The components are those of ΔW·diag(√w), which are orthogonal in that measure, and a vector of A' is that
+ * of the reparameterized A·diag(√w), divided by √w again: its errors weigh w_j, those of B' alike. Everything else (energies,
+ * rates, allocation) is the same as without.
  *
  * @module
  */
@@ -27,7 +28,7 @@ export interface ModuleVectors {
 }
 
 /**
- * This share of the mean moment is added to all, as GPTQ does to its Hessian: a channel that the calibration data hardly
+ * This share of the mean weight is added to all, as GPTQ does to its Hessian: a channel that the calibration data hardly
  * used is not free of use.
  */
 const DAMPING = 0.01;
@@ -40,7 +41,7 @@ const DAMPING = 0.01;
 export function moduleVectors(module: LoraModule, moments: Float64Array | undefined): ModuleVectors {
   const { rank } = module;
   const n = inputLength(module);
-  const weights = moments === undefined ? undefined : normalized(moments, n);
+  const weights = moments === undefined ? undefined : channelWeights(moments, n);
   const source = weights === undefined ? module : { ...module, a: times(module.a, weights, rank, Math.sqrt) };
   const experts = Array.from({ length: module.experts }, (_, expert) => reparameterize(source, expert));
   const square = module.multiplier * module.multiplier;
@@ -61,14 +62,15 @@ export function moduleVectors(module: LoraModule, moments: Float64Array | undefi
   return { components, weights };
 }
 
-/** Moments by expert, with a mean of 1 over all of them, damped. Without any energy they say nothing: all alike. */
-function normalized(moments: Float64Array, n: number): Float32Array[] | undefined {
-  const mean = moments.reduce((sum, moment) => sum + moment, 0) / moments.length;
+/** Roots of moments by expert, with a mean of 1 over all of them, damped. Without any energy they say nothing: all alike. */
+function channelWeights(moments: Float64Array, n: number): Float32Array[] | undefined {
+  const roots = moments.map(Math.sqrt);
+  const mean = roots.reduce((sum, root) => sum + root, 0) / roots.length;
   if (!(mean > 0)) return undefined;
-  return Array.from({ length: moments.length / n }, (_, expert) =>
+  return Array.from({ length: roots.length / n }, (_, expert) =>
     Float32Array.from(
-      moments.subarray(expert * n, (expert + 1) * n),
-      (moment) => (moment / mean + DAMPING) / (1 + DAMPING),
+      roots.subarray(expert * n, (expert + 1) * n),
+      (root) => (root / mean + DAMPING) / (1 + DAMPING),
     ),
   );
 }
