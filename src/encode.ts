@@ -73,6 +73,11 @@ export interface EncodeReport {
   /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. */
   readonly relativeError: number;
   readonly snrDb: number;
+  /**
+   * ‖ΔW − ΔŴ‖² over all modules, multipliers included. Among adapters of one base model it orders encodings by what they do to
+   * tasks better than `relativeError` does (docs/results.md); its scale is the base model's.
+   */
+  readonly errorEnergy: number;
   /** ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² over all modules: below 1 the adapter has been weakened. */
   readonly gain: number;
   /** True if so much was lost that some adapter answered worse: `relativeError` of {@link TASK_RISK_ERROR} or more. */
@@ -157,6 +162,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       bitsPerParameter: parameters === 0 ? 0 : (8 * (bytes.length - file.tensorBytes)) / parameters,
       relativeError: total.relativeError,
       snrDb: total.snrDb,
+      errorEnergy: total.errorEnergy,
       gain: total.gain,
       taskRisk: total.relativeError >= TASK_RISK_ERROR,
       ...(total.outputError === undefined ? {} : { outputError: total.outputError }),

@@ -36,6 +36,7 @@ describe("lqa encode", () => {
         "bitsPerParameter",
         "relativeError",
         "snrDb",
+        "errorEnergy",
         "outputError",
         "importance",
         "seconds",

@@ -211,6 +211,7 @@ describe("profile rd", () => {
     const file = await openLqa(plain.bytes);
     let lost = 0;
     let energy = 0;
+    let noise = 0;
     for (const m of several.modules) {
       const { b, a } = file.decodeModule(m.name);
       for (let o = 0; o < m.out; o++)
@@ -222,11 +223,13 @@ describe("profile rd", () => {
             is += b[o * m.rank + c]! * a[c * m.in + j]!;
           }
           const weight = moments.get(m.name)![j]! * m.multiplier ** 2;
+          noise += m.multiplier ** 2 * (was - is) ** 2;
           lost += weight * (was - is) ** 2;
           energy += weight * was ** 2;
         }
     }
     expect(measured.report.outputError).toBeCloseTo(lost / energy, 6);
+    expect(measured.report.errorEnergy / noise).toBeCloseTo(1, 6);
     expect(weighted.bytes.length).toBeLessThanOrEqual(11_000);
     expect(weighted.report.outputError).toBeLessThan((0.8 * lost) / energy);
     // By the moments themselves, not their square roots, the weights would lose 4.4 times as much.

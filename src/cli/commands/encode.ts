@@ -129,8 +129,8 @@ const NO_SETTINGS = {
 
 /** The JSON document of `--json`; its keys are stable. */
 function encodeJson(result: EncodedFile): object {
-  const { parameters, inputBytes, outputBytes, averageBits, bitsPerParameter, relativeError, snrDb, gain } =
-    result;
+  const { parameters, inputBytes, outputBytes, averageBits, bitsPerParameter } = result;
+  const { relativeError, errorEnergy, snrDb, gain } = result;
   return {
     ...NO_SETTINGS,
     ...result.settings,
@@ -143,6 +143,7 @@ function encodeJson(result: EncodedFile): object {
     bitsPerParameter,
     relativeError,
     snrDb: finite(snrDb),
+    errorEnergy,
     gain,
     taskRisk: result.taskRisk,
     outputError: finite(result.outputError),
@@ -217,7 +218,7 @@ function summary(input: string, output: string, result: EncodedFile, { colors }:
     ],
     [
       "error",
-      `${percent(result.relativeError)} of the energy of ΔW lost, SNR ${decibels(result.snrDb)}, gain ${result.gain.toFixed(3)}`,
+      `${percent(result.relativeError)} of the energy of ΔW lost, ‖ΔW − ΔŴ‖² ${result.errorEnergy.toPrecision(3)}, SNR ${decibels(result.snrDb)}, gain ${result.gain.toFixed(3)}`,
     ],
     ...outputRows(result),
     ...(result.tensors === 0 ? [] : [["plain tensors", tensorsText(result)]]),
