@@ -44,6 +44,22 @@ def compare(title: str, adapters: dict[str, Adapter], pairs: list[tuple[str, str
         print(f"  - at {label} {a:.6g} against {b:.6g} ({where})")
 
 
+def exact_changes(adapters: dict[str, Adapter], pairs: list[tuple[str, str]]) -> str:
+    """Items that one of two encodings has right and the other has not, and what chance says of that (two-sided binomial)."""
+    won = lost = 0
+    least = 1.0
+    for a in adapters.values():
+        for one, two in pairs:
+            if one not in a or two not in a:
+                continue
+            both = list(zip(a[one]["exact_items"], a[two]["exact_items"]))
+            here, there = both.count(("1", "0")), both.count(("0", "1"))
+            won, lost = won + here, lost + there
+            tail = sum(math.comb(here + there, k) for k in range(min(here, there) + 1)) / 2 ** (here + there)
+            least = min(least, 2 * tail)
+    return f"{won} answers right only with, {lost} only without; least p of a comparison {least:.3f}"
+
+
 def spread(series: dict[str, dict[str, Adapter]], encoding: str, belongs: Callable[[str], bool]) -> str:
     """The largest difference between seeds in the gain kept."""
     differences = []
@@ -124,15 +140,36 @@ def main() -> None:
         for bits in table.RD_BITS:
             for floor in ("0.5", "1"):
                 pair = [(f"rd {bits} floor {floor}", f"rd {bits} floor 0")]
-                for figure in ("kl", "nll_kept"):
-                    compare(f"{shape}, {bits} bits, floor {floor} against 0, {figure}", members, pair, figure)
-        for floor in table.RD_FLOORS:
-            pairs = [(f"rd {b} floor {floor} importance", f"rd {b} floor {floor}") for b in table.RD_BITS]
-            for figure in ("kl", "functional", "gain"):
-                compare(f"{shape}, floor {floor}, importance against none, {figure}", members, pairs, figure)
+                compare(f"{shape}, {bits} bits, floor {floor} against 0, KL", members, pair, "kl")
         pairs = [(f"rd {bits} floor 0 least-squares", f"rd {bits} floor 0") for bits in ("1.0", "1.5")]
         compare(f"{shape}, least squares against a gain of 1, KL", members, pairs, "kl")
         compare(f"{shape}, the same, weight error", members, pairs, "weight")
+
+    print("\n## The same over all adapters\n")
+    for title, rates in (("up to 2.0 bits", [b for b in table.RD_BITS if float(b) <= 2]), ("2.5 bits", ["2.5"])):
+        pairs = [(f"rd {b} floor {floor}", f"rd {b} floor 0") for b in rates for floor in ("0.5", "1")]
+        for figure in ("kl", "nll_kept"):
+            compare(f"{title}, floors of ½ and 1 against 0, {figure}", adapters, pairs, figure)
+    for floor in table.RD_FLOORS:
+        pairs = [(f"rd {b} floor {floor} importance", f"rd {b} floor {floor}") for b in table.RD_BITS]
+        for figure in ("kl", "functional", "gain"):
+            compare(f"floor {floor}, importance against none, {figure}", adapters, pairs, figure)
+        print(f"  - {exact_changes(adapters, pairs)}")
+    extra = [
+        a[e.replace("code", "text")]["bits_on_disk"] - a[e]["bits_on_disk"]
+        for a in adapters.values()
+        for e in a
+        if "code" in e and e.replace("code", "text") in a
+    ]
+    print(f"- h of the text takes {min(extra):.3f} to {max(extra):.3f} bits more ({len(extra)})")
+    gains = [a["rtn 2"]["gain"] for a in adapters.values()]
+    print(f"- rtn 2: gain {min(gains):.3f} to {max(gains):.3f}")
+    lossy = [(line, name) for name, a in adapters.items() for e, line in a.items() if e.startswith("rd ")]
+    for title, (line, name) in (
+        ("sound, most lost", max((v for v in lossy if v[0]["exact_kept"] >= 0.9), key=lambda v: v[0]["weight"])),
+        ("broken, least lost", min((v for v in lossy if v[0]["exact_kept"] < 0.9), key=lambda v: v[0]["weight"])),
+    ):
+        print(f"- {title}: {line['weight']:.4f} of the energy, {line['exact_kept']:.3f} kept ({name} {line['encoding']})")
 
     print("\n## Powers of the importance: KL divergence to that without\n")
     powers()

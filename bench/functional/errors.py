@@ -3,6 +3,7 @@
 Candidates for the figure that predicts behaviour. D is ΔW - ΔŴ; sums and means are over
 modules; X are a module's inputs on training items, in the model with the f16 adapter:
 
+  energy            Σ ‖D‖²
   weight            Σ ‖D‖² / Σ ‖ΔW‖²
   weight_mean       mean of ‖D‖² / ‖ΔW‖²
   functional        Σ ‖DX‖² / Σ ‖ΔW X‖²
@@ -124,6 +125,7 @@ def compare(before: Factors, after: Factors, inputs: dict[str, tuple[torch.Tenso
         return sum(row[lost] / row[of] if row[of] else 0.0 for row in rows) / len(rows)
 
     result: dict = {
+        "energy": sum(row["lost"] for row in rows),
         "weight": share("lost", "whole"),
         "weight_mean": mean("lost", "whole"),
         "functional": share("seen_lost", "seen"),

@@ -24,6 +24,7 @@ import math
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import errors
@@ -78,6 +79,13 @@ class Scorer:
         """Puts the very weights back: adding and subtracting would leave rounding errors."""
         for name, weight in kept.items():
             self.merged[name].weight.data.copy_(weight)
+
+    def score(self, folder: Path) -> dict[str, numpy.ndarray]:
+        """What `measure` says of the base model with this adapter."""
+        before = self.adapt(folder)
+        got = self.measure()
+        self.restore(before)
+        return got
 
     @torch.inference_mode()
     def measure(self, *, keep: bool = False) -> dict[str, numpy.ndarray]:
@@ -146,6 +154,27 @@ def done(path: Path, adapter: str) -> dict[str, dict]:
     return {line["encoding"]: line for line in lines if line["adapter"] == adapter}
 
 
+@dataclass(frozen=True)
+class Start:
+    """What encodings of an adapter are compared with, item by item: measured every time."""
+
+    base: dict[str, numpy.ndarray]
+    reference: dict[str, numpy.ndarray]
+    factors: errors.Factors
+    inputs: dict[str, tuple[torch.Tensor, float]]
+
+
+def start(scorer: Scorer, adapter: Path, scratch: Path) -> Start:
+    base = scorer.measure()
+    restored, _ = encodings.round_trip(adapter, encodings.table()[encodings.REFERENCE], scratch)
+    factors = errors.factors(adapter)
+    before = scorer.adapt(restored)
+    reference = scorer.measure(keep=True)
+    inputs = errors.moments(scorer.model, scorer.calibration, list(factors))
+    scorer.restore(before)
+    return Start(base, reference, factors, inputs)
+
+
 def content(adapter: Path, options: list[str], scratch: Path) -> str | None:
     """What the encoder makes of an adapter today: a content id, or none where it refuses."""
     try:
@@ -203,24 +232,12 @@ def main() -> None:
             flush=True,
         )
 
-    def scored(folder: Path) -> dict:
-        before = scorer.adapt(folder)
-        got = scorer.measure()
-        scorer.restore(before)
-        return got
-
-    # Base and f16 are measured every time: the others are compared with them item by item.
     started = time.monotonic()
-    base = scorer.measure()
+    begun = start(scorer, adapter.folder, scratch)
+    base, reference = begun.base, begun.reference
     if "base" in missing:
         write("base", summary(base, None, None, scorer.tokens) | {"versions": lm.versions()}, started)
-    restored, _ = encodings.round_trip(adapter.folder, rows[encodings.REFERENCE], scratch)
-    factors = errors.factors(adapter.folder)
-    before = scorer.adapt(restored)
-    reference = scorer.measure(keep=True)
-    inputs = errors.moments(scorer.model, scorer.calibration, list(factors))
-    scorer.restore(before)
-    errors.write_importance(inputs, moments)
+    errors.write_importance(begun.inputs, moments)
     if args.recode:
         known = [e for e in wanted if e in have]
         missing += [e for e in known if content(adapter.folder, rows[e], scratch) != have[e].get("content")]
@@ -230,8 +247,8 @@ def main() -> None:
             continue
         started = time.monotonic()
         if encoding == "trained":
-            line = {"errors": errors.compare(factors, errors.factors(as_trained), inputs)}
-            write(encoding, line | summary(scored(as_trained), base, reference, scorer.tokens), started)
+            line = {"errors": errors.compare(begun.factors, errors.factors(as_trained), begun.inputs)}
+            write(encoding, line | summary(scorer.score(as_trained), base, reference, scorer.tokens), started)
             continue
         options = encodings.table()[encoding]
         try:
@@ -241,14 +258,14 @@ def main() -> None:
             continue
         line = {
             "options": options,
-            "errors": errors.compare(factors, errors.factors(folder), inputs),
+            "errors": errors.compare(begun.factors, errors.factors(folder), begun.inputs),
             "bytes": report["outputBytes"],
             "bits_on_disk": report["bitsPerParameter"],
             "average_bits": report["averageBits"],
             "reported_error": report["relativeError"],
             "content": report["contentId"],
         }
-        got = reference if encoding == encodings.REFERENCE else scored(folder)
+        got = reference if encoding == encodings.REFERENCE else scorer.score(folder)
         got = got | {"kl": numpy.zeros(len(scorer.tokens))} if got is reference else got
         write(encoding, line | summary(got, base, reference, scorer.tokens), started)
     shutil.rmtree(scratch, ignore_errors=True)

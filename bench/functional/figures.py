@@ -2,7 +2,7 @@
 
 functional-rate.svg    what is lost of the fine-tuning gain at which bits on disk, a panel a task and
                        shape: the seed with the most encodings joined, the others small
-functional-error.svg   KL divergence against two figures that are known without the model's answers
+functional-error.svg   KL divergence against three figures that are known without the model's answers
 """
 
 import math
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import lm
 import predictors
-import summarize
 
 DOCS = lm.HERE.parents[1] / "docs"
 
@@ -113,26 +112,23 @@ def rate(name: str, seeds: list[list[dict]]) -> Panel:
 
 
 def main() -> None:
-    series = {
-        name: [predictors.read(path) for path in members.values()]
-        for name, members in summarize.results().items()
-    }
-    panels = [rate(f"{name} × {len(seeds)}", seeds) for name, seeds in series.items()]
+    series = predictors.series()
+    panels = [rate(f"{name} × {len(seeds)}", list(seeds.values())) for name, seeds in series.items()]
     (DOCS / "functional-rate.svg").write_text(sheet(panels, 3), encoding="utf-8")
 
+    everything = [line for seeds in series.values() for lines in seeds.values() for line in lines]
     panels = []
-    for figure, title in (("weight", "weight error"), ("functional", "functional error")):
-        panel = Panel(f"all adapters: {title}", (1e-4, 2.0), (1e-5, 10.0), True, (title, "KL divergence, nats"))
+    for figure, title, ends in (
+        ("weight", "weight error", (1e-4, 2.0)),
+        ("functional", "functional error", (1e-4, 2.0)),
+        ("energy", "‖ΔW − ΔŴ‖²", (1e-1, 2e4)),
+    ):
+        panel = Panel(f"all adapters: {title}", ends, (1e-5, 10.0), True, (title, "KL divergence, nats"))
         for _, belongs, color, _ in FAMILIES:
-            points = [
-                (max(v["errors"][figure], 1e-4), v["kl"])
-                for lines in predictors.adapters().values()
-                for v in lines
-                if belongs(v["encoding"])
-            ]
+            points = [(max(v["errors"][figure], ends[0]), v["kl"]) for v in everything if belongs(v["encoding"])]
             panel.add(points, color, False)
         panels.append(panel)
-    (DOCS / "functional-error.svg").write_text(sheet(panels, 2), encoding="utf-8")
+    (DOCS / "functional-error.svg").write_text(sheet(panels, 3), encoding="utf-8")
     print(*(Path(DOCS / name) for name in ("functional-rate.svg", "functional-error.svg")), sep="\n")
 
 

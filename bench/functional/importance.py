@@ -15,7 +15,7 @@ import lm
 import references
 import table as encodings
 import tasks
-from evaluate import Scorer, summary
+from evaluate import Scorer, start, summary
 
 from safetensors.torch import save_file
 
@@ -38,27 +38,19 @@ def score(name: str) -> None:
 
     split = tasks.load(adapter.task).build()
     scorer = Scorer(split.dev, split.train)
-    base = scorer.measure()
     scratch = lm.WORK / "scratch" / f"importance-{name}"
-    restored, _ = encodings.round_trip(adapter.folder, encodings.table()[encodings.REFERENCE], scratch)
-    factors = errors.factors(adapter.folder)
-    before = scorer.adapt(restored)
-    reference = scorer.measure(keep=True)
-    inputs = errors.moments(scorer.model, scorer.calibration, list(factors))
-    scorer.restore(before)
+    begun = start(scorer, adapter.folder, scratch)
     for bits, power in missing:
         options = ["--profile", "rd", "--bits", bits, "--floor", "0"]
         if power:
             file = scratch / "moments.safetensors"
             # What the encoder takes the root of. Of a module only the ratios matter.
-            moments = {m: square.diagonal() / square.diagonal().mean() for m, (square, _) in inputs.items()}
+            moments = {m: square.diagonal() / square.diagonal().mean() for m, (square, _) in begun.inputs.items()}
             save_file({m: (v ** (2 * power)).float().contiguous() for m, v in moments.items()}, file)
             options += ["--importance", str(file)]
         folder, _ = encodings.round_trip(adapter.folder, options, scratch)
-        lost = errors.compare(factors, errors.factors(folder), inputs)
-        before = scorer.adapt(folder)
-        got = summary(scorer.measure(), base, reference, scorer.tokens)
-        scorer.restore(before)
+        lost = errors.compare(begun.factors, errors.factors(folder), begun.inputs)
+        got = summary(scorer.score(folder), begun.base, begun.reference, scorer.tokens)
         line = {"name": name, "adapter": adapter.digest, "bits": bits, "power": power}
         line |= {k: got[k] for k in KEPT} | {k: lost[k] for k in ERRORS}
         with path.open("a", encoding="utf-8") as file:

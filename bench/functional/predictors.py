@@ -8,16 +8,15 @@ that broke the task (more than a tenth of the exact matches lost) beside those t
 figure to warn by has a level between the two.
 """
 
-import json
 import math
-from pathlib import Path
 
-import lm
+import summarize
 
 import numpy
 
 # What encodings are known by. The composed ones count what is lost along ΔW for more than the rest.
 FIGURES = {
+    "energy": lambda e: e["energy"],
     "weight": lambda e: e["weight"],
     "weight_mean": lambda e: e["weight_mean"],
     "functional": lambda e: e["functional"],
@@ -55,20 +54,19 @@ def spearman(x: list[float], y: list[float]) -> float:
     return float(numpy.corrcoef(ranks(x), ranks(y))[0, 1])
 
 
-def read(path: Path) -> list[dict]:
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    newest = {line["encoding"]: line for line in lines if line["adapter"] == lines[-1]["adapter"]}
-    return [v for k, v in newest.items() if k not in ("base", "trained", "f16") and "refused" not in v]
-
-
-def adapters() -> dict[str, list[dict]]:
-    """Encodings of every adapter with enough of them to be put in an order."""
-    found = {path.stem: read(path) for path in sorted(lm.RESULTS.glob("*-*.jsonl"))}
-    return {name: lines for name, lines in found.items() if len(lines) >= 5}
+def series() -> dict[str, dict[str, list[dict]]]:
+    """Task and shape -> adapter -> its lossy encodings."""
+    return {
+        name: {
+            adapter: [line for encoding, line in summarize.read(path).items() if encoding not in summarize.FIRST]
+            for adapter, path in members.items()
+        }
+        for name, members in summarize.results().items()
+    }
 
 
 def main() -> None:
-    found = adapters()
+    found = {name: lines for members in series().values() for name, lines in members.items()}
     everything = [line for lines in found.values() for line in lines]
     print(f"{len(everything)} encodings of {len(found)} adapters\n")
 
