@@ -66,6 +66,8 @@ def scaled_object_fits():
     data = kinds["ConfigMap"]["data"]
     address = {trigger["metadata"]["addressFromEnv"] for trigger in scaled["triggers"]}
     must(address <= set(data), f"{address} is not in the ConfigMap")
+    allowed = (data["LQA_FLEET_ALLOW_SOURCE"], data["LQA_FLEET_ALLOW_TARGET"])
+    must(allowed == (data["SOURCE"], data["TARGET"]), "workers may not do what is submitted")
     must(data["LQA_FLEET_QUEUE"] == f"redis://{data['KEDA_REDIS_ADDRESS']}", "workers and KEDA ask different servers")
 
 

@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { DialectName, WriteOptions as DialectOptions, ReadSettings } from "./dialects/dialect.ts";
 import { readAdapter, writeAdapter } from "./dialects/index.ts";
 import { type BaseDescription, baseFromConfig, baseFromGguf } from "./dialects/naming/base-description.ts";
-import { isLqaError } from "./errors.ts";
+import * as KIND from "./error-catalogue.ts";
+import { fail, isLqaError } from "./errors.ts";
 import { openSourceFiles } from "./io/adapter-files.ts";
-import { openFileSource, readWholeFile } from "./io/file.ts";
-import { osError } from "./io/os-error.ts";
+import { isDirectory, MAX_SIDE_FILE, openFileSource, readRegularFile } from "./io/file.ts";
+import { quotePath } from "./io/os-error.ts";
 import type { WriteOptions } from "./io/write-file.ts";
 import { assertOutput, writeOutput } from "./io/write-output.ts";
 import type { Adapter } from "./model/adapter.ts";
@@ -64,7 +64,7 @@ export async function convertFile(
 ): Promise<ConvertedFile> {
   const started = performance.now();
   await assertOutput(output, options);
-  const source = await openSourceFiles(input, options.signal);
+  const source = await openSourceFiles(input, options);
   try {
     const notes: string[] = [];
     const onNote = (note: string): void => void notes.push(note);
@@ -108,23 +108,21 @@ export async function writeTarget(
   return { written, notes: summarizeNotes(all) };
 }
 
-/** Beginning of a GGUF file that is looked at first; vocabularies can need more. */
+/** Beginning of a GGUF file that is looked at first; vocabularies can need more, but not more than this. */
 const FIRST_READ = 1 << 20;
+const MAX_READ = 1 << 28;
 
 /**
  * What a base model's `config.json` (or the directory it is in) or GGUF file says.
  *
- * @throws LqaError NOT_FOUND, IO; what `baseFromConfig` and `baseFromGguf` throw
+ * @throws LqaError NOT_FOUND, IO; BUDGET for a configuration above 4 MiB and metadata of a GGUF file above 256 MiB; what
+ * `baseFromConfig` and `baseFromGguf` throw
  */
 export async function readBaseDescription(path: string, signal?: AbortSignal): Promise<BaseDescription> {
-  let directory: boolean;
-  try {
-    directory = (await stat(path)).isDirectory();
-  } catch (error) {
-    throw osError(error, path, "read");
-  }
+  const directory = await isDirectory(path);
   if (directory || path.endsWith(".json")) {
-    return baseFromConfig(await readWholeFile(directory ? join(path, "config.json") : path, signal));
+    const config = directory ? join(path, "config.json") : path;
+    return baseFromConfig(await readRegularFile(config, MAX_SIDE_FILE, signal));
   }
   const source = await openFileSource(path);
   try {
@@ -134,6 +132,13 @@ export async function readBaseDescription(path: string, signal?: AbortSignal): P
         return baseFromGguf(bytes);
       } catch (error) {
         if (!isLqaError(error, "TRUNCATED_SOURCE") || bytes.length < length) throw error;
+        if (length >= MAX_READ)
+          fail(KIND.BUDGET, {
+            where: quotePath(path),
+            expected: `metadata of at most ${MAX_READ} bytes`,
+            actual: "more",
+            advice: "Check that the file is a base model in GGUF.",
+          });
       }
     }
   } finally {

@@ -5,11 +5,11 @@
  * @module
  */
 import { summarizeNotes } from "./convert-file.ts";
-import type { DialectName, ReadSettings, SourceFiles } from "./dialects/dialect.ts";
+import type { DialectName, ReadSettings } from "./dialects/dialect.ts";
 import { type ImportanceFile, readImportance } from "./dialects/importance/index.ts";
 import { readAdapter } from "./dialects/index.ts";
 import { type EncodeOptions, type EncodeReport, encodeAdapter } from "./encode.ts";
-import { openSourceFiles } from "./io/adapter-files.ts";
+import { type OpenSourceFiles, openSourceFiles } from "./io/adapter-files.ts";
 import { readWholeFile } from "./io/file.ts";
 import { assertWritable, type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
 import { parameterCount } from "./model/adapter.ts";
@@ -70,19 +70,38 @@ export async function encodeFile(
   output: string,
   options: EncodeFileOptions = {},
 ): Promise<EncodedFile> {
-  const started = performance.now();
   await assertWritable(output, options);
-  const source = await openSourceFiles(input, options.signal);
+  return await encodeFrom(
+    () => openSourceFiles(input, options),
+    (bytes) => writeFileAtomic(output, bytes, options),
+    options,
+  );
+}
+
+/**
+ * Encodes an adapter from wherever its files are to wherever the result goes.
+ *
+ * @param write called once, with bytes that were read back and verified
+ * @throws LqaError as {@link encodeFile}; whatever `open` and `write` throw
+ * @internal
+ */
+export async function encodeFrom(
+  open: () => Promise<OpenSourceFiles>,
+  write: (bytes: Uint8Array) => Promise<void>,
+  options: EncodeFileOptions,
+): Promise<EncodedFile> {
+  const started = performance.now();
+  const source = await open();
   try {
-    return await encodeSource(source.files, output, options, started);
+    return await encodeSource(source, write, options, started);
   } finally {
     source.close();
   }
 }
 
 async function encodeSource(
-  files: SourceFiles,
-  output: string,
+  { files }: OpenSourceFiles,
+  write: (bytes: Uint8Array) => Promise<void>,
   options: EncodeFileOptions,
   started: number,
 ): Promise<EncodedFile> {
@@ -102,7 +121,7 @@ async function encodeSource(
   );
   // What is written has been read back: the ids come from a reader that checked every checksum.
   const { fileId, contentId } = await (await openLqa(bytes)).verify();
-  await writeFileAtomic(output, bytes, options);
+  await write(bytes);
   let inputBytes = 0;
   for (const file of files.values()) inputBytes += file.length;
   return {

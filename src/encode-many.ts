@@ -1,19 +1,20 @@
 /**
  * Many adapters into one directory of `.lqa` files (Node only).
  *
- * Each file is whole or absent, so an interrupted run goes on where it stopped: what is there already is kept. An adapter
- * that cannot be encoded is reported and does not stop the others.
+ * Each file is whole or absent, so an interrupted run can be resumed: what is there already is kept. An adapter that cannot be
+ * encoded is reported and does not stop the others.
  *
  * @module
  */
-import { mkdir, readdir, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
-import { type EncodedFile, type EncodeFileOptions, encodeFile } from "./encode-file.ts";
+import { type EncodedFile, type EncodeFileOptions, encodeFrom } from "./encode-file.ts";
 import * as KIND from "./error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "./errors.ts";
-import { WEIGHTS_ENDING } from "./io/adapter-names.ts";
-import { expandPattern, isPattern, patternRoot } from "./io/glob.ts";
-import { osError } from "./io/os-error.ts";
+import { openSourceFiles } from "./io/adapter-files.ts";
+import { CONFIG_FILE, WEIGHTS_ENDING } from "./io/adapter-names.ts";
+import { isDirectory } from "./io/file.ts";
+import { entriesOf, expandPattern, isPattern, patternRoot } from "./io/glob.ts";
+import { type OutputFolder, openOutputFolder } from "./io/output-folder.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
 /** What became of one adapter. */
@@ -49,15 +50,17 @@ export async function encodeMany(
   }
   const { onProgress, workers, ...rest } = options;
   const items: EncodedItem[] = [];
+  const target = openOutputFolder(folder);
   const taken = new Map<string, string>();
   // Enough for the largest of the usual adapters; one pool serves them all.
   await withWorkers(workers ?? suitableWorkers(1e6), async (executor) => {
     for (const [input, name] of found) {
-      const output = join(folder, `${name}.lqa`);
-      const place = { input, output };
-      const other = taken.get(output);
-      taken.set(output, input);
-      items.push({ ...place, ...(await attempt(place, other, { ...rest, scaleIfMissing: true, executor })) });
+      const file = `${name}.lqa`;
+      const place = { input, output: target.pathOf(file) };
+      const other = taken.get(file);
+      taken.set(file, input);
+      const how = { ...rest, scaleIfMissing: true, executor };
+      items.push({ ...place, ...(await attempt(place, { target, file, other }, how)) });
       onProgress?.(items.length, found.size, input);
     }
   });
@@ -69,12 +72,18 @@ type Outcome =
   | { state: "kept" }
   | { state: "failed"; error: LqaError };
 
+interface Place {
+  readonly target: OutputFolder;
+  readonly file: string;
+  /** Input whose output has the same name. */
+  readonly other: string | undefined;
+}
+
 async function attempt(
   { input, output }: { input: string; output: string },
-  other: string | undefined,
+  { target, file, other }: Place,
   options: EncodeFileOptions,
 ): Promise<Outcome> {
-  let made: string | undefined;
   try {
     if (other !== undefined) {
       fail(KIND.OUTPUT_EXISTS, {
@@ -83,25 +92,21 @@ async function attempt(
         advice: "Rename one of the adapters.",
       });
     }
-    if (options.force !== true && (await isFile(output))) return { state: "kept" };
-    made = await mkdir(dirname(output), { recursive: true }).catch((error) => {
-      throw osError(error, output, "write");
-    });
-    return { state: "encoded", result: await encodeFile(input, output, options) };
+    if (options.force !== true && (await target.has(file))) return { state: "kept" };
+    await target.check(file, options);
+    const { signal } = options;
+    const result = await encodeFrom(
+      // Most of them were found, by this program or by a shell: none may be a pipe or a device.
+      () => openSourceFiles(input, { regular: true, signal }),
+      (bytes) => target.write(file, bytes, options),
+      options,
+    );
+    return { state: "encoded", result };
   } catch (error) {
     // Aborting is meant for all of them.
     if (!isLqaError(error) || isLqaError(error, "ABORTED")) throw error;
-    // Nothing was written; neither should a directory made for it stay. The system keeps one that holds something.
-    if (made !== undefined) await rmdir(dirname(output)).catch(() => undefined);
     return { state: "failed", error };
   }
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return await stat(path).then(
-    (status) => status.isFile(),
-    () => false,
-  );
 }
 
 /** Adapters by path, with the names of their outputs, in the order of their paths. */
@@ -110,7 +115,7 @@ async function findAdapters(input: string): Promise<[path: string, name: string]
     const adapters = new Set<string>();
     const files: string[] = [];
     for (const path of await expandPattern(input, "all")) {
-      if (!(await isFile(path))) for (const inside of await walk(path)) adapters.add(inside);
+      if (await isFolder(path)) for await (const inside of walk(path)) adapters.add(inside);
       else if (WEIGHTS_ENDING.test(path)) files.push(path);
     }
     // A file of weights is part of its directory where that is an adapter.
@@ -118,25 +123,30 @@ async function findAdapters(input: string): Promise<[path: string, name: string]
     const sorted = [...adapters].sort();
     return sorted.map((path) => [path, nameOf(relative(patternRoot(input), path))]);
   }
-  const inside = (await isFile(input)) ? [] : await walk(input);
-  // A directory with an adapter, a file, or something whose error will be told.
+  const inside: string[] = [];
+  if (await isFolder(input)) for await (const path of walk(input)) inside.push(path);
+  // A directory with an adapter, a file, or something whose error will be reported.
   if (inside.length === 0 || inside.includes(input)) return [[input, nameOf(basename(input))]];
   return inside.map((path) => [path, nameOf(relative(input, path))]);
+}
+
+/** False for what cannot be looked at: it is encoded as a file, and fails as one. */
+async function isFolder(path: string): Promise<boolean> {
+  return await isDirectory(path).catch(() => false);
 }
 
 function nameOf(path: string): string {
   return path.replace(WEIGHTS_ENDING, "").replace(/^(\.\.?[/\\])+/, "") || "adapter";
 }
 
-/** Directories with a configuration, and files of weights in all others. Nothing if there is no such directory. */
-async function walk(root: string): Promise<string[]> {
-  const entries = await readdir(root, { withFileTypes: true }).catch(() => []);
-  const names = entries.map(({ name }) => name);
-  const weights = names.filter((name) => WEIGHTS_ENDING.test(name)).sort();
-  const found = names.includes("adapter_config.json") ? [root] : weights.map((name) => join(root, name));
-  for (const entry of [...entries].sort((x, y) => (x.name < y.name ? -1 : 1))) {
-    if (entry.isDirectory() && !entry.name.startsWith("."))
-      found.push(...(await walk(join(root, entry.name))));
-  }
-  return found;
+/** Directories with a configuration, and files of weights in all others. Links to directories are not followed. */
+async function* walk(root: string): AsyncGenerator<string> {
+  const entries = (await entriesOf(root)).sort((x, y) => (x.name < y.name ? -1 : 1));
+  const isAdapter = entries.some(({ name }) => name === CONFIG_FILE);
+  if (isAdapter) yield root;
+  else
+    for (const entry of entries)
+      if (WEIGHTS_ENDING.test(entry.name) && !entry.isDirectory()) yield join(root, entry.name);
+  for (const entry of entries)
+    if (entry.isDirectory() && !entry.name.startsWith(".")) yield* walk(join(root, entry.name));
 }

@@ -133,6 +133,8 @@ export type ErrorName =
   | "MISSING_PACKAGE"
   | "WORKER_LOST"
   | "UPLOAD_DAMAGED"
+  | "JOB_INVALID"
+  | "JOB_NOT_ALLOWED"
   | "NONCANONICAL_INDEX"
   | "NONCANONICAL_CODES"
   | "NONCANONICAL_NAME"
@@ -742,6 +744,22 @@ export const UPLOAD_DAMAGED = {
   "clause": "-",
   "summary": "What is stored is not what was sent.",
   "advice": "Try again; if it stays so, check the storage."
+} as const;
+
+export const JOB_INVALID = {
+  "kind": "JOB_INVALID",
+  "code": "LQA-X024",
+  "clause": "-",
+  "summary": "An entry of the queue is not a job of lqa fleet submit.",
+  "advice": "Remove the entry and submit the source again; check who can write to the queue."
+} as const;
+
+export const JOB_NOT_ALLOWED = {
+  "kind": "JOB_NOT_ALLOWED",
+  "code": "LQA-X025",
+  "clause": "-",
+  "summary": "A job names a location that this worker may not use.",
+  "advice": "If the location is right, start the workers with it as --allow-source or --allow-target, then run lqa fleet retry --code LQA-X025."
 } as const;
 
 export const NONCANONICAL_INDEX = {

@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { mkdir, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { splitComponents } from "./dialects/naming/components.ts";
 import { headerBytes } from "./dialects/safetensors-header.ts";
@@ -15,10 +14,10 @@ import * as KIND from "./error-catalogue.ts";
 import { fail } from "./errors.ts";
 import { readModel, type StoredTensor } from "./extract/model.ts";
 import { type OpenModel, openModel } from "./extract/open-model.ts";
+import { isRegularFile } from "./io/file.ts";
 import { quotePath } from "./io/os-error.ts";
 import type { ByteSource } from "./io/source.ts";
-import { assertReplaceable, fillDirectoryAtomic } from "./io/write-directory.ts";
-import { writeSynced } from "./io/write-file.ts";
+import { assertReplaceable, fillDirectoryAtomic, type NewFolder } from "./io/write-directory.ts";
 import { type Job, planMerge } from "./merge/plan.ts";
 import type { Adapter } from "./model/adapter.ts";
 
@@ -84,9 +83,7 @@ export async function mergeFile(
     const progress = (name: string): void => options.onProgress?.(++done, total, name);
     await fillDirectoryAtomic(output, async (folder) => {
       for (const part of parts) {
-        const place = join(folder, part.name);
-        if (part.name !== "") await mkdir(place);
-        const sizes = await writeModel(place, part, progress, options.signal);
+        const sizes = await writeModel(folder, part, progress, options.signal);
         for (const [name, size] of sizes) written.set(part.name === "" ? name : `${part.name}/${name}`, size);
       }
     });
@@ -103,70 +100,52 @@ export async function mergeFile(
 
 /** The adapter of each folder of a pipeline, or the adapter as it is. */
 async function componentsOf(adapter: Adapter, base: string): Promise<Iterable<[string, Adapter]>> {
-  const pipeline = await stat(join(base, "model_index.json")).catch(() => undefined);
-  return pipeline === undefined ? [["", adapter]] : splitComponents(adapter);
+  return (await isRegularFile(join(base, "model_index.json"))) ? splitComponents(adapter) : [["", adapter]];
 }
 
 async function writeModel(
-  folder: string,
-  { opened, tensors, jobs }: Part,
+  folder: NewFolder,
+  { name: place, opened, tensors, jobs }: Part,
   progress: (name: string) => void,
   signal: AbortSignal | undefined,
 ): Promise<Map<string, number>> {
   const written = new Map<string, number>();
   for (const [name, source] of opened.files) {
     const own = tensors.filter((tensor) => tensor.source === source);
-    written.set(name, await writeShard(join(folder, name), source, own, jobs, progress, signal));
+    const pieces = mergedShard(name, source, own, jobs, progress, signal);
+    written.set(name, await folder.write(name, pieces, place));
   }
-  if (opened.index !== undefined && opened.indexName !== undefined) {
-    await writeSynced(join(folder, opened.indexName), opened.index);
-    written.set(opened.indexName, opened.index.length);
-  }
+  if (opened.index !== undefined && opened.indexName !== undefined)
+    written.set(opened.indexName, await folder.write(opened.indexName, [opened.index], place));
   return written;
 }
 
-/** Header as it is, tensors in the order of their places. @returns bytes written */
-async function writeShard(
-  path: string,
+/** Header as it is, tensors in the order of their places. */
+async function* mergedShard(
+  name: string,
   source: ByteSource,
   tensors: readonly StoredTensor[],
   jobs: ReadonlyMap<string, Job>,
   progress: (name: string) => void,
   signal: AbortSignal | undefined,
-): Promise<number> {
-  const handle = await open(path, "wx");
-  let at = 0;
-  const write = async (bytes: Uint8Array): Promise<void> => {
-    for (let from = 0; from < bytes.length; ) {
-      from += (await handle.write(bytes, from, Math.min(PIECE, bytes.length - from), at + from)).bytesWritten;
-    }
-    at += bytes.length;
-  };
+): AsyncGenerator<Uint8Array> {
   const read = async (offset: number, length: number): Promise<Uint8Array> => {
     const bytes = await source.read(offset, length, signal);
     if (bytes.length === length) return bytes;
     return fail(KIND.TRUNCATED_SOURCE, {
-      where: quotePath(path),
+      where: quotePath(name),
       expected: `${length} bytes`,
       actual: bytes.length,
       offset,
     });
   };
-  try {
-    await write(await read(0, headerBytes(await read(0, 8))));
-    for (const tensor of [...tensors].sort((x, y) => x.offset - y.offset)) {
-      const job = jobs.get(tensor.name);
-      if (job !== undefined) await write(job(await read(tensor.offset, tensor.length)));
-      else {
-        for (let done = 0; done < tensor.length; done += PIECE) {
-          await write(await read(tensor.offset + done, Math.min(PIECE, tensor.length - done)));
-        }
-      }
-      progress(tensor.name);
-    }
-    await handle.sync();
-  } finally {
-    await handle.close();
+  yield await read(0, headerBytes(await read(0, 8)));
+  for (const tensor of [...tensors].sort((x, y) => x.offset - y.offset)) {
+    const job = jobs.get(tensor.name);
+    if (job !== undefined) yield job(await read(tensor.offset, tensor.length));
+    else
+      for (let done = 0; done < tensor.length; done += PIECE)
+        yield await read(tensor.offset + done, Math.min(PIECE, tensor.length - done));
+    progress(tensor.name);
   }
-  return at;
 }

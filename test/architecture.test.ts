@@ -171,6 +171,12 @@ describe("the architecture of src/", () => {
     expect(circles).toEqual([]);
   });
 
+  it("touches files in io/ alone; the program also reads what its own package holds", () => {
+    const touching = imports.filter(({ to }) => /^node:(fs|fs\/promises)$/.test(to)).map(({ from }) => from);
+    const own = ["cli/run.ts", "cli/commands/explain.ts"];
+    expect(touching.filter((name) => folderOf(name) !== "io" && !own.includes(name))).toEqual([]);
+  });
+
   it("keeps Node out of what browsers load", () => {
     for (const entry of ["index.ts", "webgpu.ts"])
       expect([...reachable(entry)].filter((name) => name.startsWith("node:"))).toEqual([]);

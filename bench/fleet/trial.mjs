@@ -41,7 +41,13 @@ const adapters = small + (values.large === undefined ? 0 : 1);
 const base = mkdtempSync(join(tmpdir(), "lqa-trial-"));
 const buckets = join(base, "s3");
 const [queueServer, storage] = [await redis(join(base, "redis")), await s3(buckets, ["source", "target"])];
-const env = { ...process.env, ...storage.env, LQA_FLEET_QUEUE: queueServer.url };
+const env = {
+  ...process.env,
+  ...storage.env,
+  LQA_FLEET_QUEUE: queueServer.url,
+  LQA_FLEET_ALLOW_SOURCE: "s3://source/adapters",
+  LQA_FLEET_ALLOW_TARGET: "s3://target",
+};
 const seconds = (since) => (performance.now() - since) / 1000;
 const checks = { passed: 0, failed: 0 };
 const check = (name, good) => {

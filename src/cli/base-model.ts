@@ -4,14 +4,13 @@
  *
  * @module
  */
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { JsonObject } from "../dialects/json.ts";
 import { configHeads, configSize, parseModelConfig } from "../dialects/naming/model-config.ts";
 import { isLqaError } from "../errors.ts";
 import { readModel } from "../extract/model.ts";
 import { openModel } from "../extract/open-model.ts";
-import { readWholeFile } from "../io/file.ts";
+import { isRegularFile, readRegularFile } from "../io/file.ts";
 import type { BaseModel, BaseSizes } from "../validate/base.ts";
 
 /** @throws LqaError NOT_FOUND, IO; SOURCE_CONFIG, SOURCE_HEADER … for a broken base model */
@@ -28,20 +27,13 @@ export async function readBaseModel(path: string): Promise<BaseModel> {
   } catch (error) {
     // A directory without weights may still have the configuration.
     const config = join(path, "config.json");
-    if (isLqaError(error, "NOT_FOUND") && (await exists(config))) return await fromConfig(config);
+    if (isLqaError(error, "NOT_FOUND") && (await isRegularFile(config))) return await fromConfig(config);
     throw error;
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return await stat(path).then(
-    (status) => status.isFile(),
-    () => false,
-  );
-}
-
 async function fromConfig(path: string): Promise<BaseModel> {
-  return { kind: "config", sizes: sizesOf(parseModelConfig(await readWholeFile(path))) };
+  return { kind: "config", sizes: sizesOf(parseModelConfig(await readRegularFile(path))) };
 }
 
 function sizesOf(config: JsonObject): BaseSizes {

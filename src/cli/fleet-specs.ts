@@ -11,9 +11,9 @@ import { SOURCE_OPTIONS } from "./source-options.ts";
 const QUEUE_OPTION: OptionSpec = {
   name: "queue",
   type: "text",
-  placeholder: "<url|dir>",
+  placeholder: "<url>",
   defaultText: "$LQA_FLEET_QUEUE",
-  help: "The queue: redis://host:6379, or a directory for the processes of one machine.",
+  help: "The queue in Redis or Valkey: redis://host:6379.",
 };
 
 const QUEUE_NAME_OPTION: OptionSpec = {
@@ -44,23 +44,31 @@ const concurrency = (help: string, defaultText: string): OptionSpec => ({
   help,
 });
 
-const LOCATION = "s3://bucket/prefix, or a directory.";
+const allow = (what: string): OptionSpec => ({
+  name: `allow-${what}`,
+  type: "text",
+  placeholder: "<s3://...,...>",
+  defaultText: `$LQA_FLEET_ALLOW_${what.toUpperCase()}`,
+  help: `Where the ${what}s of jobs may be: these locations and what is below them. A job elsewhere fails.`,
+});
+
+const LOCATION = "s3://bucket/prefix.";
 
 const SUBMIT: CommandSpec = {
   name: "fleet submit",
-  summary: "Queue the adapters of a directory or bucket for encoding.",
+  summary: "Queue the adapters of a bucket for encoding.",
   details:
-    "A directory with an adapter_config.json is an adapter, and so is each file of weights in any other. Run again, it goes on where it stopped, and leaves out what is done. While the queue is full it waits.",
-  positional: { placeholder: "<dir|s3://...>", many: false, help: `The adapters: ${LOCATION}` },
+    "A directory with an adapter_config.json is an adapter, and so is each file of weights in any other. Run it again to resume; it leaves out what is done. While the queue is full it waits. For the adapters of one machine use lqa encode --out-dir.",
+  positional: { placeholder: "<s3://...>", many: false, help: `The adapters: ${LOCATION}` },
   options: [
     {
       name: "to",
       type: "text",
-      placeholder: "<dir|s3://...>",
+      placeholder: "<s3://...>",
       required: true,
       help: `Where the .lqa files go: ${LOCATION}`,
     },
-    { ...QUEUE_OPTION, defaultText: "$LQA_FLEET_QUEUE, or --to if it is a directory" },
+    QUEUE_OPTION,
     QUEUE_NAME_OPTION,
     ENDPOINT_OPTION,
     {
@@ -72,7 +80,11 @@ const SUBMIT: CommandSpec = {
       default: 10_000,
       help: "Jobs that may wait in the queue; more are added as these are done.",
     },
-    { name: "restart", type: "flag", help: "Begin anew where an earlier run was interrupted." },
+    {
+      name: "restart",
+      type: "flag",
+      help: "Start from the beginning even if an earlier run was interrupted.",
+    },
     ...SOURCE_OPTIONS,
     ...METHOD_OPTIONS,
     ALIGN_OPTION,
@@ -81,7 +93,7 @@ const SUBMIT: CommandSpec = {
   ],
   examples: [
     "fleet submit s3://in/all --to s3://out/lqa --queue redis://redis:6379 --bits 1.25",
-    "fleet submit adapters/ --to encoded/",
+    "fleet submit s3://in/all --to s3://out/lqa --restart",
   ],
   load: () => import("./commands/fleet-submit.ts"),
 };
@@ -90,10 +102,12 @@ const WORK: CommandSpec = {
   name: "fleet work",
   summary: "Take jobs of the queue and encode, on any number of machines.",
   details:
-    "Runs until it is told to stop: SIGTERM or SIGINT lets it finish the jobs it has; a second one ends it at once, and others do them. What is wrong with an adapter goes onto the list of failures and ends nothing.",
+    "Runs until it is told to stop: SIGTERM or SIGINT lets it finish the jobs it has; a second one ends it at once, and others do them. An adapter that cannot be encoded and an entry of the queue that is no job go onto the list of failures and end nothing. A worker reads and writes only where you allow it.",
   options: [
     QUEUE_OPTION,
     QUEUE_NAME_OPTION,
+    allow("source"),
+    allow("target"),
     ENDPOINT_OPTION,
     concurrency("Adapters at the same time, and threads that encode.", "one for each core"),
     { name: "until-empty", type: "flag", help: "End when nothing waits and nothing is in work." },
@@ -104,7 +118,7 @@ const WORK: CommandSpec = {
       pattern: /^([5-9]|[1-9]\d{1,3})$/,
       expects: "seconds from 5 to 9999",
       default: 30,
-      help: "Redis: seconds after which the job of a worker that went silent is given to another.",
+      help: "Seconds after which the job of a worker that went silent is given to another.",
     },
     {
       name: "patience",
@@ -123,8 +137,8 @@ const WORK: CommandSpec = {
     JSON_OPTION,
   ],
   examples: [
-    "fleet work --queue redis://redis:6379 --concurrency 4",
-    "fleet work --queue encoded/ --until-empty",
+    "fleet work --allow-source s3://in/all --allow-target s3://out/lqa --concurrency 4",
+    "fleet work --queue redis://redis:6379 --until-empty",
   ],
   load: () => import("./commands/fleet-work.ts"),
 };
@@ -140,7 +154,7 @@ const STATUS: CommandSpec = {
     { name: "watch", type: "flag", help: "Show it again every two seconds until the queue is empty." },
     JSON_OPTION,
   ],
-  examples: ["fleet status --queue redis://redis:6379 --watch", "fleet status --queue encoded/ --json"],
+  examples: ["fleet status --queue redis://redis:6379 --watch", "fleet status --json"],
   load: () => import("./commands/fleet-status.ts"),
 };
 
@@ -162,16 +176,16 @@ const RETRY: CommandSpec = {
     { name: "all", type: "flag", help: "All failed jobs." },
     JSON_OPTION,
   ],
-  examples: ["fleet retry --queue redis://redis:6379 --code LQA-X009", "fleet retry --queue encoded/ --all"],
+  examples: ["fleet retry --queue redis://redis:6379 --code LQA-X009", "fleet retry --all"],
   load: () => import("./commands/fleet-retry.ts"),
 };
 
 const VERIFY: CommandSpec = {
   name: "fleet verify",
-  summary: "Validate every .lqa file of a directory or bucket.",
+  summary: "Validate every .lqa file of a bucket.",
   details:
-    "Each file by the rules of the specification, and beside its record: one that is missing, or another one by now, is found. Files are read by ranges; at --level structure only their beginnings.",
-  positional: { placeholder: "<dir|s3://...>", many: false, help: `The .lqa files: ${LOCATION}` },
+    "Checks each file against the specification and against its record, and finds files that are missing or were replaced. Reads by ranges, at --level structure only the beginnings, and writes nothing.",
+  positional: { placeholder: "<s3://...>", many: false, help: `The .lqa files: ${LOCATION}` },
   options: [
     {
       name: "level",
@@ -185,7 +199,7 @@ const VERIFY: CommandSpec = {
     ENDPOINT_OPTION,
     JSON_OPTION,
   ],
-  examples: ["fleet verify s3://out/lqa", "fleet verify encoded/ --level structure --json"],
+  examples: ["fleet verify s3://out/lqa", "fleet verify s3://out/lqa --level structure --json"],
   load: () => import("./commands/fleet-verify.ts"),
 };
 
@@ -193,8 +207,8 @@ const REPORT: CommandSpec = {
   name: "fleet report",
   summary: "Write the catalogue of a fleet, and draw it as a page.",
   details:
-    "Sums up the records of what was encoded and what failed: sizes, bits, errors, failures by code, adapters with the same content.",
-  positional: { placeholder: "<dir|s3://...>", many: false, help: `The target of the fleet: ${LOCATION}` },
+    "Sums up the records of what was encoded and what failed: sizes, bits, errors, failures by code, adapters with the same content. Writes nothing to the bucket.",
+  positional: { placeholder: "<s3://...>", many: false, help: `The target of the fleet: ${LOCATION}` },
   options: [
     {
       name: "html",
@@ -217,7 +231,7 @@ const REPORT: CommandSpec = {
   ],
   examples: [
     "fleet report s3://out/lqa --html fleet.html --parquet catalogue.parquet",
-    "fleet report encoded/ --json",
+    "fleet report s3://out/lqa --json",
   ],
   load: () => import("./commands/fleet-report.ts"),
 };

@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { stat } from "node:fs/promises";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
-import { openFileReader, openFileSource } from "../io/file.ts";
-import { expandPattern } from "../io/glob.ts";
+import { isPipe, openFileReader, openFileSource } from "../io/file.ts";
+import { expandPattern, isPattern } from "../io/glob.ts";
 import { type ByteReader, piecesReader, sourceReader } from "../validate/window.ts";
 import { printable } from "./format.ts";
 import { STANDARD_INPUT } from "./open-input.ts";
@@ -34,7 +33,10 @@ export async function inputsOf(words: readonly string[]): Promise<Input[]> {
     else if (/^https?:\/\//i.test(word)) inputs.push({ name: word, open: () => openAddress(word) });
     else
       try {
-        for (const path of await expandPattern(word)) inputs.push({ name: path, open: () => openPath(path) });
+        // A pipe works where a person names it, not where a pattern finds it: nobody may ever write to it.
+        const regular = await isPattern(word);
+        for (const path of await expandPattern(word))
+          inputs.push({ name: path, open: () => openPath(path, regular) });
       } catch (error) {
         if (!isLqaError(error)) throw error;
         inputs.push({ name: word, open: () => Promise.reject<OpenInput>(error as LqaError) });
@@ -45,11 +47,11 @@ export async function inputsOf(words: readonly string[]): Promise<Input[]> {
   return inputs;
 }
 
-async function openPath(path: string): Promise<OpenInput> {
-  // Opening a pipe takes until somebody opens its other end.
-  if (process.stderr.isTTY && (await isPipe(path)))
+async function openPath(path: string, regular: boolean): Promise<OpenInput> {
+  // Opening a pipe waits until its other end is opened.
+  if (!regular && process.stderr.isTTY && (await isPipe(path)))
     process.stderr.write(`lqa: ${printable(path)} is a pipe: waiting for what is written to it\n`);
-  const reader = await openFileReader(path);
+  const reader = await openFileReader(path, { regular });
   return {
     reader,
     async again(begin, end) {
@@ -63,13 +65,6 @@ async function openPath(path: string): Promise<OpenInput> {
     },
     close: () => reader.close(),
   };
-}
-
-async function isPipe(path: string): Promise<boolean> {
-  return await stat(path).then(
-    (status) => status.isFIFO(),
-    () => false,
-  );
 }
 
 async function openAddress(address: string): Promise<OpenInput> {

@@ -1,16 +1,12 @@
 /**
- * `-` where a command takes an adapter or a model of another format: what comes in is kept in a file of its own, in a directory
- * that is removed afterwards, because such formats are not read from front to back. Whatever is told names standard input.
+ * `-` where a command takes an adapter or a model of another format: such formats are not read from front to back, so the bytes
+ * go to a file in a directory that is removed afterwards. Reports and errors name standard input.
  *
  * @module
  */
-import { mkdtemp, open, rename, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { osError } from "../io/os-error.ts";
-import { forgetTemporary, registerTemporary } from "../io/temporary.ts";
+import { type TemporaryDirectory, withTemporaryDirectory } from "../io/temporary.ts";
 import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts";
 import { renamed } from "./standard-output.ts";
 import type { Terminal } from "./terminal.ts";
@@ -47,40 +43,30 @@ export async function withStandardInput(
 ): Promise<number> {
   if (options.length + positionals.length > 1)
     fail(KIND.USAGE, { actual: "- is given twice", expected: "standard input once" });
-  const folder = await mkdtemp(join(tmpdir(), "lqa-"));
-  registerTemporary(folder);
-  try {
+  return await withTemporaryDirectory("lqa-", async (folder) => {
     const path = await kept(folder);
     const values = new Map(args.values);
     for (const name of options) values.set(name, path);
     const words = args.positionals.map((word, i) => (positionals.includes(i) ? path : word));
     return await renamed(path, "standard input", terminal, (to) => run({ positionals: words, values }, to));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-    forgetTemporary(folder);
-  }
+  });
 }
 
-/** Writes standard input to a file that is called as its first bytes ask for. */
-async function kept(folder: string): Promise<string> {
-  const path = join(folder, "stdin");
+/** Writes standard input to a file whose name ends as its first bytes say. */
+async function kept(folder: TemporaryDirectory): Promise<string> {
+  const input = process.stdin[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let first = Buffer.alloc(0);
-  try {
-    const file = await open(path, "wx");
-    try {
-      for await (const piece of process.stdin) {
-        if (first.length < 8) first = Buffer.concat([first, (piece as Buffer).subarray(0, 8)]);
-        await file.writeFile(piece as Buffer);
-      }
-    } finally {
-      await file.close();
-    }
-    const name = path + ending(first.toString("latin1"));
-    await rename(path, name);
-    return name;
-  } catch (error) {
-    throw osError(error, path, "write");
+  for (let next = await input.next(); next.done !== true; next = await input.next()) {
+    first = Buffer.concat([first, next.value]);
+    if (first.length >= 8) break;
   }
+  const name = `stdin${ending(first.toString("latin1", 0, 8))}`;
+  const pieces = async function* (): AsyncGenerator<Uint8Array> {
+    yield first;
+    for (let next = await input.next(); next.done !== true; next = await input.next()) yield next.value;
+  };
+  await folder.write(name, pieces());
+  return folder.file(name);
 }
 
 function ending(first: string): string {

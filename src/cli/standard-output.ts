@@ -5,14 +5,11 @@
  *
  * @module
  */
-import { createReadStream } from "node:fs";
-import { mkdtemp, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";
+import { isDirectory, openFileReader } from "../io/file.ts";
 import { osError } from "../io/os-error.ts";
-import { forgetTemporary, registerTemporary } from "../io/temporary.ts";
+import { withTemporaryDirectory } from "../io/temporary.ts";
 import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -63,22 +60,33 @@ export async function toStandardOutput(
   terminal: Terminal,
   run: (args: Arguments, terminal: Terminal) => Promise<number>,
 ): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), "lqa-"));
-  registerTemporary(folder);
-  const path = join(folder, `stdout${ENDINGS[String(args.values.get("to"))] ?? place.ending}`);
+  return await withTemporaryDirectory("lqa-", async (folder) => {
+    const path = folder.file(`stdout${ENDINGS[String(args.values.get("to"))] ?? place.ending}`);
+    try {
+      const told = { ...terminal, out: (text: string) => terminal.err(text) };
+      const code = await renamed(path, "standard output", told, (to) => run(place.with(path), to));
+      if (await isDirectory(path))
+        fail(KIND.USAGE, { where: place.name, expected: "one file", actual: "a directory" });
+      terminal.endProgress();
+      await copyOut(path);
+      return code;
+    } catch (error) {
+      throw withoutPath(osError(error, path, "write"), path, "standard output");
+    }
+  });
+}
+
+async function copyOut(path: string): Promise<void> {
+  const file = await openFileReader(path);
   try {
-    const told = { ...terminal, out: (text: string) => terminal.err(text) };
-    const code = await renamed(path, "standard output", told, (to) => run(place.with(path), to));
-    if ((await stat(path)).isDirectory())
-      fail(KIND.USAGE, { where: place.name, expected: "one file", actual: "a directory" });
-    terminal.endProgress();
-    for await (const piece of createReadStream(path)) await written(piece as Uint8Array);
-    return code;
-  } catch (error) {
-    throw withoutPath(osError(error, path, "write"), path, "standard output");
+    for (;;) {
+      const piece = new Uint8Array(65536);
+      const length = await file.read(piece);
+      if (length === 0) return;
+      await written(piece.subarray(0, length));
+    }
   } finally {
-    await rm(folder, { recursive: true, force: true });
-    forgetTemporary(folder);
+    await file.close();
   }
 }
 

@@ -5,18 +5,20 @@
  *
  * @module
  */
-import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { type FileSource, openFileSource, readWholeFile } from "../io/file.ts";
-import { osError, quotePath } from "../io/os-error.ts";
+import { type FileSource, isDirectory, namesIn, openFileSource, readRegularFile } from "../io/file.ts";
+import { quotePath } from "../io/os-error.ts";
 import { parseShardIndex, type ShardedModel } from "./model.ts";
 
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 /** What diffusers calls the weights of a UNet or transformer. */
 const DIFFUSION = "diffusion_pytorch_model.safetensors";
+
+/** The largest index of shards: the models of a trillion weights, with hundreds of experts, have 15 MB. */
+const MAX_INDEX = 32 * 1024 ** 2;
 
 /** A model whose files are open. */
 export interface OpenModel extends ShardedModel {
@@ -31,12 +33,13 @@ export interface OpenModel extends ShardedModel {
 /**
  * Opens a model.
  *
- * @throws LqaError NOT_FOUND where there is no model, or a shard is absent; SOURCE_SHARDS for a broken index; IO
+ * @throws LqaError NOT_FOUND where there is no model, or a shard is absent; SOURCE_SHARDS for a broken index; BUDGET for one
+ * above 32 MiB; IO, also for pipes and devices, which are not opened
  */
 export async function openModel(path: string, signal?: AbortSignal): Promise<OpenModel> {
   const file = (await isDirectory(path)) ? join(path, await findModel(path)) : path;
   if (!file.endsWith(".json")) return await openFiles(dirname(file), [basename(file)], undefined);
-  const index = await readWholeFile(file, signal);
+  const index = await readRegularFile(file, MAX_INDEX, signal);
   const model = await openFiles(dirname(file), [...new Set(parseShardIndex(index).values())], index);
   return { ...model, indexName: basename(file) };
 }
@@ -61,22 +64,9 @@ async function openFiles(
   return { files, index, indexName: undefined, bytes, close };
 }
 
-async function isDirectory(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
-  } catch (error) {
-    throw osError(error, path, "read");
-  }
-}
-
 /** As transformers looks: the single file first, then the index; failing both, the only safetensors file. */
 async function findModel(folder: string): Promise<string> {
-  let names: string[];
-  try {
-    names = await readdir(folder);
-  } catch (error) {
-    throw osError(error, folder, "read");
-  }
+  const names = await namesIn(folder);
   if (names.includes(WEIGHTS)) return WEIGHTS;
   if (names.includes(INDEX)) return INDEX;
   if (names.includes(DIFFUSION)) return DIFFUSION;

@@ -8,8 +8,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { directoryStore } from "../serve/directory-store.ts";
 import { type AdapterStore, httpStore, safeName } from "../serve/stores.ts";
-import type { StoreOptions } from "./open-store.ts";
-import { s3Objects } from "./s3-objects.ts";
+import { openObjects, type StoreOptions } from "./open-store.ts";
 import { objectSource, placeOf } from "./store.ts";
 
 /**
@@ -21,14 +20,14 @@ import { objectSource, placeOf } from "./store.ts";
  * @param location `s3://bucket/prefix`, an `https://` address that ends with a slash, or a directory
  * @throws LqaError USAGE for an address of another kind; MISSING_PACKAGE for object storage without `@aws-sdk/client-s3`
  */
-export async function openAdapters(location: string, { s3 }: StoreOptions = {}): Promise<AdapterStore> {
+export async function openAdapters(location: string, options: StoreOptions = {}): Promise<AdapterStore> {
   if (/^https?:\/\//i.test(location)) return httpStore(location);
   if (!location.startsWith("s3://")) {
     if (location.includes("://"))
       fail(KIND.USAGE, { where: "location", expected: "s3://, https:// or a directory", actual: location });
     return directoryStore(location);
   }
-  const store = await s3Objects(location, s3);
+  const store = await openObjects(location, options);
   return {
     async open(name, signal) {
       const key = `${safeName(name)}.lqa`;

@@ -8,7 +8,7 @@
  * @module
  */
 import { CONFIG_FILE, usualWeights, WEIGHTS_ENDING } from "../io/adapter-names.ts";
-import type { ObjectInfo, ObjectStore } from "./store.ts";
+import type { ObjectInfo, ReadableStore } from "./store.ts";
 
 /** An adapter in a store. */
 export interface FoundAdapter {
@@ -20,7 +20,7 @@ export interface FoundAdapter {
 }
 
 /** Most files of one adapter that are carried. */
-const MOST_FILES = 64;
+export const MOST_FILES = 64;
 
 /** A directory of which not everything was seen. */
 interface Directory {
@@ -34,7 +34,7 @@ interface Directory {
 
 /** All adapters of a store whose objects are behind `after`. Hidden files and directories are left out. */
 export async function* findAdapters(
-  store: ObjectStore,
+  store: ReadableStore,
   { after, signal }: { readonly after?: string | undefined; readonly signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<FoundAdapter> {
   const open: Directory[] = [];

@@ -8,13 +8,16 @@
 import { concurrently } from "./concurrent.ts";
 import { FAILURES, RECORDS } from "./job.ts";
 import { type FleetRecord, type ResultRecord, readRecord } from "./records.ts";
-import type { ObjectStore } from "./store.ts";
+import type { ReadableStore } from "./store.ts";
 
 /** Records that are read at the same time. */
 const PLACES = 32;
 
 /** All records of a target: results by name, then failures by name. @throws LqaError what the store throws; IO for an object that is none */
-export async function* readCatalogue(store: ObjectStore, signal?: AbortSignal): AsyncGenerator<FleetRecord> {
+export async function* readCatalogue(
+  store: ReadableStore,
+  signal?: AbortSignal,
+): AsyncGenerator<FleetRecord> {
   // One that went meanwhile is none any more.
   for (const prefix of [RECORDS, FAILURES])
     for await (const record of concurrently(store.list({ prefix, signal }), PLACES, ({ key }) =>

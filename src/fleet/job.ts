@@ -2,22 +2,19 @@
  * One piece of work of the fleet: an adapter at one location that is to become an `.lqa` file at another.
  *
  * Its id is a digest of all that decides the result, versions of the source's objects included: the same work has the same
- * id wherever and whenever it is submitted.
+ * id wherever and whenever it is submitted. Whoever can write to the queue can write a job, so a worker reads one as it
+ * reads a file of a stranger: every field has one form and a bound, and no field becomes a path of the worker's machine.
  *
  * @module
  */
 import { createHash } from "node:crypto";
-import type { EncodeFileOptions } from "../encode-file.ts";
 import * as KIND from "../error-catalogue.ts";
-import { fail, isLqaError, LqaError } from "../errors.ts";
-import type { FoundAdapter } from "./adapters.ts";
+import { fail, isLqaError } from "../errors.ts";
+import { FILE_BYTES } from "../limits.ts";
+import { type FoundAdapter, MOST_FILES } from "./adapters.ts";
+import { isPlainKey, readLocation } from "./location.ts";
+import { type FleetSettings, parseSettings } from "./settings.ts";
 import { OWN_PREFIX } from "./store.ts";
-
-/** How the adapters of a fleet are encoded, and whether what is there already is replaced. */
-export type FleetSettings = Omit<
-  EncodeFileOptions,
-  "onProgress" | "executor" | "signal" | "importance" | "weighted" | "workers" | "scaleIfMissing" | "scratch"
->;
 
 /** An object of the source: key, bytes, version. */
 export type JobFile = readonly [key: string, size: number, version: string];
@@ -34,27 +31,44 @@ export interface FleetJob {
   readonly settings: FleetSettings;
 }
 
-/** The work that an adapter is. */
+/** An entry of a queue: what should be the text of a job, under the id that it has there. */
+export interface QueuedJob {
+  readonly id: string;
+  readonly text: string;
+}
+
+/** Most characters of a job in a queue: 64 files with the longest keys, and escapes. */
+const MOST_TEXT = 2 ** 18;
+const MOST_VERSION = 256;
+const FIELDS = ["id", "source", "target", "name", "files", "settings"] as const;
+
+/** The work that an adapter is. @throws LqaError JOB_INVALID if no queue may carry it, because of a name for example */
 export function jobOf(
   source: string,
   target: string,
   { name, files }: FoundAdapter,
   settings: FleetSettings,
 ): FleetJob {
-  const sorted = Object.entries(settings).filter(([, value]) => value !== undefined);
   const job = {
     source,
     target,
     name: name === "" ? lastPart(source) : name,
     files: files.map(({ key, size, version }): JobFile => [key, size, version]),
-    settings: Object.fromEntries(sorted.sort(([x], [y]) => (x < y ? -1 : 1))),
+    settings,
   };
-  // A letter first: queues take a number for one of their own.
-  return { id: `j${createHash("sha256").update(JSON.stringify(job)).digest("hex").slice(0, 31)}`, ...job };
+  return parseJob({ id: idOf(job), text: JSON.stringify({ id: idOf(job), ...job }) });
+}
+
+/** Digest of everything else, with the settings in order. A letter first: queues take a number for one of their own. */
+function idOf({ source, target, name, files, settings }: Omit<FleetJob, "id">): string {
+  const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+  const sorted = Object.fromEntries(given.sort(([x], [y]) => (x < y ? -1 : 1)));
+  const text = JSON.stringify({ source, target, name, files, settings: sorted });
+  return `j${createHash("sha256").update(text).digest("hex").slice(0, 31)}`;
 }
 
 function lastPart(location: string): string {
-  return location.replace(/[/\\]+$/, "").replace(/^.*[/\\]/s, "") || "adapter";
+  return location.replace(/\/+$/, "").replace(/^.*\//s, "") || "adapter";
 }
 
 /** Key of the result below the target. */
@@ -66,63 +80,93 @@ export function resultKey({ name }: Pick<FleetJob, "name">): string {
 export const RECORDS: string = `${OWN_PREFIX}records/`;
 export const FAILURES: string = `${OWN_PREFIX}failures/`;
 
+export const recordKey = (name: string): string => `${RECORDS}${name}.json`;
+export const failureKey = (name: string): string => `${FAILURES}${name}.json`;
+
 /**
  * A job from its text in a queue.
  *
- * @throws LqaError USAGE for anything that is none
+ * It has the fields of {@link FleetJob} and no others; locations are `s3://bucket/prefix`; name and keys are plain, and all
+ * keys are in one directory; settings are those of `lqa fleet submit`; and the id is the digest of the rest, here and as the
+ * queue has it.
+ *
+ * @throws LqaError JOB_INVALID for anything else, with the field
  */
-export function parseJob(text: string): FleetJob {
-  let job: Partial<FleetJob> | null;
+export function parseJob({ id: entry, text }: QueuedJob): FleetJob {
+  const invalid = (expected: string, actual: unknown): never =>
+    fail(KIND.JOB_INVALID, {
+      where: `queue entry ${JSON.stringify(entry.slice(0, 80))}`,
+      expected,
+      actual: typeof actual === "string" ? JSON.stringify(actual.slice(0, 120)) : String(actual),
+    });
+  if (text.length > MOST_TEXT) invalid(`at most ${MOST_TEXT} characters`, text.length);
+  let job: unknown;
   try {
-    job = JSON.parse(text) as Partial<FleetJob> | null;
-  } catch (cause) {
-    return fail(KIND.USAGE, { where: "queue", expected: "a job of lqa fleet submit", cause });
+    job = JSON.parse(text);
+  } catch {
+    return invalid("a JSON object", text);
   }
-  const { id, source, target, name, files, settings } = job ?? {};
-  const texts = [id, source, target, name].every((one) => typeof one === "string" && one !== "");
-  const listed =
-    Array.isArray(files) &&
-    files.every(
-      (file) =>
-        Array.isArray(file) &&
-        typeof file[0] === "string" &&
-        Number.isSafeInteger(file[1]) &&
-        file[1] >= 0 &&
-        typeof file[2] === "string",
+  if (typeof job !== "object" || job === null || Array.isArray(job)) return invalid("a JSON object", text);
+  const names = Object.keys(job);
+  if (names.length !== FIELDS.length || !FIELDS.every((name) => names.includes(name)))
+    return invalid(`the fields ${FIELDS.join(", ")}`, names.slice(0, 12).join(", "));
+  const { id, source, target, name, files, settings } = job as Readonly<Record<string, unknown>>;
+  if (typeof id !== "string" || !/^j[0-9a-f]{31}$/.test(id) || id !== entry)
+    return invalid("an id of j and 31 hexadecimal digits, that of its entry", id);
+  for (const [field, location] of [
+    ["source", source],
+    ["target", target],
+  ] as const)
+    if (typeof location !== "string" || readLocation(location) === undefined)
+      return invalid(`${field}: s3://bucket/prefix`, location);
+  if (typeof name !== "string" || !isPlainKey(failureKey(name)) || name.startsWith(OWN_PREFIX))
+    return invalid("name: a path of plain names", name);
+  if (!Array.isArray(files) || files.length < 1 || files.length > MOST_FILES)
+    return invalid(`files: 1 to ${MOST_FILES}`, Array.isArray(files) ? files.length : files);
+  for (const file of files)
+    if (!isJobFile(file))
+      return invalid("files: a plain key, a size and a version each", JSON.stringify(file));
+  const keys = (files as JobFile[]).map(([key]) => key);
+  const folder = keys[0]!.lastIndexOf("/");
+  if (keys.some((key) => key.lastIndexOf("/") !== folder || !key.startsWith(keys[0]!.slice(0, folder + 1))))
+    return invalid(
+      "files: keys in one directory",
+      keys.find((key) => key.lastIndexOf("/") !== folder),
     );
-  if (!texts || !listed || typeof settings !== "object" || settings === null)
-    fail(KIND.USAGE, { where: "queue", expected: "a job of lqa fleet submit", actual: text.slice(0, 80) });
-  return job as FleetJob;
-}
-
-/** Why an adapter has no result. */
-export interface FleetFailure {
-  /** Code and name of the error's entry of the catalogue. */
-  readonly code: string;
-  readonly kind: string;
-  readonly message: string;
-  readonly advice: string;
-}
-
-/** An error as it is kept. What is not of this library is a defect of it. */
-export function failureOf(error: unknown): FleetFailure {
-  if (isLqaError(error)) {
-    const { code, kind, message, advice } = error;
-    return { code, kind, message: message.slice(0, 2000), advice };
-  }
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return {
-    code: "LQA-INTERNAL",
-    kind: "INTERNAL",
-    message: message.slice(0, 2000),
-    advice: "This is a bug in lqa. Please report it with the adapter that shows it.",
+  if (new Set(keys).size < keys.length) return invalid("files: different keys", "one of them twice");
+  const parsed = {
+    source: source as string,
+    target: target as string,
+    name,
+    files: files as JobFile[],
+    settings: parseSettings(settings, invalid),
   };
+  if (id !== idOf(parsed)) return invalid(`id ${idOf(parsed)}, the digest of the other fields`, id);
+  return { id, ...parsed };
 }
 
-/** The failure of a job whose workers ended again and again. */
-export function lost(times: number): LqaError {
-  return new LqaError(KIND.WORKER_LOST, {
-    expected: `at most ${times} workers that end`,
-    actual: "one more",
-  });
+function isJobFile(file: unknown): file is JobFile {
+  if (!Array.isArray(file) || file.length !== 3) return false;
+  const [key, size, version] = file as unknown[];
+  return (
+    typeof key === "string" &&
+    isPlainKey(key) &&
+    Number.isSafeInteger(size) &&
+    (size as number) >= 0 &&
+    (size as number) <= FILE_BYTES.core &&
+    typeof version === "string" &&
+    version.length <= MOST_VERSION &&
+    // Versions go into the headers of requests.
+    /^[\x20-\x7e]*$/.test(version)
+  );
+}
+
+/** What an entry of a queue calls its adapter, for lists of jobs that may be none: the name, or else the id. */
+export function nameIn({ id, text }: QueuedJob): string {
+  try {
+    return parseJob({ id, text }).name;
+  } catch (error) {
+    if (!isLqaError(error)) throw error;
+    return id.slice(0, 80);
+  }
 }

@@ -1,12 +1,10 @@
 /**
- * From a location to its store: `s3://bucket/prefix`, or a directory.
+ * From a location, `s3://bucket/prefix`, to its store.
  *
  * @module
  */
-import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
-import { directoryObjects } from "./directory-objects.ts";
-import { type S3Options, s3Objects } from "./s3-objects.ts";
+import { parseLocation } from "./location.ts";
+import { openS3, type S3Options, s3Objects } from "./s3-objects.ts";
 import type { ObjectStore } from "./store.ts";
 
 /** How to reach stores. */
@@ -18,37 +16,32 @@ export interface StoreOptions {
 /**
  * Opens a store.
  *
- * @throws LqaError USAGE for an address of another kind; MISSING_PACKAGE; IO
+ * @throws LqaError USAGE for anything but `s3://bucket/prefix`, a directory included; MISSING_PACKAGE
  */
-export async function openObjects(location: string, { s3 }: StoreOptions = {}): Promise<ObjectStore> {
-  if (location.startsWith("s3://")) return await s3Objects(location, s3);
-  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(location))
-    fail(KIND.USAGE, { where: "location", expected: "s3://bucket/prefix or a directory", actual: location });
-  return await directoryObjects(location);
+export async function openObjects(location: string, options: StoreOptions = {}): Promise<ObjectStore> {
+  const stores = createStores(options);
+  return { ...(await stores.open(location)), close: () => stores.close() };
 }
 
-/** Stores by location, each opened once. */
+/** Stores by location. Those of one `Stores` share their connections, however many there are. */
 export interface Stores {
+  /** @throws LqaError as {@link openObjects} */
   open(location: string): Promise<ObjectStore>;
   close(): Promise<void>;
 }
 
-/** Stores that are opened when they are asked for and closed together. */
-export function createStores(options: StoreOptions = {}): Stores {
-  const opened = new Map<string, Promise<ObjectStore>>();
+/** Stores that are opened on demand and closed together. */
+export function createStores({ s3 }: StoreOptions = {}): Stores {
+  let service: ReturnType<typeof openS3> | undefined;
   return {
-    open(location) {
-      const known = opened.get(location);
-      if (known !== undefined) return known;
-      const opening = openObjects(location, options);
-      opened.set(location, opening);
-      // One that could not be opened may be the next time.
-      opening.catch(() => opened.delete(location));
-      return opening;
+    async open(location) {
+      parseLocation(location);
+      service ??= openS3(s3);
+      return s3Objects(location, await service);
     },
     async close() {
-      for (const opening of opened.values()) await (await opening).close();
-      opened.clear();
+      if (service !== undefined) (await service).client.destroy();
+      service = undefined;
     },
   };
 }

@@ -1,55 +1,108 @@
 /**
- * One job, from its source to its result: fetched, encoded, stored if nothing else is there, checked, recorded.
+ * One entry of the queue, from its source to its result: read strictly, compared with what the operator allows, fetched, encoded,
+ * stored if nothing else is there, checked, recorded.
  *
- * Killed at any moment it leaves a result that is whole or absent, and doing it again gives the same bytes: so a result that
- * is there already is either the same or an error.
+ * A worker that is killed leaves a result that is whole or absent. Doing the job again gives the same bytes: a result that is
+ * there already is either the same or an error.
  *
  * @module
  */
 import { createHash } from "node:crypto";
-import { mkdir, open, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { encodeFile } from "../encode-file.ts";
+import { basename } from "node:path";
+import { encodeFrom } from "../encode-file.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
+import { openSourceFiles } from "../io/adapter-files.ts";
 import { CONFIG_FILE } from "../io/adapter-names.ts";
-import { readWholeFile } from "../io/file.ts";
-import { osError } from "../io/os-error.ts";
-import { forgetTemporary, registerTemporary } from "../io/temporary.ts";
+import { MAX_SIDE_FILE } from "../io/file.ts";
+import { type TemporaryDirectory, withTemporaryDirectory } from "../io/temporary.ts";
 import type { Executor } from "../quantize/tasks.ts";
 import { concurrently } from "./concurrent.ts";
-import { type FleetJob, failureOf, type JobFile, resultKey } from "./job.ts";
+import { type FleetFailure, failureOf } from "./failure.ts";
+import {
+  type FleetJob,
+  failureKey,
+  type JobFile,
+  parseJob,
+  type QueuedJob,
+  recordKey,
+  resultKey,
+} from "./job.ts";
+import { isWithin, type Location, parseLocation } from "./location.ts";
 import type { Stores } from "./open-store.ts";
 import type { Verdict } from "./queue.ts";
-import { failureKey, isDone, recordKey, resultRecord, writeFailure, writeRecord } from "./records.ts";
-import { type ObjectStore, objectSource, placeOf, STEP } from "./store.ts";
+import { isDone, resultRecord, writeFailure, writeRecord } from "./records.ts";
+import { type ObjectStore, objectSource, placeOf, type ReadableStore, STEP } from "./store.ts";
+
+/** The roots that jobs may name, at or below which their sources and targets must be. */
+export interface AllowedRoots {
+  readonly sources: readonly Location[];
+  readonly targets: readonly Location[];
+}
+
+/** A job as a worker's callbacks name it: an entry that is no job has only its id. */
+export type NamedJob = Pick<FleetJob, "id" | "name">;
 
 /** What a worker has for its jobs. */
 export interface Workplace {
   readonly stores: Stores;
+  readonly allowed: AllowedRoots;
   /** Directory for what is fetched. */
   readonly scratch: string;
   readonly executor: Executor;
   /** The worker has ended and waits for no job: what fails from now on says nothing about it. */
   readonly isAbandoned: () => boolean;
-  readonly onDone?: ((job: FleetJob, kept: boolean) => void) | undefined;
-  readonly onFailed?:
-    | ((job: FleetJob, failure: ReturnType<typeof failureOf>, last: boolean) => void)
-    | undefined;
+  readonly onDone?: ((job: NamedJob, kept: boolean) => void) | undefined;
+  readonly onFailed?: ((job: NamedJob, failure: FleetFailure, last: boolean) => void) | undefined;
 }
 
 /** Errors that may pass by themselves. */
 const PASSING: ReadonlySet<string> = new Set(["NETWORK", "IO", "UPLOAD_DAMAGED", "HTTP_RESPONSE"]);
 
-/** Files of an adapter that are fetched at the same time: the configuration beside the weights. */
+/** Files of an adapter that are fetched at the same time: the configuration and the weights. */
 const FILES = 2;
 
-/** Does a job; what goes wrong is in the verdict. */
+/**
+ * A job that this worker may do.
+ *
+ * @throws LqaError JOB_INVALID, JOB_NOT_ALLOWED
+ */
+export function allowedJob(entry: QueuedJob, { sources, targets }: AllowedRoots): FleetJob {
+  const job = parseJob(entry);
+  for (const [option, location, roots] of [
+    ["--allow-source", job.source, sources],
+    ["--allow-target", job.target, targets],
+  ] as const) {
+    const place = parseLocation(location);
+    if (!roots.some((root) => isWithin(place, root)))
+      fail(KIND.JOB_NOT_ALLOWED, {
+        where: `job ${job.id}`,
+        expected: `a location within ${option} ${roots.map(locationText).join(", ")}`,
+        actual: JSON.stringify(location),
+      });
+  }
+  return job;
+}
+
+function locationText({ bucket, parts }: Location): string {
+  return ["s3:/", bucket, ...parts].join("/");
+}
+
+/** Works on an entry of the queue; what goes wrong is in the verdict. */
 export async function performJob(
-  job: FleetJob,
+  entry: QueuedJob,
   { last }: { readonly last: boolean },
   at: Workplace,
 ): Promise<Verdict> {
+  let job: FleetJob;
+  try {
+    job = allowedJob(entry, at.allowed);
+  } catch (error) {
+    // Only the queue's own list has it: what such an entry calls its target is not written to.
+    const failure = failureOf(error);
+    at.onFailed?.({ id: entry.id, name: entry.id.slice(0, 80) }, failure, true);
+    return { kind: "dead", failure };
+  }
   try {
     const target = await at.stores.open(job.target);
     const key = resultKey(job);
@@ -87,27 +140,29 @@ function isHalt(error: unknown): boolean {
 async function encodeJob(job: FleetJob, key: string, target: ObjectStore, at: Workplace): Promise<void> {
   const started = performance.now();
   const source = await at.stores.open(job.source);
-  const folder = join(at.scratch, job.id);
-  registerTemporary(folder);
-  try {
-    await mkdir(join(folder, "out"), { recursive: true });
-    const input = await fetched(job, source, folder);
-    const output = join(folder, "out", "result.lqa");
-    const { executor } = at;
-    const { force, ...settings } = job.settings;
-    const result = await encodeFile(input, output, { ...settings, scaleIfMissing: true, executor });
-    const bytes = await readWholeFile(output);
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
-    await store(key, bytes, sha256, target, force === true);
-    const seconds = (performance.now() - started) / 1000;
-    await Promise.all([
-      writeRecord(target, recordKey(job.name), resultRecord(job, result, sha256, seconds)),
-      target.remove(failureKey(job.name)),
-    ]);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-    forgetTemporary(folder);
-  }
+  await withTemporaryDirectory(
+    "job-",
+    async (folder) => {
+      const input = await fetched(job, source, folder);
+      const { force, ...settings } = job.settings;
+      let bytes: Uint8Array = new Uint8Array(0);
+      const result = await encodeFrom(
+        () => openSourceFiles(input),
+        async (encoded) => {
+          bytes = encoded;
+        },
+        { ...settings, scaleIfMissing: true, executor: at.executor },
+      );
+      const sha256 = createHash("sha256").update(bytes).digest("hex");
+      await store(key, bytes, sha256, target, force === true);
+      const seconds = (performance.now() - started) / 1000;
+      await Promise.all([
+        writeRecord(target, recordKey(job.name), resultRecord(job, result, sha256, seconds)),
+        target.remove(failureKey(job.name)),
+      ]);
+    },
+    at.scratch,
+  );
 }
 
 /** Stores a result and looks whether it is what was sent. */
@@ -133,51 +188,47 @@ async function store(
   fail(KIND.UPLOAD_DAMAGED, { where, expected: `SHA-256 ${sha256}`, actual: stored ?? "no object" });
 }
 
-/** Path of the adapter: where it is, or where its files were fetched to, with bounded memory. */
-async function fetched(job: FleetJob, source: ObjectStore, folder: string): Promise<string> {
-  const [first] = job.files;
-  if (first === undefined)
-    fail(KIND.NOT_FOUND, { where: job.name, expected: "files of an adapter", actual: "none" });
-  const single = job.files.length === 1 && !first[0].endsWith(CONFIG_FILE);
-  if (source.path !== undefined) {
-    for (const [key, , version] of job.files)
-      if ((await source.head(key))?.version !== version)
-        fail(KIND.REMOTE_CHANGED, { where: source.path(key), advice: SUBMIT });
-    const path = source.path(first[0]);
-    return single ? path : dirname(path);
-  }
-  const input = join(folder, "in");
-  await mkdir(input);
-  const fetches = concurrently(job.files, FILES, (file) => fetchFile(file, source, input));
+/** Path of the adapter, whose files are fetched into the directory with bounded memory. */
+async function fetched(job: FleetJob, source: ReadableStore, folder: TemporaryDirectory): Promise<string> {
+  const [[first]] = job.files as readonly [JobFile];
+  const fetches = concurrently(job.files, FILES, (file) => fetchFile(file, source, folder));
   for await (const _fetched of fetches);
-  return single ? join(input, basename(first[0])) : input;
+  const single = job.files.length === 1 && basename(first) !== CONFIG_FILE;
+  return single ? folder.file(basename(first)) : folder.path;
 }
 
 /** An object into the directory, piece by piece. */
-async function fetchFile([key, size, version]: JobFile, source: ObjectStore, folder: string): Promise<void> {
+async function fetchFile(
+  [key, size, version]: JobFile,
+  source: ReadableStore,
+  folder: TemporaryDirectory,
+): Promise<void> {
+  const where = placeOf(source, key);
+  const name = basename(key);
+  if (name === CONFIG_FILE && size > MAX_SIDE_FILE)
+    fail(KIND.BUDGET, {
+      where,
+      expected: `at most ${MAX_SIDE_FILE} bytes for a configuration`,
+      actual: size,
+    });
   const from = objectSource(source, { key, size, version });
-  const path = join(folder, basename(key));
-  try {
-    const file = await open(path, "wx");
-    try {
-      for (let offset = 0; offset < size; offset += STEP) {
-        const bytes = await from.read(offset, STEP);
-        if (bytes.length !== Math.min(STEP, size - offset))
-          fail(KIND.NETWORK, {
-            where: placeOf(source, key),
-            expected: `${size} bytes`,
-            actual: offset + bytes.length,
-          });
-        await file.writeFile(bytes);
-      }
-    } finally {
-      await file.close();
+  const pieces = async function* (): AsyncGenerator<Uint8Array> {
+    for (let offset = 0; offset < size; offset += STEP) {
+      const bytes = await from.read(offset, STEP);
+      if (bytes.length !== Math.min(STEP, size - offset))
+        fail(KIND.NETWORK, { where, expected: `${size} bytes`, actual: offset + bytes.length });
+      yield bytes;
     }
+  };
+  try {
+    await folder.write(name, pieces());
   } catch (error) {
     if (isLqaError(error, "REMOTE_CHANGED"))
-      fail(KIND.REMOTE_CHANGED, { where: placeOf(source, key), advice: SUBMIT, cause: error });
-    throw osError(error, path, "write");
+      fail(KIND.REMOTE_CHANGED, {
+        where,
+        advice: "Submit the source again: the changed adapter is another job.",
+        cause: error,
+      });
+    throw error;
   }
 }
-
-const SUBMIT = "Submit the source again: the changed adapter is another job.";

@@ -1,9 +1,12 @@
 /**
  * What the fleet asks of a queue: jobs by id, leases that end with their worker, a list of what failed for good.
  *
+ * A queue does not look into its entries: they are texts, and `parseJob` reads them where they are worked on.
+ *
  * @module
  */
-import type { FleetFailure, FleetJob } from "./job.ts";
+import type { FleetFailure } from "./failure.ts";
+import type { FleetJob, QueuedJob } from "./job.ts";
 
 /** What became of one attempt at a job. */
 export type Verdict =
@@ -15,8 +18,8 @@ export type Verdict =
   /** It is not about this job: the job goes back and the worker ends with this error. */
   | { readonly kind: "halt"; readonly error: unknown };
 
-/** One attempt at a job. Never rejects. */
-export type Process = (job: FleetJob, attempt: { readonly last: boolean }) => Promise<Verdict>;
+/** One attempt at an entry, which may be anything. Never rejects. */
+export type Process = (entry: QueuedJob, attempt: { readonly last: boolean }) => Promise<Verdict>;
 
 /** How a worker takes jobs. */
 export interface WorkOptions {
@@ -26,12 +29,12 @@ export interface WorkOptions {
   readonly signal?: AbortSignal | undefined;
   /** Ends when there is nothing to do and nothing in work anywhere. */
   readonly untilEmpty?: boolean | undefined;
-  /** Seconds after which a job of a worker that went silent is given to another. Queues in directories see it at once. */
+  /** Seconds after which a job of a worker that went silent is given to another. */
   readonly leaseSeconds?: number | undefined;
   /** Told what a person should know of the queue itself. */
   readonly onNotice?: ((text: string) => void) | undefined;
-  /** Told of jobs that failed because their workers ended. */
-  readonly onLost?: ((job: FleetJob, failure: FleetFailure) => Promise<void>) | undefined;
+  /** Called for entries that failed because their workers ended. */
+  readonly onLost?: ((entry: QueuedJob, failure: FleetFailure) => Promise<void>) | undefined;
 }
 
 /** How many jobs are in which state. */
@@ -50,8 +53,8 @@ export interface QueueCounts {
 /** A job that failed for good. */
 export interface DeadJob {
   readonly id: string;
+  /** Of the adapter, or the id again for an entry that is no job. */
   readonly name: string;
-  readonly target: string;
   readonly failure: FleetFailure;
 }
 

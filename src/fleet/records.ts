@@ -1,16 +1,17 @@
 /**
  * What the fleet knows of each adapter: a record of a result, or of a failure, as a small object below the target.
  *
- * A result is there before its record, and a record says which work it is of: so whoever finds both need not do it again.
+ * A result is there before its record, and a record says which work it is of: a submission that finds both leaves the work
+ * out. Whoever can write to the bucket can write a record, so it is read strictly.
  *
  * @module
  */
-
 import type { EncodedFile } from "../encode-file.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { FAILURES, type FleetFailure, type FleetJob, RECORDS } from "./job.ts";
-import type { ObjectStore } from "./store.ts";
+import { type FleetFailure, parseFailure } from "./failure.ts";
+import { type FleetJob, failureKey, recordKey } from "./job.ts";
+import { type ObjectStore, placeOf, type ReadableStore } from "./store.ts";
 
 /** An adapter that was encoded. */
 export interface ResultRecord {
@@ -47,9 +48,6 @@ export type FleetRecord = ResultRecord | FailureRecord;
 
 /** Most bytes of a record. */
 const MOST = 65536;
-
-export const recordKey = (name: string): string => `${RECORDS}${name}.json`;
-export const failureKey = (name: string): string => `${FAILURES}${name}.json`;
 
 /** The record of a result. */
 export function resultRecord(
@@ -100,37 +98,71 @@ export async function writeFailure(store: ObjectStore, job: FleetJob, failure: F
 /**
  * The record of that key; undefined if there is none.
  *
- * @throws LqaError IO for an object that is no record
+ * @throws LqaError IO for an object that is no record, or that of another adapter
  */
 export async function readRecord(
-  store: ObjectStore,
+  store: ReadableStore,
   key: string,
   signal?: AbortSignal,
 ): Promise<FleetRecord | undefined> {
+  const record = await recordAt(store, key, signal);
+  return record === "broken"
+    ? fail(KIND.IO, {
+        where: JSON.stringify(placeOf(store, key)),
+        expected: "a record of lqa fleet",
+        actual: "something else",
+        advice:
+          "Submit the source again: a worker then replaces the object. Check who can write to the target.",
+      })
+    : record;
+}
+
+async function recordAt(
+  store: ReadableStore,
+  key: string,
+  signal: AbortSignal | undefined,
+): Promise<FleetRecord | "broken" | undefined> {
   const bytes = await store.read(key, { offset: 0, length: MOST }, signal);
-  if (bytes === undefined) return undefined;
+  return bytes && (parseRecord(new TextDecoder().decode(bytes), key) ?? "broken");
+}
+
+const TEXTS = ["name", "job", "source", "dialect", "contentId", "fileId", "sha256"] as const;
+const NUMBERS = ["averageBits", "bitsPerParameter", "relativeError", "seconds"] as const;
+const COUNTS = ["inputBytes", "outputBytes", "parameters", "modules"] as const;
+
+/** A record from its text, with its own fields alone; undefined for anything else. */
+function parseRecord(text: string, key: string): FleetRecord | undefined {
+  let found: Readonly<Record<string, unknown>>;
   try {
-    const record = JSON.parse(new TextDecoder().decode(bytes)) as FleetRecord | null;
-    if (record?.state === "done" || record?.state === "failed") return record;
+    found = (JSON.parse(text) ?? {}) as Readonly<Record<string, unknown>>;
   } catch {
-    // Told below.
+    return undefined;
   }
-  return fail(KIND.IO, {
-    where: key,
-    expected: "a record of lqa fleet",
-    actual: "something else",
-    advice: "Remove the object; the next run of the fleet writes it again.",
-  });
+  const isText = (field: string): boolean => typeof found[field] === "string";
+  const { state, name, job, source } = found;
+  if (state === "failed") {
+    const failure = parseFailure(text);
+    if (failure === undefined || !["name", "job", "source"].every(isText)) return undefined;
+    if (key !== failureKey(name as string)) return undefined;
+    return { state, name: name as string, job: job as string, source: source as string, ...failure };
+  }
+  const isNumber = (field: string): boolean => Number.isFinite(found[field]) && (found[field] as number) >= 0;
+  const isCount = (field: string): boolean => isNumber(field) && Number.isSafeInteger(found[field]);
+  const sound = TEXTS.every(isText) && NUMBERS.every(isNumber) && COUNTS.every(isCount);
+  if (state !== "done" || !sound || key !== recordKey(name as string)) return undefined;
+  const fields = [...TEXTS, ...NUMBERS, ...COUNTS].map((field) => [field, found[field]]);
+  return { state, ...Object.fromEntries(fields) } as ResultRecord;
 }
 
 /** Whether this work is done: its record is there, and so is its result. */
 export async function isDone(
-  store: ObjectStore,
+  store: ReadableStore,
   job: FleetJob,
   key: string,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const record = await readRecord(store, recordKey(job.name), signal);
-  if (record?.state !== "done" || record.job !== job.id) return false;
+  const record = await recordAt(store, recordKey(job.name), signal);
+  if (record === undefined || record === "broken" || record.state !== "done" || record.job !== job.id)
+    return false;
   return (await store.head(key, signal))?.size === record.outputBytes;
 }

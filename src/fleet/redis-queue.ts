@@ -4,14 +4,18 @@
  * BullMQ has the leases, the retries and the list of failures. Jobs that are done are removed, so that memory is that of
  * the jobs that wait. A connection that breaks is made again; one that stays away for longer than the patience is an error.
  *
+ * Whoever can write to Redis can write anything where BullMQ expects its entries. Their data stays a text here, which BullMQ
+ * would parse while it takes a job, where an error loses the job.
+ *
  * @module
  */
-import type { Job, Queue, Worker } from "bullmq";
+import type { Job, JobJson, MinimalQueue, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import * as KIND from "../error-catalogue.ts";
 import { fail, LqaError } from "../errors.ts";
 import { aborted, pause, within } from "./concurrent.ts";
-import { type FleetFailure, type FleetJob, failureOf, lost, parseJob } from "./job.ts";
+import { type FleetFailure, failureOf, lost, parseFailure } from "./failure.ts";
+import { nameIn, type QueuedJob } from "./job.ts";
 import { optional } from "./optional.ts";
 import {
   ATTEMPTS,
@@ -44,11 +48,11 @@ const HISTORY = 60;
  */
 export async function redisQueue(address: string, options: RedisOptions = {}): Promise<WorkQueue> {
   const { name = "lqa-fleet", patienceSeconds = 600 } = options;
-  const [{ Queue: QueueClass, ...bullmq }, { Redis: RedisClass }] = await optional(
-    ["bullmq", "ioredis"],
-    () => Promise.all([import("bullmq"), import("ioredis")]),
+  const [bullmq, { Redis: RedisClass }] = await optional(["bullmq", "ioredis"], () =>
+    Promise.all([import("bullmq"), import("ioredis")]),
   );
   const location = withoutPassword(address);
+  const { TextQueue, TextWorker } = textClasses(bullmq);
   const connection = new RedisClass(address, {
     maxRetriesPerRequest: null,
     retryStrategy: (times: number) => Math.min(100 * 2 ** Math.min(times, 6), 3000),
@@ -63,7 +67,7 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
   };
   const patience = watch(connection, location, patienceSeconds);
   await patience.connected();
-  const queue = new QueueClass<FleetJob>(name, { connection: connection as never, skipMetasUpdate: false });
+  const queue = new TextQueue(name, { connection: connection as never, skipMetasUpdate: false });
   queue.on("error", () => {});
 
   return {
@@ -84,13 +88,13 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
       await patience.during(queue.addBulk(entries));
     },
     async work(process, work) {
-      await runWorker(process, work, { bullmq, name, queue, connection, patience });
+      await runWorker(process, work, { bullmq, TextWorker, name, queue, connection, patience });
     },
     counts: () => patience.during(countsOf(queue)),
     async *failures() {
       for (let start = 0; ; start += PAGE) {
         const page = await patience.during(queue.getFailed(start, start + PAGE - 1));
-        for (const job of page) if (job !== undefined) yield deadJob(job as Job<FleetJob>);
+        for (const job of page) if (job !== undefined) yield deadJob(job);
         if (page.length < PAGE) return;
       }
     },
@@ -118,10 +122,47 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
   };
 }
 
+type BullMQ = typeof import("bullmq");
+
+/** BullMQ's classes, with the data of a job as the text that is in Redis. */
+function textClasses(bullmq: BullMQ): {
+  TextQueue: typeof Queue<unknown>;
+  TextWorker: typeof Worker<unknown>;
+} {
+  class TextJob extends bullmq.Job<unknown> {
+    static override fromJSON<T, R, N extends string>(
+      queue: MinimalQueue,
+      json: JobJson,
+      id?: string,
+    ): Job<T, R, N> {
+      const job = bullmq.Job.fromJSON<T, R, N>(queue, { ...json, data: "{}" }, id);
+      job.data = json.data as T;
+      return job;
+    }
+  }
+  class TextQueue extends bullmq.Queue<unknown> {
+    protected override get Job(): typeof Job {
+      return TextJob as typeof Job;
+    }
+  }
+  class TextWorker extends bullmq.Worker<unknown> {
+    protected override get Job(): typeof Job {
+      return TextJob as typeof Job;
+    }
+  }
+  return { TextQueue, TextWorker };
+}
+
+/** An entry as BullMQ has it. */
+function entryOf({ id, data }: Job<unknown>): QueuedJob {
+  return { id: String(id), text: String(data) };
+}
+
 interface Context {
-  readonly bullmq: Omit<typeof import("bullmq"), "Queue">;
+  readonly bullmq: BullMQ;
+  readonly TextWorker: typeof Worker<unknown>;
   readonly name: string;
-  readonly queue: Queue<FleetJob>;
+  readonly queue: Queue<unknown>;
   readonly connection: Redis;
   readonly patience: Patience;
 }
@@ -130,18 +171,13 @@ interface Context {
 async function runWorker(
   process: Process,
   { concurrency, signal, untilEmpty = false, leaseSeconds = 30, onNotice, onLost }: WorkOptions,
-  { bullmq, name, queue, connection, patience }: Context,
+  { bullmq, TextWorker, name, queue, connection, patience }: Context,
 ): Promise<void> {
   const ending = new AbortController();
   let halted: { readonly error: unknown } | undefined;
-  const work = async (job: Job<FleetJob>, token?: string): Promise<void> => {
-    let parsed: FleetJob;
-    try {
-      parsed = parseJob(JSON.stringify(job.data));
-    } catch (error) {
-      throw new bullmq.UnrecoverableError(JSON.stringify(failureOf(error)));
-    }
-    const verdict = await process(parsed, { last: job.attemptsMade + 1 >= ATTEMPTS });
+  const work = async (job: Job<unknown>, token?: string): Promise<void> => {
+    // Also the last one where Redis has no number.
+    const verdict = await process(entryOf(job), { last: !(job.attemptsMade + 1 < ATTEMPTS) });
     if (verdict.kind === "dead") throw new bullmq.UnrecoverableError(JSON.stringify(verdict.failure));
     if (verdict.kind === "retry") throw new Error(JSON.stringify(verdict.failure));
     if (verdict.kind === "halt") {
@@ -151,7 +187,7 @@ async function runWorker(
       throw new bullmq.WaitingError();
     }
   };
-  const worker: Worker<FleetJob> = new bullmq.Worker<FleetJob>(name, work, {
+  const worker = new TextWorker(name, work, {
     connection: connection as never,
     concurrency,
     lockDuration: leaseSeconds * 1000,
@@ -164,7 +200,7 @@ async function runWorker(
   worker.on("error", () => {});
   worker.on("failed", (job, error) => {
     if (job === undefined || !isStall(error.message)) return;
-    onLost?.(job.data, failureOf(lost(MOST_LOST))).catch(() => {});
+    onLost?.(entryOf(job), failureOf(lost(MOST_LOST))).catch(() => {});
   });
   const stop = (): void => ending.abort();
   signal?.addEventListener("abort", stop);
@@ -232,18 +268,12 @@ function isStall(reason: string): boolean {
 
 function failureIn({ failedReason = "" }: { readonly failedReason?: string }): FleetFailure {
   if (isStall(failedReason)) return failureOf(lost(MOST_LOST));
-  try {
-    const failure = JSON.parse(failedReason) as Partial<FleetFailure> | null;
-    if (typeof failure?.code === "string") return failure as FleetFailure;
-  } catch {
-    // Not one of ours.
-  }
-  return failureOf(new Error(failedReason));
+  return parseFailure(failedReason) ?? failureOf(new Error(failedReason));
 }
 
-function deadJob(job: Job<FleetJob>): DeadJob {
-  const { name = "", target = "" } = job.data ?? {};
-  return { id: String(job.id), name, target, failure: failureIn(job) };
+function deadJob(job: Job<unknown>): DeadJob {
+  const entry = entryOf(job);
+  return { id: entry.id, name: nameIn(entry), failure: failureIn(job) };
 }
 
 /** How long a connection may be away. */

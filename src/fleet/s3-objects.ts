@@ -13,6 +13,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { pause } from "./concurrent.ts";
+import { parseLocation } from "./location.ts";
 import { optional } from "./optional.ts";
 import { isTruncation, s3Error, statusOf } from "./s3-errors.ts";
 import { type ObjectInfo, type ObjectStore, placeOf, STEP } from "./store.ts";
@@ -36,18 +37,27 @@ const MOST_BYTES = 5 * 2 ** 30;
 /** Pause before a read that broke off is tried again, ms; it doubles. */
 const PAUSE = 200;
 
-/**
- * @param location `s3://bucket/prefix`
- * @throws LqaError MISSING_PACKAGE without `@aws-sdk/client-s3`; USAGE for a location without a bucket
- */
-export async function s3Objects(location: string, options: S3Options = {}): Promise<ObjectStore> {
-  const [, bucket, below = ""] = /^s3:\/\/([^/]+)\/?(.*)$/s.exec(location) ?? [];
-  if (bucket === undefined)
-    fail(KIND.USAGE, { where: "location", expected: "s3://bucket/prefix", actual: location });
-  const prefix = below === "" || below.endsWith("/") ? below : `${below}/`;
+/** A connection to object storage, for any number of buckets. */
+export interface S3Service {
+  readonly sdk: typeof import("@aws-sdk/client-s3");
+  readonly client: S3Client;
+  readonly attempts: number;
+}
+
+/** @throws LqaError MISSING_PACKAGE without `@aws-sdk/client-s3` */
+export async function openS3(options: S3Options = {}): Promise<S3Service> {
   const sdk = await optional(["@aws-sdk/client-s3"], () => import("@aws-sdk/client-s3"));
   const attempts = options.attempts ?? 6;
-  const client = clientOf(sdk.S3Client, options, attempts);
+  return { sdk, client: clientOf(sdk.S3Client, options, attempts), attempts };
+}
+
+/**
+ * @param location `s3://bucket/prefix`
+ * @throws LqaError USAGE for a location of another form
+ */
+export function s3Objects(location: string, { sdk, client, attempts }: S3Service): ObjectStore {
+  const { bucket, parts } = parseLocation(location);
+  const prefix = parts.map((part) => `${part}/`).join("");
 
   /** A request, with its failures as errors of this library. */
   async function ask<T>(key: string, signal: AbortSignal | undefined, send: () => Promise<T>): Promise<T> {
@@ -119,9 +129,19 @@ export async function s3Objects(location: string, options: S3Options = {}): Prom
               }),
               aborted(signal),
             );
+            const announced = found.ContentLength;
+            if (announced === undefined || announced > length) {
+              // Destroyed unread: a service that ignores the range may send any number of bytes.
+              (found.Body as { destroy?: () => void } | undefined)?.destroy?.();
+              fail(KIND.HTTP_RESPONSE, {
+                where: placeOf(store, key),
+                expected: `at most ${length} bytes for a range`,
+                actual: announced ?? "a body without a length",
+              });
+            }
             const bytes = (await found.Body?.transformToByteArray()) ?? new Uint8Array(0);
-            if (bytes.length !== (found.ContentLength ?? bytes.length)) throw new Error("aborted");
-            return bytes.length > length ? bytes.subarray(0, length) : bytes;
+            if (bytes.length !== announced) throw new Error("aborted");
+            return bytes;
           });
         } catch (error) {
           if (isLqaError(error) && statusOf(error.cause) === 416) return new Uint8Array(0);
@@ -175,9 +195,7 @@ export async function s3Objects(location: string, options: S3Options = {}): Prom
     async remove(key, signal) {
       await askFor(key, signal, () => client.send(new sdk.DeleteObjectCommand(of(key)), aborted(signal)));
     },
-    async close() {
-      client.destroy();
-    },
+    async close() {},
   };
   return store;
 }

@@ -1,5 +1,5 @@
 /**
- * Where a fleet's adapters and results are: objects by key, in a directory or in object storage.
+ * Where a fleet's adapters and results are: objects by key.
  *
  * This is all that the fleet asks of storage. What it relies on: an object is there whole or not at all, a conditional put
  * never replaces anything, keys are listed in the order of their UTF-8 bytes.
@@ -17,13 +17,16 @@ export interface ObjectInfo {
   readonly key: string;
   /** Bytes. */
   readonly size: number;
-  /** Changes when the object does: an entity tag, or size and time of a file. */
+  /** Changes when the object does: an entity tag. */
   readonly version: string;
 }
 
-/** Objects below one location. All methods throw LqaError: NETWORK, ACCESS_DENIED, NOT_FOUND (no such bucket), IO, ABORTED. */
-export interface ObjectStore extends ObjectReader {
-  /** As it was given: `s3://bucket/prefix`, or a directory. */
+/**
+ * Objects below one location, for reading: nothing here changes anything. All methods throw LqaError: NETWORK, ACCESS_DENIED,
+ * NOT_FOUND (no such bucket), IO, ABORTED.
+ */
+export interface ReadableStore extends ObjectReader {
+  /** As it was given: `s3://bucket/prefix`. */
   readonly location: string;
   /** All objects whose key begins with `prefix` and is behind `after`, in order; a page of them is in memory at a time. */
   list(options?: {
@@ -43,6 +46,13 @@ export interface ObjectStore extends ObjectReader {
     range: { readonly offset: number; readonly length: number; readonly version?: string | undefined },
     signal?: AbortSignal,
   ): Promise<Uint8Array | undefined>;
+  /** Hexadecimal SHA-256 of what is stored: as the storage computed it, or of the bytes read back. Undefined if there is none. */
+  digest(key: string, signal?: AbortSignal): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
+/** Objects below one location, also for writing. Methods throw as those of {@link ReadableStore}. */
+export interface ObjectStore extends ReadableStore {
   /**
    * Stores an object, whole or not at all.
    *
@@ -50,13 +60,8 @@ export interface ObjectStore extends ObjectReader {
    * @returns `exists` if there was one and it stays
    */
   put(key: string, bytes: Uint8Array, options: PutOptions): Promise<"written" | "exists">;
-  /** Hexadecimal SHA-256 of what is stored: as the storage computed it, or of the bytes read back. Undefined if there is none. */
-  digest(key: string, signal?: AbortSignal): Promise<string | undefined>;
   /** It is no error if there is none. */
   remove(key: string, signal?: AbortSignal): Promise<void>;
-  /** Path of an object that is a file of this machine. */
-  path?(key: string): string;
-  close(): Promise<void>;
 }
 
 /** How to store an object. */
@@ -72,7 +77,7 @@ export const OWN_PREFIX = ".lqa-fleet/";
 export const STEP: number = 8 * 2 ** 20;
 
 /** An object as a source of ranges, pinned to the version that was listed. */
-export function objectSource(store: ObjectStore, { key, size, version }: ObjectInfo): ByteSource {
+export function objectSource(store: ReadableStore, { key, size, version }: ObjectInfo): ByteSource {
   return {
     size,
     async read(offset, length, signal) {
@@ -85,11 +90,6 @@ export function objectSource(store: ObjectStore, { key, size, version }: ObjectI
 }
 
 /** An object as errors name it. */
-export function placeOf({ location }: Pick<ObjectStore, "location">, key: string): string {
+export function placeOf({ location }: Pick<ReadableStore, "location">, key: string): string {
   return `${location.replace(/\/+$/, "")}/${key}`;
-}
-
-/** Order of keys: that of their UTF-8 bytes, as object storage lists them. */
-export function compareKeys(x: string, y: string): number {
-  return Buffer.compare(Buffer.from(x), Buffer.from(y));
 }

@@ -8,18 +8,18 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { resolve } from "node:path";
 import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
+import { fail, isLqaError } from "../errors.ts";
 import { resolveOptions } from "../quantize/profile.ts";
 import { type FoundAdapter, findAdapters } from "./adapters.ts";
 import { concurrently, pause } from "./concurrent.ts";
-import { isPlainKey } from "./directory-objects.ts";
-import { type FleetJob, type FleetSettings, jobOf, resultKey } from "./job.ts";
+import { type FleetJob, jobOf, resultKey } from "./job.ts";
+import { parseLocation } from "./location.ts";
 import type { Stores } from "./open-store.ts";
 import type { WorkQueue } from "./queue.ts";
-import { isDone, recordKey } from "./records.ts";
-import { type ObjectStore, OWN_PREFIX } from "./store.ts";
+import { isDone } from "./records.ts";
+import { type FleetSettings, parseSettings } from "./settings.ts";
+import { type ObjectStore, OWN_PREFIX, type ReadableStore } from "./store.ts";
 
 /** What is submitted. */
 export interface SubmitOptions {
@@ -29,7 +29,7 @@ export interface SubmitOptions {
   readonly settings?: FleetSettings | undefined;
   /** Jobs that may wait in the queue; more are added as these are done. Default 10,000. */
   readonly maxWaiting?: number | undefined;
-  /** Begins anew, even if an earlier submission was interrupted. Default false. */
+  /** Starts from the beginning, even if an earlier submission was interrupted. Default false. */
   readonly restart?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called after each batch. */
@@ -45,7 +45,7 @@ export interface Submission {
   readonly queued: number;
   /** Done already. */
   readonly kept: number;
-  /** Names that no file can have; the first of them. */
+  /** Adapters that no job can carry, because of their names for example; the first of them. */
   readonly refused: number;
   readonly refusedNames: readonly string[];
   /** Key behind which an earlier run had stopped; absent if this one began at the beginning. */
@@ -71,8 +71,14 @@ export async function submitFleet(
   options: SubmitOptions,
 ): Promise<Submission> {
   const { settings = {}, maxWaiting = 10_000, signal, onProgress, onFull } = options;
-  const [from, to] = [options.source, options.target].map(absolute);
+  const { source: from, target: to } = options;
+  parseLocation(from, { where: "source" });
+  parseLocation(to, { where: "target" });
   resolveOptions(settings);
+  // As a worker will read them: an option of another command would be refused there, adapter by adapter.
+  parseSettings(JSON.parse(JSON.stringify(settings)), (expected, actual) =>
+    fail(KIND.USAGE, { where: "settings", expected, actual: String(actual) }),
+  );
   const source = await stores.open(from);
   const target = await stores.open(to);
   const progress = progressKey(from, to, settings);
@@ -86,23 +92,30 @@ export async function submitFleet(
     ...(resumedAfter !== undefined && { resumedAfter }),
   };
   const flush = async (batch: readonly FoundAdapter[]): Promise<void> => {
-    const jobs = batch.map((adapter) => jobOf(from, to, adapter, settings));
-    const plain = jobs.filter(({ name }) => isPlainKey(recordKey(name)));
-    const refused = jobs.filter((job) => !plain.includes(job)).map(({ name }) => name);
+    const jobs: FleetJob[] = [];
+    const refused: string[] = [];
+    for (const adapter of batch) {
+      try {
+        jobs.push(jobOf(from, to, adapter, settings));
+      } catch (error) {
+        if (!isLqaError(error, "JOB_INVALID")) throw error;
+        refused.push(adapter.name);
+      }
+    }
     const open: FleetJob[] = [];
     const check = async (job: FleetJob): Promise<[FleetJob, boolean]> => [
       job,
       settings.force !== true && (await isDone(target, job, resultKey(job), signal)),
     ];
-    for await (const [job, done] of concurrently(plain, PLACES, check)) if (!done) open.push(job);
+    for await (const [job, done] of concurrently(jobs, PLACES, check)) if (!done) open.push(job);
     await room(queue, maxWaiting, open.length, { signal, onFull });
     if (signal?.aborted) return;
     if (open.length > 0) await queue.add(open);
     counts = {
       ...counts,
-      found: counts.found + jobs.length,
+      found: counts.found + batch.length,
       queued: counts.queued + open.length,
-      kept: counts.kept + plain.length - open.length,
+      kept: counts.kept + jobs.length - open.length,
       refused: counts.refused + refused.length,
       refusedNames: [...counts.refusedNames, ...refused].slice(0, SHOWN),
     };
@@ -123,11 +136,6 @@ export async function submitFleet(
   if (counts.found === 0 && resumedAfter === undefined)
     fail(KIND.NOT_FOUND, { where: options.source, expected: "adapters", actual: "none" });
   return counts;
-}
-
-/** A location as workers, which run elsewhere, understand it. */
-function absolute(location: string): string {
-  return location.includes("://") ? location : resolve(location);
 }
 
 /** Waits until so many jobs more may be in the queue. */
@@ -155,14 +163,14 @@ function progressKey(source: string, target: string, settings: FleetSettings): s
   return `${OWN_PREFIX}submissions/${id}.json`;
 }
 
-async function readProgress(store: ObjectStore, key: string): Promise<string | undefined> {
+async function readProgress(store: ReadableStore, key: string): Promise<string | undefined> {
   const bytes = await store.read(key, { offset: 0, length: 65536 });
   if (bytes === undefined) return undefined;
   try {
     const { after } = JSON.parse(new TextDecoder().decode(bytes)) as { after?: unknown };
     return typeof after === "string" && after !== "" ? after : undefined;
   } catch {
-    // Beginning anew costs time and nothing else.
+    // Starting from the beginning costs time and nothing else.
     return undefined;
   }
 }

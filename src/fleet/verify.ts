@@ -8,9 +8,10 @@ import { isLqaError, LqaError } from "../errors.ts";
 import { type ValidationLevel, validateReader } from "../validate/validate.ts";
 import { sourceReader } from "../validate/window.ts";
 import { concurrently } from "./concurrent.ts";
-import { type FleetFailure, failureOf, RECORDS } from "./job.ts";
-import { readRecord, recordKey } from "./records.ts";
-import { type ObjectInfo, type ObjectStore, OWN_PREFIX, objectSource } from "./store.ts";
+import { type FleetFailure, failureOf } from "./failure.ts";
+import { RECORDS, recordKey } from "./job.ts";
+import { readRecord } from "./records.ts";
+import { type ObjectInfo, OWN_PREFIX, objectSource, type ReadableStore } from "./store.ts";
 
 /** How much is looked at. */
 export interface VerifyOptions {
@@ -46,7 +47,7 @@ export interface Verification {
 const MOST_FINDINGS = 1000;
 
 /** Validates every `.lqa` file of a store. @throws LqaError what the store throws */
-export async function verifyFleet(store: ObjectStore, options: VerifyOptions = {}): Promise<Verification> {
+export async function verifyFleet(store: ReadableStore, options: VerifyOptions = {}): Promise<Verification> {
   const { level = "values", concurrency = 8, signal, onProgress } = options;
   const counts = { files: 0, bytes: 0, valid: 0, unrecorded: 0, missing: 0, omitted: 0 };
   const findings: VerifyFinding[] = [];
@@ -105,7 +106,7 @@ export async function verifyFleet(store: ObjectStore, options: VerifyOptions = {
     )) {
       if (there) continue;
       counts.missing++;
-      const advice = "Submit the source again: the adapter is encoded anew.";
+      const advice = "Submit the source again: a worker then encodes the adapter.";
       found(
         key,
         new LqaError(KIND.NOT_FOUND, {
@@ -119,7 +120,7 @@ export async function verifyFleet(store: ObjectStore, options: VerifyOptions = {
   }
 }
 
-async function* results(store: ObjectStore, signal: AbortSignal | undefined): AsyncGenerator<ObjectInfo> {
+async function* results(store: ReadableStore, signal: AbortSignal | undefined): AsyncGenerator<ObjectInfo> {
   for await (const info of store.list({ signal }))
     if (info.key.endsWith(".lqa") && !info.key.startsWith(OWN_PREFIX)) yield info;
 }

@@ -3,19 +3,26 @@
  *
  * @module
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
-import { forgetTemporary, leaveSignals, registerTemporary } from "../io/temporary.ts";
+import { availableParallelism } from "node:os";
+import * as KIND from "../error-catalogue.ts";
+import { fail, isLqaError } from "../errors.ts";
+import { leaveSignals, withTemporaryDirectory } from "../io/temporary.ts";
 import { MAX_WORKERS, withWorkers } from "../workers/pool.ts";
-import type { FleetFailure, FleetJob } from "./job.ts";
+import type { FleetFailure } from "./failure.ts";
+import type { QueuedJob } from "./job.ts";
+import { parseLocation } from "./location.ts";
 import type { Stores } from "./open-store.ts";
-import { performJob, type Workplace } from "./perform.ts";
+import { type AllowedRoots, allowedJob, performJob, type Workplace } from "./perform.ts";
 import type { Process, WorkQueue } from "./queue.ts";
 import { writeFailure } from "./records.ts";
 
 /** How a worker works. */
 export interface WorkerOptions {
+  /**
+   * Locations, `s3://bucket/prefix`, at or below which a job's source and target must be: a job is a word of whoever can
+   * write to the queue. A job elsewhere fails with JOB_NOT_ALLOWED, and nothing that it names is read or written.
+   */
+  readonly allow: { readonly sources: readonly string[]; readonly targets: readonly string[] };
   /** Jobs at the same time, and threads that encode. Default: one for each core. */
   readonly concurrency?: number | undefined;
   /** Once aborted, no job is taken any more; those in work are finished. */
@@ -44,28 +51,26 @@ export interface WorkDone {
 }
 
 /**
- * Works until `signal` is aborted or, with `untilEmpty`, nothing is left. What is wrong with an adapter is in the list of
- * failures and ends nothing.
+ * Works until `signal` is aborted or, with `untilEmpty`, nothing is left. What is wrong with an adapter, or with an entry of
+ * the queue, is in the list of failures and ends nothing.
  *
- * @throws LqaError what no other job would escape: ACCESS_DENIED, MISSING_PACKAGE, a bucket that is not there, a queue that stays away
+ * @throws LqaError USAGE if no source or no target is allowed; what no other job would escape: ACCESS_DENIED, MISSING_PACKAGE, a
+ * bucket that is not there, a queue that stays away
  */
-export async function workFleet(
-  queue: WorkQueue,
-  stores: Stores,
-  options: WorkerOptions = {},
-): Promise<WorkDone> {
+export async function workFleet(queue: WorkQueue, stores: Stores, options: WorkerOptions): Promise<WorkDone> {
   const { concurrency = Math.min(availableParallelism(), MAX_WORKERS), onNotice } = options;
+  const allowed: AllowedRoots = {
+    sources: rootsOf(options.allow.sources, "source"),
+    targets: rootsOf(options.allow.targets, "target"),
+  };
   const started = performance.now();
   let ended = false;
   const counts = { encoded: 0, kept: 0, failed: 0, retried: 0 };
-  const scratch = await mkdtemp(join(options.scratch ?? tmpdir(), "lqa-fleet-"));
-  registerTemporary(scratch);
-  // A worker that drains still writes.
-  const listenAgain = options.signal === undefined ? undefined : leaveSignals();
-  try {
+  const work = async (scratch: string): Promise<void> => {
     await withWorkers(concurrency, async (executor) => {
       const place: Workplace = {
         stores,
+        allowed,
         scratch,
         executor,
         isAbandoned: () => ended,
@@ -78,22 +83,45 @@ export async function workFleet(
           options.onFailed?.(job, failure, last);
         },
       };
-      const onLost = async (job: FleetJob, failure: FleetFailure): Promise<void> => {
-        place.onFailed?.(job, failure, true);
-        await writeFailure(await stores.open(job.target), job, failure);
-      };
       const { signal, untilEmpty, leaseSeconds } = options;
-      const process: Process = (job, attempt) => performJob(job, attempt, place);
+      const process: Process = (entry, attempt) => performJob(entry, attempt, place);
+      const onLost = (entry: QueuedJob, failure: FleetFailure): Promise<void> =>
+        recordLost(entry, failure, place);
       try {
         await queue.work(process, { concurrency, signal, untilEmpty, leaseSeconds, onNotice, onLost });
       } finally {
         ended = true;
       }
     });
+  };
+  // A worker that drains still writes.
+  const listenAgain = options.signal === undefined ? undefined : leaveSignals();
+  try {
+    await withTemporaryDirectory("lqa-fleet-", ({ path }) => work(path), options.scratch);
   } finally {
-    await rm(scratch, { recursive: true, force: true });
-    forgetTemporary(scratch);
     listenAgain?.();
   }
   return { ...counts, seconds: (performance.now() - started) / 1000 };
+}
+
+function rootsOf(locations: readonly string[], what: string): AllowedRoots["sources"] {
+  if (locations.length === 0)
+    fail(KIND.USAGE, {
+      where: `allowed ${what}s`,
+      expected: "s3://bucket/prefix, one at least",
+      actual: "none",
+      advice: `Say which ${what}s a job may name: --allow-${what} s3://bucket/prefix or $LQA_FLEET_ALLOW_${what.toUpperCase()}.`,
+    });
+  return locations.map((location) => parseLocation(location, { where: `allowed ${what}` }));
+}
+
+/** A job whose workers ended again and again is a failure in its target, if this worker may write there. */
+async function recordLost(entry: QueuedJob, failure: FleetFailure, place: Workplace): Promise<void> {
+  try {
+    const job = allowedJob(entry, place.allowed);
+    place.onFailed?.(job, failure, true);
+    await writeFailure(await place.stores.open(job.target), job, failure);
+  } catch (error) {
+    if (!isLqaError(error)) throw error;
+  }
 }

@@ -3,11 +3,8 @@
  *
  * @module
  */
-
-import { once } from "node:events";
-import { createWriteStream } from "node:fs";
-import { osError } from "../io/os-error.ts";
 import { fillFileAtomic, type WriteOptions } from "../io/write-file.ts";
+import { writePieces } from "../io/write-pieces.ts";
 import { optional } from "./optional.ts";
 import type { FleetRecord } from "./records.ts";
 
@@ -38,23 +35,24 @@ export const COLUMNS = {
 /** Rows of a row group of Parquet: what is in memory at a time. */
 const GROUP = 20_000;
 
+/** Bytes of JSON Lines that are written at once, about. */
+const PIECE = 65536;
+
 /** Writes rows as JSON Lines. */
-async function jsonLines(rows: AsyncIterable<FleetRecord>, path: string): Promise<void> {
-  const stream = createWriteStream(path);
-  let failed: unknown;
-  stream.on("error", (error) => {
-    failed = error;
-  });
-  for await (const row of rows) {
-    if (failed !== undefined) break;
-    const text = JSON.stringify(
-      Object.fromEntries(Object.keys(COLUMNS).map((name) => [name, cell(row, name)])),
-    );
-    if (!stream.write(`${text}\n`))
-      await Promise.race([once(stream, "drain"), once(stream, "close")]).catch(() => {});
-  }
-  await new Promise<void>((resolve) => (failed === undefined ? stream.end(resolve) : resolve()));
-  if (failed !== undefined) throw osError(failed, path, "write");
+async function jsonLines(rows: AsyncIterable<FleetRecord>, path: string, fresh: boolean): Promise<void> {
+  const encoder = new TextEncoder();
+  const pieces = async function* (): AsyncGenerator<Uint8Array> {
+    let text = "";
+    for await (const row of rows) {
+      const cells = Object.keys(COLUMNS).map((name) => [name, cell(row, name)]);
+      text += `${JSON.stringify(Object.fromEntries(cells))}\n`;
+      if (text.length < PIECE) continue;
+      yield encoder.encode(text);
+      text = "";
+    }
+    yield encoder.encode(text);
+  };
+  await writePieces(path, pieces(), fresh);
 }
 
 /** Writes rows as Parquet, a group of them at a time. */
@@ -114,7 +112,7 @@ export async function writeCatalogue(
   rows: AsyncIterable<FleetRecord>,
   options: WriteOptions = {},
 ): Promise<void> {
-  await fillFileAtomic(path, (to) => FORMATS[format](rows, to), options);
+  await fillFileAtomic(path, (to, fresh) => FORMATS[format](rows, to, fresh), options);
 }
 
 function cell(row: FleetRecord, name: string): string | number | null {

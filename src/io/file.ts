@@ -1,14 +1,18 @@
 /**
- * Reading files by path (Node only): as a source of ranges, or whole.
+ * Reading files by path (Node only): as a source of ranges, in order, or whole. Nothing here changes anything.
  *
- * Works for regular files and for pipes and devices (`/dev/stdin`), whose size is not known before they are read.
+ * What a person names may be a pipe or a device (`/dev/stdin`), whose size is not known before it is read. Everything else,
+ * such as the files of a directory and configurations beside weights, must be a regular file, to which a link may lead (the
+ * cache of the Hugging Face hub consists of links). It is looked at before it is opened: opening a pipe waits for its other
+ * end, and opening a device may do something.
  *
  * @module
  */
-import { type FileHandle, open } from "node:fs/promises";
+import { constants, type Stats } from "node:fs";
+import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
-import { osError, quotePath } from "./os-error.ts";
+import { fail, LqaError } from "../errors.ts";
+import { osError, quotePath, systemCode } from "./os-error.ts";
 import { assertNotAborted, assertRange, type ByteSource } from "./source.ts";
 
 /** Bytes asked of the system at once. Above 2 GiB Node refuses; 16 MiB lets an abort take effect soon. */
@@ -16,6 +20,50 @@ const STEP = 16 * 1024 * 1024;
 
 /** The largest file {@link readWholeFile} takes: it stops an upload by mistake from filling the memory. */
 export const MAX_WHOLE_FILE: number = 4 * 1024 ** 3;
+
+/** The largest configuration. Those of real adapters and models have less than 100 KB; parsed, one takes many times its bytes. */
+export const MAX_SIDE_FILE: number = 4 * 1024 ** 2;
+
+/** Opening never waits, should a pipe have taken the place of a file that was looked at. Windows has no such pipes. */
+export const OPEN_REGULAR: number = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
+/** What a path leads to; undefined if there is nothing. @throws LqaError IO */
+async function statusOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "")) return undefined;
+    throw osError(error, path, "read");
+  }
+}
+
+/** Whether a path leads to a regular file. */
+export async function isRegularFile(path: string): Promise<boolean> {
+  return (await statusOf(path).catch(() => undefined))?.isFile() ?? false;
+}
+
+/** Whether a path leads to a named pipe. */
+export async function isPipe(path: string): Promise<boolean> {
+  return (await statusOf(path).catch(() => undefined))?.isFIFO() ?? false;
+}
+
+/** Whether a path leads to a directory. @throws LqaError NOT_FOUND, IO */
+export async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    throw osError(error, path, "read");
+  }
+}
+
+/** Names in a directory, in no order. @throws LqaError NOT_FOUND, IO */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    throw osError(error, folder, "read");
+  }
+}
 
 /** A source over an open file. */
 export interface FileSource extends ByteSource {
@@ -27,27 +75,20 @@ export interface FileSource extends ByteSource {
 /**
  * Opens a regular file as a byte source. The caller closes it.
  *
- * @throws LqaError NOT_FOUND, or IO with the system's reason (a directory or device, no permission…).
+ * @throws LqaError NOT_FOUND, or IO with the system's reason (a directory, pipe or device, no permission…).
  */
 export async function openFileSource(path: string): Promise<FileSource> {
-  const handle = await opened(path);
-  try {
-    const status = await handle.stat();
-    if (!status.isFile()) throw notRegular(path, status.isDirectory());
-    return {
-      size: status.size,
-      async read(offset, length, signal) {
-        assertRange(offset, length);
-        const target = new Uint8Array(Math.max(0, Math.min(length, status.size - offset)));
-        const filled = await readInto(handle, path, target, offset, signal);
-        return filled === target.length ? target : target.subarray(0, filled);
-      },
-      close: () => handle.close(),
-    };
-  } catch (error) {
-    await handle.close();
-    throw osError(error, path, "read");
-  }
+  const { handle, size } = await openedRegular(path);
+  return {
+    size,
+    async read(offset, length, signal) {
+      assertRange(offset, length);
+      const target = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
+      const filled = await readInto(handle, path, target, offset, signal);
+      return filled === target.length ? target : target.subarray(0, filled);
+    },
+    close: () => handle.close(),
+  };
 }
 
 /** A file, a pipe or a device, read from its first byte to its last. */
@@ -62,28 +103,25 @@ export interface FileReader {
 /**
  * Opens a file for reading in order, into memory of the caller. The caller closes it.
  *
+ * @param options.regular refuses pipes and devices: for paths that a program found rather than a person named
  * @throws LqaError NOT_FOUND, or IO with the system's reason; also `read`
  */
-export async function openFileReader(path: string): Promise<FileReader> {
-  const handle = await opened(path);
-  try {
-    const status = await handle.stat();
-    if (status.isDirectory()) throw notRegular(path, true);
-    return {
-      size: status.isFile() ? status.size : undefined,
-      async read(target) {
-        try {
-          return (await handle.read(target, 0, Math.min(STEP, target.length), null)).bytesRead;
-        } catch (error) {
-          throw osError(error, path, "read");
-        }
-      },
-      close: () => handle.close(),
-    };
-  } catch (error) {
-    await handle.close();
-    throw osError(error, path, "read");
-  }
+export async function openFileReader(
+  path: string,
+  { regular = false }: { readonly regular?: boolean } = {},
+): Promise<FileReader> {
+  const { handle, size } = regular ? await openedRegular(path) : await openedAny(path);
+  return {
+    size,
+    async read(target) {
+      try {
+        return (await handle.read(target, 0, Math.min(STEP, target.length), null)).bytesRead;
+      } catch (error) {
+        throw osError(error, path, "read");
+      }
+    },
+    close: () => handle.close(),
+  };
 }
 
 /**
@@ -93,28 +131,85 @@ export async function openFileReader(path: string): Promise<FileReader> {
  * memory does not suffice; ABORTED.
  */
 export async function readWholeFile(path: string, signal?: AbortSignal): Promise<Uint8Array> {
-  const handle = await opened(path);
+  return await readWhole(path, await openedAny(path), MAX_WHOLE_FILE, signal);
+}
+
+/**
+ * The bytes of a regular file of at most so many bytes: configurations, indices of shards, and weights in a directory.
+ *
+ * @throws LqaError NOT_FOUND; IO with the system's reason, also for pipes and devices, which are not opened; BUDGET above
+ * `most` bytes, before any is read; ABORTED.
+ */
+export async function readRegularFile(
+  path: string,
+  most: number = MAX_SIDE_FILE,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  return await readWhole(path, await openedRegular(path), most, signal);
+}
+
+interface Opened {
+  readonly handle: FileHandle;
+  /** Of a regular file. */
+  readonly size: number | undefined;
+}
+
+async function openedAny(path: string): Promise<Opened> {
+  return await opened(path, constants.O_RDONLY, (status) => {
+    if (status.isDirectory()) throw notRegular(path, status);
+  });
+}
+
+async function openedRegular(path: string): Promise<Opened & { readonly size: number }> {
+  await assertRegular(path);
+  return (await opened(path, OPEN_REGULAR, (status) => checkRegular(path, status))) as Opened & {
+    readonly size: number;
+  };
+}
+
+/** Looks at what a path leads to without opening it. @throws LqaError NOT_FOUND; IO for anything but a regular file */
+export async function assertRegular(path: string): Promise<void> {
   try {
+    checkRegular(path, await stat(path));
+  } catch (error) {
+    throw osError(error, path, "read");
+  }
+}
+
+function checkRegular(path: string, status: Stats): void {
+  if (!status.isFile()) throw notRegular(path, status);
+}
+
+async function opened(path: string, flags: number, check: (status: Stats) => void): Promise<Opened> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, flags);
     const status = await handle.stat();
-    if (status.isDirectory()) throw notRegular(path, true);
+    check(status);
+    return { handle, size: status.isFile() ? status.size : undefined };
+  } catch (error) {
+    await handle?.close();
+    throw osError(error, path, "read");
+  }
+}
+
+async function readWhole(
+  path: string,
+  { handle, size }: Opened,
+  most: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  try {
     // Files that the system makes when they are read, such as those in /proc, say that they are empty.
-    if (!status.isFile() || status.size === 0) return await readStream(handle, path, signal);
-    if (status.size > MAX_WHOLE_FILE) throw tooLarge(path, status.size);
-    const target = allocate(path, status.size);
+    if (size === undefined || size === 0) return await readStream(handle, path, most, signal);
+    if (size > most) throw tooLarge(path, size, most);
+    const target = allocate(path, size);
     const filled = await readInto(handle, path, target, 0, signal);
     return filled === target.length ? target : target.slice(0, filled);
   } catch (error) {
     throw osError(error, path, "read");
   } finally {
     await handle.close();
-  }
-}
-
-async function opened(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, "r");
-  } catch (error) {
-    throw osError(error, path, "read");
   }
 }
 
@@ -142,7 +237,12 @@ async function readInto(
   return filled;
 }
 
-async function readStream(handle: FileHandle, path: string, signal?: AbortSignal): Promise<Uint8Array> {
+async function readStream(
+  handle: FileHandle,
+  path: string,
+  most: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let total = 0;
   for (;;) {
@@ -151,7 +251,7 @@ async function readStream(handle: FileHandle, path: string, signal?: AbortSignal
     if (bytesRead === 0) break;
     pieces.push(buffer.subarray(0, bytesRead));
     total += bytesRead;
-    if (total > MAX_WHOLE_FILE) throw tooLarge(path, total);
+    if (total > most) throw tooLarge(path, total, most);
   }
   const bytes = allocate(path, total);
   let at = 0;
@@ -170,17 +270,34 @@ function allocate(path: string, size: number): Uint8Array {
   }
 }
 
-function notRegular(path: string, directory: boolean): Error {
-  const error = new Error(directory ? "is a directory" : "is not a regular file") as Error & { code: string };
-  error.code = directory ? "EISDIR" : "EINVAL";
-  return osError(error, path, "read");
+/** What is no regular file, in words. */
+export function kindOf(status: Stats): string {
+  if (status.isDirectory()) return "a directory";
+  if (status.isFIFO()) return "a named pipe";
+  if (status.isSocket()) return "a socket";
+  if (status.isSymbolicLink()) return "a symbolic link";
+  return status.isFile() ? "a file" : "a device";
 }
 
-function tooLarge(path: string, size: number): never {
+function notRegular(path: string, status: Stats): LqaError {
+  return new LqaError(KIND.IO, {
+    where: quotePath(path),
+    expected: "a regular file",
+    actual: kindOf(status),
+    advice: status.isDirectory()
+      ? "This is a directory: give the path of a file."
+      : "Replace it by a regular file: what is not one was not opened.",
+  });
+}
+
+function tooLarge(path: string, size: number, most: number): never {
   return fail(KIND.BUDGET, {
     where: quotePath(path),
-    expected: `at most ${MAX_WHOLE_FILE} bytes`,
+    expected: `at most ${most} bytes`,
     actual: size,
-    advice: "This is too large for an adapter. Check that it is not the base model.",
+    advice:
+      most === MAX_WHOLE_FILE
+        ? "This is too large for an adapter. Check that it is not the base model."
+        : "This is too large for a file of its name. Check what it holds.",
   });
 }

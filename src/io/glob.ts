@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Dirent } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { join, sep } from "node:path";
 import * as KIND from "../error-catalogue.ts";
@@ -69,7 +70,7 @@ async function step(place: string, part: string, last: boolean, what: "files" | 
     .replace(/\*/g, ".*")
     .replace(/\?/g, ".");
   const pattern = new RegExp(`^${source}$`, "s");
-  const found = (await entries(place)).filter(
+  const found = (await entriesOf(place)).filter(
     (entry) =>
       pattern.test(entry.name) &&
       (!entry.name.startsWith(".") || part.startsWith(".")) &&
@@ -82,12 +83,13 @@ async function step(place: string, part: string, last: boolean, what: "files" | 
 async function directoriesBelow(place: string): Promise<string[]> {
   const found = [place];
   for (let i = 0; i < found.length; i++)
-    for (const entry of await entries(found[i]!))
+    for (const entry of await entriesOf(found[i]!))
       if (entry.isDirectory() && !entry.name.startsWith(".")) found.push(join(found[i]!, entry.name));
   return found;
 }
 
-async function entries(place: string): Promise<{ name: string; isDirectory(): boolean }[]> {
+/** What is in a directory; nothing if it cannot be listed. */
+export async function entriesOf(place: string): Promise<Dirent[]> {
   try {
     return await readdir(place === "" ? "." : place, { withFileTypes: true });
   } catch {

@@ -1,5 +1,5 @@
 /**
- * A file whose bytes are read when they are asked for (Node only), so that an encoding needs not the memory of its source.
+ * A file whose bytes are read on demand (Node only), so that encoding does not need the memory of its source.
  *
  * Reads are synchronous: the pieces are single tensors, and what asks for them computes on them at once.
  *
@@ -8,6 +8,7 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { OPEN_REGULAR } from "./file.ts";
 import { osError, quotePath } from "./os-error.ts";
 
 /** An open file. Its length is the one it had when it was opened. */
@@ -36,10 +37,15 @@ export function openLazyFile(path: string): LazyFile | undefined {
       throw osError(error, path, "read");
     }
   };
-  // Whoever opens a pipe and closes it again has broken it.
+  // A pipe that is opened and closed again is broken.
   if (!call(() => statSync(path)).isFile()) return undefined;
-  const file = call(() => openSync(path, "r"));
-  const { size } = fstatSync(file);
+  const file = call(() => openSync(path, OPEN_REGULAR));
+  const status = fstatSync(file);
+  if (!status.isFile()) {
+    closeSync(file);
+    return undefined;
+  }
+  const { size } = status;
   return {
     length: size,
     subarray(begin, end) {

@@ -1,19 +1,28 @@
 /**
  * Writing a directory of files so that it is there whole or not at all (Node only).
  *
- * The files go into a temporary directory beside the target and reach the disk; then the directory gets its name.
+ * The files go into a temporary directory next to the target and reach the disk; then the directory gets its name.
  * With `force` an older adapter directory is moved aside (to `NAME.replaced-…`), replaced, and removed last, so that at every
- * moment one of the two is whole; a process killed between the two renames leaves it under that name. `force` never removes anything but an adapter: a directory that holds other things is refused.
+ * moment one of the two is whole; a process killed between the two renames leaves it under that name. `force` never removes
+ * anything but the files of an adapter, one by one: a directory that holds other things, or directories, is refused.
  *
  * @module
  */
-import { lstat, mkdir, readdir, realpath, rename, rm } from "node:fs/promises";
+import { type Dirent, readdirSync, rmdirSync, unlinkSync } from "node:fs";
+import { lstat, mkdir, readdir, realpath, rename } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { osError, systemCode } from "./os-error.ts";
-import { forgetTemporary, registerTemporary, replacedPath, temporaryPath } from "./temporary.ts";
-import { outputExists, syncDirectory, type WriteOptions, writeSynced } from "./write-file.ts";
+import {
+  makeTemporaryDirectory,
+  plainName,
+  removeTemporary,
+  replacedPath,
+  temporaryPath,
+} from "./temporary.ts";
+import { outputExists, syncDirectory, type WriteOptions } from "./write-file.ts";
+import { writePieces } from "./write-pieces.ts";
 
-/** Names that adapter directories have; `force` may remove these, and whatever is written anew. */
+/** Names that adapter directories have; `force` may remove these, and those that are written. */
 const ADAPTER_FILES: ReadonlySet<string> = new Set([
   "adapter_config.json",
   "adapter_model.safetensors",
@@ -37,23 +46,39 @@ export async function writeDirectoryAtomic(
   files: ReadonlyMap<string, Uint8Array>,
   options: WriteOptions = {},
 ): Promise<void> {
-  for (const name of files.keys()) assertPlainName(name);
-  const fill = async (folder: string): Promise<void> => {
-    for (const [name, bytes] of files) await writeSynced(join(folder, name), bytes);
+  for (const name of files.keys()) plainName(name);
+  const fill = async (folder: NewFolder): Promise<void> => {
+    for (const [name, bytes] of files) await folder.write(name, [bytes]);
   };
   await fillDirectoryAtomic(path, fill, options, files);
+}
+
+/** A directory that has another name yet. */
+export interface NewFolder {
+  /**
+   * Writes a new file into it.
+   *
+   * @param folder directory in it, made if it is not there; empty for the directory itself
+   * @returns bytes written
+   * @throws RangeError for a name that is not a plain file name; the system's errors; what the pieces throw
+   */
+  write(
+    name: string,
+    pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    folder?: string,
+  ): Promise<number>;
 }
 
 /**
  * As {@link writeDirectoryAtomic}, for files that are written piece by piece.
  *
- * @param fill writes the files into the directory it is given, which has another name yet
+ * @param fill writes the files
  * @param files names that may be replaced
  * @throws LqaError as there; whatever `fill` throws. Nothing stays behind then.
  */
 export async function fillDirectoryAtomic(
   path: string,
-  fill: (folder: string) => Promise<void>,
+  fill: (folder: NewFolder) => Promise<void>,
   options: WriteOptions = {},
   files: Pick<ReadonlySet<string>, "has"> = new Set(),
 ): Promise<void> {
@@ -62,20 +87,32 @@ export async function fillDirectoryAtomic(
     // An empty directory may be a link to one.
     const target = await realpath(path).catch(() => resolve(path));
     const temporary = temporaryPath(target);
-    registerTemporary(temporary);
+    makeTemporaryDirectory(temporary);
     try {
-      await mkdir(temporary);
-      await fill(temporary);
+      await fill(newFolder(temporary));
       await syncDirectory(temporary);
-      await (occupied ? swap(temporary, target) : takeName(temporary, target, path));
+      const isOurs = (name: string): boolean => ADAPTER_FILES.has(name) || files.has(name);
+      await (occupied ? swap(temporary, target, isOurs) : takeName(temporary, target, path));
     } finally {
-      await rm(temporary, { recursive: true, force: true });
-      forgetTemporary(temporary);
+      await removeTemporary(temporary);
     }
     await syncDirectory(dirname(target));
   } catch (error) {
     throw osError(error, path, "write");
   }
+}
+
+function newFolder(path: string): NewFolder {
+  return {
+    async write(name, pieces, folder = "") {
+      const place = folder === "" ? path : join(path, plainName(folder));
+      if (folder !== "")
+        await mkdir(place).catch((error) => {
+          if (systemCode(error) !== "EEXIST") throw error;
+        });
+      return await writePieces(join(place, plainName(name)), pieces);
+    },
+  };
 }
 
 /**
@@ -90,9 +127,9 @@ export async function assertReplaceable(
   options: WriteOptions = {},
   files: Pick<ReadonlySet<string>, "has"> = new Set(),
 ): Promise<boolean> {
-  let names: string[];
+  let entries: Dirent[];
   try {
-    names = await readdir(path);
+    entries = await readdir(path, { withFileTypes: true });
   } catch (error) {
     if (systemCode(error) === "ENOTDIR" && (await exists(path))) {
       throw outputExists(path, "a file", "Remove the file, or choose another directory.");
@@ -103,9 +140,11 @@ export async function assertReplaceable(
     }
     throw osError(error, path, "write");
   }
-  if (names.length === 0) return false;
+  if (entries.length === 0) return false;
   if (options.force !== true) throw outputExists(path);
-  const foreign = names.filter((name) => !ADAPTER_FILES.has(name) && !files.has(name));
+  const foreign = entries
+    .filter((entry) => entry.isDirectory() || (!ADAPTER_FILES.has(entry.name) && !files.has(entry.name)))
+    .map(({ name }) => name);
   if (foreign.length === 0) return true;
   throw outputExists(
     path,
@@ -124,7 +163,7 @@ async function takeName(temporary: string, target: string, path: string): Promis
   }
 }
 
-async function swap(temporary: string, target: string): Promise<void> {
+async function swap(temporary: string, target: string, isOurs: (name: string) => boolean): Promise<void> {
   const old = replacedPath(target);
   await rename(target, old);
   try {
@@ -133,12 +172,16 @@ async function swap(temporary: string, target: string): Promise<void> {
     await rename(old, target);
     throw error;
   }
-  // From here on the new directory has its name, and the old one is only waste.
-  registerTemporary(old);
+  // From here on the new directory has its name. Of the old one only files that may be replaced are removed, at once and before
+  // any signal: what was put there meanwhile stays, under the name that says so.
+  for (const { name } of readdirSync(old, { withFileTypes: true }).filter(
+    (entry) => isOurs(entry.name) && !entry.isDirectory(),
+  ))
+    unlinkSync(join(old, name));
   try {
-    await rm(old, { recursive: true, force: true });
-  } finally {
-    forgetTemporary(old);
+    rmdirSync(old);
+  } catch (error) {
+    if (!["ENOTEMPTY", "EEXIST"].includes(systemCode(error) ?? "")) throw error;
   }
 }
 
@@ -149,9 +192,4 @@ async function exists(path: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function assertPlainName(name: string): void {
-  const bad = name === "" || name === "." || name === ".." || /[/\\]/.test(name) || name.includes("\u0000");
-  if (bad) throw new RangeError(`expected a plain file name, found ${JSON.stringify(name)}`);
 }

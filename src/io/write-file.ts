@@ -7,22 +7,18 @@
  *
  * @module
  */
-import { constants, type FileHandle, link, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { type FileHandle, link, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import * as KIND from "../error-catalogue.ts";
 import { fail, LqaError } from "../errors.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
 import { forgetTemporary, registerTemporary, temporaryPath } from "./temporary.ts";
-
-/** Bytes given to the system at once; Node refuses more than 2 GiB. */
-const STEP = 64 * 1024 * 1024;
+import { writePieces } from "./write-pieces.ts";
 
 /** How to treat what exists. */
 export interface WriteOptions {
   /** Replace an existing output. Default: refuse with OUTPUT_EXISTS. */
   readonly force?: boolean | undefined;
-  /** Directory on the same file system for what has no name yet. Default: that of the output. */
-  readonly scratch?: string | undefined;
 }
 
 /**
@@ -35,9 +31,7 @@ export async function writeFileAtomic(
   bytes: Uint8Array,
   options: WriteOptions = {},
 ): Promise<void> {
-  const fill = (to: string, fresh: boolean): Promise<void> =>
-    writeSynced(to, bytes, fresh ? "wx" : constants.O_WRONLY);
-  await fillFileAtomic(path, fill, options);
+  await fillFileAtomic(path, (to, fresh) => writePieces(to, [bytes], fresh), options);
 }
 
 /**
@@ -48,13 +42,15 @@ export async function writeFileAtomic(
  */
 export async function fillFileAtomic(
   path: string,
-  fill: (to: string, fresh: boolean) => Promise<void>,
+  fill: (to: string, fresh: boolean) => Promise<unknown>,
   options: WriteOptions = {},
 ): Promise<void> {
   try {
     const existing = await statusOf(path);
-    if (existing !== undefined && !existing.isFile() && !existing.isDirectory())
-      return await fill(path, false);
+    if (existing !== undefined && !existing.isFile() && !existing.isDirectory()) {
+      await fill(path, false);
+      return;
+    }
     if (existing !== undefined && options.force !== true) throw outputExists(path);
     const target = existing === undefined ? path : await realpath(path);
     await fillThenName(target, fill, options);
@@ -80,23 +76,6 @@ export async function assertWritable(path: string, options: WriteOptions = {}): 
   }
 }
 
-/** Writes and flushes a file that must not exist, or (`flags` O_WRONLY) writes to a device or pipe. */
-export async function writeSynced(
-  path: string,
-  bytes: Uint8Array,
-  flags: "wx" | typeof constants.O_WRONLY = "wx",
-): Promise<void> {
-  const handle = await open(path, flags);
-  try {
-    for (let at = 0; at < bytes.length; ) {
-      at += (await handle.write(bytes, at, Math.min(STEP, bytes.length - at))).bytesWritten;
-    }
-    if (flags === "wx") await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 /** Flushes a directory's entries, so that a rename in it survives a power loss. Not every system can. */
 export async function syncDirectory(path: string): Promise<void> {
   let handle: FileHandle | undefined;
@@ -115,12 +94,18 @@ export function outputExists(path: string, actual?: string, advice?: string): Lq
   return new LqaError(KIND.OUTPUT_EXISTS, { where: quotePath(path), actual, advice });
 }
 
-async function fillThenName(
+/**
+ * Writes a file under a temporary name in its directory, then names it. What has the name is replaced with `force`, also a link
+ * as such, and never written through.
+ *
+ * @throws LqaError OUTPUT_EXISTS; the system's errors; whatever `fill` throws
+ */
+export async function fillThenName(
   target: string,
-  fill: (to: string, fresh: boolean) => Promise<void>,
-  { force, scratch }: WriteOptions,
+  fill: (to: string, fresh: boolean) => Promise<unknown>,
+  { force }: WriteOptions,
 ): Promise<void> {
-  const temporary = temporaryPath(scratch === undefined ? target : join(scratch, basename(target)));
+  const temporary = temporaryPath(target);
   registerTemporary(temporary);
   try {
     await fill(temporary, true);

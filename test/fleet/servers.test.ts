@@ -41,7 +41,8 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     const name = `fleet-${fleets++}`;
     const target = `s3://target/${name}`;
     const queue = ["--queue", redis.url, "--queue-name", name];
-    const env = { ...s3.env, AWS_ENDPOINT_URL_S3: endpoint };
+    const allow = { LQA_FLEET_ALLOW_SOURCE: "s3://source,s3://target/bad", LQA_FLEET_ALLOW_TARGET: target };
+    const env = { ...s3.env, ...allow, AWS_ENDPOINT_URL_S3: endpoint };
     // Waits for the process, as the proxy in this one must not: it is asked for nothing.
     const run = (...words: string[]) => lqaIn({ env: s3.env }, "fleet", ...words);
     return {
@@ -192,7 +193,8 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     proxy.decide = (_number, method, path) =>
       method === "GET" && path.includes(names[5]!) && path.startsWith("/source") ? "throttle" : undefined;
     const [queue, stores] = [await one.open(), createStores(options)];
-    const work = workFleet(queue, stores, { concurrency: 1, untilEmpty: true, leaseSeconds: 5 });
+    const allow = { sources: ["s3://source"], targets: [one.target] };
+    const work = workFleet(queue, stores, { allow, concurrency: 1, untilEmpty: true, leaseSeconds: 5 });
     expect(await work).toMatchObject({ encoded: 11, failed: 1, retried: 4 });
     proxy.decide = () => undefined;
     expect(one.status()).toMatchObject({

@@ -1,14 +1,10 @@
 /** A worker that is to end when nothing is left: not before, and not long after. */
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type FleetJob, jobOf } from "../../src/fleet/job.ts";
 import { FIRST_PAUSE, type Verdict } from "../../src/fleet/queue.ts";
 import { openQueue, type WorkQueue } from "../../src/fleet.ts";
 import { findRedis, startRedis } from "../helpers/servers.ts";
-import { temporaryDirectory } from "../helpers/temporary.ts";
 
-const folder = temporaryDirectory();
 const program = findRedis();
 if (program === undefined) console.log("skipped: ends of workers on Redis: set LQA_REDIS to redis-server");
 const redis = program === undefined ? undefined : await startRedis(program);
@@ -17,21 +13,16 @@ let queues = 0;
 const DONE: Verdict = { kind: "done" };
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-describe.each([
-  [
-    "a directory",
-    async (name: string) => {
-      mkdirSync(join(folder, name), { recursive: true });
-      return await openQueue(join(folder, name));
-    },
-  ],
-  ...(redis === undefined
-    ? []
-    : ([["Redis", async (name: string) => await openQueue(redis.url, { name })]] as const)),
-] as const)("a worker that ends when %s is empty", (_what, open) => {
+describe.skipIf(redis === undefined)("a worker that ends when Redis is empty", () => {
+  const open = async (name: string): Promise<WorkQueue> => await openQueue(redis!.url, { name });
   const jobs = (count: number): FleetJob[] =>
     Array.from({ length: count }, (_, i) =>
-      jobOf("in", "out", { name: `adapter-${i}`, files: [], resumeAfter: "" }, {}),
+      jobOf(
+        "s3://in",
+        "s3://out",
+        { name: `adapter-${i}`, files: [{ key: `${i}.bin`, size: 1, version: "" }], resumeAfter: "" },
+        {},
+      ),
     );
   /** A queue with so many jobs, as two workers see it. */
   const filled = async (count: number): Promise<[WorkQueue, WorkQueue]> => {

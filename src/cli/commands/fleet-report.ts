@@ -4,6 +4,7 @@
  * @module
  */
 import { type CatalogueSummary, readCatalogue, summing } from "../../fleet/catalogue.ts";
+import { parseLocation } from "../../fleet/location.ts";
 import type { FleetRecord } from "../../fleet/records.ts";
 import { drawFleetReport } from "../../fleet/report.ts";
 import { writeCatalogue } from "../../fleet/write-catalogue.ts";
@@ -19,6 +20,7 @@ const SHOWN = 10;
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [location] = args.positionals;
   const writing = { force: args.values.has("force") };
+  parseLocation(location);
   const [html, jsonl, parquet] = ["html", "jsonl", "parquet"].map((name) => textOption(args, name));
   for (const path of [html, jsonl, parquet]) if (path !== undefined) await assertWritable(path, writing);
   const stores = storesOf(args);
@@ -33,7 +35,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
         yield record;
       }
     };
-    // Whoever asks for both files has the records read twice: they may be more than the memory holds.
+    // For both files the records are read twice: they may be more than the memory holds.
     if (jsonl !== undefined) await writeCatalogue(jsonl, "jsonl", rows(), writing);
     else if (parquet !== undefined) await writeCatalogue(parquet, "parquet", rows(), writing);
     else for await (const _record of rows());

@@ -4,7 +4,7 @@
  * @module
  */
 import { pause } from "../../fleet/concurrent.ts";
-import type { FleetFailure } from "../../fleet/job.ts";
+import type { FleetFailure } from "../../fleet/failure.ts";
 import type { QueueCounts, WorkQueue } from "../../fleet/queue.ts";
 import type { Arguments } from "../command.ts";
 import { endSignal, queueOf } from "../fleet-options.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 import { isLqaError } from "../../errors.ts";
+import { parseLocation } from "../../fleet/location.ts";
 import { type Submission, submitFleet } from "../../fleet/submit.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { encodeSettings } from "../encode-options.ts";
@@ -16,9 +17,11 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const target = textOption(args, "to")!;
   const [source] = args.positionals;
   const force = args.values.has("force") ? true : undefined;
+  parseLocation(source, { where: "source" });
+  parseLocation(target, { where: "target" });
   const stores = storesOf(args);
-  const queue = await queueOf(args, /^[a-z0-9]+:\/\//i.test(target) ? undefined : target);
-  const { signal, end } = endSignal(() => terminal.err("lqa: stopping; run it again to go on\n"));
+  const queue = await queueOf(args);
+  const { signal, end } = endSignal(() => terminal.err("lqa: stopping; rerun to resume\n"));
   try {
     const result = await submitFleet(queue, stores, {
       source,
@@ -39,7 +42,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     else terminal.out(`${lines(source, result).join("\n")}\n`);
     return result.refused > 0 ? 1 : 0;
   } catch (error) {
-    // Whoever stopped it knows.
+    // The person who stopped it knows.
     if (isLqaError(error, "ABORTED") && signal.aborted) return 2;
     throw error;
   } finally {
@@ -55,7 +58,10 @@ function lines(
 ): string[] {
   return [
     `${printable(source)}: ${counted(found, "adapter")}, ${count(queued)} queued, ${count(kept)} done already${refused > 0 ? `, ${count(refused)} refused` : ""}`,
-    ...(resumedAfter === undefined ? [] : [`  went on behind ${printable(resumedAfter)}`]),
-    ...refusedNames.map((name) => `  refused: ${printable(name)}: no file can have this name`),
+    ...(resumedAfter === undefined ? [] : [`  resumed after ${printable(resumedAfter)}`]),
+    ...refusedNames.map(
+      (name) =>
+        `  refused: ${printable(name)}: no job can carry this adapter: a part of its path is no plain name, or is too long`,
+    ),
   ];
 }

@@ -5,7 +5,7 @@
  */
 import { workFleet } from "../../fleet/work.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
-import { endSignal, queueOf, storesOf } from "../fleet-options.ts";
+import { allowedOf, endSignal, queueOf, storesOf } from "../fleet-options.ts";
 import { count, counted, duration, printable } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -15,6 +15,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const { signal, end } = endSignal(() => terminal.err("lqa: finishing what is begun\n"));
   try {
     const result = await workFleet(queue, stores, {
+      allow: allowedOf(args),
       concurrency: numberOption(args, "concurrency"),
       untilEmpty: args.values.has("until-empty"),
       leaseSeconds: numberOption(args, "lease"),

@@ -1,0 +1,69 @@
+/**
+ * Places in object storage: `s3://bucket/prefix`, and keys below one.
+ *
+ * A location has one meaning, whoever reads it: a bucket and the parts of a prefix, none of them empty, `.` or `..`. So a
+ * worker can compare a location of a job with the roots that its operator named, part by part, without asking the storage.
+ *
+ * @module
+ */
+import * as KIND from "../error-catalogue.ts";
+import { type ErrorDetails, fail } from "../errors.ts";
+
+/** A bucket and a prefix in it. */
+export interface Location {
+  readonly bucket: string;
+  /** Of the prefix; empty for the whole bucket. */
+  readonly parts: readonly string[];
+}
+
+/** Most bytes of a key, which object storage limits to 1,024 with its prefix. */
+const MOST_KEY = 900;
+const MOST_LOCATION = 1024;
+const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
+
+/**
+ * Reads `s3://bucket/prefix`; a slash at the end means the same.
+ *
+ * @param details what an error says besides; of `expected` and `actual` there is a default
+ * @throws LqaError USAGE for anything else, a directory included: fleets work on object storage alone
+ */
+export function parseLocation(text: string, details: ErrorDetails = {}): Location {
+  const location = readLocation(text);
+  if (location !== undefined) return location;
+  const isElsewhere = /^[a-z][a-z0-9+.-]*:/i.test(text);
+  return fail(KIND.USAGE, {
+    where: "location",
+    expected: "s3://bucket/prefix, whose parts are plain names",
+    actual: JSON.stringify(text.slice(0, 200)),
+    advice: isElsewhere
+      ? "Give a bucket of object storage, and a prefix without empty parts, . and .. if there is one."
+      : "A fleet keeps adapters in object storage. For a directory of this machine use lqa encode DIR --out-dir DIR, which resumes, and lqa validate 'DIR/**/*.lqa'.",
+    ...details,
+  });
+}
+
+/** The location, or undefined if the text is none. */
+export function readLocation(text: string): Location | undefined {
+  if (Buffer.byteLength(text) > MOST_LOCATION) return undefined;
+  const [, bucket, rest] = /^s3:\/\/([^/]+)(?:\/(.*))?$/s.exec(text) ?? [];
+  if (bucket === undefined || !BUCKET.test(bucket)) return undefined;
+  const prefix = (rest ?? "").replace(/\/$/, "");
+  if (prefix === "") return rest === "/" ? undefined : { bucket, parts: [] };
+  return isPlainKey(prefix) ? { bucket, parts: prefix.split("/") } : undefined;
+}
+
+/** Whether `inner` is `outer` or below it, by whole parts: `s3://b/ab` is not below `s3://b/a`. */
+export function isWithin(inner: Location, outer: Location): boolean {
+  return inner.bucket === outer.bucket && outer.parts.every((part, i) => inner.parts[i] === part);
+}
+
+/**
+ * Whether all parts of a key are names that a file can have everywhere: none is empty, `.` or `..`, none has a backslash, a
+ * control character or half of a surrogate pair.
+ */
+export function isPlainKey(key: string): boolean {
+  if (Buffer.byteLength(key) > MOST_KEY || /[\p{Cc}\p{Cs}\\]/u.test(key)) return false;
+  return key
+    .split("/")
+    .every((part) => part !== "" && part !== "." && part !== ".." && Buffer.byteLength(part) <= 240);
+}

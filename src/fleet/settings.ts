@@ -1,0 +1,70 @@
+/**
+ * How the adapters of a fleet are encoded, as a job carries it: the options of `lqa fleet submit` and no others, so that an
+ * entry of a queue cannot reach an option that names a path or a number of threads of the worker's machine.
+ *
+ * @module
+ */
+import type { EncodeFileOptions } from "../encode-file.ts";
+import { caught } from "../errors.ts";
+import { resolveOptions } from "../quantize/profile.ts";
+
+/** How the adapters of a fleet are encoded, and whether what is there already is replaced. */
+export type FleetSettings = Omit<
+  EncodeFileOptions,
+  "onProgress" | "executor" | "signal" | "importance" | "weighted" | "workers" | "scaleIfMissing"
+>;
+
+type Form = (value: unknown) => boolean;
+
+const isText: Form = (value) => typeof value === "string" && value.length <= 64;
+const isNumber: Form = (value) => typeof value === "number" && Number.isFinite(value);
+const isTrue: Form = (value) => value === true || value === false;
+const oneOf =
+  (...words: readonly string[]): Form =>
+  (value) =>
+    words.includes(value as string);
+
+/** What each setting may be. Those of the quantizer must also go together, as `resolveOptions` has it. */
+const FORMS: { readonly [name in keyof Required<FleetSettings>]: Form } = {
+  from: oneOf("peft", "kohya", "diffusers", "cloneofsimo", "loralib", "mlx", "gguf", "onnx"),
+  alpha: isNumber,
+  multiplier: isNumber,
+  expertLayout: oneOf("out-in", "in-out"),
+  keepUnsupported: isTrue,
+  profile: isText,
+  quality: isText,
+  bits: isNumber,
+  maxBytes: isNumber,
+  maxError: isNumber,
+  floor: isNumber,
+  fit: isText,
+  variant: isText,
+  hRule: isText,
+  refine: isText,
+  group: isNumber,
+  element: isText,
+  tensors: oneOf("zstd", "keep", "f16"),
+  alignment: (value) => [4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096].includes(value as number),
+  force: isTrue,
+};
+
+/**
+ * Settings from a job.
+ *
+ * @param invalid throws what is wrong: what was expected, and what was found
+ */
+export function parseSettings(
+  settings: unknown,
+  invalid: (expected: string, actual: unknown) => never,
+): FleetSettings {
+  if (typeof settings !== "object" || settings === null || Array.isArray(settings))
+    return invalid("settings: an object", settings);
+  for (const [name, value] of Object.entries(settings)) {
+    if (!Object.hasOwn(FORMS, name)) return invalid("settings: options of lqa fleet submit", name);
+    if (!FORMS[name as keyof FleetSettings](value))
+      return invalid(`settings: a value that ${name} can have`, JSON.stringify(value));
+  }
+  const error = caught(() => resolveOptions(settings));
+  if (error !== undefined) return invalid(`settings: ${error.where}: ${error.expected}`, error.actual);
+  return settings;
+}
