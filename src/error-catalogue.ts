@@ -582,7 +582,7 @@ export const BUDGET = {
   "kind": "BUDGET",
   "code": "LQA-L003",
   "clause": "14",
-  "summary": "The operation would need more memory than the caller allows.",
+  "summary": "The operation would need more memory or work than the caller allows.",
   "advice": "Raise the memory budget, or decode fewer modules at a time."
 } as const;
 

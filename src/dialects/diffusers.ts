@@ -14,7 +14,7 @@ import type { Adapter } from "../model/adapter.ts";
 import { COMPONENT } from "../model/component.ts";
 import { UNSCALED } from "./alpha.ts";
 import type { Dialect, WriteOptions } from "./dialect.ts";
-import { type JsonObject, parseJson, quoteName } from "./json.ts";
+import { configurationMeter, type JsonObject, parseJson, quoteName } from "./json.ts";
 import { unpackFileOrigin } from "./origin.ts";
 import { otherMethod } from "./other-methods.ts";
 import { type PeftConfig, readPeftConfig } from "./peft/config.ts";
@@ -100,7 +100,9 @@ function configs(metadata: ReadonlyMap<string, string> | undefined): Map<string,
   const text = metadata?.get("lora_adapter_metadata");
   if (text === undefined) return new Map();
   const where = "metadata lora_adapter_metadata";
-  const all = parseJson(new TextEncoder().encode(text), KIND.SOURCE_CONFIG, where);
+  // One for the configurations of all components: there may be as many as fields.
+  const meter = configurationMeter(where);
+  const all = parseJson(new TextEncoder().encode(text), KIND.SOURCE_CONFIG, where, meter);
   if (!(all instanceof Map)) return fail(KIND.SOURCE_CONFIG, { where, expected: "an object" });
   const parts = new Map<string, JsonObject>();
   for (const [field, value] of all) {
@@ -111,7 +113,7 @@ function configs(metadata: ReadonlyMap<string, string> | undefined): Map<string,
     const config = parts.get(component) ?? new Map([["peft_type", "LORA"]]);
     parts.set(component, config.set(field.slice(dot + 1), value));
   }
-  return new Map([...parts].map(([component, config]) => [component, readPeftConfig(config)]));
+  return new Map([...parts].map(([component, config]) => [component, readPeftConfig(config, meter)]));
 }
 
 function convention(metadata: ReadonlyMap<string, string> | undefined): Convention {

@@ -10,6 +10,7 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { workMeter } from "../meter.ts";
 import {
   accept,
   expectSymbol,
@@ -26,6 +27,11 @@ import {
 export const MAX_HEADER_BYTES = 100_000_000;
 
 const where = "safetensors header";
+
+/** What a header may have: 400,000 tensors of two dimensions, more than any shard of a published model. */
+const MOST_OBJECTS = 2 ** 22;
+/** A tensor takes as much memory as so many numbers of its shape. */
+const ENTRY = 8;
 
 /** One tensor of the header, as declared. */
 export interface HeaderEntry {
@@ -78,14 +84,19 @@ export function headerBytes(start: Uint8Array): number {
  *
  * @param bytes the file, or its first {@link headerBytes} bytes
  * @throws LqaError TRUNCATED_SOURCE if the file ends inside the header; SOURCE_HEADER, with the byte offset, for a
- * header above 100 MB and for everything that is not the grammar of the format.
+ * header above 100 MB and for everything that is not the grammar of the format; BUDGET for one of millions of entries.
  */
 export function readHeader(bytes: Uint8Array): SafetensorsHeader {
   const end = headerBytes(bytes);
   if (end > bytes.length) {
     fail(KIND.TRUNCATED_SOURCE, { where, expected: `${end} bytes`, actual: bytes.length, offset: 0 });
   }
-  const cursor: JsonCursor = { bytes, at: LENGTH_BYTES, end, kind: KIND.SOURCE_HEADER, where };
+  const meter = workMeter(
+    where,
+    { objects: MOST_OBJECTS },
+    "Split the file: models of this size are stored in shards.",
+  );
+  const cursor: JsonCursor = { bytes, at: LENGTH_BYTES, end, kind: KIND.SOURCE_HEADER, where, meter };
   if (end === LENGTH_BYTES || bytes[8] !== 0x7b) jsonFail(cursor, '"{" as the first byte');
   const header = readTop(cursor);
   while (cursor.at < cursor.end && bytes[cursor.at] === 0x20) cursor.at++;
@@ -107,6 +118,7 @@ function readTop(cursor: JsonCursor): SafetensorsHeader {
       metadata = readMetadata(cursor);
     } else {
       if (entries.has(key)) jsonFail(cursor, "distinct names", `${quoteName(key)} a second time`, offset);
+      cursor.meter.charge("objects", ENTRY);
       entries.set(key, readEntry(cursor, key, offset));
     }
   } while (accept(cursor, ","));
@@ -118,6 +130,7 @@ function readTop(cursor: JsonCursor): SafetensorsHeader {
 function readKey(cursor: JsonCursor): { key: string; offset: number } {
   skipSpace(cursor);
   const offset = cursor.at;
+  cursor.meter.charge("objects", 1);
   const key = readString(cursor);
   // No tool writes these, and each has broken a consumer: C strings, and JavaScript objects used as dictionaries.
   if (key === "" || key.includes("\0") || key === "__proto__") {
@@ -187,6 +200,7 @@ function readIntegers(cursor: JsonCursor): number[] {
     if (!/^(0|[1-9]\d*)$/.test(token) || !Number.isSafeInteger(value)) {
       jsonFail(cursor, "an integer from 0 to 2^53-1", token, start);
     }
+    cursor.meter.charge("objects", 1);
     values.push(value);
   } while (accept(cursor, ","));
   expectSymbol(cursor, "]");

@@ -5,8 +5,9 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
+import type { WorkMeter } from "../meter.ts";
 import type { SourceBytes, SourceFiles } from "./dialect.ts";
-import { type JsonObject, parseJson, quoteName } from "./json.ts";
+import { configurationMeter, type JsonObject, type JsonValue, parseJson, quoteName } from "./json.ts";
 import { readTensorFile, type TensorFile } from "./tensor-file.ts";
 
 /** Name of the configuration of PEFT, and of MLX. */
@@ -23,6 +24,14 @@ export interface Source {
   readonly config: Uint8Array | undefined;
   /** The same, taken apart; undefined also if it is broken. */
   readonly settings: JsonObject | undefined;
+  /** Counts the work that the configuration causes. */
+  readonly meter: WorkMeter;
+  /**
+   * The configuration, taken apart once; undefined if there is none.
+   *
+   * @throws LqaError SOURCE_CONFIG, BUDGET as `parseJson`
+   */
+  configuration(): JsonValue | undefined;
   /**
    * The tensors of the weights.
    *
@@ -46,16 +55,16 @@ export function openSource(files: SourceFiles): Source {
       actual: names.length === 0 ? "none" : names.slice(0, 4).map(quoteName).join(", "),
     });
   });
-  const source: Omit<Source, "keys" | "settings"> = { files, weights, config, tensors: read };
+  const meter = configurationMeter(CONFIG_FILE);
+  const configuration = once(() => config && parseJson(config, KIND.SOURCE_CONFIG, CONFIG_FILE, meter));
   const keys = once(() => quietly(() => [...read().tensors.keys()]) ?? []);
-  const settings = once(() => config && quietly(() => parseJson(config, KIND.SOURCE_CONFIG, CONFIG_FILE)));
   return {
-    ...source,
+    ...{ files, weights, config, meter, configuration, tensors: read },
     get keys() {
       return keys();
     },
     get settings() {
-      const value = settings();
+      const value = quietly(configuration);
       return value instanceof Map ? value : undefined;
     },
   };

@@ -72,7 +72,7 @@ describe("JSON", () => {
   it("refuses nesting deeper than 32 without overflowing the stack", () => {
     expect(() => parse("[".repeat(32) + "]".repeat(32))).not.toThrow();
     expect(() => parse("[".repeat(33) + "]".repeat(33))).toThrow(/SOURCE_CONFIG/);
-    expect(() => parse('{"a":'.repeat(1e6))).toThrow(/SOURCE_CONFIG/);
+    expect(() => parse('{"a":'.repeat(5e5))).toThrow(/SOURCE_CONFIG/);
   });
 
   it("fails with nothing but its own errors on any bytes", () => {

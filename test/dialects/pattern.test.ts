@@ -1,6 +1,7 @@
 /** rank_pattern and alpha_pattern: Python's meaning, the first match in file order, and no time to be stolen. */
 import { describe, expect, it } from "vitest";
-import { compilePatterns, lookUp } from "../../src/dialects/peft/pattern.ts";
+import { configurationMeter } from "../../src/dialects/json.ts";
+import { compilePatterns, lookUp, type PatternTable } from "../../src/dialects/peft/pattern.ts";
 
 const names = [
   "q_proj",
@@ -53,9 +54,13 @@ const python: [string, number[]][] = [
   ["((a|b)*|q)*_proj", [0, 1, 2, 3]],
 ];
 
+function table(...entries: (readonly [string, number])[]): PatternTable {
+  return compilePatterns(new Map(entries), "rank_pattern", configurationMeter("test"));
+}
+
 function matched(key: string): number[] {
-  const [entry] = compilePatterns(new Map([[key, 1]]), "rank_pattern");
-  return names.flatMap((name, index) => (entry!.matches(name) ? [index] : []));
+  const patterns = table([key, 1]);
+  return names.flatMap((name, index) => (lookUp(patterns, name, 0) === 1 ? [index] : []));
 }
 
 describe("patterns", () => {
@@ -66,11 +71,17 @@ describe("patterns", () => {
   it("takes the first entry that matches, in the order given", () => {
     const general = ["q_proj", 1] as const;
     const exact = ["layers.1.q_proj", 2] as const;
-    const patterns = (...entries: (readonly [string, number])[]) =>
-      compilePatterns(new Map(entries), "rank_pattern");
-    expect(lookUp(patterns(general, exact), "model.layers.1.q_proj", 8)).toBe(1);
-    expect(lookUp(patterns(exact, general), "model.layers.1.q_proj", 8)).toBe(2);
-    expect(lookUp(patterns(exact, general), "model.layers.1.v_proj", 8)).toBe(8);
+    expect(lookUp(table(general, exact), "model.layers.1.q_proj", 8)).toBe(1);
+    expect(lookUp(table(exact, general), "model.layers.1.q_proj", 8)).toBe(2);
+    expect(lookUp(table(exact, general), "model.layers.1.v_proj", 8)).toBe(8);
+    const expression = [".*(q|k)_proj", 3] as const;
+    expect(lookUp(table(expression, exact), "model.layers.1.q_proj", 8)).toBe(3);
+    expect(lookUp(table(exact, expression), "model.layers.1.q_proj", 8)).toBe(2);
+    expect(lookUp(table(exact, expression), "model.layers.1.k_proj", 8)).toBe(3);
+    // Spellings of one key, dots that mean any character, and characters of two UTF-16 units.
+    expect(lookUp(table(["q\\_proj", 1], ["q_proj", 2]), "a.q_proj", 8)).toBe(1);
+    expect(lookUp(table(["q.proj", 1], ["q_proj", 2]), "a.q\u{1f600}proj", 8)).toBe(1);
+    expect(lookUp(table(["^a.q_proj", 1], ["q_proj$", 2]), "b.q_proj", 8)).toBe(2);
   });
 
   const refused = [
@@ -88,21 +99,70 @@ describe("patterns", () => {
     "(?=a)",
     "(?P<x>a)",
   ];
-  it.each([...refused, "a\\", "^*", "[\\d-a]", "\\p", "((a{99}){99}){99}", "(".repeat(99), "a".repeat(3000)])(
+  it.each([...refused, "a\\", "^*", "[\\d-a]", "\\p", "(".repeat(99), "a".repeat(3000)])(
     "%j is refused",
     (key) => {
       expect(() => matched(key)).toThrow(/SOURCE_CONFIG/);
     },
   );
 
-  it("needs no more time for keys that make backtracking explode", () => {
-    const keys = ["(a+)+b", "(a|a)*b", "(.*)*x", "(a?){99}a{99}"];
-    const path = "a".repeat(500);
-    const start = performance.now();
-    for (const key of keys) {
-      const [entry] = compilePatterns(new Map([[key, 1]]), "rank_pattern");
-      entry!.matches(path);
+  it("that repeat nothing are nothing, however often", () => {
+    expect(matched("(((){20000}){20000}){20000}q_proj")).toEqual([0, 1, 2, 3]);
+    expect(matched("(){99999999999999999999}q_proj")).toEqual([0, 1, 2, 3]);
+  });
+
+  it("find sets of any length", () => {
+    const letters = Array.from({ length: 1900 }, (_, i) => String.fromCodePoint(0x4e00 + 2 * i)).join("");
+    expect(matched(`[${letters}q]_proj`)).toEqual([0, 1, 2, 3]);
+    expect(matched("[\\d\\Dx]_proj")).toEqual([0, 1, 2, 3, 4, 6]);
+    expect(matched("[^\\W]_proj")).toEqual([0, 1, 2, 3, 4, 6]);
+  });
+});
+
+describe("the work of patterns is bounded", () => {
+  const path = `${"model.".repeat(80)}q_proj`;
+  const most = 1e6;
+
+  /** CPU microseconds of looking up in tables until the budget ends, and the error. */
+  function worked(keys: readonly string[], paths = 100_000): { error: unknown; cpu: number } {
+    const begin = process.cpuUsage();
+    let error: unknown;
+    try {
+      const patterns = table(...keys.map((key, i) => [key, i] as const));
+      for (let i = 0; i < paths; i++) lookUp(patterns, path, -1);
+    } catch (thrown) {
+      error = thrown;
     }
-    expect(performance.now() - start).toBeLessThan(2000);
+    const { user, system } = process.cpuUsage(begin);
+    return { error, cpu: user + system };
+  }
+
+  const variants = (key: (number: number) => string): string[] =>
+    Array.from({ length: 4000 }, (_, i) => key(i));
+  it.each([
+    ["repetitions that multiply", ["((a{99}){99}){99}"]],
+    ["optional parts of thousands of keys", variants((i) => `(a?){6000}z${i}`)],
+    ["infinitely many", ["(((a{1000}){1000}){1000}){1000}".repeat(20), "a{99999999999999999999}"]],
+    ["keys that make backtracking explode", ["(a+)+b", "(a|a)*b", "(.*)*x", "(a?){99}a{99}"]],
+    ["dots", variants((i) => `${".".repeat(400)}${i}`)],
+    ["long classes", variants((i) => `[${"aceg".repeat(30)}]*x${i}`)],
+    ["tables of Unicode", ["[\\W\\d]*[\\w\\D]*[\\w\\D]*[\\w\\D]*x"]],
+  ])("%s", (_, keys) => {
+    const { error, cpu } = worked(keys);
+    expect(error).toMatchObject({ kind: "BUDGET", exitCode: 4, where: "test" });
+    expect(cpu).toBeLessThan(4 * most);
+  });
+
+  it("but a key for each of 20,000 modules is little", () => {
+    const modules = Array.from({ length: 20_000 }, (_, i) => `model.layers.${i % 48}.experts.${i}.down_proj`);
+    const patterns = table(...modules.map((name, i) => [name, i] as const));
+    for (const [i, name] of modules.entries()) expect(lookUp(patterns, `base.${name}`, -1)).toBe(i);
+  });
+
+  it("but 20 expressions for 1,000 modules are little", () => {
+    const keys = Array.from({ length: 20 }, (_, i) => `layers\\.(${i}|${i + 20})\\..*\\.(q|k)_proj`);
+    const patterns = table(...keys.map((key, i) => [key, i] as const));
+    for (let i = 0; i < 1000; i++)
+      expect(lookUp(patterns, `model.layers.${i % 20}.self_attn.${i}.k_proj`, -1)).toBe(i % 20);
   });
 });

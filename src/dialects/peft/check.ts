@@ -62,7 +62,8 @@ function agree<T extends string | number | boolean>(
   });
 }
 
-function configuredIndices(name: string, { tokenIndices }: PeftConfig): string {
+function configuredIndices(name: string, { tokenIndices, meter }: PeftConfig): string {
+  meter.charge("steps", tokenIndices instanceof Map ? tokenIndices.size : 0);
   if (!(tokenIndices instanceof Map)) return `${tokenIndices ?? "none"}`;
   for (const [suffix, indices] of tokenIndices) if (name.endsWith(suffix)) return `${indices}`;
   return "none";

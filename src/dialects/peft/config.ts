@@ -8,9 +8,10 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { type JsonObject, type JsonValue, parseJson, quoteName } from "../json.ts";
+import type { WorkMeter } from "../../meter.ts";
+import { configurationMeter, type JsonObject, type JsonValue, parseJson, quoteName } from "../json.ts";
 import { checkFields, describe } from "./fields.ts";
-import { compilePatterns, type PatternEntry } from "./pattern.ts";
+import { compilePatterns, type PatternTable } from "./pattern.ts";
 
 /** The resolved configuration. Defaults are PEFT's: r 8, alpha 8, everything else off. */
 export interface PeftConfig {
@@ -18,8 +19,8 @@ export interface PeftConfig {
   readonly loraAlpha: number;
   readonly useRslora: boolean;
   /** In the order of the file: the first match wins. */
-  readonly rankPattern: readonly PatternEntry[];
-  readonly alphaPattern: readonly PatternEntry[];
+  readonly rankPattern: PatternTable;
+  readonly alphaPattern: PatternTable;
   /** Base weights of linear layers are (in, out), as in the GPT-2 family. */
   readonly fanInFanOut: boolean;
   readonly bias: "none" | "all" | "lora_only";
@@ -36,16 +37,29 @@ export interface PeftConfig {
   readonly baseModel: string | undefined;
   readonly revision: string | undefined;
   readonly peftVersion: string | undefined;
+  /** Charged for whatever the lists of the configuration are compared with. */
+  readonly meter: WorkMeter;
 }
 
 /**
  * Reads a configuration.
  *
  * @throws LqaError SOURCE_CONFIG for broken JSON (with the byte offset), repeated keys or a value of a wrong type;
- * UNSUPPORTED_ADAPTER_FEATURE for another PEFT method than LoRA and for what `fields.ts` refuses.
+ * UNSUPPORTED_ADAPTER_FEATURE for another PEFT method than LoRA and for what `fields.ts` refuses; BUDGET for one that is
+ * too large or whose patterns are.
  */
 export function parsePeftConfig(bytes: Uint8Array): PeftConfig {
-  const config = parseJson(bytes, KIND.SOURCE_CONFIG, "adapter_config.json");
+  const meter = configurationMeter("adapter_config.json");
+  return readPeftConfig(parseJson(bytes, KIND.SOURCE_CONFIG, "adapter_config.json", meter), meter);
+}
+
+/**
+ * As {@link parsePeftConfig}, for a configuration that was taken apart already.
+ *
+ * @param meter the one that was charged for that
+ * @throws LqaError as there
+ */
+export function readPeftConfig(config: JsonValue, meter: WorkMeter): PeftConfig {
   if (!(config instanceof Map)) {
     return fail(KIND.SOURCE_CONFIG, {
       where: "adapter_config.json",
@@ -53,19 +67,14 @@ export function parsePeftConfig(bytes: Uint8Array): PeftConfig {
       actual: describe(config),
     });
   }
-  return readPeftConfig(config);
-}
-
-/** As {@link parsePeftConfig}, for a configuration that was taken apart already. @throws LqaError as there */
-export function readPeftConfig(config: JsonObject): PeftConfig {
   checkMethod(config);
   checkFields(config);
   return {
     r: positiveInteger("r", config.get("r") ?? 8),
     loraAlpha: number("lora_alpha", config.get("lora_alpha") ?? 8),
     useRslora: flag(config, "use_rslora"),
-    rankPattern: compilePatterns(table(config, "rank_pattern", positiveInteger), "rank_pattern"),
-    alphaPattern: compilePatterns(table(config, "alpha_pattern", number), "alpha_pattern"),
+    rankPattern: compilePatterns(table(config, "rank_pattern", positiveInteger), "rank_pattern", meter),
+    alphaPattern: compilePatterns(table(config, "alpha_pattern", number), "alpha_pattern", meter),
     fanInFanOut: flag(config, "fan_in_fan_out"),
     bias: bias(config),
     loraBias: flag(config, "lora_bias"),
@@ -78,6 +87,7 @@ export function readPeftConfig(config: JsonObject): PeftConfig {
     baseModel: optionalString(config, "base_model_name_or_path"),
     revision: optionalString(config, "revision"),
     peftVersion: optionalString(config, "peft_version"),
+    meter,
   };
 }
 
@@ -147,11 +157,12 @@ function table(
   config: JsonObject,
   field: string,
   item: (field: string, value: JsonValue) => number,
-): Map<string, number> {
+): ReadonlyMap<string, number> {
   const value = config.get(field) ?? null;
   if (value === null) return new Map();
   if (!(value instanceof Map)) return wrong(field, "an object or null", value);
-  return new Map([...value].map(([key, entry]) => [key, item(field, entry)]));
+  for (const entry of value.values()) item(field, entry);
+  return value as ReadonlyMap<string, JsonValue> as ReadonlyMap<string, number>;
 }
 
 function tokenIndices(value: JsonValue): PeftConfig["tokenIndices"] {
@@ -166,10 +177,10 @@ function tokenIndices(value: JsonValue): PeftConfig["tokenIndices"] {
 
 /** PEFT copies the rows one after another, so a repeated index would make one of them invisible. */
 function distinct(indices: number[]): number[] {
-  if (new Set(indices).size === indices.length) return indices;
-  return wrong(
-    "trainable_token_indices",
-    "distinct indices",
-    indices.find((v, i) => indices.indexOf(v) !== i)!,
-  );
+  const seen = new Set<number>();
+  for (const index of indices) {
+    if (seen.has(index)) wrong("trainable_token_indices", "distinct indices", index);
+    seen.add(index);
+  }
+  return indices;
 }

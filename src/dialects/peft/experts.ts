@@ -21,6 +21,9 @@ import { unwrap } from "./keys.ts";
 import { lookUp } from "./pattern.ts";
 import type { FoundModule } from "./sort-keys.ts";
 
+/** Steps that comparing a layer with a target takes. */
+const COMPARING = 16;
+
 /** Parameters of a layer of experts in the order in which models register them. */
 const REGISTERED: readonly string[] = ["gate_up_proj", "down_proj"];
 
@@ -44,6 +47,7 @@ export function nameParameters(
   const missing = new Set(config.targetParameters);
   for (const module of modules.values()) {
     const layer = unwrap(module.name);
+    config.meter.charge("steps", COMPARING * config.targetParameters.length);
     const targets = config.targetParameters.filter((path) =>
       `.${layer}`.endsWith(`.${path.slice(0, Math.max(0, path.lastIndexOf(".")))}`),
     );

@@ -122,7 +122,7 @@ export function parseTensorKey(
   if (segments.includes("modules_to_save")) return { kind: "wrapped", name: rest };
   const name = unwrap(rest);
   if (name === "") return undefined;
-  if (isSaved(segments, config.modulesToSave)) return { kind: "replace", name };
+  if (isSaved(rest, config)) return { kind: "replace", name };
   const leaf = segments[segments.length - 1]!;
   if (config.bias !== "none" && leaf === "bias" && oneDimensional) return { kind: "bias", name };
   // PEFT up to 0.5 took every key with "bias" in it, and so the attention masks of GPT-2 (`attn.bias`).
@@ -133,11 +133,11 @@ export function parseTensorKey(
 }
 
 /** PEFT wraps every module whose path ends with an entry of the list; the tensors are those below it. */
-function isSaved(segments: readonly string[], modulesToSave: readonly string[]): boolean {
+function isSaved(key: string, { modulesToSave, meter }: PeftConfig): boolean {
   if (modulesToSave.length === 0) return false;
-  for (let length = 1; length < segments.length; length++) {
-    const path = segments.slice(0, length).join(".");
-    if (modulesToSave.some((name) => path.endsWith(name))) return true;
+  for (let dot = key.indexOf("."); dot >= 0; dot = key.indexOf(".", dot + 1)) {
+    meter.charge("steps", modulesToSave.length);
+    if (modulesToSave.some((name) => key.endsWith(name, dot))) return true;
   }
   return false;
 }

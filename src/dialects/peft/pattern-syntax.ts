@@ -1,43 +1,55 @@
 /**
- * Parses the regular expressions of `rank_pattern` and `alpha_pattern` into a program for `pattern.ts`.
+ * Parses the regular expressions of `rank_pattern` and `alpha_pattern` into a tree, and compiles trees for `pattern.ts`.
  *
  * PEFT hands these keys to Python's `re`. JavaScript's `RegExp` is not that language (`\Z`, `[]a]`, `{,3}` and `\-`
  * mean other things or nothing), and both backtrack, so that a hostile key could stall a converter for hours. This
  * covers what such keys use, with Python's meaning: literals, `.`, classes, groups, `|`, `* + ? {m,n}` greedy or lazy,
  * `^ $`, `\d \w \s` and escaped punctuation. The rest (look-around, back-references, flags) is refused by name.
  *
+ * Parsing is linear in the text. Every node of the tree knows how many instructions it becomes, so that counted
+ * repetition, which multiplies, is charged before it is done.
+ *
  * @module
  */
-
-/** True for a code point (as a one-character string) that an instruction consumes. */
-export type CharacterTest = (character: string) => boolean;
+import {
+  ANY,
+  type CharacterSet,
+  type CodeRange,
+  characterSet,
+  escapeSet,
+  type UnicodeTable,
+} from "./character-set.ts";
 
 /** One instruction of a Thompson automaton. `next` and `other` are positions in the program. */
 export type Instruction =
-  | { readonly op: "character"; readonly test: CharacterTest; next: number }
-  | { readonly op: "start" | "end"; next: number }
+  | { readonly op: "literal"; readonly code: number; readonly next: number }
+  | { readonly op: "set"; readonly set: CharacterSet; readonly next: number }
+  | { readonly op: "start" | "end"; readonly next: number }
   | { readonly op: "split"; next: number; other: number }
   | { readonly op: "match" };
 
-/** Cap on a program. Counted repetition multiplies: `((a{99}){99}){99}` would be a million instructions. */
-const MAX_INSTRUCTIONS = 20_000;
-const MAX_NESTING = 32;
-
-/** Called with what is wrong or not understood, e.g. `an unbalanced (`. Throws. */
-export type Reject = (reason: string) => never;
-
-type Node =
-  | { readonly kind: "test"; readonly test: CharacterTest }
-  | { readonly kind: "start" | "end" }
-  | { readonly kind: "sequence" | "choice"; readonly items: Node[] }
+/** A part of an expression. `size`: the instructions that it becomes; nothing is emitted for a part of size 0. */
+export type Node =
+  | { readonly kind: "literal"; readonly code: number; readonly size: 1 }
+  | { readonly kind: "set"; readonly set: CharacterSet; readonly size: 1 }
+  | { readonly kind: "start" | "end"; readonly size: 1 }
+  | { readonly kind: "sequence" | "choice"; readonly items: readonly Node[]; readonly size: number }
   | Repeat;
 
 interface Repeat {
   readonly kind: "repeat";
   readonly item: Node;
   readonly low: number;
+  /** May be infinite. */
   readonly high: number;
+  readonly size: number;
 }
+
+/** Stops recursion that a key of brackets would drive. */
+const MAX_NESTING = 32;
+
+/** Called with what is wrong or not understood, e.g. `an unbalanced (`. Throws. */
+export type Reject = (reason: string) => never;
 
 interface Scanner {
   readonly text: readonly string[];
@@ -45,13 +57,18 @@ interface Scanner {
   readonly reject: Reject;
 }
 
-/** The program of a Python regular expression, anchored at the start by whoever runs it. */
-export function compile(source: string, reject: Reject): Instruction[] {
+/** The tree of a Python regular expression. Takes time and memory in proportion to the text. */
+export function parsePattern(source: string, reject: Reject): Node {
   const scanner: Scanner = { text: Array.from(source), at: 0, reject };
   const tree = parseChoice(scanner, 0);
   if (scanner.at < scanner.text.length) reject("an unbalanced )");
+  return tree;
+}
+
+/** The program of a tree: `size + 1` instructions, which the caller has found to be few enough. */
+export function compileTree(tree: Node): Instruction[] {
   const program: Instruction[] = [];
-  emit(program, tree, reject);
+  emit(program, tree);
   program.push({ op: "match" });
   return program;
 }
@@ -63,28 +80,40 @@ function parseChoice(scanner: Scanner, depth: number): Node {
     scanner.at++;
     items.push(parseSequence(scanner, depth));
   }
-  return items.length === 1 ? items[0]! : { kind: "choice", items };
+  return items.length === 1
+    ? items[0]!
+    : { kind: "choice", items, size: sizeOf(items) + 2 * (items.length - 1) };
 }
 
 function parseSequence(scanner: Scanner, depth: number): Node {
   const items: Node[] = [];
   for (;;) {
     const character = scanner.text[scanner.at];
-    if (character === undefined || character === "|" || character === ")") return { kind: "sequence", items };
+    if (character === undefined || character === "|" || character === ")") {
+      return { kind: "sequence", items, size: sizeOf(items) };
+    }
     items.push(parseRepeat(scanner, parseAtom(scanner, depth)));
   }
+}
+
+function sizeOf(items: readonly Node[]): number {
+  return items.reduce((sum, { size }) => sum + size, 0);
 }
 
 function parseAtom(scanner: Scanner, depth: number): Node {
   const character = scanner.text[scanner.at++]!;
   if (character === "(") return parseGroup(scanner, depth);
-  if (character === "[") return { kind: "test", test: parseClass(scanner) };
-  if (character === ".") return { kind: "test", test: (c) => c !== "\n" };
-  if (character === "^") return { kind: "start" };
-  if (character === "$") return { kind: "end" };
-  if (character === "\\") return { kind: "test", test: parseEscape(scanner) };
+  if (character === "[") return { kind: "set", set: parseClass(scanner), size: 1 };
+  if (character === ".") return { kind: "set", set: ANY, size: 1 };
+  if (character === "^") return { kind: "start", size: 1 };
+  if (character === "$") return { kind: "end", size: 1 };
+  if (character === "\\") return parseEscape(scanner);
   if (character === "*" || character === "+" || character === "?") scanner.reject("nothing to repeat");
-  return { kind: "test", test: (c) => c === character };
+  return literal(character);
+}
+
+function literal(character: string): Node {
+  return { kind: "literal", code: character.codePointAt(0)!, size: 1 };
 }
 
 function parseGroup(scanner: Scanner, depth: number): Node {
@@ -97,53 +126,60 @@ function parseGroup(scanner: Scanner, depth: number): Node {
   return inside;
 }
 
-const WORD = /^[\p{L}\p{N}_]$/u;
-const DIGIT = /^\p{Nd}$/u;
-const SPACE = /^\s$/u;
-
 /** `\d \w \s`, their negations, and escaped punctuation. The cursor is after the backslash. */
-function parseEscape(scanner: Scanner): CharacterTest {
+function parseEscape(scanner: Scanner): Node {
+  const character = readEscaped(scanner);
+  const named = escapeSet(character);
+  return named === undefined
+    ? literal(character)
+    : { kind: "set", set: characterSet(named.ranges, named.tables), size: 1 };
+}
+
+/** The escaped character: punctuation, or a letter that names a set. */
+function readEscaped(scanner: Scanner): string {
   const character = scanner.text[scanner.at++];
-  if (character === undefined) scanner.reject("a trailing backslash");
-  if (character === "d") return (c) => DIGIT.test(c);
-  if (character === "D") return (c) => !DIGIT.test(c);
-  if (character === "w") return (c) => WORD.test(c);
-  if (character === "W") return (c) => !WORD.test(c);
-  if (character === "s") return (c) => SPACE.test(c);
-  if (character === "S") return (c) => !SPACE.test(c);
-  if (/^[A-Za-z0-9]$/.test(character)) scanner.reject(`the escape \\${character}`);
-  return (c) => c === character;
+  if (character === undefined) return scanner.reject("a trailing backslash");
+  if (/^[A-Za-z0-9]$/.test(character) && escapeSet(character) === undefined)
+    scanner.reject(`the escape \\${character}`);
+  return character;
 }
 
 /** The cursor is after the opening bracket. */
-function parseClass(scanner: Scanner): CharacterTest {
+function parseClass(scanner: Scanner): CharacterSet {
   const negated = scanner.text[scanner.at] === "^";
   if (negated) scanner.at++;
-  const tests: CharacterTest[] = [];
+  const ranges: CodeRange[] = [];
+  const tables: UnicodeTable[] = [];
   // In Python a bracket right at the start is a literal.
   for (let first = true; first || scanner.text[scanner.at] !== "]"; first = false) {
     const low = scanner.text[scanner.at++];
-    if (low === undefined) scanner.reject("an unbalanced [");
+    if (low === undefined) return scanner.reject("an unbalanced [");
     if (low === "\\") {
-      const punctuation = scanner.text[scanner.at];
-      tests.push(parseEscape(scanner));
+      const escaped = readEscaped(scanner);
       if (scanner.text[scanner.at] === "-" && scanner.text[scanner.at + 1] !== "]") {
-        scanner.reject(`a range from the escape \\${punctuation}`);
+        scanner.reject(`a range from the escape \\${escaped}`);
+      }
+      const named = escapeSet(escaped);
+      if (named === undefined) ranges.push([escaped.codePointAt(0)!, escaped.codePointAt(0)!]);
+      else {
+        for (const range of named.ranges) ranges.push(range);
+        tables.push(...named.tables);
       }
       continue;
     }
+    const begin = low.codePointAt(0)!;
     const high = scanner.text[scanner.at + 1];
     if (scanner.text[scanner.at] !== "-" || high === undefined || high === "]") {
-      tests.push((c) => c === low);
+      ranges.push([begin, begin]);
       continue;
     }
-    if (high === "\\" || high.codePointAt(0)! < low.codePointAt(0)!)
-      scanner.reject(`the range ${low}-${high}`);
+    const end = high.codePointAt(0)!;
+    if (high === "\\" || end < begin) scanner.reject(`the range ${low}-${high}`);
     scanner.at += 2;
-    tests.push((c) => c.codePointAt(0)! >= low.codePointAt(0)! && c.codePointAt(0)! <= high.codePointAt(0)!);
+    ranges.push([begin, end]);
   }
   scanner.at++;
-  return (c) => tests.some((test) => test(c)) !== negated;
+  return characterSet(ranges, tables, negated);
 }
 
 function parseRepeat(scanner: Scanner, item: Node): Node {
@@ -155,9 +191,11 @@ function parseRepeat(scanner: Scanner, item: Node): Node {
   else if (scanner.text[scanner.at] === "+") scanner.reject("a possessive quantifier");
   const [low, high] = bounds;
   if (high < low) scanner.reject(`the repetition {${low},${high}}`);
-  const repeated: Node = { kind: "repeat", item, low, high };
   if (readBounds(scanner) !== undefined) scanner.reject("a repeated repetition");
-  return repeated;
+  // However often nothing is repeated, it is nothing.
+  if (item.size === 0) return item;
+  const optional = Number.isFinite(high) ? (high - low) * (item.size + 1) : item.size + 2;
+  return { kind: "repeat", item, low, high, size: low * item.size + optional };
 }
 
 /** `*`, `+`, `?` or `{m,n}` at the cursor, consumed; undefined if there is none. Any other `{` is a literal. */
@@ -177,43 +215,40 @@ function readBounds(scanner: Scanner): readonly [number, number] | undefined {
   return [low, found[3] === "" ? Number.POSITIVE_INFINITY : Number(found[3])];
 }
 
-function emit(program: Instruction[], node: Node, reject: Reject): void {
-  if (program.length > MAX_INSTRUCTIONS) reject("repetitions that multiply to too many states");
-  if (node.kind === "test") program.push({ op: "character", test: node.test, next: program.length + 1 });
-  else if (node.kind === "sequence") for (const item of node.items) emit(program, item, reject);
-  else if (node.kind === "choice") emitChoice(program, node.items, reject);
-  else if (node.kind === "repeat") emitRepeat(program, node, reject);
-  else program.push({ op: node.kind, next: program.length + 1 });
+function emit(program: Instruction[], node: Node): void {
+  const next = program.length + 1;
+  if (node.kind === "literal") program.push({ op: "literal", code: node.code, next });
+  else if (node.kind === "set") program.push({ op: "set", set: node.set, next });
+  else if (node.kind === "sequence") for (const item of node.items) emit(program, item);
+  else if (node.kind === "choice") emitChoice(program, node.items);
+  else if (node.kind === "repeat") emitRepeat(program, node);
+  else program.push({ op: node.kind, next });
 }
 
-function emitChoice(program: Instruction[], items: readonly Node[], reject: Reject): void {
+function emitChoice(program: Instruction[], items: readonly Node[]): void {
   const exits: { next: number }[] = [];
   for (const item of items.slice(0, -1)) {
     const split = { op: "split" as const, next: program.length + 1, other: 0 };
     program.push(split);
-    emit(program, item, reject);
+    emit(program, item);
     const exit = { op: "split" as const, next: 0, other: 0 };
     program.push(exit);
     exits.push(exit);
     split.other = program.length;
   }
-  emit(program, items[items.length - 1]!, reject);
+  emit(program, items[items.length - 1]!);
   for (const exit of exits) Object.assign(exit, { next: program.length, other: program.length });
 }
 
-function emitRepeat(program: Instruction[], node: Repeat, reject: Reject): void {
-  const { item, low, high } = node;
-  if (low > MAX_INSTRUCTIONS || (Number.isFinite(high) && high > MAX_INSTRUCTIONS)) {
-    reject("repetitions that multiply to too many states");
-  }
-  for (let count = 0; count < low; count++) emit(program, item, reject);
+function emitRepeat(program: Instruction[], { item, low, high }: Repeat): void {
+  for (let count = 0; count < low; count++) emit(program, item);
   const splits: { other: number }[] = [];
   for (let count = low; count < (Number.isFinite(high) ? high : low + 1); count++) {
     const at = program.length;
     const split = { op: "split" as const, next: at + 1, other: 0 };
     program.push(split);
     splits.push(split);
-    emit(program, item, reject);
+    emit(program, item);
     if (!Number.isFinite(high)) program.push({ op: "split", next: at, other: at });
   }
   for (const split of splits) split.other = program.length;

@@ -5,21 +5,30 @@
  * (This is the rule of PEFT 0.21. Version 0.9 looked for one key in both tables together, and 0.14 still required a dot
  * before the key. Few files say which version trained them, so the rule that loads them today is the one followed.)
  *
- * Matching takes time proportional to path times key, whatever the key is. Keys that are plain paths, which is nearly
- * all of them (EVA writes one per module), skip the automaton.
+ * Keys that are plain paths are looked up together (`plain-keys.ts`). The others become automata, which take time
+ * proportional to path times key. Compiling and matching of all patterns of a configuration charge its one meter.
  *
  * @module
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import type { WorkMeter } from "../../meter.ts";
 import { quoteName } from "../json.ts";
-import { compile, type Instruction } from "./pattern-syntax.ts";
+import { contains, lookUpSteps } from "./character-set.ts";
+import { compileTree, type Instruction, type Node, parsePattern, type Reject } from "./pattern-syntax.ts";
+import { findPlain, type PlainKeys, plainKey, plainKeys } from "./plain-keys.ts";
 
-/** One entry of a table. */
-export interface PatternEntry {
-  readonly key: string;
-  readonly value: number;
-  readonly matches: (path: string) => boolean;
+/** A table, ready to be looked up in. */
+export interface PatternTable {
+  readonly values: readonly number[];
+  readonly plain: PlainKeys;
+  /** Programs of the other keys, by their places in the table. */
+  readonly automata: readonly (readonly [place: number, program: readonly Instruction[]])[];
+  readonly meter: WorkMeter;
+  /** Which instructions a run has visited at its position; used by one run after the other. */
+  readonly visited: Int32Array;
+  /** Runs and positions so far: what marks a visit in {@link visited}. */
+  stamp: number;
 }
 
 /** Longest key: longer than any module path LQA can name, with room for escapes. */
@@ -28,19 +37,56 @@ const MAX_KEY_LENGTH = 2048;
 /**
  * Compiles a table of the configuration, in its order.
  *
- * @throws LqaError SOURCE_CONFIG for a key that is no regular expression or uses what `pattern-syntax.ts` refuses.
+ * @param meter of the whole configuration: charged a step for each character, and an object for each instruction
+ * @throws LqaError SOURCE_CONFIG for a key that is no regular expression or uses what `pattern-syntax.ts` refuses; BUDGET
  */
-export function compilePatterns(table: ReadonlyMap<string, number>, field: string): PatternEntry[] {
-  return [...table].map(([key, value]) => ({ key, value, matches: compileKey(key, field) }));
+export function compilePatterns(
+  table: ReadonlyMap<string, number>,
+  field: string,
+  meter: WorkMeter,
+): PatternTable {
+  const plain: [string, number][] = [];
+  const automata: [number, Instruction[]][] = [];
+  let largest = 0;
+  let place = -1;
+  for (const key of table.keys()) {
+    place++;
+    meter.charge("steps", PARSING * key.length);
+    const tree = parseKey(key, field);
+    // `(.*\.)?`, the key, `$`; a key with a stray ")|(" is something else.
+    const inside = tree.kind === "sequence" && tree.items.length === 3 ? plainKey(tree.items[1]!) : undefined;
+    if (inside !== undefined) plain.push([inside, place]);
+    else {
+      meter.charge("objects", tree.size + 1);
+      const program = compileTree(tree);
+      automata.push([place, program]);
+      largest = Math.max(largest, program.length);
+    }
+  }
+  const visited = new Int32Array(largest);
+  return { values: [...table.values()], plain: plainKeys(plain), automata, meter, visited, stamp: 0 };
 }
 
-/** The value of the first entry that matches `path`, or `fallback`. */
-export function lookUp(entries: readonly PatternEntry[], path: string, fallback: number): number {
-  for (const { matches, value } of entries) if (matches(path)) return value;
-  return fallback;
+/** Steps that parsing takes for each character. */
+const PARSING = 16;
+const LINE_FEED = 10;
+
+/** The value of the first entry that matches `path`, or `fallback`. @throws LqaError BUDGET */
+export function lookUp(table: PatternTable, path: string, fallback: number): number {
+  const { values, plain, automata, meter } = table;
+  if (values.length === 0) return fallback;
+  meter.charge("steps", path.length);
+  const codes = Array.from(path, (character) => character.codePointAt(0)!);
+  const found = findPlain(plain, codes, meter);
+  for (const [place, program] of automata) {
+    if (place > found) break;
+    if (run(table, program, codes)) return values[place]!;
+  }
+  return found === Number.POSITIVE_INFINITY ? fallback : values[found]!;
 }
 
-function compileKey(key: string, field: string): (path: string) => boolean {
+/** The tree of what PEFT makes of a key. Put together as text, so that a key with a stray ")|(" means what it means there. */
+function parseKey(key: string, field: string): Node {
   const where = `adapter_config.json field ${quoteName(field)}`;
   if (key.length > MAX_KEY_LENGTH) {
     fail(KIND.SOURCE_CONFIG, {
@@ -49,79 +95,68 @@ function compileKey(key: string, field: string): (path: string) => boolean {
       actual: key.length,
     });
   }
-  if (/^\^?(?:[A-Za-z0-9_-]|\\?\.)+$/.test(key)) return plainMatcher(key);
-  // The text is put together exactly as PEFT does it, so that a key with a stray ")|(" means what it means there.
-  const program = compile(`(.*\\.)?(${key})$`, (reason) =>
+  const reject: Reject = (reason) =>
     fail(KIND.SOURCE_CONFIG, {
       where,
       expected: "a regular expression this version understands",
       actual: `${quoteName(key)}, which has ${reason}`,
-    }),
-  );
-  return (path) => run(program, path);
-}
-
-/**
- * A key of letters, digits and dots (each dot any character, `\.` a dot): a whole path or a tail of one. Python's rules
- * for line feeds are left out: no name in LQA has control characters.
- */
-function plainMatcher(key: string): (path: string) => boolean {
-  const anchored = key.startsWith("^");
-  const parts = Array.from((anchored ? key.slice(1) : key).matchAll(/\\?./g), ([part]) => part);
-  return (path) => {
-    const characters = Array.from(path);
-    const from = characters.length - parts.length;
-    if (from < 0 || (from > 0 && (anchored || characters[from - 1] !== "."))) return false;
-    return parts.every((part, index) => {
-      const character = characters[from + index]!;
-      return part === "." || character === (part === "\\." ? "." : part);
     });
-  };
+  return parsePattern(`(.*\\.)?(${key})$`, reject);
 }
 
-/** Whether the program matches from the start of `path`; like `re.match` it need not reach the end. */
-function run(program: readonly Instruction[], path: string): boolean {
-  const text = Array.from(path);
-  const seen = new Int32Array(program.length).fill(-1);
+/** Whether the program matches from the start of a path; like `re.match` it need not reach the end. */
+function run(table: PatternTable, program: readonly Instruction[], codes: readonly number[]): boolean {
   let threads: number[] = [];
-  if (follow(program, 0, text, 0, threads, seen)) return true;
-  for (let at = 0; at < text.length; at++) {
-    const after: number[] = [];
+  if (follow(table, program, [0], codes, 0, threads)) return true;
+  for (let at = 0; at < codes.length && threads.length > 0; at++) {
+    const passed: number[] = [];
+    let steps = threads.length;
     for (const thread of threads) {
       const instruction = program[thread]!;
-      if (instruction.op !== "character" || !instruction.test(text[at]!)) continue;
-      if (follow(program, instruction.next, text, at + 1, after, seen)) return true;
+      if (instruction.op === "literal") {
+        if (instruction.code === codes[at]) passed.push(instruction.next);
+      } else if (instruction.op === "set") {
+        steps += lookUpSteps(instruction.set);
+        if (contains(instruction.set, codes[at]!)) passed.push(instruction.next);
+      }
     }
-    if (after.length === 0) return false;
-    threads = after;
+    table.meter.charge("steps", steps);
+    threads = [];
+    if (follow(table, program, passed, codes, at + 1, threads)) return true;
   }
   return false;
 }
 
-/** Adds to `threads` what `start` leads to without consuming. True if that includes the match. */
+/** Adds to `threads` what some positions lead to without consuming. True if that includes the match. */
 function follow(
+  table: PatternTable,
   program: readonly Instruction[],
-  start: number,
-  text: readonly string[],
+  pending: number[],
+  codes: readonly number[],
   at: number,
   threads: number[],
-  seen: Int32Array,
 ): boolean {
-  const pending = [start];
-  for (;;) {
+  const { visited } = table;
+  const stamp = ++table.stamp;
+  let steps = 0;
+  let matched = false;
+  while (!matched) {
     const position = pending.pop();
-    if (position === undefined) return false;
-    if (seen[position] === at) continue;
-    seen[position] = at;
+    if (position === undefined) break;
+    steps++;
+    if (visited[position] === stamp) continue;
+    visited[position] = stamp;
     const instruction = program[position]!;
-    if (instruction.op === "match") return true;
-    if (instruction.op === "character") threads.push(position);
+    if (instruction.op === "match") matched = true;
     else if (instruction.op === "split") pending.push(instruction.other, instruction.next);
     else if (instruction.op === "start") {
       if (at === 0) pending.push(instruction.next);
-    } else if (at === text.length || (at === text.length - 1 && text[at] === "\n")) {
+    } else if (instruction.op === "end") {
       // Python's $ also matches before a final line feed.
-      pending.push(instruction.next);
-    }
+      if (at === codes.length || (at === codes.length - 1 && codes[at] === LINE_FEED))
+        pending.push(instruction.next);
+    } else threads.push(position);
   }
+  table.meter.charge("steps", steps);
+  return matched;
 }

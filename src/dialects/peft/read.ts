@@ -15,7 +15,7 @@ import type { FactorElement } from "../elements.ts";
 import { describeElements, unusualOrder } from "../origin.ts";
 import { CONFIG_FILE, type Source } from "../source.ts";
 import type { TensorFile } from "../tensor-file.ts";
-import { type PeftConfig, parsePeftConfig } from "./config.ts";
+import { type PeftConfig, readPeftConfig } from "./config.ts";
 import { factorKey, type KeyContext, tensorKey } from "./layout.ts";
 import { buildModule, pairFactors } from "./modules.ts";
 import { packOrigin } from "./origin.ts";
@@ -32,7 +32,8 @@ export const WEIGHTS_FILE = "adapter_model.safetensors";
  */
 export function readPeft(source: Source, settings: ReadSettings): Adapter {
   const configBytes = source.config;
-  if (configBytes === undefined) {
+  const given = source.configuration();
+  if (configBytes === undefined || given === undefined) {
     return fail(KIND.UNSUPPORTED_DIALECT, {
       where: "the PEFT adapter",
       expected: `${CONFIG_FILE}, which alone has the multiplier`,
@@ -40,7 +41,7 @@ export function readPeft(source: Source, settings: ReadSettings): Adapter {
       advice: "Give the directory with both files.",
     });
   }
-  const config = parsePeftConfig(configBytes);
+  const config = readPeftConfig(given, source.meter);
   const file = source.tensors();
   const keys = sortKeys(file.tensors, config, settings);
   const modules: LoraModule[] = [];

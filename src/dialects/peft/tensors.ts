@@ -97,18 +97,19 @@ export function tokenTensors(modules: Iterable<FoundModule>, config: PeftConfig)
   for (const { name, parts } of modules) {
     const rows = parts.get("token-rows");
     if (rows === undefined) continue;
-    const indices = indicesFor(name, config.tokenIndices);
+    const indices = indicesFor(name, config);
     const dimension = Math.max(1, rows.tensor.shape[1] ?? 1);
     result.push(keyed(rows, checkFloat(rows, [indices.length, dimension]), name, "token-rows"));
     result.push({ key: undefined, tensor: indexTensor(name, indices) });
     matched.set(name, indices);
   }
-  checkAllMatched(config.tokenIndices, matched);
+  checkAllMatched(config, matched);
   return result;
 }
 
-function indicesFor(name: string, table: PeftConfig["tokenIndices"]): readonly number[] {
+function indicesFor(name: string, { tokenIndices: table, meter }: PeftConfig): readonly number[] {
   if (table instanceof Map) {
+    meter.charge("steps", table.size);
     for (const [suffix, indices] of table) if (name.endsWith(suffix)) return indices;
   } else if (table !== undefined) return table as readonly number[];
   return fail(KIND.SOURCE_CONFIG, {
@@ -119,7 +120,7 @@ function indicesFor(name: string, table: PeftConfig["tokenIndices"]): readonly n
 }
 
 function checkAllMatched(
-  table: PeftConfig["tokenIndices"],
+  { tokenIndices: table, meter }: PeftConfig,
   matched: ReadonlyMap<string, readonly number[]>,
 ): void {
   if (table === undefined) return;
@@ -136,6 +137,7 @@ function checkAllMatched(
   }
   const lists = new Set([...matched.values()].map((indices) => `${indices}`));
   for (const [suffix, indices] of table as ReadonlyMap<string, readonly number[]>) {
+    meter.charge("steps", matched.size);
     // A layer tied to the embedding has no rows of its own: PEFT saves them once.
     if ([...matched.keys()].some((name) => name.endsWith(suffix)) || lists.has(`${indices}`)) continue;
     fail(KIND.SOURCE_UNPAIRED_FACTOR, {

@@ -1,0 +1,107 @@
+/**
+ * Keys of a pattern table that are plain paths: literal characters, and dots that stand for any character.
+ *
+ * Nearly all keys are (EVA writes one per module, and `synthesize.ts` does), and there may be as many as modules, so they
+ * are not tried one after the other. Written backwards and sorted they are looked up together, from the end of a path
+ * to its beginning: of the keys that agree so far, those that go on with the same character, or with any, are a range
+ * that two binary searches find.
+ *
+ * @module
+ */
+import type { WorkMeter } from "../../meter.ts";
+import { ANY } from "./character-set.ts";
+import type { Node } from "./pattern-syntax.ts";
+
+/** Keys and their places in the table, sorted by the keys. */
+export interface PlainKeys {
+  readonly keys: readonly string[];
+  readonly places: Int32Array;
+}
+
+/** Stands for a dot that means any character, and for `^`, in a key that is written backwards. */
+const WILD = 0;
+const ANCHOR = 1;
+const DOT = 0x2e;
+/** Steps that narrowing a range of several keys takes: four binary searches. */
+const NARROWING = 8;
+
+/** A key written backwards, if it is plain: the tree of its expression is a sequence of characters. */
+export function plainKey(tree: Node): string | undefined {
+  if (tree.kind !== "sequence") return undefined;
+  const codes: number[] = [];
+  for (const [i, node] of tree.items.entries()) {
+    if (node.kind === "literal" && node.code > ANCHOR && node.code < 0x10000) codes.push(node.code);
+    else if (node.kind === "set" && node.set === ANY) codes.push(WILD);
+    else if (node.kind === "start" && i === 0) codes.push(ANCHOR);
+    // The key ends where the path does, whether it says so or not.
+    else if (node.kind !== "end" || i !== tree.items.length - 1) return undefined;
+  }
+  return codes
+    .reverse()
+    .map((code) => String.fromCharCode(code))
+    .join("");
+}
+
+/** A table of keys from {@link plainKey}, each with its place. Of equal keys the first place counts. */
+export function plainKeys(entries: readonly (readonly [key: string, place: number])[]): PlainKeys {
+  const sorted = [...entries].sort(([a, i], [b, j]) => (a < b ? -1 : a > b ? 1 : i - j));
+  const distinct = sorted.filter(([key], at) => at === 0 || key !== sorted[at - 1]![0]);
+  return { keys: distinct.map(([key]) => key), places: Int32Array.from(distinct, ([, place]) => place) };
+}
+
+/**
+ * The first place of a key that a path is, or ends with behind a dot; infinite if there is none.
+ *
+ * Python's rules for line feeds are left out: no name in LQA has control characters.
+ *
+ * @throws LqaError BUDGET
+ */
+export function findPlain({ keys, places }: PlainKeys, codes: readonly number[], meter: WorkMeter): number {
+  let best = Number.POSITIVE_INFINITY;
+  let ranges: number[] = keys.length === 0 ? [] : [0, keys.length];
+  for (let depth = 0; ranges.length > 0; depth++) {
+    const code = codes[codes.length - 1 - depth];
+    const next: number[] = [];
+    let steps = 0;
+    for (let i = 0; i < ranges.length; i += 2) {
+      let from = ranges[i]!;
+      const to = ranges[i + 1]!;
+      steps += to - from === 1 ? 1 : NARROWING;
+      if (keys[from]!.length === depth) {
+        if (code === undefined || code === DOT) best = Math.min(best, places[from]!);
+        from++;
+      }
+      if (code === undefined) {
+        const at = firstFrom(keys, from, to, depth, ANCHOR);
+        if (at < to && keys[at]!.charCodeAt(depth) === ANCHOR) best = Math.min(best, places[at]!);
+        continue;
+      }
+      if (to - from === 1) {
+        const own = keys[from]!.charCodeAt(depth);
+        if (own === WILD || (own === code && own > ANCHOR)) next.push(from, to);
+        continue;
+      }
+      // A literal and a wild dot; code points above 16 bits are no literals of plain keys.
+      for (const wanted of code > ANCHOR && code < 0x10000 ? [WILD, code] : [WILD]) {
+        const begin = firstFrom(keys, from, to, depth, wanted);
+        const end = firstFrom(keys, begin, to, depth, wanted + 1);
+        if (begin < end) next.push(begin, end);
+      }
+    }
+    meter.charge("steps", steps);
+    ranges = next;
+  }
+  return best;
+}
+
+/** The first key of a range whose character at `depth`, which all of them have, is `code` or above. */
+function firstFrom(keys: readonly string[], from: number, to: number, depth: number, code: number): number {
+  let low = from;
+  let high = to;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (keys[middle]!.charCodeAt(depth) < code) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,52 @@
+/**
+ * Counts the work that hostile input causes, and ends it with one error.
+ *
+ * A rule about one length of one thing bounds nothing that multiplies: a configuration of 157 bytes may repeat nothing
+ * 8 · 10¹² times. So whatever takes apart what others wrote (JSON, patterns, pickles, names) charges a meter for each
+ * step, byte or object before it takes the step, reads the byte or makes the object. Whoever starts the work makes the
+ * meter, and hands the same one to all parts of it. Limits are chosen so that a meter at its end has cost less than a
+ * second of CPU time and 64 MiB.
+ *
+ * @module
+ */
+import * as KIND from "./error-catalogue.ts";
+import { fail } from "./errors.ts";
+
+/** What is counted. `steps`: elementary operations, about 10 ns each; `objects`: values that take memory, about 100 bytes each. */
+export type WorkUnit = "steps" | "bytes" | "objects";
+
+/** What a meter allows of each unit. A unit that is left out is not limited. */
+export type WorkLimits = { readonly [unit in WorkUnit]?: number };
+
+/** A count of work against its limits. */
+export interface WorkMeter {
+  /**
+   * Counts work before it is done. The amount may be any number: what is not a number from 0 to the limit ends the work.
+   *
+   * @throws LqaError BUDGET
+   */
+  charge(unit: WorkUnit, amount: number): void;
+}
+
+/**
+ * A meter at zero.
+ *
+ * @param where what the work is about, for the error: `adapter_config.json`
+ * @param advice what the reader of the error can do about it
+ */
+export function workMeter(where: string, limits: WorkLimits, advice: string): WorkMeter {
+  const left = { steps: Infinity, bytes: Infinity, objects: Infinity, ...limits };
+  return {
+    charge(unit, amount) {
+      left[unit] -= amount;
+      if (left[unit] >= 0) return;
+      const limit = limits[unit] ?? Infinity;
+      fail(KIND.BUDGET, {
+        where,
+        expected: `at most ${limit} ${unit}`,
+        actual: `work of ${Number.isFinite(left[unit]) ? limit - left[unit] : "more"} ${unit} or more`,
+        advice,
+      });
+    },
+  };
+}
