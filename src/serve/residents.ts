@@ -3,6 +3,8 @@
  *
  * @module
  */
+
+import { Slots } from "../io/slots.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { checkBase } from "../read/base.ts";
 import { openSource, type RangedLqa } from "../read/ranged.ts";
@@ -11,7 +13,6 @@ import { Content, contentBytes } from "./content.ts";
 import type { Entry } from "./entry.ts";
 import type { PoolOptions } from "./pool-options.ts";
 import { type Counters, Resident } from "./resident.ts";
-import { Slots } from "./slots.ts";
 import type { StoredAdapter } from "./stores.ts";
 
 /** What is resident. */

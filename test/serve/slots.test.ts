@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { isLqaError } from "../../src/errors.ts";
 import { memorySource } from "../../src/io/source.ts";
 import { AdapterPool } from "../../src/serve/pool.ts";
-import { Slots } from "../../src/serve/slots.ts";
+import { Slots } from "../../src/io/slots.ts";
 import type { AdapterStore } from "../../src/serve/stores.ts";
 import { anyAdapter, fileOf } from "./modules.ts";
 
