@@ -120,13 +120,16 @@ export class Residents {
 }
 
 /** Opens a file; the signal ends that, and nothing that is read later. */
-async function openFile({ source }: StoredAdapter, signal: AbortSignal | undefined): Promise<RangedLqa> {
+async function openFile(
+  { source, fileId }: StoredAdapter,
+  signal: AbortSignal | undefined,
+): Promise<RangedLqa> {
   assertNotAborted(signal);
   const control = new AbortController();
   const abort = (): void => control.abort(signal?.reason);
   signal?.addEventListener("abort", abort);
   try {
-    return await openSource(source, { signal: control.signal });
+    return await openSource(source, { signal: control.signal, fileId });
   } finally {
     signal?.removeEventListener("abort", abort);
   }
