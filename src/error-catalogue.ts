@@ -129,6 +129,7 @@ export type ErrorName =
   | "ADAPTER_IN_USE"
   | "GPU_DEVICE"
   | "GPU_LIMIT"
+  | "WRONG_FILE"
   | "ACCESS_DENIED"
   | "MISSING_PACKAGE"
   | "WORKER_LOST"
@@ -712,6 +713,14 @@ export const GPU_LIMIT = {
   "clause": "-",
   "summary": "A buffer or a dispatch is larger than the GPU device allows.",
   "advice": "Ask for a device with higher limits (requiredLimits), destroy what is not needed, or use the module without the GPU."
+} as const;
+
+export const WRONG_FILE = {
+  "kind": "WRONG_FILE",
+  "code": "LQA-X015",
+  "clause": "11.2",
+  "summary": "The file is whole, but it is not the one with the expected file id.",
+  "advice": "Do not use it. Check the id, and where the file should come from."
 } as const;
 
 export const ACCESS_DENIED = {

@@ -56,6 +56,8 @@ export function readerOf(library, { readIndex, sha256, toHex }) {
     const memory = memorySource(bytes);
     const source = {
       size: memory.size,
+      // Memory does not change: chunks are handed out by their CRC-32, as the suite expects.
+      stable: memory.stable,
       read(offset, length, signal) {
         ranges.push([offset, offset + length]);
         return memory.read(offset, length, signal);

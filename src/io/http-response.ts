@@ -6,6 +6,7 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { unlessAborted } from "./slots.ts";
 
 /** A failure that may be gone a moment later. */
 export class Transient extends Error {
@@ -139,7 +140,8 @@ function retryAfter(value: string | null): number | undefined {
  *
  * @param exact the length it must have, if that is known
  * @param most a longer body is refused with what `tooLong` throws, and not read on
- * @param alive called for each piece
+ * @param alive called with the length of each piece
+ * @param signal ends the reading, even of a body that does not obey it
  * @throws Transient for a body that is too short, or breaks off
  */
 export async function readBody(
@@ -149,7 +151,14 @@ export async function readBody(
     most,
     tooLong,
     alive,
-  }: { exact: number | undefined; most: number; tooLong(): never; alive(): void },
+    signal,
+  }: {
+    exact: number | undefined;
+    most: number;
+    tooLong(): never;
+    alive(bytes: number): void;
+    signal: AbortSignal;
+  },
 ): Promise<Uint8Array> {
   const reader = response.body?.getReader();
   const pieces: Uint8Array[] = [];
@@ -158,11 +167,11 @@ export async function readBody(
     for (;;) {
       let result: { readonly done: boolean; readonly value?: Uint8Array | undefined } | undefined;
       try {
-        result = await reader?.read();
+        result = reader && (await unlessAborted(reader.read(), signal));
       } catch (cause) {
         throw new Transient(`the body broke off after ${length} bytes`, { cause });
       }
-      alive();
+      alive(result?.value?.length ?? 0);
       if (result?.value === undefined) break;
       length += result.value.length;
       if (length > most) tooLong();

@@ -4,21 +4,30 @@
  * The first answer pins the file: its length, and its entity tag or date. Every later request says so (`If-Range`), and
  * an answer from another version is REMOTE_CHANGED. A server that does not know ranges sends the whole file once, which
  * is then kept, up to `wholeBytes`. Whatever else an answer gets wrong is HTTP_RESPONSE; what may pass (no connection,
- * silence, a body that breaks off, 408, 425, 429, 5xx) is tried again, with growing pauses, before it is NETWORK.
+ * silence, a body that breaks off or is too slow, 408, 425, 429, 5xx) is tried again, with growing pauses, before it is
+ * NETWORK.
  *
- * Addresses are shown in errors without their query, which may hold a signature. Which hosts may be reached is for the
- * caller to decide: redirects are followed, but an answer over http to a request over https is refused.
+ * A server that keeps length and tag can still send bytes of two files: `openSource` proves chunks by their digests.
+ *
+ * Errors show addresses without their query, which may hold a signature. Which hosts may be reached is for the caller to
+ * decide. `redirects.ts` says how redirects are followed.
  *
  * @module
  */
 import * as KIND from "../error-catalogue.ts";
-import { fail, isLqaError } from "../errors.ts";
+import { fail } from "../errors.ts";
+import { type Attempt, beginAttempt, MOST_MS } from "./attempt.ts";
 import { type Answer, ifRange, readBody, readHead, Transient, type Version } from "./http-response.ts";
-import { assertNotAborted, assertRange, type ByteSource } from "./source.ts";
+import { discard, type Hop, redirectFollower } from "./redirects.ts";
+import { Slots, sleep, unlessAborted } from "./slots.ts";
+import { assertNotAborted, assertRange, type ByteSource, eitherSignal } from "./source.ts";
 
 /** How a server is asked. */
 export interface HttpOptions {
-  /** Sent with every request, e.g. `authorization`. */
+  /**
+   * Sent with every request, e.g. `authorization`. A redirect to another origin drops them all; in web pages the browser
+   * follows redirects and drops `authorization` only.
+   */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Ends every request. */
   readonly signal?: AbortSignal | undefined;
@@ -30,6 +39,13 @@ export interface HttpOptions {
   readonly longestPauseMs?: number | undefined;
   /** Silence after which an attempt is given up: before the answer, or between two pieces of it. Default 30 s. */
   readonly silenceMs?: number | undefined;
+  /**
+   * Least bytes a second of a body, over each `silenceMs` of it: an attempt below that is given up like a silent one.
+   * Default 1024; 0 allows any rate.
+   */
+  readonly leastRate?: number | undefined;
+  /** Time for all reads of this source together, from the first one on; then they fail with NETWORK. Default: no limit. */
+  readonly deadlineMs?: number | undefined;
   /** Requests under way at the same time. Default 4. */
   readonly concurrency?: number | undefined;
   /** Most bytes of a file that is taken whole, because the server ignores ranges. Default 64 MiB. */
@@ -42,7 +58,7 @@ export interface HttpOptions {
 export interface HttpSource extends ByteSource {
   /** Without query and fragment. */
   readonly address: string;
-  /** Attempts made so far. */
+  /** Requests sent so far; each redirect is one more. */
   readonly requests: number;
 }
 
@@ -51,6 +67,7 @@ const DEFAULTS = {
   pauseMs: 250,
   longestPauseMs: 10_000,
   silenceMs: 30_000,
+  leastRate: 1024,
   concurrency: 4,
   wholeBytes: 64 * 2 ** 20,
 } as const;
@@ -70,36 +87,36 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
   // In web pages If-Range would cost a preflight that many servers refuse; what an answer says of itself is enough.
   const page = (globalThis as { location?: { origin?: string } }).location?.origin;
   const foreign = page !== undefined && page !== target.origin;
-  const slot = semaphore(settings.concurrency);
+  const slots = new Slots(Math.max(1, settings.concurrency));
+  const follow = redirectFollower(where);
+  /** When the deadline passes, in the clock of `performance`. */
+  let ends: number | undefined;
   let version: Version | undefined;
   let whole: Uint8Array | undefined;
   let first: Promise<unknown> | undefined;
   let requests = 0;
 
   /** One request and its answer. */
-  async function attempt(offset: number, length: number, control: Control): Promise<Uint8Array> {
-    const headers = new Headers(options.headers);
-    headers.set("range", `bytes=${offset}-${offset + length - 1}`);
+  async function attempt(offset: number, length: number, control: Attempt): Promise<Uint8Array> {
+    const own: Record<string, string> = { range: `bytes=${offset}-${offset + length - 1}` };
     const condition = version && ifRange(version);
-    if (condition !== undefined && !foreign) headers.set("if-range", condition);
-    requests++;
-    const response = await ask(headers, control);
+    if (condition !== undefined && !foreign) own["if-range"] = condition;
+    const response = await follow(target, (hop) => ask(hop, own, control));
     let answer: Answer;
     try {
-      if (target.protocol === "https:" && response.url.startsWith("http:"))
-        fail(KIND.HTTP_RESPONSE, { where, expected: "https", actual: "a redirect to http" });
       answer = readHead(response, offset, length, version, where);
       if (answer.kind === "whole" && (answer.length ?? 0) > settings.wholeBytes) tooLarge(answer.length!);
     } catch (error) {
-      response.body?.cancel().catch(() => {});
+      discard(response);
       throw error;
     }
     if (answer.kind === "beyond") {
-      response.body?.cancel().catch(() => {});
+      discard(response);
       version = answer.version;
       return new Uint8Array(0);
     }
     const { length: exact } = answer;
+    control.body();
     const bytes = await readBody(response, {
       exact,
       most: exact ?? settings.wholeBytes,
@@ -108,6 +125,7 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
           ? tooLarge("more")
           : fail(KIND.HTTP_RESPONSE, { where, expected: `a body of ${exact} bytes`, actual: "more" }),
       alive: control.alive,
+      signal: control.signal,
     });
     if (answer.kind === "range") {
       version ??= answer.version;
@@ -118,17 +136,19 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
     return bytes.subarray(Math.min(offset, bytes.length), offset + length);
   }
 
-  async function ask(headers: Headers, control: Control): Promise<Response> {
+  async function ask({ url, home, redirect }: Hop, own: HeadersInit, control: Attempt): Promise<Response> {
+    const headers = new Headers(home ? options.headers : undefined);
+    new Headers(own).forEach((value, name) => void headers.set(name, value));
+    requests++;
+    const send = options.fetch ?? globalThis.fetch;
+    const { signal } = control;
     try {
-      const send = options.fetch ?? globalThis.fetch;
-      const response = await send(target.href, { headers, signal: control.signal, redirect: "follow" });
-      control.alive();
+      const asked = send(url.href, { headers, signal, redirect, referrerPolicy: "no-referrer" });
+      const response = await unlessAborted(asked, signal);
+      control.alive(0);
       return response;
     } catch (cause) {
-      const reason = describe(cause);
-      if (/redirect/i.test(reason))
-        fail(KIND.HTTP_RESPONSE, { where, expected: "an end of redirections", actual: reason, cause });
-      throw new Transient(reason, { cause });
+      throw new Transient(describe(cause), { cause });
     }
   }
 
@@ -141,30 +161,45 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
   }
 
   /** A request, until it succeeds or there is no hope. */
-  async function request(offset: number, length: number, signals: AbortSignal[]): Promise<Uint8Array> {
+  async function request(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const late = deadline();
+    const either = eitherSignal(signal, late);
     for (let number = 1; ; number++) {
-      const release = await slot(signals);
-      const control = controlOf(signals, settings.silenceMs);
+      let control: Attempt | undefined;
+      let release = (): void => {};
       try {
+        release = await slots.take(either);
+        control = beginAttempt(either, settings);
         return await attempt(offset, length, control);
       } catch (error) {
-        for (const signal of signals) assertNotAborted(signal);
-        if (isLqaError(error) || !(error instanceof Transient)) throw error;
+        assertNotAborted(signal);
+        if (late?.aborted)
+          fail(KIND.NETWORK, { where, expected: `an end within ${settings.deadlineMs} ms`, cause: error });
+        if (!(error instanceof Transient)) throw error;
         const pause = pauseBefore(error, number);
         if (pause === undefined)
           fail(KIND.NETWORK, {
             where,
-            actual: control.silent() ? `silence for ${settings.silenceMs} ms` : error.message,
+            actual: control?.gaveUp() ?? error.message,
             cause: error.cause ?? error,
           });
-        control.end();
+        control?.end();
         release();
-        await sleep(pause, signals);
+        // A deadline that passes in the pause is seen by the next attempt.
+        await sleep(pause, either).catch(() => assertNotAborted(signal));
       } finally {
-        control.end();
+        control?.end();
         release();
       }
     }
+  }
+
+  /** Aborted when the deadline passes. The clock begins with the first read. */
+  function deadline(): AbortSignal | undefined {
+    if (settings.deadlineMs === undefined) return undefined;
+    ends ??= performance.now() + settings.deadlineMs;
+    const left = Math.max(0, Math.ceil(ends - performance.now()));
+    return AbortSignal.timeout(Math.min(left, MOST_MS));
   }
 
   function pauseBefore(error: Transient, number: number): number | undefined {
@@ -185,21 +220,21 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
     },
     async read(offset, length, signal) {
       assertRange(offset, length);
-      const signals = [options.signal, signal].filter((s) => s !== undefined);
-      for (const s of signals) assertNotAborted(s);
+      const either = eitherSignal(options.signal, signal);
+      assertNotAborted(either);
       if (length === 0) return new Uint8Array(0);
       // One request goes ahead, so that all others are about the same version. If it fails, the next one tries.
       while (version === undefined && first !== undefined)
         await unlessAborted(
           first.catch(() => {}),
-          signals,
+          either,
         );
       if (whole !== undefined) return whole.subarray(Math.min(offset, whole.length), offset + length);
       if (version !== undefined) {
         const there = Math.min(length, Math.max(0, version.size - offset));
-        return there === 0 ? new Uint8Array(0) : request(offset, there, signals);
+        return there === 0 ? new Uint8Array(0) : request(offset, there, either);
       }
-      const reading = request(offset, length, signals);
+      const reading = request(offset, length, either);
       first = reading;
       try {
         return await reading;
@@ -235,103 +270,4 @@ function defined<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K],
 function describe(cause: unknown): string {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
   return inner instanceof Error ? inner.message || inner.name : String(inner);
-}
-
-/** The signal of one attempt: the caller's, or silence. */
-interface Control {
-  readonly signal: AbortSignal;
-  readonly alive: () => void;
-  silent(): boolean;
-  end(): void;
-}
-
-function controlOf(signals: readonly AbortSignal[], silenceMs: number): Control {
-  const controller = new AbortController();
-  let silent = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const abort = (): void => controller.abort();
-  for (const signal of signals) signal.addEventListener("abort", abort);
-  const alive = (): void => {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      silent = true;
-      abort();
-    }, silenceMs);
-  };
-  alive();
-  return {
-    signal: controller.signal,
-    alive,
-    silent: () => silent,
-    end() {
-      clearTimeout(timer);
-      for (const signal of signals) signal.removeEventListener("abort", abort);
-    },
-  };
-}
-
-/** Waits, or throws ABORTED. */
-async function sleep(milliseconds: number, signals: readonly AbortSignal[]): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const time = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, milliseconds);
-  });
-  try {
-    await unlessAborted(time, signals);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** The promise, or ABORTED as soon as one of the signals is aborted. */
-async function unlessAborted<T>(promise: Promise<T>, signals: readonly AbortSignal[]): Promise<T> {
-  let stop = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => {
-      try {
-        for (const signal of signals) assertNotAborted(signal);
-      } catch (error) {
-        reject(error);
-      }
-    };
-  });
-  for (const signal of signals) signal.addEventListener("abort", stop);
-  stop();
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    for (const signal of signals) signal.removeEventListener("abort", stop);
-  }
-}
-
-/** So many at a time. What is returned gives the place back, once. */
-function semaphore(places: number): (signals: readonly AbortSignal[]) => Promise<() => void> {
-  let free = Math.max(1, places);
-  const queue: (() => void)[] = [];
-  return async (signals) => {
-    while (free === 0) {
-      let wake = (): void => {};
-      const turn = new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-      queue.push(wake);
-      try {
-        await unlessAborted(turn, signals);
-      } catch (error) {
-        // Out of the queue, or the place that came at the same moment goes to the next.
-        const at = queue.indexOf(wake);
-        if (at >= 0) queue.splice(at, 1);
-        else queue.shift()?.();
-        throw error;
-      }
-    }
-    free--;
-    let held = true;
-    return () => {
-      if (!held) return;
-      held = false;
-      free++;
-      queue.shift()?.();
-    };
-  };
 }

@@ -9,6 +9,7 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
+import { unlessAborted } from "./slots.ts";
 import { assertNotAborted } from "./source.ts";
 
 /** Something that yields bytes. */
@@ -36,7 +37,7 @@ export async function* piecesOf(
   let reason: unknown;
   try {
     for (;;) {
-      const { done, value } = await unlessAborted(reader.next(), signal);
+      const { done, value } = await nextOf(reader, signal);
       if (done === true) {
         ended = true;
         return;
@@ -84,28 +85,12 @@ function readerOf(source: Pieces): Reader {
   };
 }
 
-/** The promise, or ABORTED as soon as `signal` is aborted. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  const own = promise.catch((cause: unknown) => {
+/** The next piece, or ABORTED as soon as `signal` is aborted. */
+function nextOf(reader: Reader, signal: AbortSignal | undefined): ReturnType<Reader["next"]> {
+  const next = reader.next().catch((cause: unknown) => {
     // A source that obeys the same signal rejects for that reason.
     assertNotAborted(signal);
     throw isLqaError(cause) ? cause : new PieceError("the source failed", { cause });
   });
-  if (signal === undefined) return own;
-  let stop = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => {
-      try {
-        assertNotAborted(signal);
-      } catch (error) {
-        reject(error);
-      }
-    };
-    signal.addEventListener("abort", stop, { once: true });
-  });
-  try {
-    return await Promise.race([own, aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
+  return unlessAborted(next, signal);
 }

@@ -15,6 +15,11 @@ export interface ByteSource {
   /** Number of bytes, where it is known before reading. */
   readonly size?: number | undefined;
   /**
+   * True if all reads see one state of the bytes, or fail: memory, a `Blob`, a file that is held open. Readers of any other
+   * source prove each chunk by its SHA-256, because a server may send one file now and another one later.
+   */
+  readonly stable?: boolean | undefined;
+  /**
    * Resolves to the `length` bytes from `offset` on, or to fewer (none, even) where the source ends before them.
    * The caller may keep the array, and must not write to it.
    *
@@ -28,6 +33,7 @@ export interface ByteSource {
 export function memorySource(bytes: Uint8Array): ByteSource {
   return {
     size: bytes.length,
+    stable: true,
     async read(offset, length, signal) {
       assertRange(offset, length);
       assertNotAborted(signal);
@@ -40,6 +46,7 @@ export function memorySource(bytes: Uint8Array): ByteSource {
 export function blobSource(blob: Blob): ByteSource {
   return {
     size: blob.size,
+    stable: true,
     async read(offset, length, signal) {
       assertRange(offset, length);
       assertNotAborted(signal);

@@ -9,11 +9,13 @@
 
 import { allChunks } from "../container/types.ts";
 import type { Decompressor, Zstd } from "../container/zstd.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { tensorOf } from "./chunks.ts";
-import { decodeFactors } from "./decode.ts";
-import type { LqaEvent } from "./events.ts";
+import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
+import type { LqaEvent, ModuleEvent, SectionEvent, TensorEvent } from "./events.ts";
 import { chunksStart, type Header, headerSteps, requirePadding } from "./header.ts";
 import { Intake } from "./intake.ts";
 import type { Need, Steps } from "./steps.ts";
@@ -36,20 +38,30 @@ export interface StreamOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** How an engine reads. */
+export interface EngineOptions extends StreamOptions {
+  /** The digest list that the file was pinned to: a chunk is handed out once its span has passed it. */
+  readonly pinned?: Uint8Array | undefined;
+}
+
 /** Reads one file. After an error it throws that error for ever. */
 export class Engine {
-  readonly #options: StreamOptions;
+  readonly #options: EngineOptions;
   readonly #intake = new Intake();
   readonly #tools: { zstd: Decompressor | undefined } = { zstd: undefined };
   readonly #steps: Steps<VerifiedIds>;
   #step: IteratorResult<Need, VerifiedIds> | undefined;
   #header: Header | undefined;
-  #event: LqaEvent | undefined;
+  /** Events to be handed out. */
+  #ready: LqaEvent[] = [];
+  /** Events of a file that is pinned, until the span of their chunks is proven; and the bytes of these chunks. */
+  #held: LqaEvent[] = [];
+  #heldBytes = 0;
   #failure: { readonly error: unknown } | undefined;
   #offset: number;
 
   /** @param header start at the first chunk of a file whose header was checked before */
-  constructor(options: StreamOptions, header?: Header) {
+  constructor(options: EngineOptions, header?: Header) {
     this.#options = options;
     this.#steps = header === undefined ? this.#fileSteps() : this.#body(header);
     this.#offset = header === undefined ? 0 : chunksStart(header.prologue);
@@ -93,11 +105,8 @@ export class Engine {
     try {
       for (;;) {
         assertNotAborted(this.#options.signal);
-        if (this.#event !== undefined) {
-          const event = this.#event;
-          this.#event = undefined;
-          return event;
-        }
+        const event = this.#ready.shift();
+        if (event !== undefined) return event;
         this.#step ??= this.#steps.next();
         if (this.#step.done === true) return undefined;
         const need = this.#step.value;
@@ -109,7 +118,7 @@ export class Engine {
         this.#offset += bytes.length;
         if (bytes.length > 0 && this.#header !== undefined)
           this.#options.onProgress?.(this.#offset, this.#header.prologue.fileLength);
-        if (this.#step.done === true) this.#event = { type: "end", ...this.#step.value };
+        if (this.#step.done === true) this.#ready.push({ type: "end", ...this.#step.value });
       }
     } catch (error) {
       this.fail(error);
@@ -120,7 +129,8 @@ export class Engine {
   /** Ends the reading with an error, and lets go of the buffers. */
   fail(error: unknown): void {
     this.#failure ??= { error };
-    this.#event = undefined;
+    this.#ready = [];
+    this.#held = [];
     this.#intake.release();
   }
 
@@ -137,7 +147,7 @@ export class Engine {
     const header = yield* headerSteps(this.#options.hardLimits ?? false);
     requirePadding(header, header.received);
     const { prologue, index } = header;
-    this.#event = { type: "header", prologue, index };
+    this.#ready.push({ type: "header", prologue, index });
     // A pause, so that the header is told even if the first chunk is over the budget.
     yield { bytes: 0 };
     return yield* this.#body(header);
@@ -145,26 +155,34 @@ export class Engine {
 
   #body(header: Header): Steps<VerifiedIds> {
     this.#header = header;
+    const { pinned, budgetBytes = CHUNK_BUDGET } = this.#options;
+    const hand = (event: ModuleEvent | TensorEvent | SectionEvent): void => {
+      if (pinned === undefined) return void this.#ready.push(event);
+      const { payload, chunk } = event.record;
+      this.#heldBytes += payload;
+      // Small compressed chunks, of which many share a span, may inflate to any size.
+      if (this.#heldBytes > budgetBytes)
+        fail(KIND.BUDGET, {
+          where: "chunks of one span",
+          offset: chunk.offset,
+          expected: `at most ${budgetBytes} bytes`,
+          actual: this.#heldBytes,
+        });
+      this.#held.push(event);
+    };
     const visitor: ChunkVisitor = {
       module: (record, factors) => {
-        this.#event = {
-          type: "module",
-          record,
-          factors,
-          decode: (options) => decodeFactors(record, factors, options),
-        };
+        const decode = (options?: DecodeOptions): DecodedFactors => decodeFactors(record, factors, options);
+        hand({ type: "module", record, factors, decode });
       },
-      tensor: (record, data) => {
-        this.#event = { type: "tensor", record, tensor: tensorOf(record, data) };
-      },
-      section: (record, data, map) => {
-        this.#event = { type: "section", record, data, map };
+      tensor: (record, data) => hand({ type: "tensor", record, tensor: tensorOf(record, data) }),
+      section: (record, data, map) => hand({ type: "section", record, data, map }),
+      proven: () => {
+        this.#ready.push(...this.#held);
+        this.#held = [];
+        this.#heldBytes = 0;
       },
     };
-    return bodySteps(header, {
-      tools: this.#tools,
-      visitor,
-      budgetBytes: this.#options.budgetBytes ?? CHUNK_BUDGET,
-    });
+    return bodySteps(header, { tools: this.#tools, visitor, budgetBytes, pinned });
   }
 }

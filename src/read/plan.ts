@@ -24,24 +24,29 @@ export interface PlannedRange<T> extends Extent {
 }
 
 const GAP_BYTES = 64 * 1024;
-const RANGE_BYTES = 8 * 2 ** 20;
+export const RANGE_BYTES: number = 8 * 2 ** 20;
 
-/** The ranges that hold these chunks, in file order. A chunk given twice is read once. */
+/**
+ * The ranges that hold these chunks, in file order. A chunk given twice is read once.
+ *
+ * @param extentOf what has to be read for a chunk: default the chunk itself
+ */
 export function planRanges<T extends Pick<ChunkRecord, "chunk">>(
   chunks: Iterable<T>,
   { gapBytes = GAP_BYTES, rangeBytes = RANGE_BYTES }: PlanOptions = {},
+  extentOf: (chunk: T) => Extent = ({ chunk }) => chunk,
 ): PlannedRange<T>[] {
   const ordered = [...new Set(chunks)].sort((x, y) => x.chunk.offset - y.chunk.offset);
   const ranges: { offset: number; length: number; chunks: T[] }[] = [];
   for (const record of ordered) {
-    const { offset, length } = record.chunk;
+    const { offset, length } = extentOf(record);
     const last = ranges[ranges.length - 1];
     if (
       last !== undefined &&
       offset - (last.offset + last.length) <= gapBytes &&
-      offset + length - last.offset <= rangeBytes
+      offset + length - last.offset <= Math.max(rangeBytes, last.length)
     ) {
-      last.length = offset + length - last.offset;
+      last.length = Math.max(last.length, offset + length - last.offset);
       last.chunks.push(record);
     } else ranges.push({ offset, length, chunks: [record] });
   }

@@ -1,9 +1,12 @@
 /**
  * Reading by ranges (spec clause 13.2): an adapter on a server, in a file or a Blob, of which only the parts that are
- * asked for are read. Prologue and index come first and are checked in full; a chunk is handed out after its CRC-32.
+ * asked for are read. Prologue and index come first and are checked in full.
+ *
+ * What is handed out is part of one whole, unchanged file: a source that may change is pinned to its root digest when it
+ * is opened (`pin.ts`), and a chunk is handed out after the SHA-256 of its span. From a source that is `stable` (memory, a
+ * Blob, a file held open) a chunk is handed out after its CRC-32.
  *
  * Nothing is requested that the checked index does not hold, so a file that lies costs no more than 64 KiB and its index.
- * That what was read belongs to the whole, unchanged file is only known after {@link RangedLqa.verify}.
  *
  * @module
  */
@@ -12,9 +15,10 @@ import { toHex } from "../container/bytes.ts";
 import { shapeFingerprint } from "../container/digests.ts";
 import { DIGEST_BYTES } from "../container/layout.ts";
 import type { MetaMap } from "../container/meta.ts";
-import { readTrailer } from "../container/trailer.ts";
-import type { ChunkRecord, Extent, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import type { ChunkRecord, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import type { Decompressor } from "../container/zstd.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
 import { type HttpOptions, httpSource } from "../io/http.ts";
 import { type ByteSource, eitherSignal } from "../io/source.ts";
 import type { Origin, PlainTensor } from "../model/adapter.ts";
@@ -25,11 +29,12 @@ import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode
 import { Engine } from "./engine.ts";
 import type { LqaEvent, ModuleEvent } from "./events.ts";
 import { chunksStart, type Header, type OpenedIndex } from "./header.ts";
+import { type AnyRecord, type Pin, pinFile, placeOf, readProven } from "./pin.ts";
 import { type PlannedRange, type PlanOptions, planRanges } from "./plan.ts";
 import { sectionMap } from "./section.ts";
-import { openHeader, piecesFrom, readExactly } from "./source-read.ts";
+import { FIRST_BYTES, type KeepingSource, openHeader, piecesFrom, readExactly } from "./source-read.ts";
 import { eventsOf } from "./stream.ts";
-import type { VerifiedIds } from "./verify.ts";
+import { storedRoot, type VerifiedIds } from "./verify.ts";
 import { zstdFor } from "./zstd.ts";
 
 /** How a source is read. */
@@ -38,6 +43,11 @@ export interface SourceOptions extends OpenOptions, PlanOptions {
   readonly signal?: AbortSignal | undefined;
   /** Ranges read ahead by {@link RangedLqa.fetchModules}. Default 4. Memory: so many times `rangeBytes`. */
   readonly ahead?: number | undefined;
+  /**
+   * The file id that the file must have, hexadecimal, from a place you trust. Compared when the file is opened, so that it
+   * holds for everything that is read.
+   */
+  readonly fileId?: string | undefined;
 }
 
 /** One call on a source. */
@@ -58,7 +68,7 @@ export interface RangedLqa extends OpenedIndex {
   readonly shapeFingerprint: string;
   /** @throws LqaError USAGE if there is no such module */
   module(name: string): ModuleRecord;
-  /** The ranges that {@link fetchModules} reads for these modules (default: all). */
+  /** The ranges that {@link fetchModules} reads for these modules (default: all): whole spans unless the source is stable. */
   plan(modules?: Iterable<ModuleRecord | string>): PlannedRange<ModuleRecord>[];
   /** The packed planes of a module. @throws LqaError as `openLqa`, and as the source */
   fetchModule(module: ModuleRecord | string, options?: FetchOptions): Promise<PackedFactors>;
@@ -76,11 +86,20 @@ export interface RangedLqa extends OpenedIndex {
   meta(options?: FetchOptions): Promise<MetaMap>;
   /** The ORIG section: how the source named things. */
   origin(options?: FetchOptions): Promise<Origin | undefined>;
-  /** File id and content id as they are stored; {@link verify} proves them. */
+  /**
+   * File id and content id as they are stored. The file id is proven already unless the source is stable; {@link verify}
+   * proves both.
+   */
   storedIds(options?: FetchOptions): Promise<VerifiedIds>;
-  /** Everything behind the index in file order, every byte checked: modules, tensors, sections, and the ids at the end. */
+  /**
+   * Everything behind the index in file order, every byte checked: modules, tensors, sections, and the ids at the end. Unless
+   * the source is stable, an event comes after the digest of its span.
+   */
   events(options?: FetchOptions): AsyncGenerator<LqaEvent, void, undefined>;
-  /** Reads everything behind the index, and checks every byte. */
+  /**
+   * Reads everything behind the index, and checks every byte. Unless the source is stable, the file id that it proves is the
+   * one the file was pinned to when it was opened: it covers the chunks handed out before, too.
+   */
   verify(options?: FetchOptions): Promise<VerifiedIds>;
 }
 
@@ -89,16 +108,24 @@ const AHEAD = 4;
 /**
  * Opens a file behind a source: a `Blob` (`blobSource`), a file by path (`openFileSource` of `lqa/node`), memory.
  *
- * @throws LqaError as `openLqa`, and as the source
+ * @throws LqaError as `openLqa`, and as the source. Unless the source is stable, or with `fileId`, also TRAILER_CRC,
+ *   TRAILER_MISMATCH, ROOT_DIGEST, WRONG_FILE; USAGE for a `fileId` that is not 64 hexadecimal digits
  */
 export async function openSource(source: ByteSource, options: SourceOptions = {}): Promise<RangedLqa> {
-  const { header, source: cached } = await openHeader(source, options);
-  return rangedOf(cached, header, options);
+  const { fileId, signal } = options;
+  if (fileId !== undefined && !/^[0-9a-f]{64}$/i.test(fileId))
+    fail(KIND.USAGE, { where: "fileId", expected: "64 hexadecimal digits", actual: fileId.slice(0, 80) });
+  const { header, source: keeping } = await openHeader(source, options);
+  const pin =
+    source.stable === true && fileId === undefined
+      ? undefined
+      : await pinFile(keeping, header, fileId, signal);
+  return rangedOf(keeping, header, pin, options);
 }
 
 /**
- * Opens a file on a web server with one request of 64 KiB; a second one only if the index is longer. See `httpSource`
- * for what a server may do.
+ * Opens a file on a web server with two requests: 64 KiB, and digest list, trailer and small sections. A file below 64 KiB
+ * takes one, an index above 64 KiB one more. See `httpSource` for what a server may do.
  *
  * ```ts
  * const file = await openRemote("https://example.org/adapter.lqa");
@@ -114,48 +141,57 @@ export async function openRemote(
   return openSource(httpSource(url, options), options);
 }
 
-function rangedOf(source: ByteSource, header: Header, options: SourceOptions): RangedLqa {
+function rangedOf(
+  source: KeepingSource,
+  header: Header,
+  pin: Pin | undefined,
+  options: SourceOptions,
+): RangedLqa {
   const { prologue, index, noncanonicalName } = header;
+  const { fileLength } = prologue;
   const budget = options.budgetBytes ?? CHUNK_BUDGET;
   let zstd: Promise<Decompressor | undefined> | undefined;
-  let details: Details | undefined;
 
   const recordOf = moduleFinder(index.modules);
   /** For modules and tensors; sections may need another one. */
   const zstdOf = ({ compression }: ChunkRecord): Promise<Decompressor | undefined> | undefined =>
     compression === "none" ? undefined : (zstd ??= zstdFor([...index.modules, ...index.tensors], options));
-  const read = (extent: Extent, where: string, signal?: AbortSignal): Promise<Uint8Array> =>
-    readExactly(source, extent, where, prologue.fileLength, eitherSignal(signal, options.signal));
-  /** Sections, digest list and trailer stand together at the end: usually one request, made once. */
-  const fetchDetails = async (signal?: AbortSignal): Promise<Details> => {
-    if (details !== undefined) return details;
-    const section = (type: string): Part | undefined => {
-      const record = index.sections.find((s) => s.type === type);
-      if (record !== undefined) assertRoom(record, budget, `section ${type}`);
-      return record && { chunk: record.chunk };
-    };
-    const content: Part = { chunk: { offset: index.digests.offset, length: DIGEST_BYTES } };
-    const trailer: Part = { chunk: index.trailer };
-    const [meta, origin] = [section("META"), section("ORIG")];
-    const bytes = new Map<Part | undefined, Uint8Array>();
-    const parts = [meta, origin, content, trailer].filter((part) => part !== undefined);
-    for (const range of planRanges(parts, options)) {
-      const whole = await read(range, "sections and trailer", signal);
-      for (const part of range.chunks) bytes.set(part, slice(whole, range, part.chunk));
+  const planOf = <T extends AnyRecord>(records: Iterable<T>): PlannedRange<T>[] =>
+    planRanges(records, options, pin && (({ chunk }) => pin.spanOf(chunk)));
+  /** The chunks of a range, as many as there are records in it. */
+  const readRange = async (range: PlannedRange<AnyRecord>, signal?: AbortSignal): Promise<Uint8Array[]> => {
+    const either = eitherSignal(signal, options.signal);
+    const where = placeOf(range.chunks[0]!);
+    if (pin !== undefined)
+      return await readProven(source, range, pin, {
+        rangeBytes: options.rangeBytes,
+        fileLength,
+        where,
+        signal: either,
+      });
+    const bytes = await readExactly(source, range, where, fileLength, either);
+    return range.chunks.map(({ chunk: { offset, length } }) =>
+      bytes.subarray(offset - range.offset, offset - range.offset + length),
+    );
+  };
+  const readChunk = async (record: AnyRecord, signal?: AbortSignal): Promise<Uint8Array> => {
+    assertRoom(record, budget, placeOf(record));
+    const range = planOf([record])[0]!;
+    if (pin === undefined || range.length > FIRST_BYTES) return (await readRange(range, signal))[0]!;
+    // Small modules share a span: who reads one after the other reads it once.
+    const { offset, length } = range;
+    source.keep("last", offset, await source.read(offset, length, eitherSignal(signal, options.signal)));
+    try {
+      return (await readRange(range, signal))[0]!;
+    } catch (error) {
+      source.keep("last", offset, new Uint8Array(0));
+      throw error;
     }
-    details = {
-      meta: bytes.get(meta),
-      origin: bytes.get(origin),
-      content: bytes.get(content)!,
-      trailer: bytes.get(trailer)!,
-    };
-    return details;
   };
   const section = async (type: "META" | "ORIG", signal?: AbortSignal): Promise<MetaMap | undefined> => {
     const record = index.sections.find((s) => s.type === type);
     if (record === undefined) return undefined;
-    const chunk = (await fetchDetails(signal))[type === "META" ? "meta" : "origin"]!;
-    return sectionMap(chunk, record, await zstdFor([record], options));
+    return sectionMap(await readChunk(record, signal), record, await zstdFor([record], options));
   };
 
   const file: RangedLqa = {
@@ -170,38 +206,35 @@ function rangedOf(source: ByteSource, header: Header, options: SourceOptions): R
       return toHex(shapeFingerprint(index.modules));
     },
     module: recordOf,
-    plan: (modules = index.modules) => planRanges([...modules].map(recordOf), options),
+    plan: (modules = index.modules) => planOf([...modules].map(recordOf)),
     async fetchModule(module, { signal } = {}) {
       const record = recordOf(module);
-      const where = `module "${record.name}"`;
-      assertRoom(record, budget, where);
-      return moduleFactors(await read(record.chunk, where, signal), record, await zstdOf(record));
+      return moduleFactors(await readChunk(record, signal), record, await zstdOf(record));
     },
     async *fetchModules(modules, { signal, onProgress } = {}) {
       const ranges = file.plan(modules);
       for (const { chunks } of ranges)
-        for (const record of chunks) assertRoom(record, budget, `module "${record.name}"`);
+        for (const record of chunks) assertRoom(record, budget, placeOf(record));
       const total = ranges.reduce((sum, { length }) => sum + length, 0);
       let done = 0;
       const control = new AbortController();
       const abort = (): void => control.abort(signal?.reason);
       if (signal?.aborted) abort();
       signal?.addEventListener("abort", abort);
-      const reading: Promise<Uint8Array>[] = [];
+      const reading: Promise<Uint8Array[]>[] = [];
       try {
         for (const [i, range] of ranges.entries()) {
           while (reading.length < ranges.length && reading.length < i + (options.ahead ?? AHEAD)) {
-            const next = ranges[reading.length]!;
-            const promise = read(next, `module "${next.chunks[0]!.name}"`, control.signal);
+            const promise = readRange(ranges[reading.length]!, control.signal);
             // Its error is thrown when its turn comes, or never if an earlier one failed.
             promise.catch(() => {});
             reading.push(promise);
           }
-          const bytes = await reading[i]!;
+          const chunks = await reading[i]!;
           reading[i] = NONE;
           onProgress?.((done += range.length), total);
-          for (const record of range.chunks) {
-            const factors = moduleFactors(slice(bytes, range, record.chunk), record, await zstdOf(record));
+          for (const [k, record] of range.chunks.entries()) {
+            const factors = moduleFactors(chunks[k]!, record, await zstdOf(record));
             yield { type: "module", record, factors, decode: (how) => decodeFactors(record, factors, how) };
           }
         }
@@ -215,27 +248,37 @@ function rangedOf(source: ByteSource, header: Header, options: SourceOptions): R
       return decodeFactors(record, await file.fetchModule(record, { signal }), how);
     },
     async fetchTensor(record, { signal } = {}) {
-      const where = `tensor "${record.name}"`;
-      assertRoom(record, budget, where);
-      return plainTensor(await read(record.chunk, where, signal), record, await zstdOf(record));
+      return plainTensor(await readChunk(record, signal), record, await zstdOf(record));
     },
     meta: async ({ signal } = {}) => (await section("META", signal)) ?? {},
     origin: async ({ signal } = {}) => (await section("ORIG", signal)) as Origin | undefined,
     async storedIds({ signal } = {}) {
-      const { content, trailer } = await fetchDetails(signal);
-      const root = readTrailer(trailer, index.trailer.offset, {
-        fileLength: prologue.fileLength,
-        digestsLength: index.digests.length,
-        indexLength: prologue.indexLength,
-      });
-      return { fileId: toHex(root), contentId: toHex(content) };
+      const { offset } = index.digests;
+      const extent = { offset, length: fileLength - offset };
+      const end =
+        pin?.end ??
+        (await readExactly(source, extent, "trailer", fileLength, eitherSignal(signal, options.signal)));
+      return {
+        fileId: pin?.fileId ?? toHex(storedRoot(header, end.subarray(index.digests.length))),
+        contentId: toHex(end.subarray(0, DIGEST_BYTES)),
+      };
     },
     async *events({ signal, onProgress } = {}) {
-      const start = chunksStart(prologue);
       const either = eitherSignal(signal, options.signal);
-      const engine = new Engine({ ...options, budgetBytes: budget, signal: either }, header);
-      const pieces = piecesFrom(source, start, prologue.fileLength, either, onProgress);
-      yield* eventsOf(engine, pieces, either);
+      const { digests: pinned, end } = pin ?? {};
+      const engine = new Engine({ ...options, budgetBytes: budget, signal: either, pinned }, header);
+      const start = chunksStart(prologue);
+      const stop = pin === undefined ? fileLength : index.digests.offset;
+      async function* pieces(): AsyncGenerator<Uint8Array, void, undefined> {
+        let at = start;
+        for await (const piece of piecesFrom(source, start, stop, either, { onProgress })) {
+          at += piece.length;
+          yield piece;
+        }
+        // What the file was pinned to, not what the source would say now.
+        if (end !== undefined && at === stop) yield end;
+      }
+      yield* eventsOf(engine, pieces(), either);
     },
     async verify(options) {
       for await (const event of file.events(options))
@@ -246,20 +289,4 @@ function rangedOf(source: ByteSource, header: Header, options: SourceOptions): R
   return file;
 }
 
-/** A stretch of the file that is no chunk, or is one. */
-type Part = Pick<ChunkRecord, "chunk">;
-
-interface Details {
-  readonly meta: Uint8Array | undefined;
-  readonly origin: Uint8Array | undefined;
-  readonly content: Uint8Array;
-  readonly trailer: Uint8Array;
-}
-
-const NONE: Promise<Uint8Array> = Promise.resolve(new Uint8Array(0));
-
-/** The bytes of `part` in those of a range around it. */
-function slice(bytes: Uint8Array, range: Extent, part: Extent): Uint8Array {
-  const at = part.offset - range.offset;
-  return bytes.subarray(at, at + part.length);
-}
+const NONE: Promise<Uint8Array[]> = Promise.resolve([]);

@@ -13,11 +13,11 @@ import { type Header, headerSteps, requirePadding } from "./header.ts";
 import { truncated } from "./steps.ts";
 
 /** The first request (spec 13.2): it holds prologue and index of most adapters. */
-const FIRST_BYTES = 65536;
+export const FIRST_BYTES = 65536;
 /** The largest alignment, so that the padding behind a long index comes with it. */
 const PADDING_BYTES = 4096;
 /** Bytes asked for at once where everything is read. */
-const PIECE_BYTES = 4 * 2 ** 20;
+export const PIECE_BYTES: number = 4 * 2 ** 20;
 
 /**
  * Reads and checks prologue and index, and compares the length of the source with the one the file declares.
@@ -27,7 +27,7 @@ const PIECE_BYTES = 4 * 2 ** 20;
 export async function openHeader(
   source: ByteSource,
   options: { readonly hardLimits?: boolean | undefined; readonly signal?: AbortSignal | undefined },
-): Promise<{ readonly header: Header; readonly source: ByteSource }> {
+): Promise<{ readonly header: Header; readonly source: KeepingSource }> {
   const { signal } = options;
   let bytes = await source.read(0, FIRST_BYTES, signal);
   let ended = bytes.length < FIRST_BYTES;
@@ -54,19 +54,32 @@ export async function openHeader(
   if (size < fileLength) truncated(size, fileLength);
   if (size > fileLength)
     fail(KIND.TRAILING_BYTES, { offset: fileLength, expected: `${fileLength} bytes`, actual: size });
-  return { header, source: withHead(source, bytes) };
+  const kept = keepingSource(source);
+  kept.keep("head", 0, bytes);
+  return { header, source: kept };
 }
 
-/** The source, but for stretches of `head`, its first bytes. */
-function withHead(source: ByteSource, head: Uint8Array): ByteSource {
+/** A source that answers from memory for stretches which were read before. */
+export interface KeepingSource extends ByteSource {
+  /** Keeps the bytes of the source from `offset` on, instead of the ones kept under this name before. */
+  keep(name: string, offset: number, bytes: Uint8Array): void;
+}
+
+export function keepingSource(source: ByteSource): KeepingSource {
+  const kept = new Map<string, readonly [offset: number, bytes: Uint8Array]>();
   return {
     get size() {
       return source.size;
     },
+    stable: source.stable,
+    keep: (name, offset, bytes) => void kept.set(name, [offset, bytes]),
     async read(offset, length, signal) {
-      if (offset + length > head.length) return source.read(offset, length, signal);
-      assertNotAborted(signal);
-      return head.subarray(offset, offset + length);
+      for (const [start, bytes] of kept.values()) {
+        if (offset < start || offset + length > start + bytes.length) continue;
+        assertNotAborted(signal);
+        return bytes.subarray(offset - start, offset - start + length);
+      }
+      return source.read(offset, length, signal);
     },
   };
 }
@@ -93,12 +106,18 @@ export async function* piecesFrom(
   start: number,
   end: number,
   signal?: AbortSignal,
-  onProgress?: (done: number, total: number) => void,
+  {
+    onProgress,
+    pieceBytes = PIECE_BYTES,
+  }: {
+    readonly onProgress?: ((done: number, total: number) => void) | undefined;
+    readonly pieceBytes?: number;
+  } = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const control = new AbortController();
   const either = eitherSignal(signal, control.signal);
   const read = (at: number): Promise<Uint8Array> => {
-    const piece = source.read(at, Math.min(PIECE_BYTES, end - at), either);
+    const piece = source.read(at, Math.min(pieceBytes, end - at), either);
     // It is awaited in its turn, unless somebody left before.
     piece.catch(() => {});
     return piece;
@@ -107,8 +126,8 @@ export async function* piecesFrom(
     let next = start < end ? read(start) : undefined;
     for (let at = start; next !== undefined; ) {
       const piece = await next;
-      at += Math.min(PIECE_BYTES, end - at);
-      const whole = at === end || piece.length === PIECE_BYTES;
+      at += Math.min(pieceBytes, end - at);
+      const whole = at === end || piece.length === pieceBytes;
       next = at < end && whole ? read(at) : undefined;
       yield piece;
       onProgress?.(at - start, end - start);

@@ -17,14 +17,14 @@ import { DIGEST_BYTES } from "../container/layout.ts";
 import { decodeMeta, type MetaMap } from "../container/meta.ts";
 import { createSha256, sha256 } from "../container/sha256.ts";
 import { readTrailer } from "../container/trailer.ts";
-import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import type { ContainerIndex, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import type { Decompressor, Inflater } from "../container/zstd.ts";
 import * as KIND from "../error-catalogue.ts";
 import { type ErrorKind, fail, isLqaError, type LqaError } from "../errors.ts";
 import { ELEMENT_BYTES } from "../model/adapter.ts";
 import { equalBytes } from "../model/bytes.ts";
 import { assertRoom, inflateCount } from "./budget.ts";
-import { chunksStart, type Header, requirePadding } from "./header.ts";
+import { chunksStart, type Header, type OpenedIndex, requirePadding } from "./header.ts";
 import { need, runOver, type Steps } from "./steps.ts";
 
 /** Identity of a verified file, hexadecimal. */
@@ -39,6 +39,8 @@ export interface ChunkVisitor {
   tensor?(record: TensorRecord, data: Uint8Array, payloadOffset: number): void;
   /** `map` is there for the sections this version knows. */
   section?(record: SectionRecord, data: Uint8Array, map: MetaMap | undefined): void;
+  /** The chunks so far have the digests of {@link BodyOptions.pinned}. Not called without it. */
+  proven?(): void;
 }
 
 /** Looks at a payload piece by piece, so that it need not be in memory. What is wrong is said by `finish`. */
@@ -58,6 +60,8 @@ export interface BodyOptions {
   readonly visitor?: ChunkVisitor | undefined;
   /** Most bytes of one chunk that is held whole, stored and, if compressed, raw. Default: no bound but those of clause 14. */
   readonly budgetBytes?: number | undefined;
+  /** The digest list that the file was pinned to: each span is compared as soon as its last byte is there. */
+  readonly pinned?: Uint8Array | undefined;
   /** Is told an error. If it returns, all checks that do not depend on the failed one are still made. Default: throws it. */
   readonly report?: ((error: LqaError) => void) | undefined;
   /** A scan instead of the visitor: only pieces of the chunk are then in memory. */
@@ -93,7 +97,7 @@ export function verifyFile(
  */
 export function* bodySteps(header: Header, options: BodyOptions): Steps<VerifiedIds> {
   const { prologue, index } = header;
-  const { tools, visitor = {}, budgetBytes = Number.POSITIVE_INFINITY, scan } = options;
+  const { tools, visitor = {}, budgetBytes = Number.POSITIVE_INFINITY, scan, pinned } = options;
   const attempt = attempts(options.report);
   const countInflated = inflateCount(prologue.fileLength, options.budgetBytes);
   const content = contentHasher();
@@ -178,7 +182,12 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
     attempt(() => requireZero(padding, end, `padding after ${where}`));
     span.update(padding);
     if (index.spans[digests.length]![1] === ++number) {
-      digests.push(span.digest());
+      const digest = span.digest();
+      if (pinned !== undefined) {
+        checkSpan(index, pinned, digests.length, digest);
+        visitor.proven?.();
+      }
+      digests.push(digest);
       span = createSha256();
       fresh = true;
     }
@@ -270,34 +279,21 @@ function attempts(report: ((error: LqaError) => void) | undefined): Attempt {
 
 /** Digest list, trailer, and the end of the file. */
 function* endSteps(
-  { prologue, index, prologueBytes, indexBytes }: Header,
+  header: Header,
   digests: readonly Uint8Array[],
   contentId: Uint8Array | undefined,
   attempt: Attempt,
 ): Steps<VerifiedIds> {
+  const { prologue, index } = header;
   const list = index.digests;
   // A copy: it is still needed when the trailer has been asked for.
   const stored = (yield* need(list.length, list.offset, "digest list", prologue.fileLength)).slice();
   digests.forEach((digest, i) => {
-    const at = DIGEST_BYTES * (i + 1);
-    const found = stored.subarray(at, at + DIGEST_BYTES);
-    if (equalBytes(digest, found)) return;
-    const [first, end] = index.spans[i]!;
-    const where = `digest ${i}, of chunks ${first} to ${end - 1}`;
-    attempt(() => differ(KIND.SPAN_DIGEST, list.offset + at, digest, found, where));
+    attempt(() => checkSpan(index, stored, i, digest));
   });
   const { offset, length } = index.trailer;
   const trailer = yield* need(length, offset, "trailer", prologue.fileLength);
-  const root = attempt(() =>
-    readTrailer(trailer, offset, {
-      fileLength: prologue.fileLength,
-      digestsLength: list.length,
-      indexLength: prologue.indexLength,
-    }),
-  );
-  const fileId = rootDigest(prologueBytes, indexBytes, stored);
-  if (root !== undefined && !equalBytes(root, fileId))
-    attempt(() => differ(KIND.ROOT_DIGEST, offset, fileId, root));
+  const fileId = attempt(() => checkRoot(header, stored, trailer)) ?? NOTHING;
   const storedId = stored.subarray(0, DIGEST_BYTES);
   if (contentId !== undefined && !equalBytes(contentId, storedId))
     attempt(() => differ(KIND.CONTENT_ID, list.offset, contentId, storedId));
@@ -312,6 +308,50 @@ function* endSteps(
       }),
     );
   return { fileId: toHex(fileId), contentId: toHex(storedId) };
+}
+
+/**
+ * Compares the digest of a span with the one in the digest list.
+ *
+ * @param list the stored digest list: the content id, then a digest for each span
+ * @param number of the span
+ * @throws LqaError SPAN_DIGEST
+ */
+export function checkSpan(
+  { digests, spans }: ContainerIndex,
+  list: Uint8Array,
+  number: number,
+  digest: Uint8Array,
+): void {
+  const at = DIGEST_BYTES * (number + 1);
+  const found = list.subarray(at, at + DIGEST_BYTES);
+  if (equalBytes(digest, found)) return;
+  const [first, end] = spans[number]!;
+  const where = `digest ${number}, of chunks ${first} to ${end - 1}`;
+  differ(KIND.SPAN_DIGEST, digests.offset + at, digest, found, where);
+}
+
+/**
+ * Checks the trailer, and its root digest against prologue, index and digest list.
+ *
+ * @returns the file id
+ * @throws LqaError TRAILER_CRC, TRAILER_MISMATCH, ROOT_DIGEST
+ */
+export function checkRoot(header: Header, list: Uint8Array, trailer: Uint8Array): Uint8Array {
+  const { prologueBytes, indexBytes, index } = header;
+  const root = storedRoot(header, trailer);
+  const fileId = rootDigest(prologueBytes, indexBytes, list);
+  if (!equalBytes(root, fileId)) differ(KIND.ROOT_DIGEST, index.trailer.offset, fileId, root);
+  return fileId;
+}
+
+/** The root digest that a trailer has. @throws LqaError TRAILER_CRC, TRAILER_MISMATCH */
+export function storedRoot({ prologue, index }: OpenedIndex, trailer: Uint8Array): Uint8Array {
+  return readTrailer(trailer, index.trailer.offset, {
+    fileLength: prologue.fileLength,
+    digestsLength: index.digests.length,
+    indexLength: prologue.indexLength,
+  });
 }
 
 function differ(

@@ -5,8 +5,8 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";
+import { Slots } from "../io/slots.ts";
 import { memorySource } from "../io/source.ts";
-import { Lock } from "./lock.ts";
 import type { AdapterSource } from "./pool-options.ts";
 import type { Owner } from "./resident.ts";
 import type { StoredAdapter } from "./stores.ts";
@@ -16,7 +16,8 @@ export interface Entry extends Owner {
   readonly open: (signal?: AbortSignal) => Promise<StoredAdapter>;
   /** Came from the store without being added, so that it may be forgotten if it cannot be loaded. */
   readonly fromStore: boolean;
-  readonly lock: Lock;
+  /** One slot: loads of one adapter take turns, so that nothing is loaded twice. */
+  readonly lock: Slots;
   leases: number;
   removed: boolean;
 }
@@ -32,7 +33,7 @@ export function entryOf(name: string, source: AdapterSource, pinned: boolean): E
     open,
     reloadable: !(source instanceof Uint8Array),
     fromStore: false,
-    lock: new Lock(),
+    lock: new Slots(1),
     pinned,
     leases: 0,
     removed: false,

@@ -5,12 +5,12 @@
  * @module
  */
 
+import { Slots } from "../io/slots.ts";
 import { parameterCount } from "../model/adapter.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "../read/decode.ts";
 import type { RangedLqa } from "../read/ranged.ts";
 import type { Budget, Holding } from "./budget.ts";
 import type { Content } from "./content.ts";
-import { Lock } from "./lock.ts";
 import type { StoredAdapter } from "./stores.ts";
 
 /** How factors are decoded for the cache of a pool. */
@@ -48,7 +48,7 @@ export class Resident implements Holding {
   readonly content: Content;
   readonly contentId: string | undefined;
   readonly owners: Set<Owner> = new Set();
-  readonly #lock = new Lock();
+  readonly #lock = new Slots(1);
   /** Ended when it leaves. */
   readonly #control = new AbortController();
   #holds = 0;

@@ -3,6 +3,8 @@
  *
  * @module
  */
+
+import { Slots } from "../io/slots.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { checkBase } from "../read/base.ts";
 import { openSource, type RangedLqa } from "../read/ranged.ts";
@@ -11,7 +13,6 @@ import { Content, contentBytes } from "./content.ts";
 import type { Entry } from "./entry.ts";
 import type { PoolOptions } from "./pool-options.ts";
 import { type Counters, Resident } from "./resident.ts";
-import { Slots } from "./slots.ts";
 import type { StoredAdapter } from "./stores.ts";
 
 /** What is resident. */
@@ -119,13 +120,16 @@ export class Residents {
 }
 
 /** Opens a file; the signal ends that, and nothing that is read later. */
-async function openFile({ source }: StoredAdapter, signal: AbortSignal | undefined): Promise<RangedLqa> {
+async function openFile(
+  { source, fileId }: StoredAdapter,
+  signal: AbortSignal | undefined,
+): Promise<RangedLqa> {
   assertNotAborted(signal);
   const control = new AbortController();
   const abort = (): void => control.abort(signal?.reason);
   signal?.addEventListener("abort", abort);
   try {
-    return await openSource(source, { signal: control.signal });
+    return await openSource(source, { signal: control.signal, fileId });
   } finally {
     signal?.removeEventListener("abort", abort);
   }

@@ -8,10 +8,13 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type HttpOptions, httpSource } from "../io/http.ts";
 import { assertNotAborted, assertRange, type ByteSource, memorySource } from "../io/source.ts";
+import { FIRST_BYTES, keepingSource } from "../read/source-read.ts";
 
 /** An adapter's file, open for reading. */
 export interface StoredAdapter {
   readonly source: ByteSource;
+  /** The file id that the file must have, hexadecimal, where the store knows it from a place you trust. */
+  readonly fileId?: string | undefined;
   /** Called when nothing more will be read. */
   close?(): Promise<void>;
 }
@@ -60,9 +63,7 @@ export function httpStore(base: string | URL, options: HttpOptions = {}): Adapte
   return {
     async open(name, signal) {
       const source = httpSource(`${root}${encodeURIComponent(safeName(name))}.lqa`, options);
-      // Whether it is there shows before anything is planned around it.
-      await source.read(0, 1, signal);
-      return { source };
+      return { source: await begun(source, signal) };
     },
   };
 }
@@ -82,7 +83,7 @@ export function objectStore(reader: ObjectReader, prefix = ""): AdapterStore {
         assertNotAborted(aborted);
         return bytes === undefined ? missing(key) : bytes.subarray(0, length);
       };
-      return { source: found === undefined ? await withHead(read, signal) : within(found.size, read) };
+      return { source: found === undefined ? await begun({ read }, signal) : within(found.size, read) };
     },
   };
 }
@@ -105,23 +106,12 @@ function within(size: number, read: Read): ByteSource {
   };
 }
 
-/** A first piece shows whether it is there; the reader of headers asks for the same bytes and no others. */
-async function withHead(read: Read, signal: AbortSignal | undefined): Promise<ByteSource> {
-  const head = await read(0, FIRST_BYTES, signal);
-  const size = head.length < FIRST_BYTES ? head.length : undefined;
-  return {
-    size,
-    async read(offset, length, aborted) {
-      if (size === undefined && offset + length > head.length) return read(offset, length, aborted);
-      assertRange(offset, length);
-      assertNotAborted(aborted);
-      return head.subarray(offset, offset + length);
-    },
-  };
+/** A source whose first bytes were read, which shows that it is there; the reader of headers asks for the same ones. */
+async function begun(source: ByteSource, signal: AbortSignal | undefined): Promise<ByteSource> {
+  const kept = keepingSource(source);
+  kept.keep("head", 0, await source.read(0, FIRST_BYTES, signal));
+  return kept;
 }
-
-/** As the reader of headers asks for. */
-const FIRST_BYTES = 65536;
 
 /** Adapters in memory, by name: files of others' caches, and tests. */
 export function memoryStore(files: ReadonlyMap<string, Uint8Array>): AdapterStore {

@@ -73,16 +73,6 @@ describe("a good server", () => {
     expect(most()).toBe(3);
   });
 
-  test("may redirect", async () => {
-    const there = await serve(good(bytes));
-    const { url } = await serve((_request, response) => {
-      response.writeHead(302, { location: there.url });
-      response.end();
-    });
-    expect(await httpSource(url).read(5, 5)).toEqual(bytes.slice(5, 10));
-    expect(there.requests[0]!.headers.range).toBe("bytes=5-9");
-  });
-
   test("may have an empty file, or one shorter than asked", async () => {
     for (const length of [0, 10]) {
       const { url } = await serve(good(bytes.slice(0, length)));
@@ -224,18 +214,6 @@ describe("a bad answer", () => {
     });
     expect(unsatisfied.kind).toBe("HTTP_RESPONSE");
   });
-
-  test("by redirections without end", async () => {
-    let requests = 0;
-    const error = await failure((_request, response) => {
-      requests++;
-      response.writeHead(302, { location: `/again-${requests}` });
-      response.end();
-    });
-    expect(error.kind).toBe("HTTP_RESPONSE");
-    expect(error.message).toMatch(/redirect/);
-    expect(requests).toBeLessThan(30);
-  });
 });
 
 describe("a file that changes between two requests", () => {
@@ -365,6 +343,54 @@ describe("a server in trouble is asked again", () => {
       expect(error.kind).toBe("NETWORK");
       expect(error.message).toMatch(/silence for 40 ms/);
     }
+  });
+
+  test("for a body below the least rate, even if it is never silent", async () => {
+    const slow: Handler = (_request, response) => {
+      response.writeHead(206, { "content-range": `bytes 0-999/${bytes.length}`, etag: '"v1"' });
+      let left = 1000;
+      const drip = setInterval(() => {
+        response.write("0123456789");
+        if ((left -= 10) === 0) response.end();
+      }, 15);
+      response.on("close", () => clearInterval(drip));
+    };
+    const begun = performance.now();
+    const error = await failure(slow, { silenceMs: 300, attempts: 2, leastRate: 2000 });
+    expect(error.kind).toBe("NETWORK");
+    expect(error.message).toMatch(/\d+ bytes in 300 ms, below the least rate of 2000 bytes a second/);
+    expect(performance.now() - begun).toBeLessThan(5000);
+    // A rate that is high enough is no error.
+    const { url } = await serve(slow);
+    const read = await httpSource(url, { ...quick, silenceMs: 300, leastRate: 5 }).read(0, 1000);
+    expect(read.length).toBe(1000);
+  }, 60_000);
+
+  test("for as long as the deadline of the source allows", async () => {
+    const silent = await serve(() => {});
+    const busy = await serve((_request, response) => {
+      response.writeHead(429, { "retry-after": "4" });
+      response.end();
+    });
+    for (const { url } of [silent, busy]) {
+      const source = httpSource(url, { ...quick, deadlineMs: 200, concurrency: 1 });
+      const begun = performance.now();
+      // The second one waits for the first.
+      const errors = await Promise.all(
+        [source.read(0, 10), source.read(10, 10)].map((read) => read.catch((e: unknown) => e)),
+      );
+      for (const error of errors) {
+        expect(isLqaError(error, "NETWORK")).toBe(true);
+        expect(String(error)).toMatch(/expected an end within 200 ms/);
+      }
+      expect(performance.now() - begun).toBeLessThan(3000);
+    }
+    // The clock counts from the first read, whether it succeeded or not.
+    const { url } = await serve(good(bytes));
+    const source = httpSource(url, { ...quick, deadlineMs: 150 });
+    expect(await source.read(0, 10)).toEqual(bytes.slice(0, 10));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await expect(source.read(20, 10)).rejects.toThrow(/NETWORK.*within 150 ms/);
   });
 
   test("when there is nobody", async () => {
@@ -525,13 +551,5 @@ describe("an address", () => {
     }
     const sent = requests.map(({ headers }) => headers["if-range"]);
     expect(sent).toEqual([undefined, undefined, undefined, '"v1"']);
-  });
-
-  test("of https does not lead to http", async () => {
-    const there = await serve(good(bytes));
-    const leading = async (_url: unknown, init: unknown): Promise<Response> =>
-      fetch(there.url, init as RequestInit);
-    const source = httpSource("https://example.org/x", { fetch: leading as typeof fetch });
-    await expect(source.read(0, 10)).rejects.toThrow(/HTTP_RESPONSE.*redirect to http/);
   });
 });

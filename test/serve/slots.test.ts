@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { isLqaError } from "../../src/errors.ts";
+import { Slots } from "../../src/io/slots.ts";
 import { memorySource } from "../../src/io/source.ts";
 import { AdapterPool } from "../../src/serve/pool.ts";
-import { Slots } from "../../src/serve/slots.ts";
 import type { AdapterStore } from "../../src/serve/stores.ts";
 import { anyAdapter, fileOf } from "./modules.ts";
 
@@ -56,6 +56,8 @@ function counting(): AdapterStore & { open_: number; most: number } {
       return {
         source: {
           size: source.size,
+          // By spans the whole adapter would be read, and fail, at once.
+          stable: true,
           read: async (offset: number, length: number, signal?: AbortSignal) => {
             await pause();
             return source.read(offset, length, signal);

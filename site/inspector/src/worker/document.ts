@@ -140,14 +140,21 @@ function adapterOf(files: SourceFiles, title: string): OpenAdapter {
 }
 
 async function openFile(source: ByteSource, title: string, remote: boolean): Promise<OpenLqa> {
-  let file: RangedLqa | undefined;
-  try {
-    file = await openSource(source);
-  } catch (error) {
-    // What is wrong with the file the validator tells; that it cannot be had is another matter.
-    if (!isLqaError(error) || error.class === "X") throw error;
-  }
+  const file =
+    (await attempt(source)) ??
+    // Digest list or trailer may be what is damaged: prologue and index can be shown all the same.
+    (await attempt({ size: source.size, stable: true, read: source.read }));
   return { source, title, remote, file, fileLength: source.size ?? 0 };
+}
+
+/** Undefined for a file that is damaged: the validator says how. @throws LqaError of class X if it cannot be read */
+async function attempt(source: ByteSource): Promise<RangedLqa | undefined> {
+  try {
+    return await openSource(source);
+  } catch (error) {
+    if (!isLqaError(error) || error.class === "X") throw error;
+    return undefined;
+  }
 }
 
 /** The adapter among files of one folder, as the command line would choose it. */

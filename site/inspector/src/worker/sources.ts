@@ -46,6 +46,7 @@ export function meteredSource(inner: ByteSource, meter: Meter): ByteSource {
     get size() {
       return inner.size;
     },
+    stable: inner.stable,
     async read(offset, length, signal) {
       if (offset + length > HEAD) return read(offset, length, signal);
       head ??= read(0, HEAD, signal);
