@@ -9,6 +9,7 @@
 import type { EncodedFile } from "../encode-file.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { decodeUtf8 } from "../model/bytes.ts";
 import { FAILURES, type FleetFailure, type FleetJob, RECORDS } from "./job.ts";
 import type { ObjectStore } from "./store.ts";
 
@@ -110,7 +111,7 @@ export async function readRecord(
   const bytes = await store.read(key, { offset: 0, length: MOST }, signal);
   if (bytes === undefined) return undefined;
   try {
-    const record = JSON.parse(new TextDecoder().decode(bytes)) as FleetRecord | null;
+    const record = JSON.parse(decodeUtf8(bytes)) as FleetRecord | null;
     if (record?.state === "done" || record?.state === "failed") return record;
   } catch {
     // Told below.

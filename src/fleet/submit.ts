@@ -11,6 +11,7 @@ import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { decodeUtf8 } from "../model/bytes.ts";
 import { resolveOptions } from "../quantize/profile.ts";
 import { type FoundAdapter, findAdapters } from "./adapters.ts";
 import { concurrently, pause } from "./concurrent.ts";
@@ -159,7 +160,7 @@ async function readProgress(store: ObjectStore, key: string): Promise<string | u
   const bytes = await store.read(key, { offset: 0, length: 65536 });
   if (bytes === undefined) return undefined;
   try {
-    const { after } = JSON.parse(new TextDecoder().decode(bytes)) as { after?: unknown };
+    const { after } = JSON.parse(decodeUtf8(bytes)) as { after?: unknown };
     return typeof after === "string" && after !== "" ? after : undefined;
   } catch {
     // Beginning anew costs time and nothing else.
