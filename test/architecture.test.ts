@@ -133,6 +133,9 @@ function reachable(start: string): Set<string> {
   return seen;
 }
 
+/** A decoder that drops a leading U+FEFF, so that a name of the file is another one in memory. */
+const DROPS_U_FEFF = /new TextDecoder\((?!"latin1"|"utf-8", \{[^}]*ignoreBOM: true)/;
+
 describe("the architecture of src/", () => {
   it("is found", () => {
     expect(files).toContain("index.ts");
@@ -161,6 +164,10 @@ describe("the architecture of src/", () => {
       return !allowed.includes("*") && !allowed.includes(target);
     });
     expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
+  });
+
+  it("keeps a leading U+FEFF wherever it decodes UTF-8", () => {
+    expect(files.filter((name) => DROPS_U_FEFF.test(texts.get(name)!))).toEqual([]);
   });
 
   it("has no circles", () => {

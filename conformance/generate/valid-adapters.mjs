@@ -193,6 +193,15 @@ function sections(suite) {
       b: Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`k${10 + i}`, i])),
     },
     "16-keys": Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`k${10 + i}`, i])),
+    // A decoder of UTF-8 that takes U+FEFF for a byte order mark drops it; some libraries do so from 201 bytes on only.
+    "strings-that-begin-with-u-feff": {
+      a: "\ufeff",
+      b: `\ufeff${"x".repeat(28)}`,
+      c: `\ufeff${"x".repeat(197)}`,
+      d: `\ufeff${"x".repeat(198)}`,
+      e: `\ufeff${"x".repeat(300)}`,
+      f: "\ufeff\ufeffx",
+    },
     "string-lengths": { a: "x".repeat(31), b: "x".repeat(32), c: "x".repeat(255), d: "x".repeat(256) },
     "key-255-characters": { [`~${"k".repeat(254)}`]: 1 },
     "key-one-space": { " ": 1 },
@@ -212,6 +221,13 @@ function sections(suite) {
     ],
     { ORIG: { dialect: "peft", tensor_element: "F32", tensor_elements: [["bias", "t", "BF16"]] } },
     { clauses: ["10.3"] },
+  );
+  const marked = { dialect: "peft", text: `\ufeff${"x".repeat(300)}` };
+  add(
+    "orig-string-that-begins-with-u-feff",
+    [section("ORIG", meta(marked))],
+    { ORIG: marked },
+    { clauses: ["10.2", "10.3"] },
   );
   const both = [section("META", meta({ a: 1 })), section("ORIG", meta({ dialect: "x" }))];
   add("meta-and-orig", both, { META: { a: 1 }, ORIG: { dialect: "x" } });
@@ -281,6 +297,9 @@ function names(suite) {
   files("unicode", ["é", "ß", "日本語", "😀"].sort(bytewise));
   files("unicode-not-normalized", ["e\u0301", "é"]);
   files("unicode-digits-are-bytes", ["a٢", "a١0"].sort(bytewise), { note: "only ASCII digits are numbers" });
+  files("first-character-u-feff", ["a", "\ufeff", "\ufeffa"], {
+    note: "no byte order mark: a character of the name",
+  });
   files("properties", ["__proto__", "constructor", "hasOwnProperty", "toString"]);
   files("paths", ["..", "../../etc/passwd", "/", "C:\\x"]);
   files("spaces", [" ", "  ", " a"]);

@@ -7,7 +7,7 @@
  * @module
  */
 import { isLqaError, type LqaError } from "../errors.ts";
-import { printable } from "./format.ts";
+import { jsonText, printable } from "./format.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** An error as `--json` shows it. Facts that are not known are null. */
@@ -86,7 +86,7 @@ export function errorLines(error: Described, colors: Terminal["colors"]): string
 export function reportError(error: unknown, json: boolean, terminal: Terminal): number {
   terminal.endProgress();
   if (!isLqaError(error)) return reportDefect(error, json, terminal);
-  if (json) terminal.out(`${JSON.stringify({ error: errorJson(error) }, null, 2)}\n`);
+  if (json) terminal.out(jsonText({ error: errorJson(error) }));
   else terminal.err(`lqa: ${[...errorLines(error, terminal.errorColors), ...more(error)].join("\n")}\n`);
   showStack(error, terminal);
   return error.exitCode;
@@ -103,9 +103,9 @@ function reportDefect(error: unknown, json: boolean, terminal: Terminal): number
   if (json) {
     const empty = { class: null, offset: null, where: null, expected: null, actual: null, clause: null };
     const body = { code: "LQA-INTERNAL", kind: "INTERNAL", ...empty, message: text, advice };
-    terminal.out(`${JSON.stringify({ error: body }, null, 2)}\n`);
+    terminal.out(jsonText({ error: body }));
   } else {
-    terminal.err(`lqa: internal error: ${text.split("\n")[0]}. ${advice}\n`);
+    terminal.err(`lqa: internal error: ${printable(text.split("\n")[0]!)}. ${advice}\n`);
   }
   showStack(error, terminal);
   return EXIT_INTERNAL;
@@ -113,5 +113,6 @@ function reportDefect(error: unknown, json: boolean, terminal: Terminal): number
 
 function showStack(error: unknown, terminal: Terminal): void {
   if (process.env.LQA_DEBUG !== "1" && !terminal.verbose) return;
-  for (let at = error; at instanceof Error; at = at.cause) terminal.err(`${at.stack ?? at.message}\n`);
+  for (let at = error; at instanceof Error; at = at.cause)
+    terminal.err(`${(at.stack ?? at.message).split("\n").map(printable).join("\n")}\n`);
 }

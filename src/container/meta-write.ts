@@ -8,7 +8,7 @@ import { encode } from "@msgpack/msgpack";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { META_DEPTH } from "../limits.ts";
-import { checkCanonical, type MetaMap } from "./meta.ts";
+import { decodeMeta, type MetaMap } from "./meta.ts";
 
 /**
  * Canonical bytes of a map.
@@ -23,6 +23,6 @@ export function encodeMeta(map: MetaMap, where: string): Uint8Array {
   } catch (cause) {
     fail(KIND.META_ENCODING, { where, expected: `plain values, at most ${META_DEPTH.hard} levels`, cause });
   }
-  checkCanonical(bytes, 0, where);
+  decodeMeta(bytes, 0, where);
   return bytes;
 }

@@ -6,10 +6,10 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { NAME_BYTES, NAMES_TOTAL_BYTES } from "../limits.ts";
+import { decodeUtf8 } from "../model/bytes.ts";
 import { checkLimit } from "./prologue.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Longest prefix that can be shared: the field has 8 bits. */
 const MAX_SHARED = 255;
@@ -85,7 +85,7 @@ export function decodeName(bytes: Uint8Array, offset: number | undefined, where:
     });
   let name: string;
   try {
-    name = decoder.decode(bytes);
+    name = decodeUtf8(bytes);
   } catch {
     fail(KIND.NAME_ENCODING, { where, offset, expected: "valid UTF-8" });
   }

@@ -8,6 +8,7 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { decodeUtf8 } from "../model/bytes.ts";
 import { quoteName } from "./json.ts";
 
 /** A position, and what the file is called in errors. */
@@ -18,8 +19,6 @@ export interface Cursor {
   at: number;
   readonly where: string;
 }
-
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export function cursorOf(bytes: Uint8Array, where: string): Cursor {
   return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0, where };
@@ -91,7 +90,7 @@ export function assertFits(cursor: Cursor, count: number, least: number, what: s
 export function readText(cursor: Cursor, length: number, what: string): string {
   const begin = take(cursor, length, what);
   try {
-    return utf8.decode(cursor.bytes.subarray(begin, begin + length));
+    return decodeUtf8(cursor.bytes.subarray(begin, begin + length));
   } catch {
     return malformed(cursor, `${what} in UTF-8`, "bytes that are not", begin);
   }

@@ -11,6 +11,7 @@
  */
 import { type ErrorKind, fail } from "../errors.ts";
 import { type WorkLimits, type WorkMeter, workMeter } from "../meter.ts";
+import { decodeUtf8 } from "../model/bytes.ts";
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 
@@ -51,7 +52,6 @@ const MAX_DEPTH = 32;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Parses a whole JSON text.
@@ -121,7 +121,7 @@ export function readString(cursor: JsonCursor): string {
       cursor.at++;
       continue;
     }
-    text += decodeUtf8(cursor, start, cursor.at);
+    text += textOf(cursor, start, cursor.at);
     cursor.at++;
     if (byte === QUOTE) return text;
     text += readEscape(cursor);
@@ -129,9 +129,9 @@ export function readString(cursor: JsonCursor): string {
   }
 }
 
-function decodeUtf8(cursor: JsonCursor, start: number, stop: number): string {
+function textOf(cursor: JsonCursor, start: number, stop: number): string {
   try {
-    return utf8.decode(cursor.bytes.subarray(start, stop));
+    return decodeUtf8(cursor.bytes.subarray(start, stop));
   } catch {
     return jsonFail(cursor, "valid UTF-8", "a byte sequence that is not", start);
   }

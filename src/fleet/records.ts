@@ -9,6 +9,7 @@
 import type { EncodedFile } from "../encode-file.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { decodeUtf8 } from "../model/bytes.ts";
 import { type FleetFailure, parseFailure } from "./failure.ts";
 import { type FleetJob, failureKey, recordKey } from "./job.ts";
 import { type ObjectStore, placeOf, type ReadableStore } from "./store.ts";
@@ -123,17 +124,19 @@ async function recordAt(
   signal: AbortSignal | undefined,
 ): Promise<FleetRecord | "broken" | undefined> {
   const bytes = await store.read(key, { offset: 0, length: MOST }, signal);
-  return bytes && (parseRecord(new TextDecoder().decode(bytes), key) ?? "broken");
+  return bytes && (parseRecord(bytes, key) ?? "broken");
 }
 
 const TEXTS = ["name", "job", "source", "dialect", "contentId", "fileId", "sha256"] as const;
 const NUMBERS = ["averageBits", "bitsPerParameter", "relativeError", "seconds"] as const;
 const COUNTS = ["inputBytes", "outputBytes", "parameters", "modules"] as const;
 
-/** A record from its text, with its own fields alone; undefined for anything else. */
-function parseRecord(text: string, key: string): FleetRecord | undefined {
+/** A record from its bytes, with its own fields alone; undefined for anything else. */
+function parseRecord(bytes: Uint8Array, key: string): FleetRecord | undefined {
+  let text: string;
   let found: Readonly<Record<string, unknown>>;
   try {
+    text = decodeUtf8(bytes);
     found = (JSON.parse(text) ?? {}) as Readonly<Record<string, unknown>>;
   } catch {
     return undefined;

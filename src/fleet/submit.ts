@@ -10,6 +10,7 @@
 import { createHash } from "node:crypto";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
+import { decodeUtf8 } from "../model/bytes.ts";
 import { resolveOptions } from "../quantize/profile.ts";
 import { type FoundAdapter, findAdapters } from "./adapters.ts";
 import { concurrently, pause } from "./concurrent.ts";
@@ -167,7 +168,7 @@ async function readProgress(store: ReadableStore, key: string): Promise<string |
   const bytes = await store.read(key, { offset: 0, length: 65536 });
   if (bytes === undefined) return undefined;
   try {
-    const { after } = JSON.parse(new TextDecoder().decode(bytes)) as { after?: unknown };
+    const { after } = JSON.parse(decodeUtf8(bytes)) as { after?: unknown };
     return typeof after === "string" && after !== "" ? after : undefined;
   } catch {
     // Starting from the beginning costs time and nothing else.

@@ -1,8 +1,16 @@
 /**
- * Comparing bytes, which every room does.
+ * Comparing bytes and reading text from them, which every room does.
  *
  * @module
  */
+
+/** Keeps a leading U+FEFF, which a decoder drops unless `ignoreBOM` is set: two names that differ in it are two names. */
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Text of all of `bytes`, each character of it. @throws TypeError if they are not valid UTF-8 */
+export function decodeUtf8(bytes: Uint8Array): string {
+  return utf8.decode(bytes);
+}
 
 /** True if both hold the same bytes. */
 export function equalBytes(x: Uint8Array, y: Uint8Array): boolean {

@@ -1,6 +1,6 @@
 import picocolors from "picocolors";
 import { describe, expect, it } from "vitest";
-import { decibels, percent, printable, ratio, size } from "../../src/cli/format.ts";
+import { decibels, jsonText, percent, printable, ratio, size } from "../../src/cli/format.ts";
 import { reportError } from "../../src/cli/report-error.ts";
 import { columns, type Terminal, wrap } from "../../src/cli/terminal.ts";
 import * as KIND from "../../src/error-catalogue.ts";
@@ -70,6 +70,53 @@ describe("text from a file", () => {
     const terminal = memoryTerminal();
     reportError(new LqaError(KIND.SOURCE_SHAPE, { where: "\u001b[31mred" }), false, terminal);
     expect(terminal.written.err).toContain("where       \\u001b[31mred");
+  });
+});
+
+/** By the properties of Unicode, one by one: what may not reach a terminal as it is. */
+const PROPERTIES = [
+  /\p{Cc}/u,
+  /\p{Cf}/u,
+  /\p{Cs}/u,
+  /\p{Bidi_Control}/u,
+  /\p{Default_Ignorable_Code_Point}/u,
+  /\p{Noncharacter_Code_Point}/u,
+  /\p{Line_Separator}|\p{Paragraph_Separator}/u,
+  /[\u2800\u3164\uffa0\u115f\u{e0000}-\u{e007f}\u061c\u00ad\u180e]/u,
+];
+const unseen = (text: string): boolean => PROPERTIES.some((property) => property.test(text));
+
+describe("every code point", () => {
+  it("is printed as it is if it can be seen, and as an escape if it steers or hides", () => {
+    const wrong: string[] = [];
+    let escaped = 0;
+    for (let point = 0; point <= 0x10ffff; point++) {
+      const character = String.fromCodePoint(point);
+      const shown = printable(character);
+      const hides = unseen(character);
+      if (hides) escaped++;
+      if (hides ? !/^(\\u[0-9a-f]{4}){1,2}$/.test(shown) : shown !== character)
+        wrong.push(`U+${point.toString(16)} ${shown}`);
+    }
+    expect(wrong).toEqual([]);
+    expect(escaped).toBeGreaterThan(6000);
+  });
+
+  it("keeps its value in a JSON document, which nothing in it can steer", () => {
+    for (let plane = 0; plane <= 0x10; plane++) {
+      const points = Array.from({ length: 0x10000 }, (_, i) => plane * 0x10000 + i);
+      // Apart, lest two surrogates make a character.
+      const value = { [plane]: points.map((point) => String.fromCodePoint(point)) };
+      const text = jsonText(value, undefined, 0);
+      expect(
+        JSON.parse(text)[plane].every((character: string, i: number) => character === value[plane]![i]),
+      ).toBe(true);
+      expect(text.endsWith("]}\n")).toBe(true);
+      expect(unseen(text.slice(0, -1))).toBe(false);
+    }
+    expect(jsonText({ "\u202e": ["\u{e0041}", "\n"] })).toBe(
+      '{\n  "\\u202e": [\n    "\\udb40\\udc41",\n    "\\n"\n  ]\n}\n',
+    );
   });
 });
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { checkCanonical, decodeMeta } from "../../src/container/meta.ts";
+import { decodeMeta } from "../../src/container/meta.ts";
 import { encodeMeta } from "../../src/container/meta-write.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { MetaValue } from "../../src/model/adapter.ts";
@@ -76,6 +76,13 @@ describe("MessagePack sections", () => {
     expect(() => decodeMeta(bytes(hex), 100, "META")).toThrow(/LQA-M020 META_ENCODING/);
   });
 
+  test("a string keeps a leading U+FEFF, however long it is", () => {
+    for (const length of [0, 28, 197, 198, 300, 70_000]) {
+      const map = { a: `\ufeff${"x".repeat(length)}`, b: [`\ufeff\ufeff${"y".repeat(length)}`] };
+      expect(decodeMeta(encodeMeta(map, "META"), 0, "META")).toEqual(map);
+    }
+  });
+
   test("long strings, arrays and maps have lengths of 32 bits", () => {
     const many = Array.from({ length: 65536 }, (_, i) => i % 3);
     const documents = [
@@ -125,9 +132,9 @@ describe("MessagePack sections", () => {
 
   test("depth is bounded without recursion", () => {
     const nested = (depth: number): Uint8Array => bytes(`81a161${"91".repeat(depth)}01`);
-    expect(() => checkCanonical(nested(15), 0, "META")).not.toThrow();
-    expect(() => checkCanonical(nested(16), 0, "META")).toThrow(/16 levels/);
-    expect(() => checkCanonical(nested(500_000), 0, "META")).toThrow(/16 levels/);
+    expect(() => decodeMeta(nested(15), 0, "META")).not.toThrow();
+    expect(() => decodeMeta(nested(16), 0, "META")).toThrow(/16 levels/);
+    expect(() => decodeMeta(nested(500_000), 0, "META")).toThrow(/16 levels/);
   });
 
   test("arbitrary bytes are refused or read, never anything else", () => {

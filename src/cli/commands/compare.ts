@@ -19,7 +19,7 @@ import {
 } from "../../node.ts";
 import { suitableWorkers, withWorkers } from "../../workers/pool.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
-import { count, counted, decibels, duration, percent, printable } from "../format.ts";
+import { count, counted, decibels, duration, jsonText, percent, printable } from "../format.ts";
 import { sourceSettings } from "../source-options.ts";
 import { columns, type Terminal, wrap } from "../terminal.ts";
 
@@ -42,7 +42,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   // As with `encode`: a drawing on stdout is not followed by a report.
   const print = svg !== undefined && /^\/dev\/(stdout|fd\/1)$/.test(svg) ? terminal.err : terminal.out;
   if (args.values.has("json")) {
-    print(`${JSON.stringify({ ...comparison, svg: svg ?? null }, jsonNumber, 2)}\n`);
+    print(jsonText({ ...comparison, svg: svg ?? null }, jsonNumber));
     return 0;
   }
   const modules = counted(adapter.modules.length, "module");

@@ -8,7 +8,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { type ConvertFileOptions, convertFile, type DialectName, readBaseDescription } from "../../node.ts";
 import { type Arguments, textOption } from "../command.ts";
-import { counted, duration, printable, size } from "../format.ts";
+import { counted, duration, jsonText, printable, size } from "../format.ts";
 import { noteLines, sourceSettings } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
@@ -44,13 +44,15 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       inputBytes,
       seconds: Number(seconds.toFixed(3)),
     };
-    terminal.out(`${JSON.stringify(document, null, 2)}\n`);
+    terminal.out(jsonText(document));
     return 0;
   }
   const parts = [counted(modules, "module"), counted(tensors, "plain tensor")];
   const lines = [
     `${terminal.colors.bold(printable(output))} (${to}) written from ${printable(input)} (${from}) in ${duration(seconds)}: ${parts.join(", ")}`,
-    ...columns([...written].map(([name, bytes]) => [name, size(bytes)])).map((line) => `  ${line}`),
+    ...columns([...written].map(([name, bytes]) => [printable(name), size(bytes)])).map(
+      (line) => `  ${line}`,
+    ),
     ...noteLines(notes),
   ];
   terminal.out(`${lines.join("\n")}\n`);

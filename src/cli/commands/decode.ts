@@ -8,7 +8,7 @@ import { LqaError } from "../../errors.ts";
 import { type DecodeFileOptions, decodeFile, mergeFile, openLqa, readBaseDescription } from "../../node.ts";
 import { readValid } from "../../read-valid.ts";
 import { type Arguments, textOption } from "../command.ts";
-import { counted, duration, printable, size } from "../format.ts";
+import { counted, duration, jsonText, printable, size } from "../format.ts";
 import { readInput, STANDARD_INPUT } from "../open-input.ts";
 import { noteLines } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
@@ -45,13 +45,15 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       fileId: result.fileId,
       contentId: result.contentId,
     };
-    terminal.out(`${JSON.stringify(document, null, 2)}\n`);
+    terminal.out(jsonText(document));
     return 0;
   }
   const parts = [counted(file.modules.length, "module"), counted(file.tensors.length, "plain tensor")];
   const lines = [
     `${terminal.colors.bold(printable(output))} written from ${input === STANDARD_INPUT ? "standard input" : printable(input)} in ${duration(seconds)}: ${parts.join(", ")}`,
-    ...columns([...written].map(([name, bytes]) => [name, size(bytes)])).map((line) => `  ${line}`),
+    ...columns([...written].map(([name, bytes]) => [printable(name), size(bytes)])).map(
+      (line) => `  ${line}`,
+    ),
     ...noteLines(result.notes),
   ];
   terminal.out(`${lines.join("\n")}\n`);
@@ -84,12 +86,14 @@ async function merge(
   if (args.values.has("json")) {
     const files = [...written].map(([name, size]) => ({ name, bytes: size }));
     const document = { base: model, changed, tensors, files, seconds: Number(seconds.toFixed(3)) };
-    terminal.out(`${JSON.stringify(document, null, 2)}\n`);
+    terminal.out(jsonText(document));
     return 0;
   }
   const lines = [
     `${terminal.colors.bold(printable(output))} merged from ${printable(model)} in ${duration(seconds)}: ${changed} of ${counted(tensors, "tensor")} changed`,
-    ...columns([...written].map(([name, length]) => [name, size(length)])).map((line) => `  ${line}`),
+    ...columns([...written].map(([name, length]) => [printable(name), size(length)])).map(
+      (line) => `  ${line}`,
+    ),
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;

@@ -7,7 +7,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type AdapterDiff, diffAdapters, type FieldChange } from "../../report/diff.ts";
 import type { Arguments } from "../command.ts";
-import { counted, percent, printable } from "../format.ts";
+import { counted, jsonText, jsonValue, percent, printable } from "../format.ts";
 import { openAdapter } from "../open-adapter.ts";
 import { STANDARD_INPUT } from "../open-input.ts";
 import { sourceSettings } from "../source-options.ts";
@@ -29,8 +29,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const settings = { ...sourceSettings(args), scaleIfMissing: true };
   const [a, b] = [await openAdapter(x, settings), await openAdapter(y, settings)];
   const diff = diffAdapters(a, b);
-  if (args.values.has("json"))
-    terminal.out(`${JSON.stringify({ a: a.facts, b: b.facts, ...diff }, jsonValue, 2)}\n`);
+  if (args.values.has("json")) terminal.out(jsonText({ a: a.facts, b: b.facts, ...diff }, jsonValue));
   else terminal.out(`${report(x, y, diff, terminal).join("\n")}\n`);
   return args.values.has("exit-code") && !diff.identical ? 1 : 0;
 }
@@ -80,10 +79,4 @@ function valueText(value: FieldChange["a"]): string {
   if (value === undefined) return "–";
   const text = typeof value === "string" ? value : JSON.stringify(value, jsonValue);
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
-}
-
-/** What JSON lacks: byte strings as hexadecimal text, infinity as text. */
-function jsonValue(_key: string, value: unknown): unknown {
-  if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
-  return value === Number.POSITIVE_INFINITY ? "Infinity" : value;
 }

@@ -16,7 +16,7 @@ import {
 import { bandsText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { encodeSettings } from "../encode-options.ts";
-import { count, counted, decibels, duration, percent, printable, ratio, size } from "../format.ts";
+import { count, counted, decibels, duration, jsonText, percent, printable, ratio, size } from "../format.ts";
 import { worstExitCode } from "../report-error.ts";
 import { noteLines, sourceSettings } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
@@ -49,7 +49,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   terminal.endProgress();
   // With the file itself on stdout, the report must not follow it into the same pipe.
   const print = /^\/dev\/(stdout|fd\/1)$/.test(output) ? terminal.err : terminal.out;
-  if (args.values.has("json")) print(`${JSON.stringify(encodeJson(result), null, 2)}\n`);
+  if (args.values.has("json")) print(jsonText(encodeJson(result)));
   else print(`${summary(input, output, result, terminal)}\n`);
   return 0;
 }
@@ -65,7 +65,7 @@ async function runMany(
   terminal.endProgress();
   terminal.out(
     args.values.has("json")
-      ? `${JSON.stringify(items.map(itemJson), null, 2)}\n`
+      ? jsonText(items.map(itemJson))
       : `${manyLines(items, folder, terminal).join("\n")}\n`,
   );
   return worstExitCode(items.map((item) => (item.state === "failed" ? item.error.exitCode : 0)));

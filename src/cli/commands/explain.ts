@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import type { Arguments } from "../command.ts";
+import { jsonText } from "../format.ts";
 import { nearest } from "../suggest.ts";
 import { type Terminal, wrap } from "../terminal.ts";
 
@@ -41,7 +42,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const json = args.values.has("json");
   const clause = /^\d+(\.\d+)*$/.test(word) ? findClause(specification, word) : undefined;
   if (clause !== undefined) {
-    terminal.out(json ? document(clause) : `${clauseText(clause, terminal)}\n`);
+    terminal.out(json ? jsonText(clause) : `${clauseText(clause, terminal)}\n`);
     return 0;
   }
   const { classes, errors } = JSON.parse(await read("errors.json")) as Catalogue;
@@ -53,7 +54,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const rule = findClause(specification, entry.clause);
   if (json) {
     const facts = { code: `LQA-${code}`, kind, class: name, exitCode: exit, summary, cause, advice };
-    terminal.out(document({ ...facts, clause: rule ?? null }));
+    terminal.out(jsonText({ ...facts, clause: rule ?? null }));
     return 0;
   }
   const { red, dim } = terminal.colors;
@@ -74,8 +75,6 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 
 const read = (name: string): Promise<string> =>
   readFile(new URL(`../../../spec/${name}`, import.meta.url), "utf8");
-
-const document = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 /** A clause with its subclauses, or undefined. */
 function findClause(specification: string, number: string): Clause | undefined {

@@ -5,7 +5,7 @@
  */
 import { type ExtractedFile, type ExtractFileOptions, extractFile, type RestTensor } from "../../node.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
-import { count, counted, decibels, duration, percent, printable, size } from "../format.ts";
+import { count, counted, decibels, duration, jsonText, percent, printable, size } from "../format.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
 /** How many modules and tensors the summary names. */
@@ -20,7 +20,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   terminal.endProgress();
   // With the file itself on stdout, the report must not follow it into the same pipe.
   const print = /^\/dev\/(stdout|fd\/1)$/.test(output) ? terminal.err : terminal.out;
-  if (args.values.has("json")) print(`${JSON.stringify(extractJson(result), null, 2)}\n`);
+  if (args.values.has("json")) print(jsonText(extractJson(result)));
   else print(`${summary(output, result, args.values.has("modules"), terminal)}\n`);
   return 0;
 }

@@ -11,7 +11,7 @@ import { writeCatalogue } from "../../fleet/write-catalogue.ts";
 import { assertWritable, writeFileAtomic } from "../../io/write-file.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { storesOf } from "../fleet-options.ts";
-import { count, counted, printable, ratio, size } from "../format.ts";
+import { count, counted, jsonText, printable, ratio, size } from "../format.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
 /** Groups and names that are printed for people; `--json` has more. */
@@ -45,7 +45,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     const summary = sum.end();
     if (html !== undefined)
       await writeFileAtomic(html, new TextEncoder().encode(drawFleetReport(summary, location)), writing);
-    if (args.values.has("json")) terminal.out(`${JSON.stringify({ location, ...summary }, null, 2)}\n`);
+    if (args.values.has("json")) terminal.out(jsonText({ location, ...summary }));
     else terminal.out(`${lines(location, summary, terminal).join("\n")}\n`);
     return 0;
   } finally {

@@ -7,7 +7,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { queueOf } from "../fleet-options.ts";
-import { counted } from "../format.ts";
+import { counted, jsonText } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
@@ -22,8 +22,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const queue = await queueOf(args);
   try {
     const retried = await queue.retry(code === undefined ? undefined : new Set(code.split(",")));
-    if (args.values.has("json"))
-      terminal.out(`${JSON.stringify({ queue: queue.location, retried }, null, 2)}\n`);
+    if (args.values.has("json")) terminal.out(jsonText({ queue: queue.location, retried }));
     else terminal.out(`${counted(retried, "job")} put back\n`);
     return 0;
   } finally {

@@ -8,7 +8,7 @@ import type { FleetFailure } from "../../fleet/failure.ts";
 import type { QueueCounts, WorkQueue } from "../../fleet/queue.ts";
 import type { Arguments } from "../command.ts";
 import { endSignal, queueOf } from "../fleet-options.ts";
-import { count, counted, printable } from "../format.ts";
+import { count, counted, jsonText, printable } from "../format.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
 /** Pause between two looks, ms. */
@@ -38,7 +38,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       const status = await look(queue, before);
       before ??= { done: status.done, at: performance.now() };
       // A line for each look, or a document.
-      if (json) terminal.out(`${JSON.stringify(statusJson(status), null, watch ? undefined : 2)}\n`);
+      if (json) terminal.out(jsonText(statusJson(status), undefined, watch ? 0 : 2));
       else terminal.out(`${lines(status, terminal).join("\n")}\n`);
       const left = status.waiting + status.delayed + status.active;
       if (!watch || left === 0) return status.failed > 0 ? 1 : 0;

@@ -9,7 +9,7 @@ import { type Submission, submitFleet } from "../../fleet/submit.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { encodeSettings } from "../encode-options.ts";
 import { endSignal, queueOf, storesOf } from "../fleet-options.ts";
-import { count, counted, printable } from "../format.ts";
+import { count, counted, jsonText, printable } from "../format.ts";
 import { sourceSettings } from "../source-options.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -37,8 +37,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
         ),
     });
     terminal.endProgress();
-    if (args.values.has("json"))
-      terminal.out(`${JSON.stringify({ source, target, queue: queue.location, ...result }, null, 2)}\n`);
+    if (args.values.has("json")) terminal.out(jsonText({ source, target, queue: queue.location, ...result }));
     else terminal.out(`${lines(source, result).join("\n")}\n`);
     return result.refused > 0 ? 1 : 0;
   } catch (error) {

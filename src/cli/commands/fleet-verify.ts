@@ -7,7 +7,7 @@ import { type Verification, verifyFleet } from "../../fleet/verify.ts";
 import type { ValidationLevel } from "../../validate/validate.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { endSignal, storesOf } from "../fleet-options.ts";
-import { count, counted, printable, size } from "../format.ts";
+import { count, counted, jsonText, printable, size } from "../format.ts";
 import { worstExitCode } from "../report-error.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -27,7 +27,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       onProgress: (done, key) => terminal.progress(done, done, key),
     });
     terminal.endProgress();
-    if (args.values.has("json")) terminal.out(`${JSON.stringify({ location, ...result }, null, 2)}\n`);
+    if (args.values.has("json")) terminal.out(jsonText({ location, ...result }));
     else print(location, result, terminal);
     return worstExitCode(result.findings.map(({ exitCode }) => (exitCode === 2 ? 1 : exitCode)));
   } finally {

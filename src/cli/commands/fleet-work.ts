@@ -6,7 +6,7 @@
 import { workFleet } from "../../fleet/work.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { allowedOf, endSignal, queueOf, storesOf } from "../fleet-options.ts";
-import { count, counted, duration, printable } from "../format.ts";
+import { count, counted, duration, jsonText, printable } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
@@ -29,8 +29,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
         terminal.err(`lqa: ${printable(name)}: ${printable(message)}${last ? "" : "; to be tried again"}\n`),
     });
     const { encoded, kept, failed, seconds } = result;
-    if (args.values.has("json"))
-      terminal.out(`${JSON.stringify({ queue: queue.location, ...result }, null, 2)}\n`);
+    if (args.values.has("json")) terminal.out(jsonText({ queue: queue.location, ...result }));
     else
       terminal.out(
         `${counted(encoded, "adapter")} encoded, ${count(kept)} done already, ${count(failed)} failed, in ${duration(seconds)}\n`,

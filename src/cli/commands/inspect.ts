@@ -8,7 +8,7 @@ import { fail } from "../../errors.ts";
 import { parameterCount } from "../../model/adapter.ts";
 import { bandsText, encodingText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
-import { count, counted, percent, printable, size } from "../format.ts";
+import { count, counted, jsonText, jsonValue, percent, printable, size } from "../format.ts";
 import { type OpenedFile, openInput, openWhole } from "../open-input.ts";
 import { byteParts } from "../parts.ts";
 import { bar, columns, type Terminal } from "../terminal.ts";
@@ -32,7 +32,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const file = bytes === undefined ? await openInput(path) : await openWhole(bytes);
   const modules = args.values.has("modules");
   if (args.values.has("json")) {
-    terminal.out(`${JSON.stringify({ ...inspectJson(file, modules), html: html ?? null }, jsonValue, 2)}\n`);
+    terminal.out(jsonText({ ...inspectJson(file, modules), html: html ?? null }, jsonValue));
     return 0;
   }
   const lines = overview(path, file, terminal);
@@ -160,9 +160,4 @@ function inspectJson(file: OpenedFile, withModules: boolean): object {
     origin: origin ?? null,
     ...(withModules ? { modules, tensors } : {}),
   };
-}
-
-/** Byte strings of metadata, which JSON lacks, as hexadecimal text. */
-function jsonValue(_key: string, value: unknown): unknown {
-  return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : value;
 }

@@ -6,7 +6,7 @@
 import { assertWritable, writeFileAtomic } from "../../io/write-file.ts";
 import { repairLqa } from "../../repair.ts";
 import { type Arguments, textOption } from "../command.ts";
-import { counted, printable } from "../format.ts";
+import { counted, jsonText, printable } from "../format.ts";
 import { readInput } from "../open-input.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
@@ -25,9 +25,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const { bytes, repairs, proof, lost, fileId, contentId } = await repairLqa(await readInput(input));
   await writeFileAtomic(output, bytes, writing);
   if (args.values.has("json")) {
-    terminal.out(
-      `${JSON.stringify({ bytes: bytes.length, repairs, proof, lost, fileId, contentId }, null, 2)}\n`,
-    );
+    terminal.out(jsonText({ bytes: bytes.length, repairs, proof, lost, fileId, contentId }));
     return 0;
   }
   const rows = repairs.map((one) => [one.what, `byte ${one.offset}`, counted(one.bytes, "byte")]);
@@ -35,7 +33,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     `${terminal.colors.bold(printable(output))} written from ${printable(input)}`,
     ...columns(rows).map((line) => `  ${printable(line)}`),
     PROOFS[proof],
-    ...lost.map((line) => `${terminal.colors.yellow("lost")} ${line}`),
+    ...lost.map((line) => `${terminal.colors.yellow("lost")} ${printable(line)}`),
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;

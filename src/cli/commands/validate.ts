@@ -18,7 +18,7 @@ import {
 } from "../../validate/validate.ts";
 import type { Warning } from "../../validate/warnings.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
-import { counted, printable, size } from "../format.ts";
+import { counted, jsonText, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
 import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
 import { errorLines, worstExitCode } from "../report-error.ts";
@@ -54,10 +54,10 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     outcomes.push(outcome);
     if (!json && !sarif) print(outcome, dumps, terminal);
   }
-  if (json) terminal.out(`${JSON.stringify(validateJson(outcomes), null, 2)}\n`);
+  if (json) terminal.out(jsonText(validateJson(outcomes)));
   if (sarif) {
     const completed = outcomes.every(({ error }) => error === undefined);
-    terminal.out(`${JSON.stringify(sarifLog(sarifFindings(outcomes), completed), null, 2)}\n`);
+    terminal.out(jsonText(sarifLog(sarifFindings(outcomes), completed)));
   }
   return worstExitCode(outcomes.map(exitCodeOf));
 }

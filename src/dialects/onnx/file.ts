@@ -11,6 +11,7 @@ import { Builder } from "flatbuffers";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../../model/adapter.ts";
+import { decodeUtf8 } from "../../model/bytes.ts";
 import { quoteName } from "../json.ts";
 import type { SafeTensor } from "../safetensors.ts";
 
@@ -163,7 +164,7 @@ function readParameter(reader: Reader, table: number): { name: string; tensor: S
 function decodeName({ bytes }: Reader, begin: number, length: number): string {
   let name: string;
   try {
-    name = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(begin, begin + length));
+    name = decodeUtf8(bytes.subarray(begin, begin + length));
   } catch {
     return bad("a name in UTF-8", "bytes that are not", begin);
   }

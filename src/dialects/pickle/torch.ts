@@ -84,7 +84,7 @@ function readArchive(bytes: Uint8Array): Map<string, SafeTensor> {
   const stored = [...entries.values()].reduce((sum, { length }) => sum + length, 0);
   const folder = program.slice(0, -"data.pkl".length);
   const order = entries.get(`${folder}byteorder`);
-  if (order !== undefined && new TextDecoder().decode(order.subarray(0, 8)) !== "little") {
+  if (order !== undefined && new TextDecoder("latin1").decode(order.subarray(0, 8)) !== "little") {
     fail(KIND.UNSUPPORTED_DIALECT, { where, expected: "little-endian data", actual: "another byte order" });
   }
   const cursor = cursorOf(entries.get(program)!, `${where}, data.pkl`);

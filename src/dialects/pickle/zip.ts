@@ -10,6 +10,7 @@
 import { inflateSync } from "fflate";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { decodeUtf8 } from "../../model/bytes.ts";
 import { type Cursor, cursorOf, malformed } from "../cursor.ts";
 import { quoteName } from "../json.ts";
 
@@ -91,7 +92,6 @@ function readDirectory(cursor: Cursor): { entries: Entry[]; end: number } {
   if (count === 0xffff || begin === ELSEWHERE)
     malformed(cursor, "an archive without zip64", "one with it", at);
   const directory = at;
-  const decoder = new TextDecoder("utf-8", { fatal: true });
   const entries: Entry[] = [];
   let next = begin;
   for (let i = 0; i < count; i++) {
@@ -108,7 +108,7 @@ function readDirectory(cursor: Cursor): { entries: Entry[]; end: number } {
       malformed(cursor, "a whole record", "a cut one", next);
     let name: string;
     try {
-      name = decoder.decode(bytes.subarray(nameAt, nameAt + nameLength));
+      name = decodeUtf8(bytes.subarray(nameAt, nameAt + nameLength));
     } catch {
       return malformed(cursor, "a name in UTF-8", "bytes that are not", nameAt);
     }

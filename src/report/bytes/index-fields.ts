@@ -125,6 +125,9 @@ export function* indexFields({ pieces, end }: IndexMap, stretch: Stretch): Gener
 const between = (from: number, end: number, stretch: Stretch): Iterable<ByteField> =>
   gap(from, end, "padding of the FlatBuffer", "6.2", stretch);
 
+/** A name that shares its beginning with the one before may begin inside a character. */
+const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
+
 type Row = readonly [at: number, length: number, type: Scalar | "i32" | "text", name: string, clause: string];
 
 function entries(vtableSize: number): Row[] {
@@ -162,7 +165,7 @@ function scalarText(bytes: Uint8Array, type: Row[2]): string {
     case "f32":
       return String(view.getFloat32(0, true));
     case "text":
-      return JSON.stringify(new TextDecoder().decode(bytes));
+      return JSON.stringify(lenient.decode(bytes));
   }
 }
 
