@@ -18,7 +18,7 @@ import { parseLocation } from "./location.ts";
 import type { Stores } from "./open-store.ts";
 import type { WorkQueue } from "./queue.ts";
 import { isDone } from "./records.ts";
-import { type FleetSettings, parseSettings } from "./settings.ts";
+import { type FleetSettings, inWords, parseSettings } from "./settings.ts";
 import { type ObjectStore, OWN_PREFIX, type ReadableStore } from "./store.ts";
 
 /** What is submitted. */
@@ -77,7 +77,7 @@ export async function submitFleet(
   resolveOptions(settings);
   // As a worker will read them: an option of another command would be refused there, adapter by adapter.
   parseSettings(JSON.parse(JSON.stringify(settings)), (expected, actual) =>
-    fail(KIND.USAGE, { where: "settings", expected, actual: String(actual) }),
+    fail(KIND.USAGE, { where: "settings", expected, actual: inWords(actual) }),
   );
   const source = await stores.open(from);
   const target = await stores.open(to);

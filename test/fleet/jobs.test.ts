@@ -74,6 +74,7 @@ describe("a job", () => {
     ["a directory as its target", { target: "/tmp/x" }],
     ["a relative source", { source: "s3://in/../other" }],
     ["a source that is no text", { source: 1 }],
+    ["a name that cannot be printed", { name: { toString: 1 } }],
     ["a name that leads elsewhere", { name: "../x" }],
     ["an absolute name", { name: "/x" }],
     ["the fleet's own name", { name: ".lqa-fleet/records/x" }],
@@ -99,6 +100,15 @@ describe("a job", () => {
   ])("is none with %s", (_what, changes) => {
     expect(() => parseJob(job(changes))).toThrow(expect.objectContaining({ kind: "JOB_INVALID" }));
   });
+
+  it.each(["name", "settings"])(
+    "is none with a %s that overflows the stack when it is written again",
+    (field) => {
+      const { id, text } = job({ [field]: "here", id: `j${"3".repeat(31)}` });
+      const nested = text.replace('"here"', `${"[".repeat(100_000)}${"]".repeat(100_000)}`);
+      expect(() => parseJob({ id, text: nested })).toThrow(expect.objectContaining({ kind: "JOB_INVALID" }));
+    },
+  );
 
   it.each(["", "{", "null", "[]", "7", '"j"', "{}", `[${"[".repeat(50_000)}`, `"${"x".repeat(2 ** 18)}"`])(
     "is none as %.20j",
