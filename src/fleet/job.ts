@@ -1,8 +1,8 @@
 /**
- * One piece of work of the fleet: an adapter at one location that is to become an `.lqa` file at another.
+ * One piece of work of the fleet: an adapter at one location to encode into an `.lqa` file at another.
  *
  * Its id is a digest of all that decides the result, versions of the source's objects included: the same work has the same
- * id wherever and whenever it is submitted. Whoever can write to the queue can write a job, so a worker reads one as it
+ * id wherever and whenever it is submitted. Anyone who can write to the queue can write a job, so a worker reads one as it
  * reads a file of a stranger: every field has one form and a bound, and no field becomes a path of the worker's machine.
  *
  * @module
