@@ -102,7 +102,7 @@ const WORK: CommandSpec = {
   name: "fleet work",
   summary: "Take jobs of the queue and encode, on any number of machines.",
   details:
-    "Runs until it is told to stop: SIGTERM or SIGINT lets it finish the jobs it has; a second one ends it at once, and others do them. An adapter that cannot be encoded and an entry of the queue that is no job go onto the list of failures and end nothing. A worker reads and writes only where you allow it.",
+    "Runs until you stop it: on SIGTERM or SIGINT it finishes the jobs it has; a second signal ends it at once, and other workers get them. An adapter that cannot be encoded and an entry of the queue that is no job go onto the list of failures and end nothing. A worker reads and writes only where you allow it.",
   options: [
     QUEUE_OPTION,
     QUEUE_NAME_OPTION,

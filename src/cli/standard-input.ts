@@ -62,8 +62,13 @@ async function kept(folder: TemporaryDirectory): Promise<string> {
   }
   const name = `stdin${ending(first.toString("latin1", 0, 8))}`;
   const pieces = async function* (): AsyncGenerator<Uint8Array> {
-    yield first;
-    for (let next = await input.next(); next.done !== true; next = await input.next()) yield next.value;
+    try {
+      yield first;
+      for (let next = await input.next(); next.done !== true; next = await input.next()) yield next.value;
+    } finally {
+      // An error of writing must not leave the process waiting for more.
+      await input.return?.();
+    }
   };
   await folder.write(name, pieces());
   return folder.file(name);

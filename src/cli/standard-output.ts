@@ -63,8 +63,8 @@ export async function toStandardOutput(
   return await withTemporaryDirectory("lqa-", async (folder) => {
     const path = folder.file(`stdout${ENDINGS[String(args.values.get("to"))] ?? place.ending}`);
     try {
-      const told = { ...terminal, out: (text: string) => terminal.err(text) };
-      const code = await renamed(path, "standard output", told, (to) => run(place.with(path), to));
+      const reporting = { ...terminal, out: (text: string) => terminal.err(text) };
+      const code = await renamed(path, "standard output", reporting, (to) => run(place.with(path), to));
       if (await isDirectory(path))
         fail(KIND.USAGE, { where: place.name, expected: "one file", actual: "a directory" });
       terminal.endProgress();
@@ -90,7 +90,7 @@ async function copyOut(path: string): Promise<void> {
   }
 }
 
-/** Runs something that is told of a path, and tells of what it stands for instead. @throws as `run` */
+/** Runs something with a path; its reports and errors name what the path stands for. @throws as `run` */
 export async function renamed<T>(
   path: string,
   name: string,

@@ -1,8 +1,8 @@
 /**
- * One piece of work of the fleet: an adapter at one location that is to become an `.lqa` file at another.
+ * One piece of work of the fleet: an adapter at one location to encode into an `.lqa` file at another.
  *
  * Its id is a digest of all that decides the result, versions of the source's objects included: the same work has the same
- * id wherever and whenever it is submitted. Whoever can write to the queue can write a job, so a worker reads one as it
+ * id wherever and whenever it is submitted. Anyone who can write to the queue can write a job, so a worker reads one as it
  * reads a file of a stranger: every field has one form and a bound, and no field becomes a path of the worker's machine.
  *
  * @module
@@ -13,7 +13,7 @@ import { fail, isLqaError } from "../errors.ts";
 import { FILE_BYTES } from "../limits.ts";
 import { type FoundAdapter, MOST_FILES } from "./adapters.ts";
 import { isPlainKey, readLocation } from "./location.ts";
-import { type FleetSettings, parseSettings } from "./settings.ts";
+import { type FleetSettings, inWords, parseSettings } from "./settings.ts";
 import { OWN_PREFIX } from "./store.ts";
 
 /** An object of the source: key, bytes, version. */
@@ -97,7 +97,7 @@ export function parseJob({ id: entry, text }: QueuedJob): FleetJob {
     fail(KIND.JOB_INVALID, {
       where: `queue entry ${JSON.stringify(entry.slice(0, 80))}`,
       expected,
-      actual: typeof actual === "string" ? JSON.stringify(actual.slice(0, 120)) : String(actual),
+      actual: inWords(actual),
     });
   if (text.length > MOST_TEXT) invalid(`at most ${MOST_TEXT} characters`, text.length);
   let job: unknown;
@@ -124,8 +124,7 @@ export function parseJob({ id: entry, text }: QueuedJob): FleetJob {
   if (!Array.isArray(files) || files.length < 1 || files.length > MOST_FILES)
     return invalid(`files: 1 to ${MOST_FILES}`, Array.isArray(files) ? files.length : files);
   for (const file of files)
-    if (!isJobFile(file))
-      return invalid("files: a plain key, a size and a version each", JSON.stringify(file));
+    if (!isJobFile(file)) return invalid("files: a plain key, a size and a version each", file);
   const keys = (files as JobFile[]).map(([key]) => key);
   const folder = keys[0]!.lastIndexOf("/");
   if (keys.some((key) => key.lastIndexOf("/") !== folder || !key.startsWith(keys[0]!.slice(0, folder + 1))))

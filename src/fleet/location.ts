@@ -1,7 +1,7 @@
 /**
  * Places in object storage: `s3://bucket/prefix`, and keys below one.
  *
- * A location has one meaning, whoever reads it: a bucket and the parts of a prefix, none of them empty, `.` or `..`. So a
+ * A location has one meaning for every reader: a bucket and the parts of a prefix, none of them empty, `.` or `..`. So a
  * worker can compare a location of a job with the roots that its operator named, part by part, without asking the storage.
  *
  * @module
@@ -24,7 +24,7 @@ const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
 /**
  * Reads `s3://bucket/prefix`; a slash at the end means the same.
  *
- * @param details what an error says besides; of `expected` and `actual` there is a default
+ * @param details details of the error, in place of the default ones
  * @throws LqaError USAGE for anything else, a directory included: fleets work on object storage alone
  */
 export function parseLocation(text: string, details: ErrorDetails = {}): Location {

@@ -2,7 +2,7 @@
  * What the fleet knows of each adapter: a record of a result, or of a failure, as a small object below the target.
  *
  * A result is there before its record, and a record says which work it is of: a submission that finds both leaves the work
- * out. Whoever can write to the bucket can write a record, so it is read strictly.
+ * out. Anyone who can write to the bucket can write a record, so it is read strictly.
  *
  * @module
  */

@@ -4,7 +4,7 @@
  * BullMQ has the leases, the retries and the list of failures. Jobs that are done are removed, so that memory is that of
  * the jobs that wait. A connection that breaks is made again; one that stays away for longer than the patience is an error.
  *
- * Whoever can write to Redis can write anything where BullMQ expects its entries. Their data stays a text here, which BullMQ
+ * Anyone who can write to Redis can write anything where BullMQ expects its entries. Their data stays a text here, which BullMQ
  * would parse while it takes a job, where an error loses the job.
  *
  * @module

@@ -62,9 +62,16 @@ export function parseSettings(
   for (const [name, value] of Object.entries(settings)) {
     if (!Object.hasOwn(FORMS, name)) return invalid("settings: options of lqa fleet submit", name);
     if (!FORMS[name as keyof FleetSettings](value))
-      return invalid(`settings: a value that ${name} can have`, JSON.stringify(value));
+      return invalid(`settings: a value that ${name} can have`, value);
   }
   const error = caught(() => resolveOptions(settings));
   if (error !== undefined) return invalid(`settings: ${error.where}: ${error.expected}`, error.actual);
   return settings;
+}
+
+/** A value as errors show it, of any depth and any form. */
+export function inWords(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 120));
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return typeof value === "object" && value !== null ? "an object" : String(value);
 }

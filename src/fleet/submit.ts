@@ -2,7 +2,7 @@
  * Submitting: the adapters of a location become jobs of a queue.
  *
  * The source is listed page by page and jobs go out in batches, while the queue has room: neither this process nor Redis
- * holds more than that. How far it got is kept in the target, so a submission that was interrupted goes on from there. What is done
+ * holds more than that. How far it got is kept in the target, so an interrupted submission can be resumed. What is done
  * already is not queued again.
  *
  * @module
@@ -19,7 +19,7 @@ import { parseLocation } from "./location.ts";
 import type { Stores } from "./open-store.ts";
 import type { WorkQueue } from "./queue.ts";
 import { isDone } from "./records.ts";
-import { type FleetSettings, parseSettings } from "./settings.ts";
+import { type FleetSettings, inWords, parseSettings } from "./settings.ts";
 import { type ObjectStore, OWN_PREFIX, type ReadableStore } from "./store.ts";
 
 /** What is submitted. */
@@ -78,7 +78,7 @@ export async function submitFleet(
   resolveOptions(settings);
   // As a worker will read them: an option of another command would be refused there, adapter by adapter.
   parseSettings(JSON.parse(JSON.stringify(settings)), (expected, actual) =>
-    fail(KIND.USAGE, { where: "settings", expected, actual: String(actual) }),
+    fail(KIND.USAGE, { where: "settings", expected, actual: inWords(actual) }),
   );
   const source = await stores.open(from);
   const target = await stores.open(to);
@@ -146,12 +146,12 @@ async function room(
   more: number,
   { signal, onFull }: Pick<SubmitOptions, "signal" | "onFull">,
 ): Promise<void> {
-  let told = false;
+  let reported = false;
   while (more > 0 && signal?.aborted !== true) {
     const { waiting, delayed } = await queue.counts();
     if (waiting + delayed + more <= most || waiting + delayed === 0) return;
-    if (!told) onFull?.(waiting + delayed);
-    told = true;
+    if (!reported) onFull?.(waiting + delayed);
+    reported = true;
     await pause(POLL, signal);
   }
 }

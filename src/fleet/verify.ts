@@ -1,5 +1,5 @@
 /**
- * Everything that a fleet has made, looked at again: each file by the rules of the specification, beside its record.
+ * Checks everything that a fleet has made: each file against the specification and against its record. Writes nothing.
  *
  * @module
  */

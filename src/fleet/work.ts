@@ -1,5 +1,5 @@
 /**
- * A worker: takes jobs of a queue and does them until it is told to stop, which it does when those it has are done.
+ * A worker: takes jobs of a queue and does them until it is stopped; it then finishes the jobs it has.
  *
  * @module
  */
@@ -19,8 +19,8 @@ import { writeFailure } from "./records.ts";
 /** How a worker works. */
 export interface WorkerOptions {
   /**
-   * Locations, `s3://bucket/prefix`, at or below which a job's source and target must be: a job is a word of whoever can
-   * write to the queue. A job elsewhere fails with JOB_NOT_ALLOWED, and nothing that it names is read or written.
+   * Locations, `s3://bucket/prefix`, at or below which a job's source and target must be: anyone who can write to the queue can
+   * write a job. A job elsewhere fails with JOB_NOT_ALLOWED, and nothing that it names is read or written.
    */
   readonly allow: { readonly sources: readonly string[]; readonly targets: readonly string[] };
   /** Jobs at the same time, and threads that encode. Default: one for each core. */

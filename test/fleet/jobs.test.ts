@@ -1,4 +1,5 @@
 /** Entries of a queue that whoever can write to it may have written: what a worker makes of each. */
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -74,6 +75,7 @@ describe("a job", () => {
     ["a directory as its target", { target: "/tmp/x" }],
     ["a relative source", { source: "s3://in/../other" }],
     ["a source that is no text", { source: 1 }],
+    ["a name that cannot be printed", { name: { toString: 1 } }],
     ["a name that leads elsewhere", { name: "../x" }],
     ["an absolute name", { name: "/x" }],
     ["the fleet's own name", { name: ".lqa-fleet/records/x" }],
@@ -99,6 +101,15 @@ describe("a job", () => {
   ])("is none with %s", (_what, changes) => {
     expect(() => parseJob(job(changes))).toThrow(expect.objectContaining({ kind: "JOB_INVALID" }));
   });
+
+  it.each(["name", "settings"])(
+    "is none with a %s that overflows the stack when it is written again",
+    (field) => {
+      const { id, text } = job({ [field]: "here", id: `j${"3".repeat(31)}` });
+      const nested = text.replace('"here"', `${"[".repeat(100_000)}${"]".repeat(100_000)}`);
+      expect(() => parseJob({ id, text: nested })).toThrow(expect.objectContaining({ kind: "JOB_INVALID" }));
+    },
+  );
 
   it.each(["", "{", "null", "[]", "7", '"j"', "{}", `[${"[".repeat(50_000)}`, `"${"x".repeat(2 ** 18)}"`])(
     "is none as %.20j",
@@ -237,6 +248,33 @@ describe.skipIf(program === undefined)("a queue in Redis", () => {
     expect(await queue.counts()).toMatchObject({ waiting: 0, active: 0, failed: 3 });
     expect(storage.results(target)).toEqual(expected);
     expect(await queue.retry(new Set(["LQA-X024"]))).toBe(3);
+    await queue.close();
+  });
+
+  it("makes a job that ends its workers a failure, in its target as well", { timeout: 120_000 }, async () => {
+    const redis = await startRedis(program!);
+    const queue = await openQueue(redis.url);
+    const storage = memoryStorage();
+    storage.upload(folder, source);
+    await submitFleet(queue, storage, { source, target, settings: SETTINGS });
+    const script = `
+      import { openQueue } from ${JSON.stringify(new URL("../../dist/fleet.js", import.meta.url).href)};
+      const queue = await openQueue(process.argv[1]);
+      await queue.work(() => process.kill(process.pid, "SIGKILL"), { concurrency: 1, leaseSeconds: 1 });`;
+    // It may be given back three times.
+    for (let i = 0; i < 4; i++) {
+      const words = ["--input-type=module", "-e", script, redis.url];
+      expect(spawnSync(process.execPath, words, { timeout: 30_000 }).signal).toBe("SIGKILL");
+    }
+    const options = { allow, untilEmpty: true, concurrency: 1, leaseSeconds: 1 };
+    expect(await workFleet(queue, storage, options)).toMatchObject({ encoded: 0, failed: 1 });
+    const failures = [];
+    for await (const { failure } of queue.failures()) failures.push(failure.kind);
+    expect(failures).toEqual(["WORKER_LOST"]);
+    expect(storage.changes.at(-1)).toMatch(/^put out\/lqa\/\.lqa-fleet\/failures\//);
+    expect(await queue.retry()).toBe(1);
+    expect(await workFleet(queue, storage, options)).toMatchObject({ encoded: 1, failed: 0 });
+    expect(storage.results(target)).toEqual(expected);
     await queue.close();
   });
 });
