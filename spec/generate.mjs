@@ -66,9 +66,16 @@ ${errors.map(({ name }) => `  ${name}: KIND.${name},`).join("\n")}
 `;
 
 const limitsSource = `${notice("spec/limits.json")}
-/** One limit of spec clause 14: up to \`core\` every reader accepts, above \`hard\` a file is malformed. */
+/** A column of the table in spec clause 14, by which a reader or validator bounds a file. */
+export type LimitSet = "device" | "core" | "hard";
+
+/**
+ * One limit of spec clause 14: up to \`device\` a device accepts, up to \`core\` every other reader; above \`hard\` a file is
+ * malformed.
+ */
 export interface Limit {
   readonly quantity: string;
+  readonly device: number;
   readonly core: number;
   readonly hard: number;
 }
@@ -78,7 +85,7 @@ ${limits
     (l) =>
       `/** Spec clause 14, ${l.quantity}. Stops ${l.stops}. */\nexport const ${l.name}: Limit = { quantity: ${JSON.stringify(
         l.quantity,
-      )}, core: ${l.core}, hard: ${l.hard} };`,
+      )}, device: ${l.device}, core: ${l.core}, hard: ${l.hard} };`,
   )
   .join("\n\n")}
 `;
@@ -90,9 +97,11 @@ const number = (n) => {
   return Number.isInteger(exponent) && exponent >= 13 ? `2^${exponent}` : n.toLocaleString("en-US");
 };
 const limitTable = [
-  "| quantity | Core | Hard | stops |",
-  "|---|---|---|---|",
-  ...limits.map((l) => `| ${l.quantity} | ${number(l.core)} | ${number(l.hard)} | ${l.stops} |`),
+  "| quantity | Device | Core | Hard | stops |",
+  "|---|---|---|---|---|",
+  ...limits.map(
+    (l) => `| ${l.quantity} | ${number(l.device)} | ${number(l.core)} | ${number(l.hard)} | ${l.stops} |`,
+  ),
 ].join("\n");
 const classTable = [
   "| letter | class | exit code | meaning |",

@@ -18,6 +18,7 @@ const ELSEWHERE = {
 const POSITIVE_ONLY = {
   8.7: "a decoder that breaks it gives other hashes",
   12.1: "files that are not canonical have to be accepted: canonical/accepted",
+  14.1: "only a device reader may refuse limits/above-device: test/conformance/device.test.ts",
   13.2: "what HTTP adds (status, Content-Range, entity tags) is in test/io/http.test.ts",
 };
 /** Errors that a file cannot cause: classes, and single ones. */

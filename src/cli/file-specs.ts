@@ -27,6 +27,14 @@ export const VALIDATE: CommandSpec = {
       help: "How deep to look; each level includes the ones before it.",
     },
     {
+      name: "limits",
+      type: "text",
+      placeholder: "<name>",
+      values: ["device", "core", "hard"],
+      default: "core",
+      help: "Which limits of the specification bound the file: those of a phone or microcontroller, which also need no zstd; those that every other reader accepts; or those above which a file is malformed.",
+    },
+    {
       name: "all",
       type: "flag",
       help: "Every finding instead of the first, as far as one does not depend on another.",
@@ -52,6 +60,7 @@ export const VALIDATE: CommandSpec = {
     "validate my-adapter.lqa",
     "validate 'models/**/*.lqa' --level canonical --json",
     "validate my-adapter.lqa --all --base base-model/config.json",
+    "validate my-adapter.lqa --limits device",
     "validate *.lqa --sarif > lqa.sarif",
   ],
   load: () => import("./commands/validate.ts"),

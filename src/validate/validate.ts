@@ -42,7 +42,7 @@ export const VALIDATION_LEVELS: readonly ValidationLevel[] = [
   "canonical",
 ];
 
-export interface ValidateOptions extends Pick<OpenOptions, "zstd" | "hardLimits"> {
+export interface ValidateOptions extends Pick<OpenOptions, "zstd" | "limits"> {
   /** Default `values`. */
   readonly level?: ValidationLevel | undefined;
   /** Every finding instead of the first, up to {@link MOST_FINDINGS}. Default false. */
@@ -191,7 +191,7 @@ class Run {
       if (this.#options.all !== true) throw error;
       this.add(error);
     };
-    const header = yield* headerSteps(this.#options.hardLimits ?? false);
+    const header = yield* headerSteps(this.#options.limits ?? "core");
     this.header = header;
     const { prologue, index } = header;
     if (this.#options.warnings !== false) this.#warn(suspiciousRecords(index, prologue.fileLength));

@@ -9,6 +9,7 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
+import type { LimitSet } from "../../limits.ts";
 import { type BaseModel, compareWithBase } from "../../validate/base.ts";
 import {
   MOST_FINDINGS,
@@ -31,6 +32,7 @@ const SHOWN = 20;
 
 interface Settings {
   readonly level: ValidationLevel;
+  readonly limits: LimitSet;
   readonly all: boolean;
   readonly warnings: boolean;
   readonly budgetBytes: number | undefined;
@@ -43,6 +45,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const base = textOption(args, "base");
   const settings: Settings = {
     level: (textOption(args, "level") ?? "values") as ValidationLevel,
+    limits: (textOption(args, "limits") ?? "core") as LimitSet,
     all: args.values.has("all"),
     warnings: !args.values.has("no-warnings"),
     budgetBytes: numberOption(args, "budget"),
