@@ -82,6 +82,7 @@ export type { LayerChoice, RestReason } from "./extract/plan.ts";
 export { type HttpOptions, type HttpSource, httpSource } from "./io/http.ts";
 export type { Pieces } from "./io/pieces.ts";
 export { type ByteSource, blobSource, memorySource } from "./io/source.ts";
+export type { LimitSet } from "./limits.ts";
 export type {
   Adapter,
   BaseLayout,

@@ -1,65 +1,72 @@
 // Generated from spec/limits.json by spec/generate.mjs. Do not edit.
 
-/** One limit of spec clause 14: up to `core` every reader accepts, above `hard` a file is malformed. */
+/** A column of the table in spec clause 14, by which a reader or validator bounds a file. */
+export type LimitSet = "device" | "core" | "hard";
+
+/**
+ * One limit of spec clause 14: up to `device` a device accepts, up to `core` every other reader; above `hard` a file is
+ * malformed.
+ */
 export interface Limit {
   readonly quantity: string;
+  readonly device: number;
   readonly core: number;
   readonly hard: number;
 }
 
 /** Spec clause 14, index bytes. Stops a length field that makes a reader buffer gigabytes before the first check. */
-export const INDEX_BYTES: Limit = { quantity: "index bytes", core: 16777216, hard: 67108864 };
+export const INDEX_BYTES: Limit = { quantity: "index bytes", device: 262144, core: 16777216, hard: 67108864 };
 
 /** Spec clause 14, modules. Stops counts of 2^32-1 in a file of 200 bytes. */
-export const MODULES: Limit = { quantity: "modules", core: 65536, hard: 1048576 };
+export const MODULES: Limit = { quantity: "modules", device: 4096, core: 65536, hard: 1048576 };
 
 /** Spec clause 14, plain tensors. Stops the same for plain tensors. */
-export const TENSORS: Limit = { quantity: "plain tensors", core: 65536, hard: 1048576 };
+export const TENSORS: Limit = { quantity: "plain tensors", device: 4096, core: 65536, hard: 1048576 };
 
 /** Spec clause 14, sections. Stops section tables used as a hiding place. */
-export const SECTIONS: Limit = { quantity: "sections", core: 64, hard: 1024 };
+export const SECTIONS: Limit = { quantity: "sections", device: 16, core: 64, hard: 1024 };
 
 /** Spec clause 14, encodings. Stops more encodings than their 8-bit references can reach. */
-export const ENCODINGS: Limit = { quantity: "encodings", core: 256, hard: 256 };
+export const ENCODINGS: Limit = { quantity: "encodings", device: 256, core: 256, hard: 256 };
 
 /** Spec clause 14, band plans or module types (each). Stops more shared records than their 16-bit references can reach. */
-export const SHARED_RECORDS: Limit = { quantity: "band plans or module types (each)", core: 65536, hard: 65536 };
+export const SHARED_RECORDS: Limit = { quantity: "band plans or module types (each)", device: 4096, core: 65536, hard: 65536 };
 
 /** Spec clause 14, bands in all plans together. Stops band tables that expand to more work than the file has bytes. */
-export const BANDS: Limit = { quantity: "bands in all plans together", core: 524288, hard: 8388608 };
+export const BANDS: Limit = { quantity: "bands in all plans together", device: 16384, core: 524288, hard: 8388608 };
 
 /** Spec clause 14, bytes of one name. Stops front-coded names that expand without bound. */
-export const NAME_BYTES: Limit = { quantity: "bytes of one name", core: 512, hard: 512 };
+export const NAME_BYTES: Limit = { quantity: "bytes of one name", device: 512, core: 512, hard: 512 };
 
 /** Spec clause 14, bytes of all expanded names together. Stops a few shared prefixes that expand to hundreds of megabytes. */
-export const NAMES_TOTAL_BYTES: Limit = { quantity: "bytes of all expanded names together", core: 16777216, hard: 67108864 };
+export const NAMES_TOTAL_BYTES: Limit = { quantity: "bytes of all expanded names together", device: 262144, core: 16777216, hard: 67108864 };
 
 /** Spec clause 14, rank of a module. Stops rank times dimension overflowing. */
-export const RANK: Limit = { quantity: "rank of a module", core: 1024, hard: 4096 };
+export const RANK: Limit = { quantity: "rank of a module", device: 256, core: 1024, hard: 4096 };
 
 /** Spec clause 14, vector length (out, or in times kernel). Stops dimension products beyond 2^52, the exact range of a double. */
-export const DIMENSION: Limit = { quantity: "vector length (out, or in times kernel)", core: 16777216, hard: 33554432 };
+export const DIMENSION: Limit = { quantity: "vector length (out, or in times kernel)", device: 524288, core: 16777216, hard: 33554432 };
 
 /** Spec clause 14, experts of a module. Stops the same, through the expert count. */
-export const EXPERTS: Limit = { quantity: "experts of a module", core: 1024, hard: 4096 };
+export const EXPERTS: Limit = { quantity: "experts of a module", device: 128, core: 1024, hard: 4096 };
 
 /** Spec clause 14, convolution groups of a base layer. Stops the same, through the group count. */
-export const GROUPS: Limit = { quantity: "convolution groups of a base layer", core: 16777216, hard: 33554432 };
+export const GROUPS: Limit = { quantity: "convolution groups of a base layer", device: 524288, core: 16777216, hard: 33554432 };
 
 /** Spec clause 14, dimensions of a plain tensor. Stops unbounded loops over a shape. */
-export const TENSOR_DIMENSIONS: Limit = { quantity: "dimensions of a plain tensor", core: 8, hard: 8 };
+export const TENSOR_DIMENSIONS: Limit = { quantity: "dimensions of a plain tensor", device: 8, core: 8, hard: 8 };
 
 /** Spec clause 14, bytes of one chunk or section, stored or raw. Stops one allocation that takes all memory; decompression bombs. */
-export const CHUNK_BYTES: Limit = { quantity: "bytes of one chunk or section, stored or raw", core: 1073741824, hard: 4294967295 };
+export const CHUNK_BYTES: Limit = { quantity: "bytes of one chunk or section, stored or raw", device: 16777216, core: 1073741824, hard: 4294967295 };
 
 /** Spec clause 14, file bytes. Stops lengths that a double cannot count. */
-export const FILE_BYTES: Limit = { quantity: "file bytes", core: 68719476736, hard: 9007199254740991 };
+export const FILE_BYTES: Limit = { quantity: "file bytes", device: 268435456, core: 68719476736, hard: 9007199254740991 };
 
 /** Spec clause 14, bytes of a MessagePack section. Stops metadata that dwarfs the weights. */
-export const META_BYTES: Limit = { quantity: "bytes of a MessagePack section", core: 1048576, hard: 16777216 };
+export const META_BYTES: Limit = { quantity: "bytes of a MessagePack section", device: 65536, core: 1048576, hard: 16777216 };
 
 /** Spec clause 14, nesting of a MessagePack section. Stops stack overflow in whoever walks the metadata. */
-export const META_DEPTH: Limit = { quantity: "nesting of a MessagePack section", core: 16, hard: 16 };
+export const META_DEPTH: Limit = { quantity: "nesting of a MessagePack section", device: 16, core: 16, hard: 16 };
 
 /** Spec clause 14, raw bytes of one zstd frame. Stops decompression bombs: no frame can expand beyond this. */
-export const ZSTD_FRAME_BYTES: Limit = { quantity: "raw bytes of one zstd frame", core: 1048576, hard: 1048576 };
+export const ZSTD_FRAME_BYTES: Limit = { quantity: "raw bytes of one zstd frame", device: 1048576, core: 1048576, hard: 1048576 };

@@ -140,7 +140,7 @@ function* guesses(
 ): Generator<{ indexBytes: Uint8Array; prologue: Prologue; trusted: boolean }> {
   let stored: Prologue | undefined;
   try {
-    stored = readPrologue(bytes.subarray(0, PROLOGUE_BYTES), false);
+    stored = readPrologue(bytes.subarray(0, PROLOGUE_BYTES), "core");
   } catch (error) {
     if (!isLqaError(error)) throw error;
   }
@@ -192,7 +192,7 @@ function fitted(
     // The reader says what it misses, one thing after the other: the two words of bits, then the length.
     for (let attempt = 0; attempt < 4; attempt++) {
       try {
-        const { index } = interpretIndex(read, { prologue: fitting, hardOnly: false });
+        const { index } = interpretIndex(read, { prologue: fitting, limits: "core" });
         return { prologue: fitting, index };
       } catch (error) {
         if (isLqaError(error, "FILE_LENGTH_MISMATCH"))

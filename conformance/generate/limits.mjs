@@ -1,4 +1,4 @@
-// limits/: what every reader must accept (Core), what it may refuse, what nothing may hold (Hard), and the caller's budget
+// limits/: what a device (Device) and every other reader (Core) must accept, what it may refuse, what nothing may hold (Hard), and the caller's budget
 // (spec clause 14).
 import { concat, patched, text, zeros } from "./bytes.mjs";
 import { affine, sign, zero } from "./codecs.mjs";
@@ -72,6 +72,40 @@ const runs = (letter, count) => {
     blocks.push(rleBlock(text(letter)[0], Math.min(left, 2 ** 17)));
   return blocks;
 };
+
+/** Up to Device, and one above it, which only a device reader may refuse. */
+function devices(suite) {
+  const pair = (name, of, atMost, about = {}) => {
+    for (const [folder, value] of [
+      ["device", atMost],
+      ["above-device", atMost + 1],
+    ])
+      suite.valid(`limits/${folder}/${name}-${value}`, of(value), {
+        clauses: ["14", "14.1"],
+        hashes: false,
+        budget: 2 ** 21,
+        ...about,
+      });
+  };
+  pair("rank", (rank) => only({ out: 1, in: 1, bands: [band(vector, vector, rank)] }), 256, { hashes: true });
+  pair("experts", (experts) => only({ out: 1, in: 1, experts, bands: [band(vector)] }), 128, {
+    hashes: true,
+    features: ["experts"],
+  });
+  pair("out", (out) => only({ out, in: 1, bands: nothing }), 2 ** 19);
+  pair("in", (length) => only({ out: 1, in: length, bands: nothing }), 2 ** 19);
+  const letter = (i) => String.fromCharCode(65 + i);
+  pair(
+    "sections",
+    (count) => ({ sections: Array.from({ length: count }, (_, i) => section(`S${letter(i)}xx`, zeros(0))) }),
+    16,
+  );
+  suite.valid(
+    "limits/above-device/zstd",
+    { tensors: [tensor({ element: "U8", shape: [2 ** 10], data: zeros(2 ** 10), compression: 1 })] },
+    { clauses: ["14.1"], features: ["zstd"] },
+  );
+}
 
 /** Above Core: a reader may refuse, and if it does not, it goes on to the next fault, or accepts. */
 function refusable(suite) {
@@ -301,5 +335,5 @@ function budgets(suite) {
 }
 
 export function limits(suite) {
-  for (const family of [accepted, refusable, malformed, budgets]) family(suite);
+  for (const family of [devices, accepted, refusable, malformed, budgets]) family(suite);
 }

@@ -8,5 +8,5 @@ export const fuzz = target((input, variant) => {
   const bytes = [() => input, sealHeader, (b) => sealRecords(b).bytes, (b) => sealRecords(b).bytes][
     variant & 3
   ](input);
-  outcome(() => openIndex(bytes, { hardLimits: (variant & 4) !== 0 }));
+  outcome(() => openIndex(bytes, { limits: (variant & 4) === 0 ? "core" : "hard" }));
 });

@@ -27,6 +27,14 @@ export const VALIDATE: CommandSpec = {
       help: "How deep to look; each level includes the ones before it.",
     },
     {
+      name: "limits",
+      type: "text",
+      placeholder: "<name>",
+      values: ["device", "core", "hard"],
+      default: "core",
+      help: "Which limits of the specification bound the file: those of a phone or microcontroller, which also need no zstd; those that every other reader accepts; or those above which a file is malformed.",
+    },
+    {
       name: "all",
       type: "flag",
       help: "Every finding instead of the first, as far as one does not depend on another.",
@@ -35,7 +43,7 @@ export const VALIDATE: CommandSpec = {
       name: "base",
       type: "text",
       placeholder: "<path>",
-      help: "Compare the modules' shapes with a base model: its config.json, a safetensors file (only the header is read), an index of shards, or a directory with any of them.",
+      help: "Compare the modules with a base model: its config.json, a safetensors file, an index of shards, or a directory with any of them. Shapes are read from the headers; weights only if the file has a digest of them.",
     },
     { name: "no-warnings", type: "flag", help: "Do not look for suspicious modules." },
     {
@@ -52,6 +60,7 @@ export const VALIDATE: CommandSpec = {
     "validate my-adapter.lqa",
     "validate 'models/**/*.lqa' --level canonical --json",
     "validate my-adapter.lqa --all --base base-model/config.json",
+    "validate my-adapter.lqa --limits device",
     "validate *.lqa --sarif > lqa.sarif",
   ],
   load: () => import("./commands/validate.ts"),

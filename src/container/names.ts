@@ -5,7 +5,7 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { NAME_BYTES, NAMES_TOTAL_BYTES } from "../limits.ts";
+import { type LimitSet, NAME_BYTES, NAMES_TOTAL_BYTES } from "../limits.ts";
 import { decodeUtf8 } from "../model/bytes.ts";
 import { checkLimit } from "./prologue.ts";
 
@@ -138,9 +138,9 @@ export interface NameReader {
 
 /**
  * @param base position of the heap in the file
- * @param hardOnly accept up to the Hard limit instead of Core
+ * @param limits the column of clause 14 that bounds all names together
  */
-export function nameReader(heap: Uint8Array, base: number, hardOnly: boolean): NameReader {
+export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): NameReader {
   let at = 0;
   let total = 0;
   let previous: Uint8Array = new Uint8Array(0);
@@ -159,7 +159,7 @@ export function nameReader(heap: Uint8Array, base: number, hardOnly: boolean): N
         });
       const length = nameShared + nameSuffix;
       total += length;
-      checkLimit(total, NAMES_TOTAL_BYTES, { where, offset, hardOnly });
+      checkLimit(total, NAMES_TOTAL_BYTES, { where, offset, limits });
       const bytes = new Uint8Array(length);
       bytes.set(previous.subarray(0, nameShared));
       bytes.set(heap.subarray(at, at + nameSuffix), nameShared);

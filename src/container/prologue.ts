@@ -11,7 +11,7 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { FILE_BYTES, INDEX_BYTES, type Limit, MODULES, SECTIONS, TENSORS } from "../limits.ts";
+import { FILE_BYTES, INDEX_BYTES, type Limit, type LimitSet, MODULES, SECTIONS, TENSORS } from "../limits.ts";
 import { toHex, viewOf } from "./bytes.ts";
 import { crc32 } from "./crc32.ts";
 
@@ -84,11 +84,11 @@ export function writePrologue(p: Prologue): Uint8Array {
  * Reads and checks a prologue, in the order of clause 15.2.
  *
  * @param bytes the first bytes of the file; fewer than 64 are an error
- * @param hardOnly accept up to the Hard limits instead of Core
+ * @param limits the column of clause 14 that bounds the file; `device` also refuses ZSTD (clause 14.1)
  * @throws LqaError BAD_MAGIC, MAGIC_TEXT_DAMAGE, TRUNCATED_PROLOGUE, PROLOGUE_CRC, UNSUPPORTED_VERSION,
  *   UNSUPPORTED_FEATURE, PROLOGUE_RESERVED_NONZERO, ALIGNMENT_OUT_OF_RANGE, HARD_LIMIT, CORE_LIMIT
  */
-export function readPrologue(bytes: Uint8Array, hardOnly: boolean): Prologue {
+export function readPrologue(bytes: Uint8Array, limits: LimitSet): Prologue {
   checkMagic(bytes);
   if (bytes.length < PROLOGUE_BYTES)
     fail(KIND.TRUNCATED_PROLOGUE, {
@@ -103,11 +103,16 @@ export function readPrologue(bytes: Uint8Array, hardOnly: boolean): Prologue {
   const major = view.getUint16(8, true);
   if (major !== 1) fail(KIND.UNSUPPORTED_VERSION, { offset: 8, expected: "major version 1", actual: major });
   const required = view.getUint32(12, true);
-  if (required & ~KNOWN_REQUIRED)
+  const known = limits === "device" ? KNOWN_REQUIRED & ~REQUIRED.ZSTD : KNOWN_REQUIRED;
+  if (required & ~known)
     fail(KIND.UNSUPPORTED_FEATURE, {
       offset: 12,
-      expected: `no bits beyond ${hex32(KNOWN_REQUIRED)}`,
+      expected: `no bits beyond ${hex32(known)}`,
       actual: hex32(required),
+      advice:
+        required & ~KNOWN_REQUIRED
+          ? undefined
+          : "Encode the adapter with plain tensors not compressed (--tensors keep).",
     });
   for (let i = 49; i < 56; i++)
     if (bytes[i] !== 0) fail(KIND.PROLOGUE_RESERVED_NONZERO, { offset: i, expected: 0, actual: bytes[i] });
@@ -116,12 +121,12 @@ export function readPrologue(bytes: Uint8Array, hardOnly: boolean): Prologue {
     fail(KIND.ALIGNMENT_OUT_OF_RANGE, { offset: 48, expected: "2 to 12", actual: exponent });
   const counted = (at: number, limit: Limit): number => {
     const value = view.getUint32(at, true);
-    checkLimit(value, limit, { where: "prologue", offset: at, hardOnly });
+    checkLimit(value, limit, { where: "prologue", offset: at, limits });
     return value;
   };
   // What is above 2^53 − 1 is so as a double, too.
   const fileLength = Number(view.getBigUint64(24, true));
-  checkLimit(fileLength, FILE_BYTES, { where: "prologue", offset: 24, hardOnly });
+  checkLimit(fileLength, FILE_BYTES, { where: "prologue", offset: 24, limits });
   return {
     major,
     minor: view.getUint16(10, true),
@@ -138,13 +143,14 @@ export function readPrologue(bytes: Uint8Array, hardOnly: boolean): Prologue {
   };
 }
 
-/** Fails with HARD_LIMIT or CORE_LIMIT if `value` is above `limit`. */
+/** Fails with HARD_LIMIT above Hard, or with CORE_LIMIT above the column of `limit` that the caller chose. */
 export function checkLimit(
   value: number,
   limit: Limit,
-  at: { where: string; offset?: number | undefined; hardOnly: boolean },
+  at: { where: string; offset?: number | undefined; limits: LimitSet },
 ): void {
-  if (value <= limit.core) return;
+  const most = limit[at.limits];
+  if (value <= most) return;
   const { where, offset } = at;
   if (value > limit.hard)
     fail(KIND.HARD_LIMIT, {
@@ -153,13 +159,7 @@ export function checkLimit(
       expected: `at most ${limit.hard} ${limit.quantity}`,
       actual: value,
     });
-  if (!at.hardOnly)
-    fail(KIND.CORE_LIMIT, {
-      where,
-      offset,
-      expected: `at most ${limit.core} ${limit.quantity}`,
-      actual: value,
-    });
+  fail(KIND.CORE_LIMIT, { where, offset, expected: `at most ${most} ${limit.quantity}`, actual: value });
 }
 
 function checkMagic(bytes: Uint8Array): void {

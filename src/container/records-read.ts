@@ -6,7 +6,7 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { BANDS, CHUNK_BYTES, ENCODINGS, SHARED_RECORDS } from "../limits.ts";
+import { BANDS, CHUNK_BYTES, ENCODINGS, type LimitSet, SHARED_RECORDS } from "../limits.ts";
 import { consistentMultiplier, type ModuleShape } from "../model/adapter.ts";
 import { checkChunkLength, type LimitCheck, readCompression } from "./chunk-rules.ts";
 import { readSections, readTensors } from "./chunks-read.ts";
@@ -22,8 +22,8 @@ import type { ContainerIndex, Extent, ModuleRecord, SectionRecord, TensorRecord,
 /** What reading an index needs to know beside its bytes. */
 export interface InterpretOptions {
   readonly prologue: Prologue;
-  /** Accept up to the Hard limits instead of Core. */
-  readonly hardOnly: boolean;
+  /** The column of clause 14 that bounds the file. */
+  readonly limits: LimitSet;
 }
 
 /**
@@ -39,7 +39,7 @@ export function interpretIndex(
   const { vectors } = read;
   const { prologue } = options;
   const limit: LimitCheck = (value, bound, name, i, where) =>
-    checkLimit(value, bound, { where, offset: read.locate(name, i), hardOnly: options.hardOnly });
+    checkLimit(value, bound, { where, offset: read.locate(name, i), limits: options.limits });
 
   for (const [name, offset] of [
     ["modules", 36],
@@ -62,13 +62,13 @@ export function interpretIndex(
     checkLimit(vectors[name].length, bound, {
       where: `number of ${name}`,
       offset: read.locate(name, 0) - 4,
-      hardOnly: options.hardOnly,
+      limits: options.limits,
     });
 
   const encodings = readEncodings(read);
   const plans = readPlans(read, encodings, limit);
   const types = readTypes(read, limit);
-  const names = nameReader(vectors.names, read.locate("names", 0), options.hardOnly);
+  const names = nameReader(vectors.names, read.locate("names", 0), options.limits);
   const usedTypes = firstUse(types.length, "types", read);
   const usedPlans = firstUse(plans.length, "plans", read);
 

@@ -21,6 +21,7 @@ import type {
 import type { Zstd } from "../container/zstd.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import type { LimitSet } from "../limits.ts";
 import type { PlainTensor } from "../model/adapter.ts";
 import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
 import { moduleFactors, plainTensor } from "./chunks.ts";
@@ -37,8 +38,8 @@ export interface OpenOptions {
    * stored and inflated (default 1 GiB). All chunks together inflate to 1 GiB, 16 times the file, or this at most.
    */
   readonly budgetBytes?: number;
-  /** Accept files up to the Hard limits of clause 14 instead of the Core ones. */
-  readonly hardLimits?: boolean;
+  /** Which column of clause 14 bounds a file: `device`, `core` (default) or `hard`. `device` also refuses what clause 14.1 does. */
+  readonly limits?: LimitSet;
 }
 
 /** What a runtime needs of an open `.lqa` file to compute with it. */

@@ -12,6 +12,7 @@ import type { Decompressor, Zstd } from "../container/zstd.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { assertNotAborted } from "../io/source.ts";
+import type { LimitSet } from "../limits.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { tensorOf } from "./chunks.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
@@ -28,8 +29,8 @@ export interface StreamOptions {
   readonly zstd?: Zstd | undefined;
   /** Most bytes of one chunk, stored and, if it is compressed, raw together. Default 1 GiB. */
   readonly budgetBytes?: number | undefined;
-  /** Accept files up to the Hard limits of clause 14 instead of the Core ones. */
-  readonly hardLimits?: boolean | undefined;
+  /** As for {@link OpenOptions}. */
+  readonly limits?: LimitSet | undefined;
   readonly signal?: AbortSignal | undefined;
   /**
    * Told when a part of the file behind its index has passed its checks, before its event: bytes of the file that have,
@@ -144,7 +145,7 @@ export class Engine {
   }
 
   *#fileSteps(): Steps<VerifiedIds> {
-    const header = yield* headerSteps(this.#options.hardLimits ?? false);
+    const header = yield* headerSteps(this.#options.limits ?? "core");
     requirePadding(header, header.received);
     const { prologue, index } = header;
     this.#ready.push({ type: "header", prologue, index });

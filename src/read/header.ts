@@ -11,6 +11,7 @@ import { interpretIndex } from "../container/records-read.ts";
 import type { ContainerIndex } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import type { LimitSet } from "../limits.ts";
 import { need, runOver, type Steps, truncated } from "./steps.ts";
 
 /** Prologue and index of a file, checked; what follows them may be missing. */
@@ -40,12 +41,12 @@ export function chunksStart(prologue: Prologue): number {
 /**
  * Reads prologue, index and as much of the padding behind it as there is; {@link requirePadding} insists on all of it.
  *
- * @param hardLimits accept up to the Hard limits of clause 14 instead of the Core ones
+ * @param limits the column of clause 14 that bounds the file
  * @throws LqaError of classes T, M, V, I, U and L
  */
-export function* headerSteps(hardLimits: boolean): Steps<Header & { readonly received: number }> {
+export function* headerSteps(limits: LimitSet): Steps<Header & { readonly received: number }> {
   const prologueBytes = yield { bytes: PROLOGUE_BYTES };
-  const prologue = readPrologue(prologueBytes, hardLimits);
+  const prologue = readPrologue(prologueBytes, limits);
   const end = headerLength(prologue);
   const indexBytes = yield* need(prologue.indexLength, PROLOGUE_BYTES, "index", end);
   const crc = crc32(indexBytes);
@@ -53,7 +54,7 @@ export function* headerSteps(hardLimits: boolean): Steps<Header & { readonly rec
     fail(KIND.INDEX_CRC, { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
   const { index, noncanonicalName } = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), {
     prologue,
-    hardOnly: hardLimits,
+    limits,
   });
   const padding = yield { bytes: chunksStart(prologue) - end };
   requireZero(padding, end, "padding after the index");
@@ -66,6 +67,6 @@ export function requirePadding({ prologue }: OpenedIndex, received: number): voi
 }
 
 /** Reads and checks prologue and index of a file that is in memory, or of the first bytes of one. */
-export function openIndex(bytes: Uint8Array, options: { readonly hardLimits?: boolean }): Header {
-  return runOver(bytes, 0, headerSteps(options.hardLimits ?? false));
+export function openIndex(bytes: Uint8Array, options: { readonly limits?: LimitSet }): Header {
+  return runOver(bytes, 0, headerSteps(options.limits ?? "core"));
 }

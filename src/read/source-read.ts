@@ -9,6 +9,7 @@ import type { Extent } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { assertNotAborted, type ByteSource, eitherSignal } from "../io/source.ts";
+import type { LimitSet } from "../limits.ts";
 import { type Header, headerSteps, requirePadding } from "./header.ts";
 import { truncated } from "./steps.ts";
 
@@ -26,13 +27,13 @@ export const PIECE_BYTES: number = 4 * 2 ** 20;
  */
 export async function openHeader(
   source: ByteSource,
-  options: { readonly hardLimits?: boolean | undefined; readonly signal?: AbortSignal | undefined },
+  options: { readonly limits?: LimitSet | undefined; readonly signal?: AbortSignal | undefined },
 ): Promise<{ readonly header: Header; readonly source: KeepingSource }> {
   const { signal } = options;
   let bytes = await source.read(0, FIRST_BYTES, signal);
   let ended = bytes.length < FIRST_BYTES;
   let at = 0;
-  const steps = headerSteps(options.hardLimits ?? false);
+  const steps = headerSteps(options.limits ?? "core");
   let step = steps.next();
   while (step.done !== true) {
     const end = at + step.value.bytes;

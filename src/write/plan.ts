@@ -67,8 +67,8 @@ export function planFile(records: FileRecords, alignment?: number): FilePlan {
   } satisfies Prologue);
   // Whatever the caller gave: a file this writer emits passes the checks of a reader.
   interpretIndex(readIndex(index, PROLOGUE_BYTES), {
-    prologue: readPrologue(prologue, true),
-    hardOnly: true,
+    prologue: readPrologue(prologue, "hard"),
+    limits: "hard",
   });
   return { prologue, index, layout, alignment: unit };
 }

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { concat } from "../../src/container/bytes.ts";
 import { compareNames, encodeName, frontCode, nameReader, sortByName } from "../../src/container/names.ts";
 import { isLqaError } from "../../src/errors.ts";
+import type { LimitSet } from "../../src/limits.ts";
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 const compare = (x: string, y: string): number => Math.sign(compareNames(utf8(x), utf8(y)));
@@ -62,7 +63,7 @@ describe("front coding", () => {
           const bytes = names.map(utf8).sort(compareNames);
           const heap: Uint8Array[] = [];
           const records = frontCode(bytes, heap);
-          const reader = nameReader(concat(heap), 0, false);
+          const reader = nameReader(concat(heap), 0, "core");
           records.forEach((record, i) => {
             let read: ReturnType<typeof reader.next> | undefined;
             try {
@@ -81,7 +82,7 @@ describe("front coding", () => {
   });
 
   test("a shared prefix may be shorter than it could be, but that is not canonical", () => {
-    const reader = nameReader(utf8("abcabd"), 0, false);
+    const reader = nameReader(utf8("abcabd"), 0, "core");
     expect(reader.next({ nameShared: 0, nameSuffix: 3 }, "", 0).name).toBe("abc");
     expect(reader.noncanonical).toBeUndefined();
     expect(reader.next({ nameShared: 0, nameSuffix: 3 }, "", 12).name).toBe("abd");
@@ -93,16 +94,16 @@ describe("front coding", () => {
     ["more shared bytes than the name before has", { nameShared: 1, nameSuffix: 1 }],
     ["more own bytes than the heap has", { nameShared: 0, nameSuffix: 5 }],
   ])("refuses %s", (_, record) =>
-    expect(() => nameReader(utf8("abcd"), 0, false).next(record, "", 0)).toThrow(/NAME_HEAP/),
+    expect(() => nameReader(utf8("abcd"), 0, "core").next(record, "", 0)).toThrow(/NAME_HEAP/),
   );
 
   test("refuses a heap that is not used up", () =>
-    expect(() => nameReader(utf8("a"), 0, false).finish()).toThrow(/NAME_HEAP/));
+    expect(() => nameReader(utf8("a"), 0, "core").finish()).toThrow(/NAME_HEAP/));
 
   test("total name bytes are bounded, before a name is made of them", () => {
     const heap = new Uint8Array(2 ** 26 + 1);
-    const last = (bytes: number, hardOnly: boolean): unknown => {
-      const reader = nameReader(heap.fill(0x61, 0, 2), 0, hardOnly);
+    const last = (bytes: number, limits: LimitSet): unknown => {
+      const reader = nameReader(heap.fill(0x61, 0, 2), 0, limits);
       reader.next({ nameShared: 0, nameSuffix: 2 }, "", 0);
       try {
         reader.next({ nameShared: 1, nameSuffix: bytes - 3 }, "", 12);
@@ -112,10 +113,10 @@ describe("front coding", () => {
       return "read";
     };
     // Within the bound, its length is what is wrong with the second name.
-    expect(last(2 ** 24, false)).toBe("NAME_ENCODING at 12");
-    expect(last(2 ** 24 + 1, false)).toBe("CORE_LIMIT at 12");
-    expect(last(2 ** 26, true)).toBe("NAME_ENCODING at 12");
-    expect(last(2 ** 26 + 1, true)).toBe("HARD_LIMIT at 12");
+    expect(last(2 ** 24, "core")).toBe("NAME_ENCODING at 12");
+    expect(last(2 ** 24 + 1, "core")).toBe("CORE_LIMIT at 12");
+    expect(last(2 ** 26, "hard")).toBe("NAME_ENCODING at 12");
+    expect(last(2 ** 26 + 1, "hard")).toBe("HARD_LIMIT at 12");
   });
 
   test("says where the record stands, and where the heap goes on", () => {
@@ -126,7 +127,7 @@ describe("front coding", () => {
         return isLqaError(error) ? [error.kind, error.where, error.offset] : error;
       }
     };
-    const reader = nameReader(utf8("ab\nc"), 500, false);
+    const reader = nameReader(utf8("ab\nc"), 500, "core");
     expect(reader.next({ nameShared: 0, nameSuffix: 2 }, "module 0", 40).name).toBe("ab");
     expect(at(() => reader.next({ nameShared: 0, nameSuffix: 1 }, "module 1", 52))).toEqual([
       "NAME_ENCODING",

@@ -1,4 +1,5 @@
 /** The first and the last 64 bytes, byte by byte, and what their errors say. */
+
 import { describe, expect, test } from "vitest";
 import { toHex } from "../../src/container/bytes.ts";
 import { checkChunkCrc, chunkCrc } from "../../src/container/chunk.ts";
@@ -7,6 +8,7 @@ import { layOut } from "../../src/container/layout.ts";
 import { type Prologue, readPrologue, writePrologue } from "../../src/container/prologue.ts";
 import { readTrailer, writeTrailer } from "../../src/container/trailer.ts";
 import { isLqaError } from "../../src/errors.ts";
+import type { LimitSet } from "../../src/limits.ts";
 
 const prologue: Prologue = {
   major: 1,
@@ -45,7 +47,7 @@ describe("the prologue", () => {
   test("has its fields where clause 5.1 says, little-endian", () => {
     expect(toHex(bytes.subarray(0, 60))).toBe(fields);
     expect(new DataView(bytes.buffer).getUint32(60, true)).toBe(crc32(bytes.subarray(0, 60)));
-    expect(readPrologue(bytes, false)).toEqual(prologue);
+    expect(readPrologue(bytes, "core")).toEqual(prologue);
   });
 
   test("is refused with what was expected and what was found", () => {
@@ -53,14 +55,14 @@ describe("the prologue", () => {
     damaged[60]! ^= 1;
     const crc = (data: Uint8Array, at: number) =>
       `0x${new DataView(data.buffer).getUint32(at, true).toString(16).padStart(8, "0")}`;
-    expect(refusal(() => readPrologue(damaged, false))).toEqual([
+    expect(refusal(() => readPrologue(damaged, "core"))).toEqual([
       "PROLOGUE_CRC",
       undefined,
       60,
       crc(bytes, 60),
       crc(damaged, 60),
     ]);
-    expect(refusal(() => readPrologue(writePrologue({ ...prologue, required: 32 }), false))).toEqual([
+    expect(refusal(() => readPrologue(writePrologue({ ...prologue, required: 32 }), "core"))).toEqual([
       "UNSUPPORTED_FEATURE",
       undefined,
       12,
@@ -76,14 +78,14 @@ describe("the prologue", () => {
     ["tensors", 40, 2 ** 16, 2 ** 20],
     ["sections", 44, 64, 1024],
   ] as const)("%s is bounded by Core, or by Hard alone for who asks for it", (field, offset, core, hard) => {
-    const read = (value: number, hardOnly: boolean) =>
-      refusal(() => readPrologue(writePrologue({ ...prologue, [field]: value }), hardOnly))?.slice(0, 3);
-    expect(read(core, false)).toBeUndefined();
-    expect(read(core + 1, false)).toEqual(["CORE_LIMIT", "prologue", offset]);
-    expect(read(core + 1, true)).toBeUndefined();
-    expect(read(hard, true)).toBeUndefined();
-    expect(read(hard + 1, false)).toEqual(["HARD_LIMIT", "prologue", offset]);
-    expect(read(hard + 1, true)).toEqual(["HARD_LIMIT", "prologue", offset]);
+    const read = (value: number, limits: LimitSet) =>
+      refusal(() => readPrologue(writePrologue({ ...prologue, [field]: value }), limits))?.slice(0, 3);
+    expect(read(core, "core")).toBeUndefined();
+    expect(read(core + 1, "core")).toEqual(["CORE_LIMIT", "prologue", offset]);
+    expect(read(core + 1, "hard")).toBeUndefined();
+    expect(read(hard, "hard")).toBeUndefined();
+    expect(read(hard + 1, "core")).toEqual(["HARD_LIMIT", "prologue", offset]);
+    expect(read(hard + 1, "hard")).toEqual(["HARD_LIMIT", "prologue", offset]);
   });
 });
 

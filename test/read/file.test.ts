@@ -425,7 +425,7 @@ describe("what an independent reader found", () => {
       sections: [],
     });
     expect(bytes.length).toBeLessThan(400);
-    const file = await openLqa(bytes, { hardLimits: true });
+    const file = await openLqa(bytes, { limits: "hard" });
     expect(() => file.decodeModule("a")).toThrow(/LQA-L003 BUDGET/);
     await expect(file.readAdapter()).rejects.toThrow(/LQA-L003 BUDGET/);
   });

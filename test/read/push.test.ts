@@ -299,7 +299,7 @@ describe("a decoder", () => {
 
   test("knows limits", async () => {
     const bytes = files.get("a bit of everything")!;
-    expect((await pushed([bytes], { hardLimits: true })).error).toBeUndefined();
+    expect((await pushed([bytes], { limits: "hard" })).error).toBeUndefined();
   });
 
   test("waits for its receiver, and ends with what that throws", async () => {
