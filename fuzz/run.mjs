@@ -1,5 +1,8 @@
 // Runs the fuzz targets by plain mutation: the inputs of the corpus, changed in one to eight places, spliced and cut. No
-// coverage feedback and no native code, so it runs wherever Node does. The same seed gives the same inputs.
+// native code, so it runs wherever Node does. The same seed gives the same inputs from the same corpus.
+//
+// A target with a grammar (`generate`) gets every other input from that, and its corpus grows from coverage: what reached
+// a block of the library for the first time is kept in fuzz/grown/TARGET/, and is part of the corpus of the next run.
 //
 // Usage: node fuzz/run.mjs [--seconds N] [--seed N] [--counts FILE] [--totals FILE] [TARGET...]
 // Each target gets its share of the time. A finding is written to fuzz/findings/ and ends the run with code 1. --totals
@@ -10,6 +13,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
+import { startCoverage } from "./coverage.mjs";
 import { generator, mutate } from "./mutate.mjs";
 
 const here = import.meta.dirname;
@@ -40,20 +44,48 @@ const BATCH = 512;
 
 const SHARED = { open: "lqa", decode: "lqa", stream: "lqa", validate: "lqa", repair: "lqa", inspect: "lqa" };
 
+/** Inputs of a folder; none if there is no such folder. */
+const inputsIn = (folder) =>
+  existsSync(folder) ? readdirSync(folder).map((file) => readFileSync(join(folder, file))) : [];
+
+/** Finds the inputs that reached something new, by halves, and adds them to the corpus and to `folder`. */
+async function grow(inputs, growing) {
+  const { fuzz, corpus, coverage, folder } = growing;
+  for (const input of inputs) await fuzz(input);
+  const blocks = coverage.look();
+  if (blocks.length === 0) return;
+  if (inputs.length > 1) {
+    const half = inputs.length >> 1;
+    await grow(inputs.slice(0, half), growing);
+    await grow(inputs.slice(half), growing);
+    return;
+  }
+  coverage.learn(blocks);
+  const [input] = inputs;
+  corpus.push(input);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, createHash("sha256").update(input).digest("hex").slice(0, 12)), input);
+}
+
 async function run(name, seconds, seed) {
-  const { fuzz } = await import(`./targets/${name}.mjs`);
-  const folder = join(here, "corpus", SHARED[name] ?? name);
-  const corpus = readdirSync(folder).map((file) => readFileSync(join(folder, file)));
+  const { fuzz, generate } = await import(`./targets/${name}.mjs`);
   const random = generator(seed);
+  const folder = join(here, "grown", name);
+  const corpus = inputsIn(generate ? folder : join(here, "corpus", SHARED[name] ?? name));
+  const coverage = generate && startCoverage();
+  if (generate && corpus.length === 0) corpus.push(generate(random));
   for (const input of corpus) await fuzz(input);
+  coverage?.learn(coverage.look());
   const begin = performance.now();
   let executions = 0;
   let peak = 0;
+  const batch = [];
   // Looking at the clock and at the memory costs as much as ten executions of the fastest targets.
   const elapsed = () => (performance.now() - begin) / 1000;
   while (elapsed() < seconds) {
     for (let i = 0; i < BATCH; i++, executions++) {
-      const data = mutate(corpus, random);
+      const data = generate && random(2) === 0 ? generate(random) : mutate(corpus, random);
+      batch[i] = data;
       announce(name, data);
       try {
         const running = fuzz(data);
@@ -62,6 +94,7 @@ async function run(name, seconds, seed) {
         return { name, executions, seconds: elapsed(), peak, finding: keep(name, data, error) };
       }
     }
+    if (coverage?.look().length > 0) await grow(batch, { fuzz, corpus, coverage, folder });
     const rss = process.memoryUsage.rss();
     if (rss > peak) peak = rss;
     if (rss > MOST_RSS)
@@ -73,7 +106,8 @@ async function run(name, seconds, seed) {
         finding: `resident memory of ${rss} bytes after ${executions} executions`,
       };
   }
-  return { name, executions, seconds: elapsed(), peak };
+  const reached = coverage && { blocks: coverage.blocks, inputs: corpus.length };
+  return { name, executions, seconds: elapsed(), peak, reached };
 }
 
 function keep(name, data, error) {
@@ -130,7 +164,7 @@ async function runAll() {
     if (options.totals) addTotals(options.totals, result);
     const rate = Math.round(result.executions / result.seconds);
     console.log(
-      `${name.padEnd(12)} ${String(result.executions).padStart(10)} executions, ${String(rate).padStart(7)} a second, resident ${Math.round(result.peak / 2 ** 20)} MiB${result.finding ? `, FINDING ${result.finding}` : ""}`,
+      `${name.padEnd(12)} ${String(result.executions).padStart(10)} executions, ${String(rate).padStart(7)} a second, resident ${Math.round(result.peak / 2 ** 20)} MiB${result.reached ? `, ${result.reached.blocks} blocks reached by ${result.reached.inputs} inputs` : ""}${result.finding ? `, FINDING ${result.finding}` : ""}`,
     );
   }
   const failed = results.filter(({ finding }) => finding).length;

@@ -5,8 +5,8 @@
  */
 import { type TargetOptions, writeTarget } from "./convert-file.ts";
 import { assertOutput } from "./io/write-output.ts";
-import { type LqaFile, openLqa } from "./read/open.ts";
-import { readValid } from "./read-valid.ts";
+import type { LqaFile } from "./read/open.ts";
+import { readValidAdapter } from "./read-valid.ts";
 
 /** How {@link decodeFile} writes. Without `to`: the dialect the adapter came from. */
 export type DecodeFileOptions = TargetOptions;
@@ -42,8 +42,7 @@ export async function decodeFile(
 ): Promise<DecodedFile> {
   const started = performance.now();
   await assertOutput(output, options);
-  const { bytes, ids } = await readValid(input, options);
-  const file = await openLqa(bytes);
-  const target = await writeTarget(await file.readAdapter(), output, options, []);
+  const { bytes, ids, file, adapter } = await readValidAdapter(input, options);
+  const target = await writeTarget(adapter, output, options, []);
   return { file, ...ids, ...target, inputBytes: bytes.length, seconds: (performance.now() - started) / 1000 };
 }

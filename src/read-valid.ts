@@ -6,7 +6,12 @@
  *
  * @module
  */
+
 import { openFileReader, readWholeFile } from "./io/file.ts";
+import { type Adapter, lazyModule, shapeOf } from "./model/adapter.ts";
+import { ADAPTER_BUDGET, assertAdapter } from "./read/budget.ts";
+import type { DecodedFactors } from "./read/decode.ts";
+import { type LqaFile, openLqa } from "./read/open.ts";
 import type { VerifiedIds } from "./read/verify.ts";
 import { type ValidationLevel, validateLqa, validateReader } from "./validate/validate.ts";
 
@@ -36,6 +41,43 @@ export async function readValid(
   if (error !== undefined) throw error;
   if (ids === undefined) throw new TypeError("a file was validated without its ids");
   return { bytes, ids };
+}
+
+/** A valid file, open, and the adapter in it. */
+export interface ValidAdapter extends ValidFile {
+  readonly file: LqaFile;
+  readonly adapter: Adapter;
+}
+
+/**
+ * The adapter of a file that has passed the validator. A module is decoded when its factors are asked for, and those of
+ * the last one are held: what the index alone makes a caller refuse costs no decoding.
+ *
+ * @throws LqaError as {@link readValid}, values included; BUDGET for an adapter that would cost too much
+ */
+export async function readValidAdapter(
+  input: string | Uint8Array,
+  how: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<ValidAdapter> {
+  const valid = await readValid(input, how);
+  const file = await openLqa(valid.bytes);
+  assertAdapter(file.modules);
+  type ModuleRecord = LqaFile["modules"][number];
+  let held: { readonly record: ModuleRecord; readonly factors: DecodedFactors } | undefined;
+  const factorsOf = (record: ModuleRecord): DecodedFactors => {
+    if (held?.record !== record)
+      held = { record, factors: file.decodeModule(record, { budgetBytes: ADAPTER_BUDGET }) };
+    return held.factors;
+  };
+  const modules = file.modules.map((record) =>
+    lazyModule(
+      shapeOf(record),
+      () => factorsOf(record).b as Float32Array,
+      () => factorsOf(record).a as Float32Array,
+    ),
+  );
+  const tensors = file.tensors.map((record) => file.tensor(record));
+  return { ...valid, file, adapter: { modules, tensors, meta: file.meta, origin: await file.origin() } };
 }
 
 async function refuseLarge(path: string, how: Parameters<typeof validateReader>[1]): Promise<void> {

@@ -51,7 +51,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "extract-file.ts": ["*"],
   "convert-file.ts": ["*"],
   "decode-file.ts": ["*"],
-  "read-valid.ts": ["io", "read", "validate"],
+  "read-valid.ts": ["model", "io", "read", "validate"],
   "merge-file.ts": ["*"],
   "base-digest.ts": ["*"],
   "signature.ts": ["dialects", "io", "validate"],

@@ -61,8 +61,8 @@ function identifyKeys(file: string, bytes: SourceBytes): Omit<Identification, "f
   try {
     names = [...readTensorFile(bytes, file).tensors.keys()];
   } catch (error) {
-    // What a pickle asks for is worth more than what it is not.
-    if (isLqaError(error, "UNSAFE_PICKLE")) throw error;
+    // What the reader recognised is worth more than that it is no file of tensors.
+    if (isLqaError(error, "UNSAFE_PICKLE") || isLqaError(error, "UNSUPPORTED_DIALECT")) throw error;
     const reason = isLqaError(error) ? error.message : "unreadable";
     return { looksLike: `no file of tensors: ${reason}`, advice: "Fetch the file again, or save it again." };
   }

@@ -8,7 +8,7 @@ import { fail } from "../errors.ts";
 import type { SourceBytes } from "./dialect.ts";
 import { quoteName } from "./json.ts";
 import { readNpz } from "./pickle/npz.ts";
-import { isTorchFile, readTorchFile } from "./pickle/torch.ts";
+import { isOldPickle, isTorchFile, readTorchFile } from "./pickle/torch.ts";
 import { readSafetensors, type Safetensors } from "./safetensors.ts";
 
 /** The tensors of a file, in its order. Only safetensors files have metadata. */
@@ -18,7 +18,7 @@ export type TensorFile = Safetensors;
  * Reads the tensors of a file. What the container is, its first bytes say; a zip archive is npz by its name.
  *
  * @throws LqaError TRUNCATED_SOURCE, SOURCE_HEADER, SOURCE_ELEMENT_TYPE; UNSAFE_PICKLE for a pickle that asks for
- * anything but tensors
+ * anything but tensors; UNSUPPORTED_DIALECT for one of protocol 0 or 1
  */
 export function readTensorFile(bytes: SourceBytes, name: string): TensorFile {
   const file = readAny(bytes, name);
@@ -44,7 +44,17 @@ function readAny(bytes: SourceBytes, name: string): TensorFile {
   const zip = magic[0] === 0x50 && magic[1] === 0x4b && magic[2] === 3 && magic[3] === 4;
   if (zip && name.endsWith(".npz")) return { metadata: undefined, tensors: readNpz(whole(bytes)) };
   if (zip || isTorchFile(magic)) return { metadata: undefined, tensors: readTorchFile(whole(bytes)) };
+  if (isOldPickle(magic)) refuseOldPickle(name);
   return readSafetensors(bytes);
+}
+
+function refuseOldPickle(name: string): never {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
+    where: `file ${quoteName(name)}`,
+    expected: "a safetensors file, or a file of torch.save",
+    actual: "a Python pickle of protocol 0 or 1",
+    advice: "If you trust its source, load it in Python and save it with safetensors or torch.save.",
+  });
 }
 
 function whole(bytes: SourceBytes): Uint8Array {

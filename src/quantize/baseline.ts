@@ -8,7 +8,7 @@
  *
  * Deviations from the authors' baselines, all but the first needed to store anything or to be as good as `loraquant`
  * where that gains nothing by its idea: a group lies in one component, while theirs takes 128 weights of B row by row,
- * so that it mixes all ranks (their layout of B' for LoRAQuant is ours); scales are rounded to 16 bits before codes are
+ * so that it mixes all ranks (their layout of B' for LoRAQuant is ours); the range of a group holds 0 (`minMaxFit`); scales are rounded to 16 bits before codes are
  * chosen; sign(0) is +; a short last group counts its real entries only; components that add nothing to ΔW (a zero
  * column of B or row of A, as in untrained modules) take codec `zero`.
  *

@@ -21,15 +21,20 @@ export function minZeroPoint(lowest: number, scale: number, largest: number): nu
   return Math.min(Math.max(-roundEven(lowest / scale), 0), largest);
 }
 
-/** Round-to-nearest over the range of each group: `s = max(max w − min w, 1e-5) / (2^bits − 1)`. */
+/**
+ * Round-to-nearest over the range of each group: `s = max(max w − min w, 1e-5) / (2^bits − 1)`.
+ *
+ * Unlike the authors' the range always holds 0. Zero points are codes, so the grid of a scale reaches from 0 to the width
+ * of the range at most: of a group on one side of 0, such as a constant one, theirs keeps only that width, or nothing.
+ */
 export function minMaxFit(bundle: Bundle, bits: number): Fit {
   const fit = emptyFit(bundle);
   const { values } = bundle;
   const largest = (1 << bits) - 1;
   eachGroup(bundle, (start, end, g) => {
-    let low = values[start]!;
-    let high = low;
-    for (let i = start + 1; i < end; i++) {
+    let low = 0;
+    let high = 0;
+    for (let i = start; i < end; i++) {
       const w = values[i]!;
       if (w < low) low = w;
       if (w > high) high = w;

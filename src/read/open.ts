@@ -11,10 +11,8 @@ import { toHex } from "../container/bytes.ts";
 import { shapeFingerprint } from "../container/digests.ts";
 import type { MetaMap } from "../container/meta.ts";
 import { allChunks, type SectionRecord } from "../container/types.ts";
-import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
-import { type Adapter, type LoraModule, type Origin, parameterCount, shapeOf } from "../model/adapter.ts";
-import { ADAPTER_BUDGET, CHUNK_BUDGET } from "./budget.ts";
+import { type Adapter, type LoraModule, type Origin, shapeOf } from "../model/adapter.ts";
+import { ADAPTER_BUDGET, assertAdapter, CHUNK_BUDGET } from "./budget.ts";
 import { chunkOf, coreOf, type LqaCore, type OpenOptions, openWhole } from "./core.ts";
 import { chunksStart, requirePadding } from "./header.ts";
 import { sectionMap } from "./section.ts";
@@ -77,10 +75,8 @@ export async function openLqa(bytes: Uint8Array, options: OpenOptions = {}): Pro
       return toHex(shapeFingerprint(modules));
     },
     async readAdapter({ signal, onProgress } = {}) {
-      const bytesNeeded = 4 * modules.reduce((sum, record) => sum + parameterCount(record), 0);
       const budget = options.budgetBytes ?? ADAPTER_BUDGET;
-      if (bytesNeeded > budget)
-        fail(KIND.BUDGET, { where: "the adapter", expected: `at most ${budget} bytes`, actual: bytesNeeded });
+      assertAdapter(modules, budget);
       await file.verify({ signal });
       const breathe = breather(signal);
       const decoded: LoraModule[] = [];

@@ -26,6 +26,7 @@ import {
 } from "../model/adapter.ts";
 import { type BoundComponent, relativeBound } from "../quantize/bound.ts";
 import { compareModules } from "../quantize/quality.ts";
+import { pieceCount } from "../read/budget.ts";
 import { decodeFactors } from "../read/decode.ts";
 import { openSource, type RangedLqa } from "../read/ranged.ts";
 import { type Validation, type ValidationLevel, validateLqa, validateSource } from "../validate/validate.ts";
@@ -44,7 +45,7 @@ export interface InspectOptions {
   readonly weights?: boolean | undefined;
   /**
    * Multiplications, about, above which modules are left out: a file of some kilobytes may hold modules that decompose for
-   * hours. Default 2³⁶, twice what an adapter of a 70B model takes at rank 64.
+   * hours. Default 2³⁰ and 2¹² for each byte of the file, ten times what an adapter of 2 bits and rank 64 takes, up to 2³⁶.
    */
   readonly work?: number | undefined;
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
@@ -113,9 +114,13 @@ export interface Inspection {
   readonly source: SourceFindings | undefined;
 }
 
-const WORK = 2 ** 36;
+const MOST_WORK = 2 ** 36;
+const LEAST_WORK = 2 ** 30;
+const WORK_OF_A_BYTE = 2 ** 12;
 /** What decoding a weight costs beside the decomposition, in the same unit. */
 const DECODING = 16;
+/** What a band of an expert costs, however few its weights are. */
+const PIECE = 2 ** 15;
 const CURVE_POINTS = 24;
 
 /**
@@ -198,14 +203,15 @@ async function inspectModules(
   });
   const components: BoundComponent[] = [];
   const modules: InspectedModule[] = [];
+  const allowed = Math.min(MOST_WORK, LEAST_WORK + WORK_OF_A_BYTE * file.prologue.fileLength);
   let work = 0;
   for (const [i, record] of file.modules.entries()) {
     await progress(i, file.modules.length, record.name);
-    work += parameterCount(record) * (record.rank + DECODING);
+    work += parameterCount(record) * (record.rank + DECODING) + PIECE * pieceCount(record);
     const found =
       options.weights === false
         ? {}
-        : work > (options.work ?? WORK)
+        : work > (options.work ?? allowed)
           ? { problem: "left out: the modules before it took all the time that a report may take" }
           : await lookInto(file, record, { source: sources.get(record.name), codes, components, options });
     const parameters = parameterCount(record);

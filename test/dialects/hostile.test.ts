@@ -41,6 +41,20 @@ function npy(header: string): Uint8Array {
 }
 
 describe("pickles", () => {
+  it("of protocols 0 and 1 are called what they are", () => {
+    // By Python: pickle.dumps of {"a": [1]}, of an OrderedDict and of os.system, with protocols 0 and 1.
+    for (const text of [
+      "(dp0\nVa\np1\n(lp2\nI1\nas.",
+      "}q\0X\x01\0\0\0aq\x01]q\x02K\x01as.",
+      "ccollections\nOrderedDict\np0\n((lp1\ntp2\nRp3\n.",
+      "cposix\nsystem\np0\n(Vid\np1\ntp2\nRp3\n.",
+    ]) {
+      const { kind, message } = refusal("adapter_model.bin", Buffer.from(text, "latin1"));
+      expect(kind).toBe("UNSUPPORTED_DIALECT");
+      expect(message).toContain("found a Python pickle of protocol 0 or 1");
+    }
+  });
+
   it("show no value that is 2^60 items when written out", () => {
     const key = doubled(new Pickle().op(0x7d, 0x71, 100), 60).op(0x68, 100, 0x68, 60, 0x4e, 0x73);
     const tensors = Uint8Array.from(key.done());

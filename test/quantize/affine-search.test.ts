@@ -154,7 +154,7 @@ describe("the search for scale and zero point", () => {
   });
 });
 
-describe("the rules of the authors' program", () => {
+describe("the rules of the authors' program, with 0 in every range", () => {
   const bundle = (values: number[]) => ({
     values: Float64Array.from(values),
     from: 0,
@@ -168,12 +168,12 @@ describe("the rules of the authors' program", () => {
       scales: Float64Array.of(1),
       zeroPoints: Uint8Array.of(1),
     });
-    expect(minMaxFit(bundle([2, 3, 5]), 2)).toEqual({
-      scales: Float64Array.of(1),
+    expect(minMaxFit(bundle([2, 3, 6]), 2)).toEqual({
+      scales: Float64Array.of(2),
       zeroPoints: Uint8Array.of(0),
     });
     expect(minMaxFit(bundle([-9, -8, -6]), 2)).toEqual({
-      scales: Float64Array.of(1),
+      scales: Float64Array.of(3),
       zeroPoints: Uint8Array.of(3),
     });
     expect(minMaxFit(bundle([1e-9, -1e-9]), 2).scales[0]).toBe(RANGE_FLOOR / 3);

@@ -5,8 +5,8 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
-import { type DecodeFileOptions, decodeFile, mergeFile, openLqa, readBaseDescription } from "../../node.ts";
-import { readValid } from "../../read-valid.ts";
+import { type DecodeFileOptions, decodeFile, mergeFile, readBaseDescription } from "../../node.ts";
+import { readValidAdapter } from "../../read-valid.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable, size } from "../format.ts";
 import { readInput, STANDARD_INPUT } from "../open-input.ts";
@@ -84,8 +84,7 @@ async function merge(
       actual: `--${other ?? "dtype"}`,
     });
   }
-  const { bytes } = await readValid(source);
-  const adapter = await (await openLqa(bytes)).readAdapter();
+  const { adapter } = await readValidAdapter(source);
   const result = await mergeFile(adapter, model, output, {
     anyBase: args.values.has("any-base"),
     onProgress: terminal.progress,

@@ -16,7 +16,7 @@ import type { WorkMeter } from "../../meter.ts";
 import { quoteName } from "../json.ts";
 import { contains, lookUpSteps } from "./character-set.ts";
 import { compileTree, type Instruction, type Node, parsePattern, type Reject } from "./pattern-syntax.ts";
-import { findPlain, type PlainKeys, plainKey, plainKeys } from "./plain-keys.ts";
+import { findPlain, type PlainKeys, pathKey, plainKey, plainKeys } from "./plain-keys.ts";
 
 /** A table, ready to be looked up in. */
 export interface PatternTable {
@@ -37,7 +37,7 @@ const MAX_KEY_LENGTH = 2048;
 /**
  * Compiles a table of the configuration, in its order.
  *
- * @param meter of the whole configuration: charged a step for each character, and an object for each instruction
+ * @param meter of the whole configuration: charged for each character of an expression, and an object for each instruction
  * @throws LqaError SOURCE_CONFIG for a key that is no regular expression or uses what `pattern-syntax.ts` refuses; BUDGET
  */
 export function compilePatterns(
@@ -51,6 +51,12 @@ export function compilePatterns(
   let place = -1;
   for (const key of table.keys()) {
     place++;
+    checkLength(key, field);
+    const path = pathKey(key);
+    if (path !== undefined) {
+      plain.push([path, place]);
+      continue;
+    }
     meter.charge("steps", PARSING * key.length);
     const tree = parseKey(key, field);
     // `(.*\.)?`, the key, `$`; a key with a stray ")|(" is something else.
@@ -87,21 +93,22 @@ export function lookUp(table: PatternTable, path: string, fallback: number): num
 
 /** The tree of what PEFT makes of a key. Put together as text, so that a key with a stray ")|(" means what it means there. */
 function parseKey(key: string, field: string): Node {
-  const where = `adapter_config.json field ${quoteName(field)}`;
-  if (key.length > MAX_KEY_LENGTH) {
-    fail(KIND.SOURCE_CONFIG, {
-      where,
-      expected: `keys of at most ${MAX_KEY_LENGTH} characters`,
-      actual: key.length,
-    });
-  }
   const reject: Reject = (reason) =>
     fail(KIND.SOURCE_CONFIG, {
-      where,
+      where: `adapter_config.json field ${quoteName(field)}`,
       expected: "a regular expression this version understands",
       actual: `${quoteName(key)}, which has ${reason}`,
     });
   return parsePattern(`(.*\\.)?(${key})$`, reject);
+}
+
+function checkLength(key: string, field: string): void {
+  if (key.length <= MAX_KEY_LENGTH) return;
+  fail(KIND.SOURCE_CONFIG, {
+    where: `adapter_config.json field ${quoteName(field)}`,
+    expected: `keys of at most ${MAX_KEY_LENGTH} characters`,
+    actual: key.length,
+  });
 }
 
 /** Whether the program matches from the start of a path; like `re.match` it need not reach the end. */

@@ -42,6 +42,20 @@ export function plainKey(tree: Node): string | undefined {
     .join("");
 }
 
+/** {@link plainKey} of keys that need no parser, which takes ten times as long: names, dots, a caret at the beginning. */
+export function pathKey(key: string): string | undefined {
+  if (!/^\^?(?:[A-Za-z0-9_-]|\\?\.)+$/.test(key)) return undefined;
+  let reversed = "";
+  for (let at = key.length - 1; at >= 0; at--) {
+    const escaped = key[at - 1] === "\\";
+    const character = key[at]!;
+    if (character === "^") reversed += String.fromCharCode(ANCHOR);
+    else reversed += character === "." && !escaped ? String.fromCharCode(WILD) : character;
+    if (escaped) at--;
+  }
+  return reversed;
+}
+
 /** A table of keys from {@link plainKey}, each with its place. Of equal keys the first place counts. */
 export function plainKeys(entries: readonly (readonly [key: string, place: number])[]): PlainKeys {
   const sorted = [...entries].sort(([a, i], [b, j]) => (a < b ? -1 : a > b ? 1 : i - j));

@@ -65,6 +65,15 @@ export function isTorchFile(magic: Uint8Array): boolean {
 }
 
 /**
+ * True if a file begins like a pickle of protocol 0 or 1, which have no number in front: a dictionary, a list, or the name
+ * of a class. Without the check such a file would be a safetensors file with a header of petabytes.
+ */
+export function isOldPickle(magic: Uint8Array): boolean {
+  const text = String.fromCharCode(...magic.subarray(0, 16));
+  return magic[8] !== 0x7b && /^(\([dl]p\d|[}\]][q.(]|[(]*c[A-Za-z_][\w.]*(\n|$))/.test(text);
+}
+
+/**
  * Reads a dictionary of tensors.
  *
  * @throws LqaError UNSAFE_PICKLE; TRUNCATED_SOURCE; SOURCE_HEADER for everything else that breaks the format, and for a
