@@ -1,8 +1,9 @@
 // The attacks: what each file tries, how it is made, and how the program answers (exit code, first error). For every limit of
 // src/limits.ts there is one at least. Used by run.mjs, which measures them, and by test/attacks.test.ts.
 //
-// An attack is { name, tries, group, command, words?, limit?, file?, code, first, make(path), above? }. `make` gives the bytes,
-// or writes them itself where they are a gigabyte (`big`). `above` says why more memory is taken than is promised.
+// An attack is { name, tries, group, command, words?, limit?, file?, code, first, make(path), seconds, above? }. `make` gives
+// the bytes, or writes them itself where they are a gigabyte (`big`) or a directory. `seconds` is the most CPU time that it
+// may take; `mib` is the most memory, and `above` says why it is more than the 64 MiB that are promised.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { zipSync } from "fflate";
@@ -28,6 +29,7 @@ import {
   tinyPlanes,
   WIDE,
 } from "./files.mjs";
+import { COMMANDS, CONFIGURATIONS } from "./side-files.mjs";
 
 /** A sound file of a few hundred bytes: what memory and time are compared with. */
 export const small = await bytesOf({ modules: [empty("m")], sections: [meta({ a: 1 })] });
@@ -441,6 +443,7 @@ const SOURCES = [
     words: KOHYA,
     big: true,
     first: "SOURCE_HEADER",
+    mib: 160,
     above:
       "a header may have 100 MB, as in the reference library, and is read whole: it is the index of that format",
     make: gigabyte(() => [
@@ -541,9 +544,21 @@ const SOURCES = [
     file: "a.bin",
     first: "UNSUPPORTED_DIALECT",
     code: 3,
+    mib: 320,
     above: "four million values are what the pickle of a large mixture of experts has",
     make: () => Buffer.concat([Buffer.from([0x80, 2]), Buffer.alloc(2 ** 22 + 1, 0x4e)]),
   },
 ].map((one) => ({ code: 1, command: "encode", ...one, group: "Adapters of other formats" }));
 
-export const ATTACKS = [...LIMITS, ...STRUCTURE, ...GIGABYTES, ...SOURCES];
+/** Most CPU seconds above those for the small file, several times what was measured. */
+const SECONDS = 10;
+const SECONDS_OF_A_GIGABYTE = 25;
+
+export const ATTACKS = [
+  ...LIMITS,
+  ...STRUCTURE,
+  ...GIGABYTES,
+  ...SOURCES,
+  ...CONFIGURATIONS,
+  ...COMMANDS,
+].map((one) => ({ seconds: one.big ? SECONDS_OF_A_GIGABYTE : SECONDS, ...one }));

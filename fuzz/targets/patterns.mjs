@@ -5,7 +5,7 @@ import { compilePatterns, lookUp } from "../../dist/dialects/peft/pattern.js";
 import { expect, outcome, target } from "../contract.mjs";
 import { path, pattern } from "../grammar.mjs";
 
-/** Longer than this, or with more repeats, JavaScript's expressions may take for ever. */
+/** Longer than this, or with more repeats, JavaScript would backtrack for hours. */
 const MOST = { path: 14, key: 60, repeats: 3 };
 
 export function generate(random) {

@@ -101,6 +101,7 @@ function sizeOf(items: readonly Node[]): number {
 }
 
 function parseAtom(scanner: Scanner, depth: number): Node {
+  if (readBounds(scanner) !== undefined) scanner.reject("nothing to repeat");
   const character = scanner.text[scanner.at++]!;
   if (character === "(") return parseGroup(scanner, depth);
   if (character === "[") return { kind: "set", set: parseClass(scanner), size: 1 };
@@ -108,7 +109,6 @@ function parseAtom(scanner: Scanner, depth: number): Node {
   if (character === "^") return { kind: "start", size: 1 };
   if (character === "$") return { kind: "end", size: 1 };
   if (character === "\\") return parseEscape(scanner);
-  if (character === "*" || character === "+" || character === "?") scanner.reject("nothing to repeat");
   return literal(character);
 }
 

@@ -1,0 +1,173 @@
+// Attacks through what lies beside weights (configurations, with their patterns; an index of shards), and files of .lqa that
+// are cheap to check and dear to work on, through every command. Parts of the list in list.mjs.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { writeSafetensors } from "../../dist/dialects/safetensors.js";
+import { bytesOf, empty, MIB } from "./files.mjs";
+
+const float = (...shape) => ({
+  element: "F32",
+  shape,
+  data: new Uint8Array(
+    Float32Array.from({ length: shape.reduce((x, y) => x * y) }, (_, i) => (i % 7) - 3).buffer,
+  ),
+});
+
+/** Factors of `count` modules, with long paths: each is looked up in the tables of a configuration. */
+function weights(count) {
+  const tensors = new Map();
+  for (let i = 0; i < count; i++) {
+    const key = `base_model.model.${"model.".repeat(60)}layers.${i}.self_attn.q_proj`;
+    tensors.set(`${key}.lora_A.weight`, float(2, 8)).set(`${key}.lora_B.weight`, float(4, 2));
+  }
+  return writeSafetensors(tensors);
+}
+
+/** Writes a PEFT directory whose configuration has some more text in it. */
+const peft =
+  (text, modules = 1) =>
+  (path) => {
+    mkdirSync(path);
+    writeFileSync(
+      join(path, "adapter_config.json"),
+      `{"peft_type":"LORA","r":2,"lora_alpha":4,"target_modules":["q_proj"],${text()}}`,
+    );
+    writeFileSync(join(path, "adapter_model.safetensors"), weights(modules));
+  };
+
+/** As many items as a MiB holds, separated by commas. */
+function mebibyte(item) {
+  const items = [];
+  for (let length = 0, i = 0; length < MIB - 4096; i++) {
+    items.push(item(i));
+    length += items[i].length + 1;
+  }
+  return items.join(",");
+}
+const patterns = (key) => () => `"rank_pattern":{${mebibyte((i) => `${JSON.stringify(key(i))}:2`)}}`;
+
+export const CONFIGURATIONS = [
+  {
+    name: "nothing, 8 · 10¹² times",
+    tries: "157 bytes: a pattern of empty groups that are repeated",
+    first: "valid",
+    code: 0,
+    make: peft(() => '"rank_pattern":{"(((){20000}){20000}){20000}zz":8}'),
+  },
+  {
+    name: "patterns of 12,000 states",
+    tries: "4,000 keys `(a?){6000}zN`",
+    make: peft(() => `"rank_pattern":{${Array.from({ length: 4000 }, (_, i) => `"(a?){6000}z${i}":8`)}}`),
+  },
+  {
+    name: "a MiB of patterns",
+    tries: "to keep the compiler busy",
+    make: peft(patterns((i) => `(a?){${5 + (i % 9)}}z${i}`)),
+  },
+  {
+    name: "a MiB of patterns for 500 modules",
+    tries: "to keep the matcher busy",
+    make: peft(
+      patterns((i) => `[aceg${"xz".repeat(900)}]*(.*.*)*${i}`),
+      500,
+    ),
+  },
+  {
+    name: "a MiB of names for 100 modules",
+    tries: "80,000 keys that are compared with each module",
+    mib: 128,
+    above: "it is a sound adapter, and is encoded",
+    first: "valid",
+    code: 0,
+    make: peft(
+      patterns((i) => `m.${i}`),
+      500,
+    ),
+  },
+  {
+    name: "a MiB of targets for 500 modules",
+    tries: "a list that is compared with each module",
+    make: peft(() => `"target_parameters":[${mebibyte((i) => `"${i.toString(36)}"`)}]`, 500),
+  },
+  {
+    name: "a MiB of lists",
+    tries: "an array for every three bytes",
+    make: peft(() => `"exclude_modules":[${mebibyte(() => "[]")}]`),
+  },
+  {
+    name: "12 MB of lists",
+    tries: "the same, larger",
+    make: peft(() => `"exclude_modules":[${"[],".repeat(4e6)}1]`),
+  },
+  {
+    name: "a MiB of token indices, one twice",
+    tries: "a search for the repeated one, from each to all",
+    first: "SOURCE_CONFIG",
+    code: 1,
+    make: peft(() => `"trainable_token_indices":[${mebibyte(String)},5]`),
+  },
+].map((one) => ({
+  ...{ command: "encode", first: "BUDGET", code: 4, seconds: 3, file: "adapter" },
+  ...{ group: "Configurations", ...one },
+}));
+
+/** Made once: writing it takes ten times as long as reading it, and 2 GB. */
+let written;
+const experts = async () => {
+  const modules = () => Array.from({ length: 65536 }, (_, i) => empty(`m${i}`, { experts: 1024 }));
+  written ??= await bytesOf({ modules: modules() });
+  return written;
+};
+const TWICE = { mib: 192, above: "the index is checked, and then read again to decode by it" };
+const dear = { name: "65,536 × 1,024 experts", make: experts, seconds: 15 };
+
+export const COMMANDS = [
+  { ...dear, tries: "a list without end", command: "inspect", first: "valid", code: 0 },
+  {
+    ...dear,
+    tries: "67 million decompositions",
+    command: "inspect",
+    words: ["--html", "OUT.html"],
+    first: "valid",
+    code: 0,
+    seconds: 40,
+    mib: 700,
+    above: "a report holds an object for each of 65,536 modules",
+  },
+  { ...dear, tries: "67 million experts, for a dialect that has none", command: "decode", ...TWICE },
+  { ...dear, tries: "to compare them", command: "diff", ...TWICE },
+  {
+    ...dear,
+    tries: "to add them to a model",
+    command: "decode",
+    words: ["--merge", "no-such-model"],
+    ...TWICE,
+  },
+  {
+    name: "a MiB of patterns for 500 modules",
+    tries: "to convert it",
+    command: "convert",
+    file: "adapter",
+    make: CONFIGURATIONS[3].make,
+  },
+  {
+    name: "a MiB of patterns for 500 modules",
+    tries: "to compare methods on it",
+    command: "compare",
+    file: "adapter",
+    make: CONFIGURATIONS[3].make,
+  },
+  {
+    name: "a MiB of lists in an index of shards",
+    tries: "an array for every three bytes",
+    command: "extract",
+    file: "model",
+    make(path) {
+      mkdirSync(path);
+      writeFileSync(
+        join(path, "model.safetensors.index.json"),
+        `{"weight_map":{},"x":[${mebibyte(() => "[]")}]}`,
+      );
+    },
+  },
+].map((one) => ({ first: "BUDGET", code: 4, seconds: 4, group: "Every command", ...one }));
