@@ -21,6 +21,7 @@ import { type Arguments, numberOption, textOption } from "../command.ts";
 import { counted, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
 import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
+import { remoteOptions } from "../open-input.ts";
 import { errorLines, worstExitCode } from "../report-error.ts";
 import { sarifLog } from "../sarif.ts";
 import type { Terminal } from "../terminal.ts";
@@ -49,7 +50,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     base: base === undefined ? undefined : await (await import("../base-model.ts")).readBaseModel(base),
   };
   const outcomes: Outcome[] = [];
-  for (const input of await inputsOf(args.positionals)) {
+  for (const input of await inputsOf(args.positionals, remoteOptions(args))) {
     const { outcome, dumps } = await check(input, settings, !json && !sarif, terminal);
     outcomes.push(outcome);
     if (!json && !sarif) print(outcome, dumps, terminal);
