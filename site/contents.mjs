@@ -21,6 +21,7 @@ export const CONTENTS = [
     pages: [
       ["docs/dialects.md", "Dialects"],
       ["docs/validate.md", "Validating"],
+      ["docs/signing.md", "Signing"],
       ["docs/report.md", "The report"],
       ["docs/inspector.md", "The inspector page"],
       ["docs/inspector.md", "The inspector page"],

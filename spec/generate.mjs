@@ -1,5 +1,5 @@
-// Writes everything that is derived from spec/errors.json, spec/limits.json, spec/text-dictionary.txt and
-// spec/trellis-tables.json: src/error-catalogue.ts, src/error-list.ts, src/limits.ts, src/container/text-dictionary.ts,
+// Writes everything that is derived from spec/errors.json, spec/limits.json, spec/registry.json,
+// spec/text-dictionary.txt and spec/trellis-tables.json: src/error-catalogue.ts, src/error-list.ts, src/limits.ts, src/container/text-dictionary.ts,
 // src/codecs/trellis-tables.ts, the tables inside spec/lqa-v1.md and docs/errors.md.
 // `node spec/generate.mjs --check` fails when a generated file is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,6 +8,7 @@ import { textOf } from "../src/wasm/build.mjs";
 const root = new URL("../", import.meta.url);
 const check = process.argv.includes("--check");
 const { classes, errors } = JSON.parse(readFileSync(new URL("spec/errors.json", root), "utf8"));
+const registry = JSON.parse(readFileSync(new URL("spec/registry.json", root), "utf8"));
 const limits = JSON.parse(readFileSync(new URL("spec/limits.json", root), "utf8"));
 
 const names = new Set();
@@ -207,6 +208,38 @@ const trellisTable = [
   }),
 ].join("\n");
 
+const policies = [
+  "| registries | Specification Required | Experimental Use | Private Use | Reserved |",
+  "|---|---|---|---|---|",
+  ...Object.entries({ enumeration: "enumerations (one byte)", bits: "feature bits" }).map(
+    ([width, title]) => {
+      const cells = ["Specification Required", "Experimental Use", "Private Use", "Reserved"].map(
+        (policy) => {
+          const range = registry.ranges[width].find((one) => one.policy === policy);
+          return range === undefined
+            ? "–"
+            : range.from === range.to
+              ? `${range.from}`
+              : `${range.from}–${range.to}`;
+        },
+      );
+      return `| ${title} | ${cells.join(" | ")} |`;
+    },
+  ),
+  "| section tags | first letter upper case | first letter lower case | first letter lower case | – |",
+  "| META keys | letters, digits and `_` | with a `/`, such as `example.org/run` | the same | – |",
+].join("\n");
+const registryTables = registry.registries
+  .map(({ title, clause, width, values }) => {
+    const numbered = width === "enumeration" || width === "bits";
+    const known = values.map(({ number, name }) =>
+      numbered ? `${number} ${name}` : `\`${number}\` ${name}`,
+    );
+    return `| ${title} | ${clause} | ${known.join(", ") || "none"} |`;
+  })
+  .join("\n");
+const registryTable = `| registry | clause | assigned |\n|---|---|---|\n${registryTables}`;
+
 const outputs = [
   ["src/codecs/trellis-tables.ts", trellisSource],
   ["src/container/text-dictionary.ts", dictionarySource],
@@ -220,6 +253,8 @@ if (existsSync(specUrl)) {
   let spec = readFileSync(specUrl, "utf8");
   spec = fill(spec, "trellis", trellisTable);
   spec = fill(spec, "limits", limitTable);
+  spec = fill(spec, "policies", policies);
+  spec = fill(spec, "registry", registryTable);
   spec = fill(spec, "classes", classTable);
   spec = fill(spec, "errors", errorTable);
   outputs.push(["spec/lqa-v1.md", spec]);

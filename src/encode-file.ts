@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { baseDigest } from "./base-digest.ts";
+import { toHex } from "./container/bytes.ts";
 import { summarizeNotes } from "./convert-file.ts";
 import type { DialectName, ReadSettings } from "./dialects/dialect.ts";
 import { type ImportanceFile, readImportance } from "./dialects/importance/index.ts";
@@ -26,6 +28,11 @@ export interface EncodeFileOptions
   readonly from?: DialectName | undefined;
   /** Threads that encode, from 1 on. Default: one for each core, if the adapter is large enough. Never changes the bytes. */
   readonly workers?: number | undefined;
+  /**
+   * Path of the base model, see `openBase`. The digest of the weights that the adapter adapts is written into META (spec clause
+   * 10.6), so that another model of the same shapes is noticed.
+   */
+  readonly base?: string | undefined;
   /** Path of a file with second moments of the modules' inputs, see `readImportance`. */
   readonly importance?: string | undefined;
 }
@@ -34,6 +41,8 @@ export interface EncodeFileOptions
 export interface EncodedFile extends EncodeReport {
   /** What the importance file had for the modules; absent if none was given. */
   readonly importance?: ImportanceUse;
+  /** Hexadecimal base digest; absent if no base model was given. */
+  readonly baseDigest?: string;
   /** The dialect it was read in. */
   readonly dialect: string;
   /** What the files left to the dialect, and what is not part of the maths: sentences. */
@@ -63,7 +72,7 @@ export interface ImportanceUse {
  * Encodes an adapter (a PEFT directory, or a `.safetensors` file) into an `.lqa` file.
  *
  * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what the adapter and the options can cause is listed at
- * `readAdapter`, `readImportance` and `encodeAdapter`. Nothing is written then.
+ * `readAdapter`, `readImportance`, `baseDigest` and `encodeAdapter`. Nothing is written then.
  */
 export async function encodeFile(
   input: string,
@@ -105,10 +114,13 @@ async function encodeSource(
   options: EncodeFileOptions,
   started: number,
 ): Promise<EncodedFile> {
-  const { importance: file, workers, ...rest } = options;
+  const { importance: file, workers, base, ...rest } = options;
   const notes: string[] = [];
   const onNote = (note: string): void => void notes.push(note);
-  const adapter = readAdapter(files, { ...options, lazy: true, onNote });
+  const source = readAdapter(files, { ...options, lazy: true, onNote });
+  const digest = base === undefined ? undefined : await baseDigest(source.modules, base, options.signal);
+  const adapter =
+    digest === undefined ? source : { ...source, meta: { ...source.meta, base_digest: digest } };
   const importance =
     file === undefined
       ? undefined
@@ -126,6 +138,7 @@ async function encodeSource(
   for (const file of files.values()) inputBytes += file.length;
   return {
     ...report,
+    ...(digest !== undefined && { baseDigest: toHex(digest) }),
     ...(file !== undefined && importance !== undefined && { importance: useOf(file, importance) }),
     dialect: adapter.origin?.dialect ?? "unknown",
     notes: summarizeNotes(notes),

@@ -99,6 +99,7 @@ export type ErrorName =
   | "CHUNK_CRC"
   | "TRAILER_CRC"
   | "SPAN_DIGEST"
+  | "SIGNATURE"
   | "ROOT_DIGEST"
   | "CONTENT_ID"
   | "UNSUPPORTED_VERSION"
@@ -115,6 +116,7 @@ export type ErrorName =
   | "BUDGET"
   | "BASE_MODULE_MISSING"
   | "BASE_SHAPE"
+  | "BASE_WEIGHTS"
   | "IO"
   | "OUTPUT_EXISTS"
   | "NOT_FOUND"
@@ -475,6 +477,14 @@ export const SPAN_DIGEST = {
   "advice": "The file was changed after it was written; fetch it again from a source you trust."
 } as const;
 
+export const SIGNATURE = {
+  "kind": "SIGNATURE",
+  "code": "LQA-I008",
+  "clause": "11.5",
+  "summary": "The signature does not show that the owner of this key signed this file.",
+  "advice": "Do not use the file as signed. Fetch file and signature again, and get the public key from a source you trust."
+} as const;
+
 export const ROOT_DIGEST = {
   "kind": "ROOT_DIGEST",
   "code": "LQA-I006",
@@ -601,6 +611,14 @@ export const BASE_SHAPE = {
   "clause": "9.5",
   "summary": "A module of the base model has another shape than the adapter expects.",
   "advice": "Use the base model the adapter was trained on."
+} as const;
+
+export const BASE_WEIGHTS = {
+  "kind": "BASE_WEIGHTS",
+  "code": "LQA-B003",
+  "clause": "10.6",
+  "summary": "The base model has the expected shapes, but not the weights the adapter was made for.",
+  "advice": "Use the base model, the revision and the element type that META names, or allow any base if you know that this one will do."
 } as const;
 
 export const IO = {

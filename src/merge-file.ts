@@ -8,6 +8,7 @@
  * @module
  */
 import { join } from "node:path";
+import { checkBaseDigest } from "./base-digest.ts";
 import { splitComponents } from "./dialects/naming/components.ts";
 import { headerBytes } from "./dialects/safetensors-header.ts";
 import * as KIND from "./error-catalogue.ts";
@@ -26,6 +27,8 @@ const PIECE = 8 * 1024 * 1024;
 
 /** How {@link mergeFile} writes. */
 export interface MergeFileOptions {
+  /** Merge also where the weights of the base model are not those whose digest the adapter has in META. Default false. */
+  readonly anyBase?: boolean | undefined;
   /** Called after each tensor. */
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -55,7 +58,8 @@ interface Part {
  * @param base the model: a safetensors file, the index of its shards, or a directory that holds either; or the directory of
  * a diffusion pipeline, with `model_index.json`, of which only the components that change are written
  * @param output a directory that is absent or empty; an existing model is never replaced
- * @throws LqaError BASE_MODULE_MISSING and BASE_SHAPE if the adapter does not fit; SOURCE_RANGE if a weight leaves the
+ * @throws LqaError BASE_MODULE_MISSING and BASE_SHAPE if the adapter does not fit; BASE_WEIGHTS if it has the digest of other
+ * weights; SOURCE_RANGE if a weight leaves the
  * range of the base's element type; OUTPUT_EXISTS, NOT_FOUND, IO; what a broken model can cause is listed at `readModel`.
  * Nothing stays behind then.
  */
@@ -67,6 +71,7 @@ export async function mergeFile(
 ): Promise<MergedModel> {
   const started = performance.now();
   await assertReplaceable(output);
+  if (options.anyBase !== true) await checkBaseDigest(adapter.meta, adapter.modules, base, options.signal);
   const parts: Part[] = [];
   try {
     for (const [name, part] of await componentsOf(adapter, base)) {

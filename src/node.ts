@@ -7,6 +7,7 @@
  *
  * @module
  */
+export { baseDigest, checkBaseDigest } from "./base-digest.ts";
 export {
   type BaseDescription,
   type ConvertedFile,
@@ -33,6 +34,13 @@ export { writeDirectoryAtomic } from "./io/write-directory.ts";
 export { type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
 export { type MergedModel, type MergeFileOptions, mergeFile } from "./merge-file.ts";
 export { directoryStore } from "./serve/directory-store.ts";
+export {
+  readSignature,
+  type SignedFile,
+  signFile,
+  type VerifiedSignature,
+  verifyFileSignature,
+} from "./signature.ts";
 export {
   type DecodedAdapter,
   type DecodeWithWorkersOptions,

@@ -53,6 +53,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "decode-file.ts": ["*"],
   "read-valid.ts": ["io", "read", "validate"],
   "merge-file.ts": ["*"],
+  "base-digest.ts": ["*"],
+  "signature.ts": ["dialects", "io", "validate"],
   "encode-file.ts": ["*"],
   "encode-many.ts": ["*"],
   "index.ts": ["*"],

@@ -10,7 +10,9 @@ const ELSEWHERE = {
   2.2: "sums up what other clauses ask of readers and writers",
   2.3: "every case: an answer is a document, an error or an omission",
   9.5: "is about a base model",
+  10.6: "is about a base model: test/cli/base-digest.test.ts; a file that has the key is valid/section/meta-base-digest",
   10.5: "is about editors, not about what a file may hold",
+  11.5: "is about a file of its own, the signature: test/cli/signature.test.ts",
   15.1: "the exit code of every case is compared with it",
   17: "what readers do with names; the names are in valid/name/paths and valid/name/properties",
 };
@@ -31,6 +33,7 @@ const NOT_OF_LQA = {
   TRUNCATED_SOURCE: "is about the source of an encoder",
   UNSUPPORTED_ADAPTER_FEATURE: "is about the source of an encoder",
   UNSUPPORTED_DIALECT: "is about the source of an encoder",
+  SIGNATURE: "is about a file of its own, the signature",
   CANNOT_APPLY: "is about running an adapter",
 };
 const LEAST = 3;

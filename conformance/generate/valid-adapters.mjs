@@ -211,6 +211,17 @@ function sections(suite) {
   };
   for (const [name, document] of Object.entries(documents))
     add(`meta-${name}`, [section("META", meta(document))], { META: document });
+  const digests = {
+    "base-digest": { bin: hex(Uint8Array.from({ length: 32 }, (_, i) => 8 * i)) },
+    "base-digest-of-another-form": "means nothing to who does not compare it",
+  };
+  for (const [name, value] of Object.entries(digests))
+    add(
+      `meta-${name}`,
+      [section("META", meta({ base_digest: value }))],
+      { META: { base_digest: value } },
+      { clauses: ["10.6"] },
+    );
   add(
     "orig",
     [

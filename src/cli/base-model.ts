@@ -1,15 +1,14 @@
 /**
- * What `--base` stands for: a `config.json`, a safetensors file, the index of shards, or a directory with any of them.
- * Only configuration and headers are read, never weights.
+ * The shapes that `--base` gives: of a `config.json`, a safetensors file, the index of shards, a directory with any of them, or
+ * the directory of a diffusion pipeline. Only configuration and headers are read; weights are the matter of `base-digest.ts`.
  *
  * @module
  */
 import { join } from "node:path";
+import { openBase } from "../base-digest.ts";
 import type { JsonObject } from "../dialects/json.ts";
 import { configHeads, configSize, parseModelConfig } from "../dialects/naming/model-config.ts";
 import { isLqaError } from "../errors.ts";
-import { readModel } from "../extract/model.ts";
-import { openModel } from "../extract/open-model.ts";
 import { isRegularFile, readRegularFile } from "../io/file.ts";
 import type { BaseModel, BaseSizes } from "../validate/base.ts";
 
@@ -17,13 +16,9 @@ import type { BaseModel, BaseSizes } from "../validate/base.ts";
 export async function readBaseModel(path: string): Promise<BaseModel> {
   if (/\.json$/.test(path) && !/\.index\.json$/.test(path)) return await fromConfig(path);
   try {
-    const model = await openModel(path);
-    try {
-      const tensors = await readModel(model, "base model");
-      return { kind: "shapes", shapes: new Map([...tensors].map(([name, { shape }]) => [name, shape])) };
-    } finally {
-      await model.close();
-    }
+    const { tensors, close } = await openBase(path);
+    await close();
+    return { kind: "shapes", shapes: new Map([...tensors].map(([name, { shape }]) => [name, shape])) };
   } catch (error) {
     // A directory without weights may still have the configuration.
     const config = join(path, "config.json");

@@ -70,6 +70,11 @@ export const DECODE: CommandSpec = {
       placeholder: "<model>",
       help: "Instead of an adapter, write this base model (a safetensors file, shards or their directory) with the adapter added. Of the directory of a diffusion pipeline the components that change are written.",
     },
+    {
+      name: "any-base",
+      type: "flag",
+      help: "--merge: also into a model whose weights are not those that the adapter was made for, as far as the file has a digest of them.",
+    },
     REPLACE_OPTION,
     JSON_OPTION,
   ],

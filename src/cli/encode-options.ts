@@ -140,6 +140,7 @@ export function encodeSettings(args: Arguments): EncodeFileOptions {
     tensors: textOption(args, "tensors"),
     alignment: numberOption(args, "align"),
     importance: textOption(args, "importance"),
+    base: textOption(args, "base"),
     workers: numberOption(args, "workers"),
   };
   // The command table has checked every word.

@@ -43,7 +43,7 @@ export const VALIDATE: CommandSpec = {
       name: "base",
       type: "text",
       placeholder: "<path>",
-      help: "Compare the modules' shapes with a base model: its config.json, a safetensors file (only the header is read), an index of shards, or a directory with any of them.",
+      help: "Compare the modules with a base model: its config.json, a safetensors file, an index of shards, or a directory with any of them. Shapes are read from the headers; weights only if the file has a digest of them.",
     },
     { name: "no-warnings", type: "flag", help: "Do not look for suspicious modules." },
     {

@@ -14,6 +14,7 @@ import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
 import { FLEET_COMMANDS } from "./fleet-specs.ts";
 import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
 import { COMPLETION, EXPLAIN, MAN } from "./shell-specs.ts";
+import { SIGN, VERIFY_SIGNATURE } from "./signature-specs.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
 const WORKERS_OPTION: OptionSpec = {
@@ -61,6 +62,12 @@ const ENCODE: CommandSpec = {
       help: "Second moments of the layers' inputs on calibration data: tells what is lost of the outputs. safetensors, with moments [in] or activations [samples, in] under the modules' names, or an importance matrix of llama.cpp.",
     },
     {
+      name: "base",
+      type: "text",
+      placeholder: "<model>",
+      help: "The base model: a safetensors file, shards or their directory. A digest of the weights that the adapter changes is written into the file; lqa validate --base and lqa decode --merge then notice another model of the same shapes.",
+    },
+    {
       name: "unweighted",
       type: "flag",
       help: "rd: only measure with --importance. Otherwise errors of input channels are weighed by the square roots of their moments, a compromise between what is lost of the weights and of the outputs.",
@@ -75,6 +82,7 @@ const ENCODE: CommandSpec = {
     "encode my-adapter -o my-adapter.lqa --bits 1.25",
     "encode my-adapter -o my-adapter.lqa --max-error 0.05 --json",
     "encode my-adapter -o my-adapter.lqa --importance imatrix.gguf",
+    "encode my-adapter -o my-adapter.lqa --base base-model",
     "encode my-adapter -o my-adapter.lqa --variant 3@0.9",
     "encode my-adapter -o my-adapter.lqa --profile rtn --bits 4 --tensors f16",
     "encode --out-dir encoded 'adapters/**'",
@@ -179,6 +187,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   REPAIR,
   COMPARE,
   EXTRACT,
+  SIGN,
+  VERIFY_SIGNATURE,
   EXPLAIN,
   ...FLEET_COMMANDS,
   COMPLETION,

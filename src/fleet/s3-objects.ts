@@ -32,6 +32,8 @@ export interface S3Options {
   readonly silenceMs?: number | undefined;
 }
 
+/** The media type of an `.lqa` file (spec annex K). */
+const MEDIA_TYPE = "application/vnd.lqa";
 /** The largest object that is put in one request, which is what makes a put conditional everywhere. */
 const MOST_BYTES = 5 * 2 ** 30;
 /** Pause before a read that broke off is tried again, ms; it doubles. */
@@ -166,6 +168,7 @@ export function s3Objects(location: string, { sdk, client, attempts }: S3Service
               ...of(key),
               Body: bytes,
               ContentLength: bytes.length,
+              ...(key.endsWith(".lqa") && { ContentType: MEDIA_TYPE }),
               ChecksumSHA256: checksum,
               ...(!replace && { IfNoneMatch: "*" }),
             }),

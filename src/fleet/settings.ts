@@ -11,7 +11,7 @@ import { resolveOptions } from "../quantize/profile.ts";
 /** How the adapters of a fleet are encoded, and whether what is there already is replaced. */
 export type FleetSettings = Omit<
   EncodeFileOptions,
-  "onProgress" | "executor" | "signal" | "importance" | "weighted" | "workers" | "scaleIfMissing"
+  "onProgress" | "executor" | "signal" | "base" | "importance" | "weighted" | "workers" | "scaleIfMissing"
 >;
 
 type Form = (value: unknown) => boolean;

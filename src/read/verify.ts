@@ -35,8 +35,8 @@ export interface VerifiedIds {
 
 /** Called with each chunk once it has passed its own checks, before the next byte is looked at. */
 export interface ChunkVisitor {
-  module?(record: ModuleRecord, factors: PackedFactors, payloadOffset: number): void;
-  tensor?(record: TensorRecord, data: Uint8Array, payloadOffset: number): void;
+  module?: ((record: ModuleRecord, factors: PackedFactors, payloadOffset: number) => void) | undefined;
+  tensor?: ((record: TensorRecord, data: Uint8Array, payloadOffset: number) => void) | undefined;
   /** `map` is there for the sections this version knows. */
   section?(record: SectionRecord, data: Uint8Array, map: MetaMap | undefined): void;
   /** The chunks so far have the digests of {@link BodyOptions.pinned}. Not called without it. */

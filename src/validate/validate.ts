@@ -14,6 +14,7 @@
 import { SCHEMA } from "../container/generated/schema.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
+import type { MetaMap } from "../container/meta.ts";
 import { COMPATIBLE, PROLOGUE_BYTES } from "../container/prologue.ts";
 import { allChunks, type ContainerIndex } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
@@ -75,6 +76,8 @@ export interface Validation {
   readonly tensors: number | undefined;
   /** From level `integrity` on, of a valid file. */
   readonly ids: VerifiedIds | undefined;
+  /** META, from level `integrity` on; empty if there is none. */
+  readonly meta: MetaMap | undefined;
   /** The index, once it was readable. */
   readonly index: ContainerIndex | undefined;
 }
@@ -171,6 +174,7 @@ class Run {
   readonly #findings: LqaError[] = [];
   readonly #warnings: Warning[] = [];
   #omitted = 0;
+  #meta: MetaMap | undefined;
 
   constructor(options: ValidateOptions, size: number | undefined, scanned: boolean) {
     this.#options = options;
@@ -215,15 +219,21 @@ class Run {
         report: this.#options.all === true ? report : undefined,
         budgetBytes: this.#options.budgetBytes ?? (this.#scanned ? PIECE_BUDGET : undefined),
         scan: (record) => scanOf(record, values, this.#scanned),
-        visitor: values && {
-          module: (record, factors, offset) => {
-            values.module(record, factors, offset);
-            if (this.#options.warnings !== false) this.#warn(suspiciousPlanes(record, factors));
+        visitor: {
+          module:
+            values &&
+            ((record, factors, offset) => {
+              values.module(record, factors, offset);
+              if (this.#options.warnings !== false) this.#warn(suspiciousPlanes(record, factors));
+            }),
+          tensor: values && ((record, data, offset) => values.tensor(record, data, offset)),
+          section: ({ type }, _, map) => {
+            if (type === "META") this.#meta = map;
           },
-          tensor: (record, data, offset) => values.tensor(record, data, offset),
         },
       });
       values?.finish();
+      this.#meta ??= {};
     }
     if (depth >= 3) checkCanonicalIndex(header, report);
     return ids;
@@ -266,6 +276,7 @@ class Run {
       modules: index?.modules.length,
       tensors: index?.tensors.length,
       ids: findings.length === 0 ? ids : undefined,
+      meta: this.#meta,
       index,
     };
   }

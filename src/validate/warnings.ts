@@ -55,6 +55,11 @@ export const WARNINGS = {
     summary: "The base model's configuration does not say which shapes these layers have.",
     advice: "Give the base model's safetensors file to --base to compare them.",
   },
+  BASE_WEIGHTS_UNREAD: {
+    code: "LQA-W010",
+    summary: "The file has a digest of its base model's weights, which a configuration does not have.",
+    advice: "Give the base model's safetensors files to --base to compare them.",
+  },
 } as const;
 
 export type WarningName = keyof typeof WARNINGS;

@@ -84,7 +84,7 @@ describe("the manual page", () => {
 
   it("explains every option, in requests and ASCII alone", () => {
     for (const { name, options, examples } of COMMANDS) {
-      expect(page).toContain(`.SS lqa ${name}`);
+      expect(page).toContain(`.SS lqa ${name.replaceAll("-", "\\-")}`);
       for (const option of options) expect(page).toContain(`\\-\\-${option.name.replaceAll("-", "\\-")}`);
       for (const example of examples)
         expect(page).toContain(`lqa ${example.replaceAll("\\", "\\e").replaceAll("-", "\\-")}`);

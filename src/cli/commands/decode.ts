@@ -21,6 +21,12 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const source = input === STANDARD_INPUT ? await readInput(input) : input;
   const model = textOption(args, "merge");
   if (model !== undefined) return await merge(args, source, model, output, terminal);
+  if (args.values.has("any-base"))
+    throw new LqaError(KIND.USAGE, {
+      where: "lqa decode",
+      expected: "--merge <model>",
+      actual: "--any-base without it",
+    });
   const base = textOption(args, "base");
   const result = await decodeFile(source, output, {
     dtype,
@@ -80,7 +86,10 @@ async function merge(
   }
   const { bytes } = await readValid(source);
   const adapter = await (await openLqa(bytes)).readAdapter();
-  const result = await mergeFile(adapter, model, output, { onProgress: terminal.progress });
+  const result = await mergeFile(adapter, model, output, {
+    anyBase: args.values.has("any-base"),
+    onProgress: terminal.progress,
+  });
   terminal.endProgress();
   const { written, changed, tensors, seconds } = result;
   if (args.values.has("json")) {

@@ -148,6 +148,7 @@ function encodeJson(result: EncodedFile): object {
     taskRisk: result.taskRisk,
     outputError: finite(result.outputError),
     importance: result.importance ?? null,
+    baseDigest: result.baseDigest ?? null,
     tensors: result.tensors,
     tensorBytes: result.tensorBytes,
     tensorPolicy: result.tensorPolicy,
@@ -222,6 +223,7 @@ function summary(input: string, output: string, result: EncodedFile, { colors }:
     ],
     ...outputRows(result),
     ...(result.tensors === 0 ? [] : [["plain tensors", tensorsText(result)]]),
+    ...(result.baseDigest === undefined ? [] : [["base digest", result.baseDigest]]),
     ["encoding", settingsText(result.settings)],
     ["time", duration(result.seconds)],
   ];

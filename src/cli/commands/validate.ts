@@ -17,7 +17,7 @@ import {
   type ValidationLevel,
   validateReader,
 } from "../../validate/validate.ts";
-import type { Warning } from "../../validate/warnings.ts";
+import { type Warning, warning } from "../../validate/warnings.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { counted, jsonText, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
@@ -36,7 +36,7 @@ interface Settings {
   readonly all: boolean;
   readonly warnings: boolean;
   readonly budgetBytes: number | undefined;
-  readonly base: BaseModel | undefined;
+  readonly base: (BaseModel & { readonly path: string }) | undefined;
 }
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
@@ -49,7 +49,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     all: args.values.has("all"),
     warnings: !args.values.has("no-warnings"),
     budgetBytes: numberOption(args, "budget"),
-    base: base === undefined ? undefined : await (await import("../base-model.ts")).readBaseModel(base),
+    base: base === undefined ? undefined : await openedBase(base),
   };
   const outcomes: Outcome[] = [];
   for (const input of await inputsOf(args.positionals)) {
@@ -78,10 +78,10 @@ async function check(
   let opened: OpenInput | undefined;
   try {
     opened = await input.open();
-    const result = withBase(await validateReader(opened.reader, settings), settings);
+    const result = await withBase(await validateReader(opened.reader, settings), settings);
     return {
       // Outcomes are kept to the end; indexes would add up to many times the bytes of the files.
-      outcome: { path, result: { ...result, index: undefined } },
+      outcome: { path, result: { ...result, index: undefined, meta: undefined } },
       dumps: withDumps ? await dumpsOf(result, opened, terminal) : new Map(),
     };
   } catch (error) {
@@ -92,19 +92,42 @@ async function check(
   }
 }
 
-function withBase(result: Validation, { base, all, warnings }: Settings): Validation {
+async function openedBase(path: string): Promise<Settings["base"]> {
+  return { ...(await (await import("../base-model.ts")).readBaseModel(path)), path };
+}
+
+async function withBase(result: Validation, { base, all, warnings }: Settings): Promise<Validation> {
   if (base === undefined || result.index === undefined || (!all && !result.valid)) return result;
   const room = all ? MOST_FINDINGS - result.findings.length : 1;
   const compared = compareWithBase(result.index, base, room);
-  const findings = [...result.findings, ...compared.findings];
+  const digest = compared.findings.length === 0 ? await compareDigest(result, base) : {};
+  const findings = [...result.findings, ...compared.findings, ...(digest.findings ?? [])];
   return {
     ...result,
     valid: findings.length === 0,
     error: findings[0],
     findings,
     omitted: result.omitted + (all ? compared.omitted : 0),
-    warnings: warnings ? [...result.warnings, ...compared.warnings] : [],
+    warnings: warnings ? [...result.warnings, ...compared.warnings, ...(digest.warnings ?? [])] : [],
   };
+}
+
+/** The base digest in META, if there is one, against the weights of the model: its shapes fit. */
+async function compareDigest(
+  { meta = {}, index }: Validation,
+  base: NonNullable<Settings["base"]>,
+): Promise<{ readonly findings?: LqaError[]; readonly warnings?: Warning[] }> {
+  if (meta.base_digest === undefined || index === undefined) return {};
+  if (base.kind === "config") return { warnings: [warning("BASE_WEIGHTS_UNREAD")] };
+  const { checkBaseDigest } = await import("../../base-digest.ts");
+  try {
+    await checkBaseDigest(meta, index.modules, base.path);
+    return {};
+  } catch (error) {
+    // What is wrong with the model's files says nothing about this one.
+    if (!isLqaError(error, "BASE_WEIGHTS") && !isLqaError(error, "META_ENCODING")) throw error;
+    return { findings: [error] };
+  }
 }
 
 async function dumpsOf({ findings }: Validation, input: OpenInput, terminal: Terminal): Promise<Dumps> {

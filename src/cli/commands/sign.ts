@@ -1,0 +1,38 @@
+/**
+ * `lqa sign`: a detached signature of an `.lqa` file.
+ *
+ * @module
+ */
+import { readWholeFile } from "../../io/file.ts";
+import { assertWritable, writeFileAtomic } from "../../io/write-file.ts";
+import { signFile } from "../../signature.ts";
+import { type Arguments, textOption } from "../command.ts";
+import { printable } from "../format.ts";
+import { columns, type Terminal } from "../terminal.ts";
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const path = args.positionals[0]!;
+  const output = textOption(args, "signature") ?? `${path}.sig`;
+  const options = { force: args.values.has("force") };
+  await assertWritable(output, options);
+  const key = await readWholeFile(textOption(args, "key")!);
+  const { bundle, signed } = await signFile(path, key, process.env.LQA_KEY_PASSPHRASE);
+  await writeFileAtomic(output, bundle, options);
+  if (args.values.has("json")) terminal.out(`${JSON.stringify({ signature: output, ...signed }, null, 2)}\n`);
+  else
+    terminal.out(
+      `${terminal.colors.bold(printable(output))} signs ${printable(path)}\n${signedRows(signed)}\n`,
+    );
+  return 0;
+}
+
+/** What is signed, and by which key, as lines. */
+export function signedRows({ fileId, sha256, key }: { fileId: string; sha256: string; key: string }): string {
+  return columns([
+    ["file id", fileId],
+    ["SHA-256", sha256],
+    ["key", key],
+  ])
+    .map((line) => `  ${line}`)
+    .join("\n");
+}

@@ -1,0 +1,21 @@
+/**
+ * `lqa verify-signature`: whether the owner of a key signed an `.lqa` file.
+ *
+ * @module
+ */
+import { readWholeFile } from "../../io/file.ts";
+import { verifyFileSignature } from "../../signature.ts";
+import { type Arguments, textOption } from "../command.ts";
+import { printable } from "../format.ts";
+import type { Terminal } from "../terminal.ts";
+import { signedRows } from "./sign.ts";
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const path = args.positionals[0]!;
+  const signature = textOption(args, "signature") ?? `${path}.sig`;
+  const key = await readWholeFile(textOption(args, "key")!);
+  const signed = await verifyFileSignature(path, signature, key);
+  if (args.values.has("json")) terminal.out(`${JSON.stringify({ signature, ...signed }, null, 2)}\n`);
+  else terminal.out(`${terminal.colors.green("signed")}   ${printable(path)}\n${signedRows(signed)}\n`);
+  return 0;
+}

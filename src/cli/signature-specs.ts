@@ -1,0 +1,58 @@
+/**
+ * The commands about signatures, as entries of the command table: sign, verify-signature.
+ *
+ * @module
+ */
+import type { CommandSpec, OptionSpec } from "./command.ts";
+import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
+
+const SIGNATURE_OPTION: OptionSpec = {
+  name: "signature",
+  type: "text",
+  placeholder: "<path>",
+  defaultText: "the name of the file with .sig behind it",
+  help: "The signature file: a Sigstore bundle, as OpenSSF model signing has it.",
+};
+
+export const SIGN: CommandSpec = {
+  name: "sign",
+  summary: "Sign an .lqa file.",
+  details:
+    "Validates the file and writes a detached signature over its SHA-256 and its file id. `model_signing verify key` accepts it too. The passphrase of an encrypted key is taken from the environment variable LQA_KEY_PASSPHRASE.",
+  positional: { placeholder: "<file.lqa>", many: false, help: "The file to sign." },
+  options: [
+    {
+      name: "key",
+      type: "text",
+      placeholder: "<private.pem>",
+      required: true,
+      help: "The private key in PEM: elliptic curve P-256, P-384 or P-521.",
+    },
+    SIGNATURE_OPTION,
+    { ...FORCE_OPTION, help: "Replace an existing signature." },
+    JSON_OPTION,
+  ],
+  examples: ["sign my-adapter.lqa --key private.pem"],
+  load: () => import("./commands/sign.ts"),
+};
+
+export const VERIFY_SIGNATURE: CommandSpec = {
+  name: "verify-signature",
+  summary: "Verify that the owner of a key signed an .lqa file.",
+  details:
+    "Checks the signature, validates the file, and compares both. Takes signatures of `lqa sign` and, for a single file, of `model_signing sign key`. Exit code 1: do not use the file as signed.",
+  positional: { placeholder: "<file.lqa>", many: false, help: "The signed file." },
+  options: [
+    {
+      name: "key",
+      type: "text",
+      placeholder: "<public.pem>",
+      required: true,
+      help: "The public key of the signer in PEM, from a source that you trust.",
+    },
+    SIGNATURE_OPTION,
+    JSON_OPTION,
+  ],
+  examples: ["verify-signature my-adapter.lqa --key public.pem"],
+  load: () => import("./commands/verify-signature.ts"),
+};
