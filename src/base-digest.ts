@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { toHex } from "./container/bytes.ts";
 import { tensorContent } from "./container/digests.ts";
@@ -18,6 +17,7 @@ import * as KIND from "./error-catalogue.ts";
 import { fail, isLqaError } from "./errors.ts";
 import { type Model, readModel, type StoredTensor } from "./extract/model.ts";
 import { type OpenModel, openModel } from "./extract/open-model.ts";
+import { isRegularFile, namesIn } from "./io/file.ts";
 import { quotePath } from "./io/os-error.ts";
 import type { ModuleShape } from "./model/adapter.ts";
 import { equalBytes } from "./model/bytes.ts";
@@ -50,9 +50,9 @@ export async function openBase(path: string, signal?: AbortSignal): Promise<Open
   };
   try {
     const tensors = new Map<string, StoredTensor>();
-    const names = await readdir(path).catch((): string[] => []);
-    const pipeline = names.includes("model_index.json");
-    for (const part of pipeline ? names.filter((name) => COMPONENT.test(`${name}.`)) : [""]) {
+    const pipeline = await isRegularFile(join(path, "model_index.json"));
+    const parts = pipeline ? (await namesIn(path)).filter((name) => COMPONENT.test(`${name}.`)) : [""];
+    for (const part of parts) {
       const model = await openModel(join(path, part), signal).catch((error) => {
         // A component with weights in another form; that a module needs it is said where it is looked up.
         if (pipeline && isLqaError(error, "NOT_FOUND")) return undefined;

@@ -6,14 +6,9 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
-<<<<<<< HEAD
 import { isPipe, openFileReader, openFileSource } from "../io/file.ts";
 import { expandPattern, isPattern } from "../io/glob.ts";
-=======
-import { openFileReader, openFileSource } from "../io/file.ts";
-import { expandPattern } from "../io/glob.ts";
 import type { HttpOptions } from "../io/http.ts";
->>>>>>> h-c
 import { type ByteReader, piecesReader, sourceReader } from "../validate/window.ts";
 import { printable } from "./format.ts";
 import { isAddress, STANDARD_INPUT } from "./open-input.ts";
@@ -73,18 +68,7 @@ async function openPath(path: string, regular: boolean): Promise<OpenInput> {
   };
 }
 
-<<<<<<< HEAD
-async function openAddress(address: string): Promise<OpenInput> {
-=======
-async function isPipe(path: string): Promise<boolean> {
-  return await stat(path).then(
-    (status) => status.isFIFO(),
-    () => false,
-  );
-}
-
 async function openAddress(address: string, remote: HttpOptions): Promise<OpenInput> {
->>>>>>> h-c
   const { httpSource } = await import("../io/http.ts");
   const source = httpSource(address, remote);
   return {

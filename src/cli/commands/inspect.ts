@@ -8,13 +8,8 @@ import { fail } from "../../errors.ts";
 import { parameterCount } from "../../model/adapter.ts";
 import { bandsText, encodingText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
-<<<<<<< HEAD
 import { count, counted, jsonText, jsonValue, percent, printable, size } from "../format.ts";
-import { type OpenedFile, openInput, openWhole } from "../open-input.ts";
-=======
-import { count, counted, percent, printable, size } from "../format.ts";
 import { type OpenedFile, openInput, openWhole, remoteOptions } from "../open-input.ts";
->>>>>>> h-c
 import { byteParts } from "../parts.ts";
 import { bar, columns, type Terminal } from "../terminal.ts";
 
