@@ -132,6 +132,22 @@ seed(
 );
 seed(["importance"], "gguf", gguf());
 seed(["importance"], "dat", dat());
+/** Answers of servers, one a byte; see the targets. */
+seed(["ranges"], "good", Buffer.alloc(16));
+seed(["ranges"], "changes", Buffer.from([0, 0, 0, 0, 1, 1, 1, 1, 1, 1]), 128);
+seed(["ranges"], "expected", Buffer.from([1, 1, 1, 1]), 64);
+seed(["ranges"], "faults", Buffer.from([0, 28, 0, 16, 28, 0, 24, 8, 12, 20, 36, 40]), 1);
+seed(["ranges"], "events", Buffer.from([0, 0, 28, 1, 0, 1]), 2);
+seed(["redirects"], "none", Buffer.of(0));
+seed(["redirects"], "chain", Buffer.from([1, 9, 17, 25, 33, 0]));
+seed(["redirects"], "insecure", Buffer.from([33, 41, 0]));
+seed(["redirects"], "back", Buffer.from([17, 25, 0]));
+seed(["redirects"], "loop", Buffer.alloc(8, 25));
+seed(
+  ["redirects"],
+  "location",
+  Buffer.concat([Buffer.of(241), Buffer.from("https://b.example/a?b#c "), Buffer.of(0)]),
+);
 
 // Jobs, records and locations as texts; for the grammars of jobs and of directories, choices.
 const job = {

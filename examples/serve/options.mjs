@@ -10,11 +10,16 @@ export const DEFAULTS = {
   /** Largest body, and largest answer of rows. */
   bodyBytes: 16 * MIB,
   answerBytes: 64 * MIB,
-  /** Most requests at the same time: so many bodies and answers are in memory at most. */
+  /** Most requests at work at the same time: at most this many answers are in memory. */
   concurrency: 32,
+  /** Bytes of bodies that are arriving, all together. */
+  arrivingBytes: 512 * MIB,
+  /** Least bytes of a body in each window of milliseconds; a client that sends less is cut off. */
+  leastBodyBytes: 4096,
+  bodyWindowMilliseconds: 4000,
   /** Most connections. */
   connections: 1024,
-  /** How long a body may take, and how long a connection may be silent while something is sent. */
+  /** How long headers and body may take together, and how long a connection may be silent while something is sent. */
   bodyMilliseconds: 30_000,
   silenceMilliseconds: 60_000,
   /** Once it is told to stop: how long requests are still taken, and after that how long those under way have. */
@@ -36,7 +41,7 @@ const HELP = `Holds a directory of .lqa files packed, applies them, hands out fa
   --budget-mib N         packed adapters and decoded factors (default 1024)
   --body-mib N           largest body of a request (default 16)
   --answer-mib N         largest answer of rows (default 64)
-  --concurrency N        requests at the same time (default 32)
+  --concurrency N        requests at work at the same time (default 32)
   --grace-seconds N      after SIGTERM: not ready, but still taking requests (default 0)
   --drain-seconds N      then: time for those under way (default 25)
   --shared DIRECTORY     decoded factors as files there, e.g. /dev/shm

@@ -38,6 +38,10 @@ export function createAdapterServer(directory, { log = () => {}, ...options } = 
       ? undefined
       : new SharedFactors(limits.sharedDirectory, limits.sharedBytes);
   const metrics = new Metrics();
+  /** Bytes of bodies that are not whole yet. */
+  const arriving = { bytes: 0 };
+  /** Requests at work. */
+  let places = 0;
   /** Told to stop; and no more requests are taken. */
   let stopping = false;
   let draining = false;
@@ -67,13 +71,25 @@ export function createAdapterServer(directory, { log = () => {}, ...options } = 
     if (draining) response.setHeader("connection", "close");
     let route = "other";
     let isWork = false;
+    let hasPlace = false;
     try {
       const call = callOf(request);
       const handle = HANDLERS.get(call.route) ?? nothing;
       if (handle !== nothing) route = call.route;
       isWork = !OBSERVING.has(route);
-      if (isWork) admit();
-      await handle(response, { ...call, request, signal: control.signal });
+      if (isWork) {
+        metrics.inFlight++;
+        if (draining) throw new Refused(503, "stopping");
+      }
+      // Before it takes a place: a client that promises a body and does not send it holds up nobody.
+      const body = WITH_BODY.has(route) ? await bodyOf(request, arriving, limits) : undefined;
+      if (isWork) {
+        if (places === limits.concurrency)
+          throw new Refused(503, `${limits.concurrency} requests are under way`);
+        places++;
+        hasPlace = true;
+      }
+      await handle(response, { ...call, request, body, signal: control.signal });
     } catch (error) {
       const status = statusOf(error);
       if (status >= 500 && status !== 503 && !control.signal.aborted)
@@ -95,18 +111,13 @@ export function createAdapterServer(directory, { log = () => {}, ...options } = 
     // An answer takes memory until it is sent.
     await closed;
     if (isWork) metrics.inFlight--;
+    if (hasPlace) places--;
     const status = response.writableFinished ? response.statusCode : "aborted";
     metrics.finished(route, status, (performance.now() - started) / 1000);
     if (draining) server.closeIdleConnections();
-
-    function admit() {
-      // What is refused is counted down as well.
-      if (metrics.inFlight++ >= limits.concurrency)
-        throw new Refused(503, `${limits.concurrency} requests are under way`);
-      if (draining) throw new Refused(503, "stopping");
-    }
   }
 
+  const WITH_BODY = new Set(["POST /apply"]);
   /** Taken however much there is to do. */
   const OBSERVING = new Set(["GET /health", "GET /ready", "GET /metrics"]);
   const HANDLERS = new Map(
@@ -156,10 +167,9 @@ export function createAdapterServer(directory, { log = () => {}, ...options } = 
   }
 
   /** Body: rows of f32. `adapters` names one for each row, `-` for none. Answers with what is to be added, in f32. */
-  async function apply(response, { request, parameters, signal }) {
+  async function apply(response, { body, parameters, signal }) {
     const module = parameters.get("module") ?? refuse("module=NAME is missing");
     const names = (parameters.get("adapters") ?? refuse("adapters=NAME,NAME,… is missing")).split(",");
-    const body = await bodyOf(request, limits.bodyBytes);
     if (body.length % (4 * names.length) !== 0)
       refuse(`a body of ${body.length} bytes is not ${names.length} rows of f32`);
     const x = new Float32Array(body.buffer, body.byteOffset, body.length / 4);
@@ -290,15 +300,38 @@ function refuse(message) {
   throw new Refused(400, message);
 }
 
-async function bodyOf(request, most) {
-  const tooLarge = () => new Refused(413, `a body of more than ${most} bytes`);
-  if (Number(request.headers["content-length"] ?? 0) > most) throw tooLarge();
+/** The body of a request. Memory grows with what arrives, not with what is promised, and a client has to keep sending. */
+async function bodyOf(request, arriving, limits) {
+  const { bodyBytes, arrivingBytes, leastBodyBytes, bodyWindowMilliseconds } = limits;
+  const tooLarge = () => new Refused(413, `a body of more than ${bodyBytes} bytes`);
+  if (Number(request.headers["content-length"] ?? 0) > bodyBytes) throw tooLarge();
   const pieces = [];
   let length = 0;
-  for await (const piece of request) {
-    length += piece.length;
-    if (length > most) throw tooLarge();
-    pieces.push(piece);
+  let before = 0;
+  let slow;
+  try {
+    // Not by iteration: leaving that destroys the socket, over which the refusal is to go.
+    await new Promise((resolve, reject) => {
+      slow = setInterval(() => {
+        if (length - before < leastBodyBytes)
+          reject(new Refused(408, `less than ${leastBodyBytes} bytes in ${bodyWindowMilliseconds} ms`));
+        before = length;
+      }, bodyWindowMilliseconds);
+      request.on("data", (piece) => {
+        length += piece.length;
+        arriving.bytes += piece.length;
+        if (length > bodyBytes) reject(tooLarge());
+        else if (arriving.bytes > arrivingBytes) reject(new Refused(503, "too many bodies are arriving"));
+        else pieces.push(piece);
+      });
+      request.on("end", resolve).on("error", reject);
+      request.on("close", () => reject(new Refused(400, "the body broke off")));
+    });
+  } finally {
+    clearInterval(slow);
+    request.pause();
+    request.removeAllListeners("data");
+    arriving.bytes -= length;
   }
   // Aligned for floats.
   const body = new Uint8Array(length);

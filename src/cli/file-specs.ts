@@ -4,7 +4,7 @@
  * @module
  */
 import type { CommandSpec } from "./command.ts";
-import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
+import { FORCE_OPTION, JSON_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
 export const VALIDATE: CommandSpec = {
@@ -53,6 +53,7 @@ export const VALIDATE: CommandSpec = {
       defaultText: "16777216",
       help: "Most memory for what has to be held of one chunk; large chunks are read and inflated in pieces. Compressed chunks together may inflate to 1 GiB, 16 times the file, or this.",
     },
+    TIMEOUT_OPTION,
     JSON_OPTION,
     { name: "sarif", type: "flag", help: "Print a SARIF 2.1.0 log on stdout instead, for code scanning." },
   ],

@@ -8,9 +8,10 @@ import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { isPipe, openFileReader, openFileSource } from "../io/file.ts";
 import { expandPattern, isPattern } from "../io/glob.ts";
+import type { HttpOptions } from "../io/http.ts";
 import { type ByteReader, piecesReader, sourceReader } from "../validate/window.ts";
 import { printable } from "./format.ts";
-import { STANDARD_INPUT } from "./open-input.ts";
+import { isAddress, STANDARD_INPUT } from "./open-input.ts";
 
 /** An input that can be opened. */
 export interface Input {
@@ -26,11 +27,11 @@ export interface OpenInput {
 }
 
 /** The inputs that words stand for; a pattern without a match is an input that fails. */
-export async function inputsOf(words: readonly string[]): Promise<Input[]> {
+export async function inputsOf(words: readonly string[], remote: HttpOptions): Promise<Input[]> {
   const inputs: Input[] = [];
   for (const word of words) {
     if (word === STANDARD_INPUT) inputs.push({ name: word, open: openStandardInput });
-    else if (/^https?:\/\//i.test(word)) inputs.push({ name: word, open: () => openAddress(word) });
+    else if (isAddress(word)) inputs.push({ name: word, open: () => openAddress(word, remote) });
     else
       try {
         // A pipe works where a person names it, not where a pattern finds it: nobody may ever write to it.
@@ -67,9 +68,9 @@ async function openPath(path: string, regular: boolean): Promise<OpenInput> {
   };
 }
 
-async function openAddress(address: string): Promise<OpenInput> {
+async function openAddress(address: string, remote: HttpOptions): Promise<OpenInput> {
   const { httpSource } = await import("../io/http.ts");
-  const source = httpSource(address);
+  const source = httpSource(address, remote);
   return {
     reader: sourceReader(source),
     again: (begin, end) => source.read(begin, end - begin),

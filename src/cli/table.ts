@@ -12,7 +12,7 @@ import { ALIGN_OPTION, FLOOR_OPTION, METHOD_OPTIONS } from "./encode-options.ts"
 import { EXTRACT } from "./extract-spec.ts";
 import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
 import { FLEET_COMMANDS } from "./fleet-specs.ts";
-import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
+import { FORCE_OPTION, JSON_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { COMPLETION, EXPLAIN, MAN } from "./shell-specs.ts";
 import { SIGN, VERIFY_SIGNATURE } from "./signature-specs.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
@@ -122,6 +122,7 @@ const INSPECT: CommandSpec = {
     },
     ...SOURCE_OPTIONS,
     { ...FORCE_OPTION, help: "Replace an existing report." },
+    TIMEOUT_OPTION,
     JSON_OPTION,
   ],
   examples: [

@@ -15,7 +15,7 @@ import { suitableWorkers, withWorkers } from "../workers/pool.ts";
 import { type Arguments, textOption } from "./command.ts";
 import { printable } from "./format.ts";
 import { openAdapter } from "./open-adapter.ts";
-import { isAddress, readWhole, STANDARD_INPUT } from "./open-input.ts";
+import { isAddress, readWhole, remoteOptions, STANDARD_INPUT } from "./open-input.ts";
 import { sourceSettings } from "./source-options.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -37,7 +37,7 @@ export async function writeReport(
   if (from === undefined && args.values.has("compare"))
     fail(KIND.USAGE, { where: "lqa inspect", expected: "--source, which is encoded", actual: "--compare" });
   const source = from === undefined ? undefined : await openAdapter(from, sourceSettings(args));
-  const bytes = await readWhole(path);
+  const bytes = await readWhole(path, remoteOptions(args));
   const comparison =
     source !== undefined && args.values.has("compare") ? await compared(source, terminal) : undefined;
   const inspection = await inspectLqa(bytes, { source, onProgress: terminal.progress });

@@ -90,6 +90,16 @@ describe("an address", () => {
     expect(text.out).toMatch(/layers\.5\.q/);
   });
 
+  test("that does not answer is given up after --timeout, for the report as well", async () => {
+    const server = await serve(() => {});
+    const report = ["--html", join(temporaryDirectory(), "report.html")];
+    for (const words of [[], report])
+      expect(await run(["inspect", server.url, "--timeout", "1", ...words])).toMatchObject({
+        code: 2,
+        err: expect.stringMatching(/NETWORK[^]*within 1000 ms/),
+      });
+  });
+
   test("of nothing, or of something else, is an error", async () => {
     const server = await serve((_request, response) => {
       response.writeHead(404);

@@ -309,6 +309,18 @@ describe("standard input and addresses", () => {
     }
   });
 
+  it("that do not answer are given up after --timeout", async () => {
+    const silent = await serve(() => {});
+    const begun = performance.now();
+    const { code, out } = await run([silent.url, "--timeout", "1", "--json"]);
+    expect(code).toBe(2);
+    expect(JSON.parse(out).files).toMatchObject([
+      { error: { kind: "NETWORK", expected: "an end within 1000 ms" } },
+    ]);
+    expect(performance.now() - begun).toBeLessThan(20_000);
+    expect(await run([silent.url, "--timeout", "0"])).toMatchObject({ code: 2 });
+  });
+
   it("that fail are unread, not invalid", async () => {
     const gone = await serve((_request, response) => {
       response.writeHead(404);

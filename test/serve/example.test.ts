@@ -115,7 +115,14 @@ describe("the example server", () => {
   });
 
   it("takes so many requests at once, and tells of itself all the same", async () => {
-    const slow = Array.from({ length: 3 }, slowly);
+    const { acquireAll } = pool;
+    let open = (): void => {};
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    pool.acquireAll = async (...words: unknown[]) => {
+      await gate;
+      return acquireAll.apply(pool, words);
+    };
+    const slow = Array.from({ length: 3 }, () => apply("a,b"));
     const inFlight = /^lqa_requests_in_flight 3$/m;
     await expect.poll(async () => (await call("/metrics")).text(), PATIENT).toMatch(inFlight);
     const refused = await apply("a,b");
@@ -123,10 +130,45 @@ describe("the example server", () => {
     expect(await (await call("/metrics")).text()).toMatch(inFlight);
     expect((await call("/health")).status).toBe(200);
     expect((await call("/ready")).status).toBe(200);
-    for (const { request } of slow) request.end(rest);
-    expect(await Promise.all(slow.map(({ status }) => status))).toEqual([200, 200, 200]);
+    open();
+    expect((await Promise.all(slow)).map(({ status }) => status)).toEqual([200, 200, 200]);
+    pool.acquireAll = acquireAll;
     await expect.poll(async () => (await apply("a,b")).status, PATIENT).toBe(200);
   });
+
+  it("is not filled by connections that promise a body, or headers, and do not send them", async () => {
+    const other = createAdapterServer(directory, {
+      concurrency: 3,
+      bodyWindowMilliseconds: 1500,
+      leastBodyBytes: 512,
+    });
+    await new Promise<void>((resolve) => other.server.listen(0, "127.0.0.1", resolve));
+    const { port } = other.server.address() as AddressInfo;
+    const head = `POST /apply?module=${LAYER}&adapters=a,b HTTP/1.1\r\nhost: x\r\ncontent-length: ${x.byteLength}\r\n`;
+    const answers = Array.from({ length: 40 }, async (_, i) => {
+      const socket = connect(port, "127.0.0.1");
+      // Some send a byte now and then, some not even the end of their headers.
+      socket.write(i % 4 === 3 ? head : `${head}\r\n`);
+      const drip = i % 4 === 1 ? setInterval(() => socket.write("x"), 100) : undefined;
+      socket.on("error", () => {});
+      let text = "";
+      socket.on("data", (piece) => (text += piece));
+      await new Promise((resolve) => socket.on("close", resolve));
+      clearInterval(drip);
+      return text.slice(0, 12);
+    });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    for (let i = 0; i < 5; i++) {
+      const place = `http://127.0.0.1:${port}/apply?module=${LAYER}&adapters=a,b`;
+      const response = await fetch(place, { method: "POST", body: x as unknown as BodyInit });
+      expect(response.status).toBe(200);
+    }
+    const withBody = answers.filter((_, i) => i % 4 !== 3);
+    expect(new Set(await Promise.all(withBody))).toEqual(new Set(["HTTP/1.1 408"]));
+    other.server.closeAllConnections();
+    await Promise.all(answers);
+    await other.stop();
+  }, 60_000);
 
   it("counts for Prometheus, in a form that it reads", async () => {
     await call("/some/name/that/nobody/knows");

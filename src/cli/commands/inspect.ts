@@ -9,7 +9,7 @@ import { parameterCount } from "../../model/adapter.ts";
 import { bandsText, encodingText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { count, counted, jsonText, jsonValue, percent, printable, size } from "../format.ts";
-import { type OpenedFile, openInput, openWhole } from "../open-input.ts";
+import { type OpenedFile, openInput, openWhole, remoteOptions } from "../open-input.ts";
 import { byteParts } from "../parts.ts";
 import { bar, columns, type Terminal } from "../terminal.ts";
 
@@ -29,7 +29,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     html === undefined
       ? undefined
       : await (await import("../write-report.ts")).writeReport(path, html, args, terminal);
-  const file = bytes === undefined ? await openInput(path) : await openWhole(bytes);
+  const file = bytes === undefined ? await openInput(path, remoteOptions(args)) : await openWhole(bytes);
   const modules = args.values.has("modules");
   if (args.values.has("json")) {
     terminal.out(jsonText({ ...inspectJson(file, modules), html: html ?? null }, jsonValue));

@@ -22,6 +22,7 @@ import { type Arguments, numberOption, textOption } from "../command.ts";
 import { counted, jsonText, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
 import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
+import { remoteOptions } from "../open-input.ts";
 import { errorLines, worstExitCode } from "../report-error.ts";
 import { sarifLog } from "../sarif.ts";
 import type { Terminal } from "../terminal.ts";
@@ -52,7 +53,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     base: base === undefined ? undefined : await openedBase(base),
   };
   const outcomes: Outcome[] = [];
-  for (const input of await inputsOf(args.positionals)) {
+  for (const input of await inputsOf(args.positionals, remoteOptions(args))) {
     const { outcome, dumps } = await check(input, settings, !json && !sarif, terminal);
     outcomes.push(outcome);
     if (!json && !sarif) print(outcome, dumps, terminal);
