@@ -7,7 +7,7 @@
  *   the headers to everybody on the way;
  * - the caller's headers (`authorization`, for one) go to the origin of the caller's address only. After a redirect to
  *   another origin they are dropped for the rest of the chain;
- * - the query of one address is never carried over to the next one, and no `Referer` is sent.
+ * - the query of one address is never carried over to another one, and no `Referer` is sent.
  *
  * Web pages cannot do this: `fetch` hides the answer of a redirect from them. There the browser follows the redirects.
  * It refuses http from an https page, drops `authorization` across origins and keeps other headers; what is left to this
