@@ -39,7 +39,7 @@ describe.each(["text", "JSON"])("as %s", (form) => {
     ["an unknown command", HOSTILE],
     ["an unknown option", "inspect", `--${HOSTILE}`],
     ["an unknown code", "explain", HOSTILE],
-    ["the stack of an error", "--verbose", "inspect", `absent${HOSTILE}.lqa`],
+    ["the stack of an error", "inspect", "--verbose", `absent${HOSTILE}.lqa`],
   ])("%s", (_, ...command) => {
     const { out, err } = lqaIn({ cwd: place }, ...command, ...words);
     expect(`${out}${err}`).not.toBe("");
