@@ -119,15 +119,18 @@ const isGenerated = (name: string): boolean =>
 const isPackageFile = (to: string): boolean => /^@[a-z]+\//.test(to);
 const isInternal = (to: string): boolean => files.includes(to);
 
-/** Files reached from `start` by imports that exist at run time. */
-function reachable(start: string): Set<string> {
+/** Entries of the package: what it exports, its program, and what is started as a worker. */
+const ENTRIES = ["index.ts", "node.ts", "webgpu.ts", "fleet.ts", "cli/main.ts", "workers/worker.ts"];
+
+/** Files reached from `start` by imports that exist at run time, and with `types` by those of types too. */
+function reachable(start: string, types = false): Set<string> {
   const seen = new Set<string>();
   const queue = [start];
   for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
     if (seen.has(name)) continue;
     seen.add(name);
     for (const { from, to, typeOnly } of imports) {
-      if (from === name && !typeOnly) queue.push(to);
+      if (from === name && (types || !typeOnly)) queue.push(to);
     }
   }
   return seen;
@@ -168,6 +171,11 @@ describe("the architecture of src/", () => {
 
   it("keeps a leading U+FEFF wherever it decodes UTF-8", () => {
     expect(files.filter((name) => DROPS_U_FEFF.test(texts.get(name)!))).toEqual([]);
+  });
+
+  it("ships no file that no entry reaches", () => {
+    const reached = new Set(ENTRIES.flatMap((entry) => [entry, ...reachable(entry, true)]));
+    expect(files.filter((name) => !name.endsWith(".d.ts") && !reached.has(name))).toEqual([]);
   });
 
   it("has no circles", () => {

@@ -2,7 +2,7 @@
  * Bits of a trellis-coded vector that say nothing (spec clause 12.4): no weight with a scale other than 0 depends on them.
  *
  * Where a group's scale is 0, its bits still fill the first windows of the next group; the others are free, and the
- * canonical form sets them to 0. Encoders clear them after the search, the validator looks at them.
+ * canonical form has 0 there, and the validator checks it.
  *
  * @module
  */
@@ -39,17 +39,4 @@ export function unneededBits(
     else if (end > from) found.push({ group: g, from, end });
   }
   return found.reverse();
-}
-
-/** Clears the free bits of a vector's bit string, which begins at byte 0 of `bits`. */
-export function clearUnneededBits(
-  bits: Uint8Array,
-  table: TrellisTable,
-  length: number,
-  group: number,
-  zeroScale: Uint8Array,
-): void {
-  for (const { from, end } of unneededBits(table, length, group, zeroScale)) {
-    for (let bit = from; bit < end; bit++) bits[bit >> 3]! &= ~(1 << (bit & 7));
-  }
 }

@@ -3,11 +3,11 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import type { ByteField } from "../../site/inspector/src/bytes/field.ts";
+import { type FieldContext, fieldsIn } from "../../site/inspector/src/bytes/fields.ts";
+import { mapIndex } from "../../site/inspector/src/bytes/index-fields.ts";
+import { type Region, regionsOf } from "../../site/inspector/src/bytes/regions.ts";
 import { type Adapter, encodeAdapter, isLqaError, memorySource, openSource } from "../../src/index.ts";
-import type { ByteField } from "../../src/report/bytes/field.ts";
-import { type FieldContext, fieldsIn } from "../../src/report/bytes/fields.ts";
-import { mapIndex } from "../../src/report/bytes/index-fields.ts";
-import { type Region, regionsOf } from "../../src/report/bytes/regions.ts";
 import { normal } from "../helpers/random.ts";
 
 const read = (name: string): Buffer => readFileSync(new URL(`../../${name}`, import.meta.url));

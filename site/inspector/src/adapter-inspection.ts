@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { paced } from "../encode.ts";
-import { isLqaError } from "../errors.ts";
+import { paced } from "../../../src/encode.ts";
+import { isLqaError } from "../../../src/errors.ts";
 import {
   type Adapter,
   type LoraModule,
@@ -13,10 +13,10 @@ import {
   parameterCount,
   shapeOf,
   withFactors,
-} from "../model/adapter.ts";
-import type { InspectOptions } from "./inspection.ts";
-import { type LayerPlace, layerPlaces } from "./layers.ts";
-import { finite, spectrum } from "./spectrum.ts";
+} from "../../../src/model/adapter.ts";
+import type { InspectOptions } from "../../../src/report/inspection.ts";
+import { type LayerPlace, layerPlaces } from "../../../src/report/layers.ts";
+import { finite, spectrum } from "../../../src/report/spectrum.ts";
 
 /** One module. */
 export interface AdapterModule extends ModuleShape, LayerPlace {

@@ -3,13 +3,19 @@
  *
  * @module
  */
-import type { AdapterInspection } from "../adapter-inspection.ts";
-import { count, counted, size } from "../format.ts";
-import { heatMap } from "./heat-map.ts";
-import { facts, folded, type Html, html, named, section, table } from "./html.ts";
-import { effectiveRank, RANK_EXPLANATION, RANK_MAP, shapeText } from "./module-tables.ts";
-import { card, type ReportParts, valueText } from "./page.ts";
-import { spectraSection } from "./spectra.ts";
+
+import { count, counted, size } from "../../../src/report/format.ts";
+import { heatMap } from "../../../src/report/page/heat-map.ts";
+import { facts, folded, type Html, html, named, section, table } from "../../../src/report/page/html.ts";
+import {
+  effectiveRank,
+  RANK_EXPLANATION,
+  RANK_MAP,
+  shapeText,
+} from "../../../src/report/page/module-tables.ts";
+import { card, type ReportParts, valueText } from "../../../src/report/page/page.ts";
+import { spectraSection } from "../../../src/report/page/spectra.ts";
+import type { AdapterInspection } from "./adapter-inspection.ts";
 
 /** Rows of a table; a page of more helps nobody. */
 const LISTED = 2000;

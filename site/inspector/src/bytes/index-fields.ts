@@ -12,12 +12,12 @@ import {
   MULTIPLIER_RULES,
   ROTATIONS,
   TENSOR_ROLES,
-} from "../../container/encoding-record.ts";
-import { SCHEMA } from "../../container/generated/schema.ts";
-import { readIndex } from "../../container/index-read.ts";
-import { type Located, verifyIndex } from "../../container/index-verify.ts";
-import { PROLOGUE_BYTES } from "../../container/prologue.ts";
-import { SCALAR_BYTES, type Scalar, type VectorField } from "../../container/schema-types.ts";
+} from "../../../../src/container/encoding-record.ts";
+import { SCHEMA } from "../../../../src/container/generated/schema.ts";
+import { readIndex } from "../../../../src/container/index-read.ts";
+import { type Located, verifyIndex } from "../../../../src/container/index-verify.ts";
+import { PROLOGUE_BYTES } from "../../../../src/container/prologue.ts";
+import { SCALAR_BYTES, type Scalar, type VectorField } from "../../../../src/container/schema-types.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";
 
 /** Where everything in an index stands. */

@@ -4,13 +4,18 @@
  *
  * @module
  */
-import { unpackCodes } from "../../codecs/bits.ts";
-import { readElement } from "../../codecs/elements.ts";
-import { type Encoding, encodingLabel, FLOAT_BYTES, type FloatType } from "../../codecs/encoding.ts";
-import { trellisTable } from "../../codecs/trellis.ts";
-import { CRC_BYTES } from "../../container/crc32.ts";
-import { type PlaneExtent, planeExtents } from "../../container/layout.ts";
-import type { ChunkRecord, ModuleRecord, TensorRecord } from "../../container/types.ts";
+import { unpackCodes } from "../../../../src/codecs/bits.ts";
+import { readElement } from "../../../../src/codecs/elements.ts";
+import {
+  type Encoding,
+  encodingLabel,
+  FLOAT_BYTES,
+  type FloatType,
+} from "../../../../src/codecs/encoding.ts";
+import { trellisTable } from "../../../../src/codecs/trellis.ts";
+import { CRC_BYTES } from "../../../../src/container/crc32.ts";
+import { type PlaneExtent, planeExtents } from "../../../../src/container/layout.ts";
+import type { ChunkRecord, ModuleRecord, TensorRecord } from "../../../../src/container/types.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";
 
 /** Numbers of a field that are told. */

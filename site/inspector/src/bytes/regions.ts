@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { PROLOGUE_BYTES } from "../../container/prologue.ts";
-import type { ChunkRecord, ContainerIndex, Extent } from "../../container/types.ts";
-import type { OpenedIndex } from "../../read/header.ts";
+import { PROLOGUE_BYTES } from "../../../../src/container/prologue.ts";
+import type { ChunkRecord, ContainerIndex, Extent } from "../../../../src/container/types.ts";
+import type { OpenedIndex } from "../../../../src/read/header.ts";
 
 /** What a region is. `unknown`: its bytes cannot be told apart. */
 export type RegionKind =

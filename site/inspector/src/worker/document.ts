@@ -15,9 +15,9 @@ import {
   readAdapter,
 } from "../../../../src/index.ts";
 import { CONFIG_FILE, weightsAmong } from "../../../../src/io/adapter-names.ts";
-import type { FieldContext } from "../../../../src/report/bytes/fields.ts";
-import { mapIndex } from "../../../../src/report/bytes/index-fields.ts";
-import { type Region, regionsOf } from "../../../../src/report/bytes/regions.ts";
+import type { FieldContext } from "../bytes/fields.ts";
+import { mapIndex } from "../bytes/index-fields.ts";
+import { type Region, regionsOf } from "../bytes/regions.ts";
 import type { Input, InputFile } from "../protocol.ts";
 import {
   addressSource,

@@ -11,11 +11,11 @@ import {
   inspectSource,
   parameterCount,
 } from "../../../../src/index.ts";
-import { inspectAdapter } from "../../../../src/report/adapter-inspection.ts";
-import { adapterParts } from "../../../../src/report/page/adapter-parts.ts";
 import type { Hints } from "../../../../src/report/page/hints.ts";
 import { html } from "../../../../src/report/page/html.ts";
 import { type ReportParts, reportParts } from "../../../../src/report/page/page.ts";
+import { inspectAdapter } from "../adapter-inspection.ts";
+import { adapterParts } from "../adapter-parts.ts";
 import type { InspectChoice, Opened, ViewMarkup } from "../protocol.ts";
 import type { Document } from "./document.ts";
 

@@ -6,8 +6,8 @@
  */
 import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail, isLqaError } from "../../../../src/errors.ts";
-import { fieldsIn } from "../../../../src/report/bytes/fields.ts";
-import type { Region } from "../../../../src/report/bytes/regions.ts";
+import { fieldsIn } from "../bytes/fields.ts";
+import type { Region } from "../bytes/regions.ts";
 import type { CallName, Calls, Failure, RegionRow, Reply, Request } from "../protocol.ts";
 import { clauseMarkup } from "./clauses.ts";
 import { encode, write } from "./convert.ts";
