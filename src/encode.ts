@@ -34,7 +34,7 @@ import { VERSION } from "./version.ts";
 import { createWriter, type PackedModule, type SectionInput } from "./write/write.ts";
 
 export interface EncodeOptions extends Partial<QuantizeOptions> {
-  /** Chunk alignment in bytes, a power of two from 8 to 4096. Default 8. */
+  /** Chunk alignment in bytes, a power of two from 4 to 4096. Default: up to 64, as long as it costs less than 0.1 %. */
   readonly alignment?: number;
   /** How plain tensors are stored. Default `zstd`: as they are, compressed where it pays. */
   readonly tensors?: TensorPolicy;

@@ -11,6 +11,7 @@ import { assertNotAborted } from "../io/source.ts";
 import { parameterCount } from "../model/adapter.ts";
 import { ADAPTER_BUDGET } from "./budget.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
+import type { ModuleEvent } from "./events.ts";
 import type { DecodeMemory } from "./memory.ts";
 import { breather } from "./watch.ts";
 
@@ -33,10 +34,24 @@ export interface DecodeAllOptions extends Pick<DecodeOptions, "layout" | "type" 
   readonly signal?: AbortSignal;
 }
 
-/** What is decoded: an open file. */
-export interface ModuleSource {
-  readonly modules: readonly ModuleRecord[];
-  packed(module: ModuleRecord): PackedFactors | Promise<PackedFactors>;
+/** What is decoded: a file that is open in memory, or one that is read by ranges. */
+export type ModuleSource = { readonly modules: readonly ModuleRecord[] } & (
+  | { packed(module: ModuleRecord): PackedFactors }
+  | {
+      fetchModules(
+        modules?: undefined,
+        options?: { readonly signal?: AbortSignal | undefined },
+      ): AsyncIterable<Pick<ModuleEvent, "record" | "factors">>;
+    }
+);
+
+/** The packed modules of a file in its order; of one that is read by ranges, by merged ranges. */
+async function* packedModules(
+  file: ModuleSource,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Pick<ModuleEvent, "record" | "factors">, void> {
+  if ("fetchModules" in file) yield* file.fetchModules(undefined, { signal });
+  else for (const record of file.modules) yield { record, factors: file.packed(record) };
 }
 
 /**
@@ -46,7 +61,8 @@ export interface ModuleSource {
  * times as long as `memory`: pages that are touched for the first time cost more than the weights (docs/decoding.md).
  *
  * @returns the factors by module name, in file order
- * @throws LqaError BUDGET before anything is decoded; TARGET_SIZE, ABORTED; CHUNK_CRC and others as `packed` of the file.
+ * @throws LqaError BUDGET before anything is decoded; TARGET_SIZE, ABORTED; CHUNK_CRC and others as `packed` or
+ *   `fetchModules` of the file.
  *   After an error `onModule` is not called again.
  */
 export async function decodeAll(
@@ -61,9 +77,8 @@ export async function decodeAll(
     fail(KIND.BUDGET, { where: "the adapter", expected: `at most ${budgetBytes} bytes`, actual: bytes });
   const found = new Map<string, DecodedFactors>();
   const total = file.modules.length;
-  for (const [i, module] of file.modules.entries()) {
-    const packed = file.packed(module);
-    const planes = packed instanceof Promise ? await packed : packed;
+  let done = 0;
+  for await (const { record: module, factors: planes } of packedModules(file, signal)) {
     assertNotAborted(signal);
     const target = into?.(module);
     const factors = decodeFactors(module, planes, {
@@ -72,7 +87,7 @@ export async function decodeAll(
       ...(target === undefined ? (memory === undefined ? {} : { memory }) : { into: target }),
     });
     if (memory === undefined || target !== undefined) found.set(module.name, factors);
-    const told = onModule?.(module, factors, { done: i + 1, total });
+    const told = onModule?.(module, factors, { done: ++done, total });
     if (told !== undefined) await told;
     await breathe();
   }

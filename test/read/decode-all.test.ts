@@ -79,7 +79,7 @@ describe("decodeAll", () => {
 
   it("reads a source by ranges as well", async () => {
     const remote = await openSource(memorySource(bytes));
-    const all = await decodeAll({ modules: remote.modules, packed: (module) => remote.fetchModule(module) });
+    const all = await decodeAll(remote);
     for (const [name, { b }] of all) expect(same(b, file.decodeModule(name).b)).toBe(true);
   });
 
