@@ -20,3 +20,10 @@ export type { GpuDecodeOptions, GpuDecodeTargets, GpuFactors } from "./webgpu/de
 export { GpuModule, type PackedModule, uploadModule } from "./webgpu/module.ts";
 export type { GpuTarget } from "./webgpu/targets.ts";
 export { GpuTask } from "./webgpu/task.ts";
+export type {
+  GpuBuffer,
+  GpuBufferBinding,
+  GpuCommandEncoder,
+  GpuComputePassEncoder,
+  GpuDevice,
+} from "./webgpu/types.ts";

@@ -15,6 +15,7 @@ import type { PackedFactors } from "../codecs/packed.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
+import type { Declared } from "../model/declared.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { allocateBytes, type DecodeMemory } from "./memory.ts";
 
@@ -25,8 +26,18 @@ export type FactorLayout =
   /** B `[experts][rank][out]`, A `[experts][rank][in · kernel]`: component after component, as stored. */
   | "component";
 
-/** `Float16Array` where the engine has one. */
-export type HalfArray = Uint16Array | Float16Array;
+/** What can be done with a `Float16Array` in a project whose libraries do not declare one. */
+interface HalfFloats extends ArrayBufferView {
+  readonly [Symbol.toStringTag]: "Float16Array";
+  readonly BYTES_PER_ELEMENT: number;
+  readonly length: number;
+  [index: number]: number;
+  [Symbol.iterator](): IterableIterator<number>;
+  set(array: ArrayLike<number>, offset?: number): void;
+}
+
+/** `Float16Array` where the engine has one, else `Uint16Array` of bit patterns. */
+export type HalfArray = Uint16Array | Declared<"Float16Array", HalfFloats>;
 
 export interface DecodeOptions {
   /** Default `peft`. */

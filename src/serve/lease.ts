@@ -4,6 +4,8 @@
  *
  * @module
  */
+// Symbol.dispose, for projects whose libraries do not have it.
+/// <reference lib="esnext.disposable" preserve="true" />
 import { f16ToNumber, numberToF16 } from "../codecs/floats.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";

@@ -13,6 +13,7 @@ import type { GpuModule } from "./module.ts";
 import { CHUNK, ROTATED_TILE, TILE } from "./shaders/apply.ts";
 import { bindingOf, type GpuTarget } from "./targets.ts";
 import { type GpuTask, prepareTask, type Step } from "./task.ts";
+import type { GpuBufferBinding, GpuDevice } from "./types.ts";
 
 /** What a module is applied to. */
 export interface GpuApplyOptions {
@@ -46,7 +47,7 @@ export async function prepareApply(module: GpuModule, options: GpuApplyOptions):
       actual: options.expert ?? "none",
     });
   const n = inputLength(shape);
-  const bound = (name: "x" | "y", type: "f32" | "f16", elements: number): GPUBufferBinding => {
+  const bound = (name: "x" | "y", type: "f32" | "f16", elements: number): GpuBufferBinding => {
     const bytes = type === "f32" ? 4 * elements : 4 * Math.ceil(elements / 2);
     assertBinding(device, `${name} of ${where}`, bytes);
     return bindingOf(device, options[name], bytes, (expected, actual) =>
@@ -79,7 +80,7 @@ export async function prepareApply(module: GpuModule, options: GpuApplyOptions):
 
   async function prepare(): Promise<GpuTask> {
     const [h, turned, update, call] = await state.guarded(where, () => {
-      const scratch = (purpose: keyof typeof sizes): GPUBufferBinding => {
+      const scratch = (purpose: keyof typeof sizes): GpuBufferBinding => {
         const hold = state.scratch(purpose, sizes[purpose]);
         holds.push(hold);
         return { buffer: hold.buffer, size: sizes[purpose] };
@@ -147,7 +148,7 @@ export async function prepareApply(module: GpuModule, options: GpuApplyOptions):
   }
 }
 
-function assertBinding(device: GPUDevice, where: string, bytes: number): void {
+function assertBinding(device: GpuDevice, where: string, bytes: number): void {
   const most = device.limits.maxStorageBufferBindingSize;
   if (bytes > most)
     fail(KIND.GPU_LIMIT, { where, expected: `a binding of at most ${most} bytes`, actual: bytes });

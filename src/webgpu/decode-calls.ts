@@ -5,6 +5,7 @@
  * @module
  */
 import { FACTOR } from "./program.ts";
+import type { GpuBuffer, GpuBufferBinding } from "./types.ts";
 
 /** The largest alignment of a binding that a device may ask for. */
 export const BINDING_ALIGNMENT = 256;
@@ -22,10 +23,10 @@ export function decodeCalls(): Uint32Array {
 
 /** The binding of a case. */
 export function callBinding(
-  buffer: GPUBuffer,
+  buffer: GpuBuffer,
   factor: keyof typeof FACTOR,
   how: { readonly peft: boolean; readonly multiply: boolean; readonly half: boolean },
-): GPUBufferBinding {
+): GpuBufferBinding {
   const call =
     FACTOR[factor] | (Number(how.peft) << 1) | (Number(how.multiply) << 2) | (Number(how.half) << 3);
   return { buffer, offset: call * BINDING_ALIGNMENT, size: 4 * WORDS };

@@ -13,6 +13,7 @@ import type { FACTOR } from "./program.ts";
 import { RUN } from "./shaders/decode.ts";
 import { bindingOf, type GpuTarget } from "./targets.ts";
 import { type GpuTask, prepareTask, type Step } from "./task.ts";
+import type { GpuBuffer } from "./types.ts";
 
 /** How a module is decoded; as `DecodeOptions`. */
 export interface GpuDecodeOptions {
@@ -32,8 +33,8 @@ export interface GpuDecodeTargets {
 
 /** Decoded factors, in buffers of their own. */
 export interface GpuFactors {
-  readonly b: GPUBuffer;
-  readonly a: GPUBuffer;
+  readonly b: GpuBuffer;
+  readonly a: GpuBuffer;
 }
 
 type Factor = keyof typeof FACTOR;
@@ -131,7 +132,7 @@ export async function decodeToNewBuffers(module: GpuModule, options: GpuDecodeOp
   const { device } = state;
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   const most = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-  const make = (factor: Factor): GPUBuffer => {
+  const make = (factor: Factor): GpuBuffer => {
     const { bytes } = sizeOf(module, factor, options.type ?? "f32");
     if (bytes > most)
       fail(KIND.GPU_LIMIT, { where, expected: `a buffer of at most ${most} bytes`, actual: bytes });

@@ -10,6 +10,7 @@ import { decodeCalls } from "./decode-calls.ts";
 import { allTables } from "./program.ts";
 import { EXPAND, EXPAND_ROTATED, PROJECT, ROUND, TURN } from "./shaders/apply.ts";
 import { DECODE, DECODE_ROTATED, DECODE_WORDS } from "./shaders/decode.ts";
+import type { GpuBuffer, GpuComputePipeline, GpuDevice } from "./types.ts";
 
 /** Values of GPUBufferUsage, which is a global of browsers only. */
 export const USAGE = { copySource: 0x4, copyTarget: 0x8, uniform: 0x40, storage: 0x80 } as const;
@@ -54,26 +55,26 @@ export function bindingNumbers(name: KernelName): number[] {
 
 /** Memory that several tasks use one after the other, as large as the largest of them wants. */
 interface Scratch {
-  readonly buffer: GPUBuffer;
+  readonly buffer: GpuBuffer;
   users: number;
 }
 
 /** A piece of scratch memory that a task holds. */
 export interface ScratchHold {
-  readonly buffer: GPUBuffer;
+  readonly buffer: GpuBuffer;
   release(): void;
 }
 
 /** What the tasks of a device share. */
 export class DeviceState {
-  readonly device: GPUDevice;
+  readonly device: GpuDevice;
   #lost: string | undefined;
-  #tables: GPUBuffer | undefined;
-  #calls: GPUBuffer | undefined;
-  readonly #pipelines = new Map<KernelName, Promise<GPUComputePipeline>>();
+  #tables: GpuBuffer | undefined;
+  #calls: GpuBuffer | undefined;
+  readonly #pipelines = new Map<KernelName, Promise<GpuComputePipeline>>();
   readonly #scratch = new Map<string, Scratch>();
 
-  constructor(device: GPUDevice) {
+  constructor(device: GpuDevice) {
     this.device = device;
     device.lost.then(({ reason, message }) => {
       this.#lost = `${reason ?? "unknown"}: ${message}`;
@@ -86,7 +87,7 @@ export class DeviceState {
   }
 
   /** The trellis tables on the device, 3 KiB. */
-  get tables(): GPUBuffer {
+  get tables(): GpuBuffer {
     if (this.#tables === undefined) {
       const tables = allTables();
       const how = { label: "lqa trellis tables", size: tables.length, usage: USAGE.storage };
@@ -96,7 +97,7 @@ export class DeviceState {
   }
 
   /** What `decode` kernels may be told, 4 KiB. */
-  get decodeCalls(): GPUBuffer {
+  get decodeCalls(): GpuBuffer {
     if (this.#calls === undefined) {
       const calls = decodeCalls();
       const how = { label: "lqa decode calls", size: calls.byteLength, usage: USAGE.uniform };
@@ -106,7 +107,7 @@ export class DeviceState {
   }
 
   /** A pipeline, compiled once. */
-  pipeline(name: KernelName): Promise<GPUComputePipeline> {
+  pipeline(name: KernelName): Promise<GpuComputePipeline> {
     let pipeline = this.#pipelines.get(name);
     if (pipeline === undefined) {
       const { device } = this;
@@ -200,10 +201,10 @@ export class DeviceState {
   }
 }
 
-const states = new WeakMap<GPUDevice, DeviceState>();
+const states = new WeakMap<GpuDevice, DeviceState>();
 
 /** What is kept for a device. */
-export function stateOf(device: GPUDevice): DeviceState {
+export function stateOf(device: GpuDevice): DeviceState {
   let state = states.get(device);
   if (state === undefined) states.set(device, (state = new DeviceState(device)));
   return state;
@@ -215,11 +216,11 @@ export function stateOf(device: GPUDevice): DeviceState {
  * @throws LqaError GPU_LIMIT if there is no memory to fill it from
  */
 export function filledBuffer(
-  device: GPUDevice,
+  device: GpuDevice,
   { label, size, usage }: { readonly label: string; readonly size: number; readonly usage: number },
   fill: (range: ArrayBuffer) => void,
-): GPUBuffer {
-  let buffer: GPUBuffer;
+): GpuBuffer {
+  let buffer: GpuBuffer;
   try {
     buffer = device.createBuffer({ label, size, usage, mappedAtCreation: true });
   } catch (cause) {

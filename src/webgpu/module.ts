@@ -4,6 +4,8 @@
  *
  * @module
  */
+// Symbol.dispose, for projects whose libraries do not have it.
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { PackedFactors } from "../codecs/packed.ts";
 import { payloadLength } from "../container/layout.ts";
 import { assemblePayload } from "../container/payload.ts";
@@ -23,15 +25,16 @@ import { BINDING_ALIGNMENT } from "./decode-calls.ts";
 import { type DeviceState, filledBuffer, stateOf, USAGE } from "./device.ts";
 import { type GpuProgram, programOf } from "./program.ts";
 import type { GpuTask } from "./task.ts";
+import type { GpuBuffer, GpuBufferBinding, GpuDevice } from "./types.ts";
 
 /** A module to upload: one that is resident, or its record and what `packed` of an open file, or a stream, gives. */
 export type PackedModule = ResidentModule | { readonly shape: ModuleShape; readonly factors: PackedFactors };
 
 /** What is bound for a module. @internal */
 export interface ModuleBindings {
-  readonly 0: GPUBufferBinding;
-  readonly 1: GPUBufferBinding;
-  readonly 2: GPUBufferBinding;
+  readonly 0: GpuBufferBinding;
+  readonly 1: GpuBufferBinding;
+  readonly 2: GpuBufferBinding;
 }
 
 /** A packed module in memory of a device. Made by {@link uploadModule}. */
@@ -41,11 +44,11 @@ export class GpuModule {
   readonly state: DeviceState;
   /** @internal */
   readonly program: GpuProgram;
-  readonly #buffer: GPUBuffer;
+  readonly #buffer: GpuBuffer;
   #destroyed = false;
 
   /** @internal */
-  constructor(state: DeviceState, shape: ModuleShape, program: GpuProgram, buffer: GPUBuffer) {
+  constructor(state: DeviceState, shape: ModuleShape, program: GpuProgram, buffer: GpuBuffer) {
     this.state = state;
     this.shape = shape;
     this.program = program;
@@ -129,7 +132,7 @@ const payloadPlace = ({ words }: GpuProgram): number =>
  *   GPU_DEVICE if the device refuses, or is lost; UNSUPPORTED_CODEC for an unknown trellis table. RangeError if planes do
  *   not fit the shape
  */
-export async function uploadModule(device: GPUDevice, module: PackedModule): Promise<GpuModule> {
+export async function uploadModule(device: GpuDevice, module: PackedModule): Promise<GpuModule> {
   const { shape } = module;
   const where = `module "${shape.name}"`;
   const bands = "factors" in module ? module.factors.bands : module.bands;

@@ -39,7 +39,7 @@ export interface Listed {
 
 /** A program. */
 export interface GpuProgram {
-  readonly words: Uint32Array<ArrayBuffer>;
+  readonly words: Uint32Array & { readonly buffer: ArrayBuffer };
   readonly b: Listed;
   readonly a: Listed;
 }

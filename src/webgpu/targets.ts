@@ -4,9 +4,10 @@
  * @module
  */
 import { USAGE } from "./device.ts";
+import type { GpuBuffer, GpuBufferBinding, GpuDevice } from "./types.ts";
 
 /** A buffer, or a part of it from `offset` on (a multiple of the device's `minStorageBufferOffsetAlignment`). */
-export type GpuTarget = GPUBuffer | GPUBufferBinding;
+export type GpuTarget = GpuBuffer | GpuBufferBinding;
 
 /**
  * A binding of exactly so many bytes.
@@ -14,11 +15,11 @@ export type GpuTarget = GPUBuffer | GPUBufferBinding;
  * @param wrong is told what is expected and found if there is less, or the buffer cannot be bound
  */
 export function bindingOf(
-  device: GPUDevice,
+  device: GpuDevice,
   target: GpuTarget,
   bytes: number,
   wrong: (expected: string, actual: string) => never,
-): GPUBufferBinding {
+): GpuBufferBinding {
   const { buffer, offset = 0, size } = "buffer" in target ? target : { buffer: target, size: undefined };
   const alignment = device.limits.minStorageBufferOffsetAlignment;
   if ((buffer.usage & USAGE.storage) === 0) wrong("a buffer with usage STORAGE", `usage ${buffer.usage}`);

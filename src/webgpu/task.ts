@@ -3,22 +3,32 @@
  *
  * @module
  */
+// Symbol.dispose, for projects whose libraries do not have it.
+/// <reference lib="esnext.disposable" preserve="true" />
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { bindingNumbers, type DeviceState, type KernelName } from "./device.ts";
+import type {
+  GpuBindGroup,
+  GpuBufferBinding,
+  GpuCommandEncoder,
+  GpuComputePassEncoder,
+  GpuComputePipeline,
+  GpuDevice,
+} from "./types.ts";
 
 /** One dispatch. */
 export interface Step {
   readonly kernel: KernelName;
   /** By number of the binding. */
-  readonly bindings: Readonly<Record<number, GPUBufferBinding>>;
+  readonly bindings: Readonly<Record<number, GpuBufferBinding>>;
   /** Groups of invocations; more than a row of the grid takes are laid out in rows. */
   readonly groups: number;
 }
 
 interface BoundStep {
-  readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
+  readonly pipeline: GpuComputePipeline;
+  readonly bindGroup: GpuBindGroup;
   readonly grid: readonly [x: number, y: number];
 }
 
@@ -51,12 +61,12 @@ export class GpuTask {
    *
    * @throws LqaError USAGE if the task or its module was destroyed; GPU_DEVICE if the device is lost
    */
-  encode(encoder: GPUCommandEncoder | GPUComputePassEncoder): void {
+  encode(encoder: GpuCommandEncoder | GpuComputePassEncoder): void {
     const gone = this.#destroyed ? "a task that was destroyed" : this.#held.gone();
     if (gone !== undefined) fail(KIND.USAGE, { where: this.#where, actual: gone });
     this.#state.assertPresent(this.#where);
     const own = "beginComputePass" in encoder ? encoder.beginComputePass({ label: this.#where }) : undefined;
-    const pass = own ?? (encoder as GPUComputePassEncoder);
+    const pass = own ?? (encoder as GpuComputePassEncoder);
     for (const { pipeline, bindGroup, grid } of this.#steps) {
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);
@@ -106,7 +116,7 @@ export async function prepareTask(
   return new GpuTask(state, where, bound, held);
 }
 
-function gridOf(device: GPUDevice, groups: number, where: string): readonly [number, number] {
+function gridOf(device: GpuDevice, groups: number, where: string): readonly [number, number] {
   const most = device.limits.maxComputeWorkgroupsPerDimension;
   const x = Math.min(groups, most);
   const y = Math.ceil(groups / x);

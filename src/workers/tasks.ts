@@ -23,7 +23,7 @@ export interface SharedTarget {
 export interface DecodeTask {
   readonly module: ModuleShape & Pick<ModuleRecord, "bands">;
   /** The payload, not compressed and checked; it is given away. */
-  readonly payload: Uint8Array<ArrayBuffer>;
+  readonly payload: Uint8Array & { readonly buffer: ArrayBuffer };
   readonly b: SharedTarget;
   readonly a: SharedTarget;
   readonly how: Pick<DecodeOptions, "layout" | "type" | "multiplier">;
