@@ -112,12 +112,16 @@ export interface FileReader {
 /**
  * Opens a file for reading in order, into memory of the caller. The caller closes it.
  *
- * @param options.regular refuses pipes and devices: for paths that a program found rather than a person named
  * @throws LqaError NOT_FOUND, or IO with the system's reason; also `read`
  */
 export async function openFileReader(
   path: string,
-  { regular = false }: { readonly regular?: boolean } = {},
+  {
+    regular = false,
+  }: {
+    /** Refuses pipes and devices: for paths that a program found rather than a person named. */
+    readonly regular?: boolean;
+  } = {},
 ): Promise<FileReader> {
   const { handle, size } = regular ? await openedRegular(path) : await openedAny(path);
   return {
