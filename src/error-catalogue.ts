@@ -529,7 +529,7 @@ export const UNSUPPORTED_ROLE = {
   "kind": "UNSUPPORTED_ROLE",
   "code": "LQA-U004",
   "clause": "9.2",
-  "summary": "A module or tensor role this reader does not know.",
+  "summary": "A role, base layout or multiplier rule this reader does not know.",
   "advice": "Use a newer reader."
 } as const;
 

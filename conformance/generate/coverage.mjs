@@ -25,7 +25,6 @@ const POSITIVE_ONLY = {
 };
 /** Errors that a file cannot cause: classes, and single ones. */
 const NOT_OF_FILES = {
-  B: "needs a base model",
   X: "says nothing about a file",
   S: "is about the source of an encoder",
 };

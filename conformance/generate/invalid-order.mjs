@@ -109,8 +109,8 @@ const CHAINS = {
     "structure",
     [
       ["role", "UNSUPPORTED_ROLE", set("types", 0, { role: 9 })],
-      ["layout", "ROLE_SHAPE", set("types", 0, { base_layout: 2 })],
-      ["rule", "MULTIPLIER", set("types", 0, { rule: 4 })],
+      ["layout", "UNSUPPORTED_ROLE", set("types", 0, { base_layout: 2 })],
+      ["rule", "UNSUPPORTED_ROLE", set("types", 0, { rule: 4 })],
       ["reserved", "RECORD_RESERVED_NONZERO", set("types", 0, { reserved: 1 })],
       ["zero", "DIMENSION_RANGE", set("types", 0, { experts: 0 })],
       ["kernel", "ROLE_SHAPE", set("types", 0, { kernel0: 1 })],
