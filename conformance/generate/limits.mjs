@@ -268,7 +268,7 @@ function malformed(suite) {
   );
 }
 
-/** The caller's budget: far above and far below what a chunk needs, since what exactly counts is the reader's matter. */
+/** The caller's budget: far above and far below what a chunk needs, and exactly at it. */
 function budgets(suite) {
   const add = (name, adapter, features = []) => {
     suite.valid(`limits/budget/${name}-fits`, adapter, { clauses: ["14"], features });
@@ -279,6 +279,26 @@ function budgets(suite) {
       expected: refusal("BUDGET"),
     });
   };
+  /** What counts is the stored payload, and the inflated one with it. */
+  const exactly = (name, adapter, needed, features = []) => {
+    const id = `limits/budget/${name}-exactly`;
+    suite.valid(id, adapter, { clauses: ["14"], hashes: false, budget: needed, features });
+    suite.again(`limits/budget/${name}-one-byte-less`, id, {
+      features: [],
+      budget: needed - 1,
+      level: "integrity",
+      expected: refusal("BUDGET"),
+    });
+  };
+  const bytes = { element: "U8", shape: [5000] };
+  exactly("plain", { tensors: [tensor(bytes)] }, 5000);
+  const squeezed = frame(5000, [rleBlock(7, 5000)]);
+  exactly(
+    "compressed",
+    { tensors: [tensor({ ...bytes, data: new Uint8Array(5000).fill(7), compression: 1, stored: squeezed })] },
+    5000 + squeezed.length,
+    ["zstd"],
+  );
   add("stored-chunk", only({ out: 2000, in: 2000, bands: [band(affine(8))] }));
   add("tensor", { tensors: [tensor({ element: "U8", shape: [5000] })] });
   add("section", { sections: [section("note", zeros(5000))] });

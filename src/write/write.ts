@@ -12,7 +12,6 @@ import { TENSOR_ROLES } from "../container/encoding-record.ts";
 import { payloadLength } from "../container/layout.ts";
 import { sortByName } from "../container/names.ts";
 import { assemblePayload } from "../container/payload.ts";
-import { checkRoles } from "../container/tensor-rules.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../container/types.ts";
 import { loadZstdCodec } from "../container/zstd.ts";
 import { ELEMENT_BYTES, type ModuleShape, type PlainTensor } from "../model/adapter.ts";
@@ -70,7 +69,7 @@ export interface Writer {
   /**
    * The file with these modules.
    *
-   * @throws LqaError for names, shapes, plain tensors or counts the format does not allow; RangeError for planes that do not fit
+   * @throws LqaError for names, shapes or counts the format does not allow; RangeError for planes that do not fit
    *   their encoding (a bug of the caller)
    */
   prepare(modules: readonly PackedModule[]): PreparedFile;
@@ -137,7 +136,6 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
     fileLength: (modules) => plan(modules).plan.layout.fileLength,
     prepare(modules) {
       const planned = plan(modules);
-      checkRoles(rest.tensors, planned.records);
       const moduleChunks = planned.sorted.map((module): Chunk => {
         const raw = assemblePayload(module, module);
         return { raw, stored: { compression: "none", bytes: raw }, content: moduleContent(module) };

@@ -23,7 +23,7 @@ import { mergeFile } from "../../src/merge-file.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
 import { directory, floats } from "../dialects/build.ts";
 import { deltaOf } from "../dialects/delta.ts";
-import { baseModel, fileOf, type TestModel, writeModel } from "../helpers/models.ts";
+import { baseModel, fileOf, type TestModel, tensor, writeModel } from "../helpers/models.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
 const folder = temporaryDirectory();
@@ -367,6 +367,36 @@ describe("what else an adapter brings", () => {
           : floatsOf(toFloat32(rows).slice(24 * at, 24 * at + 24), "BF16");
       expect([row, hex(after.data.subarray(48 * row, 48 * row + 48))]).toEqual([row, hex(expected)]);
     }
+  });
+});
+
+describe("what has no result is refused", () => {
+  const adapter = (tensors: [string, SafeTensor][] = [], config = {}): Adapter =>
+    readAdapter(directory([...ab(Q, 32, 24), ...tensors], config));
+
+  it.each([
+    ["a row of zeros that DoRA has to give a length", 0],
+    ["a weight beyond what binary32 holds", 3e38],
+  ])("%s", async (_name, value) => {
+    const model = baseModel();
+    const dora = adapter([[`${P}${Q}.lora_magnitude_vector`, floats([32], 7)]], { use_dora: true });
+    const { b, a, ...shape } = dora.modules[0]!;
+    const still = { ...shape, a: value === 0 ? a : a.fill(value), b: value === 0 ? b.fill(0) : b };
+    if (value === 0) model.set(`${Q}.weight`, tensor([32, 24], new Float32Array(32 * 24)));
+    const output = place();
+    const merging = mergeFile({ ...dora, modules: [still] }, writeModel(place(), model), output);
+    await expect(merging).rejects.toMatchObject({
+      kind: "SOURCE_NONFINITE",
+      where: expect.stringContaining(`${Q}.weight`),
+    });
+    expect(existsSync(output)).toBe(false);
+  });
+
+  it("modules under two names of one weight", async () => {
+    const one = adapter();
+    const modules = [one.modules[0]!, { ...one.modules[0]!, name: `${Q}.weight` }];
+    const merging = mergeFile({ ...one, modules }, writeModel(place(), baseModel()), place());
+    await expect(merging).rejects.toThrow(/BASE_MODULE_MISSING.*a base weight of its own/);
   });
 });
 

@@ -174,7 +174,8 @@ function indexTensor(name: string, indices: readonly number[]): PlainTensor {
 /**
  * Tensors that replace the base model's, and those that are carried along.
  *
- * @throws LqaError SOURCE_UNKNOWN_TENSOR if one tensor is stored twice with different values.
+ * @throws LqaError SOURCE_UNKNOWN_TENSOR if one tensor is stored twice with different values; SOURCE_ELEMENT_TYPE for a bias that
+ * is not of a float type.
  */
 export function wholeTensors({ tensors, adapter }: SortedKeys): KeyedTensor[] {
   const effective = new Map<string, SafeTensor>();
@@ -185,6 +186,7 @@ export function wholeTensors({ tensors, adapter }: SortedKeys): KeyedTensor[] {
   }
   return tensors.map((found): KeyedTensor => {
     const { kind, name, tensor, key } = found;
+    if (kind === "bias") checkFloat(found, tensor.shape);
     if (kind !== "wrapped") return keyed(found, tensor, name, kind);
     // With bias "all" PEFT saves the biases of saved modules a second time, under the wrapper's own name.
     const target = unwrapSaved(name, adapter);
