@@ -141,6 +141,14 @@ function refusable(suite) {
     only({ role: "conv1d", out: 1, in: 1, kernel: [1], groups: 2 ** 24 + 1, bands: nothing }),
   );
   add(
+    "bands-2-to-the-19-and-1",
+    only({}),
+    records((v) => {
+      v.bands = Array(2 ** 19 + 1).fill(v.bands[0]);
+    }),
+    ["RECORD_REFERENCE"],
+  );
+  add(
     "raw-tensor-2-to-the-30-and-more",
     { tensors: [tensor({ element: "U8", shape: [2 ** 30 + 1], data: zeros(8) })] },
     {},
@@ -214,6 +222,13 @@ function malformed(suite) {
     only({}),
     records((v) => {
       v.plans = Array(65537).fill(1);
+    }),
+  );
+  add(
+    "types-65537",
+    only({}),
+    records((v) => {
+      v.types = Array(65537).fill(v.types[0]);
     }),
   );
   add("rank-4097", only({ out: 1, in: 1, bands: [band(zero(), zero(), 4097)] }));

@@ -379,12 +379,13 @@ describe("what has no result is refused", () => {
     ["a weight beyond what binary32 holds", 3e38],
   ])("%s", async (_name, value) => {
     const model = baseModel();
-    const dora = adapter([[`${P}${Q}.lora_magnitude_vector`, floats([32], 7)]], { use_dora: true });
-    const { b, a, ...shape } = dora.modules[0]!;
-    const still = { ...shape, a: value === 0 ? a : a.fill(value), b: value === 0 ? b.fill(0) : b };
+    const magnitude: [string, SafeTensor] = [`${P}${Q}.lora_magnitude_vector`, floats([32], 7)];
+    const given = value === 0 ? adapter([magnitude], { use_dora: true }) : adapter();
+    const { b, a, ...shape } = given.modules[0]!;
+    const module = { ...shape, a: a.fill(value), b: b.fill(value) };
     if (value === 0) model.set(`${Q}.weight`, tensor([32, 24], new Float32Array(32 * 24)));
     const output = place();
-    const merging = mergeFile({ ...dora, modules: [still] }, writeModel(place(), model), output);
+    const merging = mergeFile({ ...given, modules: [module] }, writeModel(place(), model), output);
     await expect(merging).rejects.toMatchObject({
       kind: "SOURCE_NONFINITE",
       where: expect.stringContaining(`${Q}.weight`),
