@@ -4,6 +4,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { apply } from "./generate/apply.mjs";
 import { choices } from "./generate/choices.mjs";
 import { coverage } from "./generate/coverage.mjs";
 import { invalidChunks } from "./generate/invalid-chunks.mjs";
@@ -40,6 +41,7 @@ for (const family of [
   limits,
   choices,
   operations,
+  apply,
   mutations,
 ])
   family(suite);

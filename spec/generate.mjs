@@ -1,4 +1,4 @@
-// Writes everything that is derived from spec/errors.json, spec/limits.json, spec/registry.json,
+// Writes everything that is derived from spec/errors.json, spec/limits.json, spec/checks.json, spec/registry.json,
 // spec/text-dictionary.txt and spec/trellis-tables.json: src/error-catalogue.ts, src/error-list.ts, src/limits.ts, src/container/text-dictionary.ts,
 // src/codecs/trellis-tables.ts, the tables inside spec/lqa-v1.md and docs/errors.md.
 // `node spec/generate.mjs --check` fails when a generated file is not current.
@@ -9,6 +9,9 @@ const root = new URL("../", import.meta.url);
 const check = process.argv.includes("--check");
 const { classes, errors } = JSON.parse(readFileSync(new URL("spec/errors.json", root), "utf8"));
 const registry = JSON.parse(readFileSync(new URL("spec/registry.json", root), "utf8"));
+/** Errors a file can have, alone or with a base model; the others are of programs. */
+const ofFormat = ({ code, clause }) => clause !== "-" && !"XS".includes(code[0]);
+const checks = JSON.parse(readFileSync(new URL("spec/checks.json", root), "utf8"));
 const limits = JSON.parse(readFileSync(new URL("spec/limits.json", root), "utf8"));
 
 const names = new Set();
@@ -107,19 +110,38 @@ const limitTable = [
 const classTable = [
   "| letter | class | exit code | meaning |",
   "|---|---|---|---|",
-  ...Object.entries(classes).map(([k, v]) => `| ${k} | ${v.name} | ${v.exit} | ${v.meaning} |`),
+  ...Object.entries(classes)
+    .filter(([letter]) => errors.some((e) => e.code[0] === letter && ofFormat(e)))
+    .map(([k, v]) => `| ${k} | ${v.name} | ${v.exit} | ${v.meaning} |`),
 ].join("\n");
+const checkTable = checks
+  .flatMap(({ step, title, checks }) => [
+    `${step === 1 ? "" : "\n"}_Step ${step}: ${title}._\n`,
+    "| | for | field | condition | error | offset | clause |",
+    "|---|---|---|---|---|---|---|",
+    ...checks.map(({ id, each, field, condition, error, offset, clause }, i) => {
+      const kinds = [error].flat();
+      if (kinds.some((name) => !names.has(name)))
+        throw new Error(`check ${id} has no error of spec/errors.json`);
+      return `| ${step}.${i + 1} | ${each} | ${field} | ${condition} | ${kinds.map((name) => `\`${name}\``).join(", ")} | ${offset} | ${clause} |`;
+    }),
+  ])
+  .join("\n");
 const errorTable = [
   "| code | name | clause | raised when |",
   "|---|---|---|---|",
-  ...errors.map((e) => `| LQA-${e.code} | \`${e.name}\` | ${e.clause} | ${e.summary} |`),
+  ...errors.filter(ofFormat).map((e) => `| LQA-${e.code} | \`${e.name}\` | ${e.clause} | ${e.summary} |`),
 ].join("\n");
 
 const errorDoc = `# Errors
 
 Generated from \`spec/errors.json\` by \`spec/generate.mjs\`. Codes are stable: a code never changes its meaning.
 
-${classTable}
+| letter | class | exit code | meaning |
+|---|---|---|---|
+${Object.entries(classes)
+  .map(([k, v]) => `| ${k} | ${v.name} | ${v.exit} | ${v.meaning} |`)
+  .join("\n")}
 
 ${errors
   .map(
@@ -256,6 +278,7 @@ if (existsSync(specUrl)) {
   spec = fill(spec, "policies", policies);
   spec = fill(spec, "registry", registryTable);
   spec = fill(spec, "classes", classTable);
+  spec = fill(spec, "checks", checkTable);
   spec = fill(spec, "errors", errorTable);
   outputs.push(["spec/lqa-v1.md", spec]);
 }

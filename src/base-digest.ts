@@ -85,7 +85,7 @@ export async function baseDigest(
 ): Promise<Uint8Array> {
   const base = await openBase(path, signal);
   try {
-    const find = baseFinder(modules, (name) => base.tensors.get(name));
+    const { weight } = baseFinder(modules, (name) => base.tensors.get(name));
     const { items } = sortByName(
       modules,
       ({ name }) => name,
@@ -95,7 +95,7 @@ export async function baseDigest(
     const hash = createSha256();
     hash.update(DOMAIN);
     for (const module of items) {
-      const tensor = find(module.name);
+      const tensor = weight(module.name);
       checkBaseShape(module, tensor?.shape);
       const { element, shape } = tensor!;
       hash.update(tensorContent({ name: module.name, role: "replace", element, shape, axis: 0 }));

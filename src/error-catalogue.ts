@@ -208,7 +208,7 @@ export const PROLOGUE_RESERVED_NONZERO = {
 export const ALIGNMENT_OUT_OF_RANGE = {
   "kind": "ALIGNMENT_OUT_OF_RANGE",
   "code": "LQA-M004",
-  "clause": "5.1",
+  "clause": "4.3",
   "summary": "The alignment exponent is outside 2 to 12.",
   "advice": "The writer of this file is broken; report it there."
 } as const;
@@ -248,7 +248,7 @@ export const INDEX_VECTOR = {
 export const INDEX_IDENTIFIER = {
   "kind": "INDEX_IDENTIFIER",
   "code": "LQA-M009",
-  "clause": "6.1",
+  "clause": "6.2",
   "summary": "The index does not carry the file identifier LQA1.",
   "advice": "The writer of this file is broken; report it there."
 } as const;
@@ -288,7 +288,7 @@ export const NAME_ENCODING = {
 export const NAME_ORDER = {
   "kind": "NAME_ORDER",
   "code": "LQA-M014",
-  "clause": "3.3",
+  "clause": "6.7",
   "summary": "Names are not in strictly ascending natural order (or one occurs twice).",
   "advice": "The writer of this file is broken; report it there."
 } as const;
@@ -352,7 +352,7 @@ export const TRAILER_MISMATCH = {
 export const SECTION_ORDER = {
   "kind": "SECTION_ORDER",
   "code": "LQA-M022",
-  "clause": "10.1",
+  "clause": "6.9",
   "summary": "Section types are not strictly ascending.",
   "advice": "The writer of this file is broken; report it there."
 } as const;
@@ -360,7 +360,7 @@ export const SECTION_ORDER = {
 export const DIMENSION_RANGE = {
   "kind": "DIMENSION_RANGE",
   "code": "LQA-V001",
-  "clause": "14",
+  "clause": "6.6",
   "summary": "A size, group count or expert count of a module is zero.",
   "advice": "The writer of this file is broken; report it there."
 } as const;
@@ -392,7 +392,7 @@ export const BAND_PLAN = {
 export const ROLE_SHAPE = {
   "kind": "ROLE_SHAPE",
   "code": "LQA-V005",
-  "clause": "9.2",
+  "clause": "6.6",
   "summary": "The shape of a module contradicts its role.",
   "advice": "The writer of this file is broken; report it there."
 } as const;
@@ -528,8 +528,8 @@ export const UNSUPPORTED_CODEC = {
 export const UNSUPPORTED_ROLE = {
   "kind": "UNSUPPORTED_ROLE",
   "code": "LQA-U004",
-  "clause": "9.2",
-  "summary": "A module or tensor role this reader does not know.",
+  "clause": "6.6",
+  "summary": "A role, base layout or multiplier rule this reader does not know.",
   "advice": "Use a newer reader."
 } as const;
 
@@ -552,7 +552,7 @@ export const UNSUPPORTED_SECTION = {
 export const UNSUPPORTED_ADAPTER_FEATURE = {
   "kind": "UNSUPPORTED_ADAPTER_FEATURE",
   "code": "LQA-U007",
-  "clause": "9",
+  "clause": "-",
   "summary": "The source adapter uses something this version of the format cannot express.",
   "advice": "Keep this adapter in its source format."
 } as const;

@@ -108,6 +108,7 @@ describe("the package", () => {
       "schema/lqa.ksy",
       "schema/validate.schema.json",
       "spec/LICENSE",
+      "spec/checks.json",
       "spec/errors.json",
       "spec/example.lqa",
       "spec/limits.json",

@@ -8,7 +8,7 @@ export const OPERATIONS = ["read", "stream", "range"];
  * The library as a reader: a function from a command `run` and the bytes of the file to { exit, document }. The library is
  * its entry (index.ts) and three functions of its inside, for what the public interface does not tell.
  */
-export function readerOf(library, { readIndex, sha256, toHex }) {
+export function readerOf(library, { readIndex, sha256, toHex, apply }) {
   const { LqaDecoder, memorySource, openLqa, openSource, validateLqa } = library;
 
   async function read(bytes, { level = "values", budget = 2 ** 29 }) {
@@ -175,6 +175,15 @@ export function readerOf(library, { readIndex, sha256, toHex }) {
     return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, plain(member)]));
   }
 
-  const operations = { read, stream, range };
+  /** The file applied to base tensors (apply.mjs), where there are files. */
+  async function applied(bytes, command) {
+    try {
+      return { exit: 0, document: await apply(bytes, command) };
+    } catch (error) {
+      return refusal(error);
+    }
+  }
+
+  const operations = { read, stream, range, apply: applied };
   return (bytes, command) => operations[command.operation ?? "read"](bytes, command);
 }

@@ -9,10 +9,11 @@ import { parseArgs } from "node:util";
 import { toHex } from "../../dist/container/bytes.js";
 import { readIndex } from "../../dist/container/index-read.js";
 import { sha256 } from "../../dist/container/sha256.js";
-import * as library from "../../dist/index.js";
+import * as library from "../../dist/node.js";
+import { applierOf } from "./apply.mjs";
 import { LEVELS, OPERATIONS, readerOf } from "./lqa-document.mjs";
 
-const answer = readerOf(library, { readIndex, sha256, toHex });
+const answer = readerOf(library, { readIndex, sha256, toHex, apply: applierOf({ library, sha256, toHex }) });
 
 const runtime = () => {
   if (globalThis.Deno !== undefined) return `Deno ${globalThis.Deno.version.deno}`;
@@ -46,7 +47,7 @@ async function lines() {
 async function reply(command) {
   const { cmd, seq, path, hex } = command;
   if (cmd === "start") return { protocol: 1, name: "lqa", version: library.VERSION, language: runtime() };
-  if (cmd === "caps") return { levels: LEVELS, operations: OPERATIONS, without: {} };
+  if (cmd === "caps") return { levels: LEVELS, operations: [...OPERATIONS, "apply"], without: {} };
   if (cmd !== "run") return { errored: `unknown command ${cmd}` };
   try {
     const bytes = hex === undefined ? readFileSync(path) : Buffer.from(hex, "hex");

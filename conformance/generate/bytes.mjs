@@ -20,7 +20,10 @@ function little(width, values, put) {
   return bytes;
 }
 
-export function concat(...parts) {
+export const concat = (...parts) => joined(parts);
+
+/** As concat, of a list of any length. */
+export function joined(parts) {
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {

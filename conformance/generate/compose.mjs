@@ -36,7 +36,7 @@ export function module(over = {}) {
     out: 3,
     in: 5,
     kernel: [],
-    baseLayout: 0,
+    baseLayout: Number(over.role === "embedding"),
     groups: 1,
     experts: 1,
     rule: "alpha/r",

@@ -23,20 +23,47 @@ const POSITIVE_ONLY = {
   14.1: "only a device reader may refuse limits/above-device: test/conformance/device.test.ts",
   13.2: "what HTTP adds (status, Content-Range, entity tags) is in test/io/http.test.ts",
 };
-/** Errors that a file cannot cause: classes, and single ones. */
-const NOT_OF_FILES = {
-  B: "needs a base model",
-  X: "says nothing about a file",
-  S: "is about the source of an encoder",
-};
-const NOT_OF_LQA = {
-  TRUNCATED_SOURCE: "is about the source of an encoder",
-  UNSUPPORTED_ADAPTER_FEATURE: "is about the source of an encoder",
-  UNSUPPORTED_DIALECT: "is about the source of an encoder",
+/** Errors that neither a file nor a file with a base model of the suite can cause. */
+const ELSEWHERE_ERRORS = {
   SIGNATURE: "is about a file of its own, the signature",
-  CANNOT_APPLY: "is about running an adapter",
+  BASE_WEIGHTS: "is about the digest of a base model's weights",
 };
 const LEAST = 3;
+/** Checks that no file fails alone. */
+const NEVER_FIRST = {
+  "module-names": "a file of 2^24 bytes of names has an index above its limit first",
+};
+
+/** The checks of clause 15.2 in their order, each with its step. */
+export const CHECKS = JSON.parse(read("checks.json")).flatMap(({ step, checks }) =>
+  checks.map((check, i) => ({ ...check, number: `${step}.${i + 1}`, errors: [check.error].flat() })),
+);
+
+/** Whether a case with this error can be one that fails at this check. */
+function failsAt({ errors, cases = ["*"] }, { id, expected }) {
+  if (!errors.includes(expected.error.name)) return false;
+  const name = id.replace(/^invalid\//, "");
+  return cases.some((glob) =>
+    new RegExp(`^${glob.replace(/[.\\/]/g, "\\$&").replaceAll("*", ".*")}$`).test(name),
+  );
+}
+
+/** Rows of the table of checks, each with the number of cases; what has none is missing. */
+function checkRows(cases, missing) {
+  const refused = cases.filter(
+    ({ expected, operation }) => !expected.valid && operation === undefined && expected.error.class !== "B",
+  );
+  for (const c of refused)
+    if (!CHECKS.some((check) => failsAt(check, c))) missing.push(`${c.id} fails at no check of checks.json`);
+  return CHECKS.map((check) => {
+    const own = refused.filter((c) => failsAt(check, c));
+    const reason = NEVER_FIRST[check.id] ?? "";
+    if ((own.length === 0) === (reason === ""))
+      missing.push(`check ${check.id} has ${own.length} cases${reason && ", but a reason for none"}`);
+    const names = check.errors.map((name) => `\`${name}\``).join(", ");
+    return `| ${check.number} | ${check.id} | ${names} | ${own.length || ""} | ${own.length ? `\`${own[0].id}\`` : reason} |`;
+  });
+}
 
 /** [{ number, title, musts }] of the specification, in order. */
 export function clauses() {
@@ -79,12 +106,13 @@ export function coverage(cases) {
     return `| ${number} | ${title} | ${musts || ""} | ${keeps.length || ""} | ${breaks.length || ""} | ${note || [example(keeps), example(breaks)].filter(Boolean).join(", ")} |`;
   });
   const catalogue = JSON.parse(read("errors.json"));
-  const codes = catalogue.errors.map(({ code, name }) => {
+  const ofFormat = catalogue.errors.filter(({ code, clause }) => clause !== "-" && !"XS".includes(code[0]));
+  const codes = ofFormat.map(({ code, name }) => {
     const count = errors.get(name) ?? 0;
-    const reason = NOT_OF_FILES[code[0]] ?? NOT_OF_LQA[name];
-    if (reason === undefined && count < LEAST) missing.push(`${name} occurs ${count} times, not ${LEAST}`);
-    return `| LQA-${code} | \`${name}\` | ${count || ""} | ${count === 0 ? (reason ?? "") : ""} |`;
+    if (count < LEAST && !(name in ELSEWHERE_ERRORS)) missing.push(`${name} occurs ${count} times, not ${LEAST}`);
+    return `| LQA-${code} | \`${name}\` | ${ELSEWHERE_ERRORS[name] ?? count} |`;
   });
+  const rowsOfChecks = checkRows(cases, missing);
   const valid = cases.filter(({ expected }) => expected.valid).length;
   const text = `# Coverage
 
@@ -101,12 +129,20 @@ refused for breaking it. A clause with a MUST has both, or says why not; the gen
 | --- | --- | --- | --- | --- | --- |
 ${rows.join("\n")}
 
+## Checks
+
+The rows of the table in clause 15.2, and the cases that can be the first to fail there.
+
+| row | check | error | cases | for example |
+| --- | --- | --- | --- | --- |
+${rowsOfChecks.join("\n")}
+
 ## Errors
 
 Each error that a file can have is the first one of at least ${LEAST} cases.
 
-| code | name | cases | why none |
-| --- | --- | --- | --- |
+| code | name | cases |
+| --- | --- | --- |
 ${codes.join("\n")}
 `;
   return { text, missing };

@@ -11,7 +11,7 @@
 //   digests(list)     content id and span digests
 //   trailer(fields)   fields of the trailer before its CRC-32
 //   bytes(file, at)   the file, returns another one; nothing is repaired. `at` says where the parts are
-import { concat, crc32, f32, padding, sha256, text, u8, u16, u32, u64, zeros } from "./bytes.mjs";
+import { concat, crc32, f32, joined, padding, sha256, text, u8, u16, u32, u64, zeros } from "./bytes.mjs";
 import { WIDTHS } from "./codecs.mjs";
 
 export const MAGIC = u8(0x89, 0x4c, 0x51, 0x41, 0x0d, 0x0a, 0x1a, 0x0a);
@@ -80,7 +80,7 @@ function canonicalIndex(vectors) {
   const parts = [];
   let at = 72;
   SLOTS.forEach(([name, , write], slot) => {
-    const body = concat(u32(vectors[name].length), ...vectors[name].map(write));
+    const body = concat(u32(vectors[name].length), joined(vectors[name].map(write)));
     offsets.push(at - (36 + 4 * slot));
     parts.push(body, padding(body.length, 4));
     at += body.length + padding(body.length, 4).length;

@@ -57,6 +57,7 @@ function checksums(suite) {
     "in-a-module": (at) => at.chunks[0] + 3,
     "in-the-crc-of-a-module": (at) => at.chunks[1] - 7,
     "in-a-tensor": (at) => at.chunks[1] + 1,
+    "in-the-padding-of-a-module": (at) => at.chunks[1] - 1,
     "in-the-digests": (at) => at.digests + 40,
     "in-the-trailer": (at) => at.end - 1,
   }))
@@ -149,14 +150,15 @@ function frames(suite) {
     data: f32(...Array(30).fill(1)),
     compression: 2,
   });
-  const section3 = (name, stored) =>
+  const section3 = (name, stored, features = []) =>
     suite.invalid(
       `invalid/frame/section-${name}`,
       "ZSTD_FRAME",
       { sections: [section("note", zeros(60), { compression: 3, stored })] },
-      { level: "integrity" },
+      { level: "integrity", features },
     );
   section3("cut", shortFrames(zeros(60)).subarray(0, 8));
+  section3("content-shorter-than-declared", frame(60, [rleBlock(0, 59)]), ["text-zstd"]);
   section3("byte-behind", concat(shortFrames(zeros(60)), u8(1)));
   section3(
     "dictionary-id",

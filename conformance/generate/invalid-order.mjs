@@ -1,8 +1,10 @@
-// invalid/order: files with two faults; the one that clause 15.2 names first is the error. Each chain lists faults of one
-// file in the order of that clause; each with the next and the one after it makes a file.
+// invalid/order: files with two faults; the one whose row comes first in the table of clause 15.2 is the error. Each chain
+// lists faults of one file, each with the check of spec/checks.json that finds it; each with the next and the one after it
+// makes a file. Faults of records of one kind are in the order of the records.
 import { patched, u16, u32, zeros } from "./bytes.mjs";
 import { affine, sign } from "./codecs.mjs";
 import { band, module, section, tensor, twoBands } from "./compose.mjs";
+import { CHECKS } from "./coverage.mjs";
 import { shortFrames } from "./frames.mjs";
 import { both, gapBehind, index, payload, prologue, records, set, stored, trailer, whole } from "./lies.mjs";
 import { meta } from "./messagepack.mjs";
@@ -24,66 +26,66 @@ const CHAINS = {
   prologue: [
     "structure",
     [
-      ["version", "UNSUPPORTED_VERSION", prologue({ major: 2 })],
-      ["feature", "UNSUPPORTED_FEATURE", prologue({ required: 2 ** 31 })],
-      ["reserved", "PROLOGUE_RESERVED_NONZERO", prologue({ reserved: patched(zeros(7), 3, 1) })],
-      ["alignment", "ALIGNMENT_OUT_OF_RANGE", prologue({ exponent: 13 })],
-      ["file-length", "HARD_LIMIT", prologue({ fileLength: 2 ** 53 })],
-      ["index-length", "TRUNCATED_FILE", prologue({ indexLength: 2 ** 20 })],
+      ["version", "version", prologue({ major: 2 })],
+      ["feature", "required-bits", prologue({ required: 2 ** 31 })],
+      ["reserved", "prologue-reserved", prologue({ reserved: patched(zeros(7), 3, 1) })],
+      ["alignment", "alignment", prologue({ exponent: 13 })],
+      ["file-length", "prologue-limits", prologue({ fileLength: 2 ** 53 })],
+      ["index-length", "index-bytes", prologue({ indexLength: 2 ** 20 })],
     ],
   ],
   index: [
     "structure",
     [
-      ["crc", "INDEX_CRC", prologue({ indexCrc: 1 })],
-      ["identifier", "INDEX_IDENTIFIER", index((bytes) => patched(bytes, 4, 0))],
-      ["root", "INDEX_TABLE", index((bytes) => patched(bytes, 0, 0))],
-      ["missing", "INDEX_FIELD_MISSING", index((bytes) => patched(bytes, 14, 0, 0))],
-      ["second-field", "INDEX_TABLE", index((bytes) => patched(bytes, 16, 2, 0))],
+      ["crc", "index-crc", prologue({ indexCrc: 1 })],
+      ["identifier", "index-identifier", index((bytes) => patched(bytes, 4, 0))],
+      ["root", "index-root", index((bytes) => patched(bytes, 0, 0))],
+      ["missing", "index-field", index((bytes) => patched(bytes, 14, 0, 0))],
+      ["second-field", "index-place", index((bytes) => patched(bytes, 16, 2, 0))],
       [
         "third-vector",
-        "INDEX_VECTOR",
+        "index-vector",
         index((bytes, view) => patched(bytes, 44 + view.getUint32(44, true), 255, 255, 255, 255)),
       ],
-      ["count", "COUNT_MISMATCH", prologue({ modules: 9 })],
+      ["count", "counts", prologue({ modules: 9 })],
     ],
   ],
   kinds: [
     "structure",
     [
-      ["count", "COUNT_MISMATCH", prologue({ tensors: 9 })],
-      ["codec", "UNSUPPORTED_CODEC", set("encodings", 0, { codec: 9 })],
-      ["second-encoding", "ENCODING_PARAMETER", set("encodings", 1, { bits: 1 })],
-      ["band", "BAND_PLAN", set("bands", 0, { components: 0 })],
-      ["type", "UNSUPPORTED_ROLE", set("types", 0, { role: 9 })],
-      ["module", "UNSUPPORTED_COMPRESSION", set("modules", 0, { compression: 9 })],
-      ["tensor", "TENSOR_RECORD", set("tensors", 0, { axis: 1 })],
-      ["dimensions", "RECORD_REFERENCE", records((v) => void v.dimensions.push(1))],
-      ["names", "NAME_HEAP", records((v) => void v.names.push(1))],
-      ["section", "RECORD_RESERVED_NONZERO", set("sections", 0, { flags: 4 })],
-      ["features", "FEATURE_BITS", prologue({ required: 0 })],
-      ["compatible", "FEATURE_BITS", prologue({ compatible: 1 })],
-      ["file-length", "FILE_LENGTH_MISMATCH", prologue((p) => ({ fileLength: p.fileLength + 16 }))],
+      ["count", "counts", prologue({ tensors: 9 })],
+      ["codec", "encoding-codec", set("encodings", 0, { codec: 9 })],
+      ["second-encoding", "encoding-parameter", set("encodings", 1, { bits: 1 })],
+      ["band", "band-components", set("bands", 0, { components: 0 })],
+      ["type", "type-role", set("types", 0, { role: 9 })],
+      ["module", "module-compression", set("modules", 0, { compression: 9 })],
+      ["tensor", "tensor-axis", set("tensors", 0, { axis: 1 })],
+      ["dimensions", "dimensions-used", records((v) => void v.dimensions.push(1))],
+      ["names", "names-used", records((v) => void v.names.push(1))],
+      ["section", "section-flags", set("sections", 0, { flags: 4 })],
+      ["features", "features", prologue({ required: 0 })],
+      ["compatible", "features", prologue({ compatible: 1 })],
+      ["file-length", "file-length", prologue((p) => ({ fileLength: p.fileLength + 16 }))],
       [
         "padding",
-        "PADDING_NONZERO",
+        "index-padding",
         {
           chunks: (_, gap) => {
             gap[0] = 1;
           },
         },
       ],
-      ["cut", "TRUNCATED_FILE", whole((file) => file.subarray(0, -1))],
+      ["cut", "end-bytes", whole((file) => file.subarray(0, -1))],
     ],
   ],
   encoding: [
     "structure",
     [
-      ["table", "UNSUPPORTED_CODEC", set("encodings", 0, { codec: 4, table: 9 })],
-      ["scale", "ENCODING_PARAMETER", set("encodings", 0, { scale: 9 })],
+      ["table", "encoding-codec", set("encodings", 0, { codec: 4, table: 9 })],
+      ["scale", "encoding-parameter", set("encodings", 0, { scale: 9 })],
       [
         "equal",
-        "RECORD_REFERENCE",
+        "encoding-twice",
         records((v) => {
           v.encodings[1] = { ...v.encodings[0] };
         }),
@@ -95,49 +97,49 @@ const CHAINS = {
     [
       [
         "bands",
-        "RECORD_REFERENCE",
+        "plan-bands",
         records((v) => {
           v.plans[0] = 9;
         }),
       ],
-      ["components", "BAND_PLAN", set("bands", 0, { components: 0 })],
-      ["reference", "RECORD_REFERENCE", set("bands", 0, { b: 7 })],
-      ["second-band", "BAND_PLAN", set("bands", 1, { components: 0 })],
+      ["components", "band-components", set("bands", 0, { components: 0 })],
+      ["reference", "band-reference", set("bands", 0, { b: 7 })],
+      ["second-band", "band-components", set("bands", 1, { components: 0 })],
     ],
   ],
   type: [
     "structure",
     [
-      ["role", "UNSUPPORTED_ROLE", set("types", 0, { role: 9 })],
-      ["layout", "ROLE_SHAPE", set("types", 0, { base_layout: 2 })],
-      ["rule", "MULTIPLIER", set("types", 0, { rule: 4 })],
-      ["reserved", "RECORD_RESERVED_NONZERO", set("types", 0, { reserved: 1 })],
-      ["zero", "DIMENSION_RANGE", set("types", 0, { experts: 0 })],
-      ["kernel", "ROLE_SHAPE", set("types", 0, { kernel0: 1 })],
-      ["limit", "HARD_LIMIT", set("types", 0, { out: 2 ** 25 + 1 })],
-      ["multiplier", "MULTIPLIER", set("types", 0, { multiplier: Number.NaN })],
-      ["second-role", "UNSUPPORTED_ROLE", set("types", 1, { role: 9 })],
+      ["role", "type-role", set("types", 0, { role: 9 })],
+      ["layout", "type-role", set("types", 0, { base_layout: 2 })],
+      ["rule", "type-role", set("types", 0, { rule: 4 })],
+      ["reserved", "type-reserved", set("types", 0, { reserved: 1 })],
+      ["zero", "type-zero", set("types", 0, { experts: 0 })],
+      ["kernel", "type-shape", set("types", 0, { kernel0: 1 })],
+      ["limit", "type-limits", set("types", 0, { out: 2 ** 25 + 1 })],
+      ["multiplier", "type-multiplier", set("types", 0, { multiplier: Number.NaN })],
+      ["second-role", "type-role", set("types", 1, { role: 9 })],
     ],
   ],
   module: [
     "structure",
     [
-      ["heap", "NAME_HEAP", set("modules", 0, { name_shared: 1 })],
+      ["heap", "module-heap", set("modules", 0, { name_shared: 1 })],
       [
         "encoding",
-        "NAME_ENCODING",
+        "module-name",
         records((v) => {
           v.names[0] = 1;
         }),
       ],
-      ["type", "RECORD_REFERENCE", set("modules", 0, { type: 9 })],
-      ["plan", "RECORD_REFERENCE", set("modules", 0, { plan: 9 })],
-      ["rule", "MULTIPLIER", set("types", 0, { rule: 0 })],
-      ["compression", "UNSUPPORTED_COMPRESSION", set("modules", 0, { compression: 2 })],
-      ["length", "CHUNK_LENGTH_MISMATCH", set("modules", 0, { chunk_length: 7 })],
+      ["type", "module-references", set("modules", 0, { type: 9 })],
+      ["plan", "module-references", set("modules", 0, { plan: 9 })],
+      ["rule", "module-multiplier", set("types", 0, { rule: 0 })],
+      ["compression", "module-compression", set("modules", 0, { compression: 2 })],
+      ["length", "module-length", set("modules", 0, { chunk_length: 7 })],
       [
         "order",
-        "NAME_ORDER",
+        "module-order",
         records((v) => {
           v.names[1] = 0x41;
         }),
@@ -149,36 +151,36 @@ const CHAINS = {
     [
       [
         "encoding",
-        "NAME_ENCODING",
+        "tensor-name",
         records((v) => {
           v.names[2] = 1;
         }),
       ],
-      ["role", "UNSUPPORTED_ROLE", set("tensors", 0, { role: 9 })],
-      ["element", "UNSUPPORTED_CODEC", set("tensors", 0, { element: 0 })],
-      ["dimensions", "HARD_LIMIT", set("tensors", 0, { dimensions: 9 })],
-      ["axis", "TENSOR_RECORD", set("tensors", 0, { axis: 2 })],
+      ["role", "tensor-role", set("tensors", 0, { role: 9 })],
+      ["element", "tensor-element", set("tensors", 0, { element: 0 })],
+      ["dimensions", "tensor-dimensions", set("tensors", 0, { dimensions: 9 })],
+      ["axis", "tensor-axis", set("tensors", 0, { axis: 2 })],
       [
         "limit",
-        "HARD_LIMIT",
+        "tensor-limits",
         records((v) => {
           v.dimensions[0] = 2 ** 32 - 1;
           v.tensors[0].element = 1;
         }),
       ],
-      ["compression", "UNSUPPORTED_COMPRESSION", set("tensors", 0, { compression: 3 })],
-      ["length", "CHUNK_LENGTH_MISMATCH", set("tensors", 0, { chunk_length: 7 })],
+      ["compression", "tensor-compression", set("tensors", 0, { compression: 3 })],
+      ["length", "tensor-length", set("tensors", 0, { chunk_length: 7 })],
     ],
   ],
   section: [
     "structure",
     [
-      ["tag", "SECTION_RECORD", set("sections", 1, { tag: "no e" })],
-      ["flags", "RECORD_RESERVED_NONZERO", set("sections", 1, { flags: 9 })],
-      ["order", "SECTION_ORDER", set("sections", 1, { tag: "AAAA" })],
-      ["critical", "UNSUPPORTED_SECTION", set("sections", 1, { tag: "XTRA", flags: 1 })],
-      ["compression", "UNSUPPORTED_COMPRESSION", set("sections", 1, { compression: 1 })],
-      ["length", "CHUNK_LENGTH_MISMATCH", set("sections", 1, { raw_length: 9 })],
+      ["tag", "section-tag", set("sections", 1, { tag: "no e" })],
+      ["flags", "section-flags", set("sections", 1, { flags: 9 })],
+      ["order", "section-order", set("sections", 1, { tag: "AAAA" })],
+      ["critical", "section-critical", set("sections", 1, { tag: "XTRA", flags: 1 })],
+      ["compression", "section-compression", set("sections", 1, { compression: 1 })],
+      ["length", "section-length", set("sections", 1, { raw_length: 9 })],
     ],
   ],
   body: [
@@ -186,32 +188,28 @@ const CHAINS = {
     [
       [
         "module-crc",
-        "CHUNK_CRC",
+        "chunk-crc",
         {
           chunks: (chunks) => {
             chunks[0].crc = zeros(4);
           },
         },
       ],
-      [
-        "unused-bits",
-        "PADDING_NONZERO",
-        payload(0, (bytes) => patched(bytes, bytes.length - 1, bytes.at(-1) | 0xf0)),
-      ],
-      ["behind-it", "PADDING_NONZERO", gapBehind(0)],
+      ["unused-bits", "unused", payload(0, (bytes) => patched(bytes, bytes.length - 1, bytes.at(-1) | 0xf0))],
+      ["behind-it", "chunk-padding", gapBehind(0)],
       [
         "tensor-crc",
-        "CHUNK_CRC",
+        "chunk-crc",
         {
           chunks: (chunks) => {
             chunks[2].crc = zeros(4);
           },
         },
       ],
-      ["meta", "META_ENCODING", payload(4, () => zeros(4))],
+      ["meta", "messagepack", payload(4, () => zeros(4))],
       [
         "section-crc",
-        "CHUNK_CRC",
+        "chunk-crc",
         {
           chunks: (chunks) => {
             chunks[5].crc = zeros(4);
@@ -220,19 +218,19 @@ const CHAINS = {
       ],
       [
         "span",
-        "SPAN_DIGEST",
+        "spans",
         {
           digests: (list) => {
             list[1] = zeros(32);
           },
         },
       ],
-      ["trailer-crc", "TRAILER_CRC", { bytes: (file, at) => patched(file, at.trailer + 52, 0, 0, 0, 0) }],
-      ["trailer-field", "TRAILER_MISMATCH", trailer({ reserved: 1 })],
-      ["root", "ROOT_DIGEST", trailer({ root: zeros(32) })],
+      ["trailer-crc", "trailer-crc", { bytes: (file, at) => patched(file, at.trailer + 52, 0, 0, 0, 0) }],
+      ["trailer-field", "trailer-fields", trailer({ reserved: 1 })],
+      ["root", "root", trailer({ root: zeros(32) })],
       [
         "content",
-        "CONTENT_ID",
+        "content",
         {
           digests: (list) => {
             list[0] = zeros(32);
@@ -243,9 +241,22 @@ const CHAINS = {
   ],
 };
 
+/** Chains whose faults are in one record after the other, so that a check comes again. */
+const RECORDS = new Set(["plan", "type", "module", "body"]);
+
+/** The first error of a check, whose row has to be at or behind that of the fault before it. */
+function errorOf(chain, name, check, before) {
+  const row = (id) => CHECKS.findIndex((each) => each.id === id);
+  if (row(check) < 0) throw new Error(`no check ${check} in spec/checks.json`);
+  if (row(check) < row(before) && !RECORDS.has(chain))
+    throw new Error(`${chain}: ${name} comes before ${before} in spec/checks.json`);
+  return CHECKS[row(check)].errors[0];
+}
+
 export function invalidOrder(suite) {
   for (const [chain, [level, faults]] of Object.entries(CHAINS)) {
-    faults.forEach(([name, error, lie], i) => {
+    faults.forEach(([name, check, lie], i) => {
+      const error = errorOf(chain, name, check, faults[i - 1]?.[1]);
       for (const [next, , other] of faults.slice(i + 1, i + 3))
         suite.invalid(`invalid/order/${chain}-${name}-before-${next}`, error, adapter(), {
           lies: both(other, lie),
@@ -276,6 +287,7 @@ export function invalidOrder(suite) {
     }),
     "structure",
   );
+  const longer = whole((file) => Uint8Array.from([...file, 0]));
   const bad = { modules: [module({ bands: [band(sign())], numbers: () => ({ scales: () => 0xbc00 }) })] };
   more(
     "unused-bits-before-values",
@@ -353,12 +365,39 @@ export function invalidOrder(suite) {
     "content-id-before-trailing-bytes",
     "CONTENT_ID",
     adapter(),
-    both({
-      digests: (list) => {
-        list[0] = zeros(32);
+    both(
+      {
+        digests: (list) => {
+          list[0] = zeros(32);
+        },
       },
-    }),
+      longer,
+    ),
     "integrity",
+    "TRAILING_BYTES",
+  );
+  more(
+    "root-before-trailing-bytes",
+    "ROOT_DIGEST",
+    adapter(),
+    both(trailer({ root: zeros(32) }), longer),
+    "integrity",
+    "TRAILING_BYTES",
+  );
+  more(
+    "chunk-crc-before-padding-that-is-cut",
+    "CHUNK_CRC",
+    adapter(),
+    both(
+      {
+        chunks: (chunks) => {
+          chunks[0].crc = zeros(4);
+        },
+      },
+      whole((file, at) => file.subarray(0, at.chunks[1] - 1)),
+    ),
+    "integrity",
+    "TRUNCATED_FILE",
   );
   more(
     "nonfinite-without-need-after-trailing-bytes",

@@ -264,22 +264,53 @@ function tensors(suite) {
     module({ name: "c" }),
   ]);
   companion("magnitude-scalar", { name: "q", role: "magnitude", shape: [] });
-  const rows = { name: "q", role: "token-rows", shape: [2, 3] };
-  const indices = { name: "q", role: "token-indices", element: "U32", shape: [2] };
+  companion("magnitude-of-all-experts-in-one-dimension", { name: "q", role: "magnitude", shape: [6] }, [
+    module({ experts: 2 }),
+  ]);
+  companion("magnitude-of-experts-last", { name: "q", role: "magnitude", shape: [3, 2] }, [
+    module({ experts: 2 }),
+  ]);
+  companion(
+    "magnitude-conv2d-axis-1-of-in-and-kernel",
+    { name: "q", role: "magnitude", shape: [30], axis: 1 },
+    [module({ role: "conv2d", kernel: [3, 2] })],
+  );
+  companion("magnitude-of-other-dimensions", { name: "q", role: "magnitude", shape: [2, 2] }, [
+    module({ out: 4 }),
+  ]);
+  for (const element of ["Bool", "U8", "I32", "U64"])
+    for (const role of ["bias", "lora-bias", "magnitude"])
+      companion(`${role}-${element.toLowerCase()}`, { name: "q", role, element, shape: [3] });
+  companion("replace-and-bias-of-one-name", [
+    { name: "q.bias", shape: [3] },
+    { name: "q.bias", role: "bias", shape: [3] },
+  ]);
+  const rows = { name: "e", role: "token-rows", shape: [2, 3] };
+  const indices = { name: "e", role: "token-indices", element: "U32", shape: [2], data: u32(1, 7) };
+  companion("token-rows-i32", [{ ...rows, element: "I32" }, indices]);
+  for (const over of [{}, { role: "embedding" }, { role: "conv1d", kernel: [3] }])
+    companion(
+      `token-rows-of-a-module-${over.role ?? "linear"}`,
+      [
+        { ...rows, name: "q" },
+        { ...indices, name: "q" },
+      ],
+      [module(over)],
+    );
   companion("token-rows-alone", rows);
   companion("token-indices-alone", indices);
   companion("token-rows-of-another-name", [{ ...rows, name: "a" }, indices]);
   companion("token-rows-before-a-carried-tensor", [
     rows,
-    { name: "q", role: "carried", element: "U32", shape: [2] },
+    { name: "e", role: "carried", element: "U32", shape: [2] },
   ]);
   companion("token-rows-one-dimension", [{ ...rows, shape: [2] }, indices]);
   companion("token-rows-three-dimensions", [{ ...rows, shape: [2, 3, 1] }, indices]);
   companion("token-rows-other-count", [{ ...rows, shape: [3, 2] }, indices]);
   companion("token-indices-two-dimensions", [rows, { ...indices, shape: [2, 1] }]);
-  companion("token-indices-scalar", [rows, { ...indices, shape: [] }]);
+  companion("token-indices-scalar", [rows, { ...indices, shape: [], data: u32(1) }]);
   companion("token-indices-i32", [rows, { ...indices, element: "I32" }]);
-  companion("token-indices-u64", [rows, { ...indices, element: "U64" }]);
+  companion("token-indices-u64", [rows, { ...indices, element: "U64", data: u32(1, 0, 7, 0) }]);
   const length = (change) =>
     records((v) => {
       v.tensors[0].chunk_length = change(v.tensors[0].chunk_length);

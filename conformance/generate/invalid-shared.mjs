@@ -227,8 +227,15 @@ function types(suite) {
       ...about,
     });
   for (const role of [5, 6, 255]) add(`role-${role}`, "UNSUPPORTED_ROLE", { role });
-  for (const base_layout of [2, 255]) add(`base-layout-${base_layout}`, "ROLE_SHAPE", { base_layout });
-  for (const rule of [4, 255]) add(`rule-${rule}`, "MULTIPLIER", { rule }, {}, { clauses: ["9.1"] });
+  for (const base_layout of [2, 255]) add(`base-layout-${base_layout}`, "UNSUPPORTED_ROLE", { base_layout });
+  for (const rule of [4, 255]) add(`rule-${rule}`, "UNSUPPORTED_ROLE", { rule }, {}, { clauses: ["9.1"] });
+  add("embedding-out-in", "ROLE_SHAPE", { base_layout: 0 }, { role: "embedding" }, { clauses: ["9.2"] });
+  for (const [role, kernel] of [
+    ["conv1d", [3]],
+    ["conv2d", [3, 1]],
+    ["conv3d", [1, 2, 3]],
+  ])
+    add(`${role}-in-out`, "ROLE_SHAPE", { base_layout: 1 }, { role, kernel }, { clauses: ["9.2"] });
   for (const reserved of [1, 128])
     add(`reserved-${reserved}`, "RECORD_RESERVED_NONZERO", { reserved }, {}, { clauses: ["6.3"] });
   for (const field of ["out", "inp", "groups", "experts"])

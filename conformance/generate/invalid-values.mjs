@@ -162,6 +162,30 @@ function nonfinite(suite) {
     },
     ["zstd"],
   );
+  for (const [name, indices] of Object.entries({
+    twice: [7, 7],
+    descending: [7, 1],
+    "first-again-at-the-end": [1, 7, 1],
+    "ascending-as-signed-numbers": [2 ** 32 - 1, 0],
+    "ascending-as-big-endian-numbers": [2 ** 24, 1],
+  }))
+    suite.invalid(
+      `invalid/tensor/token-indices-${name}`,
+      "TENSOR_RECORD",
+      {
+        tensors: [
+          tensor({ name: "e", role: "token-rows", shape: [indices.length, 2] }),
+          tensor({
+            name: "e",
+            role: "token-indices",
+            element: "U32",
+            shape: [indices.length],
+            data: u32(...indices),
+          }),
+        ],
+      },
+      { level: "values", clauses: ["9.4"] },
+    );
   for (const [name, value] of Object.entries({ two: 2, "all-ones": 255, last: 3 }))
     suite.invalid(
       `invalid/tensor/bool-${name}`,

@@ -141,6 +141,14 @@ function refusable(suite) {
     only({ role: "conv1d", out: 1, in: 1, kernel: [1], groups: 2 ** 24 + 1, bands: nothing }),
   );
   add(
+    "bands-2-to-the-19-and-1",
+    only({}),
+    records((v) => {
+      v.bands = Array(2 ** 19 + 1).fill(v.bands[0]);
+    }),
+    ["RECORD_REFERENCE"],
+  );
+  add(
     "raw-tensor-2-to-the-30-and-more",
     { tensors: [tensor({ element: "U8", shape: [2 ** 30 + 1], data: zeros(8) })] },
     {},
@@ -216,6 +224,13 @@ function malformed(suite) {
       v.plans = Array(65537).fill(1);
     }),
   );
+  add(
+    "types-65537",
+    only({}),
+    records((v) => {
+      v.types = Array(65537).fill(v.types[0]);
+    }),
+  );
   add("rank-4097", only({ out: 1, in: 1, bands: [band(zero(), zero(), 4097)] }));
   add(
     "rank-65535-twice",
@@ -268,7 +283,7 @@ function malformed(suite) {
   );
 }
 
-/** The caller's budget: far above and far below what a chunk needs, since what exactly counts is the reader's matter. */
+/** The caller's budget: far above and far below what a chunk needs, and exactly at it. */
 function budgets(suite) {
   const add = (name, adapter, features = []) => {
     suite.valid(`limits/budget/${name}-fits`, adapter, { clauses: ["14"], features });
@@ -279,6 +294,26 @@ function budgets(suite) {
       expected: refusal("BUDGET"),
     });
   };
+  /** What counts is the stored payload, and the inflated one with it. */
+  const exactly = (name, adapter, needed, features = []) => {
+    const id = `limits/budget/${name}-exactly`;
+    suite.valid(id, adapter, { clauses: ["14"], hashes: false, budget: needed, features });
+    suite.again(`limits/budget/${name}-one-byte-less`, id, {
+      features: [],
+      budget: needed - 1,
+      level: "integrity",
+      expected: refusal("BUDGET"),
+    });
+  };
+  const bytes = { element: "U8", shape: [5000] };
+  exactly("plain", { tensors: [tensor(bytes)] }, 5000);
+  const squeezed = frame(5000, [rleBlock(7, 5000)]);
+  exactly(
+    "compressed",
+    { tensors: [tensor({ ...bytes, data: new Uint8Array(5000).fill(7), compression: 1, stored: squeezed })] },
+    5000 + squeezed.length,
+    ["zstd"],
+  );
   add("stored-chunk", only({ out: 2000, in: 2000, bands: [band(affine(8))] }));
   add("tensor", { tensors: [tensor({ element: "U8", shape: [5000] })] });
   add("section", { sections: [section("note", zeros(5000))] });

@@ -28,20 +28,45 @@ function tensors(suite) {
   add("role-magnitude-in-out-axis-1", [tensor({ name: "q", role: "magnitude", shape: [3], axis: 1 })], {
     adapter: only({ baseLayout: 1 }),
   });
-  add("role-magnitude-experts", [tensor({ name: "q", role: "magnitude", shape: [6] })], {
+  add("role-magnitude-experts", [tensor({ name: "q", role: "magnitude", shape: [2, 3] })], {
     adapter: only({ experts: 2 }),
   });
-  add("role-token-rows", [
-    tensor({ name: "q", role: "token-rows", shape: [2, 3] }),
-    tensor({ name: "q", role: "token-indices", element: "U32", shape: [2], data: u32(7, 1) }),
+  const conv = { adapter: only({ role: "conv2d", kernel: [3, 2] }) };
+  add("role-magnitude-conv2d-axis-0", [tensor({ name: "q", role: "magnitude", shape: [1, 3, 1, 1] })], conv);
+  add(
+    "role-magnitude-conv2d-axis-1",
+    [tensor({ name: "q", role: "magnitude", shape: [1, 5, 1, 1], axis: 1 })],
+    conv,
+  );
+  add("role-magnitude-of-one", [tensor({ name: "q", role: "magnitude", shape: [] })], {
+    adapter: only({ out: 1 }),
+    note: "dimensions of 1 do not count",
+  });
+  add("role-lora-bias-and-magnitude", [
+    tensor({ name: "q", role: "lora-bias", shape: [3] }),
+    tensor({ name: "q", role: "magnitude", shape: [3, 1] }),
   ]);
+  for (const element of ["F16", "BF16", "F64"])
+    for (const role of ["bias", "lora-bias", "magnitude"])
+      add(`role-${role}-${element.toLowerCase()}`, [tensor({ name: "q", role, element, shape: [3] })]);
+  add("role-replaces-the-weight-it-adapts", [tensor({ name: "q.weight", shape: [3, 5] })]);
+  const rows = (name, element, ...indices) => [
+    tensor({ name, role: "token-rows", element, shape: [indices.length, 7] }),
+    tensor({ name, role: "token-indices", element: "U32", shape: [indices.length], data: u32(...indices) }),
+  ];
+  add("role-token-rows", rows("e", "F32", 1, 7));
+  add("role-token-rows-bf16-largest-index", rows("e", "BF16", 0, 1, 2 ** 31, 2 ** 32 - 1));
   add("role-token-rows-none", [
     tensor({ name: "e", role: "token-rows", shape: [0, 3] }),
     tensor({ name: "e", role: "token-indices", element: "U32", shape: [0] }),
   ]);
   add(
     "one-name-all-roles",
-    [0, 1, 6].map((role) => tensor({ name: "t", role })),
+    [0, 2, 3, 6].map((role) => tensor({ name: "q", role, shape: [3] })),
+  );
+  add(
+    "one-name-bias-and-carried",
+    [1, 6].map((role) => tensor({ name: "t", role })),
   );
   add("name-of-a-module", [tensor({ name: "q" })]);
   add("without-modules", [tensor()], { adapter: { modules: [] } });
@@ -183,7 +208,16 @@ function sections(suite) {
       i: -(2 ** 31) - 1,
       j: 1 - 2 ** 53,
     },
-    floats: { a: 0.1, b: -0.5, c: 1e300, d: 5e-324, e: 9007199254740994, f: 1.7976931348623157e308 },
+    floats: {
+      a: 0.1,
+      b: -0.5,
+      c: 1e300,
+      d: 5e-324,
+      e: 9007199254740994,
+      f: 1.7976931348623157e308,
+      g: 2 ** 53,
+      h: -(2 ** 53),
+    },
     simple: { false: false, null: null, true: true },
     nested: { a: [1, [2, [3, { b: [] }]]], c: { d: { e: {} } } },
     "depth-16": JSON.parse(`{"a":${"[".repeat(15)}${"]".repeat(15)}}`),
@@ -390,6 +424,18 @@ function layouts(suite) {
         },
       },
       clauses: ["5.3"],
+    },
+  );
+  empty(
+    "unknown-read-only-compatible-bits",
+    { modules: [module()] },
+    {
+      lies: {
+        prologue: (p) => {
+          p.readonly = 2 ** 31 + 1;
+        },
+      },
+      clauses: ["5.2", "5.3"],
     },
   );
   empty(

@@ -14,10 +14,8 @@ function roles(suite) {
   add("linear-in-out", { baseLayout: 1 });
   add("linear-square", { out: 16, in: 16 });
   add("linear-1-by-1", { out: 1, in: 1, bands: [band(affine(8))] });
-  add("embedding-in-out", { role: "embedding", baseLayout: 1, out: 4, in: 50 });
-  add("embedding-out-in", { role: "embedding", out: 4, in: 50 });
+  add("embedding", { role: "embedding", out: 4, in: 50 });
   add("conv1d", { role: "conv1d", kernel: [3] });
-  add("conv1d-in-out", { role: "conv1d", kernel: [3], baseLayout: 1 });
   add("conv2d", { role: "conv2d", kernel: [3, 2] });
   add("conv2d-1x1", { role: "conv2d", kernel: [1, 1] });
   add("conv2d-groups-4", { role: "conv2d", kernel: [3, 3], out: 8, in: 2, groups: 4 });
@@ -51,6 +49,7 @@ function rules(suite) {
   add("alpha-over-sqrt-r", { rank: 7, rule: "alpha/sqrt(r)", alpha: 16 });
   add("alpha-over-sqrt-r-rounds", { rank: 12, rule: "alpha/sqrt(r)", alpha: 32 });
   add("alpha-0-multiplier-0", { rule: "alpha/r", alpha: 0, multiplier: 0 });
+  add("alpha-over-r-rounds-to-minus-0", { rank: 4, rule: "alpha/r", alpha: -(2 ** -149), multiplier: 0 });
   add("alpha-negative", { rule: "alpha/r", alpha: -8, rank: 4 });
   add("explicit", { rule: "explicit", multiplier: 0.1 });
   add("explicit-with-alpha", { rule: "explicit", multiplier: 0.7, alpha: 16 });

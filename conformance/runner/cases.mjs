@@ -38,6 +38,7 @@ function caseOf(root, c, { errors, exits }) {
   if (operation === "stream")
     return of(c.splits.map((pieces) => ({ ...run, operation, pieces, check: checkEvents(c.events) })));
   if (operation === "range") return of([{ ...run, operation, modules: c.modules, check: checkRanges(c) }]);
+  if (operation === "apply") return of([{ ...run, operation, base: join(root, c.base) }]);
   const runs = [run];
   const depth = LEVELS.indexOf(level);
   if (!expected.valid) {

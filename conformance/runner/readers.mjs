@@ -49,7 +49,7 @@ export async function findRuntimes() {
       label: "Deno",
       variable: "LQA_DENO",
       name: "deno",
-      flags: ["run", "--quiet", "--allow-read", "--allow-env"],
+      flags: ["run", "--quiet", "--allow-read", "--allow-write", "--allow-env"],
     },
     { label: "Chromium", variable: "LQA_CHROMIUM", name: "chromium", browser: true },
   );

@@ -54,6 +54,15 @@ export const KERNEL_DIMENSIONS: Readonly<Record<ModuleRole, number>> = {
   conv3d: 3,
 };
 
+/** Base layouts of each module role (spec 9.2): a base model stores embeddings and convolutions in one way only. */
+export const ROLE_LAYOUTS: Readonly<Record<ModuleRole, readonly BaseLayout[]>> = {
+  linear: ["out-in", "in-out"],
+  embedding: ["in-out"],
+  conv1d: ["out-in"],
+  conv2d: ["out-in"],
+  conv3d: ["out-in"],
+};
+
 const FLOATS: Readonly<Record<FloatType, number>> = {
   f32: ElementNumber.F32,
   f16: ElementNumber.F16,

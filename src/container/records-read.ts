@@ -16,7 +16,7 @@ import { layOut, payloadLength } from "./layout.ts";
 import { compareNames, nameReader } from "./names.ts";
 import { checkLimit, type Prologue } from "./prologue.ts";
 import { firstUse, readEncodings, readPlans, readTypes } from "./shared-read.ts";
-import { checkCompanions } from "./tensor-rules.ts";
+import { checkRoles } from "./tensor-rules.ts";
 import type { ContainerIndex, Extent, ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "./types.ts";
 
 /** What reading an index needs to know beside its bytes. */
@@ -105,7 +105,7 @@ export function interpretIndex(
 
   const tensors = readTensors(read, names, limit);
   names.finish();
-  checkCompanions(tensors, modules, (i) => read.locate("tensors", i));
+  checkRoles(tensors, modules, (i) => read.locate("tensors", i));
   const sections = readSections(read, limit);
   checkFeatures(prologue, modules, tensors, encodings);
 

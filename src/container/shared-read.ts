@@ -16,6 +16,7 @@ import {
   KERNEL_DIMENSIONS,
   MODULE_ROLES,
   MULTIPLIER_RULES,
+  ROLE_LAYOUTS,
   readEncoding,
 } from "./encoding-record.ts";
 import type { ModuleTypeRecord } from "./generated/schema.ts";
@@ -123,10 +124,10 @@ function readType(
     MODULE_ROLES[record.role] ?? fail(KIND.UNSUPPORTED_ROLE, { where, offset, actual: record.role });
   const baseLayout =
     BASE_LAYOUTS[record.baseLayout] ??
-    fail(KIND.ROLE_SHAPE, { where, offset, expected: "base layout 0 or 1", actual: record.baseLayout });
+    fail(KIND.UNSUPPORTED_ROLE, { where, offset, expected: "base layout 0 or 1", actual: record.baseLayout });
   const rule =
     MULTIPLIER_RULES[record.rule] ??
-    fail(KIND.MULTIPLIER, { where, offset, expected: "rule 0 to 3", actual: record.rule });
+    fail(KIND.UNSUPPORTED_ROLE, { where, offset, expected: "rule 0 to 3", actual: record.rule });
   if (record.reserved !== 0)
     fail(KIND.RECORD_RESERVED_NONZERO, { where, offset, expected: 0, actual: record.reserved });
   for (const field of ["outSize", "inSize", "groups", "experts"] as const)
@@ -140,6 +141,14 @@ function readType(
       offset,
       expected: `${kernel.length} kernel sizes for ${role}`,
       actual: kernels.join("×"),
+    });
+  const layouts = ROLE_LAYOUTS[role];
+  if (!layouts.includes(baseLayout))
+    fail(KIND.ROLE_SHAPE, {
+      where,
+      offset,
+      expected: `base layout ${BASE_LAYOUTS.indexOf(layouts[0]!)} for ${role}`,
+      actual: record.baseLayout,
     });
   if (kernel.length === 0 && record.groups !== 1)
     fail(KIND.ROLE_SHAPE, { where, offset, expected: `1 group for ${role}`, actual: record.groups });

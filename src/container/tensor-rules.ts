@@ -1,15 +1,15 @@
 /**
- * Rules that tie plain tensors to each other and to modules (spec clause 9.4).
+ * What the role of a plain tensor demands of it, of its values, and of modules and other tensors (spec clause 9.4).
  *
  * @module
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import type { ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
+import type { ElementType, ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
 
 type TensorShape = Pick<PlainTensor, "name" | "role" | "element" | "shape" | "axis">;
 
-/** Only a magnitude has an axis, and base weights have at most five. @throws LqaError TENSOR_RECORD */
+/** Only a magnitude has an axis, 0 or 1. @throws LqaError TENSOR_RECORD */
 export function checkMagnitudeAxis(
   role: TensorRole,
   axis: number,
@@ -21,37 +21,77 @@ export function checkMagnitudeAxis(
     fail(KIND.TENSOR_RECORD, { where: `${where}.axis`, offset, expected: `at most ${most}`, actual: axis });
 }
 
+const FLOATS: readonly ElementType[] = ["F32", "F16", "BF16", "F64"];
+
 /**
- * Checks every tensor that needs a partner: token rows and their indices, and what belongs to a module.
+ * Checks each tensor against its role: element type, shape, and the modules and tensors it belongs to.
  *
  * @param locate file offset of a tensor's record, if there is one
  * @throws LqaError TENSOR_RECORD
  */
-export function checkCompanions(
+export function checkRoles(
   tensors: readonly TensorShape[],
   modules: readonly Omit<ModuleShape, "kernel">[],
   locate?: (i: number) => number,
 ): void {
   const byModule = new Map(modules.map((module) => [module.name, module]));
   const byRole = new Map(tensors.map((tensor) => [`${tensor.role} ${tensor.name}`, tensor]));
-  tensors.forEach((tensor, i) => {
-    const { name, role, shape } = tensor;
-    const bad = (expected: string, actual?: string): never =>
-      fail(KIND.TENSOR_RECORD, { where: `${role} "${name}"`, offset: locate?.(i), expected, actual });
-    const count = shape.reduce((product, size) => product * size, 1);
-    if (role === "magnitude" || role === "lora-bias") {
-      const module = byModule.get(name) ?? bad("a module of the same name", "none");
+  tensors.forEach(({ name, role, element, shape, axis }, i) => {
+    const need = (ok: boolean, expected: string, actual?: string): void => {
+      if (!ok)
+        fail(KIND.TENSOR_RECORD, { where: `${role} "${name}"`, offset: locate?.(i), expected, actual });
+    };
+    const other = (role: TensorRole): TensorShape | undefined => byRole.get(`${role} ${name}`);
+    if (role === "replace" || role === "carried") return;
+    if (role === "token-indices") need(element === "U32", "U32", element);
+    else need(FLOATS.includes(element), "F32, F16, BF16 or F64", element);
+    if (role === "bias") {
+      need(other("replace") === undefined, "one tensor that replaces a base tensor", "a replace tensor too");
+    } else if (role === "magnitude" || role === "lora-bias") {
+      const module =
+        byModule.get(name) ??
+        fail(KIND.TENSOR_RECORD, {
+          where: `${role} "${name}"`,
+          offset: locate?.(i),
+          expected: "a module of the same name",
+          actual: "none",
+        });
       const rowsFirst = module.baseLayout === "out-in";
-      const expected = role === "magnitude" && rowsFirst !== (tensor.axis === 0) ? module.in : module.out;
-      if (count !== expected * module.experts) bad(`${expected * module.experts} elements`, shape.join("×"));
+      const size = role === "magnitude" && rowsFirst !== (axis === 0) ? module.in : module.out;
+      const expected = module.experts === 1 ? [size] : [module.experts, size];
+      need(
+        `${longer(shape)}` === `${longer(expected)}`,
+        `shape ${expected.join("×")}, with any dimensions of 1 added`,
+        shape.join("×") || "a scalar",
+      );
     } else if (role === "token-rows") {
-      const indices = byRole.get(`token-indices ${name}`) ?? bad("token-indices of the same name", "none");
-      if (shape.length !== 2 || shape[0] !== indices.shape[0])
-        bad(`shape ${indices.shape[0]}×width`, shape.join("×"));
-    } else if (role === "token-indices") {
-      if (!byRole.has(`token-rows ${name}`)) bad("token-rows of the same name", "none");
-      if (tensor.element !== "U32" || shape.length !== 1)
-        bad("U32 and one dimension", `${tensor.element} ${shape.join("×")}`);
+      need(!byModule.has(name), "no module of the same name", "one");
+      const rows = other("token-indices")?.shape[0];
+      need(rows !== undefined, "token-indices of the same name", "none");
+      need(shape.length === 2 && shape[0] === rows, `shape ${rows}×width`, shape.join("×"));
+    } else {
+      need(other("token-rows") !== undefined, "token-rows of the same name", "none");
+      need(shape.length === 1, "one dimension", shape.join("×"));
     }
   });
+}
+
+const longer = (shape: readonly number[]): readonly number[] => shape.filter((size) => size !== 1);
+
+/**
+ * Checks the values of `token-indices`: distinct, in ascending order.
+ *
+ * @param data little-endian U32, at any byte offset
+ * @param before the index before the first one of `data`; −1 if there is none
+ * @returns number of the first index that is not above the one before it, or −1; and the last index
+ */
+export function unorderedIndex(data: Uint8Array, before: number): { at: number; last: number } {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  let last = before;
+  for (let i = 0; 4 * i < data.length; i++) {
+    const index = view.getUint32(4 * i, true);
+    if (index <= last) return { at: i, last };
+    last = index;
+  }
+  return { at: -1, last };
 }

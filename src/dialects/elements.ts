@@ -53,6 +53,27 @@ export function toFloat32(
 }
 
 /**
+ * The values of a tensor of a float type, flat in C order, as a new array; exact. `where` names the tensor in errors.
+ *
+ * @throws LqaError SOURCE_ELEMENT_TYPE for every other element type.
+ */
+export function toFloat64(
+  tensor: { readonly element: ElementType; readonly data: Uint8Array },
+  where = "tensor",
+): Float64Array {
+  const { element, data } = tensor;
+  if (element !== "F64") return Float64Array.from(toFloat32(tensor, where));
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  return Float64Array.from({ length: data.length / 8 }, (_, i) => view.getFloat64(8 * i, true));
+}
+
+/** The indices of a `token-indices` tensor, U32. */
+export function readIndices(tensor: { readonly data: Uint8Array }): number[] {
+  const view = new DataView(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
+  return Array.from({ length: tensor.data.byteLength >>> 2 }, (_, index) => view.getUint32(4 * index, true));
+}
+
+/**
  * `values` as the bytes of an F32, F16 or BF16 tensor.
  *
  * @throws LqaError SOURCE_RANGE if a finite value would become infinite.

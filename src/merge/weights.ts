@@ -1,78 +1,92 @@
 /**
- * The weight that an adapter makes of a base weight (spec clauses 9.1 to 9.4): W + multiplier · B · A in the base's
- * layout, scaled by a DoRA magnitude if there is one.
+ * The weight that an adapter makes of a base weight (spec clause 9.6): W + multiplier · B · A in the base's layout, scaled to
+ * a DoRA magnitude if there is one.
  *
- * Products are summed in float64 over the rank, added to the exact base weight, and rounded once to float32; then once
- * to the base's element type.
+ * Everything is computed in binary64 in the order of that clause and rounded once to binary32, so that every machine gives
+ * the same bytes; a caller rounds once more to the base's element type.
  *
  * @module
  */
-import { toFloat32 } from "../dialects/elements.ts";
-import { quoteName } from "../dialects/json.ts";
+import { toFloat64 } from "../dialects/elements.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type LoraModule, type PlainTensor } from "../model/adapter.ts";
 
-/** Adds ΔW to `weight` in place. `weight` has the base's shape (spec clause 9.2). */
-export function addDelta(weight: Float32Array, module: LoraModule): void {
+/**
+ * Adapts `weight` in place.
+ *
+ * Of a module with a magnitude each row of W + ΔW is computed twice, once for the norms: a row is all the memory it takes.
+ *
+ * @param weight has the base's shape (spec clause 9.2)
+ * @param magnitude as the rules of clause 9.4 demand
+ * @throws LqaError SOURCE_NONFINITE if a result is Inf or NaN, which a norm of 0 makes it, too
+ */
+export function adaptWeight(
+  weight: Float32Array,
+  module: LoraModule,
+  magnitude: PlainTensor | undefined,
+  where: string,
+): void {
   const { experts, out, rank, baseLayout, multiplier } = module;
   const { a, b } = module;
   const length = inputLength(module);
   const row = new Float64Array(length);
+  // Where weight i of row o of an expert is: at + o · down + i · across.
+  const [down, across] = baseLayout === "out-in" ? [length, 1] : [1, out];
+  /** Row `o` of W + multiplier · B · A into `row`; where the expert's weights begin. */
+  const sum = (expert: number, o: number): number => {
+    row.fill(0);
+    for (let r = 0; r < rank; r++) {
+      const factor = b[(expert * out + o) * rank + r]!;
+      const from = (expert * rank + r) * length;
+      for (let i = 0; i < length; i++) row[i] = row[i]! + factor * a[from + i]!;
+    }
+    const at = expert * out * length + o * down;
+    for (let i = 0, to = at; i < length; i++, to += across) row[i] = weight[to]! + multiplier * row[i]!;
+    return at;
+  };
+
+  /** The factor of weight i of row o; undefined without a magnitude. */
+  let scale: ((o: number, i: number) => number) | undefined;
+  const values = magnitude && toFloat64(magnitude, where);
   for (let expert = 0; expert < experts; expert++) {
-    const at = expert * out * length;
-    for (let o = 0; o < out; o++) {
-      row.fill(0);
-      for (let r = 0; r < rank; r++) {
-        const factor = b[(expert * out + o) * rank + r]!;
-        if (factor === 0) continue;
-        const from = (expert * rank + r) * length;
-        for (let i = 0; i < length; i++) row[i] = row[i]! + factor * a[from + i]!;
+    if (magnitude !== undefined && values !== undefined) {
+      const ofRows = (baseLayout === "out-in") === (magnitude.axis === 0);
+      const places = length / module.in;
+      const slice = (o: number, i: number): number => (ofRows ? o : Math.floor(i / places));
+      const size = ofRows ? out : module.in;
+      const squares = new Float64Array(size);
+      for (let o = 0; o < out; o++) {
+        sum(expert, o);
+        for (let i = 0; i < length; i++) squares[slice(o, i)]! += row[i]! * row[i]!;
       }
-      if (baseLayout === "out-in") {
-        for (let i = 0, to = at + o * length; i < length; i++, to++)
-          weight[to] = weight[to]! + multiplier * row[i]!;
-      } else {
-        for (let i = 0, to = at + o; i < length; i++, to += out)
-          weight[to] = weight[to]! + multiplier * row[i]!;
+      const factors = squares.map((square, k) => values[expert * size + k]! / Math.sqrt(square));
+      scale = (o, i) => factors[slice(o, i)]!;
+    }
+    for (let o = 0; o < out; o++) {
+      let to = sum(expert, o);
+      for (let i = 0; i < length; i++, to += across) {
+        weight[to] = scale === undefined ? row[i]! : scale(o, i) * row[i]!;
+        if (!Number.isFinite(weight[to])) notFinite(where, weight[to]!);
       }
     }
   }
 }
 
-/**
- * Scales a weight to a DoRA magnitude: m · W / ‖W‖, norms over all other axes than the magnitude's.
- *
- * @throws LqaError BASE_SHAPE if the magnitude does not have the size of that axis
- */
-export function applyMagnitude(weight: Float32Array, module: LoraModule, magnitude: PlainTensor): void {
-  const { experts, out, baseLayout } = module;
-  const length = inputLength(module);
-  const [rows, columns] = baseLayout === "out-in" ? [out, length] : [length, out];
-  const size = magnitude.axis === 0 ? rows : module.kernel.length === 0 ? columns : module.in;
-  const values = toFloat32(magnitude, `magnitude of module ${quoteName(module.name)}`);
-  if (values.length !== experts * size) {
-    fail(KIND.BASE_SHAPE, {
-      where: `magnitude of module ${quoteName(module.name)}`,
-      expected: experts * size,
-      actual: values.length,
-    });
+/** Adds multiplier · `added` to a bias in place. @throws LqaError SOURCE_NONFINITE if a result is Inf or NaN */
+export function adaptBias(bias: Float32Array, added: PlainTensor, multiplier: number, where: string): void {
+  const values = toFloat64(added, where);
+  for (let i = 0; i < bias.length; i++) {
+    bias[i] = bias[i]! + multiplier * values[i]!;
+    if (!Number.isFinite(bias[i])) notFinite(where, bias[i]!);
   }
-  // Weights that share a number: a row, or a column (of a kernel, all its places).
-  const place = columns / (magnitude.axis === 0 ? columns : size);
-  for (let expert = 0; expert < experts; expert++) {
-    const at = expert * rows * columns;
-    const index = (row: number, column: number): number =>
-      magnitude.axis === 0 ? row : Math.floor(column / place);
-    const squares = new Float64Array(size);
-    for (let row = 0, i = at; row < rows; row++) {
-      for (let column = 0; column < columns; column++, i++) squares[index(row, column)]! += weight[i]! ** 2;
-    }
-    for (let row = 0, i = at; row < rows; row++) {
-      for (let column = 0; column < columns; column++, i++) {
-        const k = index(row, column);
-        weight[i] = (weight[i]! * values[expert * size + k]!) / Math.sqrt(squares[k]!);
-      }
-    }
-  }
+}
+
+function notFinite(where: string, actual: number): never {
+  return fail(KIND.SOURCE_NONFINITE, {
+    where,
+    expected: "a finite adapted weight",
+    actual,
+    advice: "Check that the adapter was trained on this model; a DoRA adapter needs a weight that is not 0.",
+  });
 }

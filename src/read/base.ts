@@ -35,12 +35,12 @@ const CHANGES = BARE.flatMap((bare) => [
  * first of those under which most modules are found, none before others.
  *
  * @param get what the base model has under a name
- * @returns the same for a module's name, without `.weight`, and for a plain tensor's
+ * @returns the base weight of a module of a name, and the base tensor of exactly a name
  */
 export function baseFinder<T>(
   modules: readonly Pick<ModuleShape, "name">[],
   get: (name: string) => T | undefined,
-): (name: string) => T | undefined {
+): { weight: (name: string) => T | undefined; tensor: (name: string) => T | undefined } {
   const weight = (name: string): T | undefined => get(`${name}.weight`) ?? get(name);
   let best = CHANGES[0]!;
   let most = -1;
@@ -49,7 +49,7 @@ export function baseFinder<T>(
     if (found > most) [best, most] = [change, found];
     if (found === modules.length) break;
   }
-  return (name) => weight(best(name));
+  return { weight: (name) => weight(best(name)), tensor: (name) => get(best(name)) };
 }
 
 /**
@@ -85,6 +85,6 @@ export function checkBase(
   modules: readonly ModuleShape[],
   shapes: ReadonlyMap<string, readonly number[]>,
 ): void {
-  const find = baseFinder(modules, (name) => shapes.get(name));
-  for (const module of modules) checkBaseShape(module, find(module.name));
+  const { weight } = baseFinder(modules, (name) => shapes.get(name));
+  for (const module of modules) checkBaseShape(module, weight(module.name));
 }

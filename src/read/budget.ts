@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { CRC_BYTES } from "../container/crc32.ts";
 import type { ChunkRecord, ModuleRecord } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
@@ -79,13 +80,13 @@ export function inflateCount(fileLength: number, budgetBytes: number | undefined
   };
 }
 
-/** @throws LqaError BUDGET if a chunk, stored and inflated, takes more than the budget */
+/** @throws LqaError BUDGET if the stored payload of a chunk, and the inflated one with it, take more than the budget */
 export function assertRoom(
   { chunk, compression, payload }: ChunkRecord,
   budget: number,
   where: string,
 ): void {
-  const room = chunk.length + (compression === "none" ? 0 : payload);
+  const room = chunk.length - CRC_BYTES + (compression === "none" ? 0 : payload);
   if (room > budget)
     fail(KIND.BUDGET, { where, offset: chunk.offset, expected: `at most ${budget} bytes`, actual: room });
 }

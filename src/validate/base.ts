@@ -56,11 +56,11 @@ export function compareWithBase(
   const findings: LqaError[] = [];
   let omitted = 0;
   const unknown: string[] = [];
-  const find =
-    base.kind === "shapes" ? baseFinder(modules, (name) => base.shapes.get(name)) : () => undefined;
+  const shapes = base.kind === "shapes" ? base.shapes : new Map<string, readonly number[]>();
+  const { weight } = baseFinder(modules, (name) => shapes.get(name));
   for (const module of modules) {
     try {
-      if (base.kind === "shapes") checkBaseShape(module, find(module.name));
+      if (base.kind === "shapes") checkBaseShape(module, weight(module.name));
       else if (!checkSizes(module, base.sizes)) unknown.push(module.name);
     } catch (error) {
       if (!isLqaError(error)) throw error;

@@ -8,6 +8,7 @@ import { checkPlanes, type PlaneReport } from "../codecs/check.ts";
 import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
+import { unorderedIndex } from "../container/tensor-rules.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { LqaError } from "../errors.ts";
@@ -32,6 +33,8 @@ export class ValueChecks {
   readonly options: ValueOptions;
   /** A value that is Inf or NaN was found where that is declared. */
   nonfiniteSeen = false;
+  /** The last token index of the piece before, of a tensor that is looked at in pieces. */
+  #lastIndex = -1;
 
   constructor(options: ValueOptions) {
     this.options = options;
@@ -115,6 +118,12 @@ export class ValueChecks {
       report(
         new LqaError(KIND.TENSOR_RECORD, { ...place(boolean), expected: "0 or 1", actual: data[boolean] }),
       );
+    if (record.role === "token-indices") {
+      const { at, last } = unorderedIndex(data, first === 0 ? -1 : this.#lastIndex);
+      this.#lastIndex = last;
+      if (at >= 0)
+        report(new LqaError(KIND.TENSOR_RECORD, { ...place(at), expected: `an index above ${last}` }));
+    }
     const at = nonfiniteElement(record.element, data);
     if (at < 0) return;
     this.nonfiniteSeen = true;

@@ -122,7 +122,14 @@ describe("tensors beside a module", () => {
         { role: "token-rows", name: "model.emb", shape: [3, 4] },
         { role: "token-indices", name: "model.emb", shape: [3], element: "U32" },
       ]);
-      expect([...adapter.tensors[1]!.data]).toEqual([7, 0, 0, 0, 2, 0, 0, 0, 44, 1, 0, 0]);
+      // Indices ascend in LQA, and rows follow them.
+      expect([...adapter.tensors[1]!.data]).toEqual([2, 0, 0, 0, 7, 0, 0, 0, 44, 1, 0, 0]);
+      const given = tensors.at(-1)![1].data;
+      expect([...adapter.tensors[0]!.data]).toEqual([
+        ...given.subarray(16, 32),
+        ...given.subarray(0, 16),
+        ...given.subarray(32),
+      ]);
     }
   });
 

@@ -23,7 +23,7 @@ import { mergeFile } from "../../src/merge-file.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
 import { directory, floats } from "../dialects/build.ts";
 import { deltaOf } from "../dialects/delta.ts";
-import { baseModel, fileOf, type TestModel, writeModel } from "../helpers/models.ts";
+import { baseModel, fileOf, type TestModel, tensor, writeModel } from "../helpers/models.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
 const folder = temporaryDirectory();
@@ -310,12 +310,13 @@ describe("what else an adapter brings", () => {
       directory([...ab(Q, 32, 24), [`${P}${Q}.lora_magnitude_vector`, magnitude]], { use_dora: true }),
     );
     const result = toFloat32((await merged(adapter, model)).get(`${Q}.weight`)!);
-    const sum = toFloat32(rounded(model.get(`${Q}.weight`)!, deltaOf(adapter.modules[0]!)));
+    const delta = deltaOf(adapter.modules[0]!);
+    const sum = Float64Array.from(toFloat32(model.get(`${Q}.weight`)!), (w, i) => w + delta[i]!);
     for (let row = 0; row < 32; row++) {
       const values = sum.subarray(24 * row, 24 * row + 24);
       const norm = Math.sqrt(values.reduce((s, x) => s + x * x, 0));
       const m = toFloat32(magnitude)[row]!;
-      for (let i = 0; i < 24; i++) expect(result[24 * row + i]).toBe(Math.fround((values[i]! * m) / norm));
+      for (let i = 0; i < 24; i++) expect(result[24 * row + i]).toBe(Math.fround((m / norm) * values[i]!));
     }
   });
 
@@ -366,6 +367,37 @@ describe("what else an adapter brings", () => {
           : floatsOf(toFloat32(rows).slice(24 * at, 24 * at + 24), "BF16");
       expect([row, hex(after.data.subarray(48 * row, 48 * row + 48))]).toEqual([row, hex(expected)]);
     }
+  });
+});
+
+describe("what has no result is refused", () => {
+  const adapter = (tensors: [string, SafeTensor][] = [], config = {}): Adapter =>
+    readAdapter(directory([...ab(Q, 32, 24), ...tensors], config));
+
+  it.each([
+    ["a row of zeros that DoRA has to give a length", 0],
+    ["a weight beyond what binary32 holds", 3e38],
+  ])("%s", async (_name, value) => {
+    const model = baseModel();
+    const magnitude: [string, SafeTensor] = [`${P}${Q}.lora_magnitude_vector`, floats([32], 7)];
+    const given = value === 0 ? adapter([magnitude], { use_dora: true }) : adapter();
+    const { b, a, ...shape } = given.modules[0]!;
+    const module = { ...shape, a: a.fill(value), b: b.fill(value) };
+    if (value === 0) model.set(`${Q}.weight`, tensor([32, 24], new Float32Array(32 * 24)));
+    const output = place();
+    const merging = mergeFile({ ...given, modules: [module] }, writeModel(place(), model), output);
+    await expect(merging).rejects.toMatchObject({
+      kind: "SOURCE_NONFINITE",
+      where: expect.stringContaining(`${Q}.weight`),
+    });
+    expect(existsSync(output)).toBe(false);
+  });
+
+  it("modules under two names of one weight", async () => {
+    const one = adapter();
+    const modules = [one.modules[0]!, { ...one.modules[0]!, name: `${Q}.weight` }];
+    const merging = mergeFile({ ...one, modules }, writeModel(place(), baseModel()), place());
+    await expect(merging).rejects.toThrow(/BASE_MODULE_MISSING.*a base weight of its own/);
   });
 });
 

@@ -93,9 +93,11 @@ const shapes: fc.Arbitrary<Omit<ModuleShape, "name">> = fc
   .map(({ role: [role, dimensions], sizes, groups, alpha: given, ...shape }) => {
     const alpha = shape.rule === "none" ? 0 : Math.fround(given);
     const multiplier = multiplierByRule(shape.rule, alpha, shape.rank) ?? Math.fround(0.3);
+    const baseLayout = role === "linear" ? shape.baseLayout : role === "embedding" ? "in-out" : "out-in";
     return {
       ...shape,
       role,
+      baseLayout,
       alpha,
       kernel: sizes.slice(0, dimensions),
       groups: dimensions === 0 ? 1 : groups,
@@ -112,6 +114,9 @@ const modules: fc.Arbitrary<Omit<LoraModule, "name">> = shapes.chain((shape) =>
     .map(([b, a]) => ({ ...shape, b, a })),
 );
 
+/** A base tensor is replaced once. */
+const targetOf = ({ name, role }: PlainTensor): string => `${role === "bias" ? "replace" : role} ${name}`;
+
 const ELEMENTS = Object.keys(ELEMENT_BYTES) as ElementType[];
 
 /** Tensors that need no partner, with any bytes that are finite numbers. */
@@ -123,6 +128,7 @@ const tensors: fc.Arbitrary<PlainTensor> = fc
     shape: fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 4 }),
     bytes: fc.oneof(fc.constant([0]), fc.array(fc.nat(255), { minLength: 1, maxLength: 8 })),
   } as const)
+  .filter(({ role, element }) => role !== "bias" || /^B?F/.test(element))
   .map(({ bytes, ...tensor }) => {
     const size = ELEMENT_BYTES[tensor.element];
     const count = tensor.shape.reduce((product, dimension) => product * dimension, 1);
@@ -172,7 +178,7 @@ export const adapters: fc.Arbitrary<Adapter> = fc.record({
     fc.tuple(names, modules).map(([name, module]) => ({ ...module, name })),
     { maxLength: 4, selector: (module) => module.name },
   ),
-  tensors: fc.uniqueArray(tensors, { maxLength: 4, selector: ({ name, role }) => `${role} ${name}` }),
+  tensors: fc.uniqueArray(tensors, { maxLength: 4, selector: targetOf }),
   origin: fc.option(
     metaMaps.map(({ tensor_element: _, tensor_elements: __, ...map }) => ({ ...map, dialect: "arbitrary" })),
     { nil: undefined },
@@ -296,7 +302,7 @@ export const files: fc.Arbitrary<ContainerInput> = fc.record({
     fc.tuple(names, packedModules).map(([name, module]) => ({ ...module, name })),
     { maxLength: 4, selector: (module) => module.name },
   ),
-  tensors: fc.uniqueArray(tensors, { maxLength: 3, selector: ({ name, role }) => `${role} ${name}` }),
+  tensors: fc.uniqueArray(tensors, { maxLength: 3, selector: targetOf }),
   sections: fc.uniqueArray(sections, { maxLength: 3, selector: ({ type }) => type }),
   alignment: fc.constantFrom(4, 8, 16, 256),
   compressTensors: fc.boolean(),

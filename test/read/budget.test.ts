@@ -45,8 +45,8 @@ it("all chunks together inflate to 1 GiB, 16 times the file, or what the caller 
 });
 
 it("a chunk takes its stored bytes, and its raw ones if it is compressed", () => {
-  expect(refusal(() => assertRoom(chunk(900, 904, "none"), 904, "m"))).toBeUndefined();
-  expect(refusal(() => assertRoom(chunk(900, 100, "zstd"), 999, "m"))).toEqual({
+  expect(refusal(() => assertRoom(chunk(900, 904, "none"), 900, "m"))).toBeUndefined();
+  expect(refusal(() => assertRoom(chunk(900, 104, "zstd"), 999, "m"))).toEqual({
     kind: "BUDGET",
     offset: 4096,
     actual: 1000,

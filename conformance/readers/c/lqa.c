@@ -159,6 +159,14 @@ static uint32_t widen(const uint8_t *p, uint8_t element) {
   return sign | (exponent + 112) << 23 | fraction << 13;
 }
 
+double lqa_value(const uint8_t *payload, uint8_t element, uint64_t i) {
+  if (element != LQA_F64) return (double)float_of(widen(payload + i * (element == LQA_F32 ? 4 : 2), element));
+  const uint64_t bits = get64(payload + 8 * i);
+  double value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
 uint16_t lqa_f32_to_f16(float value) {
   uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
   if (magnitude > 0x7F800000u) return (uint16_t)(sign | 0x7E00u | (magnitude >> 13 & 0x3FF)); /* NaN */
@@ -782,12 +790,13 @@ static lqa_code check_types(lqa_file *f) {
     here(f, LQA_TYPE, i, position(f, p));
     get_type(f, i, &m);
     MUST(m.role <= 4, UNSUPPORTED_ROLE);
-    MUST(m.base_layout <= 1, ROLE_SHAPE);
-    MUST(m.rule <= 3, MULTIPLIER);
+    MUST(m.base_layout <= 1, UNSUPPORTED_ROLE);
+    MUST(m.rule <= 3, UNSUPPORTED_ROLE);
     MUST(p[31] == 0, RECORD_RESERVED_NONZERO);
     MUST(m.out_size && m.in_size && m.groups && m.experts, DIMENSION_RANGE);
     for (uint32_t k = 0; k < 3; k++) /* conv1d is role 2 */
       MUST((m.kernel[k] != 0) == (k + 2 <= m.role), ROLE_SHAPE);
+    MUST(m.role == 0 || m.base_layout == (m.role == 1), ROLE_SHAPE); /* embeddings (in, out), convolutions (out, in) */
     MUST(m.groups == 1 || m.role >= 2, ROLE_SHAPE);
     LIMIT(m.vector_length[0], LIMIT_DIMENSION);
     LIMIT(m.vector_length[1], LIMIT_DIMENSION);
@@ -889,29 +898,47 @@ static int same_name(const lqa_name *a, const lqa_name *b) {
 
 static uint64_t elements(const lqa_tensor *t) { return t->chunk.raw_length / element_size(t->element); }
 
-/* What needs a partner (9.4). Modules and tensors are in one order, so that one pass over both finds the modules; the
- * token-indices of token-rows are the next tensor: the same name, the next role. */
-static lqa_code check_companions(lqa_file *f) {
+/* The shape is (E, size), where dimensions of 1 do not count. */
+static int shape_is(const lqa_tensor *t, uint32_t experts, uint32_t size) {
+  const uint32_t want[2] = {experts, size};
+  uint32_t next = 0;
+  for (uint32_t i = 0; i < t->dimensions; i++) {
+    if (t->shape[i] == 1) continue;
+    while (next < 2 && want[next] == 1) next++;
+    if (next == 2 || want[next++] != t->shape[i]) return 0;
+  }
+  while (next < 2 && want[next] == 1) next++;
+  return next == 2;
+}
+
+/* What the role of a tensor demands (9.4). Modules and tensors are in one order, so that one pass over both finds the
+ * modules; the token-indices of token-rows are the next tensor: the same name, the next role. */
+static lqa_code check_roles(lqa_file *f) {
   lqa_module m;
   lqa_tensor t, other;
   memset(&m, 0, sizeof m);
   memset(&t, 0, sizeof t);
   int have_module = lqa_next_module(f, &m), have_rows = 0; /* rows that found their indices */
-  while (lqa_next_tensor(f, &t)) {
+  for (other = t; lqa_next_tensor(f, &t); other = t) {
     here(f, LQA_TENSOR, t.number, position(f, record(&f->tensors, t.number, TENSOR_SIZE)));
-    if (t.role == LQA_TOKEN_ROWS) {
+    if (t.role == LQA_REPLACE || t.role == LQA_CARRIED) continue;
+    while (have_module && compare_names(&m.name, &t.name) < 0) have_module = lqa_next_module(f, &m);
+    const int of_module = have_module && same_name(&m.name, &t.name);
+    MUST(t.role == LQA_TOKEN_INDICES ? t.element == LQA_U32 : t.element <= LQA_F64, TENSOR_RECORD);
+    if (t.role == LQA_BIAS) {
+      MUST(other.next == 0 || other.role != LQA_REPLACE || !same_name(&other.name, &t.name), TENSOR_RECORD);
+    } else if (t.role == LQA_TOKEN_ROWS) {
       other = t;
       have_rows = lqa_next_tensor(f, &other) && other.role == LQA_TOKEN_INDICES && same_name(&t.name, &other.name);
-      MUST(t.dimensions == 2 && have_rows && other.dimensions > 0 && t.shape[0] == other.shape[0], TENSOR_RECORD);
+      MUST(!of_module && t.dimensions == 2 && have_rows && other.dimensions > 0 && t.shape[0] == other.shape[0],
+           TENSOR_RECORD);
     } else if (t.role == LQA_TOKEN_INDICES) {
-      MUST(t.dimensions == 1 && t.element == LQA_U32 && have_rows, TENSOR_RECORD);
+      MUST(t.dimensions == 1 && have_rows, TENSOR_RECORD);
       have_rows = 0;
-    } else if (t.role == LQA_LORA_BIAS || t.role == LQA_MAGNITUDE) {
-      while (have_module && compare_names(&m.name, &t.name) < 0) have_module = lqa_next_module(f, &m);
-      MUST(have_module && same_name(&m.name, &t.name), TENSOR_RECORD);
+    } else {
       /* axis 0 of a base weight is `out` in layout 0 and `in` in layout 1 (9.2) */
       const uint32_t size = t.role == LQA_MAGNITUDE && t.axis != m.base_layout ? m.in_size : m.out_size;
-      MUST(elements(&t) == (uint64_t)m.experts * size, TENSOR_RECORD);
+      MUST(of_module && shape_is(&t, m.experts, size), TENSOR_RECORD);
     }
   }
   return LQA_OK;
@@ -945,7 +972,7 @@ static lqa_code check_tensors(lqa_file *f, uint64_t *total, uint32_t *features) 
   MUST(t.next_dimension == f->dimensions.count, RECORD_REFERENCE);
   MUST_AT(t.name.next == f->names.count, NAME_HEAP, position(f, f->names.at + t.name.next));
   f->sections_at = end_of(f, &t.chunk, f->tensors_at, f->tensors.count);
-  return check_companions(f);
+  return check_roles(f);
 }
 
 static int is_letter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
@@ -1237,6 +1264,8 @@ lqa_code lqa_tensor_payload(lqa_file *f, const lqa_tensor *t, lqa_level level, v
   TRY(get_payload(f, &t->chunk, element_size(t->element), scratch, scratch_size, payload));
   if (level < LQA_VALUES) return LQA_OK;
   if (t->element <= LQA_F64) return check_finite(f, *payload, elements(t), t->element, &t->chunk, 0);
+  for (uint64_t i = 1; t->role == LQA_TOKEN_INDICES && i < elements(t); i++)
+    MUST_AT(get32(*payload + 4 * i - 4) < get32(*payload + 4 * i), TENSOR_RECORD, in_chunk(&t->chunk, 4 * i));
   for (uint64_t i = 0; t->element == LQA_BOOL && i < t->chunk.raw_length; i++)
     MUST_AT((*payload)[i] <= 1, TENSOR_RECORD, in_chunk(&t->chunk, i));
   return LQA_OK;

@@ -38,6 +38,7 @@ extern "C" {
   X(U001, UNSUPPORTED_VERSION) X(U002, UNSUPPORTED_FEATURE) X(U003, UNSUPPORTED_CODEC) X(U004, UNSUPPORTED_ROLE) \
   X(U005, UNSUPPORTED_COMPRESSION) X(U006, UNSUPPORTED_SECTION) \
   X(L001, HARD_LIMIT) X(L002, CORE_LIMIT) X(L003, BUDGET) \
+  X(B001, BASE_MODULE_MISSING) X(B002, BASE_SHAPE) \
   X(C001, NONCANONICAL_INDEX) X(C002, NONCANONICAL_CODES) X(C003, NONCANONICAL_NAME)
 
 typedef enum lqa_code {
@@ -189,6 +190,8 @@ int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p);
 /* Vector `component` (counted within the band) of a payload from lqa_module_payload, p->n weights (clause 8). */
 void lqa_decode(const lqa_planes *p, const uint8_t *payload, uint32_t component, float *out);
 uint16_t lqa_f32_to_f16(float value); /* clause 3.2 */
+/* Element i of the payload of a tensor of a float type, exactly. */
+double lqa_value(const uint8_t *payload, uint8_t element, uint64_t i);
 
 /* The shape fingerprint (clause 9.5). */
 void lqa_fingerprint(const lqa_file *f, uint8_t digest[32]);

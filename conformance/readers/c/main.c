@@ -7,7 +7,7 @@
  *
  * Everything that allocates, reads files or knows JSON is here; lqa.c does none of it. */
 
-#include "lqa.h"
+#include "apply.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -324,6 +324,64 @@ static void print_valid(reading *r) {
   fputs("]}", stdout);
 }
 
+/* ---- Operation `apply` ---- */
+
+static uint32_t little(const uint8_t *p, int size) {
+  uint32_t value = 0;
+  while (size-- > 0) value = value << 8 | p[size];
+  return value;
+}
+
+/* The tensors of a file of base tensors (PROTOCOL.md); the names stay in `data`. 0 if there is no memory, or if it is none. */
+static base_tensor *read_base(const bytes *data, size_t *count) {
+  base_tensor *base = 0;
+  *count = 0;
+  for (size_t at = 0; at < data->size;) {
+    base_tensor *more = realloc(base, (*count + 1) * sizeof *base);
+    if (!more) return 0;
+    base_tensor *t = (base = more) + (*count)++;
+    memset(t, 0, sizeof *t);
+    if (data->size - at < 3) return 0;
+    t->name_length = little(data->at + at, 2);
+    if (data->size - at < 3 + t->name_length) return 0;
+    t->name = data->at + at + 2;
+    t->dimensions = t->name[t->name_length];
+    at += 3 + t->name_length;
+    if (data->size - at < 4 * (size_t)t->dimensions) return 0;
+    t->count = 1;
+    for (uint32_t i = 0; i < t->dimensions; i++, at += 4) t->count *= t->shape[i] = little(data->at + at, 4);
+    if ((data->size - at) / 4 < t->count || !(t->values = malloc(4 * (size_t)t->count + 4))) return 0;
+    for (uint64_t i = 0; i < t->count; i++, at += 4) {
+      const uint32_t bits = little(data->at + at, 4);
+      memcpy(t->values + i, &bits, 4);
+    }
+  }
+  return base;
+}
+
+static void print_results(const base_tensor *base, size_t count) {
+  fputs("{\"valid\":true,\"results\":[", stdout);
+  for (size_t i = 0; i < count; i++) {
+    lqa_sha256 hash;
+    uint8_t digest[32];
+    lqa_sha256_start(&hash);
+    for (uint64_t k = 0; k < base[i].count; k++) {
+      uint32_t bits;
+      uint8_t little_endian[4];
+      memcpy(&bits, base[i].values + k, 4);
+      for (int byte = 0; byte < 4; byte++) little_endian[byte] = (uint8_t)(bits >> 8 * byte);
+      lqa_sha256_add(&hash, little_endian, 4);
+    }
+    lqa_sha256_end(&hash, digest);
+    fputs(i ? ",{\"name\":" : "{\"name\":", stdout);
+    print_string(base[i].name, base[i].name_length);
+    fputs(",\"sha256\":", stdout);
+    print_hex(digest, 32);
+    putchar('}');
+  }
+  fputs("]}", stdout);
+}
+
 static void print_invalid(const reading *r, lqa_code code) {
   const lqa_error *e = &r->file.error;
   fputs("{\"valid\":false,\"error\":", stdout);
@@ -338,13 +396,24 @@ static void print_invalid(const reading *r, lqa_code code) {
   fputs("\"}}", stdout);
 }
 
-/* Reads `path`, standard input, or what is in r->data already; prints what `before` and exit code begin. */
-static int answer(reading *r, const char *path, int from_input, const char *before) {
+/* Reads `path`, standard input, or what is in r->data already; applies it to the tensors in `base_path`, if there is one;
+ * prints what `before` and exit code begin. */
+static int answer(reading *r, const char *path, int from_input, const char *before, const char *base_path) {
+  bytes base_data = {0, 0, 0};
+  base_tensor *base = 0;
+  size_t count = 0;
   if (path || from_input) r->failed = read_all(&r->data, path);
-  const lqa_code code = r->failed ? LQA_BUDGET : open_and_verify(r);
+  if (!r->failed && base_path && !(r->failed = read_all(&base_data, base_path)) && !(base = read_base(&base_data, &count)))
+    r->failed = "IO";
+  lqa_code code = r->failed ? LQA_BUDGET : open_and_verify(r);
+  if (!code && base) code = lqa_apply(&r->file, base, count, r->scratch, r->scratch_size);
   if (before) printf("%s,\"exit\":%d,\"document\":", before, exit_code(r, code));
   if (code) print_invalid(r, code);
+  else if (base) print_results(base, count);
   else print_valid(r);
+  for (size_t i = 0; i < count; i++) free(base ? base[i].values : 0);
+  free(base);
+  free(base_data.at);
   free(r->data.at);
   free(r->work);
   free(r->scratch);
@@ -432,9 +501,9 @@ static char *skip_value(char *p) {
 }
 
 /* The members of one command that this reader knows; text of numbers, strings unescaped, 0 if absent. */
-enum { CMD, SEQ, PATH, HEX, LEVEL, BUDGET_OF, OPERATION, MEMBERS };
+enum { CMD, SEQ, PATH, HEX, LEVEL, BUDGET_OF, OPERATION, BASE, MEMBERS };
 static int parse_command(char *p, char *members[MEMBERS]) {
-  static const char *const names[MEMBERS] = {"cmd", "seq", "path", "hex", "level", "budget", "operation"};
+  static const char *const names[MEMBERS] = {"cmd", "seq", "path", "hex", "level", "budget", "operation", "base"};
   memset(members, 0, MEMBERS * sizeof *members);
   p = skip_space(p);
   if (*p++ != '{') return 0;
@@ -472,13 +541,14 @@ static void run_line(char *members[MEMBERS]) {
   r.level = LQA_VALUES;
   r.budget = members[BUDGET_OF] ? strtoull(members[BUDGET_OF], 0, 10) : BUDGET;
   snprintf(before, sizeof before, "{\"seq\":%.40s", members[SEQ] ? members[SEQ] : "null");
-  if (members[OPERATION] && strcmp(members[OPERATION], "read"))
+  const char *operation = members[OPERATION] ? members[OPERATION] : "read";
+  if (strcmp(operation, "read") && (strcmp(operation, "apply") || !members[BASE]))
     printf("%s,\"skipped\":\"reads whole files only\"}", before);
   else if ((members[LEVEL] && !find_level(members[LEVEL], &r.level)) || (!members[PATH] && !members[HEX]))
     printf("%s,\"errored\":\"a command without a path, or with an unknown level\"}", before);
   else {
     if (members[HEX] && !unhex(&r.data, members[HEX])) r.failed = "BUDGET";
-    answer(&r, members[PATH], 0, before);
+    answer(&r, members[PATH], 0, before, strcmp(operation, "read") ? members[BASE] : 0);
     putchar('}');
   }
 }
@@ -497,7 +567,7 @@ static int lines(void) {
     if (!strcmp(members[CMD], "stop")) break;
     if (!strcmp(members[CMD], "start")) printf("{\"protocol\":1,\"name\":\"lqa-read\",\"version\":\"1.0\",\"language\":\"C99\"}");
     else if (!strcmp(members[CMD], "caps"))
-      printf("{\"levels\":[\"structure\",\"integrity\",\"values\",\"canonical\"],\"operations\":[\"read\"],\"without\":%s}", WITHOUT);
+      printf("{\"levels\":[\"structure\",\"integrity\",\"values\",\"canonical\"],\"operations\":[\"read\",\"apply\"],\"without\":%s}", WITHOUT);
     else if (!strcmp(members[CMD], "run")) run_line(members);
     else return 2;
     putchar('\n');
@@ -526,7 +596,7 @@ int main(int count, char **arguments) {
       return 2;
     }
   }
-  const int code = answer(&r, path, !path, 0);
+  const int code = answer(&r, path, !path, 0, 0);
   putchar('\n');
   return code;
 }

@@ -37,9 +37,9 @@ CODES = {
     "UNSUPPORTED_VERSION": "U001", "UNSUPPORTED_FEATURE": "U002", "UNSUPPORTED_CODEC": "U003",
     "UNSUPPORTED_ROLE": "U004", "UNSUPPORTED_COMPRESSION": "U005", "UNSUPPORTED_SECTION": "U006", "HARD_LIMIT": "L001",
     "CORE_LIMIT": "L002", "BUDGET": "L003", "IO": "X001", "NOT_FOUND": "X003",
-    "NONCANONICAL_INDEX": "C001", "NONCANONICAL_CODES": "C002", "NONCANONICAL_NAME": "C003",
+    "BASE_MODULE_MISSING": "B001", "BASE_SHAPE": "B002", "NONCANONICAL_INDEX": "C001", "NONCANONICAL_CODES": "C002", "NONCANONICAL_NAME": "C003",
 }
-EXIT = {"T": 1, "M": 1, "V": 1, "I": 1, "U": 3, "L": 4, "X": 2, "C": 1}  # 15.1
+EXIT = {"T": 1, "M": 1, "V": 1, "I": 1, "U": 3, "L": 4, "X": 2, "B": 1, "C": 1}  # 15.1
 LIMITS = {  # Core, Hard
     "INDEX_BYTES": (1 << 24, 1 << 26), "MODULES": (1 << 16, 1 << 20), "TENSORS": (1 << 16, 1 << 20),
     "SECTIONS": (64, 1024), "ENCODINGS": (256, 256), "SHARED_RECORDS": (1 << 16, 1 << 16), "BANDS": (1 << 19, 1 << 23),
@@ -294,12 +294,14 @@ def check_encoding(e: Encoding, where: str) -> None:
 def check_type(t: ModuleType, where: str) -> None:
     """6.6, 9.1"""
     need(t.role <= 4, "UNSUPPORTED_ROLE", "unknown module role", where, actual=t.role)
-    need(t.base_layout <= 1, "ROLE_SHAPE", "unknown base layout", where, actual=t.base_layout)
-    need(t.rule < 4, "MULTIPLIER", "unknown rule", where, actual=t.rule)
+    need(t.base_layout <= 1, "UNSUPPORTED_ROLE", "unknown base layout", where, actual=t.base_layout)
+    need(t.rule < 4, "UNSUPPORTED_ROLE", "unknown rule", where, actual=t.rule)
     need(t.reserved == 0, "RECORD_RESERVED_NONZERO", "reserved byte", where, actual=t.reserved)
     need(0 not in (t.out, t.inp, t.groups, t.experts), "DIMENSION_RANGE", "out, in, groups or experts is 0", where)
     need(all((size != 0) == (i < t.role - 1) for i, size in enumerate(t.kernel())), "ROLE_SHAPE",
          f"kernel sizes do not fit role {t.role}", where, actual=t.kernel())
+    need(t.role == 0 or t.base_layout == (t.role == 1), "ROLE_SHAPE", f"base layout of role {t.role}", where,
+         actual=t.base_layout)
     need(t.role >= 2 or t.groups == 1, "ROLE_SHAPE", "only convolutions have groups", where, actual=t.groups)
     for quantity, value in (("DIMENSION", t.out), ("DIMENSION", t.a_length()), ("GROUPS", t.groups),
                             ("EXPERTS", t.experts)):
@@ -416,7 +418,7 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
          expected=len(dimensions))
     need(names.at == len(names.heap), "NAME_HEAP", "name bytes are left over", place(8, names.at, "index"),
          expected=len(names.heap))
-    check_companions(adapter, [place(5, i, f"tensor {t.name!r}") for i, t in enumerate(adapter.tensors)])
+    check_roles(adapter, [place(5, i, f"tensor {t.name!r}") for i, t in enumerate(adapter.tensors)])
 
     last = b""
     for i, s in enumerate(sections):  # 6.9
@@ -435,23 +437,28 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
     return names
 
 
-def check_companions(adapter: Adapter, places: list[Place]) -> None:
+def check_roles(adapter: Adapter, places: list[Place]) -> None:
     """9.4, after all tensors"""
     modules = {m.name: m for m in adapter.modules}
-    tokens = {(t.name, t.record.role): t for t in adapter.tensors if t.record.role in (TOKEN_ROWS, TOKEN_INDICES)}
+    others = {(t.name, t.record.role): t for t in adapter.tensors}
     for t, where in zip(adapter.tensors, places):
         role, m = t.record.role, modules.get(t.name)
-        if role in (LORA_BIAS, MAGNITUDE):
+        if role in (REPLACE, CARRIED):
+            continue
+        need(t.record.element in ((U32,) if role == TOKEN_INDICES else (*FLOATS, F64)), "TENSOR_RECORD",
+             "element type", where, actual=t.record.element)
+        if role == BIAS:
+            need((t.name, REPLACE) not in others, "TENSOR_RECORD", "a second tensor for one base tensor", where)
+        elif role in (LORA_BIAS, MAGNITUDE):
             if m is None:
                 raise LqaError("TENSOR_RECORD", "no module of its name", where)
             axis_is_out = role == LORA_BIAS or t.record.axis == m.type.base_layout
-            want = m.type.experts * (m.type.out if axis_is_out else m.type.inp)
-            need(math.prod(t.shape) == want, "TENSOR_RECORD", "number of elements", where, expected=want,
-                 actual=t.shape)
-        elif role in (TOKEN_ROWS, TOKEN_INDICES):
-            need(len(t.shape) == 2 if role == TOKEN_ROWS else (len(t.shape), t.record.element) == (1, U32),
-                 "TENSOR_RECORD", "shape or element type", where, actual=t.shape)
-            other = tokens.get((t.name, TOKEN_ROWS + TOKEN_INDICES - role))
+            want = [n for n in (m.type.experts, m.type.out if axis_is_out else m.type.inp) if n != 1]
+            need([n for n in t.shape if n != 1] == want, "TENSOR_RECORD", "shape", where, expected=want, actual=t.shape)
+        else:
+            need(role == TOKEN_INDICES or m is None, "TENSOR_RECORD", "a module of its name", where)
+            need(len(t.shape) == (2 if role == TOKEN_ROWS else 1), "TENSOR_RECORD", "shape", where, actual=t.shape)
+            other = others.get((t.name, TOKEN_ROWS + TOKEN_INDICES - role))
             need(other is not None and other.shape[:1] == t.shape[:1], "TENSOR_RECORD",
                  "token-rows and token-indices need each other", where)
 
@@ -1065,6 +1072,11 @@ def check_payload(payload: bytes, chunk: Chunk, adapter: Adapter, depth: int, de
             nonfinite = check_finite(payload, element, declared, where, 0)
         rest = payload.lstrip(b"\0\1") if depth >= 2 and element == BOOL else b""
         need(not rest, "TENSOR_RECORD", "a Bool is 0 or 1", where, offset=len(payload) - len(rest))
+        if depth >= 2 and item.record.role == TOKEN_INDICES:
+            last = -1
+            for i, (index,) in enumerate(struct.iter_unpack("<I", payload)):
+                need(index > last, "TENSOR_RECORD", "indices do not ascend", where, offset=4 * i, actual=index)
+                last = index
         adapter.digests[item] = hashlib.sha256(payload).hexdigest()
     elif item.tag in (b"META", b"ORIG"):
         adapter.documents[item.tag.decode()] = read_messagepack(payload, where)
@@ -1097,6 +1109,110 @@ def shape_fingerprint(adapter: Adapter) -> str:
         name, t = m.name.encode("utf-8"), m.type
         digest.update(struct.pack("<H", len(name)) + name + struct.pack("<6I", t.out, t.inp, *t.kernel(), t.experts))
     return digest.hexdigest()
+
+
+# ---- Application to a base model (9.6) ------------------------------------------------------------------------------
+
+Base = dict[str, tuple[tuple[int, ...], list[float]]]  # shape and elements of each base tensor
+
+
+def read_base(data: bytes) -> Base:
+    """Operation `apply` of conformance/PROTOCOL.md."""
+    base: Base = {}
+    at = 0
+    while at < len(data):
+        end = at + 2 + int.from_bytes(data[at:at + 2], "little")
+        name, count = data[at + 2:end].decode("utf-8"), data[end]
+        shape = struct.unpack_from(f"<{count}I", data, end + 1)
+        at = end + 1 + 4 * count
+        base[name] = shape, list(struct.unpack_from(f"<{math.prod(shape)}f", data, at))
+        at += 4 * math.prod(shape)
+    return base
+
+
+def to_f32(values: list[float]) -> list[float]:
+    return list(struct.unpack(f"<{len(values)}f", struct.pack(f"<{len(values)}f", *values)))
+
+
+def floats(data: bytes, element: int) -> list[float]:
+    kind, wide = ("d", data) if element == F64 else ("f", widen(data, element))
+    return list(struct.unpack(f"<{len(wide) // WIDTHS[F64 if element == F64 else F32]}{kind}", wide))
+
+
+def adapt(m: Module, weight: list[float], b: list[float], a: list[float], axis: int, magnitude: list[float]) -> list[float]:
+    """Steps 2 and 3 for one expert; `magnitude` is empty if there is none. `b`, `a` are component by component."""
+    out, n, rank, per = m.type.out, m.type.a_length(), m.rank, m.type.a_length() // m.type.inp
+    place = [(o, i) for o in range(out) for i in range(n)]  # of [out][in * kernel]
+    turned = m.type.base_layout == 1
+    where = [i * out + o if turned else o * n + i for o, i in place]
+    v = []
+    for (o, i), at in zip(place, where):
+        total = 0.0
+        for c in range(rank):
+            total += b[c * out + o] * a[c * n + i]
+        v.append(weight[at] + m.type.multiplier * total)
+    if magnitude:
+        index = [o if axis == m.type.base_layout else i // per for o, i in place]
+        squares = [0.0] * len(magnitude)
+        for k, x in zip(index, v):
+            squares[k] += x * x
+        # IEEE 754 division, which Python refuses for 0
+        scales = [m / math.sqrt(s) if s else math.nan for m, s in zip(magnitude, squares)]
+        v = [scales[k] * x for k, x in zip(index, v)]
+    result = list(weight)
+    for at, x in zip(where, v):
+        result[at] = x
+    return to_f32(result)
+
+
+def apply(adapter: Adapter, payloads: dict[Any, bytes], base: Base) -> Base:
+    """The base tensors as the adapter changes them, in the order of 9.6."""
+    def find(name: str, shape: tuple[int, ...] | None, where: str) -> str:
+        need(name in base, "BASE_MODULE_MISSING", f"no base tensor {name!r}", where)
+        have = base[name][0]
+        need(shape is None or have == shape, "BASE_SHAPE", f"base tensor {name!r}", where, expected=shape, actual=have)
+        return name
+
+    def weight_of(name: str) -> str:
+        return name + ".weight" if name + ".weight" in base else name
+
+    role = {(t.name, t.record.role): floats(payloads[t], t.record.element) for t in adapter.tensors
+            if t.record.role not in (CARRIED, TOKEN_INDICES)}
+    for t in adapter.tensors:
+        if t.record.role in (REPLACE, BIAS):
+            base[find(t.name, t.shape, t.name)] = t.shape, to_f32(role[t.name, t.record.role])
+    axes = {t.name: t.record.axis for t in adapter.tensors if t.record.role == MAGNITUDE}
+    seen = set[str]()
+    for m in adapter.modules:
+        t, n = m.type, m.type.a_length()
+        experts = (t.experts,) * (t.experts > 1)
+        matrix = (t.inp, t.out) if t.base_layout else (t.out, t.inp, *(k for k in t.kernel() if k))
+        target = find(weight_of(m.name), experts + matrix, m.name)
+        need(target not in seen, "BASE_MODULE_MISSING", "another module has this base weight", m.name)
+        seen.add(target)
+        factors: dict[str, list[float]] = {"b": [], "a": []}
+        for factor, piece in Payload(adapter.encodings, m, payloads[m.name], m.name).weights():
+            factors[factor] += struct.unpack(f"<{len(piece) // 4}f", piece)
+        magnitude, values = role.get((m.name, MAGNITUDE), []), base[target][1]
+
+        def part(list_: list[float], e: int) -> list[float]:
+            return list_[e * len(list_) // t.experts:(e + 1) * len(list_) // t.experts]
+
+        base[target] = base[target][0], [x for e in range(t.experts) for x in adapt(
+            m, part(values, e), part(factors["b"], e), part(factors["a"], e), axes.get(m.name, 0), part(magnitude, e))]
+        if (m.name, LORA_BIAS) in role:
+            bias = find(m.name + ".bias", (*experts, t.out), m.name)
+            base[bias] = base[bias][0], to_f32([x + t.multiplier * y for x, y in zip(base[bias][1], role[m.name, LORA_BIAS])])
+    for t in adapter.tensors:
+        if t.record.role == TOKEN_INDICES:
+            target = find(weight_of(t.name), None, t.name)
+            shape, values = base[target]
+            rows, width = to_f32(role[t.name, TOKEN_ROWS]), shape[-1]
+            need(len(shape) == 2 and width * t.shape[0] == len(rows), "BASE_SHAPE", "width of rows", t.name, actual=shape)
+            for i, (index,) in enumerate(struct.iter_unpack("<I", payloads[t])):
+                need(index < shape[0], "BASE_SHAPE", "no such row", t.name, expected=shape[0], actual=index)
+                values[index * width:(index + 1) * width] = rows[i * width:(i + 1) * width]
+    return base
 
 
 # ---- Command line ---------------------------------------------------------------------------------------------------
@@ -1140,12 +1256,24 @@ def report(stream: BinaryIO, level: str, budget: int, passed: Callable[[str, str
             "omissions": adapter.omissions}
 
 
+def apply_file(stream: BinaryIO, budget: int, base: Base) -> dict[str, Any]:
+    payloads: dict[Any, bytes] = {}
+
+    def keep(_: Adapter, item: Module | Tensor, data: bytes) -> None:
+        payloads[item.name if isinstance(item, Module) else item] = data
+
+    result = apply(read(stream, "values", budget, payloads=keep), payloads, base)
+    return {"valid": True, "results": [
+        {"name": name, "sha256": hashlib.sha256(struct.pack(f"<{len(values)}f", *values)).hexdigest()}
+        for name, (_, values) in result.items()]}
+
+
 def answer(open_stream: Callable[[], BinaryIO], level: str, budget: int,
-           passed: Callable[[str, str], None] | None = None) -> tuple[dict[str, Any], int]:
+           passed: Callable[[str, str], None] | None = None, base: Base | None = None) -> tuple[dict[str, Any], int]:
     """The document and exit code of one file."""
     try:
         with open_stream() as stream:
-            return report(stream, level, budget, passed), 0
+            return report(stream, level, budget, passed) if base is None else apply_file(stream, budget, base), 0
     except LqaError as error:
         failure = error
     except OSError as error:
@@ -1176,8 +1304,9 @@ def run(command: dict[str, Any]) -> tuple[dict[str, Any], int]:
         pushed = Pieces(stream, command.get("pieces", []))
         return pushed if command.get("operation") == "stream" else stream  # type: ignore[return-value]
 
+    base = read_base(Path(command["base"]).read_bytes()) if command.get("operation") == "apply" else None
     document, code = answer(open_stream, command.get("level", "values"), command.get("budget", 1 << 29),
-                            lambda kind, name: events.append((kind, name, pushed.pushed)))
+                            lambda kind, name: events.append((kind, name, pushed.pushed)), base)
     return {**document, "events": events} if command.get("operation") == "stream" else document, code
 
 
@@ -1193,8 +1322,8 @@ def lines() -> int:
             print_json({"protocol": 1, "name": "lqa_reader.py", "version": "1.0",
                         "language": f"Python {sys.version_info.major}.{sys.version_info.minor}"})
         elif command["cmd"] == "caps":
-            print_json({"levels": LEVELS, "operations": ["read", "stream"], "without": without})
-        elif command.get("operation", "read") not in ("read", "stream"):
+            print_json({"levels": LEVELS, "operations": ["read", "stream", "apply"], "without": without})
+        elif command.get("operation", "read") not in ("read", "stream", "apply"):
             print_json({"seq": command["seq"], "skipped": "reads from front to back"})
         else:
             document, code = run(command)

@@ -9,6 +9,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
+import { readIndices } from "../elements.ts";
 import { quoteName } from "../json.ts";
 import type { PeftConfig } from "./config.ts";
 import { baseLayout } from "./modules.ts";
@@ -62,17 +63,14 @@ function agree<T extends string | number | boolean>(
   });
 }
 
+/** In ascending order, as in the file. */
 function configuredIndices(name: string, { tokenIndices, meter }: PeftConfig): string {
   meter.charge("steps", tokenIndices instanceof Map ? tokenIndices.size : 0);
-  if (!(tokenIndices instanceof Map)) return `${tokenIndices ?? "none"}`;
-  for (const [suffix, indices] of tokenIndices) if (name.endsWith(suffix)) return `${indices}`;
+  const text = (indices: readonly number[]): string => `${indices.toSorted((x, y) => x - y)}`;
+  if (tokenIndices === undefined) return "none";
+  if (!(tokenIndices instanceof Map)) return text(tokenIndices as readonly number[]);
+  for (const [suffix, indices] of tokenIndices) if (name.endsWith(suffix)) return text(indices);
   return "none";
-}
-
-/** The indices of a `token-indices` tensor, in their order. */
-export function readIndices(tensor: PlainTensor): number[] {
-  const view = new DataView(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
-  return Array.from({ length: tensor.data.byteLength >>> 2 }, (_, index) => view.getUint32(4 * index, true));
 }
 
 function decodeIndices(tensor: PlainTensor): string {

@@ -10,9 +10,9 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
+import { readIndices } from "../elements.ts";
 import { quoteName } from "../json.ts";
 import { commonest } from "../origin.ts";
-import { readIndices } from "./check.ts";
 import { isEmbeddingLayer } from "./keys.ts";
 
 /**

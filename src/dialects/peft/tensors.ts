@@ -99,15 +99,31 @@ export function tokenTensors(modules: Iterable<FoundModule>, config: PeftConfig)
     if (rows === undefined) continue;
     const indices = indicesFor(name, config);
     const dimension = Math.max(1, rows.tensor.shape[1] ?? 1);
-    result.push(keyed(rows, checkFloat(rows, [indices.length, dimension]), name, "token-rows"));
-    result.push({ key: undefined, tensor: indexTensor(name, indices) });
+    const tensor = checkFloat(rows, [indices.length, dimension]);
+    const ascending = indices.toSorted((x, y) => x - y);
+    const data = permuteRows(tensor.data, indices, ascending);
+    result.push(keyed(rows, { ...tensor, data }, name, "token-rows"));
+    result.push({ key: undefined, tensor: indexTensor(name, ascending) });
     matched.set(name, indices);
   }
   checkAllMatched(config, matched);
   return result;
 }
 
-function indicesFor(name: string, { tokenIndices: table, meter }: PeftConfig): readonly number[] {
+/** Rows that belong to the indices `from`, in the order of the indices `to`; both list the same indices. */
+export function permuteRows(data: Uint8Array, from: readonly number[], to: readonly number[]): Uint8Array {
+  if (`${from}` === `${to}`) return data;
+  const size = data.length / from.length;
+  const places = new Map(from.map((index, at) => [index, at]));
+  const result = new Uint8Array(data.length);
+  to.forEach((index, at) => {
+    const place = places.get(index)!;
+    result.set(data.subarray(place * size, (place + 1) * size), at * size);
+  });
+  return result;
+}
+
+export function indicesFor(name: string, { tokenIndices: table, meter }: PeftConfig): readonly number[] {
   if (table instanceof Map) {
     meter.charge("steps", table.size);
     for (const [suffix, indices] of table) if (name.endsWith(suffix)) return indices;
@@ -158,7 +174,8 @@ function indexTensor(name: string, indices: readonly number[]): PlainTensor {
 /**
  * Tensors that replace the base model's, and those that are carried along.
  *
- * @throws LqaError SOURCE_UNKNOWN_TENSOR if one tensor is stored twice with different values.
+ * @throws LqaError SOURCE_UNKNOWN_TENSOR if one tensor is stored twice with different values; SOURCE_ELEMENT_TYPE for a bias that
+ * is not of a float type.
  */
 export function wholeTensors({ tensors, adapter }: SortedKeys): KeyedTensor[] {
   const effective = new Map<string, SafeTensor>();
@@ -169,6 +186,7 @@ export function wholeTensors({ tensors, adapter }: SortedKeys): KeyedTensor[] {
   }
   return tensors.map((found): KeyedTensor => {
     const { kind, name, tensor, key } = found;
+    if (kind === "bias") checkFloat(found, tensor.shape);
     if (kind !== "wrapped") return keyed(found, tensor, name, kind);
     // With bias "all" PEFT saves the biases of saved modules a second time, under the wrapper's own name.
     const target = unwrapSaved(name, adapter);

@@ -11,7 +11,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
 import type { WriteOptions } from "../dialect.ts";
-import { type FactorElement, fromFloat32 } from "../elements.ts";
+import { type FactorElement, fromFloat32, readIndices } from "../elements.ts";
 import { writeFactor } from "../factors.ts";
 import { quoteName } from "../json.ts";
 import { elementsOf, keptOrder, newFileOrigin } from "../origin.ts";
@@ -19,7 +19,7 @@ import { type SafeTensor, writeSafetensors } from "../safetensors.ts";
 import { CONFIG_FILE } from "../source.ts";
 import { sayableTensors } from "../state-dict/write.ts";
 import { checkAgainst } from "./check.ts";
-import { parsePeftConfig } from "./config.ts";
+import { type PeftConfig, parsePeftConfig } from "./config.ts";
 import { expertsLast } from "./experts.ts";
 import { PREFIX, parseModuleKey, patternPath } from "./keys.ts";
 import { factorKey, type KeyContext, tensorKey } from "./layout.ts";
@@ -27,6 +27,7 @@ import { type PeftOrigin, unpackOrigin } from "./origin.ts";
 import { portable } from "./portable.ts";
 import { WEIGHTS_FILE } from "./read.ts";
 import { synthesizeConfig } from "./synthesize.ts";
+import { indicesFor, permuteRows } from "./tensors.ts";
 
 /**
  * Writes an adapter, from PEFT or not.
@@ -45,7 +46,8 @@ export function writePeft(given: Adapter, options: WriteOptions): Map<string, Ui
     adapter: origin.adapter,
     adapted: new Set(adapter.modules.map(({ name }) => name)),
   };
-  checkAgainst(adapter, parsePeftConfig(origin.config), (module) => configuredPath(module, context, origin));
+  const config = parsePeftConfig(origin.config);
+  checkAgainst(adapter, config, (module) => configuredPath(module, context, origin));
   const tensors = new Map<string, SafeTensor>();
   const add = (usual: string, tensor: SafeTensor): void => {
     const key = origin.keys.get(usual) ?? usual;
@@ -65,7 +67,8 @@ export function writePeft(given: Adapter, options: WriteOptions): Map<string, Ui
   }
   for (const tensor of adapter.tensors) {
     const key = tensorKey(tensor, context);
-    const { element, data } = tensor;
+    const { element } = tensor;
+    const data = tensor.role === "token-rows" ? configuredRows(tensor, adapter, config) : tensor.data;
     if (key !== undefined)
       add(key, { element, shape: own === undefined ? shapeIn(tensor, adapter) : tensor.shape, data });
   }
@@ -86,6 +89,12 @@ const ROLES: readonly PlainTensor["role"][] = [
   "token-rows",
   "token-indices",
 ];
+
+/** Token rows in the order of the configuration's indices. */
+function configuredRows({ name, data }: PlainTensor, { tensors }: Adapter, config: PeftConfig): Uint8Array {
+  const indices = tensors.find((each) => each.role === "token-indices" && each.name === name)!;
+  return permuteRows(data, readIndices(indices), indicesFor(name, config));
+}
 
 /** Shape of a plain tensor from elsewhere: magnitudes have PEFT's. @throws LqaError UNSUPPORTED_DIALECT */
 function shapeIn({ role, name, axis, shape }: PlainTensor, { modules }: Adapter): readonly number[] {

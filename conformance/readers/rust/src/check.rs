@@ -207,7 +207,7 @@ fn read_tensors(vectors: &Vectors, modules: &[Module], names: &mut Names, layout
     dimensions.spot("index", at).must(at == dimensions.len(), Code::RecordReference)?;
     let heap = &vectors[index::NAMES];
     heap.spot("index", names.at).must(names.at == heap.len(), Code::NameHeap)?;
-    check_companions(vector, modules, &tensors)?;
+    check_roles(vector, modules, &tensors)?;
     Ok(tensors)
 }
 
@@ -216,25 +216,27 @@ fn shape_of(dimensions: &Vector, range: Range<usize>) -> Vec<u32> {
 }
 
 /// Clause 9.4, after all tensors.
-fn check_companions(vector: &Vector, modules: &[Module], tensors: &[Tensor]) -> Result<()> {
+fn check_roles(vector: &Vector, modules: &[Module], tensors: &[Tensor]) -> Result<()> {
     let by_name: HashMap<&str, &Module> = modules.iter().map(|m| (m.name.as_str(), m)).collect();
     let by_role: HashMap<(&str, u8), &Tensor> = tensors.iter().map(|t| ((t.name.as_str(), t.role), t)).collect();
     for (i, t) in tensors.iter().enumerate() {
+        let other = |role| by_role.get(&(t.name.as_str(), role));
+        let module = by_name.get(t.name.as_str());
+        let float = (F32..=F64).contains(&t.element);
         let good = match t.role {
-            LORA_BIAS | MAGNITUDE => by_name.get(t.name.as_str()).is_some_and(|m| {
+            BIAS => float && other(REPLACE).is_none(),
+            LORA_BIAS | MAGNITUDE => module.is_some_and(|m| {
                 // axis 0 of a base weight is `out` in layout 0 and `in` in layout 1 (9.2)
                 let is_out = t.role == LORA_BIAS || t.axis == m.kind.base_layout;
                 let size = if is_out { m.kind.out_size } else { m.kind.in_size };
-                t.chunk.raw / element_size(t.element) == u64::from(m.kind.experts) * u64::from(size)
+                let longer = |shape: &[u32]| shape.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+                float && longer(&t.shape) == longer(&[m.kind.experts.into(), size])
             }),
             TOKEN_ROWS => {
-                let indices = by_role.get(&(t.name.as_str(), TOKEN_INDICES));
-                t.shape.len() == 2 && indices.is_some_and(|other| other.shape.first() == t.shape.first())
+                let rows = other(TOKEN_INDICES).and_then(|indices| indices.shape.first());
+                float && module.is_none() && t.shape.len() == 2 && t.shape.first() == rows
             }
-            TOKEN_INDICES => {
-                let rows = by_role.contains_key(&(t.name.as_str(), TOKEN_ROWS));
-                t.shape.len() == 1 && t.element == U32 && rows
-            }
+            TOKEN_INDICES => t.shape.len() == 1 && t.element == U32 && other(TOKEN_ROWS).is_some(),
             _ => true,
         };
         vector.spot("tensor", i).must(good, Code::TensorRecord)?;

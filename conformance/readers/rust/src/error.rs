@@ -140,6 +140,8 @@ codes! {
     HardLimit "L001" "HARD_LIMIT"
     CoreLimit "L002" "CORE_LIMIT"
     Budget "L003" "BUDGET"
+    BaseModuleMissing "B001" "BASE_MODULE_MISSING"
+    BaseShape "B002" "BASE_SHAPE"
     Io "X001" "IO"
     NotFound "X003" "NOT_FOUND"
     NoncanonicalIndex "C001" "NONCANONICAL_INDEX"

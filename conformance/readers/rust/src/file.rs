@@ -5,7 +5,7 @@ use crate::check::read_records;
 use crate::error::{Code, Result, Spot};
 use crate::index::{self, read_prologue, read_vectors, Prologue, Vectors, MAGIC};
 use crate::payload::{check_finite, check_padding, check_values, planes, Planes};
-use crate::records::{element_size, Chunk, Module, Records, Section, Tensor, BOOL, F64};
+use crate::records::{element_size, Chunk, Module, Records, Section, Tensor, BOOL, F64, TOKEN_INDICES};
 use crate::{chunk, messagepack};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -160,6 +160,12 @@ impl<'a> File<'a> {
         if level >= Level::Values && t.element == BOOL {
             if let Some(at) = payload.iter().position(|&b| b > 1) {
                 return place(at as u64).fail(Code::TensorRecord);
+            }
+        }
+        if level >= Level::Values && t.role == TOKEN_INDICES {
+            let indices: Vec<u32> = payload.chunks_exact(4).map(|p| u32_at(p, 0)).collect();
+            if let Some(i) = indices.windows(2).position(|pair| pair[0] >= pair[1]) {
+                return place(4 * (i as u64 + 1)).fail(Code::TensorRecord);
             }
         }
         Ok((payload, nonfinite))

@@ -18,6 +18,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod apply;
 mod bytes;
 mod check;
 mod chunk;
@@ -30,6 +31,7 @@ mod payload;
 mod records;
 mod tables;
 
+pub use apply::{apply, BaseTensor};
 pub use bytes::narrow;
 pub use error::{Code, Error, Result, Spot};
 pub use file::{File, Ids, Level, BUDGET};

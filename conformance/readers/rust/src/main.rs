@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: CC0-1.0
 //! The command line of the Rust reader, and an example of how to use it; speaks `conformance/PROTOCOL.md`.
 
-use lqa_read::{decode, hex, narrow, Code, Error, File, Ids, Level, Module, Tensor, BUDGET};
+use lqa_read::{apply, decode, hex, narrow, BaseTensor, Code, Error, File, Ids, Level, Module, Tensor, BUDGET};
 use serde_json::{json, Value};
 use sha2::{Digest, Sha256};
 use std::io::{self, BufRead, Read, Write};
@@ -104,8 +104,39 @@ fn error(code: Code) -> Value {
     json!({ "code": code.text(), "name": code.name(), "class": code.class() })
 }
 
-/// Document and exit code of one file.
-fn answer(data: io::Result<Vec<u8>>, level: Level, budget: u64) -> (Value, u8) {
+/// The tensors of a file of base tensors; none if it is not one.
+fn read_base(data: &[u8]) -> Option<Vec<BaseTensor>> {
+    let (mut rest, mut base) = (data, Vec::new());
+    let mut take = |size: usize| {
+        let (taken, left) = rest.split_at_checked(size)?;
+        rest = left;
+        Some((taken, left.is_empty()))
+    };
+    let number = |p: &[u8]| p.iter().rev().fold(0, |n, &byte| n << 8 | u32::from(byte));
+    loop {
+        let length = number(take(2)?.0) as usize;
+        let name = String::from_utf8(take(length)?.0.to_vec()).ok()?;
+        let dimensions = usize::from(take(1)?.0[0]);
+        let shape: Vec<u32> = take(4 * dimensions)?.0.chunks_exact(4).map(number).collect();
+        let (values, end) = take(shape.iter().try_fold(4_usize, |n, &size| n.checked_mul(size as usize))?)?;
+        let values = values.chunks_exact(4).map(|p| f32::from_bits(number(p))).collect();
+        base.push(BaseTensor { name, shape, values });
+        if end {
+            return Some(base);
+        }
+    }
+}
+
+/// The document of the operation `apply`.
+fn results(file: &File, mut base: Vec<BaseTensor>) -> Result<Value, Error> {
+    apply(file, &mut base)?;
+    let hash = |t: &BaseTensor| Sha256::digest(t.values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+    let results = base.iter().map(|t| json!({ "name": t.name, "sha256": hex(&hash(t)) }));
+    Ok(json!({ "valid": true, "results": results.collect::<Value>() }))
+}
+
+/// Document and exit code of one file, or of one applied to base tensors.
+fn answer(data: io::Result<Vec<u8>>, level: Level, budget: u64, base: Option<Vec<BaseTensor>>) -> (Value, u8) {
     let data = match data {
         Ok(data) => data,
         Err(failure) => {
@@ -118,7 +149,10 @@ fn answer(data: io::Result<Vec<u8>>, level: Level, budget: u64) -> (Value, u8) {
     let read = || {
         let file = File::open(&data, budget)?;
         let ids = file.verify(level)?;
-        valid(&file, ids, level, budget)
+        match base {
+            Some(base) => results(&file, base),
+            None => valid(&file, ids, level, budget),
+        }
     };
     match read() {
         Ok(document) => (document, 0),
@@ -138,9 +172,17 @@ fn answer(data: io::Result<Vec<u8>>, level: Level, budget: u64) -> (Value, u8) {
 
 fn run(command: &Value) -> Value {
     let seq = &command["seq"];
-    if command["operation"].as_str().is_some_and(|operation| operation != "read") {
-        return json!({ "seq": seq, "skipped": "reads whole files only" });
-    }
+    let base = match command["operation"].as_str() {
+        None | Some("read") => None,
+        Some("apply") => {
+            let data = command["base"].as_str().and_then(|path| std::fs::read(path).ok());
+            let Some(base) = data.and_then(|data| read_base(&data)) else {
+                return json!({ "seq": seq, "errored": "no base tensors" });
+            };
+            Some(base)
+        }
+        Some(_) => return json!({ "seq": seq, "skipped": "reads whole files only" }),
+    };
     let Some(level) = find_level(command["level"].as_str().unwrap_or("values")) else {
         return json!({ "seq": seq, "errored": "an unknown level" });
     };
@@ -152,7 +194,7 @@ fn run(command: &Value) -> Value {
         }
         _ => return json!({ "seq": seq, "errored": "neither path nor hex" }),
     };
-    let (document, exit) = answer(data, level, command["budget"].as_u64().unwrap_or(BUDGET));
+    let (document, exit) = answer(data, level, command["budget"].as_u64().unwrap_or(BUDGET), base);
     json!({ "seq": seq, "exit": exit, "document": document })
 }
 
@@ -163,7 +205,9 @@ fn lines() -> io::Result<()> {
         let command: Value = serde_json::from_str(&line?)?;
         let told = match command["cmd"].as_str() {
             Some("start") => json!({ "protocol": 1, "name": "lqa-read", "version": "1.0", "language": "Rust" }),
-            Some("caps") => json!({ "levels": LEVELS.map(|(name, _)| name), "operations": ["read"], "without": {} }),
+            Some("caps") => {
+                json!({ "levels": LEVELS.map(|(name, _)| name), "operations": ["read", "apply"], "without": {} })
+            }
             Some("run") => run(&command),
             Some("stop") => break,
             _ => return Err(io::Error::other("an unknown command")),
@@ -204,7 +248,7 @@ fn main() -> ExitCode {
         },
         std::fs::read,
     );
-    let (document, exit) = answer(data, level, budget);
+    let (document, exit) = answer(data, level, budget, None);
     println!("{document}");
     ExitCode::from(exit)
 }

@@ -101,7 +101,7 @@ pub(crate) fn payload_length(encodings: &[Encoding], t: &ModuleType, bands: &[Ba
 }
 
 /// The bits of the f32 at the start of `p` (3.2).
-fn widen(p: &[u8], element: u8) -> u32 {
+pub(crate) fn widen(p: &[u8], element: u8) -> u32 {
     match element {
         F32 => u32_at(p, 0),
         BF16 => u32::from(u16_at(p, 0)) << 16,

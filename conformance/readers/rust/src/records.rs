@@ -20,6 +20,8 @@ pub(crate) const BF16: u8 = 3;
 pub(crate) const F64: u8 = 4;
 pub(crate) const BOOL: u8 = 13;
 pub(crate) const U32: u8 = 11;
+pub(crate) const REPLACE: u8 = 0;
+pub(crate) const BIAS: u8 = 1;
 pub(crate) const LORA_BIAS: u8 = 2;
 pub(crate) const MAGNITUDE: u8 = 3;
 pub(crate) const TOKEN_ROWS: u8 = 4;
@@ -145,14 +147,16 @@ impl ModuleType {
 
     pub(crate) fn check(&self, reserved: u8, spot: Spot) -> Result<()> {
         spot.must(self.role <= 4, Code::UnsupportedRole)?;
-        spot.must(self.base_layout <= 1, Code::RoleShape)?;
-        spot.must(self.rule <= 3, Code::Multiplier)?;
+        spot.must(self.base_layout <= 1, Code::UnsupportedRole)?;
+        spot.must(self.rule <= 3, Code::UnsupportedRole)?;
         spot.must(reserved == 0, Code::RecordReservedNonzero)?;
         let nonzero = self.out_size != 0 && self.in_size != 0 && self.groups != 0 && self.experts != 0;
         spot.must(nonzero, Code::DimensionRange)?;
         let kernels = usize::from(self.role.saturating_sub(1));
         let fits = self.kernel.iter().enumerate().all(|(i, &k)| (k != 0) == (i < kernels));
         spot.must(fits && (self.role >= 2 || self.groups == 1), Code::RoleShape)?;
+        // embeddings are (in, out), convolutions (out, in, kernel…)
+        spot.must(self.role == 0 || (self.base_layout == 1) == (self.role == 1), Code::RoleShape)?;
         for length in self.vector_lengths() {
             spot.limit(length, limits::DIMENSION)?;
         }
