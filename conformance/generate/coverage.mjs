@@ -109,7 +109,8 @@ export function coverage(cases) {
   const ofFormat = catalogue.errors.filter(({ code, clause }) => clause !== "-" && !"XS".includes(code[0]));
   const codes = ofFormat.map(({ code, name }) => {
     const count = errors.get(name) ?? 0;
-    if (count < LEAST && !(name in ELSEWHERE_ERRORS)) missing.push(`${name} occurs ${count} times, not ${LEAST}`);
+    if (count < LEAST && !(name in ELSEWHERE_ERRORS))
+      missing.push(`${name} occurs ${count} times, not ${LEAST}`);
     return `| LQA-${code} | \`${name}\` | ${ELSEWHERE_ERRORS[name] ?? count} |`;
   });
   const rowsOfChecks = checkRows(cases, missing);
