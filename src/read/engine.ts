@@ -14,9 +14,10 @@ import { CHUNK_BUDGET } from "./budget.ts";
 import { tensorOf } from "./chunks.ts";
 import { decodeFactors } from "./decode.ts";
 import type { LqaEvent } from "./events.ts";
-import { chunksStart, type Header, headerSteps, requirePadding } from "./header.ts";
+import { chunksStart, type Header, headerSteps } from "./header.ts";
 import { Intake } from "./intake.ts";
 import type { Need, Steps } from "./steps.ts";
+import { readerValues } from "./values.ts";
 import { bodySteps, type ChunkVisitor, type VerifiedIds } from "./verify.ts";
 import { zstdFor } from "./zstd.ts";
 
@@ -135,7 +136,6 @@ export class Engine {
 
   *#fileSteps(): Steps<VerifiedIds> {
     const header = yield* headerSteps(this.#options.hardLimits ?? false);
-    requirePadding(header, header.received);
     const { prologue, index } = header;
     this.#event = { type: "header", prologue, index };
     // A pause, so that the header is told even if the first chunk is over the budget.
@@ -164,6 +164,7 @@ export class Engine {
     return bodySteps(header, {
       tools: this.#tools,
       visitor,
+      values: readerValues(header.prologue),
       budgetBytes: this.#options.budgetBytes ?? CHUNK_BUDGET,
     });
   }

@@ -11,7 +11,7 @@ import { interpretIndex } from "../container/records-read.ts";
 import type { ContainerIndex } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { need, runOver, type Steps, truncated } from "./steps.ts";
+import { need, runOver, type Steps } from "./steps.ts";
 
 /** Prologue and index of a file, checked; what follows them may be missing. */
 export interface OpenedIndex {
@@ -38,12 +38,12 @@ export function chunksStart(prologue: Prologue): number {
 }
 
 /**
- * Reads prologue, index and as much of the padding behind it as there is; {@link requirePadding} insists on all of it.
+ * Reads prologue, index and the padding behind it.
  *
  * @param hardLimits accept up to the Hard limits of clause 14 instead of the Core ones
  * @throws LqaError of classes T, M, V, I, U and L
  */
-export function* headerSteps(hardLimits: boolean): Steps<Header & { readonly received: number }> {
+export function* headerSteps(hardLimits: boolean): Steps<Header> {
   const prologueBytes = yield { bytes: PROLOGUE_BYTES };
   const prologue = readPrologue(prologueBytes, hardLimits);
   const end = headerLength(prologue);
@@ -55,17 +55,13 @@ export function* headerSteps(hardLimits: boolean): Steps<Header & { readonly rec
     prologue,
     hardOnly: hardLimits,
   });
-  const padding = yield { bytes: chunksStart(prologue) - end };
-  requireZero(padding, end, "padding after the index");
-  return { prologue, index, noncanonicalName, prologueBytes, indexBytes, received: end + padding.length };
+  const where = "padding after the index";
+  const padding = yield* need(chunksStart(prologue) - end, end, where, prologue.fileLength);
+  requireZero(padding, end, where);
+  return { prologue, index, noncanonicalName, prologueBytes, indexBytes };
 }
 
-/** @throws LqaError TRUNCATED_FILE if the file ended in the padding behind the index */
-export function requirePadding({ prologue }: OpenedIndex, received: number): void {
-  if (received < chunksStart(prologue)) truncated(received, prologue.fileLength, "padding after the index");
-}
-
-/** Reads and checks prologue and index of a file that is in memory, or of the first bytes of one. */
+/** Reads and checks prologue and index of a file in memory; what follows the first chunk's start may be missing. */
 export function openIndex(bytes: Uint8Array, options: { readonly hardLimits?: boolean }): Header {
   return runOver(bytes, 0, headerSteps(options.hardLimits ?? false));
 }

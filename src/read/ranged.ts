@@ -1,6 +1,7 @@
 /**
  * Reading by ranges (spec clause 13.2): an adapter on a server, in a file or a Blob, of which only the parts that are
- * asked for are read. Prologue and index come first and are checked in full; a chunk is handed out after its CRC-32.
+ * asked for are read. Prologue and index come first and are checked in full; a chunk is handed out after its CRC-32, its
+ * padding and its values have been checked.
  *
  * Nothing is requested that the checked index does not hold, so a file that lies costs no more than 64 KiB and its index.
  * That what was read belongs to the whole, unchanged file is only known after {@link RangedLqa.verify}.
@@ -29,6 +30,7 @@ import { type PlannedRange, type PlanOptions, planRanges } from "./plan.ts";
 import { sectionMap } from "./section.ts";
 import { openHeader, piecesFrom, readExactly } from "./source-read.ts";
 import { eventsOf } from "./stream.ts";
+import { readerValues } from "./values.ts";
 import type { VerifiedIds } from "./verify.ts";
 import { zstdFor } from "./zstd.ts";
 
@@ -117,6 +119,7 @@ export async function openRemote(
 function rangedOf(source: ByteSource, header: Header, options: SourceOptions): RangedLqa {
   const { prologue, index, noncanonicalName } = header;
   const budget = options.budgetBytes ?? CHUNK_BUDGET;
+  const values = readerValues(prologue);
   let zstd: Promise<Decompressor | undefined> | undefined;
   let details: Details | undefined;
 
@@ -175,7 +178,7 @@ function rangedOf(source: ByteSource, header: Header, options: SourceOptions): R
       const record = recordOf(module);
       const where = `module "${record.name}"`;
       assertRoom(record, budget, where);
-      return moduleFactors(await read(record.chunk, where, signal), record, await zstdOf(record));
+      return moduleFactors(await read(record.chunk, where, signal), record, await zstdOf(record), values);
     },
     async *fetchModules(modules, { signal, onProgress } = {}) {
       const ranges = file.plan(modules);
@@ -201,7 +204,8 @@ function rangedOf(source: ByteSource, header: Header, options: SourceOptions): R
           reading[i] = NONE;
           onProgress?.((done += range.length), total);
           for (const record of range.chunks) {
-            const factors = moduleFactors(slice(bytes, range, record.chunk), record, await zstdOf(record));
+            const chunk = slice(bytes, range, record.chunk);
+            const factors = moduleFactors(chunk, record, await zstdOf(record), values);
             yield { type: "module", record, factors, decode: (how) => decodeFactors(record, factors, how) };
           }
         }
@@ -217,7 +221,7 @@ function rangedOf(source: ByteSource, header: Header, options: SourceOptions): R
     async fetchTensor(record, { signal } = {}) {
       const where = `tensor "${record.name}"`;
       assertRoom(record, budget, where);
-      return plainTensor(await read(record.chunk, where, signal), record, await zstdOf(record));
+      return plainTensor(await read(record.chunk, where, signal), record, await zstdOf(record), values);
     },
     meta: async ({ signal } = {}) => (await section("META", signal)) ?? {},
     origin: async ({ signal } = {}) => (await section("ORIG", signal)) as Origin | undefined,

@@ -9,7 +9,7 @@ import type { Extent } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { assertNotAborted, type ByteSource, eitherSignal } from "../io/source.ts";
-import { type Header, headerSteps, requirePadding } from "./header.ts";
+import { type Header, headerSteps } from "./header.ts";
 import { truncated } from "./steps.ts";
 
 /** The first request (spec 13.2): it holds prologue and index of most adapters. */
@@ -47,7 +47,6 @@ export async function openHeader(
     step = steps.next(piece);
   }
   const header = step.value;
-  requirePadding(header, header.received);
   const { fileLength } = header.prologue;
   // Where the source does not know its size, its end shows when something behind it is read.
   const size = source.size ?? (ended ? bytes.length : fileLength);
