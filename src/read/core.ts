@@ -25,9 +25,10 @@ import type { PlainTensor } from "../model/adapter.ts";
 import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
 import { moduleFactors, plainTensor } from "./chunks.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
-import { type Header, openIndex } from "./header.ts";
+import { type Header, headerSteps } from "./header.ts";
 import { truncated } from "./steps.ts";
 import { readerValues } from "./values.ts";
+import { runWatched } from "./watch.ts";
 import { zstdFor } from "./zstd.ts";
 
 export interface OpenOptions {
@@ -90,17 +91,17 @@ export interface LqaCore {
  *   SHA-256 to look at that with
  */
 export async function openCore(bytes: Uint8Array, options: OpenOptions = {}): Promise<LqaCore> {
-  return coreOf(bytes, openWhole(bytes, options), options);
-}
-
-/** Prologue and index of a file that is there from the first to the last byte. @throws LqaError as {@link openCore} */
-function openWhole(bytes: Uint8Array, options: OpenOptions): Header {
-  const header = openIndex(bytes, options);
+  const header = await headerOf(bytes, options);
   const { fileLength } = header.prologue;
   if (bytes.length < fileLength) truncated(bytes.length, fileLength);
   if (bytes.length > fileLength)
     fail(KIND.TRAILING_BYTES, { offset: fileLength, expected: `${fileLength} bytes`, actual: bytes.length });
-  return header;
+  return coreOf(bytes, header, options);
+}
+
+/** Prologue and index of a file in memory, read with pauses. @throws LqaError as {@link openCore} */
+export function headerOf(bytes: Uint8Array, { hardLimits = false }: OpenOptions): Promise<Header> {
+  return runWatched(bytes, 0, bytes.length, headerSteps(hardLimits), {});
 }
 
 /** The core of a file whose prologue and index were checked. */
@@ -151,10 +152,14 @@ export function chunkOf(bytes: Uint8Array, { chunk }: ChunkRecord): Uint8Array {
 export function moduleFinder(
   modules: readonly ModuleRecord[],
 ): (module: ModuleRecord | string) => ModuleRecord {
-  const byName = new Map(modules.map((module) => [module.name, module]));
-  return (which) =>
-    typeof which !== "string"
-      ? which
-      : (byName.get(which) ??
-        fail(KIND.USAGE, { where: "module name", expected: "a module of this file", actual: which }));
+  /** Made for the first name: who reads all modules needs none. */
+  let byName: Map<string, ModuleRecord> | undefined;
+  return (which) => {
+    if (typeof which !== "string") return which;
+    byName ??= new Map(modules.map((module) => [module.name, module]));
+    return (
+      byName.get(which) ??
+      fail(KIND.USAGE, { where: "module name", expected: "a module of this file", actual: which })
+    );
+  };
 }

@@ -19,6 +19,7 @@ import { Intake } from "./intake.ts";
 import type { Need, Steps } from "./steps.ts";
 import { readerValues } from "./values.ts";
 import { bodySteps, type ChunkVisitor, type VerifiedIds } from "./verify.ts";
+import { breather } from "./watch.ts";
 import { zstdFor } from "./zstd.ts";
 
 /** How a stream is read. */
@@ -48,6 +49,8 @@ export class Engine {
   #event: LqaEvent | undefined;
   #failure: { readonly error: unknown } | undefined;
   #offset: number;
+  /** Its signal is looked at for every event. */
+  readonly #breathe = breather(undefined);
 
   /** @param header start at the first chunk of a file whose header was checked before */
   constructor(options: StreamOptions, header?: Header) {
@@ -102,6 +105,7 @@ export class Engine {
         this.#step ??= this.#steps.next();
         if (this.#step.done === true) return undefined;
         const need = this.#step.value;
+        if (need.bytes === 0) await this.#breathe();
         const bytes = this.#intake.take(need.bytes);
         if (bytes === undefined) return undefined;
         if (need.compressed === true && bytes.length === need.bytes) await this.#loadZstd();

@@ -11,7 +11,7 @@ import { interpretIndex } from "../container/records-read.ts";
 import type { ContainerIndex } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { need, runOver, type Steps } from "./steps.ts";
+import { need, PAUSE, runOver, type Steps } from "./steps.ts";
 
 /** Prologue and index of a file, checked; what follows them may be missing. */
 export interface OpenedIndex {
@@ -51,10 +51,10 @@ export function* headerSteps(hardLimits: boolean): Steps<Header> {
   const crc = crc32(indexBytes);
   if (crc !== prologue.indexCrc)
     fail(KIND.INDEX_CRC, { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
-  const { index, noncanonicalName } = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), {
-    prologue,
-    hardOnly: hardLimits,
-  });
+  const work = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), { prologue, hardOnly: hardLimits });
+  let step = work.next();
+  for (; step.done !== true; step = work.next()) yield PAUSE;
+  const { index, noncanonicalName } = step.value;
   const where = "padding after the index";
   const padding = yield* need(chunksStart(prologue) - end, end, where, prologue.fileLength);
   requireZero(padding, end, where);

@@ -15,8 +15,8 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type Adapter, type LoraModule, type Origin, parameterCount, shapeOf } from "../model/adapter.ts";
 import { ADAPTER_BUDGET, CHUNK_BUDGET } from "./budget.ts";
-import { chunkOf, coreOf, type LqaCore, type OpenOptions } from "./core.ts";
-import { chunksStart, openIndex } from "./header.ts";
+import { chunkOf, coreOf, headerOf, type LqaCore, type OpenOptions } from "./core.ts";
+import { chunksStart } from "./header.ts";
 import { sectionMap } from "./section.ts";
 import { readerValues } from "./values.ts";
 import { bodySteps, type VerifiedIds } from "./verify.ts";
@@ -56,7 +56,7 @@ export interface LqaFile extends LqaCore {
  *   as {@link LqaFile.verify}: TRUNCATED_FILE or TRAILING_BYTES, or what is wrong before that
  */
 export async function openLqa(bytes: Uint8Array, options: OpenOptions = {}): Promise<LqaFile> {
-  const header = openIndex(bytes, options);
+  const header = await headerOf(bytes, options);
   const verify = async (watch: WatchOptions): Promise<VerifiedIds> => {
     const steps = bodySteps(header, {
       tools: { zstd: await zstdFor(allChunks(header.index), options) },

@@ -11,6 +11,7 @@ import { fail } from "../errors.ts";
 import { assertNotAborted, type ByteSource, eitherSignal } from "../io/source.ts";
 import { type Header, headerSteps } from "./header.ts";
 import { truncated } from "./steps.ts";
+import { breather } from "./watch.ts";
 
 /** The first request (spec 13.2): it holds prologue and index of most adapters. */
 const FIRST_BYTES = 65536;
@@ -34,7 +35,9 @@ export async function openHeader(
   let at = 0;
   const steps = headerSteps(options.hardLimits ?? false);
   let step = steps.next();
+  const breathe = breather(signal);
   while (step.done !== true) {
+    await breathe();
     const end = at + step.value.bytes;
     if (end > bytes.length && !ended) {
       const wanted = end - bytes.length + PADDING_BYTES;

@@ -27,6 +27,7 @@ import { chunksStart, type Header, headerSteps } from "../read/header.ts";
 import type { Steps } from "../read/steps.ts";
 import { ValueChecks } from "../read/values.ts";
 import { bodySteps, type VerifiedIds } from "../read/verify.ts";
+import { breather } from "../read/watch.ts";
 import { zstdFor } from "../read/zstd.ts";
 import { scanOf } from "./scan.ts";
 import { suspiciousPlanes, suspiciousRecords } from "./suspicions.ts";
@@ -131,7 +132,13 @@ async function validate(
   try {
     const steps = run.steps();
     let step = steps.next();
+    const breathe = breather(undefined);
     while (step.done !== true) {
+      if (step.value.bytes === 0) {
+        await breathe();
+        step = steps.next(NOTHING);
+        continue;
+      }
       const piece = window.take(step.value.bytes);
       let bytes = piece instanceof Promise ? await read(piece) : piece;
       // The header is kept; what a window gives is gone with the next piece.
@@ -148,6 +155,8 @@ async function validate(
   }
   return run.result(window.taken, ids);
 }
+
+const NOTHING = new Uint8Array(0);
 
 /** Tells a source that failed from a file that is bad. */
 class ReadFailure extends Error {}
