@@ -1,6 +1,6 @@
 /**
  * Index bytes → the vectors of the root table (spec clause 6.3). Verifies first; then records are read where they stand, field
- * by field, or copied into plain objects. Only `names` and {@link ReadIndex.key} refer to the bytes.
+ * by field, or copied into plain objects.
  *
  * An index may have half a million records of four bytes, so that an object for each costs more than all checks of it:
  * who goes over every record reads columns.
@@ -23,8 +23,8 @@ export interface ReadIndex {
   column(name: keyof IndexVectors, field?: string): (i: number) => number;
   /** File offset of entry `i` of a vector. */
   locate(name: keyof IndexVectors, i: number): number;
-  /** The bytes of entry `i` of a vector, two a character: entries are equal if these texts are. Sizes of structs are even. */
-  key(name: keyof IndexVectors, i: number): string;
+  /** A function to call with each entry of a vector in order: false if an earlier one has the same bytes. */
+  distinct(name: keyof IndexVectors): (i: number) => boolean;
 }
 
 /**
@@ -61,13 +61,36 @@ export function readIndex(bytes: Uint8Array, base = 0): ReadIndex {
       const { start, size } = at(name);
       return base + start + i * size;
     },
-    key(name, i) {
-      const { start, size } = at(name);
-      let text = "";
-      for (let byte = start + i * size; byte < start + (i + 1) * size; byte += 2)
-        text += String.fromCharCode(view.getUint16(byte, true));
-      return text;
+    distinct(name) {
+      const { start, size, count } = at(name);
+      return distinctOf(bytes, start, size, count);
     },
+  };
+}
+
+/**
+ * A table of entries by the hash of their bytes, at most half full: no text or object for any of them. The hash has a seed, so
+ * that no file can be made of entries that all have one.
+ */
+function distinctOf(bytes: Uint8Array, start: number, size: number, count: number): (i: number) => boolean {
+  const slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * count + 2)));
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  const equal = (x: number, y: number): boolean => {
+    for (let k = 0; k < size; k++) if (bytes[x + k] !== bytes[y + k]) return false;
+    return true;
+  };
+  return (i) => {
+    const at = start + i * size;
+    let hash = seed;
+    for (let k = at; k < at + size; k++) {
+      hash = Math.imul(hash ^ bytes[k]!, 0x85ebca6b);
+      hash ^= hash >>> 15;
+    }
+    let slot = hash & (slots.length - 1);
+    for (; slots[slot] !== 0; slot = (slot + 1) & (slots.length - 1))
+      if (equal(start + (slots[slot]! - 1) * size, at)) return false;
+    slots[slot] = i + 1;
+    return true;
   };
 }
 

@@ -110,20 +110,18 @@ export type ModuleType = Omit<ModuleShape, "name" | "rank">;
 
 /** All module types, each once. @throws LqaError of classes M, V, U and L */
 export function* readTypes(read: ReadIndex, limit: LimitCheck): Pauses<ModuleType[]> {
-  const seen = new Set<string>();
+  const distinct = read.distinct("types");
   const rest = pacer();
   const types: ModuleType[] = [];
   const recordAt = typeRecords(read);
   for (let i = 0; i < read.count("types"); i++) {
     types.push(readType(recordAt(i), i, read, limit));
-    const key = read.key("types", i);
-    if (seen.has(key))
+    if (!distinct(i))
       fail(KIND.RECORD_REFERENCE, {
         where: `module type ${i}`,
         offset: read.locate("types", i),
         expected: "each module type once",
       });
-    seen.add(key);
     if (rest(1)) yield;
   }
   return types;
