@@ -10,7 +10,7 @@
 import { type checkPacked, checkRaw, checkScales, type PlaneReport } from "../codecs/check.ts";
 import { groupCount } from "../codecs/encoding.ts";
 import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
-import { planeExtents } from "../container/layout.ts";
+import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import { COMPATIBLE, type Prologue } from "../container/prologue.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
@@ -64,12 +64,16 @@ export class ValueChecks {
     const lengths = { b: record.out, a: inputLength(record) };
     /** For the canonical form: which scales of the factor are 0. */
     let zero: Uint8Array | undefined;
+    let current: PlaneExtent | undefined;
+    // One for all planes: there are more of them than of findings.
+    const report: PlaneReport = (kind, plane, offset, finding) =>
+      this.plane(record, current!, payloadOffset + current!.offset)(kind, plane, offset, finding);
     for (const extent of planeExtents(record, record.bands)) {
       const { band, factor, plane, offset } = extent;
       const { components, [factor]: encoding } = record.bands[band]!;
       const bytes = payload.subarray(offset, offset + extent.length);
       if (encoding.codec === "zero") continue;
-      const report = this.plane(record, extent, payloadOffset + offset);
+      current = extent;
       if (encoding.codec === "raw") checkRaw(bytes, encoding.element, lengths[factor], report);
       else if (plane === "scales") {
         const groups = groupCount(encoding.group, lengths[factor]);
