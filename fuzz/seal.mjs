@@ -10,7 +10,8 @@ import { writeTrailer } from "../dist/container/trailer.js";
 import { allChunks } from "../dist/container/types.js";
 import { isLqaError } from "../dist/errors.js";
 import { chunksStart, openIndex } from "../dist/read/header.js";
-import { verifyFile } from "../dist/read/verify.js";
+import { runOver } from "../dist/read/steps.js";
+import { bodySteps } from "../dist/read/verify.js";
 
 /** Files are extended to at most this for the length that their records add up to. */
 const MOST = 65536;
@@ -65,7 +66,8 @@ export function sealFile(input, zstd) {
   sealTrailer(bytes, header);
   // The content id needs what is in the chunks: the reader that finds it wrong says what it should be.
   try {
-    verifyFile(bytes, header, decompressorOf(zstd));
+    const steps = bodySteps(header, { tools: { zstd: decompressorOf(zstd) } });
+    runOver(bytes, chunksStart(prologue), steps);
   } catch (error) {
     if (isLqaError(error, "CONTENT_ID")) {
       bytes.set(Buffer.from(error.expected, "hex"), index.digests.offset);

@@ -203,7 +203,7 @@ export function paced(
 function recordShape(module: ModuleShape): ModuleShape {
   const shape = shapeOf(module);
   const stored = { ...shape, alpha: Math.fround(shape.alpha) };
-  return consistentMultiplier(stored) ? stored : { ...stored, rule: "explicit" };
+  return consistentMultiplier(stored, stored.rank) ? stored : { ...stored, rule: "explicit" };
 }
 
 function checkTensors(tensors: readonly PlainTensor[]): void {

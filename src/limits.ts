@@ -32,8 +32,11 @@ export const ENCODINGS: Limit = { quantity: "encodings", device: 256, core: 256,
 /** Spec clause 14, band plans or module types (each). Stops more shared records than their 16-bit references can reach. */
 export const SHARED_RECORDS: Limit = { quantity: "band plans or module types (each)", device: 4096, core: 65536, hard: 65536 };
 
-/** Spec clause 14, bands in all plans together. Stops band tables that expand to more work than the file has bytes. */
+/** Spec clause 14, bands in all plans together. Stops a table of records of four bytes that takes more memory than everything else. */
 export const BANDS: Limit = { quantity: "bands in all plans together", device: 16384, core: 524288, hard: 8388608 };
+
+/** Spec clause 14, bands of all experts of all modules together. Stops records that multiply (modules that share a plan of many bands, experts without bytes) into more work than the file has bytes. */
+export const EXPERT_BANDS: Limit = { quantity: "bands of all experts of all modules together", device: 65536, core: 1048576, hard: 16777216 };
 
 /** Spec clause 14, bytes of one name. Stops front-coded names that expand without bound. */
 export const NAME_BYTES: Limit = { quantity: "bytes of one name", device: 512, core: 512, hard: 512 };

@@ -18,6 +18,7 @@ import { CRC_BYTES, crc32 } from "./container/crc32.ts";
 import { contentHasher, moduleContent, rootDigest, tensorContent } from "./container/digests.ts";
 import { readIndex } from "./container/index-read.ts";
 import { DIGEST_BYTES, TRAILER_BYTES } from "./container/layout.ts";
+import { withoutPauses } from "./container/pauses.ts";
 import {
   COMPATIBLE,
   PROLOGUE_BYTES,
@@ -192,7 +193,7 @@ function fitted(
     // The reader says what it misses, one thing after the other: the two words of bits, then the length.
     for (let attempt = 0; attempt < 4; attempt++) {
       try {
-        const { index } = interpretIndex(read, { prologue: fitting, limits: "core" });
+        const { index } = withoutPauses(interpretIndex(read, { prologue: fitting, limits: "core" }));
         return { prologue: fitting, index };
       } catch (error) {
         if (isLqaError(error, "FILE_LENGTH_MISMATCH"))

@@ -11,43 +11,60 @@ export const OPERATIONS = ["read", "stream", "range"];
 export function readerOf(library, { readIndex, sha256, toHex, apply }) {
   const { LqaDecoder, memorySource, openLqa, openSource, validateLqa } = library;
 
+  /** As an application reads a file. Levels are a notion of the validator: at the level of a reader there is no validator here. */
   async function read(bytes, { level = "values", budget = 2 ** 29 }) {
-    const { valid, error, ids } = await validateLqa(bytes, { level, budgetBytes: budget });
-    if (!valid) return refusal(error);
-    return { exit: 0, document: await documentOf(bytes, ids, LEVELS.indexOf(level), budget) };
+    try {
+      if (level !== "values") {
+        const { error } = await validateLqa(bytes, { level, budgetBytes: budget });
+        if (error !== undefined) return refusal(error);
+      }
+      const file = await openLqa(bytes, { budgetBytes: budget });
+      const depth = LEVELS.indexOf(level);
+      if (depth < 2) {
+        const { ids } = await validateLqa(bytes, { level, budgetBytes: budget });
+        return { exit: 0, document: await documentOf(bytes, file, ids, depth, budget) };
+      }
+      const ids = await file.verify();
+      const whole = file.modules.reduce((sum, module) => sum + decodedBytes(module), 0) <= budget;
+      const adapter = whole ? await file.readAdapter() : undefined;
+      const document = await documentOf(bytes, file, ids, depth, budget);
+      adapter?.modules.forEach(({ name, a }, i) => {
+        if (hashOf(a) !== document.modules[i].sha256.f32.a)
+          throw new Error(`readAdapter has other weights of "${name}" than decodeModule`);
+      });
+      return { exit: 0, document };
+    } catch (error) {
+      return refusal(error);
+    }
   }
 
-  /** Pushed in pieces; what is handed out is hashed as it comes, and has to be what the file has when it is read whole. */
-  async function stream(bytes, { pieces, ...options }) {
+  /** Pushed in pieces. The document has the weights, tensors, sections and ids that came out, and the error that was thrown. */
+  async function stream(bytes, { pieces, level = "values", budget }) {
     const events = [];
-    const handedOut = { module: [], tensor: [] };
+    const found = { modules: [], tensors: [], sections: {} };
     const receive = (event) => {
       const { type, record } = event;
-      if (type === "module") handedOut.module.push(factorHashes((how) => event.decode(how)));
-      if (type === "tensor") handedOut.tensor.push(toHex(sha256(event.tensor.data)));
+      if (type === "module")
+        found.modules.push(decodedBytes(record) <= budget ? factorHashes(event.decode) : undefined);
+      if (type === "tensor") found.tensors.push(toHex(sha256(event.tensor.data)));
+      if (type === "section" && event.map !== undefined) found.sections[record.type] = plain(event.map);
       if (record !== undefined) events.push([type, record.name ?? record.type, decoder.received]);
     };
-    const decoder = new LqaDecoder(receive, { budgetBytes: options.budget });
+    const decoder = new LqaDecoder(receive, { budgetBytes: budget });
     try {
       for (let at = 0, i = 0; at < bytes.length; i++) {
         const length = pieces.length === 0 ? bytes.length : pieces[Math.min(i, pieces.length - 1)];
         await decoder.push(bytes.subarray(at, at + length));
         at += length;
       }
-      await decoder.end();
+      const ids = await decoder.end();
+      const depth = LEVELS.indexOf(level);
+      const document = await documentOf(bytes, await openLqa(bytes), ids, depth, budget, found);
+      return { exit: 0, document: { ...document, events } };
     } catch (error) {
       const { exit, document } = refusal(error);
       return { exit, document: { ...document, events } };
     }
-    const { exit, document } = await read(bytes, options);
-    const same = (list, found) =>
-      list.every((item, i) => JSON.stringify(item.sha256) === JSON.stringify(found[i]));
-    if (
-      document.valid &&
-      !(same(document.modules, handedOut.module) && same(document.tensors, handedOut.tensor))
-    )
-      throw new Error("what was handed out is not what the whole file has");
-    return { exit, document: { ...document, events } };
   }
 
   /** Only the wanted modules, from ranges of the file, which are written down. */
@@ -65,7 +82,7 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
     };
     try {
       const file = await openSource(source, { budgetBytes: budget, gapBytes: 0 });
-      const whole = await documentOf(bytes, undefined, 0, budget);
+      const whole = await documentOf(bytes, await openLqa(bytes), undefined, 0, budget);
       const modules = [];
       for await (const { record, decode } of file.fetchModules(wanted))
         modules.push({
@@ -88,8 +105,11 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
     };
   }
 
-  async function documentOf(bytes, ids, depth, budget) {
-    const file = await openLqa(bytes);
+  const decodedBytes = (m) =>
+    4 * m.experts * m.rank * (m.out + m.kernel.reduce((product, k) => product * k, m.in));
+
+  /** What a file holds, as deep as `depth`; weights, tensors and sections as `found`, or else as the open file gives them. */
+  async function documentOf(bytes, file, ids, depth, budget, found = undefined) {
     const { vectors } = readIndex(bytes.subarray(64, 64 + file.prologue.indexLength));
     const omissions = [];
     let band = 0;
@@ -107,9 +127,10 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
         bands: plans[record.plan],
       };
       if (depth < 2) return document;
-      const size = 4 * m.experts * m.rank * (m.out + m.kernel.reduce((product, k) => product * k, m.in));
-      if (size <= budget)
-        return { ...document, sha256: factorHashes((how) => file.decodeModule(m.name, how)) };
+      if (decodedBytes(m) <= budget) {
+        const sha256 = found?.modules[i] ?? factorHashes((how) => file.decodeModule(m.name, how));
+        return { ...document, sha256 };
+      }
       omissions.push({
         where: `module ${m.name}`,
         code: "LQA-L003",
@@ -126,7 +147,7 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
         name_shared: nameShared,
         ...record,
         shape: t.shape,
-        sha256: depth === 0 ? null : toHex(sha256(file.tensor(t).data)),
+        sha256: depth < 2 ? null : (found?.tensors[i] ?? toHex(sha256(file.tensor(t).data))),
       };
     });
     const has = (type) => depth > 0 && file.sections.some((section) => section.type === type);
@@ -150,19 +171,20 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
         raw_length: rawLength,
         ...s,
       })),
-      meta: has("META") ? plain(file.meta) : null,
-      origin: has("ORIG") ? plain(await file.origin()) : null,
+      meta: has("META") ? (found?.sections.META ?? plain(file.meta)) : null,
+      origin: has("ORIG") ? (found?.sections.ORIG ?? plain(await file.origin())) : null,
       omissions,
     };
   }
+
+  const hashOf = ({ buffer, byteOffset, byteLength }) =>
+    toHex(sha256(new Uint8Array(buffer, byteOffset, byteLength)));
 
   /** SHA-256 of both factors, as f32 and f16; `decode` takes options of the library. */
   function factorHashes(decode) {
     const of = (type) => {
       const { b, a } = decode({ layout: "component", type, budgetBytes: Number.MAX_SAFE_INTEGER });
-      const hash = ({ buffer, byteOffset, byteLength }) =>
-        toHex(sha256(new Uint8Array(buffer, byteOffset, byteLength)));
-      return { b: hash(b), a: hash(a) };
+      return { b: hashOf(b), a: hashOf(a) };
     };
     return { f32: of("f32"), f16: of("f16") };
   }

@@ -1,6 +1,6 @@
 // invalid/name, module, tensor, section, feature, layout: records of the index (spec clauses 3.3, 5.3, 6.7 to 6.10, 7.1,
 // 7.5, 9.4, 10).
-import { concat, f32, fromHex, text, u8, u32, zeros } from "./bytes.mjs";
+import { concat, f32, fromHex, patched, text, u8, u32, zeros } from "./bytes.mjs";
 import { affine, sign, trellis } from "./codecs.mjs";
 import { band, module, section, tensor } from "./compose.mjs";
 import { gapBehind, prologue, records, set, whole } from "./lies.mjs";
@@ -535,6 +535,30 @@ function layout(suite) {
       { level: "integrity" },
     );
   }
+  // All of the padding has to be there before it is looked at, and what stands before it is looked at first.
+  const cut = (name, of, error, change, about = {}) =>
+    suite.damaged(
+      `invalid/layout/padding-behind-${name}`,
+      `invalid/layout/padding-behind-${of}`,
+      error,
+      change,
+      {
+        clauses: ["3.6", "15.2"],
+        ...about,
+      },
+    );
+  const behind = (file, at) => file.subarray(0, at.chunks[1] - 1);
+  cut("the-index-wrong-and-cut", "the-index-first", "TRUNCATED_FILE", (file, at) =>
+    file.subarray(0, at.first - 1),
+  );
+  cut("a-module-wrong-and-cut", "a-module-first", "TRUNCATED_FILE", behind);
+  cut(
+    "a-module-cut-and-its-crc-wrong",
+    "a-module-first",
+    "CHUNK_CRC",
+    (file, at) => patched(behind(file, at), at.chunks[0], file[at.chunks[0]] ^ 1),
+    { level: "integrity", shallower: "TRUNCATED_FILE" },
+  );
   pad("padding-behind-a-tensor", gapBehind(1, 3), { level: "integrity" });
   suite.invalid(
     "invalid/layout/padding-behind-a-section",

@@ -1,4 +1,4 @@
-// invalid/scale, nonfinite, end: numbers of payloads, and what follows the chunks (spec clauses 8.1, 8.3, 11).
+// invalid/scale, nonfinite, value, end: numbers of payloads, and what follows the chunks (spec clauses 8.1, 8.3, 11).
 import { concat, crc32, f32, f64, patched, sha256, text, u8, u16, u32, zeros } from "./bytes.mjs";
 import { affine, BF16, F16, F32, raw, sign, trellis } from "./codecs.mjs";
 import { band, module, tensor, twoBands } from "./compose.mjs";
@@ -199,6 +199,36 @@ function nonfinite(suite) {
     );
 }
 
+/** One bad value among good ones: what stands before it may be handed out, and in part of a file what stands elsewhere. */
+function among(suite) {
+  const add = (name, error, bad) =>
+    suite.invalid(
+      `invalid/value/${name}`,
+      error,
+      {
+        modules: [0, 1, 2].map((i) =>
+          module({
+            name: `m.${i}`,
+            bands: [band(affine(2)), band(raw(F16))],
+            numbers: (_, band, factor) =>
+              i === bad.module && band === bad.band && factor === "a" ? bad.numbers : {},
+          }),
+        ),
+        tensors: [
+          tensor({ name: "t.0", shape: [3], ...bad.first }),
+          tensor({ name: "t.1", shape: [3], element: "Bool", ...bad.second }),
+        ],
+      },
+      { level: "values", clauses: ["2.2", "13.1"] },
+    );
+  const scales = (bits) => ({ scales: () => bits });
+  add("first-module", "SCALE_VALUE", { module: 0, band: 0, numbers: scales(0x7e00) });
+  add("second-module-scale", "SCALE_VALUE", { module: 1, band: 0, numbers: scales(0xbc00) });
+  add("second-module-raw", "NONFINITE_VALUE", { module: 1, band: 1, numbers: { raw: () => 0x7c00 } });
+  add("first-tensor", "NONFINITE_VALUE", { first: { data: f32(0, Number.NaN, 0) } });
+  add("second-tensor", "TENSOR_RECORD", { second: { data: u8(1, 0, 2) } });
+}
+
 function ends(suite) {
   const three = () => ({
     alignment: 4,
@@ -343,5 +373,5 @@ function ends(suite) {
 }
 
 export function invalidValues(suite) {
-  for (const family of [scales, nonfinite, ends]) family(suite);
+  for (const family of [scales, nonfinite, among, ends]) family(suite);
 }

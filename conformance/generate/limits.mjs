@@ -12,6 +12,14 @@ const only = (over) => ({ modules: [module(over)] });
 const nothing = [band(zero())];
 const vector = sign({ group: 0 });
 
+const SUM = "bands times experts, added up over the modules; none of them has bytes in the file";
+
+/** So many modules of one band and 1,024 experts. */
+const crowds = (count) =>
+  Array.from({ length: count }, (_, i) =>
+    module({ name: `m${String(i).padStart(5, "0")}`, out: 4096, in: 1, experts: 1024, bands: nothing }),
+  );
+
 /** Up to Core. */
 function accepted(suite) {
   const add = (name, adapter, about = {}) =>
@@ -50,6 +58,7 @@ function accepted(suite) {
       note: "2^45 weights that are 0, in no bytes: a reader that decodes them has not asked for its budget",
     },
   );
+  add("bands-of-all-experts-2-to-the-20", { modules: crowds(1024) }, { features: ["experts"], note: SUM });
   add("tensor-of-8-dimensions", { tensors: [tensor({ shape: Array(8).fill(1) })] }, { hashes: true });
   const letter = (i) => String.fromCharCode(i < 26 ? 65 + i : 71 + i);
   const tags = Array.from({ length: 64 }, (_, i) => `S${letter(i >> 5)}${letter(i % 32)}x`);
@@ -128,6 +137,8 @@ function refusable(suite) {
   add("file-2-to-the-36-and-1", only({}), lie({ fileLength: 2 ** 36 + 1 }), ["FILE_LENGTH_MISMATCH"]);
   add("file-2-to-the-53-minus-1", only({}), lie({ fileLength: 2 ** 53 - 1 }), ["FILE_LENGTH_MISMATCH"]);
   add("rank-1025", only({ out: 1, in: 1, bands: [band(zero(), zero(), 1025)] }));
+  const one = module({ name: "n", out: 1, in: 1, bands: nothing });
+  add("bands-of-all-experts-2-to-the-20-and-1", { modules: [...crowds(1024), one] }, {}, ["valid"], SUM);
   add("rank-4096", only({ out: 1, in: 1, bands: [band(zero(), zero(), 4096)] }));
   add("experts-1025", only({ out: 1, in: 1, experts: 1025, bands: nothing }));
   add("out-2-to-the-24-and-1", only({ out: 2 ** 24 + 1, in: 1, bands: nothing }));

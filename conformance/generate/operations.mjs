@@ -83,6 +83,20 @@ function streams(suite) {
     "chunk/cut-in-a-tensor": 1,
     "chunk/cut-in-the-digests": 3,
     "chunk/cut-in-the-trailer": 3,
+    "value/first-module": 0,
+    "value/second-module-scale": 1,
+    "value/second-module-raw": 1,
+    "value/first-tensor": 3,
+    "value/second-tensor": 4,
+    "scale/f16-nan": 0,
+    "scale/bf16-infinity": 0,
+    "scale/f16-minus-zero": 0,
+    "scale/trellis-nan": 0,
+    "scale/overflow-affine-8-bf16": 0,
+    "nonfinite/raw-f16-nan": 0,
+    "nonfinite/raw-f32-infinity": 0,
+    "nonfinite/tensor-f64-nan": 0,
+    "nonfinite/tensor-shuffled": 0,
     "padding/sign-last-bit": 0,
     "frame/byte-behind": 0,
     "meta/keys-not-sorted": 1,
@@ -96,9 +110,12 @@ function streams(suite) {
     "order/body-span-before-trailer-crc": 6,
   };
   for (const [of, whole] of Object.entries(later)) add(`invalid/${of}`, whole);
+  add("invalid/layout/padding-behind-the-index-wrong-and-cut", 0);
   // Padding behind a chunk is checked after the chunk was handed out, if the reader is quick.
   add("invalid/layout/padding-behind-a-module-last", 1);
   add("invalid/layout/padding-behind-a-tensor", 2);
+  add("invalid/layout/padding-behind-a-module-wrong-and-cut", 1);
+  add("invalid/layout/padding-behind-a-module-cut-and-its-crc-wrong", 0);
   add("invalid/layout/behind-it-a-zero-byte", all);
   add("invalid/layout/without-the-last-byte", all);
 }
@@ -188,6 +205,20 @@ function ranges(suite) {
   damaged("index", "INDEX_CRC", (file) => patched(file, 100, 0xaa), "structure");
   add("broken-chunk-not-wanted", "invalid/range/fourth-of-eight-chunks", ["m2", "m4"]);
   add("broken-chunk-wanted", "invalid/range/fourth-of-eight-chunks", ["m2", "m3"], "CHUNK_CRC");
+  add("bad-values-not-wanted", "invalid/value/second-module-scale", ["m.0", "m.2"]);
+  add("bad-scale-wanted", "invalid/value/second-module-scale", ["m.1"], "SCALE_VALUE");
+  add("bad-scale-behind-a-good-module", "invalid/value/second-module-scale", ["m.0", "m.1"], "SCALE_VALUE");
+  add("bad-raw-weight-wanted", "invalid/value/second-module-raw", ["m.1", "m.2"], "NONFINITE_VALUE");
+  for (const [name, error] of Object.entries({
+    "scale/f16-nan": "SCALE_VALUE",
+    "scale/bf16-infinity": "SCALE_VALUE",
+    "scale/f16-minus-one": "SCALE_VALUE",
+    "scale/trellis-nan": "SCALE_VALUE",
+    "scale/overflow-affine-8-bf16": "SCALE_VALUE",
+    "nonfinite/raw-bf16-nan": "NONFINITE_VALUE",
+    "nonfinite/raw-f32-infinity": "NONFINITE_VALUE",
+  }))
+    add(name.replace("/", "-"), `invalid/${name}`, ["q"], error);
   add("broken-trailer", "invalid/range/trailer", ["m0"]);
   add("broken-index", "invalid/range/index", ["m0"], "INDEX_CRC");
   add("a-file-below-64-kib", "valid/layout/everything", ["layers.10.conv"]);

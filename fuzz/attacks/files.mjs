@@ -113,7 +113,7 @@ export function tinyPlanes(experts) {
 export function manyBands(plans, each) {
   const modules = Array.from({ length: plans }, (_, i) => {
     const bands = Array.from({ length: each }, (_, k) => ({
-      components: k < 16 ? 1 + ((i >> k) & 1) : 1,
+      components: k < 8 ? 1 + ((i >> (2 * k)) & 3) : 1,
       b: k % 2 === 0 ? ZERO : F16,
       a: k % 2 === 0 ? F16 : ZERO,
     }));

@@ -11,11 +11,9 @@
 import * as KIND from "../error-catalogue.ts";
 import type { ErrorKind } from "../errors.ts";
 import { packedBytes } from "./bits.ts";
-import { assertPlanes } from "./decode.ts";
 import { bitsToNumber, readBits } from "./elements.ts";
 import {
   type AffineEncoding,
-  type Encoding,
   FLOAT_BYTES,
   groupCount,
   type Planes,
@@ -43,28 +41,6 @@ export type PlaneReport = (
   offset: number,
   details: PlaneFinding,
 ) => boolean | undefined;
-
-/**
- * Reports every value of the planes that the specification forbids; raw Inf and NaN also where a file declares them.
- *
- * Kinds: SCALE_VALUE, NONFINITE_VALUE, NONCANONICAL_CODES.
- *
- * @throws LqaError UNSUPPORTED_CODEC for an unknown trellis table; RangeError for a plane of the wrong length.
- */
-export function checkPlanes(
-  encoding: Encoding,
-  planes: Planes,
-  components: number,
-  length: number,
-  report: PlaneReport,
-): void {
-  assertPlanes(encoding, planes, components, length);
-  if (encoding.codec === "raw") {
-    checkRaw(planes.codes, encoding.element, length, report);
-  } else if (encoding.codec !== "zero") {
-    checkGrouped(encoding, planes, components, length, report);
-  }
-}
 
 const ELEMENT = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
 
@@ -158,22 +134,6 @@ export function checkPacked(
   } else if (packed.length > 0) {
     checkCodes(plane, packed, components, groupCount(encoding.group, length), bits, 1, zero, report);
   }
-}
-
-function checkGrouped(
-  encoding: ScaledEncoding,
-  planes: Planes,
-  components: number,
-  length: number,
-  report: PlaneReport,
-): void {
-  const groups = groupCount(encoding.group, length);
-  const zero = new Uint8Array(components * groups);
-  checkScales(encoding, planes.scales, groups, report, zero);
-  // Only a trellis code has bits that mean nothing beside those of groups whose scale is 0.
-  if (encoding.codec !== "trellis" && !zero.includes(1)) return;
-  checkPacked(encoding, "zeroPoints", planes.zeroPoints, components, length, zero, report);
-  checkPacked(encoding, "codes", planes.codes, components, length, zero, report);
 }
 
 /** Bits that no weight with a scale other than 0 depends on are 0. */

@@ -11,13 +11,13 @@ import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { requireZero, viewOf } from "./bytes.ts";
 import { CRC_BYTES, crc32 } from "./crc32.ts";
-import { type PlaneExtent, planeExtents } from "./layout.ts";
+import { planeExtents } from "./layout.ts";
 import { hex32 } from "./prologue.ts";
 import type { ChunkRecord } from "./types.ts";
 import type { Decompressor } from "./zstd.ts";
 
 /**
- * Checks the zeros of a payload: bytes between planes, and unused bits in them. `visit` is told each plane, in stored order.
+ * Checks the zeros of a payload: bytes between planes, and unused bits in them.
  *
  * @param base position of the payload in the file, for error offsets
  * @throws LqaError PADDING_NONZERO
@@ -27,12 +27,10 @@ export function checkPayload(
   bands: PackedFactors["bands"],
   payload: Uint8Array,
   base: number,
-  visit?: (extent: PlaneExtent, bytes: Uint8Array) => void,
 ): void {
   const lengths = { b: shape.out, a: inputLength(shape) };
   let at = 0;
-  for (const extent of planeExtents(shape, bands)) {
-    const { band, factor, plane, offset, length } = extent;
+  for (const { band, factor, plane, offset, length } of planeExtents(shape, bands)) {
     if (offset > at)
       requireZero(payload.subarray(at, offset), base + at, `padding of module "${shape.name}"`);
     const bytes = payload.subarray(offset, offset + length);
@@ -44,7 +42,6 @@ export function checkPayload(
         expected: 0,
         actual: bytes[unused],
       });
-    visit?.(extent, bytes);
     at = offset + length;
   }
 }
@@ -54,21 +51,15 @@ const NO_BYTES = new Uint8Array(0);
 const NO_PLANES: Planes = { scales: NO_BYTES, zeroPoints: NO_BYTES, codes: NO_BYTES };
 const NO_BAND: PackedBand = { b: NO_PLANES, a: NO_PLANES };
 
-/**
- * The planes of a module, as views on its raw payload.
- *
- * @param base position of the payload in the file, for error offsets
- * @throws LqaError PADDING_NONZERO if bytes between planes or unused bits in them are not zero
- */
+/** The planes of a module, as views on its raw payload. Whether they are allowed: {@link checkPayload}, and `read/values.ts`. */
 export function splitPayload(
   shape: ModuleShape,
   bands: PackedFactors["bands"],
   payload: Uint8Array,
-  base: number,
 ): PackedFactors {
   const none: readonly PackedBand[] = bands.map(() => NO_BAND);
   const planes = new Array<readonly PackedBand[]>(shape.experts).fill(none);
-  checkPayload(shape, bands, payload, base, ({ expert, band, factor, plane }, bytes) => {
+  for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, bands)) {
     // In stored order: an expert, a band and a factor are begun by the first of their planes.
     if (planes[expert] === none) planes[expert] = none.slice();
     const own = planes[expert] as PackedBand[];
@@ -76,8 +67,11 @@ export function splitPayload(
     own[band] = two;
     const three = two[factor] === NO_PLANES ? { ...NO_PLANES } : two[factor];
     (two as { b: Planes; a: Planes })[factor] = three;
-    (three as { scales: Uint8Array; zeroPoints: Uint8Array; codes: Uint8Array })[plane] = bytes;
-  });
+    (three as { scales: Uint8Array; zeroPoints: Uint8Array; codes: Uint8Array })[plane] = payload.subarray(
+      offset,
+      offset + length,
+    );
+  }
   return { bands, planes };
 }
 

@@ -10,29 +10,33 @@ import { ELEMENT_BYTES } from "../model/adapter.ts";
 import { checkChunkLength, type LimitCheck, readCompression } from "./chunk-rules.ts";
 import { ELEMENT_TYPES, TENSOR_ROLES } from "./encoding-record.ts";
 import type { ReadIndex } from "./index-read.ts";
-import { compareNames, type NameReader } from "./names.ts";
+import type { NameReader } from "./names.ts";
+import { type Pauses, pacer } from "./pauses.ts";
 import { hex32 } from "./prologue.ts";
 import { checkMagnitudeAxis } from "./tensor-rules.ts";
-import type { SectionRecord, TensorRecord, Unplaced } from "./types.ts";
+import type { Extent, SectionRecord, TensorRecord } from "./types.ts";
 
 /** Section types this version knows. */
 export const KNOWN_SECTIONS: ReadonlySet<string> = new Set(["META", "ORIG"]);
 
-export function readTensors(read: ReadIndex, names: NameReader, limit: LimitCheck): Unplaced<TensorRecord>[] {
+/** @param chunks where those of tensors stand */
+export function* readTensors(
+  read: ReadIndex,
+  names: NameReader,
+  limit: LimitCheck,
+  chunks: readonly Extent[],
+): Pauses<TensorRecord[]> {
   const { tensors: records, dimensions } = read.vectors;
-  let previous: { bytes: Uint8Array; role: number } | undefined;
+  const rest = pacer();
+  const tensors: TensorRecord[] = [];
   let at = 0;
   names.restart();
-  const tensors = records.map((record, i): Unplaced<TensorRecord> => {
+  for (const [i, record] of records.entries()) {
     const offset = read.locate("tensors", i);
-    const { bytes, name } = names.next(record, `tensor ${i}`, offset);
+    const name = names.next(record.nameShared, record.nameSuffix, "tensor", i, offset);
     const where = `tensor "${name}"`;
-    if (previous !== undefined) {
-      const order = compareNames(previous.bytes, bytes);
-      if (order > 0 || (order === 0 && previous.role >= record.role))
-        fail(KIND.NAME_ORDER, { where, offset, expected: "a name (or role) after the one before it" });
-    }
-    previous = { bytes, role: record.role };
+    if (i > 0 && (names.order > 0 || (names.order === 0 && records[i - 1]!.role >= record.role)))
+      fail(KIND.NAME_ORDER, { where, offset, expected: "a name (or role) after the one before it" });
     const role =
       TENSOR_ROLES[record.role] ?? fail(KIND.UNSUPPORTED_ROLE, { where, offset, actual: record.role });
     const element =
@@ -61,17 +65,9 @@ export function readTensors(read: ReadIndex, names: NameReader, limit: LimitChec
     limit(record.chunkLength, CHUNK_BYTES, "tensors", i, where);
     const compression = readCompression(record.compression, "tensor", where, offset);
     checkChunkLength(record.chunkLength, payload, compression, where, offset);
-    return {
-      name,
-      role,
-      element,
-      shape,
-      axis: record.axis,
-      compression,
-      payload,
-      chunkLength: record.chunkLength,
-    };
-  });
+    tensors.push({ name, role, element, shape, axis: record.axis, compression, payload, chunk: chunks[i]! });
+    if (rest(1)) yield;
+  }
   if (at !== dimensions.length)
     fail(KIND.RECORD_REFERENCE, {
       where: "dimensions",
@@ -82,7 +78,8 @@ export function readTensors(read: ReadIndex, names: NameReader, limit: LimitChec
   return tensors;
 }
 
-export function readSections(read: ReadIndex, limit: LimitCheck): Unplaced<SectionRecord>[] {
+/** @param chunks where those of sections stand */
+export function readSections(read: ReadIndex, limit: LimitCheck, chunks: readonly Extent[]): SectionRecord[] {
   let previous = "";
   return read.vectors.sections.map((record, i) => {
     const offset = read.locate("sections", i);
@@ -122,7 +119,7 @@ export function readSections(read: ReadIndex, limit: LimitCheck): Unplaced<Secti
       safeToCopy: (record.flags & 2) !== 0,
       compression,
       payload: record.rawLength,
-      chunkLength: record.chunkLength,
+      chunk: chunks[i]!,
     };
   });
 }

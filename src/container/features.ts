@@ -7,7 +7,7 @@ import type { Encoding } from "../codecs/encoding.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { COMPATIBLE, hex32, type Prologue, REQUIRED } from "./prologue.ts";
-import type { ModuleRecord, TensorRecord, Unplaced } from "./types.ts";
+import type { ModuleRecord, TensorRecord } from "./types.ts";
 
 /** The bits a file must declare (spec 5.3); NONFINITE depends on values and is left to the validator. */
 export function featureBits(
@@ -32,8 +32,8 @@ export function featureBits(
 
 export function checkFeatures(
   prologue: Prologue,
-  modules: readonly Unplaced<ModuleRecord>[],
-  tensors: readonly Unplaced<TensorRecord>[],
+  modules: readonly ModuleRecord[],
+  tensors: readonly TensorRecord[],
   encodings: readonly Encoding[],
 ): void {
   const { required, compatible } = featureBits(modules, tensors, encodings);

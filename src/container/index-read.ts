@@ -1,6 +1,9 @@
 /**
- * Index bytes → the vectors of the root table (spec clause 6.3). Verifies first, then copies every record into a
- * plain object; nothing that leaves here refers to the bytes any more except `names`, a view.
+ * Index bytes → the vectors of the root table (spec clause 6.3). Verifies first; then records are read where they stand, field
+ * by field, or copied into plain objects.
+ *
+ * An index may have half a million records of four bytes, so that an object for each costs more than all checks of it:
+ * who goes over every record reads columns.
  *
  * @module
  */
@@ -10,9 +13,18 @@ import type { Scalar } from "./schema-types.ts";
 
 /** The records of an index, and where each of them stands. */
 export interface ReadIndex {
+  /** Every record as an object. Each vector is made when it is first used. */
   readonly vectors: IndexVectors;
+  /** Bytes of all names. A view. */
+  readonly names: Uint8Array;
+  /** Entries of a vector. */
+  count(name: keyof IndexVectors): number;
+  /** One field of all entries of a vector by their number; without a field, the entries of a vector of integers. */
+  column(name: keyof IndexVectors, field?: string): (i: number) => number;
   /** File offset of entry `i` of a vector. */
   locate(name: keyof IndexVectors, i: number): number;
+  /** A function to call with each entry of a vector in order: false if an earlier one has the same bytes. */
+  distinct(name: keyof IndexVectors): (i: number) => boolean;
 }
 
 /**
@@ -25,39 +37,103 @@ export interface ReadIndex {
 export function readIndex(bytes: Uint8Array, base = 0): ReadIndex {
   const located = verifyIndex(bytes, SCHEMA, base);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const vectors: Record<string, unknown> = {};
-  for (const { name, element } of SCHEMA.vectors) {
-    const { start, count, size } = located.get(name)!;
-    const list = <T>(read: (at: number) => T): T[] =>
-      Array.from({ length: count }, (_, i) => read(start + i * size));
-    if ("struct" in element) {
-      const { fields } = SCHEMA.structs[element.struct]!;
-      vectors[name] = list((at) => {
-        const record: Record<string, number> = {};
-        for (const field of fields) record[field.name] = readScalar(view, at + field.offset, field.type);
-        return record;
-      });
-    } else if (element.scalar === "u8") vectors[name] = bytes.subarray(start, start + count);
-    else vectors[name] = list((at) => readScalar(view, at, element.scalar));
-  }
+  const at = (name: keyof IndexVectors) => located.get(name)!;
+  const fieldsOf = (name: keyof IndexVectors) => {
+    const { element } = SCHEMA.vectors.find((vector) => vector.name === name)!;
+    return "struct" in element
+      ? SCHEMA.structs[element.struct]!.fields
+      : [{ name: undefined, offset: 0, type: element.scalar }];
+  };
+  const column: ReadIndex["column"] = (name, field) => {
+    const { start, size } = at(name);
+    const { offset, type } = fieldsOf(name).find((one) => one.name === field)!;
+    return columnOf(view, start + offset, size, type);
+  };
+  const { start, count } = at("names");
+  const names = bytes.subarray(start, start + count);
+  const counted = (name: keyof IndexVectors): number => at(name).count;
   return {
-    vectors: vectors as unknown as IndexVectors,
+    vectors: vectorsOf(counted, fieldsOf, column, names),
+    names,
+    count: counted,
+    column,
     locate(name, i) {
-      const { start, size } = located.get(name)!;
+      const { start, size } = at(name);
       return base + start + i * size;
+    },
+    distinct(name) {
+      const { start, size, count } = at(name);
+      return distinctOf(bytes, start, size, count);
     },
   };
 }
 
-function readScalar(view: DataView, at: number, type: Scalar): number {
+/**
+ * A table of entries by the hash of their bytes, at most half full: no text or object for any of them. The hash has a seed, so
+ * that no file can be made of entries that all have one.
+ */
+function distinctOf(bytes: Uint8Array, start: number, size: number, count: number): (i: number) => boolean {
+  const slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * count + 2)));
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  const equal = (x: number, y: number): boolean => {
+    for (let k = 0; k < size; k++) if (bytes[x + k] !== bytes[y + k]) return false;
+    return true;
+  };
+  return (i) => {
+    const at = start + i * size;
+    let hash = seed;
+    for (let k = at; k < at + size; k++) {
+      hash = Math.imul(hash ^ bytes[k]!, 0x85ebca6b);
+      hash ^= hash >>> 15;
+    }
+    let slot = hash & (slots.length - 1);
+    for (; slots[slot] !== 0; slot = (slot + 1) & (slots.length - 1))
+      if (equal(start + (slots[slot]! - 1) * size, at)) return false;
+    slots[slot] = i + 1;
+    return true;
+  };
+}
+
+/** A function for each type, so that the engine has one way through each. */
+function columnOf(view: DataView, at: number, size: number, type: Scalar): (i: number) => number {
   switch (type) {
     case "u8":
-      return view.getUint8(at);
+      return (i) => view.getUint8(at + i * size);
     case "u16":
-      return view.getUint16(at, true);
+      return (i) => view.getUint16(at + i * size, true);
     case "u32":
-      return view.getUint32(at, true);
+      return (i) => view.getUint32(at + i * size, true);
     case "f32":
-      return view.getFloat32(at, true);
+      return (i) => view.getFloat32(at + i * size, true);
   }
+}
+
+/** Vectors that are made when they are first used, each by itself. */
+function vectorsOf(
+  count: (name: keyof IndexVectors) => number,
+  fieldsOf: (name: keyof IndexVectors) => readonly { readonly name: string | undefined }[],
+  column: ReadIndex["column"],
+  names: Uint8Array,
+): IndexVectors {
+  const made = new Map<string, unknown>([["names", names]]);
+  const make = (name: keyof IndexVectors): unknown => {
+    const columns = fieldsOf(name).map((field) => [field.name, column(name, field.name)] as const);
+    const [first] = columns;
+    return Array.from({ length: count(name) }, (_, i) => {
+      if (first![0] === undefined) return first![1](i);
+      const record: Record<string, number> = {};
+      for (const [field, read] of columns) record[field!] = read(i);
+      return record;
+    });
+  };
+  const vectors = {};
+  for (const { name } of SCHEMA.vectors)
+    Object.defineProperty(vectors, name, {
+      enumerable: true,
+      get() {
+        if (!made.has(name)) made.set(name, make(name as keyof IndexVectors));
+        return made.get(name);
+      },
+    });
+  return vectors as IndexVectors;
 }

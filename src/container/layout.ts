@@ -38,7 +38,7 @@ export const EXPERT_ALIGNMENT = 4;
 
 /** The planes of one expert in stored order: band, factor (B' first), plane (spec 7.2). Returns their length. */
 export function walkPlanes(
-  shape: ModuleShape,
+  shape: Pick<ModuleShape, "out" | "in" | "kernel">,
   bands: readonly Band[],
   visit: (extent: Omit<PlaneExtent, "expert">) => void,
 ): number {
@@ -60,9 +60,22 @@ export function walkPlanes(
   return offset;
 }
 
+/** Where the planes of one factor of one band end that begin at `at`: as {@link walkPlanes}, for a million bands. */
+function factorEnd(encoding: Encoding, components: number, length: number, at: number): number {
+  const { scales, zeroPoints, codes } = planeSizes(encoding, components, length);
+  const end = align(at, planeAlignment(encoding, "scales")) + scales + zeroPoints;
+  return align(end, planeAlignment(encoding, "codes")) + codes;
+}
+
 /** Payload bytes of a module. Takes time by bands, not by experts. */
-export function payloadLength(shape: ModuleShape, bands: readonly Band[]): number {
-  const length = walkPlanes(shape, bands, () => {});
+export function payloadLength(
+  shape: Pick<ModuleShape, "out" | "in" | "kernel" | "experts">,
+  bands: readonly Band[],
+): number {
+  const n = inputLength(shape);
+  let length = 0;
+  for (const { components, b, a } of bands)
+    length = factorEnd(a, components, n, factorEnd(b, components, shape.out, length));
   return (shape.experts - 1) * align(length, EXPERT_ALIGNMENT) + length;
 }
 

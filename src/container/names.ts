@@ -11,41 +11,65 @@ import { checkLimit } from "./prologue.ts";
 
 const encoder = new TextEncoder();
 
+/** C0, DEL and C1 controls. */
+const CONTROL = /\p{Cc}/u;
+
 /** Longest prefix that can be shared: the field has 8 bits. */
 const MAX_SHARED = 255;
 
-/** Whether there is a digit at `i`; behind the end there is none. */
-const isDigit = (bytes: Uint8Array, i: number): boolean => bytes[i]! >= 0x30 && bytes[i]! <= 0x39;
+const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
 
 /**
  * Natural order of two names given as UTF-8: runs of ASCII digits compare as numbers, everything else bytewise; names
  * that are equal so far (`01` and `1`) compare bytewise. Negative, zero or positive. Linear time, any digit count.
  */
 export function compareNames(x: Uint8Array, y: Uint8Array): number {
-  let i = 0;
-  let j = 0;
-  while (i < x.length && j < y.length) {
-    if (isDigit(x, i) && isDigit(y, j)) {
-      while (x[i] === 0x30 && isDigit(x, i + 1)) i++;
-      while (y[j] === 0x30 && isDigit(y, j + 1)) j++;
+  const both = new Uint8Array(x.length + y.length);
+  both.set(x);
+  both.set(y, x.length);
+  return orderFrom(both, 0, x.length, x.length, both.length, 0);
+}
+
+/**
+ * {@link compareNames} of two names in one array, `from` … `end` and `other` … `otherEnd`.
+ *
+ * @param shared bytes they begin with both, which are not looked at again, but for digits that may go on
+ */
+function orderFrom(
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+  other: number,
+  otherEnd: number,
+  shared: number,
+): number {
+  let i = from + shared;
+  while (i > from && isDigit(bytes[i - 1]!)) i--;
+  let j = other + (i - from);
+  while (i < end && j < otherEnd) {
+    const x = bytes[i]!;
+    const y = bytes[j]!;
+    if (isDigit(x) && isDigit(y)) {
+      while (bytes[i] === 0x30 && i + 1 < end && isDigit(bytes[i + 1]!)) i++;
+      while (bytes[j] === 0x30 && j + 1 < otherEnd && isDigit(bytes[j + 1]!)) j++;
       let difference = 0;
       for (;;) {
-        const more = isDigit(x, i);
-        if (more !== isDigit(y, j)) return more ? 1 : -1;
+        const more = i < end && isDigit(bytes[i]!);
+        if (more !== (j < otherEnd && isDigit(bytes[j]!))) return more ? 1 : -1;
         if (!more) break;
-        difference ||= x[i]! - y[j]!;
+        difference ||= bytes[i]! - bytes[j]!;
         i++;
         j++;
       }
       if (difference !== 0) return difference;
     } else {
-      if (x[i] !== y[j]) return x[i]! - y[j]!;
+      if (x !== y) return x - y;
       i++;
       j++;
     }
   }
-  const rest = x.length - i - (y.length - j);
-  return rest !== 0 ? rest : compareBytes(x, y);
+  const rest = end - i - (otherEnd - j);
+  return rest !== 0 ? rest : compareBytes(bytes.subarray(from, end), bytes.subarray(other, otherEnd));
 }
 
 /** Bytewise; a prefix comes first. Negative, zero or positive. */
@@ -76,31 +100,26 @@ export function encodeName(name: string, where: string): Uint8Array {
 
 /** The name in `bytes`. @throws LqaError NAME_ENCODING */
 export function decodeName(bytes: Uint8Array, offset: number | undefined, where: string): string {
-  if (bytes.length < 1 || bytes.length > NAME_BYTES.hard)
-    fail(KIND.NAME_ENCODING, {
-      where,
-      offset,
-      expected: `1 to ${NAME_BYTES.hard} bytes`,
-      actual: bytes.length,
-    });
+  if (bytes.length < 1 || bytes.length > NAME_BYTES.hard) badLength(bytes.length, offset, where);
   let name: string;
   try {
     name = decodeUtf8(bytes);
   } catch {
     fail(KIND.NAME_ENCODING, { where, offset, expected: "valid UTF-8" });
   }
-  // C0, DEL and C1 controls
-  for (const character of name) {
-    const unit = character.charCodeAt(0);
-    if (unit < 0x20 || (unit >= 0x7f && unit <= 0x9f))
-      fail(KIND.NAME_ENCODING, {
-        where,
-        offset,
-        expected: "no control characters",
-        actual: `U+${unit.toString(16).padStart(4, "0")}`,
-      });
-  }
+  const control = CONTROL.exec(name);
+  if (control !== null)
+    fail(KIND.NAME_ENCODING, {
+      where,
+      offset,
+      expected: "no control characters",
+      actual: `U+${control[0].charCodeAt(0).toString(16).padStart(4, "0")}`,
+    });
   return name;
+}
+
+function badLength(actual: number, offset: number | undefined, where: string): never {
+  return fail(KIND.NAME_ENCODING, { where, offset, expected: `1 to ${NAME_BYTES.hard} bytes`, actual });
 }
 
 /** A front-coded name: bytes shared with the name before, and how many follow in the heap. */
@@ -125,9 +144,14 @@ export interface NameReader {
   /**
    * The next name. @throws LqaError NAME_HEAP, NAME_ENCODING, HARD_LIMIT, CORE_LIMIT
    *
+   * @param shared bytes it begins with as the name before it
+   * @param suffix bytes that follow in the heap
+   * @param kind of record, and its number, for errors
    * @param offset position of the record in the file
    */
-  next(record: FrontCoded, where: string, offset: number): { bytes: Uint8Array; name: string };
+  next(shared: number, suffix: number, kind: "module" | "tensor", number: number, offset: number): string;
+  /** Natural order of the name before the last one, and the last one: negative, zero or positive. */
+  readonly order: number;
   /** Starts a new sorted list: the next name shares nothing. */
   restart(): void;
   /** Position of the first record whose name shares less with the one before than it could; `undefined` if none does. */
@@ -137,39 +161,59 @@ export interface NameReader {
 }
 
 /**
+ * Time is linear in the heap: what a name shares with the one before it is copied, and not looked at again but for a run of
+ * digits at its end.
+ *
  * @param base position of the heap in the file
  * @param limits the column of clause 14 that bounds all names together
  */
 export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): NameReader {
+  /** The heap as text, if every byte of it is a printable ASCII character: then so is every name. */
+  const text = heap.some((byte) => byte < 0x20 || byte > 0x7e) ? undefined : decodeUtf8(heap);
+  /** The last two names, at 0 and at the length limit. */
+  const room = new Uint8Array(2 * NAME_BYTES.hard);
   let at = 0;
   let total = 0;
-  let previous: Uint8Array = new Uint8Array(0);
+  let start = 0;
+  let length = 0;
+  let name = "";
+  let order = 0;
   let noncanonical: number | undefined;
   return {
     get noncanonical() {
       return noncanonical;
     },
-    next({ nameShared, nameSuffix }, where, offset) {
-      if (nameShared > previous.length || nameSuffix > heap.length - at)
+    get order() {
+      return order;
+    },
+    next(shared, suffix, kind, number, offset) {
+      const fault = (): { where: string; offset: number } => ({ where: `${kind} ${number}`, offset });
+      if (shared > length || suffix > heap.length - at)
         fail(KIND.NAME_HEAP, {
-          where,
-          offset,
-          expected: `at most ${previous.length} shared and ${heap.length - at} own bytes`,
-          actual: `${nameShared} and ${nameSuffix}`,
+          ...fault(),
+          expected: `at most ${length} shared and ${heap.length - at} own bytes`,
+          actual: `${shared} and ${suffix}`,
         });
-      const length = nameShared + nameSuffix;
-      total += length;
-      checkLimit(total, NAMES_TOTAL_BYTES, { where, offset, limits });
-      const bytes = new Uint8Array(length);
-      bytes.set(previous.subarray(0, nameShared));
-      bytes.set(heap.subarray(at, at + nameSuffix), nameShared);
-      at += nameSuffix;
-      if (sharedPrefix(previous, bytes) !== nameShared) noncanonical ??= offset;
-      previous = bytes;
-      return { bytes, name: decodeName(bytes, offset, where) };
+      const whole = shared + suffix;
+      total += whole;
+      if (total > NAMES_TOTAL_BYTES[limits]) checkLimit(total, NAMES_TOTAL_BYTES, { ...fault(), limits });
+      if (whole < 1 || whole > NAME_BYTES.hard) badLength(whole, offset, fault().where);
+      const other = NAME_BYTES.hard - start;
+      room.copyWithin(other, start, start + shared);
+      for (let i = 0; i < suffix; i++) room[other + shared + i] = heap[at + i]!;
+      if (shared < Math.min(length, whole, MAX_SHARED) && room[start + shared] === room[other + shared])
+        noncanonical ??= offset;
+      order = orderFrom(room, start, start + length, other, other + whole, shared);
+      if (text === undefined) name = decodeName(room.subarray(other, other + whole), offset, fault().where);
+      else name = name.slice(0, shared) + text.slice(at, at + suffix);
+      at += suffix;
+      start = other;
+      length = whole;
+      return name;
     },
     restart() {
-      previous = new Uint8Array(0);
+      length = 0;
+      name = "";
     },
     finish() {
       if (at !== heap.length)

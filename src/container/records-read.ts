@@ -6,18 +6,19 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { BANDS, CHUNK_BYTES, ENCODINGS, type LimitSet, SHARED_RECORDS } from "../limits.ts";
-import { consistentMultiplier, type ModuleShape } from "../model/adapter.ts";
-import { checkChunkLength, type LimitCheck, readCompression } from "./chunk-rules.ts";
+import { BANDS, ENCODINGS, type LimitSet, SHARED_RECORDS } from "../limits.ts";
+import type { LimitCheck } from "./chunk-rules.ts";
 import { readSections, readTensors } from "./chunks-read.ts";
 import { checkFeatures } from "./features.ts";
 import type { ReadIndex } from "./index-read.ts";
-import { layOut, payloadLength } from "./layout.ts";
-import { compareNames, nameReader } from "./names.ts";
+import { layOut } from "./layout.ts";
+import { readModules } from "./modules-read.ts";
+import { nameReader } from "./names.ts";
+import type { Pauses } from "./pauses.ts";
 import { checkLimit, type Prologue } from "./prologue.ts";
-import { firstUse, readEncodings, readPlans, readTypes } from "./shared-read.ts";
+import { readEncodings, readPlans, readTypes } from "./shared-read.ts";
 import { checkRoles } from "./tensor-rules.ts";
-import type { ContainerIndex, Extent, ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "./types.ts";
+import type { ContainerIndex } from "./types.ts";
 
 /** What reading an index needs to know beside its bytes. */
 export interface InterpretOptions {
@@ -26,31 +27,35 @@ export interface InterpretOptions {
   readonly limits: LimitSet;
 }
 
+/** What an index says. */
+interface Interpreted {
+  readonly index: ContainerIndex;
+  readonly noncanonicalName: number | undefined;
+}
+
 /**
- * Interprets the records of a verified index.
+ * Interprets the records of a verified index, in time that is linear in its bytes.
  *
  * @returns the index, and the position of the first record whose name is not front-coded canonically
  * @throws LqaError of classes M, V, U and L, with the byte offset of the record
  */
-export function interpretIndex(
-  read: ReadIndex,
-  options: InterpretOptions,
-): { index: ContainerIndex; noncanonicalName: number | undefined } {
-  const { vectors } = read;
+export function* interpretIndex(read: ReadIndex, options: InterpretOptions): Pauses<Interpreted> {
   const { prologue } = options;
-  const limit: LimitCheck = (value, bound, name, i, where) =>
-    checkLimit(value, bound, { where, offset: read.locate(name, i), limits: options.limits });
+  const limit: LimitCheck = (value, bound, name, i, where) => {
+    if (value > bound[options.limits])
+      checkLimit(value, bound, { where, offset: read.locate(name, i), limits: options.limits });
+  };
 
   for (const [name, offset] of [
     ["modules", 36],
     ["tensors", 40],
     ["sections", 44],
   ] as const)
-    if (vectors[name].length !== prologue[name])
+    if (read.count(name) !== prologue[name])
       fail(KIND.COUNT_MISMATCH, {
         where: `number of ${name}`,
         offset,
-        expected: vectors[name].length,
+        expected: read.count(name),
         actual: prologue[name],
       });
   for (const [name, bound] of [
@@ -59,76 +64,38 @@ export function interpretIndex(
     ["plans", SHARED_RECORDS],
     ["types", SHARED_RECORDS],
   ] as const)
-    checkLimit(vectors[name].length, bound, {
+    checkLimit(read.count(name), bound, {
       where: `number of ${name}`,
       offset: read.locate(name, 0) - 4,
       limits: options.limits,
     });
 
   const encodings = readEncodings(read);
-  const plans = readPlans(read, encodings, limit);
-  const types = readTypes(read, limit);
-  const names = nameReader(vectors.names, read.locate("names", 0), options.limits);
-  const usedTypes = firstUse(types.length, "types", read);
-  const usedPlans = firstUse(plans.length, "plans", read);
-
-  const payloads = new Map<number, number>();
-  let previous: Uint8Array | undefined;
-  const modules = vectors.modules.map((record, i): Unplaced<ModuleRecord> => {
-    const offset = read.locate("modules", i);
-    const { bytes, name } = names.next(record, `module ${i}`, offset);
-    const where = `module "${name}"`;
-    if (previous !== undefined && compareNames(previous, bytes) >= 0)
-      fail(KIND.NAME_ORDER, { where, offset, expected: "a name after the one before it" });
-    previous = bytes;
-    const type = usedTypes(record.moduleType, where, offset, types);
-    const plan = usedPlans(record.plan, where, offset, plans);
-    const shape: ModuleShape = { ...type, name, rank: plan.rank };
-    if (!consistentMultiplier(shape))
-      fail(KIND.MULTIPLIER, {
-        where,
-        offset,
-        expected: `the multiplier that ${shape.rule} gives for alpha ${shape.alpha} and rank ${shape.rank}`,
-        actual: shape.multiplier,
-      });
-    // Modules that share type and plan share the sum over its bands: time stays linear in the index.
-    const pair = record.moduleType * SHARED_RECORDS.hard + record.plan;
-    const payload = payloads.get(pair) ?? payloadLength(shape, plan.bands);
-    payloads.set(pair, payload);
-    limit(Math.max(payload, record.chunkLength), CHUNK_BYTES, "modules", i, where);
-    const compression = readCompression(record.compression, "module", where, offset);
-    checkChunkLength(record.chunkLength, payload, compression, where, offset);
-    return { ...shape, bands: plan.bands, compression, payload, chunkLength: record.chunkLength };
-  });
-  usedTypes.finish();
-  usedPlans.finish();
-
-  const tensors = readTensors(read, names, limit);
+  const plans = yield* readPlans(read, encodings, limit);
+  const types = yield* readTypes(read, limit);
+  const names = nameReader(read.names, read.locate("names", 0), options.limits);
+  const layout = layOut(prologue.indexLength, chunkLengths(read), prologue.alignment);
+  const { chunks, spans, digests, trailer, fileLength } = layout;
+  const modules = yield* readModules(read, types, plans, names, limit, chunks);
+  const tensors = yield* readTensors(read, names, limit, chunks.slice(modules.length));
   names.finish();
   checkRoles(tensors, modules, (i) => read.locate("tensors", i));
-  const sections = readSections(read, limit);
+  const sections = readSections(read, limit, chunks.slice(modules.length + tensors.length));
   checkFeatures(prologue, modules, tensors, encodings);
-
-  const chunkLengths = [...modules, ...tensors, ...sections].map((record) => record.chunkLength);
-  const { chunks, spans, digests, trailer, fileLength } = layOut(
-    prologue.indexLength,
-    chunkLengths,
-    prologue.alignment,
-  );
   if (fileLength !== prologue.fileLength)
     fail(KIND.FILE_LENGTH_MISMATCH, { offset: 24, expected: fileLength, actual: prologue.fileLength });
-  let next = 0;
-  const place = <T extends { chunk: Extent }>({ chunkLength: _, ...record }: Unplaced<T>): T =>
-    ({ ...record, chunk: chunks[next++]! }) as unknown as T;
   return {
-    index: {
-      modules: modules.map((m) => place<ModuleRecord>(m)),
-      tensors: tensors.map((t) => place<TensorRecord>(t)),
-      sections: sections.map((s) => place<SectionRecord>(s)),
-      digests,
-      spans,
-      trailer,
-    },
+    index: { modules, tensors, sections, digests, spans, trailer },
     noncanonicalName: names.noncanonical,
   };
+}
+
+/** As the records have them: what they mean is checked with each record. */
+function chunkLengths(read: ReadIndex): number[] {
+  const lengths: number[] = [];
+  for (const name of ["modules", "tensors", "sections"] as const) {
+    const length = read.column(name, "chunkLength");
+    for (let i = 0; i < read.count(name); i++) lengths.push(length(i));
+  }
+  return lengths;
 }

@@ -21,6 +21,7 @@ import {
 } from "./encoding-record.ts";
 import type { ModuleTypeRecord } from "./generated/schema.ts";
 import type { ReadIndex } from "./index-read.ts";
+import { type Pauses, pacer } from "./pauses.ts";
 
 export function readEncodings(read: ReadIndex): Encoding[] {
   const seen = new Set<string>();
@@ -41,83 +42,118 @@ export interface Plan {
   readonly rank: number;
 }
 
-export function readPlans(read: ReadIndex, encodings: readonly Encoding[], limit: LimitCheck): Plan[] {
-  const { bands, plans } = read.vectors;
+export function* readPlans(
+  read: ReadIndex,
+  encodings: readonly Encoding[],
+  limit: LimitCheck,
+): Pauses<Plan[]> {
+  const column = (field: string): ((i: number) => number) => read.column("bands", field);
+  const [components, bs, as] = [column("components"), column("b"), column("a")];
+  const [bandCount, counts] = [read.count("bands"), read.column("plans")];
   const used = firstUse(encodings.length, "encodings", read);
   const seen = new Set<string>();
   let at = 0;
-  const result = plans.map((count, i) => {
+  const rest = pacer();
+  const result: Plan[] = [];
+  const readBand = (at: number, first: boolean, where: string): Band => {
+    const offset = read.locate("bands", at);
+    const [count, b, a] = [components(at), bs(at), as(at)];
+    if (count < 1) fail(KIND.BAND_PLAN, { where, offset, expected: "at least one component", actual: 0 });
+    if (!first && bs(at - 1) === b && as(at - 1) === a)
+      fail(KIND.BAND_PLAN, { where, offset, expected: "neighbouring bands with different encodings" });
+    return {
+      components: count,
+      b: used(b, where, offset, encodings),
+      a: used(a, where, offset, encodings),
+    };
+  };
+  for (let i = 0; i < read.count("plans"); i++) {
+    const count = counts(i);
     const where = `plan ${i}`;
     const offset = read.locate("plans", i);
     if (count < 1) fail(KIND.BAND_PLAN, { where, offset, expected: "at least one band", actual: count });
-    if (count > bands.length - at)
+    if (count > bandCount - at)
       fail(KIND.RECORD_REFERENCE, {
         where,
         offset,
-        expected: `at most ${bands.length - at} bands`,
+        expected: `at most ${bandCount - at} bands`,
         actual: count,
       });
-    const members = bands.slice(at, at + count);
     let rank = 0;
-    const plan = members.map((band, k): Band => {
-      const bandOffset = read.locate("bands", at + k);
-      if (band.components < 1)
-        fail(KIND.BAND_PLAN, { where, offset: bandOffset, expected: "at least one component", actual: 0 });
-      const before = members[k - 1];
-      if (before !== undefined && before.b === band.b && before.a === band.a)
-        fail(KIND.BAND_PLAN, {
-          where,
-          offset: bandOffset,
-          expected: "neighbouring bands with different encodings",
-        });
+    const plan: Band[] = [];
+    /** The plan as text: two characters a band. */
+    let key = "";
+    for (const end = at + count; at < end; at++) {
+      const band = readBand(at, plan.length === 0, where);
       rank += band.components;
-      return {
-        components: band.components,
-        b: used(band.b, where, bandOffset, encodings),
-        a: used(band.a, where, bandOffset, encodings),
-      };
-    });
+      key += String.fromCharCode(band.components, (bs(at) << 8) | as(at));
+      plan.push(band);
+    }
     limit(rank, RANK, "plans", i, where);
-    at += count;
-    const key = JSON.stringify(members);
     if (seen.has(key)) fail(KIND.RECORD_REFERENCE, { where, offset, expected: "each plan once" });
     seen.add(key);
-    return { bands: plan, rank };
-  });
-  if (at !== bands.length)
+    result.push({ bands: plan, rank });
+    if (rest(count)) yield;
+  }
+  if (at !== bandCount)
     fail(KIND.RECORD_REFERENCE, {
       where: "bands",
       offset: read.locate("bands", at),
       expected: `${at} bands`,
-      actual: bands.length,
+      actual: bandCount,
     });
   used.finish();
   return result;
 }
 
+/** What a module type says. */
+export type ModuleType = Omit<ModuleShape, "name" | "rank">;
+
 /** All module types, each once. @throws LqaError of classes M, V, U and L */
-export function readTypes(read: ReadIndex, limit: LimitCheck): Omit<ModuleShape, "name" | "rank">[] {
-  const seen = new Set<string>();
-  return read.vectors.types.map((record, i) => {
-    const type = readType(record, i, read, limit);
-    const key = JSON.stringify(record);
-    if (seen.has(key))
+export function* readTypes(read: ReadIndex, limit: LimitCheck): Pauses<ModuleType[]> {
+  const distinct = read.distinct("types");
+  const rest = pacer();
+  const types: ModuleType[] = [];
+  const recordAt = typeRecords(read);
+  for (let i = 0; i < read.count("types"); i++) {
+    types.push(readType(recordAt(i), i, read, limit));
+    if (!distinct(i))
       fail(KIND.RECORD_REFERENCE, {
         where: `module type ${i}`,
         offset: read.locate("types", i),
         expected: "each module type once",
       });
-    seen.add(key);
-    return type;
+    if (rest(1)) yield;
+  }
+  return types;
+}
+
+/** Records of types from their columns. Written out: objects whose fields are added by name in a loop take ten times as long. */
+function typeRecords(read: ReadIndex): (i: number) => ModuleTypeRecord {
+  const column = (field: keyof ModuleTypeRecord): ((i: number) => number) => read.column("types", field);
+  const [outSize, inSize, groups] = [column("outSize"), column("inSize"), column("groups")];
+  const [multiplier, alpha, experts] = [column("multiplier"), column("alpha"), column("experts")];
+  const [kernel0, kernel1, kernel2] = [column("kernel0"), column("kernel1"), column("kernel2")];
+  const [role, baseLayout, rule] = [column("role"), column("baseLayout"), column("rule")];
+  const reserved = column("reserved");
+  return (i) => ({
+    outSize: outSize(i),
+    inSize: inSize(i),
+    groups: groups(i),
+    multiplier: multiplier(i),
+    alpha: alpha(i),
+    kernel0: kernel0(i),
+    kernel1: kernel1(i),
+    kernel2: kernel2(i),
+    experts: experts(i),
+    role: role(i),
+    baseLayout: baseLayout(i),
+    rule: rule(i),
+    reserved: reserved(i),
   });
 }
 
-function readType(
-  record: ModuleTypeRecord,
-  i: number,
-  read: ReadIndex,
-  limit: LimitCheck,
-): Omit<ModuleShape, "name" | "rank"> {
+function readType(record: ModuleTypeRecord, i: number, read: ReadIndex, limit: LimitCheck): ModuleType {
   const where = `module type ${i}`;
   const offset = read.locate("types", i);
   const role =

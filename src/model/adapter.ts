@@ -208,9 +208,10 @@ export function multiplierByRule(rule: MultiplierRule, alpha: number, rank: numb
 
 /** True if a module's multiplier is the one its own alpha, rank and rule give. */
 export function consistentMultiplier(
-  shape: Pick<ModuleShape, "multiplier" | "alpha" | "rule" | "rank">,
+  { multiplier, alpha, rule }: Pick<ModuleShape, "multiplier" | "alpha" | "rule">,
+  rank: number,
 ): boolean {
-  if (shape.rule === "none" && shape.alpha !== 0) return false;
-  const expected = multiplierByRule(shape.rule, shape.alpha, shape.rank);
-  return expected === undefined || expected === shape.multiplier;
+  if (rule === "none" && alpha !== 0) return false;
+  const expected = multiplierByRule(rule, alpha, rank);
+  return expected === undefined || expected === multiplier;
 }

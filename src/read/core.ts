@@ -1,6 +1,6 @@
 /**
  * Opening a file that is in memory, to compute with it (spec clauses 5, 6 and 13): prologue and index are checked in full
- * before anything else is touched; a chunk is checked by its CRC-32 when it is used, and never handed out before.
+ * before anything else is touched; a chunk is checked when it is used (CRC-32, padding, values), and never handed out before.
  *
  * It is what a runtime in a browser needs, and nothing else: sections, digests and the whole adapter are in `open.ts`, which
  * stands on this. So nothing here may reach MessagePack, SHA-256 or the verification (test/read/core.test.ts).
@@ -26,8 +26,10 @@ import type { PlainTensor } from "../model/adapter.ts";
 import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
 import { moduleFactors, plainTensor } from "./chunks.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
-import { type Header, openIndex } from "./header.ts";
+import { type Header, headerSteps } from "./header.ts";
 import { truncated } from "./steps.ts";
+import { readerValues } from "./values.ts";
+import { runWatched } from "./watch.ts";
 import { zstdFor } from "./zstd.ts";
 
 export interface OpenOptions {
@@ -59,11 +61,20 @@ export interface LqaCore {
   readonly canonicalNames: boolean;
   /** @throws LqaError USAGE if there is no such module */
   module(name: string): ModuleRecord;
-  /** The packed planes of a module, as views. @throws LqaError BUDGET, CHUNK_CRC, PADDING_NONZERO, ZSTD_FRAME */
+  /**
+   * The packed planes of a module, as views. Their values have been checked: scales, and that raw weights are finite unless
+   * the file declares others.
+   *
+   * @throws LqaError BUDGET, CHUNK_CRC, ZSTD_FRAME, PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE
+   */
   packed(module: ModuleRecord): PackedFactors;
   /** Decodes the factors of a module (by record or name). @throws LqaError as {@link packed}; TARGET_SIZE */
   decodeModule(module: ModuleRecord | string, options?: DecodeOptions): DecodedFactors;
-  /** A plain tensor with its data (a view unless compressed). @throws LqaError BUDGET, CHUNK_CRC, ZSTD_FRAME */
+  /**
+   * A plain tensor with its data (a view unless compressed).
+   *
+   * @throws LqaError BUDGET, CHUNK_CRC, ZSTD_FRAME, TENSOR_RECORD, NONFINITE_VALUE
+   */
   tensor(tensor: TensorRecord): PlainTensor;
 }
 
@@ -77,20 +88,21 @@ export interface LqaCore {
  * ```
  *
  * @param bytes exactly the file
- * @throws LqaError as {@link openLqa}
+ * @throws LqaError as {@link openLqa}, but TRUNCATED_FILE or TRAILING_BYTES before what is wrong behind the index: it has no
+ *   SHA-256 to look at that with
  */
 export async function openCore(bytes: Uint8Array, options: OpenOptions = {}): Promise<LqaCore> {
-  return coreOf(bytes, openWhole(bytes, options), options);
-}
-
-/** Prologue and index of a file that is there from the first to the last byte. @throws LqaError as {@link openLqa} */
-export function openWhole(bytes: Uint8Array, options: OpenOptions): Header {
-  const header = openIndex(bytes, options);
+  const header = await headerOf(bytes, options);
   const { fileLength } = header.prologue;
   if (bytes.length < fileLength) truncated(bytes.length, fileLength);
   if (bytes.length > fileLength)
     fail(KIND.TRAILING_BYTES, { offset: fileLength, expected: `${fileLength} bytes`, actual: bytes.length });
-  return header;
+  return coreOf(bytes, header, options);
+}
+
+/** Prologue and index of a file in memory, read with pauses. @throws LqaError as {@link openCore} */
+export function headerOf(bytes: Uint8Array, { limits = "core" }: OpenOptions): Promise<Header> {
+  return runWatched(bytes, 0, bytes.length, headerSteps(limits), {});
 }
 
 /** The core of a file whose prologue and index were checked. */
@@ -101,6 +113,7 @@ export async function coreOf(
 ): Promise<LqaCore> {
   const { modules, tensors, sections, trailer, digests } = index;
   const zstd = await zstdFor([...modules, ...tensors], options);
+  const values = readerValues(prologue);
   const module = moduleFinder(modules);
   /** What is not compressed is there already. */
   const affordable = <R extends ChunkRecord & { readonly name: string }>(record: R): R => {
@@ -109,7 +122,7 @@ export async function coreOf(
     return record;
   };
   const packed = (record: ModuleRecord): PackedFactors =>
-    moduleFactors(chunkOf(bytes, record), affordable(record), zstd);
+    moduleFactors(chunkOf(bytes, record), affordable(record), zstd, values);
   const idAt = (offset: number): string => toHex(bytes.subarray(offset, offset + DIGEST_BYTES));
   return {
     bytes,
@@ -127,7 +140,7 @@ export async function coreOf(
       const record = module(which);
       return decodeFactors(record, packed(record), options);
     },
-    tensor: (record) => plainTensor(chunkOf(bytes, record), affordable(record), zstd),
+    tensor: (record) => plainTensor(chunkOf(bytes, record), affordable(record), zstd, values),
   };
 }
 
@@ -140,10 +153,14 @@ export function chunkOf(bytes: Uint8Array, { chunk }: ChunkRecord): Uint8Array {
 export function moduleFinder(
   modules: readonly ModuleRecord[],
 ): (module: ModuleRecord | string) => ModuleRecord {
-  const byName = new Map(modules.map((module) => [module.name, module]));
-  return (which) =>
-    typeof which !== "string"
-      ? which
-      : (byName.get(which) ??
-        fail(KIND.USAGE, { where: "module name", expected: "a module of this file", actual: which }));
+  /** Made for the first name: who reads all modules needs none. */
+  let byName: Map<string, ModuleRecord> | undefined;
+  return (which) => {
+    if (typeof which !== "string") return which;
+    byName ??= new Map(modules.map((module) => [module.name, module]));
+    return (
+      byName.get(which) ??
+      fail(KIND.USAGE, { where: "module name", expected: "a module of this file", actual: which })
+    );
+  };
 }

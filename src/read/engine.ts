@@ -17,10 +17,12 @@ import { CHUNK_BUDGET } from "./budget.ts";
 import { tensorOf } from "./chunks.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
 import type { LqaEvent, ModuleEvent, SectionEvent, TensorEvent } from "./events.ts";
-import { chunksStart, type Header, headerSteps, requirePadding } from "./header.ts";
+import { chunksStart, type Header, headerSteps } from "./header.ts";
 import { Intake } from "./intake.ts";
 import type { Need, Steps } from "./steps.ts";
+import { readerValues } from "./values.ts";
 import { bodySteps, type ChunkVisitor, type VerifiedIds } from "./verify.ts";
+import { breather } from "./watch.ts";
 import { zstdFor } from "./zstd.ts";
 
 /** How a stream is read. */
@@ -60,6 +62,8 @@ export class Engine {
   #heldBytes = 0;
   #failure: { readonly error: unknown } | undefined;
   #offset: number;
+  /** Its signal is looked at for every event. */
+  readonly #breathe = breather(undefined);
 
   /** @param header start at the first chunk of a file whose header was checked before */
   constructor(options: EngineOptions, header?: Header) {
@@ -111,6 +115,7 @@ export class Engine {
         this.#step ??= this.#steps.next();
         if (this.#step.done === true) return undefined;
         const need = this.#step.value;
+        if (need.bytes === 0) await this.#breathe();
         const bytes = this.#intake.take(need.bytes);
         if (bytes === undefined) return undefined;
         if (need.compressed === true && bytes.length === need.bytes) await this.#loadZstd();
@@ -146,7 +151,6 @@ export class Engine {
 
   *#fileSteps(): Steps<VerifiedIds> {
     const header = yield* headerSteps(this.#options.limits ?? "core");
-    requirePadding(header, header.received);
     const { prologue, index } = header;
     this.#ready.push({ type: "header", prologue, index });
     // A pause, so that the header is told even if the first chunk is over the budget.
@@ -184,6 +188,7 @@ export class Engine {
         this.#heldBytes = 0;
       },
     };
-    return bodySteps(header, { tools: this.#tools, visitor, budgetBytes, pinned });
+    const values = readerValues(header.prologue);
+    return bodySteps(header, { tools: this.#tools, visitor, values, budgetBytes, pinned });
   }
 }

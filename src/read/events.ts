@@ -18,7 +18,7 @@ export interface HeaderEvent {
   readonly index: ContainerIndex;
 }
 
-/** A module has arrived and passed its CRC-32. The planes belong to the receiver. */
+/** A module has arrived and passed its checks: CRC-32, padding, values. The planes belong to the receiver. */
 export interface ModuleEvent {
   readonly type: "module";
   readonly record: ModuleRecord;
@@ -27,7 +27,7 @@ export interface ModuleEvent {
   decode(options?: DecodeOptions): DecodedFactors;
 }
 
-/** A plain tensor has arrived and passed its CRC-32. The data belongs to the receiver. */
+/** A plain tensor has arrived and passed its checks: CRC-32, values. The data belongs to the receiver. */
 export interface TensorEvent {
   readonly type: "tensor";
   readonly record: TensorRecord;

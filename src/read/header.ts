@@ -12,7 +12,7 @@ import type { ContainerIndex } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { LimitSet } from "../limits.ts";
-import { need, runOver, type Steps, truncated } from "./steps.ts";
+import { need, PAUSE, runOver, type Steps } from "./steps.ts";
 
 /** Prologue and index of a file, checked; what follows them may be missing. */
 export interface OpenedIndex {
@@ -39,12 +39,12 @@ export function chunksStart(prologue: Prologue): number {
 }
 
 /**
- * Reads prologue, index and as much of the padding behind it as there is; {@link requirePadding} insists on all of it.
+ * Reads prologue, index and the padding behind it.
  *
  * @param limits the column of clause 14 that bounds the file
  * @throws LqaError of classes T, M, V, I, U and L
  */
-export function* headerSteps(limits: LimitSet): Steps<Header & { readonly received: number }> {
+export function* headerSteps(limits: LimitSet): Steps<Header> {
   const prologueBytes = yield { bytes: PROLOGUE_BYTES };
   const prologue = readPrologue(prologueBytes, limits);
   const end = headerLength(prologue);
@@ -52,21 +52,17 @@ export function* headerSteps(limits: LimitSet): Steps<Header & { readonly receiv
   const crc = crc32(indexBytes);
   if (crc !== prologue.indexCrc)
     fail(KIND.INDEX_CRC, { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
-  const { index, noncanonicalName } = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), {
-    prologue,
-    limits,
-  });
-  const padding = yield { bytes: chunksStart(prologue) - end };
-  requireZero(padding, end, "padding after the index");
-  return { prologue, index, noncanonicalName, prologueBytes, indexBytes, received: end + padding.length };
+  const work = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), { prologue, limits });
+  let step = work.next();
+  for (; step.done !== true; step = work.next()) yield PAUSE;
+  const { index, noncanonicalName } = step.value;
+  const where = "padding after the index";
+  const padding = yield* need(chunksStart(prologue) - end, end, where, prologue.fileLength);
+  requireZero(padding, end, where);
+  return { prologue, index, noncanonicalName, prologueBytes, indexBytes };
 }
 
-/** @throws LqaError TRUNCATED_FILE if the file ended in the padding behind the index */
-export function requirePadding({ prologue }: OpenedIndex, received: number): void {
-  if (received < chunksStart(prologue)) truncated(received, prologue.fileLength, "padding after the index");
-}
-
-/** Reads and checks prologue and index of a file that is in memory, or of the first bytes of one. */
+/** Reads and checks prologue and index of a file in memory; what follows the first chunk's start may be missing. */
 export function openIndex(bytes: Uint8Array, options: { readonly limits?: LimitSet }): Header {
   return runOver(bytes, 0, headerSteps(options.limits ?? "core"));
 }

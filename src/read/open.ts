@@ -2,7 +2,7 @@
  * Opening a file that is in memory, with all that is in it (spec clauses 5, 6 and 13): what `core.ts` opens, and sections,
  * the shape fingerprint, the whole adapter, and the verification.
  *
- * An open file whose chunks pass their CRC is good enough to compute with; that it is the *whole, unchanged* file is
+ * An open file whose chunks pass their checks is good enough to compute with; that it is the *whole, unchanged* file is
  * only known after {@link LqaFile.verify}.
  *
  * @module
@@ -13,9 +13,10 @@ import type { MetaMap } from "../container/meta.ts";
 import { allChunks, type SectionRecord } from "../container/types.ts";
 import { type Adapter, type LoraModule, type Origin, shapeOf } from "../model/adapter.ts";
 import { ADAPTER_BUDGET, assertAdapter, CHUNK_BUDGET } from "./budget.ts";
-import { chunkOf, coreOf, type LqaCore, type OpenOptions, openWhole } from "./core.ts";
-import { chunksStart, requirePadding } from "./header.ts";
+import { chunkOf, coreOf, headerOf, type LqaCore, type OpenOptions } from "./core.ts";
+import { chunksStart } from "./header.ts";
 import { sectionMap } from "./section.ts";
+import { readerValues } from "./values.ts";
 import { bodySteps, type VerifiedIds } from "./verify.ts";
 import { breather, runWatched, type WatchOptions } from "./watch.ts";
 import { zstdFor } from "./zstd.ts";
@@ -49,12 +50,23 @@ export interface LqaFile extends LqaCore {
 /**
  * Opens a file in memory.
  *
- * @throws LqaError of any class but X, S and B; TRUNCATED_FILE or TRAILING_BYTES if `bytes` is not exactly the file
+ * @throws LqaError of any class but X, S and B. If `bytes` is shorter or longer than the file, the first error of the file,
+ *   as {@link LqaFile.verify}: TRUNCATED_FILE or TRAILING_BYTES, or what is wrong before that
  */
 export async function openLqa(bytes: Uint8Array, options: OpenOptions = {}): Promise<LqaFile> {
-  const header = openWhole(bytes, options);
+  const header = await headerOf(bytes, options);
+  const verify = async (watch: WatchOptions): Promise<VerifiedIds> => {
+    const steps = bodySteps(header, {
+      tools: { zstd: await zstdFor(allChunks(header.index), options) },
+      values: readerValues(header.prologue),
+      budgetBytes: options.budgetBytes ?? CHUNK_BUDGET,
+    });
+    return runWatched(bytes, chunksStart(header.prologue), header.prologue.fileLength, steps, watch);
+  };
+  // The length is wrong, which is the first error only if nothing before the end is.
+  if (bytes.length !== header.prologue.fileLength) await verify({});
   const core = await coreOf(bytes, header, options);
-  const { prologue, index, modules, tensors } = core;
+  const { index, modules, tensors } = core;
   const sectionRecord = (type: string): SectionRecord | undefined =>
     index.sections.find((s) => s.type === type);
   let meta: MetaMap | undefined;
@@ -93,12 +105,7 @@ export async function openLqa(bytes: Uint8Array, options: OpenOptions = {}): Pro
         meta: file.meta,
       };
     },
-    async verify(watch = {}) {
-      requirePadding(header, bytes.length);
-      const tools = { zstd: await zstdFor(allChunks(index), options) };
-      const steps = bodySteps(header, { tools, budgetBytes: options.budgetBytes ?? CHUNK_BUDGET });
-      return runWatched(bytes, chunksStart(prologue), prologue.fileLength, steps, watch);
-    },
+    verify: (watch = {}) => verify(watch),
   };
   return file;
 }

@@ -3,13 +3,11 @@
  * they are whole. It needs memory for the index and one chunk.
  *
  * **Same events, same first error, however the input is cut.** The events of a file are its header, its chunks in file
- * order, and the end. The first error is that of `validateLqa(bytes, { level: "integrity" })` on the same bytes: same
- * code, same offset. It is also that of `openLqa(bytes)` followed by `verify()`, with one difference: `openLqa` sees the
- * length of its input and reports a wrong one (TRUNCATED_FILE, TRAILING_BYTES) at once, where a stream, like the
- * specification's order of checks (clause 15.2), reports the damage that comes before. Only a decoder reports BUDGET,
- * for a chunk above `budgetBytes`.
+ * order, and the end. The first error is that of `validateLqa(bytes, { level: "values" })` on the same bytes, and that of
+ * `openLqa(bytes)` followed by `verify()`: same code, same offset. Only a decoder reports BUDGET, for a chunk above
+ * `budgetBytes`.
  *
- * **Not final before the end.** Each chunk has passed its CRC-32 before it is handed out, which finds damage; that the
+ * **Not final before the end.** A chunk is handed out when its CRC-32, its padding and its values have been checked; that the
  * file is the whole and unchanged one is known when `end` has resolved. If a later check fails, discard what came before.
  *
  * @module

@@ -1,6 +1,7 @@
 /**
  * Reading by ranges (spec clause 13.2): an adapter on a server, in a file or a Blob, of which only the parts that are
- * asked for are read. Prologue and index come first and are checked in full.
+ * asked for are read. Prologue and index come first and are checked in full; a chunk is handed out after its checksum, its
+ * padding and its values have been checked.
  *
  * What is handed out is part of one whole, unchanged file: a source that may change is pinned to its root digest when it
  * is opened (`pin.ts`), and a chunk is handed out after the SHA-256 of its span. From a source that is `stable` (memory, a
@@ -34,6 +35,7 @@ import { type PlannedRange, type PlanOptions, planRanges } from "./plan.ts";
 import { sectionMap } from "./section.ts";
 import { FIRST_BYTES, type KeepingSource, openHeader, piecesFrom, readExactly } from "./source-read.ts";
 import { eventsOf } from "./stream.ts";
+import { readerValues } from "./values.ts";
 import { storedRoot, type VerifiedIds } from "./verify.ts";
 import { zstdFor } from "./zstd.ts";
 
@@ -150,6 +152,7 @@ function rangedOf(
   const { prologue, index, noncanonicalName } = header;
   const { fileLength } = prologue;
   const budget = options.budgetBytes ?? CHUNK_BUDGET;
+  const values = readerValues(prologue);
   let zstd: Promise<Decompressor | undefined> | undefined;
 
   const recordOf = moduleFinder(index.modules);
@@ -209,7 +212,7 @@ function rangedOf(
     plan: (modules = index.modules) => planOf([...modules].map(recordOf)),
     async fetchModule(module, { signal } = {}) {
       const record = recordOf(module);
-      return moduleFactors(await readChunk(record, signal), record, await zstdOf(record));
+      return moduleFactors(await readChunk(record, signal), record, await zstdOf(record), values);
     },
     async *fetchModules(modules, { signal, onProgress } = {}) {
       const ranges = file.plan(modules);
@@ -234,7 +237,7 @@ function rangedOf(
           reading[i] = NONE;
           onProgress?.((done += range.length), total);
           for (const [k, record] of range.chunks.entries()) {
-            const factors = moduleFactors(chunks[k]!, record, await zstdOf(record));
+            const factors = moduleFactors(chunks[k]!, record, await zstdOf(record), values);
             yield { type: "module", record, factors, decode: (how) => decodeFactors(record, factors, how) };
           }
         }
@@ -248,7 +251,7 @@ function rangedOf(
       return decodeFactors(record, await file.fetchModule(record, { signal }), how);
     },
     async fetchTensor(record, { signal } = {}) {
-      return plainTensor(await readChunk(record, signal), record, await zstdOf(record));
+      return plainTensor(await readChunk(record, signal), record, await zstdOf(record), values);
     },
     meta: async ({ signal } = {}) => (await section("META", signal)) ?? {},
     origin: async ({ signal } = {}) => (await section("ORIG", signal)) as Origin | undefined,

@@ -10,8 +10,9 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { assertNotAborted, type ByteSource, eitherSignal } from "../io/source.ts";
 import type { LimitSet } from "../limits.ts";
-import { type Header, headerSteps, requirePadding } from "./header.ts";
+import { type Header, headerSteps } from "./header.ts";
 import { truncated } from "./steps.ts";
+import { breather } from "./watch.ts";
 
 /** The first request (spec 13.2): it holds prologue and index of most adapters. */
 export const FIRST_BYTES = 65536;
@@ -35,7 +36,9 @@ export async function openHeader(
   let at = 0;
   const steps = headerSteps(options.limits ?? "core");
   let step = steps.next();
+  const breathe = breather(signal);
   while (step.done !== true) {
+    await breathe();
     const end = at + step.value.bytes;
     if (end > bytes.length && !ended) {
       const wanted = end - bytes.length + PADDING_BYTES;
@@ -48,7 +51,6 @@ export async function openHeader(
     step = steps.next(piece);
   }
   const header = step.value;
-  requirePadding(header, header.received);
   const { fileLength } = header.prologue;
   // Where the source does not know its size, its end shows when something behind it is read.
   const size = source.size ?? (ended ? bytes.length : fileLength);

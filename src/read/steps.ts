@@ -10,10 +10,14 @@ import { fail } from "../errors.ts";
 
 /** What a step asks for: the next bytes of the file. It gets fewer only where the file ends before them. */
 export interface Need {
+  /** 0: a pause, in which whoever runs the steps may let other work run. */
   readonly bytes: number;
   /** They are a compressed chunk: an implementation of zstd must be there before the step goes on. */
   readonly compressed?: boolean;
 }
+
+/** Asks for nothing: there has been some work. */
+export const PAUSE: Need = { bytes: 0 };
 
 /**
  * Checks under way: asks, is answered, and returns a result or throws the first error. Behind the header, what it was

@@ -24,8 +24,9 @@ import { type ErrorKind, fail, isLqaError, type LqaError } from "../errors.ts";
 import { ELEMENT_BYTES } from "../model/adapter.ts";
 import { equalBytes } from "../model/bytes.ts";
 import { assertRoom, inflateCount } from "./budget.ts";
-import { chunksStart, type Header, type OpenedIndex, requirePadding } from "./header.ts";
-import { need, runOver, type Steps } from "./steps.ts";
+import type { Header, OpenedIndex } from "./header.ts";
+import { need, type Steps } from "./steps.ts";
+import type { ValueChecks } from "./values.ts";
 
 /** Identity of a verified file, hexadecimal. */
 export interface VerifiedIds {
@@ -35,8 +36,8 @@ export interface VerifiedIds {
 
 /** Called with each chunk once it has passed its own checks, before the next byte is looked at. */
 export interface ChunkVisitor {
-  module?: ((record: ModuleRecord, factors: PackedFactors, payloadOffset: number) => void) | undefined;
-  tensor?: ((record: TensorRecord, data: Uint8Array, payloadOffset: number) => void) | undefined;
+  module?: ((record: ModuleRecord, factors: PackedFactors) => void) | undefined;
+  tensor?: ((record: TensorRecord, data: Uint8Array) => void) | undefined;
   /** `map` is there for the sections this version knows. */
   section?(record: SectionRecord, data: Uint8Array, map: MetaMap | undefined): void;
   /** The chunks so far have the digests of {@link BodyOptions.pinned}. Not called without it. */
@@ -55,6 +56,8 @@ export interface PayloadScan {
 
 /** What the checks need beside the bytes. */
 export interface BodyOptions {
+  /** Absent: values are not checked, which only a validator may ask for. */
+  readonly values?: ValueChecks | undefined;
   /** Read when the first compressed chunk is there. */
   readonly tools: { readonly zstd?: Decompressor | undefined };
   readonly visitor?: ChunkVisitor | undefined;
@@ -71,33 +74,15 @@ export interface BodyOptions {
 }
 
 /**
- * Verifies a file in memory whose prologue and index have been checked.
- *
- * @param bytes the file; shorter than declared is TRUNCATED_FILE at the first byte that is needed and not there
- * @param budgetBytes as in {@link BodyOptions}
- * @throws LqaError BUDGET, TRUNCATED_FILE, CHUNK_CRC, ZSTD_FRAME, PADDING_NONZERO, META_ENCODING, SPAN_DIGEST, TRAILER_CRC,
- *   TRAILER_MISMATCH, ROOT_DIGEST, CONTENT_ID, TRAILING_BYTES, and whatever `visitor` throws
- */
-export function verifyFile(
-  bytes: Uint8Array,
-  header: Header,
-  zstd: Decompressor | undefined,
-  visitor: ChunkVisitor = {},
-  budgetBytes?: number,
-): VerifiedIds {
-  requirePadding(header, bytes.length);
-  const steps = bodySteps(header, { tools: { zstd }, visitor, budgetBytes });
-  return runOver(bytes, chunksStart(header.prologue), steps);
-}
-
-/**
  * The checks of everything behind the index and its padding.
  *
- * @throws LqaError as {@link verifyFile}, and BUDGET before a chunk that is larger than `budgetBytes` is asked for
+ * @throws LqaError BUDGET before a chunk that is larger than `budgetBytes` is asked for; TRUNCATED_FILE, CHUNK_CRC, ZSTD_FRAME,
+ *   PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE, TENSOR_RECORD, META_ENCODING, SPAN_DIGEST, TRAILER_CRC, TRAILER_MISMATCH,
+ *   ROOT_DIGEST, CONTENT_ID, TRAILING_BYTES; whatever `visitor` throws
  */
 export function* bodySteps(header: Header, options: BodyOptions): Steps<VerifiedIds> {
   const { prologue, index } = header;
-  const { tools, visitor = {}, budgetBytes = Number.POSITIVE_INFINITY, scan, pinned } = options;
+  const { tools, values, visitor = {}, budgetBytes = Number.POSITIVE_INFINITY, scan, pinned } = options;
   const attempt = attempts(options.report);
   const countInflated = inflateCount(prologue.fileLength, options.budgetBytes);
   const content = contentHasher();
@@ -200,9 +185,9 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
       (payload) => content.add(moduleContent(record), payload),
       (raw) => {
         const { offset } = record.chunk;
-        // Without a visitor nothing of it is kept.
-        if (visitor.module === undefined) checkPayload(record, record.bands, raw, offset);
-        else visitor.module(record, splitPayload(record, record.bands, raw, offset), offset);
+        checkPayload(record, record.bands, raw, offset);
+        values?.module(record, raw, offset);
+        visitor.module?.(record, splitPayload(record, record.bands, raw));
       },
     );
   for (const record of index.tensors)
@@ -211,7 +196,10 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
       ELEMENT_BYTES[record.element],
       `tensor "${record.name}"`,
       (payload) => content.add(tensorContent(record), payload),
-      (raw) => visitor.tensor?.(record, raw, record.chunk.offset),
+      (raw) => {
+        values?.tensor(record, raw, record.chunk.offset);
+        visitor.tensor?.(record, raw);
+      },
     );
   for (const record of index.sections)
     yield* chunk(record, 1, `section ${record.type}`, undefined, (raw) => {
@@ -220,7 +208,9 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
         : undefined;
       visitor.section?.(record, raw, map);
     });
-  return yield* endSteps(header, digests, known ? content.digest() : undefined, attempt);
+  const ids = yield* endSteps(header, digests, known ? content.digest() : undefined, attempt);
+  values?.finish();
+  return ids;
 }
 
 /** Stored bytes of a compressed chunk that are asked for at once. */

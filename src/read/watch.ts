@@ -50,9 +50,8 @@ export async function runWatched<T>(
   while (step.done !== true) {
     const piece = bytes.subarray(position, position + step.value.bytes);
     step = steps.next(piece);
-    if (piece.length === 0) continue;
     position += piece.length;
-    onProgress?.(position - at, end - at);
+    if (piece.length > 0) onProgress?.(position - at, end - at);
     const rest = breathe();
     if (rest !== undefined) await rest;
   }

@@ -1,5 +1,7 @@
 /**
- * What is resident of one adapter: its records, the payloads of its modules, and the plain tensors that take part. Everything in it has passed its CRC-32; whether more is checked is for the pool to decide.
+ * What is resident of one adapter: its records, the payloads of its modules, and the plain tensors that take part.
+ * Everything in it has passed its CRC-32, and its padding and values were checked; whether the whole file is verified is for
+ * the pool to decide.
  *
  * @module
  */
@@ -75,7 +77,7 @@ export class Content {
 
   /** Packed planes, as views. */
   factors({ shape, bands, payload }: ResidentModule): PackedFactors {
-    return splitPayload(shape, bands, payload, 0);
+    return splitPayload(shape, bands, payload);
   }
 
   /** What is added to the output of a module, already multiplied; `[experts][out]`. */

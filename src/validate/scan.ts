@@ -19,8 +19,8 @@ import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/typ
 import * as KIND from "../error-catalogue.ts";
 import { caught, LqaError } from "../errors.ts";
 import { ELEMENT_BYTES, inputLength } from "../model/adapter.ts";
+import { ValueChecks } from "../read/values.ts";
 import type { PayloadScan } from "../read/verify.ts";
-import { ValueChecks } from "./values.ts";
 
 /** Chunks above this are scanned. Those of most adapters are below, and checked in memory. */
 const SCAN_FROM = 4 * 2 ** 20;
@@ -141,7 +141,7 @@ function moduleScan(
   /** Scales that are 0, one bit each, for the planes that belong to them. */
   let zero = new Uint8Array(0);
   let anyZero = false;
-  const canonical = waiting?.values.options.canonical === true;
+  const canonical = waiting?.values.options.canonical !== undefined;
 
   function* walk(): Generator<number> {
     let bytes = 0;

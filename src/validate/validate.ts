@@ -11,6 +11,7 @@
  * @module
  */
 
+import { checkPacked } from "../codecs/check.ts";
 import { SCHEMA } from "../container/generated/schema.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
@@ -23,13 +24,14 @@ import type { ByteSource } from "../io/source.ts";
 import { equalBytes } from "../model/bytes.ts";
 import { PIECE_BUDGET } from "../read/budget.ts";
 import type { OpenOptions } from "../read/core.ts";
-import { type Header, headerSteps, requirePadding } from "../read/header.ts";
+import { chunksStart, type Header, headerSteps } from "../read/header.ts";
 import type { Steps } from "../read/steps.ts";
+import { ValueChecks } from "../read/values.ts";
 import { bodySteps, type VerifiedIds } from "../read/verify.ts";
+import { breather } from "../read/watch.ts";
 import { zstdFor } from "../read/zstd.ts";
 import { scanOf } from "./scan.ts";
 import { suspiciousPlanes, suspiciousRecords } from "./suspicions.ts";
-import { ValueChecks } from "./values.ts";
 import type { Warning } from "./warnings.ts";
 import { type ByteReader, DirectWindow, MemoryWindow, sourceReader, Window } from "./window.ts";
 
@@ -133,7 +135,13 @@ async function validate(
   try {
     const steps = run.steps();
     let step = steps.next();
+    const breathe = breather(undefined);
     while (step.done !== true) {
+      if (step.value.bytes === 0) {
+        await breathe();
+        step = steps.next(NOTHING);
+        continue;
+      }
       const piece = window.take(step.value.bytes);
       let bytes = piece instanceof Promise ? await read(piece) : piece;
       // The header is kept; what a window gives is gone with the next piece.
@@ -150,6 +158,8 @@ async function validate(
   }
   return run.result(window.taken, ids);
 }
+
+const NOTHING = new Uint8Array(0);
 
 /** Tells a source that failed from a file that is bad. */
 class ReadFailure extends Error {}
@@ -200,14 +210,13 @@ class Run {
     const { prologue, index } = header;
     if (this.#options.warnings !== false) this.#warn(suspiciousRecords(index, prologue.fileLength));
     let ids: VerifiedIds | undefined;
-    if (depth === 0) yield* this.#length(header.received, prologue.fileLength);
+    if (depth === 0) yield* this.#length(chunksStart(prologue), prologue.fileLength);
     else {
-      requirePadding(header, header.received);
       const nonfiniteDeclared = (prologue.compatible & COMPATIBLE.NONFINITE) !== 0;
       const values =
         depth >= 2
           ? new ValueChecks({
-              canonical: depth >= 3,
+              canonical: depth >= 3 ? checkPacked : undefined,
               nonfiniteDeclared,
               report,
               enough: () => this.#findings.length === MOST_FINDINGS,
@@ -219,20 +228,17 @@ class Run {
         report: this.#options.all === true ? report : undefined,
         budgetBytes: this.#options.budgetBytes ?? (this.#scanned ? PIECE_BUDGET : undefined),
         scan: (record) => scanOf(record, values, this.#scanned),
+        values,
         visitor: {
           module:
-            values &&
-            ((record, factors, offset) => {
-              values.module(record, factors, offset);
-              if (this.#options.warnings !== false) this.#warn(suspiciousPlanes(record, factors));
-            }),
-          tensor: values && ((record, data, offset) => values.tensor(record, data, offset)),
+            values === undefined || this.#options.warnings === false
+              ? undefined
+              : (record, factors) => this.#warn(suspiciousPlanes(record, factors)),
           section: ({ type }, _, map) => {
             if (type === "META") this.#meta = map;
           },
         },
       });
-      values?.finish();
       this.#meta ??= {};
     }
     if (depth >= 3) checkCanonicalIndex(header, report);

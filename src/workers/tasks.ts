@@ -51,7 +51,7 @@ export function performTask<K extends PoolKind>(kind: K, input: PoolInput[K]): P
 function decode({ module, payload, b, a, how }: DecodeTask): undefined {
   const view = ({ buffer, offset, length }: SharedTarget): Uint16Array | Float32Array =>
     how.type === "f16" ? new Uint16Array(buffer, offset, length) : new Float32Array(buffer, offset, length);
-  const factors = splitPayload(module, module.bands, payload, 0);
+  const factors = splitPayload(module, module.bands, payload);
   decodeFactors(module, factors, { ...how, into: { b: view(b), a: view(a) } });
 }
 

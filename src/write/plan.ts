@@ -11,6 +11,7 @@ import { featureBits } from "../container/features.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import { type FileLayout, layOut } from "../container/layout.ts";
+import { withoutPauses } from "../container/pauses.ts";
 import { PROLOGUE_BYTES, type Prologue, readPrologue, writePrologue } from "../container/prologue.ts";
 import { interpretIndex } from "../container/records-read.ts";
 import { writeRecords } from "../container/records-write.ts";
@@ -66,10 +67,12 @@ export function planFile(records: FileRecords, alignment?: number): FilePlan {
     indexCrc: crc32(index),
   } satisfies Prologue);
   // Whatever the caller gave: a file this writer emits passes the checks of a reader.
-  interpretIndex(readIndex(index, PROLOGUE_BYTES), {
-    prologue: readPrologue(prologue, "hard"),
-    limits: "hard",
-  });
+  withoutPauses(
+    interpretIndex(readIndex(index, PROLOGUE_BYTES), {
+      prologue: readPrologue(prologue, "hard"),
+      limits: "hard",
+    }),
+  );
   return { prologue, index, layout, alignment: unit };
 }
 

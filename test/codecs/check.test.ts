@@ -1,9 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkPlanes } from "../../src/codecs/check.ts";
 import { type Encoding, encodingLabel, type Planes, planeSizes } from "../../src/codecs/encoding.ts";
 import { firstUnusedBit } from "../../src/codecs/unused.ts";
-import { expectedWeight, samples } from "./planes.ts";
+import { checkPlanes, expectedWeight, samples } from "./planes.ts";
 
 const none = new Uint8Array(0);
 

@@ -1,5 +1,6 @@
 /** Random planes of any encoding, and a decoder written from the rules one weight at a time, as an oracle. */
 import fc from "fast-check";
+import { checkPacked, checkRaw, checkScales, type PlaneReport } from "../../src/codecs/check.ts";
 import { readElement } from "../../src/codecs/elements.ts";
 import { type Encoding, groupCount, type Planes, planeSizes } from "../../src/codecs/encoding.ts";
 import { trellisTable } from "../../src/codecs/trellis.ts";
@@ -122,4 +123,25 @@ export function expectedWeight(sample: Sample, c: number, i: number): number {
       return Math.fround((q - code(planes.zeroPoints, c, g, groups, encoding.bits)) * s);
     }
   }
+}
+
+/** Reports what is wrong with the values of the planes of one factor of one band, the canonical form included. */
+export function checkPlanes(
+  encoding: Encoding,
+  { scales, zeroPoints, codes }: Planes,
+  components: number,
+  length: number,
+  report: PlaneReport,
+): void {
+  if (encoding.codec === "zero") return;
+  if (encoding.codec === "raw") {
+    checkRaw(codes, encoding.element, length, report);
+    return;
+  }
+  const groups = groupCount(encoding.group, length);
+  const zero = new Uint8Array(components * groups);
+  checkScales(encoding, scales, groups, report, zero);
+  if (encoding.codec !== "trellis" && !zero.includes(1)) return;
+  checkPacked(encoding, "zeroPoints", zeroPoints, components, length, zero, report);
+  checkPacked(encoding, "codes", codes, components, length, zero, report);
 }

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import type { Planes } from "../../src/codecs/encoding.ts";
 import type { Band, PackedFactors } from "../../src/codecs/packed.ts";
-import { splitPayload } from "../../src/container/chunk.ts";
+import { checkPayload, splitPayload } from "../../src/container/chunk.ts";
 import { assemblePayload } from "../../src/container/payload.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { ModuleShape } from "../../src/model/adapter.ts";
@@ -37,7 +37,7 @@ test("planes are aligned, with zeros between them, and come back", () => {
   const payload = assemblePayload(shape, factors);
   const expert = [1, 2, 5, 0, ...raw.codes];
   expect([...payload]).toEqual([...expert, ...expert]);
-  expect(splitPayload(shape, bands, payload, 0)).toEqual(factors);
+  expect(splitPayload(shape, bands, payload)).toEqual(factors);
 });
 
 test("a plane that is too long or too short, and one too many, are mistakes of the caller", () => {
@@ -57,7 +57,7 @@ test("a byte between planes and an unused bit are found where they stand", () =>
     const payload = assemblePayload(shape, factors);
     payload[position] = value;
     try {
-      return splitPayload(shape, bands, payload, 1000);
+      return checkPayload(shape, bands, payload, 1000);
     } catch (error) {
       return isLqaError(error) && [error.kind, error.where, error.offset];
     }

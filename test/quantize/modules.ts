@@ -1,8 +1,8 @@
 /** Modules for the tests of this folder, and what every quantized module must satisfy. */
 import { expect } from "vitest";
-import { checkPlanes } from "../../src/codecs/check.ts";
 import type { PackedFactors } from "../../src/codecs/packed.ts";
 import { inputLength, type LoraModule } from "../../src/model/adapter.ts";
+import { checkPlanes } from "../codecs/planes.ts";
 import { normal } from "../linalg/matrices.ts";
 
 /** A linear module with the given parts; factors are standard normal unless given. */

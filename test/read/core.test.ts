@@ -96,6 +96,11 @@ describe("openCore", () => {
       const bytes = bytesOf(one);
       const [core, whole] = [await outcome(openCore, bytes), await outcome(openLqa, bytes)];
       expect(core.seen.join(), one.id).toBe(whole.seen.join());
+      // The core has nothing to look at what is behind the index with.
+      if (core.error !== undefined && /^TRUNCATED_FILE|^TRAILING_BYTES/.test(core.error.kind)) {
+        expect(whole.error, one.id).toBeDefined();
+        continue;
+      }
       expect({ ...core.error, message: core.error?.message }, one.id).toEqual({
         ...whole.error,
         message: whole.error?.message,

@@ -309,7 +309,7 @@ describe("the example server as a process", () => {
       const file = readFileSync(path);
       expect([file.length, statSync(path).mode & 0o777]).toEqual([bytes, 0o600]);
       const { shape: own, bands, payload } = adapters[i]![1]!;
-      const { b, a } = decodeFactors(own, splitPayload(own, bands, payload, 0));
+      const { b, a } = decodeFactors(own, splitPayload(own, bands, payload));
       const values = new Float32Array(Uint8Array.from(file).buffer);
       expect(values.subarray(0, 3 * 96)).toEqual(b);
       expect(values.subarray(aOffset / 4)).toEqual(a);

@@ -142,7 +142,7 @@ export async function fileOf(
 ): Promise<Uint8Array> {
   const packed = modules.map(({ shape, bands, payload }) => ({
     ...shape,
-    ...splitPayload(shape, bands, payload, 0),
+    ...splitPayload(shape, bands, payload),
   }));
   const { pieces } = await prepareFile({ modules: packed, tensors, sections: [] });
   return concat([...pieces()]);

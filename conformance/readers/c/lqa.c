@@ -22,6 +22,7 @@
 #define LIMIT_ENCODINGS 256u, 256u
 #define LIMIT_SHARED 65536u, 65536u /* plans, types */
 #define LIMIT_BANDS 8388608u, 524288u
+#define LIMIT_EXPERT_BANDS 16777216u, 1048576u
 #define LIMIT_NAMES 67108864u, 16777216u
 #define LIMIT_RANK 4096u, 1024u
 #define LIMIT_DIMENSION 33554432u, 16777216u /* vector length, groups */
@@ -867,6 +868,7 @@ static uint64_t end_of(const lqa_file *f, const lqa_chunk *last, uint64_t start,
 
 static lqa_code check_modules(lqa_file *f, uint64_t *total, uint32_t *features) {
   uint32_t types = 0, plans = 0;
+  uint64_t expert_bands = 0;
   lqa_module m;
   memset(&m, 0, sizeof m);
   for (uint32_t i = 0; i < f->modules.count; i++) {
@@ -879,6 +881,7 @@ static lqa_code check_modules(lqa_file *f, uint64_t *total, uint32_t *features) 
     MUST(refer(&plans, &f->plans, get16(p + 10)), RECORD_REFERENCE);
     lqa_next_module(f, &m);
     MUST(multiplier_follows(&m), MULTIPLIER);
+    LIMIT(expert_bands += m.experts * (uint64_t)m.bands, LIMIT_EXPERT_BANDS);
     TRY(check_chunk(f, &m.chunk, 1 << LQA_PLAIN | 1 << LQA_ZSTD_FRAMES));
     if (m.chunk.compression) *features |= HAS_ZSTD;
     if (m.experts > 1) *features |= HAS_EXPERTS;

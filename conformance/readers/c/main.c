@@ -237,8 +237,8 @@ static void print_tensor(reading *r, const lqa_tensor *t) {
          t->chunk.compression, t->element, t->role, t->axis, t->dimensions);
   for (uint32_t i = 0; i < t->dimensions; i++) printf("%s%u", i ? "," : "", t->shape[i]);
   fputs("],\"sha256\":", stdout);
-  if (r->level >= LQA_INTEGRITY &&
-      !lqa_tensor_payload(&r->file, t, LQA_INTEGRITY, r->scratch, r->scratch_size, &payload)) {
+  if (r->level >= LQA_VALUES &&
+      !lqa_tensor_payload(&r->file, t, r->level, r->scratch, r->scratch_size, &payload)) {
     uint8_t digest[32];
     lqa_sha256 hash;
     lqa_sha256_start(&hash);

@@ -42,7 +42,7 @@ CODES = {
 EXIT = {"T": 1, "M": 1, "V": 1, "I": 1, "U": 3, "L": 4, "X": 2, "B": 1, "C": 1}  # 15.1
 LIMITS = {  # Core, Hard
     "INDEX_BYTES": (1 << 24, 1 << 26), "MODULES": (1 << 16, 1 << 20), "TENSORS": (1 << 16, 1 << 20),
-    "SECTIONS": (64, 1024), "ENCODINGS": (256, 256), "SHARED_RECORDS": (1 << 16, 1 << 16), "BANDS": (1 << 19, 1 << 23),
+    "SECTIONS": (64, 1024), "ENCODINGS": (256, 256), "SHARED_RECORDS": (1 << 16, 1 << 16), "BANDS": (1 << 19, 1 << 23), "EXPERT_BANDS": (1 << 20, 1 << 24),
     "NAMES_TOTAL_BYTES": (1 << 24, 1 << 26), "RANK": (1024, 4096), "DIMENSION": (1 << 24, 1 << 25),
     "EXPERTS": (1024, 4096), "GROUPS": (1 << 24, 1 << 25), "TENSOR_DIMENSIONS": (8, 8),
     "CHUNK_BYTES": (1 << 30, (1 << 32) - 1), "FILE_BYTES": (1 << 36, (1 << 53) - 1), "META_BYTES": (1 << 20, 1 << 24),
@@ -382,6 +382,7 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
 
     names = Names(vectors[8])
     lengths: dict[tuple[int, int], int] = {}
+    expert_bands = 0
     for i, r in enumerate(modules):  # 6.7
         name = names.next(r.name_shared, r.name_suffix, place(4, i, f"module {i}"))
         where = place(4, i, f"module {name!r}")
@@ -389,6 +390,8 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         plans_used.refer(r.plan, where)
         m = Module(name, types[r.type], plans[r.plan], sum(band.components for band in plans[r.plan]))
         check_multiplier(m.type, m.rank, where)
+        expert_bands += m.type.experts * len(m.plan)
+        limit("EXPERT_BANDS", expert_bands, where)
         if (r.type, r.plan) not in lengths:
             lengths[r.type, r.plan] = payload_length(encodings, m)
         raw = lengths[r.type, r.plan]
@@ -671,7 +674,7 @@ class Payload(namedtuple("Payload", "encodings module data where")):
 
     def check_padding(self) -> None:
         """3.6, 7.2, 7.3"""
-        for p in self.planes():
+        for p in self.planes() if self.data else ():
             gap = self.data[p.gap:p.scales]
             need(not any(gap), "PADDING_NONZERO", "before a plane", self.where,
                  offset=p.scales - len(gap.lstrip(b"\0")))
@@ -688,7 +691,7 @@ class Payload(namedtuple("Payload", "encodings module data where")):
     def check_values(self, declared: bool, canonical: bool) -> bool:
         """8.1, 8.3, 12.4, plane by plane. Returns whether a raw weight is Inf or NaN."""
         nonfinite = False
-        for p in self.planes():
+        for p in self.planes() if self.data else ():
             e, empty = p.encoding, []
             if e.codec == RAW:
                 nonfinite |= check_finite(self.data[p.codes:p.end], e.element, declared, self.where, p.codes)
@@ -1077,7 +1080,8 @@ def check_payload(payload: bytes, chunk: Chunk, adapter: Adapter, depth: int, de
             for i, (index,) in enumerate(struct.iter_unpack("<I", payload)):
                 need(index > last, "TENSOR_RECORD", "indices do not ascend", where, offset=4 * i, actual=index)
                 last = index
-        adapter.digests[item] = hashlib.sha256(payload).hexdigest()
+        if depth >= 2:
+            adapter.digests[item] = hashlib.sha256(payload).hexdigest()
     elif item.tag in (b"META", b"ORIG"):
         adapter.documents[item.tag.decode()] = read_messagepack(payload, where)
     return nonfinite

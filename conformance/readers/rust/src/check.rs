@@ -151,6 +151,7 @@ fn read_modules(
     let mut modules: Vec<Module> = Vec::with_capacity(vector.len());
     let (mut types_used, mut plans_used) = (0, 0);
     let mut lengths = HashMap::new();
+    let mut expert_bands = 0;
     for i in 0..vector.len() {
         let (r, spot) = (vector.get(i), vector.spot("module", i));
         let name = names.next(r[6].into(), u16_at(r, 4).into(), spot)?;
@@ -162,6 +163,8 @@ fn read_modules(
         let (t, bands) = (types[kind], &plans[plan]);
         let rank = bands.iter().map(|band| u32::from(band.components)).sum();
         spot.must(t.multiplier_follows(rank), Code::Multiplier)?;
+        expert_bands += u64::from(t.experts) * bands.len() as u64;
+        spot.limit(expert_bands, limits::EXPERT_BANDS)?;
         let raw = *lengths.entry((kind, plan)).or_insert_with(|| payload_length(encodings, &t, bands));
         let chunk = layout.chunk(u32_at(r, 0), raw, r[7], &[0, 1], spot)?;
         modules.push(Module { number: i, name, kind: t, bands: bands.clone(), rank, chunk });

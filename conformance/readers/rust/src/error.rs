@@ -176,6 +176,7 @@ pub(crate) mod limits {
     pub const ENCODINGS: (u64, u64) = (256, 256);
     pub const SHARED: (u64, u64) = (1 << 16, 1 << 16);
     pub const BANDS: (u64, u64) = (1 << 23, 1 << 19);
+    pub const EXPERT_BANDS: (u64, u64) = (1 << 24, 1 << 20);
     pub const NAMES: (u64, u64) = (1 << 26, 1 << 24);
     pub const RANK: (u64, u64) = (4096, 1024);
     pub const DIMENSION: (u64, u64) = (1 << 25, 1 << 24);

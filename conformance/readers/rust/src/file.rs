@@ -88,14 +88,14 @@ impl<'a> File<'a> {
         Ok(ids)
     }
 
-    /// The payload of a module, after all checks but those of values.
+    /// The payload of a module, after all checks.
     pub fn module_payload(&self, m: &Module) -> Result<Cow<'a, [u8]>> {
-        self.checked_module(m, Level::Integrity).map(|(payload, _)| payload)
+        self.checked_module(m, Level::Values).map(|(payload, _)| payload)
     }
 
-    /// The payload of a tensor, after all checks but those of values.
+    /// The payload of a tensor, after all checks.
     pub fn tensor_payload(&self, t: &Tensor) -> Result<Cow<'a, [u8]>> {
-        self.checked_tensor(t, Level::Integrity).map(|(payload, _)| payload)
+        self.checked_tensor(t, Level::Values).map(|(payload, _)| payload)
     }
 
     /// The document of META or ORIG.

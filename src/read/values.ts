@@ -2,30 +2,46 @@
  * The rules about values (spec clauses 8.1, 8.3, 6.8 and 12.4) as findings with a place: what `codecs/check.ts` finds in
  * planes, and the elements of plain tensors.
  *
+ * Readers make these checks on every chunk before they hand it out, and throw the first finding ({@link readerValues}). A
+ * validator chooses: it may leave them out, ask for all findings, or for the canonical form of codes as well.
+ *
  * @module
  */
-import { checkPlanes, type PlaneReport } from "../codecs/check.ts";
+import { type checkPacked, checkRaw, checkScales, type PlaneReport } from "../codecs/check.ts";
+import { groupCount } from "../codecs/encoding.ts";
 import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
-import type { PackedFactors } from "../codecs/packed.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
+import { COMPATIBLE, type Prologue } from "../container/prologue.ts";
 import { unorderedIndex } from "../container/tensor-rules.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { LqaError } from "../errors.ts";
 import { ELEMENT_BYTES, inputLength } from "../model/adapter.ts";
 
-/** What is checked, and who is told. */
+/** What is checked, and who receives the findings. */
 export interface ValueOptions {
-  /** Also whether codes are in their canonical form. */
-  readonly canonical: boolean;
+  /** Checks that codes are in their canonical form; absent where that is not asked for. */
+  readonly canonical?: typeof checkPacked | undefined;
   /** The file declares that it has Inf or NaN. */
   readonly nonfiniteDeclared: boolean;
   /** May throw. */
   readonly report: (error: LqaError) => void;
-  /** No error is kept any more: making half a billion of them would take an hour. Asked before each. */
+  /** True once no more errors are kept: half a billion of them would take an hour. Called before each. */
   readonly enough: () => boolean;
-  /** Told once for each plane where there were more. */
+  /** Called once for each plane that had more findings than are kept. */
   readonly omit: () => void;
+}
+
+/** The checks of a reader: the first value that breaks a rule is thrown. */
+export function readerValues({ compatible }: Pick<Prologue, "compatible">): ValueChecks {
+  return new ValueChecks({
+    nonfiniteDeclared: (compatible & COMPATIBLE.NONFINITE) !== 0,
+    report: (error) => {
+      throw error;
+    },
+    enough: () => false,
+    omit: () => {},
+  });
 }
 
 /** Value checks of one file. */
@@ -40,31 +56,35 @@ export class ValueChecks {
     this.options = options;
   }
 
-  /** All planes of a module whose payload is in memory. */
-  module(record: ModuleRecord, { bands, planes }: PackedFactors, payloadOffset: number): void {
+  /**
+   * All planes of a module, plane by plane in stored order: one comparison for each scale, eight raw weights at a time.
+   *
+   * @param payload not compressed; its padding has been checked (`checkPayload`)
+   * @param payloadOffset position of the payload in the file
+   */
+  module(record: ModuleRecord, payload: Uint8Array, payloadOffset: number): void {
+    const { canonical } = this.options;
     const lengths = { b: record.out, a: inputLength(record) };
-    let three: PlaneExtent[] = [];
-    const check = (): void => {
-      const [first] = three;
-      if (first === undefined) return;
-      const { expert, band, factor } = first;
-      const extents = three;
-      const report: PlaneReport = (kind, plane, offset, finding) => {
-        const extent = extents.find((one) => one.plane === plane)!;
-        return this.plane(record, extent, payloadOffset + extent.offset)(kind, plane, offset, finding);
-      };
-      const encoding = bands[band]![factor];
-      checkPlanes(encoding, planes[expert]![band]![factor], bands[band]!.components, lengths[factor], report);
-    };
-    for (const extent of planeExtents(record, bands)) {
-      const [first] = three;
-      if (first?.factor !== extent.factor || first.band !== extent.band || first.expert !== extent.expert) {
-        check();
-        three = [];
-      }
-      three.push(extent);
+    /** For the canonical form: which scales of the factor are 0. */
+    let zero: Uint8Array | undefined;
+    let current: PlaneExtent | undefined;
+    // One for all planes: there are more of them than of findings.
+    const report: PlaneReport = (kind, plane, offset, finding) =>
+      this.plane(record, current!, payloadOffset + current!.offset)(kind, plane, offset, finding);
+    for (const extent of planeExtents(record, record.bands)) {
+      const { band, factor, plane, offset } = extent;
+      const { components, [factor]: encoding } = record.bands[band]!;
+      const bytes = payload.subarray(offset, offset + extent.length);
+      if (encoding.codec === "zero") continue;
+      current = extent;
+      if (encoding.codec === "raw") checkRaw(bytes, encoding.element, lengths[factor], report);
+      else if (plane === "scales") {
+        const groups = groupCount(encoding.group, lengths[factor]);
+        zero = canonical && new Uint8Array(components * groups);
+        checkScales(encoding, bytes, groups, report, zero);
+      } else if (zero !== undefined && (encoding.codec === "trellis" || zero.includes(1)))
+        canonical?.(encoding, plane, bytes, components, lengths[factor], zero, report);
     }
-    check();
   }
 
   /**
@@ -78,9 +98,8 @@ export class ValueChecks {
     start: number,
     component = 0,
   ): PlaneReport {
-    const { canonical, nonfiniteDeclared, report, enough, omit } = this.options;
+    const { nonfiniteDeclared, report, enough, omit } = this.options;
     return (kind, plane, offset, finding) => {
-      if (kind === KIND.NONCANONICAL_CODES && !canonical) return false;
       if (kind === KIND.NONFINITE_VALUE && nonfiniteDeclared) {
         this.nonfiniteSeen = true;
         return true;
