@@ -8,7 +8,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { BANDS, CHUNK_BYTES, ENCODINGS, SHARED_RECORDS } from "../limits.ts";
 import { consistentMultiplier, type ModuleShape } from "../model/adapter.ts";
-import { checkChunkLength, type LimitCheck, readCompression } from "./chunk-rules.ts";
+import { checkChunkLength, type LimitCheck } from "./chunk-rules.ts";
 import { readSections, readTensors } from "./chunks-read.ts";
 import { checkFeatures } from "./features.ts";
 import type { ReadIndex } from "./index-read.ts";
@@ -96,7 +96,14 @@ export function interpretIndex(
     const payload = payloads.get(pair) ?? payloadLength(shape, plan.bands);
     payloads.set(pair, payload);
     limit(Math.max(payload, record.chunkLength), CHUNK_BYTES, "modules", i, where);
-    const compression = readCompression(record.compression, "module", where, offset);
+    if (record.reserved !== 0)
+      fail(KIND.RECORD_RESERVED_NONZERO, {
+        where,
+        offset,
+        expected: 0,
+        actual: `${record.reserved}; only drafts before 1.0 compressed modules`,
+      });
+    const compression = "none";
     checkChunkLength(record.chunkLength, payload, compression, where, offset);
     return { ...shape, bands: plan.bands, compression, payload, chunkLength: record.chunkLength };
   });

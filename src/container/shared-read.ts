@@ -8,7 +8,7 @@ import type { Encoding } from "../codecs/encoding.ts";
 import type { Band } from "../codecs/packed.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { DIMENSION, EXPERTS, GROUPS, RANK } from "../limits.ts";
+import { DIMENSION, EXPERTS, RANK } from "../limits.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import type { LimitCheck } from "./chunk-rules.ts";
 import {
@@ -129,7 +129,7 @@ function readType(
     fail(KIND.MULTIPLIER, { where, offset, expected: "rule 0 to 3", actual: record.rule });
   if (record.reserved !== 0)
     fail(KIND.RECORD_RESERVED_NONZERO, { where, offset, expected: 0, actual: record.reserved });
-  for (const field of ["outSize", "inSize", "groups", "experts"] as const)
+  for (const field of ["outSize", "inSize", "experts"] as const)
     if (record[field] < 1)
       fail(KIND.DIMENSION_RANGE, { where: `${where}.${field}`, offset, expected: "at least 1", actual: 0 });
   const kernels = [record.kernel0, record.kernel1, record.kernel2];
@@ -141,11 +141,8 @@ function readType(
       expected: `${kernel.length} kernel sizes for ${role}`,
       actual: kernels.join("×"),
     });
-  if (kernel.length === 0 && record.groups !== 1)
-    fail(KIND.ROLE_SHAPE, { where, offset, expected: `1 group for ${role}`, actual: record.groups });
   limit(record.outSize, DIMENSION, "types", i, where);
   limit(inputLength({ in: record.inSize, kernel }), DIMENSION, "types", i, where);
-  limit(record.groups, GROUPS, "types", i, where);
   limit(record.experts, EXPERTS, "types", i, where);
   const { multiplier, alpha } = record;
   if (
@@ -165,7 +162,6 @@ function readType(
     out: record.outSize,
     in: record.inSize,
     kernel,
-    groups: record.groups,
     experts: record.experts,
     baseLayout,
     multiplier,

@@ -14,7 +14,7 @@
 import { SCHEMA } from "../container/generated/schema.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
-import { COMPATIBLE, PROLOGUE_BYTES } from "../container/prologue.ts";
+import { PROLOGUE_BYTES } from "../container/prologue.ts";
 import { allChunks, type ContainerIndex } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
@@ -199,12 +199,10 @@ class Run {
     if (depth === 0) yield* this.#length(header.received, prologue.fileLength);
     else {
       requirePadding(header, header.received);
-      const nonfiniteDeclared = (prologue.compatible & COMPATIBLE.NONFINITE) !== 0;
       const values =
         depth >= 2
           ? new ValueChecks({
               canonical: depth >= 3,
-              nonfiniteDeclared,
               report,
               enough: () => this.#findings.length === MOST_FINDINGS,
               omit: () => void this.#omitted++,
@@ -223,7 +221,6 @@ class Run {
           tensor: (record, data, offset) => values.tensor(record, data, offset),
         },
       });
-      values?.finish();
     }
     if (depth >= 3) checkCanonicalIndex(header, report);
     return ids;

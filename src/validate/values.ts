@@ -17,8 +17,6 @@ import { ELEMENT_BYTES, inputLength } from "../model/adapter.ts";
 export interface ValueOptions {
   /** Also whether codes are in their canonical form. */
   readonly canonical: boolean;
-  /** The file declares that it has Inf or NaN. */
-  readonly nonfiniteDeclared: boolean;
   /** May throw. */
   readonly report: (error: LqaError) => void;
   /** No error is kept any more: making half a billion of them would take an hour. Asked before each. */
@@ -30,8 +28,6 @@ export interface ValueOptions {
 /** Value checks of one file. */
 export class ValueChecks {
   readonly options: ValueOptions;
-  /** A value that is Inf or NaN was found where that is declared. */
-  nonfiniteSeen = false;
 
   constructor(options: ValueOptions) {
     this.options = options;
@@ -75,13 +71,9 @@ export class ValueChecks {
     start: number,
     component = 0,
   ): PlaneReport {
-    const { canonical, nonfiniteDeclared, report, enough, omit } = this.options;
+    const { canonical, report, enough, omit } = this.options;
     return (kind, plane, offset, finding) => {
       if (kind === KIND.NONCANONICAL_CODES && !canonical) return false;
-      if (kind === KIND.NONFINITE_VALUE && nonfiniteDeclared) {
-        this.nonfiniteSeen = true;
-        return true;
-      }
       if (enough()) {
         omit();
         return true;
@@ -91,8 +83,7 @@ export class ValueChecks {
       report(
         new LqaError(kind, {
           where: `module "${record.name}", ${which}band ${band}, ${factor === "b" ? "B'" : "A'"} ${plane}, component ${component + finding.component}${group}`,
-          // A compressed payload has no byte to point at but its chunk's first.
-          offset: record.compression === "none" ? start + offset : record.chunk.offset,
+          offset: start + offset,
           expected: finding.expected,
           actual: finding.actual,
         }),
@@ -103,7 +94,7 @@ export class ValueChecks {
 
   /** Elements of a plain tensor, from number `first` on. */
   tensor(record: TensorRecord, data: Uint8Array, payloadOffset: number, first = 0): void {
-    const { nonfiniteDeclared, report } = this.options;
+    const { report } = this.options;
     const place = (element: number): { where: string; offset: number } => ({
       where: `tensor "${record.name}", element ${first + element}`,
       offset:
@@ -116,23 +107,6 @@ export class ValueChecks {
         new LqaError(KIND.TENSOR_RECORD, { ...place(boolean), expected: "0 or 1", actual: data[boolean] }),
       );
     const at = nonfiniteElement(record.element, data);
-    if (at < 0) return;
-    this.nonfiniteSeen = true;
-    if (!nonfiniteDeclared)
-      report(new LqaError(KIND.NONFINITE_VALUE, { ...place(at), expected: "a finite number" }));
-  }
-
-  /** After the last chunk: NONFINITE is set only where it is needed. */
-  finish(): void {
-    const { nonfiniteDeclared, report } = this.options;
-    if (nonfiniteDeclared && !this.nonfiniteSeen)
-      report(
-        new LqaError(KIND.FEATURE_BITS, {
-          where: "compatible features",
-          offset: 20,
-          expected: "no NONFINITE bit",
-          actual: "set",
-        }),
-      );
+    if (at >= 0) report(new LqaError(KIND.NONFINITE_VALUE, { ...place(at), expected: "a finite number" }));
   }
 }
