@@ -30,11 +30,11 @@ const ROUNDS = 6;
 export const PLACES = ["copied", "wasm", "held", "plain"];
 
 const scale = "f16";
-const trellis = (table, rotation) => ({ codec: "trellis", table, group: 0, scale, rotation });
+const trellis = (table, rotation) => ({ codec: "trellis", table, group: 0, scale: "bf16", rotation });
 const ENCODINGS = [
   ...["f32", "f16", "bf16"].map((element) => ({ codec: "raw", element })),
   { codec: "sign", group: 128, scale },
-  ...[1, 2, 3, 4, 5, 6, 7, 8].map((bits) => ({ codec: "affine", bits, zeroPoint: true, group: 128, scale })),
+  ...[1, 2, 3, 4, 5, 6, 7, 8].map((bits) => ({ codec: "affine", bits, group: 128, scale })),
   ...[1, 2, 3, 4, 5, 6].map((table) => trellis(table, "none")),
   ...[1, 2, 3, 4, 5, 6].map((table) => trellis(table, "hadamard64")),
 ];
@@ -44,7 +44,7 @@ const t = (table, rotation = "none") => ({ codec: "trellis", table, group: 0, sc
 const zero = { codec: "zero" };
 export const MIXES = {
   rd: [
-    [1, { codec: "affine", bits: 6, zeroPoint: true, group: 128, scale }, t(6)],
+    [1, { codec: "affine", bits: 6, group: 128, scale }, t(6)],
     [2, t(6), t(6)],
     [2, t(5), t(5)],
     [1, t(4), t(4)],
@@ -60,7 +60,7 @@ export const MIXES = {
     [4, t(1, "hadamard64"), t(1, "hadamard64")],
   ],
   "loraquant 2@0.8": [
-    [2, ...Array(2).fill({ codec: "affine", bits: 2, zeroPoint: true, group: 128, scale })],
+    [2, ...Array(2).fill({ codec: "affine", bits: 2, group: 128, scale })],
     [14, ...Array(2).fill({ codec: "sign", group: 128, scale })],
   ],
 };

@@ -4,7 +4,7 @@ import { adapterSections } from "../dist/encode.js";
 import { prepareFile } from "../dist/write/write.js";
 import { linear, PROJECTIONS, RANK } from "./seven-b.mjs";
 
-const AFFINE2 = { codec: "affine", bits: 2, group: 128, scale: "f16", zeroPoint: true };
+const AFFINE2 = { codec: "affine", bits: 2, group: 128, scale: "f16" };
 const SIGN = { codec: "sign", group: 128, scale: "f16" };
 
 /** The configuration a PEFT user's file carries, as PEFT 0.19 writes it. */

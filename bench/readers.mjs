@@ -30,7 +30,6 @@ const modules = Array.from({ length: 24 }, (_, i) => ({
   out: 4096,
   in: 4096,
   kernel: [],
-  groups: 1,
   experts: 1,
   rank: 16,
   baseLayout: "out-in",

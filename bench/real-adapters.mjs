@@ -60,7 +60,6 @@ function linearPairs(files) {
         name: name.replaceAll(":", "."),
         role: "linear",
         kernel: [],
-        groups: 1,
         experts: 1,
         baseLayout: "out-in",
         multiplier: 1,

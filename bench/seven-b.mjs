@@ -54,7 +54,6 @@ export function linear(name, out, input, bands) {
     out,
     in: input,
     kernel: [],
-    groups: 1,
     experts: 1,
     rank,
     baseLayout: "out-in",

@@ -52,7 +52,7 @@ function serveSlowly() {
 
 async function main() {
   const rounds = Number(process.argv[process.argv.indexOf("--rounds") + 1]) || 25;
-  const strong = { codec: "trellis", table: 5, group: 0, scale: "f16", rotation: "hadamard64" };
+  const strong = { codec: "trellis", table: 5, group: 0, scale: "bf16", rotation: "hadamard64" };
   const weak = { codec: "sign", group: 128, scale: "f16" };
   const bytes = await sevenB([
     [4, strong, strong],

@@ -79,7 +79,7 @@ for (const table of TRELLIS_TABLES.values()) {
     error += squares - 2 * refitted * inner + refitted ** 2 * own;
     energy += squares;
   }
-  const encoding = { codec: "trellis", table: table.number, group: 0, scale: "f16", rotation: "none" };
+  const encoding = { codec: "trellis", table: table.number, group: 0, scale: "bf16", rotation: "none" };
   const planes = { scales: Uint8Array.of(0, 0x2c), zeroPoints: new Uint8Array(0), codes };
   const decode = (target) => {
     const at = { offset: 0, componentStride: LENGTH, weightStride: 1 };

@@ -37,18 +37,8 @@ const rounds = Number(options.rounds ?? 5);
 
 /** What a file is full of: name, encoding, side of the layers, rank. */
 const KINDS = [
-  [
-    "affine 2 bits, chunks of 34 KiB",
-    { codec: "affine", bits: 2, zeroPoint: true, group: 128, scale: "f16" },
-    4096,
-    16,
-  ],
-  [
-    "affine 3 bits, chunks of 8 MiB",
-    { codec: "affine", bits: 3, zeroPoint: true, group: 128, scale: "f16" },
-    40960,
-    256,
-  ],
+  ["affine 2 bits, chunks of 34 KiB", { codec: "affine", bits: 2, group: 128, scale: "f16" }, 4096, 16],
+  ["affine 3 bits, chunks of 8 MiB", { codec: "affine", bits: 3, group: 128, scale: "f16" }, 40960, 256],
   [
     "trellis 2 bits, chunks of 5 MiB",
     { codec: "trellis", table: 3, rotation: "none", group: 0, scale: "f16" },

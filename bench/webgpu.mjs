@@ -58,8 +58,8 @@ const trellis = (table, rotation) => ({ codec: "trellis", table, group: 0, scale
 const ENCODINGS = [
   { codec: "raw", element: "f16" },
   { codec: "sign", group: 128, scale: "f16" },
-  { codec: "affine", bits: 2, zeroPoint: true, group: 128, scale: "f16" },
-  { codec: "affine", bits: 4, zeroPoint: true, group: 128, scale: "f16" },
+  { codec: "affine", bits: 2, group: 128, scale: "f16" },
+  { codec: "affine", bits: 4, group: 128, scale: "f16" },
   trellis(3, "none"),
   trellis(3, "hadamard64"),
 ];

@@ -8,6 +8,7 @@ import { apply } from "./generate/apply.mjs";
 import { choices } from "./generate/choices.mjs";
 import { coverage } from "./generate/coverage.mjs";
 import { invalidChunks } from "./generate/invalid-chunks.mjs";
+import { invalidDraft } from "./generate/invalid-draft.mjs";
 import { invalidHead } from "./generate/invalid-head.mjs";
 import { invalidMeta } from "./generate/invalid-meta.mjs";
 import { invalidOrder } from "./generate/invalid-order.mjs";
@@ -31,6 +32,7 @@ for (const family of [
   validCodecs,
   validModules,
   validAdapters,
+  invalidDraft,
   invalidHead,
   invalidShared,
   invalidRecords,

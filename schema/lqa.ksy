@@ -105,12 +105,8 @@ types:
   compatible_features:
     doc-ref: spec/lqa-v1.md, clause 5.3
     seq:
-      - id: f32_scale
-        type: b1
-      - id: nonfinite
-        type: b1
       - id: unknown
-        type: b30
+        type: b32
   padding:
     doc: Zero bytes up to the chunk alignment.
     params:
@@ -171,7 +167,7 @@ types:
       - id: root_offset
         type: u4
       - id: identifier
-        contents: LQA1
+        contents: LQI1
     instances:
       root:
         pos: root_offset
@@ -384,7 +380,7 @@ types:
         enum: element_type
       - id: bits
         type: u1
-      - id: zero_point
+      - id: reserved
         type: u1
       - id: group_exponent
         type: u1
@@ -410,8 +406,6 @@ types:
       - id: out_size
         type: u4
       - id: in_size
-        type: u4
-      - id: groups
         type: u4
       - id: multiplier
         type: f4
@@ -445,9 +439,8 @@ types:
         type: u2
       - id: name_shared
         type: u1
-      - id: compression
+      - id: reserved
         type: u1
-        enum: compression
       - id: module_type
         type: u2
         doc: Number of a module type.

@@ -14,7 +14,7 @@ const bytesOf = (...values) => Uint8Array.from(values);
 const f32 = (...values) => new Uint8Array(new Float32Array(values).buffer);
 
 const scale = { group: 16, scale: "f16" };
-const affine = { codec: "affine", bits: 2, zeroPoint: true, ...scale };
+const affine = { codec: "affine", bits: 2, ...scale };
 const sign = { codec: "sign", ...scale };
 const none = new Uint8Array(0);
 const input = {
@@ -25,7 +25,6 @@ const input = {
       out: 3,
       in: 5,
       kernel: [],
-      groups: 1,
       experts: 1,
       rank: 2,
       baseLayout: "out-in",
@@ -107,7 +106,7 @@ for (const [length, text] of [
 
 heading("INDEX");
 describe(4, "root table at index byte 32");
-describe(4, "file identifier LQA1");
+describe(4, "file identifier LQI1");
 describe(2, "zero");
 describe(4, "vtable: 22 bytes, of a table of 40 bytes");
 describe(18, "where in the table each of the nine fields is: 4, 8, … 36");

@@ -249,8 +249,8 @@ export const INDEX_IDENTIFIER = {
   "kind": "INDEX_IDENTIFIER",
   "code": "LQA-M009",
   "clause": "6.2",
-  "summary": "The index does not carry the file identifier LQA1.",
-  "advice": "The writer of this file is broken; report it there."
+  "summary": "The index does not carry the file identifier LQI1.",
+  "advice": "Encode the adapter again with a writer of 1.0."
 } as const;
 
 export const INDEX_FIELD_MISSING = {
@@ -361,7 +361,7 @@ export const DIMENSION_RANGE = {
   "kind": "DIMENSION_RANGE",
   "code": "LQA-V001",
   "clause": "6.6",
-  "summary": "A size, group count or expert count of a module is zero.",
+  "summary": "A size or the expert count of a module is zero.",
   "advice": "The writer of this file is broken; report it there."
 } as const;
 
@@ -425,7 +425,7 @@ export const NONFINITE_VALUE = {
   "kind": "NONFINITE_VALUE",
   "code": "LQA-V009",
   "clause": "8.3",
-  "summary": "A raw value is Inf or NaN although the file does not declare such values.",
+  "summary": "A raw value or an element of a plain tensor is Inf or NaN.",
   "advice": "Do not use this file. Encode the adapter again."
 } as const;
 

@@ -53,9 +53,6 @@ export const DIMENSION: Limit = { quantity: "vector length (out, or in times ker
 /** Spec clause 14, experts of a module. Stops the same, through the expert count. */
 export const EXPERTS: Limit = { quantity: "experts of a module", device: 128, core: 1024, hard: 4096 };
 
-/** Spec clause 14, convolution groups of a base layer. Stops the same, through the group count. */
-export const GROUPS: Limit = { quantity: "convolution groups of a base layer", device: 524288, core: 16777216, hard: 33554432 };
-
 /** Spec clause 14, dimensions of a plain tensor. Stops unbounded loops over a shape. */
 export const TENSOR_DIMENSIONS: Limit = { quantity: "dimensions of a plain tensor", device: 8, core: 8, hard: 8 };
 

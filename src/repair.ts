@@ -19,13 +19,7 @@ import { contentHasher, moduleContent, rootDigest, tensorContent } from "./conta
 import { readIndex } from "./container/index-read.ts";
 import { DIGEST_BYTES, TRAILER_BYTES } from "./container/layout.ts";
 import { withoutPauses } from "./container/pauses.ts";
-import {
-  COMPATIBLE,
-  PROLOGUE_BYTES,
-  type Prologue,
-  readPrologue,
-  writePrologue,
-} from "./container/prologue.ts";
+import { PROLOGUE_BYTES, type Prologue, readPrologue, writePrologue } from "./container/prologue.ts";
 import { interpretIndex } from "./container/records-read.ts";
 import { createSha256, sha256 } from "./container/sha256.ts";
 import { writeTrailer } from "./container/trailer.ts";
@@ -155,24 +149,17 @@ function* guesses(
     const indexBytes = bytes.subarray(PROLOGUE_BYTES, PROLOGUE_BYTES + length);
     const indexCrc = crc32(indexBytes);
     if (stored?.indexCrc === indexCrc) yield { indexBytes, prologue: stored, trusted: true };
-    // Only the root digest can tell which of these is the one: 11 alignments, with and without declared Inf and NaN.
-    for (let exponent = 2; exponent <= 12; exponent++)
-      for (const compatible of [0, COMPATIBLE.NONFINITE]) {
-        const fields = { major: 1, minor: 0, required: 0, readOnlyCompatible: 0, fileLength: 0 };
-        const counts = { modules: 0, tensors: 0, sections: 0 };
-        yield {
-          indexBytes,
-          prologue: {
-            ...fields,
-            ...counts,
-            compatible,
-            indexLength: length,
-            alignment: 2 ** exponent,
-            indexCrc,
-          },
-          trusted: false,
-        };
-      }
+    // Only the root digest can tell which of the 11 alignments is the one.
+    for (let exponent = 2; exponent <= 12; exponent++) {
+      const fields = { major: 1, minor: 0, required: 0, readOnlyCompatible: 0, compatible: 0, fileLength: 0 };
+      const counts = { modules: 0, tensors: 0, sections: 0 };
+      const alignment = 2 ** exponent;
+      yield {
+        indexBytes,
+        prologue: { ...fields, ...counts, indexLength: length, alignment, indexCrc },
+        trusted: false,
+      };
+    }
   }
 }
 
@@ -190,21 +177,16 @@ function fitted(
       tensors: tensors.length,
       sections: sections.length,
     };
-    // The reader says what it misses, one thing after the other: the two words of bits, then the length.
-    for (let attempt = 0; attempt < 4; attempt++) {
+    // The reader says what it misses, one thing after the other: the required bits, then the length.
+    for (let attempt = 0; attempt < 3; attempt++) {
       try {
         const { index } = withoutPauses(interpretIndex(read, { prologue: fitting, limits: "core" }));
         return { prologue: fitting, index };
       } catch (error) {
         if (isLqaError(error, "FILE_LENGTH_MISMATCH"))
           fitting = { ...fitting, fileLength: Number(error.expected) };
-        else if (isLqaError(error, "FEATURE_BITS") && error.offset === 12)
-          fitting = { ...fitting, required: Number(error.expected) };
         else if (isLqaError(error, "FEATURE_BITS"))
-          fitting = {
-            ...fitting,
-            compatible: Number(error.expected) | (prologue.compatible & COMPATIBLE.NONFINITE),
-          };
+          fitting = { ...fitting, required: Number(error.expected) };
         else return undefined;
       }
     }

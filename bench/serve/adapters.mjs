@@ -8,7 +8,7 @@ import { linear, PROJECTIONS } from "../seven-b.mjs";
 
 const LAYERS = 32;
 const zero = { codec: "zero" };
-const affine6 = { codec: "affine", bits: 6, zeroPoint: true, group: 128, scale: "f16" };
+const affine6 = { codec: "affine", bits: 6, group: 128, scale: "f16" };
 
 let state = 7;
 const random = () => {

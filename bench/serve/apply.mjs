@@ -37,13 +37,13 @@ const everywhere = (encoding) => [[RANK, encoding, encoding]];
 const SINGLE = [
   ...["f16", "bf16", "f32"].map((element) => ({ codec: "raw", element })),
   grouped({ codec: "sign" }),
-  ...[1, 2, 3, 4, 5, 6, 7, 8].map((bits) => grouped({ codec: "affine", bits, zeroPoint: true })),
+  ...[1, 2, 3, 4, 5, 6, 7, 8].map((bits) => grouped({ codec: "affine", bits })),
   ...[1, 2, 3, 4, 5, 6].map((table) => trellis(table)),
   ...[1, 2, 3, 4, 5, 6].map((table) => trellis(table, "hadamard64")),
 ];
 const MIXES = {
   "rd 1.5 bits": [
-    [1, grouped({ codec: "affine", bits: 6, zeroPoint: true }), trellis(6)],
+    [1, grouped({ codec: "affine", bits: 6 }), trellis(6)],
     [2, trellis(6), trellis(6)],
     [2, trellis(5), trellis(5)],
     [1, trellis(4), trellis(4)],
@@ -59,7 +59,7 @@ const MIXES = {
     [4, trellis(1, "hadamard64"), trellis(1, "hadamard64")],
   ],
   "loraquant 2@0.8": [
-    [2, ...Array(2).fill(grouped({ codec: "affine", bits: 2, zeroPoint: true }))],
+    [2, ...Array(2).fill(grouped({ codec: "affine", bits: 2 }))],
     [14, ...Array(2).fill(grouped({ codec: "sign" }))],
   ],
 };

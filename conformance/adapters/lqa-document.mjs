@@ -158,9 +158,8 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
       fileLength: file.prologue.fileLength,
       alignment: file.prologue.alignment,
       shapeFingerprint: file.shapeFingerprint,
-      encodings: vectors.encodings.map(({ zeroPoint, groupExponent, ...e }) => ({
+      encodings: vectors.encodings.map(({ groupExponent, ...e }) => ({
         ...e,
-        zero_point: zeroPoint,
         group_exponent: groupExponent,
       })),
       modules,

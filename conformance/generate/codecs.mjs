@@ -29,7 +29,7 @@ const encoding = (over) => ({
   element: 0,
   scale: 0,
   bits: 0,
-  zero_point: 0,
+  reserved: 0,
   group_exponent: 0,
   table: 0,
   rotation: 0,
@@ -38,12 +38,12 @@ const encoding = (over) => ({
 const groupExponent = (group) => (group === 0 ? 0 : Math.log2(group));
 export const zero = () => encoding({});
 export const raw = (element = F32) => encoding({ codec: RAW, element });
-export const affine = (bits = 2, { point = true, group = 16, scale = F16 } = {}) =>
-  encoding({ codec: AFFINE, bits, zero_point: Number(point), group_exponent: groupExponent(group), scale });
+export const affine = (bits = 2, { group = 16, scale = F16 } = {}) =>
+  encoding({ codec: AFFINE, bits, group_exponent: groupExponent(group), scale });
 export const sign = ({ group = 16, scale = F16 } = {}) =>
   encoding({ codec: SIGN, group_exponent: groupExponent(group), scale });
-export const trellis = (table = 4, { group = 0, scale = F16, rotation = 0 } = {}) =>
-  encoding({ codec: TRELLIS, table, group_exponent: groupExponent(group), scale, rotation });
+export const trellis = (table = 4, { rotation = 0 } = {}) =>
+  encoding({ codec: TRELLIS, table, scale: BF16, rotation });
 
 /** Bits of a code, or of a step. */
 const codeBits = (e) =>
@@ -56,7 +56,6 @@ const quantized = (e) => e.codec >= AFFINE;
 
 /** Scales that are neither small nor large, as bits. */
 const anyScale = {
-  1: (r) => 0x3c000000 + r.bits(23),
   2: (r) => 0x2400 + r.bits(11),
   3: (r) => 0x3b00 + r.bits(8),
 };
@@ -80,7 +79,7 @@ export function factorOf(e, components, n, r, over = {}) {
   const points = over.zeros ?? (() => r.bits(bits));
   return {
     scales: column(groups(e, n), over.scales ?? (() => anyScale[e.scale](r))),
-    zeros: e.zero_point ? column(groups(e, n), points) : [],
+    zeros: e.codec === AFFINE ? column(groups(e, n), points) : [],
     codes: column(fields(e, n), over.codes ?? (() => r.bits(bits))),
     raw: [],
   };
@@ -128,7 +127,7 @@ export function payloadOf(bands, factors) {
         else {
           const bits = codeBits(e);
           put(floats(f.scales, e.scale), WIDTHS[e.scale], { ...where, plane: "scales" });
-          if (e.zero_point)
+          if (e.codec === AFFINE)
             put(concat(...f.zeros.map((list) => packBits(list, bits))), 1, { ...where, plane: "zeros" });
           put(concat(...f.codes.map((list) => packBits(list, bits))), 1, { ...where, plane: "codes" });
         }
@@ -147,7 +146,7 @@ export function decode(e, f, components, n) {
     const size = groupSize(e, n);
     integers(e, f, c, n).forEach((integer, i) => {
       const scale = f32OfBits(widen[e.scale](f.scales[c][Math.floor(i / size)]));
-      words[c * n + i] = bitsOfF32(Math.fround(integer * scale)); // exact in binary64, rounded once
+      words[c * n + i] = bitsOfF32(Math.fround(integer * scale)); // exact
     });
   }
   return words;
@@ -158,10 +157,7 @@ function integers(e, f, c, n) {
   const codes = f.codes[c];
   const size = groupSize(e, n);
   if (e.codec === SIGN) return codes.map((q) => 1 - 2 * q);
-  if (e.codec === AFFINE)
-    return codes.map((q, i) =>
-      e.zero_point ? q - f.zeros[c][Math.floor(i / size)] : 2 * q - (2 ** e.bits - 1),
-    );
+  if (e.codec === AFFINE) return codes.map((q, i) => q - f.zeros[c][Math.floor(i / size)]);
   const { stepBits, weightsPerStep, entries } = TABLES.get(e.table);
   const result = [];
   let window = 0;

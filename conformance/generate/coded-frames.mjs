@@ -6,11 +6,6 @@ import { meta } from "./messagepack.mjs";
 const words = "low rank adapters change layers of a base model by updates of low rank; ";
 export const payloads = {
   text: { payload: text(words.repeat(3) + words.toUpperCase()), width: 1 },
-  "text-with-checksum": {
-    payload: text(words.repeat(2) + [...words].reverse().join("")),
-    width: 1,
-    check: true,
-  },
   "two-blocks": { payload: Uint8Array.from({ length: 140000 }, (_, i) => ((i >> 10) * 7) & 15), width: 1 },
   "shuffled-ramp": { payload: f32(...Array.from({ length: 96 }, (_, i) => i / 64)), width: 4 },
 };
@@ -28,8 +23,6 @@ const ORIG_DOCUMENT = {
 };
 const FRAMES = {
   text: "KLUv/WAgAK0DAOJGFxhQdw6zomZfNyBwM2bRSId6pJqZwcnM7IQHmFmYNH+CR4byOC8bfD/IZ+OZQLYQvijMJAv3BrLKHRkPUK5n1v2DXunErNOtofcl7Ot6Ol1NRd80ymU9+9XV2j2sBgcAQSiQzxjEBLmxIO0Ak83nDcKaeQ==",
-  "text-with-checksum":
-    "KLUv/STYJQMA4scUEbDrPImYZc0ZmWbPRE1lshIBqc77dPxxxXCXhXkq6PzDvcMXGunAdHhuapzhshKnOu/TATZA9qGaX3DiUGRcD76Jei2+p7GkG+G1yNTHfdLXTjMEAH3CqwURBviFdGFCARTTvdw=",
   "two-blocks":
     "KLUv/aDgIgIAxAEAgAAHDgUMAwoBCA8GDQQLAgkRqDA+8PXPEP7//9+vHf2/AwB//vz58+c/f/788+fPnz9//vw5nwFVAAAAAgDeDnrgv7pA",
   "shuffled-ramp":
@@ -48,7 +41,6 @@ const plain = (name) => ({
 export const CODED = {
   tensors: {
     text: plain("text"),
-    "text-with-checksum": plain("text-with-checksum"),
     "two-blocks": plain("two-blocks"),
     "shuffled-ramp": {
       payload: payloads["shuffled-ramp"].payload,

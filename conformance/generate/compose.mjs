@@ -26,8 +26,7 @@ export const twoBands = (high = 1, low = 1) => [
 export const band = (b, a = b, components = 1) => ({ components, b, a });
 
 /**
- * A module. `numbers(expert, band, factor)` may replace its numbers (see factorOf); `compression` 1 stores it as zstd frames
- * without any entropy coding, `stored` are the bytes to store.
+ * A module. `numbers(expert, band, factor)` may replace its numbers (see factorOf); `stored` are other bytes to store.
  */
 export function module(over = {}) {
   const m = {
@@ -37,11 +36,9 @@ export function module(over = {}) {
     in: 5,
     kernel: [],
     baseLayout: Number(over.role === "embedding"),
-    groups: 1,
     experts: 1,
     rule: "alpha/r",
     bands: [band(affine(2))],
-    compression: 0,
     numbers: () => ({}),
     ...over,
   };
@@ -71,7 +68,7 @@ export function tensor(over = {}) {
 /** A section; `data` are bytes, flags 2 is safe to copy. */
 export const section = (tag, data, over = {}) => ({ tag, payload: data, flags: 2, compression: 0, ...over });
 
-/** The chunk as stored, if it is compressed without having been given. */
+/** The chunk of a tensor or section as stored: frames without any entropy coding, if it is compressed and nothing is given. */
 const stored = (item) =>
   item.stored ??
   (item.compression === 0
@@ -90,11 +87,8 @@ function shared() {
   return { records, number };
 }
 
-/** The model of { alignment, modules, tensors, sections, nonfinite }; names are in order already. */
-export function compose(
-  { alignment = 4, modules = [], tensors = [], sections = [], nonfinite = false },
-  seed = 1,
-) {
+/** The model of { alignment, modules, tensors, sections }; names are in order already. */
+export function compose({ alignment = 4, modules = [], tensors = [], sections = [] }, seed = 1) {
   const [encodings, plans, types] = [shared(), shared(), shared()];
   const records = modules.map((m, i) => {
     const plan = plans.number(
@@ -106,7 +100,6 @@ export function compose(
     const type = types.number({
       out: m.out,
       inp: m.in,
-      groups: m.groups,
       multiplier: m.multiplier,
       alpha: m.alpha,
       kernel0: m.kernel[0] ?? 0,
@@ -118,7 +111,7 @@ export function compose(
       rule: RULES[m.rule] ?? m.rule,
       reserved: 0,
     });
-    if (m.payload !== undefined) return { ...m, type, plan, stored: stored(m) };
+    if (m.payload !== undefined) return { ...m, type, plan };
     const n = m.kernel.reduce((product, size) => product * size, m.in);
     const factors = Array.from({ length: m.experts }, (_, x) =>
       m.bands.map(({ components, b, a }, k) => {
@@ -130,11 +123,10 @@ export function compose(
       }),
     );
     const { payload, planes } = payloadOf(m.bands, factors);
-    return { ...m, type, plan, n, factors, payload, planes, stored: stored({ ...m, payload }) };
+    return { ...m, type, plan, n, factors, payload, planes };
   });
   return {
     alignment,
-    nonfinite,
     encodings: encodings.records,
     plans: plans.records,
     types: types.records,

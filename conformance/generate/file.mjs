@@ -20,7 +20,7 @@ const ENCODING_FIELDS = [
   "element",
   "scale",
   "bits",
-  "zero_point",
+  "reserved",
   "group_exponent",
   "table",
   "rotation",
@@ -32,10 +32,10 @@ export const SLOTS = [
   ["plans", 2, (n) => u16(n)],
   [
     "types",
-    32,
+    28,
     (t) =>
       concat(
-        u32(t.out, t.inp, t.groups),
+        u32(t.out, t.inp),
         f32(t.multiplier, t.alpha),
         u16(t.kernel0, t.kernel1, t.kernel2, t.experts),
         u8(t.role, t.base_layout, t.rule, t.reserved),
@@ -45,7 +45,7 @@ export const SLOTS = [
     "modules",
     12,
     (m) =>
-      concat(u32(m.chunk_length), u16(m.name_suffix), u8(m.name_shared, m.compression), u16(m.type, m.plan)),
+      concat(u32(m.chunk_length), u16(m.name_suffix), u8(m.name_shared, m.reserved), u16(m.type, m.plan)),
   ],
   [
     "tensors",
@@ -71,7 +71,7 @@ export const SLOTS = [
 function canonicalIndex(vectors) {
   const head = concat(
     u32(32),
-    text("LQA1"),
+    text("LQI1"),
     zeros(2),
     u16(22, 40, 4, 8, 12, 16, 20, 24, 28, 32, 36),
     u32(22),
@@ -113,44 +113,38 @@ function contentRecord(model, kind, item) {
   return concat(
     head,
     u8(t.role, t.base_layout),
-    u32(t.out, t.inp, t.groups, t.experts, t.kernel0, t.kernel1, t.kernel2),
+    u32(t.out, t.inp, t.experts, t.kernel0, t.kernel1, t.kernel2),
     f32(t.multiplier),
     u32(plan.length),
     ...plan.map((band) => concat(u32(band.components), encoding(band.b), encoding(band.a))),
   );
 }
 
-/** 5.3, but for NONFINITE, which the model says itself */
-function featureBits({ encodings, types, modules, tensors, nonfinite }) {
-  const compressed = [...modules, ...tensors].some((item) => item.compression !== 0);
+/** 5.3 */
+function requiredBits({ encodings, types, tensors }) {
+  const compressed = tensors.some((item) => item.compression !== 0);
   const roles = new Set(tensors.map((t) => t.role));
   const bit = (n, condition) => (condition ? 2 ** n : 0);
-  return {
-    required:
-      bit(0, compressed) +
-      bit(
-        1,
-        encodings.some((e) => e.codec === 4),
-      ) +
-      bit(
-        2,
-        types.some((t) => t.experts > 1),
-      ) +
-      bit(3, roles.has(3)) +
-      bit(
-        4,
-        [...roles].some((role) => role !== 3 && role !== 6),
-      ),
-    compatible:
-      bit(
-        0,
-        encodings.some((e) => e.scale === 1),
-      ) + bit(1, nonfinite),
-  };
+  return (
+    bit(0, compressed) +
+    bit(
+      1,
+      encodings.some((e) => e.codec === 4),
+    ) +
+    bit(
+      2,
+      types.some((t) => t.experts > 1),
+    ) +
+    bit(3, roles.has(3)) +
+    bit(
+      4,
+      [...roles].some((role) => role !== 3 && role !== 6),
+    )
+  );
 }
 
 /**
- * The file of a model: { alignment, encodings, plans, types, modules, tensors, sections, nonfinite } with the numbers of
+ * The file of a model: { alignment, encodings, plans, types, modules, tensors, sections } with the numbers of
  * the specification (compose.mjs makes one). Returns the bytes, both ids, and where the parts lie.
  */
 export function writeFile(model, lies = {}) {
@@ -174,7 +168,7 @@ export function writeFile(model, lies = {}) {
     modules: model.modules.map((m, i) => ({
       chunk_length: lengthOf(m),
       ...coded[i],
-      compression: m.compression,
+      reserved: 0,
       type: m.type,
       plan: m.plan,
     })),
@@ -239,8 +233,9 @@ export function writeFile(model, lies = {}) {
     magic: MAGIC,
     major: 1,
     minor: 0,
-    ...featureBits(model),
+    required: requiredBits(model),
     readonly: 0,
+    compatible: 0,
     fileLength: at.end,
     indexLength: index.length,
     modules: model.modules.length,

@@ -6,7 +6,7 @@ const FRAME = 2 ** 20;
 export const rawBlock = (bytes) => ({ type: 0, size: bytes.length, body: bytes });
 export const rleBlock = (byte, count) => ({ type: 1, size: count, body: u8(byte) });
 
-/** A frame. `over` lies: magic, descriptor bits, content size, window byte, checksum bytes, `last` of the last block. */
+/** A frame. `over` lies: magic, descriptor bits, content size, a window, a checksum, `last` of the last block. */
 export function frame(contentSize, blocks, over = {}) {
   const {
     single = true,

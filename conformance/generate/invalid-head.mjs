@@ -154,7 +154,7 @@ function indexBytes(suite) {
   for (const length of [0, 1, 4, 7])
     add(`of-${length}-bytes`, "INDEX_TABLE", (bytes) => bytes.subarray(0, length));
   add("of-8-bytes", "INDEX_TABLE", (bytes) => bytes.subarray(0, 8));
-  for (const identifier of ["LQA0", "LQA2", "lqa1", "1AQL", "\0\0\0\0"])
+  for (const identifier of ["LQI0", "LQI2", "lqi1", "1IQL", "\0\0\0\0"])
     add(
       `identifier-${Buffer.from(identifier).toString("hex")}`,
       "INDEX_IDENTIFIER",

@@ -21,7 +21,7 @@ function encodings(suite) {
       element: [1],
       scale: [2],
       bits: [1],
-      zero_point: [1],
+      reserved: [1],
       group_exponent: [4],
       table: [1],
       rotation: [1],
@@ -30,7 +30,7 @@ function encodings(suite) {
       element: [0, 4, 5, 14, 255],
       scale: [2],
       bits: [8],
-      zero_point: [1],
+      reserved: [1],
       group_exponent: [4],
       table: [1],
       rotation: [1],
@@ -39,7 +39,7 @@ function encodings(suite) {
       scale: [0, 4, 10, 255],
       group_exponent: [1, 3, 11, 255],
       bits: [0, 9, 255],
-      zero_point: [2, 255],
+      reserved: [2, 255],
       element: [2],
       table: [4],
       rotation: [1],
@@ -48,24 +48,22 @@ function encodings(suite) {
       scale: [0, 4],
       group_exponent: [2, 3, 11],
       bits: [1],
-      zero_point: [1],
+      reserved: [1],
       element: [1],
       table: [1],
       rotation: [1],
     },
     trellis: {
       scale: [0, 4],
-      group_exponent: [3, 11],
       rotation: [2, 255],
       bits: [2],
-      zero_point: [1],
+      reserved: [1],
       element: [1],
     },
   };
   for (const [codec, fields] of Object.entries(wrong))
     for (const [field, values] of Object.entries(fields))
       for (const value of values) add(codec, { [field]: value }, "ENCODING_PARAMETER");
-  add("trellis", { rotation: 1 }, "ENCODING_PARAMETER", trellis(4, { group: 16 }));
   for (const codec of [5, 6, 127, 255]) add("affine", { codec }, "UNSUPPORTED_CODEC");
   for (const table of [0, 7, 128, 255])
     add("trellis", { table }, "UNSUPPORTED_CODEC", bases.trellis, ["6.4", "8.6"]);
@@ -238,8 +236,7 @@ function types(suite) {
     add(`${role}-in-out`, "ROLE_SHAPE", { base_layout: 1 }, { role, kernel }, { clauses: ["9.2"] });
   for (const reserved of [1, 128])
     add(`reserved-${reserved}`, "RECORD_RESERVED_NONZERO", { reserved }, {}, { clauses: ["6.3"] });
-  for (const field of ["out", "inp", "groups", "experts"])
-    add(`${field}-0`, "DIMENSION_RANGE", { [field]: 0 });
+  for (const field of ["out", "inp", "experts"]) add(`${field}-0`, "DIMENSION_RANGE", { [field]: 0 });
   const kernels = {
     "linear-kernel-0": [{}, { kernel0: 1 }],
     "linear-kernel-1": [{}, { kernel1: 3 }],
@@ -257,8 +254,6 @@ function types(suite) {
     "conv3d-no-third-kernel": [{ role: "conv3d", kernel: [1, 2, 3] }, { kernel2: 0 }],
     "linear-becomes-conv1d": [{}, { role: 2 }],
     "conv2d-becomes-linear": [{ role: "conv2d", kernel: [1, 1] }, { role: 0 }],
-    "linear-groups-2": [{}, { groups: 2 }],
-    "embedding-groups-2": [{ role: "embedding" }, { groups: 2 }],
   };
   for (const [name, [over, fields]] of Object.entries(kernels))
     add(name, "ROLE_SHAPE", fields, over, { clauses: ["6.6", "9.2"] });

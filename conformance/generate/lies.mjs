@@ -116,7 +116,7 @@ export function otherIndex(
   );
   const view = new DataView(table.buffer);
   view.setUint32(0, tableAt, true);
-  table.set([0x4c, 0x51, 0x41, 0x31], 4);
+  table.set([0x4c, 0x51, 0x49, 0x31], 4);
   table.set(u16(vtableSize, tableSize), vtableAt);
   view.setInt32(tableAt, tableAt - vtableAt, true);
   for (let i = 0; i < fields; i++) {
@@ -142,7 +142,7 @@ export function placedIndex(vectors, { vtable = 10, table = 32, field = 4, gap =
   const bytes = new Uint8Array(end);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, table, true);
-  bytes.set([0x4c, 0x51, 0x41, 0x31], 4);
+  bytes.set([0x4c, 0x51, 0x49, 0x31], 4);
   bytes.set(u16(22, tableSize, ...places.map((_, i) => field + 4 * i)), vtable);
   view.setInt32(table, table - vtable, true);
   places.forEach((place, i) => {

@@ -44,13 +44,6 @@ function accepted(suite) {
     only({ role: "conv2d", out: 1, in: 2 ** 16, kernel: [16, 16], bands: nothing }),
   );
   add(
-    "groups-2-to-the-24",
-    only({ role: "conv1d", out: 1, in: 1, kernel: [1], groups: 2 ** 24, bands: nothing }),
-    {
-      hashes: true,
-    },
-  );
-  add(
     "out-in-rank-and-experts-at-once",
     only({ out: 2 ** 24, in: 2 ** 24, experts: 1024, bands: [band(zero(), zero(), 1024)] }),
     {
@@ -146,10 +139,6 @@ function refusable(suite) {
   add(
     "in-times-kernel-above",
     only({ role: "conv1d", out: 1, in: 2 ** 23 + 1, kernel: [2], bands: nothing }),
-  );
-  add(
-    "groups-2-to-the-24-and-1",
-    only({ role: "conv1d", out: 1, in: 1, kernel: [1], groups: 2 ** 24 + 1, bands: nothing }),
   );
   add(
     "bands-2-to-the-19-and-1",
@@ -267,8 +256,6 @@ function malformed(suite) {
     in: 2 ** 32 - 1,
     kernel: [65535, 65535, 65535],
   });
-  out("groups-2-to-the-25-and-1", { role: "conv1d", kernel: [1], groups: 2 ** 25 + 1 });
-  out("groups-2-to-the-32-minus-1", { role: "conv1d", kernel: [1], groups: 2 ** 32 - 1 });
   const payload = (name, over) => add(name, only({ payload: zeros(8), ...over }), {}, ["3.1", "14"]);
   payload("chunk-2-to-the-32", {
     out: 2 ** 20,

@@ -11,7 +11,7 @@ import { prepareFile } from "../../dist/write/write.js";
 export const MIB = 2 ** 20;
 export const F32 = { codec: "raw", element: "f32" };
 export const F16 = { codec: "raw", element: "f16" };
-export const WIDE = { codec: "affine", bits: 8, zeroPoint: false, group: 0, scale: "f16" };
+export const WIDE = { codec: "affine", bits: 8, group: 0, scale: "f16" };
 const ZERO = { codec: "zero" };
 const NONE = new Uint8Array(0);
 const NO_PLANES = { scales: NONE, zeroPoints: NONE, codes: NONE };
@@ -25,7 +25,6 @@ function moduleOf(name, over, bands, planes) {
     out: 1,
     in: 1,
     kernel: [],
-    groups: 1,
     experts: 1,
     rank,
     baseLayout: "out-in",

@@ -120,7 +120,6 @@ const LIMITS = [
     "DIMENSION",
   ),
   ofSuite("limits/above-hard/experts-65535", "65,535 experts", "HARD_LIMIT", 4, "EXPERTS"),
-  ofSuite("limits/above-hard/groups-2-to-the-32-minus-1", "2^32 − 1 groups", "HARD_LIMIT", 4, "GROUPS"),
   ofSuite("invalid/tensor/dimensions-9", "a shape of 9 dimensions", "HARD_LIMIT", 4, "TENSOR_DIMENSIONS"),
   ofSuite("limits/above-hard/chunk-2-to-the-47", "a chunk of 128 TiB", "HARD_LIMIT", 4, "CHUNK_BYTES"),
   ofSuite(

@@ -10,7 +10,6 @@ const MODULES = ["model.layers.0.self_attn.q_proj", "model.layers.0.mlp.down_pro
   out: 4,
   in: 8,
   kernel: [],
-  groups: 1,
   experts: 1,
   rank: 2,
   baseLayout: "out-in",

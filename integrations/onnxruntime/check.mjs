@@ -33,7 +33,6 @@ const modules = layers.map(({ name, in: inputs, out }, i) => {
     out,
     in: inputs,
     kernel: [],
-    groups: 1,
     experts: 1,
     rank,
     baseLayout: "out-in",

@@ -15,6 +15,7 @@ import { bitsToNumber, readBits } from "./elements.ts";
 import {
   type AffineEncoding,
   FLOAT_BYTES,
+  type FloatType,
   groupCount,
   type Planes,
   type ScaleType,
@@ -23,7 +24,6 @@ import {
 } from "./encoding.ts";
 import { nonfiniteElement } from "./nonfinite.ts";
 import { largestInteger, trellisSteps, trellisTable } from "./trellis.ts";
-import { unneededBits } from "./trellis-unneeded.ts";
 
 /** Where in the planes a finding lies, and what is wrong. */
 export interface PlaneFinding {
@@ -45,10 +45,10 @@ export type PlaneReport = (
 const ELEMENT = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
 
 /** The exponent bits of each float type: all set means Inf or NaN. */
-const EXPONENT: Readonly<Record<ScaleType, number>> = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
+const EXPONENT: Readonly<Record<FloatType, number>> = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
 
 /** Weights of a raw plane, or of a stretch of whole weights of it. @param length weights of a component */
-export function checkRaw(codes: Uint8Array, element: ScaleType, length: number, report: PlaneReport): void {
+export function checkRaw(codes: Uint8Array, element: FloatType, length: number, report: PlaneReport): void {
   if (nonfiniteElement(ELEMENT[element], codes) < 0) return;
   const mask = EXPONENT[element];
   const count = codes.length / FLOAT_BYTES[element];
@@ -66,7 +66,7 @@ export function checkRaw(codes: Uint8Array, element: ScaleType, length: number, 
 
 /** Bit patterns below it stand for +0 or more, and stay finite times any integer: the bits of 2^15, f16 of infinity. */
 function clearPattern(scale: ScaleType): number {
-  return scale === "f16" ? 0x7c00 : scale === "bf16" ? 0x4700 : 0x47000000;
+  return scale === "f16" ? 0x7c00 : 0x4700;
 }
 
 /** An encoding with scales. */
@@ -85,7 +85,7 @@ export function checkScales(
   report: PlaneReport,
   zero?: Uint8Array,
 ): void {
-  // The largest |integer| a code can stand for: q − z and 2q − (2^b − 1) both reach 2^b − 1.
+  // The largest |integer| a code can stand for: q − z reaches 2^b − 1.
   const bits = encoding.codec === "affine" ? encoding.bits : 1;
   const largest = encoding.codec === "trellis" ? largestInteger(encoding.rotation) : (1 << bits) - 1;
   const count = scales.length / FLOAT_BYTES[encoding.scale];
@@ -123,37 +123,21 @@ export function checkPacked(
   zero: Uint8Array,
   report: PlaneReport,
 ): void {
-  if (encoding.codec === "trellis") {
-    if (plane === "codes") checkTrellis(encoding, packed, components, length, zero, report);
+  if (plane === "zeroPoints") {
+    if (encoding.codec !== "affine") return;
+    const groups = groupCount(encoding.group, length);
+    checkCodes(plane, packed, components, groups, encoding.bits, 1, zero, report);
     return;
   }
-  const bits = encoding.codec === "affine" ? encoding.bits : 1;
-  if (plane === "codes") {
-    const group = encoding.group === 0 ? length : encoding.group;
-    checkCodes(plane, packed, components, length, bits, group, zero, report);
-  } else if (packed.length > 0) {
-    checkCodes(plane, packed, components, groupCount(encoding.group, length), bits, 1, zero, report);
+  let bits = encoding.codec === "affine" ? encoding.bits : 1;
+  let fields = length;
+  if (encoding.codec === "trellis") {
+    const table = trellisTable(encoding.table);
+    bits = table.stepBits;
+    fields = trellisSteps(table, length);
   }
-}
-
-/** Bits that no weight with a scale other than 0 depends on are 0. */
-function checkTrellis(
-  encoding: TrellisEncoding,
-  codes: Uint8Array,
-  components: number,
-  length: number,
-  zeroScale: Uint8Array,
-  report: PlaneReport,
-): void {
-  const table = trellisTable(encoding.table);
-  const steps = trellisSteps(table, length);
-  const bytes = packedBytes(steps, table.stepBits);
-  const groups = groupCount(encoding.group, length);
-  for (let c = 0; c < components; c++) {
-    const zero = zeroScale.subarray(c * groups, (c + 1) * groups);
-    for (const { group, from, end } of unneededBits(table, length, encoding.group, zero))
-      checkZeroBits("codes", codes, c, group, c * bytes, from, end, report);
-  }
+  const group = encoding.group === 0 ? fields : encoding.group;
+  checkCodes(plane, packed, components, fields, bits, group, zero, report);
 }
 
 /** Codes of groups with scale 0 are all 0 (so each has exactly one form). */
@@ -161,18 +145,18 @@ function checkCodes(
   plane: "zeroPoints" | "codes",
   packed: Uint8Array,
   components: number,
-  length: number,
+  fields: number,
   bits: number,
   group: number,
   zeroScale: Uint8Array,
   report: PlaneReport,
 ): void {
-  const groups = Math.ceil(length / group);
-  const bytes = packedBytes(length, bits);
+  const groups = Math.ceil(fields / group);
+  const bytes = packedBytes(fields, bits);
   for (let c = 0; c < components; c++) {
     for (let g = 0; g < groups; g++) {
       if (zeroScale[c * groups + g] === 0) continue;
-      const end = Math.min((g + 1) * group, length) * bits;
+      const end = Math.min((g + 1) * group, fields) * bits;
       checkZeroBits(plane, packed, c, g, c * bytes, g * group * bits, end, report);
     }
   }

@@ -1,9 +1,8 @@
 /**
  * The reference decoder: planes to binary32 or binary16 weights, bit for bit (spec clauses 8.1 to 8.6).
  *
- * This is the definition in code. A weight is computed in binary32 and rounded once; as binary16 it is that binary32
- * value, rounded once more to nearest even. With an f16 or bf16 scale the binary32 product is exact, so the value
- * does not depend on who computes it. Signs of zero follow IEEE 754: a negative multiple of a zero scale is −0, and
+ * This is the definition in code. A binary32 weight is an exact product, so it does not depend on who computes it; as
+ * binary16 it is that value, rounded once to nearest even. Signs of zero follow IEEE 754: a negative multiple of a zero scale is −0, and
  * so is the sign codec's bit 1.
  *
  * The decoder accepts whatever bits the planes hold; whether they are allowed is for `check.ts`. `decode.ts` chooses
@@ -126,7 +125,6 @@ function decodeGrouped(
 ): void {
   const wide = target instanceof Float32Array;
   const bits = encoding.codec === "sign" ? 1 : encoding.bits;
-  const zeroPoint = encoding.codec === "affine" && encoding.zeroPoint;
   const group = encoding.group === 0 ? length : encoding.group;
   const groups = groupCount(encoding.group, length);
   const codeBytes = packedBytes(length, bits);
@@ -136,12 +134,12 @@ function decodeGrouped(
   const table = wide ? new Float32Array(1 << TABLE_BITS) : new Uint16Array(1 << TABLE_BITS);
   for (let c = 0; c < components; c++) {
     unpackCodes(planes.codes, c * codeBytes, length, bits, codes, 0);
-    if (zeroPoint) unpackCodes(planes.zeroPoints, c * zeroBytes, groups, bits, zeros, 0);
+    if (encoding.codec === "affine") unpackCodes(planes.zeroPoints, c * zeroBytes, groups, bits, zeros, 0);
     for (let g = 0; g < groups; g++) {
       const scale = readElement(planes.scales, encoding.scale, c * groups + g);
-      // The integer of code q is step·q + first: q − z, 2q − (2^b − 1), or 1 − 2q for a sign.
-      const step = encoding.codec === "sign" ? -2 : zeroPoint ? 1 : 2;
-      const first = encoding.codec === "sign" ? 1 : zeroPoint ? -zeros[g]! : 1 - (1 << bits);
+      // The integer of code q is step·q + first: q − z, or 1 − 2q for a sign.
+      const step = encoding.codec === "sign" ? -2 : 1;
+      const first = encoding.codec === "sign" ? 1 : -zeros[g]!;
       const start = g * group;
       const end = Math.min(start + group, length);
       const to = at.offset + c * at.componentStride + start * at.weightStride;

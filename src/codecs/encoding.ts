@@ -9,8 +9,8 @@
 import type { Rotation } from "./rotation.ts";
 import { trellisBits, trellisRate, trellisTable } from "./trellis.ts";
 
-/** Storage type of a scale (spec 6.4). `f16` is the default; `f32` scales make decoding round once. */
-export type ScaleType = "f16" | "bf16" | "f32";
+/** Storage type of a scale (spec 6.4). */
+export type ScaleType = "f16" | "bf16";
 
 /** Storage type of raw weights (spec 8.3). */
 export type FloatType = "f32" | "f16" | "bf16";
@@ -33,13 +33,11 @@ export interface GroupedEncoding {
   readonly scale: ScaleType;
 }
 
-/** `bits`-bit unsigned codes with a scale and, if `zeroPoint`, a `bits`-bit zero point per group (spec 8.4). */
+/** `bits`-bit unsigned codes q with a scale s and a `bits`-bit zero point z per group: value = (q − z)·s (spec 8.4). */
 export interface AffineEncoding extends GroupedEncoding {
   readonly codec: "affine";
   /** 1 to 8. */
   readonly bits: number;
-  /** true: value = (q − z)·s. false: value = (2q − (2^bits − 1))·s. */
-  readonly zeroPoint: boolean;
 }
 
 /** One bit a weight, 0 = +s and 1 = −s (spec 8.5). */
@@ -52,7 +50,8 @@ export interface TrellisEncoding extends GroupedEncoding {
   readonly codec: "trellis";
   /** Number of the normative table; it determines step bits, weights a step and window bits. */
   readonly table: number;
-  /** Only for whole vectors (`group` 0): weights that are mixed share a scale. */
+  readonly group: 0;
+  readonly scale: "bf16";
   readonly rotation: Rotation;
 }
 
@@ -96,17 +95,16 @@ export function planeSizes(encoding: Encoding, components: number, length: numbe
       return { scales: 0, zeroPoints: 0, codes: components * length * FLOAT_BYTES[encoding.element] };
     case "trellis":
       return {
-        scales: components * groupCount(encoding.group, length) * FLOAT_BYTES[encoding.scale],
+        scales: components * FLOAT_BYTES[encoding.scale],
         zeroPoints: 0,
         codes: components * Math.ceil(trellisBits(trellisTable(encoding.table), length) / 8),
       };
     default: {
       const groups = groupCount(encoding.group, length);
       const bits = encoding.codec === "sign" ? 1 : encoding.bits;
-      const zeroPoint = encoding.codec === "affine" && encoding.zeroPoint;
       return {
         scales: components * groups * FLOAT_BYTES[encoding.scale],
-        zeroPoints: zeroPoint ? components * Math.ceil((groups * bits) / 8) : 0,
+        zeroPoints: encoding.codec === "affine" ? components * Math.ceil((groups * bits) / 8) : 0,
         codes: components * Math.ceil((length * bits) / 8),
       };
     }
@@ -114,9 +112,8 @@ export function planeSizes(encoding: Encoding, components: number, length: numbe
 }
 
 /**
- * A short name for reports: `zero`, `raw f32`, `sign g128 f16`, `affine2 g128 f16`. A symmetric affine encoding (no
- * zero point) reads `affine2s`, a trellis table its bits a weight, `trellis1.5`, and `trellis1.5r` if it is rotated; the
- * group of a whole vector reads `whole`.
+ * A short name for reports: `zero`, `raw f32`, `sign g128 f16`, `affine2 g128 f16`. A trellis encoding has the bits per
+ * weight of its table, `trellis1.5`, and reads `trellis1.5r` if it is rotated; the group of a whole vector reads `whole`.
  */
 export function encodingLabel(encoding: Encoding): string {
   switch (encoding.codec) {
@@ -127,7 +124,7 @@ export function encodingLabel(encoding: Encoding): string {
     default: {
       const group = encoding.group === 0 ? "whole" : `g${encoding.group}`;
       let name: string = encoding.codec;
-      if (encoding.codec === "affine") name += `${encoding.bits}${encoding.zeroPoint ? "" : "s"}`;
+      if (encoding.codec === "affine") name += encoding.bits;
       if (encoding.codec === "trellis") {
         name += trellisRate(trellisTable(encoding.table));
         if (encoding.rotation !== "none") name += "r";

@@ -1,8 +1,8 @@
 /**
  * The reference decoder of trellis-coded planes (spec clause 8.6).
  *
- * Every weight is one entry of the table times the scale of its group, rounded once; nothing else depends on what came
- * before, so a reader could begin at any step. This one walks along and shifts the window. In a rotated vector (8.6.1) the
+ * Every weight is one entry of the table times the scale of its vector; nothing else depends on what came before, so a
+ * reader could begin at any step. This one walks along and shifts the window. In a rotated vector (8.6.1) the
  * entries of 64 weights are first mixed, in integers. Plane lengths, the table and the target have been checked by
  * `decodePlanes`.
  *
@@ -11,7 +11,7 @@
 import { packedBytes, unpackCodes } from "./bits.ts";
 import type { DecodeTarget, Placement } from "./decode-plain.ts";
 import { readElement } from "./elements.ts";
-import { groupCount, type Planes, type TrellisEncoding } from "./encoding.ts";
+import type { Planes, TrellisEncoding } from "./encoding.ts";
 import { numberToF16 } from "./floats.ts";
 import { rotateIntegers } from "./rotation.ts";
 import { trellisSteps, trellisTable, WINDOW_BITS } from "./trellis.ts";
@@ -32,46 +32,27 @@ export function decodeTrellis(
   const wide = target instanceof Float32Array;
   const steps = trellisSteps(table, length);
   const bytes = packedBytes(steps, stepBits);
-  const group = encoding.group === 0 ? length : encoding.group;
-  const groups = groupCount(encoding.group, length);
   const windows = new Uint8Array(steps);
   const integers = encoding.rotation === "none" ? undefined : new Int16Array(length);
   const scaled = wide ? new Float32Array(entries.length) : new Uint16Array(entries.length);
   for (let c = 0; c < components; c++) {
     readWindows(planes.codes, c * bytes, stepBits, windows);
+    const scale = readElement(planes.scales, encoding.scale, c);
     if (integers !== undefined) {
       for (let i = 0; i < length; i++) integers[i] = entries[(windows[i >> shift]! << shift) | (i & rest)]!;
       rotateIntegers(integers);
-      const scale = readElement(planes.scales, encoding.scale, c);
       for (let i = 0, to = at.offset + c * at.componentStride; i < length; i++, to += at.weightStride) {
         const value = Math.fround(integers[i]! * scale);
         target[to] = wide ? value : numberToF16(value);
       }
       continue;
     }
-    for (let g = 0; g < groups; g++) {
-      const scale = readElement(planes.scales, encoding.scale, c * groups + g);
-      const end = Math.min((g + 1) * group, length);
-      let i = g * group;
-      let to = at.offset + c * at.componentStride + i * at.weightStride;
-      // A group begins with a step, because group sizes are multiples of every table's weights a step.
-      if (end - i >= entries.length) {
-        // A scaled table pays once each of its entries is used about once.
-        for (let e = 0; e < entries.length; e++) {
-          const value = Math.fround(entries[e]! * scale);
-          scaled[e] = wide ? value : numberToF16(value);
-        }
-        for (; i < end; i++, to += at.weightStride) {
-          target[to] =
-            scaled[windows[Math.floor(i / weightsPerStep)]! * weightsPerStep + (i % weightsPerStep)]!;
-        }
-      } else {
-        for (; i < end; i++, to += at.weightStride) {
-          const value = Math.fround(entries[(windows[i >> shift]! << shift) | (i & rest)]! * scale);
-          target[to] = wide ? value : numberToF16(value);
-        }
-      }
+    for (let e = 0; e < entries.length; e++) {
+      const value = Math.fround(entries[e]! * scale);
+      scaled[e] = wide ? value : numberToF16(value);
     }
+    for (let i = 0, to = at.offset + c * at.componentStride; i < length; i++, to += at.weightStride)
+      target[to] = scaled[(windows[i >> shift]! << shift) | (i & rest)]!;
   }
 }
 

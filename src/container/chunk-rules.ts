@@ -22,7 +22,6 @@ export type LimitCheck = (
 
 /** The ways a kind of payload may be stored, beside as it is (spec 7.5). */
 export const CHOICES = {
-  module: ["zstd"],
   tensor: ["zstd", "shuffled-zstd"],
   section: ["text-zstd"],
 } as const;

@@ -1,7 +1,8 @@
 /**
  * Raw payload → stored payload (spec clauses 7.5 and 7.6): `none`, `zstd`, byte-shuffled `zstd` for tensors, or `zstd`
  * with the text dictionary for sections (the configuration of a PEFT adapter: 1036 bytes, 473 with plain zstd, 18 to
- * 113 with the dictionary). A compressed payload is a run of zstd frames, each of exactly 1 MiB raw but the last.
+ * 113 with the dictionary). A compressed payload is a run of zstd frames, each of exactly 1 MiB raw but the last, and each a
+ * single segment.
  *
  * Compression always uses the zstd-codec package, so that the same adapter gives the same bytes on every runtime.
  *
@@ -34,9 +35,9 @@ export function compress(
   zstd: ZstdCodecFunctions,
 ): Stored {
   const frame = {
-    zstd: (piece: Uint8Array) => zstd.compress(piece),
-    "shuffled-zstd": (piece: Uint8Array) => zstd.compress(shuffle(piece, elementSize)),
-    "text-zstd": (piece: Uint8Array) => zstd.compressText(piece),
+    zstd: (piece: Uint8Array) => singleSegment(zstd.compress(piece)),
+    "shuffled-zstd": (piece: Uint8Array) => singleSegment(zstd.compress(shuffle(piece, elementSize))),
+    "text-zstd": (piece: Uint8Array) => singleSegment(zstd.compressText(piece)),
   };
   const bound = raw.length * (1 - WORTHWHILE);
   let best: Stored = { compression: "none", bytes: raw };
@@ -46,6 +47,20 @@ export function compress(
     if (bytes.length <= bound && bytes.length < best.bytes.length) best = { compression, bytes };
   }
   return best;
+}
+
+/**
+ * A frame without a window descriptor: what refers back by at most a window does so within the content, too. zstd gives frames
+ * above 512 KiB a window.
+ */
+function singleSegment(frame: Uint8Array): Uint8Array {
+  const descriptor = frame[4]!;
+  if ((descriptor & 0x20) !== 0) return frame;
+  const single = new Uint8Array(frame.length - 1);
+  single.set(frame.subarray(0, 4));
+  single[4] = descriptor | 0x20;
+  single.set(frame.subarray(6), 5);
+  return single;
 }
 
 function pieces(raw: Uint8Array): Uint8Array[] {

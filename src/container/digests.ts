@@ -63,24 +63,14 @@ export function moduleContent(module: ModuleShape & { bands: readonly Band[] }):
   r.name(module.name);
   r.u8(MODULE_ROLES.indexOf(module.role));
   r.u8(BASE_LAYOUTS.indexOf(module.baseLayout));
-  for (const size of [module.out, module.in, module.groups, module.experts, ...kernelFields(module)])
-    r.u32(size);
+  for (const size of [module.out, module.in, module.experts, ...kernelFields(module)]) r.u32(size);
   r.f32(module.multiplier);
   r.u32(module.bands.length);
   for (const band of module.bands) {
     r.u32(band.components);
     for (const encoding of [band.b, band.a]) {
       const e = writeEncoding(encoding);
-      for (const v of [
-        e.codec,
-        e.element,
-        e.scale,
-        e.bits,
-        e.zeroPoint,
-        e.groupExponent,
-        e.table,
-        e.rotation,
-      ])
+      for (const v of [e.codec, e.element, e.scale, e.bits, e.reserved, e.groupExponent, e.table, e.rotation])
         r.u8(v);
     }
   }

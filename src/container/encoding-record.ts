@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Encoding, FloatType, ScaleType } from "../codecs/encoding.ts";
+import type { Encoding, FloatType } from "../codecs/encoding.ts";
 import type { Rotation } from "../codecs/rotation.ts";
 import { TRELLIS_TABLES } from "../codecs/trellis.ts";
 import * as KIND from "../error-catalogue.ts";
@@ -71,13 +71,15 @@ const FLOATS: Readonly<Record<FloatType, number>> = {
 const FLOAT_NAMES = new Map<number, FloatType>(
   Object.entries(FLOATS).map(([name, number]) => [number, name as FloatType]),
 );
+/** Behind a value that is an error because of it. */
+const DRAFT = "which only drafts before 1.0 allowed";
 
 const EMPTY: EncodingRecord = {
   codec: 0,
   element: 0,
   scale: 0,
   bits: 0,
-  zeroPoint: 0,
+  reserved: 0,
   groupExponent: 0,
   table: 0,
   rotation: 0,
@@ -104,7 +106,7 @@ export function writeEncoding(encoding: Encoding): EncodingRecord {
           table: encoding.table,
           rotation: ROTATIONS.indexOf(encoding.rotation),
         };
-      return { ...shared, codec: Codec.Affine, bits: encoding.bits, zeroPoint: encoding.zeroPoint ? 1 : 0 };
+      return { ...shared, codec: Codec.Affine, bits: encoding.bits };
     }
   }
 }
@@ -116,7 +118,7 @@ export function writeEncoding(encoding: Encoding): EncodingRecord {
  */
 export function readEncoding(record: EncodingRecord, where: string, offset: number): Encoding {
   const encoding = interpret(record, where, offset);
-  // What the codec does not use must be zero: one encoding, one record.
+  // What the codec leaves no choice of has one value: one encoding, one record.
   const expected = writeEncoding(encoding);
   for (const field of Object.keys(expected) as (keyof EncodingRecord)[]) {
     if (record[field] === expected[field]) continue;
@@ -124,14 +126,21 @@ export function readEncoding(record: EncodingRecord, where: string, offset: numb
       where: `${where}.${field}`,
       offset,
       expected: expected[field],
-      actual: record[field],
+      actual: isOfDraft(encoding, field) ? `${record[field]}, ${DRAFT}` : record[field],
     });
   }
   return encoding;
 }
 
+/** Zero points were optional, and trellis codes had groups and scales of every type. */
+function isOfDraft({ codec }: Encoding, field: keyof EncodingRecord): boolean {
+  return codec === "trellis"
+    ? field === "scale" || field === "groupExponent"
+    : codec === "affine" && field === "reserved";
+}
+
 function interpret(record: EncodingRecord, where: string, offset: number): Encoding {
-  const bad = (field: string, expected: string, actual: number): never =>
+  const bad = (field: string, expected: string, actual: number | string): never =>
     fail(KIND.ENCODING_PARAMETER, { where: `${where}.${field}`, offset, expected, actual });
   if (record.codec === Codec.Zero) return { codec: "zero" };
   if (record.codec === Codec.Raw)
@@ -148,18 +157,16 @@ function interpret(record: EncodingRecord, where: string, offset: number): Encod
       expected: `trellis table 1 to ${TRELLIS_TABLES.size}`,
       actual: `trellis table ${record.table}`,
     });
-  const scale: ScaleType = FLOAT_NAMES.get(record.scale) ?? bad("scale", "F32, F16 or BF16", record.scale);
+  if (record.codec === Codec.Trellis) {
+    const rotation = ROTATIONS[record.rotation] ?? bad("rotation", "0 or 1", record.rotation);
+    return { codec: "trellis", table: record.table, group: 0, scale: "bf16", rotation };
+  }
+  const scale = FLOAT_NAMES.get(record.scale) ?? bad("scale", "F16 or BF16", record.scale);
+  if (scale === "f32") return bad("scale", "F16 or BF16", `F32, ${DRAFT}`);
   const exponent = record.groupExponent;
   if (exponent !== 0 && (exponent < 4 || exponent > 10)) bad("groupExponent", "0, or 4 to 10", exponent);
   const group = exponent === 0 ? 0 : 2 ** exponent;
   if (record.codec === Codec.Sign) return { codec: "sign", group, scale };
-  if (record.codec === Codec.Trellis) {
-    if (group !== 0 && record.rotation !== 0)
-      bad("rotation", "0, because groups have scales of their own", record.rotation);
-    const rotation = ROTATIONS[record.rotation] ?? bad("rotation", "0 or 1", record.rotation);
-    return { codec: "trellis", table: record.table, group, scale, rotation };
-  }
   if (record.bits < 1 || record.bits > 8) bad("bits", "1 to 8", record.bits);
-  if (record.zeroPoint > 1) bad("zeroPoint", "0 or 1", record.zeroPoint);
-  return { codec: "affine", bits: record.bits, group, scale, zeroPoint: record.zeroPoint === 1 };
+  return { codec: "affine", bits: record.bits, group, scale };
 }

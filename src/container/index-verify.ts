@@ -50,7 +50,7 @@ export function verifyIndex(bytes: Uint8Array, schema: Schema, base = 0): Map<st
   if (size < 8) bad(KIND.INDEX_TABLE, 0, "at least 8 bytes", size);
   for (let i = 0; i < 4; i++)
     if (bytes[4 + i] !== schema.identifier.charCodeAt(i))
-      bad(KIND.INDEX_IDENTIFIER, 4, schema.identifier, toHex(bytes.subarray(4, 8)));
+      bad(KIND.INDEX_IDENTIFIER, 4, schema.identifier, identifierText(bytes.subarray(4, 8)));
 
   const table = follow(0, `table ${schema.table}`);
   const vtable = table - view.getInt32(table, true);
@@ -80,4 +80,11 @@ export function verifyIndex(bytes: Uint8Array, schema: Schema, base = 0): Map<st
     found.set(name, { start: at + 4, count, size: each });
   }
   return found;
+}
+
+/** What stands in the place of the identifier: as a rule the identifier of another version, or bytes that are no text. */
+function identifierText(bytes: Uint8Array): string {
+  const text = String.fromCharCode(...bytes);
+  if (text === "LQA1") return "LQA1, of a draft before 1.0: encode the adapter again";
+  return /^[ -~]*$/.test(text) ? text : toHex(bytes);
 }

@@ -8,7 +8,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { CHUNK_BYTES, EXPERT_BANDS } from "../limits.ts";
 import { consistentMultiplier } from "../model/adapter.ts";
-import { checkChunkLength, type LimitCheck, readCompression } from "./chunk-rules.ts";
+import { checkChunkLength, type LimitCheck } from "./chunk-rules.ts";
 import type { ReadIndex } from "./index-read.ts";
 import { payloadLength } from "./layout.ts";
 import type { NameReader } from "./names.ts";
@@ -52,7 +52,7 @@ function moduleReader(
   const column = (field: string): ((i: number) => number) => read.column("modules", field);
   const [suffix, shared] = [column("nameSuffix"), column("nameShared")];
   const [typeNumber, planNumber] = [column("moduleType"), column("plan")];
-  const [compressions, lengths] = [column("compression"), column("chunkLength")];
+  const [reserved, lengths] = [column("reserved"), column("chunkLength")];
   const usedTypes = firstUse(types.length, "types", read);
   const usedPlans = firstUse(plans.length, "plans", read);
   let expertBands = 0;
@@ -82,15 +82,20 @@ function moduleReader(
       [lastType, lastBands] = [type, bands];
       const chunkLength = lengths(i);
       limit(Math.max(payload, chunkLength), CHUNK_BYTES, "modules", i, where);
-      const compression = readCompression(compressions(i), "module", where, offset);
-      checkChunkLength(chunkLength, payload, compression, where, offset);
+      if (reserved(i) !== 0)
+        fail(KIND.RECORD_RESERVED_NONZERO, {
+          where,
+          offset,
+          expected: 0,
+          actual: `${reserved(i)}; only drafts before 1.0 compressed modules`,
+        });
+      checkChunkLength(chunkLength, payload, "none", where, offset);
       // Field by field: a copy of `type` with more fields behind it is an object of another, slower kind.
       return {
         role: type.role,
         out: type.out,
         in: type.in,
         kernel: type.kernel,
-        groups: type.groups,
         experts: type.experts,
         baseLayout: type.baseLayout,
         multiplier: type.multiplier,
@@ -99,7 +104,7 @@ function moduleReader(
         name,
         rank,
         bands,
-        compression,
+        compression: "none",
         payload,
         chunk: chunks[i]!,
       };

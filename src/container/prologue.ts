@@ -21,7 +21,7 @@ export const MAGIC: Uint8Array = Uint8Array.of(0x89, 0x4c, 0x51, 0x41, 0x0d, 0x0
 
 /** Required feature bits (spec 5.3): what a reader must know to use the file. */
 export const REQUIRED = {
-  /** A module or tensor chunk is compressed with zstd. */
+  /** A tensor chunk is compressed with zstd. */
   ZSTD: 1,
   /** A band uses the trellis codec. */
   TRELLIS: 2,
@@ -31,14 +31,6 @@ export const REQUIRED = {
   MAGNITUDE: 8,
   /** There are tensors that replace or add to the base (replacements, biases, token rows). */
   REPLACEMENT: 16,
-} as const;
-
-/** Compatible feature bits (spec 5.3): information a reader may ignore. */
-export const COMPATIBLE = {
-  /** A scale is stored as f32, so decoding rounds once. */
-  F32_SCALE: 1,
-  /** Raw values may be Inf or NaN. */
-  NONFINITE: 2,
 } as const;
 
 const KNOWN_REQUIRED = 31;

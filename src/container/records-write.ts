@@ -70,7 +70,7 @@ export function writeRecords(
   const moduleRecords = modules.map((module, i) => ({
     ...moduleNames[i]!,
     chunkLength: module.chunkLength,
-    compression: COMPRESSIONS.indexOf(module.compression),
+    reserved: 0,
     moduleType: types.number(typeRecord(module)),
     plan: plans.number(module.bands),
   }));
@@ -112,7 +112,6 @@ function typeRecord(shape: ModuleShape): ModuleTypeRecord {
   return {
     outSize: shape.out,
     inSize: shape.in,
-    groups: shape.groups,
     multiplier: shape.multiplier,
     alpha: shape.alpha,
     kernel0,

@@ -8,7 +8,7 @@ import type { Encoding } from "../codecs/encoding.ts";
 import type { Band } from "../codecs/packed.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { DIMENSION, EXPERTS, GROUPS, RANK } from "../limits.ts";
+import { DIMENSION, EXPERTS, RANK } from "../limits.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import type { LimitCheck } from "./chunk-rules.ts";
 import {
@@ -131,7 +131,7 @@ export function* readTypes(read: ReadIndex, limit: LimitCheck): Pauses<ModuleTyp
 /** Records of types from their columns. Written out: objects whose fields are added by name in a loop take ten times as long. */
 function typeRecords(read: ReadIndex): (i: number) => ModuleTypeRecord {
   const column = (field: keyof ModuleTypeRecord): ((i: number) => number) => read.column("types", field);
-  const [outSize, inSize, groups] = [column("outSize"), column("inSize"), column("groups")];
+  const [outSize, inSize] = [column("outSize"), column("inSize")];
   const [multiplier, alpha, experts] = [column("multiplier"), column("alpha"), column("experts")];
   const [kernel0, kernel1, kernel2] = [column("kernel0"), column("kernel1"), column("kernel2")];
   const [role, baseLayout, rule] = [column("role"), column("baseLayout"), column("rule")];
@@ -139,7 +139,6 @@ function typeRecords(read: ReadIndex): (i: number) => ModuleTypeRecord {
   return (i) => ({
     outSize: outSize(i),
     inSize: inSize(i),
-    groups: groups(i),
     multiplier: multiplier(i),
     alpha: alpha(i),
     kernel0: kernel0(i),
@@ -166,7 +165,7 @@ function readType(record: ModuleTypeRecord, i: number, read: ReadIndex, limit: L
     fail(KIND.UNSUPPORTED_ROLE, { where, offset, expected: "rule 0 to 3", actual: record.rule });
   if (record.reserved !== 0)
     fail(KIND.RECORD_RESERVED_NONZERO, { where, offset, expected: 0, actual: record.reserved });
-  for (const field of ["outSize", "inSize", "groups", "experts"] as const)
+  for (const field of ["outSize", "inSize", "experts"] as const)
     if (record[field] < 1)
       fail(KIND.DIMENSION_RANGE, { where: `${where}.${field}`, offset, expected: "at least 1", actual: 0 });
   const kernels = [record.kernel0, record.kernel1, record.kernel2];
@@ -186,11 +185,8 @@ function readType(record: ModuleTypeRecord, i: number, read: ReadIndex, limit: L
       expected: `base layout ${BASE_LAYOUTS.indexOf(layouts[0]!)} for ${role}`,
       actual: record.baseLayout,
     });
-  if (kernel.length === 0 && record.groups !== 1)
-    fail(KIND.ROLE_SHAPE, { where, offset, expected: `1 group for ${role}`, actual: record.groups });
   limit(record.outSize, DIMENSION, "types", i, where);
   limit(inputLength({ in: record.inSize, kernel }), DIMENSION, "types", i, where);
-  limit(record.groups, GROUPS, "types", i, where);
   limit(record.experts, EXPERTS, "types", i, where);
   const { multiplier, alpha } = record;
   if (
@@ -210,7 +206,6 @@ function readType(record: ModuleTypeRecord, i: number, read: ReadIndex, limit: L
     out: record.outSize,
     in: record.inSize,
     kernel,
-    groups: record.groups,
     experts: record.experts,
     baseLayout,
     multiplier,

@@ -26,6 +26,8 @@ export interface ChunkRecord {
 
 /** One adapted layer (spec 6.7). */
 export interface ModuleRecord extends ModuleShape, ChunkRecord {
+  /** Modules are never compressed. */
+  readonly compression: "none";
   readonly bands: readonly Band[];
 }
 

@@ -2,8 +2,8 @@
  * Walks zstd frames without decompressing them (spec clause 7.5, RFC 8878 §3.1.1).
  *
  * No zstd implementation available to JavaScript is strict: native ones drop trailing bytes and accept truncated
- * frames, zstd-codec ignores a missing end, others ignore checksums. So every frame is walked first: exactly the
- * expected content size, no dictionary, a bounded window, blocks that end where the frame ends. Reads headers only.
+ * frames, zstd-codec ignores a missing end, others ignore checksums. So every frame is walked first: a single segment of
+ * exactly the expected content size, without dictionary and checksum, blocks that end where the frame ends. Reads headers only.
  *
  * @module
  */
@@ -12,8 +12,8 @@ import { fail } from "../errors.ts";
 import { viewOf } from "./bytes.ts";
 
 const FRAME_MAGIC = 0xfd2fb528;
-/** RFC 8878 §3.1.1.1.2 recommends that decoders support at least this window. */
-const MAX_WINDOW = 8 * 1024 * 1024;
+/** The frame descriptor, but for the two bits of the size of the content size. */
+const SINGLE_SEGMENT = 0x20;
 const MAX_BLOCK = 128 * 1024;
 
 /** A walk over one frame: is given all of its bytes that have arrived, asks for more, and returns its length. */
@@ -41,20 +41,10 @@ export function* walkFrame(left: number, rawLength: number, base: number, where:
   const magic = viewOf(bytes).getUint32(0, true);
   if (magic !== FRAME_MAGIC) bad(0, "a zstd frame", `0x${magic.toString(16)}`);
   const descriptor = bytes[4]!;
-  const single = (descriptor & 0x20) !== 0;
-  if ((descriptor & 0x18) !== 0) bad(4, "no reserved or unused bits", descriptor);
-  if ((descriptor & 0x03) !== 0) bad(4, "no dictionary", descriptor);
-  const checksum = (descriptor & 0x04) !== 0 ? 4 : 0;
+  if ((descriptor & 0x3f) !== SINGLE_SEGMENT)
+    bad(4, "a single segment without dictionary and checksum (drafts before 1.0 allowed others)", descriptor);
   let at = 5;
-  if (!single) {
-    while (short(at, 1)) bytes = yield;
-    const exponent = 10 + (bytes[at]! >> 3);
-    const window = 2 ** exponent + (2 ** exponent / 8) * (bytes[at]! & 7);
-    if (window > MAX_WINDOW) bad(at, `a window of at most ${MAX_WINDOW} bytes`, window);
-    at++;
-  }
-  const sizeField = [single ? 1 : 0, 2, 4, 8][descriptor >> 6]!;
-  if (sizeField === 0) bad(4, "a declared content size", "none");
+  const sizeField = [1, 2, 4, 8][descriptor >> 6]!;
   while (short(at, sizeField)) bytes = yield;
   const view = viewOf(bytes);
   const declared =
@@ -81,8 +71,7 @@ export function* walkFrame(left: number, rawLength: number, base: number, where:
     while (short(at, stored)) bytes = yield;
     at += stored;
   }
-  while (short(at, checksum)) bytes = yield;
-  return at + checksum;
+  return at;
 }
 
 /** Length of the frame at the start of `bytes`. As {@link walkFrame}, all of it being there. */

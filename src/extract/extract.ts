@@ -175,7 +175,6 @@ function buildModule(planned: PlannedModule, svd: TruncatedSvd): LoraModule {
     out,
     in: kernel.reduce((size, factor) => size / factor, width),
     kernel,
-    groups: 1,
     experts: 1,
     rank: k,
     baseLayout: transposed ? "in-out" : "out-in",

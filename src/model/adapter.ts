@@ -59,8 +59,6 @@ export interface ModuleShape {
   readonly in: number;
   /** Kernel size: 0 numbers for linear and embedding, 1 to 3 for convolutions. */
   readonly kernel: readonly number[];
-  /** Groups of the base convolution; 1 elsewhere. */
-  readonly groups: number;
   /** Experts of a mixture-of-experts parameter; 1 elsewhere. */
   readonly experts: number;
   readonly rank: number;
@@ -106,14 +104,13 @@ export function withFactors(module: LoraModule): LoraModule {
 
 /** A module without its factors. They are not asked for. */
 export function shapeOf(module: ModuleShape): ModuleShape {
-  const { name, role, out, kernel, groups, experts, rank, baseLayout, multiplier, alpha, rule } = module;
+  const { name, role, out, kernel, experts, rank, baseLayout, multiplier, alpha, rule } = module;
   return {
     name,
     role,
     out,
     in: module.in,
     kernel,
-    groups,
     experts,
     rank,
     baseLayout,

@@ -38,7 +38,7 @@ export function affineFactor(
   });
   const scale = chooseScaleType(fits, (1 << bits) - 1, where);
   return {
-    encoding: { codec: "affine", bits, zeroPoint: true, group: bundles[0]!.group, scale },
+    encoding: { codec: "affine", bits, group: bundles[0]!.group, scale },
     planes: bundles.map((bundle, e) => codeAffine(bundle, bits, fits[e]!, scale)),
   };
 }

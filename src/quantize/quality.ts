@@ -284,7 +284,7 @@ function vectorBits(encoding: Encoding, length: number): number {
     }
     default: {
       const bits = encoding.codec === "sign" ? 1 : encoding.bits;
-      const zeroPoint = encoding.codec === "affine" && encoding.zeroPoint ? bits : 0;
+      const zeroPoint = encoding.codec === "affine" ? bits : 0;
       return (
         bits * length + groupCount(encoding.group, length) * (8 * FLOAT_BYTES[encoding.scale] + zeroPoint)
       );

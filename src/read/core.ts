@@ -113,7 +113,7 @@ export async function coreOf(
 ): Promise<LqaCore> {
   const { modules, tensors, sections, trailer, digests } = index;
   const zstd = await zstdFor([...modules, ...tensors], options);
-  const values = readerValues(prologue);
+  const values = readerValues();
   const module = moduleFinder(modules);
   /** What is not compressed is there already. */
   const affordable = <R extends ChunkRecord & { readonly name: string }>(record: R): R => {

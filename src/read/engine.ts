@@ -188,7 +188,7 @@ export class Engine {
         this.#heldBytes = 0;
       },
     };
-    const values = readerValues(header.prologue);
+    const values = readerValues();
     return bodySteps(header, { tools: this.#tools, visitor, values, budgetBytes, pinned });
   }
 }

@@ -58,7 +58,7 @@ export async function openLqa(bytes: Uint8Array, options: OpenOptions = {}): Pro
   const verify = async (watch: WatchOptions): Promise<VerifiedIds> => {
     const steps = bodySteps(header, {
       tools: { zstd: await zstdFor(allChunks(header.index), options) },
-      values: readerValues(header.prologue),
+      values: readerValues(),
       budgetBytes: options.budgetBytes ?? CHUNK_BUDGET,
     });
     return runWatched(bytes, chunksStart(header.prologue), header.prologue.fileLength, steps, watch);

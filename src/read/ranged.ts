@@ -152,7 +152,7 @@ function rangedOf(
   const { prologue, index, noncanonicalName } = header;
   const { fileLength } = prologue;
   const budget = options.budgetBytes ?? CHUNK_BUDGET;
-  const values = readerValues(prologue);
+  const values = readerValues();
   let zstd: Promise<Decompressor | undefined> | undefined;
 
   const recordOf = moduleFinder(index.modules);

@@ -11,7 +11,6 @@ import { type checkPacked, checkRaw, checkScales, type PlaneReport } from "../co
 import { groupCount } from "../codecs/encoding.ts";
 import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
-import { COMPATIBLE, type Prologue } from "../container/prologue.ts";
 import { unorderedIndex } from "../container/tensor-rules.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
@@ -22,8 +21,6 @@ import { ELEMENT_BYTES, inputLength } from "../model/adapter.ts";
 export interface ValueOptions {
   /** Checks that codes are in their canonical form; absent where that is not asked for. */
   readonly canonical?: typeof checkPacked | undefined;
-  /** The file declares that it has Inf or NaN. */
-  readonly nonfiniteDeclared: boolean;
   /** May throw. */
   readonly report: (error: LqaError) => void;
   /** True once no more errors are kept: half a billion of them would take an hour. Called before each. */
@@ -33,9 +30,8 @@ export interface ValueOptions {
 }
 
 /** The checks of a reader: the first value that breaks a rule is thrown. */
-export function readerValues({ compatible }: Pick<Prologue, "compatible">): ValueChecks {
+export function readerValues(): ValueChecks {
   return new ValueChecks({
-    nonfiniteDeclared: (compatible & COMPATIBLE.NONFINITE) !== 0,
     report: (error) => {
       throw error;
     },
@@ -47,8 +43,6 @@ export function readerValues({ compatible }: Pick<Prologue, "compatible">): Valu
 /** Value checks of one file. */
 export class ValueChecks {
   readonly options: ValueOptions;
-  /** A value that is Inf or NaN was found where that is declared. */
-  nonfiniteSeen = false;
   /** The last token index of the piece before, of a tensor that is looked at in pieces. */
   #lastIndex = -1;
 
@@ -98,12 +92,8 @@ export class ValueChecks {
     start: number,
     component = 0,
   ): PlaneReport {
-    const { nonfiniteDeclared, report, enough, omit } = this.options;
+    const { report, enough, omit } = this.options;
     return (kind, plane, offset, finding) => {
-      if (kind === KIND.NONFINITE_VALUE && nonfiniteDeclared) {
-        this.nonfiniteSeen = true;
-        return true;
-      }
       if (enough()) {
         omit();
         return true;
@@ -113,8 +103,7 @@ export class ValueChecks {
       report(
         new LqaError(kind, {
           where: `module "${record.name}", ${which}band ${band}, ${factor === "b" ? "B'" : "A'"} ${plane}, component ${component + finding.component}${group}`,
-          // A compressed payload has no byte to point at but its chunk's first.
-          offset: record.compression === "none" ? start + offset : record.chunk.offset,
+          offset: start + offset,
           expected: finding.expected,
           actual: finding.actual,
         }),
@@ -125,7 +114,7 @@ export class ValueChecks {
 
   /** Elements of a plain tensor, from number `first` on. */
   tensor(record: TensorRecord, data: Uint8Array, payloadOffset: number, first = 0): void {
-    const { nonfiniteDeclared, report } = this.options;
+    const { report } = this.options;
     const place = (element: number): { where: string; offset: number } => ({
       where: `tensor "${record.name}", element ${first + element}`,
       offset:
@@ -144,23 +133,6 @@ export class ValueChecks {
         report(new LqaError(KIND.TENSOR_RECORD, { ...place(at), expected: `an index above ${last}` }));
     }
     const at = nonfiniteElement(record.element, data);
-    if (at < 0) return;
-    this.nonfiniteSeen = true;
-    if (!nonfiniteDeclared)
-      report(new LqaError(KIND.NONFINITE_VALUE, { ...place(at), expected: "a finite number" }));
-  }
-
-  /** After the last chunk: NONFINITE is set only where it is needed. */
-  finish(): void {
-    const { nonfiniteDeclared, report } = this.options;
-    if (nonfiniteDeclared && !this.nonfiniteSeen)
-      report(
-        new LqaError(KIND.FEATURE_BITS, {
-          where: "compatible features",
-          offset: 20,
-          expected: "no NONFINITE bit",
-          actual: "set",
-        }),
-      );
+    if (at >= 0) report(new LqaError(KIND.NONFINITE_VALUE, { ...place(at), expected: "a finite number" }));
   }
 }

@@ -208,9 +208,7 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
         : undefined;
       visitor.section?.(record, raw, map);
     });
-  const ids = yield* endSteps(header, digests, known ? content.digest() : undefined, attempt);
-  values?.finish();
-  return ids;
+  return yield* endSteps(header, digests, known ? content.digest() : undefined, attempt);
 }
 
 /** Stored bytes of a compressed chunk that are asked for at once. */

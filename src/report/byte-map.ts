@@ -16,7 +16,6 @@ export const BYTE_KINDS = [
   "scales",
   "zero points",
   "raw weights",
-  "compressed modules",
   "plain tensors",
   "sections",
   "index",
@@ -73,11 +72,7 @@ export function mapBytes(index: ContainerIndex, indexLength: number, fileLength:
   whole("prologue and trailer", 0, PROLOGUE_BYTES);
   whole("index", PROLOGUE_BYTES, indexLength);
   for (const module of index.modules) {
-    const { chunk, bands, compression } = module;
-    if (compression !== "none") {
-      checked("compressed modules", chunk);
-      continue;
-    }
+    const { chunk, bands } = module;
     for (const { band, factor, plane, offset, length } of planeExtents(module, bands)) {
       const raw = plane === "codes" && bands[band]![factor].codec === "raw";
       const codes = factor === "b" ? "codes of B'" : "codes of A'";

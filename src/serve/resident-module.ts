@@ -22,7 +22,7 @@ export interface ResidentModule {
 /**
  * A module from what `packed` of an open file, or a stream, gives. The planes are copied, so the file may go.
  *
- * @throws LqaError CANNOT_APPLY for embeddings and grouped convolutions; RangeError if planes do not fit the shape
+ * @throws LqaError CANNOT_APPLY for embeddings; RangeError if planes do not fit the shape
  */
 export function residentModule(shape: ModuleShape, factors: PackedFactors): ResidentModule {
   assertApplicable(shape);
@@ -30,17 +30,15 @@ export function residentModule(shape: ModuleShape, factors: PackedFactors): Resi
 }
 
 /**
- * Linear layers of either base layout, and convolutions of one group on unfolded input, can be applied. An embedding looks
- * rows up, and a grouped convolution gives each group its own input: they are to be decoded.
+ * Linear layers of either base layout, and convolutions on unfolded input, can be applied. An embedding looks rows up:
+ * decode it instead.
  *
  * @throws LqaError CANNOT_APPLY
  */
-export function assertApplicable({ name, role, groups }: ModuleShape): void {
+export function assertApplicable({ name, role }: ModuleShape): void {
   const where = `module "${name}"`;
   if (role === "embedding")
     fail(KIND.CANNOT_APPLY, { where, expected: "a linear layer or a convolution", actual: role });
-  if (groups !== 1)
-    fail(KIND.CANNOT_APPLY, { where, expected: "a convolution of one group", actual: `${groups} groups` });
 }
 
 /** What applying the module comes down to. @throws RangeError if the payload has not the length the bands imply */

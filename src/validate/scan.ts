@@ -98,7 +98,6 @@ function finish(
 ): void {
   if (padding !== undefined) throw padding;
   if (waiting === undefined || values === undefined) return;
-  if (waiting.values.nonfiniteSeen) values.nonfiniteSeen = true;
   for (const error of waiting.found) values.options.report(error);
   if (waiting.more) values.options.omit();
 }
@@ -214,7 +213,7 @@ function moduleScan(
           anyZero = true;
         }
       });
-    } else if (canonical && (anyZero || encoding.codec === "trellis"))
+    } else if (canonical && anyZero)
       checkCanonical(encoding, plane, piece, at / row, row, groups, length, report);
   }
 

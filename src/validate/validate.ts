@@ -16,7 +16,7 @@ import { SCHEMA } from "../container/generated/schema.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import type { MetaMap } from "../container/meta.ts";
-import { COMPATIBLE, PROLOGUE_BYTES } from "../container/prologue.ts";
+import { PROLOGUE_BYTES } from "../container/prologue.ts";
 import { allChunks, type ContainerIndex } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
@@ -212,12 +212,10 @@ class Run {
     let ids: VerifiedIds | undefined;
     if (depth === 0) yield* this.#length(chunksStart(prologue), prologue.fileLength);
     else {
-      const nonfiniteDeclared = (prologue.compatible & COMPATIBLE.NONFINITE) !== 0;
       const values =
         depth >= 2
           ? new ValueChecks({
               canonical: depth >= 3 ? checkPacked : undefined,
-              nonfiniteDeclared,
               report,
               enough: () => this.#findings.length === MOST_FINDINGS,
               omit: () => void this.#omitted++,

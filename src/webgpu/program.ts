@@ -21,7 +21,7 @@ import { EXPERT_ALIGNMENT, walkPlanes } from "../container/layout.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 /** As in weights.ts. */
-const KIND = { zero: 0, raw: 1, sign: 2, symmetric: 3, point: 4, trellis: 5, rotated: 6 } as const;
+const KIND = { zero: 0, raw: 1, sign: 2, affine: 3, trellis: 4, rotated: 5 } as const;
 const TYPE: Readonly<Record<FloatType, number>> = { f32: 0, f16: 1, bf16: 2 };
 const HEADER_WORDS = 20;
 /** A weight's number shifted by it is 0: the group is the whole vector. */
@@ -128,8 +128,7 @@ function entryOf(encoding: Encoding, place: Place, c: number, length: number): n
   const scale = TYPE[encoding.scale];
   const group = encoding.group === 0 ? WHOLE : Math.log2(encoding.group);
   if (encoding.codec === "sign") return entry(KIND.sign, 1, 0, scale, group);
-  if (encoding.codec === "affine")
-    return entry(encoding.zeroPoint ? KIND.point : KIND.symmetric, encoding.bits, 0, scale, group);
+  if (encoding.codec === "affine") return entry(KIND.affine, encoding.bits, 0, scale, group);
   const { stepBits, weightsPerStep } = trellisTable(encoding.table);
   const kind = isRotated(encoding) ? KIND.rotated : KIND.trellis;
   return entry(kind, stepBits, Math.log2(weightsPerStep), scale, group, TABLE_PLACES.get(encoding.table)!);

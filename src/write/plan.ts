@@ -7,7 +7,7 @@
 import type { Band } from "../codecs/packed.ts";
 import { align } from "../container/bytes.ts";
 import { crc32 } from "../container/crc32.ts";
-import { featureBits } from "../container/features.ts";
+import { requiredBits } from "../container/features.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import { type FileLayout, layOut } from "../container/layout.ts";
@@ -56,8 +56,9 @@ export function planFile(records: FileRecords, alignment?: number): FilePlan {
   const encodings = modules.flatMap((module) => module.bands.flatMap(({ b, a }: Band) => [b, a]));
   const prologue = writePrologue({
     ...VERSION,
-    ...featureBits(modules, tensors, encodings),
+    required: requiredBits(modules, tensors, encodings),
     readOnlyCompatible: 0,
+    compatible: 0,
     fileLength: layout.fileLength,
     indexLength: index.length,
     modules: modules.length,

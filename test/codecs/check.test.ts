@@ -16,10 +16,9 @@ function findings(encoding: Encoding, parts: Partial<Planes>, components: number
   return found;
 }
 
-const affine = (bits: number, zeroPoint: boolean, scale: "f16" | "bf16" | "f32" = "f16"): Encoding => ({
+const affine = (bits: number, scale: "f16" | "bf16" = "f16"): Encoding => ({
   codec: "affine",
   bits,
-  zeroPoint,
   group: 16,
   scale,
 });
@@ -45,9 +44,10 @@ describe("value rules", () => {
     expect(findings({ codec: "sign", group: 16, scale: "bf16" }, { scales: largest, codes }, 1, 16)).toEqual(
       [],
     );
-    expect(findings(affine(1, false, "bf16"), { scales: largest, codes }, 1, 16)).toEqual([]);
+    const narrow = { scales: largest, zeroPoints: new Uint8Array(1), codes };
+    expect(findings(affine(1, "bf16"), narrow, 1, 16)).toEqual([]);
     const wider = { scales: largest, zeroPoints: new Uint8Array(1), codes: new Uint8Array(4) };
-    expect(findings(affine(2, true, "bf16"), wider, 1, 16)).toEqual(["SCALE_VALUE scales 0"]);
+    expect(findings(affine(2, "bf16"), wider, 1, 16)).toEqual(["SCALE_VALUE scales 0"]);
   });
 
   it("refuses set bits behind the last code and behind the last zero point", () => {
@@ -56,7 +56,7 @@ describe("value rules", () => {
       zeroPoints: Uint8Array.of(0x08, 0x07),
       codes: Uint8Array.of(0, 0x40, 0, 0xc0),
     };
-    const encoding = affine(3, true);
+    const encoding = affine(3);
     expect(firstUnusedBit(encoding, "zeroPoints", parts.zeroPoints, 5)).toBe(0);
     expect(firstUnusedBit(encoding, "codes", parts.codes, 5)).toBe(3);
     expect(
@@ -76,7 +76,7 @@ describe("value rules", () => {
       zeroPoints: Uint8Array.of(0b1111),
       codes: Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x00, 0x01),
     };
-    expect(findings(affine(2, true), parts, 1, 21)).toEqual([
+    expect(findings(affine(2), parts, 1, 21)).toEqual([
       "NONCANONICAL_CODES zeroPoints 0",
       "NONCANONICAL_CODES codes 5",
     ]);
@@ -85,34 +85,36 @@ describe("value rules", () => {
     expect(firstUnusedBit(sign, "codes", signs.codes, 5)).toBe(0);
   });
 
-  it("refuses set bits of trellis codes that no weight with a scale depends on", () => {
-    // Table 4: two bits a weight. Groups of 16 weights have 32 bits; the next group's first window reaches 6 bits back.
-    const encoding: Encoding = { codec: "trellis", table: 4, group: 16, scale: "f16", rotation: "none" };
-    const scales = Uint8Array.of(0, 0, 0, 0x3c, 0, 0);
-    const codes = Uint8Array.of(0, 0, 0, 0xfc, 0xff, 0xff, 0xff, 0xff, 0);
-    expect(findings(encoding, { scales, codes }, 1, 36)).toEqual([]);
-    const first = Uint8Array.of(0, 0, 0, 0x02, 0, 0, 0, 0, 0);
-    expect(findings(encoding, { scales, codes: first }, 1, 36)).toEqual(["NONCANONICAL_CODES codes 3"]);
-    const last = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0x80);
-    expect(findings(encoding, { scales, codes: last }, 1, 36)).toEqual(["NONCANONICAL_CODES codes 8"]);
+  it("refuses set bits of a trellis vector whose scale is 0", () => {
+    const encoding: Encoding = { codec: "trellis", table: 4, group: 0, scale: "bf16", rotation: "none" };
+    const scales = Uint8Array.of(0, 0, 0x80, 0x3f, 0, 0);
+    const codes = Uint8Array.of(0, 0, 0xff, 0xff, 0, 0);
+    expect(findings(encoding, { scales, codes }, 3, 8)).toEqual([]);
+    codes[1] = 0x80;
+    codes[4] = 0x01;
+    expect(findings(encoding, { scales, codes }, 3, 8)).toEqual([
+      "NONCANONICAL_CODES codes 1",
+      "NONCANONICAL_CODES codes 4",
+    ]);
     // Three steps of table 3 (k = 3, V = 2) leave seven bits unused.
-    const short: Encoding = { codec: "trellis", table: 3, group: 0, scale: "f16", rotation: "none" };
+    const short: Encoding = { codec: "trellis", table: 3, group: 0, scale: "bf16", rotation: "none" };
     expect(firstUnusedBit(short, "codes", Uint8Array.of(0xff, 0x03), 5)).toBe(1);
     expect(firstUnusedBit(short, "codes", Uint8Array.of(0xff, 0x01), 5)).toBe(-1);
   });
 
   it("says which component, group and byte, in every component and group", () => {
     // Three components of 40 weights in groups of 16, 16 and 8; the scale of one group is 0, and one bit is set in it.
-    const [components, length, groups] = [3, 40, 3];
+    const [components, length] = [3, 40];
     const encodings: Encoding[] = [
       sign,
-      affine(3, true),
-      affine(8, false, "f32"),
-      { codec: "trellis", table: 4, group: 16, scale: "bf16", rotation: "none" },
+      affine(3),
+      affine(8, "bf16"),
+      { codec: "trellis", table: 4, group: 0, scale: "bf16", rotation: "none" },
     ];
     for (const encoding of encodings) {
       const sizes = planeSizes(encoding, components, length);
       const each = sizes.codes / components;
+      const groups = encoding.codec === "trellis" ? 1 : 3;
       const bits = encoding.codec === "affine" ? encoding.bits : encoding.codec === "sign" ? 1 : 2;
       for (let c = 0; c < components; c++)
         for (let g = 0; g < groups; g++) {
@@ -122,7 +124,7 @@ describe("value rules", () => {
             if (i !== c * groups + g) scales[size * i + size - 1] = 0x3c;
           const zeroPoints = new Uint8Array(sizes.zeroPoints);
           const codes = new Uint8Array(sizes.codes);
-          // The first bit of the group's first weight; of trellis codes no window before needs it.
+          // The first bit of the group's first weight.
           const at = c * each + ((16 * g * bits) >> 3);
           codes[at] = 1 << ((16 * g * bits) & 7);
           const seen: unknown[] = [];
@@ -196,15 +198,15 @@ describe("value rules", () => {
 describe("encoding labels", () => {
   it("are short and tell encodings apart", () => {
     expect(encodingLabel(sign)).toBe("sign g16 f16");
-    expect(encodingLabel(affine(2, true))).toBe("affine2 g16 f16");
-    expect(encodingLabel(affine(2, false, "f32"))).toBe("affine2s g16 f32");
+    expect(encodingLabel(affine(2))).toBe("affine2 g16 f16");
+    expect(encodingLabel(affine(3, "bf16"))).toBe("affine3 g16 bf16");
     expect(encodingLabel({ codec: "raw", element: "bf16" })).toBe("raw bf16");
-    expect(encodingLabel({ codec: "trellis", table: 3, group: 0, scale: "f16", rotation: "none" })).toBe(
-      "trellis1.5 whole f16",
+    expect(encodingLabel({ codec: "trellis", table: 3, group: 0, scale: "bf16", rotation: "none" })).toBe(
+      "trellis1.5 whole bf16",
     );
     expect(
-      encodingLabel({ codec: "trellis", table: 4, group: 0, scale: "f16", rotation: "hadamard64" }),
-    ).toBe("trellis2r whole f16");
+      encodingLabel({ codec: "trellis", table: 4, group: 0, scale: "bf16", rotation: "hadamard64" }),
+    ).toBe("trellis2r whole bf16");
     expect(encodingLabel({ codec: "zero" })).toBe("zero");
     expect(encodingLabel({ codec: "sign", group: 0, scale: "f16" })).toBe("sign whole f16");
   });

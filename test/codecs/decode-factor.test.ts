@@ -11,13 +11,13 @@ import { isLqaError } from "../../src/errors.ts";
 import { uniform } from "../helpers/random.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
 
-const affine: Encoding = { codec: "affine", bits: 3, zeroPoint: true, group: 32, scale: "f16" };
-const wider: Encoding = { codec: "affine", bits: 6, zeroPoint: false, group: 16, scale: "bf16" };
+const affine: Encoding = { codec: "affine", bits: 3, group: 32, scale: "f16" };
+const wider: Encoding = { codec: "affine", bits: 6, group: 16, scale: "bf16" };
 const sign: Encoding = { codec: "sign", group: 0, scale: "f16" };
 const raw: Encoding = { codec: "raw", element: "f32" };
 const zero: Encoding = { codec: "zero" };
-const trellis: Encoding = { codec: "trellis", table: 3, group: 64, scale: "f16", rotation: "none" };
-const rotated: Encoding = { codec: "trellis", table: 4, group: 0, scale: "f16", rotation: "hadamard64" };
+const trellis: Encoding = { codec: "trellis", table: 3, group: 0, scale: "bf16", rotation: "none" };
+const rotated: Encoding = { codec: "trellis", table: 4, group: 0, scale: "bf16", rotation: "hadamard64" };
 
 const next = uniform(7);
 const bytes = (length: number) => Uint8Array.from({ length }, () => Math.floor(256 * next()));

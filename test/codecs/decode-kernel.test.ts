@@ -5,15 +5,14 @@ import { DecodeKernel } from "../../src/codecs/kernels/decode-kernel.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
 
 /** Every encoding but for its group. */
-const SCALES: readonly ScaleType[] = ["f16", "bf16", "f32"];
+const SCALES: readonly ScaleType[] = ["f16", "bf16"];
 function everyEncoding(group: number, scale: ScaleType): Encoding[] {
   const all: Encoding[] = [{ codec: "zero" }, { codec: "sign", group, scale }];
-  for (const element of SCALES) all.push({ codec: "raw", element });
-  for (let bits = 1; bits <= 8; bits++)
-    for (const zeroPoint of [true, false]) all.push({ codec: "affine", bits, zeroPoint, group, scale });
+  for (const element of ["f16", "bf16", "f32"] as const) all.push({ codec: "raw", element });
+  for (let bits = 1; bits <= 8; bits++) all.push({ codec: "affine", bits, group, scale });
   for (let table = 1; table <= 6; table++) {
-    all.push({ codec: "trellis", table, group, scale, rotation: "none" });
-    all.push({ codec: "trellis", table, group: 0, scale, rotation: "hadamard64" });
+    all.push({ codec: "trellis", table, group: 0, scale: "bf16", rotation: "none" });
+    all.push({ codec: "trellis", table, group: 0, scale: "bf16", rotation: "hadamard64" });
   }
   return all;
 }
@@ -68,7 +67,7 @@ describe("the decode kernel", () => {
     for (let round = 0; round < 300; round++) {
       length = round + 1;
       const group = [0, 16, 32, 64, 128, 256, 512, 1024][round % 8]!;
-      for (const encoding of everyEncoding(group, SCALES[round % 3]!)) {
+      for (const encoding of everyEncoding(group, SCALES[round % 2]!)) {
         const part = partOf(encoding, 1 + (byte() % 5), length, bytes, anyScale);
         for (const wide of both)
           for (const order of orders) compare({ parts: [part], length, order, multiplier: 1 }, wide);
@@ -95,7 +94,7 @@ describe("the decode kernel", () => {
     for (let round = 0; round < 24; round++) {
       const length = [512, 513, 1000, 1024, 4096, 4100, 5000, 11008][round % 8]! + (round > 8 ? byte() : 0);
       const group = [128, 0, 16, 1024][round % 4]!;
-      const all = everyEncoding(group, SCALES[round % 3]!);
+      const all = everyEncoding(group, SCALES[round % 2]!);
       for (const [i, encoding] of all.entries()) {
         const parts = [partOf(encoding, 1 + (byte() % 18), length, bytes, anyScale)];
         if (round % 2 === 1)

@@ -24,12 +24,12 @@ function bell(length: number, deviation: number, seed: number): Float32Array {
 /** What the spec decodes the bits to, with scale 1. */
 function decoded(table: TrellisTable, bits: Uint8Array, length: number): Float32Array {
   const target = new Float32Array(length);
-  const planes = { scales: Uint8Array.of(0, 0x3c), zeroPoints: new Uint8Array(0), codes: bits };
+  const planes = { scales: Uint8Array.of(0x80, 0x3f), zeroPoints: new Uint8Array(0), codes: bits };
   const encoding = {
     codec: "trellis",
     table: table.number,
     group: 0,
-    scale: "f16",
+    scale: "bf16",
     rotation: "none",
   } as const;
   decodePlanes(encoding, planes, 1, length, target, {

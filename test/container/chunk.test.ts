@@ -13,7 +13,6 @@ const shape: ModuleShape = {
   out: 3,
   in: 5,
   kernel: [],
-  groups: 1,
   experts: 2,
   rank: 1,
   baseLayout: "out-in",

@@ -17,9 +17,8 @@ describe("the content record of a module", () => {
       { codec: "raw", element: "f32" },
       { codec: "sign", group: 0, scale: "f16" },
       { codec: "sign", group: 16, scale: "f16" },
-      { codec: "affine", bits: 2, zeroPoint: true, group: 128, scale: "f16" },
-      { codec: "affine", bits: 2, zeroPoint: false, group: 128, scale: "f16" },
-      { codec: "affine", bits: 3, zeroPoint: true, group: 128, scale: "f16" },
+      { codec: "affine", bits: 2, group: 128, scale: "f16" },
+      { codec: "affine", bits: 3, group: 128, scale: "f16" },
       { codec: "trellis", table: 4, group: 0, scale: "bf16", rotation: "none" },
       { codec: "trellis", table: 4, group: 0, scale: "bf16", rotation: "hadamard64" },
       { codec: "trellis", table: 5, group: 0, scale: "bf16", rotation: "none" },
@@ -27,8 +26,8 @@ describe("the content record of a module", () => {
     expect(new Set(encodings.map(bytes)).size).toBe(encodings.length);
     for (const encoding of encodings) {
       const record = writeEncoding(encoding);
-      const { codec, element, scale, bits, zeroPoint, groupExponent, table, rotation } = record;
-      const stored = [codec, element, scale, bits, zeroPoint, groupExponent, table, rotation];
+      const { codec, element, scale, bits, reserved, groupExponent, table, rotation } = record;
+      const stored = [codec, element, scale, bits, reserved, groupExponent, table, rotation];
       expect(stored).toHaveLength(Object.keys(record).length);
       expect(bytes(encoding)).toContain(Buffer.from(stored).toString("hex"));
     }

@@ -18,7 +18,7 @@ export function random(seed: number): { byte(): number; below(n: number): number
   return { byte: () => next() & 0xff, below: (n) => next() % n };
 }
 
-export const AFFINE2: Encoding = { codec: "affine", bits: 2, group: 128, scale: "f16", zeroPoint: true };
+export const AFFINE2: Encoding = { codec: "affine", bits: 2, group: 128, scale: "f16" };
 export const SIGN: Encoding = { codec: "sign", group: 128, scale: "f16" };
 
 export function shape(name: string, over: Partial<ModuleShape> = {}): ModuleShape {
@@ -29,7 +29,6 @@ export function shape(name: string, over: Partial<ModuleShape> = {}): ModuleShap
     out: 24,
     in: 40,
     kernel: [],
-    groups: 1,
     experts: 1,
     rank,
     baseLayout: "out-in",
@@ -70,7 +69,7 @@ function planes(encoding: Encoding, components: number, length: number, seed: nu
     for (let c = 0; c < components; c++) plane[(c + 1) * each - 1]! &= (1 << used) - 1;
   };
   mask(result.codes, length);
-  if (encoding.codec === "affine" && encoding.zeroPoint)
+  if (encoding.codec === "affine")
     mask(result.zeroPoints, encoding.group === 0 ? 1 : Math.ceil(length / encoding.group));
   return result;
 }
@@ -139,7 +138,7 @@ export function smallInput(): Parameters<typeof prepareFile>[0] {
         [
           {
             components: 1,
-            b: { ...AFFINE2, bits: 5, zeroPoint: false, group: 0 } as Encoding,
+            b: { ...AFFINE2, bits: 5, group: 0 } as Encoding,
             a: { ...SIGN, group: 16 } as Encoding,
           },
         ],

@@ -67,7 +67,7 @@ describe("index", () => {
     const hex = Array.from(writeIndex(empty), (b) => b.toString(16).padStart(2, "0")).join("");
     expect(hex).toBe(
       "20000000" +
-        "4c514131" +
+        "4c514931" +
         "0000" + // root at 32, identifier, padding
         "1600" +
         "2800" +

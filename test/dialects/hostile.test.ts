@@ -148,7 +148,6 @@ describe("adapters decoded from files that anyone could have written", () => {
           in: 1,
           kernel: [],
           experts: 1,
-          groups: 1,
           rank,
           baseLayout: "out-in",
           multiplier: 1,

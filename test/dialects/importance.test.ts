@@ -17,7 +17,6 @@ function shape(name: string, inputs: number, more: Partial<ModuleShape> = {}): M
     out: 3,
     in: inputs,
     kernel: [],
-    groups: 1,
     experts: 1,
     rank: 2,
     baseLayout: "out-in",

@@ -199,7 +199,6 @@ describe("fields", () => {
       in: 3,
       out: 4,
       kernel: [5, 1],
-      groups: 1,
       baseLayout: "out-in",
     });
   });

@@ -49,7 +49,6 @@ describe("modules", () => {
       in: 6,
       rank: 2,
       experts: 1,
-      groups: 1,
       kernel: [],
     });
   });

@@ -153,7 +153,6 @@ describe("an adapter that changed since it was read", () => {
     ["rank", { rank: 1, a: new Float32Array(6), b: new Float32Array(5) }],
     ["multiplier", { multiplier: 3 }],
     ["base layout", { baseLayout: "in-out" }],
-    ["groups", { groups: 2 }],
     ["experts", { experts: 2 }],
   ])("is refused: %s", (_name, module) => {
     expect(() => writeAdapter(changed(module), { factors: "source" })).toThrow(/UNSUPPORTED_DIALECT.*"q"/);
@@ -238,7 +237,6 @@ describe("an adapter from elsewhere", () => {
       out: 3,
       in: 4,
       kernel: [],
-      groups: 1,
       experts: 1,
       rank,
       baseLayout: "out-in",
@@ -315,7 +313,6 @@ describe("an adapter from elsewhere", () => {
     ["a module inside another", adapter([module("a", 2, 1), module("a.b.c", 2, 1)])],
     ["an infinite multiplier", adapter([module("a", 2, Number.POSITIVE_INFINITY)])],
     ["experts", adapter([module("a", 2, 1, { experts: 2 })])],
-    ["groups", adapter([module("a", 2, 1, { groups: 2 })])],
     ["an embedding stored as (dimension, vocabulary)", adapter([module("a", 2, 1, { role: "embedding" })])],
     [
       "a replaced tensor outside any layer",

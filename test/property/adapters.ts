@@ -237,16 +237,15 @@ export const encodings: fc.Arbitrary<Encoding> = fc.oneof(
     fc
       .record({
         group: fc.constantFrom(0, 16, 32, 1024),
-        scale: fc.constantFrom("f16", "bf16", "f32"),
+        scale: fc.constantFrom("f16", "bf16"),
         bits: fc.integer({ min: 1, max: 8 }),
-        zeroPoint: fc.boolean(),
         table: fc.integer({ min: 1, max: 6 }),
         rotated: fc.boolean(),
       } as const)
-      .map(({ group, scale, bits, zeroPoint, table, rotated }): Encoding => {
+      .map(({ group, scale, bits, table, rotated }): Encoding => {
         if (codec === "sign") return { codec, group, scale };
-        if (codec === "affine") return { codec, group, scale, bits, zeroPoint };
-        return { codec, group, scale, table, rotation: rotated && group === 0 ? "hadamard64" : "none" };
+        if (codec === "affine") return { codec, group, scale, bits };
+        return { codec, group: 0, scale: "bf16", table, rotation: rotated ? "hadamard64" : "none" };
       }),
   ),
 );

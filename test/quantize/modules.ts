@@ -23,7 +23,6 @@ export function makeModule(
     out: shape.out,
     in: shape.in,
     kernel,
-    groups: 1,
     experts,
     rank: shape.rank,
     baseLayout: "out-in",

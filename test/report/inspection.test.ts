@@ -29,7 +29,6 @@ function module(name: string, change: Partial<LoraModule> = {}): LoraModule {
       out: 48,
       in: 80,
       kernel: [],
-      groups: 1,
       experts: 1,
       rank: 4,
       baseLayout: "out-in",

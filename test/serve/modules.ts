@@ -50,17 +50,16 @@ export class Random {
   }
 }
 
-const SCALES: readonly ScaleType[] = ["f16", "bf16", "f32"];
+const SCALES: readonly ScaleType[] = ["f16", "bf16"];
 
 /** Every encoding of a group and a scale type. */
 export function everyEncoding(group: number, scale: ScaleType): Encoding[] {
   const all: Encoding[] = [{ codec: "zero" }, { codec: "sign", group, scale }];
-  for (const element of SCALES) all.push({ codec: "raw", element });
-  for (let bits = 1; bits <= 8; bits++)
-    for (const zeroPoint of [true, false]) all.push({ codec: "affine", bits, zeroPoint, group, scale });
+  for (const element of ["f16", "bf16", "f32"] as const) all.push({ codec: "raw", element });
+  for (let bits = 1; bits <= 8; bits++) all.push({ codec: "affine", bits, group, scale });
   for (let table = 1; table <= 6; table++) {
-    all.push({ codec: "trellis", table, group, scale, rotation: "none" });
-    all.push({ codec: "trellis", table, group: 0, scale, rotation: "hadamard64" });
+    all.push({ codec: "trellis", table, group: 0, scale: "bf16", rotation: "none" });
+    all.push({ codec: "trellis", table, group: 0, scale: "bf16", rotation: "hadamard64" });
   }
   return all;
 }
@@ -81,7 +80,6 @@ export function shapeOfModule(
     out,
     in: input,
     kernel: [],
-    groups: 1,
     experts: 1,
     rank,
     baseLayout: "out-in",
@@ -152,7 +150,7 @@ export async function fileOf(
 export function anyAdapter(seed: number, layers = 3, length = 96): ResidentModule[] {
   const random = new Random(seed);
   // Bits that nothing uses must be 0 in a file, and are where every code fills its bytes.
-  const encodings = everyEncoding(16, "f16").filter((e) => e.codec !== "affine" || !e.zeroPoint);
+  const encodings = everyEncoding(16, "f16").filter((e) => e.codec !== "affine" || e.bits === 8);
   return Array.from({ length: layers }, (_, layer) => {
     const first = random.pick(encodings);
     // Neighbours that are alike would be one band.

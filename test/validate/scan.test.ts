@@ -54,8 +54,8 @@ function sealChunks(bytes: Uint8Array): Uint8Array {
   return bytes;
 }
 
-const AFFINE: Encoding = { codec: "affine", bits: 3, zeroPoint: true, group: 128, scale: "f16" };
-const WHOLE: Encoding = { codec: "affine", bits: 5, zeroPoint: false, group: 0, scale: "f32" };
+const AFFINE: Encoding = { codec: "affine", bits: 3, group: 128, scale: "f16" };
+const WHOLE: Encoding = { codec: "affine", bits: 5, group: 0, scale: "bf16" };
 const SIGN: Encoding = { codec: "sign", group: 16, scale: "bf16" };
 const RAW: Encoding = { codec: "raw", element: "f16" };
 

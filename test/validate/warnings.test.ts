@@ -5,7 +5,7 @@ import { MOST_FINDINGS, validateLqa } from "../../src/validate/validate.ts";
 import type { PackedModule } from "../../src/write/write.ts";
 import { bands, fileBytes, packed, shape, smallInput } from "../container/fixtures.ts";
 
-const CODES3: Encoding = { codec: "affine", bits: 3, zeroPoint: false, group: 0, scale: "f16" };
+const CODES3: Encoding = { codec: "affine", bits: 3, group: 0, scale: "f16" };
 const RAW: Encoding = { codec: "raw", element: "f32" };
 
 async function warningsOf(...modules: PackedModule[]): Promise<string[]> {
@@ -15,9 +15,12 @@ async function warningsOf(...modules: PackedModule[]): Promise<string[]> {
 }
 
 /** One band, with the planes of B changed. */
-function changed(encoding: Encoding, change: (planes: { scales: Uint8Array; codes: Uint8Array }) => void) {
+function changed(
+  encoding: Encoding,
+  change: (planes: { scales: Uint8Array; zeroPoints: Uint8Array; codes: Uint8Array }) => void,
+) {
   const module = packed(shape("m"), [{ components: 4, b: encoding, a: encoding }]);
-  change(module.planes[0]![0]!.b as { scales: Uint8Array; codes: Uint8Array });
+  change(module.planes[0]![0]!.b as { scales: Uint8Array; zeroPoints: Uint8Array; codes: Uint8Array });
   return module;
 }
 
@@ -57,8 +60,9 @@ describe("warnings", () => {
     [
       "a quantized factor of one number",
       () =>
-        changed(CODES3, ({ scales, codes }) => {
+        changed(CODES3, ({ scales, zeroPoints, codes }) => {
           scales.set([0, 0x28, 0, 0x28, 0, 0x28, 0, 0x28]);
+          zeroPoints.fill(1);
           codes.fill(0);
         }),
       'CONSTANT_FACTOR module "m", B\'',

@@ -25,7 +25,7 @@
 #define LIMIT_EXPERT_BANDS 16777216u, 1048576u
 #define LIMIT_NAMES 67108864u, 16777216u
 #define LIMIT_RANK 4096u, 1024u
-#define LIMIT_DIMENSION 33554432u, 16777216u /* vector length, groups */
+#define LIMIT_DIMENSION 33554432u, 16777216u /* vector length */
 #define LIMIT_EXPERTS 4096u, 1024u
 #define LIMIT_SHAPE 8u, 8u /* dimensions of a tensor */
 #define LIMIT_CHUNK 4294967295u, 1073741824u
@@ -38,10 +38,9 @@
 #define DEFAULT_BUDGET 536870912u
 
 enum { PROLOGUE_SIZE = 64, TRAILER_SIZE = 64, DIGEST_SIZE = 32 };
-enum { ENCODING_SIZE = 8, BAND_SIZE = 4, PLAN_SIZE = 2, TYPE_SIZE = 32, MODULE_SIZE = 12, TENSOR_SIZE = 12,
+enum { ENCODING_SIZE = 8, BAND_SIZE = 4, PLAN_SIZE = 2, TYPE_SIZE = 28, MODULE_SIZE = 12, TENSOR_SIZE = 12,
        DIMENSION_SIZE = 4, SECTION_SIZE = 16 };
 enum { HAS_ZSTD = 1, HAS_TRELLIS = 2, HAS_EXPERTS = 4, HAS_MAGNITUDE = 8, HAS_REPLACEMENT = 16, KNOWN_REQUIRED = 31 };
-enum { HAS_F32_SCALE = 1, HAS_NONFINITE = 2 };
 enum { CRITICAL = 1, SAFE_TO_COPY = 2 };
 
 /* ---- Errors ---- */
@@ -151,7 +150,7 @@ static uint32_t widen(const uint8_t *p, uint8_t element) {
   uint32_t h = get16(p);
   if (element == LQA_BF16) return h << 16;
   uint32_t sign = (h & 0x8000u) << 16, exponent = h >> 10 & 31, fraction = h & 0x3FF;
-  if (exponent == 31) return sign | 0x7F800000u | fraction << 13;
+  if (exponent == 31) return sign | 0x7F800000u; /* Inf or NaN: an error, and never decoded */
   if (exponent == 0) {
     if (fraction == 0) return sign;
     for (exponent = 1; !(fraction & 0x400); exponent--) fraction <<= 1; /* subnormal: normalize */
@@ -170,8 +169,7 @@ double lqa_value(const uint8_t *payload, uint8_t element, uint64_t i) {
 
 uint16_t lqa_f32_to_f16(float value) {
   uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
-  if (magnitude > 0x7F800000u) return (uint16_t)(sign | 0x7E00u | (magnitude >> 13 & 0x3FF)); /* NaN */
-  if (magnitude >= 0x477FF000u) return (uint16_t)(sign | 0x7C00u);                            /* from 65520 on */
+  if (magnitude >= 0x477FF000u) return (uint16_t)(sign | 0x7C00u); /* from 65520 on */
   uint32_t shift = 13, kept = magnitude - 0x38000000u; /* exponent 2^-14 becomes 1 */
   if (magnitude < 0x38800000u) {                       /* subnormal in f16 */
     if (magnitude < 0x33000000u) return (uint16_t)sign; /* below half of the least */
@@ -364,19 +362,18 @@ static void get_type(const lqa_file *f, uint32_t number, lqa_module *m) {
   const uint8_t *p = record(&f->types, number, TYPE_SIZE);
   m->out_size = get32(p);
   m->in_size = get32(p + 4);
-  m->groups = get32(p + 8);
-  m->multiplier = float_of(get32(p + 12));
-  m->alpha = float_of(get32(p + 16));
+  m->multiplier = float_of(get32(p + 8));
+  m->alpha = float_of(get32(p + 12));
   m->vector_length[0] = m->out_size;
   m->vector_length[1] = m->in_size;
   for (int i = 0; i < 3; i++) {
-    m->kernel[i] = get16(p + 20 + 2 * i);
+    m->kernel[i] = get16(p + 16 + 2 * i);
     if (m->kernel[i]) m->vector_length[1] = saturating(m->vector_length[1], m->kernel[i]);
   }
-  m->experts = get16(p + 26);
-  m->role = p[28];
-  m->base_layout = p[29];
-  m->rule = p[30];
+  m->experts = get16(p + 22);
+  m->role = p[24];
+  m->base_layout = p[25];
+  m->rule = p[26];
 }
 
 static void get_plan(const lqa_file *f, uint32_t number, lqa_module *m) {
@@ -413,7 +410,7 @@ int lqa_next_module(const lqa_file *f, lqa_module *m) {
   if (m->next >= f->modules.count) return 0;
   const uint8_t *p = record(&f->modules, m->number = m->next, MODULE_SIZE);
   take_name(f, &m->name, p);
-  take_chunk(f, &m->chunk, m->next == 0, f->modules_at, get32(p), p[7]);
+  take_chunk(f, &m->chunk, m->next == 0, f->modules_at, get32(p), LQA_PLAIN);
   const uint32_t type = get16(p + 8), plan = get16(p + 10);
   if (m->next == 0 || type != m->type || plan != m->plan) { /* most modules are like the one before */
     get_type(f, m->type = type, m);
@@ -500,7 +497,7 @@ int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p) {
       p->code_bits = (n + t->weights_per_step - 1) / t->weights_per_step * t->step_bits;
     } else {
       p->code_bits = e.codec == LQA_SIGN ? n : n * e.bits;
-      if (e.zero_point) p->zero_bits = p->groups * e.bits;
+      if (e.codec == LQA_AFFINE) p->zero_bits = p->groups * e.bits;
     }
   }
   p->zero_bytes = (p->zero_bits + 7) / 8;
@@ -557,7 +554,7 @@ void lqa_decode(const lqa_planes *p, const uint8_t *payload, uint32_t component,
   if (e.codec == LQA_RAW) {
     for (uint64_t i = 0; i < p->n; i++) {
       uint32_t bits = widen(codes + i * element_size(e.element), e.element);
-      memcpy(out + i, &bits, 4); /* not through a float, so that no signalling NaN is touched */
+      out[i] = float_of(bits);
     }
     return;
   }
@@ -579,8 +576,8 @@ void lqa_decode(const lqa_planes *p, const uint8_t *payload, uint32_t component,
   for (uint64_t g = 0, i = 0; g < p->groups; g++) {
     const float s = float_of(scale_bits(p, payload, component * p->groups + g));
     const uint64_t end = p->n - i < size ? p->n : i + size;
-    int zero = (1 << e.bits) - 1; /* symmetric: 2q - (2^b - 1) */
-    if (e.zero_point)
+    int zero = 0;
+    if (e.codec == LQA_AFFINE)
       zero = (int)bits_at(payload + p->zeros + component * p->zero_bytes, g * e.bits, e.bits);
     for (; i < end; i++) {
       if (e.codec == LQA_TRELLIS)
@@ -588,7 +585,7 @@ void lqa_decode(const lqa_planes *p, const uint8_t *payload, uint32_t component,
       else if (e.codec == LQA_SIGN)
         out[i] = bits_at(codes, i, 1) ? -s : s;
       else
-        out[i] = (float)((int)bits_at(codes, i * e.bits, e.bits) * (e.zero_point ? 1 : 2) - zero) * s;
+        out[i] = (float)((int)bits_at(codes, i * e.bits, e.bits) - zero) * s;
     }
   }
 }
@@ -642,7 +639,7 @@ static lqa_code open_index(lqa_file *f) {
   const uint32_t n = f->index_length;
   MUST_AT(get32(f->data + 56) == lqa_crc32(index, n), INDEX_CRC, 56);
   MUST(n >= 8, INDEX_TABLE);
-  MUST_AT(memcmp(index + 4, "LQA1", 4) == 0, INDEX_IDENTIFIER, PROLOGUE_SIZE + 4);
+  MUST_AT(memcmp(index + 4, "LQI1", 4) == 0, INDEX_IDENTIFIER, PROLOGUE_SIZE + 4);
   const uint32_t table = get32(index);
   MUST(table >= 4 && table % 4 == 0 && table <= n - 4, INDEX_TABLE);
   const uint32_t back = get32(index + table); /* signed, but positions modulo 2^32 say the same */
@@ -674,20 +671,19 @@ static lqa_code check_encodings(lqa_file *f) {
   for (uint32_t i = 0; i < f->encodings.count; i++) {
     const uint8_t *p = record(&f->encodings, i, ENCODING_SIZE);
     const lqa_encoding e = lqa_get_encoding(f, i);
-    const int scaled = e.codec == LQA_AFFINE || e.codec == LQA_SIGN || e.codec == LQA_TRELLIS;
+    const int grouped = e.codec == LQA_AFFINE || e.codec == LQA_SIGN, trellis = e.codec == LQA_TRELLIS;
     here(f, LQA_ENCODING, i, position(f, p));
-    const int grouped = scaled && e.group_exponent != 0;
     MUST(e.codec <= LQA_TRELLIS, UNSUPPORTED_CODEC);
-    if (e.codec == LQA_TRELLIS)
+    if (trellis)
       MUST(e.table >= 1 && e.table <= LQA_TRELLIS_TABLES, UNSUPPORTED_CODEC);
     else
       MUST(e.table == 0, ENCODING_PARAMETER);
     MUST(e.codec == LQA_RAW ? e.element >= LQA_F32 && e.element <= LQA_BF16 : e.element == 0, ENCODING_PARAMETER);
-    MUST(scaled ? e.scale >= LQA_F32 && e.scale <= LQA_BF16 : e.scale == 0, ENCODING_PARAMETER);
-    MUST(grouped ? e.group_exponent >= 4 && e.group_exponent <= 10 : e.group_exponent == 0, ENCODING_PARAMETER);
-    MUST(e.rotation == 0 || (e.rotation == 1 && e.codec == LQA_TRELLIS && !grouped), ENCODING_PARAMETER);
+    MUST(grouped && e.scale == LQA_F16 ? 1 : e.scale == (grouped || trellis ? LQA_BF16 : 0), ENCODING_PARAMETER);
+    MUST(e.group_exponent == 0 || (grouped && e.group_exponent >= 4 && e.group_exponent <= 10), ENCODING_PARAMETER);
+    MUST(e.rotation == 0 || (e.rotation == 1 && trellis), ENCODING_PARAMETER);
     MUST(e.codec == LQA_AFFINE ? e.bits >= 1 && e.bits <= 8 : e.bits == 0, ENCODING_PARAMETER);
-    MUST(e.zero_point == 0 || (e.zero_point == 1 && e.codec == LQA_AFFINE), ENCODING_PARAMETER);
+    MUST(e.reserved == 0, ENCODING_PARAMETER);
     for (uint32_t j = 0; j < i; j++) /* at most 256 */
       MUST(memcmp(p, record(&f->encodings, j, ENCODING_SIZE), ENCODING_SIZE), RECORD_REFERENCE);
   }
@@ -793,17 +789,15 @@ static lqa_code check_types(lqa_file *f) {
     MUST(m.role <= 4, UNSUPPORTED_ROLE);
     MUST(m.base_layout <= 1, UNSUPPORTED_ROLE);
     MUST(m.rule <= 3, UNSUPPORTED_ROLE);
-    MUST(p[31] == 0, RECORD_RESERVED_NONZERO);
-    MUST(m.out_size && m.in_size && m.groups && m.experts, DIMENSION_RANGE);
+    MUST(p[27] == 0, RECORD_RESERVED_NONZERO);
+    MUST(m.out_size && m.in_size && m.experts, DIMENSION_RANGE);
     for (uint32_t k = 0; k < 3; k++) /* conv1d is role 2 */
       MUST((m.kernel[k] != 0) == (k + 2 <= m.role), ROLE_SHAPE);
     MUST(m.role == 0 || m.base_layout == (m.role == 1), ROLE_SHAPE); /* embeddings (in, out), convolutions (out, in) */
-    MUST(m.groups == 1 || m.role >= 2, ROLE_SHAPE);
     LIMIT(m.vector_length[0], LIMIT_DIMENSION);
     LIMIT(m.vector_length[1], LIMIT_DIMENSION);
-    LIMIT(m.groups, LIMIT_DIMENSION);
     LIMIT(m.experts, LIMIT_EXPERTS);
-    for (uint32_t k = 12; k <= 16; k += 4) /* multiplier, alpha: finite and not -0 (9.1) */
+    for (uint32_t k = 8; k <= 12; k += 4) /* multiplier, alpha: finite and not -0 (9.1) */
       MUST(is_finite(get32(p + k)) && get32(p + k) != 0x80000000u, MULTIPLIER);
     MUST(i != duplicate, RECORD_REFERENCE);
   }
@@ -846,7 +840,7 @@ static lqa_code check_name(lqa_file *f, lqa_name *name, const uint8_t *p, uint64
   return LQA_OK;
 }
 
-/* Limits, compression and length of a chunk (7.1, 7.5); `allowed` has a bit for each compression. */
+/* Limits, compression and length of a chunk of a tensor or section (7.1, 7.5); `allowed` has a bit for each compression. */
 static lqa_code check_chunk(lqa_file *f, const lqa_chunk *c, uint32_t allowed) {
   LIMIT(c->raw_length, LIMIT_CHUNK);
   LIMIT(c->length, LIMIT_CHUNK);
@@ -882,8 +876,10 @@ static lqa_code check_modules(lqa_file *f, uint64_t *total, uint32_t *features) 
     lqa_next_module(f, &m);
     MUST(multiplier_follows(&m), MULTIPLIER);
     LIMIT(expert_bands += m.experts * (uint64_t)m.bands, LIMIT_EXPERT_BANDS);
-    TRY(check_chunk(f, &m.chunk, 1 << LQA_PLAIN | 1 << LQA_ZSTD_FRAMES));
-    if (m.chunk.compression) *features |= HAS_ZSTD;
+    LIMIT(m.chunk.raw_length, LIMIT_CHUNK);
+    LIMIT(m.chunk.length, LIMIT_CHUNK);
+    MUST(p[7] == 0, RECORD_RESERVED_NONZERO);
+    MUST(m.chunk.length == m.chunk.raw_length + 4, CHUNK_LENGTH_MISMATCH);
     if (m.experts > 1) *features |= HAS_EXPERTS;
   }
   here(f, LQA_TYPE, types, position(f, record(&f->types, types, TYPE_SIZE)));
@@ -1054,20 +1050,17 @@ static lqa_code check_records(lqa_file *f, uint32_t *work, size_t work_size) {
   TRY(check_encodings(f));
   TRY(check_plans(f));
   TRY(check_types(f));
-  uint32_t required = 0, compatible = 0;
+  uint32_t required = 0;
   uint64_t total = 0; /* bytes of all names */
   f->modules_at = align_up((uint64_t)PROLOGUE_SIZE + f->index_length, f->alignment);
   TRY(check_modules(f, &total, &required));
   TRY(check_tensors(f, &total, &required));
   TRY(check_sections(f));
   for (uint32_t i = 0; i < f->encodings.count; i++) {
-    const lqa_encoding e = lqa_get_encoding(f, i);
-    if (e.codec == LQA_TRELLIS) required |= HAS_TRELLIS;
-    if (e.scale == LQA_F32) compatible |= HAS_F32_SCALE;
+    if (lqa_get_encoding(f, i).codec == LQA_TRELLIS) required |= HAS_TRELLIS;
   }
   here(f, LQA_PROLOGUE, 0, 0);
   MUST_AT(f->required == required, FEATURE_BITS, 12);
-  MUST_AT((f->compatible & HAS_F32_SCALE) == compatible, FEATURE_BITS, 20);
   uint32_t i = 0;
   for (uint64_t at = f->modules_at; i < chunk_count(f); f->spans++) at = span_end(f, &i, at);
   MUST_AT(f->file_length == f->digests_at + digests_size(f) + TRAILER_SIZE, FILE_LENGTH_MISMATCH, 24);
@@ -1093,16 +1086,10 @@ lqa_code lqa_open(lqa_file *f, const void *data, size_t size, uint32_t *work, si
 static uint64_t frame_size(const uint8_t *p, uint64_t n, uint64_t content) {
   static const uint8_t magic[4] = {0x28, 0xB5, 0x2F, 0xFD};
   if (n < 6 || memcmp(p, magic, 4) != 0) return 0;
-  const uint32_t descriptor = p[4], single = descriptor & 0x20;
+  const uint32_t bytes = 1u << (p[4] >> 6);
   uint64_t at = 5, declared = 0;
-  if (descriptor & 0x1B) return 0; /* dictionary ID, reserved, unused */
-  if (!single) {
-    const uint32_t exponent = p[at] >> 3, mantissa = p[at] & 7; /* window (8 + mantissa) 2^(exponent + 7) */
-    if (exponent > 13 || (exponent == 13 && mantissa > 0)) return 0;
-    at++;
-  }
-  const uint32_t flag = descriptor >> 6, bytes = flag ? 1u << flag : single ? 1 : 0;
-  if (bytes == 0 || n - at < bytes) return 0;
+  if ((p[4] & 0x3F) != 0x20) return 0; /* a single segment without dictionary and checksum */
+  if (n - at < bytes) return 0;
   for (uint32_t i = 0; i < bytes; i++) declared |= (uint64_t)p[at + i] << 8 * i;
   if ((bytes == 2 ? declared + 256 : declared) != content) return 0;
   at += bytes;
@@ -1115,8 +1102,7 @@ static uint64_t frame_size(const uint8_t *p, uint64_t n, uint64_t content) {
     if (n - at < (type == 1 ? 1 : size)) return 0; /* type 1 repeats one byte */
     at += type == 1 ? 1 : size;
   }
-  if (descriptor & 4) at += 4; /* checksum */
-  return at <= n ? at : 0;
+  return at;
 }
 
 static void unshuffle(const uint8_t *from, uint8_t *to, uint64_t size, uint32_t element) { /* 7.6 */
@@ -1212,33 +1198,25 @@ static lqa_code check_canonical(lqa_file *f, const lqa_module *m, const lqa_plan
   const uint64_t all = codes ? p->code_bits : p->zero_bits;
   uint64_t per_group = codes && e.codec == LQA_SIGN ? 1 : e.bits;
   if (codes) per_group = e.group_exponent ? per_group << e.group_exponent : all;
-  uint64_t keep = 0; /* bits before a live group that are in the window of its first weight */
-  if (e.codec == LQA_TRELLIS) {
-    const lqa_trellis *t = &lqa_trellis_tables[e.table - 1];
-    if (e.group_exponent) per_group = ((uint64_t)t->step_bits << e.group_exponent) / t->weights_per_step;
-    keep = 8u - t->step_bits;
-  }
   for (uint32_t i = 0; i < p->components && all; i++)
     for (uint64_t g = 0; g < p->groups; g++) {
       const uint64_t from = g * per_group;
       while (g < p->groups && (scale_bits(p, payload, i * p->groups + g) << 1) == 0) g++;
-      const uint64_t to = g < p->groups ? g * per_group - (keep < g * per_group ? keep : 0) : all;
+      const uint64_t to = g < p->groups ? g * per_group : all;
       const uint64_t one = first_one(payload + at + i * bytes, from, to);
       MUST_AT(one >= to, NONCANONICAL_CODES, in_chunk(&m->chunk, at + i * bytes + one / 8));
     }
   return LQA_OK;
 }
 
-/* Inf or NaN (8.3); remembered, for NONFINITE must be used if it is set. */
+/* No Inf and no NaN (8.3). */
 static lqa_code check_finite(lqa_file *f, const uint8_t *p, uint64_t count, uint8_t element, const lqa_chunk *c,
                              uint64_t at) {
   const uint32_t size = element_size(element);
   for (uint64_t i = 0; i < count; i++) {
     const uint8_t *q = p + i * size;
     int finite = element == LQA_F64 ? (get32(q + 4) & 0x7FF00000u) != 0x7FF00000u : is_finite(widen(q, element));
-    if (finite) continue;
-    MUST_AT(f->compatible & HAS_NONFINITE, NONFINITE_VALUE, in_chunk(c, at + i * size));
-    f->nonfinite = 1;
+    MUST_AT(finite, NONFINITE_VALUE, in_chunk(c, at + i * size));
   }
   return LQA_OK;
 }
@@ -1410,9 +1388,9 @@ static void hash_module(const lqa_file *f, lqa_sha256 *h, const lqa_module *m, c
   hash_name(h, &m->name);
   hash_u8(h, m->role);
   hash_u8(h, m->base_layout);
-  const uint32_t numbers[9] = {m->out_size, m->in_size, m->groups, m->experts, m->kernel[0], m->kernel[1],
+  const uint32_t numbers[8] = {m->out_size, m->in_size, m->experts, m->kernel[0], m->kernel[1],
                                m->kernel[2], bits_of(m->multiplier), m->bands};
-  for (int i = 0; i < 9; i++) hash_u32(h, numbers[i]);
+  for (int i = 0; i < 8; i++) hash_u32(h, numbers[i]);
   for (uint32_t i = 0; i < m->bands; i++) {
     uint32_t components, b, a;
     lqa_get_band(f, m->first_band + i, &components, &b, &a);
@@ -1537,7 +1515,7 @@ static lqa_code expect(lqa_file *f, uint64_t *at, const uint8_t *bytes, uint64_t
 static lqa_code verify_canonical_index(lqa_file *f) { /* 12.2 */
   const lqa_vector *const vectors[9] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules,
                                         &f->tensors, &f->dimensions, &f->sections, &f->names};
-  uint8_t head[36] = {32, 0, 0, 0, 'L', 'Q', 'A', '1', 0, 0, 22, 0, 40}, bytes[4];
+  uint8_t head[36] = {32, 0, 0, 0, 'L', 'Q', 'I', '1', 0, 0, 22, 0, 40}, bytes[4];
   uint64_t at = 0, end[10] = {72}; /* where vectors end, padding not counted */
   here(f, LQA_INDEX, 0, PROLOGUE_SIZE);
   for (int i = 0; i < 9; i++) head[14 + 2 * i] = (uint8_t)(4 + 4 * i);
@@ -1563,8 +1541,6 @@ lqa_code lqa_verify(lqa_file *f, lqa_level level, void *scratch, size_t scratch_
   here(f, LQA_TRAILER, 0, 0);
   MUST_AT(f->size >= f->file_length, TRUNCATED_FILE, f->size);
   MUST_AT(f->size <= f->file_length, TRAILING_BYTES, f->file_length);
-  if (level >= LQA_VALUES)
-    MUST_AT(!(f->compatible & HAS_NONFINITE) || f->nonfinite, FEATURE_BITS, 20);
   if (level < LQA_CANONICAL) return LQA_OK;
   TRY(verify_canonical_names(f));
   return verify_canonical_index(f);

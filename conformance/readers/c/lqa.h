@@ -72,7 +72,7 @@ enum { LQA_PLAIN, LQA_ZSTD_FRAMES, LQA_ZSTD_SHUFFLED, LQA_ZSTD_TEXT };          
 enum { LQA_REPLACE, LQA_BIAS, LQA_LORA_BIAS, LQA_MAGNITUDE, LQA_TOKEN_ROWS, LQA_TOKEN_INDICES, LQA_CARRIED };
 
 typedef struct lqa_encoding {
-  uint8_t codec, element, scale, bits, zero_point, group_exponent, table, rotation;
+  uint8_t codec, element, scale, bits, reserved, group_exponent, table, rotation;
 } lqa_encoding;
 
 typedef struct lqa_chunk {
@@ -92,7 +92,7 @@ typedef struct lqa_module {
   uint32_t next, number; /* next: records given so far */
   lqa_name name;
   lqa_chunk chunk;
-  uint32_t out_size, in_size, groups, experts, kernel[3];
+  uint32_t out_size, in_size, experts, kernel[3];
   float multiplier, alpha;
   uint8_t role, base_layout, rule;
   uint32_t type, plan, rank, bands, first_band;
@@ -154,7 +154,6 @@ typedef struct lqa_file {
   uint64_t modules_at, tensors_at, sections_at, digests_at;
   uint32_t tensor_names, spans;
   uint64_t scratch_needed; /* largest scratch lqa_payload needs; 0 if nothing is compressed */
-  int nonfinite;           /* a value that NONFINITE declares was seen */
 } lqa_file;
 
 typedef enum lqa_level { LQA_STRUCTURE, LQA_INTEGRITY, LQA_VALUES, LQA_CANONICAL } lqa_level;

@@ -207,7 +207,7 @@ static void print_module(reading *r, const lqa_module *m) {
   const uint8_t *payload;
   fputs("{\"name\":", stdout);
   print_string(m->name.bytes, m->name.length);
-  printf(",\"out\":%u,\"inp\":%u,\"groups\":%u,\"multiplier\":", m->out_size, m->in_size, m->groups);
+  printf(",\"out\":%u,\"inp\":%u,\"multiplier\":", m->out_size, m->in_size);
   print_number(m->multiplier);
   fputs(",\"alpha\":", stdout);
   print_number(m->alpha);
@@ -292,8 +292,8 @@ static void print_valid(reading *r) {
   fputs(",\"encodings\":[", stdout);
   for (uint32_t i = 0; i < f->encodings.count; i++) {
     const lqa_encoding e = lqa_get_encoding(f, i);
-    printf("%s{\"codec\":%u,\"element\":%u,\"scale\":%u,\"bits\":%u,\"zero_point\":%u,\"group_exponent\":%u,\"table\":%u,"
-           "\"rotation\":%u}", i ? "," : "", e.codec, e.element, e.scale, e.bits, e.zero_point, e.group_exponent, e.table,
+    printf("%s{\"codec\":%u,\"element\":%u,\"scale\":%u,\"bits\":%u,\"reserved\":%u,\"group_exponent\":%u,\"table\":%u,"
+           "\"rotation\":%u}", i ? "," : "", e.codec, e.element, e.scale, e.bits, e.reserved, e.group_exponent, e.table,
            e.rotation);
   }
   fputs("],\"modules\":[", stdout);

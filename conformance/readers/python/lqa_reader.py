@@ -44,7 +44,7 @@ LIMITS = {  # Core, Hard
     "INDEX_BYTES": (1 << 24, 1 << 26), "MODULES": (1 << 16, 1 << 20), "TENSORS": (1 << 16, 1 << 20),
     "SECTIONS": (64, 1024), "ENCODINGS": (256, 256), "SHARED_RECORDS": (1 << 16, 1 << 16), "BANDS": (1 << 19, 1 << 23), "EXPERT_BANDS": (1 << 20, 1 << 24),
     "NAMES_TOTAL_BYTES": (1 << 24, 1 << 26), "RANK": (1024, 4096), "DIMENSION": (1 << 24, 1 << 25),
-    "EXPERTS": (1024, 4096), "GROUPS": (1 << 24, 1 << 25), "TENSOR_DIMENSIONS": (8, 8),
+    "EXPERTS": (1024, 4096), "TENSOR_DIMENSIONS": (8, 8),
     "CHUNK_BYTES": (1 << 30, (1 << 32) - 1), "FILE_BYTES": (1 << 36, (1 << 53) - 1), "META_BYTES": (1 << 20, 1 << 24),
 }
 
@@ -89,14 +89,13 @@ def limit(quantity: str, value: int, where: str) -> None:
 
 ZERO, RAW, AFFINE, SIGN, TRELLIS = range(5)
 F32, F16, BF16, F64, U32, BOOL = 1, 2, 3, 4, 11, 13
-FLOATS = (F32, F16, BF16)
 EXPONENTS = {F32: ("<I", 255 << 23), F16: ("<H", 31 << 10), BF16: ("<H", 255 << 7), F64: ("<Q", 2047 << 52)}  # 3.2
 WIDTHS = {1: 4, 2: 2, 3: 2, 4: 8, 5: 1, 6: 2, 7: 4, 8: 8, 9: 1, 10: 2, 11: 4, 12: 8, 13: 1}  # bytes of an element
 REPLACE, BIAS, LORA_BIAS, MAGNITUDE, TOKEN_ROWS, TOKEN_INDICES, CARRIED = range(7)
 PLAIN, ZSTD, SHUFFLED, TEXT = range(4)
 
 Band = namedtuple("Band", "components b a")
-ModuleRecord = namedtuple("ModuleRecord", "chunk_length name_suffix name_shared compression type plan")
+ModuleRecord = namedtuple("ModuleRecord", "chunk_length name_suffix name_shared reserved type plan")
 TensorRecord = namedtuple("TensorRecord",
                           "chunk_length name_suffix name_shared compression element role axis dimensions")
 SectionRecord = namedtuple("SectionRecord", "tag chunk_length raw_length compression flags reserved")
@@ -114,7 +113,7 @@ with open(companion("trellis-tables.json") or "trellis-tables.json", encoding="u
     TABLES = {table["number"]: table for table in json.load(tables)["tables"]}
 
 
-class Encoding(namedtuple("Encoding", "codec element scale bits zero_point group_exponent table rotation")):
+class Encoding(namedtuple("Encoding", "codec element scale bits reserved group_exponent table rotation")):
     def code_bits(self) -> int:  # 7.2; of a step for trellis
         return int(self.bits if self.codec == AFFINE else TABLES[self.table]["stepBits"] if self.codec == TRELLIS else 1)
 
@@ -125,8 +124,8 @@ class Encoding(namedtuple("Encoding", "codec element scale bits zero_point group
         return 127 << 6 * self.rotation if self.codec == TRELLIS else (1 << self.code_bits()) - 1
 
 
-class ModuleType(namedtuple("ModuleType", "out inp groups multiplier alpha kernel0 kernel1 kernel2 experts role "
-                                          "base_layout rule reserved")):
+class ModuleType(namedtuple("ModuleType", "out inp multiplier alpha kernel0 kernel1 kernel2 experts role base_layout "
+                                          "rule reserved")):
     def kernel(self) -> tuple[int, int, int]:
         return self.kernel0, self.kernel1, self.kernel2
 
@@ -136,7 +135,7 @@ class ModuleType(namedtuple("ModuleType", "out inp groups multiplier alpha kerne
 
 SLOTS: tuple[tuple[str, struct.Struct, Any], ...] = (  # in the order of the schema
     ("encodings", struct.Struct("<8B"), Encoding), ("bands", struct.Struct("<HBB"), Band),
-    ("plans", struct.Struct("<H"), None), ("types", struct.Struct("<IIIffHHHHBBBB"), ModuleType),
+    ("plans", struct.Struct("<H"), None), ("types", struct.Struct("<IIffHHHHBBBB"), ModuleType),
     ("modules", struct.Struct("<IHBBHH"), ModuleRecord), ("tensors", struct.Struct("<IHBBBBBB"), TensorRecord),
     ("dimensions", struct.Struct("<I"), None), ("sections", struct.Struct("<4sIIBBH"), SectionRecord),
     ("names", struct.Struct("<B"), None))
@@ -175,7 +174,8 @@ def read_vectors(index: bytes) -> tuple[list[bytes], list[int]]:
 
     size = len(index)
     check(size >= 8, "INDEX_TABLE", 0, "too short for a FlatBuffer")
-    check(index[4:8] == b"LQA1", "INDEX_IDENTIFIER", 4, "the file identifier is not LQA1")
+    check(index[4:8] != b"LQA1", "INDEX_IDENTIFIER", 4, "the index of a draft before 1.0 (LQA1): encode the adapter again")
+    check(index[4:8] == b"LQI1", "INDEX_IDENTIFIER", 4, "the file identifier is not LQI1")
     table = word(0)
     check(table >= 4 and table % 4 == 0 and table + 4 <= size, "INDEX_TABLE", 0, "root offset")
     vtable = table - word(table, "<i")
@@ -203,7 +203,7 @@ def read_vectors(index: bytes) -> tuple[list[bytes], list[int]]:
 
 def canonical_index(vectors: list[bytes]) -> bytes:
     """12.2: the one canonical layout of these vectors."""
-    head = struct.pack("<I4s2x11Hi", 32, b"LQA1", 22, 40, *range(4, 40, 4), 22)
+    head = struct.pack("<I4s2x11Hi", 32, b"LQI1", 22, 40, *range(4, 40, 4), 22)
     body, offsets = bytearray(), list[int]()
     for (_, record, _), data in zip(SLOTS, vectors):
         offsets.append(72 + len(body) - (36 + 4 * len(offsets)))
@@ -281,14 +281,15 @@ def check_encoding(e: Encoding, where: str) -> None:
     """6.4, 8.6: every field has a value its codec allows, and the table is known."""
     need(e.codec < TRELLIS or e.codec == TRELLIS and e.table in TABLES, "UNSUPPORTED_CODEC", "unknown codec or table",
          where, actual=(e.codec, e.table))
-    quantized, affine = e.codec in (AFFINE, SIGN, TRELLIS), e.codec == AFFINE
-    for name, allowed in (("element", FLOATS if e.codec == RAW else (0,)), ("scale", FLOATS if quantized else (0,)),
-                          ("group_exponent", (0, *range(4, 11)) if quantized else (0,)),
-                          ("bits", range(1, 9) if affine else (0,)), ("zero_point", (0, 1) if affine else (0,)),
+    grouped = e.codec in (AFFINE, SIGN)
+    for name, allowed in (("element", (F32, F16, BF16) if e.codec == RAW else (0,)),
+                          ("scale", (F16, BF16) if grouped else (BF16,) if e.codec == TRELLIS else (0,)),
+                          ("group_exponent", (0, *range(4, 11)) if grouped else (0,)),
+                          ("bits", range(1, 9) if e.codec == AFFINE else (0,)), ("reserved", (0,)),
                           ("table", TABLES if e.codec == TRELLIS else (0,)),
-                          ("rotation", (0, 1) if e.codec == TRELLIS and not e.group_exponent else (0,))):
-        need(getattr(e, name) in allowed, "ENCODING_PARAMETER", f"codec {e.codec} does not allow this {name}", where,
-             actual=getattr(e, name))
+                          ("rotation", (0, 1) if e.codec == TRELLIS else (0,))):
+        need(getattr(e, name) in allowed, "ENCODING_PARAMETER",
+             f"codec {e.codec} does not allow this {name} (drafts before 1.0 allowed more)", where, actual=getattr(e, name))
 
 
 def check_type(t: ModuleType, where: str) -> None:
@@ -297,14 +298,12 @@ def check_type(t: ModuleType, where: str) -> None:
     need(t.base_layout <= 1, "UNSUPPORTED_ROLE", "unknown base layout", where, actual=t.base_layout)
     need(t.rule < 4, "UNSUPPORTED_ROLE", "unknown rule", where, actual=t.rule)
     need(t.reserved == 0, "RECORD_RESERVED_NONZERO", "reserved byte", where, actual=t.reserved)
-    need(0 not in (t.out, t.inp, t.groups, t.experts), "DIMENSION_RANGE", "out, in, groups or experts is 0", where)
+    need(0 not in (t.out, t.inp, t.experts), "DIMENSION_RANGE", "out, in or experts is 0", where)
     need(all((size != 0) == (i < t.role - 1) for i, size in enumerate(t.kernel())), "ROLE_SHAPE",
          f"kernel sizes do not fit role {t.role}", where, actual=t.kernel())
     need(t.role == 0 or t.base_layout == (t.role == 1), "ROLE_SHAPE", f"base layout of role {t.role}", where,
          actual=t.base_layout)
-    need(t.role >= 2 or t.groups == 1, "ROLE_SHAPE", "only convolutions have groups", where, actual=t.groups)
-    for quantity, value in (("DIMENSION", t.out), ("DIMENSION", t.a_length()), ("GROUPS", t.groups),
-                            ("EXPERTS", t.experts)):
+    for quantity, value in (("DIMENSION", t.out), ("DIMENSION", t.a_length()), ("EXPERTS", t.experts)):
         limit(quantity, value, where)
     for number in (t.multiplier, t.alpha):
         need(math.isfinite(number) and (number != 0 or math.copysign(1, number) > 0), "MULTIPLIER",
@@ -396,7 +395,10 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
             lengths[r.type, r.plan] = payload_length(encodings, m)
         raw = lengths[r.type, r.plan]
         limit("CHUNK_BYTES", max(raw, r.chunk_length), where)
-        adapter.chunks.append(check_chunk((PLAIN, ZSTD), r, raw, where, m))
+        need(r.reserved == 0, "RECORD_RESERVED_NONZERO", "only drafts before 1.0 compressed modules", where, actual=r.reserved)
+        need(r.chunk_length == raw + 4, "CHUNK_LENGTH_MISMATCH", "chunk length", where, expected=raw + 4,
+             actual=r.chunk_length)
+        adapter.chunks.append(Chunk(str(where), m, raw, raw, PLAIN))
         adapter.modules.append(m)
     types_used.finish()
     plans_used.finish()
@@ -466,17 +468,15 @@ def check_roles(adapter: Adapter, places: list[Place]) -> None:
                  "token-rows and token-indices need each other", where)
 
 
-def check_features(adapter: Adapter, required: int, compatible: int) -> None:
-    """5.3; NONFINITE waits for the values."""
+def check_features(adapter: Adapter, required: int) -> None:
+    """5.3"""
     kinds = {t.record.role for t in adapter.tensors}
-    used = (any(c.compression and not isinstance(c.item, SectionRecord) for c in adapter.chunks)
+    used = (any(t.record.compression for t in adapter.tensors)
             | any(e.codec == TRELLIS for e in adapter.encodings) << 1
             | any(m.type.experts > 1 for m in adapter.modules) << 2 | (MAGNITUDE in kinds) << 3
             | bool(kinds - {MAGNITUDE, CARRIED}) << 4)
     need(required == used, "FEATURE_BITS", "required bits are not the ones the file uses", "prologue", offset=12,
          expected=hex(used), actual=hex(required))
-    scales = any(e.scale == F32 for e in adapter.encodings)
-    need(compatible & 1 == scales, "FEATURE_BITS", "F32_SCALE is wrong", "prologue", offset=20, actual=hex(compatible))
 
 
 # ---- Step 4: compression (7.5, 7.6) ---------------------------------------------------------------------------------
@@ -498,19 +498,15 @@ def split_frames(data: bytes, raw: int, where: str) -> list[tuple[int, bytes, in
         first, size = at, min(1 << 20, raw - start)
         check(number(4) == 0xFD2FB528, "no zstd frame where one must start")
         flags = number(1)
-        single, width = flags >> 5 & 1, (flags >> 5 & 1, 2, 4, 8)[flags >> 6]
-        check(flags & 0x1B == 0, "a reserved or unused bit, or a dictionary ID")
-        if not single:
-            window = number(1)
-            check((8 + (window & 7)) << (window >> 3) + 7 <= 8 << 20, "the window is larger than 8 MiB")
-        check(width > 0 and number(width) + 256 * (width == 2) == size, "a frame does not declare its content size")
+        width = (1, 2, 4, 8)[flags >> 6]
+        check(flags & 0x3F == 0x20, "no single segment, or a checksum or dictionary (drafts before 1.0 allowed more)")
+        check(number(width) + 256 * (width == 2) == size, "a frame does not declare its content size")
         last = 0
         while not last:
             header = number(3)
             last, kind, length = header & 1, header >> 1 & 3, header >> 3
             check(kind < 3 and length <= 1 << 17, "a reserved block type or an oversized block")
             number(1 if kind == 1 else length)
-        number(flags & 4)  # checksum of the content
         frames.append((first, data[first:at], size))
     first = at
     check(at == len(data), "bytes behind the last frame")
@@ -562,40 +558,27 @@ def inflate(data: bytes, chunk: Chunk) -> bytes | None:
 # ---- Step 4: numbers (3.2) and codecs (8) ---------------------------------------------------------------------------
 
 def widen(data: bytes, element: int) -> bytes:
-    """3.2: f16 or bf16 to f32, exactly; sign and payload of a NaN are kept."""
+    """3.2: f16 or bf16 to f32, exactly."""
     if element == F32:
         return data
-    wide = bytearray(2 * len(data))
     if element == BF16:
+        wide = bytearray(2 * len(data))
         wide[2::4], wide[3::4] = data[0::2], data[1::2]
         return bytes(wide)
-    struct.pack_into(f"<{len(data) // 2}f", wide, 0, *struct.unpack(f"<{len(data) // 2}e", data))
-    for i, half in enumerate(struct.unpack(f"<{len(data) // 2}H", data)):
-        if half & 0x7FFF > 0x7C00:
-            struct.pack_into("<I", wide, 4 * i, (half & 0x8000) << 16 | 0x7F800000 | (half & 0x3FF) << 13)
-    return bytes(wide)
+    return struct.pack(f"<{len(data) // 2}f", *struct.unpack(f"<{len(data) // 2}e", data))
 
 
 def narrow(data: bytes) -> bytes:
-    """3.2, 8.7: f32 to f16, to nearest, ties to even; a NaN becomes quiet, 65520 and above infinity."""
-    result = bytearray()
-    for (value,), (bits,) in zip(struct.iter_unpack("<f", data), struct.iter_unpack("<I", data)):
-        if abs(value) < 65520:
-            result += struct.pack("<e", value)
-        else:
-            result += struct.pack("<H", bits >> 16 & 0x8000 | 0x7C00 | (value != value and 0x200 | bits >> 13 & 0x3FF))
-    return bytes(result)
+    """3.2, 8.7: f32 to f16, to nearest, ties to even; 65520 and above become infinity."""
+    return b"".join(struct.pack("<e", value if abs(value) < 65520 else math.copysign(math.inf, value))
+                    for (value,) in struct.iter_unpack("<f", data))
 
 
-def check_finite(data: bytes, element: int, declared: bool, where: str, offset: int) -> bool:
-    """8.3: returns whether there is an Inf or NaN."""
+def check_finite(data: bytes, element: int, where: str, offset: int) -> None:
+    """8.3"""
     kind, mask = EXPONENTS[element]
     for i, (value,) in enumerate(struct.iter_unpack(kind, data)):
-        if value & mask == mask:
-            need(declared, "NONFINITE_VALUE", "Inf or NaN, but none is declared", where,
-                 offset=offset + i * WIDTHS[element])
-            return True
-    return False
+        need(value & mask != mask, "NONFINITE_VALUE", "Inf or NaN", where, offset=offset + i * WIDTHS[element])
 
 
 def unpack_codes(data: bytes, at: int, count: int, bits: int) -> list[int]:
@@ -629,7 +612,7 @@ def planes(encodings: list[Encoding], m: Module, experts: int) -> Iterator[Plane
                     groups = -(-n >> e.group_exponent) if e.group_exponent else 1
                     scales = at + -at % width
                     zeros = scales + components * groups * width
-                    codes = zeros + (components * (groups * bits + 7 >> 3) if e.zero_point else 0)
+                    codes = zeros + (components * (groups * bits + 7 >> 3) if e.codec == AFFINE else 0)
                     at = codes + components * (e.fields(n) * bits + 7 >> 3)
                 yield Plane(factor, e, components, n, groups, gap, scales, zeros, codes, at)
                 gap = at
@@ -680,7 +663,7 @@ class Payload(namedtuple("Payload", "encodings module data where")):
                  offset=p.scales - len(gap.lstrip(b"\0")))
             if p.encoding.codec in (ZERO, RAW):
                 continue
-            bits, fields = p.encoding.code_bits(), [(p.zeros, p.groups)] * p.encoding.zero_point
+            bits, fields = p.encoding.code_bits(), [(p.zeros, p.groups)] * (p.encoding.codec == AFFINE)
             fields.append((p.codes, p.encoding.fields(p.n)))
             for start, count in fields:
                 stride = count * bits + 7 >> 3
@@ -688,13 +671,12 @@ class Payload(namedtuple("Payload", "encodings module data where")):
                     need(self.data[last] >> (count * bits - 1) % 8 + 1 == 0, "PADDING_NONZERO", "unused bits",
                          self.where, offset=last)
 
-    def check_values(self, declared: bool, canonical: bool) -> bool:
-        """8.1, 8.3, 12.4, plane by plane. Returns whether a raw weight is Inf or NaN."""
-        nonfinite = False
+    def check_values(self, canonical: bool) -> None:
+        """8.1, 8.3, 12.4, plane by plane."""
         for p in self.planes() if self.data else ():
             e, empty = p.encoding, []
             if e.codec == RAW:
-                nonfinite |= check_finite(self.data[p.codes:p.end], e.element, declared, self.where, p.codes)
+                check_finite(self.data[p.codes:p.end], e.element, self.where, p.codes)
             for i in range(p.components if e.codec in (AFFINE, SIGN, TRELLIS) else 0):
                 scales = self.scales(p, i)
                 for g, s in enumerate(scales):
@@ -703,11 +685,10 @@ class Payload(namedtuple("Payload", "encodings module data where")):
                          "SCALE_VALUE", f"scale {s}", self.where,
                          offset=p.scales + (i * p.groups + g) * WIDTHS[e.scale])
                 empty += [i] * (canonical and 0 in scales)
-            for i in empty if e.zero_point else ():
+            for i in empty if e.codec == AFFINE else ():
                 self.check_zero_points(p, i, self.scales(p, i))
             for i in empty:
                 self.check_codes(p, i, self.scales(p, i))
-        return nonfinite
 
     def canonical(self, plane: int, i: int, stride: int, bit: int, message: str) -> None:
         raise LqaError("NONCANONICAL_CODES", message, self.where, plane + i * stride + bit // 8)
@@ -722,18 +703,10 @@ class Payload(namedtuple("Payload", "encodings module data where")):
 
     def check_codes(self, p: Plane, i: int, scales: tuple[float, ...]) -> None:
         """12.4"""
-        size = 1 << p.encoding.group_exponent if p.encoding.group_exponent else p.n
         bits, fields = p.encoding.code_bits(), p.encoding.fields(p.n)
-        if p.encoding.codec == TRELLIS:  # a bit is 0 unless it is in the window of a weight whose scale is not 0
-            per = TABLES[p.encoding.table]["weightsPerStep"]
-            for j, code in enumerate(self.codes(p, i, 0, fields)):
-                for bit in range(j * bits, j * bits + bits):
-                    seen = range(j * per, min(((bit + 8) // bits) * per, p.n))
-                    if code >> (bit - j * bits) & 1 and not any(scales[w // size] for w in seen):
-                        self.canonical(p.codes, i, fields * bits + 7 >> 3, bit, "a bit that no weight with a scale sees")
-            return
-        for start in range(0, p.n, PIECE):
-            for k, code in enumerate(self.codes(p, i, start, min(PIECE, p.n - start)), start):
+        size = 1 << p.encoding.group_exponent if p.encoding.group_exponent else fields
+        for start in range(0, fields, PIECE):
+            for k, code in enumerate(self.codes(p, i, start, min(PIECE, fields - start)), start):
                 if code and scales[k // size] == 0:
                     self.canonical(p.codes, i, fields * bits + 7 >> 3, k * bits + lowest(code),
                                    f"group {k // size} has scale 0, but a code")
@@ -745,14 +718,12 @@ class Payload(namedtuple("Payload", "encodings module data where")):
             for i in range(p.components):
                 scales = self.scales(p, i) if p.groups else ()
                 if e.codec == TRELLIS:
-                    yield from ((p.factor, piece) for piece in self.trellis(p, i, scales, size))
+                    yield from ((p.factor, piece) for piece in self.trellis(p, i, scales[0]))
                     continue
                 if e.codec == SIGN:  # 8.5: the weight is (1 - 2q) * s
                     step, points = -2, [-1] * p.groups
-                elif e.zero_point:  # 8.4: (q - z) * s
-                    step, points = 1, self.zero_points(p, i)
-                else:  # 8.4: (2q - (2^b - 1)) * s
-                    step, points = 2, [e.largest()] * p.groups
+                else:  # 8.4: (q - z) * s
+                    step, points = 1, self.zero_points(p, i) if p.groups else []
                 for start in range(0, p.n, PIECE):
                     count = min(PIECE, p.n - start)
                     if e.codec == ZERO:
@@ -761,7 +732,7 @@ class Payload(namedtuple("Payload", "encodings module data where")):
                         width = WIDTHS[e.element]
                         at = p.codes + (i * p.n + start) * width
                         piece = widen(self.data[at:at + count * width], e.element)
-                    else:  # integer times scale is exact in binary64; packing rounds it once to f32 (8.7)
+                    else:  # integer times scale is exact in f32 (8.7)
                         values: list[float] = []
                         codes = self.codes(p, i, start, count)
                         for k in range(0, count, size):
@@ -770,18 +741,15 @@ class Payload(namedtuple("Payload", "encodings module data where")):
                         piece = struct.pack(f"<{count}f", *values)
                     yield p.factor, piece
 
-    def trellis(self, p: Plane, i: int, scales: tuple[float, ...], size: int) -> Iterator[bytes]:
-        """8.6: an integer times a scale, rounded once to f32."""
+    def trellis(self, p: Plane, i: int, scale: float) -> Iterator[bytes]:
+        """8.6: an integer times the scale of the vector."""
         if p.encoding.rotation:
             integers = rotate([t for piece in self.trellis_integers(p, i) for t in piece])
             pieces: Iterator[list[int]] = iter([integers[k:k + PIECE] for k in range(0, p.n, PIECE)])
         else:
             pieces = self.trellis_integers(p, i)
-        at = 0
         for piece in pieces:
-            values = [t * scales[(at + k) // size] for k, t in enumerate(piece)]
-            at += len(piece)
-            yield struct.pack(f"<{len(values)}f", *values)
+            yield struct.pack(f"<{len(piece)}f", *(t * scale for t in piece))
 
     def trellis_integers(self, p: Plane, i: int) -> Iterator[list[int]]:
         """8.6: the window is the last 8 bits, the newest highest."""
@@ -895,7 +863,7 @@ MAGIC = b"\x89LQA\r\n\x1a\n"
 DAMAGED = (b"\x89LQA\n", b"\x89LQA\r\r\n", b"\x09LQA", b"\xc2\x89LQA", b"\xef\xbf\xbdLQA")  # 5.1
 LEVELS = ("structure", "integrity", "values", "canonical")  # 15.3
 Sink = Callable[[Module, str, bytes], None]
-Prologue = namedtuple("Prologue", "required compatible file_length index_length counts alignment index_crc")
+Prologue = namedtuple("Prologue", "required file_length index_length counts alignment index_crc")
 
 
 class Source:
@@ -934,7 +902,7 @@ def read_prologue(raw: bytes) -> Prologue:
     need(wrong is None, "MAGIC_TEXT_DAMAGE" if raw.startswith(DAMAGED) else "BAD_MAGIC", "magic", "prologue",
          offset=wrong, expected=MAGIC.hex(), actual=raw[:8].hex())
     need(len(raw) == 64, "TRUNCATED_PROLOGUE", "fewer than 64 bytes", "prologue", offset=len(raw))
-    (major, _minor, required, _readonly, compatible, file_length, index_length, *counts, exponent, reserved, index_crc,
+    (major, _minor, required, _readonly, _compatible, file_length, index_length, *counts, exponent, reserved, index_crc,
      crc) = struct.unpack("<8xHHIIIQIIIIB7sII", raw)
     check_crc("PROLOGUE_CRC", raw[:60], crc, "prologue", 60)
     need(major == 1, "UNSUPPORTED_VERSION", "major version", "prologue", offset=8, actual=major)
@@ -945,7 +913,7 @@ def read_prologue(raw: bytes) -> Prologue:
     for quantity, value, at in zip(("FILE_BYTES", "INDEX_BYTES", "MODULES", "TENSORS", "SECTIONS"),
                                    (file_length, index_length, *counts), (24, 32, 36, 40, 44)):
         limit(quantity, value, Place("prologue", at))
-    return Prologue(required, compatible, file_length, index_length, tuple(counts), 1 << exponent, index_crc)
+    return Prologue(required, file_length, index_length, tuple(counts), 1 << exponent, index_crc)
 
 
 def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: Sink | None = None,
@@ -966,7 +934,7 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
     check_crc("INDEX_CRC", index, p.index_crc, "index", 56)
     vectors, places = read_vectors(index)
     names = read_records(vectors, places, p.counts, adapter)
-    check_features(adapter, p.required, p.compatible)
+    check_features(adapter, p.required)
     opened = end = 64 + p.index_length + -(64 + p.index_length) % p.alignment
     for chunk in adapter.chunks:  # 4.2, 11.1
         end += chunk.stored + 4 + -(chunk.stored + 4) % p.alignment
@@ -985,11 +953,12 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
         return adapter
 
     # Step 4
-    nonfinite, content, span, digests = False, hashlib.sha256(b"LQA content 1\n"), hashlib.sha256(), list[bytes]()
+    content, span, digests = hashlib.sha256(b"LQA content 1\n"), hashlib.sha256(), list[bytes]()
     for chunk in adapter.chunks:
         start, payload, data = source.at, *read_chunk(source, chunk, budget)
         try:
-            nonfinite |= payload is not None and check_payload(payload, chunk, adapter, depth, bool(p.compatible & 2))
+            if payload is not None:
+                check_payload(payload, chunk, adapter, depth)
         except LqaError as error:  # a position in a payload becomes one in the file
             error.offset = start + (error.offset or 0 if chunk.compression == PLAIN else 0)
             raise
@@ -1034,8 +1003,6 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
 
     # Steps 6 and 7
     need(not source.some(1), "TRAILING_BYTES", "bytes behind the trailer", offset=end)
-    need(depth < 2 or nonfinite or not p.compatible & 2, "FEATURE_BITS", "NONFINITE without need", "prologue",
-         offset=20)
     if depth == 3:
         if names.noncanonical:
             raise names.noncanonical
@@ -1062,17 +1029,18 @@ def read_chunk(source: Source, chunk: Chunk, budget: int) -> tuple[bytes | None,
     return payload, data
 
 
-def check_payload(payload: bytes, chunk: Chunk, adapter: Adapter, depth: int, declared: bool) -> bool:
-    """Padding, values and MessagePack of one payload. Returns whether it holds Inf or NaN."""
-    item, where, nonfinite = chunk.item, chunk.where, False
+def check_payload(payload: bytes, chunk: Chunk, adapter: Adapter, depth: int) -> None:
+    """Padding, values and MessagePack of one payload."""
+    item, where = chunk.item, chunk.where
     if isinstance(item, Module):
         weights = Payload(adapter.encodings, item, payload, where)
         weights.check_padding()
-        nonfinite = depth >= 2 and weights.check_values(declared, depth == 3)
+        if depth >= 2:
+            weights.check_values(depth == 3)
     elif isinstance(item, Tensor):
         element = item.record.element
         if depth >= 2 and element in EXPONENTS:
-            nonfinite = check_finite(payload, element, declared, where, 0)
+            check_finite(payload, element, where, 0)
         rest = payload.lstrip(b"\0\1") if depth >= 2 and element == BOOL else b""
         need(not rest, "TENSOR_RECORD", "a Bool is 0 or 1", where, offset=len(payload) - len(rest))
         if depth >= 2 and item.record.role == TOKEN_INDICES:
@@ -1084,7 +1052,6 @@ def check_payload(payload: bytes, chunk: Chunk, adapter: Adapter, depth: int, de
             adapter.digests[item] = hashlib.sha256(payload).hexdigest()
     elif item.tag in (b"META", b"ORIG"):
         adapter.documents[item.tag.decode()] = read_messagepack(payload, where)
-    return nonfinite
 
 
 def kind_and_name(item: Module | Tensor | SectionRecord) -> tuple[str, str]:
@@ -1101,7 +1068,7 @@ def content_record(item: Module | Tensor, encodings: list[Encoding]) -> bytes:
         r = item.record
         return head + struct.pack(f"<4B{len(item.shape)}I", r.role, r.element, r.axis, len(item.shape), *item.shape)
     t = item.type
-    head += struct.pack("<BB7IfI", t.role, t.base_layout, t.out, t.inp, t.groups, t.experts, *t.kernel(), t.multiplier,
+    head += struct.pack("<BB6IfI", t.role, t.base_layout, t.out, t.inp, t.experts, *t.kernel(), t.multiplier,
                         len(item.plan))
     return head + b"".join(struct.pack("<I8B8B", c, *encodings[b], *encodings[a]) for c, b, a in item.plan)
 

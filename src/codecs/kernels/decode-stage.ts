@@ -51,7 +51,7 @@ const UNIT = 1024;
 
 /** Slices of a part begin at multiples of so many weights. */
 export function sliceUnit(encoding: Encoding): number {
-  return encoding.codec === "affine" && encoding.zeroPoint ? ZERO_POINT_UNIT : UNIT;
+  return encoding.codec === "affine" ? ZERO_POINT_UNIT : UNIT;
 }
 
 /** True for vectors that can only be decoded as a whole. */
@@ -77,7 +77,7 @@ function sharesOf(encoding: Encoding, length: number, from: number, count: numbe
   else if (encoding.codec === "trellis") bits = trellisRate(trellisTable(encoding.table));
   else if (encoding.codec !== "zero") bits = encoding.codec === "sign" ? 1 : encoding.bits;
   const scale = "scale" in encoding ? FLOAT_BYTES[encoding.scale] : 0;
-  const zero = encoding.codec === "affine" && encoding.zeroPoint ? encoding.bits : 0;
+  const zero = encoding.codec === "affine" ? encoding.bits : 0;
   return {
     codes: [(from * bits) / 8, last ? whole.codes : (end * bits) / 8],
     scales: [groups[0] * scale, groups[1] * scale],

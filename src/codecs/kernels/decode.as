@@ -23,7 +23,7 @@ function preparePairs(table: i32, lut: usize, scale: v128): void {
   const k = table <= 2 ? 1 : table == 4 ? 2 : table == 6 ? 4 : 3;
   const two = table == 1 || table == 3;
   const none = i32x4.splat(0);
-  finish(SMALL, false, lut + tableBytes(table), two ? 512 : 256, none, none, scale, WEIGHTS);
+  finish(SMALL, false, lut + tableBytes(table), two ? 512 : 256, none, scale, WEIGHTS);
   const all = 256 << k;
   let to = PAIRS;
   if (two) {
@@ -232,7 +232,7 @@ export function decode(
     let done = true;
     if (kind == ZERO) memory.fill(out, 0, <usize>count * size);
     else if (kind == RAW) convert(bits, wide, source + (bits == F32 ? 4 : 2) * <usize>from, count, out);
-    else if (kind == TRELLIS && !wide && group == 0 && count >= LONG) {
+    else if (kind == TRELLIS && !wide && count >= LONG) {
       done = prepareGroups(kind, 0, scaleType, false, scales, 0, 0, 1, 127);
       if (done) pairs(bits, lut, source, fresh, from, count, out);
     } else {

@@ -9,9 +9,9 @@ import { trellisTable } from "../trellis.ts";
 
 /** As in tile.as: float types, and kinds of `tile` with what their `bits` means. */
 export const TYPE: Readonly<Record<FloatType, number>> = { f32: 0, f16: 1, bf16: 2 };
-const [ZERO, RAW, SIGN, SYMMETRIC, POINT, TRELLIS] = [0, 1, 2, 3, 4, 5] as const;
+const [ZERO, RAW, SIGN, AFFINE, TRELLIS] = [0, 1, 2, 3, 4] as const;
 /** Of vectors that were expanded and rotated before. */
-export const INTEGERS = 6;
+export const INTEGERS = 5;
 /** Where each trellis table stands once it is wanted, by number, and of how many steps its windows are. */
 const LOOKUP: readonly { readonly at: number; readonly steps: number }[] = [
   { at: 0, steps: 0 },
@@ -69,8 +69,7 @@ export function kindOf(encoding: Encoding): EncodingKind {
       const { group } = encoding;
       const scale = TYPE[encoding.scale];
       if (encoding.codec === "sign") return { kind: SIGN, bits: 1, scale, group, lut: 0 };
-      if (encoding.codec === "affine")
-        return { kind: encoding.zeroPoint ? POINT : SYMMETRIC, bits: encoding.bits, scale, group, lut: 0 };
+      if (encoding.codec === "affine") return { kind: AFFINE, bits: encoding.bits, scale, group, lut: 0 };
       const kind = encoding.rotation === "none" ? TRELLIS : INTEGERS;
       return { kind, bits: encoding.table, scale, group, lut: LOOKUP[encoding.table]!.at };
     }

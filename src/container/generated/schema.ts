@@ -3,7 +3,7 @@ import { type Schema, schemaOf } from "../schema-types.ts";
 
 /** Layout of the index: drives src/container/index-verify.ts, index-read.ts and index-write.ts. */
 export const SCHEMA: Schema = /* @__PURE__ */ schemaOf({
-  "identifier": "LQA1",
+  "identifier": "LQI1",
   "table": "Index",
   "vectors": {
     "encodings": "Encoding",
@@ -27,7 +27,7 @@ export const SCHEMA: Schema = /* @__PURE__ */ schemaOf({
       "element": "u8",
       "scale": "u8",
       "bits": "u8",
-      "zeroPoint": "u8",
+      "reserved": "u8",
       "groupExponent": "u8",
       "table": "u8",
       "rotation": "u8"
@@ -36,14 +36,13 @@ export const SCHEMA: Schema = /* @__PURE__ */ schemaOf({
       "chunkLength": "u32",
       "nameSuffix": "u16",
       "nameShared": "u8",
-      "compression": "u8",
+      "reserved": "u8",
       "moduleType": "u16",
       "plan": "u16"
     },
     "ModuleType": {
       "outSize": "u32",
       "inSize": "u32",
-      "groups": "u32",
       "multiplier": "f32",
       "alpha": "f32",
       "kernel0": "u16",
@@ -96,7 +95,7 @@ export interface EncodingRecord {
   element: number;
   scale: number;
   bits: number;
-  zeroPoint: number;
+  reserved: number;
   groupExponent: number;
   table: number;
   rotation: number;
@@ -106,7 +105,7 @@ export interface ModuleRecord {
   chunkLength: number;
   nameSuffix: number;
   nameShared: number;
-  compression: number;
+  reserved: number;
   moduleType: number;
   plan: number;
 }
@@ -114,7 +113,6 @@ export interface ModuleRecord {
 export interface ModuleTypeRecord {
   outSize: number;
   inSize: number;
-  groups: number;
   multiplier: number;
   alpha: number;
   kernel0: number;

@@ -37,7 +37,6 @@ export function checkAgainst(
     agree(name, "the multiplier", scale.multiplier, module.multiplier);
     if (config.targetParameters.length === 0) agree(name, "the number of experts", 1, module.experts);
     if (module.experts === 1) agree(name, "the base layout", baseLayout(role, config), module.baseLayout);
-    agree(name, "the number of groups", 1, module.groups);
     agree(name, "a DoRA magnitude", config.useDora, magnitudes.has(name));
     agree(name, "a LoRA bias", config.loraBias && role !== "embedding", biases.has(name));
   }

@@ -72,7 +72,6 @@ export function buildModule(found: FoundModule, config: PeftConfig): LoraModule 
   const shape: ModuleShape = {
     ...sizes,
     name,
-    groups: 1,
     baseLayout: found.experts ?? baseLayout(role, config),
     multiplier: scale.multiplier,
     alpha: scale.alpha,

@@ -126,7 +126,7 @@ function buildModule(found: FoundModule, convention: Convention, settings: ReadS
       : readAlpha(name, alpha, shape.rank, settings.onNote);
   const baseLayout = shape.role === "embedding" ? "in-out" : "out-in";
   return lazyModule(
-    { name, ...shape, groups: 1, baseLayout, ...scale },
+    { name, ...shape, baseLayout, ...scale },
     () => readFactor(b, "b", shape, layout),
     () => readFactor(a, "a", shape, layout),
   );

@@ -102,7 +102,7 @@ function affineRate([bits, distortion]: readonly [number, number]): Rate {
   return {
     nominal: bits,
     distortion,
-    encoding: () => ({ codec: "affine", bits, zeroPoint: true, group, scale: "f16" }),
+    encoding: () => ({ codec: "affine", bits, group, scale: "f16" }),
     code(vectors, _rotation, _weights, where) {
       const bundles = vectors.map(
         (values): Bundle => ({
@@ -120,7 +120,7 @@ function affineRate([bits, distortion]: readonly [number, number]): Rate {
       });
       const scale = chooseScaleType(fits, (1 << bits) - 1, where);
       return {
-        encoding: { codec: "affine", bits, zeroPoint: true, group, scale },
+        encoding: { codec: "affine", bits, group, scale },
         planes: bundles.map((bundle, i) => codeAffine(bundle, bits, fits[i]!, scale)),
       };
     },

@@ -127,7 +127,7 @@ ${kernel(
   if (place.valid) { own = trellis(c, i); }
   let value = rotated_back(own, place, lane);
   if (!place.valid) { return; }
-  let bits = finished(scaled(value, scale_of(c, i), c.scale));
+  let bits = finished(scaled(value, scale_of(c, i)));
   let rank = program[RANK];
   let at = expert * rank * length + select(number * length + i, i * rank + number, call.peft != 0u);
   if (call.half == 0u) {

@@ -27,10 +27,9 @@ const ENTRY_WORDS = 6u;
 const ZERO = 0u;
 const RAW = 1u;
 const SIGN = 2u;
-const SYMMETRIC = 3u;
-const POINT = 4u;
-const TRELLIS = 5u;
-const ROTATED = 6u;
+const AFFINE = 3u;
+const TRELLIS = 4u;
+const ROTATED = 5u;
 const F32 = 0u;
 const F16 = 1u;
 
@@ -103,8 +102,7 @@ fn trellis(c: Component, i: u32) -> i32 {
 fn integer(c: Component, i: u32) -> i32 {
   switch (c.kind) {
     case SIGN: { return 1 - 2 * code(c.codes, i, 1u); }
-    case SYMMETRIC: { return 2 * code(c.codes, i, c.bits) - ((1 << c.bits) - 1); }
-    case POINT: { return code(c.codes, i, c.bits) - code(c.zero_points, i >> c.group, c.bits); }
+    case AFFINE: { return code(c.codes, i, c.bits) - code(c.zero_points, i >> c.group, c.bits); }
     default: { return trellis(c, i); }
   }
 }
@@ -113,11 +111,11 @@ fn scale_of(c: Component, i: u32) -> u32 {
   return float_at(c.scales, i >> c.group, c.scale);
 }
 
-// integer times scale, as bits. The product with a 16-bit scale is exact, so that the device's own multiplication has no
-// choice as long as neither zeros nor subnormal numbers nor what is not finite are in play.
-fn scaled(n: i32, scale: u32, kind: u32) -> u32 {
+// integer times scale, as bits. The product is exact, so that the device's own multiplication has no choice as long as
+// neither zeros nor subnormal numbers nor what is not finite are in play.
+fn scaled(n: i32, scale: u32) -> u32 {
   let exponent = (scale >> 23u) & 255u;
-  if (kind != F32 && n != 0 && exponent > 0u && exponent < 241u) {
+  if (n != 0 && exponent > 0u && exponent < 241u) {
     return bitcast<u32>(f32(n) * bitcast<f32>(scale));
   }
   return multiply(select(bitcast<u32>(f32(n)), 0u, n == 0), scale);
@@ -127,7 +125,7 @@ fn scaled(n: i32, scale: u32, kind: u32) -> u32 {
 fn weight_bits(c: Component, i: u32) -> u32 {
   if (c.kind == ZERO || c.kind == ROTATED) { return 0u; }
   if (c.kind == RAW) { return float_at(c.codes, i, c.bits); }
-  return scaled(integer(c, i), scale_of(c, i), c.scale);
+  return scaled(integer(c, i), scale_of(c, i));
 }
 
 // A weight for a product; of a vector that is rotated the one before the rotation.

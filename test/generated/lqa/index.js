@@ -23,7 +23,7 @@ export class Index {
         return (obj || new Index()).__init(bb.readInt32(bb.position()) + bb.position(), bb);
     }
     static bufferHasIdentifier(bb) {
-        return bb.__has_identifier('LQA1');
+        return bb.__has_identifier('LQI1');
     }
     encodings(index, obj) {
         const offset = this.bb.__offset(this.bb_pos, 4);
@@ -55,7 +55,7 @@ export class Index {
     }
     types(index, obj) {
         const offset = this.bb.__offset(this.bb_pos, 10);
-        return offset ? (obj || new ModuleType()).__init(this.bb.__vector(this.bb_pos + offset) + index * 32, this.bb) : null;
+        return offset ? (obj || new ModuleType()).__init(this.bb.__vector(this.bb_pos + offset) + index * 28, this.bb) : null;
     }
     typesLength() {
         const offset = this.bb.__offset(this.bb_pos, 10);
@@ -141,7 +141,7 @@ export class Index {
         builder.addFieldOffset(3, typesOffset, 0);
     }
     static startTypesVector(builder, numElems) {
-        builder.startVector(32, numElems, 4);
+        builder.startVector(28, numElems, 4);
     }
     static addModules(builder, modulesOffset) {
         builder.addFieldOffset(4, modulesOffset, 0);
@@ -201,10 +201,10 @@ export class Index {
         return offset;
     }
     static finishIndexBuffer(builder, offset) {
-        builder.finish(offset, 'LQA1');
+        builder.finish(offset, 'LQI1');
     }
     static finishSizePrefixedIndexBuffer(builder, offset) {
-        builder.finish(offset, 'LQA1', true);
+        builder.finish(offset, 'LQI1', true);
     }
     static createIndex(builder, encodingsOffset, bandsOffset, plansOffset, typesOffset, modulesOffset, tensorsOffset, dimensionsOffset, sectionsOffset, namesOffset) {
         Index.startIndex(builder);

@@ -16,44 +16,41 @@ export class ModuleType {
     inSize() {
         return this.bb.readUint32(this.bb_pos + 4);
     }
-    groups() {
-        return this.bb.readUint32(this.bb_pos + 8);
-    }
     multiplier() {
-        return this.bb.readFloat32(this.bb_pos + 12);
+        return this.bb.readFloat32(this.bb_pos + 8);
     }
     alpha() {
-        return this.bb.readFloat32(this.bb_pos + 16);
+        return this.bb.readFloat32(this.bb_pos + 12);
     }
     kernel0() {
-        return this.bb.readUint16(this.bb_pos + 20);
+        return this.bb.readUint16(this.bb_pos + 16);
     }
     kernel1() {
-        return this.bb.readUint16(this.bb_pos + 22);
+        return this.bb.readUint16(this.bb_pos + 18);
     }
     kernel2() {
-        return this.bb.readUint16(this.bb_pos + 24);
+        return this.bb.readUint16(this.bb_pos + 20);
     }
     experts() {
-        return this.bb.readUint16(this.bb_pos + 26);
+        return this.bb.readUint16(this.bb_pos + 22);
     }
     role() {
-        return this.bb.readUint8(this.bb_pos + 28);
+        return this.bb.readUint8(this.bb_pos + 24);
     }
     baseLayout() {
-        return this.bb.readUint8(this.bb_pos + 29);
+        return this.bb.readUint8(this.bb_pos + 25);
     }
     rule() {
-        return this.bb.readUint8(this.bb_pos + 30);
+        return this.bb.readUint8(this.bb_pos + 26);
     }
     reserved() {
-        return this.bb.readUint8(this.bb_pos + 31);
+        return this.bb.readUint8(this.bb_pos + 27);
     }
     static sizeOf() {
-        return 32;
+        return 28;
     }
-    static createModuleType(builder, out_size, in_size, groups, multiplier, alpha, kernel0, kernel1, kernel2, experts, role, base_layout, rule, reserved) {
-        builder.prep(4, 32);
+    static createModuleType(builder, out_size, in_size, multiplier, alpha, kernel0, kernel1, kernel2, experts, role, base_layout, rule, reserved) {
+        builder.prep(4, 28);
         builder.writeInt8(reserved);
         builder.writeInt8(rule);
         builder.writeInt8(base_layout);
@@ -64,7 +61,6 @@ export class ModuleType {
         builder.writeInt16(kernel0);
         builder.writeFloat32(alpha);
         builder.writeFloat32(multiplier);
-        builder.writeInt32(groups);
         builder.writeInt32(in_size);
         builder.writeInt32(out_size);
         return builder.offset();

@@ -19,7 +19,7 @@ export class Module {
     nameShared() {
         return this.bb.readUint8(this.bb_pos + 6);
     }
-    compression() {
+    reserved() {
         return this.bb.readUint8(this.bb_pos + 7);
     }
     moduleType() {
@@ -31,11 +31,11 @@ export class Module {
     static sizeOf() {
         return 12;
     }
-    static createModule(builder, chunk_length, name_suffix, name_shared, compression, module_type, plan) {
+    static createModule(builder, chunk_length, name_suffix, name_shared, reserved, module_type, plan) {
         builder.prep(4, 12);
         builder.writeInt16(plan);
         builder.writeInt16(module_type);
-        builder.writeInt8(compression);
+        builder.writeInt8(reserved);
         builder.writeInt8(name_shared);
         builder.writeInt16(name_suffix);
         builder.writeInt32(chunk_length);

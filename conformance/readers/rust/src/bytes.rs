@@ -42,7 +42,7 @@ pub(crate) fn widen_f16(half: u16) -> u32 {
     let (sign, exponent, fraction) =
         (u32::from(half & 0x8000) << 16, u32::from(half >> 10 & 31), u32::from(half & 0x3FF));
     match (exponent, fraction) {
-        (31, _) => sign | 0x7F80_0000 | fraction << 13,
+        (31, _) => sign | 0x7F80_0000, // Inf or NaN: an error, and never decoded
         (0, 0) => sign,
         (0, _) => {
             let shift = fraction.leading_zeros() - 21; // to bit 10
@@ -52,13 +52,10 @@ pub(crate) fn widen_f16(half: u16) -> u32 {
     }
 }
 
-/// An f32 rounded to the nearest f16, ties to even; a NaN becomes quiet (3.2, 8.7).
+/// An f32 rounded to the nearest f16, ties to even (3.2, 8.7).
 pub fn narrow(value: f32) -> u16 {
     let bits = value.to_bits();
     let (sign, magnitude) = ((bits >> 16 & 0x8000) as u16, bits & 0x7FFF_FFFF);
-    if magnitude > 0x7F80_0000 {
-        return sign | 0x7E00 | (magnitude >> 13 & 0x3FF) as u16;
-    }
     if magnitude >= 0x477F_F000 {
         return sign | 0x7C00; // from 65520 on
     }

@@ -23,7 +23,7 @@ struct Layout {
     next: u64,
     opened: u64,
     spans: Vec<u64>,
-    zstd: bool, // of modules and tensors
+    zstd: bool, // of tensors
 }
 
 impl Layout {
@@ -79,8 +79,6 @@ pub(crate) fn read_records(vectors: &Vectors, p: &Prologue) -> Result<Records> {
     let used = [layout.zstd, trellis, experts, magnitude, replacement];
     let required = (0..).zip(used).fold(0, |bits, (i, set)| bits | u32::from(set) << i);
     prologue.at(12).must(p.required == required, Code::FeatureBits)?;
-    let f32_scale = encodings.iter().any(|e| e.scale == F32);
-    prologue.at(20).must(p.compatible & 1 == u32::from(f32_scale), Code::FeatureBits)?;
     let length = layout.next + 32 * (layout.spans.len() as u64 + 1) + 64;
     prologue.at(24).must(p.file_length == length, Code::FileLengthMismatch)?;
     Ok(Records { encodings, modules, tensors, sections, spans: layout.spans, noncanonical_name: names.noncanonical })
@@ -132,7 +130,7 @@ fn read_types(vector: &Vector) -> Result<Vec<ModuleType>> {
     for i in 0..vector.len() {
         let (record, spot) = (vector.get(i), vector.spot("type", i));
         let kind = ModuleType::new(record);
-        kind.check(record[31], spot)?;
+        kind.check(record[27], spot)?;
         spot.must(seen.insert(record), Code::RecordReference)?;
         types.push(kind);
     }
@@ -166,7 +164,11 @@ fn read_modules(
         expert_bands += u64::from(t.experts) * bands.len() as u64;
         spot.limit(expert_bands, limits::EXPERT_BANDS)?;
         let raw = *lengths.entry((kind, plan)).or_insert_with(|| payload_length(encodings, &t, bands));
-        let chunk = layout.chunk(u32_at(r, 0), raw, r[7], &[0, 1], spot)?;
+        for bytes in [raw, u32_at(r, 0).into()] {
+            spot.limit(bytes, limits::CHUNK)?;
+        }
+        spot.must(r[7] == 0, Code::RecordReservedNonzero)?;
+        let chunk = layout.chunk(u32_at(r, 0), raw, 0, &[0], spot)?;
         modules.push(Module { number: i, name, kind: t, bands: bands.clone(), rank, chunk });
     }
     vectors[index::TYPES].spot("type", types_used).must(types_used == types.len(), Code::RecordReference)?;

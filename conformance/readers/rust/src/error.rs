@@ -181,7 +181,6 @@ pub(crate) mod limits {
     pub const RANK: (u64, u64) = (4096, 1024);
     pub const DIMENSION: (u64, u64) = (1 << 25, 1 << 24);
     pub const EXPERTS: (u64, u64) = (4096, 1024);
-    pub const GROUPS: (u64, u64) = DIMENSION;
     pub const SHAPE: (u64, u64) = (8, 8);
     pub const CHUNK: (u64, u64) = ((1 << 32) - 1, 1 << 30);
     pub const META: (u64, u64) = (1 << 24, 1 << 20);

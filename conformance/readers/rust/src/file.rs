@@ -65,17 +65,12 @@ impl<'a> File<'a> {
     /// Everything that `open` does not check, up to a level. The ids are missing at level structure.
     pub fn verify(&self, level: Level) -> Result<Option<Ids>> {
         let end = Spot::new("trailer", self.data.len() as u64);
-        let (mut ids, mut nonfinite) = (None, false);
+        let mut ids = None;
         if level >= Level::Integrity {
-            let (content_id, seen) = self.verify_chunks(level)?;
-            nonfinite = seen;
-            ids = Some(self.verify_end(content_id)?);
+            ids = Some(self.verify_end(self.verify_chunks(level)?)?);
         }
         end.must(self.data.len() as u64 >= self.length(), Code::TruncatedFile)?;
         end.at(self.length()).must(self.data.len() as u64 <= self.length(), Code::TrailingBytes)?;
-        if level >= Level::Values {
-            Spot::new("prologue", 20).must(nonfinite || !self.declared(), Code::FeatureBits)?;
-        }
         if level == Level::Canonical {
             if let Some(spot) = self.records.noncanonical_name {
                 return spot.fail(Code::NoncanonicalName);
@@ -90,12 +85,12 @@ impl<'a> File<'a> {
 
     /// The payload of a module, after all checks.
     pub fn module_payload(&self, m: &Module) -> Result<Cow<'a, [u8]>> {
-        self.checked_module(m, Level::Values).map(|(payload, _)| payload)
+        self.checked_module(m, Level::Values)
     }
 
     /// The payload of a tensor, after all checks.
     pub fn tensor_payload(&self, t: &Tensor) -> Result<Cow<'a, [u8]>> {
-        self.checked_tensor(t, Level::Values).map(|(payload, _)| payload)
+        self.checked_tensor(t, Level::Values)
     }
 
     /// The document of META or ORIG.
@@ -122,11 +117,6 @@ impl<'a> File<'a> {
         hash.finalize().into()
     }
 
-    /// Whether NONFINITE is set.
-    fn declared(&self) -> bool {
-        self.prologue.compatible & 2 != 0
-    }
-
     /// The zeros from `from` to the next multiple of the chunk alignment.
     fn padding(&self, from: u64, spot: Spot) -> Result<()> {
         let to = align_up(from, self.prologue.alignment);
@@ -140,22 +130,21 @@ impl<'a> File<'a> {
         Ok((chunk::read(self.data, c, element, self.budget, spot)?, spot))
     }
 
-    fn checked_module(&self, m: &Module, level: Level) -> Result<(Cow<'a, [u8]>, bool)> {
+    fn checked_module(&self, m: &Module, level: Level) -> Result<Cow<'a, [u8]>> {
         let (payload, spot) = self.chunk(&m.chunk, 1, "module", m.number)?;
         let place = |at: u64| spot.at(in_chunk(&m.chunk, at));
         check_padding(&self.records.encodings, m, &payload, &place)?;
-        let canonical = level == Level::Canonical;
-        let nonfinite = level >= Level::Values
-            && check_values(&self.records.encodings, m, &payload, self.declared(), canonical, &place)?;
-        Ok((payload, nonfinite))
+        if level >= Level::Values {
+            check_values(&self.records.encodings, m, &payload, level == Level::Canonical, &place)?;
+        }
+        Ok(payload)
     }
 
-    fn checked_tensor(&self, t: &Tensor, level: Level) -> Result<(Cow<'a, [u8]>, bool)> {
+    fn checked_tensor(&self, t: &Tensor, level: Level) -> Result<Cow<'a, [u8]>> {
         let (payload, spot) = self.chunk(&t.chunk, element_size(t.element), "tensor", t.number)?;
         let place = |at: u64| spot.at(in_chunk(&t.chunk, at));
-        let mut nonfinite = false;
         if level >= Level::Values && t.element <= F64 {
-            nonfinite = check_finite(&payload, t.element, self.declared(), &place)?;
+            check_finite(&payload, t.element, &place)?;
         }
         if level >= Level::Values && t.element == BOOL {
             if let Some(at) = payload.iter().position(|&b| b > 1) {
@@ -168,7 +157,7 @@ impl<'a> File<'a> {
                 return place(4 * (i as u64 + 1)).fail(Code::TensorRecord);
             }
         }
-        Ok((payload, nonfinite))
+        Ok(payload)
     }
 
     fn checked_section(&self, s: &Section, number: usize) -> Result<Option<serde_json::Value>> {
@@ -182,20 +171,18 @@ impl<'a> File<'a> {
         }
     }
 
-    /// Step 4: the content id, and whether there are Inf or NaN.
-    fn verify_chunks(&self, level: Level) -> Result<([u8; 32], bool)> {
-        let (mut content, mut nonfinite) = (Sha256::new_with_prefix("LQA content 1\n"), false);
+    /// Step 4: the content id.
+    fn verify_chunks(&self, level: Level) -> Result<[u8; 32]> {
+        let mut content = Sha256::new_with_prefix("LQA content 1\n");
         let behind = |c: &Chunk, what, i| self.padding(c.offset + u64::from(c.length), Spot::record(what, i, c.offset));
         for m in &self.records.modules {
-            let (payload, seen) = self.checked_module(m, level)?;
-            nonfinite |= seen;
+            let payload = self.checked_module(m, level)?;
             behind(&m.chunk, "module", m.number)?;
             self.hash_module(&mut content, m);
             content.update(Sha256::digest(&payload));
         }
         for t in &self.records.tensors {
-            let (payload, seen) = self.checked_tensor(t, level)?;
-            nonfinite |= seen;
+            let payload = self.checked_tensor(t, level)?;
             behind(&t.chunk, "tensor", t.number)?;
             content.update([1]);
             hash_name(&mut content, &t.name);
@@ -207,7 +194,7 @@ impl<'a> File<'a> {
             self.checked_section(s, i)?;
             behind(&s.chunk, "section", i)?;
         }
-        Ok((content.finalize().into(), nonfinite))
+        Ok(content.finalize().into())
     }
 
     /// Clause 11.3, up to the digest of the payload.
@@ -216,7 +203,7 @@ impl<'a> File<'a> {
         hash_name(hash, &m.name);
         hash.update([m.kind.role, m.kind.base_layout]);
         let [k0, k1, k2] = m.kind.kernel.map(u32::from);
-        let sizes = [m.kind.out_size, m.kind.in_size, m.kind.groups, m.kind.experts.into(), k0, k1, k2];
+        let sizes = [m.kind.out_size, m.kind.in_size, m.kind.experts.into(), k0, k1, k2];
         for number in sizes.into_iter().chain([m.kind.multiplier.to_bits(), m.bands.len() as u32]) {
             hash.update(number.to_le_bytes());
         }

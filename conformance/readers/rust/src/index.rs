@@ -12,7 +12,6 @@ const DAMAGED: [&[u8]; 5] = [b"\x89LQA\n", b"\x89LQA\r\r\n", b"\x09LQA", b"\xC2\
 
 pub(crate) struct Prologue {
     pub required: u32,
-    pub compatible: u32,
     pub file_length: u64,
     pub index_length: usize,
     pub counts: [u32; 3],
@@ -40,7 +39,6 @@ pub(crate) fn read_prologue(data: &[u8]) -> Result<Prologue> {
     }
     Ok(Prologue {
         required: u32_at(data, 12),
-        compatible: u32_at(data, 20),
         file_length: u64_at(data, 24),
         index_length: words[0] as usize,
         counts: [words[1], words[2], words[3]],
@@ -80,7 +78,7 @@ pub(crate) const TENSORS: usize = 5;
 pub(crate) const DIMENSIONS: usize = 6;
 pub(crate) const SECTIONS: usize = 7;
 pub(crate) const NAMES: usize = 8;
-const SIZES: [usize; 9] = [8, 4, 2, 32, 12, 12, 4, 16, 1];
+const SIZES: [usize; 9] = [8, 4, 2, 28, 12, 12, 4, 16, 1];
 
 pub(crate) type Vectors<'a> = [Vector<'a>; 9];
 
@@ -92,7 +90,7 @@ pub(crate) fn read_vectors<'a>(data: &'a [u8], p: &Prologue) -> Result<Vectors<'
     spot.at(56).must(u32_at(data, 56) == crc32fast::hash(index), Code::IndexCrc)?;
     let at = |position: usize| spot.at(64 + position as u64);
     at(0).must(index.len() >= 8, Code::IndexTable)?;
-    at(4).must(&index[4..8] == b"LQA1", Code::IndexIdentifier)?;
+    at(4).must(&index[4..8] == b"LQI1", Code::IndexIdentifier)?;
 
     let options = VerifierOptions::default();
     let mut verifier = Verifier::new(&options, index);
@@ -138,7 +136,7 @@ pub(crate) fn read_vectors<'a>(data: &'a [u8], p: &Prologue) -> Result<Vectors<'
 
 /// Clause 12.2: where the index is not laid out canonically, if it is not.
 pub(crate) fn canonical(index: &[u8], vectors: &Vectors) -> Option<usize> {
-    let mut layout = vec![32, 0, 0, 0, b'L', b'Q', b'A', b'1', 0, 0, 22, 0, 40, 0];
+    let mut layout = vec![32, 0, 0, 0, b'L', b'Q', b'I', b'1', 0, 0, 22, 0, 40, 0];
     layout.extend((1..=9).flat_map(|i| [4 * i, 0]));
     layout.extend([22, 0, 0, 0]);
     let mut body = Vec::with_capacity(index.len());

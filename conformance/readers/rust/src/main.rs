@@ -53,7 +53,7 @@ fn module(file: &File, m: &Module, level: Level, budget: u64) -> Result<Value, E
     let bands = m.bands.iter().map(|x| json!({ "components": x.components, "b": x.b, "a": x.a }));
     let t = &m.kind;
     Ok(json!({
-        "name": m.name, "out": t.out_size, "inp": t.in_size, "groups": t.groups, "multiplier": f64::from(t.multiplier),
+        "name": m.name, "out": t.out_size, "inp": t.in_size, "multiplier": f64::from(t.multiplier),
         "alpha": f64::from(t.alpha), "kernel0": t.kernel[0], "kernel1": t.kernel[1], "kernel2": t.kernel[2],
         "experts": t.experts, "role": t.role, "base_layout": t.base_layout, "rule": t.rule, "reserved": 0,
         "rank": m.rank, "bands": bands.collect::<Value>(), "sha256": sha256,
@@ -74,7 +74,7 @@ fn valid(file: &File, ids: Option<Ids>, level: Level, budget: u64) -> Result<Val
     let r = &file.records;
     let encodings = r.encodings.iter().map(|e| {
         json!({
-            "codec": e.codec, "element": e.element, "scale": e.scale, "bits": e.bits, "zero_point": e.zero_point,
+            "codec": e.codec, "element": e.element, "scale": e.scale, "bits": e.bits, "reserved": e.reserved,
             "group_exponent": e.group_exponent, "table": e.table, "rotation": e.rotation,
         })
     });

@@ -41,7 +41,7 @@ impl Planes {
                 codec::SIGN => n,
                 _ => n.div_ceil(table(&e).weights_per_step as u64) * u64::from(table(&e).step_bits),
             };
-            zero_bits = groups * u64::from(e.bits) * u64::from(e.zero_point);
+            zero_bits = groups * u64::from(e.bits); // none but affine has bits
         }
         let zeros = scales + components * groups * element_size(e.scale);
         let codes = zeros + components * zero_bits.div_ceil(8);
@@ -109,19 +109,18 @@ pub(crate) fn widen(p: &[u8], element: u8) -> u32 {
     }
 }
 
-/// Clause 8.3: whether there is an Inf or NaN; an error if none is declared. `spot` is that of byte 0 of `values`.
-pub(crate) fn check_finite(values: &[u8], element: u8, declared: bool, spot: &dyn Fn(u64) -> Spot) -> Result<bool> {
+/// Clause 8.3: no Inf and no NaN. `spot` is that of byte 0 of `values`.
+pub(crate) fn check_finite(values: &[u8], element: u8, spot: &dyn Fn(u64) -> Spot) -> Result<()> {
     let finite = |p: &[u8]| match element {
         F32 | BF16 | F16 => f32::from_bits(widen(p, element)).is_finite(),
         F64 => u32_at(p, 4) & 0x7FF0_0000 != 0x7FF0_0000,
         _ => true,
     };
     let size = element_size(element) as usize;
-    let Some(i) = values.chunks_exact(size).position(|p| !finite(p)) else {
-        return Ok(false);
-    };
-    spot((i * size) as u64).must(declared, Code::NonfiniteValue)?;
-    Ok(true)
+    match values.chunks_exact(size).position(|p| !finite(p)) {
+        Some(i) => spot((i * size) as u64).fail(Code::NonfiniteValue),
+        None => Ok(()),
+    }
 }
 
 /// Clauses 3.6, 7.2, 7.3. `spot` gives the place of a byte of the payload.
@@ -142,21 +141,19 @@ pub(crate) fn check_padding(e: &[Encoding], m: &Module, payload: &[u8], spot: &d
     Ok(())
 }
 
-/// Clauses 8.1, 8.3 and, if asked for, 12.4. Returns whether a raw weight is Inf or NaN.
+/// Clauses 8.1, 8.3 and, if asked for, 12.4.
 pub(crate) fn check_values(
     encodings: &[Encoding],
     m: &Module,
     payload: &[u8],
-    declared: bool,
     canonical: bool,
     spot: &dyn Fn(u64) -> Spot,
-) -> Result<bool> {
-    let mut nonfinite = false;
+) -> Result<()> {
     for p in planes(encodings, &m.kind, &m.bands) {
         let e = p.encoding;
         if e.codec == codec::RAW {
             let values = &payload[p.codes as usize..p.end as usize];
-            nonfinite |= check_finite(values, e.element, declared, &|at| spot(p.codes + at))?;
+            check_finite(values, e.element, &|at| spot(p.codes + at))?;
         }
         let largest = match e.codec {
             codec::AFFINE => ((1 << e.bits) - 1) as f32,
@@ -178,16 +175,13 @@ pub(crate) fn check_values(
             check_dead(&p, payload, spot, p.zeros, p.zero_bits, e.bits.into())?;
             let per_group = match e.codec {
                 _ if e.group_exponent == 0 => p.code_bits,
-                codec::TRELLIS => {
-                    (u64::from(table(&e).step_bits) << e.group_exponent) / table(&e).weights_per_step as u64
-                }
                 codec::SIGN => 1 << e.group_exponent,
                 _ => u64::from(e.bits) << e.group_exponent,
             };
             check_dead(&p, payload, spot, p.codes, p.code_bits, per_group)?;
         }
     }
-    Ok(nonfinite)
+    Ok(())
 }
 
 /// Clause 12.4 for one plane: zeros where runs of groups have the scale 0.
@@ -202,8 +196,6 @@ fn check_dead(
     if bits == 0 {
         return Ok(());
     }
-    // bits before a live group that are in the window of its first weight
-    let seen = if p.encoding.codec == codec::TRELLIS { 8 - u64::from(table(&p.encoding).step_bits) } else { 0 };
     for i in 0..p.components {
         let at = start + i * bits.div_ceil(8);
         let mut g = 0;
@@ -212,7 +204,7 @@ fn check_dead(
             while g < p.groups && p.scale(payload, i, g) == 0.0 {
                 g += 1;
             }
-            let to = if g < p.groups { (g * per_group).saturating_sub(seen) } else { bits };
+            let to = if g < p.groups { g * per_group } else { bits };
             let one = first_one(&payload[at as usize..], from, to);
             spot(at + one / 8).must(one >= to, Code::NoncanonicalCodes)?;
             g += 1;
@@ -230,11 +222,8 @@ pub fn decode(p: &Planes, payload: &[u8], component: u64, out: &mut Vec<u32>) {
         codec::ZERO => out.resize(n as usize, 0),
         codec::RAW => out.extend(codes.chunks_exact(element_size(e.element) as usize).map(|v| widen(v, e.element))),
         codec::TRELLIS => {
-            let integers = trellis_integers(&e, codes, n as usize);
-            for (group, integers) in (0..).zip(integers.chunks(size as usize)) {
-                let s = p.scale(payload, component, group);
-                out.extend(integers.iter().map(|&t| (f32::from(t) * s).to_bits()));
-            }
+            let s = p.scale(payload, component, 0);
+            out.extend(trellis_integers(&e, codes, n as usize).iter().map(|&t| (f32::from(t) * s).to_bits()));
         }
         _ => {
             let zeros = p.zeros_of(payload, component);
@@ -242,9 +231,8 @@ pub fn decode(p: &Planes, payload: &[u8], component: u64, out: &mut Vec<u32>) {
             for group in 0..p.groups {
                 let s = p.scale(payload, component, group);
                 // (factor q + offset) s
-                let (factor, offset) = match (e.codec, e.zero_point) {
-                    (codec::SIGN, _) => (-2, 1),
-                    (_, 0) => (2, 1 - (1 << bits)),
+                let (factor, offset) = match e.codec {
+                    codec::SIGN => (-2, 1),
                     _ => (1, -(bits_at(zeros, group * u64::from(bits), bits) as i16)),
                 };
                 let width = bits.max(1);

@@ -33,7 +33,7 @@ pub fn element_size(element: u8) -> u64 {
     [0, 4, 2, 2, 8, 1, 2, 4, 8, 1, 2, 4, 8, 1][usize::from(element)]
 }
 
-/// Clause 6.4: codec, element, scale, bits, zero point, group exponent, table, rotation.
+/// Clause 6.4: codec, element, scale, bits, reserved, group exponent, table, rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub struct Encoding {
@@ -41,7 +41,7 @@ pub struct Encoding {
     pub element: u8,
     pub scale: u8,
     pub bits: u8,
-    pub zero_point: u8,
+    pub reserved: u8,
     pub group_exponent: u8,
     pub table: u8,
     pub rotation: u8,
@@ -54,7 +54,7 @@ impl Encoding {
             element: p[1],
             scale: p[2],
             bits: p[3],
-            zero_point: p[4],
+            reserved: p[4],
             group_exponent: p[5],
             table: p[6],
             rotation: p[7],
@@ -68,7 +68,7 @@ impl Encoding {
             self.element,
             self.scale,
             self.bits,
-            self.zero_point,
+            self.reserved,
             self.group_exponent,
             self.table,
             self.rotation,
@@ -84,15 +84,19 @@ impl Encoding {
         let trellis = self.codec == codec::TRELLIS;
         spot.must(self.codec <= codec::TRELLIS, Code::UnsupportedCodec)?;
         spot.must(!trellis || (1..=TRELLIS.len()).contains(&usize::from(self.table)), Code::UnsupportedCodec)?;
-        let float = |has: bool, element: u8| if has { (F32..=BF16).contains(&element) } else { element == 0 };
-        let grouped = self.group_exponent != 0;
         let affine = self.codec == codec::AFFINE;
-        let good = float(self.codec == codec::RAW, self.element)
-            && float(self.scaled(), self.scale)
-            && (!grouped || self.scaled() && (4..=10).contains(&self.group_exponent))
-            && (self.rotation == 0 || self.rotation == 1 && trellis && !grouped)
+        let grouped = affine || self.codec == codec::SIGN;
+        let scales: &[u8] = match self.codec {
+            codec::ZERO | codec::RAW => &[0],
+            codec::TRELLIS => &[BF16],
+            _ => &[F16, BF16],
+        };
+        let good = (if self.codec == codec::RAW { (F32..=BF16).contains(&self.element) } else { self.element == 0 })
+            && scales.contains(&self.scale)
+            && (self.group_exponent == 0 || grouped && (4..=10).contains(&self.group_exponent))
+            && (self.rotation == 0 || self.rotation == 1 && trellis)
             && (if affine { (1..=8).contains(&self.bits) } else { self.bits == 0 })
-            && (self.zero_point == 0 || self.zero_point == 1 && affine)
+            && self.reserved == 0
             && (trellis || self.table == 0);
         spot.must(good, Code::EncodingParameter)
     }
@@ -113,7 +117,6 @@ pub struct Band {
 pub struct ModuleType {
     pub out_size: u32,
     pub in_size: u32,
-    pub groups: u32,
     pub multiplier: f32,
     pub alpha: f32,
     pub kernel: [u16; 3],
@@ -128,14 +131,13 @@ impl ModuleType {
         ModuleType {
             out_size: u32_at(p, 0),
             in_size: u32_at(p, 4),
-            groups: u32_at(p, 8),
-            multiplier: f32::from_bits(u32_at(p, 12)),
-            alpha: f32::from_bits(u32_at(p, 16)),
-            kernel: [u16_at(p, 20), u16_at(p, 22), u16_at(p, 24)],
-            experts: u16_at(p, 26),
-            role: p[28],
-            base_layout: p[29],
-            rule: p[30],
+            multiplier: f32::from_bits(u32_at(p, 8)),
+            alpha: f32::from_bits(u32_at(p, 12)),
+            kernel: [u16_at(p, 16), u16_at(p, 18), u16_at(p, 20)],
+            experts: u16_at(p, 22),
+            role: p[24],
+            base_layout: p[25],
+            rule: p[26],
         }
     }
 
@@ -150,17 +152,16 @@ impl ModuleType {
         spot.must(self.base_layout <= 1, Code::UnsupportedRole)?;
         spot.must(self.rule <= 3, Code::UnsupportedRole)?;
         spot.must(reserved == 0, Code::RecordReservedNonzero)?;
-        let nonzero = self.out_size != 0 && self.in_size != 0 && self.groups != 0 && self.experts != 0;
+        let nonzero = self.out_size != 0 && self.in_size != 0 && self.experts != 0;
         spot.must(nonzero, Code::DimensionRange)?;
         let kernels = usize::from(self.role.saturating_sub(1));
         let fits = self.kernel.iter().enumerate().all(|(i, &k)| (k != 0) == (i < kernels));
-        spot.must(fits && (self.role >= 2 || self.groups == 1), Code::RoleShape)?;
+        spot.must(fits, Code::RoleShape)?;
         // embeddings are (in, out), convolutions (out, in, kernel…)
         spot.must(self.role == 0 || (self.base_layout == 1) == (self.role == 1), Code::RoleShape)?;
         for length in self.vector_lengths() {
             spot.limit(length, limits::DIMENSION)?;
         }
-        spot.limit(self.groups.into(), limits::GROUPS)?;
         spot.limit(self.experts.into(), limits::EXPERTS)?;
         for number in [self.multiplier, self.alpha] {
             spot.must(number.is_finite() && number.to_bits() != 0x8000_0000, Code::Multiplier)?;

@@ -74,13 +74,10 @@ def _plane(payload: bytes, p: Any) -> np.ndarray:
         integers = _trellis(codes, e, rows, n)
     elif e.codec == r.SIGN:
         integers = 1 - 2 * _fields(codes, rows, n, 1)
-    elif e.zero_point:
+    else:
         points = _fields(payload[p.zeros:p.codes], rows, p.groups, e.code_bits())
         integers = _fields(codes, rows, n, e.code_bits()) - np.repeat(points, size, axis=1)[:, :n]
-    else:
-        integers = 2 * _fields(codes, rows, n, e.code_bits()) - e.largest()
-    wide = np.repeat(scales.astype(np.float64), size, axis=1)[:, :n]
-    return (integers * wide).astype(np.float32)
+    return integers.astype(np.float32) * np.repeat(scales, size, axis=1)[:, :n]
 
 
 def decode_factors(encodings: list, module: Any, payload: bytes) -> tuple[np.ndarray, np.ndarray]:

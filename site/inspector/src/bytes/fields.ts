@@ -10,7 +10,7 @@
 import { toHex } from "../../../../src/container/bytes.ts";
 import { CRC_BYTES } from "../../../../src/container/crc32.ts";
 import { DIGEST_BYTES, TRAILER_BYTES } from "../../../../src/container/layout.ts";
-import { COMPATIBLE, PROLOGUE_BYTES, REQUIRED } from "../../../../src/container/prologue.ts";
+import { PROLOGUE_BYTES, REQUIRED } from "../../../../src/container/prologue.ts";
 import type { OpenedIndex } from "../../../../src/read/header.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";
 import { type IndexMap, indexFields } from "./index-fields.ts";
@@ -115,7 +115,7 @@ const PROLOGUE: readonly Fixed[] = [
   [10, 2, "minor version", "5.2", u16],
   [12, 4, "required features", "5.3", bits(REQUIRED)],
   [16, 4, "read-only-compatible features", "5.3", bits({})],
-  [20, 4, "compatible features", "5.3", bits(COMPATIBLE)],
+  [20, 4, "compatible features", "5.3", bits({})],
   [24, 8, "file length", "5.1", u64],
   [32, 4, "index length", "5.1", u32],
   [36, 4, "number of modules", "5.1", u32],

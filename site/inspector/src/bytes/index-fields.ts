@@ -67,7 +67,6 @@ const MEANINGS: Readonly<Record<string, readonly (string | undefined)[]>> = {
   "types.role": MODULE_ROLES,
   "types.baseLayout": BASE_LAYOUTS,
   "types.rule": MULTIPLIER_RULES,
-  "modules.compression": COMPRESSIONS,
   "tensors.compression": COMPRESSIONS,
   "tensors.element": ELEMENT_TYPES,
   "tensors.role": TENSOR_ROLES,

@@ -21,10 +21,9 @@ export const TILE: i32 = 1024;
 export const ZERO: i32 = 0;
 export const RAW: i32 = 1;
 export const SIGN: i32 = 2;
-export const SYMMETRIC: i32 = 3;
-export const POINT: i32 = 4;
-export const TRELLIS: i32 = 5;
-export const INTEGERS: i32 = 6;
+export const AFFINE: i32 = 3;
+export const TRELLIS: i32 = 4;
+export const INTEGERS: i32 = 5;
 
 // Float types.
 export const F32: i32 = 0;
@@ -169,7 +168,7 @@ export function prepare(entries: usize, stepBits: i32, weights: i32, steps: i32,
 
 // ---- finish -----------------------------------------------------------------------------------------------------
 
-// What finish() reads: integers in bytes, integers in 16 bits, codes of a step and a first value.
+// What finish() reads: integers in bytes, integers in 16 bits, codes and what is added to them.
 export const SMALL: i32 = 0;
 const LARGE: i32 = 1;
 const CODES: i32 = 2;
@@ -206,10 +205,10 @@ function evenOdd(even: v128, odd: v128): v128 {
 
 // @ts-ignore: decorator
 @inline
-function integers(mode: i32, at: usize, step: v128, first: v128): v128 {
+function integers(mode: i32, at: usize, first: v128): v128 {
   if (mode == LARGE) return v128.load(at);
   if (mode == SMALL) return v128.load8x8_s(at);
-  return i16x8.add(i16x8.mul(v128.load8x8_u(at), step), first);
+  return i16x8.add(v128.load8x8_u(at), first);
 }
 
 /** Eight integers to `to`, eight weights. */
@@ -222,26 +221,26 @@ function put(wide: bool, n: v128, scale: v128, to: usize): void {
   } else v128.store(to, halves(n, scale));
 }
 
-/** Weights of one scale: (step · x + first) · scale. In binary16 the scale is four times what it is. */
+/** Weights of one scale: (x + first) · scale. In binary16 the scale is four times what it is. */
 // @ts-ignore: decorator
 @inline
-export function finish(mode: i32, wide: bool, from: usize, count: i32, step: v128, first: v128, scale: v128, to: usize): void {
+export function finish(mode: i32, wide: bool, from: usize, count: i32, first: v128, scale: v128, to: usize): void {
   const size: usize = wide ? 4 : 2;
   const width: usize = mode == LARGE ? 16 : 8;
   for (; count >= 16; count -= 16) {
-    put(wide, integers(mode, from, step, first), scale, to);
-    put(wide, integers(mode, from + width, step, first), scale, to + 8 * size);
+    put(wide, integers(mode, from, first), scale, to);
+    put(wide, integers(mode, from + width, first), scale, to + 8 * size);
     from += 2 * width;
     to += 16 * size;
   }
   if (count >= 8) {
-    put(wide, integers(mode, from, step, first), scale, to);
+    put(wide, integers(mode, from, first), scale, to);
     from += width;
     to += 8 * size;
     count -= 8;
   }
   if (count > 0) {
-    put(wide, integers(mode, from, step, first), scale, TAIL);
+    put(wide, integers(mode, from, first), scale, TAIL);
     memory.copy(to, TAIL, <usize>count * size);
   }
 }
@@ -253,7 +252,7 @@ function finishIntegers(mode: i32, wide: bool, from: usize, count: i32, group: i
   const none = i32x4.splat(0);
   let scales = SCALES;
   for (; count > 0; count -= group) {
-    finish(mode, wide, from, min(group, count), none, none, v128.load32_splat(scales), to);
+    finish(mode, wide, from, min(group, count), none, v128.load32_splat(scales), to);
     scales += 4;
     from += <usize>group << (mode == LARGE ? 1 : 0);
     to += <usize>group << (wide ? 2 : 1);
@@ -319,12 +318,11 @@ function putSigns(from: usize, scale: v128, to: usize): void {
 }
 
 /** A tile of codes of any width to binary16. */
-function finishCodesHalf(step: i32, from: usize, count: i32, group: i32, to: usize): void {
-  const steps = i16x8.splat(<i16>step);
+function finishCodesHalf(from: usize, count: i32, group: i32, to: usize): void {
   let at: usize = 0;
   for (; count > 0; count -= group) {
     const first = v128.load16_splat(FIRSTS + at);
-    finish(CODES, false, from, min(group, count), steps, first, v128.load32_splat(SCALES + at), to);
+    finish(CODES, false, from, min(group, count), first, v128.load32_splat(SCALES + at), to);
     at += 4;
     from += <usize>group;
     to += 2 * <usize>group;
@@ -334,10 +332,9 @@ function finishCodesHalf(step: i32, from: usize, count: i32, group: i32, to: usi
 /** Codes below 4, 8 or 16 (`codes`) to binary16: the bytes of each are looked up. */
 // @ts-ignore: decorator
 @inline
-function finishTable(codes: i32, step: i32, from: usize, count: i32, group: i32, to: usize): void {
-  const steps = i16x8.splat(<i16>step);
-  const a = codes == 4 ? i32x4.mul(i32x4(0, 1, 2, 3), i32x4.splat(step)) : i16x8.mul(i16x8(0, 1, 2, 3, 4, 5, 6, 7), steps);
-  const b = i16x8.mul(i16x8(8, 9, 10, 11, 12, 13, 14, 15), steps);
+function finishTable(codes: i32, from: usize, count: i32, group: i32, to: usize): void {
+  const a = codes == 4 ? i32x4(0, 1, 2, 3) : i16x8(0, 1, 2, 3, 4, 5, 6, 7);
+  const b = i16x8(8, 9, 10, 11, 12, 13, 14, 15);
   let groups: usize = 0;
   for (; count > 0; count -= group) {
     const scale = v128.load32_splat(SCALES + groups);
@@ -380,23 +377,23 @@ function lookBytes(low: v128, high: v128, from: usize, to: usize): void {
 }
 
 /**
- * A tile of codes to binary32: (q − first) · scale, or (2q − first) · scale if `twice`. 2^23 + q is q in the low bits of a
- * number, so nothing is converted, and the difference is exact.
+ * A tile of codes to binary32: (q − first) · scale. 2^23 + q is q in the low bits of a number, so nothing is converted,
+ * and the difference is exact.
  */
 // @ts-ignore: decorator
 @inline
-function finishCodes(twice: bool, from: usize, count: i32, group: i32, to: usize): void {
+function finishCodes(from: usize, count: i32, group: i32, to: usize): void {
   let groups: usize = 0;
   for (; count > 0; count -= group) {
     const first = v128.load32_splat(FIRSTS + groups);
     const scale = v128.load32_splat(SCALES + groups);
     const end = from + <usize>min(group, count);
     for (; from + 16 <= end; from += 16) {
-      putCodes(twice, from, first, scale, to);
+      putCodes(from, first, scale, to);
       to += 64;
     }
     if (from < end) {
-      putCodes(twice, from, first, scale, TAIL);
+      putCodes(from, first, scale, TAIL);
       memory.copy(to, TAIL, 4 * (end - from));
     }
     groups += 4;
@@ -406,16 +403,12 @@ function finishCodes(twice: bool, from: usize, count: i32, group: i32, to: usize
 /** Sixteen codes. */
 // @ts-ignore: decorator
 @inline
-function putCodes(twice: bool, from: usize, first: v128, scale: v128, to: usize): void {
+function putCodes(from: usize, first: v128, scale: v128, to: usize): void {
   const q = v128.load(from);
   const zero = i32x4.splat(0);
   const high = i16x8.splat(0x4b00);
-  let a = i8x16.shuffle(q, zero, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  let b = i8x16.shuffle(q, zero, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-  if (twice) {
-    a = i16x8.add(a, a);
-    b = i16x8.add(b, b);
-  }
+  const a = i8x16.shuffle(q, zero, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const b = i8x16.shuffle(q, zero, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
   v128.store(to, f32x4.mul(f32x4.sub(i16x8.shuffle(a, high, 0, 8, 1, 9, 2, 10, 3, 11), first), scale));
   v128.store(to, f32x4.mul(f32x4.sub(i16x8.shuffle(a, high, 4, 12, 5, 13, 6, 14, 7, 15), first), scale), 16);
   v128.store(to, f32x4.mul(f32x4.sub(i16x8.shuffle(b, high, 0, 8, 1, 9, 2, 10, 3, 11), first), scale), 32);
@@ -428,7 +421,6 @@ function putCodes(twice: bool, from: usize, first: v128, scale: v128, to: usize)
 // @ts-ignore: decorator
 @inline
 function scaleBits(type: i32, scales: usize, index: i32): u32 {
-  if (type == F32) return load<u32>(scales + 4 * <usize>index);
   const bits = <u32>load<u16>(scales + 2 * <usize>index);
   if (type != F16) return bits << 16;
   const sign = (bits & 0x8000) << 16;
@@ -455,14 +447,11 @@ export function prepareGroups(kind: i32, bits: i32, type: i32, wide: bool, scale
     if (wide) store<u32>(SCALES + at, scale);
     else store<f32>(SCALES + at, 4 * reinterpret<f32>(scale));
   }
-  if (kind == SIGN || kind > POINT) return fine;
+  if (kind != AFFINE) return fine;
   const codes = (1 << bits) - 1;
   for (let g = 0; g < count; g++) {
-    let first = codes;
-    if (kind == POINT) {
-      const bit = (group + g) * bits;
-      first = (<i32>load<u16>(zeros + <usize>(bit >> 3)) >> (bit & 7)) & codes;
-    }
+    const bit = (group + g) * bits;
+    const first = (<i32>load<u16>(zeros + <usize>(bit >> 3)) >> (bit & 7)) & codes;
     const at = 4 * <usize>g;
     if (wide) store<f32>(FIRSTS + at, <f32>(first + 8388608));
     else store<i32>(FIRSTS + at, -first);
@@ -698,15 +687,10 @@ export function tile(
   } else if (kind == SIGN) {
     if (wide) finishSigns(at, count, each, to);
     else finishSignsHalf(at, count, each, to);
-  } else if (wide) {
-    if (kind == POINT) finishCodes(false, at, count, each, to);
-    else finishCodes(true, at, count, each, to);
-  } else {
-    const step = kind == POINT ? 1 : 2;
-    if (bits <= 2) finishTable(4, step, at, count, each, to);
-    else if (bits == 3) finishTable(8, step, at, count, each, to);
-    else if (bits == 4) finishTable(16, step, at, count, each, to);
-    else finishCodesHalf(step, at, count, each, to);
-  }
+  } else if (wide) finishCodes(at, count, each, to);
+  else if (bits <= 2) finishTable(4, at, count, each, to);
+  else if (bits == 3) finishTable(8, at, count, each, to);
+  else if (bits == 4) finishTable(16, at, count, each, to);
+  else finishCodesHalf(at, count, each, to);
   return true;
 }
