@@ -194,7 +194,8 @@ const CHAINS = {
       [
         "unused-bits",
         "PADDING_NONZERO",
-        payload(0, (bytes) => patched(bytes, bytes.length - 1, bytes.at(-1) | 0xf0)),
+        // The second byte of a code of 9 bits.
+        payload(0, (bytes) => patched(bytes, 7, bytes[7] | 0xf0)),
       ],
       ["behind-it", "PADDING_NONZERO", gapBehind(0)],
       [
@@ -279,7 +280,7 @@ export function invalidOrder(suite) {
     "unused-bits-before-values",
     "PADDING_NONZERO",
     bad,
-    payload(0, (bytes) => patched(bytes, bytes.length - 1, 0x80)),
+    payload(0, (bytes) => patched(bytes, 0, bytes[0] | 0x80)),
     "integrity",
   );
   more(
@@ -293,8 +294,8 @@ export function invalidOrder(suite) {
   const damagedDigest = { bytes: (file, at) => patched(file, at.digests + 40, 0) };
   more("values-before-digests", "SCALE_VALUE", bad, damagedDigest, "values", "SPAN_DIGEST");
   more(
-    "first-scale-before-second-raw",
-    "SCALE_VALUE",
+    "second-raw-before-first-scale",
+    "NONFINITE_VALUE",
     {
       modules: [
         module({

@@ -158,7 +158,7 @@ function modules(suite) {
     length((n) => n + 1),
     only({ bands: [band({ ...sign(), codec: 0, scale: 0, group_exponent: 0 })] }),
   );
-  add("shorter-by-a-dimension", "CHUNK_LENGTH_MISMATCH", set("types", 0, { inp: 9 }));
+  add("shorter-by-a-dimension", "CHUNK_LENGTH_MISMATCH", set("types", 0, { inp: 13 }));
   add(
     "longer-by-a-component",
     "CHUNK_LENGTH_MISMATCH",

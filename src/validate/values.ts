@@ -7,7 +7,7 @@
 import { checkPlanes, type PlaneReport } from "../codecs/check.ts";
 import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
-import { type PlaneExtent, planeExtents } from "../container/layout.ts";
+import { planeExtents } from "../container/layout.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { LqaError } from "../errors.ts";
@@ -36,28 +36,14 @@ export class ValueChecks {
   /** All planes of a module whose payload is in memory. */
   module(record: ModuleRecord, { bands, planes }: PackedFactors, payloadOffset: number): void {
     const lengths = { b: record.out, a: inputLength(record) };
-    let three: PlaneExtent[] = [];
-    const check = (): void => {
-      const [first] = three;
-      if (first === undefined) return;
-      const { expert, band, factor } = first;
-      const extents = three;
-      const report: PlaneReport = (kind, plane, offset, finding) => {
-        const extent = extents.find((one) => one.plane === plane)!;
-        return this.plane(record, extent, payloadOffset + extent.offset)(kind, plane, offset, finding);
-      };
-      const encoding = bands[band]![factor];
-      checkPlanes(encoding, planes[expert]![band]![factor], bands[band]!.components, lengths[factor], report);
-    };
     for (const extent of planeExtents(record, bands)) {
-      const [first] = three;
-      if (first?.factor !== extent.factor || first.band !== extent.band || first.expert !== extent.expert) {
-        check();
-        three = [];
-      }
-      three.push(extent);
+      const { expert, band, factor, plane, offset } = extent;
+      const { components, [factor]: encoding } = bands[band]!;
+      if (plane !== "scales" && encoding.codec !== "raw") continue;
+      const own = planes[expert]![band]![factor];
+      const report = this.plane(record, extent, payloadOffset + offset);
+      checkPlanes(encoding, own, components, lengths[factor], report);
     }
-    check();
   }
 
   /**

@@ -77,12 +77,14 @@ describe("value rules", () => {
       zeroPoints: Uint8Array.of(0b1111),
       codes: Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x00, 0x01),
     };
-    expect(findings(affine(2), parts, 1, 21)).toEqual([
-      "NONCANONICAL_CODES zeroPoints 0",
-      "NONCANONICAL_CODES codes 5",
-    ]);
+    expect(findings(affine(2), parts, 1, 21)).toEqual(["NONCANONICAL_CODES scales 2"]);
+    for (const other of [
+      { ...parts, zeroPoints: Uint8Array.of(0x01) },
+      { ...parts, codes: Uint8Array.of(255, 255, 255, 255, 0, 0) },
+    ])
+      expect(findings(affine(2), other, 1, 21)).toEqual(["NONCANONICAL_CODES scales 2"]);
     const signs = { scales: Uint8Array.of(0, 0), codes: Uint8Array.of(0x90) };
-    expect(findings(sign, signs, 1, 5)).toEqual(["NONCANONICAL_CODES codes 0"]);
+    expect(findings(sign, signs, 1, 5)).toEqual(["NONCANONICAL_CODES scales 0"]);
     expect(firstUnusedBit(sign, "codes", signs.codes, 5)).toBe(0);
   });
 
@@ -94,8 +96,8 @@ describe("value rules", () => {
     codes[1] = 0x80;
     codes[4] = 0x01;
     expect(findings(encoding, { scales, codes }, 3, 8)).toEqual([
-      "NONCANONICAL_CODES codes 1",
-      "NONCANONICAL_CODES codes 4",
+      "NONCANONICAL_CODES scales 0",
+      "NONCANONICAL_CODES scales 4",
     ]);
     // Three steps of table 3 (k = 3, V = 2) leave seven bits unused.
     const short: Encoding = { codec: "trellis", table: 3, group: 0, scale: "bf16", rotation: "none" };
@@ -139,13 +141,14 @@ describe("value rules", () => {
               return false;
             },
           );
-          expect(seen, encodingLabel(encoding)).toEqual([["NONCANONICAL_CODES", "codes", at, c, g]]);
+          const place = size * (c * groups + g);
+          expect(seen, encodingLabel(encoding)).toEqual([["NONCANONICAL_CODES", "scales", place, c, g]]);
           if (sizes.zeroPoints === 0) continue;
           const point = c * (sizes.zeroPoints / components) + ((g * bits) >> 3);
           zeroPoints[point] = 1 << ((g * bits) & 7);
           codes.fill(0);
           expect(findings(encoding, { scales, zeroPoints, codes }, components, length)).toEqual([
-            `NONCANONICAL_CODES zeroPoints ${point}`,
+            `NONCANONICAL_CODES scales ${place}`,
           ]);
         }
     }
