@@ -1,6 +1,9 @@
 // Container overhead: bytes on disk beyond the bits that the codecs need (codes, scales, zero points), for the default
-// chunk alignment and fixed ones. Sections are those of a real PEFT adapter. Run after `npm run build`: node bench/overhead.mjs [--json]
+// chunk alignment and fixed ones; and how many planes of codes of the file begin at multiples of 4, 16 and 64 bytes. Sections are those of a real PEFT adapter. Run after `npm run build`: node bench/overhead.mjs [--json]
+import { concat } from "../dist/container/bytes.js";
+import { planeExtents } from "../dist/container/layout.js";
 import { adapterSections } from "../dist/encode.js";
+import { openLqa } from "../dist/index.js";
 import { prepareFile } from "../dist/write/write.js";
 import { linear, PROJECTIONS, RANK } from "./seven-b.mjs";
 
@@ -93,12 +96,24 @@ const cases = [
   ["25 KB: 24 modules 640×640, r 4", attention(12, 4, 640)],
 ];
 
+/** Shares of the planes of codes that begin at multiples of these, in the file. */
+async function aligned(prepared, units) {
+  const { modules } = await openLqa(concat([...prepared.pieces()]));
+  const places = modules.flatMap((module) =>
+    [...planeExtents(module, module.bands)]
+      .filter(({ plane }) => plane === "codes")
+      .map(({ offset }) => module.chunk.offset + offset),
+  );
+  return units.map((unit) => places.filter((place) => place % unit === 0).length / places.length);
+}
+
 const results = [];
 for (const [name, modules] of cases)
   for (const alignment of [undefined, 4, 8, 16, 64, 256]) {
     const counted = modules.reduce((sum, m) => sum + countedBits(m), 0) / 8;
     const options = alignment === undefined ? {} : { alignment };
-    const all = (await prepareFile({ modules, tensors: [], sections, ...options })).fileLength;
+    const whole = await prepareFile({ modules, tensors: [], sections, ...options });
+    const all = whole.fileLength;
     const bare = (await prepareFile({ modules, tensors: [], sections: [], ...options })).fileLength;
     results.push({
       name,
@@ -107,6 +122,7 @@ for (const [name, modules] of cases)
       fileBytes: all,
       overhead: all / counted - 1,
       containerOverhead: bare / counted - 1,
+      aligned: await aligned(whole, [4, 16, 64]),
     });
   }
 if (process.argv.includes("--json"))
@@ -115,10 +131,10 @@ if (process.argv.includes("--json"))
   );
 else {
   console.log(
-    "| adapter | alignment | counted bytes | file bytes | overhead | without META and ORIG |\n|---|---|---|---|---|---|",
+    "| adapter | alignment | counted bytes | file bytes | overhead | without META and ORIG | planes of codes at multiples of 4, 16, 64 |\n|---|---|---|---|---|---|---|",
   );
   for (const r of results)
     console.log(
-      `| ${r.name} | ${r.alignment} | ${r.countedBytes.toFixed(0)} | ${r.fileBytes} | ${(100 * r.overhead).toFixed(2)} % | ${(100 * r.containerOverhead).toFixed(2)} % |`,
+      `| ${r.name} | ${r.alignment} | ${r.countedBytes.toFixed(0)} | ${r.fileBytes} | ${(100 * r.overhead).toFixed(2)} % | ${(100 * r.containerOverhead).toFixed(2)} % | ${r.aligned.map((share) => `${Math.round(100 * share)} %`).join(", ")} |`,
     );
 }

@@ -41,7 +41,7 @@ const KINDS = [
   ["affine 3 bits, chunks of 8 MiB", { codec: "affine", bits: 3, group: 128, scale: "f16" }, 40960, 256],
   [
     "trellis 2 bits, chunks of 5 MiB",
-    { codec: "trellis", table: 3, rotation: "none", group: 0, scale: "f16" },
+    { codec: "trellis", table: 3, rotation: "none", group: 0, scale: "bf16" },
     40960,
     256,
   ],

@@ -47,6 +47,7 @@ export const CONTENTS = [
       ["spec/lqa-v1.md", "Specification"],
       ["/api/index.html", "API"],
       ["docs/implementers.md", "A reader in an afternoon"],
+      ["docs/changes-before-1.0.md", "What changed before 1.0"],
       ["conformance/README.md", "Conformance suite"],
       ["integrations/python/README.md", "Python package"],
     ],

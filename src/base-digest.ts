@@ -74,9 +74,9 @@ export async function openBase(path: string, signal?: AbortSignal): Promise<Open
  * The base digest of these modules.
  *
  * @param modules in any order
- * @param path as for {@link openBase}
+ * @param path a safetensors file, the index of its shards, a directory that holds either, or the directory of a diffusion pipeline
  * @returns 32 bytes
- * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE if the modules do not fit; as {@link openBase}; TRUNCATED_SOURCE, ABORTED
+ * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE if the modules do not fit; NOT_FOUND, IO; what a broken model can cause is listed at `readModel`; TRUNCATED_SOURCE, ABORTED
  */
 export async function baseDigest(
   modules: readonly ModuleShape[],

@@ -102,7 +102,7 @@ const floats = (lists, element) =>
 
 /**
  * 7.2, 7.3: the payload of a module, and where its planes lie: [{ expert, band, factor, plane, at, length, gap }], `gap`
- * being the number of padding bytes before the plane.
+ * being the number of padding bytes before the plane. Of each expert codes, zero points, scales; B' before A'; band by band.
  */
 export function payloadOf(bands, factors) {
   const parts = [];
@@ -115,24 +115,22 @@ export function payloadOf(bands, factors) {
     if (where !== undefined) planes.push({ ...where, at, length: bytes.length, gap });
     at += bytes.length;
   };
+  const packed = (lists, e) => concat(...lists.map((list) => packBits(list, codeBits(e))));
+  const codesOf = (e, f) => (e.codec === RAW ? floats(f.raw, e.element) : packed(f.codes, e));
   factors.forEach((expert, x) => {
-    if (x > 0) put(zeros((4 - (at % 4)) % 4), 1);
-    bands.forEach((band, b) => {
-      for (const factor of ["b", "a"]) {
-        const e = band[factor];
-        const f = expert[b][factor];
-        const where = { expert: x, band: b, factor };
-        if (e.codec === ZERO) continue;
-        if (e.codec === RAW) put(floats(f.raw, e.element), WIDTHS[e.element], { ...where, plane: "codes" });
-        else {
-          const bits = codeBits(e);
-          put(floats(f.scales, e.scale), WIDTHS[e.scale], { ...where, plane: "scales" });
-          if (e.codec === AFFINE)
-            put(concat(...f.zeros.map((list) => packBits(list, bits))), 1, { ...where, plane: "zeros" });
-          put(concat(...f.codes.map((list) => packBits(list, bits))), 1, { ...where, plane: "codes" });
-        }
-      }
-    });
+    if (x > 0) put(zeros((16 - (at % 16)) % 16), 1);
+    for (const plane of ["codes", "zeros", "scales"])
+      for (const factor of ["b", "a"])
+        bands.forEach((band, b) => {
+          const e = band[factor];
+          const f = expert[b][factor];
+          const where = { expert: x, band: b, factor, plane };
+          if (e.codec === ZERO) return;
+          if (plane === "codes") put(codesOf(e, f), e.codec === RAW ? WIDTHS[e.element] : 1, where);
+          else if (e.codec === RAW) return;
+          else if (plane === "scales") put(floats(f.scales, e.scale), 2, where);
+          else if (e.codec === AFFINE) put(packed(f.zeros, e), 1, where);
+        });
   });
   return { payload: concat(...parts), planes };
 }

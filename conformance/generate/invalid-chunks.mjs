@@ -184,37 +184,34 @@ function paddings(suite) {
     (at, value = 1) =>
     (bytes) =>
       patched(bytes, at < 0 ? bytes.length + at : at, value | bytes.at(at));
+  /** The last byte of a component of a plane of A'. */
+  const last = (name, over, plane, value, component = -1) => {
+    const { at, length } = planesOf(over).find((p) => p.factor === "a" && p.plane === plane);
+    const rows = over.bands[0].components;
+    const end = at + (length / rows) * (component < 0 ? rows : component + 1);
+    add(name, only(over), set(end - 1, value));
+  };
   for (let bits = 1; bits <= 7; bits++) {
     const n = 8 - bits + 1; // a last byte that is not full, at least for odd numbers of bits
     const used = (n * bits) % 8;
-    if (used > 0)
-      add(
-        `affine-${bits}-bits-last-code`,
-        only({ out: n, in: n, bands: [band(affine(bits, { group: 0 }))] }),
-        set(-1, 1 << used),
-      );
+    const over = { out: n, in: n, bands: [band(affine(bits, { group: 0 }))] };
+    if (used > 0) last(`affine-${bits}-bits-last-code`, over, "codes", 1 << used);
   }
-  add("affine-4-bits-highest-unused-bit", only({ out: 3, in: 3, bands: [band(affine(4))] }), set(-1, 0x80));
-  add("sign-last-bit", only({ bands: [band(sign())] }), set(-1, 0x80));
-  add("sign-first-unused-bit", only({ bands: [band(sign())] }), set(-1, 0x20));
-  add(
-    "codes-of-the-first-of-two-components",
-    only({ out: 3, in: 3, bands: [band(sign({ group: 0 }), sign({ group: 0 }), 2)] }),
-    set(4, 0x08),
-  );
-  add("zero-points", only({ bands: [band(affine(3))] }), set(2, 0x08));
-  add("zero-points-highest-bit", only({ bands: [band(affine(2))] }), set(2, 0x80));
+  const four = { out: 3, in: 3, bands: [band(affine(4))] };
+  last("affine-4-bits-highest-unused-bit", four, "codes", 0x80);
+  last("sign-last-bit", { bands: [band(sign())] }, "codes", 0x80);
+  last("sign-first-unused-bit", { bands: [band(sign())] }, "codes", 0x20);
+  const twice = { out: 3, in: 3, bands: [band(sign({ group: 0 }), sign({ group: 0 }), 2)] };
+  last("codes-of-the-first-of-two-components", twice, "codes", 0x08, 0);
+  last("zero-points", { bands: [band(affine(3))] }, "zeros", 0x08);
+  last("zero-points-highest-bit", { bands: [band(affine(2))] }, "zeros", 0x80);
   for (const [number, { stepBits, weightsPerStep }] of TABLES) {
     const n = 8 * weightsPerStep + weightsPerStep; // nine steps
-    if ((9 * stepBits) % 8 > 0)
-      add(
-        `trellis-${number}-steps`,
-        only({ out: n, in: n, bands: [band(trellis(number))] }),
-        set(-1, 1 << ((9 * stepBits) % 8)),
-      );
+    const over = { out: n, in: n, bands: [band(trellis(number))] };
+    if ((9 * stepBits) % 8 > 0) last(`trellis-${number}-steps`, over, "codes", 1 << ((9 * stepBits) % 8));
   }
   const gaps = {
-    "before-scales": { out: 17, in: 9, bands: [band(sign({ group: 0 }), affine(2))] },
+    "before-scales": { out: 9, in: 9, bands: [band(sign({ group: 0 }), affine(3, { group: 0 }))] },
     "before-raw": { out: 17, in: 2, bands: [band(sign({ group: 0 }), raw(F32))] },
   };
   for (const [name, over] of Object.entries(gaps)) {
@@ -223,9 +220,9 @@ function paddings(suite) {
     add(`gap-${name}-last-byte`, only(over), set(at - 1, 0xff));
   }
   const experts = { experts: 2, out: 3, in: 3, bands: [band(sign({ group: 0 }))] };
-  add("gap-before-the-second-expert", only(experts), set(planesOf(experts)[3].at + 1), {
-    features: ["experts"],
-  });
+  const second = planesOf(experts).find((plane) => plane.expert === 1);
+  for (const [name, at] of Object.entries({ first: second.at - 10, last: second.at - 1 }))
+    add(`gap-before-the-second-expert-${name}`, only(experts), set(at), { features: ["experts"] });
 }
 
 const planesOf = (over) => compose(only(over)).modules[0].planes;

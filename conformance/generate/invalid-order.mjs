@@ -193,7 +193,12 @@ const CHAINS = {
           },
         },
       ],
-      ["unused-bits", "unused", payload(0, (bytes) => patched(bytes, bytes.length - 1, bytes.at(-1) | 0xf0))],
+      [
+        "unused-bits",
+        "unused",
+        // The second byte of a code of 9 bits.
+        payload(0, (bytes) => patched(bytes, 7, bytes[7] | 0xf0)),
+      ],
       ["behind-it", "chunk-padding", gapBehind(0)],
       [
         "tensor-crc",
@@ -291,7 +296,7 @@ export function invalidOrder(suite) {
     "unused-bits-before-values",
     "PADDING_NONZERO",
     bad,
-    payload(0, (bytes) => patched(bytes, bytes.length - 1, 0x80)),
+    payload(0, (bytes) => patched(bytes, 0, bytes[0] | 0x80)),
     "integrity",
   );
   more(
@@ -305,8 +310,8 @@ export function invalidOrder(suite) {
   const damagedDigest = { bytes: (file, at) => patched(file, at.digests + 40, 0) };
   more("values-before-digests", "SCALE_VALUE", bad, damagedDigest, "values", "SPAN_DIGEST");
   more(
-    "first-scale-before-second-raw",
-    "SCALE_VALUE",
+    "second-raw-before-first-scale",
+    "NONFINITE_VALUE",
     {
       modules: [
         module({

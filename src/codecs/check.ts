@@ -1,16 +1,14 @@
 /**
  * The rules a plane's values must obey (spec clauses 8.1, 8.3 and 12.4), as findings. Unused bits are padding: see `unused.ts`.
  *
- * Every rule is one the decoder does not need: it decodes any bits. What is found is reported in the order of the
- * planes (scales, zero points, codes) and of the bytes within each, one finding for a scale, a group's zero point,
- * a group's codes or a raw weight. Time is linear in the bytes. Which findings are errors is
- * the caller's choice; one that wants the first only throws from `report`.
+ * Every rule is one the decoder does not need: it decodes any bits. Findings are of raw weights and of scales, one for each, in
+ * the order of the bytes; codes that are not canonical are a finding of their group's scale, which is 0. Time is linear in the
+ * bytes. Which findings are errors is the caller's choice; one that wants the first only throws from `report`.
  *
  * @module
  */
 import * as KIND from "../error-catalogue.ts";
 import type { ErrorKind } from "../errors.ts";
-import { packedBytes } from "./bits.ts";
 import { bitsToNumber, readBits } from "./elements.ts";
 import {
   type AffineEncoding,
@@ -23,7 +21,7 @@ import {
   type TrellisEncoding,
 } from "./encoding.ts";
 import { nonfiniteElement } from "./nonfinite.ts";
-import { largestInteger, trellisSteps, trellisTable } from "./trellis.ts";
+import { largestInteger, trellisBits, trellisTable } from "./trellis.ts";
 
 /** Where in the planes a finding lies, and what is wrong. */
 export interface PlaneFinding {
@@ -72,125 +70,114 @@ function clearPattern(scale: ScaleType): number {
 /** An encoding with scales. */
 export type ScaledEncoding = AffineEncoding | SignEncoding | TrellisEncoding;
 
+/** The planes that say nothing where the scale is 0. */
+type PackedPlane = "zeroPoints" | "codes";
+
 /**
  * Scales of whole components.
  *
  * @param groups scales of a component
- * @param zero gets a 1 for each scale that is 0
+ * @param used whether group `i` of these, counted through all components, has a zero point or a code that is not 0; without it
+ *   that is not looked at
  */
 export function checkScales(
   encoding: ScaledEncoding,
   scales: Uint8Array,
   groups: number,
   report: PlaneReport,
-  zero?: Uint8Array,
+  used?: (i: number) => boolean,
 ): void {
   // The largest |integer| a code can stand for: q − z reaches 2^b − 1.
   const bits = encoding.codec === "affine" ? encoding.bits : 1;
   const largest = encoding.codec === "trellis" ? largestInteger(encoding.rotation) : (1 << bits) - 1;
   const count = scales.length / FLOAT_BYTES[encoding.scale];
   const clear = clearPattern(encoding.scale);
+  const place = (i: number) => ({ component: Math.floor(i / groups), group: i % groups });
   for (let i = 0; i < count; i++) {
     const pattern = readBits(scales, encoding.scale, i);
-    if (pattern === 0 && zero !== undefined) zero[i] = 1;
     // Nearly all are: without this, scales cost a quarter of the time that SHA-256 takes for the whole file.
-    if (pattern < clear) continue;
+    if (pattern !== 0 && pattern < clear) continue;
     const scale = bitsToNumber(pattern, encoding.scale);
-    if (scale >= 0 && !Object.is(scale, -0) && Number.isFinite(Math.fround(scale * largest))) continue;
-    const enough = report(KIND.SCALE_VALUE, "scales", i * FLOAT_BYTES[encoding.scale], {
-      component: Math.floor(i / groups),
-      group: i % groups,
-      expected: `+0 or more, and finite times ${largest}`,
-      actual: Object.is(scale, -0) ? "-0" : String(scale),
-    });
-    // Which other scales are 0 matters to the canonical form alone, which a file of such scales does not have.
+    let enough: boolean | undefined;
+    if (!(scale >= 0) || Object.is(scale, -0) || !Number.isFinite(Math.fround(scale * largest)))
+      enough = report(KIND.SCALE_VALUE, "scales", i * FLOAT_BYTES[encoding.scale], {
+        ...place(i),
+        expected: `+0 or more, and finite times ${largest}`,
+        actual: Object.is(scale, -0) ? "-0" : String(scale),
+      });
+    else if (pattern === 0 && used?.(i) === true)
+      enough = report(KIND.NONCANONICAL_CODES, "scales", i * FLOAT_BYTES[encoding.scale], {
+        ...place(i),
+        expected: "zero point and codes of 0 where the scale is 0",
+        actual: "others",
+      });
     if (enough) return;
   }
 }
 
+/** Bits of a row of a plane, which belongs to one component, and of a group of it. */
+function rowOf(encoding: ScaledEncoding, plane: PackedPlane, length: number): { all: number; group: number } {
+  if (encoding.codec === "trellis") {
+    const all = plane === "codes" ? trellisBits(trellisTable(encoding.table), length) : 0;
+    return { all, group: all };
+  }
+  const bits = encoding.codec === "affine" ? encoding.bits : 1;
+  if (plane === "codes")
+    return { all: length * bits, group: (encoding.group === 0 ? length : encoding.group) * bits };
+  return encoding.codec === "affine"
+    ? { all: groupCount(encoding.group, length) * bits, group: bits }
+    : { all: 0, group: 0 };
+}
+
 /**
- * That the codes, or the zero points, of whole components are in their canonical form.
+ * Tells the groups of whole components, counted from 0, whose zero point or codes are not all 0.
  *
  * @param length weights of a component
- * @param zero for each group of these components 1 if its scale is 0
  */
-export function checkPacked(
+export function findUsed(
   encoding: ScaledEncoding,
-  plane: "zeroPoints" | "codes",
+  plane: PackedPlane,
   packed: Uint8Array,
-  components: number,
   length: number,
-  zero: Uint8Array,
-  report: PlaneReport,
+  found: (group: number) => void,
 ): void {
-  if (plane === "zeroPoints") {
-    if (encoding.codec !== "affine") return;
-    const groups = groupCount(encoding.group, length);
-    checkCodes(plane, packed, components, groups, encoding.bits, 1, zero, report);
-    return;
-  }
-  let bits = encoding.codec === "affine" ? encoding.bits : 1;
-  let fields = length;
-  if (encoding.codec === "trellis") {
-    const table = trellisTable(encoding.table);
-    bits = table.stepBits;
-    fields = trellisSteps(table, length);
-  }
-  const group = encoding.group === 0 ? fields : encoding.group;
-  checkCodes(plane, packed, components, fields, bits, group, zero, report);
+  const { all, group } = rowOf(encoding, plane, length);
+  const groups = groupCount(encoding.group, length);
+  const bytes = Math.ceil(all / 8);
+  for (let at = 0, first = 0; at < packed.length; at += bytes, first += groups)
+    for (let g = 0; g < groups; g++)
+      if (anyBit(packed, at, g * group, Math.min((g + 1) * group, all))) found(first + g);
 }
 
-/** Codes of groups with scale 0 are all 0 (so each has exactly one form). */
-function checkCodes(
-  plane: "zeroPoints" | "codes",
-  packed: Uint8Array,
-  components: number,
-  fields: number,
-  bits: number,
-  group: number,
-  zeroScale: Uint8Array,
-  report: PlaneReport,
-): void {
-  const groups = Math.ceil(fields / group);
-  const bytes = packedBytes(fields, bits);
-  for (let c = 0; c < components; c++) {
-    for (let g = 0; g < groups; g++) {
-      if (zeroScale[c * groups + g] === 0) continue;
-      const end = Math.min((g + 1) * group, fields) * bits;
-      checkZeroBits(plane, packed, c, g, c * bytes, g * group * bits, end, report);
-    }
-  }
+/**
+ * Looks up whether a group of whole components has a zero point or a code that is not 0, for the scales that are 0.
+ *
+ * @param length weights of a component
+ * @returns takes the number of the group, counted through all components
+ */
+export function usedGroups(
+  encoding: ScaledEncoding,
+  planes: Pick<Planes, PackedPlane>,
+  length: number,
+): (i: number) => boolean {
+  const groups = groupCount(encoding.group, length);
+  const rows = { zeroPoints: rowOf(encoding, "zeroPoints", length), codes: rowOf(encoding, "codes", length) };
+  return (i) =>
+    (["zeroPoints", "codes"] as const).some((plane) => {
+      const { all, group } = rows[plane];
+      const from = (i % groups) * group;
+      const base = Math.floor(i / groups) * Math.ceil(all / 8);
+      return anyBit(planes[plane], base, from, Math.min(from + group, all));
+    });
 }
 
-/** Reports the first set bit among `from` … `end − 1`, counted from byte `base`, of a group whose scale is 0. */
-function checkZeroBits(
-  plane: "zeroPoints" | "codes",
-  packed: Uint8Array,
-  component: number,
-  group: number,
-  base: number,
-  from: number,
-  end: number,
-  report: PlaneReport,
-): void {
-  const found = firstNonzero(packed, base, from, end);
-  if (found < 0) return;
-  report(KIND.NONCANONICAL_CODES, plane, found, {
-    component,
-    group,
-    expected: "0, because the scale of the group is 0",
-    actual: `byte 0x${packed[found]!.toString(16)}`,
-  });
-}
-
-/** Offset of the first byte with a set bit among the bits `from` … `end` − 1 counted from byte `base`; −1 if none. */
-function firstNonzero(packed: Uint8Array, base: number, from: number, end: number): number {
+/** Whether one of the bits `from` … `end` − 1, counted from byte `base`, is set. */
+function anyBit(packed: Uint8Array, base: number, from: number, end: number): boolean {
   for (let bit = from; bit < end; ) {
-    const byte = base + (bit >>> 3);
     const low = bit & 7;
     const count = Math.min(8 - low, end - bit);
-    if ((packed[byte]! & (((1 << count) - 1) << low)) !== 0) return byte;
+    if ((packed[base + (bit >>> 3)]! & (((1 << count) - 1) << low)) !== 0) return true;
     bit += count;
   }
-  return -1;
+  return false;
 }

@@ -60,7 +60,7 @@ export function splitPayload(
   const none: readonly PackedBand[] = bands.map(() => NO_BAND);
   const planes = new Array<readonly PackedBand[]>(shape.experts).fill(none);
   for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, bands)) {
-    // In stored order: an expert, a band and a factor are begun by the first of their planes.
+    // An expert, a band and a factor are begun by the first of their planes that comes.
     if (planes[expert] === none) planes[expert] = none.slice();
     const own = planes[expert] as PackedBand[];
     const two = own[band] === NO_BAND ? { ...NO_BAND } : own[band]!;

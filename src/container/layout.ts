@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Encoding, FLOAT_BYTES, planeSizes } from "../codecs/encoding.ts";
+import { FLOAT_BYTES, planeSizes } from "../codecs/encoding.ts";
 import type { Band } from "../codecs/packed.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { align } from "./bytes.ts";
@@ -24,58 +24,59 @@ export interface PlaneExtent extends Extent {
   readonly plane: "scales" | "zeroPoints" | "codes";
 }
 
-const PLANES = ["scales", "zeroPoints", "codes"] as const;
-
-/** Alignment of a plane in its payload (spec 7.3): the size of its elements; codes and zero points need none. */
-function planeAlignment(encoding: Encoding, plane: (typeof PLANES)[number]): number {
-  if (plane === "scales" && "scale" in encoding) return FLOAT_BYTES[encoding.scale];
-  if (plane === "codes" && encoding.codec === "raw") return FLOAT_BYTES[encoding.element];
-  return 1;
-}
+/** Codes first: so they are aligned as the chunk is, and follow each other without padding (spec 7.2). */
+const PLANES = ["codes", "zeroPoints", "scales"] as const;
+const FACTORS = ["b", "a"] as const;
+const SCALE_BYTES = 2;
 
 /** Each expert's planes start at a multiple of this (spec 7.3), so that all experts have one layout. */
-export const EXPERT_ALIGNMENT = 4;
+export const EXPERT_ALIGNMENT = 16;
 
-/** The planes of one expert in stored order: band, factor (B' first), plane (spec 7.2). Returns their length. */
+/** The planes of one expert in stored order: plane, factor (B' first), band (spec 7.2). Returns their length. */
 export function walkPlanes(
   shape: Pick<ModuleShape, "out" | "in" | "kernel">,
   bands: readonly Band[],
   visit: (extent: Omit<PlaneExtent, "expert">) => void,
 ): number {
   const lengths = { b: shape.out, a: inputLength(shape) };
+  const sizes = bands.map(({ components, b, a }) => ({
+    b: planeSizes(b, components, lengths.b),
+    a: planeSizes(a, components, lengths.a),
+  }));
   let offset = 0;
-  bands.forEach((band, number) => {
-    for (const factor of ["b", "a"] as const) {
-      const encoding = band[factor];
-      const sizes = planeSizes(encoding, band.components, lengths[factor]);
-      for (const plane of PLANES) {
-        const length = sizes[plane];
-        // What has no bytes has no alignment either.
-        offset = align(offset, planeAlignment(encoding, plane));
-        visit({ band: number, factor, plane, offset, length });
+  for (const plane of PLANES) {
+    if (plane === "scales") offset = align(offset, SCALE_BYTES);
+    for (const factor of FACTORS)
+      bands.forEach((own, band) => {
+        const encoding = own[factor];
+        const length = sizes[band]![factor][plane];
+        if (plane === "codes" && encoding.codec === "raw")
+          offset = align(offset, FLOAT_BYTES[encoding.element]);
+        visit({ band, factor, plane, offset, length });
         offset += length;
-      }
-    }
-  });
+      });
+  }
   return offset;
 }
 
-/** Where the planes of one factor of one band end that begin at `at`: as {@link walkPlanes}, for a million bands. */
-function factorEnd(encoding: Encoding, components: number, length: number, at: number): number {
-  const { scales, zeroPoints, codes } = planeSizes(encoding, components, length);
-  const end = align(at, planeAlignment(encoding, "scales")) + scales + zeroPoints;
-  return align(end, planeAlignment(encoding, "codes")) + codes;
-}
-
-/** Payload bytes of a module. Takes time by bands, not by experts. */
+/** Payload bytes of a module: as {@link walkPlanes}, for a million bands, and in time that experts do not multiply. */
 export function payloadLength(
   shape: Pick<ModuleShape, "out" | "in" | "kernel" | "experts">,
   bands: readonly Band[],
 ): number {
-  const n = inputLength(shape);
-  let length = 0;
-  for (const { components, b, a } of bands)
-    length = factorEnd(a, components, n, factorEnd(b, components, shape.out, length));
+  const lengths = { b: shape.out, a: inputLength(shape) };
+  let codes = 0;
+  let zeroPoints = 0;
+  let scales = 0;
+  for (const factor of FACTORS)
+    for (const { components, [factor]: encoding } of bands) {
+      const sizes = planeSizes(encoding, components, lengths[factor]);
+      if (encoding.codec === "raw") codes = align(codes, FLOAT_BYTES[encoding.element]);
+      codes += sizes.codes;
+      zeroPoints += sizes.zeroPoints;
+      scales += sizes.scales;
+    }
+  const length = align(codes + zeroPoints, SCALE_BYTES) + scales;
   return (shape.experts - 1) * align(length, EXPERT_ALIGNMENT) + length;
 }
 

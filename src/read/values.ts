@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { type checkPacked, checkRaw, checkScales, type PlaneReport } from "../codecs/check.ts";
+import { checkRaw, checkScales, type PlaneReport, type usedGroups } from "../codecs/check.ts";
 import { groupCount } from "../codecs/encoding.ts";
 import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
@@ -20,7 +20,7 @@ import { ELEMENT_BYTES, inputLength } from "../model/adapter.ts";
 /** What is checked, and who receives the findings. */
 export interface ValueOptions {
   /** Checks that codes are in their canonical form; absent where that is not asked for. */
-  readonly canonical?: typeof checkPacked | undefined;
+  readonly canonical?: typeof usedGroups | undefined;
   /** May throw. */
   readonly report: (error: LqaError) => void;
   /** True once no more errors are kept: half a billion of them would take an hour. Called before each. */
@@ -39,6 +39,8 @@ export function readerValues(): ValueChecks {
     omit: () => {},
   });
 }
+
+const NO_PLANES = { codes: new Uint8Array(0), zeroPoints: new Uint8Array(0) };
 
 /** Value checks of one file. */
 export class ValueChecks {
@@ -59,25 +61,26 @@ export class ValueChecks {
   module(record: ModuleRecord, payload: Uint8Array, payloadOffset: number): void {
     const { canonical } = this.options;
     const lengths = { b: record.out, a: inputLength(record) };
-    /** For the canonical form: which scales of the factor are 0. */
-    let zero: Uint8Array | undefined;
+    /** For the canonical form: codes and zero points of the expert, which are stored before the scales. */
+    const packed: Record<"b" | "a", { codes: Uint8Array; zeroPoints: Uint8Array }[]> = { b: [], a: [] };
     let current: PlaneExtent | undefined;
     // One for all planes: there are more of them than of findings.
     const report: PlaneReport = (kind, plane, offset, finding) =>
       this.plane(record, current!, payloadOffset + current!.offset)(kind, plane, offset, finding);
     for (const extent of planeExtents(record, record.bands)) {
       const { band, factor, plane, offset } = extent;
-      const { components, [factor]: encoding } = record.bands[band]!;
+      const { [factor]: encoding } = record.bands[band]!;
       const bytes = payload.subarray(offset, offset + extent.length);
       if (encoding.codec === "zero") continue;
       current = extent;
       if (encoding.codec === "raw") checkRaw(bytes, encoding.element, lengths[factor], report);
       else if (plane === "scales") {
-        const groups = groupCount(encoding.group, lengths[factor]);
-        zero = canonical && new Uint8Array(components * groups);
-        checkScales(encoding, bytes, groups, report, zero);
-      } else if (zero !== undefined && (encoding.codec === "trellis" || zero.includes(1)))
-        canonical?.(encoding, plane, bytes, components, lengths[factor], zero, report);
+        const used = canonical?.(encoding, packed[factor][band] ?? NO_PLANES, lengths[factor]);
+        checkScales(encoding, bytes, groupCount(encoding.group, lengths[factor]), report, used);
+      } else if (canonical !== undefined) {
+        packed[factor][band] ??= { ...NO_PLANES };
+        packed[factor][band][plane] = bytes;
+      }
     }
   }
 

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { checkPacked, checkRaw, checkScales, type ScaledEncoding } from "../codecs/check.ts";
+import { checkRaw, checkScales, findUsed } from "../codecs/check.ts";
 import { FLOAT_BYTES, groupCount } from "../codecs/encoding.ts";
 import { firstUnusedBit } from "../codecs/unused.ts";
 import { requireZero } from "../container/bytes.ts";
@@ -137,9 +137,16 @@ function moduleScan(
   let padding: LqaError | undefined;
   /** What the piece that was asked for last consists of: stretches of planes, and what lies between planes. */
   let batch: Stretch[] = [];
-  /** Scales that are 0, one bit each, for the planes that belong to them. */
-  let zero = new Uint8Array(0);
-  let anyZero = false;
+  /** Groups that have a zero point or a code, one bit each, of the expert whose planes these are: scales come last. */
+  const firstGroup = { b: [0], a: [0] };
+  let groupsOfExpert = 0;
+  for (const factor of ["b", "a"] as const)
+    record.bands.forEach(({ components, [factor]: encoding }, band) => {
+      firstGroup[factor][band] = groupsOfExpert;
+      if ("scale" in encoding) groupsOfExpert += components * groupCount(encoding.group, lengths[factor]);
+    });
+  let used = new Uint8Array(0);
+  let usedOf = -1;
   const canonical = waiting?.values.options.canonical !== undefined;
 
   function* walk(): Generator<number> {
@@ -169,7 +176,7 @@ function moduleScan(
       padding ??= caught(() => requireZero(piece, base + offset, `padding of module "${record.name}"`));
       return;
     }
-    const { band, factor, plane } = current;
+    const { expert, band, factor, plane } = current;
     const { components } = record.bands[band]!;
     const encoding = record.bands[band]![factor];
     const length = lengths[factor];
@@ -184,10 +191,6 @@ function moduleScan(
     if (waiting === undefined || waiting.found.length >= MOST_FINDINGS) return;
     const row = current.length / components;
     const at = offset - current.offset;
-    if (plane === "scales" && at === 0 && canonical && "scale" in encoding) {
-      zero = new Uint8Array(Math.ceil((components * groupCount(encoding.group, length)) / 8));
-      anyZero = false;
-    }
     if (encoding.codec === "raw") {
       // Components of a stretch that begins in the middle of one are counted from the plane's first weight.
       const first = at / FLOAT_BYTES[encoding.element];
@@ -202,38 +205,22 @@ function moduleScan(
     }
     if (encoding.codec === "zero") return;
     const report = waiting.values.plane(record, current, base + offset, at / row);
-    const groups = groupCount(encoding.group, length);
-    if (plane === "scales") {
-      const flags = canonical ? new Uint8Array((piece.length / row) * groups) : undefined;
-      checkScales(encoding, piece, groups, report, flags);
-      flags?.forEach((flag, i) => {
-        const bit = (at / row) * groups + i;
-        if (flag === 1) {
-          zero[bit >>> 3]! |= 1 << (bit & 7);
-          anyZero = true;
-        }
-      });
-    } else if (canonical && anyZero)
-      checkCanonical(encoding, plane, piece, at / row, row, groups, length, report);
-  }
-
-  function checkCanonical(
-    encoding: ScaledEncoding,
-    plane: "zeroPoints" | "codes",
-    piece: Uint8Array,
-    first: number,
-    row: number,
-    groups: number,
-    length: number,
-    report: ReturnType<ValueChecks["plane"]>,
-  ): void {
-    const rows = piece.length / row;
-    const flags = new Uint8Array(rows * groups);
-    for (let i = 0; i < flags.length; i++) {
-      const bit = first * groups + i;
-      flags[i] = (zero[bit >>> 3]! >>> (bit & 7)) & 1;
+    if (!canonical) {
+      if (plane === "scales") checkScales(encoding, piece, groupCount(encoding.group, length), report);
+      return;
     }
-    checkPacked(encoding, plane, piece, rows, length, flags, report);
+    if (usedOf !== expert) {
+      used = new Uint8Array(Math.ceil(groupsOfExpert / 8));
+      usedOf = expert;
+    }
+    const groups = groupCount(encoding.group, length);
+    const first = firstGroup[factor][band]! + (at / row) * groups;
+    const isUsed = (i: number): boolean => ((used[(first + i) >>> 3]! >>> ((first + i) & 7)) & 1) === 1;
+    if (plane === "scales") checkScales(encoding, piece, groups, report, isUsed);
+    else
+      findUsed(encoding, plane, piece, length, (i) => {
+        used[(first + i) >>> 3]! |= 1 << ((first + i) & 7);
+      });
   }
 
   return { pieces: walk(), look, finish: () => finish(padding, waiting, values) };

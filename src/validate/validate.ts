@@ -11,7 +11,7 @@
  * @module
  */
 
-import { checkPacked } from "../codecs/check.ts";
+import { usedGroups } from "../codecs/check.ts";
 import { SCHEMA } from "../container/generated/schema.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
@@ -215,7 +215,7 @@ class Run {
       const values =
         depth >= 2
           ? new ValueChecks({
-              canonical: depth >= 3 ? checkPacked : undefined,
+              canonical: depth >= 3 ? usedGroups : undefined,
               report,
               enough: () => this.#findings.length === MOST_FINDINGS,
               omit: () => void this.#omitted++,

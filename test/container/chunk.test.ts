@@ -34,8 +34,8 @@ const factors: PackedFactors = { bands, planes: [[{ b: sign, a: raw }], [{ b: si
 
 test("planes are aligned, with zeros between them, and come back", () => {
   const payload = assemblePayload(shape, factors);
-  const expert = [1, 2, 5, 0, ...raw.codes];
-  expect([...payload]).toEqual([...expert, ...expert]);
+  const expert = [5, 0, 0, 0, ...raw.codes, 1, 2];
+  expect([...payload]).toEqual([...expert, 0, 0, 0, 0, 0, 0, ...expert]);
   expect(splitPayload(shape, bands, payload)).toEqual(factors);
 });
 
@@ -62,6 +62,6 @@ test("a byte between planes and an unused bit are found where they stand", () =>
     }
   };
   expect(at(3, 1)).toEqual(["PADDING_NONZERO", 'padding of module "q"', 1003]);
-  expect(at(27, 1)).toEqual(["PADDING_NONZERO", 'padding of module "q"', 1027]);
-  expect(at(26, 0x08)).toEqual(["PADDING_NONZERO", 'unused bits of module "q"', 1026]);
+  expect(at(31, 1)).toEqual(["PADDING_NONZERO", 'padding of module "q"', 1031]);
+  expect(at(32, 0x08)).toEqual(["PADDING_NONZERO", 'unused bits of module "q"', 1032]);
 });

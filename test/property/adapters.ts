@@ -83,14 +83,13 @@ const shapes: fc.Arbitrary<Omit<ModuleShape, "name">> = fc
     ),
     in: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(64, 130)),
     sizes: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 2 }), fc.constant(2)),
-    groups: fc.integer({ min: 1, max: 3 }),
     experts: fc.constantFrom(1, 1, 1, 2, 3),
     rank: fc.integer({ min: 1, max: 6 }),
     baseLayout: fc.constantFrom("out-in", "in-out"),
     alpha: fc.constantFrom(0, 1, 4, 16, 0.1, -2),
     rule: fc.constantFrom("none", "alpha/r", "alpha/sqrt(r)", "explicit"),
   } as const)
-  .map(({ role: [role, dimensions], sizes, groups, alpha: given, ...shape }) => {
+  .map(({ role: [role, dimensions], sizes, alpha: given, ...shape }) => {
     const alpha = shape.rule === "none" ? 0 : Math.fround(given);
     const multiplier = multiplierByRule(shape.rule, alpha, shape.rank) ?? Math.fround(0.3);
     const baseLayout = role === "linear" ? shape.baseLayout : role === "embedding" ? "in-out" : "out-in";
@@ -100,7 +99,6 @@ const shapes: fc.Arbitrary<Omit<ModuleShape, "name">> = fc
       baseLayout,
       alpha,
       kernel: sizes.slice(0, dimensions),
-      groups: dimensions === 0 ? 1 : groups,
       multiplier: multiplier + 0,
     };
   });

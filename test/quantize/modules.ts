@@ -44,8 +44,8 @@ export function expectValid(module: LoraModule, { bands, planes }: PackedFactors
       const report = ({ kind }: { kind: string }, plane: string, at: number) => {
         throw new Error(`${kind} in ${plane} at ${at}`);
       };
-      checkPlanes(band.b, expert[i]!.b, band.components, module.out, report);
-      checkPlanes(band.a, expert[i]!.a, band.components, inputLength(module), report);
+      checkPlanes(band.b, expert[i]!.b, module.out, report);
+      checkPlanes(band.a, expert[i]!.a, inputLength(module), report);
     }
   }
 }

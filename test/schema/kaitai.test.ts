@@ -122,7 +122,7 @@ describe("schema/lqa.ksy", () => {
   it("finds the parts of the example that our reader finds", async () => {
     await compare(read("spec/example.lqa"));
     const example = parseFile(read("spec/example.lqa"));
-    expect([...example.modules[0].stored.subarray(0, 4)]).toEqual([0x00, 0x38, 0x01, 0x13]);
+    expect([...example.modules[0].stored.subarray(0, 4)]).toEqual([0x13, 0x02, 0x1b, 0x02]);
     expect(String.fromCharCode(...example.sections[0].stored.subarray(2, 12))).toBe("base_model");
   });
 

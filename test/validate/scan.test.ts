@@ -207,15 +207,19 @@ describe("a module of very many bands", () => {
     const [record] = openIndex(bytes, {}).index.modules;
     const faults = bytes.slice();
     // A scale of minus zero, unused bits of a code, a group whose scale is 0.
-    const { offset } = record!.chunk;
-    faults.set([0, 0x80], offset);
-    faults[offset + 5 * 4 + 2] = 0xff;
+    const place = (expert: number, plane: "scales" | "codes"): number => {
+      for (const extent of planeExtents(record!, record!.bands))
+        if (extent.expert === expert && extent.plane === plane) return record!.chunk.offset + extent.offset;
+      return -1;
+    };
+    faults.set([0, 0x80], place(0, "scales"));
+    faults[place(5, "codes")] = 0xff;
     const { findings } = await agree(sealChunks(faults));
     expect(findings.map(({ kind }) => kind)).toEqual(
       expect.arrayContaining(["PADDING_NONZERO", "SPAN_DIGEST"]),
     );
     const scale = bytes.slice();
-    scale.set([0, 0x80], offset);
+    scale.set([0, 0x80], place(0, "scales"));
     expect((await agree(sealChunks(scale))).findings[0]).toMatchObject({
       kind: "SCALE_VALUE",
       where: 'module "m", expert 0, band 0, A\' scales, component 0, group 0',

@@ -404,7 +404,7 @@ static void take_chunk(const lqa_file *f, lqa_chunk *c, int first, uint64_t star
   c->compression = compression;
 }
 
-static uint64_t module_bytes(const lqa_file *f, const lqa_module *m);
+static void lay_out(const lqa_file *f, lqa_module *m);
 
 int lqa_next_module(const lqa_file *f, lqa_module *m) {
   if (m->next >= f->modules.count) return 0;
@@ -415,7 +415,7 @@ int lqa_next_module(const lqa_file *f, lqa_module *m) {
   if (m->next == 0 || type != m->type || plan != m->plan) { /* most modules are like the one before */
     get_type(f, m->type = type, m);
     get_plan(f, m->plan = plan, m);
-    m->chunk.raw_length = module_bytes(f, m);
+    lay_out(f, m);
   }
   m->next++;
   return 1;
@@ -463,57 +463,67 @@ int lqa_next_section(const lqa_file *f, lqa_section *s) {
 
 /* ---- Module payload (7.2, 7.3) ---- */
 
+static void start_block(const lqa_module *m, lqa_planes *p) {
+  p->codes = p->expert * align_up(m->block, 16);
+  p->zeros = p->codes + m->zeros_at;
+  p->scales = p->codes + m->scales_at;
+}
+
 int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p) {
   if (!p->next) {
     p->next = 1;
-  } else if (p->factor == 0) {
-    p->factor = 1;
-    p->start = p->end;
+    start_block(m, p);
   } else {
-    p->factor = 0;
+    p->codes += p->components * p->code_bytes;
+    p->zeros += p->components * p->zero_bytes;
+    p->scales += p->components * p->groups * 2;
     p->first += p->components;
-    p->start = p->end;
     if (++p->band == m->bands) {
       p->band = p->first = 0;
-      p->expert++;
-      p->start = align_up(p->end, 4);
+      p->expert += p->factor;
+      p->factor = !p->factor;
+      if (p->factor == 0) start_block(m, p);
     }
   }
   if (p->expert >= m->experts) return 0;
   uint32_t encodings[2];
   lqa_get_band(f, m->first_band + p->band, &p->components, &encodings[0], &encodings[1]);
   const lqa_encoding e = p->encoding = lqa_get_encoding(f, encodings[p->factor]);
-  const uint64_t n = p->n = m->vector_length[p->factor], c = p->components;
+  const uint64_t n = p->n = m->vector_length[p->factor];
   p->groups = p->zero_bits = p->code_bits = 0;
-  p->scales = p->start;
   if (e.codec == LQA_RAW) {
     p->code_bits = n * element_size(e.element) * 8;
-    p->scales = align_up(p->start, element_size(e.element));
+    p->codes = align_up(p->codes, element_size(e.element));
   } else if (e.codec != LQA_ZERO) {
     p->groups = e.group_exponent ? (n + (1u << e.group_exponent) - 1) >> e.group_exponent : 1;
-    p->scales = align_up(p->start, element_size(e.scale));
     if (e.codec == LQA_TRELLIS) {
       const lqa_trellis *t = &lqa_trellis_tables[e.table - 1];
       p->code_bits = (n + t->weights_per_step - 1) / t->weights_per_step * t->step_bits;
     } else {
       p->code_bits = e.codec == LQA_SIGN ? n : n * e.bits;
-      if (e.codec == LQA_AFFINE) p->zero_bits = p->groups * e.bits;
+      p->zero_bits = p->groups * e.bits; /* none but affine has bits */
     }
   }
   p->zero_bytes = (p->zero_bits + 7) / 8;
   p->code_bytes = (p->code_bits + 7) / 8;
-  p->zeros = p->scales + c * p->groups * element_size(e.scale);
-  p->codes = p->zeros + c * p->zero_bytes;
-  p->end = p->codes + c * p->code_bytes;
   return 1;
 }
 
-static uint64_t module_bytes(const lqa_file *f, const lqa_module *m) {
+/* Where the three kinds of planes of an expert begin, and the bytes of a payload. */
+static void lay_out(const lqa_file *f, lqa_module *m) {
   lqa_planes p;
   memset(&p, 0, sizeof p);
-  uint64_t size = 0;
-  while (lqa_next_planes(f, m, &p) && p.expert == 0) size = p.end;
-  return (m->experts - 1) * align_up(size, 4) + size;
+  m->zeros_at = m->scales_at = m->block = 0; /* so each kind is counted from 0 */
+  uint64_t codes = 0, zeros = 0, scales = 0;
+  while (lqa_next_planes(f, m, &p) && p.expert == 0) {
+    codes = p.codes + p.components * p.code_bytes;
+    zeros = p.zeros + p.components * p.zero_bytes;
+    scales = p.scales + p.components * p.groups * 2;
+  }
+  m->zeros_at = codes;
+  m->scales_at = align_up(codes + zeros, 2);
+  m->block = m->scales_at + scales;
+  m->chunk.raw_length = (m->experts - 1) * align_up(m->block, 16) + m->block;
 }
 
 /* ---- Decoding (8) ---- */
@@ -525,7 +535,7 @@ static uint32_t bits_at(const uint8_t *p, uint64_t bit, uint32_t count) { /* up 
 }
 
 static uint32_t scale_bits(const lqa_planes *p, const uint8_t *payload, uint64_t i) {
-  return widen(payload + p->scales + i * element_size(p->encoding.scale), p->encoding.scale);
+  return widen(payload + p->scales + 2 * i, p->encoding.scale);
 }
 
 /* 8.6.1 on integers that a float holds exactly. `0 - x` rather than `-x`: an integer has no negative zero. */
@@ -1151,32 +1161,29 @@ static lqa_code get_payload(lqa_file *f, const lqa_chunk *c, uint32_t element, u
 /* Where in the file byte `at` of a payload is, as well as can be said. */
 static uint64_t in_chunk(const lqa_chunk *c, uint64_t at) { return c->offset + (c->compression ? 0 : at); }
 
+static lqa_code check_zeros(lqa_file *f, const lqa_module *m, const uint8_t *payload, uint64_t from, uint64_t to) {
+  const uint64_t zeros = leading_zeros(payload + from, to - from);
+  MUST_AT(zeros == to - from, PADDING_NONZERO, in_chunk(&m->chunk, from + zeros));
+  return LQA_OK;
+}
+
 /* Padding between planes, and unused bits of each component (3.6, 7.2, 7.3). */
 static lqa_code check_module_padding(lqa_file *f, const lqa_module *m, const uint8_t *payload) {
   lqa_planes p;
   memset(&p, 0, sizeof p);
-  for (uint64_t end = 0; lqa_next_planes(f, m, &p); end = p.end) {
-    const uint64_t zeros = leading_zeros(payload + end, p.scales - end);
-    MUST_AT(zeros == p.scales - end, PADDING_NONZERO, in_chunk(&m->chunk, end + zeros));
+  for (uint64_t end = 0; lqa_next_planes(f, m, &p);) {
+    TRY(check_zeros(f, m, payload, end, p.codes));
+    end = p.codes + p.components * p.code_bytes;
     for (int plane = 0; plane < 2; plane++) {
       const uint64_t at = plane ? p.codes : p.zeros, bytes = plane ? p.code_bytes : p.zero_bytes;
       const uint32_t used = (plane ? p.code_bits : p.zero_bits) % 8;
       for (uint64_t i = 1; used && i <= p.components; i++)
         MUST_AT(payload[at + i * bytes - 1] >> used == 0, PADDING_NONZERO, in_chunk(&m->chunk, at + i * bytes - 1));
     }
-  }
-  return LQA_OK;
-}
-
-static lqa_code check_scales(lqa_file *f, const lqa_module *m, const lqa_planes *p, const uint8_t *payload) { /* 8.1 */
-  const lqa_encoding e = p->encoding;
-  float largest = 1;
-  if (e.codec == LQA_AFFINE) largest = (float)((1 << e.bits) - 1);
-  if (e.codec == LQA_TRELLIS) largest = e.rotation ? 64 * 127 : 127;
-  for (uint64_t i = 0; i < p->components * p->groups; i++) {
-    const uint32_t bits = scale_bits(p, payload, i);
-    MUST_AT(bits < 0x7F800000u && is_finite(bits_of(float_of(bits) * largest)), SCALE_VALUE,
-            in_chunk(&m->chunk, p->scales + i * element_size(e.scale)));
+    if (p.factor == 0 || p.band + 1 < m->bands) continue;
+    const uint64_t block = p.expert * align_up(m->block, 16); /* the last of an expert */
+    TRY(check_zeros(f, m, payload, p.zeros + p.components * p.zero_bytes, block + m->scales_at));
+    end = block + m->block;
   }
   return LQA_OK;
 }
@@ -1190,22 +1197,28 @@ static uint64_t first_one(const uint8_t *p, uint64_t from, uint64_t to) {
   return from;
 }
 
-/* Canonical form of a plane of zero points or codes (12.4): runs of groups whose scale is 0. */
-static lqa_code check_canonical(lqa_file *f, const lqa_module *m, const lqa_planes *p, const uint8_t *payload,
-                                int codes) {
+/* Whether group g of a component has only zeros in a plane of rows of so many bits (12.4). */
+static int is_empty(const uint8_t *plane, uint64_t bits, uint64_t per_group, uint64_t component, uint64_t g) {
+  const uint64_t from = g * per_group, to = bits - from < per_group ? bits : from + per_group;
+  return first_one(plane + component * ((bits + 7) / 8), from, to) >= to;
+}
+
+static lqa_code check_scales(lqa_file *f, const lqa_module *m, const lqa_planes *p, const uint8_t *payload,
+                             int canonical) { /* 8.1, 12.4 */
   const lqa_encoding e = p->encoding;
-  const uint64_t at = codes ? p->codes : p->zeros, bytes = codes ? p->code_bytes : p->zero_bytes;
-  const uint64_t all = codes ? p->code_bits : p->zero_bits;
-  uint64_t per_group = codes && e.codec == LQA_SIGN ? 1 : e.bits;
-  if (codes) per_group = e.group_exponent ? per_group << e.group_exponent : all;
-  for (uint32_t i = 0; i < p->components && all; i++)
-    for (uint64_t g = 0; g < p->groups; g++) {
-      const uint64_t from = g * per_group;
-      while (g < p->groups && (scale_bits(p, payload, i * p->groups + g) << 1) == 0) g++;
-      const uint64_t to = g < p->groups ? g * per_group : all;
-      const uint64_t one = first_one(payload + at + i * bytes, from, to);
-      MUST_AT(one >= to, NONCANONICAL_CODES, in_chunk(&m->chunk, at + i * bytes + one / 8));
-    }
+  const uint64_t group = e.codec == LQA_SIGN ? 1 : e.bits;
+  const uint64_t per_group = e.group_exponent ? group << e.group_exponent : p->code_bits;
+  float largest = 1;
+  if (e.codec == LQA_AFFINE) largest = (float)((1 << e.bits) - 1);
+  if (e.codec == LQA_TRELLIS) largest = e.rotation ? 64 * 127 : 127;
+  for (uint64_t i = 0; i < p->components * p->groups; i++) {
+    const uint32_t bits = scale_bits(p, payload, i);
+    const uint64_t at = in_chunk(&m->chunk, p->scales + 2 * i), c = i / p->groups, g = i % p->groups;
+    MUST_AT(bits < 0x7F800000u && is_finite(bits_of(float_of(bits) * largest)), SCALE_VALUE, at);
+    if (!canonical || bits != 0) continue;
+    MUST_AT(!p->zero_bits || is_empty(payload + p->zeros, p->zero_bits, e.bits, c, g), NONCANONICAL_CODES, at);
+    MUST_AT(is_empty(payload + p->codes, p->code_bits, per_group, c, g), NONCANONICAL_CODES, at);
+  }
   return LQA_OK;
 }
 
@@ -1228,13 +1241,13 @@ lqa_code lqa_module_payload(lqa_file *f, const lqa_module *m, lqa_level level, v
   TRY(check_module_padding(f, m, *payload));
   lqa_planes p;
   memset(&p, 0, sizeof p);
-  while (level >= LQA_VALUES && lqa_next_planes(f, m, &p)) {
-    if (p.encoding.codec == LQA_RAW)
-      TRY(check_finite(f, *payload + p.codes, p.n * p.components, p.encoding.element, &m->chunk, p.codes));
-    TRY(check_scales(f, m, &p, *payload));
-    if (level < LQA_CANONICAL) continue;
-    TRY(check_canonical(f, m, &p, *payload, 0));
-    TRY(check_canonical(f, m, &p, *payload, 1));
+  for (int more = level >= LQA_VALUES && lqa_next_planes(f, m, &p); more;) { /* of each expert raw weights, then scales */
+    lqa_planes q = p;
+    for (int own = 1; own && q.expert == p.expert; own = lqa_next_planes(f, m, &q))
+      if (q.encoding.codec == LQA_RAW)
+        TRY(check_finite(f, *payload + q.codes, q.n * q.components, q.encoding.element, &m->chunk, q.codes));
+    for (const uint32_t expert = p.expert; more && p.expert == expert; more = lqa_next_planes(f, m, &p))
+      TRY(check_scales(f, m, &p, *payload, level >= LQA_CANONICAL));
   }
   return LQA_OK;
 }

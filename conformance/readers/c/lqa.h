@@ -97,6 +97,7 @@ typedef struct lqa_module {
   uint8_t role, base_layout, rule;
   uint32_t type, plan, rank, bands, first_band;
   uint64_t vector_length[2]; /* weights of a component of B' (out) and of A' (in times kernel) */
+  uint64_t zeros_at, scales_at, block; /* of an expert: where zero points and scales begin, and all bytes (7.2) */
 } lqa_module;
 
 typedef struct lqa_tensor {
@@ -120,7 +121,7 @@ typedef struct lqa_planes {
   uint32_t first, components;          /* components first to first + components - 1 of the module */
   lqa_encoding encoding;
   uint64_t n, groups;                  /* weights and scales of a vector */
-  uint64_t start, scales, zeros, codes, end;
+  uint64_t codes, zeros, scales;
   uint64_t zero_bytes, code_bytes, zero_bits, code_bits; /* of one component */
 } lqa_planes;
 

@@ -18,6 +18,7 @@ import sys
 import zlib
 from collections import namedtuple
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator
 
@@ -450,7 +451,7 @@ def check_roles(adapter: Adapter, places: list[Place]) -> None:
         role, m = t.record.role, modules.get(t.name)
         if role in (REPLACE, CARRIED):
             continue
-        need(t.record.element in ((U32,) if role == TOKEN_INDICES else (*FLOATS, F64)), "TENSOR_RECORD",
+        need(t.record.element in ((U32,) if role == TOKEN_INDICES else (F32, F16, BF16, F64)), "TENSOR_RECORD",
              "element type", where, actual=t.record.element)
         if role == BIAS:
             need((t.name, REPLACE) not in others, "TENSOR_RECORD", "a second tensor for one base tensor", where)
@@ -590,45 +591,55 @@ def unpack_codes(data: bytes, at: int, count: int, bits: int) -> list[int]:
     return codes[:count]
 
 
-# Where one factor of one band of one expert lies in a module payload; up to `scales`, bytes from `gap` on are padding
-Plane = namedtuple("Plane", "factor encoding components n groups gap scales zeros codes end")
+# One factor of one band of one expert: where its planes lie in a module payload, and their bytes
+Plane = namedtuple("Plane", "expert factor encoding components n groups codes code_bytes zeros zero_bytes scales scale_bytes")
+
+
+def block(encodings: list[Encoding], m: Module) -> tuple[list[Plane], int]:
+    """7.2, 7.3: the planes of the first expert, first of B', then of A', and the bytes of all of them."""
+    sizes = []
+    for factor, n in zip("ba", (m.type.out, m.type.a_length())):
+        for band in m.plan:
+            e, groups = encodings[getattr(band, factor)], 0
+            code_bytes = zero_bytes = 0
+            if e.codec == RAW:
+                code_bytes = band.components * n * WIDTHS[e.element]
+            elif e.codec != ZERO:
+                groups = -(-n >> e.group_exponent) if e.group_exponent else 1
+                code_bytes = band.components * (e.fields(n) * e.code_bits() + 7 >> 3)
+                zero_bytes = band.components * (groups * e.bits + 7 >> 3)  # only affine has bits
+            sizes.append((factor, e, band.components, n, groups, code_bytes, zero_bytes, 2 * band.components * groups))
+    at, codes, zeros, scales = 0, [], [], []
+    for _, e, *_, code_bytes, _, _ in sizes:
+        at += -at % WIDTHS[e.element] if e.codec == RAW else 0
+        codes.append(at)
+        at += code_bytes
+    for *_, zero_bytes, _ in sizes:
+        zeros.append(at)
+        at += zero_bytes
+    at += at % 2
+    for *_, scale_bytes in sizes:
+        scales.append(at)
+        at += scale_bytes
+    return [Plane(0, f, e, count, n, groups, c, c_bytes, z, z_bytes, s, s_bytes)
+            for (f, e, count, n, groups, c_bytes, z_bytes, s_bytes), c, z, s in zip(sizes, codes, zeros, scales)], at
 
 
 def planes(encodings: list[Encoding], m: Module, experts: int) -> Iterator[Plane]:
-    """7.2, 7.3: all planes in the order of the payload."""
-    at = 0
-    for _ in range(experts):
-        gap, at = at, at + -at % 4
-        for components, *numbers in m.plan:
-            for factor, number, n in zip("ba", numbers, (m.type.out, m.type.a_length())):
-                e, groups = encodings[number], 0
-                scales = zeros = codes = at
-                if e.codec == RAW:
-                    width = WIDTHS[e.element]
-                    scales = zeros = codes = at + -at % width
-                    at = codes + components * n * width
-                elif e.codec != ZERO:
-                    width, bits = WIDTHS[e.scale], e.code_bits()
-                    groups = -(-n >> e.group_exponent) if e.group_exponent else 1
-                    scales = at + -at % width
-                    zeros = scales + components * groups * width
-                    codes = zeros + (components * (groups * bits + 7 >> 3) if e.codec == AFFINE else 0)
-                    at = codes + components * (e.fields(n) * bits + 7 >> 3)
-                yield Plane(factor, e, components, n, groups, gap, scales, zeros, codes, at)
-                gap = at
+    """All planes, expert by expert: the block of each begins at a multiple of 16."""
+    first, size = block(encodings, m)
+    for x in range(experts):
+        at = x * (size + -size % 16)
+        for p in first:
+            yield p._replace(expert=x, codes=p.codes + at, zeros=p.zeros + at, scales=p.scales + at)
 
 
 def payload_length(encodings: list[Encoding], m: Module) -> int:
-    *_, last = planes(encodings, m, 1)
-    return int((m.type.experts - 1) * (last.end + -last.end % 4) + last.end)
+    _, size = block(encodings, m)
+    return (m.type.experts - 1) * (size + -size % 16) + size
 
 
 PIECE = 1 << 16  # weights looked at together: a multiple of every group size, and of 8, so pieces start on bytes
-
-
-def lowest(number: int) -> int:
-    """The place of the lowest bit that is 1."""
-    return (number & -number).bit_length() - 1
 
 
 class Payload(namedtuple("Payload", "encodings module data where")):
@@ -642,8 +653,7 @@ class Payload(namedtuple("Payload", "encodings module data where")):
         return planes(self.encodings, self.module, self.module.type.experts)
 
     def scales(self, p: Plane, i: int) -> tuple[float, ...]:
-        size = p.groups * WIDTHS[p.encoding.scale]
-        data = widen(self.data[p.scales + i * size:p.scales + (i + 1) * size], p.encoding.scale)
+        data = widen(self.data[p.scales + 2 * i * p.groups:p.scales + 2 * (i + 1) * p.groups], p.encoding.scale)
         return struct.unpack(f"<{p.groups}f", data)
 
     def zero_points(self, p: Plane, i: int) -> list[int]:
@@ -657,59 +667,60 @@ class Payload(namedtuple("Payload", "encodings module data where")):
 
     def check_padding(self) -> None:
         """3.6, 7.2, 7.3"""
-        for p in self.planes() if self.data else ():
-            gap = self.data[p.gap:p.scales]
-            need(not any(gap), "PADDING_NONZERO", "before a plane", self.where,
-                 offset=p.scales - len(gap.lstrip(b"\0")))
-            if p.encoding.codec in (ZERO, RAW):
-                continue
-            bits, fields = p.encoding.code_bits(), [(p.zeros, p.groups)] * (p.encoding.codec == AFFINE)
-            fields.append((p.codes, p.encoding.fields(p.n)))
-            for start, count in fields:
-                stride = count * bits + 7 >> 3
-                for last in range(start + stride - 1, start + stride * p.components, stride):
-                    need(self.data[last] >> (count * bits - 1) % 8 + 1 == 0, "PADDING_NONZERO", "unused bits",
-                         self.where, offset=last)
+        if not self.data:  # codec zero alone, however many experts
+            return
+        at = 0
+        for _, own in groupby(self.planes(), key=lambda p: p.expert):
+            block = list(own)
+            stored = [(p.codes, p.code_bytes, p, p.encoding.fields(p.n)) for p in block]
+            stored += [(p.zeros, p.zero_bytes, p, p.groups) for p in block]
+            stored += [(p.scales, p.scale_bytes, p, 0) for p in block]
+            for start, length, p, count in stored:
+                if length == 0:
+                    continue
+                gap = self.data[at:start]
+                need(not any(gap), "PADDING_NONZERO", "between planes", self.where, offset=start - len(gap.lstrip(b"\0")))
+                at = start + length
+                unused = 0 if p.encoding.codec == RAW else -count * p.encoding.code_bits() % 8
+                if unused:
+                    stride = length // p.components
+                    for last in range(start + stride - 1, at, stride):
+                        need(self.data[last] >> 8 - unused == 0, "PADDING_NONZERO", "unused bits", self.where, offset=last)
 
     def check_values(self, canonical: bool) -> None:
-        """8.1, 8.3, 12.4, plane by plane."""
-        for p in self.planes() if self.data else ():
-            e, empty = p.encoding, []
-            if e.codec == RAW:
-                check_finite(self.data[p.codes:p.end], e.element, self.where, p.codes)
-            for i in range(p.components if e.codec in (AFFINE, SIGN, TRELLIS) else 0):
-                scales = self.scales(p, i)
-                for g, s in enumerate(scales):
-                    # s * largest is exact in binary64; from 2^128 - 2^103 on it rounds to infinity in f32
-                    need(0 <= s * e.largest() < 2.0**128 - 2.0**103 and (s > 0 or math.copysign(1, s) > 0),
-                         "SCALE_VALUE", f"scale {s}", self.where,
-                         offset=p.scales + (i * p.groups + g) * WIDTHS[e.scale])
-                empty += [i] * (canonical and 0 in scales)
-            for i in empty if e.codec == AFFINE else ():
-                self.check_zero_points(p, i, self.scales(p, i))
-            for i in empty:
-                self.check_codes(p, i, self.scales(p, i))
+        """8.1, 8.3, 12.4, in the order of the bytes: raw weights stand before scales."""
+        if not self.data:
+            return
+        for _, own in groupby(self.planes(), key=lambda p: p.expert):
+            block = list(own)
+            for p in block:
+                if p.encoding.codec == RAW:
+                    check_finite(self.data[p.codes:p.codes + p.code_bytes], p.encoding.element, self.where, p.codes)
+            for p in block:
+                for i in range(p.components if p.groups else 0):
+                    self.check_scales(p, i, canonical)
 
-    def canonical(self, plane: int, i: int, stride: int, bit: int, message: str) -> None:
-        raise LqaError("NONCANONICAL_CODES", message, self.where, plane + i * stride + bit // 8)
+    def check_scales(self, p: Plane, i: int, canonical: bool) -> None:
+        """8.1, 12.4"""
+        scales = self.scales(p, i)
+        used = self.used(p, i) if canonical and 0 in scales else []
+        for g, s in enumerate(scales):
+            offset = p.scales + 2 * (i * p.groups + g)
+            # s * largest is exact in binary64; from 2^128 - 2^103 on it rounds to infinity in f32
+            need(0 <= s * p.encoding.largest() < 2.0**128 - 2.0**103 and (s > 0 or math.copysign(1, s) > 0),
+                 "SCALE_VALUE", f"scale {s}", self.where, offset=offset)
+            need(s > 0 or not used or not used[g], "NONCANONICAL_CODES", "a zero point or codes where the scale is 0",
+                 self.where, offset=offset)
 
-    def check_zero_points(self, p: Plane, i: int, scales: tuple[float, ...]) -> None:
-        """12.4"""
-        bits = p.encoding.code_bits()
-        for g, point in enumerate(self.zero_points(p, i)):
-            if point and scales[g] == 0:
-                self.canonical(p.zeros, i, p.groups * bits + 7 >> 3, g * bits + lowest(point),
-                               f"group {g} has scale 0, but a zero point")
-
-    def check_codes(self, p: Plane, i: int, scales: tuple[float, ...]) -> None:
-        """12.4"""
-        bits, fields = p.encoding.code_bits(), p.encoding.fields(p.n)
+    def used(self, p: Plane, i: int) -> list[bool]:
+        """12.4: which groups of a component have a zero point or a code that is not 0."""
+        flags = [point != 0 for point in self.zero_points(p, i)] if p.zero_bytes else [False] * p.groups
+        fields = p.encoding.fields(p.n)
         size = 1 << p.encoding.group_exponent if p.encoding.group_exponent else fields
         for start in range(0, fields, PIECE):
             for k, code in enumerate(self.codes(p, i, start, min(PIECE, fields - start)), start):
-                if code and scales[k // size] == 0:
-                    self.canonical(p.codes, i, fields * bits + 7 >> 3, k * bits + lowest(code),
-                                   f"group {k // size} has scale 0, but a code")
+                flags[k // size] |= code != 0
+        return flags
 
     def weights(self) -> Iterator[tuple[str, bytes]]:
         """8: pieces of both factors as f32, each factor in the order [experts][rank][n]."""

@@ -14,11 +14,9 @@ pub struct Planes {
     pub components: u64,
     pub n: u64,      // weights of a vector
     pub groups: u64, // scales of a vector
-    pub gap: u64,    // padding from here to `scales`
-    pub scales: u64,
-    pub zeros: u64,
     pub codes: u64,
-    pub end: u64,
+    pub zeros: u64,
+    pub scales: u64,
     pub zero_bits: u64, // of a component, which has whole bytes
     pub code_bits: u64,
 }
@@ -28,14 +26,12 @@ fn table(e: &Encoding) -> &'static Trellis {
 }
 
 impl Planes {
-    fn new(factor: usize, e: Encoding, components: u64, n: u64, gap: u64, start: u64) -> Self {
-        let (mut groups, mut zero_bits, mut code_bits, mut scales) = (0, 0, 0, start);
+    fn new(factor: usize, e: Encoding, components: u64, n: u64) -> Self {
+        let (mut groups, mut zero_bits, mut code_bits) = (0, 0, 0);
         if e.codec == codec::RAW {
             code_bits = 8 * n * element_size(e.element);
-            scales = align_up(start, element_size(e.element));
         } else if e.scaled() {
             groups = if e.group_exponent == 0 { 1 } else { n.div_ceil(1 << e.group_exponent) };
-            scales = align_up(start, element_size(e.scale));
             code_bits = match e.codec {
                 codec::AFFINE => n * u64::from(e.bits),
                 codec::SIGN => n,
@@ -43,15 +39,23 @@ impl Planes {
             };
             zero_bits = groups * u64::from(e.bits); // none but affine has bits
         }
-        let zeros = scales + components * groups * element_size(e.scale);
-        let codes = zeros + components * zero_bits.div_ceil(8);
-        let end = codes + components * code_bits.div_ceil(8);
-        Planes { factor, encoding: e, components, n, groups, gap, scales, zeros, codes, end, zero_bits, code_bits }
+        Planes { factor, encoding: e, components, n, groups, codes: 0, zeros: 0, scales: 0, zero_bits, code_bits }
+    }
+
+    fn code_bytes(&self) -> u64 {
+        self.components * self.code_bits.div_ceil(8)
+    }
+
+    fn zero_bytes(&self) -> u64 {
+        self.components * self.zero_bits.div_ceil(8)
+    }
+
+    fn scale_bytes(&self) -> u64 {
+        2 * self.components * self.groups
     }
 
     fn scale(&self, payload: &[u8], component: u64, group: u64) -> f32 {
-        let size = element_size(self.encoding.scale);
-        let at = self.scales + (component * self.groups + group) * size;
+        let at = self.scales + 2 * (component * self.groups + group);
         f32::from_bits(widen(&payload[at as usize..], self.encoding.scale))
     }
 
@@ -76,28 +80,50 @@ impl Planes {
     }
 }
 
-/// All planes in the order of the payload.
-pub fn planes<'a>(encodings: &'a [Encoding], t: &ModuleType, bands: &'a [Band]) -> impl Iterator<Item = Planes> + 'a {
-    let (lengths, mut end) = (t.vector_lengths(), 0);
-    (0..t.experts)
-        .flat_map(move |_| bands.iter().enumerate())
-        .flat_map(move |(k, band)| {
-            [band.b, band.a].into_iter().enumerate().map(move |(factor, e)| (k == 0 && factor == 0, band, factor, e))
-        })
-        .map(move |(first, band, factor, e)| {
-            let start = if first { align_up(end, 4) } else { end };
-            let e = encodings[usize::from(e)];
-            let p = Planes::new(factor, e, band.components.into(), lengths[factor], end, start);
-            end = p.end;
-            p
-        })
+/// The planes of one expert, first of B′, then of A′ (7.2): codes, zero points, scales. And the bytes of all of them.
+fn block(encodings: &[Encoding], t: &ModuleType, bands: &[Band]) -> (Vec<Planes>, u64) {
+    let (lengths, mut at, mut block) = (t.vector_lengths(), 0, Vec::with_capacity(2 * bands.len()));
+    for factor in 0..2 {
+        for band in bands {
+            let e = encodings[usize::from([band.b, band.a][factor])];
+            block.push(Planes::new(factor, e, band.components.into(), lengths[factor]));
+        }
+    }
+    for p in &mut block {
+        p.codes = if p.encoding.codec == codec::RAW { align_up(at, element_size(p.encoding.element)) } else { at };
+        at = p.codes + p.code_bytes();
+    }
+    for p in &mut block {
+        p.zeros = at;
+        at += p.zero_bytes();
+    }
+    at = align_up(at, 2);
+    for p in &mut block {
+        p.scales = at;
+        at += p.scale_bytes();
+    }
+    (block, at)
+}
+
+/// The planes of each expert, whose block begins at a multiple of 16.
+fn blocks<'a>(encodings: &[Encoding], t: &ModuleType, bands: &[Band]) -> impl Iterator<Item = Vec<Planes>> + use<'a> {
+    let (first, size) = block(encodings, t, bands);
+    (0..u64::from(t.experts)).map(move |expert| {
+        let at = expert * align_up(size, 16);
+        let moved = |p: &Planes| Planes { codes: p.codes + at, zeros: p.zeros + at, scales: p.scales + at, ..*p };
+        first.iter().map(moved).collect()
+    })
+}
+
+/// All planes: expert by expert, of each those of B′ and of A′.
+pub fn planes<'a>(encodings: &'a [Encoding], t: &ModuleType, bands: &'a [Band]) -> impl Iterator<Item = Planes> + use<'a> {
+    blocks(encodings, t, bands).flatten()
 }
 
 /// Bytes of a module's payload (7.2): all experts have the same layout.
 pub(crate) fn payload_length(encodings: &[Encoding], t: &ModuleType, bands: &[Band]) -> u64 {
-    let one = ModuleType { experts: 1, ..*t };
-    let end = planes(encodings, &one, bands).last().map_or(0, |p| p.end);
-    u64::from(t.experts - 1) * align_up(end, 4) + end
+    let (_, size) = block(encodings, t, bands);
+    u64::from(t.experts - 1) * align_up(size, 16) + size
 }
 
 /// The bits of the f32 at the start of `p` (3.2).
@@ -125,11 +151,16 @@ pub(crate) fn check_finite(values: &[u8], element: u8, spot: &dyn Fn(u64) -> Spo
 
 /// Clauses 3.6, 7.2, 7.3. `spot` gives the place of a byte of the payload.
 pub(crate) fn check_padding(e: &[Encoding], m: &Module, payload: &[u8], spot: &dyn Fn(u64) -> Spot) -> Result<()> {
-    for p in planes(e, &m.kind, &m.bands) {
-        let gap = &payload[p.gap as usize..p.scales as usize];
-        let zeros = leading_zeros(gap);
-        spot(p.gap + zeros as u64).must(zeros == gap.len(), Code::PaddingNonzero)?;
-        for (start, bits) in [(p.zeros, p.zero_bits), (p.codes, p.code_bits)] {
+    let mut end = 0;
+    for block in blocks(e, &m.kind, &m.bands) {
+        let codes = block.iter().map(|p| (p, p.codes, p.code_bytes(), p.code_bits));
+        let zeros = block.iter().map(|p| (p, p.zeros, p.zero_bytes(), p.zero_bits));
+        let scales = block.iter().map(|p| (p, p.scales, p.scale_bytes(), 0));
+        for (p, start, bytes, bits) in codes.chain(zeros).chain(scales).filter(|(_, _, bytes, _)| *bytes > 0) {
+            let gap = &payload[end as usize..start as usize];
+            let zeros = leading_zeros(gap);
+            spot(end + zeros as u64).must(zeros == gap.len(), Code::PaddingNonzero)?;
+            end = start + bytes;
             if bits % 8 != 0 {
                 for i in 1..=p.components {
                     let last = start + i * bits.div_ceil(8) - 1;
@@ -141,7 +172,7 @@ pub(crate) fn check_padding(e: &[Encoding], m: &Module, payload: &[u8], spot: &d
     Ok(())
 }
 
-/// Clauses 8.1, 8.3 and, if asked for, 12.4.
+/// Clauses 8.1, 8.3 and, if asked for, 12.4, in the order of the bytes: raw weights stand before scales.
 pub(crate) fn check_values(
     encodings: &[Encoding],
     m: &Module,
@@ -149,68 +180,46 @@ pub(crate) fn check_values(
     canonical: bool,
     spot: &dyn Fn(u64) -> Spot,
 ) -> Result<()> {
-    for p in planes(encodings, &m.kind, &m.bands) {
-        let e = p.encoding;
-        if e.codec == codec::RAW {
-            let values = &payload[p.codes as usize..p.end as usize];
-            check_finite(values, e.element, &|at| spot(p.codes + at))?;
+    for block in blocks(encodings, &m.kind, &m.bands) {
+        for p in block.iter().filter(|p| p.encoding.codec == codec::RAW) {
+            let values = &payload[p.codes as usize..][..p.code_bytes() as usize];
+            check_finite(values, p.encoding.element, &|at| spot(p.codes + at))?;
         }
-        let largest = match e.codec {
-            codec::AFFINE => ((1 << e.bits) - 1) as f32,
-            codec::TRELLIS => {
-                if e.rotation == 0 {
-                    127.0
-                } else {
-                    64.0 * 127.0
-                }
-            }
-            _ => 1.0,
-        };
-        for i in 0..p.components * p.groups {
-            let s = p.scale(payload, 0, i);
-            let good = s.is_sign_positive() && (s * largest).is_finite();
-            spot(p.scales + i * element_size(e.scale)).must(good, Code::ScaleValue)?;
-        }
-        if canonical {
-            check_dead(&p, payload, spot, p.zeros, p.zero_bits, e.bits.into())?;
-            let per_group = match e.codec {
-                _ if e.group_exponent == 0 => p.code_bits,
-                codec::SIGN => 1 << e.group_exponent,
-                _ => u64::from(e.bits) << e.group_exponent,
-            };
-            check_dead(&p, payload, spot, p.codes, p.code_bits, per_group)?;
+        for p in &block {
+            check_scales(p, payload, canonical, spot)?;
         }
     }
     Ok(())
 }
 
-/// Clause 12.4 for one plane: zeros where runs of groups have the scale 0.
-fn check_dead(
-    p: &Planes,
-    payload: &[u8],
-    spot: &dyn Fn(u64) -> Spot,
-    start: u64,
-    bits: u64,
-    per_group: u64,
-) -> Result<()> {
-    if bits == 0 {
-        return Ok(());
-    }
-    for i in 0..p.components {
-        let at = start + i * bits.div_ceil(8);
-        let mut g = 0;
-        while g < p.groups {
-            let from = g * per_group;
-            while g < p.groups && p.scale(payload, i, g) == 0.0 {
-                g += 1;
+fn check_scales(p: &Planes, payload: &[u8], canonical: bool, spot: &dyn Fn(u64) -> Spot) -> Result<()> {
+    let e = p.encoding;
+    let largest = match (e.codec, e.rotation) {
+        (codec::AFFINE, _) => ((1 << e.bits) - 1) as f32,
+        (codec::TRELLIS, 0) => 127.0,
+        (codec::TRELLIS, _) => 64.0 * 127.0,
+        _ => 1.0,
+    };
+    let bits = if e.codec == codec::SIGN { 1 } else { u64::from(e.bits) };
+    let per_group = if e.group_exponent == 0 { p.code_bits } else { bits << e.group_exponent };
+    for c in 0..p.components {
+        for g in 0..p.groups {
+            let (s, place) = (p.scale(payload, c, g), spot(p.scales + 2 * (c * p.groups + g)));
+            place.must(s.is_sign_positive() && (s * largest).is_finite(), Code::ScaleValue)?;
+            if canonical && s == 0.0 {
+                let empty = (p.zero_bits == 0 || is_empty(p.zeros_of(payload, c), g * bits, bits, p.zero_bits))
+                    && is_empty(p.codes_of(payload, c), g * per_group, per_group, p.code_bits);
+                place.must(empty, Code::NoncanonicalCodes)?;
             }
-            let to = if g < p.groups { g * per_group } else { bits };
-            let one = first_one(&payload[at as usize..], from, to);
-            spot(at + one / 8).must(one >= to, Code::NoncanonicalCodes)?;
-            g += 1;
         }
     }
     Ok(())
+}
+
+/// Whether `count` bits from `from` on, at most up to `all`, are 0.
+fn is_empty(row: &[u8], from: u64, count: u64, all: u64) -> bool {
+    let to = all.min(from + count);
+    first_one(row, from, to) >= to
 }
 
 /// Decodes vector `component` (counted within the band) of a payload that passed its checks, as bits of f32 (clause 8).

@@ -66,16 +66,16 @@ def _plane(payload: bytes, p: Any) -> np.ndarray:
     if e.codec == r.ZERO:
         return np.zeros((rows, n), np.float32)
     if e.codec == r.RAW:
-        return _floats(payload[p.codes:p.end], e.element).reshape(rows, n)
-    scales = _floats(payload[p.scales:p.scales + rows * p.groups * r.WIDTHS[e.scale]], e.scale).reshape(rows, p.groups)
-    codes = payload[p.codes:p.end]
+        return _floats(payload[p.codes:p.codes + p.code_bytes], e.element).reshape(rows, n)
+    scales = _floats(payload[p.scales:p.scales + p.scale_bytes], e.scale).reshape(rows, p.groups)
+    codes = payload[p.codes:p.codes + p.code_bytes]
     size = 1 << e.group_exponent if e.group_exponent else n
     if e.codec == r.TRELLIS:
         integers = _trellis(codes, e, rows, n)
     elif e.codec == r.SIGN:
         integers = 1 - 2 * _fields(codes, rows, n, 1)
     else:
-        points = _fields(payload[p.zeros:p.codes], rows, p.groups, e.code_bits())
+        points = _fields(payload[p.zeros:p.zeros + p.zero_bytes], rows, p.groups, e.code_bits())
         integers = _fields(codes, rows, n, e.code_bits()) - np.repeat(points, size, axis=1)[:, :n]
     return integers.astype(np.float32) * np.repeat(scales, size, axis=1)[:, :n]
 
