@@ -43,6 +43,7 @@ describe("lqa encode", () => {
         "modules",
         "profile",
         "quality",
+        "baseDigest",
         "bits",
         "maxBytes",
         "maxError",
