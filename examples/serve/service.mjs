@@ -210,9 +210,9 @@ export function createAdapterServer(directory, { log = () => {}, ...options } = 
     const lease = await pool.acquire(name, { modules: [module], signal });
     try {
       if (!lease.has(module)) throw new Refused(404, `${name} does not change ${module}`);
-      const { out, in: input, kernel, groups, rank, experts, multiplier } = lease.shape(module);
+      const { out, in: input, kernel, rank, experts, multiplier } = lease.shape(module);
       // Of one group of a convolution, unfolded.
-      const columns = kernel.reduce((product, size) => product * size, input / groups);
+      const columns = kernel.reduce((product, size) => product * size, input);
       const shape = { type, out, in: columns, rank, experts, multiplier };
       return await use(shape, () => lease.factors(module, { type }), `${lease.contentId} ${type} ${module}`);
     } finally {

@@ -51,7 +51,7 @@ function counting(): AdapterStore & { open_: number; most: number } {
       counts.most = Math.max(counts.most, ++counts.open_);
       await pause();
       const bytes = file.slice();
-      if (name.startsWith("broken")) bytes[bytes.length - 600]! ^= 1;
+      if (name.startsWith("broken")) bytes[bytes.length - 200]! ^= 1;
       const source = memorySource(bytes);
       return {
         source: {
