@@ -285,8 +285,8 @@ describe("a decoder", () => {
   test("refuses a chunk above its budget before it takes any of it, after the header", async () => {
     const bytes = files.get("a bit of everything")!;
     const file = await openLqa(bytes);
-    const largest = Math.max(...file.modules.map(({ chunk }) => chunk.length));
-    const first = file.modules.find(({ chunk }) => chunk.length === largest)!;
+    const largest = Math.max(...file.modules.map(({ payload }) => payload));
+    const first = file.modules.find(({ payload }) => payload === largest)!;
     const { events, error } = await pushed(inPieces(bytes, 11), { budgetBytes: largest - 1 });
     expect(error).toEqual({ kind: "BUDGET", offset: first.chunk.offset });
     expect(events).toHaveLength(1 + file.modules.indexOf(first));
