@@ -150,7 +150,11 @@ async function inspect(
   validation: Validation,
   options: InspectOptions,
 ): Promise<Inspection> {
-  const file = await attempt(() => openSource(source));
+  // A damaged file is shown as far as it can be read, with its findings: digests that fail must not hide the rest of it.
+  const shown: ByteSource = validation.valid
+    ? source
+    : { size: source.size, stable: true, read: (...range) => source.read(...range) };
+  const file = await attempt(() => openSource(shown));
   const nothing = { modules: [], tensors: [], sections: [], codes: [], byteMap: undefined };
   if (file === undefined)
     return {
