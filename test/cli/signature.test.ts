@@ -14,7 +14,9 @@ import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 const place = temporaryDirectory();
 const path = (name: string): string => join(place, name);
 const EXAMPLE = fileURLToPath(new URL("../../spec/example.lqa", import.meta.url));
-const FILE_ID = "fec0004cfb88a22f25968569da96803a78f704f90a5b83762f6ba5e61979e025";
+/** The root digest, at the beginning of the trailer (spec clause 11.4). */
+const FILE_ID = readFileSync(EXAMPLE).subarray(-64, -32).toString("hex");
+const SHA256 = createHash("sha256").update(readFileSync(EXAMPLE)).digest("hex");
 
 const pem = { type: "pkcs8", format: "pem" } as const;
 const spki = { type: "spki", format: "pem" } as const;
@@ -125,7 +127,7 @@ describe("verify-signature refuses, with exit code 1,", () => {
       new URL("../../conformance/suite/valid/section/meta-empty.lqa", import.meta.url),
     );
     copyFileSync(other, path("other.lqa"));
-    expect(refused("other.lqa", "a.lqa.sig")).toMatch(/a file of SHA-256 68b371d0/);
+    expect(refused("other.lqa", "a.lqa.sig")).toContain(`a file of SHA-256 ${SHA256}`);
   });
 
   it("another key", () => {
