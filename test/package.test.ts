@@ -113,6 +113,7 @@ describe("the package", () => {
       "spec/example.lqa",
       "spec/limits.json",
       "spec/lqa-v1.md",
+      "spec/registry.json",
       "spec/text-dictionary.txt",
       "spec/trellis-tables.json",
     ]);
