@@ -117,7 +117,7 @@ const classTable = [
 const checkTable = checks
   .flatMap(({ step, title, checks }) => [
     `${step === 1 ? "" : "\n"}_Step ${step}: ${title}._\n`,
-    "| | for | field | condition | error | offset | clause |",
+    "| no. | for | field | condition | error | offset | clause |",
     "|---|---|---|---|---|---|---|",
     ...checks.map(({ id, each, field, condition, error, offset, clause }, i) => {
       const kinds = [error].flat();
