@@ -37,7 +37,9 @@ SOUND = [*REPOSITORY.glob("conformance/gold/**/*.lqa"), REPOSITORY / "spec" / "e
 
 class Decoding(unittest.TestCase):
     def test_same_floats_as_the_pure_reader(self) -> None:
-        files = [*REPOSITORY.glob("conformance/suite/**/*.lqa"), *SOUND]
+        suite = REPOSITORY / "conformance/suite"
+        # Files at the limits have up to a million planes, which says nothing about floats.
+        files = [path for path in suite.glob("**/*.lqa") if "limits" not in path.parts] + [*SOUND]
         seen: set[tuple] = set()
         compared = 0
         for path in files:
