@@ -87,7 +87,11 @@ export function large(count, encoding, side, rank, fill = [0]) {
   const each = scaled ? Math.ceil((side * encoding.bits) / 8) : side * (encoding.element === "f32" ? 4 : 2);
   const codes = new Uint8Array(rank * each);
   if (fill.length > 1) for (let i = 0; i < codes.length; i++) codes[i] = fill[i % fill.length];
-  const b = { scales: new Uint8Array(scaled ? 2 * rank : 0), zeroPoints: new Uint8Array(scaled ? rank : 0), codes };
+  const b = {
+    scales: new Uint8Array(scaled ? 2 * rank : 0),
+    zeroPoints: new Uint8Array(scaled ? rank : 0),
+    codes,
+  };
   const bands = [{ components: rank, b: encoding, a: ZERO }];
   const modules = Array.from({ length: count }, (_, i) =>
     moduleOf(`m${i}`, { out: side }, bands, [[{ b, a: NO_PLANES }]]),
