@@ -65,7 +65,7 @@ export const FILE_BYTES: Limit = { quantity: "file bytes", device: 268435456, co
 /** Spec clause 14, bytes of a MessagePack section. Stops metadata that dwarfs the weights. */
 export const META_BYTES: Limit = { quantity: "bytes of a MessagePack section", device: 65536, core: 1048576, hard: 16777216 };
 
-/** Spec clause 14, nesting of a MessagePack section. Stops stack overflow in whoever walks the metadata. */
+/** Spec clause 14, nesting of a MessagePack section. Stops stack overflow in code that walks the metadata. */
 export const META_DEPTH: Limit = { quantity: "nesting of a MessagePack section", device: 16, core: 16, hard: 16 };
 
 /** Spec clause 14, raw bytes of one zstd frame. Stops decompression bombs: no frame can expand beyond this. */

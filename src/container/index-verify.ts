@@ -82,7 +82,7 @@ export function verifyIndex(bytes: Uint8Array, schema: Schema, base = 0): Map<st
   return found;
 }
 
-/** What stands in the place of the identifier: as a rule the identifier of another version, or bytes that are no text. */
+/** Describes the bytes found instead of the identifier: usually the identifier of another version, or bytes that are not text. */
 function identifierText(bytes: Uint8Array): string {
   const text = String.fromCharCode(...bytes);
   if (text === "LQA1") return "LQA1, of a draft before 1.0: encode the adapter again";
