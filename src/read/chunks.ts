@@ -8,24 +8,18 @@
  * @module
  */
 import type { PackedFactors } from "../codecs/packed.ts";
-import { checkPayload, rawPayload, splitPayload } from "../container/chunk.ts";
+import { checkPayload, openChunk, rawPayload, splitPayload } from "../container/chunk.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
 import type { Decompressor } from "../container/zstd.ts";
 import { ELEMENT_BYTES, type PlainTensor } from "../model/adapter.ts";
 import type { ValueChecks } from "./values.ts";
 
-/** @throws LqaError CHUNK_CRC, ZSTD_FRAME, PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE, UNSUPPORTED_COMPRESSION */
-export function moduleFactors(
-  chunk: Uint8Array,
-  record: ModuleRecord,
-  zstd: Decompressor | undefined,
-  values: ValueChecks,
-): PackedFactors {
-  const where = `module "${record.name}"`;
-  const raw = rawPayload(chunk, record, { zstd, elementSize: 1, where });
-  checkPayload(record, record.bands, raw, record.chunk.offset);
-  values.module(record, raw, record.chunk.offset);
-  return splitPayload(record, record.bands, raw);
+/** @throws LqaError CHUNK_CRC, PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE */
+export function moduleFactors(chunk: Uint8Array, record: ModuleRecord, values: ValueChecks): PackedFactors {
+  const payload = openChunk(chunk, record.chunk.offset, `module "${record.name}"`);
+  checkPayload(record, record.bands, payload, record.chunk.offset);
+  values.module(record, payload, record.chunk.offset);
+  return splitPayload(record, record.bands, payload);
 }
 
 /** @throws LqaError CHUNK_CRC, ZSTD_FRAME, TENSOR_RECORD, NONFINITE_VALUE, UNSUPPORTED_COMPRESSION */

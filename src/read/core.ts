@@ -112,17 +112,11 @@ export async function coreOf(
   options: OpenOptions,
 ): Promise<LqaCore> {
   const { modules, tensors, sections, trailer, digests } = index;
-  const zstd = await zstdFor([...modules, ...tensors], options);
+  const zstd = await zstdFor(tensors, options);
   const values = readerValues();
   const module = moduleFinder(modules);
-  /** What is not compressed is there already. */
-  const affordable = <R extends ChunkRecord & { readonly name: string }>(record: R): R => {
-    if (record.compression !== "none")
-      assertRoom(record, options.budgetBytes ?? CHUNK_BUDGET, `"${record.name}"`);
-    return record;
-  };
   const packed = (record: ModuleRecord): PackedFactors =>
-    moduleFactors(chunkOf(bytes, record), affordable(record), zstd, values);
+    moduleFactors(chunkOf(bytes, record), record, values);
   const idAt = (offset: number): string => toHex(bytes.subarray(offset, offset + DIGEST_BYTES));
   return {
     bytes,
@@ -140,7 +134,12 @@ export async function coreOf(
       const record = module(which);
       return decodeFactors(record, packed(record), options);
     },
-    tensor: (record) => plainTensor(chunkOf(bytes, record), affordable(record), zstd, values),
+    tensor(record) {
+      // What is not compressed is there already.
+      if (record.compression !== "none")
+        assertRoom(record, options.budgetBytes ?? CHUNK_BUDGET, `"${record.name}"`);
+      return plainTensor(chunkOf(bytes, record), record, zstd, values);
+    },
   };
 }
 

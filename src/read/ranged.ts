@@ -156,9 +156,9 @@ function rangedOf(
   let zstd: Promise<Decompressor | undefined> | undefined;
 
   const recordOf = moduleFinder(index.modules);
-  /** For modules and tensors; sections may need another one. */
+  /** For tensors; sections may need another one. */
   const zstdOf = ({ compression }: ChunkRecord): Promise<Decompressor | undefined> | undefined =>
-    compression === "none" ? undefined : (zstd ??= zstdFor([...index.modules, ...index.tensors], options));
+    compression === "none" ? undefined : (zstd ??= zstdFor(index.tensors, options));
   const planOf = <T extends AnyRecord>(records: Iterable<T>): PlannedRange<T>[] =>
     planRanges(records, options, pin && (({ chunk }) => pin.spanOf(chunk)));
   /** The chunks of a range, as many as there are records in it. */
@@ -212,7 +212,7 @@ function rangedOf(
     plan: (modules = index.modules) => planOf([...modules].map(recordOf)),
     async fetchModule(module, { signal } = {}) {
       const record = recordOf(module);
-      return moduleFactors(await readChunk(record, signal), record, await zstdOf(record), values);
+      return moduleFactors(await readChunk(record, signal), record, values);
     },
     async *fetchModules(modules, { signal, onProgress } = {}) {
       const ranges = file.plan(modules);
@@ -237,7 +237,7 @@ function rangedOf(
           reading[i] = NONE;
           onProgress?.((done += range.length), total);
           for (const [k, record] of range.chunks.entries()) {
-            const factors = moduleFactors(chunks[k]!, record, await zstdOf(record), values);
+            const factors = moduleFactors(chunks[k]!, record, values);
             yield { type: "module", record, factors, decode: (how) => decodeFactors(record, factors, how) };
           }
         }
