@@ -521,7 +521,7 @@ export const UNSUPPORTED_CODEC = {
   "kind": "UNSUPPORTED_CODEC",
   "code": "LQA-U003",
   "clause": "6.4",
-  "summary": "A codec or table, or the element type of a tensor, that this reader does not know.",
+  "summary": "A codec, table, rotation or element type that this reader does not know.",
   "advice": "Use a newer reader."
 } as const;
 

@@ -140,28 +140,31 @@ function isOfDraft({ codec }: Encoding, field: keyof EncodingRecord): boolean {
 }
 
 function interpret(record: EncodingRecord, where: string, offset: number): Encoding {
+  const unknown = (field: string, expected: string): never =>
+    fail(KIND.UNSUPPORTED_CODEC, {
+      where: `${where}.${field}`,
+      offset,
+      expected,
+      actual: record[field as keyof EncodingRecord],
+    });
   const bad = (field: string, expected: string, actual: number | string): never =>
     fail(KIND.ENCODING_PARAMETER, { where: `${where}.${field}`, offset, expected, actual });
+  /** The float type of a field that has an element type. A number without a meaning may get one later. */
+  const float = (field: "element" | "scale", expected: string): FloatType => {
+    const type = ELEMENT_TYPES[record[field]] ?? unknown(field, expected);
+    return FLOAT_NAMES.get(record[field]) ?? bad(field, expected, type);
+  };
+
   if (record.codec === Codec.Zero) return { codec: "zero" };
-  if (record.codec === Codec.Raw)
-    return {
-      codec: "raw",
-      element: FLOAT_NAMES.get(record.element) ?? bad("element", "F32, F16 or BF16", record.element),
-    };
-  if (record.codec > Codec.Trellis)
-    fail(KIND.UNSUPPORTED_CODEC, { where, offset, expected: "codec 0 to 4", actual: record.codec });
+  if (record.codec === Codec.Raw) return { codec: "raw", element: float("element", "F32, F16 or BF16") };
+  if (record.codec > Codec.Trellis) unknown("codec", "codec 0 to 4");
   if (record.codec === Codec.Trellis && !TRELLIS_TABLES.has(record.table))
-    fail(KIND.UNSUPPORTED_CODEC, {
-      where,
-      offset,
-      expected: `trellis table 1 to ${TRELLIS_TABLES.size}`,
-      actual: `trellis table ${record.table}`,
-    });
-  if (record.codec === Codec.Trellis) {
-    const rotation = ROTATIONS[record.rotation] ?? bad("rotation", "0 or 1", record.rotation);
+    unknown("table", `trellis table 1 to ${TRELLIS_TABLES.size}`);
+  const rotation = record.codec === Codec.Trellis ? ROTATIONS[record.rotation] : "none";
+  if (rotation === undefined) return unknown("rotation", "0 or 1");
+  const scale = float("scale", "F16 or BF16");
+  if (record.codec === Codec.Trellis)
     return { codec: "trellis", table: record.table, group: 0, scale: "bf16", rotation };
-  }
-  const scale = FLOAT_NAMES.get(record.scale) ?? bad("scale", "F16 or BF16", record.scale);
   if (scale === "f32") return bad("scale", "F16 or BF16", `F32, ${DRAFT}`);
   const exponent = record.groupExponent;
   if (exponent !== 0 && (exponent < 4 || exponent > 10)) bad("groupExponent", "0, or 4 to 10", exponent);

@@ -684,10 +684,13 @@ static lqa_code check_encodings(lqa_file *f) {
     const int grouped = e.codec == LQA_AFFINE || e.codec == LQA_SIGN, trellis = e.codec == LQA_TRELLIS;
     here(f, LQA_ENCODING, i, position(f, p));
     MUST(e.codec <= LQA_TRELLIS, UNSUPPORTED_CODEC);
-    if (trellis)
+    if (trellis) {
       MUST(e.table >= 1 && e.table <= LQA_TRELLIS_TABLES, UNSUPPORTED_CODEC);
-    else
-      MUST(e.table == 0, ENCODING_PARAMETER);
+      MUST(e.rotation <= 1, UNSUPPORTED_CODEC);
+    }
+    if (e.codec == LQA_RAW) MUST(e.element >= LQA_F32 && e.element <= LQA_BOOL, UNSUPPORTED_CODEC);
+    if (grouped || trellis) MUST(e.scale >= LQA_F32 && e.scale <= LQA_BOOL, UNSUPPORTED_CODEC);
+    MUST(trellis || e.table == 0, ENCODING_PARAMETER);
     MUST(e.codec == LQA_RAW ? e.element >= LQA_F32 && e.element <= LQA_BF16 : e.element == 0, ENCODING_PARAMETER);
     MUST(grouped && e.scale == LQA_F16 ? 1 : e.scale == (grouped || trellis ? LQA_BF16 : 0), ENCODING_PARAMETER);
     MUST(e.group_exponent == 0 || (grouped && e.group_exponent >= 4 && e.group_exponent <= 10), ENCODING_PARAMETER);

@@ -279,10 +279,14 @@ def natural_key(name: bytes, role: int = 0) -> tuple[Any, ...]:
 
 
 def check_encoding(e: Encoding, where: str) -> None:
-    """6.4, 8.6: every field has a value its codec allows, and the table is known."""
-    need(e.codec < TRELLIS or e.codec == TRELLIS and e.table in TABLES, "UNSUPPORTED_CODEC", "unknown codec or table",
-         where, actual=(e.codec, e.table))
+    """6.4, 8.6: what has numbers is known, and every field has a value its codec allows."""
+    need(e.codec <= TRELLIS, "UNSUPPORTED_CODEC", "unknown codec", where, actual=e.codec)
     grouped = e.codec in (AFFINE, SIGN)
+    for name, known in (("element", e.codec != RAW or e.element in WIDTHS),
+                        ("table", e.codec != TRELLIS or e.table in TABLES),
+                        ("rotation", e.codec != TRELLIS or e.rotation in (0, 1)),
+                        ("scale", e.codec in (ZERO, RAW) or e.scale in WIDTHS)):
+        need(known, "UNSUPPORTED_CODEC", f"unknown {name} of codec {e.codec}", where, actual=getattr(e, name))
     for name, allowed in (("element", (F32, F16, BF16) if e.codec == RAW else (0,)),
                           ("scale", (F16, BF16) if grouped else (BF16,) if e.codec == TRELLIS else (0,)),
                           ("group_exponent", (0, *range(4, 11)) if grouped else (0,)),

@@ -84,6 +84,10 @@ impl Encoding {
         let trellis = self.codec == codec::TRELLIS;
         spot.must(self.codec <= codec::TRELLIS, Code::UnsupportedCodec)?;
         spot.must(!trellis || (1..=TRELLIS.len()).contains(&usize::from(self.table)), Code::UnsupportedCodec)?;
+        spot.must(!trellis || self.rotation <= 1, Code::UnsupportedCodec)?;
+        let known = |element| (F32..=BOOL).contains(&element);
+        spot.must(self.codec != codec::RAW || known(self.element), Code::UnsupportedCodec)?;
+        spot.must(self.codec < codec::AFFINE || known(self.scale), Code::UnsupportedCodec)?;
         let affine = self.codec == codec::AFFINE;
         let grouped = affine || self.codec == codec::SIGN;
         let scales: &[u8] = match self.codec {
