@@ -18,7 +18,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type Attempt, beginAttempt, MOST_MS } from "./attempt.ts";
 import { type Answer, ifRange, readBody, readHead, Transient, type Version } from "./http-response.ts";
-import { discard, type Hop, redirectFollower } from "./redirects.ts";
+import { discard, type Hop, redirectFollower, urlOf } from "./redirects.ts";
 import { Slots, sleep, unlessAborted } from "./slots.ts";
 import { assertNotAborted, assertRange, type ByteSource, eitherSignal } from "./source.ts";
 
@@ -248,12 +248,7 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
 
 function parseUrl(url: string | URL): URL {
   const base = (globalThis as { location?: { href?: string } }).location?.href;
-  let parsed: URL;
-  try {
-    parsed = new URL(url, base);
-  } catch (cause) {
-    return fail(KIND.USAGE, { where: "address", expected: "an http or https URL", cause });
-  }
+  const parsed = urlOf(url, base) ?? fail(KIND.USAGE, { where: "address", expected: "an http or https URL" });
   if (!/^https?:$/.test(parsed.protocol))
     fail(KIND.USAGE, { where: "address", expected: "an http or https URL", actual: parsed.protocol });
   if (parsed.username !== "" || parsed.password !== "")

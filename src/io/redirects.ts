@@ -35,6 +35,18 @@ export interface Hop {
 export type Follow = (target: URL, send: (hop: Hop) => Promise<Response>) => Promise<Response>;
 
 /**
+ * The URL of an address, or undefined if it is none. Not by `URL.canParse`: in Node 20 that says true of some addresses
+ * whose constructor throws, as soon as it is compiled.
+ */
+export function urlOf(address: string | URL, base: string | URL | undefined): URL | undefined {
+  try {
+    return new URL(address, base);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * A way to send requests that remembers whether this runtime shows redirects.
  *
  * @param where what errors name
@@ -56,7 +68,7 @@ export function redirectFollower(where: string): Follow {
     const location = response.headers.get("location");
     if (location === null)
       return refuse("a redirect with a Location", `status ${response.status} without one`);
-    const url = URL.canParse(location, from) ? new URL(location, from) : undefined;
+    const url = urlOf(location, from);
     if (url === undefined || !/^https?:$/.test(url.protocol))
       return refuse(
         "a redirect to an http or https address",

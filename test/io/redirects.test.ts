@@ -102,6 +102,14 @@ describe("a redirect", () => {
     expect(there.requests[0]!.headers.range).toBe("bytes=5-9");
   });
 
+  test("to an address of which URL.canParse of Node 20 says that it is one is refused", async () => {
+    const location = "https://b.e\u00d6\u0080mple/";
+    // That answer changes when the function has been compiled.
+    for (let i = 0; i < 20_000; i++) URL.canParse(location, "https://a.example/x");
+    const { fetch } = web({ "https://a.example/x": location });
+    expect(await failure("https://a.example/x", { fetch })).toContain("no address");
+  });
+
   test.each([
     ["at once", { "https://a.example/x": "http://a.example/y" }],
     [
