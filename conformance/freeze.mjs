@@ -1,32 +1,132 @@
-// Makes conformance/gold/v1.0/ from the suite, once: files that decode for ever, with their contents. It refuses to touch a
-// folder that is there; neither does generate.mjs. Until version 1.0 of the specification is declared frozen, who changes
-// the format removes the folder first.
+// What version 1.0 promised, and whether it still holds: the text of each normative clause of the specification, the files
+// that belong to it, every case of the suite with its file and result, and the files of conformance/gold/v1.0/.
 //
-//   node conformance/freeze.mjs
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+//   node conformance/freeze.mjs --check   Exit code 1, and a line for each, if one of them has changed or is missing.
+//   node conformance/freeze.mjs           Made frozen.json and gold/v1.0/, once. It refuses to touch them.
+//
+// A vector never changes. A clause changes only with an entry in spec/errata.json: what changed, why, and the SHA-256 of the
+// new text, which --check prints. New clauses and new cases are free.
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const root = fileURLToPath(new URL("suite", import.meta.url));
-const gold = fileURLToPath(new URL("gold/v1.0", import.meta.url));
-if (existsSync(gold)) throw new Error(`${gold} is there already, and is not for changing`);
+const FROZEN = "conformance/frozen.json";
+const ERRATA = "spec/errata.json";
+const GOLD = "conformance/gold/v1.0";
+const SUITE = "conformance/suite";
+const SPECIFICATION = "spec/lqa-v1.md";
+/** Normative parts of the specification in files of their own. */
+const COMPANIONS = ["schema/lqa.fbs", "spec/text-dictionary.txt", "spec/trellis-tables.json"];
 
-/** Of the families with many files every fifth, of the others all; nothing above 64 KiB. */
-const MANY = /^valid\/(affine|sign|trellis|tensor|name|section)\//;
-const manifest = JSON.parse(readFileSync(join(root, "manifest.json"), "utf8"));
-const chosen = manifest.cases
-  .filter(({ id, bytes, operation }) => id.startsWith("valid/") && bytes <= 65536 && operation === undefined)
-  .filter(({ id }, i) => !MANY.test(id) || i % 5 === 0);
-for (const { file } of chosen) {
-  mkdirSync(dirname(join(gold, file)), { recursive: true });
-  copyFileSync(join(root, file), join(gold, file));
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+/** Clauses and annexes of a specification by number or letter, without the informative ones: their texts. */
+export function clausesOf(text) {
+  const clauses = new Map();
+  let informative = false;
+  for (const part of text.split(/^(?=#{2,4} )/m)) {
+    const heading = /^#{2,4} (?:(?<number>[0-9][0-9.]*)|Annex (?<annex>[A-Z])) ?(?<rest>.*)/.exec(part)?.groups;
+    if (heading === undefined) {
+      // What precedes the first clause; and parts of an annex, which belong to it.
+      const last = [...clauses.keys()].at(-1);
+      if (last !== undefined && !informative) clauses.set(last, clauses.get(last) + part);
+      continue;
+    }
+    informative = heading.rest.startsWith("(informative)") || /: changes/.test(heading.rest);
+    if (!informative) clauses.set(heading.number ?? `annex ${heading.annex}`, part);
+  }
+  return clauses;
 }
-const { $schema: _, cases: __, mutations: ___, ...head } = manifest;
-const text = JSON.stringify({ ...head, mutations: [], cases: [] }, null, 2).slice(0, -4);
-writeFileSync(
-  join(gold, "manifest.json"),
-  `${text}[\n${chosen.map((c) => JSON.stringify(c)).join(",\n")}\n]\n}\n`,
-);
-const sums = chosen.map(({ sha256, file }) => `${sha256}  ${file}\n`).join("");
-writeFileSync(join(gold, "SHA256SUMS"), sums);
-console.log(`${chosen.length} files`);
+
+/** All that is frozen, as it is under `root` now: name to SHA-256. */
+function state(root) {
+  const read = (path) => readFileSync(join(root, path));
+  const clauses = {};
+  for (const [name, text] of clausesOf(read(SPECIFICATION).toString())) clauses[name] = sha256(text.trimEnd());
+  for (const path of COMPANIONS) clauses[path] = sha256(read(path));
+
+  const cases = {};
+  const manifest = JSON.parse(read(`${SUITE}/manifest.json`));
+  for (const { note: _, clauses: __, ...one } of [...manifest.cases, ...manifest.mutations]) {
+    // What is said of a case may be said better; what it asks, and each file of it, may not change.
+    const hash = createHash("sha256").update(JSON.stringify(one));
+    for (const file of [one.file, one.base, one.table, one.repaired, one.table && `${one.id}.lqa`])
+      if (file !== undefined && existsSync(join(root, SUITE, file))) hash.update(read(`${SUITE}/${file}`));
+    cases[one.id] = hash.digest("hex");
+  }
+  const files = {};
+  for (const entry of readdirSync(join(root, GOLD), { recursive: true, withFileTypes: true }))
+    if (entry.isFile()) {
+      const path = join(entry.parentPath, entry.name).slice(root.length).replaceAll("\\", "/").replace(/^\//, "");
+      files[path] = sha256(read(path));
+    }
+  files["spec/example.lqa"] = sha256(read("spec/example.lqa"));
+  return { clauses, cases, files };
+}
+
+/**
+ * What of version 1.0 no longer holds under `root`, the repository's folder: a line each.
+ *
+ * @returns an empty array if all of it does
+ */
+export function broken(root) {
+  const frozen = JSON.parse(readFileSync(join(root, FROZEN), "utf8"));
+  const errata = JSON.parse(readFileSync(join(root, ERRATA), "utf8"));
+  const now = state(root);
+  const problems = [];
+  for (const [clause, hash] of Object.entries(frozen.clauses)) {
+    const allowed = errata.filter((one) => one.clause === clause).at(-1)?.sha256 ?? hash;
+    if (now.clauses[clause] === allowed) continue;
+    const found = now.clauses[clause];
+    problems.push(
+      found === undefined
+        ? `${clause}: it is frozen, and is gone`
+        : `${clause}: it is frozen, and was changed; undo that, or add to ${ERRATA} what changed, why, and "sha256": "${found}"`,
+    );
+  }
+  for (const part of ["cases", "files"])
+    for (const [name, hash] of Object.entries(frozen[part]))
+      if (now[part][name] !== hash)
+        problems.push(
+          `${name}: a vector of 1.0 ${now[part][name] === undefined ? "is gone" : "was changed"}; it has to stay as it was`,
+        );
+  return problems;
+}
+
+/** Gold files: of the families with many files every fifth, of the others all; nothing above 64 KiB. */
+function makeGold(root) {
+  const many = /^valid\/(affine|sign|trellis|tensor|name|section)\//;
+  const suite = join(root, SUITE);
+  const gold = join(root, GOLD);
+  const manifest = JSON.parse(readFileSync(join(suite, "manifest.json"), "utf8"));
+  const chosen = manifest.cases
+    .filter(({ id, bytes, operation }) => id.startsWith("valid/") && bytes <= 65536 && operation === undefined)
+    .filter(({ id }, i) => !many.test(id) || i % 5 === 0);
+  for (const { file } of chosen) {
+    mkdirSync(dirname(join(gold, file)), { recursive: true });
+    copyFileSync(join(suite, file), join(gold, file));
+  }
+  const { $schema: _, cases: __, mutations: ___, ...head } = manifest;
+  const text = JSON.stringify({ ...head, mutations: [], cases: [] }, null, 2).slice(0, -4);
+  writeFileSync(
+    join(gold, "manifest.json"),
+    `${text}[\n${chosen.map((c) => JSON.stringify(c)).join(",\n")}\n]\n}\n`,
+  );
+  writeFileSync(join(gold, "SHA256SUMS"), chosen.map(({ sha256, file }) => `${sha256}  ${file}\n`).join(""));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const root = fileURLToPath(new URL("..", import.meta.url));
+  if (process.argv[2] === "--check") {
+    const problems = broken(root);
+    for (const problem of problems) console.error(problem);
+    console.log(`version 1.0: ${problems.length === 0 ? "as it was frozen" : `${problems.length} changes`}`);
+    process.exitCode = problems.length === 0 ? 0 : 1;
+  } else {
+    for (const path of [GOLD, FROZEN])
+      if (existsSync(join(root, path))) throw new Error(`${path} is there already, and is not for changing`);
+    makeGold(root);
+    writeFileSync(join(root, FROZEN), `${JSON.stringify(state(root), null, 1)}\n`);
+  }
+}
