@@ -12,8 +12,8 @@ for (const [name, path] of adapterFolders()) {
     const adapter = readAdapter(files);
     const inputBytes = [...files.values()].reduce((sum, file) => sum + file.length, 0);
     for (const variant of VARIANTS) {
-      const { report } = await encodeAdapter(adapter, { variant });
-      const plain = (await encodeAdapter(adapter, { variant, refine: "none" })).report;
+      const { report } = await encodeAdapter(adapter, { profile: "loraquant", variant });
+      const plain = (await encodeAdapter(adapter, { profile: "loraquant", variant, refine: "none" })).report;
       const { modules: _, ...total } = report;
       results.push({ name, variant, inputBytes, ...total, plainRelativeError: plain.relativeError });
     }

@@ -24,8 +24,8 @@ for (const [name, path] of adapterFolders()) {
   const spectrum = spectrumOf(adapter.modules);
   const bound = relativeBound(adapter.modules.flatMap(boundComponents));
   for (const variant of VARIANTS) {
-    const refined = (await encodeAdapter(adapter, { variant })).report;
-    const plain = (await encodeAdapter(adapter, { variant, refine: "none" })).report;
+    const refined = (await encodeAdapter(adapter, { profile: "loraquant", variant })).report;
+    const plain = (await encodeAdapter(adapter, { profile: "loraquant", variant, refine: "none" })).report;
     const counted = refined.averageBits * parameters;
     const start = performance.now();
     const row = {

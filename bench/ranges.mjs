@@ -24,7 +24,10 @@ async function small() {
     a: Float32Array.from({ length: 4 * 4096 }, random),
   }));
   return (
-    await encodeAdapter({ modules, tensors: [], origin: undefined, meta: {} }, { profile: "rtn", bits: 2 })
+    await encodeAdapter(
+      { modules, tensors: [], origin: undefined, meta: {} },
+      { profile: "rtn", codeBits: 2 },
+    )
   ).bytes;
 }
 

@@ -22,7 +22,7 @@ const SHAPES = [
 ];
 const PROFILES = [
   ["rd", ["--bits", "1.5"]],
-  ["loraquant", ["--variant", "2@0.8"]],
+  ["loraquant", ["--profile", "loraquant", "--variant", "2@0.8"]],
 ];
 const cli = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "lqa-scale-"));

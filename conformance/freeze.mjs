@@ -26,7 +26,9 @@ export function clausesOf(text) {
   const clauses = new Map();
   let informative = false;
   for (const part of text.split(/^(?=#{2,4} )/m)) {
-    const heading = /^#{2,4} (?:(?<number>[0-9][0-9.]*)|Annex (?<annex>[A-Z])) ?(?<rest>.*)/.exec(part)?.groups;
+    const heading = /^#{2,4} (?:(?<number>[0-9][0-9.]*)|Annex (?<annex>[A-Z])) ?(?<rest>.*)/.exec(
+      part,
+    )?.groups;
     if (heading === undefined) {
       // What precedes the first clause; and parts of an annex, which belong to it.
       const last = [...clauses.keys()].at(-1);
@@ -43,7 +45,8 @@ export function clausesOf(text) {
 function state(root) {
   const read = (path) => readFileSync(join(root, path));
   const clauses = {};
-  for (const [name, text] of clausesOf(read(SPECIFICATION).toString())) clauses[name] = sha256(text.trimEnd());
+  for (const [name, text] of clausesOf(read(SPECIFICATION).toString()))
+    clauses[name] = sha256(text.trimEnd());
   for (const path of COMPANIONS) clauses[path] = sha256(read(path));
 
   const cases = {};
@@ -58,7 +61,10 @@ function state(root) {
   const files = {};
   for (const entry of readdirSync(join(root, GOLD), { recursive: true, withFileTypes: true }))
     if (entry.isFile()) {
-      const path = join(entry.parentPath, entry.name).slice(root.length).replaceAll("\\", "/").replace(/^\//, "");
+      const path = join(entry.parentPath, entry.name)
+        .slice(root.length)
+        .replaceAll("\\", "/")
+        .replace(/^\//, "");
       files[path] = sha256(read(path));
     }
   files["spec/example.lqa"] = sha256(read("spec/example.lqa"));
@@ -101,7 +107,9 @@ function makeGold(root) {
   const gold = join(root, GOLD);
   const manifest = JSON.parse(readFileSync(join(suite, "manifest.json"), "utf8"));
   const chosen = manifest.cases
-    .filter(({ id, bytes, operation }) => id.startsWith("valid/") && bytes <= 65536 && operation === undefined)
+    .filter(
+      ({ id, bytes, operation }) => id.startsWith("valid/") && bytes <= 65536 && operation === undefined,
+    )
     .filter(({ id }, i) => !many.test(id) || i % 5 === 0);
   for (const { file } of chosen) {
     mkdirSync(dirname(join(gold, file)), { recursive: true });

@@ -15,8 +15,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const program = join(root, "dist", "cli", "main.js");
 const adapter = join(root, "examples", "number-words", "adapter");
 const RUNS = [
-  ["2@0.8", "--variant", "2@0.8"],
-  ["3@0.9", "--variant", "3@0.9"],
+  ["2@0.8", "--profile", "loraquant", "--variant", "2@0.8"],
+  ["3@0.9", "--profile", "loraquant", "--variant", "3@0.9"],
   ["rd-1.0", "--bits", "1.0"],
   ["rd-1.5", "--bits", "1.5"],
 ];

@@ -81,7 +81,7 @@ const ADAPTERS = {
 const ENCODINGS = {
   rd: { profile: "rd" },
   loraquant: { profile: "loraquant", group: 16 },
-  rtn: { profile: "rtn", bits: 3, group: 16 },
+  rtn: { profile: "rtn", codeBits: 3, group: 16 },
   sign: { profile: "sign", group: 0 },
   raw: { profile: "raw" },
 };

@@ -10,18 +10,22 @@ import { summarizeNotes } from "./convert-file.ts";
 import type { DialectName, ReadSettings } from "./dialects/dialect.ts";
 import { type ImportanceFile, readImportance } from "./dialects/importance/index.ts";
 import { readAdapter } from "./dialects/index.ts";
-import { type EncodeOptions, type EncodeReport, encodeAdapter } from "./encode.ts";
+import { type EncodeControls, type EncodeReport, encodeAdapter } from "./encode.ts";
 import { type OpenSourceFiles, openSourceFiles } from "./io/adapter-files.ts";
 import { readWholeFile } from "./io/file.ts";
 import { assertWritable, type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
 import { parameterCount } from "./model/adapter.ts";
+import type { QuantizeOptions } from "./quantize/profile.ts";
 import type { Executor } from "./quantize/tasks.ts";
 import { openLqa } from "./read/open.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
 /** How {@link encodeFile} encodes and writes. */
-export interface EncodeFileOptions
-  extends Omit<EncodeOptions, "importance">,
+export type EncodeFileOptions = QuantizeOptions & EncodeFileControls;
+
+/** What does not depend on the profile. */
+export interface EncodeFileControls
+  extends Omit<EncodeControls, "importance">,
     WriteOptions,
     Omit<ReadSettings, "onNote"> {
   /** The dialect of the adapter. Default: the one it looks like. */

@@ -7,7 +7,12 @@
  * @module
  */
 import { basename, dirname, join, relative } from "node:path";
-import { type EncodedFile, type EncodeFileOptions, encodeFrom } from "./encode-file.ts";
+import {
+  type EncodedFile,
+  type EncodeFileControls,
+  type EncodeFileOptions,
+  encodeFrom,
+} from "./encode-file.ts";
 import * as KIND from "./error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "./errors.ts";
 import { openSourceFiles } from "./io/adapter-files.ts";
@@ -15,6 +20,7 @@ import { CONFIG_FILE, WEIGHTS_ENDING } from "./io/adapter-names.ts";
 import { isDirectory } from "./io/file.ts";
 import { entriesOf, expandPattern, isPattern, patternRoot } from "./io/glob.ts";
 import { type OutputFolder, openOutputFolder } from "./io/output-folder.ts";
+import type { QuantizeOptions } from "./quantize/profile.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
 /** What became of one adapter. */
@@ -25,11 +31,11 @@ export type EncodedItem = { readonly input: string; readonly output: string } & 
 );
 
 /** How {@link encodeMany} encodes. */
-export interface EncodeManyOptions
-  extends Omit<EncodeFileOptions, "onProgress" | "executor" | "scaleIfMissing"> {
-  /** Called after each adapter. */
-  readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
-}
+export type EncodeManyOptions = QuantizeOptions &
+  Omit<EncodeFileControls, "onProgress" | "executor" | "scaleIfMissing"> & {
+    /** Called after each adapter. */
+    readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
+  };
 
 /**
  * Encodes adapters, in the order of their names.

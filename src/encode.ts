@@ -21,7 +21,12 @@ import {
 } from "./model/adapter.ts";
 import type { Importance } from "./model/importance.ts";
 import { quantizeAdapter, type Surroundings } from "./quantize/adapter.ts";
-import { type QuantizeOptions, resolveOptions } from "./quantize/profile.ts";
+import {
+  type QuantizeOptions,
+  type QuantizeSettings,
+  type RdOptions,
+  resolveOptions,
+} from "./quantize/profile.ts";
 import { type ModuleQuality, TASK_RISK_ERROR, totalQuality } from "./quantize/quality.ts";
 import { type Executor, inline } from "./quantize/tasks.ts";
 import {
@@ -33,7 +38,11 @@ import {
 import { VERSION } from "./version.ts";
 import { createWriter, type PackedModule, type SectionInput } from "./write/write.ts";
 
-export interface EncodeOptions extends Partial<QuantizeOptions> {
+/** How {@link encodeAdapter} encodes. Options that do not belong to one profile do not compile. */
+export type EncodeOptions = QuantizeOptions & EncodeControls;
+
+/** What does not depend on the profile. */
+export interface EncodeControls {
   /** Chunk alignment in bytes, a power of two from 4 to 4096. Default: up to 64, as long as it costs less than 0.1 %. */
   readonly alignment?: number;
   /** How plain tensors are stored. Default `zstd`: as they are, compressed where it pays. */
@@ -62,7 +71,7 @@ export interface ModuleReport
 /** What an encoding cost and kept. */
 export interface EncodeReport {
   /** The options in force, defaults filled in. */
-  readonly settings: QuantizeOptions;
+  readonly settings: QuantizeSettings;
   /** Parameters of all factors: Σ rank · (out + in · kernel). Plain tensors are not counted. */
   readonly parameters: number;
   readonly outputBytes: number;
@@ -109,10 +118,12 @@ const PAUSE_MS = 50;
  */
 export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}): Promise<Encoded> {
   const resolved = resolveOptions(options);
-  if (resolved.weighted === true && options.importance === undefined)
-    fail(KIND.USAGE, { where: "weighted", expected: "an importance file as well", actual: "none" });
-  const weighted =
-    resolved.profile === "rd" && options.importance !== undefined && options.weighted !== false;
+  let weighted = false;
+  if (resolved.profile === "rd") {
+    if (resolved.weighted === true && options.importance === undefined)
+      fail(KIND.USAGE, { where: "weighted", expected: "an importance file as well", actual: "none" });
+    weighted = options.importance !== undefined && (options as RdOptions).weighted !== false;
+  }
   const quantize = weighted ? { ...resolved, weighted } : resolved;
   const policy = resolveTensorPolicy(options.tensors);
   checkTensors(source.tensors);
@@ -134,21 +145,22 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     tensors: policy === "zstd" ? undefined : policy,
     importance: weighted ? fingerprint(options.importance) : undefined,
   };
+  // META says how large the error is. Most errors take as many bytes as this one; 0 and 1 take fewer.
   const sections = (error: number): SectionInput[] => adapterSections(adapter, settings, error);
-  // Sections are of the same size whatever the error turns out to be.
-  const draft = await createWriter({ ...rest, sections: sections(1 / 3) });
+  const writer = await createWriter({ ...rest, sections: sections(1 / 3) });
   const surroundings: Surroundings = {
     fileLength: (modules) =>
-      draft.fileLength(modules.map((module) => ({ ...recordShape(module), bands: module.bands }))),
-    tensorBytes: draft.tensorBytes,
+      writer.fileLength(modules.map((module) => ({ ...recordShape(module), bands: module.bands }))),
+    tensorBytes: writer.tensorBytes,
     executor: options.executor ?? inline,
     progress: paced(options),
   };
   const quantized = await quantizeAdapter(items, quantize, surroundings, options.importance?.moments);
   const total = totalQuality(quantized.map(({ quality }) => quality));
-  const writer = await createWriter({ ...rest, sections: sections(total.relativeError) });
+  const [meta] = sections(total.relativeError);
   const file = writer.prepare(
     items.map((module, i): PackedModule => ({ ...recordShape(module), ...quantized[i]!.factors })),
+    meta,
   );
   const bytes = concat([...file.pieces()]);
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
@@ -186,7 +198,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
 
 /** Reports progress, stops when asked to, and now and then lets the event loop run. */
 export function paced(
-  options: Pick<EncodeOptions, "onProgress" | "signal">,
+  options: Pick<EncodeControls, "onProgress" | "signal">,
 ): (done: number, total: number, name: string) => Promise<void> {
   let pause = performance.now();
   return async (done, total, name) => {

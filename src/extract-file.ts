@@ -5,7 +5,7 @@
  */
 
 import { writeAdapter } from "./dialects/index.ts";
-import { type EncodeOptions, type EncodeReport, encodeAdapter } from "./encode.ts";
+import { type EncodeControls, type EncodeReport, encodeAdapter } from "./encode.ts";
 import * as KIND from "./error-catalogue.ts";
 import { fail } from "./errors.ts";
 import {
@@ -18,7 +18,7 @@ import { type OpenModel, openModel } from "./extract/open-model.ts";
 import { assertReplaceable, writeDirectoryAtomic } from "./io/write-directory.ts";
 import { assertWritable, type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
 import type { Adapter, ElementType } from "./model/adapter.ts";
-import { resolveOptions } from "./quantize/profile.ts";
+import { type QuantizeOptions, resolveOptions } from "./quantize/profile.ts";
 import { openLqa } from "./read/open.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
@@ -27,7 +27,9 @@ export interface ExtractFileOptions extends ExtractOptions, WriteOptions {
   /** Element type of the factors in a directory. Default F32. Shares are those before the rounding. */
   readonly dtype?: Extract<ElementType, "F32" | "F16" | "BF16"> | undefined;
   /** How to encode an `.lqa` file. */
-  readonly encode?: Omit<EncodeOptions, "onProgress" | "signal" | "executor"> | undefined;
+  readonly encode?:
+    | (QuantizeOptions & Omit<EncodeControls, "onProgress" | "signal" | "executor">)
+    | undefined;
 }
 
 /** What {@link extractFile} did. */

@@ -53,6 +53,7 @@ export { type ImportanceFile, readImportance } from "./dialects/importance/index
 export { DIALECTS, readAdapter, writeAdapter } from "./dialects/index.ts";
 export { type BaseDescription, baseFromConfig, baseFromGguf } from "./dialects/naming/base-description.ts";
 export {
+  type EncodeControls,
   type Encoded,
   type EncodeOptions,
   type EncodeReport,
@@ -104,6 +105,7 @@ export {
   type QualityName,
   type QuantizedModule,
   type QuantizeOptions,
+  type QuantizeSettings,
   resolveOptions,
 } from "./quantize/profile.ts";
 export { type ModuleQuality, type Quality, TASK_RISK_ERROR } from "./quantize/quality.ts";

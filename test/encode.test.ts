@@ -49,7 +49,7 @@ describe("encoding", () => {
   });
 
   test("what comes out is valid, canonical, and carries everything", async () => {
-    const { bytes, report } = await encodeAdapter(whole, { variant: "3@0.9" });
+    const { bytes, report } = await encodeAdapter(whole, { profile: "loraquant", variant: "3@0.9" });
     expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
     const file = await openLqa(bytes);
     expect(file.modules.map((m) => m.name)).toEqual(["layers.1.q", "layers.2.conv", "layers.10.q"]);

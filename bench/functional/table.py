@@ -31,7 +31,7 @@ def table() -> dict[str, list[str]]:
     for bits in RD_BITS[:5]:
         rows[f"rd {bits} floor 0"] = rd(bits)
     rows["rd 1.0 floor 1"] = rd("1.0", "1")
-    rows |= {f"rtn {bits}": ["--profile", "rtn", "--bits", str(bits)] for bits in (2, 1, 3)}
+    rows |= {f"rtn {bits}": ["--profile", "rtn", "--code-bits", str(bits)] for bits in (2, 1, 3)}
     rows["sign"] = ["--profile", "sign"]
     for rule, refine in (("code", "search"), ("code", "none"), ("text", "search"), ("text", "none")):
         for variant in ("2@0.8", "2@0.9", "3@0.9", "3@0.8"):

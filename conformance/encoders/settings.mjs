@@ -103,8 +103,8 @@ const OPTIONS = {
   "rd-floor-least-squares": { bits: 2, floor: 1, fit: "least-squares" },
   "loraquant-2@0.8": { profile: "loraquant", variant: "2@0.8" },
   "loraquant-3@0.9-text-plain": { profile: "loraquant", variant: "3@0.9", hRule: "text", refine: "none" },
-  "rtn-2": { profile: "rtn", bits: 2 },
-  "rtn-5-vector": { profile: "rtn", bits: 5, group: 0 },
+  "rtn-2": { profile: "rtn", codeBits: 2 },
+  "rtn-5-vector": { profile: "rtn", codeBits: 5, group: 0 },
   sign: { profile: "sign" },
   "raw-bf16": { profile: "raw", element: "bf16" },
 };

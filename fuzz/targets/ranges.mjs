@@ -37,7 +37,7 @@ async function fileOf(seed) {
     a: floats(4 * (i < 9 ? 600 : 3000)),
   }));
   const adapter = { modules, tensors: [], origin: undefined, meta: { name: "fuzz" } };
-  return (await encodeAdapter(adapter, { profile: "rtn", bits: 8, compress: false })).bytes;
+  return (await encodeAdapter(adapter, { profile: "rtn", codeBits: 8 })).bytes;
 }
 
 function hashOf({ planes }) {

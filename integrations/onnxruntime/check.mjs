@@ -42,7 +42,7 @@ const modules = layers.map(({ name, in: inputs, out }, i) => {
 });
 const { bytes } = await encodeAdapter(
   { modules, tensors: [], origin: undefined, meta: {} },
-  { profile: "rtn", bits: 4 },
+  { profile: "rtn", codeBits: 4 },
 );
 const x = noise(5 * 24);
 

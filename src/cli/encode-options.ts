@@ -30,7 +30,7 @@ export const METHOD_OPTIONS: readonly OptionSpec[] = [
     type: "text",
     placeholder: "<name>",
     values: ["rd", "loraquant", "rtn", "sign", "raw"],
-    defaultText: "rd, or the one whose options are given",
+    defaultText: "rd",
     help: "rd: bits where they save most. loraquant: mixed 1 to 8 bits (arXiv 2510.26690). rtn, sign: the factors as they are, rounded to a few bits or to their signs; for comparison. raw: floating point, not quantized.",
   },
   {
@@ -45,7 +45,7 @@ export const METHOD_OPTIONS: readonly OptionSpec[] = [
     name: "bits",
     type: "number",
     placeholder: "<n>",
-    help: "rd: instead of --quality, bits a weight of the file, everything but plain tensors counted. With --profile rtn: bits of a code, 1 to 8, by default 2.",
+    help: "rd: instead of --quality, bits a weight of the file, everything but plain tensors counted.",
   },
   {
     name: "max-bytes",
@@ -85,6 +85,14 @@ export const METHOD_OPTIONS: readonly OptionSpec[] = [
     values: ["search", "none", "sgd"],
     defaultText: "search",
     help: "loraquant: fit scales by search, not at all, or by the authors' gradient steps (slow).",
+  },
+  {
+    name: "code-bits",
+    type: "integer",
+    placeholder: "<n>",
+    values: ["1", "2", "3", "4", "5", "6", "7", "8"],
+    defaultText: "2",
+    help: "rtn: bits of a code; scales and zero points are not counted.",
   },
   {
     name: "group",
@@ -127,6 +135,7 @@ export function encodeSettings(args: Arguments): EncodeFileOptions {
     profile: textOption(args, "profile"),
     quality: textOption(args, "quality"),
     bits: numberOption(args, "bits"),
+    codeBits: numberOption(args, "code-bits"),
     maxBytes: numberOption(args, "max-bytes"),
     maxError: numberOption(args, "max-error"),
     floor: numberOption(args, "floor"),

@@ -4,15 +4,16 @@
  *
  * @module
  */
-import type { EncodeFileOptions } from "../encode-file.ts";
+import type { EncodeFileControls } from "../encode-file.ts";
 import { caught } from "../errors.ts";
-import { resolveOptions } from "../quantize/profile.ts";
+import { type NamesOf, type QuantizeOptions, resolveOptions } from "../quantize/profile.ts";
 
 /** How the adapters of a fleet are encoded, and whether what is there already is replaced. */
-export type FleetSettings = Omit<
-  EncodeFileOptions,
-  "onProgress" | "executor" | "signal" | "base" | "importance" | "weighted" | "workers" | "scaleIfMissing"
->;
+export type FleetSettings = QuantizeOptions &
+  Omit<
+    EncodeFileControls,
+    "onProgress" | "executor" | "signal" | "base" | "importance" | "workers" | "scaleIfMissing"
+  >;
 
 type Form = (value: unknown) => boolean;
 
@@ -25,7 +26,7 @@ const oneOf =
     words.includes(value as string);
 
 /** What each setting may be. Those of the quantizer must also go together, as `resolveOptions` has it. */
-const FORMS: { readonly [name in keyof Required<FleetSettings>]: Form } = {
+const FORMS: { readonly [name in Exclude<NamesOf<FleetSettings>, "weighted">]: Form } = {
   from: oneOf("peft", "kohya", "diffusers", "cloneofsimo", "loralib", "mlx", "gguf", "onnx"),
   alpha: isNumber,
   multiplier: isNumber,
@@ -34,6 +35,7 @@ const FORMS: { readonly [name in keyof Required<FleetSettings>]: Form } = {
   profile: isText,
   quality: isText,
   bits: isNumber,
+  codeBits: isNumber,
   maxBytes: isNumber,
   maxError: isNumber,
   floor: isNumber,
@@ -61,7 +63,7 @@ export function parseSettings(
     return invalid("settings: an object", settings);
   for (const [name, value] of Object.entries(settings)) {
     if (!Object.hasOwn(FORMS, name)) return invalid("settings: options of lqa fleet submit", name);
-    if (!FORMS[name as keyof FleetSettings](value))
+    if (!FORMS[name as keyof typeof FORMS](value))
       return invalid(`settings: a value that ${name} can have`, value);
   }
   const error = caught(() => resolveOptions(settings));

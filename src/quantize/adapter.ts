@@ -5,7 +5,7 @@
  */
 import { inputLength, type LoraModule, parameterCount } from "../model/adapter.ts";
 import type { Moments } from "../model/importance.ts";
-import { QUALITY_BITS, type QuantizedModule, type QuantizeOptions } from "./profile.ts";
+import { QUALITY_BITS, type QuantizedModule, type QuantizeSettings } from "./profile.ts";
 import { quantizeRd, type RdGoal, type RdSurroundings } from "./rd/rd.ts";
 
 /** What the encoder's surroundings provide. */
@@ -18,41 +18,41 @@ export interface Surroundings extends RdSurroundings {
  * Quantizes modules.
  *
  * @param modules in the order of the file
- * @param options resolved (`resolveOptions`)
+ * @param settings as `resolveOptions` gives them
  * @param moments of as many of the modules as there are any; what they add to each quality is `outputError`
  * @throws LqaError as `quantizeModule` and `quantizeRd`, and whatever `surroundings.progress` throws; RangeError for
  *   moments of the wrong length
  */
 export async function quantizeAdapter(
   modules: readonly LoraModule[],
-  options: QuantizeOptions,
+  settings: QuantizeSettings,
   surroundings: Surroundings,
   moments: Moments = new Map(),
 ): Promise<QuantizedModule[]> {
   for (const module of modules) checkMoments(module, moments);
-  if (options.profile === "rd") {
-    const goal = rdGoal(modules, options, surroundings);
-    const { floor, fit, weighted = false } = options;
-    return quantizeRd(modules, { goal, floor: floor!, fit: fit!, moments, weighted }, surroundings);
+  if (settings.profile === "rd") {
+    const goal = rdGoal(modules, settings, surroundings);
+    const { floor, fit, weighted = false } = settings;
+    return quantizeRd(modules, { goal, floor, fit, moments, weighted }, surroundings);
   }
   let done = 0;
   return surroundings.executor.run(
     "quantize",
-    modules.map((module) => ({ module, options, moments: moments.get(module.name) })),
+    modules.map((module) => ({ module, options: settings, moments: moments.get(module.name) })),
     (name) => surroundings.progress(++done, modules.length, name),
   );
 }
 
 function rdGoal(
   modules: readonly LoraModule[],
-  options: QuantizeOptions,
+  settings: Extract<QuantizeSettings, { profile: "rd" }>,
   surroundings: Surroundings,
 ): RdGoal {
-  if (options.maxError !== undefined) return { maxError: options.maxError };
-  if (options.maxBytes !== undefined) return { maxBytes: options.maxBytes };
-  if (options.bits === undefined) return { moduleBits: QUALITY_BITS[options.quality!] };
+  if (settings.maxError !== undefined) return { maxError: settings.maxError };
+  if (settings.maxBytes !== undefined) return { maxBytes: settings.maxBytes };
+  if (settings.quality !== undefined) return { moduleBits: QUALITY_BITS[settings.quality] };
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  return { maxBytes: surroundings.tensorBytes + Math.floor((options.bits * parameters) / 8) };
+  return { maxBytes: surroundings.tensorBytes + Math.floor((settings.bits * parameters) / 8) };
 }
 
 function checkMoments(module: LoraModule, moments: Moments): void {

@@ -26,55 +26,96 @@ export const QUALITY_BITS = { small: 1, balanced: 1.5, high: 2.5, "near-lossless
 /** A preset of `rd`. */
 export type QualityName = keyof typeof QUALITY_BITS;
 
-/** How to quantize. */
-export interface QuantizeOptions {
-  /**
-   * `rd`: bits where they save most, over all modules at once. `loraquant`: arXiv 2510.26690. `rtn` and `sign`: what
-   * those are compared with, the original factors rounded to a few bits, or to their signs. `raw`: the original factors,
-   * unchanged.
-   */
-  readonly profile: "rd" | "loraquant" | "rtn" | "sign" | "raw";
-  /**
-   * `rd`: bits a weight of the modules by name, see {@link QUALITY_BITS}; the container is not counted. The goal if there
-   * is no other: `balanced`.
-   */
-  readonly quality?: QualityName | undefined;
-  /**
-   * `rd`: bits a weight of the file, everything but plain tensors counted. `rtn`: bits of a code, 1 to 8; scales and zero
-   * points come on top. Default 2.
-   */
-  readonly bits?: number | undefined;
-  /** `rd`: bytes of the file, plain tensors included. */
-  readonly maxBytes?: number | undefined;
-  /** `rd`: ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. */
-  readonly maxError?: number | undefined;
-  /** `rd`: least bits a weight of every component that is not zero: 0 (default), 0.5 or 1. At equal bytes
-   * a floor loses more weight energy, and more right answers on the task it was measured on (docs/fidelity.md). */
+/** What `rd` aims at. */
+interface RdGoals {
+  /** Bits a weight of the modules, see {@link QUALITY_BITS}; the container is not counted. Default `balanced`. */
+  readonly quality: QualityName;
+  /** Bits a weight of the file: all of its bytes but those of plain tensors, over the weights of the modules. */
+  readonly bits: number;
+  /** Bytes of the file, plain tensors included. */
+  readonly maxBytes: number;
+  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. */
+  readonly maxError: number;
+}
+
+/** One member for each goal, which has this goal and no other. */
+type OneGoal = {
+  [G in keyof RdGoals]: Pick<RdGoals, G> & { readonly [other in Exclude<keyof RdGoals, G>]?: undefined };
+}[keyof RdGoals];
+
+/** Bits where they save most, over all modules at once. At most one goal; without one `quality` is `balanced`. */
+export type RdOptions = {
+  readonly profile?: "rd" | undefined;
+  /** Least bits a weight of every component that is not zero: 0 (default), 0.5 or 1. At equal bytes a floor loses more
+   * weight energy, and more right answers on the task it was measured on (docs/fidelity.md). */
   readonly floor?: number | undefined;
   /**
-   * `rd`: `unbiased` (default) stretches each module so that its gain ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² is 1; `least-squares` has the
-   * least squared error, and a gain below 1. See docs/fidelity.md.
+   * `unbiased` (default) stretches each module so that its gain ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² is 1; `least-squares` has the least
+   * squared error, and a gain below 1. See docs/fidelity.md.
    */
   readonly fit?: Fit | undefined;
   /**
-   * `rd`: errors of input channels are weighted by the square roots of their second moments in the importance file: a
+   * Errors of input channels are weighted by the square roots of their second moments in the importance file: a
    * compromise between ‖ΔW − ΔŴ‖² and what is lost of the modules' outputs (docs/results.md). Default: where there is one.
    */
   readonly weighted?: boolean | undefined;
-  /** `loraquant`: bits@coverage. Default `2@0.8`. */
-  readonly variant?: string | undefined;
-  /** `loraquant`: which count of strong components, the program's or the paper's text. Default `code`. */
-  readonly hRule?: HRule | undefined;
-  /** `loraquant`: how scales of strong components are found. Default `search`. */
-  readonly refine?: Refine | undefined;
-  /**
-   * `loraquant`, `rtn`, `sign`: weights that share a scale, a power of two from 16 to 1024, or 0 for the whole vector.
-   * Default 128.
-   */
+} & (OneGoal | { readonly [goal in keyof RdGoals]?: undefined });
+
+/** Weights that share a scale. */
+interface Grouped {
+  /** A power of two from 16 to 1024, or 0 for the whole vector. Default 128. */
   readonly group?: number | undefined;
-  /** `raw`: element type. Default `f32`. */
+}
+
+/** The method of arXiv 2510.26690. */
+export interface LoraQuantOptions extends Grouped {
+  readonly profile: "loraquant";
+  /** Bits of the strong components @ the share of the energy they must cover. Default `2@0.8`. */
+  readonly variant?: string | undefined;
+  /** Which count of strong components, the program's or the paper's text. Default `code`. */
+  readonly hRule?: HRule | undefined;
+  /** How scales of strong components are found. Default `search`. */
+  readonly refine?: Refine | undefined;
+}
+
+/** For comparison: the original factors, rounded to a few bits. */
+export interface RtnOptions extends Grouped {
+  readonly profile: "rtn";
+  /** Bits of a code, 1 to 8; scales and zero points are not counted. Default 2. */
+  readonly codeBits?: number | undefined;
+}
+
+/** For comparison: the signs of the original factors. */
+export interface SignOptions extends Grouped {
+  readonly profile: "sign";
+}
+
+/** The original factors in floating point. */
+export interface RawOptions {
+  readonly profile: "raw";
+  /** Element type. Default `f32`, which changes nothing. */
   readonly element?: FloatType | undefined;
 }
+
+/** How to quantize: options of one profile. */
+export type QuantizeOptions = RdOptions | LoraQuantOptions | RtnOptions | SignOptions | RawOptions;
+
+/** Options with every default filled in. */
+export type QuantizeSettings =
+  | ({
+      readonly profile: "rd";
+      readonly floor: number;
+      readonly fit: Fit;
+      readonly weighted?: boolean;
+    } & OneGoal)
+  | InForce<LoraQuantOptions>
+  | InForce<RtnOptions>
+  | InForce<SignOptions>
+  | InForce<RawOptions>;
+type InForce<T> = { readonly [K in keyof T]-?: Exclude<T[K], undefined> };
+
+/** Names of all members of a union. */
+export type NamesOf<T> = T extends unknown ? keyof T : never;
 
 /** A quantized module. */
 export interface QuantizedModule {
@@ -100,31 +141,27 @@ export function quantizeModule(
   return { factors, quality: moduleQuality(module, factors, moments) };
 }
 
-/**
- * Which options belong to which profile. An option of several profiles implies the first of them: `bits` alone is the
- * goal of `rd`, and only with `rtn` by name the bits of a code.
- */
-const OWN: Readonly<Record<QuantizeOptions["profile"], readonly (keyof QuantizeOptions)[]>> = {
+/** Which options each profile has. */
+const OWN: Readonly<Record<QuantizeSettings["profile"], readonly NamesOf<QuantizeOptions>[]>> = {
   rd: ["quality", "bits", "maxBytes", "maxError", "floor", "fit", "weighted"],
   loraquant: ["variant", "hRule", "refine", "group"],
-  rtn: ["bits", "group"],
+  rtn: ["codeBits", "group"],
   sign: ["group"],
   raw: ["element"],
 };
-const PROFILES = Object.keys(OWN) as QuantizeOptions["profile"][];
+const PROFILES = Object.keys(OWN) as QuantizeSettings["profile"][];
 
 /**
- * The options with every default filled in, and nothing else. Without a profile, it is the first one whose options are
- * given, `rd` if none is.
+ * The options with every default filled in, and nothing else.
  *
- * @throws LqaError USAGE for an option outside its domain, or of another profile: it would be ignored silently
+ * @throws LqaError USAGE for an option outside its domain, or of another profile: the compiler refuses those, but not every
+ *   caller has one
  */
-export function resolveOptions(options: Partial<QuantizeOptions>): QuantizeOptions {
-  const given = (name: keyof QuantizeOptions): boolean => options[name] !== undefined;
-  const implied = PROFILES.find((name) => OWN[name].some(given)) ?? "rd";
-  const profile = oneOf("profile", options.profile ?? implied, PROFILES);
+export function resolveOptions(options: QuantizeOptions): QuantizeSettings {
+  const profile = oneOf("profile", options.profile ?? "rd", PROFILES);
   for (const stray of PROFILES.flatMap((name) => OWN[name])) {
-    if (!given(stray) || OWN[profile].includes(stray)) continue;
+    if ((options as Readonly<Record<string, unknown>>)[stray] === undefined || OWN[profile].includes(stray))
+      continue;
     const owners = PROFILES.filter((name) => OWN[name].includes(stray));
     fail(KIND.USAGE, {
       where: "profile",
@@ -132,25 +169,28 @@ export function resolveOptions(options: Partial<QuantizeOptions>): QuantizeOptio
       actual: `profile ${profile}`,
     });
   }
-  switch (profile) {
-    case "rd":
-      return resolveRd(options);
+  switch (options.profile) {
     case "loraquant":
       return resolveLoraQuant(options);
     case "rtn":
       return {
-        profile,
-        bits: oneOf("bits", options.bits ?? 2, [1, 2, 3, 4, 5, 6, 7, 8]),
+        profile: "rtn",
+        codeBits: oneOf("codeBits", options.codeBits ?? 2, [1, 2, 3, 4, 5, 6, 7, 8]),
         group: resolveGroup(options),
       };
     case "sign":
-      return { profile, group: resolveGroup(options) };
+      return { profile: "sign", group: resolveGroup(options) };
     case "raw":
-      return { profile, element: oneOf("element", options.element ?? "f32", ["f32", "f16", "bf16"]) };
+      return {
+        profile: "raw",
+        element: oneOf("element", options.element ?? "f32", ["f32", "f16", "bf16"]),
+      };
+    default:
+      return resolveRd(options);
   }
 }
 
-function resolveLoraQuant(options: Partial<QuantizeOptions>): QuantizeOptions {
+function resolveLoraQuant(options: LoraQuantOptions): QuantizeSettings {
   const variant = options.variant ?? "2@0.8";
   parseVariant(variant);
   return {
@@ -162,11 +202,11 @@ function resolveLoraQuant(options: Partial<QuantizeOptions>): QuantizeOptions {
   };
 }
 
-function resolveGroup({ group = 128 }: Partial<QuantizeOptions>): number {
+function resolveGroup({ group = 128 }: Grouped): number {
   return oneOf("group", group, [0, 16, 32, 64, 128, 256, 512, 1024]);
 }
 
-function resolveRd(options: Partial<QuantizeOptions>): QuantizeOptions {
+function resolveRd(options: RdOptions): QuantizeSettings {
   const [goal = "quality", another] = (["quality", "bits", "maxBytes", "maxError"] as const).filter(
     (name) => options[name] !== undefined,
   );
@@ -179,28 +219,32 @@ function resolveRd(options: Partial<QuantizeOptions>): QuantizeOptions {
     const names = Object.keys(QUALITY_BITS) as QualityName[];
     return { profile: "rd", quality: oneOf("quality", options.quality ?? "balanced", names), ...choices };
   }
-  const value = options[goal]!;
+  const value: number = options[goal]!;
   const most = { bits: 16, maxBytes: Number.MAX_SAFE_INTEGER, maxError: 1 }[goal];
   if (!(value > 0 && value <= most))
     fail(KIND.USAGE, { where: goal, expected: `a number above 0, at most ${most}`, actual: value });
-  return { profile: "rd", [goal]: value, ...choices };
+  return { profile: "rd", ...({ [goal]: value } as unknown as OneGoal), ...choices };
 }
 
 function encoderFor(options: QuantizeOptions): (module: LoraModule) => PackedFactors {
-  const { profile, bits, variant, hRule, refine, group, element } = resolveOptions(options);
-  switch (profile) {
+  const settings = resolveOptions(options);
+  switch (settings.profile) {
     case "rd":
-      return fail(KIND.USAGE, { where: "profile", expected: "a profile of single modules", actual: profile });
+      return fail(KIND.USAGE, {
+        where: "profile",
+        expected: "a profile of single modules",
+        actual: settings.profile,
+      });
     case "loraquant": {
-      const parsed = { variant: parseVariant(variant!), hRule: hRule!, refine: refine!, group: group! };
+      const parsed = { ...settings, variant: parseVariant(settings.variant) };
       return (module) => loraQuant(module, parsed);
     }
     case "rtn":
-      return (module) => rtnFactors(module, bits!, group!);
+      return (module) => rtnFactors(module, settings.codeBits, settings.group);
     case "sign":
-      return (module) => signFactors(module, group!);
+      return (module) => signFactors(module, settings.group);
     case "raw":
-      return (module) => rawFactors(module, element!);
+      return (module) => rawFactors(module, settings.element);
   }
 }
 

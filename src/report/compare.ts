@@ -7,16 +7,21 @@
  *
  * @module
  */
-import { type EncodeOptions, type EncodeReport, encodeAdapter, paced } from "../encode.ts";
+import { type EncodeControls, type EncodeReport, encodeAdapter, paced } from "../encode.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { type Adapter, parameterCount } from "../model/adapter.ts";
 import { type BoundComponent, boundComponents, relativeBound } from "../quantize/bound.ts";
-import { checkModule, type QuantizeOptions, resolveOptions } from "../quantize/profile.ts";
+import {
+  checkModule,
+  type QuantizeOptions,
+  type QuantizeSettings,
+  resolveOptions,
+} from "../quantize/profile.ts";
 import type { RdCurve, RdMethod, RdPoint } from "./rd-curve-svg.ts";
 
 /** What to compare. Everything else is as for `encodeAdapter`. */
-export interface CompareOptions extends Omit<EncodeOptions, keyof QuantizeOptions | "importance"> {
+export interface CompareOptions extends Omit<EncodeControls, "importance"> {
   /** Goals of `rd` in bits a weight on disk. Default 1, 1.25, 1.5, 2 and 3. */
   readonly bits?: readonly number[];
   /** Floor of `rd`: 0, 0.5 or 1. Default as in `encodeAdapter`. */
@@ -43,7 +48,7 @@ export interface ComparedMethod {
   /** Such as `rtn 2`, `loraquant 3@0.9`, `rd 1.25`. */
   readonly method: string;
   /** The options in force. */
-  readonly settings: QuantizeOptions;
+  readonly settings: QuantizeSettings;
   /** Undefined where the goal cannot be met. */
   readonly measured: Measured | undefined;
   /** For a goal that cannot be met: the fewest bits on disk that can. */
@@ -84,7 +89,9 @@ const CURVE_STEPS = 48;
 
 interface Method {
   readonly method: string;
-  readonly options: Partial<QuantizeOptions>;
+  readonly options: QuantizeOptions;
+  /** The goal of `rd`. */
+  readonly bits?: number;
 }
 
 /**
@@ -97,7 +104,8 @@ interface Method {
  */
 export async function compareAdapter(adapter: Adapter, options: CompareOptions = {}): Promise<Comparison> {
   const { bits, floor: asked, all = false, onProgress, ...surroundings } = options;
-  const floor = resolveOptions({ profile: "rd", floor: asked }).floor!;
+  const resolved = resolveOptions({ floor: asked });
+  const floor = resolved.profile === "rd" ? resolved.floor : 0;
   const methods = methodsOf(
     [...new Set(bits ?? DEFAULT_BITS)].sort((x, y) => x - y),
     floor,
@@ -111,7 +119,7 @@ export async function compareAdapter(adapter: Adapter, options: CompareOptions =
 
   let step = 0;
   const steps = methods.length + 2;
-  const during = (what: string): Omit<EncodeOptions, keyof QuantizeOptions> => ({
+  const during = (what: string): EncodeControls => ({
     ...surroundings,
     onProgress: (_done, _total, name) => onProgress?.(step, steps, `${what}: ${name}`),
   });
@@ -136,7 +144,7 @@ export async function compareAdapter(adapter: Adapter, options: CompareOptions =
       rows.push({ ...row, measured: await measure(method), leastBits: undefined });
     } catch (error) {
       if (!isSizeGoal(error)) throw error;
-      const leastBits = leastBitsOf(error, method.options.bits!, parameters);
+      const leastBits = leastBitsOf(error, method.bits!, parameters);
       rows.push({ ...row, measured: undefined, leastBits });
     }
   }
@@ -153,25 +161,31 @@ export async function compareAdapter(adapter: Adapter, options: CompareOptions =
 
 function methodsOf(bits: readonly number[], floor: number, all: boolean): Method[] {
   const loraquant = VARIANTS.flatMap((variant): Method[] => [
-    { method: `loraquant ${variant}`, options: { variant } },
+    { method: `loraquant ${variant}`, options: { profile: "loraquant", variant } },
     ...(all
       ? [
-          { method: `loraquant ${variant} plain`, options: { variant, refine: "none" as const } },
-          { method: `loraquant ${variant} text`, options: { variant, hRule: "text" as const } },
+          {
+            method: `loraquant ${variant} plain`,
+            options: { profile: "loraquant", variant, refine: "none" },
+          } satisfies Method,
+          {
+            method: `loraquant ${variant} text`,
+            options: { profile: "loraquant", variant, hRule: "text" },
+          } satisfies Method,
         ]
       : []),
   ]);
   return [
     { method: "sign", options: { profile: "sign" } },
-    ...RTN_BITS.map((b): Method => ({ method: `rtn ${b}`, options: { profile: "rtn", bits: b } })),
+    ...RTN_BITS.map((b): Method => ({ method: `rtn ${b}`, options: { profile: "rtn", codeBits: b } })),
     ...loraquant,
-    ...bits.map((b): Method => ({ method: `rd ${b}`, options: { profile: "rd", bits: b, floor } })),
+    ...bits.map((b): Method => ({ method: `rd ${b}`, bits: b, options: { profile: "rd", bits: b, floor } })),
   ];
 }
 
 async function componentsOf(
   adapter: Adapter,
-  options: Pick<EncodeOptions, "onProgress" | "signal">,
+  options: Pick<EncodeControls, "onProgress" | "signal">,
 ): Promise<BoundComponent[]> {
   const progress = paced(options);
   const components: BoundComponent[] = [];

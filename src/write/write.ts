@@ -69,10 +69,11 @@ export interface Writer {
   /**
    * The file with these modules.
    *
+   * @param section in the place of the one of its type
    * @throws LqaError for names, shapes or counts the format does not allow; RangeError for planes that do not fit
    *   their encoding (a bug of the caller)
    */
-  prepare(modules: readonly PackedModule[]): PreparedFile;
+  prepare(modules: readonly PackedModule[], section?: SectionInput): PreparedFile;
 }
 
 /**
@@ -105,19 +106,15 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
       : { compression: "none", bytes: tensor.data };
     return { raw: tensor.data, stored, content: tensorContent(tensor) };
   });
-  const sectionChunks = sections.map(({ data, compress: allowed }): Chunk => {
+  const storeSection = ({ data, compress: allowed }: SectionInput): Chunk => {
     const stored: Stored = allowed ? store(data, "section", 1) : { compression: "none", bytes: data };
     return { raw: data, stored, content: undefined };
-  });
-  const rest = {
-    tensors: tensors.items.map(({ data: _, ...record }, i): Unplaced<TensorRecord> => {
-      return { ...record, ...chunkFields(tensorChunks[i]!) };
-    }),
-    sections: sections.map(({ type, critical, safeToCopy }, i): Unplaced<SectionRecord> => {
-      return { type, critical, safeToCopy, ...chunkFields(sectionChunks[i]!) };
-    }),
   };
-  const plan = <M extends PlannedModule>(modules: readonly M[]) => {
+  const sectionChunks = sections.map(storeSection);
+  const tensorRecords = tensors.items.map(({ data: _, ...record }, i): Unplaced<TensorRecord> => {
+    return { ...record, ...chunkFields(tensorChunks[i]!) };
+  });
+  const plan = <M extends PlannedModule>(modules: readonly M[], chunks = sectionChunks) => {
     const sorted = sortByName(
       modules,
       (m) => m.name,
@@ -128,14 +125,24 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
       const payload = payloadLength(module, module.bands);
       return { ...module, compression: "none", payload, chunkLength: payload + CRC_BYTES };
     });
-    const utf8 = { modules: sorted.utf8, tensors: tensors.utf8 };
-    return { records, sorted: sorted.items, plan: planFile({ modules: records, ...rest, utf8 }, alignment) };
+    const input = {
+      modules: records,
+      tensors: tensorRecords,
+      sections: sections.map(({ type, critical, safeToCopy }, i): Unplaced<SectionRecord> => {
+        return { type, critical, safeToCopy, ...chunkFields(chunks[i]!) };
+      }),
+      utf8: { modules: sorted.utf8, tensors: tensors.utf8 },
+    };
+    return { records, sorted: sorted.items, plan: planFile(input, alignment) };
   };
   return {
-    tensorBytes: rest.tensors.reduce((sum, t) => sum + t.chunkLength, 0),
+    tensorBytes: tensorRecords.reduce((sum, t) => sum + t.chunkLength, 0),
     fileLength: (modules) => plan(modules).plan.layout.fileLength,
-    prepare(modules) {
-      const planned = plan(modules);
+    prepare(modules, section) {
+      const others = sections.map((one, i) =>
+        one.type === section?.type ? storeSection(section) : sectionChunks[i]!,
+      );
+      const planned = plan(modules, others);
       const moduleChunks = planned.sorted.map((module): Chunk => {
         const raw = assemblePayload(module, module);
         return { raw, stored: { compression: "none", bytes: raw }, content: moduleContent(module) };
@@ -143,9 +150,9 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
       const { layout, alignment: unit } = planned.plan;
       return {
         fileLength: layout.fileLength,
-        tensorBytes: rest.tensors.reduce((sum, t) => sum + align(t.chunkLength, unit), 0),
+        tensorBytes: tensorRecords.reduce((sum, t) => sum + align(t.chunkLength, unit), 0),
         modules: planned.records.map((m) => ({ name: m.name, bytes: align(m.chunkLength, unit) })),
-        pieces: () => emitFile(planned.plan, [...moduleChunks, ...tensorChunks, ...sectionChunks]),
+        pieces: () => emitFile(planned.plan, [...moduleChunks, ...tensorChunks, ...others]),
       };
     },
   };

@@ -61,7 +61,7 @@ describe("lqa encode --importance", () => {
   });
 
   it("says so in words", () => {
-    const words = ["encode", adapter, "-o", place("b.lqa"), "--variant", "2@0.8"];
+    const words = ["encode", adapter, "-o", place("b.lqa"), "--profile", "loraquant", "--variant", "2@0.8"];
     const run = lqa(...words, "--importance", moments);
     expect(run.out).toMatch(
       /output error {2}[\d.]+ % of the energy of the outputs lost, weighted by importance/,

@@ -45,6 +45,7 @@ describe("lqa encode", () => {
         "quality",
         "baseDigest",
         "bits",
+        "codeBits",
         "maxBytes",
         "maxError",
         "floor",
@@ -153,6 +154,8 @@ describe("lqa encode", () => {
   it("takes every option", () => {
     const out = join(folder, "options.lqa");
     const words = [
+      "--profile",
+      "loraquant",
       "--variant",
       "3@0.9",
       "--h-rule",

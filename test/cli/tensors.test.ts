@@ -97,8 +97,8 @@ describe("the baselines", () => {
   it("are profiles like the others", () => {
     const sign = encode("sign", "--profile", "sign").report;
     expect(sign).toMatchObject({ profile: "sign", group: 128, bits: null, variant: null });
-    const rtn = encode("rtn", "--profile", "rtn", "--bits", "4", "--group", "64");
-    expect(rtn.report).toMatchObject({ profile: "rtn", bits: 4, group: 64 });
+    const rtn = encode("rtn", "--profile", "rtn", "--code-bits", "4", "--group", "64");
+    expect(rtn.report).toMatchObject({ profile: "rtn", codeBits: 4, group: 64 });
     expect(rtn.report.relativeError).toBeLessThan(sign.relativeError as number);
     expect(lqa("validate", rtn.file, "--level", "canonical").code).toBe(0);
     expect(lqa("inspect", rtn.file).out).toContain("affine4/g64");

@@ -21,7 +21,7 @@ const files = new Map(names.map((name) => [name, new Uint8Array(readFileSync(joi
 let adapter = readAdapter(files);
 if (variant !== undefined) {
   const { encodeAdapter, openLqa } = await load("index.js");
-  const { bytes } = await encodeAdapter(adapter, { variant });
+  const { bytes } = await encodeAdapter(adapter, { profile: "loraquant", variant });
   adapter = await (await openLqa(bytes)).readAdapter();
 }
 

@@ -200,7 +200,7 @@ for (const given of options.node) {
       for (const words of [
         [],
         ["--max-error", "0.1"],
-        ["--refine", "none", "--variant", "3@0.9"],
+        ["--profile", "loraquant", "--refine", "none", "--variant", "3@0.9"],
         ["--profile", "raw", "--element", "bf16"],
       ]) {
         const [here, there] = [encode(adapter, words), encode(adapter, words, path)];
@@ -296,10 +296,10 @@ if (options.python === undefined) {
     });
     // The whole path, exact by definition: f32 holds every decoded value.
     for (const words of [
-      ["--variant", "2@0.8"],
+      ["--profile", "loraquant", "--variant", "2@0.8"],
       ["--profile", "raw", "--element", "f32"],
     ]) {
-      const label = `${name}, ${words[1]}`;
+      const label = `${name}, ${words[3]}`;
       try {
         const { file } = encode(adapter, words);
         validate(file);

@@ -190,11 +190,12 @@ export const options: fc.Arbitrary<EncodeOptions> = fc
     fc.oneof(
       fc.record({
         profile: fc.constant("rd" as const),
-        bits: fc.constantFrom(undefined, 0.8, 2, 6),
+        bits: fc.constantFrom(0.8, 2, 6),
         floor: fc.constantFrom(0, 0.5, 1),
         fit: fc.constantFrom("unbiased", "least-squares"),
       } as const),
       fc.constantFrom<EncodeOptions[]>(
+        {},
         { profile: "rd", maxError: 0.05 },
         { profile: "rd", maxBytes: 20_000 },
       ),
@@ -207,7 +208,7 @@ export const options: fc.Arbitrary<EncodeOptions> = fc
       } as const),
       fc.record({
         profile: fc.constant("rtn" as const),
-        bits: fc.integer({ min: 1, max: 8 }),
+        codeBits: fc.integer({ min: 1, max: 8 }),
         group: fc.constantFrom(0, 16, 64),
       }),
       fc.record({ profile: fc.constant("sign" as const), group: fc.constantFrom(0, 32) }),

@@ -71,7 +71,7 @@ async function encoded(adapter: Adapter, how: EncodeOptions): Promise<Uint8Array
   try {
     return (await encodeAdapter(adapter, how)).bytes;
   } catch (error) {
-    const goal = how.bits !== undefined || how.maxBytes !== undefined;
+    const goal = "bits" in how || "maxBytes" in how;
     if (goal && isLqaError(error, "USAGE") && error.where === "the size goal") return undefined;
     throw error;
   }

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { type QuantizeOptions, quantizeModule } from "../../src/quantize/profile.ts";
+import { type LoraQuantOptions, quantizeModule } from "../../src/quantize/profile.ts";
 import { type Quality, totalQuality } from "../../src/quantize/quality.ts";
 import { readAdapter } from "./adapters.ts";
 import { expectValid } from "./modules.ts";
 
 const modules = readAdapter("gpt2-tigrinya-r8", 4);
 
-function measure(options: Partial<QuantizeOptions>): Quality {
+function measure(options: Partial<LoraQuantOptions>): Quality {
   return totalQuality(
     modules!.map((module) => {
       const { factors, quality } = quantizeModule(module, { profile: "loraquant", ...options });

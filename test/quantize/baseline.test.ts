@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { LoraModule } from "../../src/model/adapter.ts";
-import { quantizeModule, resolveOptions } from "../../src/quantize/profile.ts";
+import { type QuantizeOptions, quantizeModule, resolveOptions } from "../../src/quantize/profile.ts";
 import { decodeFactors } from "../../src/read/decode.ts";
 import { expectValid, makeModule } from "./modules.ts";
 
@@ -18,7 +18,7 @@ describe("rtn", () => {
       i < 16 ? i % 4 : i < 32 ? 10 + (i % 7) : i < 48 ? 5 : -1 + (i % 4) / 2,
     );
     const module = makeModule({ out: 16, in: 32, rank: 2 }, 3, { b: () => 1, a: (i) => a[i]! });
-    const { factors, quality } = quantizeModule(module, { profile: "rtn", bits: 2, group: 16 });
+    const { factors, quality } = quantizeModule(module, { profile: "rtn", codeBits: 2, group: 16 });
     expectValid(module, factors);
     expect(quality.bands).toEqual([{ components: 2, b: "affine2 g16 f16", a: "affine2 g16 f16" }]);
     const decoded = decode(module, factors);
@@ -35,7 +35,7 @@ describe("rtn", () => {
 
   it("has the errors and bits of the published comparison on Gaussian factors", () => {
     const module = makeModule({ out: 1024, in: 2048, rank: 4 }, 7);
-    const of = (bits: number) => quantizeModule(module, { profile: "rtn", bits, group: 128 }).quality;
+    const of = (codeBits: number) => quantizeModule(module, { profile: "rtn", codeBits, group: 128 }).quality;
     for (const bits of [1, 2, 3, 4, 8])
       expect(of(bits).averageBits).toBeCloseTo(bits + (16 + bits) / 128, 12);
     // ‖b aᵀ − b̂ âᵀ‖ of 2 and 3 bits, normal entries, groups of 128: 0.751 and 0.306.
@@ -47,7 +47,7 @@ describe("rtn", () => {
   });
 
   it("takes two bits and groups of 128 unless told otherwise", () => {
-    expect(resolveOptions({ profile: "rtn" })).toEqual({ profile: "rtn", bits: 2, group: 128 });
+    expect(resolveOptions({ profile: "rtn" })).toEqual({ profile: "rtn", codeBits: 2, group: 128 });
     expect(resolveOptions({ profile: "sign", group: 0 })).toEqual({ profile: "sign", group: 0 });
   });
 });
@@ -76,7 +76,10 @@ describe("sign", () => {
 });
 
 describe("both", () => {
-  const all = [{ profile: "sign" } as const, ...[1, 2, 8].map((bits) => ({ profile: "rtn", bits }) as const)];
+  const all = [
+    { profile: "sign" } as const,
+    ...[1, 2, 8].map((codeBits) => ({ profile: "rtn", codeBits }) as const),
+  ];
 
   it.each(all)("%j gives valid planes for every shape, and the same each time", (options) => {
     fc.assert(
@@ -129,7 +132,7 @@ describe("both", () => {
       a: () => 1,
     });
     // A mean magnitude is never beyond bf16, and one bit of min/max puts ±w exactly between its two values.
-    if (options.profile === "rtn" && options.bits > 1)
+    if (options.profile === "rtn" && options.codeBits > 1)
       expect(() => quantizeModule(huge, options)).toThrow(/SOURCE_RANGE.*layers\.0\.q_proj.*factor B/);
   });
 
@@ -150,19 +153,36 @@ describe("both", () => {
 
 describe("options", () => {
   it.each([
-    [{ profile: "rtn", bits: 1.5 }, /bits.*expected 1, 2, 3, 4, 5, 6, 7, 8, found 1.5/],
-    [{ profile: "rtn", bits: 9 }, /bits/],
+    [{ profile: "rtn", codeBits: 1.5 }, /codeBits.*expected 1, 2, 3, 4, 5, 6, 7, 8, found 1.5/],
+    [{ profile: "rtn", codeBits: 9 }, /codeBits/],
+    [{ profile: "rtn", bits: 2 }, /bits only with profile rd.*found profile rtn/],
     [{ profile: "rtn", group: 100 }, /group/],
     [{ profile: "rtn", floor: 1 }, /floor only with profile rd/],
-    [{ profile: "sign", bits: 1 }, /bits only with profile rd, rtn.*found profile sign/],
+    [{ profile: "sign", bits: 1 }, /bits only with profile rd.*found profile sign/],
     [{ profile: "raw", group: 64 }, /group only with profile loraquant, rtn, sign/],
     [{ bits: 2, group: 64 }, /group only with profile loraquant, rtn, sign.*found profile rd/],
   ] as const)("%j is refused", (options, message) => {
-    expect(() => resolveOptions(options)).toThrow(message);
+    // Those of another profile do not compile.
+    expect(() => resolveOptions(options as QuantizeOptions)).toThrow(message);
+  });
+
+  it("of two profiles do not compile together", () => {
+    const pairs: QuantizeOptions[] = [
+      // @ts-expect-error: variant belongs to loraquant
+      { variant: "2@0.8" },
+      // @ts-expect-error: bits are the goal of rd
+      { profile: "rtn", bits: 2 },
+      // @ts-expect-error: one goal
+      { bits: 2, maxError: 0.1 },
+      // @ts-expect-error: raw has no groups
+      { profile: "raw", group: 64 },
+      // @ts-expect-error: a floor is of rd
+      { profile: "sign", floor: 1 },
+    ];
+    for (const options of pairs) expect(() => resolveOptions(options)).toThrow(/USAGE/);
   });
 
   it("bits alone is the goal of rd", () => {
     expect(resolveOptions({ bits: 2 })).toEqual({ profile: "rd", bits: 2, floor: 0, fit: "unbiased" });
-    expect(resolveOptions({ group: 64 })).toMatchObject({ profile: "loraquant", group: 64 });
   });
 });

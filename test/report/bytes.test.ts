@@ -131,8 +131,8 @@ describe("the bytes of the conformance suite", () => {
 describe("the bytes of a file", () => {
   it.each([
     { bits: 3 },
-    { profile: "rtn", bits: 4 },
-    { profile: "rtn", bits: 3, alignment: 64 },
+    { profile: "rtn", codeBits: 4 },
+    { profile: "rtn", codeBits: 3, alignment: 64 },
     { profile: "sign" },
     { profile: "raw", element: "f32" },
     { profile: "loraquant" },

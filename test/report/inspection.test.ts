@@ -166,7 +166,7 @@ describe("codes", () => {
 
   it("are all there", async () => {
     const parameters = sum(adapter.modules.map(parameterCount));
-    for (const [label, counts] of await counted({ profile: "rtn", bits: 4 })) {
+    for (const [label, counts] of await counted({ profile: "rtn", codeBits: 4 })) {
       expect(label).toBe("affine4 g128 f16");
       expect(counts).toHaveLength(16);
       expect(sum([...counts])).toBe(parameters);

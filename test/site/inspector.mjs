@@ -306,7 +306,7 @@ try {
       await page.selectOption("#goal", "variant");
       await page.click("#encode-form button[type=submit]");
       await page.waitForSelector("#encode-result a", SLOW);
-      cli("encode", EXAMPLE, "-o", "variant.lqa", "--variant", "2@0.8");
+      cli("encode", EXAMPLE, "-o", "variant.lqa", "--profile", "loraquant", "--variant", "2@0.8");
       const variant = await saved(page, "#encode-result a");
       expectEqual("variant", variant.bytes.equals(readFileSync(join(folder, "variant.lqa"))), true);
     },

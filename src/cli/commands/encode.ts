@@ -115,6 +115,7 @@ const NO_SETTINGS = {
   profile: null,
   quality: null,
   bits: null,
+  codeBits: null,
   maxBytes: null,
   maxError: null,
   floor: null,
