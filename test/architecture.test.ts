@@ -100,7 +100,7 @@ function importsOf(from: string, text: string): Import[] {
       add((node.moduleSpecifier as ts.StringLiteral).text, node.isTypeOnly || inline);
     } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
       const [to] = node.arguments;
-      if (ts.isStringLiteral(to)) add(to.text, false);
+      if (to !== undefined && ts.isStringLiteral(to)) add(to.text, false);
     }
     ts.forEachChild(node, visit);
   };

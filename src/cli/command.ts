@@ -67,9 +67,13 @@ export interface CommandSpec {
 /** What stands for a standard stream among the arguments. */
 export const STANDARD_STREAM = "-";
 
+/** The arguments that are no options. */
+export type Positionals = readonly [string, ...string[]];
+
 /** A parsed command line. */
 export interface Arguments {
-  readonly positionals: readonly string[];
+  /** At least one, for a command that takes any. */
+  readonly positionals: Positionals;
   /** By long name; flags are `true` or absent; defaults are filled in. */
   readonly values: ReadonlyMap<string, string | number | true>;
 }

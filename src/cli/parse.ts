@@ -50,7 +50,7 @@ export function parseCommandLine(words: readonly string[]): Request {
     if (option.default !== undefined) values.set(option.name, option.default);
   }
   checkPositionals(positionals, command);
-  return { kind: "run", command, args: { positionals, values } };
+  return { kind: "run", command, args: { positionals: positionals as [string, ...string[]], values } };
 }
 
 interface OptionToken {

@@ -48,7 +48,9 @@ export async function withStandardInput(
     const values = new Map(args.values);
     for (const name of options) values.set(name, path);
     const words = args.positionals.map((word, i) => (positionals.includes(i) ? path : word));
-    return await renamed(path, "standard input", terminal, (to) => run({ positionals: words, values }, to));
+    return await renamed(path, "standard input", terminal, (to) =>
+      run({ positionals: words as [string, ...string[]], values }, to),
+    );
   });
 }
 

@@ -45,7 +45,7 @@ export function standardOutputPlace(
   return {
     name: "-",
     ending: positional.standardOutput,
-    with: (path) => ({ positionals: positionals.with(last, path), values }),
+    with: (path) => ({ positionals: positionals.with(last, path) as [string, ...string[]], values }),
   };
 }
 

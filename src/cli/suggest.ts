@@ -27,12 +27,12 @@ export function editDistance(a: string, b: string): number {
     const row = [i];
     for (let j = 1; j <= b.length; j++) {
       const same = a[i - 1] === b[j - 1] ? 0 : 1;
-      row[j] = Math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + same);
+      row[j] = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + same);
       const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      if (swapped) row[j] = Math.min(row[j], beforeLast[j - 2] + 1);
+      if (swapped) row[j] = Math.min(row[j]!, beforeLast[j - 2]! + 1);
     }
     beforeLast = last;
     last = row;
   }
-  return last[b.length];
+  return last[b.length]!;
 }

@@ -104,7 +104,7 @@ describe("a broken .lqa file", () => {
         const run = lqa(...words, "--json");
         const shown = run.json<{ error?: { class: string }; files?: { findings: { class: string }[] }[] }>();
         expect({ length, words, code: run.code, err: run.err }).toEqual({ length, words, code: 1, err: "" });
-        expect((shown.error ?? shown.files![0].findings[0]).class).toBe("T");
+        expect((shown.error ?? shown.files![0]!.findings[0]!).class).toBe("T");
       }
       expect(listing(join(path, ".."))).toEqual(["bad.lqa"]);
     }
@@ -116,7 +116,7 @@ describe("a broken .lqa file", () => {
     // Every 97th byte: prologue, index, chunks, sections, digests and trailer are all hit.
     for (let at = 3; at < good.length; at += Math.max(97, Math.floor(good.length / 24))) {
       const bytes = Uint8Array.from(good);
-      bytes[at] ^= 1 << (at % 8);
+      bytes[at]! ^= 1 << (at % 8);
       writeFileSync(path, bytes);
       const run = lqa("decode", path, "-o", out, "--json");
       expect([1, 3, 4], `byte ${at}`).toContain(run.code);

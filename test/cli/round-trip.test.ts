@@ -147,7 +147,7 @@ describe("lqa encode", () => {
     expect(lqa("decode", raw, "-o", join(folder, "raw"), "--json").code).toBe(0);
     const [before, after] = [source, join(folder, "raw")].map((path) =>
       join(path, "adapter_model.safetensors"),
-    );
+    ) as [string, string];
     expect(readFileSync(after)).toEqual(readFileSync(before));
   });
 

@@ -39,7 +39,7 @@ describe("modules", () => {
   });
 
   it("hold the factors as they are on disk", () => {
-    const [[, a], [, b]] = pair("q");
+    const [[, a], [, b]] = pair("q") as [[string, SafeTensor], [string, SafeTensor]];
     const module = read(pair("q")).modules[0]!;
     expect([...new Uint8Array(module.a.buffer)]).toEqual([...a!.data]);
     expect([...new Uint8Array(module.b.buffer)]).toEqual([...b!.data]);

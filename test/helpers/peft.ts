@@ -78,7 +78,7 @@ export function safetensors(tensors: ReadonlyMap<string, TestTensor>): Uint8Arra
   for (const [name, { shape, values }] of [...tensors].sort(([x], [y]) => (x < y ? -1 : 1))) {
     const bytes = new Uint8Array(values.length * 4);
     const view = new DataView(bytes.buffer);
-    for (let i = 0; i < values.length; i++) view.setFloat32(4 * i, values[i], true);
+    for (let i = 0; i < values.length; i++) view.setFloat32(4 * i, values[i]!, true);
     header[name] = { dtype: "F32", shape, data_offsets: [at, at + bytes.length] };
     parts.push(bytes);
     at += bytes.length;

@@ -27,7 +27,7 @@ describe.each(sources)("a byte source over %s", (_, open) => {
       [10, 1],
       [999, 1],
       [500, 250],
-    ]) {
+    ] as const) {
       expect(await source.read(offset, length)).toEqual(bytes.slice(offset, offset + length));
     }
     await source.close?.();
@@ -51,7 +51,7 @@ describe.each(sources)("a byte source over %s", (_, open) => {
       [0.5, 1],
       [Number.NaN, 1],
       [2 ** 53 - 1, 1],
-    ]) {
+    ] as const) {
       await expect(source.read(offset, length)).rejects.toBeInstanceOf(RangeError);
     }
     await source.close?.();

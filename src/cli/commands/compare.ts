@@ -97,7 +97,7 @@ function table({ rows, floor }: Comparison, { colors }: Terminal): string[] {
   return [
     `  ${colors.dim(title)}`,
     ...lines.map(
-      (line, i) => `  ${line}${rows[i].measured === undefined ? `   ${unmetText(rows[i], floor)}` : ""}`,
+      (line, i) => `  ${line}${rows[i]!.measured === undefined ? `   ${unmetText(rows[i]!, floor)}` : ""}`,
     ),
   ];
 }

@@ -235,7 +235,7 @@ function summary(input: string, output: string, result: EncodedFile, { colors }:
     ...riskLines(result),
   ];
   const worst = [...modules].sort((x, y) => y.relativeError - x.relativeError).slice(0, WORST);
-  if (modules.length > 1 && worst[0].relativeError > 0) {
+  if (modules.length > 1 && worst[0]!.relativeError > 0) {
     lines.push("", colors.bold("largest error"));
     const table = worst.map((m) => [
       printable(m.name),
