@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "node:path";
-import type { DialectName, WriteOptions as DialectOptions, ReadSettings } from "./dialects/dialect.ts";
+import type { DialectName, ReadSettings, WriteOptions } from "./dialects/dialect.ts";
 import { readAdapter, writeAdapter } from "./dialects/index.ts";
 import { type BaseDescription, baseFromConfig, baseFromGguf } from "./dialects/naming/base-description.ts";
 import * as KIND from "./error-catalogue.ts";
@@ -12,18 +12,18 @@ import { fail, isLqaError } from "./errors.ts";
 import { openSourceFiles } from "./io/adapter-files.ts";
 import { isDirectory, MAX_SIDE_FILE, openFileSource, readRegularFile } from "./io/file.ts";
 import { quotePath } from "./io/os-error.ts";
-import type { WriteOptions } from "./io/write-file.ts";
+import type { OutputOptions } from "./io/write-file.ts";
 import { assertOutput, writeOutput } from "./io/write-output.ts";
 import type { Adapter } from "./model/adapter.ts";
 
 export type { BaseDescription } from "./dialects/naming/base-description.ts";
 
 /** How an adapter is written to a path. */
-export interface TargetOptions extends WriteOptions {
+export interface TargetOptions extends OutputOptions {
   /** The dialect to write. */
   readonly to?: DialectName | undefined;
   /** Element type of the factors. Default: what they had where the dialect stays the same, otherwise F32. */
-  readonly dtype?: DialectOptions["factors"] | undefined;
+  readonly dtype?: WriteOptions["factors"] | undefined;
   /** What is known of the base model; GGUF needs it. See `readBaseDescription`. */
   readonly base?: BaseDescription | undefined;
   /** Only what every server computes alike: see `WriteOptions`. */

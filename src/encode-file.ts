@@ -13,7 +13,7 @@ import { readAdapter } from "./dialects/index.ts";
 import { type EncodeControls, type EncodeReport, encodeAdapter } from "./encode.ts";
 import { type OpenSourceFiles, openSourceFiles } from "./io/adapter-files.ts";
 import { readWholeFile } from "./io/file.ts";
-import { assertWritable, type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
+import { assertWritable, type OutputOptions, writeFileAtomic } from "./io/write-file.ts";
 import { parameterCount } from "./model/adapter.ts";
 import type { QuantizeOptions } from "./quantize/profile.ts";
 import type { Executor } from "./quantize/tasks.ts";
@@ -26,7 +26,7 @@ export type EncodeFileOptions = QuantizeOptions & EncodeFileControls;
 /** What does not depend on the profile. */
 export interface EncodeFileControls
   extends Omit<EncodeControls, "importance">,
-    WriteOptions,
+    OutputOptions,
     Omit<ReadSettings, "onNote"> {
   /** The dialect of the adapter. Default: the one it looks like. */
   readonly from?: DialectName | undefined;

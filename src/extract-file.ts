@@ -16,14 +16,14 @@ import {
 } from "./extract/extract.ts";
 import { type OpenModel, openModel } from "./extract/open-model.ts";
 import { assertReplaceable, writeDirectoryAtomic } from "./io/write-directory.ts";
-import { assertWritable, type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
+import { assertWritable, type OutputOptions, writeFileAtomic } from "./io/write-file.ts";
 import type { Adapter, ElementType } from "./model/adapter.ts";
 import { type QuantizeOptions, resolveOptions } from "./quantize/profile.ts";
 import { openLqa } from "./read/open.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
 /** How {@link extractFile} extracts and writes. */
-export interface ExtractFileOptions extends ExtractOptions, WriteOptions {
+export interface ExtractFileOptions extends ExtractOptions, OutputOptions {
   /** Element type of the factors in a directory. Default F32. Shares are those before the rounding. */
   readonly dtype?: Extract<ElementType, "F32" | "F16" | "BF16"> | undefined;
   /** How to encode an `.lqa` file. */

@@ -31,7 +31,7 @@ export {
   readWholeFile,
 } from "./io/file.ts";
 export { writeDirectoryAtomic } from "./io/write-directory.ts";
-export { type WriteOptions, writeFileAtomic } from "./io/write-file.ts";
+export { type OutputOptions, writeFileAtomic } from "./io/write-file.ts";
 export { type MergedModel, type MergeFileOptions, mergeFile } from "./merge-file.ts";
 export { directoryStore } from "./serve/directory-store.ts";
 export {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fillFileAtomic, type WriteOptions } from "../io/write-file.ts";
+import { fillFileAtomic, type OutputOptions } from "../io/write-file.ts";
 import { writePieces } from "../io/write-pieces.ts";
 import { optional } from "./optional.ts";
 import type { FleetRecord } from "./records.ts";
@@ -110,7 +110,7 @@ export async function writeCatalogue(
   path: string,
   format: CatalogueFormat,
   rows: AsyncIterable<FleetRecord>,
-  options: WriteOptions = {},
+  options: OutputOptions = {},
 ): Promise<void> {
   await fillFileAtomic(path, (to, fresh) => FORMATS[format](rows, to, fresh), options);
 }

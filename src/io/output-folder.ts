@@ -15,7 +15,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { isRegularFile, kindOf } from "./file.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
-import { fillThenName, outputExists, type WriteOptions } from "./write-file.ts";
+import { fillThenName, type OutputOptions, outputExists } from "./write-file.ts";
 import { writePieces } from "./write-pieces.ts";
 
 /** A directory to write into. */
@@ -25,14 +25,14 @@ export interface OutputFolder {
   /** Whether the name leads to a regular file. */
   has(name: string): Promise<boolean>;
   /** Refuses early what {@link OutputFolder.write} would refuse. @throws LqaError OUTPUT_EXISTS, IO */
-  check(name: string, options: WriteOptions): Promise<void>;
+  check(name: string, options: OutputOptions): Promise<void>;
   /**
    * Writes a file, and makes the directories on its way.
    *
    * @throws LqaError OUTPUT_EXISTS for what is there and may not be replaced, a link or a file among the directories included;
    * IO with the system's reason. Nothing that was made stays behind then.
    */
-  write(name: string, bytes: Uint8Array, options: WriteOptions): Promise<void>;
+  write(name: string, bytes: Uint8Array, options: OutputOptions): Promise<void>;
 }
 
 /** Opens a directory for writing, itself or through a link; one that is absent is made by the first write. */
@@ -49,7 +49,7 @@ export function openOutputFolder(folder: string): OutputFolder {
       });
     return parts.slice(0, -1).map((_part, i) => join(root, ...parts.slice(0, i + 1)));
   };
-  const check = async (name: string, { force }: WriteOptions): Promise<void> => {
+  const check = async (name: string, { force }: OutputOptions): Promise<void> => {
     for (const path of wayTo(name)) {
       const status = await statusOf(path);
       if (status === undefined) return;

@@ -19,7 +19,7 @@ import {
   replacedPath,
   temporaryPath,
 } from "./temporary.ts";
-import { outputExists, syncDirectory, type WriteOptions } from "./write-file.ts";
+import { type OutputOptions, outputExists, syncDirectory } from "./write-file.ts";
 import { writePieces } from "./write-pieces.ts";
 
 /** Names that adapter directories have; `force` may remove these, and those that are written. */
@@ -44,7 +44,7 @@ const ADAPTER_FILES: ReadonlySet<string> = new Set([
 export async function writeDirectoryAtomic(
   path: string,
   files: ReadonlyMap<string, Uint8Array>,
-  options: WriteOptions = {},
+  options: OutputOptions = {},
 ): Promise<void> {
   for (const name of files.keys()) plainName(name);
   const fill = async (folder: NewFolder): Promise<void> => {
@@ -79,7 +79,7 @@ export interface NewFolder {
 export async function fillDirectoryAtomic(
   path: string,
   fill: (folder: NewFolder) => Promise<void>,
-  options: WriteOptions = {},
+  options: OutputOptions = {},
   files: Pick<ReadonlySet<string>, "has"> = new Set(),
 ): Promise<void> {
   try {
@@ -124,7 +124,7 @@ function newFolder(path: string): NewFolder {
  */
 export async function assertReplaceable(
   path: string,
-  options: WriteOptions = {},
+  options: OutputOptions = {},
   files: Pick<ReadonlySet<string>, "has"> = new Set(),
 ): Promise<boolean> {
   let entries: Dirent[];

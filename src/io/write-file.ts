@@ -16,7 +16,7 @@ import { forgetTemporary, registerTemporary, temporaryPath } from "./temporary.t
 import { writePieces } from "./write-pieces.ts";
 
 /** How to treat what exists. */
-export interface WriteOptions {
+export interface OutputOptions {
   /** Replace an existing output. Default: refuse with OUTPUT_EXISTS. */
   readonly force?: boolean | undefined;
 }
@@ -29,7 +29,7 @@ export interface WriteOptions {
 export async function writeFileAtomic(
   path: string,
   bytes: Uint8Array,
-  options: WriteOptions = {},
+  options: OutputOptions = {},
 ): Promise<void> {
   await fillFileAtomic(path, (to, fresh) => writePieces(to, [bytes], fresh), options);
 }
@@ -43,7 +43,7 @@ export async function writeFileAtomic(
 export async function fillFileAtomic(
   path: string,
   fill: (to: string, fresh: boolean) => Promise<unknown>,
-  options: WriteOptions = {},
+  options: OutputOptions = {},
 ): Promise<void> {
   try {
     const existing = await statusOf(path);
@@ -65,7 +65,7 @@ export async function fillFileAtomic(
  *
  * @throws LqaError OUTPUT_EXISTS, or IO if the parent directory does not exist.
  */
-export async function assertWritable(path: string, options: WriteOptions = {}): Promise<void> {
+export async function assertWritable(path: string, options: OutputOptions = {}): Promise<void> {
   try {
     const parent = await stat(dirname(path));
     if (!parent.isDirectory()) fail(KIND.IO, { where: quotePath(dirname(path)), actual: "not a directory" });
@@ -103,7 +103,7 @@ export function outputExists(path: string, actual?: string, advice?: string): Lq
 export async function fillThenName(
   target: string,
   fill: (to: string, fresh: boolean) => Promise<unknown>,
-  { force }: WriteOptions,
+  { force }: OutputOptions,
 ): Promise<void> {
   const temporary = temporaryPath(target);
   registerTemporary(temporary);

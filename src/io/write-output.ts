@@ -8,13 +8,13 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { quotePath } from "./os-error.ts";
 import { assertReplaceable, writeDirectoryAtomic } from "./write-directory.ts";
-import { assertWritable, type WriteOptions, writeFileAtomic } from "./write-file.ts";
+import { assertWritable, type OutputOptions, writeFileAtomic } from "./write-file.ts";
 
 /** Endings of files that hold a whole adapter. */
 const SINGLE = /\.(safetensors|gguf|onnx_adapter)$/;
 
 /** Finds out early whether {@link writeOutput} would be refused. @throws LqaError OUTPUT_EXISTS, IO */
-export async function assertOutput(path: string, options: WriteOptions): Promise<void> {
+export async function assertOutput(path: string, options: OutputOptions): Promise<void> {
   // What the weights will be called is not known yet; the final check knows it.
   const written = { has: (name: string): boolean => SINGLE.test(name) };
   await (SINGLE.test(path) ? assertWritable(path, options) : assertReplaceable(path, options, written));
@@ -30,7 +30,7 @@ export async function assertOutput(path: string, options: WriteOptions): Promise
 export async function writeOutput(
   path: string,
   files: ReadonlyMap<string, Uint8Array>,
-  options: WriteOptions,
+  options: OutputOptions,
 ): Promise<Map<string, number>> {
   const [ending] = SINGLE.exec(path) ?? [];
   if (ending === undefined) await writeDirectoryAtomic(path, files, options);
