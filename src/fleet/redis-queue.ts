@@ -5,7 +5,8 @@
  * the jobs that wait. A connection that breaks is made again; one that stays away for longer than the patience is an error.
  *
  * Anyone who can write to Redis can write anything where BullMQ expects its entries. Their data stays a text here, which BullMQ
- * would parse while it takes a job, where an error loses the job.
+ * would parse while it takes a job, where an error loses the job. What else BullMQ parses of an entry is replaced once it
+ * turns out to be no JSON: the entry is active then, and waits again after its lease.
  *
  * @module
  */
@@ -36,6 +37,13 @@ export interface RedisOptions {
   /** Seconds that Redis may be away before it is an error. Default 600; 10 for the first connection. */
   readonly patienceSeconds?: number | undefined;
 }
+
+/** How BullMQ handles a job. */
+const SETTINGS = {
+  attempts: ATTEMPTS,
+  backoff: { type: "exponential", delay: FIRST_PAUSE },
+  removeOnComplete: true,
+};
 
 /** Failed jobs that are looked at together. */
 const PAGE = 500;
@@ -77,10 +85,8 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
         name: "encode",
         data: job,
         opts: {
+          ...SETTINGS,
           jobId: job.id,
-          attempts: ATTEMPTS,
-          backoff: { type: "exponential", delay: FIRST_PAUSE },
-          removeOnComplete: true,
           keepLogs: 0,
           stackTraceLimit: 0,
         },
@@ -93,7 +99,7 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
     counts: () => patience.during(countsOf(queue)),
     async *failures() {
       for (let start = 0; ; start += PAGE) {
-        const page = await patience.during(queue.getFailed(start, start + PAGE - 1));
+        const page = await patience.during(failedPage(queue, connection, start));
         for (const job of page) if (job !== undefined) yield deadJob(job);
         if (page.length < PAGE) return;
       }
@@ -102,7 +108,7 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
       let count = 0;
       // Each page is what the ones before have left.
       for (let kept = 0; ; ) {
-        const page = await patience.during(queue.getFailed(kept, kept + PAGE - 1));
+        const page = await patience.during(failedPage(queue, connection, kept));
         for (const job of page) {
           const meant = job !== undefined && (codes === undefined || codes.has(failureIn(job).code));
           if (meant) {
@@ -197,7 +203,13 @@ async function runWorker(
     drainDelay: 1,
   });
   // What is wrong with the connection shows in its state.
-  worker.on("error", () => {});
+  worker.on("error", (error) => {
+    if (isSpoiled(error))
+      connection
+        .lrange(queue.toKey("active"), 0, -1)
+        .then((ids) => restoreEntries(queue, connection, ids))
+        .catch(() => {});
+  });
   worker.on("failed", (job, error) => {
     if (job === undefined || !isStall(error.message)) return;
     onLost?.(entryOf(job), failureOf(lost(MOST_LOST))).catch(() => {});
@@ -233,6 +245,46 @@ async function empty(worker: Worker, queue: Queue, signal: AbortSignal): Promise
     if (signal.aborted) return;
     const counts = await queue.getJobCounts("waiting", "prioritized", "delayed", "active");
     if (Object.values(counts).every((count) => count === 0)) return;
+  }
+}
+
+/** What BullMQ throws for an entry whose fields it cannot take apart. */
+function isSpoiled(error: unknown): boolean {
+  return error instanceof SyntaxError || error instanceof TypeError;
+}
+
+/** Replaces what BullMQ parses of these entries where it is not what BullMQ wrote. */
+async function restoreEntries(
+  queue: Queue<unknown>,
+  connection: Redis,
+  ids: readonly string[],
+): Promise<void> {
+  for (const id of ids) {
+    const key = queue.toKey(id);
+    const [opts, ...others] = await connection.hmget(key, "opts", "progress", "parent");
+    if (!isReadable(opts)) await connection.hset(key, "opts", JSON.stringify(SETTINGS));
+    if (!others.every(isReadable)) await connection.hdel(key, "progress", "parent");
+  }
+}
+
+/** Whether BullMQ can read a field: JSON, and not `null`. */
+function isReadable(field: string | null | undefined): boolean {
+  try {
+    return JSON.parse(field || "{}") !== null;
+  } catch {
+    return false;
+  }
+}
+
+/** Failed jobs from the one at `start` on. */
+async function failedPage(queue: Queue<unknown>, connection: Redis, start: number): Promise<Job<unknown>[]> {
+  const end = start + PAGE - 1;
+  try {
+    return await queue.getFailed(start, end);
+  } catch (error) {
+    if (!isSpoiled(error)) throw error;
+    await restoreEntries(queue, connection, await connection.zrevrange(queue.toKey("failed"), start, end));
+    return await queue.getFailed(start, end);
   }
 }
 
