@@ -4,13 +4,9 @@
  * BullMQ has the leases, the retries and the list of failures. Jobs that are done are removed, so that memory is that of
  * the jobs that wait. A connection that breaks is made again; one that stays away for longer than the patience is an error.
  *
- * Anyone who can write to Redis can write anything where BullMQ expects its entries. Their data stays a text here, which BullMQ
- * would parse while it takes a job, where an error loses the job. What else BullMQ parses of an entry is replaced once it
- * turns out to be no JSON: the entry is active then, and waits again after its lease.
- *
  * @module
  */
-import type { Job, JobJson, MinimalQueue, Queue, Worker } from "bullmq";
+import type { Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import * as KIND from "../error-catalogue.ts";
 import { fail, LqaError } from "../errors.ts";
@@ -21,7 +17,6 @@ import { optional } from "./optional.ts";
 import {
   ATTEMPTS,
   type DeadJob,
-  FIRST_PAUSE,
   MOST_LOST,
   POLL,
   type Process,
@@ -29,6 +24,15 @@ import {
   type WorkOptions,
   type WorkQueue,
 } from "./queue.ts";
+import {
+  type BullMQ,
+  failedPage,
+  isSpoiled,
+  PAGE,
+  restoreEntries,
+  SETTINGS,
+  textClasses,
+} from "./redis-entries.ts";
 
 /** How Redis is reached. */
 export interface RedisOptions {
@@ -38,15 +42,6 @@ export interface RedisOptions {
   readonly patienceSeconds?: number | undefined;
 }
 
-/** How BullMQ handles a job. */
-const SETTINGS = {
-  attempts: ATTEMPTS,
-  backoff: { type: "exponential", delay: FIRST_PAUSE },
-  removeOnComplete: true,
-};
-
-/** Failed jobs that are looked at together. */
-const PAGE = 500;
 /** Minutes of history that rates are computed from. */
 const HISTORY = 60;
 
@@ -126,37 +121,6 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
       for (const one of connections) if (one.status !== "end") one.disconnect();
     },
   };
-}
-
-type BullMQ = typeof import("bullmq");
-
-/** BullMQ's classes, with the data of a job as the text that is in Redis. */
-function textClasses(bullmq: BullMQ): {
-  TextQueue: typeof Queue<unknown>;
-  TextWorker: typeof Worker<unknown>;
-} {
-  class TextJob extends bullmq.Job<unknown> {
-    static override fromJSON<T, R, N extends string>(
-      queue: MinimalQueue,
-      json: JobJson,
-      id?: string,
-    ): Job<T, R, N> {
-      const job = bullmq.Job.fromJSON<T, R, N>(queue, { ...json, data: "{}" }, id);
-      job.data = json.data as T;
-      return job;
-    }
-  }
-  class TextQueue extends bullmq.Queue<unknown> {
-    protected override get Job(): typeof Job {
-      return TextJob as typeof Job;
-    }
-  }
-  class TextWorker extends bullmq.Worker<unknown> {
-    protected override get Job(): typeof Job {
-      return TextJob as typeof Job;
-    }
-  }
-  return { TextQueue, TextWorker };
 }
 
 /** An entry as BullMQ has it. */
@@ -245,46 +209,6 @@ async function empty(worker: Worker, queue: Queue, signal: AbortSignal): Promise
     if (signal.aborted) return;
     const counts = await queue.getJobCounts("waiting", "prioritized", "delayed", "active");
     if (Object.values(counts).every((count) => count === 0)) return;
-  }
-}
-
-/** What BullMQ throws for an entry whose fields it cannot take apart. */
-function isSpoiled(error: unknown): boolean {
-  return error instanceof SyntaxError || error instanceof TypeError;
-}
-
-/** Replaces what BullMQ parses of these entries where it is not what BullMQ wrote. */
-async function restoreEntries(
-  queue: Queue<unknown>,
-  connection: Redis,
-  ids: readonly string[],
-): Promise<void> {
-  for (const id of ids) {
-    const key = queue.toKey(id);
-    const [opts, ...others] = await connection.hmget(key, "opts", "progress", "parent");
-    if (!isReadable(opts)) await connection.hset(key, "opts", JSON.stringify(SETTINGS));
-    if (!others.every(isReadable)) await connection.hdel(key, "progress", "parent");
-  }
-}
-
-/** Whether BullMQ can read a field: JSON, and not `null`. */
-function isReadable(field: string | null | undefined): boolean {
-  try {
-    return JSON.parse(field || "{}") !== null;
-  } catch {
-    return false;
-  }
-}
-
-/** Failed jobs from the one at `start` on. */
-async function failedPage(queue: Queue<unknown>, connection: Redis, start: number): Promise<Job<unknown>[]> {
-  const end = start + PAGE - 1;
-  try {
-    return await queue.getFailed(start, end);
-  } catch (error) {
-    if (!isSpoiled(error)) throw error;
-    await restoreEntries(queue, connection, await connection.zrevrange(queue.toKey("failed"), start, end));
-    return await queue.getFailed(start, end);
   }
 }
 
