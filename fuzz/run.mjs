@@ -74,25 +74,34 @@ async function run(name, seconds, seed) {
   const corpus = inputsIn(generate ? folder : join(here, "corpus", SHARED[name] ?? name));
   const coverage = generate && startCoverage();
   if (generate && corpus.length === 0) corpus.push(generate(random));
-  for (const input of corpus) await fuzz(input);
-  coverage?.learn(coverage.look());
   const begin = performance.now();
   let executions = 0;
   let peak = 0;
   const batch = [];
+  /** Executes one input; what it found, if it found something. */
+  const execute = async (data) => {
+    announce(name, data);
+    try {
+      const running = fuzz(data);
+      if (running instanceof Promise) await running;
+      return undefined;
+    } catch (error) {
+      return { name, executions, seconds: elapsed(), peak, finding: keep(name, data, error) };
+    }
+  };
   // Looking at the clock and at the memory costs as much as ten executions of the fastest targets.
   const elapsed = () => (performance.now() - begin) / 1000;
+  for (const input of corpus) {
+    const found = await execute(input);
+    if (found !== undefined) return found;
+  }
+  coverage?.learn(coverage.look());
   while (elapsed() < seconds) {
     for (let i = 0; i < BATCH; i++, executions++) {
       const data = generate && random(2) === 0 ? generate(random) : mutate(corpus, random);
       batch[i] = data;
-      announce(name, data);
-      try {
-        const running = fuzz(data);
-        if (running instanceof Promise) await running;
-      } catch (error) {
-        return { name, executions, seconds: elapsed(), peak, finding: keep(name, data, error) };
-      }
+      const found = await execute(data);
+      if (found !== undefined) return found;
     }
     if (coverage?.look().length > 0) await grow(batch, { fuzz, corpus, coverage, folder });
     const rss = process.memoryUsage.rss();

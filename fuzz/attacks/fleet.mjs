@@ -1,12 +1,10 @@
-// Attacks on directories and fleets: what stands where a file is expected, and entries of a queue. test/io/hostile-tree.test.ts
-// and test/fleet/jobs.test.ts run the same on every command; here are those that a page can show.
-//
-// An attack is { name, tries, group, words, code, first, make(folder) }. `make` fills an empty directory; the command runs in it.
+// Attacks on directories and fleets: what is where a file is expected. test/io/hostile-tree.test.ts runs the same on every
+// command. A fleet needs a store and a queue: hostile jobs, records and queue entries are in test/fleet/jobs.test.ts.
+// Parts of the list in list.mjs.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-const group = "directories and fleets";
 const config = "adapter_config.json";
 const weights = "adapter_model.safetensors";
 
@@ -86,4 +84,4 @@ export const DIRECTORIES = [
     first: "USAGE",
     make: linked,
   })),
-].map((attack) => ({ group, ...attack }));
+].map((one) => ({ ...one, file: "", seconds: 2, group: "Directories and fleets" }));

@@ -1,10 +1,10 @@
 // The attacks: what each file tries, how it is made, and how the program answers (exit code, first error). For every limit of
 // src/limits.ts there is one at least. Used by run.mjs, which measures them, and by test/attacks.test.ts.
 //
-// An attack is { name, tries, group, command, words?, limit?, file?, code, first, make(path), seconds, above? }. `make` gives
-// the bytes, or writes them itself where they are a gigabyte (`big`) or a directory. `seconds` is the most CPU time that it
-// may take; `mib` is the most memory, and `above` says why it is more than the 64 MiB that are promised.
-import { readFileSync } from "node:fs";
+// An attack is { name, tries, group, words, code, first, make(folder), seconds, mib?, above?, limit?, big? }. `make` fills an
+// empty folder, in which `lqa` runs with `words`. `seconds` is the most CPU time that it may take; `mib` is the most memory,
+// and `above` says why it is more than the 64 MiB that are promised. `big`: it takes a gigabyte or seconds, and is left to run.mjs.
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { zipSync } from "fflate";
 import {
@@ -29,6 +29,7 @@ import {
   tinyPlanes,
   WIDE,
 } from "./files.mjs";
+import { DIRECTORIES } from "./fleet.mjs";
 import { COMMANDS, CONFIGURATIONS } from "./side-files.mjs";
 
 /** A sound file of a few hundred bytes: what memory and time are compared with. */
@@ -55,7 +56,9 @@ const ofSuite = (id, tries, first, code, limit) => ({
   make: () => readFileSync(join(suite, `${id}.lqa`)),
 });
 
-const validating = { command: "validate" };
+const FILE = "a.lqa";
+const validating = { words: ["validate", FILE] };
+const decoding = { words: ["decode", FILE, "-o", "out"] };
 
 const LIMITS = [
   ofSuite(
@@ -92,6 +95,7 @@ const LIMITS = [
     name: "half a million bands",
     tries: "band plans that expand to more work than the file has bytes",
     limit: "BANDS",
+    big: true,
     first: "CORE_LIMIT",
     code: 4,
     make: () => manyBands(1025, 512),
@@ -101,6 +105,7 @@ const LIMITS = [
     name: "26 MB of names",
     tries: "65,536 front-coded names that expand to more than twice their bytes",
     limit: "NAMES_TOTAL_BYTES",
+    big: true,
     first: "CORE_LIMIT",
     code: 4,
     make: () => bytesOf({ modules: many(65536, numbered(400)) }),
@@ -181,16 +186,17 @@ const STRUCTURE = [
   ofSuite("invalid/name/order-twice", "two modules of one name", "NAME_ORDER", 1),
   ofSuite("invalid/meta/key-proto", "a key `__proto__` in META", "META_ENCODING", 1),
   {
-    name: "65,536 × 256 experts",
-    tries: "17 million empty experts to be listed",
+    name: "4,096 × 1,024 experts",
+    tries: "4 million empty experts to be listed",
     limit: "EXPERT_BANDS",
     first: "CORE_LIMIT",
     code: 4,
-    make: () => bytesOf({ modules: many(65536, (i) => empty(`m${i}`, { experts: 256 })) }),
+    make: () => bytesOf({ modules: many(4096, (i) => empty(`m${i}`, { experts: 1024 })) }),
   },
   {
     name: "the most modules and plans",
     tries: "the index with the most records: 65,536 modules, 65,536 plans, 524,288 bands",
+    big: true,
     first: "valid",
     code: 0,
     make: () => manyBands(65536, 8),
@@ -198,6 +204,7 @@ const STRUCTURE = [
   {
     name: "13 MB of names",
     tries: "65,536 names of 200 bytes in an index of a tenth",
+    big: true,
     first: "valid",
     code: 0,
     make: () => bytesOf({ modules: many(65536, numbered(200)) }),
@@ -226,7 +233,7 @@ const STRUCTURE = [
   {
     name: "128 GiB of zeros in 300 bytes",
     tries: "to have them decoded",
-    command: "decode",
+    ...decoding,
     first: "BUDGET",
     code: 4,
     make: () => bytesOf({ modules: [empty("m", { out: 2 ** 24, in: 2 ** 24 }, 1024)] }),
@@ -234,6 +241,7 @@ const STRUCTURE = [
   {
     name: "960 MiB of zeros in 40 KB",
     tries: "zstd that expands 24,000 times",
+    big: true,
     first: "valid",
     code: 0,
     make: () => framed(960, 1, repeated),
@@ -241,6 +249,7 @@ const STRUCTURE = [
   {
     name: "1.9 GiB of zeros in 80 KB",
     tries: "the same twice: time without end",
+    big: true,
     first: "BUDGET",
     code: 4,
     make: bombs,
@@ -248,7 +257,7 @@ const STRUCTURE = [
   {
     name: "1.9 GiB of zeros in 80 KB",
     tries: "to have them decoded",
-    command: "decode",
+    ...decoding,
     first: "BUDGET",
     code: 4,
     make: bombs,
@@ -256,7 +265,8 @@ const STRUCTURE = [
   {
     name: "1.9 GiB of zeros, damaged",
     tries: "to have them inflated once for each way to repair the file",
-    command: "repair",
+    words: ["repair", FILE, "-o", "out.lqa"],
+    big: true,
     first: "BUDGET",
     code: 4,
     make: () => {
@@ -309,7 +319,7 @@ const GIGABYTES = [
   {
     name: "one chunk of f32, trailer wrong",
     tries: "to have it decoded",
-    command: "decode",
+    ...decoding,
     first: "TRAILER_MISMATCH",
     code: 1,
     make: gigabyte(wrongTrailer),
@@ -338,7 +348,7 @@ const GIGABYTES = [
   {
     name: "vectors of 2^24 codes",
     tries: "the same, in canonical form",
-    words: ["--level", "canonical"],
+    words: ["validate", FILE, "--level", "canonical"],
     first: "valid",
     code: 0,
     make: gigabyte(() => large(2, WIDE, 2 ** 24, 32)),
@@ -346,7 +356,7 @@ const GIGABYTES = [
   {
     name: "nothing but NaN",
     tries: "half a billion findings",
-    words: ["--all"],
+    words: ["validate", FILE, "--all"],
     first: "NONFINITE_VALUE",
     code: 1,
     make: gigabyte(() => large(64, F16, 2 ** 18, 32, [1, 0x7c])),
@@ -386,38 +396,38 @@ const GIGABYTES = [
     code: 4,
     make: (path) => sparse(path, [framed(960, 1, hollow)]),
   },
-].map((one) => ({ ...validating, ...one, big: true, group: "Files of a gigabyte" }));
+].map((one) => ({ ...validating, seconds: 25, ...one, big: true, group: "Files of a gigabyte" }));
 
 const TENSOR = (fields) => `{"base_model.model.q.lora_A.weight":{${fields}}}`;
 const AT = (begin, end, shape = "[2,2]") =>
   TENSOR(`"dtype":"F32","shape":${shape},"data_offsets":[${begin},${end}]`);
 const FLOAT = 0;
-// A dialect that needs no configuration beside the file.
-const KOHYA = ["--from", "kohya"];
+const encode = (file, ...more) => ({ file, words: ["encode", file, "-o", "out.lqa", ...more] });
+// A dialect that needs no configuration.
+const KOHYA = encode("a.safetensors", "--from", "kohya");
+const GGUF = encode("a.gguf");
+const PICKLE = encode("a.bin");
 const info = (name, dims, type, offset) => [name, dims.length, ...dims.map(BigInt), type, BigInt(offset)];
 
 const SOURCES = [
   {
     name: "header of 2^63",
     tries: "a header longer than the file",
-    file: "a.safetensors",
-    words: KOHYA,
+    ...KOHYA,
     first: "SOURCE_HEADER",
     make: () => safetensors(2n ** 63n, "{}"),
   },
   {
     name: "offsets behind the end",
     tries: "to read another's memory",
-    file: "a.safetensors",
-    words: KOHYA,
+    ...KOHYA,
     first: "TRUNCATED_SOURCE",
     make: () => safetensors(AT(0, 16).length, AT(0, 16)),
   },
   {
     name: "a shape that wraps",
     tries: "a size that is 0 in 64 bits",
-    file: "a.safetensors",
-    words: KOHYA,
+    ...KOHYA,
     first: "SOURCE_HEADER",
     make: () => {
       const header = AT(0, 0, "[4294967296,4294967296]");
@@ -427,9 +437,9 @@ const SOURCES = [
   {
     name: "a gigabyte and a lying header",
     tries: "a tensor of half its shape",
-    file: "a.safetensors",
-    words: KOHYA,
+    ...KOHYA,
     big: true,
+    seconds: 25,
     first: "SOURCE_HEADER",
     make: gigabyte(() => {
       const header = AT(0, 2 ** 30, `[${2 ** 14},${2 ** 15}]`);
@@ -439,9 +449,9 @@ const SOURCES = [
   {
     name: "a gigabyte, 90 MB of it header",
     tries: "a header of nothing but spaces",
-    file: "a.safetensors",
-    words: KOHYA,
+    ...KOHYA,
     big: true,
+    seconds: 25,
     first: "SOURCE_HEADER",
     mib: 160,
     above:
@@ -454,63 +464,63 @@ const SOURCES = [
   {
     name: "GGUF, 2^64 − 1 tensors",
     tries: "an array as long as a number says",
-    file: "a.gguf",
+    ...GGUF,
     first: "SOURCE_HEADER",
     make: () => gguf(2n ** 64n - 1n, 0n),
   },
   {
     name: "GGUF, 2^61 pairs",
     tries: "a product that wraps",
-    file: "a.gguf",
+    ...GGUF,
     first: "SOURCE_HEADER",
     make: () => gguf(0n, 2n ** 61n),
   },
   {
     name: "GGUF, 5 dimensions",
     tries: "to write behind an array of four",
-    file: "a.gguf",
+    ...GGUF,
     first: "SOURCE_HEADER",
     make: () => gguf(1n, 0n, ...info("a", [1, 1, 1, 1, 1], FLOAT, 0)),
   },
   {
     name: "GGUF, 2^32 − 1 dimensions",
     tries: "a loop without end",
-    file: "a.gguf",
+    ...GGUF,
     first: "TRUNCATED_SOURCE",
     make: () => gguf(1n, 0n, "a", 2 ** 32 - 1),
   },
   {
     name: "GGUF, dimensions that wrap",
     tries: "a size that is 0 in 64 bits",
-    file: "a.gguf",
+    ...GGUF,
     first: "SOURCE_HEADER",
     make: () => gguf(1n, 0n, ...info("a", [2 ** 32, 2 ** 32], FLOAT, 0), Buffer.alloc(64)),
   },
   {
     name: "GGUF, type 200",
     tries: "an element type outside the table",
-    file: "a.gguf",
+    ...GGUF,
     first: "SOURCE_ELEMENT_TYPE",
     make: () => gguf(1n, 0n, ...info("a", [4], 200, 0), Buffer.alloc(64)),
   },
   {
     name: "GGUF, tensor behind the end",
     tries: "to read another's memory",
-    file: "a.gguf",
+    ...GGUF,
     first: "TRUNCATED_SOURCE",
     make: () => gguf(1n, 0n, ...info("a", [2 ** 20], FLOAT, 0), Buffer.alloc(64)),
   },
   {
     name: "GGUF, string of 2^64 − 1",
     tries: "a length that wraps",
-    file: "a.gguf",
+    ...GGUF,
     first: "SOURCE_HEADER",
     make: () => gguf(0n, 1n, 2n ** 64n - 1n, "x"),
   },
   {
     name: "GGUF, nested arrays",
     tries: "recursion on input",
-    file: "a.gguf",
+    ...GGUF,
     first: "SOURCE_HEADER",
     make: () =>
       gguf(0n, 1n, "k", 9, Buffer.concat(Array(100_000).fill(Buffer.of(9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0)))),
@@ -518,14 +528,15 @@ const SOURCES = [
   {
     name: "GGUF, alignment of 2^31",
     tries: "padding that wraps",
-    file: "a.gguf",
+    ...GGUF,
     first: "SOURCE_HEADER",
     make: () => gguf(1n, 1n, "general.alignment", 4, 2 ** 31, ...info("a", [4], FLOAT, 0), Buffer.alloc(64)),
   },
   {
     name: "npz of 256 MiB of zeros",
     tries: "deflate that expands 1,000 times",
-    file: "adapters.npz",
+    ...encode("adapters.npz"),
+    big: true,
     first: "UNSUPPORTED_DIALECT",
     code: 3,
     make: () => zipSync({ "x.lora_a.npy": new Uint8Array(256 * MIB) }, { level: 9 }),
@@ -533,7 +544,7 @@ const SOURCES = [
   {
     name: "a pickle that calls os.system",
     tries: "to run a command",
-    file: "a.bin",
+    ...PICKLE,
     first: "UNSAFE_PICKLE",
     code: 1,
     make: () => Buffer.from("\x80\x02cposix\nsystem\nX\x02\x00\x00\x00id\x85R.", "latin1"),
@@ -541,18 +552,25 @@ const SOURCES = [
   {
     name: "a pickle of 4 million values",
     tries: "an object for every byte",
-    file: "a.bin",
+    ...PICKLE,
     first: "UNSUPPORTED_DIALECT",
     code: 3,
-    mib: 320,
-    above: "four million values are what the pickle of a large mixture of experts has",
     make: () => Buffer.concat([Buffer.from([0x80, 2]), Buffer.alloc(2 ** 22 + 1, 0x4e)]),
   },
-].map((one) => ({ code: 1, command: "encode", ...one, group: "Adapters of other formats" }));
+  {
+    name: "a pickle that remembers 4 million values",
+    tries: "the same, in another place",
+    mib: 128,
+    above: "ten values may be remembered for each of a hundred thousand tensors",
+    ...PICKLE,
+    first: "UNSUPPORTED_DIALECT",
+    code: 3,
+    make: () => Buffer.concat([Buffer.from([0x80, 4, 0x4e]), Buffer.alloc(2 ** 22 + 1, 0x94)]),
+  },
+].map((one) => ({ code: 1, ...one, group: "Adapters of other formats" }));
 
 /** Most CPU seconds above those for the small file, several times what was measured. */
 const SECONDS = 10;
-const SECONDS_OF_A_GIGABYTE = 25;
 
 export const ATTACKS = [
   ...LIMITS,
@@ -561,4 +579,14 @@ export const ATTACKS = [
   ...SOURCES,
   ...CONFIGURATIONS,
   ...COMMANDS,
-].map((one) => ({ seconds: one.big ? SECONDS_OF_A_GIGABYTE : SECONDS, ...one }));
+  ...DIRECTORIES,
+].map(({ file = FILE, make, ...one }) => ({
+  seconds: SECONDS,
+  ...one,
+  // Those above give bytes, or write them to the path of their file themselves; an empty path is the folder.
+  async make(folder) {
+    const path = join(folder, file);
+    const bytes = await make(path);
+    if (bytes !== undefined) writeFileSync(path, bytes);
+  },
+}));

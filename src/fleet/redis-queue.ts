@@ -4,12 +4,9 @@
  * BullMQ has the leases, the retries and the list of failures. Jobs that are done are removed, so that memory is that of
  * the jobs that wait. A connection that breaks is made again; one that stays away for longer than the patience is an error.
  *
- * Anyone who can write to Redis can write anything where BullMQ expects its entries. Their data stays a text here, which BullMQ
- * would parse while it takes a job, where an error loses the job.
- *
  * @module
  */
-import type { Job, JobJson, MinimalQueue, Queue, Worker } from "bullmq";
+import type { Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import * as KIND from "../error-catalogue.ts";
 import { fail, LqaError } from "../errors.ts";
@@ -20,7 +17,6 @@ import { optional } from "./optional.ts";
 import {
   ATTEMPTS,
   type DeadJob,
-  FIRST_PAUSE,
   MOST_LOST,
   POLL,
   type Process,
@@ -28,6 +24,15 @@ import {
   type WorkOptions,
   type WorkQueue,
 } from "./queue.ts";
+import {
+  type BullMQ,
+  failedPage,
+  isSpoiled,
+  PAGE,
+  restoreEntries,
+  SETTINGS,
+  textClasses,
+} from "./redis-entries.ts";
 
 /** How Redis is reached. */
 export interface RedisOptions {
@@ -37,8 +42,6 @@ export interface RedisOptions {
   readonly patienceSeconds?: number | undefined;
 }
 
-/** Failed jobs that are looked at together. */
-const PAGE = 500;
 /** Minutes of history that rates are computed from. */
 const HISTORY = 60;
 
@@ -77,10 +80,8 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
         name: "encode",
         data: job,
         opts: {
+          ...SETTINGS,
           jobId: job.id,
-          attempts: ATTEMPTS,
-          backoff: { type: "exponential", delay: FIRST_PAUSE },
-          removeOnComplete: true,
           keepLogs: 0,
           stackTraceLimit: 0,
         },
@@ -93,7 +94,7 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
     counts: () => patience.during(countsOf(queue)),
     async *failures() {
       for (let start = 0; ; start += PAGE) {
-        const page = await patience.during(queue.getFailed(start, start + PAGE - 1));
+        const page = await patience.during(failedPage(queue, connection, start));
         for (const job of page) if (job !== undefined) yield deadJob(job);
         if (page.length < PAGE) return;
       }
@@ -102,7 +103,7 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
       let count = 0;
       // Each page is what the ones before have left.
       for (let kept = 0; ; ) {
-        const page = await patience.during(queue.getFailed(kept, kept + PAGE - 1));
+        const page = await patience.during(failedPage(queue, connection, kept));
         for (const job of page) {
           const meant = job !== undefined && (codes === undefined || codes.has(failureIn(job).code));
           if (meant) {
@@ -120,37 +121,6 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
       for (const one of connections) if (one.status !== "end") one.disconnect();
     },
   };
-}
-
-type BullMQ = typeof import("bullmq");
-
-/** BullMQ's classes, with the data of a job as the text that is in Redis. */
-function textClasses(bullmq: BullMQ): {
-  TextQueue: typeof Queue<unknown>;
-  TextWorker: typeof Worker<unknown>;
-} {
-  class TextJob extends bullmq.Job<unknown> {
-    static override fromJSON<T, R, N extends string>(
-      queue: MinimalQueue,
-      json: JobJson,
-      id?: string,
-    ): Job<T, R, N> {
-      const job = bullmq.Job.fromJSON<T, R, N>(queue, { ...json, data: "{}" }, id);
-      job.data = json.data as T;
-      return job;
-    }
-  }
-  class TextQueue extends bullmq.Queue<unknown> {
-    protected override get Job(): typeof Job {
-      return TextJob as typeof Job;
-    }
-  }
-  class TextWorker extends bullmq.Worker<unknown> {
-    protected override get Job(): typeof Job {
-      return TextJob as typeof Job;
-    }
-  }
-  return { TextQueue, TextWorker };
 }
 
 /** An entry as BullMQ has it. */
@@ -197,7 +167,13 @@ async function runWorker(
     drainDelay: 1,
   });
   // What is wrong with the connection shows in its state.
-  worker.on("error", () => {});
+  worker.on("error", (error) => {
+    if (isSpoiled(error))
+      connection
+        .lrange(queue.toKey("active"), 0, -1)
+        .then((ids) => restoreEntries(queue, connection, ids))
+        .catch(() => {});
+  });
   worker.on("failed", (job, error) => {
     if (job === undefined || !isStall(error.message)) return;
     onLost?.(entryOf(job), failureOf(lost(MOST_LOST))).catch(() => {});

@@ -70,16 +70,23 @@ describe("pickles", () => {
     for (let i = 0; i < 1000; i++) pickle.int(i).op(0x4e, 0x86);
     pickle.op(0x65, 0x85, 0x71, 0).name("collections", "OrderedDict").op(0x71, 1);
     for (let i = 0; i < 10_000; i++) pickle.op(0x68, 1, 0x68, 0, 0x52, 0x71, 2);
-    expect(refusal("a.bin", pickle.done()).message).toContain("lists of pairs that are used once");
+    expect(refusal("a.bin", pickle.done()).message).toContain("BUDGET");
   });
 
   it("have a bounded number of values", () => {
-    const many = new Uint8Array(2 ** 22 + 3).fill(0x4e);
-    many.set([0x80, 2]);
-    expect(refusal("a.bin", many).message).toContain("at most 4194304 instructions");
-    const dictionaries = new Uint8Array(2 ** 18 + 3).fill(0x7d);
-    dictionaries.set([0x80, 2]);
-    expect(refusal("a.bin", dictionaries).message).toContain("at most 262144 dictionaries");
+    const filled = (count: number, ...program: readonly number[]): Uint8Array => {
+      const bytes = new Uint8Array(count).fill(program.at(-1)!);
+      bytes.set([0x80, 2, ...program]);
+      return bytes;
+    };
+    const said = (bytes: Uint8Array): string => refusal("a.bin", bytes).message;
+    // NONE; NONE and MEMOIZE; protocol numbers, which make no value.
+    expect(said(filled(2 ** 17, 0x4e))).toContain("at most 65536 values on the stack");
+    expect(said(filled(2 ** 21, 0x4e, 0x94))).toContain("at most 1048576 remembered values");
+    expect(said(filled(2 ** 23 + 8, 0x80))).toMatch(/BUDGET.*at most 4194304 steps/);
+    // EMPTY_DICT and BUILD, which takes the one from the stack.
+    const dictionaries = filled(2 ** 20, 0x7d).map((byte, i) => (i > 3 && i % 2 === 0 ? 0x62 : byte));
+    expect(said(dictionaries)).toMatch(/BUDGET.*at most 262144 objects/);
   });
 
   it("make no thousand tensors of one storage", () => {

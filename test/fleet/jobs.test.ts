@@ -251,6 +251,37 @@ describe.skipIf(program === undefined)("a queue in Redis", () => {
     await queue.close();
   });
 
+  it("does the job of an entry whose settings are no JSON, and lists it", { timeout: 60_000 }, async () => {
+    const { Redis } = await import("ioredis");
+    const redis = await startRedis(program!);
+    const queue = await openQueue(redis.url);
+    const storage = memoryStorage();
+    storage.upload(folder, source);
+    await submitFleet(queue, storage, { source, target, settings: SETTINGS });
+    const bad = [job({ name: "b" }), job({ name: "c" })].map(({ text }) => JSON.parse(text) as FleetJob);
+    await queue.add(bad);
+    const client = new Redis(redis.url);
+    const spoil = async (field: string, text: string, { id }: FleetJob): Promise<void> => {
+      await client.hset(`bull:lqa-fleet:${id}`, field, text);
+    };
+    const waiting = await client.lrange("bull:lqa-fleet:wait", 0, -1);
+    const [first, second] = waiting.filter((id) => !bad.some((one) => one.id === id));
+    for (const id of [first!, second ?? first!]) await client.hset(`bull:lqa-fleet:${id}`, "opts", "{");
+    await spoil("opts", "null", bad[0]!);
+    await spoil("progress", "[", bad[1]!);
+    const how = { allow, untilEmpty: true, concurrency: 1, leaseSeconds: 1 };
+    const done = await workFleet(queue, storage, how);
+    expect(done.encoded).toBe(waiting.length - bad.length);
+    expect(storage.results(target)).toEqual(expected);
+    expect(await queue.counts()).toMatchObject({ waiting: 0, active: 0, failed: bad.length });
+    for (const one of bad) await spoil("opts", "}", one);
+    const failures = [];
+    for await (const { id } of queue.failures()) failures.push(id);
+    expect(failures.sort()).toEqual(bad.map(({ id }) => id).sort());
+    client.disconnect();
+    await queue.close();
+  });
+
   it("makes a job that ends its workers a failure, in its target as well", { timeout: 120_000 }, async () => {
     const redis = await startRedis(program!);
     const queue = await openQueue(redis.url);

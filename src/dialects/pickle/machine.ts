@@ -11,6 +11,7 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { type WorkMeter, workMeter } from "../../meter.ts";
 import { type Cursor, malformed, readI32, readText, readU32, take } from "../cursor.ts";
 import { quoteName } from "../json.ts";
 
@@ -55,10 +56,24 @@ export type PickleValue =
 /** `_metadata` of a state dict, and the hooks of a tensor, are such; what they were built with is not looked at. */
 const ORDERED_DICT = "collections OrderedDict";
 
-/** Most instructions of a program: about 40 for each of a hundred thousand tensors. Stops files of one-byte values. */
-const MAX_INSTRUCTIONS = 2 ** 22;
-/** Most dictionaries: three for each of as many tensors. Stops files of empty ones, of which each takes 200 bytes. */
-const MAX_DICTIONARIES = 2 ** 18;
+/**
+ * What the pickles of one file may cost. Steps are instructions, and pairs that are copied: about 40 for each of a hundred
+ * thousand tensors. Objects are dictionaries, of which an empty one takes 200 bytes: two for each of as many tensors.
+ */
+const PICKLES = { steps: 2 ** 22, objects: 2 ** 18 };
+/** Most values on the stack. Python's pickler writes lists and dictionaries in parts of a thousand. */
+const MOST_STACKED = 2 ** 16;
+/** Most values that are remembered: ten for each tensor. */
+const MOST_REMEMBERED = 2 ** 20;
+
+/** A meter for the pickles of one file. */
+export function pickleMeter(where: string): WorkMeter {
+  return workMeter(
+    where,
+    PICKLES,
+    "Check where this file comes from, or save the adapter as safetensors, which has no such limit.",
+  );
+}
 
 const MARK = Symbol("mark");
 type Slot = PickleValue | typeof MARK;
@@ -68,23 +83,23 @@ interface Machine {
   readonly stack: Slot[];
   readonly memo: Map<number, PickleValue>;
   readonly globals: ReadonlySet<string>;
-  dictionaries: number;
-  /** Pairs copied into ordered dictionaries. */
-  pairs: number;
+  readonly meter: WorkMeter;
 }
 
 /**
  * Reads one pickle, from the cursor to its STOP instruction.
  *
  * @param globals names that may be looked up and called, as `module name`
+ * @param meter of the whole file, see {@link pickleMeter}
  * @throws LqaError UNSAFE_PICKLE for an instruction or a name that is not allowed, with the offset; TRUNCATED_SOURCE;
- * SOURCE_HEADER for a program that makes no sense
+ * SOURCE_HEADER for a program that makes no sense; BUDGET
  */
-export function readPickle(cursor: Cursor, globals: ReadonlySet<string>): PickleValue {
-  const machine: Machine = { cursor, stack: [], memo: new Map(), globals, dictionaries: 0, pairs: 0 };
-  for (let count = 0; ; count++) {
-    if (count === MAX_INSTRUCTIONS)
-      return malformed(cursor, `at most ${MAX_INSTRUCTIONS} instructions`, "more");
+export function readPickle(cursor: Cursor, globals: ReadonlySet<string>, meter: WorkMeter): PickleValue {
+  const machine: Machine = { cursor, stack: [], memo: new Map(), globals, meter };
+  for (;;) {
+    meter.charge("steps", 1);
+    if (machine.stack.length > MOST_STACKED)
+      return malformed(cursor, `at most ${MOST_STACKED} values on the stack`, "more");
     const offset = cursor.at;
     const code = cursor.bytes[take(cursor, 1, "an instruction")]!;
     if (code === STOP) return pop(machine);
@@ -129,7 +144,10 @@ function byte({ cursor }: Machine): number {
 }
 
 function remember(machine: Machine, index: number): void {
-  machine.memo.set(index, top(machine));
+  const { cursor, memo } = machine;
+  if (memo.size === MOST_REMEMBERED)
+    malformed(cursor, `at most ${MOST_REMEMBERED} remembered values`, "more");
+  memo.set(index, top(machine));
 }
 
 function recall(machine: Machine, index: number): void {
@@ -188,9 +206,7 @@ function pairsOf(machine: Machine, args: readonly PickleValue[]): Map<PickleValu
   if (list === undefined) return dictionary;
   if (!Array.isArray(list)) return malformed(machine.cursor, "a list of pairs", "something else");
   // One list, remembered, could be copied once for every three bytes of the program.
-  machine.pairs += list.length;
-  if (machine.pairs > machine.cursor.bytes.length)
-    return malformed(machine.cursor, "lists of pairs that are used once", "one used again and again");
+  machine.meter.charge("steps", list.length);
   for (const pair of list) {
     if (!Array.isArray(pair) || pair.length !== 2)
       return malformed(machine.cursor, "pairs", "something else");
@@ -200,8 +216,7 @@ function pairsOf(machine: Machine, args: readonly PickleValue[]): Map<PickleValu
 }
 
 function newDictionary(machine: Machine): Map<PickleValue, PickleValue> {
-  if (++machine.dictionaries > MAX_DICTIONARIES)
-    malformed(machine.cursor, `at most ${MAX_DICTIONARIES} dictionaries`, "more");
+  machine.meter.charge("objects", 1);
   return new Map();
 }
 

@@ -18,6 +18,7 @@ import {
   PickleGlobal,
   PickleReference,
   type PickleValue,
+  pickleMeter,
   readPickle,
 } from "./machine.ts";
 import { readZip } from "./zip.ts";
@@ -77,7 +78,7 @@ export function isOldPickle(magic: Uint8Array): boolean {
  * Reads a dictionary of tensors.
  *
  * @throws LqaError UNSAFE_PICKLE; TRUNCATED_SOURCE; SOURCE_HEADER for everything else that breaks the format, and for a
- * file that holds anything but a dictionary of tensors
+ * file that holds anything but a dictionary of tensors; BUDGET for pickles that cost too much
  */
 export function readTorchFile(bytes: Uint8Array): Map<string, SafeTensor> {
   return bytes[0] === 0x50 ? readArchive(bytes) : readLegacy(bytes);
@@ -97,7 +98,7 @@ function readArchive(bytes: Uint8Array): Map<string, SafeTensor> {
     fail(KIND.UNSUPPORTED_DIALECT, { where, expected: "little-endian data", actual: "another byte order" });
   }
   const cursor = cursorOf(entries.get(program)!, `${where}, data.pkl`);
-  const value = readPickle(cursor, GLOBALS);
+  const value = readPickle(cursor, GLOBALS, pickleMeter(where));
   return tensorsOf(value, cursor, MOST_SHARED * stored, (reference) => {
     const { key, element, count } = parseReference(reference, cursor);
     const data = entries.get(`${folder}data/${key}`);
@@ -115,19 +116,20 @@ function readArchive(bytes: Uint8Array): Map<string, SafeTensor> {
 
 /** Magic number, protocol, machine, object, keys of the storages, storages: each a pickle, the storages bytes. */
 function readLegacy(bytes: Uint8Array): Map<string, SafeTensor> {
-  const cursor = cursorOf(bytes, "PyTorch file");
+  const where = "PyTorch file";
+  const cursor = cursorOf(bytes, where);
+  const next = (): PickleValue => readPickle(cursor, GLOBALS, meter);
+  const meter = pickleMeter(where);
   const magic = [0x80, 0x02, 0x8a, 0x0a, ...LEGACY_MAGIC, 0x2e];
   if (magic.some((byte, i) => bytes[i] !== byte)) {
     // Any other pickle: refused by its instructions, or because it is no dictionary of tensors.
-    return tensorsOf(readPickle(cursor, GLOBALS), cursor, 0, () =>
-      malformed(cursor, "a file of torch.save", "another pickle", 0),
-    );
+    return tensorsOf(next(), cursor, 0, () => malformed(cursor, "a file of torch.save", "another pickle", 0));
   }
   cursor.at = magic.length;
-  readPickle(cursor, GLOBALS);
-  readPickle(cursor, GLOBALS);
-  const value = readPickle(cursor, GLOBALS);
-  const keys = readPickle(cursor, GLOBALS);
+  next();
+  next();
+  const value = next();
+  const keys = next();
   const storages = new Map<string, Uint8Array>();
   const pending = new Map<string, Storage>();
   const tensors = tensorsOf(value, cursor, MOST_SHARED * bytes.length, (reference) => {
