@@ -83,28 +83,51 @@ export async function baseDigest(
   path: string,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  const base = await openBase(path, signal);
+  const digests = baseDigests(path);
   try {
-    const { weight } = baseFinder(modules, (name) => base.tensors.get(name));
-    const { items } = sortByName(
-      modules,
-      ({ name }) => name,
-      () => 0,
-      "module",
-    );
-    const hash = createSha256();
-    hash.update(DOMAIN);
-    for (const module of items) {
-      const tensor = weight(module.name);
-      checkBaseShape(module, tensor?.shape);
-      const { element, shape } = tensor!;
-      hash.update(tensorContent({ name: module.name, role: "replace", element, shape, axis: 0 }));
-      hash.update(await payloadDigest(tensor!, signal));
-    }
-    return hash.digest();
+    return await digests.of(modules, signal);
   } finally {
-    await base.close();
+    await digests.close();
   }
+}
+
+/** Base digests of the adapters of one base model. */
+export interface BaseDigests {
+  /** As {@link baseDigest}. Opens the model at the first call. */
+  of(modules: readonly ModuleShape[], signal?: AbortSignal): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** Base digests of adapters that are made one after the other: every tensor of the model is read and hashed once. */
+export function baseDigests(path: string): BaseDigests {
+  let base: OpenBase | undefined;
+  const payloads = new Map<StoredTensor, Uint8Array>();
+  return {
+    async of(modules, signal) {
+      base ??= await openBase(path, signal);
+      const { tensors } = base;
+      const { weight } = baseFinder(modules, (name) => tensors.get(name));
+      const { items } = sortByName(
+        modules,
+        ({ name }) => name,
+        () => 0,
+        "module",
+      );
+      const hash = createSha256();
+      hash.update(DOMAIN);
+      for (const module of items) {
+        const tensor = weight(module.name);
+        checkBaseShape(module, tensor?.shape);
+        const { element, shape } = tensor!;
+        hash.update(tensorContent({ name: module.name, role: "replace", element, shape, axis: 0 }));
+        const payload = payloads.get(tensor!) ?? (await payloadDigest(tensor!, signal));
+        payloads.set(tensor!, payload);
+        hash.update(payload);
+      }
+      return hash.digest();
+    },
+    close: async () => base?.close(),
+  };
 }
 
 async function payloadDigest(

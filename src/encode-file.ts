@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { baseDigest } from "./base-digest.ts";
+import { type BaseDigests, baseDigest } from "./base-digest.ts";
 import { toHex } from "./container/bytes.ts";
 import { summarizeNotes } from "./convert-file.ts";
 import type { DialectName, ReadSettings } from "./dialects/dialect.ts";
@@ -95,6 +95,7 @@ export async function encodeFile(
  * Encodes an adapter from wherever its files are to wherever the result goes.
  *
  * @param write called once, with bytes that were read back and verified
+ * @param bases in place of `options.base`, for many adapters of one base model
  * @throws LqaError as {@link encodeFile}; whatever `open` and `write` throw
  * @internal
  */
@@ -102,11 +103,12 @@ export async function encodeFrom(
   open: () => Promise<OpenSourceFiles>,
   write: (bytes: Uint8Array) => Promise<void>,
   options: EncodeFileOptions,
+  bases?: BaseDigests,
 ): Promise<EncodedFile> {
   const started = performance.now();
   const source = await open();
   try {
-    return await encodeSource(source, write, options, started);
+    return await encodeSource(source, write, options, bases, started);
   } finally {
     source.close();
   }
@@ -116,13 +118,17 @@ async function encodeSource(
   { files }: OpenSourceFiles,
   write: (bytes: Uint8Array) => Promise<void>,
   options: EncodeFileOptions,
+  bases: BaseDigests | undefined,
   started: number,
 ): Promise<EncodedFile> {
   const { importance: file, workers, base, ...rest } = options;
   const notes: string[] = [];
   const onNote = (note: string): void => void notes.push(note);
   const source = readAdapter(files, { ...options, lazy: true, onNote });
-  const digest = base === undefined ? undefined : await baseDigest(source.modules, base, options.signal);
+  const { modules } = source;
+  let digest: Uint8Array | undefined;
+  if (bases !== undefined) digest = await bases.of(modules, options.signal);
+  else if (base !== undefined) digest = await baseDigest(modules, base, options.signal);
   const adapter =
     digest === undefined ? source : { ...source, meta: { ...source.meta, base_digest: digest } };
   const importance =

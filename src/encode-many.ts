@@ -7,6 +7,7 @@
  * @module
  */
 import { basename, dirname, join, relative } from "node:path";
+import { type BaseDigests, baseDigests } from "./base-digest.ts";
 import {
   type EncodedFile,
   type EncodeFileControls,
@@ -59,6 +60,7 @@ export async function encodeMany(
   const target = openOutputFolder(folder);
   const taken = new Map<string, string>();
   // Enough for the largest of the usual adapters; one pool serves them all.
+  const bases = rest.base === undefined ? undefined : baseDigests(rest.base);
   await withWorkers(workers ?? suitableWorkers(1e6), async (executor) => {
     for (const [input, name] of found) {
       const file = `${name}.lqa`;
@@ -66,10 +68,10 @@ export async function encodeMany(
       const other = taken.get(file);
       taken.set(file, input);
       const how = { ...rest, scaleIfMissing: true, executor };
-      items.push({ ...place, ...(await attempt(place, { target, file, other }, how)) });
+      items.push({ ...place, ...(await attempt(place, { target, file, other, bases }, how)) });
       onProgress?.(items.length, found.size, input);
     }
-  });
+  }).finally(() => bases?.close());
   return items;
 }
 
@@ -83,11 +85,12 @@ interface Place {
   readonly file: string;
   /** Input whose output has the same name. */
   readonly other: string | undefined;
+  readonly bases: BaseDigests | undefined;
 }
 
 async function attempt(
   { input, output }: { input: string; output: string },
-  { target, file, other }: Place,
+  { target, file, other, bases }: Place,
   options: EncodeFileOptions,
 ): Promise<Outcome> {
   try {
@@ -106,6 +109,7 @@ async function attempt(
       () => openSourceFiles(input, { regular: true, signal }),
       (bytes) => target.write(file, bytes, options),
       options,
+      bases,
     );
     return { state: "encoded", result };
   } catch (error) {

@@ -11,13 +11,16 @@ import { COMPRESSIONS } from "./encoding-record.ts";
 import type { IndexVectors } from "./generated/schema.ts";
 import type { CompressionName } from "./types.ts";
 
+/** What an error names. A function: a text for every record takes longer than all checks of it. */
+export type Where = () => string;
+
 /** Fails with HARD_LIMIT or CORE_LIMIT at entry `i` of a vector if `value` is above `bound`. */
 export type LimitCheck = (
   value: number,
   bound: Limit,
   name: keyof IndexVectors,
   i: number,
-  where: string,
+  where: Where,
 ) => void;
 
 /** The ways a kind of payload may be stored, beside as it is (spec 7.5). */
@@ -30,15 +33,16 @@ export const CHOICES = {
 export function readCompression(
   value: number,
   kind: keyof typeof CHOICES,
-  where: string,
+  where: Where,
   offset: number,
 ): CompressionName {
+  if (value === 0) return "none";
   const name = COMPRESSIONS[value];
   const allowed: readonly CompressionName[] = ["none", ...CHOICES[kind]];
   return (
     allowed.find((one) => one === name) ??
     fail(KIND.UNSUPPORTED_COMPRESSION, {
-      where,
+      where: where(),
       offset,
       expected: allowed.join(" or "),
       actual: name ?? value,
@@ -51,13 +55,13 @@ export function checkChunkLength(
   length: number,
   payload: number,
   compression: CompressionName,
-  where: string,
+  where: Where,
   offset: number,
 ): void {
   const full = payload + CRC_BYTES;
   if (compression === "none" ? length !== full : length <= CRC_BYTES || length >= full)
     fail(KIND.CHUNK_LENGTH_MISMATCH, {
-      where,
+      where: where(),
       offset,
       expected: compression === "none" ? full : `${CRC_BYTES + 1} to ${full - 1}`,
       actual: length,

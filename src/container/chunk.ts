@@ -11,14 +11,18 @@ import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { requireZero, viewOf } from "./bytes.ts";
 import { CRC_BYTES, crc32 } from "./crc32.ts";
-import { planeExtents } from "./layout.ts";
+import { type PlaneExtent, planeExtents } from "./layout.ts";
 import { hex32 } from "./prologue.ts";
 import type { ChunkRecord } from "./types.ts";
 import type { Decompressor } from "./zstd.ts";
 
+/** Receives a plane that has bytes: where it stands in the payload, and a view on it. */
+export type PlaneVisitor = (extent: PlaneExtent, bytes: Uint8Array) => void;
+
 /**
  * Checks the zeros of a payload: bytes between planes, and unused bits in them.
  *
+ * @param visit what else there is to do with each plane, so that there is one walk for all; called when its zeros are right
  * @param base position of the payload in the file, for error offsets
  * @throws LqaError PADDING_NONZERO
  */
@@ -27,10 +31,12 @@ export function checkPayload(
   bands: PackedFactors["bands"],
   payload: Uint8Array,
   base: number,
+  visit?: PlaneVisitor,
 ): void {
   const lengths = { b: shape.out, a: inputLength(shape) };
   let at = 0;
-  for (const { band, factor, plane, offset, length } of planeExtents(shape, bands)) {
+  for (const extent of planeExtents(shape, bands)) {
+    const { band, factor, plane, offset, length } = extent;
     if (offset > at)
       requireZero(payload.subarray(at, offset), base + at, `padding of module "${shape.name}"`);
     const bytes = payload.subarray(offset, offset + length);
@@ -42,6 +48,7 @@ export function checkPayload(
         expected: 0,
         actual: bytes[unused],
       });
+    visit?.(extent, bytes);
     at = offset + length;
   }
 }
@@ -57,9 +64,20 @@ export function splitPayload(
   bands: PackedFactors["bands"],
   payload: Uint8Array,
 ): PackedFactors {
+  const { factors, take } = planeTaker(shape, bands);
+  for (const extent of planeExtents(shape, bands))
+    take(extent, payload.subarray(extent.offset, extent.offset + extent.length));
+  return factors;
+}
+
+/** Packed factors of nothing, which `take` gives their planes. */
+export function planeTaker(
+  { experts }: Pick<ModuleShape, "experts">,
+  bands: PackedFactors["bands"],
+): { readonly factors: PackedFactors; readonly take: PlaneVisitor } {
   const none: readonly PackedBand[] = bands.map(() => NO_BAND);
-  const planes = new Array<readonly PackedBand[]>(shape.experts).fill(none);
-  for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, bands)) {
+  const planes = new Array<readonly PackedBand[]>(experts).fill(none);
+  const take: PlaneVisitor = ({ expert, band, factor, plane }, bytes) => {
     // An expert, a band and a factor are begun by the first of their planes that comes.
     if (planes[expert] === none) planes[expert] = none.slice();
     const own = planes[expert] as PackedBand[];
@@ -67,12 +85,9 @@ export function splitPayload(
     own[band] = two;
     const three = two[factor] === NO_PLANES ? { ...NO_PLANES } : two[factor];
     (two as { b: Planes; a: Planes })[factor] = three;
-    (three as { scales: Uint8Array; zeroPoints: Uint8Array; codes: Uint8Array })[plane] = payload.subarray(
-      offset,
-      offset + length,
-    );
-  }
-  return { bands, planes };
+    (three as { scales: Uint8Array; zeroPoints: Uint8Array; codes: Uint8Array })[plane] = bytes;
+  };
+  return { factors: { bands, planes }, take };
 }
 
 /** The CRC-32 that ends a chunk. */

@@ -21,10 +21,15 @@ export interface ReadIndex {
   count(name: keyof IndexVectors): number;
   /** One field of all entries of a vector by their number; without a field, the entries of a vector of integers. */
   column(name: keyof IndexVectors, field?: string): (i: number) => number;
-  /** File offset of entry `i` of a vector. */
-  locate(name: keyof IndexVectors, i: number): number;
-  /** A function to call with each entry of a vector in order: false if an earlier one has the same bytes. */
-  distinct(name: keyof IndexVectors): (i: number) => boolean;
+  /** File offset of each entry of a vector by its number. */
+  locate(name: keyof IndexVectors): (i: number) => number;
+  /**
+   * A function to call with each entry of a vector in order, or with runs of entries that follow each other: false if an earlier
+   * one has the same bytes.
+   *
+   * @param most calls; as many as entries, if it is left out
+   */
+  distinct(name: keyof IndexVectors, most?: number): (first: number, length?: number) => boolean;
 }
 
 /**
@@ -57,39 +62,53 @@ export function readIndex(bytes: Uint8Array, base = 0): ReadIndex {
     names,
     count: counted,
     column,
-    locate(name, i) {
+    locate(name) {
       const { start, size } = at(name);
-      return base + start + i * size;
+      return (i) => base + start + i * size;
     },
-    distinct(name) {
+    distinct(name, most) {
       const { start, size, count } = at(name);
-      return distinctOf(bytes, start, size, count);
+      return distinctOf(bytes, start, size, most ?? count);
     },
   };
 }
 
 /**
- * A table of entries by the hash of their bytes, at most half full: no text or object for any of them. The hash has a seed, so
- * that no file can be made of entries that all have one.
+ * A table of runs by the hash of their bytes, at most half full: no text or object for any of them. The hash has a seed, so
+ * that no file can be made of runs that all have one.
  */
-function distinctOf(bytes: Uint8Array, start: number, size: number, count: number): (i: number) => boolean {
-  const slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * count + 2)));
+function distinctOf(
+  bytes: Uint8Array,
+  start: number,
+  size: number,
+  most: number,
+): (first: number, length?: number) => boolean {
+  const slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * most + 2)));
+  /** Where each run begins and ends; those of number 0 are the empty slot's. */
+  const begins = new Uint32Array(most + 1);
+  const ends = new Uint32Array(most + 1);
   const seed = Math.floor(Math.random() * 2 ** 32);
-  const equal = (x: number, y: number): boolean => {
-    for (let k = 0; k < size; k++) if (bytes[x + k] !== bytes[y + k]) return false;
+  let runs = 0;
+  const equal = (run: number, at: number, end: number): boolean => {
+    const from = begins[run]!;
+    if (ends[run]! - from !== end - at) return false;
+    for (let k = at; k < end; k++) if (bytes[from + k - at] !== bytes[k]) return false;
     return true;
   };
-  return (i) => {
-    const at = start + i * size;
+  return (first, length = 1) => {
+    const at = start + first * size;
+    const end = at + length * size;
     let hash = seed;
-    for (let k = at; k < at + size; k++) {
+    for (let k = at; k < end; k++) {
       hash = Math.imul(hash ^ bytes[k]!, 0x85ebca6b);
       hash ^= hash >>> 15;
     }
     let slot = hash & (slots.length - 1);
     for (; slots[slot] !== 0; slot = (slot + 1) & (slots.length - 1))
-      if (equal(start + (slots[slot]! - 1) * size, at)) return false;
-    slots[slot] = i + 1;
+      if (equal(slots[slot]!, at, end)) return false;
+    slots[slot] = ++runs;
+    begins[runs] = at;
+    ends[runs] = end;
     return true;
   };
 }

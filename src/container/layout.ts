@@ -4,7 +4,7 @@
  * @module
  */
 
-import { FLOAT_BYTES, planeSizes } from "../codecs/encoding.ts";
+import { type Encoding, FLOAT_BYTES, type PlaneSizes, planeSizes } from "../codecs/encoding.ts";
 import type { Band } from "../codecs/packed.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { align } from "./bytes.ts";
@@ -68,14 +68,20 @@ export function payloadLength(
   let codes = 0;
   let zeroPoints = 0;
   let scales = 0;
-  for (const factor of FACTORS)
+  for (const factor of FACTORS) {
+    /** Sizes of one component. Bands of few bytes, of which there may be a million, take turns with bands of none. */
+    let each: PlaneSizes | undefined;
+    let last: Encoding | undefined;
     for (const { components, [factor]: encoding } of bands) {
-      const sizes = planeSizes(encoding, components, lengths[factor]);
+      if (encoding.codec === "zero") continue;
       if (encoding.codec === "raw") codes = align(codes, FLOAT_BYTES[encoding.element]);
-      codes += sizes.codes;
-      zeroPoints += sizes.zeroPoints;
-      scales += sizes.scales;
+      if (each === undefined || encoding !== last) each = planeSizes(encoding, 1, lengths[factor]);
+      last = encoding;
+      codes += components * each.codes;
+      zeroPoints += components * each.zeroPoints;
+      scales += components * each.scales;
     }
+  }
   const length = align(codes + zeroPoints, SCALE_BYTES) + scales;
   return (shape.experts - 1) * align(length, EXPERT_ALIGNMENT) + length;
 }

@@ -53,24 +53,26 @@ function moduleReader(
   const [suffix, shared] = [column("nameSuffix"), column("nameShared")];
   const [typeNumber, planNumber] = [column("moduleType"), column("plan")];
   const [reserved, lengths] = [column("reserved"), column("chunkLength")];
+  const locate = read.locate("modules");
   const usedTypes = firstUse(types.length, "types", read);
   const usedPlans = firstUse(plans.length, "plans", read);
   let expertBands = 0;
   let lastType: ModuleType | undefined;
   let lastBands: Plan["bands"] | undefined;
   let payload = 0;
+  let name = "";
+  const where = (): string => `module "${name}"`;
   return {
     module(i) {
-      const offset = read.locate("modules", i);
-      const name = names.next(shared(i), suffix(i), "module", i, offset);
-      const where = `module "${name}"`;
+      const offset = locate(i);
+      name = names.next(shared(i), suffix(i), "module", i, offset);
       if (i > 0 && names.order >= 0)
-        fail(KIND.NAME_ORDER, { where, offset, expected: "a name after the one before it" });
+        fail(KIND.NAME_ORDER, { where: where(), offset, expected: "a name after the one before it" });
       const type = usedTypes(typeNumber(i), where, offset, types);
       const { bands, rank } = usedPlans(planNumber(i), where, offset, plans);
       if (!consistentMultiplier(type, rank))
         fail(KIND.MULTIPLIER, {
-          where,
+          where: where(),
           offset,
           expected: `the multiplier that ${type.rule} gives for alpha ${type.alpha} and rank ${rank}`,
           actual: type.multiplier,
@@ -84,7 +86,7 @@ function moduleReader(
       limit(Math.max(payload, chunkLength), CHUNK_BYTES, "modules", i, where);
       if (reserved(i) !== 0)
         fail(KIND.RECORD_RESERVED_NONZERO, {
-          where,
+          where: where(),
           offset,
           expected: 0,
           actual: `${reserved(i)}; only drafts before 1.0 compressed modules`,

@@ -17,7 +17,13 @@ const CONTROL = /\p{Cc}/u;
 /** Longest prefix that can be shared: the field has 8 bits. */
 const MAX_SHARED = 255;
 
-const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
+const ZERO = 0x30;
+const isDigit = (byte: number): boolean => byte >= ZERO && byte <= 0x39;
+
+/** The run of digits that ends a stretch: there is none, or only zeros, or a number above 0. */
+const NO_NUMBER = 0;
+const ZEROS = 1;
+const NUMBER = 2;
 
 /**
  * Natural order of two names given as UTF-8: runs of ASCII digits compare as numbers, everything else bytewise; names
@@ -27,13 +33,14 @@ export function compareNames(x: Uint8Array, y: Uint8Array): number {
   const both = new Uint8Array(x.length + y.length);
   both.set(x);
   both.set(y, x.length);
-  return orderFrom(both, 0, x.length, x.length, both.length, 0);
+  return orderFrom(both, 0, x.length, x.length, both.length, 0, NO_NUMBER);
 }
 
 /**
  * {@link compareNames} of two names in one array, `from` … `end` and `other` … `otherEnd`.
  *
- * @param shared bytes they begin with both, which are not looked at again, but for digits that may go on
+ * @param shared bytes they begin with both, which are not looked at again
+ * @param run of digits that those end with
  */
 function orderFrom(
   bytes: Uint8Array,
@@ -42,16 +49,21 @@ function orderFrom(
   other: number,
   otherEnd: number,
   shared: number,
+  run: number,
 ): number {
-  let i = from + shared;
-  while (i > from && isDigit(bytes[i - 1]!)) i--;
-  let j = other + (i - from);
-  while (i < end && j < otherEnd) {
+  const [own, others] = [from + shared, other + shared];
+  let [i, j] = [own, others];
+  let number = run;
+  while (number !== NO_NUMBER || (i < end && j < otherEnd)) {
     const x = bytes[i]!;
     const y = bytes[j]!;
-    if (isDigit(x) && isDigit(y)) {
-      while (bytes[i] === 0x30 && i + 1 < end && isDigit(bytes[i + 1]!)) i++;
-      while (bytes[j] === 0x30 && j + 1 < otherEnd && isDigit(bytes[j + 1]!)) j++;
+    if (number !== NO_NUMBER || (isDigit(x) && isDigit(y))) {
+      // Both have a digit, so a number of nothing but zeros is one of no digits.
+      if (number !== NUMBER) {
+        while (i < end && bytes[i] === ZERO) i++;
+        while (j < otherEnd && bytes[j] === ZERO) j++;
+      }
+      number = NO_NUMBER;
       let difference = 0;
       for (;;) {
         const more = i < end && isDigit(bytes[i]!);
@@ -69,7 +81,7 @@ function orderFrom(
     }
   }
   const rest = end - i - (otherEnd - j);
-  return rest !== 0 ? rest : compareBytes(bytes.subarray(from, end), bytes.subarray(other, otherEnd));
+  return rest !== 0 ? rest : compareBytes(bytes.subarray(own, end), bytes.subarray(others, otherEnd));
 }
 
 /** Bytewise; a prefix comes first. Negative, zero or positive. */
@@ -118,6 +130,26 @@ export function decodeName(bytes: Uint8Array, offset: number | undefined, where:
   return name;
 }
 
+/** Smallest character of one to four bytes that is not a control. */
+const SMALLEST = [0x20, 0xa0, 0x800, 0x10000];
+
+/**
+ * The character that begins at `at`, valid and within `end`; −1 if there is none or it is a control. It says no more of what is
+ * wrong: see {@link decodeName}.
+ */
+function characterAt(bytes: Uint8Array, at: number, end: number): number {
+  const lead = bytes[at]!;
+  const more = lead < 0x80 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
+  let character = more === 0 ? lead : lead & (0x3f >> more);
+  for (let i = at + 1; i <= at + more; i++) {
+    if (i >= end || (bytes[i]! & 0xc0) !== 0x80) return -1;
+    character = (character << 6) | (bytes[i]! & 0x3f);
+  }
+  const surrogate = character >>> 11 === 0x1b;
+  const whole = (lead < 0x80 || lead >= 0xc0) && lead < 0xf8 && character >= SMALLEST[more]!;
+  return whole && !surrogate && character !== 0x7f && character <= 0x10ffff ? character : -1;
+}
+
 function badLength(actual: number, offset: number | undefined, where: string): never {
   return fail(KIND.NAME_ENCODING, { where, offset, expected: `1 to ${NAME_BYTES.hard} bytes`, actual });
 }
@@ -161,8 +193,7 @@ export interface NameReader {
 }
 
 /**
- * Time is linear in the heap: what a name shares with the one before it is copied, and not looked at again but for a run of
- * digits at its end.
+ * Time is linear in the heap: what a name shares with the one before it is copied, and not looked at again.
  *
  * @param base position of the heap in the file
  * @param limits the column of clause 14 that bounds all names together
@@ -179,6 +210,30 @@ export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): Na
   let name = "";
   let order = 0;
   let noncanonical: number | undefined;
+  /** Of each length of the last name: the run of digits that ends it; UTF-16 units, where a character begins. */
+  const runs = new Uint8Array(NAME_BYTES.hard + 1);
+  const units = new Uint16Array(NAME_BYTES.hard + 1);
+  /** The characters of a name from the last one on that it may not share. */
+  const own: number[] = [];
+  /** The name at `from` … `end`, which shares bytes with `name`; `undefined` if it is none. */
+  const decode = (from: number, end: number, shared: number): string | undefined => {
+    let at = from + shared;
+    // A character that what is shared ends with, or ends within.
+    while (at > from && (room[at - 1]! & 0xc0) === 0x80) at--;
+    if (at > from && room[at - 1]! >= 0xc0) at--;
+    const before = units[at - from]!;
+    let count = before;
+    own.length = 0;
+    while (at < end) {
+      const character = characterAt(room, at, end);
+      if (character < 0) return undefined;
+      own.push(character);
+      count += character < 0x10000 ? 1 : 2;
+      at += character < 0x80 ? 1 : character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
+      units[at - from] = count;
+    }
+    return name.slice(0, before) + String.fromCodePoint(...own);
+  };
   return {
     get noncanonical() {
       return noncanonical;
@@ -200,12 +255,23 @@ export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): Na
       if (whole < 1 || whole > NAME_BYTES.hard) badLength(whole, offset, fault().where);
       const other = NAME_BYTES.hard - start;
       room.copyWithin(other, start, start + shared);
-      for (let i = 0; i < suffix; i++) room[other + shared + i] = heap[at + i]!;
+      let run = runs[shared]!;
+      for (let i = shared; i < whole; ) {
+        const byte = heap[at + i - shared]!;
+        room[other + i] = byte;
+        if (!isDigit(byte)) run = NO_NUMBER;
+        else if (byte !== ZERO) run = NUMBER;
+        else run ||= ZEROS;
+        runs[++i] = run;
+      }
       if (shared < Math.min(length, whole, MAX_SHARED) && room[start + shared] === room[other + shared])
         noncanonical ??= offset;
-      order = orderFrom(room, start, start + length, other, other + whole, shared);
-      if (text === undefined) name = decodeName(room.subarray(other, other + whole), offset, fault().where);
-      else name = name.slice(0, shared) + text.slice(at, at + suffix);
+      order = orderFrom(room, start, start + length, other, other + whole, shared, runs[shared]!);
+      name =
+        text === undefined
+          ? (decode(other, other + whole, shared) ??
+            decodeName(room.subarray(other, other + whole), offset, fault().where))
+          : name.slice(0, shared) + text.slice(at, at + suffix);
       at += suffix;
       start = other;
       length = whole;

@@ -43,7 +43,7 @@ export function* interpretIndex(read: ReadIndex, options: InterpretOptions): Pau
   const { prologue } = options;
   const limit: LimitCheck = (value, bound, name, i, where) => {
     if (value > bound[options.limits])
-      checkLimit(value, bound, { where, offset: read.locate(name, i), limits: options.limits });
+      checkLimit(value, bound, { where: where(), offset: read.locate(name)(i), limits: options.limits });
   };
 
   for (const [name, offset] of [
@@ -66,20 +66,20 @@ export function* interpretIndex(read: ReadIndex, options: InterpretOptions): Pau
   ] as const)
     checkLimit(read.count(name), bound, {
       where: `number of ${name}`,
-      offset: read.locate(name, 0) - 4,
+      offset: read.locate(name)(0) - 4,
       limits: options.limits,
     });
 
   const encodings = readEncodings(read);
   const plans = yield* readPlans(read, encodings, limit);
   const types = yield* readTypes(read, limit);
-  const names = nameReader(read.names, read.locate("names", 0), options.limits);
+  const names = nameReader(read.names, read.locate("names")(0), options.limits);
   const layout = layOut(prologue.indexLength, chunkLengths(read), prologue.alignment);
   const { chunks, spans, digests, trailer, fileLength } = layout;
   const modules = yield* readModules(read, types, plans, names, limit, chunks);
   const tensors = yield* readTensors(read, names, limit, chunks.slice(modules.length));
   names.finish();
-  checkRoles(tensors, modules, (i) => read.locate("tensors", i));
+  checkRoles(tensors, modules, read.locate("tensors"));
   const sections = readSections(read, limit, chunks.slice(modules.length + tensors.length));
   checkFeatures(prologue, modules, tensors, encodings);
   if (fileLength !== prologue.fileLength)

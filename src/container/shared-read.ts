@@ -10,7 +10,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { DIMENSION, EXPERTS, RANK } from "../limits.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
-import type { LimitCheck } from "./chunk-rules.ts";
+import type { LimitCheck, Where } from "./chunk-rules.ts";
 import {
   BASE_LAYOUTS,
   KERNEL_DIMENSIONS,
@@ -24,14 +24,13 @@ import type { ReadIndex } from "./index-read.ts";
 import { type Pauses, pacer } from "./pauses.ts";
 
 export function readEncodings(read: ReadIndex): Encoding[] {
-  const seen = new Set<string>();
+  const distinct = read.distinct("encodings");
   return read.vectors.encodings.map((record, i) => {
-    const offset = read.locate("encodings", i);
+    const offset = read.locate("encodings")(i);
     const encoding = readEncoding(record, `encoding ${i}`, offset);
-    const key = JSON.stringify(encoding);
-    if (seen.has(key))
+    // One encoding has one record.
+    if (!distinct(i))
       fail(KIND.RECORD_REFERENCE, { where: `encoding ${i}`, offset, expected: "each encoding once" });
-    seen.add(key);
     return encoding;
   });
 }
@@ -51,54 +50,64 @@ export function* readPlans(
   const [components, bs, as] = [column("components"), column("b"), column("a")];
   const [bandCount, counts] = [read.count("bands"), read.column("plans")];
   const used = firstUse(encodings.length, "encodings", read);
-  const seen = new Set<string>();
-  let at = 0;
+  const planCount = read.count("plans");
+  const [locate, locateBand] = [read.locate("plans"), read.locate("bands")];
+  const distinct = read.distinct("bands", planCount);
   const rest = pacer();
   const result: Plan[] = [];
-  const readBand = (at: number, first: boolean, where: string): Band => {
-    const offset = read.locate("bands", at);
+  let at = 0;
+  const where = (): string => `plan ${result.length}`;
+  const readBand = (at: number, first: boolean): Band => {
+    const offset = locateBand(at);
     const [count, b, a] = [components(at), bs(at), as(at)];
-    if (count < 1) fail(KIND.BAND_PLAN, { where, offset, expected: "at least one component", actual: 0 });
+    if (count < 1)
+      fail(KIND.BAND_PLAN, { where: where(), offset, expected: "at least one component", actual: 0 });
     if (!first && bs(at - 1) === b && as(at - 1) === a)
-      fail(KIND.BAND_PLAN, { where, offset, expected: "neighbouring bands with different encodings" });
+      fail(KIND.BAND_PLAN, {
+        where: where(),
+        offset,
+        expected: "neighbouring bands with different encodings",
+      });
     return {
       components: count,
       b: used(b, where, offset, encodings),
       a: used(a, where, offset, encodings),
     };
   };
-  for (let i = 0; i < read.count("plans"); i++) {
+  const readPlan = (i: number): Plan => {
     const count = counts(i);
-    const where = `plan ${i}`;
-    const offset = read.locate("plans", i);
-    if (count < 1) fail(KIND.BAND_PLAN, { where, offset, expected: "at least one band", actual: count });
+    const offset = locate(i);
+    if (count < 1)
+      fail(KIND.BAND_PLAN, { where: where(), offset, expected: "at least one band", actual: count });
     if (count > bandCount - at)
       fail(KIND.RECORD_REFERENCE, {
-        where,
+        where: where(),
         offset,
         expected: `at most ${bandCount - at} bands`,
         actual: count,
       });
+    const first = at;
+    const bands: Band[] = [];
     let rank = 0;
-    const plan: Band[] = [];
-    /** The plan as text: two characters a band. */
-    let key = "";
-    for (const end = at + count; at < end; at++) {
-      const band = readBand(at, plan.length === 0, where);
+    for (const end = first + count; at < end; at++) {
+      const band = readBand(at, at === first);
       rank += band.components;
-      key += String.fromCharCode(band.components, (bs(at) << 8) | as(at));
-      plan.push(band);
+      bands.push(band);
     }
     limit(rank, RANK, "plans", i, where);
-    if (seen.has(key)) fail(KIND.RECORD_REFERENCE, { where, offset, expected: "each plan once" });
-    seen.add(key);
-    result.push({ bands: plan, rank });
-    if (rest(count)) yield;
+    if (!distinct(first, count))
+      fail(KIND.RECORD_REFERENCE, { where: where(), offset, expected: "each plan once" });
+    return { bands, rank };
+  };
+  while (result.length < planCount) {
+    const plan = readPlan(result.length);
+    result.push(plan);
+    if (rest(plan.bands.length)) yield;
   }
   if (at !== bandCount)
     fail(KIND.RECORD_REFERENCE, {
       where: "bands",
-      offset: read.locate("bands", at),
+      offset: read.locate("bands")(at),
       expected: `${at} bands`,
       actual: bandCount,
     });
@@ -115,14 +124,17 @@ export function* readTypes(read: ReadIndex, limit: LimitCheck): Pauses<ModuleTyp
   const rest = pacer();
   const types: ModuleType[] = [];
   const recordAt = typeRecords(read);
-  for (let i = 0; i < read.count("types"); i++) {
-    types.push(readType(recordAt(i), i, read, limit));
+  const count = read.count("types");
+  const where = (): string => `module type ${types.length}`;
+  for (let i = 0; i < count; i++) {
+    const type = readType(recordAt(i), i, where, read, limit);
     if (!distinct(i))
       fail(KIND.RECORD_REFERENCE, {
-        where: `module type ${i}`,
-        offset: read.locate("types", i),
+        where: where(),
+        offset: read.locate("types")(i),
         expected: "each module type once",
       });
+    types.push(type);
     if (rest(1)) yield;
   }
   return types;
@@ -152,27 +164,37 @@ function typeRecords(read: ReadIndex): (i: number) => ModuleTypeRecord {
   });
 }
 
-function readType(record: ModuleTypeRecord, i: number, read: ReadIndex, limit: LimitCheck): ModuleType {
-  const where = `module type ${i}`;
-  const offset = read.locate("types", i);
+function readType(
+  record: ModuleTypeRecord,
+  i: number,
+  where: Where,
+  read: ReadIndex,
+  limit: LimitCheck,
+): ModuleType {
+  const offset = read.locate("types")(i);
   const role =
-    MODULE_ROLES[record.role] ?? fail(KIND.UNSUPPORTED_ROLE, { where, offset, actual: record.role });
+    MODULE_ROLES[record.role] ?? fail(KIND.UNSUPPORTED_ROLE, { where: where(), offset, actual: record.role });
   const baseLayout =
     BASE_LAYOUTS[record.baseLayout] ??
-    fail(KIND.UNSUPPORTED_ROLE, { where, offset, expected: "base layout 0 or 1", actual: record.baseLayout });
+    fail(KIND.UNSUPPORTED_ROLE, {
+      where: where(),
+      offset,
+      expected: "base layout 0 or 1",
+      actual: record.baseLayout,
+    });
   const rule =
     MULTIPLIER_RULES[record.rule] ??
-    fail(KIND.UNSUPPORTED_ROLE, { where, offset, expected: "rule 0 to 3", actual: record.rule });
+    fail(KIND.UNSUPPORTED_ROLE, { where: where(), offset, expected: "rule 0 to 3", actual: record.rule });
   if (record.reserved !== 0)
-    fail(KIND.RECORD_RESERVED_NONZERO, { where, offset, expected: 0, actual: record.reserved });
+    fail(KIND.RECORD_RESERVED_NONZERO, { where: where(), offset, expected: 0, actual: record.reserved });
   for (const field of ["outSize", "inSize", "experts"] as const)
     if (record[field] < 1)
-      fail(KIND.DIMENSION_RANGE, { where: `${where}.${field}`, offset, expected: "at least 1", actual: 0 });
+      fail(KIND.DIMENSION_RANGE, { where: `${where()}.${field}`, offset, expected: "at least 1", actual: 0 });
   const kernels = [record.kernel0, record.kernel1, record.kernel2];
   const kernel = kernels.slice(0, KERNEL_DIMENSIONS[role]);
   if (kernels.some((size, k) => size > 0 !== k < kernel.length))
     fail(KIND.ROLE_SHAPE, {
-      where,
+      where: where(),
       offset,
       expected: `${kernel.length} kernel sizes for ${role}`,
       actual: kernels.join("×"),
@@ -180,7 +202,7 @@ function readType(record: ModuleTypeRecord, i: number, read: ReadIndex, limit: L
   const layouts = ROLE_LAYOUTS[role];
   if (!layouts.includes(baseLayout))
     fail(KIND.ROLE_SHAPE, {
-      where,
+      where: where(),
       offset,
       expected: `base layout ${BASE_LAYOUTS.indexOf(layouts[0]!)} for ${role}`,
       actual: record.baseLayout,
@@ -196,7 +218,7 @@ function readType(record: ModuleTypeRecord, i: number, read: ReadIndex, limit: L
     Object.is(alpha, -0)
   )
     fail(KIND.MULTIPLIER, {
-      where,
+      where: where(),
       offset,
       expected: "finite multiplier and alpha, not -0",
       actual: `${multiplier}, ${alpha}`,
@@ -219,12 +241,12 @@ export function firstUse(
   count: number,
   name: "encodings" | "plans" | "types",
   read: ReadIndex,
-): { <T>(reference: number, where: string, offset: number, records: readonly T[]): T; finish(): void } {
+): { <T>(reference: number, where: Where, offset: number, records: readonly T[]): T; finish(): void } {
   let used = 0;
-  const resolve = <T>(reference: number, where: string, offset: number, records: readonly T[]): T => {
+  const resolve = <T>(reference: number, where: Where, offset: number, records: readonly T[]): T => {
     if (reference >= count || reference > used)
       fail(KIND.RECORD_REFERENCE, {
-        where,
+        where: where(),
         offset,
         expected: `a reference to ${name} below ${Math.min(count, used + 1)}`,
         actual: reference,
@@ -237,7 +259,7 @@ export function firstUse(
       if (used !== count)
         fail(KIND.RECORD_REFERENCE, {
           where: name,
-          offset: read.locate(name, used),
+          offset: read.locate(name)(used),
           expected: `${used} ${name}, all used`,
           actual: count,
         });

@@ -6,19 +6,15 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ElementType, ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
+import type { Where } from "./chunk-rules.ts";
 
 type TensorShape = Pick<PlainTensor, "name" | "role" | "element" | "shape" | "axis">;
 
 /** Only a magnitude has an axis, 0 or 1. @throws LqaError TENSOR_RECORD */
-export function checkMagnitudeAxis(
-  role: TensorRole,
-  axis: number,
-  where: string,
-  offset: number | undefined,
-): void {
+export function checkMagnitudeAxis(role: TensorRole, axis: number, where: Where, offset: number): void {
   const most = role === "magnitude" ? 1 : 0;
   if (axis > most)
-    fail(KIND.TENSOR_RECORD, { where: `${where}.axis`, offset, expected: `at most ${most}`, actual: axis });
+    fail(KIND.TENSOR_RECORD, { where: `${where()}.axis`, offset, expected: `at most ${most}`, actual: axis });
 }
 
 const FLOATS: readonly ElementType[] = ["F32", "F16", "BF16", "F64"];

@@ -7,8 +7,7 @@
  *
  * @module
  */
-import { checkRaw, checkScales, type PlaneReport, type usedGroups } from "../codecs/check.ts";
-import { groupCount } from "../codecs/encoding.ts";
+import { checkPlane, type PlaneReport, type usedGroups } from "../codecs/check.ts";
 import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import { unorderedIndex } from "../container/tensor-rules.ts";
@@ -73,10 +72,13 @@ export class ValueChecks {
       const bytes = payload.subarray(offset, offset + extent.length);
       if (encoding.codec === "zero") continue;
       current = extent;
-      if (encoding.codec === "raw") checkRaw(bytes, encoding.element, lengths[factor], report);
-      else if (plane === "scales") {
-        const used = canonical?.(encoding, packed[factor][band] ?? NO_PLANES, lengths[factor]);
-        checkScales(encoding, bytes, groupCount(encoding.group, lengths[factor]), report, used);
+      const length = lengths[factor];
+      if (encoding.codec === "raw" || plane === "scales") {
+        const used =
+          encoding.codec === "raw"
+            ? undefined
+            : canonical?.(encoding, packed[factor][band] ?? NO_PLANES, length);
+        checkPlane(encoding, plane, bytes, length, report, used);
       } else if (canonical !== undefined) {
         packed[factor][band] ??= { ...NO_PLANES };
         packed[factor][band][plane] = bytes;

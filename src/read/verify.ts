@@ -9,7 +9,7 @@
 
 import type { PackedFactors } from "../codecs/packed.ts";
 import { align, requireZero, toHex } from "../container/bytes.ts";
-import { checkChunkCrc, checkPayload, rawPayload, splitPayload } from "../container/chunk.ts";
+import { checkChunkCrc, planeTaker, rawPayload } from "../container/chunk.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import { CRC_BYTES, crc32 } from "../container/crc32.ts";
 import { contentHasher, moduleContent, rootDigest, tensorContent } from "../container/digests.ts";
@@ -24,6 +24,7 @@ import { type ErrorKind, fail, isLqaError, type LqaError } from "../errors.ts";
 import { ELEMENT_BYTES } from "../model/adapter.ts";
 import { equalBytes } from "../model/bytes.ts";
 import { assertRoom, inflateCount } from "./budget.ts";
+import { checkModule } from "./chunks.ts";
 import type { Header, OpenedIndex } from "./header.ts";
 import { need, type Steps } from "./steps.ts";
 import type { ValueChecks } from "./values.ts";
@@ -184,10 +185,9 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
       `module "${record.name}"`,
       (payload) => content.add(moduleContent(record), payload),
       (raw) => {
-        const { offset } = record.chunk;
-        checkPayload(record, record.bands, raw, offset);
-        values?.module(record, raw, offset);
-        visitor.module?.(record, splitPayload(record, record.bands, raw));
+        const wanted = visitor.module && planeTaker(record, record.bands);
+        checkModule(record, raw, values, wanted?.take);
+        if (wanted !== undefined) visitor.module?.(record, wanted.factors);
       },
     );
   for (const record of index.tensors)

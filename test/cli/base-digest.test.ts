@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { baseDigests } from "../../src/base-digest.ts";
 import type { SafeTensor } from "../../src/dialects/safetensors.ts";
 import { openLqa } from "../../src/index.ts";
 import { bands, fileBytes, packed, shape } from "../container/fixtures.ts";
@@ -81,6 +82,26 @@ describe("encode --base", () => {
     const again = lqa("encode", path("adapter"), "-o", path("b.lqa"), "--base", path("sharded"), "--json");
     expect(again.json()).toMatchObject({ baseDigest: expected });
     expect(readFileSync(path("b.lqa")).equals(readFileSync(path("a.lqa")))).toBe(true);
+  });
+
+  it("writes it into each of many adapters, and hashes a weight once", async () => {
+    writePeftDirectory(path("second"), { change });
+    const inputs = [path("adapter"), path("second")];
+    expect(lqa("encode", ...inputs, "--out-dir", path("out"), "--base", path("base")).code).toBe(0);
+    for (const name of ["adapter", "second"])
+      expect(readFileSync(path(`out/${name}.lqa`)).equals(readFileSync(path("a.lqa"))), name).toBe(true);
+
+    writeModel(path("changing"), model);
+    const digests = baseDigests(path("changing"));
+    const modules = LAYERS.map((name) => shape(name, { out: 32, in: 24 }));
+    const first = await digests.of(modules.slice(1));
+    const file = path(`changing/${listing(path("changing")).find((name) => name.endsWith(".safetensors"))}`);
+    const bytes = readFileSync(file);
+    // A weight that is read again is noticed to have changed.
+    writeFileSync(file, bytes.fill(1, 8 + Number(bytes.readBigUInt64LE(0))), { flag: "r+" });
+    expect(await digests.of(modules.slice(1))).toEqual(first);
+    await expect(digests.of(modules)).rejects.toThrow("written to meanwhile");
+    await digests.close();
   });
 
   it("writes nothing for a model that does not fit", () => {

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { checkScales, type ScaledEncoding } from "../../src/codecs/check.ts";
 import { type Encoding, encodingLabel, type Planes, planeSizes } from "../../src/codecs/encoding.ts";
 import { firstUnusedBit } from "../../src/codecs/unused.ts";
 import { checkPlanes, expectedWeight, samples } from "./planes.ts";
@@ -204,4 +205,29 @@ describe("encoding labels", () => {
     expect(encodingLabel({ codec: "zero" })).toBe("zero");
     expect(encodingLabel({ codec: "sign", group: 0, scale: "f16" })).toBe("sign whole f16");
   });
+});
+
+it("finds scales two at a time as one by one, wherever they stand", () => {
+  const patterns = [
+    0, 1, 0x3c00, 0x46ff, 0x4700, 0x7bff, 0x7c00, 0x7c01, 0x7f80, 0x8000, 0x8001, 0xbc00, 0xffff,
+  ];
+  const pattern = fc.oneof({ weight: 12, arbitrary: fc.constant(0x3800) }, fc.constantFrom(...patterns));
+  const scales = fc.array(pattern, { maxLength: 24 });
+  const encodings = (["f16", "bf16"] as const).flatMap((scale): ScaledEncoding[] => [
+    { codec: "sign", group: 0, scale },
+    { codec: "affine", bits: 8, group: 0, scale },
+  ]);
+  fc.assert(
+    fc.property(scales, fc.nat(3), fc.constantFrom(...encodings), (list, offset, encoding) => {
+      const bytes = new Uint8Array(new ArrayBuffer(offset + 2 * list.length), offset);
+      for (const [i, one] of list.entries()) bytes.set([one & 255, one >> 8], 2 * i);
+      const found = (used?: () => boolean): number[] => {
+        const offsets: number[] = [];
+        checkScales(encoding, bytes, 1, (_kind, _plane, at) => void offsets.push(at), used);
+        return offsets;
+      };
+      expect(found()).toEqual(found(() => false));
+    }),
+    { numRuns: 3000 },
+  );
 });

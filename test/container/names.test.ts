@@ -1,7 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { concat } from "../../src/container/bytes.ts";
-import { compareNames, encodeName, frontCode, nameReader, sortByName } from "../../src/container/names.ts";
+import {
+  compareNames,
+  decodeName,
+  encodeName,
+  frontCode,
+  nameReader,
+  sortByName,
+} from "../../src/container/names.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { LimitSet } from "../../src/limits.ts";
 
@@ -79,6 +86,47 @@ describe("front coding", () => {
           });
         },
       ),
+    );
+  });
+
+  test("any bytes give the name, the order and the error that they give alone", () => {
+    // Pieces of characters of one to four bytes, controls, and digits that go on across what is shared.
+    const byte = fc.constantFrom(
+      ...[0x30, 0x30, 0x31, 0x39, 0x61, 0x1f, 0x7f, 0xc1, 0xc2, 0x80, 0x9f, 0xa0, 0xe0, 0xe2, 0xed, 0xef],
+      ...[0xbb, 0xbf, 0xf0, 0x90, 0xf4, 0x8f, 0xf8, 0xff],
+    );
+    const character = fc.constantFrom(..."019aé\u0800\ufeff\uffff\u{10000}\u{10ffff}");
+    const part = fc.oneof(
+      fc.array(character, { maxLength: 5 }).map((list) => utf8(list.join(""))),
+      {
+        weight: 1,
+        arbitrary: fc.array(byte, { maxLength: 4 }).map((list) => Uint8Array.from(list)),
+      },
+    );
+    const parts = fc.array(fc.tuple(fc.nat(), part), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(parts, (list) => {
+        // A byte that is not ASCII at the end: or none of these is looked at in turn.
+        const reader = nameReader(concat([...list.map(([, own]) => own), Uint8Array.of(0xff)]), 0, "core");
+        let last: Uint8Array = new Uint8Array(0);
+        for (const [some, own] of list) {
+          const shared = some % (last.length + 1);
+          const bytes = concat([last.subarray(0, shared), own]);
+          const outcome = (run: () => string): string => {
+            try {
+              return run();
+            } catch (error) {
+              return String(error);
+            }
+          };
+          const read = outcome(() => reader.next(shared, own.length, "module", 7, 9));
+          expect(read).toBe(outcome(() => decodeName(bytes, 9, "module 7")));
+          if (read.startsWith("LqaError")) return;
+          expect(Math.sign(reader.order)).toBe(Math.sign(compareNames(last, bytes)));
+          last = bytes;
+        }
+      }),
+      { numRuns: 5000 },
     );
   });
 

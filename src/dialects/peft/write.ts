@@ -65,12 +65,21 @@ export function writePeft(given: Adapter, options: WriteOptions): Map<string, Ui
     add(factorKey(module, "b", context), factor(module, "b", b));
     add(factorKey(module, "a", context), factor(module, "a", a));
   }
+  const modules = new Map(adapter.modules.map((module) => [module.name, module]));
+  const indices = new Map(
+    adapter.tensors.filter(({ role }) => role === "token-indices").map((tensor) => [tensor.name, tensor]),
+  );
   for (const tensor of adapter.tensors) {
     const key = tensorKey(tensor, context);
     const { element } = tensor;
-    const data = tensor.role === "token-rows" ? configuredRows(tensor, adapter, config) : tensor.data;
+    const data =
+      tensor.role === "token-rows" ? configuredRows(tensor, indices.get(tensor.name)!, config) : tensor.data;
     if (key !== undefined)
-      add(key, { element, shape: own === undefined ? shapeIn(tensor, adapter) : tensor.shape, data });
+      add(key, {
+        element,
+        shape: own === undefined ? shapeIn(tensor, modules.get(tensor.name)) : tensor.shape,
+        data,
+      });
   }
   return new Map([
     [CONFIG_FILE, origin.config.slice()],
@@ -91,15 +100,16 @@ const ROLES: readonly PlainTensor["role"][] = [
 ];
 
 /** Token rows in the order of the configuration's indices. */
-function configuredRows({ name, data }: PlainTensor, { tensors }: Adapter, config: PeftConfig): Uint8Array {
-  const indices = tensors.find((each) => each.role === "token-indices" && each.name === name)!;
+function configuredRows({ name, data }: PlainTensor, indices: PlainTensor, config: PeftConfig): Uint8Array {
   return permuteRows(data, readIndices(indices), indicesFor(name, config));
 }
 
 /** Shape of a plain tensor from elsewhere: magnitudes have PEFT's. @throws LqaError UNSUPPORTED_DIALECT */
-function shapeIn({ role, name, axis, shape }: PlainTensor, { modules }: Adapter): readonly number[] {
-  const module = role === "magnitude" ? modules.find((each) => each.name === name) : undefined;
-  if (module === undefined) return shape;
+function shapeIn(
+  { role, name, axis, shape }: PlainTensor,
+  module: LoraModule | undefined,
+): readonly number[] {
+  if (role !== "magnitude" || module === undefined) return shape;
   if ((axis === 0) === (module.baseLayout === "out-in")) {
     return module.kernel.length === 0 ? [module.out] : [1, module.out, ...module.kernel.map(() => 1)];
   }
