@@ -327,6 +327,8 @@ export function apply(suite) {
   wrong("refused-bias-of-another-length", "lora-bias", [weight(6, 5), base("q.bias", [5])], "BASE_SHAPE");
   wrong("refused-no-tensor-to-replace", "replace", [weight(6, 5), other], "BASE_MODULE_MISSING");
   wrong("refused-replaced-of-another-shape", "replace", [weight(6, 5), base("other", [1, 3])], "BASE_SHAPE");
+  // The second axis has the width of the rows, but it is not the last.
+  wrong("refused-rows-of-a-kernel", "token-rows", [base("e.weight", [9, 4, 1]), weight(6, 5)], "BASE_SHAPE");
   wrong("refused-token-beyond", "token-rows", [base("e.weight", [8, 4]), weight(6, 5)], "BASE_SHAPE");
   wrong(
     "refused-rows-of-another-width",
