@@ -344,6 +344,7 @@ C_UNSEEN = {
     "f->options.inflate": "only a reader without zstd gets there, and for it the suite skips what needs zstd",
     "size - 1 < width": END,
     "size - at < t->value": END,
+    "if (!target) return LQA_BASE_MODULE_MISSING": "a base layer without a bias: a consumer that can add one may do so (9.6)",
 }
 RUST_UNSEEN = {
     ".limit(length.into(), limits::CHUNK)": ABOVE_CORE + "32 bits cannot be above Hard",
