@@ -1,21 +1,22 @@
 // Writes suite/mutations/*.repaired.json: every change of one byte of a tiny file, with its checksums repaired, and what two
 // readers that were written independently of each other make of it. They have to agree, or nothing is written.
 //
-//   node conformance/classify.mjs [--first COMMAND] [--second COMMAND]
+//   node conformance/classify.mjs [--first COMMAND] [--second COMMAND] [--filter TEXT]
 //
-// By default the library and the Python reader, by protocol B. The tables are data of the suite from then on: they are made
+// By default the library and the Python reader, by protocol B, and all files; or those whose id contains TEXT. The tables are data of the suite from then on: they are made
 // again only when a file under suite/mutations/ or a rule of the specification changes.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { repaired } from "./generate/repair.mjs";
 import { Lines } from "./runner/lines.mjs";
-import { reparable } from "./runner/mutations.mjs";
+import { BUDGET, reparable } from "./runner/mutations.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const { values } = parseArgs({
   options: {
     first: { type: "string", default: `${process.execPath} ${here("adapters/lqa.mjs")} --lines` },
+    filter: { type: "string", default: "" },
     second: { type: "string", default: `python3 ${here("readers/python/lqa_reader.py")} --lines` },
   },
 });
@@ -25,7 +26,9 @@ const readers = [values.first, values.second].map(
 
 const { mutations } = JSON.parse(readFileSync(here("suite/manifest.json"), "utf8"));
 let disagreements = 0;
-for (const { id, table: path, repaired: output } of mutations) {
+for (const { id, table: path, repaired: output } of mutations.filter(({ id }) =>
+  id.includes(values.filter),
+)) {
   const table = JSON.parse(readFileSync(here(`suite/${path}`), "utf8"));
   const base = readFileSync(here(`suite/${table.file}`));
   const names = [];
@@ -40,7 +43,7 @@ for (const { id, table: path, repaired: output } of mutations) {
         id,
         hex: Buffer.from(repaired(bytes, table.layout)).toString("hex"),
         level: "canonical",
-        budget: 2 ** 29,
+        budget: BUDGET,
       };
       const [first, second] = (await Promise.all(readers.map((reader) => reader.run(run)))).map(nameOf);
       if (first !== second) {

@@ -1,5 +1,5 @@
-// Makes spec/example.lqa and its byte-by-byte description, annex A of spec/lqa-v1.md. Run after `npm run build`.
-// `--check` fails when either is not current.
+// Makes spec/example.lqa and its byte-by-byte description, annex A of spec/lqa-v1.md, and the worked vectors of annex L
+// (vectors.mjs). Run after `npm run build`. `--check` fails when one of them is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { concat } from "../dist/container/bytes.js";
 import { SCHEMA } from "../dist/container/generated/schema.js";
@@ -8,6 +8,7 @@ import { planeExtents } from "../dist/container/layout.js";
 import { encodeMeta } from "../dist/container/meta-write.js";
 import { openLqa } from "../dist/index.js";
 import { prepareFile } from "../dist/write/write.js";
+import { vectors } from "./vectors.mjs";
 
 const check = process.argv.includes("--check");
 const bytesOf = (...values) => Uint8Array.from(values);
@@ -187,13 +188,18 @@ Decoded, component by component: B′ = ${[...b].join(", ")}; A′ = ${[...a].ma
 const specUrl = new URL("lqa-v1.md", import.meta.url);
 const fileUrl = new URL("example.lqa", import.meta.url);
 const spec = readFileSync(specUrl, "utf8");
-const filled = spec.replace(
-  /(<!-- generated:example -->\n)[\s\S]*?(<!-- \/generated -->)/,
-  (_, open, close) => `${open}${text}\n${close}`,
-);
+let filled = spec;
+for (const [name, body] of [
+  ["example", text],
+  ["vectors", await vectors()],
+])
+  filled = filled.replace(
+    new RegExp(`(<!-- generated:${name} -->\\n)[\\s\\S]*?(<!-- /generated -->)`),
+    (_, open, close) => `${open}${body}\n${close}`,
+  );
 const current = spec === filled && existsSync(fileUrl) && Buffer.compare(readFileSync(fileUrl), bytes) === 0;
 if (check) {
-  if (!current) console.error("annex A is not current; run: node spec/example.mjs");
+  if (!current) console.error("annex A or L is not current; run: node spec/example.mjs");
   process.exit(current ? 0 : 1);
 }
 writeFileSync(specUrl, filled);

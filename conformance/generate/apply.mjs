@@ -327,6 +327,9 @@ export function apply(suite) {
   wrong("refused-bias-of-another-length", "lora-bias", [weight(6, 5), base("q.bias", [5])], "BASE_SHAPE");
   wrong("refused-no-tensor-to-replace", "replace", [weight(6, 5), other], "BASE_MODULE_MISSING");
   wrong("refused-replaced-of-another-shape", "replace", [weight(6, 5), base("other", [1, 3])], "BASE_SHAPE");
+  // The second axis, or the last, has the width of the rows.
+  for (const [name, shape] of Object.entries({ "before-a-kernel": [9, 4, 1], "behind-a-kernel": [9, 1, 4] }))
+    wrong(`refused-rows-${name}`, "token-rows", [base("e.weight", shape), weight(6, 5)], "BASE_SHAPE");
   wrong("refused-token-beyond", "token-rows", [base("e.weight", [8, 4]), weight(6, 5)], "BASE_SHAPE");
   wrong(
     "refused-rows-of-another-width",

@@ -133,6 +133,7 @@ const CHAINS = {
       ["type", "module-references", set("modules", 0, { type: 9 })],
       ["plan", "module-references", set("modules", 0, { plan: 9 })],
       ["rule", "module-multiplier", set("types", 0, { rule: 0 })],
+      ["limit", "module-limits", set("types", 0, { out: 2 ** 24, in: 2 ** 24, experts: 1024 })],
       ["reserved", "module-reserved", set("modules", 0, { reserved: 2 })],
       ["length", "module-length", set("modules", 0, { chunk_length: 7 })],
       [

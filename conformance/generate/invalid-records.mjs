@@ -245,6 +245,8 @@ function tensors(suite) {
     { name: "q", role: "magnitude", shape: [30], axis: 1 },
     [module({ role: "conv2d", kernel: [3, 2] })],
   );
+  for (const role of ["lora-bias", "magnitude"])
+    companion(`${role}-of-a-dimension-more`, { name: "q", role, shape: [3, 2] });
   companion("magnitude-of-other-dimensions", { name: "q", role: "magnitude", shape: [2, 2] }, [
     module({ out: 4 }),
   ]);
@@ -309,6 +311,14 @@ function tensors(suite) {
     set("tensors", 0, { compression: 1 }),
     ["7.1"],
   );
+  for (const bytes of [0, 3, 4])
+    add(
+      `compressed-of-${bytes}-bytes`,
+      "CHUNK_LENGTH_MISMATCH",
+      {},
+      set("tensors", 0, { compression: 1, chunk_length: bytes }),
+      ["7.1"],
+    );
   add(
     "shuffled-as-long-as-not-compressed",
     "CHUNK_LENGTH_MISMATCH",

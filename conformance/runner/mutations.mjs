@@ -1,11 +1,15 @@
 // Every truncation and every change of one byte of a tiny file, from tables that say what becomes of it
 // (suite/README.md, "Mutations").
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repaired } from "../generate/repair.mjs";
 import { outcome } from "./compare.mjs";
 
-const BUDGET = 2 ** 29;
+/**
+ * What no chunk within Core needs, stored and raw: a reader that looks at chunks in pieces may accept one above a smaller budget
+ * (14), and then has another first error. limits/budget has cases of budgets.
+ */
+export const BUDGET = 2 ** 31;
 
 /** Cases of a table. A sample has every truncation, and one other value of each byte. */
 export function mutationCases(root, { id, table: path, repaired: second }, { all, errors, exits }) {
@@ -32,21 +36,19 @@ export function mutationCases(root, { id, table: path, repaired: second }, { all
   const changes = each(range(0, base.length), (at, value) =>
     run(`byte ${at} = ${value}`, changed(at, value), nameOf(table.changes, at, value)),
   );
+  const { names, changes: named } = JSON.parse(readFileSync(join(root, second), "utf8"));
+  const fitting = each(reparable(table), (at, value) =>
+    run(
+      `repaired byte ${at} = ${value}`,
+      repaired(changed(at, value), table.layout),
+      names[nameOf(named, at, value)],
+    ),
+  );
   const cases = [
     { id: `${id}/truncations`, runs: truncations },
     { id: `${id}/changes`, runs: changes },
+    { id: `${id}/repaired`, runs: fitting },
   ];
-  if (existsSync(join(root, second))) {
-    const { names, changes } = JSON.parse(readFileSync(join(root, second), "utf8"));
-    const runs = each(reparable(table), (at, value) =>
-      run(
-        `repaired byte ${at} = ${value}`,
-        repaired(changed(at, value), table.layout),
-        names[nameOf(changes, at, value)],
-      ),
-    );
-    cases.push({ id: `${id}/repaired`, runs });
-  }
   return cases.map((c) => ({
     ...c,
     group: "mutations",

@@ -16,16 +16,6 @@ export const KINDS = [
         "{}",
       ],
       ["codecs/nonfinite", "at + 8 <= words.length", "false", "at + 8 < words.length"],
-      [
-        "codecs/trellis-decode",
-        "if (end - i >= entries.length)",
-        "true",
-        "false",
-        "end - i > entries.length",
-        "end - i < entries.length",
-        "end + i",
-        "{}",
-      ],
       ["container/crc32", "i < end; i += 8", "false"],
       ["container/crc32", "nodeZlib?.crc32 === undefined", "true", "false", "nodeZlib?.crc32 !== undefined"],
       ["container/sha256", "if (native !== null)", "true", "false", "native === null", "{}"],
@@ -44,7 +34,6 @@ export const KINDS = [
       ["codecs/trellis-decode", "for (let i = 0; i < length; i++) integers", "i <= length"],
       ["codecs/trellis-decode", "for (let j = 0; j < windows.length; j++)", "j <= windows.length"],
       ["codecs/unused", "last < bytes.length", "last <= bytes.length"],
-      ["container/bytes", "for (let i = 0; i < x.length; i++) if (x[i] !== y[i])", "i <= x.length"],
       ["container/compression", "for (let b = 0, to = 0; b < elementSize; b++)", "b <= elementSize"],
       ["container/crc32", "for (let i = 0; i < 256; i++)", "i <= 256"],
       ["container/crc32", "for (let i = 256; i < tables.length; i++)", "i <= tables.length"],
@@ -54,21 +43,9 @@ export const KINDS = [
     reason: "the condition is there for the compiler, or repeats what the types or the caller say",
     mutants: [
       ["codecs/check", 'encoding.codec === "affine" ? encoding.bits : 1', "true"],
-      ["codecs/check", 'encoding.codec !== "zero"', "true", '""'],
       ["codecs/rotation", "if (sign > 0) continue;", "sign >= 0"],
       ["codecs/unused", "bytes.length === 0 ||", "false", '""'],
       ["container/layout", 'plane === "codes" && encoding.codec === "raw"', "true"],
-    ],
-  },
-  {
-    reason: "a number that only has to differ from others, and still does",
-    mutants: [
-      [
-        "container/records-read",
-        "record.moduleType * SHARED_RECORDS.hard + record.plan",
-        "record.moduleType * SHARED_RECORDS.hard - record.plan",
-        "record.moduleType / SHARED_RECORDS.hard",
-      ],
     ],
   },
   {

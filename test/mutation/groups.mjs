@@ -22,10 +22,11 @@ export const groups = {
   head: inContainer("prologue", "trailer", "layout", "bytes", "crc32", "sha256", "runtime", "digests"),
   index: inContainer("index-verify", "index-read", "index-write", "schema-types"),
   shared: inContainer("shared-read", "encoding-record", "features"),
-  records: inContainer("records-read", "chunks-read", "chunk-rules", "tensor-rules", "types"),
+  records: inContainer("records-read", "modules-read", "chunks-read", "chunk-rules", "tensor-rules", "types"),
   written: inContainer("records-write", "names"),
   payload: inContainer(
     "chunk",
+    "payload",
     "compression",
     "decompress",
     "inflate",
@@ -33,7 +34,7 @@ export const groups = {
     "portable-zstd",
     "zstd-frame",
   ),
-  meta: inContainer("meta"),
+  meta: inContainer("meta", "meta-write"),
   codecs: {
     files: ["src/codecs/*.ts", "!src/codecs/trellis-tables.ts", "!src/codecs/viterbi*.ts"],
     tests: [

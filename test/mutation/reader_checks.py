@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Removes the checks of a reader one after the other, and asks the suite whether a case turns red.
 
-    python3 test/mutation/reader_checks.py [python] [c] [rust] [--report conformance/reader-checks.md] [--list]
+    python3 test/mutation/reader_checks.py [python] [c] [rust] [misreadings] [--report conformance/reader-checks.md] [--list]
 
 In the Python reader a check is a call that raises an error, a `raise`, or one operand of a condition that is several
-(`a and b`, `a <= b <= c`); what it is in C and Rust, `reader_sources.py` says. With the package `zstandard`, and with libzstd for
+(`a and b`, `a <= b <= c`); what it is in C and Rust, `reader_sources.py` says; misreadings, `misreadings.py`. With the package `zstandard`, and with libzstd for
 the C reader (its `build` takes CFLAGS), the cases of compressed files are run, too. Needs Node for the list of cases.
 """
 from __future__ import annotations
@@ -21,12 +21,14 @@ import time
 from pathlib import Path
 from typing import Any, Iterator
 
+import misreadings
 from reader_sources import Site, SourceReader
 
 ROOT = Path(__file__).resolve().parents[2]
 READER = ROOT / "conformance/readers/python/lqa_reader.py"
 ZSTD = {"zstd", "text-zstd"}
 PYTHON_UNSEEN = {  # checks, or parts of them, whose removal no case shows, and why
+    "index[4:8] != b'LQA1'": "the next check refuses it, with the same code and less advice",
     "table >= 4": "a table at 0 has its vtable there, of size 0, which is an INDEX_TABLE, too",
     "place >= 4": "0 is a missing field, and 1 to 3 are no multiples of 4",
     "NAMES_TOTAL_BYTES": "as many names as Core allows, each as long as Hard allows, come to the Hard limit and not above it; "
@@ -35,7 +37,7 @@ PYTHON_UNSEEN = {  # checks, or parts of them, whose removal no case shows, and 
     "width > 0": "without a field, the content size is taken for 0, which no frame has to have",
     "len(content) == size": "zstd compares what it makes with the size that the frame declares",
     "payload is not None": "only a reader without zstd gets there, and for it the suite skips what needs zstd",
-    "0 <= s * e.largest()": "what is negative is not above 0, and a comparison with NaN is false",
+    "0 <= s * p.encoding.largest()": "what is negative is not above 0, and a comparison with NaN is false",
 }
 REPORT = """# Checks of the readers
 
@@ -51,14 +53,23 @@ SECTION = """
 | line | removed | why no case shows it |
 | --- | --- | --- |
 {rows}"""
+MISREADINGS = """
+## Misreadings
+
+The Python reader, misreading the specification ({count} cases):
+
+| a reader that | first case that turns red |
+| --- | --- |
+{rows}"""
 ENDLESS = 5.0  # seconds of processor time for one file
 CHECKS = {"need", "check", "limit", "check_crc", "canonical", "distinct", "refer", "finish"}
 CASES = """
+import { resolve } from "node:path";
 import { loadCases } from "./conformance/runner/cases.mjs";
-for (const { id, features, operation, runs } of loadCases("conformance/suite", { mutations: "none" }))
-  if (operation === "read")
-    console.log(JSON.stringify({ id, features, runs: runs.map(({ path, level, budget, expected, accept }) =>
-      ({ path, level, budget, expected, accept })) }));
+for (const { id, features, operation, runs } of loadCases(resolve("conformance/suite"), { mutations: "none" }))
+  if (operation === "read" || operation === "apply")
+    console.log(JSON.stringify({ id, features, runs: runs.map(({ path, base, level, budget, expected, accept }) =>
+      ({ operation, path, base, level, budget, expected, accept })) }));
 """
 
 
@@ -222,12 +233,26 @@ def examine(reader: Any, wanted: list[int], cases: list[dict[str, Any]]) -> tupl
     return summary, unseen
 
 
+def misread(cases: list[dict[str, Any]]) -> tuple[str, bool]:
+    """The section of the report, and whether each misreading turns a case red."""
+    wrong = first_red(PythonReader().open(None), cases)
+    if wrong:
+        raise SystemExit(f"the Python reader as it is fails {wrong}")
+    rows, known = "", True
+    for what, tree in misreadings.trees(READER.read_text(encoding="utf-8")):
+        seen = first_red(PythonRun(tree), cases)
+        rows += f"| {what} | {f'`{seen}`' if seen else 'none'} |\n"
+        known = known and seen is not None
+    print(rows, flush=True)
+    return MISREADINGS.format(count=len(cases), rows=rows), known
+
+
 READERS = {"python": PythonReader, "c": lambda: SourceReader("C"), "rust": lambda: SourceReader("Rust")}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("readers", nargs="*", choices=[*READERS, []], help="all of them if none is named")
+    parser.add_argument("readers", nargs="*", choices=[*READERS, "misreadings", []], help="all of them if none is named")
     parser.add_argument("--report", type=Path, help="also write the result there, as Markdown")
     parser.add_argument("--lines", default="1-", help="only checks that stand there, as 100-200")
     parser.add_argument("--list", action="store_true", help="only list the checks")
@@ -236,7 +261,12 @@ def main() -> int:
     lines = subprocess.run(["node", "--input-type=module", "-e", CASES], cwd=ROOT, check=True, capture_output=True, text=True)
     cases = [json.loads(line) for line in lines.stdout.splitlines()]
     sections, known = "", True
-    for name in options.readers or READERS:
+    for name in options.readers or [*READERS, "misreadings"]:
+        if name == "misreadings":
+            if not options.list:
+                section, each = misread(cases)
+                sections, known = sections + section, known and each
+            continue
         reader = READERS[name]()
         wanted = [i for i, site in enumerate(reader.sites) if first <= site.line <= last]
         if options.list:

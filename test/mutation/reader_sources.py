@@ -34,7 +34,7 @@ class Gone(Exception):
 
 
 # Functions of lqa.c that answer whether bytes are good: `if (bad) return 0;`
-C_JUDGES = {"valid_utf8", "refer", "frame_size", "lqa_mp_token", "valid_key", "lqa_mp_check"}
+C_JUDGES = {"valid_utf8", "refer", "shape_is", "frame_size", "lqa_mp_token", "valid_key", "lqa_mp_check"}
 # Conditions elsewhere: the file, the expression (in brackets ⟦ ⟧, with what stands around it; … is anything), whether it must hold.
 C_EXTRA = [
     ("lqa.c", "case 0: return ⟦m->multiplier == 1.0f && m->alpha == 0.0f⟧;", True),
@@ -43,6 +43,8 @@ C_EXTRA = [
     ("lqa.c", "return ⟦!last->bytes || compare_bytes(last->bytes, (size_t)last->value, key->bytes, (size_t)key->value) < 0⟧;", True),
     ("lqa.c", "return ⟦at == size⟧;", True),
     ("lqa.c", "have_rows = lqa_next_tensor(f, &other) && ⟦other.role == LQA_TOKEN_INDICES && same_name(&t.name, &other.name)⟧;", True),
+    ("lqa.c", "return ⟦next == 2⟧;", True),
+    ("apply.c", "if (⟦rows[i] >= target->shape[0]⟧) code =", False),
 ]
 RUST_EXTRA = [
     ("name.rs", "if ⟦!text.chars().any(char::is_control)⟧ =>", True),
@@ -56,9 +58,10 @@ RUST_EXTRA = [
     ("check.rs", "if compression == 0 { ⟦stored == raw + 4⟧ } else", True),
     ("check.rs", "else { ⟦stored >= 5 && stored < raw + 4⟧ };", True),
     ("check.rs", "let good = ⟦number < count && number <= *used⟧;", True),
-    ("check.rs", "⟦t.chunk.raw / element_size(t.element) == u64::from(m.kind.experts) * u64::from(size)⟧\n", True),
-    ("check.rs", "⟦t.shape.len() == 2 && indices.is_some_and(|other| other.shape.first() == t.shape.first())⟧\n", True),
-    ("check.rs", "⟦t.shape.len() == 1 && t.element == U32 && rows⟧\n", True),
+    ("check.rs", "BIAS => ⟦float && other(REPLACE).is_none()⟧,", True),
+    ("check.rs", "⟦float && longer(&t.shape) == longer(&[m.kind.experts.into(), size])⟧\n", True),
+    ("check.rs", "⟦float && module.is_none() && t.shape.len() == 2 && t.shape.first() == rows⟧\n", True),
+    ("check.rs", "TOKEN_INDICES => ⟦t.shape.len() == 1 && t.element == U32 && other(TOKEN_ROWS).is_some()⟧,", True),
     ("records.rs", "let good = ⟦(if self.codec == … || self.table == 0)⟧;", True),
     ("index.rs", ".filter(|_| ⟦offset >= 4⟧)", True),
     ("index.rs", "(⟦same < layout.len() || same < index.len()⟧).then_some", False),
@@ -68,6 +71,7 @@ RUST_EXTRA = [
     ("file.rs", "(48, ⟦u32_at(t, 48) == 0⟧)", True),
     ("file.rs", "(56, ⟦t[56..].iter().eq(MAGIC.iter().rev())⟧)", True),
     ("file.rs", "position(|&b| ⟦b > 1⟧)", False),
+    ("file.rs", "position(|pair| ⟦pair[0] >= pair[1]⟧)", False),
     ("records.rs", "0 => ⟦self.multiplier == 1.0 && self.alpha == 0.0⟧,", True),
     ("records.rs", "1 => ⟦self.multiplier == (alpha / rank) as f32⟧,", True),
     ("records.rs", "2 => ⟦self.multiplier == (alpha / rank.sqrt()) as f32⟧,", True),
@@ -182,8 +186,10 @@ class Switches:
         return found
 
 
-def instrument_c(switches: Switches, text: str) -> str:
-    found = switches.extra("lqa.c", text, C_EXTRA)
+def instrument_c(switches: Switches, name: str, text: str) -> str:
+    found = switches.extra(name, text, C_EXTRA)
+    for match in re.finditer(r"\bif \((.*)\) return LQA_BASE_\w+;", text):
+        found.append((*match.span(1), match.group(), switches.fail))
     for match in re.finditer(r"^(?!#define)(.*?)\b(MUST|MUST_AT|LIMIT|LIMIT_AT)\(", text, re.M):
         # The macros' own definitions go on over several lines.
         begin, call = match.end(), match.group(2)
@@ -199,7 +205,7 @@ def instrument_c(switches: Switches, text: str) -> str:
         function = re.findall(r"^[a-z].*?(\w+)\([^;]*\{", text[:begin], re.M)
         if re.match(r"\)\s*return 0;", text[end:]) and function and function[-1] in C_JUDGES:
             found.append((begin, end, f"if ({text[begin:end]}) return 0", switches.fail))
-    return switches.rewrite("lqa.c", text, found)
+    return switches.rewrite(name, text, found)
 
 
 def instrument_rust(switches: Switches, name: str, text: str) -> str:
@@ -253,10 +259,7 @@ class Reader:
         return json.loads(line)
 
     def run(self, run: dict[str, Any]) -> tuple[Any, int]:
-        # Cases name a file relative to the project, or have the bytes; the protocol wants an absolute path.
-        command = {key: value for key, value in run.items() if key in ("path", "hex", "level", "budget")}
-        if "path" in command:
-            command["path"] = str(ROOT / command["path"])
+        command = {key: value for key, value in run.items() if key in ("operation", "path", "base", "level", "budget")}
         answer = self.ask({"cmd": "run", "seq": 1, "case": "check", **command})
         return answer["document"], answer["exit"]
 
@@ -288,8 +291,9 @@ def built(build: list[Any], env: dict[str, str]) -> list[str]:
 def build_c(folder: Path) -> tuple[list[list[str]], list[Site]]:
     switches = Switches("REMOVED")
     shutil.copytree(READERS / "c", folder, ignore=shutil.ignore_patterns("out"))
-    source = instrument_c(switches, (folder / "lqa.c").read_text(encoding="utf-8"))
-    (folder / "lqa.c").write_text(SWITCH_C + source, encoding="utf-8")
+    for name in ("lqa.c", "apply.c"):
+        source = instrument_c(switches, name, (folder / name).read_text(encoding="utf-8"))
+        (folder / name).write_text(SWITCH_C + source, encoding="utf-8")
     warnings = "-Wno-parentheses -Wno-error"
     env = {**os.environ, "CFLAGS": f"{warnings} {os.environ.get('CFLAGS', '')}"}
     return [built([folder / "build", "--sanitize", *zstd], env) for zstd in (["--zstd"], [])], switches.sites
@@ -319,6 +323,7 @@ C_UNSEEN = {
     "LIMIT(*total += shared + suffix, LIMIT_NAMES)": ABOVE_CORE + "as many names as Core allows, each as long as Hard allows, "
                                                      "come to the Hard limit and not above it",
     "LIMIT(c->length, LIMIT_CHUNK)": ABOVE_CORE + "32 bits cannot be above Hard",
+    "LIMIT(m.chunk.length, LIMIT_CHUNK)": ABOVE_CORE + "32 bits cannot be above Hard",
     "LIMIT(s.chunk.raw_length, LIMIT_CHUNK)": ABOVE_CORE + "32 bits cannot be above Hard",
     "LIMIT(s.chunk.length, LIMIT_CHUNK)": ABOVE_CORE + "32 bits cannot be above Hard",
     "LIMIT_BANDS": ABOVE_CORE + "the least file above Hard has 32 MiB; the suite has only small files",
@@ -339,6 +344,7 @@ C_UNSEEN = {
     "f->options.inflate": "only a reader without zstd gets there, and for it the suite skips what needs zstd",
     "size - 1 < width": END,
     "size - at < t->value": END,
+    "if (!target) return LQA_BASE_MODULE_MISSING": "a base layer without a bias: a consumer that can add one may do so (9.6)",
 }
 RUST_UNSEEN = {
     ".limit(length.into(), limits::CHUNK)": ABOVE_CORE + "32 bits cannot be above Hard",
