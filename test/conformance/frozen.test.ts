@@ -17,7 +17,7 @@ const SPECIFICATION = "spec/lqa-v1.md";
 const EDITED = [MANIFEST, SPECIFICATION, "spec/errata.json", "spec/trellis-tables.json"];
 cpSync(join(repository, "conformance"), join(root, "conformance"), {
   recursive: true,
-  filter: (path) => !/readers|runner|adapters/.test(path.slice(repository.length)),
+  filter: (path) => !/^conformance.(readers|runner|adapters)\b/.test(path.slice(repository.length)),
 });
 for (const folder of ["spec", "schema"])
   cpSync(join(repository, folder), join(root, folder), { recursive: true });
