@@ -109,6 +109,7 @@ describe("the package", () => {
       "schema/validate.schema.json",
       "spec/LICENSE",
       "spec/checks.json",
+      "spec/errata.json",
       "spec/errors.json",
       "spec/example.lqa",
       "spec/limits.json",
