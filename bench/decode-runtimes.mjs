@@ -17,8 +17,8 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openPage } from "../conformance/adapters/browser.mjs";
 import { install } from "../conformance/runtimes.mjs";
-import { writeSafetensors } from "../dist/dialects/safetensors.js";
-import { decodeAll, openLqa } from "../dist/index.js";
+import { writeSafetensors } from "../dist/adapters/safetensors.js";
+import { decodeAll, openLqa } from "../dist/core/index.js";
 import { MIXES, PLACES } from "./decode.mjs";
 import { sevenB } from "./seven-b.mjs";
 

@@ -16,11 +16,11 @@
  * rows: on a busy machine 64 MiB at once would measure the scheduler, and the slow rows most. For the same reason the
  * time of an adapter is the sum of the least times of its modules.
  */
-import { decodeFactor } from "../dist/codecs/decode.js";
-import { decodePlain } from "../dist/codecs/decode-plain.js";
-import { encodingLabel } from "../dist/codecs/encoding.js";
-import { DecodeKernel } from "../dist/codecs/kernels/decode-kernel.js";
-import { DecodeMemory, decodeAll, decodeDelta, openLqa } from "../dist/index.js";
+import { decodeFactor } from "../dist/core/codecs/decode.js";
+import { decodePlain } from "../dist/core/codecs/decode-plain.js";
+import { encodingLabel } from "../dist/core/codecs/encoding.js";
+import { DecodeKernel } from "../dist/core/codecs/kernels/decode-kernel.js";
+import { DecodeMemory, decodeAll, decodeDelta, openLqa } from "../dist/core/index.js";
 import { planesOf, RANK, sevenB } from "./seven-b.mjs";
 
 const LENGTH = 4096;

@@ -7,9 +7,9 @@
 //   node bench/fidelity.mjs [--json] [--floor 0|0.5|1] [--write]      --write puts the table into docs/fidelity.md
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { encodeAdapter, isLqaError, parameterCount } from "../dist/index.js";
-import { boundComponents, relativeBound } from "../dist/quantize/bound.js";
-import { reparameterize } from "../dist/quantize/reparameterize.js";
+import { encodeAdapter, isLqaError, parameterCount } from "../dist/core/index.js";
+import { boundComponents, relativeBound } from "../dist/encode/quantize/bound.js";
+import { reparameterize } from "../dist/encode/quantize/reparameterize.js";
 import { adapterFolders, readRealAdapter, VARIANTS } from "./real-adapters.mjs";
 
 const floorAt = process.argv.indexOf("--floor");

@@ -1,7 +1,7 @@
 // What real adapters need of the limits of spec clause 14: for each quantity the largest value in the .lqa files given, beside
 // Device and Core. Run after `npm run build`: node bench/limits.mjs FILE... (a folder of them: $(find encoded -name '*.lqa'))
 import { readFileSync } from "node:fs";
-import { validateLqa } from "../dist/index.js";
+import { validateLqa } from "../dist/core/index.js";
 import { inputLength } from "../dist/model/adapter.js";
 
 const limits = JSON.parse(readFileSync(new URL("../spec/limits.json", import.meta.url), "utf8"));

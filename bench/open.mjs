@@ -6,7 +6,7 @@
 // The least of N rounds (5). Exit code 1 if one costs more than 60 ns a byte above 20 ms, or, with an index of at most 1 MiB,
 // has a piece longer than 50 ms.
 import { parseArgs } from "node:util";
-import { openLqa } from "../dist/index.js";
+import { openLqa } from "../dist/core/index.js";
 import { bytesOf, empty, manyBands, meta, tinyPlanes } from "../fuzz/attacks/files.mjs";
 
 const { values: options } = parseArgs({

@@ -6,11 +6,11 @@
  * megabytes of float32 factors. Each figure is the best of several runs, because on a shared machine the median tells
  * what the others do; the last lines add up the 224 modules of the whole adapter.
  */
-import { decodePlanes } from "../dist/codecs/decode.js";
-import { loraQuant } from "../dist/quantize/loraquant.js";
-import { moduleQuality } from "../dist/quantize/quality.js";
-import { reparameterize } from "../dist/quantize/reparameterize.js";
-import { parseVariant } from "../dist/quantize/variant.js";
+import { decodePlanes } from "../dist/core/codecs/decode.js";
+import { loraQuant } from "../dist/encode/quantize/loraquant.js";
+import { moduleQuality } from "../dist/encode/quantize/quality.js";
+import { reparameterize } from "../dist/encode/quantize/reparameterize.js";
+import { parseVariant } from "../dist/encode/quantize/variant.js";
 
 const RANK = 16;
 const RUNS = 25;

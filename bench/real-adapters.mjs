@@ -1,10 +1,10 @@
 // The adapters that benches run over: the project's own example, and the real ones in $LQA_ADAPTERS (default
 // ../shared/adapters), which are not part of the project.
 import { existsSync, readdirSync } from "node:fs";
-import { toFloat32 } from "../dist/dialects/elements.js";
-import { readSafetensors } from "../dist/dialects/safetensors.js";
-import { isLqaError, readAdapter } from "../dist/index.js";
-import { readSourceFiles } from "../dist/io/adapter-files.js";
+import { toFloat32 } from "../dist/adapters/elements.js";
+import { readSafetensors } from "../dist/adapters/safetensors.js";
+import { isLqaError, readAdapter } from "../dist/core/index.js";
+import { readSourceFiles } from "../dist/node/files/adapter-files.js";
 
 /** Names and folders; says so on stderr when the real ones are absent. */
 export function adapterFolders() {

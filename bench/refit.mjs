@@ -7,8 +7,8 @@
  *
  * Build first (`npm run build`), then `node bench/refit.mjs [bits]`.
  */
-import { encodeAdapter, openLqa } from "../dist/index.js";
-import { reparameterize } from "../dist/quantize/reparameterize.js";
+import { encodeAdapter, openLqa } from "../dist/core/index.js";
+import { reparameterize } from "../dist/encode/quantize/reparameterize.js";
 import { adapterFolders, readRealAdapter } from "./real-adapters.mjs";
 
 const bits = Number(process.argv[2] ?? 1.5);

@@ -5,10 +5,10 @@
  * Build first (`npm run build`), then `node bench/rotation.mjs`. The four strongest components of ten modules of each
  * adapter, weighted by energy; 1.00 is what normal weights lose.
  */
-import { rotateWeights } from "../dist/codecs/rotation.js";
-import { TRELLIS_TABLES, trellisRate } from "../dist/codecs/trellis.js";
-import { trialDistortion } from "../dist/quantize/rd/code-trellis.js";
-import { moduleVectors } from "../dist/quantize/rd/vectors.js";
+import { rotateWeights } from "../dist/core/codecs/rotation.js";
+import { TRELLIS_TABLES, trellisRate } from "../dist/core/codecs/trellis.js";
+import { trialDistortion } from "../dist/encode/quantize/rd/code-trellis.js";
+import { moduleVectors } from "../dist/encode/quantize/rd/vectors.js";
 import { adapterFolders, readRealAdapter } from "./real-adapters.mjs";
 
 const MODULES = 10;

@@ -10,7 +10,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { writeSafetensors } from "../dist/dialects/safetensors.js";
+import { writeSafetensors } from "../dist/adapters/safetensors.js";
 
 const RANK = 16;
 const LAYERS = [1, 2, 4, 8, 16, 32];

@@ -7,7 +7,7 @@ import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
-/** Loaded by `import()` (src/read/zstd.ts, src/container/zstd.ts): a bundler that splits makes files of their own of them. */
+/** Loaded by `import()` (src/core/read/zstd.ts, src/core/container/zstd.ts): a bundler that splits makes files of their own of them. */
 const external = ["zstd-codec", "*/inflate.js", "*/portable-zstd.js"];
 const gzipped = (text) => gzipSync(text, { level: 9 }).length;
 /** Groups of modules that import no others of the library; what is left is the code of the library itself. */

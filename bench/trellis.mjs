@@ -5,12 +5,12 @@
  * nanoseconds a weight. Distortion is the mean squared error of seeded standard normal weights, each vector of 4096 with
  * one f16 scale that is refitted after the search, as an encoder would.
  */
-import { decodePlanes } from "../dist/codecs/decode.js";
-import { f16ToNumber, numberToF16 } from "../dist/codecs/floats.js";
-import { kernelEngine } from "../dist/codecs/kernels/viterbi-kernel.js";
-import { TRELLIS_TABLES } from "../dist/codecs/trellis.js";
-import { encodeTrellis } from "../dist/codecs/viterbi.js";
-import { plainEngine } from "../dist/codecs/viterbi-plain.js";
+import { decodePlanes } from "../dist/core/codecs/decode.js";
+import { f16ToNumber, numberToF16 } from "../dist/core/codecs/floats.js";
+import { kernelEngine } from "../dist/core/codecs/kernels/viterbi-kernel.js";
+import { TRELLIS_TABLES } from "../dist/core/codecs/trellis.js";
+import { encodeTrellis } from "../dist/core/codecs/viterbi.js";
+import { plainEngine } from "../dist/core/codecs/viterbi-plain.js";
 
 const LENGTH = 4096;
 const VECTORS = 128;

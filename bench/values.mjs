@@ -10,9 +10,9 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { openChunk, splitPayload } from "../dist/container/chunk.js";
-import { DecodeMemory, openLqa } from "../dist/index.js";
-import { decodeFactors } from "../dist/read/decode.js";
+import { openChunk, splitPayload } from "../dist/core/container/chunk.js";
+import { DecodeMemory, openLqa } from "../dist/core/index.js";
+import { decodeFactors } from "../dist/core/read/decode.js";
 import { MIXES } from "./decode.mjs";
 import { sevenB } from "./seven-b.mjs";
 

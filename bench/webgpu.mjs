@@ -11,10 +11,10 @@ import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { installed, softwareVulkan } from "../conformance/runtimes.mjs";
-import { encodingLabel, planeSizes } from "../dist/codecs/encoding.js";
-import { applyPacked, residentModule } from "../dist/index.js";
-import { decodeFactors } from "../dist/read/decode.js";
-import { uploadModule } from "../dist/webgpu.js";
+import { encodingLabel, planeSizes } from "../dist/core/codecs/encoding.js";
+import { applyPacked, residentModule } from "../dist/core/index.js";
+import { decodeFactors } from "../dist/core/read/decode.js";
+import { uploadModule } from "../dist/webgpu/index.js";
 
 const { values } = parseArgs({
   options: { driver: { type: "string", default: "swiftshader" }, json: { type: "boolean" } },

@@ -28,7 +28,7 @@ if (!existsSync(adapter)) {
   );
   process.exit(1);
 }
-const { readAdapter, readSourceFiles } = await import("../dist/node.js");
+const { readAdapter, readSourceFiles } = await import("../dist/node/index.js");
 
 const work = mkdtempSync(join(tmpdir(), "lqa-demo-"));
 process.on("exit", () => rmSync(work, { recursive: true, force: true }));

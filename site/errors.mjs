@@ -1,7 +1,7 @@
 // One page for each code of the error catalogue: from spec/errors.json, the clauses of the specification, and the cases of the
 // conformance suite that must be refused with the code, each with what this library says about it.
 import { readFileSync } from "node:fs";
-import { validateLqa } from "../dist/index.js";
+import { validateLqa } from "../dist/core/index.js";
 
 const read = (path) => readFileSync(new URL(`../${path}`, import.meta.url));
 /** Files above this are named and not copied. */

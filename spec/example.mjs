@@ -1,13 +1,13 @@
 // Makes spec/example.lqa and its byte-by-byte description, annex A of spec/lqa-v1.md, and the worked vectors of annex L
 // (vectors.mjs). Run after `npm run build`. `--check` fails when one of them is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { concat } from "../dist/container/bytes.js";
-import { SCHEMA } from "../dist/container/generated/schema.js";
-import { readIndex } from "../dist/container/index-read.js";
-import { planeExtents } from "../dist/container/layout.js";
-import { encodeMeta } from "../dist/container/meta-write.js";
-import { openLqa } from "../dist/index.js";
-import { prepareFile } from "../dist/write/write.js";
+import { concat } from "../dist/core/container/bytes.js";
+import { SCHEMA } from "../dist/core/container/generated/schema.js";
+import { readIndex } from "../dist/core/container/index-read.js";
+import { planeExtents } from "../dist/core/container/layout.js";
+import { encodeMeta } from "../dist/core/container/meta-write.js";
+import { openLqa } from "../dist/core/index.js";
+import { prepareFile } from "../dist/core/write/write.js";
 import { vectors } from "./vectors.mjs";
 
 const check = process.argv.includes("--check");

@@ -1,9 +1,9 @@
 // Writes everything that is derived from spec/errors.json, spec/limits.json, spec/checks.json, spec/registry.json,
-// spec/text-dictionary.txt and spec/trellis-tables.json: src/error-catalogue.ts, src/error-list.ts, src/limits.ts, src/container/text-dictionary.ts,
-// src/codecs/trellis-tables.ts, the tables inside spec/lqa-v1.md and docs/errors.md.
+// spec/text-dictionary.txt and spec/trellis-tables.json: src/error-catalogue.ts, src/error-list.ts, src/limits.ts, src/core/container/text-dictionary.ts,
+// src/core/codecs/trellis-tables.ts, the tables inside spec/lqa-v1.md and docs/errors.md.
 // `node spec/generate.mjs --check` fails when a generated file is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { textOf } from "../src/wasm/build.mjs";
+import { textOf } from "../src/core/wasm/build.mjs";
 
 const root = new URL("../", import.meta.url);
 const check = process.argv.includes("--check");
@@ -216,7 +216,7 @@ export const TRELLIS_DATA: readonly {
 ${tables.map(({ entries: _, ...table }) => `  ${JSON.stringify({ ...table, masks: MASKS[table.number] })},`).join("\n")}
 ];
 
-/** The differences of all tables in their order: of weight 0 of all windows, then of weight 1; bytes modulo 256 (src/wasm/text.ts). */
+/** The differences of all tables in their order: of weight 0 of all windows, then of weight 1; bytes modulo 256 (src/core/wasm/text.ts). */
 export const TRELLIS_DIFFERENCES: string =
   "${textOf(Uint8Array.from(differences, (x) => x & 255))}";
 `;
@@ -263,8 +263,8 @@ const registryTables = registry.registries
 const registryTable = `| registry | clause | assigned |\n|---|---|---|\n${registryTables}`;
 
 const outputs = [
-  ["src/codecs/trellis-tables.ts", trellisSource],
-  ["src/container/text-dictionary.ts", dictionarySource],
+  ["src/core/codecs/trellis-tables.ts", trellisSource],
+  ["src/core/container/text-dictionary.ts", dictionarySource],
   ["src/error-catalogue.ts", catalogue],
   ["src/error-list.ts", list],
   ["src/limits.ts", limitsSource],

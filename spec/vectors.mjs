@@ -1,14 +1,14 @@
 // Annex L of spec/lqa-v1.md: small inputs followed step by step. The codes, planes, names and frames are those of real files that
 // the library wrote and opened again; spec/example.mjs puts the text into the specification, test/vectors.test.ts checks it.
-import { bf16ToNumber, numberToBf16, numberToF16 } from "../dist/codecs/floats.js";
-import { rotateIntegers, rotateWeights, scaleOfRotated } from "../dist/codecs/rotation.js";
-import { trellisSteps, trellisTable } from "../dist/codecs/trellis.js";
-import { encodeTrellis } from "../dist/codecs/viterbi.js";
-import { concat } from "../dist/container/bytes.js";
-import { readIndex } from "../dist/container/index-read.js";
-import { planeExtents } from "../dist/container/layout.js";
-import { openLqa } from "../dist/index.js";
-import { prepareFile } from "../dist/write/write.js";
+import { bf16ToNumber, numberToBf16, numberToF16 } from "../dist/core/codecs/floats.js";
+import { rotateIntegers, rotateWeights, scaleOfRotated } from "../dist/core/codecs/rotation.js";
+import { trellisSteps, trellisTable } from "../dist/core/codecs/trellis.js";
+import { encodeTrellis } from "../dist/core/codecs/viterbi.js";
+import { concat } from "../dist/core/container/bytes.js";
+import { readIndex } from "../dist/core/container/index-read.js";
+import { planeExtents } from "../dist/core/container/layout.js";
+import { openLqa } from "../dist/core/index.js";
+import { prepareFile } from "../dist/core/write/write.js";
 
 const ZERO = { codec: "zero" };
 const NO_BYTES = new Uint8Array(0);

@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { toHex } from "../src/container/bytes.ts";
-import { crc32 } from "../src/container/crc32.ts";
-import { openLqa } from "../src/index.ts";
+import { toHex } from "../src/core/container/bytes.ts";
+import { crc32 } from "../src/core/container/crc32.ts";
+import { openLqa } from "../src/core/index.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const page = readFileSync(`${root}/docs/implementers.md`, "utf8");

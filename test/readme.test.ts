@@ -18,7 +18,7 @@ const blocks = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => c
 const ADDRESS = "https://example.org/adapter.lqa";
 
 const folder = temporaryDirectory();
-const { encodeFile } = (await import(new URL("dist/node.js", root).href)) as typeof import("../src/node.ts");
+const { encodeFile } = (await import(new URL("dist/node/index.js", root).href)) as typeof import("../src/node/index.ts");
 let address: string;
 beforeAll(async () => {
   writePeftDirectory(join(folder, "my-adapter"), { width: 512, rank: 8 });
@@ -40,7 +40,7 @@ async function run(block: string, show: string): Promise<unknown> {
     .replaceAll(ADDRESS, address)
     .replace(
       /from "lqa(\/node)?"/g,
-      (_, node) => `from "${new URL(node ? "dist/node.js" : "dist/index.js", root)}"`,
+      (_, node) => `from "${new URL(node ? "dist/node/index.js" : "dist/core/index.js", root)}"`,
     );
   const path = join(folder, "block.mjs");
   writeFileSync(path, `${given}\n${code}\nconsole.log("shown" + JSON.stringify(${show}));`);

@@ -5,12 +5,12 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { crc32 } from "../src/container/crc32.ts";
-import { allChunks, type ContainerIndex } from "../src/container/types.ts";
+import { crc32 } from "../src/core/container/crc32.ts";
+import { allChunks, type ContainerIndex } from "../src/core/container/types.ts";
 import { isLqaError } from "../src/errors.ts";
-import { openIndex } from "../src/read/header.ts";
-import { type Repaired, repairLqa } from "../src/repair.ts";
-import { validateLqa } from "../src/validate/validate.ts";
+import { openIndex } from "../src/core/read/header.ts";
+import { type Repaired, repairLqa } from "../src/core/repair.ts";
+import { validateLqa } from "../src/core/validate/validate.ts";
 import { fileBytes, smallInput } from "./container/fixtures.ts";
 
 let original: Uint8Array;

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Redis } from "ioredis";
-import { openQueue, submitFleet } from "../../dist/fleet.js";
+import { openQueue, submitFleet } from "../../dist/fleet/index.js";
 import { redis } from "./servers.mjs";
 
 if (process.argv[2] === "--worker") {

@@ -2,8 +2,8 @@
  * Generated adapters shaped like LLaMA-2-7B's, at 1.5 bits, with a band plan of its own for nearly every module, as the
  * profile `rd` gives them. Codes are arbitrary: they make no difference to time or memory.
  */
-import { concat } from "../../dist/container/bytes.js";
-import { prepareFile } from "../../dist/write/write.js";
+import { concat } from "../../dist/core/container/bytes.js";
+import { prepareFile } from "../../dist/core/write/write.js";
 import { linear, PROJECTIONS } from "../seven-b.mjs";
 
 const LAYERS = 32;

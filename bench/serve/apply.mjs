@@ -11,9 +11,9 @@
  * - `decoded`: the module is decoded to binary32 in memory that is used again, then multiplied.
  * - `f16`: factors that are in memory as binary16 before the clock starts.
  */
-import { encodingLabel, planeSizes } from "../../dist/codecs/encoding.js";
-import { DecodeKernel } from "../../dist/codecs/kernels/decode-kernel.js";
-import { decodeFactors } from "../../dist/read/decode.js";
+import { encodingLabel, planeSizes } from "../../dist/core/codecs/encoding.js";
+import { DecodeKernel } from "../../dist/core/codecs/kernels/decode-kernel.js";
+import { decodeFactors } from "../../dist/core/read/decode.js";
 import { applyPacked } from "../../dist/serve/apply.js";
 import { residentModule } from "../../dist/serve/resident-module.js";
 import { linear, PROJECTIONS, RANK } from "../seven-b.mjs";

@@ -1,7 +1,7 @@
 // What packed application is measured against, in the same WebAssembly and with the same order of sums where there is one:
 // factors decoded to binary32 and then multiplied, and factors that are in memory as binary16. Compiled by ../serve.mjs.
 
-import { decode, prepare, rotate } from "../../src/codecs/kernels/decode";
+import { decode, prepare, rotate } from "../../src/core/codecs/kernels/decode";
 export { prepare, rotate, decode };
 
 // ---- binary32 in memory, [component][weight] --------------------------------------------------------------------

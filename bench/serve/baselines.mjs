@@ -2,9 +2,9 @@
  * The baselines of `baseline.as` for one packed module at a time: factors decoded and then multiplied, factors in memory as
  * binary16. Rows are staged and updates added as packed application does it.
  */
-import { kindOf, prepareTable } from "../../dist/codecs/kernels/encoding-kinds.js";
+import { kindOf, prepareTable } from "../../dist/core/codecs/kernels/encoding-kinds.js";
 import { programFor } from "../../dist/serve/resident-module.js";
-import { compile } from "../../src/wasm/build.mjs";
+import { compile } from "../../src/core/wasm/build.mjs";
 
 const FREE = 0x12400;
 const up = (n) => 256 * Math.ceil(n / 256);

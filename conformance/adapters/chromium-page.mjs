@@ -1,9 +1,9 @@
 // The library of this repository as a reader, within a page: chromium.mjs bundles this for browsers and asks `answer`.
 
-import { toHex } from "../../dist/container/bytes.js";
-import { readIndex } from "../../dist/container/index-read.js";
-import { sha256 } from "../../dist/container/sha256.js";
-import * as library from "../../dist/index.js";
+import { toHex } from "../../dist/core/container/bytes.js";
+import { readIndex } from "../../dist/core/container/index-read.js";
+import { sha256 } from "../../dist/core/container/sha256.js";
+import * as library from "../../dist/core/index.js";
 import { readerOf } from "./lqa-document.mjs";
 
 const answer = readerOf(library, { readIndex, sha256, toHex });

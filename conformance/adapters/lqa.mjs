@@ -6,10 +6,10 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { toHex } from "../../dist/container/bytes.js";
-import { readIndex } from "../../dist/container/index-read.js";
-import { sha256 } from "../../dist/container/sha256.js";
-import * as library from "../../dist/node.js";
+import { toHex } from "../../dist/core/container/bytes.js";
+import { readIndex } from "../../dist/core/container/index-read.js";
+import { sha256 } from "../../dist/core/container/sha256.js";
+import * as library from "../../dist/node/index.js";
 import { applierOf } from "./apply.mjs";
 import { LEVELS, OPERATIONS, readerOf } from "./lqa-document.mjs";
 

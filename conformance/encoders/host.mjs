@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
-import * as library from "../../dist/node.js";
+import * as library from "../../dist/node/index.js";
 import { encodings } from "./settings.mjs";
 
 export const fileOf = (directory, id) => join(directory, `${id}.lqa`);

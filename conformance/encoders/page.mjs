@@ -1,5 +1,5 @@
 // All encodings of settings.mjs in a page: ../encoders.mjs bundles this for browsers and asks `encodeAll`.
-import * as library from "../../dist/index.js";
+import * as library from "../../dist/core/index.js";
 import { encodings } from "./settings.mjs";
 
 /** [{ workers: 1, id, length, sha256 }]. The adapter's files are served at their names. */

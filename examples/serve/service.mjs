@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { access, constants } from "node:fs/promises";
 import { createServer } from "node:http";
 import { setTimeout as wait } from "node:timers/promises";
-import { AdapterPool, applyBatch, directoryStore, isLqaError } from "../../dist/node.js";
+import { AdapterPool, applyBatch, directoryStore, isLqaError } from "../../dist/node/index.js";
 import { Metrics } from "./metrics.mjs";
 import { DEFAULTS } from "./options.mjs";
 import { SharedFactors } from "./shared.mjs";

@@ -2,7 +2,7 @@
 // are cheap to check and dear to work on, through every command. Parts of the list in list.mjs.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeSafetensors } from "../../dist/dialects/safetensors.js";
+import { writeSafetensors } from "../../dist/adapters/safetensors.js";
 import { bytesOf, empty, MIB } from "./files.mjs";
 
 const float = (...shape) => ({

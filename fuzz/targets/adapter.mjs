@@ -1,6 +1,6 @@
 // Adapters of every dialect this version reads: a configuration and a safetensors file in one input, the length of the
 // configuration in its first two bytes. What is accepted is written again without a defect.
-import { readAdapter, writeAdapter } from "../../dist/dialects/index.js";
+import { readAdapter, writeAdapter } from "../../dist/adapters/index.js";
 import { outcome, target } from "../contract.mjs";
 
 const NAMES = [

@@ -1,9 +1,9 @@
 // Configurations beside weights that are sound: of PEFT and MLX, of a base model, and indices of shards. Whatever a field
 // holds, reading ends with a result or an LqaError.
-import { readAdapter, writeAdapter } from "../../dist/dialects/index.js";
-import { baseFromConfig } from "../../dist/dialects/naming/base-description.js";
-import { writeSafetensors } from "../../dist/dialects/safetensors.js";
-import { parseShardIndex } from "../../dist/extract/model.js";
+import { readAdapter, writeAdapter } from "../../dist/adapters/index.js";
+import { baseFromConfig } from "../../dist/adapters/naming/base-description.js";
+import { writeSafetensors } from "../../dist/adapters/safetensors.js";
+import { parseShardIndex } from "../../dist/models/extract/model.js";
 import { outcome, target } from "../contract.mjs";
 import { configuration } from "../grammar.mjs";
 

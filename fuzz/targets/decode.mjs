@@ -1,5 +1,5 @@
 // A file opened, verified, and everything in it decoded. After an error the other modules are still readable.
-import { openLqa } from "../../dist/read/open.js";
+import { openLqa } from "../../dist/core/read/open.js";
 import { asyncOutcome, BUDGET, expect, outcome, target } from "../contract.mjs";
 import { prepared, zstd } from "../file.mjs";
 

@@ -1,7 +1,7 @@
 // The readers of all dialects and of the containers they come in: safetensors, GGUF, ONNX Runtime, pickles of PyTorch in
 // archives and without, npz. What is read is written again, in its own dialect or in another, and what is written reads
 // back with the same modules. As in adapter.mjs a configuration comes first, its length in the first two bytes.
-import { DIALECTS, readAdapter, writeAdapter } from "../../dist/dialects/index.js";
+import { DIALECTS, readAdapter, writeAdapter } from "../../dist/adapters/index.js";
 import { expect, outcome, target } from "../contract.mjs";
 
 const NAMES = ["lora.safetensors", "adapter.gguf", "adapter.onnx_adapter", "adapter.bin", "adapters.npz"];

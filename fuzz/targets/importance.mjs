@@ -1,7 +1,7 @@
 // Importance files: llama.cpp's matrices in GGUF and .dat, and safetensors; also GGUF as such.
 
-import { readGguf } from "../../dist/dialects/gguf/read.js";
-import { readImportance } from "../../dist/dialects/importance/index.js";
+import { readGguf } from "../../dist/adapters/gguf/read.js";
+import { readImportance } from "../../dist/adapters/importance/index.js";
 import { expect, outcome, target } from "../contract.mjs";
 
 const MODULES = ["model.layers.0.self_attn.q_proj", "model.layers.0.mlp.down_proj"].map((name) => ({

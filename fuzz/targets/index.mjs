@@ -1,8 +1,8 @@
 // The FlatBuffers verifier alone, on bytes that need no checksum; what it accepts, flatc's own reader can walk without
 // leaving the buffer. (fuzz/verifier/ compares it with the official verifier.)
-import { SCHEMA } from "../../dist/container/generated/schema.js";
-import { readIndex } from "../../dist/container/index-read.js";
-import { verifyIndex } from "../../dist/container/index-verify.js";
+import { SCHEMA } from "../../dist/core/container/generated/schema.js";
+import { readIndex } from "../../dist/core/container/index-read.js";
+import { verifyIndex } from "../../dist/core/container/index-verify.js";
 import { expect, outcome, target } from "../contract.mjs";
 
 export const fuzz = target((input, variant) => {

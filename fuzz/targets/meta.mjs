@@ -1,6 +1,6 @@
 // MessagePack sections: what is accepted comes back byte for byte when it is encoded again, so it had one form.
-import { decodeMeta } from "../../dist/container/meta.js";
-import { encodeMeta } from "../../dist/container/meta-write.js";
+import { decodeMeta } from "../../dist/core/container/meta.js";
+import { encodeMeta } from "../../dist/core/container/meta-write.js";
 import { expect, outcome, target } from "../contract.mjs";
 
 export const fuzz = target((input) => {

@@ -1,5 +1,5 @@
 // Prologue, index and everything they say: the part of a file that is read before anything is handed out.
-import { openIndex } from "../../dist/read/header.js";
+import { openIndex } from "../../dist/core/read/header.js";
 import { outcome, target } from "../contract.mjs";
 import { sealHeader, sealRecords } from "../seal.mjs";
 

@@ -1,7 +1,7 @@
 // Keys of rank_pattern, one a line behind a path: compiling and looking up ends within the budget of a configuration, with a
 // result or an LqaError; and where JavaScript's expressions mean the same as Python's, its answer is the same.
-import { configurationMeter } from "../../dist/dialects/json.js";
-import { compilePatterns, lookUp } from "../../dist/dialects/peft/pattern.js";
+import { configurationMeter } from "../../dist/adapters/json.js";
+import { compilePatterns, lookUp } from "../../dist/adapters/peft/pattern.js";
 import { expect, outcome, target } from "../contract.mjs";
 import { path, pattern } from "../grammar.mjs";
 

@@ -2,7 +2,7 @@
 // the caller's headers and query stay where they belong, and every chain ends.
 //
 // Each byte of the input is the answer to one request; bytes behind a marker are a Location as they are.
-import { httpSource } from "../../dist/index.js";
+import { httpSource } from "../../dist/core/index.js";
 import { asyncOutcome, expect, target } from "../contract.mjs";
 
 const BYTES = Uint8Array.from({ length: 256 }, (_, i) => i);

@@ -1,7 +1,7 @@
 // Repair: what it gives back is valid and of the ids it says, and it leaves the input alone; it refuses with the first error
 // that the validator finds, or because trying would inflate more than its budget.
-import { repairLqa } from "../../dist/repair.js";
-import { validateLqa } from "../../dist/validate/validate.js";
+import { repairLqa } from "../../dist/core/repair.js";
+import { validateLqa } from "../../dist/core/validate/validate.js";
 import { asyncOutcome, expect, target } from "../contract.mjs";
 import { prepared, zstd } from "../file.mjs";
 

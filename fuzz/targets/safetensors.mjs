@@ -1,5 +1,5 @@
 // safetensors files: what is accepted tiles the file exactly, and is written and read again alike.
-import { readSafetensors, writeSafetensors } from "../../dist/dialects/safetensors.js";
+import { readSafetensors, writeSafetensors } from "../../dist/adapters/safetensors.js";
 import { expect, outcome, target } from "../contract.mjs";
 
 export const fuzz = target((input) => {

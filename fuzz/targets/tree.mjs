@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openOutputFolder } from "../../dist/io/output-folder.js";
+import { openOutputFolder } from "../../dist/node/files/output-folder.js";
 import {
   directoryStore,
   encodeMany,
@@ -24,7 +24,7 @@ import {
   readBaseDescription,
   readSourceFiles,
   writeDirectoryAtomic,
-} from "../../dist/node.js";
+} from "../../dist/node/index.js";
 import { choices } from "../choices.mjs";
 import { asyncOutcome, expect, target } from "../contract.mjs";
 

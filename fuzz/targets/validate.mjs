@@ -1,5 +1,5 @@
 // The four levels of validation: each contains the one before it, so an error found early is found at every deeper level.
-import { VALIDATION_LEVELS, validateLqa } from "../../dist/validate/validate.js";
+import { VALIDATION_LEVELS, validateLqa } from "../../dist/core/validate/validate.js";
 import { expect, target } from "../contract.mjs";
 import { prepared, zstd } from "../file.mjs";
 

@@ -8,8 +8,8 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { SCHEMA } from "../../dist/container/generated/schema.js";
-import { verifyIndex } from "../../dist/container/index-verify.js";
+import { SCHEMA } from "../../dist/core/container/generated/schema.js";
+import { verifyIndex } from "../../dist/core/container/index-verify.js";
 import { isLqaError } from "../../dist/errors.js";
 import { generator, mutate } from "../mutate.mjs";
 

@@ -10,7 +10,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { encodeAdapter, openLqa, readAdapter, writeAdapter } from "../../dist/index.js";
+import { encodeAdapter, openLqa, readAdapter, writeAdapter } from "../../dist/core/index.js";
 import { loraFeeds, noFeeds } from "./feeds.mjs";
 import { loraModel } from "./model.mjs";
 

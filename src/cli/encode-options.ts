@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { EncodeFileOptions } from "../node.ts";
+import type { EncodeFileOptions } from "../node/index.ts";
 import { type Arguments, numberOption, type OptionSpec, textOption } from "./command.ts";
 
 export const FLOOR_OPTION: OptionSpec = {

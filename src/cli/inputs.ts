@@ -6,10 +6,10 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
-import { isPipe, openFileReader, openFileSource } from "../io/file.ts";
-import { expandPattern, isPattern } from "../io/glob.ts";
-import type { HttpOptions } from "../io/http.ts";
-import { type ByteReader, piecesReader, sourceReader } from "../validate/window.ts";
+import { isPipe, openFileReader, openFileSource } from "../node/files/file.ts";
+import { expandPattern, isPattern } from "../node/files/glob.ts";
+import type { HttpOptions } from "../core/io/http.ts";
+import { type ByteReader, piecesReader, sourceReader } from "../core/validate/window.ts";
 import { printable } from "./format.ts";
 import { isAddress, STANDARD_INPUT } from "./open-input.ts";
 
@@ -69,7 +69,7 @@ async function openPath(path: string, regular: boolean): Promise<OpenInput> {
 }
 
 async function openAddress(address: string, remote: HttpOptions): Promise<OpenInput> {
-  const { httpSource } = await import("../io/http.ts");
+  const { httpSource } = await import("../core/io/http.ts");
   const source = httpSource(address, remote);
   return {
     reader: sourceReader(source),

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type ReadOptions, readAdapter, readSourceFiles } from "../node.ts";
-import { readValidAdapter } from "../read-valid.ts";
+import { type ReadOptions, readAdapter, readSourceFiles } from "../node/index.ts";
+import { readValidAdapter } from "../node/read-valid.ts";
 import { bandsText } from "../report/bands.ts";
 import type { DiffSide } from "../report/diff.ts";
 import { readInput, STANDARD_INPUT } from "./open-input.ts";

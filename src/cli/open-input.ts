@@ -4,16 +4,16 @@
  *
  * @module
  */
-import { concat } from "../container/bytes.ts";
+import { concat } from "../core/container/bytes.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { MAX_WHOLE_FILE, readWholeFile } from "../io/file.ts";
-import type { HttpOptions } from "../io/http.ts";
-import { piecesOf } from "../io/pieces.ts";
+import { MAX_WHOLE_FILE, readWholeFile } from "../node/files/file.ts";
+import type { HttpOptions } from "../core/io/http.ts";
+import { piecesOf } from "../core/io/pieces.ts";
 import type { Origin } from "../model/adapter.ts";
-import { type LqaFile, openLqa } from "../read/open.ts";
-import type { VerifiedIds } from "../read/verify.ts";
-import { readValid } from "../read-valid.ts";
+import { type LqaFile, openLqa } from "../core/read/open.ts";
+import type { VerifiedIds } from "../core/read/verify.ts";
+import { readValid } from "../node/read-valid.ts";
 import { type Arguments, numberOption, STANDARD_STREAM } from "./command.ts";
 
 /** What is shown of a file. */
@@ -60,14 +60,14 @@ export function remoteOptions(args: Arguments): HttpOptions {
 /** Every byte of a file, also of one on the web. @throws LqaError as {@link readInput}, or as `httpSource` */
 export async function readWhole(path: string, remote: HttpOptions): Promise<Uint8Array> {
   if (!isAddress(path)) return await readInput(path);
-  const { httpSource } = await import("../io/http.ts");
+  const { httpSource } = await import("../core/io/http.ts");
   return await httpSource(path, { ...remote, wholeBytes: MAX_WHOLE_FILE }).read(0, MAX_WHOLE_FILE);
 }
 
 /** Opens what the argument of a command stands for. */
 export async function openInput(path: string, remote: HttpOptions): Promise<OpenedFile> {
   if (!isAddress(path)) return await openWhole(path === STANDARD_INPUT ? await readInput(path) : path);
-  const { openRemote } = await import("../read/ranged.ts");
+  const { openRemote } = await import("../core/read/ranged.ts");
   const { prologue, index, modules, tensors, sections, ...file } = await openRemote(path, remote);
   const [meta, origin, ids] = [await file.meta(), await file.origin(), await file.storedIds()];
   return { prologue, index, modules, tensors, sections, meta, origin, ids, verified: false };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { DialectName, ReadSettings } from "../dialects/dialect.ts";
+import type { DialectName, ReadSettings } from "../adapters/dialect.ts";
 import { type Arguments, numberOption, type OptionSpec, textOption } from "./command.ts";
 import { printable } from "./format.ts";
 

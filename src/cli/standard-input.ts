@@ -6,7 +6,7 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { type TemporaryDirectory, withTemporaryDirectory } from "../io/temporary.ts";
+import { type TemporaryDirectory, withTemporaryDirectory } from "../node/files/temporary.ts";
 import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts";
 import { renamed } from "./standard-output.ts";
 import type { Terminal } from "./terminal.ts";

@@ -7,9 +7,9 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";
-import { isDirectory, openFileReader } from "../io/file.ts";
-import { osError } from "../io/os-error.ts";
-import { withTemporaryDirectory } from "../io/temporary.ts";
+import { isDirectory, openFileReader } from "../node/files/file.ts";
+import { osError } from "../node/files/os-error.ts";
+import { withTemporaryDirectory } from "../node/files/temporary.ts";
 import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts";
 import type { Terminal } from "./terminal.ts";
 

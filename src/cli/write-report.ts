@@ -6,12 +6,12 @@
 import { basename, resolve } from "node:path";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { assertWritable } from "../io/write-file.ts";
-import { type Adapter, parameterCount, writeFileAtomic } from "../node.ts";
+import { assertWritable } from "../node/files/write-file.ts";
+import { type Adapter, parameterCount, writeFileAtomic } from "../node/index.ts";
 import { type Comparison, compareAdapter } from "../report/compare.ts";
 import { inspectLqa } from "../report/inspection.ts";
 import { drawReport } from "../report/page/page.ts";
-import { suitableWorkers, withWorkers } from "../workers/pool.ts";
+import { suitableWorkers, withWorkers } from "../node/workers/pool.ts";
 import { type Arguments, textOption } from "./command.ts";
 import { printable } from "./format.ts";
 import { openAdapter } from "./open-adapter.ts";

@@ -6,7 +6,7 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { directoryStore } from "../serve/directory-store.ts";
+import { directoryStore } from "../node/directory-store.ts";
 import { type AdapterStore, httpStore, safeName } from "../serve/stores.ts";
 import { openObjects, type StoreOptions } from "./open-store.ts";
 import { objectSource, placeOf } from "./store.ts";

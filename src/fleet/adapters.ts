@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { CONFIG_FILE, usualWeights, WEIGHTS_ENDING } from "../io/adapter-names.ts";
+import { CONFIG_FILE, usualWeights, WEIGHTS_ENDING } from "../node/files/adapter-names.ts";
 import type { ObjectInfo, ReadableStore } from "./store.ts";
 
 /** An adapter in a store. */

@@ -5,7 +5,7 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { LqaError } from "../errors.ts";
-import { systemCode } from "../io/os-error.ts";
+import { systemCode } from "../node/files/os-error.ts";
 
 /**
  * What a package exports.

@@ -9,14 +9,14 @@
  */
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
-import { encodeFrom } from "../encode-file.ts";
+import { encodeFrom } from "../node/encode-file.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
-import { openSourceFiles } from "../io/adapter-files.ts";
-import { CONFIG_FILE } from "../io/adapter-names.ts";
-import { MAX_SIDE_FILE } from "../io/file.ts";
-import { type TemporaryDirectory, withTemporaryDirectory } from "../io/temporary.ts";
-import type { Executor } from "../quantize/tasks.ts";
+import { openSourceFiles } from "../node/files/adapter-files.ts";
+import { CONFIG_FILE } from "../node/files/adapter-names.ts";
+import { MAX_SIDE_FILE } from "../node/files/file.ts";
+import { type TemporaryDirectory, withTemporaryDirectory } from "../node/files/temporary.ts";
+import type { Executor } from "../encode/quantize/tasks.ts";
 import { concurrently } from "./concurrent.ts";
 import { type FleetFailure, failureOf } from "./failure.ts";
 import {

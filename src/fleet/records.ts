@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { EncodedFile } from "../encode-file.ts";
+import type { EncodedFile } from "../node/encode-file.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { decodeUtf8 } from "../model/bytes.ts";

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { EncodeFileControls } from "../encode-file.ts";
+import type { EncodeFileControls } from "../node/encode-file.ts";
 import { caught } from "../errors.ts";
-import { type NamesOf, type QuantizeOptions, resolveOptions } from "../quantize/profile.ts";
+import { type NamesOf, type QuantizeOptions, resolveOptions } from "../encode/quantize/profile.ts";
 
 /** How the adapters of a fleet are encoded, and whether what is there already is replaced. */
 export type FleetSettings = QuantizeOptions &

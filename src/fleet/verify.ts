@@ -5,8 +5,8 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { isLqaError, LqaError } from "../errors.ts";
-import { type ValidationLevel, validateReader } from "../validate/validate.ts";
-import { sourceReader } from "../validate/window.ts";
+import { type ValidationLevel, validateReader } from "../core/validate/validate.ts";
+import { sourceReader } from "../core/validate/window.ts";
 import { concurrently } from "./concurrent.ts";
 import { type FleetFailure, failureOf } from "./failure.ts";
 import { RECORDS, recordKey } from "./job.ts";

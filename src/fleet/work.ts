@@ -6,8 +6,8 @@
 import { availableParallelism } from "node:os";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
-import { leaveSignals, withTemporaryDirectory } from "../io/temporary.ts";
-import { MAX_WORKERS, withWorkers } from "../workers/pool.ts";
+import { leaveSignals, withTemporaryDirectory } from "../node/files/temporary.ts";
+import { MAX_WORKERS, withWorkers } from "../node/workers/pool.ts";
 import type { FleetFailure } from "./failure.ts";
 import type { QueuedJob } from "./job.ts";
 import { parseLocation } from "./location.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { fillFileAtomic, type OutputOptions } from "../io/write-file.ts";
-import { writePieces } from "../io/write-pieces.ts";
+import { fillFileAtomic, type OutputOptions } from "../node/files/write-file.ts";
+import { writePieces } from "../node/files/write-pieces.ts";
 import { optional } from "./optional.ts";
 import type { FleetRecord } from "./records.ts";
 

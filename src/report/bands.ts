@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type Encoding, encodingLabel } from "../codecs/encoding.ts";
+import { type Encoding, encodingLabel } from "../core/codecs/encoding.ts";
 
 /** A band with its encodings, or with their labels. */
 export interface BandLike {

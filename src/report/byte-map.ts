@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { CRC_BYTES } from "../container/crc32.ts";
-import { planeExtents } from "../container/layout.ts";
-import { PROLOGUE_BYTES } from "../container/prologue.ts";
-import type { ContainerIndex } from "../container/types.ts";
+import { CRC_BYTES } from "../core/container/crc32.ts";
+import { planeExtents } from "../core/container/layout.ts";
+import { PROLOGUE_BYTES } from "../core/container/prologue.ts";
+import type { ContainerIndex } from "../core/container/types.ts";
 
 /** What a byte can be for, in the order in which totals are listed. */
 export const BYTE_KINDS = [

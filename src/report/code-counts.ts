@@ -4,16 +4,16 @@
  *
  * @module
  */
-import { packedBytes, unpackCodes } from "../codecs/bits.ts";
-import { type Encoding, encodingLabel } from "../codecs/encoding.ts";
-import type { PackedFactors } from "../codecs/packed.ts";
+import { packedBytes, unpackCodes } from "../core/codecs/bits.ts";
+import { type Encoding, encodingLabel } from "../core/codecs/encoding.ts";
+import type { PackedFactors } from "../core/codecs/packed.ts";
 import {
   type TrellisTable,
   trellisBits,
   trellisSteps,
   trellisTable,
   WINDOW_BITS,
-} from "../codecs/trellis.ts";
+} from "../core/codecs/trellis.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 /** The codes of one encoding, over a whole file. */

@@ -7,17 +7,17 @@
  *
  * @module
  */
-import { type EncodeControls, type EncodeReport, encodeAdapter, paced } from "../encode.ts";
+import { type EncodeControls, type EncodeReport, encodeAdapter, paced } from "../encode/encode.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { type Adapter, parameterCount } from "../model/adapter.ts";
-import { type BoundComponent, boundComponents, relativeBound } from "../quantize/bound.ts";
+import { type BoundComponent, boundComponents, relativeBound } from "../encode/quantize/bound.ts";
 import {
   checkModule,
   type QuantizeOptions,
   type QuantizeSettings,
   resolveOptions,
-} from "../quantize/profile.ts";
+} from "../encode/quantize/profile.ts";
 import type { RdCurve, RdMethod, RdPoint } from "./rd-curve-svg.ts";
 
 /** What to compare. Everything else is as for `encodeAdapter`. */

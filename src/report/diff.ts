@@ -8,7 +8,7 @@
  */
 import type { Adapter, LoraModule, MetaValue } from "../model/adapter.ts";
 import { comparable, shapeOf, withFactors } from "../model/adapter.ts";
-import { compareModules } from "../quantize/quality.ts";
+import { compareModules } from "../encode/quantize/quality.ts";
 
 /** One side: an adapter, and how its modules are encoded if they are. */
 export interface DiffSide extends Adapter {

@@ -4,8 +4,8 @@
  * @module
  */
 import { inputLength, type LoraModule } from "../model/adapter.ts";
-import type { BoundComponent } from "../quantize/bound.ts";
-import { reparameterize } from "../quantize/reparameterize.ts";
+import type { BoundComponent } from "../encode/quantize/bound.ts";
+import { reparameterize } from "../encode/quantize/reparameterize.ts";
 
 /** Whether decomposing a module means anything. */
 export function finite({ b, a }: LoraModule): boolean {

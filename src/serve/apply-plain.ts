@@ -20,9 +20,9 @@
  *
  * @module
  */
-import { decodePlain } from "../codecs/decode-plain.ts";
-import { type Encoding, planeSizes } from "../codecs/encoding.ts";
-import { rotateIntegers, rotateTransposed } from "../codecs/rotation.ts";
+import { decodePlain } from "../core/codecs/decode-plain.ts";
+import { type Encoding, planeSizes } from "../core/codecs/encoding.ts";
+import { rotateIntegers, rotateTransposed } from "../core/codecs/rotation.ts";
 import { ENTRY_WORDS, type FactorProgram, WORD } from "./program.ts";
 import { programFor, type ResidentModule } from "./resident-module.ts";
 import type { Rotating } from "./rotating.ts";

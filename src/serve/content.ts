@@ -5,16 +5,16 @@
  *
  * @module
  */
-import { readElement } from "../codecs/elements.ts";
-import { FLOAT_BYTES, type FloatType } from "../codecs/encoding.ts";
-import type { PackedFactors } from "../codecs/packed.ts";
-import { splitPayload } from "../container/chunk.ts";
-import { assemblePayload } from "../container/payload.ts";
-import type { ContainerIndex, ModuleRecord, TensorRecord } from "../container/types.ts";
+import { readElement } from "../core/codecs/elements.ts";
+import { FLOAT_BYTES, type FloatType } from "../core/codecs/encoding.ts";
+import type { PackedFactors } from "../core/codecs/packed.ts";
+import { splitPayload } from "../core/container/chunk.ts";
+import { assemblePayload } from "../core/container/payload.ts";
+import type { ContainerIndex, ModuleRecord, TensorRecord } from "../core/container/types.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ElementType, PlainTensor, TensorRole } from "../model/adapter.ts";
-import type { RangedLqa } from "../read/ranged.ts";
+import type { RangedLqa } from "../core/read/ranged.ts";
 import type { ResidentModule } from "./resident-module.ts";
 
 /** Bytes that the objects of a module take, beside its payload and its name. Measured by `npm run bench:serve`. */

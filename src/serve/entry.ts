@@ -5,8 +5,8 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";
-import { Slots } from "../io/slots.ts";
-import { memorySource } from "../io/source.ts";
+import { Slots } from "../core/io/slots.ts";
+import { memorySource } from "../core/io/source.ts";
 import type { AdapterSource } from "./pool-options.ts";
 import type { Owner } from "./resident.ts";
 import type { StoredAdapter } from "./stores.ts";

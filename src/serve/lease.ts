@@ -6,11 +6,11 @@
  */
 // Symbol.dispose, for projects whose libraries do not have it.
 /// <reference lib="esnext.disposable" preserve="true" />
-import { f16ToNumber, numberToF16 } from "../codecs/floats.ts";
+import { f16ToNumber, numberToF16 } from "../core/codecs/floats.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
-import type { DecodedFactors } from "../read/decode.ts";
+import type { DecodedFactors } from "../core/read/decode.ts";
 import { type Activations, rowsOf } from "./activations.ts";
 import { type ApplyOptions, applyPacked } from "./apply.ts";
 import { type Content, tensorKey } from "./content.ts";

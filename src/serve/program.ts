@@ -8,11 +8,11 @@
  *
  * @module
  */
-import { type Encoding, planeSizes } from "../codecs/encoding.ts";
-import { kindOf } from "../codecs/kernels/encoding-kinds.ts";
-import type { Band } from "../codecs/packed.ts";
-import { align } from "../container/bytes.ts";
-import { EXPERT_ALIGNMENT, walkPlanes } from "../container/layout.ts";
+import { type Encoding, planeSizes } from "../core/codecs/encoding.ts";
+import { kindOf } from "../core/codecs/kernels/encoding-kinds.ts";
+import type { Band } from "../core/codecs/packed.ts";
+import { align } from "../core/container/bytes.ts";
+import { EXPERT_ALIGNMENT, walkPlanes } from "../core/container/layout.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 /** The components of one factor that take part. */

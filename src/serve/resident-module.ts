@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Band, PackedFactors } from "../codecs/packed.ts";
-import { assemblePayload } from "../container/payload.ts";
+import type { Band, PackedFactors } from "../core/codecs/packed.ts";
+import { assemblePayload } from "../core/container/payload.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";

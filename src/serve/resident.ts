@@ -5,10 +5,10 @@
  * @module
  */
 
-import { Slots } from "../io/slots.ts";
+import { Slots } from "../core/io/slots.ts";
 import { parameterCount } from "../model/adapter.ts";
-import { type DecodedFactors, type DecodeOptions, decodeFactors } from "../read/decode.ts";
-import type { RangedLqa } from "../read/ranged.ts";
+import { type DecodedFactors, type DecodeOptions, decodeFactors } from "../core/read/decode.ts";
+import type { RangedLqa } from "../core/read/ranged.ts";
 import type { Budget, Holding } from "./budget.ts";
 import type { Content } from "./content.ts";
 import type { StoredAdapter } from "./stores.ts";

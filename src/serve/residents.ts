@@ -4,10 +4,10 @@
  * @module
  */
 
-import { Slots } from "../io/slots.ts";
-import { assertNotAborted } from "../io/source.ts";
-import { checkBase } from "../read/base.ts";
-import { openSource, type RangedLqa } from "../read/ranged.ts";
+import { Slots } from "../core/io/slots.ts";
+import { assertNotAborted } from "../core/io/source.ts";
+import { checkBase } from "../core/read/base.ts";
+import { openSource, type RangedLqa } from "../core/read/ranged.ts";
 import type { Budget } from "./budget.ts";
 import { Content, contentBytes } from "./content.ts";
 import type { Entry } from "./entry.ts";

@@ -6,9 +6,9 @@
  */
 // Symbol.dispose, for projects whose libraries do not have it.
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { PackedFactors } from "../codecs/packed.ts";
-import { payloadLength } from "../container/layout.ts";
-import { assemblePayload } from "../container/payload.ts";
+import type { PackedFactors } from "../core/codecs/packed.ts";
+import { payloadLength } from "../core/container/layout.ts";
+import { assemblePayload } from "../core/container/payload.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";

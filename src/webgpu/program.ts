@@ -13,11 +13,11 @@
  *
  * @module
  */
-import { type Encoding, type FloatType, planeSizes } from "../codecs/encoding.ts";
-import type { Band } from "../codecs/packed.ts";
-import { TRELLIS_TABLES, trellisTable } from "../codecs/trellis.ts";
-import { align } from "../container/bytes.ts";
-import { EXPERT_ALIGNMENT, walkPlanes } from "../container/layout.ts";
+import { type Encoding, type FloatType, planeSizes } from "../core/codecs/encoding.ts";
+import type { Band } from "../core/codecs/packed.ts";
+import { TRELLIS_TABLES, trellisTable } from "../core/codecs/trellis.ts";
+import { align } from "../core/container/bytes.ts";
+import { EXPERT_ALIGNMENT, walkPlanes } from "../core/container/layout.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 /** As in weights.ts. */

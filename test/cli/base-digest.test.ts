@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { baseDigests } from "../../src/base-digest.ts";
-import type { SafeTensor } from "../../src/dialects/safetensors.ts";
-import { openLqa } from "../../src/index.ts";
+import { baseDigests } from "../../src/node/base-digest.ts";
+import type { SafeTensor } from "../../src/adapters/safetensors.ts";
+import { openLqa } from "../../src/core/index.ts";
 import { bands, fileBytes, packed, shape } from "../container/fixtures.ts";
 import { lqa } from "../helpers/cli.ts";
 import { baseModel, changed, noise, type TestModel, tensor, writeModel } from "../helpers/models.ts";
@@ -153,7 +153,7 @@ describe("validate --base", () => {
   });
 
   it("refuses a digest of another form", async () => {
-    const { encodeMeta } = await import("../../src/container/meta-write.ts");
+    const { encodeMeta } = await import("../../src/core/container/meta-write.ts");
     for (const value of ["text", new Uint8Array(31), 5]) {
       const module = packed(shape(LAYERS[0]!, { out: 32, in: 24 }), bands(1, 3));
       const data = encodeMeta({ base_digest: value }, "META");

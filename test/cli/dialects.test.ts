@@ -2,8 +2,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readAdapter } from "../../src/dialects/index.ts";
-import { readSafetensors, writeSafetensors } from "../../src/dialects/safetensors.ts";
+import { readAdapter } from "../../src/adapters/index.ts";
+import { readSafetensors, writeSafetensors } from "../../src/adapters/safetensors.ts";
 import { floats } from "../dialects/build.ts";
 import { deltaOf } from "../dialects/delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "../dialects/small.ts";

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { encodeMeta } from "../../src/container/meta-write.ts";
+import { encodeMeta } from "../../src/core/container/meta-write.ts";
 import type { MetaValue } from "../../src/model/adapter.ts";
 import { bands, fileBytes, packed, section, shape, tensor } from "../container/fixtures.ts";
 import { lqa, type Run } from "../helpers/cli.ts";

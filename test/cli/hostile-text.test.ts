@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { encodeMeta } from "../../src/container/meta-write.ts";
+import { encodeMeta } from "../../src/core/container/meta-write.ts";
 import { bands, fileBytes, packed, section, shape, tensor } from "../container/fixtures.ts";
 import { lqa, lqaIn } from "../helpers/cli.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";

@@ -7,7 +7,7 @@ import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
-import { readSignature, signFile } from "../../src/node.ts";
+import { readSignature, signFile } from "../../src/node/index.ts";
 import { lqa, lqaIn } from "../helpers/cli.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 

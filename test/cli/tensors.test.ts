@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { f16ToNumber, f64ToF16 } from "../../src/codecs/floats.ts";
+import { f16ToNumber, f64ToF16 } from "../../src/core/codecs/floats.ts";
 import { lqa } from "../helpers/cli.ts";
 import { readSafetensors, type TestTensor, testTensors, writePeftDirectory } from "../helpers/peft.ts";
 import { normal } from "../helpers/random.ts";

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkScales, type ScaledEncoding } from "../../src/codecs/check.ts";
-import { type Encoding, encodingLabel, type Planes, planeSizes } from "../../src/codecs/encoding.ts";
-import { firstUnusedBit } from "../../src/codecs/unused.ts";
+import { checkScales, type ScaledEncoding } from "../../src/core/codecs/check.ts";
+import { type Encoding, encodingLabel, type Planes, planeSizes } from "../../src/core/codecs/encoding.ts";
+import { firstUnusedBit } from "../../src/core/codecs/unused.ts";
 import { checkPlanes, expectedWeight, samples } from "./planes.ts";
 
 const none = new Uint8Array(0);

@@ -3,10 +3,10 @@
  * to the bits of the definition, and nothing is written beside them.
  */
 import { describe, expect, it } from "vitest";
-import { decodeFactor, decodePlanes } from "../../src/codecs/decode.ts";
-import { type DecodeTarget, decodePlain } from "../../src/codecs/decode-plain.ts";
-import { type Encoding, planeSizes } from "../../src/codecs/encoding.ts";
-import { DecodeKernel, type FactorJob, type Part } from "../../src/codecs/kernels/decode-kernel.ts";
+import { decodeFactor, decodePlanes } from "../../src/core/codecs/decode.ts";
+import { type DecodeTarget, decodePlain } from "../../src/core/codecs/decode-plain.ts";
+import { type Encoding, planeSizes } from "../../src/core/codecs/encoding.ts";
+import { DecodeKernel, type FactorJob, type Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { uniform } from "../helpers/random.ts";
 import { partOf, plainly } from "./decode-jobs.ts";

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { decodePlain } from "../../src/codecs/decode-plain.ts";
-import { numberToBits, writeBits } from "../../src/codecs/elements.ts";
-import { type Encoding, FLOAT_BYTES, planeSizes } from "../../src/codecs/encoding.ts";
-import { numberToF16 } from "../../src/codecs/floats.ts";
-import type { FactorJob, Part } from "../../src/codecs/kernels/decode-kernel.ts";
+import { decodePlain } from "../../src/core/codecs/decode-plain.ts";
+import { numberToBits, writeBits } from "../../src/core/codecs/elements.ts";
+import { type Encoding, FLOAT_BYTES, planeSizes } from "../../src/core/codecs/encoding.ts";
+import { numberToF16 } from "../../src/core/codecs/floats.ts";
+import type { FactorJob, Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
 
 /**
  * A part of arbitrary bytes.

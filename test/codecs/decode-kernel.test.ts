@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { FactorJob } from "../../src/codecs/decode.ts";
-import { type Encoding, encodingLabel, type ScaleType } from "../../src/codecs/encoding.ts";
-import { DecodeKernel } from "../../src/codecs/kernels/decode-kernel.ts";
+import type { FactorJob } from "../../src/core/codecs/decode.ts";
+import { type Encoding, encodingLabel, type ScaleType } from "../../src/core/codecs/encoding.ts";
+import { DecodeKernel } from "../../src/core/codecs/kernels/decode-kernel.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
 
 /** Every encoding but for its group. */

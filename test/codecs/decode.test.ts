@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodePlanes } from "../../src/codecs/decode.ts";
-import { type Encoding, type Planes, planeSizes } from "../../src/codecs/encoding.ts";
-import { numberToF16 } from "../../src/codecs/floats.ts";
+import { decodePlanes } from "../../src/core/codecs/decode.ts";
+import { type Encoding, type Planes, planeSizes } from "../../src/core/codecs/encoding.ts";
+import { numberToF16 } from "../../src/core/codecs/floats.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { expectedWeight, samples } from "./planes.ts";
 

@@ -1,6 +1,6 @@
 /** Conversions of floats against the definition of their formats, with numbers on both sides of every edge. */
 import { describe, expect, it } from "vitest";
-import { bitsToNumber, numberToBits, readBits, readElement, writeBits } from "../../src/codecs/elements.ts";
+import { bitsToNumber, numberToBits, readBits, readElement, writeBits } from "../../src/core/codecs/elements.ts";
 import {
   bf16ToNumber,
   f16ToNumber,
@@ -8,7 +8,7 @@ import {
   f64ToF16,
   numberToBf16,
   numberToF16,
-} from "../../src/codecs/floats.ts";
+} from "../../src/core/codecs/floats.ts";
 
 /** The number of a binary16 or bfloat16 pattern by its definition. */
 function defined(bits: number, fractionBits: number, bias: number): number {

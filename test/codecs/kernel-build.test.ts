@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { bytesOfText } from "../../src/wasm/text.ts";
+import { bytesOfText } from "../../src/core/wasm/text.ts";
 
 const sources = new URL("../../src/", import.meta.url);
 const { KERNELS, build, compile, textOf } = await import(new URL("wasm/build.mjs", sources).href);

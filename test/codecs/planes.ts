@@ -1,9 +1,9 @@
 /** Random planes of any encoding, and a decoder written from the rules one weight at a time, as an oracle. */
 import fc from "fast-check";
-import { checkRaw, checkScales, type PlaneReport, usedGroups } from "../../src/codecs/check.ts";
-import { readElement } from "../../src/codecs/elements.ts";
-import { type Encoding, groupCount, type Planes, planeSizes } from "../../src/codecs/encoding.ts";
-import { trellisTable } from "../../src/codecs/trellis.ts";
+import { checkRaw, checkScales, type PlaneReport, usedGroups } from "../../src/core/codecs/check.ts";
+import { readElement } from "../../src/core/codecs/elements.ts";
+import { type Encoding, groupCount, type Planes, planeSizes } from "../../src/core/codecs/encoding.ts";
+import { trellisTable } from "../../src/core/codecs/trellis.ts";
 
 const scale = fc.constantFrom("f16", "bf16");
 const group = fc.constantFrom(0, 16, 32, 64, 128);

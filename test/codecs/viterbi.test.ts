@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { unpackCodes } from "../../src/codecs/bits.ts";
-import { decodePlanes } from "../../src/codecs/decode.ts";
-import { kernelEngine } from "../../src/codecs/kernels/viterbi-kernel.ts";
-import { TRELLIS_TABLES, type TrellisTable, trellisSteps, trellisTable } from "../../src/codecs/trellis.ts";
-import { encodeTrellis } from "../../src/codecs/viterbi.ts";
-import { BLOCK } from "../../src/codecs/viterbi-engine.ts";
-import { plainEngine } from "../../src/codecs/viterbi-plain.ts";
+import { unpackCodes } from "../../src/core/codecs/bits.ts";
+import { decodePlanes } from "../../src/core/codecs/decode.ts";
+import { kernelEngine } from "../../src/core/codecs/kernels/viterbi-kernel.ts";
+import { TRELLIS_TABLES, type TrellisTable, trellisSteps, trellisTable } from "../../src/core/codecs/trellis.ts";
+import { encodeTrellis } from "../../src/core/codecs/viterbi.ts";
+import { BLOCK } from "../../src/core/codecs/viterbi-engine.ts";
+import { plainEngine } from "../../src/core/codecs/viterbi-plain.ts";
 import { random } from "../container/fixtures.ts";
 
 const plain = plainEngine();

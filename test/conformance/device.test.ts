@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { validateLqa } from "../../src/index.ts";
+import { validateLqa } from "../../src/core/index.ts";
 
 const suite = new URL("../../conformance/suite/", import.meta.url);
 const { cases } = JSON.parse(readFileSync(new URL("manifest.json", suite), "utf8")) as {

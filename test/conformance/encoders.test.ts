@@ -10,8 +10,8 @@ import { describe, expect, it } from "vitest";
 // The conformance suite is plain JavaScript, without types.
 // @ts-expect-error
 import { ENCODINGS, encodings } from "../../conformance/encoders/settings.mjs";
-import { readIndex } from "../../src/container/index-read.ts";
-import * as library from "../../src/index.ts";
+import { readIndex } from "../../src/core/container/index-read.ts";
+import * as library from "../../src/core/index.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
 const path = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));

@@ -14,10 +14,10 @@ import { describe, expect, it } from "vitest";
 import { readerOf } from "../../conformance/adapters/lqa-document.mjs";
 // @ts-expect-error
 import { loadCases } from "../../conformance/runner/cases.mjs";
-import { toHex } from "../../src/container/bytes.ts";
-import { readIndex } from "../../src/container/index-read.ts";
-import { sha256 } from "../../src/container/sha256.ts";
-import * as library from "../../src/index.ts";
+import { toHex } from "../../src/core/container/bytes.ts";
+import { readIndex } from "../../src/core/container/index-read.ts";
+import { sha256 } from "../../src/core/container/sha256.ts";
+import * as library from "../../src/core/index.ts";
 
 interface Run {
   readonly path: string;

@@ -16,10 +16,10 @@ import { readerOf } from "../../conformance/adapters/lqa-document.mjs";
 import { loadCases } from "../../conformance/runner/cases.mjs";
 // @ts-expect-error
 import { judge } from "../../conformance/runner/compare.mjs";
-import { toHex } from "../../src/container/bytes.ts";
-import { readIndex } from "../../src/container/index-read.ts";
-import { sha256 } from "../../src/container/sha256.ts";
-import * as library from "../../src/node.ts";
+import { toHex } from "../../src/core/container/bytes.ts";
+import { readIndex } from "../../src/core/container/index-read.ts";
+import { sha256 } from "../../src/core/container/sha256.ts";
+import * as library from "../../src/node/index.ts";
 
 const root = fileURLToPath(new URL("../../conformance/suite", import.meta.url));
 const read = (path: string): Buffer => readFileSync(join(root, path));

@@ -1,18 +1,18 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { compress, shuffle } from "../../src/container/compression.ts";
-import { decompress, unshuffle } from "../../src/container/decompress.ts";
-import { inflater } from "../../src/container/inflate.ts";
-import { startZstdCodec } from "../../src/container/portable-zstd.ts";
-import type { CompressionName } from "../../src/container/types.ts";
+import { compress, shuffle } from "../../src/core/container/compression.ts";
+import { decompress, unshuffle } from "../../src/core/container/decompress.ts";
+import { inflater } from "../../src/core/container/inflate.ts";
+import { startZstdCodec } from "../../src/core/container/portable-zstd.ts";
+import type { CompressionName } from "../../src/core/container/types.ts";
 import {
   loadZstd,
   loadZstdCodec,
   type Zstd,
   type ZstdCodecFunctions,
   zstdOf,
-} from "../../src/container/zstd.ts";
-import { frameLength } from "../../src/container/zstd-frame.ts";
+} from "../../src/core/container/zstd.ts";
+import { frameLength } from "../../src/core/container/zstd-frame.ts";
 import * as KIND from "../../src/error-catalogue.ts";
 import { isLqaError, LqaError } from "../../src/errors.ts";
 

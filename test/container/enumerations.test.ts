@@ -8,7 +8,7 @@ import {
   MULTIPLIER_RULES,
   ROTATIONS,
   TENSOR_ROLES,
-} from "../../src/container/encoding-record.ts";
+} from "../../src/core/container/encoding-record.ts";
 import {
   BaseLayout,
   Compression,
@@ -17,7 +17,7 @@ import {
   MultiplierRule,
   Rotation,
   TensorRole,
-} from "../../src/container/generated/schema.ts";
+} from "../../src/core/container/generated/schema.ts";
 
 const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, "");
 

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { ByteBuffer } from "flatbuffers";
 import { describe, expect, test } from "vitest";
-import { type IndexVectors, SCHEMA } from "../../src/container/generated/schema.ts";
-import { readIndex } from "../../src/container/index-read.ts";
-import { writeIndex } from "../../src/container/index-write.ts";
+import { type IndexVectors, SCHEMA } from "../../src/core/container/generated/schema.ts";
+import { readIndex } from "../../src/core/container/index-read.ts";
+import { writeIndex } from "../../src/core/container/index-write.ts";
 import { isLqaError } from "../../src/errors.ts";
 // @ts-expect-error: flatc's code, without types
 import { Index } from "../generated/lqa/index.js";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { concat } from "../../src/container/bytes.ts";
+import { concat } from "../../src/core/container/bytes.ts";
 import {
   compareNames,
   decodeName,
@@ -8,7 +8,7 @@ import {
   frontCode,
   nameReader,
   sortByName,
-} from "../../src/container/names.ts";
+} from "../../src/core/container/names.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { LimitSet } from "../../src/limits.ts";
 

@@ -3,8 +3,8 @@
  * reason that stands here. Nothing may fail otherwise, and nothing that is refused here may go through.
  */
 import { describe, expect, it } from "vitest";
-import type { DialectName } from "../../src/dialects/dialect.ts";
-import { DIALECTS, readAdapter, writeAdapter } from "../../src/dialects/index.ts";
+import type { DialectName } from "../../src/adapters/dialect.ts";
+import { DIALECTS, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import type { Adapter, LoraModule } from "../../src/model/adapter.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";

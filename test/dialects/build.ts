@@ -4,8 +4,8 @@
  * @module
  */
 
-import { fromFloat32 } from "../../src/dialects/elements.ts";
-import { type SafeTensor, writeSafetensors } from "../../src/dialects/safetensors.ts";
+import { fromFloat32 } from "../../src/adapters/elements.ts";
+import { type SafeTensor, writeSafetensors } from "../../src/adapters/safetensors.ts";
 import type { ElementType } from "../../src/model/adapter.ts";
 import { normal } from "../helpers/random.ts";
 

@@ -1,8 +1,8 @@
 /** GGUF files: everything the format can say is read, and nothing hostile gets through. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readGguf } from "../../src/dialects/gguf/read.ts";
-import { GGUF_TYPES } from "../../src/dialects/gguf/types.ts";
+import { readGguf } from "../../src/adapters/gguf/read.ts";
+import { GGUF_TYPES } from "../../src/adapters/gguf/types.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { f32Bytes, gguf, type TestGguf, type TypedValue } from "../helpers/gguf.ts";
 

@@ -3,11 +3,11 @@
  */
 import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
-import { largestRank } from "../../src/dialects/bake.ts";
-import { ggufPairs } from "../../src/dialects/gguf/write.ts";
-import { readAdapter, writeAdapter } from "../../src/dialects/index.ts";
-import { writeOnnxAdapter } from "../../src/dialects/onnx/file.ts";
-import { writeSafetensors } from "../../src/dialects/safetensors.ts";
+import { largestRank } from "../../src/adapters/bake.ts";
+import { ggufPairs } from "../../src/adapters/gguf/write.ts";
+import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
+import { writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
+import { writeSafetensors } from "../../src/adapters/safetensors.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { type Adapter, lazyModule, type Origin, type PlainTensor } from "../../src/model/adapter.ts";
 import { floats } from "./build.ts";

@@ -1,8 +1,8 @@
 /** What no dialect reads is refused under its own name. */
 import { describe, expect, it } from "vitest";
-import { peft, readAdapter, type SourceFiles } from "../../src/dialects/index.ts";
-import { writeSafetensors } from "../../src/dialects/safetensors.ts";
-import { openSource } from "../../src/dialects/source.ts";
+import { peft, readAdapter, type SourceFiles } from "../../src/adapters/index.ts";
+import { writeSafetensors } from "../../src/adapters/safetensors.ts";
+import { openSource } from "../../src/adapters/source.ts";
 import { bytesOf, directory, floats, pair } from "./build.ts";
 
 const keys = (...names: string[]): Uint8Array =>

@@ -1,10 +1,10 @@
 /** Importance files: moments of every format reach the right module, and what does not fit is refused by name. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fromFloat32 } from "../../src/dialects/elements.ts";
-import { BLOCK_PATHS, ggufKeys, moduleKey } from "../../src/dialects/gguf/names.ts";
-import { readImportance } from "../../src/dialects/importance/index.ts";
-import { type SafeTensor, writeSafetensors } from "../../src/dialects/safetensors.ts";
+import { fromFloat32 } from "../../src/adapters/elements.ts";
+import { BLOCK_PATHS, ggufKeys, moduleKey } from "../../src/adapters/gguf/names.ts";
+import { readImportance } from "../../src/adapters/importance/index.ts";
+import { type SafeTensor, writeSafetensors } from "../../src/adapters/safetensors.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { ModuleShape } from "../../src/model/adapter.ts";
 import { dat, f32Bytes, gguf, imatrix } from "../helpers/gguf.ts";

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type JsonValue, parseJson } from "../../src/dialects/json.ts";
+import { type JsonValue, parseJson } from "../../src/adapters/json.ts";
 import * as KIND from "../../src/error-catalogue.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { bytesOf } from "./build.ts";

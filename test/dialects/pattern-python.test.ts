@@ -4,8 +4,8 @@
  */
 import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import { configurationMeter } from "../../src/dialects/json.ts";
-import { compilePatterns, lookUp } from "../../src/dialects/peft/pattern.ts";
+import { configurationMeter } from "../../src/adapters/json.ts";
+import { compilePatterns, lookUp } from "../../src/adapters/peft/pattern.ts";
 import { isLqaError } from "../../src/errors.ts";
 
 type Random = (below: number) => number;

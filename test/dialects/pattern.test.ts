@@ -1,7 +1,7 @@
 /** rank_pattern and alpha_pattern: Python's meaning, the first match in file order, and no time to be stolen. */
 import { describe, expect, it } from "vitest";
-import { configurationMeter } from "../../src/dialects/json.ts";
-import { compilePatterns, lookUp, type PatternTable } from "../../src/dialects/peft/pattern.ts";
+import { configurationMeter } from "../../src/adapters/json.ts";
+import { compilePatterns, lookUp, type PatternTable } from "../../src/adapters/peft/pattern.ts";
 
 const names = [
   "q_proj",

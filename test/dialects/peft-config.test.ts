@@ -1,6 +1,6 @@
 /** Every field of adapter_config.json: resolved, kept as provenance, or refused by name. */
 import { describe, expect, it } from "vitest";
-import { readAdapter } from "../../src/dialects/index.ts";
+import { readAdapter } from "../../src/adapters/index.ts";
 import { bytesOf, directory, floats, pair } from "./build.ts";
 
 const read = (config: object | string, name = "layers.0.q_proj", rank = 2) =>

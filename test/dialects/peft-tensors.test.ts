@@ -1,8 +1,8 @@
 /** What PEFT's keys mean: modules, the tensors beside them, those that replace the base's, and nothing dropped. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readAdapter } from "../../src/dialects/index.ts";
-import type { SafeTensor } from "../../src/dialects/safetensors.ts";
+import { readAdapter } from "../../src/adapters/index.ts";
+import type { SafeTensor } from "../../src/adapters/safetensors.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { directory, floats, pair, zeros } from "./build.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { zipSync } from "fflate";
-import type { SafeTensor } from "../../src/dialects/safetensors.ts";
+import type { SafeTensor } from "../../src/adapters/safetensors.ts";
 
 /** Bytes of a program under construction. */
 export class Pickle {

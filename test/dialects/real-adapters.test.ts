@@ -3,11 +3,11 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readAdapter, writeAdapter } from "../../src/dialects/index.ts";
-import { readSafetensors } from "../../src/dialects/safetensors.ts";
-import { encodeAdapter } from "../../src/encode.ts";
+import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
+import { readSafetensors } from "../../src/adapters/safetensors.ts";
+import { encodeAdapter } from "../../src/encode/encode.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
-import { openLqa } from "../../src/read/open.ts";
+import { openLqa } from "../../src/core/read/open.ts";
 
 const folder = process.env.LQA_ADAPTERS ?? join(import.meta.dirname, "../../../shared/adapters");
 const present = existsSync(folder);

@@ -6,7 +6,7 @@ import {
   type SafeTensor,
   toFloat32,
   writeSafetensors,
-} from "../../src/dialects/safetensors.ts";
+} from "../../src/adapters/safetensors.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../../src/model/adapter.ts";
 import { bytesOf, floats, rawSafetensors } from "./build.ts";

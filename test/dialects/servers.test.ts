@@ -5,8 +5,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readAdapter, writeAdapter } from "../../src/dialects/index.ts";
-import { readSafetensors, toFloat32 } from "../../src/dialects/safetensors.ts";
+import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
+import { readSafetensors, toFloat32 } from "../../src/adapters/safetensors.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS } from "./small.ts";

@@ -5,10 +5,10 @@
  * @module
  */
 import { zipSync } from "fflate";
-import type { DialectName, ReadOptions, SourceFiles } from "../../src/dialects/dialect.ts";
-import { fromFloat32, toFloat32 } from "../../src/dialects/elements.ts";
-import { writeOnnxAdapter } from "../../src/dialects/onnx/file.ts";
-import { type SafeTensor, writeSafetensors } from "../../src/dialects/safetensors.ts";
+import type { DialectName, ReadOptions, SourceFiles } from "../../src/adapters/dialect.ts";
+import { fromFloat32, toFloat32 } from "../../src/adapters/elements.ts";
+import { writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
+import { type SafeTensor, writeSafetensors } from "../../src/adapters/safetensors.ts";
 import type { MultiplierRule, TensorRole } from "../../src/model/adapter.ts";
 import { gguf, type TypedValue } from "../helpers/gguf.ts";
 import { bytesOf, floats } from "./build.ts";

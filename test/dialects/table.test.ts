@@ -5,13 +5,13 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { DialectName } from "../../src/dialects/dialect.ts";
-import { DIALECTS, readAdapter, writeAdapter } from "../../src/dialects/index.ts";
-import { openSource } from "../../src/dialects/source.ts";
-import { encodeAdapter } from "../../src/encode.ts";
+import type { DialectName } from "../../src/adapters/dialect.ts";
+import { DIALECTS, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
+import { openSource } from "../../src/adapters/source.ts";
+import { encodeAdapter } from "../../src/encode/encode.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
-import { openLqa } from "../../src/read/open.ts";
+import { openLqa } from "../../src/core/read/open.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";
 

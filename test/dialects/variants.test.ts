@@ -1,13 +1,13 @@
 /** Every dialect in its variants: detected alone, read to the ΔW that its tensors say, and written as it was. */
 import { describe, expect, it } from "vitest";
-import { isGguf, readGguf } from "../../src/dialects/gguf/read.ts";
-import { DIALECTS, readAdapter, writeAdapter } from "../../src/dialects/index.ts";
-import { isOnnxAdapter, readOnnxAdapter } from "../../src/dialects/onnx/file.ts";
-import { openSource } from "../../src/dialects/source.ts";
-import { readTensorFile } from "../../src/dialects/tensor-file.ts";
-import { encodeAdapter } from "../../src/encode.ts";
+import { isGguf, readGguf } from "../../src/adapters/gguf/read.ts";
+import { DIALECTS, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
+import { isOnnxAdapter, readOnnxAdapter } from "../../src/adapters/onnx/file.ts";
+import { openSource } from "../../src/adapters/source.ts";
+import { readTensorFile } from "../../src/adapters/tensor-file.ts";
+import { encodeAdapter } from "../../src/encode/encode.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
-import { openLqa } from "../../src/read/open.ts";
+import { openLqa } from "../../src/core/read/open.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";
 

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { decodeDelta, openLqa } from "../../src/index.ts";
+import { decodeDelta, openLqa } from "../../src/core/index.ts";
 import {
   blocksOf,
   commandsOf,

@@ -11,7 +11,7 @@ import {
   submitFleet,
   verifyFleet,
   workFleet,
-} from "../../src/fleet.ts";
+} from "../../src/fleet/index.ts";
 import { encodedAlone, SETTINGS, writeAdapters } from "../helpers/fleet.ts";
 import { memoryQueue, memoryStorage } from "../helpers/memory-fleet.ts";
 import { findRedis, startRedis } from "../helpers/servers.ts";
@@ -289,7 +289,7 @@ describe.skipIf(program === undefined)("a queue in Redis", () => {
     storage.upload(folder, source);
     await submitFleet(queue, storage, { source, target, settings: SETTINGS });
     const script = `
-      import { openQueue } from ${JSON.stringify(new URL("../../dist/fleet.js", import.meta.url).href)};
+      import { openQueue } from ${JSON.stringify(new URL("../../dist/fleet/index.js", import.meta.url).href)};
       const queue = await openQueue(process.argv[1]);
       await queue.work(() => process.kill(process.pid, "SIGKILL"), { concurrency: 1, leaseSeconds: 1 });`;
     // It may be given back three times.

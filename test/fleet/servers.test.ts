@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { createStores, openObjects, openQueue, type WorkQueue, workFleet } from "../../src/fleet.ts";
+import { createStores, openObjects, openQueue, type WorkQueue, workFleet } from "../../src/fleet/index.ts";
 import { lqaIn } from "../helpers/cli.ts";
 import {
   encodedAlone,

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type FoundAdapter, findAdapters } from "../../src/fleet/adapters.ts";
-import { type ObjectStore, openObjects } from "../../src/fleet.ts";
+import { type ObjectStore, openObjects } from "../../src/fleet/index.ts";
 import { memoryStorage } from "../helpers/memory-fleet.ts";
 import { findS3, startS3 } from "../helpers/servers.ts";
 

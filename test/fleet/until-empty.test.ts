@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { type FleetJob, jobOf } from "../../src/fleet/job.ts";
 import { FIRST_PAUSE, type Verdict } from "../../src/fleet/queue.ts";
-import { openQueue, type WorkQueue } from "../../src/fleet.ts";
+import { openQueue, type WorkQueue } from "../../src/fleet/index.ts";
 import { findRedis, startRedis } from "../helpers/servers.ts";
 
 const program = findRedis();

@@ -12,8 +12,8 @@ import { LqaError } from "../../src/errors.ts";
 import { nameIn } from "../../src/fleet/job.ts";
 import { parseLocation } from "../../src/fleet/location.ts";
 import { ATTEMPTS } from "../../src/fleet/queue.ts";
-import type { FleetFailure, ObjectStore, QueuedJob, Stores, WorkQueue } from "../../src/fleet.ts";
-import { assertNotAborted } from "../../src/io/source.ts";
+import type { FleetFailure, ObjectStore, QueuedJob, Stores, WorkQueue } from "../../src/fleet/index.ts";
+import { assertNotAborted } from "../../src/core/io/source.ts";
 
 const compare = (x: string, y: string): number => Buffer.compare(Buffer.from(x), Buffer.from(y));
 

@@ -5,8 +5,8 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fromFloat32 } from "../../src/dialects/elements.ts";
-import { type SafeTensor, toFloat32, writeSafetensors } from "../../src/dialects/safetensors.ts";
+import { fromFloat32 } from "../../src/adapters/elements.ts";
+import { type SafeTensor, toFloat32, writeSafetensors } from "../../src/adapters/safetensors.ts";
 import { normal } from "./random.ts";
 
 /** A whole model: name to tensor. */

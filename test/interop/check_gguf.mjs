@@ -8,10 +8,10 @@
 import { deepStrictEqual as equal, ok } from "node:assert";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { BLOCK_PATHS, OUTPUT_PATHS } from "../../dist/dialects/gguf/names.js";
-import { readGguf } from "../../dist/dialects/gguf/read.js";
-import { GGUF_TYPES } from "../../dist/dialects/gguf/types.js";
-import { readImportance } from "../../dist/index.js";
+import { BLOCK_PATHS, OUTPUT_PATHS } from "../../dist/adapters/gguf/names.js";
+import { readGguf } from "../../dist/adapters/gguf/read.js";
+import { GGUF_TYPES } from "../../dist/adapters/gguf/types.js";
+import { readImportance } from "../../dist/core/index.js";
 
 const directory = process.argv[2];
 const bytesOf = (name) => new Uint8Array(readFileSync(join(directory, name)));

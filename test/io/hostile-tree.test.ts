@@ -18,7 +18,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { directoryStore, openModel, readBaseDescription, readSourceFiles } from "../../src/node.ts";
+import { directoryStore, openModel, readBaseDescription, readSourceFiles } from "../../src/node/index.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 

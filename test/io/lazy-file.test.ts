@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openSourceFiles } from "../../src/io/adapter-files.ts";
-import { openLazyFile } from "../../src/io/lazy-file.ts";
+import { openSourceFiles } from "../../src/node/files/adapter-files.ts";
+import { openLazyFile } from "../../src/node/files/lazy-file.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
 function file(length: number): string {

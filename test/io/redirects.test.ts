@@ -3,7 +3,7 @@
  */
 import { describe, expect, test } from "vitest";
 import { isLqaError } from "../../src/errors.ts";
-import { type HttpOptions, httpSource } from "../../src/io/http.ts";
+import { type HttpOptions, httpSource } from "../../src/core/io/http.ts";
 import { good, serve } from "../helpers/server.ts";
 
 const bytes = Uint8Array.from({ length: 5000 }, (_, i) => i * 31);

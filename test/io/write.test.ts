@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { forgetTemporary, registerTemporary } from "../../src/io/temporary.ts";
-import { writeDirectoryAtomic } from "../../src/io/write-directory.ts";
-import { assertWritable, writeFileAtomic } from "../../src/io/write-file.ts";
+import { forgetTemporary, registerTemporary } from "../../src/node/files/temporary.ts";
+import { writeDirectoryAtomic } from "../../src/node/files/write-directory.ts";
+import { assertWritable, writeFileAtomic } from "../../src/node/files/write-file.ts";
 import { listing, temporaryDirectory, tinyDisk } from "../helpers/temporary.ts";
 
 const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => i % 253);
@@ -176,7 +176,7 @@ describe("temporary files", () => {
       const folder = temporaryDirectory();
       const path = join(folder, "half");
       // A process of its own that has a temporary file and waits: the built module, as Node 20 runs no TypeScript.
-      const module = new URL("../../dist/io/temporary.js", import.meta.url).href;
+      const module = new URL("../../dist/node/files/temporary.js", import.meta.url).href;
       const code = `const { registerTemporary } = await import(${JSON.stringify(module)});
       const { writeFileSync } = await import("node:fs");
       registerTemporary(${JSON.stringify(path)}); writeFileSync(${JSON.stringify(path)}, "half");

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { describe, expect, it } from "vitest";
-import { symmetricEigen } from "../../src/linalg/eigen.ts";
+import { symmetricEigen } from "../../src/encode/linalg/eigen.ts";
 import { multiply, orthogonalityError, randomMatrix, relativeDifference } from "./matrices.ts";
 
 function symmetric(n: number, seed: number, scale = 1): Float64Array {

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type DenseEngine, type DenseMatrix, padded, stripIndex } from "../../src/linalg/engine.ts";
-import { kernelEngine } from "../../src/linalg/kernels/dense-kernel.ts";
-import { plainEngine } from "../../src/linalg/plain-engine.ts";
-import { applyQ, qrOf } from "../../src/linalg/qr.ts";
+import { type DenseEngine, type DenseMatrix, padded, stripIndex } from "../../src/encode/linalg/engine.ts";
+import { kernelEngine } from "../../src/encode/linalg/kernels/dense-kernel.ts";
+import { plainEngine } from "../../src/encode/linalg/plain-engine.ts";
+import { applyQ, qrOf } from "../../src/encode/linalg/qr.ts";
 import { uniform } from "./matrices.ts";
 
 const plain = plainEngine();

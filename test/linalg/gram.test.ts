@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { DenseMatrix } from "../../src/linalg/engine.ts";
+import type { DenseMatrix } from "../../src/encode/linalg/engine.ts";
 import {
   differenceEnergy,
   gram,
@@ -8,8 +8,8 @@ import {
   pairEnergies,
   pairGram,
   productEnergy,
-} from "../../src/linalg/gram.ts";
-import { transpose } from "../../src/linalg/svd.ts";
+} from "../../src/encode/linalg/gram.ts";
+import { transpose } from "../../src/encode/linalg/svd.ts";
 import { multiply, randomMatrix } from "./matrices.ts";
 
 function lowRank(rank: number, out: number, n: number, seed: number): LowRank {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { applyQ, householderQr, thinQ } from "../../src/linalg/qr.ts";
+import { applyQ, householderQr, thinQ } from "../../src/encode/linalg/qr.ts";
 import { multiply, orthogonalityError, randomMatrix, relativeDifference } from "./matrices.ts";
 
 function check(x: Float64Array, rows: number, columns: number): void {

@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { Matrix, SingularValueDecomposition } from "ml-matrix";
 import { describe, expect, it } from "vitest";
-import { addProduct, addTransposedProduct } from "../../src/linalg/panels.ts";
-import { householderQr, thinQ } from "../../src/linalg/qr.ts";
-import { type TruncatedSvd, truncatedSvd } from "../../src/linalg/randomized-svd.ts";
-import { transpose } from "../../src/linalg/svd.ts";
+import { addProduct, addTransposedProduct } from "../../src/encode/linalg/panels.ts";
+import { householderQr, thinQ } from "../../src/encode/linalg/qr.ts";
+import { type TruncatedSvd, truncatedSvd } from "../../src/encode/linalg/randomized-svd.ts";
+import { transpose } from "../../src/encode/linalg/svd.ts";
 import { multiply, orthogonalityError, randomMatrix, relativeDifference } from "./matrices.ts";
 
 /** A row-major matrix with these singular values. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { Matrix, SingularValueDecomposition } from "ml-matrix";
 import { describe, expect, it } from "vitest";
-import { jacobiSvd, transpose } from "../../src/linalg/svd.ts";
+import { jacobiSvd, transpose } from "../../src/encode/linalg/svd.ts";
 import { multiply, orthogonalityError, randomMatrix, relativeDifference } from "./matrices.ts";
 
 function check(x: Float64Array, rows: number, columns: number): Float64Array {

@@ -12,14 +12,14 @@ import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
-import { readAdapter } from "../../src/dialects/index.ts";
+import { readAdapter } from "../../src/adapters/index.ts";
 import {
   readSafetensors,
   type SafeTensor,
   toFloat32,
   writeSafetensors,
-} from "../../src/dialects/safetensors.ts";
-import { mergeFile } from "../../src/merge-file.ts";
+} from "../../src/adapters/safetensors.ts";
+import { mergeFile } from "../../src/node/merge-file.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
 import { directory, floats } from "../dialects/build.ts";
 import { deltaOf } from "../dialects/delta.ts";

@@ -14,7 +14,7 @@ const container = [
   "encode",
 ];
 const inContainer = (...names) => ({
-  files: names.map((name) => `src/container/${name}.ts`),
+  files: names.map((name) => `src/core/container/${name}.ts`),
   tests: container,
 });
 
@@ -36,7 +36,7 @@ export const groups = {
   ),
   meta: inContainer("meta", "meta-write"),
   codecs: {
-    files: ["src/codecs/*.ts", "!src/codecs/trellis-tables.ts", "!src/codecs/viterbi*.ts"],
+    files: ["src/core/codecs/*.ts", "!src/core/codecs/trellis-tables.ts", "!src/core/codecs/viterbi*.ts"],
     tests: [
       "codecs/bits",
       "codecs/check",

@@ -1,4 +1,4 @@
-// npm run mutation: removes, one after the other, every check and every other part of the reader (src/container, src/codecs)
+// npm run mutation: removes, one after the other, every check and every other part of the reader (src/core/container, src/core/codecs)
 // and asks the conformance suite and the tests whether they notice. Writes coverage/mutation/report.md, which is not
 // committed: its numbers hold only for the sources they were measured on.
 //
@@ -123,7 +123,7 @@ StrykerJS ${version(join(packages, "@stryker-mutator/core"))}, TypeScript ${vers
 ${rows.map(line).join("\n")}
 ${line(total)}
 
-Not measured: ${rest.length === 0 ? "" : `the ${rest.length === 1 ? "group" : "groups"} ${rest.join(", ")} of \`test/mutation/groups.mjs\`; `}the encoder's search (\`src/codecs/viterbi*.ts\`), the kernels (\`src/*/kernels\`), generated files, and
+Not measured: ${rest.length === 0 ? "" : `the ${rest.length === 1 ? "group" : "groups"} ${rest.join(", ")} of \`test/mutation/groups.mjs\`; `}the encoder's search (\`src/core/codecs/viterbi*.ts\`), the kernels (\`src/*/kernels\`), generated files, and
 all other folders of \`src/\`.
 
 ## Mutants that are alive

@@ -42,7 +42,7 @@ class Runner {
     if (this.#tests !== undefined) return;
     fc.configureGlobal({ seed: 1 });
     register(pathToFileURL(resolve("test/mutation/resolve.mjs")).href);
-    for (const folder of ["src/container", "src/codecs"])
+    for (const folder of ["src/core/container", "src/core/codecs"])
       for (const name of readdirSync(folder)) if (name.endsWith(".js")) await load(`${folder}/${name}`);
     // Only what runs while the library is loaded needs a process of its own; what runs while tests are prepared does not.
     this.#namespace.currentTestId = PREPARATION;
@@ -134,13 +134,13 @@ async function suiteTests() {
   const { loadCases } = await load("conformance/runner/cases.mjs");
   const { judge } = await load("conformance/runner/compare.mjs");
   const { readerOf } = await load("conformance/adapters/lqa-document.mjs");
-  const { readIndex } = await load("src/container/index-read.js");
-  const { toHex } = await load("src/container/bytes.js");
-  const { sha256 } = await load("src/container/sha256.js");
-  const answer = readerOf(await load("src/index.js"), { readIndex, sha256, toHex });
+  const { readIndex } = await load("src/core/container/index-read.js");
+  const { toHex } = await load("src/core/container/bytes.js");
+  const { sha256 } = await load("src/core/container/sha256.js");
+  const answer = readerOf(await load("src/core/index.js"), { readIndex, sha256, toHex });
   const places = JSON.parse(readFileSync("test/conformance/places.json", "utf8"));
   // Files pushed in pieces and changes of single bytes take half of the time and find nothing that the others do not; what
-  // applies a file (src/merge) is not mutated.
+  // applies a file (src/models/merge) is not mutated.
   const cases = loadCases(resolve("conformance/suite"), { mutations: "none" });
   return cases
     .filter(({ operation }) => operation === "read" || operation === "range")

@@ -13,7 +13,7 @@ import { build as esbuild } from "esbuild";
 import { build as vite } from "vite";
 import { findBrowser, launch } from "../../conformance/adapters/browser.mjs";
 import { installed } from "../../conformance/runtimes.mjs";
-import { openLqa } from "../../dist/index.js";
+import { openLqa } from "../../dist/core/index.js";
 
 const { values } = parseArgs({ options: { counts: { type: "string" } } });
 const root = fileURLToPath(new URL("../../", import.meta.url));

@@ -3,9 +3,9 @@
  * names, not size; and a small counterexample can be read.
  */
 import fc from "fast-check";
-import type { Encoding } from "../../src/codecs/encoding.ts";
-import type { Band } from "../../src/codecs/packed.ts";
-import type { EncodeOptions } from "../../src/encode.ts";
+import type { Encoding } from "../../src/core/codecs/encoding.ts";
+import type { Band } from "../../src/core/codecs/packed.ts";
+import type { EncodeOptions } from "../../src/encode/encode.ts";
 import {
   type Adapter,
   ELEMENT_BYTES,
@@ -18,7 +18,7 @@ import {
   multiplierByRule,
   type PlainTensor,
 } from "../../src/model/adapter.ts";
-import type { ContainerInput, PackedModule, SectionInput } from "../../src/write/write.ts";
+import type { ContainerInput, PackedModule, SectionInput } from "../../src/core/write/write.ts";
 import { packed } from "../container/fixtures.ts";
 
 /** Names as they occur, and names as nobody expects them: anything of 1 to 512 bytes without control characters. */

@@ -1,17 +1,17 @@
 /** Whatever adapter goes in, and whatever the options: what the file holds is what every way of reading it gives. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodePlain } from "../../src/codecs/decode-plain.ts";
-import { f64ToF16, numberToF16 } from "../../src/codecs/floats.ts";
-import { concat } from "../../src/container/bytes.ts";
-import { rawPayload } from "../../src/container/chunk.ts";
-import { decompressorOf } from "../../src/container/inflate.ts";
-import type { ModuleRecord } from "../../src/container/types.ts";
-import { type EncodeOptions, encodeAdapter } from "../../src/encode.ts";
+import { decodePlain } from "../../src/core/codecs/decode-plain.ts";
+import { f64ToF16, numberToF16 } from "../../src/core/codecs/floats.ts";
+import { concat } from "../../src/core/container/bytes.ts";
+import { rawPayload } from "../../src/core/container/chunk.ts";
+import { decompressorOf } from "../../src/core/container/inflate.ts";
+import type { ModuleRecord } from "../../src/core/container/types.ts";
+import { type EncodeOptions, encodeAdapter } from "../../src/encode/encode.ts";
 import { isLqaError } from "../../src/errors.ts";
-import { type LqaFile, loadZstdCodec, type MetaMap, openLqa, validateLqa } from "../../src/index.ts";
+import { type LqaFile, loadZstdCodec, type MetaMap, openLqa, validateLqa } from "../../src/core/index.ts";
 import { type Adapter, inputLength, type PlainTensor } from "../../src/model/adapter.ts";
-import { prepareFile } from "../../src/write/write.ts";
+import { prepareFile } from "../../src/core/write/write.ts";
 import { adapters, options } from "./adapters.ts";
 import { holds, TIMEOUT } from "./runs.ts";
 

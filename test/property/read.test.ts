@@ -4,9 +4,9 @@ import { describe, expect, test } from "vitest";
 // The fuzz targets are plain JavaScript, without types.
 // @ts-expect-error
 import { sealFile } from "../../fuzz/seal.mjs";
-import { concat } from "../../src/container/bytes.ts";
-import { loadZstdCodec, memorySource, openLqa, openSource, validateLqa } from "../../src/index.ts";
-import { prepareFile } from "../../src/write/write.ts";
+import { concat } from "../../src/core/container/bytes.ts";
+import { loadZstdCodec, memorySource, openLqa, openSource, validateLqa } from "../../src/core/index.ts";
+import { prepareFile } from "../../src/core/write/write.ts";
 import { comparable, cut, expected, finding, opened, pushed, text, validated } from "../read/events.ts";
 import { files } from "./adapters.ts";
 import { holds, TIMEOUT } from "./runs.ts";

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { affineSearch } from "../../src/quantize/affine-search.ts";
-import { minMaxFit, RANGE_FLOOR, searchFit, signFit } from "../../src/quantize/fit.ts";
-import { roundEven } from "../../src/quantize/groups.ts";
+import { affineSearch } from "../../src/encode/quantize/affine-search.ts";
+import { minMaxFit, RANGE_FLOOR, searchFit, signFit } from "../../src/encode/quantize/fit.ts";
+import { roundEven } from "../../src/encode/quantize/groups.ts";
 import { normal } from "../linalg/matrices.ts";
 
 function squaredError(values: Float64Array, scale: number, zeroPoint: number, largest: number): number {

@@ -2,8 +2,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { LoraModule } from "../../src/model/adapter.ts";
-import { type QuantizeOptions, quantizeModule, resolveOptions } from "../../src/quantize/profile.ts";
-import { decodeFactors } from "../../src/read/decode.ts";
+import { type QuantizeOptions, quantizeModule, resolveOptions } from "../../src/encode/quantize/profile.ts";
+import { decodeFactors } from "../../src/core/read/decode.ts";
 import { expectValid, makeModule } from "./modules.ts";
 
 const decode = (module: LoraModule, factors: Parameters<typeof decodeFactors>[1]) => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { gaussianBound } from "../../src/quantize/bound.ts";
+import { gaussianBound } from "../../src/encode/quantize/bound.ts";
 
 describe("the rate-distortion bound", () => {
   test("of one component with equal vectors is 1 − (1 − 4^−R)²", () => {

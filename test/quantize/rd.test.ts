@@ -7,10 +7,10 @@ import {
   QUALITY_BITS,
   type QualityName,
   validateLqa,
-} from "../../src/index.ts";
+} from "../../src/core/index.ts";
 import { type Adapter, type LoraModule, parameterCount } from "../../src/model/adapter.ts";
-import { allocate, type Candidate } from "../../src/quantize/rd/allocate.ts";
-import { RATES } from "../../src/quantize/rd/rates.ts";
+import { allocate, type Candidate } from "../../src/encode/quantize/rd/allocate.ts";
+import { RATES } from "../../src/encode/quantize/rd/rates.ts";
 import { random, shape, tensor } from "../container/fixtures.ts";
 
 /** Factors of random weights whose components fall off: sums of four uniform numbers, scaled by column. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { isLqaError } from "../../src/errors.ts";
-import { parseVariant, strongComponents } from "../../src/quantize/variant.ts";
+import { parseVariant, strongComponents } from "../../src/encode/quantize/variant.ts";
 
 describe("variants", () => {
   it("are written bits@coverage", () => {

@@ -7,11 +7,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { describe, expect, it } from "vitest";
-import { toHex } from "../../src/container/bytes.ts";
-import { sha256 } from "../../src/container/sha256.ts";
+import { toHex } from "../../src/core/container/bytes.ts";
+import { sha256 } from "../../src/core/container/sha256.ts";
 import { isLqaError, type LqaError } from "../../src/errors.ts";
-import { type LqaCore, openCore } from "../../src/read/core.ts";
-import { openLqa } from "../../src/read/open.ts";
+import { type LqaCore, openCore } from "../../src/core/read/core.ts";
+import { openLqa } from "../../src/core/read/open.ts";
 import { fileBytes, smallInput } from "../container/fixtures.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -187,24 +187,24 @@ describe("a bundle of openCore", () => {
 
   it("has no package and nothing of sections, digests and verification", async () => {
     const { bundled } = await inputsOf(`export { openCore } from "./src/index.ts";`);
-    expect(bundled).toContain("src/read/core.ts");
+    expect(bundled).toContain("src/core/read/core.ts");
     expect(unwanted(bundled)).toEqual([]);
     expect(unwanted((await inputsOf(`export { openLqa } from "./src/index.ts";`)).bundled)).toContain(
-      "src/read/verify.ts",
+      "src/core/read/verify.ts",
     );
   });
 
   it("loads what only compressed chunks need when there are some", async () => {
     const { bundled, later } = await inputsOf(`export { openCore } from "./src/index.ts";`);
     const zstd = ["decompress", "inflate", "portable-zstd", "text-dictionary", "zstd-frame"];
-    const paths = zstd.map((name) => `src/container/${name}.ts`);
+    const paths = zstd.map((name) => `src/core/container/${name}.ts`);
     expect(later.filter((path) => paths.includes(path)).sort()).toEqual(paths);
     expect(bundled.filter((path) => paths.includes(path))).toEqual([]);
   });
 
   it("needs no tree-shaking for that: nothing it reaches imports them", async () => {
     const { imported } = await inputsOf(`export { openCore } from "./src/read/core.ts";`);
-    expect(imported).toContain("src/read/core.ts");
+    expect(imported).toContain("src/core/read/core.ts");
     expect(unwanted(imported)).toEqual([]);
   });
 });

@@ -10,7 +10,7 @@ import {
   openLqa,
   openSource,
   parameterCount,
-} from "../../src/index.ts";
+} from "../../src/core/index.ts";
 import { bytesOf, everyEncodingFile, WAYS } from "./every-encoding.ts";
 
 let bytes: Uint8Array;

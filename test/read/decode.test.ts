@@ -3,8 +3,8 @@
  * layouts and types, the multiplier, dense ΔW; and every wrong use, which must leave the targets as they were.
  */
 import { beforeAll, describe, expect, it } from "vitest";
-import { numberToF16 } from "../../src/codecs/floats.ts";
-import { multiplyFactors, multiplyPlainly } from "../../src/codecs/product.ts";
+import { numberToF16 } from "../../src/core/codecs/floats.ts";
+import { multiplyFactors, multiplyPlainly } from "../../src/core/codecs/product.ts";
 import {
   type DecodedFactors,
   DecodeMemory,
@@ -15,7 +15,7 @@ import {
   type LqaFile,
   type ModuleRecord,
   openLqa,
-} from "../../src/index.ts";
+} from "../../src/core/index.ts";
 import { fileBytes, packed, random, SIGN, shape, smallInput } from "../container/fixtures.ts";
 import { bytesOf, everyEncodingFile, WAYS } from "./every-encoding.ts";
 

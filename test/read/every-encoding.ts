@@ -1,7 +1,7 @@
 /** A file with a module for every encoding, large enough for the kernel, and the hash of all that can be decoded of it. */
 import { createHash } from "node:crypto";
-import type { AffineEncoding, Encoding, ScaleType } from "../../src/codecs/encoding.ts";
-import type { DecodeOptions } from "../../src/index.ts";
+import type { AffineEncoding, Encoding, ScaleType } from "../../src/core/codecs/encoding.ts";
+import type { DecodeOptions } from "../../src/core/index.ts";
 import { fileBytes, packed, shape } from "../container/fixtures.ts";
 
 const SCALES: readonly ScaleType[] = ["f16", "bf16"];
@@ -58,7 +58,7 @@ export function bytesOf(array: ArrayBufferView): Uint8Array {
 
 /** One hash of everything that `library` decodes of the file: arrays of its own, of a DecodeMemory, and ΔW. */
 export async function hashOf(
-  library: typeof import("../../src/index.ts"),
+  library: typeof import("../../src/core/index.ts"),
   bytes: Uint8Array,
 ): Promise<string> {
   const file = await library.openLqa(bytes);

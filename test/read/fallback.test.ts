@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import * as library from "../../src/index.ts";
+import * as library from "../../src/core/index.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { everyEncodingFile, hashOf } from "./every-encoding.ts";
 
@@ -32,7 +32,7 @@ function refuse(): never {
 
 describe("the decoder", () => {
   it("has a kernel here", async () => {
-    const { DecodeKernel } = await import("../../src/codecs/kernels/decode-kernel.ts");
+    const { DecodeKernel } = await import("../../src/core/codecs/kernels/decode-kernel.ts");
     expect(DecodeKernel.make()).toBeDefined();
   });
 
@@ -50,9 +50,9 @@ describe("the decoder", () => {
   ])("gives the same bits without %s", async (_, hide) => {
     vi.resetModules();
     hide();
-    const without = await import("../../src/index.ts");
+    const without = await import("../../src/core/index.ts");
     expect(without.openLqa).not.toBe(library.openLqa);
-    const { DecodeKernel } = await import("../../src/codecs/kernels/decode-kernel.ts");
+    const { DecodeKernel } = await import("../../src/core/codecs/kernels/decode-kernel.ts");
     expect(DecodeKernel.make()).toBeUndefined();
     expect(await hashOf(without, bytes)).toBe(expected);
   });
@@ -64,7 +64,7 @@ describe("the decoder", () => {
     const script = `
       import { createHash } from "node:crypto";
       import { readFileSync } from "node:fs";
-      import { DecodeMemory, decodeDelta, openLqa } from ${JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)};
+      import { DecodeMemory, decodeDelta, openLqa } from ${JSON.stringify(new URL("../../dist/core/index.js", import.meta.url).href)};
       if (typeof WebAssembly !== "undefined") throw new Error("there is WebAssembly");
       const file = await openLqa(new Uint8Array(readFileSync(${JSON.stringify(path)})));
       const memory = new DecodeMemory();

@@ -1,12 +1,12 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { align, concat, toHex } from "../../src/container/bytes.ts";
-import { crc32 } from "../../src/container/crc32.ts";
-import { rootDigest } from "../../src/container/digests.ts";
-import { sha256 } from "../../src/container/sha256.ts";
+import { align, concat, toHex } from "../../src/core/container/bytes.ts";
+import { crc32 } from "../../src/core/container/crc32.ts";
+import { rootDigest } from "../../src/core/container/digests.ts";
+import { sha256 } from "../../src/core/container/sha256.ts";
 import { isLqaError } from "../../src/errors.ts";
-import { openLqa } from "../../src/read/open.ts";
-import { type ValidationLevel, validateLqa } from "../../src/validate/validate.ts";
-import { prepareFile } from "../../src/write/write.ts";
+import { openLqa } from "../../src/core/read/open.ts";
+import { type ValidationLevel, validateLqa } from "../../src/core/validate/validate.ts";
+import { prepareFile } from "../../src/core/write/write.ts";
 import {
   AFFINE2,
   bands,

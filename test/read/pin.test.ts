@@ -17,9 +17,9 @@ import {
   openRemote,
   openSource,
   type RangedLqa,
-} from "../../src/index.ts";
-import { openFileSource } from "../../src/io/file.ts";
-import { directoryStore } from "../../src/node.ts";
+} from "../../src/core/index.ts";
+import { openFileSource } from "../../src/node/files/file.ts";
+import { directoryStore } from "../../src/node/index.ts";
 import { bands, fileBytes, packed, shape, smallInput, tensor } from "../container/fixtures.ts";
 import { answerRange, good, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";

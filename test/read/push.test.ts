@@ -5,9 +5,9 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { concat } from "../../src/container/bytes.ts";
+import { concat } from "../../src/core/container/bytes.ts";
 import { isLqaError } from "../../src/errors.ts";
-import { encodeAdapter, LqaDecoder, type LqaEvent, openLqa } from "../../src/index.ts";
+import { encodeAdapter, LqaDecoder, type LqaEvent, openLqa } from "../../src/core/index.ts";
 import { fileBytes, section, smallInput, tensor } from "../container/fixtures.ts";
 import { createModule } from "../workers/modules.ts";
 import { comparable, cut, expected, inPieces, opened, pushed, validated } from "./events.ts";

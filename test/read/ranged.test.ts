@@ -4,7 +4,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { concat } from "../../src/container/bytes.ts";
+import { concat } from "../../src/core/container/bytes.ts";
 import { isLqaError } from "../../src/errors.ts";
 import {
   type ByteSource,
@@ -14,9 +14,9 @@ import {
   openLqa,
   openRemote,
   openSource,
-} from "../../src/index.ts";
-import { openFileSource } from "../../src/io/file.ts";
-import { planRanges } from "../../src/read/plan.ts";
+} from "../../src/core/index.ts";
+import { openFileSource } from "../../src/node/files/file.ts";
+import { planRanges } from "../../src/core/read/plan.ts";
 import { bands, fileBytes, packed, shape, smallInput, tensor } from "../container/fixtures.ts";
 import { findNginx, startNginx } from "../helpers/nginx.ts";
 import { answerRange, good, serve } from "../helpers/server.ts";

@@ -6,7 +6,7 @@ import { createReadStream, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { isLqaError } from "../../src/errors.ts";
-import { decodeStream, type LqaEvent, lqaEvents, lqaStream, openLqa } from "../../src/index.ts";
+import { decodeStream, type LqaEvent, lqaEvents, lqaStream, openLqa } from "../../src/core/index.ts";
 import { fileBytes, smallInput } from "../container/fixtures.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { cut, inPieces, plain, pushed } from "./events.ts";
@@ -67,7 +67,7 @@ describe("a source", () => {
 
   test("may be standard input", () => {
     const script = `
-      import { decodeStream } from ${JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)};
+      import { decodeStream } from ${JSON.stringify(new URL("../../dist/core/index.js", import.meta.url).href)};
       let n = 0;
       for await (const { b } of decodeStream(process.stdin)) n += b.length;
       console.log(n);`;

@@ -21,8 +21,8 @@ import {
   openLqa,
   openSource,
   validateLqa,
-} from "../../src/index.ts";
-import { createWorkerPool, decodeWithWorkers } from "../../src/node.ts";
+} from "../../src/core/index.ts";
+import { createWorkerPool, decodeWithWorkers } from "../../src/node/index.ts";
 
 const suite = fileURLToPath(new URL("../../conformance/suite", import.meta.url));
 

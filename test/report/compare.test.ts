@@ -1,6 +1,6 @@
 /** Every method on one adapter: figures that are those of the encoder, rows that say what cannot be, nothing kept. */
 import { describe, expect, it } from "vitest";
-import { compareAdapter, comparisonCurve, encodeAdapter } from "../../src/index.ts";
+import { compareAdapter, comparisonCurve, encodeAdapter } from "../../src/core/index.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
 import { makeModule } from "../quantize/modules.ts";
 

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { encodingLabel } from "../../src/codecs/encoding.ts";
+import { encodingLabel } from "../../src/core/codecs/encoding.ts";
 import * as KIND from "../../src/error-catalogue.ts";
 import {
   type Adapter,
@@ -15,7 +15,7 @@ import {
   memorySource,
   openLqa,
   parameterCount,
-} from "../../src/index.ts";
+} from "../../src/core/index.ts";
 import { compareAdapter } from "../../src/report/compare.ts";
 import { effectiveRank } from "../../src/report/page/module-tables.ts";
 import { normal } from "../helpers/random.ts";

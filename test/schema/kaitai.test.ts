@@ -12,10 +12,10 @@ import {
   COMPRESSIONS,
   ELEMENT_TYPES,
   MODULE_ROLES,
-} from "../../src/container/encoding-record.ts";
-import { readIndex } from "../../src/container/index-read.ts";
-import { layOut } from "../../src/container/layout.ts";
-import { openLqa } from "../../src/index.ts";
+} from "../../src/core/container/encoding-record.ts";
+import { readIndex } from "../../src/core/container/index-read.ts";
+import { layOut } from "../../src/core/container/layout.ts";
+import { openLqa } from "../../src/core/index.ts";
 
 const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL("../..", import.meta.url));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { numberToF16 } from "../../src/codecs/floats.ts";
+import { numberToF16 } from "../../src/core/codecs/floats.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { applyBatch } from "../../src/serve/batch.ts";
 import type { AdapterLease } from "../../src/serve/lease.ts";

@@ -1,14 +1,14 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { numberToBits, writeBits } from "../../src/codecs/elements.ts";
+import { numberToBits, writeBits } from "../../src/core/codecs/elements.ts";
 import type { ErrorName } from "../../src/errors.ts";
 import { isLqaError } from "../../src/errors.ts";
-import { type ByteSource, memorySource } from "../../src/io/source.ts";
+import { type ByteSource, memorySource } from "../../src/core/io/source.ts";
 import type { PlainTensor, TensorRole } from "../../src/model/adapter.ts";
-import { openLqa } from "../../src/read/open.ts";
+import { openLqa } from "../../src/core/read/open.ts";
 import { applyPacked } from "../../src/serve/apply.ts";
-import { directoryStore } from "../../src/serve/directory-store.ts";
+import { directoryStore } from "../../src/node/directory-store.ts";
 import { AdapterPool } from "../../src/serve/pool.ts";
 import { type AdapterStore, httpStore, memoryStore, objectStore } from "../../src/serve/stores.ts";
 import { answerRange, serve } from "../helpers/server.ts";

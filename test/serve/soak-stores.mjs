@@ -4,7 +4,7 @@
  */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { directoryStore, memorySource, objectStore } from "../../dist/node.js";
+import { directoryStore, memorySource, objectStore } from "../../dist/node/index.js";
 
 export const pause = (milliseconds = 0) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 

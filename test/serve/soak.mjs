@@ -18,9 +18,9 @@ import { join } from "node:path";
 import v8 from "node:v8";
 import vm from "node:vm";
 import { linear } from "../../bench/seven-b.mjs";
-import { concat } from "../../dist/container/bytes.js";
-import { AdapterPool, applyBatch, isLqaError, memorySource } from "../../dist/index.js";
-import { prepareFile } from "../../dist/write/write.js";
+import { concat } from "../../dist/core/container/bytes.js";
+import { AdapterPool, applyBatch, isLqaError, memorySource } from "../../dist/core/index.js";
+import { prepareFile } from "../../dist/core/write/write.js";
 import { faultyStore, pause } from "./soak-stores.mjs";
 
 const LENGTH = 256;

@@ -22,7 +22,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { findBrowser, launch } from "../../conformance/adapters/browser.mjs";
-import * as lqa from "../../dist/node.js";
+import * as lqa from "../../dist/node/index.js";
 import { POLICY, serve } from "./server.mjs";
 
 const { values, positionals } = parseArgs({

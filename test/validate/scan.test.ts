@@ -2,14 +2,14 @@
  * A large chunk is checked in pieces where a source is read, and whole where the file is in memory: both find the same.
  */
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Encoding } from "../../src/codecs/encoding.ts";
-import { crc32 } from "../../src/container/crc32.ts";
-import { type PlaneExtent, planeExtents } from "../../src/container/layout.ts";
+import type { Encoding } from "../../src/core/codecs/encoding.ts";
+import { crc32 } from "../../src/core/container/crc32.ts";
+import { type PlaneExtent, planeExtents } from "../../src/core/container/layout.ts";
 import { isLqaError } from "../../src/errors.ts";
-import { openIndex } from "../../src/read/header.ts";
-import { openLqa } from "../../src/read/open.ts";
-import { type Validation, validateLqa, validateReader } from "../../src/validate/validate.ts";
-import { piecesReader } from "../../src/validate/window.ts";
+import { openIndex } from "../../src/core/read/header.ts";
+import { openLqa } from "../../src/core/read/open.ts";
+import { type Validation, validateLqa, validateReader } from "../../src/core/validate/validate.ts";
+import { piecesReader } from "../../src/core/validate/window.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
 
 /** What both ways must agree on. */

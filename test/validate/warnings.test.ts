@@ -1,8 +1,8 @@
 /** What breaks no rule but is hardly meant: each suspicion is raised where it should be, and nowhere else. */
 import { describe, expect, it } from "vitest";
-import type { Encoding } from "../../src/codecs/encoding.ts";
-import { MOST_FINDINGS, validateLqa } from "../../src/validate/validate.ts";
-import type { PackedModule } from "../../src/write/write.ts";
+import type { Encoding } from "../../src/core/codecs/encoding.ts";
+import { MOST_FINDINGS, validateLqa } from "../../src/core/validate/validate.ts";
+import type { PackedModule } from "../../src/core/write/write.ts";
 import { bands, fileBytes, packed, shape, smallInput } from "../container/fixtures.ts";
 
 const CODES3: Encoding = { codec: "affine", bits: 3, group: 0, scale: "f16" };

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { piecesReader, sourceReader, validateReader } from "../../src/index.ts";
+import { piecesReader, sourceReader, validateReader } from "../../src/core/index.ts";
 import { fileBytes, smallInput } from "../container/fixtures.ts";
 
 const BAD = new Uint8Array(5000);

@@ -3,8 +3,8 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { encodeAdapter, readAdapter } from "../../dist/index.js";
-import { readSourceFiles } from "../../dist/node.js";
+import { encodeAdapter, readAdapter } from "../../dist/core/index.js";
+import { readSourceFiles } from "../../dist/node/index.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const REAL = ["smollm2-135m-r8", "gpt2-tigrinya-r8", "sd-skin-r4-partial-zero"];

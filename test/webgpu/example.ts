@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { applyPacked, openLqa, residentModule } from "../../src/index.ts";
+import { applyPacked, openLqa, residentModule } from "../../src/core/index.ts";
 import { inputLength } from "../../src/model/adapter.ts";
-import { uploadModule } from "../../src/webgpu.ts";
+import { uploadModule } from "../../src/webgpu/index.ts";
 import { bufferOf, bytesOf, check, contentsOf, type World } from "./world.ts";
 
 type Example = (...given: unknown[]) => Promise<void>;

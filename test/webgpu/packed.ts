@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { Planes } from "../../src/codecs/encoding.ts";
-import type { PackedFactors } from "../../src/codecs/packed.ts";
-import { planeExtents } from "../../src/container/layout.ts";
+import type { Planes } from "../../src/core/codecs/encoding.ts";
+import type { PackedFactors } from "../../src/core/codecs/packed.ts";
+import { planeExtents } from "../../src/core/container/layout.ts";
 import type { ResidentModule } from "../../src/serve/resident-module.ts";
 
 /** The planes of a module, as views on its payload. */

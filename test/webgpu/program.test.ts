@@ -1,12 +1,12 @@
 /** What kernels are told of a module; what they make of it is checked on devices (`npm run check:webgpu`). */
 import { describe, expect, it } from "vitest";
-import { planeSizes } from "../../src/codecs/encoding.ts";
-import { TRELLIS_TABLES } from "../../src/codecs/trellis.ts";
-import { planeExtents } from "../../src/container/layout.ts";
-import { AdapterPool } from "../../src/index.ts";
+import { planeSizes } from "../../src/core/codecs/encoding.ts";
+import { TRELLIS_TABLES } from "../../src/core/codecs/trellis.ts";
+import { planeExtents } from "../../src/core/container/layout.ts";
+import { AdapterPool } from "../../src/core/index.ts";
 import { allTables, programOf } from "../../src/webgpu/program.ts";
 import { DECODE, DECODE_ROTATED } from "../../src/webgpu/shaders/decode.ts";
-import { uploadModule } from "../../src/webgpu.ts";
+import { uploadModule } from "../../src/webgpu/index.ts";
 import { anyAdapter, anyModule, fileOf, Random } from "../serve/modules.ts";
 
 const HEADER = 20;

@@ -7,7 +7,7 @@
 import type { ErrorName } from "../../src/errors.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { residentModule } from "../../src/serve/resident-module.ts";
-import { uploadModule } from "../../src/webgpu.ts";
+import { uploadModule } from "../../src/webgpu/index.ts";
 import { anyModule, factorsOf, Random, shapeOfModule } from "../serve/modules.ts";
 import { bufferOf, check, type World } from "./world.ts";
 

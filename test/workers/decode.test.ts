@@ -6,8 +6,8 @@ import { fileBytes, packed, SIGN, shape, smallInput } from "../container/fixture
 import { everyEncodingFile } from "../read/every-encoding.ts";
 
 const { createWorkerPool, decodeWithWorkers, isLqaError, openLqa } = (await import(
-  new URL("../../dist/node.js", import.meta.url).href
-)) as typeof import("../../src/node.ts");
+  new URL("../../dist/node/index.js", import.meta.url).href
+)) as typeof import("../../src/node/index.ts");
 type LqaFile = Awaited<ReturnType<typeof openLqa>>;
 
 const pool = createWorkerPool(3);

@@ -7,8 +7,8 @@ import type { LoraModule } from "../../src/model/adapter.ts";
 import { createModule } from "./modules.ts";
 
 const { createWorkerPool, encodeAdapter, isLqaError } = (await import(
-  new URL("../../dist/node.js", import.meta.url).href
-)) as typeof import("../../src/node.ts");
+  new URL("../../dist/node/index.js", import.meta.url).href
+)) as typeof import("../../src/node/index.ts");
 
 const modules = Array.from({ length: 7 }, (_, i) =>
   createModule(`layers.${i}.q`, 96 + 32 * (i % 3), 128, 1 + (i % 4), i + 1),

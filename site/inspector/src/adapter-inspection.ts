@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { paced } from "../../../src/encode.ts";
+import { paced } from "../../../src/encode/encode.ts";
 import { isLqaError } from "../../../src/errors.ts";
 import {
   type Adapter,

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ValidationLevel } from "../../../src/index.ts";
+import type { ValidationLevel } from "../../../src/core/index.ts";
 
 /** A file that was chosen or dropped. */
 export interface InputFile {

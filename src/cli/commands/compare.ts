@@ -4,7 +4,7 @@
  * @module
  */
 import { basename, resolve } from "node:path";
-import { assertWritable } from "../../io/write-file.ts";
+import { assertWritable } from "../../node/files/write-file.ts";
 import {
   type ComparedMethod,
   type CompareOptions,
@@ -16,8 +16,8 @@ import {
   readAdapter,
   readSourceFiles,
   writeFileAtomic,
-} from "../../node.ts";
-import { suitableWorkers, withWorkers } from "../../workers/pool.ts";
+} from "../../node/index.ts";
+import { suitableWorkers, withWorkers } from "../../node/workers/pool.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, jsonText, percent, printable } from "../format.ts";
 import { sourceSettings } from "../source-options.ts";

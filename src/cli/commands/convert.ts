@@ -6,7 +6,7 @@
 
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
-import { type ConvertFileOptions, convertFile, type DialectName, readBaseDescription } from "../../node.ts";
+import { type ConvertFileOptions, convertFile, type DialectName, readBaseDescription } from "../../node/index.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable, size } from "../format.ts";
 import { noteLines, sourceSettings } from "../source-options.ts";

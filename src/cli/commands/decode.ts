@@ -5,8 +5,8 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
-import { type DecodeFileOptions, decodeFile, mergeFile, readBaseDescription } from "../../node.ts";
-import { readValidAdapter } from "../../read-valid.ts";
+import { type DecodeFileOptions, decodeFile, mergeFile, readBaseDescription } from "../../node/index.ts";
+import { readValidAdapter } from "../../node/read-valid.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable, size } from "../format.ts";
 import { readInput, STANDARD_INPUT } from "../open-input.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type EncodedItem, encodeMany } from "../../encode-many.ts";
+import { type EncodedItem, encodeMany } from "../../node/encode-many.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import {
@@ -12,7 +12,7 @@ import {
   encodeFile,
   resolveOptions,
   TASK_RISK_ERROR,
-} from "../../node.ts";
+} from "../../node/index.ts";
 import { bandsText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { encodeSettings } from "../encode-options.ts";

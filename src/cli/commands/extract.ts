@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type ExtractedFile, type ExtractFileOptions, extractFile, type RestTensor } from "../../node.ts";
+import { type ExtractedFile, type ExtractFileOptions, extractFile, type RestTensor } from "../../node/index.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, jsonText, percent, printable, size } from "../format.ts";
 import { columns, type Terminal } from "../terminal.ts";

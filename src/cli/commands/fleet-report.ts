@@ -8,7 +8,7 @@ import { parseLocation } from "../../fleet/location.ts";
 import type { FleetRecord } from "../../fleet/records.ts";
 import { drawFleetReport } from "../../fleet/report.ts";
 import { writeCatalogue } from "../../fleet/write-catalogue.ts";
-import { assertWritable, writeFileAtomic } from "../../io/write-file.ts";
+import { assertWritable, writeFileAtomic } from "../../node/files/write-file.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { storesOf } from "../fleet-options.ts";
 import { count, counted, jsonText, printable, ratio, size } from "../format.ts";

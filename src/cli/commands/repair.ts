@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { assertWritable, writeFileAtomic } from "../../io/write-file.ts";
-import { repairLqa } from "../../repair.ts";
+import { assertWritable, writeFileAtomic } from "../../node/files/write-file.ts";
+import { repairLqa } from "../../core/repair.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, jsonText, printable } from "../format.ts";
 import { readInput } from "../open-input.ts";

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { readWholeFile } from "../../io/file.ts";
-import { assertWritable, writeFileAtomic } from "../../io/write-file.ts";
-import { signFile } from "../../signature.ts";
+import { readWholeFile } from "../../node/files/file.ts";
+import { assertWritable, writeFileAtomic } from "../../node/files/write-file.ts";
+import { signFile } from "../../node/signature.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { printable } from "../format.ts";
 import { columns, type Terminal } from "../terminal.ts";

@@ -10,14 +10,14 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
-import { type BaseModel, compareWithBase } from "../../validate/base.ts";
+import { type BaseModel, compareWithBase } from "../../core/validate/base.ts";
 import {
   MOST_FINDINGS,
   type Validation,
   type ValidationLevel,
   validateReader,
-} from "../../validate/validate.ts";
-import { type Warning, warning } from "../../validate/warnings.ts";
+} from "../../core/validate/validate.ts";
+import { type Warning, warning } from "../../core/validate/warnings.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { counted, jsonText, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
@@ -120,7 +120,7 @@ async function compareDigest(
 ): Promise<{ readonly findings?: LqaError[]; readonly warnings?: Warning[] }> {
   if (meta.base_digest === undefined || index === undefined) return {};
   if (base.kind === "config") return { warnings: [warning("BASE_WEIGHTS_UNREAD")] };
-  const { checkBaseDigest } = await import("../../base-digest.ts");
+  const { checkBaseDigest } = await import("../../node/base-digest.ts");
   try {
     await checkBaseDigest(meta, index.modules, base.path);
     return {};

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { readWholeFile } from "../../io/file.ts";
-import { verifyFileSignature } from "../../signature.ts";
+import { readWholeFile } from "../../node/files/file.ts";
+import { verifyFileSignature } from "../../node/signature.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { printable } from "../format.ts";
 import type { Terminal } from "../terminal.ts";

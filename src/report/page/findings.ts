@@ -4,7 +4,7 @@
  * @module
  */
 import type { LqaError } from "../../errors.ts";
-import { WARNINGS, type Warning } from "../../validate/warnings.ts";
+import { WARNINGS, type Warning } from "../../core/validate/warnings.ts";
 import { count, counted } from "../format.ts";
 import type { Inspection } from "../inspection.ts";
 import { facts, type Html, html, type Part, section } from "./html.ts";

@@ -1,15 +1,15 @@
 // y += multiplier · B'(A'x) from packed planes, in AssemblyScript with 128-bit SIMD: what ../apply-plain.ts does, bit for bit,
-// for scales that are finite; project() and expand() say so where they are not. Built by src/wasm/build.mjs.
+// for scales that are finite; project() and expand() say so where they are not. Built by src/core/wasm/build.mjs.
 //
 // Weights become binary32 in a tile of 1024 of several components (codecs/kernels/parts/tile.as), which stays in the first
 // cache, and are used for all rows before the next tile. Nothing that is decoded goes to memory.
 //
 // No relaxed SIMD: its results may differ between machines.
 
-import { rotate as rotateIntegers } from "../../codecs/kernels/parts/rotate";
+import { rotate as rotateIntegers } from "../../core/codecs/kernels/parts/rotate";
 import {
   convert, F16, F32, firstFour, HALVES_FINITE, HALVES_NORMAL, INTEGERS, kindsOfHalves, lastFour, prepare, RAW, TILE, tile,
-} from "../../codecs/kernels/parts/tile";
+} from "../../core/codecs/kernels/parts/tile";
 export { prepare, convert };
 
 /** Bytes of an entry of a list of components, as in ../program.ts. */

@@ -7,11 +7,11 @@
  * @module
  */
 
-import { toHex } from "../../../../src/container/bytes.ts";
-import { CRC_BYTES } from "../../../../src/container/crc32.ts";
-import { DIGEST_BYTES, TRAILER_BYTES } from "../../../../src/container/layout.ts";
-import { PROLOGUE_BYTES, REQUIRED } from "../../../../src/container/prologue.ts";
-import type { OpenedIndex } from "../../../../src/read/header.ts";
+import { toHex } from "../../../../src/core/container/bytes.ts";
+import { CRC_BYTES } from "../../../../src/core/container/crc32.ts";
+import { DIGEST_BYTES, TRAILER_BYTES } from "../../../../src/core/container/layout.ts";
+import { PROLOGUE_BYTES, REQUIRED } from "../../../../src/core/container/prologue.ts";
+import type { OpenedIndex } from "../../../../src/core/read/header.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";
 import { type IndexMap, indexFields } from "./index-fields.ts";
 import { payloadFields } from "./payload-fields.ts";

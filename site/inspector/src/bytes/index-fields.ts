@@ -12,12 +12,12 @@ import {
   MULTIPLIER_RULES,
   ROTATIONS,
   TENSOR_ROLES,
-} from "../../../../src/container/encoding-record.ts";
-import { SCHEMA } from "../../../../src/container/generated/schema.ts";
-import { readIndex } from "../../../../src/container/index-read.ts";
-import { type Located, verifyIndex } from "../../../../src/container/index-verify.ts";
-import { PROLOGUE_BYTES } from "../../../../src/container/prologue.ts";
-import { SCALAR_BYTES, type Scalar, type VectorField } from "../../../../src/container/schema-types.ts";
+} from "../../../../src/core/container/encoding-record.ts";
+import { SCHEMA } from "../../../../src/core/container/generated/schema.ts";
+import { readIndex } from "../../../../src/core/container/index-read.ts";
+import { type Located, verifyIndex } from "../../../../src/core/container/index-verify.ts";
+import { PROLOGUE_BYTES } from "../../../../src/core/container/prologue.ts";
+import { SCALAR_BYTES, type Scalar, type VectorField } from "../../../../src/core/container/schema-types.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";
 
 /** Where everything in an index stands. */

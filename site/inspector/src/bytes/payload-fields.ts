@@ -4,18 +4,18 @@
  *
  * @module
  */
-import { unpackCodes } from "../../../../src/codecs/bits.ts";
-import { readElement } from "../../../../src/codecs/elements.ts";
+import { unpackCodes } from "../../../../src/core/codecs/bits.ts";
+import { readElement } from "../../../../src/core/codecs/elements.ts";
 import {
   type Encoding,
   encodingLabel,
   FLOAT_BYTES,
   type FloatType,
-} from "../../../../src/codecs/encoding.ts";
-import { trellisTable } from "../../../../src/codecs/trellis.ts";
-import { CRC_BYTES } from "../../../../src/container/crc32.ts";
-import { type PlaneExtent, planeExtents } from "../../../../src/container/layout.ts";
-import type { ChunkRecord, ModuleRecord, TensorRecord } from "../../../../src/container/types.ts";
+} from "../../../../src/core/codecs/encoding.ts";
+import { trellisTable } from "../../../../src/core/codecs/trellis.ts";
+import { CRC_BYTES } from "../../../../src/core/container/crc32.ts";
+import { type PlaneExtent, planeExtents } from "../../../../src/core/container/layout.ts";
+import type { ChunkRecord, ModuleRecord, TensorRecord } from "../../../../src/core/container/types.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";
 
 /** Numbers of a field that are told. */

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { PROLOGUE_BYTES } from "../../../../src/container/prologue.ts";
-import type { ChunkRecord, ContainerIndex, Extent } from "../../../../src/container/types.ts";
-import type { OpenedIndex } from "../../../../src/read/header.ts";
+import { PROLOGUE_BYTES } from "../../../../src/core/container/prologue.ts";
+import type { ChunkRecord, ContainerIndex, Extent } from "../../../../src/core/container/types.ts";
+import type { OpenedIndex } from "../../../../src/core/read/header.ts";
 
 /** What a region is. `unknown`: its bytes cannot be told apart. */
 export type RegionKind =

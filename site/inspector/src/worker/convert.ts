@@ -17,7 +17,7 @@ import {
   type QualityName,
   validateLqa,
   writeAdapter,
-} from "../../../../src/index.ts";
+} from "../../../../src/core/index.ts";
 import { count, counted, decibels, percent, ratio, size } from "../../../../src/report/format.ts";
 import { facts, type Html, html } from "../../../../src/report/page/html.ts";
 import type { Download, EncodeChoice, Made, WriteChoice } from "../protocol.ts";

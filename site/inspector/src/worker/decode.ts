@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { writeSafetensors } from "../../../../src/dialects/safetensors.ts";
-import { inputLength, type RangedLqa } from "../../../../src/index.ts";
-import { decodeFactors } from "../../../../src/read/decode.ts";
+import { writeSafetensors } from "../../../../src/adapters/safetensors.ts";
+import { inputLength, type RangedLqa } from "../../../../src/core/index.ts";
+import { decodeFactors } from "../../../../src/core/read/decode.ts";
 import { bandsText } from "../../../../src/report/bands.ts";
 import { count, size } from "../../../../src/report/format.ts";
 import { facts, html, named, section, table } from "../../../../src/report/page/html.ts";

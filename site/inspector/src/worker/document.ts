@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { SourceBytes, SourceFiles } from "../../../../src/dialects/dialect.ts";
+import type { SourceBytes, SourceFiles } from "../../../../src/adapters/dialect.ts";
 import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail, isLqaError } from "../../../../src/errors.ts";
 import {
@@ -13,8 +13,8 @@ import {
   openSource,
   type RangedLqa,
   readAdapter,
-} from "../../../../src/index.ts";
-import { CONFIG_FILE, weightsAmong } from "../../../../src/io/adapter-names.ts";
+} from "../../../../src/core/index.ts";
+import { CONFIG_FILE, weightsAmong } from "../../../../src/node/files/adapter-names.ts";
 import type { FieldContext } from "../bytes/fields.ts";
 import { mapIndex } from "../bytes/index-fields.ts";
 import { type Region, regionsOf } from "../bytes/regions.ts";

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { type Adapter, type Executor, parameterCount } from "../../../../src/index.ts";
-import { type Outcome, outcomeOf, settledOf } from "../../../../src/workers/outcome.ts";
-import { type Hand, schedule } from "../../../../src/workers/schedule.ts";
-import { type PoolInput, type PoolKind, type PoolOutput, parcel } from "../../../../src/workers/tasks.ts";
+import { type Adapter, type Executor, parameterCount } from "../../../../src/core/index.ts";
+import { type Outcome, outcomeOf, settledOf } from "../../../../src/node/workers/outcome.ts";
+import { type Hand, schedule } from "../../../../src/node/workers/schedule.ts";
+import { type PoolInput, type PoolKind, type PoolOutput, parcel } from "../../../../src/node/workers/tasks.ts";
 
 /** The name of a worker that performs tasks. */
 export const TASK_WORKER = "task";

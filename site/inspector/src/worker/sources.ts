@@ -5,10 +5,10 @@
  * @module
  */
 
-import type { SourceBytes } from "../../../../src/dialects/dialect.ts";
+import type { SourceBytes } from "../../../../src/adapters/dialect.ts";
 import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail } from "../../../../src/errors.ts";
-import { type ByteSource, blobSource, httpSource } from "../../../../src/index.ts";
+import { type ByteSource, blobSource, httpSource } from "../../../../src/core/index.ts";
 import type { Reading } from "../protocol.ts";
 
 /** Bytes that are read first, and kept. */

@@ -10,7 +10,7 @@ import {
   type Inspection,
   inspectSource,
   parameterCount,
-} from "../../../../src/index.ts";
+} from "../../../../src/core/index.ts";
 import type { Hints } from "../../../../src/report/page/hints.ts";
 import { html } from "../../../../src/report/page/html.ts";
 import { type ReportParts, reportParts } from "../../../../src/report/page/page.ts";

@@ -1,0 +1,35 @@
+/**
+ * Plain tensors back in the element types they had before an encoder rounded them to F16 (spec clause 10.3).
+ *
+ * Whoever loads an adapter expects the types it was saved with; the values are those of the file. Exact: every F16
+ * number is an F32 and an F64, and those that were rounded from BF16 are a BF16 again.
+ *
+ * @module
+ */
+import { f16ToNumber, numberToBf16 } from "../core/codecs/floats.ts";
+import { type Adapter, ELEMENT_BYTES, type PlainTensor } from "../model/adapter.ts";
+import { type FloatElement, sourceElements } from "../model/source-elements.ts";
+
+/** The adapter with the plain tensors that its origin record says were narrowed in their old types. @throws LqaError UNSUPPORTED_DIALECT */
+export function widenTensors(adapter: Adapter): Adapter {
+  const sourceOf = sourceElements(adapter.origin);
+  const tensors = adapter.tensors.map((tensor) => {
+    const source = tensor.element === "F16" ? sourceOf(tensor) : "F16";
+    return source === "F16" ? tensor : widen(tensor, source);
+  });
+  return { ...adapter, tensors };
+}
+
+function widen(tensor: PlainTensor, element: Exclude<FloatElement, "F16">): PlainTensor {
+  const count = tensor.data.length / 2;
+  const size = ELEMENT_BYTES[element];
+  const data = new Uint8Array(size * count);
+  const view = new DataView(data.buffer);
+  for (let i = 0; i < count; i++) {
+    const value = f16ToNumber(tensor.data[2 * i]! | (tensor.data[2 * i + 1]! << 8));
+    if (element === "F64") view.setFloat64(size * i, value, true);
+    else if (element === "F32") view.setFloat32(size * i, value, true);
+    else view.setUint16(size * i, numberToBf16(value), true);
+  }
+  return { ...tensor, element, data };
+}

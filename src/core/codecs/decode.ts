@@ -1,0 +1,145 @@
+/**
+ * Planes to binary32 or binary16 weights (spec clauses 8.1 to 8.7): by the kernel where WebAssembly with SIMD can be had
+ * and there is enough to do, else by the plain decoder. Both give the same bits; {@link decodePlain} defines them.
+ *
+ * Plane lengths are compared with the encoding here, because a wrong one would be read as other weights.
+ *
+ * @module
+ */
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { type DecodeTarget, decodePlain, type Placement } from "./decode-plain.ts";
+import { type Encoding, type Planes, planeSizes } from "./encoding.ts";
+import { numberToF16 } from "./floats.ts";
+import { DecodeKernel, type FactorJob } from "./kernels/decode-kernel.ts";
+
+export type { DecodeTarget, Placement } from "./decode-plain.ts";
+export type { FactorJob } from "./kernels/decode-kernel.ts";
+
+/** Below so many weights the kernel's calls and copies cost more than they save. */
+const KERNEL_WEIGHTS = 512;
+/** A kernel whose memory has grown above this is let go of. */
+const KEPT_BYTES = 2 ** 23;
+
+let shared: DecodeKernel | undefined | null;
+
+/** Decodes with the kernel that all callers share. False if there is none, or it leaves the job to the plain decoder. */
+function byKernel(job: FactorJob, target: DecodeTarget, offset: number): boolean {
+  if (shared === undefined) shared = DecodeKernel.make() ?? null;
+  const done = shared?.decode(job, target, offset) ?? false;
+  if (shared && shared.memory.buffer.byteLength > KEPT_BYTES) shared = undefined;
+  return done;
+}
+
+/**
+ * Decodes the planes of one factor of one band.
+ *
+ * @param components Number of vectors in the planes.
+ * @param length Weights of each vector.
+ * @param target Its type selects the output: `Float32Array` binary32, `Uint16Array` bits of binary16. A binary32
+ *   value of 65520 or more overflows to infinity in binary16.
+ * @throws LqaError UNSUPPORTED_CODEC for an unknown trellis table; TARGET_SIZE if a weight would fall outside
+ *   `target`. RangeError if a plane has not the length its encoding implies.
+ */
+export function decodePlanes(
+  encoding: Encoding,
+  planes: Planes,
+  components: number,
+  length: number,
+  target: DecodeTarget,
+  at: Placement,
+): void {
+  assertPlanes(encoding, planes, components, length);
+  const last = at.offset + (components - 1) * at.componentStride + (length - 1) * at.weightStride;
+  if (!(at.offset >= 0 && at.componentStride >= 0 && at.weightStride >= 0 && last < target.length)) {
+    fail(KIND.TARGET_SIZE, {
+      expected: `${last + 1} elements at least`,
+      actual: `${target.length} elements`,
+    });
+  }
+  const order = orderOf(at, components, length);
+  if (order !== undefined && components * length >= KERNEL_WEIGHTS) {
+    const parts = [{ encoding, planes, components }];
+    if (byKernel({ parts, length, order, multiplier: 1 }, target, at.offset)) return;
+  }
+  decodePlain(encoding, planes, components, length, target, at);
+}
+
+/** How the kernel calls a placement, if it has no gaps. */
+function orderOf(at: Placement, components: number, length: number): FactorJob["order"] | undefined {
+  if (at.weightStride === 1 && (components === 1 || at.componentStride === length)) return "component";
+  if (at.componentStride === 1 && at.weightStride === components) return "weight";
+  return undefined;
+}
+
+/**
+ * Decodes a whole factor, all its parts, to `target[offset]` and on.
+ *
+ * @param kernel one of the caller's own; its memory may hold the target
+ * @throws as {@link decodePlanes}
+ */
+export function decodeFactor(
+  job: FactorJob,
+  target: DecodeTarget,
+  offset: number,
+  kernel?: DecodeKernel,
+): void {
+  const { parts, length, order, multiplier } = job;
+  const components = parts.reduce((sum, part) => sum + part.components, 0);
+  for (const part of parts) assertPlanes(part.encoding, part.planes, part.components, length);
+  const end = offset + components * length;
+  if (!(offset >= 0 && end <= target.length))
+    fail(KIND.TARGET_SIZE, { expected: `${end} elements at least`, actual: `${target.length} elements` });
+  if (components * length >= KERNEL_WEIGHTS) {
+    if (kernel ? kernel.decode(job, target, offset) : byKernel(job, target, offset)) return;
+  }
+  let component = 0;
+  for (const { encoding, planes, components: own } of parts) {
+    const at =
+      order === "component"
+        ? { offset: offset + component * length, componentStride: length, weightStride: 1 }
+        : { offset: offset + component, componentStride: 1, weightStride: components };
+    if (multiplier === 1) decodePlain(encoding, planes, own, length, target, at);
+    else decodeMultiplied(encoding, planes, own, length, target, at, multiplier);
+    component += own;
+  }
+}
+
+function decodeMultiplied(
+  encoding: Encoding,
+  planes: Planes,
+  components: number,
+  length: number,
+  target: DecodeTarget,
+  at: Placement,
+  multiplier: number,
+): void {
+  const wide = target instanceof Float32Array;
+  const sizes = planeSizes(encoding, 1, length);
+  const values = new Float32Array(length);
+  const row = { offset: 0, componentStride: length, weightStride: 1 };
+  for (let c = 0; c < components; c++) {
+    const own = (plane: keyof Planes): Uint8Array =>
+      planes[plane].subarray(c * sizes[plane], (c + 1) * sizes[plane]);
+    const one = { codes: own("codes"), scales: own("scales"), zeroPoints: own("zeroPoints") };
+    decodePlain(encoding, one, 1, length, values, row);
+    for (let i = 0, to = at.offset + c * at.componentStride; i < length; i++, to += at.weightStride) {
+      const value = Math.fround(values[i]! * multiplier);
+      target[to] = wide ? value : numberToF16(value);
+    }
+  }
+}
+
+/**
+ * Compares the plane lengths with the ones the encoding implies.
+ *
+ * @throws LqaError UNSUPPORTED_CODEC for an unknown trellis table; RangeError for a wrong length.
+ */
+export function assertPlanes(encoding: Encoding, planes: Planes, components: number, length: number): void {
+  const sizes = planeSizes(encoding, components, length);
+  for (const plane of ["scales", "zeroPoints", "codes"] as const) {
+    if (planes[plane].length !== sizes[plane]) {
+      throw new RangeError(`plane ${plane}: expected ${sizes[plane]} bytes, found ${planes[plane].length}`);
+    }
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * Positions. None is stored: each follows from the lengths before it (spec clause 4.2).
+ *
+ * @module
+ */
+
+import { type Encoding, FLOAT_BYTES, type PlaneSizes, planeSizes } from "../codecs/encoding.ts";
+import type { Band } from "../codecs/packed.ts";
+import { inputLength, type ModuleShape } from "../../model/adapter.ts";
+import { align } from "./bytes.ts";
+import { PROLOGUE_BYTES } from "./prologue.ts";
+import type { Extent } from "./types.ts";
+
+export const TRAILER_BYTES = 64;
+export const DIGEST_BYTES = 32;
+/** Stored bytes after which a digest span is closed (spec 11.1). */
+export const SPAN_BYTES = 32768;
+
+/** Where one plane stands in the payload of its chunk. */
+export interface PlaneExtent extends Extent {
+  readonly expert: number;
+  readonly band: number;
+  readonly factor: "b" | "a";
+  readonly plane: "scales" | "zeroPoints" | "codes";
+}
+
+/** Codes first: so they are aligned as the chunk is, and follow each other without padding (spec 7.2). */
+const PLANES = ["codes", "zeroPoints", "scales"] as const;
+const FACTORS = ["b", "a"] as const;
+const SCALE_BYTES = 2;
+
+/** Each expert's planes start at a multiple of this (spec 7.3), so that all experts have one layout. */
+export const EXPERT_ALIGNMENT = 16;
+
+/** The planes of one expert in stored order: plane, factor (B' first), band (spec 7.2). Returns their length. */
+export function walkPlanes(
+  shape: Pick<ModuleShape, "out" | "in" | "kernel">,
+  bands: readonly Band[],
+  visit: (extent: Omit<PlaneExtent, "expert">) => void,
+): number {
+  const lengths = { b: shape.out, a: inputLength(shape) };
+  const sizes = bands.map(({ components, b, a }) => ({
+    b: planeSizes(b, components, lengths.b),
+    a: planeSizes(a, components, lengths.a),
+  }));
+  let offset = 0;
+  for (const plane of PLANES) {
+    if (plane === "scales") offset = align(offset, SCALE_BYTES);
+    for (const factor of FACTORS)
+      bands.forEach((own, band) => {
+        const encoding = own[factor];
+        const length = sizes[band]![factor][plane];
+        if (plane === "codes" && encoding.codec === "raw")
+          offset = align(offset, FLOAT_BYTES[encoding.element]);
+        visit({ band, factor, plane, offset, length });
+        offset += length;
+      });
+  }
+  return offset;
+}
+
+/** Payload bytes of a module: as {@link walkPlanes}, for a million bands, and in time that experts do not multiply. */
+export function payloadLength(
+  shape: Pick<ModuleShape, "out" | "in" | "kernel" | "experts">,
+  bands: readonly Band[],
+): number {
+  const lengths = { b: shape.out, a: inputLength(shape) };
+  let codes = 0;
+  let zeroPoints = 0;
+  let scales = 0;
+  for (const factor of FACTORS) {
+    /** Sizes of one component. Bands of few bytes, of which there may be a million, take turns with bands of none. */
+    let each: PlaneSizes | undefined;
+    let last: Encoding | undefined;
+    for (const { components, [factor]: encoding } of bands) {
+      if (encoding.codec === "zero") continue;
+      if (encoding.codec === "raw") codes = align(codes, FLOAT_BYTES[encoding.element]);
+      if (each === undefined || encoding !== last) each = planeSizes(encoding, 1, lengths[factor]);
+      last = encoding;
+      codes += components * each.codes;
+      zeroPoints += components * each.zeroPoints;
+      scales += components * each.scales;
+    }
+  }
+  const length = align(codes + zeroPoints, SCALE_BYTES) + scales;
+  return (shape.experts - 1) * align(length, EXPERT_ALIGNMENT) + length;
+}
+
+/**
+ * The planes of a module that have bytes, in stored order, one after the other: experts times bands are up to a million
+ * in a file of a few kilobytes, so that nobody lists them all.
+ */
+export function* planeExtents(shape: ModuleShape, bands: readonly Band[]): Generator<PlaneExtent> {
+  const own: Omit<PlaneExtent, "expert">[] = [];
+  const stride = align(
+    walkPlanes(shape, bands, (extent) => void (extent.length > 0 && own.push(extent))),
+    EXPERT_ALIGNMENT,
+  );
+  if (own.length === 0) return;
+  // Field by field: spreading an object and then replacing a field of it takes longer than decoding the plane.
+  for (let expert = 0; expert < shape.experts; expert++)
+    for (const { band, factor, plane, offset, length } of own)
+      yield { expert, band, factor, plane, offset: expert * stride + offset, length };
+}
+
+/** Everything after the index, from its length, the chunk lengths in order, and the chunk alignment. */
+export interface FileLayout {
+  readonly chunks: readonly Extent[];
+  readonly spans: readonly (readonly [first: number, end: number])[];
+  readonly digests: Extent;
+  readonly trailer: Extent;
+  readonly fileLength: number;
+}
+
+/** Lays out a file (spec 4.2, 11.1). */
+export function layOut(indexLength: number, chunkLengths: readonly number[], alignment: number): FileLayout {
+  let offset = align(PROLOGUE_BYTES + indexLength, alignment);
+  const chunks = chunkLengths.map((length) => {
+    const chunk = { offset, length };
+    offset = align(offset + length, alignment);
+    return chunk;
+  });
+  const spans: [number, number][] = [];
+  let first = 0;
+  let bytes = 0;
+  chunkLengths.forEach((length, i) => {
+    bytes += align(length, alignment);
+    if (bytes >= SPAN_BYTES || i === chunkLengths.length - 1) {
+      spans.push([first, i + 1]);
+      first = i + 1;
+      bytes = 0;
+    }
+  });
+  const digests = { offset, length: DIGEST_BYTES * (1 + spans.length) };
+  const trailer = { offset: offset + digests.length, length: TRAILER_BYTES };
+  return { chunks, spans, digests, trailer, fileLength: trailer.offset + TRAILER_BYTES };
+}

@@ -1,0 +1,28 @@
+/**
+ * Writes MessagePack sections in their canonical form (spec clause 10.2): @msgpack/msgpack does, and what it made is read
+ * as a reader would. Apart from `meta.ts`, so that who only reads loads no writer.
+ *
+ * @module
+ */
+import { encode } from "@msgpack/msgpack";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { META_DEPTH } from "../../limits.ts";
+import { decodeMeta, type MetaMap } from "./meta.ts";
+
+/**
+ * Canonical bytes of a map.
+ *
+ * @throws LqaError META_ENCODING for values or keys outside the subset; HARD_LIMIT above the size limit
+ */
+export function encodeMeta(map: MetaMap, where: string): Uint8Array {
+  let bytes: Uint8Array;
+  try {
+    // What is too deep for this, or has no form, is so in a plain error of the library.
+    bytes = encode(map, { sortKeys: true, ignoreUndefined: true, maxDepth: META_DEPTH.hard + 1 });
+  } catch (cause) {
+    fail(KIND.META_ENCODING, { where, expected: `plain values, at most ${META_DEPTH.hard} levels`, cause });
+  }
+  decodeMeta(bytes, 0, where);
+  return bytes;
+}

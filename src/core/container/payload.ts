@@ -1,0 +1,42 @@
+/**
+ * Planes to the payload of a module (spec clauses 7.2 and 7.3). The way back, with its checks, is in `chunk.ts`.
+ *
+ * @module
+ */
+import type { PackedFactors } from "../codecs/packed.ts";
+import type { ModuleShape } from "../../model/adapter.ts";
+import { payloadLength, planeExtents } from "./layout.ts";
+
+/**
+ * The payload of a module: its planes in stored order, zero padded.
+ *
+ * @param payload zeros of the length of the payload, to write to
+ */
+export function assemblePayload(
+  shape: ModuleShape,
+  factors: PackedFactors,
+  payload: Uint8Array = new Uint8Array(payloadLength(shape, factors.bands)),
+): Uint8Array {
+  let placed = 0;
+  for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, factors.bands)) {
+    const bytes = factors.planes[expert]![band]![factor][plane];
+    if (bytes.length !== length)
+      throw new RangeError(
+        `${shape.name}: ${plane} of ${factor} in band ${band} has ${bytes.length} bytes, not ${length}`,
+      );
+    payload.set(bytes, offset);
+    placed += length;
+  }
+  const given = packedBytesOf(factors);
+  if (given !== placed) throw new RangeError(`${shape.name}: planes of ${given} bytes, not ${placed}`);
+  return payload;
+}
+
+function packedBytesOf({ planes }: PackedFactors): number {
+  let bytes = 0;
+  for (const bands of planes)
+    for (const { b, a } of bands)
+      for (const { scales, zeroPoints, codes } of [b, a])
+        bytes += scales.length + zeroPoints.length + codes.length;
+  return bytes;
+}

@@ -1,0 +1,174 @@
+/**
+ * The 64 bytes a file begins with (spec clause 5). Nothing in them is trusted before their CRC has passed.
+ *
+ * ```
+ *  0  8 magic          12 4 required        24 8 file length    36 4 modules    48 1 alignment exponent
+ *  8  2 major          16 4 read-only       32 4 index length   40 4 tensors    49 7 zero
+ * 10  2 minor          20 4 compatible                          44 4 sections   56 4 index CRC   60 4 own CRC
+ * ```
+ *
+ * @module
+ */
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { FILE_BYTES, INDEX_BYTES, type Limit, type LimitSet, MODULES, SECTIONS, TENSORS } from "../../limits.ts";
+import { toHex, viewOf } from "./bytes.ts";
+import { crc32 } from "./crc32.ts";
+
+export const PROLOGUE_BYTES = 64;
+/** Spec 5.1: damaged visibly by text-mode transfer, as in PNG. */
+export const MAGIC: Uint8Array = Uint8Array.of(0x89, 0x4c, 0x51, 0x41, 0x0d, 0x0a, 0x1a, 0x0a);
+
+/** Required feature bits (spec 5.3): what a reader must know to use the file. */
+export const REQUIRED = {
+  /** A tensor chunk is compressed with zstd. */
+  ZSTD: 1,
+  /** A band uses the trellis codec. */
+  TRELLIS: 2,
+  /** A module has more than one expert. */
+  EXPERTS: 4,
+  /** There are DoRA magnitudes: ΔW alone is not the adapter. */
+  MAGNITUDE: 8,
+  /** There are tensors that replace or add to the base (replacements, biases, token rows). */
+  REPLACEMENT: 16,
+} as const;
+
+const KNOWN_REQUIRED = 31;
+
+export interface Prologue {
+  readonly major: number;
+  readonly minor: number;
+  readonly required: number;
+  readonly readOnlyCompatible: number;
+  readonly compatible: number;
+  readonly fileLength: number;
+  readonly indexLength: number;
+  readonly modules: number;
+  readonly tensors: number;
+  readonly sections: number;
+  /** Chunk alignment in bytes. */
+  readonly alignment: number;
+  readonly indexCrc: number;
+}
+
+/** The 64 bytes of a prologue. */
+export function writePrologue(p: Prologue): Uint8Array {
+  const bytes = new Uint8Array(PROLOGUE_BYTES);
+  const view = viewOf(bytes);
+  bytes.set(MAGIC);
+  view.setUint16(8, p.major, true);
+  view.setUint16(10, p.minor, true);
+  view.setUint32(12, p.required, true);
+  view.setUint32(16, p.readOnlyCompatible, true);
+  view.setUint32(20, p.compatible, true);
+  view.setBigUint64(24, BigInt(p.fileLength), true);
+  view.setUint32(32, p.indexLength, true);
+  view.setUint32(36, p.modules, true);
+  view.setUint32(40, p.tensors, true);
+  view.setUint32(44, p.sections, true);
+  bytes[48] = Math.log2(p.alignment);
+  view.setUint32(56, p.indexCrc, true);
+  view.setUint32(60, crc32(bytes.subarray(0, 60)), true);
+  return bytes;
+}
+
+/**
+ * Reads and checks a prologue, in the order of clause 15.2.
+ *
+ * @param bytes the first bytes of the file; fewer than 64 are an error
+ * @param limits the column of clause 14 that bounds the file; `device` also refuses ZSTD (clause 14.1)
+ * @throws LqaError BAD_MAGIC, MAGIC_TEXT_DAMAGE, TRUNCATED_PROLOGUE, PROLOGUE_CRC, UNSUPPORTED_VERSION,
+ *   UNSUPPORTED_FEATURE, PROLOGUE_RESERVED_NONZERO, ALIGNMENT_OUT_OF_RANGE, HARD_LIMIT, CORE_LIMIT
+ */
+export function readPrologue(bytes: Uint8Array, limits: LimitSet): Prologue {
+  checkMagic(bytes);
+  if (bytes.length < PROLOGUE_BYTES)
+    fail(KIND.TRUNCATED_PROLOGUE, {
+      offset: bytes.length,
+      expected: `${PROLOGUE_BYTES} bytes`,
+      actual: bytes.length,
+    });
+  const view = viewOf(bytes);
+  const crc = crc32(bytes.subarray(0, 60));
+  if (view.getUint32(60, true) !== crc)
+    fail(KIND.PROLOGUE_CRC, { offset: 60, expected: hex32(crc), actual: hex32(view.getUint32(60, true)) });
+  const major = view.getUint16(8, true);
+  if (major !== 1) fail(KIND.UNSUPPORTED_VERSION, { offset: 8, expected: "major version 1", actual: major });
+  const required = view.getUint32(12, true);
+  const known = limits === "device" ? KNOWN_REQUIRED & ~REQUIRED.ZSTD : KNOWN_REQUIRED;
+  if (required & ~known)
+    fail(KIND.UNSUPPORTED_FEATURE, {
+      offset: 12,
+      expected: `no bits beyond ${hex32(known)}`,
+      actual: hex32(required),
+      advice:
+        required & ~KNOWN_REQUIRED
+          ? undefined
+          : "Encode the adapter with plain tensors not compressed (--tensors keep).",
+    });
+  for (let i = 49; i < 56; i++)
+    if (bytes[i] !== 0) fail(KIND.PROLOGUE_RESERVED_NONZERO, { offset: i, expected: 0, actual: bytes[i] });
+  const exponent = bytes[48]!;
+  if (exponent < 2 || exponent > 12)
+    fail(KIND.ALIGNMENT_OUT_OF_RANGE, { offset: 48, expected: "2 to 12", actual: exponent });
+  const counted = (at: number, limit: Limit): number => {
+    const value = view.getUint32(at, true);
+    checkLimit(value, limit, { where: "prologue", offset: at, limits });
+    return value;
+  };
+  // What is above 2^53 − 1 is so as a double, too.
+  const fileLength = Number(view.getBigUint64(24, true));
+  checkLimit(fileLength, FILE_BYTES, { where: "prologue", offset: 24, limits });
+  return {
+    major,
+    minor: view.getUint16(10, true),
+    required,
+    readOnlyCompatible: view.getUint32(16, true),
+    compatible: view.getUint32(20, true),
+    fileLength,
+    indexLength: counted(32, INDEX_BYTES),
+    modules: counted(36, MODULES),
+    tensors: counted(40, TENSORS),
+    sections: counted(44, SECTIONS),
+    alignment: 2 ** exponent,
+    indexCrc: view.getUint32(56, true),
+  };
+}
+
+/** Fails with HARD_LIMIT above Hard, or with CORE_LIMIT above the column of `limit` that the caller chose. */
+export function checkLimit(
+  value: number,
+  limit: Limit,
+  at: { where: string; offset?: number | undefined; limits: LimitSet },
+): void {
+  const most = limit[at.limits];
+  if (value <= most) return;
+  const { where, offset } = at;
+  if (value > limit.hard)
+    fail(KIND.HARD_LIMIT, {
+      where,
+      offset,
+      expected: `at most ${limit.hard} ${limit.quantity}`,
+      actual: value,
+    });
+  fail(KIND.CORE_LIMIT, { where, offset, expected: `at most ${most} ${limit.quantity}`, actual: value });
+}
+
+function checkMagic(bytes: Uint8Array): void {
+  const found = bytes.subarray(0, MAGIC.length);
+  for (let i = 0; i < found.length; i++) {
+    if (found[i] === MAGIC[i]) continue;
+    const text = toHex(found);
+    // CRLF became LF, LF became CRLF, the high bit was stripped, or the first byte was re-encoded as UTF-8.
+    const damaged = ["894c51410a", "894c51410d0d0a", "094c5141", "c2894c5141", "efbfbd4c5141"];
+    fail(damaged.some((d) => text.startsWith(d)) ? KIND.MAGIC_TEXT_DAMAGE : KIND.BAD_MAGIC, {
+      offset: i,
+      expected: toHex(MAGIC),
+      actual: text,
+    });
+  }
+}
+
+export function hex32(value: number): string {
+  return `0x${value.toString(16).padStart(8, "0")}`;
+}

@@ -1,0 +1,69 @@
+/**
+ * What an index says, with the positions that follow from it (spec clauses 4.2 and 6).
+ *
+ * @module
+ */
+import type { Band } from "../codecs/packed.ts";
+import type { ElementType, ModuleShape, TensorRole } from "../../model/adapter.ts";
+
+/** How a payload is stored (spec 7.5). */
+export type CompressionName = "none" | "zstd" | "shuffled-zstd" | "text-zstd";
+
+/** A stretch of the file. */
+export interface Extent {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What every chunk has: compression, size and place. */
+export interface ChunkRecord {
+  readonly compression: CompressionName;
+  /** Bytes of the payload when not compressed. */
+  readonly payload: number;
+  /** The stored payload with its CRC-32; without the padding behind it. */
+  readonly chunk: Extent;
+}
+
+/** One adapted layer (spec 6.7). */
+export interface ModuleRecord extends ModuleShape, ChunkRecord {
+  /** Modules are never compressed. */
+  readonly compression: "none";
+  readonly bands: readonly Band[];
+}
+
+/** One plain tensor (spec 6.8). */
+export interface TensorRecord extends ChunkRecord {
+  readonly name: string;
+  readonly role: TensorRole;
+  readonly element: ElementType;
+  readonly shape: readonly number[];
+  readonly axis: number;
+}
+
+/** One section (spec 6.9). */
+export interface SectionRecord extends ChunkRecord {
+  /** Four ASCII letters, e.g. `META`. */
+  readonly type: string;
+  readonly critical: boolean;
+  readonly safeToCopy: boolean;
+}
+
+/** A whole index. Chunks follow in this order: modules, tensors, sections. */
+export interface ContainerIndex {
+  readonly modules: readonly ModuleRecord[];
+  readonly tensors: readonly TensorRecord[];
+  readonly sections: readonly SectionRecord[];
+  /** The digest list. */
+  readonly digests: Extent;
+  /** Spans of chunks that share a digest, as [first, end) numbers of chunks (spec 11.1). */
+  readonly spans: readonly (readonly [first: number, end: number])[];
+  readonly trailer: Extent;
+}
+
+/** Every chunk of a file, in file order. */
+export function allChunks(index: Pick<ContainerIndex, "modules" | "tensors" | "sections">): ChunkRecord[] {
+  return [...index.modules, ...index.tensors, ...index.sections];
+}
+
+/** A record that has no position yet, only the length of its chunk. */
+export type Unplaced<T> = Omit<T, "chunk"> & { readonly chunkLength: number };

@@ -1,0 +1,194 @@
+/**
+ * What a server answered to a request for a range, checked (spec clause 13.2): status, `Content-Range`, total length,
+ * encoding, validators, and a body of exactly the length that was asked for. A server is as little trusted as a file.
+ *
+ * @module
+ */
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { unlessAborted } from "./slots.ts";
+
+/** A failure that may be gone a moment later. */
+export class Transient extends Error {
+  /** What the server asked for by Retry-After, in milliseconds. */
+  readonly retryAfter: number | undefined;
+
+  constructor(message: string, options: { cause?: unknown; retryAfter?: number | undefined } = {}) {
+    super(message, { cause: options.cause });
+    this.retryAfter = options.retryAfter;
+  }
+}
+
+/** What identifies one state of a remote file. */
+export interface Version {
+  readonly size: number;
+  readonly etag: string | undefined;
+  readonly modified: string | undefined;
+}
+
+/** An answer whose head is right. */
+export type Answer =
+  /** The body has exactly these bytes of the file. */
+  | { readonly kind: "range"; readonly length: number; readonly version: Version }
+  /** The body is the whole file: the server does not know ranges. */
+  | { readonly kind: "whole"; readonly length: number | undefined; readonly validators: Validators }
+  /** The file ends before the range. */
+  | { readonly kind: "beyond"; readonly version: Version };
+
+type Validators = Pick<Version, "etag" | "modified">;
+
+const TRANSIENT: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+/**
+ * Checks the head of an answer to `Range: bytes=offset-(offset + length - 1)`.
+ *
+ * @param pinned the version of the answers before
+ * @throws Transient; LqaError NOT_FOUND, HTTP_RESPONSE, REMOTE_CHANGED
+ */
+export function readHead(
+  response: Response,
+  offset: number,
+  length: number,
+  pinned: Version | undefined,
+  where: string,
+): Answer {
+  const bad = (expected: string, actual: string | number): never =>
+    fail(KIND.HTTP_RESPONSE, { where, expected, actual });
+  const { status, headers } = response;
+  if (TRANSIENT.has(status))
+    throw new Transient(`status ${status}`, { retryAfter: retryAfter(headers.get("retry-after")) });
+  if (status === 404 || status === 410)
+    fail(KIND.NOT_FOUND, { where, actual: `status ${status}`, advice: "Check the address." });
+  const validators: Validators = {
+    etag: headers.get("etag") ?? undefined,
+    modified: headers.get("last-modified") ?? undefined,
+  };
+  if (status === 206) {
+    if (encoded(headers))
+      bad("a range that is not compressed", `Content-Encoding: ${headers.get("content-encoding")}`);
+    const text = headers.get("content-range");
+    const range = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16})$/.exec(text ?? "");
+    if (range === null)
+      return bad(
+        `Content-Range: bytes ${offset}-…/…`,
+        text ?? "none (across origins, the server must expose this header)",
+      );
+    const [first, last, size] = range.slice(1).map(Number) as [number, number, number];
+    const version = { size, ...validators };
+    if (pinned !== undefined) assertSame(pinned, version, where);
+    const end = Math.min(offset + length, size) - 1;
+    if (first !== offset || last !== end) bad(`bytes ${offset}-${end}/${size}`, text!);
+    const declared = headers.get("content-length");
+    if (declared !== null && Number(declared) !== end - offset + 1)
+      bad(`Content-Length: ${end - offset + 1}`, declared);
+    return { kind: "range", length: end - offset + 1, version };
+  }
+  if (status === 200) {
+    if (pinned !== undefined) {
+      // This is how If-Range says that the file is another one.
+      assertSame(pinned, { ...validators, size: pinned.size }, where);
+      bad("status 206", "status 200, although ranges had been answered before");
+    }
+    // The length of a compressed body says nothing about what it expands to.
+    const declared = encoded(headers) ? null : headers.get("content-length");
+    return { kind: "whole", length: declared === null ? undefined : Number(declared), validators };
+  }
+  if (status === 416) {
+    const size = Number(/^bytes \*\/(\d{1,16})$/.exec(headers.get("content-range") ?? "")?.[1] ?? Number.NaN);
+    const version = { size, ...validators };
+    if (pinned !== undefined) changed(where, `status 416, length ${size}`);
+    if (size <= offset) return { kind: "beyond", version };
+  }
+  return bad("status 206", `status ${status}`);
+}
+
+/** @throws LqaError REMOTE_CHANGED */
+function assertSame(pinned: Version, now: Version, where: string): void {
+  if (now.size !== pinned.size) changed(where, `length ${now.size} instead of ${pinned.size}`);
+  // A validator that is missing now and then (another machine behind the same name) says nothing.
+  if (pinned.etag !== undefined && now.etag !== undefined) {
+    if (pinned.etag !== now.etag) changed(where, `entity tag ${now.etag} instead of ${pinned.etag}`);
+  } else if (pinned.modified !== undefined && now.modified !== undefined && pinned.modified !== now.modified)
+    changed(where, `modified ${now.modified} instead of ${pinned.modified}`);
+}
+
+function changed(where: string, actual: string): never {
+  return fail(KIND.REMOTE_CHANGED, { where, actual });
+}
+
+function encoded(headers: Headers): boolean {
+  const encoding = headers.get("content-encoding");
+  return encoding !== null && encoding.trim() !== "" && encoding.trim().toLowerCase() !== "identity";
+}
+
+/** What `If-Range` may say: a weak tag would make the server ignore the range (RFC 9110, 13.1.5). */
+export function ifRange({ etag, modified }: Version): string | undefined {
+  if (etag !== undefined) return etag.startsWith("W/") ? undefined : etag;
+  return modified;
+}
+
+/** Milliseconds from a Retry-After header: seconds, or a date. */
+function retryAfter(value: string | null): number | undefined {
+  if (value === null) return undefined;
+  if (/^\d{1,9}$/.test(value.trim())) return 1000 * Number(value);
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+}
+
+/**
+ * The body of an answer.
+ *
+ * @param exact the length it must have, if that is known
+ * @param most a longer body is refused with what `tooLong` throws, and not read on
+ * @param alive called with the length of each piece
+ * @param signal ends the reading, even of a body that does not obey it
+ * @throws Transient for a body that is too short, or breaks off
+ */
+export async function readBody(
+  response: Response,
+  {
+    exact,
+    most,
+    tooLong,
+    alive,
+    signal,
+  }: {
+    exact: number | undefined;
+    most: number;
+    tooLong(): never;
+    alive(bytes: number): void;
+    signal: AbortSignal;
+  },
+): Promise<Uint8Array> {
+  const reader = response.body?.getReader();
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for (;;) {
+      let result: { readonly done: boolean; readonly value?: Uint8Array | undefined } | undefined;
+      try {
+        result = reader && (await unlessAborted(reader.read(), signal));
+      } catch (cause) {
+        throw new Transient(`the body broke off after ${length} bytes`, { cause });
+      }
+      alive(result?.value?.length ?? 0);
+      if (result?.value === undefined) break;
+      length += result.value.length;
+      if (length > most) tooLong();
+      pieces.push(result.value);
+    }
+  } catch (error) {
+    reader?.cancel(error).catch(() => {});
+    throw error;
+  }
+  if (exact !== undefined && length !== exact)
+    throw new Transient(`the body ended after ${length} of ${exact} bytes`);
+  if (pieces.length === 1) return pieces[0]!;
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}

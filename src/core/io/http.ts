@@ -1,0 +1,268 @@
+/**
+ * A file on a web server as a source of ranges (spec clause 13.2). Runs wherever there is `fetch`.
+ *
+ * The first answer pins the file: its length, and its entity tag or date. Every later request says so (`If-Range`), and
+ * an answer from another version is REMOTE_CHANGED. A server that does not know ranges sends the whole file once, which
+ * is then kept, up to `wholeBytes`. Whatever else an answer gets wrong is HTTP_RESPONSE; what may pass (no connection,
+ * silence, a body that breaks off or is too slow, 408, 425, 429, 5xx) is tried again, with growing pauses, before it is
+ * NETWORK.
+ *
+ * A server that keeps length and tag can still send bytes of two files: `openSource` proves chunks by their digests.
+ *
+ * Errors show addresses without their query, which may hold a signature. Which hosts may be reached is for the caller to
+ * decide. `redirects.ts` says how redirects are followed.
+ *
+ * @module
+ */
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { type Attempt, beginAttempt, MOST_MS } from "./attempt.ts";
+import { type Answer, ifRange, readBody, readHead, Transient, type Version } from "./http-response.ts";
+import { discard, type Hop, redirectFollower, urlOf } from "./redirects.ts";
+import { Slots, sleep, unlessAborted } from "./slots.ts";
+import { assertNotAborted, assertRange, type ByteSource, eitherSignal } from "./source.ts";
+
+/** How a server is asked. */
+export interface HttpOptions {
+  /**
+   * Sent with every request, e.g. `authorization`. A redirect to another origin drops them all; in web pages the browser
+   * follows redirects and drops `authorization` only.
+   */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Ends every request. */
+  readonly signal?: AbortSignal | undefined;
+  /** How often a request is tried. Default 4. */
+  readonly attempts?: number | undefined;
+  /** Pause before the second attempt; it doubles with each, and half of it is random. Default 250 ms. */
+  readonly pauseMs?: number | undefined;
+  /** Longest pause, also where a server asks for one by Retry-After; one that asks for more is given up. Default 10 s. */
+  readonly longestPauseMs?: number | undefined;
+  /** Silence after which an attempt is given up: before the answer, or between two pieces of it. Default 30 s. */
+  readonly silenceMs?: number | undefined;
+  /**
+   * Least bytes a second of a body, over each `silenceMs` of it: an attempt below that is given up like a silent one.
+   * Default 1024; 0 allows any rate.
+   */
+  readonly leastRate?: number | undefined;
+  /** Time for all reads of this source together, from the first one on; then they fail with NETWORK. Default: no limit. */
+  readonly deadlineMs?: number | undefined;
+  /** Requests under way at the same time. Default 4. */
+  readonly concurrency?: number | undefined;
+  /** Most bytes of a file that is taken whole, because the server ignores ranges. Default 64 MiB. */
+  readonly wholeBytes?: number | undefined;
+  /** Default: the global one. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
+
+/** A source over a web server. */
+export interface HttpSource extends ByteSource {
+  /** Without query and fragment. */
+  readonly address: string;
+  /** Requests sent so far; each redirect is one more. */
+  readonly requests: number;
+}
+
+const DEFAULTS = {
+  attempts: 4,
+  pauseMs: 250,
+  longestPauseMs: 10_000,
+  silenceMs: 30_000,
+  leastRate: 1024,
+  concurrency: 4,
+  wholeBytes: 64 * 2 ** 20,
+} as const;
+
+/**
+ * A source over the file at `url`. Nothing is requested before the first read.
+ *
+ * Reads throw LqaError NOT_FOUND, HTTP_RESPONSE, REMOTE_CHANGED, NETWORK, BUDGET (a whole file above `wholeBytes`) and
+ * ABORTED.
+ *
+ * @throws LqaError USAGE for an address that is not http or https, or that holds a password
+ */
+export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSource {
+  const target = parseUrl(url);
+  const where = `${target.origin}${target.pathname}`;
+  const settings = { ...DEFAULTS, ...defined(options) };
+  // In web pages If-Range would cost a preflight that many servers refuse; what an answer says of itself is enough.
+  const page = (globalThis as { location?: { origin?: string } }).location?.origin;
+  const foreign = page !== undefined && page !== target.origin;
+  const slots = new Slots(Math.max(1, settings.concurrency));
+  const follow = redirectFollower(where);
+  /** When the deadline passes, in the clock of `performance`. */
+  let ends: number | undefined;
+  let version: Version | undefined;
+  let whole: Uint8Array | undefined;
+  let first: Promise<unknown> | undefined;
+  let requests = 0;
+
+  /** One request and its answer. */
+  async function attempt(offset: number, length: number, control: Attempt): Promise<Uint8Array> {
+    const own: Record<string, string> = { range: `bytes=${offset}-${offset + length - 1}` };
+    const condition = version && ifRange(version);
+    if (condition !== undefined && !foreign) own["if-range"] = condition;
+    const response = await follow(target, (hop) => ask(hop, own, control));
+    let answer: Answer;
+    try {
+      answer = readHead(response, offset, length, version, where);
+      if (answer.kind === "whole" && (answer.length ?? 0) > settings.wholeBytes) tooLarge(answer.length!);
+    } catch (error) {
+      discard(response);
+      throw error;
+    }
+    if (answer.kind === "beyond") {
+      discard(response);
+      version = answer.version;
+      return new Uint8Array(0);
+    }
+    const { length: exact } = answer;
+    control.body();
+    const bytes = await readBody(response, {
+      exact,
+      most: exact ?? settings.wholeBytes,
+      tooLong: () =>
+        exact === undefined
+          ? tooLarge("more")
+          : fail(KIND.HTTP_RESPONSE, { where, expected: `a body of ${exact} bytes`, actual: "more" }),
+      alive: control.alive,
+      signal: control.signal,
+    });
+    if (answer.kind === "range") {
+      version ??= answer.version;
+      return bytes;
+    }
+    whole = bytes;
+    version = { size: bytes.length, ...answer.validators };
+    return bytes.subarray(Math.min(offset, bytes.length), offset + length);
+  }
+
+  async function ask({ url, home, redirect }: Hop, own: HeadersInit, control: Attempt): Promise<Response> {
+    const headers = new Headers(home ? options.headers : undefined);
+    new Headers(own).forEach((value, name) => void headers.set(name, value));
+    requests++;
+    const send = options.fetch ?? globalThis.fetch;
+    const { signal } = control;
+    try {
+      const asked = send(url.href, { headers, signal, redirect, referrerPolicy: "no-referrer" });
+      const response = await unlessAborted(asked, signal);
+      control.alive(0);
+      return response;
+    } catch (cause) {
+      throw new Transient(describe(cause), { cause });
+    }
+  }
+
+  function tooLarge(actual: number | string): never {
+    return fail(KIND.BUDGET, {
+      where,
+      expected: `at most ${settings.wholeBytes} bytes from a server that ignores ranges`,
+      actual,
+    });
+  }
+
+  /** A request, until it succeeds or there is no hope. */
+  async function request(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const late = deadline();
+    const either = eitherSignal(signal, late);
+    for (let number = 1; ; number++) {
+      let control: Attempt | undefined;
+      let release = (): void => {};
+      try {
+        release = await slots.take(either);
+        control = beginAttempt(either, settings);
+        return await attempt(offset, length, control);
+      } catch (error) {
+        assertNotAborted(signal);
+        if (late?.aborted)
+          fail(KIND.NETWORK, { where, expected: `an end within ${settings.deadlineMs} ms`, cause: error });
+        if (!(error instanceof Transient)) throw error;
+        const pause = pauseBefore(error, number);
+        if (pause === undefined)
+          fail(KIND.NETWORK, {
+            where,
+            actual: control?.gaveUp() ?? error.message,
+            cause: error.cause ?? error,
+          });
+        control?.end();
+        release();
+        // A deadline that passes in the pause is seen by the next attempt.
+        await sleep(pause, either).catch(() => assertNotAborted(signal));
+      } finally {
+        control?.end();
+        release();
+      }
+    }
+  }
+
+  /** Aborted when the deadline passes. The clock begins with the first read. */
+  function deadline(): AbortSignal | undefined {
+    if (settings.deadlineMs === undefined) return undefined;
+    ends ??= performance.now() + settings.deadlineMs;
+    const left = Math.max(0, Math.ceil(ends - performance.now()));
+    return AbortSignal.timeout(Math.min(left, MOST_MS));
+  }
+
+  function pauseBefore(error: Transient, number: number): number | undefined {
+    if (number >= settings.attempts) return undefined;
+    if (error.retryAfter !== undefined)
+      return error.retryAfter <= settings.longestPauseMs ? error.retryAfter : undefined;
+    const full = Math.min(settings.pauseMs * 2 ** (number - 1), settings.longestPauseMs);
+    return full / 2 + (Math.random() * full) / 2;
+  }
+
+  const source: HttpSource = {
+    address: where,
+    get size() {
+      return version?.size;
+    },
+    get requests() {
+      return requests;
+    },
+    async read(offset, length, signal) {
+      assertRange(offset, length);
+      const either = eitherSignal(options.signal, signal);
+      assertNotAborted(either);
+      if (length === 0) return new Uint8Array(0);
+      // One request goes ahead, so that all others are about the same version. If it fails, the next one tries.
+      while (version === undefined && first !== undefined)
+        await unlessAborted(
+          first.catch(() => {}),
+          either,
+        );
+      if (whole !== undefined) return whole.subarray(Math.min(offset, whole.length), offset + length);
+      if (version !== undefined) {
+        const there = Math.min(length, Math.max(0, version.size - offset));
+        return there === 0 ? new Uint8Array(0) : request(offset, there, either);
+      }
+      const reading = request(offset, length, either);
+      first = reading;
+      try {
+        return await reading;
+      } finally {
+        first = undefined;
+      }
+    },
+  };
+  return source;
+}
+
+function parseUrl(url: string | URL): URL {
+  const base = (globalThis as { location?: { href?: string } }).location?.href;
+  const parsed = urlOf(url, base) ?? fail(KIND.USAGE, { where: "address", expected: "an http or https URL" });
+  if (!/^https?:$/.test(parsed.protocol))
+    fail(KIND.USAGE, { where: "address", expected: "an http or https URL", actual: parsed.protocol });
+  if (parsed.username !== "" || parsed.password !== "")
+    fail(KIND.USAGE, { where: "address", expected: "no user name or password; use the headers option" });
+  return parsed;
+}
+
+/** Options without the ones that are there but undefined. */
+function defined<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
+}
+
+/** `fetch failed` says nothing; its cause does. */
+function describe(cause: unknown): string {
+  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+  return inner instanceof Error ? inner.message || inner.name : String(inner);
+}

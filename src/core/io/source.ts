@@ -1,0 +1,86 @@
+/**
+ * Byte sources: the one way in which readers get at bytes that are not in memory yet.
+ *
+ * A source knows how to read a range; what the bytes mean, and whether they are all there, is its reader's business.
+ * This file has the interface and the two sources that run everywhere, memory and `Blob` (a `File` of an input
+ * element, for one). Files by path are in `file.ts`, which needs Node.
+ *
+ * @module
+ */
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+
+/** Random access to bytes. */
+export interface ByteSource {
+  /** Number of bytes, where it is known before reading. */
+  readonly size?: number | undefined;
+  /**
+   * True if all reads see one state of the bytes, or fail: memory, a `Blob`, a file that is held open. Readers of any other
+   * source prove each chunk by its SHA-256, because a server may send one file now and another one later.
+   */
+  readonly stable?: boolean | undefined;
+  /**
+   * Resolves to the `length` bytes from `offset` on, or to fewer (none, even) where the source ends before them.
+   * The caller may keep the array, and must not write to it.
+   *
+   * @throws LqaError ABORTED once `signal` is aborted, IO if the system fails to deliver, and RangeError for a
+   * position that is not a non-negative integer.
+   */
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+/** A source over an array. It reads views, not copies. */
+export function memorySource(bytes: Uint8Array): ByteSource {
+  return {
+    size: bytes.length,
+    stable: true,
+    async read(offset, length, signal) {
+      assertRange(offset, length);
+      assertNotAborted(signal);
+      return bytes.subarray(Math.min(offset, bytes.length), Math.min(offset + length, bytes.length));
+    },
+  };
+}
+
+/** A source over a `Blob` or `File`. */
+export function blobSource(blob: Blob): ByteSource {
+  return {
+    size: blob.size,
+    stable: true,
+    async read(offset, length, signal) {
+      assertRange(offset, length);
+      assertNotAborted(signal);
+      let buffer: ArrayBuffer;
+      try {
+        buffer = await blob.slice(offset, offset + length).arrayBuffer();
+      } catch (cause) {
+        // Browsers reject with NotReadableError when the file behind a File object changed or went away.
+        return fail(KIND.IO, { where: `blob of ${blob.size} bytes`, offset, cause });
+      }
+      assertNotAborted(signal);
+      return new Uint8Array(buffer);
+    },
+  };
+}
+
+/** @throws RangeError unless both numbers are non-negative integers whose sum a double counts exactly. */
+export function assertRange(offset: number, length: number): void {
+  if (offset >= 0 && length >= 0 && Number.isSafeInteger(offset) && Number.isSafeInteger(length)) {
+    if (Number.isSafeInteger(offset + length)) return;
+  }
+  throw new RangeError(`cannot read ${length} bytes at ${offset}: expected non-negative integers`);
+}
+
+/** @throws LqaError ABORTED once `signal` is aborted. */
+export function assertNotAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
+}
+
+/** A signal that is aborted when one of two is. */
+export function eitherSignal(
+  x: AbortSignal | undefined,
+  y: AbortSignal | undefined,
+): AbortSignal | undefined {
+  if (x === undefined || y === undefined || x === y) return x ?? y;
+  return AbortSignal.any([x, y]);
+}

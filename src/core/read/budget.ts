@@ -1,0 +1,92 @@
+/**
+ * Budgets (spec clause 14): memory is bounded by the caller, not by the file. These are the ones that hold where the
+ * caller gives none; SECURITY.md has them in a table.
+ *
+ * @module
+ */
+import { CRC_BYTES } from "../container/crc32.ts";
+import type { ChunkRecord, ModuleRecord } from "../container/types.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { parameterCount } from "../../model/adapter.ts";
+
+/** One chunk, stored and inflated together, or the decoded arrays of one module: what the largest Core chunk needs. */
+export const CHUNK_BUDGET: number = 2 ** 30;
+
+/** The decoded arrays of a whole adapter: 13 times the rank-64 adapter of a 7B model. */
+export const ADAPTER_BUDGET: number = 4 * 2 ** 30;
+
+/**
+ * Pieces of a whole adapter: each band of each expert is one, whatever its size, and takes microseconds to decode and to
+ * compare. A mixture of 256 experts in 58 layers has 200,000. Stops 65,536 modules of 1,024 empty experts, in 1 MB.
+ */
+const ADAPTER_PIECES = 2 ** 22;
+
+/** Bands of all experts of a module. */
+export function pieceCount({ bands, experts }: Pick<ModuleRecord, "bands" | "experts">): number {
+  return bands.length * experts;
+}
+
+/**
+ * Checks by the index that a whole adapter may be decoded.
+ *
+ * @param budget most bytes of its factors as f32
+ * @throws LqaError BUDGET
+ */
+export function assertAdapter(modules: readonly ModuleRecord[], budget: number = ADAPTER_BUDGET): void {
+  const where = "the adapter";
+  const bytes = 4 * modules.reduce((sum, record) => sum + parameterCount(record), 0);
+  if (bytes > budget) fail(KIND.BUDGET, { where, expected: `at most ${budget} bytes`, actual: bytes });
+  const pieces = modules.reduce((sum, record) => sum + pieceCount(record), 0);
+  if (pieces > ADAPTER_PIECES)
+    fail(KIND.BUDGET, {
+      where,
+      expected: `at most ${ADAPTER_PIECES} bands of experts`,
+      actual: pieces,
+      advice: "Decode the modules that you need, one at a time; no known adapter has a tenth of this.",
+    });
+}
+
+/** What a validator that reads in pieces holds of one chunk beside its window: a zstd frame, or a small chunk. */
+export const PIECE_BUDGET: number = 2 ** 24;
+
+/** Inflating this much takes about a second, so that the smallest file may ask for it. */
+const INFLATE_BYTES = 2 ** 30;
+/** Weights shrink by a tenth, zeros by thousands: nothing that is meant inflates to more than so many times the file. */
+const INFLATE_TIMES = 16;
+
+/** Is told each chunk before it is inflated. @throws LqaError BUDGET */
+export type InflateCount = (record: ChunkRecord, where: string) => void;
+
+/**
+ * Keeps count of what the compressed chunks of one file inflate to, so that time stays linear in bytes: zstd makes 30,000
+ * zeros of one byte, and there may be 65,536 such chunks.
+ *
+ * @param budgetBytes of the caller, who may allow more by it
+ */
+export function inflateCount(fileLength: number, budgetBytes: number | undefined): InflateCount {
+  const most = Math.max(INFLATE_BYTES, INFLATE_TIMES * fileLength, budgetBytes ?? 0);
+  let total = 0;
+  return (record, where) => {
+    if (record.compression === "none") return;
+    total += record.payload;
+    if (total > most)
+      fail(KIND.BUDGET, {
+        where,
+        offset: record.chunk.offset,
+        expected: `chunks that inflate to at most ${most} bytes together`,
+        actual: total,
+      });
+  };
+}
+
+/** @throws LqaError BUDGET if the stored payload of a chunk, and the inflated one with it, take more than the budget */
+export function assertRoom(
+  { chunk, compression, payload }: ChunkRecord,
+  budget: number,
+  where: string,
+): void {
+  const room = chunk.length - CRC_BYTES + (compression === "none" ? 0 : payload);
+  if (room > budget)
+    fail(KIND.BUDGET, { where, offset: chunk.offset, expected: `at most ${budget} bytes`, actual: room });
+}

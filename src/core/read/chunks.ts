@@ -1,0 +1,74 @@
+/**
+ * One chunk → what is in it, after every check of step 4 of clause 15.2: the planes of a module, or a plain tensor. For
+ * readers that go straight to a chunk, in memory or by ranges; sections are in `section.ts`, reading in file order is in
+ * `verify.ts`.
+ *
+ * Every function takes exactly the bytes of the chunk, and returns views on them where nothing is compressed.
+ *
+ * @module
+ */
+import { checkPlane } from "../codecs/check.ts";
+import type { PackedFactors } from "../codecs/packed.ts";
+import { checkPayload, openChunk, type PlaneVisitor, planeTaker, rawPayload } from "../container/chunk.ts";
+import type { ModuleRecord, TensorRecord } from "../container/types.ts";
+import type { Decompressor } from "../container/zstd.ts";
+import { ELEMENT_BYTES, inputLength, type PlainTensor } from "../../model/adapter.ts";
+import type { ValueChecks } from "./values.ts";
+
+/**
+ * Every check of a module's payload in one walk over its planes. What its values are is told when all padding is known to be
+ * zero, so that they are walked over a second time if one of them breaks a rule.
+ *
+ * @param payload its CRC-32 was checked
+ * @param values if they are to be checked
+ * @param visit what else there is to do with each plane; not to be used before this returns
+ * @throws LqaError PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE
+ */
+export function checkModule(
+  record: ModuleRecord,
+  payload: Uint8Array,
+  values: ValueChecks | undefined,
+  visit?: PlaneVisitor,
+): void {
+  const { bands, chunk } = record;
+  const lengths = { b: record.out, a: inputLength(record) };
+  // The canonical form is a matter of several planes.
+  let report = values?.options.canonical !== undefined;
+  const find = (): true => {
+    report = true;
+    return true;
+  };
+  checkPayload(record, bands, payload, chunk.offset, (extent, bytes) => {
+    const { band, factor, plane } = extent;
+    if (!report && values !== undefined)
+      checkPlane(bands[band]![factor], plane, bytes, lengths[factor], find);
+    visit?.(extent, bytes);
+  });
+  if (report) values?.module(record, payload, chunk.offset);
+}
+
+/** @throws LqaError CHUNK_CRC, PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE */
+export function moduleFactors(chunk: Uint8Array, record: ModuleRecord, values: ValueChecks): PackedFactors {
+  const payload = openChunk(chunk, record.chunk.offset, `module "${record.name}"`);
+  const { factors, take } = planeTaker(record, record.bands);
+  checkModule(record, payload, values, take);
+  return factors;
+}
+
+/** @throws LqaError CHUNK_CRC, ZSTD_FRAME, TENSOR_RECORD, NONFINITE_VALUE, UNSUPPORTED_COMPRESSION */
+export function plainTensor(
+  chunk: Uint8Array,
+  record: TensorRecord,
+  zstd: Decompressor | undefined,
+  values: ValueChecks,
+): PlainTensor {
+  const elementSize = ELEMENT_BYTES[record.element];
+  const data = rawPayload(chunk, record, { zstd, elementSize, where: `tensor "${record.name}"` });
+  values.tensor(record, data, record.chunk.offset);
+  return tensorOf(record, data);
+}
+
+/** A tensor record with its data. */
+export function tensorOf({ name, role, element, shape, axis }: TensorRecord, data: Uint8Array): PlainTensor {
+  return { name, role, element, shape, axis, data };
+}

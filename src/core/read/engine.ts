@@ -1,0 +1,194 @@
+/**
+ * The checks of a whole file, run over pieces: what `push.ts`, `stream.ts` and `ranged.ts` have in common.
+ *
+ * Pieces are fed one at a time; `next` returns events until it needs another piece. zstd is loaded when the first
+ * compressed chunk is there, not before: it takes 30 ms, and no module may have to wait for it.
+ *
+ * @module
+ */
+
+import { allChunks } from "../container/types.ts";
+import type { Decompressor, Zstd } from "../container/zstd.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { assertNotAborted } from "../io/source.ts";
+import type { LimitSet } from "../../limits.ts";
+import { CHUNK_BUDGET } from "./budget.ts";
+import { tensorOf } from "./chunks.ts";
+import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
+import type { LqaEvent, ModuleEvent, SectionEvent, TensorEvent } from "./events.ts";
+import { chunksStart, type Header, headerSteps } from "./header.ts";
+import { Intake } from "./intake.ts";
+import type { Need, Steps } from "./steps.ts";
+import { readerValues } from "./values.ts";
+import { bodySteps, type ChunkVisitor, type VerifiedIds } from "./verify.ts";
+import { breather } from "./watch.ts";
+import { zstdFor } from "./zstd.ts";
+
+/** How a stream is read. */
+export interface StreamOptions {
+  /** zstd implementation; by default the native one or zstd-codec, loaded only if the file uses it. */
+  readonly zstd?: Zstd | undefined;
+  /** Most bytes of one chunk, stored and, if it is compressed, raw together. Default 1 GiB. */
+  readonly budgetBytes?: number | undefined;
+  /** As for {@link OpenOptions}. */
+  readonly limits?: LimitSet | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Told when a part of the file behind its index has passed its checks, before its event: bytes of the file that have,
+   * and in all. Not after an error. What it throws ends the reading.
+   */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** How an engine reads. */
+export interface EngineOptions extends StreamOptions {
+  /** The digest list that the file was pinned to: a chunk is handed out once its span has passed it. */
+  readonly pinned?: Uint8Array | undefined;
+}
+
+/** Reads one file. After an error it throws that error for ever. */
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #intake = new Intake();
+  readonly #tools: { zstd: Decompressor | undefined } = { zstd: undefined };
+  readonly #steps: Steps<VerifiedIds>;
+  #step: IteratorResult<Need, VerifiedIds> | undefined;
+  #header: Header | undefined;
+  /** Events to be handed out. */
+  #ready: LqaEvent[] = [];
+  /** Events of a file that is pinned, until the span of their chunks is proven; and the bytes of these chunks. */
+  #held: LqaEvent[] = [];
+  #heldBytes = 0;
+  #failure: { readonly error: unknown } | undefined;
+  #offset: number;
+  /** Its signal is looked at for every event. */
+  readonly #breathe = breather(undefined);
+
+  /** @param header start at the first chunk of a file whose header was checked before */
+  constructor(options: EngineOptions, header?: Header) {
+    this.#options = options;
+    this.#steps = header === undefined ? this.#fileSteps() : this.#body(header);
+    this.#offset = header === undefined ? 0 : chunksStart(header.prologue);
+  }
+
+  /** Bytes of the file that have passed their checks. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  get header(): Header | undefined {
+    return this.#header;
+  }
+
+  get received(): number {
+    return this.#intake.received;
+  }
+
+  get held(): number {
+    return this.#intake.held;
+  }
+
+  get failure(): unknown {
+    return this.#failure?.error;
+  }
+
+  feed(piece: Uint8Array): void {
+    this.#assertAlive();
+    this.#intake.feed(piece);
+  }
+
+  /** The input has ended. */
+  close(): void {
+    this.#assertAlive();
+    this.#intake.close();
+  }
+
+  /** The next event; undefined if more input is needed for it, or if the end has been reported. */
+  async next(): Promise<LqaEvent | undefined> {
+    this.#assertAlive();
+    try {
+      for (;;) {
+        assertNotAborted(this.#options.signal);
+        const event = this.#ready.shift();
+        if (event !== undefined) return event;
+        this.#step ??= this.#steps.next();
+        if (this.#step.done === true) return undefined;
+        const need = this.#step.value;
+        if (need.bytes === 0) await this.#breathe();
+        const bytes = this.#intake.take(need.bytes);
+        if (bytes === undefined) return undefined;
+        if (need.compressed === true && bytes.length === need.bytes) await this.#loadZstd();
+        this.#assertAlive();
+        this.#step = this.#steps.next(bytes);
+        this.#offset += bytes.length;
+        if (bytes.length > 0 && this.#header !== undefined)
+          this.#options.onProgress?.(this.#offset, this.#header.prologue.fileLength);
+        if (this.#step.done === true) this.#ready.push({ type: "end", ...this.#step.value });
+      }
+    } catch (error) {
+      this.fail(error);
+      throw error;
+    }
+  }
+
+  /** Ends the reading with an error, and lets go of the buffers. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#ready = [];
+    this.#held = [];
+    this.#intake.release();
+  }
+
+  #assertAlive(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** All chunks at once: the package can read what the native implementation reads, but not the reverse. */
+  async #loadZstd(): Promise<void> {
+    this.#tools.zstd ??= await zstdFor(allChunks(this.#header!.index), this.#options);
+  }
+
+  *#fileSteps(): Steps<VerifiedIds> {
+    const header = yield* headerSteps(this.#options.limits ?? "core");
+    const { prologue, index } = header;
+    this.#ready.push({ type: "header", prologue, index });
+    // A pause, so that the header is told even if the first chunk is over the budget.
+    yield { bytes: 0 };
+    return yield* this.#body(header);
+  }
+
+  #body(header: Header): Steps<VerifiedIds> {
+    this.#header = header;
+    const { pinned, budgetBytes = CHUNK_BUDGET } = this.#options;
+    const hand = (event: ModuleEvent | TensorEvent | SectionEvent): void => {
+      if (pinned === undefined) return void this.#ready.push(event);
+      const { payload, chunk } = event.record;
+      this.#heldBytes += payload;
+      // Small compressed chunks, of which many share a span, may inflate to any size.
+      if (this.#heldBytes > budgetBytes)
+        fail(KIND.BUDGET, {
+          where: "chunks of one span",
+          offset: chunk.offset,
+          expected: `at most ${budgetBytes} bytes`,
+          actual: this.#heldBytes,
+        });
+      this.#held.push(event);
+    };
+    const visitor: ChunkVisitor = {
+      module: (record, factors) => {
+        const decode = (options?: DecodeOptions): DecodedFactors => decodeFactors(record, factors, options);
+        hand({ type: "module", record, factors, decode });
+      },
+      tensor: (record, data) => hand({ type: "tensor", record, tensor: tensorOf(record, data) }),
+      section: (record, data, map) => hand({ type: "section", record, data, map }),
+      proven: () => {
+        this.#ready.push(...this.#held);
+        this.#held = [];
+        this.#heldBytes = 0;
+      },
+    };
+    const values = readerValues();
+    return bodySteps(header, { tools: this.#tools, visitor, values, budgetBytes, pinned });
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * What a reader of a stream is told, in file order: the header, each module, plain tensor and section, and the end.
+ *
+ * @module
+ */
+import type { PackedFactors } from "../codecs/packed.ts";
+import type { MetaMap } from "../container/meta.ts";
+import type { Prologue } from "../container/prologue.ts";
+import type { ContainerIndex, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
+import type { PlainTensor } from "../../model/adapter.ts";
+import type { DecodedFactors, DecodeOptions } from "./decode.ts";
+import type { VerifiedIds } from "./verify.ts";
+
+/** Prologue and index have been checked: what is coming is known. */
+export interface HeaderEvent {
+  readonly type: "header";
+  readonly prologue: Prologue;
+  readonly index: ContainerIndex;
+}
+
+/** A module has arrived and passed its checks: CRC-32, padding, values. The planes belong to the receiver. */
+export interface ModuleEvent {
+  readonly type: "module";
+  readonly record: ModuleRecord;
+  readonly factors: PackedFactors;
+  /** Decodes the factors, at any time. @throws LqaError BUDGET, TARGET_SIZE */
+  decode(options?: DecodeOptions): DecodedFactors;
+}
+
+/** A plain tensor has arrived and passed its checks: CRC-32, values. The data belongs to the receiver. */
+export interface TensorEvent {
+  readonly type: "tensor";
+  readonly record: TensorRecord;
+  readonly tensor: PlainTensor;
+}
+
+/** A section has arrived and passed its CRC-32. */
+export interface SectionEvent {
+  readonly type: "section";
+  readonly record: SectionRecord;
+  /** The payload, not compressed. */
+  readonly data: Uint8Array;
+  /** What META and ORIG hold; undefined for sections this version does not know. */
+  readonly map: MetaMap | undefined;
+}
+
+/** The input has ended, and everything in it is as it was written. Only now what came before is final. */
+export interface EndEvent extends VerifiedIds {
+  readonly type: "end";
+}
+
+/** One step of a file that is being read from its first byte on. */
+export type LqaEvent = HeaderEvent | ModuleEvent | TensorEvent | SectionEvent | EndEvent;

@@ -1,0 +1,68 @@
+/**
+ * Prologue and index, checked in full before anything else is touched (spec clauses 5 and 6, steps 1 to 3 of 15.2).
+ *
+ * @module
+ */
+import { align, requireZero } from "../container/bytes.ts";
+import { crc32 } from "../container/crc32.ts";
+import { readIndex } from "../container/index-read.ts";
+import { hex32, PROLOGUE_BYTES, type Prologue, readPrologue } from "../container/prologue.ts";
+import { interpretIndex } from "../container/records-read.ts";
+import type { ContainerIndex } from "../container/types.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import type { LimitSet } from "../../limits.ts";
+import { need, PAUSE, runOver, type Steps } from "./steps.ts";
+
+/** Prologue and index of a file, checked; what follows them may be missing. */
+export interface OpenedIndex {
+  readonly prologue: Prologue;
+  readonly index: ContainerIndex;
+  /** Position of the first record whose name is not front-coded canonically (12.3). */
+  readonly noncanonicalName: number | undefined;
+}
+
+/** An opened index with the bytes the root digest needs (spec 11.2). */
+export interface Header extends OpenedIndex {
+  readonly prologueBytes: Uint8Array;
+  readonly indexBytes: Uint8Array;
+}
+
+/** Bytes of prologue and index together, without the padding behind them. */
+export function headerLength({ indexLength }: Prologue): number {
+  return PROLOGUE_BYTES + indexLength;
+}
+
+/** Where the first chunk begins, or would begin. */
+export function chunksStart(prologue: Prologue): number {
+  return align(headerLength(prologue), prologue.alignment);
+}
+
+/**
+ * Reads prologue, index and the padding behind it.
+ *
+ * @param limits the column of clause 14 that bounds the file
+ * @throws LqaError of classes T, M, V, I, U and L
+ */
+export function* headerSteps(limits: LimitSet): Steps<Header> {
+  const prologueBytes = yield { bytes: PROLOGUE_BYTES };
+  const prologue = readPrologue(prologueBytes, limits);
+  const end = headerLength(prologue);
+  const indexBytes = yield* need(prologue.indexLength, PROLOGUE_BYTES, "index", end);
+  const crc = crc32(indexBytes);
+  if (crc !== prologue.indexCrc)
+    fail(KIND.INDEX_CRC, { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
+  const work = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), { prologue, limits });
+  let step = work.next();
+  for (; step.done !== true; step = work.next()) yield PAUSE;
+  const { index, noncanonicalName } = step.value;
+  const where = "padding after the index";
+  const padding = yield* need(chunksStart(prologue) - end, end, where, prologue.fileLength);
+  requireZero(padding, end, where);
+  return { prologue, index, noncanonicalName, prologueBytes, indexBytes };
+}
+
+/** Reads and checks prologue and index of a file in memory; what follows the first chunk's start may be missing. */
+export function openIndex(bytes: Uint8Array, options: { readonly limits?: LimitSet }): Header {
+  return runOver(bytes, 0, headerSteps(options.limits ?? "core"));
+}

@@ -1,0 +1,185 @@
+/**
+ * Pinning a file that is read by ranges (spec clauses 11 and 13.2). A server can answer each request from another file,
+ * and say that it is the same one. So digest list and trailer are read when the file is opened, and compared with
+ * prologue and index by the root digest: from then on the SHA-256 of every span is known, and a chunk is handed out only
+ * when its span has the right one. Whatever the server does, nothing of a second file gets through.
+ *
+ * The price is one request when a file is opened, unless it is below 64 KiB; whole spans instead of single chunks, which
+ * is at most 32 KiB more for small chunks and nothing for large ones; and the time of SHA-256.
+ *
+ * @module
+ */
+import { toHex } from "../container/bytes.ts";
+import { openChunk } from "../container/chunk.ts";
+import { createSha256, type Hasher } from "../container/sha256.ts";
+import type {
+  ContainerIndex,
+  Extent,
+  ModuleRecord,
+  SectionRecord,
+  TensorRecord,
+} from "../container/types.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import type { ByteSource } from "../io/source.ts";
+import type { Header } from "./header.ts";
+import { type PlannedRange, RANGE_BYTES } from "./plan.ts";
+import { FIRST_BYTES, type KeepingSource, piecesFrom, readExactly } from "./source-read.ts";
+import { truncated } from "./steps.ts";
+import { checkRoot, checkSpan } from "./verify.ts";
+
+/** What a file was pinned to. */
+export interface Pin {
+  readonly index: ContainerIndex;
+  /** The root digest, hexadecimal: computed from prologue, index and digest list, and equal to the stored one. */
+  readonly fileId: string;
+  /** The digest list: the content id, then the SHA-256 of each span. */
+  readonly digests: Uint8Array;
+  /** The bytes from the digest list to the end of the file. */
+  readonly end: Uint8Array;
+  /** The span that holds a chunk. */
+  spanOf(chunk: Extent): Span;
+}
+
+/** Chunks that share a digest, with the padding behind each of them. */
+export interface Span extends Extent {
+  readonly number: number;
+}
+
+/**
+ * Reads digest list and trailer, and checks them against the header.
+ *
+ * @param source keeps what is read; small sections come with it
+ * @param expected file id that the caller knows, hexadecimal
+ * @throws LqaError TRUNCATED_FILE, TRAILER_CRC, TRAILER_MISMATCH, ROOT_DIGEST, WRONG_FILE, and as the source
+ */
+export async function pinFile(
+  source: KeepingSource,
+  header: Header,
+  expected: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Pin> {
+  const { index, prologue } = header;
+  const spans = spansOf(index);
+  const from = tailStart(index, spans, prologue.fileLength);
+  const tail = await readExactly(
+    source,
+    { offset: from, length: prologue.fileLength - from },
+    "digest list and trailer",
+    prologue.fileLength,
+    signal,
+  );
+  source.keep("tail", from, tail);
+  const end = tail.subarray(index.digests.offset - from);
+  const digests = end.subarray(0, index.digests.length);
+  const fileId = toHex(checkRoot(header, digests, end.subarray(index.digests.length)));
+  if (expected !== undefined && expected.toLowerCase() !== fileId)
+    fail(KIND.WRONG_FILE, { where: "file id", offset: index.trailer.offset, expected, actual: fileId });
+  return {
+    index,
+    fileId,
+    digests,
+    end,
+    spanOf({ offset }) {
+      let [low, high] = [0, spans.length - 1];
+      while (low < high) {
+        const middle = (low + high + 1) >> 1;
+        if (spans[middle]!.offset <= offset) low = middle;
+        else high = middle - 1;
+      }
+      return spans[low]!;
+    },
+  };
+}
+
+function spansOf({ modules, tensors, sections, spans, digests }: ContainerIndex): Span[] {
+  const start = (number: number): number => {
+    const [inTensors, inSections] = [number - modules.length, number - modules.length - tensors.length];
+    const record = modules[number] ?? tensors[inTensors] ?? sections[inSections];
+    return record?.chunk.offset ?? digests.offset;
+  };
+  return spans.map(([first, end], number) => {
+    const offset = start(first);
+    return { number, offset, length: start(end) - offset };
+  });
+}
+
+/** Where the request for the end of the file begins: with the spans of the sections, if they are small. */
+function tailStart(
+  { sections, digests }: ContainerIndex,
+  spans: readonly Span[],
+  fileLength: number,
+): number {
+  const [first] = sections;
+  if (first === undefined) return digests.offset;
+  const span = spans.findLast(({ offset }) => offset <= first.chunk.offset)!;
+  return fileLength - span.offset <= FIRST_BYTES ? span.offset : digests.offset;
+}
+
+/**
+ * The chunks of a range, after the digests of their spans. Only they are held in memory, however long their spans are.
+ *
+ * @param range whole spans; one that is longer than a range may be is a single span
+ * @returns the bytes of each chunk of `range.chunks`: views where a chunk was read in one piece
+ * @throws LqaError CHUNK_CRC for a wanted chunk that is damaged, else SPAN_DIGEST; TRUNCATED_FILE; and as the source
+ */
+export async function readProven(
+  source: ByteSource,
+  range: PlannedRange<AnyRecord>,
+  pin: Pin,
+  { rangeBytes = RANGE_BYTES, fileLength, where, signal }: ReadOptions,
+): Promise<Uint8Array[]> {
+  const { index, digests } = pin;
+  const parts: Uint8Array[] = [];
+  const hashes = new Map<Span, Hasher>();
+  for (const { chunk } of range.chunks) hashes.set(pin.spanOf(chunk), createSha256());
+  const end = range.offset + range.length;
+  const options = { pieceBytes: Math.max(rangeBytes, RANGE_BYTES) };
+  let at = range.offset;
+  for await (const piece of piecesFrom(source, range.offset, end, signal, options)) {
+    const here = { offset: at, length: piece.length };
+    for (const [span, hash] of hashes) hash.update(common(piece, here, span));
+    for (const [i, { chunk }] of range.chunks.entries()) {
+      const part = common(piece, here, chunk);
+      if (part.length === chunk.length) parts[i] = part;
+      else if (part.length > 0)
+        (parts[i] ??= new Uint8Array(chunk.length)).set(part, Math.max(0, at - chunk.offset));
+    }
+    at += piece.length;
+  }
+  if (at < end) truncated(at, fileLength, where);
+  for (const [span, hash] of hashes) {
+    const digest = hash.digest();
+    try {
+      checkSpan(index, digests, span.number, digest);
+    } catch (error) {
+      // A checksum tells more exactly what is damaged.
+      for (const [i, { chunk }] of range.chunks.entries())
+        if (pin.spanOf(chunk) === span) openChunk(parts[i]!, chunk.offset, placeOf(range.chunks[i]!));
+      throw error;
+    }
+  }
+  return parts;
+}
+
+/** A chunk as errors name it. */
+export function placeOf(record: AnyRecord): string {
+  if ("type" in record) return `section ${record.type}`;
+  return `${"element" in record ? "tensor" : "module"} "${record.name}"`;
+}
+
+/** What stands behind a chunk. */
+export type AnyRecord = ModuleRecord | TensorRecord | SectionRecord;
+
+interface ReadOptions {
+  readonly rangeBytes?: number | undefined;
+  readonly fileLength: number;
+  readonly where: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What a stretch of the file has in common with a piece that was read at `here`. */
+function common(piece: Uint8Array, here: Extent, { offset, length }: Extent): Uint8Array {
+  const from = Math.max(0, offset - here.offset);
+  return piece.subarray(from, Math.max(from, offset + length - here.offset));
+}

@@ -1,0 +1,374 @@
+/**
+ * Repairs a damaged file where the result is provably the original, and nowhere else.
+ *
+ * Everything in a file but the prologue's choices, the index and the payloads is determined by these three (spec clauses
+ * 4.2, 7.1 and 11). So there is exactly one file with the payloads at hand; it is built, and accepted only if
+ *
+ * - the stored root digest, in a trailer that passes its CRC-32, is the one of that file: SHA-256 then proves all of it; or
+ * - prologue, index and every chunk pass their own CRC-32, and only digests, trailer, lengths or bytes behind the end
+ *   differed: nothing that carries data was touched.
+ *
+ * Payloads and index are never changed. A chunk whose payload is damaged cannot be repaired, and nothing is left out to
+ * make a file valid.
+ *
+ * @module
+ */
+import { chunkCrc } from "./container/chunk.ts";
+import { CRC_BYTES, crc32 } from "./container/crc32.ts";
+import { contentHasher, moduleContent, rootDigest, tensorContent } from "./container/digests.ts";
+import { readIndex } from "./container/index-read.ts";
+import { DIGEST_BYTES, TRAILER_BYTES } from "./container/layout.ts";
+import { withoutPauses } from "./container/pauses.ts";
+import { PROLOGUE_BYTES, type Prologue, readPrologue, writePrologue } from "./container/prologue.ts";
+import { interpretIndex } from "./container/records-read.ts";
+import { createSha256, sha256 } from "./container/sha256.ts";
+import { writeTrailer } from "./container/trailer.ts";
+import { allChunks, type ContainerIndex, type ModuleRecord, type TensorRecord } from "./container/types.ts";
+import type { Zstd } from "./container/zstd.ts";
+import { isLqaError, LqaError } from "../errors.ts";
+import { ELEMENT_BYTES } from "../model/adapter.ts";
+import { equalBytes } from "../model/bytes.ts";
+import { type InflateCount, inflateCount } from "./read/budget.ts";
+import { chunksStart, openIndex } from "./read/header.ts";
+import { zstdFor } from "./read/zstd.ts";
+import { validateLqa } from "./validate/validate.ts";
+
+/** A stretch of the file that was put right. */
+export interface Repair {
+  /** What it is, e.g. `trailer` or `CRC-32 of module "q"`. */
+  readonly what: string;
+  /** Place in the repaired file. */
+  readonly offset: number;
+  /** Bytes that are different now. */
+  readonly bytes: number;
+}
+
+/** A repaired file. */
+export interface Repaired {
+  readonly bytes: Uint8Array;
+  /** In file order; empty if the file was valid. */
+  readonly repairs: readonly Repair[];
+  /** What shows that this is the original. */
+  readonly proof: "none needed" | "root digest" | "chunk checksums";
+  /** What cannot be had back, as sentences. */
+  readonly lost: readonly string[];
+  readonly fileId: string;
+  readonly contentId: string;
+}
+
+/** A prologue that may be the original one, with what it says about the file. */
+interface Candidate {
+  readonly prologue: Prologue;
+  readonly prologueBytes: Uint8Array;
+  readonly index: ContainerIndex;
+  readonly indexBytes: Uint8Array;
+  /** It is the stored one, which passed its CRC-32, but perhaps for the length of the file. */
+  readonly trusted: boolean;
+}
+
+export interface RepairOptions {
+  readonly zstd?: Zstd;
+  /** All compressed chunks, over all that is tried, may inflate to 1 GiB, 16 times the file, or this. */
+  readonly budgetBytes?: number;
+}
+
+/** Prologues for which a whole file is built. */
+const MOST_BUILDS = 4;
+/** Stored bytes that are inflated at once. */
+const PIECE = 2 ** 20;
+
+/**
+ * Repairs a file in memory: beside it, memory for the repaired one.
+ *
+ * @throws LqaError the first error of the file, with advice that says so, if it cannot be repaired; BUDGET
+ */
+export async function repairLqa(bytes: Uint8Array, options: RepairOptions = {}): Promise<Repaired> {
+  const before = await validateLqa(bytes, { ...options, warnings: false });
+  if (before.error === undefined)
+    return { bytes, repairs: [], proof: "none needed", lost: [], ...before.ids! };
+  const inflated = inflateCount(bytes.length, options.budgetBytes);
+  let builds = 0;
+  for (const candidate of candidates(bytes)) {
+    if (!provable(bytes, candidate)) continue;
+    // A damaged file has one or two; one that was made to have more is not worth the time.
+    if (++builds > MOST_BUILDS) break;
+    const built = await build(bytes, candidate, inflated, options);
+    if (built === undefined) continue;
+    const after = await validateLqa(built.bytes, { ...options, warnings: false });
+    // The one file there is, but for hostile ones: if it breaks a rule, there is nothing to repair.
+    if (after.ids === undefined) break;
+    return { ...built, ...after.ids };
+  }
+  const { offset, where, expected, actual } = before.error;
+  throw new LqaError(before.error, {
+    offset,
+    where,
+    expected,
+    actual,
+    advice: "This cannot be repaired without guessing, so nothing was written. Fetch the file again.",
+  });
+}
+
+/** Prologues to try: the stored one; with the length that the records add up to; made anew from the index. */
+function* candidates(bytes: Uint8Array): Generator<Candidate> {
+  try {
+    const { prologue, index, prologueBytes, indexBytes } = openIndex(bytes, {});
+    yield { prologue, index, prologueBytes, indexBytes, trusted: true };
+    return;
+  } catch (error) {
+    if (!isLqaError(error)) throw error;
+  }
+  for (const { indexBytes, prologue, trusted } of guesses(bytes)) {
+    const fitting = fitted(indexBytes, prologue);
+    if (fitting === undefined) continue;
+    const prologueBytes = writePrologue(fitting.prologue);
+    // Counts and feature bits that pass a CRC-32 and are wrong were not damaged but written so.
+    const asStored = writePrologue({ ...fitting.prologue, fileLength: prologue.fileLength });
+    const kept = trusted && equalBytes(asStored, writePrologue(prologue));
+    yield { ...fitting, prologueBytes, indexBytes, trusted: kept };
+  }
+}
+
+/** Pairs of an index and a prologue for it, the file length still open. */
+function* guesses(
+  bytes: Uint8Array,
+): Generator<{ indexBytes: Uint8Array; prologue: Prologue; trusted: boolean }> {
+  let stored: Prologue | undefined;
+  try {
+    stored = readPrologue(bytes.subarray(0, PROLOGUE_BYTES), "core");
+  } catch (error) {
+    if (!isLqaError(error)) throw error;
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const lengths = new Set<number>();
+  if (bytes.length >= PROLOGUE_BYTES) lengths.add(view.getUint32(32, true));
+  if (bytes.length >= PROLOGUE_BYTES + TRAILER_BYTES)
+    lengths.add(view.getUint32(bytes.length - TRAILER_BYTES + 44, true));
+  for (const length of lengths) {
+    if (length > bytes.length - PROLOGUE_BYTES) continue;
+    const indexBytes = bytes.subarray(PROLOGUE_BYTES, PROLOGUE_BYTES + length);
+    const indexCrc = crc32(indexBytes);
+    if (stored?.indexCrc === indexCrc) yield { indexBytes, prologue: stored, trusted: true };
+    // Only the root digest can tell which of the 11 alignments is the one.
+    for (let exponent = 2; exponent <= 12; exponent++) {
+      const fields = { major: 1, minor: 0, required: 0, readOnlyCompatible: 0, compatible: 0, fileLength: 0 };
+      const counts = { modules: 0, tensors: 0, sections: 0 };
+      const alignment = 2 ** exponent;
+      yield {
+        indexBytes,
+        prologue: { ...fields, ...counts, indexLength: length, alignment, indexCrc },
+        trusted: false,
+      };
+    }
+  }
+}
+
+/** The prologue with the counts, bits and length that follow from the index; undefined if the index is broken. */
+function fitted(
+  indexBytes: Uint8Array,
+  prologue: Prologue,
+): Pick<Candidate, "prologue" | "index"> | undefined {
+  try {
+    const read = readIndex(indexBytes, PROLOGUE_BYTES);
+    const { modules, tensors, sections } = read.vectors;
+    let fitting = {
+      ...prologue,
+      modules: modules.length,
+      tensors: tensors.length,
+      sections: sections.length,
+    };
+    // The reader says what it misses, one thing after the other: the required bits, then the length.
+    for (let attempt = 0; attempt < 3; attempt++) {
+      try {
+        const { index } = withoutPauses(interpretIndex(read, { prologue: fitting, limits: "core" }));
+        return { prologue: fitting, index };
+      } catch (error) {
+        if (isLqaError(error, "FILE_LENGTH_MISMATCH"))
+          fitting = { ...fitting, fileLength: Number(error.expected) };
+        else if (isLqaError(error, "FEATURE_BITS"))
+          fitting = { ...fitting, required: Number(error.expected) };
+        else return undefined;
+      }
+    }
+    return undefined;
+  } catch (error) {
+    if (!isLqaError(error)) throw error;
+    return undefined;
+  }
+}
+
+/** Whether something may show that a candidate is the original: cheap to find out, before anything is built. */
+function provable(bytes: Uint8Array, { index, indexBytes, trusted }: Candidate): boolean {
+  const last = allChunks(index).at(-1);
+  const payloadEnd = last === undefined ? PROLOGUE_BYTES + indexBytes.length : chunkEnd(last) - CRC_BYTES;
+  return bytes.length >= payloadEnd && (trusted || storedRootOf(bytes, index.trailer.offset) !== undefined);
+}
+
+/** The one file with this header and the payloads at hand; undefined if nothing proves it. */
+async function build(
+  bytes: Uint8Array,
+  { prologue, prologueBytes, index, indexBytes, trusted }: Candidate,
+  inflated: InflateCount,
+  options: RepairOptions,
+): Promise<Omit<Repaired, "fileId" | "contentId"> | undefined> {
+  const chunks = allChunks(index);
+  const result = new Uint8Array(prologue.fileLength);
+  result.set(prologueBytes);
+  result.set(indexBytes, PROLOGUE_BYTES);
+  let sums = true;
+  for (const { chunk } of chunks) {
+    const end = chunk.offset + chunk.length - CRC_BYTES;
+    const payload = bytes.subarray(chunk.offset, end);
+    const crc = chunkCrc(payload);
+    sums &&= equalBytes(crc, bytes.subarray(end, end + CRC_BYTES));
+    result.set(payload, chunk.offset);
+    result.set(crc, end);
+  }
+  const list = result.subarray(index.digests.offset, index.trailer.offset);
+  const storedRoot = storedRootOf(bytes, index.trailer.offset);
+  // Without the root digest only what carries no data may differ.
+  if (storedRoot === undefined && !(trusted && sums)) return undefined;
+  const contentId = await contentIdOf(result, index, inflated, options);
+  if (contentId === undefined) return undefined;
+  list.set(contentId);
+  const starts = [...chunks.map(({ chunk }) => chunk.offset), index.digests.offset];
+  index.spans.forEach(([first, end], i) => {
+    list.set(sha256(result.subarray(starts[first]!, starts[end]!)), DIGEST_BYTES * (i + 1));
+  });
+  const root = rootDigest(prologueBytes, indexBytes, list);
+  const { fileLength, indexLength } = prologue;
+  result.set(
+    writeTrailer({ rootDigest: root, fileLength, digestsLength: list.length, indexLength }),
+    index.trailer.offset,
+  );
+
+  const proof = storedRoot !== undefined && equalBytes(storedRoot, root) ? "root digest" : "chunk checksums";
+  if (proof === "chunk checksums" && !(trusted && sums)) return undefined;
+  return {
+    bytes: result,
+    repairs: differences(bytes, result, index, prologue),
+    proof,
+    lost: lostParts(bytes, result, index, proof),
+  };
+}
+
+async function contentIdOf(
+  bytes: Uint8Array,
+  index: ContainerIndex,
+  inflated: InflateCount,
+  options: RepairOptions,
+): Promise<Uint8Array | undefined> {
+  const zstd = await zstdFor(allChunks(index), options);
+  const content = contentHasher();
+  const payload = (record: ModuleRecord | TensorRecord): Uint8Array => {
+    const { chunk, compression, name } = record;
+    inflated(record, `"${name}"`);
+    const stored = bytes.subarray(chunk.offset, chunk.offset + chunk.length - CRC_BYTES);
+    if (compression === "none") return sha256(stored);
+    const hash = createSha256();
+    const inflating = zstd!.inflater(record, {
+      elementSize: "element" in record ? ELEMENT_BYTES[record.element] : 1,
+      where: `"${name}"`,
+      most: stored.length,
+      receive: (raw) => hash.update(raw),
+    });
+    for (let at = 0; at < stored.length; at += PIECE) inflating.push(stored.subarray(at, at + PIECE));
+    inflating.finish();
+    return hash.digest();
+  };
+  try {
+    for (const module of index.modules) content.add(moduleContent(module), payload(module));
+    for (const tensor of index.tensors) content.add(tensorContent(tensor), payload(tensor));
+  } catch (error) {
+    if (!isLqaError(error) || error.kind === "BUDGET") throw error;
+    return undefined;
+  }
+  return content.digest();
+}
+
+/** The root digest of the trailer at `offset`, if there is a trailer that passes its CRC-32. */
+function storedRootOf(bytes: Uint8Array, offset: number): Uint8Array | undefined {
+  if (bytes.length < offset + TRAILER_BYTES) return undefined;
+  const trailer = bytes.subarray(offset, offset + TRAILER_BYTES);
+  const view = new DataView(trailer.buffer, trailer.byteOffset, TRAILER_BYTES);
+  return view.getUint32(52, true) === crc32(trailer.subarray(0, 52))
+    ? trailer.subarray(0, DIGEST_BYTES)
+    : undefined;
+}
+
+function chunkEnd({
+  chunk,
+}: {
+  readonly chunk: { readonly offset: number; readonly length: number };
+}): number {
+  return chunk.offset + chunk.length;
+}
+
+/** Where the two files differ, by the parts of the format. */
+function differences(
+  before: Uint8Array,
+  after: Uint8Array,
+  index: ContainerIndex,
+  prologue: Prologue,
+): Repair[] {
+  const repairs: Repair[] = [];
+  const part = (what: string, from: number, to: number): void => {
+    let bytes = 0;
+    let first = -1;
+    for (let i = from; i < to; i++)
+      if (before[i] !== after[i]) {
+        bytes++;
+        if (first < 0) first = i;
+      }
+    if (bytes > 0) repairs.push({ what, offset: first, bytes });
+  };
+  part("prologue", 0, PROLOGUE_BYTES);
+  let at = PROLOGUE_BYTES + prologue.indexLength;
+  part("padding after the index", at, chunksStart(prologue));
+  at = chunksStart(prologue);
+  const names = [
+    ...index.modules.map(({ name }) => `module "${name}"`),
+    ...index.tensors.map(({ name }) => `tensor "${name}"`),
+    ...index.sections.map(({ type }) => `section ${type}`),
+  ];
+  for (const [i, record] of allChunks(index).entries()) {
+    const end = chunkEnd(record);
+    part(`padding before ${names[i]}`, at, record.chunk.offset);
+    part(`CRC-32 of ${names[i]}`, end - CRC_BYTES, end);
+    at = end;
+  }
+  part("padding before the digest list", at, index.digests.offset);
+  part("content id", index.digests.offset, index.digests.offset + DIGEST_BYTES);
+  part("digest list", index.digests.offset + DIGEST_BYTES, index.trailer.offset);
+  part("trailer", index.trailer.offset, after.length);
+  if (before.length > after.length)
+    repairs.push({
+      what: "bytes behind the end, cut",
+      offset: after.length,
+      bytes: before.length - after.length,
+    });
+  return repairs;
+}
+
+function lostParts(
+  before: Uint8Array,
+  after: Uint8Array,
+  index: ContainerIndex,
+  proof: Repaired["proof"],
+): string[] {
+  const lost: string[] = [];
+  if (proof === "chunk checksums")
+    lost.push(
+      "The root digest of the original: the file id is the one of the repaired file, and nothing here shows that the original had it.",
+    );
+  const { offset } = index.digests;
+  const kept = equalBytes(
+    before.subarray(offset, offset + DIGEST_BYTES),
+    after.subarray(offset, offset + DIGEST_BYTES),
+  );
+  if (!kept && proof === "chunk checksums")
+    lost.push("The content id of the original: weights are known to be whole by their CRC-32 only.");
+  if (before.length > after.length)
+    lost.push(`${before.length - after.length} bytes behind the end of the file.`);
+  return lost;
+}

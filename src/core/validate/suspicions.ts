@@ -1,0 +1,162 @@
+/**
+ * What is looked for in records and planes that obey every rule: modules that are zero, constant or saturated,
+ * multipliers nobody would choose, more weights than the bytes can mean.
+ *
+ * Planes are compared until they differ, and codes counted in a sample, so that this costs next to nothing beside the
+ * checksums. Only modules that are checked whole are looked into, not those that are scanned (`scan.ts`).
+ *
+ * @module
+ */
+import { packedBytes, unpackCodes } from "../codecs/bits.ts";
+import { readElement } from "../codecs/elements.ts";
+import { type Encoding, FLOAT_BYTES, type Planes } from "../codecs/encoding.ts";
+import type { PackedFactors } from "../codecs/packed.ts";
+import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
+import { inputLength, multiplierByRule, parameterCount } from "../../model/adapter.ts";
+import { type Warning, warning } from "./warnings.ts";
+
+/** Bytes of f32 weights for each byte of the file. One bit a weight gives 32. */
+const EXPANSION = 512;
+/** Below this many bytes nobody's memory is in danger. */
+const EXPANSION_BYTES = 2 ** 28;
+/** Multipliers in use lie between about 0.1 and 64. */
+const MULTIPLIER = 1000;
+/** Share of the codes in a sample that may stand at the two ends, for 3 bits and more. */
+const SATURATED = 0.9;
+/** Codes of each component that are looked at. */
+const SAMPLE = 64;
+/** Finite weights of at least this magnitude are no weights of an adapter. */
+const HUGE = 60000;
+
+/** Suspicions that records alone give, one after the other: a caller who keeps some need not hold them all. */
+export function* suspiciousRecords(index: ContainerIndex, fileLength: number): Generator<Warning> {
+  let decoded = 0;
+  for (const module of index.modules) {
+    const where = `module "${module.name}"`;
+    const { offset } = module.chunk;
+    decoded += 4 * parameterCount(module);
+    if (module.multiplier === 0) yield warning("MULTIPLIER_ZERO", { where });
+    else if (Math.abs(module.multiplier) > MULTIPLIER || unexplained(module))
+      yield warning("MULTIPLIER_UNUSUAL", {
+        where,
+        expected: `${module.alpha} / ${module.rank}, ${module.alpha} / √${module.rank}, and at most ${MULTIPLIER}`,
+        actual: module.multiplier,
+      });
+    const most = Math.min(module.out, inputLength(module));
+    if (module.rank > most)
+      yield warning("RANK_ABOVE_SHAPE", { where, offset, expected: `at most ${most}`, actual: module.rank });
+    if (module.bands.every(({ b, a }) => b.codec === "zero" || a.codec === "zero"))
+      yield warning("ZERO_MODULE", { where, offset, actual: "codec zero" });
+  }
+  if (decoded > EXPANSION_BYTES && decoded > EXPANSION * fileLength)
+    yield warning("EXPANSION", { actual: `${decoded} bytes of weights in a file of ${fileLength} bytes` });
+}
+
+/** An explicit multiplier beside an alpha that gives it by no rule. */
+function unexplained({ rule, alpha, rank, multiplier }: ModuleRecord): boolean {
+  if (rule !== "explicit" || alpha === 0) return false;
+  return (["alpha/r", "alpha/sqrt(r)"] as const).every(
+    (one) => multiplierByRule(one, alpha, rank) !== multiplier,
+  );
+}
+
+/** Suspicions about the planes of a module. */
+export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: PackedFactors): Warning[] {
+  // All of it is of codec zero, which the record says: its experts, of which there may be many, have nothing to look at.
+  if (bands.every(({ b, a }) => b.codec === "zero" && a.codec === "zero")) return [];
+  const found: Warning[] = [];
+  const where = `module "${record.name}"`;
+  const { offset } = record.chunk;
+  const lengths = { b: record.out, a: inputLength(record) };
+  const zero = { b: true, a: true };
+  const constant = { b: true, a: true };
+  const ends = { b: { codes: 0, seen: 0 }, a: { codes: 0, seen: 0 } };
+  for (const expert of planes)
+    bands.forEach((band, i) => {
+      for (const factor of ["b", "a"] as const) {
+        const encoding = band[factor];
+        const plane = expert[i]![factor];
+        zero[factor] &&= isZero(encoding, plane);
+        constant[factor] &&= isConstant(encoding, plane, lengths[factor]);
+        if (encoding.codec !== "affine" || encoding.bits < 3) continue;
+        const last = 2 ** encoding.bits - 1;
+        for (const code of sampleCodes(plane.codes, encoding.bits, lengths[factor])) {
+          ends[factor].seen++;
+          if (code === 0 || code === last) ends[factor].codes++;
+        }
+      }
+    });
+  const declared = bands.every(({ b, a }) => b.codec === "zero" || a.codec === "zero");
+  for (const factor of ["b", "a"] as const) {
+    const place = `${where}, ${factor === "b" ? "B'" : "A'"}`;
+    const { codes, seen } = ends[factor];
+    if (zero[factor]) {
+      if (!declared) found.push(warning("ZERO_MODULE", { where: place, offset }));
+    } else if (constant[factor]) found.push(warning("CONSTANT_FACTOR", { where: place, offset }));
+    else if (seen >= 64 && codes > SATURATED * seen)
+      found.push(
+        warning("SATURATED_CODES", {
+          where: place,
+          offset,
+          expected: `at most ${100 * SATURATED} % of the codes`,
+          actual: `${((100 * codes) / seen).toFixed(1)} %`,
+        }),
+      );
+  }
+  const huge = hugeWeight(bands, planes);
+  if (huge !== undefined) found.push(warning("SATURATED_WEIGHTS", { where, offset, actual: huge }));
+  return found;
+}
+
+function isZero(encoding: Encoding, planes: Planes): boolean {
+  if (encoding.codec === "zero") return true;
+  return allSame(encoding.codec === "raw" ? planes.codes : planes.scales, 1, 0);
+}
+
+/** All weights are one number, as far as scales, zero points and a sample of the codes show it. */
+function isConstant(encoding: Encoding, { scales, zeroPoints, codes }: Planes, length: number): boolean {
+  if (encoding.codec === "zero" || encoding.codec === "trellis") return false;
+  if (encoding.codec === "raw") {
+    const size = FLOAT_BYTES[encoding.element];
+    // One weight alone is not suspicious.
+    return codes.length > size && allSame(codes, size);
+  }
+  if (length < 2 || !allSame(scales, FLOAT_BYTES[encoding.scale]) || !allSame(zeroPoints, 1)) return false;
+  let first: number | undefined;
+  for (const code of sampleCodes(codes, encoding.codec === "affine" ? encoding.bits : 1, length))
+    if (code !== (first ??= code)) return false;
+  return true;
+}
+
+/** The first codes of each component. */
+function* sampleCodes(codes: Uint8Array, bits: number, length: number): Generator<number> {
+  const row = packedBytes(length, bits);
+  const sample = new Uint8Array(Math.min(SAMPLE, length));
+  for (let at = 0; at < codes.length; at += row) {
+    unpackCodes(codes, at, sample.length, bits, sample, 0);
+    yield* sample;
+  }
+}
+
+/** Every `size` bytes are the first ones, or `value`. */
+function allSame(bytes: Uint8Array, size: number, value?: number): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== (value ?? bytes[i % size])) return false;
+  return true;
+}
+
+/** A raw weight that is finite and as large as f16 goes, among the first of each plane. */
+function hugeWeight(bands: PackedFactors["bands"], planes: PackedFactors["planes"]): number | undefined {
+  for (const expert of planes)
+    for (const [i, band] of bands.entries())
+      for (const factor of ["b", "a"] as const) {
+        const encoding = band[factor];
+        if (encoding.codec !== "raw") continue;
+        const { codes } = expert[i]![factor];
+        const count = Math.min(SAMPLE, codes.length / FLOAT_BYTES[encoding.element]);
+        for (let n = 0; n < count; n++) {
+          const value = readElement(codes, encoding.element, n);
+          if (Number.isFinite(value) && Math.abs(value) >= HUGE) return value;
+        }
+      }
+  return undefined;
+}

@@ -1,0 +1,316 @@
+/**
+ * The validator: is this file good, and if not, what is wrong with it (spec clause 15)?
+ *
+ * Levels contain each other: `structure` looks at prologue, index and lengths; `integrity` at every byte's checksum
+ * and digest, padding and sections; `values` at every scale, code and raw weight; `canonical` also at whether the
+ * bytes are the one form this content has. A file has one first error; with `all` every check is made that does not
+ * depend on one that failed. A valid file can still be suspicious: those are warnings.
+ *
+ * A file is read once, from its first byte to its last; large chunks go by in pieces (`scan.ts`).
+ *
+ * @module
+ */
+
+import { usedGroups } from "../codecs/check.ts";
+import { SCHEMA } from "../container/generated/schema.ts";
+import { readIndex } from "../container/index-read.ts";
+import { writeIndex } from "../container/index-write.ts";
+import type { MetaMap } from "../container/meta.ts";
+import { PROLOGUE_BYTES } from "../container/prologue.ts";
+import { allChunks, type ContainerIndex } from "../container/types.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail, isLqaError, type LqaError } from "../../errors.ts";
+import type { ByteSource } from "../io/source.ts";
+import { equalBytes } from "../../model/bytes.ts";
+import { PIECE_BUDGET } from "../read/budget.ts";
+import type { OpenOptions } from "../read/core.ts";
+import { chunksStart, type Header, headerSteps } from "../read/header.ts";
+import type { Steps } from "../read/steps.ts";
+import { ValueChecks } from "../read/values.ts";
+import { bodySteps, type VerifiedIds } from "../read/verify.ts";
+import { breather } from "../read/watch.ts";
+import { zstdFor } from "../read/zstd.ts";
+import { scanOf } from "./scan.ts";
+import { suspiciousPlanes, suspiciousRecords } from "./suspicions.ts";
+import type { Warning } from "./warnings.ts";
+import { type ByteReader, DirectWindow, MemoryWindow, sourceReader, Window } from "./window.ts";
+
+/** How much is checked; each level contains the ones before it. */
+export type ValidationLevel = "structure" | "integrity" | "values" | "canonical";
+
+export const VALIDATION_LEVELS: readonly ValidationLevel[] = [
+  "structure",
+  "integrity",
+  "values",
+  "canonical",
+];
+
+export interface ValidateOptions extends Pick<OpenOptions, "zstd" | "limits"> {
+  /** Default `values`. */
+  readonly level?: ValidationLevel | undefined;
+  /** Every finding instead of the first, up to {@link MOST_FINDINGS}. Default false. */
+  readonly all?: boolean | undefined;
+  /** Also look for what breaks no rule but is hardly meant. Default true. */
+  readonly warnings?: boolean | undefined;
+  /**
+   * Most bytes that are held of one chunk: of a small one, or a frame of a compressed one. Default 16 MiB where the file is
+   * read, none where it is in memory. All compressed chunks together may inflate to 1 GiB, 16 times the file, or this.
+   */
+  readonly budgetBytes?: number | undefined;
+}
+
+/** What validation found. */
+export interface Validation {
+  readonly valid: boolean;
+  readonly level: ValidationLevel;
+  /** The first error of the file; absent if it is valid. */
+  readonly error: LqaError | undefined;
+  /** The errors in the order of the checks: none or the first, or with `all` all of them. */
+  readonly findings: readonly LqaError[];
+  /** Findings above the number that is kept: at least so many, since a large chunk is not looked through to count them. */
+  readonly omitted: number;
+  /** What breaks no rule but is suspicious. From level `values` on also about weights. */
+  readonly warnings: readonly Warning[];
+  /** Bytes of the file, as far as it was read. */
+  readonly bytes: number;
+  /** Counts of the index, once it was readable. */
+  readonly modules: number | undefined;
+  readonly tensors: number | undefined;
+  /** From level `integrity` on, of a valid file. */
+  readonly ids: VerifiedIds | undefined;
+  /** META, from level `integrity` on; empty if there is none. */
+  readonly meta: MetaMap | undefined;
+  /** The index, once it was readable. */
+  readonly index: ContainerIndex | undefined;
+}
+
+/** Most findings and most warnings that are kept: a file of nothing but faults must not fill the memory. */
+export const MOST_FINDINGS = 1000;
+/** Bytes read at once where only their number counts. */
+const SKIPPED = 2 ** 20;
+
+/** Validates a file in memory. Never throws for what is in `bytes`. */
+export async function validateLqa(bytes: Uint8Array, options: ValidateOptions = {}): Promise<Validation> {
+  return await validate(new MemoryWindow(bytes), bytes.length, false, options);
+}
+
+/**
+ * Validates what a reader gives, in bounded memory: the index, 4 MiB, and a piece of a chunk (clause 14 makes that at most
+ * 16 MiB) or a frame of a compressed one, up to the budget. In the end the reader is cancelled: it may still be reading ahead.
+ *
+ * @throws LqaError only as the reader, never for what is in the file
+ */
+export async function validateReader(reader: ByteReader, options: ValidateOptions = {}): Promise<Validation> {
+  try {
+    return await validate(new Window(reader), reader.size, true, options);
+  } finally {
+    reader.cancel?.();
+  }
+}
+
+/**
+ * Validates what a source of ranges holds, as {@link validateReader} does. At level `structure` prologue and index are all
+ * that is read, and the length is the one the source tells.
+ *
+ * @throws LqaError only as the source, never for what is in the file
+ */
+export async function validateSource(
+  source: ByteSource,
+  { signal, ...options }: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
+): Promise<Validation> {
+  if (options.level !== "structure") return await validateReader(sourceReader(source, signal), options);
+  // A source on a server knows its size from its first answer on.
+  if (source.size === undefined) await source.read(0, PROLOGUE_BYTES, signal);
+  return await validate(new DirectWindow(source, signal), source.size, true, options);
+}
+
+async function validate(
+  window: Window | MemoryWindow | DirectWindow,
+  size: number | undefined,
+  scanned: boolean,
+  options: ValidateOptions,
+): Promise<Validation> {
+  const run = new Run(options, size, scanned);
+  let ids: VerifiedIds | undefined;
+  try {
+    const steps = run.steps();
+    let step = steps.next();
+    const breathe = breather(undefined);
+    while (step.done !== true) {
+      if (step.value.bytes === 0) {
+        await breathe();
+        step = steps.next(NOTHING);
+        continue;
+      }
+      const piece = window.take(step.value.bytes);
+      let bytes = piece instanceof Promise ? await read(piece) : piece;
+      // The header is kept; what a window gives is gone with the next piece.
+      if (scanned && run.header === undefined) bytes = bytes.slice();
+      if (step.value.compressed === true)
+        run.tools.zstd ??= await zstdFor(allChunks(run.header!.index), options);
+      step = steps.next(bytes);
+    }
+    ids = step.value;
+  } catch (caught) {
+    if (caught instanceof ReadFailure) throw caught.cause;
+    if (!isLqaError(caught)) throw caught;
+    run.add(caught);
+  }
+  return run.result(window.taken, ids);
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Tells a source that failed from a file that is bad. */
+class ReadFailure extends Error {}
+
+async function read(piece: Promise<Uint8Array>): Promise<Uint8Array> {
+  try {
+    return await piece;
+  } catch (cause) {
+    if (isLqaError(cause, "BUDGET")) throw cause;
+    throw new ReadFailure("the source failed", { cause });
+  }
+}
+
+/** One file under validation. */
+class Run {
+  readonly tools: { zstd: Awaited<ReturnType<typeof zstdFor>> } = { zstd: undefined };
+  header: Header | undefined;
+  readonly #options: ValidateOptions;
+  readonly #level: ValidationLevel;
+  readonly #size: number | undefined;
+  readonly #scanned: boolean;
+  readonly #findings: LqaError[] = [];
+  readonly #warnings: Warning[] = [];
+  #omitted = 0;
+  #meta: MetaMap | undefined;
+
+  constructor(options: ValidateOptions, size: number | undefined, scanned: boolean) {
+    this.#options = options;
+    this.#level = options.level ?? "values";
+    this.#size = size;
+    this.#scanned = scanned;
+  }
+
+  /** Keeps an error. */
+  add(error: LqaError): void {
+    if (this.#findings.length < MOST_FINDINGS) this.#findings.push(error);
+    else this.#omitted++;
+  }
+
+  *steps(): Steps<VerifiedIds | undefined> {
+    const depth = VALIDATION_LEVELS.indexOf(this.#level);
+    const report = (error: LqaError): void => {
+      if (this.#options.all !== true) throw error;
+      this.add(error);
+    };
+    const header = yield* headerSteps(this.#options.limits ?? "core");
+    this.header = header;
+    const { prologue, index } = header;
+    if (this.#options.warnings !== false) this.#warn(suspiciousRecords(index, prologue.fileLength));
+    let ids: VerifiedIds | undefined;
+    if (depth === 0) yield* this.#length(chunksStart(prologue), prologue.fileLength);
+    else {
+      const values =
+        depth >= 2
+          ? new ValueChecks({
+              canonical: depth >= 3 ? usedGroups : undefined,
+              report,
+              enough: () => this.#findings.length === MOST_FINDINGS,
+              omit: () => void this.#omitted++,
+            })
+          : undefined;
+      ids = yield* bodySteps(header, {
+        tools: this.tools,
+        report: this.#options.all === true ? report : undefined,
+        budgetBytes: this.#options.budgetBytes ?? (this.#scanned ? PIECE_BUDGET : undefined),
+        scan: (record) => scanOf(record, values, this.#scanned),
+        values,
+        visitor: {
+          module:
+            values === undefined || this.#options.warnings === false
+              ? undefined
+              : (record, factors) => this.#warn(suspiciousPlanes(record, factors)),
+          section: ({ type }, _, map) => {
+            if (type === "META") this.#meta = map;
+          },
+        },
+      });
+      this.#meta ??= {};
+    }
+    if (depth >= 3) checkCanonicalIndex(header, report);
+    return ids;
+  }
+
+  /** That the file is as long as it says, without looking at what is in it. */
+  *#length(received: number, expected: number): Steps<void> {
+    let length = this.#size ?? received;
+    while (this.#size === undefined) {
+      const piece = yield { bytes: SKIPPED };
+      length += piece.length;
+      if (piece.length < SKIPPED || length > expected) break;
+    }
+    if (length === expected) return;
+    fail(length < expected ? KIND.TRUNCATED_FILE : KIND.TRAILING_BYTES, {
+      offset: Math.min(length, expected),
+      expected: `${expected} bytes`,
+      actual: this.#size === undefined && length > expected ? "more" : length,
+    });
+  }
+
+  #warn(warnings: Iterable<Warning>): void {
+    for (const warning of warnings) {
+      if (this.#warnings.length === MOST_FINDINGS) return;
+      this.#warnings.push(warning);
+    }
+  }
+
+  result(taken: number, ids: VerifiedIds | undefined): Validation {
+    const findings = this.#findings;
+    const index = this.header?.index;
+    return {
+      valid: findings.length === 0,
+      level: this.#level,
+      error: findings[0],
+      findings,
+      omitted: this.#omitted,
+      warnings: this.#warnings,
+      bytes: this.#size ?? taken,
+      modules: index?.modules.length,
+      tensors: index?.tensors.length,
+      ids: findings.length === 0 ? ids : undefined,
+      meta: this.#meta,
+      index,
+    };
+  }
+}
+
+/** The index must be the bytes our writer would give for its records (spec 12.2). */
+function checkCanonicalIndex(
+  { indexBytes, noncanonicalName }: Header,
+  report: (error: LqaError) => void,
+): void {
+  const attempt = (check: () => void): void => {
+    try {
+      check();
+    } catch (error) {
+      if (!isLqaError(error)) throw error;
+      report(error);
+    }
+  };
+  if (noncanonicalName !== undefined)
+    attempt(() => fail(KIND.NONCANONICAL_NAME, { offset: noncanonicalName }));
+  const canonical = writeIndex(readIndex(indexBytes).vectors);
+  if (equalBytes(indexBytes, canonical)) return;
+  let at = 0;
+  while (at < indexBytes.length && indexBytes[at] === canonical[at]) at++;
+  attempt(() =>
+    fail(KIND.NONCANONICAL_INDEX, {
+      where: `table ${SCHEMA.table}`,
+      offset: PROLOGUE_BYTES + at,
+      expected: `the layout of clause 12.2 (${canonical.length} bytes)`,
+      actual: `${indexBytes.length} bytes`,
+    }),
+  );
+}

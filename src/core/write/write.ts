@@ -1,0 +1,176 @@
+/**
+ * The writer: packed modules, plain tensors and sections in, the pieces of a file out (spec clause 4).
+ *
+ * @module
+ */
+import type { Band, PackedFactors } from "../codecs/packed.ts";
+import { align } from "../container/bytes.ts";
+import { compress, type Stored } from "../container/compression.ts";
+import { CRC_BYTES } from "../container/crc32.ts";
+import { moduleContent, tensorContent } from "../container/digests.ts";
+import { TENSOR_ROLES } from "../container/encoding-record.ts";
+import { payloadLength } from "../container/layout.ts";
+import { sortByName } from "../container/names.ts";
+import { assemblePayload } from "../container/payload.ts";
+import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../container/types.ts";
+import { loadZstdCodec } from "../container/zstd.ts";
+import { ELEMENT_BYTES, type ModuleShape, type PlainTensor } from "../../model/adapter.ts";
+import { type Chunk, emitFile } from "./emit.ts";
+import { planFile } from "./plan.ts";
+
+/** Payloads below this are not worth a zstd frame. */
+const COMPRESS_FROM = 64;
+
+/** A module whose encodings are known, its planes not necessarily. */
+export interface PlannedModule extends ModuleShape {
+  readonly bands: readonly Band[];
+}
+
+/** A module ready to be written. */
+export interface PackedModule extends ModuleShape, PackedFactors {}
+
+/** A section ready to be written. */
+export interface SectionInput {
+  readonly type: string;
+  readonly critical: boolean;
+  readonly safeToCopy: boolean;
+  readonly data: Uint8Array;
+  /** Whether zstd may be used. */
+  readonly compress: boolean;
+}
+
+export interface ContainerInput {
+  readonly modules: readonly PackedModule[];
+  readonly tensors: readonly PlainTensor[];
+  readonly sections: readonly SectionInput[];
+  /** Whether zstd may be used for plain tensors. Default: yes. */
+  readonly compressTensors?: boolean;
+  /** Chunk alignment in bytes, a power of two from 4 to 4096. Default: up to 64, as long as it costs less than 0.1 %. */
+  readonly alignment?: number;
+}
+
+/** A file ready to be emitted. */
+export interface PreparedFile {
+  readonly fileLength: number;
+  /** Stored bytes of the plain tensors' chunks with padding. */
+  readonly tensorBytes: number;
+  /** Stored bytes of each module's chunk with padding, in file order. */
+  readonly modules: readonly { readonly name: string; readonly bytes: number }[];
+  /** The pieces of the file in order; joined they are the file. Each iteration starts anew. */
+  pieces(): Iterable<Uint8Array>;
+}
+
+/** A writer that holds an adapter's plain tensors and sections, compressed where it pays. */
+export interface Writer {
+  /** Stored bytes of the plain tensors' chunks, without padding. */
+  readonly tensorBytes: number;
+  /** Length of the file if the modules had these bands; their planes are not needed. */
+  fileLength(modules: readonly PlannedModule[]): number;
+  /**
+   * The file with these modules.
+   *
+   * @param section in the place of the one of its type
+   * @throws LqaError for names, shapes or counts the format does not allow; RangeError for planes that do not fit
+   *   their encoding (a bug of the caller)
+   */
+  prepare(modules: readonly PackedModule[], section?: SectionInput): PreparedFile;
+}
+
+/**
+ * Sorts and compresses what is not a module.
+ *
+ * Module chunks are never compressed: packed codes gain little by it and lose direct access (spec annex D).
+ */
+export async function createWriter(input: Omit<ContainerInput, "modules">): Promise<Writer> {
+  const { alignment, compressTensors = true } = input;
+  const tensors = sortByName(
+    input.tensors,
+    (t) => t.name,
+    (t) => TENSOR_ROLES.indexOf(t.role),
+    "tensor",
+  );
+  const sections = [...input.sections].sort((x, y) => (x.type < y.type ? -1 : 1));
+  const compressible = [
+    ...(compressTensors ? tensors.items.map((t) => t.data) : []),
+    ...sections.filter((s) => s.compress).map((s) => s.data),
+  ].some((data) => data.length >= COMPRESS_FROM);
+  const zstd = compressible ? await loadZstdCodec() : undefined;
+  const store = (raw: Uint8Array, kind: "tensor" | "section", elementSize: number): Stored =>
+    zstd !== undefined && raw.length >= COMPRESS_FROM
+      ? compress(raw, kind, elementSize, zstd)
+      : { compression: "none", bytes: raw };
+
+  const tensorChunks = tensors.items.map((tensor): Chunk => {
+    const stored: Stored = compressTensors
+      ? store(tensor.data, "tensor", ELEMENT_BYTES[tensor.element])
+      : { compression: "none", bytes: tensor.data };
+    return { raw: tensor.data, stored, content: tensorContent(tensor) };
+  });
+  const storeSection = ({ data, compress: allowed }: SectionInput): Chunk => {
+    const stored: Stored = allowed ? store(data, "section", 1) : { compression: "none", bytes: data };
+    return { raw: data, stored, content: undefined };
+  };
+  const sectionChunks = sections.map(storeSection);
+  const tensorRecords = tensors.items.map(({ data: _, ...record }, i): Unplaced<TensorRecord> => {
+    return { ...record, ...chunkFields(tensorChunks[i]!) };
+  });
+  const plan = <M extends PlannedModule>(modules: readonly M[], chunks = sectionChunks) => {
+    const sorted = sortByName(
+      modules,
+      (m) => m.name,
+      () => 0,
+      "module",
+    );
+    const records = sorted.items.map((module): Unplaced<ModuleRecord> => {
+      const payload = payloadLength(module, module.bands);
+      return { ...module, compression: "none", payload, chunkLength: payload + CRC_BYTES };
+    });
+    const input = {
+      modules: records,
+      tensors: tensorRecords,
+      sections: sections.map(({ type, critical, safeToCopy }, i): Unplaced<SectionRecord> => {
+        return { type, critical, safeToCopy, ...chunkFields(chunks[i]!) };
+      }),
+      utf8: { modules: sorted.utf8, tensors: tensors.utf8 },
+    };
+    return { records, sorted: sorted.items, plan: planFile(input, alignment) };
+  };
+  return {
+    tensorBytes: tensorRecords.reduce((sum, t) => sum + t.chunkLength, 0),
+    fileLength: (modules) => plan(modules).plan.layout.fileLength,
+    prepare(modules, section) {
+      const others = sections.map((one, i) =>
+        one.type === section?.type ? storeSection(section) : sectionChunks[i]!,
+      );
+      const planned = plan(modules, others);
+      const moduleChunks = planned.sorted.map((module): Chunk => {
+        const raw = assemblePayload(module, module);
+        return { raw, stored: { compression: "none", bytes: raw }, content: moduleContent(module) };
+      });
+      const { layout, alignment: unit } = planned.plan;
+      return {
+        fileLength: layout.fileLength,
+        tensorBytes: tensorRecords.reduce((sum, t) => sum + align(t.chunkLength, unit), 0),
+        modules: planned.records.map((m) => ({ name: m.name, bytes: align(m.chunkLength, unit) })),
+        pieces: () => emitFile(planned.plan, [...moduleChunks, ...tensorChunks, ...others]),
+      };
+    },
+  };
+}
+
+/** Sorts, compresses where it pays, and lays out a file in one step. @throws as {@link Writer.prepare} */
+export async function prepareFile(input: ContainerInput): Promise<PreparedFile> {
+  return (await createWriter(input)).prepare(input.modules);
+}
+
+function chunkFields({ raw, stored }: Chunk): {
+  compression: Stored["compression"];
+  payload: number;
+  chunkLength: number;
+} {
+  return {
+    compression: stored.compression,
+    payload: raw.length,
+    chunkLength: stored.bytes.length + CRC_BYTES,
+  };
+}

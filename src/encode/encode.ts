@@ -1,0 +1,259 @@
+/**
+ * Adapter → `.lqa`: quantize each module, then write. The one place where the rooms on the way in meet.
+ *
+ * @module
+ */
+
+import { nonfiniteElement } from "../core/codecs/nonfinite.ts";
+import { concat, toHex } from "../core/container/bytes.ts";
+import { encodeMeta } from "../core/container/meta-write.ts";
+import { sortByName } from "../core/container/names.ts";
+import { sha256 } from "../core/container/sha256.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
+import {
+  type Adapter,
+  consistentMultiplier,
+  type ModuleShape,
+  type PlainTensor,
+  parameterCount,
+  shapeOf,
+} from "../model/adapter.ts";
+import type { Importance } from "../model/importance.ts";
+import { quantizeAdapter, type Surroundings } from "./quantize/adapter.ts";
+import {
+  type QuantizeOptions,
+  type QuantizeSettings,
+  type RdOptions,
+  resolveOptions,
+} from "./quantize/profile.ts";
+import { type ModuleQuality, TASK_RISK_ERROR, totalQuality } from "./quantize/quality.ts";
+import { type Executor, inline } from "./quantize/tasks.ts";
+import {
+  type NarrowedTensors,
+  narrowTensors,
+  resolveTensorPolicy,
+  type TensorPolicy,
+} from "./quantize/tensors.ts";
+import { VERSION } from "../version.ts";
+import { createWriter, type PackedModule, type SectionInput } from "../core/write/write.ts";
+
+/** How {@link encodeAdapter} encodes. Options that do not belong to one profile do not compile. */
+export type EncodeOptions = QuantizeOptions & EncodeControls;
+
+/** What does not depend on the profile. */
+export interface EncodeControls {
+  /** Chunk alignment in bytes, a power of two from 4 to 4096. Default: up to 64, as long as it costs less than 0.1 %. */
+  readonly alignment?: number;
+  /** How plain tensors are stored. Default `zstd`: as they are, compressed where it pays. */
+  readonly tensors?: TensorPolicy;
+  /**
+   * Second moments of the modules' inputs, see `readImportance`: the report then has `outputError` for the modules
+   * that have them, and `rd` weighs errors by it unless `weighted` is false.
+   */
+  readonly importance?: Importance;
+  /** Performs the pieces of work. Default: one after the other on this thread. */
+  readonly executor?: Executor;
+  /** Called after each piece of work; `total` counts pieces of work, not necessarily modules. */
+  readonly onProgress?: (done: number, total: number, name: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Quality and size of one module. */
+export interface ModuleReport
+  extends Omit<ModuleQuality, "energy" | "errorEnergy" | "outputEnergy" | "outputErrorEnergy"> {
+  /** Bytes of its chunk, with CRC-32 and padding. */
+  readonly bytes: number;
+  /** 8 · bytes / parameters. */
+  readonly bitsPerParameter: number;
+}
+
+/** What an encoding cost and kept. */
+export interface EncodeReport {
+  /** The options in force, defaults filled in. */
+  readonly settings: QuantizeSettings;
+  /** Parameters of all factors: Σ rank · (out + in · kernel). Plain tensors are not counted. */
+  readonly parameters: number;
+  readonly outputBytes: number;
+  /** The paper's count: codes, scales and zero points (LoRAQuant §4), averaged over parameters. */
+  readonly averageBits: number;
+  /** 8 · (outputBytes − plain tensor bytes) / parameters: everything else counts, index and metadata included. */
+  readonly bitsPerParameter: number;
+  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. */
+  readonly relativeError: number;
+  readonly snrDb: number;
+  /**
+   * ‖ΔW − ΔŴ‖² over all modules, multipliers included. Among adapters of one base model it orders encodings by what they do to
+   * tasks better than `relativeError` does (docs/results.md); its scale is the base model's.
+   */
+  readonly errorEnergy: number;
+  /** ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² over all modules: below 1 the adapter has been weakened. */
+  readonly gain: number;
+  /** True if so much was lost that some adapter answered worse: `relativeError` of {@link TASK_RISK_ERROR} or more. */
+  readonly taskRisk: boolean;
+  /** Share of the modules' output energy lost, over the modules with moments; absent if none has. */
+  readonly outputError?: number;
+  /** Plain tensors: how many, and their stored bytes. */
+  readonly tensors: number;
+  readonly tensorBytes: number;
+  readonly tensorPolicy: TensorPolicy;
+  /** What rounding them to F16 did; absent with another policy. */
+  readonly narrowed?: NarrowedTensors;
+  readonly modules: readonly ModuleReport[];
+}
+
+export interface Encoded {
+  readonly bytes: Uint8Array;
+  readonly report: EncodeReport;
+}
+
+/** How long the encoder computes before it lets timers, abort signals and progress lines run. */
+const PAUSE_MS = 50;
+
+/**
+ * Encodes an adapter. The result depends on the adapter and the options alone: same bytes on every runtime.
+ *
+ * @throws LqaError SOURCE_NONFINITE, SOURCE_RANGE, HARD_LIMIT, NAME_ENCODING, NAME_ORDER (two modules of one name),
+ *   TENSOR_RECORD, MULTIPLIER, ABORTED
+ */
+export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}): Promise<Encoded> {
+  const resolved = resolveOptions(options);
+  let weighted = false;
+  if (resolved.profile === "rd") {
+    if (resolved.weighted === true && options.importance === undefined)
+      fail(KIND.USAGE, { where: "weighted", expected: "an importance file as well", actual: "none" });
+    weighted = options.importance !== undefined && (options as RdOptions).weighted !== false;
+  }
+  const quantize = weighted ? { ...resolved, weighted } : resolved;
+  const policy = resolveTensorPolicy(options.tensors);
+  checkTensors(source.tensors);
+  const { adapter, narrowed } = policy === "f16" ? narrowTensors(source) : { adapter: source };
+  // In the order of the file, so that not even the rounding of a sum depends on the order of the source.
+  const { items } = sortByName(
+    adapter.modules,
+    (module) => module.name,
+    () => 0,
+    "module",
+  );
+  const rest = {
+    tensors: adapter.tensors,
+    compressTensors: policy !== "keep",
+    ...(options.alignment === undefined ? {} : { alignment: options.alignment }),
+  };
+  const settings = {
+    ...quantize,
+    tensors: policy === "zstd" ? undefined : policy,
+    importance: weighted ? fingerprint(options.importance) : undefined,
+  };
+  // META says how large the error is. Most errors take as many bytes as this one; 0 and 1 take fewer.
+  const sections = (error: number): SectionInput[] => adapterSections(adapter, settings, error);
+  const writer = await createWriter({ ...rest, sections: sections(1 / 3) });
+  const surroundings: Surroundings = {
+    fileLength: (modules) =>
+      writer.fileLength(modules.map((module) => ({ ...recordShape(module), bands: module.bands }))),
+    tensorBytes: writer.tensorBytes,
+    executor: options.executor ?? inline,
+    progress: paced(options),
+  };
+  const quantized = await quantizeAdapter(items, quantize, surroundings, options.importance?.moments);
+  const total = totalQuality(quantized.map(({ quality }) => quality));
+  const [meta] = sections(total.relativeError);
+  const file = writer.prepare(
+    items.map((module, i): PackedModule => ({ ...recordShape(module), ...quantized[i]!.factors })),
+    meta,
+  );
+  const bytes = concat([...file.pieces()]);
+  const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
+  return {
+    bytes,
+    report: {
+      settings: quantize,
+      parameters,
+      outputBytes: bytes.length,
+      averageBits: total.averageBits,
+      bitsPerParameter: parameters === 0 ? 0 : (8 * (bytes.length - file.tensorBytes)) / parameters,
+      relativeError: total.relativeError,
+      snrDb: total.snrDb,
+      errorEnergy: total.errorEnergy,
+      gain: total.gain,
+      taskRisk: total.relativeError >= TASK_RISK_ERROR,
+      ...(total.outputError === undefined ? {} : { outputError: total.outputError }),
+      tensors: adapter.tensors.length,
+      tensorBytes: file.tensorBytes,
+      tensorPolicy: policy,
+      ...(narrowed === undefined ? {} : { narrowed }),
+      modules: file.modules.map(({ bytes: size }, i) => {
+        const {
+          energy: _energy,
+          errorEnergy: _errorEnergy,
+          outputEnergy: _outputEnergy,
+          outputErrorEnergy: _outputErrorEnergy,
+          ...quality
+        } = quantized[i]!.quality;
+        return { ...quality, bytes: size, bitsPerParameter: (8 * size) / quality.parameters };
+      }),
+    },
+  };
+}
+
+/** Reports progress, stops when asked to, and now and then lets the event loop run. */
+export function paced(
+  options: Pick<EncodeControls, "onProgress" | "signal">,
+): (done: number, total: number, name: string) => Promise<void> {
+  let pause = performance.now();
+  return async (done, total, name) => {
+    options.onProgress?.(done, total, name);
+    if (performance.now() - pause > PAUSE_MS) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      pause = performance.now();
+    }
+    if (options.signal?.aborted) fail(KIND.ABORTED, { cause: options.signal.reason });
+  };
+}
+
+/** A module's shape without its factors, with alpha as f32 and a rule that holds for what will be stored. */
+function recordShape(module: ModuleShape): ModuleShape {
+  const shape = shapeOf(module);
+  const stored = { ...shape, alpha: Math.fround(shape.alpha) };
+  return consistentMultiplier(stored, stored.rank) ? stored : { ...stored, rule: "explicit" };
+}
+
+function checkTensors(tensors: readonly PlainTensor[]): void {
+  for (const { name, element, data } of tensors) {
+    const at = nonfiniteElement(element, data);
+    if (at >= 0) fail(KIND.SOURCE_NONFINITE, { where: `tensor "${name}"`, actual: `element ${at}` });
+  }
+}
+
+/** What META says of the moments that had a part in an encoding: enough to recognise their file. */
+function fingerprint(importance: Importance | undefined): string | undefined {
+  return importance && `sha256:${toHex(sha256(importance.source).subarray(0, 8))}`;
+}
+
+/**
+ * The META and ORIG sections of an adapter (spec 10.2, 10.3). META is never compressed: a reader without zstd can
+ * show it.
+ *
+ * @param settings what the encoder was told, by name
+ */
+export function adapterSections(
+  adapter: Pick<Adapter, "meta" | "origin">,
+  settings: object,
+  relativeError: number,
+): SectionInput[] {
+  const words = Object.entries(settings).filter(([, value]) => value !== undefined);
+  const encoder = [`lqa/${VERSION}`, ...words.map(([key, value]) => `${key}=${value}`)].join(" ");
+  const meta = encodeMeta({ ...adapter.meta, encoder, relative_error: relativeError }, "META");
+  const sections: SectionInput[] = [
+    { type: "META", critical: false, safeToCopy: true, data: meta, compress: false },
+  ];
+  if (adapter.origin !== undefined)
+    sections.push({
+      type: "ORIG",
+      critical: false,
+      safeToCopy: false,
+      data: encodeMeta(adapter.origin, "ORIG"),
+      compress: true,
+    });
+  return sections;
+}

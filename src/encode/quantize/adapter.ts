@@ -1,0 +1,63 @@
+/**
+ * All modules of an adapter, in whichever profile: one module at a time, or all of them against each other.
+ *
+ * @module
+ */
+import { inputLength, type LoraModule, parameterCount } from "../../model/adapter.ts";
+import type { Moments } from "../../model/importance.ts";
+import { QUALITY_BITS, type QuantizedModule, type QuantizeSettings } from "./profile.ts";
+import { quantizeRd, type RdGoal, type RdSurroundings } from "./rd/rd.ts";
+
+/** What the encoder's surroundings provide. */
+export interface Surroundings extends RdSurroundings {
+  /** Bytes of the file that belong to plain tensors: not counted against a goal in bits a weight. */
+  readonly tensorBytes: number;
+}
+
+/**
+ * Quantizes modules.
+ *
+ * @param modules in the order of the file
+ * @param settings as `resolveOptions` gives them
+ * @param moments of as many of the modules as there are any; what they add to each quality is `outputError`
+ * @throws LqaError as `quantizeModule` and `quantizeRd`, and whatever `surroundings.progress` throws; RangeError for
+ *   moments of the wrong length
+ */
+export async function quantizeAdapter(
+  modules: readonly LoraModule[],
+  settings: QuantizeSettings,
+  surroundings: Surroundings,
+  moments: Moments = new Map(),
+): Promise<QuantizedModule[]> {
+  for (const module of modules) checkMoments(module, moments);
+  if (settings.profile === "rd") {
+    const goal = rdGoal(modules, settings, surroundings);
+    const { floor, fit, weighted = false } = settings;
+    return quantizeRd(modules, { goal, floor, fit, moments, weighted }, surroundings);
+  }
+  let done = 0;
+  return surroundings.executor.run(
+    "quantize",
+    modules.map((module) => ({ module, options: settings, moments: moments.get(module.name) })),
+    (name) => surroundings.progress(++done, modules.length, name),
+  );
+}
+
+function rdGoal(
+  modules: readonly LoraModule[],
+  settings: Extract<QuantizeSettings, { profile: "rd" }>,
+  surroundings: Surroundings,
+): RdGoal {
+  if (settings.maxError !== undefined) return { maxError: settings.maxError };
+  if (settings.maxBytes !== undefined) return { maxBytes: settings.maxBytes };
+  if (settings.quality !== undefined) return { moduleBits: QUALITY_BITS[settings.quality] };
+  const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
+  return { maxBytes: surroundings.tensorBytes + Math.floor((settings.bits * parameters) / 8) };
+}
+
+function checkMoments(module: LoraModule, moments: Moments): void {
+  const length = module.experts * inputLength(module);
+  const found = moments.get(module.name)?.length ?? length;
+  if (found !== length)
+    throw new RangeError(`Module "${module.name}" has ${length} inputs, but ${found} moments were given.`);
+}

@@ -1,0 +1,75 @@
+/**
+ * The profiles `rtn` and `sign`: what LoRAQuant (arXiv 2510.26690) and every later profile is compared with, the
+ * original factors rounded as they are. No SVD, no search, no allocation: every component gets the same bits.
+ *
+ * `rtn` is round-to-nearest over the range of each group with a zero point, the paper's "RTN"; the authors' smallest
+ * range of 1e-5 applies, as in their program. `sign` is one sign bit and the mean magnitude of the group, its "BIN"
+ * (XNOR-Net's binarisation, without a mean shift: that is commented out in their program).
+ *
+ * Deviations from the authors' baselines, all but the first needed to store anything or to be as good as `loraquant`
+ * where that gains nothing by its idea: a group lies in one component, while theirs takes 128 weights of B row by row,
+ * so that it mixes all ranks (their layout of B' for LoRAQuant is ours); the range of a group holds 0 (`minMaxFit`); scales are rounded to 16 bits before codes are
+ * chosen; sign(0) is +; a short last group counts its real entries only; components that add nothing to ΔW (a zero
+ * column of B or row of A, as in untrained modules) take codec `zero`.
+ *
+ * @module
+ */
+import type { Band, PackedBand, PackedFactors } from "../../core/codecs/packed.ts";
+import { inputLength, type LoraModule } from "../../model/adapter.ts";
+import { affineFactor, type CodedFactor, signFactor, zeroFactor } from "./code-factor.ts";
+import { minMaxFit } from "./fit.ts";
+import type { Bundle } from "./groups.ts";
+import { componentsOfA, componentsOfB } from "./reparameterize.ts";
+
+/** How to code vectors of one band. */
+type CodeFactor = (bundles: readonly Bundle[], where: string) => CodedFactor;
+
+/**
+ * Plain round-to-nearest of the original factors. Weights must be finite.
+ *
+ * @param bits of a code, 1 to 8
+ * @param group weights that share a scale; 0 for the whole vector
+ * @throws LqaError SOURCE_RANGE if a scale overflows bf16
+ */
+export function rtnFactors(module: LoraModule, bits: number, group: number): PackedFactors {
+  return codeOriginals(module, group, (bundles, where) => affineFactor(bundles, bits, minMaxFit, where));
+}
+
+/** Signs and mean magnitudes of the original factors. @throws as {@link rtnFactors} */
+export function signFactors(module: LoraModule, group: number): PackedFactors {
+  return codeOriginals(module, group, signFactor);
+}
+
+function codeOriginals(module: LoraModule, group: number, code: CodeFactor): PackedFactors {
+  const { experts, out, rank, name } = module;
+  const n = inputLength(module);
+  const all = Array.from({ length: experts }, (_, e) => ({
+    b: componentsOfB(module, e),
+    a: componentsOfA(module, e),
+  }));
+  const live = Array.from({ length: rank }, (_, c) =>
+    all.some(({ b, a }) => anyNonzero(b, c * out, out) && anyNonzero(a, c * n, n)),
+  );
+  const bands: Band[] = [];
+  const planes: PackedBand[][] = all.map(() => []);
+  for (let from = 0, end = 0; from < rank; from = end) {
+    while (end < rank && live[end] === live[from]) end++;
+    const factor = (which: "b" | "a"): CodedFactor => {
+      if (!live[from]) return zeroFactor(experts);
+      const length = which === "b" ? out : n;
+      const bundles = all.map(
+        (expert): Bundle => ({ values: expert[which], from, components: end - from, length, group }),
+      );
+      return code(bundles, `module "${name}", factor ${which.toUpperCase()}`);
+    };
+    const [b, a] = [factor("b"), factor("a")];
+    bands.push({ components: end - from, b: b.encoding, a: a.encoding });
+    for (const [e, list] of planes.entries()) list.push({ b: b.planes[e]!, a: a.planes[e]! });
+  }
+  return { bands, planes };
+}
+
+function anyNonzero(values: Float64Array, at: number, length: number): boolean {
+  for (let i = at; i < at + length; i++) if (values[i] !== 0) return true;
+  return false;
+}

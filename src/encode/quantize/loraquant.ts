@@ -1,0 +1,113 @@
+/**
+ * The `loraquant` profile: LoRAQuant (Mirzaei et al., arXiv 2510.26690) as its authors' program does it, into planes.
+ *
+ * Components by singular value; the strong ones, which cover the share ρ of the energy, as `affine` of i bits with
+ * zero points, the others as `sign`. Exact deviations from the program, all of them needed to store anything: scales
+ * are rounded to 16 bits before codes are chosen; sign(0) is +; the mean magnitude of a short last group is over its
+ * real entries; components that are exactly zero (rank above a dimension, untrained) take a band of codec `zero`,
+ * which decodes to the same values and costs nothing.
+ *
+ * @module
+ */
+
+import type { Band, PackedBand, PackedFactors } from "../../core/codecs/packed.ts";
+import type { LoraModule } from "../../model/adapter.ts";
+import { affineFactor, type CodedFactor, signFactor, zeroFactor } from "./code-factor.ts";
+import { minMaxFit, searchFit } from "./fit.ts";
+import type { Bundle } from "./groups.ts";
+import { type Components, reparameterize } from "./reparameterize.ts";
+import { refineBySgd } from "./sgd.ts";
+import { type HRule, strongComponents, type Variant } from "./variant.ts";
+
+/**
+ * How the scales of strong components are found. `search`: least squared error of each group (default). `none`: plain
+ * round-to-nearest. `sgd`: the authors' loop.
+ */
+export type Refine = "search" | "none" | "sgd";
+
+/** What the profile needs to know. */
+export interface LoraQuantOptions {
+  readonly variant: Variant;
+  readonly hRule: HRule;
+  readonly refine: Refine;
+  /** Weights that share a scale; 0 for the whole vector. */
+  readonly group: number;
+}
+
+/** A band before its scale types are known. */
+interface Plan {
+  readonly from: number;
+  readonly components: number;
+  readonly codec: "affine" | "sign" | "zero";
+}
+
+/**
+ * Quantizes a module. Weights must be finite.
+ *
+ * All experts share the band plan, chosen by their summed energies (there is one plan a module; the mean would
+ * choose the same), and each band's scale types.
+ *
+ * @throws LqaError SOURCE_RANGE if a scale overflows bf16.
+ */
+export function loraQuant(module: LoraModule, options: LoraQuantOptions): PackedFactors {
+  const experts = Array.from({ length: module.experts }, (_, expert) => reparameterize(module, expert));
+  const bands: Band[] = [];
+  const planes: PackedBand[][] = experts.map(() => []);
+  for (const plan of planBands(experts, options)) {
+    if (plan.codec === "affine" && options.refine === "sgd") refineBand(experts, plan, options);
+    const b = encodeFactor(experts, plan, "b", options, `module "${module.name}", factor B`);
+    const a = encodeFactor(experts, plan, "a", options, `module "${module.name}", factor A`);
+    bands.push({ components: plan.components, b: b.encoding, a: a.encoding });
+    for (const [expert, list] of planes.entries()) list.push({ b: b.planes[expert]!, a: a.planes[expert]! });
+  }
+  return { bands, planes };
+}
+
+function planBands(experts: readonly Components[], options: LoraQuantOptions): Plan[] {
+  const { rank } = experts[0]!;
+  const energies = new Float64Array(rank);
+  for (const { singularValues } of experts) {
+    for (let i = 0; i < rank; i++) energies[i]! += singularValues[i]! * singularValues[i]!;
+  }
+  let live = rank;
+  while (live > 0 && experts.every(({ singularValues }) => singularValues[live - 1] === 0)) live--;
+  const strong =
+    live === 0 ? 0 : strongComponents(energies.subarray(0, live), options.variant.coverage, options.hRule);
+  const plans: Plan[] = [
+    { from: 0, components: strong, codec: "affine" },
+    { from: strong, components: live - strong, codec: "sign" },
+    { from: live, components: rank - live, codec: "zero" },
+  ];
+  return plans.filter((plan) => plan.components > 0);
+}
+
+function refineBand(experts: readonly Components[], plan: Plan, options: LoraQuantOptions): void {
+  for (const { b, a, out, n } of experts) {
+    for (let c = plan.from; c < plan.from + plan.components; c++) {
+      const column = b.subarray(c * out, (c + 1) * out);
+      refineBySgd(column, a.subarray(c * n, (c + 1) * n), options.variant.bits, options.group);
+    }
+  }
+}
+
+function encodeFactor(
+  experts: readonly Components[],
+  plan: Plan,
+  factor: "b" | "a",
+  options: LoraQuantOptions,
+  where: string,
+): CodedFactor {
+  if (plan.codec === "zero") return zeroFactor(experts.length);
+  const bundles = experts.map(
+    (expert): Bundle => ({
+      values: expert[factor],
+      from: plan.from,
+      components: plan.components,
+      length: factor === "b" ? expert.out : expert.n,
+      group: options.group,
+    }),
+  );
+  if (plan.codec === "sign") return signFactor(bundles, where);
+  const fit = options.refine === "search" ? searchFit : minMaxFit;
+  return affineFactor(bundles, options.variant.bits, fit, where);
+}

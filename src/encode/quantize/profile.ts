@@ -1,0 +1,270 @@
+/**
+ * The front door of the encoder's value level: one module in, packed factors and a quality report out.
+ *
+ * Deterministic: the same module and options give the same bytes on every engine. Only `+ − × ÷`, `Math.sqrt`,
+ * `Math.fround` and integer operations lead to them, in a fixed order.
+ *
+ * @module
+ */
+import type { FloatType } from "../../core/codecs/encoding.ts";
+import type { PackedFactors } from "../../core/codecs/packed.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { inputLength, type LoraModule } from "../../model/adapter.ts";
+import { rtnFactors, signFactors } from "./baseline.ts";
+import { loraQuant, type Refine } from "./loraquant.ts";
+import { type ModuleQuality, moduleQuality } from "./quality.ts";
+import { rawFactors } from "./raw.ts";
+import type { Fit } from "./rd/rd.ts";
+import { type HRule, parseVariant } from "./variant.ts";
+
+/**
+ * Bits a weight of the modules for each preset of `rd`. What adapters of several tasks kept at each: docs/results.md.
+ */
+export const QUALITY_BITS = { small: 1, balanced: 1.5, high: 2.5, "near-lossless": 4 } as const;
+
+/** A preset of `rd`. */
+export type QualityName = keyof typeof QUALITY_BITS;
+
+/** What `rd` aims at. */
+interface RdGoals {
+  /** Bits a weight of the modules, see {@link QUALITY_BITS}; the container is not counted. Default `balanced`. */
+  readonly quality: QualityName;
+  /** Bits a weight of the file: all of its bytes but those of plain tensors, over the weights of the modules. */
+  readonly bits: number;
+  /** Bytes of the file, plain tensors included. */
+  readonly maxBytes: number;
+  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. */
+  readonly maxError: number;
+}
+
+/** One member for each goal, which has this goal and no other. */
+type OneGoal = {
+  [G in keyof RdGoals]: Pick<RdGoals, G> & { readonly [other in Exclude<keyof RdGoals, G>]?: undefined };
+}[keyof RdGoals];
+
+/** Bits where they save most, over all modules at once. At most one goal; without one `quality` is `balanced`. */
+export type RdOptions = {
+  readonly profile?: "rd" | undefined;
+  /** Least bits a weight of every component that is not zero: 0 (default), 0.5 or 1. At equal bytes a floor loses more
+   * weight energy, and more right answers on the task it was measured on (docs/fidelity.md). */
+  readonly floor?: number | undefined;
+  /**
+   * `unbiased` (default) stretches each module so that its gain ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² is 1; `least-squares` has the least
+   * squared error, and a gain below 1. See docs/fidelity.md.
+   */
+  readonly fit?: Fit | undefined;
+  /**
+   * Errors of input channels are weighted by the square roots of their second moments in the importance file: a
+   * compromise between ‖ΔW − ΔŴ‖² and what is lost of the modules' outputs (docs/results.md). Default: where there is one.
+   */
+  readonly weighted?: boolean | undefined;
+} & (OneGoal | { readonly [goal in keyof RdGoals]?: undefined });
+
+/** Weights that share a scale. */
+interface Grouped {
+  /** A power of two from 16 to 1024, or 0 for the whole vector. Default 128. */
+  readonly group?: number | undefined;
+}
+
+/** The method of arXiv 2510.26690. */
+export interface LoraQuantOptions extends Grouped {
+  readonly profile: "loraquant";
+  /** Bits of the strong components @ the share of the energy they must cover. Default `2@0.8`. */
+  readonly variant?: string | undefined;
+  /** Which count of strong components, the program's or the paper's text. Default `code`. */
+  readonly hRule?: HRule | undefined;
+  /** How scales of strong components are found. Default `search`. */
+  readonly refine?: Refine | undefined;
+}
+
+/** For comparison: the original factors, rounded to a few bits. */
+export interface RtnOptions extends Grouped {
+  readonly profile: "rtn";
+  /** Bits of a code, 1 to 8; scales and zero points are not counted. Default 2. */
+  readonly codeBits?: number | undefined;
+}
+
+/** For comparison: the signs of the original factors. */
+export interface SignOptions extends Grouped {
+  readonly profile: "sign";
+}
+
+/** The original factors in floating point. */
+export interface RawOptions {
+  readonly profile: "raw";
+  /** Element type. Default `f32`, which changes nothing. */
+  readonly element?: FloatType | undefined;
+}
+
+/** How to quantize: options of one profile. */
+export type QuantizeOptions = RdOptions | LoraQuantOptions | RtnOptions | SignOptions | RawOptions;
+
+/** Options with every default filled in. */
+export type QuantizeSettings =
+  | ({
+      readonly profile: "rd";
+      readonly floor: number;
+      readonly fit: Fit;
+      readonly weighted?: boolean;
+    } & OneGoal)
+  | InForce<LoraQuantOptions>
+  | InForce<RtnOptions>
+  | InForce<SignOptions>
+  | InForce<RawOptions>;
+type InForce<T> = { readonly [K in keyof T]-?: Exclude<T[K], undefined> };
+
+/** Names of all members of a union. */
+export type NamesOf<T> = T extends unknown ? keyof T : never;
+
+/** A quantized module. */
+export interface QuantizedModule {
+  readonly factors: PackedFactors;
+  readonly quality: ModuleQuality;
+}
+
+/**
+ * Quantizes one module and measures the result, by `moments` of its inputs too if there are any. Profiles that look at
+ * one module at a time only; `rd` is in `rd/rd.ts`.
+ *
+ * @throws LqaError USAGE for an option outside its domain; SOURCE_SHAPE if a factor has not the length its shape
+ *   says; SOURCE_NONFINITE for a NaN or Inf weight; SOURCE_RANGE for weights beyond every scale type.
+ */
+export function quantizeModule(
+  module: LoraModule,
+  options: QuantizeOptions,
+  moments?: Float64Array,
+): QuantizedModule {
+  const encode = encoderFor(options);
+  checkModule(module);
+  const factors = encode(module);
+  return { factors, quality: moduleQuality(module, factors, moments) };
+}
+
+/** Which options each profile has. */
+const OWN: Readonly<Record<QuantizeSettings["profile"], readonly NamesOf<QuantizeOptions>[]>> = {
+  rd: ["quality", "bits", "maxBytes", "maxError", "floor", "fit", "weighted"],
+  loraquant: ["variant", "hRule", "refine", "group"],
+  rtn: ["codeBits", "group"],
+  sign: ["group"],
+  raw: ["element"],
+};
+const PROFILES = Object.keys(OWN) as QuantizeSettings["profile"][];
+
+/**
+ * The options with every default filled in, and nothing else.
+ *
+ * @throws LqaError USAGE for an option outside its domain, or of another profile: the compiler refuses those, but not every
+ *   caller has one
+ */
+export function resolveOptions(options: QuantizeOptions): QuantizeSettings {
+  const profile = oneOf("profile", options.profile ?? "rd", PROFILES);
+  for (const stray of PROFILES.flatMap((name) => OWN[name])) {
+    if ((options as Readonly<Record<string, unknown>>)[stray] === undefined || OWN[profile].includes(stray))
+      continue;
+    const owners = PROFILES.filter((name) => OWN[name].includes(stray));
+    fail(KIND.USAGE, {
+      where: "profile",
+      expected: `${stray} only with profile ${owners.join(", ")}`,
+      actual: `profile ${profile}`,
+    });
+  }
+  switch (options.profile) {
+    case "loraquant":
+      return resolveLoraQuant(options);
+    case "rtn":
+      return {
+        profile: "rtn",
+        codeBits: oneOf("codeBits", options.codeBits ?? 2, [1, 2, 3, 4, 5, 6, 7, 8]),
+        group: resolveGroup(options),
+      };
+    case "sign":
+      return { profile: "sign", group: resolveGroup(options) };
+    case "raw":
+      return {
+        profile: "raw",
+        element: oneOf("element", options.element ?? "f32", ["f32", "f16", "bf16"]),
+      };
+    default:
+      return resolveRd(options);
+  }
+}
+
+function resolveLoraQuant(options: LoraQuantOptions): QuantizeSettings {
+  const variant = options.variant ?? "2@0.8";
+  parseVariant(variant);
+  return {
+    profile: "loraquant",
+    variant,
+    hRule: oneOf("hRule", options.hRule ?? "code", ["code", "text"]),
+    refine: oneOf("refine", options.refine ?? "search", ["search", "none", "sgd"]),
+    group: resolveGroup(options),
+  };
+}
+
+function resolveGroup({ group = 128 }: Grouped): number {
+  return oneOf("group", group, [0, 16, 32, 64, 128, 256, 512, 1024]);
+}
+
+function resolveRd(options: RdOptions): QuantizeSettings {
+  const [goal = "quality", another] = (["quality", "bits", "maxBytes", "maxError"] as const).filter(
+    (name) => options[name] !== undefined,
+  );
+  const floor = oneOf("floor", options.floor ?? 0, [0, 0.5, 1]);
+  const fit = oneOf("fit", options.fit ?? "unbiased", ["unbiased", "least-squares"]);
+  const choices = { floor, fit, ...(options.weighted === true && { weighted: true }) };
+  if (another !== undefined)
+    fail(KIND.USAGE, { where: "rd", expected: "one goal", actual: `${goal} and ${another}` });
+  if (goal === "quality") {
+    const names = Object.keys(QUALITY_BITS) as QualityName[];
+    return { profile: "rd", quality: oneOf("quality", options.quality ?? "balanced", names), ...choices };
+  }
+  const value: number = options[goal]!;
+  const most = { bits: 16, maxBytes: Number.MAX_SAFE_INTEGER, maxError: 1 }[goal];
+  if (!(value > 0 && value <= most))
+    fail(KIND.USAGE, { where: goal, expected: `a number above 0, at most ${most}`, actual: value });
+  return { profile: "rd", ...({ [goal]: value } as unknown as OneGoal), ...choices };
+}
+
+function encoderFor(options: QuantizeOptions): (module: LoraModule) => PackedFactors {
+  const settings = resolveOptions(options);
+  switch (settings.profile) {
+    case "rd":
+      return fail(KIND.USAGE, {
+        where: "profile",
+        expected: "a profile of single modules",
+        actual: settings.profile,
+      });
+    case "loraquant": {
+      const parsed = { ...settings, variant: parseVariant(settings.variant) };
+      return (module) => loraQuant(module, parsed);
+    }
+    case "rtn":
+      return (module) => rtnFactors(module, settings.codeBits, settings.group);
+    case "sign":
+      return (module) => signFactors(module, settings.group);
+    case "raw":
+      return (module) => rawFactors(module, settings.element);
+  }
+}
+
+function oneOf<const T extends string | number>(option: string, value: T, allowed: readonly T[]): T {
+  if (!allowed.includes(value))
+    fail(KIND.USAGE, { where: option, expected: allowed.join(", "), actual: value });
+  return value;
+}
+
+/** @throws LqaError SOURCE_SHAPE, SOURCE_NONFINITE */
+export function checkModule(module: LoraModule): void {
+  checkFactor(module, "B", module.b, module.experts * module.out * module.rank);
+  checkFactor(module, "A", module.a, module.experts * module.rank * inputLength(module));
+}
+
+function checkFactor(module: LoraModule, factor: "A" | "B", weights: Float32Array, length: number): void {
+  const where = `module "${module.name}", factor ${factor}`;
+  if (weights.length !== length) fail(KIND.SOURCE_SHAPE, { where, expected: length, actual: weights.length });
+  for (let i = 0; i < length; i++) {
+    if (Number.isFinite(weights[i])) continue;
+    fail(KIND.SOURCE_NONFINITE, { where: `${where}, index ${i}`, actual: String(weights[i]) });
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * What quantizing did to a module, measured on what a decoder will compute.
+ *
+ * The decoded factors come from the planes through the reference decoder, never from the encoder's own values. ΔW is
+ * not formed: energies come from Gram matrices in double precision, and where the error is so small that their
+ * difference would be rounding, from a QR of both products together. These figures use `log10` and are for reading;
+ * nothing in a file depends on them.
+ *
+ * @module
+ */
+import { decodePlanes } from "../../core/codecs/decode.ts";
+import { type Encoding, encodingLabel, FLOAT_BYTES, groupCount } from "../../core/codecs/encoding.ts";
+import type { PackedFactors } from "../../core/codecs/packed.ts";
+import { trellisBits, trellisTable } from "../../core/codecs/trellis.ts";
+import type { DenseMatrix } from "../linalg/engine.ts";
+import { differenceEnergy, type LowRank, pairEnergies, pairGram } from "../linalg/gram.ts";
+import { inputLength, type LoraModule, parameterCount, withFactors } from "../../model/adapter.ts";
+import { factorA, factorB } from "./reparameterize.ts";
+
+/** Figures that describe a module or a whole adapter. */
+export interface Quality {
+  /** Weights of the factors. */
+  readonly parameters: number;
+  /**
+   * Bits a weight as the LoRAQuant paper counts them: codes, scales and zero points, without the container. The zero
+   * point of a group counts its `bits` bits, without the padding of the plane.
+   */
+  readonly averageBits: number;
+  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖²; 0 if nothing was lost, Infinity if ΔW is zero and ΔŴ is not. */
+  readonly relativeError: number;
+  /** −10 log₁₀ relativeError; Infinity if nothing was lost. */
+  readonly snrDb: number;
+  /** Cosine of the angle between ΔW and ΔŴ; 1 if both are zero, 0 if one is. */
+  readonly cosine: number;
+  /**
+   * ⟨ΔW, ΔŴ⟩ / ‖ΔW‖²: below 1 the adapter has been weakened. 1 if both are equal, 0 if ΔW is zero and ΔŴ is not.
+   */
+  readonly gain: number;
+  /** ‖ΔW‖², multiplier included, summed over experts. */
+  readonly energy: number;
+  /** ‖ΔW − ΔŴ‖². */
+  readonly errorEnergy: number;
+  /** ‖ΔŴ‖². */
+  readonly decodedEnergy: number;
+  /**
+   * What is lost of the outputs of modules for inputs of known second moments d_j = E[x_j²]:
+   * Σ_oj d_j (ΔW − ΔŴ)_oj² / Σ_oj d_j ΔW_oj², which is E‖(ΔW − ΔŴ)x‖² / E‖ΔW x‖² if the channels of x are
+   * uncorrelated. 0 if nothing was lost. Absent without moments; a total is over the modules that have them.
+   */
+  readonly outputError?: number;
+  /** Σ_oj d_j ΔW_oj², multiplier included, summed over experts. Present with `outputError`. */
+  readonly outputEnergy?: number;
+  /** Σ_oj d_j (ΔW − ΔŴ)_oj². Present with `outputError`. */
+  readonly outputErrorEnergy?: number;
+}
+
+/**
+ * A `relativeError` below which no adapter lost more than a tenth of its right answers, of those that were tried: the least
+ * with which one did was 0.0166 (docs/results.md). Most lost nothing there: it says where to look, not what is broken.
+ */
+export const TASK_RISK_ERROR = 0.015;
+
+/** The quality of one module. */
+export interface ModuleQuality extends Quality {
+  readonly name: string;
+  readonly rank: number;
+  /** The band plan with short labels, see `encodingLabel`. */
+  readonly bands: readonly { readonly components: number; readonly b: string; readonly a: string }[];
+}
+
+/**
+ * Below this share of ‖B‖²‖A‖² an error energy is taken from the QR form: the Gram form is off by about 1e-16 of
+ * that, so that it is good to 6 digits or better where it is used.
+ */
+const GRAM_FLOOR = 1e-10;
+
+/**
+ * Compares a module with its packed factors.
+ *
+ * @param moments of its inputs, `[experts][in · kernel]`: adds `outputError` and its energies
+ */
+export function moduleQuality(
+  module: LoraModule,
+  factors: PackedFactors,
+  moments?: Float64Array,
+): ModuleQuality {
+  let energy = 0;
+  let decodedEnergy = 0;
+  let errorEnergy = 0;
+  let outputEnergy = 0;
+  let outputErrorEnergy = 0;
+  for (let e = 0; e < module.experts; e++) {
+    const original: LowRank = { b: factorB(module, e), a: factorA(module, e) };
+    const decoded = decodeExpert(module, factors, e);
+    const b = pairGram(original.b, decoded.b);
+    const plain = compare(original, decoded, b);
+    energy += plain.energy;
+    decodedEnergy += plain.decodedEnergy;
+    errorEnergy += plain.errorEnergy;
+    if (moments === undefined) continue;
+    // Σ_j d_j ΔW_oj² is the energy of B · (A D^½).
+    const n = original.a.rows;
+    const lengths = moments.subarray(e * n, (e + 1) * n).map(Math.sqrt);
+    const output = compare(scaledInputs(original, lengths), scaledInputs(decoded, lengths), b);
+    outputEnergy += output.energy;
+    outputErrorEnergy += output.errorEnergy;
+  }
+  const square = module.multiplier * module.multiplier;
+  return {
+    name: module.name,
+    rank: module.rank,
+    bands: factors.bands.map((band) => ({
+      components: band.components,
+      b: encodingLabel(band.b),
+      a: encodingLabel(band.a),
+    })),
+    ...figures(
+      parameterCount(module),
+      countedBits(module, factors),
+      square * energy,
+      square * errorEnergy,
+      square * decodedEnergy,
+    ),
+    ...(moments === undefined ? {} : outputFigures(square * outputEnergy, square * outputErrorEnergy)),
+  };
+}
+
+/**
+ * Compares what two modules of one shape add to the base weight; ranks, multipliers and bases may differ.
+ *
+ * @returns ‖ΔW_x‖², ‖ΔW_y‖² and ‖ΔW_x − ΔW_y‖², over all experts
+ */
+export function compareModules(
+  x: LoraModule,
+  y: LoraModule,
+): Pick<Quality, "energy" | "decodedEnergy" | "errorEnergy"> {
+  const sum = { energy: 0, decodedEnergy: 0, errorEnergy: 0 };
+  // Factors may be made anew on every access.
+  const [one, other] = [withFactors(x), withFactors(y)];
+  for (let e = 0; e < x.experts; e++) {
+    const [left, right] = [multiplied(one, e), multiplied(other, e)];
+    const found = compare(left, right, pairGram(left.b, right.b));
+    sum.energy += found.energy;
+    sum.decodedEnergy += found.decodedEnergy;
+    sum.errorEnergy += Math.max(0, found.errorEnergy);
+  }
+  return sum;
+}
+
+/** The factors of an expert, A times the multiplier. */
+function multiplied(module: LoraModule, expert: number): LowRank {
+  const a = factorA(module, expert);
+  const lengths = new Float64Array(a.rows).fill(module.multiplier);
+  return scaledInputs({ b: factorB(module, expert), a }, lengths);
+}
+
+/** Adds up the figures of modules: energies and bits are summed, ratios follow. */
+export function totalQuality(modules: readonly Quality[]): Quality {
+  let parameters = 0;
+  let bits = 0;
+  let energy = 0;
+  let errorEnergy = 0;
+  let decodedEnergy = 0;
+  let outputEnergy = 0;
+  let outputErrorEnergy = 0;
+  for (const module of modules) {
+    parameters += module.parameters;
+    bits += module.averageBits * module.parameters;
+    energy += module.energy;
+    errorEnergy += module.errorEnergy;
+    decodedEnergy += module.decodedEnergy;
+    outputEnergy += module.outputEnergy ?? 0;
+    outputErrorEnergy += module.outputErrorEnergy ?? 0;
+  }
+  const measured = modules.some((module) => module.outputError !== undefined);
+  return {
+    ...figures(parameters, bits, energy, errorEnergy, decodedEnergy),
+    ...(measured ? outputFigures(outputEnergy, outputErrorEnergy) : {}),
+  };
+}
+
+function outputFigures(outputEnergy: number, outputErrorEnergy: number): Partial<Quality> {
+  const outputError = outputErrorEnergy === 0 ? 0 : outputErrorEnergy / outputEnergy;
+  return { outputError, outputEnergy, outputErrorEnergy };
+}
+
+function figures(
+  parameters: number,
+  bits: number,
+  energy: number,
+  errorEnergy: number,
+  decodedEnergy: number,
+): Quality {
+  const relativeError = errorEnergy === 0 ? 0 : errorEnergy / energy;
+  const lengths = Math.sqrt(energy) * Math.sqrt(decodedEnergy);
+  const inner = (energy + decodedEnergy - errorEnergy) / 2;
+  const cosine =
+    lengths === 0 ? (energy === decodedEnergy ? 1 : 0) : Math.min(Math.max(inner / lengths, -1), 1);
+  const gain = errorEnergy === 0 ? 1 : energy === 0 ? 0 : inner / energy;
+  return {
+    parameters,
+    averageBits: parameters === 0 ? 0 : bits / parameters,
+    relativeError,
+    snrDb: relativeError === 0 ? Number.POSITIVE_INFINITY : -10 * Math.log10(relativeError),
+    cosine,
+    gain,
+    energy,
+    errorEnergy,
+    decodedEnergy,
+  };
+}
+
+/** Energies of a product, of its approximation, and of their difference; `b` is the Gram matrix of both Bs. */
+function compare(
+  original: LowRank,
+  decoded: LowRank,
+  b: Float64Array,
+): Pick<Quality, "energy" | "decodedEnergy" | "errorEnergy"> {
+  const { x, y, inner, scale } = pairEnergies(b, pairGram(original.a, decoded.a), original.a.columns);
+  const found = { energy: x, decodedEnergy: y, errorEnergy: x + y - 2 * inner };
+  if (found.errorEnergy > GRAM_FLOOR * scale) return found;
+  // Equal factors are the common case of the raw profile, and no rounding should make them differ.
+  const equal = same(original.b, decoded.b) && same(original.a, decoded.a);
+  return { ...found, errorEnergy: equal ? 0 : differenceEnergy(original, decoded) };
+}
+
+/** B · A with column j of A times `lengths[j]`. */
+function scaledInputs({ b, a }: LowRank, lengths: Float64Array): LowRank {
+  const values = new Float64Array(a.values);
+  for (let i = 0; i < values.length; i++) values[i]! *= lengths[i % a.rows]!;
+  return { b, a: { ...a, order: "columns", values } };
+}
+
+/** Whether both have the same entries, whatever their order in memory. */
+function same(x: DenseMatrix, y: DenseMatrix): boolean {
+  const step = (m: DenseMatrix): [number, number] => (m.order === "rows" ? [m.columns, 1] : [1, m.rows]);
+  const [[xRow, xColumn], [yRow, yColumn]] = [step(x), step(y)];
+  for (let c = 0; c < x.columns; c++) {
+    for (let i = 0; i < x.rows; i++) {
+      if (x.values[i * xRow + c * xColumn] !== y.values[i * yRow + c * yColumn]) return false;
+    }
+  }
+  return true;
+}
+
+/** B̂ and Â of one expert as a decoder gives them in binary32. */
+function decodeExpert(module: LoraModule, factors: PackedFactors, expert: number): LowRank {
+  const { rank, out } = module;
+  const n = inputLength(module);
+  const b = new Float32Array(rank * out);
+  const a = new Float32Array(rank * n);
+  let from = 0;
+  for (const [i, band] of factors.bands.entries()) {
+    const planes = factors.planes[expert]![i]!;
+    const atB = { offset: from * out, componentStride: out, weightStride: 1 };
+    decodePlanes(band.b, planes.b, band.components, out, b, atB);
+    const atA = { offset: from * n, componentStride: n, weightStride: 1 };
+    decodePlanes(band.a, planes.a, band.components, n, a, atA);
+    from += band.components;
+  }
+  return {
+    b: { values: b, rows: out, columns: rank, order: "columns" },
+    a: { values: a, rows: n, columns: rank, order: "columns" },
+  };
+}
+
+function countedBits(module: LoraModule, factors: PackedFactors): number {
+  let bits = 0;
+  for (const band of factors.bands) {
+    bits += band.components * (vectorBits(band.b, module.out) + vectorBits(band.a, inputLength(module)));
+  }
+  return bits * module.experts;
+}
+
+function vectorBits(encoding: Encoding, length: number): number {
+  switch (encoding.codec) {
+    case "zero":
+      return 0;
+    case "raw":
+      return 8 * FLOAT_BYTES[encoding.element] * length;
+    case "trellis": {
+      const scales = groupCount(encoding.group, length) * 8 * FLOAT_BYTES[encoding.scale];
+      return trellisBits(trellisTable(encoding.table), length) + scales;
+    }
+    default: {
+      const bits = encoding.codec === "sign" ? 1 : encoding.bits;
+      const zeroPoint = encoding.codec === "affine" ? bits : 0;
+      return (
+        bits * length + groupCount(encoding.group, length) * (8 * FLOAT_BYTES[encoding.scale] + zeroPoint)
+      );
+    }
+  }
+}

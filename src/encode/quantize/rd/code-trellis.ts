@@ -1,0 +1,154 @@
+/**
+ * Trellis-coded vectors: find the codes for a scale, then the scale for the codes (spec clause 8.6).
+ *
+ * The first scale is the one that suits normal weights of the vector's root mean square; the least-squares scale of
+ * the codes found with it is used to find them once more, and is then fitted a last time and rounded to bf16. That moves
+ * every weight by at most 2^-9 of itself, which adds 10^-6 to a distortion of 5·10^-3 or more; f16 would be finer, but
+ * would run out of its normal range for weak components, and one type for all keeps bands together.
+ *
+ * @module
+ */
+import { bitsToNumber, numberToBits, writeBits } from "../../../core/codecs/elements.ts";
+import { FLOAT_BYTES } from "../../../core/codecs/encoding.ts";
+import { type Rotation, rotateWeights, scaleOfRotated } from "../../../core/codecs/rotation.ts";
+import { largestInteger, type TrellisTable, trellisSteps } from "../../../core/codecs/trellis.ts";
+import { defaultEngine, findWindows, packWindows } from "../../../core/codecs/viterbi.ts";
+import * as KIND from "../../../error-catalogue.ts";
+import { fail } from "../../../errors.ts";
+import type { Coded } from "./rates.ts";
+
+/** How a vector is coded. */
+export interface Manner {
+  readonly rotation: Rotation;
+  /** What a squared error of each weight counts; all alike if absent. Rotated weights mix, so they count alike. */
+  readonly weights: Float32Array | undefined;
+}
+
+/** Storage type of the scales. */
+export const TRELLIS_SCALE = "bf16";
+
+/** Times the codes are found. */
+const ROUNDS = 2;
+
+/**
+ * Codes vectors with one scale each.
+ *
+ * @param weights for each vector, what errors of its weights count
+ * @throws LqaError SOURCE_RANGE if a scale overflows bf16
+ */
+export function codeTrellis(
+  vectors: readonly Float32Array[],
+  table: TrellisTable,
+  rotation: Rotation,
+  weights: readonly Float32Array[] | undefined,
+  where: string,
+): Coded {
+  const none = new Uint8Array(0);
+  return {
+    encoding: { codec: "trellis", table: table.number, group: 0, scale: TRELLIS_SCALE, rotation },
+    planes: vectors.map((values, i) => {
+      const found = fitVector(values, table, { rotation, weights: weights?.[i] });
+      const stored = new Uint8Array(FLOAT_BYTES[TRELLIS_SCALE]);
+      const pattern = numberToBits(found.scale, TRELLIS_SCALE);
+      // A scale that underflows makes every weight 0: then so are the codes (spec 12.4).
+      if (pattern === 0)
+        return { scales: stored, zeroPoints: none, codes: new Uint8Array(found.codes.length) };
+      const scale = bitsToNumber(pattern, TRELLIS_SCALE);
+      if (!Number.isFinite(Math.fround(scale * largestInteger(rotation))))
+        fail(KIND.SOURCE_RANGE, { where, actual: found.scale });
+      writeBits(stored, TRELLIS_SCALE, 0, pattern);
+      return { scales: stored, zeroPoints: none, codes: found.codes };
+    }),
+  };
+}
+
+/** ‖x − x̂‖² / ‖x‖² at the first scale, by weight, fitted but not rounded. */
+export function trialDistortion(vector: Float32Array, table: TrellisTable, manner: Manner): number {
+  const { values, weights } = prepared(vector, manner);
+  const { energy, mean } = squares(values, weights);
+  if (energy === 0) return 0;
+  const windows = search(values, table, table.unit * mean, weights);
+  const { inner, square } = products(values, windows, table, weights);
+  return square === 0 ? 1 : Math.max(0, 1 - (inner * inner) / (square * energy));
+}
+
+function fitVector(
+  vector: Float32Array,
+  table: TrellisTable,
+  manner: Manner,
+): { scale: number; codes: Uint8Array } {
+  const { values, weights } = prepared(vector, manner);
+  let scale = table.unit * squares(values, weights).mean;
+  let windows: Uint8Array = new Uint8Array(trellisSteps(table, vector.length));
+  for (let round = 0; round < ROUNDS && scale > 0; round++) {
+    windows = search(values, table, scale, weights);
+    const { inner, square } = products(values, windows, table, weights);
+    scale = square === 0 ? 0 : inner / square;
+  }
+  const codes = packWindows(windows, table);
+  if (!(scale > 0)) return { scale: 0, codes: codes.fill(0) };
+  return { scale: manner.rotation === "none" ? scale : scaleOfRotated(scale), codes };
+}
+
+/** What is to be coded: the vector, or in shared memory that is valid until the next call, its rotation. */
+function prepared(
+  vector: Float32Array,
+  { rotation, weights }: Manner,
+): { values: Float32Array; weights: Float32Array | undefined } {
+  return rotation === "none"
+    ? { values: vector, weights }
+    : { values: rotateWeights(vector, scratch("rotated", vector.length)), weights: undefined };
+}
+
+/** One array for all vectors: one for each would be garbage of several times the adapter. */
+function scratch(use: keyof typeof shared, length: number): Float32Array {
+  if (shared[use].length < length) shared[use] = new Float32Array(length);
+  return shared[use].subarray(0, length);
+}
+const shared = { rotated: new Float32Array(0), scaled: new Float32Array(0) };
+
+function search(
+  values: Float32Array,
+  table: TrellisTable,
+  scale: number,
+  weights: Float32Array | undefined,
+): Uint8Array {
+  const scaled = scratch("scaled", values.length);
+  for (let i = 0; i < values.length; i++) scaled[i] = values[i]! / scale;
+  return findWindows(scaled, table, weights, defaultEngine());
+}
+
+/** Σ w x² and its root mean. */
+function squares(x: Float32Array, weights: Float32Array | undefined): { energy: number; mean: number } {
+  let energy = 0;
+  let total = 0;
+  for (let i = 0; i < x.length; i++) {
+    const weight = weights === undefined ? 1 : weights[i]!;
+    energy += weight * x[i]! * x[i]!;
+    total += weight;
+  }
+  return { energy, mean: total === 0 ? 0 : Math.sqrt(energy / total) };
+}
+
+/**
+ * Σ w x t and Σ w t² for the integers t of the windows: the scale s that minimises Σ w (x − s t)² is their ratio.
+ */
+function products(
+  x: Float32Array,
+  windows: Uint8Array,
+  { weightsPerStep, entries }: TrellisTable,
+  weights: Float32Array | undefined,
+): { inner: number; square: number } {
+  let inner = 0;
+  let square = 0;
+  for (let i = 0, j = 0; i < x.length; j++) {
+    const end = Math.min(i + weightsPerStep, x.length);
+    for (let at = windows[j]! * weightsPerStep; i < end; i++, at++) {
+      const t = entries[at]!;
+      const weighted = weights === undefined ? t : weights[i]! * t;
+      inner += x[i]! * weighted;
+      square += t * weighted;
+    }
+  }
+  return { inner, square };
+}

@@ -1,0 +1,70 @@
+/**
+ * Chosen rates → bands: consecutive components with the same two encodings share one (spec clause 6.5), and their
+ * planes are joined.
+ *
+ * @module
+ */
+import type { Encoding, Planes } from "../../../core/codecs/encoding.ts";
+import type { Band, PackedBand, PackedFactors } from "../../../core/codecs/packed.ts";
+import type { Choice } from "./allocate.ts";
+import { encodingOf, type Subject } from "./subject.ts";
+
+/** A band and the components in it, from the first up to before the end. */
+interface Run {
+  readonly band: Band;
+  readonly from: number;
+  readonly end: number;
+}
+
+/** The bands of a module; encodings that are not coded yet count as they usually turn out. */
+export function planBands(subject: Subject, choices: readonly Choice[]): Band[] {
+  return runs(subject, choices).map(({ band }) => band);
+}
+
+/** Bands and planes of a module whose chosen sides are all coded. */
+export function joinBands(subject: Subject, choices: readonly Choice[]): PackedFactors {
+  const { components, module } = subject;
+  const planned = runs(subject, choices);
+  const join = (factor: "b" | "a", { from, end }: Run, expert: number): Planes => {
+    const members = components.slice(from, end).map((component, i) => {
+      return component[factor].coded.get(choices[from + i]![factor])!.planes[expert]!;
+    });
+    const plane = (name: keyof Planes): Uint8Array => concat(members.map((planes) => planes[name]));
+    return { scales: plane("scales"), zeroPoints: plane("zeroPoints"), codes: plane("codes") };
+  };
+  return {
+    bands: planned.map(({ band }) => band),
+    planes: Array.from({ length: module.experts }, (_, expert) =>
+      planned.map((run): PackedBand => ({ b: join("b", run, expert), a: join("a", run, expert) })),
+    ),
+  };
+}
+
+function runs(subject: Subject, choices: readonly Choice[]): Run[] {
+  const found: Run[] = [];
+  const zero: Encoding = { codec: "zero" };
+  for (let c = 0; c < subject.module.rank; c++) {
+    const component = subject.components[c];
+    const b = component === undefined ? zero : encodingOf(component.b, choices[c]!.b);
+    const a = component === undefined ? zero : encodingOf(component.a, choices[c]!.a);
+    const last = found[found.length - 1];
+    if (last !== undefined && same(last.band.b, b) && same(last.band.a, a)) {
+      found[found.length - 1] = { ...last, band: { b, a, components: last.band.components + 1 }, end: c + 1 };
+    } else found.push({ band: { components: 1, b, a }, from: c, end: c + 1 });
+  }
+  return found;
+}
+
+function same(x: Encoding, y: Encoding): boolean {
+  return JSON.stringify(x) === JSON.stringify(y);
+}
+
+function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    joined.set(piece, at);
+    at += piece.length;
+  }
+  return joined;
+}

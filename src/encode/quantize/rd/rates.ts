@@ -1,0 +1,161 @@
+/**
+ * The rates a vector can have in the `rd` profile, and coding vectors at one of them.
+ *
+ * Trellis codes serve up to 4 bits, `affine` from 5 to 8, raw f16 above. A trellis vector has one scale, fitted by
+ * least squares to the codes that were found with it, so that x·x̂ = ‖x̂‖² and nothing is left for a later refit of
+ * the component's scale.
+ *
+ * @module
+ */
+import { decodePlanes } from "../../../core/codecs/decode.ts";
+import { type Encoding, type Planes, planeSizes } from "../../../core/codecs/encoding.ts";
+import type { Rotation } from "../../../core/codecs/rotation.ts";
+import { TRELLIS_TABLES, type TrellisTable, trellisRate } from "../../../core/codecs/trellis.ts";
+import { chooseScaleType, codeAffine, dropIdleGroups } from "../code.ts";
+import { searchFit } from "../fit.ts";
+import type { Bundle } from "../groups.ts";
+import { codeRaw } from "../raw.ts";
+import { codeTrellis, TRELLIS_SCALE } from "./code-trellis.ts";
+
+/** Vectors coded alike: one encoding, planes for each. */
+export interface Coded {
+  readonly encoding: Encoding;
+  readonly planes: readonly Planes[];
+}
+
+/** One rate. Rates are numbered by their place in {@link RATES}: the higher, the more bits. */
+export interface Rate {
+  /** Bits a weight, without scales. */
+  readonly nominal: number;
+  /** Distortion on Gaussian weights: the first guess before a vector has been coded. */
+  readonly distortion: number;
+  /** The encoding as it usually turns out. */
+  encoding(rotation: Rotation): Encoding;
+  /**
+   * Codes vectors that are not all zero.
+   *
+   * @param rotation for trellis codes
+   * @param weights for each vector what errors of its weights count; trellis codes heed it, unless they are rotated
+   * @throws LqaError SOURCE_RANGE
+   */
+  code(
+    vectors: readonly Float32Array[],
+    rotation: Rotation,
+    weights: readonly Float32Array[] | undefined,
+    where: string,
+  ): Coded;
+}
+
+const AFFINE_GROUP = 128;
+/** Measured with searched `affine` with zero points in groups of 128 on Gaussian weights. */
+const AFFINE_DISTORTION: readonly (readonly [bits: number, distortion: number])[] = [
+  [5, 2.17e-3],
+  [6, 5.43e-4],
+  [7, 1.32e-4],
+  [8, 3.29e-5],
+];
+/** Rounding to 11 significant bits: 2^-22 / 12 of the square, on average over a binade. */
+const F16_DISTORTION = 4e-8;
+
+/** All rates by rising bits; number 0 stores nothing. */
+export const RATES: readonly Rate[] = [
+  {
+    nominal: 0,
+    distortion: 1,
+    encoding: () => ({ codec: "zero" }),
+    code(vectors) {
+      const none = new Uint8Array(0);
+      const planes = { scales: none, zeroPoints: none, codes: none };
+      return { encoding: { codec: "zero" }, planes: vectors.map(() => planes) };
+    },
+  },
+  ...[...TRELLIS_TABLES.values()].sort((x, y) => trellisRate(x) - trellisRate(y)).map(tableRate),
+  ...AFFINE_DISTORTION.map(affineRate),
+  {
+    nominal: 16,
+    distortion: F16_DISTORTION,
+    encoding: () => ({ codec: "raw", element: "f16" }),
+    code: (vectors, _rotation, _weights, where) => ({
+      encoding: { codec: "raw", element: "f16" },
+      planes: vectors.map((values) => codeRaw(values, "f16", where)),
+    }),
+  },
+];
+
+function tableRate(table: TrellisTable): Rate {
+  return {
+    nominal: trellisRate(table),
+    distortion: table.distortion,
+    encoding: (rotation) => ({
+      codec: "trellis",
+      table: table.number,
+      group: 0,
+      scale: TRELLIS_SCALE,
+      rotation,
+    }),
+    code: (vectors, rotation, weights, where) => codeTrellis(vectors, table, rotation, weights, where),
+  };
+}
+
+function affineRate([bits, distortion]: readonly [number, number]): Rate {
+  const group = AFFINE_GROUP;
+  return {
+    nominal: bits,
+    distortion,
+    encoding: () => ({ codec: "affine", bits, group, scale: "f16" }),
+    code(vectors, _rotation, _weights, where) {
+      const bundles = vectors.map(
+        (values): Bundle => ({
+          values: Float64Array.from(values),
+          from: 0,
+          components: 1,
+          length: values.length,
+          group,
+        }),
+      );
+      const fits = bundles.map((bundle) => {
+        const fit = searchFit(bundle, bits);
+        dropIdleGroups(bundle, bits, fit);
+        return fit;
+      });
+      const scale = chooseScaleType(fits, (1 << bits) - 1, where);
+      return {
+        encoding: { codec: "affine", bits, group, scale },
+        planes: bundles.map((bundle, i) => codeAffine(bundle, bits, fits[i]!, scale)),
+      };
+    },
+  };
+}
+
+/** Bits of the planes of a vector at a rate. */
+export function rateBits(rate: Rate, length: number): number {
+  const { scales, zeroPoints, codes } = planeSizes(rate.encoding("none"), 1, length);
+  return 8 * (scales + zeroPoints + codes);
+}
+
+/** One for all measurements: an array for each would be garbage of several times the adapter. */
+let scratch = new Float32Array(0);
+
+/** The share of the energy of the vectors that is lost, with x̂ as a decoder computes it: Σ w (x − x̂)² / Σ w x². */
+export function lostShare(
+  vectors: readonly Float32Array[],
+  { encoding, planes }: Coded,
+  weights: readonly Float32Array[] | undefined,
+): number {
+  let lost = 0;
+  let energy = 0;
+  vectors.forEach((values, i) => {
+    if (scratch.length < values.length) scratch = new Float32Array(values.length);
+    const decoded = scratch.subarray(0, values.length);
+    const at = { offset: 0, componentStride: values.length, weightStride: 1 };
+    decodePlanes(encoding, planes[i]!, 1, values.length, decoded, at);
+    const own = weights?.[i];
+    for (let k = 0; k < values.length; k++) {
+      const weight = own === undefined ? 1 : own[k]!;
+      const difference = values[k]! - decoded[k]!;
+      lost += weight * difference * difference;
+      energy += weight * values[k]! * values[k]!;
+    }
+  });
+  return energy === 0 ? 0 : lost / energy;
+}

@@ -1,0 +1,93 @@
+/**
+ * What the allocation knows of a module: which rates its vectors can have, what they cost and what they lose.
+ *
+ * The vectors themselves are not here. They are made anew wherever they are coded, which costs an SVD and keeps the
+ * memory of an encoding at that of its input.
+ *
+ * @module
+ */
+import type { Encoding } from "../../../core/codecs/encoding.ts";
+import type { LoraModule } from "../../../model/adapter.ts";
+import { inputLength } from "../../../model/adapter.ts";
+import type { Candidate, RatePoint } from "./allocate.ts";
+import type { CodedSide } from "./code-module.ts";
+import { RATES, rateBits } from "./rates.ts";
+import type { FactorSurvey, Survey } from "./survey.ts";
+
+/** One factor of one component: a vector for each expert, coded alike. */
+export interface Side {
+  /** Weights of one vector. */
+  readonly length: number;
+  readonly survey: FactorSurvey;
+  /** By rate number. */
+  readonly coded: Map<number, CodedSide>;
+}
+
+/** A component of a module. */
+export interface Component {
+  readonly energy: number;
+  readonly b: Side;
+  readonly a: Side;
+}
+
+/** A module and its components that are not zero, strongest first. */
+export interface Subject {
+  readonly module: LoraModule;
+  readonly survey: Survey;
+  readonly components: readonly Component[];
+}
+
+/** A module that has been surveyed, nothing coded yet. */
+export function subjectOf(module: LoraModule, survey: Survey): Subject {
+  return {
+    module,
+    survey,
+    components: survey.energies.map((energy) => ({
+      energy,
+      b: { length: module.out, survey: survey.b, coded: new Map([[0, nothing(module.experts)]]) },
+      a: { length: inputLength(module), survey: survey.a, coded: new Map([[0, nothing(module.experts)]]) },
+    })),
+  };
+}
+
+/** Rate 0 needs no coding. */
+function nothing(experts: number): CodedSide {
+  const none = new Uint8Array(0);
+  const planes = { scales: none, zeroPoints: none, codes: none };
+  return {
+    encoding: { codec: "zero" },
+    planes: Array.from({ length: experts }, () => planes),
+    distortion: 1,
+  };
+}
+
+/** The encoding of a side at a rate: as it was coded, or as that usually turns out. */
+export function encodingOf(side: Side, rate: number): Encoding {
+  return side.coded.get(rate)?.encoding ?? RATES[rate]!.encoding(side.survey.rotation);
+}
+
+/** What a component offers to the allocation. */
+export function candidateOf({ module }: Subject, { energy, b, a }: Component, floor: number): Candidate {
+  return { energy, b: pointsOf(b, module.experts), a: pointsOf(a, module.experts), floor };
+}
+
+function pointsOf(side: Side, experts: number): RatePoint[] {
+  return RATES.map((rate, number) => ({
+    bits: experts * rateBits(rate, side.length),
+    distortion: expectedDistortion(side, number),
+  }));
+}
+
+/**
+ * What a side loses at a rate: measured if it has been coded at it, else the Gaussian figure times how far off that
+ * was at the nearest rate that has been coded, or in the trial.
+ */
+function expectedDistortion({ coded, survey }: Side, number: number): number {
+  const measured = coded.get(number);
+  if (measured !== undefined) return measured.distortion;
+  let nearest = 0;
+  for (const rate of coded.keys())
+    if (rate > 0 && (nearest === 0 || Math.abs(rate - number) < Math.abs(nearest - number))) nearest = rate;
+  const ratio = nearest === 0 ? survey.ratio : coded.get(nearest)!.distortion / RATES[nearest]!.distortion;
+  return Math.min(RATES[number]!.distortion * ratio, 1);
+}

@@ -1,0 +1,124 @@
+/**
+ * LoRA factors as components ordered by singular value: the reparameterization of LoRAQuant (arXiv 2510.26690),
+ * `BA = U S Vᵀ`, `B' = U S^½`, `A' = S^½ Vᵀ`.
+ *
+ * Column i of B' and row i of A', both of norm √sᵢ, form component i. ΔW is never formed: thin QR of both factors and
+ * an SVD of the rank × rank core, O((out + n) rank²). The sign of each component is fixed (the entry of u that is
+ * largest in magnitude, the first of them on ties, is positive), so that the same factors give the same bits. The
+ * multiplier is left out: it scales all components alike.
+ *
+ * @module
+ */
+import type { DenseMatrix } from "../linalg/engine.ts";
+import { coreProduct } from "../linalg/gram.ts";
+import { applyQ, qrOf } from "../linalg/qr.ts";
+import { jacobiSvd } from "../linalg/svd.ts";
+import { inputLength, type LoraModule } from "../../model/adapter.ts";
+
+/** Components of one expert, strongest first. */
+export interface Components {
+  readonly rank: number;
+  readonly out: number;
+  /** Weights of one component of A: input features times kernel. */
+  readonly n: number;
+  /** B', `[rank][out]`. */
+  readonly b: Float64Array;
+  /** A', `[rank][n]`. */
+  readonly a: Float64Array;
+  /** Of BA, without the multiplier; `[rank]`, descending, exact zeros last. */
+  readonly singularValues: Float64Array;
+}
+
+/**
+ * Singular values below this share of the first, times the rank, are rounding errors of the factorisation (QR and
+ * Jacobi are backward stable to a few units of 2^-52) and become exact zeros; float32 factors say nothing below 2^-24 anyway.
+ */
+const NOISE = 4 * Number.EPSILON;
+
+/** One expert's B, out × rank, as the adapter has it. */
+export function factorB(module: LoraModule, expert: number): DenseMatrix {
+  const { out, rank } = module;
+  const values = module.b.subarray(expert * out * rank, (expert + 1) * out * rank);
+  return { values, rows: out, columns: rank, order: "rows" };
+}
+
+/** One expert's A, n × rank: rows of the adapter's A are columns. */
+export function factorA(module: LoraModule, expert: number): DenseMatrix {
+  const n = inputLength(module);
+  const values = module.a.subarray(expert * module.rank * n, (expert + 1) * module.rank * n);
+  return { values, rows: n, columns: module.rank, order: "columns" };
+}
+
+/** One expert's B as components, `[rank][out]`, in double precision; not reparameterized. */
+export function componentsOfB(module: LoraModule, expert: number): Float64Array {
+  const { out, rank } = module;
+  const b = new Float64Array(rank * out);
+  for (let i = 0, from = expert * out * rank; i < out; i++) {
+    for (let c = 0; c < rank; c++, from++) b[c * out + i] = module.b[from]!;
+  }
+  return b;
+}
+
+/** One expert's A as components, `[rank][n]`, in double precision; not reparameterized. */
+export function componentsOfA(module: LoraModule, expert: number): Float64Array {
+  return new Float64Array(factorA(module, expert).values);
+}
+
+/**
+ * Reparameterizes one expert of a module. Weights must be finite.
+ *
+ * A rank above out or n leaves components that are exactly zero; an all-zero B or A leaves only such.
+ */
+export function reparameterize(module: LoraModule, expert: number): Components {
+  const { rank, out } = module;
+  const n = inputLength(module);
+  const qb = qrOf(factorB(module, expert));
+  const qa = qrOf(factorA(module, expert));
+  const svd = jacobiSvd(coreProduct(qb, qa), qb.k, qa.k);
+  const singularValues = new Float64Array(rank);
+  let kept = 0;
+  const least = svd.s[0]! * NOISE * rank;
+  while (kept < svd.k && svd.s[kept]! > least) {
+    singularValues[kept] = svd.s[kept]!;
+    kept++;
+  }
+  const left = scaleColumns(svd.u, qb.k, svd.s, kept);
+  const right = scaleColumns(svd.v, qa.k, svd.s, kept);
+  const b = withZeros(applyQ(qb, left, kept), rank * out);
+  for (let c = 0; c < kept; c++) {
+    if (!largestIsNegative(b, c * out, out)) continue;
+    negate(b, c * out, out);
+    negate(right, c * qa.k, qa.k);
+  }
+  const a = withZeros(applyQ(qa, right, kept), rank * n);
+  return { rank, out, n, b, a, singularValues };
+}
+
+/** The values with zeros behind them. */
+function withZeros(values: Float64Array, length: number): Float64Array {
+  if (values.length === length) return values;
+  const out = new Float64Array(length);
+  out.set(values);
+  return out;
+}
+
+function scaleColumns(columns: Float64Array, rows: number, s: Float64Array, count: number): Float64Array {
+  const scaled = columns.slice(0, rows * count);
+  for (let c = 0; c < count; c++) {
+    const root = Math.sqrt(s[c]!);
+    for (let i = c * rows; i < (c + 1) * rows; i++) scaled[i]! *= root;
+  }
+  return scaled;
+}
+
+function largestIsNegative(values: Float64Array, at: number, length: number): boolean {
+  let largest = 0;
+  for (let i = at; i < at + length; i++) {
+    if (Math.abs(values[i]!) > Math.abs(largest)) largest = values[i]!;
+  }
+  return largest < 0;
+}
+
+function negate(values: Float64Array, at: number, length: number): void {
+  for (let i = at; i < at + length; i++) values[i] = -values[i]!;
+}

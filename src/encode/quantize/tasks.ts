@@ -1,0 +1,88 @@
+/**
+ * The pieces of work an encoding is made of. Each is a function of its input alone, a module and what was decided about
+ * it, so that it does not matter where, or in which order, they are performed: workers give the bytes that one thread
+ * gives. Inputs and outputs can be cloned.
+ *
+ * @module
+ */
+import type { PackedFactors } from "../../core/codecs/packed.ts";
+import type { Rotation } from "../../core/codecs/rotation.ts";
+import { type LoraModule, withFactors } from "../../model/adapter.ts";
+import { checkModule, type QuantizedModule, type QuantizeOptions, quantizeModule } from "./profile.ts";
+import { type ModuleQuality, moduleQuality } from "./quality.ts";
+import { type CodedSide, codeModule, type Wanted } from "./rd/code-module.ts";
+import { type Survey, surveyModule } from "./rd/survey.ts";
+
+/** What every task works on. */
+export interface TaskWork {
+  readonly module: LoraModule;
+  /** Of the module's inputs, if known. */
+  readonly moments: Float64Array | undefined;
+}
+
+/** Input of each kind of task. */
+export interface TaskInput {
+  /** Profiles that look at one module at a time. */
+  readonly quantize: TaskWork & { readonly options: QuantizeOptions };
+  /** The first look of `rd`; checks the weights. */
+  readonly survey: TaskWork;
+  readonly code: TaskWork & {
+    readonly rotations: Readonly<Record<"b" | "a", Rotation>>;
+    readonly wanted: readonly Wanted[];
+  };
+  readonly measure: TaskWork & { readonly factors: PackedFactors };
+}
+
+/** Output of each kind of task. */
+export interface TaskOutput {
+  readonly quantize: QuantizedModule;
+  readonly survey: Survey;
+  readonly code: CodedSide[];
+  readonly measure: ModuleQuality;
+}
+
+export type TaskKind = keyof TaskInput;
+
+/** Performs tasks. */
+export interface Executor {
+  /**
+   * Performs tasks of one kind.
+   *
+   * @param inputs taken one by one, when there is somebody to work on them
+   * @param done called in order with the name of each module that is done; what it throws stops the work
+   * @returns the outputs in the order of the inputs
+   * @throws what the first task in order that failed has thrown
+   */
+  run<K extends TaskKind>(
+    kind: K,
+    inputs: Iterable<TaskInput[K]>,
+    done: (name: string) => Promise<void>,
+  ): Promise<TaskOutput[K][]>;
+}
+
+const PERFORM: { readonly [K in TaskKind]: (input: TaskInput[K]) => TaskOutput[K] } = {
+  quantize: ({ module, moments, options }) => quantizeModule(module, options, moments),
+  survey({ module, moments }) {
+    checkModule(module);
+    return surveyModule(module, moments);
+  },
+  code: ({ module, moments, rotations, wanted }) => codeModule(module, moments, rotations, wanted),
+  measure: ({ module, moments, factors }) => moduleQuality(module, factors, moments),
+};
+
+/** Performs one task. The factors are asked for once. */
+export function perform<K extends TaskKind>(kind: K, input: TaskInput[K]): TaskOutput[K] {
+  return PERFORM[kind]({ ...input, module: withFactors(input.module) });
+}
+
+/** One task after the other, on this thread. */
+export const inline: Executor = {
+  async run(kind, inputs, done) {
+    const outputs = [];
+    for (const input of inputs) {
+      outputs.push(perform(kind, input));
+      await done(input.module.name);
+    }
+    return outputs;
+  },
+};

@@ -1,0 +1,34 @@
+/**
+ * Many adapters on many machines (Node only): a queue, workers, object storage.
+ *
+ * `lqa fleet` is a thin layer over this. Packages that only this needs are optional: `bullmq` and `ioredis` for a queue in
+ * Redis, `@aws-sdk/client-s3` for object storage, `hyparquet-writer` for Parquet.
+ *
+ * @module
+ */
+export { openAdapters } from "./adapter-store.ts";
+export {
+  type Bin,
+  type CatalogueSummary,
+  type Duplicates,
+  type FailureGroup,
+  readCatalogue,
+  type Summing,
+  summing,
+} from "./catalogue.ts";
+export type { FleetFailure } from "./failure.ts";
+export type { FleetJob, JobFile, QueuedJob } from "./job.ts";
+export { openQueue } from "./open-queue.ts";
+export { createStores, openObjects, type StoreOptions, type Stores } from "./open-store.ts";
+export type { NamedJob } from "./perform.ts";
+export type { DeadJob, Process, QueueCounts, Verdict, WorkOptions, WorkQueue } from "./queue.ts";
+export type { FailureRecord, FleetRecord, ResultRecord } from "./records.ts";
+export type { RedisOptions } from "./redis-queue.ts";
+export { drawFleetReport } from "./report.ts";
+export type { S3Options } from "./s3-objects.ts";
+export type { FleetSettings } from "./settings.ts";
+export type { ObjectInfo, ObjectStore, PutOptions, ReadableStore } from "./store.ts";
+export { type Submission, type SubmitOptions, submitFleet } from "./submit.ts";
+export { type Verification, type VerifyFinding, type VerifyOptions, verifyFleet } from "./verify.ts";
+export { type WorkDone, type WorkerOptions, workFleet } from "./work.ts";
+export { type CatalogueFormat, writeCatalogue } from "./write-catalogue.ts";

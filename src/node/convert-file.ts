@@ -1,0 +1,157 @@
+/**
+ * From one dialect into another, path to path (Node only), without quantization.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import type { DialectName, ReadSettings, WriteOptions } from "../adapters/dialect.ts";
+import { readAdapter, writeAdapter } from "../adapters/index.ts";
+import { type BaseDescription, baseFromConfig, baseFromGguf } from "../adapters/naming/base-description.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail, isLqaError } from "../errors.ts";
+import { openSourceFiles } from "./files/adapter-files.ts";
+import { isDirectory, MAX_SIDE_FILE, openFileSource, readRegularFile } from "./files/file.ts";
+import { quotePath } from "./files/os-error.ts";
+import type { OutputOptions } from "./files/write-file.ts";
+import { assertOutput, writeOutput } from "./files/write-output.ts";
+import type { Adapter } from "../model/adapter.ts";
+
+export type { BaseDescription } from "../adapters/naming/base-description.ts";
+
+/** How an adapter is written to a path. */
+export interface TargetOptions extends OutputOptions {
+  /** The dialect to write. */
+  readonly to?: DialectName | undefined;
+  /** Element type of the factors. Default: what they had where the dialect stays the same, otherwise F32. */
+  readonly dtype?: WriteOptions["factors"] | undefined;
+  /** What is known of the base model; GGUF needs it. See `readBaseDescription`. */
+  readonly base?: BaseDescription | undefined;
+  /** Only what every server computes alike: see `WriteOptions`. */
+  readonly portable?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How {@link convertFile} reads and writes. Without `to`: PEFT. */
+export interface ConvertFileOptions extends Omit<ReadSettings, "onNote">, TargetOptions {
+  /** The dialect of the source. Default: the one it looks like. */
+  readonly from?: DialectName | undefined;
+}
+
+/** What {@link convertFile} did. */
+export interface ConvertedFile {
+  readonly from: string;
+  readonly to: DialectName;
+  readonly modules: number;
+  readonly tensors: number;
+  /** Sizes of the files written, by name. */
+  readonly written: ReadonlyMap<string, number>;
+  readonly notes: readonly string[];
+  readonly inputBytes: number;
+  readonly seconds: number;
+}
+
+/**
+ * Converts an adapter.
+ *
+ * @param output a directory, or a file if it ends like one
+ * @throws LqaError as `readAdapter` and `writeAdapter`; NOT_FOUND, OUTPUT_EXISTS and IO for the paths. Nothing is
+ * written then.
+ */
+export async function convertFile(
+  input: string,
+  output: string,
+  options: ConvertFileOptions = {},
+): Promise<ConvertedFile> {
+  const started = performance.now();
+  await assertOutput(output, options);
+  const source = await openSourceFiles(input, options);
+  try {
+    const notes: string[] = [];
+    const onNote = (note: string): void => void notes.push(note);
+    const { to = "peft" } = options;
+    const adapter = readAdapter(source.files, { ...options, lazy: true, onNote });
+    const target = await writeTarget(adapter, output, { ...options, to }, notes);
+    let inputBytes = 0;
+    for (const file of source.files.values()) inputBytes += file.length;
+    return {
+      from: adapter.origin?.dialect ?? "unknown",
+      to,
+      modules: adapter.modules.length,
+      tensors: adapter.tensors.length,
+      ...target,
+      inputBytes,
+      seconds: (performance.now() - started) / 1000,
+    };
+  } finally {
+    source.close();
+  }
+}
+
+/**
+ * Writes an adapter to a directory, or to a file if the path ends like one.
+ *
+ * @param notes those of the reader
+ * @returns sizes by name, and all notes
+ * @throws LqaError as `writeAdapter`; USAGE, OUTPUT_EXISTS and IO for the path
+ * @internal
+ */
+export async function writeTarget(
+  adapter: Adapter,
+  output: string,
+  { dtype = "source", to, base, portable, force }: TargetOptions,
+  notes: readonly string[],
+): Promise<Pick<ConvertedFile, "written" | "notes">> {
+  const all = [...notes];
+  const onNote = (note: string): void => void all.push(note);
+  const files = writeAdapter(adapter, { factors: dtype, to, base, portable, onNote });
+  const written = await writeOutput(output, files, { force });
+  return { written, notes: summarizeNotes(all) };
+}
+
+/** Beginning of a GGUF file that is looked at first; vocabularies can need more, but not more than this. */
+const FIRST_READ = 1 << 20;
+const MAX_READ = 1 << 28;
+
+/**
+ * What a base model's `config.json` (or the directory it is in) or GGUF file says.
+ *
+ * @throws LqaError NOT_FOUND, IO; BUDGET for a configuration above 4 MiB and metadata of a GGUF file above 256 MiB; what
+ * `baseFromConfig` and `baseFromGguf` throw
+ */
+export async function readBaseDescription(path: string, signal?: AbortSignal): Promise<BaseDescription> {
+  const directory = await isDirectory(path);
+  if (directory || path.endsWith(".json")) {
+    const config = directory ? join(path, "config.json") : path;
+    return baseFromConfig(await readRegularFile(config, MAX_SIDE_FILE, signal));
+  }
+  const source = await openFileSource(path);
+  try {
+    for (let length = FIRST_READ; ; length *= 4) {
+      const bytes = await source.read(0, length, signal);
+      try {
+        return baseFromGguf(bytes);
+      } catch (error) {
+        if (!isLqaError(error, "TRUNCATED_SOURCE") || bytes.length < length) throw error;
+        if (length >= MAX_READ)
+          fail(KIND.BUDGET, {
+            where: quotePath(path),
+            expected: `metadata of at most ${MAX_READ} bytes`,
+            actual: "more",
+            advice: "Check that the file is a base model in GGUF.",
+          });
+      }
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+/** How many notes are worth reading. */
+const MOST_NOTES = 8;
+
+/** Notes without repetitions, the end of a long list counted. */
+export function summarizeNotes(notes: readonly string[]): string[] {
+  const different = [...new Set(notes)];
+  if (different.length <= MOST_NOTES) return different;
+  return [...different.slice(0, MOST_NOTES - 1), `And ${different.length - MOST_NOTES + 1} more.`];
+}

@@ -1,0 +1,48 @@
+/**
+ * Decoding from path to path (Node only).
+ *
+ * @module
+ */
+import { type TargetOptions, writeTarget } from "./convert-file.ts";
+import { assertOutput } from "./files/write-output.ts";
+import type { LqaFile } from "../core/read/open.ts";
+import { readValidAdapter } from "./read-valid.ts";
+
+/** How {@link decodeFile} writes. Without `to`: the dialect the adapter came from. */
+export type DecodeFileOptions = TargetOptions;
+
+/** What {@link decodeFile} did. */
+export interface DecodedFile {
+  readonly file: LqaFile;
+  /** Hexadecimal root digest and content digest (spec clauses 11.2 and 11.3), both checked. */
+  readonly fileId: string;
+  readonly contentId: string;
+  /** Sizes of the files written, by name. */
+  readonly written: ReadonlyMap<string, number>;
+  /** What the dialect says in another way or not at all: sentences. */
+  readonly notes: readonly string[];
+  readonly inputBytes: number;
+  readonly seconds: number;
+}
+
+/**
+ * Decodes an `.lqa` file, by path or in memory, into an adapter of the dialect it came from, or of another one.
+ *
+ * The output is a directory, or, with the ending of a file of weights, that one file.
+ *
+ * The file is validated first, values included: what is written is never the decoding of a broken file.
+ *
+ * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what a broken file can cause is listed at `openLqa` and
+ * `validateLqa`; UNSUPPORTED_DIALECT and SOURCE_RANGE from `writeAdapter`. Nothing is written then.
+ */
+export async function decodeFile(
+  input: string | Uint8Array,
+  output: string,
+  options: DecodeFileOptions = {},
+): Promise<DecodedFile> {
+  const started = performance.now();
+  await assertOutput(output, options);
+  const { bytes, ids, file, adapter } = await readValidAdapter(input, options);
+  const target = await writeTarget(adapter, output, options, []);
+  return { file, ...ids, ...target, inputBytes: bytes.length, seconds: (performance.now() - started) / 1000 };
+}

@@ -1,0 +1,18 @@
+/**
+ * A directory of adapters as a store (Node only): `NAME.lqa` for each.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { openFileSource } from "./files/file.ts";
+import { type AdapterStore, safeName } from "../serve/stores.ts";
+
+/** Adapters of a directory, not of those below it. Files may come and go; they are opened when they are asked for. */
+export function directoryStore(path: string): AdapterStore {
+  return {
+    async open(name) {
+      const source = await openFileSource(join(path, `${safeName(name)}.lqa`));
+      return { source, close: () => source.close() };
+    },
+  };
+}

@@ -1,0 +1,173 @@
+/**
+ * Encoding from path to path (Node only): an output that is whole or absent, nothing replaced unasked, an early error
+ * where the output has no place.
+ *
+ * @module
+ */
+import { type BaseDigests, baseDigest } from "./base-digest.ts";
+import { toHex } from "../core/container/bytes.ts";
+import { summarizeNotes } from "./convert-file.ts";
+import type { DialectName, ReadSettings } from "../adapters/dialect.ts";
+import { type ImportanceFile, readImportance } from "../adapters/importance/index.ts";
+import { readAdapter } from "../adapters/index.ts";
+import { type EncodeControls, type EncodeReport, encodeAdapter } from "../encode/encode.ts";
+import { type OpenSourceFiles, openSourceFiles } from "./files/adapter-files.ts";
+import { readWholeFile } from "./files/file.ts";
+import { assertWritable, type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
+import { parameterCount } from "../model/adapter.ts";
+import type { QuantizeOptions } from "../encode/quantize/profile.ts";
+import type { Executor } from "../encode/quantize/tasks.ts";
+import { openLqa } from "../core/read/open.ts";
+import { suitableWorkers, withWorkers } from "./workers/pool.ts";
+
+/** How {@link encodeFile} encodes and writes. */
+export type EncodeFileOptions = QuantizeOptions & EncodeFileControls;
+
+/** What does not depend on the profile. */
+export interface EncodeFileControls
+  extends Omit<EncodeControls, "importance">,
+    OutputOptions,
+    Omit<ReadSettings, "onNote"> {
+  /** The dialect of the adapter. Default: the one it looks like. */
+  readonly from?: DialectName | undefined;
+  /** Threads that encode, from 1 on. Default: one for each core, if the adapter is large enough. Never changes the bytes. */
+  readonly workers?: number | undefined;
+  /**
+   * Path of the base model, see `openBase`. The digest of the weights that the adapter adapts is written into META (spec clause
+   * 10.6), so that another model of the same shapes is noticed.
+   */
+  readonly base?: string | undefined;
+  /** Path of a file with second moments of the modules' inputs, see `readImportance`. */
+  readonly importance?: string | undefined;
+}
+
+/** What {@link encodeFile} did. */
+export interface EncodedFile extends EncodeReport {
+  /** What the importance file had for the modules; absent if none was given. */
+  readonly importance?: ImportanceUse;
+  /** Hexadecimal base digest; absent if no base model was given. */
+  readonly baseDigest?: string;
+  /** The dialect it was read in. */
+  readonly dialect: string;
+  /** What the files left to the dialect, and what is not part of the maths: sentences. */
+  readonly notes: readonly string[];
+  /** Bytes of the source files: weights and configuration. */
+  readonly inputBytes: number;
+  /** Wall-clock time for reading, encoding and writing. */
+  readonly seconds: number;
+  /** Hexadecimal root digest (spec clause 11.2). */
+  readonly fileId: string;
+  /** Hexadecimal digest of what matters to the maths (spec clause 11.3). */
+  readonly contentId: string;
+}
+
+/** Which modules have moments. */
+export interface ImportanceUse {
+  readonly file: string;
+  /** How many modules have moments. */
+  readonly matched: number;
+  /** Modules that have none. */
+  readonly missing: readonly string[];
+  /** Names in the file that stand for no module. */
+  readonly unmatched: readonly string[];
+}
+
+/**
+ * Encodes an adapter (a PEFT directory, or a `.safetensors` file) into an `.lqa` file.
+ *
+ * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what the adapter and the options can cause is listed at
+ * `readAdapter`, `readImportance`, `baseDigest` and `encodeAdapter`. Nothing is written then.
+ */
+export async function encodeFile(
+  input: string,
+  output: string,
+  options: EncodeFileOptions = {},
+): Promise<EncodedFile> {
+  await assertWritable(output, options);
+  return await encodeFrom(
+    () => openSourceFiles(input, options),
+    (bytes) => writeFileAtomic(output, bytes, options),
+    options,
+  );
+}
+
+/**
+ * Encodes an adapter from wherever its files are to wherever the result goes.
+ *
+ * @param write called once, with bytes that were read back and verified
+ * @param bases in place of `options.base`, for many adapters of one base model
+ * @throws LqaError as {@link encodeFile}; whatever `open` and `write` throw
+ * @internal
+ */
+export async function encodeFrom(
+  open: () => Promise<OpenSourceFiles>,
+  write: (bytes: Uint8Array) => Promise<void>,
+  options: EncodeFileOptions,
+  bases?: BaseDigests,
+): Promise<EncodedFile> {
+  const started = performance.now();
+  const source = await open();
+  try {
+    return await encodeSource(source, write, options, bases, started);
+  } finally {
+    source.close();
+  }
+}
+
+async function encodeSource(
+  { files }: OpenSourceFiles,
+  write: (bytes: Uint8Array) => Promise<void>,
+  options: EncodeFileOptions,
+  bases: BaseDigests | undefined,
+  started: number,
+): Promise<EncodedFile> {
+  const { importance: file, workers, base, ...rest } = options;
+  const notes: string[] = [];
+  const onNote = (note: string): void => void notes.push(note);
+  const source = readAdapter(files, { ...options, lazy: true, onNote });
+  const { modules } = source;
+  let digest: Uint8Array | undefined;
+  if (bases !== undefined) digest = await bases.of(modules, options.signal);
+  else if (base !== undefined) digest = await baseDigest(modules, base, options.signal);
+  const adapter =
+    digest === undefined ? source : { ...source, meta: { ...source.meta, base_digest: digest } };
+  const importance =
+    file === undefined
+      ? undefined
+      : readImportance(await readWholeFile(file, options.signal), adapter.modules);
+  const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
+  const { bytes, report } = await withExecutor(
+    rest.executor,
+    workers ?? suitableWorkers(parameters),
+    (executor) => encodeAdapter(adapter, { ...rest, executor, ...(importance && { importance }) }),
+  );
+  // What is written has been read back: the ids come from a reader that checked every checksum.
+  const { fileId, contentId } = await (await openLqa(bytes)).verify();
+  await write(bytes);
+  let inputBytes = 0;
+  for (const file of files.values()) inputBytes += file.length;
+  return {
+    ...report,
+    ...(digest !== undefined && { baseDigest: toHex(digest) }),
+    ...(file !== undefined && importance !== undefined && { importance: useOf(file, importance) }),
+    dialect: adapter.origin?.dialect ?? "unknown",
+    notes: summarizeNotes(notes),
+    inputBytes,
+    seconds: (performance.now() - started) / 1000,
+    fileId,
+    contentId,
+  };
+}
+
+/** Runs with the given executor, or with workers of its own. */
+async function withExecutor<T>(
+  given: Executor | undefined,
+  workers: number,
+  run: (executor: Executor) => Promise<T>,
+): Promise<T> {
+  return given === undefined ? await withWorkers(workers, run) : await run(given);
+}
+
+function useOf(file: string, { moments, missingModules, unmatchedTensors }: ImportanceFile): ImportanceUse {
+  return { file, matched: moments.size, missing: missingModules, unmatched: unmatchedTensors };
+}

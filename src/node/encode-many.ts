@@ -1,0 +1,162 @@
+/**
+ * Many adapters into one directory of `.lqa` files (Node only).
+ *
+ * Each file is whole or absent, so an interrupted run can be resumed: what is there already is kept. An adapter that cannot be
+ * encoded is reported and does not stop the others.
+ *
+ * @module
+ */
+import { basename, dirname, join, relative } from "node:path";
+import { type BaseDigests, baseDigests } from "./base-digest.ts";
+import {
+  type EncodedFile,
+  type EncodeFileControls,
+  type EncodeFileOptions,
+  encodeFrom,
+} from "./encode-file.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail, isLqaError, type LqaError } from "../errors.ts";
+import { openSourceFiles } from "./files/adapter-files.ts";
+import { CONFIG_FILE, WEIGHTS_ENDING } from "./files/adapter-names.ts";
+import { isDirectory } from "./files/file.ts";
+import { entriesOf, expandPattern, isPattern, patternRoot } from "./files/glob.ts";
+import { type OutputFolder, openOutputFolder } from "./files/output-folder.ts";
+import type { QuantizeOptions } from "../encode/quantize/profile.ts";
+import { suitableWorkers, withWorkers } from "./workers/pool.ts";
+
+/** What became of one adapter. */
+export type EncodedItem = { readonly input: string; readonly output: string } & (
+  | { readonly state: "encoded"; readonly result: EncodedFile }
+  | { readonly state: "kept" }
+  | { readonly state: "failed"; readonly error: LqaError }
+);
+
+/** How {@link encodeMany} encodes. */
+export type EncodeManyOptions = QuantizeOptions &
+  Omit<EncodeFileControls, "onProgress" | "executor" | "scaleIfMissing"> & {
+    /** Called after each adapter. */
+    readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
+  };
+
+/**
+ * Encodes adapters, in the order of their names.
+ *
+ * @param inputs adapters, directories to look for some in, or patterns with `*`, `?` and `**`
+ * @param folder where to write; made if it is absent. An adapter found under a directory or pattern keeps its path below it
+ * @throws LqaError NOT_FOUND if there is nothing to encode; IO. What is wrong with a single adapter is in its item.
+ */
+export async function encodeMany(
+  inputs: readonly string[],
+  folder: string,
+  options: EncodeManyOptions = {},
+): Promise<EncodedItem[]> {
+  const found = new Map<string, string>();
+  for (const input of inputs) for (const [path, name] of await findAdapters(input)) found.set(path, name);
+  if (found.size === 0) {
+    fail(KIND.NOT_FOUND, { where: inputs.slice(0, 4).join(", "), expected: "adapters", actual: "none" });
+  }
+  const { onProgress, workers, ...rest } = options;
+  const items: EncodedItem[] = [];
+  const target = openOutputFolder(folder);
+  const taken = new Map<string, string>();
+  // Enough for the largest of the usual adapters; one pool serves them all.
+  const bases = rest.base === undefined ? undefined : baseDigests(rest.base);
+  await withWorkers(workers ?? suitableWorkers(1e6), async (executor) => {
+    for (const [input, name] of found) {
+      const file = `${name}.lqa`;
+      const place = { input, output: target.pathOf(file) };
+      const other = taken.get(file);
+      taken.set(file, input);
+      const how = { ...rest, scaleIfMissing: true, executor };
+      items.push({ ...place, ...(await attempt(place, { target, file, other, bases }, how)) });
+      onProgress?.(items.length, found.size, input);
+    }
+  }).finally(() => bases?.close());
+  return items;
+}
+
+type Outcome =
+  | { state: "encoded"; result: EncodedFile }
+  | { state: "kept" }
+  | { state: "failed"; error: LqaError };
+
+interface Place {
+  readonly target: OutputFolder;
+  readonly file: string;
+  /** Input whose output has the same name. */
+  readonly other: string | undefined;
+  readonly bases: BaseDigests | undefined;
+}
+
+async function attempt(
+  { input, output }: { input: string; output: string },
+  { target, file, other, bases }: Place,
+  options: EncodeFileOptions,
+): Promise<Outcome> {
+  try {
+    if (other !== undefined) {
+      fail(KIND.OUTPUT_EXISTS, {
+        where: output,
+        actual: `the output of ${other}`,
+        advice: "Rename one of the adapters.",
+      });
+    }
+    if (options.force !== true && (await target.has(file))) return { state: "kept" };
+    await target.check(file, options);
+    const { signal } = options;
+    const result = await encodeFrom(
+      // Most of them were found, by this program or by a shell: none may be a pipe or a device.
+      () => openSourceFiles(input, { regular: true, signal }),
+      (bytes) => target.write(file, bytes, options),
+      options,
+      bases,
+    );
+    return { state: "encoded", result };
+  } catch (error) {
+    // Aborting is meant for all of them.
+    if (!isLqaError(error) || isLqaError(error, "ABORTED")) throw error;
+    return { state: "failed", error };
+  }
+}
+
+/** Adapters by path, with the names of their outputs, in the order of their paths. */
+async function findAdapters(input: string): Promise<[path: string, name: string][]> {
+  if (await isPattern(input)) {
+    const adapters = new Set<string>();
+    const files: string[] = [];
+    for (const path of await expandPattern(input, "all")) {
+      if (await isFolder(path)) for await (const inside of walk(path)) adapters.add(inside);
+      else if (WEIGHTS_ENDING.test(path)) files.push(path);
+    }
+    // A file of weights is part of its directory where that is an adapter.
+    for (const path of files) if (!adapters.has(dirname(path))) adapters.add(path);
+    const sorted = [...adapters].sort();
+    return sorted.map((path) => [path, nameOf(relative(patternRoot(input), path))]);
+  }
+  const inside: string[] = [];
+  if (await isFolder(input)) for await (const path of walk(input)) inside.push(path);
+  // A directory with an adapter, a file, or something whose error will be reported.
+  if (inside.length === 0 || inside.includes(input)) return [[input, nameOf(basename(input))]];
+  return inside.map((path) => [path, nameOf(relative(input, path))]);
+}
+
+/** False for what cannot be looked at: it is encoded as a file, and fails as one. */
+async function isFolder(path: string): Promise<boolean> {
+  return await isDirectory(path).catch(() => false);
+}
+
+function nameOf(path: string): string {
+  return path.replace(WEIGHTS_ENDING, "").replace(/^(\.\.?[/\\])+/, "") || "adapter";
+}
+
+/** Directories with a configuration, and files of weights in all others. Links to directories are not followed. */
+async function* walk(root: string): AsyncGenerator<string> {
+  const entries = (await entriesOf(root)).sort((x, y) => (x.name < y.name ? -1 : 1));
+  const isAdapter = entries.some(({ name }) => name === CONFIG_FILE);
+  if (isAdapter) yield root;
+  else
+    for (const entry of entries)
+      if (WEIGHTS_ENDING.test(entry.name) && !entry.isDirectory()) yield join(root, entry.name);
+  for (const entry of entries)
+    if (entry.isDirectory() && !entry.name.startsWith(".")) yield* walk(join(root, entry.name));
+}

@@ -1,0 +1,70 @@
+/**
+ * Which file of a directory holds the weights of an adapter, by its name alone.
+ *
+ * @module
+ */
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+
+/** The configuration beside the weights, of PEFT and of MLX. */
+export const CONFIG_FILE = "adapter_config.json";
+/** Names that programs give the weights, the first that is there being meant. */
+const WEIGHTS = [
+  "adapter_model.safetensors",
+  "adapters.safetensors",
+  "pytorch_lora_weights.safetensors",
+  "adapter_model.bin",
+  "adapters.npz",
+  "pytorch_lora_weights.bin",
+] as const;
+/** What else weights are called: in the container without surprises first. */
+const SAFE = /\.safetensors$/;
+const OTHERS = /\.(gguf|onnx_adapter|bin|pt|pth|ckpt|npz)$/;
+
+/** What files of weights end in. */
+export const WEIGHTS_ENDING: RegExp = /\.(safetensors|bin|pt|pth|ckpt|npz|gguf|onnx_adapter)$/;
+
+/** The file of weights that is meant among the files of a directory, if one has a name that programs give it. */
+export function usualWeights(names: readonly string[]): string | undefined {
+  return WEIGHTS.find((name) => names.includes(name));
+}
+
+/**
+ * The weights among the names of a directory: the file that PEFT, MLX or diffusers call so or, failing that, the only one.
+ *
+ * @param folder the directory as errors shall call it
+ * @throws LqaError NOT_FOUND if there is none or no telling which; the message says what is there instead
+ */
+export function weightsAmong(found: readonly string[], folder: string): string {
+  const names = [...found].sort();
+  const usual = usualWeights(names);
+  if (usual !== undefined) return usual;
+  for (const endings of [SAFE, OTHERS]) {
+    const candidates = names.filter((name) => endings.test(name));
+    if (candidates.length === 1) return candidates[0]!;
+    if (candidates.length > 1)
+      return notFound(
+        folder,
+        names,
+        "Several files of weights are here: give the path of the one that is meant.",
+      );
+  }
+  const checkpoint = names.find((name) => name.startsWith("checkpoint-"));
+  return notFound(
+    folder,
+    names,
+    checkpoint === undefined
+      ? "Give the directory that save_pretrained wrote, or a file of weights."
+      : `Give the path of a checkpoint, for example ${JSON.stringify(checkpoint)}.`,
+  );
+}
+
+function notFound(folder: string, names: readonly string[], advice: string): never {
+  return fail(KIND.NOT_FOUND, { where: folder, expected: WEIGHTS[0], actual: listing(names), advice });
+}
+
+function listing(names: readonly string[]): string {
+  if (names.length === 0) return "an empty directory";
+  const shown = names.slice(0, 4).map((name) => JSON.stringify(name));
+  return names.length > 4 ? `${shown.join(", ")} and ${names.length - 4} more` : shown.join(", ");
+}

@@ -1,0 +1,326 @@
+/**
+ * Reading files by path (Node only): as a source of ranges, in order, or whole. Nothing here changes anything.
+ *
+ * What a person names may be a pipe or a device (`/dev/stdin`), whose size is not known before it is read. Everything else,
+ * such as the files of a directory and configurations beside weights, must be a regular file, to which a link may lead (the
+ * cache of the Hugging Face hub consists of links). It is looked at before it is opened: opening a pipe waits for its other
+ * end, and opening a device may do something.
+ *
+ * @module
+ */
+import { constants, fstatSync, type Stats } from "node:fs";
+import { type FileHandle, open, readdir, stat } from "node:fs/promises";
+import * as KIND from "../../error-catalogue.ts";
+import { fail, LqaError } from "../../errors.ts";
+import { osError, quotePath, systemCode } from "./os-error.ts";
+import { assertNotAborted, assertRange, type ByteSource } from "../../core/io/source.ts";
+
+/** Bytes asked of the system at once. Above 2 GiB Node refuses; 16 MiB lets an abort take effect soon. */
+const STEP = 16 * 1024 * 1024;
+
+/** The largest file {@link readWholeFile} takes: it stops an upload by mistake from filling the memory. */
+export const MAX_WHOLE_FILE: number = 4 * 1024 ** 3;
+
+/** The largest configuration. Those of real adapters and models have less than 100 KB; parsed, one takes many times its bytes. */
+export const MAX_SIDE_FILE: number = 4 * 1024 ** 2;
+
+/** Opening never waits, should a pipe have taken the place of a file that was looked at. Windows has no such pipes. */
+export const OPEN_REGULAR: number = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
+/** What a path leads to; undefined if there is nothing. @throws LqaError IO */
+async function statusOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "")) return undefined;
+    throw osError(error, path, "read");
+  }
+}
+
+/** Whether a path leads to a regular file. */
+export async function isRegularFile(path: string): Promise<boolean> {
+  return (await statusOf(path).catch(() => undefined))?.isFile() ?? false;
+}
+
+/** Whether a path leads to a named pipe. */
+export async function isPipe(path: string): Promise<boolean> {
+  return (await statusOf(path).catch(() => undefined))?.isFIFO() ?? false;
+}
+
+/** Whether a path leads to a directory. @throws LqaError NOT_FOUND, IO */
+export async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    throw osError(error, path, "read");
+  }
+}
+
+/** Names in a directory, in no order. @throws LqaError NOT_FOUND, IO */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    throw osError(error, folder, "read");
+  }
+}
+
+/**
+ * A source over a file that is held open: whatever takes the file's name meanwhile, this one is read. A file that is
+ * written to after it was opened is an error, which its size and time of change tell.
+ */
+export interface FileSource extends ByteSource {
+  readonly size: number;
+  readonly stable: true;
+  /** Releases the file. The source is of no use afterwards. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a regular file as a byte source. The caller closes it.
+ *
+ * @throws LqaError NOT_FOUND, or IO with the system's reason (a directory, pipe or device, no permission…). Reads throw IO
+ *   once the file was written to.
+ */
+export async function openFileSource(path: string): Promise<FileSource> {
+  const { handle, size, mtimeMs } = await openedRegular(path);
+  return {
+    size,
+    stable: true,
+    async read(offset, length, signal) {
+      assertRange(offset, length);
+      const target = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
+      const filled = await readInto(handle, path, target, offset, signal);
+      // Synchronous: 2 µs, where a turn through the thread pool takes 30.
+      const now = fstatSync(handle.fd);
+      if (now.size !== size || now.mtimeMs !== mtimeMs) throw changed(path, size, now.size);
+      return filled === target.length ? target : target.subarray(0, filled);
+    },
+    close: () => handle.close(),
+  };
+}
+
+/** A file, a pipe or a device, read from its first byte to its last. */
+export interface FileReader {
+  /** Of a regular file. */
+  readonly size: number | undefined;
+  /** Fills the beginning of `target`; resolves to how many bytes that were, 0 at the end. */
+  read(target: Uint8Array): Promise<number>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a file for reading in order, into memory of the caller. The caller closes it.
+ *
+ * @throws LqaError NOT_FOUND, or IO with the system's reason; also `read`
+ */
+export async function openFileReader(
+  path: string,
+  {
+    regular = false,
+  }: {
+    /** Refuses pipes and devices: for paths that a program found rather than a person named. */
+    readonly regular?: boolean;
+  } = {},
+): Promise<FileReader> {
+  const { handle, size } = regular ? await openedRegular(path) : await openedAny(path);
+  return {
+    size,
+    async read(target) {
+      try {
+        return (await handle.read(target, 0, Math.min(STEP, target.length), null)).bytesRead;
+      } catch (error) {
+        throw osError(error, path, "read");
+      }
+    },
+    close: () => handle.close(),
+  };
+}
+
+/**
+ * The bytes of a file, a pipe or a device.
+ *
+ * @throws LqaError NOT_FOUND; IO with the system's reason; BUDGET above `MAX_WHOLE_FILE` bytes or where the
+ * memory does not suffice; ABORTED.
+ */
+export async function readWholeFile(path: string, signal?: AbortSignal): Promise<Uint8Array> {
+  return await readWhole(path, await openedAny(path), MAX_WHOLE_FILE, signal);
+}
+
+/**
+ * The bytes of a regular file of at most so many bytes: configurations, indices of shards, and weights in a directory.
+ *
+ * @throws LqaError NOT_FOUND; IO with the system's reason, also for pipes and devices, which are not opened; BUDGET above
+ * `most` bytes, before any is read; ABORTED.
+ */
+export async function readRegularFile(
+  path: string,
+  most: number = MAX_SIDE_FILE,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  return await readWhole(path, await openedRegular(path), most, signal);
+}
+
+interface Opened {
+  readonly handle: FileHandle;
+  /** Of a regular file. */
+  readonly size: number | undefined;
+  readonly mtimeMs: number;
+}
+
+async function openedAny(path: string): Promise<Opened> {
+  return await opened(path, constants.O_RDONLY, (status) => {
+    if (status.isDirectory()) throw notRegular(path, status);
+  });
+}
+
+async function openedRegular(path: string): Promise<Opened & { readonly size: number }> {
+  await assertRegular(path);
+  return (await opened(path, OPEN_REGULAR, (status) => checkRegular(path, status))) as Opened & {
+    readonly size: number;
+  };
+}
+
+/** Looks at what a path leads to without opening it. @throws LqaError NOT_FOUND; IO for anything but a regular file */
+export async function assertRegular(path: string): Promise<void> {
+  try {
+    checkRegular(path, await stat(path));
+  } catch (error) {
+    throw osError(error, path, "read");
+  }
+}
+
+function checkRegular(path: string, status: Stats): void {
+  if (!status.isFile()) throw notRegular(path, status);
+}
+
+async function opened(path: string, flags: number, check: (status: Stats) => void): Promise<Opened> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, flags);
+    const status = await handle.stat();
+    check(status);
+    return { handle, size: status.isFile() ? status.size : undefined, mtimeMs: status.mtimeMs };
+  } catch (error) {
+    await handle?.close();
+    throw osError(error, path, "read");
+  }
+}
+
+async function readWhole(
+  path: string,
+  { handle, size }: Opened,
+  most: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  try {
+    // Files that the system makes when they are read, such as those in /proc, say that they are empty.
+    if (size === undefined || size === 0) return await readStream(handle, path, most, signal);
+    if (size > most) throw tooLarge(path, size, most);
+    const target = allocate(path, size);
+    const filled = await readInto(handle, path, target, 0, signal);
+    return filled === target.length ? target : target.slice(0, filled);
+  } catch (error) {
+    throw osError(error, path, "read");
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Fills `target` from `offset` on; returns how many bytes there were. */
+async function readInto(
+  handle: FileHandle,
+  path: string,
+  target: Uint8Array,
+  offset: number,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  let filled = 0;
+  while (filled < target.length) {
+    assertNotAborted(signal);
+    try {
+      const step = Math.min(STEP, target.length - filled);
+      const { bytesRead } = await handle.read(target, filled, step, offset + filled);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    } catch (error) {
+      throw osError(error, path, "read");
+    }
+  }
+  assertNotAborted(signal);
+  return filled;
+}
+
+async function readStream(
+  handle: FileHandle,
+  path: string,
+  most: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let total = 0;
+  for (;;) {
+    assertNotAborted(signal);
+    const { bytesRead, buffer } = await handle.read(new Uint8Array(1024 * 1024), 0, 1024 * 1024, null);
+    if (bytesRead === 0) break;
+    pieces.push(buffer.subarray(0, bytesRead));
+    total += bytesRead;
+    if (total > most) throw tooLarge(path, total, most);
+  }
+  const bytes = allocate(path, total);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+function allocate(path: string, size: number): Uint8Array {
+  try {
+    return new Uint8Array(size);
+  } catch (cause) {
+    return fail(KIND.BUDGET, { where: quotePath(path), actual: `${size} bytes to allocate`, cause });
+  }
+}
+
+/** What is no regular file, in words. */
+export function kindOf(status: Stats): string {
+  if (status.isDirectory()) return "a directory";
+  if (status.isFIFO()) return "a named pipe";
+  if (status.isSocket()) return "a socket";
+  if (status.isSymbolicLink()) return "a symbolic link";
+  return status.isFile() ? "a file" : "a device";
+}
+
+function changed(path: string, expected: number, actual: number): LqaError {
+  return new LqaError(KIND.IO, {
+    where: quotePath(path),
+    expected: `the file of ${expected} bytes that was opened`,
+    actual: `${actual} bytes, written to meanwhile`,
+    advice: "Open it again, and discard what was read before.",
+  });
+}
+
+function notRegular(path: string, status: Stats): LqaError {
+  return new LqaError(KIND.IO, {
+    where: quotePath(path),
+    expected: "a regular file",
+    actual: kindOf(status),
+    advice: status.isDirectory()
+      ? "This is a directory: give the path of a file."
+      : "Replace it by a regular file: what is not one was not opened.",
+  });
+}
+
+function tooLarge(path: string, size: number, most: number): never {
+  return fail(KIND.BUDGET, {
+    where: quotePath(path),
+    expected: `at most ${most} bytes`,
+    actual: size,
+    advice:
+      most === MAX_WHOLE_FILE
+        ? "This is too large for an adapter. Check that it is not the base model."
+        : "This is too large for a file of its name. Check what it holds.",
+  });
+}

@@ -1,0 +1,106 @@
+/**
+ * Patterns among the file arguments, for shells and scripts that do not expand them: `*` and `?` inside a name, `**` for
+ * any number of directories. A path that exists is taken as it is, whatever characters are in it.
+ *
+ * @module
+ */
+import type { Dirent } from "node:fs";
+import { lstat, readdir } from "node:fs/promises";
+import { join, sep } from "node:path";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { quotePath } from "./os-error.ts";
+
+const WILD = /[*?]/;
+const SEPARATOR = sep === "\\" ? /[\\/]/ : "/";
+
+/** True if the word is no path as it stands, but a pattern. */
+export async function isPattern(word: string): Promise<boolean> {
+  return WILD.test(word) && !(await exists(word));
+}
+
+/** The directories that a pattern begins with, up to the first part that is one. */
+export function patternRoot(word: string): string {
+  const parts = word.split(SEPARATOR);
+  const fixed = parts.slice(
+    0,
+    parts.findIndex((part) => WILD.test(part)),
+  );
+  return fixed.join(sep) || (fixed.length > 0 ? sep : ".");
+}
+
+/**
+ * What a pattern stands for, sorted by names; a word without a pattern stands for itself.
+ *
+ * @param what `files`, or directories as well
+ * @throws LqaError NOT_FOUND if a pattern matches nothing
+ */
+export async function expandPattern(word: string, what: "files" | "all" = "files"): Promise<string[]> {
+  if (!(await isPattern(word))) return [word];
+  const parts = word.split(SEPARATOR);
+  const absolute = parts[0] === "";
+  let places = [absolute ? sep : ""];
+  for (const [i, part] of (absolute ? parts.slice(1) : parts).entries()) {
+    const last = i === parts.length - (absolute ? 2 : 1);
+    const next: string[] = [];
+    for (const place of places) next.push(...(await step(place, part, last, what)));
+    places = [...new Set(next)];
+  }
+  if (places.length === 0)
+    return fail(KIND.NOT_FOUND, {
+      where: quotePath(word),
+      actual: `no ${what === "files" ? "file" : "path"} of this pattern`,
+    });
+  return places;
+}
+
+/** What one part of a pattern leads to from a directory. */
+async function step(place: string, part: string, last: boolean, what: "files" | "all"): Promise<string[]> {
+  if (part === "") return [place];
+  if (part === "**") {
+    const below = await directoriesBelow(place);
+    return last ? (await Promise.all(below.map((one) => step(one, "*", true, what)))).flat() : below;
+  }
+  if (!WILD.test(part)) {
+    const path = join(place, part);
+    return (await exists(path)) ? [path] : [];
+  }
+  const source = part
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replace(/\*/g, ".*")
+    .replace(/\?/g, ".");
+  const pattern = new RegExp(`^${source}$`, "s");
+  const found = (await entriesOf(place)).filter(
+    (entry) =>
+      pattern.test(entry.name) &&
+      (!entry.name.startsWith(".") || part.startsWith(".")) &&
+      (last ? what === "all" || !entry.isDirectory() : entry.isDirectory()),
+  );
+  return found.map((entry) => join(place, entry.name)).sort();
+}
+
+/** The directory and all below it, links to directories not followed: they may lead in circles. */
+async function directoriesBelow(place: string): Promise<string[]> {
+  const found = [place];
+  for (let i = 0; i < found.length; i++)
+    for (const entry of await entriesOf(found[i]!))
+      if (entry.isDirectory() && !entry.name.startsWith(".")) found.push(join(found[i]!, entry.name));
+  return found;
+}
+
+/** What is in a directory; nothing if it cannot be listed. */
+export async function entriesOf(place: string): Promise<Dirent[]> {
+  try {
+    return await readdir(place === "" ? "." : place, { withFileTypes: true });
+  } catch {
+    // What cannot be listed matches nothing.
+    return [];
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await lstat(path).then(
+    () => true,
+    () => false,
+  );
+}

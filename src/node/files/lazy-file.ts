@@ -1,0 +1,67 @@
+/**
+ * A file whose bytes are read on demand (Node only), so that encoding does not need the memory of its source.
+ *
+ * Reads are synchronous: the pieces are single tensors, and what asks for them computes on them at once.
+ *
+ * @module
+ */
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { OPEN_REGULAR } from "./file.ts";
+import { osError, quotePath } from "./os-error.ts";
+
+/** An open file. Its length is the one it had when it was opened. */
+export interface LazyFile {
+  readonly length: number;
+  /**
+   * The bytes `begin` … `end − 1`, as far as the file reaches: a new array on every call.
+   *
+   * @throws LqaError IO, also for a file that has become shorter
+   */
+  subarray(begin: number, end: number): Uint8Array;
+  /** Releases the file; it cannot be read afterwards. */
+  close(): void;
+}
+
+/**
+ * Opens a regular file; undefined for pipes and devices, whose bytes come once.
+ *
+ * @throws LqaError NOT_FOUND, IO
+ */
+export function openLazyFile(path: string): LazyFile | undefined {
+  const call = <T>(run: () => T): T => {
+    try {
+      return run();
+    } catch (error) {
+      throw osError(error, path, "read");
+    }
+  };
+  // A pipe that is opened and closed again is broken.
+  if (!call(() => statSync(path)).isFile()) return undefined;
+  const file = call(() => openSync(path, OPEN_REGULAR));
+  const status = fstatSync(file);
+  if (!status.isFile()) {
+    closeSync(file);
+    return undefined;
+  }
+  const { size } = status;
+  return {
+    length: size,
+    subarray(begin, end) {
+      const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - begin));
+      for (let filled = 0; filled < bytes.length; ) {
+        const read = call(() => readSync(file, bytes, filled, bytes.length - filled, begin + filled));
+        if (read === 0)
+          fail(KIND.IO, {
+            where: quotePath(path),
+            expected: `${size} bytes`,
+            actual: `${begin + filled}: it has become shorter`,
+          });
+        filled += read;
+      }
+      return bytes;
+    },
+    close: () => closeSync(file),
+  };
+}

@@ -1,0 +1,109 @@
+/**
+ * A directory to write many files into, by names below it (Node only). What is in it already may be anybody's.
+ *
+ * No link below the directory is followed: neither a directory on the way nor the file itself may be one. A file is replaced
+ * only with `force` and only if it is a regular one. Each file is whole or absent, as `write-file.ts` has it. The checks hold
+ * for what is there when they are made; a process that exchanges directories for links at that very moment has the rights
+ * to write the files itself.
+ *
+ * @module
+ */
+import type { Stats } from "node:fs";
+import { lstat, mkdir, rmdir } from "node:fs/promises";
+import { dirname, join, resolve, sep } from "node:path";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { isRegularFile, kindOf } from "./file.ts";
+import { osError, quotePath, systemCode } from "./os-error.ts";
+import { fillThenName, type OutputOptions, outputExists } from "./write-file.ts";
+import { writePieces } from "./write-pieces.ts";
+
+/** A directory to write into. */
+export interface OutputFolder {
+  /** Path of a file, for messages. */
+  pathOf(name: string): string;
+  /** Whether the name leads to a regular file. */
+  has(name: string): Promise<boolean>;
+  /** Refuses early what {@link OutputFolder.write} would refuse. @throws LqaError OUTPUT_EXISTS, IO */
+  check(name: string, options: OutputOptions): Promise<void>;
+  /**
+   * Writes a file, and makes the directories on its way.
+   *
+   * @throws LqaError OUTPUT_EXISTS for what is there and may not be replaced, a link or a file among the directories included;
+   * IO with the system's reason. Nothing that was made stays behind then.
+   */
+  write(name: string, bytes: Uint8Array, options: OutputOptions): Promise<void>;
+}
+
+/** Opens a directory for writing, itself or through a link; one that is absent is made by the first write. */
+export function openOutputFolder(folder: string): OutputFolder {
+  const root = resolve(folder);
+  /** Directories below the root on the way to a name, outermost first. */
+  const wayTo = (name: string): string[] => {
+    const parts = name.split(sep === "/" ? sep : /[/\\]/);
+    if (parts.some((part) => part === "" || part === "." || part === ".." || part.includes("\0")))
+      fail(KIND.USAGE, {
+        where: quotePath(name),
+        expected: "a path below the output directory",
+        actual: "another",
+      });
+    return parts.slice(0, -1).map((_part, i) => join(root, ...parts.slice(0, i + 1)));
+  };
+  const check = async (name: string, { force }: OutputOptions): Promise<void> => {
+    for (const path of wayTo(name)) {
+      const status = await statusOf(path);
+      if (status === undefined) return;
+      if (!status.isDirectory()) throw inTheWay(path, kindOf(status));
+    }
+    const path = join(root, name);
+    const status = await statusOf(path);
+    if (status === undefined) return;
+    if (!status.isFile()) throw inTheWay(path, kindOf(status));
+    if (force !== true) throw outputExists(path);
+  };
+  return {
+    pathOf: (name) => join(folder, name),
+    has: (name) => isRegularFile(join(root, name)),
+    check,
+    async write(name, bytes, options) {
+      const path = join(root, name);
+      const made: string[] = [];
+      try {
+        await mkdir(root, { recursive: true });
+        for (const place of wayTo(name)) if (await makeDirectory(place)) made.push(place);
+        await check(name, options);
+        await fillThenName(path, (to) => writePieces(to, [bytes]), options);
+      } catch (error) {
+        // The system keeps a directory that holds something.
+        for (const place of made.reverse()) await rmdir(place).catch(() => undefined);
+        throw osError(error, path, "write");
+      }
+    },
+  };
+}
+
+/** @returns false if there is one */
+async function makeDirectory(path: string): Promise<boolean> {
+  try {
+    await mkdir(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) !== "EEXIST") throw error;
+  }
+  const status = await lstat(path);
+  if (!status.isDirectory()) throw inTheWay(path, kindOf(status));
+  return false;
+}
+
+async function statusOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return undefined;
+    throw osError(error, path, "write");
+  }
+}
+
+function inTheWay(path: string, what: string): Error {
+  return outputExists(path, what, `Remove it, or choose another directory than ${quotePath(dirname(path))}.`);
+}

@@ -1,0 +1,169 @@
+/**
+ * Decoding all modules of a file over worker threads, into one piece of shared memory (Node only). Every thread runs the
+ * decoder that one thread would run, so the bits are the same.
+ *
+ * A decoder writes about as fast as memory takes it, so threads pay for large adapters only, and most with a pool that is
+ * there already: starting a worker takes longer than decoding twenty million weights.
+ *
+ * @module
+ */
+import { availableParallelism } from "node:os";
+import { assemblePayload } from "../../core/container/payload.ts";
+import type { ModuleRecord } from "../../core/container/types.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { inputLength } from "../../model/adapter.ts";
+import { ADAPTER_BUDGET } from "../../core/read/budget.ts";
+import type { DecodeOptions, HalfArray } from "../../core/read/decode.ts";
+import { decodeAll } from "../../core/read/decode-all.ts";
+import type { LqaFile } from "../../core/read/open.ts";
+import { createWorkerPool, MAX_WORKERS, type WorkerPool } from "./pool.ts";
+import type { DecodeTask } from "./tasks.ts";
+
+/** How a file is decoded as a whole. */
+export interface DecodeWithWorkersOptions extends Pick<DecodeOptions, "layout" | "type" | "multiplier"> {
+  /** Threads, from 1 on. Default: one for every 50 million weights, up to the cores. Does not change the result. */
+  readonly workers?: number | undefined;
+  /** Workers that exist already; they are left running. */
+  readonly pool?: WorkerPool | undefined;
+  /**
+   * Memory to decode into, from its start on: that of an adapter before this one, for one. New memory costs more than
+   * decoding. It must be large enough; threads take part only if it is shared. After an error it holds anything.
+   */
+  readonly buffer?: SharedArrayBuffer | ArrayBuffer | undefined;
+  /** Most bytes of the result, where it is new memory. Default 4 GiB. */
+  readonly budgetBytes?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told after each module. */
+  readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
+}
+
+/** A module in shared memory. */
+export interface PlacedModule {
+  readonly record: ModuleRecord;
+  /** Bytes from the start of the buffer; multiples of 64. */
+  readonly bOffset: number;
+  readonly aOffset: number;
+  /** Views: `Float32Array` for f32, `Float16Array` (or `Uint16Array` where there is none) for f16. */
+  readonly b: Float32Array | HalfArray;
+  readonly a: Float32Array | HalfArray;
+}
+
+/** All modules of a file, decoded. */
+export interface DecodedAdapter {
+  /** Shared, so that it can be posted to other threads without a copy; an ArrayBuffer where there is nothing shared. */
+  readonly buffer: SharedArrayBuffer | ArrayBuffer;
+  /** In file order: for each module B, then A. */
+  readonly modules: readonly PlacedModule[];
+  /** Threads that took part. */
+  readonly workers: number;
+}
+
+/** Factors begin on cache lines: no two threads write to one. */
+const LINE_BYTES = 64;
+/** About 50 ms of work on one thread, the time in which a worker starts. */
+const WEIGHTS_PER_WORKER = 50_000_000;
+
+/**
+ * Decodes all modules.
+ *
+ * @throws LqaError as `LqaFile.decodeModule`; BUDGET; TARGET_SIZE if `buffer` is too small; ABORTED; USAGE for a number of workers that is not from 1 to 64.
+ *   Nothing is delivered then.
+ */
+export async function decodeWithWorkers(
+  file: LqaFile,
+  options: DecodeWithWorkersOptions = {},
+): Promise<DecodedAdapter> {
+  const { layout = "peft", type = "f32", multiplier = false, signal, onProgress } = options;
+  const how = { layout, type, multiplier };
+  const elementBytes = type === "f32" ? 4 : 2;
+  let at = 0;
+  let weights = 0;
+  const place = (length: number): { offset: number; length: number } => {
+    const offset = at;
+    at += Math.ceil((length * elementBytes) / LINE_BYTES) * LINE_BYTES;
+    weights += length;
+    return { offset, length };
+  };
+  const places = file.modules.map((record) => {
+    const vectors = record.experts * record.rank;
+    return { record, b: place(vectors * record.out), a: place(vectors * inputLength(record)) };
+  });
+  const budget = options.budgetBytes ?? ADAPTER_BUDGET;
+  const given = options.buffer;
+  if (given === undefined && at > budget)
+    fail(KIND.BUDGET, { where: "the adapter", expected: `at most ${budget} bytes`, actual: at });
+  if (given !== undefined && given.byteLength < at)
+    fail(KIND.TARGET_SIZE, {
+      where: "the adapter",
+      expected: `a buffer of ${at} bytes at least`,
+      actual: `${given.byteLength} bytes`,
+    });
+  const count = options.workers ?? Math.min(availableParallelism(), Math.floor(weights / WEIGHTS_PER_WORKER));
+  if (options.workers !== undefined && !(Number.isInteger(count) && count >= 1 && count <= MAX_WORKERS))
+    fail(KIND.USAGE, {
+      where: "workers",
+      expected: `a whole number from 1 to ${MAX_WORKERS}`,
+      actual: count,
+    });
+
+  const buffer = given ?? allocate(typeof SharedArrayBuffer === "function", at);
+  const views = places.map(({ record, b, a }): PlacedModule => {
+    const view = ({ offset, length }: { offset: number; length: number }): Float32Array | HalfArray =>
+      arrayOver(type, buffer, offset, length);
+    return { record, bOffset: b.offset, aOffset: a.offset, b: view(b), a: view(a) };
+  });
+  let done = 0;
+  const tell = async (name: string): Promise<void> => {
+    onProgress?.(++done, views.length, name);
+    if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
+  };
+  if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
+  const threads = options.pool?.workers ?? count;
+  if (buffer instanceof ArrayBuffer || (threads <= 1 && options.pool === undefined)) {
+    const arrays = new Map(views.map((view) => [view.record, view]));
+    await decodeAll(file, {
+      ...how,
+      into: (record) => arrays.get(record)!,
+      onModule: ({ name }) => tell(name),
+      ...(signal && { signal }),
+    });
+    return { buffer, modules: views, workers: 1 };
+  }
+  function* tasks(memory: SharedArrayBuffer): Generator<DecodeTask> {
+    for (const { record, b, a } of places) {
+      const payload = assemblePayload(record, file.packed(record)) as Uint8Array<ArrayBuffer>;
+      yield { module: record, payload, b: { ...b, buffer: memory }, a: { ...a, buffer: memory }, how };
+    }
+  }
+  const pool = options.pool ?? createWorkerPool(Math.min(threads, Math.max(1, views.length)));
+  try {
+    await pool.run("decode", tasks(buffer), tell);
+    return { buffer, modules: views, workers: pool.workers };
+  } finally {
+    if (options.pool === undefined) await pool.close();
+  }
+}
+
+function allocate(shared: boolean, bytes: number): SharedArrayBuffer | ArrayBuffer {
+  try {
+    return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
+  } catch (cause) {
+    return fail(KIND.BUDGET, { where: "the adapter", actual: `${bytes} bytes to allocate`, cause });
+  }
+}
+
+type HalfConstructor = new (buffer: ArrayBufferLike, offset: number, length: number) => HalfArray;
+
+function arrayOver(
+  type: "f32" | "f16",
+  buffer: ArrayBufferLike,
+  offset: number,
+  length: number,
+): Float32Array | HalfArray {
+  if (type === "f32") return new Float32Array(buffer, offset, length);
+  const { Float16Array: Half = Uint16Array as unknown as HalfConstructor } = globalThis as {
+    Float16Array?: HalfConstructor;
+  };
+  return new Half(buffer, offset, length);
+}

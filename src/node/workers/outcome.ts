@@ -1,0 +1,43 @@
+/**
+ * What a task came to, as it travels between threads. Errors are taken apart, because a clone of an error is no LqaError
+ * any more.
+ *
+ * @module
+ */
+import { ERRORS } from "../../error-list.ts";
+import { type ErrorDetails, type ErrorName, isLqaError, LqaError } from "../../errors.ts";
+import type { Settled } from "./schedule.ts";
+import { type PoolInput, type PoolKind, type PoolOutput, performTask } from "./tasks.ts";
+
+/** An output, or an error in pieces. */
+export type Outcome =
+  | { readonly output: PoolOutput[PoolKind] }
+  | { readonly kind: ErrorName; readonly details: ErrorDetails }
+  | { readonly message: string; readonly stack: string | undefined };
+
+/** Performs a task on this thread. Never throws. */
+export function outcomeOf<K extends PoolKind>({
+  kind,
+  input,
+}: {
+  readonly kind: K;
+  readonly input: PoolInput[K];
+}): Outcome {
+  try {
+    return { output: performTask(kind, input) };
+  } catch (error) {
+    if (!isLqaError(error)) {
+      const { message, stack } = error instanceof Error ? error : new Error(String(error));
+      return { message, stack };
+    }
+    const { expected, actual, offset, where, advice } = error;
+    return { kind: error.kind, details: { expected, actual, offset, where, advice } };
+  }
+}
+
+/** The same where it has arrived. */
+export function settledOf<K extends PoolKind>(outcome: Outcome): Settled<PoolOutput[K]> {
+  if ("output" in outcome) return { output: outcome.output as PoolOutput[K] };
+  if ("kind" in outcome) return { error: new LqaError(ERRORS[outcome.kind], outcome.details) };
+  return { error: Object.assign(new Error(outcome.message), { stack: outcome.stack }) };
+}

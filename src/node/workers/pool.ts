@@ -1,0 +1,132 @@
+/**
+ * Worker threads that perform tasks of encoding and decoding (Node only). Results come back in the order of the tasks, and every
+ * task is a function of its input, so the number of workers changes nothing but the time.
+ *
+ * A worker costs some 40 ms and 30 MB; {@link suitableWorkers} says when that pays.
+ *
+ * @module
+ */
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { type Executor, inline } from "../../encode/quantize/tasks.ts";
+import { settledOf } from "./outcome.ts";
+import { type Hand, type Settled, schedule } from "./schedule.ts";
+import { type PoolInput, type PoolKind, type PoolOutput, parcel } from "./tasks.ts";
+import type { Answer } from "./worker.ts";
+
+/** Workers, until they are closed. An {@link Executor} for encoding, that can decode as well. */
+export interface WorkerPool {
+  /** How many there are. */
+  readonly workers: number;
+  /** Performs tasks of one kind, as {@link Executor.run} says. Runs may overlap; one that fails has ended all its tasks. */
+  run<K extends PoolKind>(
+    kind: K,
+    inputs: Iterable<PoolInput[K]>,
+    done: (name: string) => Promise<void>,
+  ): Promise<PoolOutput[K][]>;
+  /** Ends the workers, whatever they are doing. */
+  close(): Promise<void>;
+}
+
+/** Parameters of an adapter from which one more worker pays: about 80 ms of work. */
+const PARAMETERS_PER_WORKER = 500_000;
+
+/** More threads than this are a mistake. */
+export const MAX_WORKERS = 64;
+
+/** How many workers are worth their start: one for each core at most; 1 means that none are. */
+export function suitableWorkers(parameters: number): number {
+  return Math.max(
+    1,
+    Math.min(availableParallelism(), MAX_WORKERS, Math.floor(parameters / PARAMETERS_PER_WORKER)),
+  );
+}
+
+/**
+ * Runs something with so many workers, and ends them; with one, on this thread.
+ *
+ * @throws LqaError USAGE for a count that is not a whole number from 1 to 64, and whatever `run` throws
+ */
+export async function withWorkers<T>(count: number, run: (executor: Executor) => Promise<T>): Promise<T> {
+  checkCount(count);
+  if (count <= 1) return run(inline);
+  const pool = createWorkerPool(count);
+  try {
+    return await run(pool);
+  } finally {
+    await pool.close();
+  }
+}
+
+function checkCount(count: number): void {
+  if (!Number.isInteger(count) || count < 1 || count > MAX_WORKERS)
+    fail(KIND.USAGE, {
+      where: "workers",
+      expected: `a whole number from 1 to ${MAX_WORKERS}`,
+      actual: count,
+    });
+}
+
+/**
+ * Starts workers.
+ *
+ * @throws LqaError USAGE for a count that is not a whole number from 1 to 64
+ */
+export function createWorkerPool(count: number): WorkerPool {
+  checkCount(count);
+  // Sources run unbuilt where Node strips types, so the ending is that of this file.
+  const script = new URL(`./worker${/\.[a-z]+$/.exec(import.meta.url)![0]}`, import.meta.url);
+  const workers = Array.from({ length: count }, () => new Worker(script));
+  // A worker that has ended never answers.
+  const ended = new WeakSet<Worker>();
+  for (const worker of workers) worker.on("exit", () => ended.add(worker));
+  const hands = workers.map(
+    (worker): Hand =>
+      (kind, input) =>
+        ended.has(worker)
+          ? Promise.resolve({ error: new Error("a worker ended before its task") })
+          : ask(worker, kind, input),
+  );
+  return {
+    workers: count,
+    run: (kind, inputs, done) => schedule(hands, kind, inputs, done),
+    async close() {
+      for (const worker of workers) ended.add(worker);
+      await Promise.all(workers.map((worker) => worker.terminate()));
+    },
+  };
+}
+
+let asked = 0;
+
+/** Has a worker perform a task. Answers have the number of their task: one worker may be asked by several runs. */
+function ask<K extends PoolKind>(
+  worker: Worker,
+  kind: K,
+  input: PoolInput[K],
+): Promise<Settled<PoolOutput[K]>> {
+  return new Promise((resolve) => {
+    const finish = (result: Settled<PoolOutput[K]>): void => {
+      worker.off("message", onAnswer).off("error", onError).off("exit", onExit);
+      resolve(result);
+    };
+    const task = asked++;
+    const onAnswer = (answer: Answer): void => {
+      if (answer.task !== task) return;
+      finish(settledOf<K>(answer));
+    };
+    const onError = (error: unknown): void => finish({ error });
+    const onExit = (code: number): void =>
+      finish({ error: new Error(`a worker ended before its task, with code ${code}`) });
+    worker.on("message", onAnswer).on("error", onError).on("exit", onExit);
+    try {
+      const { input: own, transfer } = parcel(kind, input);
+      worker.postMessage({ task, kind, input: own }, transfer);
+    } catch (error) {
+      // Factors that are read only now may be unreadable.
+      finish({ error });
+    }
+  });
+}

@@ -1,0 +1,70 @@
+/**
+ * What worker threads can do: the tasks of an encoding (`quantize/tasks.ts`), and decoding a module into shared memory.
+ * How a task travels is decided here: with its own copies of what it needs, never with a whole file behind a view.
+ *
+ * @module
+ */
+import { splitPayload } from "../../core/container/chunk.ts";
+import type { ModuleRecord } from "../../core/container/types.ts";
+import type { LoraModule, ModuleShape } from "../../model/adapter.ts";
+import { shapeOf } from "../../model/adapter.ts";
+import { perform, type TaskInput, type TaskKind, type TaskOutput } from "../../encode/quantize/tasks.ts";
+import { type DecodeOptions, decodeFactors } from "../../core/read/decode.ts";
+
+/** Where a factor goes. */
+export interface SharedTarget {
+  readonly buffer: SharedArrayBuffer;
+  readonly offset: number;
+  /** Weights. */
+  readonly length: number;
+}
+
+/** Decodes the factors of one module into shared memory. */
+export interface DecodeTask {
+  readonly module: ModuleShape & Pick<ModuleRecord, "bands">;
+  /** The payload, not compressed and checked; it is given away. */
+  readonly payload: Uint8Array & { readonly buffer: ArrayBuffer };
+  readonly b: SharedTarget;
+  readonly a: SharedTarget;
+  readonly how: Pick<DecodeOptions, "layout" | "type" | "multiplier">;
+}
+
+/** Input of each kind of task. */
+export interface PoolInput extends TaskInput {
+  readonly decode: DecodeTask;
+}
+
+/** Output of each kind of task. */
+export interface PoolOutput extends TaskOutput {
+  readonly decode: undefined;
+}
+
+export type PoolKind = keyof PoolInput;
+
+/** Performs a task on this thread. */
+export function performTask<K extends PoolKind>(kind: K, input: PoolInput[K]): PoolOutput[K] {
+  const output =
+    kind === "decode" ? decode(input as DecodeTask) : perform(kind as TaskKind, input as TaskInput[TaskKind]);
+  return output as PoolOutput[K];
+}
+
+function decode({ module, payload, b, a, how }: DecodeTask): undefined {
+  const view = ({ buffer, offset, length }: SharedTarget): Uint16Array | Float32Array =>
+    how.type === "f16" ? new Uint16Array(buffer, offset, length) : new Float32Array(buffer, offset, length);
+  const factors = splitPayload(module, module.bands, payload);
+  decodeFactors(module, factors, { ...how, into: { b: view(b), a: view(a) } });
+}
+
+/** A task as it is sent: what is in `transfer` is gone here afterwards, and is never the caller's. */
+export function parcel<K extends PoolKind>(
+  kind: K,
+  input: PoolInput[K],
+): { input: PoolInput[K]; transfer: ArrayBuffer[] } {
+  if (kind === "decode") return { input, transfer: [(input as DecodeTask).payload.buffer] };
+  // A clone of a view would be one of the whole file behind it.
+  const { module } = input as TaskInput[TaskKind];
+  const b = module.b.slice();
+  const a = module.a.slice();
+  const own: LoraModule = { ...shapeOf(module), b, a };
+  return { input: { ...input, module: own }, transfer: [b.buffer, a.buffer] as ArrayBuffer[] };
+}
