@@ -1,6 +1,9 @@
 // What encoding costs and keeps, over the real adapters in $LQA_ADAPTERS (default ../shared/adapters) that this
 // version reads, and over the project's own example. Run after `npm run build`: node bench/adapters.mjs [--json]
-import { encodeAdapter, isLqaError, readAdapter } from "../dist/core/index.js";
+
+import { readAdapter } from "../dist/adapters/index.js";
+import { isLqaError } from "../dist/core/index.js";
+import { encodeAdapter } from "../dist/encode/index.js";
 import { readSourceFiles } from "../dist/node/index.js";
 import { adapterFolders, VARIANTS } from "./real-adapters.mjs";
 

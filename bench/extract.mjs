@@ -25,8 +25,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fromFloat32 } from "../dist/adapters/elements.js";
+import { readAdapter } from "../dist/adapters/index.js";
 import { truncatedSvd } from "../dist/encode/linalg/randomized-svd.js";
-import { readAdapter } from "../dist/node/index.js";
 
 const main = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const example = fileURLToPath(new URL("../examples/number-words/adapter", import.meta.url));

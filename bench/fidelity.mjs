@@ -7,7 +7,8 @@
 //   node bench/fidelity.mjs [--json] [--floor 0|0.5|1] [--write]      --write puts the table into docs/fidelity.md
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { encodeAdapter, isLqaError, parameterCount } from "../dist/core/index.js";
+import { isLqaError, parameterCount } from "../dist/core/index.js";
+import { encodeAdapter } from "../dist/encode/index.js";
 import { boundComponents, relativeBound } from "../dist/encode/quantize/bound.js";
 import { reparameterize } from "../dist/encode/quantize/reparameterize.js";
 import { adapterFolders, readRealAdapter, VARIANTS } from "./real-adapters.mjs";

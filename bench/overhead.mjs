@@ -2,9 +2,9 @@
 // chunk alignment and fixed ones; and how many planes of codes of the file begin at multiples of 4, 16 and 64 bytes. Sections are those of a real PEFT adapter. Run after `npm run build`: node bench/overhead.mjs [--json]
 import { concat } from "../dist/core/container/bytes.js";
 import { planeExtents } from "../dist/core/container/layout.js";
-import { adapterSections } from "../dist/encode/encode.js";
 import { openLqa } from "../dist/core/index.js";
 import { prepareFile } from "../dist/core/write/write.js";
+import { adapterSections } from "../dist/encode/encode.js";
 import { linear, PROJECTIONS, RANK } from "./seven-b.mjs";
 
 const AFFINE2 = { codec: "affine", bits: 2, group: 128, scale: "f16" };

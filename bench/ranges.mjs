@@ -6,7 +6,8 @@
  * Build first (`npm run build`), then `node bench/ranges.mjs [--json] [--rounds 15]`.
  */
 import { cpus } from "node:os";
-import { encodeAdapter, memorySource, openSource } from "../dist/core/index.js";
+import { memorySource, openSource } from "../dist/core/index.js";
+import { encodeAdapter } from "../dist/encode/index.js";
 import { sevenB } from "./seven-b.mjs";
 
 const rounds = Number(process.argv[process.argv.indexOf("--rounds") + 1]) || 15;

@@ -2,8 +2,9 @@
 // ../shared/adapters), which are not part of the project.
 import { existsSync, readdirSync } from "node:fs";
 import { toFloat32 } from "../dist/adapters/elements.js";
+import { readAdapter } from "../dist/adapters/index.js";
 import { readSafetensors } from "../dist/adapters/safetensors.js";
-import { isLqaError, readAdapter } from "../dist/core/index.js";
+import { isLqaError } from "../dist/core/index.js";
 import { readSourceFiles } from "../dist/node/files/adapter-files.js";
 
 /** Names and folders; says so on stderr when the real ones are absent. */

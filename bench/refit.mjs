@@ -7,7 +7,9 @@
  *
  * Build first (`npm run build`), then `node bench/refit.mjs [bits]`.
  */
-import { encodeAdapter, openLqa } from "../dist/core/index.js";
+
+import { openLqa } from "../dist/core/index.js";
+import { encodeAdapter } from "../dist/encode/index.js";
 import { reparameterize } from "../dist/encode/quantize/reparameterize.js";
 import { adapterFolders, readRealAdapter } from "./real-adapters.mjs";
 

@@ -60,12 +60,12 @@ async function loadedFirst(entry) {
 }
 
 for (const name of ["openCore", "openLqa", "openRemote", "decodeStream", "validateLqa"]) {
-  const { code, inputs } = await bundle(`export { ${name} } from "./dist/index.js";`);
+  const { code, inputs } = await bundle(`export { ${name} } from "./dist/core/index.js";`);
   console.log(
     `${name}: ${code.length} bytes, ${gzipped(code)} gzipped, ${brotliCompressSync(code).length} by brotli`,
   );
   if (name !== "openCore") continue;
-  const entry = `export { ${name} } from "./dist/index.js";`;
+  const entry = `export { ${name} } from "./dist/core/index.js";`;
   const whole = await bundle(entry, { external: ["zstd-codec"] });
   console.log(`  all in one file            ${String(gzipped(whole.code)).padStart(7)} gzipped`);
   console.log(`  split, loaded first        ${String(await loadedFirst(entry)).padStart(7)} gzipped`);

@@ -14,7 +14,8 @@ import { createServer } from "node:http";
 import { cpus } from "node:os";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { readSafetensors, writeSafetensors } from "../dist/adapters/safetensors.js";
-import { createWorkerPool, decodeStream, decodeWithWorkers, LqaDecoder, openLqa } from "../dist/node/index.js";
+import { decodeStream, LqaDecoder, openLqa } from "../dist/core/index.js";
+import { createWorkerPool, decodeWithWorkers } from "../dist/node/index.js";
 import { sevenB } from "./seven-b.mjs";
 
 const BITS_PER_SECOND = 100e6;

@@ -19,9 +19,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { crc32 } from "../dist/core/container/crc32.js";
 import { sha256 } from "../dist/core/container/sha256.js";
-import { openFileReader } from "../dist/node/files/file.js";
 import { validateReader } from "../dist/core/validate/validate.js";
 import { prepareFile } from "../dist/core/write/write.js";
+import { openFileReader } from "../dist/node/files/file.js";
 import { linear } from "./seven-b.mjs";
 
 const { values: options } = parseArgs({

@@ -28,7 +28,8 @@ if (!existsSync(adapter)) {
   );
   process.exit(1);
 }
-const { readAdapter, readSourceFiles } = await import("../dist/node/index.js");
+const { readAdapter } = await import("../dist/adapters/index.js");
+const { readSourceFiles } = await import("../dist/node/index.js");
 
 const work = mkdtempSync(join(tmpdir(), "lqa-demo-"));
 process.on("exit", () => rmSync(work, { recursive: true, force: true }));

@@ -8,10 +8,10 @@ import { PROLOGUE_BYTES } from "../dist/core/container/prologue.js";
 import { sha256 } from "../dist/core/container/sha256.js";
 import { writeTrailer } from "../dist/core/container/trailer.js";
 import { allChunks } from "../dist/core/container/types.js";
-import { isLqaError } from "../dist/errors.js";
 import { chunksStart, openIndex } from "../dist/core/read/header.js";
 import { runOver } from "../dist/core/read/steps.js";
 import { bodySteps } from "../dist/core/read/verify.js";
+import { isLqaError } from "../dist/errors.js";
 
 /** Files are extended to at most this for the length that their records add up to. */
 const MOST = 65536;

@@ -2,9 +2,10 @@
 // format or of a target: node fuzz/seeds.mjs
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { encodeMeta } from "../dist/core/container/meta-write.js";
+import { readAdapter } from "../dist/adapters/index.js";
 import { writeSafetensors } from "../dist/adapters/safetensors.js";
-import { encodeAdapter, readAdapter } from "../dist/core/index.js";
+import { encodeMeta } from "../dist/core/container/meta-write.js";
+import { encodeAdapter } from "../dist/encode/index.js";
 import { dialectSeeds, framed } from "./dialect-seeds.mjs";
 import { zstd } from "./file.mjs";
 

@@ -9,60 +9,62 @@ import ts from "typescript";
 import { describe, expect, it } from "vitest";
 
 /**
- * Folder (or file) of src/ to the folders whose values it may import. Its own folder and the files every folder may use
- * (errors, limits, the work meter) go without saying; types may come from `model` and from what stands left of it in the data flow.
+ * Each room of src/, and the rooms whose values it may import: arrows down only. A room in a room (`core/read`) has an entry of
+ * its own; the one above it stands for its door. Its own folder and the files every room may use (errors, limits, the work
+ * meter) are not listed. What everybody may use is `model`.
  */
+const CORE = ["core", "core/codecs", "core/container", "core/io", "core/read", "core/validate", "core/write"];
+const ENCODE = ["encode", "encode/quantize", "encode/linalg"];
+const MODELS = ["models", "models/extract", "models/merge"];
+const NODE = ["node", "node/files", "node/workers"];
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "errors.ts": ["error-catalogue.ts"],
   "error-catalogue.ts": [],
   "error-list.ts": ["error-catalogue.ts"],
   "limits.ts": [],
   "meter.ts": [],
-  model: [],
-  dialects: ["model", "codecs"],
-  wasm: [],
-  linalg: ["wasm"],
-  codecs: ["wasm"],
-  quantize: ["model", "linalg", "codecs"],
-  container: ["model", "codecs"],
-  read: ["model", "container", "codecs", "io"],
-  write: ["model", "container", "codecs"],
-  io: [],
-  validate: ["model", "read", "container", "codecs", "io"],
-  serve: ["model", "read", "container", "codecs", "io", "wasm"],
-  // Only through the entry `lqa/webgpu`.
-  webgpu: ["model", "container", "codecs", "serve"],
-  // Node only: threads around the tasks of encoding and decoding.
-  workers: ["model", "quantize", "container", "read", "error-list.ts"],
-  // Where the rooms meet: an adapter goes through all of them on its way into a file.
-  "encode.ts": ["model", "codecs", "quantize", "write", "container", "version.ts"],
-  // Builds the one file that the payloads of a damaged one belong to.
-  "repair.ts": ["model", "container", "read", "validate"],
-  // What was encoded or read, compared and drawn.
-  report: ["model", "quantize", "encode.ts", "codecs", "container", "read", "validate", "io"],
-  // Reads two models through ranges, decomposes their difference, and is no part of the way into a file.
-  extract: ["model", "dialects", "linalg", "container", "io"],
   "version.ts": [],
-  // An adapter added to its base model, tensor by tensor.
-  merge: ["model", "dialects", "extract", "read"],
-  // Adapters of a directory or bucket through a queue; what it does to one is what encode-file.ts does.
-  fleet: ["model", "quantize", "io", "validate", "report", "serve", "workers", "encode-file.ts"],
-  "fleet.ts": ["*"],
-  "extract-file.ts": ["*"],
-  "convert-file.ts": ["*"],
-  "decode-file.ts": ["*"],
-  "read-valid.ts": ["model", "io", "read", "validate"],
-  "merge-file.ts": ["*"],
-  "base-digest.ts": ["*"],
-  "signature.ts": ["dialects", "io", "validate"],
-  "encode-file.ts": ["*"],
-  "encode-many.ts": ["*"],
-  "index.ts": ["*"],
-  "node.ts": ["*"],
-  "webgpu.ts": ["webgpu"],
+  model: [],
+
+  // The format. It knows nobody.
+  "core/wasm": [],
+  "core/io": [],
+  "core/codecs": ["core/wasm"],
+  "core/container": ["core/codecs"],
+  "core/read": ["core/container", "core/codecs", "core/io"],
+  "core/write": ["core/container", "core/codecs"],
+  "core/validate": ["core/read", "core/container", "core/codecs", "core/io"],
+  core: [...CORE, "error-list.ts", "version.ts"],
+
+  "encode/linalg": ["core/wasm"],
+  "encode/quantize": ["encode/linalg", "core/codecs"],
+  encode: [...ENCODE, "core/write", "core/container", "core/codecs", "version.ts"],
+
+  adapters: ["core/codecs"],
+
+  // Two models through ranges, and the decomposition of their difference; an adapter added to its base model.
+  "models/extract": ["adapters", "encode/linalg", "core/container", "core/io"],
+  "models/merge": ["adapters", "models/extract", "core/read"],
+  models: MODELS,
+
+  // Packed modules in memory, and on a graphics card.
+  serve: ["core/read", "core/container", "core/codecs", "core/io", "core/wasm"],
+  webgpu: ["serve", "core/container", "core/codecs"],
+
+  report: [...CORE, ...ENCODE],
+
+  // Paths, threads, whole files.
+  "node/files": ["core/io"],
+  "node/workers": ["node/files", "encode/quantize", "core/container", "core/read", "error-list.ts"],
+  node: [...NODE, ...MODELS, ...ENCODE, ...CORE, "adapters", "serve"],
+  fleet: ["report", "serve", ...NODE, ...ENCODE, ...CORE],
   cli: ["*"],
 };
 const EVERYWHERE = ["errors.ts", "error-catalogue.ts", "limits.ts", "meter.ts"];
+/** Rooms with rooms. */
+const NESTED = ["core", "encode", "models", "node"];
+/** The doors: entries of the package. */
+const DOORS = ["core", "encode", "adapters", "models", "serve", "webgpu", "report", "node", "fleet"];
 /** Above this a file is no longer about one thing. */
 const MAX_LINES = 400;
 
@@ -112,8 +114,10 @@ function resolveImport(from: string, to: string): string {
   return to.startsWith(".") ? posix.join(dirname(from), to) : to;
 }
 
+/** The room of a file; a file at the root of src/ is its own. */
 function folderOf(name: string): string {
-  return name.includes("/") ? name.slice(0, name.indexOf("/")) : name;
+  const [room, inner, ...rest] = name.split("/");
+  return rest.length > 0 && NESTED.includes(room!) ? `${room}/${inner}` : room!;
 }
 
 const isGenerated = (name: string): boolean =>
@@ -122,7 +126,7 @@ const isPackageFile = (to: string): boolean => /^@[a-z]+\//.test(to);
 const isInternal = (to: string): boolean => files.includes(to);
 
 /** Entries of the package: what it exports, its program, and what is started as a worker. */
-const ENTRIES = ["index.ts", "node.ts", "webgpu.ts", "fleet.ts", "cli/main.ts", "workers/worker.ts"];
+const ENTRIES = [...DOORS.map((door) => `${door}/index.ts`), "cli/main.ts", "node/workers/worker.ts"];
 
 /** Files reached from `start` by imports that exist at run time, and with `types` by those of types too. */
 function reachable(start: string, types = false): Set<string> {
@@ -143,7 +147,7 @@ const DROPS_U_FEFF = /new TextDecoder\((?!"latin1"|"utf-8", \{[^}]*ignoreBOM: tr
 
 describe("the architecture of src/", () => {
   it("is found", () => {
-    expect(files).toContain("index.ts");
+    expect(files).toContain("core/index.ts");
     expect(imports.length).toBeGreaterThan(files.length);
   });
 
@@ -159,12 +163,24 @@ describe("the architecture of src/", () => {
     expect(broken).toEqual([]);
   });
 
-  it("imports from left to right only", () => {
-    const wrong = imports.filter(({ from, to, typeOnly }) => {
+  it("has no loose file but those that every room may use", () => {
+    const loose = files.filter((name) => !name.includes("/"));
+    expect(loose).toEqual([
+      "error-catalogue.ts",
+      "error-list.ts",
+      "errors.ts",
+      "limits.ts",
+      "meter.ts",
+      "version.ts",
+    ]);
+  });
+
+  it("imports downwards only", () => {
+    const wrong = imports.filter(({ from, to }) => {
       if (!isInternal(to) || EVERYWHERE.includes(to)) return false;
       const source = folderOf(from);
       const target = folderOf(to);
-      if (source === target || (typeOnly && target === "model")) return false;
+      if (source === target || target === "model") return false;
       const allowed = ALLOWED[source] ?? [];
       return !allowed.includes("*") && !allowed.includes(target);
     });
@@ -189,22 +205,26 @@ describe("the architecture of src/", () => {
     expect(circles).toEqual([]);
   });
 
-  it("touches files in io/ alone; the program also reads what its own package holds", () => {
+  it("touches files in node/files alone; the program also reads what its own package holds", () => {
     const touching = imports.filter(({ to }) => /^node:(fs|fs\/promises)$/.test(to)).map(({ from }) => from);
     const own = ["cli/run.ts", "cli/commands/explain.ts"];
-    expect(touching.filter((name) => folderOf(name) !== "io" && !own.includes(name))).toEqual([]);
+    expect(touching.filter((name) => folderOf(name) !== "node/files" && !own.includes(name))).toEqual([]);
   });
 
   it("keeps Node out of what browsers load", () => {
-    for (const entry of ["index.ts", "webgpu.ts"])
-      expect([...reachable(entry)].filter((name) => name.startsWith("node:"))).toEqual([]);
+    for (const door of DOORS.filter((name) => name !== "node" && name !== "fleet"))
+      expect(
+        [...reachable(`${door}/index.ts`)].filter((name) => name.startsWith("node:")),
+        door,
+      ).toEqual([]);
   });
 
   it("keeps shaders out of what everybody loads, and everything but packed modules out of what draws on them", () => {
     const shaders = (name: string): boolean => folderOf(name) === "webgpu";
-    expect([...reachable("node.ts"), ...reachable("index.ts")].filter(shaders)).toEqual([]);
-    const folders = new Set([...reachable("webgpu.ts")].filter(isInternal).map(folderOf));
-    for (const folder of ["dialects", "quantize", "linalg", "read", "io"])
+    for (const door of DOORS.filter((name) => name !== "webgpu"))
+      expect([...reachable(`${door}/index.ts`)].filter(shaders), door).toEqual([]);
+    const folders = new Set([...reachable("webgpu/index.ts")].filter(isInternal).map(folderOf));
+    for (const folder of ["adapters", "encode/quantize", "encode/linalg", "core/read", "core/io"])
       expect(folders).not.toContain(folder);
   });
 

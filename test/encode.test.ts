@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import packageJson from "../package.json" with { type: "json" };
-import { encodeAdapter, openLqa, VERSION, validateLqa } from "../src/core/index.ts";
+import { openLqa, VERSION, validateLqa } from "../src/core/index.ts";
+import { encodeAdapter } from "../src/encode/index.ts";
 import { type Adapter, type LoraModule, parameterCount } from "../src/model/adapter.ts";
 import { random, shape, tensor } from "./container/fixtures.ts";
 

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import ts from "typescript";
 import { beforeAll, describe, expect, it } from "vitest";
+import { node } from "./helpers/built.ts";
 import { writePeftDirectory } from "./helpers/peft.ts";
 import { answerRange, serve } from "./helpers/server.ts";
 import { temporaryDirectory } from "./helpers/temporary.ts";
@@ -18,7 +19,7 @@ const blocks = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => c
 const ADDRESS = "https://example.org/adapter.lqa";
 
 const folder = temporaryDirectory();
-const { encodeFile } = (await import(new URL("dist/node/index.js", root).href)) as typeof import("../src/node/index.ts");
+const { encodeFile } = node;
 let address: string;
 beforeAll(async () => {
   writePeftDirectory(join(folder, "my-adapter"), { width: 512, rank: 8 });
@@ -39,8 +40,8 @@ async function run(block: string, show: string): Promise<unknown> {
   const code = outputText
     .replaceAll(ADDRESS, address)
     .replace(
-      /from "lqa(\/node)?"/g,
-      (_, node) => `from "${new URL(node ? "dist/node/index.js" : "dist/core/index.js", root)}"`,
+      /from "lqa(?:\/(\w+))?"/g,
+      (_, room = "core") => `from "${new URL(`dist/${room}/index.js`, root)}"`,
     );
   const path = join(folder, "block.mjs");
   writeFileSync(path, `${given}\n${code}\nconsole.log("shown" + JSON.stringify(${show}));`);

@@ -7,10 +7,10 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { crc32 } from "../src/core/container/crc32.ts";
 import { allChunks, type ContainerIndex } from "../src/core/container/types.ts";
-import { isLqaError } from "../src/errors.ts";
 import { openIndex } from "../src/core/read/header.ts";
 import { type Repaired, repairLqa } from "../src/core/repair.ts";
 import { validateLqa } from "../src/core/validate/validate.ts";
+import { isLqaError } from "../src/errors.ts";
 import { fileBytes, smallInput } from "./container/fixtures.ts";
 
 let original: Uint8Array;

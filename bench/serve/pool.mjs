@@ -5,8 +5,9 @@
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AdapterPool, applyPacked, directoryStore, residentModule } from "../../dist/node/index.js";
 import { decodeFactors } from "../../dist/core/read/decode.js";
+import { directoryStore } from "../../dist/node/index.js";
+import { AdapterPool, applyPacked, residentModule } from "../../dist/serve/index.js";
 import { adapterFile, oneModule, SHAPES } from "./adapters.mjs";
 import { makeBaselines } from "./baselines.mjs";
 import { cpuNow, median } from "./clock.mjs";

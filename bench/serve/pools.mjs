@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openFileSource } from "../../dist/node/files/file.js";
-import { AdapterPool } from "../../dist/node/index.js";
+import { AdapterPool } from "../../dist/serve/index.js";
 import { adapterFile, modulesOf, SHAPES } from "./adapters.mjs";
 import { makeBaselines } from "./baselines.mjs";
 import { available, cpuNow, high, median, memoryNow } from "./clock.mjs";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** @param library the library on Node (node.ts), and `toHex` and `sha256` of its inside */
-export const applierOf = ({ library, sha256, toHex }) =>
+export const applierOf = ({ library, mergeFile, sha256, toHex }) =>
   async function apply(bytes, { base, budget }) {
     const folder = mkdtempSync(join(tmpdir(), "lqa-apply-"));
     try {
@@ -14,7 +14,7 @@ export const applierOf = ({ library, sha256, toHex }) =>
       const { valid, error } = await library.validateLqa(bytes, { budgetBytes: budget });
       if (!valid) throw error;
       const adapter = await (await library.openLqa(bytes, { budgetBytes: budget })).readAdapter();
-      await library.mergeFile(adapter, join(folder, "base"), join(folder, "merged"));
+      await mergeFile(adapter, join(folder, "base"), join(folder, "merged"));
       const merged = readFileSync(join(folder, "merged", "model.safetensors"));
       const start = 8 + Number(merged.readBigUInt64LE(0));
       const header = JSON.parse(merged.subarray(8, start).toString());

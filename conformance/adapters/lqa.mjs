@@ -9,11 +9,12 @@ import { parseArgs } from "node:util";
 import { toHex } from "../../dist/core/container/bytes.js";
 import { readIndex } from "../../dist/core/container/index-read.js";
 import { sha256 } from "../../dist/core/container/sha256.js";
-import * as library from "../../dist/node/index.js";
+import * as library from "../../dist/core/index.js";
+import { mergeFile } from "../../dist/node/index.js";
 import { applierOf } from "./apply.mjs";
 import { LEVELS, OPERATIONS, readerOf } from "./lqa-document.mjs";
 
-const answer = readerOf(library, { readIndex, sha256, toHex, apply: applierOf({ library, sha256, toHex }) });
+const answer = readerOf(library, { readIndex, sha256, toHex, apply: applierOf({ library, mergeFile, sha256, toHex }) });
 
 const runtime = () => {
   if (globalThis.Deno !== undefined) return `Deno ${globalThis.Deno.version.deno}`;

@@ -6,7 +6,9 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
-import * as library from "../../dist/node/index.js";
+import { readAdapter } from "../../dist/adapters/index.js";
+import { encodeAdapter } from "../../dist/encode/index.js";
+import { createWorkerPool } from "../../dist/node/index.js";
 import { encodings } from "./settings.mjs";
 
 export const fileOf = (directory, id) => join(directory, `${id}.lqa`);
@@ -18,8 +20,8 @@ async function main() {
   const names = ["adapter_config.json", "adapter_model.safetensors"];
   const files = new Map(names.map((name) => [name, new Uint8Array(readFileSync(join(adapter, name)))]));
   for (const [i, count] of workers.split(",").map(Number).entries()) {
-    const pool = count > 1 ? library.createWorkerPool(count) : undefined;
-    for await (const { id, bytes } of encodings(library, files, { executor: pool, filter })) {
+    const pool = count > 1 ? createWorkerPool(count) : undefined;
+    for await (const { id, bytes } of encodings({ encodeAdapter, readAdapter }, files, { executor: pool, filter })) {
       const sha256 = createHash("sha256").update(bytes).digest("hex");
       console.log(JSON.stringify({ workers: count, id, length: bytes.length, sha256 }));
       if (i > 0 || directory === undefined) continue;

@@ -1,5 +1,6 @@
 // All encodings of settings.mjs in a page: ../encoders.mjs bundles this for browsers and asks `encodeAll`.
-import * as library from "../../dist/core/index.js";
+import { readAdapter } from "../../dist/adapters/index.js";
+import { encodeAdapter } from "../../dist/encode/index.js";
 import { encodings } from "./settings.mjs";
 
 /** [{ workers: 1, id, length, sha256 }]. The adapter's files are served at their names. */
@@ -8,7 +9,7 @@ globalThis.encodeAll = async (filter) => {
   const load = async (name) => [name, await (await fetch(`/${name}`)).bytes()];
   const results = [];
   const files = new Map(await Promise.all(names.map(load)));
-  for await (const { id, bytes } of encodings(library, files, { filter })) {
+  for await (const { id, bytes } of encodings({ encodeAdapter, readAdapter }, files, { filter })) {
     const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
     results.push({ workers: 1, id, length: bytes.length, sha256 });
   }

@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ERRORS, LqaError } from "../../dist/node/index.js";
+import { ERRORS, LqaError } from "../../dist/core/index.js";
 
 /** B begins at 0, A at a multiple of this. */
 const ALIGNMENT = 64;

@@ -1,7 +1,8 @@
 // A look into a file: it never throws for what is in the bytes, says valid where the validator does, counts every byte once, and
 // the page that is drawn of it is one page of text without a script.
-import { drawReport, inspectLqa } from "../../dist/core/index.js";
+
 import { validateLqa } from "../../dist/core/validate/validate.js";
+import { drawReport, inspectLqa } from "../../dist/report/index.js";
 import { expect, target } from "../contract.mjs";
 import { prepared } from "../file.mjs";
 

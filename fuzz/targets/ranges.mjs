@@ -3,7 +3,8 @@
 //
 // Each byte of the input is the answer to one request; the variant chooses how the file is read.
 import { createHash } from "node:crypto";
-import { encodeAdapter, openLqa, openRemote } from "../../dist/core/index.js";
+import { openLqa, openRemote } from "../../dist/core/index.js";
+import { encodeAdapter } from "../../dist/encode/index.js";
 import { asyncOutcome, expect, target } from "../contract.mjs";
 
 /** Above 64 KiB, so that the end of the file takes a request of its own. */

@@ -10,7 +10,9 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { encodeAdapter, openLqa, readAdapter, writeAdapter } from "../../dist/core/index.js";
+import { readAdapter, writeAdapter } from "../../dist/adapters/index.js";
+import { openLqa } from "../../dist/core/index.js";
+import { encodeAdapter } from "../../dist/encode/index.js";
 import { loraFeeds, noFeeds } from "./feeds.mjs";
 import { loraModel } from "./model.mjs";
 

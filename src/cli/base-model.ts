@@ -5,12 +5,12 @@
  * @module
  */
 import { join } from "node:path";
-import { openBase } from "../node/base-digest.ts";
 import type { JsonObject } from "../adapters/json.ts";
 import { configHeads, configSize, parseModelConfig } from "../adapters/naming/model-config.ts";
-import { isLqaError } from "../errors.ts";
-import { isRegularFile, readRegularFile } from "../node/files/file.ts";
 import type { BaseModel, BaseSizes } from "../core/validate/base.ts";
+import { isLqaError } from "../errors.ts";
+import { openBase } from "../node/base-digest.ts";
+import { isRegularFile, readRegularFile } from "../node/files/file.ts";
 
 /** @throws LqaError NOT_FOUND, IO; SOURCE_CONFIG, SOURCE_HEADER … for a broken base model */
 export async function readBaseModel(path: string): Promise<BaseModel> {

@@ -4,12 +4,13 @@
  *
  * @module
  */
+
+import type { HttpOptions } from "../core/io/http.ts";
+import { type ByteReader, piecesReader, sourceReader } from "../core/validate/window.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { isPipe, openFileReader, openFileSource } from "../node/files/file.ts";
 import { expandPattern, isPattern } from "../node/files/glob.ts";
-import type { HttpOptions } from "../core/io/http.ts";
-import { type ByteReader, piecesReader, sourceReader } from "../core/validate/window.ts";
 import { printable } from "./format.ts";
 import { isAddress, STANDARD_INPUT } from "./open-input.ts";
 

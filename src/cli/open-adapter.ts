@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type ReadOptions, readAdapter, readSourceFiles } from "../node/index.ts";
+import { type ReadOptions, readAdapter } from "../adapters/index.ts";
+import { readSourceFiles } from "../node/index.ts";
 import { readValidAdapter } from "../node/read-valid.ts";
 import { bandsText } from "../report/bands.ts";
 import type { DiffSide } from "../report/diff.ts";

@@ -5,14 +5,14 @@
  * @module
  */
 import { concat } from "../core/container/bytes.ts";
-import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
-import { MAX_WHOLE_FILE, readWholeFile } from "../node/files/file.ts";
 import type { HttpOptions } from "../core/io/http.ts";
 import { piecesOf } from "../core/io/pieces.ts";
-import type { Origin } from "../model/adapter.ts";
 import { type LqaFile, openLqa } from "../core/read/open.ts";
 import type { VerifiedIds } from "../core/read/verify.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
+import type { Origin } from "../model/adapter.ts";
+import { MAX_WHOLE_FILE, readWholeFile } from "../node/files/file.ts";
 import { readValid } from "../node/read-valid.ts";
 import { type Arguments, numberOption, STANDARD_STREAM } from "./command.ts";
 

@@ -9,9 +9,9 @@
 
 import { isAbsolute } from "node:path";
 import { pathToFileURL } from "node:url";
+import { WARNINGS, type WarningName } from "../core/validate/warnings.ts";
 import { ERRORS } from "../error-list.ts";
 import type { ErrorName } from "../errors.ts";
-import { WARNINGS, type WarningName } from "../core/validate/warnings.ts";
 import { VERSION } from "../version.ts";
 import { STANDARD_INPUT } from "./open-input.ts";
 

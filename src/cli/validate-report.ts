@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { LqaError } from "../errors.ts";
+
 import type { Validation } from "../core/validate/validate.ts";
 import type { Warning } from "../core/validate/warnings.ts";
+import type { LqaError } from "../errors.ts";
 import { type Described, errorJson } from "./report-error.ts";
 import type { SarifFinding } from "./sarif.ts";
 

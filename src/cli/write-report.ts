@@ -4,14 +4,15 @@
  * @module
  */
 import { basename, resolve } from "node:path";
+import { type Adapter, parameterCount } from "../core/index.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { assertWritable } from "../node/files/write-file.ts";
-import { type Adapter, parameterCount, writeFileAtomic } from "../node/index.ts";
+import { writeFileAtomic } from "../node/index.ts";
+import { suitableWorkers, withWorkers } from "../node/workers/pool.ts";
 import { type Comparison, compareAdapter } from "../report/compare.ts";
 import { inspectLqa } from "../report/inspection.ts";
 import { drawReport } from "../report/page/page.ts";
-import { suitableWorkers, withWorkers } from "../node/workers/pool.ts";
 import { type Arguments, textOption } from "./command.ts";
 import { printable } from "./format.ts";
 import { openAdapter } from "./open-adapter.ts";

@@ -13,6 +13,10 @@
  *
  * @module
  */
+
+import { isLqaError, LqaError } from "../errors.ts";
+import { ELEMENT_BYTES } from "../model/adapter.ts";
+import { equalBytes } from "../model/bytes.ts";
 import { chunkCrc } from "./container/chunk.ts";
 import { CRC_BYTES, crc32 } from "./container/crc32.ts";
 import { contentHasher, moduleContent, rootDigest, tensorContent } from "./container/digests.ts";
@@ -25,9 +29,6 @@ import { createSha256, sha256 } from "./container/sha256.ts";
 import { writeTrailer } from "./container/trailer.ts";
 import { allChunks, type ContainerIndex, type ModuleRecord, type TensorRecord } from "./container/types.ts";
 import type { Zstd } from "./container/zstd.ts";
-import { isLqaError, LqaError } from "../errors.ts";
-import { ELEMENT_BYTES } from "../model/adapter.ts";
-import { equalBytes } from "../model/bytes.ts";
 import { type InflateCount, inflateCount } from "./read/budget.ts";
 import { chunksStart, openIndex } from "./read/header.ts";
 import { zstdFor } from "./read/zstd.ts";

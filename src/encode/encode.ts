@@ -9,6 +9,7 @@ import { concat, toHex } from "../core/container/bytes.ts";
 import { encodeMeta } from "../core/container/meta-write.ts";
 import { sortByName } from "../core/container/names.ts";
 import { sha256 } from "../core/container/sha256.ts";
+import { createWriter, type PackedModule, type SectionInput } from "../core/write/write.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import {
@@ -20,6 +21,7 @@ import {
   shapeOf,
 } from "../model/adapter.ts";
 import type { Importance } from "../model/importance.ts";
+import { VERSION } from "../version.ts";
 import { quantizeAdapter, type Surroundings } from "./quantize/adapter.ts";
 import {
   type QuantizeOptions,
@@ -35,8 +37,6 @@ import {
   resolveTensorPolicy,
   type TensorPolicy,
 } from "./quantize/tensors.ts";
-import { VERSION } from "../version.ts";
-import { createWriter, type PackedModule, type SectionInput } from "../core/write/write.ts";
 
 /** How {@link encodeAdapter} encodes. Options that do not belong to one profile do not compile. */
 export type EncodeOptions = QuantizeOptions & EncodeControls;

@@ -9,14 +9,14 @@
  */
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
-import { encodeFrom } from "../node/encode-file.ts";
+import type { Executor } from "../encode/quantize/tasks.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
+import { encodeFrom } from "../node/encode-file.ts";
 import { openSourceFiles } from "../node/files/adapter-files.ts";
 import { CONFIG_FILE } from "../node/files/adapter-names.ts";
 import { MAX_SIDE_FILE } from "../node/files/file.ts";
 import { type TemporaryDirectory, withTemporaryDirectory } from "../node/files/temporary.ts";
-import type { Executor } from "../encode/quantize/tasks.ts";
 import { concurrently } from "./concurrent.ts";
 import { type FleetFailure, failureOf } from "./failure.ts";
 import {

@@ -9,9 +9,9 @@
  */
 import { createHash } from "node:crypto";
 import type { S3Client } from "@aws-sdk/client-s3";
+import { assertNotAborted } from "../core/io/source.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
-import { assertNotAborted } from "../core/io/source.ts";
 import { pause } from "./concurrent.ts";
 import { parseLocation } from "./location.ts";
 import { optional } from "./optional.ts";

@@ -4,9 +4,10 @@
  *
  * @module
  */
-import type { EncodeFileControls } from "../node/encode-file.ts";
-import { caught } from "../errors.ts";
+
 import { type NamesOf, type QuantizeOptions, resolveOptions } from "../encode/quantize/profile.ts";
+import { caught } from "../errors.ts";
+import type { EncodeFileControls } from "../node/encode-file.ts";
 
 /** How the adapters of a fleet are encoded, and whether what is there already is replaced. */
 export type FleetSettings = QuantizeOptions &

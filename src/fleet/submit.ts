@@ -8,10 +8,10 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { resolveOptions } from "../encode/quantize/profile.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { decodeUtf8 } from "../model/bytes.ts";
-import { resolveOptions } from "../encode/quantize/profile.ts";
 import { type FoundAdapter, findAdapters } from "./adapters.ts";
 import { concurrently, pause } from "./concurrent.ts";
 import { type FleetJob, jobOf, resultKey } from "./job.ts";

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import * as KIND from "../error-catalogue.ts";
-import { isLqaError, LqaError } from "../errors.ts";
+
 import { type ValidationLevel, validateReader } from "../core/validate/validate.ts";
 import { sourceReader } from "../core/validate/window.ts";
+import * as KIND from "../error-catalogue.ts";
+import { isLqaError, LqaError } from "../errors.ts";
 import { concurrently } from "./concurrent.ts";
 import { type FleetFailure, failureOf } from "./failure.ts";
 import { RECORDS, recordKey } from "./job.ts";

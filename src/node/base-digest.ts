@@ -13,16 +13,16 @@ import { tensorContent } from "../core/container/digests.ts";
 import type { MetaMap } from "../core/container/meta.ts";
 import { sortByName } from "../core/container/names.ts";
 import { createSha256 } from "../core/container/sha256.ts";
+import { baseFinder, checkBaseShape } from "../core/read/base.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
-import { type Model, readModel, type StoredTensor } from "../models/extract/model.ts";
-import { type OpenModel, openModel } from "./open-model.ts";
-import { isRegularFile, namesIn } from "./files/file.ts";
-import { quotePath } from "./files/os-error.ts";
 import type { ModuleShape } from "../model/adapter.ts";
 import { equalBytes } from "../model/bytes.ts";
 import { COMPONENT } from "../model/component.ts";
-import { baseFinder, checkBaseShape } from "../core/read/base.ts";
+import { type Model, readModel, type StoredTensor } from "../models/extract/model.ts";
+import { isRegularFile, namesIn } from "./files/file.ts";
+import { quotePath } from "./files/os-error.ts";
+import { type OpenModel, openModel } from "./open-model.ts";
 
 /** Opens the digest's input, so that no other SHA-256 of the format can collide with it. */
 const DOMAIN: Uint8Array = new TextEncoder().encode("LQA base 1\n");

@@ -9,12 +9,12 @@ import { readAdapter, writeAdapter } from "../adapters/index.ts";
 import { type BaseDescription, baseFromConfig, baseFromGguf } from "../adapters/naming/base-description.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
+import type { Adapter } from "../model/adapter.ts";
 import { openSourceFiles } from "./files/adapter-files.ts";
 import { isDirectory, MAX_SIDE_FILE, openFileSource, readRegularFile } from "./files/file.ts";
 import { quotePath } from "./files/os-error.ts";
 import type { OutputOptions } from "./files/write-file.ts";
 import { assertOutput, writeOutput } from "./files/write-output.ts";
-import type { Adapter } from "../model/adapter.ts";
 
 export type { BaseDescription } from "../adapters/naming/base-description.ts";
 

@@ -3,9 +3,10 @@
  *
  * @module
  */
+
+import type { LqaFile } from "../core/read/open.ts";
 import { type TargetOptions, writeTarget } from "./convert-file.ts";
 import { assertOutput } from "./files/write-output.ts";
-import type { LqaFile } from "../core/read/open.ts";
 import { readValidAdapter } from "./read-valid.ts";
 
 /** How {@link decodeFile} writes. Without `to`: the dialect the adapter came from. */

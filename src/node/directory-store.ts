@@ -4,8 +4,8 @@
  * @module
  */
 import { join } from "node:path";
-import { openFileSource } from "./files/file.ts";
 import { type AdapterStore, safeName } from "../serve/stores.ts";
+import { openFileSource } from "./files/file.ts";
 
 /** Adapters of a directory, not of those below it. Files may come and go; they are opened when they are asked for. */
 export function directoryStore(path: string): AdapterStore {

@@ -4,20 +4,21 @@
  *
  * @module
  */
-import { type BaseDigests, baseDigest } from "./base-digest.ts";
-import { toHex } from "../core/container/bytes.ts";
-import { summarizeNotes } from "./convert-file.ts";
+
 import type { DialectName, ReadSettings } from "../adapters/dialect.ts";
 import { type ImportanceFile, readImportance } from "../adapters/importance/index.ts";
 import { readAdapter } from "../adapters/index.ts";
+import { toHex } from "../core/container/bytes.ts";
+import { openLqa } from "../core/read/open.ts";
 import { type EncodeControls, type EncodeReport, encodeAdapter } from "../encode/encode.ts";
+import type { QuantizeOptions } from "../encode/quantize/profile.ts";
+import type { Executor } from "../encode/quantize/tasks.ts";
+import { parameterCount } from "../model/adapter.ts";
+import { type BaseDigests, baseDigest } from "./base-digest.ts";
+import { summarizeNotes } from "./convert-file.ts";
 import { type OpenSourceFiles, openSourceFiles } from "./files/adapter-files.ts";
 import { readWholeFile } from "./files/file.ts";
 import { assertWritable, type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
-import { parameterCount } from "../model/adapter.ts";
-import type { QuantizeOptions } from "../encode/quantize/profile.ts";
-import type { Executor } from "../encode/quantize/tasks.ts";
-import { openLqa } from "../core/read/open.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
 /** How {@link encodeFile} encodes and writes. */

@@ -7,6 +7,9 @@
  * @module
  */
 import { basename, dirname, join, relative } from "node:path";
+import type { QuantizeOptions } from "../encode/quantize/profile.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { type BaseDigests, baseDigests } from "./base-digest.ts";
 import {
   type EncodedFile,
@@ -14,14 +17,11 @@ import {
   type EncodeFileOptions,
   encodeFrom,
 } from "./encode-file.ts";
-import * as KIND from "../error-catalogue.ts";
-import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { openSourceFiles } from "./files/adapter-files.ts";
 import { CONFIG_FILE, WEIGHTS_ENDING } from "./files/adapter-names.ts";
 import { isDirectory } from "./files/file.ts";
 import { entriesOf, expandPattern, isPattern, patternRoot } from "./files/glob.ts";
 import { type OutputFolder, openOutputFolder } from "./files/output-folder.ts";
-import type { QuantizeOptions } from "../encode/quantize/profile.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
 /** What became of one adapter. */

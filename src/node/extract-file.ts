@@ -5,21 +5,21 @@
  */
 
 import { writeAdapter } from "../adapters/index.ts";
+import { openLqa } from "../core/read/open.ts";
 import { type EncodeControls, type EncodeReport, encodeAdapter } from "../encode/encode.ts";
+import { type QuantizeOptions, resolveOptions } from "../encode/quantize/profile.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import type { Adapter, ElementType } from "../model/adapter.ts";
 import {
   checkExtractOptions,
   type ExtractOptions,
   type ExtractReport,
   extractAdapter,
 } from "../models/extract/extract.ts";
-import { type OpenModel, openModel } from "./open-model.ts";
 import { assertReplaceable, writeDirectoryAtomic } from "./files/write-directory.ts";
 import { assertWritable, type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
-import type { Adapter, ElementType } from "../model/adapter.ts";
-import { type QuantizeOptions, resolveOptions } from "../encode/quantize/profile.ts";
-import { openLqa } from "../core/read/open.ts";
+import { type OpenModel, openModel } from "./open-model.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
 /** How {@link extractFile} extracts and writes. */

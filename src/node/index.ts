@@ -1,15 +1,11 @@
 /**
- * The library on Node: everything of `index.ts`, and files by path.
- *
- * {@link encodeFile} and {@link decodeFile} go from path to path, with all that a program wants around that: outputs that
- * are whole or absent, nothing replaced unasked, an early error where the output has no place. The command line
- * is a thin layer over them.
+ * Files by path, on Node: outputs that are whole or absent, nothing replaced without being asked, an early error where the
+ * output has no place; and threads. The command line is a thin layer over this.
  *
  * @module
  */
 export { baseDigest, checkBaseDigest } from "./base-digest.ts";
 export {
-  type BaseDescription,
   type ConvertedFile,
   type ConvertFileOptions,
   convertFile,
@@ -17,11 +13,10 @@ export {
   type TargetOptions,
 } from "./convert-file.ts";
 export { type DecodedFile, type DecodeFileOptions, decodeFile } from "./decode-file.ts";
+export { directoryStore } from "./directory-store.ts";
 export { type EncodedFile, type EncodeFileOptions, encodeFile, type ImportanceUse } from "./encode-file.ts";
 export { type EncodedItem, type EncodeManyOptions, encodeMany } from "./encode-many.ts";
-export { type OpenModel, openModel } from "./open-model.ts";
 export { type ExtractedFile, type ExtractFileOptions, extractFile } from "./extract-file.ts";
-export * from "../core/index.ts";
 export { readSourceFiles } from "./files/adapter-files.ts";
 export {
   type FileReader,
@@ -33,7 +28,7 @@ export {
 export { writeDirectoryAtomic } from "./files/write-directory.ts";
 export { type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
 export { type MergedModel, type MergeFileOptions, mergeFile } from "./merge-file.ts";
-export { directoryStore } from "./directory-store.ts";
+export { type OpenModel, openModel } from "./open-model.ts";
 export {
   readSignature,
   type SignedFile,

@@ -8,19 +8,19 @@
  * @module
  */
 import { join } from "node:path";
-import { checkBaseDigest } from "./base-digest.ts";
 import { splitComponents } from "../adapters/naming/components.ts";
 import { headerBytes } from "../adapters/safetensors-header.ts";
+import type { ByteSource } from "../core/io/source.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import type { Adapter } from "../model/adapter.ts";
 import { readModel, type StoredTensor } from "../models/extract/model.ts";
-import { type OpenModel, openModel } from "./open-model.ts";
+import { type Job, planMerge } from "../models/merge/plan.ts";
+import { checkBaseDigest } from "./base-digest.ts";
 import { isRegularFile } from "./files/file.ts";
 import { quotePath } from "./files/os-error.ts";
-import type { ByteSource } from "../core/io/source.ts";
 import { assertReplaceable, fillDirectoryAtomic, type NewFolder } from "./files/write-directory.ts";
-import { type Job, planMerge } from "../models/merge/plan.ts";
-import type { Adapter } from "../model/adapter.ts";
+import { type OpenModel, openModel } from "./open-model.ts";
 
 /** Bytes copied at once. */
 const PIECE = 8 * 1024 * 1024;

@@ -8,9 +8,9 @@
 import { basename, dirname, join } from "node:path";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { parseShardIndex, type ShardedModel } from "../models/extract/model.ts";
 import { type FileSource, isDirectory, namesIn, openFileSource, readRegularFile } from "./files/file.ts";
 import { quotePath } from "./files/os-error.ts";
-import { parseShardIndex, type ShardedModel } from "../models/extract/model.ts";
 
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";

@@ -7,13 +7,13 @@
  * @module
  */
 
-import { openFileReader, readWholeFile } from "./files/file.ts";
-import { type Adapter, lazyModule, shapeOf } from "../model/adapter.ts";
 import { ADAPTER_BUDGET, assertAdapter } from "../core/read/budget.ts";
 import type { DecodedFactors } from "../core/read/decode.ts";
 import { type LqaFile, openLqa } from "../core/read/open.ts";
 import type { VerifiedIds } from "../core/read/verify.ts";
 import { type ValidationLevel, validateLqa, validateReader } from "../core/validate/validate.ts";
+import { type Adapter, lazyModule, shapeOf } from "../model/adapter.ts";
+import { openFileReader, readWholeFile } from "./files/file.ts";
 
 /** From here on a file is read twice. */
 const LARGE = 2 ** 26;

@@ -11,10 +11,10 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { basename } from "node:path";
 import { type JsonObject, type JsonValue, parseJson } from "../adapters/json.ts";
+import { validateReader } from "../core/validate/validate.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { openFileReader, openFileSource } from "./files/file.ts";
-import { validateReader } from "../core/validate/validate.ts";
 
 const BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";

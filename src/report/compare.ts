@@ -8,9 +8,6 @@
  * @module
  */
 import { type EncodeControls, type EncodeReport, encodeAdapter, paced } from "../encode/encode.ts";
-import * as KIND from "../error-catalogue.ts";
-import { fail, isLqaError, type LqaError } from "../errors.ts";
-import { type Adapter, parameterCount } from "../model/adapter.ts";
 import { type BoundComponent, boundComponents, relativeBound } from "../encode/quantize/bound.ts";
 import {
   checkModule,
@@ -18,6 +15,9 @@ import {
   type QuantizeSettings,
   resolveOptions,
 } from "../encode/quantize/profile.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail, isLqaError, type LqaError } from "../errors.ts";
+import { type Adapter, parameterCount } from "../model/adapter.ts";
 import type { RdCurve, RdMethod, RdPoint } from "./rd-curve-svg.ts";
 
 /** What to compare. Everything else is as for `encodeAdapter`. */

@@ -6,9 +6,10 @@
  *
  * @module
  */
+
+import { compareModules } from "../encode/quantize/quality.ts";
 import type { Adapter, LoraModule, MetaValue } from "../model/adapter.ts";
 import { comparable, shapeOf, withFactors } from "../model/adapter.ts";
-import { compareModules } from "../encode/quantize/quality.ts";
 
 /** One side: an adapter, and how its modules are encoded if they are. */
 export interface DiffSide extends Adapter {

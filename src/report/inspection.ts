@@ -11,9 +11,20 @@
 import { encodingLabel } from "../core/codecs/encoding.ts";
 import type { MetaMap } from "../core/container/meta.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../core/container/types.ts";
-import { paced } from "../encode/encode.ts";
-import { isLqaError } from "../errors.ts";
 import { type ByteSource, memorySource } from "../core/io/source.ts";
+import { pieceCount } from "../core/read/budget.ts";
+import { decodeFactors } from "../core/read/decode.ts";
+import { openSource, type RangedLqa } from "../core/read/ranged.ts";
+import {
+  type Validation,
+  type ValidationLevel,
+  validateLqa,
+  validateSource,
+} from "../core/validate/validate.ts";
+import { paced } from "../encode/encode.ts";
+import { type BoundComponent, relativeBound } from "../encode/quantize/bound.ts";
+import { compareModules } from "../encode/quantize/quality.ts";
+import { isLqaError } from "../errors.ts";
 import {
   type Adapter,
   comparable,
@@ -24,12 +35,6 @@ import {
   shapeOf,
   withFactors,
 } from "../model/adapter.ts";
-import { type BoundComponent, relativeBound } from "../encode/quantize/bound.ts";
-import { compareModules } from "../encode/quantize/quality.ts";
-import { pieceCount } from "../core/read/budget.ts";
-import { decodeFactors } from "../core/read/decode.ts";
-import { openSource, type RangedLqa } from "../core/read/ranged.ts";
-import { type Validation, type ValidationLevel, validateLqa, validateSource } from "../core/validate/validate.ts";
 import { type ByteMap, mapBytes } from "./byte-map.ts";
 import { type CodeCounts, countCodes } from "./code-counts.ts";
 import { type LayerPlace, layerPlaces } from "./layers.ts";

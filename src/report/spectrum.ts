@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { inputLength, type LoraModule } from "../model/adapter.ts";
+
 import type { BoundComponent } from "../encode/quantize/bound.ts";
 import { reparameterize } from "../encode/quantize/reparameterize.ts";
+import { inputLength, type LoraModule } from "../model/adapter.ts";
 
 /** Whether decomposing a module means anything. */
 export function finite({ b, a }: LoraModule): boolean {

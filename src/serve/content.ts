@@ -11,10 +11,10 @@ import type { PackedFactors } from "../core/codecs/packed.ts";
 import { splitPayload } from "../core/container/chunk.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import type { ContainerIndex, ModuleRecord, TensorRecord } from "../core/container/types.ts";
+import type { RangedLqa } from "../core/read/ranged.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ElementType, PlainTensor, TensorRole } from "../model/adapter.ts";
-import type { RangedLqa } from "../core/read/ranged.ts";
 import type { ResidentModule } from "./resident-module.ts";
 
 /** Bytes that the objects of a module take, beside its payload and its name. Measured by `npm run bench:serve`. */

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import * as KIND from "../error-catalogue.ts";
-import { fail, isLqaError, LqaError } from "../errors.ts";
+
 import { Slots } from "../core/io/slots.ts";
 import { memorySource } from "../core/io/source.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail, isLqaError, LqaError } from "../errors.ts";
 import type { AdapterSource } from "./pool-options.ts";
 import type { Owner } from "./resident.ts";
 import type { StoredAdapter } from "./stores.ts";

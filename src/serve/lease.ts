@@ -7,10 +7,10 @@
 // Symbol.dispose, for projects whose libraries do not have it.
 /// <reference lib="esnext.disposable" preserve="true" />
 import { f16ToNumber, numberToF16 } from "../core/codecs/floats.ts";
+import type { DecodedFactors } from "../core/read/decode.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
-import type { DecodedFactors } from "../core/read/decode.ts";
 import { type Activations, rowsOf } from "./activations.ts";
 import { type ApplyOptions, applyPacked } from "./apply.ts";
 import { type Content, tensorKey } from "./content.ts";

@@ -7,9 +7,10 @@
  *
  * @module
  */
+
+import { assertNotAborted } from "../core/io/source.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
-import { assertNotAborted } from "../core/io/source.ts";
 import { Budget } from "./budget.ts";
 import { type Entry, entryOf, told, unknown } from "./entry.ts";
 import { AdapterLease } from "./lease.ts";

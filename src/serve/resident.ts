@@ -6,9 +6,9 @@
  */
 
 import { Slots } from "../core/io/slots.ts";
-import { parameterCount } from "../model/adapter.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "../core/read/decode.ts";
 import type { RangedLqa } from "../core/read/ranged.ts";
+import { parameterCount } from "../model/adapter.ts";
 import type { Budget, Holding } from "./budget.ts";
 import type { Content } from "./content.ts";
 import type { StoredAdapter } from "./stores.ts";

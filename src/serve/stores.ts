@@ -4,11 +4,12 @@
  *
  * @module
  */
-import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
+
 import { type HttpOptions, httpSource } from "../core/io/http.ts";
 import { assertNotAborted, assertRange, type ByteSource, memorySource } from "../core/io/source.ts";
 import { FIRST_BYTES, keepingSource } from "../core/read/source-read.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
 
 /** An adapter's file, open for reading. */
 export interface StoredAdapter {

@@ -6,7 +6,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import { encodeAdapter } from "../../src/core/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
 import { lqa } from "../helpers/cli.ts";
 import { good, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";

@@ -1,6 +1,12 @@
 /** Conversions of floats against the definition of their formats, with numbers on both sides of every edge. */
 import { describe, expect, it } from "vitest";
-import { bitsToNumber, numberToBits, readBits, readElement, writeBits } from "../../src/core/codecs/elements.ts";
+import {
+  bitsToNumber,
+  numberToBits,
+  readBits,
+  readElement,
+  writeBits,
+} from "../../src/core/codecs/elements.ts";
 import {
   bf16ToNumber,
   f16ToNumber,

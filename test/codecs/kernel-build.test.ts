@@ -4,12 +4,12 @@ import { describe, expect, it } from "vitest";
 import { bytesOfText } from "../../src/core/wasm/text.ts";
 
 const sources = new URL("../../src/", import.meta.url);
-const { KERNELS, build, compile, textOf } = await import(new URL("wasm/build.mjs", sources).href);
+const { KERNELS, build, compile, textOf } = await import(new URL("core/wasm/build.mjs", sources).href);
 const EXPORTS: Readonly<Record<string, readonly string[]>> = {
-  "codecs/kernels/decode": ["multiply", "turn", "decode", "prepare", "convert", "rotate", "memory"],
-  "codecs/kernels/product": ["product", "memory"],
-  "codecs/kernels/viterbi": ["forward", "memory"],
-  "linalg/kernels/dense": [
+  "core/codecs/kernels/decode": ["multiply", "turn", "decode", "prepare", "convert", "rotate", "memory"],
+  "core/codecs/kernels/product": ["product", "memory"],
+  "core/codecs/kernels/viterbi": ["forward", "memory"],
+  "encode/linalg/kernels/dense": [
     "packColumnsF32",
     "packColumnsF64",
     "packRowsF32",

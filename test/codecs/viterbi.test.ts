@@ -3,7 +3,12 @@ import { describe, expect, it } from "vitest";
 import { unpackCodes } from "../../src/core/codecs/bits.ts";
 import { decodePlanes } from "../../src/core/codecs/decode.ts";
 import { kernelEngine } from "../../src/core/codecs/kernels/viterbi-kernel.ts";
-import { TRELLIS_TABLES, type TrellisTable, trellisSteps, trellisTable } from "../../src/core/codecs/trellis.ts";
+import {
+  TRELLIS_TABLES,
+  type TrellisTable,
+  trellisSteps,
+  trellisTable,
+} from "../../src/core/codecs/trellis.ts";
 import { encodeTrellis } from "../../src/core/codecs/viterbi.ts";
 import { BLOCK } from "../../src/core/codecs/viterbi-engine.ts";
 import { plainEngine } from "../../src/core/codecs/viterbi-plain.ts";

@@ -3,8 +3,8 @@ import type { Encoding, Planes } from "../../src/core/codecs/encoding.ts";
 import { FLOAT_BYTES, planeSizes } from "../../src/core/codecs/encoding.ts";
 import type { Band } from "../../src/core/codecs/packed.ts";
 import { concat } from "../../src/core/container/bytes.ts";
-import { inputLength, type ModuleShape, type PlainTensor } from "../../src/model/adapter.ts";
 import { type PackedModule, prepareFile, type SectionInput } from "../../src/core/write/write.ts";
+import { inputLength, type ModuleShape, type PlainTensor } from "../../src/model/adapter.ts";
 
 /** Small, fast, seeded: xorshift32, as bytes. */
 export function random(seed: number): { byte(): number; below(n: number): number } {

@@ -1,6 +1,7 @@
 /** What no dialect reads is refused under its own name. */
 import { describe, expect, it } from "vitest";
-import { peft, readAdapter, type SourceFiles } from "../../src/adapters/index.ts";
+import { readAdapter, type SourceFiles } from "../../src/adapters/index.ts";
+import { peft } from "../../src/adapters/peft/index.ts";
 import { writeSafetensors } from "../../src/adapters/safetensors.ts";
 import { openSource } from "../../src/adapters/source.ts";
 import { bytesOf, directory, floats, pair } from "./build.ts";

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { readSafetensors } from "../../src/adapters/safetensors.ts";
+import { openLqa } from "../../src/core/read/open.ts";
 import { encodeAdapter } from "../../src/encode/encode.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
-import { openLqa } from "../../src/core/read/open.ts";
 
 const folder = process.env.LQA_ADAPTERS ?? join(import.meta.dirname, "../../../shared/adapters");
 const present = existsSync(folder);

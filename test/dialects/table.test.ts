@@ -8,10 +8,10 @@ import { describe, expect, it } from "vitest";
 import type { DialectName } from "../../src/adapters/dialect.ts";
 import { DIALECTS, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { openSource } from "../../src/adapters/source.ts";
+import { openLqa } from "../../src/core/read/open.ts";
 import { encodeAdapter } from "../../src/encode/encode.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
-import { openLqa } from "../../src/core/read/open.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";
 

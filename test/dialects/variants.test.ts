@@ -5,9 +5,9 @@ import { DIALECTS, readAdapter, writeAdapter } from "../../src/adapters/index.ts
 import { isOnnxAdapter, readOnnxAdapter } from "../../src/adapters/onnx/file.ts";
 import { openSource } from "../../src/adapters/source.ts";
 import { readTensorFile } from "../../src/adapters/tensor-file.ts";
+import { openLqa } from "../../src/core/read/open.ts";
 import { encodeAdapter } from "../../src/encode/encode.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
-import { openLqa } from "../../src/core/read/open.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";
 

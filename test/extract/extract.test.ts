@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
+import { type ByteSource, memorySource } from "../../src/core/io/source.ts";
+import { openLqa } from "../../src/core/read/open.ts";
 import { encodeAdapter } from "../../src/encode/encode.ts";
 import { isLqaError, type LqaError } from "../../src/errors.ts";
+import { inputLength, type LoraModule } from "../../src/model/adapter.ts";
 import { type ExtractOptions, extractAdapter } from "../../src/models/extract/extract.ts";
 import type { ShardedModel } from "../../src/models/extract/model.ts";
-import { type ByteSource, memorySource } from "../../src/core/io/source.ts";
-import { inputLength, type LoraModule } from "../../src/model/adapter.ts";
-import { openLqa } from "../../src/core/read/open.ts";
 import {
   addLowRank,
   baseModel,

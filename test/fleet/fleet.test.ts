@@ -4,7 +4,6 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parquetReadObjects } from "hyparquet";
 import { describe, expect, it } from "vitest";
-import { encodeFile } from "../../src/node/encode-file.ts";
 import {
   drawFleetReport,
   type FleetSettings,
@@ -15,6 +14,7 @@ import {
   workFleet,
   writeCatalogue,
 } from "../../src/fleet/index.ts";
+import { encodeFile } from "../../src/node/encode-file.ts";
 import { lqa } from "../helpers/cli.ts";
 import { encodedAlone, SETTINGS, writeAdapters, writePoison } from "../helpers/fleet.ts";
 import { memoryQueue, memoryStorage } from "../helpers/memory-fleet.ts";

@@ -3,7 +3,6 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type JobFile, jobOf, parseJob } from "../../src/fleet/job.ts";
 import {
   type FleetJob,
   openQueue,
@@ -12,6 +11,7 @@ import {
   verifyFleet,
   workFleet,
 } from "../../src/fleet/index.ts";
+import { type JobFile, jobOf, parseJob } from "../../src/fleet/job.ts";
 import { encodedAlone, SETTINGS, writeAdapters } from "../helpers/fleet.ts";
 import { memoryQueue, memoryStorage } from "../helpers/memory-fleet.ts";
 import { findRedis, startRedis } from "../helpers/servers.ts";

@@ -1,8 +1,8 @@
 /** A worker that is to end when nothing is left: not before, and not long after. */
 import { describe, expect, it } from "vitest";
+import { openQueue, type WorkQueue } from "../../src/fleet/index.ts";
 import { type FleetJob, jobOf } from "../../src/fleet/job.ts";
 import { FIRST_PAUSE, type Verdict } from "../../src/fleet/queue.ts";
-import { openQueue, type WorkQueue } from "../../src/fleet/index.ts";
 import { findRedis, startRedis } from "../helpers/servers.ts";
 
 const program = findRedis();

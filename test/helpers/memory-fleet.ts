@@ -7,13 +7,13 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, sep } from "node:path";
+import { assertNotAborted } from "../../src/core/io/source.ts";
 import { ERRORS } from "../../src/error-list.ts";
 import { LqaError } from "../../src/errors.ts";
+import type { FleetFailure, ObjectStore, QueuedJob, Stores, WorkQueue } from "../../src/fleet/index.ts";
 import { nameIn } from "../../src/fleet/job.ts";
 import { parseLocation } from "../../src/fleet/location.ts";
 import { ATTEMPTS } from "../../src/fleet/queue.ts";
-import type { FleetFailure, ObjectStore, QueuedJob, Stores, WorkQueue } from "../../src/fleet/index.ts";
-import { assertNotAborted } from "../../src/core/io/source.ts";
 
 const compare = (x: string, y: string): number => Buffer.compare(Buffer.from(x), Buffer.from(y));
 

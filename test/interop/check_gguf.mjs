@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { BLOCK_PATHS, OUTPUT_PATHS } from "../../dist/adapters/gguf/names.js";
 import { readGguf } from "../../dist/adapters/gguf/read.js";
 import { GGUF_TYPES } from "../../dist/adapters/gguf/types.js";
-import { readImportance } from "../../dist/core/index.js";
+import { readImportance } from "../../dist/adapters/index.js";
 
 const directory = process.argv[2];
 const bytesOf = (name) => new Uint8Array(readFileSync(join(directory, name)));

@@ -14,13 +14,14 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 const [original, decoded, target, elements = "source", variant] = process.argv.slice(2);
 const dist = process.env.LQA_DIST ?? fileURLToPath(new URL("../../dist", import.meta.url));
 const load = (module) => import(pathToFileURL(resolve(dist, module)).href);
-const { readAdapter, writeAdapter } = await load("dialects/index.js");
+const { readAdapter, writeAdapter } = await load("adapters/index.js");
 
 const names = ["adapter_config.json", "adapter_model.safetensors"];
 const files = new Map(names.map((name) => [name, new Uint8Array(readFileSync(join(original, name)))]));
 let adapter = readAdapter(files);
 if (variant !== undefined) {
-  const { encodeAdapter, openLqa } = await load("index.js");
+  const { openLqa } = await load("core/index.js");
+  const { encodeAdapter } = await load("encode/index.js");
   const { bytes } = await encodeAdapter(adapter, { profile: "loraquant", variant });
   adapter = await (await openLqa(bytes)).readAdapter();
 }

@@ -5,8 +5,8 @@
 import { randomBytes } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { isLqaError, type LqaError } from "../../src/errors.ts";
 import { type HttpOptions, httpSource } from "../../src/core/io/http.ts";
+import { isLqaError, type LqaError } from "../../src/errors.ts";
 import { answerRange, good, type Handler, serve } from "../helpers/server.ts";
 
 const bytes = new Uint8Array(randomBytes(300_000));

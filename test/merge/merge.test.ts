@@ -19,8 +19,8 @@ import {
   toFloat32,
   writeSafetensors,
 } from "../../src/adapters/safetensors.ts";
-import { mergeFile } from "../../src/node/merge-file.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
+import { mergeFile } from "../../src/node/merge-file.ts";
 import { directory, floats } from "../dialects/build.ts";
 import { deltaOf } from "../dialects/delta.ts";
 import { baseModel, fileOf, type TestModel, tensor, writeModel } from "../helpers/models.ts";

@@ -52,7 +52,8 @@ encoder.copyBufferToBuffer(b, 0, b, 256, 16);
 `;
 /** What a program of Node has. */
 const SERVER = `import { submitFleet } from "lqa/fleet";
-import { encodeFile, openFileSource, openSource } from "lqa/node";
+import { openSource } from "lqa";
+import { encodeFile, openFileSource } from "lqa/node";
 
 const file = await openSource(await openFileSource("a.lqa"));
 export const name: string = file.modules[0]!.name;

@@ -5,6 +5,7 @@
 import fc from "fast-check";
 import type { Encoding } from "../../src/core/codecs/encoding.ts";
 import type { Band } from "../../src/core/codecs/packed.ts";
+import type { ContainerInput, PackedModule, SectionInput } from "../../src/core/write/write.ts";
 import type { EncodeOptions } from "../../src/encode/encode.ts";
 import {
   type Adapter,
@@ -18,7 +19,6 @@ import {
   multiplierByRule,
   type PlainTensor,
 } from "../../src/model/adapter.ts";
-import type { ContainerInput, PackedModule, SectionInput } from "../../src/core/write/write.ts";
 import { packed } from "../container/fixtures.ts";
 
 /** Names as they occur, and names as nobody expects them: anything of 1 to 512 bytes without control characters. */

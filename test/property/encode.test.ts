@@ -7,11 +7,11 @@ import { concat } from "../../src/core/container/bytes.ts";
 import { rawPayload } from "../../src/core/container/chunk.ts";
 import { decompressorOf } from "../../src/core/container/inflate.ts";
 import type { ModuleRecord } from "../../src/core/container/types.ts";
+import { type LqaFile, loadZstdCodec, type MetaMap, openLqa, validateLqa } from "../../src/core/index.ts";
+import { prepareFile } from "../../src/core/write/write.ts";
 import { type EncodeOptions, encodeAdapter } from "../../src/encode/encode.ts";
 import { isLqaError } from "../../src/errors.ts";
-import { type LqaFile, loadZstdCodec, type MetaMap, openLqa, validateLqa } from "../../src/core/index.ts";
 import { type Adapter, inputLength, type PlainTensor } from "../../src/model/adapter.ts";
-import { prepareFile } from "../../src/core/write/write.ts";
 import { adapters, options } from "./adapters.ts";
 import { holds, TIMEOUT } from "./runs.ts";
 

@@ -3,9 +3,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodePlanes } from "../../src/core/codecs/decode.ts";
 import type { PackedFactors } from "../../src/core/codecs/packed.ts";
-import { inputLength, type LoraModule } from "../../src/model/adapter.ts";
 import { quantizeModule } from "../../src/encode/quantize/profile.ts";
 import { totalQuality } from "../../src/encode/quantize/quality.ts";
+import { inputLength, type LoraModule } from "../../src/model/adapter.ts";
 import { uniform } from "../helpers/random.ts";
 import { dense, makeModule } from "./modules.ts";
 

@@ -1,16 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  type EncodeOptions,
-  encodeAdapter,
-  openLqa,
-  QUALITY_BITS,
-  type QualityName,
-  validateLqa,
-} from "../../src/core/index.ts";
-import { type Adapter, type LoraModule, parameterCount } from "../../src/model/adapter.ts";
+import { openLqa, validateLqa } from "../../src/core/index.ts";
+import { type EncodeOptions, encodeAdapter, QUALITY_BITS, type QualityName } from "../../src/encode/index.ts";
 import { allocate, type Candidate } from "../../src/encode/quantize/rd/allocate.ts";
 import { RATES } from "../../src/encode/quantize/rd/rates.ts";
+import { type Adapter, type LoraModule, parameterCount } from "../../src/model/adapter.ts";
 import { random, shape, tensor } from "../container/fixtures.ts";
 
 /** Factors of random weights whose components fall off: sums of four uniform numbers, scaled by column. */

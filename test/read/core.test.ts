@@ -9,9 +9,9 @@ import { build } from "esbuild";
 import { describe, expect, it } from "vitest";
 import { toHex } from "../../src/core/container/bytes.ts";
 import { sha256 } from "../../src/core/container/sha256.ts";
-import { isLqaError, type LqaError } from "../../src/errors.ts";
 import { type LqaCore, openCore } from "../../src/core/read/core.ts";
 import { openLqa } from "../../src/core/read/open.ts";
+import { isLqaError, type LqaError } from "../../src/errors.ts";
 import { fileBytes, smallInput } from "../container/fixtures.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -186,16 +186,16 @@ describe("a bundle of openCore", () => {
     );
 
   it("has no package and nothing of sections, digests and verification", async () => {
-    const { bundled } = await inputsOf(`export { openCore } from "./src/index.ts";`);
+    const { bundled } = await inputsOf(`export { openCore } from "./src/core/index.ts";`);
     expect(bundled).toContain("src/core/read/core.ts");
     expect(unwanted(bundled)).toEqual([]);
-    expect(unwanted((await inputsOf(`export { openLqa } from "./src/index.ts";`)).bundled)).toContain(
+    expect(unwanted((await inputsOf(`export { openLqa } from "./src/core/index.ts";`)).bundled)).toContain(
       "src/core/read/verify.ts",
     );
   });
 
   it("loads what only compressed chunks need when there are some", async () => {
-    const { bundled, later } = await inputsOf(`export { openCore } from "./src/index.ts";`);
+    const { bundled, later } = await inputsOf(`export { openCore } from "./src/core/index.ts";`);
     const zstd = ["decompress", "inflate", "portable-zstd", "text-dictionary", "zstd-frame"];
     const paths = zstd.map((name) => `src/core/container/${name}.ts`);
     expect(later.filter((path) => paths.includes(path)).sort()).toEqual(paths);
@@ -203,7 +203,7 @@ describe("a bundle of openCore", () => {
   });
 
   it("needs no tree-shaking for that: nothing it reaches imports them", async () => {
-    const { imported } = await inputsOf(`export { openCore } from "./src/read/core.ts";`);
+    const { imported } = await inputsOf(`export { openCore } from "./src/core/read/core.ts";`);
     expect(imported).toContain("src/core/read/core.ts");
     expect(unwanted(imported)).toEqual([]);
   });

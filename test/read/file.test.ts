@@ -3,10 +3,10 @@ import { align, concat, toHex } from "../../src/core/container/bytes.ts";
 import { crc32 } from "../../src/core/container/crc32.ts";
 import { rootDigest } from "../../src/core/container/digests.ts";
 import { sha256 } from "../../src/core/container/sha256.ts";
-import { isLqaError } from "../../src/errors.ts";
 import { openLqa } from "../../src/core/read/open.ts";
 import { type ValidationLevel, validateLqa } from "../../src/core/validate/validate.ts";
 import { prepareFile } from "../../src/core/write/write.ts";
+import { isLqaError } from "../../src/errors.ts";
 import {
   AFFINE2,
   bands,

@@ -6,20 +6,11 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { memorySource, openLqa, openRemote, openSource, type RangedLqa } from "../../src/core/index.ts";
 import { isLqaError } from "../../src/errors.ts";
-import {
-  AdapterPool,
-  type AdapterStore,
-  httpStore,
-  memorySource,
-  objectStore,
-  openLqa,
-  openRemote,
-  openSource,
-  type RangedLqa,
-} from "../../src/core/index.ts";
 import { openFileSource } from "../../src/node/files/file.ts";
 import { directoryStore } from "../../src/node/index.ts";
+import { AdapterPool, type AdapterStore, httpStore, objectStore } from "../../src/serve/index.ts";
 import { bands, fileBytes, packed, shape, smallInput, tensor } from "../container/fixtures.ts";
 import { answerRange, good, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";

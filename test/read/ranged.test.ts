@@ -5,18 +5,18 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { concat } from "../../src/core/container/bytes.ts";
-import { isLqaError } from "../../src/errors.ts";
 import {
   type ByteSource,
   blobSource,
-  encodeAdapter,
   memorySource,
   openLqa,
   openRemote,
   openSource,
 } from "../../src/core/index.ts";
-import { openFileSource } from "../../src/node/files/file.ts";
 import { planRanges } from "../../src/core/read/plan.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
+import { isLqaError } from "../../src/errors.ts";
+import { openFileSource } from "../../src/node/files/file.ts";
 import { bands, fileBytes, packed, shape, smallInput, tensor } from "../container/fixtures.ts";
 import { findNginx, startNginx } from "../helpers/nginx.ts";
 import { answerRange, good, serve } from "../helpers/server.ts";

@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import {
-  AdapterPool,
   blobSource,
   decodeAll,
   decodeStream,
@@ -16,13 +15,13 @@ import {
   LqaDecoder,
   type LqaError,
   lqaEvents,
-  memoryStore,
   openCore,
   openLqa,
   openSource,
   validateLqa,
 } from "../../src/core/index.ts";
 import { createWorkerPool, decodeWithWorkers } from "../../src/node/index.ts";
+import { AdapterPool, memoryStore } from "../../src/serve/index.ts";
 
 const suite = fileURLToPath(new URL("../../conformance/suite", import.meta.url));
 

@@ -7,7 +7,8 @@ import type { ByteField } from "../../site/inspector/src/bytes/field.ts";
 import { type FieldContext, fieldsIn } from "../../site/inspector/src/bytes/fields.ts";
 import { mapIndex } from "../../site/inspector/src/bytes/index-fields.ts";
 import { type Region, regionsOf } from "../../site/inspector/src/bytes/regions.ts";
-import { type Adapter, encodeAdapter, isLqaError, memorySource, openSource } from "../../src/core/index.ts";
+import { type Adapter, isLqaError, memorySource, openSource } from "../../src/core/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
 import { normal } from "../helpers/random.ts";
 
 const read = (name: string): Buffer => readFileSync(new URL(`../../${name}`, import.meta.url));

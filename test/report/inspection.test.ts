@@ -3,20 +3,19 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { encodingLabel } from "../../src/core/codecs/encoding.ts";
-import * as KIND from "../../src/error-catalogue.ts";
 import {
   type Adapter,
   type ByteSource,
-  encodeAdapter,
-  inspectLqa,
-  inspectSource,
   type LoraModule,
   LqaError,
   memorySource,
   openLqa,
   parameterCount,
 } from "../../src/core/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
+import * as KIND from "../../src/error-catalogue.ts";
 import { compareAdapter } from "../../src/report/compare.ts";
+import { inspectLqa, inspectSource } from "../../src/report/index.ts";
 import { effectiveRank } from "../../src/report/page/module-tables.ts";
 import { normal } from "../helpers/random.ts";
 

@@ -1,7 +1,9 @@
 /** The page: well-formed whatever is in the file, without anything that runs or asks for something. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Adapter, drawReport, encodeAdapter, inspectLqa, type MetaMap } from "../../src/core/index.ts";
+import type { Adapter, MetaMap } from "../../src/core/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
+import { drawReport, inspectLqa } from "../../src/report/index.ts";
 import { normal } from "../helpers/random.ts";
 
 const HOSTILE = [

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { encodingLabel } from "../../src/core/codecs/encoding.ts";
 import { f16ToNumber, numberToF16 } from "../../src/core/codecs/floats.ts";
+import { decodeFactors } from "../../src/core/read/decode.ts";
 import type { ErrorName } from "../../src/errors.ts";
 import { isLqaError } from "../../src/errors.ts";
-import { decodeFactors } from "../../src/core/read/decode.ts";
 import { type Activations, rowsOf } from "../../src/serve/activations.ts";
 import { applyPacked, applyRowsPlainly } from "../../src/serve/apply.ts";
 import { ApplyKernel } from "../../src/serve/kernels/apply-kernel.ts";

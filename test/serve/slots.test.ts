@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { isLqaError } from "../../src/errors.ts";
 import { Slots } from "../../src/core/io/slots.ts";
 import { memorySource } from "../../src/core/io/source.ts";
+import { isLqaError } from "../../src/errors.ts";
 import { AdapterPool } from "../../src/serve/pool.ts";
 import type { AdapterStore } from "../../src/serve/stores.ts";
 import { anyAdapter, fileOf } from "./modules.ts";

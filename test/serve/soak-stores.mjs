@@ -4,7 +4,9 @@
  */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { directoryStore, memorySource, objectStore } from "../../dist/node/index.js";
+import { memorySource } from "../../dist/core/index.js";
+import { directoryStore } from "../../dist/node/index.js";
+import { objectStore } from "../../dist/serve/index.js";
 
 export const pause = (milliseconds = 0) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 

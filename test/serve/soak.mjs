@@ -19,8 +19,9 @@ import v8 from "node:v8";
 import vm from "node:vm";
 import { linear } from "../../bench/seven-b.mjs";
 import { concat } from "../../dist/core/container/bytes.js";
-import { AdapterPool, applyBatch, isLqaError, memorySource } from "../../dist/core/index.js";
+import { isLqaError, memorySource } from "../../dist/core/index.js";
 import { prepareFile } from "../../dist/core/write/write.js";
+import { AdapterPool, applyBatch } from "../../dist/serve/index.js";
 import { faultyStore, pause } from "./soak-stores.mjs";
 
 const LENGTH = 256;

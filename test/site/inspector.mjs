@@ -22,7 +22,9 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { findBrowser, launch } from "../../conformance/adapters/browser.mjs";
-import * as lqa from "../../dist/node/index.js";
+import { readAdapter } from "../../dist/adapters/index.js";
+import { isLqaError, openLqa } from "../../dist/core/index.js";
+import { readSourceFiles } from "../../dist/node/index.js";
 import { POLICY, serve } from "./server.mjs";
 
 const { values, positionals } = parseArgs({
@@ -345,7 +347,7 @@ try {
   await check("decodes a module, and the whole file to PEFT, as the library does", async (page) => {
     await choose(page, encoded);
     await complete(page);
-    const file = await lqa.openLqa(new Uint8Array(readFileSync(encoded)));
+    const file = await openLqa(new Uint8Array(readFileSync(encoded)));
     const name = file.modules[3].name;
     await page.click("#tab-decode");
     await page.selectOption("#module", name);
@@ -389,7 +391,7 @@ try {
 
   await check("says what is wrong with a broken file, and where", async (page) => {
     const damaged = readFileSync(encoded);
-    const { chunk } = (await lqa.openLqa(new Uint8Array(damaged))).modules[5];
+    const { chunk } = (await openLqa(new Uint8Array(damaged))).modules[5];
     damaged[chunk.offset + 9] ^= 1;
     const path = join(folder, "damaged.lqa");
     writeFileSync(path, damaged);
@@ -667,9 +669,9 @@ async function everyView(page, name) {
 async function realAdapter(page, path) {
   let expected;
   try {
-    expected = lqa.readAdapter(await lqa.readSourceFiles(path), { lazy: true });
+    expected = readAdapter(await readSourceFiles(path), { lazy: true });
   } catch (error) {
-    if (!lqa.isLqaError(error)) throw error;
+    if (!isLqaError(error)) throw error;
     await choose(page, path);
     await complete(page, "failed");
     expectText("problem", await page.locator("#problem").textContent(), error.kind);

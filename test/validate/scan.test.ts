@@ -5,11 +5,11 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { Encoding } from "../../src/core/codecs/encoding.ts";
 import { crc32 } from "../../src/core/container/crc32.ts";
 import { type PlaneExtent, planeExtents } from "../../src/core/container/layout.ts";
-import { isLqaError } from "../../src/errors.ts";
 import { openIndex } from "../../src/core/read/header.ts";
 import { openLqa } from "../../src/core/read/open.ts";
 import { type Validation, validateLqa, validateReader } from "../../src/core/validate/validate.ts";
 import { piecesReader } from "../../src/core/validate/window.ts";
+import { isLqaError } from "../../src/errors.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
 
 /** What both ways must agree on. */

@@ -3,7 +3,8 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { encodeAdapter, readAdapter } from "../../dist/core/index.js";
+import { readAdapter } from "../../dist/adapters/index.js";
+import { encodeAdapter } from "../../dist/encode/index.js";
 import { readSourceFiles } from "../../dist/node/index.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));

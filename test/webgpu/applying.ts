@@ -9,8 +9,8 @@
  */
 import type { Encoding } from "../../src/core/codecs/encoding.ts";
 import { f16ToNumber, numberToF16 } from "../../src/core/codecs/floats.ts";
-import { inputLength } from "../../src/model/adapter.ts";
 import { decodeFactors } from "../../src/core/read/decode.ts";
+import { inputLength } from "../../src/model/adapter.ts";
 import { type ResidentModule, residentModule } from "../../src/serve/resident-module.ts";
 import { type GpuModule, uploadModule } from "../../src/webgpu/index.ts";
 import { anyModule, everyEncoding, factorsOf, Random, shapeOfModule } from "../serve/modules.ts";

@@ -8,8 +8,8 @@
 import { toHex } from "../../src/core/container/bytes.ts";
 import { sha256 } from "../../src/core/container/sha256.ts";
 import { openLqa } from "../../src/core/index.ts";
-import type { ModuleShape } from "../../src/model/adapter.ts";
 import { decodeFactors } from "../../src/core/read/decode.ts";
+import type { ModuleShape } from "../../src/model/adapter.ts";
 import { type PackedModule, uploadModule } from "../../src/webgpu/index.ts";
 import { anyModule, everyEncoding, factorsOf, Random, shapeOfModule } from "../serve/modules.ts";
 import { factorsIn } from "./packed.ts";

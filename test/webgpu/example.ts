@@ -3,8 +3,10 @@
  *
  * @module
  */
-import { applyPacked, openLqa, residentModule } from "../../src/core/index.ts";
+
+import { openLqa } from "../../src/core/index.ts";
 import { inputLength } from "../../src/model/adapter.ts";
+import { applyPacked, residentModule } from "../../src/serve/index.ts";
 import { uploadModule } from "../../src/webgpu/index.ts";
 import { bufferOf, bytesOf, check, contentsOf, type World } from "./world.ts";
 

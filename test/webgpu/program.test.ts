@@ -3,10 +3,10 @@ import { describe, expect, it } from "vitest";
 import { planeSizes } from "../../src/core/codecs/encoding.ts";
 import { TRELLIS_TABLES } from "../../src/core/codecs/trellis.ts";
 import { planeExtents } from "../../src/core/container/layout.ts";
-import { AdapterPool } from "../../src/core/index.ts";
+import { AdapterPool } from "../../src/serve/index.ts";
+import { uploadModule } from "../../src/webgpu/index.ts";
 import { allTables, programOf } from "../../src/webgpu/program.ts";
 import { DECODE, DECODE_ROTATED } from "../../src/webgpu/shaders/decode.ts";
-import { uploadModule } from "../../src/webgpu/index.ts";
 import { anyAdapter, anyModule, fileOf, Random } from "../serve/modules.ts";
 
 const HEADER = 20;

@@ -3,11 +3,11 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fileBytes, packed, SIGN, shape, smallInput } from "../container/fixtures.ts";
+import { core, node } from "../helpers/built.ts";
 import { everyEncodingFile } from "../read/every-encoding.ts";
 
-const { createWorkerPool, decodeWithWorkers, isLqaError, openLqa } = (await import(
-  new URL("../../dist/node/index.js", import.meta.url).href
-)) as typeof import("../../src/node/index.ts");
+const { isLqaError, openLqa } = core;
+const { createWorkerPool, decodeWithWorkers } = node;
 type LqaFile = Awaited<ReturnType<typeof openLqa>>;
 
 const pool = createWorkerPool(3);

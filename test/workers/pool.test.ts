@@ -4,11 +4,12 @@
  */
 import { afterAll, describe, expect, it } from "vitest";
 import type { LoraModule } from "../../src/model/adapter.ts";
+import { core, encode, node } from "../helpers/built.ts";
 import { createModule } from "./modules.ts";
 
-const { createWorkerPool, encodeAdapter, isLqaError } = (await import(
-  new URL("../../dist/node/index.js", import.meta.url).href
-)) as typeof import("../../src/node/index.ts");
+const { isLqaError } = core;
+const { encodeAdapter } = encode;
+const { createWorkerPool } = node;
 
 const modules = Array.from({ length: 7 }, (_, i) =>
   createModule(`layers.${i}.q`, 96 + 32 * (i % 3), 128, 1 + (i % 4), i + 1),

@@ -4,7 +4,11 @@
  * @module
  */
 import { basename, resolve } from "node:path";
+import { readAdapter } from "../../adapters/index.ts";
+import { parameterCount } from "../../core/index.ts";
 import { assertWritable } from "../../node/files/write-file.ts";
+import { readSourceFiles, writeFileAtomic } from "../../node/index.ts";
+import { suitableWorkers, withWorkers } from "../../node/workers/pool.ts";
 import {
   type ComparedMethod,
   type CompareOptions,
@@ -12,12 +16,7 @@ import {
   compareAdapter,
   comparisonCurve,
   drawRdCurve,
-  parameterCount,
-  readAdapter,
-  readSourceFiles,
-  writeFileAtomic,
-} from "../../node/index.ts";
-import { suitableWorkers, withWorkers } from "../../node/workers/pool.ts";
+} from "../../report/index.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, jsonText, percent, printable } from "../format.ts";
 import { sourceSettings } from "../source-options.ts";

@@ -4,9 +4,10 @@
  * @module
  */
 
+import type { DialectName } from "../../adapters/index.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
-import { type ConvertFileOptions, convertFile, type DialectName, readBaseDescription } from "../../node/index.ts";
+import { type ConvertFileOptions, convertFile, readBaseDescription } from "../../node/index.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable, size } from "../format.ts";
 import { noteLines, sourceSettings } from "../source-options.ts";

@@ -3,16 +3,12 @@
  *
  * @module
  */
-import { type EncodedItem, encodeMany } from "../../node/encode-many.ts";
+
+import { resolveOptions, TASK_RISK_ERROR } from "../../encode/index.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
-import {
-  type EncodedFile,
-  type EncodeFileOptions,
-  encodeFile,
-  resolveOptions,
-  TASK_RISK_ERROR,
-} from "../../node/index.ts";
+import { type EncodedItem, encodeMany } from "../../node/encode-many.ts";
+import { type EncodedFile, type EncodeFileOptions, encodeFile } from "../../node/index.ts";
 import { bandsText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { encodeSettings } from "../encode-options.ts";

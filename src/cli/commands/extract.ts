@@ -3,7 +3,9 @@
  *
  * @module
  */
-import { type ExtractedFile, type ExtractFileOptions, extractFile, type RestTensor } from "../../node/index.ts";
+
+import type { RestTensor } from "../../models/index.ts";
+import { type ExtractedFile, type ExtractFileOptions, extractFile } from "../../node/index.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, jsonText, percent, printable, size } from "../format.ts";
 import { columns, type Terminal } from "../terminal.ts";

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { type Verification, verifyFleet } from "../../fleet/verify.ts";
+
 import type { ValidationLevel } from "../../core/validate/validate.ts";
+import { type Verification, verifyFleet } from "../../fleet/verify.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { endSignal, storesOf } from "../fleet-options.ts";
 import { count, counted, jsonText, printable, size } from "../format.ts";

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { assertWritable, writeFileAtomic } from "../../node/files/write-file.ts";
+
 import { repairLqa } from "../../core/repair.ts";
+import { assertWritable, writeFileAtomic } from "../../node/files/write-file.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, jsonText, printable } from "../format.ts";
 import { readInput } from "../open-input.ts";

@@ -7,9 +7,7 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue.ts";
-import { fail, isLqaError, type LqaError } from "../../errors.ts";
-import type { LimitSet } from "../../limits.ts";
+
 import { type BaseModel, compareWithBase } from "../../core/validate/base.ts";
 import {
   MOST_FINDINGS,
@@ -18,6 +16,9 @@ import {
   validateReader,
 } from "../../core/validate/validate.ts";
 import { type Warning, warning } from "../../core/validate/warnings.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail, isLqaError, type LqaError } from "../../errors.ts";
+import type { LimitSet } from "../../limits.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { counted, jsonText, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";

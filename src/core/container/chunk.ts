@@ -3,12 +3,13 @@
  *
  * @module
  */
-import type { Planes } from "../codecs/encoding.ts";
-import type { PackedBand, PackedFactors } from "../codecs/packed.ts";
-import { firstUnusedBit } from "../codecs/unused.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
+import type { Planes } from "../codecs/encoding.ts";
+import type { PackedBand, PackedFactors } from "../codecs/packed.ts";
+import { firstUnusedBit } from "../codecs/unused.ts";
 import { requireZero, viewOf } from "./bytes.ts";
 import { CRC_BYTES, crc32 } from "./crc32.ts";
 import { type PlaneExtent, planeExtents } from "./layout.ts";

@@ -6,8 +6,9 @@
  *
  * @module
  */
-import type { Band } from "../codecs/packed.ts";
+
 import type { ModuleShape, PlainTensor } from "../../model/adapter.ts";
+import type { Band } from "../codecs/packed.ts";
 import { viewOf } from "./bytes.ts";
 import { BASE_LAYOUTS, ELEMENT_TYPES, MODULE_ROLES, TENSOR_ROLES, writeEncoding } from "./encoding-record.ts";
 import { createSha256, sha256 } from "./sha256.ts";

@@ -4,12 +4,13 @@
  *
  * @module
  */
-import type { Encoding, FloatType } from "../codecs/encoding.ts";
-import type { Rotation } from "../codecs/rotation.ts";
-import { TRELLIS_TABLES } from "../codecs/trellis.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { BaseLayout, ElementType, ModuleRole, MultiplierRule, TensorRole } from "../../model/adapter.ts";
+import type { Encoding, FloatType } from "../codecs/encoding.ts";
+import type { Rotation } from "../codecs/rotation.ts";
+import { TRELLIS_TABLES } from "../codecs/trellis.ts";
 import { Codec, ElementType as ElementNumber, type EncodingRecord } from "./generated/schema.ts";
 import type { CompressionName } from "./types.ts";
 

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { Encoding } from "../codecs/encoding.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import type { Encoding } from "../codecs/encoding.ts";
 import { hex32, type Prologue, REQUIRED } from "./prologue.ts";
 import type { ModuleRecord, TensorRecord } from "./types.ts";
 

@@ -4,9 +4,9 @@
  * @module
  */
 
+import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import { type Encoding, FLOAT_BYTES, type PlaneSizes, planeSizes } from "../codecs/encoding.ts";
 import type { Band } from "../codecs/packed.ts";
-import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import { align } from "./bytes.ts";
 import { PROLOGUE_BYTES } from "./prologue.ts";
 import type { Extent } from "./types.ts";

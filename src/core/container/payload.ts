@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { PackedFactors } from "../codecs/packed.ts";
+
 import type { ModuleShape } from "../../model/adapter.ts";
+import type { PackedFactors } from "../codecs/packed.ts";
 import { payloadLength, planeExtents } from "./layout.ts";
 
 /**

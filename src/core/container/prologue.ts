@@ -11,7 +11,15 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { FILE_BYTES, INDEX_BYTES, type Limit, type LimitSet, MODULES, SECTIONS, TENSORS } from "../../limits.ts";
+import {
+  FILE_BYTES,
+  INDEX_BYTES,
+  type Limit,
+  type LimitSet,
+  MODULES,
+  SECTIONS,
+  TENSORS,
+} from "../../limits.ts";
 import { toHex, viewOf } from "./bytes.ts";
 import { crc32 } from "./crc32.ts";
 

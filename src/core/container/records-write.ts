@@ -3,12 +3,13 @@
  *
  * @module
  */
-import type { Encoding } from "../codecs/encoding.ts";
-import type { Band } from "../codecs/packed.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { ENCODINGS, SHARED_RECORDS } from "../../limits.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
+import type { Encoding } from "../codecs/encoding.ts";
+import type { Band } from "../codecs/packed.ts";
 import { concat } from "./bytes.ts";
 import { kernelFields } from "./digests.ts";
 import {

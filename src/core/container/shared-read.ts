@@ -4,12 +4,13 @@
  *
  * @module
  */
-import type { Encoding } from "../codecs/encoding.ts";
-import type { Band } from "../codecs/packed.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { DIMENSION, EXPERTS, RANK } from "../../limits.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
+import type { Encoding } from "../codecs/encoding.ts";
+import type { Band } from "../codecs/packed.ts";
 import type { LimitCheck, Where } from "./chunk-rules.ts";
 import {
   BASE_LAYOUTS,

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { Band } from "../codecs/packed.ts";
+
 import type { ElementType, ModuleShape, TensorRole } from "../../model/adapter.ts";
+import type { Band } from "../codecs/packed.ts";
 
 /** How a payload is stored (spec 7.5). */
 export type CompressionName = "none" | "zstd" | "shuffled-zstd" | "text-zstd";

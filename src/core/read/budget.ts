@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { CRC_BYTES } from "../container/crc32.ts";
-import type { ChunkRecord, ModuleRecord } from "../container/types.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { parameterCount } from "../../model/adapter.ts";
+import { CRC_BYTES } from "../container/crc32.ts";
+import type { ChunkRecord, ModuleRecord } from "../container/types.ts";
 
 /** One chunk, stored and inflated together, or the decoded arrays of one module: what the largest Core chunk needs. */
 export const CHUNK_BUDGET: number = 2 ** 30;

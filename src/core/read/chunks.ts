@@ -7,12 +7,13 @@
  *
  * @module
  */
+
+import { ELEMENT_BYTES, inputLength, type PlainTensor } from "../../model/adapter.ts";
 import { checkPlane } from "../codecs/check.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { checkPayload, openChunk, type PlaneVisitor, planeTaker, rawPayload } from "../container/chunk.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
 import type { Decompressor } from "../container/zstd.ts";
-import { ELEMENT_BYTES, inputLength, type PlainTensor } from "../../model/adapter.ts";
 import type { ValueChecks } from "./values.ts";
 
 /**

@@ -7,6 +7,11 @@
  *
  * @module
  */
+
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import type { LimitSet } from "../../limits.ts";
+import type { PlainTensor } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { toHex } from "../container/bytes.ts";
 import { DIGEST_BYTES } from "../container/layout.ts";
@@ -19,10 +24,6 @@ import type {
   TensorRecord,
 } from "../container/types.ts";
 import type { Zstd } from "../container/zstd.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
-import type { LimitSet } from "../../limits.ts";
-import type { PlainTensor } from "../../model/adapter.ts";
 import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
 import { moduleFactors, plainTensor } from "./chunks.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import type { PackedFactors } from "../codecs/packed.ts";
-import type { ModuleRecord } from "../container/types.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { assertNotAborted } from "../io/source.ts";
 import { parameterCount } from "../../model/adapter.ts";
+import type { PackedFactors } from "../codecs/packed.ts";
+import type { ModuleRecord } from "../container/types.ts";
+import { assertNotAborted } from "../io/source.ts";
 import { ADAPTER_BUDGET } from "./budget.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
 import type { ModuleEvent } from "./events.ts";

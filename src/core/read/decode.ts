@@ -9,13 +9,14 @@
  *
  * @module
  */
-import { type DecodeTarget, decodeFactor, type FactorJob } from "../codecs/decode.ts";
-import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
-import type { PackedFactors } from "../codecs/packed.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { Declared } from "../../model/declared.ts";
+import { type DecodeTarget, decodeFactor, type FactorJob } from "../codecs/decode.ts";
+import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
+import type { PackedFactors } from "../codecs/packed.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { allocateBytes, type DecodeMemory } from "./memory.ts";
 

@@ -5,11 +5,12 @@
  *
  * @module
  */
-import type { PackedFactors } from "../codecs/packed.ts";
-import { multiplyFactors } from "../codecs/product.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
+import type { PackedFactors } from "../codecs/packed.ts";
+import { multiplyFactors } from "../codecs/product.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { decodeFactors } from "./decode.ts";
 import { allocateBytes } from "./memory.ts";

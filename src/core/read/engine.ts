@@ -7,12 +7,12 @@
  * @module
  */
 
-import { allChunks } from "../container/types.ts";
-import type { Decompressor, Zstd } from "../container/zstd.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { assertNotAborted } from "../io/source.ts";
 import type { LimitSet } from "../../limits.ts";
+import { allChunks } from "../container/types.ts";
+import type { Decompressor, Zstd } from "../container/zstd.ts";
+import { assertNotAborted } from "../io/source.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { tensorOf } from "./chunks.ts";
 import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";

@@ -3,11 +3,12 @@
  *
  * @module
  */
+
+import type { PlainTensor } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import type { MetaMap } from "../container/meta.ts";
 import type { Prologue } from "../container/prologue.ts";
 import type { ContainerIndex, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
-import type { PlainTensor } from "../../model/adapter.ts";
 import type { DecodedFactors, DecodeOptions } from "./decode.ts";
 import type { VerifiedIds } from "./verify.ts";
 

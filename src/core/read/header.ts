@@ -3,15 +3,16 @@
  *
  * @module
  */
+
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import type { LimitSet } from "../../limits.ts";
 import { align, requireZero } from "../container/bytes.ts";
 import { crc32 } from "../container/crc32.ts";
 import { readIndex } from "../container/index-read.ts";
 import { hex32, PROLOGUE_BYTES, type Prologue, readPrologue } from "../container/prologue.ts";
 import { interpretIndex } from "../container/records-read.ts";
 import type { ContainerIndex } from "../container/types.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
-import type { LimitSet } from "../../limits.ts";
 import { need, PAUSE, runOver, type Steps } from "./steps.ts";
 
 /** Prologue and index of a file, checked; what follows them may be missing. */

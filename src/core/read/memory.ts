@@ -7,9 +7,10 @@
  *
  * @module
  */
-import { DecodeKernel, type FactorJob } from "../codecs/kernels/decode-kernel.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { DecodeKernel, type FactorJob } from "../codecs/kernels/decode-kernel.ts";
 
 export interface DecodeMemoryOptions {
   /** Most bytes of decoded arrays at a time. Default 256 MiB. */

@@ -7,11 +7,12 @@
  *
  * @module
  */
+
+import { type Adapter, type LoraModule, type Origin, shapeOf } from "../../model/adapter.ts";
 import { toHex } from "../container/bytes.ts";
 import { shapeFingerprint } from "../container/digests.ts";
 import type { MetaMap } from "../container/meta.ts";
 import { allChunks, type SectionRecord } from "../container/types.ts";
-import { type Adapter, type LoraModule, type Origin, shapeOf } from "../../model/adapter.ts";
 import { ADAPTER_BUDGET, assertAdapter, CHUNK_BUDGET } from "./budget.ts";
 import { chunkOf, coreOf, headerOf, type LqaCore, type OpenOptions } from "./core.ts";
 import { chunksStart } from "./header.ts";

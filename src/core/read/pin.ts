@@ -9,6 +9,9 @@
  *
  * @module
  */
+
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
 import { toHex } from "../container/bytes.ts";
 import { openChunk } from "../container/chunk.ts";
 import { createSha256, type Hasher } from "../container/sha256.ts";
@@ -19,8 +22,6 @@ import type {
   SectionRecord,
   TensorRecord,
 } from "../container/types.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
 import type { ByteSource } from "../io/source.ts";
 import type { Header } from "./header.ts";
 import { type PlannedRange, RANGE_BYTES } from "./plan.ts";

@@ -11,6 +11,10 @@
  *
  * @module
  */
+
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import type { Origin, PlainTensor } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { toHex } from "../container/bytes.ts";
 import { shapeFingerprint } from "../container/digests.ts";
@@ -18,11 +22,8 @@ import { DIGEST_BYTES } from "../container/layout.ts";
 import type { MetaMap } from "../container/meta.ts";
 import type { ChunkRecord, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import type { Decompressor } from "../container/zstd.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
 import { type HttpOptions, httpSource } from "../io/http.ts";
 import { type ByteSource, eitherSignal } from "../io/source.ts";
-import type { Origin, PlainTensor } from "../../model/adapter.ts";
 import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
 import { moduleFactors, plainTensor } from "./chunks.ts";
 import { moduleFinder, type OpenOptions } from "./core.ts";

@@ -4,12 +4,13 @@
  *
  * @module
  */
-import { concat } from "../container/bytes.ts";
-import type { Extent } from "../container/types.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { assertNotAborted, type ByteSource, eitherSignal } from "../io/source.ts";
 import type { LimitSet } from "../../limits.ts";
+import { concat } from "../container/bytes.ts";
+import type { Extent } from "../container/types.ts";
+import { assertNotAborted, type ByteSource, eitherSignal } from "../io/source.ts";
 import { type Header, headerSteps } from "./header.ts";
 import { truncated } from "./steps.ts";
 import { breather } from "./watch.ts";

@@ -7,14 +7,15 @@
  *
  * @module
  */
+
+import * as KIND from "../../error-catalogue.ts";
+import { LqaError } from "../../errors.ts";
+import { ELEMENT_BYTES, inputLength } from "../../model/adapter.ts";
 import { checkPlane, type PlaneReport, type usedGroups } from "../codecs/check.ts";
 import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import { unorderedIndex } from "../container/tensor-rules.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { LqaError } from "../../errors.ts";
-import { ELEMENT_BYTES, inputLength } from "../../model/adapter.ts";
 
 /** What is checked, and who receives the findings. */
 export interface ValueOptions {

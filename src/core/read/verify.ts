@@ -7,6 +7,10 @@
  * @module
  */
 
+import * as KIND from "../../error-catalogue.ts";
+import { type ErrorKind, fail, isLqaError, type LqaError } from "../../errors.ts";
+import { ELEMENT_BYTES } from "../../model/adapter.ts";
+import { equalBytes } from "../../model/bytes.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { align, requireZero, toHex } from "../container/bytes.ts";
 import { checkChunkCrc, planeTaker, rawPayload } from "../container/chunk.ts";
@@ -19,10 +23,6 @@ import { createSha256, sha256 } from "../container/sha256.ts";
 import { readTrailer } from "../container/trailer.ts";
 import type { ContainerIndex, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import type { Decompressor, Inflater } from "../container/zstd.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { type ErrorKind, fail, isLqaError, type LqaError } from "../../errors.ts";
-import { ELEMENT_BYTES } from "../../model/adapter.ts";
-import { equalBytes } from "../../model/bytes.ts";
 import { assertRoom, inflateCount } from "./budget.ts";
 import { checkModule } from "./chunks.ts";
 import type { Header, OpenedIndex } from "./header.ts";

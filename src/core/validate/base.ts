@@ -4,10 +4,11 @@
  *
  * @module
  */
-import type { ContainerIndex } from "../container/types.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { isLqaError, LqaError } from "../../errors.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
+import type { ContainerIndex } from "../container/types.ts";
 import { baseFinder, checkBaseShape } from "../read/base.ts";
 import { type Warning, warning } from "./warnings.ts";
 

@@ -9,6 +9,10 @@
  *
  * @module
  */
+
+import * as KIND from "../../error-catalogue.ts";
+import { caught, LqaError } from "../../errors.ts";
+import { ELEMENT_BYTES, inputLength } from "../../model/adapter.ts";
 import { checkRaw, checkScales, findUsed } from "../codecs/check.ts";
 import { FLOAT_BYTES, groupCount } from "../codecs/encoding.ts";
 import { firstUnusedBit } from "../codecs/unused.ts";
@@ -16,9 +20,6 @@ import { requireZero } from "../container/bytes.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { caught, LqaError } from "../../errors.ts";
-import { ELEMENT_BYTES, inputLength } from "../../model/adapter.ts";
 import { ValueChecks } from "../read/values.ts";
 import type { PayloadScan } from "../read/verify.ts";
 

@@ -7,12 +7,13 @@
  *
  * @module
  */
+
+import { inputLength, multiplierByRule, parameterCount } from "../../model/adapter.ts";
 import { packedBytes, unpackCodes } from "../codecs/bits.ts";
 import { readElement } from "../codecs/elements.ts";
 import { type Encoding, FLOAT_BYTES, type Planes } from "../codecs/encoding.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
-import { inputLength, multiplierByRule, parameterCount } from "../../model/adapter.ts";
 import { type Warning, warning } from "./warnings.ts";
 
 /** Bytes of f32 weights for each byte of the file. One bit a weight gives 32. */

@@ -11,6 +11,9 @@
  * @module
  */
 
+import * as KIND from "../../error-catalogue.ts";
+import { fail, isLqaError, type LqaError } from "../../errors.ts";
+import { equalBytes } from "../../model/bytes.ts";
 import { usedGroups } from "../codecs/check.ts";
 import { SCHEMA } from "../container/generated/schema.ts";
 import { readIndex } from "../container/index-read.ts";
@@ -18,10 +21,7 @@ import { writeIndex } from "../container/index-write.ts";
 import type { MetaMap } from "../container/meta.ts";
 import { PROLOGUE_BYTES } from "../container/prologue.ts";
 import { allChunks, type ContainerIndex } from "../container/types.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import type { ByteSource } from "../io/source.ts";
-import { equalBytes } from "../../model/bytes.ts";
 import { PIECE_BUDGET } from "../read/budget.ts";
 import type { OpenOptions } from "../read/core.ts";
 import { chunksStart, type Header, headerSteps } from "../read/header.ts";

@@ -1,30 +1,27 @@
-// Compiles the kernels: each `src/FOLDER/kernels/NAME.as` (AssemblyScript, in a file name of its own so that no TypeScript
+// Compiles the kernels: each `src/**/kernels/NAME.as` (AssemblyScript, in a file name of its own so that no TypeScript
 // tool takes it for TypeScript) to `NAME.wasm.ts` beside it: the module as text (`text.ts`) with the hash of its sources. What
 // kernels share is in `kernels/parts/`.
 // `--check` fails where that file is not current.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { sep } from "node:path";
 import asc from "assemblyscript/asc";
 import binaryen from "assemblyscript/binaryen";
 
 const sources = new URL("../../", import.meta.url);
 
 /** The kernels, as paths below src/ without an extension. */
-export const KERNELS = readdirSync(sources)
-  .map((folder) => `${folder}/kernels`)
-  .filter((folder) => existsSync(new URL(folder, sources)))
-  .flatMap((folder) =>
-    readdirSync(new URL(folder, sources))
-      .filter((name) => name.endsWith(".as"))
-      .map((name) => `${folder}/${name.slice(0, -".as".length)}`),
-  )
+export const KERNELS = readdirSync(sources, { recursive: true })
+  .map((path) => path.split(sep).join("/"))
+  .filter((path) => /\/kernels\/[^/]+\.as$/.test(path))
+  .map((path) => path.slice(0, -".as".length))
   .sort();
 
 /**
  * Kernels that readers in browsers load, which are optimized for size once more, and their functions that must stay apart:
  * inlined, widening binary16 takes 7 % longer, and nothing else does. gzip leaves 5,078 bytes of the decoder instead of 5,343.
  */
-const SMALL = { "codecs/kernels/decode": ["codecs/kernels/parts/tile/widenHalves"] };
+const SMALL = { "core/codecs/kernels/decode": ["core/codecs/kernels/parts/tile/widenHalves"] };
 
 /** Compiles a kernel, a path below src/ without an extension. @returns the module, and the sources it was made of */
 export async function compile(kernel, root = sources) {

@@ -3,6 +3,8 @@
  *
  * @module
  */
+
+import { ELEMENT_BYTES, type ModuleShape, type PlainTensor } from "../../model/adapter.ts";
 import type { Band, PackedFactors } from "../codecs/packed.ts";
 import { align } from "../container/bytes.ts";
 import { compress, type Stored } from "../container/compression.ts";
@@ -14,7 +16,6 @@ import { sortByName } from "../container/names.ts";
 import { assemblePayload } from "../container/payload.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../container/types.ts";
 import { loadZstdCodec } from "../container/zstd.ts";
-import { ELEMENT_BYTES, type ModuleShape, type PlainTensor } from "../../model/adapter.ts";
 import { type Chunk, emitFile } from "./emit.ts";
 import { planFile } from "./plan.ts";
 

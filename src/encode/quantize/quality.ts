@@ -12,9 +12,9 @@ import { decodePlanes } from "../../core/codecs/decode.ts";
 import { type Encoding, encodingLabel, FLOAT_BYTES, groupCount } from "../../core/codecs/encoding.ts";
 import type { PackedFactors } from "../../core/codecs/packed.ts";
 import { trellisBits, trellisTable } from "../../core/codecs/trellis.ts";
+import { inputLength, type LoraModule, parameterCount, withFactors } from "../../model/adapter.ts";
 import type { DenseMatrix } from "../linalg/engine.ts";
 import { differenceEnergy, type LowRank, pairEnergies, pairGram } from "../linalg/gram.ts";
-import { inputLength, type LoraModule, parameterCount, withFactors } from "../../model/adapter.ts";
 import { factorA, factorB } from "./reparameterize.ts";
 
 /** Figures that describe a module or a whole adapter. */

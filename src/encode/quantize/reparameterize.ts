@@ -9,11 +9,12 @@
  *
  * @module
  */
+
+import { inputLength, type LoraModule } from "../../model/adapter.ts";
 import type { DenseMatrix } from "../linalg/engine.ts";
 import { coreProduct } from "../linalg/gram.ts";
 import { applyQ, qrOf } from "../linalg/qr.ts";
 import { jacobiSvd } from "../linalg/svd.ts";
-import { inputLength, type LoraModule } from "../../model/adapter.ts";
 
 /** Components of one expert, strongest first. */
 export interface Components {

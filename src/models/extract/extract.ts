@@ -7,11 +7,11 @@
  * @module
  */
 import { quoteName } from "../../adapters/json.ts";
+import { assertNotAborted, type ByteSource } from "../../core/io/source.ts";
+import { type TruncatedSvd, truncatedSvdSteps } from "../../encode/linalg/randomized-svd.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { assertNotAborted, type ByteSource } from "../../core/io/source.ts";
 import { RANK } from "../../limits.ts";
-import { type TruncatedSvd, truncatedSvdSteps } from "../../encode/linalg/randomized-svd.ts";
 import { type Adapter, type LoraModule, type MetaValue, parameterCount } from "../../model/adapter.ts";
 import { compareStored, readDifference, readStored } from "./difference.ts";
 import { layerOf } from "./layers.ts";

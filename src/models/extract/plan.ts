@@ -7,8 +7,9 @@
  *
  * @module
  */
-import { sortByName } from "../../core/container/names.ts";
+
 import { quoteName } from "../../adapters/json.ts";
+import { sortByName } from "../../core/container/names.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { DIMENSION } from "../../limits.ts";

@@ -5,11 +5,11 @@
  */
 import { fromFloat32, readIndices, toFloat32, toFloat64 } from "../../adapters/elements.ts";
 import { quoteName } from "../../adapters/json.ts";
+import { baseFinder, checkBaseShape } from "../../core/read/base.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import type { Model, StoredTensor } from "../extract/model.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
-import { baseFinder, checkBaseShape } from "../../core/read/base.ts";
+import type { Model, StoredTensor } from "../extract/model.ts";
 import { adaptBias, adaptWeight } from "./weights.ts";
 
 /** Makes a tensor's new bytes of its old ones; both have the base's element type and shape. */

@@ -10,10 +10,10 @@
  */
 import { constants, fstatSync, type Stats } from "node:fs";
 import { type FileHandle, open, readdir, stat } from "node:fs/promises";
+import { assertNotAborted, assertRange, type ByteSource } from "../../core/io/source.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail, LqaError } from "../../errors.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
-import { assertNotAborted, assertRange, type ByteSource } from "../../core/io/source.ts";
 
 /** Bytes asked of the system at once. Above 2 GiB Node refuses; 16 MiB lets an abort take effect soon. */
 const STEP = 16 * 1024 * 1024;

@@ -10,13 +10,13 @@
 import { availableParallelism } from "node:os";
 import { assemblePayload } from "../../core/container/payload.ts";
 import type { ModuleRecord } from "../../core/container/types.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
-import { inputLength } from "../../model/adapter.ts";
 import { ADAPTER_BUDGET } from "../../core/read/budget.ts";
 import type { DecodeOptions, HalfArray } from "../../core/read/decode.ts";
 import { decodeAll } from "../../core/read/decode-all.ts";
 import type { LqaFile } from "../../core/read/open.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { inputLength } from "../../model/adapter.ts";
 import { createWorkerPool, MAX_WORKERS, type WorkerPool } from "./pool.ts";
 import type { DecodeTask } from "./tasks.ts";
 

@@ -8,9 +8,9 @@
  */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { type Executor, inline } from "../../encode/quantize/tasks.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { type Executor, inline } from "../../encode/quantize/tasks.ts";
 import { settledOf } from "./outcome.ts";
 import { type Hand, type Settled, schedule } from "./schedule.ts";
 import { type PoolInput, type PoolKind, type PoolOutput, parcel } from "./tasks.ts";

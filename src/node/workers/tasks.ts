@@ -6,10 +6,10 @@
  */
 import { splitPayload } from "../../core/container/chunk.ts";
 import type { ModuleRecord } from "../../core/container/types.ts";
+import { type DecodeOptions, decodeFactors } from "../../core/read/decode.ts";
+import { perform, type TaskInput, type TaskKind, type TaskOutput } from "../../encode/quantize/tasks.ts";
 import type { LoraModule, ModuleShape } from "../../model/adapter.ts";
 import { shapeOf } from "../../model/adapter.ts";
-import { perform, type TaskInput, type TaskKind, type TaskOutput } from "../../encode/quantize/tasks.ts";
-import { type DecodeOptions, decodeFactors } from "../../core/read/decode.ts";
 
 /** Where a factor goes. */
 export interface SharedTarget {

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { LqaError } from "../../errors.ts";
+
 import { WARNINGS, type Warning } from "../../core/validate/warnings.ts";
+import type { LqaError } from "../../errors.ts";
 import { count, counted } from "../format.ts";
 import type { Inspection } from "../inspection.ts";
 import { facts, type Html, html, type Part, section } from "./html.ts";

@@ -7,9 +7,9 @@
  * @module
  */
 import { FREE, prepareTable, type TablePreparing, TYPE } from "../../core/codecs/kernels/encoding-kinds.ts";
-import { inputLength } from "../../model/adapter.ts";
 import { kernelMaker } from "../../core/wasm/instantiate.ts";
 import { KernelMemory } from "../../core/wasm/memory.ts";
+import { inputLength } from "../../model/adapter.ts";
 import type { RowList, Rows } from "../activations.ts";
 import { type ApplyProgram, ENTRY_WORDS } from "../program.ts";
 import { programFor, type ResidentModule } from "../resident-module.ts";

@@ -1,7 +1,7 @@
 // Generated from apply.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of apply.as and of what it imports, in order of their paths. */
-export const SOURCE_HASH = "985153e38604315e34696069a31ca521639058d02da1113e341063b10e4a030a";
+export const SOURCE_HASH = "3a3f5d3760ee1115670ce0e2c0e03facc5034f3a7da165c624730138550b4fec";
 
 /** The WebAssembly module, 19668 bytes, as text (src/core/wasm/text.ts). */
 export const WASM_TEXT: string =

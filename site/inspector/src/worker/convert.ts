@@ -5,19 +5,16 @@
  * @module
  */
 import { zipSync } from "fflate";
-import * as KIND from "../../../../src/error-catalogue.ts";
-import { fail } from "../../../../src/errors.ts";
+import { type DialectName, writeAdapter } from "../../../../src/adapters/index.ts";
+import { type Adapter, openLqa, validateLqa } from "../../../../src/core/index.ts";
 import {
-  type Adapter,
-  type DialectName,
   type EncodeOptions,
   type EncodeReport,
   encodeAdapter,
-  openLqa,
   type QualityName,
-  validateLqa,
-  writeAdapter,
-} from "../../../../src/core/index.ts";
+} from "../../../../src/encode/index.ts";
+import * as KIND from "../../../../src/error-catalogue.ts";
+import { fail } from "../../../../src/errors.ts";
 import { count, counted, decibels, percent, ratio, size } from "../../../../src/report/format.ts";
 import { facts, type Html, html } from "../../../../src/report/page/html.ts";
 import type { Download, EncodeChoice, Made, WriteChoice } from "../protocol.ts";

@@ -5,15 +5,10 @@
  * @module
  */
 import type { SourceBytes, SourceFiles } from "../../../../src/adapters/dialect.ts";
+import { readAdapter } from "../../../../src/adapters/index.ts";
+import { type Adapter, type ByteSource, openSource, type RangedLqa } from "../../../../src/core/index.ts";
 import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail, isLqaError } from "../../../../src/errors.ts";
-import {
-  type Adapter,
-  type ByteSource,
-  openSource,
-  type RangedLqa,
-  readAdapter,
-} from "../../../../src/core/index.ts";
 import { CONFIG_FILE, weightsAmong } from "../../../../src/node/files/adapter-names.ts";
 import type { FieldContext } from "../bytes/fields.ts";
 import { mapIndex } from "../bytes/index-fields.ts";

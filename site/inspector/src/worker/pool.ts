@@ -4,10 +4,16 @@
  *
  * @module
  */
-import { type Adapter, type Executor, parameterCount } from "../../../../src/core/index.ts";
+import { type Adapter, parameterCount } from "../../../../src/core/index.ts";
+import type { Executor } from "../../../../src/encode/index.ts";
 import { type Outcome, outcomeOf, settledOf } from "../../../../src/node/workers/outcome.ts";
 import { type Hand, schedule } from "../../../../src/node/workers/schedule.ts";
-import { type PoolInput, type PoolKind, type PoolOutput, parcel } from "../../../../src/node/workers/tasks.ts";
+import {
+  type PoolInput,
+  type PoolKind,
+  type PoolOutput,
+  parcel,
+} from "../../../../src/node/workers/tasks.ts";
 
 /** The name of a worker that performs tasks. */
 export const TASK_WORKER = "task";

@@ -6,9 +6,9 @@
  */
 
 import type { SourceBytes } from "../../../../src/adapters/dialect.ts";
+import { type ByteSource, blobSource, httpSource } from "../../../../src/core/index.ts";
 import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail } from "../../../../src/errors.ts";
-import { type ByteSource, blobSource, httpSource } from "../../../../src/core/index.ts";
 import type { Reading } from "../protocol.ts";
 
 /** Bytes that are read first, and kept. */

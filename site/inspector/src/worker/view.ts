@@ -4,13 +4,9 @@
  *
  * @module
  */
-import {
-  compareAdapter,
-  drawReport,
-  type Inspection,
-  inspectSource,
-  parameterCount,
-} from "../../../../src/core/index.ts";
+
+import { parameterCount } from "../../../../src/core/index.ts";
+import { compareAdapter, drawReport, type Inspection, inspectSource } from "../../../../src/report/index.ts";
 import type { Hints } from "../../../../src/report/page/hints.ts";
 import { html } from "../../../../src/report/page/html.ts";
 import { type ReportParts, reportParts } from "../../../../src/report/page/page.ts";

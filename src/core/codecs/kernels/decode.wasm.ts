@@ -1,7 +1,7 @@
 // Generated from decode.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of decode.as and of what it imports, in order of their paths. */
-export const SOURCE_HASH = "322e66b1943acfd4fb70a760f959ca590bc32a3675d19959662b6de586c62a24";
+export const SOURCE_HASH = "3694e77806d27bd3910294a07b0d1ab2a1d268562740fc4b74e78a7d85901c4b";
 
 /** The WebAssembly module, 25306 bytes, as text (src/core/wasm/text.ts). */
 export const WASM_TEXT: string =

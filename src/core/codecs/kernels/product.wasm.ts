@@ -1,7 +1,7 @@
 // Generated from product.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of product.as. */
-export const SOURCE_HASH = "bc19df0e82b93d60cddf8ca69e5dbfdfb8989fa7abca486c8375acb1aa9deb40";
+export const SOURCE_HASH = "8957c920e45a871eda0c9f3e9a28bd87dbe1a3a3c0d66d335cd142d55ad0260c";
 
 /** The WebAssembly module, 901 bytes, as text (src/core/wasm/text.ts). */
 export const WASM_TEXT: string =

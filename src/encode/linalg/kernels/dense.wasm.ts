@@ -1,7 +1,7 @@
 // Generated from dense.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of dense.as. */
-export const SOURCE_HASH = "e2cd7c147c8eae2283a1085f7d46b518d516de851169bee754a8135176ff88ad";
+export const SOURCE_HASH = "d7f73c0ceb756adb7533423b69cce4015332aa614e7db736a46426cb4870be06";
 
 /** The WebAssembly module, 10368 bytes, as text (src/core/wasm/text.ts). */
 export const WASM_TEXT: string =

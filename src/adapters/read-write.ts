@@ -1,0 +1,105 @@
+/**
+ * The dialects this version knows, and reading and writing an adapter of whichever it is.
+ *
+ * @module
+ */
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
+import { type Adapter, withFactors } from "../model/adapter.ts";
+import { cloneofsimo } from "./cloneofsimo.ts";
+import type { Dialect, DialectName, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
+import { diffusers } from "./diffusers.ts";
+import { gguf } from "./gguf/adapter.ts";
+import { identify } from "./identify.ts";
+import { quoteName } from "./json.ts";
+import { kohya, refuseKohyaNames } from "./kohya.ts";
+import { loralib } from "./loralib.ts";
+import { mlx } from "./mlx.ts";
+import { translate } from "./naming/translate.ts";
+import { onnx } from "./onnx/index.ts";
+import { peft } from "./peft/index.ts";
+import { openSource, type Source } from "./source.ts";
+import { widenTensors } from "./widen.ts";
+
+export type { Dialect, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
+export { peft } from "./peft/index.ts";
+
+/** All dialects, in the order of lists. */
+export const DIALECTS: readonly Dialect[] = [peft, kohya, diffusers, cloneofsimo, loralib, mlx, gguf, onnx];
+
+/**
+ * Reads an adapter, in the one dialect that its files look like or in the one that is asked for.
+ *
+ * @throws LqaError UNSUPPORTED_DIALECT, with what the files look like, if no dialect or several recognise them; USAGE for
+ * an alpha or multiplier beside files that have their own; otherwise as `Dialect.read`.
+ */
+export function readAdapter(files: SourceFiles, options: ReadOptions = {}): Adapter {
+  const source = openSource(files);
+  const dialect = options.from === undefined ? detectDialect(source) : dialectNamed(options.from);
+  if (dialect.scaleOutside !== true && options.scaleIfMissing !== true) refuseScale(dialect, options);
+  const adapter = dialect.read(source, options);
+  return options.lazy ? adapter : { ...adapter, modules: adapter.modules.map(withFactors) };
+}
+
+function refuseScale({ name }: Dialect, { alpha, multiplier }: ReadOptions): void {
+  const given = alpha === undefined ? (multiplier === undefined ? undefined : "multiplier") : "alpha";
+  if (given === undefined) return;
+  fail(KIND.USAGE, {
+    where: given,
+    expected: `none: the multipliers of ${name} adapters follow from their files`,
+    actual: alpha ?? multiplier,
+    advice: `Leave out --${given}. To change what an adapter adds, scale it in the program that loads it.`,
+  });
+}
+
+function detectDialect(source: Source): Dialect {
+  const candidates = DIALECTS.filter((dialect) => dialect.detect(source));
+  const [first] = candidates;
+  if (first !== undefined && candidates.length === 1) return first;
+  if (first !== undefined) {
+    return fail(KIND.UNSUPPORTED_DIALECT, {
+      where: source.weights === undefined ? undefined : `file ${quoteName(source.weights.name)}`,
+      expected: "files of one dialect",
+      actual: `what may be ${candidates.map(({ name }) => name).join(" or ")}`,
+      advice: `Say which it is: --from ${candidates.map(({ name }) => name).join(" or --from ")}.`,
+    });
+  }
+  const { file, looksLike, advice } = identify(source.files);
+  return fail(KIND.UNSUPPORTED_DIALECT, {
+    where: file === undefined ? undefined : `file ${quoteName(file)}`,
+    expected: `an adapter of ${DIALECTS.map(({ name }) => name).join(", ")}`,
+    actual: looksLike,
+    advice,
+  });
+}
+
+function dialectNamed(name: DialectName): Dialect {
+  const dialect = DIALECTS.find((each) => each.name === name);
+  if (dialect !== undefined) return dialect;
+  const expected = DIALECTS.map((each) => each.name).join(", ");
+  return fail(KIND.USAGE, { where: "the dialect", expected, actual: quoteName(String(name)) });
+}
+
+/**
+ * Writes an adapter in the dialect it came from, or as `options.to` says; as a PEFT directory if neither is one of this
+ * version's. Plain tensors get the element types they had in the source, also where the `.lqa` file holds them as F16.
+ *
+ * Between dialects that name layers differently the names are translated; what cannot be, is an error.
+ *
+ * @throws LqaError as {@link Dialect.write}.
+ */
+export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array> {
+  const origin = DIALECTS.find(({ name }) => name === adapter.origin?.dialect);
+  const target = options.to === undefined ? (origin ?? peft) : dialectNamed(options.to);
+  if (options.portable === true && target !== peft) {
+    fail(KIND.USAGE, {
+      where: "portable",
+      expected: "dialect peft, which servers load",
+      actual: target.name,
+    });
+  }
+  const widened = widenTensors(adapter);
+  if (origin === undefined || origin === target) return target.write(widened, options);
+  if (origin === kohya) refuseKohyaNames(widened, target.name);
+  return target.write(translate(widened, origin.naming, target.naming, options), options);
+}

@@ -1,0 +1,47 @@
+/**
+ * The encoder: an adapter in, the bytes of an `.lqa` file and a report out. It runs in every JavaScript runtime.
+ *
+ * ```ts
+ * import { readAdapter } from "lqa/adapters";
+ * import { encodeAdapter } from "lqa/encode";
+ *
+ * const adapter = readAdapter(files);                       // a PEFT directory, as a Map of names to bytes
+ * const { bytes, report } = await encodeAdapter(adapter, { quality: "balanced" });
+ * ```
+ *
+ * @module
+ */
+
+export type { Importance, Moments } from "../model/importance.ts";
+export {
+  type EncodeControls,
+  type Encoded,
+  type EncodeOptions,
+  type EncodeReport,
+  encodeAdapter,
+  type ModuleReport,
+} from "./encode.ts";
+export type { Refine } from "./quantize/loraquant.ts";
+export {
+  QUALITY_BITS,
+  type QualityName,
+  type QuantizedModule,
+  type QuantizeOptions,
+  type QuantizeSettings,
+  resolveOptions,
+} from "./quantize/profile.ts";
+export { type ModuleQuality, type Quality, TASK_RISK_ERROR } from "./quantize/quality.ts";
+export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";
+export type { Coded } from "./quantize/rd/rates.ts";
+export type { Fit } from "./quantize/rd/rd.ts";
+export type { FactorSurvey, Survey } from "./quantize/rd/survey.ts";
+export {
+  type Executor,
+  perform,
+  type TaskInput,
+  type TaskKind,
+  type TaskOutput,
+  type TaskWork,
+} from "./quantize/tasks.ts";
+export type { NarrowedTensors, TensorPolicy } from "./quantize/tensors.ts";
+export type { HRule } from "./quantize/variant.ts";
