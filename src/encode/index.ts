@@ -23,12 +23,17 @@ export {
 } from "./encode.ts";
 export type { Refine } from "./quantize/loraquant.ts";
 export {
+  type LoraQuantOptions,
   QUALITY_BITS,
   type QualityName,
   type QuantizedModule,
   type QuantizeOptions,
   type QuantizeSettings,
+  type RawOptions,
+  type RdOptions,
+  type RtnOptions,
   resolveOptions,
+  type SignOptions,
 } from "./quantize/profile.ts";
 export { type ModuleQuality, type Quality, TASK_RISK_ERROR } from "./quantize/quality.ts";
 export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";

@@ -14,7 +14,13 @@ export {
 } from "./convert-file.ts";
 export { type DecodedFile, type DecodeFileOptions, decodeFile } from "./decode-file.ts";
 export { directoryStore } from "./directory-store.ts";
-export { type EncodedFile, type EncodeFileOptions, encodeFile, type ImportanceUse } from "./encode-file.ts";
+export {
+  type EncodedFile,
+  type EncodeFileControls,
+  type EncodeFileOptions,
+  encodeFile,
+  type ImportanceUse,
+} from "./encode-file.ts";
 export { type EncodedItem, type EncodeManyOptions, encodeMany } from "./encode-many.ts";
 export { type ExtractedFile, type ExtractFileOptions, extractFile } from "./extract-file.ts";
 export { readSourceFiles } from "./files/adapter-files.ts";
