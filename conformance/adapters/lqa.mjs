@@ -14,7 +14,12 @@ import { mergeFile } from "../../dist/node/index.js";
 import { applierOf } from "./apply.mjs";
 import { LEVELS, OPERATIONS, readerOf } from "./lqa-document.mjs";
 
-const answer = readerOf(library, { readIndex, sha256, toHex, apply: applierOf({ library, mergeFile, sha256, toHex }) });
+const answer = readerOf(library, {
+  readIndex,
+  sha256,
+  toHex,
+  apply: applierOf({ library, mergeFile, sha256, toHex }),
+});
 
 const runtime = () => {
   if (globalThis.Deno !== undefined) return `Deno ${globalThis.Deno.version.deno}`;

@@ -21,7 +21,10 @@ async function main() {
   const files = new Map(names.map((name) => [name, new Uint8Array(readFileSync(join(adapter, name)))]));
   for (const [i, count] of workers.split(",").map(Number).entries()) {
     const pool = count > 1 ? createWorkerPool(count) : undefined;
-    for await (const { id, bytes } of encodings({ encodeAdapter, readAdapter }, files, { executor: pool, filter })) {
+    for await (const { id, bytes } of encodings({ encodeAdapter, readAdapter }, files, {
+      executor: pool,
+      filter,
+    })) {
       const sha256 = createHash("sha256").update(bytes).digest("hex");
       console.log(JSON.stringify({ workers: count, id, length: bytes.length, sha256 }));
       if (i > 0 || directory === undefined) continue;
