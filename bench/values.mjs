@@ -20,7 +20,7 @@ const { values: options } = parseArgs({
   options: { rounds: { type: "string", default: "20" }, before: { type: "string" } },
 });
 const load = (path) => import(pathToFileURL(resolve(options.before, path)).href);
-const before = options.before === undefined ? undefined : await load("index.js");
+const before = options.before === undefined ? undefined : await load("core/index.js");
 
 const scale = "f16";
 const f16 = { codec: "raw", element: "f16" };

@@ -57,7 +57,7 @@ export async function findRuntimes() {
 }
 
 async function located({ variable, name, expected = "", ...runtime }) {
-  if (!existsSync(join(root, "dist", "index.js")))
+  if (!existsSync(join(root, "dist", "core", "index.js")))
     return { ...runtime, unavailable: "the library is not built: npm run build" };
   if (runtime.program !== undefined) return runtime;
   const named = process.env[variable];

@@ -11,7 +11,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const [out, count = "200"] = process.argv.slice(2);
 const dist = process.env.LQA_DIST ?? fileURLToPath(new URL("../../dist", import.meta.url));
-const { writeSafetensors } = await import(pathToFileURL(resolve(dist, "dialects/safetensors.js")).href);
+const { writeSafetensors } = await import(pathToFileURL(resolve(dist, "adapters/safetensors.js")).href);
 
 const SIZES = {
   F64: 8,

@@ -212,7 +212,7 @@ for (const given of options.node) {
 }
 
 // 3. Real PEFT --------------------------------------------------------------------------------------------------------
-const { openLqa } = await import(pathToFileURL(join(root, "dist", "index.js")).href);
+const { openLqa } = await import(pathToFileURL(join(root, "dist", "core", "index.js")).href);
 
 /** Writes what an .lqa file means, by our own decoder, for check_peft.py (which documents the form). */
 async function dumpFactors(file) {
