@@ -1,11 +1,24 @@
 import { defineConfig } from "vitest/config";
 
+/** Suites of real servers, killed processes, attacks and the packed package: minutes, not seconds. `npm run test:system`. */
+const SYSTEM = [
+  "test/attacks.test.ts",
+  "test/conformance/runner.test.ts",
+  "test/faults/faults.test.ts",
+  "test/fleet/servers.test.ts",
+  "test/io/hostile-tree.test.ts",
+  "test/package.test.ts",
+];
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
     globalSetup: ["test/setup.ts"],
     // Some tests start the program as a process, and share the machine with others that compute.
     testTimeout: 30_000,
     coverage: { include: ["src/**"], exclude: ["src/**/generated/**"] },
+    projects: [
+      { extends: true, test: { name: "unit", include: ["test/**/*.test.ts"], exclude: SYSTEM } },
+      { extends: true, test: { name: "system", include: SYSTEM } },
+    ],
   },
 });

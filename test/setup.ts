@@ -14,7 +14,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 export default function setup(): void {
   // `npx vitest test/codecs` need not wait for a build that none of its tests uses.
   const filters = process.argv.slice(2).filter((word) => word.startsWith("test/"));
-  const built = /^test\/(cli|conformance|helpers|io|property|read|serve|workers)/;
+  const built = /^test\/(attacks|cli|conformance|faults|helpers|io|package|property|read|serve|workers)/;
   if (filters.length > 0 && !filters.some((word) => built.test(word))) return;
   if (newest(join(root, "dist")) >= newest(join(root, "src"))) return;
   const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
