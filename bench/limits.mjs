@@ -1,7 +1,7 @@
 // What real adapters need of the limits of spec clause 14: for each quantity the largest value in the .lqa files given, beside
 // Device and Core. Run after `npm run build`: node bench/limits.mjs FILE... (a folder of them: $(find encoded -name '*.lqa'))
 import { readFileSync } from "node:fs";
-import { validateLqa } from "../dist/core/index.js";
+import { validate } from "../dist/core/index.js";
 import { inputLength } from "../dist/model/adapter.js";
 
 const limits = JSON.parse(readFileSync(new URL("../spec/limits.json", import.meta.url), "utf8"));
@@ -40,7 +40,7 @@ function quantities(bytes, { modules, tensors, sections }) {
 const largest = new Map();
 for (const path of process.argv.slice(2)) {
   const bytes = new Uint8Array(readFileSync(path));
-  const { index } = await validateLqa(bytes, { level: "structure", limits: "hard" });
+  const { index } = await validate(bytes, { level: "structure", limits: "hard" });
   if (index === undefined) throw new Error(`${path} is no .lqa file`);
   for (const [name, value] of Object.entries(quantities(bytes, index)))
     if (value > (largest.get(name)?.value ?? -1)) largest.set(name, { value, path });

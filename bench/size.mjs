@@ -59,7 +59,7 @@ async function loadedFirst(entry) {
     .reduce((sum, { text }) => sum + gzipped(text), 0);
 }
 
-for (const name of ["openCore", "openLqa", "openRemote", "decodeStream", "validateLqa"]) {
+for (const name of ["openCore", "openLqa", "openRemote", "decodeStream", "validate"]) {
   const { code, inputs } = await bundle(`export { ${name} } from "./dist/core/index.js";`);
   console.log(
     `${name}: ${code.length} bytes, ${gzipped(code)} gzipped, ${brotliCompressSync(code).length} by brotli`,

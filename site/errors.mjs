@@ -1,7 +1,7 @@
 // One page for each code of the error catalogue: from spec/errors.json, the clauses of the specification, and the cases of the
 // conformance suite that must be refused with the code, each with what this library says about it.
 import { readFileSync } from "node:fs";
-import { validateLqa } from "../dist/core/index.js";
+import { validate } from "../dist/core/index.js";
 
 const read = (path) => readFileSync(new URL(`../${path}`, import.meta.url));
 /** Files above this are named and not copied. */
@@ -63,7 +63,7 @@ async function table(refused, copy) {
   if (refused.length === 0) return "No case of the suite is refused with this code.";
   const rows = ["| case | expected | found | at byte | where |", "|---|---|---|---|---|"];
   for (const one of refused.slice(0, SHOWN)) {
-    const { findings } = await validateLqa(new Uint8Array(read(`conformance/suite/${one.file}`)), {
+    const { findings } = await validate(new Uint8Array(read(`conformance/suite/${one.file}`)), {
       level: one.level,
     });
     const { expected, actual, offset, where } =

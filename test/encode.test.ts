@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import packageJson from "../package.json" with { type: "json" };
-import { openLqa, VERSION, validateLqa } from "../src/core/index.ts";
+import { openLqa, VERSION, validate } from "../src/core/index.ts";
 import { encodeAdapter } from "../src/encode/index.ts";
 import { type Adapter, type LoraModule, parameterCount } from "../src/model/adapter.ts";
 import { random, shape, tensor } from "./container/fixtures.ts";
@@ -51,7 +51,7 @@ describe("encoding", () => {
 
   test("what comes out is valid, canonical, and carries everything", async () => {
     const { bytes, report } = await encodeAdapter(whole, { profile: "loraquant", variant: "3@0.9" });
-    expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+    expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
     const file = await openLqa(bytes);
     expect(file.modules.map((m) => m.name)).toEqual(["layers.1.q", "layers.2.conv", "layers.10.q"]);
     expect(await file.origin()).toEqual(whole.origin);
@@ -151,7 +151,7 @@ describe("encoding", () => {
       module("moe", { experts: 3, out: 10, in: 12 }),
     ]);
     const { bytes, report } = await encodeAdapter(special);
-    expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+    expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
     const file = await openLqa(bytes);
     expect(file.module("zero").bands.map((b) => b.b.codec)).toEqual(["zero"]);
     expect(file.module("zero").payload).toBe(0);

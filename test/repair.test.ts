@@ -9,7 +9,7 @@ import { crc32 } from "../src/core/container/crc32.ts";
 import { allChunks, type ContainerIndex } from "../src/core/container/types.ts";
 import { openIndex } from "../src/core/read/header.ts";
 import { type Repaired, repairLqa } from "../src/core/repair.ts";
-import { validateLqa } from "../src/core/validate/validate.ts";
+import { validate } from "../src/core/validate/validate.ts";
 import { isLqaError } from "../src/errors.ts";
 import { fileBytes, smallInput } from "./container/fixtures.ts";
 
@@ -19,7 +19,7 @@ let payloads: (readonly [begin: number, end: number])[];
 let chunks: number;
 beforeAll(async () => {
   original = await fileBytes(smallInput());
-  expect(await validateLqa(original, { level: "canonical" })).toMatchObject({ valid: true });
+  expect(await validate(original, { level: "canonical" })).toMatchObject({ valid: true });
   const header = openIndex(original, {});
   index = header.index;
   payloads = allChunks(index).map(({ chunk }) => [chunk.offset, chunk.offset + chunk.length - 4]);
@@ -33,7 +33,7 @@ async function repaired(bytes: Uint8Array): Promise<Repaired | undefined> {
     return await repairLqa(bytes);
   } catch (error) {
     if (!isLqaError(error)) throw error;
-    const { error: first } = await validateLqa(bytes);
+    const { error: first } = await validate(bytes);
     expect({ kind: error.kind, offset: error.offset }).toEqual({ kind: first!.kind, offset: first!.offset });
     expect(error.advice).toContain("without guessing");
     return undefined;
@@ -163,7 +163,7 @@ describe("repair", () => {
       const whole = Uint8Array.from(name.endsWith(".lqa") ? file : file.subarray(0, -1));
       const result = await repairLqa(whole.subarray(0, whole.length - 30));
       expect(Buffer.compare(result.bytes, whole), name).toBe(0);
-      expect(await validateLqa(result.bytes, { level: "canonical" })).toMatchObject({ valid: true });
+      expect(await validate(result.bytes, { level: "canonical" })).toMatchObject({ valid: true });
     }
   });
 

@@ -11,7 +11,7 @@ export const applierOf = ({ library, mergeFile, sha256, toHex }) =>
       const tensors = readBase(readFileSync(base));
       mkdirSync(join(folder, "base"));
       writeFileSync(join(folder, "base", "model.safetensors"), safetensors(tensors));
-      const { valid, error } = await library.validateLqa(bytes, { budgetBytes: budget });
+      const { valid, error } = await library.validate(bytes, { budgetBytes: budget });
       if (!valid) throw error;
       const adapter = await (await library.openLqa(bytes, { budgetBytes: budget })).readAdapter();
       await mergeFile(adapter, join(folder, "base"), join(folder, "merged"));

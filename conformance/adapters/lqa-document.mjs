@@ -9,19 +9,19 @@ export const OPERATIONS = ["read", "stream", "range"];
  * its entry (index.ts) and three functions of its inside, for what the public interface does not tell.
  */
 export function readerOf(library, { readIndex, sha256, toHex, apply }) {
-  const { LqaDecoder, memorySource, openLqa, openSource, validateLqa } = library;
+  const { LqaDecoder, memorySource, openLqa, openSource, validate } = library;
 
   /** As an application reads a file. Levels are a notion of the validator: at the level of a reader there is no validator here. */
   async function read(bytes, { level = "values", budget = 2 ** 29 }) {
     try {
       if (level !== "values") {
-        const { error } = await validateLqa(bytes, { level, budgetBytes: budget });
+        const { error } = await validate(bytes, { level, budgetBytes: budget });
         if (error !== undefined) return refusal(error);
       }
       const file = await openLqa(bytes, { budgetBytes: budget });
       const depth = LEVELS.indexOf(level);
       if (depth < 2) {
-        const { ids } = await validateLqa(bytes, { level, budgetBytes: budget });
+        const { ids } = await validate(bytes, { level, budgetBytes: budget });
         return { exit: 0, document: await documentOf(bytes, file, ids, depth, budget) };
       }
       const ids = await file.verify();

@@ -1,7 +1,7 @@
 // A look into a file: it never throws for what is in the bytes, says valid where the validator does, counts every byte once, and
 // the page that is drawn of it is one page of text without a script.
 
-import { validateLqa } from "../../dist/core/validate/validate.js";
+import { validate } from "../../dist/core/validate/validate.js";
 import { drawReport, inspectLqa } from "../../dist/report/index.js";
 import { expect, target } from "../contract.mjs";
 import { prepared } from "../file.mjs";
@@ -14,7 +14,7 @@ export const fuzz = target(async (input, variant) => {
   const inspection = await inspectLqa(bytes, { work: WORK });
   const { validation, byteMap, fileLength, modules } = inspection;
   expect(fileLength === bytes.length, "another length than the file has");
-  expect(validation.valid === (await validateLqa(bytes)).valid, "valid here and not there, or the reverse");
+  expect(validation.valid === (await validate(bytes)).valid, "valid here and not there, or the reverse");
   if (byteMap !== undefined) {
     const sum = Object.values(byteMap.totals).reduce((total, count) => total + count, 0);
     expect(sum === fileLength, `parts of ${sum} bytes in a file of ${fileLength}`);

@@ -1,7 +1,7 @@
 // The push decoder, with the input cut at random: same first error as the validator, wherever it is cut, and an object
 // that repeats its error and holds nothing afterwards.
 import { LqaDecoder } from "../../dist/core/read/push.js";
-import { validateLqa } from "../../dist/core/validate/validate.js";
+import { validate } from "../../dist/core/validate/validate.js";
 import { asyncOutcome, BUDGET, expect, target } from "../contract.mjs";
 import { prepared, zstd } from "../file.mjs";
 
@@ -19,7 +19,7 @@ export const fuzz = target(async (input, variant) => {
     return decoder.end();
   });
   if (error?.kind === "BUDGET") return;
-  const whole = await validateLqa(bytes, { level: "values", zstd });
+  const whole = await validate(bytes, { level: "values", zstd });
   const [streamed, validated] = [error, whole.error].map((e) => e && `${e.kind} at ${e.offset}`);
   expect(streamed === validated, `streamed: ${streamed}; validated: ${validated}`);
   if (error === undefined) return;

@@ -13,7 +13,6 @@
  * @module
  */
 
-export { ERROR_CLASSES } from "../error-catalogue.ts";
 export { ERRORS } from "../error-list.ts";
 export {
   type ErrorClass,
@@ -64,11 +63,12 @@ export type {
   SectionRecord,
   TensorRecord,
 } from "./container/types.ts";
-export { loadZstd, loadZstdCodec, type Zstd, type ZstdCodecFunctions } from "./container/zstd.ts";
+export type { Zstd, ZstdCodecFunctions } from "./container/zstd.ts";
 export { type HttpOptions, type HttpSource, httpSource } from "./io/http.ts";
+export type { AsyncBuffer, Input } from "./io/input.ts";
 export type { Pieces } from "./io/pieces.ts";
 export { type ByteSource, blobSource, memorySource } from "./io/source.ts";
-export { baseWeightShape, checkBase } from "./read/base.ts";
+export { checkBase } from "./read/base.ts";
 export { type LqaCore, type OpenOptions, openCore } from "./read/core.ts";
 export type { DecodedFactors, DecodeOptions, FactorLayout, HalfArray } from "./read/decode.ts";
 export { type DecodeAllOptions, decodeAll, type ModuleSource } from "./read/decode-all.ts";
@@ -105,14 +105,10 @@ export type { WatchOptions } from "./read/watch.ts";
 export { type Repair, type Repaired, type RepairOptions, repairLqa } from "./repair.ts";
 export { type BaseModel, type BaseSizes, compareWithBase } from "./validate/base.ts";
 export {
-  MOST_FINDINGS,
   VALIDATION_LEVELS,
   type ValidateOptions,
   type Validation,
   type ValidationLevel,
-  validateLqa,
-  validateReader,
-  validateSource,
+  validate,
 } from "./validate/validate.ts";
 export { WARNINGS, type Warning, type WarningName } from "./validate/warnings.ts";
-export { type ByteReader, piecesReader, sourceReader } from "./validate/window.ts";

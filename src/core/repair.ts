@@ -32,7 +32,7 @@ import type { Zstd } from "./container/zstd.ts";
 import { type InflateCount, inflateCount } from "./read/budget.ts";
 import { chunksStart, openIndex } from "./read/header.ts";
 import { zstdFor } from "./read/zstd.ts";
-import { validateLqa } from "./validate/validate.ts";
+import { validate } from "./validate/validate.ts";
 
 /** A stretch of the file that was put right. */
 export interface Repair {
@@ -84,7 +84,7 @@ const PIECE = 2 ** 20;
  * @throws LqaError the first error of the file, with advice that says so, if it cannot be repaired; BUDGET
  */
 export async function repairLqa(bytes: Uint8Array, options: RepairOptions = {}): Promise<Repaired> {
-  const before = await validateLqa(bytes, { ...options, warnings: false });
+  const before = await validate(bytes, { ...options, warnings: false });
   if (before.error === undefined)
     return { bytes, repairs: [], proof: "none needed", lost: [], ...before.ids! };
   const inflated = inflateCount(bytes.length, options.budgetBytes);
@@ -95,7 +95,7 @@ export async function repairLqa(bytes: Uint8Array, options: RepairOptions = {}):
     if (++builds > MOST_BUILDS) break;
     const built = await build(bytes, candidate, inflated, options);
     if (built === undefined) continue;
-    const after = await validateLqa(built.bytes, { ...options, warnings: false });
+    const after = await validate(built.bytes, { ...options, warnings: false });
     // The one file there is, but for hostile ones: if it breaks a rule, there is nothing to repair.
     if (after.ids === undefined) break;
     return { ...built, ...after.ids };

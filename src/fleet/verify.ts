@@ -4,8 +4,7 @@
  * @module
  */
 
-import { type ValidationLevel, validateReader } from "../core/validate/validate.ts";
-import { sourceReader } from "../core/validate/window.ts";
+import { type ValidationLevel, validate } from "../core/validate/validate.ts";
 import * as KIND from "../error-catalogue.ts";
 import { isLqaError, LqaError } from "../errors.ts";
 import { concurrently } from "./concurrent.ts";
@@ -62,10 +61,7 @@ export async function verifyFleet(store: ReadableStore, options: VerifyOptions =
   ): Promise<{ info: ObjectInfo; error?: LqaError; recorded: boolean }> => {
     try {
       const record = await readRecord(store, recordKey(info.key.replace(/\.lqa$/, "")), signal);
-      const result = await validateReader(sourceReader(objectSource(store, info), signal), {
-        level,
-        warnings: false,
-      });
+      const result = await validate(objectSource(store, info), { level, warnings: false, signal });
       const recorded = record?.state === "done";
       const error = result.error ?? (recorded ? difference(info, result.ids, record) : undefined);
       return { info, recorded, ...(error !== undefined && { error }) };

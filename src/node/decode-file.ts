@@ -34,7 +34,7 @@ export interface DecodedFile {
  * The file is validated first, values included: what is written is never the decoding of a broken file.
  *
  * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what a broken file can cause is listed at `openLqa` and
- * `validateLqa`; UNSUPPORTED_DIALECT and SOURCE_RANGE from `writeAdapter`. Nothing is written then.
+ * `validate`; UNSUPPORTED_DIALECT and SOURCE_RANGE from `writeAdapter`. Nothing is written then.
  */
 export async function decodeFile(
   input: string | Uint8Array,

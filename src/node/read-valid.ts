@@ -11,7 +11,7 @@ import { ADAPTER_BUDGET, assertAdapter } from "../core/read/budget.ts";
 import type { DecodedFactors } from "../core/read/decode.ts";
 import { type LqaFile, openLqa } from "../core/read/open.ts";
 import type { VerifiedIds } from "../core/read/verify.ts";
-import { type ValidationLevel, validateLqa, validateReader } from "../core/validate/validate.ts";
+import { type ValidationLevel, validate, validateReader } from "../core/validate/validate.ts";
 import { type Adapter, lazyModule, shapeOf } from "../model/adapter.ts";
 import { openFileReader, readWholeFile } from "./files/file.ts";
 
@@ -37,7 +37,7 @@ export async function readValid(
   const how = { level, warnings: false } as const;
   if (typeof input === "string") await refuseLarge(input, how);
   const bytes = typeof input === "string" ? await readWholeFile(input, signal) : input;
-  const { error, ids } = await validateLqa(bytes, how);
+  const { error, ids } = await validate(bytes, how);
   if (error !== undefined) throw error;
   if (ids === undefined) throw new TypeError("a file was validated without its ids");
   return { bytes, ids };

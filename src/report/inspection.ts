@@ -15,12 +15,7 @@ import { type ByteSource, memorySource } from "../core/io/source.ts";
 import { pieceCount } from "../core/read/budget.ts";
 import { decodeFactors } from "../core/read/decode.ts";
 import { openSource, type RangedLqa } from "../core/read/ranged.ts";
-import {
-  type Validation,
-  type ValidationLevel,
-  validateLqa,
-  validateSource,
-} from "../core/validate/validate.ts";
+import { type Validation, type ValidationLevel, validate } from "../core/validate/validate.ts";
 import { paced } from "../encode/encode.ts";
 import { type BoundComponent, relativeBound } from "../encode/quantize/bound.ts";
 import { compareModules } from "../encode/quantize/quality.ts";
@@ -134,7 +129,7 @@ const CURVE_POINTS = 24;
  * @throws LqaError ABORTED; what reading the source throws
  */
 export async function inspectLqa(bytes: Uint8Array, options: InspectOptions = {}): Promise<Inspection> {
-  const validation = await validateLqa(bytes, { all: true, level: options.level });
+  const validation = await validate(bytes, { all: true, level: options.level });
   return await inspect(memorySource(bytes), validation, options);
 }
 
@@ -146,7 +141,7 @@ export async function inspectLqa(bytes: Uint8Array, options: InspectOptions = {}
  */
 export async function inspectSource(source: ByteSource, options: InspectOptions = {}): Promise<Inspection> {
   const { level, signal } = options;
-  const validation = await validateSource(source, { all: true, level, signal });
+  const validation = await validate(source, { all: true, level, signal });
   return await inspect(source, validation, options);
 }
 

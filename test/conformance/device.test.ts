@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { validateLqa } from "../../src/core/index.ts";
+import { validate } from "../../src/core/index.ts";
 
 const suite = new URL("../../conformance/suite/", import.meta.url);
 const { cases } = JSON.parse(readFileSync(new URL("manifest.json", suite), "utf8")) as {
@@ -14,7 +14,7 @@ const valid = cases.filter(({ expected, operation }) => expected.valid && (opera
 
 async function refusal(file: string): Promise<string | undefined> {
   const bytes = new Uint8Array(readFileSync(new URL(file, suite)));
-  return (await validateLqa(bytes, { level: "structure", limits: "device", warnings: false })).error?.kind;
+  return (await validate(bytes, { level: "structure", limits: "device", warnings: false })).error?.kind;
 }
 
 describe("with the limits of a device", () => {

@@ -20,11 +20,11 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const example = readFileSync(join(root, "spec/example.lqa"));
 const ORIGIN = "https://lqa.invalid";
 /** Fetched in a page, decoded here: what the application does with the package. */
-const APPLICATION = `import { openLqa, LqaError, validateLqa } from "lqa";
+const APPLICATION = `import { openLqa, LqaError, validate } from "lqa";
 export async function read(bytes) {
   const file = await openLqa(bytes);
   const { b, a } = file.decodeModule(file.modules[0]);
-  const { valid } = await validateLqa(bytes);
+  const { valid } = await validate(bytes);
   return JSON.stringify({ name: file.modules[0].name, b: [...b], a: [...a], valid, error: typeof LqaError });
 }
 globalThis.read = read;

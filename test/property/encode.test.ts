@@ -7,7 +7,8 @@ import { concat } from "../../src/core/container/bytes.ts";
 import { rawPayload } from "../../src/core/container/chunk.ts";
 import { decompressorOf } from "../../src/core/container/inflate.ts";
 import type { ModuleRecord } from "../../src/core/container/types.ts";
-import { type LqaFile, loadZstdCodec, type MetaMap, openLqa, validateLqa } from "../../src/core/index.ts";
+import { loadZstdCodec } from "../../src/core/container/zstd.ts";
+import { type LqaFile, type MetaMap, openLqa, validate } from "../../src/core/index.ts";
 import { prepareFile } from "../../src/core/write/write.ts";
 import { type EncodeOptions, encodeAdapter } from "../../src/encode/encode.ts";
 import { isLqaError } from "../../src/errors.ts";
@@ -86,7 +87,7 @@ describe("an encoded adapter", () => {
       fc.asyncProperty(adapters, options, async (adapter, how) => {
         const bytes = await encoded(adapter, how);
         if (bytes === undefined) return;
-        expect((await validateLqa(bytes, { level: "canonical" })).error).toBeUndefined();
+        expect((await validate(bytes, { level: "canonical" })).error).toBeUndefined();
         const file = await openLqa(bytes);
         expect(new Set(file.modules.map(({ name }) => name))).toEqual(
           new Set(adapter.modules.map(({ name }) => name)),

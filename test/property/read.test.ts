@@ -5,7 +5,8 @@ import { describe, expect, test } from "vitest";
 // @ts-expect-error
 import { sealFile } from "../../fuzz/seal.mjs";
 import { concat } from "../../src/core/container/bytes.ts";
-import { loadZstdCodec, memorySource, openLqa, openSource, validateLqa } from "../../src/core/index.ts";
+import { loadZstdCodec } from "../../src/core/container/zstd.ts";
+import { memorySource, openLqa, openSource, validate } from "../../src/core/index.ts";
 import { prepareFile } from "../../src/core/write/write.ts";
 import { comparable, cut, expected, finding, opened, pushed, text, validated } from "../read/events.ts";
 import { files } from "./adapters.ts";
@@ -40,7 +41,7 @@ describe("an arbitrary file", () => {
       40,
       fc.asyncProperty(files, async (input) => {
         const bytes = concat([...(await prepareFile(input)).pieces()]);
-        const { error, ...result } = await validateLqa(bytes, { level: "values" });
+        const { error, ...result } = await validate(bytes, { level: "values" });
         expect(error, JSON.stringify(result)).toBeUndefined();
         const file = await openLqa(bytes);
         const again = await prepareFile({

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { openLqa, validateLqa } from "../../src/core/index.ts";
+import { openLqa, validate } from "../../src/core/index.ts";
 import { type EncodeOptions, encodeAdapter, QUALITY_BITS, type QualityName } from "../../src/encode/index.ts";
 import { allocate, type Candidate } from "../../src/encode/quantize/rd/allocate.ts";
 import { RATES } from "../../src/encode/quantize/rd/rates.ts";
@@ -101,7 +101,7 @@ describe("profile rd", () => {
       expect(bytes.length).toBeLessThanOrEqual(most);
       expect(bytes.length).toBeGreaterThan(0.99 * most);
       expect(report.settings).toEqual({ profile: "rd", bits, floor: 0, fit: "unbiased" });
-      expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+      expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
     },
   );
 
@@ -129,7 +129,7 @@ describe("profile rd", () => {
     const { relativeError: least, gain: less } = shrunk.report;
     expect(report.relativeError).toBeGreaterThan(least);
     expect(report.relativeError).toBeLessThan((1.2 * least) / less);
-    expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+    expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
   });
 
   test.each(Object.entries(QUALITY_BITS))(
@@ -139,7 +139,7 @@ describe("profile rd", () => {
       expect(report.averageBits).toBeLessThanOrEqual(bits);
       expect(report.averageBits).toBeGreaterThan(0.98 * bits);
       expect(report.settings).toEqual({ profile: "rd", quality, floor: 0, fit: "unbiased" });
-      expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+      expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
       if (quality === "balanced") expect((await encodeAdapter(several)).bytes).toEqual(bytes);
     },
   );
@@ -194,7 +194,7 @@ describe("profile rd", () => {
         .filter((x) => x !== "zero");
     for (const label of labels("uneven", "b")) expect(label).toMatch(/^trellis[\d.]+r whole bf16$/);
     for (const label of labels("even", "a")) expect(label).toMatch(/^trellis[\d.]+ whole bf16$/);
-    expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+    expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
   });
 
   test("importance weights: less is lost of what comes out, at the same bytes", async () => {
@@ -261,7 +261,7 @@ describe("profile rd", () => {
       { ...module("large"), b: module("large").b.map((x) => x * 1e6) },
     ]);
     const { bytes, report } = await encodeAdapter(special, { bits: 3 });
-    expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+    expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
     expect((await openLqa(bytes)).module("zero").bands.map((b) => b.b.codec)).toEqual(["zero"]);
     for (const { relativeError } of report.modules) expect(relativeError).toBeLessThan(1.01);
   });

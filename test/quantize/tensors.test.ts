@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { writeAdapter } from "../../src/adapters/index.ts";
 import { f16ToNumber, f64ToF16, numberToBf16, numberToF16 } from "../../src/core/codecs/floats.ts";
-import { type Adapter, openLqa, validateLqa } from "../../src/core/index.ts";
+import { type Adapter, openLqa, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { narrowTensors } from "../../src/encode/quantize/tensors.ts";
 import type { ElementType, PlainTensor } from "../../src/model/adapter.ts";
@@ -131,14 +131,14 @@ describe("the policies", () => {
       const compressions = new Set(file.tensors.map(({ compression }) => compression));
       expect(compressions.has("none")).toBe(true);
       expect(compressions.size > 1).toBe(policy !== "keep");
-      expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+      expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
     }
   });
 
   it("f16 halves floats, leaves the rest, and keeps the types for whoever writes the source again", async () => {
     const adapter = adapterOf(mixed);
     const { bytes, report } = await encodeAdapter(adapter, { profile: "sign", tensors: "f16" });
-    expect(await validateLqa(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+    expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
     expect(report).toMatchObject({ tensorPolicy: "f16", tensors: 10, narrowed: { tensors: 6 } });
     const file = await openLqa(bytes);
     expect(file.meta.encoder).toMatch(/ profile=sign group=128 tensors=f16$/);

@@ -1,6 +1,6 @@
 /** Helpers for the tests of streams: what a file says in one piece, and what a decoder says when it is cut. */
 
-import { LqaDecoder, type LqaEvent, openLqa, type StreamOptions, validateLqa } from "../../src/core/index.ts";
+import { LqaDecoder, type LqaEvent, openLqa, type StreamOptions, validate } from "../../src/core/index.ts";
 import { type ErrorName, isLqaError } from "../../src/errors.ts";
 
 /** The facts of an error that do not depend on how the input was cut. */
@@ -72,7 +72,7 @@ export async function expected(bytes: Uint8Array): Promise<string[]> {
 
 /** The first error of the validator, which sees the bytes in one piece. */
 export async function validated(bytes: Uint8Array): Promise<Finding | undefined> {
-  const { error } = await validateLqa(bytes, { level: "integrity" });
+  const { error } = await validate(bytes, { level: "integrity" });
   return error && finding(error);
 }
 

@@ -4,7 +4,7 @@ import { crc32 } from "../../src/core/container/crc32.ts";
 import { rootDigest } from "../../src/core/container/digests.ts";
 import { sha256 } from "../../src/core/container/sha256.ts";
 import { openLqa } from "../../src/core/read/open.ts";
-import { type ValidationLevel, validateLqa } from "../../src/core/validate/validate.ts";
+import { type ValidationLevel, validate } from "../../src/core/validate/validate.ts";
 import { prepareFile } from "../../src/core/write/write.ts";
 import { isLqaError } from "../../src/errors.ts";
 import {
@@ -25,11 +25,11 @@ beforeAll(async () => {
 });
 
 const first = async (bytes: Uint8Array, level: ValidationLevel = "canonical"): Promise<string> =>
-  (await validateLqa(bytes, { level })).error?.kind ?? "valid";
+  (await validate(bytes, { level })).error?.kind ?? "valid";
 
 describe("a file", () => {
   test("is valid, and opens with its modules in natural order", async () => {
-    expect(await validateLqa(small, { level: "canonical" })).toMatchObject({ valid: true, error: undefined });
+    expect(await validate(small, { level: "canonical" })).toMatchObject({ valid: true, error: undefined });
     const file = await openLqa(small);
     expect(file.modules.map((m) => m.name)).toEqual(["conv", "layers.2.q", "layers.10.q", "moe"]);
     expect(file.tensors.map((t) => `${t.name} ${t.role}`)).toEqual([
@@ -158,7 +158,7 @@ describe("damage", () => {
     for (let at = 0; at < small.length; at++) {
       const mutated = small.slice();
       mutated[at]! ^= 1 << (at % 8);
-      const { error } = await validateLqa(mutated, { level: "integrity" });
+      const { error } = await validate(mutated, { level: "integrity" });
       expect(error, `byte ${at}`).toBeDefined();
       expect(isLqaError(error)).toBe(true);
       await openLqa(mutated).then(
@@ -241,7 +241,7 @@ describe("lies with correct checksums", () => {
       v.setUint32(20, 0x80, true);
       v.setUint16(10, 9, true);
     });
-    expect((await validateLqa(bytes, { level: "structure" })).valid).toBe(true);
+    expect((await validate(bytes, { level: "structure" })).valid).toBe(true);
     expect((await openLqa(bytes)).modules.length).toBe(4);
   });
 });
@@ -352,7 +352,7 @@ describe("values", () => {
   ])("a scale that is %s is invalid, though intact", async (_, bits) => {
     const bytes = await withScale(bits);
     expect(await first(bytes, "integrity")).toBe("valid");
-    const { error } = await validateLqa(bytes);
+    const { error } = await validate(bytes);
     expect(error?.kind).toBe("SCALE_VALUE");
     expect(bytes[error!.offset! + 1]).toBe(bits >> 8);
   });
@@ -364,7 +364,7 @@ describe("values", () => {
   test("a tensor that holds NaN must be declared", async () => {
     const data = new Uint8Array(new Float32Array([1, NaN, 2, 3, 4, 5]).buffer);
     const bytes = await fileBytes({ modules: [], tensors: [tensor("t", { data })], sections: [] });
-    const { error } = await validateLqa(bytes);
+    const { error } = await validate(bytes);
     expect(error?.kind).toBe("NONFINITE_VALUE");
     expect(error?.where).toContain("element 1");
   });
@@ -412,7 +412,7 @@ describe("what an independent reader found", () => {
       sections: [],
     });
     expect(await first(bytes, "integrity")).toBe("valid");
-    const { error } = await validateLqa(bytes);
+    const { error } = await validate(bytes);
     expect(error?.kind).toBe("TENSOR_RECORD");
     expect(bytes[error!.offset!]).toBe(2);
   });

@@ -18,7 +18,7 @@ import {
   openCore,
   openLqa,
   openSource,
-  validateLqa,
+  validate,
 } from "../../src/core/index.ts";
 import { createWorkerPool, decodeWithWorkers } from "../../src/node/index.ts";
 import { AdapterPool, memoryStore } from "../../src/serve/index.ts";
@@ -125,7 +125,7 @@ describe("a value that breaks a rule", () => {
   it.each(Object.entries(ways))("is refused by %s", async (_, read) => {
     for (const one of ofValues) {
       const bytes = bytesOf(one);
-      const { error: stated } = await validateLqa(bytes);
+      const { error: stated } = await validate(bytes);
       const error = await thrown(() => read(bytes));
       expect(error?.kind, one.id).toBe(one.expected.error!.name);
       expect([error?.where, error?.offset], one.id).toEqual([stated?.where, stated?.offset]);
@@ -175,7 +175,7 @@ describe("the first error of a file", () => {
     const all = cases.filter(({ id, operation }) => operation === undefined && !id.startsWith("limits/"));
     for (const one of all) {
       const bytes = bytesOf(one);
-      const { error } = await validateLqa(bytes, { level: "values" });
+      const { error } = await validate(bytes, { level: "values" });
       const opened = await thrown(async () => (await openLqa(bytes)).verify());
       const streamed = await thrown(() => drain(lqaEvents(inPieces(bytes, 1000))));
       expect(opened && [opened.kind, opened.offset], one.id).toEqual(error && [error.kind, error.offset]);
@@ -187,11 +187,11 @@ describe("the first error of a file", () => {
 
   it("of a file that ends in its padding is that it ends, whatever the padding that is there", async () => {
     const bytes = bytesOf(cases.find(({ id }) => id === "invalid/layout/padding-behind-the-index-first")!);
-    const { error } = await validateLqa(bytes);
+    const { error } = await validate(bytes);
     expect(error?.kind).toBe("PADDING_NONZERO");
     const cut = bytes.slice(0, error!.offset! + 1);
     for (const level of ["structure", "integrity", "values"] as const)
-      expect((await validateLqa(cut, { level })).error?.kind).toBe("TRUNCATED_FILE");
+      expect((await validate(cut, { level })).error?.kind).toBe("TRUNCATED_FILE");
     expect((await thrown(() => openLqa(cut)))?.kind).toBe("TRUNCATED_FILE");
     expect((await thrown(() => drain(lqaEvents(inPieces(cut, 1)))))?.kind).toBe("TRUNCATED_FILE");
   });

@@ -7,7 +7,7 @@ import { crc32 } from "../../src/core/container/crc32.ts";
 import { type PlaneExtent, planeExtents } from "../../src/core/container/layout.ts";
 import { openIndex } from "../../src/core/read/header.ts";
 import { openLqa } from "../../src/core/read/open.ts";
-import { type Validation, validateLqa, validateReader } from "../../src/core/validate/validate.ts";
+import { type Validation, validate, validateReader } from "../../src/core/validate/validate.ts";
 import { piecesReader } from "../../src/core/validate/window.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
@@ -35,7 +35,7 @@ async function agree(bytes: Uint8Array, seed = 7): Promise<Validation> {
   let last: Validation | undefined;
   for (const all of [false, true]) {
     const options = { level: "canonical", all, warnings: false } as const;
-    const whole = await validateLqa(bytes, options);
+    const whole = await validate(bytes, options);
     const reader = { ...piecesReader(cut(bytes, seed)), size: bytes.length };
     last = await validateReader(reader, options);
     expect(summary(last), `all ${all}`).toEqual(summary(whole));

@@ -6,7 +6,8 @@ import { spawn } from "node:child_process";
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { piecesReader, sourceReader, validateReader } from "../../src/core/index.ts";
+import { type ByteSource, validate } from "../../src/core/index.ts";
+import { validateReader } from "../../src/core/validate/validate.ts";
 import { fileBytes, smallInput } from "../container/fixtures.ts";
 
 const BAD = new Uint8Array(5000);
@@ -27,7 +28,7 @@ describe("what a validator reads is left as soon as a file is found bad", () => 
       },
       { highWaterMark: 0 },
     );
-    expect((await validateReader(piecesReader(stream))).error?.kind).toBe("BAD_MAGIC");
+    expect((await validate(stream)).error?.kind).toBe("BAD_MAGIC");
     await new Promise((resolve) => setTimeout(resolve, 5));
     expect(cancelled).toBe(1);
   });
@@ -36,20 +37,20 @@ describe("what a validator reads is left as soon as a file is found bad", () => 
     const stream = new PassThrough();
     stream.write(BAD);
     const closed = new Promise((resolve) => stream.once("close", resolve));
-    expect((await validateReader(piecesReader(stream))).error?.kind).toBe("BAD_MAGIC");
+    expect((await validate(stream)).error?.kind).toBe("BAD_MAGIC");
     await closed;
   });
 
   it("a source of ranges that hangs", async () => {
     const signals: (AbortSignal | undefined)[] = [];
-    const reader = sourceReader({
+    const source: ByteSource = {
       read: async (offset, _, signal) => {
         if (offset === 0) return BAD;
         signals.push(signal);
         return new Promise<never>(() => {});
       },
-    });
-    expect((await validateReader(reader)).error?.kind).toBe("BAD_MAGIC");
+    };
+    expect((await validate(source)).error?.kind).toBe("BAD_MAGIC");
     expect(signals.map((signal) => signal?.aborted)).toEqual([true]);
   });
 

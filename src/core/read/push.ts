@@ -3,7 +3,7 @@
  * they are whole. It needs memory for the index and one chunk.
  *
  * **Same events, same first error, however the input is cut.** The events of a file are its header, its chunks in file
- * order, and the end. The first error is that of `validateLqa(bytes, { level: "values" })` on the same bytes, and that of
+ * order, and the end. The first error is that of `validate(bytes, { level: "values" })` on the same bytes, and that of
  * `openLqa(bytes)` followed by `verify()`: same code, same offset. Only a decoder reports BUDGET, for a chunk above
  * `budgetBytes`.
  *

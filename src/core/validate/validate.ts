@@ -21,7 +21,7 @@ import { writeIndex } from "../container/index-write.ts";
 import type { MetaMap } from "../container/meta.ts";
 import { PROLOGUE_BYTES } from "../container/prologue.ts";
 import { allChunks, type ContainerIndex } from "../container/types.ts";
-import type { ByteSource } from "../io/source.ts";
+import { type Input, openInput } from "../io/input.ts";
 import { PIECE_BUDGET } from "../read/budget.ts";
 import type { OpenOptions } from "../read/core.ts";
 import { chunksStart, type Header, headerSteps } from "../read/header.ts";
@@ -33,7 +33,7 @@ import { zstdFor } from "../read/zstd.ts";
 import { scanOf } from "./scan.ts";
 import { suspiciousPlanes, suspiciousRecords } from "./suspicions.ts";
 import type { Warning } from "./warnings.ts";
-import { type ByteReader, DirectWindow, MemoryWindow, sourceReader, Window } from "./window.ts";
+import { type ByteReader, DirectWindow, MemoryWindow, piecesReader, sourceReader, Window } from "./window.ts";
 
 /** How much is checked; each level contains the ones before it. */
 export type ValidationLevel = "structure" | "integrity" | "values" | "canonical";
@@ -48,7 +48,7 @@ export const VALIDATION_LEVELS: readonly ValidationLevel[] = [
 export interface ValidateOptions extends Pick<OpenOptions, "zstd" | "limits"> {
   /** Default `values`. */
   readonly level?: ValidationLevel | undefined;
-  /** Every finding instead of the first, up to {@link MOST_FINDINGS}. Default false. */
+  /** Every finding instead of the first, up to 1,000. Default false. */
   readonly all?: boolean | undefined;
   /** Also look for what breaks no rule but is hardly meant. Default true. */
   readonly warnings?: boolean | undefined;
@@ -89,42 +89,44 @@ export const MOST_FINDINGS = 1000;
 /** Bytes read at once where only their number counts. */
 const SKIPPED = 2 ** 20;
 
-/** Validates a file in memory. Never throws for what is in `bytes`. */
-export async function validateLqa(bytes: Uint8Array, options: ValidateOptions = {}): Promise<Validation> {
-  return await validate(new MemoryWindow(bytes), bytes.length, false, options);
+/**
+ * Validates a file, wherever it is. What is not in memory takes bounded memory: the index, 4 MiB, and a piece of a chunk (clause 14
+ * makes that at most 16 MiB) or a frame of a compressed one, up to the budget. At level `structure` no more is read of ranges than
+ * prologue and index, and the length is the one the source tells.
+ *
+ * @param input bytes, a Blob, a URL, ranges, or a stream, which is cancelled in the end
+ * @throws LqaError only as the input (IO, HTTP_RESPONSE, ABORTED), never for what is in the file; TypeError for what is no input
+ */
+export async function validate(
+  input: Input,
+  { signal, ...options }: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
+): Promise<Validation> {
+  const opened = await openInput(input);
+  switch (opened.kind) {
+    case "bytes":
+      return await check(new MemoryWindow(opened.bytes), opened.bytes.length, false, options);
+    case "pieces":
+      return await validateReader(piecesReader(opened.pieces, signal), options);
+    case "source": {
+      const { source } = opened;
+      if (options.level !== "structure") return await validateReader(sourceReader(source, signal), options);
+      // A source on a server knows its size from its first answer on.
+      if (source.size === undefined) await source.read(0, PROLOGUE_BYTES, signal);
+      return await check(new DirectWindow(source, signal), source.size, true, options);
+    }
+  }
 }
 
-/**
- * Validates what a reader gives, in bounded memory: the index, 4 MiB, and a piece of a chunk (clause 14 makes that at most
- * 16 MiB) or a frame of a compressed one, up to the budget. In the end the reader is cancelled: it may still be reading ahead.
- *
- * @throws LqaError only as the reader, never for what is in the file
- */
+/** {@link validate} of what a reader gives. In the end the reader is cancelled: it may still be reading ahead. */
 export async function validateReader(reader: ByteReader, options: ValidateOptions = {}): Promise<Validation> {
   try {
-    return await validate(new Window(reader), reader.size, true, options);
+    return await check(new Window(reader), reader.size, true, options);
   } finally {
     reader.cancel?.();
   }
 }
 
-/**
- * Validates what a source of ranges holds, as {@link validateReader} does. At level `structure` prologue and index are all
- * that is read, and the length is the one the source tells.
- *
- * @throws LqaError only as the source, never for what is in the file
- */
-export async function validateSource(
-  source: ByteSource,
-  { signal, ...options }: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
-): Promise<Validation> {
-  if (options.level !== "structure") return await validateReader(sourceReader(source, signal), options);
-  // A source on a server knows its size from its first answer on.
-  if (source.size === undefined) await source.read(0, PROLOGUE_BYTES, signal);
-  return await validate(new DirectWindow(source, signal), source.size, true, options);
-}
-
-async function validate(
+async function check(
   window: Window | MemoryWindow | DirectWindow,
   size: number | undefined,
   scanned: boolean,

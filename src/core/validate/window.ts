@@ -21,9 +21,9 @@ export interface ByteReader {
 }
 
 /** A reader over pieces that arrive: a web stream, a Node stream, an array of arrays. */
-export function piecesReader(source: Pieces): ByteReader {
+export function piecesReader(source: Pieces, signal?: AbortSignal): ByteReader {
   const control = new AbortController();
-  const pieces = piecesOf(source, control.signal);
+  const pieces = piecesOf(source, eitherSignal(signal, control.signal));
   let piece: Uint8Array = new Uint8Array(0);
   return {
     async read(target) {

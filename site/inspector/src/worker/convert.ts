@@ -6,7 +6,7 @@
  */
 import { zipSync } from "fflate";
 import { type DialectName, writeAdapter } from "../../../../src/adapters/index.ts";
-import { type Adapter, openLqa, validateLqa } from "../../../../src/core/index.ts";
+import { type Adapter, openLqa, validate } from "../../../../src/core/index.ts";
 import {
   type EncodeOptions,
   type EncodeReport,
@@ -120,7 +120,7 @@ async function whole(
     fail(KIND.BUDGET, { where: "this page", expected: `at most ${MOST} bytes`, actual: fileLength });
   progress(0, 1, "Reading the file");
   const bytes = await source.read(0, fileLength);
-  const { error } = await validateLqa(bytes, { warnings: false });
+  const { error } = await validate(bytes, { warnings: false });
   if (error !== undefined) throw error;
   const file = await openLqa(bytes);
   return await file.readAdapter({ onProgress: (done, total) => progress(done, total, "Decoding") });
