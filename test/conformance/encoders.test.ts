@@ -10,8 +10,10 @@ import { describe, expect, it } from "vitest";
 // The conformance suite is plain JavaScript, without types.
 // @ts-expect-error
 import { ENCODINGS, encodings } from "../../conformance/encoders/settings.mjs";
+import { readAdapter } from "../../src/adapters/index.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";
-import * as library from "../../src/core/index.ts";
+import { openLqa } from "../../src/core/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
 const path = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
@@ -26,9 +28,9 @@ describe("the comparison of encoders", () => {
     const seen = new Map<string, Set<unknown>>();
     const see = (what: string, value: unknown) => seen.set(what, (seen.get(what) ?? new Set()).add(value));
     let made = 0;
-    for await (const { bytes } of encodings(library, files, { filter: "mixed/" })) {
+    for await (const { bytes } of encodings({ encodeAdapter, readAdapter }, files, { filter: "mixed/" })) {
       made++;
-      const { prologue, tensors, sections } = await library.openLqa(bytes);
+      const { prologue, tensors, sections } = await openLqa(bytes);
       const { vectors } = readIndex(bytes.subarray(64, 64 + prologue.indexLength));
       for (const { codec, rotation, table } of vectors.encodings) {
         see("codec", codec);

@@ -19,7 +19,8 @@ import { judge } from "../../conformance/runner/compare.mjs";
 import { toHex } from "../../src/core/container/bytes.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";
 import { sha256 } from "../../src/core/container/sha256.ts";
-import * as library from "../../src/node/index.ts";
+import * as library from "../../src/core/index.ts";
+import { mergeFile } from "../../src/node/index.ts";
 
 const root = fileURLToPath(new URL("../../conformance/suite", import.meta.url));
 const read = (path: string): Buffer => readFileSync(join(root, path));
@@ -70,7 +71,7 @@ describe("this library as a reader of the suite", () => {
     readIndex,
     sha256,
     toHex,
-    apply: applierOf({ library, sha256, toHex }),
+    apply: applierOf({ library, mergeFile, sha256, toHex }),
   });
   const cases: { id: string; group: string; runs: { path?: string; hex?: string }[] }[] = loadCases(root);
   it.each([...new Set(cases.map(({ group }) => group))])("answers as %s expects", async (group) => {

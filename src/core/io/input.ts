@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { httpSource } from "./http.ts";
 import { isBytes, type Pieces } from "./pieces.ts";
 import { type ByteSource, blobSource } from "./source.ts";
 
@@ -29,14 +30,10 @@ export type OpenInput =
  *
  * @throws TypeError for what is none; LqaError USAGE for a URL that is neither http nor https
  */
-export async function openInput(input: Input): Promise<OpenInput> {
+export function openInput(input: Input): OpenInput {
   if (isBytes(input)) return { kind: "bytes", bytes: input };
   if (isOfClass(input, "ArrayBuffer")) return { kind: "bytes", bytes: new Uint8Array(input as ArrayBuffer) };
-  if (isOfClass(input, "URL")) {
-    // Loaded by those who need it.
-    const { httpSource } = await import("./http.ts");
-    return { kind: "source", source: httpSource(input as URL) };
-  }
+  if (isOfClass(input, "URL")) return { kind: "source", source: httpSource(input as URL) };
   if (typeof input === "object" && input !== null) {
     if ("arrayBuffer" in input && "slice" in input) return { kind: "source", source: blobSource(input) };
     if ("getReader" in input || Symbol.asyncIterator in input || Symbol.iterator in input)

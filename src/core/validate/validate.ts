@@ -101,7 +101,7 @@ export async function validate(
   input: Input,
   { signal, ...options }: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Validation> {
-  const opened = await openInput(input);
+  const opened = openInput(input);
   switch (opened.kind) {
     case "bytes":
       return await check(new MemoryWindow(opened.bytes), opened.bytes.length, false, options);
