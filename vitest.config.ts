@@ -1,11 +1,14 @@
 import { defineConfig } from "vitest/config";
 
-/** Suites of real servers, killed processes, attacks and the packed package: minutes, not seconds. `npm run test:system`. */
+/** Suites of real servers, killed processes, attacks, compiled kernels and the packed package: minutes. `npm run test:system`. */
 const SYSTEM = [
   "test/attacks.test.ts",
+  "test/codecs/kernel-build.test.ts",
   "test/conformance/runner.test.ts",
   "test/faults/faults.test.ts",
+  "test/fleet/jobs.test.ts",
   "test/fleet/servers.test.ts",
+  "test/fleet/until-empty.test.ts",
   "test/io/hostile-tree.test.ts",
   "test/package.test.ts",
 ];
