@@ -1,8 +1,9 @@
 // Runs the fuzz targets by plain mutation: the inputs of the corpus, changed in one to eight places, spliced and cut. No
 // native code, so it runs wherever Node does. The same seed gives the same inputs from the same corpus.
 //
-// A target with a grammar (`generate`) gets every other input from that, and its corpus grows from coverage: what reached
-// a block of the library for the first time is kept in fuzz/grown/TARGET/, and is part of the corpus of the next run.
+// A target with a grammar (`generate`) gets every other input from that. The corpus of such a target, and of one whose bytes are
+// choices (`grows`), grows from coverage: what reached a block of the library for the first time is kept in fuzz/grown/TARGET/,
+// and is part of the corpus of the next run.
 //
 // Usage: node fuzz/run.mjs [--seconds N] [--seed N] [--counts FILE] [--totals FILE] [TARGET...]
 // Each target gets its share of the time. A finding is written to fuzz/findings/ and ends the run with code 1. --totals
@@ -50,8 +51,11 @@ const inputsIn = (folder) =>
 
 /** Finds the inputs that reached something new, by halves, and adds them to the corpus and to `folder`. */
 async function grow(inputs, growing) {
-  const { fuzz, corpus, coverage, folder } = growing;
-  for (const input of inputs) await fuzz(input);
+  const { name, fuzz, corpus, coverage, folder } = growing;
+  for (const input of inputs) {
+    announce(name, input);
+    await fuzz(input);
+  }
   const blocks = coverage.look();
   if (blocks.length === 0) return;
   if (inputs.length > 1) {
@@ -68,11 +72,12 @@ async function grow(inputs, growing) {
 }
 
 async function run(name, seconds, seed) {
-  const { fuzz, generate } = await import(`./targets/${name}.mjs`);
+  const { fuzz, generate, grows = generate !== undefined } = await import(`./targets/${name}.mjs`);
   const random = generator(seed);
   const folder = join(here, "grown", name);
-  const corpus = inputsIn(generate ? folder : join(here, "corpus", SHARED[name] ?? name));
-  const coverage = generate && startCoverage();
+  const corpus = inputsIn(join(here, "corpus", SHARED[name] ?? name));
+  if (grows) corpus.push(...inputsIn(folder));
+  const coverage = grows ? startCoverage() : undefined;
   if (generate && corpus.length === 0) corpus.push(generate(random));
   const begin = performance.now();
   let executions = 0;
@@ -103,7 +108,7 @@ async function run(name, seconds, seed) {
       const found = await execute(data);
       if (found !== undefined) return found;
     }
-    if (coverage?.look().length > 0) await grow(batch, { fuzz, corpus, coverage, folder });
+    if (coverage?.look().length > 0) await grow(batch, { name, fuzz, corpus, coverage, folder });
     const rss = process.memoryUsage.rss();
     if (rss > peak) peak = rss;
     if (rss > MOST_RSS)

@@ -163,6 +163,8 @@ async function work(entry) {
   expect(value !== undefined || opened.length === 0, "a store of an entry that is no job");
 }
 
+export const grows = true;
+
 export const fuzz = target(async (input, variant) => {
   const text = new TextDecoder().decode(input);
   switch (variant & 3) {

@@ -101,6 +101,8 @@ const WAYS = [
   },
 ];
 
+export const grows = true;
+
 export const fuzz = target(async (input, variant) => {
   let requests = 0;
   let sent = 0;

@@ -32,6 +32,8 @@ const LOCATIONS = [
 ];
 const STATUSES = [301, 302, 303, 307, 308, 300, 304, 305];
 
+export const grows = true;
+
 export const fuzz = target(async (input, variant) => {
   const asked = [];
   let at = 0;

@@ -95,6 +95,8 @@ function grow(from, folder, depth) {
   }
 }
 
+export const grows = true;
+
 export const fuzz = target(async (input, variant) => {
   rmSync(root, { recursive: true, force: true });
   mkdirSync(root);
