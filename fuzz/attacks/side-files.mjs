@@ -130,7 +130,7 @@ export const COMMANDS = [
     tries: "a million decompositions",
     words: ["inspect", "a.lqa", "--html", "out.html"],
     seconds: 20,
-    mib: 512,
+    mib: 400,
     above: "a report holds what it says of each of 65,536 modules",
   },
   {
@@ -147,7 +147,7 @@ export const COMMANDS = [
     tries: "a million comparisons",
     words: ["diff", "a.lqa", "a.lqa"],
     seconds: 40,
-    mib: 704,
+    mib: 512,
     above: "two adapters are two objects for each of 65,536 modules",
   },
   {

@@ -164,7 +164,12 @@ function moduleFields(x: LoraModule, y: LoraModule, a: DiffSide, b: DiffSide): F
         : { encodings }),
     };
   };
-  return changes(facts(x, a), facts(y, b));
+  const [one, other] = [facts(x, a), facts(y, b)];
+  // Most modules are alike, and there may be 65,536: sets and texts are for the others.
+  const alike = Object.keys(one).every(
+    (field) => one[field] === other[field] || equalValues(one[field], other[field]),
+  );
+  return alike && Object.keys(other).length === Object.keys(one).length ? [] : changes(one, other);
 }
 
 /** Keys whose values differ, sorted. */
