@@ -179,7 +179,7 @@ The integers t(i) = T[w(⌊i / 2⌋)][i mod 2], sixteen in a line after the numb
 
 ${block(grid(t, 16))}
 
-Weight ${at} stands in row r = ⌊${at} / 2⌋ = ${row} and column k = ${at} mod 2 = ${column}. r₀ = r₁ = 1 and the other bits are 0, so the sign is (−1)^1. The sum over q of (−1)^ones(q AND ${row}) · t(2 q + ${column}) takes t(1), t(3), t(5), … t(127) with the signs + − − +, again and again:
+Weight ${at} is in row r = ⌊${at} / 2⌋ = ${row} and column k = ${at} mod 2 = ${column}. r₀ = r₁ = 1 and the other bits are 0, so the sign is (−1)^1. The sum over q of (−1)^ones(q AND ${row}) · t(2 q + ${column}) takes t(1), t(3), t(5), … t(127) with the signs + − − +, again and again:
 
 > ${terms
     .slice(0, 8)

@@ -21,8 +21,6 @@ import { peft } from "./peft/index.ts";
 import { openSource, type Source } from "./source.ts";
 import { widenTensors } from "./widen.ts";
 
-export type { Dialect, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
-
 /** All dialects, in the order of lists. */
 export const DIALECTS: readonly Dialect[] = [peft, kohya, diffusers, cloneofsimo, loralib, mlx, gguf, onnx];
 

@@ -17,7 +17,7 @@ import { hex32 } from "./prologue.ts";
 import type { ChunkRecord } from "./types.ts";
 import type { Decompressor } from "./zstd.ts";
 
-/** Receives a plane that has bytes: where it stands in the payload, and a view on it. */
+/** Receives a plane that has bytes: its place in the payload, and a view of it. */
 export type PlaneVisitor = (extent: PlaneExtent, bytes: Uint8Array) => void;
 
 /**

@@ -17,8 +17,8 @@ import type { Decompressor } from "../container/zstd.ts";
 import type { ValueChecks } from "./values.ts";
 
 /**
- * Every check of a module's payload in one walk over its planes. What its values are is told when all padding is known to be
- * zero, so that they are walked over a second time if one of them breaks a rule.
+ * Every check of a module's payload in one walk over its planes. Errors of values come after those of padding, so a payload
+ * with such an error is walked a second time.
  *
  * @param payload its CRC-32 was checked
  * @param values if they are to be checked
