@@ -1,4 +1,4 @@
-// How long the program takes to start: whole processes, from spawn to exit, beside Node itself; and the CPU time of each,
+// How long the program takes to start, and `import "lqa"`: whole processes, from spawn to exit, beside Node itself; and the CPU time of each,
 // which says more on a machine that is busy.
 //
 //   npm run build && node bench/start.mjs [RUNS]
@@ -11,6 +11,7 @@ const EXAMPLE = fileURLToPath(new URL("../spec/example.lqa", import.meta.url));
 const runs = Number(process.argv[2] ?? 21);
 const LINES = [
   ["node -e 0", ["-e", "0"]],
+  ["import lqa", ["-e", `import(${JSON.stringify(new URL("../dist/core/index.js", import.meta.url).href)})`]],
   ["lqa --version", [MAIN, "--version"]],
   ["lqa encode --help", [MAIN, "encode", "--help"]],
   ["lqa completion bash", [MAIN, "completion", "bash"]],

@@ -74,6 +74,8 @@ interface Import {
   readonly from: string;
   readonly to: string;
   readonly typeOnly: boolean;
+  /** By `import()`: loaded when it is needed. */
+  readonly later: boolean;
 }
 
 const files = readdirSync(root, { recursive: true })
@@ -86,8 +88,8 @@ const imports = files.flatMap((name) => importsOf(name, texts.get(name)!));
 /** Static and dynamic imports and re-exports of a file. */
 function importsOf(from: string, text: string): Import[] {
   const found: Import[] = [];
-  const add = (to: string, typeOnly: boolean): void => {
-    found.push({ from, to: resolveImport(from, to), typeOnly });
+  const add = (to: string, typeOnly: boolean, later = false): void => {
+    found.push({ from, to: resolveImport(from, to), typeOnly, later });
   };
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node) && ts.isStringLiteral(node.moduleSpecifier)) {
@@ -102,7 +104,7 @@ function importsOf(from: string, text: string): Import[] {
       add((node.moduleSpecifier as ts.StringLiteral).text, node.isTypeOnly || inline);
     } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
       const [to] = node.arguments;
-      if (to !== undefined && ts.isStringLiteral(to)) add(to.text, false);
+      if (to !== undefined && ts.isStringLiteral(to)) add(to.text, false, true);
     }
     ts.forEachChild(node, visit);
   };
@@ -128,15 +130,15 @@ const isInternal = (to: string): boolean => files.includes(to);
 /** Entries of the package: what it exports, its program, and what is started as a worker. */
 const ENTRIES = [...DOORS.map((door) => `${door}/index.ts`), "cli/main.ts", "node/workers/worker.ts"];
 
-/** Files reached from `start` by imports that exist at run time, and with `types` by those of types too. */
-function reachable(start: string, types = false): Set<string> {
+/** Files reached from `start` by imports that exist at run time, with `types` by those of types too, and without `later` at once. */
+function reachable(start: string, types = false, later = true): Set<string> {
   const seen = new Set<string>();
   const queue = [start];
   for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
     if (seen.has(name)) continue;
     seen.add(name);
-    for (const { from, to, typeOnly } of imports) {
-      if (from === name && (types || !typeOnly)) queue.push(to);
+    for (const { from, to, typeOnly, later: atNeed } of imports) {
+      if (from === name && (types || !typeOnly) && (later || !atNeed)) queue.push(to);
     }
   }
   return seen;
@@ -173,6 +175,11 @@ describe("the architecture of src/", () => {
       "meter.ts",
       "version.ts",
     ]);
+  });
+
+  it("loads at most 99 modules with lqa", () => {
+    const loaded = [...reachable("core/index.ts", false, false)].filter(isInternal);
+    expect(loaded.length).toBeLessThanOrEqual(99);
   });
 
   it("imports downwards only", () => {

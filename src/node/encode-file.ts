@@ -14,7 +14,7 @@ import { type EncodeControls, type EncodeReport, encodeAdapter } from "../encode
 import type { QuantizeOptions } from "../encode/quantize/profile.ts";
 import type { Executor } from "../encode/quantize/tasks.ts";
 import { parameterCount } from "../model/adapter.ts";
-import { type BaseDigests, baseDigest } from "./base-digest.ts";
+import { type BaseDigests, baseDigests } from "./base-digest.ts";
 import { summarizeNotes } from "./convert-file.ts";
 import { type OpenSourceFiles, openSourceFiles } from "./files/adapter-files.ts";
 import { readWholeFile } from "./files/file.ts";
@@ -96,7 +96,7 @@ export async function encodeFile(
  * Encodes an adapter from wherever its files are to wherever the result goes.
  *
  * @param write called once, with bytes that were read back and verified
- * @param bases in place of `options.base`, for many adapters of one base model
+ * @param bases of `options.base`, shared by many adapters. Default: opened for this one
  * @throws LqaError as {@link encodeFile}; whatever `open` and `write` throw
  * @internal
  */
@@ -108,9 +108,11 @@ export async function encodeFrom(
 ): Promise<EncodedFile> {
   const started = performance.now();
   const source = await open();
+  const own = bases === undefined && options.base !== undefined ? baseDigests(options.base) : undefined;
   try {
-    return await encodeSource(source, write, options, bases, started);
+    return await encodeSource(source, write, options, bases ?? own, started);
   } finally {
+    await own?.close();
     source.close();
   }
 }
@@ -122,14 +124,11 @@ async function encodeSource(
   bases: BaseDigests | undefined,
   started: number,
 ): Promise<EncodedFile> {
-  const { importance: file, workers, base, ...rest } = options;
+  const { importance: file, workers, base: _base, ...rest } = options;
   const notes: string[] = [];
   const onNote = (note: string): void => void notes.push(note);
   const source = readAdapter(files, { ...options, lazy: true, onNote });
-  const { modules } = source;
-  let digest: Uint8Array | undefined;
-  if (bases !== undefined) digest = await bases.of(modules, options.signal);
-  else if (base !== undefined) digest = await baseDigest(modules, base, options.signal);
+  const digest = await bases?.of(source.modules, options.signal);
   const adapter =
     digest === undefined ? source : { ...source, meta: { ...source.meta, base_digest: digest } };
   const importance =
