@@ -192,6 +192,37 @@ export interface NameReader {
   finish(): void;
 }
 
+/** What is shorter is copied at once: that costs less than to keep its parts. */
+const COPIED = 32;
+
+/** Makes texts that begin as the one before. What they share is never copied: the engine joins both parts where a name is used. */
+function prefixes(): { next(shared: number, own: string): string } {
+  /** Beginnings of the last text, each longer than the one before it, and what each has that the one before it lacks. */
+  const wholes = [""];
+  const parts = [""];
+  let last = 0;
+  return {
+    next(shared, own) {
+      if (shared < COPIED) {
+        const whole = wholes[last]!.slice(0, shared) + own;
+        last = 1;
+        parts[1] = wholes[1] = whole;
+        return whole;
+      }
+      let part = "";
+      while (wholes[last]!.length > shared) part = parts[last--]!;
+      let whole = wholes[last]!;
+      if (whole.length < shared) {
+        parts[++last] = part.slice(0, shared - whole.length);
+        wholes[last] = whole += parts[last]!;
+      }
+      parts[++last] = own;
+      wholes[last] = whole += own;
+      return whole;
+    },
+  };
+}
+
 /**
  * Time is linear in the heap: what a name shares with the one before it is copied, and not looked at again.
  *
@@ -207,7 +238,7 @@ export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): Na
   let total = 0;
   let start = 0;
   let length = 0;
-  let name = "";
+  const made = prefixes();
   let order = 0;
   let noncanonical: number | undefined;
   /** Of each length of the last name: the run of digits that ends it; UTF-16 units, where a character begins. */
@@ -215,7 +246,7 @@ export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): Na
   const units = new Uint16Array(NAME_BYTES.hard + 1);
   /** The characters of a name from the last one on that it may not share. */
   const own: number[] = [];
-  /** The name at `from` … `end`, which shares bytes with `name`; `undefined` if it is none. */
+  /** The name at `from` … `end`, which shares bytes with the last one; `undefined` if it is none. */
   const decode = (from: number, end: number, shared: number): string | undefined => {
     let at = from + shared;
     // A character that what is shared ends with, or ends within.
@@ -232,7 +263,7 @@ export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): Na
       at += character < 0x80 ? 1 : character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
       units[at - from] = count;
     }
-    return name.slice(0, before) + String.fromCodePoint(...own);
+    return made.next(before, String.fromCodePoint(...own));
   };
   return {
     get noncanonical() {
@@ -267,11 +298,11 @@ export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): Na
       if (shared < Math.min(length, whole, MAX_SHARED) && room[start + shared] === room[other + shared])
         noncanonical ??= offset;
       order = orderFrom(room, start, start + length, other, other + whole, shared, runs[shared]!);
-      name =
+      const name =
         text === undefined
           ? (decode(other, other + whole, shared) ??
             decodeName(room.subarray(other, other + whole), offset, fault().where))
-          : name.slice(0, shared) + text.slice(at, at + suffix);
+          : made.next(shared, text.slice(at, at + suffix));
       at += suffix;
       start = other;
       length = whole;
@@ -279,7 +310,6 @@ export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): Na
     },
     restart() {
       length = 0;
-      name = "";
     },
     finish() {
       if (at !== heap.length)
