@@ -18,6 +18,8 @@ export default defineConfig({
     globalSetup: ["test/setup.ts"],
     // Some tests start the program as a process, and share the machine with others that compute.
     testTimeout: 30_000,
+    // All cores: without this, a run leaves one free, of two as well.
+    maxWorkers: "100%",
     coverage: { include: ["src/**"], exclude: ["src/**/generated/**"] },
     projects: [
       { extends: true, test: { name: "unit", include: ["test/**/*.test.ts"], exclude: SYSTEM } },
