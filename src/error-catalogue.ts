@@ -721,7 +721,7 @@ export const GPU_DEVICE = {
   "kind": "GPU_DEVICE",
   "code": "LQA-X013",
   "clause": "-",
-  "summary": "The GPU device was lost, or refused what it was asked for.",
+  "summary": "The GPU device was lost, or refused a request.",
   "advice": "Ask for a new device and upload again; if it was not lost, report the message with the browser's version and the adapter's info."
 } as const;
 

@@ -103,7 +103,7 @@ def sheet(panels: list[Panel], columns: int) -> str:
 
 def rate(name: str, seeds: list[list[dict]]) -> Panel:
     """Gain lost at which bits, of all seeds of a task and shape."""
-    panel = Panel(name, (0.2, 4.2), (1e-5, 1.0), False, ("bits a weight on disk", "share of the gain lost"))
+    panel = Panel(name, (0.2, 4.2), (1e-5, 1.0), False, ("bits per weight on disk", "share of the gain lost"))
     for index, lines in enumerate(sorted(seeds, key=len, reverse=True)):
         for _, belongs, color, joined in FAMILIES:
             points = [(v["bits_on_disk"], 1 - v["nll_kept"]) for v in lines if belongs(v["encoding"])]
