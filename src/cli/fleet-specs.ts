@@ -110,7 +110,19 @@ const WORK: CommandSpec = {
     allow("target"),
     ENDPOINT_OPTION,
     concurrency("Adapters at the same time, and threads that encode.", "one for each core"),
-    { name: "until-empty", type: "flag", help: "End when nothing waits and nothing is in work." },
+    {
+      name: "until-empty",
+      type: "flag",
+      help: "End when nothing waits, nothing is in work and no submission is under way.",
+    },
+    {
+      name: "log",
+      type: "text",
+      placeholder: "<format>",
+      values: ["text", "json"],
+      default: "text",
+      help: "A line on stderr for each job: time, worker, outcome, adapter, seconds, bytes, error.",
+    },
     {
       name: "lease",
       type: "integer",

@@ -20,7 +20,7 @@ export type { FleetFailure } from "./failure.ts";
 export type { FleetJob, JobFile, QueuedJob } from "./job.ts";
 export { openQueue } from "./open-queue.ts";
 export { createStores, openObjects, type StoreOptions, type Stores } from "./open-store.ts";
-export type { NamedJob } from "./perform.ts";
+export type { Attempt, NamedJob } from "./perform.ts";
 export type { DeadJob, Process, QueueCounts, Verdict, WorkOptions, WorkQueue } from "./queue.ts";
 export type { FailureRecord, FleetRecord, ResultRecord } from "./records.ts";
 export type { RedisOptions } from "./redis-queue.ts";

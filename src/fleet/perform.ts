@@ -43,6 +43,17 @@ export interface AllowedRoots {
 /** A job as a worker's callbacks name it: an entry that is no job has only its id. */
 export type NamedJob = Pick<FleetJob, "id" | "name">;
 
+/** How an attempt at a job ended. */
+export interface Attempt {
+  readonly job: NamedJob;
+  /** `kept`: the result was there already. `retried`: it failed, and will be tried again. */
+  readonly outcome: "encoded" | "kept" | "failed" | "retried";
+  readonly seconds: number;
+  /** Of the `.lqa` file, where one was encoded. */
+  readonly bytes?: number;
+  readonly failure?: FleetFailure;
+}
+
 /** What a worker has for its jobs. */
 export interface Workplace {
   readonly stores: Stores;
@@ -52,8 +63,7 @@ export interface Workplace {
   readonly executor: Executor;
   /** The worker has ended and waits for no job: what fails from now on says nothing about it. */
   readonly isAbandoned: () => boolean;
-  readonly onDone?: ((job: NamedJob, kept: boolean) => void) | undefined;
-  readonly onFailed?: ((job: NamedJob, failure: FleetFailure, last: boolean) => void) | undefined;
+  readonly onAttempt?: ((attempt: Attempt) => void) | undefined;
 }
 
 /** Errors that may pass by themselves. */
@@ -94,21 +104,24 @@ export async function performJob(
   { last }: { readonly last: boolean },
   at: Workplace,
 ): Promise<Verdict> {
+  const started = performance.now();
+  const report = (job: NamedJob, outcome: Attempt["outcome"], more: Partial<Attempt>): void =>
+    at.onAttempt?.({ job, outcome, seconds: (performance.now() - started) / 1000, ...more });
   let job: FleetJob;
   try {
     job = allowedJob(entry, at.allowed);
   } catch (error) {
     // Only the queue's own list has it: what such an entry calls its target is not written to.
     const failure = failureOf(error);
-    at.onFailed?.({ id: entry.id, name: entry.id.slice(0, 80) }, failure, true);
+    report({ id: entry.id, name: entry.id.slice(0, 80) }, "failed", { failure });
     return { kind: "dead", failure };
   }
   try {
     const target = await at.stores.open(job.target);
     const key = resultKey(job);
     const kept = job.settings.force !== true && (await isDone(target, job, key));
-    if (!kept) await encodeJob(job, key, target, at);
-    at.onDone?.(job, kept);
+    if (kept) report(job, "kept", {});
+    else report(job, "encoded", { bytes: await encodeJob(job, key, target, at) });
     return { kind: "done" };
   } catch (error) {
     // What only a person can change is the same for every job.
@@ -117,7 +130,7 @@ export async function performJob(
     if (at.isAbandoned()) return { kind: "retry", failure };
     const passing = isLqaError(error) && PASSING.has(error.kind);
     const final = !passing || last;
-    at.onFailed?.(job, failure, final);
+    report(job, final ? "failed" : "retried", { failure });
     if (!final) return { kind: "retry", failure };
     try {
       await writeFailure(await at.stores.open(job.target), job, failure);
@@ -137,10 +150,11 @@ function isHalt(error: unknown): boolean {
   );
 }
 
-async function encodeJob(job: FleetJob, key: string, target: ObjectStore, at: Workplace): Promise<void> {
+/** @returns bytes of the file */
+async function encodeJob(job: FleetJob, key: string, target: ObjectStore, at: Workplace): Promise<number> {
   const started = performance.now();
   const source = await at.stores.open(job.source);
-  await withTemporaryDirectory(
+  return await withTemporaryDirectory(
     "job-",
     async (folder) => {
       const input = await fetched(job, source, folder);
@@ -160,6 +174,7 @@ async function encodeJob(job: FleetJob, key: string, target: ObjectStore, at: Wo
         writeRecord(target, recordKey(job.name), resultRecord(job, result, sha256, seconds)),
         target.remove(failureKey(job.name)),
       ]);
+      return bytes.length;
     },
     at.scratch,
   );

@@ -27,7 +27,7 @@ export interface WorkOptions {
   readonly concurrency: number;
   /** Once aborted, no job is taken any more; those in work are finished. */
   readonly signal?: AbortSignal | undefined;
-  /** Ends when there is nothing to do and nothing in work anywhere. */
+  /** Ends when there is nothing to do, nothing in work anywhere, and no submission is under way. */
   readonly untilEmpty?: boolean | undefined;
   /** Seconds after which a job of a worker that went silent is given to another. */
   readonly leaseSeconds?: number | undefined;
@@ -46,7 +46,7 @@ export interface QueueCounts {
   readonly failed: number;
   /** Done since the queue exists. */
   readonly done: number;
-  /** Done in a minute, over the last ones with work; undefined while nothing is known. */
+  /** Jobs done per minute, over the last minutes, idle ones included; undefined while nothing is known. */
   readonly perMinute: number | undefined;
 }
 
@@ -64,6 +64,13 @@ export interface WorkQueue {
   readonly location: string;
   /** Adds jobs; one whose id is in the queue already, failed ones included, is left as it is. */
   add(jobs: readonly FleetJob[]): Promise<void>;
+  /**
+   * Announces that a submission is under way: workers that end with an empty queue wait for it. The announcement lapses half a
+   * minute after its process ended without withdrawing it.
+   *
+   * @returns withdraws it
+   */
+  announce(): Promise<() => Promise<void>>;
   /** Takes jobs until `signal` is aborted or, with `untilEmpty`, there are none. */
   work(process: Process, options: WorkOptions): Promise<void>;
   counts(): Promise<QueueCounts>;

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { randomUUID } from "node:crypto";
 import type { Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import * as KIND from "../error-catalogue.ts";
@@ -42,8 +43,12 @@ export interface RedisOptions {
   readonly patienceSeconds?: number | undefined;
 }
 
-/** Minutes of history that rates are computed from. */
+/** Minutes of history that BullMQ keeps, and whole ones that the rate is computed from. */
 const HISTORY = 60;
+const RATE = 5;
+/** How long an announced submission counts without being renewed, and how often it is, ms. */
+const ANNOUNCED = 30_000;
+const RENEWED = 10_000;
 
 /**
  * @param address `redis://` or `rediss://`
@@ -88,6 +93,7 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
       }));
       await patience.during(queue.addBulk(entries));
     },
+    announce: () => patience.during(announce(connection, announcements(queue))),
     async work(process, work) {
       await runWorker(process, work, { bullmq, TextWorker, name, queue, connection, patience });
     },
@@ -183,7 +189,8 @@ async function runWorker(
   if (signal?.aborted) stop();
   try {
     const left = patience.watch(onNotice);
-    await Promise.race([left, untilEmpty ? empty(worker, queue, ending.signal) : aborted(ending.signal)]);
+    const end = untilEmpty ? empty(worker, queue, connection, ending.signal) : aborted(ending.signal);
+    await Promise.race([left, end]);
   } finally {
     signal?.removeEventListener("abort", stop);
     ending.abort();
@@ -194,12 +201,36 @@ async function runWorker(
   if (halted !== undefined) throw halted.error;
 }
 
+/** Key of the submissions that are under way, each with the time of Redis at which it lapses. */
+const announcements = (queue: Queue): string => queue.toKey("submissions");
+
+async function announce(redis: Redis, key: string): Promise<() => Promise<void>> {
+  const name = randomUUID();
+  const renew = async (): Promise<void> => {
+    await redis.zadd(key, (await now(redis)) + ANNOUNCED, name);
+  };
+  await renew();
+  // A Redis that is away for a moment is renewed by the next one.
+  const timer = setInterval(() => void renew().catch(() => {}), RENEWED);
+  timer.unref();
+  return async () => {
+    clearInterval(timer);
+    await redis.zrem(key, name);
+  };
+}
+
+/** The time of Redis, ms: machines differ. */
+async function now(redis: Redis): Promise<number> {
+  const [seconds, microseconds] = await redis.time();
+  return 1000 * Number(seconds) + Number(microseconds) / 1000;
+}
+
 /**
- * Resolves once nothing waits and nothing is in work anywhere, or the signal is aborted. Redis counts all states at one
+ * Resolves once nothing waits, nothing is in work anywhere and no submission is under way, or the signal is aborted. Redis counts all states at one
  * moment, and a job is always in one of them. It is asked at once when this worker finds no job, and now and then for
  * those that others have.
  */
-async function empty(worker: Worker, queue: Queue, signal: AbortSignal): Promise<void> {
+async function empty(worker: Worker, queue: Queue, redis: Redis, signal: AbortSignal): Promise<void> {
   let look = new AbortController();
   worker.on("drained", () => look.abort());
   signal.addEventListener("abort", () => look.abort());
@@ -207,6 +238,8 @@ async function empty(worker: Worker, queue: Queue, signal: AbortSignal): Promise
     await pause(POLL, look.signal);
     look = new AbortController();
     if (signal.aborted) return;
+    // Asked first: a submission that ends between the two has added its jobs.
+    if ((await redis.zcount(announcements(queue), await now(redis), "+inf")) > 0) continue;
     const counts = await queue.getJobCounts("waiting", "prioritized", "delayed", "active");
     if (Object.values(counts).every((count) => count === 0)) return;
   }
@@ -222,19 +255,32 @@ async function countsOf(queue: Queue): Promise<QueueCounts> {
     failed = 0,
   } = await queue.getJobCounts();
   const { meta, data } = await queue.getMetrics("completed", 0, HISTORY);
-  const recent = data
-    .slice(0, 10)
-    .map(Number)
-    .filter((count) => count > 0);
   return {
     waiting: waiting + prioritized + paused,
     delayed,
     active,
     failed,
     done: Number(meta.count ?? 0),
-    perMinute:
-      recent.length === 0 ? undefined : recent.reduce((sum, count) => sum + count, 0) / recent.length,
+    perMinute: rateOf(meta, data.map(Number), Date.now()),
   };
+}
+
+/**
+ * Jobs per minute, from BullMQ's metrics: `data` has one count for each whole minute, the last first, and is written when the first
+ * job of a later minute is done; `meta` has the count until now, and the count and time at which the present minute began.
+ */
+export function rateOf(
+  meta: { readonly count: number; readonly prevTS: number; readonly prevCount: number },
+  data: readonly number[],
+  at: number,
+): number | undefined {
+  const [count, began, before] = [meta.count, meta.prevTS, meta.prevCount].map((value) => Number(value ?? 0));
+  if (count === 0 || began === 0) return undefined;
+  // Of the first minute nobody knows when it began.
+  const whole = data.slice(0, Math.min(RATE, data.length - 1));
+  const since = whole.length === 0 ? began! : 60_000 * Math.floor(began! / 60_000);
+  const minutes = whole.length + Math.max(at - since, 1000) / 60_000;
+  return (whole.reduce((sum, done) => sum + done, 0) + count! - before!) / minutes;
 }
 
 /** What BullMQ says of jobs whose workers ended. */

@@ -122,16 +122,21 @@ export async function submitFleet(
     };
     onProgress?.(counts);
   };
-  let batch: FoundAdapter[] = [];
-  for await (const adapter of findAdapters(source, { after: resumedAfter, signal })) {
-    batch.push(adapter);
-    if (batch.length < Math.min(BATCH, maxWaiting)) continue;
+  const withdraw = await queue.announce();
+  try {
+    let batch: FoundAdapter[] = [];
+    for await (const adapter of findAdapters(source, { after: resumedAfter, signal })) {
+      batch.push(adapter);
+      if (batch.length < Math.min(BATCH, maxWaiting)) continue;
+      await flush(batch);
+      if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
+      await writeProgress(target, progress, adapter.resumeAfter);
+      batch = [];
+    }
     await flush(batch);
-    if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
-    await writeProgress(target, progress, adapter.resumeAfter);
-    batch = [];
+  } finally {
+    await withdraw();
   }
-  await flush(batch);
   if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
   await target.remove(progress);
   if (counts.found === 0 && resumedAfter === undefined)

@@ -12,7 +12,7 @@ import type { FleetFailure } from "./failure.ts";
 import type { QueuedJob } from "./job.ts";
 import { parseLocation } from "./location.ts";
 import type { Stores } from "./open-store.ts";
-import { type AllowedRoots, allowedJob, performJob, type Workplace } from "./perform.ts";
+import { type AllowedRoots, type Attempt, allowedJob, performJob, type Workplace } from "./perform.ts";
 import type { Process, WorkQueue } from "./queue.ts";
 import { writeFailure } from "./records.ts";
 
@@ -27,15 +27,15 @@ export interface WorkerOptions {
   readonly concurrency?: number | undefined;
   /** Once aborted, no job is taken any more; those in work are finished. */
   readonly signal?: AbortSignal | undefined;
-  /** Ends when nothing waits and nothing is in work. Default false. */
+  /** Ends when nothing waits, nothing is in work and no submission is under way. Default false. */
   readonly untilEmpty?: boolean | undefined;
   /** Seconds after which a job of a worker that went silent is given to another. Default 30. */
   readonly leaseSeconds?: number | undefined;
   /** Directory for what is fetched. Default: that of the system for temporary files. */
   readonly scratch?: string | undefined;
   readonly onNotice?: ((text: string) => void) | undefined;
-  readonly onDone?: Workplace["onDone"];
-  readonly onFailed?: Workplace["onFailed"];
+  /** Called at the end of each attempt at a job. */
+  readonly onAttempt?: ((attempt: Attempt) => void) | undefined;
 }
 
 /** What a worker did. */
@@ -74,13 +74,9 @@ export async function workFleet(queue: WorkQueue, stores: Stores, options: Worke
         scratch,
         executor,
         isAbandoned: () => ended,
-        onDone(job, kept) {
-          counts[kept ? "kept" : "encoded"]++;
-          options.onDone?.(job, kept);
-        },
-        onFailed(job, failure, last) {
-          counts[last ? "failed" : "retried"]++;
-          options.onFailed?.(job, failure, last);
+        onAttempt(attempt) {
+          counts[attempt.outcome]++;
+          options.onAttempt?.(attempt);
         },
       };
       const { signal, untilEmpty, leaseSeconds } = options;
@@ -119,7 +115,7 @@ function rootsOf(locations: readonly string[], what: string): AllowedRoots["sour
 async function recordLost(entry: QueuedJob, failure: FleetFailure, place: Workplace): Promise<void> {
   try {
     const job = allowedJob(entry, place.allowed);
-    place.onFailed?.(job, failure, true);
+    place.onAttempt?.({ job, outcome: "failed", seconds: 0, failure });
     await writeFailure(await place.stores.open(job.target), job, failure);
   } catch (error) {
     if (!isLqaError(error)) throw error;

@@ -278,11 +278,22 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     const one = fleet();
     one.submit();
     const queue = await one.open();
-    const worker = one.work("--concurrency", "2");
+    const worker = one.work("--concurrency", "2", "--log", "json");
     await until(async () => (await queue.counts()).done > 1);
     worker.child.kill("SIGTERM");
     expect(await worker.ended).toEqual({ code: 0, signal: null });
     const counts = await queue.counts();
+    // A line of its log for each job.
+    const log = worker
+      .err()
+      .split("\n")
+      .filter((line) => line.startsWith("{"))
+      .map((line) => JSON.parse(line));
+    expect(log).toHaveLength(counts.done);
+    for (const line of log)
+      expect(line).toMatchObject({ outcome: "encoded", worker: expect.stringMatching(/:\d+$/), error: null });
+    expect(new Set(log.map(({ adapter }) => `${adapter}.lqa`))).toEqual(new Set(one.made().keys()));
+    for (const { adapter, bytes } of log) expect(bytes).toBe(one.made().get(`${adapter}.lqa`)!.length);
     expect(counts).toMatchObject({ active: 0, failed: 0, done: JSON.parse(worker.out()).encoded });
     expect(counts.done + counts.waiting).toBe(12);
     expect(one.made().size).toBe(counts.done);

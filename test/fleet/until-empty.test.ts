@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { openQueue, type WorkQueue } from "../../src/fleet/index.ts";
 import { type FleetJob, jobOf } from "../../src/fleet/job.ts";
 import { FIRST_PAUSE, type Verdict } from "../../src/fleet/queue.ts";
+import { rateOf } from "../../src/fleet/redis-queue.ts";
 import { findRedis, startRedis } from "../helpers/servers.ts";
 
 const program = findRedis();
@@ -80,6 +81,27 @@ describe.skipIf(redis === undefined)("a worker that ends when Redis is empty", (
     await Promise.all([one.close(), other.close()]);
   });
 
+  it("waits for a submission that is under way", async () => {
+    const [one, other] = await filled(0);
+    const withdraw = await one.announce();
+    let done = 0;
+    let ended = false;
+    const work = async (): Promise<Verdict> => {
+      done++;
+      return DONE;
+    };
+    const waiting = other.work(work, { concurrency: 1, untilEmpty: true }).then(() => {
+      ended = true;
+    });
+    await pause(1000);
+    expect(ended).toBe(false);
+    await one.add(jobs(2));
+    await withdraw();
+    await waiting;
+    expect(done).toBe(2);
+    await Promise.all([one.close(), other.close()]);
+  });
+
   it("waits for a job that is to be tried again", async () => {
     const [one, other] = await filled(1);
     const times: number[] = [];
@@ -96,5 +118,26 @@ describe.skipIf(redis === undefined)("a worker that ends when Redis is empty", (
     // Timers of the queue and of this process need not agree to the millisecond.
     expect(times[1]! - times[0]!).toBeGreaterThan(FIRST_PAUSE / 2);
     await Promise.all([one.close(), other.close()]);
+  });
+});
+
+describe("the rate", () => {
+  const minute = 60_000;
+  const at = 1000 * minute;
+  const meta = (count: number, prevCount: number, ago: number) => ({ count, prevCount, prevTS: at - ago });
+
+  it("counts the present minute, and whole ones, idle ones included", () => {
+    expect(rateOf(meta(0, 0, 0), [], at)).toBeUndefined();
+    // Begun half a minute ago.
+    expect(rateOf(meta(30, 0, 0.5 * minute), [], at)).toBe(60);
+    // The first minute is left out: nobody knows when it began.
+    expect(rateOf(meta(130, 100, 0), [40, 60], at + 30_000)).toBe((40 + 30) / 1.5);
+    expect(rateOf(meta(100, 100, 0), [10, 0, 0, 20, 0, 70], at)).toBeCloseTo(30 / (5 + 1 / 60), 9);
+  });
+
+  it("falls while nothing is done", () => {
+    const rate = (ago: number) => rateOf(meta(60, 0, ago), [], at)!;
+    expect(rate(60 * minute)).toBe(1);
+    expect(rate(minute)).toBe(60);
   });
 });

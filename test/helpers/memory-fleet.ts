@@ -114,6 +114,7 @@ export function memoryQueue(): MemoryQueue {
   const [waiting, failed] = [new Map<string, string>(), new Map<string, [string, FleetFailure]>()];
   const active = new Set<string>();
   let done = 0;
+  let submissions = 0;
   return {
     location: "memory",
     push: ({ id, text }) => void waiting.set(id, text),
@@ -122,13 +123,17 @@ export function memoryQueue(): MemoryQueue {
         if (![waiting, active, failed].some((state) => state.has(job.id)))
           waiting.set(job.id, JSON.stringify(job));
     },
+    async announce() {
+      submissions++;
+      return async () => void submissions--;
+    },
     async work(process, { concurrency, signal, untilEmpty = false }) {
       let halted: { readonly error: unknown } | undefined;
       const lane = async (): Promise<void> => {
         while (signal?.aborted !== true && halted === undefined) {
           const [next] = waiting;
           if (next === undefined) {
-            if (untilEmpty && active.size === 0) return;
+            if (untilEmpty && active.size === 0 && submissions === 0) return;
             await new Promise((resolve) => setTimeout(resolve, 5));
             continue;
           }

@@ -16,7 +16,6 @@ const PACE = 2000;
 
 interface Status extends QueueCounts {
   readonly queue: string;
-  readonly perMinute: number | undefined;
   readonly secondsLeft: number | undefined;
   readonly failures: readonly {
     code: string;
@@ -32,11 +31,9 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const json = args.values.has("json");
   const watch = args.values.has("watch");
   const { signal, end } = endSignal(() => {});
-  let before: { done: number; at: number } | undefined;
   try {
     for (;;) {
-      const status = await look(queue, before);
-      before ??= { done: status.done, at: performance.now() };
+      const status = await look(queue);
       // A line for each look, or a document.
       if (json) terminal.out(jsonText(statusJson(status), undefined, watch ? 0 : 2));
       else terminal.out(`${lines(status, terminal).join("\n")}\n`);
@@ -51,7 +48,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   }
 }
 
-async function look(queue: WorkQueue, before: { done: number; at: number } | undefined): Promise<Status> {
+async function look(queue: WorkQueue): Promise<Status> {
   const counts = await queue.counts();
   const groups = new Map<string, { failure: FleetFailure; count: number; example: string }>();
   if (counts.failed > 0)
@@ -60,16 +57,12 @@ async function look(queue: WorkQueue, before: { done: number; at: number } | und
       group.count++;
       groups.set(failure.code, group);
     }
-  // Watched, the rate is what was seen.
-  const seen = before === undefined ? undefined : (performance.now() - before.at) / 60_000;
-  const perMinute =
-    seen !== undefined && counts.done > before!.done ? (counts.done - before!.done) / seen : counts.perMinute;
+  const { perMinute } = counts;
   const left = counts.waiting + counts.delayed + counts.active;
   return {
     ...counts,
     queue: queue.location,
-    perMinute,
-    secondsLeft: perMinute === undefined ? undefined : Math.ceil((60 * left) / perMinute),
+    secondsLeft: perMinute === undefined || perMinute === 0 ? undefined : Math.ceil((60 * left) / perMinute),
     failures: [...groups.values()]
       .sort((x, y) => y.count - x.count)
       .map(({ failure: { code, kind, advice }, ...group }) => ({ code, kind, advice, ...group })),

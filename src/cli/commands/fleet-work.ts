@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { hostname } from "node:os";
+import type { Attempt } from "../../fleet/perform.ts";
 import { workFleet } from "../../fleet/work.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { allowedOf, endSignal, queueOf, storesOf } from "../fleet-options.ts";
@@ -12,6 +14,7 @@ import type { Terminal } from "../terminal.ts";
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const stores = storesOf(args);
   const queue = await queueOf(args);
+  const line = textOption(args, "log") === "json" ? jsonLine : textLine;
   const { signal, end } = endSignal(() => terminal.err("lqa: finishing what is begun\n"));
   try {
     const result = await workFleet(queue, stores, {
@@ -22,11 +25,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       scratch: textOption(args, "scratch"),
       signal,
       onNotice: (text) => terminal.err(`lqa: ${printable(text)}\n`),
-      onDone: ({ name }, kept) => {
-        if (terminal.verbose) terminal.err(`${kept ? "kept" : "encoded"}  ${printable(name)}\n`);
-      },
-      onFailed: ({ name }, { message }, last) =>
-        terminal.err(`lqa: ${printable(name)}: ${printable(message)}${last ? "" : "; to be tried again"}\n`),
+      onAttempt: (attempt) => terminal.err(`${line(attempt)}\n`),
     });
     const { encoded, kept, failed, seconds } = result;
     if (args.values.has("json")) terminal.out(jsonText({ queue: queue.location, ...result }));
@@ -40,4 +39,34 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     await queue.close();
     await stores.close();
   }
+}
+
+/** Which worker wrote a line: machine and process. */
+const WORKER = `${hostname()}:${process.pid}`;
+
+function textLine({ job, outcome, seconds, bytes, failure }: Attempt): string {
+  const facts = [
+    `${seconds.toFixed(2)} s`,
+    ...(bytes === undefined ? [] : [counted(bytes, "byte")]),
+    ...(failure === undefined ? [] : [printable(failure.message)]),
+  ];
+  return `${new Date().toISOString()} ${WORKER} ${outcome} ${printable(job.name)}: ${facts.join(", ")}`;
+}
+
+function jsonLine({ job, outcome, seconds, bytes, failure }: Attempt): string {
+  return jsonText(
+    {
+      time: new Date().toISOString(),
+      worker: WORKER,
+      outcome,
+      adapter: job.name,
+      job: job.id,
+      seconds: Number(seconds.toFixed(3)),
+      bytes: bytes ?? null,
+      error:
+        failure === undefined ? null : { code: failure.code, kind: failure.kind, message: failure.message },
+    },
+    undefined,
+    0,
+  ).trimEnd();
 }
