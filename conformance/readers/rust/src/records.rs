@@ -98,7 +98,7 @@ impl Encoding {
         let good = (if self.codec == codec::RAW { (F32..=BF16).contains(&self.element) } else { self.element == 0 })
             && scales.contains(&self.scale)
             && (self.group_exponent == 0 || grouped && (4..=10).contains(&self.group_exponent))
-            && (self.rotation == 0 || self.rotation == 1 && trellis)
+            && (self.rotation == 0 || trellis)
             && (if affine { (1..=8).contains(&self.bits) } else { self.bits == 0 })
             && self.reserved == 0
             && (trellis || self.table == 0);
