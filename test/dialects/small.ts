@@ -5,6 +5,7 @@
  * @module
  */
 import { zipSync } from "fflate";
+import { Builder } from "flatbuffers";
 import type { DialectName, ReadOptions, SourceFiles } from "../../src/adapters/dialect.ts";
 import { fromFloat32, toFloat32 } from "../../src/adapters/elements.ts";
 import { writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
@@ -206,6 +207,17 @@ const peftFiles = (tensors: [string, SafeTensor][], config: object): Record<stri
     ),
     { "model.embed_tokens": scaled(embedding, 4), [Q]: scaled(q, 4) },
     { roles: { replace: 1, bias: 1 } },
+  );
+  // As PEFT 0.4 to 0.6 wrote heads: by the task type alone.
+  add(
+    "peft",
+    "SEQ_CLS, modules_to_save null",
+    peftFiles([...q.tensors, [`${PEFT}score.weight`, floats([3, 4], 5)]], {
+      task_type: "SEQ_CLS",
+      modules_to_save: null,
+    }),
+    { [Q]: scaled(q, 4) },
+    { roles: { replace: 1 } },
   );
   add(
     "peft",
@@ -483,6 +495,148 @@ const FILE = "pytorch_lora_weights.safetensors";
   );
 }
 
+/* Other trainers of diffusion transformers: names from the code that loads them, named in each row. */
+
+{
+  const FAMILIES: readonly (readonly [
+    variant: string,
+    path: string,
+    ends: Keys,
+    module: string,
+    alpha?: number | undefined,
+    carried?: readonly string[],
+  ])[] = [
+    // diffusers/loaders/lora_conversion_utils.py: _convert_non_diffusers_wan_lora_to_diffusers
+    [
+      "ai-toolkit, Wan",
+      "diffusion_model.blocks.0.self_attn.q",
+      [".lora_A.weight", ".lora_B.weight"],
+      "transformer.blocks.0.self_attn.q",
+    ],
+    [
+      "ComfyUI, Wan, with differences of biases and norms",
+      "diffusion_model.blocks.0.cross_attn.k",
+      [".lora_down.weight", ".lora_up.weight"],
+      "transformer.blocks.0.cross_attn.k",
+      1,
+      ["diffusion_model.blocks.0.cross_attn.k.diff_b", "diffusion_model.blocks.0.norm3.diff"],
+    ],
+    // _convert_kohya_flux_lora_to_diffusers ("ComfyUI.")
+    [
+      "ComfyUI, Flux",
+      "diffusion_model.double_blocks.0.img_attn.qkv",
+      [".lora_A.weight", ".lora_B.weight"],
+      "transformer.double_blocks.0.img_attn.qkv",
+    ],
+    [
+      "ComfyUI, text encoder",
+      "text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1",
+      [".lora_down.weight", ".lora_up.weight"],
+      "text_encoder.text_model.encoder.layers.0.mlp.fc1",
+      4,
+    ],
+    // _convert_hunyuan_video_lora_to_diffusers
+    [
+      "Hunyuan Video",
+      "diffusion_model.double_blocks.0.img_attn_qkv",
+      [".lora_A.weight", ".lora_B.weight"],
+      "transformer.double_blocks.0.img_attn_qkv",
+    ],
+    // _convert_non_diffusers_qwen_lora_to_diffusers
+    [
+      "Qwen-Image-Lightning",
+      "transformer_blocks.0.attn.to_q",
+      [".lora_down.weight", ".lora_up.weight"],
+      "transformer.transformer_blocks.0.attn.to_q",
+      8,
+    ],
+    [
+      "Qwen-Image-Lightning of PEFT in memory",
+      "transformer_blocks.0.attn.add_k_proj",
+      [".lora_A.default.weight", ".lora_B.default.weight"],
+      "transformer.transformer_blocks.0.attn.add_k_proj",
+    ],
+    [
+      "ai-toolkit, Qwen-Image",
+      "diffusion_model.transformer_blocks.0.img_mlp.net.2",
+      [".lora_A.weight", ".lora_B.weight"],
+      "transformer.transformer_blocks.0.img_mlp.net.2",
+    ],
+    // _convert_xlabs_flux_lora_to_diffusers
+    [
+      "XLabs, Flux",
+      "double_blocks.0.processor.qkv_lora1",
+      [".down.weight", ".up.weight"],
+      "transformer.double_blocks.0.processor.qkv_lora1",
+    ],
+    [
+      "XLabs, Flux, single blocks",
+      "single_blocks.3.processor.proj_lora",
+      [".down.weight", ".up.weight"],
+      "transformer.single_blocks.3.processor.proj_lora",
+    ],
+    // _convert_bfl_flux_control_lora_to_diffusers
+    [
+      "Black Forest Labs, Flux",
+      "double_blocks.0.img_attn.proj",
+      [".lora_A.weight", ".lora_B.weight"],
+      "transformer.double_blocks.0.img_attn.proj",
+      undefined,
+      ["double_blocks.0.img_attn.norm.key_norm.scale"],
+    ],
+    // comfy/lora.py: the paths of Stable Diffusion 3 in the authors' code
+    [
+      "ComfyUI, Stable Diffusion 3",
+      "diffusion_model.joint_blocks.0.x_block.attn.qkv",
+      [".lora_A.weight", ".lora_B.weight"],
+      "transformer.joint_blocks.0.x_block.attn.qkv",
+    ],
+  ];
+  for (const [variant, path, [a, b], module, alpha, carried = []] of FAMILIES) {
+    const made = rows([path + a, path + b], { rank: 2 });
+    const tensors = [...made.tensors, ...carried.map((key): [string, SafeTensor] => [key, floats([6], 9)])];
+    if (alpha !== undefined) tensors.push([`${path}.alpha`, number(alpha)]);
+    add(
+      "diffusers",
+      variant,
+      { "lora.safetensors": safetensors(tensors) },
+      { [module]: alpha === undefined ? scaled(made, 1, "none") : scaled(made, alpha / 2) },
+      carried.length === 0 ? {} : { roles: { carried: carried.length }, note: /^Carried/ },
+    );
+  }
+  // OneTrainer writes diffusers' paths after kohya's fashion.
+  const one = rows([
+    "lora_transformer_single_transformer_blocks_0_proj_mlp.lora_down.weight",
+    "lora_transformer_single_transformer_blocks_0_proj_mlp.lora_up.weight",
+  ]);
+  add(
+    "kohya",
+    "OneTrainer, Flux",
+    {
+      "adapter.safetensors": safetensors([
+        ...one.tensors,
+        ["lora_transformer_single_transformer_blocks_0_proj_mlp.alpha", number(1)],
+      ]),
+    },
+    { "transformer.single_transformer_blocks.0.proj_mlp": scaled(one, 0.5) },
+  );
+  const fun = rows([
+    "lora_unet__blocks_0_self_attn_q.lora_down.weight",
+    "lora_unet__blocks_0_self_attn_q.lora_up.weight",
+  ]);
+  add(
+    "kohya",
+    "Wan Fun, doubled underscore",
+    {
+      "adapter.safetensors": safetensors([
+        ...fun.tensors,
+        ["lora_unet__blocks_0_self_attn_q.alpha", number(1)],
+      ]),
+    },
+    { "unet.blocks.0.self_attn.q": scaled(fun, 0.5) },
+  );
+}
+
 /* cloneofsimo */
 
 {
@@ -535,6 +689,22 @@ const FILE = "pytorch_lora_weights.safetensors";
     { [query]: scaled(made, 0.75, "explicit") },
     { read: { multiplier: 0.75 }, roles: { replace: 1 } },
   );
+  // torchtune/modules/peft/_utils.py and models/convert_weights.py
+  const tuned = rows(["layers.0.attn.q_proj.lora_a.weight", "layers.0.attn.q_proj.lora_b.weight"]);
+  const expected = { "layers.0.attn.q_proj": scaled(tuned, 8) };
+  add("loralib", "torchtune, alpha given", { "adapter_0.pt": torchFile(tuned.tensors) }, expected, {
+    read: { alpha: 16 },
+    same: false,
+  });
+  add(
+    "loralib",
+    "torchtune with its configuration",
+    {
+      "adapter_config.json": json({ peft_type: "LORA", r: 2, lora_alpha: 16 }),
+      "adapter_model.safetensors": safetensors(tuned.tensors),
+    },
+    expected,
+  );
 }
 
 /* MLX */
@@ -564,7 +734,7 @@ const FILE = "pytorch_lora_weights.safetensors";
     modules,
     { note: /alpha.*160/ },
   );
-  add("mlx", "npz", { "adapter_config.json": json(now), "adapters.npz": npz(tensors) }, modules, {
+  add("mlx", "npz", { "adapter_config.json": json(now), "adapters.npz": npz(tensors, 0, "mlx") }, modules, {
     same: false,
   });
   add(
@@ -609,11 +779,16 @@ const FILE = "pytorch_lora_weights.safetensors";
   );
 }
 
-/** An npz archive; `level` 0 stores, as MLX does. */
-export function npz(tensors: readonly (readonly [string, SafeTensor])[], level: 0 | 6 = 0): Uint8Array {
+/** An npz archive; `level` 0 stores. MLX's headers are as mlx 0.4 to 0.29 write them (mlx/io/numpy.cpp, `save`). */
+export function npz(
+  tensors: readonly (readonly [string, SafeTensor])[],
+  level: 0 | 6 = 0,
+  by: "numpy" | "mlx" = "numpy",
+): Uint8Array {
   const entries = tensors.map(([name, { shape, data }]): [string, Uint8Array] => {
     const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(", ");
-    return [`${name}.npy`, npy(`{'descr': '<f4', 'fortran_order': False, 'shape': (${tuple}), }`, data)];
+    const end = by === "mlx" ? `(${shape.map((size) => `${size}, `).join("")})}` : `(${tuple}), }`;
+    return [`${name}.npy`, npy(`{'descr': '<f4', 'fortran_order': False, 'shape': ${end}`, data)];
   });
   return zipSync(Object.fromEntries(entries), { level });
 }
@@ -762,6 +937,47 @@ function q8(tensor: SafeTensor): [Uint8Array, Float32Array] {
     },
     { [Q]: scaled(q, 1, "none"), [V]: scaled(matmul, 1, "none") },
   );
+  add(
+    "onnx",
+    "npz of Olive, without a configuration",
+    { "adapter_weights.npz": npz(q.tensors, 6) },
+    { [Q]: scaled(q, 1, "none") },
+    { same: false },
+  );
+  add(
+    "onnx",
+    "adapter_weights.fb of ONNX Runtime GenAI",
+    { "adapter_weights.fb": genaiAdapter([...tensors]) },
+    { [Q]: scaled(q, 1, "none"), [V]: scaled(matmul, 1, "none") },
+    { same: false },
+  );
+}
+
+/** A file by genai_lora.fbs of microsoft/onnxruntime-genai: a version and the tensors, of which each has its ONNX type. */
+function genaiAdapter(tensors: readonly (readonly [string, SafeTensor])[]): Uint8Array {
+  const builder = new Builder(1024);
+  const tables = tensors.map(([name, { element, shape, data }]) => {
+    builder.prep(8, data.length);
+    const bytes = builder.createByteVector(data);
+    builder.startVector(8, shape.length, 8);
+    for (const size of [...shape].reverse()) builder.addInt64(BigInt(size));
+    const dims = builder.endVector();
+    const text = builder.createString(name);
+    builder.startObject(4);
+    builder.addFieldOffset(0, text, 0);
+    builder.addFieldOffset(1, dims, 0);
+    builder.addFieldInt32(2, element === "F16" ? 10 : 1, 0);
+    builder.addFieldOffset(3, bytes, 0);
+    return builder.endObject();
+  });
+  builder.startVector(4, tables.length, 4);
+  for (const table of tables.reverse()) builder.addOffset(table);
+  const list = builder.endVector();
+  builder.startObject(2);
+  builder.addFieldInt32(0, 1, 0);
+  builder.addFieldOffset(1, list, 0);
+  builder.finish(builder.endObject(), "GAIL");
+  return builder.asUint8Array().slice();
 }
 
 /** All of them. */

@@ -10,6 +10,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { WorkMeter } from "../../meter.ts";
 import { configurationMeter, type JsonObject, type JsonValue, parseJson, quoteName } from "../json.ts";
+import { refusePeftType } from "../other-methods.ts";
 import { checkFields, describe } from "./fields.ts";
 import { compilePatterns, type PatternTable } from "./pattern.ts";
 
@@ -40,6 +41,16 @@ export interface PeftConfig {
   /** Charged for whatever the lists of the configuration are compared with. */
   readonly meter: WorkMeter;
 }
+
+/**
+ * Heads that PEFT saves with an adapter by its task (`PeftModelForSequenceClassification` and its kin), whatever the
+ * configuration says: PEFT 0.2 to 0.6 left `modules_to_save` null there.
+ */
+const HEADS: ReadonlyMap<JsonValue, readonly string[]> = new Map([
+  ["SEQ_CLS", ["classifier", "score"]],
+  ["TOKEN_CLS", ["classifier", "score"]],
+  ["QUESTION_ANS", ["qa_outputs"]],
+]);
 
 /**
  * Reads a configuration.
@@ -79,7 +90,10 @@ export function readPeftConfig(config: JsonValue, meter: WorkMeter): PeftConfig 
     bias: bias(config),
     loraBias: flag(config, "lora_bias"),
     useDora: flag(config, "use_dora"),
-    modulesToSave: list("modules_to_save", config.get("modules_to_save") ?? null, string),
+    modulesToSave: [
+      ...list("modules_to_save", config.get("modules_to_save") ?? null, string),
+      ...(HEADS.get(config.get("task_type") ?? null) ?? []),
+    ],
     tokenIndices: tokenIndices(config.get("trainable_token_indices") ?? null),
     targetParameters: list("target_parameters", config.get("target_parameters") ?? null, string),
     velora: (config.get("velora_config") ?? null) !== null,
@@ -94,12 +108,7 @@ export function readPeftConfig(config: JsonValue, meter: WorkMeter): PeftConfig 
 function checkMethod(config: JsonObject): void {
   const method = config.get("peft_type");
   if (typeof method !== "string") wrong("peft_type", '"LORA"', method);
-  if (method === "LORA") return;
-  fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
-    where: 'adapter_config.json field "peft_type"',
-    expected: '"LORA"',
-    actual: describe(method),
-  });
+  if (method !== "LORA") refusePeftType(method);
 }
 
 function wrong(field: string, expected: string, value: JsonValue | undefined): never {

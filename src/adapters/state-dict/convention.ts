@@ -7,6 +7,7 @@
 import type { ModuleShape, MultiplierRule, PlainTensor } from "../../model/adapter.ts";
 import type { DialectName } from "../dialect.ts";
 import type { FactorLayout } from "../factors.ts";
+import type { OtherMethod } from "../other-methods.ts";
 import type { SafeTensor } from "../safetensors.ts";
 
 /** What belongs to a module. `alpha` is a number in a tensor, `magnitude` and `lora-bias` are plain tensors. */
@@ -22,8 +23,10 @@ export type KeyMeaning =
       readonly style: string | undefined;
     }
   | { readonly kind: "tensor"; readonly role: "replace" | "bias" | "carried"; readonly name: string }
+  /** Lies beside the factors, and most programs leave it out. Carried. */
+  | { readonly kind: "beside" }
   /** Belongs to another method than LoRA. */
-  | { readonly kind: "unsupported"; readonly method: string };
+  | { readonly kind: "unsupported"; readonly method: OtherMethod };
 
 /** What ΔW of a module is multiplied by. */
 export interface Scale {
