@@ -16,10 +16,9 @@
  * rows: on a busy machine 64 MiB at once would measure the scheduler, and the slow rows most. For the same reason the
  * time of an adapter is the sum of the least times of its modules.
  */
-import { decodeFactor } from "../dist/core/codecs/decode.js";
-import { decodePlain } from "../dist/core/codecs/decode-plain.js";
-import { encodingLabel } from "../dist/core/codecs/encoding.js";
+import { decodeFactor, decodePlain } from "../dist/core/codecs/decode.js";
 import { DecodeKernel } from "../dist/core/codecs/kernels/decode-kernel.js";
+import { encodingLabel, lower } from "../dist/core/codecs/registry.js";
 import { DecodeMemory, decodeAll, decodeDelta, openLqa } from "../dist/core/index.js";
 import { planesOf, RANK, sevenB } from "./seven-b.mjs";
 
@@ -103,7 +102,7 @@ export async function measure(only = "") {
         const place = (offset) => ({ offset, componentStride, weightStride });
         add(
           `${key} plain`,
-          factors((to) => decodePlain(encoding, parts[0].planes, RANK, LENGTH, whole, place(to))),
+          factors((to) => decodePlain(lower(encoding), parts[0].planes, RANK, LENGTH, whole, place(to))),
           1,
         );
         if (kernel === undefined) continue;

@@ -2,7 +2,8 @@
  * An adapter shaped like LLaMA-2-7B's, for the benches of reading: 32 layers, seven projections each, rank 16, 40 million
  * weights. Its planes are arbitrary bytes with ordinary scales; what the codes are makes no difference to the time.
  */
-import { planeSizes } from "../dist/core/codecs/encoding.js";
+
+import { planeSizes } from "../dist/core/codecs/registry.js";
 import { concat } from "../dist/core/container/bytes.js";
 import { prepareFile } from "../dist/core/write/write.js";
 

@@ -11,7 +11,7 @@ import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { installed, softwareVulkan } from "../conformance/runtimes.mjs";
-import { encodingLabel, planeSizes } from "../dist/core/codecs/encoding.js";
+import { encodingLabel, planeSizes } from "../dist/core/codecs/registry.js";
 import { decodeFactors } from "../dist/core/read/decode.js";
 import { applyPacked, residentModule } from "../dist/serve/index.js";
 import { uploadModule } from "../dist/webgpu/index.js";

@@ -65,6 +65,18 @@ const EVERYWHERE = ["errors.ts", "error-catalogue.ts", "limits.ts", "meter.ts"];
 const NESTED = ["core", "encode", "models", "node"];
 /** The doors: entries of the package. */
 const DOORS = ["core", "encode", "adapters", "models", "serve", "webgpu", "report", "node", "fleet"];
+/** The names of codecs, and the one file outside of core/codecs that may have them: the encoder's table. */
+const CODECS = ["zero", "raw", "affine", "sign", "trellis"];
+const CODERS = "encode/quantize/coders.ts";
+/** What else is called so: the profiles `raw` and `sign`, where they are chosen, compared and drawn, and the command `lqa sign`. */
+const OF_THAT_NAME = [
+  "cli/encode-options.ts",
+  "cli/extract-spec.ts",
+  "cli/signature-specs.ts",
+  "encode/quantize/profile.ts",
+  "report/compare.ts",
+  "report/rd-curve-svg.ts",
+];
 /** Above this a file is no longer about one thing. */
 const MAX_LINES = 400;
 
@@ -192,6 +204,23 @@ describe("the architecture of src/", () => {
       return !allowed.includes("*") && !allowed.includes(target);
     });
     expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
+  });
+
+  it("knows codecs in core/codecs and in the encoder's table alone", () => {
+    const named = (name: string): Set<string> => {
+      const found = new Set<string>();
+      const visit = (node: ts.Node): void => {
+        if (ts.isStringLiteralLike(node) && CODECS.includes(node.text)) found.add(node.text);
+        ts.forEachChild(node, visit);
+      };
+      visit(ts.createSourceFile(name, texts.get(name)!, ts.ScriptTarget.ES2022));
+      return found;
+    };
+    const outside = files.filter((name) => folderOf(name) !== "core/codecs" && name !== CODERS);
+    const found = new Map(outside.map((name) => [name, named(name)]));
+    expect(outside.filter((name) => found.get(name)!.size > 0)).toEqual(OF_THAT_NAME);
+    for (const name of OF_THAT_NAME)
+      for (const codec of ["zero", "affine", "trellis"]) expect(found.get(name), name).not.toContain(codec);
   });
 
   it("keeps a leading U+FEFF wherever it decodes UTF-8", () => {

@@ -11,8 +11,8 @@
  * - `decoded`: the module is decoded to binary32 in memory that is used again, then multiplied.
  * - `f16`: factors that are in memory as binary16 before the clock starts.
  */
-import { encodingLabel, planeSizes } from "../../dist/core/codecs/encoding.js";
 import { DecodeKernel } from "../../dist/core/codecs/kernels/decode-kernel.js";
+import { encodingLabel, planeSizes } from "../../dist/core/codecs/registry.js";
 import { decodeFactors } from "../../dist/core/read/decode.js";
 import { applyPacked } from "../../dist/serve/apply.js";
 import { residentModule } from "../../dist/serve/resident-module.js";

@@ -49,8 +49,8 @@ export type {
   TrellisEncoding,
   ZeroEncoding,
 } from "./codecs/encoding.ts";
-export { encodingLabel } from "./codecs/encoding.ts";
 export type { Band, PackedBand, PackedFactors } from "./codecs/packed.ts";
+export { encodingLabel } from "./codecs/registry.ts";
 export type { Rotation } from "./codecs/rotation.ts";
 export type { MetaMap } from "./container/meta.ts";
 export type { Prologue } from "./container/prologue.ts";

@@ -21,6 +21,7 @@ export {
   encodeAdapter,
   type ModuleReport,
 } from "./encode.ts";
+export type { Coded } from "./quantize/coders.ts";
 export type { Refine } from "./quantize/loraquant.ts";
 export {
   type LoraQuantOptions,
@@ -37,7 +38,6 @@ export {
 } from "./quantize/profile.ts";
 export { type ModuleQuality, type Quality, TASK_RISK_ERROR } from "./quantize/quality.ts";
 export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";
-export type { Coded } from "./quantize/rd/rates.ts";
 export type { Fit } from "./quantize/rd/rd.ts";
 export type { FactorSurvey, Survey } from "./quantize/rd/survey.ts";
 export {

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { type Encoding, encodingLabel } from "../core/codecs/encoding.ts";
+import type { Encoding } from "../core/codecs/encoding.ts";
+import { codecLabelled, encodingLabel } from "../core/codecs/registry.ts";
 
 /** A band with its encodings, or with their labels. */
 export interface BandLike {
@@ -18,11 +19,9 @@ export interface BandLike {
 /** One encoding, e.g. `affine2`, `sign/g64`, `raw/f16`. */
 export function encodingText(encoding: Encoding | string): string {
   const label = typeof encoding === "string" ? encoding : encodingLabel(encoding);
-  const words = label.split(" ");
-  // What nearly every encoding of its codec has is not said.
-  const usual = words[0]!.startsWith("trellis") ? ["whole", "bf16"] : ["g128", "f16"];
-  const shown = words[0] === "raw" ? words : words.filter((word) => !usual.includes(word));
-  return shown.join("/");
+  const [name, ...words] = label.split(" ");
+  const usual = words.length < 2 ? [] : (codecLabelled(label)?.usual ?? ["g128", "f16"]);
+  return [name, ...words.filter((word) => !usual.includes(word))].join("/");
 }
 
 /** One band, e.g. `3×affine2`. */

@@ -5,24 +5,20 @@
  * @module
  */
 import { packedBytes, unpackCodes } from "../core/codecs/bits.ts";
-import { type Encoding, encodingLabel } from "../core/codecs/encoding.ts";
+import type { Encoding } from "../core/codecs/encoding.ts";
+import { type Kind, type Lowered, sizesOf } from "../core/codecs/lowered.ts";
 import type { PackedFactors } from "../core/codecs/packed.ts";
-import {
-  type TrellisTable,
-  trellisBits,
-  trellisSteps,
-  trellisTable,
-  WINDOW_BITS,
-} from "../core/codecs/trellis.ts";
+import { encodingLabel, lower } from "../core/codecs/registry.ts";
+import { trellisSteps, WINDOW_BITS } from "../core/codecs/trellis.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 /** The codes of one encoding, over a whole file. */
 export interface CodeCounts {
   /** As {@link encodingLabel} says it. */
   readonly encoding: string;
-  readonly codec: "affine" | "sign" | "trellis";
+  readonly kind: Exclude<Kind, "nothing" | "floats">;
   /**
-   * How often: affine codes from 0 on; minus and plus of signs; integers of the trellis table from −128 on, eight by
+   * How often: `codes` from 0 on; minus and plus of `signs`; of `windows` the integers of the table from −128 on, eight by
    * eight.
    */
   readonly counts: number[];
@@ -43,59 +39,64 @@ export function countCodes(
   for (const expert of planes)
     bands.forEach((band, i) => {
       for (const factor of ["b", "a"] as const) {
-        const entry = entryOf(band[factor], counts);
+        const lowered = lower(band[factor]);
+        const entry = entryOf(band[factor], lowered, counts);
         if (entry === undefined) continue;
         entry.components += band.components;
-        countPlane(band[factor], expert[i]![factor].codes, lengths[factor], band.components, entry.counts);
+        countPlane(lowered, expert[i]![factor].codes, lengths[factor], band.components, entry.counts);
       }
     });
 }
 
-function entryOf(encoding: Encoding, counts: Map<string, CodeCounts>): CodeCounts | undefined {
-  if (encoding.codec === "zero" || encoding.codec === "raw") return undefined;
+function entryOf(
+  encoding: Encoding,
+  { kind, bits }: Lowered,
+  counts: Map<string, CodeCounts>,
+): CodeCounts | undefined {
+  if (kind === "nothing" || kind === "floats") return undefined;
   const label = encodingLabel(encoding);
   let entry = counts.get(label);
   if (entry === undefined) {
-    const { codec } = encoding;
-    const bars = codec === "affine" ? 2 ** encoding.bits : codec === "sign" ? 2 : 256 / STEP;
-    entry = { encoding: label, codec, counts: new Array<number>(bars).fill(0), components: 0 };
+    const bars = kind === "windows" ? 256 / STEP : 2 ** bits;
+    entry = { encoding: label, kind, counts: new Array<number>(bars).fill(0), components: 0 };
     counts.set(label, entry);
   }
   return entry;
 }
 
 function countPlane(
-  encoding: Encoding,
+  lowered: Lowered,
   packed: Uint8Array,
   length: number,
   components: number,
   counts: number[],
 ): void {
-  if (encoding.codec === "trellis") {
-    countTrellis(trellisTable(encoding.table), packed, length, components, counts);
+  const { kind, bits } = lowered;
+  if (kind === "windows") {
+    countWindows(lowered, packed, length, components, counts);
     return;
   }
-  const bits = encoding.codec === "affine" ? encoding.bits : 1;
   const codes = new Uint8Array(length);
   for (let c = 0; c < components; c++) {
     unpackCodes(packed, c * packedBytes(length, bits), length, bits, codes, 0);
     // A sign bit of 1 is a minus (spec 8.5), which stands on the left.
-    if (encoding.codec === "sign") for (const code of codes) counts[1 - code]!++;
+    if (kind === "signs") for (const code of codes) counts[1 - code]!++;
     else for (const code of codes) counts[code]!++;
   }
 }
 
 /** The integers that the windows stand for, whether they are rotated afterwards or not. */
-function countTrellis(
-  table: TrellisTable,
+function countWindows(
+  lowered: Lowered,
   packed: Uint8Array,
   length: number,
   components: number,
   counts: number[],
 ): void {
+  const table = lowered.table!;
   const { stepBits, weightsPerStep, entries } = table;
   const steps = trellisSteps(table, length);
-  const row = Math.ceil(trellisBits(table, length) / 8);
+  const row = sizesOf(lowered, 1, length).codes;
   const codes = new Uint8Array(steps);
   for (let c = 0; c < components; c++) {
     unpackCodes(packed, c * row, steps, stepBits, codes, 0);

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { encodingLabel } from "../core/codecs/encoding.ts";
+import { encodingLabel } from "../core/codecs/registry.ts";
 import type { MetaMap } from "../core/container/meta.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../core/container/types.ts";
 import { type ByteSource, memorySource } from "../core/io/source.ts";

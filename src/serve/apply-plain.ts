@@ -6,7 +6,7 @@
  * 1. Weights are the exact binary32 values of spec clause 8.7. Where rows are rotated instead (`rotating.ts` has the rule,
  *    for each factor), those of rotated vectors are the values before the rotation R of 8.6.1 (integer times scale), and it is
  *    done to what they are multiplied by: Rᵀx in step 2, R of the sum in step 4.
- *    Components of which either factor is of the codec `zero` do not take part.
+ *    Components of which either factor stores nothing do not take part.
  * 2. Each component has four sums, from +0: weight i times x[i] (or (Rᵀx)[i]) is added to sum i mod 4, in order of i.
  * 3. h = multiplier · ((sum 0 + sum 1) + (sum 2 + sum 3)).
  * 4. The update begins as +0 for each output. h times the weights of B' is added for each component that is not rotated, in
@@ -20,8 +20,8 @@
  *
  * @module
  */
-import { decodePlain } from "../core/codecs/decode-plain.ts";
-import { type Encoding, planeSizes } from "../core/codecs/encoding.ts";
+import { decodePlain } from "../core/codecs/decode.ts";
+import { sizesOf } from "../core/codecs/lowered.ts";
 import { rotateIntegers, rotateTransposed } from "../core/codecs/rotation.ts";
 import { ENTRY_WORDS, type FactorProgram, WORD } from "./program.ts";
 import { programFor, type ResidentModule } from "./resident-module.ts";
@@ -82,15 +82,14 @@ function componentWeights(
   length: number,
 ): Float32Array {
   const stored = encodings[k]!;
-  const encoding: Encoding =
-    stored.codec === "trellis" && k >= straight && turn === "rows" ? { ...stored, rotation: "none" } : stored;
-  const sizes = planeSizes(encoding, 1, length);
+  const lowered = k >= straight && turn === "rows" ? { ...stored, rotated: false } : stored;
+  const sizes = sizesOf(lowered, 1, length);
   const plane = (which: "codes" | "scales" | "zeroPoints"): Uint8Array => {
     const at = words[ENTRY_WORDS * k + WORD[which]]!;
     return payload.subarray(at, at + sizes[which]);
   };
   const planes = { codes: plane("codes"), scales: plane("scales"), zeroPoints: plane("zeroPoints") };
   const weights = new Float32Array(length);
-  decodePlain(encoding, planes, 1, length, weights, { offset: 0, componentStride: length, weightStride: 1 });
+  decodePlain(lowered, planes, 1, length, weights, { offset: 0, componentStride: length, weightStride: 1 });
   return weights;
 }

@@ -5,8 +5,9 @@
  *
  * @module
  */
-import { readElement } from "../core/codecs/elements.ts";
+
 import { FLOAT_BYTES, type FloatType } from "../core/codecs/encoding.ts";
+import { readElement } from "../core/codecs/floats.ts";
 import type { PackedFactors } from "../core/codecs/packed.ts";
 import { splitPayload } from "../core/container/chunk.ts";
 import { assemblePayload } from "../core/container/payload.ts";

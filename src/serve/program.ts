@@ -2,15 +2,16 @@
  * What applying a module comes down to: a list of the components of A' and one of those of B', each with its encoding and
  * where its planes begin in the payload.
  *
- * Components of which a factor is of the codec `zero` are left out: they contribute nothing. Those that are rotated come
+ * Components of which a factor stores nothing are left out: they contribute nothing. Those that are rotated come
  * last (`rotating.ts`). A program is made in a few microseconds and takes one or two KiB, which for each module of thousands
  * of adapters would be too much: the programs used last are kept.
  *
  * @module
  */
-import { type Encoding, planeSizes } from "../core/codecs/encoding.ts";
 import { kindOf } from "../core/codecs/kernels/encoding-kinds.ts";
+import { type Lowered, sizesOf } from "../core/codecs/lowered.ts";
 import type { Band } from "../core/codecs/packed.ts";
+import { lower } from "../core/codecs/registry.ts";
 import { align } from "../core/container/bytes.ts";
 import { EXPERT_ALIGNMENT, walkPlanes } from "../core/container/layout.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
@@ -19,8 +20,8 @@ import { inputLength, type ModuleShape } from "../model/adapter.ts";
 export interface FactorProgram {
   /** {@link ENTRY_WORDS} for each component, as the kernel reads them. */
   readonly words: Int32Array;
-  /** The encoding of each, as it is stored. */
-  readonly encodings: readonly Encoding[];
+  /** The encoding of each. */
+  readonly encodings: readonly Lowered[];
   /** How many of the components, the first ones, are not rotated. */
   readonly straight: number;
 }
@@ -95,28 +96,27 @@ function makeFactor(
   tables: Set<number>,
 ): FactorProgram & { readonly slots: readonly number[] } {
   const words: number[] = [];
-  const encodings: Encoding[] = [];
+  const encodings: Lowered[] = [];
   const given: number[] = [];
   let straight = 0;
   for (const rotated of [false, true]) {
     let number = 0;
     bands.forEach((band, i) => {
-      if (band.a.codec === "zero" || band.b.codec === "zero") return;
-      const stored = band[factor];
+      if (lower(band.a).kind === "nothing" || lower(band.b).kind === "nothing") return;
+      const lowered = lower(band[factor]);
       const first = number;
       number += band.components;
-      if ((stored.codec === "trellis" && stored.rotation !== "none") !== rotated) return;
-      if (stored.codec === "trellis") tables.add(stored.table);
-      const encoding: Encoding = stored.codec === "trellis" ? { ...stored, rotation: "none" } : stored;
-      const { kind, bits, scale, group, lut } = kindOf(encoding);
-      const each = planeSizes(encoding, 1, length);
+      if (lowered.rotated !== rotated) return;
+      if (lowered.table !== undefined) tables.add(lowered.table.number);
+      const { kind, bits, scale, group, lut } = kindOf({ ...lowered, rotated: false });
+      const each = sizesOf(lowered, 1, length);
       const { codes, scales, zeroPoints } = places[i]!;
       for (let c = 0; c < band.components; c++) {
         const slot = slots?.[first + c] ?? encodings.length;
         given[first + c] = slot;
         words.push(kind, bits, scale, group, lut);
         words.push(codes + c * each.codes, scales + c * each.scales, zeroPoints + c * each.zeroPoints, slot);
-        encodings.push(stored);
+        encodings.push(lowered);
       }
     });
     if (!rotated) straight = encodings.length;

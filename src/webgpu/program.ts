@@ -9,20 +9,19 @@
  * | then | six words for each component of B', of A', and the lists |
  *
  * Lists are numbers of components: those that are rotated; those that are applied and not rotated; those that are applied and
- * rotated. Components of which a factor is of the codec `zero` are not applied.
+ * rotated. Components of which a factor stores nothing are not applied.
  *
  * @module
  */
-import { type Encoding, type FloatType, planeSizes } from "../core/codecs/encoding.ts";
+import type { Encoding } from "../core/codecs/encoding.ts";
+import { FLOAT_NUMBERS, kindNumber, type Lowered, sizesOf } from "../core/codecs/lowered.ts";
 import type { Band } from "../core/codecs/packed.ts";
-import { TRELLIS_TABLES, trellisTable } from "../core/codecs/trellis.ts";
+import { lower } from "../core/codecs/registry.ts";
+import { TRELLIS_TABLES } from "../core/codecs/trellis.ts";
 import { align } from "../core/container/bytes.ts";
 import { EXPERT_ALIGNMENT, walkPlanes } from "../core/container/layout.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
-/** As in weights.ts. */
-const KIND = { zero: 0, raw: 1, sign: 2, affine: 3, trellis: 4, rotated: 5 } as const;
-const TYPE: Readonly<Record<FloatType, number>> = { f32: 0, f16: 1, bf16: 2 };
 const HEADER_WORDS = 20;
 /** A weight's number shifted by it is 0: the group is the whole vector. */
 const WHOLE = 31;
@@ -69,7 +68,7 @@ export function programOf(shape: ModuleShape, bands: readonly Band[]): GpuProgra
     const entries = words.length;
     bands.forEach((band, i) => {
       for (let c = 0; c < band.components; c++)
-        words.push(...entryOf(band[factor], places[factor][i]!, c, length));
+        words.push(...entryOf(lower(band[factor]), places[factor][i]!, c, length));
     });
     const { rotated, straight, applied } = listsOf(factor, bands);
     const first = words.length;
@@ -96,42 +95,33 @@ function listsOf(
 ): Record<"rotated" | "straight" | "applied", number[]> {
   const lists = { rotated: [] as number[], straight: [] as number[], applied: [] as number[] };
   let number = 0;
-  for (const band of bands)
+  const stored = (encoding: Encoding): boolean => lower(encoding).kind !== "nothing";
+  for (const band of bands) {
+    const { rotated } = lower(band[factor]);
+    const applied = stored(band.a) && stored(band.b);
     for (let c = 0; c < band.components; c++, number++) {
-      const rotated = isRotated(band[factor]);
       if (rotated) lists.rotated.push(number);
-      if (band.a.codec !== "zero" && band.b.codec !== "zero")
-        lists[rotated ? "applied" : "straight"].push(number);
+      if (applied) lists[rotated ? "applied" : "straight"].push(number);
     }
+  }
   return lists;
 }
 
-const isRotated = (encoding: Encoding): boolean =>
-  encoding.codec === "trellis" && encoding.rotation !== "none";
-
 /** The entry of component `c` of a band. */
-function entryOf(encoding: Encoding, place: Place, c: number, length: number): number[] {
-  const each = planeSizes(encoding, 1, length);
-  const planes = [
+function entryOf(lowered: Lowered, place: Place, c: number, length: number): number[] {
+  const { element, bits, weights, table, group, scale } = lowered;
+  const each = sizesOf(lowered, 1, length);
+  // Of floats their type stands for their bits.
+  const width = element === undefined ? bits : FLOAT_NUMBERS[element];
+  const scaleType = scale === undefined ? 0 : FLOAT_NUMBERS[scale];
+  return [
+    kindNumber(lowered) | (width << 8) | (Math.log2(weights) << 16) | (scaleType << 24),
+    group === 0 ? WHOLE : Math.log2(group),
+    table === undefined ? 0 : TABLE_PLACES.get(table.number)!,
     place.codes + c * each.codes,
     place.scales + c * each.scales,
     place.zeroPoints + c * each.zeroPoints,
   ];
-  const entry = (kind: number, bits = 0, shift = 0, scale = 0, group = 0, table = 0): number[] => [
-    kind | (bits << 8) | (shift << 16) | (scale << 24),
-    group,
-    table,
-    ...planes,
-  ];
-  if (encoding.codec === "zero") return entry(KIND.zero);
-  if (encoding.codec === "raw") return entry(KIND.raw, TYPE[encoding.element]);
-  const scale = TYPE[encoding.scale];
-  const group = encoding.group === 0 ? WHOLE : Math.log2(encoding.group);
-  if (encoding.codec === "sign") return entry(KIND.sign, 1, 0, scale, group);
-  if (encoding.codec === "affine") return entry(KIND.affine, encoding.bits, 0, scale, group);
-  const { stepBits, weightsPerStep } = trellisTable(encoding.table);
-  const kind = isRotated(encoding) ? KIND.rotated : KIND.trellis;
-  return entry(kind, stepBits, Math.log2(weightsPerStep), scale, group, TABLE_PLACES.get(encoding.table)!);
 }
 
 const f32 = new Float32Array(1);

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkScales, type ScaledEncoding } from "../../src/core/codecs/check.ts";
-import { type Encoding, encodingLabel, type Planes, planeSizes } from "../../src/core/codecs/encoding.ts";
-import { firstUnusedBit } from "../../src/core/codecs/unused.ts";
+import { checkScales, firstUnusedBit } from "../../src/core/codecs/check.ts";
+import type { Encoding, Planes } from "../../src/core/codecs/encoding.ts";
+import { encodingLabel, lower, planeSizes } from "../../src/core/codecs/registry.ts";
 import { checkPlanes, expectedWeight, samples } from "./planes.ts";
 
 const none = new Uint8Array(0);
@@ -56,17 +56,17 @@ describe("value rules", () => {
       codes: Uint8Array.of(0, 0x40, 0, 0xc0),
     };
     const encoding = affine(3);
-    expect(firstUnusedBit(encoding, "zeroPoints", parts.zeroPoints, 5)).toBe(0);
-    expect(firstUnusedBit(encoding, "codes", parts.codes, 5)).toBe(3);
+    expect(firstUnusedBit(lower(encoding), "zeroPoints", parts.zeroPoints, 5)).toBe(0);
+    expect(firstUnusedBit(lower(encoding), "codes", parts.codes, 5)).toBe(3);
     expect(
       firstUnusedBit(
-        encoding,
+        lower(encoding),
         "codes",
         parts.codes.map((x) => x & 0x7f),
         5,
       ),
     ).toBe(-1);
-    expect(firstUnusedBit(encoding, "scales", parts.scales, 5)).toBe(-1);
+    expect(firstUnusedBit(lower(encoding), "scales", parts.scales, 5)).toBe(-1);
   });
 
   it("refuses codes other than zero where the scale is zero", () => {
@@ -83,7 +83,7 @@ describe("value rules", () => {
       expect(findings(affine(2), other, 21)).toEqual(["NONCANONICAL_CODES scales 2"]);
     const signs = { scales: Uint8Array.of(0, 0), codes: Uint8Array.of(0x90) };
     expect(findings(sign, signs, 5)).toEqual(["NONCANONICAL_CODES scales 0"]);
-    expect(firstUnusedBit(sign, "codes", signs.codes, 5)).toBe(0);
+    expect(firstUnusedBit(lower(sign), "codes", signs.codes, 5)).toBe(0);
   });
 
   it("refuses set bits of a trellis vector whose scale is 0", () => {
@@ -99,8 +99,8 @@ describe("value rules", () => {
     ]);
     // Three steps of table 3 (k = 3, V = 2) leave seven bits unused.
     const short: Encoding = { codec: "trellis", table: 3, group: 0, scale: "bf16", rotation: "none" };
-    expect(firstUnusedBit(short, "codes", Uint8Array.of(0xff, 0x03), 5)).toBe(1);
-    expect(firstUnusedBit(short, "codes", Uint8Array.of(0xff, 0x01), 5)).toBe(-1);
+    expect(firstUnusedBit(lower(short), "codes", Uint8Array.of(0xff, 0x03), 5)).toBe(1);
+    expect(firstUnusedBit(lower(short), "codes", Uint8Array.of(0xff, 0x01), 5)).toBe(-1);
   });
 
   it("says which component, group and byte, in every component and group", () => {
@@ -213,7 +213,7 @@ it("finds scales two at a time as one by one, wherever they stand", () => {
   ];
   const pattern = fc.oneof({ weight: 12, arbitrary: fc.constant(0x3800) }, fc.constantFrom(...patterns));
   const scales = fc.array(pattern, { maxLength: 24 });
-  const encodings = (["f16", "bf16"] as const).flatMap((scale): ScaledEncoding[] => [
+  const encodings = (["f16", "bf16"] as const).flatMap((scale): Encoding[] => [
     { codec: "sign", group: 0, scale },
     { codec: "affine", bits: 8, group: 0, scale },
   ]);
@@ -223,7 +223,7 @@ it("finds scales two at a time as one by one, wherever they stand", () => {
       for (const [i, one] of list.entries()) bytes.set([one & 255, one >> 8], 2 * i);
       const found = (used?: () => boolean): number[] => {
         const offsets: number[] = [];
-        checkScales(encoding, bytes, 1, (_kind, _plane, at) => void offsets.push(at), used);
+        checkScales(lower(encoding), bytes, 1, (_kind, _plane, at) => void offsets.push(at), used);
         return offsets;
       };
       expect(found()).toEqual(found(() => false));

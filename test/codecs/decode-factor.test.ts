@@ -3,10 +3,11 @@
  * to the bits of the definition, and nothing is written beside them.
  */
 import { describe, expect, it } from "vitest";
-import { decodeFactor, decodePlanes } from "../../src/core/codecs/decode.ts";
-import { type DecodeTarget, decodePlain } from "../../src/core/codecs/decode-plain.ts";
-import { type Encoding, planeSizes } from "../../src/core/codecs/encoding.ts";
+import { decodeFactor, decodePlain, decodePlanes } from "../../src/core/codecs/decode.ts";
+import type { Encoding } from "../../src/core/codecs/encoding.ts";
 import { DecodeKernel, type FactorJob, type Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
+import type { DecodeTarget } from "../../src/core/codecs/lowered.ts";
+import { lower, planeSizes } from "../../src/core/codecs/registry.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { uniform } from "../helpers/random.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
@@ -23,9 +24,7 @@ const next = uniform(7);
 const bytes = (length: number) => Uint8Array.from({ length }, () => Math.floor(256 * next()));
 const scale = () => (1 + next()) * 2 ** (Math.floor(8 * next()) - 6);
 const part = (encoding: Encoding, components: number, length: number): Part =>
-  // Raw weights that are finite: what a NaN becomes when it is multiplied is not defined.
-  partOf(encoding, components, length, encoding.codec === "raw" ? finite : bytes, scale);
-const finite = (length: number) => bytes(length).map((byte, i) => (i % 4 === 3 ? byte % 0x7f : byte));
+  partOf(encoding, components, length, bytes, scale);
 
 interface Call {
   readonly kernel: DecodeKernel;
@@ -217,7 +216,14 @@ describe("planes to any placement", () => {
             const at = { offset, componentStride, weightStride };
             const count = offset + (components - 1) * componentStride + (length - 1) * weightStride + 1;
             const plain = written(count, wide, (target) =>
-              decodePlain(encoding, planes, components, length, target.subarray(GUARD, GUARD + count), at),
+              decodePlain(
+                lower(encoding),
+                planes,
+                components,
+                length,
+                target.subarray(GUARD, GUARD + count),
+                at,
+              ),
             );
             let calls: Call[] = [];
             const found = written(count, wide, (target) => {

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { decodePlain } from "../../src/core/codecs/decode-plain.ts";
-import { numberToBits, writeBits } from "../../src/core/codecs/elements.ts";
-import { type Encoding, FLOAT_BYTES, planeSizes } from "../../src/core/codecs/encoding.ts";
-import { numberToF16 } from "../../src/core/codecs/floats.ts";
+
+import { decodePlain } from "../../src/core/codecs/decode.ts";
+import { type Encoding, FLOAT_BYTES, type FloatType } from "../../src/core/codecs/encoding.ts";
+import { numberToBits, numberToF16, readBits, writeBits } from "../../src/core/codecs/floats.ts";
 import type { FactorJob, Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
+import { lower, planeSizes } from "../../src/core/codecs/registry.ts";
 
 /**
  * A part of arbitrary bytes.
@@ -31,7 +32,19 @@ export function partOf(
   if (scale !== undefined && "scale" in encoding)
     for (let i = 0; i < sizes.scales / FLOAT_BYTES[encoding.scale]; i++)
       writeBits(planes.scales, encoding.scale, i, numberToBits(scale(), encoding.scale));
+  if (encoding.codec === "raw") makeFinite(planes.codes, encoding.element);
   return { encoding, planes, components };
+}
+
+/** Clears a bit of each exponent that is all ones: a file has neither Inf nor NaN, and what becomes of one is not defined. */
+function makeFinite(codes: Uint8Array, element: FloatType): void {
+  const [mask, bit] = { f32: [0x7f800000, 0x800000], f16: [0x7c00, 0x400], bf16: [0x7f80, 0x80] }[
+    element
+  ] as [number, number];
+  for (let i = 0; i < codes.length / FLOAT_BYTES[element]; i++) {
+    const bits = readBits(codes, element, i);
+    if ((bits & mask) === mask) writeBits(codes, element, i, bits & ~bit);
+  }
 }
 
 /** What the plain decoder makes of a job, as bits. */
@@ -47,7 +60,7 @@ export function plainly(
       order === "component"
         ? { offset: first * length, componentStride: length, weightStride: 1 }
         : { offset: first, componentStride: 1, weightStride: all };
-    decodePlain(encoding, planes, components, length, values, at);
+    decodePlain(lower(encoding), planes, components, length, values, at);
     first += components;
   }
   if (multiplier !== 1) for (let i = 0; i < values.length; i++) values[i] = values[i]! * multiplier;

@@ -1,19 +1,17 @@
 /** Conversions of floats against the definition of their formats, with numbers on both sides of every edge. */
 import { describe, expect, it } from "vitest";
 import {
-  bitsToNumber,
-  numberToBits,
-  readBits,
-  readElement,
-  writeBits,
-} from "../../src/core/codecs/elements.ts";
-import {
   bf16ToNumber,
+  bitsToNumber,
   f16ToNumber,
   f32BitsToF16,
   f64ToF16,
   numberToBf16,
+  numberToBits,
   numberToF16,
+  readBits,
+  readElement,
+  writeBits,
 } from "../../src/core/codecs/floats.ts";
 
 /** The number of a binary16 or bfloat16 pattern by its definition. */

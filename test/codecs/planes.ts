@@ -1,8 +1,9 @@
 /** Random planes of any encoding, and a decoder written from the rules one weight at a time, as an oracle. */
 import fc from "fast-check";
-import { checkRaw, checkScales, type PlaneReport, usedGroups } from "../../src/core/codecs/check.ts";
-import { readElement } from "../../src/core/codecs/elements.ts";
-import { type Encoding, groupCount, type Planes, planeSizes } from "../../src/core/codecs/encoding.ts";
+import { checkPlane, type PlaneReport, usedGroups } from "../../src/core/codecs/check.ts";
+import { type Encoding, groupCount, type Planes } from "../../src/core/codecs/encoding.ts";
+import { readElement } from "../../src/core/codecs/floats.ts";
+import { lower, planeSizes } from "../../src/core/codecs/registry.ts";
 import { trellisTable } from "../../src/core/codecs/trellis.ts";
 
 const scale = fc.constantFrom("f16", "bf16");
@@ -119,11 +120,7 @@ export function checkPlanes(
   length: number,
   report: PlaneReport,
 ): void {
-  if (encoding.codec === "zero") return;
-  if (encoding.codec === "raw") {
-    checkRaw(codes, encoding.element, length, report);
-    return;
-  }
-  const groups = groupCount(encoding.group, length);
-  checkScales(encoding, scales, groups, report, usedGroups(encoding, { zeroPoints, codes }, length));
+  const lowered = lower(encoding);
+  checkPlane(lowered, "codes", codes, length, report);
+  checkPlane(lowered, "scales", scales, length, report, usedGroups(lowered, { zeroPoints, codes }, length));
 }

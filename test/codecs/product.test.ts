@@ -1,7 +1,6 @@
 /** B · A is defined by the order of its additions: every entry has the bits of the sum as it is written down here. */
 import { describe, expect, it } from "vitest";
-import { ProductKernel } from "../../src/core/codecs/kernels/product-kernel.ts";
-import { multiplyFactors, multiplyPlainly } from "../../src/core/codecs/product.ts";
+import { multiplyFactors, multiplyPlainly, ProductKernel } from "../../src/core/codecs/product.ts";
 import { uniform } from "../helpers/random.ts";
 
 /** Each product and each sum rounded to binary32, one after the other. */

@@ -1,16 +1,18 @@
 /** Names of the library and numbers of the schema: both lists in one order. */
 import { expect, test } from "vitest";
+import { CODEC_NAMES } from "../../src/core/codecs/registry.ts";
+import { ROTATIONS } from "../../src/core/codecs/rotation.ts";
 import {
   BASE_LAYOUTS,
   COMPRESSIONS,
   ELEMENT_TYPES,
   MODULE_ROLES,
   MULTIPLIER_RULES,
-  ROTATIONS,
   TENSOR_ROLES,
 } from "../../src/core/container/encoding-record.ts";
 import {
   BaseLayout,
+  Codec,
   Compression,
   ElementType,
   ModuleRole,
@@ -26,6 +28,7 @@ test.each([
   ["BaseLayout", BaseLayout, BASE_LAYOUTS],
   ["TensorRole", TensorRole, TENSOR_ROLES],
   ["Compression", Compression, COMPRESSIONS],
+  ["Codec", Codec, CODEC_NAMES],
   ["Rotation", Rotation, ROTATIONS],
   ["ElementType", ElementType, ELEMENT_TYPES.map((name) => name ?? "none")],
 ] as const)("%s", (_, theirs, ours) => {

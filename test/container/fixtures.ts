@@ -1,7 +1,8 @@
 /** Seeded packed modules and small files for the container's own tests. */
 import type { Encoding, Planes } from "../../src/core/codecs/encoding.ts";
-import { FLOAT_BYTES, planeSizes } from "../../src/core/codecs/encoding.ts";
+import { FLOAT_BYTES } from "../../src/core/codecs/encoding.ts";
 import type { Band } from "../../src/core/codecs/packed.ts";
+import { planeSizes } from "../../src/core/codecs/registry.ts";
 import { concat } from "../../src/core/container/bytes.ts";
 import { type PackedModule, prepareFile, type SectionInput } from "../../src/core/write/write.ts";
 import { inputLength, type ModuleShape, type PlainTensor } from "../../src/model/adapter.ts";

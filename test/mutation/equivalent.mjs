@@ -5,8 +5,8 @@ export const KINDS = [
     reason: "another way to the same result: one of two is faster, or spares memory",
     mutants: [
       ["codecs/bits", "if (bits === 8) {", "false", "{}"],
-      ["codecs/check", "nonfiniteElement(ELEMENT[element], codes) < 0", "false"],
-      ["codecs/decode-plain", "if (bits <= TABLE_BITS)", "false", "bits < TABLE_BITS"],
+      ["codecs/check", "nonfiniteElement(element.toUpperCase() as ElementType, codes) < 0", "false"],
+      ["codecs/grouped", "if (bits <= TABLE_BITS)", "false", "bits < TABLE_BITS"],
       [
         "codecs/nonfinite",
         "data.byteOffset % 4 === 0",
@@ -27,13 +27,13 @@ export const KINDS = [
       ["codecs/bits", "if (held < bits) {", "held <= bits"],
       ["codecs/check", "for (let i = 0; i < count; i++) {", "i <= count"],
       ["codecs/check", "for (let g = 0; g < groups; g++)", "g <= groups"],
-      ["codecs/decode-plain", "for (let q = 0; q < 1 << bits; q++)", "q <= 1 << bits"],
-      ["codecs/decode-plain", "for (let g = 0; g < groups; g++)", "g <= groups"],
+      ["codecs/grouped", "for (let q = 0; q < 1 << bits; q++)", "q <= 1 << bits"],
+      ["codecs/grouped", "for (let g = 0; g < groups; g++)", "g <= groups"],
       ["codecs/nonfinite", "for (let i = from; i < words.length; i += step)", "i <= words.length"],
       ["codecs/rotation", "i < integers.length; i++", "i <= integers.length"],
-      ["codecs/trellis-decode", "for (let i = 0; i < length; i++) integers", "i <= length"],
-      ["codecs/trellis-decode", "for (let j = 0; j < windows.length; j++)", "j <= windows.length"],
-      ["codecs/unused", "last < bytes.length", "last <= bytes.length"],
+      ["codecs/trellis", "for (let i = 0; i < length; i++) integers", "i <= length"],
+      ["codecs/trellis", "for (let j = 0; j < windows.length; j++)", "j <= windows.length"],
+      ["codecs/check", "last < bytes.length", "last <= bytes.length"],
       ["container/compression", "for (let b = 0, to = 0; b < elementSize; b++)", "b <= elementSize"],
       ["container/crc32", "for (let i = 0; i < 256; i++)", "i <= 256"],
       ["container/crc32", "for (let i = 256; i < tables.length; i++)", "i <= tables.length"],
@@ -42,16 +42,14 @@ export const KINDS = [
   {
     reason: "the condition is there for the compiler, or repeats what the types or the caller say",
     mutants: [
-      ["codecs/check", 'encoding.codec === "affine" ? encoding.bits : 1', "true"],
       ["codecs/rotation", "if (sign > 0) continue;", "sign >= 0"],
-      ["codecs/unused", "bytes.length === 0 ||", "false", '""'],
-      ["container/layout", 'plane === "codes" && encoding.codec === "raw"', "true"],
+      ["codecs/check", "bytes.length === 0 ||", "false", '""'],
     ],
   },
   {
     reason:
       "a check behind it refuses the same file with the same error; this one says more exactly what is wrong",
-    mutants: [["codecs/unused", "if (mask === 0) return -1;", "false"]],
+    mutants: [["codecs/check", "if (mask === 0) return -1;", "false"]],
   },
 ];
 

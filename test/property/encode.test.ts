@@ -1,8 +1,9 @@
 /** Whatever adapter goes in, and whatever the options: what the file holds is what every way of reading it gives. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodePlain } from "../../src/core/codecs/decode-plain.ts";
+import { decodePlain } from "../../src/core/codecs/decode.ts";
 import { f64ToF16, numberToF16 } from "../../src/core/codecs/floats.ts";
+import { lower } from "../../src/core/codecs/registry.ts";
 import { concat } from "../../src/core/container/bytes.ts";
 import { rawPayload } from "../../src/core/container/chunk.ts";
 import { decompressorOf } from "../../src/core/container/inflate.ts";
@@ -28,7 +29,7 @@ function reference(file: LqaFile, module: ModuleRecord): { b: Float32Array; a: F
     for (const expert of planes)
       for (const [i, band] of bands.entries()) {
         const at = { offset, componentStride: length, weightStride: 1 };
-        decodePlain(band[factor], expert[i]![factor], band.components, length, target, at);
+        decodePlain(lower(band[factor]), expert[i]![factor], band.components, length, target, at);
         offset += band.components * length;
       }
     return target;

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { encodingLabel } from "../../src/core/codecs/encoding.ts";
+import { encodingLabel } from "../../src/core/codecs/registry.ts";
 import {
   type Adapter,
   type ByteSource,

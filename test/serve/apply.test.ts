@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { encodingLabel } from "../../src/core/codecs/encoding.ts";
 import { f16ToNumber, numberToF16 } from "../../src/core/codecs/floats.ts";
+import { encodingLabel } from "../../src/core/codecs/registry.ts";
 import { decodeFactors } from "../../src/core/read/decode.ts";
 import type { ErrorName } from "../../src/errors.ts";
 import { isLqaError } from "../../src/errors.ts";

@@ -1,11 +1,10 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { numberToBits, writeBits } from "../../src/core/codecs/elements.ts";
+import { numberToBits, writeBits } from "../../src/core/codecs/floats.ts";
 import { type ByteSource, memorySource } from "../../src/core/io/source.ts";
 import { openLqa } from "../../src/core/read/open.ts";
-import type { ErrorName } from "../../src/errors.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { type ErrorName, isLqaError } from "../../src/errors.ts";
 import type { PlainTensor, TensorRole } from "../../src/model/adapter.ts";
 import { directoryStore } from "../../src/node/directory-store.ts";
 import { applyPacked } from "../../src/serve/apply.ts";

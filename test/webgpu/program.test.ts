@@ -1,6 +1,6 @@
 /** What kernels are told of a module; what they make of it is checked on devices (`npm run check:webgpu`). */
 import { describe, expect, it } from "vitest";
-import { planeSizes } from "../../src/core/codecs/encoding.ts";
+import { planeSizes } from "../../src/core/codecs/registry.ts";
 import { TRELLIS_TABLES } from "../../src/core/codecs/trellis.ts";
 import { planeExtents } from "../../src/core/container/layout.ts";
 import { AdapterPool } from "../../src/serve/index.ts";

@@ -1,5 +1,5 @@
 /**
- * The rules a plane's values must obey (spec clauses 8.1, 8.3 and 12.4), as findings. Unused bits are padding: see `unused.ts`.
+ * The rules a plane's values must obey (spec clauses 8.1, 8.3 and 12.4), as findings; and where a plane has an unused bit set.
  *
  * Every rule is one the decoder does not need: it decodes any bits. Findings are of raw weights and of scales, one for each, in
  * the order of the bytes; codes that are not canonical are a finding of their group's scale, which is 0. Time is linear in the
@@ -9,20 +9,12 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import type { ErrorKind } from "../../errors.ts";
-import { bitsToNumber, readBits } from "./elements.ts";
-import {
-  type AffineEncoding,
-  type Encoding,
-  FLOAT_BYTES,
-  type FloatType,
-  groupCount,
-  type Planes,
-  type ScaleType,
-  type SignEncoding,
-  type TrellisEncoding,
-} from "./encoding.ts";
+import type { ElementType } from "../../model/adapter.ts";
+import { packedBytes, unusedBits } from "./bits.ts";
+import { FLOAT_BYTES, type FloatType, groupCount, type Planes, type ScaleType } from "./encoding.ts";
+import { bitsToNumber, readBits } from "./floats.ts";
+import { fieldCount, type Lowered } from "./lowered.ts";
 import { nonfiniteElement } from "./nonfinite.ts";
-import { largestInteger, trellisBits, trellisTable } from "./trellis.ts";
 
 /** Where in the planes a finding lies, and what is wrong. */
 export interface PlaneFinding {
@@ -41,14 +33,39 @@ export type PlaneReport = (
   details: PlaneFinding,
 ) => boolean | undefined;
 
-const ELEMENT = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
-
 /** The exponent bits of each float type: all set means Inf or NaN. */
 const EXPONENT: Readonly<Record<FloatType, number>> = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
 
-/** Weights of a raw plane, or of a stretch of whole weights of it. @param length weights of a component */
-export function checkRaw(codes: Uint8Array, element: FloatType, length: number, report: PlaneReport): void {
-  if (nonfiniteElement(ELEMENT[element], codes) < 0) return;
+/**
+ * Offset in a plane of the first byte with an unused bit set: what is left of the last byte of a component (spec clauses 3.6 and
+ * 7.2). −1 if all are zero. They are padding, so they are checked with that between planes, before any value. Linear in components.
+ *
+ * @param length weights of a component
+ */
+export function firstUnusedBit(
+  lowered: Lowered,
+  plane: keyof Planes,
+  bytes: Uint8Array,
+  length: number,
+): number {
+  if (bytes.length === 0 || plane === "scales") return -1;
+  const bits = plane === "codes" ? lowered.bits : lowered.zeroBits;
+  const fields = fieldCount(lowered, plane, length);
+  const mask = unusedBits(fields, bits);
+  if (mask === 0) return -1;
+  const each = packedBytes(fields, bits);
+  for (let last = each - 1; last < bytes.length; last += each) if ((bytes[last]! & mask) !== 0) return last;
+  return -1;
+}
+
+/** Weights of a plane of floats, or of a stretch of whole weights of it. @param length weights of a component */
+export function checkFloats(
+  codes: Uint8Array,
+  element: FloatType,
+  length: number,
+  report: PlaneReport,
+): void {
+  if (nonfiniteElement(element.toUpperCase() as ElementType, codes) < 0) return;
   const mask = EXPONENT[element];
   const count = codes.length / FLOAT_BYTES[element];
   for (let i = 0; i < count; i++) {
@@ -87,46 +104,42 @@ function clearScales(scales: Uint8Array, clear: number): number {
   return first + 2 * at;
 }
 
-/** An encoding with scales. */
-export type ScaledEncoding = AffineEncoding | SignEncoding | TrellisEncoding;
-
 /** The planes that say nothing where the scale is 0. */
 type PackedPlane = "zeroPoints" | "codes";
 
 /**
  * Scales of whole components.
  *
- * @param groups scales of a component
+ * @param length weights of a component
  * @param used whether group `i` of these, counted through all components, has a zero point or a code that is not 0; without it
  *   that is not looked at
  */
 export function checkScales(
-  encoding: ScaledEncoding,
+  { group, scale: type, largest }: Lowered,
   scales: Uint8Array,
-  groups: number,
+  length: number,
   report: PlaneReport,
   used?: (i: number) => boolean,
 ): void {
-  // The largest |integer| a code can stand for: q − z reaches 2^b − 1.
-  const bits = encoding.codec === "affine" ? encoding.bits : 1;
-  const largest = encoding.codec === "trellis" ? largestInteger(encoding.rotation) : (1 << bits) - 1;
-  const count = scales.length / FLOAT_BYTES[encoding.scale];
-  const clear = clearPattern(encoding.scale);
+  if (type === undefined) return;
+  const groups = groupCount(group, length);
+  const count = scales.length / FLOAT_BYTES[type];
+  const clear = clearPattern(type);
   const place = (i: number) => ({ component: Math.floor(i / groups), group: i % groups });
   // Nearly all are clear: without this, scales of short groups cost a quarter of the time of decoding.
   for (let i = used === undefined ? clearScales(scales, clear) : 0; i < count; i++) {
-    const pattern = readBits(scales, encoding.scale, i);
+    const pattern = readBits(scales, type, i);
     if (pattern !== 0 && pattern < clear) continue;
-    const scale = bitsToNumber(pattern, encoding.scale);
+    const scale = bitsToNumber(pattern, type);
     let enough: boolean | undefined;
     if (!(scale >= 0) || Object.is(scale, -0) || !Number.isFinite(Math.fround(scale * largest)))
-      enough = report(KIND.SCALE_VALUE, "scales", i * FLOAT_BYTES[encoding.scale], {
+      enough = report(KIND.SCALE_VALUE, "scales", i * FLOAT_BYTES[type], {
         ...place(i),
         expected: `+0 or more, and finite times ${largest}`,
         actual: Object.is(scale, -0) ? "-0" : String(scale),
       });
     else if (pattern === 0 && used?.(i) === true)
-      enough = report(KIND.NONCANONICAL_CODES, "scales", i * FLOAT_BYTES[encoding.scale], {
+      enough = report(KIND.NONCANONICAL_CODES, "scales", i * FLOAT_BYTES[type], {
         ...place(i),
         expected: "zero point and codes of 0 where the scale is 0",
         actual: "others",
@@ -136,36 +149,29 @@ export function checkScales(
 }
 
 /**
- * A plane of whole components: its scales, or its raw weights.
+ * A plane of whole components: its scales, or its floats.
  *
  * @param length weights of a component
  * @param used as {@link checkScales} has it
  */
 export function checkPlane(
-  encoding: Encoding,
+  lowered: Lowered,
   plane: keyof Planes,
   bytes: Uint8Array,
   length: number,
   report: PlaneReport,
   used?: (i: number) => boolean,
 ): void {
-  if (encoding.codec === "raw") checkRaw(bytes, encoding.element, length, report);
-  else if (plane === "scales" && encoding.codec !== "zero")
-    checkScales(encoding, bytes, groupCount(encoding.group, length), report, used);
+  if (plane === "scales") checkScales(lowered, bytes, length, report, used);
+  else if (lowered.element !== undefined) checkFloats(bytes, lowered.element, length, report);
 }
 
 /** Bits of a row of a plane, which belongs to one component, and of a group of it. */
-function rowOf(encoding: ScaledEncoding, plane: PackedPlane, length: number): { all: number; group: number } {
-  if (encoding.codec === "trellis") {
-    const all = plane === "codes" ? trellisBits(trellisTable(encoding.table), length) : 0;
-    return { all, group: all };
-  }
-  const bits = encoding.codec === "affine" ? encoding.bits : 1;
-  if (plane === "codes")
-    return { all: length * bits, group: (encoding.group === 0 ? length : encoding.group) * bits };
-  return encoding.codec === "affine"
-    ? { all: groupCount(encoding.group, length) * bits, group: bits }
-    : { all: 0, group: 0 };
+function rowOf(lowered: Lowered, plane: PackedPlane, length: number): { all: number; group: number } {
+  const { group, bits, zeroBits } = lowered;
+  if (plane === "zeroPoints") return { all: groupCount(group, length) * zeroBits, group: zeroBits };
+  const all = fieldCount(lowered, plane, length) * bits;
+  return { all, group: group === 0 ? all : group * bits };
 }
 
 /**
@@ -174,14 +180,14 @@ function rowOf(encoding: ScaledEncoding, plane: PackedPlane, length: number): { 
  * @param length weights of a component
  */
 export function findUsed(
-  encoding: ScaledEncoding,
+  lowered: Lowered,
   plane: PackedPlane,
   packed: Uint8Array,
   length: number,
   found: (group: number) => void,
 ): void {
-  const { all, group } = rowOf(encoding, plane, length);
-  const groups = groupCount(encoding.group, length);
+  const { all, group } = rowOf(lowered, plane, length);
+  const groups = groupCount(lowered.group, length);
   const bytes = Math.ceil(all / 8);
   for (let at = 0, first = 0; at < packed.length; at += bytes, first += groups)
     for (let g = 0; g < groups; g++)
@@ -195,12 +201,12 @@ export function findUsed(
  * @returns takes the number of the group, counted through all components
  */
 export function usedGroups(
-  encoding: ScaledEncoding,
+  lowered: Lowered,
   planes: Pick<Planes, PackedPlane>,
   length: number,
 ): (i: number) => boolean {
-  const groups = groupCount(encoding.group, length);
-  const rows = { zeroPoints: rowOf(encoding, "zeroPoints", length), codes: rowOf(encoding, "codes", length) };
+  const groups = groupCount(lowered.group, length);
+  const rows = { zeroPoints: rowOf(lowered, "zeroPoints", length), codes: rowOf(lowered, "codes", length) };
   return (i) =>
     (["zeroPoints", "codes"] as const).some((plane) => {
       const { all, group } = rows[plane];

@@ -1,6 +1,6 @@
 /**
  * Planes to binary32 or binary16 weights (spec clauses 8.1 to 8.7): by the kernel where WebAssembly with SIMD can be had
- * and there is enough to do, else by the plain decoder. Both give the same bits; {@link decodePlain} defines them.
+ * and there is enough to do, else by the reference decoders. Both give the same bits.
  *
  * Plane lengths are compared with the encoding here, because a wrong one would be read as other weights.
  *
@@ -8,13 +8,29 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { type DecodeTarget, decodePlain, type Placement } from "./decode-plain.ts";
-import { type Encoding, type Planes, planeSizes } from "./encoding.ts";
+import type { Encoding, Planes } from "./encoding.ts";
 import { numberToF16 } from "./floats.ts";
+import { decodeGrouped } from "./grouped.ts";
 import { DecodeKernel, type FactorJob } from "./kernels/decode-kernel.ts";
+import { type DecodeTarget, type Kind, type Placement, type ReferenceDecoder, sizesOf } from "./lowered.ts";
+import { decodeFloats } from "./raw.ts";
+import { lower, planeSizes } from "./registry.ts";
+import { decodeWindows } from "./trellis.ts";
+import { decodeNothing } from "./zero.ts";
 
-export type { DecodeTarget, Placement } from "./decode-plain.ts";
 export type { FactorJob } from "./kernels/decode-kernel.ts";
+export type { DecodeTarget, Placement } from "./lowered.ts";
+
+const REFERENCE: Readonly<Record<Kind, ReferenceDecoder>> = {
+  nothing: decodeNothing,
+  floats: decodeFloats,
+  signs: decodeGrouped,
+  codes: decodeGrouped,
+  windows: decodeWindows,
+};
+
+/** Decodes by the {@link ReferenceDecoder} of the kind. */
+export const decodePlain: ReferenceDecoder = (lowered, ...rest) => REFERENCE[lowered.kind](lowered, ...rest);
 
 /** Below so many weights the kernel's calls and copies cost more than they save. */
 const KERNEL_WEIGHTS = 512;
@@ -62,7 +78,7 @@ export function decodePlanes(
     const parts = [{ encoding, planes, components }];
     if (byKernel({ parts, length, order, multiplier: 1 }, target, at.offset)) return;
   }
-  decodePlain(encoding, planes, components, length, target, at);
+  decodePlain(lower(encoding), planes, components, length, target, at);
 }
 
 /** How the kernel calls a placement, if it has no gaps. */
@@ -99,7 +115,7 @@ export function decodeFactor(
       order === "component"
         ? { offset: offset + component * length, componentStride: length, weightStride: 1 }
         : { offset: offset + component, componentStride: 1, weightStride: components };
-    if (multiplier === 1) decodePlain(encoding, planes, own, length, target, at);
+    if (multiplier === 1) decodePlain(lower(encoding), planes, own, length, target, at);
     else decodeMultiplied(encoding, planes, own, length, target, at, multiplier);
     component += own;
   }
@@ -115,14 +131,15 @@ function decodeMultiplied(
   multiplier: number,
 ): void {
   const wide = target instanceof Float32Array;
-  const sizes = planeSizes(encoding, 1, length);
+  const lowered = lower(encoding);
+  const sizes = sizesOf(lowered, 1, length);
   const values = new Float32Array(length);
   const row = { offset: 0, componentStride: length, weightStride: 1 };
   for (let c = 0; c < components; c++) {
     const own = (plane: keyof Planes): Uint8Array =>
       planes[plane].subarray(c * sizes[plane], (c + 1) * sizes[plane]);
     const one = { codes: own("codes"), scales: own("scales"), zeroPoints: own("zeroPoints") };
-    decodePlain(encoding, one, 1, length, values, row);
+    decodePlain(lowered, one, 1, length, values, row);
     for (let i = 0, to = at.offset + c * at.componentStride; i < length; i++, to += at.weightStride) {
       const value = Math.fround(values[i]! * multiplier);
       target[to] = wide ? value : numberToF16(value);

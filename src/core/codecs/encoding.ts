@@ -1,13 +1,10 @@
 /**
- * Encodings: how the weights of one factor of one band are stored (spec clause 6.4), and the sizes that follow.
- *
- * Everything a reader needs to know before it touches a plane is a pure function of an encoding, the number of
- * components and the length of a component; nothing here reads bytes.
+ * Encodings: how the weights of one factor of one band are stored (spec clause 6.4). Plain data; what follows from one is in
+ * the file of its codec, and asked for through `registry.ts`.
  *
  * @module
  */
 import type { Rotation } from "./rotation.ts";
-import { trellisBits, trellisRate, trellisTable } from "./trellis.ts";
 
 /** Storage type of a scale (spec 6.4). */
 export type ScaleType = "f16" | "bf16";
@@ -80,56 +77,4 @@ export const FLOAT_BYTES: Readonly<Record<FloatType, number>> = { f32: 4, f16: 2
 /** Number of groups in a component of `length` weights (spec 8.1): the last one may be short. */
 export function groupCount(group: number, length: number): number {
   return group === 0 ? 1 : Math.ceil(length / group);
-}
-
-/**
- * Byte lengths of the planes of `components` vectors of `length` weights (spec 7.2).
- *
- * @throws LqaError UNSUPPORTED_CODEC for a trellis table that this version does not know.
- */
-export function planeSizes(encoding: Encoding, components: number, length: number): PlaneSizes {
-  switch (encoding.codec) {
-    case "zero":
-      return { scales: 0, zeroPoints: 0, codes: 0 };
-    case "raw":
-      return { scales: 0, zeroPoints: 0, codes: components * length * FLOAT_BYTES[encoding.element] };
-    case "trellis":
-      return {
-        scales: components * FLOAT_BYTES[encoding.scale],
-        zeroPoints: 0,
-        codes: components * Math.ceil(trellisBits(trellisTable(encoding.table), length) / 8),
-      };
-    default: {
-      const groups = groupCount(encoding.group, length);
-      const bits = encoding.codec === "sign" ? 1 : encoding.bits;
-      return {
-        scales: components * groups * FLOAT_BYTES[encoding.scale],
-        zeroPoints: encoding.codec === "affine" ? components * Math.ceil((groups * bits) / 8) : 0,
-        codes: components * Math.ceil((length * bits) / 8),
-      };
-    }
-  }
-}
-
-/**
- * A short name for reports: `zero`, `raw f32`, `sign g128 f16`, `affine2 g128 f16`. A trellis encoding has the bits per
- * weight of its table, `trellis1.5`, and reads `trellis1.5r` if it is rotated; the group of a whole vector reads `whole`.
- */
-export function encodingLabel(encoding: Encoding): string {
-  switch (encoding.codec) {
-    case "zero":
-      return "zero";
-    case "raw":
-      return `raw ${encoding.element}`;
-    default: {
-      const group = encoding.group === 0 ? "whole" : `g${encoding.group}`;
-      let name: string = encoding.codec;
-      if (encoding.codec === "affine") name += encoding.bits;
-      if (encoding.codec === "trellis") {
-        name += trellisRate(trellisTable(encoding.table));
-        if (encoding.rotation !== "none") name += "r";
-      }
-      return `${name} ${group} ${encoding.scale}`;
-    }
-  }
 }

@@ -14,6 +14,9 @@
 /** What may be done to a vector's weights before they are coded. */
 export type Rotation = "none" | "hadamard64";
 
+/** By number in an encoding record. */
+export const ROTATIONS: readonly Rotation[] = ["none", "hadamard64"];
+
 /** Rows: weights that are mixed with each other. */
 const ROWS = 64;
 /** √64: the transform stretches by it, so the tail, which is not transformed, is multiplied by it. */

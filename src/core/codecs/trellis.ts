@@ -1,17 +1,23 @@
 /**
- * Trellis tables: what a table number means (spec clause 8.6 and annex H).
+ * The codec `trellis` (spec clause 8.6 and annex H): its tables, and the codec.
  *
  * A table number fixes the bits of a step, the weights of a step and, for each of the 256 windows, the integers those
  * weights stand for. The entries are normative data, generated from `spec/trellis-tables.json`; here they become
  * typed arrays that nobody may write to. A vector's bit string holds one step after the other, least significant bit
- * first; window j is the last 8 bits up to and including step j, the newest highest, with zeros before the start.
+ * first; window j is the last 8 bits up to and including step j, the newest highest, with zeros before the start. Every weight is
+ * one entry of the table times the scale of its vector; in a rotated vector (8.6.1) entries are first mixed, in integers.
  *
  * @module
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { bytesOfText } from "../wasm/text.ts";
-import { ROTATION_GROWTH, type Rotation } from "./rotation.ts";
+import { packedBytes, unpackCodes } from "./bits.ts";
+import type { Codec } from "./codec.ts";
+import type { TrellisEncoding } from "./encoding.ts";
+import { numberToF16, readElement } from "./floats.ts";
+import { NOTHING, type ReferenceDecoder } from "./lowered.ts";
+import { ROTATION_GROWTH, ROTATIONS, type Rotation, rotateIntegers } from "./rotation.ts";
 import { TRELLIS_DATA, TRELLIS_DIFFERENCES } from "./trellis-tables.ts";
 
 /** Bits of a window: a step's weights depend on its own bits and on those before it, so many in all. */
@@ -78,12 +84,84 @@ export function trellisSteps(table: TrellisTable, length: number): number {
   return Math.ceil(length / table.weightsPerStep);
 }
 
-/** Bits of a vector of `length` weights. Its bytes are those of so many bits. */
-export function trellisBits(table: TrellisTable, length: number): number {
-  return trellisSteps(table, length) * table.stepBits;
-}
-
 /** Bits a weight: ½, 1, 1½, 2, 3 or 4. */
 export function trellisRate(table: TrellisTable): number {
   return table.stepBits / table.weightsPerStep;
+}
+
+/** Codec 4. */
+export const TRELLIS: Codec<TrellisEncoding> = {
+  name: "trellis",
+  number: 4,
+  clause: "8.6",
+  feature: 1,
+  usual: ["whole", "bf16"],
+  // Codes had groups, and scales of every type.
+  drafts: ["scale", "groupExponent"],
+  write: ({ table, scale, rotation }) => ({ table, scale, rotation: ROTATIONS.indexOf(rotation) }),
+  read(record) {
+    const { table } = record;
+    if (!TRELLIS_TABLES.has(table)) record.unknown("table", `trellis table 1 to ${TRELLIS_TABLES.size}`);
+    const rotation = ROTATIONS[record.rotation] ?? record.unknown("rotation", "0 or 1");
+    record.float("scale", "F16 or BF16");
+    return { codec: "trellis", table, group: 0, scale: "bf16", rotation };
+  },
+  lower({ table: number, scale, rotation }) {
+    const table = trellisTable(number);
+    return {
+      ...NOTHING,
+      kind: "windows",
+      bits: table.stepBits,
+      weights: table.weightsPerStep,
+      table,
+      rotated: rotation !== "none",
+      scale,
+      largest: largestInteger(rotation),
+    };
+  },
+};
+
+/** The reference decoder of `windows`. It walks along and shifts the window; a reader could begin at any step. */
+export const decodeWindows: ReferenceDecoder = (lowered, planes, components, length, target, at) => {
+  const table = lowered.table!;
+  const { stepBits, weightsPerStep, entries } = table;
+  // Weights a step are a power of two.
+  const shift = Math.log2(weightsPerStep);
+  const rest = weightsPerStep - 1;
+  const wide = target instanceof Float32Array;
+  const steps = trellisSteps(table, length);
+  const bytes = packedBytes(steps, stepBits);
+  const windows = new Uint8Array(steps);
+  const integers = lowered.rotated ? new Int16Array(length) : undefined;
+  const scaled = wide ? new Float32Array(entries.length) : new Uint16Array(entries.length);
+  for (let c = 0; c < components; c++) {
+    readWindows(planes.codes, c * bytes, stepBits, windows);
+    const scale = readElement(planes.scales, lowered.scale!, c);
+    if (integers !== undefined) {
+      for (let i = 0; i < length; i++) integers[i] = entries[(windows[i >> shift]! << shift) | (i & rest)]!;
+      rotateIntegers(integers);
+      for (let i = 0, to = at.offset + c * at.componentStride; i < length; i++, to += at.weightStride) {
+        const value = Math.fround(integers[i]! * scale);
+        target[to] = wide ? value : numberToF16(value);
+      }
+      continue;
+    }
+    for (let e = 0; e < entries.length; e++) {
+      const value = Math.fround(entries[e]! * scale);
+      scaled[e] = wide ? value : numberToF16(value);
+    }
+    for (let i = 0, to = at.offset + c * at.componentStride; i < length; i++, to += at.weightStride)
+      target[to] = scaled[(windows[i >> shift]! << shift) | (i & rest)]!;
+  }
+};
+
+/** The windows of the vector whose bit string begins at byte `at`. */
+function readWindows(codes: Uint8Array, at: number, stepBits: number, windows: Uint8Array): void {
+  unpackCodes(codes, at, windows.length, stepBits, windows, 0);
+  const top = WINDOW_BITS - stepBits;
+  let window = 0;
+  for (let j = 0; j < windows.length; j++) {
+    window = (window >> stepBits) | (windows[j]! << top);
+    windows[j] = window;
+  }
 }

@@ -7,9 +7,10 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
+import { firstUnusedBit } from "../codecs/check.ts";
 import type { Planes } from "../codecs/encoding.ts";
 import type { PackedBand, PackedFactors } from "../codecs/packed.ts";
-import { firstUnusedBit } from "../codecs/unused.ts";
+import { lower } from "../codecs/registry.ts";
 import { requireZero, viewOf } from "./bytes.ts";
 import { CRC_BYTES, crc32 } from "./crc32.ts";
 import { type PlaneExtent, planeExtents } from "./layout.ts";
@@ -41,7 +42,7 @@ export function checkPayload(
     if (offset > at)
       requireZero(payload.subarray(at, offset), base + at, `padding of module "${shape.name}"`);
     const bytes = payload.subarray(offset, offset + length);
-    const unused = firstUnusedBit(bands[band]![factor], plane, bytes, lengths[factor]);
+    const unused = firstUnusedBit(lower(bands[band]![factor]), plane, bytes, lengths[factor]);
     if (unused >= 0)
       fail(KIND.PADDING_NONZERO, {
         where: `unused bits of module "${shape.name}"`,

@@ -5,8 +5,10 @@
  */
 
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
-import { type Encoding, FLOAT_BYTES, type PlaneSizes, planeSizes } from "../codecs/encoding.ts";
+import { type Encoding, FLOAT_BYTES, type PlaneSizes } from "../codecs/encoding.ts";
+import { sizesOf } from "../codecs/lowered.ts";
 import type { Band } from "../codecs/packed.ts";
+import { lower } from "../codecs/registry.ts";
 import { align } from "./bytes.ts";
 import { PROLOGUE_BYTES } from "./prologue.ts";
 import type { Extent } from "./types.ts";
@@ -32,6 +34,21 @@ const SCALE_BYTES = 2;
 /** Each expert's planes start at a multiple of this (spec 7.3), so that all experts have one layout. */
 export const EXPERT_ALIGNMENT = 16;
 
+/** Byte lengths of planes, and what the plane of codes is aligned to: floats stand on their own size (spec 7.2). */
+interface PlanePlan {
+  readonly sizes: PlaneSizes;
+  readonly unit: number;
+}
+
+function planOf(encoding: Encoding, components: number, length: number): PlanePlan {
+  const lowered = lower(encoding);
+  const { element } = lowered;
+  return {
+    sizes: sizesOf(lowered, components, length),
+    unit: element === undefined ? 1 : FLOAT_BYTES[element],
+  };
+}
+
 /** The planes of one expert in stored order: plane, factor (B' first), band (spec 7.2). Returns their length. */
 export function walkPlanes(
   shape: Pick<ModuleShape, "out" | "in" | "kernel">,
@@ -39,19 +56,17 @@ export function walkPlanes(
   visit: (extent: Omit<PlaneExtent, "expert">) => void,
 ): number {
   const lengths = { b: shape.out, a: inputLength(shape) };
-  const sizes = bands.map(({ components, b, a }) => ({
-    b: planeSizes(b, components, lengths.b),
-    a: planeSizes(a, components, lengths.a),
-  }));
+  const plans = {
+    b: bands.map(({ components, b }) => planOf(b, components, lengths.b)),
+    a: bands.map(({ components, a }) => planOf(a, components, lengths.a)),
+  };
   let offset = 0;
   for (const plane of PLANES) {
     if (plane === "scales") offset = align(offset, SCALE_BYTES);
     for (const factor of FACTORS)
-      bands.forEach((own, band) => {
-        const encoding = own[factor];
-        const length = sizes[band]![factor][plane];
-        if (plane === "codes" && encoding.codec === "raw")
-          offset = align(offset, FLOAT_BYTES[encoding.element]);
+      plans[factor].forEach(({ sizes, unit }, band) => {
+        const length = sizes[plane];
+        if (plane === "codes") offset = align(offset, unit);
         visit({ band, factor, plane, offset, length });
         offset += length;
       });
@@ -69,14 +84,13 @@ export function payloadLength(
   let zeroPoints = 0;
   let scales = 0;
   for (const factor of FACTORS) {
-    /** Sizes of one component. Bands of few bytes, of which there may be a million, take turns with bands of none. */
-    let each: PlaneSizes | undefined;
-    let last: Encoding | undefined;
+    /** Of one component. There may be a million bands, but they share encodings. */
+    const known = new Map<Encoding, PlanePlan>();
     for (const { components, [factor]: encoding } of bands) {
-      if (encoding.codec === "zero") continue;
-      if (encoding.codec === "raw") codes = align(codes, FLOAT_BYTES[encoding.element]);
-      if (each === undefined || encoding !== last) each = planeSizes(encoding, 1, lengths[factor]);
-      last = encoding;
+      let own = known.get(encoding);
+      if (own === undefined) known.set(encoding, (own = planOf(encoding, 1, lengths[factor])));
+      const { sizes: each, unit } = own;
+      codes = align(codes, unit);
       codes += components * each.codes;
       zeroPoints += components * each.zeroPoints;
       scales += components * each.scales;

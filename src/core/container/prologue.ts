@@ -1,5 +1,6 @@
 /**
- * The 64 bytes a file begins with (spec clause 5). Nothing in them is trusted before their CRC has passed.
+ * The 64 bytes a file begins with (spec clause 5), and the feature bits among them. Nothing in them is trusted before their CRC
+ * has passed.
  *
  * ```
  *  0  8 magic          12 4 required        24 8 file length    36 4 modules    48 1 alignment exponent
@@ -20,8 +21,11 @@ import {
   SECTIONS,
   TENSORS,
 } from "../../limits.ts";
+import type { Encoding } from "../codecs/encoding.ts";
+import { codecOf, trialFeatures } from "../codecs/registry.ts";
 import { toHex, viewOf } from "./bytes.ts";
 import { crc32 } from "./crc32.ts";
+import type { ModuleRecord, TensorRecord } from "./types.ts";
 
 export const PROLOGUE_BYTES = 64;
 /** Spec 5.1: damaged visibly by text-mode transfer, as in PNG. */
@@ -103,14 +107,15 @@ export function readPrologue(bytes: Uint8Array, limits: LimitSet): Prologue {
   const major = view.getUint16(8, true);
   if (major !== 1) fail(KIND.UNSUPPORTED_VERSION, { offset: 8, expected: "major version 1", actual: major });
   const required = view.getUint32(12, true);
-  const known = limits === "device" ? KNOWN_REQUIRED & ~REQUIRED.ZSTD : KNOWN_REQUIRED;
+  const all = KNOWN_REQUIRED | trialFeatures();
+  const known = limits === "device" ? all & ~REQUIRED.ZSTD : all;
   if (required & ~known)
     fail(KIND.UNSUPPORTED_FEATURE, {
       offset: 12,
       expected: `no bits beyond ${hex32(known)}`,
       actual: hex32(required),
       advice:
-        required & ~KNOWN_REQUIRED
+        required & ~all
           ? undefined
           : "Encode the adapter with plain tensors not compressed (--tensors keep).",
     });
@@ -179,4 +184,41 @@ function checkMagic(bytes: Uint8Array): void {
 
 export function hex32(value: number): string {
   return `0x${value.toString(16).padStart(8, "0")}`;
+}
+
+/** The required bits a file must declare (spec 5.3). */
+export function requiredBits(
+  modules: readonly Pick<ModuleRecord, "experts">[],
+  tensors: readonly Pick<TensorRecord, "role" | "compression">[],
+  encodings: Iterable<Encoding>,
+): number {
+  let required = 0;
+  for (const module of modules) if (module.experts > 1) required |= REQUIRED.EXPERTS;
+  for (const { role, compression } of tensors) {
+    if (compression !== "none") required |= REQUIRED.ZSTD;
+    if (role === "magnitude") required |= REQUIRED.MAGNITUDE;
+    else if (role !== "carried") required |= REQUIRED.REPLACEMENT;
+  }
+  for (const encoding of encodings) {
+    const { feature } = codecOf(encoding);
+    if (feature !== undefined) required |= 1 << feature;
+  }
+  return required;
+}
+
+/** @throws LqaError FEATURE_BITS */
+export function checkFeatures(
+  prologue: Prologue,
+  modules: readonly ModuleRecord[],
+  tensors: readonly TensorRecord[],
+  encodings: readonly Encoding[],
+): void {
+  const required = requiredBits(modules, tensors, encodings);
+  if (prologue.required !== required)
+    fail(KIND.FEATURE_BITS, {
+      where: "required features",
+      offset: 12,
+      expected: hex32(required),
+      actual: hex32(prologue.required),
+    });
 }

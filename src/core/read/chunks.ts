@@ -11,6 +11,7 @@
 import { ELEMENT_BYTES, inputLength, type PlainTensor } from "../../model/adapter.ts";
 import { checkPlane } from "../codecs/check.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
+import { lower } from "../codecs/registry.ts";
 import { checkPayload, openChunk, type PlaneVisitor, planeTaker, rawPayload } from "../container/chunk.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
 import type { Decompressor } from "../container/zstd.ts";
@@ -42,7 +43,7 @@ export function checkModule(
   checkPayload(record, bands, payload, chunk.offset, (extent, bytes) => {
     const { band, factor, plane } = extent;
     if (!report && values !== undefined)
-      checkPlane(bands[band]![factor], plane, bytes, lengths[factor], find);
+      checkPlane(lower(bands[band]![factor]), plane, bytes, lengths[factor], find);
     visit?.(extent, bytes);
   });
   if (report) values?.module(record, payload, chunk.offset);

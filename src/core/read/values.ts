@@ -13,6 +13,7 @@ import { LqaError } from "../../errors.ts";
 import { ELEMENT_BYTES, inputLength } from "../../model/adapter.ts";
 import { checkPlane, type PlaneReport, type usedGroups } from "../codecs/check.ts";
 import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
+import { lower } from "../codecs/registry.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import { unorderedIndex } from "../container/tensor-rules.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
@@ -69,17 +70,13 @@ export class ValueChecks {
       this.plane(record, current!, payloadOffset + current!.offset)(kind, plane, offset, finding);
     for (const extent of planeExtents(record, record.bands)) {
       const { band, factor, plane, offset } = extent;
-      const { [factor]: encoding } = record.bands[band]!;
       const bytes = payload.subarray(offset, offset + extent.length);
-      if (encoding.codec === "zero") continue;
       current = extent;
       const length = lengths[factor];
-      if (encoding.codec === "raw" || plane === "scales") {
-        const used =
-          encoding.codec === "raw"
-            ? undefined
-            : canonical?.(encoding, packed[factor][band] ?? NO_PLANES, length);
-        checkPlane(encoding, plane, bytes, length, report, used);
+      const lowered = lower(record.bands[band]![factor]);
+      if (plane === "scales" || lowered.kind === "floats") {
+        const used = canonical?.(lowered, packed[factor][band] ?? NO_PLANES, length);
+        checkPlane(lowered, plane, bytes, length, report, used);
       } else if (canonical !== undefined) {
         packed[factor][band] ??= { ...NO_PLANES };
         packed[factor][band][plane] = bytes;

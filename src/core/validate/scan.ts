@@ -13,9 +13,9 @@
 import * as KIND from "../../error-catalogue.ts";
 import { caught, LqaError } from "../../errors.ts";
 import { ELEMENT_BYTES, inputLength } from "../../model/adapter.ts";
-import { checkRaw, checkScales, findUsed } from "../codecs/check.ts";
+import { checkFloats, checkScales, findUsed, firstUnusedBit } from "../codecs/check.ts";
 import { FLOAT_BYTES, groupCount } from "../codecs/encoding.ts";
-import { firstUnusedBit } from "../codecs/unused.ts";
+import { lower } from "../codecs/registry.ts";
 import { requireZero } from "../container/bytes.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
@@ -120,9 +120,9 @@ function* stretches(record: ModuleRecord): Generator<Stretch> {
     if (extent.offset > at) yield { extent: undefined, length: extent.offset - at };
     const { components } = record.bands[extent.band]!;
     const row = extent.length / components;
-    const encoding = record.bands[extent.band]![extent.factor];
-    // Raw weights stand for themselves; everything else is checked by whole components.
-    const step = encoding.codec === "raw" ? PIECE : row * Math.max(1, Math.floor(PIECE / row));
+    const { kind } = lower(record.bands[extent.band]![extent.factor]);
+    // Floats stand for themselves; everything else is checked by whole components.
+    const step = kind === "floats" ? PIECE : row * Math.max(1, Math.floor(PIECE / row));
     for (let left = extent.length; left > 0; left -= step) yield { extent, length: Math.min(step, left) };
     at = extent.offset + extent.length;
   }
@@ -144,7 +144,8 @@ function moduleScan(
   for (const factor of ["b", "a"] as const)
     record.bands.forEach(({ components, [factor]: encoding }, band) => {
       firstGroup[factor][band] = groupsOfExpert;
-      if ("scale" in encoding) groupsOfExpert += components * groupCount(encoding.group, lengths[factor]);
+      const { scale, group } = lower(encoding);
+      if (scale !== undefined) groupsOfExpert += components * groupCount(group, lengths[factor]);
     });
   let used = new Uint8Array(0);
   let usedOf = -1;
@@ -179,9 +180,10 @@ function moduleScan(
     }
     const { expert, band, factor, plane } = current;
     const { components } = record.bands[band]!;
-    const encoding = record.bands[band]![factor];
+    const lowered = lower(record.bands[band]![factor]);
+    const { element } = lowered;
     const length = lengths[factor];
-    const unused = firstUnusedBit(encoding, plane, piece, length);
+    const unused = firstUnusedBit(lowered, plane, piece, length);
     if (unused >= 0)
       padding ??= new LqaError(KIND.PADDING_NONZERO, {
         where: `unused bits of module "${record.name}"`,
@@ -192,34 +194,33 @@ function moduleScan(
     if (waiting === undefined || waiting.found.length >= MOST_FINDINGS) return;
     const row = current.length / components;
     const at = offset - current.offset;
-    if (encoding.codec === "raw") {
+    if (element !== undefined) {
       // Components of a stretch that begins in the middle of one are counted from the plane's first weight.
-      const first = at / FLOAT_BYTES[encoding.element];
+      const first = at / FLOAT_BYTES[element];
       const report = waiting.values.plane(record, current, base + offset);
-      checkRaw(piece, encoding.element, length, (kind, name, where, finding) =>
+      checkFloats(piece, element, length, (kind, name, where, finding) =>
         report(kind, name, where, {
           ...finding,
-          component: Math.floor((first + where / FLOAT_BYTES[encoding.element]) / length),
+          component: Math.floor((first + where / FLOAT_BYTES[element]) / length),
         }),
       );
       return;
     }
-    if (encoding.codec === "zero") return;
     const report = waiting.values.plane(record, current, base + offset, at / row);
     if (!canonical) {
-      if (plane === "scales") checkScales(encoding, piece, groupCount(encoding.group, length), report);
+      if (plane === "scales") checkScales(lowered, piece, length, report);
       return;
     }
     if (usedOf !== expert) {
       used = new Uint8Array(Math.ceil(groupsOfExpert / 8));
       usedOf = expert;
     }
-    const groups = groupCount(encoding.group, length);
+    const groups = groupCount(lowered.group, length);
     const first = firstGroup[factor][band]! + (at / row) * groups;
     const isUsed = (i: number): boolean => ((used[(first + i) >>> 3]! >>> ((first + i) & 7)) & 1) === 1;
-    if (plane === "scales") checkScales(encoding, piece, groups, report, isUsed);
+    if (plane === "scales") checkScales(lowered, piece, length, report, isUsed);
     else
-      findUsed(encoding, plane, piece, length, (i) => {
+      findUsed(lowered, plane, piece, length, (i) => {
         used[(first + i) >>> 3]! |= 1 << ((first + i) & 7);
       });
   }

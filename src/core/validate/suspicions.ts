@@ -10,9 +10,11 @@
 
 import { inputLength, multiplierByRule, parameterCount } from "../../model/adapter.ts";
 import { packedBytes, unpackCodes } from "../codecs/bits.ts";
-import { readElement } from "../codecs/elements.ts";
 import { type Encoding, FLOAT_BYTES, type Planes } from "../codecs/encoding.ts";
+import { readElement } from "../codecs/floats.ts";
+import type { Lowered } from "../codecs/lowered.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
+import { lower } from "../codecs/registry.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
 import { type Warning, warning } from "./warnings.ts";
 
@@ -46,7 +48,7 @@ export function* suspiciousRecords(index: ContainerIndex, fileLength: number): G
     const most = Math.min(module.out, inputLength(module));
     if (module.rank > most)
       yield warning("RANK_ABOVE_SHAPE", { where, offset, expected: `at most ${most}`, actual: module.rank });
-    if (module.bands.every(({ b, a }) => b.codec === "zero" || a.codec === "zero"))
+    if (module.bands.every(({ b, a }) => isNothing(b) || isNothing(a)))
       yield warning("ZERO_MODULE", { where, offset, actual: "codec zero" });
   }
   if (decoded > EXPANSION_BYTES && decoded > EXPANSION * fileLength)
@@ -63,8 +65,8 @@ function unexplained({ rule, alpha, rank, multiplier }: ModuleRecord): boolean {
 
 /** Suspicions about the planes of a module. */
 export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: PackedFactors): Warning[] {
-  // All of it is of codec zero, which the record says: its experts, of which there may be many, have nothing to look at.
-  if (bands.every(({ b, a }) => b.codec === "zero" && a.codec === "zero")) return [];
+  // None of it is stored, which the record says: its experts, of which there may be many, have nothing to look at.
+  if (bands.every(({ b, a }) => isNothing(b) && isNothing(a))) return [];
   const found: Warning[] = [];
   const where = `module "${record.name}"`;
   const { offset } = record.chunk;
@@ -75,19 +77,20 @@ export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: Packed
   for (const expert of planes)
     bands.forEach((band, i) => {
       for (const factor of ["b", "a"] as const) {
-        const encoding = band[factor];
+        const lowered = lower(band[factor]);
         const plane = expert[i]![factor];
-        zero[factor] &&= isZero(encoding, plane);
-        constant[factor] &&= isConstant(encoding, plane, lengths[factor]);
-        if (encoding.codec !== "affine" || encoding.bits < 3) continue;
-        const last = 2 ** encoding.bits - 1;
-        for (const code of sampleCodes(plane.codes, encoding.bits, lengths[factor])) {
+        zero[factor] &&= isZero(lowered, plane);
+        constant[factor] &&= isConstant(lowered, plane, lengths[factor]);
+        const { kind, bits } = lowered;
+        if (kind !== "codes" || bits < 3) continue;
+        const last = 2 ** bits - 1;
+        for (const code of sampleCodes(plane.codes, bits, lengths[factor])) {
           ends[factor].seen++;
           if (code === 0 || code === last) ends[factor].codes++;
         }
       }
     });
-  const declared = bands.every(({ b, a }) => b.codec === "zero" || a.codec === "zero");
+  const declared = bands.every(({ b, a }) => isNothing(b) || isNothing(a));
   for (const factor of ["b", "a"] as const) {
     const place = `${where}, ${factor === "b" ? "B'" : "A'"}`;
     const { codes, seen } = ends[factor];
@@ -109,23 +112,27 @@ export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: Packed
   return found;
 }
 
-function isZero(encoding: Encoding, planes: Planes): boolean {
-  if (encoding.codec === "zero") return true;
-  return allSame(encoding.codec === "raw" ? planes.codes : planes.scales, 1, 0);
+function isNothing(encoding: Encoding): boolean {
+  return lower(encoding).kind === "nothing";
+}
+
+function isZero({ kind }: Lowered, planes: Planes): boolean {
+  return allSame(kind === "floats" ? planes.codes : planes.scales, 1, 0);
 }
 
 /** All weights are one number, as far as scales, zero points and a sample of the codes show it. */
-function isConstant(encoding: Encoding, { scales, zeroPoints, codes }: Planes, length: number): boolean {
-  if (encoding.codec === "zero" || encoding.codec === "trellis") return false;
-  if (encoding.codec === "raw") {
-    const size = FLOAT_BYTES[encoding.element];
-    // One weight alone is not suspicious.
-    return codes.length > size && allSame(codes, size);
-  }
-  if (length < 2 || !allSame(scales, FLOAT_BYTES[encoding.scale]) || !allSame(zeroPoints, 1)) return false;
+function isConstant(
+  { kind, element, bits, scale }: Lowered,
+  { scales, zeroPoints, codes }: Planes,
+  length: number,
+): boolean {
+  if (kind === "nothing" || kind === "windows") return false;
+  // One weight alone is not suspicious.
+  if (element !== undefined)
+    return codes.length > FLOAT_BYTES[element] && allSame(codes, FLOAT_BYTES[element]);
+  if (length < 2 || !allSame(scales, FLOAT_BYTES[scale!]) || !allSame(zeroPoints, 1)) return false;
   let first: number | undefined;
-  for (const code of sampleCodes(codes, encoding.codec === "affine" ? encoding.bits : 1, length))
-    if (code !== (first ??= code)) return false;
+  for (const code of sampleCodes(codes, bits, length)) if (code !== (first ??= code)) return false;
   return true;
 }
 
@@ -150,12 +157,12 @@ function hugeWeight(bands: PackedFactors["bands"], planes: PackedFactors["planes
   for (const expert of planes)
     for (const [i, band] of bands.entries())
       for (const factor of ["b", "a"] as const) {
-        const encoding = band[factor];
-        if (encoding.codec !== "raw") continue;
+        const { element } = lower(band[factor]);
+        if (element === undefined) continue;
         const { codes } = expert[i]![factor];
-        const count = Math.min(SAMPLE, codes.length / FLOAT_BYTES[encoding.element]);
+        const count = Math.min(SAMPLE, codes.length / FLOAT_BYTES[element]);
         for (let n = 0; n < count; n++) {
-          const value = readElement(codes, encoding.element, n);
+          const value = readElement(codes, element, n);
           if (Number.isFinite(value) && Math.abs(value) >= HUGE) return value;
         }
       }

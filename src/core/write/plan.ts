@@ -7,12 +7,17 @@
 import type { Band } from "../codecs/packed.ts";
 import { align } from "../container/bytes.ts";
 import { crc32 } from "../container/crc32.ts";
-import { requiredBits } from "../container/features.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import { type FileLayout, layOut } from "../container/layout.ts";
 import { withoutPauses } from "../container/pauses.ts";
-import { PROLOGUE_BYTES, type Prologue, readPrologue, writePrologue } from "../container/prologue.ts";
+import {
+  PROLOGUE_BYTES,
+  type Prologue,
+  readPrologue,
+  requiredBits,
+  writePrologue,
+} from "../container/prologue.ts";
 import { interpretIndex } from "../container/records-read.ts";
 import { writeRecords } from "../container/records-write.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../container/types.ts";

@@ -16,13 +16,13 @@
  */
 import type { Band, PackedBand, PackedFactors } from "../../core/codecs/packed.ts";
 import { inputLength, type LoraModule } from "../../model/adapter.ts";
-import { affineFactor, type CodedFactor, signFactor, zeroFactor } from "./code-factor.ts";
+import { CODERS, type Coded } from "./coders.ts";
 import { minMaxFit } from "./fit.ts";
 import type { Bundle } from "./groups.ts";
 import { componentsOfA, componentsOfB } from "./reparameterize.ts";
 
 /** How to code vectors of one band. */
-type CodeFactor = (bundles: readonly Bundle[], where: string) => CodedFactor;
+type CodeFactor = (bundles: readonly Bundle[], where: string) => Coded;
 
 /**
  * Plain round-to-nearest of the original factors. Weights must be finite.
@@ -32,12 +32,12 @@ type CodeFactor = (bundles: readonly Bundle[], where: string) => CodedFactor;
  * @throws LqaError SOURCE_RANGE if a scale overflows bf16
  */
 export function rtnFactors(module: LoraModule, bits: number, group: number): PackedFactors {
-  return codeOriginals(module, group, (bundles, where) => affineFactor(bundles, bits, minMaxFit, where));
+  return codeOriginals(module, group, (bundles, where) => CODERS.affine(bundles, bits, minMaxFit, where));
 }
 
 /** Signs and mean magnitudes of the original factors. @throws as {@link rtnFactors} */
 export function signFactors(module: LoraModule, group: number): PackedFactors {
-  return codeOriginals(module, group, signFactor);
+  return codeOriginals(module, group, CODERS.sign);
 }
 
 function codeOriginals(module: LoraModule, group: number, code: CodeFactor): PackedFactors {
@@ -54,8 +54,8 @@ function codeOriginals(module: LoraModule, group: number, code: CodeFactor): Pac
   const planes: PackedBand[][] = all.map(() => []);
   for (let from = 0, end = 0; from < rank; from = end) {
     while (end < rank && live[end] === live[from]) end++;
-    const factor = (which: "b" | "a"): CodedFactor => {
-      if (!live[from]) return zeroFactor(experts);
+    const factor = (which: "b" | "a"): Coded => {
+      if (!live[from]) return CODERS.zero(experts);
       const length = which === "b" ? out : n;
       const bundles = all.map(
         (expert): Bundle => ({ values: expert[which], from, components: end - from, length, group }),

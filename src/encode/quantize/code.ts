@@ -1,6 +1,7 @@
 /**
  * From real-valued fits to planes: scales are rounded to their storage type, then codes are chosen against the
- * rounded scales, because those are what a decoder multiplies by (spec clauses 8.1, 8.4, 8.5).
+ * rounded scales, because those are what a decoder multiplies by (spec clauses 8.1, 8.4, 8.5). Raw weights have no fit: each is
+ * rounded once (8.3).
  *
  * A group whose codes would all stand for 0 is stored in its one canonical form: scale, zero point and codes 0 (spec
  * clause 12). Such groups do not count when the scale type is chosen.
@@ -8,11 +9,17 @@
  * @module
  */
 import { packCodes, packedBytes } from "../../core/codecs/bits.ts";
-import { bitsToNumber, numberToBits, writeBits } from "../../core/codecs/elements.ts";
-import { FLOAT_BYTES, groupCount, type Planes, type ScaleType } from "../../core/codecs/encoding.ts";
+import {
+  FLOAT_BYTES,
+  type FloatType,
+  groupCount,
+  type Planes,
+  type ScaleType,
+} from "../../core/codecs/encoding.ts";
+import { bitsToNumber, numberToBits, writeBits } from "../../core/codecs/floats.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { type Bundle, eachGroup, type Fit, roundEven, signBit } from "./groups.ts";
+import { type Bundle, eachGroup, type Fit, roundEven, type Strided, signBit } from "./groups.ts";
 
 /**
  * The storage type for the scales of one factor of one band: `f16`, unless some scale that is needed overflows it or
@@ -108,6 +115,30 @@ export function codeSign(bundle: Bundle, fit: Fit, type: ScaleType): Planes {
     for (let i = start; i < end; i++) codes[i - base] = signBit(values[i]!);
   });
   return { scales, zeroPoints: new Uint8Array(0), codes: packVectors(codes, components, length, 1) };
+}
+
+/**
+ * Codes weights as themselves.
+ *
+ * @throws LqaError SOURCE_RANGE if a weight overflows the element type
+ */
+export function codeRaw(vectors: Strided, element: FloatType, where: string): Planes {
+  const { values, components, length, offset, componentStride, weightStride } = vectors;
+  const codes = new Uint8Array(components * length * FLOAT_BYTES[element]);
+  for (let c = 0, to = 0; c < components; c++) {
+    for (let i = 0; i < length; i++, to++) {
+      const from = offset + c * componentStride + i * weightStride;
+      const bits = numberToBits(values[from]!, element);
+      if (element !== "f32" && !Number.isFinite(bitsToNumber(bits, element)))
+        fail(KIND.SOURCE_RANGE, {
+          where: `${where}, index ${from}`,
+          expected: element,
+          actual: values[from]!,
+        });
+      writeBits(codes, element, to, bits);
+    }
+  }
+  return { scales: new Uint8Array(0), zeroPoints: new Uint8Array(0), codes };
 }
 
 function packVectors(codes: Uint8Array, components: number, length: number, bits: number): Uint8Array {

@@ -17,6 +17,16 @@ export interface Bundle {
   readonly group: number;
 }
 
+/** Vectors in an array: weight i of component c is `values[offset + c · componentStride + i · weightStride]`. */
+export interface Strided {
+  readonly values: Float32Array;
+  readonly components: number;
+  readonly length: number;
+  readonly offset: number;
+  readonly componentStride: number;
+  readonly weightStride: number;
+}
+
 /** One scale and zero point for each group, `[components][groups]`. A scale of 0 means that all is 0. */
 export interface Fit {
   readonly scales: Float64Array;

@@ -12,7 +12,7 @@
 
 import type { Band, PackedBand, PackedFactors } from "../../core/codecs/packed.ts";
 import type { LoraModule } from "../../model/adapter.ts";
-import { affineFactor, type CodedFactor, signFactor, zeroFactor } from "./code-factor.ts";
+import { CODERS, type Coded } from "./coders.ts";
 import { minMaxFit, searchFit } from "./fit.ts";
 import type { Bundle } from "./groups.ts";
 import { type Components, reparameterize } from "./reparameterize.ts";
@@ -38,7 +38,7 @@ export interface LoraQuantOptions {
 interface Plan {
   readonly from: number;
   readonly components: number;
-  readonly codec: "affine" | "sign" | "zero";
+  readonly part: "strong" | "weak" | "nothing";
 }
 
 /**
@@ -54,7 +54,7 @@ export function loraQuant(module: LoraModule, options: LoraQuantOptions): Packed
   const bands: Band[] = [];
   const planes: PackedBand[][] = experts.map(() => []);
   for (const plan of planBands(experts, options)) {
-    if (plan.codec === "affine" && options.refine === "sgd") refineBand(experts, plan, options);
+    if (plan.part === "strong" && options.refine === "sgd") refineBand(experts, plan, options);
     const b = encodeFactor(experts, plan, "b", options, `module "${module.name}", factor B`);
     const a = encodeFactor(experts, plan, "a", options, `module "${module.name}", factor A`);
     bands.push({ components: plan.components, b: b.encoding, a: a.encoding });
@@ -74,9 +74,9 @@ function planBands(experts: readonly Components[], options: LoraQuantOptions): P
   const strong =
     live === 0 ? 0 : strongComponents(energies.subarray(0, live), options.variant.coverage, options.hRule);
   const plans: Plan[] = [
-    { from: 0, components: strong, codec: "affine" },
-    { from: strong, components: live - strong, codec: "sign" },
-    { from: live, components: rank - live, codec: "zero" },
+    { from: 0, components: strong, part: "strong" },
+    { from: strong, components: live - strong, part: "weak" },
+    { from: live, components: rank - live, part: "nothing" },
   ];
   return plans.filter((plan) => plan.components > 0);
 }
@@ -96,8 +96,8 @@ function encodeFactor(
   factor: "b" | "a",
   options: LoraQuantOptions,
   where: string,
-): CodedFactor {
-  if (plan.codec === "zero") return zeroFactor(experts.length);
+): Coded {
+  if (plan.part === "nothing") return CODERS.zero(experts.length);
   const bundles = experts.map(
     (expert): Bundle => ({
       values: expert[factor],
@@ -107,7 +107,7 @@ function encodeFactor(
       group: options.group,
     }),
   );
-  if (plan.codec === "sign") return signFactor(bundles, where);
+  if (plan.part === "weak") return CODERS.sign(bundles, where);
   const fit = options.refine === "search" ? searchFit : minMaxFit;
-  return affineFactor(bundles, options.variant.bits, fit, where);
+  return CODERS.affine(bundles, options.variant.bits, fit, where);
 }

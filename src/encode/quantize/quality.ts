@@ -9,9 +9,10 @@
  * @module
  */
 import { decodePlanes } from "../../core/codecs/decode.ts";
-import { type Encoding, encodingLabel, FLOAT_BYTES, groupCount } from "../../core/codecs/encoding.ts";
+import { type Encoding, FLOAT_BYTES, groupCount } from "../../core/codecs/encoding.ts";
+import { fieldCount } from "../../core/codecs/lowered.ts";
 import type { PackedFactors } from "../../core/codecs/packed.ts";
-import { trellisBits, trellisTable } from "../../core/codecs/trellis.ts";
+import { encodingLabel, lower } from "../../core/codecs/registry.ts";
 import { inputLength, type LoraModule, parameterCount, withFactors } from "../../model/adapter.ts";
 import type { DenseMatrix } from "../linalg/engine.ts";
 import { differenceEnergy, type LowRank, pairEnergies, pairGram } from "../linalg/gram.ts";
@@ -273,21 +274,10 @@ function countedBits(module: LoraModule, factors: PackedFactors): number {
 }
 
 function vectorBits(encoding: Encoding, length: number): number {
-  switch (encoding.codec) {
-    case "zero":
-      return 0;
-    case "raw":
-      return 8 * FLOAT_BYTES[encoding.element] * length;
-    case "trellis": {
-      const scales = groupCount(encoding.group, length) * 8 * FLOAT_BYTES[encoding.scale];
-      return trellisBits(trellisTable(encoding.table), length) + scales;
-    }
-    default: {
-      const bits = encoding.codec === "sign" ? 1 : encoding.bits;
-      const zeroPoint = encoding.codec === "affine" ? bits : 0;
-      return (
-        bits * length + groupCount(encoding.group, length) * (8 * FLOAT_BYTES[encoding.scale] + zeroPoint)
-      );
-    }
-  }
+  const lowered = lower(encoding);
+  const scaleBits = lowered.scale === undefined ? 0 : 8 * FLOAT_BYTES[lowered.scale];
+  return (
+    fieldCount(lowered, "codes", length) * lowered.bits +
+    groupCount(lowered.group, length) * (scaleBits + lowered.zeroBits)
+  );
 }

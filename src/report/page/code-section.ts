@@ -37,25 +37,25 @@ ${codes.length > PANELS ? html`<p class="faint">${codes.length - PANELS} more en
   );
 }
 
-function draw({ encoding, codec, components, counts }: CodeCounts): Html {
+function draw({ encoding, kind, components, counts }: CodeCounts): Html {
   const total = counts.reduce((sum, one) => sum + one, 0);
   const bars = counts.map((value, i) => ({
     count: value,
     name:
-      codec === "sign"
+      kind === "signs"
         ? ["−", "+"][i]!
-        : codec === "affine"
+        : kind === "codes"
           ? `code ${i}`
           : `integers from ${8 * i - 128} to ${8 * i - 121}`,
   }));
   const [first, last] =
-    codec === "sign" ? ["−", "+"] : codec === "affine" ? ["0", String(counts.length - 1)] : ["−128", "127"];
+    kind === "signs" ? ["−", "+"] : kind === "codes" ? ["0", String(counts.length - 1)] : ["−128", "127"];
   const entropy = counts.reduce(
     (sum, one) => (one === 0 ? sum : sum - (one / total) * Math.log2(one / total)),
     0,
   );
   const bits = Math.log2(counts.length);
   const note =
-    codec === "trellis" ? "" : `, entropy ${entropy.toFixed(2)} of ${bits} ${bits === 1 ? "bit" : "bits"}`;
+    kind === "windows" ? "" : `, entropy ${entropy.toFixed(2)} of ${bits} ${bits === 1 ? "bit" : "bits"}`;
   return histogram(encoding, `${count(components)} components${note}`, bars, [first, last]);
 }

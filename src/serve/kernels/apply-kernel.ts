@@ -6,9 +6,9 @@
  *
  * @module
  */
-import { FREE, prepareTable, type TablePreparing, TYPE } from "../../core/codecs/kernels/encoding-kinds.ts";
-import { kernelMaker } from "../../core/wasm/instantiate.ts";
-import { KernelMemory } from "../../core/wasm/memory.ts";
+import { FREE, prepareTable, type TablePreparing } from "../../core/codecs/kernels/encoding-kinds.ts";
+import { FLOAT_NUMBERS } from "../../core/codecs/lowered.ts";
+import { KernelMemory, kernelMaker } from "../../core/wasm/kernel.ts";
 import { inputLength } from "../../model/adapter.ts";
 import type { RowList, Rows } from "../activations.ts";
 import { type ApplyProgram, ENTRY_WORDS } from "../program.ts";
@@ -234,7 +234,7 @@ export class ApplyKernel {
       if (own instanceof Float32Array) this.#memory.words.set(own, to / 4);
       else {
         this.#memory.halves.set(own, half / 2);
-        this.#kernel.convert(TYPE.f16, true, half, length, to);
+        this.#kernel.convert(FLOAT_NUMBERS.f16, true, half, length, to);
       }
       if (apart > 4 * length) this.#memory.bytes.fill(0, to + 4 * length, to + apart);
     }
@@ -260,7 +260,7 @@ export class ApplyKernel {
       if (values instanceof Float32Array)
         values.set(this.#memory.words.subarray(from / 4, from / 4 + length), to);
       else {
-        this.#kernel.convert(TYPE.f32, false, from, length, half);
+        this.#kernel.convert(FLOAT_NUMBERS.f32, false, from, length, half);
         values.set(this.#memory.halves.subarray(half / 2, half / 2 + length), to);
       }
     }

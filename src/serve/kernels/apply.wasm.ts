@@ -1,7 +1,7 @@
 // Generated from apply.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of apply.as and of what it imports, in order of their paths. */
-export const SOURCE_HASH = "3a3f5d3760ee1115670ce0e2c0e03facc5034f3a7da165c624730138550b4fec";
+export const SOURCE_HASH = "a97804b26ec412ad3dce2d3636c14bc2d912e20c76d3d2bc78f5692c1935ad75";
 
 /** The WebAssembly module, 19668 bytes, as text (src/core/wasm/text.ts). */
 export const WASM_TEXT: string =

@@ -4,13 +4,14 @@
  *
  * @module
  */
+import { CODEC_NAMES } from "../../../../src/core/codecs/registry.ts";
+import { ROTATIONS } from "../../../../src/core/codecs/rotation.ts";
 import {
   BASE_LAYOUTS,
   COMPRESSIONS,
   ELEMENT_TYPES,
   MODULE_ROLES,
   MULTIPLIER_RULES,
-  ROTATIONS,
   TENSOR_ROLES,
 } from "../../../../src/core/container/encoding-record.ts";
 import { SCHEMA } from "../../../../src/core/container/generated/schema.ts";
@@ -60,7 +61,7 @@ const FIELD_CLAUSES: Readonly<Record<string, string>> = {
 };
 /** What the numbers of a field stand for, by vector and field. */
 const MEANINGS: Readonly<Record<string, readonly (string | undefined)[]>> = {
-  "encodings.codec": ["zero", "raw", "affine", "sign", "trellis"],
+  "encodings.codec": CODEC_NAMES,
   "encodings.element": ELEMENT_TYPES,
   "encodings.scale": ELEMENT_TYPES,
   "encodings.rotation": ROTATIONS,

@@ -5,14 +5,10 @@
  * @module
  */
 import { unpackCodes } from "../../../../src/core/codecs/bits.ts";
-import { readElement } from "../../../../src/core/codecs/elements.ts";
-import {
-  type Encoding,
-  encodingLabel,
-  FLOAT_BYTES,
-  type FloatType,
-} from "../../../../src/core/codecs/encoding.ts";
-import { trellisTable } from "../../../../src/core/codecs/trellis.ts";
+import { FLOAT_BYTES, type FloatType } from "../../../../src/core/codecs/encoding.ts";
+import { readElement } from "../../../../src/core/codecs/floats.ts";
+import type { Lowered } from "../../../../src/core/codecs/lowered.ts";
+import { codecOf, encodingLabel, lower } from "../../../../src/core/codecs/registry.ts";
 import { CRC_BYTES } from "../../../../src/core/container/crc32.ts";
 import { type PlaneExtent, planeExtents } from "../../../../src/core/container/layout.ts";
 import type { ChunkRecord, ModuleRecord, TensorRecord } from "../../../../src/core/container/types.ts";
@@ -20,15 +16,6 @@ import { type ByteField, field, gap, type Stretch } from "./field.ts";
 
 /** Numbers of a field that are told. */
 const SHOWN = 6;
-/** Clauses of codes by codec. */
-const CODEC_CLAUSES: Readonly<Record<Encoding["codec"], string>> = {
-  zero: "8.2",
-  raw: "8.3",
-  affine: "8.4",
-  sign: "8.5",
-  trellis: "8.6",
-};
-
 /** The fields of the payload of a chunk, as it is stored. */
 export function* payloadFields(
   kind: "module" | "tensor" | "section",
@@ -73,19 +60,20 @@ function* componentFields(
   stretch: Stretch,
 ): Generator<ByteField> {
   const encoding = bands[band]![factor];
+  const lowered = lower(encoding);
   const { components } = bands[band]!;
   const size = length / components;
   const first = chunk.offset + offset;
   const end = stretch.offset + stretch.bytes.length;
   const word =
     plane === "codes"
-      ? encoding.codec === "raw"
+      ? lowered.kind === "floats"
         ? "weights"
         : "codes"
       : plane === "scales"
         ? "scales"
         : "zero points";
-  const clause = plane === "scales" ? "8.1" : plane === "zeroPoints" ? "8.4" : CODEC_CLAUSES[encoding.codec];
+  const clause = plane === "scales" ? "8.1" : plane === "zeroPoints" ? "8.4" : codecOf(encoding).clause;
   const of = experts > 1 ? `, expert ${expert}` : "";
   for (let c = Math.max(0, Math.floor((stretch.offset - first) / size)); c < components; c++) {
     const at = first + c * size;
@@ -93,14 +81,14 @@ function* componentFields(
     const name = `${word} of ${factor.toUpperCase()}′, component ${firstNumber + c}${of} (${encodingLabel(encoding)})`;
     yield {
       ...field(at, size, name, clause, stretch, () => ""),
-      value: numbersText(encoding, plane, at, size, stretch),
+      value: numbersText(lowered, plane, at, size, stretch),
     };
   }
 }
 
 /** The first numbers of a component in a plane; undefined where its beginning is not there. */
 function numbersText(
-  encoding: Encoding,
+  { kind, element, scale, bits, zeroBits }: Lowered,
   plane: PlaneExtent["plane"],
   at: number,
   size: number,
@@ -120,19 +108,8 @@ function numbersText(
     unpackCodes(own, 0, count, bits, codes, 0);
     return `${what}${[...codes].join(", ")}${size * 8 >= bits * (count + 1) ? ", …" : ""}`;
   };
-  if (plane === "scales") return "scale" in encoding ? floats(encoding.scale) : undefined;
-  switch (encoding.codec) {
-    case "zero":
-      return undefined;
-    case "raw":
-      return floats(encoding.element);
-    case "affine":
-      return packed(encoding.bits);
-    case "sign":
-      return packed(1);
-    case "trellis": {
-      const { stepBits } = trellisTable(encoding.table);
-      return packed(stepBits, `steps of ${stepBits} ${stepBits === 1 ? "bit" : "bits"}: `);
-    }
-  }
+  if (plane === "scales") return scale && floats(scale);
+  if (plane === "zeroPoints") return packed(zeroBits);
+  if (element !== undefined) return floats(element);
+  return packed(bits, kind === "windows" ? `steps of ${bits} ${bits === 1 ? "bit" : "bits"}: ` : "");
 }

@@ -1,6 +1,6 @@
 /**
  * The decoder as a WebAssembly kernel with 128-bit SIMD (source: `decode.as`): whole factors, part by part, to the bits of
- * `decode-plain.ts`.
+ * the reference decoders.
  *
  * Weights are made in a tile that stays in the cache and copied to the target from there, be it an array of the caller or
  * the kernel's own memory: copying whole cache lines need not read them first, storing 16 bytes at a time does, and that
@@ -8,15 +8,12 @@
  *
  * @module
  */
-import { kernelMaker } from "../../wasm/instantiate.ts";
-import { KernelMemory } from "../../wasm/memory.ts";
-import type { DecodeTarget } from "../decode-plain.ts";
-import type { Encoding } from "../encoding.ts";
+import { KernelMemory, kernelMaker } from "../../wasm/kernel.ts";
+import { type DecodeTarget, FLOAT_NUMBERS, type Lowered, ROTATED } from "../lowered.ts";
 import { WASM_TEXT } from "./decode.wasm.ts";
 import { type FactorJob, type Round, roundsOf } from "./decode-rounds.ts";
-import { copySlice, isRotated, type Part, type Slice, type Staged } from "./decode-stage.ts";
-
-import { FREE, INTEGERS, kindOf, prepareTable, type TablePreparing, TYPE } from "./encoding-kinds.ts";
+import { copySlice, type LoweredPart, type Slice, type Staged } from "./decode-stage.ts";
+import { FREE, kindOf, prepareTable, type TablePreparing } from "./encoding-kinds.ts";
 
 export type { FactorJob } from "./decode-rounds.ts";
 export type { Part } from "./decode-stage.ts";
@@ -129,7 +126,7 @@ export class DecodeKernel {
       const rows = order === "component" ? place : round.tile;
       let to = rows;
       for (const { part, slice, staged } of slices) {
-        if (!this.#run(part.encoding, staged, slice, wide, i, n, to, round.apart)) return false;
+        if (!this.#run(part.lowered, staged, slice, wide, i, n, to, round.apart)) return false;
         to += round.apart * part.components;
       }
       if (order === "weight")
@@ -140,20 +137,20 @@ export class DecodeKernel {
   }
 
   /** Copies planes, and rotates what is rotated. */
-  #stage(part: Part, length: number, slice: Slice, staged: Staged): void {
+  #stage(part: LoweredPart, length: number, slice: Slice, staged: Staged): void {
     copySlice(part, length, slice, staged, this.#memory.bytes);
-    if (part.encoding.codec !== "trellis") return;
-    const number = part.encoding.table;
-    const at = prepareTable(this.#kernel, this.#memory.bytes, number, this.#prepared);
-    if (!isRotated(part.encoding)) return;
+    const { table, rotated } = part.lowered;
+    if (table === undefined) return;
+    const at = prepareTable(this.#kernel, this.#memory.bytes, table.number, this.#prepared);
+    if (!rotated) return;
     for (let c = 0; c < slice.components; c++) {
       const codes = staged.codes + c * staged.codesStride;
-      this.#kernel.rotate(number, at, codes, length, staged.small, staged.integers + 2 * c * length);
+      this.#kernel.rotate(table.number, at, codes, length, staged.small, staged.integers + 2 * c * length);
     }
   }
 
   #run(
-    encoding: Encoding,
+    lowered: Lowered,
     staged: Staged,
     { components, from: begin, count: whole }: Slice,
     wide: boolean,
@@ -162,8 +159,8 @@ export class DecodeKernel {
     to: number,
     apart: number,
   ): boolean {
-    const { kind, bits, scale, group, lut } = kindOf(encoding);
-    const integers = kind === INTEGERS;
+    const { kind, bits, scale, group, lut } = kindOf(lowered);
+    const integers = kind === ROTATED;
     return (
       this.#kernel.decode(
         kind,
@@ -194,7 +191,7 @@ export class DecodeKernel {
     if (multiplier !== 1) {
       this.#kernel.multiply(from, count, multiplier);
       if (!(target instanceof Float32Array)) {
-        this.#kernel.convert(TYPE.f32, false, from, count, round.converted);
+        this.#kernel.convert(FLOAT_NUMBERS.f32, false, from, count, round.converted);
         from = round.converted;
       }
     }

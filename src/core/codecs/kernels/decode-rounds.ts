@@ -4,8 +4,16 @@
  *
  * @module
  */
-import { planeSizes } from "../encoding.ts";
-import { isRotated, type Part, placeSlice, type Slice, type Staged, sliceUnit } from "./decode-stage.ts";
+import { sizesOf } from "../lowered.ts";
+import { lower } from "../registry.ts";
+import {
+  type LoweredPart,
+  type Part,
+  placeSlice,
+  type Slice,
+  type Staged,
+  sliceUnit,
+} from "./decode-stage.ts";
 
 /** All components of all parts of a factor: where its weights go, and how. */
 export interface FactorJob {
@@ -20,7 +28,7 @@ export interface FactorJob {
 
 /** Slices that are staged together. In order `component` there is one. */
 export interface Round {
-  readonly slices: readonly { readonly part: Part; readonly slice: Slice; readonly staged: Staged }[];
+  readonly slices: readonly { readonly part: LoweredPart; readonly slice: Slice; readonly staged: Staged }[];
   /** Weights of each vector. */
   readonly from: number;
   readonly count: number;
@@ -60,8 +68,13 @@ const LEAST_ROTATED = 512;
  *   components that a slice would take too much
  */
 export function roundsOf(job: FactorJob, elementBytes: number, base: number): Round[] | undefined {
-  const { parts, length, order } = job;
-  if (length < LEAST_ROTATED && parts.some(({ encoding }) => isRotated(encoding))) return undefined;
+  const { length, order } = job;
+  const parts = job.parts.map(({ encoding, planes, components }) => ({
+    lowered: lower(encoding),
+    planes,
+    components,
+  }));
+  if (length < LEAST_ROTATED && parts.some(({ lowered }) => lowered.rotated)) return undefined;
   const rounds = order === "component" ? byComponents() : byWeights();
   return rounds.every(({ end }) => end <= MOST_BYTES) ? rounds : undefined;
 
@@ -71,7 +84,7 @@ export function roundsOf(job: FactorJob, elementBytes: number, base: number): Ro
     for (const part of parts) {
       const each = planeBytes(part, length);
       // Short vectors share a tile, long ones are staged in slices.
-      const together = isRotated(part.encoding)
+      const together = part.lowered.rotated
         ? 1
         : Math.max(1, Math.floor(Math.min(TILE_BYTES / (elementBytes * length), STAGE_BYTES / each)));
       const most = sliceWeights([part], each, length);
@@ -103,11 +116,16 @@ export function roundsOf(job: FactorJob, elementBytes: number, base: number): Ro
     return found;
   }
 
-  function round(of: readonly Part[], slices: readonly Slice[], component: number, most: number): Round {
+  function round(
+    of: readonly LoweredPart[],
+    slices: readonly Slice[],
+    component: number,
+    most: number,
+  ): Round {
     const { from, count } = slices[0]!;
     let tile = base;
     const staged = slices.map((slice, i) => {
-      const place = placeSlice(of[i]!.encoding, length, slice, tile);
+      const place = placeSlice(of[i]!.lowered, length, slice, tile);
       tile = place.end;
       return { part: of[i]!, slice, staged: place };
     });
@@ -129,14 +147,14 @@ function align(at: number): number {
 }
 
 /** Bytes of the planes of one vector. */
-function planeBytes({ encoding }: Part, length: number): number {
-  const { codes, scales, zeroPoints } = planeSizes(encoding, 1, length);
+function planeBytes({ lowered }: LoweredPart, length: number): number {
+  const { codes, scales, zeroPoints } = sizesOf(lowered, 1, length);
   return codes + scales + zeroPoints;
 }
 
 /** Weights of each vector in a slice, of parts whose planes take `bytes` for all weights. */
-function sliceWeights(parts: readonly Part[], bytes: number, length: number): number {
-  if (bytes <= STAGE_BYTES || parts.some(({ encoding }) => isRotated(encoding))) return length;
-  const unit = Math.max(...parts.map(({ encoding }) => sliceUnit(encoding)));
+function sliceWeights(parts: readonly LoweredPart[], bytes: number, length: number): number {
+  if (bytes <= STAGE_BYTES || parts.some(({ lowered }) => lowered.rotated)) return length;
+  const unit = Math.max(...parts.map(({ lowered }) => sliceUnit(lowered)));
   return unit * Math.max(1, Math.floor((STAGE_BYTES * length) / bytes / unit));
 }

@@ -8,14 +8,19 @@
  *
  * @module
  */
-import { type Encoding, FLOAT_BYTES, groupCount, type Planes, planeSizes } from "../encoding.ts";
-import { trellisRate, trellisTable } from "../trellis.ts";
+import { type Encoding, groupCount, type Planes } from "../encoding.ts";
+import { type Lowered, sizesOf } from "../lowered.ts";
 
 /** One factor's share of a band: planes of so many components with one encoding. */
 export interface Part {
   readonly encoding: Encoding;
   readonly planes: Planes;
   readonly components: number;
+}
+
+/** A part as the kernel takes it. */
+export interface LoweredPart extends Omit<Part, "encoding"> {
+  readonly lowered: Lowered;
 }
 
 /** A slice of consecutive components and weights of a part. */
@@ -50,13 +55,8 @@ const ZERO_POINT_UNIT = 8 * 1024;
 const UNIT = 1024;
 
 /** Slices of a part begin at multiples of so many weights. */
-export function sliceUnit(encoding: Encoding): number {
-  return encoding.codec === "affine" ? ZERO_POINT_UNIT : UNIT;
-}
-
-/** True for vectors that can only be decoded as a whole. */
-export function isRotated(encoding: Encoding): boolean {
-  return encoding.codec === "trellis" && encoding.rotation !== "none";
+export function sliceUnit({ zeroBits }: Lowered): number {
+  return zeroBits > 0 ? ZERO_POINT_UNIT : UNIT;
 }
 
 /** Bytes [begin, end) of one component's share of each plane. */
@@ -66,39 +66,33 @@ export interface Shares {
   readonly zeros: readonly [number, number];
 }
 
-function sharesOf(encoding: Encoding, length: number, from: number, count: number): Shares {
-  const whole = planeSizes(encoding, 1, length);
-  const group = encoding.codec === "zero" || encoding.codec === "raw" ? 0 : encoding.group;
+function sharesOf(lowered: Lowered, length: number, from: number, count: number): Shares {
+  const { group, scale, zeroBits, bits, weights } = lowered;
+  const whole = sizesOf(lowered, 1, length);
   const end = from + count;
-  const last = end === length;
   const groups = group === 0 ? ([0, 1] as const) : ([from / group, groupCount(group, end)] as const);
-  let bits = 0;
-  if (encoding.codec === "raw") bits = 8 * FLOAT_BYTES[encoding.element];
-  else if (encoding.codec === "trellis") bits = trellisRate(trellisTable(encoding.table));
-  else if (encoding.codec !== "zero") bits = encoding.codec === "sign" ? 1 : encoding.bits;
-  const scale = "scale" in encoding ? FLOAT_BYTES[encoding.scale] : 0;
-  const zero = encoding.codec === "affine" ? encoding.bits : 0;
+  const scaleBytes = scale === undefined ? 0 : 2;
+  const rate = bits / weights;
   return {
-    codes: [(from * bits) / 8, last ? whole.codes : (end * bits) / 8],
-    scales: [groups[0] * scale, groups[1] * scale],
-    zeros: [(groups[0] * zero) / 8, Math.ceil((groups[1] * zero) / 8)],
+    codes: [(from * rate) / 8, end === length ? whole.codes : (end * rate) / 8],
+    scales: [groups[0] * scaleBytes, groups[1] * scaleBytes],
+    zeros: [(groups[0] * zeroBits) / 8, Math.ceil((groups[1] * zeroBits) / 8)],
   };
 }
 
 /** Where a slice goes if it is staged at byte `at`. */
-export function placeSlice(encoding: Encoding, length: number, slice: Slice, at: number): Staged {
-  const shares = sharesOf(encoding, length, slice.from, slice.count);
+export function placeSlice(lowered: Lowered, length: number, slice: Slice, at: number): Staged {
+  const shares = sharesOf(lowered, length, slice.from, slice.count);
   const { components } = slice;
   const take = (bytes: number): number => {
     const place = at + MARGIN;
     at = (place + bytes + MARGIN + 15) & ~15;
     return place;
   };
-  const before = history(encoding, slice);
+  const before = history(lowered, slice);
   const codesStride = extent(shares.codes) + before;
   const scaleStride = extent(shares.scales);
   const zeroStride = extent(shares.zeros);
-  const rotated = isRotated(encoding);
   return {
     shares,
     codes: take(components * codesStride) + before,
@@ -107,8 +101,8 @@ export function placeSlice(encoding: Encoding, length: number, slice: Slice, at:
     scaleStride,
     zeros: take(components * zeroStride),
     zeroStride,
-    small: rotated ? take(length) : 0,
-    integers: rotated ? take(2 * components * length) : 0,
+    small: lowered.rotated ? take(length) : 0,
+    integers: lowered.rotated ? take(2 * components * length) : 0,
     end: at,
   };
 }
@@ -117,17 +111,23 @@ function extent([begin, end]: readonly [number, number]): number {
   return end - begin;
 }
 
-/** Bytes of codes that are needed before a slice's own: a trellis goes on from the one before. */
-function history(encoding: Encoding, { from }: Slice): number {
-  return encoding.codec === "trellis" && from > 0 ? 1 : 0;
+/** Bytes of codes that are needed before a slice's own: a window goes on from the one before. */
+function history({ kind }: Lowered, { from }: Slice): number {
+  return kind === "windows" && from > 0 ? 1 : 0;
 }
 
 /** Copies a slice of a part's planes to where {@link placeSlice} said. */
-export function copySlice(part: Part, length: number, slice: Slice, to: Staged, memory: Uint8Array): void {
-  const { encoding, planes } = part;
+export function copySlice(
+  part: LoweredPart,
+  length: number,
+  slice: Slice,
+  to: Staged,
+  memory: Uint8Array,
+): void {
+  const { lowered, planes } = part;
   const { shares } = to;
-  const whole = planeSizes(encoding, 1, length);
-  const before = history(encoding, slice);
+  const whole = sizesOf(lowered, 1, length);
+  const before = history(lowered, slice);
   copy(planes.codes, whole.codes, shares.codes, before, to.codes, to.codesStride);
   copy(planes.scales, whole.scales, shares.scales, 0, to.scales, to.scaleStride);
   copy(planes.zeroPoints, whole.zeroPoints, shares.zeros, 0, to.zeros, to.zeroStride);

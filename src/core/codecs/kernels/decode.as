@@ -1,4 +1,4 @@
-// The decoder in AssemblyScript with 128-bit SIMD: vectors tile by tile (parts/tile.as), to the bits of ../decode-plain.ts.
+// The decoder in AssemblyScript with 128-bit SIMD: vectors tile by tile (parts/tile.as), to the bits of the reference decoders.
 // Built by src/core/wasm/build.mjs.
 //
 // Rotated vectors are expanded and mixed as a whole. Long trellis vectors in binary16 get a table of pairs of weights of their

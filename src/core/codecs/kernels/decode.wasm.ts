@@ -1,7 +1,7 @@
 // Generated from decode.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of decode.as and of what it imports, in order of their paths. */
-export const SOURCE_HASH = "3694e77806d27bd3910294a07b0d1ab2a1d268562740fc4b74e78a7d85901c4b";
+export const SOURCE_HASH = "3b5d4ca0012c8da694de3df4a6515000b57bbcff96a636f789d2de53ee6bf2c0";
 
 /** The WebAssembly module, 25306 bytes, as text (src/core/wasm/text.ts). */
 export const WASM_TEXT: string =

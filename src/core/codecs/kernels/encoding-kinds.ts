@@ -4,14 +4,9 @@
  *
  * @module
  */
-import type { Encoding, FloatType } from "../encoding.ts";
+import { FLOAT_NUMBERS, kindNumber, type Lowered } from "../lowered.ts";
 import { trellisTable } from "../trellis.ts";
 
-/** As in tile.as: float types, and kinds of `tile` with what their `bits` means. */
-export const TYPE: Readonly<Record<FloatType, number>> = { f32: 0, f16: 1, bf16: 2 };
-const [ZERO, RAW, SIGN, AFFINE, TRELLIS] = [0, 1, 2, 3, 4] as const;
-/** Of vectors that were expanded and rotated before. */
-export const INTEGERS = 5;
 /** Where each trellis table stands once it is wanted, by number, and of how many steps its windows are. */
 const LOOKUP: readonly { readonly at: number; readonly steps: number }[] = [
   { at: 0, steps: 0 },
@@ -58,20 +53,14 @@ export interface EncodingKind {
   readonly lut: number;
 }
 
-/** What `tile` is to be told of an encoding. */
-export function kindOf(encoding: Encoding): EncodingKind {
-  switch (encoding.codec) {
-    case "zero":
-      return { kind: ZERO, bits: 0, scale: 0, group: 0, lut: 0 };
-    case "raw":
-      return { kind: RAW, bits: TYPE[encoding.element], scale: 0, group: 0, lut: 0 };
-    default: {
-      const { group } = encoding;
-      const scale = TYPE[encoding.scale];
-      if (encoding.codec === "sign") return { kind: SIGN, bits: 1, scale, group, lut: 0 };
-      if (encoding.codec === "affine") return { kind: AFFINE, bits: encoding.bits, scale, group, lut: 0 };
-      const kind = encoding.rotation === "none" ? TRELLIS : INTEGERS;
-      return { kind, bits: encoding.table, scale, group, lut: LOOKUP[encoding.table]!.at };
-    }
-  }
+/** What `tile` is to be told of an encoding: its `bits` are the number of a table, or of a float type, where there is one. */
+export function kindOf(lowered: Lowered): EncodingKind {
+  const { element, table, bits, scale, group } = lowered;
+  return {
+    kind: kindNumber(lowered),
+    bits: table?.number ?? (element === undefined ? bits : FLOAT_NUMBERS[element]),
+    scale: scale === undefined ? 0 : FLOAT_NUMBERS[scale],
+    group,
+    lut: table === undefined ? 0 : LOOKUP[table.number]!.at,
+  };
 }

@@ -5,8 +5,7 @@
  *
  * @module
  */
-import { kernelMaker } from "../../wasm/instantiate.ts";
-import { growTo } from "../../wasm/memory.ts";
+import { growTo, kernelMaker } from "../../wasm/kernel.ts";
 import { WINDOW_BITS } from "../trellis.ts";
 import { decisionBytes, type TrellisShape, type ViterbiEngine } from "../viterbi-engine.ts";
 import { WASM_TEXT } from "./viterbi.wasm.ts";

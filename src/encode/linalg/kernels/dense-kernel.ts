@@ -10,8 +10,7 @@
  *
  * @module
  */
-import { kernelMaker } from "../../../core/wasm/instantiate.ts";
-import { growTo } from "../../../core/wasm/memory.ts";
+import { growTo, kernelMaker } from "../../../core/wasm/kernel.ts";
 import { type DenseEngine, type DenseMatrix, padded, type Reflectors, STRIP, stripWidth } from "../engine.ts";
 import { WASM_TEXT } from "./dense.wasm.ts";
 

@@ -5,7 +5,8 @@
  */
 import type { Rotation } from "../../../core/codecs/rotation.ts";
 import type { LoraModule } from "../../../model/adapter.ts";
-import { type Coded, lostShare, RATES } from "./rates.ts";
+import type { Coded } from "../coders.ts";
+import { lostShare, RATES } from "./rates.ts";
 import { moduleVectors } from "./vectors.ts";
 
 /** A vector (of every expert) coded at a rate. */

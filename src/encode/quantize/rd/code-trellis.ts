@@ -8,14 +8,14 @@
  *
  * @module
  */
-import { bitsToNumber, numberToBits, writeBits } from "../../../core/codecs/elements.ts";
-import { FLOAT_BYTES } from "../../../core/codecs/encoding.ts";
+
+import { FLOAT_BYTES, type Planes } from "../../../core/codecs/encoding.ts";
+import { bitsToNumber, numberToBits, writeBits } from "../../../core/codecs/floats.ts";
 import { type Rotation, rotateWeights, scaleOfRotated } from "../../../core/codecs/rotation.ts";
 import { largestInteger, type TrellisTable, trellisSteps } from "../../../core/codecs/trellis.ts";
 import { defaultEngine, findWindows, packWindows } from "../../../core/codecs/viterbi.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
-import type { Coded } from "./rates.ts";
 
 /** How a vector is coded. */
 export interface Manner {
@@ -31,35 +31,29 @@ export const TRELLIS_SCALE = "bf16";
 const ROUNDS = 2;
 
 /**
- * Codes vectors with one scale each.
+ * Codes a vector with one scale.
  *
- * @param weights for each vector, what errors of its weights count
+ * @param weights what errors of its weights count
  * @throws LqaError SOURCE_RANGE if a scale overflows bf16
  */
 export function codeTrellis(
-  vectors: readonly Float32Array[],
+  values: Float32Array,
   table: TrellisTable,
   rotation: Rotation,
-  weights: readonly Float32Array[] | undefined,
+  weights: Float32Array | undefined,
   where: string,
-): Coded {
+): Planes {
   const none = new Uint8Array(0);
-  return {
-    encoding: { codec: "trellis", table: table.number, group: 0, scale: TRELLIS_SCALE, rotation },
-    planes: vectors.map((values, i) => {
-      const found = fitVector(values, table, { rotation, weights: weights?.[i] });
-      const stored = new Uint8Array(FLOAT_BYTES[TRELLIS_SCALE]);
-      const pattern = numberToBits(found.scale, TRELLIS_SCALE);
-      // A scale that underflows makes every weight 0: then so are the codes (spec 12.4).
-      if (pattern === 0)
-        return { scales: stored, zeroPoints: none, codes: new Uint8Array(found.codes.length) };
-      const scale = bitsToNumber(pattern, TRELLIS_SCALE);
-      if (!Number.isFinite(Math.fround(scale * largestInteger(rotation))))
-        fail(KIND.SOURCE_RANGE, { where, actual: found.scale });
-      writeBits(stored, TRELLIS_SCALE, 0, pattern);
-      return { scales: stored, zeroPoints: none, codes: found.codes };
-    }),
-  };
+  const found = fitVector(values, table, { rotation, weights });
+  const stored = new Uint8Array(FLOAT_BYTES[TRELLIS_SCALE]);
+  const pattern = numberToBits(found.scale, TRELLIS_SCALE);
+  // A scale that underflows makes every weight 0: then so are the codes (spec 12.4).
+  if (pattern === 0) return { scales: stored, zeroPoints: none, codes: new Uint8Array(found.codes.length) };
+  const scale = bitsToNumber(pattern, TRELLIS_SCALE);
+  if (!Number.isFinite(Math.fround(scale * largestInteger(rotation))))
+    fail(KIND.SOURCE_RANGE, { where, actual: found.scale });
+  writeBits(stored, TRELLIS_SCALE, 0, pattern);
+  return { scales: stored, zeroPoints: none, codes: found.codes };
 }
 
 /** ‖x − x̂‖² / ‖x‖² at the first scale, by weight, fitted but not rounded. */

@@ -11,10 +11,11 @@
  *
  * @module
  */
-import { bitsToNumber, numberToBits, readBits, writeBits } from "../../../core/codecs/elements.ts";
+
 import { type Encoding, FLOAT_BYTES, type Planes } from "../../../core/codecs/encoding.ts";
+import { bitsToNumber, numberToBits, readBits, writeBits } from "../../../core/codecs/floats.ts";
 import type { PackedFactors } from "../../../core/codecs/packed.ts";
-import { largestInteger } from "../../../core/codecs/trellis.ts";
+import { lower } from "../../../core/codecs/registry.ts";
 import type { Choice } from "./allocate.ts";
 import type { Subject } from "./subject.ts";
 
@@ -54,9 +55,10 @@ export function restoreGain(
 }
 
 function timesScales(encoding: Encoding, { scales }: Planes, factor: number): Uint8Array {
-  if (encoding.codec === "zero" || encoding.codec === "raw") return scales;
-  const { scale: type } = encoding;
-  const largest = encoding.codec === "trellis" ? largestInteger(encoding.rotation) : 255;
+  const { scale: type, table, largest: own } = lower(encoding);
+  if (type === undefined) return scales;
+  // Codes of any width are bounded alike.
+  const largest = table === undefined ? 255 : own;
   const stretched = scales.slice();
   for (let i = 0; i < scales.length / FLOAT_BYTES[type]; i++) {
     const pattern = numberToBits(bitsToNumber(readBits(scales, type, i), type) * factor, type);

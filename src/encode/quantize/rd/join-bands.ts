@@ -6,6 +6,7 @@
  */
 import type { Encoding, Planes } from "../../../core/codecs/encoding.ts";
 import type { Band, PackedBand, PackedFactors } from "../../../core/codecs/packed.ts";
+import { ENCODINGS } from "../coders.ts";
 import type { Choice } from "./allocate.ts";
 import { encodingOf, type Subject } from "./subject.ts";
 
@@ -42,7 +43,7 @@ export function joinBands(subject: Subject, choices: readonly Choice[]): PackedF
 
 function runs(subject: Subject, choices: readonly Choice[]): Run[] {
   const found: Run[] = [];
-  const zero: Encoding = { codec: "zero" };
+  const zero = ENCODINGS.zero();
   for (let c = 0; c < subject.module.rank; c++) {
     const component = subject.components[c];
     const b = component === undefined ? zero : encodingOf(component.b, choices[c]!.b);

@@ -8,20 +8,13 @@
  * @module
  */
 import { decodePlanes } from "../../../core/codecs/decode.ts";
-import { type Encoding, type Planes, planeSizes } from "../../../core/codecs/encoding.ts";
+import type { Encoding } from "../../../core/codecs/encoding.ts";
+import { planeSizes } from "../../../core/codecs/registry.ts";
 import type { Rotation } from "../../../core/codecs/rotation.ts";
 import { TRELLIS_TABLES, type TrellisTable, trellisRate } from "../../../core/codecs/trellis.ts";
-import { chooseScaleType, codeAffine, dropIdleGroups } from "../code.ts";
+import { CODERS, type Coded, ENCODINGS } from "../coders.ts";
 import { searchFit } from "../fit.ts";
 import type { Bundle } from "../groups.ts";
-import { codeRaw } from "../raw.ts";
-import { codeTrellis, TRELLIS_SCALE } from "./code-trellis.ts";
-
-/** Vectors coded alike: one encoding, planes for each. */
-export interface Coded {
-  readonly encoding: Encoding;
-  readonly planes: readonly Planes[];
-}
 
 /** One rate. Rates are numbered by their place in {@link RATES}: the higher, the more bits. */
 export interface Rate {
@@ -62,23 +55,24 @@ export const RATES: readonly Rate[] = [
   {
     nominal: 0,
     distortion: 1,
-    encoding: () => ({ codec: "zero" }),
-    code(vectors) {
-      const none = new Uint8Array(0);
-      const planes = { scales: none, zeroPoints: none, codes: none };
-      return { encoding: { codec: "zero" }, planes: vectors.map(() => planes) };
-    },
+    encoding: ENCODINGS.zero,
+    code: (vectors) => CODERS.zero(vectors.length),
   },
   ...[...TRELLIS_TABLES.values()].sort((x, y) => trellisRate(x) - trellisRate(y)).map(tableRate),
   ...AFFINE_DISTORTION.map(affineRate),
   {
     nominal: 16,
     distortion: F16_DISTORTION,
-    encoding: () => ({ codec: "raw", element: "f16" }),
-    code: (vectors, _rotation, _weights, where) => ({
-      encoding: { codec: "raw", element: "f16" },
-      planes: vectors.map((values) => codeRaw(values, "f16", where)),
-    }),
+    encoding: () => ENCODINGS.raw("f16"),
+    code: (vectors, _rotation, _weights, where) =>
+      CODERS.raw(
+        vectors.map((values) => ({
+          ...{ values, components: 1, length: values.length },
+          ...{ offset: 0, componentStride: values.length, weightStride: 1 },
+        })),
+        "f16",
+        where,
+      ),
   },
 ];
 
@@ -86,14 +80,8 @@ function tableRate(table: TrellisTable): Rate {
   return {
     nominal: trellisRate(table),
     distortion: table.distortion,
-    encoding: (rotation) => ({
-      codec: "trellis",
-      table: table.number,
-      group: 0,
-      scale: TRELLIS_SCALE,
-      rotation,
-    }),
-    code: (vectors, rotation, weights, where) => codeTrellis(vectors, table, rotation, weights, where),
+    encoding: (rotation) => ENCODINGS.trellis(table, rotation),
+    code: (vectors, rotation, weights, where) => CODERS.trellis(vectors, table, rotation, weights, where),
   };
 }
 
@@ -102,7 +90,7 @@ function affineRate([bits, distortion]: readonly [number, number]): Rate {
   return {
     nominal: bits,
     distortion,
-    encoding: () => ({ codec: "affine", bits, group, scale: "f16" }),
+    encoding: () => ENCODINGS.affine(bits, group, "f16"),
     code(vectors, _rotation, _weights, where) {
       const bundles = vectors.map(
         (values): Bundle => ({
@@ -113,16 +101,7 @@ function affineRate([bits, distortion]: readonly [number, number]): Rate {
           group,
         }),
       );
-      const fits = bundles.map((bundle) => {
-        const fit = searchFit(bundle, bits);
-        dropIdleGroups(bundle, bits, fit);
-        return fit;
-      });
-      const scale = chooseScaleType(fits, (1 << bits) - 1, where);
-      return {
-        encoding: { codec: "affine", bits, group, scale },
-        planes: bundles.map((bundle, i) => codeAffine(bundle, bits, fits[i]!, scale)),
-      };
+      return CODERS.affine(bundles, bits, searchFit, where);
     },
   };
 }

@@ -9,6 +9,7 @@
 import type { Encoding } from "../../../core/codecs/encoding.ts";
 import type { LoraModule } from "../../../model/adapter.ts";
 import { inputLength } from "../../../model/adapter.ts";
+import { CODERS } from "../coders.ts";
 import type { Candidate, RatePoint } from "./allocate.ts";
 import type { CodedSide } from "./code-module.ts";
 import { RATES, rateBits } from "./rates.ts";
@@ -52,13 +53,7 @@ export function subjectOf(module: LoraModule, survey: Survey): Subject {
 
 /** Rate 0 needs no coding. */
 function nothing(experts: number): CodedSide {
-  const none = new Uint8Array(0);
-  const planes = { scales: none, zeroPoints: none, codes: none };
-  return {
-    encoding: { codec: "zero" },
-    planes: Array.from({ length: experts }, () => planes),
-    distortion: 1,
-  };
+  return { ...CODERS.zero(experts), distortion: 1 };
 }
 
 /** The encoding of a side at a rate: as it was coded, or as that usually turns out. */

@@ -1,4 +1,4 @@
-// Tiles of up to 1024 weights of one vector, from packed codes to binary32 or binary16: what ../../decode-plain.ts does, bit
+// Tiles of up to 1024 weights of one vector, from packed codes to binary32 or binary16: what the reference decoders do, bit
 // for bit, for scales that are finite (and, for binary16, not negative and so small that nothing overflows); tile() says so
 // where they are not. Shared by the kernels that decode and that apply; it is no kernel of its own.
 //

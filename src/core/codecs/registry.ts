@@ -1,0 +1,95 @@
+/**
+ * The registry of codecs, and what is asked of an encoding whatever its codec.
+ *
+ * @module
+ */
+import { AFFINE } from "./affine.ts";
+import type { Codec } from "./codec.ts";
+import type { Encoding, PlaneSizes } from "./encoding.ts";
+import { type Lowered, sizesOf } from "./lowered.ts";
+import { RAW } from "./raw.ts";
+import { SIGN } from "./sign.ts";
+import { TRELLIS } from "./trellis.ts";
+import { ZERO } from "./zero.ts";
+
+/** The codecs of the specification, by number. */
+const ASSIGNED: readonly Codec[] = [ZERO, RAW, AFFINE, SIGN, TRELLIS];
+
+/** By name, and by number. */
+const codecs = new Map<string | number, Codec>(
+  ASSIGNED.flatMap((codec) => [
+    [codec.name, codec],
+    [codec.number, codec],
+  ]),
+);
+/** Required feature bits of codecs that are not assigned. */
+let trials = 0;
+
+/** Names of the codecs of the specification, by number. */
+export const CODEC_NAMES: readonly string[] = ASSIGNED.map(({ name }) => name);
+
+/** The codec of an encoding. */
+export function codecOf({ codec }: Pick<Encoding, "codec">): Codec {
+  return codecs.get(codec)!;
+}
+
+/** The codec of that number; undefined where there is none. */
+export function codecNumbered(number: number): Codec | undefined {
+  return codecs.get(number);
+}
+
+/** The codec whose label this is. */
+export function codecLabelled(label: string): Codec | undefined {
+  return [...codecs.values()].find(({ name }) => label.startsWith(name));
+}
+
+/** The required feature bits of codecs that were registered, as a mask. */
+export function trialFeatures(): number {
+  return trials;
+}
+
+/**
+ * Takes part in a trial with a codec that is not assigned (spec annex I), in this thread. Internal: a reader takes part only if its
+ * caller asks for the trial by name, and no released program writes such files.
+ *
+ * @param codec with a number from 192 on and a required feature bit of the same range
+ * @returns ends that
+ */
+export function registerCodec<E extends { readonly codec: string }>(codec: Codec<E>): () => void {
+  const { name, number, feature = 0 } = codec;
+  if (codecs.has(name) || codecs.has(number))
+    throw new TypeError(`codec ${name} (${number}) is registered already`);
+  if (number < 192 || number > 254 || feature < 24 || feature > 31)
+    throw new TypeError("expected a number from 192 to 254 and a feature bit from 24 to 31");
+  const added = codec as unknown as Codec;
+  codecs.set(name, added).set(number, added);
+  trials |= 1 << feature;
+  return () => {
+    codecs.delete(name);
+    codecs.delete(number);
+    trials &= ~(1 << feature);
+  };
+}
+
+/** What an encoding comes down to. @throws LqaError UNSUPPORTED_CODEC for a trellis table that this version does not know */
+export function lower(encoding: Encoding): Lowered {
+  return codecOf(encoding).lower(encoding);
+}
+
+/** Byte lengths of the planes of `components` vectors of `length` weights (spec 7.2). @throws as {@link lower} */
+export function planeSizes(encoding: Encoding, components: number, length: number): PlaneSizes {
+  return sizesOf(lower(encoding), components, length);
+}
+
+/**
+ * A short name for reports: the codec, then what there is of the type of floats, bits of a code or bits per weight of a table, `r` for
+ * a rotation, group and scale: `zero`, `raw f32`, `sign g128 f16`, `affine2 g128 f16`, `trellis1.5r whole bf16`.
+ */
+export function encodingLabel(encoding: Encoding): string {
+  const { kind, element, bits, weights, rotated, group, scale } = lower(encoding);
+  let label: string = encoding.codec;
+  if (element !== undefined) label += ` ${element}`;
+  else if (kind === "codes" || kind === "windows") label += bits / weights;
+  if (rotated) label += "r";
+  return scale === undefined ? label : `${label} ${group === 0 ? "whole" : `g${group}`} ${scale}`;
+}

@@ -1,0 +1,115 @@
+/**
+ * The encoder's table of codecs: the one place that makes encodings, and codes vectors with each. What a codec's planes are is
+ * with its fit and its codes (`code.ts`, `rd/code-trellis.ts`); which codec a band gets is up to the profiles.
+ *
+ * Experts share a band's encodings (spec clause 6.5), so each coder takes the vectors of all of them, and chooses the scale type
+ * over all: f16, or bf16 where a scale overflows f16 or would be subnormal in it.
+ *
+ * @module
+ */
+import type { Encoding, FloatType, Planes, ScaleType } from "../../core/codecs/encoding.ts";
+import type { Rotation } from "../../core/codecs/rotation.ts";
+import type { TrellisTable } from "../../core/codecs/trellis.ts";
+import { chooseScaleType, codeAffine, codeRaw, codeSign, dropIdleGroups } from "./code.ts";
+import { signFit } from "./fit.ts";
+import type { Bundle, Fit, Strided } from "./groups.ts";
+import { codeTrellis, TRELLIS_SCALE } from "./rd/code-trellis.ts";
+
+/** Coded vectors: one encoding, and planes for each bundle or vector. */
+export interface Coded {
+  readonly encoding: Encoding;
+  readonly planes: readonly Planes[];
+}
+
+/** Makes encodings. */
+export const ENCODINGS = {
+  zero: (): Encoding => ({ codec: "zero" }),
+  raw: (element: FloatType): Encoding => ({ codec: "raw", element }),
+  affine: (bits: number, group: number, scale: ScaleType): Encoding => ({
+    codec: "affine",
+    bits,
+    group,
+    scale,
+  }),
+  sign: (group: number, scale: ScaleType): Encoding => ({ codec: "sign", group, scale }),
+  trellis: ({ number }: TrellisTable, rotation: Rotation): Encoding => ({
+    codec: "trellis",
+    table: number,
+    group: 0,
+    scale: TRELLIS_SCALE,
+    rotation,
+  }),
+};
+
+const none = new Uint8Array(0);
+
+/** Codes vectors. `where` is named in errors. */
+export const CODERS = {
+  /** Vectors that are or become 0. */
+  zero(count: number): Coded {
+    const planes = { scales: none, zeroPoints: none, codes: none };
+    return { encoding: ENCODINGS.zero(), planes: Array.from({ length: count }, () => planes) };
+  },
+
+  /** @throws LqaError SOURCE_RANGE if a weight overflows the element type */
+  raw(vectors: readonly Strided[], element: FloatType, where: string): Coded {
+    return {
+      encoding: ENCODINGS.raw(element),
+      planes: vectors.map((vector) => codeRaw(vector, element, where)),
+    };
+  },
+
+  /**
+   * With zero points.
+   *
+   * @param bundles all with the same group
+   * @param fitOf how scales and zero points are found
+   * @throws LqaError SOURCE_RANGE if a scale overflows bf16
+   */
+  affine(
+    bundles: readonly Bundle[],
+    bits: number,
+    fitOf: (bundle: Bundle, bits: number) => Fit,
+    where: string,
+  ): Coded {
+    const fits = bundles.map((bundle) => {
+      const fit = fitOf(bundle, bits);
+      dropIdleGroups(bundle, bits, fit);
+      return fit;
+    });
+    const scale = chooseScaleType(fits, (1 << bits) - 1, where);
+    return {
+      encoding: ENCODINGS.affine(bits, bundles[0]!.group, scale),
+      planes: bundles.map((bundle, i) => codeAffine(bundle, bits, fits[i]!, scale)),
+    };
+  },
+
+  /** Scales by `signFit`. @throws LqaError SOURCE_RANGE if a scale overflows bf16 */
+  sign(bundles: readonly Bundle[], where: string): Coded {
+    const fits = bundles.map(signFit);
+    const scale = chooseScaleType(fits, 1, where);
+    return {
+      encoding: ENCODINGS.sign(bundles[0]!.group, scale),
+      planes: bundles.map((bundle, i) => codeSign(bundle, fits[i]!, scale)),
+    };
+  },
+
+  /**
+   * One scale for each vector.
+   *
+   * @param weights for each vector, what errors of its weights count
+   * @throws LqaError SOURCE_RANGE if a scale overflows bf16
+   */
+  trellis(
+    vectors: readonly Float32Array[],
+    table: TrellisTable,
+    rotation: Rotation,
+    weights: readonly Float32Array[] | undefined,
+    where: string,
+  ): Coded {
+    return {
+      encoding: ENCODINGS.trellis(table, rotation),
+      planes: vectors.map((vector, i) => codeTrellis(vector, table, rotation, weights?.[i], where)),
+    };
+  },
+};
