@@ -11,7 +11,7 @@ import type { PackedFactors } from "../../src/core/codecs/packed.ts";
 import { encodingLabel, planeSizes, registerCodec } from "../../src/core/codecs/registry.ts";
 import { concat } from "../../src/core/container/bytes.ts";
 import { readEncoding, writeEncoding } from "../../src/core/container/encoding-record.ts";
-import { openLqa, validate } from "../../src/core/index.ts";
+import { open, validate } from "../../src/core/index.ts";
 import { prepareFile } from "../../src/core/write/write.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { encodingText } from "../../src/report/bands.ts";
@@ -113,11 +113,12 @@ describe("a registered codec", () => {
     const packed = factors();
     const bytes = await fileOf(packed);
     expect(await validate(bytes, { level: "canonical" })).toMatchObject({ error: undefined });
-    const file = await openLqa(bytes);
+    const file = await open(bytes);
     const [module] = file.modules;
     expect(module!.bands).toEqual(packed.bands);
     // Large enough for the kernel, which takes what the codec lowers to; the expected weights are from the definition.
-    const { b, a } = file.decodeModule(module!, { layout: "component" });
+    const decoded = await file.decode(module!, { layout: "component" });
+    const [b, a] = [decoded.b.data, decoded.a.data];
     const { b: planesB, a: planesA } = packed.planes[0]![0]!;
     for (let c = 0; c < rank; c++) {
       for (let i = 0; i < out; i++) expect(b[c * out + i]).toBe(weightOf(3, planesB, out, c, i));
@@ -160,7 +161,7 @@ describe("a registered codec", () => {
     expect(record).toMatchObject({ codec: 192, table: 3 });
     end();
     end = () => {};
-    await expect(openLqa(bytes)).rejects.toMatchObject({ kind: "UNSUPPORTED_FEATURE", offset: 12 });
+    await expect(open(bytes)).rejects.toMatchObject({ kind: "UNSUPPORTED_FEATURE", offset: 12 });
     expect(codeOf(() => readEncoding(record, "encoding 0", 0))).toBe("UNSUPPORTED_CODEC");
   });
 
