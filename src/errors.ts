@@ -25,7 +25,9 @@ export interface ErrorDetails {
   readonly offset?: number | undefined;
   /** Record, tensor or path the fault belongs to, e.g. `module "model.layers.0.self_attn.q_proj"`. */
   readonly where?: string | undefined;
-  /** Replaces the catalogue's advice where something more exact can be said. */
+  /** Replaces the catalogue's summary where something more exact can be said: what happened, in one sentence. */
+  readonly summary?: string | undefined;
+  /** Replaces the catalogue's advice likewise. */
   readonly advice?: string | undefined;
   /** Underlying error, e.g. of the operating system. */
   readonly cause?: unknown;
@@ -42,7 +44,7 @@ export class LqaError extends Error implements ErrorKind {
   readonly class: ErrorClass;
   /** Clause of spec/lqa-v1.md, or `-` where the specification has nothing to say. */
   readonly clause: string;
-  /** What the catalogue says about errors of this kind. */
+  /** What happened, in one sentence: what the catalogue says about errors of this kind, or more exactly. */
   readonly summary: string;
   /** What to do about it. */
   readonly advice: string;
@@ -61,7 +63,7 @@ export class LqaError extends Error implements ErrorKind {
     this.code = kind.code;
     this.class = kind.code[4] as ErrorClass;
     this.clause = kind.clause;
-    this.summary = kind.summary;
+    this.summary = details.summary ?? kind.summary;
     this.advice = details.advice ?? kind.advice;
     this.expected = details.expected;
     this.actual = details.actual;
@@ -76,7 +78,7 @@ export class LqaError extends Error implements ErrorKind {
 }
 
 function message({ kind, code, clause, summary }: ErrorKind, d: ErrorDetails): string {
-  let text = `${code} ${kind}: ${summary}`;
+  let text = `${code} ${kind}: ${d.summary ?? summary}`;
   if (d.where !== undefined) text += ` In ${d.where}.`;
   if (d.expected !== undefined || d.actual !== undefined) {
     const expected = d.expected === undefined ? "" : `expected ${d.expected}`;

@@ -1,77 +1,194 @@
 /**
- * What the files of an adapter look like when no dialect of this version reads them, so that the refusal can say so.
+ * What people give in place of an adapter: the table of the kinds that are known, each with a sign, what it is, and what to
+ * do about it.
+ *
+ * Most are no fault of the file: it was fetched the wrong way, or another file of the same directory was meant. So they are
+ * looked for before any dialect is, whatever dialect is asked for.
  *
  * @module
  */
-import { isLqaError } from "../errors.ts";
-import type { SourceBytes, SourceFiles } from "./dialect.ts";
-import { otherMethod } from "./other-methods.ts";
-import { readTensorFile } from "./tensor-file.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
+import { quoteName } from "./json.ts";
+import { otherMethod, refuseMethod, refusePeftType } from "./other-methods.ts";
+import { CONFIG_FILE, type Source } from "./source.ts";
 
-/** A guess at a source: what it looks like, and what to do about it. */
+/** What something is that is not an adapter, as in "This is …", and what to do about it. */
 export interface Identification {
-  /** The file the guess rests on, if there is one. */
-  readonly file: string | undefined;
-  readonly looksLike: string;
+  readonly what: string;
   readonly advice: string;
 }
 
-const CONVERT = "Load the adapter with the tool it came from and save it with PEFT.";
-
-/** Signs of a convention that is not read: a key that matches, and the name. */
-const CONVENTIONS: readonly (readonly [RegExp, string])[] = [
-  [
-    /^w_[ab]_\d+$/,
-    "a LoRA-ViT file (w_a_000), which says neither which layers it adapts nor which rows of them",
-  ],
-];
-
-/** Enough to know a file by. */
-const MAGIC_BYTES = 32;
-
-/** Looks at the files. Throws nothing but what reading a file throws, and UNSAFE_PICKLE. */
-export function identify(files: SourceFiles): Identification {
-  for (const [file, bytes] of files) {
-    const magic = identifyMagic(bytes.subarray(0, MAGIC_BYTES));
-    if (magic !== undefined) return { file, ...magic };
-  }
-  for (const [file, bytes] of files) {
-    if (!file.endsWith(".json")) return { file, ...identifyKeys(file, bytes) };
-  }
-  const file = [...files.keys()][0];
-  return { file, looksLike: "no weights", advice: "Give the directory that PEFT's save_pretrained wrote." };
+/** What a file is looked at by. */
+export interface Sight {
+  readonly name: string;
+  /** The first {@link HEAD_BYTES} bytes. */
+  readonly head: Uint8Array;
+  /** Names of its tensors; empty if it cannot be read as tensors. */
+  readonly keys: readonly string[];
 }
 
-function identifyMagic(bytes: Uint8Array): Omit<Identification, "file"> | undefined {
-  const at = (offset: number, text: string): boolean =>
-    [...text].every((letter, index) => bytes[offset + index] === letter.charCodeAt(0));
-  if (at(0, "\x89LQA"))
-    return { looksLike: "an LQA file", advice: "It is encoded already; decode it instead." };
-  if (at(0, "version https://git-lfs")) {
-    return {
-      looksLike: "a Git LFS pointer",
-      advice: "Fetch the file itself, for example with git lfs pull.",
-    };
+/** A row of the table: it applies if all its signs do. */
+interface Recognizer extends Identification {
+  /** Matches the first bytes as {@link textOf} shows them. `$1` in `what` is its first group. */
+  readonly head?: RegExp;
+  /** Matches the file's name, likewise. */
+  readonly name?: RegExp;
+  readonly keys?: (keys: readonly string[]) => boolean;
+}
+
+/** Enough for every `head` below. */
+export const HEAD_BYTES = 1024;
+
+const UNPACK = "Unpack it, and give the directory or the file of weights that was in it.";
+const DOWNLOAD =
+  "Download the file again by the address of the file itself (on the Hugging Face hub /resolve/ rather than /blob/), signed in if it is private.";
+const EXTRACT =
+  "If it was fine-tuned from another model, make a LoRA adapter of the difference: lqa extract --base <model> --tuned <this> -o <adapter>.";
+const LAYERS = /\.(weight|bias|kernel|scale)$/;
+const ANY_ADAPTER = /lora|adapter|lokr|hada|oft|ia3|vera|prompt|[._](up|down)\b|\.alpha$|\.diff(_b)?$/i;
+
+const unread = (keys: readonly string[]): boolean => keys.length === 0;
+
+const RECOGNIZERS: readonly Recognizer[] = [
+  {
+    head: /^\x89LQA/,
+    what: "an .lqa file: it is encoded already",
+    advice: "Look at it with lqa inspect, or turn it back into an adapter with lqa decode.",
+  },
+  {
+    head: /^version https:\/\/git-lfs(?:[^\n]*\n){1,9}?size (\d{1,15})\n/,
+    what: "a Git LFS pointer (it stands for a file of $1 bytes)",
+    advice: "Fetch the file itself: run git lfs pull in the repository it came from.",
+  },
+  {
+    head: /^version https:\/\/git-lfs/,
+    what: "a Git LFS pointer (it stands for the file)",
+    advice: "Fetch the file itself: run git lfs pull in the repository it came from.",
+  },
+  {
+    head: /^(?:\xef\xbb\xbf)?\s{0,99}<(?:!doctype html|!--|html|head|body)/i,
+    what: "an HTML page (as a failed download leaves it)",
+    advice: DOWNLOAD,
+  },
+  {
+    head: /^(?:\xef\xbb\xbf)?\s{0,99}<\?xml/i,
+    what: "an XML document (as a failed download leaves it)",
+    advice: DOWNLOAD,
+  },
+  {
+    name: /\.index\.json$/,
+    what: "the index of a model or an adapter in several files",
+    advice: "Give the directory that holds it and the files it names.",
+  },
+  {
+    head: /^\s{0,99}[{[]\s{0,99}["{\]}][\t\n\r\x20-\x7e]{4}/,
+    what: "a JSON document",
+    advice:
+      "Check the path: this file holds no weights. If it holds an error message, download the file again.",
+  },
+  { head: /^[\s\S]{257}ustar/, what: "a tar archive", advice: UNPACK },
+  { head: /^␟\x8b/, what: "a gzip archive", advice: UNPACK },
+  { head: /^\xfd7zXZ␀|^BZh\d|^7z\xbc\xaf|^Rar!/, what: "an archive (xz, bzip2, 7z or rar)", advice: UNPACK },
+  { head: /^PK␃␄/, keys: unread, name: /\.zip$/i, what: "a zip archive", advice: UNPACK },
+  {
+    head: /^PK␃␄[\s\S]{26}(?![^␀]{0,240}(?:data\.pkl|byteorder|\.npy))/,
+    keys: unread,
+    what: "a zip archive without tensors of PyTorch or NumPy in it",
+    advice: UNPACK,
+  },
+  {
+    head: /^\x89HDF\r\n/,
+    what: "an HDF5 file, as Keras writes it",
+    advice: "Load the adapter with the program that wrote it, and save it with PEFT.",
+  },
+  {
+    name: /(?:^|[^a-z])(optimizer|scheduler|rng_state|random_states|scaler|training_args|trainer_state)[^/]*$/i,
+    what: "the state of a training run ($1), not an adapter",
+    advice: "Give the directory of the checkpoint, or its adapter_model.safetensors.",
+  },
+  {
+    keys: (keys) =>
+      keys.some((key) => /(^|[._])(exp_avg|exp_avg_sq|momentum_buffer|param_groups)\b/.test(key)),
+    what: "the state of an optimizer, not an adapter",
+    advice: "Give the directory of the checkpoint, or its adapter_model.safetensors.",
+  },
+  {
+    name: /-0*(\d+-of-)0*(?!1\.)(\d+)\.[a-z]+$/,
+    what: "one shard ($1$2) of a model or an adapter",
+    advice: "Give the directory that holds all shards and their index (….safetensors.index.json).",
+  },
+  {
+    keys: (keys) => keys.some((key) => /^w_[ab]_\d+$/.test(key)),
+    what: "a LoRA-ViT file (w_a_000), which says neither which layers it adapts nor which rows of them",
+    advice: "Load the adapter with the tool it came from and save it with PEFT.",
+  },
+  {
+    // One more than a head that was saved alone.
+    keys: (keys) =>
+      keys.length > 2 && keys.every((key) => !ANY_ADAPTER.test(key)) && keys.some((key) => LAYERS.test(key)),
+    what: "a whole model, not an adapter",
+    advice: EXTRACT,
+  },
+  {
+    head: /^(?!\(|c[a-z_]|[}\]][q.(])[\t\n\r\x20-\x7e\x80-\xff]{8}/,
+    keys: unread,
+    what: "a text",
+    advice: "Check the path: this file holds no weights.",
+  },
+];
+
+/** Bytes as Latin-1, control characters other than white space as their pictures (␀ … ␟). */
+export function textOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) =>
+    String.fromCharCode(byte < 32 && !WHITE.includes(byte) ? 0x2400 + byte : byte),
+  ).join("");
+}
+
+const WHITE = [9, 10, 13];
+
+/** The kind of a file that is not an adapter; undefined if it may be one. */
+export function identify(sight: Sight): Identification | undefined {
+  const head = textOf(sight.head.subarray(0, HEAD_BYTES));
+  for (const row of RECOGNIZERS) {
+    const found = [row.head?.exec(head), row.name?.exec(sight.name)].filter((each) => each !== undefined);
+    if (found.includes(null) || row.keys?.(sight.keys) === false) continue;
+    const groups = found.flatMap((each) => each!.slice(1));
+    return { what: row.what.replace(/\$(\d)/g, (_, i) => groups[Number(i) - 1] ?? ""), advice: row.advice };
   }
   return undefined;
 }
 
-function identifyKeys(file: string, bytes: SourceBytes): Omit<Identification, "file"> {
-  let names: string[];
-  try {
-    names = [...readTensorFile(bytes, file).tensors.keys()];
-  } catch (error) {
-    // What the reader recognised is worth more than that it is no file of tensors.
-    if (isLqaError(error, "UNSAFE_PICKLE") || isLqaError(error, "UNSUPPORTED_DIALECT")) throw error;
-    const reason = isLqaError(error) ? error.message : "unreadable";
-    return { looksLike: `no file of tensors: ${reason}`, advice: "Fetch the file again, or save it again." };
+/** Names of factors in one convention or another. */
+const FACTOR = /lora_([ab]|down|up|embedding_[ab]|magnitude|linear_layer)\b|lora\.(down|up)\.|:(up|down)$/i;
+
+/**
+ * Refuses what is not a LoRA adapter, by its name.
+ *
+ * @throws LqaError UNSUPPORTED_DIALECT for other kinds of files; UNSUPPORTED_ADAPTER_FEATURE for adapters of other methods
+ */
+export function refuseOthers({ files, settings, weights, keys }: Source): void {
+  for (const [name, bytes] of files) {
+    if (name.endsWith(".json") && files.size > 1) continue;
+    const head = bytes.subarray(0, HEAD_BYTES);
+    const found = identify({ name, head, keys: name === weights?.name ? keys : [] });
+    if (found === undefined || name === CONFIG_FILE) continue;
+    fail(KIND.UNSUPPORTED_DIALECT, {
+      summary: `This is ${found.what}.`,
+      where: `file ${quoteName(name)}`,
+      advice: found.advice,
+    });
   }
-  for (const [pattern, looksLike] of CONVENTIONS) {
-    if (names.some((name) => pattern.test(name))) return { looksLike, advice: CONVERT };
+  const type = settings?.get("peft_type");
+  if (typeof type === "string" && type !== "LORA") refusePeftType(type);
+  const method = keys.some((key) => FACTOR.test(key)) ? undefined : firstMethod(keys);
+  if (method !== undefined) refuseMethod(method.name, `tensor ${quoteName(method.key)}`);
+}
+
+function firstMethod(keys: readonly string[]): { key: string; name: string } | undefined {
+  for (const key of keys) {
+    const found = otherMethod(key);
+    if (found !== undefined) return { key, name: found.name };
   }
-  const method = names.map(otherMethod).find((name) => name !== undefined);
-  if (method !== undefined) {
-    return { looksLike: `${method}, which is no LoRA`, advice: "Keep this adapter in its source format." };
-  }
-  return { looksLike: "tensors of a convention unknown to this version", advice: CONVERT };
+  return undefined;
 }

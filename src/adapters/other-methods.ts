@@ -1,24 +1,94 @@
 /**
- * Methods that are not LoRA, known by the names of their tensors, so that a refusal can say which it is.
+ * Methods that are not LoRA: how their tensors are named, and what PEFT calls them, so that a refusal names the method.
  *
  * @module
  */
 
-const METHODS: readonly (readonly [RegExp, string])[] = [
-  [/(^|\.)lokr_(w1|w2|t2|w1_a|w1_b|w2_a|w2_b)\b/, "LoKr (Kronecker products)"],
-  [/(^|\.)hada_(w1_a|w1_b|w2_a|w2_b|t1|t2)\b/, "LoHa (Hadamard products)"],
-  [/(^|\.)lora_mid\.weight$/, "LoCon with a Tucker core (lora_mid)"],
-  [/(^|\.)b?oft_(blocks|diag|[RS])\b/, "OFT or BOFT (rotations of the weights)"],
-  [/(^|\.)(ia3_l|on_input$)/, "IA³ (rescaled activations)"],
-  [/\.(diff|diff_b|diff_m|w_norm|b_norm)$/, "whole differences of weights (LyCORIS full or norm)"],
-  [/\.(a1|a2|b1|b2|bm)\.weight$/, "GLoRA"],
-  [/\.(lora_E|ranknum)$|\.lora_E\./, "AdaLoRA (a diagonal between the factors)"],
-  [/(^|\.)vera_lambda_/, "VeRA (shared random factors)"],
-  [/\.(reshape_weight|set_weight)$/, "weights that replace or reshape the base model's"],
-  [/\.(scalar|rescale)$/, "LyCORIS's trained scalar"],
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
+
+interface Method {
+  readonly name: string;
+  /** Matches the names of its tensors. */
+  readonly key?: RegExp;
+  /** Its `peft_type`. */
+  readonly peft?: string;
+  /** Its tensors change what the factors of their module mean, rather than standing for a change of their own. */
+  readonly inFactors?: true;
+}
+
+const METHODS: readonly Method[] = [
+  { name: "LoKr (Kronecker products)", key: /(^|\.)lokr_(w1|w2|t2|w1_a|w1_b|w2_a|w2_b)\b/, peft: "LOKR" },
+  { name: "LoHa (Hadamard products)", key: /(^|\.)hada_(w1_a|w1_b|w2_a|w2_b|t1|t2)\b/, peft: "LOHA" },
+  { name: "LoCon with a Tucker core (lora_mid)", key: /(^|\.)lora_mid\.weight$/, inFactors: true },
+  { name: "OFT or BOFT (rotations of the weights)", key: /(^|\.)b?oft_(blocks|diag|[RS])\b/, peft: "OFT" },
+  { name: "BOFT (rotations of the weights)", peft: "BOFT" },
+  { name: "HRA (reflections of the weights)", peft: "HRA" },
+  { name: "IA³ (rescaled activations)", key: /(^|\.)(ia3_l|on_input$)/, peft: "IA3" },
+  {
+    name: "whole differences of weights (LyCORIS full or norm)",
+    key: /\.(diff|diff_b|diff_m|w_norm|b_norm)$/,
+  },
+  { name: "GLoRA", key: /\.(a1|a2|b1|b2|bm)\.weight$/ },
+  {
+    name: "AdaLoRA (a diagonal between the factors)",
+    key: /\.(lora_E|ranknum)$|\.lora_E\./,
+    peft: "ADALORA",
+    inFactors: true,
+  },
+  { name: "VeRA (shared random factors)", key: /(^|\.)vera_lambda_/, peft: "VERA" },
+  {
+    name: "prompt tuning (trained tokens before the input)",
+    key: /^prompt_embeddings$/,
+    peft: "PROMPT_TUNING",
+  },
+  { name: "prefix tuning (trained keys and values)", peft: "PREFIX_TUNING" },
+  { name: "P-tuning (trained tokens before the input)", peft: "P_TUNING" },
+  { name: "LN tuning (trained layer norms)", peft: "LN_TUNING" },
+  {
+    name: "weights that replace or reshape the base model's",
+    key: /\.(reshape_weight|set_weight)$/,
+    inFactors: true,
+  },
+  { name: "LyCORIS's trained scalar", key: /\.(scalar|rescale)$/, inFactors: true },
 ];
 
+/** What a key of another method says. */
+export interface OtherMethod {
+  readonly name: string;
+  /** The key without the method's part: what it is about. */
+  readonly path: string;
+  /** The tensor changes what the factors of its module mean: without it their product is wrong. */
+  readonly inFactors: boolean;
+}
+
 /** The method that a key belongs to; undefined if it is none of those known. */
-export function otherMethod(key: string): string | undefined {
-  return METHODS.find(([pattern]) => pattern.test(key))?.[1];
+export function otherMethod(key: string): OtherMethod | undefined {
+  for (const { name, key: pattern, inFactors = false } of METHODS) {
+    const found = pattern?.exec(key);
+    if (found != null) return { name, path: key.slice(0, found.index), inFactors };
+  }
+  return undefined;
+}
+
+/**
+ * Refuses an adapter of another method.
+ *
+ * @param type its `peft_type`
+ * @throws LqaError UNSUPPORTED_ADAPTER_FEATURE
+ */
+export function refusePeftType(type: string): never {
+  const method =
+    METHODS.find(({ peft }) => peft === type)?.name ?? `PEFT's method ${JSON.stringify(type.slice(0, 40))}`;
+  return refuseMethod(method, 'adapter_config.json field "peft_type"');
+}
+
+/** Refuses an adapter in which nothing is LoRA. @throws LqaError UNSUPPORTED_ADAPTER_FEATURE */
+export function refuseMethod(method: string, where: string): never {
+  return fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
+    summary: `This adapter is not LoRA but ${method}.`,
+    where,
+    advice:
+      "Keep this adapter in its source format. Or merge it into its base model with the program that made it, and make a LoRA adapter of the change: lqa extract --base <base> --tuned <merged> -o <adapter>.",
+  });
 }

@@ -10,7 +10,7 @@ import { cloneofsimo } from "./cloneofsimo.ts";
 import type { Dialect, DialectName, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
 import { diffusers } from "./diffusers.ts";
 import { gguf } from "./gguf/adapter.ts";
-import { identify } from "./identify.ts";
+import { refuseOthers } from "./identify.ts";
 import { quoteName } from "./json.ts";
 import { kohya, refuseKohyaNames } from "./kohya.ts";
 import { loralib } from "./loralib.ts";
@@ -27,11 +27,13 @@ export const DIALECTS: readonly Dialect[] = [peft, kohya, diffusers, cloneofsimo
 /**
  * Reads an adapter, in the one dialect that its files look like or in the one that is asked for.
  *
- * @throws LqaError UNSUPPORTED_DIALECT, with what the files look like, if no dialect or several recognise them; USAGE for
- * an alpha or multiplier beside files that have their own; otherwise as `Dialect.read`.
+ * @throws LqaError UNSUPPORTED_DIALECT for what is not an adapter, with what it is, and if no dialect or several recognise
+ * the files; UNSUPPORTED_ADAPTER_FEATURE for adapters of other methods; USAGE for an alpha or multiplier with files that
+ * have their own; otherwise as `Dialect.read`.
  */
 export function readAdapter(files: SourceFiles, options: ReadOptions = {}): Adapter {
   const source = openSource(files);
+  refuseOthers(source);
   const dialect = options.from === undefined ? detectDialect(source) : dialectNamed(options.from);
   if (dialect.scaleOutside !== true && options.scaleIfMissing !== true) refuseScale(dialect, options);
   const adapter = dialect.read(source, options);
@@ -61,12 +63,14 @@ function detectDialect(source: Source): Dialect {
       advice: `Say which it is: --from ${candidates.map(({ name }) => name).join(" or --from ")}.`,
     });
   }
-  const { file, looksLike, advice } = identify(source.files);
+  // A file that cannot be read has its own reason.
+  const keys = source.tensors().tensors.keys();
   return fail(KIND.UNSUPPORTED_DIALECT, {
-    where: file === undefined ? undefined : `file ${quoteName(file)}`,
+    summary: "The tensors have names of a convention that is unknown to this version.",
+    where: `file ${quoteName(source.weights?.name ?? "")}`,
     expected: `an adapter of ${DIALECTS.map(({ name }) => name).join(", ")}`,
-    actual: looksLike,
-    advice,
+    actual: [...keys].slice(0, 3).map(quoteName).join(", "),
+    advice: "Load the adapter with the tool it came from and save it with PEFT.",
   });
 }
 

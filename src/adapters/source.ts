@@ -50,9 +50,11 @@ export function openSource(files: SourceFiles): Source {
   const read = once(() => {
     if (weights !== undefined) return readTensorFile(weights.bytes, weights.name);
     return fail(KIND.UNSUPPORTED_DIALECT, {
+      summary: names.length === 0 ? "There are no weights here." : "There are several files of weights here.",
       where: "the files of the adapter",
       expected: "one file of weights",
       actual: names.length === 0 ? "none" : names.slice(0, 4).map(quoteName).join(", "),
+      advice: "Give the directory of one adapter, or its file of weights.",
     });
   });
   const meter = configurationMeter(CONFIG_FILE);

@@ -13,6 +13,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Origin } from "../model/adapter.ts";
 import { MAX_WHOLE_FILE, readWholeFile } from "../node/files/file.ts";
+import { explainNotLqa } from "../node/not-lqa.ts";
 import { readValid } from "../node/read-valid.ts";
 import { type Arguments, numberOption, STANDARD_STREAM } from "./command.ts";
 
@@ -30,7 +31,13 @@ export const STANDARD_INPUT: string = STANDARD_STREAM;
 
 /** The bytes at a path, or of standard input. @throws LqaError as `readWholeFile` */
 export async function readInput(path: string): Promise<Uint8Array> {
-  if (path !== STANDARD_INPUT) return readWholeFile(path);
+  if (path !== STANDARD_INPUT) {
+    try {
+      return await readWholeFile(path);
+    } catch (error) {
+      throw await explainNotLqa(path, error);
+    }
+  }
   const pieces: Uint8Array[] = [];
   let length = 0;
   for await (const piece of piecesOf(process.stdin)) {

@@ -66,8 +66,8 @@ export function errorJson(error: Described): ErrorJson {
 /** The lines that tell a person about an error. */
 export function errorLines(error: Described, colors: Terminal["colors"]): string[] {
   const facts: (readonly [string, string | number | null | undefined])[] = [
-    ["expected", error.expected],
     ["found", error.actual],
+    ["expected", error.expected],
     ["where", error.where],
     ["at byte", error.offset],
     ["rule", error.clause === "-" ? undefined : `specification, clause ${error.clause}`],

@@ -14,6 +14,7 @@ import type { VerifiedIds } from "../core/read/verify.ts";
 import { type ValidationLevel, validate, validateReader } from "../core/validate/validate.ts";
 import { type Adapter, lazyModule, shapeOf } from "../model/adapter.ts";
 import { openFileReader, readWholeFile } from "./files/file.ts";
+import { explainNotLqa } from "./not-lqa.ts";
 
 /** From here on a file is read twice. */
 const LARGE = 2 ** 26;
@@ -35,12 +36,16 @@ export async function readValid(
   { level, signal }: { readonly level?: ValidationLevel; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<ValidFile> {
   const how = { level, warnings: false } as const;
-  if (typeof input === "string") await refuseLarge(input, how);
-  const bytes = typeof input === "string" ? await readWholeFile(input, signal) : input;
-  const { error, ids } = await validate(bytes, how);
-  if (error !== undefined) throw error;
-  if (ids === undefined) throw new TypeError("a file was validated without its ids");
-  return { bytes, ids };
+  try {
+    if (typeof input === "string") await refuseLarge(input, how);
+    const bytes = typeof input === "string" ? await readWholeFile(input, signal) : input;
+    const { error, ids } = await validate(bytes, how);
+    if (error !== undefined) throw error;
+    if (ids === undefined) throw new TypeError("a file was validated without its ids");
+    return { bytes, ids };
+  } catch (error) {
+    throw typeof input === "string" ? await explainNotLqa(input, error) : error;
+  }
 }
 
 /** A valid file, open, and the adapter in it. */

@@ -55,7 +55,7 @@ describe("a wrong word", () => {
     [["file.lqa"], /Did you mean lqa inspect file\.lqa\?/],
     [["encode", "x", "--varient", "2@0.8"], /unknown option --varient[\s\S]*Did you mean --variant\?/],
     [["encode", "x", "-Q"], /unknown option -Q/],
-    [["encode", "x"], /one adapter and --output, or [^\n]*--out-dir[\s\S]*neither/],
+    [["encode", "x"], /neither[\s\S]*one adapter and --output, or [^\n]*--out-dir/],
     [["encode", "-o", "y"], /<dir\|file>\.\.\. is missing/],
     [["encode", "x", "-o"], /-o has no value/],
     [["encode", "x", "-o", "--json-file"], /-o is followed by --json-file/],

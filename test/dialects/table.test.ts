@@ -123,7 +123,7 @@ function realRows(): string[][] {
         ];
       } catch (error) {
         if (!isLqaError(error)) throw error;
-        return [`\`${name}\``, "refused", "", "", `${error.kind}: ${error.actual}`];
+        return [`\`${name}\``, "refused", "", "", `${error.kind}: ${error.summary}`];
       }
     });
 }

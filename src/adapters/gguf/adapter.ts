@@ -74,7 +74,13 @@ function checkType({ metadata }: Gguf): void {
   const type = metadata.get("general.type");
   const kind = metadata.get("adapter.type");
   if (type !== "adapter" || kind !== "lora") {
+    const model = type === undefined || type === "model";
     fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
+      ...(model && {
+        summary: "This is a whole model in GGUF, not an adapter.",
+        advice:
+          "Give the adapter itself. To make one of a fine-tuned model, give lqa extract the model in safetensors.",
+      }),
       where: "the GGUF file",
       expected: "an adapter of type lora",
       actual: `${String(type ?? "a model").slice(0, 40)}, ${String(kind ?? "no adapter type").slice(0, 40)}`,

@@ -8,7 +8,7 @@ import { fail } from "../../errors.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
 import type { Importance } from "../../model/importance.ts";
 import { isGguf } from "../gguf/read.ts";
-import { identify } from "../identify.ts";
+import { HEAD_BYTES, identify } from "../identify.ts";
 import { quoteName } from "../json.ts";
 import { type Entry, unfit } from "./entry.ts";
 import { datEntries, ggufEntries, isDat } from "./imatrix.ts";
@@ -72,11 +72,11 @@ function open(bytes: Uint8Array, modules: readonly ModuleShape[]): { entries: En
   // A safetensors header begins with its length and a brace; in a .dat file, a name stands there.
   if (bytes[8] === 0x7b) return { entries: safetensorsEntries(bytes), find: byModuleName(modules) };
   if (isDat(bytes)) return { entries: datEntries(bytes), find: byGgufName(modules) };
-  const { looksLike } = identify(new Map([["importance", bytes]]));
+  const found = identify({ name: "importance", head: bytes.subarray(0, HEAD_BYTES), keys: [] });
   return fail(KIND.UNSUPPORTED_DIALECT, {
+    ...(found === undefined ? {} : { summary: `This is ${found.what}.` }),
     where: "importance file",
     expected: "safetensors, or an importance matrix of llama.cpp",
-    actual: looksLike,
     advice: "Save moments or activations as safetensors, or give the file that llama-imatrix wrote.",
   });
 }

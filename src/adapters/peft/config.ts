@@ -10,6 +10,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { WorkMeter } from "../../meter.ts";
 import { configurationMeter, type JsonObject, type JsonValue, parseJson, quoteName } from "../json.ts";
+import { refusePeftType } from "../other-methods.ts";
 import { checkFields, describe } from "./fields.ts";
 import { compilePatterns, type PatternTable } from "./pattern.ts";
 
@@ -94,12 +95,7 @@ export function readPeftConfig(config: JsonValue, meter: WorkMeter): PeftConfig 
 function checkMethod(config: JsonObject): void {
   const method = config.get("peft_type");
   if (typeof method !== "string") wrong("peft_type", '"LORA"', method);
-  if (method === "LORA") return;
-  fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
-    where: 'adapter_config.json field "peft_type"',
-    expected: '"LORA"',
-    actual: describe(method),
-  });
+  if (method !== "LORA") refusePeftType(method);
 }
 
 function wrong(field: string, expected: string, value: JsonValue | undefined): never {

@@ -182,6 +182,7 @@ function tensorsOf(
   const inner = value instanceof Map && value.size === 1 ? value.get("state_dict") : undefined;
   const dictionary = inner instanceof Map ? inner : value;
   if (!(dictionary instanceof Map)) return malformed(cursor, "a dictionary of tensors", "something else");
+  if (TRAINING.some((key) => dictionary.has(key))) refuseTraining();
   const tensors = new Map<string, SafeTensor>();
   let bytes = 0;
   for (const [key, item] of dictionary) {
@@ -194,6 +195,17 @@ function tensorsOf(
     tensors.set(key, tensor);
   }
   return tensors;
+}
+
+/** Keys of the dictionaries in which programs keep what they need to go on training. */
+const TRAINING = ["param_groups", "optimizer", "optimizer_state_dict", "optimizer_states", "lr_schedulers"];
+
+function refuseTraining(): never {
+  return fail(KIND.UNSUPPORTED_DIALECT, {
+    summary: "This is the state of a training run, not an adapter.",
+    where: "PyTorch file",
+    advice: "Give the weights alone: the adapter's directory, or a file with a dictionary of its tensors.",
+  });
 }
 
 function tensorOf(

@@ -7,6 +7,7 @@
 import type { ModuleShape, MultiplierRule, PlainTensor } from "../../model/adapter.ts";
 import type { DialectName } from "../dialect.ts";
 import type { FactorLayout } from "../factors.ts";
+import type { OtherMethod } from "../other-methods.ts";
 import type { SafeTensor } from "../safetensors.ts";
 
 /** What belongs to a module. `alpha` is a number in a tensor, `magnitude` and `lora-bias` are plain tensors. */
@@ -23,7 +24,7 @@ export type KeyMeaning =
     }
   | { readonly kind: "tensor"; readonly role: "replace" | "bias" | "carried"; readonly name: string }
   /** Belongs to another method than LoRA. */
-  | { readonly kind: "unsupported"; readonly method: string };
+  | { readonly kind: "unsupported"; readonly method: OtherMethod };
 
 /** What ΔW of a module is multiplied by. */
 export interface Scale {

@@ -20,6 +20,7 @@ import type { FactorElement } from "../elements.ts";
 import { type Found, factorShape, readFactor } from "../factors.ts";
 import { quoteName } from "../json.ts";
 import { commonest, describeElements, packFileOrigin, packRows, unusualOrder } from "../origin.ts";
+import { type OtherMethod, otherMethod } from "../other-methods.ts";
 import type { TensorFile } from "../tensor-file.ts";
 import type { Convention, Part } from "./convention.ts";
 
@@ -75,13 +76,12 @@ function sortKeys(
 ): { modules: Map<string, FoundModule>; tensors: PlainTensor[] } {
   const modules = new Map<string, FoundModule>();
   const tensors: PlainTensor[] = [];
-  const kept = new Set<string>();
+  const unsupported: Found[] = [];
   for (const [key, tensor] of file.tensors) {
     const meaning = convention.parse(key, tensor);
     if (meaning === undefined || meaning.kind === "unsupported") {
       if (settings.keepUnsupported !== true) refuseKey(key, meaning?.method, convention);
-      kept.add(meaning?.method ?? "unknown tensors");
-      tensors.push({ name: key, role: "carried", axis: 0, ...tensor });
+      unsupported.push({ key, tensor });
     } else if (meaning.kind === "tensor") {
       tensors.push({ name: meaning.name, role: meaning.role, axis: 0, ...tensor });
     } else {
@@ -97,20 +97,74 @@ function sortKeys(
       modules.set(name, module);
     }
   }
-  if (kept.size > 0) settings.onNote?.(`Carried, without a part in the maths: ${[...kept].join(", ")}.`);
+  if (unsupported.length > 0) tensors.push(...carried(unsupported, modules, settings));
   return { modules, tensors };
 }
 
-function refuseKey(key: string, method: string | undefined, convention: Convention): never {
+/**
+ * Tensors of other methods as plain tensors, and with them the alphas of their modules, which leave `modules`.
+ *
+ * @throws LqaError UNSUPPORTED_ADAPTER_FEATURE for one without which the factors of its module are wrong
+ */
+function carried(
+  unsupported: readonly Found[],
+  modules: Map<string, FoundModule>,
+  { onNote }: ReadSettings,
+): PlainTensor[] {
+  const paths = new Map<string, OtherMethod>();
+  const kept = new Set<string>();
+  for (const { key } of unsupported) {
+    const method = otherMethod(key);
+    kept.add(method?.name ?? "unknown tensors");
+    if (method !== undefined && paths.get(method.path)?.inFactors !== true) paths.set(method.path, method);
+  }
+  const all = [...unsupported];
+  for (const [name, { parts }] of modules) {
+    const found = [...parts.values()];
+    const methods = found.map(({ key }) => methodAt(key, paths));
+    if (parts.has("a") || parts.has("b")) {
+      const altered = methods.find((method) => method?.inFactors === true);
+      if (altered !== undefined) refuseFactors(name, altered.name);
+    } else if (methods.every((method) => method !== undefined)) {
+      all.push(...found);
+      modules.delete(name);
+    }
+  }
+  onNote?.(`Carried, without a part in the maths: ${[...kept].join(", ")}.`);
+  return all.map(({ key, tensor }) => ({ name: key, role: "carried", axis: 0, ...tensor }));
+}
+
+/** The method of the path that a key belongs to. No part of a module has more dots in its name than these. */
+function methodAt(key: string, paths: ReadonlyMap<string, OtherMethod>): OtherMethod | undefined {
+  let dot = key.length;
+  for (let dots = 0; dots < 4 && dot > 0; dots++) {
+    dot = key.lastIndexOf(".", dot - 1);
+    const method = dot < 0 ? undefined : paths.get(key.slice(0, dot));
+    if (method !== undefined) return method;
+  }
+  return undefined;
+}
+
+function refuseFactors(module: string, method: string): never {
+  return fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
+    where: `module ${quoteName(module)}`,
+    expected: "factors whose product is the change of the weights",
+    actual: method,
+    advice:
+      "Keep this adapter in its source format: carried along, these tensors would be missing from the product.",
+  });
+}
+
+function refuseKey(key: string, method: OtherMethod | undefined, convention: Convention): never {
   const where = `tensor ${quoteName(key)}`;
   if (method === undefined)
     return fail(KIND.SOURCE_UNKNOWN_TENSOR, { where, expected: `a key of ${convention.name}` });
   return fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
+    summary: `Parts of this adapter are not LoRA but ${method.name}.`,
     where,
-    expected: "LoRA: one A and one B factor for each layer",
-    actual: method,
-    advice:
-      "Keep this adapter in its source format, or carry such tensors along unchanged (--keep-unsupported).",
+    advice: method.inFactors
+      ? "Keep this adapter in its source format."
+      : "Keep this adapter in its source format, or carry such tensors along unchanged, without a part in what lqa computes: --keep-unsupported.",
   });
 }
 

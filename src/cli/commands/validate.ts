@@ -19,11 +19,12 @@ import { type Warning, warning } from "../../core/validate/warnings.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
+import { explainNotLqa } from "../../node/not-lqa.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { counted, jsonText, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
 import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
-import { remoteOptions } from "../open-input.ts";
+import { isAddress, remoteOptions, STANDARD_INPUT } from "../open-input.ts";
 import { errorLines, worstExitCode } from "../report-error.ts";
 import { sarifLog } from "../sarif.ts";
 import type { Terminal } from "../terminal.ts";
@@ -80,18 +81,30 @@ async function check(
   let opened: OpenInput | undefined;
   try {
     opened = await input.open();
-    const result = await withBase(await validateReader(opened.reader, settings), settings);
+    const result = await explained(
+      path,
+      await withBase(await validateReader(opened.reader, settings), settings),
+    );
     return {
       // Outcomes are kept to the end; indexes would add up to many times the bytes of the files.
       outcome: { path, result: { ...result, index: undefined, meta: undefined } },
       dumps: withDumps ? await dumpsOf(result, opened, terminal) : new Map(),
     };
   } catch (error) {
-    if (!isLqaError(error)) throw error;
-    return { outcome: { path, error }, dumps: new Map() };
+    const told = await explainNotLqa(path, error);
+    if (!isLqaError(told)) throw told;
+    return { outcome: { path, error: told }, dumps: new Map() };
   } finally {
     await opened?.close();
   }
+}
+
+/** The same, where the file is of another kind, with what it is. */
+async function explained(path: string, result: Validation): Promise<Validation> {
+  const [first, ...rest] = result.findings;
+  if (first === undefined || isAddress(path) || path === STANDARD_INPUT) return result;
+  const told = (await explainNotLqa(path, first)) as LqaError;
+  return told === first ? result : { ...result, error: told, findings: [told, ...rest] };
 }
 
 async function openedBase(path: string): Promise<Settings["base"]> {

@@ -30,8 +30,8 @@ export function outcomeOf<K extends PoolKind>({
       const { message, stack } = error instanceof Error ? error : new Error(String(error));
       return { message, stack };
     }
-    const { expected, actual, offset, where, advice } = error;
-    return { kind: error.kind, details: { expected, actual, offset, where, advice } };
+    const { expected, actual, offset, where, advice, summary } = error;
+    return { kind: error.kind, details: { expected, actual, offset, where, advice, summary } };
   }
 }
 

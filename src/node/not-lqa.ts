@@ -1,0 +1,78 @@
+/**
+ * What a path leads to that is not an `.lqa` file (Node only), for the errors of everything that reads one.
+ *
+ * @module
+ */
+import { HEAD_BYTES, type Identification, identify, textOf } from "../adapters/identify.ts";
+import { isLqaError, LqaError } from "../errors.ts";
+import { CONFIG_FILE, usualWeights, WEIGHTS_ENDING } from "./files/adapter-names.ts";
+import { isDirectory, namesIn, openFileReader } from "./files/file.ts";
+import { quotePath } from "./files/os-error.ts";
+
+/** How files begin that adapters and models are kept in. */
+const WEIGHTS: readonly (readonly [RegExp, string])[] = [
+  [/^[\s\S]{6}␀␀\{/, "a safetensors file"],
+  [/^GGUF/, "a GGUF file"],
+  [/^[\s\S]{4}TORT/, "an adapter of ONNX Runtime"],
+  [/^PK␃␄/, "a zip archive, perhaps of PyTorch or NumPy"],
+  [/^\x80[␂-␅]/, "a pickle, as PyTorch writes it"],
+];
+
+/** What is done with an adapter that is not encoded. */
+const ENCODE = "If it is an adapter, encode it first: lqa encode <adapter> -o <file>.lqa.";
+
+/**
+ * The error of reading `path` as an `.lqa` file, with what the path leads to instead, if that is known.
+ *
+ * @param error what reading threw; one that is not about what kind of file this is comes back as it is
+ */
+export async function explainNotLqa(path: string, error: unknown): Promise<unknown> {
+  if (!isLqaError(error)) return error;
+  const signature = error.kind === "BAD_MAGIC" || error.kind === "TRUNCATED_PROLOGUE";
+  if (!signature && error.kind !== "IO") return error;
+  try {
+    const found = (await isDirectory(path))
+      ? await ofDirectory(path)
+      : signature
+        ? await ofFile(path)
+        : undefined;
+    if (found === undefined) return error;
+    const { offset, expected, actual } = error;
+    const details = signature ? { offset, expected, actual } : {};
+    return new LqaError(error, {
+      ...details,
+      summary: `This is ${found.what}, not an .lqa file.`,
+      where: error.where ?? quotePath(path),
+      advice: found.advice,
+      cause: error,
+    });
+  } catch {
+    // What cannot be looked at again keeps its first error.
+    return error;
+  }
+}
+
+async function ofDirectory(path: string): Promise<Identification> {
+  const names = await namesIn(path);
+  const adapter =
+    names.includes(CONFIG_FILE) ||
+    usualWeights(names) !== undefined ||
+    names.some((name) => WEIGHTS_ENDING.test(name));
+  return adapter
+    ? { what: "a directory with an adapter", advice: ENCODE }
+    : { what: "a directory", advice: "Give the path of a file." };
+}
+
+async function ofFile(path: string): Promise<Identification | undefined> {
+  const reader = await openFileReader(path, { regular: true });
+  try {
+    const bytes = new Uint8Array(HEAD_BYTES);
+    const head = bytes.subarray(0, await reader.read(bytes));
+    const text = textOf(head);
+    const weights = WEIGHTS.find(([pattern]) => pattern.test(text));
+    if (weights !== undefined) return { what: weights[1], advice: ENCODE };
+    return identify({ name: "", head, keys: [] });
+  } finally {
+    await reader.close();
+  }
+}
