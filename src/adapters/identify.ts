@@ -168,14 +168,19 @@ const FACTOR = /lora_([ab]|down|up|embedding_[ab]|magnitude|linear_layer)\b|lora
  * @throws LqaError UNSUPPORTED_DIALECT for other kinds of files; UNSUPPORTED_ADAPTER_FEATURE for adapters of other methods
  */
 export function refuseOthers({ files, settings, weights, keys }: Source): void {
-  for (const [name, bytes] of files) {
-    if (name.endsWith(".json") && files.size > 1) continue;
-    const head = bytes.subarray(0, HEAD_BYTES);
-    const found = identify({ name, head, keys: name === weights?.name ? keys : [] });
-    if (found === undefined || name === CONFIG_FILE) continue;
+  for (const [file, bytes] of files) {
+    if (file === CONFIG_FILE || (file.endsWith(".json") && files.size > 1)) continue;
+    // Shards that are all there have the name of the whole.
+    const name = weights?.name ?? file;
+    const found = identify({
+      name,
+      head: bytes.subarray(0, HEAD_BYTES),
+      keys: weights === undefined ? [] : keys,
+    });
+    if (found === undefined) continue;
     fail(KIND.UNSUPPORTED_DIALECT, {
       summary: `This is ${found.what}.`,
-      where: `file ${quoteName(name)}`,
+      where: `file ${quoteName(file)}`,
       advice: found.advice,
     });
   }

@@ -6,6 +6,7 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import type { WorkMeter } from "../meter.ts";
+import { wholeName } from "../model/shards.ts";
 import type { SourceBytes, SourceFiles } from "./dialect.ts";
 import { configurationMeter, type JsonObject, type JsonValue, parseJson, quoteName } from "./json.ts";
 import { readTensorFile, type TensorFile } from "./tensor-file.ts";
@@ -16,7 +17,10 @@ export const CONFIG_FILE = "adapter_config.json";
 /** An adapter's files. */
 export interface Source {
   readonly files: SourceFiles;
-  /** The file that is no configuration; undefined if there are several or none. */
+  /**
+   * The file that is no configuration; of shards the first, under the name that the whole would have. Undefined if there are
+   * several files or none.
+   */
   readonly weights: { readonly name: string; readonly bytes: SourceBytes } | undefined;
   /** Keys of the weights in their order; none if they cannot be read. */
   readonly keys: readonly string[];
@@ -44,10 +48,15 @@ export interface Source {
 export function openSource(files: SourceFiles): Source {
   const names = [...files.keys()].filter((name) => !name.endsWith(".json"));
   const [name] = names;
-  const weights = name === undefined || names.length > 1 ? undefined : { name, bytes: files.get(name)! };
+  const shards = wholeName(names);
+  const weights =
+    name === undefined || (names.length > 1 && shards === undefined)
+      ? undefined
+      : { name: shards ?? name, bytes: files.get(name)! };
   const file = files.get(CONFIG_FILE);
   const config = file?.subarray(0, file.length);
   const read = once(() => {
+    if (shards !== undefined) return mergedShards(files, names);
     if (weights !== undefined) return readTensorFile(weights.bytes, weights.name);
     return fail(KIND.UNSUPPORTED_DIALECT, {
       summary: names.length === 0 ? "There are no weights here." : "There are several files of weights here.",
@@ -70,6 +79,26 @@ export function openSource(files: SourceFiles): Source {
       return value instanceof Map ? value : undefined;
     },
   };
+}
+
+/** The tensors of all shards. @throws LqaError SOURCE_UNKNOWN_TENSOR for one that is in two; as `readTensorFile` */
+function mergedShards(files: SourceFiles, names: readonly string[]): TensorFile {
+  const tensors: TensorFile["tensors"] = new Map();
+  let metadata: TensorFile["metadata"];
+  for (const name of [...names].sort()) {
+    const shard = readTensorFile(files.get(name)!, name);
+    metadata ??= shard.metadata;
+    for (const [key, tensor] of shard.tensors) {
+      if (tensors.has(key))
+        fail(KIND.SOURCE_UNKNOWN_TENSOR, {
+          where: `tensor ${quoteName(key)}`,
+          expected: "each tensor in one shard",
+          actual: `a second one in ${quoteName(name)}`,
+        });
+      tensors.set(key, tensor);
+    }
+  }
+  return { metadata, tensors };
 }
 
 function quietly<T>(run: () => T): T | undefined {

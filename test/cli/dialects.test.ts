@@ -1,5 +1,5 @@
 /** Dialects on the command line: encode --from, decode --to and --merge, convert. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readAdapter } from "../../src/adapters/index.ts";
@@ -147,6 +147,38 @@ describe("lqa encode and decode", () => {
     expect(kept.out).toMatch(/note: Carried, without a part in the maths: LoKr/);
     expect(lqa("decode", file, "-o", out).code).toBe(0);
     expect(filesOf(out)).toEqual(filesOf(source));
+  });
+
+  it("shards are one adapter, and one of them is none", () => {
+    const whole = put(small("peft", /^usual/));
+    const files = filesOf(whole);
+    const { metadata, tensors } = readSafetensors(files.get("adapter_model.safetensors")!);
+    const path = place();
+    mkdirSync(path);
+    writeFileSync(join(path, "adapter_config.json"), files.get("adapter_config.json")!);
+    const names = [1, 2].map((i) => `adapter_model-0000${i}-of-00002.safetensors`);
+    const index: Record<string, string> = {};
+    for (const [i, name] of names.entries()) {
+      const own = [...tensors].filter((_, at) => at % 2 === i);
+      for (const [key] of own) index[key] = name;
+      writeFileSync(join(path, name), writeSafetensors(new Map(own), { metadata }));
+    }
+    writeFileSync(join(path, "adapter_model.safetensors.index.json"), JSON.stringify({ weight_map: index }));
+    const [file, out] = [place(".lqa"), place()];
+    expect(lqa("encode", path, "-o", file, "--profile", "raw").code).toBe(0);
+    expect(lqa("decode", file, "-o", out).code).toBe(0);
+    expect(listing(out)).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
+    const again = readSafetensors(filesOf(out).get("adapter_model.safetensors")!).tensors;
+    expect(again.size).toBe(tensors.size);
+    for (const [key, { data }] of tensors) expect(Buffer.compare(again.get(key)!.data, data)).toBe(0);
+    expect(lqa("encode", join(path, names[1]!), "-o", file, "--force").err).toMatch(/one shard \(2-of-2\)/);
+    rmSync(join(path, names[0]!));
+    expect(lqa("encode", path, "-o", file, "--force").err).toMatch(/one shard \(2-of-2\)/);
+    // The same tensor in two shards.
+    writeFileSync(join(path, names[0]!), readFileSync(join(path, names[1]!)));
+    expect(lqa("encode", path, "-o", file, "--force").err).toMatch(
+      /SOURCE_UNKNOWN_TENSOR[\s\S]*each tensor in one shard/,
+    );
   });
 
   it("ambiguous files ask for --from", () => {

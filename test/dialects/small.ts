@@ -5,6 +5,7 @@
  * @module
  */
 import { zipSync } from "fflate";
+import { Builder } from "flatbuffers";
 import type { DialectName, ReadOptions, SourceFiles } from "../../src/adapters/dialect.ts";
 import { fromFloat32, toFloat32 } from "../../src/adapters/elements.ts";
 import { writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
@@ -206,6 +207,17 @@ const peftFiles = (tensors: [string, SafeTensor][], config: object): Record<stri
     ),
     { "model.embed_tokens": scaled(embedding, 4), [Q]: scaled(q, 4) },
     { roles: { replace: 1, bias: 1 } },
+  );
+  // As PEFT 0.4 to 0.6 wrote heads: by the task type alone.
+  add(
+    "peft",
+    "SEQ_CLS, modules_to_save null",
+    peftFiles([...q.tensors, [`${PEFT}score.weight`, floats([3, 4], 5)]], {
+      task_type: "SEQ_CLS",
+      modules_to_save: null,
+    }),
+    { [Q]: scaled(q, 4) },
+    { roles: { replace: 1 } },
   );
   add(
     "peft",
@@ -564,7 +576,7 @@ const FILE = "pytorch_lora_weights.safetensors";
     modules,
     { note: /alpha.*160/ },
   );
-  add("mlx", "npz", { "adapter_config.json": json(now), "adapters.npz": npz(tensors) }, modules, {
+  add("mlx", "npz", { "adapter_config.json": json(now), "adapters.npz": npz(tensors, 0, "mlx") }, modules, {
     same: false,
   });
   add(
@@ -609,11 +621,16 @@ const FILE = "pytorch_lora_weights.safetensors";
   );
 }
 
-/** An npz archive; `level` 0 stores, as MLX does. */
-export function npz(tensors: readonly (readonly [string, SafeTensor])[], level: 0 | 6 = 0): Uint8Array {
+/** An npz archive; `level` 0 stores. MLX's headers are as mlx 0.4 to 0.29 write them (mlx/io/numpy.cpp, `save`). */
+export function npz(
+  tensors: readonly (readonly [string, SafeTensor])[],
+  level: 0 | 6 = 0,
+  by: "numpy" | "mlx" = "numpy",
+): Uint8Array {
   const entries = tensors.map(([name, { shape, data }]): [string, Uint8Array] => {
     const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(", ");
-    return [`${name}.npy`, npy(`{'descr': '<f4', 'fortran_order': False, 'shape': (${tuple}), }`, data)];
+    const end = by === "mlx" ? `(${shape.map((size) => `${size}, `).join("")})}` : `(${tuple}), }`;
+    return [`${name}.npy`, npy(`{'descr': '<f4', 'fortran_order': False, 'shape': ${end}`, data)];
   });
   return zipSync(Object.fromEntries(entries), { level });
 }
@@ -762,6 +779,47 @@ function q8(tensor: SafeTensor): [Uint8Array, Float32Array] {
     },
     { [Q]: scaled(q, 1, "none"), [V]: scaled(matmul, 1, "none") },
   );
+  add(
+    "onnx",
+    "npz of Olive, without a configuration",
+    { "adapter_weights.npz": npz(q.tensors, 6) },
+    { [Q]: scaled(q, 1, "none") },
+    { same: false },
+  );
+  add(
+    "onnx",
+    "adapter_weights.fb of ONNX Runtime GenAI",
+    { "adapter_weights.fb": genaiAdapter([...tensors]) },
+    { [Q]: scaled(q, 1, "none"), [V]: scaled(matmul, 1, "none") },
+    { same: false },
+  );
+}
+
+/** A file by genai_lora.fbs of microsoft/onnxruntime-genai: a version and the tensors, of which each has its ONNX type. */
+function genaiAdapter(tensors: readonly (readonly [string, SafeTensor])[]): Uint8Array {
+  const builder = new Builder(1024);
+  const tables = tensors.map(([name, { element, shape, data }]) => {
+    builder.prep(8, data.length);
+    const bytes = builder.createByteVector(data);
+    builder.startVector(8, shape.length, 8);
+    for (const size of [...shape].reverse()) builder.addInt64(BigInt(size));
+    const dims = builder.endVector();
+    const text = builder.createString(name);
+    builder.startObject(4);
+    builder.addFieldOffset(0, text, 0);
+    builder.addFieldOffset(1, dims, 0);
+    builder.addFieldInt32(2, element === "F16" ? 10 : 1, 0);
+    builder.addFieldOffset(3, bytes, 0);
+    return builder.endObject();
+  });
+  builder.startVector(4, tables.length, 4);
+  for (const table of tables.reverse()) builder.addOffset(table);
+  const list = builder.endVector();
+  builder.startObject(2);
+  builder.addFieldInt32(0, 1, 0);
+  builder.addFieldOffset(1, list, 0);
+  builder.finish(builder.endObject(), "GAIL");
+  return builder.asUint8Array().slice();
 }
 
 /** All of them. */

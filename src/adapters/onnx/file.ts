@@ -1,5 +1,6 @@
 /**
- * ONNX Runtime's adapter files (`.onnx_adapter`): a FlatBuffer `TORT` with a list of named tensors.
+ * ONNX Runtime's adapter files (`.onnx_adapter`): a FlatBuffer `TORT` with a list of named tensors; and their forerunner of
+ * ONNX Runtime GenAI 0.4 (`adapter_weights.fb`, `GAIL`, genai_lora.fbs there), which has no versions.
  *
  * The JavaScript runtime of FlatBuffers checks nothing while it reads, so reading is done here, with every offset held
  * against the end of the file; ONNX Runtime's own loader had a heap overflow where the size of a tensor was not compared
@@ -43,9 +44,19 @@ export interface OnnxAdapter {
   readonly tensors: ReadonlyMap<string, SafeTensor>;
 }
 
+/** Where each kind of file has its list of tensors: the number of the field. */
+const LISTS: ReadonlyMap<string, number> = new Map([
+  ["TORT", 3],
+  ["GAIL", 1],
+]);
+
+function listField(bytes: Uint8Array): number | undefined {
+  return LISTS.get(String.fromCharCode(...bytes.subarray(4, 8)));
+}
+
 /** True if the bytes begin like one. */
 export function isOnnxAdapter(bytes: Uint8Array): boolean {
-  return bytes.length >= 8 && String.fromCharCode(...bytes.subarray(4, 8)) === "TORT";
+  return listField(bytes) !== undefined;
 }
 
 /** Checked access to the bytes. */
@@ -105,7 +116,7 @@ export function readOnnxAdapter(bytes: Uint8Array): OnnxAdapter {
     bytes,
     view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
   };
-  if (!isOnnxAdapter(bytes)) bad('the identifier "TORT"', "other bytes", 4);
+  const tensorList = listField(bytes) ?? bad('the identifier "TORT"', "other bytes", 4);
   const root = follow(reader, 0);
   const number = (id: number): number => {
     const at = field(reader, root, id);
@@ -120,7 +131,7 @@ export function readOnnxAdapter(bytes: Uint8Array): OnnxAdapter {
     });
   }
   const tensors = new Map<string, SafeTensor>();
-  const list = field(reader, root, 3);
+  const list = field(reader, root, tensorList);
   const { begin, count } = list === undefined ? { begin: 0, count: 0 } : vector(reader, list, 4);
   for (let i = 0; i < count; i++) {
     const at = follow(reader, begin + 4 * i);
@@ -128,7 +139,8 @@ export function readOnnxAdapter(bytes: Uint8Array): OnnxAdapter {
     if (tensors.has(name)) bad("distinct names", `${quoteName(name)} a second time`, at);
     tensors.set(name, tensor);
   }
-  return { adapterVersion: number(1), modelVersion: number(2), tensors };
+  const [adapterVersion, modelVersion] = tensorList === 3 ? [number(1), number(2)] : [1, 1];
+  return { adapterVersion, modelVersion, tensors };
 }
 
 function readParameter(reader: Reader, table: number): { name: string; tensor: SafeTensor } {

@@ -1,5 +1,6 @@
 /**
- * The ONNX dialect: `.onnx_adapter` files of ONNX Runtime, whose tensors are inputs of a graph by name.
+ * The ONNX dialect: `.onnx_adapter` files of ONNX Runtime, whose tensors are inputs of a graph by name, and the
+ * `adapter_weights.npz` and `.fb` that Olive and ONNX Runtime GenAI make on the way to them.
  *
  * The graph multiplies from the right, so factors are [in, r] and [r, out], and what the file holds is all there is: the
  * multiplier is folded into B. What programs write around the names (`.lora_A.MatMul.weight`) is kept.
@@ -14,6 +15,7 @@ import type { Dialect, WriteOptions } from "../dialect.ts";
 import { quoteName } from "../json.ts";
 import { badOrigin, originString } from "../origin.ts";
 import { isInputEmbedding } from "../peft/keys.ts";
+import type { Source } from "../source.ts";
 import type { Convention } from "../state-dict/convention.ts";
 import { readStateDict } from "../state-dict/read.ts";
 import { writeStateDict } from "../state-dict/write.ts";
@@ -38,13 +40,28 @@ const convention: Convention = {
   roles: [],
 };
 
+/** The names in an npz file of Olive, which has the orientation of the graph and no configuration. */
+const NPZ_KEY = /\.lora_[AB]\.(?:[A-Za-z_]+\.)*weight$/;
+
+/** True for names of factors as ONNX has them in an npz file. */
+export function isOnnxNpz({ weights, keys, config }: Source): boolean {
+  return (
+    config === undefined &&
+    weights !== undefined &&
+    /\.npz$/i.test(weights.name) &&
+    keys.some((key) => NPZ_KEY.test(key))
+  );
+}
+
 /** See {@link Dialect}. */
 export const onnx: Dialect = {
   name: "onnx",
-  title: "ONNX Runtime adapter (.onnx_adapter)",
+  title: "ONNX Runtime adapter (.onnx_adapter), and its forerunners (.npz with ….lora_A.weight, .fb)",
   naming: "model",
-  detect: ({ weights }) => weights !== undefined && isOnnxAdapter(weights.bytes.subarray(0, 8)),
+  detect: (source) =>
+    (source.weights !== undefined && isOnnxAdapter(source.weights.bytes.subarray(0, 8))) || isOnnxNpz(source),
   read(source, settings) {
+    if (isOnnxNpz(source)) return readStateDict(source.tensors(), source.weights!.name, convention, settings);
     const { name, bytes } =
       source.weights ?? fail(KIND.UNSUPPORTED_DIALECT, { expected: "one .onnx_adapter file" });
     const { adapterVersion, modelVersion, tensors } = readOnnxAdapter(bytes.subarray(0, bytes.length));
@@ -66,6 +83,7 @@ export const onnx: Dialect = {
     if (!/^-?\d{1,10} -?\d{1,10}$/.test(versions)) badOrigin("versions", "two integers");
     const [adapterVersion, modelVersion] = versions.split(" ").map(Number) as [number, number];
     const { name, tensors, order } = writeStateDict(adapter, convention, options);
-    return new Map([[name, writeOnnxAdapter({ adapterVersion, modelVersion, tensors }, order)]]);
+    const file = name.replace(/\.(npz|fb)$/, ".onnx_adapter");
+    return new Map([[file, writeOnnxAdapter({ adapterVersion, modelVersion, tensors }, order)]]);
   },
 };

@@ -43,6 +43,16 @@ export interface PeftConfig {
 }
 
 /**
+ * Heads that PEFT saves with an adapter by its task (`PeftModelForSequenceClassification` and its kin), whatever the
+ * configuration says: PEFT 0.2 to 0.6 left `modules_to_save` null there.
+ */
+const HEADS: ReadonlyMap<JsonValue, readonly string[]> = new Map([
+  ["SEQ_CLS", ["classifier", "score"]],
+  ["TOKEN_CLS", ["classifier", "score"]],
+  ["QUESTION_ANS", ["qa_outputs"]],
+]);
+
+/**
  * Reads a configuration.
  *
  * @throws LqaError SOURCE_CONFIG for broken JSON (with the byte offset), repeated keys or a value of a wrong type;
@@ -80,7 +90,10 @@ export function readPeftConfig(config: JsonValue, meter: WorkMeter): PeftConfig 
     bias: bias(config),
     loraBias: flag(config, "lora_bias"),
     useDora: flag(config, "use_dora"),
-    modulesToSave: list("modules_to_save", config.get("modules_to_save") ?? null, string),
+    modulesToSave: [
+      ...list("modules_to_save", config.get("modules_to_save") ?? null, string),
+      ...(HEADS.get(config.get("task_type") ?? null) ?? []),
+    ],
     tokenIndices: tokenIndices(config.get("trainable_token_indices") ?? null),
     targetParameters: list("target_parameters", config.get("target_parameters") ?? null, string),
     velora: (config.get("velora_config") ?? null) !== null,

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Dialect } from "../dialect.ts";
+import { isOnnxNpz } from "../onnx/index.ts";
 import type { Source } from "../source.ts";
 import { readPeft } from "./read.ts";
 import { writePeft } from "./write.ts";
@@ -25,8 +26,9 @@ const MLX_FIELDS = ["fine_tune_type", "lora_parameters", "lora_layers"];
  * A configuration that names a PEFT method; PEFT's file names with a configuration that is not MLX's; or PEFT's keys
  * without any configuration, which is then missed by name.
  */
-function detect({ settings, config, weights, keys }: Source): boolean {
-  if (weights === undefined) return false;
+function detect(source: Source): boolean {
+  const { settings, config, weights, keys } = source;
+  if (weights === undefined || isOnnxNpz(source)) return false;
   if (settings?.has("peft_type") === true) return true;
   if (config === undefined) return keys.some((key) => /\.lora_[AB]\.weight$/.test(key) && !isPipeline(key));
   const mlx = settings !== undefined && MLX_FIELDS.some((field) => settings.has(field));

@@ -29,11 +29,14 @@ const TYPES: ReadonlyMap<string, ElementType> = new Map([
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 /** NumPy's are of 118 bytes; what is longer was not made by it. */
 const MAX_HEADER = 4096;
-/** The header is a Python dictionary; NumPy writes it in this one way. No part of the pattern can match in two ways. */
+/**
+ * The header is a Python dictionary. NumPy writes it in one way; MLX (`'shape': (4096, 8, )}`) puts the last commas
+ * elsewhere. No part of the pattern can match in two ways.
+ */
 const HEADER =
-  /^\{'descr': '([^']{2,3})', 'fortran_order': (True|False), 'shape': \(([\d, ]{0,400})\), \}[ \n]*$/;
+  /^\{'descr': '([^']{2,3})', 'fortran_order': (True|False), 'shape': \(([\d, ]{0,400})\)(?:, )?\}[ \n]*$/;
 /** The sizes between the parentheses. */
-const SIZES = /^(\d{1,15},|\d{1,15}(, \d{1,15}){1,31})?$/;
+const SIZES = /^(\d{1,15}(, \d{1,15}){0,31}(, ?)?)?$/;
 
 /**
  * Reads all arrays; an array's name is its entry's without `.npy`.

@@ -8,6 +8,7 @@
  */
 import { basename, dirname, join } from "node:path";
 import { isLqaError } from "../../errors.ts";
+import { shardsOf } from "../../model/shards.ts";
 import { CONFIG_FILE, weightsAmong } from "./adapter-names.ts";
 import {
   assertRegular,
@@ -24,19 +25,24 @@ import { quotePath } from "./os-error.ts";
 /**
  * The adapter at `path`: file name to contents.
  *
- * In a directory the weights are the file that PEFT, MLX or diffusers call so or, failing that, the only one. They and a
- * configuration must be regular files, or links to such; weights that `path` itself names may be a pipe or a device.
+ * In a directory the weights are the file that PEFT, MLX or diffusers call so or, failing that, the only one, or
+ * all shards of one. They and a configuration must be regular files, or links to such; weights that `path` itself names may be a pipe or a device.
  *
  * @throws LqaError NOT_FOUND where there is nothing, or a directory without an adapter (the message says what it holds
  * instead); IO with the system's reason; BUDGET for files that are too large.
  */
 export async function readSourceFiles(path: string, signal?: AbortSignal): Promise<Map<string, Uint8Array>> {
-  const { folder, weights, file, named } = await findFiles(path);
+  const { folder, weights, named } = await findFiles(path);
   const config = await readConfig(folder, signal);
-  const bytes = named
-    ? await readWholeFile(file, signal)
-    : await readRegularFile(file, MAX_WHOLE_FILE, signal);
-  const files = new Map([[weights, bytes]]);
+  const files = new Map<string, Uint8Array>();
+  for (const name of weights) {
+    files.set(
+      name,
+      named
+        ? await readWholeFile(path, signal)
+        : await readRegularFile(join(folder, name), MAX_WHOLE_FILE, signal),
+    );
+  }
   return config === undefined ? files : files.set(CONFIG_FILE, config);
 }
 
@@ -56,25 +62,34 @@ export async function openSourceFiles(
   path: string,
   { regular = false, signal }: { readonly regular?: boolean; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<OpenSourceFiles> {
-  const { folder, weights, file, named } = await findFiles(path);
+  const { folder, weights, named } = await findFiles(path);
   const config = await readConfig(folder, signal);
-  const lazy = openLazyFile(file);
-  if (lazy === undefined && (regular || !named)) await assertRegular(file);
-  const files = new Map<string, Uint8Array | LazyFile>([
-    [weights, lazy ?? (await readWholeFile(file, signal))],
-  ]);
+  const files = new Map<string, Uint8Array | LazyFile>();
+  const opened: LazyFile[] = [];
+  const close = (): void => {
+    for (const file of opened) file.close();
+  };
+  try {
+    for (const name of weights) {
+      const file = named ? path : join(folder, name);
+      const lazy = openLazyFile(file);
+      if (lazy !== undefined) opened.push(lazy);
+      else if (regular || !named) await assertRegular(file);
+      files.set(name, lazy ?? (await readWholeFile(file, signal)));
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
   if (config !== undefined) files.set(CONFIG_FILE, config);
-  return { files, close: () => lazy?.close() };
+  return { files, close };
 }
 
-/** `named`: the path is that of the weights. */
-async function findFiles(
-  path: string,
-): Promise<{ folder: string; weights: string; file: string; named: boolean }> {
-  if (!(await isDirectory(path)))
-    return { folder: dirname(path), weights: basename(path), file: path, named: true };
-  const weights = weightsAmong(await namesIn(path), quotePath(path));
-  return { folder: path, weights, file: join(path, weights), named: false };
+/** Names of the files of weights, and where they are. `named`: `path` is that of the only one. */
+async function findFiles(path: string): Promise<{ folder: string; weights: string[]; named: boolean }> {
+  if (!(await isDirectory(path))) return { folder: dirname(path), weights: [basename(path)], named: true };
+  const names = await namesIn(path);
+  return { folder: path, weights: shardsOf(weightsAmong(names, quotePath(path)), names), named: false };
 }
 
 /** A configuration may be absent (many dialects have none); the dialect that needs it says so. */

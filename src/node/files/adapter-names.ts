@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { shardsOf } from "../../model/shards.ts";
 
 /** The configuration beside the weights, of PEFT and of MLX. */
 export const CONFIG_FILE = "adapter_config.json";
@@ -19,10 +21,10 @@ const WEIGHTS = [
 ] as const;
 /** What else weights are called: in the container without surprises first. */
 const SAFE = /\.safetensors$/;
-const OTHERS = /\.(gguf|onnx_adapter|bin|pt|pth|ckpt|npz)$/;
+const OTHERS = /\.(gguf|onnx_adapter|bin|pt|pth|ckpt|npz|fb)$/;
 
 /** What files of weights end in. */
-export const WEIGHTS_ENDING: RegExp = /\.(safetensors|bin|pt|pth|ckpt|npz|gguf|onnx_adapter)$/;
+export const WEIGHTS_ENDING: RegExp = /\.(safetensors|bin|pt|pth|ckpt|npz|gguf|onnx_adapter|fb)$/;
 
 /** The file of weights that is meant among the files of a directory, if one has a name that programs give it. */
 export function usualWeights(names: readonly string[]): string | undefined {
@@ -30,7 +32,8 @@ export function usualWeights(names: readonly string[]): string | undefined {
 }
 
 /**
- * The weights among the names of a directory: the file that PEFT, MLX or diffusers call so or, failing that, the only one.
+ * The weights among the names of a directory: the file that PEFT, MLX or diffusers call so or, failing that, the only one,
+ * or the first shard where there are all shards of one adapter.
  *
  * @param folder the directory as errors shall call it
  * @throws LqaError NOT_FOUND if there is none or no telling which; the message says what is there instead
@@ -41,7 +44,12 @@ export function weightsAmong(found: readonly string[], folder: string): string {
   if (usual !== undefined) return usual;
   for (const endings of [SAFE, OTHERS]) {
     const candidates = names.filter((name) => endings.test(name));
-    if (candidates.length === 1) return candidates[0]!;
+    const [first] = candidates;
+    if (
+      candidates.length === 1 ||
+      (first !== undefined && shardsOf(first, names).length === candidates.length)
+    )
+      return first!;
     if (candidates.length > 1)
       return notFound(
         folder,

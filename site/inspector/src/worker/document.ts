@@ -9,6 +9,7 @@ import { readAdapter } from "../../../../src/adapters/index.ts";
 import { type Adapter, type ByteSource, openSource, type RangedLqa } from "../../../../src/core/index.ts";
 import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail, isLqaError } from "../../../../src/errors.ts";
+import { shardsOf } from "../../../../src/model/shards.ts";
 import { CONFIG_FILE, weightsAmong } from "../../../../src/node/files/adapter-names.ts";
 import type { FieldContext } from "../bytes/fields.ts";
 import { mapIndex } from "../bytes/index-fields.ts";
@@ -166,7 +167,7 @@ export function openAdapter(files: readonly InputFile[], meter: Meter): OpenAdap
     others.length === 1 && files.length <= 2
       ? others[0]!
       : weightsAmong(names, folder === undefined ? "what was given" : JSON.stringify(folder));
-  const chosen = [weights, ...(own.has(CONFIG_FILE) ? [CONFIG_FILE] : [])];
+  const chosen = [...shardsOf(weights, names), ...(own.has(CONFIG_FILE) ? [CONFIG_FILE] : [])];
   const source: SourceFiles = new Map(chosen.map((name) => [name, lazyFile(own.get(name)!, meter)]));
   return adapterOf(source, folder ?? weights);
 }
