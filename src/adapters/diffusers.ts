@@ -1,10 +1,12 @@
 /**
  * The diffusers dialect: files of `save_lora_weights` and its forerunners, for the components of a pipeline.
  *
- * Four styles of keys, told apart by their ends and kept for writing: PEFT's (`unet.….to_k.lora_A.weight`, the one
- * written anew), `….to_k.lora.down.weight`, `….lora_linear_layer.down.weight`, and the attention processors of
- * diffusers before 0.20 (`….attn1.processor.to_k_lora.down.weight`, with or without the component). The multiplier is
- * alpha / r where `lora_adapter_metadata` or an alpha tensor says so, and otherwise 1.
+ * The styles of keys are told apart by their ends and kept for writing: PEFT's (`unet.….to_k.lora_A.weight`, the one
+ * used for adapters from elsewhere), `….to_k.lora.down.weight`, `….lora_linear_layer.down.weight`, the attention processors
+ * of diffusers before 0.20 (`….attn1.processor.to_k_lora.down.weight`, with or without the component), and those of
+ * other trainers of diffusion transformers, which put something else or nothing in front of the path
+ * (`naming/prefixes.ts`) and name layers as the models' authors do. The multiplier is alpha / r where
+ * `lora_adapter_metadata` or an alpha tensor says so, and otherwise 1.
  *
  * @module
  */
@@ -15,6 +17,7 @@ import { COMPONENT } from "../model/component.ts";
 import { UNSCALED } from "./alpha.ts";
 import type { Dialect, WriteOptions } from "./dialect.ts";
 import { configurationMeter, type JsonObject, parseJson, quoteName } from "./json.ts";
+import { isModelsOwn, prefixMarked, prefixOf } from "./naming/prefixes.ts";
 import { unpackFileOrigin } from "./origin.ts";
 import { otherMethod } from "./other-methods.ts";
 import { type PeftConfig, readPeftConfig } from "./peft/config.ts";
@@ -23,13 +26,15 @@ import { type Convention, type KeyMeaning, outputMagnitude, type Part } from "./
 import { readStateDict } from "./state-dict/read.ts";
 import { safetensorsFile, writeStateDict } from "./state-dict/write.ts";
 
-/** Marks a style whose keys leave the component out: the UNet's. */
-const BARE = "!";
-
 /** Ends of keys: what style, what part, and the end of the path that the key has instead. */
 const ENDS: readonly (readonly [RegExp, style: string | undefined, part: Part | "down" | "up"])[] = [
   [/\.lora_A\.weight$/, "peft", "a"],
   [/\.lora_B\.weight$/, "peft", "b"],
+  [/\.lora_A\.default\.weight$/, "default", "a"],
+  [/\.lora_B\.default\.weight$/, "default", "b"],
+  [/\.lora_(down|up)\.weight$/, "kohya", "a"],
+  // XLabs: the layers are named by its attention processors.
+  [/(?<=\.processor\.(?:qkv|proj)_lora[12]?)\.(down|up)\.weight$/, "xlabs", "a"],
   [/\.lora_B\.bias$/, "peft", "lora-bias"],
   [/\.lora_magnitude_vector(\.weight)?$/, "peft", "magnitude"],
   [/\.lora\.(down|up)\.weight$/, "lora", "a"],
@@ -48,16 +53,22 @@ const TEXT_LAYERS: Readonly<Record<string, string>> = {
   to_out: "out_proj",
 };
 
+/** Tensors that some programs write beside the factors of diffusion transformers, and that others leave out. */
+const BESIDE = /\.(diff|diff_b)$|_norm\.scale$/;
+
 function parse(key: string): KeyMeaning | undefined {
+  const prefix = prefixOf(key);
   const method = otherMethod(key);
+  if (prefix !== undefined && isModelsOwn(key) && BESIDE.test(key)) return { kind: "beside" };
   if (method !== undefined) return { kind: "unsupported", method };
+  if (prefix === undefined) return undefined;
   for (const [pattern, style, usual] of ENDS) {
     const found = pattern.exec(key);
-    if (found === null || found.index === 0) continue;
-    const bare = !COMPONENT.test(key);
-    const path = (bare ? "unet." : "") + key.slice(0, found.index) + layerOf(style, found[1]);
+    if (found === null || found.index <= prefix.text.length) continue;
+    const component = prefix.component === "" ? "" : `${prefix.component}.`;
+    const path = component + key.slice(prefix.text.length, found.index) + layerOf(style, found[1]);
     const part = found.includes("up") ? "b" : (usual as Part);
-    return { kind: "part", part, module: path, style: style && style + (bare ? BARE : "") };
+    return { kind: "part", part, module: path, style: style && style + prefix.mark };
   }
   return undefined;
 }
@@ -68,13 +79,20 @@ function layerOf(style: string | undefined, layer: string | undefined): string {
 }
 
 function key(name: string, part: Part, style = "peft"): string {
-  const bare = style.endsWith(BARE);
-  const path = bare ? name.replace(COMPONENT, "") : name;
+  const at = style.indexOf("!");
+  const { text, mark } = prefixMarked(at < 0 ? "" : style.slice(at));
+  const path = mark === "" ? name : text + name.replace(COMPONENT, "");
   const direction = part === "a" ? "down" : "up";
   if (part === "alpha") return `${path}.alpha`;
   if (part === "magnitude") return `${path}.lora_magnitude_vector`;
   if (part === "lora-bias") return `${path}.lora_B.bias`;
-  switch (bare ? style.slice(0, -1) : style) {
+  switch (at < 0 ? style : style.slice(0, at)) {
+    case "default":
+      return `${path}.lora_${part.toUpperCase()}.default.weight`;
+    case "kohya":
+      return `${path}.lora_${direction}.weight`;
+    case "xlabs":
+      return `${path}.${direction}.weight`;
     case "lora":
       return `${path}.lora.${direction}.weight`;
     case "linear":
@@ -149,18 +167,22 @@ function convention(metadata: ReadonlyMap<string, string> | undefined): Conventi
 
 /** True for a key that only this dialect has; `transformer.h.0` may as well be a language model's. */
 function isOwn(key: string): boolean {
+  if (key.startsWith("lora_")) return false;
   if (
-    /\.lora\.(down|up)\.weight$|_lora\.(down|up)\.weight$|\.lora_linear_layer\.(down|up)\.weight$/.test(key)
-  ) {
-    return !key.startsWith("lora_");
-  }
-  return COMPONENT.test(key) && /\.lora_[AB]\.weight$/.test(key);
+    /\.lora\.(down|up)\.weight$|_lora[12]?\.(down|up)\.weight$|\.lora_linear_layer\.(down|up)\.weight$/.test(
+      key,
+    )
+  )
+    return true;
+  const factor = /\.lora_(?:[AB](?:\.default)?|down|up)\.weight$/.test(key);
+  return factor && (COMPONENT.test(key) || isModelsOwn(key));
 }
 
 /** See {@link Dialect}. */
 export const diffusers: Dialect = {
   name: "diffusers",
-  title: "diffusers (unet.….lora_A.weight, attention processors, text_encoder., transformer.)",
+  title:
+    "diffusers, ComfyUI, ai-toolkit (unet.….lora_A.weight, attention processors, text_encoder., transformer., diffusion_model.)",
   naming: "pipeline",
   detect: ({ keys, config }) => config === undefined && keys.some(isOwn),
   read(source, settings) {

@@ -15,6 +15,7 @@ import { UNSCALED } from "./alpha.ts";
 import { foldMultipliers } from "./bake.ts";
 import type { Dialect, DialectName, WriteOptions } from "./dialect.ts";
 import { quoteName } from "./json.ts";
+import { isAuthorsPath } from "./naming/prefixes.ts";
 import { fromSgm, toSgm } from "./naming/sgm.ts";
 import { splitWords } from "./naming/words.ts";
 import { otherMethod } from "./other-methods.ts";
@@ -39,7 +40,11 @@ const PREFIXES: readonly (readonly [prefix: string, component: string])[] = [
   ["lora_transformer", "transformer"],
   ["lora_prior_te", "prior_text_encoder"],
   ["lora_prior_unet", "prior_unet"],
+  // Wan Fun (comfy/lora_convert.py: convert_lora_wan_fun).
+  ["lora_unet_", "unet"],
 ];
+
+const LONGEST_FIRST = [...PREFIXES].sort(([x], [y]) => y.length - x.length);
 
 /** Marks a style whose paths are Stability's. */
 const SGM = "+sgm";
@@ -50,7 +55,7 @@ function parse(key: string): KeyMeaning | undefined {
   const [suffix, part] = SUFFIXES.find(([end]) => key.endsWith(end)) ?? [];
   if (suffix === undefined || part === undefined) return undefined;
   const name = key.slice(0, -suffix.length);
-  const [prefix, component] = PREFIXES.find(([start]) => name.startsWith(`${start}_`)) ?? [];
+  const [prefix, component] = LONGEST_FIRST.find(([start]) => name.startsWith(`${start}_`)) ?? [];
   if (prefix === undefined || name.length === prefix.length + 1) return undefined;
   const words = name.slice(prefix.length + 1);
   const path = splitWords(words);
@@ -75,7 +80,9 @@ const convention: Convention = {
     const path = name.slice(dot + 1);
     const sgm = style?.endsWith(SGM) === true;
     const prefix = sgm ? style!.slice(0, -SGM.length) : style;
-    const start = prefix ?? PREFIXES.find(([, known]) => known === component)?.[0] ?? `lora_${component}`;
+    // Layers in the code of a model's authors are the UNet's for every program, whatever the model is.
+    const known = component === "transformer" && isAuthorsPath(path) ? "unet" : component;
+    const start = prefix ?? PREFIXES.find(([, each]) => each === known)?.[0] ?? `lora_${component}`;
     const words = ((sgm ? toSgm(path) : undefined) ?? path).replaceAll(".", "_");
     return `${start}_${words}${SUFFIXES.find(([, known]) => known === part)?.[0] ?? `.${part}`}`;
   },
@@ -115,7 +122,7 @@ export function refuseKohyaNames({ modules }: Adapter, to: DialectName): void {
   for (const { name } of modules) {
     const path = name.replace(COMPONENT, "");
     const whole = !path.includes(".") && splitWords(path) !== path;
-    if (!whole && (to !== "diffusers" || !FOREIGN.test(path))) continue;
+    if (!whole && (to !== "diffusers" || !isAuthorsPath(path))) continue;
     fail(KIND.UNSUPPORTED_DIALECT, {
       where: `module ${quoteName(name)}`,
       expected: whole
@@ -126,9 +133,6 @@ export function refuseKohyaNames({ modules }: Adapter, to: DialectName): void {
     });
   }
 }
-
-/** Beginnings of paths in the code of Flux, Stable Diffusion 3 and Stability's UNets, where diffusers has others. */
-const FOREIGN = /^(double_blocks|single_blocks|joint_blocks|input_blocks|output_blocks|middle_block|out)\./;
 
 /** Beside a second text encoder the first one is number 1. */
 function keyOfTwo(module: Pick<ModuleShape, "name" | "role">, part: Part, style: string | undefined): string {

@@ -1,8 +1,9 @@
 /**
- * The loralib dialect: state dicts of Microsoft's loralib (`….query.lora_A`, without `.weight`).
+ * The loralib dialect: state dicts of Microsoft's loralib (`….query.lora_A`, without `.weight`), and those that torchtune
+ * saves for itself (`….q_proj.lora_a.weight`, `adapter_0.pt`).
  *
- * Alpha stands in the program and nowhere in the file, so whoever reads one must be told it. Other tensors of the file
- * replace the base model's.
+ * Alpha is in the program and not in the file, so the caller must give it; torchtune may have written it to an
+ * `adapter_config.json`. Other tensors of the file replace the base model's.
  *
  * @module
  */
@@ -12,20 +13,32 @@ import type { Adapter } from "../model/adapter.ts";
 import { scaleByAlpha } from "./alpha.ts";
 import type { Dialect, ReadSettings, WriteOptions } from "./dialect.ts";
 import { givenScale } from "./given-scale.ts";
-import { quoteName } from "./json.ts";
+import { type JsonValue, parseJson, quoteName } from "./json.ts";
+import { originBytes } from "./origin.ts";
 import { otherMethod } from "./other-methods.ts";
 import { isInputEmbedding } from "./peft/keys.ts";
+import { CONFIG_FILE } from "./source.ts";
 import type { Convention, KeyMeaning, Scale } from "./state-dict/convention.ts";
 import { readStateDict } from "./state-dict/read.ts";
 import { safetensorsFile, writeStateDict } from "./state-dict/write.ts";
 import type { TensorFile } from "./tensor-file.ts";
 
-const KEY = /^(.+)\.lora_([AB])$/;
+/** Names of factors, by their style. */
+const KEYS: readonly (readonly [RegExp, style: string])[] = [
+  [/^(.+)\.lora_([AB])$/, ""],
+  [/^(.+)\.lora_([ab])\.weight$/, "torchtune"],
+];
+
+/** True for torchtune's name of a factor. */
+export function isTorchtuneKey(key: string): boolean {
+  return KEYS[1]![0].test(key);
+}
 
 function parse(key: string): KeyMeaning {
-  const found = KEY.exec(key);
-  if (found !== null) {
-    return { kind: "part", part: found[2] === "A" ? "a" : "b", module: found[1]!, style: "" };
+  for (const [pattern, style] of KEYS) {
+    const found = pattern.exec(key);
+    if (found !== null)
+      return { kind: "part", part: found[2]!.toLowerCase() as "a" | "b", module: found[1]!, style };
   }
   const method = otherMethod(key);
   if (method !== undefined) return { kind: "unsupported", method };
@@ -38,7 +51,8 @@ function convention(scale: (rank: number) => Scale): Convention {
     file: "adapter.safetensors",
     layout: "rows",
     parse,
-    key: ({ name }, part) => `${name}.lora_${part.toUpperCase()}`,
+    key: ({ name }, part, style) =>
+      style === "torchtune" ? `${name}.lora_${part}.weight` : `${name}.lora_${part.toUpperCase()}`,
     isEmbedding: isInputEmbedding,
     scale: (_module, rank) => scale(rank),
     roles: ["replace", "bias"],
@@ -64,16 +78,24 @@ function refuseMergedLinear({ tensors }: TensorFile): void {
   }
 }
 
+/** The alpha of a configuration that came with the file; undefined if it has none. */
+function configuredAlpha(config: Uint8Array): JsonValue | undefined {
+  const value = parseJson(config, KIND.UNSUPPORTED_DIALECT, 'origin record field "config"');
+  return value instanceof Map ? value.get("lora_alpha") : undefined;
+}
+
 /** See {@link Dialect}. */
 export const loralib: Dialect = {
   name: "loralib",
-  title: "loralib (….lora_A, without .weight; needs alpha)",
+  title: "loralib, torchtune (….lora_A without .weight, ….lora_a.weight; needs alpha)",
   naming: "model",
   scaleOutside: true,
-  detect: ({ keys }) => keys.some((key) => KEY.test(key)),
+  detect: ({ keys }) => keys.some((key) => KEYS.some(([pattern]) => pattern.test(key))),
   read(source, settings: ReadSettings): Adapter {
+    const alpha = source.settings?.get("lora_alpha");
     const scale = (rank: number): Scale =>
       givenScale(settings, rank) ??
+      (typeof alpha === "number" ? scaleByAlpha(alpha, rank) : undefined) ??
       fail(KIND.SOURCE_CONFIG, {
         where: "the loralib file",
         expected: "the alpha it was trained with",
@@ -82,18 +104,23 @@ export const loralib: Dialect = {
       });
     const file = source.tensors();
     refuseMergedLinear(file);
-    return readStateDict(file, source.weights!.name, convention(scale), settings);
+    const extra = source.config === undefined ? {} : { config: source.config };
+    return readStateDict(file, source.weights!.name, convention(scale), settings, extra);
   },
   write(adapter: Adapter, options: WriteOptions) {
+    const own = adapter.origin?.dialect === "loralib" ? originBytes(adapter.origin, "config") : undefined;
     const alphas = [...new Set(adapter.modules.map(({ multiplier, rank }) => multiplier * rank))];
     const one = alphas.length === 1;
-    options.onNote?.(
-      one
-        ? `loralib files have no alpha: the program that loads this one must use lora_alpha=${alphas[0]}.`
-        : "loralib files have no alpha: the multipliers differ, so the program that loads this one must use lora_alpha = r.",
-    );
+    const kept = own !== undefined && one && configuredAlpha(own) === alphas[0] ? own.slice() : undefined;
+    if (kept === undefined)
+      options.onNote?.(
+        one
+          ? `loralib files have no alpha: the program that loads this one must use lora_alpha=${alphas[0]}.`
+          : "loralib files have no alpha: the multipliers differ, so the program that loads this one must use lora_alpha = r.",
+      );
     const rule = (rank: number): Scale =>
       one ? scaleByAlpha(alphas[0]!, rank) : { multiplier: 1, alpha: 0, rule: "none" };
-    return new Map([safetensorsFile(writeStateDict(adapter, convention(rule), options))]);
+    const weights = safetensorsFile(writeStateDict(adapter, convention(rule), options));
+    return new Map([...(kept === undefined ? [] : [[CONFIG_FILE, kept] as const]), weights]);
   },
 };

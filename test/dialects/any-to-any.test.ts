@@ -29,6 +29,7 @@ function refusal({ dialect, variant, modules, roles }: SmallAdapter, to: Dialect
     if (dialect === "gguf") return /llama.cpp's layers/;
     if (!pipeline && !/of a UNet/.test(variant)) return /a layer of a diffusion model/;
     if (to === "kohya" && "lora-bias" in roles) return /a lora-bias tensor/;
+    if (to === "diffusers" && /Wan Fun/.test(variant)) return /a layer that diffusers has/;
     if (to === "diffusers" && /dora_scale of inputs/.test(variant)) return /a number for each output/;
     return undefined;
   }

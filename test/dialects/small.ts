@@ -495,6 +495,148 @@ const FILE = "pytorch_lora_weights.safetensors";
   );
 }
 
+/* Other trainers of diffusion transformers: names from the code that loads them, named in each row. */
+
+{
+  const FAMILIES: readonly (readonly [
+    variant: string,
+    path: string,
+    ends: Keys,
+    module: string,
+    alpha?: number | undefined,
+    carried?: readonly string[],
+  ])[] = [
+    // diffusers/loaders/lora_conversion_utils.py: _convert_non_diffusers_wan_lora_to_diffusers
+    [
+      "ai-toolkit, Wan",
+      "diffusion_model.blocks.0.self_attn.q",
+      [".lora_A.weight", ".lora_B.weight"],
+      "transformer.blocks.0.self_attn.q",
+    ],
+    [
+      "ComfyUI, Wan, with differences of biases and norms",
+      "diffusion_model.blocks.0.cross_attn.k",
+      [".lora_down.weight", ".lora_up.weight"],
+      "transformer.blocks.0.cross_attn.k",
+      1,
+      ["diffusion_model.blocks.0.cross_attn.k.diff_b", "diffusion_model.blocks.0.norm3.diff"],
+    ],
+    // _convert_kohya_flux_lora_to_diffusers ("ComfyUI.")
+    [
+      "ComfyUI, Flux",
+      "diffusion_model.double_blocks.0.img_attn.qkv",
+      [".lora_A.weight", ".lora_B.weight"],
+      "transformer.double_blocks.0.img_attn.qkv",
+    ],
+    [
+      "ComfyUI, text encoder",
+      "text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1",
+      [".lora_down.weight", ".lora_up.weight"],
+      "text_encoder.text_model.encoder.layers.0.mlp.fc1",
+      4,
+    ],
+    // _convert_hunyuan_video_lora_to_diffusers
+    [
+      "Hunyuan Video",
+      "diffusion_model.double_blocks.0.img_attn_qkv",
+      [".lora_A.weight", ".lora_B.weight"],
+      "transformer.double_blocks.0.img_attn_qkv",
+    ],
+    // _convert_non_diffusers_qwen_lora_to_diffusers
+    [
+      "Qwen-Image-Lightning",
+      "transformer_blocks.0.attn.to_q",
+      [".lora_down.weight", ".lora_up.weight"],
+      "transformer.transformer_blocks.0.attn.to_q",
+      8,
+    ],
+    [
+      "Qwen-Image-Lightning of PEFT in memory",
+      "transformer_blocks.0.attn.add_k_proj",
+      [".lora_A.default.weight", ".lora_B.default.weight"],
+      "transformer.transformer_blocks.0.attn.add_k_proj",
+    ],
+    [
+      "ai-toolkit, Qwen-Image",
+      "diffusion_model.transformer_blocks.0.img_mlp.net.2",
+      [".lora_A.weight", ".lora_B.weight"],
+      "transformer.transformer_blocks.0.img_mlp.net.2",
+    ],
+    // _convert_xlabs_flux_lora_to_diffusers
+    [
+      "XLabs, Flux",
+      "double_blocks.0.processor.qkv_lora1",
+      [".down.weight", ".up.weight"],
+      "transformer.double_blocks.0.processor.qkv_lora1",
+    ],
+    [
+      "XLabs, Flux, single blocks",
+      "single_blocks.3.processor.proj_lora",
+      [".down.weight", ".up.weight"],
+      "transformer.single_blocks.3.processor.proj_lora",
+    ],
+    // _convert_bfl_flux_control_lora_to_diffusers
+    [
+      "Black Forest Labs, Flux",
+      "double_blocks.0.img_attn.proj",
+      [".lora_A.weight", ".lora_B.weight"],
+      "transformer.double_blocks.0.img_attn.proj",
+      undefined,
+      ["double_blocks.0.img_attn.norm.key_norm.scale"],
+    ],
+    // comfy/lora.py: the paths of Stable Diffusion 3 in the authors' code
+    [
+      "ComfyUI, Stable Diffusion 3",
+      "diffusion_model.joint_blocks.0.x_block.attn.qkv",
+      [".lora_A.weight", ".lora_B.weight"],
+      "transformer.joint_blocks.0.x_block.attn.qkv",
+    ],
+  ];
+  for (const [variant, path, [a, b], module, alpha, carried = []] of FAMILIES) {
+    const made = rows([path + a, path + b], { rank: 2 });
+    const tensors = [...made.tensors, ...carried.map((key): [string, SafeTensor] => [key, floats([6], 9)])];
+    if (alpha !== undefined) tensors.push([`${path}.alpha`, number(alpha)]);
+    add(
+      "diffusers",
+      variant,
+      { "lora.safetensors": safetensors(tensors) },
+      { [module]: alpha === undefined ? scaled(made, 1, "none") : scaled(made, alpha / 2) },
+      carried.length === 0 ? {} : { roles: { carried: carried.length }, note: /^Carried/ },
+    );
+  }
+  // OneTrainer writes diffusers' paths after kohya's fashion.
+  const one = rows([
+    "lora_transformer_single_transformer_blocks_0_proj_mlp.lora_down.weight",
+    "lora_transformer_single_transformer_blocks_0_proj_mlp.lora_up.weight",
+  ]);
+  add(
+    "kohya",
+    "OneTrainer, Flux",
+    {
+      "adapter.safetensors": safetensors([
+        ...one.tensors,
+        ["lora_transformer_single_transformer_blocks_0_proj_mlp.alpha", number(1)],
+      ]),
+    },
+    { "transformer.single_transformer_blocks.0.proj_mlp": scaled(one, 0.5) },
+  );
+  const fun = rows([
+    "lora_unet__blocks_0_self_attn_q.lora_down.weight",
+    "lora_unet__blocks_0_self_attn_q.lora_up.weight",
+  ]);
+  add(
+    "kohya",
+    "Wan Fun, doubled underscore",
+    {
+      "adapter.safetensors": safetensors([
+        ...fun.tensors,
+        ["lora_unet__blocks_0_self_attn_q.alpha", number(1)],
+      ]),
+    },
+    { "unet.blocks.0.self_attn.q": scaled(fun, 0.5) },
+  );
+}
+
 /* cloneofsimo */
 
 {
@@ -546,6 +688,22 @@ const FILE = "pytorch_lora_weights.safetensors";
     { "mnli.safetensors": safetensors(tensors, undefined) },
     { [query]: scaled(made, 0.75, "explicit") },
     { read: { multiplier: 0.75 }, roles: { replace: 1 } },
+  );
+  // torchtune/modules/peft/_utils.py and models/convert_weights.py
+  const tuned = rows(["layers.0.attn.q_proj.lora_a.weight", "layers.0.attn.q_proj.lora_b.weight"]);
+  const expected = { "layers.0.attn.q_proj": scaled(tuned, 8) };
+  add("loralib", "torchtune, alpha given", { "adapter_0.pt": torchFile(tuned.tensors) }, expected, {
+    read: { alpha: 16 },
+    same: false,
+  });
+  add(
+    "loralib",
+    "torchtune with its configuration",
+    {
+      "adapter_config.json": json({ peft_type: "LORA", r: 2, lora_alpha: 16 }),
+      "adapter_model.safetensors": safetensors(tuned.tensors),
+    },
+    expected,
   );
 }
 

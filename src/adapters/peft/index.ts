@@ -4,6 +4,8 @@
  * @module
  */
 import type { Dialect } from "../dialect.ts";
+import { isTorchtuneKey } from "../loralib.ts";
+import { isModelsOwn } from "../naming/prefixes.ts";
 import { isOnnxNpz } from "../onnx/index.ts";
 import type { Source } from "../source.ts";
 import { readPeft } from "./read.ts";
@@ -28,14 +30,15 @@ const MLX_FIELDS = ["fine_tune_type", "lora_parameters", "lora_layers"];
  */
 function detect(source: Source): boolean {
   const { settings, config, weights, keys } = source;
-  if (weights === undefined || isOnnxNpz(source)) return false;
+  if (weights === undefined || isOnnxNpz(source) || keys.some(isTorchtuneKey)) return false;
   if (settings?.has("peft_type") === true) return true;
   if (config === undefined) return keys.some((key) => /\.lora_[AB]\.weight$/.test(key) && !isPipeline(key));
   const mlx = settings !== undefined && MLX_FIELDS.some((field) => settings.has(field));
   return !mlx && /^adapter_model\./.test(weights.name);
 }
 
-/** Keys of diffusers. Those of GPT-2 begin with `transformer.`, too, and go on with its blocks. */
+/** Keys of diffusers, and of programs for diffusion models. Those of GPT-2 begin with `transformer.`, too, and go on with its blocks. */
 function isPipeline(key: string): boolean {
+  if (isModelsOwn(key)) return true;
   return /^(unet|text_encoder(_[23])?|prior|controlnet|transformer_2|transformer\.(?!h\.\d))/.test(key);
 }

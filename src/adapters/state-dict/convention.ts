@@ -23,6 +23,8 @@ export type KeyMeaning =
       readonly style: string | undefined;
     }
   | { readonly kind: "tensor"; readonly role: "replace" | "bias" | "carried"; readonly name: string }
+  /** Lies beside the factors, and most programs leave it out. Carried. */
+  | { readonly kind: "beside" }
   /** Belongs to another method than LoRA. */
   | { readonly kind: "unsupported"; readonly method: OtherMethod };
 

@@ -79,7 +79,9 @@ function sortKeys(
   const unsupported: Found[] = [];
   for (const [key, tensor] of file.tensors) {
     const meaning = convention.parse(key, tensor);
-    if (meaning === undefined || meaning.kind === "unsupported") {
+    if (meaning?.kind === "beside") {
+      unsupported.push({ key, tensor });
+    } else if (meaning === undefined || meaning.kind === "unsupported") {
       if (settings.keepUnsupported !== true) refuseKey(key, meaning?.method, convention);
       unsupported.push({ key, tensor });
     } else if (meaning.kind === "tensor") {

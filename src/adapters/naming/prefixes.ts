@@ -1,0 +1,82 @@
+/**
+ * How keys say which model of a diffusion pipeline a layer belongs to, where they do not begin with a component's name: one
+ * table of what programs write, read off their own code (named in each row).
+ *
+ * @module
+ */
+import { COMPONENT } from "../../model/component.ts";
+
+/** What stands in front of a layer's path. */
+export interface KeyPrefix {
+  /** Stands for the row in origin records: never changes. The empty one is that of keys with a component. */
+  readonly mark: string;
+  /** Removed from the key. */
+  readonly text: string;
+  /** Matches the keys that the row is for. */
+  readonly keys: RegExp;
+  readonly component: string;
+}
+
+/** Layers in the code of diffusion transformers: of diffusers, and of the models' authors. */
+const BLOCKS =
+  "(?:(?:single_)?transformer_blocks|double_blocks|single_blocks|joint_blocks|refiner_blocks|token_refiner)\\.";
+
+const PREFIXES: readonly KeyPrefix[] = [
+  // ComfyUI (comfy/lora.py: "diffusion_model." + the path in the model's own code), ai-toolkit, musubi-tuner, lightx2v.
+  {
+    mark: "!comfy-unet",
+    text: "diffusion_model.",
+    keys: /^diffusion_model\.(?:input_blocks|middle_block|output_blocks|time_embed|label_emb|out)\./,
+    component: "unet",
+  },
+  { mark: "!comfy", text: "diffusion_model.", keys: /^diffusion_model\./, component: "transformer" },
+  {
+    mark: "!clip_l",
+    text: "text_encoders.clip_l.transformer.",
+    keys: /^text_encoders\.clip_l\.transformer\./,
+    component: "text_encoder",
+  },
+  {
+    mark: "!clip_g",
+    text: "text_encoders.clip_g.transformer.",
+    keys: /^text_encoders\.clip_g\.transformer\./,
+    component: "text_encoder_2",
+  },
+  // Without any prefix: Qwen-Image-Lightning, XLabs and Black Forest Labs (Flux), Wan.
+  {
+    mark: "!transformer",
+    text: "",
+    keys: new RegExp(
+      `^(?:${BLOCKS}|blocks\\.\\d+\\.(?:self_attn|cross_attn|ffn)\\.|(?:img_in|txt_in|time_in|vector_in|guidance_in|final_layer|x_embedder|context_embedder|time_text_embed|norm_out|proj_out)\\.)`,
+    ),
+    component: "transformer",
+  },
+  // Attention processors of diffusers before 0.20.
+  { mark: "!", text: "", keys: /^(?!text_encoders\.|lora_)/, component: "unet" },
+];
+
+const WITH_COMPONENT: KeyPrefix = { mark: "", text: "", keys: COMPONENT, component: "" };
+
+/** The row for a key; undefined if nothing says which model it is about. */
+export function prefixOf(key: string): KeyPrefix | undefined {
+  if (COMPONENT.test(key)) return WITH_COMPONENT;
+  return PREFIXES.find(({ keys }) => keys.test(key));
+}
+
+/** The row of an origin record. */
+export function prefixMarked(mark: string): KeyPrefix {
+  return PREFIXES.find((row) => row.mark === mark) ?? WITH_COMPONENT;
+}
+
+/** True for a key of a diffusion model that has no component in front, nor the path of a UNet in diffusers. */
+export function isModelsOwn(key: string): boolean {
+  const mark = prefixOf(key)?.mark ?? "";
+  return mark !== "" && mark !== "!";
+}
+
+/** True for the path of a layer, without its component, in the code of a model's authors rather than in diffusers. */
+export function isAuthorsPath(path: string): boolean {
+  return /^(double_blocks|single_blocks|joint_blocks|input_blocks|output_blocks|middle_block|out)\.|^blocks\.\d+\.(self_attn|cross_attn|ffn\.\d)\b/.test(
+    path,
+  );
+}
