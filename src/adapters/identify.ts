@@ -82,7 +82,7 @@ const RECOGNIZERS: readonly Recognizer[] = [
     advice: "Give the directory that holds it and the files it names.",
   },
   {
-    head: /^\s{0,99}[{[]\s{0,99}["{\]}][\t\n\r\x20-\x7e]{4}/,
+    head: /^\s{0,99}[{[]\s{0,99}(?:["{\]}][\t\n\r\x20-\x7e]{4}|[\]}]\s{0,99}$)/,
     what: "a JSON document",
     advice:
       "Check the path: this file holds no weights. If it holds an error message, download the file again.",

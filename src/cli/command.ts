@@ -11,7 +11,8 @@ export interface OptionSpec {
   readonly name: string;
   /** One letter. */
   readonly short?: string;
-  readonly type: "flag" | "text" | "integer" | "number";
+  /** `bytes` takes units (10KB, 1.5MiB), `share` a percent sign (1%); both come to the command as plain numbers. */
+  readonly type: "flag" | "text" | "integer" | "number" | "bytes" | "share";
   /** What stands for the value in the help, e.g. `<file>`. Not for flags. */
   readonly placeholder?: string;
   /** The only values allowed, as they are written. */

@@ -43,8 +43,8 @@ export const DECODE: CommandSpec = {
       short: "o",
       type: "text",
       placeholder: "<path>",
-      required: true,
       standardOutput: ".safetensors",
+      defaultText: "the file's name without .lqa, in this directory",
       help: "The directory to write, absent or empty; or, of dialects with one file, that file, if the path ends like one (.safetensors, .gguf, .onnx_adapter), or is - for standard output.",
     },
     {
@@ -52,7 +52,7 @@ export const DECODE: CommandSpec = {
       type: "text",
       placeholder: "<dialect>",
       values: DIALECT_NAMES,
-      defaultText: "where it came from",
+      defaultText: "what --output ends like (.gguf, .onnx_adapter), else where it came from",
       help: TO_HELP,
     },
     {
@@ -81,7 +81,7 @@ export const DECODE: CommandSpec = {
   examples: [
     "decode my-adapter.lqa -o restored",
     "decode my-adapter.lqa -o restored --dtype f16",
-    "decode my-adapter.lqa -o my-adapter.gguf --to gguf --base base-model/config.json",
+    "decode my-adapter.lqa -o my-adapter.gguf --base base-model/config.json",
     "decode my-adapter.lqa -o merged --merge base-model",
   ],
   load: () => import("./commands/decode.ts"),
@@ -106,7 +106,7 @@ export const CONVERT: CommandSpec = {
       type: "text",
       placeholder: "<dialect>",
       values: DIALECT_NAMES,
-      default: "peft",
+      defaultText: "what <to> ends like (.gguf, .onnx_adapter), else peft",
       help: TO_HELP,
     },
     {

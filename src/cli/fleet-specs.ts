@@ -92,8 +92,8 @@ const SUBMIT: CommandSpec = {
     JSON_OPTION,
   ],
   examples: [
-    "fleet submit s3://in/all --to s3://out/lqa --queue redis://redis:6379 --bits 1.25",
-    "fleet submit s3://in/all --to s3://out/lqa --restart",
+    "fleet submit s3://loras/all --to s3://lqas --queue redis://redis:6379 --bits 1.25",
+    "fleet submit s3://loras/all --to s3://lqas --restart",
   ],
   load: () => import("./commands/fleet-submit.ts"),
 };
@@ -149,7 +149,7 @@ const WORK: CommandSpec = {
     JSON_OPTION,
   ],
   examples: [
-    "fleet work --allow-source s3://in/all --allow-target s3://out/lqa --concurrency 4",
+    "fleet work --allow-source s3://loras/all --allow-target s3://lqas --concurrency 4",
     "fleet work --queue redis://redis:6379 --until-empty",
   ],
   load: () => import("./commands/fleet-work.ts"),
@@ -211,7 +211,7 @@ const VERIFY: CommandSpec = {
     ENDPOINT_OPTION,
     JSON_OPTION,
   ],
-  examples: ["fleet verify s3://out/lqa", "fleet verify s3://out/lqa --level structure --json"],
+  examples: ["fleet verify s3://lqas", "fleet verify s3://lqas --level structure --json"],
   load: () => import("./commands/fleet-verify.ts"),
 };
 
@@ -242,8 +242,8 @@ const REPORT: CommandSpec = {
     JSON_OPTION,
   ],
   examples: [
-    "fleet report s3://out/lqa --html fleet.html --parquet catalogue.parquet",
-    "fleet report s3://out/lqa --json",
+    "fleet report s3://lqas --html fleet.html --parquet catalogue.parquet",
+    "fleet report s3://lqas --json",
   ],
   load: () => import("./commands/fleet-report.ts"),
 };

@@ -158,16 +158,42 @@ function optionValue(option: OptionSpec, token: OptionToken, command: CommandSpe
     throw usage(`${rawName} ${JSON.stringify(value)}`, expected, command);
   }
   if (option.type === "text") return value;
-  const form = option.type === "integer" ? /^\d{1,15}$/ : /^(\d{1,15}(\.\d{0,15})?|\.\d{1,15})(e-?\d{1,2})?$/;
-  if (!form.test(value)) throw usage(`${rawName} ${JSON.stringify(value)}`, expected, command);
-  return Number(value);
+  const parsed = NUMBERS[option.type](value);
+  if (parsed === undefined) throw usage(`${rawName} ${JSON.stringify(value)}`, expected, command);
+  return parsed;
 }
+
+/** As many digits as a number has that JSON prints. */
+const NUMBER = /^(\d{1,15}(\.\d{0,20})?|\.\d{1,20})(e-?\d{1,2})?$/;
+const BYTES = /^(\d{1,15}(?:\.\d{1,15})?) ?(?:([kmg])(i?)b?|b)?$/i;
+
+/** The number that a word stands for; undefined if it is none of the kind. */
+const NUMBERS: Readonly<
+  Record<"integer" | "number" | "bytes" | "share", (word: string) => number | undefined>
+> = {
+  integer: (word) => (/^\d{1,15}$/.test(word) ? Number(word) : undefined),
+  number: (word) => (NUMBER.test(word) ? Number(word) : undefined),
+  bytes(word) {
+    const [, digits, unit, binary] = BYTES.exec(word) ?? [];
+    if (digits === undefined || (unit === undefined && digits.includes("."))) return undefined;
+    const power = unit === undefined ? 0 : "kmg".indexOf(unit.toLowerCase()) + 1;
+    return Math.floor(Number(digits) * (binary === "" || binary === undefined ? 1000 : 1024) ** power);
+  },
+  share(word) {
+    const percent = /^(.+?) ?%$/.exec(word)?.[1];
+    if (percent === undefined) return NUMBERS.number(word);
+    // The decimal point is moved in the text, so that 0.7% is 0.007.
+    return /^\d{1,3}(\.\d{1,15})?$/.test(percent) ? Number(`${percent}e-2`) : undefined;
+  },
+};
 
 function expectation(option: OptionSpec): string {
   if (option.values !== undefined) return `one of ${option.values.join(", ")}`;
   if (option.expects !== undefined) return option.expects;
   if (option.type === "integer") return "a whole number";
   if (option.type === "number") return "a number";
+  if (option.type === "bytes") return "a number of bytes, such as 40000, 40KB or 1.5MiB";
+  if (option.type === "share") return "a share, such as 0.01 or 1%";
   return `a value, ${option.placeholder ?? "<text>"}`;
 }
 

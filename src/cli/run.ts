@@ -5,6 +5,8 @@
  * @module
  */
 import { readFileSync } from "node:fs";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
 import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts";
 import { commandHelp, globalHelp } from "./help.ts";
 import { parseCommandLine } from "./parse.ts";
@@ -54,8 +56,22 @@ async function runCommand(command: CommandSpec, args: Arguments, terminal: Termi
   const told: typeof begin = (given, to) => begin(given, quiet ? silent(to) : to);
   const streams = [...args.positionals, ...args.values.values()].includes(STANDARD_STREAM);
   if (!streams) return await told(args, terminal);
+  refuseNameless(command, args);
   const { throughStreams } = await import("./standard-streams.ts");
   return await throughStreams(command, args, terminal, told);
+}
+
+/** What is written is called like what is read, and standard input has no name. @throws LqaError USAGE */
+function refuseNameless({ name, options }: CommandSpec, { positionals, values }: Arguments): void {
+  const output = options.find((option) => option.name === "output");
+  const named = output?.defaultText === undefined || values.has("output") || values.has("out-dir");
+  if (named || values.has("merge") || !positionals.includes(STANDARD_STREAM)) return;
+  fail(KIND.USAGE, {
+    where: `lqa ${name}`,
+    expected: "--output as well",
+    actual: "standard input without --output",
+    advice: `See lqa ${name} --help.`,
+  });
 }
 
 /** The version in package.json, which lies at the same distance from `src/cli` and from `dist/cli`. */

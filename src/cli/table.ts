@@ -45,6 +45,7 @@ const ENCODE: CommandSpec = {
       type: "text",
       placeholder: "<file>",
       standardOutput: ".lqa",
+      defaultText: "the adapter's name with .lqa, in this directory",
       help: "The .lqa file to write; - for standard output.",
     },
     {
@@ -78,9 +79,10 @@ const ENCODE: CommandSpec = {
     JSON_OPTION,
   ],
   examples: [
-    "encode my-adapter -o my-adapter.lqa",
+    "encode my-adapter",
     "encode my-adapter -o my-adapter.lqa --bits 1.25",
-    "encode my-adapter -o my-adapter.lqa --max-error 0.05 --json",
+    "encode my-adapter -o my-adapter.lqa --max-error 5% --json",
+    "encode my-adapter -o my-adapter.lqa --max-bytes 500KB",
     "encode my-adapter -o my-adapter.lqa --importance imatrix.gguf",
     "encode my-adapter -o my-adapter.lqa --base base-model",
     "encode my-adapter -o my-adapter.lqa --profile loraquant --variant 3@0.9",
@@ -101,7 +103,11 @@ const INSPECT: CommandSpec = {
     help: "The file to look into; - for standard input, or an http(s) address.",
   },
   options: [
-    { name: "modules", type: "flag", help: "List every module with its shape and encodings." },
+    {
+      name: "modules",
+      type: "flag",
+      help: "Everything: what the bytes are for, all encodings, and every module with its shape and encodings.",
+    },
     {
       name: "html",
       type: "text",

@@ -36,9 +36,19 @@ export function processTerminal({ verbose = false }: { readonly verbose?: boolea
   const pace = progressPace();
   let shownAt = 0;
   let shown = false;
-  const endProgress = (): void => {
+  const clear = (): void => {
     if (shown) stderr.write("\r\u001b[K");
     shown = false;
+  };
+  // Only while progress is shown: a listener lets a signal wait until the work at hand makes a pause.
+  const onInterrupt = (): void => {
+    clear();
+    stderr.write("lqa: stopped\n");
+    process.kill(process.pid, "SIGINT");
+  };
+  const endProgress = (): void => {
+    clear();
+    process.off("SIGINT", onInterrupt);
   };
   return {
     out(text) {
@@ -58,6 +68,8 @@ export function processTerminal({ verbose = false }: { readonly verbose?: boolea
       // Ten times a second is as fast as anyone reads, once a second as much as anyone keeps.
       if (now - shownAt < (verbose ? 1000 : 100)) return;
       shownAt = now;
+      if ((verbose || stderr.isTTY) && !process.listeners("SIGINT").includes(onInterrupt))
+        process.once("SIGINT", onInterrupt);
       if (verbose) {
         stderr.write(`${((now - started) / 1000).toFixed(1).padStart(7)} s  ${line}  ${printable(name)}\n`);
       } else if (stderr.isTTY) {

@@ -54,7 +54,10 @@ export interface EncodeControls {
   readonly importance?: Importance;
   /** Performs the pieces of work. Default: one after the other on this thread. */
   readonly executor?: Executor;
-  /** Called after each piece of work; `total` counts pieces of work, not necessarily modules. */
+  /**
+   * Called after each piece of work: `total` counts the modules of the phase that it belongs to, and `name` is the phase and
+   * the module (`coding model.layers.0.…`). `done` begins with 1 in each phase.
+   */
   readonly onProgress?: (done: number, total: number, name: string) => void;
   readonly signal?: AbortSignal;
 }
@@ -230,6 +233,11 @@ function fingerprint(importance: Importance | undefined): string | undefined {
   return importance && `sha256:${toHex(sha256(importance.source).subarray(0, 8))}`;
 }
 
+/** A setting as META shows it. Six digits of a number: how many were typed must not change the size of the file. */
+function told(value: unknown): string {
+  return String(typeof value === "number" ? Number(value.toPrecision(6)) : value);
+}
+
 /**
  * The META and ORIG sections of an adapter (spec 10.2, 10.3). META is never compressed: a reader without zstd can
  * show it.
@@ -242,7 +250,7 @@ export function adapterSections(
   relativeError: number,
 ): SectionInput[] {
   const words = Object.entries(settings).filter(([, value]) => value !== undefined);
-  const encoder = [`lqa/${VERSION}`, ...words.map(([key, value]) => `${key}=${value}`)].join(" ");
+  const encoder = [`lqa/${VERSION}`, ...words.map(([key, value]) => `${key}=${told(value)}`)].join(" ");
   const meta = encodeMeta({ ...adapter.meta, encoder, relative_error: relativeError }, "META");
   const sections: SectionInput[] = [
     { type: "META", critical: false, safeToCopy: true, data: meta, compress: false },

@@ -20,7 +20,7 @@ export type { BaseDescription } from "../adapters/naming/base-description.ts";
 
 /** How an adapter is written to a path. */
 export interface TargetOptions extends OutputOptions {
-  /** The dialect to write. */
+  /** The dialect to write. Default: the one that files like the output belong to (`.gguf`, `.onnx_adapter`), if any. */
   readonly to?: DialectName | undefined;
   /** Element type of the factors. Default: what they had where the dialect stays the same, otherwise F32. */
   readonly dtype?: WriteOptions["factors"] | undefined;
@@ -31,7 +31,7 @@ export interface TargetOptions extends OutputOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How {@link convertFile} reads and writes. Without `to`: PEFT. */
+/** How {@link convertFile} reads and writes. Without `to`: what the output ends like, else PEFT. */
 export interface ConvertFileOptions extends Omit<ReadSettings, "onNote">, TargetOptions {
   /** The dialect of the source. Default: the one it looks like. */
   readonly from?: DialectName | undefined;
@@ -68,7 +68,7 @@ export async function convertFile(
   try {
     const notes: string[] = [];
     const onNote = (note: string): void => void notes.push(note);
-    const { to = "peft" } = options;
+    const to = options.to ?? impliedDialect(output) ?? "peft";
     const adapter = readAdapter(source.files, { ...options, lazy: true, onNote });
     const target = await writeTarget(adapter, output, { ...options, to }, notes);
     let inputBytes = 0;
@@ -98,7 +98,7 @@ export async function convertFile(
 export async function writeTarget(
   adapter: Adapter,
   output: string,
-  { dtype = "source", to, base, portable, force }: TargetOptions,
+  { dtype = "source", to = impliedDialect(output), base, portable, force }: TargetOptions,
   notes: readonly string[],
 ): Promise<Pick<ConvertedFile, "written" | "notes">> {
   const all = [...notes];
@@ -106,6 +106,11 @@ export async function writeTarget(
   const files = writeAdapter(adapter, { factors: dtype, to, base, portable, onNote });
   const written = await writeOutput(output, files, { force });
   return { written, notes: summarizeNotes(all) };
+}
+
+/** The dialect whose files alone end like this path. */
+function impliedDialect(output: string): DialectName | undefined {
+  return output.endsWith(".gguf") ? "gguf" : output.endsWith(".onnx_adapter") ? "onnx" : undefined;
 }
 
 /** Beginning of a GGUF file that is looked at first; vocabularies can need more, but not more than this. */

@@ -26,7 +26,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const base = textOption(args, "base");
   const result = await convertFile(input, output, {
     ...sourceSettings(args),
-    to: textOption(args, "to") as DialectName,
+    to: textOption(args, "to") as DialectName | undefined,
     dtype: textOption(args, "dtype")?.toUpperCase() as ConvertFileOptions["dtype"],
     base: base === undefined ? undefined : await readBaseDescription(base),
     portable: args.values.has("portable") ? true : undefined,

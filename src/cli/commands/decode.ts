@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { basename } from "node:path";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { type DecodeFileOptions, decodeFile, mergeFile, readBaseDescription } from "../../node/index.ts";
@@ -15,7 +16,7 @@ import { columns, type Terminal } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [input] = args.positionals;
-  const output = textOption(args, "output") ?? "";
+  const output = textOption(args, "output") ?? defaultOutput(input);
   const name = textOption(args, "dtype") ?? "source";
   const dtype = (name === "source" ? name : name.toUpperCase()) as DecodeFileOptions["dtype"];
   const source = input === STANDARD_INPUT ? await readInput(input) : input;
@@ -64,6 +65,17 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;
+}
+
+/** A directory of the file's name. @throws LqaError USAGE where the name has no ending that could be left out */
+function defaultOutput(input: string): string {
+  const name = basename(input);
+  if (/^.+\.lqa$/i.test(name)) return name.slice(0, -4);
+  throw new LqaError(KIND.USAGE, {
+    where: "lqa decode",
+    expected: "--output, where the input is no file that ends in .lqa",
+    actual: "no --output",
+  });
 }
 
 /** Options that say how to write an adapter, and nothing about a model. */

@@ -48,7 +48,7 @@ function report(x: string, y: string, diff: AdapterDiff, { colors }: Terminal): 
   some(
     `modules that differ: ${modules.changed.length}, equal: ${modules.equal}`,
     columns(
-      modules.changed.map(({ name, fields, relativeError }) => [
+      byError(modules.changed).map(({ name, fields, relativeError }) => [
         printable(name),
         relativeError === undefined ? "other shape" : `error ${percent(relativeError)}`,
         fields.map(fieldText).join(", "),
@@ -69,6 +69,13 @@ function report(x: string, y: string, diff: AdapterDiff, { colors }: Terminal): 
   );
   some("metadata", metadata.map(fieldText));
   return [...lines, "", `error of all modules: ${percent(diff.relativeError)} of ‖ΔW‖²`];
+}
+
+/** The largest error first; before them what has another shape. */
+function byError(modules: AdapterDiff["modules"]["changed"]): AdapterDiff["modules"]["changed"] {
+  const size = ({ relativeError }: (typeof modules)[number]): number =>
+    relativeError ?? Number.POSITIVE_INFINITY;
+  return [...modules].sort((x, y) => (size(y) === size(x) ? 0 : size(y) - size(x)));
 }
 
 function fieldText({ field, a, b }: FieldChange): string {

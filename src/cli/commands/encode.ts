@@ -4,10 +4,12 @@
  * @module
  */
 
+import { basename, resolve } from "node:path";
 import { resolveOptions, TASK_RISK_ERROR } from "../../encode/index.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { type EncodedItem, encodeMany } from "../../node/encode-many.ts";
+import { WEIGHTS_ENDING } from "../../node/files/adapter-names.ts";
 import { type EncodedFile, type EncodeFileOptions, encodeFile } from "../../node/index.ts";
 import { bandsText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
@@ -21,23 +23,19 @@ import { columns, type Terminal } from "../terminal.ts";
 const WORST = 3;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
-  const output = textOption(args, "output");
+  const named = textOption(args, "output");
   const folder = textOption(args, "out-dir");
   const asked = { ...sourceSettings(args), ...encodeSettings(args), force: args.values.has("force") };
   // A wrong combination is told before anything is read.
   resolveOptions(asked);
-  if (folder !== undefined && output === undefined) return await runMany(args, folder, asked, terminal);
+  if (folder !== undefined && named === undefined) return await runMany(args, folder, asked, terminal);
   const [input, ...more] = args.positionals;
-  if (output === undefined || folder !== undefined || more.length > 0) {
+  const output = named ?? defaultOutput(input);
+  if (folder !== undefined || more.length > 0) {
     throw new LqaError(KIND.USAGE, {
       where: "lqa encode",
-      expected: "one adapter and --output, or any number of them and --out-dir",
-      actual:
-        output === undefined
-          ? "neither"
-          : folder === undefined
-            ? counted(more.length + 1, "adapter")
-            : "both",
+      expected: "one adapter, or any number of them and --out-dir",
+      actual: folder !== undefined ? "--output and --out-dir" : counted(more.length + 1, "adapter"),
       advice: "See lqa encode --help.",
     });
   }
@@ -48,6 +46,11 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   if (args.values.has("json")) print(jsonText(encodeJson(result)));
   else print(`${summary(input, output, result, terminal)}\n`);
   return 0;
+}
+
+/** The adapter's own name, in the working directory. */
+function defaultOutput(input: string): string {
+  return `${basename(resolve(input)).replace(WEIGHTS_ENDING, "") || "adapter"}.lqa`;
 }
 
 /** Many adapters; the exit code is the worst of theirs. */

@@ -36,29 +36,52 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     return 0;
   }
   const lines = overview(path, file, terminal);
-  if (modules) lines.push("", ...moduleTable(file, terminal));
+  if (modules) lines.push(...everything(file, terminal));
   if (html !== undefined) lines.push("", `The report is in ${printable(html)}.`);
   terminal.out(`${lines.join("\n")}\n`);
   return 0;
 }
 
+/** At most ten lines. */
 function overview(path: string, file: OpenedFile, { colors }: Terminal): string[] {
   const { prologue, modules, tensors, ids, origin } = file;
   const unproven = file.verified ? "" : "  (as stored; only a download can be verified)";
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  const facts: [string, string][] = [
-    ["format", `LQA ${prologue.major}.${prologue.minor}, ${size(prologue.fileLength)}`],
-    ["file id", `${ids.fileId}${unproven}`],
-    ["content id", ids.contentId],
-  ];
+  const facts: [string, string][] = [];
   const base = baseModel(file);
   if (base !== undefined) facts.push(["base model", printable(base)]);
-  if (origin !== undefined) facts.push(["origin", printable(origin.dialect)]);
+  if (origin !== undefined) facts.push(["made from", printable(origin.dialect)]);
   facts.push(["modules", `${count(modules.length)}${describeRanks(file)}`]);
   if (tensors.length > 0) facts.push(["plain tensors", describeTensors(file)]);
   const bits =
     parameters === 0 ? "" : `, ${((8 * prologue.fileLength) / parameters).toFixed(3)} bits each on disk`;
   facts.push(["parameters", `${count(parameters)}${bits}`]);
+  const used = encodingsUsed(file);
+  if (used.length > 0) facts.push(["encodings", encodingsText(used)]);
+  facts.push(
+    ["format", `LQA ${prologue.major}.${prologue.minor}, ${size(prologue.fileLength)}`],
+    ["file id", `${ids.fileId}${unproven}`],
+    ["content id", ids.contentId],
+  );
+  return [colors.bold(printable(path)), ...columns(facts).map((line) => `  ${line}`)];
+}
+
+/** How many encodings the overview names. */
+const NAMED = 3;
+
+/** The commonest encodings, with their shares of the components. */
+function encodingsText(used: readonly (readonly [string, number])[]): string {
+  const all = used.reduce((sum, [, number]) => sum + number, 0);
+  const named = used.slice(0, NAMED).map(([name, number]) => `${name} ${percent(number / all)}`);
+  return used.length > NAMED
+    ? `${named.join("; ")}; ${used.length - NAMED} more with --modules`
+    : named.join("; ");
+}
+
+/** What the overview leaves out: bytes by their purpose, all encodings, all modules. */
+function everything(file: OpenedFile, terminal: Terminal): string[] {
+  const { colors } = terminal;
+  const { prologue } = file;
   const parts = byteParts(file).filter(([, bytes]) => bytes > 0);
   const most = Math.max(...parts.map(([, bytes]) => bytes));
   const partRows = parts.map(([name, bytes]) => [
@@ -68,14 +91,14 @@ function overview(path: string, file: OpenedFile, { colors }: Terminal): string[
     colors.cyan(bar(bytes / most, BAR)),
   ]);
   return [
-    colors.bold(printable(path)),
-    ...columns(facts).map((line) => `  ${line}`),
     "",
     colors.bold("bytes"),
     ...columns(partRows, [1, 2]).map((line) => `  ${line}`),
     "",
     colors.bold("encodings, by components"),
     ...columns(encodingRows(file, colors), [1]).map((line) => `  ${line}`),
+    "",
+    ...moduleTable(file, terminal),
   ];
 }
 

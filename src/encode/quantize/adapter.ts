@@ -39,7 +39,7 @@ export async function quantizeAdapter(
   return surroundings.executor.run(
     "quantize",
     modules.map((module) => ({ module, options: settings, moments: moments.get(module.name) })),
-    (name) => surroundings.progress(++done, modules.length, name),
+    (name) => surroundings.progress(++done, modules.length, `coding ${name}`),
   );
 }
 

@@ -94,13 +94,13 @@ export async function quantizeRd(
   const { goal, moments } = options;
   const weights: Moments = options.weighted ? moments : new Map();
   const { executor } = surroundings;
-  const expected = 3 * modules.length;
-  let done = 0;
-  const step = async (name: string): Promise<void> =>
-    surroundings.progress(Math.min(++done, expected), expected, name);
+  const phase = (doing: string, total: number) => {
+    let done = 0;
+    return (name: string): Promise<void> => surroundings.progress(++done, total, `${doing} ${name}`);
+  };
 
   const work = (module: LoraModule) => ({ module, moments: weights.get(module.name) });
-  const surveys = await executor.run("survey", modules.map(work), step);
+  const surveys = await executor.run("survey", modules.map(work), phase("analyzing", modules.length));
   const subjects = modules.map((module, i) => subjectOf(module, surveys[i]!));
   const floor = RATES.findIndex((rate) => rate.nominal >= options.floor);
 
@@ -112,7 +112,7 @@ export async function quantizeRd(
       const rotations = { b: b.rotation, a: a.rotation };
       return missing[i]!.length === 0 ? [] : [{ ...work(subject.module), rotations, wanted: missing[i]! }];
     });
-    const coded = await executor.run("code", inputs, step);
+    const coded = await executor.run("code", inputs, phase("coding", inputs.length));
     for (const [i, subject] of busy.entries())
       for (const [k, { component, factor, rate }] of inputs[i]!.wanted.entries())
         subject.components[component]![factor].coded.set(rate, coded[i]![k]!);
@@ -127,7 +127,7 @@ export async function quantizeRd(
       moments: moments.get(module.name),
       factors: factors[i]!,
     }));
-    const qualities = await executor.run("measure", inputs, step);
+    const qualities = await executor.run("measure", inputs, phase("measuring", modules.length));
     return factors.map((packed, i) => ({ factors: packed, quality: qualities[i]! }));
   };
 
