@@ -121,6 +121,8 @@ describe("the package", () => {
   });
 
   it("is published with provenance, by a script that says what is missing", () => {
+    // npm links the pages of a list only, and passes over a lone path.
+    expect(manifest.man).toEqual(["./dist/cli/lqa.1"]);
     expect(manifest.publishConfig).toEqual({ access: "public", provenance: true });
     const { status, stderr } = spawnSync(process.execPath, [".ci/ready-to-publish.mjs"], {
       cwd: root,

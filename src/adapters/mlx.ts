@@ -27,7 +27,7 @@ const KEY = /^(.+)\.(lora_a|lora_b|m)$/;
 function convention(scale: (rank: number) => Scale, dora: boolean): Convention {
   return {
     name: "mlx",
-    file: "adapters.safetensors",
+    file: WEIGHTS,
     layout: "columns",
     parse(key) {
       const found = KEY.exec(key);
@@ -122,7 +122,7 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>
       const kept = originBytes(own, "config");
       const same = kept !== undefined && configured(settingsOf(kept))?.multiplier === only().multiplier;
       const written = same ? kept.slice() : newConfig(adapter, only().multiplier, dora);
-      return new Map([[CONFIG_FILE, written], weights]);
+      return new Map([[CONFIG_FILE, written], named(weights, options)]);
     }
   }
   const grouped = adapter.modules.find(({ kernel }) => kernel.length > 0);
@@ -143,6 +143,15 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>
   const scale = (): Scale => ({ multiplier, alpha: 0, rule: "explicit" });
   const weights = safetensorsFile(writeStateDict(even, convention(scale, dora), options));
   return new Map([[CONFIG_FILE, newConfig(even, multiplier, dora)], weights]);
+}
+
+/** mlx-lm loads this name alone; what it saves on the way (`0000200_adapters.safetensors`) has others. */
+const WEIGHTS = "adapters.safetensors";
+
+function named([name, bytes]: [string, Uint8Array], { onNote }: WriteOptions): [string, Uint8Array] {
+  if (name !== WEIGHTS)
+    onNote?.(`mlx-lm loads ${WEIGHTS} only, so ${quoteName(name)} is written under that name.`);
+  return [WEIGHTS, bytes];
 }
 
 function settingsOf(config: Uint8Array): JsonObject | undefined {

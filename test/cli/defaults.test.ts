@@ -39,6 +39,28 @@ describe("names of outputs", () => {
   });
 });
 
+describe("lqa decode --base", () => {
+  const config = (more: object): string => {
+    const path = place(".json");
+    writeFileSync(
+      path,
+      JSON.stringify({ model_type: "llama", num_hidden_layers: 2, num_attention_heads: 4, ...more }),
+    );
+    return path;
+  };
+  it("refuses the configuration of another model, and writes nothing", () => {
+    const right = { hidden_size: 64, num_key_value_heads: 2 };
+    for (const wrong of [{ hidden_size: 128 }, { num_key_value_heads: 4 }, { num_hidden_layers: 1 }]) {
+      const out = place(".gguf");
+      const run = lqa("decode", file, "-o", out, "--base", config({ ...right, ...wrong }), "--json");
+      expect(run.json<{ error: { kind: string } }>().error.kind, JSON.stringify(wrong)).toMatch(/^BASE_/);
+      expect(run.code).toBe(1);
+      expect(listing(folder)).not.toContain(out.slice(folder.length + 1));
+    }
+    expect(lqa("decode", file, "-o", place(".gguf"), "--base", config(right)).code).toBe(0);
+  });
+});
+
 describe("numbers", () => {
   const settings = (...words: string[]): Record<string, unknown> =>
     lqa("encode", source, "-o", place(".lqa"), "--json", ...words).json();

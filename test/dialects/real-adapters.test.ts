@@ -83,8 +83,12 @@ describe.skipIf(!present)("real adapters", () => {
       const again = await throughFile(adapter);
       expect(maths(again)).toEqual(maths(adapter));
       const written = writeAdapter(again, { factors: "source" });
-      expect([...written.keys()].sort()).toEqual([...files.keys()].sort());
-      for (const [file, bytes] of written) {
+      // mlx-lm loads one name alone.
+      const source = (file: string): string =>
+        file === "adapters.safetensors" ? "0000200_adapters.safetensors" : file;
+      expect([...written.keys()].map(source).sort()).toEqual([...files.keys()].sort());
+      for (const [name, bytes] of written) {
+        const file = source(name);
         if (file.endsWith(".json")) expect(Buffer.compare(bytes, files.get(file)!), file).toBe(0);
         // Headers may be padded in another way; names, order, shapes and bytes of tensors may not differ.
         else expect(tensorsOf(bytes)).toEqual(tensorsOf(files.get(file)!));

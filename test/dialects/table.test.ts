@@ -98,6 +98,11 @@ function convert(small: SmallAdapter, to: DialectName): number | string {
   }
 }
 
+/** The weights under the name that a program saved them by on the way; mlx-lm's are written under another. */
+function weightsOf(files: ReadonlyMap<string, Uint8Array>): Uint8Array {
+  return [...files].find(([name]) => name.endsWith(".safetensors"))![1];
+}
+
 function realRows(): string[][] {
   return readdirSync(adapters, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
@@ -111,7 +116,7 @@ function realRows(): string[][] {
         const adapter = readAdapter(files, { alpha });
         const written = writeAdapter(adapter, { factors: "source" });
         const same = [...written].every(
-          ([each, contents]) => Buffer.compare(contents, files.get(each)!) === 0,
+          ([each, contents]) => Buffer.compare(contents, files.get(each) ?? weightsOf(files)) === 0,
         );
         const dialect = adapter.origin!.dialect;
         return [

@@ -4,13 +4,15 @@
  * @module
  */
 import { basename } from "node:path";
+import { compareWithBase } from "../../core/validate/base.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { type DecodeFileOptions, decodeFile, mergeFile, readBaseDescription } from "../../node/index.ts";
 import { readValidAdapter } from "../../node/read-valid.ts";
+import { readBaseModel } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable, size } from "../format.ts";
-import { readInput, STANDARD_INPUT } from "../open-input.ts";
+import { openWhole, readInput, STANDARD_INPUT } from "../open-input.ts";
 import { noteLines } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
@@ -29,6 +31,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       actual: "--any-base without it",
     });
   const base = textOption(args, "base");
+  if (base !== undefined) await assertBase(source, base);
   const result = await decodeFile(source, output, {
     dtype,
     to: textOption(args, "to") as DecodeFileOptions["to"],
@@ -65,6 +68,19 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;
+}
+
+/**
+ * Refuses a base model whose layers have other shapes than the file's, as `lqa validate --base` does. A base in GGUF is
+ * taken at its word: what is read of it has no shapes.
+ *
+ * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE …
+ */
+async function assertBase(source: string | Uint8Array, path: string): Promise<void> {
+  if (/\.gguf$/i.test(path)) return;
+  const { index } = await openWhole(source);
+  const [first] = compareWithBase(index, await readBaseModel(path), 1).findings;
+  if (first !== undefined) throw first;
 }
 
 /** A directory of the file's name. @throws LqaError USAGE where the name has no ending that could be left out */
