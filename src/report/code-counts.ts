@@ -6,7 +6,7 @@
  */
 import { packedBytes, unpackCodes } from "../core/codecs/bits.ts";
 import type { Encoding } from "../core/codecs/encoding.ts";
-import { type Kind, type Lowered, sizesOf } from "../core/codecs/lowered.ts";
+import { type Lowered, sizesOf } from "../core/codecs/lowered.ts";
 import type { PackedFactors } from "../core/codecs/packed.ts";
 import { encodingLabel, lower } from "../core/codecs/registry.ts";
 import { trellisSteps, WINDOW_BITS } from "../core/codecs/trellis.ts";
@@ -16,7 +16,7 @@ import { inputLength, type ModuleShape } from "../model/adapter.ts";
 export interface CodeCounts {
   /** As {@link encodingLabel} says it. */
   readonly encoding: string;
-  readonly kind: Exclude<Kind, "nothing" | "floats">;
+  readonly kind: "codes" | "signs" | "windows";
   /**
    * How often: `codes` from 0 on; minus and plus of `signs`; of `windows` the integers of the table from −128 on, eight by
    * eight.

@@ -73,8 +73,13 @@ export function registerCodec<E extends { readonly codec: string }>(codec: Codec
 
 /** What an encoding comes down to. @throws LqaError UNSUPPORTED_CODEC for a trellis table that this version does not know */
 export function lower(encoding: Encoding): Lowered {
-  return codecOf(encoding).lower(encoding);
+  let lowered = known.get(encoding);
+  if (lowered === undefined) known.set(encoding, (lowered = codecOf(encoding).lower(encoding)));
+  return lowered;
 }
+
+/** Encodings are asked several times for each plane, and a file has one object for each: without this opening takes a third longer. */
+const known = new WeakMap<Encoding, Lowered>();
 
 /** Byte lengths of the planes of `components` vectors of `length` weights (spec 7.2). @throws as {@link lower} */
 export function planeSizes(encoding: Encoding, components: number, length: number): PlaneSizes {

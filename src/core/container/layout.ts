@@ -84,16 +84,19 @@ export function payloadLength(
   let zeroPoints = 0;
   let scales = 0;
   for (const factor of FACTORS) {
-    /** Of one component. There may be a million bands, but they share encodings. */
-    const known = new Map<Encoding, PlanePlan>();
+    /** Of one component. Bands of few bytes, of which there may be a million, take turns with bands of none. */
+    let own: PlanePlan | undefined;
+    let last: Encoding | undefined;
     for (const { components, [factor]: encoding } of bands) {
-      let own = known.get(encoding);
-      if (own === undefined) known.set(encoding, (own = planOf(encoding, 1, lengths[factor])));
-      const { sizes: each, unit } = own;
-      codes = align(codes, unit);
-      codes += components * each.codes;
-      zeroPoints += components * each.zeroPoints;
-      scales += components * each.scales;
+      if (encoding !== last) {
+        if (lower(encoding).kind === "nothing") continue;
+        own = planOf(encoding, 1, lengths[factor]);
+        last = encoding;
+      }
+      const { sizes, unit } = own!;
+      codes = align(codes, unit) + components * sizes.codes;
+      zeroPoints += components * sizes.zeroPoints;
+      scales += components * sizes.scales;
     }
   }
   const length = align(codes + zeroPoints, SCALE_BYTES) + scales;
