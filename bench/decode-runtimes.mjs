@@ -18,7 +18,7 @@ import { fileURLToPath } from "node:url";
 import { openPage } from "../conformance/adapters/browser.mjs";
 import { install } from "../conformance/runtimes.mjs";
 import { writeSafetensors } from "../dist/adapters/safetensors.js";
-import { decodeAll, openLqa } from "../dist/core/index.js";
+import { open } from "../dist/core/index.js";
 import { MIXES, PLACES } from "./decode.mjs";
 import { sevenB } from "./seven-b.mjs";
 
@@ -95,14 +95,13 @@ async function inChromium(executable) {
 
 /** Decoded factors of the adapter `rd` in F16, for other programs. */
 async function writeWeights(path) {
-  const file = await openLqa(await sevenB(MIXES.rd));
+  const file = await open(await sevenB(MIXES.rd));
   const tensors = new Map();
-  for (const [name, { b, a }] of await decodeAll(file, { type: "f16" })) {
-    const { rank, in: input, out } = file.module(name);
+  for await (const { name, b, a } of file.decodeAll({ type: "f16" })) {
     const data = (x) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
     const prefix = `base_model.model.${name}.lora_`;
-    tensors.set(`${prefix}A.weight`, { element: "F16", shape: [rank, input], data: data(a) });
-    tensors.set(`${prefix}B.weight`, { element: "F16", shape: [out, rank], data: data(b) });
+    tensors.set(`${prefix}A.weight`, { element: "F16", shape: a.shape, data: data(a.data) });
+    tensors.set(`${prefix}B.weight`, { element: "F16", shape: b.shape, data: data(b.data) });
   }
   writeFileSync(path, writeSafetensors(tensors));
 }

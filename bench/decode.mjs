@@ -20,7 +20,7 @@ import { decodeFactor } from "../dist/core/codecs/decode.js";
 import { decodePlain } from "../dist/core/codecs/decode-plain.js";
 import { encodingLabel } from "../dist/core/codecs/encoding.js";
 import { DecodeKernel } from "../dist/core/codecs/kernels/decode-kernel.js";
-import { DecodeMemory, decodeAll, decodeDelta, openLqa } from "../dist/core/index.js";
+import { DecodeMemory, decodeDelta, open } from "../dist/core/index.js";
 import { planesOf, RANK, sevenB } from "./seven-b.mjs";
 
 const LENGTH = 4096;
@@ -181,30 +181,37 @@ async function measureAdapters() {
   for (const [name, mix] of Object.entries(MIXES)) {
     const bytes = await sevenB(mix);
     let file;
-    const open = await leastTime(async () => {
-      file = await openLqa(bytes);
+    const opening = await leastTime(async () => {
+      file = await open(bytes);
     }, 30);
     const memory = new DecodeMemory();
     const weights = file.modules.reduce((sum, m) => sum + m.experts * m.rank * (m.out + m.in), 0);
-    const times = { "open and index": open };
-    const all = (options) => leastModules((onModule) => decodeAll(file, { ...options, onModule }));
+    const times = { "open and index": opening };
+    // Opened each time: what was checked is not checked again.
+    const all = (options, times) =>
+      leastModules(async (told) => {
+        for await (const module of (await open(bytes)).decodeAll(options)) told(module);
+      }, times);
     for (const type of ["f16", "f32"])
       for (const layout of ["component", "peft"])
         times[`${type} ${layout} held`] = await all({ type, layout, memory });
-    const kept = await decodeAll(file, { type: "f16" });
+    const kept = new Map();
+    for await (const { name, b, a } of file.decodeAll({ type: "f16" }))
+      kept.set(name, { b: b.data, a: a.data });
     times["f16 peft reused"] = await all({ type: "f16", into: (module) => kept.get(module.name) });
     // All of it is kept, or an engine would hand out the memory of the run before.
     const taken = [];
-    const decodeFresh = async (onModule) => taken.push(await decodeAll(file, { type: "f16", onModule }));
+    const decodeFresh = async (told) => {
+      for await (const module of (await open(bytes)).decodeAll({ type: "f16" })) told(taken.push(module));
+    };
     times["f16 peft fresh"] = await leastModules(decodeFresh, 6);
-    times["crc and planes"] = await leastModules((told) => {
-      for (const module of file.modules) told(file.packed(module));
+    times["crc and planes"] = await leastModules(async (told) => {
+      for await (const _ of (await open(bytes)).packedAll()) told();
     });
     const module = file.modules.find((m) => m.out === 4096 && m.in === 4096);
     const delta = new Float32Array(module.out * module.in);
-    times["ΔW 4096 × 4096"] = await leastTime(() =>
-      decodeDelta(module, file.packed(module), { into: delta }),
-    );
+    const packed = await file.packed(module);
+    times["ΔW 4096 × 4096"] = await leastTime(() => decodeDelta(module, packed, { into: delta }));
     adapters.push({
       name,
       bytes: bytes.length,

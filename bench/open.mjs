@@ -1,12 +1,12 @@
 // What opening a file costs for each of its bytes, for the files within the Core limits (spec clause 14) that cost most: CPU
-// time of `openLqa` and its longest synchronous piece, in which no timer and no other request runs. Run after `npm run build`:
+// time of `open` and its longest synchronous piece, in which no timer and no other request runs. Run after `npm run build`:
 //
 //   node bench/open.mjs [--only TEXT] [--rounds N]
 //
 // The least of N rounds (5). Exit code 1 if one costs more than 60 ns a byte above 20 ms, or, with an index of at most 1 MiB,
 // has a piece longer than 50 ms.
 import { parseArgs } from "node:util";
-import { openLqa } from "../dist/core/index.js";
+import { open } from "../dist/core/index.js";
 import { bytesOf, empty, manyBands, meta, tinyPlanes } from "../fuzz/attacks/files.mjs";
 
 const { values: options } = parseArgs({
@@ -109,7 +109,7 @@ async function measure(bytes) {
   last = used();
   setImmediate(tick);
   const begin = used();
-  const file = await openLqa(bytes);
+  const file = await open(bytes);
   const cpu = used() - begin;
   await new Promise((resolve) => setImmediate(resolve));
   running = false;

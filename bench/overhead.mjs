@@ -2,7 +2,7 @@
 // chunk alignment and fixed ones; and how many planes of codes of the file begin at multiples of 4, 16 and 64 bytes. Sections are those of a real PEFT adapter. Run after `npm run build`: node bench/overhead.mjs [--json]
 import { concat } from "../dist/core/container/bytes.js";
 import { planeExtents } from "../dist/core/container/layout.js";
-import { openLqa } from "../dist/core/index.js";
+import { open } from "../dist/core/index.js";
 import { prepareFile } from "../dist/core/write/write.js";
 import { adapterSections } from "../dist/encode/encode.js";
 import { linear, PROJECTIONS, RANK } from "./seven-b.mjs";
@@ -98,7 +98,7 @@ const cases = [
 
 /** Shares of the planes of codes that begin at multiples of these, in the file. */
 async function aligned(prepared, units) {
-  const { modules } = await openLqa(concat([...prepared.pieces()]));
+  const { modules } = await open(concat([...prepared.pieces()]));
   const places = modules.flatMap((module) =>
     [...planeExtents(module, module.bands)]
       .filter(({ plane }) => plane === "codes")

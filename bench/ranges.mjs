@@ -6,7 +6,7 @@
  * Build first (`npm run build`), then `node bench/ranges.mjs [--json] [--rounds 15]`.
  */
 import { cpus } from "node:os";
-import { memorySource, openSource } from "../dist/core/index.js";
+import { memorySource, open } from "../dist/core/index.js";
 import { encodeAdapter } from "../dist/encode/index.js";
 import { sevenB } from "./seven-b.mjs";
 
@@ -55,7 +55,7 @@ async function measure(bytes, stable, read) {
       },
     };
     const begun = process.cpuUsage();
-    await read(await openSource(source));
+    await read(await open(source));
     const { user, system } = process.cpuUsage(begun);
     least = Math.min(least, (user + system) / 1000);
   }
@@ -64,12 +64,12 @@ async function measure(bytes, stable, read) {
 
 const WAYS = {
   open: async () => {},
-  "one module": (file) => file.fetchModule(file.modules[100 % file.modules.length]),
+  "one module": (file) => file.packed(file.modules[100 % file.modules.length]),
   "each module in turn": async (file) => {
-    for (const record of file.modules) await file.fetchModule(record);
+    for (const record of file.modules) await file.packed(record);
   },
   "all modules at once": async (file) => {
-    for await (const _ of file.fetchModules());
+    for await (const _ of file.packedAll());
   },
   verify: (file) => file.verify(),
 };

@@ -8,7 +8,7 @@
  * Build first (`npm run build`), then `node bench/refit.mjs [bits]`.
  */
 
-import { openLqa } from "../dist/core/index.js";
+import { open } from "../dist/core/index.js";
 import { encodeAdapter } from "../dist/encode/index.js";
 import { reparameterize } from "../dist/encode/quantize/reparameterize.js";
 import { adapterFolders, readRealAdapter } from "./real-adapters.mjs";
@@ -41,7 +41,7 @@ for (const [name, path] of adapterFolders()) {
   const adapter = await readRealAdapter(path);
   if (adapter === undefined) continue;
   const { bytes, report } = await encodeAdapter(adapter, { bits });
-  const file = await openLqa(bytes);
+  const file = await open(bytes);
   let total = 0;
   let scaled = 0;
   let best = 0;
@@ -50,9 +50,9 @@ for (const [name, path] of adapterFolders()) {
     const { b, a, n, singularValues } = reparameterize(module, 0);
     const live = [...singularValues.keys()].filter((i) => singularValues[i] > 0);
     const was = live.map((i) => [b.slice(i * out, (i + 1) * out), a.slice(i * n, (i + 1) * n)]);
-    const decoded = file.decodeModule(module.name);
+    const decoded = await file.decode(module.name);
     const kept = live
-      .map((i) => ({ i, b: Float64Array.from({ length: out }, (_, o) => decoded.b[o * rank + i]) }))
+      .map((i) => ({ i, b: Float64Array.from({ length: out }, (_, o) => decoded.b.data[o * rank + i]) }))
       .filter((component) => dot(component.b, component.b) > 0);
     const bs = was.map(([u]) => u);
     const as = was.map(([, v]) => v);

@@ -7,8 +7,10 @@ import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
-/** Loaded by `import()` (src/core/read/zstd.ts, src/core/container/zstd.ts): a bundler that splits makes files of their own of them. */
+/** Loaded by `import()` (src/core/read/file.ts, src/core/container/zstd.ts): a bundler that splits makes files of their own of them. */
 const external = ["zstd-codec", "*/inflate.js", "*/portable-zstd.js"];
+/** Of `open` also what servers, streams, pinning, verification and sections need. */
+const LATER = ["*/http.js", "*/meta.js", "*/pieces.js", "*/pin.js", "*/whole.js"];
 const gzipped = (text) => gzipSync(text, { level: 9 }).length;
 /** Groups of modules that import no others of the library; what is left is the code of the library itself. */
 const GROUPS = [
@@ -59,12 +61,14 @@ async function loadedFirst(entry) {
     .reduce((sum, { text }) => sum + gzipped(text), 0);
 }
 
-for (const name of ["openCore", "openLqa", "openRemote", "decodeStream", "validate"]) {
-  const { code, inputs } = await bundle(`export { ${name} } from "./dist/core/index.js";`);
+for (const name of ["open", "decodeStream", "validate"]) {
+  const { code, inputs } = await bundle(`export { ${name} } from "./dist/core/index.js";`, {
+    external: name === "open" ? [...external, ...LATER] : external,
+  });
   console.log(
     `${name}: ${code.length} bytes, ${gzipped(code)} gzipped, ${brotliCompressSync(code).length} by brotli`,
   );
-  if (name !== "openCore") continue;
+  if (name !== "open") continue;
   const entry = `export { ${name} } from "./dist/core/index.js";`;
   const whole = await bundle(entry, { external: ["zstd-codec"] });
   console.log(`  all in one file            ${String(gzipped(whole.code)).padStart(7)} gzipped`);
@@ -76,6 +80,7 @@ for (const name of ["openCore", "openLqa", "openRemote", "decodeStream", "valida
     // What a group adds: the bundle against one in which its modules are empty of all but names.
     const without = await bundle(entry, {
       logLevel: "silent",
+      external: [...external, ...LATER],
       plugins: [
         {
           name: "without",

@@ -14,7 +14,7 @@ import { createServer } from "node:http";
 import { cpus } from "node:os";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { readSafetensors, writeSafetensors } from "../dist/adapters/safetensors.js";
-import { decodeStream, LqaDecoder, openLqa } from "../dist/core/index.js";
+import { decodeStream, LqaDecoder, open } from "../dist/core/index.js";
 import { createWorkerPool, decodeWithWorkers } from "../dist/node/index.js";
 import { sevenB } from "./seven-b.mjs";
 
@@ -59,14 +59,14 @@ async function main() {
     [4, strong, strong],
     [12, weak, weak],
   ]);
-  const file = await openLqa(bytes);
+  const file = await open(bytes);
   const targets = reusable(file);
 
   const oneShot = async (lap) => {
-    const opened = await openLqa(bytes);
+    const opened = await open(bytes);
     await opened.verify({ onProgress: lap });
     for (const module of opened.modules) {
-      opened.decodeModule(module, { type: "f16", into: targets(module) });
+      await opened.decode(module, { type: "f16", into: targets(module) });
       lap();
     }
   };
@@ -115,11 +115,10 @@ async function main() {
   const half = (x) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength).slice();
   const tensors = new Map();
   for (const module of file.modules) {
-    const { name, rank, in: input, out } = module;
-    const { b, a } = file.decodeModule(module, { type: "f16" });
+    const { name, b, a } = await file.decode(module, { type: "f16" });
     const prefix = `base_model.model.${name}.lora_`;
-    tensors.set(`${prefix}A.weight`, { element: "F16", shape: [rank, input], data: half(a) });
-    tensors.set(`${prefix}B.weight`, { element: "F16", shape: [out, rank], data: half(b) });
+    tensors.set(`${prefix}A.weight`, { element: "F16", shape: a.shape, data: half(a.data) });
+    tensors.set(`${prefix}B.weight`, { element: "F16", shape: b.shape, data: half(b.data) });
   }
   const plain = writeSafetensors(tensors);
   const share = (x) => {

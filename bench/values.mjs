@@ -11,8 +11,9 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { openChunk, splitPayload } from "../dist/core/container/chunk.js";
-import { DecodeMemory, openLqa } from "../dist/core/index.js";
-import { decodeFactors } from "../dist/core/read/decode.js";
+import { DecodeMemory, decodeModule, open } from "../dist/core/index.js";
+import { chunkOf, moduleFactors } from "../dist/core/read/chunks.js";
+import { readerValues } from "../dist/core/read/values.js";
 import { MIXES } from "./decode.mjs";
 import { sevenB } from "./seven-b.mjs";
 
@@ -20,7 +21,9 @@ const { values: options } = parseArgs({
   options: { rounds: { type: "string", default: "20" }, before: { type: "string" } },
 });
 const load = (path) => import(pathToFileURL(resolve(options.before, path)).href);
-const before = options.before === undefined ? undefined : await load("core/index.js");
+const FILES = ["core/index.js", "core/read/chunks.js", "core/read/values.js"];
+const before =
+  options.before === undefined ? undefined : Object.assign({}, ...(await Promise.all(FILES.map(load))));
 
 const scale = "f16";
 const f16 = { codec: "raw", element: "f16" };
@@ -34,22 +37,26 @@ let dear = false;
 const rows = [];
 for (const [name, mix] of Object.entries({ ...MIXES, ...MORE })) {
   const bytes = await sevenB(mix);
-  const file = await openLqa(bytes);
+  const file = await open(bytes);
   const memory = new DecodeMemory();
   const how = { type: "f16", memory };
+  const values = readerValues();
   const ways = {
     without: (module) => {
       const { offset, length } = module.chunk;
       const payload = openChunk(bytes.subarray(offset, offset + length), offset, module.name);
-      decodeFactors(module, splitPayload(module, module.bands, payload), how);
+      decodeModule(module, splitPayload(module, module.bands, payload), how);
     },
-    with: (module) => decodeFactors(module, file.packed(module), how),
+    with: (module) => {
+      const chunk = chunkOf(bytes, module);
+      decodeModule(module, moduleFactors(chunk, module, values), how);
+    },
   };
   if (before !== undefined) {
-    const old = await before.openLqa(bytes);
     const kept = { type: "f16", memory: new before.DecodeMemory() };
-    const modules = new Map(old.modules.map((module) => [module.name, module]));
-    ways.before = (module) => old.decodeModule(modules.get(module.name), kept);
+    const checks = before.readerValues();
+    ways.before = (module) =>
+      before.decodeModule(module, before.moduleFactors(chunkOf(bytes, module), module, checks), kept);
   }
   const least = new Map(Object.keys(ways).map((way) => [way, []]));
   for (let round = 0; round < Number(options.rounds); round++)

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { installed, softwareVulkan } from "../conformance/runtimes.mjs";
 import { encodingLabel, planeSizes } from "../dist/core/codecs/encoding.js";
-import { decodeFactors } from "../dist/core/read/decode.js";
+import { decodeModule } from "../dist/core/read/decode.js";
 import { applyPacked, residentModule } from "../dist/serve/index.js";
 import { uploadModule } from "../dist/webgpu/index.js";
 
@@ -126,8 +126,9 @@ for (const encoding of ENCODINGS) {
     result[`decode ${type}`] = perWeight(await least(() => submitted(task)));
     for (const own of [task, targets.b, targets.a]) own.destroy();
   }
-  const into = decodeFactors(shape, factors);
-  result["decode f32, WebAssembly"] = perWeight(await least(() => decodeFactors(shape, factors, { into })));
+  const { b, a } = decodeModule(shape, factors);
+  const into = { b: b.data, a: a.data };
+  result["decode f32, WebAssembly"] = perWeight(await least(() => decodeModule(shape, factors, { into })));
   for (const rows of ROWS) {
     const [x, y] = [buffer(4 * rows * IN), buffer(4 * rows * OUT)];
     const task = await module.prepareApply({ x, y, rows });

@@ -6,7 +6,7 @@ import { SCHEMA } from "../dist/core/container/generated/schema.js";
 import { readIndex } from "../dist/core/container/index-read.js";
 import { planeExtents } from "../dist/core/container/layout.js";
 import { encodeMeta } from "../dist/core/container/meta-write.js";
-import { openLqa } from "../dist/core/index.js";
+import { open } from "../dist/core/index.js";
 import { prepareFile } from "../dist/core/write/write.js";
 import { vectors } from "./vectors.mjs";
 
@@ -68,7 +68,7 @@ const input = {
   ],
 };
 const bytes = concat([...(await prepareFile(input)).pieces()]);
-const file = await openLqa(bytes);
+const file = await open(bytes);
 const ids = await file.verify();
 
 const lines = [];
@@ -155,7 +155,7 @@ for (const tensor of file.tensors) {
 for (const section of file.sections) {
   padTo(section.chunk.offset);
   heading(`CHUNK of section ${section.type}`);
-  describe(section.payload, `MessagePack ${JSON.stringify(file.meta)}`);
+  describe(section.payload, `MessagePack ${JSON.stringify(await file.meta())}`);
   describe(4, "CRC-32 of the payload");
 }
 padTo(file.index.digests.offset);
@@ -175,14 +175,14 @@ for (const [length, text] of [
   describe(length, text);
 if (at !== bytes.length) throw new Error(`described ${at} of ${bytes.length} bytes`);
 
-const { b, a } = file.decodeModule("q", { layout: "component" });
+const { b, a } = await file.decode("q", { layout: "component" });
 const text = `The file [\`example.lqa\`](example.lqa): ${bytes.length} bytes, one linear module \`q\` of rank 2 (out 3, in 5; a 2-bit component and a sign component), one bias, META. Made by \`node spec/example.mjs\`.
 
 \`\`\`
 ${lines.join("\n").trim()}
 \`\`\`
 
-Decoded, component by component: B′ = ${[...b].join(", ")}; A′ = ${[...a].map((v) => (Object.is(v, -0) ? "-0" : v)).join(", ")}.
+Decoded, component by component: B′ = ${[...b.data].join(", ")}; A′ = ${[...a.data].map((v) => (Object.is(v, -0) ? "-0" : v)).join(", ")}.
 \`file_id\` ${ids.fileId}, \`content_id\` ${ids.contentId}.`;
 
 const specUrl = new URL("lqa-v1.md", import.meta.url);

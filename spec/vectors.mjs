@@ -7,7 +7,7 @@ import { encodeTrellis } from "../dist/core/codecs/viterbi.js";
 import { concat } from "../dist/core/container/bytes.js";
 import { readIndex } from "../dist/core/container/index-read.js";
 import { planeExtents } from "../dist/core/container/layout.js";
-import { openLqa } from "../dist/core/index.js";
+import { open } from "../dist/core/index.js";
 import { prepareFile } from "../dist/core/write/write.js";
 
 const ZERO = { codec: "zero" };
@@ -34,7 +34,7 @@ async function fileOf(modules, tensors = []) {
     sections: [],
   });
   const bytes = concat([...prepared.pieces()]);
-  const file = await openLqa(bytes);
+  const file = await open(bytes);
   await file.verify();
   return { bytes, file };
 }
@@ -70,7 +70,7 @@ async function trellisFile(weights, number, rotation, scale) {
   return {
     codes: at("codes"),
     scale: at("scales"),
-    decoded: file.decodeModule("q", { layout: "component" }).a,
+    decoded: (await file.decode("q", { layout: "component" })).a.data,
   };
 }
 
@@ -226,13 +226,13 @@ async function experts() {
     const what = `expert ${expert}, band ${band}, ${factor === "b" ? "B′" : "A′"}: ${kind}`;
     rows.push([offset, `\`${hex(stored.subarray(offset, end))}\``, what]);
   }
-  const { b, a } = file.decodeModule("q", { layout: "component" });
+  const { b, a } = await file.decode("q", { layout: "component" });
   const vectors = [];
   for (const expert of [0, 1])
     for (const component of [0, 1])
       for (const [name, data, n] of [
-        ["B′", b, 3],
-        ["A′", a, 5],
+        ["B′", b.data, 3],
+        ["A′", a.data, 5],
       ]) {
         const from = (2 * expert + component) * n;
         const values = Array.from(data.slice(from, from + n), (x) => (Object.is(x, -0) ? "-0" : x));

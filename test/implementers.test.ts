@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { toHex } from "../src/core/container/bytes.ts";
 import { crc32 } from "../src/core/container/crc32.ts";
-import { openLqa } from "../src/core/index.ts";
+import { open } from "../src/core/index.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const page = readFileSync(`${root}/docs/implementers.md`, "utf8");
@@ -54,7 +54,10 @@ test("its checksums and digests are over what it says", () => {
 });
 
 test("its weights are those of the file", async () => {
-  const { b, a } = (await openLqa(example)).decodeModule("q", { layout: "component" });
+  const {
+    b: { data: b },
+    a: { data: a },
+  } = await (await open(example)).decode("q", { layout: "component" });
   const rows = blocks("values").map((line) => line.slice(4).trim().split(/ +/).map(Number));
   expect(rows.slice(0, 2).flat()).toEqual([...b]);
   expect(rows.slice(2).flat()).toEqual([...a]);

@@ -157,7 +157,7 @@ describe("the package", () => {
       expect(fleet.stderr).toContain(`npm install ${names}`);
     }
     const code =
-      'import { openLqa } from "lqa"; import { decodeFile } from "lqa/node"; console.log(typeof openLqa, typeof decodeFile)';
+      'import { open } from "lqa"; import { decodeFile } from "lqa/node"; console.log(typeof open, typeof decodeFile)';
     const used = spawnSync(process.execPath, ["--input-type=module", "-e", code], {
       cwd: place,
       encoding: "utf8",

@@ -13,7 +13,7 @@
  */
 import { encodingLabel, planeSizes } from "../../dist/core/codecs/encoding.js";
 import { DecodeKernel } from "../../dist/core/codecs/kernels/decode-kernel.js";
-import { decodeFactors } from "../../dist/core/read/decode.js";
+import { decodeModule } from "../../dist/core/read/decode.js";
 import { applyPacked } from "../../dist/serve/apply.js";
 import { residentModule } from "../../dist/serve/resident-module.js";
 import { linear, PROJECTIONS, RANK } from "../seven-b.mjs";
@@ -117,12 +117,12 @@ function measureMix(name, mix, rowCounts, times) {
   baselines.prepare(longest, RANK, Math.max(...rowCounts), Math.max(...modules.map((m) => m.payload.length)));
   const held = modules.map((module) => {
     const { planes } = unpacked(module);
-    const { b, a } = decodeFactors(
+    const { b, a } = decodeModule(
       module.shape,
       { bands: module.bands, planes },
       { type: "f16", layout: "component" },
     );
-    const bits = (half) => new Uint16Array(half.buffer, half.byteOffset, half.length);
+    const bits = (half) => new Uint16Array(half.data.buffer, half.data.byteOffset, half.data.length);
     return baselines.hold(module, bits(b), bits(a));
   });
   const weights = modules.reduce((sum, { shape }) => sum + shape.rank * (shape.in + shape.out), 0);

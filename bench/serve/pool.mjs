@@ -5,7 +5,7 @@
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { decodeFactors } from "../../dist/core/read/decode.js";
+import { decodeModule } from "../../dist/core/read/decode.js";
 import { directoryStore } from "../../dist/node/index.js";
 import { AdapterPool, applyPacked, residentModule } from "../../dist/serve/index.js";
 import { adapterFile, oneModule, SHAPES } from "./adapters.mjs";
@@ -63,12 +63,12 @@ export async function measureThroughput(most, milliseconds = 1200) {
   try {
     const { planes, ...shape } = oneModule();
     const packed = residentModule(shape, { bands: shape.bands, planes });
-    const { b, a } = decodeFactors(
+    const { b, a } = decodeModule(
       shape,
       { bands: shape.bands, planes },
       { type: "f16", layout: "component" },
     );
-    const bits = (half) => new Uint16Array(half.buffer, half.byteOffset, half.length);
+    const bits = (half) => new Uint16Array(half.data.buffer, half.data.byteOffset, half.data.length);
     // One file stands for all, in the system's cache.
     const path = join(directory, "adapter_model.safetensors");
     writeFileSync(

@@ -13,7 +13,7 @@ export const applierOf = ({ library, mergeFile, sha256, toHex }) =>
       writeFileSync(join(folder, "base", "model.safetensors"), safetensors(tensors));
       const { valid, error } = await library.validate(bytes, { budgetBytes: budget });
       if (!valid) throw error;
-      const adapter = await (await library.openLqa(bytes, { budgetBytes: budget })).readAdapter();
+      const adapter = await (await library.open(bytes, { budgetBytes: budget })).adapter();
       await mergeFile(adapter, join(folder, "base"), join(folder, "merged"));
       const merged = readFileSync(join(folder, "merged", "model.safetensors"));
       const start = 8 + Number(merged.readBigUInt64LE(0));

@@ -9,7 +9,7 @@ export const OPERATIONS = ["read", "stream", "range"];
  * its entry (index.ts) and three functions of its inside, for what the public interface does not tell.
  */
 export function readerOf(library, { readIndex, sha256, toHex, apply }) {
-  const { LqaDecoder, memorySource, openLqa, openSource, validate } = library;
+  const { decodeModule, LqaDecoder, memorySource, open, validate } = library;
 
   /** As an application reads a file. Levels are a notion of the validator: at the level of a reader there is no validator here. */
   async function read(bytes, { level = "values", budget = 2 ** 29 }) {
@@ -18,7 +18,7 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
         const { error } = await validate(bytes, { level, budgetBytes: budget });
         if (error !== undefined) return refusal(error);
       }
-      const file = await openLqa(bytes, { budgetBytes: budget });
+      const file = await open(bytes, { budgetBytes: budget });
       const depth = LEVELS.indexOf(level);
       if (depth < 2) {
         const { ids } = await validate(bytes, { level, budgetBytes: budget });
@@ -26,11 +26,11 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
       }
       const ids = await file.verify();
       const whole = file.modules.reduce((sum, module) => sum + decodedBytes(module), 0) <= budget;
-      const adapter = whole ? await file.readAdapter() : undefined;
+      const adapter = whole ? await file.adapter() : undefined;
       const document = await documentOf(bytes, file, ids, depth, budget);
       adapter?.modules.forEach(({ name, a }, i) => {
         if (hashOf(a) !== document.modules[i].sha256.f32.a)
-          throw new Error(`readAdapter has other weights of "${name}" than decodeModule`);
+          throw new Error(`adapter() has other weights of "${name}" than decode`);
       });
       return { exit: 0, document };
     } catch (error) {
@@ -59,7 +59,7 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
       }
       const ids = await decoder.end();
       const depth = LEVELS.indexOf(level);
-      const document = await documentOf(bytes, await openLqa(bytes), ids, depth, budget, found);
+      const document = await documentOf(bytes, await open(bytes), ids, depth, budget, found);
       return { exit: 0, document: { ...document, events } };
     } catch (error) {
       const { exit, document } = refusal(error);
@@ -81,10 +81,10 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
       },
     };
     try {
-      const file = await openSource(source, { budgetBytes: budget, gapBytes: 0 });
-      const whole = await documentOf(bytes, await openLqa(bytes), undefined, 0, budget);
+      const file = await open(source, { budgetBytes: budget, gapBytes: 0 });
+      const whole = await documentOf(bytes, await open(bytes), undefined, 0, budget);
       const modules = [];
-      for await (const { record, decode } of file.fetchModules(wanted))
+      for await (const { record, decode } of file.packedAll({ modules: wanted }))
         modules.push({
           ...whole.modules.find(({ name }) => name === record.name),
           sha256: factorHashes(decode),
@@ -114,7 +114,8 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
     const omissions = [];
     let band = 0;
     const plans = vectors.plans.map((count) => vectors.bands.slice(band, (band += count)));
-    const modules = file.modules.map((m, i) => {
+    const modules = [];
+    for (const [i, m] of file.modules.entries()) {
       const record = vectors.modules[i];
       const { outSize, inSize, baseLayout, ...type } = vectors.types[record.moduleType];
       const document = {
@@ -126,30 +127,31 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
         rank: m.rank,
         bands: plans[record.plan],
       };
-      if (depth < 2) return document;
+      modules.push(document);
+      if (depth < 2) continue;
       if (decodedBytes(m) <= budget) {
-        const sha256 = found?.modules[i] ?? factorHashes((how) => file.decodeModule(m.name, how));
-        return { ...document, sha256 };
-      }
-      omissions.push({
-        where: `module ${m.name}`,
-        code: "LQA-L003",
-        message: "decoded weights above the budget",
-      });
-      return document;
-    });
-    const tensors = file.tensors.map((t, i) => {
+        const packed = found?.modules[i] === undefined ? await file.packed(m) : undefined;
+        document.sha256 = found?.modules[i] ?? factorHashes((how) => decodeModule(m, packed, how));
+      } else
+        omissions.push({
+          where: `module ${m.name}`,
+          code: "LQA-L003",
+          message: "decoded weights above the budget",
+        });
+    }
+    const tensors = [];
+    for (const [i, t] of file.tensors.entries()) {
       const { chunkLength, nameSuffix, nameShared, ...record } = vectors.tensors[i];
-      return {
+      tensors.push({
         name: t.name,
         chunk_length: chunkLength,
         name_suffix: nameSuffix,
         name_shared: nameShared,
         ...record,
         shape: t.shape,
-        sha256: depth < 2 ? null : (found?.tensors[i] ?? toHex(sha256(file.tensor(t).data))),
-      };
-    });
+        sha256: depth < 2 ? null : (found?.tensors[i] ?? toHex(sha256((await file.tensor(t)).data))),
+      });
+    }
     const has = (type) => depth > 0 && file.sections.some((section) => section.type === type);
     return {
       valid: true,
@@ -157,7 +159,7 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
       contentId: ids?.contentId ?? null,
       fileLength: file.prologue.fileLength,
       alignment: file.prologue.alignment,
-      shapeFingerprint: file.shapeFingerprint,
+      shapeFingerprint: await file.shapeFingerprint(),
       encodings: vectors.encodings.map(({ groupExponent, ...e }) => ({
         ...e,
         group_exponent: groupExponent,
@@ -170,7 +172,7 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
         raw_length: rawLength,
         ...s,
       })),
-      meta: has("META") ? (found?.sections.META ?? plain(file.meta)) : null,
+      meta: has("META") ? (found?.sections.META ?? plain(await file.meta())) : null,
       origin: has("ORIG") ? (found?.sections.ORIG ?? plain(await file.origin())) : null,
       omissions,
     };
@@ -183,7 +185,7 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
   function factorHashes(decode) {
     const of = (type) => {
       const { b, a } = decode({ layout: "component", type, budgetBytes: Number.MAX_SAFE_INTEGER });
-      return { b: hashOf(b), a: hashOf(a) };
+      return { b: hashOf(b.data), a: hashOf(a.data) };
     };
     return { f32: of("f32"), f16: of("f16") };
   }

@@ -216,7 +216,7 @@ export function createAdapterServer(directory, { log = () => {}, ...options } = 
       // Of one group of a convolution, unfolded.
       const columns = kernel.reduce((product, size) => product * size, input);
       const shape = { type, out, in: columns, rank, experts, multiplier };
-      return await use(shape, () => lease.factors(module, { type }), `${lease.contentId} ${type} ${module}`);
+      return await use(shape, () => lease.decode(module, { type }), `${lease.contentId} ${type} ${module}`);
     } finally {
       lease.release();
     }
@@ -228,11 +228,11 @@ export function createAdapterServer(directory, { log = () => {}, ...options } = 
       const { b, a } = decode();
       response.writeHead(200, {
         "content-type": "application/octet-stream",
-        "content-length": b.byteLength + a.byteLength,
+        "content-length": b.data.byteLength + a.data.byteLength,
         "x-lqa-shape": JSON.stringify(shape),
       });
-      for (const array of [b, a])
-        response.write(Buffer.from(array.buffer, array.byteOffset, array.byteLength));
+      for (const { data } of [b, a])
+        response.write(Buffer.from(data.buffer, data.byteOffset, data.byteLength));
       // The arrays belong to the lease until they are sent.
       await new Promise((resolve) => {
         response.on("close", resolve);
@@ -245,7 +245,7 @@ export function createAdapterServer(directory, { log = () => {}, ...options } = 
   function sharedFactors(response, call) {
     if (shared === undefined) throw new Refused(404, "the server was not started with --shared");
     return withFactors(call, async (shape, decode, key) => {
-      send(response, 200, { ...shape, ...(await shared.get(key, decode)) });
+      send(response, 200, { ...shape, ...(await shared.get(key, () => arraysOf(decode()))) });
     });
   }
 
@@ -279,6 +279,11 @@ export function createAdapterServer(directory, { log = () => {}, ...options } = 
   }
 
   return { server, pool, stop };
+}
+
+/** The arrays of a decoded module: B, A. */
+function arraysOf({ b, a }) {
+  return [b.data, a.data];
 }
 
 /** What is asked for. @throws Refused for what is no address */

@@ -35,7 +35,7 @@ export class SharedFactors {
    * The file of some factors, made if it is not there.
    *
    * @param key what the factors are: content, module, type
-   * @param make gives B and A
+   * @param make gives the arrays of B and A
    * @returns path, bytes, and where A begins
    */
   async get(key, make) {
@@ -46,7 +46,7 @@ export class SharedFactors {
       this.#entries.set(key, known);
       return known.ready;
     }
-    const { b, a } = make();
+    const [b, a] = make();
     const aOffset = ALIGNMENT * Math.ceil(b.byteLength / ALIGNMENT);
     const bytes = aOffset + a.byteLength;
     if (bytes > this.#budget)

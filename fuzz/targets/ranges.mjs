@@ -3,7 +3,7 @@
 //
 // Each byte of the input is the answer to one request; the variant chooses how the file is read.
 import { createHash } from "node:crypto";
-import { openLqa, openRemote } from "../../dist/core/index.js";
+import { httpSource, open } from "../../dist/core/index.js";
 import { encodeAdapter } from "../../dist/encode/index.js";
 import { asyncOutcome, expect, target } from "../contract.mjs";
 
@@ -11,11 +11,10 @@ import { asyncOutcome, expect, target } from "../contract.mjs";
 const FILES = await Promise.all([1, 2].map(fileOf));
 const KNOWN = await Promise.all(
   FILES.map(async (bytes) => {
-    const file = await openLqa(bytes);
-    return {
-      id: file.fileId,
-      modules: new Map(file.modules.map((record) => [record.name, hashOf(file.packed(record))])),
-    };
+    const file = await open(bytes);
+    const modules = new Map();
+    for await (const { record, factors } of file.packedAll()) modules.set(record.name, hashOf(factors));
+    return { id: (await file.storedIds()).fileId, modules };
   }),
 );
 const QUICK = { attempts: 2, pauseMs: 0, longestPauseMs: 0, wholeBytes: 2 ** 20 };
@@ -90,10 +89,10 @@ function answer(code, range) {
 
 const WAYS = [
   async (file, got) => {
-    for (const { name } of file.modules) got.set(name, hashOf(await file.fetchModule(name)));
+    for (const { name } of file.modules) got.set(name, hashOf(await file.packed(name)));
   },
   async (file, got) => {
-    for await (const { record, factors } of file.fetchModules()) got.set(record.name, hashOf(factors));
+    for await (const { record, factors } of file.packedAll()) got.set(record.name, hashOf(factors));
   },
   async (file, got) => {
     for await (const event of file.events())
@@ -115,15 +114,13 @@ export const fuzz = target(async (input, variant) => {
   let file;
   const fileId = variant & 64 ? KNOWN[0].id : undefined;
   const options = {
-    ...QUICK,
-    fetch,
     fileId,
     rangeBytes: 40_000,
     gapBytes: 0,
     ahead: 1 + ((variant >> 2) & 3),
   };
   const { error } = await asyncOutcome(async () => {
-    file = await openRemote("https://a.example/x.lqa", options);
+    file = await open(httpSource("https://a.example/x.lqa", { ...QUICK, fetch }), options);
     await WAYS[variant % WAYS.length](file, got);
     if (variant & 128) await file.verify();
   });

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { readAdapter, writeAdapter } from "../../dist/adapters/index.js";
-import { openLqa } from "../../dist/core/index.js";
+import { open } from "../../dist/core/index.js";
 import { encodeAdapter } from "../../dist/encode/index.js";
 import { loraFeeds, noFeeds } from "./feeds.mjs";
 import { loraModel } from "./model.mjs";
@@ -60,23 +60,24 @@ const turn = (values, rows, columns) =>
 
 /** The layers with W + multiplier · B · A. */
 async function merged() {
-  const file = await openLqa(bytes);
-  return layers.map((layer) => {
-    const { multiplier, rank } = file.modules.find(({ name }) => name === layer.name);
-    const { a, b } = file.decodeModule(layer.name);
+  const file = await open(bytes);
+  const changed = layers.map(async (layer) => {
+    const { multiplier, a, b } = await file.decode(layer.name);
+    const [rank] = a.shape;
     const weight = layer.weight.map((value, at) => {
       const [i, o] = [Math.floor(at / layer.out), at % layer.out];
       let sum = 0;
-      for (let r = 0; r < rank; r++) sum += b[o * rank + r] * a[r * layer.in + i];
+      for (let r = 0; r < rank; r++) sum += b.data[o * rank + r] * a.data[r * layer.in + i];
       return value + multiplier * sum;
     });
     return { ...layer, weight };
   });
+  return await Promise.all(changed);
 }
 
 const model = loraModel(layers);
 const mergedModel = loraModel(await merged());
-const adapter = writeAdapter(await (await openLqa(bytes)).readAdapter(), { factors: "F32", to: "onnx" });
+const adapter = writeAdapter(await (await open(bytes)).adapter(), { factors: "F32", to: "onnx" });
 for (const name of ["onnxruntime-node", "onnxruntime-web"]) {
   let path;
   try {
@@ -94,7 +95,7 @@ for (const name of ["onnxruntime-node", "onnxruntime-web"]) {
     return results[`${layers.at(-1).name}.out`].data;
   };
   const base = await run(model, noFeeds(layers, ort.Tensor));
-  const adapted = await run(model, loraFeeds(await openLqa(bytes), ort.Tensor));
+  const adapted = await run(model, await loraFeeds(await open(bytes), ort.Tensor));
   const reference = await run(mergedModel, noFeeds(layers, ort.Tensor));
   check(`${name}, factors as inputs and merged weights`, apart(adapted, reference), 1e-3);
   if (apart(adapted, base) < 1) failures.push(`${name}: the adapter changes nothing`);

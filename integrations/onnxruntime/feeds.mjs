@@ -4,17 +4,17 @@
  * @module
  */
 /**
- * @param {import("lqa").LqaFile} file of `openLqa`
+ * @param {import("lqa").LqaFile} file of `open`
  * @param {typeof import("onnxruntime-common").Tensor} Tensor onnxruntime-node's or onnxruntime-web's
- * @returns {Record<string, import("onnxruntime-common").Tensor>} A as (in, rank), multiplier · B as (rank, out)
+ * @returns {Promise<Record<string, import("onnxruntime-common").Tensor>>} A as (in, rank), multiplier · B as (rank, out)
  */
-export function loraFeeds(file, Tensor) {
+export async function loraFeeds(file, Tensor) {
   const feeds = {};
-  for (const { name, in: inputs, out, rank } of file.modules) {
-    // Component after component: B is (rank, out) already, and A (rank, in) is turned.
-    const { a, b } = file.decodeModule(name, { layout: "component", multiplier: true });
-    feeds[`${name}.lora_A.weight`] = new Tensor("float32", transposed(a, rank, inputs), [inputs, rank]);
-    feeds[`${name}.lora_B.weight`] = new Tensor("float32", b, [rank, out]);
+  // Component after component: B is (rank, out) already, and A (rank, in) is turned.
+  for await (const { name, a, b } of file.decodeAll({ layout: "component", multiplier: true })) {
+    const [rank, inputs] = a.shape;
+    feeds[`${name}.lora_A.weight`] = new Tensor("float32", transposed(a.data, rank, inputs), [inputs, rank]);
+    feeds[`${name}.lora_B.weight`] = new Tensor("float32", b.data, b.shape);
   }
   return feeds;
 }

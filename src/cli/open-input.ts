@@ -7,18 +7,19 @@
 import { concat } from "../core/container/bytes.ts";
 import type { HttpOptions } from "../core/io/http.ts";
 import { piecesOf } from "../core/io/pieces.ts";
-import { type LqaFile, openLqa } from "../core/read/open.ts";
+import { open } from "../core/read/file.ts";
+import type { LqaFile } from "../core/read/lqa-file.ts";
 import type { VerifiedIds } from "../core/read/verify.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import type { Origin } from "../model/adapter.ts";
+import type { MetaValue, Origin } from "../model/adapter.ts";
 import { MAX_WHOLE_FILE, readWholeFile } from "../node/files/file.ts";
 import { readValid } from "../node/read-valid.ts";
 import { type Arguments, numberOption, STANDARD_STREAM } from "./command.ts";
 
 /** What is shown of a file. */
-export interface OpenedFile
-  extends Pick<LqaFile, "prologue" | "index" | "modules" | "tensors" | "sections" | "meta"> {
+export interface OpenedFile extends Pick<LqaFile, "prologue" | "index" | "modules" | "tensors" | "sections"> {
+  readonly meta: { readonly [key: string]: MetaValue };
   readonly origin: Origin | undefined;
   readonly ids: VerifiedIds;
   /** Whether the ids were computed from every byte, rather than read. */
@@ -67,20 +68,26 @@ export async function readWhole(path: string, remote: HttpOptions): Promise<Uint
 /** Opens what the argument of a command stands for. */
 export async function openInput(path: string, remote: HttpOptions): Promise<OpenedFile> {
   if (!isAddress(path)) return await openWhole(path === STANDARD_INPUT ? await readInput(path) : path);
-  const { openRemote } = await import("../core/read/ranged.ts");
-  const { prologue, index, modules, tensors, sections, ...file } = await openRemote(path, remote);
-  const [meta, origin, ids] = [await file.meta(), await file.origin(), await file.storedIds()];
-  return { prologue, index, modules, tensors, sections, meta, origin, ids, verified: false };
+  const { httpSource } = await import("../core/io/http.ts");
+  const file = await open(httpSource(path, remote));
+  return { ...(await shown(file)), ids: await file.storedIds(), verified: false };
 }
 
 /** Opens and verifies a file, at a path or in memory. @throws LqaError as `readValid` */
 export async function openWhole(source: string | Uint8Array): Promise<OpenedFile> {
   const { bytes, ids } = await readValid(source, { level: "integrity" });
-  const file = await openLqa(bytes);
-  const { prologue, index, modules, tensors, sections, meta } = file;
+  return { ...(await shown(await open(bytes))), ids, verified: true };
+}
+
+async function shown(file: LqaFile): Promise<Omit<OpenedFile, "ids" | "verified">> {
+  const { prologue, index, modules, tensors, sections } = file;
   return {
-    ...{ prologue, index, modules, tensors, sections, meta, ids },
+    prologue,
+    index,
+    modules,
+    tensors,
+    sections,
+    meta: await file.meta(),
     origin: await file.origin(),
-    verified: true,
   };
 }

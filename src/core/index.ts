@@ -4,10 +4,11 @@
  * `lqa/models`, `lqa/serve`, `lqa/webgpu`, `lqa/report`, `lqa/node`, `lqa/fleet`.
  *
  * ```ts
- * import { openLqa } from "lqa";
+ * import { open } from "lqa";
  *
- * const file = await openLqa(bytes);
- * const { b, a } = file.decodeModule(file.modules[0].name); // exact Float32Arrays, [out][rank] and [rank][in]
+ * const file = await open(bytes); // or a Blob, a URL, ranges, a stream
+ * const { multiplier, b, a } = await file.decode(file.modules[0].name); // ΔW = multiplier · B · A
+ * console.log(b.shape, b.data); // [out, rank] and exact weights
  * ```
  *
  * @module
@@ -69,9 +70,17 @@ export type { AsyncBuffer, Input } from "./io/input.ts";
 export type { Pieces } from "./io/pieces.ts";
 export { type ByteSource, blobSource, memorySource } from "./io/source.ts";
 export { checkBase } from "./read/base.ts";
-export { type LqaCore, type OpenOptions, openCore } from "./read/core.ts";
-export type { DecodedFactors, DecodeOptions, FactorLayout, HalfArray } from "./read/decode.ts";
-export { type DecodeAllOptions, decodeAll, type ModuleSource } from "./read/decode-all.ts";
+export {
+  type DecodedFactor,
+  type DecodedModule,
+  type DecodeOptions,
+  decodeModule,
+  type FactorArrays,
+  type FactorLayout,
+  type HalfArray,
+  type WeightArrays,
+  type WeightType,
+} from "./read/decode.ts";
 export { type DeltaOptions, decodeDelta } from "./read/delta.ts";
 export type { StreamOptions } from "./read/engine.ts";
 export type {
@@ -79,29 +88,18 @@ export type {
   HeaderEvent,
   LqaEvent,
   ModuleEvent,
+  PackedModule,
   SectionEvent,
   TensorEvent,
 } from "./read/events.ts";
+export { open } from "./read/file.ts";
+export type { DecodeAllOptions, LqaFile, OpenOptions, ReadOptions } from "./read/lqa-file.ts";
 export { DecodeMemory, type DecodeMemoryOptions } from "./read/memory.ts";
-export { type LqaFile, openLqa } from "./read/open.ts";
-export type { PlannedRange, PlanOptions } from "./read/plan.ts";
 export { type EventReceiver, LqaDecoder } from "./read/push.ts";
-export {
-  type FetchOptions,
-  openRemote,
-  openSource,
-  type RangedLqa,
-  type SourceOptions,
-} from "./read/ranged.ts";
-export {
-  type DecodeStreamOptions,
-  decodeStream,
-  lqaEvents,
-  lqaStream,
-  type StreamedModule,
-} from "./read/stream.ts";
+export type { PlannedRange, PlanOptions } from "./read/ranges.ts";
+export type { WatchOptions } from "./read/steps.ts";
+export { type DecodeStreamOptions, decodeStream } from "./read/stream.ts";
 export type { VerifiedIds } from "./read/verify.ts";
-export type { WatchOptions } from "./read/watch.ts";
 export { type Repair, type Repaired, type RepairOptions, repairLqa } from "./repair.ts";
 export { type BaseModel, type BaseSizes, compareWithBase } from "./validate/base.ts";
 export {

@@ -28,10 +28,9 @@ import { interpretIndex } from "./container/records-read.ts";
 import { createSha256, sha256 } from "./container/sha256.ts";
 import { writeTrailer } from "./container/trailer.ts";
 import { allChunks, type ContainerIndex, type ModuleRecord, type TensorRecord } from "./container/types.ts";
-import type { Zstd } from "./container/zstd.ts";
+import { type Zstd, zstdFor } from "./container/zstd.ts";
 import { type InflateCount, inflateCount } from "./read/budget.ts";
 import { chunksStart, openIndex } from "./read/header.ts";
-import { zstdFor } from "./read/zstd.ts";
 import { validate } from "./validate/validate.ts";
 
 /** A stretch of the file that was put right. */

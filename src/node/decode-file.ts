@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { LqaFile } from "../core/read/open.ts";
+import type { LqaFile } from "../core/read/lqa-file.ts";
 import { type TargetOptions, writeTarget } from "./convert-file.ts";
 import { assertOutput } from "./files/write-output.ts";
 import { readValidAdapter } from "./read-valid.ts";
@@ -33,7 +33,7 @@ export interface DecodedFile {
  *
  * The file is validated first, values included: what is written is never the decoding of a broken file.
  *
- * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what a broken file can cause is listed at `openLqa` and
+ * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what a broken file can cause is listed at `open` and
  * `validate`; UNSUPPORTED_DIALECT and SOURCE_RANGE from `writeAdapter`. Nothing is written then.
  */
 export async function decodeFile(

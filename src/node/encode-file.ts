@@ -9,7 +9,7 @@ import type { DialectName, ReadSettings } from "../adapters/dialect.ts";
 import { type ImportanceFile, readImportance } from "../adapters/importance/index.ts";
 import { readAdapter } from "../adapters/index.ts";
 import { toHex } from "../core/container/bytes.ts";
-import { openLqa } from "../core/read/open.ts";
+import { open } from "../core/read/file.ts";
 import { type EncodeControls, type EncodeReport, encodeAdapter } from "../encode/encode.ts";
 import type { QuantizeOptions } from "../encode/quantize/profile.ts";
 import type { Executor } from "../encode/quantize/tasks.ts";
@@ -142,7 +142,7 @@ async function encodeSource(
     (executor) => encodeAdapter(adapter, { ...rest, executor, ...(importance && { importance }) }),
   );
   // What is written has been read back: the ids come from a reader that checked every checksum.
-  const { fileId, contentId } = await (await openLqa(bytes)).verify();
+  const { fileId, contentId } = await (await open(bytes)).verify();
   await write(bytes);
   let inputBytes = 0;
   for (const file of files.values()) inputBytes += file.length;

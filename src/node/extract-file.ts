@@ -5,7 +5,7 @@
  */
 
 import { writeAdapter } from "../adapters/index.ts";
-import { openLqa } from "../core/read/open.ts";
+import { open } from "../core/read/file.ts";
 import { type EncodeControls, type EncodeReport, encodeAdapter } from "../encode/encode.ts";
 import { type QuantizeOptions, resolveOptions } from "../encode/quantize/profile.ts";
 import * as KIND from "../error-catalogue.ts";
@@ -109,7 +109,7 @@ async function writeLqa(adapter: Adapter, output: string, options: ExtractFileOp
     }),
   );
   // Read back before it is written, as in encodeFile.
-  await (await openLqa(bytes)).verify();
+  await (await open(bytes)).verify();
   await writeFileAtomic(output, bytes, options);
   return { written: new Map([[output, bytes.length]]), encoded: report };
 }

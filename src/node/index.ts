@@ -46,7 +46,6 @@ export {
   type DecodedAdapter,
   type DecodeWithWorkersOptions,
   decodeWithWorkers,
-  type PlacedModule,
 } from "./workers/decode.ts";
 export { createWorkerPool, type WorkerPool } from "./workers/pool.ts";
 export type { DecodeTask, PoolInput, PoolKind, PoolOutput, SharedTarget } from "./workers/tasks.ts";

@@ -8,14 +8,21 @@
  */
 
 import { ADAPTER_BUDGET, assertAdapter } from "../core/read/budget.ts";
-import type { DecodedFactors } from "../core/read/decode.ts";
-import { type LqaFile, openLqa } from "../core/read/open.ts";
+import { chunkOf, moduleFactors } from "../core/read/chunks.ts";
+import { type DecodedModule, decodeModule } from "../core/read/decode.ts";
+import { openVerified } from "../core/read/file.ts";
+import type { LqaFile } from "../core/read/lqa-file.ts";
 import type { VerifiedIds } from "../core/read/verify.ts";
-import { type ValidationLevel, validate, validateReader } from "../core/validate/validate.ts";
+import {
+  type Validation,
+  type ValidationLevel,
+  validate,
+  validateReader,
+} from "../core/validate/validate.ts";
 import { type Adapter, lazyModule, shapeOf } from "../model/adapter.ts";
 import { openFileReader, readWholeFile } from "./files/file.ts";
 
-/** From here on a file is read twice. */
+/** From here on a file is read twice, and hashed once. */
 const LARGE = 2 ** 26;
 
 /** A valid file. */
@@ -24,23 +31,40 @@ export interface ValidFile {
   readonly ids: VerifiedIds;
 }
 
+interface How {
+  /** `integrity` or more; default `values`. */
+  readonly level?: ValidationLevel;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Reads a file by its path, or takes its bytes.
  *
- * @param level `integrity` or more; default `values`
  * @throws LqaError the first error of the file; NOT_FOUND, IO, BUDGET, ABORTED as `readWholeFile`
  */
-export async function readValid(
-  input: string | Uint8Array,
-  { level, signal }: { readonly level?: ValidationLevel; readonly signal?: AbortSignal | undefined } = {},
-): Promise<ValidFile> {
-  const how = { level, warnings: false } as const;
-  if (typeof input === "string") await refuseLarge(input, how);
-  const bytes = typeof input === "string" ? await readWholeFile(input, signal) : input;
-  const { error, ids } = await validate(bytes, how);
+export async function readValid(input: string | Uint8Array, how: How = {}): Promise<ValidFile> {
+  const large = typeof input === "string" ? await readLarge(input, how) : undefined;
+  if (large !== undefined) return large;
+  const bytes = typeof input === "string" ? await readWholeFile(input, how.signal) : input;
+  return { bytes, ids: idsOf(await validate(bytes, { level: how.level, warnings: false })) };
+}
+
+/** A large file, validated while it is read, and then read into memory; undefined for any other. */
+async function readLarge(path: string, { level, signal }: How): Promise<ValidFile | undefined> {
+  const reader = await openFileReader(path);
+  try {
+    if (reader.size === undefined || reader.size < LARGE) return undefined;
+    const ids = idsOf(await validateReader(reader, { level, warnings: false }));
+    return { bytes: await reader.whole(signal), ids };
+  } finally {
+    await reader.close();
+  }
+}
+
+function idsOf({ error, ids }: Validation): VerifiedIds {
   if (error !== undefined) throw error;
   if (ids === undefined) throw new TypeError("a file was validated without its ids");
-  return { bytes, ids };
+  return ids;
 }
 
 /** A valid file, open, and the adapter in it. */
@@ -57,36 +81,28 @@ export interface ValidAdapter extends ValidFile {
  */
 export async function readValidAdapter(
   input: string | Uint8Array,
-  how: { readonly signal?: AbortSignal | undefined } = {},
+  { signal }: Pick<How, "signal"> = {},
 ): Promise<ValidAdapter> {
-  const valid = await readValid(input, how);
-  const file = await openLqa(valid.bytes);
+  const { bytes, ids } = await readValid(input, { signal });
+  const file = await openVerified(bytes, ids);
   assertAdapter(file.modules);
   type ModuleRecord = LqaFile["modules"][number];
-  let held: { readonly record: ModuleRecord; readonly factors: DecodedFactors } | undefined;
-  const factorsOf = (record: ModuleRecord): DecodedFactors => {
-    if (held?.record !== record)
-      held = { record, factors: file.decodeModule(record, { budgetBytes: ADAPTER_BUDGET }) };
-    return held.factors;
+  let held: { readonly record: ModuleRecord; readonly decoded: DecodedModule } | undefined;
+  const decodedOf = (record: ModuleRecord): DecodedModule => {
+    if (held?.record === record) return held.decoded;
+    const packed = moduleFactors(chunkOf(bytes, record), record, undefined);
+    const decoded = decodeModule(record, packed, { budgetBytes: ADAPTER_BUDGET });
+    held = { record, decoded };
+    return decoded;
   };
   const modules = file.modules.map((record) =>
     lazyModule(
       shapeOf(record),
-      () => factorsOf(record).b as Float32Array,
-      () => factorsOf(record).a as Float32Array,
+      () => decodedOf(record).b.data,
+      () => decodedOf(record).a.data,
     ),
   );
-  const tensors = file.tensors.map((record) => file.tensor(record));
-  return { ...valid, file, adapter: { modules, tensors, meta: file.meta, origin: await file.origin() } };
-}
-
-async function refuseLarge(path: string, how: Parameters<typeof validateReader>[1]): Promise<void> {
-  const reader = await openFileReader(path);
-  try {
-    if (reader.size === undefined || reader.size < LARGE) return;
-    const { error } = await validateReader(reader, how);
-    if (error !== undefined) throw error;
-  } finally {
-    await reader.close();
-  }
+  const tensors = await Promise.all(file.tensors.map((record) => file.tensor(record)));
+  const [meta, origin] = [await file.meta(), await file.origin()];
+  return { bytes, ids, file, adapter: { modules, tensors, meta, origin } };
 }

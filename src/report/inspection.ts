@@ -13,8 +13,9 @@ import type { MetaMap } from "../core/container/meta.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../core/container/types.ts";
 import { type ByteSource, memorySource } from "../core/io/source.ts";
 import { pieceCount } from "../core/read/budget.ts";
-import { decodeFactors } from "../core/read/decode.ts";
-import { openSource, type RangedLqa } from "../core/read/ranged.ts";
+import { decodeModule } from "../core/read/decode.ts";
+import { open } from "../core/read/file.ts";
+import type { LqaFile } from "../core/read/lqa-file.ts";
 import { type Validation, type ValidationLevel, validate } from "../core/validate/validate.ts";
 import { paced } from "../encode/encode.ts";
 import { type BoundComponent, relativeBound } from "../encode/quantize/bound.ts";
@@ -154,7 +155,7 @@ async function inspect(
   const shown: ByteSource = validation.valid
     ? source
     : { size: source.size, stable: true, read: (...range) => source.read(...range) };
-  const file = await attempt(() => openSource(shown));
+  const file = await attempt(() => open(shown));
   const nothing = { modules: [], tensors: [], sections: [], codes: [], byteMap: undefined };
   if (file === undefined)
     return {
@@ -195,7 +196,7 @@ async function attempt<T>(read: () => T | Promise<T>): Promise<T | undefined> {
 }
 
 async function inspectModules(
-  file: RangedLqa,
+  file: LqaFile,
   codes: Map<string, CodeCounts>,
   options: InspectOptions,
 ): Promise<{ modules: InspectedModule[]; components: BoundComponent[] }> {
@@ -250,15 +251,15 @@ interface Beside {
 }
 
 async function lookInto(
-  file: RangedLqa,
+  file: LqaFile,
   record: ModuleRecord,
   { source, codes, components, options }: Beside,
 ): Promise<Found> {
   try {
-    const factors = await file.fetchModule(record, { signal: options.signal });
+    const factors = await file.packed(record, { signal: options.signal });
     countCodes(record, factors, codes);
-    const { b, a } = decodeFactors(record, factors);
-    const decoded = { ...shapeOf(record), b: b as Float32Array, a: a as Float32Array };
+    const { b, a } = decodeModule(record, factors);
+    const decoded = { ...shapeOf(record), b: b.data, a: a.data };
     if (!finite(decoded)) return { problem: "has weights that are not finite" };
     const singularValues = spectrum(decoded);
     if (source === undefined || !comparable(source, decoded)) return { singularValues };
@@ -276,7 +277,7 @@ async function lookInto(
 }
 
 function findingsOf(
-  file: RangedLqa,
+  file: LqaFile,
   source: Adapter,
   modules: readonly InspectedModule[],
   components: readonly BoundComponent[],

@@ -11,7 +11,7 @@ import type { PackedFactors } from "../core/codecs/packed.ts";
 import { splitPayload } from "../core/container/chunk.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import type { ContainerIndex, ModuleRecord, TensorRecord } from "../core/container/types.ts";
-import type { RangedLqa } from "../core/read/ranged.ts";
+import type { LqaFile } from "../core/read/lqa-file.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ElementType, PlainTensor, TensorRole } from "../model/adapter.ts";
@@ -86,7 +86,7 @@ export class Content {
   }
 
   /** Loads everything, verified to the last byte. @returns the content id, proven */
-  async loadWhole(file: RangedLqa, signal: AbortSignal | undefined): Promise<string> {
+  async loadWhole(file: LqaFile, signal: AbortSignal | undefined): Promise<string> {
     const wanted = new Set(this.#wanted);
     const room = roomFor([...this.#slots.values()].map(({ record }) => record));
     for await (const event of file.events({ signal })) {
@@ -98,16 +98,16 @@ export class Content {
   }
 
   /** Loads plain tensors, and modules of these names that are not there yet; names of other layers are left out. */
-  async load(file: RangedLqa, names: Iterable<string>, signal: AbortSignal | undefined): Promise<void> {
+  async load(file: LqaFile, names: Iterable<string>, signal: AbortSignal | undefined): Promise<void> {
     for (const record of this.#wanted)
-      if (!this.#tensors.has(tensorKey(record))) this.#putTensor(await file.fetchTensor(record, { signal }));
+      if (!this.#tensors.has(tensorKey(record))) this.#putTensor(await file.tensor(record, { signal }));
     const missing = [...new Set(names)].flatMap((name) => {
       const slot = this.#slots.get(name);
       return slot === undefined || slot.module !== undefined ? [] : [slot.record];
     });
     if (missing.length === 0) return;
     const room = roomFor(missing);
-    for await (const { record, factors } of file.fetchModules(missing, { signal }))
+    for await (const { record, factors } of file.packedAll({ modules: missing, signal }))
       this.#put(record, factors, room);
   }
 

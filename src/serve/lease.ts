@@ -7,7 +7,7 @@
 // Symbol.dispose, for projects whose libraries do not have it.
 /// <reference lib="esnext.disposable" preserve="true" />
 import { f16ToNumber, numberToF16 } from "../core/codecs/floats.ts";
-import type { DecodedFactors } from "../core/read/decode.ts";
+import type { DecodedModule, WeightType } from "../core/read/decode.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
@@ -121,14 +121,17 @@ export class AdapterLease {
   }
 
   /**
-   * Decoded factors for a host that multiplies itself, cached within the pool's budget. The arrays are shared: do not write
-   * to them. They stay cached until the lease is released, and afterwards while there is room.
+   * A module decoded, for a host that multiplies itself, cached within the pool's budget. The arrays are shared: do not
+   * write to them. They stay cached until the lease is released, and afterwards while there is room.
    *
    * @returns `undefined` if the adapter does not change that layer
    * @throws LqaError BUDGET; USAGE if the module has not been loaded, or after release
    */
-  factors(module: string, how: CachedDecoding = {}): DecodedFactors | undefined {
-    return this.#held().factors(module, how, this);
+  decode<T extends WeightType = "f32">(
+    module: string,
+    how: CachedDecoding<T> = {},
+  ): DecodedModule<T> | undefined {
+    return this.#held().decoded(module, how, this) as DecodedModule<T> | undefined;
   }
 
   /** Gives the lease up. Again does nothing. */

@@ -51,7 +51,7 @@ export class AdapterPool {
    * An adapter, ready to be applied. Loaded if it is not resident; who asks for the same one meanwhile waits for that.
    *
    * @throws LqaError UNKNOWN_ADAPTER; BUDGET if it does not fit beside what is in use; CANNOT_APPLY, BASE_MODULE_MISSING and
-   *   BASE_SHAPE if it does not fit the host; ABORTED; what is wrong with the file, as `openLqa`, and as its source
+   *   BASE_SHAPE if it does not fit the host; ABORTED; what is wrong with the file, as `open`, and as its source
    */
   async acquire(name: string, options: AcquireOptions = {}): Promise<AdapterLease> {
     const { modules, signal } = options;

@@ -6,15 +6,23 @@
  */
 
 import { Slots } from "../core/io/slots.ts";
-import { type DecodedFactors, type DecodeOptions, decodeFactors } from "../core/read/decode.ts";
-import type { RangedLqa } from "../core/read/ranged.ts";
+import {
+  type DecodedModule,
+  type DecodeOptions,
+  decodeModule,
+  type WeightType,
+} from "../core/read/decode.ts";
+import type { LqaFile } from "../core/read/lqa-file.ts";
 import { parameterCount } from "../model/adapter.ts";
 import type { Budget, Holding } from "./budget.ts";
 import type { Content } from "./content.ts";
 import type { StoredAdapter } from "./stores.ts";
 
 /** How factors are decoded for the cache of a pool. */
-export type CachedDecoding = Pick<DecodeOptions, "layout" | "type" | "multiplier">;
+export type CachedDecoding<T extends WeightType = WeightType> = Pick<
+  DecodeOptions<T>,
+  "layout" | "type" | "multiplier"
+>;
 
 /** Counters of a pool. */
 export interface Counters {
@@ -38,7 +46,7 @@ export interface Owner {
 }
 
 interface Decoded extends Holding {
-  readonly factors: DecodedFactors;
+  readonly module: DecodedModule<WeightType>;
   /** Leases that were given it. */
   readonly users: Set<object>;
 }
@@ -59,13 +67,13 @@ export class Resident implements Holding {
   readonly #decoded = new Map<string, Decoded>();
   readonly #onGone: (resident: Resident) => void;
   /** Open as long as there is something to load. */
-  #origin: { readonly file: RangedLqa; readonly stored: StoredAdapter } | undefined;
+  #origin: { readonly file: LqaFile; readonly stored: StoredAdapter } | undefined;
 
   /** The content's bytes have been taken from the budget. */
   constructor(
     content: Content,
     contentId: string | undefined,
-    origin: { readonly file: RangedLqa; readonly stored: StoredAdapter },
+    origin: { readonly file: LqaFile; readonly stored: StoredAdapter },
     to: {
       readonly budget: Budget;
       readonly counters: Counters;
@@ -179,11 +187,11 @@ export class Resident implements Holding {
   }
 
   /**
-   * Decoded factors of a module, from the cache or new ones. They stay in the cache at least until the user is gone.
+   * A module decoded, from the cache or new ones. They stay in the cache at least until the user is gone.
    *
    * @throws LqaError BUDGET; USAGE if the module is not loaded
    */
-  factors(name: string, how: CachedDecoding, user: object): DecodedFactors | undefined {
+  decoded(name: string, how: CachedDecoding, user: object): DecodedModule<WeightType> | undefined {
     const packed = this.content.module(name);
     if (packed === undefined) return undefined;
     const { layout = "peft", type = "f32", multiplier = false } = how;
@@ -193,14 +201,14 @@ export class Resident implements Holding {
       this.#counters.decodedHits++;
       this.#budget.touch(known);
       known.users.add(user);
-      return known.factors;
+      return known.module;
     }
     this.#counters.decodedMisses++;
     const bytes = (type === "f16" ? 2 : 4) * parameterCount(packed.shape);
     this.#budget.take(bytes, `decoded factors of module "${name}"`);
-    let factors: DecodedFactors;
+    let module: DecodedModule<WeightType>;
     try {
-      factors = decodeFactors(packed.shape, this.content.factors(packed), {
+      module = decodeModule<WeightType>(packed.shape, this.content.factors(packed), {
         layout,
         type,
         multiplier,
@@ -213,7 +221,7 @@ export class Resident implements Holding {
     const users = new Set([user]);
     const decoded: Decoded = {
       bytes,
-      factors,
+      module,
       users,
       isFree: () => users.size === 0,
       drop: () => {
@@ -223,7 +231,7 @@ export class Resident implements Holding {
     };
     this.#decoded.set(key, decoded);
     this.#budget.add(decoded, "cheap");
-    return factors;
+    return module;
   }
 
   /** A user needs its decoded factors no longer. */

@@ -7,7 +7,8 @@
 import { Slots } from "../core/io/slots.ts";
 import { assertNotAborted } from "../core/io/source.ts";
 import { checkBase } from "../core/read/base.ts";
-import { openSource, type RangedLqa } from "../core/read/ranged.ts";
+import { open } from "../core/read/file.ts";
+import type { LqaFile } from "../core/read/lqa-file.ts";
 import type { Budget } from "./budget.ts";
 import { Content, contentBytes } from "./content.ts";
 import type { Entry } from "./entry.ts";
@@ -123,13 +124,13 @@ export class Residents {
 async function openFile(
   { source, fileId }: StoredAdapter,
   signal: AbortSignal | undefined,
-): Promise<RangedLqa> {
+): Promise<LqaFile> {
   assertNotAborted(signal);
   const control = new AbortController();
   const abort = (): void => control.abort(signal?.reason);
   signal?.addEventListener("abort", abort);
   try {
-    return await openSource(source, { signal: control.signal, fileId });
+    return await open(source, { signal: control.signal, fileId });
   } finally {
     signal?.removeEventListener("abort", abort);
   }

@@ -7,7 +7,7 @@
 
 import { type HttpOptions, httpSource } from "../core/io/http.ts";
 import { assertNotAborted, assertRange, type ByteSource, memorySource } from "../core/io/source.ts";
-import { FIRST_BYTES, keepingSource } from "../core/read/source-read.ts";
+import { FIRST_BYTES, keepingSource } from "../core/read/ranges.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 

@@ -1,5 +1,5 @@
 /**
- * Decoding a module on the device: bit for bit what `decodeModule` of an open file gives (spec clause 8.7).
+ * Decoding a module on the device: bit for bit what `decodeModule` of `lqa` gives (spec clause 8.7).
  *
  * @module
  */

@@ -2,12 +2,12 @@
  * Packed modules on a WebGPU device: decoded there to buffers, or applied there as they are.
  *
  * ```ts
- * import { openLqa } from "lqa";
+ * import { open } from "lqa";
  * import { uploadModule } from "lqa/webgpu";
  *
- * const file = await openLqa(bytes);
+ * const file = await open(bytes);
  * const shape = file.modules[0];
- * const module = await uploadModule(device, { shape, factors: file.packed(shape) });
+ * const module = await uploadModule(device, { shape, factors: await file.packed(shape) });
  * const { b, a } = await module.decode({ type: "f16" });            // GPUBuffers, yours to destroy
  * const task = await module.prepareApply({ x, y, rows: 1 });        // y += multiplier · B'(A' x)
  * task.encode(encoder);                                             // as often as you like

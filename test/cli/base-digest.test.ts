@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { SafeTensor } from "../../src/adapters/safetensors.ts";
-import { openLqa } from "../../src/core/index.ts";
+import { open } from "../../src/core/index.ts";
 import { baseDigests } from "../../src/node/base-digest.ts";
 import { bands, fileBytes, packed, shape } from "../container/fixtures.ts";
 import { lqa } from "../helpers/cli.ts";
@@ -76,7 +76,7 @@ const validate = (
 
 describe("encode --base", () => {
   it("writes the digest of clause 10.6, and says it", async () => {
-    const { meta } = await openLqa(new Uint8Array(readFileSync(path("a.lqa"))));
+    const meta = await (await open(new Uint8Array(readFileSync(path("a.lqa"))))).meta();
     const expected = digestOf(model, { BF16: 3 });
     expect(Buffer.from(meta.base_digest as Uint8Array).toString("hex")).toBe(expected);
     const again = lqa("encode", path("adapter"), "-o", path("b.lqa"), "--base", path("sharded"), "--json");

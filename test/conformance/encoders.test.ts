@@ -12,7 +12,7 @@ import { describe, expect, it } from "vitest";
 import { ENCODINGS, encodings } from "../../conformance/encoders/settings.mjs";
 import { readAdapter } from "../../src/adapters/index.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";
-import { openLqa } from "../../src/core/index.ts";
+import { open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
@@ -30,7 +30,7 @@ describe("the comparison of encoders", () => {
     let made = 0;
     for await (const { bytes } of encodings({ encodeAdapter, readAdapter }, files, { filter: "mixed/" })) {
       made++;
-      const { prologue, tensors, sections } = await openLqa(bytes);
+      const { prologue, tensors, sections } = await open(bytes);
       const { vectors } = readIndex(bytes.subarray(64, 64 + prologue.indexLength));
       for (const { codec, rotation, table } of vectors.encodings) {
         see("codec", codec);

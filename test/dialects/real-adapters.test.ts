@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { readSafetensors } from "../../src/adapters/safetensors.ts";
-import { openLqa } from "../../src/core/read/open.ts";
+import { open } from "../../src/core/read/file.ts";
 import { encodeAdapter } from "../../src/encode/encode.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
 
@@ -21,7 +21,7 @@ function filesOf(name: string): Map<string, Uint8Array> {
 /** Into an .lqa file that quantizes nothing, and out of it. */
 async function throughFile(adapter: Adapter): Promise<Adapter> {
   const { bytes } = await encodeAdapter(adapter, { profile: "raw", tensors: "keep" });
-  return await (await openLqa(bytes)).readAdapter();
+  return await (await open(bytes)).adapter();
 }
 
 /** Modules by name: everything the maths of ΔW depends on, bit for bit. */

@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest";
 import type { DialectName } from "../../src/adapters/dialect.ts";
 import { DIALECTS, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { openSource } from "../../src/adapters/source.ts";
-import { openLqa } from "../../src/core/read/open.ts";
+import { open } from "../../src/core/read/file.ts";
 import { encodeAdapter } from "../../src/encode/encode.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
@@ -69,7 +69,7 @@ function sameDeltas(small: SmallAdapter, adapter: Adapter): boolean {
 async function roundTrip(small: SmallAdapter): Promise<{ imports: boolean; returns: boolean }> {
   const adapter = readAdapter(small.files, small.read);
   const { bytes } = await encodeAdapter(adapter, { profile: "raw", tensors: "keep" });
-  const written = writeAdapter(await (await openLqa(bytes)).readAdapter(), { factors: "source" });
+  const written = writeAdapter(await (await open(bytes)).adapter(), { factors: "source" });
   const told = small.dialect === "loralib" || !written.has("adapter_config.json");
   const again = readAdapter(written, told ? small.read : { ...small.read, multiplier: undefined });
   const same = [...written].every(([name, contents]) => {

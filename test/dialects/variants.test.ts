@@ -5,7 +5,7 @@ import { DIALECTS, readAdapter, writeAdapter } from "../../src/adapters/index.ts
 import { isOnnxAdapter, readOnnxAdapter } from "../../src/adapters/onnx/file.ts";
 import { openSource } from "../../src/adapters/source.ts";
 import { readTensorFile } from "../../src/adapters/tensor-file.ts";
-import { openLqa } from "../../src/core/read/open.ts";
+import { open } from "../../src/core/read/file.ts";
 import { encodeAdapter } from "../../src/encode/encode.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
 import { deltaOf, difference } from "./delta.ts";
@@ -13,7 +13,7 @@ import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";
 
 const rawly = async (adapter: Adapter): Promise<Adapter> => {
   const { bytes } = await encodeAdapter(adapter, { profile: "raw", tensors: "keep" });
-  return await (await openLqa(bytes)).readAdapter();
+  return await (await open(bytes)).adapter();
 };
 
 /** Everything a file of tensors says but padding: metadata, then keys in their order, types, shapes, bytes. */

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { decodeDelta, openLqa } from "../../src/core/index.ts";
+import { decodeDelta, open } from "../../src/core/index.ts";
 import {
   blocksOf,
   commandsOf,
@@ -93,21 +93,28 @@ describe("the guide", { timeout: 300_000 }, () => {
   });
 
   it("reads in every language", async () => {
-    const [node, remote, stream, core, python, c] = await runPage("docs/guide/reading.md");
+    const [node, remote, stream, more, python, c] = await runPage("docs/guide/reading.md");
     // The weight that the chapter computes from the factors is that of the library's own ΔW: a wrong layout gives another.
-    const file = await openLqa(readFileSync(join(folder, "my-adapter.lqa")));
+    const file = await open(readFileSync(join(folder, "my-adapter.lqa")));
     const lines = node!.trim().split("\n");
     expect(lines.map((line) => line.split(" ")[0])).toEqual(NAMES);
     for (const line of lines) {
       const [name, out, inputs, weight] = line.split(" ");
       const record = file.module(name!);
       expect([out, inputs].map(Number)).toEqual([record.out, record.in]);
-      const expected = decodeDelta(record, file.packed(record))[1 * record.in + 2]!;
+      const expected = decodeDelta(record, await file.packed(record))[1 * record.in + 2]!;
       expect(Math.abs(Number(weight) / expected - 1)).toBeLessThan(1e-4);
     }
     expect(remote).toBe(`${NAMES[0]} 256\n`);
     expect(stream).toBe(`${2 * (256 + 256 + 128 + 256)}\n`);
-    expect(core).toBe(NAMES.map((name) => `${name} ${name.endsWith("q_proj") ? 256 : 128}\n`).join(""));
+    expect(more!.trim().split("\n")).toEqual([
+      "true canonical undefined []",
+      `true ${4 * 64} true ${4 * (64 + 64)}`,
+      "0",
+      "4 true",
+      "[ 'trailer' ]",
+      "3 LQA-X001 3",
+    ]);
     if (python !== undefined)
       expect(python).toBe(
         NAMES.map((name) => `${name} 4 2.0 (${name.endsWith("q_proj") ? 64 : 32}, 64)\n`).join(""),

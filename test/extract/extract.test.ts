@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { type ByteSource, memorySource } from "../../src/core/io/source.ts";
-import { openLqa } from "../../src/core/read/open.ts";
+import { open } from "../../src/core/read/file.ts";
 import { encodeAdapter } from "../../src/encode/encode.ts";
 import { isLqaError, type LqaError } from "../../src/errors.ts";
 import { inputLength, type LoraModule } from "../../src/model/adapter.ts";
@@ -134,7 +134,7 @@ describe("extraction of a merged adapter", () => {
       expect(relativeError(product(module), deltas.get(module.name)!)).toBeLessThan(1e-11);
     }
     const { bytes } = await encodeAdapter(adapter, { profile: "raw" });
-    expect((await openLqa(bytes)).modules.map(({ name }) => name)).toEqual(LAYERS);
+    expect((await open(bytes)).modules.map(({ name }) => name)).toEqual(LAYERS);
   });
 
   it("chooses ranks by energy, each with its own alpha", async () => {

@@ -20,10 +20,10 @@ const names = ["adapter_config.json", "adapter_model.safetensors"];
 const files = new Map(names.map((name) => [name, new Uint8Array(readFileSync(join(original, name)))]));
 let adapter = readAdapter(files);
 if (variant !== undefined) {
-  const { openLqa } = await load("core/index.js");
+  const { open } = await load("core/index.js");
   const { encodeAdapter } = await load("encode/index.js");
   const { bytes } = await encodeAdapter(adapter, { profile: "loraquant", variant });
-  adapter = await (await openLqa(bytes)).readAdapter();
+  adapter = await (await open(bytes)).adapter();
 }
 
 mkdirSync(decoded, { recursive: true });

@@ -212,11 +212,11 @@ for (const given of options.node) {
 }
 
 // 3. Real PEFT --------------------------------------------------------------------------------------------------------
-const { openLqa } = await import(pathToFileURL(join(root, "dist", "core", "index.js")).href);
+const { open } = await import(pathToFileURL(join(root, "dist", "core", "index.js")).href);
 
 /** Writes what an .lqa file means, by our own decoder, for check_peft.py (which documents the form). */
 async function dumpFactors(file) {
-  const adapter = await (await openLqa(new Uint8Array(readFileSync(file)))).readAdapter();
+  const adapter = await (await open(new Uint8Array(readFileSync(file)))).adapter();
   const folder = fresh();
   mkdirSync(folder);
   const store = (name, values) => {

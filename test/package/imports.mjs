@@ -13,19 +13,19 @@ import { build as esbuild } from "esbuild";
 import { build as vite } from "vite";
 import { findBrowser, launch } from "../../conformance/adapters/browser.mjs";
 import { installed } from "../../conformance/runtimes.mjs";
-import { openLqa } from "../../dist/core/index.js";
+import { open } from "../../dist/core/index.js";
 
 const { values } = parseArgs({ options: { counts: { type: "string" } } });
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const example = readFileSync(join(root, "spec/example.lqa"));
 const ORIGIN = "https://lqa.invalid";
 /** Fetched in a page, decoded here: what the application does with the package. */
-const APPLICATION = `import { openLqa, LqaError, validate } from "lqa";
+const APPLICATION = `import { open, LqaError, validate } from "lqa";
 export async function read(bytes) {
-  const file = await openLqa(bytes);
-  const { b, a } = file.decodeModule(file.modules[0]);
+  const file = await open(bytes);
+  const { b, a } = await file.decode(file.modules[0]);
   const { valid } = await validate(bytes);
-  return JSON.stringify({ name: file.modules[0].name, b: [...b], a: [...a], valid, error: typeof LqaError });
+  return JSON.stringify({ name: file.modules[0].name, b: [...b.data], a: [...a.data], valid, error: typeof LqaError });
 }
 globalThis.read = read;
 `;
@@ -39,12 +39,12 @@ const IMPORTS = {
 };
 const TYPES = { ".js": "text/javascript", ".mjs": "text/javascript", ".html": "text/html" };
 
-const file = await openLqa(example);
-const { b, a } = file.decodeModule(file.modules[0]);
+const file = await open(example);
+const { b, a } = await file.decode(file.modules[0]);
 const expected = JSON.stringify({
   name: file.modules[0].name,
-  b: [...b],
-  a: [...a],
+  b: [...b.data],
+  a: [...a.data],
   valid: true,
   error: "function",
 });

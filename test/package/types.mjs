@@ -20,24 +20,27 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const compilers = join(root, "test/package/compilers/node_modules");
 
 /** What a page has: no types of Node. */
-const PAGE = `import { decodeAll, openLqa, openRemote, type DecodedFactors, type HalfArray } from "lqa";
+const PAGE = `import { type DecodedModule, type FactorArrays, type HalfArray, open } from "lqa";
 import { type GpuBuffer, type GpuDevice, uploadModule } from "lqa/webgpu";
 
 declare const bytes: Uint8Array;
 declare const device: GpuDevice;
-const file = await openLqa(bytes);
+const file = await open(bytes);
 const [shape] = file.modules;
-export const { b, a }: DecodedFactors = file.decodeModule(shape!);
-export const sum = (halves: HalfArray): number => [...halves].reduce((x, y) => x + y, b[0]!) + halves.byteLength;
-export const into: DecodedFactors = { b: new Uint16Array(4), a: new Uint16Array(4) };
-const module = await uploadModule(device, { shape: shape!, factors: file.packed(shape!) });
+export const { b, a }: DecodedModule = await file.decode(shape!);
+export const first: number = b.data.subarray(0, 1)[0]! + b.shape[0]!;
+const half: DecodedModule<"f16"> = await file.decode(shape!, { type: "f16" });
+export const halves: HalfArray = half.b.data;
+export const sum = (halves: HalfArray): number => [...halves].reduce((x, y) => x + y, first) + halves.byteLength;
+export const into: FactorArrays<"f16"> = { b: new Uint16Array(4), a: new Uint16Array(4) };
+const module = await uploadModule(device, { shape: shape!, factors: (await file.packed(shape!)) });
 const decoded = await module.decode();
 export const buffer: GpuBuffer = decoded.b;
 buffer.destroy();
 export const size: number = decoded.a.size;
-const remote = await openRemote("https://example.org/a.lqa");
-for (const source of [file, remote])
-  for (const [name, factors] of await decodeAll(source)) console.log(name, factors.b.length);
+const remote = await open(new URL("https://example.org/a.lqa"));
+for (const source of [file, remote, await open(new Blob([])), await open(new ReadableStream<Uint8Array>())])
+  for await (const { name, b } of source.decodeAll({ type: "f16" })) console.log(name, b.data.byteLength);
 `;
 /** What a page has where types of WebGPU are declared: ours are those. */
 const DECLARED = `import { uploadModule } from "lqa/webgpu";
@@ -52,10 +55,10 @@ encoder.copyBufferToBuffer(b, 0, b, 256, 16);
 `;
 /** What a program of Node has. */
 const SERVER = `import { submitFleet } from "lqa/fleet";
-import { openSource } from "lqa";
+import { open } from "lqa";
 import { encodeFile, openFileSource } from "lqa/node";
 
-const file = await openSource(await openFileSource("a.lqa"));
+const file = await open(await openFileSource("a.lqa"));
 export const name: string = file.modules[0]!.name;
 export const report = await encodeFile("adapter", "a.lqa");
 export const submit = submitFleet;

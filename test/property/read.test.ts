@@ -6,9 +6,19 @@ import { describe, expect, test } from "vitest";
 import { sealFile } from "../../fuzz/seal.mjs";
 import { concat } from "../../src/core/container/bytes.ts";
 import { loadZstdCodec } from "../../src/core/container/zstd.ts";
-import { memorySource, openLqa, openSource, validate } from "../../src/core/index.ts";
+import { memorySource, open, validate } from "../../src/core/index.ts";
 import { prepareFile } from "../../src/core/write/write.ts";
-import { comparable, cut, expected, finding, opened, pushed, text, validated } from "../read/events.ts";
+import {
+  comparable,
+  contentOf,
+  cut,
+  expected,
+  finding,
+  opened,
+  pushed,
+  text,
+  validated,
+} from "../read/events.ts";
 import { files } from "./adapters.ts";
 import { holds, TIMEOUT } from "./runs.ts";
 
@@ -17,11 +27,11 @@ const written = files.map(async (input) => concat([...(await prepareFile(input))
 /** What the reader by ranges says of a file: every module, tensor and id, or its first error. */
 async function ranged(bytes: Uint8Array): Promise<string> {
   try {
-    const file = await openSource(memorySource(bytes), { gapBytes: 0 });
+    const file = await open(memorySource(bytes), { gapBytes: 0 });
     const modules: unknown[] = [];
-    for await (const { record, decode } of file.fetchModules()) modules.push([record, decode()]);
+    for await (const { record, decode } of file.packedAll()) modules.push([record, decode()]);
     const tensors = [];
-    for (const record of file.tensors) tensors.push(await file.fetchTensor(record));
+    for (const record of file.tensors) tensors.push(await file.tensor(record));
     return text([modules, tensors, await file.verify()]);
   } catch (error) {
     return text(finding(error));
@@ -30,9 +40,10 @@ async function ranged(bytes: Uint8Array): Promise<string> {
 
 /** The same from the whole file. */
 async function whole(bytes: Uint8Array): Promise<string> {
-  const file = await openLqa(bytes);
-  const modules = file.modules.map((record) => [record, file.decodeModule(record)]);
-  return text([modules, file.tensors.map((record) => file.tensor(record)), await file.verify()]);
+  const file = await open(bytes);
+  const modules: unknown[] = [];
+  for (const record of file.modules) modules.push([record, await file.decode(record)]);
+  return text([modules, (await contentOf(file)).tensors, await file.verify()]);
 }
 
 describe("an arbitrary file", () => {
@@ -43,11 +54,10 @@ describe("an arbitrary file", () => {
         const bytes = concat([...(await prepareFile(input)).pieces()]);
         const { error, ...result } = await validate(bytes, { level: "values" });
         expect(error, JSON.stringify(result)).toBeUndefined();
-        const file = await openLqa(bytes);
+        const file = await open(bytes);
         const again = await prepareFile({
           ...input,
-          modules: file.modules.map((module) => ({ ...module, ...file.packed(module) })),
-          tensors: file.tensors.map((tensor) => file.tensor(tensor)),
+          ...(await contentOf(file)),
         });
         expect(concat([...again.pieces()])).toEqual(bytes);
       }),
@@ -79,14 +89,16 @@ describe("an arbitrary file", () => {
       40,
       fc.asyncProperty(written, fc.nat(15), fc.constantFrom(0, 64, 65536), async (file, chosen, gapBytes) => {
         const bytes = await file;
-        const all = await openLqa(bytes);
+        const all = await open(bytes);
         const wanted = all.modules.filter((_, i) => (chosen >> i) & 1).map(({ name }) => name);
-        const part = await openSource(memorySource(bytes), { gapBytes });
+        const part = await open(memorySource(bytes), { gapBytes });
         const found: [string, string][] = [];
-        for await (const { record, factors, decode } of part.fetchModules(wanted.toReversed()))
+        for await (const { record, factors, decode } of part.packedAll({ modules: wanted.toReversed() }))
           found.push([record.name, text([factors, decode()])]);
         expect(found).toEqual(
-          wanted.map((name) => [name, text([all.packed(all.module(name)), all.decodeModule(name)])]),
+          await Promise.all(
+            wanted.map(async (name) => [name, text([await all.packed(name), await all.decode(name)])]),
+          ),
         );
       }),
     );

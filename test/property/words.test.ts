@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { decodeMeta } from "../../src/core/container/meta.ts";
 import { encodeMeta } from "../../src/core/container/meta-write.ts";
 import { compareNames, encodeName } from "../../src/core/container/names.ts";
-import { openLqa } from "../../src/core/index.ts";
+import { open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/encode.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { fileBytes, packed, shape } from "../container/fixtures.ts";
@@ -59,7 +59,7 @@ describe("names", () => {
           });
           return;
         }
-        const file = await openLqa(await fileBytes({ modules, tensors: [], sections: [] }));
+        const file = await open(await fileBytes({ modules, tensors: [], sections: [] }));
         const utf8 = (name: string): Uint8Array => encodeName(name, "a name");
         expect(file.modules.map(({ name }) => name)).toEqual(
           [...list].sort((x, y) => compareNames(utf8(x), utf8(y))),

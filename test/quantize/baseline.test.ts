@@ -1,14 +1,14 @@
 /** The baselines `rtn` and `sign`: exactly what they say on paper, and safe for what real files hold. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeFactors } from "../../src/core/read/decode.ts";
+import { decodeModule } from "../../src/core/read/decode.ts";
 import { type QuantizeOptions, quantizeModule, resolveOptions } from "../../src/encode/quantize/profile.ts";
 import type { LoraModule } from "../../src/model/adapter.ts";
 import { expectValid, makeModule } from "./modules.ts";
 
-const decode = (module: LoraModule, factors: Parameters<typeof decodeFactors>[1]) => {
-  const { b, a } = decodeFactors(module, factors);
-  return { b: b as Float32Array, a: a as Float32Array };
+const decode = (module: LoraModule, factors: Parameters<typeof decodeModule>[1]) => {
+  const { b, a } = decodeModule(module, factors);
+  return { b: b.data, a: a.data };
 };
 
 describe("rtn", () => {

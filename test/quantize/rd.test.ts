@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { openLqa, validate } from "../../src/core/index.ts";
+import { open, validate } from "../../src/core/index.ts";
 import { type EncodeOptions, encodeAdapter, QUALITY_BITS, type QualityName } from "../../src/encode/index.ts";
 import { allocate, type Candidate } from "../../src/encode/quantize/rd/allocate.ts";
 import { RATES } from "../../src/encode/quantize/rd/rates.ts";
@@ -209,12 +209,15 @@ describe("profile rd", () => {
     const measured = await encodeAdapter(several, { maxBytes: 11_000, importance, weighted: false });
     expect(measured.bytes).toEqual(plain.bytes);
     await expect(encodeAdapter(several, { weighted: true })).rejects.toThrow(/importance file/);
-    const file = await openLqa(plain.bytes);
+    const file = await open(plain.bytes);
     let lost = 0;
     let energy = 0;
     let noise = 0;
     for (const m of several.modules) {
-      const { b, a } = file.decodeModule(m.name);
+      const {
+        b: { data: b },
+        a: { data: a },
+      } = await file.decode(m.name);
       for (let o = 0; o < m.out; o++)
         for (let j = 0; j < m.in; j++) {
           let was = 0;
@@ -262,7 +265,7 @@ describe("profile rd", () => {
     ]);
     const { bytes, report } = await encodeAdapter(special, { bits: 3 });
     expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
-    expect((await openLqa(bytes)).module("zero").bands.map((b) => b.b.codec)).toEqual(["zero"]);
+    expect((await open(bytes)).module("zero").bands.map((b) => b.b.codec)).toEqual(["zero"]);
     for (const { relativeError } of report.modules) expect(relativeError).toBeLessThan(1.01);
   });
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { writeAdapter } from "../../src/adapters/index.ts";
 import { f16ToNumber, f64ToF16, numberToBf16, numberToF16 } from "../../src/core/codecs/floats.ts";
-import { type Adapter, openLqa, validate } from "../../src/core/index.ts";
+import { type Adapter, open, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { narrowTensors } from "../../src/encode/quantize/tensors.ts";
 import type { ElementType, PlainTensor } from "../../src/model/adapter.ts";
@@ -121,8 +121,8 @@ describe("the policies", () => {
       });
       expect(report).toMatchObject({ tensorPolicy: policy ?? "zstd", tensors: 11 });
       expect(report.narrowed).toBeUndefined();
-      const file = await openLqa(bytes);
-      const back = await file.readAdapter();
+      const file = await open(bytes);
+      const back = await file.adapter();
       for (const original of adapter.tensors)
         expect(back.tensors.find((t) => t.name === original.name && t.role === original.role)).toEqual(
           original,
@@ -140,9 +140,9 @@ describe("the policies", () => {
     const { bytes, report } = await encodeAdapter(adapter, { profile: "sign", tensors: "f16" });
     expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
     expect(report).toMatchObject({ tensorPolicy: "f16", tensors: 10, narrowed: { tensors: 6 } });
-    const file = await openLqa(bytes);
-    expect(file.meta.encoder).toMatch(/ profile=sign group=128 tensors=f16$/);
-    const stored = await file.readAdapter();
+    const file = await open(bytes);
+    expect((await file.meta()).encoder).toMatch(/ profile=sign group=128 tensors=f16$/);
+    const stored = await file.adapter();
     expect(byElement(stored.tensors)).toBe("F16 F16 F16 F16 F16 I64 BOOL F16 F16 U32");
     expect(stored.origin).toEqual({
       dialect: "test",
@@ -165,7 +165,7 @@ describe("the policies", () => {
     const options = { profile: "raw", tensors: "f16" } as const;
     const { bytes } = await encodeAdapter(adapterOf(mixed), options);
     expect((await encodeAdapter(adapterOf([...mixed].reverse()), options)).bytes).toEqual(bytes);
-    const decoded = await (await openLqa(bytes)).readAdapter();
+    const decoded = await (await open(bytes)).adapter();
     const { encoder: _encoder, relative_error: _error, ...meta } = decoded.meta;
     const again = await encodeAdapter({ ...decoded, meta } as Adapter, options);
     expect(again.report.narrowed).toEqual({ tensors: 0, relativeError: 0, worst: undefined });
@@ -177,7 +177,7 @@ describe("the policies", () => {
       tensors: "f16",
       profile: "raw",
     });
-    expect(await (await openLqa(bytes)).origin()).toBeUndefined();
+    expect(await (await open(bytes)).origin()).toBeUndefined();
   });
 
   it("the goals of rd hold with every policy, plain tensors counted or not as they say", async () => {

@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import type { ChunkRecord } from "../../src/core/container/types.ts";
 import { ADAPTER_BUDGET, assertRoom, CHUNK_BUDGET, inflateCount } from "../../src/core/read/budget.ts";
-import { openLqa } from "../../src/core/read/open.ts";
+import { open } from "../../src/core/read/file.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { fileBytes, tensor } from "../container/fixtures.ts";
 
@@ -66,12 +66,12 @@ it("an open file inflates nothing above its budget", async () => {
     sections: [],
     compressTensors: true,
   });
-  const file = await openLqa(bytes, { budgetBytes: MIB });
+  const file = await open(bytes, { budgetBytes: MIB });
   const [record] = file.tensors;
   expect(record!.compression).not.toBe("none");
-  expect(() => file.tensor(record!)).toThrow(/LQA-L003 BUDGET/);
+  await expect(file.tensor(record!)).rejects.toThrow(/LQA-L003 BUDGET/);
   await expect(file.verify()).rejects.toThrow(/LQA-L003 BUDGET/);
-  const rich = await openLqa(bytes, { budgetBytes: 2 * MIB });
-  expect(rich.tensor(record!).data).toEqual(data);
+  const rich = await open(bytes, { budgetBytes: 2 * MIB });
+  expect((await rich.tensor(record!)).data).toEqual(data);
   await rich.verify();
 });

@@ -1,5 +1,5 @@
 /**
- * The core for computing with a file: it opens what `openLqa` opens, gives the bits the suite states, refuses the rest with
+ * The core for computing with a file: it opens what `open` opens, gives the bits the suite states, refuses the rest with
  * the same error, and weighs nothing that only others need.
  */
 import { readFileSync } from "node:fs";
@@ -9,8 +9,7 @@ import { build } from "esbuild";
 import { describe, expect, it } from "vitest";
 import { toHex } from "../../src/core/container/bytes.ts";
 import { sha256 } from "../../src/core/container/sha256.ts";
-import { type LqaCore, openCore } from "../../src/core/read/core.ts";
-import { openLqa } from "../../src/core/read/open.ts";
+import { type Input, type LqaFile, open } from "../../src/core/index.ts";
 import { isLqaError, type LqaError } from "../../src/errors.ts";
 import { fileBytes, smallInput } from "../container/fixtures.ts";
 
@@ -46,22 +45,19 @@ const hash = ({ buffer, byteOffset, byteLength }: ArrayBufferView): string =>
   toHex(sha256(new Uint8Array(buffer, byteOffset, byteLength)));
 
 /** What opening a file and looking at every module and tensor gives: hashes of it, and all of the first error. */
-async function outcome(
-  open: (bytes: Uint8Array) => Promise<LqaCore>,
-  bytes: Uint8Array,
-): Promise<{ seen: string[]; error?: LqaError }> {
+async function outcome(input: Input): Promise<{ seen: string[]; error?: LqaError }> {
   const seen: string[] = [];
   try {
-    const file = await open(bytes);
-    const { prologue, index, fileId, contentId, canonicalNames } = file;
-    seen.push(JSON.stringify({ prologue, index, fileId, contentId, canonicalNames }));
+    const file: LqaFile = await open(input);
+    const { prologue, index } = file;
+    seen.push(JSON.stringify({ prologue, index, ...(await file.storedIds()) }));
     for (const module of file.modules) {
-      const { planes } = file.packed(module);
+      const { planes } = await file.packed(module);
       for (const { b, a } of planes.flat())
         for (const { scales, zeroPoints, codes } of [b, a])
           seen.push([scales, zeroPoints, codes].map(hash).join());
     }
-    for (const tensor of file.tensors) seen.push(hash(file.tensor(tensor).data));
+    for (const tensor of file.tensors) seen.push(hash((await file.tensor(tensor)).data));
     return { seen };
   } catch (error) {
     if (!isLqaError(error)) throw error;
@@ -69,42 +65,54 @@ async function outcome(
   }
 }
 
-describe("openCore", () => {
+/** The same bytes as what is not in memory and cannot change: a Blob, and a stream. */
+function inputsOf(bytes: Uint8Array): Input[] {
+  const pieces = Array.from({ length: Math.ceil(bytes.length / 500) }, (_, i) =>
+    bytes.subarray(500 * i, 500 * (i + 1)),
+  );
+  return [new Blob([bytes as Uint8Array<ArrayBuffer>]), pieces];
+}
+
+describe("open", () => {
   it("decodes every valid file of the suite to the bits that are stated", async () => {
     let decoded = 0;
     for (const one of cases.filter(({ expected }) => expected.valid)) {
-      const file = await openCore(bytesOf(one));
+      const file = await open(bytesOf(one));
       const { modules = [], tensors = [] } = one.expected;
       expect(file.modules.map(({ name }) => name)).toEqual(modules.map(({ name }) => name));
       for (const { name, sha256: hashes } of modules) {
         if (hashes === undefined) continue;
         for (const type of ["f32", "f16"] as const) {
-          const { b, a } = file.decodeModule(name, { layout: "component", type });
-          expect({ b: hash(b), a: hash(a) }, `${one.id} ${name} ${type}`).toEqual(hashes[type]);
+          const { b, a } = await file.decode(name, { layout: "component", type });
+          expect({ b: hash(b.data), a: hash(a.data) }, `${one.id} ${name} ${type}`).toEqual(hashes[type]);
         }
         decoded++;
       }
-      expect(file.tensors.map((tensor) => hash(file.tensor(tensor).data))).toEqual(
-        tensors.map(({ sha256 }) => sha256),
-      );
+      for (const [i, { sha256 }] of tensors.entries())
+        expect(hash((await file.tensor(file.tensors[i]!)).data)).toBe(sha256);
     }
     expect(decoded).toBeGreaterThan(400);
   });
 
-  it("gives what openLqa gives, bits and errors, for every file of the suite", async () => {
+  it("gives the same of a Blob and a stream, bits and errors, for every file of the suite", async () => {
     for (const one of cases) {
       const bytes = bytesOf(one);
-      const [core, whole] = [await outcome(openCore, bytes), await outcome(openLqa, bytes)];
-      expect(core.seen.join(), one.id).toBe(whole.seen.join());
-      // The core has nothing to look at what is behind the index with.
-      if (core.error !== undefined && /^TRUNCATED_FILE|^TRAILING_BYTES/.test(core.error.kind)) {
-        expect(whole.error, one.id).toBeDefined();
-        continue;
+      const whole = await outcome(bytes);
+      for (const input of inputsOf(bytes)) {
+        const { seen, error } = await outcome(input);
+        // Of bytes, which cost nothing to look at, an earlier error than a wrong length is looked for.
+        if (/^TRUNCATED_FILE|^TRAILING_BYTES/.test(error?.kind ?? "")) {
+          expect(whole.error, one.id).toBeDefined();
+          continue;
+        }
+        // The end of a stream shows when something behind it is read.
+        if (whole.error?.kind === "TRAILING_BYTES" && error === undefined) continue;
+        expect(seen.join(), one.id).toBe(whole.seen.join());
+        expect({ ...error, message: error?.message }, one.id).toEqual({
+          ...whole.error,
+          message: whole.error?.message,
+        });
       }
-      expect({ ...core.error, message: core.error?.message }, one.id).toEqual({
-        ...whole.error,
-        message: whole.error?.message,
-      });
     }
   });
 
@@ -113,11 +121,9 @@ describe("openCore", () => {
     let refused = 0;
     for (const one of cases.filter(({ id, level }) => level === "structure" || chunks.test(id))) {
       if (one.expected.valid) continue;
-      const { error } = await outcome(openCore, bytesOf(one));
+      const { error } = await outcome(bytesOf(one));
       // A section is not looked at, nor is the padding behind a chunk.
       if (error === undefined && one.level !== "structure") continue;
-      // A wrong length comes first: the core has no SHA-256 to look for an earlier error with.
-      if (error?.kind === "TRUNCATED_FILE" || error?.kind === "TRAILING_BYTES") continue;
       expect(error?.code, one.id).toBe(one.expected.error!.code);
       refused++;
     }
@@ -125,32 +131,40 @@ describe("openCore", () => {
   });
 
   it("finds modules by name, and keeps to its budget", async () => {
-    const file = await openCore(await fileBytes(smallInput()));
+    const file = await open(await fileBytes(smallInput()));
     const [first] = file.modules;
     expect(file.module(first!.name)).toBe(first);
     expect(() => file.module("nothing")).toThrow(/a module of this file, found nothing/);
-    expect(() => file.decodeModule("nothing")).toThrow(/a module of this file, found nothing/);
-    expect(() => file.decodeModule(first!, { budgetBytes: 1 })).toThrow(/at most 1 bytes/);
+    await expect(file.decode("nothing")).rejects.toThrow(/a module of this file, found nothing/);
+    await expect(file.decode(first!, { budgetBytes: 1 })).rejects.toThrow(/at most 1 bytes/);
   });
 
-  it("has the methods of openLqa that read chunks, and no others", async () => {
+  it("hashes nothing twice: a chunk that was checked, and a file that was verified", async () => {
     const bytes = await fileBytes(smallInput());
-    const [core, whole] = [await openCore(bytes), await openLqa(bytes)];
-    const own = ["meta", "origin", "shapeFingerprint", "readAdapter", "verify"];
-    expect(Object.keys(core).sort()).toEqual(
-      Object.keys(whole)
-        .filter((key) => !own.includes(key))
-        .sort(),
-    );
+    const [checked, verified, fresh] = [await open(bytes), await open(bytes), await open(bytes)];
+    for await (const _ of checked.decodeAll());
+    expect(verified.verified).toBeUndefined();
+    const ids = await verified.verify();
+    expect(verified.verified).toBe(ids);
+    // Whoever opens a file may not change its bytes; that nothing happens shows that nothing looks at them again.
+    bytes[fresh.modules[1]!.chunk.offset]! ^= 1;
+    for (const file of [checked, verified]) {
+      for await (const _ of file.decodeAll());
+      await file.packed(file.modules[1]!);
+    }
+    expect(await verified.verify()).toBe(ids);
+    expect((await verified.adapter()).modules).toHaveLength(verified.modules.length);
+    await expect(fresh.packed(fresh.modules[1]!)).rejects.toThrow(/CHUNK_CRC/);
+    await expect(fresh.verify()).rejects.toThrow(/CHUNK_CRC/);
+    expect(fresh.verified).toBeUndefined();
   });
 });
 
-describe("a bundle of openCore", () => {
-  /** Modules of the library and of packages: in what is loaded first and later, and all that were looked at. */
+describe("a bundle of open", () => {
+  /** Modules of the library and of packages: in what is loaded first, and later. */
   interface Inputs {
     readonly bundled: string[];
     readonly later: string[];
-    readonly imported: string[];
   }
 
   async function inputsOf(entry: string): Promise<Inputs> {
@@ -178,33 +192,28 @@ describe("a bundle of openCore", () => {
         .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
         .map(([path]) => path);
     const later = Object.keys(outputs).filter((path) => !loaded.includes(path));
-    return { bundled: of(loaded), later: of(later), imported: Object.keys(metafile.inputs) };
+    return { bundled: of(loaded), later: of(later) };
   }
   const unwanted = (paths: readonly string[]): string[] =>
     paths.filter((path) =>
-      /node_modules|\/(meta|sha256|digests|verify|section|open|ranged|engine)\.ts$/.test(path),
+      /node_modules|\/(meta|sha256|digests|verify|whole|engine|stream|pin|pieces|http)\.ts$/.test(path),
     );
+  const entry = `export { open } from "./src/core/read/file.ts";`;
 
-  it("has no package and nothing of sections, digests and verification", async () => {
-    const { bundled } = await inputsOf(`export { openCore } from "./src/core/index.ts";`);
-    expect(bundled).toContain("src/core/read/core.ts");
+  it("has no package and nothing of sections, digests, verification, streams and servers", async () => {
+    const { bundled, later } = await inputsOf(entry);
+    expect(bundled).toContain("src/core/read/file.ts");
     expect(unwanted(bundled)).toEqual([]);
-    expect(unwanted((await inputsOf(`export { openLqa } from "./src/core/index.ts";`)).bundled)).toContain(
-      "src/core/read/verify.ts",
+    expect(unwanted(later)).toEqual(
+      expect.arrayContaining(["src/core/io/http.ts", "src/core/read/pin.ts", "src/core/read/verify.ts"]),
     );
   });
 
   it("loads what only compressed chunks need when there are some", async () => {
-    const { bundled, later } = await inputsOf(`export { openCore } from "./src/core/index.ts";`);
+    const { bundled, later } = await inputsOf(entry);
     const zstd = ["decompress", "inflate", "portable-zstd", "text-dictionary", "zstd-frame"];
     const paths = zstd.map((name) => `src/core/container/${name}.ts`);
     expect(later.filter((path) => paths.includes(path)).sort()).toEqual(paths);
     expect(bundled.filter((path) => paths.includes(path))).toEqual([]);
-  });
-
-  it("needs no tree-shaking for that: nothing it reaches imports them", async () => {
-    const { imported } = await inputsOf(`export { openCore } from "./src/core/read/core.ts";`);
-    expect(imported).toContain("src/core/read/core.ts");
-    expect(unwanted(imported)).toEqual([]);
   });
 });

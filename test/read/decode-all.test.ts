@@ -1,25 +1,22 @@
-/** A whole adapter at once: arrays of every kind, progress, budget, and that nothing is delivered after an error. */
+/** All modules of a file: arrays of every kind, progress, budget, and that nothing is delivered after an error. */
 import { beforeAll, describe, expect, it } from "vitest";
 import {
-  type DecodedFactors,
+  type DecodedModule,
   DecodeMemory,
-  decodeAll,
+  type FactorArrays,
   isLqaError,
   type LqaFile,
   memorySource,
-  openLqa,
-  openSource,
-  parameterCount,
+  open,
+  type WeightType,
 } from "../../src/core/index.ts";
 import { bytesOf, everyEncodingFile, WAYS } from "./every-encoding.ts";
 
 let bytes: Uint8Array;
 let file: LqaFile;
-let weights: number;
 beforeAll(async () => {
   bytes = await everyEncodingFile();
-  file = await openLqa(bytes);
-  weights = file.modules.reduce((sum, module) => sum + parameterCount(module), 0);
+  file = await open(bytes);
 });
 
 const same = (x: ArrayBufferView, y: ArrayBufferView): boolean =>
@@ -32,146 +29,155 @@ const kindOf = async (promise: Promise<unknown>): Promise<string> => {
   return isLqaError(error) ? error.kind : String(error);
 };
 
+/** What is decoded before the end, and what the end is. */
+async function decoded<T extends WeightType>(
+  modules: AsyncIterable<DecodedModule<T>>,
+): Promise<{ all: DecodedModule<T>[]; end: string }> {
+  const all: DecodedModule<T>[] = [];
+  const end = await kindOf(
+    (async () => {
+      for await (const module of modules) all.push(module);
+    })(),
+  );
+  return { all, end };
+}
+
 describe("decodeAll", () => {
-  it("gives what decodeModule gives, in file order, for every way", async () => {
+  it("gives what decode gives, in file order, for every way", async () => {
     for (const way of WAYS) {
-      const all = await decodeAll(file, way);
-      expect([...all.keys()]).toEqual(file.modules.map(({ name }) => name));
-      for (const [name, { b, a }] of all) {
-        const one = file.decodeModule(name, way);
-        expect(same(b, one.b) && same(a, one.a), name).toBe(true);
+      const { all } = await decoded(file.decodeAll(way));
+      expect(all.map(({ name }) => name)).toEqual(file.modules.map(({ name }) => name));
+      for (const one of all) expect(one).toEqual(await file.decode(one.name, way));
+    }
+  });
+
+  it("says in each result which layout it has, and what is left to multiply by", async () => {
+    for (const { layout, type, multiplier } of WAYS)
+      for await (const one of file.decodeAll({ layout, type, multiplier })) {
+        const { out, rank, in: inputs, experts, kernel, multiplier: own } = file.module(one.name);
+        const each = experts > 1 ? [experts] : [];
+        expect(one.b.shape).toEqual([...each, ...(layout === "component" ? [rank, out] : [out, rank])]);
+        expect(one.a.shape).toEqual([...each, rank, kernel.reduce((n, k) => n * k, inputs)]);
+        for (const { data, shape } of [one.b, one.a])
+          expect(data.length).toBe(shape.reduce((product, size) => product * size, 1));
+        expect(one.multiplier).toBe(multiplier ? 1 : own);
       }
+  });
+
+  it("decodes into the caller's arrays again and again, and into a memory that is used again", async () => {
+    const { all } = await decoded(file.decodeAll());
+    const kept = new Map(all.map(({ name, b, a }) => [name, { b: b.data.fill(7), a: a.data.fill(7) }]));
+    for await (const { name, b, a } of file.decodeAll({ into: (module) => kept.get(module.name)! })) {
+      expect([b.data, a.data]).toEqual([kept.get(name)!.b, kept.get(name)!.a]);
+      expect(b.data).toBe(kept.get(name)!.b);
+      const one = await file.decode(name);
+      expect(same(b.data, one.b.data) && same(a.data, one.a.data)).toBe(true);
+    }
+    const memory = new DecodeMemory();
+    for await (const { name, b } of file.decodeAll({ memory }))
+      expect(same(b.data, (await file.decode(name)).b.data)).toBe(true);
+    expect(memory.heldBytes).toBeGreaterThan(0);
+  });
+
+  it("takes the modules that are asked for, in file order", async () => {
+    const [first, second, third] = file.modules;
+    const { all } = await decoded(file.decodeAll({ modules: [third!.name, first!, third!] }));
+    expect(all.map(({ name }) => name)).toEqual([first!.name, third!.name]);
+    expect(second).toBeDefined();
+    expect((await decoded(file.decodeAll({ modules: ["nobody"] }))).end).toBe("USAGE");
+  });
+
+  it("reads every kind of input", async () => {
+    const pieces = [bytes.subarray(0, 1000), bytes.subarray(1000, 5000), bytes.subarray(5000)];
+    const buffer = bytes.slice().buffer;
+    const ranges = { byteLength: buffer.byteLength, slice: buffer.slice.bind(buffer) };
+    for (const input of [memorySource(bytes), buffer, ranges, pieces, new Blob([bytes as BlobPart])]) {
+      const other = await open(input);
+      for await (const one of other.decodeAll()) expect(one).toEqual(await file.decode(one.name));
+      expect(await other.verify()).toEqual(await file.verify());
     }
   });
 
-  it("tells each module with its progress, and waits for what is told", async () => {
-    const told: string[] = [];
-    let inside = 0;
-    await decodeAll(file, {
-      memory: new DecodeMemory(),
-      async onModule({ name }, { b }, { done, total }) {
-        expect(++inside).toBe(1);
-        const copy = b.slice();
-        await new Promise((resolve) => setTimeout(resolve, 1));
-        // The memory is not used again before this resolves.
-        expect(same(b, copy)).toBe(true);
-        expect([done, total]).toEqual([told.push(name), file.modules.length]);
-        inside--;
-      },
-    });
-    expect(told).toEqual(file.modules.map(({ name }) => name));
+  it("keeps to its budgets for each module", async () => {
+    expect(await decoded(file.decodeAll({ budgetBytes: 100 }))).toEqual({ all: [], end: "BUDGET" });
+    const memory = new DecodeMemory({ maxBytes: 100 });
+    expect(await decoded(file.decodeAll({ memory }))).toEqual({ all: [], end: "BUDGET" });
   });
 
-  it("decodes into the caller's arrays again and again, and into a memory with nothing to keep", async () => {
-    const kept = await decodeAll(file);
-    for (const { b, a } of kept.values()) {
-      (b as Float32Array).fill(7);
-      (a as Float32Array).fill(7);
-    }
-    const again = await decodeAll(file, { into: ({ name }) => kept.get(name)! });
-    for (const [name, { b, a }] of again) {
-      expect(b).toBe(kept.get(name)!.b);
-      const one = file.decodeModule(name);
-      expect(same(b, one.b) && same(a, one.a)).toBe(true);
-    }
-    expect((await decodeAll(file, { memory: new DecodeMemory() })).size).toBe(0);
-  });
-
-  it("reads a source by ranges as well", async () => {
-    const remote = await openSource(memorySource(bytes));
-    const all = await decodeAll(remote);
-    for (const [name, { b }] of all) expect(same(b, file.decodeModule(name).b)).toBe(true);
-  });
-
-  it("keeps to its budget, which is asked for before anything is decoded", async () => {
-    const onModule = (): void => expect.fail("nothing is delivered");
-    expect(await kindOf(decodeAll(file, { budgetBytes: 4 * weights - 1, onModule }))).toBe("BUDGET");
-    expect(await kindOf(decodeAll(file, { budgetBytes: 2 * weights - 1, type: "f16", onModule }))).toBe(
-      "BUDGET",
-    );
-    expect((await decodeAll(file, { budgetBytes: 2 * weights, type: "f16" })).size).toBe(file.modules.length);
-    expect(await kindOf(decodeAll(file, { memory: new DecodeMemory({ maxBytes: 100 }), onModule }))).toBe(
-      "BUDGET",
-    );
-  });
-
-  it("stops when it is told to, before and amid the work, and delivers nothing after that", async () => {
-    for (const memory of [undefined, new DecodeMemory()]) {
-      const control = new AbortController();
-      let modules = 0;
-      const options = {
-        ...(memory && { memory }),
-        signal: control.signal,
-        onModule: () => void (++modules === 5 && control.abort(new Error("enough"))),
-      };
-      const error = await decodeAll(file, options).catch((e: unknown) => e);
-      expect(isLqaError(error, "ABORTED")).toBe(true);
-      expect((error as Error).cause).toMatchObject({ message: "enough" });
-      expect(modules).toBe(5);
-      expect(await kindOf(decodeAll(file, options))).toBe("ABORTED");
-      expect(modules).toBe(5);
-    }
+  it("stops when it is aborted, before and amid the work, and delivers nothing after that", async () => {
+    const control = new AbortController();
+    const { signal } = control;
+    const names: string[] = [];
+    const run = async (): Promise<void> => {
+      for await (const { name } of file.decodeAll({ signal }))
+        if (names.push(name) === 5) control.abort(new Error("enough"));
+    };
+    const error = await run().catch((e: unknown) => e);
+    expect(isLqaError(error, "ABORTED")).toBe(true);
+    expect((error as Error).cause).toMatchObject({ message: "enough" });
+    expect(names).toHaveLength(5);
+    expect(await kindOf(run())).toBe("ABORTED");
+    expect(names).toHaveLength(5);
   });
 
   it("lets timers run, so that a time limit works", async () => {
     const signal = AbortSignal.timeout(30);
-    const again = {
-      modules: Array.from({ length: 400 }, () => file.modules).flat(),
-      packed: file.packed,
-    };
+    const memory = new DecodeMemory();
     const started = performance.now();
-    expect(await kindOf(decodeAll(again, { signal, memory: new DecodeMemory() }))).toBe("ABORTED");
+    const run = async (): Promise<void> => {
+      for (let i = 0; i < 100_000; i++) for await (const _ of file.decodeAll({ signal, memory }));
+    };
+    expect(await kindOf(run())).toBe("ABORTED");
     expect(performance.now() - started).toBeLessThan(5000);
   });
 
-  it("ends with the first error: a damaged module, a wrong target, what a receiver throws", async () => {
+  it("ends with the first error: a damaged module, a wrong target", async () => {
     const damaged = bytes.slice();
     damaged[file.modules[6]!.chunk.offset]! ^= 1;
-    const told: string[] = [];
-    const onModule = ({ name }: { name: string }): void => void told.push(name);
-    expect(await kindOf(decodeAll(await openLqa(damaged), { onModule }))).toBe("CHUNK_CRC");
-    expect(told).toEqual(file.modules.slice(0, 6).map(({ name }) => name));
-    told.length = 0;
-    const kept = await decodeAll(file);
-    const into = ({ name }: { name: string }): DecodedFactors =>
-      name === file.modules[2]!.name ? { b: new Float32Array(3), a: new Float32Array(3) } : kept.get(name)!;
-    expect(await kindOf(decodeAll(file, { into, onModule }))).toBe("TARGET_SIZE");
-    expect(told).toHaveLength(2);
-    const own = new Error("mine");
-    await expect(
-      decodeAll(file, {
-        onModule() {
-          throw own;
-        },
-      }),
-    ).rejects.toBe(own);
+    const { all, end } = await decoded((await open(damaged)).decodeAll());
+    expect(end).toBe("CHUNK_CRC");
+    expect(all.map(({ name }) => name)).toEqual(file.modules.slice(0, 6).map(({ name }) => name));
+    const kept = new Map((await decoded(file.decodeAll())).all.map((one) => [one.name, one]));
+    const into = ({ name }: { readonly name: string }): FactorArrays<"f32"> => {
+      const { b, a } = kept.get(name)!;
+      const wrong = name === file.modules[2]!.name;
+      return { b: wrong ? new Float32Array(3) : b.data, a: a.data };
+    };
+    const second = await decoded(file.decodeAll({ into }));
+    expect([second.all.length, second.end]).toEqual([2, "TARGET_SIZE"]);
   });
 });
 
 describe("an open file", () => {
   it("tells how far its verification is, in bytes, and its reading, in modules", async () => {
+    const fresh = await open(bytes);
     const told: [number, number][] = [];
-    const ids = await file.verify({ onProgress: (...facts) => void told.push(facts) });
-    expect(ids).toEqual({ fileId: file.fileId, contentId: file.contentId });
-    const start = file.modules[0]!.chunk.offset;
+    const ids = await fresh.verify({ onProgress: (...facts) => void told.push(facts) });
+    expect(ids).toEqual(await fresh.storedIds());
+    const start = fresh.modules[0]!.chunk.offset;
     expect(told.at(-1)).toEqual([bytes.length - start, bytes.length - start]);
     expect(told.map(([done]) => done)).toEqual(told.map(([done]) => done).sort((x, y) => x - y));
-    expect(told.length).toBeGreaterThan(file.modules.length);
-    const modules: number[] = [];
-    const { modules: read } = await file.readAdapter({ onProgress: (done) => void modules.push(done) });
-    expect(modules).toEqual(file.modules.map((_, i) => i + 1));
-    expect(read).toHaveLength(file.modules.length);
+    expect(told.length).toBeGreaterThan(fresh.modules.length);
+    for (const one of [fresh, await open(bytes)]) {
+      const modules: number[] = [];
+      const { modules: read } = await one.adapter({ onProgress: (done) => void modules.push(done) });
+      expect(modules).toEqual(fresh.modules.map((_, i) => i + 1));
+      expect(read).toHaveLength(fresh.modules.length);
+      expect(one.verified).toEqual(ids);
+    }
   });
 
-  it("stops verifying and reading when it is told to", async () => {
-    for (const way of ["verify", "readAdapter"] as const) {
+  it("stops verifying and reading when it is aborted", async () => {
+    for (const way of ["verify", "adapter"] as const) {
+      const fresh = await open(bytes);
       const control = new AbortController();
       let told = 0;
       const onProgress = (): void => void (++told === 3 && control.abort());
-      expect(await kindOf(file[way]({ signal: control.signal, onProgress }))).toBe("ABORTED");
+      expect(await kindOf(fresh[way]({ signal: control.signal, onProgress }))).toBe("ABORTED");
       expect(told).toBe(3);
-      expect(await kindOf(file[way]({ signal: control.signal, onProgress }))).toBe("ABORTED");
+      expect(await kindOf(fresh[way]({ signal: control.signal, onProgress }))).toBe("ABORTED");
       expect(told).toBe(3);
+      expect(fresh.verified).toBeUndefined();
     }
   });
 });

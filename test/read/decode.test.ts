@@ -6,15 +6,17 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { numberToF16 } from "../../src/core/codecs/floats.ts";
 import { multiplyFactors, multiplyPlainly } from "../../src/core/codecs/product.ts";
 import {
-  type DecodedFactors,
+  type DecodedModule,
   DecodeMemory,
   type DecodeOptions,
   decodeDelta,
+  type FactorArrays,
   type HalfArray,
   isLqaError,
   type LqaFile,
   type ModuleRecord,
-  openLqa,
+  open,
+  type WeightType,
 } from "../../src/core/index.ts";
 import { fileBytes, packed, random, SIGN, shape, smallInput } from "../container/fixtures.ts";
 import { bytesOf, everyEncodingFile, WAYS } from "./every-encoding.ts";
@@ -23,13 +25,13 @@ const { Float16Array: Half } = globalThis as { Float16Array?: new (length: numbe
 let every: LqaFile;
 let small: LqaFile;
 beforeAll(async () => {
-  every = await openLqa(await everyEncodingFile());
-  small = await openLqa(await fileBytes(smallInput()));
+  every = await open(await everyEncodingFile());
+  small = await open(await fileBytes(smallInput()));
 });
 
-function failure(run: () => unknown): string {
+async function failure(run: () => unknown): Promise<string> {
   try {
-    run();
+    await run();
   } catch (error) {
     if (isLqaError(error)) return error.kind;
     throw error;
@@ -37,6 +39,11 @@ function failure(run: () => unknown): string {
   return "nothing";
 }
 
+/** The arrays of a decoded module. */
+const arrays = <T extends WeightType>({ b, a }: DecodedModule<T>): FactorArrays<T> => ({
+  b: b.data,
+  a: a.data,
+});
 const same = (x: ArrayBufferView, y: ArrayBufferView): boolean =>
   Buffer.compare(bytesOf(x), bytesOf(y)) === 0;
 const lengthsOf = (m: ModuleRecord): [number, number] => [m.rank * m.out, m.rank * m.in];
@@ -46,7 +53,7 @@ function guarded(
   module: ModuleRecord,
   type: "f32" | "f16",
   shift = 3,
-): { into: DecodedFactors; intact(): boolean } {
+): { into: FactorArrays; intact(): boolean } {
   const Type = type === "f32" ? Float32Array : Uint16Array;
   const whole = lengthsOf(module).map((length) => new Type(length + 2 * shift).fill(7));
   const [b, a] = lengthsOf(module).map((length, i) => whole[i]!.subarray(shift, shift + length));
@@ -61,12 +68,15 @@ function guarded(
 }
 
 describe("into", () => {
-  it("writes what new arrays would hold, and nothing beside it, for every encoding", () => {
+  it("writes what new arrays would hold, and nothing beside it, for every encoding", async () => {
     for (const module of every.modules)
       for (const way of WAYS) {
-        const fresh = every.decodeModule(module, way);
+        const fresh = arrays(await every.decode(module, way));
         const { into, intact } = guarded(module, way.type);
-        const { b, a } = every.decodeModule(module, { ...way, into });
+        const {
+          b: { data: b },
+          a: { data: a },
+        } = await every.decode(module, { ...way, into });
         expect([b, a]).toEqual([into.b, into.a]);
         expect(b).toBe(into.b);
         expect(a).toBe(into.a);
@@ -75,9 +85,9 @@ describe("into", () => {
       }
   });
 
-  it("takes arrays of any alignment, of shared memory and of WebAssembly memory", () => {
+  it("takes arrays of any alignment, of shared memory and of WebAssembly memory", async () => {
     const module = every.modules[9]!;
-    const fresh = every.decodeModule(module, { type: "f16" });
+    const fresh = arrays(await every.decode(module, { type: "f16" }));
     const buffers = [
       new ArrayBuffer(2 ** 16),
       new SharedArrayBuffer(2 ** 16),
@@ -90,29 +100,29 @@ describe("into", () => {
           b: new Uint16Array(buffer, shift, bLength),
           a: new Uint16Array(buffer, shift + 2 * bLength, aLength),
         };
-        every.decodeModule(module, { type: "f16", into });
+        await every.decode(module, { type: "f16", into });
         expect(same(into.b, fresh.b) && same(into.a, fresh.a)).toBe(true);
       }
   });
 
-  it("takes halves as bits or, where the engine has it, as Float16Array; new ones are that", () => {
+  it("takes halves as bits or, where the engine has it, as Float16Array; new ones are that", async () => {
     const module = every.modules[5]!;
-    const fresh = every.decodeModule(module, { type: "f16" });
+    const fresh = arrays(await every.decode(module, { type: "f16" }));
     expect(fresh.b).toBeInstanceOf(Half ?? Uint16Array);
     if (Half === undefined) return;
     const [bLength, aLength] = lengthsOf(module);
     const into = { b: new Half(bLength), a: new Uint16Array(aLength) };
-    every.decodeModule(module, { type: "f16", into });
+    await every.decode(module, { type: "f16", into });
     expect(same(into.b, fresh.b) && same(into.a, fresh.a)).toBe(true);
   });
 
-  it("refuses a wrong length, a wrong type and a detached array, and writes to neither", () => {
+  it("refuses a wrong length, a wrong type and a detached array, and writes to neither", async () => {
     const module = every.modules[7]!;
     const [bLength, aLength] = lengthsOf(module);
     const detached = new Float32Array(bLength);
     structuredClone(detached, { transfer: [detached.buffer] });
     const good = { b: new Float32Array(bLength).fill(7), a: new Float32Array(aLength).fill(7) };
-    const bad: [DecodedFactors, "f32" | "f16"][] = [
+    const bad: [FactorArrays, "f32" | "f16"][] = [
       [{ ...good, b: new Float32Array(bLength - 1) }, "f32"],
       [{ ...good, b: new Float32Array(bLength + 1) }, "f32"],
       [{ ...good, a: new Float32Array(0) }, "f32"],
@@ -124,33 +134,33 @@ describe("into", () => {
       [{ b: new Int16Array(bLength) as never, a: new Uint16Array(aLength) }, "f16"],
     ];
     for (const [into, type] of bad)
-      expect(failure(() => every.decodeModule(module, { type, into }))).toBe("TARGET_SIZE");
+      expect(await failure(() => every.decode(module, { type, into }))).toBe("TARGET_SIZE");
     expect(good.b.every((x) => x === 7) && good.a.every((x) => x === 7)).toBe(true);
-    expect(() => every.decodeModule(module, { into: { ...good, a: new Float32Array(9) } })).toThrow(
+    await expect(every.decode(module, { into: { ...good, a: new Float32Array(9) } })).rejects.toThrow(
       /TARGET_SIZE.*A of module "layers\.\d+\.q".*expected Float32Array of 3120.*found Float32Array of 9/,
     );
   });
 });
 
 describe("decoding", () => {
-  it("multiplies in binary32, then rounds", () => {
+  it("multiplies in binary32, then rounds", async () => {
     for (const module of every.modules) {
-      const { b } = every.decodeModule(module) as { b: Float32Array };
-      const wide = every.decodeModule(module, { multiplier: true });
-      const half = every.decodeModule(module, { multiplier: true, type: "f16" });
+      const { b } = arrays(await every.decode(module));
+      const wide = arrays(await every.decode(module, { multiplier: true }));
+      const half = arrays(await every.decode(module, { multiplier: true, type: "f16" }));
       const expected = b.map((x) => x * module.multiplier);
       expect(same(wide.b, expected)).toBe(true);
       expect(same(half.b, Uint16Array.from(expected, numberToF16))).toBe(true);
-      expect(same(wide.a, every.decodeModule(module).a)).toBe(true);
+      expect(same(wide.a, arrays(await every.decode(module)).a)).toBe(true);
     }
   });
 
-  it("gives B in PEFT's layout transposed, expert by expert, and A as it is", () => {
+  it("gives B in PEFT's layout transposed, expert by expert, and A as it is", async () => {
     for (const file of [every, small])
       for (const module of file.modules) {
         const { rank, out, experts } = module;
-        const peft = file.decodeModule(module);
-        const stored = file.decodeModule(module, { layout: "component" });
+        const peft = arrays(await file.decode(module));
+        const stored = arrays(await file.decode(module, { layout: "component" }));
         expect(same(peft.a, stored.a)).toBe(true);
         for (let e = 0; e < experts; e++)
           for (let o = 0; o < out; o++)
@@ -165,29 +175,32 @@ describe("decoding", () => {
   it("keeps to its budget, and says so where the engine has no such memory", async () => {
     const module = every.modules[3]!;
     const bytes = 4 * (lengthsOf(module)[0] + lengthsOf(module)[1]);
-    expect(failure(() => every.decodeModule(module, { budgetBytes: bytes - 1 }))).toBe("BUDGET");
-    expect(failure(() => every.decodeModule(module, { budgetBytes: bytes }))).toBe("nothing");
-    expect(failure(() => every.decodeModule(module, { budgetBytes: bytes / 2, type: "f16" }))).toBe(
+    expect(await failure(() => every.decode(module, { budgetBytes: bytes - 1 }))).toBe("BUDGET");
+    expect(await failure(() => every.decode(module, { budgetBytes: bytes }))).toBe("nothing");
+    expect(await failure(() => every.decode(module, { budgetBytes: bytes / 2, type: "f16" }))).toBe(
       "nothing",
     );
     // Zeros need no bytes in the file: 2^42 weights are declared by a few.
     const huge = shape("huge", { out: 2 ** 30, in: 2 ** 30, rank: 2048, alpha: 4096 });
     const bands = [{ components: 2048, b: { codec: "zero" as const }, a: { codec: "zero" as const } }];
     const zeros = { bands, planes: packed({ ...huge, out: 1, in: 1 }, bands).planes };
-    expect(failure(() => decodeDelta(huge, zeros))).toBe("BUDGET");
+    expect(await failure(() => decodeDelta(huge, zeros))).toBe("BUDGET");
     const all = { budgetBytes: Number.POSITIVE_INFINITY };
-    expect(failure(() => decodeDelta(huge, zeros, all))).toBe("BUDGET");
+    expect(await failure(() => decodeDelta(huge, zeros, all))).toBe("BUDGET");
   });
 });
 
 describe("DecodeMemory", () => {
-  it("holds what new arrays would hold, and overwrites it with the next module", () => {
+  it("holds what new arrays would hold, and overwrites it with the next module", async () => {
     const memory = new DecodeMemory();
-    let before: DecodedFactors | undefined;
+    let before: FactorArrays | undefined;
     for (const module of every.modules)
       for (const way of WAYS) {
-        const fresh = every.decodeModule(module, way);
-        const { b, a } = every.decodeModule(module, { ...way, memory });
+        const fresh = arrays(await every.decode(module, way));
+        const {
+          b: { data: b },
+          a: { data: a },
+        } = await every.decode(module, { ...way, memory });
         expect(same(b, fresh.b) && same(a, fresh.a), module.name).toBe(true);
         expect([b.constructor, a.constructor]).toEqual([fresh.b.constructor, fresh.a.constructor]);
         expect([b.byteOffset % 64, a.byteOffset % 64]).toEqual([0, 0]);
@@ -200,26 +213,29 @@ describe("DecodeMemory", () => {
     expect(memory.heldBytes).toBeLessThan(8 * 2 ** 20);
   });
 
-  it("is WebAssembly memory, whose views are handed out: nothing is copied", () => {
+  it("is WebAssembly memory, whose views are handed out: nothing is copied", async () => {
     const memory = new DecodeMemory();
-    const { b, a } = every.decodeModule(every.modules[4]!, { memory });
+    const {
+      b: { data: b },
+      a: { data: a },
+    } = await every.decode(every.modules[4]!, { memory });
     expect(b.buffer.byteLength).toBe(memory.heldBytes);
     expect(b.buffer.byteLength % 65536).toBe(0);
     expect(a.byteOffset).toBeGreaterThan(65536);
   });
 
-  it("has a limit, can be released, and used again", () => {
+  it("has a limit, can be released, and used again", async () => {
     const module = every.modules[3]!;
     const memory = new DecodeMemory({ maxBytes: 5000 });
     expect(memory.heldBytes).toBe(0);
-    expect(failure(() => every.decodeModule(module, { memory }))).toBe("BUDGET");
+    expect(await failure(() => every.decode(module, { memory }))).toBe("BUDGET");
     const roomy = new DecodeMemory();
-    const { b } = every.decodeModule(module, { memory: roomy });
+    const { b } = arrays(await every.decode(module, { memory: roomy }));
     const copy = b.slice();
     roomy.release();
     expect(roomy.heldBytes).toBe(0);
     expect(same(b, copy)).toBe(true);
-    expect(same(every.decodeModule(module, { memory: roomy }).b, copy)).toBe(true);
+    expect(same(arrays(await every.decode(module, { memory: roomy })).b, copy)).toBe(true);
     // What was handed out before is not touched any more.
     expect(same(b, copy)).toBe(true);
   });
@@ -227,8 +243,11 @@ describe("DecodeMemory", () => {
 
 describe("decodeDelta", () => {
   /** ΔW from the definition: B times the multiplier, then products and sums rounded one by one. */
-  function deltaOf(file: LqaFile, module: ModuleRecord): Float32Array {
-    const { b, a } = file.decodeModule(module, { multiplier: true });
+  async function deltaOf(file: LqaFile, module: ModuleRecord): Promise<Float32Array> {
+    const {
+      b: { data: b },
+      a: { data: a },
+    } = await file.decode(module, { multiplier: true });
     const { rank, out, experts } = module;
     const n = a.length / (experts * rank);
     const result = new Float32Array(experts * out * n);
@@ -245,26 +264,26 @@ describe("decodeDelta", () => {
     return result;
   }
 
-  it("is multiplier · B · A, to the bit, experts and convolutions included", () => {
+  it("is multiplier · B · A, to the bit, experts and convolutions included", async () => {
     for (const file of [small, every])
       for (const module of file === small ? file.modules : file.modules.filter((_, i) => i % 7 === 0)) {
-        const expected = deltaOf(file, module);
-        const delta = decodeDelta(module, file.packed(module));
+        const expected = await deltaOf(file, module);
+        const delta = decodeDelta(module, await file.packed(module));
         expect(same(delta, expected), module.name).toBe(true);
         const whole = new Float32Array(expected.length + 2).fill(7);
         const into = whole.subarray(1, 1 + expected.length);
-        expect(decodeDelta(module, file.packed(module), { into })).toBe(into);
+        expect(decodeDelta(module, await file.packed(module), { into })).toBe(into);
         expect(same(into, expected)).toBe(true);
         expect([whole[0], whole.at(-1)]).toEqual([7, 7]);
       }
   });
 
-  it("keeps to its budget, and refuses a wrong target before it decodes", () => {
+  it("keeps to its budget, and refuses a wrong target before it decodes", async () => {
     const module = small.modules[0]!;
-    const factors = small.packed(module);
-    expect(failure(() => decodeDelta(module, factors, { budgetBytes: 100 }))).toBe("BUDGET");
+    const factors = await small.packed(module);
+    expect(await failure(() => decodeDelta(module, factors, { budgetBytes: 100 }))).toBe("BUDGET");
     for (const into of [new Float32Array(3), new Float64Array(7 * 15) as never, new Float32Array(0)])
-      expect(failure(() => decodeDelta(module, factors, { into }))).toBe("TARGET_SIZE");
+      expect(await failure(() => decodeDelta(module, factors, { into }))).toBe("TARGET_SIZE");
   });
 
   it("has the product of the plain loops, for all sizes around those of the kernel", () => {
@@ -291,12 +310,12 @@ describe("a module whose chunk is damaged", () => {
       tensors: [],
       sections: [],
     });
-    const [record] = (await openLqa(bytes)).modules;
+    const [record] = (await open(bytes)).modules;
     bytes[record!.chunk.offset + 5]! ^= 2;
-    const file = await openLqa(bytes);
+    const file = await open(bytes);
     const { into, intact } = guarded(record!, "f32");
     const options: DecodeOptions[] = [{ into }, { memory: new DecodeMemory() }, {}];
-    for (const option of options) expect(failure(() => file.decodeModule("a", option))).toBe("CHUNK_CRC");
+    for (const option of options) expect(await failure(() => file.decode("a", option))).toBe("CHUNK_CRC");
     expect(intact() && into.b.every((x) => x === 7) && into.a.every((x) => x === 7)).toBe(true);
   });
 });

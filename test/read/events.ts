@@ -1,6 +1,19 @@
 /** Helpers for the tests of streams: what a file says in one piece, and what a decoder says when it is cut. */
 
-import { LqaDecoder, type LqaEvent, openLqa, type StreamOptions, validate } from "../../src/core/index.ts";
+import {
+  LqaDecoder,
+  type LqaEvent,
+  type LqaFile,
+  type ModuleRecord,
+  open,
+  type PackedFactors,
+  type Pieces,
+  type PlainTensor,
+  type StreamOptions,
+  validate,
+} from "../../src/core/index.ts";
+import { Engine } from "../../src/core/read/engine.ts";
+import { eventsOf } from "../../src/core/read/stream.ts";
 import { type ErrorName, isLqaError } from "../../src/errors.ts";
 
 /** The facts of an error that do not depend on how the input was cut. */
@@ -33,6 +46,11 @@ export function finding(error: unknown): Finding {
   return { kind: error.kind, offset: error.offset };
 }
 
+/** The events of a stream: what `decodeStream` takes its modules from. */
+export function streamed(source: Pieces, options: StreamOptions = {}): AsyncGenerator<LqaEvent, void> {
+  return eventsOf(new Engine(options), source, options.signal);
+}
+
 /** What a decoder says about pieces. */
 export async function pushed(pieces: Iterable<Uint8Array>, options?: StreamOptions): Promise<Told> {
   const events: string[] = [];
@@ -48,26 +66,27 @@ export async function pushed(pieces: Iterable<Uint8Array>, options?: StreamOptio
 
 /** What a decoder must say about a good file: everything by way of the reader of whole files. */
 export async function expected(bytes: Uint8Array): Promise<string[]> {
-  const file = await openLqa(bytes);
+  const file = await open(bytes);
   const ids = await file.verify();
   const origin = await file.origin();
-  const events = [
-    { type: "header", prologue: file.prologue, index: file.index },
-    ...file.modules.map((record) => ({
+  const meta = await file.meta();
+  const events: unknown[] = [{ type: "header", prologue: file.prologue, index: file.index }];
+  for (const record of file.modules)
+    events.push({
       type: "module",
       record,
-      factors: file.packed(record),
-      decoded: file.decodeModule(record),
-    })),
-    ...file.tensors.map((record) => ({ type: "tensor", record, tensor: file.tensor(record) })),
-    ...file.sections.map((record) => ({
+      factors: await file.packed(record),
+      decoded: await file.decode(record),
+    });
+  for (const record of file.tensors)
+    events.push({ type: "tensor", record, tensor: await file.tensor(record) });
+  for (const record of file.sections)
+    events.push({
       type: "section",
       record,
-      map: record.type === "META" ? file.meta : record.type === "ORIG" ? origin : undefined,
-    })),
-    { type: "end", ...ids },
-  ];
-  return events.map(text);
+      map: record.type === "META" ? meta : record.type === "ORIG" ? origin : undefined,
+    });
+  return [...events, { type: "end", ...ids }].map(text);
 }
 
 /** The first error of the validator, which sees the bytes in one piece. */
@@ -79,11 +98,22 @@ export async function validated(bytes: Uint8Array): Promise<Finding | undefined>
 /** The first error of opening and verifying. */
 export async function opened(bytes: Uint8Array): Promise<Finding | undefined> {
   try {
-    await (await openLqa(bytes)).verify();
+    await (await open(bytes)).verify();
     return undefined;
   } catch (error) {
     return finding(error);
   }
+}
+
+/** What a writer takes: the packed modules and the tensors of a file. */
+export async function contentOf(
+  file: LqaFile,
+): Promise<{ modules: (ModuleRecord & PackedFactors)[]; tensors: PlainTensor[] }> {
+  const modules: (ModuleRecord & PackedFactors)[] = [];
+  for await (const { record, factors } of file.packedAll()) modules.push({ ...record, ...factors });
+  const tensors: PlainTensor[] = [];
+  for (const record of file.tensors) tensors.push(await file.tensor(record));
+  return { modules, tensors };
 }
 
 /** `bytes` cut at these positions. */

@@ -61,16 +61,19 @@ export async function hashOf(
   library: typeof import("../../src/core/index.ts"),
   bytes: Uint8Array,
 ): Promise<string> {
-  const file = await library.openLqa(bytes);
+  const file = await library.open(bytes);
   const memory = new library.DecodeMemory();
   const hash = createHash("sha256");
   for (const module of file.modules) {
     for (const way of WAYS)
       for (const options of [way, { ...way, memory }]) {
-        const { b, a } = file.decodeModule(module, options);
+        const {
+          b: { data: b },
+          a: { data: a },
+        } = await file.decode(module, options);
         hash.update(bytesOf(b)).update(bytesOf(a));
       }
-    hash.update(bytesOf(library.decodeDelta(module, file.packed(module))));
+    hash.update(bytesOf(library.decodeDelta(module, await file.packed(module))));
   }
   return hash.digest("hex");
 }

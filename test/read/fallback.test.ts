@@ -51,7 +51,7 @@ describe("the decoder", () => {
     vi.resetModules();
     hide();
     const without = await import("../../src/core/index.ts");
-    expect(without.openLqa).not.toBe(library.openLqa);
+    expect(without.open).not.toBe(library.open);
     const { DecodeKernel } = await import("../../src/core/codecs/kernels/decode-kernel.ts");
     expect(DecodeKernel.make()).toBeUndefined();
     expect(await hashOf(without, bytes)).toBe(expected);
@@ -64,20 +64,20 @@ describe("the decoder", () => {
     const script = `
       import { createHash } from "node:crypto";
       import { readFileSync } from "node:fs";
-      import { DecodeMemory, decodeDelta, openLqa } from ${JSON.stringify(new URL("../../dist/core/index.js", import.meta.url).href)};
+      import { DecodeMemory, decodeDelta, open } from ${JSON.stringify(new URL("../../dist/core/index.js", import.meta.url).href)};
       if (typeof WebAssembly !== "undefined") throw new Error("there is WebAssembly");
-      const file = await openLqa(new Uint8Array(readFileSync(${JSON.stringify(path)})));
+      const file = await open(new Uint8Array(readFileSync(${JSON.stringify(path)})));
       const memory = new DecodeMemory();
       const hash = createHash("sha256");
       const add = (x) => hash.update(new Uint8Array(x.buffer, x.byteOffset, x.byteLength));
       for (const module of file.modules) {
         for (const type of ["f32", "f16"]) for (const layout of ["peft", "component"]) for (const multiplier of [false, true])
           for (const more of [{}, { memory }]) {
-            const { b, a } = file.decodeModule(module, { type, layout, multiplier, ...more });
+            const { b: { data: b }, a: { data: a } } = await file.decode(module, { type, layout, multiplier, ...more });
             add(b);
             add(a);
           }
-        add(decodeDelta(module, file.packed(module)));
+        add(decodeDelta(module, (await file.packed(module))));
       }
       console.log(hash.digest("hex"));`;
     const { stdout, stderr } = spawnSync(

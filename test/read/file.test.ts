@@ -3,7 +3,7 @@ import { align, concat, toHex } from "../../src/core/container/bytes.ts";
 import { crc32 } from "../../src/core/container/crc32.ts";
 import { rootDigest } from "../../src/core/container/digests.ts";
 import { sha256 } from "../../src/core/container/sha256.ts";
-import { openLqa } from "../../src/core/read/open.ts";
+import { open } from "../../src/core/read/file.ts";
 import { type ValidationLevel, validate } from "../../src/core/validate/validate.ts";
 import { prepareFile } from "../../src/core/write/write.ts";
 import { isLqaError } from "../../src/errors.ts";
@@ -30,7 +30,7 @@ const first = async (bytes: Uint8Array, level: ValidationLevel = "canonical"): P
 describe("a file", () => {
   test("is valid, and opens with its modules in natural order", async () => {
     expect(await validate(small, { level: "canonical" })).toMatchObject({ valid: true, error: undefined });
-    const file = await openLqa(small);
+    const file = await open(small);
     expect(file.modules.map((m) => m.name)).toEqual(["conv", "layers.2.q", "layers.10.q", "moe"]);
     expect(file.tensors.map((t) => `${t.name} ${t.role}`)).toEqual([
       "classifier.weight replace",
@@ -40,7 +40,7 @@ describe("a file", () => {
       "layers.2.q magnitude",
       "zeros replace",
     ]);
-    expect(file.meta).toEqual({ a: 1 });
+    expect(await file.meta()).toEqual({ a: 1 });
     expect(file.prologue).toMatchObject({
       major: 1,
       minor: 0,
@@ -53,16 +53,16 @@ describe("a file", () => {
 
   test("gives back records, planes and tensors as they were written", async () => {
     const input = smallInput();
-    const file = await openLqa(small);
+    const file = await open(small);
     for (const module of input.modules) {
       const record = file.module(module.name);
       const { planes, ...expected } = module;
       expect(record).toMatchObject(expected);
-      expect(file.packed(record).planes).toEqual(planes);
+      expect((await file.packed(record)).planes).toEqual(planes);
     }
     for (const t of input.tensors) {
       const record = file.tensors.find((r) => r.name === t.name && r.role === t.role)!;
-      expect(file.tensor(record)).toEqual(t);
+      expect(await file.tensor(record)).toEqual(t);
     }
   });
 
@@ -78,11 +78,12 @@ describe("a file", () => {
 
   test("has one content id whatever its metadata, alignment and compression", async () => {
     const input = smallInput();
-    const a = await openLqa(small);
-    const b = await openLqa(await fileBytes({ ...input, sections: [], alignment: 256 }));
-    expect(b.contentId).toBe(a.contentId);
-    expect(b.fileId).not.toBe(a.fileId);
-    const c = await openLqa(
+    const a = await open(small);
+    const b = await open(await fileBytes({ ...input, sections: [], alignment: 256 }));
+    const ids = await a.storedIds();
+    expect((await b.storedIds()).contentId).toBe(ids.contentId);
+    expect((await b.storedIds()).fileId).not.toBe(ids.fileId);
+    const c = await open(
       await fileBytes({
         ...input,
         modules: input.modules.map((m) => ({
@@ -92,30 +93,31 @@ describe("a file", () => {
         })),
       }),
     );
-    expect(c.contentId).not.toBe(a.contentId);
+    expect((await c.storedIds()).contentId).not.toBe(ids.contentId);
   });
 
   test("may be empty", async () => {
     const empty = await fileBytes({ modules: [], tensors: [], sections: [] });
     expect(await first(empty)).toBe("valid");
-    expect((await openLqa(empty)).modules).toEqual([]);
+    expect((await open(empty)).modules).toEqual([]);
   });
 
   test.each([4, 8, 16, 64, 4096])("aligns its chunks to %i", async (alignment) => {
     const bytes = await fileBytes({ ...smallInput(), alignment });
-    const file = await openLqa(bytes);
+    const file = await open(bytes);
     expect(await first(bytes)).toBe("valid");
     for (const { chunk } of [...file.modules, ...file.tensors, ...file.sections])
       expect(chunk.offset % alignment).toBe(0);
   });
 
   test("ids are what the specification says, computed anew", async () => {
-    const file = await openLqa(small);
+    const file = await open(small);
     const { digests, trailer, spans } = file.index;
     const list = small.subarray(digests.offset, digests.offset + digests.length);
     const index = small.subarray(64, 64 + file.prologue.indexLength);
-    expect(file.fileId).toBe(toHex(rootDigest(small.subarray(0, 64), index, list)));
-    expect(file.fileId).toBe(toHex(small.subarray(trailer.offset, trailer.offset + 32)));
+    const ids = await file.storedIds();
+    expect(ids.fileId).toBe(toHex(rootDigest(small.subarray(0, 64), index, list)));
+    expect(ids.fileId).toBe(toHex(small.subarray(trailer.offset, trailer.offset + 32)));
     const chunks = [...file.modules, ...file.tensors, ...file.sections].map((r) => r.chunk);
     spans.forEach(([from, to], i) => {
       const end = align(chunks[to - 1]!.offset + chunks[to - 1]!.length, file.prologue.alignment);
@@ -123,7 +125,7 @@ describe("a file", () => {
         toHex(sha256(small.subarray(chunks[from]!.offset, end))),
       );
     });
-    expect(await file.verify()).toEqual({ fileId: file.fileId, contentId: file.contentId });
+    expect(await file.verify()).toEqual(ids);
   });
 
   test("spans close after 32 KiB of chunks", async () => {
@@ -136,7 +138,7 @@ describe("a file", () => {
       tensors: [],
       sections: [],
     });
-    const file = await openLqa(bytes);
+    const file = await open(bytes);
     // 12.8 KB each: three to a span
     expect(file.index.spans).toEqual([
       [0, 3],
@@ -161,28 +163,28 @@ describe("damage", () => {
       const { error } = await validate(mutated, { level: "integrity" });
       expect(error, `byte ${at}`).toBeDefined();
       expect(isLqaError(error)).toBe(true);
-      await openLqa(mutated).then(
-        (file) => expect(file.readAdapter(), `byte ${at}`).rejects.toThrow(/LQA-/),
+      await open(mutated).then(
+        (file) => expect(file.adapter(), `byte ${at}`).rejects.toThrow(/LQA-/),
         (opening) => expect(isLqaError(opening)).toBe(true),
       );
     }
   });
 
   test("a module whose chunk is damaged is not handed out, the others are", async () => {
-    const file = await openLqa(small);
+    const file = await open(small);
     const mutated = small.slice();
     const record = file.module("layers.2.q");
     mutated[record.chunk.offset + 3]! ^= 0x10;
-    const damaged = await openLqa(mutated);
-    expect(() => damaged.decodeModule("layers.2.q")).toThrow(/LQA-I003 CHUNK_CRC.*layers\.2\.q/);
-    expect(damaged.decodeModule("moe").b).toEqual(file.decodeModule("moe").b);
+    const damaged = await open(mutated);
+    await expect(damaged.decode("layers.2.q")).rejects.toThrow(/LQA-I003 CHUNK_CRC.*layers\.2\.q/);
+    expect((await damaged.decode("moe")).b).toEqual((await file.decode("moe")).b);
   });
 
   test("trailing bytes are refused", async () => {
     const longer = concat([small, Uint8Array.of(0)]);
     expect(await first(longer)).toBe("TRAILING_BYTES");
     expect(await first(longer, "structure")).toBe("TRAILING_BYTES");
-    await expect(openLqa(longer)).rejects.toThrow(/LQA-M006/);
+    await expect(open(longer)).rejects.toThrow(/LQA-M006/);
   });
 
   test.each([
@@ -242,7 +244,7 @@ describe("lies with correct checksums", () => {
       v.setUint16(10, 9, true);
     });
     expect((await validate(bytes, { level: "structure" })).valid).toBe(true);
-    expect((await openLqa(bytes)).modules.length).toBe(4);
+    expect((await open(bytes)).modules.length).toBe(4);
   });
 });
 
@@ -378,7 +380,7 @@ describe("what an independent reader found", () => {
       sections: [],
     });
     const view = new DataView(other.buffer);
-    const file = await openLqa(other);
+    const file = await open(other);
     // out of the second type, 32 to 24: now it equals the first
     const at = [...Array(file.prologue.indexLength / 4).keys()]
       .map((i) => 64 + 4 * i)
@@ -425,8 +427,8 @@ describe("what an independent reader found", () => {
       sections: [],
     });
     expect(bytes.length).toBeLessThan(400);
-    const file = await openLqa(bytes, { limits: "hard" });
-    expect(() => file.decodeModule("a")).toThrow(/LQA-L003 BUDGET/);
-    await expect(file.readAdapter()).rejects.toThrow(/LQA-L003 BUDGET/);
+    const file = await open(bytes, { limits: "hard" });
+    await expect(file.decode("a")).rejects.toThrow(/LQA-L003 BUDGET/);
+    await expect(file.adapter()).rejects.toThrow(/LQA-L003 BUDGET/);
   });
 });

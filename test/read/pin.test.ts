@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { memorySource, openLqa, openRemote, openSource, type RangedLqa } from "../../src/core/index.ts";
+import { type LqaFile, memorySource, open } from "../../src/core/index.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { openFileSource } from "../../src/node/files/file.ts";
 import { directoryStore } from "../../src/node/index.ts";
@@ -33,9 +33,15 @@ async function fileOf(seed: number): Promise<Uint8Array> {
 
 beforeAll(async () => {
   files = [await fileOf(1), await fileOf(1000)];
-  const opened = await Promise.all(files.map((bytes) => openLqa(bytes)));
-  ids = opened.map(({ fileId }) => fileId);
-  contents = opened.map((file) => new Map(file.modules.map((m) => [m.name, text(file.packed(m))])));
+  const opened = await Promise.all(files.map((bytes) => open(bytes)));
+  ids = await Promise.all(opened.map(async (file) => (await file.storedIds()).fileId));
+  contents = await Promise.all(
+    opened.map(async (file) => {
+      const found = new Map<string, string>();
+      for await (const { record, factors } of file.packedAll()) found.set(record.name, text(factors));
+      return found;
+    }),
+  );
   expect(opened[0]!.index.trailer).toEqual(opened[1]!.index.trailer);
   const data = new Uint8Array(12_000_000).map((_, i) => i % 2);
   const big = tensor("big", { element: "BOOL", shape: [data.length], data });
@@ -56,12 +62,12 @@ function changing(turn: number) {
 }
 
 /** How a file may be read; each gives the modules that it was handed, by name. */
-const WAYS: Record<string, (file: RangedLqa, got: Map<string, string>) => Promise<void>> = {
+const WAYS: Record<string, (file: LqaFile, got: Map<string, string>) => Promise<void>> = {
   async "one by one"(file, got) {
-    for (const { name } of file.modules) got.set(name, text(await file.fetchModule(name)));
+    for (const { name } of file.modules) got.set(name, text(await file.packed(name)));
   },
   async "many at once"(file, got) {
-    for await (const { record, factors } of file.fetchModules()) got.set(record.name, text(factors));
+    for await (const { record, factors } of file.packedAll()) got.set(record.name, text(factors));
   },
   async "by events"(file, got) {
     for await (const event of file.events())
@@ -75,9 +81,9 @@ describe("a source that changes the file after its answer number k", () => {
     for (let turn = 0; ; turn++) {
       const source = changing(turn);
       const got = new Map<string, string>();
-      let opened: RangedLqa | undefined;
+      let opened: LqaFile | undefined;
       try {
-        opened = await openSource(source, { rangeBytes: 40_000, gapBytes: 0 });
+        opened = await open(source, { rangeBytes: 40_000, gapBytes: 0 });
         await read(opened, got);
         const verified = await opened.verify();
         expect(verified).toEqual(await opened.storedIds());
@@ -102,7 +108,7 @@ describe("a source that changes the file after its answer number k", () => {
       );
       const got = new Map<string, string>();
       const reading = async (): Promise<void> => {
-        const file = await openRemote(server.url, { rangeBytes: 40_000, gapBytes: 0, ahead: 1 });
+        const file = await open(new URL(server.url), { rangeBytes: 40_000, gapBytes: 0, ahead: 1 });
         await WAYS["one by one"]!(file, got);
         await file.verify();
       };
@@ -114,9 +120,9 @@ describe("a source that changes the file after its answer number k", () => {
 
   test("is not verified by the second file", async () => {
     const source = changing(4);
-    const file = await openSource(source, { rangeBytes: 40_000 });
-    await file.fetchModule("layers.10.q");
-    await file.fetchModule("layers.20.q");
+    const file = await open(source, { rangeBytes: 40_000 });
+    await file.packed("layers.10.q");
+    await file.packed("layers.20.q");
     expect(source.reads).toBe(4);
     await expect(file.verify()).rejects.toThrow(/SPAN_DIGEST/);
   });
@@ -128,10 +134,10 @@ describe("the expected file id", () => {
     writeFileSync(path, files[0]);
     const fileSource = await openFileSource(path);
     const server = await serve(good(files[0]));
-    const ways: ((fileId: string) => Promise<RangedLqa>)[] = [
-      (fileId) => openSource(memorySource(files[0]), { fileId }),
-      (fileId) => openSource(fileSource, { fileId }),
-      (fileId) => openRemote(server.url, { fileId }),
+    const ways: ((fileId: string) => Promise<LqaFile>)[] = [
+      (fileId) => open(memorySource(files[0]), { fileId }),
+      (fileId) => open(fileSource, { fileId }),
+      (fileId) => open(new URL(server.url), { fileId }),
     ];
     for (const open of ways) {
       const file = await open(ids[0]!.toUpperCase());
@@ -145,14 +151,14 @@ describe("the expected file id", () => {
   });
 
   test("is what a damaged trailer and a foreign digest list fail against", async () => {
-    const { index } = await openLqa(files[0]);
+    const { index } = await open(files[0]);
     for (const [at, kind] of [
       [index.trailer.offset, "TRAILER_CRC"],
       [index.digests.offset + 40, "ROOT_DIGEST"],
     ] as const) {
       const bytes = files[0].slice();
       bytes[at]! ^= 1;
-      const error = await openSource(memorySource(bytes), { fileId: ids[0] }).catch((e: unknown) => e);
+      const error = await open(memorySource(bytes), { fileId: ids[0] }).catch((e: unknown) => e);
       expect(isLqaError(error, kind)).toBe(true);
     }
   });
@@ -166,32 +172,32 @@ test("a span that is longer than a range is proven in pieces, and only what is w
     reads.push(length);
     return long.slice(offset, offset + length);
   };
-  const whole = await openLqa(long);
+  const whole = await open(long);
   const [name] = whole.modules.map((m) => m.name);
-  const file = await openSource(source, { budgetBytes: 2 ** 20 });
-  expect(text(await file.fetchModule(name!))).toBe(text(whole.packed(whole.module(name!))));
+  const file = await open(source, { budgetBytes: 2 ** 20 });
+  expect(text(await file.packed(name!))).toBe(text(await whole.packed(whole.module(name!))));
   expect(Math.max(...reads)).toBe(8 * 2 ** 20);
-  await expect(file.fetchTensor(file.tensors[0]!)).rejects.toThrow(/BUDGET/);
-  const rich = await openSource(source);
-  const { data } = await rich.fetchTensor(rich.tensors[0]!);
+  await expect(file.tensor(file.tensors[0]!)).rejects.toThrow(/BUDGET/);
+  const rich = await open(source);
+  const { data } = await rich.tensor(rich.tensors[0]!);
   const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-  expect(sha256(data)).toBe(sha256(whole.tensor(whole.tensors[0]!).data));
+  expect(sha256(data)).toBe(sha256((await whole.tensor(whole.tensors[0]!)).data));
   // A byte of the tensor is wrong: the module is intact, and still not handed out.
   long = long.slice();
   long[whole.tensors[0]!.chunk.offset + 10_000_000]! ^= 1;
-  await expect(file.fetchModule(name!)).rejects.toThrow(/SPAN_DIGEST/);
-  await expect(rich.fetchTensor(rich.tensors[0]!)).rejects.toThrow(/CHUNK_CRC/);
+  await expect(file.packed(name!)).rejects.toThrow(/SPAN_DIGEST/);
+  await expect(rich.tensor(rich.tensors[0]!)).rejects.toThrow(/CHUNK_CRC/);
 });
 
 test("a file that is written to while it is open is an error; one that is replaced is read on", async () => {
   const path = join(temporaryDirectory(), "a.lqa");
   writeFileSync(path, files[0]);
   const source = await openFileSource(path);
-  const file = await openSource(source);
-  await file.fetchModule("layers.10.q");
+  const file = await open(source);
+  await file.packed("layers.10.q");
   await new Promise((resolve) => setTimeout(resolve, 30));
   writeFileSync(path, files[1]);
-  await expect(file.fetchModule("layers.20.q")).rejects.toThrow(/LQA-X001 IO.*written to meanwhile/);
+  await expect(file.packed("layers.20.q")).rejects.toThrow(/LQA-X001 IO.*written to meanwhile/);
   await source.close();
 });
 

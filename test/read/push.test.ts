@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { concat } from "../../src/core/container/bytes.ts";
-import { LqaDecoder, type LqaEvent, openLqa } from "../../src/core/index.ts";
+import { type FactorArrays, LqaDecoder, type LqaEvent, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { fileBytes, section, smallInput, tensor } from "../container/fixtures.ts";
@@ -139,7 +139,7 @@ describe("damage", () => {
     );
   });
 
-  test("of a file of the wrong length: openLqa and the stream report what comes first", async () => {
+  test("of a file of the wrong length: open and the stream report what comes first", async () => {
     const short = example.slice(0, 462);
     for (const bytes of [short, Uint8Array.of(...example, 0)]) {
       bytes[290]! ^= 1;
@@ -150,7 +150,7 @@ describe("damage", () => {
 
   test("ends the decoder: the same error for ever, nothing told, no buffer kept, and where it stopped", async () => {
     const bytes = files.get("a bit of everything")!.slice();
-    const file = await openLqa(bytes.slice());
+    const file = await open(bytes.slice());
     const bad = file.modules[1]!;
     bytes[bad.chunk.offset + 2]! ^= 4;
     const events: LqaEvent[] = [];
@@ -174,7 +174,7 @@ describe("damage", () => {
 describe("a decoder", () => {
   test("tells how far it has come", async () => {
     const bytes = files.get("a bit of everything")!;
-    const file = await openLqa(bytes);
+    const file = await open(bytes);
     const seen: number[] = [];
     const decoder = new LqaDecoder((event) => {
       if (event.type === "module") seen.push(event.record.chunk.offset);
@@ -188,7 +188,7 @@ describe("a decoder", () => {
 
   test("tells progress: what passed its checks, up to the whole file, the same for every cut, none after an error", async () => {
     const bytes = files.get("a bit of everything")!;
-    const file = await openLqa(bytes);
+    const file = await open(bytes);
     const progress = async (input: Uint8Array, size: number) => {
       const told: [number, number][] = [];
       const decoder = new LqaDecoder(() => {}, { onProgress: (...facts) => told.push(facts) });
@@ -248,12 +248,12 @@ describe("a decoder", () => {
     await other.end();
     expect(told).toEqual(whole);
     const module = events.find((e) => e.type === "module")!;
-    expect(module.decode()).toEqual((await openLqa(bytes)).decodeModule(module.record));
+    expect(module.decode()).toEqual(await (await open(bytes)).decode(module.record));
   });
 
   test("holds no more than the index or one chunk", async () => {
     const bytes = files.get("an encoded adapter")!;
-    const file = await openLqa(bytes);
+    const file = await open(bytes);
     const largest = Math.max(
       file.prologue.indexLength,
       ...[...file.modules, ...file.tensors, ...file.sections].map(({ chunk }) => chunk.length),
@@ -280,12 +280,12 @@ describe("a decoder", () => {
     await decoder.push(bytes.subarray(5000, 3 * 2 ** 20));
     expect(decoder.heldBytes).toBeLessThanOrEqual(6 * 2 ** 20);
     for (const piece of inPieces(bytes.subarray(3 * 2 ** 20), 2 ** 20)) await decoder.push(piece);
-    expect(await decoder.end()).toEqual(await (await openLqa(bytes)).verify());
+    expect(await decoder.end()).toEqual(await (await open(bytes)).verify());
   });
 
   test("refuses a chunk above its budget before it takes any of it, after the header", async () => {
     const bytes = files.get("a bit of everything")!;
-    const file = await openLqa(bytes);
+    const file = await open(bytes);
     const largest = Math.max(...file.modules.map(({ payload }) => payload));
     const first = file.modules.find(({ payload }) => payload === largest)!;
     const { events, error } = await pushed(inPieces(bytes, 11), { budgetBytes: largest - 1 });
@@ -326,9 +326,12 @@ describe("a decoder", () => {
 
   test("is ended by a target of the wrong size or type, and tells nothing after it", async () => {
     const bytes = files.get("a bit of everything")!;
-    const file = await openLqa(bytes);
-    const { b, a } = file.decodeModule(file.modules[1]!);
-    const bad = [
+    const file = await open(bytes);
+    const {
+      b: { data: b },
+      a: { data: a },
+    } = await file.decode(file.modules[1]!);
+    const bad: FactorArrays[] = [
       { b, a: new Float32Array(a.length - 1) },
       { b: new Uint16Array(b.length), a },
     ];

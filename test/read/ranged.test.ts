@@ -5,15 +5,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { concat } from "../../src/core/container/bytes.ts";
-import {
-  type ByteSource,
-  blobSource,
-  memorySource,
-  openLqa,
-  openRemote,
-  openSource,
-} from "../../src/core/index.ts";
-import { planRanges } from "../../src/core/read/plan.ts";
+import { type ByteSource, blobSource, httpSource, memorySource, open } from "../../src/core/index.ts";
+import { planRanges } from "../../src/core/read/ranges.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { openFileSource } from "../../src/node/files/file.ts";
@@ -70,38 +63,38 @@ describe("a source", () => {
     for (const bytes of [small, large, encoded]) {
       const path = join(folder, `${bytes.length}.lqa`);
       writeFileSync(path, bytes);
-      const whole = await openLqa(bytes);
+      const whole = await open(bytes);
       const fileSource = await openFileSource(path);
       const files = [
-        await openSource(memorySource(bytes)),
-        await openSource(blobSource(new Blob([bytes as BlobPart]))),
-        await openSource(fileSource),
-        await openRemote((await serve(good(bytes))).url),
+        await open(memorySource(bytes)),
+        await open(blobSource(new Blob([bytes as BlobPart]))),
+        await open(fileSource),
+        await open(new URL((await serve(good(bytes))).url)),
       ];
       for (const file of files) {
         expect(file.index).toEqual(whole.index);
         expect(file.prologue).toEqual(whole.prologue);
-        expect(file.shapeFingerprint).toBe(whole.shapeFingerprint);
-        expect(await file.meta()).toEqual(whole.meta);
+        expect(await file.shapeFingerprint()).toBe(await whole.shapeFingerprint());
+        expect(await file.meta()).toEqual(await whole.meta());
         expect(await file.origin()).toEqual(await whole.origin());
         const ids = await whole.verify();
         expect(await file.storedIds()).toEqual(ids);
         expect(await file.verify()).toEqual(ids);
         const names: string[] = [];
-        for await (const { record, factors, decode } of file.fetchModules()) {
+        for await (const { record, factors, decode } of file.packedAll()) {
           names.push(record.name);
-          expect(text(factors) === text(whole.packed(record))).toBe(true);
+          expect(text(factors) === text(await whole.packed(record))).toBe(true);
           const how = { type: "f16" } as const;
-          expect(text(decode(how)) === text(whole.decodeModule(record, how))).toBe(true);
+          expect(text(decode(how)) === text(await whole.decode(record, how))).toBe(true);
         }
         expect(names).toEqual(whole.modules.map((m) => m.name));
         const { name } = whole.modules[2]!;
         const how = { layout: "component" } as const;
-        expect(text(await file.decodeModule(name, how)) === text(whole.decodeModule(name, how))).toBe(true);
-        const packed = await file.fetchModule(file.module(name));
-        expect(text(packed) === text(whole.packed(whole.module(name)))).toBe(true);
+        expect(text(await file.decode(name, how)) === text(await whole.decode(name, how))).toBe(true);
+        const packed = await file.packed(file.module(name));
+        expect(text(packed) === text(await whole.packed(whole.module(name)))).toBe(true);
         for (const tensor of file.tensors)
-          expect(await file.fetchTensor(tensor)).toEqual(whole.tensor(tensor));
+          expect(await file.tensor(tensor)).toEqual(await whole.tensor(tensor));
         expect(() => file.module("nobody")).toThrow(/USAGE/);
       }
       await fileSource.close();
@@ -110,26 +103,26 @@ describe("a source", () => {
 
   test("that is small is read at once", async () => {
     const source = watched(small);
-    const file = await openSource(source);
+    const file = await open(source);
     await file.meta();
     await file.verify();
-    for await (const _ of file.fetchModules());
+    for await (const _ of file.packedAll());
     expect(source.reads).toEqual([[0, 65536]]);
   });
 
   test("with a long index is read in two steps, and its end", async () => {
     const source = watched(wide);
-    const file = await openSource(source);
+    const file = await open(source);
     expect(file.modules).toHaveLength(2500);
     expect(file.prologue.indexLength).toBeGreaterThan(65536);
     expect(source.reads).toHaveLength(3);
-    expect(await file.verify()).toEqual(await (await openLqa(wide)).verify());
+    expect(await file.verify()).toEqual(await (await open(wide)).verify());
     expect(source.reads).toHaveLength(4);
   });
 
   test("has its metadata and ids read with one request, once", async () => {
     const source = watched(encoded);
-    const file = await openSource(source);
+    const file = await open(source);
     expect(source.reads).toHaveLength(2);
     await file.origin();
     await file.meta();
@@ -143,41 +136,41 @@ describe("a source", () => {
 
   test("need not know its size", async () => {
     const { read } = memorySource(large);
-    const file = await openSource({ read });
-    expect(await file.verify()).toEqual(await (await openLqa(large)).verify());
+    const file = await open({ read });
+    expect(await file.verify()).toEqual(await (await open(large)).verify());
   });
 
-  test("has the first error of openLqa where it is in the part that was read", async () => {
+  test("has the first error of open where it is in the part that was read", async () => {
     for (let end = 0; end < small.length; end += 3) {
       const part = small.slice(0, end);
-      const error = await openSource(memorySource(part)).catch((e: unknown) => e);
+      const error = await open(memorySource(part)).catch((e: unknown) => e);
       expect(finding(error)).toEqual(await opened(part));
     }
     for (let at = 0; at < 400; at++) {
       const bytes = small.slice();
       bytes[at]! ^= 0x41;
-      const error = await openSource(memorySource(bytes)).catch((e: unknown) => e);
+      const error = await open(memorySource(bytes)).catch((e: unknown) => e);
       expect(finding(error)).toEqual(await opened(bytes));
     }
     const longer = memorySource(concat([small, Uint8Array.of(0)]));
-    await expect(openSource(longer)).rejects.toThrow(/TRAILING_BYTES/);
+    await expect(open(longer)).rejects.toThrow(/TRAILING_BYTES/);
   });
 
   test("does not hand out a damaged module, and does not verify", async () => {
-    const whole = await openLqa(large);
+    const whole = await open(large);
     const bytes = large.slice();
     const bad = whole.modules[20]!;
     bytes[bad.chunk.offset + 100]! ^= 1;
-    const file = await openSource(memorySource(bytes));
-    await expect(file.fetchModule(bad.name)).rejects.toThrow(/CHUNK_CRC/);
+    const file = await open(memorySource(bytes));
+    await expect(file.packed(bad.name)).rejects.toThrow(/CHUNK_CRC/);
     const names: string[] = [];
     const reading = async (): Promise<void> => {
-      for await (const { record } of file.fetchModules()) names.push(record.name);
+      for await (const { record } of file.packedAll()) names.push(record.name);
     };
     await expect(reading()).rejects.toThrow(/CHUNK_CRC.*layers\.20\.q/);
     expect(names).toHaveLength(20);
     await expect(file.verify()).rejects.toThrow(/CHUNK_CRC/);
-    expect(await file.fetchModule("layers.21.q")).toEqual(whole.packed(whole.module("layers.21.q")));
+    expect(await file.packed("layers.21.q")).toEqual(await whole.packed(whole.module("layers.21.q")));
   });
 
   test("has no request under way any more when it does not verify", async () => {
@@ -198,7 +191,7 @@ describe("a source", () => {
         return new Promise<never>(() => {});
       },
     };
-    const file = await openSource(source);
+    const file = await open(source);
     const { chunk } = file.modules[0]!;
     bytes[chunk.offset]! ^= 1;
     await expect(file.verify()).rejects.toThrow(/CHUNK_CRC/);
@@ -206,9 +199,9 @@ describe("a source", () => {
   });
 
   test("has a budget for each chunk", async () => {
-    const file = await openSource(memorySource(large), { budgetBytes: 2000 });
-    await expect(file.fetchModule("layers.3.q")).rejects.toThrow(/BUDGET/);
-    await expect(file.fetchModules().next()).rejects.toThrow(/BUDGET/);
+    const file = await open(memorySource(large), { budgetBytes: 2000 });
+    await expect(file.packed("layers.3.q")).rejects.toThrow(/BUDGET/);
+    await expect(file.packedAll().next()).rejects.toThrow(/BUDGET/);
     await expect(file.verify()).rejects.toThrow(/BUDGET/);
   });
 
@@ -218,16 +211,16 @@ describe("a source", () => {
       size: large.length,
       read: async (offset, length) => large.subarray(offset, Math.min(offset + length, cut)),
     };
-    const file = await openSource(source);
+    const file = await open(source);
     cut = 200_000;
-    await expect(file.fetchModule("layers.30.q")).rejects.toThrow(/TRUNCATED_FILE/);
+    await expect(file.packed("layers.30.q")).rejects.toThrow(/TRUNCATED_FILE/);
     await expect(file.verify()).rejects.toThrow(/TRUNCATED_FILE.*at byte 200000/);
   });
 
   test("tells progress, and stops when it is told to", async () => {
-    const file = await openSource(memorySource(large), { rangeBytes: 30_000 });
+    const file = await open(memorySource(large), { rangeBytes: 30_000 });
     const told: number[] = [];
-    for await (const _ of file.fetchModules(undefined, { onProgress: (done, all) => told.push(done / all) }));
+    for await (const _ of file.packedAll({ onProgress: (done, all) => told.push(done / all) }));
     expect(told).toHaveLength(file.plan().length);
     expect(told.at(-1)).toBe(1);
     expect(told).toEqual([...told].sort((x, y) => x - y));
@@ -236,14 +229,14 @@ describe("a source", () => {
     expect(verified).toEqual([1]);
     const control = new AbortController();
     const reading = async (): Promise<void> => {
-      for await (const _ of file.fetchModules(undefined, { signal: control.signal })) control.abort();
+      for await (const _ of file.packedAll({ signal: control.signal })) control.abort();
     };
     const error = await reading().catch((e: unknown) => e);
     expect(isLqaError(error, "ABORTED")).toBe(true);
     for (const call of [
       file.verify({ signal: control.signal }),
       file.meta({ signal: control.signal }),
-      file.fetchModule("layers.39.q", { signal: control.signal }),
+      file.packed("layers.39.q", { signal: control.signal }),
     ])
       await expect(call).rejects.toThrow(/ABORTED/);
     // Nobody else is stopped by that.
@@ -275,7 +268,7 @@ describe("plan", () => {
   test("is what is read", async () => {
     for (const stable of [true, false]) {
       const source = { ...watched(large), stable };
-      const file = await openSource(source, { gapBytes: 1000 });
+      const file = await open(source, { gapBytes: 1000 });
       const wanted = ["layers.10.q", "layers.11.q", "layers.30.q"];
       const plan = file.plan(wanted);
       expect(plan.map(({ chunks }) => chunks.map(({ name }) => name))).toEqual([
@@ -283,7 +276,7 @@ describe("plan", () => {
         ["layers.30.q"],
       ]);
       const before = source.reads.length;
-      for await (const _ of file.fetchModules(wanted));
+      for await (const _ of file.packedAll({ modules: wanted }));
       expect(source.reads.slice(before)).toEqual(plan.map(({ offset, length }) => [offset, length]));
       // A span has 32 KiB and at most a chunk more; a stable source is read by chunks.
       const { chunk } = file.module("layers.30.q");
@@ -302,7 +295,7 @@ describe("a server", () => {
       [wide, 3],
     ] as const) {
       const server = await serve(good(bytes));
-      await openRemote(server.url);
+      await open(new URL(server.url));
       expect(server.requests).toHaveLength(count);
       expect(server.requests[0]!.headers.range).toBe("bytes=0-65535");
     }
@@ -313,14 +306,18 @@ describe("a server", () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
       answerRange(large, response, asked);
     });
-    const file = await openRemote(server.url, { rangeBytes: 15_000, gapBytes: 0, ahead: 8, concurrency: 3 });
+    const file = await open(httpSource(server.url, { concurrency: 3 }), {
+      rangeBytes: 15_000,
+      gapBytes: 0,
+      ahead: 8,
+    });
     expect(file.plan().length).toBeGreaterThan(8);
     let modules = 0;
-    for await (const _ of file.fetchModules()) modules++;
+    for await (const _ of file.packedAll()) modules++;
     expect(modules).toBe(40);
     expect(server.most()).toBe(3);
     const before = server.requests.length;
-    for await (const _ of file.fetchModules()) break;
+    for await (const _ of file.packedAll()) break;
     await new Promise((resolve) => setTimeout(resolve, 80));
     expect(server.requests.length - before).toBeLessThan(10);
   });
@@ -330,14 +327,10 @@ describe("a server", () => {
     const server = await serve((_request, response, asked) =>
       answerRange(large, response, asked, { etag: tag }),
     );
-    const file = await openRemote(server.url, { attempts: 2, pauseMs: 1 });
-    await file.fetchModule("layers.20.q");
+    const file = await open(httpSource(server.url, { attempts: 2, pauseMs: 1 }));
+    await file.packed("layers.20.q");
     tag = '"v2"';
-    for (const call of [
-      () => file.fetchModule("layers.30.q"),
-      () => file.verify(),
-      () => file.fetchModules().next(),
-    ])
+    for (const call of [() => file.packed("layers.30.q"), () => file.verify(), () => file.packedAll().next()])
       await expect(call()).rejects.toThrow(/REMOTE_CHANGED/);
   });
 
@@ -346,8 +339,8 @@ describe("a server", () => {
       response.writeHead(200);
       response.end(large);
     });
-    const file = await openRemote(server.url);
-    expect(await file.verify()).toEqual(await (await openLqa(large)).verify());
+    const file = await open(new URL(server.url));
+    expect(await file.verify()).toEqual(await (await open(large)).verify());
     expect(server.requests).toHaveLength(1);
   });
 
@@ -358,7 +351,7 @@ describe("a server", () => {
         response.writeHead(206, { "content-range": `bytes ${first}-${last}/${total}` });
         response.end(large.subarray(first, last + 1));
       });
-      await expect(openRemote(server.url)).rejects.toThrow(/TRUNCATED_FILE|TRAILING_BYTES/);
+      await expect(open(new URL(server.url))).rejects.toThrow(/TRUNCATED_FILE|TRAILING_BYTES/);
     }
   });
 
@@ -368,7 +361,7 @@ describe("a server", () => {
       response.writeHead(200, { "content-type": "text/html" });
       response.end(page);
     });
-    await expect(openRemote(server.url)).rejects.toThrow(/BAD_MAGIC/);
+    await expect(open(new URL(server.url))).rejects.toThrow(/BAD_MAGIC/);
   });
 
   test("may be stopped at any time", async () => {
@@ -377,10 +370,10 @@ describe("a server", () => {
       if (asked.number < 2) answerRange(large, response, asked);
       else setTimeout(() => control.abort(), 5);
     });
-    const file = await openRemote(server.url, { signal: control.signal });
+    const file = await open(httpSource(server.url, { signal: control.signal }));
     const error = await file.verify().catch((e: unknown) => e);
     expect(isLqaError(error, "ABORTED")).toBe(true);
-    await expect(openRemote(server.url, { signal: control.signal })).rejects.toThrow(/ABORTED/);
+    await expect(open(httpSource(server.url, { signal: control.signal }))).rejects.toThrow(/ABORTED/);
   });
 });
 
@@ -397,35 +390,35 @@ describe.skipIf(nginx === undefined)("nginx", () => {
 
   test.each(["large", "wide", "encoded", "small"])("serves %s", async (name) => {
     const bytes = { large, wide, encoded, small }[name]!;
-    const whole = await openLqa(bytes);
-    const file = await openRemote(`${server.url}/${name}.lqa`);
+    const whole = await open(bytes);
+    const file = await open(new URL(`${server.url}/${name}.lqa`));
     expect(await file.verify()).toEqual(await whole.verify());
-    expect(await file.meta()).toEqual(whole.meta);
+    expect(await file.meta()).toEqual(await whole.meta());
     const wanted = whole.modules.filter((_, i) => i % 7 === 3);
     let at = 0;
-    for await (const { record, factors } of file.fetchModules(wanted.map((m) => m.name))) {
+    for await (const { record, factors } of file.packedAll({ modules: wanted.map((m) => m.name) })) {
       expect(record).toEqual(wanted[at++]);
-      expect(text(factors) === text(whole.packed(record))).toBe(true);
+      expect(text(factors) === text(await whole.packed(record))).toBe(true);
     }
     expect(at).toBe(wanted.length);
   });
 
   test("compresses what it sends whole, and with ranges turned off", async () => {
-    const file = await openRemote(`${server.url}/whole/encoded.lqa`);
-    expect(await file.verify()).toEqual(await (await openLqa(encoded)).verify());
+    const file = await open(new URL(`${server.url}/whole/encoded.lqa`));
+    expect(await file.verify()).toEqual(await (await open(encoded)).verify());
   });
 
   test("says when the file was replaced", async () => {
     const path = join(server.folder, "changing.lqa");
     writeFileSync(path, large);
-    const file = await openRemote(`${server.url}/changing.lqa`);
-    await file.fetchModule("layers.20.q");
+    const file = await open(new URL(`${server.url}/changing.lqa`));
+    await file.packed("layers.20.q");
     await new Promise((resolve) => setTimeout(resolve, 1100));
     writeFileSync(path, concat([large, large]));
-    await expect(file.fetchModule("layers.30.q")).rejects.toThrow(/REMOTE_CHANGED/);
+    await expect(file.packed("layers.30.q")).rejects.toThrow(/REMOTE_CHANGED/);
   });
 
   test("has no such file", async () => {
-    await expect(openRemote(`${server.url}/nothing.lqa`)).rejects.toThrow(/NOT_FOUND/);
+    await expect(open(new URL(`${server.url}/nothing.lqa`))).rejects.toThrow(/NOT_FOUND/);
   });
 });

@@ -9,19 +9,16 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import {
   blobSource,
-  decodeAll,
   decodeStream,
   isLqaError,
   LqaDecoder,
   type LqaError,
-  lqaEvents,
-  openCore,
-  openLqa,
-  openSource,
+  open,
   validate,
 } from "../../src/core/index.ts";
 import { createWorkerPool, decodeWithWorkers } from "../../src/node/index.ts";
 import { AdapterPool, memoryStore } from "../../src/serve/index.ts";
+import { streamed as eventsOfStream } from "./events.ts";
 
 const suite = fileURLToPath(new URL("../../conformance/suite", import.meta.url));
 
@@ -69,31 +66,31 @@ const ROLES = ["replace", "bias", "magnitude", "token-rows", "token-indices"] as
 
 /** Every way to the weights of a file and to its plain tensors. */
 const ways: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
-  "openLqa and verify": async (bytes) => (await openLqa(bytes)).verify(),
-  "openLqa and readAdapter": async (bytes) => (await openLqa(bytes)).readAdapter(),
-  "openLqa, decodeModule and tensor": async (bytes) => {
-    const file = await openLqa(bytes);
-    for (const module of file.modules) file.decodeModule(module);
-    for (const tensor of file.tensors) file.tensor(tensor);
+  "open and verify": async (bytes) => (await open(bytes)).verify(),
+  "open and adapter": async (bytes) => (await open(bytes)).adapter(),
+  "open, decode and tensor": async (bytes) => {
+    const file = await open(bytes);
+    for (const module of file.modules) await file.decode(module);
+    for (const tensor of file.tensors) await file.tensor(tensor);
   },
-  "openCore, packed and tensor": async (bytes) => {
-    const file = await openCore(bytes);
-    for (const module of file.modules) file.packed(module);
-    for (const tensor of file.tensors) file.tensor(tensor);
+  "open, packed and tensor": async (bytes) => {
+    const file = await open(bytes);
+    for (const module of file.modules) await file.packed(module);
+    for (const tensor of file.tensors) await file.tensor(tensor);
   },
-  "a source, fetchModules and fetchTensor": async (bytes) => {
-    const file = await openSource(blobSource(new Blob([bytes as Uint8Array<ArrayBuffer>])));
-    await drain(file.fetchModules());
-    for (const tensor of file.tensors) await file.fetchTensor(tensor);
+  "a source, packedAll and tensor": async (bytes) => {
+    const file = await open(blobSource(new Blob([bytes as Uint8Array<ArrayBuffer>])));
+    await drain(file.packedAll());
+    for (const tensor of file.tensors) await file.tensor(tensor);
   },
-  "a source, decodeModule and fetchTensor": async (bytes) => {
-    const file = await openSource(blobSource(new Blob([bytes as Uint8Array<ArrayBuffer>])));
-    for (const module of file.modules) await file.decodeModule(module);
-    for (const tensor of file.tensors) await file.fetchTensor(tensor);
+  "a source, decode and tensor": async (bytes) => {
+    const file = await open(blobSource(new Blob([bytes as Uint8Array<ArrayBuffer>])));
+    for (const module of file.modules) await file.decode(module);
+    for (const tensor of file.tensors) await file.tensor(tensor);
   },
   "a source and verify": async (bytes) =>
-    (await openSource(blobSource(new Blob([bytes as Uint8Array<ArrayBuffer>])))).verify(),
-  "lqaEvents, byte by byte": (bytes) => drain(lqaEvents(inPieces(bytes, 1))),
+    (await open(blobSource(new Blob([bytes as Uint8Array<ArrayBuffer>])))).verify(),
+  "a stream, byte by byte": (bytes) => drain(eventsOfStream(inPieces(bytes, 1))),
   decodeStream: (bytes) => drain(decodeStream(inPieces(bytes, 100))),
   LqaDecoder: async (bytes) => {
     const decoder = new LqaDecoder(() => {});
@@ -106,8 +103,8 @@ const ways: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
 
 /** Ways to modules only. */
 const moduleWays: typeof ways = {
-  decodeAll: async (bytes) => decodeAll(await openLqa(bytes)),
-  "decodeWithWorkers in this thread": async (bytes) => decodeWithWorkers(await openLqa(bytes)),
+  decodeAll: async (bytes) => drain((await open(bytes)).decodeAll()),
+  "decodeWithWorkers in this thread": async (bytes) => decodeWithWorkers(await open(bytes)),
   "a pool that loads modules": async (bytes) => {
     const store = memoryStore(new Map([["a", bytes]]));
     const pool = new AdapterPool({ budgetBytes: 2 ** 24, store, verify: false });
@@ -135,7 +132,7 @@ describe("a value that breaks a rule", () => {
   it.each(Object.entries(moduleWays))("in a module is refused by %s", async (_, read) => {
     for (const one of ofValues) {
       const bytes = bytesOf(one);
-      const { tensors } = await openLqa(bytes);
+      const { tensors } = await open(bytes);
       if (tensors.length > 0) continue;
       expect((await thrown(() => read(bytes)))?.kind, one.id).toBe(one.expected.error!.name);
     }
@@ -145,7 +142,7 @@ describe("a value that breaks a rule", () => {
     const one = ofValues.find(({ id }) => id.startsWith("invalid/scale/"))!;
     const pool = createWorkerPool(1);
     try {
-      const file = await openLqa(bytesOf(one));
+      const file = await open(bytesOf(one));
       expect((await thrown(() => decodeWithWorkers(file, { pool })))?.kind).toBe("SCALE_VALUE");
     } finally {
       await pool.close();
@@ -160,7 +157,7 @@ describe("a value that breaks a rule", () => {
       const error = await thrown(async () => {
         for await (const piece of inPieces(bytes, 7)) await decoder.push(piece);
       });
-      const { modules } = await openLqa(bytes);
+      const { modules } = await open(bytes);
       // Files of a bad module have no other; tensors are alone in theirs.
       expect(seen.filter((type) => type === "module").length, one.id).toBeLessThan(
         Math.max(1, modules.length),
@@ -176,8 +173,8 @@ describe("the first error of a file", () => {
     for (const one of all) {
       const bytes = bytesOf(one);
       const { error } = await validate(bytes, { level: "values" });
-      const opened = await thrown(async () => (await openLqa(bytes)).verify());
-      const streamed = await thrown(() => drain(lqaEvents(inPieces(bytes, 1000))));
+      const opened = await thrown(async () => (await open(bytes)).verify());
+      const streamed = await thrown(() => drain(eventsOfStream(inPieces(bytes, 1000))));
       expect(opened && [opened.kind, opened.offset], one.id).toEqual(error && [error.kind, error.offset]);
       expect(streamed && [streamed.kind, streamed.offset], one.id).toEqual(
         error && [error.kind, error.offset],
@@ -192,7 +189,7 @@ describe("the first error of a file", () => {
     const cut = bytes.slice(0, error!.offset! + 1);
     for (const level of ["structure", "integrity", "values"] as const)
       expect((await validate(cut, { level })).error?.kind).toBe("TRUNCATED_FILE");
-    expect((await thrown(() => openLqa(cut)))?.kind).toBe("TRUNCATED_FILE");
-    expect((await thrown(() => drain(lqaEvents(inPieces(cut, 1)))))?.kind).toBe("TRUNCATED_FILE");
+    expect((await thrown(() => open(cut)))?.kind).toBe("TRUNCATED_FILE");
+    expect((await thrown(() => drain(eventsOfStream(inPieces(cut, 1)))))?.kind).toBe("TRUNCATED_FILE");
   });
 });

@@ -7,7 +7,7 @@ import type { ByteField } from "../../site/inspector/src/bytes/field.ts";
 import { type FieldContext, fieldsIn } from "../../site/inspector/src/bytes/fields.ts";
 import { mapIndex } from "../../site/inspector/src/bytes/index-fields.ts";
 import { type Region, regionsOf } from "../../site/inspector/src/bytes/regions.ts";
-import { type Adapter, isLqaError, memorySource, openSource } from "../../src/core/index.ts";
+import { type Adapter, isLqaError, memorySource, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { normal } from "../helpers/random.ts";
 
@@ -22,7 +22,7 @@ interface Opened {
 }
 
 async function opened(bytes: Uint8Array): Promise<Opened> {
-  const file = await openSource(memorySource(bytes));
+  const file = await open(memorySource(bytes));
   const index = mapIndex(bytes.subarray(64, 64 + file.prologue.indexLength));
   return { bytes, regions: regionsOf(file, bytes.length), context: { opened: file, index } };
 }

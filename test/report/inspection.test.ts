@@ -9,7 +9,7 @@ import {
   type LoraModule,
   LqaError,
   memorySource,
-  openLqa,
+  open,
   parameterCount,
 } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
@@ -123,11 +123,9 @@ describe("codes", () => {
 
   it("are counted as the decoded signs show them", async () => {
     const { bytes } = await encodeAdapter(adapter, { profile: "sign" });
-    const file = await openLqa(bytes);
-    const weights = file.modules.flatMap((record) => {
-      const { b, a } = file.decodeModule(record);
-      return [...(b as Float32Array), ...(a as Float32Array)];
-    });
+    const file = await open(bytes);
+    const weights: number[] = [];
+    for await (const { b, a } of file.decodeAll()) weights.push(...b.data, ...a.data);
     const minus = weights.filter((weight) => weight < 0).length;
     expect(await counted({ profile: "sign" })).toEqual(
       new Map([["sign g128 f16", [minus, weights.length - minus]]]),
@@ -136,10 +134,13 @@ describe("codes", () => {
 
   it("are counted as the decoded integers of the trellis show them", async () => {
     const found = await counted({ bits: 3 });
-    const file = await openLqa((await encodeAdapter(adapter, { bits: 3 })).bytes);
+    const file = await open((await encodeAdapter(adapter, { bits: 3 })).bytes);
     const expected = new Map<string, number[]>();
     for (const record of file.modules) {
-      const { b, a } = file.decodeModule(record, { layout: "component" });
+      const {
+        b: { data: b },
+        a: { data: a },
+      } = await file.decode(record, { layout: "component" });
       let component = 0;
       for (const [i, band] of record.bands.entries())
         for (let c = 0; c < band.components; c++, component++)
@@ -149,7 +150,7 @@ describe("codes", () => {
           ] as const) {
             const encoding = band[factor];
             if (encoding.codec !== "trellis" || encoding.rotation !== "none") continue;
-            const { scales } = file.packed(record).planes[0]![i]![factor];
+            const { scales } = (await file.packed(record)).planes[0]![i]![factor];
             const scale = new Float32Array(
               Uint32Array.of(new DataView(scales.buffer, scales.byteOffset).getUint16(2 * c, true) << 16)
                 .buffer,
@@ -266,7 +267,7 @@ describe("a file that is not whole", () => {
   it("is described as far as it can be read", async () => {
     const { bytes } = await encodeAdapter(adapter);
     const damaged = bytes.slice();
-    const { chunk } = (await openLqa(bytes)).modules[1]!;
+    const { chunk } = (await open(bytes)).modules[1]!;
     damaged[chunk.offset]! ^= 1;
     const found = await inspectLqa(damaged, { source: adapter });
     expect(found.validation.findings.map(({ kind }) => kind)).toContain("CHUNK_CRC");

@@ -15,7 +15,7 @@ import {
 } from "../../src/core/container/encoding-record.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";
 import { layOut } from "../../src/core/container/layout.ts";
-import { openLqa } from "../../src/core/index.ts";
+import { open } from "../../src/core/index.ts";
 
 const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -54,7 +54,7 @@ function records(items: Parsed[]): unknown[] {
 
 async function compare(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   const file = parseFile(bytes);
-  const ours = await openLqa(bytes);
+  const ours = await open(bytes);
   const { vectors } = readIndex(bytes.subarray(64, 64 + ours.prologue.indexLength), 64);
   const p = file.prologue;
   const bits = (fields: Parsed, names: string[]) =>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { encodingLabel } from "../../src/core/codecs/encoding.ts";
 import { f16ToNumber, numberToF16 } from "../../src/core/codecs/floats.ts";
-import { decodeFactors } from "../../src/core/read/decode.ts";
+import { decodeModule } from "../../src/core/read/decode.ts";
 import type { ErrorName } from "../../src/errors.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { type Activations, rowsOf } from "../../src/serve/activations.ts";
@@ -138,7 +138,10 @@ describe("applyPacked", () => {
       const module = anyModule(random, out, input, { experts: 2 });
       const { shape } = module;
       const factors = factorsOf(random, shape, module.bands);
-      const { b, a } = decodeFactors(shape, factors) as { b: Float32Array; a: Float32Array };
+      const {
+        b: { data: b },
+        a: { data: a },
+      } = decodeModule(shape, factors);
       const x = random.floats(input);
       const y = new Float32Array(out);
       applyPacked(residentModule(shape, factors), x, y, { expert: 1 });

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
 import { splitPayload } from "../../src/core/container/chunk.ts";
-import { decodeFactors } from "../../src/core/read/decode.ts";
+import { decodeModule } from "../../src/core/read/decode.ts";
 import { applyPacked } from "../../src/serve/apply.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { anyAdapter, fileOf, Random } from "./modules.ts";
@@ -309,10 +309,10 @@ describe("the example server as a process", () => {
       const file = readFileSync(path);
       expect([file.length, statSync(path).mode & 0o777]).toEqual([bytes, 0o600]);
       const { shape: own, bands, payload } = adapters[i]![1]!;
-      const { b, a } = decodeFactors(own, splitPayload(own, bands, payload));
+      const { b, a } = decodeModule(own, splitPayload(own, bands, payload));
       const values = new Float32Array(Uint8Array.from(file).buffer);
-      expect(values.subarray(0, 3 * 96)).toEqual(b);
-      expect(values.subarray(aOffset / 4)).toEqual(a);
+      expect(values.subarray(0, 3 * 96)).toEqual(b.data);
+      expect(values.subarray(aOffset / 4)).toEqual(a.data);
     }
     // Each is 2304 bytes, of 6144: the third one takes the place of the first one.
     const again = await shared("b", "f32");

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { numberToBits, writeBits } from "../../src/core/codecs/elements.ts";
 import { type ByteSource, memorySource } from "../../src/core/io/source.ts";
-import { openLqa } from "../../src/core/read/open.ts";
+import { open } from "../../src/core/read/file.ts";
 import type { ErrorName } from "../../src/errors.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { PlainTensor, TensorRole } from "../../src/model/adapter.ts";
@@ -250,7 +250,7 @@ describe("a pool", () => {
     async (verify) => {
       const own = new Map(files);
       const broken = files.get("b")!.slice();
-      const { modules } = await openLqa(files.get("b")!);
+      const { modules } = await open(files.get("b")!);
       broken[modules[1]!.chunk.offset]! ^= 1;
       own.set("b", broken);
       const pool = new AdapterPool({ budgetBytes: MIB, store: memoryStore(own), verify });
@@ -404,9 +404,11 @@ describe("contents", () => {
 
   it("are not taken for what a file says it is", async () => {
     // The digest list of b says that its content is a's.
-    const [a, b] = [await openLqa(files.get("a")!), await openLqa(files.get("b")!)];
+    const [a, b] = [await open(files.get("a")!), await open(files.get("b")!)];
     const forged = files.get("b")!.slice();
-    const id = Uint8Array.from(a.contentId.match(/../g)!, (byte) => Number.parseInt(byte, 16));
+    const id = Uint8Array.from((await a.storedIds()).contentId.match(/../g)!, (byte) =>
+      Number.parseInt(byte, 16),
+    );
     forged.set(id, b.index.digests.offset);
     const own = new Map([...files, ["forged", forged]]);
     const pool = new AdapterPool({ budgetBytes: MIB, store: memoryStore(own) });
@@ -435,20 +437,19 @@ describe("decoded factors", () => {
     const factorBytes = 4 * 3 * 2 * 96;
     const pool = new AdapterPool({ budgetBytes: each + 2 * factorBytes, store: memoryStore(files) });
     const lease = await pool.acquire("a");
-    const first = lease.factors("layers.0.q_proj")!;
-    expect(lease.factors("layers.0.q_proj")).toBe(first);
-    expect(lease.factors("layers.0.q_proj", { type: "f16" })).not.toBe(first);
-    const { b, a } = (await openLqa(files.get("a")!)).decodeModule("layers.0.q_proj");
-    expect([first.b, first.a]).toEqual([b, a]);
+    const first = lease.decode("layers.0.q_proj")!;
+    expect(lease.decode("layers.0.q_proj")).toBe(first);
+    expect(lease.decode("layers.0.q_proj", { type: "f16" })).not.toBe(first);
+    expect(first).toEqual(await (await open(files.get("a")!)).decode("layers.0.q_proj"));
     refusedNow(() => {
-      lease.factors("layers.1.q_proj");
-      lease.factors("layers.2.q_proj");
+      lease.decode("layers.1.q_proj");
+      lease.decode("layers.2.q_proj");
     }, "BUDGET");
-    expect(lease.factors("layers.9.q_proj")).toBeUndefined();
+    expect(lease.decode("layers.9.q_proj")).toBeUndefined();
     lease.release();
-    refusedNow(() => lease.factors("layers.0.q_proj"), "USAGE");
+    refusedNow(() => lease.decode("layers.0.q_proj"), "USAGE");
     const again = await pool.acquire("a");
-    for (const layer of [1, 2]) again.factors(`layers.${layer}.q_proj`);
+    for (const layer of [1, 2]) again.decode(`layers.${layer}.q_proj`);
     expect(pool.statistics.decodedEvictions).toBeGreaterThan(0);
     again.release();
     expect(pool.statistics.usedBytes).toBe(pool.statistics.packedBytes + pool.statistics.decodedBytes);

@@ -191,7 +191,7 @@ export async function soak({
     async factors(name) {
       const lease = await pool.acquire(name);
       try {
-        lease.factors(pick(LAYERS), { type: random() < 0.5 ? "f16" : "f32" });
+        lease.decode(pick(LAYERS), { type: random() < 0.5 ? "f16" : "f32" });
         if (random() < 0.3) await pause();
       } finally {
         lease.release();

@@ -23,7 +23,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { findBrowser, launch } from "../../conformance/adapters/browser.mjs";
 import { readAdapter } from "../../dist/adapters/index.js";
-import { isLqaError, openLqa } from "../../dist/core/index.js";
+import { isLqaError, open } from "../../dist/core/index.js";
 import { readSourceFiles } from "../../dist/node/index.js";
 import { POLICY, serve } from "./server.mjs";
 
@@ -347,13 +347,13 @@ try {
   await check("decodes a module, and the whole file to PEFT, as the library does", async (page) => {
     await choose(page, encoded);
     await complete(page);
-    const file = await openLqa(new Uint8Array(readFileSync(encoded)));
+    const file = await open(new Uint8Array(readFileSync(encoded)));
     const name = file.modules[3].name;
     await page.click("#tab-decode");
     await page.selectOption("#module", name);
     await page.click("#decode-form button[type=submit]");
     await page.waitForSelector("#decode-result a", SLOW);
-    const { b } = file.decodeModule(name);
+    const { data: b } = (await file.decode(name)).b;
     const npy = await saved(page, '#decode-result a:has-text(".B.npy")');
     expectEqual("magic", npy.bytes.subarray(1, 6).toString(), "NUMPY");
     expectEqual(
@@ -391,7 +391,7 @@ try {
 
   await check("says what is wrong with a broken file, and where", async (page) => {
     const damaged = readFileSync(encoded);
-    const { chunk } = (await openLqa(new Uint8Array(damaged))).modules[5];
+    const { chunk } = (await open(new Uint8Array(damaged))).modules[5];
     damaged[chunk.offset + 9] ^= 1;
     const path = join(folder, "damaged.lqa");
     writeFileSync(path, damaged);

@@ -5,8 +5,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { Encoding } from "../../src/core/codecs/encoding.ts";
 import { crc32 } from "../../src/core/container/crc32.ts";
 import { type PlaneExtent, planeExtents } from "../../src/core/container/layout.ts";
+import { open } from "../../src/core/read/file.ts";
 import { openIndex } from "../../src/core/read/header.ts";
-import { openLqa } from "../../src/core/read/open.ts";
 import { type Validation, validate, validateReader } from "../../src/core/validate/validate.ts";
 import { piecesReader } from "../../src/core/validate/window.ts";
 import { isLqaError } from "../../src/errors.ts";
@@ -153,7 +153,7 @@ describe("a large compressed chunk", () => {
   /** What the reader that holds it whole says: the first error, or the ids. */
   async function decoded(bytes: Uint8Array): Promise<unknown> {
     try {
-      return await (await openLqa(bytes)).verify();
+      return await (await open(bytes)).verify();
     } catch (error) {
       if (!isLqaError(error)) throw error;
       return [error.kind, error.offset];

@@ -9,7 +9,7 @@
  */
 import type { Encoding } from "../../src/core/codecs/encoding.ts";
 import { f16ToNumber, numberToF16 } from "../../src/core/codecs/floats.ts";
-import { decodeFactors } from "../../src/core/read/decode.ts";
+import { decodeModule } from "../../src/core/read/decode.ts";
 import { inputLength } from "../../src/model/adapter.ts";
 import { type ResidentModule, residentModule } from "../../src/serve/resident-module.ts";
 import { type GpuModule, uploadModule } from "../../src/webgpu/index.ts";
@@ -34,10 +34,10 @@ function weightsOf(module: ResidentModule, expert: number): Weights {
     encoding.codec === "trellis" ? { ...encoding, rotation: "none" } : encoding;
   const factors = factorsIn(module);
   const decode = (own: typeof factors): { b: Float64Array; a: Float64Array } => {
-    const { b, a } = decodeFactors(shape, own, { layout: "component" });
+    const { b, a } = decodeModule(shape, own, { layout: "component" });
     const part = (all: ArrayLike<number>, length: number): Float64Array =>
       Float64Array.from({ length }, (_, i) => all[expert * length + i]!);
-    return { b: part(b, shape.rank * shape.out), a: part(a, shape.rank * n) };
+    return { b: part(b.data, shape.rank * shape.out), a: part(a.data, shape.rank * n) };
   };
   const exact = decode(factors);
   const unmixed = decode({

@@ -7,8 +7,8 @@
 
 import { toHex } from "../../src/core/container/bytes.ts";
 import { sha256 } from "../../src/core/container/sha256.ts";
-import { openLqa } from "../../src/core/index.ts";
-import { decodeFactors } from "../../src/core/read/decode.ts";
+import { open } from "../../src/core/index.ts";
+import { decodeModule } from "../../src/core/read/decode.ts";
 import type { ModuleShape } from "../../src/model/adapter.ts";
 import { type PackedModule, uploadModule } from "../../src/webgpu/index.ts";
 import { anyModule, everyEncoding, factorsOf, Random, shapeOfModule } from "../serve/modules.ts";
@@ -48,11 +48,11 @@ export async function checkSuite(world: World): Promise<void> {
       files.set(one.file, one);
   for (const { id, file, expected } of files.values())
     await check(world, `suite ${id}`, async () => {
-      const opened = await openLqa(await world.read(`${suite}/${file}`), { budgetBytes: 2 ** 30 });
+      const opened = await open(await world.read(`${suite}/${file}`), { budgetBytes: 2 ** 30 });
       for (const { name, sha256: hashes } of expected.modules!) {
         if (hashes == null) continue;
         const shape = opened.modules.find((module) => module.name === name)!;
-        await compareHashes(device, shape, { shape, factors: opened.packed(shape) }, hashes);
+        await compareHashes(device, shape, { shape, factors: await opened.packed(shape) }, hashes);
       }
     });
   device.destroy();
@@ -91,11 +91,11 @@ export async function compareModule(device: GPUDevice, packed: PackedModule, wha
   for (const type of TYPES)
     for (const layout of ["peft", "component"] as const)
       for (const multiplier of [false, true]) {
-        const expected = decodeFactors(shape, factors, { type, layout, multiplier });
+        const expected = decodeModule(shape, factors, { type, layout, multiplier });
         const { b, a } = await module.decode({ type, layout, multiplier });
         const found = await contentsOf(device, [b, a]);
         for (const [i, factor] of (["b", "a"] as const).entries()) {
-          const bytes = bytesOf(expected[factor]);
+          const bytes = bytesOf(expected[factor].data);
           assertSame(
             found[i]!.subarray(0, bytes.length),
             bytes,
@@ -205,18 +205,18 @@ export async function checkAdapters(world: World): Promise<void> {
   const device = await world.newDevice();
   for (const path of world.adapters)
     await check(world, `adapter ${path}`, async () => {
-      const file = await openLqa(await world.read(path));
+      const file = await open(await world.read(path));
       for (const shape of file.modules) {
-        const module = await uploadModule(device, { shape, factors: file.packed(shape) });
+        const module = await uploadModule(device, { shape, factors: await file.packed(shape) });
         for (const [type, layout] of [
           ["f32", "component"],
           ["f16", "peft"],
         ] as const) {
-          const expected = file.decodeModule(shape, { type, layout });
+          const expected = await file.decode(shape, { type, layout });
           const { b, a } = await module.decode({ type, layout });
           const found = await contentsOf(device, [b, a]);
           for (const [i, factor] of (["b", "a"] as const).entries()) {
-            const bytes = bytesOf(expected[factor]);
+            const bytes = bytesOf(expected[factor].data);
             assertSame(found[i]!.subarray(0, bytes.length), bytes, `${shape.name} ${factor} ${type}`);
           }
           b.destroy();

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { openLqa } from "../../src/core/index.ts";
+import { open } from "../../src/core/index.ts";
 import { inputLength } from "../../src/model/adapter.ts";
 import { applyPacked, residentModule } from "../../src/serve/index.ts";
 import { uploadModule } from "../../src/webgpu/index.ts";
@@ -23,15 +23,15 @@ export async function checkExample(world: World): Promise<void> {
     const code = block[1]!.replace(/^import .*\n/gm, "");
     const AsyncFunction = (async () => {}).constructor as new (...words: string[]) => Example;
     const bytes = await world.read("spec/example.lqa");
-    const file = await openLqa(bytes);
+    const file = await open(bytes);
     const shape = file.modules[0]!;
     const input = Float32Array.from({ length: inputLength(shape) }, (_, i) => Math.sin(i));
     const output = new Float32Array(shape.out).fill(1);
     const [x, y] = [bufferOf(device, bytesOf(input)), bufferOf(device, bytesOf(output))];
-    const example = new AsyncFunction("openLqa", "uploadModule", "device", "bytes", "x", "y", code);
-    await example(openLqa, uploadModule, device, bytes, x, y);
+    const example = new AsyncFunction("open", "uploadModule", "device", "bytes", "x", "y", code);
+    await example(open, uploadModule, device, bytes, x, y);
     const [found] = await contentsOf(device, [y]);
-    applyPacked(residentModule(shape, file.packed(shape)), input, output);
+    applyPacked(residentModule(shape, await file.packed(shape)), input, output);
     const values = new Float32Array(found!.slice().buffer);
     const wrong = output.findIndex(
       (value, o) => !(Math.abs(values[o]! - value) <= 1e-5 * (1 + Math.abs(value))),

@@ -6,9 +6,9 @@ import { fileBytes, packed, SIGN, shape, smallInput } from "../container/fixture
 import { core, node } from "../helpers/built.ts";
 import { everyEncodingFile } from "../read/every-encoding.ts";
 
-const { isLqaError, openLqa } = core;
+const { isLqaError, open } = core;
 const { createWorkerPool, decodeWithWorkers } = node;
-type LqaFile = Awaited<ReturnType<typeof openLqa>>;
+type LqaFile = Awaited<ReturnType<typeof open>>;
 
 const pool = createWorkerPool(3);
 let file: LqaFile;
@@ -23,7 +23,7 @@ beforeAll(async () => {
     ),
   );
   bytes = await fileBytes({ ...rest, modules: [...modules, ...more] });
-  file = await openLqa(bytes);
+  file = await open(bytes);
 });
 afterAll(() => pool.close());
 
@@ -41,22 +41,15 @@ describe("decodeWithWorkers", () => {
       const { buffer, modules, workers } = await decodeWithWorkers(file, { ...how, ...threads });
       expect(buffer).toBeInstanceOf(SharedArrayBuffer);
       expect(workers).toBe(threads.workers ?? 3);
-      expect(modules.map(({ record }) => record.name)).toEqual(file.modules.map(({ name }) => name));
+      expect(modules.map(({ name }) => name)).toEqual(file.modules.map(({ name }) => name));
       let end = 0;
-      for (const { record, b, a, bOffset, aOffset } of modules) {
-        const alone = file.decodeModule(record, how);
-        expect(bits(b)).toBe(bits(alone.b));
-        expect(bits(a)).toBe(bits(alone.a));
-        expect(b.constructor).toBe(alone.b.constructor);
-        expect([b.buffer, a.buffer]).toEqual([buffer, buffer]);
-        expect([b.byteOffset, a.byteOffset]).toEqual([bOffset, aOffset]);
-        expect([bOffset % 64, aOffset % 64, bOffset >= end, aOffset >= bOffset + b.byteLength]).toEqual([
-          0,
-          0,
-          true,
-          true,
-        ]);
-        end = aOffset + a.byteLength;
+      for (const module of modules) {
+        expect(module).toEqual(await file.decode(module.name, how));
+        for (const { data } of [module.b, module.a]) {
+          expect(data.buffer).toBe(buffer);
+          expect([data.byteOffset % 64, data.byteOffset >= end]).toEqual([0, true]);
+          end = data.byteOffset + data.byteLength;
+        }
       }
       expect(end).toBeLessThanOrEqual(buffer.byteLength);
     }
@@ -74,7 +67,7 @@ describe("decodeWithWorkers", () => {
   it("throws for a damaged module, and leaves the pool usable", async () => {
     const damaged = bytes.slice();
     damaged[file.modules[5]!.chunk.offset]! ^= 1;
-    const bad = await openLqa(damaged);
+    const bad = await open(damaged);
     for (const threads of [{ workers: 1 }, { workers: 2 }, { pool }]) {
       const error = await decodeWithWorkers(bad, threads).catch((e: unknown) => e);
       expect(isLqaError(error, "CHUNK_CRC")).toBe(true);
@@ -112,23 +105,23 @@ describe("decodeWithWorkers", () => {
       const { buffer, modules, workers } = await decodeWithWorkers(file, { workers: 2 });
       expect(buffer).toBeInstanceOf(ArrayBuffer);
       expect(workers).toBe(1);
-      expect(bits(modules[4]!.b)).toBe(bits(file.decodeModule(modules[4]!.record).b));
+      expect(modules[4]).toEqual(await file.decode(modules[4]!.name));
     } finally {
       globalThis.SharedArrayBuffer = shared;
     }
   });
 
   it("decodes every encoding to the bits of one thread, into memory that was used before", async () => {
-    const every = await openLqa(await everyEncodingFile());
+    const every = await open(await everyEncodingFile());
     let buffer: SharedArrayBuffer | ArrayBuffer | undefined;
     for (const type of ["f32", "f16"] as const)
       for (const layout of ["peft", "component"] as const) {
         const decoded = await decodeWithWorkers(every, { type, layout, multiplier: true, pool, buffer });
         expect(decoded.buffer).toBe(buffer ?? decoded.buffer);
         buffer = decoded.buffer;
-        for (const { record, b, a } of decoded.modules) {
-          const alone = every.decodeModule(record, { type, layout, multiplier: true });
-          expect(bits(b) === bits(alone.b) && bits(a) === bits(alone.a), record.name).toBe(true);
+        for (const { name, b, a } of decoded.modules) {
+          const alone = await every.decode(name, { type, layout, multiplier: true });
+          expect(bits(b.data) === bits(alone.b.data) && bits(a.data) === bits(alone.a.data), name).toBe(true);
         }
       }
   });
@@ -142,7 +135,7 @@ describe("decodeWithWorkers", () => {
         i + 1,
       ),
     );
-    const large = await openLqa(await fileBytes({ modules, tensors: [], sections: [] }));
+    const large = await open(await fileBytes({ modules, tensors: [], sections: [] }));
     const whole = await decodeWithWorkers(large, { workers: 1 });
     const expected = Buffer.from(new Uint8Array(whole.buffer));
     const fresh = (): SharedArrayBuffer => new SharedArrayBuffer(expected.length);
@@ -176,7 +169,7 @@ describe("decodeWithWorkers", () => {
   });
 
   it("decodes a file without modules", async () => {
-    const empty = await openLqa(await fileBytes({ modules: [], tensors: [], sections: [] }));
+    const empty = await open(await fileBytes({ modules: [], tensors: [], sections: [] }));
     expect((await decodeWithWorkers(empty, { workers: 2 })).modules).toEqual([]);
   });
 });

@@ -130,16 +130,17 @@ export function checkChunkCrc(expected: number, stored: Uint8Array, offset: numb
  *
  * @param chunk exactly the bytes of the chunk, CRC-32 included
  * @param options.zstd must be there for a chunk that is compressed
+ * @param options.proven its CRC-32 was checked before
  * @throws LqaError CHUNK_CRC, ZSTD_FRAME, UNSUPPORTED_COMPRESSION
  */
 export function rawPayload(
   chunk: Uint8Array,
   record: ChunkRecord,
-  options: { zstd: Decompressor | undefined; elementSize: number; where: string },
+  options: { zstd: Decompressor | undefined; elementSize: number; where: string; proven?: boolean },
 ): Uint8Array {
   const { chunk: extent, compression, payload } = record;
-  const { zstd, elementSize, where } = options;
-  const stored = openChunk(chunk, extent.offset, where);
+  const { zstd, elementSize, where, proven } = options;
+  const stored = proven ? chunk.subarray(0, -CRC_BYTES) : openChunk(chunk, extent.offset, where);
   if (compression === "none") return stored;
   return zstd!.decompress(stored, compression, payload, { elementSize, where, base: extent.offset });
 }

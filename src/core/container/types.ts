@@ -68,3 +68,12 @@ export function allChunks(index: Pick<ContainerIndex, "modules" | "tensors" | "s
 
 /** A record that has no position yet, only the length of its chunk. */
 export type Unplaced<T> = Omit<T, "chunk"> & { readonly chunkLength: number };
+
+/** What has a chunk. */
+export type AnyRecord = ModuleRecord | TensorRecord | SectionRecord;
+
+/** A chunk as errors name it. */
+export function placeOf(record: AnyRecord): string {
+  if ("type" in record) return `section ${record.type}`;
+  return `${"element" in record ? "tensor" : "module"} "${record.name}"`;
+}

@@ -80,3 +80,23 @@ export async function zstdOf(zlib: NodeZlib | undefined): Promise<Zstd> {
   if (native === undefined) return loadZstdCodec();
   return { decompress: (frame, rawLength) => native(frame, { maxOutputLength: Math.max(rawLength, 1) }) };
 }
+
+/**
+ * What compressed chunks need, loaded when a file has some: the checks on frames, and an implementation of zstd, which is
+ * the package only where there is nothing native, or for the text dictionary.
+ *
+ * @returns undefined if all of these chunks are stored as they are
+ * @param options.zstd goes before everything else
+ */
+export async function zstdFor(
+  records: readonly Pick<ChunkRecord, "compression">[],
+  options: { readonly zstd?: Zstd | undefined },
+): Promise<Decompressor | undefined> {
+  if (records.every(({ compression }) => compression === "none")) return undefined;
+  const text = records.some(({ compression }) => compression === "text-zstd");
+  const [{ decompressorOf }, zstd] = await Promise.all([
+    import("./inflate.ts"),
+    text ? loadZstdCodec() : (options.zstd ?? loadZstd()),
+  ]);
+  return decompressorOf(text ? { ...zstd, ...options.zstd } : zstd);
+}

@@ -7,7 +7,7 @@
  * silence, a body that breaks off or is too slow, 408, 425, 429, 5xx) is tried again, with growing pauses, before it is
  * NETWORK.
  *
- * A server that keeps length and tag can still send bytes of two files: `openSource` proves chunks by their digests.
+ * A server that keeps length and tag can still send bytes of two files: `open` proves chunks by their digests.
  *
  * Errors show addresses without their query, which may hold a signature. Which hosts may be reached is for the caller to
  * decide. `redirects.ts` says how redirects are followed.

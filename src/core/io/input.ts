@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { httpSource } from "./http.ts";
-import { isBytes, type Pieces } from "./pieces.ts";
-import { type ByteSource, blobSource } from "./source.ts";
+import type { Pieces } from "./pieces.ts";
+import { type ByteSource, blobSource, isBytes } from "./source.ts";
 
 /** Anything with a length and ranges, such as hyparquet's `AsyncBuffer`. */
 export interface AsyncBuffer {
@@ -26,14 +25,17 @@ export type OpenInput =
   | { readonly kind: "pieces"; readonly pieces: Pieces };
 
 /**
- * Finds out what an input is. Nothing of it is read.
+ * Finds out what an input is. Nothing of it is read; what reads from servers is loaded for a URL.
  *
  * @throws TypeError for what is none; LqaError USAGE for a URL that is neither http nor https
  */
-export function openInput(input: Input): OpenInput {
+export async function openInput(input: Input): Promise<OpenInput> {
   if (isBytes(input)) return { kind: "bytes", bytes: input };
   if (isOfClass(input, "ArrayBuffer")) return { kind: "bytes", bytes: new Uint8Array(input as ArrayBuffer) };
-  if (isOfClass(input, "URL")) return { kind: "source", source: httpSource(input as URL) };
+  if (isOfClass(input, "URL")) {
+    const { httpSource } = await import("./http.ts");
+    return { kind: "source", source: httpSource(input as URL) };
+  }
   if (typeof input === "object" && input !== null) {
     if ("arrayBuffer" in input && "slice" in input) return { kind: "source", source: blobSource(input) };
     if ("getReader" in input || Symbol.asyncIterator in input || Symbol.iterator in input)

@@ -10,7 +10,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError } from "../../errors.ts";
 import { unlessAborted } from "./slots.ts";
-import { assertNotAborted } from "./source.ts";
+import { assertNotAborted, assertRange, type ByteSource, isBytes } from "./source.ts";
 
 /** Something that yields bytes. */
 export type Pieces = ReadableStream<Uint8Array> | Blob | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
@@ -56,10 +56,61 @@ export async function* piecesOf(
   }
 }
 
-/** True for a Uint8Array of any realm. */
-export function isBytes(value: unknown): value is Uint8Array {
-  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]";
+/**
+ * A stream as a source of ranges: what has arrived is kept, so that it can be read again. Reads take turns.
+ *
+ * @param budgetBytes most bytes that are kept
+ * @throws LqaError as {@link piecesOf}; its reads: BUDGET for a stream that is longer
+ */
+export function piecesSource(source: Pieces, budgetBytes: number, signal?: AbortSignal): ByteSource {
+  const pieces = piecesOf(source, signal);
+  let kept = new Uint8Array(0);
+  let filled = 0;
+  let ended = false;
+  const fill = async (end: number): Promise<void> => {
+    while (filled < end && !ended) {
+      const { done, value } = await pieces.next();
+      if (done === true) ended = true;
+      else add(value);
+    }
+  };
+  const add = (piece: Uint8Array): void => {
+    const length = filled + piece.length;
+    if (length > budgetBytes) {
+      pieces.return().catch(() => {});
+      fail(KIND.BUDGET, {
+        where: "the input stream",
+        expected: `at most ${budgetBytes} bytes`,
+        actual: "more",
+        advice: "Decode it while it arrives, with `decodeStream`, or allow more bytes.",
+      });
+    }
+    if (length > kept.length) {
+      // Views that were handed out keep the old memory.
+      const larger = new Uint8Array(Math.min(budgetBytes, Math.max(length, 2 * kept.length, FIRST_KEPT)));
+      larger.set(kept.subarray(0, filled));
+      kept = larger;
+    }
+    kept.set(piece, filled);
+    filled = length;
+  };
+  let turn: Promise<void> = Promise.resolve();
+  return {
+    stable: true,
+    get size() {
+      return ended ? filled : undefined;
+    },
+    async read(offset, length, aborted) {
+      assertRange(offset, length);
+      turn = turn.then(() => fill(offset + length));
+      await unlessAborted(turn, aborted);
+      return kept.subarray(Math.min(offset, filled), Math.min(offset + length, filled));
+    },
+  };
 }
+
+/** Memory for the first pieces of a stream. */
+const FIRST_KEPT = 65536;
 
 /** What the source threw, to tell it from what the reader of the pieces threw. */
 class PieceError extends Error {}

@@ -71,6 +71,11 @@ export function assertRange(offset: number, length: number): void {
   throw new RangeError(`cannot read ${length} bytes at ${offset}: expected non-negative integers`);
 }
 
+/** True for a Uint8Array of any realm. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]";
+}
+
 /** @throws LqaError ABORTED once `signal` is aborted. */
 export function assertNotAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });

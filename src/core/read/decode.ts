@@ -40,16 +40,31 @@ interface HalfFloats extends ArrayBufferView {
 /** `Float16Array` where the engine has one, else `Uint16Array` of bit patterns. */
 export type HalfArray = Uint16Array | Declared<"Float16Array", HalfFloats>;
 
-export interface DecodeOptions {
+/** The arrays that hold weights of each type. */
+export interface WeightArrays {
+  readonly f32: Float32Array;
+  readonly f16: HalfArray;
+}
+
+/** `f32`, or `f16`: bit patterns of binary16. */
+export type WeightType = keyof WeightArrays;
+
+/** The arrays of both factors of a module. */
+export interface FactorArrays<T extends WeightType = WeightType> {
+  readonly b: WeightArrays[T];
+  readonly a: WeightArrays[T];
+}
+
+export interface DecodeOptions<T extends WeightType = WeightType> {
   /** Default `peft`. */
   readonly layout?: FactorLayout;
   /** Default `f32`. */
-  readonly type?: "f32" | "f16";
+  readonly type?: T;
   /** Most bytes of new arrays; a file of a few hundred bytes may declare gigabytes of zeros. Default 1 GiB. */
   readonly budgetBytes?: number;
   /** Arrays to decode into, of exactly the right length: `Float32Array` for f32, `Uint16Array` or `Float16Array` for f16. */
-  readonly into?: DecodedFactors;
-  /** Memory to decode into, whose arrays are valid until it is used again: the fastest way. Not beside `into`. */
+  readonly into?: FactorArrays<T>;
+  /** Memory to decode into, whose arrays are valid until it is used again: the fastest way. Not together with `into`. */
   readonly memory?: DecodeMemory;
   /**
    * Multiplies B by the module's multiplier, so that ΔW = B · A. A weight is the exact one times the multiplier, rounded
@@ -59,33 +74,50 @@ export interface DecodeOptions {
 }
 
 /**
- * Decoded factors. With type `f16` the arrays are `Float16Array` where the engine has it (Node ≥ 24, Bun, Deno,
- * current browsers), else `Uint16Array` of binary16 bit patterns.
+ * A decoded factor. With type `f16` the data is a `Float16Array` where the engine has it (Node ≥ 24, Bun, Deno,
+ * current browsers), else a `Uint16Array` of binary16 bit patterns.
  */
-export interface DecodedFactors {
-  readonly b: Float32Array | HalfArray;
-  readonly a: Float32Array | HalfArray;
+export interface DecodedFactor<T extends WeightType = "f32"> {
+  /** The weights, row-major. */
+  readonly data: WeightArrays[T];
+  /**
+   * Sizes of the dimensions, slowest first: `[out, rank]` of B (`[rank, out]` in the layout `component`) and
+   * `[rank, in · kernel]` of A; of a module with experts one dimension more in front, their number.
+   */
+  readonly shape: readonly number[];
+}
+
+/** A decoded module: ΔW = multiplier · B · A. */
+export interface DecodedModule<T extends WeightType = "f32"> {
+  readonly name: string;
+  /** What B · A is yet to be multiplied by: the module's multiplier, or 1 where it was decoded with `multiplier`. */
+  readonly multiplier: number;
+  readonly b: DecodedFactor<T>;
+  readonly a: DecodedFactor<T>;
 }
 
 type HalfConstructor = new (buffer: ArrayBufferLike, offset: number, length: number) => HalfArray;
 const NativeHalf = (globalThis as { Float16Array?: HalfConstructor }).Float16Array;
 
 /**
- * Decodes both factors of a module.
+ * Decodes both factors of a packed module. Synchronous: what is packed is in memory.
  *
+ * @param shape the record of the module, or its shape
+ * @param packed as `packed` of an open file gives it
  * @throws LqaError BUDGET if the arrays would be larger than `budgetBytes`, than the `memory` may hold, or than the
  *   engine allows; TARGET_SIZE if an array in `into` has the wrong length or type, or is detached (its length is 0 then)
  */
-export function decodeFactors(
+export function decodeModule<T extends WeightType = "f32">(
   shape: ModuleShape,
-  factors: PackedFactors,
-  options: DecodeOptions = {},
-): DecodedFactors {
-  const { type = "f32", into, memory } = options;
+  packed: PackedFactors,
+  options: DecodeOptions<T> = {},
+): DecodedModule<T> {
+  const { into, memory, layout = "peft", multiplier = false } = options;
+  const type = options.type ?? "f32";
   const { rank, experts, out } = shape;
   const n = inputLength(shape);
   const where = `module "${shape.name}"`;
-  const jobs = jobsOf(shape, factors, options);
+  const jobs = jobsOf(shape, packed, layout, multiplier);
   const lengths = [experts * rank * out, experts * rank * n] as const;
   const { b, a, kernel } =
     into !== undefined
@@ -97,14 +129,37 @@ export function decodeFactors(
     decodeFactor(bJob, b.view, expert * rank * out, kernel);
     decodeFactor(aJob, a.view, expert * rank * n, kernel);
   });
-  return { b: b.array, a: a.array };
+  return decodedOf(
+    shape,
+    { b: b.array as WeightArrays[T], a: a.array as WeightArrays[T] },
+    layout,
+    multiplier,
+  );
+}
+
+/** A module with its decoded factors. */
+export function decodedOf<T extends WeightType>(
+  shape: ModuleShape,
+  { b, a }: FactorArrays<T>,
+  layout: FactorLayout,
+  multiplied: boolean,
+): DecodedModule<T> {
+  const { name, rank, experts, out } = shape;
+  const each = experts > 1 ? [experts] : [];
+  return {
+    name,
+    multiplier: multiplied ? 1 : shape.multiplier,
+    b: { data: b, shape: layout === "peft" ? [...each, out, rank] : [...each, rank, out] },
+    a: { data: a, shape: [...each, rank, inputLength(shape)] },
+  };
 }
 
 /** What is to be decoded: B and A of each expert. */
 function jobsOf(
   shape: ModuleShape,
   { bands, planes }: PackedFactors,
-  { layout = "peft", multiplier = false }: DecodeOptions,
+  layout: FactorLayout,
+  multiplier: boolean,
 ): [FactorJob, FactorJob][] {
   return planes.map((own) => [
     {
@@ -137,7 +192,7 @@ interface Targets {
 
 type Lengths = readonly [b: number, a: number];
 
-function fresh(lengths: Lengths, type: "f32" | "f16", where: string, budget: number): Targets {
+function fresh(lengths: Lengths, type: WeightType, where: string, budget: number): Targets {
   const size = type === "f32" ? 4 : 2;
   const bytes = size * (lengths[0] + lengths[1]);
   if (bytes > budget) fail(KIND.BUDGET, { where, expected: `at most ${budget} bytes`, actual: bytes });
@@ -149,7 +204,7 @@ function held(
   memory: DecodeMemory,
   jobs: readonly FactorJob[],
   lengths: Lengths,
-  type: "f32" | "f16",
+  type: WeightType,
   where: string,
 ): Targets {
   const size = type === "f32" ? 4 : 2;
@@ -159,7 +214,7 @@ function held(
   return { b: b!, a: a!, kernel };
 }
 
-function view(buffer: ArrayBufferLike, offset: number, length: number, type: "f32" | "f16"): Target {
+function view(buffer: ArrayBufferLike, offset: number, length: number, type: WeightType): Target {
   if (type === "f32") {
     const array = new Float32Array(buffer, offset, length);
     return { array, view: array };
@@ -168,7 +223,7 @@ function view(buffer: ArrayBufferLike, offset: number, length: number, type: "f3
   return { array: NativeHalf === undefined ? bits : new NativeHalf(buffer, offset, length), view: bits };
 }
 
-function given(into: DecodedFactors, lengths: Lengths, type: "f32" | "f16", where: string): Targets {
+function given(into: FactorArrays, lengths: Lengths, type: WeightType, where: string): Targets {
   const [b, a] = (["b", "a"] as const).map((name, i) => {
     const array = into[name];
     const fits = type === "f32" ? array instanceof Float32Array : isHalf(array);

@@ -12,7 +12,7 @@ import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { multiplyFactors } from "../codecs/product.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
-import { decodeFactors } from "./decode.ts";
+import { decodeModule } from "./decode.ts";
 import { allocateBytes } from "./memory.ts";
 
 export interface DeltaOptions {
@@ -29,12 +29,12 @@ export interface DeltaOptions {
  * those of the others are added in their order (largest singular value first); every product and every sum is rounded to
  * binary32. So the result is the same on every machine; it is not the closest binary32 to the exact sum.
  *
- * @param factors as `file.packed(module)` gives them
+ * @param packed as `file.packed(module)` gives them
  * @throws LqaError BUDGET; TARGET_SIZE if `into` has the wrong length or type
  */
 export function decodeDelta(
   module: ModuleShape,
-  factors: PackedFactors,
+  packed: PackedFactors,
   options: DeltaOptions = {},
 ): Float32Array {
   const { rank, experts, out } = module;
@@ -51,8 +51,8 @@ export function decodeDelta(
       actual: `${options.into.constructor.name} of ${options.into.length}`,
     });
   const result = options.into ?? new Float32Array(allocateBytes(4 * length, where));
-  const decoded = decodeFactors(module, factors, { multiplier: true, budgetBytes: budget });
-  const [b, a] = [decoded.b as Float32Array, decoded.a as Float32Array];
+  const decoded = decodeModule(module, packed, { multiplier: true, budgetBytes: budget });
+  const [b, a] = [decoded.b.data, decoded.a.data];
   for (let e = 0; e < experts; e++)
     multiplyFactors(
       b.subarray(e * out * rank, (e + 1) * out * rank),

@@ -1,5 +1,5 @@
 /**
- * The checks of a whole file, run over pieces: what `push.ts`, `stream.ts` and `ranged.ts` have in common.
+ * The checks of a whole file, run over pieces: what `push.ts`, `stream.ts` and `whole.ts` have in common.
  *
  * Pieces are fed one at a time; `next` returns events until it needs another piece. zstd is loaded when the first
  * compressed chunk is there, not before: it takes 30 ms, and no module may have to wait for it.
@@ -11,19 +11,17 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
 import { allChunks } from "../container/types.ts";
-import type { Decompressor, Zstd } from "../container/zstd.ts";
+import { type Decompressor, type Zstd, zstdFor } from "../container/zstd.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { tensorOf } from "./chunks.ts";
-import { type DecodedFactors, type DecodeOptions, decodeFactors } from "./decode.ts";
+import { decodeModule } from "./decode.ts";
 import type { LqaEvent, ModuleEvent, SectionEvent, TensorEvent } from "./events.ts";
 import { chunksStart, type Header, headerSteps } from "./header.ts";
 import { Intake } from "./intake.ts";
-import type { Need, Steps } from "./steps.ts";
+import { breather, type Need, type Steps } from "./steps.ts";
 import { readerValues } from "./values.ts";
 import { bodySteps, type ChunkVisitor, type VerifiedIds } from "./verify.ts";
-import { breather } from "./watch.ts";
-import { zstdFor } from "./zstd.ts";
 
 /** How a stream is read. */
 export interface StreamOptions {
@@ -177,8 +175,7 @@ export class Engine {
     };
     const visitor: ChunkVisitor = {
       module: (record, factors) => {
-        const decode = (options?: DecodeOptions): DecodedFactors => decodeFactors(record, factors, options);
-        hand({ type: "module", record, factors, decode });
+        hand({ type: "module", record, factors, decode: (how) => decodeModule(record, factors, how) });
       },
       tensor: (record, data) => hand({ type: "tensor", record, tensor: tensorOf(record, data) }),
       section: (record, data, map) => hand({ type: "section", record, data, map }),

@@ -1,5 +1,5 @@
 /**
- * What a reader of a stream is told, in file order: the header, each module, plain tensor and section, and the end.
+ * What a reader of a stream gets, in file order: the header, each module, plain tensor and section, and the end.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { PackedFactors } from "../codecs/packed.ts";
 import type { MetaMap } from "../container/meta.ts";
 import type { Prologue } from "../container/prologue.ts";
 import type { ContainerIndex, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
-import type { DecodedFactors, DecodeOptions } from "./decode.ts";
+import type { DecodedModule, DecodeOptions, WeightType } from "./decode.ts";
 import type { VerifiedIds } from "./verify.ts";
 
 /** Prologue and index have been checked: what is coming is known. */
@@ -19,13 +19,17 @@ export interface HeaderEvent {
   readonly index: ContainerIndex;
 }
 
-/** A module has arrived and passed its checks: CRC-32, padding, values. The planes belong to the receiver. */
-export interface ModuleEvent {
-  readonly type: "module";
+/** A module of a file that has passed its checks: CRC-32, padding, values. */
+export interface PackedModule {
   readonly record: ModuleRecord;
   readonly factors: PackedFactors;
   /** Decodes the factors, at any time. @throws LqaError BUDGET, TARGET_SIZE */
-  decode(options?: DecodeOptions): DecodedFactors;
+  decode<T extends WeightType = "f32">(options?: DecodeOptions<T>): DecodedModule<T>;
+}
+
+/** A module has arrived and passed its checks. The planes belong to the receiver. */
+export interface ModuleEvent extends PackedModule {
+  readonly type: "module";
 }
 
 /** A plain tensor has arrived and passed its checks: CRC-32, values. The data belongs to the receiver. */

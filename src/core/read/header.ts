@@ -19,12 +19,13 @@ import { need, PAUSE, runOver, type Steps } from "./steps.ts";
 export interface OpenedIndex {
   readonly prologue: Prologue;
   readonly index: ContainerIndex;
-  /** Position of the first record whose name is not front-coded canonically (12.3). */
-  readonly noncanonicalName: number | undefined;
 }
 
-/** An opened index with the bytes the root digest needs (spec 11.2). */
+/** An opened index with what only the checks of a whole file need. */
 export interface Header extends OpenedIndex {
+  /** Position of the first record whose name is not front-coded canonically (12.3). */
+  readonly noncanonicalName: number | undefined;
+  /** Exactly the bytes of both, for the root digest (spec 11.2). */
   readonly prologueBytes: Uint8Array;
   readonly indexBytes: Uint8Array;
 }
@@ -65,5 +66,5 @@ export function* headerSteps(limits: LimitSet): Steps<Header> {
 
 /** Reads and checks prologue and index of a file in memory; what follows the first chunk's start may be missing. */
 export function openIndex(bytes: Uint8Array, options: { readonly limits?: LimitSet }): Header {
-  return runOver(bytes, 0, headerSteps(options.limits ?? "core"));
+  return runOver(bytes, headerSteps(options.limits ?? "core"));
 }

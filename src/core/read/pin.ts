@@ -15,23 +15,22 @@ import { fail } from "../../errors.ts";
 import { toHex } from "../container/bytes.ts";
 import { openChunk } from "../container/chunk.ts";
 import { createSha256, type Hasher } from "../container/sha256.ts";
-import type {
-  ContainerIndex,
-  Extent,
-  ModuleRecord,
-  SectionRecord,
-  TensorRecord,
-} from "../container/types.ts";
+import { type AnyRecord, type ContainerIndex, type Extent, placeOf } from "../container/types.ts";
 import type { ByteSource } from "../io/source.ts";
 import type { Header } from "./header.ts";
-import { type PlannedRange, RANGE_BYTES } from "./plan.ts";
-import { FIRST_BYTES, type KeepingSource, piecesFrom, readExactly } from "./source-read.ts";
+import {
+  FIRST_BYTES,
+  type KeepingSource,
+  type PlannedRange,
+  piecesFrom,
+  RANGE_BYTES,
+  readExactly,
+} from "./ranges.ts";
 import { truncated } from "./steps.ts";
 import { checkRoot, checkSpan } from "./verify.ts";
 
 /** What a file was pinned to. */
 export interface Pin {
-  readonly index: ContainerIndex;
   /** The root digest, hexadecimal: computed from prologue, index and digest list, and equal to the stored one. */
   readonly fileId: string;
   /** The digest list: the content id, then the SHA-256 of each span. */
@@ -40,6 +39,14 @@ export interface Pin {
   readonly end: Uint8Array;
   /** The span that holds a chunk. */
   spanOf(chunk: Extent): Span;
+  /**
+   * The chunks of a range, after the digests of their spans. Only they are held in memory, however long their spans are.
+   *
+   * @param range whole spans; one that is longer than a range may be is a single span
+   * @returns the bytes of each chunk of `range.chunks`: views where a chunk was read in one piece
+   * @throws LqaError CHUNK_CRC for a wanted chunk that is damaged, else SPAN_DIGEST; TRUNCATED_FILE; and as the source
+   */
+  read(source: ByteSource, range: PlannedRange<AnyRecord>, options: ReadOptions): Promise<Uint8Array[]>;
 }
 
 /** Chunks that share a digest, with the padding behind each of them. */
@@ -76,8 +83,7 @@ export async function pinFile(
   const fileId = toHex(checkRoot(header, digests, end.subarray(index.digests.length)));
   if (expected !== undefined && expected.toLowerCase() !== fileId)
     fail(KIND.WRONG_FILE, { where: "file id", offset: index.trailer.offset, expected, actual: fileId });
-  return {
-    index,
+  const pin: Pin = {
     fileId,
     digests,
     end,
@@ -90,7 +96,9 @@ export async function pinFile(
       }
       return spans[low]!;
     },
+    read: (source, range, options) => readProven(source, range, header, pin, options),
   };
+  return pin;
 }
 
 function spansOf({ modules, tensors, sections, spans, digests }: ContainerIndex): Span[] {
@@ -117,20 +125,13 @@ function tailStart(
   return fileLength - span.offset <= FIRST_BYTES ? span.offset : digests.offset;
 }
 
-/**
- * The chunks of a range, after the digests of their spans. Only they are held in memory, however long their spans are.
- *
- * @param range whole spans; one that is longer than a range may be is a single span
- * @returns the bytes of each chunk of `range.chunks`: views where a chunk was read in one piece
- * @throws LqaError CHUNK_CRC for a wanted chunk that is damaged, else SPAN_DIGEST; TRUNCATED_FILE; and as the source
- */
-export async function readProven(
+async function readProven(
   source: ByteSource,
   range: PlannedRange<AnyRecord>,
+  { index, prologue }: Header,
   pin: Pin,
-  { rangeBytes = RANGE_BYTES, fileLength, where, signal }: ReadOptions,
+  { rangeBytes = RANGE_BYTES, where, signal }: ReadOptions,
 ): Promise<Uint8Array[]> {
-  const { index, digests } = pin;
   const parts: Uint8Array[] = [];
   const hashes = new Map<Span, Hasher>();
   for (const { chunk } of range.chunks) hashes.set(pin.spanOf(chunk), createSha256());
@@ -148,11 +149,11 @@ export async function readProven(
     }
     at += piece.length;
   }
-  if (at < end) truncated(at, fileLength, where);
+  if (at < end) truncated(at, prologue.fileLength, where);
   for (const [span, hash] of hashes) {
     const digest = hash.digest();
     try {
-      checkSpan(index, digests, span.number, digest);
+      checkSpan(index, pin.digests, span.number, digest);
     } catch (error) {
       // A checksum tells more exactly what is damaged.
       for (const [i, { chunk }] of range.chunks.entries())
@@ -163,18 +164,9 @@ export async function readProven(
   return parts;
 }
 
-/** A chunk as errors name it. */
-export function placeOf(record: AnyRecord): string {
-  if ("type" in record) return `section ${record.type}`;
-  return `${"element" in record ? "tensor" : "module"} "${record.name}"`;
-}
-
-/** What stands behind a chunk. */
-export type AnyRecord = ModuleRecord | TensorRecord | SectionRecord;
-
 interface ReadOptions {
   readonly rangeBytes?: number | undefined;
-  readonly fileLength: number;
+  /** Of the first chunk, as errors name it. */
   readonly where: string;
   readonly signal: AbortSignal | undefined;
 }

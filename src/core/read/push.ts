@@ -4,7 +4,7 @@
  *
  * **Same events, same first error, however the input is cut.** The events of a file are its header, its chunks in file
  * order, and the end. The first error is that of `validate(bytes, { level: "values" })` on the same bytes, and that of
- * `openLqa(bytes)` followed by `verify()`: same code, same offset. Only a decoder reports BUDGET, for a chunk above
+ * `open(bytes)` followed by `verify()`: same code, same offset. Only a decoder reports BUDGET, for a chunk above
  * `budgetBytes`.
  *
  * **Not final before the end.** A chunk is handed out when its CRC-32, its padding and its values have been checked; that the
@@ -14,7 +14,7 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { isBytes } from "../io/pieces.ts";
+import { isBytes } from "../io/source.ts";
 import { Engine, type StreamOptions } from "./engine.ts";
 import type { EndEvent, LqaEvent } from "./events.ts";
 import type { VerifiedIds } from "./verify.ts";
@@ -27,7 +27,7 @@ export type EventReceiver = (event: LqaEvent) => void | PromiseLike<void>;
  *
  * ```ts
  * const decoder = new LqaDecoder((event) => {
- *   if (event.type === "module") load(event.record.name, event.decode());
+ *   if (event.type === "module") load(event.decode());
  * });
  * for await (const piece of source) await decoder.push(piece);
  * const { fileId } = await decoder.end(); // throws if the file is not whole

@@ -1,16 +1,18 @@
 /**
  * Reading as steps. What is checked, and in which order, is written once (`header.ts`, `verify.ts`), as generators that
- * ask for the next bytes of the file; where the bytes come from is the affair of who runs them: an array here, pieces
- * that arrive in `intake.ts`. So an array, a stream cut anywhere and a server all have the same first error.
+ * ask for the next bytes of the file; where the bytes come from is up to the caller: an array, a source of ranges, a
+ * validator's window, pieces that arrive (`engine.ts`). So an array, a stream cut anywhere and a server all have the same
+ * first error.
  *
  * @module
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { assertNotAborted } from "../io/source.ts";
 
 /** What a step asks for: the next bytes of the file. It gets fewer only where the file ends before them. */
 export interface Need {
-  /** 0: a pause, in which whoever runs the steps may let other work run. */
+  /** 0: a pause, in which the caller may let other work run. */
   readonly bytes: number;
   /** They are a compressed chunk: an implementation of zstd must be there before the step goes on. */
   readonly compressed?: boolean;
@@ -21,19 +23,61 @@ export const PAUSE: Need = { bytes: 0 };
 
 /**
  * Checks under way: asks, is answered, and returns a result or throws the first error. Behind the header, what it was
- * given is not looked at again once it has asked for more, so that whoever runs it may use the memory again.
+ * given is not looked at again once it has asked for more, so that the caller may use the memory again.
  */
 export type Steps<T> = Generator<Need, T, Uint8Array>;
 
-/** Runs steps over an array, from `at` on. They get views. */
-export function runOver<T>(bytes: Uint8Array, at: number, steps: Steps<T>): T {
-  let position = at;
+/** How a long operation is watched. */
+export interface WatchOptions {
+  /** Ends the operation with ABORTED. Looked at between chunks, and at least every 20 ms of them. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called with how much is done, of how much in all. What it throws ends the operation. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/**
+ * Runs steps with what `take` gives them, and lets timers and abort signals run at least every 20 ms.
+ *
+ * @throws LqaError the first error; ABORTED; whatever `take` throws
+ */
+export async function runSteps<T>(
+  steps: Steps<T>,
+  take: (need: Need) => Uint8Array | Promise<Uint8Array>,
+  signal?: AbortSignal,
+): Promise<T> {
+  const breathe = breather(signal);
   let step = steps.next();
   while (step.done !== true) {
-    const piece = bytes.subarray(position, position + step.value.bytes);
-    position += piece.length;
-    step = steps.next(piece);
+    const taken = take(step.value);
+    step = steps.next(taken instanceof Uint8Array ? taken : await taken);
+    const rest = breathe();
+    if (rest !== undefined) await rest;
   }
+  return step.value;
+}
+
+/** What gives the bytes of an array to steps, from `at` on: views. Progress is in bytes from `at` to `end`. */
+export function takeFrom(
+  bytes: Uint8Array,
+  at = 0,
+  end: number = bytes.length,
+  onProgress?: WatchOptions["onProgress"],
+): (need: Need) => Uint8Array {
+  let position = at;
+  return (need) => {
+    // What was handed out before has been checked by now.
+    if (position > at && need.bytes > 0) onProgress?.(position - at, end - at);
+    const piece = bytes.subarray(position, position + need.bytes);
+    position += piece.length;
+    return piece;
+  };
+}
+
+/** Runs steps over an array without a pause. They get views. */
+export function runOver<T>(bytes: Uint8Array, steps: Steps<T>): T {
+  const take = takeFrom(bytes);
+  let step = steps.next();
+  while (step.done !== true) step = steps.next(take(step.value));
   return step.value;
 }
 
@@ -58,4 +102,25 @@ export function* need(
 /** @throws LqaError TRUNCATED_FILE */
 export function truncated(length: number, expected: number, where?: string): never {
   return fail(KIND.TRUNCATED_FILE, { where, offset: length, expected: `${expected} bytes`, actual: length });
+}
+
+/** How long it works before it lets timers and abort signals run. */
+const PAUSE_MS = 20;
+
+/**
+ * A function to call between two pieces of work.
+ *
+ * @throws LqaError ABORTED, now and from that function
+ */
+export function breather(signal: AbortSignal | undefined): () => Promise<void> | undefined {
+  assertNotAborted(signal);
+  let rested = performance.now();
+  return () => {
+    assertNotAborted(signal);
+    if (performance.now() - rested < PAUSE_MS) return undefined;
+    return new Promise<void>((resolve) => setTimeout(resolve, 0)).then(() => {
+      rested = performance.now();
+      assertNotAborted(signal);
+    });
+  };
 }

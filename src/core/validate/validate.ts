@@ -21,15 +21,14 @@ import { writeIndex } from "../container/index-write.ts";
 import type { MetaMap } from "../container/meta.ts";
 import { PROLOGUE_BYTES } from "../container/prologue.ts";
 import { allChunks, type ContainerIndex } from "../container/types.ts";
+import { zstdFor } from "../container/zstd.ts";
 import { type Input, openInput } from "../io/input.ts";
 import { PIECE_BUDGET } from "../read/budget.ts";
-import type { OpenOptions } from "../read/core.ts";
 import { chunksStart, type Header, headerSteps } from "../read/header.ts";
-import type { Steps } from "../read/steps.ts";
+import type { OpenOptions } from "../read/lqa-file.ts";
+import { type Need, runSteps, type Steps } from "../read/steps.ts";
 import { ValueChecks } from "../read/values.ts";
 import { bodySteps, type VerifiedIds } from "../read/verify.ts";
-import { breather } from "../read/watch.ts";
-import { zstdFor } from "../read/zstd.ts";
 import { scanOf } from "./scan.ts";
 import { suspiciousPlanes, suspiciousRecords } from "./suspicions.ts";
 import type { Warning } from "./warnings.ts";
@@ -101,7 +100,7 @@ export async function validate(
   input: Input,
   { signal, ...options }: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Validation> {
-  const opened = openInput(input);
+  const opened = await openInput(input);
   switch (opened.kind) {
     case "bytes":
       return await check(new MemoryWindow(opened.bytes), opened.bytes.length, false, options);
@@ -134,25 +133,23 @@ async function check(
 ): Promise<Validation> {
   const run = new Run(options, size, scanned);
   let ids: VerifiedIds | undefined;
+  const arrived = async (piece: Promise<Uint8Array>): Promise<Uint8Array> => {
+    const bytes = await read(piece);
+    // The header is kept; what a window gives is gone with the next piece.
+    return run.header === undefined ? bytes.slice() : bytes;
+  };
+  const take = ({ bytes: count, compressed }: Need): Uint8Array | Promise<Uint8Array> => {
+    if (count === 0) return NOTHING;
+    const taken = window.take(count);
+    const piece = taken instanceof Promise ? arrived(taken) : taken;
+    if (compressed !== true || run.tools.zstd !== undefined) return piece;
+    return zstdFor(allChunks(run.header!.index), options).then((zstd) => {
+      run.tools.zstd = zstd;
+      return piece;
+    });
+  };
   try {
-    const steps = run.steps();
-    let step = steps.next();
-    const breathe = breather(undefined);
-    while (step.done !== true) {
-      if (step.value.bytes === 0) {
-        await breathe();
-        step = steps.next(NOTHING);
-        continue;
-      }
-      const piece = window.take(step.value.bytes);
-      let bytes = piece instanceof Promise ? await read(piece) : piece;
-      // The header is kept; what a window gives is gone with the next piece.
-      if (scanned && run.header === undefined) bytes = bytes.slice();
-      if (step.value.compressed === true)
-        run.tools.zstd ??= await zstdFor(allChunks(run.header!.index), options);
-      step = steps.next(bytes);
-    }
-    ids = step.value;
+    ids = await runSteps(run.steps(), take);
   } catch (caught) {
     if (caught instanceof ReadFailure) throw caught.cause;
     if (!isLqaError(caught)) throw caught;

@@ -83,7 +83,8 @@ export interface FileSource extends ByteSource {
  *   once the file was written to.
  */
 export async function openFileSource(path: string): Promise<FileSource> {
-  const { handle, size, mtimeMs } = await openedRegular(path);
+  const opened = await openedRegular(path);
+  const { handle, size } = opened;
   return {
     size,
     stable: true,
@@ -91,9 +92,7 @@ export async function openFileSource(path: string): Promise<FileSource> {
       assertRange(offset, length);
       const target = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
       const filled = await readInto(handle, path, target, offset, signal);
-      // Synchronous: 2 µs, where a turn through the thread pool takes 30.
-      const now = fstatSync(handle.fd);
-      if (now.size !== size || now.mtimeMs !== mtimeMs) throw changed(path, size, now.size);
+      assertUnchanged(path, opened);
       return filled === target.length ? target : target.subarray(0, filled);
     },
     close: () => handle.close(),
@@ -106,6 +105,12 @@ export interface FileReader {
   readonly size: number | undefined;
   /** Fills the beginning of `target`; resolves to how many bytes that were, 0 at the end. */
   read(target: Uint8Array): Promise<number>;
+  /**
+   * All bytes of a regular file, from its first one on.
+   *
+   * @throws LqaError IO if it was written to since it was opened; BUDGET above `MAX_WHOLE_FILE` bytes; ABORTED
+   */
+  whole(signal?: AbortSignal): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -123,9 +128,18 @@ export async function openFileReader(
     readonly regular?: boolean;
   } = {},
 ): Promise<FileReader> {
-  const { handle, size } = regular ? await openedRegular(path) : await openedAny(path);
+  const opened = regular ? await openedRegular(path) : await openedAny(path);
+  const { handle, size } = opened;
   return {
     size,
+    async whole(signal) {
+      const length = size ?? 0;
+      if (length > MAX_WHOLE_FILE) throw tooLarge(path, length, MAX_WHOLE_FILE);
+      const bytes = allocate(path, length);
+      await readInto(handle, path, bytes, 0, signal);
+      assertUnchanged(path, opened);
+      return bytes;
+    },
     async read(target) {
       try {
         return (await handle.read(target, 0, Math.min(STEP, target.length), null)).bytesRead;
@@ -293,11 +307,15 @@ export function kindOf(status: Stats): string {
   return status.isFile() ? "a file" : "a device";
 }
 
-function changed(path: string, expected: number, actual: number): LqaError {
-  return new LqaError(KIND.IO, {
+/** @throws LqaError IO if a file was written to since it was opened */
+function assertUnchanged(path: string, { handle, size, mtimeMs }: Opened): void {
+  // Synchronous: 2 µs, where a turn through the thread pool takes 30.
+  const now = fstatSync(handle.fd);
+  if (now.size === size && now.mtimeMs === mtimeMs) return;
+  fail(KIND.IO, {
     where: quotePath(path),
-    expected: `the file of ${expected} bytes that was opened`,
-    actual: `${actual} bytes, written to meanwhile`,
+    expected: `the file of ${size} bytes that was opened`,
+    actual: `${now.size} bytes, written to meanwhile`,
     advice: "Open it again, and discard what was read before.",
   });
 }

@@ -9,11 +9,17 @@
  */
 import { availableParallelism } from "node:os";
 import { assemblePayload } from "../../core/container/payload.ts";
-import type { ModuleRecord } from "../../core/container/types.ts";
 import { ADAPTER_BUDGET } from "../../core/read/budget.ts";
-import type { DecodeOptions, HalfArray } from "../../core/read/decode.ts";
-import { decodeAll } from "../../core/read/decode-all.ts";
-import type { LqaFile } from "../../core/read/open.ts";
+import {
+  type DecodedModule,
+  type DecodeOptions,
+  decodedOf,
+  type FactorArrays,
+  type HalfArray,
+  type WeightArrays,
+  type WeightType,
+} from "../../core/read/decode.ts";
+import type { LqaFile } from "../../core/read/lqa-file.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { inputLength } from "../../model/adapter.ts";
@@ -21,7 +27,8 @@ import { createWorkerPool, MAX_WORKERS, type WorkerPool } from "./pool.ts";
 import type { DecodeTask } from "./tasks.ts";
 
 /** How a file is decoded as a whole. */
-export interface DecodeWithWorkersOptions extends Pick<DecodeOptions, "layout" | "type" | "multiplier"> {
+export interface DecodeWithWorkersOptions<T extends WeightType = WeightType>
+  extends Pick<DecodeOptions<T>, "layout" | "type" | "multiplier"> {
   /** Threads, from 1 on. Default: one for every 50 million weights, up to the cores. Does not change the result. */
   readonly workers?: number | undefined;
   /** Workers that exist already; they are left running. */
@@ -38,23 +45,12 @@ export interface DecodeWithWorkersOptions extends Pick<DecodeOptions, "layout" |
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
 }
 
-/** A module in shared memory. */
-export interface PlacedModule {
-  readonly record: ModuleRecord;
-  /** Bytes from the start of the buffer; multiples of 64. */
-  readonly bOffset: number;
-  readonly aOffset: number;
-  /** Views: `Float32Array` for f32, `Float16Array` (or `Uint16Array` where there is none) for f16. */
-  readonly b: Float32Array | HalfArray;
-  readonly a: Float32Array | HalfArray;
-}
-
 /** All modules of a file, decoded. */
-export interface DecodedAdapter {
+export interface DecodedAdapter<T extends WeightType = "f32"> {
   /** Shared, so that it can be posted to other threads without a copy; an ArrayBuffer where there is nothing shared. */
   readonly buffer: SharedArrayBuffer | ArrayBuffer;
-  /** In file order: for each module B, then A. */
-  readonly modules: readonly PlacedModule[];
+  /** In file order. The data of B, then that of A, are views on the buffer, whose `byteOffset` is a multiple of 64. */
+  readonly modules: readonly DecodedModule<T>[];
   /** Threads that took part. */
   readonly workers: number;
 }
@@ -67,14 +63,15 @@ const WEIGHTS_PER_WORKER = 50_000_000;
 /**
  * Decodes all modules.
  *
- * @throws LqaError as `LqaFile.decodeModule`; BUDGET; TARGET_SIZE if `buffer` is too small; ABORTED; USAGE for a number of workers that is not from 1 to 64.
+ * @throws LqaError as `LqaFile.decodeAll`; BUDGET; TARGET_SIZE if `buffer` is too small; ABORTED; USAGE for a number of workers that is not from 1 to 64.
  *   Nothing is delivered then.
  */
-export async function decodeWithWorkers(
+export async function decodeWithWorkers<T extends WeightType = "f32">(
   file: LqaFile,
-  options: DecodeWithWorkersOptions = {},
-): Promise<DecodedAdapter> {
-  const { layout = "peft", type = "f32", multiplier = false, signal, onProgress } = options;
+  options: DecodeWithWorkersOptions<T> = {},
+): Promise<DecodedAdapter<T>> {
+  const { layout = "peft", multiplier = false, signal, onProgress } = options;
+  const type: WeightType = options.type ?? "f32";
   const how = { layout, type, multiplier };
   const elementBytes = type === "f32" ? 4 : 2;
   let at = 0;
@@ -108,38 +105,36 @@ export async function decodeWithWorkers(
     });
 
   const buffer = given ?? allocate(typeof SharedArrayBuffer === "function", at);
-  const views = places.map(({ record, b, a }): PlacedModule => {
-    const view = ({ offset, length }: { offset: number; length: number }): Float32Array | HalfArray =>
-      arrayOver(type, buffer, offset, length);
-    return { record, bOffset: b.offset, aOffset: a.offset, b: view(b), a: view(a) };
+  const modules = places.map(({ record, b, a }) => {
+    const view = ({ offset, length }: { offset: number; length: number }): WeightArrays[T] =>
+      arrayOver(type, buffer, offset, length) as WeightArrays[T];
+    return decodedOf<T>(record, { b: view(b), a: view(a) }, layout, multiplier);
   });
   let done = 0;
   const tell = async (name: string): Promise<void> => {
-    onProgress?.(++done, views.length, name);
+    onProgress?.(++done, modules.length, name);
     if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
   };
   if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
   const threads = options.pool?.workers ?? count;
   if (buffer instanceof ArrayBuffer || (threads <= 1 && options.pool === undefined)) {
-    const arrays = new Map(views.map((view) => [view.record, view]));
-    await decodeAll(file, {
-      ...how,
-      into: (record) => arrays.get(record)!,
-      onModule: ({ name }) => tell(name),
-      ...(signal && { signal }),
-    });
-    return { buffer, modules: views, workers: 1 };
+    const arrays = new Map(modules.map(({ name, b, a }) => [name, { b: b.data, a: a.data }]));
+    const into = ({ name }: { readonly name: string }): FactorArrays => arrays.get(name)!;
+    for await (const { name } of file.decodeAll<WeightType>({ ...how, into, signal })) await tell(name);
+    return { buffer, modules, workers: 1 };
   }
-  function* tasks(memory: SharedArrayBuffer): Generator<DecodeTask> {
-    for (const { record, b, a } of places) {
-      const payload = assemblePayload(record, file.packed(record)) as Uint8Array<ArrayBuffer>;
+  async function* tasks(memory: SharedArrayBuffer): AsyncGenerator<DecodeTask, void> {
+    const placeOf = new Map(places.map((place) => [place.record, place]));
+    for await (const { record, factors } of file.packedAll({ signal })) {
+      const { b, a } = placeOf.get(record)!;
+      const payload = assemblePayload(record, factors) as Uint8Array<ArrayBuffer>;
       yield { module: record, payload, b: { ...b, buffer: memory }, a: { ...a, buffer: memory }, how };
     }
   }
-  const pool = options.pool ?? createWorkerPool(Math.min(threads, Math.max(1, views.length)));
+  const pool = options.pool ?? createWorkerPool(Math.min(threads, Math.max(1, modules.length)));
   try {
     await pool.run("decode", tasks(buffer), tell);
-    return { buffer, modules: views, workers: pool.workers };
+    return { buffer, modules, workers: pool.workers };
   } finally {
     if (options.pool === undefined) await pool.close();
   }

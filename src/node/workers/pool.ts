@@ -26,6 +26,11 @@ export interface WorkerPool {
     inputs: Iterable<PoolInput[K]>,
     done: (name: string) => Promise<void>,
   ): Promise<PoolOutput[K][]>;
+  run<K extends PoolKind>(
+    kind: K,
+    inputs: AsyncIterable<PoolInput[K]>,
+    done: (name: string) => Promise<void>,
+  ): Promise<PoolOutput[K][]>;
   /** Ends the workers, whatever they are doing. */
   close(): Promise<void>;
 }
@@ -91,7 +96,11 @@ export function createWorkerPool(count: number): WorkerPool {
   );
   return {
     workers: count,
-    run: (kind, inputs, done) => schedule(hands, kind, inputs, done),
+    run: <K extends PoolKind>(
+      kind: K,
+      inputs: Iterable<PoolInput[K]> | AsyncIterable<PoolInput[K]>,
+      done: (name: string) => Promise<void>,
+    ) => schedule(hands, kind, inputs, done),
     async close() {
       for (const worker of workers) ended.add(worker);
       await Promise.all(workers.map((worker) => worker.terminate()));

@@ -19,10 +19,10 @@ export type Hand = <K extends PoolKind>(kind: K, input: PoolInput[K]) => Promise
 export async function schedule<K extends PoolKind>(
   hands: readonly Hand[],
   kind: K,
-  inputs: Iterable<PoolInput[K]>,
+  inputs: Iterable<PoolInput[K]> | AsyncIterable<PoolInput[K]>,
   done: (name: string) => Promise<void>,
 ): Promise<PoolOutput[K][]> {
-  const queue = inputs[Symbol.iterator]();
+  const queue = Symbol.asyncIterator in inputs ? inputs[Symbol.asyncIterator]() : inputs[Symbol.iterator]();
   const settled: Settled<PoolOutput[K]>[] = [];
   const names: string[] = [];
   let taken = 0;
@@ -41,7 +41,8 @@ export async function schedule<K extends PoolKind>(
   };
   const work = async (hand: Hand): Promise<void> => {
     while (!stopped && !failed) {
-      const next = queue.next();
+      // Answered in the order of asking, so that tasks keep theirs.
+      const next = await queue.next();
       if (next.done === true) return;
       const index = taken++;
       names[index] = next.value.module.name;
@@ -58,6 +59,7 @@ export async function schedule<K extends PoolKind>(
   };
   // Nobody may still be at work when this ends: a worker would answer the next run, and write to its memory.
   const ends = await Promise.allSettled(hands.map(work));
+  await queue.return?.();
   for (const end of ends) if (end.status === "rejected") throw end.reason;
   return settled.map((result) => {
     if ("error" in result) throw result.error;

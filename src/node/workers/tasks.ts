@@ -6,7 +6,7 @@
  */
 import { splitPayload } from "../../core/container/chunk.ts";
 import type { ModuleRecord } from "../../core/container/types.ts";
-import { type DecodeOptions, decodeFactors } from "../../core/read/decode.ts";
+import { type DecodeOptions, decodeModule } from "../../core/read/decode.ts";
 import { perform, type TaskInput, type TaskKind, type TaskOutput } from "../../encode/quantize/tasks.ts";
 import type { LoraModule, ModuleShape } from "../../model/adapter.ts";
 import { shapeOf } from "../../model/adapter.ts";
@@ -51,8 +51,8 @@ export function performTask<K extends PoolKind>(kind: K, input: PoolInput[K]): P
 function decode({ module, payload, b, a, how }: DecodeTask): undefined {
   const view = ({ buffer, offset, length }: SharedTarget): Uint16Array | Float32Array =>
     how.type === "f16" ? new Uint16Array(buffer, offset, length) : new Float32Array(buffer, offset, length);
-  const factors = splitPayload(module, module.bands, payload);
-  decodeFactors(module, factors, { ...how, into: { b: view(b), a: view(a) } });
+  const packed = splitPayload(module, module.bands, payload);
+  decodeModule(module, packed, { ...how, into: { b: view(b), a: view(a) } });
 }
 
 /** A task as it is sent: what is in `transfer` is gone here afterwards, and is never the caller's. */

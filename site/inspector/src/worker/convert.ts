@@ -6,7 +6,7 @@
  */
 import { zipSync } from "fflate";
 import { type DialectName, writeAdapter } from "../../../../src/adapters/index.ts";
-import { type Adapter, openLqa, validate } from "../../../../src/core/index.ts";
+import { type Adapter, open } from "../../../../src/core/index.ts";
 import {
   type EncodeOptions,
   type EncodeReport,
@@ -60,7 +60,7 @@ export async function encode(
     ...(executor !== undefined && { executor }),
     onProgress: progress,
   });
-  const { fileId } = await (await openLqa(bytes)).verify();
+  const { fileId } = await (await open(bytes)).verify();
   const name = `${stemOf(title)}.lqa`;
   const seconds = (performance.now() - started) / 1000;
   return {
@@ -120,10 +120,8 @@ async function whole(
     fail(KIND.BUDGET, { where: "this page", expected: `at most ${MOST} bytes`, actual: fileLength });
   progress(0, 1, "Reading the file");
   const bytes = await source.read(0, fileLength);
-  const { error } = await validate(bytes, { warnings: false });
-  if (error !== undefined) throw error;
-  const file = await openLqa(bytes);
-  return await file.readAdapter({ onProgress: (done, total) => progress(done, total, "Decoding") });
+  const file = await open(bytes);
+  return await file.adapter({ onProgress: (done, total) => progress(done, total, "Decoding") });
 }
 
 function download(name: string, bytes: Uint8Array): Download {

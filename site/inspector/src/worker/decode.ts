@@ -4,8 +4,7 @@
  * @module
  */
 import { writeSafetensors } from "../../../../src/adapters/safetensors.ts";
-import { inputLength, type RangedLqa } from "../../../../src/core/index.ts";
-import { decodeFactors } from "../../../../src/core/read/decode.ts";
+import { type DecodedModule, decodeModule, type LqaFile } from "../../../../src/core/index.ts";
 import { bandsText } from "../../../../src/report/bands.ts";
 import { count, size } from "../../../../src/report/format.ts";
 import { facts, html, named, section, table } from "../../../../src/report/page/html.ts";
@@ -15,21 +14,16 @@ import { finite, spectrum } from "../../../../src/report/spectrum.ts";
 import type { DecodeChoice, Download, Made } from "../protocol.ts";
 import { npyFile } from "./npy.ts";
 
-/** Decodes a module. @throws LqaError as `RangedLqa.fetchModule` and `decodeFactors` */
-export async function decodeOne(file: RangedLqa, { module, type }: DecodeChoice): Promise<Made> {
+/** Decodes a module. @throws LqaError as `decode` of an open file */
+export async function decodeOne(file: LqaFile, { module, type }: DecodeChoice): Promise<Made> {
   const record = file.module(module);
-  const factors = await file.fetchModule(record);
-  const exact = decodeFactors(record, factors) as { b: Float32Array; a: Float32Array };
-  const shape = { ...record, ...exact };
+  const factors = await file.packed(record);
+  const exact = decodeModule(record, factors);
+  const shape = { ...record, b: exact.b.data, a: exact.a.data };
   const singularValues = finite(shape) ? spectrum(shape) : undefined;
-  const { b, a } = type === "f32" ? exact : decodeFactors(record, factors, { type });
-  const bits = (data: typeof b): Float32Array | Uint16Array =>
+  const { b, a } = type === "f32" ? exact : decodeModule(record, factors, { type });
+  const bits = ({ data }: typeof b | typeof a): Float32Array | Uint16Array =>
     data instanceof Float32Array ? data : new Uint16Array(data.buffer, data.byteOffset, data.length);
-  const experts = record.experts > 1 ? [record.experts] : [];
-  const shapes = {
-    b: [...experts, record.out, record.rank],
-    a: [...experts, record.rank, inputLength(record)],
-  };
   const stem = module.replace(/[^\w.-]+/g, "_").slice(0, 100);
   const bytes = (data: Float32Array | Uint16Array): Uint8Array =>
     new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
@@ -37,12 +31,12 @@ export async function decodeOne(file: RangedLqa, { module, type }: DecodeChoice)
   const tensors = new Map(
     (["b", "a"] as const).map((factor) => [
       `${module}.lora_${factor.toUpperCase()}.weight`,
-      { element, shape: shapes[factor], data: bytes(bits(factor === "b" ? b : a)) } as const,
+      { element, shape: { b, a }[factor].shape, data: bytes(bits({ b, a }[factor])) } as const,
     ]),
   );
   const downloads: Download[] = [
-    asFile(`${stem}.B.npy`, npyFile(bits(b), shapes.b, type)),
-    asFile(`${stem}.A.npy`, npyFile(bits(a), shapes.a, type)),
+    asFile(`${stem}.B.npy`, npyFile(bits(b), b.shape, type)),
+    asFile(`${stem}.A.npy`, npyFile(bits(a), a.shape, type)),
     asFile(`${stem}.safetensors`, writeSafetensors(tensors)),
   ];
   return { markup: markupOf(record, exact, singularValues).markup, downloads };
@@ -53,14 +47,14 @@ function asFile(name: string, bytes: Uint8Array): Download {
 }
 
 function markupOf(
-  record: ReturnType<RangedLqa["module"]>,
-  { b, a }: { readonly b: Float32Array; readonly a: Float32Array },
+  record: ReturnType<LqaFile["module"]>,
+  { b, a }: DecodedModule,
   singularValues: Float64Array | undefined,
 ) {
   const rows = (
     [
-      ["B", b],
-      ["A", a],
+      ["B", b.data],
+      ["A", a.data],
     ] as const
   ).map(([name, weights]) => [name, ...statistics(weights)]);
   const placed = { ...record, projection: record.name, parameters: 1, loss: undefined, singularValues };

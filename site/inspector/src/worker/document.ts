@@ -6,7 +6,7 @@
  */
 import type { SourceBytes, SourceFiles } from "../../../../src/adapters/dialect.ts";
 import { readAdapter } from "../../../../src/adapters/index.ts";
-import { type Adapter, type ByteSource, openSource, type RangedLqa } from "../../../../src/core/index.ts";
+import { type Adapter, type ByteSource, type LqaFile, open } from "../../../../src/core/index.ts";
 import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail, isLqaError } from "../../../../src/errors.ts";
 import { CONFIG_FILE, weightsAmong } from "../../../../src/node/files/adapter-names.ts";
@@ -40,7 +40,7 @@ export interface OpenLqa {
   readonly title: string;
   readonly remote: boolean;
   /** Undefined if prologue or index cannot be read. */
-  readonly file: RangedLqa | undefined;
+  readonly file: LqaFile | undefined;
   readonly fileLength: number;
 }
 
@@ -143,9 +143,9 @@ async function openFile(source: ByteSource, title: string, remote: boolean): Pro
 }
 
 /** Undefined for a file that is damaged: the validator says how. @throws LqaError of class X if it cannot be read */
-async function attempt(source: ByteSource): Promise<RangedLqa | undefined> {
+async function attempt(source: ByteSource): Promise<LqaFile | undefined> {
   try {
-    return await openSource(source);
+    return await open(source);
   } catch (error) {
     if (!isLqaError(error) || error.class === "X") throw error;
     return undefined;

@@ -1,0 +1,268 @@
+/**
+ * An open `.lqa` file (spec clauses 5, 6 and 13): one object, whatever its bytes are in. Prologue and index are read first
+ * and checked in full; a chunk is read when it is needed, and handed out after its checksum, its padding and its values
+ * have been checked. Nothing is requested that the checked index does not hold, so a file that lies costs no more than
+ * 64 KiB and its index.
+ *
+ * What is handed out is part of one whole, unchanged file. A source that may change is pinned to its root digest when it is
+ * opened (`pin.ts`), and a chunk is handed out after the SHA-256 of its span. From a source that is `stable` (memory, a
+ * Blob, a file held open, a stream) a chunk is handed out after its CRC-32. What has been proven once, a chunk or the whole
+ * file, is not hashed again.
+ *
+ * Opening and decoding need this file and what it imports. Everything else (HTTP, streams, pinning, verification, sections)
+ * is loaded when it is first used, so nothing here may import MessagePack, SHA-256 or the checks of whole files
+ * (test/read/core.test.ts).
+ *
+ * @module
+ */
+
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import type { Origin } from "../../model/adapter.ts";
+import type { PackedFactors } from "../codecs/packed.ts";
+import type { MetaMap } from "../container/meta.ts";
+import { type AnyRecord, type ChunkRecord, type ModuleRecord, placeOf } from "../container/types.ts";
+import { type Decompressor, zstdFor } from "../container/zstd.ts";
+import { type Input, openInput } from "../io/input.ts";
+import type { Pieces } from "../io/pieces.ts";
+import { type ByteSource, eitherSignal, memorySource } from "../io/source.ts";
+import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
+import { moduleFactors, plainTensor } from "./chunks.ts";
+import { decodeModule } from "./decode.ts";
+import { type Header, headerSteps } from "./header.ts";
+import type { LqaFile, OpenOptions } from "./lqa-file.ts";
+import type { Pin } from "./pin.ts";
+import {
+  FIRST_BYTES,
+  type KeepingSource,
+  keepingSource,
+  openHeader,
+  type PlannedRange,
+  planRanges,
+  readExactly,
+} from "./ranges.ts";
+import { breather, runSteps, takeFrom, type WatchOptions } from "./steps.ts";
+import { readerValues, type ValueChecks } from "./values.ts";
+import type { VerifiedIds } from "./verify.ts";
+
+/** What the verbs of an open file have in common. */
+export interface Reading {
+  readonly header: Header;
+  readonly source: KeepingSource;
+  /** The file, where it is in memory. */
+  readonly bytes: Uint8Array | undefined;
+  readonly pin: Pin | undefined;
+  readonly options: OpenOptions;
+  verified: VerifiedIds | undefined;
+}
+
+/** Ranges read ahead. */
+const AHEAD = 4;
+
+/**
+ * Opens a file: bytes in memory, a `Blob` or `File`, a `URL`, anything with ranges, or a stream.
+ *
+ * ```ts
+ * const file = await open(new URL("https://example.org/adapter.lqa"));
+ * for await (const { name, multiplier, b, a } of file.decodeAll()) load(name, multiplier, b.data, a.data);
+ * ```
+ *
+ * A server takes two requests: 64 KiB, and digest list, trailer and small sections; a file below 64 KiB takes one, an index
+ * above 64 KiB one more. What is read of a stream is kept; `decodeStream` decodes with one chunk in memory.
+ *
+ * @throws LqaError of any class but X, S and B; what is wrong with the source. Bytes that are shorter or longer than the file:
+ *   the first error of the file, as {@link LqaFile.verify}. Any other source: TRUNCATED_FILE or TRAILING_BYTES. Unless the source
+ *   is stable, or with `fileId`, also TRAILER_CRC, TRAILER_MISMATCH, ROOT_DIGEST, WRONG_FILE; USAGE for a `fileId` that is
+ *   not 64 hexadecimal digits; TypeError for what is no input
+ */
+export async function open(input: Input, options: OpenOptions = {}): Promise<LqaFile> {
+  const { fileId, signal, limits = "core" } = options;
+  if (fileId !== undefined && !/^[0-9a-f]{64}$/i.test(fileId))
+    fail(KIND.USAGE, { where: "fileId", expected: "64 hexadecimal digits", actual: fileId.slice(0, 80) });
+  const opened = await openInput(input);
+  if (opened.kind === "bytes") {
+    const { bytes } = opened;
+    const header = await runSteps(headerSteps(limits), takeFrom(bytes), signal);
+    const source = keepingSource(memorySource(bytes));
+    // The length is wrong, which is the first error only if nothing before the end is.
+    if (bytes.length !== header.prologue.fileLength)
+      await verify({ header, source, bytes, pin: undefined, options, verified: undefined });
+    return fileOf(header, source, bytes, options);
+  }
+  const source = opened.kind === "source" ? opened.source : await streamed(opened.pieces, options);
+  const found = await openHeader(source, { limits, signal });
+  return await fileOf(found.header, found.source, undefined, options);
+}
+
+/** Opens a file in memory that a validator has found valid, values included: nothing of it is hashed again. */
+export async function openVerified(bytes: Uint8Array, verified: VerifiedIds): Promise<LqaFile> {
+  const header = await runSteps(headerSteps("core"), takeFrom(bytes));
+  const source = keepingSource(memorySource(bytes));
+  return verbsOf({ header, source, bytes, pin: undefined, options: {}, verified });
+}
+
+async function streamed(pieces: Pieces, options: OpenOptions): Promise<ByteSource> {
+  const { piecesSource } = await import("../io/pieces.ts");
+  return piecesSource(pieces, options.budgetBytes ?? CHUNK_BUDGET, options.signal);
+}
+
+async function verify(reading: Reading, watch: WatchOptions = {}): Promise<VerifiedIds> {
+  return (await import("./whole.ts")).verifyFile(reading, watch);
+}
+
+async function fileOf(
+  header: Header,
+  source: KeepingSource,
+  bytes: Uint8Array | undefined,
+  options: OpenOptions,
+): Promise<LqaFile> {
+  const { fileId, signal } = options;
+  const pinned = source.stable !== true || fileId !== undefined;
+  const pin = pinned ? await (await import("./pin.ts")).pinFile(source, header, fileId, signal) : undefined;
+  return verbsOf({ header, source, bytes, pin, options, verified: undefined });
+}
+
+function verbsOf(reading: Reading): LqaFile {
+  const { header, source, pin, options } = reading;
+  const { prologue, index } = header;
+  const { fileLength } = prologue;
+  const budget = options.budgetBytes ?? CHUNK_BUDGET;
+  const values = readerValues();
+  /** Chunks of a stable source that have passed their checks. */
+  const proven = new WeakSet<AnyRecord>();
+  let zstd: Promise<Decompressor | undefined> | undefined;
+
+  const recordOf = moduleFinder(index.modules);
+  /** For tensors; sections may need another one. */
+  const zstdOf = ({ compression }: ChunkRecord): Promise<Decompressor | undefined> | undefined =>
+    compression === "none" ? undefined : (zstd ??= zstdFor(index.tensors, options));
+  const planOf = <T extends AnyRecord>(records: Iterable<T>): PlannedRange<T>[] =>
+    planRanges(records, options, pin && (({ chunk }) => pin.spanOf(chunk)));
+  /** The chunks of a range, as many as there are records in it. */
+  const readRange = async (range: PlannedRange<AnyRecord>, signal?: AbortSignal): Promise<Uint8Array[]> => {
+    const either = eitherSignal(signal, options.signal);
+    const where = placeOf(range.chunks[0]!);
+    if (pin !== undefined) return await pin.read(source, range, { ...options, where, signal: either });
+    const bytes = await readExactly(source, range, where, fileLength, either);
+    return range.chunks.map(({ chunk: { offset, length } }) =>
+      bytes.subarray(offset - range.offset, offset - range.offset + length),
+    );
+  };
+  const readChunk = async (record: AnyRecord, signal?: AbortSignal): Promise<Uint8Array> => {
+    assertRoom(record, budget, placeOf(record));
+    const range = planOf([record])[0]!;
+    if (pin === undefined || range.length > FIRST_BYTES) return (await readRange(range, signal))[0]!;
+    // Small modules share a span: reading one after the other reads it once.
+    const { offset, length } = range;
+    source.keep("last", offset, await source.read(offset, length, eitherSignal(signal, options.signal)));
+    try {
+      return (await readRange(range, signal))[0]!;
+    } catch (error) {
+      source.keep("last", offset, new Uint8Array(0));
+      throw error;
+    }
+  };
+  /** What is made of a chunk, with the checks it still needs. */
+  const checked = <R extends AnyRecord, T>(record: R, make: (values: ValueChecks | undefined) => T): T => {
+    const made = make(reading.verified !== undefined || proven.has(record) ? undefined : values);
+    if (source.stable === true) proven.add(record);
+    return made;
+  };
+  const factorsOf = (record: ModuleRecord, chunk: Uint8Array): PackedFactors =>
+    checked(record, (values) => moduleFactors(chunk, record, values));
+  const section = async (type: "META" | "ORIG", signal?: AbortSignal): Promise<MetaMap | undefined> => {
+    const record = index.sections.find((s) => s.type === type);
+    if (record === undefined) return undefined;
+    const [chunk, zstd] = [await readChunk(record, signal), await zstdFor([record], options)];
+    return (await import("../container/meta.ts")).sectionMap(chunk, record, zstd);
+  };
+
+  const file: LqaFile = {
+    source,
+    prologue,
+    index,
+    modules: index.modules,
+    tensors: index.tensors,
+    sections: index.sections,
+    get verified() {
+      return reading.verified;
+    },
+    module: recordOf,
+    plan: (modules = index.modules) => planOf([...modules].map(recordOf)),
+    async packed(module, { signal } = {}) {
+      const record = recordOf(module);
+      return factorsOf(record, await readChunk(record, signal));
+    },
+    async decode(module, { signal, onProgress: _, ...how } = {}) {
+      const record = recordOf(module);
+      return decodeModule(record, await file.packed(record, { signal }), how);
+    },
+    async *packedAll({ modules, signal, onProgress } = {}) {
+      const ranges = file.plan(modules);
+      for (const { chunks } of ranges)
+        for (const record of chunks) assertRoom(record, budget, placeOf(record));
+      const total = ranges.reduce((sum, { length }) => sum + length, 0);
+      const breathe = breather(signal);
+      let done = 0;
+      const control = new AbortController();
+      const abort = (): void => control.abort(signal?.reason);
+      signal?.addEventListener("abort", abort);
+      const requests: Promise<Uint8Array[]>[] = [];
+      try {
+        for (const [i, range] of ranges.entries()) {
+          while (requests.length < ranges.length && requests.length < i + (options.ahead ?? AHEAD)) {
+            const promise = readRange(ranges[requests.length]!, control.signal);
+            // Its error is thrown when its turn comes, or never if an earlier one failed.
+            promise.catch(() => {});
+            requests.push(promise);
+          }
+          const chunks = await requests[i]!;
+          requests[i] = NONE;
+          onProgress?.((done += range.length), total);
+          for (const [k, record] of range.chunks.entries()) {
+            await breathe();
+            const factors = factorsOf(record, chunks[k]!);
+            yield { record, factors, decode: (how) => decodeModule(record, factors, how) };
+          }
+        }
+      } finally {
+        signal?.removeEventListener("abort", abort);
+        control.abort();
+      }
+    },
+    async *decodeAll({ modules, signal, onProgress, into, ...how } = {}) {
+      for await (const { record, decode } of file.packedAll({ modules, signal, onProgress }))
+        yield decode(into === undefined ? how : { ...how, into: into(record) });
+    },
+    async tensor(record, { signal } = {}) {
+      const [chunk, zstd] = [await readChunk(record, signal), await zstdOf(record)];
+      return checked(record, (values) => plainTensor(chunk, record, zstd, values));
+    },
+    meta: async ({ signal } = {}) => (await section("META", signal)) ?? {},
+    origin: async ({ signal } = {}) => (await section("ORIG", signal)) as Origin | undefined,
+    shapeFingerprint: async () => (await import("./whole.ts")).fingerprintOf(index.modules),
+    storedIds: async ({ signal } = {}) => (await import("./whole.ts")).storedIds(reading, signal),
+    verify: (watch) => verify(reading, watch),
+    adapter: async (watch = {}) => (await import("./whole.ts")).readAdapter(file, reading, watch),
+    async *events(watch = {}) {
+      yield* (await import("./whole.ts")).fileEvents(reading, watch);
+    },
+  };
+  return file;
+}
+
+const NONE: Promise<Uint8Array[]> = Promise.resolve([]);
+
+/** Finds modules by name; a record is found by itself. What it returns throws USAGE if there is no such module. */
+function moduleFinder(modules: readonly ModuleRecord[]): (module: ModuleRecord | string) => ModuleRecord {
+  /** Made for the first name: reading all modules needs none. */
+  let byName: Map<string, ModuleRecord> | undefined;
+  return (which) => {
+    if (typeof which !== "string") return which;
+    byName ??= new Map(modules.map((module) => [module.name, module]));
+    return (
+      byName.get(which) ??
+      fail(KIND.USAGE, { where: "module name", expected: "a module of this file", actual: which })
+    );
+  };
+}

@@ -1,0 +1,134 @@
+/**
+ * What an open file does with all of its bytes: verify them, hand them out in file order, decode all of them, read the ids.
+ * Loaded when it is first needed: it brings the checks of whole files, SHA-256 and MessagePack.
+ *
+ * @module
+ */
+import {
+  type Adapter,
+  type LoraModule,
+  type Origin,
+  type PlainTensor,
+  shapeOf,
+} from "../../model/adapter.ts";
+import { toHex } from "../container/bytes.ts";
+import { shapeFingerprint } from "../container/digests.ts";
+import { DIGEST_BYTES } from "../container/layout.ts";
+import type { MetaMap } from "../container/meta.ts";
+import { allChunks, type ModuleRecord } from "../container/types.ts";
+import { zstdFor } from "../container/zstd.ts";
+import { assertNotAborted, eitherSignal } from "../io/source.ts";
+import { ADAPTER_BUDGET, assertAdapter, CHUNK_BUDGET } from "./budget.ts";
+import { Engine } from "./engine.ts";
+import type { LqaEvent, PackedModule } from "./events.ts";
+import type { Reading } from "./file.ts";
+import { chunksStart } from "./header.ts";
+import type { LqaFile } from "./lqa-file.ts";
+import { piecesFrom, readExactly } from "./ranges.ts";
+import { runSteps, takeFrom, type WatchOptions } from "./steps.ts";
+import { eventsOf } from "./stream.ts";
+import { readerValues } from "./values.ts";
+import { bodySteps, storedRoot, type VerifiedIds } from "./verify.ts";
+
+/** See {@link LqaFile.verify}. */
+export async function verifyFile(reading: Reading, watch: WatchOptions): Promise<VerifiedIds> {
+  const { bytes, header, options } = reading;
+  const signal = eitherSignal(watch.signal, options.signal);
+  assertNotAborted(signal);
+  if (reading.verified !== undefined) return reading.verified;
+  if (bytes === undefined) {
+    for await (const _ of fileEvents(reading, watch));
+    return reading.verified!;
+  }
+  const { prologue, index } = header;
+  const steps = bodySteps(header, {
+    tools: { zstd: await zstdFor(allChunks(index), options) },
+    values: readerValues(),
+    budgetBytes: options.budgetBytes ?? CHUNK_BUDGET,
+  });
+  const take = takeFrom(bytes, chunksStart(prologue), prologue.fileLength, watch.onProgress);
+  reading.verified = await runSteps(steps, take, signal);
+  return reading.verified;
+}
+
+/** See {@link LqaFile.events}. */
+export async function* fileEvents(
+  reading: Reading,
+  { signal, onProgress }: WatchOptions,
+): AsyncGenerator<LqaEvent, void, undefined> {
+  const { header, source, pin, options } = reading;
+  const { prologue, index } = header;
+  const either = eitherSignal(signal, options.signal);
+  const budgetBytes = options.budgetBytes ?? CHUNK_BUDGET;
+  const { digests: pinned, end } = pin ?? {};
+  const { zstd } = options;
+  const engine = new Engine({ zstd, budgetBytes, signal: either, pinned }, header);
+  const start = chunksStart(prologue);
+  // Where the size is not known, one byte more shows whether the file ends there.
+  const more = source.size === undefined ? 1 : 0;
+  const stop = end === undefined ? prologue.fileLength + more : index.digests.offset;
+  async function* pieces(): AsyncGenerator<Uint8Array, void, undefined> {
+    let at = start;
+    for await (const piece of piecesFrom(source, start, stop, either, { onProgress })) {
+      at += piece.length;
+      yield piece;
+    }
+    // What the file was pinned to, not what the source would say now.
+    if (end !== undefined && at === stop) yield end;
+  }
+  for await (const event of eventsOf(engine, pieces(), either)) {
+    if (event.type === "end") reading.verified = { fileId: event.fileId, contentId: event.contentId };
+    yield event;
+  }
+}
+
+/** See {@link LqaFile.adapter}. */
+export async function readAdapter(
+  file: LqaFile,
+  reading: Reading,
+  { signal, onProgress }: WatchOptions,
+): Promise<Adapter> {
+  const budgetBytes = reading.options.budgetBytes ?? ADAPTER_BUDGET;
+  assertAdapter(file.modules, budgetBytes);
+  const modules: LoraModule[] = [];
+  const add = ({ record, decode }: Pick<PackedModule, "record" | "decode">): void => {
+    const { b, a } = decode({ budgetBytes });
+    modules.push({ ...shapeOf(record), b: b.data, a: a.data });
+    onProgress?.(modules.length, file.modules.length);
+  };
+  const tensors: PlainTensor[] = [];
+  if (reading.verified !== undefined) {
+    for await (const module of file.packedAll({ signal })) add(module);
+    for (const record of file.tensors) tensors.push(await file.tensor(record, { signal }));
+    return { modules, tensors, origin: await file.origin({ signal }), meta: await file.meta({ signal }) };
+  }
+  const sections: { META?: MetaMap | undefined; ORIG?: MetaMap | undefined } = {};
+  for await (const event of fileEvents(reading, { signal })) {
+    if (event.type === "module") add(event);
+    else if (event.type === "tensor") tensors.push(event.tensor);
+    else if (event.type === "section") sections[event.record.type as "META" | "ORIG"] = event.map;
+  }
+  return { modules, tensors, origin: sections.ORIG as Origin | undefined, meta: sections.META ?? {} };
+}
+
+/** See {@link LqaFile.storedIds}. */
+export async function storedIds(
+  { header, source, pin, options }: Reading,
+  signal: AbortSignal | undefined,
+): Promise<VerifiedIds> {
+  const { digests } = header.index;
+  const { fileLength } = header.prologue;
+  const extent = { offset: digests.offset, length: fileLength - digests.offset };
+  const end =
+    pin?.end ??
+    (await readExactly(source, extent, "trailer", fileLength, eitherSignal(signal, options.signal)));
+  return {
+    fileId: pin?.fileId ?? toHex(storedRoot(header, end.subarray(digests.length))),
+    contentId: toHex(end.subarray(0, DIGEST_BYTES)),
+  };
+}
+
+/** See {@link LqaFile.shapeFingerprint}. */
+export function fingerprintOf(modules: readonly ModuleRecord[]): string {
+  return toHex(shapeFingerprint(modules));
+}
