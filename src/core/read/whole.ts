@@ -90,6 +90,8 @@ export async function readAdapter(
 ): Promise<Adapter> {
   const budgetBytes = reading.options.budgetBytes ?? ADAPTER_BUDGET;
   assertAdapter(file.modules, budgetBytes);
+  // Bytes in memory are verified where they are; anything else in the one pass that reads it.
+  if (reading.bytes !== undefined) await verifyFile(reading, { signal });
   const modules: LoraModule[] = [];
   const add = ({ record, decode }: Pick<PackedModule, "record" | "decode">): void => {
     const { b, a } = decode({ budgetBytes });
