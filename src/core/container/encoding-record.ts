@@ -62,10 +62,11 @@ export const ROLE_LAYOUTS: Readonly<Record<ModuleRole, readonly BaseLayout[]>> =
   conv3d: ["out-in"],
 };
 
-/** Number of the element type of a float type; 0 for none. */
-function floatNumber(type: FloatType | undefined): number {
-  return type === undefined ? 0 : ELEMENT_TYPES.indexOf(type.toUpperCase() as ElementType);
-}
+/** Float types by their numbers. */
+const FLOATS: readonly (FloatType | undefined)[] = ELEMENT_TYPES.map((type) => {
+  const name = type?.toLowerCase() as FloatType;
+  return name in FLOAT_BYTES ? name : undefined;
+});
 
 const EMPTY: EncodingRecord = {
   codec: 0,
@@ -86,8 +87,9 @@ export function writeEncoding(encoding: Encoding): EncodingRecord {
     ...EMPTY,
     ...fields,
     codec: codec.number,
-    element: floatNumber(element),
-    scale: floatNumber(scale),
+    // No type is number 0, as undefined is.
+    element: FLOATS.indexOf(element),
+    scale: FLOATS.indexOf(scale),
   };
 }
 
@@ -109,8 +111,7 @@ export function readEncoding(record: EncodingRecord, where: string, offset: numb
     ...{ bits, groupExponent, table, rotation, unknown, bad, draft },
     float(field, expected) {
       const type = ELEMENT_TYPES[record[field]] ?? unknown(field, expected);
-      const name = type.toLowerCase();
-      return name in FLOAT_BYTES ? (name as FloatType) : bad(field, expected, type);
+      return FLOATS[record[field]] ?? bad(field, expected, type);
     },
   });
   // What the codec leaves no choice of has one value: one encoding, one record.
