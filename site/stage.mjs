@@ -79,23 +79,22 @@ function shaped(file, source) {
   return file === SPECIFICATION ? specification(text) : text;
 }
 
-/** The front page: the README without its title, below a headline. */
+/** The front page: the README, whose title and first sentences are the headline. */
 function home(readme) {
-  const [, tagline] = /^\*\*.*?\*\* (.*)$/m.exec(readme);
-  const body = readme.slice(readme.indexOf(tagline) + tagline.length);
+  const [whole, name, text, tagline] = /^# (\w+): (.*)\n\n(.*)\n/.exec(readme);
   return `---
 layout: home
 hero:
-  name: LQA
-  text: Quantized LoRA adapters, one file each
+  name: ${name}
+  text: ${JSON.stringify(text)}
   tagline: ${JSON.stringify(tagline.replaceAll("`", ""))}
   actions:
-    - { theme: brand, text: Guide, link: /docs/guide }
+    - { theme: brand, text: First adapter, link: /docs/guide/first-adapter }
+    - { theme: alt, text: Guide, link: /docs/guide }
     - { theme: alt, text: Specification, link: /spec/lqa-v1 }
-    - { theme: alt, text: What it costs and keeps, link: /docs/results }
 ---
 
-${body}`;
+${readme.slice(whole.length)}`;
 }
 
 /** Headings get the anchors that clauses of errors link to, and mentions of clauses link there. */

@@ -1,5 +1,5 @@
 /**
- * The TypeScript of the README, run as it stands against the built library: the adapter is a small one, and the address one
+ * The TypeScript of the README and of the page about code, run as it is against the built library: the adapter is a small one, and the address one
  * of this machine.
  */
 import { execFile } from "node:child_process";
@@ -14,8 +14,9 @@ import { answerRange, serve } from "./helpers/server.ts";
 import { temporaryDirectory } from "./helpers/temporary.ts";
 
 const root = new URL("../", import.meta.url);
-const readme = readFileSync(new URL("README.md", root), "utf8");
-const blocks = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!);
+const blocks = ["README.md", "docs/guide/code.md"].flatMap((page) =>
+  [...readFileSync(new URL(page, root), "utf8").matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!),
+);
 const ADDRESS = "https://example.org/adapter.lqa";
 
 const folder = temporaryDirectory();
@@ -54,28 +55,27 @@ const NAMES = ["0", "1"].flatMap((layer) =>
 );
 
 describe("the README", () => {
-  it("has four pieces of code", () => expect(blocks).toHaveLength(4));
+  it("has four pieces of code, with the page about code", () => expect(blocks).toHaveLength(4));
+
+  it("reads a file", async () => {
+    const told = (await run(blocks[0]!, "told")) as string[][];
+    expect(told.map(([, name]) => name)).toEqual(NAMES);
+  });
 
   it("encodes and decodes", async () => {
     const show = "[report.bitsPerParameter, file.modules.map(({ name }) => name)]";
-    const [bits, names] = (await run(blocks[0]!, show)) as [number, string[]];
+    const [bits, names] = (await run(blocks[1]!, show)) as [number, string[]];
     expect(bits).toBeGreaterThan(0.5);
     expect(names).toEqual(NAMES);
   });
 
   it("streams, and reads one module by its range", async () => {
-    const told = (await run(blocks[1]!, "told")) as string[][];
+    const told = (await run(blocks[2]!, "told")) as string[][];
     expect(told.map(([what, name]) => (what === "load" ? name : what))).toEqual([...NAMES, "use"]);
   });
 
   it("decodes into one memory, over threads, and a dense module", async () => {
     const show = "[told.map(([, name]) => name), buffer.constructor.name, modules.length, delta.length]";
-    expect(await run(blocks[2]!, show)).toEqual([NAMES, "SharedArrayBuffer", 4, 512 * 512]);
-  });
-
-  it("applies adapters of a pool to a batch", async () => {
-    const show = `[[...leases.keys()], [...failures.keys()], pool.statistics.leases,
-      [0, 1, 2].map((row) => y.subarray(512 * row, 512 * (row + 1)).some((value) => value !== 0))]`;
-    expect(await run(blocks[3]!, show)).toEqual([["my-adapter"], ["another"], 0, [true, false, true]]);
+    expect(await run(blocks[3]!, show)).toEqual([NAMES, "SharedArrayBuffer", 4, 512 * 512]);
   });
 });

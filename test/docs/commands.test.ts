@@ -1,4 +1,4 @@
-/** The commands of the README and of the page about reports, run as they stand. test/readme.test.ts runs the README's programs. */
+/** Commands of the README and of pages, run as they are. test/readme.test.ts runs the README's programs. */
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -71,7 +71,7 @@ const commands = (page: string): string[] =>
   );
 
 describe("the programs of the documentation", () => {
-  it.each(["README.md", "docs/guide/reading.md", "docs/guide/serving.md"])(
+  it.each(["README.md", "docs/guide/code.md", "docs/guide/reading.md", "docs/guide/serving.md"])(
     "of %s run without a compiler",
     (page) => {
       const programs = blocksOf(page).filter(({ language }) => language === "ts");
@@ -84,24 +84,37 @@ describe("the programs of the documentation", () => {
 
 describe("the commands of the documentation", { timeout: 300_000 }, () => {
   it("do what the README says", () => {
-    const blocks = commands("README.md");
-    expect(blocks).toHaveLength(3);
-    const [first, second, third] = blocks as [string, string, string];
+    const [block, ...others] = commands("README.md");
+    expect(others).toEqual([]);
     const folder = prepared();
-    runCommands(first, folder);
-    expect(listing(folder)).toEqual(
-      expect.arrayContaining(["curve.svg", "my-adapter.lqa", "report.html", "restored"]),
-    );
-    runCommands(second, folder);
-    expect(listing(folder)).toEqual(
-      expect.arrayContaining(["merged", "my-adapter.gguf", "out", "peft-adapter", "served", "style.lqa"]),
-    );
-    // Of the third, each line is a way to extract; two of them to the same place.
-    for (const line of third.trim().split("\n")) {
-      const output = /-o (\S+)/.exec(line)![1]!;
-      runCommands(`rm -r -f ${output}\n${line}`, folder);
-      expect(listing(folder)).toContain(output.replace("/", ""));
-    }
+    runCommands(block!, folder);
+    expect(listing(folder)).toEqual(expect.arrayContaining(["my-adapter.lqa", "restored"]));
+  });
+
+  it("do what the page of features says", () => {
+    const [block, ...others] = commands("docs/features.md");
+    expect(others).toEqual([]);
+    const folder = prepared();
+    runCommands(`lqa encode my-adapter -o my-adapter.lqa\n${block!}`, folder);
+    const made = [
+      "curve.svg",
+      "merged",
+      "my-adapter.gguf",
+      "out",
+      "peft-adapter",
+      "report.html",
+      "served",
+      "style.lqa",
+    ];
+    expect(listing(folder)).toEqual(expect.arrayContaining(made));
+  });
+
+  it("do what the page about extracting says", () => {
+    const [block, ...others] = commands("docs/guide/extract.md");
+    expect(others).toEqual([]);
+    const folder = prepared();
+    runCommands(block!, folder);
+    expect(listing(folder)).toEqual(expect.arrayContaining(["extracted", "extracted.lqa", "most"]));
   });
 
   it("do what the page about reports says", () => {
