@@ -48,6 +48,7 @@ export const CONTENTS = [
       ["docs/changes-before-1.0.md", "What changed before 1.0"],
       ["conformance/README.md", "Conformance suite"],
       ["integrations/python/README.md", "Python package"],
+      ["integrations/c/README.md", "C library"],
     ],
   },
   {

@@ -99,14 +99,15 @@ export function findCompiler(): { readonly cc: string } | { readonly skipped: st
     : { skipped: `there is no C compiler ${cc}` };
 }
 
-/** Compiles a program of C with the reader beside it, without a warning, and runs it. */
+/** Compiles a program of C with the library for C, without a warning, and runs it. */
 export async function runC(cc: string, code: string, folder: string): Promise<string> {
-  const reader = join(root, "conformance/readers/c");
+  const library = join(root, "integrations/c");
   writeFileSync(join(folder, "block.c"), code);
-  const sources = ["block.c", join(reader, "lqa.c"), join(reader, "lqa_tables.c")];
+  const files = ["lqa.c", "lqa_decode.c", "lqa_hash.c", "lqa_tables.c"].map((name) => join(library, name));
+  const sources = ["block.c", ...files];
   await run(
     cc,
-    ["-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-I", reader, "-o", "block", ...sources, "-lm"],
+    ["-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-I", library, "-o", "block", ...sources, "-lm"],
     {
       cwd: folder,
     },

@@ -291,11 +291,13 @@ def built(build: list[Any], env: dict[str, str]) -> list[str]:
 def build_c(folder: Path) -> tuple[list[list[str]], list[Site]]:
     switches = Switches("REMOVED")
     shutil.copytree(READERS / "c", folder, ignore=shutil.ignore_patterns("out"))
-    for name in ("lqa.c", "apply.c"):
-        source = instrument_c(switches, name, (folder / name).read_text(encoding="utf-8"))
-        (folder / name).write_text(SWITCH_C + source, encoding="utf-8")
+    library = folder / "library"
+    shutil.copytree(ROOT / "integrations/c", library, ignore=shutil.ignore_patterns("out", "test", "examples"))
+    for file in (library / "lqa.c", folder / "apply.c"):
+        source = instrument_c(switches, file.name, file.read_text(encoding="utf-8"))
+        file.write_text(SWITCH_C + source, encoding="utf-8")
     warnings = "-Wno-parentheses -Wno-error"
-    env = {**os.environ, "CFLAGS": f"{warnings} {os.environ.get('CFLAGS', '')}"}
+    env = {**os.environ, "LQA_LIBRARY": str(library), "CFLAGS": f"{warnings} {os.environ.get('CFLAGS', '')}"}
     return [built([folder / "build", "--sanitize", *zstd], env) for zstd in (["--zstd"], [])], switches.sites
 
 

@@ -56,13 +56,14 @@ static lqa_code replace(context *c, const lqa_tensor *t) {
 
 /* All factors of all experts: factor[0] is [experts][rank][out], factor[1] [experts][rank][in times kernel]. */
 static lqa_code decode(context *c, const lqa_module *m, float *factor[2]) {
+  static const lqa_form form = {LQA_F32, LQA_BY_COMPONENT, 0, 0};
   const uint8_t *payload;
-  lqa_planes p;
   const lqa_code code = lqa_module_payload(c->f, m, LQA_INTEGRITY, c->scratch, c->scratch_size, &payload);
   if (code) return code;
-  for (memset(&p, 0, sizeof p); lqa_next_planes(c->f, m, &p);)
-    for (uint32_t i = 0; i < p.components; i++)
-      lqa_decode(&p, payload, i, factor[p.factor] + ((uint64_t)p.expert * m->rank + p.first + i) * p.n);
+  void *scratch = malloc(LQA_DECODE_SCRATCH);
+  if (!scratch) return LQA_BUDGET;
+  for (int i = 0; i < 2; i++) lqa_decode_factor(c->f, m, payload, i, &form, factor[i], scratch);
+  free(scratch);
   return LQA_OK;
 }
 

@@ -134,7 +134,7 @@ typedef struct reading {
   uint32_t *work;
   uint8_t *scratch;
   size_t scratch_size;
-  float *vector; /* one decoded vector */
+  void *factor;  /* room for the largest decoded factor, and behind it for decoding */
   lqa_level level;
   uint64_t budget;
   const char *failed; /* NOT_FOUND, IO, BUDGET: what is no fault of the file */
@@ -159,12 +159,12 @@ static lqa_code open_and_verify(reading *r) {
   }
   code = lqa_verify(&r->file, r->level, r->scratch, r->scratch_size, &r->ids);
   if (code || r->level < LQA_VALUES) return code;
-  uint64_t longest = 0;
+  uint64_t weights = 0;
   lqa_module m;
   for (memset(&m, 0, sizeof m); lqa_next_module(&r->file, &m);)
     for (int i = 0; i < 2 && decoded_bytes(&m) <= r->budget; i++)
-      if (m.vector_length[i] > longest) longest = m.vector_length[i];
-  if (longest && !(r->vector = malloc((size_t)longest * sizeof *r->vector))) return r->failed = "BUDGET", LQA_BUDGET;
+      if (lqa_factor_weights(&m, i) > weights) weights = lqa_factor_weights(&m, i);
+  if (weights && !(r->factor = malloc(LQA_DECODE_SCRATCH + (size_t)weights * sizeof(float)))) return r->failed = "BUDGET", LQA_BUDGET;
   return LQA_OK;
 }
 
@@ -172,31 +172,25 @@ static int exit_code(const reading *r, lqa_code code) {
   return r->failed && strcmp(r->failed, "BUDGET") ? 2 : lqa_code_exit(code);
 }
 
-enum { PIECE = 1024 };
+/* The digest of `count` values of `size` bytes, little-endian on every machine. */
+static void hash_values(const uint8_t *values, uint64_t count, size_t size, uint8_t digest[32]) {
+  const uint16_t one = 1;
+  const int little = *(const uint8_t *)&one;
+  lqa_sha256 hash;
+  lqa_sha256_start(&hash);
+  if (little) lqa_sha256_add(&hash, values, (size_t)count * size);
+  for (uint64_t i = 0; !little && i < count; i++)
+    for (size_t byte = size; byte-- > 0;) lqa_sha256_add(&hash, values + i * size + byte, 1);
+  lqa_sha256_end(&hash, digest);
+}
+
 static void print_hashes(reading *r, const lqa_module *m, const uint8_t *payload) {
-  lqa_sha256 hashes[2][2]; /* f32 and f16, B' and A' */
-  uint8_t digest[32], wide[4 * PIECE], narrow[2 * PIECE];
-  lqa_planes p;
-  for (int i = 0; i < 4; i++) lqa_sha256_start(&hashes[i / 2][i % 2]);
-  for (memset(&p, 0, sizeof p); lqa_next_planes(&r->file, m, &p);)
-    for (uint32_t c = 0; c < p.components; c++) {
-      lqa_decode(&p, payload, c, r->vector);
-      for (uint64_t i = 0, end; i < p.n; i = end) { /* in pieces, little-endian on every machine */
-        end = p.n - i < PIECE ? p.n : i + PIECE;
-        for (uint64_t k = 0; k < end - i; k++) {
-          uint32_t bits;
-          memcpy(&bits, r->vector + i + k, 4);
-          const uint32_t half = lqa_f32_to_f16(r->vector[i + k]);
-          for (int byte = 0; byte < 4; byte++) wide[4 * k + (uint64_t)byte] = (uint8_t)(bits >> 8 * byte);
-          for (int byte = 0; byte < 2; byte++) narrow[2 * k + (uint64_t)byte] = (uint8_t)(half >> 8 * byte);
-        }
-        lqa_sha256_add(&hashes[0][p.factor], wide, (size_t)(4 * (end - i)));
-        lqa_sha256_add(&hashes[1][p.factor], narrow, (size_t)(2 * (end - i)));
-      }
-    }
   for (int i = 0; i < 4; i++) {
     static const char *const before[] = {"{\"f32\":{\"b\":", ",\"a\":", "},\"f16\":{\"b\":", ",\"a\":"};
-    lqa_sha256_end(&hashes[i / 2][i % 2], digest);
+    const lqa_form form = {i < 2 ? LQA_F32 : LQA_F16, LQA_BY_COMPONENT, 0, 0};
+    uint8_t digest[32], *const values = (uint8_t *)r->factor + LQA_DECODE_SCRATCH;
+    lqa_decode_factor(&r->file, m, payload, i % 2, &form, values, r->factor);
+    hash_values(values, lqa_factor_weights(m, i % 2), i < 2 ? 4 : 2, digest);
     fputs(before[i], stdout);
     print_hex(digest, 32);
   }
@@ -417,7 +411,7 @@ static int answer(reading *r, const char *path, int from_input, const char *befo
   free(r->data.at);
   free(r->work);
   free(r->scratch);
-  free(r->vector);
+  free(r->factor);
   return exit_code(r, code);
 }
 

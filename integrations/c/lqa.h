@@ -8,7 +8,7 @@
  *   lqa_open     checks everything that needs no chunk (steps 1 to 3 of clause 15.2)
  *   lqa_next_*   go through modules, tensors and sections
  *   lqa_payload  checks one chunk and gives its payload
- *   lqa_decode   gives one vector as f32, bit for bit as clause 8.7 demands
+ *   lqa_decode_factor  gives the weights of a factor as f32 or f16
  *   lqa_verify   does everything else (steps 4 to 7) in the order of clause 15.2
  */
 #ifndef LQA_H
@@ -187,8 +187,25 @@ lqa_code lqa_section_payload(lqa_file *f, const lqa_section *s, void *scratch, s
 
 /* 1 and the planes of the next factor in file order (expert, band, factor), or 0 at the end. */
 int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p);
-/* Vector `component` (counted within the band) of a payload from lqa_module_payload, p->n weights (clause 8). */
-void lqa_decode(const lqa_planes *p, const uint8_t *payload, uint32_t component, float *out);
+
+/* ---- Weights (8) ---- */
+
+enum { LQA_B, LQA_A };                      /* factors: B' has vectors of `out` weights, A' of `in` times kernel */
+enum { LQA_BY_COMPONENT, LQA_BY_WEIGHT };   /* orders: [experts][rank][n], as stored, and [experts][n][rank] */
+enum { LQA_WITHOUT_AVX512 = 1, LQA_WITHOUT_AVX2 };
+#define LQA_DECODE_SCRATCH 135424u          /* bytes, aligned as malloc does */
+
+typedef struct lqa_form {
+  uint8_t element;    /* LQA_F32, or LQA_F16: bit patterns in uint16_t */
+  uint8_t order;      /* PEFT has B' LQA_BY_WEIGHT and A' LQA_BY_COMPONENT */
+  uint8_t multiplied; /* 1: times the multiplier of the module, which rounds once more */
+  uint8_t without;    /* 0: what the processor has. LQA_WITHOUT_*: less of it, for tests; the weights are the same */
+} lqa_form;
+
+uint64_t lqa_factor_weights(const lqa_module *m, int factor); /* experts times rank times n */
+/* A factor of a payload from lqa_module_payload, bit for bit as clause 8.7 demands; `out` has room for its weights. */
+void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *payload, int factor, const lqa_form *form,
+                       void *out, void *scratch);
 uint16_t lqa_f32_to_f16(float value); /* clause 3.2 */
 /* Element i of the payload of a tensor of a float type, exactly. */
 double lqa_value(const uint8_t *payload, uint8_t element, uint64_t i);
@@ -222,7 +239,7 @@ int lqa_mp_check(const uint8_t *p, size_t size, size_t *wrong); /* 1 if it is on
 #define LQA_TRELLIS_TABLES 6
 typedef struct lqa_trellis {
   uint8_t step_bits, weights_per_step; /* k and V of clause 8.6 */
-  int8_t entries[512];                 /* T[w][v] is entry w V + v */
+  int16_t entries[512];                /* T[w][v] is entry w V + v */
 } lqa_trellis;
 extern const lqa_trellis lqa_trellis_tables[LQA_TRELLIS_TABLES];
 extern const uint8_t lqa_text_dictionary[];

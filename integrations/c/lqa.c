@@ -8,12 +8,7 @@
 
 #include "lqa.h"
 
-#include <float.h>
-#include <string.h>
-
-#if defined(__FAST_MATH__) || (defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 2)
-#error "lqa.c needs IEEE 754 arithmetic: no -ffast-math, and on 32-bit x86 -msse2 -mfpmath=sse"
-#endif
+#include "lqa_bytes.h"
 
 /* Limits (14): Hard, Core. */
 #define LIMIT_INDEX 67108864u, 16777216u
@@ -114,10 +109,6 @@ int lqa_code_exit(lqa_code code) {
 
 /* ---- Bytes (3) ---- */
 
-static uint32_t get16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
-static uint32_t get32(const uint8_t *p) { return get16(p) | get16(p + 2) << 16; }
-static uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
-
 static void put32(uint8_t *p, uint32_t v) {
   for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i);
 }
@@ -130,136 +121,26 @@ static uint64_t leading_zeros(const uint8_t *p, uint64_t size) {
   return i;
 }
 
-static float float_of(uint32_t bits) {
-  float value;
-  memcpy(&value, &bits, 4);
-  return value;
-}
-
-static uint32_t bits_of(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, 4);
-  return bits;
-}
-
 static int is_finite(uint32_t bits) { return (bits & 0x7F800000u) != 0x7F800000u; }
 
 /* The f32 bits of an f32, f16 or bf16 (3.2). */
 static uint32_t widen(const uint8_t *p, uint8_t element) {
-  if (element == LQA_F32) return get32(p);
-  uint32_t h = get16(p);
-  if (element == LQA_BF16) return h << 16;
-  uint32_t sign = (h & 0x8000u) << 16, exponent = h >> 10 & 31, fraction = h & 0x3FF;
-  if (exponent == 31) return sign | 0x7F800000u; /* Inf or NaN: an error, and never decoded */
-  if (exponent == 0) {
-    if (fraction == 0) return sign;
-    for (exponent = 1; !(fraction & 0x400); exponent--) fraction <<= 1; /* subnormal: normalize */
-    fraction &= 0x3FF;
-  }
-  return sign | (exponent + 112) << 23 | fraction << 13;
+  if (element == LQA_F32) return lqa_get32(p);
+  const uint32_t h = lqa_get16(p);
+  return element == LQA_BF16 ? h << 16 : lqa_bits(lqa_from_f16(h));
 }
 
 double lqa_value(const uint8_t *payload, uint8_t element, uint64_t i) {
-  if (element != LQA_F64) return (double)float_of(widen(payload + i * (element == LQA_F32 ? 4 : 2), element));
-  const uint64_t bits = get64(payload + 8 * i);
+  if (element != LQA_F64) return (double)lqa_float(widen(payload + i * (element == LQA_F32 ? 4 : 2), element));
+  const uint64_t bits = lqa_get64(payload + 8 * i);
   double value;
   memcpy(&value, &bits, sizeof value);
   return value;
 }
 
-uint16_t lqa_f32_to_f16(float value) {
-  uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
-  if (magnitude >= 0x477FF000u) return (uint16_t)(sign | 0x7C00u); /* from 65520 on */
-  uint32_t shift = 13, kept = magnitude - 0x38000000u; /* exponent 2^-14 becomes 1 */
-  if (magnitude < 0x38800000u) {                       /* subnormal in f16 */
-    if (magnitude < 0x33000000u) return (uint16_t)sign; /* below half of the least */
-    shift = 126 - (magnitude >> 23);
-    kept = (magnitude & 0x7FFFFFu) | 0x800000u;
-  }
-  uint32_t result = kept >> shift, rest = kept & ((1u << shift) - 1), half = 1u << (shift - 1);
-  if (rest > half || (rest == half && (result & 1))) result++;
-  return (uint16_t)(sign | result);
-}
+uint16_t lqa_f32_to_f16(float value) { return lqa_to_f16(value); }
 
-uint32_t lqa_crc32(const void *data, size_t size) { /* 3.4, four bits at a time */
-  static const uint32_t table[16] = {0x00000000u, 0x1DB71064u, 0x3B6E20C8u, 0x26D930ACu, 0x76DC4190u, 0x6B6B51F4u,
-                                     0x4DB26158u, 0x5005713Cu, 0xEDB88320u, 0xF00F9344u, 0xD6D6A3E8u, 0xCB61B38Cu,
-                                     0x9B64C2B0u, 0x86D3D2D4u, 0xA00AE278u, 0xBDBDF21Cu};
-  const uint8_t *p = data;
-  uint32_t crc = 0xFFFFFFFFu;
-  for (size_t i = 0; i < size; i++) {
-    crc ^= p[i];
-    crc = table[crc & 15] ^ crc >> 4;
-    crc = table[crc & 15] ^ crc >> 4;
-  }
-  return ~crc;
-}
-
-/* ---- SHA-256 (3.5) ---- */
-
-static void sha256_block(uint32_t state[8], const uint8_t *p) {
-  static const uint32_t k[64] = {
-      0x428A2F98u, 0x71374491u, 0xB5C0FBCFu, 0xE9B5DBA5u, 0x3956C25Bu, 0x59F111F1u, 0x923F82A4u, 0xAB1C5ED5u,
-      0xD807AA98u, 0x12835B01u, 0x243185BEu, 0x550C7DC3u, 0x72BE5D74u, 0x80DEB1FEu, 0x9BDC06A7u, 0xC19BF174u,
-      0xE49B69C1u, 0xEFBE4786u, 0x0FC19DC6u, 0x240CA1CCu, 0x2DE92C6Fu, 0x4A7484AAu, 0x5CB0A9DCu, 0x76F988DAu,
-      0x983E5152u, 0xA831C66Du, 0xB00327C8u, 0xBF597FC7u, 0xC6E00BF3u, 0xD5A79147u, 0x06CA6351u, 0x14292967u,
-      0x27B70A85u, 0x2E1B2138u, 0x4D2C6DFCu, 0x53380D13u, 0x650A7354u, 0x766A0ABBu, 0x81C2C92Eu, 0x92722C85u,
-      0xA2BFE8A1u, 0xA81A664Bu, 0xC24B8B70u, 0xC76C51A3u, 0xD192E819u, 0xD6990624u, 0xF40E3585u, 0x106AA070u,
-      0x19A4C116u, 0x1E376C08u, 0x2748774Cu, 0x34B0BCB5u, 0x391C0CB3u, 0x4ED8AA4Au, 0x5B9CCA4Fu, 0x682E6FF3u,
-      0x748F82EEu, 0x78A5636Fu, 0x84C87814u, 0x8CC70208u, 0x90BEFFFAu, 0xA4506CEBu, 0xBEF9A3F7u, 0xC67178F2u};
-#define ROTATE(x, n) ((x) >> (n) | (x) << (32 - (n)))
-  uint32_t w[64], s[8];
-  for (int i = 0; i < 16; i++, p += 4) w[i] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-  for (int i = 16; i < 64; i++)
-    w[i] = w[i - 16] + (ROTATE(w[i - 15], 7) ^ ROTATE(w[i - 15], 18) ^ w[i - 15] >> 3) + w[i - 7] +
-           (ROTATE(w[i - 2], 17) ^ ROTATE(w[i - 2], 19) ^ w[i - 2] >> 10);
-  memcpy(s, state, sizeof s);
-  for (int i = 0; i < 64; i++) {
-    uint32_t t1 = s[7] + (ROTATE(s[4], 6) ^ ROTATE(s[4], 11) ^ ROTATE(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6])) +
-                  k[i] + w[i];
-    uint32_t t2 = (ROTATE(s[0], 2) ^ ROTATE(s[0], 13) ^ ROTATE(s[0], 22)) +
-                  ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-    memmove(s + 1, s, 7 * sizeof *s);
-    s[4] += t1;
-    s[0] = t1 + t2;
-  }
-  for (int i = 0; i < 8; i++) state[i] += s[i];
-#undef ROTATE
-}
-
-void lqa_sha256_start(lqa_sha256 *h) {
-  static const uint32_t start[8] = {0x6A09E667u, 0xBB67AE85u, 0x3C6EF372u, 0xA54FF53Au,
-                                    0x510E527Fu, 0x9B05688Cu, 0x1F83D9ABu, 0x5BE0CD19u};
-  memcpy(h->state, start, sizeof start);
-  h->length = 0;
-}
-
-void lqa_sha256_add(lqa_sha256 *h, const void *data, size_t size) {
-  const uint8_t *p = data;
-  while (size > 0) {
-    size_t used = (size_t)(h->length % 64), take = 64 - used;
-    if (used == 0 && size >= 64) {
-      sha256_block(h->state, p);
-      take = 64;
-    } else {
-      if (take > size) take = size;
-      memcpy(h->block + used, p, take);
-      if (used + take == 64) sha256_block(h->state, h->block);
-    }
-    h->length += take;
-    p += take;
-    size -= take;
-  }
-}
-
-void lqa_sha256_end(lqa_sha256 *h, uint8_t digest[32]) {
-  uint64_t bits = h->length * 8;
-  uint8_t tail[72] = {0x80};
-  size_t pad = (size_t)((119 - h->length % 64) % 64) + 1; /* the 0x80 and zeros, up to 8 bytes before a block's end */
-  for (int i = 0; i < 8; i++) tail[pad + (size_t)i] = (uint8_t)(bits >> (56 - 8 * i));
-  lqa_sha256_add(h, tail, pad + 8);
-  for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(h->state[i / 4] >> (24 - 8 * (i % 4)));
-}
+/* ---- Numbers into digests (11.3) ---- */
 
 static void hash_u16(lqa_sha256 *h, uint32_t v) {
   uint8_t bytes[4];
@@ -347,7 +228,7 @@ lqa_encoding lqa_get_encoding(const lqa_file *f, uint32_t number) {
 
 void lqa_get_band(const lqa_file *f, uint32_t number, uint32_t *components, uint32_t *b, uint32_t *a) {
   const uint8_t *p = record(&f->bands, number, BAND_SIZE);
-  *components = get16(p);
+  *components = lqa_get16(p);
   *b = p[2];
   *a = p[3];
 }
@@ -360,17 +241,17 @@ static uint64_t saturating(uint64_t a, uint64_t b) {
 
 static void get_type(const lqa_file *f, uint32_t number, lqa_module *m) {
   const uint8_t *p = record(&f->types, number, TYPE_SIZE);
-  m->out_size = get32(p);
-  m->in_size = get32(p + 4);
-  m->multiplier = float_of(get32(p + 8));
-  m->alpha = float_of(get32(p + 12));
+  m->out_size = lqa_get32(p);
+  m->in_size = lqa_get32(p + 4);
+  m->multiplier = lqa_float(lqa_get32(p + 8));
+  m->alpha = lqa_float(lqa_get32(p + 12));
   m->vector_length[0] = m->out_size;
   m->vector_length[1] = m->in_size;
   for (int i = 0; i < 3; i++) {
-    m->kernel[i] = get16(p + 16 + 2 * i);
+    m->kernel[i] = lqa_get16(p + 16 + 2 * i);
     if (m->kernel[i]) m->vector_length[1] = saturating(m->vector_length[1], m->kernel[i]);
   }
-  m->experts = get16(p + 22);
+  m->experts = lqa_get16(p + 22);
   m->role = p[24];
   m->base_layout = p[25];
   m->rule = p[26];
@@ -389,7 +270,7 @@ static void get_plan(const lqa_file *f, uint32_t number, lqa_module *m) {
 
 /* Front coding (6.10) of a record whose bytes 4 to 6 are suffix and shared; the numbers are checked already. */
 static void take_name(const lqa_file *f, lqa_name *name, const uint8_t *p) {
-  name->suffix = (uint16_t)get16(p + 4);
+  name->suffix = (uint16_t)lqa_get16(p + 4);
   name->shared = p[6];
   memcpy(name->bytes + name->shared, f->names.at + name->next, name->suffix);
   name->length = (uint16_t)(name->shared + name->suffix);
@@ -410,8 +291,8 @@ int lqa_next_module(const lqa_file *f, lqa_module *m) {
   if (m->next >= f->modules.count) return 0;
   const uint8_t *p = record(&f->modules, m->number = m->next, MODULE_SIZE);
   take_name(f, &m->name, p);
-  take_chunk(f, &m->chunk, m->next == 0, f->modules_at, get32(p), LQA_PLAIN);
-  const uint32_t type = get16(p + 8), plan = get16(p + 10);
+  take_chunk(f, &m->chunk, m->next == 0, f->modules_at, lqa_get32(p), LQA_PLAIN);
+  const uint32_t type = lqa_get16(p + 8), plan = lqa_get16(p + 10);
   if (m->next == 0 || type != m->type || plan != m->plan) { /* most modules are like the one before */
     get_type(f, m->type = type, m);
     get_plan(f, m->plan = plan, m);
@@ -431,7 +312,7 @@ int lqa_next_tensor(const lqa_file *f, lqa_tensor *t) {
   const uint8_t *p = record(&f->tensors, t->number = t->next, TENSOR_SIZE);
   if (t->next == 0) t->name.next = f->tensor_names;
   take_name(f, &t->name, p);
-  take_chunk(f, &t->chunk, t->next == 0, f->tensors_at, get32(p), p[7]);
+  take_chunk(f, &t->chunk, t->next == 0, f->tensors_at, lqa_get32(p), p[7]);
   t->element = p[8];
   t->role = p[9];
   t->axis = p[10];
@@ -439,7 +320,7 @@ int lqa_next_tensor(const lqa_file *f, lqa_tensor *t) {
   uint64_t size = element_size(t->element);
   int empty = 0;
   for (uint32_t i = 0; i < t->dimensions; i++) {
-    t->shape[i] = get32(record(&f->dimensions, t->next_dimension + i, DIMENSION_SIZE));
+    t->shape[i] = lqa_get32(record(&f->dimensions, t->next_dimension + i, DIMENSION_SIZE));
     if (t->shape[i] == 0) empty = 1;
     size = saturating(size, t->shape[i]);
   }
@@ -454,8 +335,8 @@ int lqa_next_section(const lqa_file *f, lqa_section *s) {
   const uint8_t *p = record(&f->sections, s->number = s->next, SECTION_SIZE);
   memcpy(s->tag, p, 4);
   s->tag[4] = 0;
-  take_chunk(f, &s->chunk, s->next == 0, f->sections_at, get32(p + 4), p[12]);
-  s->chunk.raw_length = get32(p + 8);
+  take_chunk(f, &s->chunk, s->next == 0, f->sections_at, lqa_get32(p + 4), p[12]);
+  s->chunk.raw_length = lqa_get32(p + 8);
   s->flags = p[13];
   s->next++;
   return 1;
@@ -526,80 +407,6 @@ static void lay_out(const lqa_file *f, lqa_module *m) {
   m->chunk.raw_length = (m->experts - 1) * align_up(m->block, 16) + m->block;
 }
 
-/* ---- Decoding (8) ---- */
-
-static uint32_t bits_at(const uint8_t *p, uint64_t bit, uint32_t count) { /* up to 8 bits, LSB first (7.2) */
-  uint32_t shift = (uint32_t)(bit & 7), v = p[bit >> 3];
-  if (shift + count > 8) v |= (uint32_t)p[(bit >> 3) + 1] << 8;
-  return v >> shift & ((1u << count) - 1);
-}
-
-static uint32_t scale_bits(const lqa_planes *p, const uint8_t *payload, uint64_t i) {
-  return widen(payload + p->scales + 2 * i, p->encoding.scale);
-}
-
-/* 8.6.1 on integers that a float holds exactly. `0 - x` rather than `-x`: an integer has no negative zero. */
-static void rotate(float *t, uint64_t n) {
-  const uint64_t c = n / 64;
-  for (uint64_t h = 1; h < 64; h *= 2)
-    for (uint64_t r = 0; r < 64; r++)
-      for (uint64_t k = 0; k < c && !(r & h); k++) {
-        float x = t[r * c + k], y = t[(r + h) * c + k];
-        t[r * c + k] = x + y;
-        t[(r + h) * c + k] = x - y;
-      }
-  for (uint64_t r = 0; r < 64; r++)
-    if (((r & r >> 1) ^ (r >> 2 & r >> 3) ^ (r >> 4 & r >> 5)) & 1)
-      for (uint64_t k = 0; k < c; k++) t[r * c + k] = 0.0f - t[r * c + k];
-  for (uint64_t i = 64 * c; i < n; i++) t[i] *= 8.0f;
-}
-
-void lqa_decode(const lqa_planes *p, const uint8_t *payload, uint32_t component, float *out) {
-  const lqa_encoding e = p->encoding;
-  const uint8_t *codes = payload + p->codes + component * p->code_bytes;
-  if (e.codec == LQA_ZERO) {
-    for (uint64_t i = 0; i < p->n; i++) out[i] = 0.0f;
-    return;
-  }
-  if (e.codec == LQA_RAW) {
-    for (uint64_t i = 0; i < p->n; i++) {
-      uint32_t bits = widen(codes + i * element_size(e.element), e.element);
-      out[i] = float_of(bits);
-    }
-    return;
-  }
-  if (e.codec == LQA_TRELLIS) { /* first the integers */
-    const lqa_trellis *t = &lqa_trellis_tables[e.table - 1];
-    uint32_t window = 0, v = 0;
-    uint64_t bit = 0;
-    for (uint64_t i = 0; i < p->n; i++) {
-      if (v == 0) {
-        window = window >> t->step_bits | bits_at(codes, bit, t->step_bits) << (8 - t->step_bits);
-        bit += t->step_bits;
-      }
-      out[i] = t->entries[window * t->weights_per_step + v];
-      v = (v + 1) % t->weights_per_step;
-    }
-    if (e.rotation) rotate(out, p->n);
-  }
-  const uint64_t size = e.group_exponent ? (uint64_t)1 << e.group_exponent : p->n;
-  for (uint64_t g = 0, i = 0; g < p->groups; g++) {
-    const float s = float_of(scale_bits(p, payload, component * p->groups + g));
-    const uint64_t end = p->n - i < size ? p->n : i + size;
-    int zero = 0;
-    if (e.codec == LQA_AFFINE)
-      zero = (int)bits_at(payload + p->zeros + component * p->zero_bytes, g * e.bits, e.bits);
-    for (; i < end; i++) {
-      if (e.codec == LQA_TRELLIS)
-        out[i] *= s;
-      else if (e.codec == LQA_SIGN)
-        out[i] = bits_at(codes, i, 1) ? -s : s;
-      else
-        out[i] = (float)((int)bits_at(codes, i * e.bits, e.bits) - zero) * s;
-    }
-  }
-}
-
 /* ---- Step 1: the prologue (5) ---- */
 
 static const uint8_t MAGIC[8] = {0x89, 'L', 'Q', 'A', 0x0D, 0x0A, 0x1A, 0x0A};
@@ -618,22 +425,22 @@ static lqa_code open_prologue(lqa_file *f) {
     return fail(f, damaged ? LQA_MAGIC_TEXT_DAMAGE : LQA_BAD_MAGIC, same);
   }
   MUST_AT(f->size >= PROLOGUE_SIZE, TRUNCATED_PROLOGUE, f->size);
-  MUST_AT(get32(p + 60) == lqa_crc32(p, 60), PROLOGUE_CRC, 60);
-  MUST_AT(get16(p + 8) == 1, UNSUPPORTED_VERSION, 8);
-  f->required = get32(p + 12);
-  f->read_only = get32(p + 16);
-  f->compatible = get32(p + 20);
+  MUST_AT(lqa_get32(p + 60) == lqa_crc32(p, 60), PROLOGUE_CRC, 60);
+  MUST_AT(lqa_get16(p + 8) == 1, UNSUPPORTED_VERSION, 8);
+  f->required = lqa_get32(p + 12);
+  f->read_only = lqa_get32(p + 16);
+  f->compatible = lqa_get32(p + 20);
   MUST_AT(!(f->required & ~(uint32_t)KNOWN_REQUIRED), UNSUPPORTED_FEATURE, 12);
   MUST_AT(leading_zeros(p + 49, 7) == 7, PROLOGUE_RESERVED_NONZERO, 49 + leading_zeros(p + 49, 7));
   MUST_AT(p[48] >= 2 && p[48] <= 12, ALIGNMENT_OUT_OF_RANGE, 48);
   f->alignment = 1u << p[48];
-  f->file_length = get64(p + 24);
-  f->index_length = get32(p + 32);
+  f->file_length = lqa_get64(p + 24);
+  f->index_length = lqa_get32(p + 32);
   LIMIT_AT(f->file_length, LIMIT_FILE, 24);
   LIMIT_AT(f->index_length, LIMIT_INDEX, 32);
-  LIMIT_AT(get32(p + 36), LIMIT_RECORDS, 36);
-  LIMIT_AT(get32(p + 40), LIMIT_RECORDS, 40);
-  LIMIT_AT(get32(p + 44), LIMIT_SECTIONS, 44);
+  LIMIT_AT(lqa_get32(p + 36), LIMIT_RECORDS, 36);
+  LIMIT_AT(lqa_get32(p + 40), LIMIT_RECORDS, 40);
+  LIMIT_AT(lqa_get32(p + 44), LIMIT_SECTIONS, 44);
   return LQA_OK;
 }
 
@@ -647,27 +454,27 @@ static lqa_code open_index(lqa_file *f) {
   MUST_AT(f->size - PROLOGUE_SIZE >= f->index_length, TRUNCATED_FILE, f->size);
   const uint8_t *index = f->data + PROLOGUE_SIZE;
   const uint32_t n = f->index_length;
-  MUST_AT(get32(f->data + 56) == lqa_crc32(index, n), INDEX_CRC, 56);
+  MUST_AT(lqa_get32(f->data + 56) == lqa_crc32(index, n), INDEX_CRC, 56);
   MUST(n >= 8, INDEX_TABLE);
   MUST_AT(memcmp(index + 4, "LQI1", 4) == 0, INDEX_IDENTIFIER, PROLOGUE_SIZE + 4);
-  const uint32_t table = get32(index);
+  const uint32_t table = lqa_get32(index);
   MUST(table >= 4 && table % 4 == 0 && table <= n - 4, INDEX_TABLE);
-  const uint32_t back = get32(index + table); /* signed, but positions modulo 2^32 say the same */
+  const uint32_t back = lqa_get32(index + table); /* signed, but positions modulo 2^32 say the same */
   const uint32_t vtable = table - back;
   MUST_AT(vtable % 2 == 0 && vtable <= n - 4, INDEX_TABLE, PROLOGUE_SIZE + table);
-  const uint32_t vtable_size = get16(index + vtable), table_size = get16(index + vtable + 2);
+  const uint32_t vtable_size = lqa_get16(index + vtable), table_size = lqa_get16(index + vtable + 2);
   MUST_AT(vtable_size >= 4 && vtable_size % 2 == 0 && vtable_size <= n - vtable, INDEX_TABLE, PROLOGUE_SIZE + vtable);
   MUST_AT(table_size >= 4 && table_size <= n - table, INDEX_TABLE, PROLOGUE_SIZE + vtable + 2);
   lqa_vector *const vectors[9] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules,
                                   &f->tensors, &f->dimensions, &f->sections, &f->names};
   for (uint32_t slot = 0; slot < 9; slot++) {
     const uint32_t entry = vtable + 4 + 2 * slot;
-    const uint32_t field = 6 + 2 * slot <= vtable_size ? get16(index + entry) : 0;
+    const uint32_t field = 6 + 2 * slot <= vtable_size ? lqa_get16(index + entry) : 0;
     MUST_AT(field != 0, INDEX_FIELD_MISSING, PROLOGUE_SIZE + vtable);
     MUST_AT(field >= 4 && field % 4 == 0 && field + 4 <= table_size, INDEX_TABLE, PROLOGUE_SIZE + entry);
-    const uint32_t at = table + field, offset = get32(index + at);
+    const uint32_t at = table + field, offset = lqa_get32(index + at);
     MUST_AT(offset >= 4 && offset % 4 == 0 && offset <= n - at - 4, INDEX_TABLE, PROLOGUE_SIZE + at);
-    const uint32_t length = at + offset, count = get32(index + length);
+    const uint32_t length = at + offset, count = lqa_get32(index + length);
     MUST_AT(count <= (n - length - 4) / ELEMENT_SIZES[slot], INDEX_VECTOR, PROLOGUE_SIZE + length);
     vectors[slot]->at = index + length + 4;
     vectors[slot]->count = count;
@@ -757,7 +564,7 @@ static int refer(uint32_t *used, const lqa_vector *v, uint32_t reference) {
 static lqa_code check_plans(lqa_file *f) {
   uint32_t whole = 0, used = 0, at = 0; /* whole: plans whose bands are there */
   for (f->plan_start[0] = 0; whole < f->plans.count; whole++) {
-    const uint32_t bands = get16(record(&f->plans, whole, PLAN_SIZE));
+    const uint32_t bands = lqa_get16(record(&f->plans, whole, PLAN_SIZE));
     if (bands == 0 || bands > f->bands.count - at) break;
     f->plan_start[whole + 1] = at += bands;
   }
@@ -765,7 +572,7 @@ static lqa_code check_plans(lqa_file *f) {
   for (uint32_t i = 0; i < f->plans.count; i++) {
     const uint8_t *p = record(&f->plans, i, PLAN_SIZE);
     here(f, LQA_PLAN, i, position(f, p));
-    MUST(get16(p) != 0, BAND_PLAN);
+    MUST(lqa_get16(p) != 0, BAND_PLAN);
     MUST(i < whole, RECORD_REFERENCE);
     uint32_t rank = 0, last_b = 0, last_a = 0;
     for (uint32_t k = f->plan_start[i]; k < f->plan_start[i + 1]; k++) {
@@ -811,7 +618,7 @@ static lqa_code check_types(lqa_file *f) {
     LIMIT(m.vector_length[1], LIMIT_DIMENSION);
     LIMIT(m.experts, LIMIT_EXPERTS);
     for (uint32_t k = 8; k <= 12; k += 4) /* multiplier, alpha: finite and not -0 (9.1) */
-      MUST(is_finite(get32(p + k)) && get32(p + k) != 0x80000000u, MULTIPLIER);
+      MUST(is_finite(lqa_get32(p + k)) && lqa_get32(p + k) != 0x80000000u, MULTIPLIER);
     MUST(i != duplicate, RECORD_REFERENCE);
   }
   return LQA_OK;
@@ -844,7 +651,7 @@ static int multiplier_follows(const lqa_module *m) { /* 9.1 */
 
 /* Heap, total, length, encoding (15.2); leaves the name of the record in *name. */
 static lqa_code check_name(lqa_file *f, lqa_name *name, const uint8_t *p, uint64_t *total) {
-  const uint32_t suffix = get16(p + 4), shared = p[6];
+  const uint32_t suffix = lqa_get16(p + 4), shared = p[6];
   MUST(shared <= name->length && suffix <= f->names.count - name->next, NAME_HEAP);
   LIMIT(*total += shared + suffix, LIMIT_NAMES);
   MUST(shared + suffix >= 1 && shared + suffix <= NAME_MAX_BYTES, NAME_ENCODING);
@@ -884,8 +691,8 @@ static lqa_code check_modules(lqa_file *f, uint64_t *total, uint32_t *features) 
     here(f, LQA_MODULE, i, position(f, p));
     TRY(check_name(f, &name, p, total));
     MUST(i == 0 || compare_names(&m.name, &name) < 0, NAME_ORDER);
-    MUST(refer(&types, &f->types, get16(p + 8)), RECORD_REFERENCE);
-    MUST(refer(&plans, &f->plans, get16(p + 10)), RECORD_REFERENCE);
+    MUST(refer(&types, &f->types, lqa_get16(p + 8)), RECORD_REFERENCE);
+    MUST(refer(&plans, &f->plans, lqa_get16(p + 10)), RECORD_REFERENCE);
     lqa_next_module(f, &m);
     MUST(multiplier_follows(&m), MULTIPLIER);
     LIMIT(expert_bands += m.experts * (uint64_t)m.bands, LIMIT_EXPERT_BANDS);
@@ -1001,7 +808,7 @@ static lqa_code check_sections(lqa_file *f) {
     lqa_next_section(f, &s);
     for (int k = 0; k < 4; k++) MUST(is_letter(s.tag[k]), SECTION_RECORD);
     MUST(!(s.flags & ~(CRITICAL | SAFE_TO_COPY)), RECORD_RESERVED_NONZERO);
-    MUST(get16(p + 14) == 0, RECORD_RESERVED_NONZERO);
+    MUST(lqa_get16(p + 14) == 0, RECORD_RESERVED_NONZERO);
     MUST(i == 0 || memcmp(last, s.tag, 4) < 0, SECTION_ORDER);
     MUST(!(s.flags & CRITICAL) || s.tag[0] <= 'Z', SECTION_RECORD);
     MUST(!(s.flags & CRITICAL) || is_messagepack(&s), UNSUPPORTED_SECTION);
@@ -1019,10 +826,10 @@ static lqa_code check_sections(lqa_file *f) {
 static uint32_t chunk_count(const lqa_file *f) { return f->modules.count + f->tensors.count + f->sections.count; }
 
 static uint32_t chunk_length(const lqa_file *f, uint32_t i) {
-  if (i < f->modules.count) return get32(record(&f->modules, i, MODULE_SIZE));
+  if (i < f->modules.count) return lqa_get32(record(&f->modules, i, MODULE_SIZE));
   i -= f->modules.count;
-  if (i < f->tensors.count) return get32(record(&f->tensors, i, TENSOR_SIZE));
-  return get32(record(&f->sections, i - f->tensors.count, SECTION_SIZE) + 4);
+  if (i < f->tensors.count) return lqa_get32(record(&f->tensors, i, TENSOR_SIZE));
+  return lqa_get32(record(&f->sections, i - f->tensors.count, SECTION_SIZE) + 4);
 }
 
 /* The end of the span that begins with chunk *i at `start` (11.1); *i becomes the chunk behind it. */
@@ -1042,15 +849,15 @@ static lqa_code check_padding(lqa_file *f, uint64_t from, uint64_t to) {
 }
 
 size_t lqa_work_size(const void *data, size_t size) {
-  uint32_t shared = size < PROLOGUE_SIZE ? 0 : get32((const uint8_t *)data + 32) / PLAN_SIZE;
+  uint32_t shared = size < PROLOGUE_SIZE ? 0 : lqa_get32((const uint8_t *)data + 32) / PLAN_SIZE;
   return (2 * (size_t)(shared < 65536 ? shared : 65536) + 1) * sizeof(uint32_t);
 }
 
 static lqa_code check_records(lqa_file *f, uint32_t *work, size_t work_size) {
   here(f, LQA_PROLOGUE, 0, 0);
-  MUST_AT(f->modules.count == get32(f->data + 36), COUNT_MISMATCH, 36);
-  MUST_AT(f->tensors.count == get32(f->data + 40), COUNT_MISMATCH, 40);
-  MUST_AT(f->sections.count == get32(f->data + 44), COUNT_MISMATCH, 44);
+  MUST_AT(f->modules.count == lqa_get32(f->data + 36), COUNT_MISMATCH, 36);
+  MUST_AT(f->tensors.count == lqa_get32(f->data + 40), COUNT_MISMATCH, 40);
+  MUST_AT(f->sections.count == lqa_get32(f->data + 44), COUNT_MISMATCH, 44);
   here(f, LQA_INDEX, 0, PROLOGUE_SIZE);
   LIMIT_AT(f->encodings.count, LIMIT_ENCODINGS, position(f, f->encodings.at) - 4);
   LIMIT_AT(f->bands.count, LIMIT_BANDS, position(f, f->bands.at) - 4);
@@ -1108,7 +915,7 @@ static uint64_t frame_size(const uint8_t *p, uint64_t n, uint64_t content) {
   at += bytes;
   for (uint32_t last = 0; !last;) {
     if (n - at < 3) return 0;
-    const uint32_t header = get16(p + at) | (uint32_t)p[at + 2] << 16, type = header >> 1 & 3, size = header >> 3;
+    const uint32_t header = lqa_get16(p + at) | (uint32_t)p[at + 2] << 16, type = header >> 1 & 3, size = header >> 3;
     last = header & 1;
     at += 3;
     if (type == 3 || size > 131072) return 0;
@@ -1131,7 +938,7 @@ static lqa_code get_payload(lqa_file *f, const lqa_chunk *c, uint32_t element, u
   MUST(stored + (c->compression ? c->raw_length : 0) <= f->options.budget, BUDGET);
   MUST_AT(f->size >= c->offset + c->length, TRUNCATED_FILE, f->size);
   const uint8_t *p = f->data + c->offset;
-  MUST_AT(get32(p + stored) == lqa_crc32(p, (size_t)stored), CHUNK_CRC, c->offset + stored);
+  MUST_AT(lqa_get32(p + stored) == lqa_crc32(p, (size_t)stored), CHUNK_CRC, c->offset + stored);
   *payload = p;
   if (c->compression == LQA_PLAIN) return LQA_OK;
   uint64_t at = 0;
@@ -1193,7 +1000,7 @@ static lqa_code check_module_padding(lqa_file *f, const lqa_module *m, const uin
 
 /* The first of the bits from .. to - 1 that is 1, or `to`. */
 static uint64_t first_one(const uint8_t *p, uint64_t from, uint64_t to) {
-  while (from < to && !bits_at(p, from, 1)) {
+  while (from < to && !(p[from >> 3] >> (from & 7) & 1)) {
     const uint64_t bytes = from % 8 ? 0 : leading_zeros(p + from / 8, (to - from) / 8);
     from += bytes ? 8 * bytes : 1;
   }
@@ -1215,9 +1022,9 @@ static lqa_code check_scales(lqa_file *f, const lqa_module *m, const lqa_planes 
   if (e.codec == LQA_AFFINE) largest = (float)((1 << e.bits) - 1);
   if (e.codec == LQA_TRELLIS) largest = e.rotation ? 64 * 127 : 127;
   for (uint64_t i = 0; i < p->components * p->groups; i++) {
-    const uint32_t bits = scale_bits(p, payload, i);
+    const uint32_t bits = widen(payload + p->scales + 2 * i, p->encoding.scale);
     const uint64_t at = in_chunk(&m->chunk, p->scales + 2 * i), c = i / p->groups, g = i % p->groups;
-    MUST_AT(bits < 0x7F800000u && is_finite(bits_of(float_of(bits) * largest)), SCALE_VALUE, at);
+    MUST_AT(bits < 0x7F800000u && is_finite(lqa_bits(lqa_float(bits) * largest)), SCALE_VALUE, at);
     if (!canonical || bits != 0) continue;
     MUST_AT(!p->zero_bits || is_empty(payload + p->zeros, p->zero_bits, e.bits, c, g), NONCANONICAL_CODES, at);
     MUST_AT(is_empty(payload + p->codes, p->code_bits, per_group, c, g), NONCANONICAL_CODES, at);
@@ -1231,7 +1038,7 @@ static lqa_code check_finite(lqa_file *f, const uint8_t *p, uint64_t count, uint
   const uint32_t size = element_size(element);
   for (uint64_t i = 0; i < count; i++) {
     const uint8_t *q = p + i * size;
-    int finite = element == LQA_F64 ? (get32(q + 4) & 0x7FF00000u) != 0x7FF00000u : is_finite(widen(q, element));
+    int finite = element == LQA_F64 ? (lqa_get32(q + 4) & 0x7FF00000u) != 0x7FF00000u : is_finite(widen(q, element));
     MUST_AT(finite, NONFINITE_VALUE, in_chunk(c, at + i * size));
   }
   return LQA_OK;
@@ -1262,7 +1069,7 @@ lqa_code lqa_tensor_payload(lqa_file *f, const lqa_tensor *t, lqa_level level, v
   if (level < LQA_VALUES) return LQA_OK;
   if (t->element <= LQA_F64) return check_finite(f, *payload, elements(t), t->element, &t->chunk, 0);
   for (uint64_t i = 1; t->role == LQA_TOKEN_INDICES && i < elements(t); i++)
-    MUST_AT(get32(*payload + 4 * i - 4) < get32(*payload + 4 * i), TENSOR_RECORD, in_chunk(&t->chunk, 4 * i));
+    MUST_AT(lqa_get32(*payload + 4 * i - 4) < lqa_get32(*payload + 4 * i), TENSOR_RECORD, in_chunk(&t->chunk, 4 * i));
   for (uint64_t i = 0; t->element == LQA_BOOL && i < t->chunk.raw_length; i++)
     MUST_AT((*payload)[i] <= 1, TENSOR_RECORD, in_chunk(&t->chunk, i));
   return LQA_OK;
@@ -1405,7 +1212,7 @@ static void hash_module(const lqa_file *f, lqa_sha256 *h, const lqa_module *m, c
   hash_u8(h, m->role);
   hash_u8(h, m->base_layout);
   const uint32_t numbers[8] = {m->out_size, m->in_size, m->experts, m->kernel[0], m->kernel[1],
-                               m->kernel[2], bits_of(m->multiplier), m->bands};
+                               m->kernel[2], lqa_bits(m->multiplier), m->bands};
   for (int i = 0; i < 8; i++) hash_u32(h, numbers[i]);
   for (uint32_t i = 0; i < m->bands; i++) {
     uint32_t components, b, a;
@@ -1484,11 +1291,11 @@ static lqa_code verify_end(lqa_file *f, lqa_ids *ids) {
   }
   here(f, LQA_TRAILER, 0, trailer);
   MUST_AT(f->size >= trailer + TRAILER_SIZE, TRUNCATED_FILE, f->size);
-  MUST_AT(get32(t + 52) == lqa_crc32(t, 52), TRAILER_CRC, trailer + 52);
-  MUST_AT(get64(t + 32) == f->file_length, TRAILER_MISMATCH, trailer + 32);
-  MUST_AT(get32(t + 40) == digests, TRAILER_MISMATCH, trailer + 40);
-  MUST_AT(get32(t + 44) == f->index_length, TRAILER_MISMATCH, trailer + 44);
-  MUST_AT(get32(t + 48) == 0, TRAILER_MISMATCH, trailer + 48);
+  MUST_AT(lqa_get32(t + 52) == lqa_crc32(t, 52), TRAILER_CRC, trailer + 52);
+  MUST_AT(lqa_get64(t + 32) == f->file_length, TRAILER_MISMATCH, trailer + 32);
+  MUST_AT(lqa_get32(t + 40) == digests, TRAILER_MISMATCH, trailer + 40);
+  MUST_AT(lqa_get32(t + 44) == f->index_length, TRAILER_MISMATCH, trailer + 44);
+  MUST_AT(lqa_get32(t + 48) == 0, TRAILER_MISMATCH, trailer + 48);
   for (int k = 0; k < 8; k++) MUST_AT(t[56 + k] == MAGIC[7 - k], TRAILER_MISMATCH, trailer + 56);
   lqa_sha256_start(&h);
   lqa_sha256_add(&h, f->data, (size_t)PROLOGUE_SIZE + f->index_length);
