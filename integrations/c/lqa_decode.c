@@ -142,7 +142,10 @@ __attribute__((target("avx512f,avx512bw,avx512vbmi"))) static void unpack_avx512
     at[i] = (uint8_t)(i / 8 * bits + i % 8); /* eight fields are `bits` bytes */
     shifts[i] = (uint8_t)(i % 8 * bits);
   }
-  for (uint32_t i = 0; table && i < 512; i++) entries[i] = (uint8_t)table->entries[i % 256 * per + (i / 256) % per];
+  for (uint32_t i = 0; table && i < 256; i++) {
+    entries[i] = (uint8_t)table->entries[i * per];
+    entries[256 + i] = (uint8_t)table->entries[i * per + per - 1];
+  }
   for (uint32_t i = 0; table && i < 8; i++) tables[i] = LOAD(entries + 64 * i);
   for (uint32_t i = 0; per == 2 && i < 192; i++) pairs[i] = (uint8_t)(i / 2 + i % 2 * 64); /* weights of a step in turn */
   const __m512i places = LOAD(at), offsets = LOAD(shifts), one = _mm512_set1_epi8(1);
