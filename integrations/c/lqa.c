@@ -498,10 +498,10 @@ static lqa_code check_encodings(lqa_file *f) {
     if (e.codec == LQA_RAW) MUST(e.element >= LQA_F32 && e.element <= LQA_BOOL, UNSUPPORTED_CODEC);
     if (grouped || trellis) MUST(e.scale >= LQA_F32 && e.scale <= LQA_BOOL, UNSUPPORTED_CODEC);
     MUST(trellis || e.table == 0, ENCODING_PARAMETER);
-    MUST(e.codec == LQA_RAW ? e.element >= LQA_F32 && e.element <= LQA_BF16 : e.element == 0, ENCODING_PARAMETER);
+    MUST(e.codec == LQA_RAW ? e.element <= LQA_BF16 : e.element == 0, ENCODING_PARAMETER);
     MUST(grouped && e.scale == LQA_F16 ? 1 : e.scale == (grouped || trellis ? LQA_BF16 : 0), ENCODING_PARAMETER);
     MUST(e.group_exponent == 0 || (grouped && e.group_exponent >= 4 && e.group_exponent <= 10), ENCODING_PARAMETER);
-    MUST(e.rotation == 0 || (e.rotation == 1 && trellis), ENCODING_PARAMETER);
+    MUST(e.rotation == 0 || trellis, ENCODING_PARAMETER);
     MUST(e.codec == LQA_AFFINE ? e.bits >= 1 && e.bits <= 8 : e.bits == 0, ENCODING_PARAMETER);
     MUST(e.reserved == 0, ENCODING_PARAMETER);
     for (uint32_t j = 0; j < i; j++) /* at most 256 */

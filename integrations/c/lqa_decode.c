@@ -142,7 +142,10 @@ __attribute__((target("avx512f,avx512bw,avx512vbmi"))) static void unpack_avx512
     at[i] = (uint8_t)(i / 8 * bits + i % 8); /* eight fields are `bits` bytes */
     shifts[i] = (uint8_t)(i % 8 * bits);
   }
-  for (uint32_t i = 0; table && i < 512; i++) entries[i] = (uint8_t)table->entries[i % 256 * per + (i / 256) % per];
+  for (uint32_t i = 0; table && i < 256; i++) {
+    entries[i] = (uint8_t)table->entries[i * per];
+    entries[256 + i] = (uint8_t)table->entries[i * per + per - 1];
+  }
   for (uint32_t i = 0; table && i < 8; i++) tables[i] = LOAD(entries + 64 * i);
   for (uint32_t i = 0; per == 2 && i < 192; i++) pairs[i] = (uint8_t)(i / 2 + i % 2 * 64); /* weights of a step in turn */
   const __m512i places = LOAD(at), offsets = LOAD(shifts), one = _mm512_set1_epi8(1);
@@ -433,11 +436,17 @@ __attribute__((target("avx2,f16c"))) DECODER(to_f32_avx512, 0, AVX512)
 __attribute__((target("avx2,f16c"))) DECODER(to_f16_avx512, 1, AVX512)
 #endif
 
+/* Processors with AVX2 have F16C, but a virtual machine may hide it. Compilers before GCC 11 cannot ask for it. */
+#if defined(__clang__) || __GNUC__ >= 11
+#define HAS_F16C __builtin_cpu_supports("f16c")
+#else
+#define HAS_F16C 1
+#endif
+
 static decoder choose(int half, int without) {
 #ifdef HAS_X86_CODE
-  if (without < LQA_WITHOUT_AVX512 && __builtin_cpu_supports("avx512vbmi")) return half ? to_f16_avx512 : to_f32_avx512;
-  /* Every processor that has AVX2 has F16C. */
-  if (without < LQA_WITHOUT_AVX2 && __builtin_cpu_supports("avx2")) return half ? to_f16_avx2 : to_f32_avx2;
+  if (without < LQA_WITHOUT_AVX512 && __builtin_cpu_supports("avx512vbmi") && HAS_F16C) return half ? to_f16_avx512 : to_f32_avx512;
+  if (without < LQA_WITHOUT_AVX2 && __builtin_cpu_supports("avx2") && HAS_F16C) return half ? to_f16_avx2 : to_f32_avx2;
 #endif
   (void)without;
   return half ? to_f16 : to_f32;
