@@ -60,6 +60,12 @@ export interface Quality {
  */
 export const TASK_RISK_ERROR = 0.015;
 
+/** A module with this `relativeError` or more counts as dropped. */
+export const DROPPED_ERROR = 0.999;
+
+/** A module with a `relativeError` above this counts as weak: more of it is lost than kept. */
+export const WEAK_ERROR = 0.5;
+
 /** The quality of one module. */
 export interface ModuleQuality extends Quality {
   readonly name: string;
