@@ -32,6 +32,7 @@ import {
 import {
   DROPPED_ERROR,
   type ModuleQuality,
+  restoredError,
   TASK_RISK_ERROR,
   totalQuality,
   WEAK_ERROR,
@@ -95,6 +96,11 @@ export interface EncodeReport {
   readonly errorEnergy: number;
   /** ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² over all modules: below 1 the adapter has been weakened. */
   readonly gain: number;
+  /**
+   * The `relativeError` there would be with one factor for each module that brings its gain to 1: what codecs that weaken an
+   * adapter and codecs that do not can be compared by.
+   */
+  readonly restoredError: number;
   /** True if so much was lost that some adapter answered worse: `relativeError` of {@link TASK_RISK_ERROR} or more. */
   readonly taskRisk: boolean;
   /** Modules of which nothing, or next to nothing, is left: `relativeError` of {@link DROPPED_ERROR} or more. */
@@ -186,6 +192,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       snrDb: total.snrDb,
       errorEnergy: total.errorEnergy,
       gain: total.gain,
+      restoredError: restoredError(quantized.map(({ quality }) => quality)),
       taskRisk: total.relativeError >= TASK_RISK_ERROR,
       droppedModules: quantized.filter(({ quality }) => quality.relativeError >= DROPPED_ERROR).length,
       weakModules: quantized.filter(({ quality }) => quality.relativeError > WEAK_ERROR).length,

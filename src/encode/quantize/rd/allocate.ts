@@ -25,6 +25,8 @@ export interface RatePoint {
 export interface Candidate {
   /** multiplier² s², summed over experts. */
   readonly energy: number;
+  /** What a loss counts, for each unit of energy. */
+  readonly weight: number;
   /** Rates of the B' vector and of the A' vector, by rate number. */
   readonly b: readonly RatePoint[];
   readonly a: readonly RatePoint[];
@@ -42,7 +44,7 @@ interface Point extends Choice, Loss {
   readonly bits: number;
 }
 
-/** What an allocation costs and loses, by the given distortions: sums over the components, in units of energy. */
+/** What an allocation costs and loses, by the given distortions: sums over the components, losses by weight. */
 export interface Allocation extends Loss {
   readonly choices: readonly Choice[];
   readonly bits: number;
@@ -123,7 +125,7 @@ function bestUpgrade(
 }
 
 /** Pairs of rates from the floor up. */
-function pointsOf({ energy, b, a, floor }: Candidate, fit: Fit): Point[] {
+function pointsOf({ energy, weight, b, a, floor }: Candidate, fit: Fit): Point[] {
   const points: Point[] = [];
   for (let i = floor; i < b.length; i++)
     for (let j = floor; j < a.length; j++) {
@@ -131,7 +133,7 @@ function pointsOf({ energy, b, a, floor }: Candidate, fit: Fit): Point[] {
       if (i !== j && (b[i]!.distortion >= 1 || a[j]!.distortion >= 1)) continue;
       const { loss, error } = lossOf((1 - b[i]!.distortion) * (1 - a[j]!.distortion), fit);
       const bits = b[i]!.bits + a[j]!.bits;
-      points.push({ b: i, a: j, bits, loss: energy * loss, error: energy * error });
+      points.push({ b: i, a: j, bits, loss: weight * energy * loss, error: energy * error });
     }
   return points;
 }

@@ -26,7 +26,7 @@ import type { Wanted } from "./code-module.ts";
 import { type Fit, keptShares, lossOf, stretchComponents } from "./gain.ts";
 import { joinBands, planBands } from "./join-bands.ts";
 import { RATES } from "./rates.ts";
-import { candidateOf, type Subject, subjectOf } from "./subject.ts";
+import { candidatesOf, type Subject, subjectOf } from "./subject.ts";
 
 /**
  * What an rd encoding aims at: a file of at most so many bytes, at most so much relative squared error, or so many bits
@@ -154,9 +154,7 @@ function allocateBits(
   fit: Fit,
   goal: Goal,
 ): { choices: Choice[][]; bits: number } {
-  const candidates = subjects.flatMap((subject) =>
-    subject.components.map((component) => candidateOf(subject, component, floor)),
-  );
+  const candidates = subjects.flatMap((subject) => candidatesOf(subject, floor, fit));
   const { choices, bits } = allocate(candidates, goal, fit);
   let at = 0;
   return {
