@@ -1,6 +1,7 @@
-// The adapters that benches run over: the project's own example, and the real ones in $LQA_ADAPTERS (default
-// ../shared/adapters), which are not part of the project.
+// The adapters that benches run over: the project's own example, and the real ones in $LQA_ADAPTERS (folders of
+// adapters, several separated as in PATH; default ../shared/adapters), which are not part of the project.
 import { existsSync, readdirSync } from "node:fs";
+import { delimiter } from "node:path";
 import { toFloat32 } from "../dist/adapters/elements.js";
 import { readAdapter } from "../dist/adapters/index.js";
 import { readSafetensors } from "../dist/adapters/safetensors.js";
@@ -9,13 +10,19 @@ import { readSourceFiles } from "../dist/node/files/adapter-files.js";
 
 /** Names and folders; says so on stderr when the real ones are absent. */
 export function adapterFolders() {
-  const root = process.env.LQA_ADAPTERS ?? new URL("../../shared/adapters", import.meta.url).pathname;
-  const real = existsSync(root)
-    ? readdirSync(root, { withFileTypes: true }).filter((e) => e.isDirectory())
-    : [];
-  if (real.length === 0) console.error(`skipped: no adapters in ${root}`);
+  const given = process.env.LQA_ADAPTERS ?? new URL("../../shared/adapters", import.meta.url).pathname;
+  const real = given
+    .split(delimiter)
+    .flatMap((root) =>
+      existsSync(root)
+        ? readdirSync(root, { withFileTypes: true }).flatMap((e) =>
+            e.isDirectory() ? [[e.name, `${root}/${e.name}`]] : [],
+          )
+        : [],
+    );
+  if (real.length === 0) console.error(`skipped: no adapters in ${given}`);
   const own = new URL("../examples/number-words/adapter", import.meta.url).pathname;
-  return [["number-words (ours)", own], ...real.map((e) => [e.name, `${root}/${e.name}`])];
+  return [["number-words (ours)", own], ...real];
 }
 
 /** Keys of A and B in conventions that the library does not read yet; `t` marks transposed factors. */

@@ -21,7 +21,7 @@ const FIT_OPTION: OptionSpec = {
   placeholder: "<name>",
   values: ["unbiased", "least-squares"],
   defaultText: "unbiased",
-  help: "rd: unbiased keeps each module as strong as it was; least-squares has the least error of the weights and weakens.",
+  help: "rd: unbiased keeps every direction that is coded as strong as it was; least-squares has the least error of the weights, and weakens.",
 };
 
 export const METHOD_OPTIONS: readonly OptionSpec[] = [

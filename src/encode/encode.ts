@@ -29,7 +29,14 @@ import {
   type RdOptions,
   resolveOptions,
 } from "./quantize/profile.ts";
-import { type ModuleQuality, TASK_RISK_ERROR, totalQuality } from "./quantize/quality.ts";
+import {
+  DROPPED_ERROR,
+  type ModuleQuality,
+  restoredError,
+  TASK_RISK_ERROR,
+  totalQuality,
+  WEAK_ERROR,
+} from "./quantize/quality.ts";
 import { type Executor, inline } from "./quantize/tasks.ts";
 import {
   type NarrowedTensors,
@@ -92,8 +99,17 @@ export interface EncodeReport {
   readonly errorEnergy: number;
   /** ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² over all modules: below 1 the adapter has been weakened. */
   readonly gain: number;
+  /**
+   * The `relativeError` there would be with one factor for each module that brings its gain to 1: what codecs that weaken an
+   * adapter and codecs that do not can be compared by.
+   */
+  readonly restoredError: number;
   /** True if so much was lost that some adapter answered worse: `relativeError` of {@link TASK_RISK_ERROR} or more. */
   readonly taskRisk: boolean;
+  /** Modules of which nothing, or next to nothing, is left: `relativeError` of {@link DROPPED_ERROR} or more. */
+  readonly droppedModules: number;
+  /** Modules that lost more than half of their energy (`relativeError` above {@link WEAK_ERROR}), those among them. */
+  readonly weakModules: number;
   /** Share of the modules' output energy lost, over the modules with moments; absent if none has. */
   readonly outputError?: number;
   /** Plain tensors: how many, and their stored bytes. */
@@ -179,7 +195,10 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       snrDb: total.snrDb,
       errorEnergy: total.errorEnergy,
       gain: total.gain,
+      restoredError: restoredError(quantized.map(({ quality }) => quality)),
       taskRisk: total.relativeError >= TASK_RISK_ERROR,
+      droppedModules: quantized.filter(({ quality }) => quality.relativeError >= DROPPED_ERROR).length,
+      weakModules: quantized.filter(({ quality }) => quality.relativeError > WEAK_ERROR).length,
       ...(total.outputError === undefined ? {} : { outputError: total.outputError }),
       tensors: adapter.tensors.length,
       tensorBytes: file.tensorBytes,

@@ -36,9 +36,15 @@ export {
   resolveOptions,
   type SignOptions,
 } from "./quantize/profile.ts";
-export { type ModuleQuality, type Quality, TASK_RISK_ERROR } from "./quantize/quality.ts";
+export {
+  DROPPED_ERROR,
+  type ModuleQuality,
+  type Quality,
+  TASK_RISK_ERROR,
+  WEAK_ERROR,
+} from "./quantize/quality.ts";
 export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";
-export type { Fit } from "./quantize/rd/rd.ts";
+export type { Fit } from "./quantize/rd/gain.ts";
 export type { FactorSurvey, Survey } from "./quantize/rd/survey.ts";
 export {
   type Executor,

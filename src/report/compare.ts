@@ -34,7 +34,14 @@ export interface CompareOptions extends Omit<EncodeControls, "importance"> {
 export interface Measured
   extends Pick<
     EncodeReport,
-    "averageBits" | "bitsPerParameter" | "relativeError" | "snrDb" | "outputBytes" | "tensorBytes"
+    | "averageBits"
+    | "bitsPerParameter"
+    | "relativeError"
+    | "restoredError"
+    | "gain"
+    | "snrDb"
+    | "outputBytes"
+    | "tensorBytes"
   > {
   /** The least relative error that Gaussian components allow at the bits on disk. */
   readonly bound: number;
@@ -55,7 +62,7 @@ export interface ComparedMethod {
   readonly leastBits: number | undefined;
 }
 
-/** How few bits `rd` needs for the error of a LoRAQuant variant. */
+/** How few bits `rd` needs for the error of a LoRAQuant variant, with the same aim: `fit: "least-squares"`. */
 export interface Match {
   readonly method: string;
   readonly relativeError: number;
@@ -128,9 +135,11 @@ export async function compareAdapter(adapter: Adapter, options: CompareOptions =
     const started = performance.now();
     const { report } = await encodeAdapter(adapter, { ...during(method), ...told });
     const bound = boundAt(report.bitsPerParameter * parameters);
-    const { averageBits, bitsPerParameter, relativeError, snrDb, outputBytes, tensorBytes } = report;
+    const { averageBits, bitsPerParameter, relativeError, restoredError, gain } = report;
+    const { snrDb, outputBytes, tensorBytes } = report;
     return {
-      ...{ averageBits, bitsPerParameter, relativeError, snrDb, outputBytes, tensorBytes, bound },
+      ...{ averageBits, bitsPerParameter, relativeError, restoredError, gain, bound },
+      ...{ snrDb, outputBytes, tensorBytes },
       aboveBoundDb: relativeError > 0 && bound > 0 ? 10 * Math.log10(relativeError / bound) : undefined,
       seconds: (performance.now() - started) / 1000,
     };
@@ -220,7 +229,8 @@ async function matchOf(
 ): Promise<Match | undefined> {
   const target = rows.find(({ method }) => method === MATCHED)?.measured;
   if (target === undefined || !(target.relativeError > 0 && target.relativeError <= 1)) return undefined;
-  const options = { profile: "rd", maxError: target.relativeError, floor } as const;
+  // LoRAQuant aims at the least squared error: so does rd here.
+  const options = { profile: "rd", maxError: target.relativeError, floor, fit: "least-squares" } as const;
   try {
     const rd = await measure({ method: `rd for ${MATCHED}`, options });
     const { relativeError, bitsPerParameter: bits } = target;

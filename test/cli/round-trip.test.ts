@@ -50,7 +50,10 @@ describe("lqa encode", () => {
         "maxError",
         "floor",
         "gain",
+        "restoredError",
         "taskRisk",
+        "droppedModules",
+        "weakModules",
         "fit",
         "weighted",
         "variant",
@@ -118,6 +121,8 @@ describe("lqa encode", () => {
     const sound = lqa("encode", source, "-o", path, "--quality", "near-lossless", "--force");
     expect(sound.code).toBe(0);
     expect(sound.out).not.toContain("warning");
+    const starved = lqa("encode", source, "-o", path, "--profile", "sign", "--force");
+    expect(starved.out).toMatch(/warning: \d+ of 4 modules lost over half of their energy; take more bits/);
     expect(lqa("encode", source, "-o", path, "--quality", "near-lossless", ...json).json()).toMatchObject({
       taskRisk: false,
       quality: "near-lossless",

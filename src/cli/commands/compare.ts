@@ -73,26 +73,41 @@ const NOTES = [
   "counted: bits a weight for codes, scales and zero points, as the LoRAQuant paper counts",
   "on disk: bits a weight of the whole file but plain tensors",
   "lost: share of the energy of ΔW that is not in the decoded file",
+  "gain: how much of ΔW is left along itself; below 1 the adapter is weakened",
+  "at gain 1: what would be lost with one factor for each module that undoes the weakening",
   "above bound: distance to the Gaussian rate-distortion bound at the bits on disk",
 ];
 
 function table({ rows, floor }: Comparison, { colors }: Terminal): string[] {
-  const header = ["method", "counted", "on disk", "lost", "SNR", "above bound", "bytes", "time"];
+  const header = [
+    "method",
+    "counted",
+    "on disk",
+    "lost",
+    "gain",
+    "at gain 1",
+    "SNR",
+    "above bound",
+    "bytes",
+    "time",
+  ];
   const cells = rows.map(({ method, measured }) =>
     measured === undefined
-      ? [method, "–", "–", "–", "–", "–", "–", "–"]
+      ? [method, ...Array<string>(9).fill("–")]
       : [
           method,
           measured.averageBits.toFixed(3),
           measured.bitsPerParameter.toFixed(3),
           percent(measured.relativeError),
+          measured.gain.toFixed(3),
+          percent(measured.restoredError),
           decibels(measured.snrDb),
           decibels(measured.aboveBoundDb ?? null),
           count(measured.outputBytes),
           duration(measured.seconds),
         ],
   );
-  const [title, ...lines] = columns([header, ...cells], [1, 2, 3, 4, 5, 6, 7]);
+  const [title, ...lines] = columns([header, ...cells], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
   return [
     `  ${colors.dim(title)}`,
     ...lines.map(
@@ -111,7 +126,7 @@ function matchText({ match, floor }: Comparison): string {
   const { method, relativeError, bits, rdBits, rdRelativeError } = match;
   // A floor can cost more bits than the error asks for; then it is the floor that is seen.
   const lost = rdRelativeError < relativeError * 0.97 ? `, losing ${percent(rdRelativeError)},` : "";
-  return `rd reaches the error of ${method} (${percent(relativeError)} lost) at ${rdBits.toFixed(3)} bits on disk${lost} instead of ${bits.toFixed(3)} (floor ${floor}).`;
+  return `rd --fit least-squares reaches the error of ${method} (${percent(relativeError)} lost) at ${rdBits.toFixed(3)} bits on disk${lost} instead of ${bits.toFixed(3)} (floor ${floor}).`;
 }
 
 /** JSON has no Infinity, and no undefined. */

@@ -145,7 +145,10 @@ function encodeJson(result: EncodedFile): object {
     snrDb: finite(snrDb),
     errorEnergy,
     gain,
+    restoredError: finite(result.restoredError),
     taskRisk: result.taskRisk,
+    droppedModules: result.droppedModules,
+    weakModules: result.weakModules,
     outputError: finite(result.outputError),
     importance: result.importance ?? null,
     baseDigest: result.baseDigest ?? null,
@@ -208,6 +211,16 @@ function riskLines({ taskRisk, relativeError, settings }: EncodedFile): string[]
   ];
 }
 
+/** Says how many modules hardly anything is left of. */
+function weakLines({ droppedModules, weakModules, modules, settings }: EncodedFile): string[] {
+  if (weakModules === 0) return [];
+  const dropped = droppedModules === 0 ? "" : `, and ${count(droppedModules)} of them everything`;
+  const advice = settings.profile === "rd" ? "take more --bits or a higher --quality" : "take more bits";
+  return [
+    `  warning: ${count(weakModules)} of ${counted(modules.length, "module")} lost over half of their energy${dropped}; ${advice} to keep more.`,
+  ];
+}
+
 function summary(input: string, output: string, result: EncodedFile, { colors }: Terminal): string {
   const { inputBytes, outputBytes, modules } = result;
   const rows = [
@@ -232,6 +245,7 @@ function summary(input: string, output: string, result: EncodedFile, { colors }:
     ...columns(rows).map((line) => `  ${line}`),
     ...noteLines(result.notes),
     ...riskLines(result),
+    ...weakLines(result),
   ];
   const worst = [...modules].sort((x, y) => y.relativeError - x.relativeError).slice(0, WORST);
   if (modules.length > 1 && worst[0]!.relativeError > 0) {

@@ -15,7 +15,7 @@ import { rtnFactors, signFactors } from "./baseline.ts";
 import { loraQuant, type Refine } from "./loraquant.ts";
 import { type ModuleQuality, moduleQuality } from "./quality.ts";
 import { rawFactors } from "./raw.ts";
-import type { Fit } from "./rd/rd.ts";
+import type { Fit } from "./rd/gain.ts";
 import { type HRule, parseVariant } from "./variant.ts";
 
 /**
@@ -50,8 +50,8 @@ export type RdOptions = {
    * weight energy, and more right answers on the task it was measured on (docs/fidelity.md). */
   readonly floor?: number | undefined;
   /**
-   * `unbiased` (default) stretches each module so that its gain ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² is 1; `least-squares` has the least
-   * squared error, and a gain below 1. See docs/fidelity.md.
+   * `unbiased` (default) gives every component that is coded its length back, and counts what is weakened five times as
+   * much as noise; `least-squares` has the least squared error, and weakens more. See docs/fidelity.md.
    */
   readonly fit?: Fit | undefined;
   /**

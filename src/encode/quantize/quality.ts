@@ -61,6 +61,12 @@ export interface Quality {
  */
 export const TASK_RISK_ERROR = 0.015;
 
+/** A module with this `relativeError` or more counts as dropped. */
+export const DROPPED_ERROR = 0.999;
+
+/** A module with a `relativeError` above this counts as weak: more of it is lost than kept. */
+export const WEAK_ERROR = 0.5;
+
 /** The quality of one module. */
 export interface ModuleQuality extends Quality {
   readonly name: string;
@@ -178,6 +184,21 @@ export function totalQuality(modules: readonly Quality[]): Quality {
     ...figures(parameters, bits, energy, errorEnergy, decodedEnergy),
     ...(measured ? outputFigures(outputEnergy, outputErrorEnergy) : {}),
   };
+}
+
+/**
+ * The relative error there would be with one factor for each module that brings its gain to 1: an encoding that weakens
+ * modules, without that. A module whose gain is not above 0 has no such factor and counts as it is. 0 if nothing was lost.
+ */
+export function restoredError(modules: readonly Quality[]): number {
+  let energy = 0;
+  let lost = 0;
+  for (const { energy: own, errorEnergy, decodedEnergy, gain } of modules) {
+    energy += own;
+    // ‖ΔŴ/g − ΔW‖² = ‖ΔŴ‖²/g² − ‖ΔW‖², because ⟨ΔŴ, ΔW⟩ = g ‖ΔW‖².
+    lost += errorEnergy === 0 || !(gain > 0) ? errorEnergy : Math.max(0, decodedEnergy / gain / gain - own);
+  }
+  return lost === 0 ? 0 : lost / energy;
 }
 
 function outputFigures(outputEnergy: number, outputErrorEnergy: number): Partial<Quality> {

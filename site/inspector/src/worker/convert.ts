@@ -77,7 +77,7 @@ function encoded(report: EncodeReport, before: number, after: number, fileId: st
     ["Modules", counted(report.modules.length, "module")],
     ["File id", html`<code>${fileId}</code>`],
     ["Time", `${seconds.toFixed(1)} s`],
-  ])}${report.taskRisk ? html`<p class="warn">So much of ΔW is lost that adapters answered worse on tasks. More bits, or a higher quality, help.</p>` : undefined}`;
+  ])}${report.taskRisk ? html`<p class="warn">So much of ΔW is lost that adapters answered worse on tasks. More bits, or a higher quality, help.</p>` : undefined}${report.weakModules > 0 ? html`<p class="warn">${counted(report.weakModules, "module")} lost over half of their energy, ${count(report.droppedModules)} of them everything. More bits, or a higher quality, help.</p>` : undefined}`;
 }
 
 /** Writes an adapter in a dialect. @throws LqaError as `writeAdapter`; the first error of an `.lqa` file */

@@ -1,15 +1,17 @@
 /**
  * Rate-distortion allocation: which component gets how many bits (Lagrangian over all modules at once).
  *
- * A component of energy E = multiplier² s² whose vectors are coded with distortions D_b and D_a loses
- * E · (1 − (1 − D_b)(1 − D_a)), because its scales are fitted by least squares. Every component starts at its floor;
- * then upgrades are bought in the order of energy saved per bit. Only points on the lower convex hull of (bits, loss)
- * are bought, so that this greedy order is the Lagrangian one; what is then left of a budget goes to whatever fits.
+ * A component of energy E = multiplier² s² whose vectors are coded with distortions D_b and D_a keeps (1 − D_b)(1 − D_a) of
+ * it; `gain.ts` says what it then loses. Every component starts at its floor; then upgrades are bought in the order of
+ * loss saved per bit. Only points on the lower convex hull of (bits, loss) are bought, so that this greedy order is the
+ * Lagrangian one; what is then left of a budget goes to whatever fits.
  *
  * Deterministic: only + − × ÷ and comparisons, ties broken by position.
  *
  * @module
  */
+
+import { type Fit, type Loss, lossOf } from "./gain.ts";
 
 /** One way to code one vector: its cost and the share of its energy it loses. */
 export interface RatePoint {
@@ -23,6 +25,8 @@ export interface RatePoint {
 export interface Candidate {
   /** multiplier² s², summed over experts. */
   readonly energy: number;
+  /** What a loss counts, for each unit of energy. */
+  readonly weight: number;
   /** Rates of the B' vector and of the A' vector, by rate number. */
   readonly b: readonly RatePoint[];
   readonly a: readonly RatePoint[];
@@ -36,37 +40,30 @@ export interface Choice {
   readonly a: number;
 }
 
-interface Point extends Choice {
+interface Point extends Choice, Loss {
   readonly bits: number;
-  readonly loss: number;
 }
 
-/** What an allocation costs and loses. */
-export interface Allocation {
+/** What an allocation costs and loses, by the given distortions: sums over the components, losses by weight. */
+export interface Allocation extends Loss {
   readonly choices: readonly Choice[];
   readonly bits: number;
-  /** Σ energy lost, by the given distortions. */
-  readonly loss: number;
 }
 
-/** When to stop buying: at a number of bits, or as soon as the loss is small enough. */
-export type Goal = { readonly bits: number } | { readonly loss: number };
+/** When to stop buying: at a number of bits, or as soon as the squared error is small enough. */
+export type Goal = { readonly bits: number } | { readonly error: number };
 
 /**
  * Allocates rates to components.
  *
  * With a goal in bits, the result never exceeds it unless the floors alone do; what is left over is spent on whatever
- * still fits, best first. With a goal in loss, buying stops when it is reached.
+ * still fits, best first. With a goal in error, buying stops when it is reached.
  */
-export function allocate(candidates: readonly Candidate[], goal: Goal): Allocation {
-  const hulls = candidates.map(convexHull);
+export function allocate(candidates: readonly Candidate[], goal: Goal, fit: Fit): Allocation {
+  const hulls = candidates.map((candidate) => convexHull(pointsOf(candidate, fit)));
   const position = new Int32Array(hulls.length);
-  let bits = 0;
-  let loss = 0;
-  for (const hull of hulls) {
-    bits += hull[0]!.bits;
-    loss += hull[0]!.loss;
-  }
+  let bits = hulls.reduce((sum, hull) => sum + hull[0]!.bits, 0);
+  let error = hulls.reduce((sum, hull) => sum + hull[0]!.error, 0);
   const steps: { component: number; step: number; slope: number }[] = [];
   hulls.forEach((hull, component) => {
     for (let step = 1; step < hull.length; step++) {
@@ -77,7 +74,7 @@ export function allocate(candidates: readonly Candidate[], goal: Goal): Allocati
   });
   steps.sort((x, y) => y.slope - x.slope || x.component - y.component || x.step - y.step);
   for (const { component, step } of steps) {
-    if ("loss" in goal && loss <= goal.loss) break;
+    if ("error" in goal && error <= goal.error) break;
     // A step is only bought on top of the one before it; once one did not fit, those above it are out of reach.
     if (position[component] !== step - 1) continue;
     const hull = hulls[component]!;
@@ -85,20 +82,19 @@ export function allocate(candidates: readonly Candidate[], goal: Goal): Allocati
     if ("bits" in goal && bits + more > goal.bits) continue;
     position[component] = step;
     bits += more;
-    loss += hull[step]!.loss - hull[step - 1]!.loss;
+    error += hull[step]!.error - hull[step - 1]!.error;
   }
   const chosen = hulls.map((hull, i) => hull[position[i]!]!);
   if ("bits" in goal) {
     for (let round = 0; round < FILLING; round++) {
-      const better = bestFit(candidates, chosen, goal.bits - bits);
+      const better = bestUpgrade(candidates, chosen, goal.bits - bits, fit);
       if (better === undefined) break;
-      const before = chosen[better.component]!;
+      bits += better.point.bits - chosen[better.component]!.bits;
       chosen[better.component] = better.point;
-      bits += better.point.bits - before.bits;
-      loss += better.point.loss - before.loss;
     }
   }
-  return { choices: chosen.map(({ b, a }) => ({ b, a })), bits, loss };
+  const sum = (what: "loss" | "error"): number => chosen.reduce((total, point) => total + point[what], 0);
+  return { choices: chosen.map(({ b, a }) => ({ b, a })), bits, loss: sum("loss"), error: sum("error") };
 }
 
 /** Upgrades that are looked for in what is left of a budget: small adapters have coarse steps. */
@@ -107,17 +103,18 @@ const FILLING = 4;
 const FILL_UP_TO = 1024;
 
 /** The upgrade of one component that fits into `room` bits and saves most. */
-function bestFit(
+function bestUpgrade(
   candidates: readonly Candidate[],
   chosen: readonly Point[],
   room: number,
+  fit: Fit,
 ): { readonly component: number; readonly point: Point } | undefined {
   if (candidates.length > FILL_UP_TO || room <= 0) return undefined;
   let best: { component: number; point: Point } | undefined;
   let most = 0;
   for (const [component, candidate] of candidates.entries()) {
     const now = chosen[component]!;
-    for (const point of pointsOf(candidate)) {
+    for (const point of pointsOf(candidate, fit)) {
       const saved = now.loss - point.loss;
       if (point.bits - now.bits > room || saved <= most) continue;
       most = saved;
@@ -128,25 +125,22 @@ function bestFit(
 }
 
 /** Pairs of rates from the floor up. */
-function pointsOf({ energy, b, a, floor }: Candidate): Point[] {
+function pointsOf({ energy, weight, b, a, floor }: Candidate, fit: Fit): Point[] {
   const points: Point[] = [];
   for (let i = floor; i < b.length; i++)
     for (let j = floor; j < a.length; j++) {
       // Nothing is the product of something and nothing.
       if (i !== j && (b[i]!.distortion >= 1 || a[j]!.distortion >= 1)) continue;
-      points.push({
-        b: i,
-        a: j,
-        bits: b[i]!.bits + a[j]!.bits,
-        loss: energy * (1 - (1 - b[i]!.distortion) * (1 - a[j]!.distortion)),
-      });
+      const { loss, error } = lossOf((1 - b[i]!.distortion) * (1 - a[j]!.distortion), fit);
+      const bits = b[i]!.bits + a[j]!.bits;
+      points.push({ b: i, a: j, bits, loss: weight * energy * loss, error: energy * error });
     }
   return points;
 }
 
 /** Pairs of rates that no mixture of others beats, by rising bits. */
-function convexHull(candidate: Candidate): Point[] {
-  const points = pointsOf(candidate).sort((x, y) => x.bits - y.bits || x.loss - y.loss);
+function convexHull(points: Point[]): Point[] {
+  points.sort((x, y) => x.bits - y.bits || x.loss - y.loss);
   const hull: Point[] = [];
   for (const point of points) {
     if (hull.length > 0 && point.loss >= hull[hull.length - 1]!.loss) continue;

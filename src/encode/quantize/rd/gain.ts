@@ -1,13 +1,19 @@
 /**
- * The gain of a quantized module, ⟨ΔW, ΔŴ⟩ / ‖ΔW‖², brought back to 1.
+ * Strength and noise: how far a coded component is stretched, and what it then loses.
  *
- * Codes of least squared error are shorter than what they stand for: a component coded with distortion D keeps 1 − D of
- * its length, a dropped one nothing, so that ΔŴ is a weakened ΔW plus an error that is orthogonal to it. Behaviour
- * minds the first much more than the second (docs/fidelity.md): for the same bytes, ΔŴ divided by its gain has a
- * little more squared error, D / (1 − D), and a fraction of the divergence.
+ * Codes of least squared error are shorter than the vectors they stand for. A component whose vectors are coded with
+ * distortions D_b and D_a keeps the share k = (1 − D_b)(1 − D_a) of its length along itself, and of its energy; a dropped
+ * one keeps nothing. Stretched by f it keeps f·k of its length. Its error then has two parts, as shares of its energy:
  *
- * All scales of B' are multiplied, which changes no code. A gain that the scales' storage type can hardly express is
- * left as it is, and so are raw weights, whose gain is 1.
+ * - shrinkage (1 − f k)², along ΔW: the adapter is weaker than it was;
+ * - noise f² k (1 − k), orthogonal to it.
+ *
+ * Codes of least squared error have no noise to trade: f = 1 is where the sum of both is least. But behaviour minds
+ * shrinkage much more than noise (docs/fidelity.md), so the default gives each component its length back, f = 1 / k, and
+ * the allocation counts the shrinkage that is left, that of dropped components above all, more than the noise.
+ *
+ * The scales of B' are multiplied by f: no code changes and no byte is added. A stretch that the scales' storage type
+ * can hardly express is left out, and so are raw weights, which keep all of their length.
  *
  * @module
  */
@@ -19,52 +25,85 @@ import { lower } from "../../../core/codecs/registry.ts";
 import type { Choice } from "./allocate.ts";
 import type { Subject } from "./subject.ts";
 
-/** Below this the gain is left: bf16 scales are 2^-8 to 2^-7 apart. */
-const LEAST_CORRECTION = 2 ** -8;
-/** No module is stretched by more: one of which so little is left is noise. */
-const MOST_CORRECTION = 2;
+/**
+ * What becomes of the length that codes of least squared error lose: `unbiased` gives it back to every component that
+ * is coded; `least-squares` leaves it, for the least squared error of the weights.
+ */
+export type Fit = "unbiased" | "least-squares";
 
-/** The gain of a module at rates that its vectors have been coded at; each was fitted by least squares. */
-function gainOf({ components }: Subject, choices: readonly Choice[]): number {
-  let energy = 0;
-  let kept = 0;
-  for (const [i, component] of components.entries()) {
-    const { b, a } = choices[i]!;
-    const share = (1 - component.b.coded.get(b)!.distortion) * (1 - component.a.coded.get(a)!.distortion);
-    energy += component.energy;
-    kept += component.energy * share;
-  }
-  return kept > 0 ? kept / energy : 1;
+/** What shrinkage counts, if noise counts 1. The figures it was chosen by: docs/fidelity.md. */
+const SHRINKAGE: Readonly<Record<Fit, number>> = { unbiased: 5, "least-squares": 1 };
+
+/** Below this a stretch is left out: bf16 scales are 2^-8 to 2^-7 apart. */
+const LEAST_CORRECTION = 2 ** -8;
+/** No component is stretched by more. From 2 on its error would be above 1: worse than to leave it out. */
+const MOST_STRETCH = 1.75;
+
+/** f, for a component of which the share `kept` is kept. */
+function stretchOf(kept: number, fit: Fit): number {
+  return fit === "unbiased" ? Math.min(1 / kept, MOST_STRETCH) : 1;
 }
 
-/** The module with a gain of 1. */
-export function restoreGain(
+/** What a component loses, as shares of its energy. */
+export interface Loss {
+  /** Noise + w · shrinkage. */
+  readonly loss: number;
+  /** Noise + shrinkage: its squared error. */
+  readonly error: number;
+}
+
+/** What a component loses of which the share `kept` is kept before it is stretched. */
+export function lossOf(kept: number, fit: Fit): Loss {
+  const f = stretchOf(kept, fit);
+  const shrinkage = (1 - f * kept) * (1 - f * kept);
+  const noise = f * f * kept * (1 - kept);
+  return { loss: noise + SHRINKAGE[fit] * shrinkage, error: noise + shrinkage };
+}
+
+/** The share k of each component of a module, at rates that its vectors have been coded at. */
+export function keptShares({ components }: Subject, choices: readonly Choice[]): number[] {
+  return components.map(({ b, a }, i) => {
+    const choice = choices[i]!;
+    return (1 - b.coded.get(choice.b)!.distortion) * (1 - a.coded.get(choice.a)!.distortion);
+  });
+}
+
+/** The module with every component stretched. */
+export function stretchComponents(
   subject: Subject,
   choices: readonly Choice[],
   packed: PackedFactors,
+  fit: Fit,
 ): PackedFactors {
-  const factor = Math.min(1 / gainOf(subject, choices), MOST_CORRECTION);
-  if (factor - 1 < LEAST_CORRECTION) return packed;
+  const factors = keptShares(subject, choices).map((kept) => stretchOf(kept, fit));
   const { bands } = packed;
-  return {
-    bands,
-    planes: packed.planes.map((expert) =>
-      expert.map(({ b, a }, i) => ({ b: { ...b, scales: timesScales(bands[i]!.b, b, factor) }, a })),
-    ),
-  };
+  const stretched = packed.planes.map((expert) => {
+    let from = 0;
+    return expert.map(({ b, a }, i) => {
+      const { b: encoding, components } = bands[i]!;
+      const own = factors.slice(from, (from += components));
+      return { b: { ...b, scales: timesScales(encoding, b, own) }, a };
+    });
+  });
+  return { bands, planes: stretched };
 }
 
-function timesScales(encoding: Encoding, { scales }: Planes, factor: number): Uint8Array {
+/** Scales of the vectors of a band, each vector's times its factor. */
+function timesScales(encoding: Encoding, { scales }: Planes, factors: readonly number[]): Uint8Array {
   const { scale: type, table, largest: own } = lower(encoding);
   if (type === undefined) return scales;
   // Codes of any width are bounded alike.
   const largest = table === undefined ? 255 : own;
   const stretched = scales.slice();
-  for (let i = 0; i < scales.length / FLOAT_BYTES[type]; i++) {
-    const pattern = numberToBits(bitsToNumber(readBits(scales, type, i), type) * factor, type);
-    // At the end of the type's range a scale stays what it is.
-    if (Number.isFinite(Math.fround(bitsToNumber(pattern, type) * largest)))
-      writeBits(stretched, type, i, pattern);
+  const groups = scales.length / FLOAT_BYTES[type] / factors.length;
+  for (const [vector, factor] of factors.entries()) {
+    if (factor - 1 < LEAST_CORRECTION) continue;
+    for (let i = vector * groups; i < (vector + 1) * groups; i++) {
+      const pattern = numberToBits(bitsToNumber(readBits(scales, type, i), type) * factor, type);
+      // At the end of the type's range a scale stays what it is.
+      if (Number.isFinite(Math.fround(bitsToNumber(pattern, type) * largest)))
+        writeBits(stretched, type, i, pattern);
+    }
   }
   return stretched;
 }

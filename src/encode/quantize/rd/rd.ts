@@ -23,10 +23,10 @@ import { type ModuleQuality, totalQuality } from "../quality.ts";
 import type { Executor } from "../tasks.ts";
 import { allocate, type Choice, type Goal } from "./allocate.ts";
 import type { Wanted } from "./code-module.ts";
-import { restoreGain } from "./gain.ts";
+import { type Fit, keptShares, lossOf, stretchComponents } from "./gain.ts";
 import { joinBands, planBands } from "./join-bands.ts";
 import { RATES } from "./rates.ts";
-import { candidateOf, type Side, type Subject, subjectOf } from "./subject.ts";
+import { candidatesOf, type Subject, subjectOf } from "./subject.ts";
 
 /**
  * What an rd encoding aims at: a file of at most so many bytes, at most so much relative squared error, or so many bits
@@ -36,12 +36,6 @@ export type RdGoal =
   | { readonly maxBytes: number }
   | { readonly maxError: number }
   | { readonly moduleBits: number };
-
-/**
- * What becomes of the length that least-squares codes lose: `unbiased` gives it back, so that ⟨ΔW, ΔŴ⟩ = ‖ΔW‖²;
- * `least-squares` leaves it, for the least squared error.
- */
-export type Fit = "unbiased" | "least-squares";
 
 /** What the profile needs to know. */
 export interface RdOptions {
@@ -70,6 +64,9 @@ interface Encoded {
   readonly quality: ModuleQuality;
 }
 
+/** Allocates for a goal; choices by module and component. */
+type Choose = (goal: Goal) => { choices: Choice[][]; bits: number };
+
 /** Rounds in which the budget of an allocation is corrected by the size of the file. */
 const FITTING_ROUNDS = 8;
 /** A byte goal counts as met if at most this share of what the vectors take is left. */
@@ -91,7 +88,7 @@ export async function quantizeRd(
   options: RdOptions,
   surroundings: RdSurroundings,
 ): Promise<Encoded[]> {
-  const { goal, moments } = options;
+  const { goal, fit, moments } = options;
   const weights: Moments = options.weighted ? moments : new Map();
   const { executor } = surroundings;
   const phase = (doing: string, total: number) => {
@@ -103,6 +100,7 @@ export async function quantizeRd(
   const surveys = await executor.run("survey", modules.map(work), phase("analyzing", modules.length));
   const subjects = modules.map((module, i) => subjectOf(module, surveys[i]!));
   const floor = RATES.findIndex((rate) => rate.nominal >= options.floor);
+  const choose: Choose = (aim) => allocateBits(subjects, floor, fit, aim);
 
   const code = async (choices: readonly Choice[][]): Promise<void> => {
     const missing = subjects.map((subject, i) => wantedOf(subject, choices[i]!));
@@ -120,7 +118,7 @@ export async function quantizeRd(
   const finish = async (choices: readonly Choice[][]): Promise<Encoded[]> => {
     const factors = subjects.map((subject, i) => {
       const packed = joinBands(subject, choices[i]!);
-      return options.fit === "unbiased" ? restoreGain(subject, choices[i]!, packed) : packed;
+      return stretchComponents(subject, choices[i]!, packed, fit);
     });
     const inputs = modules.map((module, i) => ({
       module,
@@ -131,11 +129,11 @@ export async function quantizeRd(
     return factors.map((packed, i) => ({ factors: packed, quality: qualities[i]! }));
   };
 
-  if ("maxError" in goal) return approachError(subjects, floor, goal.maxError, code, finish);
+  if ("maxError" in goal) return approachError(subjects, fit, goal.maxError, choose, code, finish);
   if ("maxBytes" in goal)
-    return finish(await approachBytes(subjects, floor, goal.maxBytes, surroundings, code));
+    return finish(await approachBytes(subjects, goal.maxBytes, surroundings, choose, code));
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  const { choices } = choose(subjects, floor, { bits: goal.moduleBits * parameters });
+  const { choices } = choose({ bits: goal.moduleBits * parameters });
   await code(choices);
   return finish(choices);
 }
@@ -149,21 +147,19 @@ function wantedOf({ components }: Subject, choices: readonly Choice[]): Wanted[]
   );
 }
 
-/** Rates of all components for a goal, by module, and what they cost and lose by what is known so far. */
-function choose(
+/** Rates of all components for a goal, by module, and what they cost. */
+function allocateBits(
   subjects: readonly Subject[],
   floor: number,
+  fit: Fit,
   goal: Goal,
-): { choices: Choice[][]; bits: number; loss: number } {
-  const candidates = subjects.flatMap((subject) =>
-    subject.components.map((component) => candidateOf(subject, component, floor)),
-  );
-  const { choices, bits, loss } = allocate(candidates, goal);
+): { choices: Choice[][]; bits: number } {
+  const candidates = subjects.flatMap((subject) => candidatesOf(subject, floor, fit));
+  const { choices, bits } = allocate(candidates, goal, fit);
   let at = 0;
   return {
     choices: subjects.map(({ components }) => choices.slice(at, (at += components.length))),
     bits,
-    loss,
   };
 }
 
@@ -175,13 +171,13 @@ function choose(
  */
 async function approachBytes(
   subjects: readonly Subject[],
-  floor: number,
   maxBytes: number,
   surroundings: RdSurroundings,
+  choose: Choose,
   code: (choices: readonly Choice[][]) => Promise<void>,
 ): Promise<Choice[][]> {
   for (let goal = maxBytes; ; ) {
-    const choices = chooseForBytes(subjects, floor, goal, surroundings);
+    const choices = chooseForBytes(subjects, goal, surroundings, choose);
     await code(choices);
     const over = sizeOf(subjects, choices, surroundings) - maxBytes;
     if (over <= 0) return choices;
@@ -202,14 +198,14 @@ function sizeOf(
 /** Allocates so that the file has at most `maxBytes`, and nearly that. @throws LqaError USAGE */
 function chooseForBytes(
   subjects: readonly Subject[],
-  floor: number,
   maxBytes: number,
   surroundings: RdSurroundings,
+  choose: Choose,
 ): Choice[][] {
   let budget = 8 * maxBytes;
   let best: { choices: Choice[][]; bytes: number } | undefined;
   for (let round = 0; round < FITTING_ROUNDS; round++) {
-    const { choices, bits } = choose(subjects, floor, { bits: budget });
+    const { choices, bits } = choose({ bits: budget });
     const bytes = sizeOf(subjects, choices, surroundings);
     if (bytes <= maxBytes && (best === undefined || bytes > best.bytes)) best = { choices, bytes };
     if (best !== undefined && maxBytes - best.bytes <= (SLACK * bits) / 8) break;
@@ -218,7 +214,7 @@ function chooseForBytes(
   }
   if (best !== undefined) return best.choices;
   // The file's size is not quite monotone in the bits: at the edge of what is possible the floors themselves decide.
-  const floors = choose(subjects, floor, { bits: 0 }).choices;
+  const floors = choose({ bits: 0 }).choices;
   const least = sizeOf(subjects, floors, surroundings);
   if (least <= maxBytes) return floors;
   return fail(KIND.USAGE, {
@@ -237,8 +233,9 @@ function chooseForBytes(
  */
 async function approachError(
   subjects: readonly Subject[],
-  floor: number,
+  fit: Fit,
   maxError: number,
+  choose: Choose,
   code: (choices: readonly Choice[][]) => Promise<void>,
   finish: (choices: readonly Choice[][]) => Promise<Encoded[]>,
 ): Promise<Encoded[]> {
@@ -248,8 +245,7 @@ async function approachError(
   let least = Number.POSITIVE_INFINITY;
   let tried = "";
   for (let round = 0; round < ERROR_ROUNDS; round++) {
-    const goal = { loss: ((1 - ERROR_SLACK / 4) * maxError * energy) / correction };
-    const { choices } = choose(subjects, floor, goal);
+    const { choices } = choose({ error: ((1 - ERROR_SLACK / 4) * maxError * energy) / correction });
     const key = JSON.stringify(choices);
     if (key === tried) break;
     tried = key;
@@ -259,7 +255,7 @@ async function approachError(
     least = Math.min(least, error);
     if (error <= maxError && (best === undefined || error > best.error)) best = { encoded, error };
     if (error === 0 || (error <= maxError && error >= (1 - ERROR_SLACK) * maxError)) break;
-    const lost = lossOf(subjects, choices);
+    const lost = errorOf(subjects, choices, fit);
     if (lost > 0) correction = (error * energy) / lost;
   }
   return (
@@ -273,13 +269,11 @@ async function approachError(
   );
 }
 
-/** What the components lose by themselves at rates they have been coded at. */
-function lossOf(subjects: readonly Subject[], choices: readonly Choice[][]): number {
+/** The squared error of the components by themselves, at rates they have been coded at. */
+function errorOf(subjects: readonly Subject[], choices: readonly Choice[][], fit: Fit): number {
   let lost = 0;
-  for (const [i, { components }] of subjects.entries())
-    for (const [c, { energy, b, a }] of components.entries()) {
-      const kept = (side: Side, rate: number): number => 1 - side.coded.get(rate)!.distortion;
-      lost += energy * (1 - kept(b, choices[i]![c]!.b) * kept(a, choices[i]![c]!.a));
-    }
+  for (const [i, subject] of subjects.entries())
+    for (const [c, kept] of keptShares(subject, choices[i]!).entries())
+      lost += subject.components[c]!.energy * lossOf(kept, fit).error;
   return lost;
 }

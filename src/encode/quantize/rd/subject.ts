@@ -12,6 +12,7 @@ import { inputLength } from "../../../model/adapter.ts";
 import { CODERS } from "../coders.ts";
 import type { Candidate, RatePoint } from "./allocate.ts";
 import type { CodedSide } from "./code-module.ts";
+import type { Fit } from "./gain.ts";
 import { RATES, rateBits } from "./rates.ts";
 import type { FactorSurvey, Survey } from "./survey.ts";
 
@@ -61,9 +62,22 @@ export function encodingOf(side: Side, rate: number): Encoding {
   return side.coded.get(rate)?.encoding ?? RATES[rate]!.encoding(side.survey.rotation);
 }
 
-/** What a component offers to the allocation. */
-export function candidateOf({ module }: Subject, { energy, b, a }: Component, floor: number): Candidate {
-  return { energy, b: pointsOf(b, module.experts), a: pointsOf(a, module.experts), floor };
+/** What the components of a module offer to the allocation; with `least-squares` all errors count alike. */
+export function candidatesOf({ module, survey, components }: Subject, floor: number, fit: Fit): Candidate[] {
+  const weight = fit === "unbiased" ? weightOf(module, survey) : 1;
+  const points = (side: Side): RatePoint[] => pointsOf(side, module.experts);
+  return components.map(({ energy, b, a }) => ({ energy, weight, b: points(b), a: points(a), floor }));
+}
+
+/**
+ * What losses of a module count. Each output of a module is disturbed by its share of the error, so the error counts by
+ * output: a module with few outputs (v of grouped attention) loses as much by less. And of modules with as many outputs a
+ * weaker one counts more than in proportion, by the fourth root of the energy, so that weak layers are not the first to go.
+ * Both were chosen by behaviour (docs/fidelity.md). Only ratios matter.
+ */
+function weightOf({ out }: LoraModule, { energies }: Survey): number {
+  const energy = energies.reduce((sum, own) => sum + own, 0);
+  return energy > 0 ? 1 / (out * Math.sqrt(Math.sqrt(energy))) : 0;
 }
 
 function pointsOf(side: Side, experts: number): RatePoint[] {
