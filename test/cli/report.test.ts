@@ -16,7 +16,7 @@ describe("lqa inspect --html", () => {
   it("writes a page beside what it prints", () => {
     const { code, out, err } = lqa("inspect", "a.lqa", "--html", "a.html");
     expect({ code, err }).toEqual({ code: 0, err: "" });
-    expect(out).toMatch(/^a\.lqa\n {2}format[\s\S]*The report is in a\.html\.\n$/);
+    expect(out).toMatch(/^a\.lqa\n {2}base model[\s\S]*The report is in a\.html\.\n$/);
     expect(page("a.html")).toMatch(
       /^<!doctype html>[\s\S]*<h1>a\.lqa<\/h1>[\s\S]*✓ Valid\.[\s\S]*<\/html>\n$/,
     );
@@ -58,7 +58,9 @@ describe("lqa inspect --html", () => {
 
   it("writes a page of a file that is not valid, and exits with its error", () => {
     const bytes = readFileSync(join(folder, "a.lqa"));
-    bytes[bytes.length >> 1]! ^= 1;
+    // In the first chunk: behind prologue and index, aligned (spec 4.2).
+    const alignment = 2 ** bytes[48]!;
+    bytes[alignment * Math.ceil((64 + bytes.readUInt32LE(32)) / alignment)]! ^= 1;
     writeFileSync(join(folder, "damaged.lqa"), bytes);
     const { code, out, err } = lqa("inspect", "damaged.lqa", "--html", "damaged.html");
     expect({ code, out }).toEqual({ code: 1, out: "" });

@@ -214,7 +214,7 @@ describe("docs/dialects.md", () => {
 ${parts[0]}
 
 *Detected*: every variant is recognised as this dialect and no other. *Import*: ΔW is, bit for bit, what the tensors say by the
-dialect's rule. *Export*: through an \`.lqa\` file of the profile \`raw\` the same files come back, byte for byte, but for what is marked
+dialect's rule. *Export*: through an \`.lqa\` file of the profile \`raw\` the same files come back, byte for byte, except for what is marked
 below. What no consumer is named for was checked against the dialect's description only.
 
 ## Variants
@@ -223,7 +223,7 @@ ${variants.join("\n")}
 
 ## From each into each
 
-How many of a dialect's variants the other can say. ΔW is the same then (bit for bit, but for multipliers folded into B that are no power
+How many of a dialect's variants the other can say. ΔW is the same then (bit for bit, except for multipliers folded into B that are no power
 of two, which round each weight of B once; \`any-to-any.test.ts\`); the others are refused with the reason.
 
 ${table(["from \\ to", ...dialects], matrix)}
@@ -243,8 +243,8 @@ adapter as each program loads it with the outputs of the weights that \`decode -
 
 ${table(["dialect", "program", "what"], loaded)}
 
-What these programs do not do, whoever wrote the file: diffusers 0.42 takes the commonest alpha of a kohya file for all layers of the
-attention of a UNet (\`--to diffusers\` says each multiplier), and LyCORIS 4.1 takes every DoRA for one by output unless it is told.
+Limits of these programs, for any file: diffusers 0.42 takes the most common alpha of a kohya file for all layers of the
+attention of a UNet (\`--to diffusers\` says each multiplier), and LyCORIS 4.1 reads every DoRA as one by output unless you configure it.
 
 ## In the programs that use them
 

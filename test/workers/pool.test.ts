@@ -47,7 +47,7 @@ describe("a pool of workers", () => {
         seen.push(done);
       };
       await encodeAdapter(adapter(modules), { profile: "loraquant", executor, onProgress });
-      expect(names).toEqual(modules.map(({ name }) => name));
+      expect(names).toEqual(modules.map(({ name }) => `coding ${name}`));
       expect(seen).toEqual(modules.map((_, i) => i + 1));
     }
   });
