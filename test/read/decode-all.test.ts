@@ -123,7 +123,6 @@ describe("decodeAll", () => {
   it("lets timers run, so that a time limit works", async () => {
     const signal = AbortSignal.timeout(30);
     const memory = new DecodeMemory();
-    const started = performance.now();
     const run = async (): Promise<void> => {
       for await (const _ of file.decodeAll({ signal, memory })) {
         // Work that waits for nothing.
@@ -132,19 +131,6 @@ describe("decodeAll", () => {
       }
     };
     expect(await kindOf(run())).toBe("ABORTED");
-    expect(names).toHaveLength(5);
-  });
-
-  it("lets timers run, so that a time limit works", async () => {
-    const signal = AbortSignal.timeout(30);
-    const memory = new DecodeMemory();
-    const started = performance.now();
-    const modules = Array.from({ length: 4000 }, () => file.modules).flat();
-    const run = async (): Promise<void> => {
-      for await (const _ of file.decodeAll({ modules, signal, memory }));
-    };
-    expect(await kindOf(run())).toBe("ABORTED");
-    expect(performance.now() - started).toBeLessThan(5000);
   });
 
   it("ends with the first error: a damaged module, a wrong target", async () => {
