@@ -553,8 +553,7 @@ const SOURCES = [
     name: "a pickle of 4 million values",
     tries: "an object for every byte",
     ...PICKLE,
-    first: "UNSUPPORTED_DIALECT",
-    code: 3,
+    first: "SOURCE_HEADER",
     make: () => Buffer.concat([Buffer.from([0x80, 2]), Buffer.alloc(2 ** 22 + 1, 0x4e)]),
   },
   {
@@ -563,8 +562,7 @@ const SOURCES = [
     mib: 128,
     above: "ten values may be remembered for each of a hundred thousand tensors",
     ...PICKLE,
-    first: "UNSUPPORTED_DIALECT",
-    code: 3,
+    first: "SOURCE_HEADER",
     make: () => Buffer.concat([Buffer.from([0x80, 4, 0x4e]), Buffer.alloc(2 ** 22 + 1, 0x94)]),
   },
 ].map((one) => ({ code: 1, ...one, group: "Adapters of other formats" }));
