@@ -1,16 +1,23 @@
 import { defineConfig } from "vitest/config";
 
-/** Suites of real servers, killed processes, attacks, compiled kernels and the packed package: minutes. `npm run test:system`. */
+/**
+ * Suites of real servers, killed processes, attacks, compilers, programs of the documentation and the packed package: minutes.
+ * `npm run test:system`.
+ */
 const SYSTEM = [
   "test/attacks.test.ts",
   "test/codecs/kernel-build.test.ts",
   "test/conformance/runner.test.ts",
+  "test/docs/commands.test.ts",
+  "test/docs/guide.test.ts",
   "test/faults/faults.test.ts",
   "test/fleet/jobs.test.ts",
   "test/fleet/servers.test.ts",
   "test/fleet/until-empty.test.ts",
   "test/io/hostile-tree.test.ts",
   "test/package.test.ts",
+  "test/package/types.test.ts",
+  "test/serve/example.test.ts",
 ];
 
 export default defineConfig({
