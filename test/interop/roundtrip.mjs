@@ -175,11 +175,11 @@ for (const [name, expected] of Object.entries(SHARED)) {
         `expected UNSUPPORTED_DIALECT, found ${json.error.message}`,
       );
       assert(
-        expected.test(json.error.actual),
-        `expected ${expected} to be named, found ${json.error.actual}`,
+        expected.test(json.error.message),
+        `expected ${expected} to be named, found ${json.error.message}`,
       );
       assert(!existsSync(file), "a file was left behind");
-      return json.error.actual;
+      return json.error.message;
     });
   }
 }
