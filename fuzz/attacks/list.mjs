@@ -537,8 +537,7 @@ const SOURCES = [
     tries: "deflate that expands 1,000 times",
     ...encode("adapters.npz"),
     big: true,
-    first: "UNSUPPORTED_DIALECT",
-    code: 3,
+    first: "SOURCE_HEADER",
     make: () => zipSync({ "x.lora_a.npy": new Uint8Array(256 * MIB) }, { level: 9 }),
   },
   {
