@@ -244,8 +244,6 @@ export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): Na
   /** Of each length of the last name: the run of digits that ends it; UTF-16 units, where a character begins. */
   const runs = new Uint8Array(NAME_BYTES.hard + 1);
   const units = new Uint16Array(NAME_BYTES.hard + 1);
-  /** The characters of a name from the last one on that it may not share. */
-  const own: number[] = [];
   /** The name at `from` … `end`, which shares bytes with the last one; `undefined` if it is none. */
   const decode = (from: number, end: number, shared: number): string | undefined => {
     let at = from + shared;
@@ -254,16 +252,16 @@ export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): Na
     if (at > from && room[at - 1]! >= 0xc0) at--;
     const before = units[at - from]!;
     let count = before;
-    own.length = 0;
+    let own = "";
     while (at < end) {
       const character = characterAt(room, at, end);
       if (character < 0) return undefined;
-      own.push(character);
+      own += String.fromCodePoint(character);
       count += character < 0x10000 ? 1 : 2;
       at += character < 0x80 ? 1 : character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
       units[at - from] = count;
     }
-    return made.next(before, String.fromCodePoint(...own));
+    return made.next(before, own);
   };
   return {
     get noncanonical() {
