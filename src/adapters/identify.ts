@@ -3,7 +3,7 @@
  * do about it.
  *
  * Most are no fault of the file: it was fetched the wrong way, or another file of the same directory was meant. So they are
- * looked for before any dialect is, whatever dialect is asked for.
+ * recognized before any dialect, even if `--from` names one.
  *
  * @module
  */

@@ -68,7 +68,7 @@ export interface WorkQueue {
    * Announces that a submission is under way: workers that end with an empty queue wait for it. The announcement lapses half a
    * minute after its process ended without withdrawing it.
    *
-   * @returns withdraws it
+   * @returns withdraws it; never rejects, and waits for a queue that is away for two seconds at most
    */
   announce(): Promise<() => Promise<void>>;
   /** Takes jobs until `signal` is aborted or, with `untilEmpty`, there are none. */

@@ -207,7 +207,10 @@ const announcements = (queue: Queue): string => queue.toKey("submissions");
 async function announce(redis: Redis, key: string): Promise<() => Promise<void>> {
   const name = randomUUID();
   const renew = async (): Promise<void> => {
-    await redis.zadd(key, (await now(redis)) + ANNOUNCED, name);
+    const at = await now(redis);
+    await redis.zadd(key, at + ANNOUNCED, name);
+    // Of submissions that ended without withdrawing theirs.
+    await redis.zremrangebyscore(key, "-inf", at);
   };
   await renew();
   // A Redis that is away for a moment is renewed by the next one.
@@ -215,7 +218,8 @@ async function announce(redis: Redis, key: string): Promise<() => Promise<void>>
   timer.unref();
   return async () => {
     clearInterval(timer);
-    await redis.zrem(key, name);
+    // Without Redis it lapses by itself.
+    await within(2000, redis.zrem(key, name)).catch(() => {});
   };
 }
 

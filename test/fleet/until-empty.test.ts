@@ -1,4 +1,5 @@
 /** A worker that is to end when nothing is left: not before, and not long after. */
+import { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
 import { openQueue, type WorkQueue } from "../../src/fleet/index.ts";
 import { type FleetJob, jobOf } from "../../src/fleet/job.ts";
@@ -100,6 +101,21 @@ describe.skipIf(redis === undefined)("a worker that ends when Redis is empty", (
     await waiting;
     expect(done).toBe(2);
     await Promise.all([one.close(), other.close()]);
+  });
+
+  it("forgets submissions that ended without withdrawing, and withdraws without Redis", async () => {
+    const own = await startRedis(program!);
+    const queue = await openQueue(own.url);
+    const other = new Redis(own.url);
+    await other.zadd("bull:lqa-fleet:submissions", 1, "long ago");
+    const withdraw = await queue.announce();
+    expect(await other.zcard("bull:lqa-fleet:submissions")).toBe(1);
+    other.disconnect();
+    await own.stop();
+    const begin = performance.now();
+    await withdraw();
+    expect(performance.now() - begin).toBeLessThan(10_000);
+    await queue.close();
   });
 
   it("waits for a job that is to be tried again", async () => {

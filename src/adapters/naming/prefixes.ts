@@ -6,7 +6,7 @@
  */
 import { COMPONENT } from "../../model/component.ts";
 
-/** What stands in front of a layer's path. */
+/** Prefixes of a layer's path. */
 export interface KeyPrefix {
   /** Stands for the row in origin records: never changes. The empty one is that of keys with a component. */
   readonly mark: string;

@@ -78,7 +78,7 @@ export function lower(encoding: Encoding): Lowered {
   return lowered;
 }
 
-/** Lowered encodings: each is asked for several times for each plane, and a file has one object for each. */
+/** Lowered encodings. Readers ask for the same one several times for each plane; a file has one object for each encoding. */
 const known = new WeakMap<Encoding, Lowered>();
 
 /** Byte lengths of the planes of `components` vectors of `length` weights (spec 7.2). @throws as {@link lower} */

@@ -1,6 +1,6 @@
 /**
  * A file as it arrives: its decoded modules one after the other, with the index and one chunk in memory. What is checked and
- * promised is in `push.ts`. Back-pressure goes all the way: the next piece is asked for when the last module has been taken.
+ * promised is in `push.ts`. Back-pressure reaches the source: the next piece is read after the consumer took the last module.
  *
  * @module
  */
