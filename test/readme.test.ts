@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import ts from "typescript";
 import { beforeAll, describe, expect, it } from "vitest";
+import { QUALITY_BITS } from "../src/encode/index.ts";
 import { node } from "./helpers/built.ts";
 import { writePeftDirectory } from "./helpers/peft.ts";
 import { answerRange, serve } from "./helpers/server.ts";
@@ -77,5 +78,29 @@ describe("the README", () => {
   it("decodes into one memory, over threads, and a dense module", async () => {
     const show = "[told.map(([, name]) => name), buffer.constructor.name, modules.length, delta.length]";
     expect(await run(blocks[3]!, show)).toEqual([NAMES, "SharedArrayBuffer", 4, 512 * 512]);
+  });
+});
+
+describe("what the README says", () => {
+  const readme = readFileSync(new URL("README.md", root), "utf8");
+
+  it("is short: 500 words to the end of the quick start", () => {
+    const start = readme.slice(0, readme.indexOf("## Documentation"));
+    expect(start.split(/\s+/).length).toBeLessThanOrEqual(500);
+  });
+
+  it("counts the cases of the suite", () => {
+    const [, cases] = /^(\d+) cases:/m.exec(readFileSync(new URL("conformance/coverage.md", root), "utf8"))!;
+    expect(readme).toContain(`${Number(cases).toLocaleString("en")} conformance cases`);
+  });
+
+  it("has the presets, with their bits and sizes", () => {
+    for (const [name, bits] of Object.entries(QUALITY_BITS)) {
+      const [, said, smaller] = new RegExp(`^\\| \`${name}\`.*?\\| ([\\d.]+) \\| (\\d+) \\|`, "m").exec(
+        readme,
+      )!;
+      expect(Number(said)).toBe(bits);
+      expect(Number(smaller)).toBe(Math.round(32 / bits));
+    }
   });
 });
