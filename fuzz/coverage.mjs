@@ -1,12 +1,13 @@
 // What the library has run so far, block by block, by V8's precise coverage. It tells an input that reached something new
 // from one that did not, so that a corpus can grow from coverage.
 //
-// Counting blocks slows the library down by a fifth, and a look at the counts takes 2 to 9 ms: so one look is for a batch
-// of inputs, and only a batch that reached something new is run again, in halves.
+// Counting blocks slows some targets down by a fifth and others a hundred times (promises and addresses), and a look at the
+// counts takes 2 to 9 ms: so only some batches are counted, one look is for a batch of inputs, and only a batch that reached
+// something new is run again, in halves.
 import { Session } from "node:inspector";
 
-/** Counts from now on, in this thread. */
-export function startCoverage() {
+/** The coverage of this thread. Nothing is counted before `count`. */
+export function openCoverage() {
   const session = new Session();
   session.connect();
   // In its own thread a session answers before `post` returns.
@@ -19,7 +20,6 @@ export function startCoverage() {
     return answer;
   };
   post("Profiler.enable");
-  post("Profiler.startPreciseCoverage", { callCount: true, detailed: true });
   const seen = new Set();
 
   /** The blocks of the library that ran since the last look. */
@@ -35,6 +35,11 @@ export function startCoverage() {
   }
 
   return {
+    /** Counts from now on, or no longer. */
+    count: (on) =>
+      on
+        ? post("Profiler.startPreciseCoverage", { callCount: true, detailed: true })
+        : post("Profiler.stopPreciseCoverage"),
     /** The blocks that ran since the last look for the first time. They stay new until `learn`. */
     look: () => ran().filter((block) => !seen.has(block)),
     learn(blocks) {

@@ -14,7 +14,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
-import { startCoverage } from "./coverage.mjs";
+import { openCoverage } from "./coverage.mjs";
 import { generator, mutate } from "./mutate.mjs";
 
 const here = import.meta.dirname;
@@ -42,6 +42,9 @@ const MOST_RSS = 512 * 2 ** 20;
 
 /** Executions between two looks at clock and memory. */
 const BATCH = 512;
+
+/** Blocks are counted in this many batches at first, and then in one of as many: most of what can be reached is reached soon. */
+const COUNTED = 64;
 
 const SHARED = { open: "lqa", decode: "lqa", stream: "lqa", validate: "lqa", repair: "lqa", inspect: "lqa" };
 
@@ -77,7 +80,8 @@ async function run(name, seconds, seed) {
   const folder = join(here, "grown", name);
   const corpus = inputsIn(join(here, "corpus", SHARED[name] ?? name));
   if (grows) corpus.push(...inputsIn(folder));
-  const coverage = grows ? startCoverage() : undefined;
+  const coverage = grows ? openCoverage() : undefined;
+  coverage?.count(true);
   if (generate && corpus.length === 0) corpus.push(generate(random));
   const begin = performance.now();
   let executions = 0;
@@ -101,14 +105,16 @@ async function run(name, seconds, seed) {
     if (found !== undefined) return found;
   }
   coverage?.learn(coverage.look());
-  while (elapsed() < seconds) {
+  for (let batches = 0; elapsed() < seconds; batches++) {
+    const counted = batches < COUNTED || batches % COUNTED === 0;
+    if (batches >= COUNTED) coverage?.count(counted);
     for (let i = 0; i < BATCH; i++, executions++) {
       const data = generate && random(2) === 0 ? generate(random) : mutate(corpus, random);
       batch[i] = data;
       const found = await execute(data);
       if (found !== undefined) return found;
     }
-    if (coverage?.look().length > 0) await grow(batch, { name, fuzz, corpus, coverage, folder });
+    if (counted && coverage?.look().length > 0) await grow(batch, { name, fuzz, corpus, coverage, folder });
     const rss = process.memoryUsage.rss();
     if (rss > peak) peak = rss;
     if (rss > MOST_RSS)

@@ -127,12 +127,12 @@ for (const [name, raw, variant] of [
   seed(["zstd"], `${name}-dictionary`, zstd.compressText(raw), variant + 16);
 }
 seed(
-  ["importance"],
+  ["calibration"],
   "moments",
   writeSafetensors(new Map([["model.layers.0.self_attn.q_proj", f32([8])]]), {}),
 );
-seed(["importance"], "gguf", gguf());
-seed(["importance"], "dat", dat());
+seed(["calibration"], "gguf", gguf());
+seed(["calibration"], "dat", dat());
 /** Answers of servers, one a byte; see the targets. */
 seed(["ranges"], "good", Buffer.alloc(16));
 seed(["ranges"], "changes", Buffer.from([0, 0, 0, 0, 1, 1, 1, 1, 1, 1]), 128);

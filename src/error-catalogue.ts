@@ -881,8 +881,8 @@ export const SOURCE_IMPORTANCE = {
   "kind": "SOURCE_IMPORTANCE",
   "code": "LQA-S009",
   "clause": "-",
-  "summary": "An importance file has impossible values, or does not fit the adapter.",
-  "advice": "Check that the file was made with the base model of this adapter."
+  "summary": "A calibration file has impossible values, or does not fit the adapter.",
+  "advice": "Check that the file was made with this adapter and its base model."
 } as const;
 
 export const SOURCE_SHARDS = {

@@ -9,7 +9,7 @@ modules; X are a module's inputs on training items, in the model with the f16 ad
   functional        Σ ‖DX‖² / Σ ‖ΔW X‖²
   functional_mean   mean of ‖DX‖² / ‖ΔW X‖²
   output_mean       mean of ‖DX‖² / ‖(W + ΔW) X‖²: how much of the module's output is wrong
-  diagonal          functional, if input channels were uncorrelated: what `lqa encode --importance` reports
+  diagonal          functional, if input channels were uncorrelated: what `lqa encode --calibration` reports
   diagonal_mean     its mean over modules
   shrink            the part of `weight` that is along ΔW: Σ (1 - g)² ‖ΔW‖² / Σ ‖ΔW‖², where a
                     module's gain g is <ΔŴ, ΔW> / ‖ΔW‖²; the rest of `weight` is noise
@@ -90,7 +90,7 @@ def energy(b: torch.Tensor, a: torch.Tensor, square: torch.Tensor | None = None)
 
 
 def write_importance(inputs: dict[str, tuple[torch.Tensor, float]], path: Path) -> None:
-    """Second moments of input channels, as `lqa encode --importance` reads them. Only ratios matter."""
+    """Second moments of input channels, as `lqa encode --calibration` reads them. Only ratios matter."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: square.diagonal().float().contiguous() for name, (square, _) in inputs.items()}, path)
 

@@ -1,6 +1,6 @@
 """How strongly importance should choose bits: python importance.py NAME ...
 
-`lqa encode --importance` weighs the errors of a module's input channels by a power of their second
+`lqa encode --calibration` weighs the errors of a module's input channels by a power of their second
 moments, ½. Here others are tried: 1 is what minimizes the error of the outputs, 0 does not weigh.
 Scored on *development* items, since it is a choice; for each encoding one JSON line is
 appended to results/importance.jsonl. What is there is not made again.
@@ -47,7 +47,7 @@ def score(name: str) -> None:
             # What the encoder takes the root of. Of a module only the ratios matter.
             moments = {m: square.diagonal() / square.diagonal().mean() for m, (square, _) in begun.inputs.items()}
             save_file({m: (v ** (2 * power)).float().contiguous() for m, v in moments.items()}, file)
-            options += ["--importance", str(file)]
+            options += ["--calibration", str(file)]
         folder, _ = encodings.round_trip(adapter.folder, options, scratch)
         lost = errors.compare(begun.factors, errors.factors(folder), begun.inputs)
         got = summary(scorer.score(folder), begun.base, begun.reference, scorer.tokens)

@@ -47,7 +47,7 @@ def table() -> dict[str, list[str]]:
         rows[f"rd {bits} floor 0 least-squares"] = rd(bits, "0", "--fit", "least-squares")
     for floor in RD_FLOORS:
         for bits in RD_BITS:
-            options = rd(bits, floor, "--importance", MOMENTS)
+            options = rd(bits, floor, "--calibration", MOMENTS)
             rows[f"rd {bits} floor {floor} importance"] = options
     return rows
 

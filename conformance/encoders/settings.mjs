@@ -109,18 +109,18 @@ const OPTIONS = {
   "raw-bf16": { profile: "raw", element: "bf16" },
 };
 
-/** Of the mixed adapter alone: slow profiles, plain tensors, importance. */
+/** Of the mixed adapter alone: slow profiles, plain tensors, moments. */
 const MORE = {
   "loraquant-2@0.8-sgd": { profile: "loraquant", variant: "2@0.8", refine: "sgd" },
   "raw-f32-tensors-zstd": { profile: "raw", tensors: "zstd" },
   "raw-f16-tensors-keep": { profile: "raw", element: "f16", tensors: "keep" },
   "raw-f32-tensors-f16": { profile: "raw", tensors: "f16", alignment: 64 },
   "rd-bytes": { maxBytes: 30000 },
-  "rd-importance": { bits: 1, importance: "moments" },
+  "rd-importance": { bits: 1, calibration: "moments" },
 };
 
 /** Second moments of the inputs of every module, as if they had been measured. */
-function importanceOf(adapter) {
+function momentsOf(adapter) {
   const next = noise(11);
   const moments = adapter.modules.map(({ name, kernel, in: inp, experts }) => {
     const inputs = experts * kernel.reduce((product, k) => product * k, inp);
@@ -147,8 +147,8 @@ export async function* encodings({ encodeAdapter, readAdapter }, files, { execut
   for (const [id, options, name] of ENCODINGS) {
     if (!id.includes(filter)) continue;
     const adapter = adapters.get(name);
-    const importance = options.importance === undefined ? {} : { importance: importanceOf(adapter) };
-    const { bytes } = await encodeAdapter(adapter, { ...options, ...importance, executor });
+    const calibration = options.calibration === undefined ? {} : { calibration: momentsOf(adapter) };
+    const { bytes } = await encodeAdapter(adapter, { ...options, ...calibration, executor });
     yield { id, bytes };
   }
 }

@@ -73,7 +73,7 @@ const SETTINGS = {
   from: ["peft", "toString"],
   alpha: [8, null],
   force: [true, 1],
-  importance: ["/etc/passwd"],
+  calibration: ["/etc/passwd"],
   scratch: ["/"],
   workers: [64],
   executor: [{}],

@@ -3,6 +3,8 @@
  *
  * @module
  */
+
+export { type CalibrationFile, readCalibration } from "./calibration/index.ts";
 export type {
   Dialect,
   DialectName,
@@ -12,6 +14,5 @@ export type {
   SourceFiles,
   WriteOptions,
 } from "./dialect.ts";
-export { type ImportanceFile, readImportance } from "./importance/index.ts";
 export { type BaseDescription, baseFromConfig, baseFromGguf } from "./naming/base-description.ts";
 export { DIALECTS, readAdapter, writeAdapter } from "./read-write.ts";

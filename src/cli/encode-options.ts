@@ -148,7 +148,7 @@ export function encodeSettings(args: Arguments): EncodeFileOptions {
     element: textOption(args, "element"),
     tensors: textOption(args, "tensors"),
     alignment: numberOption(args, "align"),
-    importance: textOption(args, "importance"),
+    calibration: textOption(args, "calibration"),
     base: textOption(args, "base"),
     workers: numberOption(args, "workers"),
   };

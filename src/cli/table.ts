@@ -57,10 +57,10 @@ const ENCODE: CommandSpec = {
     ...SOURCE_OPTIONS,
     ...METHOD_OPTIONS,
     {
-      name: "importance",
+      name: "calibration",
       type: "text",
       placeholder: "<file>",
-      help: "Second moments of the layers' inputs on calibration data: tells what is lost of the outputs. safetensors, with moments [in] or activations [samples, in] under the modules' names, or an importance matrix of llama.cpp.",
+      help: "What running the base model says of the adapter: a file of lqa calibrate or lqa tune (Python package), an importance matrix of llama.cpp, or safetensors with moments [in] or activations [samples, in] under the modules' names. Bits then go where they change answers most.",
     },
     {
       name: "base",
@@ -71,7 +71,7 @@ const ENCODE: CommandSpec = {
     {
       name: "unweighted",
       type: "flag",
-      help: "rd: only measure with --importance. Otherwise errors of input channels are weighed by the square roots of their moments, a compromise between what is lost of the weights and of the outputs.",
+      help: "rd: only measure with --calibration. Otherwise bits follow the sensitivities of the components, or errors are weighted by the square roots of the moments.",
     },
     WORKERS_OPTION,
     ALIGN_OPTION,
@@ -83,7 +83,7 @@ const ENCODE: CommandSpec = {
     "encode my-adapter -o my-adapter.lqa --bits 1.25",
     "encode my-adapter -o my-adapter.lqa --max-error 5% --json",
     "encode my-adapter -o my-adapter.lqa --max-bytes 500KB",
-    "encode my-adapter -o my-adapter.lqa --importance imatrix.gguf",
+    "encode my-adapter -o my-adapter.lqa --calibration imatrix.gguf",
     "encode my-adapter -o my-adapter.lqa --base base-model",
     "encode my-adapter -o my-adapter.lqa --profile loraquant --variant 3@0.9",
     "encode my-adapter -o my-adapter.lqa --profile rtn --code-bits 4 --tensors f16",

@@ -20,7 +20,7 @@ import {
   parameterCount,
   shapeOf,
 } from "../model/adapter.ts";
-import type { Importance } from "../model/importance.ts";
+import type { Calibration, Gains } from "../model/calibration.ts";
 import { VERSION } from "../version.ts";
 import { quantizeAdapter, type Surroundings } from "./quantize/adapter.ts";
 import {
@@ -55,10 +55,10 @@ export interface EncodeControls {
   /** How plain tensors are stored. Default `zstd`: as they are, compressed where it pays. */
   readonly tensors?: TensorPolicy;
   /**
-   * Second moments of the modules' inputs, see `readImportance`: the report then has `outputError` for the modules
-   * that have them, and `rd` weighs errors by it unless `weighted` is false.
+   * What running the base model says of the modules, see `readCalibration`. With moments the report has `outputError`, with
+   * sensitivities `divergence`, for the modules that have them. `rd` follows the calibration unless `weighted` is false.
    */
-  readonly importance?: Importance;
+  readonly calibration?: Calibration;
   /** Performs the pieces of work. Default: one after the other on this thread. */
   readonly executor?: Executor;
   /**
@@ -112,6 +112,11 @@ export interface EncodeReport {
   readonly weakModules: number;
   /** Share of the modules' output energy lost, over the modules with moments; absent if none has. */
   readonly outputError?: number;
+  /**
+   * Estimated Kullback-Leibler divergence from the adapter, in nats for each token of texts like those of the calibration,
+   * over the modules with sensitivities; absent if none has, and with trained gains.
+   */
+  readonly divergence?: number;
   /** Plain tensors: how many, and their stored bytes. */
   readonly tensors: number;
   readonly tensorBytes: number;
@@ -139,9 +144,9 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   const resolved = resolveOptions(options);
   let weighted = false;
   if (resolved.profile === "rd") {
-    if (resolved.weighted === true && options.importance === undefined)
-      fail(KIND.USAGE, { where: "weighted", expected: "an importance file as well", actual: "none" });
-    weighted = options.importance !== undefined && (options as RdOptions).weighted !== false;
+    if (resolved.weighted === true && options.calibration === undefined)
+      fail(KIND.USAGE, { where: "weighted", expected: "a calibration file as well", actual: "none" });
+    weighted = options.calibration !== undefined && (options as RdOptions).weighted !== false;
   }
   const quantize = weighted ? { ...resolved, weighted } : resolved;
   const policy = resolveTensorPolicy(options.tensors);
@@ -162,7 +167,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   const settings = {
     ...quantize,
     tensors: policy === "zstd" ? undefined : policy,
-    importance: weighted ? fingerprint(options.importance) : undefined,
+    calibration: weighted ? fingerprint(options.calibration) : undefined,
   };
   // META says how large the error is. Most errors take as many bytes as this one; 0 and 1 take fewer.
   const sections = (error: number): SectionInput[] => adapterSections(adapter, settings, error);
@@ -174,13 +179,18 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     executor: options.executor ?? inline,
     progress: paced(options),
   };
-  const quantized = await quantizeAdapter(items, quantize, surroundings, options.importance?.moments);
+  const quantized = await quantizeAdapter(items, quantize, surroundings, options.calibration);
   const total = totalQuality(quantized.map(({ quality }) => quality));
   const [meta] = sections(total.relativeError);
   const file = writer.prepare(
     items.map((module, i): PackedModule => ({ ...recordShape(module), ...quantized[i]!.factors })),
     meta,
   );
+  const untuned = items.flatMap((module, i): PackedModule[] => {
+    const factors = quantized[i]!.untuned;
+    return factors === undefined ? [] : [{ ...recordShape(module), ...factors }];
+  });
+  if (untuned.length > 0) checkGains(options.calibration?.gains, writer.prepare(untuned).contentId());
   const bytes = concat([...file.pieces()]);
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   return {
@@ -200,6 +210,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       droppedModules: quantized.filter(({ quality }) => quality.relativeError >= DROPPED_ERROR).length,
       weakModules: quantized.filter(({ quality }) => quality.relativeError > WEAK_ERROR).length,
       ...(total.outputError === undefined ? {} : { outputError: total.outputError }),
+      ...(total.divergence === undefined ? {} : { divergence: total.divergence }),
       tensors: adapter.tensors.length,
       tensorBytes: file.tensorBytes,
       tensorPolicy: policy,
@@ -216,6 +227,18 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       }),
     },
   };
+}
+
+/** Gains belong to one encoding: to others they would do harm that nobody sees. @throws LqaError SOURCE_IMPORTANCE */
+function checkGains(gains: Gains | undefined, contentId: Uint8Array): void {
+  const expected = toHex(contentId);
+  if (gains === undefined || gains.contentId === expected) return;
+  fail(KIND.SOURCE_IMPORTANCE, {
+    where: "gains of the calibration file",
+    expected: `gains that were trained for this encoding, of content ${expected}`,
+    actual: gains.contentId,
+    advice: "Encode with the options that lqa tune was run with.",
+  });
 }
 
 /** Reports progress, stops when asked to, and now and then lets the event loop run. */
@@ -247,9 +270,9 @@ function checkTensors(tensors: readonly PlainTensor[]): void {
   }
 }
 
-/** What META says of the moments that had a part in an encoding: enough to recognise their file. */
-function fingerprint(importance: Importance | undefined): string | undefined {
-  return importance && `sha256:${toHex(sha256(importance.source).subarray(0, 8))}`;
+/** What META says of the calibration that an encoding followed: enough to recognize its file. */
+function fingerprint(calibration: Calibration | undefined): string | undefined {
+  return calibration && `sha256:${toHex(sha256(calibration.source).subarray(0, 8))}`;
 }
 
 /** A setting as META shows it. Six digits of a number: how many were typed must not change the size of the file. */

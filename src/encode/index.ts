@@ -12,7 +12,7 @@
  * @module
  */
 
-export type { Importance, Moments } from "../model/importance.ts";
+export type { Calibration, Gains, Moments, Sensitivities, Sensitivity } from "../model/calibration.ts";
 export {
   type EncodeControls,
   type Encoded,

@@ -5,8 +5,8 @@
  * @module
  */
 
+import { type CalibrationFile, readCalibration } from "../adapters/calibration/index.ts";
 import type { DialectName, ReadSettings } from "../adapters/dialect.ts";
-import { type ImportanceFile, readImportance } from "../adapters/importance/index.ts";
 import { readAdapter } from "../adapters/index.ts";
 import { toHex } from "../core/container/bytes.ts";
 import { open } from "../core/read/file.ts";
@@ -26,7 +26,7 @@ export type EncodeFileOptions = QuantizeOptions & EncodeFileControls;
 
 /** What does not depend on the profile. */
 export interface EncodeFileControls
-  extends Omit<EncodeControls, "importance">,
+  extends Omit<EncodeControls, "calibration">,
     OutputOptions,
     Omit<ReadSettings, "onNote"> {
   /** The dialect of the adapter. Default: the one it looks like. */
@@ -38,14 +38,14 @@ export interface EncodeFileControls
    * 10.6), so that another model of the same shapes is noticed.
    */
   readonly base?: string | undefined;
-  /** Path of a file with second moments of the modules' inputs, see `readImportance`. */
-  readonly importance?: string | undefined;
+  /** Path of a calibration file, see `readCalibration`. */
+  readonly calibration?: string | undefined;
 }
 
 /** What {@link encodeFile} did. */
 export interface EncodedFile extends EncodeReport {
-  /** What the importance file had for the modules; absent if none was given. */
-  readonly importance?: ImportanceUse;
+  /** What the calibration file had for the modules; absent if none was given. */
+  readonly calibration?: CalibrationUse;
   /** Hexadecimal base digest; absent if no base model was given. */
   readonly baseDigest?: string;
   /** The dialect it was read in. */
@@ -62,12 +62,12 @@ export interface EncodedFile extends EncodeReport {
   readonly contentId: string;
 }
 
-/** Which modules have moments. */
-export interface ImportanceUse {
+/** Which modules a calibration file knows. */
+export interface CalibrationUse {
   readonly file: string;
-  /** How many modules have moments. */
+  /** How many modules it has figures of. */
   readonly matched: number;
-  /** Modules that have none. */
+  /** Modules that it has none of. */
   readonly missing: readonly string[];
   /** Names in the file that stand for no module. */
   readonly unmatched: readonly string[];
@@ -77,7 +77,7 @@ export interface ImportanceUse {
  * Encodes an adapter (a PEFT directory, or a `.safetensors` file) into an `.lqa` file.
  *
  * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what the adapter and the options can cause is listed at
- * `readAdapter`, `readImportance`, `baseDigest` and `encodeAdapter`. Nothing is written then.
+ * `readAdapter`, `readCalibration`, `baseDigest` and `encodeAdapter`. Nothing is written then.
  */
 export async function encodeFile(
   input: string,
@@ -124,22 +124,22 @@ async function encodeSource(
   bases: BaseDigests | undefined,
   started: number,
 ): Promise<EncodedFile> {
-  const { importance: file, workers, base: _base, ...rest } = options;
+  const { calibration: file, workers, base: _base, ...rest } = options;
   const notes: string[] = [];
   const onNote = (note: string): void => void notes.push(note);
   const source = readAdapter(files, { ...options, lazy: true, onNote });
   const digest = await bases?.of(source.modules, options.signal);
   const adapter =
     digest === undefined ? source : { ...source, meta: { ...source.meta, base_digest: digest } };
-  const importance =
+  const calibration =
     file === undefined
       ? undefined
-      : readImportance(await readWholeFile(file, options.signal), adapter.modules);
+      : readCalibration(await readWholeFile(file, options.signal), adapter.modules);
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   const { bytes, report } = await withExecutor(
     rest.executor,
     workers ?? suitableWorkers(parameters),
-    (executor) => encodeAdapter(adapter, { ...rest, executor, ...(importance && { importance }) }),
+    (executor) => encodeAdapter(adapter, { ...rest, executor, ...(calibration && { calibration }) }),
   );
   // What is written has been read back: the ids come from a reader that checked every checksum.
   const { fileId, contentId } = await (await open(bytes)).verify();
@@ -149,7 +149,8 @@ async function encodeSource(
   return {
     ...report,
     ...(digest !== undefined && { baseDigest: toHex(digest) }),
-    ...(file !== undefined && importance !== undefined && { importance: useOf(file, importance) }),
+    ...(file !== undefined &&
+      calibration !== undefined && { calibration: useOf(file, adapter.modules.length, calibration) }),
     dialect: adapter.origin?.dialect ?? "unknown",
     notes: summarizeNotes(notes),
     inputBytes,
@@ -168,6 +169,15 @@ async function withExecutor<T>(
   return given === undefined ? await withWorkers(workers, run) : await run(given);
 }
 
-function useOf(file: string, { moments, missingModules, unmatchedTensors }: ImportanceFile): ImportanceUse {
-  return { file, matched: moments.size, missing: missingModules, unmatched: unmatchedTensors };
+function useOf(
+  file: string,
+  modules: number,
+  { missingModules, unmatchedTensors }: CalibrationFile,
+): CalibrationUse {
+  return {
+    file,
+    matched: modules - missingModules.length,
+    missing: missingModules,
+    unmatched: unmatchedTensors,
+  };
 }

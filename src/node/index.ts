@@ -15,11 +15,11 @@ export {
 export { type DecodedFile, type DecodeFileOptions, decodeFile } from "./decode-file.ts";
 export { directoryStore } from "./directory-store.ts";
 export {
+  type CalibrationUse,
   type EncodedFile,
   type EncodeFileControls,
   type EncodeFileOptions,
   encodeFile,
-  type ImportanceUse,
 } from "./encode-file.ts";
 export { type EncodedItem, type EncodeManyOptions, encodeMany } from "./encode-many.ts";
 export { type ExtractedFile, type ExtractFileOptions, extractFile } from "./extract-file.ts";

@@ -21,7 +21,7 @@ import { type Adapter, parameterCount } from "../model/adapter.ts";
 import type { RdCurve, RdMethod, RdPoint } from "./rd-curve-svg.ts";
 
 /** What to compare. Everything else is as for `encodeAdapter`. */
-export interface CompareOptions extends Omit<EncodeControls, "importance"> {
+export interface CompareOptions extends Omit<EncodeControls, "calibration"> {
   /** Goals of `rd` in bits a weight on disk. Default 1, 1.25, 1.5, 2 and 3. */
   readonly bits?: readonly number[];
   /** Floor of `rd`: 0, 0.5 or 1. Default as in `encodeAdapter`. */

@@ -38,7 +38,7 @@ describe("lqa encode", () => {
         "snrDb",
         "errorEnergy",
         "outputError",
-        "importance",
+        "calibration",
         "seconds",
         "modules",
         "profile",

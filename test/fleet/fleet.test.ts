@@ -280,7 +280,7 @@ describe("submitting", () => {
   });
 
   it("refuses settings that a job may not have", async () => {
-    for (const settings of [{ importance: "/etc/passwd" }, { workers: 4 }, { scratch: "/" }, { bits: "2" }])
+    for (const settings of [{ calibration: "/etc/passwd" }, { workers: 4 }, { scratch: "/" }, { bits: "2" }])
       await expect(fleet().submit(settings as never)).rejects.toMatchObject({ kind: "USAGE" });
   });
 });

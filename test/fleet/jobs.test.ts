@@ -91,7 +91,7 @@ describe("a job", () => {
     ["an enormous size", file(2 ** 50, 1)],
     ["a version with a header", file('"1"\r\nx: y', 2)],
     ["a file with more", { files: [[...FILES[0]!, "more"]] }],
-    ["a path among its settings", { settings: { importance: "/etc/passwd" } }],
+    ["a path among its settings", { settings: { calibration: "/etc/passwd" } }],
     ["a scratch among its settings", { settings: { scratch: "/" } }],
     ["a prototype among its settings", { settings: JSON.parse('{"__proto__":{"force":true}}') }],
     ["bits as text", { settings: { bits: "2" } }],
@@ -145,7 +145,7 @@ describe("a worker", () => {
       { id: "broken", text: "{" },
       { id: "null", text: "null" },
       job({ target: victim, id: `j${"2".repeat(31)}` }),
-      job({ settings: { importance: join(victim, "photo") } }),
+      job({ settings: { calibration: join(victim, "photo") } }),
     ];
     const { storage, done, failures } = await worked(entries);
     expect(done).toMatchObject({ encoded: 1, failed: 5, retried: 0 });

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { BLOCK_PATHS, OUTPUT_PATHS } from "../../dist/adapters/gguf/names.js";
 import { readGguf } from "../../dist/adapters/gguf/read.js";
 import { GGUF_TYPES } from "../../dist/adapters/gguf/types.js";
-import { readImportance } from "../../dist/adapters/index.js";
+import { readCalibration } from "../../dist/adapters/index.js";
 
 const directory = process.argv[2];
 const bytesOf = (name) => new Uint8Array(readFileSync(join(directory, name)));
@@ -23,7 +23,7 @@ const modules = [
   shape("model.layers.11.mlp.down_proj", 7),
   ...[0, 1, 2, 3].map((expert) => shape(`model.layers.3.mlp.experts.${expert}.up_proj`, 16)),
 ];
-const read = readImportance(bytesOf("imatrix.gguf"), modules);
+const read = readCalibration(bytesOf("imatrix.gguf"), modules);
 equal(
   [...read.moments.values()].map((values) => [...values]),
   Object.values(moments).flat(),

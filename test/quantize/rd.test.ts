@@ -262,18 +262,18 @@ describe("profile rd", () => {
     expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
   });
 
-  test("importance weights: less is lost of what comes out, at the same bytes", async () => {
+  test("moments: less is lost of what comes out, at the same bytes", async () => {
     const r = random(9);
     const moments = new Map(
       several.modules.map((m) => [m.name, Float64Array.from({ length: m.in }, () => 4 ** (r.below(9) - 4))]),
     );
-    const importance = { moments, source: new Uint8Array(1) };
-    const weighted = await encodeAdapter(several, { maxBytes: 11_000, importance });
-    // Unweighted importance only measures.
+    const calibration = { moments, source: new Uint8Array(1) };
+    const weighted = await encodeAdapter(several, { maxBytes: 11_000, calibration });
+    // Unweighted moments only measure.
     const plain = await encodeAdapter(several, { maxBytes: 11_000 });
-    const measured = await encodeAdapter(several, { maxBytes: 11_000, importance, weighted: false });
+    const measured = await encodeAdapter(several, { maxBytes: 11_000, calibration, weighted: false });
     expect(measured.bytes).toEqual(plain.bytes);
-    await expect(encodeAdapter(several, { weighted: true })).rejects.toThrow(/importance file/);
+    await expect(encodeAdapter(several, { weighted: true })).rejects.toThrow(/calibration file/);
     const file = await open(plain.bytes);
     let lost = 0;
     let energy = 0;

@@ -150,7 +150,8 @@ function encodeJson(result: EncodedFile): object {
     droppedModules: result.droppedModules,
     weakModules: result.weakModules,
     outputError: finite(result.outputError),
-    importance: result.importance ?? null,
+    divergence: finite(result.divergence),
+    calibration: result.calibration ?? null,
     baseDigest: result.baseDigest ?? null,
     tensors: result.tensors,
     tensorBytes: result.tensorBytes,
@@ -189,14 +190,24 @@ function finite(value: number | undefined): number | null {
 }
 
 /** What is lost as the layers' outputs show it, and which modules that is known of. */
-function outputRows({ outputError, importance }: EncodedFile): string[][] {
-  if (outputError === undefined || importance === undefined) return [];
-  const { file, matched, missing, unmatched } = importance;
+function outputRows({ outputError, divergence, calibration }: EncodedFile): string[][] {
+  if (calibration === undefined) return [];
+  const { file, matched, missing, unmatched } = calibration;
   const without = missing.length === 0 ? "" : `, ${count(missing.length)} without`;
   const unused = unmatched.length === 0 ? "" : `; ${count(unmatched.length)} of its tensors not used`;
   return [
-    ["output error", `${percent(outputError)} of the energy of the outputs lost, weighted by importance`],
-    ["importance", `${counted(matched, "module")} with moments${without}, from ${printable(file)}${unused}`],
+    ...(outputError === undefined
+      ? []
+      : [
+          [
+            "output error",
+            `${percent(outputError)} of the energy of the outputs lost, by moments of the inputs`,
+          ],
+        ]),
+    ...(divergence === undefined
+      ? []
+      : [["divergence", `about ${divergence.toPrecision(2)} nats per token from the adapter's answers`]]),
+    ["calibration", `${counted(matched, "module")}${without}, from ${printable(file)}${unused}`],
   ];
 }
 

@@ -24,6 +24,13 @@ export interface Chunk {
   readonly content: Uint8Array | undefined;
 }
 
+/** The content id of a file with these chunks (spec clause 11.3). */
+export function contentIdOf(chunks: readonly Chunk[]): Uint8Array {
+  const content = contentHasher();
+  for (const { raw, content: record } of chunks) if (record !== undefined) content.add(record, sha256(raw));
+  return content.digest();
+}
+
 /** The pieces of a file in order; joined they are the file. */
 export function* emitFile(plan: FilePlan, chunks: readonly Chunk[]): Generator<Uint8Array, void> {
   const { prologue, index, layout, alignment } = plan;

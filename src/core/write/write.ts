@@ -16,7 +16,7 @@ import { sortByName } from "../container/names.ts";
 import { assemblePayload } from "../container/payload.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../container/types.ts";
 import { loadZstdCodec } from "../container/zstd.ts";
-import { type Chunk, emitFile } from "./emit.ts";
+import { type Chunk, contentIdOf, emitFile } from "./emit.ts";
 import { planFile } from "./plan.ts";
 
 /** Payloads below this are not worth a zstd frame. */
@@ -57,6 +57,8 @@ export interface PreparedFile {
   readonly tensorBytes: number;
   /** Stored bytes of each module's chunk with padding, in file order. */
   readonly modules: readonly { readonly name: string; readonly bytes: number }[];
+  /** SHA-256 of what the maths depends on (spec clause 11.3). */
+  contentId(): Uint8Array;
   /** The pieces of the file in order; joined they are the file. Each iteration starts anew. */
   pieces(): Iterable<Uint8Array>;
 }
@@ -153,6 +155,7 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
         fileLength: layout.fileLength,
         tensorBytes: tensorRecords.reduce((sum, t) => sum + align(t.chunkLength, unit), 0),
         modules: planned.records.map((m) => ({ name: m.name, bytes: align(m.chunkLength, unit) })),
+        contentId: () => contentIdOf([...moduleChunks, ...tensorChunks]),
         pieces: () => emitFile(planned.plan, [...moduleChunks, ...tensorChunks, ...others]),
       };
     },

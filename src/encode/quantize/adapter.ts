@@ -4,7 +4,7 @@
  * @module
  */
 import { inputLength, type LoraModule, parameterCount } from "../../model/adapter.ts";
-import type { Moments } from "../../model/importance.ts";
+import type { Calibration } from "../../model/calibration.ts";
 import { QUALITY_BITS, type QuantizedModule, type QuantizeSettings } from "./profile.ts";
 import { quantizeRd, type RdGoal, type RdSurroundings } from "./rd/rd.ts";
 
@@ -19,7 +19,7 @@ export interface Surroundings extends RdSurroundings {
  *
  * @param modules in the order of the file
  * @param settings as `resolveOptions` gives them
- * @param moments of as many of the modules as there are any; what they add to each quality is `outputError`
+ * @param calibration moments add `outputError` to the quality of their modules; the rest is for `rd`
  * @throws LqaError as `quantizeModule` and `quantizeRd`, and whatever `surroundings.progress` throws; RangeError for
  *   moments of the wrong length
  */
@@ -27,13 +27,14 @@ export async function quantizeAdapter(
   modules: readonly LoraModule[],
   settings: QuantizeSettings,
   surroundings: Surroundings,
-  moments: Moments = new Map(),
+  calibration: Omit<Calibration, "source"> = { moments: new Map() },
 ): Promise<QuantizedModule[]> {
+  const { moments } = calibration;
   for (const module of modules) checkMoments(module, moments);
   if (settings.profile === "rd") {
     const goal = rdGoal(modules, settings, surroundings);
     const { floor, fit, weighted = false } = settings;
-    return quantizeRd(modules, { goal, floor, fit, moments, weighted }, surroundings);
+    return quantizeRd(modules, { goal, floor, fit, calibration, weighted }, surroundings);
   }
   let done = 0;
   return surroundings.executor.run(
@@ -55,7 +56,7 @@ function rdGoal(
   return { maxBytes: surroundings.tensorBytes + Math.floor((settings.bits * parameters) / 8) };
 }
 
-function checkMoments(module: LoraModule, moments: Moments): void {
+function checkMoments(module: LoraModule, moments: Calibration["moments"]): void {
   const length = module.experts * inputLength(module);
   const found = moments.get(module.name)?.length ?? length;
   if (found !== length)

@@ -55,7 +55,7 @@ export type RdOptions = {
    */
   readonly fit?: Fit | undefined;
   /**
-   * Errors of input channels are weighted by the square roots of their second moments in the importance file: a
+   * Errors of input channels are weighted by the square roots of their second moments in the calibration file: a
    * compromise between ‖ΔW − ΔŴ‖² and what is lost of the modules' outputs (docs/results.md). Default: where there is one.
    */
   readonly weighted?: boolean | undefined;
@@ -121,6 +121,8 @@ export type NamesOf<T> = T extends unknown ? keyof T : never;
 export interface QuantizedModule {
   readonly factors: PackedFactors;
   readonly quality: ModuleQuality;
+  /** The factors without the gains of a calibration; absent if it has none. */
+  readonly untuned?: PackedFactors;
 }
 
 /**

@@ -53,6 +53,11 @@ export interface Quality {
   readonly outputEnergy?: number;
   /** Σ_oj d_j (ΔW − ΔŴ)_oj². Present with `outputError`. */
   readonly outputErrorEnergy?: number;
+  /**
+   * The Kullback-Leibler divergence that the losses add, in nats for each token, by sensitivities measured with the model: an
+   * estimate of second order for texts like those of the calibration. Absent without; a total is over the modules that have it.
+   */
+  readonly divergence?: number;
 }
 
 /**
@@ -170,6 +175,7 @@ export function totalQuality(modules: readonly Quality[]): Quality {
   let decodedEnergy = 0;
   let outputEnergy = 0;
   let outputErrorEnergy = 0;
+  let divergence: number | undefined;
   for (const module of modules) {
     parameters += module.parameters;
     bits += module.averageBits * module.parameters;
@@ -178,11 +184,13 @@ export function totalQuality(modules: readonly Quality[]): Quality {
     decodedEnergy += module.decodedEnergy;
     outputEnergy += module.outputEnergy ?? 0;
     outputErrorEnergy += module.outputErrorEnergy ?? 0;
+    if (module.divergence !== undefined) divergence = (divergence ?? 0) + module.divergence;
   }
   const measured = modules.some((module) => module.outputError !== undefined);
   return {
     ...figures(parameters, bits, energy, errorEnergy, decodedEnergy),
     ...(measured ? outputFigures(outputEnergy, outputErrorEnergy) : {}),
+    ...(divergence === undefined ? {} : { divergence }),
   };
 }
 

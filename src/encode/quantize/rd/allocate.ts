@@ -11,7 +11,8 @@
  * @module
  */
 
-import { type Fit, type Loss, lossOf } from "./gain.ts";
+import type { Sensitivity } from "../../../model/calibration.ts";
+import { divergenceLoss, type Fit, type Loss, lossOf } from "./gain.ts";
 
 /** One way to code one vector: its cost and the share of its energy it loses. */
 export interface RatePoint {
@@ -25,8 +26,8 @@ export interface RatePoint {
 export interface Candidate {
   /** multiplier² s², summed over experts. */
   readonly energy: number;
-  /** What a loss counts, for each unit of energy. */
-  readonly weight: number;
+  /** What a loss counts, for each unit of energy; or what errors of its vectors do to the model's answers, if that is known. */
+  readonly weight: number | Sensitivity;
   /** Rates of the B' vector and of the A' vector, by rate number. */
   readonly b: readonly RatePoint[];
   readonly a: readonly RatePoint[];
@@ -131,9 +132,12 @@ function pointsOf({ energy, weight, b, a, floor }: Candidate, fit: Fit): Point[]
     for (let j = floor; j < a.length; j++) {
       // Nothing is the product of something and nothing.
       if (i !== j && (b[i]!.distortion >= 1 || a[j]!.distortion >= 1)) continue;
-      const { loss, error } = lossOf((1 - b[i]!.distortion) * (1 - a[j]!.distortion), fit);
-      const bits = b[i]!.bits + a[j]!.bits;
-      points.push({ b: i, a: j, bits, loss: weight * energy * loss, error: energy * error });
+      const lostB = b[i]!.distortion;
+      const lostA = a[j]!.distortion;
+      const { loss, error } = lossOf((1 - lostB) * (1 - lostA), fit);
+      const counted =
+        typeof weight === "number" ? weight * energy * loss : divergenceLoss(lostB, lostA, fit, weight);
+      points.push({ b: i, a: j, bits: b[i]!.bits + a[j]!.bits, loss: counted, error: energy * error });
     }
   return points;
 }

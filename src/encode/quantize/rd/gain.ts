@@ -22,6 +22,7 @@ import { type Encoding, FLOAT_BYTES, type Planes } from "../../../core/codecs/en
 import { bitsToNumber, numberToBits, readBits, writeBits } from "../../../core/codecs/floats.ts";
 import type { PackedFactors } from "../../../core/codecs/packed.ts";
 import { lower } from "../../../core/codecs/registry.ts";
+import type { Sensitivity } from "../../../model/calibration.ts";
 import type { Choice } from "./allocate.ts";
 import type { Subject } from "./subject.ts";
 
@@ -60,6 +61,20 @@ export function lossOf(kept: number, fit: Fit): Loss {
   return { loss: noise + SHRINKAGE[fit] * shrinkage, error: noise + shrinkage };
 }
 
+/**
+ * The divergence that the loss of a component adds, in nats for each token (see {@link Sensitivity}). A vector of which the
+ * share D is lost, stretched to its length, has noise of D / (1 − D); noise of both vectors at once counts as their mean.
+ */
+export function divergenceLoss(lostB: number, lostA: number, fit: Fit, { b, a, joint }: Sensitivity): number {
+  const kept = (1 - lostB) * (1 - lostA);
+  if (kept === 0) return joint / 2;
+  const length = stretchOf(kept, fit) * kept;
+  const noiseB = lostB / (1 - lostB);
+  const noiseA = lostA / (1 - lostA);
+  const noise = b * noiseB + a * noiseA + ((b + a) / 2) * noiseB * noiseA;
+  return (length * length * noise + joint * (1 - length) * (1 - length)) / 2;
+}
+
 /** The share k of each component of a module, at rates that its vectors have been coded at. */
 export function keptShares({ components }: Subject, choices: readonly Choice[]): number[] {
   return components.map(({ b, a }, i) => {
@@ -68,14 +83,19 @@ export function keptShares({ components }: Subject, choices: readonly Choice[]):
   });
 }
 
-/** The module with every component stretched. */
+/**
+ * The module with every component stretched.
+ *
+ * @param gains a further factor for each component, trained
+ */
 export function stretchComponents(
   subject: Subject,
   choices: readonly Choice[],
   packed: PackedFactors,
   fit: Fit,
+  gains?: Float64Array,
 ): PackedFactors {
-  const factors = keptShares(subject, choices).map((kept) => stretchOf(kept, fit));
+  const factors = keptShares(subject, choices).map((kept, i) => stretchOf(kept, fit) * (gains?.[i] ?? 1));
   const { bands } = packed;
   const stretched = packed.planes.map((expert) => {
     let from = 0;
@@ -97,7 +117,7 @@ function timesScales(encoding: Encoding, { scales }: Planes, factors: readonly n
   const stretched = scales.slice();
   const groups = scales.length / FLOAT_BYTES[type] / factors.length;
   for (const [vector, factor] of factors.entries()) {
-    if (factor - 1 < LEAST_CORRECTION) continue;
+    if (Math.abs(factor - 1) < LEAST_CORRECTION) continue;
     for (let i = vector * groups; i < (vector + 1) * groups; i++) {
       const pattern = numberToBits(bitsToNumber(readBits(scales, type, i), type) * factor, type);
       // At the end of the type's range a scale stays what it is.

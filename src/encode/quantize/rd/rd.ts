@@ -18,15 +18,16 @@ import type { Band, PackedFactors } from "../../../core/codecs/packed.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import { type LoraModule, type ModuleShape, parameterCount, shapeOf } from "../../../model/adapter.ts";
-import type { Moments } from "../../../model/importance.ts";
-import { type ModuleQuality, totalQuality } from "../quality.ts";
+import type { Calibration } from "../../../model/calibration.ts";
+import type { QuantizedModule } from "../profile.ts";
+import { totalQuality } from "../quality.ts";
 import type { Executor } from "../tasks.ts";
 import { allocate, type Choice, type Goal } from "./allocate.ts";
 import type { Wanted } from "./code-module.ts";
 import { type Fit, keptShares, lossOf, stretchComponents } from "./gain.ts";
 import { joinBands, planBands } from "./join-bands.ts";
 import { RATES } from "./rates.ts";
-import { candidatesOf, type Subject, subjectOf } from "./subject.ts";
+import { candidatesOf, divergenceOf, type Subject, sensitivityScale, subjectOf } from "./subject.ts";
 
 /**
  * What an rd encoding aims at: a file of at most so many bytes, at most so much relative squared error, or so many bits
@@ -43,9 +44,9 @@ export interface RdOptions {
   /** Least bits a weight of a component that is not zero: 0, ½ or 1. */
   readonly floor: number;
   readonly fit: Fit;
-  /** Second moments of modules' inputs: what is lost of the outputs is measured. */
-  readonly moments: Moments;
-  /** Allocation and codes follow the moments too, see `moduleVectors`. */
+  /** What is lost of the outputs is measured by its moments. */
+  readonly calibration: Omit<Calibration, "source">;
+  /** Allocation and codes follow the calibration, too: see `moduleVectors`, `candidatesOf` and `stretchComponents`. */
   readonly weighted: boolean;
 }
 
@@ -56,12 +57,6 @@ export interface RdSurroundings {
   fileLength(modules: readonly (ModuleShape & { readonly bands: readonly Band[] })[]): number;
   /** Called after each piece of work; may throw to stop. */
   progress(done: number, total: number, name: string): Promise<void>;
-}
-
-/** An encoded module. */
-interface Encoded {
-  readonly factors: PackedFactors;
-  readonly quality: ModuleQuality;
 }
 
 /** Allocates for a goal; choices by module and component. */
@@ -87,9 +82,14 @@ export async function quantizeRd(
   modules: readonly LoraModule[],
   options: RdOptions,
   surroundings: RdSurroundings,
-): Promise<Encoded[]> {
-  const { goal, fit, moments } = options;
-  const weights: Moments = options.weighted ? moments : new Map();
+): Promise<QuantizedModule[]> {
+  const { goal, fit, calibration } = options;
+  const { moments } = calibration;
+  const {
+    moments: weights,
+    sensitivities,
+    gains,
+  }: Omit<Calibration, "source"> = options.weighted ? calibration : { moments: new Map() };
   const { executor } = surroundings;
   const phase = (doing: string, total: number) => {
     let done = 0;
@@ -98,7 +98,9 @@ export async function quantizeRd(
 
   const work = (module: LoraModule) => ({ module, moments: weights.get(module.name) });
   const surveys = await executor.run("survey", modules.map(work), phase("analyzing", modules.length));
-  const subjects = modules.map((module, i) => subjectOf(module, surveys[i]!));
+  const subjects = modules.map((module, i) =>
+    subjectOf(module, surveys[i]!, sensitivities?.get(module.name)),
+  );
   const floor = RATES.findIndex((rate) => rate.nominal >= options.floor);
   const choose: Choose = (aim) => allocateBits(subjects, floor, fit, aim);
 
@@ -115,18 +117,26 @@ export async function quantizeRd(
       for (const [k, { component, factor, rate }] of inputs[i]!.wanted.entries())
         subject.components[component]![factor].coded.set(rate, coded[i]![k]!);
   };
-  const finish = async (choices: readonly Choice[][]): Promise<Encoded[]> => {
-    const factors = subjects.map((subject, i) => {
-      const packed = joinBands(subject, choices[i]!);
-      return stretchComponents(subject, choices[i]!, packed, fit);
-    });
+  const finish = async (choices: readonly Choice[][]): Promise<QuantizedModule[]> => {
+    const packed = subjects.map((subject, i) => joinBands(subject, choices[i]!));
+    const stretched = (trained: ReadonlyMap<string, Float64Array> | undefined): PackedFactors[] =>
+      subjects.map((subject, i) =>
+        stretchComponents(subject, choices[i]!, packed[i]!, fit, trained?.get(subject.module.name)),
+      );
+    const factors = stretched(gains?.factors);
+    const untuned = gains && stretched(undefined);
     const inputs = modules.map((module, i) => ({
       module,
       moments: moments.get(module.name),
       factors: factors[i]!,
     }));
     const qualities = await executor.run("measure", inputs, phase("measuring", modules.length));
-    return factors.map((packed, i) => ({ factors: packed, quality: qualities[i]! }));
+    return factors.map((own, i) => {
+      // Of trained factors the estimate knows nothing.
+      const divergence = gains === undefined ? divergenceOf(subjects[i]!, choices[i]!, fit) : undefined;
+      const quality = { ...qualities[i]!, ...(divergence !== undefined && { divergence }) };
+      return { factors: own, quality, ...(untuned && { untuned: untuned[i]! }) };
+    });
   };
 
   if ("maxError" in goal) return approachError(subjects, fit, goal.maxError, choose, code, finish);
@@ -154,7 +164,8 @@ function allocateBits(
   fit: Fit,
   goal: Goal,
 ): { choices: Choice[][]; bits: number } {
-  const candidates = subjects.flatMap((subject) => candidatesOf(subject, floor, fit));
+  const scale = sensitivityScale(subjects);
+  const candidates = subjects.flatMap((subject) => candidatesOf(subject, floor, fit, scale));
   const { choices, bits } = allocate(candidates, goal, fit);
   let at = 0;
   return {
@@ -237,11 +248,11 @@ async function approachError(
   maxError: number,
   choose: Choose,
   code: (choices: readonly Choice[][]) => Promise<void>,
-  finish: (choices: readonly Choice[][]) => Promise<Encoded[]>,
-): Promise<Encoded[]> {
+  finish: (choices: readonly Choice[][]) => Promise<QuantizedModule[]>,
+): Promise<QuantizedModule[]> {
   const energy = subjects.reduce((sum, { survey }) => sum + survey.energies.reduce((s, e) => s + e, 0), 0);
   let correction = 1;
-  let best: { encoded: Encoded[]; error: number } | undefined;
+  let best: { encoded: QuantizedModule[]; error: number } | undefined;
   let least = Number.POSITIVE_INFINITY;
   let tried = "";
   for (let round = 0; round < ERROR_ROUNDS; round++) {

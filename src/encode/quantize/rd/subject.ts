@@ -7,12 +7,15 @@
  * @module
  */
 import type { Encoding } from "../../../core/codecs/encoding.ts";
+import * as KIND from "../../../error-catalogue.ts";
+import { fail } from "../../../errors.ts";
 import type { LoraModule } from "../../../model/adapter.ts";
 import { inputLength } from "../../../model/adapter.ts";
+import type { Sensitivity } from "../../../model/calibration.ts";
 import { CODERS } from "../coders.ts";
-import type { Candidate, RatePoint } from "./allocate.ts";
+import type { Candidate, Choice, RatePoint } from "./allocate.ts";
 import type { CodedSide } from "./code-module.ts";
-import type { Fit } from "./gain.ts";
+import { divergenceLoss, type Fit } from "./gain.ts";
 import { RATES, rateBits } from "./rates.ts";
 import type { FactorSurvey, Survey } from "./survey.ts";
 
@@ -37,19 +40,53 @@ export interface Subject {
   readonly module: LoraModule;
   readonly survey: Survey;
   readonly components: readonly Component[];
+  readonly sensitivities: readonly Sensitivity[] | undefined;
 }
 
-/** A module that has been surveyed, nothing coded yet. */
-export function subjectOf(module: LoraModule, survey: Survey): Subject {
+/**
+ * A module that has been surveyed, nothing coded yet.
+ *
+ * @throws LqaError SOURCE_IMPORTANCE if the sensitivities are those of another adapter
+ */
+export function subjectOf(
+  module: LoraModule,
+  survey: Survey,
+  sensitivities: readonly Sensitivity[] | undefined,
+): Subject {
+  checkStrengths(module, survey, sensitivities);
   return {
     module,
     survey,
+    sensitivities,
     components: survey.energies.map((energy) => ({
       energy,
       b: { length: module.out, survey: survey.b, coded: new Map([[0, nothing(module.experts)]]) },
       a: { length: inputLength(module), survey: survey.a, coded: new Map([[0, nothing(module.experts)]]) },
     })),
   };
+}
+
+/** Singular values may differ by this share of the largest: they were measured in another precision. */
+const STRENGTH_TOLERANCE = 0.01;
+
+function checkStrengths(
+  { name }: LoraModule,
+  { energies }: Survey,
+  sensitivities: readonly Sensitivity[] | undefined,
+): void {
+  if (sensitivities === undefined) return;
+  const [first = 0] = energies;
+  const allowed = STRENGTH_TOLERANCE * Math.sqrt(first);
+  for (const [i, energy] of energies.entries()) {
+    const found = sensitivities[i]?.strength;
+    if (found !== undefined && Math.abs(Math.sqrt(energy) - found) <= allowed) continue;
+    fail(KIND.SOURCE_IMPORTANCE, {
+      where: `module "${name}", component ${i}`,
+      expected: `a calibration of this adapter, with a strength of ${Math.sqrt(energy)}`,
+      actual: found ?? "none",
+      advice: "Run lqa calibrate with this adapter.",
+    });
+  }
 }
 
 /** Rate 0 needs no coding. */
@@ -62,11 +99,54 @@ export function encodingOf(side: Side, rate: number): Encoding {
   return side.coded.get(rate)?.encoding ?? RATES[rate]!.encoding(side.survey.rotation);
 }
 
-/** What the components of a module offer to the allocation; with `least-squares` all errors count alike. */
-export function candidatesOf({ module, survey, components }: Subject, floor: number, fit: Fit): Candidate[] {
-  const weight = fit === "unbiased" ? weightOf(module, survey) : 1;
+/**
+ * What the components of a module offer to the allocation. Where their sensitivities are not known, all errors count alike with
+ * `least-squares`, and by module otherwise.
+ *
+ * @param scale what such a loss counts if others are in nats, see {@link sensitivityScale}
+ */
+export function candidatesOf(
+  { module, survey, components, sensitivities }: Subject,
+  floor: number,
+  fit: Fit,
+  scale: number,
+): Candidate[] {
+  const weight = scale * (fit === "unbiased" ? weightOf(module, survey) : 1);
   const points = (side: Side): RatePoint[] => pointsOf(side, module.experts);
-  return components.map(({ energy, b, a }) => ({ energy, weight, b: points(b), a: points(a), floor }));
+  return components.map(({ energy, b, a }, i) => ({
+    energy,
+    weight: sensitivities?.[i] ?? weight,
+    b: points(b),
+    a: points(a),
+    floor,
+  }));
+}
+
+/** What a unit of loss by {@link weightOf} is in nats: the mean over the components whose sensitivities are known. */
+export function sensitivityScale(subjects: readonly Subject[]): number {
+  let nats = 0;
+  let units = 0;
+  for (const { module, survey, components, sensitivities } of subjects)
+    if (sensitivities !== undefined)
+      for (const [i, { energy }] of components.entries()) {
+        nats += (sensitivities[i]!.b + sensitivities[i]!.a) / 4;
+        units += weightOf(module, survey) * energy;
+      }
+  return nats > 0 && units > 0 ? nats / units : 1;
+}
+
+/** The divergence that the losses of a module add, in nats for each token; undefined if its sensitivities are not known. */
+export function divergenceOf(
+  { components, sensitivities }: Subject,
+  choices: readonly Choice[],
+  fit: Fit,
+): number | undefined {
+  if (sensitivities === undefined) return undefined;
+  return components.reduce((sum, { b, a }, i) => {
+    const lostB = b.coded.get(choices[i]!.b)!.distortion;
+    const lostA = a.coded.get(choices[i]!.a)!.distortion;
+    return sum + divergenceLoss(lostB, lostA, fit, sensitivities[i]!);
+  }, 0);
 }
 
 /**

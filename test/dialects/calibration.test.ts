@@ -1,9 +1,9 @@
 /** Importance files: moments of every format reach the right module, and what does not fit is refused by name. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { readCalibration } from "../../src/adapters/calibration/index.ts";
 import { fromFloat32 } from "../../src/adapters/elements.ts";
 import { BLOCK_PATHS, ggufKeys, moduleKey } from "../../src/adapters/gguf/names.ts";
-import { readImportance } from "../../src/adapters/importance/index.ts";
 import { type SafeTensor, writeSafetensors } from "../../src/adapters/safetensors.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { ModuleShape } from "../../src/model/adapter.ts";
@@ -37,7 +37,7 @@ const file = (tensors: Readonly<Record<string, SafeTensor>>): Uint8Array =>
 
 function fault(bytes: Uint8Array, modules: readonly ModuleShape[]): string {
   try {
-    readImportance(bytes, modules);
+    readCalibration(bytes, modules);
   } catch (error) {
     if (isLqaError(error)) return error.message;
     throw error;
@@ -47,7 +47,7 @@ function fault(bytes: Uint8Array, modules: readonly ModuleShape[]): string {
 
 /** Moments by module, as plain arrays. */
 function read(bytes: Uint8Array, modules: readonly ModuleShape[]): Record<string, number[]> {
-  const { moments } = readImportance(bytes, modules);
+  const { moments } = readCalibration(bytes, modules);
   return Object.fromEntries([...moments].map(([name, values]) => [name, [...values]]));
 }
 
@@ -71,7 +71,7 @@ describe("importance from safetensors", () => {
 
   it("says what had no place and who had no moments", () => {
     const bytes = file({ [q.name]: f32([2], [0, 3]), other: zeros([3], "I64", 8) });
-    const importance = readImportance(bytes, [q, v]);
+    const importance = readCalibration(bytes, [q, v]);
     expect(importance.unmatchedTensors).toEqual(["other"]);
     expect(importance.missingModules).toEqual([v.name]);
     expect(importance.source).toBe(bytes);
@@ -151,7 +151,7 @@ describe("importance from safetensors", () => {
       /SOURCE_IMPORTANCE.*such as .*q_proj", ".*v_proj", found "x"/,
     );
     expect(fault(file({}), [q])).toMatch(/found nothing/);
-    expect(readImportance(file({}), []).moments.size).toBe(0);
+    expect(readCalibration(file({}), []).moments.size).toBe(0);
   });
 });
 
@@ -170,7 +170,7 @@ describe("importance matrices", () => {
       [down.name]: [3, 0, 1],
       lm_head: [0.5, 0.5],
     });
-    expect(readImportance(bytes, [q, v]).unmatchedTensors).toEqual([
+    expect(readCalibration(bytes, [q, v]).unmatchedTensors).toEqual([
       "blk.1.ffn_down.weight",
       "blk.7.attn_q.weight",
       "output.weight",
@@ -208,7 +208,7 @@ describe("importance matrices", () => {
       "blk.0.ffn_up_exps.weight": { sums, counts: [0, 0, 0] },
       "blk.0.attn_q.weight": { sums: [[8, 2]], counts: [4] },
     });
-    expect(readImportance(none, [...experts, q])).toMatchObject({
+    expect(readCalibration(none, [...experts, q])).toMatchObject({
       unmatchedTensors: ["blk.0.ffn_up_exps.weight"],
       missingModules: experts.map(({ name }) => name),
     });

@@ -1,5 +1,5 @@
 /**
- * Importance from safetensors files: a tensor for each module, under the module's name.
+ * Moments from safetensors files: a tensor for each module, under the module's name.
  *
  * A tensor of one axis holds the moments themselves. One of two axes holds activations, a row for each sample, whose
  * mean squares are the moments. F32, F16, BF16 or F64.
@@ -8,12 +8,12 @@
  */
 import type { ElementType } from "../../model/adapter.ts";
 import { toFloat32 } from "../elements.ts";
-import { readSafetensors, type SafeTensor } from "../safetensors.ts";
+import type { SafeTensor } from "../safetensors.ts";
 import { assertSquares, type Entry, unfit } from "./entry.ts";
 
-/** @throws LqaError as `readSafetensors` */
-export function safetensorsEntries(bytes: Uint8Array): Entry[] {
-  return [...readSafetensors(bytes).tensors].map(([name, tensor]) => ({
+/** The moments in tensors of a safetensors file. */
+export function safetensorsEntries(tensors: ReadonlyMap<string, SafeTensor>): Entry[] {
+  return [...tensors].map(([name, tensor]) => ({
     name,
     channels: undefined,
     length: tensor.shape.at(-1) ?? 1,
@@ -50,7 +50,8 @@ function readMoments(name: string, tensor: SafeTensor): Float64Array {
   return moments;
 }
 
-function toFloat64(name: string, element: ElementType, data: Uint8Array): Float64Array {
+/** @throws LqaError SOURCE_ELEMENT_TYPE */
+export function toFloat64(name: string, element: ElementType, data: Uint8Array): Float64Array {
   // What is neither F64 nor a type of factors is refused by the latter's reader.
   if (element !== "F64") return Float64Array.from(toFloat32({ element, data }, `tensor "${name}"`));
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);

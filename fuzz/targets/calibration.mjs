@@ -1,7 +1,7 @@
-// Importance files: llama.cpp's matrices in GGUF and .dat, and safetensors; also GGUF as such.
+// Calibration files: llama.cpp's matrices in GGUF and .dat, and safetensors; also GGUF as such.
 
+import { readCalibration } from "../../dist/adapters/calibration/index.js";
 import { readGguf } from "../../dist/adapters/gguf/read.js";
-import { readImportance } from "../../dist/adapters/importance/index.js";
 import { expect, outcome, target } from "../contract.mjs";
 
 const MODULES = ["model.layers.0.self_attn.q_proj", "model.layers.0.mlp.down_proj"].map((name) => ({
@@ -19,7 +19,7 @@ const MODULES = ["model.layers.0.self_attn.q_proj", "model.layers.0.mlp.down_pro
 }));
 
 export const fuzz = target((input) => {
-  const { value } = outcome(() => readImportance(input, MODULES));
-  if (value !== undefined) expect(typeof value === "object", "no importance and no error");
+  const { value } = outcome(() => readCalibration(input, MODULES));
+  if (value !== undefined) expect(typeof value === "object", "no calibration and no error");
   outcome(() => readGguf(input));
 });

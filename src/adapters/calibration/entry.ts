@@ -1,5 +1,5 @@
 /**
- * One entry of an importance file, whatever the format: moments under some name, not read before they are needed.
+ * One entry of a file of moments, whatever the format: moments under some name, not read before they are needed.
  *
  * @module
  */

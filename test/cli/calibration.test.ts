@@ -1,4 +1,4 @@
-/** `lqa encode --importance`: moments change what is reported and the bytes, which say so; with `--unweighted` only the former. */
+/** `lqa encode --calibration`: moments change what is reported and the bytes, which say so; with `--unweighted` only the former. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -15,7 +15,7 @@ const layer = (n: number, name: string): string => `model.layers.${n}.self_attn.
 interface Report {
   readonly relativeError: number;
   readonly outputError: number | null;
-  readonly importance: {
+  readonly calibration: {
     readonly file: string;
     readonly matched: number;
     readonly missing: readonly string[];
@@ -37,12 +37,12 @@ writeFileSync(
   ),
 );
 
-describe("lqa encode --importance", () => {
+describe("lqa encode --calibration", () => {
   it("reports the output error of the modules that have moments", () => {
-    const run = lqa("encode", adapter, "-o", place("a.lqa"), "--importance", moments, "--json");
+    const run = lqa("encode", adapter, "-o", place("a.lqa"), "--calibration", moments, "--json");
     expect(run.code).toBe(0);
     const report = run.json<Report>();
-    expect(report.importance).toEqual({
+    expect(report.calibration).toEqual({
       file: moments,
       matched: 3,
       missing: [layer(1, "v_proj")],
@@ -57,21 +57,21 @@ describe("lqa encode --importance", () => {
       true,
     ]);
     expect(lqa("validate", place("a.lqa")).code).toBe(0);
-    expect(lqa("inspect", place("a.lqa"), "--json").out).toMatch(/importance=sha256:[0-9a-f]{16}"/);
+    expect(lqa("inspect", place("a.lqa"), "--json").out).toMatch(/calibration=sha256:[0-9a-f]{16}"/);
   });
 
   it("says so in words", () => {
     const words = ["encode", adapter, "-o", place("b.lqa"), "--profile", "loraquant", "--variant", "2@0.8"];
-    const run = lqa(...words, "--importance", moments);
+    const run = lqa(...words, "--calibration", moments);
     expect(run.out).toMatch(
-      /output error {2}[\d.]+ % of the energy of the outputs lost, weighted by importance/,
+      /output error {2}[\d.]+ % of the energy of the outputs lost, by moments of the inputs/,
     );
-    expect(run.out).toMatch(/3 modules with moments, 1 without, from .*; 1 of its tensors not used/);
+    expect(run.out).toMatch(/3 modules, 1 without, from .*; 1 of its tensors not used/);
     const plain = lqa(...words, "--force");
     expect(plain.out).not.toContain("output error");
     expect(lqa(...words, "--force", "--json").json<Report>()).toMatchObject({
       outputError: null,
-      importance: null,
+      calibration: null,
     });
   });
 
@@ -82,10 +82,10 @@ describe("lqa encode --importance", () => {
       return readFileSync(place("f.lqa"));
     };
     const plain = bytes();
-    expect(bytes("--importance", moments, "--unweighted")).toEqual(plain);
-    expect(bytes("--importance", moments)).not.toEqual(plain);
+    expect(bytes("--calibration", moments, "--unweighted")).toEqual(plain);
+    expect(bytes("--calibration", moments)).not.toEqual(plain);
     const other = ["encode", adapter, "-o", place("f.lqa"), "--profile", "loraquant"];
-    const run = lqa(...other, "--importance", moments, "--unweighted");
+    const run = lqa(...other, "--calibration", moments, "--unweighted");
     expect(run).toMatchObject({ code: 2 });
     expect(run.out + run.err).toContain("weighted only with profile rd");
   });
@@ -96,14 +96,14 @@ describe("lqa encode --importance", () => {
     writeFileSync(file, imatrix({ "blk.0.attn_q.weight": { sums, counts: [7] } }));
     const words = ["encode", adapter, "--profile", "loraquant", "--json", "-o"];
     const plain = lqa(...words, place("c.lqa")).json<Report>();
-    const run = lqa(...words, place("d.lqa"), "--importance", file);
+    const run = lqa(...words, place("d.lqa"), "--calibration", file);
     const report = run.json<Report>();
     expect(report.relativeError).toBe(plain.relativeError);
-    expect(report.importance).toMatchObject({ matched: 1, unmatched: [] });
+    expect(report.calibration).toMatchObject({ matched: 1, unmatched: [] });
   });
 
-  it("refuses what is no importance file of this adapter, and writes nothing", () => {
-    const encode = (file: string) => lqa("encode", adapter, "-o", place("e.lqa"), "--importance", file);
+  it("refuses what is no calibration file of this adapter, and writes nothing", () => {
+    const encode = (file: string) => lqa("encode", adapter, "-o", place("e.lqa"), "--calibration", file);
     expect(encode(place("absent")).code).toBe(2);
     expect(encode(join(adapter, "adapter_config.json"))).toMatchObject({ code: 3 });
     const run = encode(join(adapter, "adapter_model.safetensors"));

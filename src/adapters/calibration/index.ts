@@ -1,0 +1,116 @@
+/**
+ * Calibration files: what running a base model on texts says of the modules of an adapter, in whichever format.
+ *
+ * @module
+ */
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import type { ModuleShape } from "../../model/adapter.ts";
+import type { Calibration } from "../../model/calibration.ts";
+import { isGguf } from "../gguf/read.ts";
+import { HEAD_BYTES, identify } from "../identify.ts";
+import { quoteName } from "../json.ts";
+import { type ComponentFigures, readComponents } from "./components.ts";
+import { type Entry, unfit } from "./entry.ts";
+import { datEntries, ggufEntries, isDat } from "./imatrix.ts";
+import { assertLength, byGgufName, byModuleName, type Finder, layOut } from "./match.ts";
+import { safetensorsEntries } from "./safetensors.ts";
+
+/** What a calibration file says of the modules of an adapter. */
+export interface CalibrationFile extends Calibration {
+  /** Names in the file that belong to no module of the adapter, or have no data. */
+  readonly unmatchedTensors: readonly string[];
+  /** Modules of which the file says nothing: they count as before. */
+  readonly missingModules: readonly string[];
+}
+
+/**
+ * Reads a calibration file for the modules of an adapter.
+ *
+ * - safetensors as `lqa calibrate` and `lqa tune` of the Python package write it: `<name>.components`
+ *   `[components, 4]` and `<name>.gains` `[components]`, see `Sensitivity` and `Gains`.
+ * - safetensors with a tensor for each module under its name, `<name>.weight`, or a key of PEFT's; `[in]` for second moments of
+ *   its inputs, `[samples, in]` for activations, whose mean squares the moments are.
+ * - GGUF or `.dat` importance matrices of llama.cpp, whose names are matched with the modules'.
+ *
+ * A convolution takes a moment for each input channel, or for each weight of `[in · kernel]`.
+ *
+ * @throws LqaError TRUNCATED_SOURCE, SOURCE_HEADER and SOURCE_ELEMENT_TYPE for a broken file; UNSUPPORTED_DIALECT for
+ *   one of another kind; SOURCE_IMPORTANCE for impossible values, and if the file does not fit the adapter: a
+ *   wrong number of values, two candidates for one place, no match at all, moments and components in one file
+ */
+export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape[]): CalibrationFile {
+  const { entries, find, figures } = open(bytes, modules);
+  const moments = new Map<string, Float64Array>();
+  const sources = new Map<string, string>();
+  const unmatchedTensors = [...(figures?.unmatched ?? [])];
+  const sensitivities = figures?.sensitivities ?? new Map();
+  const gains = figures?.gains;
+  for (const entry of entries) {
+    const targets = find(entry.name);
+    for (const target of targets) {
+      const { name } = target.module;
+      const other = sources.get(name);
+      if (other !== undefined) {
+        const actual = `${quoteName(other)} and ${quoteName(entry.name)}`;
+        unfit(entry.name, { expected: `one tensor for module ${quoteName(name)}`, actual });
+      }
+      sources.set(name, entry.name);
+      assertLength(target, entry);
+    }
+    const values = targets.length === 0 ? undefined : entry.read();
+    if (values === undefined) unmatchedTensors.push(entry.name);
+    else for (const target of targets) moments.set(target.module.name, layOut(target, values));
+  }
+  // The components of an encoder that follows moments are others than those that sensitivities are measured for.
+  if (moments.size > 0 && (sensitivities.size > 0 || gains !== undefined))
+    fail(KIND.SOURCE_IMPORTANCE, {
+      where: "calibration file",
+      expected: "either moments of inputs or figures of components",
+      actual: "both",
+    });
+  const known = [moments, sensitivities, gains?.factors];
+  const missingModules = modules
+    .map(({ name }) => name)
+    .filter((name) => !known.some((one) => one?.has(name)));
+  if (missingModules.length === modules.length && modules.length > 0)
+    fail(KIND.SOURCE_IMPORTANCE, {
+      where: "calibration file",
+      expected: `names of modules, such as ${examples(missingModules)}`,
+      actual: examples(unmatchedTensors),
+    });
+  return {
+    moments,
+    ...(sensitivities.size > 0 && { sensitivities }),
+    ...(gains !== undefined && { gains }),
+    source: bytes,
+    unmatchedTensors,
+    missingModules,
+  };
+}
+
+function open(
+  bytes: Uint8Array,
+  modules: readonly ModuleShape[],
+): { entries: Entry[]; find: Finder; figures?: ComponentFigures } {
+  if (isGguf(bytes)) return { entries: ggufEntries(bytes), find: byGgufName(modules) };
+  // A safetensors header begins with its length and a brace; in a .dat file, a name stands there.
+  if (bytes[8] === 0x7b) {
+    const figures = readComponents(bytes, modules);
+    return { entries: safetensorsEntries(figures.others), find: byModuleName(modules), figures };
+  }
+  if (isDat(bytes)) return { entries: datEntries(bytes), find: byGgufName(modules) };
+  const found = identify({ name: "calibration", head: bytes.subarray(0, HEAD_BYTES), keys: [] });
+  return fail(KIND.UNSUPPORTED_DIALECT, {
+    ...(found === undefined ? {} : { summary: `This is ${found.what}.` }),
+    where: "calibration file",
+    expected: "safetensors, or an importance matrix of llama.cpp",
+    advice: "Give a file of `lqa calibrate` or llama-imatrix, or save moments or activations as safetensors.",
+  });
+}
+
+function examples(names: readonly string[]): string {
+  if (names.length === 0) return "nothing";
+  const shown = names.slice(0, 2).map(quoteName).join(", ");
+  return names.length > 2 ? `${shown} and ${names.length - 2} more` : shown;
+}

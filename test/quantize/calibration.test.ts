@@ -1,0 +1,200 @@
+/** Calibration by component: bits follow measured sensitivities, trained gains multiply scales, and both know their adapter. */
+import { describe, expect, it } from "vitest";
+import { readCalibration } from "../../src/adapters/index.ts";
+import { writeSafetensors } from "../../src/adapters/safetensors.ts";
+import { open, validate } from "../../src/core/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
+import { reparameterize } from "../../src/encode/quantize/reparameterize.ts";
+import { isLqaError } from "../../src/errors.ts";
+import type { Adapter, LoraModule } from "../../src/model/adapter.ts";
+import { random, shape } from "../container/fixtures.ts";
+import { f32Bytes } from "../helpers/gguf.ts";
+
+function module(name: string, seed: number): LoraModule {
+  const s = shape(name, { out: 320, in: 256, rank: 8, alpha: 16 });
+  const r = random(seed);
+  const normal = (): number => (r.below(4096) + r.below(4096) + r.below(4096) + r.below(4096)) / 4096 - 2;
+  return {
+    ...s,
+    b: Float32Array.from({ length: s.out * s.rank }, (_, i) => normal() * 0.1 * 0.8 ** (i % s.rank)),
+    a: Float32Array.from({ length: s.rank * s.in }, () => normal() * 0.1),
+  };
+}
+
+const adapter: Adapter = {
+  modules: [module("layers.0.q", 1), module("layers.0.v", 2), module("layers.1.q", 3)],
+  tensors: [],
+  origin: undefined,
+  meta: {},
+};
+const [q, v, last] = adapter.modules as [LoraModule, LoraModule, LoraModule];
+
+const strengths = (m: LoraModule): number[] =>
+  [...reparameterize(m, 0).singularValues].map((value) => Math.abs(m.multiplier) * value);
+
+/** Figures of all components of a module: noise in them costs `cost` nats for each part of their energy. */
+const figures = (m: LoraModule, cost: number): number[] =>
+  strengths(m).flatMap((strength) => [strength, cost, cost, cost]);
+
+interface Tensor {
+  readonly shape: readonly number[];
+  readonly values: readonly number[];
+}
+const file = (tensors: Readonly<Record<string, Tensor>>, contentId?: string): Uint8Array =>
+  writeSafetensors(
+    new Map(
+      Object.entries(tensors).map(([name, { shape, values }]) => [
+        name,
+        { element: "F32" as const, shape, data: f32Bytes(values) },
+      ]),
+    ),
+    contentId === undefined ? {} : { metadata: new Map([["content_id", contentId]]) },
+  );
+const components = (m: LoraModule, cost: number): Tensor => ({ shape: [8, 4], values: figures(m, cost) });
+
+const read = (bytes: Uint8Array) => readCalibration(bytes, adapter.modules);
+const errorOf = async (work: () => unknown): Promise<string> => {
+  try {
+    await work();
+  } catch (error) {
+    if (isLqaError(error)) return `${error.kind}: ${error.message}`;
+    throw error;
+  }
+  return "none";
+};
+
+describe("sensitivities", () => {
+  it("move bits to the module where errors cost most, at the same bytes, and give an estimate in nats", async () => {
+    const sensitive = file({
+      [`${q.name}.components`]: components(q, 1e-4),
+      [`base_model.model.${v.name}.components`]: components(v, 1),
+      [`${last.name}.components`]: components(last, 1e-4),
+    });
+    const calibration = read(sensitive);
+    expect(calibration.missingModules).toEqual([]);
+    const options = { maxBytes: 4000 };
+    const plain = await encodeAdapter(adapter, options);
+    const { bytes, report } = await encodeAdapter(adapter, { ...options, calibration });
+    expect(bytes.length).toBeLessThanOrEqual(4000);
+    const error = (r: typeof report, name: string): number =>
+      r.modules.find((m) => m.name === name)!.relativeError;
+    expect(error(report, v.name)).toBeLessThan(error(plain.report, v.name) / 2);
+    expect(error(report, q.name)).toBeGreaterThan(error(plain.report, q.name));
+    expect(plain.report.divergence).toBeUndefined();
+    expect(report.divergence).toBeCloseTo(
+      report.modules.reduce((sum, m) => sum + m.divergence!, 0),
+      12,
+    );
+    expect(report.divergence!).toBeGreaterThan(0);
+    expect((await encodeAdapter(adapter, { ...options, calibration })).bytes).toEqual(bytes);
+    const unweighted = await encodeAdapter(adapter, { ...options, calibration, weighted: false });
+    expect(unweighted.bytes).toEqual(plain.bytes);
+  });
+
+  it("of all components alike change nothing but the weights of the modules", async () => {
+    // A tenfold cost of everything allots the same bits.
+    const [one, ten] = await Promise.all(
+      [1, 10].map((cost) => {
+        const tensors = adapter.modules.map((m) => [`${m.name}.components`, components(m, cost)]);
+        return encodeAdapter(adapter, {
+          maxBytes: 5000,
+          calibration: read(file(Object.fromEntries(tensors))),
+        });
+      }),
+    );
+    expect(ten!.report.modules.map((m) => m.bands)).toEqual(one!.report.modules.map((m) => m.bands));
+    expect(ten!.report.divergence).toBeCloseTo(10 * one!.report.divergence!, 9);
+  });
+
+  it("of some modules leave the others what they had, in proportion", async () => {
+    const calibration = read(file({ [`${q.name}.components`]: components(q, 1) }));
+    expect(calibration.missingModules).toEqual([v.name, last.name]);
+    const { report } = await encodeAdapter(adapter, { maxBytes: 5000, calibration });
+    expect(report.droppedModules).toBe(0);
+    expect(report.modules.map((m) => m.divergence !== undefined)).toEqual([true, false, false]);
+  });
+
+  it("of another adapter are refused", async () => {
+    const values = figures(q, 1).map((value, i) => (i === 8 ? 1.1 * value : value));
+    const calibration = read(file({ [`${q.name}.components`]: { shape: [8, 4], values } }));
+    expect(await errorOf(() => encodeAdapter(adapter, { calibration }))).toMatch(
+      /^SOURCE_IMPORTANCE: .*module "layers\.0\.q", component 2.*a calibration of this adapter/s,
+    );
+    const few = read(file({ [`${q.name}.components`]: { shape: [2, 4], values: values.slice(0, 8) } }));
+    expect(await errorOf(() => encodeAdapter(adapter, { calibration: few }))).toMatch(/component 2.*none/s);
+  });
+});
+
+describe("gains", () => {
+  const gains = [1.25, 1, 0.5, 1, 1, 2, 1, 1];
+  const options = { bits: 3 };
+
+  it("multiply the scales of B' and nothing else, in the encoding that they were trained for", async () => {
+    const known = { [`${v.name}.components`]: components(v, 1) };
+    const plain = await encodeAdapter(adapter, { ...options, calibration: read(file(known)) });
+    const { contentId } = await (await open(plain.bytes)).verify();
+    const trained = file({ ...known, [`${v.name}.gains`]: { shape: [8], values: gains } }, contentId);
+    const { bytes, report } = await encodeAdapter(adapter, { ...options, calibration: read(trained) });
+    expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+    expect(report.divergence).toBeUndefined();
+    const before = await open(plain.bytes);
+    const after = await open(bytes);
+    for (const { name } of adapter.modules) {
+      const was = await before.decode(name);
+      const is = await after.decode(name);
+      expect(is.a).toEqual(was.a);
+      const factors = name === v.name ? gains : gains.map(() => 1);
+      // Halves, doubles and 5/4 of a bf16 scale: the last is rounded to 8 significant bits.
+      for (const [i, value] of is.b.data.entries()) {
+        const expected = was.b.data[i]! * factors[i % 8]!;
+        expect(Math.abs(value - expected)).toBeLessThanOrEqual(2 ** -8 * Math.abs(expected));
+      }
+    }
+  });
+
+  it("of another encoding, and without a content id, are refused", async () => {
+    const both = {
+      [`${v.name}.components`]: components(v, 1),
+      [`${v.name}.gains`]: { shape: [8], values: gains },
+    };
+    const calibration = read(file(both, "0".repeat(64)));
+    expect(await errorOf(() => encodeAdapter(adapter, { ...options, calibration }))).toMatch(
+      /^SOURCE_IMPORTANCE: .*trained for this encoding/s,
+    );
+    expect(await errorOf(() => read(file(both)))).toMatch(/content_id/);
+  });
+});
+
+describe("files that fit no adapter", () => {
+  const name = `${q.name}.components`;
+  const good = figures(q, 1);
+  const cases: Readonly<Record<string, readonly [Readonly<Record<string, Tensor>>, RegExp]>> = {
+    "three figures": [
+      { [name]: { shape: [8, 3], values: good.slice(0, 24) } },
+      /\[components, 4\].*\[8,3\]/s,
+    ],
+    "more components than the rank": [
+      { [name]: { shape: [9, 4], values: [...good, 1, 1, 1, 1] } },
+      /at most 8 components/,
+    ],
+    "a negative cost": [{ [name]: { shape: [8, 4], values: good.with(1, -1) } }, /not negative.*-1/s],
+    "a cost that is no number": [{ [name]: { shape: [8, 4], values: good.with(5, Number.NaN) } }, /NaN/],
+    "a gain of 0": [{ [`${q.name}.gains`]: { shape: [2], values: [1, 0] } }, /1\/16 to 16.*0 at index 1/s],
+    "gains without components": [
+      { [`${q.name}.gains`]: { shape: [1], values: [1] } },
+      /layers\.0\.q\.components.*too/s,
+    ],
+    "gains in rows": [{ [`${q.name}.gains`]: { shape: [1, 2], values: [1, 1] } }, /\[components\].*\[1,2\]/s],
+    "moments beside components": [
+      { [name]: { shape: [8, 4], values: good }, [v.name]: { shape: [256], values: Array(256).fill(1) } },
+      /either moments.*both/s,
+    ],
+    "no module of the adapter": [
+      { "other.components": { shape: [8, 4], values: good } },
+      /other\.components/,
+    ],
+  };
+  it.each(Object.entries(cases))("are refused: %s", async (_, [tensors, message]) => {
+    expect(await errorOf(() => read(file(tensors, "0".repeat(64))))).toMatch(message);
+  });
+});
