@@ -88,7 +88,8 @@ function dialectNamed(name: DialectName): Dialect {
  *
  * Between dialects that name layers differently the names are translated; what cannot be, is an error.
  *
- * @throws LqaError as {@link Dialect.write}.
+ * @throws LqaError UNSUPPORTED_DIALECT if the dialect cannot say what the adapter holds; SOURCE_RANGE if a factor overflows the
+ * chosen element type.
  */
 export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array> {
   return new Map(
