@@ -8,6 +8,7 @@
  * @module
  */
 import type { Adapter, BaseLayout } from "../model/adapter.ts";
+import type { FileContent } from "../model/content.ts";
 import type { BaseDescription } from "./naming/base-description.ts";
 import type { Source } from "./source.ts";
 
@@ -118,11 +119,12 @@ export interface Dialect {
    */
   read(source: Source, settings: ReadSettings): Adapter;
   /**
-   * Writes an adapter whose names are of this dialect's naming: file name to contents. An adapter that came from this
+   * Writes an adapter whose names are of this dialect's naming: file name to content. An adapter that came from this
    * dialect gets its names back.
    *
+   * @internal
    * @throws LqaError UNSUPPORTED_DIALECT if this dialect cannot say what the adapter holds; SOURCE_RANGE if a factor
-   * overflows the chosen element type.
+   * overflows the chosen element type, when its piece is taken.
    */
-  write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>;
+  write(adapter: Adapter, options: WriteOptions): Map<string, FileContent>;
 }

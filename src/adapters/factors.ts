@@ -114,7 +114,11 @@ export function readFactor(
   return isTurned(which, role, layout, tensor.shape.length) ? transpose(values, rows, columns) : values;
 }
 
-/** The tensor of a factor. @throws LqaError SOURCE_RANGE if a weight overflows `element` */
+/**
+ * The tensor of a factor. Its data is made from the module each time it is asked for.
+ *
+ * @throws LqaError SOURCE_RANGE, when the data is asked for, if a weight overflows `element`
+ */
 export function writeFactor(
   module: LoraModule,
   which: "a" | "b",
@@ -122,8 +126,6 @@ export function writeFactor(
   layout: FactorLayout,
 ): SafeTensor {
   const { rank, out, kernel, experts, role } = module;
-  const values = module[which];
-  const where = `factor ${which.toUpperCase()} of module ${quoteName(module.name)}`;
   const one = which === "a" ? [rank, module.in, ...kernel] : [out, rank, ...kernel.map(() => 1)];
   const shape = experts > 1 ? [experts, ...one] : one;
   const [rows, columns] = one as [number, number];
@@ -131,8 +133,21 @@ export function writeFactor(
   return {
     element,
     shape: turned ? [columns, rows] : shape,
-    data: fromFloat32(turned ? transpose(values, rows, columns) : values, element, where),
+    get data() {
+      const values = module[which];
+      return factorBytes(module, which, turned ? transpose(values, rows, columns) : values, element);
+    },
   };
+}
+
+/** The weights of a factor as the bytes of a tensor. @throws LqaError SOURCE_RANGE if one overflows `element` */
+export function factorBytes(
+  { name }: Pick<ModuleShape, "name">,
+  which: "a" | "b",
+  values: Float32Array,
+  element: FactorElement,
+): Uint8Array {
+  return fromFloat32(values, element, `factor ${which.toUpperCase()} of module ${quoteName(name)}`);
 }
 
 /** Whether a factor is stored transposed. */

@@ -10,6 +10,7 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Adapter } from "../model/adapter.ts";
+import { contentOf } from "../model/content.ts";
 import { scaleByAlpha } from "./alpha.ts";
 import type { Dialect, ReadSettings, WriteOptions } from "./dialect.ts";
 import { givenScale } from "./given-scale.ts";
@@ -121,6 +122,6 @@ export const loralib: Dialect = {
     const rule = (rank: number): Scale =>
       one ? scaleByAlpha(alphas[0]!, rank) : { multiplier: 1, alpha: 0, rule: "none" };
     const weights = safetensorsFile(writeStateDict(adapter, convention(rule), options));
-    return new Map([...(kept === undefined ? [] : [[CONFIG_FILE, kept] as const]), weights]);
+    return new Map([...(kept === undefined ? [] : [[CONFIG_FILE, contentOf(kept)] as const]), weights]);
   },
 };

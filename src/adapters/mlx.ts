@@ -10,6 +10,7 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Adapter, ModuleShape } from "../model/adapter.ts";
+import { contentOf, type FileContent } from "../model/content.ts";
 import { evenRanks, foldMultipliers, largestRank } from "./bake.ts";
 import type { Dialect, WriteOptions } from "./dialect.ts";
 import { givenScale } from "./given-scale.ts";
@@ -111,7 +112,7 @@ function configured(
   });
 }
 
-function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array> {
+function write(adapter: Adapter, options: WriteOptions): Map<string, FileContent> {
   const own = adapter.origin?.dialect === "mlx" ? adapter.origin : undefined;
   const dora = adapter.tensors.some(({ role }) => role === "magnitude");
   if (own !== undefined) {
@@ -122,7 +123,7 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>
       const kept = originBytes(own, "config");
       const same = kept !== undefined && configured(settingsOf(kept))?.multiplier === only().multiplier;
       const written = same ? kept.slice() : newConfig(adapter, only().multiplier, dora);
-      return new Map([[CONFIG_FILE, written], named(weights, options)]);
+      return new Map([[CONFIG_FILE, contentOf(written)], named(weights, options)]);
     }
   }
   const grouped = adapter.modules.find(({ kernel }) => kernel.length > 0);
@@ -142,16 +143,16 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>
   const multiplier = one ? [...multipliers][0]! : 1;
   const scale = (): Scale => ({ multiplier, alpha: 0, rule: "explicit" });
   const weights = safetensorsFile(writeStateDict(even, convention(scale, dora), options));
-  return new Map([[CONFIG_FILE, newConfig(even, multiplier, dora)], weights]);
+  return new Map([[CONFIG_FILE, contentOf(newConfig(even, multiplier, dora))], weights]);
 }
 
 /** mlx-lm loads this name alone; what it saves on the way (`0000200_adapters.safetensors`) has others. */
 const WEIGHTS = "adapters.safetensors";
 
-function named([name, bytes]: [string, Uint8Array], { onNote }: WriteOptions): [string, Uint8Array] {
+function named([name, content]: [string, FileContent], { onNote }: WriteOptions): [string, FileContent] {
   if (name !== WEIGHTS)
     onNote?.(`mlx-lm loads ${WEIGHTS} only, so ${quoteName(name)} is written under that name.`);
-  return [WEIGHTS, bytes];
+  return [WEIGHTS, content];
 }
 
 function settingsOf(config: Uint8Array): JsonObject | undefined {

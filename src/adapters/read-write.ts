@@ -6,6 +6,7 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type Adapter, withFactors } from "../model/adapter.ts";
+import { type FileContent, joinContent } from "../model/content.ts";
 import { cloneofsimo } from "./cloneofsimo.ts";
 import type { Dialect, DialectName, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
 import { diffusers } from "./diffusers.ts";
@@ -87,9 +88,22 @@ function dialectNamed(name: DialectName): Dialect {
  *
  * Between dialects that name layers differently the names are translated; what cannot be, is an error.
  *
- * @throws LqaError as {@link Dialect.write}.
+ * @throws LqaError UNSUPPORTED_DIALECT if the dialect cannot say what the adapter holds; SOURCE_RANGE if a factor overflows the
+ * chosen element type.
  */
 export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array> {
+  return new Map(
+    [...adapterContent(adapter, options)].map(([name, content]) => [name, joinContent(content)]),
+  );
+}
+
+/**
+ * As {@link writeAdapter}, each file in pieces: the factors of a module are asked for when they are written, and not kept.
+ *
+ * @internal
+ * @throws LqaError as there; SOURCE_RANGE when the piece is taken
+ */
+export function adapterContent(adapter: Adapter, options: WriteOptions): Map<string, FileContent> {
   const origin = DIALECTS.find(({ name }) => name === adapter.origin?.dialect);
   const target = options.to === undefined ? (origin ?? peft) : dialectNamed(options.to);
   if (options.portable === true && target !== peft) {

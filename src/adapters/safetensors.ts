@@ -11,6 +11,7 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../model/adapter.ts";
+import { type FileContent, joinContent } from "../model/content.ts";
 import type { SourceBytes } from "./dialect.ts";
 import { quoteName } from "./json.ts";
 import {
@@ -26,7 +27,7 @@ export { toFloat32 } from "./elements.ts";
 
 /**
  * One tensor: little-endian, C order. `data` may begin at any offset of its buffer; where the file is not in memory it
- * is read on every access.
+ * is read on every access, and of an adapter that is being written it is made on every access.
  */
 export interface SafeTensor {
   readonly element: ElementType;
@@ -190,16 +191,30 @@ export interface SafetensorsOptions {
   readonly order?: readonly string[] | undefined;
 }
 
-/**
- * A safetensors file. The header is padded with spaces so that the data begins at a multiple of 8.
- *
- * @throws RangeError if a tensor's data does not have the length its shape implies, if `order` is not a permutation
- * of the names, or if the header would exceed 100 MB: mistakes of the caller, not of a file.
- */
+/** As {@link safetensorsContent}, all of it in memory. @throws as there */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, SafeTensor>,
   options: SafetensorsOptions = {},
 ): Uint8Array {
+  return joinContent(safetensorsContent(tensors, options));
+}
+
+/** Bytes of a tensor, by its shape. */
+export function byteLength({ element, shape }: Pick<SafeTensor, "element" | "shape">): number {
+  return shape.reduce((product, size) => product * size, ELEMENT_BYTES[element]);
+}
+
+/**
+ * A safetensors file. The header is padded with spaces so that the data begins at a multiple of 8. The data of a tensor is
+ * asked for once, when its piece is taken.
+ *
+ * @throws RangeError if `order` is not a permutation of the names, or if the header would exceed 100 MB; when the piece is
+ * taken, if a tensor's data does not have the length its shape implies: mistakes of the caller, not of a file.
+ */
+export function safetensorsContent(
+  tensors: ReadonlyMap<string, SafeTensor>,
+  options: SafetensorsOptions = {},
+): FileContent {
   const order = options.order ?? libraryOrder(tensors);
   if (order.length !== tensors.size || new Set(order).size !== order.length) {
     throw new RangeError("The order must name every tensor once.");
@@ -212,32 +227,33 @@ export function writeSafetensors(
     fields.push(`"__metadata__":{${pairs.join(",")}}`);
   }
   let length = 0;
-  const chosen: SafeTensor[] = [];
   for (const name of order) {
     const tensor = tensors.get(name);
     if (tensor === undefined) throw new RangeError(`No tensor ${quoteName(name)}.`);
-    const { element, shape, data } = tensor;
-    if (data.length !== shape.reduce((product, size) => product * size, ELEMENT_BYTES[element])) {
-      throw new RangeError(
-        `Tensor ${quoteName(name)} has ${data.length} bytes, not those of [${shape}] ${element}.`,
-      );
-    }
-    const span = `[${length},${length + data.length}]`;
+    const { element, shape } = tensor;
+    const end = length + byteLength(tensor);
+    const span = `[${length},${end}]`;
     fields.push(`${JSON.stringify(name)}:{"dtype":"${element}","shape":[${shape}],"data_offsets":${span}}`);
-    length += data.length;
-    chosen.push(tensor);
+    length = end;
   }
   const header = new TextEncoder().encode(`{${fields.join(",")}}`);
   const padded = Math.ceil(header.length / 8) * 8;
   if (padded > MAX_HEADER_BYTES) throw new RangeError("The header would be larger than safetensors allows.");
-  const bytes = new Uint8Array(8 + padded + length);
-  new DataView(bytes.buffer).setUint32(0, padded, true);
-  bytes.fill(0x20, 8, 8 + padded);
-  bytes.set(header, 8);
-  let at = 8 + padded;
-  for (const { data } of chosen) {
-    bytes.set(data, at);
-    at += data.length;
+  const head = new Uint8Array(8 + padded).fill(0x20, 8);
+  new DataView(head.buffer).setBigUint64(0, BigInt(padded), true);
+  head.set(header, 8);
+  function* pieces(): Generator<Uint8Array, void> {
+    yield head;
+    for (const name of order) yield dataOf(name, tensors.get(name)!);
   }
-  return bytes;
+  return { length: head.length + length, pieces };
+}
+
+/** The data of a tensor. @throws RangeError if its length is not that of the shape */
+export function dataOf(name: string, tensor: SafeTensor): Uint8Array {
+  const { element, shape, data } = tensor;
+  if (data.length === byteLength(tensor)) return data;
+  throw new RangeError(
+    `Tensor ${quoteName(name)} has ${data.length} bytes, not those of [${shape}] ${element}.`,
+  );
 }

@@ -21,6 +21,7 @@ export {
   encodeAdapter,
   type ModuleReport,
 } from "./encode.ts";
+export type { Svd } from "./linalg/svd.ts";
 export type { Coded } from "./quantize/coders.ts";
 export type { Refine } from "./quantize/loraquant.ts";
 export {

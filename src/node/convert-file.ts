@@ -5,8 +5,9 @@
  */
 import { join } from "node:path";
 import type { DialectName, ReadSettings, WriteOptions } from "../adapters/dialect.ts";
-import { readAdapter, writeAdapter } from "../adapters/index.ts";
+import { readAdapter } from "../adapters/index.ts";
 import { type BaseDescription, baseFromConfig, baseFromGguf } from "../adapters/naming/base-description.ts";
+import { adapterContent } from "../adapters/read-write.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import type { Adapter } from "../model/adapter.ts";
@@ -103,7 +104,7 @@ export async function writeTarget(
 ): Promise<Pick<ConvertedFile, "written" | "notes">> {
   const all = [...notes];
   const onNote = (note: string): void => void all.push(note);
-  const files = writeAdapter(adapter, { factors: dtype, to, base, portable, onNote });
+  const files = adapterContent(adapter, { factors: dtype, to, base, portable, onNote });
   const written = await writeOutput(output, files, { force });
   return { written, notes: summarizeNotes(all) };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { writeAdapter } from "../adapters/index.ts";
+import { adapterContent } from "../adapters/read-write.ts";
 import { open } from "../core/read/file.ts";
 import { type EncodeControls, type EncodeReport, encodeAdapter } from "../encode/encode.ts";
 import { type QuantizeOptions, resolveOptions } from "../encode/quantize/profile.ts";
@@ -17,8 +17,9 @@ import {
   type ExtractReport,
   extractAdapter,
 } from "../models/extract/extract.ts";
-import { assertReplaceable, writeDirectoryAtomic } from "./files/write-directory.ts";
+import { assertReplaceable } from "./files/write-directory.ts";
 import { assertWritable, type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
+import { writeContents } from "./files/write-output.ts";
 import { type OpenModel, openModel } from "./open-model.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
@@ -119,8 +120,8 @@ async function writeDirectory(
   output: string,
   options: ExtractFileOptions,
 ): Promise<Written> {
-  const files = writeAdapter(adapter, { factors: options.dtype ?? "F32" });
-  await writeDirectoryAtomic(output, files, options);
+  const files = adapterContent(adapter, { factors: options.dtype ?? "F32" });
+  await writeContents(output, files, options);
   return {
     written: new Map([...files].map(([name, contents]) => [name, contents.length])),
     encoded: undefined,

@@ -55,6 +55,21 @@ describe("reparameterization", () => {
     for (let expert = 0; expert < 3; expert++) check(module, expert);
   });
 
+  it("gives the same bits by a core that is known, and for the first components alone", () => {
+    for (const size of [
+      { out: 40, in: 30, rank: 8 },
+      { out: 5, in: 30, rank: 8 },
+    ]) {
+      const module = makeModule(size, 3);
+      const whole = reparameterize(module, 0);
+      expect(reparameterize(module, 0, { core: whole.core })).toEqual(whole);
+      const first = reparameterize(module, 0, { count: 3 });
+      expect(first.singularValues).toEqual(whole.singularValues);
+      expect(first.b).toEqual(whole.b.subarray(0, 3 * whole.out));
+      expect(first.a).toEqual(whole.a.subarray(0, 3 * whole.n));
+    }
+  });
+
   it("survives the smallest and the largest float32 factors", () => {
     const [tiny, huge] = [1e-38, 1e38].map((scale) =>
       makeModule({ out: 20, in: 30, rank: 4 }, 1, {

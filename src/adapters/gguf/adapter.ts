@@ -11,6 +11,7 @@ import { f16ToNumber } from "../../core/codecs/floats.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, MetaValue } from "../../model/adapter.ts";
+import type { FileContent } from "../../model/content.ts";
 import { scaleByAlpha, UNSCALED } from "../alpha.ts";
 import { foldMultipliers } from "../bake.ts";
 import { cursorOf } from "../cursor.ts";
@@ -26,7 +27,7 @@ import { writeStateDict } from "../state-dict/write.ts";
 import type { TensorFile } from "../tensor-file.ts";
 import { readMetadata } from "./metadata.ts";
 import { alignmentOf, DEFAULT_ALIGNMENT, type Gguf, type GgufTensor, isGguf, readGguf } from "./read.ts";
-import { type GgufPairs, ggufPairs, writeGguf } from "./write.ts";
+import { type GgufPairs, ggufContent, ggufPairs } from "./write.ts";
 
 const ALPHA = "adapter.lora.alpha";
 const KEY = /^(.+)\.weight\.lora_([ab])$/;
@@ -137,7 +138,7 @@ function unpackQ8({ data }: GgufTensor): Uint8Array {
   return new Uint8Array(values.buffer);
 }
 
-function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array> {
+function write(adapter: Adapter, options: WriteOptions): Map<string, FileContent> {
   const own = adapter.origin?.dialect === "gguf" ? adapter.origin : undefined;
   const kept =
     own === undefined ? undefined : keptPairs(originBytes(own, "pairs") ?? badOrigin("pairs", "bytes"));
@@ -164,7 +165,7 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array>
         [ALPHA, alpha],
       ]),
     );
-  return new Map([[name, writeGguf(pairs, tensors, order)]]);
+  return new Map([[name, ggufContent(pairs, tensors, order)]]);
 }
 
 /** The alpha that gives every module its multiplier; undefined if there is none but 0, or none at all. */

@@ -5,8 +5,9 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import type { FileContent } from "../../model/content.ts";
 import { quoteName } from "../json.ts";
-import type { SafeTensor } from "../safetensors.ts";
+import { byteLength, dataOf, type SafeTensor } from "../safetensors.ts";
 import { DEFAULT_ALIGNMENT } from "./read.ts";
 
 const TYPES: Readonly<Record<string, number>> = { F32: 0, F16: 1, BF16: 30 };
@@ -40,36 +41,40 @@ export function ggufPairs(pairs: ReadonlyMap<string, string | number>): GgufPair
 }
 
 /**
- * A GGUF file. Shapes are outermost first, as in safetensors; GGUF stores them reversed.
+ * A GGUF file. Shapes are outermost first, as in safetensors; GGUF stores them reversed. The data of a tensor is asked for
+ * once, when its piece is taken.
  *
  * @param order every key once
  * @throws LqaError UNSUPPORTED_DIALECT for an element type that is no float; BUDGET if an alignment that a record
  * brought along asks for more than {@link MOST_PADDING} bytes between tensors
  */
-export function writeGguf(
+export function ggufContent(
   pairs: GgufPairs,
   tensors: ReadonlyMap<string, SafeTensor>,
   order: readonly string[],
-): Uint8Array {
+): FileContent {
   const aligned = (position: number): number => Math.ceil(position / pairs.alignment) * pairs.alignment;
   const infos: number[] = [];
   let length = 0;
-  const chosen = order.map((name) => tensors.get(name)!);
-  for (const [i, { element, shape, data }] of chosen.entries()) {
+  let data = 0;
+  for (const name of order) {
+    const tensor = tensors.get(name)!;
+    const { element, shape } = tensor;
     const type = TYPES[element];
     if (type === undefined) {
       return fail(KIND.UNSUPPORTED_DIALECT, {
-        where: `tensor ${quoteName(order[i]!)}`,
+        where: `tensor ${quoteName(name)}`,
         expected: "F32, F16 or BF16, as GGUF tensors are written",
         actual: element,
       });
     }
-    pushText(infos, order[i]!);
+    pushText(infos, name);
     pushU32(infos, shape.length);
     for (const size of [...shape].reverse()) pushU64(infos, size);
     pushU32(infos, type);
     pushU64(infos, length);
-    length = aligned(length + data.length);
+    length = aligned(length + byteLength(tensor));
+    data += byteLength(tensor);
   }
   const head: number[] = [0x47, 0x47, 0x55, 0x46];
   pushU32(head, 3);
@@ -77,7 +82,7 @@ export function writeGguf(
   pushU64(head, pairs.count);
   const start = aligned(head.length + pairs.bytes.length + infos.length);
   const used = head.length + pairs.bytes.length + infos.length;
-  const padding = start - used + length - chosen.reduce((sum, { data }) => sum + data.length, 0);
+  const padding = start - used + length - data;
   if (padding > MOST_PADDING) {
     fail(KIND.BUDGET, {
       where: "the GGUF file",
@@ -86,16 +91,19 @@ export function writeGguf(
       advice: `Its tensors are aligned at ${pairs.alignment} bytes, as in the file it came from: write another dialect.`,
     });
   }
-  const bytes = new Uint8Array(start + length);
-  bytes.set(head);
-  bytes.set(pairs.bytes, head.length);
-  bytes.set(infos, head.length + pairs.bytes.length);
-  let at = start;
-  for (const { data } of chosen) {
-    bytes.set(data, at);
-    at = start + aligned(at - start + data.length);
+  const first = new Uint8Array(start);
+  first.set(head);
+  first.set(pairs.bytes, head.length);
+  first.set(infos, head.length + pairs.bytes.length);
+  function* pieces(): Generator<Uint8Array, void> {
+    yield first;
+    for (const name of order) {
+      const bytes = dataOf(name, tensors.get(name)!);
+      yield bytes;
+      yield new Uint8Array(aligned(bytes.length) - bytes.length);
+    }
   }
-  return bytes;
+  return { length: start + length, pieces };
 }
 
 function pushU32(bytes: number[], value: number): void {

@@ -10,6 +10,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter } from "../../model/adapter.ts";
+import { contentOf } from "../../model/content.ts";
 import { UNSCALED } from "../alpha.ts";
 import type { Dialect, WriteOptions } from "../dialect.ts";
 import { quoteName } from "../json.ts";
@@ -84,6 +85,6 @@ export const onnx: Dialect = {
     const [adapterVersion, modelVersion] = versions.split(" ").map(Number) as [number, number];
     const { name, tensors, order } = writeStateDict(adapter, convention, options);
     const file = name.replace(/\.(npz|fb)$/, ".onnx_adapter");
-    return new Map([[file, writeOnnxAdapter({ adapterVersion, modelVersion, tensors }, order)]]);
+    return new Map([[file, contentOf(writeOnnxAdapter({ adapterVersion, modelVersion, tensors }, order))]]);
   },
 };

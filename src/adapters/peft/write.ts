@@ -10,12 +10,13 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
+import { contentOf, type FileContent } from "../../model/content.ts";
 import type { WriteOptions } from "../dialect.ts";
-import { type FactorElement, fromFloat32, readIndices } from "../elements.ts";
-import { writeFactor } from "../factors.ts";
+import { type FactorElement, readIndices } from "../elements.ts";
+import { factorBytes, writeFactor } from "../factors.ts";
 import { quoteName } from "../json.ts";
 import { elementsOf, keptOrder, newFileOrigin } from "../origin.ts";
-import { type SafeTensor, writeSafetensors } from "../safetensors.ts";
+import { type SafeTensor, safetensorsContent } from "../safetensors.ts";
 import { CONFIG_FILE } from "../source.ts";
 import { sayableTensors } from "../state-dict/write.ts";
 import { checkAgainst } from "./check.ts";
@@ -35,7 +36,7 @@ import { indicesFor, permuteRows } from "./tensors.ts";
  * @throws LqaError UNSUPPORTED_DIALECT if PEFT would compute something else from the files than the adapter says;
  * SOURCE_RANGE if a factor overflows the chosen element type.
  */
-export function writePeft(given: Adapter, options: WriteOptions): Map<string, Uint8Array> {
+export function writePeft(given: Adapter, options: WriteOptions): Map<string, FileContent> {
   const source = options.portable === true ? portable(given, options) : given;
   const own = source.origin?.dialect === "peft" ? source.origin : undefined;
   const place = { name: "peft", roles: ROLES } as const;
@@ -82,10 +83,10 @@ export function writePeft(given: Adapter, options: WriteOptions): Map<string, Ui
       });
   }
   return new Map([
-    [CONFIG_FILE, origin.config.slice()],
+    [CONFIG_FILE, contentOf(origin.config.slice())],
     [
       WEIGHTS_FILE,
-      writeSafetensors(tensors, { metadata: origin.metadata, order: keptOrder(origin, tensors) }),
+      safetensorsContent(tensors, { metadata: origin.metadata, order: keptOrder(origin, tensors) }),
     ],
   ]);
 }
@@ -122,12 +123,15 @@ function shapeIn(
 
 /** The tensor of a factor; of experts as `experts.ts` describes. */
 function factor(module: LoraModule, which: "a" | "b", element: FactorElement): SafeTensor {
-  const { experts, out, rank, name } = module;
+  const { experts, out, rank } = module;
   if (experts === 1) return writeFactor(module, which, element, "rows");
-  const shape = which === "a" ? [experts * rank, module.in] : [out, rank * experts];
-  const values = which === "a" ? module.a : expertsLast(module);
-  const where = `factor ${which.toUpperCase()} of module ${quoteName(name)}`;
-  return { element, shape, data: fromFloat32(values, element, where) };
+  return {
+    element,
+    shape: which === "a" ? [experts * rank, module.in] : [out, rank * experts],
+    get data() {
+      return factorBytes(module, which, which === "a" ? module.a : expertsLast(module), element);
+    },
+  };
 }
 
 /** The path PEFT looks patterns up by: the one in the key, where the key has wrapper segments. */

@@ -8,6 +8,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
+import type { FileContent } from "../../model/content.ts";
 import { alphaTensor } from "../alpha.ts";
 import { foldMultipliers } from "../bake.ts";
 import type { WriteOptions } from "../dialect.ts";
@@ -23,7 +24,7 @@ import {
   originString,
   unpackFileOrigin,
 } from "../origin.ts";
-import { libraryOrder, type SafeTensor, writeSafetensors } from "../safetensors.ts";
+import { libraryOrder, type SafeTensor, safetensorsContent } from "../safetensors.ts";
 import type { Convention, Part } from "./convention.ts";
 
 /** The tensors of an adapter, ready for a file. */
@@ -36,11 +37,11 @@ export interface WrittenTensors {
   readonly metadata: ReadonlyMap<string, string> | undefined;
 }
 
-/** The safetensors file of tensors: name and bytes. Sources in other containers get its ending. */
-export function safetensorsFile({ name, tensors, order, metadata }: WrittenTensors): [string, Uint8Array] {
+/** The safetensors file of tensors: name and content. Sources in other containers get its ending. */
+export function safetensorsFile({ name, tensors, order, metadata }: WrittenTensors): [string, FileContent] {
   return [
     name.replace(/\.(npz|bin|pt|pth|ckpt)$/, ".safetensors"),
-    writeSafetensors(tensors, { metadata, order }),
+    safetensorsContent(tensors, { metadata, order }),
   ];
 }
 

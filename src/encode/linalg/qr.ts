@@ -65,23 +65,22 @@ export function applyQ(
   const top = new Float64Array(k * stride);
   const weights = new Float64Array(padded(columns) * stride);
   const inverse = Float64Array.from({ length: k }, (_, l) => 1 / u[stripIndex(rows, columns, l, l)]!);
-  // V₁, the first k rows of V: lower triangular with ones.
+  // V₁, the first k rows of V, by rows: lower triangular with ones.
   const first = new Float64Array(k * k);
   for (let l = 0; l < k; l++) {
-    for (let i = l; i < k; i++) first[l * k + i] = u[stripIndex(rows, columns, i, l)]! * inverse[l]!;
+    for (let i = l; i < k; i++) first[i * k + l] = u[stripIndex(rows, columns, i, l)]! * inverse[l]!;
   }
+  // Sums in parallel, each of its terms in their order: no sum waits for itself.
   const inner = new Float64Array(k);
+  const sums = new Float64Array(k);
   for (let j = 0; j < count; j++) {
-    for (let l = 0; l < k; l++) {
-      let sum = 0;
-      for (let i = l; i < k; i++) sum += first[l * k + i]! * c[j * k + i]!;
-      inner[l] = sum;
-    }
+    inner.fill(0);
+    sums.fill(0);
+    for (let i = 0; i < k; i++) addTimes(inner, first, i * k, i + 1, c[j * k + i]!);
+    for (let l = 0; l < k; l++) addTimes(sums, t, l * k, l + 1, inner[l]!);
     for (let i = 0; i < k; i++) {
       top[i * stride + j] = c[j * k + i]!;
-      let sum = 0;
-      for (let l = i; l < k; l++) sum += t[l * k + i]! * inner[l]!;
-      weights[i * stride + j] = inverse[i]! * sum;
+      weights[i * stride + j] = inverse[i]! * sums[i]!;
     }
   }
   return engine.subtract(u, rows, columns, top, k, weights, count);
@@ -90,15 +89,19 @@ export function applyQ(
 /** T of the compact WY form Q = 1 − V T Vᵀ: upper triangular, k × k, column-major (LAPACK's dlarft recurrence). */
 function blockReflector({ k, tau, inner }: QrFactors): Float64Array {
   const t = new Float64Array(k * k);
+  const sums = new Float64Array(k);
   for (let j = 0; j < k; j++) {
-    for (let i = 0; i < j; i++) {
-      let sum = 0;
-      for (let l = i; l < j; l++) sum += t[l * k + i]! * inner[j * k + l]!;
-      t[j * k + i] = -tau[j]! * sum;
-    }
+    sums.fill(0);
+    for (let l = 0; l < j; l++) addTimes(sums, t, l * k, l + 1, inner[j * k + l]!);
+    for (let i = 0; i < j; i++) t[j * k + i] = -tau[j]! * sums[i]!;
     t[j * k + j] = tau[j]!;
   }
   return t;
+}
+
+/** Adds `factor` times the values from `at` on to the first `count` sums. */
+function addTimes(sums: Float64Array, values: Float64Array, at: number, count: number, factor: number): void {
+  for (let i = 0; i < count; i++) sums[i]! += values[at + i]! * factor;
 }
 
 /** The explicit thin Q (rows × k, column-major). */

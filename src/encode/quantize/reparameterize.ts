@@ -14,7 +14,7 @@ import { inputLength, type LoraModule } from "../../model/adapter.ts";
 import type { DenseMatrix } from "../linalg/engine.ts";
 import { coreProduct } from "../linalg/gram.ts";
 import { applyQ, qrOf } from "../linalg/qr.ts";
-import { jacobiSvd } from "../linalg/svd.ts";
+import { jacobiSvd, type Svd } from "../linalg/svd.ts";
 
 /** Components of one expert, strongest first. */
 export interface Components {
@@ -22,12 +22,22 @@ export interface Components {
   readonly out: number;
   /** Weights of one component of A: input features times kernel. */
   readonly n: number;
-  /** B', `[rank][out]`. */
+  /** B', `[rank][out]`; fewer components where fewer were asked for. */
   readonly b: Float64Array;
-  /** A', `[rank][n]`. */
+  /** A', `[rank][n]`, likewise. */
   readonly a: Float64Array;
   /** Of BA, without the multiplier; `[rank]`, descending, exact zeros last. */
   readonly singularValues: Float64Array;
+  /** The SVD of the core. */
+  readonly core: Svd;
+}
+
+/** What of the components is wanted, and what is known already. */
+export interface Wanted {
+  /** Only so many components, the strongest; all singular values all the same. */
+  readonly count?: number | undefined;
+  /** The core of the same factors: an SVD costs rank³, and at rank 256 more than the rest. */
+  readonly core?: Svd | undefined;
 }
 
 /**
@@ -70,29 +80,31 @@ export function componentsOfA(module: LoraModule, expert: number): Float64Array 
  *
  * A rank above out or n leaves components that are exactly zero; an all-zero B or A leaves only such.
  */
-export function reparameterize(module: LoraModule, expert: number): Components {
+export function reparameterize(module: LoraModule, expert: number, wanted: Wanted = {}): Components {
   const { rank, out } = module;
+  const count = Math.min(rank, wanted.count ?? rank);
   const n = inputLength(module);
   const qb = qrOf(factorB(module, expert));
   const qa = qrOf(factorA(module, expert));
-  const svd = jacobiSvd(coreProduct(qb, qa), qb.k, qa.k);
+  const core = wanted.core ?? jacobiSvd(coreProduct(qb, qa), qb.k, qa.k);
   const singularValues = new Float64Array(rank);
   let kept = 0;
-  const least = svd.s[0]! * NOISE * rank;
-  while (kept < svd.k && svd.s[kept]! > least) {
-    singularValues[kept] = svd.s[kept]!;
+  const least = core.s[0]! * NOISE * rank;
+  while (kept < core.k && core.s[kept]! > least) {
+    singularValues[kept] = core.s[kept]!;
     kept++;
   }
-  const left = scaleColumns(svd.u, qb.k, svd.s, kept);
-  const right = scaleColumns(svd.v, qa.k, svd.s, kept);
-  const b = withZeros(applyQ(qb, left, kept), rank * out);
-  for (let c = 0; c < kept; c++) {
+  const made = Math.min(kept, count);
+  const left = scaleColumns(core.u, qb.k, core.s, made);
+  const right = scaleColumns(core.v, qa.k, core.s, made);
+  const b = withZeros(applyQ(qb, left, made), count * out);
+  for (let c = 0; c < made; c++) {
     if (!largestIsNegative(b, c * out, out)) continue;
     negate(b, c * out, out);
     negate(right, c * qa.k, qa.k);
   }
-  const a = withZeros(applyQ(qa, right, kept), rank * n);
-  return { rank, out, n, b, a, singularValues };
+  const a = withZeros(applyQ(qa, right, made), count * n);
+  return { rank, out, n, b, a, singularValues, core };
 }
 
 /** The values with zeros behind them. */

@@ -29,6 +29,7 @@ export interface TaskInput {
   readonly code: TaskWork & {
     readonly rotations: Readonly<Record<"b" | "a", Rotation>>;
     readonly wanted: readonly Wanted[];
+    readonly cores: Survey["cores"];
   };
   readonly measure: TaskWork & { readonly factors: PackedFactors };
 }
@@ -66,7 +67,8 @@ const PERFORM: { readonly [K in TaskKind]: (input: TaskInput[K]) => TaskOutput[K
     checkModule(module);
     return surveyModule(module, moments);
   },
-  code: ({ module, moments, rotations, wanted }) => codeModule(module, moments, rotations, wanted),
+  code: ({ module, moments, rotations, wanted, cores }) =>
+    codeModule(module, moments, rotations, wanted, cores),
   measure: ({ module, moments, factors }) => moduleQuality(module, factors, moments),
 };
 

@@ -4,11 +4,14 @@
  *
  * @module
  */
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { type FileContent, joinContent } from "../../model/content.ts";
 import { quotePath } from "./os-error.ts";
-import { assertReplaceable, writeDirectoryAtomic } from "./write-directory.ts";
-import { assertWritable, type OutputOptions, writeFileAtomic } from "./write-file.ts";
+import { assertReplaceable, fillDirectoryAtomic } from "./write-directory.ts";
+import { assertWritable, fillFileAtomic, type OutputOptions } from "./write-file.ts";
+import { writePieces } from "./write-pieces.ts";
 
 /** Endings of files that hold a whole adapter. */
 const SINGLE = /\.(safetensors|gguf|onnx_adapter)$/;
@@ -21,21 +24,21 @@ export async function assertOutput(path: string, options: OutputOptions): Promis
 }
 
 /**
- * Writes files, whole or not at all.
+ * Writes files, whole or not at all. What is in memory is the piece that is being written.
  *
  * @returns sizes by name
  * @throws LqaError USAGE if the path ends like one file and there are several, or like a file of another kind;
- * OUTPUT_EXISTS, IO
+ * OUTPUT_EXISTS, IO; what a piece throws
  */
 export async function writeOutput(
   path: string,
-  files: ReadonlyMap<string, Uint8Array>,
+  files: ReadonlyMap<string, FileContent>,
   options: OutputOptions,
 ): Promise<Map<string, number>> {
   const [ending] = SINGLE.exec(path) ?? [];
-  if (ending === undefined) await writeDirectoryAtomic(path, files, options);
+  if (ending === undefined) await writeContents(path, files, options);
   else {
-    const [[name, bytes]] = [...files] as [[string, Uint8Array]];
+    const [[name, content]] = [...files] as [[string, FileContent]];
     if (files.size > 1 || !name.endsWith(ending)) {
       const actual = [...files.keys()].join(" and ");
       fail(KIND.USAGE, {
@@ -44,7 +47,26 @@ export async function writeOutput(
         actual: `files ${actual}`,
       });
     }
-    await writeFileAtomic(path, bytes, options);
+    // A device or a pipe keeps what it was given: it gets nothing before all pieces are made.
+    const fill = (to: string, fresh: boolean): Promise<number> =>
+      writePieces(to, fresh ? content.pieces() : [joinContent(content)], fresh);
+    await fillFileAtomic(path, fill, options);
   }
   return new Map([...files].map(([name, contents]) => [name, contents.length]));
+}
+
+/** Writes files into a new directory, as {@link writeOutput} does. @throws LqaError OUTPUT_EXISTS, IO; what a piece throws */
+export async function writeContents(
+  path: string,
+  files: ReadonlyMap<string, FileContent>,
+  options: OutputOptions,
+): Promise<void> {
+  await fillDirectoryAtomic(
+    path,
+    async (folder) => {
+      for (const [name, content] of files) await folder.write(name, content.pieces());
+    },
+    options,
+    files,
+  );
 }

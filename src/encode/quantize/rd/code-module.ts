@@ -5,6 +5,7 @@
  */
 import type { Rotation } from "../../../core/codecs/rotation.ts";
 import type { LoraModule } from "../../../model/adapter.ts";
+import type { Svd } from "../../linalg/svd.ts";
 import type { Coded } from "../coders.ts";
 import { lostShare, RATES } from "./rates.ts";
 import { moduleVectors } from "./vectors.ts";
@@ -23,14 +24,20 @@ export interface Wanted {
   readonly rate: number;
 }
 
-/** Codes what is wanted, in that order. @throws LqaError SOURCE_RANGE */
+/**
+ * Codes what is wanted, in that order.
+ *
+ * @param cores those of the survey
+ * @throws LqaError SOURCE_RANGE
+ */
 export function codeModule(
   module: LoraModule,
   moments: Float64Array | undefined,
   rotations: Readonly<Record<"b" | "a", Rotation>>,
   wanted: readonly Wanted[],
+  cores: readonly Svd[],
 ): CodedSide[] {
-  const { components, weights } = moduleVectors(module, moments);
+  const { components, weights } = moduleVectors(module, moments, { cores });
   return wanted.map(({ component, factor, rate }) => {
     const vectors = components[component]![factor];
     const own = factor === "a" ? weights : undefined;

@@ -108,9 +108,11 @@ export async function quantizeRd(
     const missing = subjects.map((subject, i) => wantedOf(subject, choices[i]!));
     const busy = subjects.filter((_, i) => missing[i]!.length > 0);
     const inputs = subjects.flatMap((subject, i) => {
-      const { b, a } = subject.survey;
+      const { b, a, cores } = subject.survey;
       const rotations = { b: b.rotation, a: a.rotation };
-      return missing[i]!.length === 0 ? [] : [{ ...work(subject.module), rotations, wanted: missing[i]! }];
+      return missing[i]!.length === 0
+        ? []
+        : [{ ...work(subject.module), rotations, wanted: missing[i]!, cores }];
     });
     const coded = await executor.run("code", inputs, phase("coding", inputs.length));
     for (const [i, subject] of busy.entries())

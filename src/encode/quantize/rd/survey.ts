@@ -10,6 +10,7 @@
 import type { Rotation } from "../../../core/codecs/rotation.ts";
 import { trellisTable } from "../../../core/codecs/trellis.ts";
 import type { LoraModule } from "../../../model/adapter.ts";
+import type { Svd } from "../../linalg/svd.ts";
 import { trialDistortion } from "./code-trellis.ts";
 import { type ModuleVectors, moduleVectors } from "./vectors.ts";
 
@@ -26,6 +27,8 @@ export interface Survey {
   readonly energies: readonly number[];
   readonly b: FactorSurvey;
   readonly a: FactorSurvey;
+  /** The core of each expert: 16 · rank² bytes, so that coding needs no second SVD. */
+  readonly cores: readonly Svd[];
 }
 
 /** Components that are tried. */
@@ -37,16 +40,17 @@ const LEAST_GAIN = 0.02;
 
 /** Surveys a module. */
 export function surveyModule(module: LoraModule, moments: Float64Array | undefined): Survey {
-  const vectors = moduleVectors(module, moments);
+  const vectors = moduleVectors(module, moments, { count: TRIED });
   return {
-    energies: vectors.components.map(({ energy }) => energy),
+    energies: vectors.energies,
     b: surveyFactor(vectors, "b", undefined),
     a: surveyFactor(vectors, "a", vectors.weights),
+    cores: vectors.cores,
   };
 }
 
 function surveyFactor(
-  { components }: ModuleVectors,
+  { energies, components }: ModuleVectors,
   factor: "b" | "a",
   weights: readonly Float32Array[] | undefined,
 ): FactorSurvey {
@@ -54,11 +58,11 @@ function surveyFactor(
   const lost = (rotation: Rotation): number => {
     let sum = 0;
     let energy = 0;
-    for (const component of components.slice(0, TRIED)) {
-      energy += component.energy;
+    for (const [c, component] of components.entries()) {
+      energy += energies[c]!;
       for (const [expert, vector] of component[factor].entries()) {
         const distortion = trialDistortion(vector, table, { rotation, weights: weights?.[expert] });
-        sum += (component.energy * distortion) / component[factor].length;
+        sum += (energies[c]! * distortion) / component[factor].length;
       }
     }
     return energy === 0 ? 1 : sum / energy / table.distortion;

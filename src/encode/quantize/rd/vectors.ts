@@ -10,19 +10,23 @@
  * @module
  */
 import { inputLength, type LoraModule } from "../../../model/adapter.ts";
+import type { Svd } from "../../linalg/svd.ts";
 import { reparameterize } from "../reparameterize.ts";
 
 /** A component: its vectors in every expert. */
 export interface ComponentVectors {
-  /** multiplier² s², summed over experts. */
-  readonly energy: number;
   readonly b: readonly Float32Array[];
   readonly a: readonly Float32Array[];
 }
 
 /** The components of a module that are not zero, strongest first. */
 export interface ModuleVectors {
+  /** multiplier² s² of each, summed over experts. */
+  readonly energies: readonly number[];
+  /** All of them, or the first as many as were asked for. */
   readonly components: readonly ComponentVectors[];
+  /** The core of each expert, for when the module is wanted again. */
+  readonly cores: readonly Svd[];
   /** For each expert, what a squared error of each weight of A' counts; about 1 on average. Absent: all alike. */
   readonly weights: readonly Float32Array[] | undefined;
 }
@@ -37,19 +41,29 @@ const DAMPING = 0.01;
  * Reparameterizes a module. Component c of each expert is its own c-th strongest.
  *
  * @param moments E[x_j²] in the layout of A without its rank, `[experts][in · kernel]`, if known
+ * @param count the components whose vectors are wanted; default all
+ * @param cores those of the same module with the same moments, if it was reparameterized before
  */
-export function moduleVectors(module: LoraModule, moments: Float64Array | undefined): ModuleVectors {
+export function moduleVectors(
+  module: LoraModule,
+  moments: Float64Array | undefined,
+  { count = module.rank, cores }: { readonly count?: number; readonly cores?: readonly Svd[] } = {},
+): ModuleVectors {
   const { rank } = module;
   const n = inputLength(module);
   const weights = moments === undefined ? undefined : channelWeights(moments, n);
   const source = weights === undefined ? module : { ...module, a: times(module.a, weights, rank, Math.sqrt) };
-  const experts = Array.from({ length: module.experts }, (_, expert) => reparameterize(source, expert));
+  const experts = Array.from({ length: module.experts }, (_, expert) =>
+    reparameterize(source, expert, { count, core: cores?.[expert] }),
+  );
   const square = module.multiplier * module.multiplier;
+  const energies: number[] = [];
   const components: ComponentVectors[] = [];
   for (let c = 0; c < rank; c++) {
     if (experts.every(({ singularValues }) => singularValues[c] === 0)) break;
+    energies.push(experts.reduce((sum, { singularValues: s }) => sum + square * s[c]! * s[c]!, 0));
+    if (c >= count) continue;
     components.push({
-      energy: experts.reduce((sum, { singularValues: s }) => sum + square * s[c]! * s[c]!, 0),
       b: experts.map(({ b, out }) => new Float32Array(b.subarray(c * out, (c + 1) * out))),
       a: experts.map(({ a }, expert) => {
         const vector = new Float32Array(a.subarray(c * n, (c + 1) * n));
@@ -59,7 +73,7 @@ export function moduleVectors(module: LoraModule, moments: Float64Array | undefi
       }),
     });
   }
-  return { components, weights };
+  return { energies, components, cores: experts.map(({ core }) => core), weights };
 }
 
 /** Roots of moments by expert, with a mean of 1 over all of them, damped. Without any energy they say nothing: all alike. */

@@ -1,0 +1,84 @@
+/**
+ * Writing the files of an adapter module by module: what is in memory, and what stays behind when a module cannot be written.
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { adapterContent, writeAdapter } from "../../src/adapters/read-write.ts";
+import { type Adapter, lazyModule } from "../../src/model/adapter.ts";
+import { writeTarget } from "../../src/node/convert-file.ts";
+import { listing, temporaryDirectory } from "../helpers/temporary.ts";
+
+const SHAPE = {
+  role: "linear",
+  kernel: [],
+  experts: 1,
+  baseLayout: "out-in",
+  alpha: 4,
+  rule: "alpha/r",
+} as const;
+
+/** Four modules whose factors are made when they are asked for. `asked` notes each; the last holds `value`. */
+function adapterOf(asked: string[], value = 1): Adapter {
+  const modules = [0, 1, 2, 3].map((i) => {
+    const name = `model.layers.${i}.self_attn.q_proj`;
+    const factor = (which: string) => () => {
+      asked.push(`${i}${which}`);
+      return new Float32Array(16).fill(i === 3 ? value : i / 8);
+    };
+    const shape = { ...SHAPE, name, out: 8, in: 8, rank: 2, multiplier: 2 };
+    return lazyModule(shape, factor("b"), factor("a"));
+  });
+  return { modules, tensors: [], origin: undefined, meta: { architecture: "qwen2" } };
+}
+
+const BASE = { architecture: "qwen2", heads: 2, keyHeads: 2 };
+
+describe("the content of an adapter's files", () => {
+  it.each(["peft", "loralib", "mlx", "gguf"] as const)("asks for one factor after the other: %s", (to) => {
+    const asked: string[] = [];
+    const files = adapterContent(adapterOf(asked), { factors: "F32", to, base: BASE });
+    expect(asked).toEqual([]);
+    for (const { length, pieces } of files.values()) {
+      let written = 0;
+      for (const piece of pieces()) {
+        written += piece.length;
+        expect(asked.length).toBeLessThanOrEqual(Math.ceil(written / 64));
+      }
+      expect(written).toBe(length);
+    }
+    expect([...asked].sort()).toEqual(["0a", "0b", "1a", "1b", "2a", "2b", "3a", "3b"]);
+  });
+});
+
+describe("an adapter with a weight that F16 cannot hold", () => {
+  const adapter = adapterOf([], 70_000);
+
+  it("leaves nothing behind, and what was there", async () => {
+    const folder = temporaryDirectory();
+    const options = { dtype: "F16", to: "loralib" } as const;
+    const fails = expect.objectContaining({ kind: "SOURCE_RANGE" });
+    await expect(writeTarget(adapter, join(folder, "new"), options, [])).rejects.toEqual(fails);
+    const file = join(folder, "old.safetensors");
+    writeFileSync(file, "old");
+    await expect(writeTarget(adapter, file, { ...options, force: true }, [])).rejects.toEqual(fails);
+    expect(listing(folder)).toEqual(["old.safetensors"]);
+    expect(readFileSync(file, "utf8")).toBe("old");
+  });
+
+  it.skipIf(process.platform === "win32")("gives a pipe all bytes or none", async () => {
+    const pipe = join(temporaryDirectory(), "pipe.safetensors");
+    execFileSync("mkfifo", [pipe]);
+    // Nobody reads it yet: to open it would wait.
+    await expect(writeTarget(adapter, pipe, { dtype: "F16", to: "loralib" }, [])).rejects.toMatchObject({
+      kind: "SOURCE_RANGE",
+    });
+    const reader = spawn("sha256sum", [pipe]);
+    const sum = new Promise<string>((resolve) => reader.stdout.once("data", (text) => resolve(String(text))));
+    await writeTarget(adapter, pipe, { dtype: "F32", to: "loralib" }, []);
+    const [whole] = writeAdapter(adapter, { factors: "F32", to: "loralib" }).values();
+    expect(await sum).toContain(createHash("sha256").update(whole!).digest("hex"));
+  });
+});
