@@ -1,9 +1,9 @@
 /**
  * How much the input channels of modules matter: their second moments on calibration data.
  *
- * With inputs x, ΔW·x is off by (ΔW − ΔŴ)·x. Where the channels of x are uncorrelated, the expected square of that is
- * Σ_j E[x_j²] · ‖column j of ΔW − ΔŴ‖², so the moments are all that a measure of what a layer puts out, or an encoder
- * that minimises it, needs to know about the data.
+ * With inputs x, ΔW·x is off by (ΔW − ΔŴ)·x. Where the channels of x are uncorrelated, the expected square of that is Σ_j
+ * E[x_j²] · ‖column j of ΔW − ΔŴ‖², so the moments are all that an encoder needs to know about the data to measure or
+ * minimise the output error of a layer.
  *
  * @module
  */
