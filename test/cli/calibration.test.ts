@@ -66,7 +66,7 @@ describe("lqa encode --calibration", () => {
     expect(run.out).toMatch(
       /output error {2}[\d.]+ % of the energy of the outputs lost, by moments of the inputs/,
     );
-    expect(run.out).toMatch(/3 modules, 1 without, from .*; 1 of its tensors not used/);
+    expect(run.out).toMatch(/3 modules, 1 without, from .*; 1 of its tensors unused/);
     const plain = lqa(...words, "--force");
     expect(plain.out).not.toContain("output error");
     expect(lqa(...words, "--force", "--json").json<Report>()).toMatchObject({

@@ -38,6 +38,7 @@ describe("lqa encode", () => {
         "snrDb",
         "errorEnergy",
         "outputError",
+        "divergence",
         "calibration",
         "seconds",
         "modules",
