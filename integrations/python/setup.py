@@ -1,9 +1,9 @@
 """Gathers what the package takes from the rest of the repository, then builds it.
 
-- `native/`: the C library, which setuptools compiles;
-- `src/lqa/data/errors.json`: the catalogue of errors;
-- `src/lqa/command/`: the command line in JavaScript, with the packages it needs, if `npm ci && npm run build` was run. Without
-  it everything but `lqa.encode` and the command works, and those say how to get it.
+- `gathered/native/`: the C library, which setuptools compiles;
+- `gathered/data/`: the catalogue of errors;
+- `gathered/command/`: the command line in JavaScript, with the packages it needs, if `npm ci && npm run build` was run. Without
+  it everything except `lqa.encode` and the command works, and those say how to get it.
 
 A source distribution contains all three, so that it builds without the repository.
 """
@@ -19,7 +19,8 @@ from setuptools.command.build_ext import build_ext
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # cffi runs build_core.py by its path, which setuptools resolves here
 REPOSITORY = HERE.parents[1]
-COMMAND = HERE / "src" / "lqa" / "command"
+GATHERED = HERE / "gathered"
+COMMAND = GATHERED / "command"
 # Parts of dist/ and of spec/ that programs read; declarations are for compilers.
 SKIP = shutil.ignore_patterns("*.d.ts", "*.d.mts", "*.d.cts", "*.map", "*.ts", "*.md", "umd", "src", "mjs", "dist.es5+umd")
 
@@ -32,6 +33,7 @@ def copy(source: Path, target: Path) -> None:
 
 def gather_command() -> None:
     shutil.rmtree(COMMAND, ignore_errors=True)
+    COMMAND.mkdir(parents=True)
     package = json.loads((REPOSITORY / "package.json").read_text())
     modules = REPOSITORY / "node_modules"
     if not (REPOSITORY / "dist" / "cli" / "main.js").is_file() or not all((modules / n).is_dir() for n in package["dependencies"]):
@@ -51,8 +53,8 @@ def gather() -> None:
     if not (HERE.parent / "c" / "lqa.h").is_file():
         return  # an unpacked source distribution, which has everything
     for path in (*(HERE.parent / "c").glob("*.c"), *(HERE.parent / "c").glob("*.h")):
-        copy(path, HERE / "native" / path.name)
-    copy(REPOSITORY / "spec" / "errors.json", HERE / "src" / "lqa" / "data" / "errors.json")
+        copy(path, GATHERED / "native" / path.name)
+    copy(REPOSITORY / "spec" / "errors.json", GATHERED / "data" / "errors.json")
     gather_command()
 
 

@@ -80,7 +80,6 @@ class Core:
         if (inflated := lib.lqa_python_inflated(f)) > most:
             raise LqaError("BUDGET", where="the compressed chunks", expected=f"at most {most} bytes inflated (budget_bytes)",
                            found=f"{inflated} bytes")
-        self.verify("structure")  # the length of the file
 
     @property
     def file(self) -> Any:
@@ -137,35 +136,38 @@ class Core:
     def section_payload(self, record: Any) -> bytes:
         return self._payload(lib.lqa_section_payload, record)
 
-    def pack(self, record: Any) -> Any:
-        """What `check` and `decode` need to know of a module: 112 bytes, without the name."""
-        memory = ffi.new("uint64_t[]", (lib.lqa_python_packed_size() + 7) // 8)
-        lib.lqa_python_pack(record, ffi.cast("lqa_packed *", memory))
-        return memory
+    def pack(self) -> Any:
+        """What `check` and `decode` need to know of each module: an array of records of 112 bytes, without the names."""
+        packed = ffi.new("lqa_packed[]", self._file.modules.count)
+        lib.lqa_python_pack(self._file, packed)
+        return packed
 
-    def check(self, packed: Any) -> None:
+    def check(self, record: Any) -> None:
         """Checks the payload of a module: checksum, padding, values.
 
         Raises:
             LqaError: the first fault; BUDGET.
         """
         with self._lock:
-            self._check(lib.lqa_python_check(self._file, ffi.cast("lqa_packed *", packed)))
+            self._check(lib.lqa_python_check(self._file, ffi.addressof(record)))
 
-    def decode(self, packed: Any, factor: int, address: int, element: int, by_weight: bool, multiplied: bool) -> None:
+    def decode(self, record: Any, factor: int, address: int, element: int, by_weight: bool, multiplied: bool,
+               fresh: int = 0) -> None:
         """Writes a factor of a module to memory, bit for bit as clause 8.7 says. Only after `check` or `verify`.
 
         Args:
-            packed: what `pack` gave.
+            record: of `pack`.
             factor: `B` or `A`.
             address: of experts · rank · n weights, n being out or in · kernel.
             element: `F32` or `F16`.
             by_weight: [experts][n][rank] instead of [experts][rank][n].
             multiplied: times the multiplier, which rounds once more.
+            fresh: bytes at `address` that were never written, 0 of memory that is used again.
         """
         form = ffi.new("lqa_form *", {"element": element, "order": lib.LQA_BY_WEIGHT if by_weight else lib.LQA_BY_COMPONENT,
                                       "multiplied": multiplied})
-        lib.lqa_python_decode(self._file, ffi.cast("lqa_packed *", packed), factor, form, ffi.cast("void *", address), _memory.scratch)
+        lib.lqa_python_decode(self._file, ffi.addressof(record), factor, form, ffi.cast("void *", address), fresh,
+                              _memory.scratch)
 
     def _room(self) -> tuple[Any, int]:
         """Scratch for the largest compressed chunk."""

@@ -5,6 +5,7 @@ were checked; `verify` also proves the digests of the whole file, and what it ha
 """
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import msgpack
 
 from . import core
-from .arrays import TENSOR_TYPES, DType, fill_given, is_torch, new_weights, plain_tensor, width
+from .arrays import TENSOR_TYPES, DType, fill_given, new_weights, plain_tensor, width
 from .core import Core, name_of
 from .errors import LqaError
 from .source import MAX_BYTES, Source, read_source
@@ -67,7 +68,7 @@ class Module:
     base_layout: str
     stored_bytes: int
     bands: tuple[Band, ...] = field(repr=False)
-    _packed: Any = field(repr=False, compare=False)
+    _number: int = field(repr=False, compare=False)
 
     @property
     def inputs(self) -> int:
@@ -81,11 +82,6 @@ class Module:
     def parameters(self) -> int:
         """Weights of both factors."""
         return self.experts * self.rank * (self.out + self.inputs)
-
-    def shape(self, factor: Literal["b", "a"], layout: Layout = "peft") -> tuple[int, ...]:
-        """Shape of a decoded factor: B [out, rank] or, in the layout `component`, [rank, out]; A [rank, inputs]. Experts first, if any."""
-        size = (self.rank, self.inputs) if factor == "a" else (self.out, self.rank) if layout == "peft" else (self.rank, self.out)
-        return size if self.experts == 1 else (self.experts, *size)
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,8 @@ class DecodedModule:
     Attributes:
         name: of the module.
         multiplier: what B · A is yet to be multiplied by; 1 if it was decoded with `multiplier=True`.
-        b, a: arrays of numpy or tensors of torch; shapes as `Module.shape` says.
+        b, a: arrays of numpy or tensors of torch: B [out, rank] or, in the layout `component`, [rank, out]; A [rank, inputs]. Experts first,
+            if there are several.
     """
 
     name: str
@@ -132,9 +129,10 @@ class LqaFile:
 
     def __init__(self, data: bytes, budget_bytes: int = BUDGET_BYTES) -> None:
         self._core = Core(data, budget_bytes)
+        self._core.verify("structure")  # the length of the file
         self._budget = budget_bytes
         self._once = threading.Lock()
-        self._checked: set[str] = set()
+        self._checked: set[int] = set()
 
     def __repr__(self) -> str:
         return f"<LqaFile of {self.byte_length} bytes, {self._core.file.modules.count} modules>"
@@ -159,8 +157,12 @@ class LqaFile:
             return plans[m.first_band]
 
         return tuple(Module(name_of(m), MODULE_ROLES[m.role], m.out_size, m.in_size, tuple(k for k in m.kernel if k), m.rank, m.experts,
-                            m.multiplier, m.alpha, BASE_LAYOUTS[m.base_layout], m.chunk.raw_length, bands(m), self._core.pack(m))
-                     for m in self._core.modules())
+                            m.multiplier, m.alpha, BASE_LAYOUTS[m.base_layout], m.chunk.raw_length, bands(m), i)
+                     for i, m in enumerate(self._core.modules()))
+
+    @cached_property
+    def _packed(self) -> Any:
+        return self._core.pack()
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -234,22 +236,16 @@ class LqaFile:
             LqaError: whatever is wrong with the file; BUDGET; TARGET_SIZE of `into`.
             KeyError: if there is no such module.
         """
-        m = self.module(module) if isinstance(module, str) else module
-        if self._core.ids is None and m.name not in self._checked:
-            self._core.check(m._packed)
-            self._checked.add(m.name)
-        self._afford(m.parameters * (4 if into else width(dtype)), f'module "{m.name}"')
-
-        def factor(number: int, name: Literal["b", "a"]) -> Any:
-            shape = m.shape(name, layout)
-
-            def fill(address: int, element: int) -> None:
-                self._core.decode(m._packed, number, address, element,
-                                  by_weight=number == core.B and layout == "peft", multiplied=multiplier and number == core.B)
-
-            return fill_given(into[number], shape, fill, f'{name.upper()} of module "{m.name}"') if into else new_weights(dtype, shape, fill)
-
-        return DecodedModule(m.name, 1.0 if multiplier else m.multiplier, factor(core.B, "b"), factor(core.A, "a"))
+        name = module if isinstance(module, str) else module.name
+        m = self.module(name)
+        record = self._packed[m._number]
+        if self._core.ids is None and m._number not in self._checked:
+            self._core.check(record)
+            self._checked.add(m._number)
+        self._afford(m.parameters * (4 if into is not None else width(dtype)), f'module "{name}"')
+        b, a = (decode_factor(self._core, record, factor, dtype, layout, multiplier and factor == core.B, into and into[factor], name)
+                for factor in (core.B, core.A))
+        return DecodedModule(name, 1.0 if multiplier else m.multiplier, b, a)
 
     def decode_all(self, dtype: DType = "f32", *, layout: Layout = "peft", multiplier: bool = False) -> Iterator[DecodedModule]:
         """Decodes module after module, in the order of the file. See `decode`."""
@@ -294,6 +290,22 @@ class LqaFile:
     def _afford(self, size: int, where: str) -> None:
         if size > self._budget:
             raise LqaError("BUDGET", where=where, expected=f"at most {self._budget} bytes (budget_bytes)", found=f"{size} bytes")
+
+
+def decode_factor(of: Core, record: Any, factor: int, dtype: DType, layout: Layout, multiplied: bool, into: Any, name: str) -> Any:
+    """A factor of a checked module as a new array, or in the memory of `into`. See `LqaFile.decode`."""
+    by_weight = factor == core.B and layout == "peft"
+    n = record.vector_length[factor]
+    size = (n, record.rank) if by_weight else (record.rank, n)
+    shape = size if record.experts == 1 else (record.experts, *size)
+
+    def fill(address: int, element: int) -> None:
+        fresh = 0 if into is not None else math.prod(shape) * (4 if element == core.F32 else 2)
+        of.decode(record, factor, address, element, by_weight, multiplied, fresh)
+
+    if into is not None:
+        return fill_given(into, shape, fill, f'{"BA"[factor]} of module "{name}"')
+    return new_weights(dtype, shape, fill)
 
 
 def _text(tag: Any) -> str:
