@@ -20,7 +20,11 @@ const pages = [
   ...FOLDERS.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true }).map((name) => `${folder}/${name}`),
   ),
-].filter((name) => name.endsWith(".md") && !/\/(node_modules|\.venv|results)\//.test(name));
+].filter(
+  (name) =>
+    name.endsWith(".md") &&
+    !/(^|\/)(node_modules|\.venv|results|integrations\/python\/(build|gathered))\//.test(name),
+);
 
 function run(command, ...words) {
   const { status, error } = spawnSync(command, words, { cwd: root, stdio: "inherit" });

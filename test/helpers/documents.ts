@@ -74,20 +74,16 @@ export async function runProgram(code: string, folder: string): Promise<string> 
   return (await run(process.execPath, ["block.mjs"], { cwd: folder, encoding: "utf8" })).stdout;
 }
 
-/** The Python that has numpy, or why there is none. */
+/** The Python that has the package of `integrations/python`, or why there is none. */
 export function findPython(): { readonly python: string } | { readonly skipped: string } {
   const python = process.env.LQA_PYTHON ?? "python3";
-  const { status } = spawnSync(python, ["-c", "import numpy"], { stdio: "ignore" });
-  return status === 0 ? { python } : { skipped: `${python} has no numpy (LQA_PYTHON names another)` };
+  const { status } = spawnSync(python, ["-c", "import lqa"], { stdio: "ignore" });
+  return status === 0 ? { python } : { skipped: `${python} has no lqa (LQA_PYTHON names another)` };
 }
 
-/** Runs a program of Python with the package of `integrations/python`. */
+/** Runs a program of Python. */
 export async function runPython(python: string, code: string, folder: string): Promise<string> {
-  const env = {
-    ...process.env,
-    PYTHONPATH: join(root, "integrations/python/src"),
-    PYTHONDONTWRITEBYTECODE: "1",
-  };
+  const env = { ...process.env, PYTHONDONTWRITEBYTECODE: "1" };
   return (await run(python, ["-c", code], { cwd: folder, encoding: "utf8", env })).stdout;
 }
 

@@ -1,11 +1,19 @@
-"""Reads .lqa files, quantized LoRA adapters, into numpy arrays or torch tensors.
+"""LQA: quantized LoRA adapters as numpy arrays, torch tensors and PEFT models.
 
-Every byte of a file is checked before anything of it is returned (errors: `LqaError`), and the weights are exactly those
-that every other reader of the format gets.
+    import lqa
+    file = lqa.open("my-adapter.lqa")           # a path, bytes, a file object, an address
+    decoded = file.decode(file.modules[0])      # ΔW = decoded.multiplier · decoded.b @ decoded.a
+    state = lqa.decode("my-adapter.lqa")        # PEFT's state dict
+
+The names are those of the TypeScript library. What is returned was checked, and the weights are exactly those of every other reader of
+the format. Everything that input can do wrong is an `LqaError`.
 """
-from .adapter import LqaAdapter, LqaModule, LqaTensor, load_lqa, read_lqa
-from .peft import load_peft_model
-from .reader import LqaError
+from . import peft
+from .errors import LqaError
+from .file import Band, DecodedModule, LqaFile, Module, Tensor, open
+from .node import Encoded, encode
+from .report import Inspection, Validation, decode, inspect, validate
 
-__all__ = ["LqaAdapter", "LqaError", "LqaModule", "LqaTensor", "load_lqa", "load_peft_model", "read_lqa"]
+__all__ = ["Band", "DecodedModule", "Encoded", "Inspection", "LqaError", "LqaFile", "Module", "Tensor", "Validation", "decode", "encode",
+           "inspect", "open", "peft", "validate"]
 __version__ = "0.1.0"

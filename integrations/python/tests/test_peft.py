@@ -1,15 +1,10 @@
-"""The package against the pure reader of the conformance suite, and in real PEFT models.
+"""Adapters that real PEFT made, through .lqa files, into real PEFT models.
 
-    PYTHONPATH=integrations/python/src python -m unittest discover integrations/python/tests
-
-Needs numpy; the tests with PEFT need it, torch, node and a built library (npm run build), and are skipped without.
+Needs torch, peft and what lqa.encode needs: Node, and a package that was built with the command line.
 """
 import copy
-import io
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -17,111 +12,29 @@ from pathlib import Path
 import numpy as np
 
 import lqa
-from lqa.decode import decode_factors
-from lqa.reader import lqa_reader
+from lqa import node
+from support import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-MAIN = REPOSITORY / "dist" / "cli" / "main.js"
 try:
     import peft
     import torch
     from torch import nn
-    REASON = "" if shutil.which("node") and MAIN.is_file() else "node or the built library is absent"
-except ImportError as error:
+
+    import lqa.peft
+    node._program()
+    REASON = ""
+except (ImportError, lqa.LqaError) as error:
     REASON = str(error)
 if REASON:
     print(f"skipped: tests with PEFT: {REASON}")
 
-SOUND = [*REPOSITORY.glob("conformance/gold/**/*.lqa"), REPOSITORY / "spec" / "example.lqa"]
-
-
-class Decoding(unittest.TestCase):
-    def test_same_floats_as_the_pure_reader(self) -> None:
-        suite = REPOSITORY / "conformance/suite"
-        # Files at the limits have up to a million planes, which says nothing about floats.
-        files = [path for path in suite.glob("**/*.lqa") if "limits" not in path.parts] + [*SOUND]
-        seen: set[tuple] = set()
-        compared = 0
-        for path in files:
-            data = path.read_bytes()
-            pure: dict[tuple[str, str], bytearray] = {}
-            found: list[tuple[str, np.ndarray, np.ndarray]] = []
-
-            def sink(module, factor, piece):
-                pure.setdefault((module.name, factor), bytearray()).extend(piece)
-
-            def take(adapter, item, payload):
-                if isinstance(item, lqa_reader.Module) and lqa_reader.Payload(None, item, b"", "").size() <= 1 << 26:
-                    seen.update((e.codec, e.bits, e.table, e.rotation) for e in adapter.encodings)
-                    found.append((item.name, *decode_factors(adapter.encodings, item, payload)))
-
-            try:
-                lqa_reader.read(io.BytesIO(data), "values", 1 << 26, sink, None, take)
-            except lqa_reader.LqaError:
-                self.assertNotIn(path, SOUND)
-                continue
-            for name, b, a in found:
-                self.assertEqual(b.tobytes(), bytes(pure[name, "b"]), (path.name, name))
-                self.assertEqual(a.tobytes(), bytes(pure[name, "a"]), (path.name, name))
-                compared += 1
-        print(f"\n{compared} modules with {len(seen)} encodings decode to the same bytes")
-        self.assertGreater(compared, 50)
-        self.assertEqual({codec for codec, *_ in seen}, {0, 1, 2, 3, 4})
-        self.assertIn(1, {rotation for *_, rotation in seen})
-
-    def test_broken_files_are_refused(self) -> None:
-        data = (REPOSITORY / "spec" / "example.lqa").read_bytes()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "x.lqa"
-            for at in (0, 70, len(data) // 2, len(data) - 40):
-                path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1:])
-                with self.assertRaises(lqa.LqaError):
-                    lqa.load_lqa(path)
-            path.write_bytes(data[:-1])
-            with self.assertRaises(lqa.LqaError):
-                lqa.load_lqa(path)
-            path.write_bytes(data)
-            with self.assertRaises(lqa.LqaError):
-                lqa.read_lqa(path, budget=16)
-        with self.assertRaises(FileNotFoundError):
-            lqa.load_lqa("absent.lqa")
-
-    def test_delta(self) -> None:
-        roles = set()
-        for path in SOUND:
-            for module in lqa.read_lqa(path).modules:
-                b, a, scale = module.b.astype(np.float64), module.a.astype(np.float64), module.multiplier
-                expected, size = scale * (b @ a), abs(scale) * (abs(b) @ abs(a))
-                delta = module.delta().reshape(expected.shape)
-                # Each of the products, their sums, and the multiplication rounds once, to 24 bits or to the smallest number; files
-                # with the largest numbers there are have products beyond binary32.
-                bound = (module.rank + 2) * (2**-24 * size + 2.0**-149)
-                fits = abs(b) @ abs(a) < 2.0**127
-                self.assertTrue((abs(delta - expected)[fits] <= bound[fits]).all(), (path.name, module.name))
-                roles.add((module.role, module.experts > 1))
-        self.assertLessEqual({("linear", False), ("linear", True), ("conv2d", False), ("embedding", False)}, roles)
-
-    def test_needs_numpy_alone(self) -> None:
-        """Without safetensors, torch and PEFT, as `pip install` without extras leaves it."""
-        code = ("import sys\nfor name in ('safetensors', 'torch', 'peft', 'transformers'): sys.modules[name] = None\n"
-                "import lqa; state = lqa.load_lqa(sys.argv[1]); print(sorted(state), all(v.any() for v in state.values()))")
-        words = [sys.executable, "-c", code, REPOSITORY / "spec" / "example.lqa"]
-        result = subprocess.run(words, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(Path(lqa.__file__).parents[1])})
-        self.assertEqual(result.returncode, 0, result.stderr)
-        prefix = "base_model.model.q"
-        self.assertEqual(result.stdout.strip(), f"{[f'{prefix}.base_layer.bias', f'{prefix}.lora_A.weight', f'{prefix}.lora_B.weight']} True")
-
 
 def run(*words: object) -> None:
-    result = subprocess.run(["node", str(MAIN), *map(str, words)], capture_output=True, text=True)
-    if result.returncode:
-        raise AssertionError(f"lqa {words[0]}: {result.stderr}")
+    node.run(*map(str, words))
 
 
 @unittest.skipIf(REASON, REASON)
 class WithPeft(unittest.TestCase):
-    """Adapters that real PEFT made, through .lqa files, into real PEFT models."""
-
     def setUp(self) -> None:
         torch.manual_seed(1)
         folder = tempfile.TemporaryDirectory()
@@ -204,17 +117,17 @@ class WithPeft(unittest.TestCase):
                         for each in ("adapter_config.json", "adapter_model.safetensors"):
                             self.assertEqual((decoded / each).read_bytes(), (path / each).read_bytes(), each)
                     reference = peft.PeftModel.from_pretrained(copy.deepcopy(base), decoded).eval()
-                    model = lqa.load_peft_model(copy.deepcopy(base), file)
+                    model = lqa.peft.load(copy.deepcopy(base), file)
                     with torch.no_grad():
                         self.assertTrue(torch.equal(model(x), reference(x)))
                         self.assertFalse(torch.equal(model(x), base.eval()(x)))
-                    state = lqa.load_lqa(file, "torch")
+                    state = lqa.decode(file, torch.float32)
                     from safetensors.torch import load_file
                     expected = load_file(decoded / "adapter_model.safetensors")
                     self.assertEqual(sorted(state), sorted(expected))
                     for key, tensor in expected.items():
                         self.assertTrue(torch.equal(state[key], tensor), key)
-                    for key, array in lqa.load_lqa(file).items():
+                    for key, array in lqa.decode(file).items():
                         self.assertTrue(np.array_equal(array, expected[key].float().numpy()), key)
                     shutil.rmtree(path)
 
@@ -230,7 +143,7 @@ class WithPeft(unittest.TestCase):
                 other, file = self.folder / dialect, self.folder / f"{dialect}.lqa"
                 run("convert", path, other, "--to", dialect)
                 run("encode", other, "-o", file, "--profile", "raw", *words)
-                model = lqa.load_peft_model(copy.deepcopy(base), file)
+                model = lqa.peft.load(copy.deepcopy(base), file)
                 with torch.no_grad():
                     if dialect == "mlx":  # one rank there: sums have zeros in them, and another order
                         torch.testing.assert_close(model(x), reference(x), rtol=1e-5, atol=1e-5)
@@ -244,32 +157,152 @@ class WithPeft(unittest.TestCase):
         safetensors.torch.save_file({f"{name}.lora_down.weight": torch.ones(2, 4), f"{name}.lora_up.weight": torch.ones(4, 2)},
                                     self.folder / "kohya.safetensors")
         run("encode", self.folder / "kohya.safetensors", "-o", self.folder / "kohya.lqa")
-        with self.assertRaisesRegex(ValueError, "came from kohya.*--to peft"):
-            lqa.load_peft_model(self.base(), self.folder / "kohya.lqa")
+        with self.assertRaisesRegex(lqa.LqaError, "SOURCE_CONFIG.*came from kohya.*--to peft"):
+            lqa.peft.load(self.base(), self.folder / "kohya.lqa")
+
+    def encoded(self, base, config, name: str = "x.lqa", **options) -> Path:
+        path = self.trained(base, config)
+        lqa.encode(path, self.folder / name, force=True, **options)
+        return self.folder / name
 
     def test_the_multiplier_is_the_file_s(self) -> None:
         """Whatever the configuration beside it says."""
-        file = self.folder / "x.lqa"
-        run("encode", self.trained(self.base(), self.CONFIGS["usual"]), "-o", file)
-        adapter = lqa.read_lqa(file)
-        config = json.loads(adapter.origin["config"]) | {"lora_alpha": 1}
-        adapter.origin["config"] = json.dumps(config).encode()
-        model = lqa.load_peft_model(self.base(), adapter)
+        file = lqa.open(self.encoded(self.base(), self.CONFIGS["usual"]))
+        config = json.loads(file.origin["config"]) | {"lora_alpha": 1}
+        file.__dict__["origin"] = {**file.origin, "config": json.dumps(config).encode()}
+        model = lqa.peft.load(self.base(), file)
         scalings = [m.scaling["default"] for m in model.modules() if hasattr(m, "scaling")]
         self.assertEqual(scalings, [2.0] * 6)
 
     def test_models_that_do_not_fit(self) -> None:
-        path = self.trained(self.base(), self.CONFIGS["usual"])
-        file = self.folder / "x.lqa"
-        run("encode", path, "-o", file)
+        file = self.encoded(self.base(), self.CONFIGS["usual"])
         other = self.base()
         other.layers = other.layers[:2]
-        with self.assertRaisesRegex(ValueError, "no place for"):
-            lqa.load_peft_model(other, file)
         more = self.base()
         more.layers.append(copy.deepcopy(more.layers[0]))
-        with self.assertRaisesRegex(ValueError, "has no tensors for"):
-            lqa.load_peft_model(more, file)
+        narrow = self.base()
+        narrow.layers[1].q_proj = nn.Linear(32, 31)
+        for model, kind, where in ((other, "BASE_MODULE_MISSING", "layers.2.q_proj"), (more, "BASE_MODULE_MISSING", "layers.3.q_proj"),
+                                   (narrow, "BASE_SHAPE", "layers.1.q_proj")):
+            before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+            with self.assertRaises(lqa.LqaError) as caught:
+                lqa.peft.load(model, file)
+            self.assertEqual(caught.exception.kind, kind)
+            self.assertIn(where, str(caught.exception))
+            after = model.state_dict()  # not a trace of the adapter
+            self.assertEqual(sorted(after), sorted(before))
+            self.assertTrue(all(torch.equal(after[key], before[key]) for key in before))
+
+    def test_several_adapters_on_one_model(self) -> None:
+        """The second and the third, switched between, with DoRA and with a saved module, beside directories in a model of PEFT's own."""
+        x = torch.randint(0, 50, (2, 7))
+        base = self.base()
+        ours = theirs = None
+        names = ("usual", "DoRA", "embedding, convolution, head", "patterns and rsLoRA")
+        for name in names:
+            file = self.encoded(base, self.CONFIGS[name])
+            decoded = self.folder / name
+            run("decode", file, "-o", decoded)
+            if ours is None:
+                ours, theirs = lqa.peft.load(copy.deepcopy(base), file, name), peft.PeftModel.from_pretrained(
+                    copy.deepcopy(base), decoded, name)
+            else:
+                self.assertIs(lqa.peft.load(ours, file, name), ours)
+                theirs.load_adapter(decoded, name)
+            self.assertEqual(ours.active_adapter, names[0])
+        with self.assertRaisesRegex(ValueError, "swap"):
+            lqa.peft.load(ours, file, "DoRA")
+        seen = set()
+        with torch.no_grad():
+            for name in (*names, *reversed(names)):
+                ours.set_adapter(name)
+                theirs.set_adapter(name)
+                output = ours(x)
+                self.assertTrue(torch.equal(output, theirs(x)), name)
+                seen.add(output.sum().item())
+        self.assertEqual(len(seen), len(names))
+
+    def test_an_adapter_that_does_not_load_leaves_the_others(self) -> None:
+        x = torch.randint(0, 50, (2, 7))
+        base = self.base()
+        model = lqa.peft.load(copy.deepcopy(base), self.encoded(base, self.CONFIGS["usual"]), "good")
+        damaged = bytearray(self.encoded(base, self.CONFIGS["DoRA"]).read_bytes())
+        damaged[-1] ^= 1
+        with torch.no_grad():
+            before = model(x)
+            for source in (damaged, bytes(damaged[:-9])):
+                for use in (lqa.peft.load, lqa.peft.swap):
+                    with self.assertRaises(lqa.LqaError):
+                        use(model, source, "bad" if use is lqa.peft.load else "good")
+            self.assertEqual(list(model.peft_config), ["good"])
+            self.assertTrue(torch.equal(model(x), before))
+
+    def test_swap(self) -> None:
+        x = torch.randint(0, 50, (2, 7))
+        base = self.base()
+        # The second has the first's shapes; the others have other ranks, other layers, magnitudes, a saved module.
+        configs = [self.CONFIGS[name] for name in ("usual", "usual", "patterns and rsLoRA", "DoRA", "DoRA", "embedding, convolution, head",
+                                                   "usual")]
+        configs[1] = configs[1] | {"lora_alpha": 5}
+        configs[4] = configs[4] | {"lora_alpha": 7}
+        model = None
+        in_place = []
+        for i, config in enumerate(configs):
+            file = self.encoded(base, config)
+            reference = lqa.peft.load(copy.deepcopy(base), file)
+            if model is None:
+                model = lqa.peft.load(copy.deepcopy(base), file)
+            else:
+                weights = {p.data_ptr() for name, p in model.named_parameters() if ".lora_" in name}
+                lqa.peft.swap(model, file)
+                in_place.append({p.data_ptr() for name, p in model.named_parameters() if ".lora_" in name} == weights)
+            self.assertEqual((list(model.peft_config), model.active_adapters), (["default"], ["default"]))
+            self.assertFalse(any(p.requires_grad for name, p in model.named_parameters() if ".lora_" in name))
+            with torch.no_grad():
+                self.assertTrue(torch.equal(model(x), reference(x)), i)
+        self.assertEqual([in_place[0], in_place[3]], [True, True])
+        with self.assertRaisesRegex(ValueError, "no adapter"):
+            lqa.peft.swap(model, file, "other")
+        model.merge_adapter()
+        with self.assertRaisesRegex(ValueError, "merged"):
+            lqa.peft.swap(model, file)
+
+    def test_packed(self) -> None:
+        """Layers that decode on use: the outputs of PEFT with the decoded adapter, to the last bit."""
+        x = torch.randint(0, 50, (2, 7))
+        base = self.base().eval()
+        files = {name: self.encoded(base, self.CONFIGS[name], f"{name}.lqa") for name in ("usual", "patterns and rsLoRA")}
+        for dtype in (torch.float32, torch.bfloat16, torch.float16):
+            alone = copy.deepcopy(base).to(dtype)
+            packed = lqa.peft.PackedLora(alone, dtype=dtype)
+            for name, file in files.items():
+                packed.add(name, file)
+            with torch.no_grad():
+                expected = {None: copy.deepcopy(base).to(dtype)(x)}
+                for name, file in files.items():
+                    model = lqa.peft.load(copy.deepcopy(base).to(dtype), file)
+                    for layer in model.modules():  # PEFT keeps factors in float32 unless it is asked not to
+                        if hasattr(layer, "lora_A"):
+                            layer.lora_A.to(dtype), layer.lora_B.to(dtype)
+                    expected[name] = model(x)
+                for name in (None, *files, *reversed(files), None):
+                    with packed.active(name):
+                        self.assertTrue(torch.equal(alone(x), expected[name]), (dtype, name))
+                    self.assertTrue(torch.equal(alone(x), expected[None]))
+        self.assertEqual(packed.names, tuple(files))
+        self.assertEqual(packed.packed_bytes, sum(file.stat().st_size for file in files.values()))
+        packed.set_adapter("usual")
+        packed.remove("usual")
+        self.assertIsNone(packed.active_adapter)
+        with torch.no_grad():
+            self.assertTrue(torch.equal(alone(x), expected[None]))
+        with self.assertRaises(KeyError):
+            packed.set_adapter("usual")
+        for name, kind in (("DoRA", "UNSUPPORTED_ROLE"), ("embedding, convolution, head", "UNSUPPORTED_ROLE")):
+            with self.assertRaises(lqa.LqaError) as caught:
+                packed.add(name, self.encoded(base, self.CONFIGS[name]))
+            self.assertEqual(caught.exception.kind, kind)
+        self.assertEqual(packed.names, ("patterns and rsLoRA",))
 
     def test_files_of_torch_and_numpy(self) -> None:
         """What torch.save and numpy.savez really write is read as what it is."""
@@ -315,10 +348,10 @@ class WithPeft(unittest.TestCase):
         for form in (True, False):
             torch.save({"base_model.model.x.lora_A.weight": torch.ones(1), "evil": Evil()}, path / "adapter_model.bin",
                        _use_new_zipfile_serialization=form)
-            result = subprocess.run(["node", str(MAIN), "encode", str(path), "-o", str(self.folder / "x.lqa")],
-                                    capture_output=True, text=True)
-            self.assertEqual(result.returncode, 1)
-            self.assertRegex(result.stderr, r"(?s)UNSAFE_PICKLE.*posix\.system")
+            with self.assertRaises(lqa.LqaError) as caught:
+                lqa.encode(path, self.folder / "x.lqa")
+            self.assertEqual((caught.exception.kind, caught.exception.exit_code), ("UNSAFE_PICKLE", 1))
+            self.assertIn("posix.system", str(caught.exception))
             self.assertFalse(owned.exists())
 
 

