@@ -4,6 +4,7 @@ Node comes with `pip install "lqa[encode]"`; without it, `node` of the PATH runs
 """
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -56,7 +57,7 @@ def encode(source: str | PathLike[str], target: str | PathLike[str], *,
            fit: Literal["unbiased", "least-squares"] | None = None, variant: str | None = None,
            h_rule: Literal["code", "text"] | None = None, refine: Literal["search", "none", "sgd"] | None = None,
            code_bits: int | None = None, group: int | None = None, element: Literal["f32", "f16", "bf16"] | None = None,
-           tensors: Literal["zstd", "keep", "f16"] | None = None, importance: str | PathLike[str] | None = None,
+           tensors: Literal["zstd", "keep", "f16"] | None = None, calibration: str | PathLike[str] | None = None,
            base: str | PathLike[str] | None = None, unweighted: bool = False, workers: int | None = None, align: int | None = None,
            force: bool = False, timeout: float | None = None) -> Encoded:
     """Encodes an adapter. The file appears whole or not at all.
@@ -75,7 +76,7 @@ def encode(source: str | PathLike[str], target: str | PathLike[str], *,
             without the encoder; ABORTED after `timeout`.
     """
     options = {name: value for name, value in locals().items() if name not in ("source", "target", "timeout")}
-    paths = ("importance", "base")
+    paths = ("calibration", "base")
     words = [f"--{name.strip('_').replace('_', '-')}{'' if value is True else f'={os.path.abspath(value) if name in paths else value}'}"
              for name, value in options.items() if value is not None and value is not False]
     path = Path(os.path.abspath(fspath(target)))
@@ -109,6 +110,22 @@ def run(command: str, *words: str, timeout: float | None = None) -> dict[str, An
     return dict(answer)
 
 
+def _in_python(command: str, words: list[str]) -> int:
+    try:
+        importlib.import_module(f"lqa.{command}").main(words)
+    except LqaError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except ModuleNotFoundError as error:
+        print(LqaError("MISSING_PACKAGE", where=f"lqa {command}", found=f"no module {error.name}",
+                       advice='Install torch, transformers and peft: pip install "lqa[encode,tune]".'), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
 def _program() -> list[str]:
     if not MAIN.is_file():
         raise LqaError("MISSING_PACKAGE", where="lqa.encode", summary="This package was built without the encoder.",
@@ -126,8 +143,14 @@ def _program() -> list[str]:
         return [found, str(MAIN)]
 
 
+# Commands that run the model, so in Python: the module of each.
+IN_PYTHON = ("calibrate", "tune")
+
+
 def main() -> None:
     """The command `lqa`."""
+    if len(sys.argv) > 1 and sys.argv[1] in IN_PYTHON:
+        raise SystemExit(_in_python(sys.argv[1], sys.argv[2:]))
     try:
         program = _program()
     except LqaError as error:

@@ -1,0 +1,154 @@
+"""Calibration and tuning with a small model of transformers and an adapter of PEFT.
+
+Needs what test_peft.py needs, and transformers.
+"""
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import lqa
+from lqa import node
+
+try:
+    import peft
+    import torch
+    from safetensors.torch import save_file
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from lqa.calibrate import Text, calibrate, log_likelihoods, lora_layers, read_texts
+    from lqa.tune import tune
+    node._program()
+    REASON = ""
+except (ImportError, lqa.LqaError) as error:
+    REASON = str(error)
+if REASON:
+    print(f"skipped: tests of calibration: {REASON}")
+
+
+@unittest.skipIf(REASON, REASON)
+class Calibration(unittest.TestCase):
+    def setUp(self) -> None:
+        torch.manual_seed(5)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        config = LlamaConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                             vocab_size=128, max_position_embeddings=64)
+        base = LlamaForCausalLM(config).eval()
+        lora = peft.LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "up_proj"], task_type="CAUSAL_LM")
+        self.model = peft.get_peft_model(base, lora).eval()
+        for name, weight in self.model.named_parameters():
+            if "lora_B" in name:
+                weight.data.normal_(std=0.3).mul_(torch.tensor([1, 0.5, 0.25, 0.1]))
+        self.model.save_pretrained(self.folder / "adapter")
+        generator = torch.Generator().manual_seed(7)
+        self.texts = [Text(tuple(torch.randint(0, 128, (12,), generator=generator).tolist()), start=3) for _ in range(48)]
+
+    def state(self) -> dict[str, "torch.Tensor"]:
+        return {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    @torch.no_grad()
+    def divergence(self, wanted: list["torch.Tensor"]) -> float:
+        rows = [(w.exp() * (w - log_likelihoods(self.model, t))).sum(-1) for w, t in zip(wanted, self.texts, strict=True)]
+        return float(torch.cat(rows).double().mean())
+
+    def test_figures_of_components(self) -> None:
+        before = self.state()
+        wanted = [(name, p.requires_grad) for name, p in self.model.named_parameters()]
+        found = calibrate(self.model, self.texts, seed=1)
+        self.assertEqual(sorted(found)[0], "model.layers.0.mlp.up_proj.components")
+        self.assertEqual(len(found), 6)
+        for name, figures in found.items():
+            self.assertEqual((tuple(figures.shape), figures.dtype), ((4, 4), torch.float32))
+            layer = lora_layers(self.model, "default")[name.removesuffix(".components")]
+            delta = layer.scaling["default"] * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+            torch.testing.assert_close(figures[:, 0], torch.linalg.svdvals(delta)[:4], rtol=1e-4, atol=0)
+            self.assertTrue((figures > 0).all())
+        # The model is as it was, to the bit.
+        for name, value in self.model.state_dict().items():
+            self.assertTrue(torch.equal(value, before[name]), name)
+        self.assertEqual(wanted, [(name, p.requires_grad) for name, p in self.model.named_parameters()])
+        again = calibrate(self.model, self.texts, seed=1)
+        self.assertTrue(all(torch.equal(again[name], value) for name, value in found.items()))
+
+    def test_the_unit_is_nats_per_token(self) -> None:
+        found = calibrate(self.model, self.texts * 4, seed=2)
+        with torch.no_grad():
+            wanted = [log_likelihoods(self.model, text) for text in self.texts]
+        layers = lora_layers(self.model, "default")
+        for column, noise in ((1, 0.02), (3, None)):
+            expected, measured = 0.0, 0.0
+            for name, layer in layers.items():
+                b, a = layer.lora_B["default"].weight, layer.lora_A["default"].weight
+                kept = b.detach().clone()
+                u, s, vt = torch.linalg.svd(b.detach() @ a.detach(), full_matrices=False)
+                u, s, vt = u[:, :4], s[:4], vt[:4]
+                coordinates = torch.linalg.lstsq(a.detach().T, vt.T).solution  # vt = coordinates.T @ a
+                figures = found[f"{name}.components"]
+                for _ in range(6):
+                    error = torch.zeros_like(u)
+                    if noise is None:  # one component is a tenth weaker
+                        error[:, 0] = -0.1 * u[:, 0]
+                    else:
+                        error = torch.randn(u.shape) * (noise / u.shape[0]) ** 0.5
+                    b.data.copy_(kept + (error * s) @ coordinates.T)
+                    measured += self.divergence(wanted)
+                    expected += float(figures[0, 3] * 0.01 / 2 if noise is None else figures[:, column].sum() * noise / 2)
+                b.data.copy_(kept)
+            self.assertLess(abs(measured / expected - 1), 0.35, f"column {column}: {measured} measured, {expected} expected")
+
+    def test_encode_and_tune(self) -> None:
+        calibration = self.folder / "calibration.safetensors"
+        figures = calibrate(self.model, self.texts)
+        save_file(figures, calibration)
+        first = lqa.encode(self.folder / "adapter", self.folder / "first.lqa", quality="small", calibration=calibration)
+        self.assertGreater(first.report["divergence"], 0)
+        before = self.state()
+        tuned = tune(self.model, first.path, self.texts, epochs=3, rate=0.05)
+        self.assertLess(tuned.after, tuned.before)
+        self.assertEqual({name.rpartition(".")[0] for name in tuned.gains}, {name.rpartition(".")[0] for name in figures})
+        self.assertEqual(self.model.active_adapters, ["default"])
+        self.assertEqual(list(self.model.state_dict()), list(before))
+        self.assertTrue(all(torch.equal(value, before[name]) for name, value in self.model.state_dict().items()))
+        save_file(figures | tuned.gains, calibration, {"content_id": first.content_id})
+        second = lqa.encode(self.folder / "adapter", self.folder / "second.lqa", quality="small", calibration=calibration)
+        self.assertEqual(second.byte_length, first.byte_length)
+        was, now = lqa.open(first.path), lqa.open(second.path)
+        for module in was.modules:
+            a, b = was.decode(module.name), now.decode(module.name)
+            gains = tuned.gains[f"{module.name}.gains"].numpy()
+            self.assertTrue((a.a == b.a).all())
+            self.assertLessEqual(float(abs(b.b - a.b * gains).max()), 2**-8 * float(abs(a.b * gains).max()))
+        with self.assertRaises(lqa.LqaError) as caught:
+            lqa.encode(self.folder / "adapter", self.folder / "third.lqa", quality="high", calibration=calibration)
+        self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
+
+    def test_few_texts(self) -> None:
+        for work in (lambda: calibrate(self.model, []), lambda: tune(self.model, b"", self.texts[:15])):
+            with self.assertRaises(lqa.LqaError) as caught:
+                work()
+            self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
+
+    def test_texts(self) -> None:
+        class Tokenizer:
+            eos_token_id = 0
+
+            def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+                return {"input_ids": [ord(c) for c in text]}
+
+        path = self.folder / "texts"
+        lines = ["abc", json.dumps({"text": "de"}), json.dumps({"prompt": "fg", "completion": "h"}), "", "x", "long" * 9]
+        path.write_text("\n".join(lines))
+        found = read_texts(path, Tokenizer(), 10)
+        self.assertEqual([(text.tokens, text.start) for text in found][:3], [((97, 98, 99), 1), ((100, 101), 1), ((102, 103, 104, 0), 2)])
+        self.assertEqual([len(text.tokens) for text in found], [3, 2, 4, 10])
+        for bad, kind in (('{"prompt": "x"}', "SOURCE_IMPORTANCE"), ('{"text": 1}', "SOURCE_IMPORTANCE"), ("{", "SOURCE_IMPORTANCE"), ("x", "SOURCE_IMPORTANCE")):
+            path.write_text(bad)
+            with self.assertRaises(lqa.LqaError) as caught:
+                read_texts(path, Tokenizer())
+            self.assertEqual(caught.exception.kind, kind)
+
+
+if __name__ == "__main__":
+    unittest.main()
