@@ -1,6 +1,6 @@
 /**
- * The shapes that `--base` gives: of a `config.json`, a safetensors file, the index of shards, a directory with any of them, or
- * the directory of a diffusion pipeline. Only configuration and headers are read; weights are the matter of `base-digest.ts`.
+ * Reads layer shapes for `--base` from a `config.json`, a safetensors file, a shard index, a directory with any of them, or
+ * the directory of a diffusion pipeline. Reads only configuration and headers; `base-digest.ts` reads the weights.
  *
  * @module
  */
@@ -32,7 +32,7 @@ async function fromConfig(path: string): Promise<BaseModel> {
 }
 
 function sizesOf(config: JsonObject): BaseSizes {
-  // Models of text and pictures keep the sizes of their language model one level deeper.
+  // Multimodal models nest the sizes of their language model one level deeper.
   const text = config.get("text_config");
   const source: JsonObject = text instanceof Map ? text : config;
   const size = (...names: readonly string[]): number | undefined => configSize(source, ...names);

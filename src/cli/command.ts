@@ -1,5 +1,5 @@
 /**
- * What a command is: the shape of the entries of the command table (`table.ts`), and what a command gets to run with.
+ * Types of the command table (`table.ts`): what a command is, and what it gets to run with.
  *
  * @module
  */
@@ -13,26 +13,28 @@ export interface OptionSpec {
   readonly short?: string;
   /** `bytes` takes units (10KB, 1.5MiB), `share` a percent sign (1%); both come to the command as plain numbers. */
   readonly type: "flag" | "text" | "integer" | "number" | "bytes" | "share";
-  /** What stands for the value in the help, e.g. `<file>`. Not for flags. */
+  /** Placeholder for the value in the help, e.g. `<file>`. Not for flags. */
   readonly placeholder?: string;
-  /** The only values allowed, as they are written. */
+  /** The only values allowed, exactly as the user types them. */
   readonly values?: readonly string[];
-  /** A text must match this, and is described as `expects` if it does not. */
+  /** A text value must match this pattern; the error message describes it as `expects`. */
   readonly pattern?: RegExp;
   readonly expects?: string;
   /** Value if the option is absent; shown in the help and given to the command. */
   readonly default?: string | number;
-  /** Shown instead of `default` where the default is not a plain value. */
+  /** Shown instead of `default` if the default is not a plain value. */
   readonly defaultText?: string;
   readonly required?: boolean;
-  /** A file to write, for which `-` is standard output: how such a file usually ends. */
+  /** The option names an output file and accepts `-` for standard output; the value is the usual file extension. */
   readonly standardOutput?: string;
-  /** An adapter or a model to read, for which `-` is standard input. */
+  /** The option names an adapter or model to read and accepts `-` for standard input. */
   readonly standardInput?: boolean;
+  /** Heading under which the help lists the option; the default is "Options". See {@link inSection}. */
+  readonly section?: string;
   readonly help: string;
 }
 
-/** The positional arguments of a command; a command takes one kind, or none. */
+/** The positional arguments of a command. A command takes one kind, or none. */
 export interface PositionalSpec {
   readonly placeholder: string;
   /** One or more, rather than exactly one. */
@@ -40,11 +42,11 @@ export interface PositionalSpec {
   /** The only words allowed. */
   readonly values?: readonly string[];
   /**
-   * Whether an adapter is read at this place, for which `-` is standard input. Commands that read `.lqa` files take `-`
-   * themselves, as it comes in.
+   * Whether the argument at this position is an adapter, so that `-` means standard input. Commands that read `.lqa` files
+   * handle `-` themselves because they stream it.
    */
   readonly standardInput?: (place: number) => boolean;
-  /** The last of several is a file to write, for which `-` is standard output: how such a file usually ends. */
+  /** The last argument is an output file and accepts `-` for standard output; the value is the usual file extension. */
   readonly standardOutput?: string;
   readonly help: string;
 }
@@ -56,19 +58,19 @@ export interface CommandSpec {
   readonly summary: string;
   /** A paragraph for the command's own help. */
   readonly details: string;
-  /** Absent if everything is said by options. */
+  /** Absent if the command takes only options. */
   readonly positional?: PositionalSpec;
   readonly options: readonly OptionSpec[];
   /** Command lines without the leading `lqa `. */
   readonly examples: readonly string[];
-  /** Loads the code of the command: nothing is imported before it is needed. */
+  /** Imports the code of the command. It runs only when the command does. */
   readonly load: () => Promise<{ readonly run: CommandRun }>;
 }
 
-/** What stands for a standard stream among the arguments. */
+/** The argument that means standard input or output. */
 export const STANDARD_STREAM = "-";
 
-/** The arguments that are no options. */
+/** The arguments that are not options. */
 export type Positionals = readonly [string, ...string[]];
 
 /** A parsed command line. */
@@ -79,7 +81,7 @@ export interface Arguments {
   readonly values: ReadonlyMap<string, string | number | true>;
 }
 
-/** Everything the command line understands. */
+/** The whole command line interface. */
 export interface ProgramTable {
   readonly commands: readonly CommandSpec[];
   readonly globalOptions: readonly OptionSpec[];
@@ -87,18 +89,34 @@ export interface ProgramTable {
 }
 
 /**
- * Runs a command and resolves to its exit code. What goes wrong is thrown. The table is for commands that are about the program
- * itself.
+ * Runs a command and resolves to its exit code. Throws if the command fails. The table is for commands that describe the
+ * program itself.
  */
 export type CommandRun = (args: Arguments, terminal: Terminal, table: ProgramTable) => Promise<number>;
 
-/** An option as it is written: `-o, --output <file>`. */
+/** The options, listed under one heading in the help. */
+export function inSection(section: string, options: readonly OptionSpec[]): readonly OptionSpec[] {
+  return options.map((option) => ({ ...option, section }));
+}
+
+/** Options by heading, in the order in which the headings occur. */
+export function sections(
+  options: readonly OptionSpec[],
+): readonly (readonly [string, readonly OptionSpec[]])[] {
+  const headings = new Set(options.map(({ section = "Options" }) => section));
+  return [...headings].map((heading) => [
+    heading,
+    options.filter(({ section = "Options" }) => section === heading),
+  ]);
+}
+
+/** An option as the user types it: `-o, --output <file>`. */
 export function spelled(option: OptionSpec): string {
   const short = option.short === undefined ? "" : `-${option.short}, `;
   return `${short}--${option.name}${option.placeholder === undefined ? "" : ` ${option.placeholder}`}`;
 }
 
-/** What an option is for, with its values and its default. */
+/** The help text of an option, with its values and its default. */
 export function described(option: OptionSpec): string {
   const notes: string[] = [];
   if (option.values !== undefined) notes.push(option.values.join(" | "));

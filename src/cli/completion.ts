@@ -1,22 +1,22 @@
 /**
- * Completion scripts for shells, written from the command table: commands, options, the values that options allow, and files
- * where files are meant. They hold all they need, so that completing a word starts no program.
+ * Generates completion scripts for shells from the command table: commands, options, allowed values, and file names for file
+ * arguments. The scripts are self-contained, so completing a word starts no program.
  *
  * @module
  */
 import type { CommandSpec, OptionSpec, ProgramTable } from "./command.ts";
 
-/** A script for each shell. */
+/** The script generators, by shell. */
 export const COMPLETIONS: Readonly<Record<"bash" | "zsh" | "fish", (table: ProgramTable) => string>> = {
   bash,
   zsh,
   fish,
 };
 
-/** Placeholders for which a shell offers files. */
+/** Placeholders for which the shell offers files. */
 const FILES = /<(file|path|dir|model|a>|from>)/;
 
-/** First words of commands, and the second ones of those that have two. */
+/** First words of commands, and the second words of two-word commands. */
 function wordsOf({ commands }: ProgramTable): Map<string, CommandSpec[]> {
   const words = new Map<string, CommandSpec[]>();
   for (const command of commands) {
@@ -28,7 +28,7 @@ function wordsOf({ commands }: ProgramTable): Map<string, CommandSpec[]> {
   return words;
 }
 
-/** The second word of a command, or its only one. */
+/** The second word of a two-word command, or the only word. */
 function lastWord({ name }: CommandSpec): string {
   return name.slice(name.indexOf(" ") + 1);
 }
@@ -41,7 +41,7 @@ function spellings({ short, name }: OptionSpec): string[] {
   return [...(short === undefined ? [] : [`-${short}`]), `--${name}`];
 }
 
-/** The first sentence of a help text, as long as a line of a menu has room for. */
+/** The first sentence of a help text, cut to fit one line of a menu. */
 function brief(help: string): string {
   const [sentence] = help.split(/(?<=\.) /);
   return sentence!.length > 72 ? `${sentence!.slice(0, 71)}…` : sentence!;
@@ -114,13 +114,13 @@ complete -F _lqa lqa
 `;
 }
 
-/** A text between single quotes of a Bourne shell. */
+/** Quotes a text with single quotes of a Bourne shell. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function zsh(table: ProgramTable): string {
-  // In a specification of _arguments these end a part.
+  // These characters end a part in a specification of _arguments.
   const told = (text: string): string => text.replace(/[[\]:\\]/g, "\\$&");
   const action = (placeholder: string | undefined, known: readonly string[] | undefined): string => {
     const name = told((placeholder ?? "value").replace(/[<>.]/g, ""));
@@ -190,7 +190,7 @@ if [ "$funcstack[1]" = _lqa ]; then _lqa "$@"; else compdef _lqa lqa; fi
 
 function fish(table: ProgramTable): string {
   const { commands } = table;
-  // Inside single quotes fish knows two escapes.
+  // Inside single quotes fish has two escapes.
   const text = (words: string): string => `'${words.replace(/[\\']/g, "\\$&")}'`;
   const seconds = wordsOf(table);
   const groups = [...seconds]

@@ -1,5 +1,5 @@
 /**
- * The entries of `lqa decode` and `lqa convert` in the command table: both write adapters.
+ * Command table entries of `lqa decode` and `lqa convert`, which both write adapters.
  *
  * @module
  */
@@ -7,13 +7,13 @@ import type { CommandSpec, OptionSpec } from "./command.ts";
 import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
 import { DIALECT_NAMES, SOURCE_OPTIONS } from "./source-options.ts";
 
-/** Said of `--to` by both commands. */
+/** The help of `--to` in both commands. */
 const TO_HELP =
-  "The dialect to write. gguf needs --base; cloneofsimo takes only what came from it; peft and mlx write two files, so they need a directory.";
+  "The dialect to write. gguf needs --base; cloneofsimo accepts only adapters read from cloneofsimo; peft and mlx write two files and need a directory.";
 
 const REPLACE_OPTION: OptionSpec = {
   ...FORCE_OPTION,
-  help: "Replace an existing directory, if it holds nothing but an adapter, or an existing file.",
+  help: "Replace an existing file, or a directory that holds only an adapter.",
 };
 
 const TARGET_OPTIONS: readonly OptionSpec[] = [
@@ -21,21 +21,21 @@ const TARGET_OPTIONS: readonly OptionSpec[] = [
     name: "base",
     type: "text",
     placeholder: "<file|dir>",
-    help: "To gguf, and from gguf of Llama: the base model's config.json (or its directory) or GGUF file, for its architecture and attention heads.",
+    help: "To gguf, and from a Llama gguf: the base model's config.json (or its directory) or GGUF file, for its architecture and attention heads.",
   },
   {
     name: "portable",
     type: "flag",
-    help: "peft: as every server computes it alike. The multiplier is in B, alpha is the rank, one rank for all; what servers refuse is an error.",
+    help: "peft: write a form that every server computes alike: the multiplier is folded into B, alpha equals the rank, all modules have one rank. What servers refuse is an error.",
   },
 ];
 
-/** See `table.ts`. */
+/** The table entry of `lqa decode`. */
 export const DECODE: CommandSpec = {
   name: "decode",
   summary: "Turn an .lqa file back into an adapter, or merge it.",
   details:
-    "Writes the files of the dialect the adapter came from, under the names the source had, or of another dialect. What that dialect cannot say is folded into the weights exactly, or with a note, or refused.",
+    "Writes the dialect that the adapter came from, with the source's file names, or another dialect. If the target cannot represent something, lqa merges it into the weights (and tells you if that rounds) or refuses.",
   positional: { placeholder: "<file.lqa>", many: false, help: "The file to decode; - for standard input." },
   options: [
     {
@@ -45,14 +45,14 @@ export const DECODE: CommandSpec = {
       placeholder: "<path>",
       standardOutput: ".safetensors",
       defaultText: "the file's name without .lqa, in this directory",
-      help: "The directory to write, absent or empty; or, of dialects with one file, that file, if the path ends like one (.safetensors, .gguf, .onnx_adapter), or is - for standard output.",
+      help: "The directory to write; it must be absent or empty. For dialects with one file: a path with the file's extension (.safetensors, .gguf, .onnx_adapter), or - for standard output.",
     },
     {
       name: "to",
       type: "text",
       placeholder: "<dialect>",
       values: DIALECT_NAMES,
-      defaultText: "what --output ends like (.gguf, .onnx_adapter), else where it came from",
+      defaultText: "from the extension of --output (.gguf, .onnx_adapter), else the source's dialect",
       help: TO_HELP,
     },
     {
@@ -61,19 +61,19 @@ export const DECODE: CommandSpec = {
       placeholder: "<type>",
       values: ["source", "f32", "f16", "bf16"],
       default: "source",
-      help: "Element type of the factors. source: the type they had before.",
+      help: "Element type of the factors. source: the original type.",
     },
     ...TARGET_OPTIONS,
     {
       name: "merge",
       type: "text",
       placeholder: "<model>",
-      help: "Instead of an adapter, write this base model (a safetensors file, shards or their directory) with the adapter added. Of the directory of a diffusion pipeline the components that change are written.",
+      help: "Instead of an adapter, write this base model (a safetensors file, shards or their directory) with the adapter added. For the directory of a diffusion pipeline, only the components that change are written.",
     },
     {
       name: "any-base",
       type: "flag",
-      help: "--merge: also into a model whose weights are not those that the adapter was made for, as far as the file has a digest of them.",
+      help: "--merge: accept a base model whose weights do not match the digest in the file.",
     },
     REPLACE_OPTION,
     JSON_OPTION,
@@ -87,12 +87,12 @@ export const DECODE: CommandSpec = {
   load: () => import("./commands/decode.ts"),
 };
 
-/** See `table.ts`. */
+/** The table entry of `lqa convert`. */
 export const CONVERT: CommandSpec = {
   name: "convert",
-  summary: "Turn an adapter of one dialect into one of another.",
+  summary: "Convert an adapter from one dialect to another.",
   details:
-    "Nothing is quantized: ΔW stays what it is, but for roundings that are said. Give the adapter, then where to write: a directory, or a file if it ends like one.",
+    "Nothing is quantized: ΔW stays the same, and lqa tells you if a value had to be rounded. Give the adapter, then the output: a directory, or a path with a file extension.",
   positional: {
     placeholder: "<from> <to>",
     many: true,
@@ -106,7 +106,7 @@ export const CONVERT: CommandSpec = {
       type: "text",
       placeholder: "<dialect>",
       values: DIALECT_NAMES,
-      defaultText: "what <to> ends like (.gguf, .onnx_adapter), else peft",
+      defaultText: "from the extension of <to> (.gguf, .onnx_adapter), else peft",
       help: TO_HELP,
     },
     {
@@ -114,7 +114,7 @@ export const CONVERT: CommandSpec = {
       type: "text",
       placeholder: "<type>",
       values: ["f32", "f16", "bf16"],
-      defaultText: "f32, or what it was where the dialect stays",
+      defaultText: "f32; the original type if the dialect stays the same",
       help: "Element type of the factors.",
     },
     ...TARGET_OPTIONS,

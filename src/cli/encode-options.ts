@@ -1,10 +1,10 @@
 /**
- * Options that say how an adapter is encoded, shared by the commands that encode, and their values.
+ * Options that control how an adapter is encoded, shared by the commands that encode.
  *
  * @module
  */
 import type { EncodeFileOptions } from "../node/index.ts";
-import { type Arguments, numberOption, type OptionSpec, textOption } from "./command.ts";
+import { type Arguments, inSection, numberOption, type OptionSpec, textOption } from "./command.ts";
 
 export const FLOOR_OPTION: OptionSpec = {
   name: "floor",
@@ -12,7 +12,7 @@ export const FLOOR_OPTION: OptionSpec = {
   placeholder: "<n>",
   values: ["0", "0.5", "1"],
   defaultText: "0",
-  help: "rd: least bits a weight of every direction that is not zero. Rarely useful: the bits are missed elsewhere.",
+  help: "rd: minimum bits per weight of every nonzero direction. Rarely useful: it takes bits from stronger directions.",
 };
 
 const FIT_OPTION: OptionSpec = {
@@ -21,43 +21,47 @@ const FIT_OPTION: OptionSpec = {
   placeholder: "<name>",
   values: ["unbiased", "least-squares"],
   defaultText: "unbiased",
-  help: "rd: unbiased keeps every direction that is coded as strong as it was; least-squares has the least error of the weights, and weakens.",
+  help: "rd: unbiased keeps the strength of every coded direction; least-squares has the smallest weight error but weakens the adapter.",
 };
 
-export const METHOD_OPTIONS: readonly OptionSpec[] = [
+/** How small or how exact the file is to be. At most one of them. */
+export const GOAL_OPTIONS: readonly OptionSpec[] = inSection("Goal (at most one, with --profile rd)", [
+  {
+    name: "quality",
+    type: "text",
+    placeholder: "<name>",
+    values: ["small", "balanced", "high", "near-lossless"],
+    defaultText: "balanced, unless you give another goal",
+    help: "Bits per weight of the modules: small 1, balanced 1.5, high 2.5, near-lossless 4.",
+  },
+  {
+    name: "bits",
+    type: "number",
+    placeholder: "<n>",
+    help: "Bits per weight of the whole file, plain tensors not counted.",
+  },
+  {
+    name: "max-bytes",
+    type: "bytes",
+    placeholder: "<size>",
+    help: "Maximum size of the file, in bytes or with a unit (40KB, 1.5MiB).",
+  },
+  {
+    name: "max-error",
+    type: "share",
+    placeholder: "<share>",
+    help: "Maximum share of the energy of ΔW (the sum of its squares) that may be lost: 0.01 or 1%.",
+  },
+]);
+
+export const METHOD_OPTIONS: readonly OptionSpec[] = inSection("Method", [
   {
     name: "profile",
     type: "text",
     placeholder: "<name>",
     values: ["rd", "loraquant", "rtn", "sign", "raw"],
     defaultText: "rd",
-    help: "rd: bits where they save most. loraquant: mixed 1 to 8 bits (arXiv 2510.26690). rtn, sign: the factors as they are, rounded to a few bits or to their signs; for comparison. raw: floating point, not quantized.",
-  },
-  {
-    name: "quality",
-    type: "text",
-    placeholder: "<name>",
-    values: ["small", "balanced", "high", "near-lossless"],
-    defaultText: "balanced, unless another goal is given",
-    help: "rd: 1, 1.5, 2.5 or 4 bits a weight of the modules, the rest of the file not counted.",
-  },
-  {
-    name: "bits",
-    type: "number",
-    placeholder: "<n>",
-    help: "rd: instead of --quality, bits a weight of the file, everything but plain tensors counted.",
-  },
-  {
-    name: "max-bytes",
-    type: "bytes",
-    placeholder: "<size>",
-    help: "rd: instead of --quality, the size that the file may have: bytes, or 40KB, 1.5MiB.",
-  },
-  {
-    name: "max-error",
-    type: "share",
-    placeholder: "<share>",
-    help: "rd: instead of --quality, the largest share of the energy of ΔW that may be lost: 0.01 or 1%.",
+    help: "rd: spends bits where they reduce the error most. loraquant: mixed 1 to 8 bits (arXiv 2510.26690). rtn, sign: factors rounded to a few bits or to their signs; for comparison. raw: floating point, not quantized.",
   },
   FLOOR_OPTION,
   FIT_OPTION,
@@ -68,7 +72,7 @@ export const METHOD_OPTIONS: readonly OptionSpec[] = [
     pattern: /^[1-8]@(0|1|0?\.\d+|1\.0+)$/,
     expects: "bits, @, and a share from 0 to 1, such as 2@0.8",
     defaultText: "2@0.8",
-    help: "loraquant: bits for the strongest components, and the share of the energy they must cover; the rest gets 1 bit.",
+    help: "loraquant: bits for the strongest components, and the share of the energy that they must cover; the others get 1 bit.",
   },
   {
     name: "h-rule",
@@ -76,7 +80,7 @@ export const METHOD_OPTIONS: readonly OptionSpec[] = [
     placeholder: "<rule>",
     values: ["code", "text"],
     defaultText: "code",
-    help: "loraquant: count the strongest components as the paper's code does, or as its text says (one more).",
+    help: "loraquant: how many strongest components to take: as in the paper's code, or as in its text (one more).",
   },
   {
     name: "refine",
@@ -84,7 +88,7 @@ export const METHOD_OPTIONS: readonly OptionSpec[] = [
     placeholder: "<how>",
     values: ["search", "none", "sgd"],
     defaultText: "search",
-    help: "loraquant: fit scales by search, not at all, or by the authors' gradient steps (slow).",
+    help: "loraquant: how to fit scales: by search, not at all, or by the authors' gradient steps (slow).",
   },
   {
     name: "code-bits",
@@ -92,7 +96,7 @@ export const METHOD_OPTIONS: readonly OptionSpec[] = [
     placeholder: "<n>",
     values: ["1", "2", "3", "4", "5", "6", "7", "8"],
     defaultText: "2",
-    help: "rtn: bits of a code; scales and zero points are not counted.",
+    help: "rtn: bits per code, without scales and zero points.",
   },
   {
     name: "group",
@@ -100,7 +104,7 @@ export const METHOD_OPTIONS: readonly OptionSpec[] = [
     placeholder: "<n>",
     values: ["0", "16", "32", "64", "128", "256", "512", "1024"],
     defaultText: "128",
-    help: "loraquant, rtn, sign: how many weights share a scale; 0 for a whole vector.",
+    help: "loraquant, rtn, sign: number of weights that share a scale; 0 for a whole vector.",
   },
   {
     name: "element",
@@ -108,28 +112,30 @@ export const METHOD_OPTIONS: readonly OptionSpec[] = [
     placeholder: "<type>",
     values: ["f32", "f16", "bf16"],
     defaultText: "f32",
-    help: "raw: how a weight is stored.",
+    help: "raw: element type of the weights.",
   },
+]);
+
+export const FILE_OPTIONS: readonly OptionSpec[] = inSection("File", [
   {
     name: "tensors",
     type: "text",
     placeholder: "<how>",
     values: ["zstd", "keep", "f16"],
     defaultText: "zstd",
-    help: "Biases, magnitudes, saved modules and other plain tensors. zstd: as they are, compressed where it pays. keep: as they are. f16: rounded to F16, then as zstd; decode gives the source's type back.",
+    help: "How to store biases, magnitudes, saved modules and other plain tensors. zstd: unchanged, compressed if that makes them smaller. keep: unchanged, uncompressed. f16: rounded to F16, then as zstd; decode restores the source's type.",
   },
-];
+  {
+    name: "align",
+    type: "integer",
+    placeholder: "<bytes>",
+    values: ["4", "8", "16", "32", "64", "128", "256", "512", "1024", "2048", "4096"],
+    defaultText: "up to 64, if that costs less than 0.1 %",
+    help: "Start every chunk at a multiple of this many bytes.",
+  },
+]);
 
-export const ALIGN_OPTION: OptionSpec = {
-  name: "align",
-  type: "integer",
-  placeholder: "<bytes>",
-  values: ["4", "8", "16", "32", "64", "128", "256", "512", "1024", "2048", "4096"],
-  defaultText: "up to 64, if that costs less than 0.1 %",
-  help: "Start every chunk at a multiple of this.",
-};
-
-/** What was asked for; the library fills in the rest and refuses what does not belong together. */
+/** The requested settings. The library fills in the others and refuses wrong combinations. */
 export function encodeSettings(args: Arguments): EncodeFileOptions {
   const asked = {
     profile: textOption(args, "profile"),

@@ -1,5 +1,5 @@
 /**
- * The commands that judge `.lqa` files, as entries of the command table: validate, diff, repair.
+ * Command table entries of the commands that check `.lqa` files: validate, diff, repair.
  *
  * @module
  */
@@ -11,11 +11,11 @@ export const VALIDATE: CommandSpec = {
   name: "validate",
   summary: "Check .lqa files against the specification.",
   details:
-    "Exit code: the worst of all files, in the order 2 (could not be read), 4 (over a limit), 3 (unsupported), 1 (invalid), 0 (valid). Warnings about what breaks no rule but is suspicious do not change it.",
+    "With several files the exit code is the most severe one: 2 (could not be read) > 4 (over a limit) > 3 (unsupported) > 1 (invalid) > 0 (valid). Warnings about suspicious but valid content do not change it.",
   positional: {
     placeholder: "<file.lqa|url>...",
     many: true,
-    help: "Paths, patterns ('models/**/*.lqa'), http(s) addresses, or -.",
+    help: "Paths, patterns ('models/**/*.lqa'), http(s) URLs, or -.",
   },
   options: [
     {
@@ -24,7 +24,7 @@ export const VALIDATE: CommandSpec = {
       placeholder: "<level>",
       values: ["structure", "integrity", "values", "canonical"],
       default: "values",
-      help: "How deep to look; each level includes the ones before it.",
+      help: "How much to check; each level includes the ones before it.",
     },
     {
       name: "limits",
@@ -32,26 +32,26 @@ export const VALIDATE: CommandSpec = {
       placeholder: "<name>",
       values: ["device", "core", "hard"],
       default: "core",
-      help: "Which limits of the specification bound the file: those of a phone or microcontroller, which also need no zstd; those that every other reader accepts; or those above which a file is malformed.",
+      help: "Which limits of the specification apply. device: a phone or microcontroller, which also has no zstd. core: what every other reader accepts. hard: above these a file is malformed.",
     },
     {
       name: "all",
       type: "flag",
-      help: "Every finding instead of the first, as far as one does not depend on another.",
+      help: "Report every independent finding instead of only the first.",
     },
     {
       name: "base",
       type: "text",
       placeholder: "<path>",
-      help: "Compare the modules with a base model: its config.json, a safetensors file, an index of shards, or a directory with any of them. Shapes are read from the headers; weights only if the file has a digest of them.",
+      help: "Compare the modules with a base model: its config.json, a safetensors file, a shard index, or a directory with any of them. Reads shapes from the headers, and weights only if the file has a digest of them.",
     },
-    { name: "no-warnings", type: "flag", help: "Do not look for suspicious modules." },
+    { name: "no-warnings", type: "flag", help: "Do not check for suspicious modules." },
     {
       name: "budget",
       type: "integer",
       placeholder: "<bytes>",
       defaultText: "16777216",
-      help: "Most memory for what has to be held of one chunk; large chunks are read and inflated in pieces. Compressed chunks together may inflate to 1 GiB, 16 times the file, or this.",
+      help: "Maximum memory for the data of one chunk; large chunks are read and inflated in pieces. Compressed chunks together may inflate to 1 GiB, 16 times the file size, or this, whichever is largest.",
     },
     TIMEOUT_OPTION,
     JSON_OPTION,
@@ -71,14 +71,14 @@ export const DIFF: CommandSpec = {
   name: "diff",
   summary: "Show what differs between two adapters.",
   details:
-    "Modules, plain tensors and metadata that only one has or that differ, and for each module the error of the second against the first, measured on ΔW = multiplier · B · A.",
+    "Lists modules, plain tensors and metadata that differ or that only one adapter has. For each module it prints the error of the second adapter against the first, measured on ΔW = multiplier · B · A.",
   positional: {
     placeholder: "<a> <b>",
     many: true,
-    help: "Two .lqa files, or an .lqa file and what it was made from, in any dialect.",
+    help: "Two .lqa files, or an .lqa file and its source adapter in any dialect.",
   },
   options: [
-    { name: "exit-code", type: "flag", help: "Exit with 1 if they differ." },
+    { name: "exit-code", type: "flag", help: "Exit with code 1 if they differ." },
     ...SOURCE_OPTIONS,
     JSON_OPTION,
   ],
@@ -92,9 +92,9 @@ export const DIFF: CommandSpec = {
 
 export const REPAIR: CommandSpec = {
   name: "repair",
-  summary: "Repair a damaged .lqa file where nothing has to be guessed.",
+  summary: "Repair a damaged .lqa file if that needs no guessing.",
   details:
-    "Puts right what follows from the rest: trailer, digests, lengths, checksums, padding, bytes behind the end. Payloads are never changed, and a file whose weights are damaged is refused. Writes a new file and says what was changed, what proves it, and what is lost.",
+    "Rewrites what can be derived from the rest: trailer, digests, lengths, checksums, padding, bytes after the end. Never changes payloads, and refuses a file whose weights are damaged. Writes a new file and reports what was changed, what proves it, and what is lost.",
   positional: { placeholder: "<file.lqa>", many: false, help: "The damaged file; - for standard input." },
   options: [
     {

@@ -1,5 +1,5 @@
 /**
- * From the options of the fleet's commands to its queue and its stores.
+ * Opens the queue and the stores that the options of the fleet commands name.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { WorkQueue } from "../fleet/queue.ts";
 import type { WorkerOptions } from "../fleet/work.ts";
 import { type Arguments, numberOption, textOption } from "./command.ts";
 
-/** The queue that is meant. @throws LqaError USAGE if none is */
+/** The queue to use. @throws LqaError USAGE if neither the option nor the environment names one */
 export async function queueOf(args: Arguments): Promise<WorkQueue> {
   const address = textOption(args, "queue") ?? process.env.LQA_FLEET_QUEUE;
   if (address === undefined || address === "")
@@ -20,7 +20,7 @@ export async function queueOf(args: Arguments): Promise<WorkQueue> {
       expected: "--queue redis://host:6379",
       actual: "neither --queue nor $LQA_FLEET_QUEUE",
       advice:
-        "Start Redis or Valkey and give its address. On one machine no queue is needed: lqa encode DIR --out-dir DIR resumes.",
+        "Start Redis or Valkey and give its address. On one machine you need no queue: lqa encode DIR --out-dir DIR resumes.",
     });
   return await openQueue(address, {
     name: textOption(args, "queue-name"),
@@ -28,25 +28,25 @@ export async function queueOf(args: Arguments): Promise<WorkQueue> {
   });
 }
 
-/** The roots that jobs may name, as the options or the environment have them. */
+/** The roots that jobs may name, from the options or the environment. */
 export function allowedOf(args: Arguments): WorkerOptions["allow"] {
   const roots = (what: "source" | "target"): string[] => {
     const text =
       textOption(args, `allow-${what}`) ?? process.env[`LQA_FLEET_ALLOW_${what.toUpperCase()}`] ?? "";
-    // A prefix may have commas itself.
+    // A prefix may contain commas.
     return text === "" ? [] : text.split(/,(?=s3:\/\/)/);
   };
   return { sources: roots("source"), targets: roots("target") };
 }
 
-/** Stores as the options have them. */
+/** The stores that the options name. */
 export function storesOf(args: Arguments): Stores {
-  // What the SDK says about versions of Node concerns people who install it, not people who run a command.
+  // The SDK's warnings about versions of Node are for developers, not for users of a command.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
   return createStores({ s3: { endpoint: textOption(args, "endpoint") } });
 }
 
-/** A signal that SIGTERM and SIGINT abort; the second one has its usual effect. */
+/** A signal that aborts on SIGTERM or SIGINT; the second one has its default effect. */
 export function endSignal(onFirst: () => void): { readonly signal: AbortSignal; end(): void } {
   const controller = new AbortController();
   const names = ["SIGTERM", "SIGINT"] as const;

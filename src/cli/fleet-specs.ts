@@ -1,10 +1,10 @@
 /**
- * The commands of the fleet as entries of the command table.
+ * Command table entries of the fleet commands.
  *
  * @module
  */
-import type { CommandSpec, OptionSpec } from "./command.ts";
-import { ALIGN_OPTION, METHOD_OPTIONS } from "./encode-options.ts";
+import { type CommandSpec, inSection, type OptionSpec } from "./command.ts";
+import { FILE_OPTIONS, GOAL_OPTIONS, METHOD_OPTIONS } from "./encode-options.ts";
 import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
@@ -23,7 +23,7 @@ const QUEUE_NAME_OPTION: OptionSpec = {
   pattern: /^[A-Za-z0-9._-]{1,100}$/,
   expects: "letters, digits, dots, dashes",
   default: "lqa-fleet",
-  help: "Name of the queue, for several on one Redis.",
+  help: "Name of the queue, if one Redis holds several.",
 };
 
 const ENDPOINT_OPTION: OptionSpec = {
@@ -31,7 +31,7 @@ const ENDPOINT_OPTION: OptionSpec = {
   type: "text",
   placeholder: "<url>",
   defaultText: "$AWS_ENDPOINT_URL, or Amazon's",
-  help: "Address of the object storage; buckets are then in its path.",
+  help: "Address of the object storage; bucket names then go into the path.",
 };
 
 const concurrency = (help: string, defaultText: string): OptionSpec => ({
@@ -49,7 +49,7 @@ const allow = (what: string): OptionSpec => ({
   type: "text",
   placeholder: "<s3://...,...>",
   defaultText: `$LQA_FLEET_ALLOW_${what.toUpperCase()}`,
-  help: `Where the ${what}s of jobs may be: these locations and what is below them. A job elsewhere fails.`,
+  help: `Where the ${what}s of jobs may be: these locations and everything below them. A job elsewhere fails.`,
 });
 
 const LOCATION = "s3://bucket/prefix.";
@@ -58,7 +58,7 @@ const SUBMIT: CommandSpec = {
   name: "fleet submit",
   summary: "Queue the adapters of a bucket for encoding.",
   details:
-    "A directory with an adapter_config.json is an adapter, and so is each file of weights in any other. Run it again to resume; it leaves out what is done. While the queue is full it waits. For the adapters of one machine use lqa encode --out-dir.",
+    "A directory with an adapter_config.json is one adapter; in any other directory each weights file is one. Rerun to resume; it skips finished adapters. It waits while the queue is full. For adapters on one machine use lqa encode --out-dir.",
   positional: { placeholder: "<s3://...>", many: false, help: `The adapters: ${LOCATION}` },
   options: [
     {
@@ -78,42 +78,46 @@ const SUBMIT: CommandSpec = {
       pattern: /^[1-9]\d{0,8}$/,
       expects: "a whole number from 1 on",
       default: 10_000,
-      help: "Jobs that may wait in the queue; more are added as these are done.",
+      help: "Maximum number of queued jobs; more are added as workers finish.",
     },
     {
       name: "restart",
       type: "flag",
       help: "Start from the beginning even if an earlier run was interrupted.",
     },
-    ...SOURCE_OPTIONS,
-    ...METHOD_OPTIONS,
-    ALIGN_OPTION,
-    { ...FORCE_OPTION, help: "Encode and replace what is there already." },
+    { ...FORCE_OPTION, help: "Encode again and replace existing files." },
     JSON_OPTION,
+    ...GOAL_OPTIONS,
+    ...inSection("Input", SOURCE_OPTIONS),
+    ...METHOD_OPTIONS,
+    ...FILE_OPTIONS,
   ],
   examples: [
-    "fleet submit s3://loras/all --to s3://lqas --queue redis://redis:6379 --bits 1.25",
-    "fleet submit s3://loras/all --to s3://lqas --restart",
+    "fleet submit s3://loras --to s3://lqas --queue redis://redis --bits 1.25",
+    "fleet submit s3://loras --to s3://lqas --restart",
   ],
   load: () => import("./commands/fleet-submit.ts"),
 };
 
 const WORK: CommandSpec = {
   name: "fleet work",
-  summary: "Take jobs of the queue and encode, on any number of machines.",
+  summary: "Take jobs from the queue and encode them.",
   details:
-    "Runs until you stop it: on SIGTERM or SIGINT it finishes the jobs it has; a second signal ends it at once, and other workers get them. An adapter that cannot be encoded and an entry of the queue that is no job go onto the list of failures and end nothing. A worker reads and writes only where you allow it.",
+    "Run it on any number of machines. It runs until you stop it. On SIGTERM or SIGINT it finishes its current jobs; on another signal it exits at once and other workers take them over. An adapter that cannot be encoded, or an invalid queue entry, goes onto the list of failures; the worker continues. A worker reads and writes only in the locations you allow.",
   options: [
     QUEUE_OPTION,
     QUEUE_NAME_OPTION,
     allow("source"),
     allow("target"),
     ENDPOINT_OPTION,
-    concurrency("Adapters at the same time, and threads that encode.", "one for each core"),
+    concurrency(
+      "Number of adapters to encode at the same time, each in its own thread.",
+      "one for each core",
+    ),
     {
       name: "until-empty",
       type: "flag",
-      help: "End when nothing waits, nothing is in work and no submission is under way.",
+      help: "Exit when the queue is empty, no job is in progress and no submission is running.",
     },
     {
       name: "log",
@@ -121,7 +125,7 @@ const WORK: CommandSpec = {
       placeholder: "<format>",
       values: ["text", "json"],
       default: "text",
-      help: "A line on stderr for each job: time, worker, outcome, adapter, seconds, bytes, error.",
+      help: "Print a line on stderr for each job: time, worker, outcome, adapter, seconds, bytes, error.",
     },
     {
       name: "lease",
@@ -130,26 +134,26 @@ const WORK: CommandSpec = {
       pattern: /^([5-9]|[1-9]\d{1,3})$/,
       expects: "seconds from 5 to 9999",
       default: 30,
-      help: "Seconds after which the job of a worker that went silent is given to another.",
+      help: "Seconds without a heartbeat after which another worker takes over a job.",
     },
     {
       name: "patience",
       type: "integer",
       placeholder: "<s>",
       default: 600,
-      help: "Seconds that Redis may be away before the worker ends.",
+      help: "Seconds to wait for an unreachable Redis before the worker exits.",
     },
     {
       name: "scratch",
       type: "text",
       placeholder: "<dir>",
       defaultText: "the system's for temporary files",
-      help: "Directory for adapters that are fetched: room for the largest ones.",
+      help: "Directory for fetched adapters; it needs room for the largest ones.",
     },
     JSON_OPTION,
   ],
   examples: [
-    "fleet work --allow-source s3://loras/all --allow-target s3://lqas --concurrency 4",
+    "fleet work --allow-source s3://loras --allow-target s3://lqas",
     "fleet work --queue redis://redis:6379 --until-empty",
   ],
   load: () => import("./commands/fleet-work.ts"),
@@ -157,13 +161,13 @@ const WORK: CommandSpec = {
 
 const STATUS: CommandSpec = {
   name: "fleet status",
-  summary: "Show how many jobs wait, are done and failed, and how fast it goes.",
+  summary: "Show how many jobs are queued, done and failed.",
   details:
-    "Exit code 1 if jobs have failed. The time that is left is that of the jobs in the queue at the present rate.",
+    "Exit code 1 if jobs have failed. The remaining time covers the jobs in the queue at the current rate.",
   options: [
     QUEUE_OPTION,
     QUEUE_NAME_OPTION,
-    { name: "watch", type: "flag", help: "Show it again every two seconds until the queue is empty." },
+    { name: "watch", type: "flag", help: "Refresh every two seconds until the queue is empty." },
     JSON_OPTION,
   ],
   examples: ["fleet status --queue redis://redis:6379 --watch", "fleet status --json"],
@@ -173,7 +177,7 @@ const STATUS: CommandSpec = {
 const RETRY: CommandSpec = {
   name: "fleet retry",
   summary: "Put failed jobs back into the queue.",
-  details: "Those with one error code, or all.",
+  details: "Retries the jobs with the given error codes, or all.",
   options: [
     QUEUE_OPTION,
     QUEUE_NAME_OPTION,
@@ -182,8 +186,8 @@ const RETRY: CommandSpec = {
       type: "text",
       placeholder: "<code,...>",
       pattern: /^LQA-[A-Z0-9]+(,LQA-[A-Z0-9]+)*$/,
-      expects: "codes such as LQA-X009, with commas between them",
-      help: "Only jobs that failed with one of these codes, as lqa fleet status shows them.",
+      expects: "codes such as LQA-X009, separated by commas",
+      help: "Only jobs that failed with one of these codes, as shown by lqa fleet status.",
     },
     { name: "all", type: "flag", help: "All failed jobs." },
     JSON_OPTION,
@@ -196,7 +200,7 @@ const VERIFY: CommandSpec = {
   name: "fleet verify",
   summary: "Validate every .lqa file of a bucket.",
   details:
-    "Checks each file against the specification and against its record, and finds files that are missing or were replaced. Reads by ranges, at --level structure only the beginnings, and writes nothing.",
+    "Checks each file against the specification and against its record, and finds files that are missing or were replaced. Uses range requests (with --level structure only the start of each file) and writes nothing.",
   positional: { placeholder: "<s3://...>", many: false, help: `The .lqa files: ${LOCATION}` },
   options: [
     {
@@ -205,9 +209,9 @@ const VERIFY: CommandSpec = {
       placeholder: "<level>",
       values: ["structure", "integrity", "values", "canonical"],
       default: "values",
-      help: "As for lqa validate.",
+      help: "As in lqa validate.",
     },
-    concurrency("Files at the same time.", "8"),
+    concurrency("Number of files to check at the same time.", "8"),
     ENDPOINT_OPTION,
     JSON_OPTION,
   ],
@@ -217,9 +221,9 @@ const VERIFY: CommandSpec = {
 
 const REPORT: CommandSpec = {
   name: "fleet report",
-  summary: "Write the catalogue of a fleet, and draw it as a page.",
+  summary: "Summarize a fleet and write its catalogue.",
   details:
-    "Sums up the records of what was encoded and what failed: sizes, bits, errors, failures by code, adapters with the same content. Writes nothing to the bucket.",
+    "Summarizes the records of encoded and failed adapters: sizes, bits, errors, failures by code, duplicates. Writes nothing to the bucket.",
   positional: { placeholder: "<s3://...>", many: false, help: `The target of the fleet: ${LOCATION}` },
   options: [
     {
@@ -227,16 +231,16 @@ const REPORT: CommandSpec = {
       type: "text",
       placeholder: "<file>",
       standardOutput: ".html",
-      help: "The page; - for standard output.",
+      help: "Write the HTML page here; - for standard output.",
     },
     {
       name: "jsonl",
       type: "text",
       placeholder: "<file>",
       standardOutput: ".jsonl",
-      help: "The catalogue, one JSON object a line; - for standard output.",
+      help: "Write the catalogue here, one JSON object per line; - for standard output.",
     },
-    { name: "parquet", type: "text", placeholder: "<file>", help: "The catalogue as Parquet." },
+    { name: "parquet", type: "text", placeholder: "<file>", help: "Write the catalogue here as Parquet." },
     ENDPOINT_OPTION,
     FORCE_OPTION,
     JSON_OPTION,

@@ -1,5 +1,5 @@
 /**
- * The bytes around a place in a file, as people read them: offset, bytes, text, and a mark below the byte in question.
+ * Hex dump of the bytes around a place in a file: offset, bytes, text, and a mark below the byte in question.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { Terminal } from "./terminal.ts";
 
 const ROW = 16;
 
-/** Where the shown rows begin and end: one row before the place, and one after it. */
+/** First and last row to show: one row before the place to one row after it. */
 export function dumpRange(offset: number): { readonly begin: number; readonly end: number } {
   const row = offset - (offset % ROW);
   return { begin: Math.max(0, row - ROW), end: row + 2 * ROW };

@@ -1,6 +1,6 @@
 /**
- * The inputs of a command that reads many files once, from their first byte to their last: paths, patterns, standard
- * input (`-`), addresses on the web.
+ * Inputs of a command that reads many files once, from the first byte to the last: paths, patterns, standard input (`-`), and
+ * URLs.
  *
  * @module
  */
@@ -22,12 +22,12 @@ export interface Input {
 
 export interface OpenInput {
   readonly reader: ByteReader;
-  /** Some bytes of it, after it was read; undefined where that is not possible any more. */
+  /** Some bytes of the input, after it was read; undefined if they are no longer available. */
   again(begin: number, end: number): Promise<Uint8Array | undefined>;
   close(): Promise<void>;
 }
 
-/** The inputs that words stand for; a pattern without a match is an input that fails. */
+/** Resolves arguments to inputs; a pattern without a match becomes an input that fails. */
 export async function inputsOf(words: readonly string[], remote: HttpOptions): Promise<Input[]> {
   const inputs: Input[] = [];
   for (const word of words) {
@@ -35,7 +35,7 @@ export async function inputsOf(words: readonly string[], remote: HttpOptions): P
     else if (isAddress(word)) inputs.push({ name: word, open: () => openAddress(word, remote) });
     else
       try {
-        // A pipe works where a person names it, not where a pattern finds it: nobody may ever write to it.
+        // Open a pipe only if the user names it, not if a pattern matches it: it might never get any data.
         const regular = await isPattern(word);
         for (const path of await expandPattern(word))
           inputs.push({ name: path, open: () => openPath(path, regular) });
@@ -50,9 +50,9 @@ export async function inputsOf(words: readonly string[], remote: HttpOptions): P
 }
 
 async function openPath(path: string, regular: boolean): Promise<OpenInput> {
-  // Opening a pipe waits until its other end is opened.
+  // Opening a pipe blocks until another process opens its other end.
   if (!regular && process.stderr.isTTY && (await isPipe(path)))
-    process.stderr.write(`lqa: ${printable(path)} is a pipe: waiting for what is written to it\n`);
+    process.stderr.write(`lqa: ${printable(path)} is a pipe: waiting for data\n`);
   const reader = await openFileReader(path, { regular });
   return {
     reader,

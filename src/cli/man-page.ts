@@ -1,25 +1,32 @@
 /**
- * The manual page, written from the command table, in the macros of man(7).
+ * Generates the manual page from the command table, in man(7) macros.
  *
  * @module
  */
 import { VERSION } from "../version.ts";
-import { type CommandSpec, described, type OptionSpec, type ProgramTable, spelled } from "./command.ts";
+import {
+  type CommandSpec,
+  described,
+  type OptionSpec,
+  type ProgramTable,
+  sections,
+  spelled,
+} from "./command.ts";
 
 /** The page as a roff document. */
 export function manualPage({ commands, globalOptions, exitCodes }: ProgramTable): string {
   const lines = [
     `.TH LQA 1 "" "lqa ${VERSION}" "User Commands"`,
     ".SH NAME",
-    text("lqa - store LoRA adapters in a few bits per parameter, and get them back"),
+    text("lqa - store LoRA adapters in a few bits per parameter and restore them"),
     ".SH SYNOPSIS",
     text("lqa <command> [options]"),
     ".SH DESCRIPTION",
     text(
-      "An .lqa file holds a LoRA adapter in one to three bits a weight. The commands encode adapters, look into files, check and repair them, and decode them into adapters of other programs.",
+      "An .lqa file holds a LoRA adapter in one to three bits per weight. The commands encode adapters, inspect, check and repair files, and decode them to adapters for other programs.",
     ),
     ".SH OPTIONS",
-    text("They work with every command."),
+    text("These options work with every command."),
     ...globalOptions.flatMap(option),
     ".SH COMMANDS",
     ...commands.flatMap(command),
@@ -28,15 +35,15 @@ export function manualPage({ commands, globalOptions, exitCodes }: ProgramTable)
     ".SH ENVIRONMENT",
     ...ENVIRONMENT.flatMap(([name, meaning]) => [".TP", bold(name), text(meaning)]),
     ".SH FILES",
-    text("The specification of the format, and the catalogue of errors, are in the package, in spec/."),
+    text("The package has the specification of the format and the catalogue of errors in spec/."),
   ];
   return `${lines.join("\n")}\n`;
 }
 
 const ENVIRONMENT = [
-  ["NO_COLOR", "Not empty: no colours."],
-  ["FORCE_COLOR", "Not empty and not 0: colours, also into pipes and files."],
-  ["LQA_DEBUG", "1: where an error came from, as with --verbose."],
+  ["NO_COLOR", "If not empty: no colours."],
+  ["FORCE_COLOR", "If neither empty nor 0: colours, also in pipes and files."],
+  ["LQA_DEBUG", "If 1: print stack traces of errors, as with --verbose."],
 ] as const;
 
 function command({ name, summary, details, positional, options, examples }: CommandSpec): string[] {
@@ -45,7 +52,7 @@ function command({ name, summary, details, positional, options, examples }: Comm
     `.SS ${text(usage.join(" "))}`,
     text(`${summary} ${details}`),
     ...(positional === undefined ? [] : [".TP", bold(positional.placeholder), text(positional.help)]),
-    ...options.flatMap(option),
+    ...sections(options).flatMap(([title, list]) => [".PP", `${text(title)}:`, ...list.flatMap(option)]),
     ".PP",
     "Examples:",
     ".RS 4",
@@ -64,7 +71,7 @@ function bold(words: string): string {
   return `\\fB${text(words)}\\fR`;
 }
 
-/** Words as roff takes them: no escapes, no requests, dashes that can be copied, ASCII. */
+/** Escapes a text for roff: no escapes, no requests, dashes that can be copied, ASCII only. */
 function text(words: string): string {
   return words
     .replaceAll("\\", "\\e")

@@ -1,5 +1,5 @@
 /**
- * An adapter at a path, whether it is an `.lqa` file or what one is made from. Factors are made when they are asked for.
+ * Opens the adapter at a path: an `.lqa` file or an adapter in any dialect. Factors are decoded on demand.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Where the commands that read an `.lqa` file get it: a path, standard input (`-`), or for a look inside an address on
- * the web, of which only the parts that are shown are read.
+ * Opens the `.lqa` file that a command reads: a path, standard input (`-`), or a URL. For `inspect`, only the parts of a URL
+ * that are shown are fetched.
  *
  * @module
  */
@@ -18,16 +18,16 @@ import { explainNotLqa } from "../node/not-lqa.ts";
 import { readValid } from "../node/read-valid.ts";
 import { type Arguments, numberOption, STANDARD_STREAM } from "./command.ts";
 
-/** What is shown of a file. */
+/** The parts of a file that a command shows. */
 export interface OpenedFile extends Pick<LqaFile, "prologue" | "index" | "modules" | "tensors" | "sections"> {
   readonly meta: { readonly [key: string]: MetaValue };
   readonly origin: Origin | undefined;
   readonly ids: VerifiedIds;
-  /** Whether the ids were computed from every byte, rather than read. */
+  /** Whether the ids were computed from every byte, and not read from the file. */
   readonly verified: boolean;
 }
 
-/** Stands for standard input among the arguments. */
+/** The argument that means standard input. */
 export const STANDARD_INPUT: string = STANDARD_STREAM;
 
 /** The bytes at a path, or of standard input. @throws LqaError as `readWholeFile` */
@@ -54,25 +54,25 @@ export async function readInput(path: string): Promise<Uint8Array> {
   return concat(pieces);
 }
 
-/** Whether an argument is an address on the web. */
+/** Whether an argument is a URL. */
 export function isAddress(path: string): boolean {
   return /^https?:\/\//i.test(path);
 }
 
-/** How addresses on the web are read, as the command line says. */
+/** The HTTP options of the command line. */
 export function remoteOptions(args: Arguments): HttpOptions {
   const seconds = numberOption(args, "timeout");
   return { deadlineMs: seconds === undefined ? undefined : 1000 * seconds };
 }
 
-/** Every byte of a file, also of one on the web. @throws LqaError as {@link readInput}, or as `httpSource` */
+/** Reads every byte of a file, which may be at a URL. @throws LqaError as {@link readInput}, or as `httpSource` */
 export async function readWhole(path: string, remote: HttpOptions): Promise<Uint8Array> {
   if (!isAddress(path)) return await readInput(path);
   const { httpSource } = await import("../core/io/http.ts");
   return await httpSource(path, { ...remote, wholeBytes: MAX_WHOLE_FILE }).read(0, MAX_WHOLE_FILE);
 }
 
-/** Opens what the argument of a command stands for. */
+/** Opens the file that an argument names. */
 export async function openInput(path: string, remote: HttpOptions): Promise<OpenedFile> {
   if (!isAddress(path)) return await openWhole(path === STANDARD_INPUT ? await readInput(path) : path);
   const { httpSource } = await import("../core/io/http.ts");

@@ -1,8 +1,8 @@
 /**
- * From words on the command line to the arguments of one command, checked against the command table.
+ * Parses the command line into the arguments of one command, and checks them against the command table.
  *
- * `node:util`'s parseArgs splits the words; every judgement is made here, so that a wrong word gets a sentence that
- * says what is wrong, what would be right, and where to read more. All of them are LqaError USAGE.
+ * `node:util`'s parseArgs splits the words. This file makes every judgement, so that an error says what is wrong, what would
+ * be right, and where to read more. All errors are LqaError USAGE.
  *
  * @module
  */
@@ -13,15 +13,15 @@ import { type Arguments, type CommandSpec, type OptionSpec, spelled } from "./co
 import { nearest } from "./suggest.ts";
 import { COMMANDS, GLOBAL_OPTIONS } from "./table.ts";
 
-/** What a command line asks for. */
+/** The request of a command line. */
 export type Request =
-  /** About the program, one command, or the commands that begin with the word `group`. */
+  /** Help on the program, on one command, or on the commands that begin with the word `group`. */
   | { readonly kind: "help"; readonly command: CommandSpec | undefined; readonly group?: string }
   | { readonly kind: "version" }
   | { readonly kind: "run"; readonly command: CommandSpec; readonly args: Arguments };
 
 /**
- * Understands a command line.
+ * Parses a command line.
  *
  * @param words without the program's own name
  * @throws LqaError USAGE
@@ -94,7 +94,7 @@ function parseGlobal(words: readonly string[]): Request {
     if (COMMANDS.some(({ options }) => options.some(({ name }) => name === token.name))) continue;
     throw unknownOption(token.rawName, GLOBAL_OPTIONS, undefined);
   }
-  throw usage("no command is given", `one of ${COMMANDS.map(({ name }) => name).join(", ")}`, undefined);
+  throw usage("no command", `one of ${COMMANDS.map(({ name }) => name).join(", ")}`, undefined);
 }
 
 function helpOf(words: readonly string[]): Request {
@@ -104,12 +104,12 @@ function helpOf(words: readonly string[]): Request {
   return { kind: "help", command: find(words).command };
 }
 
-/** True for the first word of commands of two. */
+/** Whether a word is the first one of two-word commands. */
 function isGroup(word: string): boolean {
   return COMMANDS.some(({ name }) => name.startsWith(`${word} `));
 }
 
-/** The command that words begin with, and what follows it. */
+/** Finds the command at the start of the words, and returns it with the remaining words. */
 function find(words: readonly string[]): { readonly command: CommandSpec; readonly rest: readonly string[] } {
   const [first = "", second = ""] = words;
   const length = isGroup(first) ? 2 : 1;
@@ -142,7 +142,7 @@ function optionValue(option: OptionSpec, token: OptionToken, command: CommandSpe
   const expected = expectation(option);
   if (value === undefined || value === "") throw usage(`${rawName} has no value`, expected, command);
   if (token.inlineValue !== true && value.length > 1 && value.startsWith("-")) {
-    const hint = `${expected}; write --${option.name}=${value} if it really begins with a dash`;
+    const hint = `${expected}; write --${option.name}=${value} if the value begins with a dash`;
     throw usage(`${rawName} is followed by ${value}`, hint, command);
   }
   if (option.values !== undefined && !option.values.includes(value)) {
@@ -163,11 +163,11 @@ function optionValue(option: OptionSpec, token: OptionToken, command: CommandSpe
   return parsed;
 }
 
-/** As many digits as a number has that JSON prints. */
+/** The number of digits of the longest number that JSON prints. */
 const NUMBER = /^(\d{1,15}(\.\d{0,20})?|\.\d{1,20})(e-?\d{1,2})?$/;
 const BYTES = /^(\d{1,15}(?:\.\d{1,15})?) ?(?:([kmg])(i?)b?|b)?$/i;
 
-/** The number that a word stands for; undefined if it is none of the kind. */
+/** Parses a number; undefined if the word is not one of the given kind. */
 const NUMBERS: Readonly<
   Record<"integer" | "number" | "bytes" | "share", (word: string) => number | undefined>
 > = {
@@ -182,7 +182,7 @@ const NUMBERS: Readonly<
   share(word) {
     const percent = /^(.+?) ?%$/.exec(word)?.[1];
     if (percent === undefined) return NUMBERS.number(word);
-    // The decimal point is moved in the text, so that 0.7% is 0.007.
+    // Move the decimal point in the text, so that 0.7% is exactly 0.007.
     return /^\d{1,3}(\.\d{1,15})?$/.test(percent) ? Number(`${percent}e-2`) : undefined;
   },
 };

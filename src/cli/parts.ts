@@ -1,11 +1,14 @@
 /**
- * Where the bytes of a file go: every byte belongs to exactly one part (spec clause 4.1).
+ * Accounts for the bytes of a file: every byte belongs to exactly one part (spec clause 4.1).
  *
  * @module
  */
 import type { OpenedFile } from "./open-input.ts";
 
-/** Parts in file order with their bytes; padding, which is spread over the file, comes last. The sum is the file. */
+/**
+ * Parts in file order with their bytes. Padding, which is spread over the file, comes last. The bytes add up to the size of
+ * the file.
+ */
 export function byteParts(file: Pick<OpenedFile, "prologue" | "index">): [name: string, bytes: number][] {
   const { prologue, index } = file;
   const { modules, tensors, sections, digests, trailer } = index;

@@ -1,8 +1,8 @@
 /**
- * Errors as people and programs read them.
+ * Prints errors for people and programs.
  *
- * For people, on stderr: what is wrong, what was expected and found, where, what to do. For programs (`--json`), on
- * stdout: `{"error": {…}}` with the same facts under stable keys. A defect of this program is said to be one.
+ * For people, on stderr: what is wrong, what was expected and found, where, and what to do. For programs (`--json`), on
+ * stdout: `{"error": {…}}` with the same facts under stable keys. A bug in this program is reported as one.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { isLqaError, type LqaError } from "../errors.ts";
 import { jsonText, printable } from "./format.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** An error as `--json` shows it. Facts that are not known are null. */
+/** An error in the output of `--json`. Unknown facts are null. */
 export interface ErrorJson {
   readonly code: string;
   readonly kind: string;
@@ -24,18 +24,18 @@ export interface ErrorJson {
   readonly advice: string;
 }
 
-/** Exit code for a defect of this program (EX_SOFTWARE of sysexits.h), apart from everything a file can cause. */
+/** Exit code for a bug in this program (EX_SOFTWARE of sysexits.h), distinct from every code that a file can cause. */
 export const EXIT_INTERNAL = 70;
 
-/** Exit codes from harmless to worst: what a caller can least rely on comes last. */
+/** Exit codes by severity, the most severe last. */
 const SEVERITY = [0, 1, 3, 4, 2];
 
-/** The exit code of a command on many files: the worst of theirs, 0 if there are none. */
+/** The exit code of a command on many files: the most severe one, or 0 if there are no files. */
 export function worstExitCode(codes: readonly number[]): number {
   return codes.reduce((worst, code) => (SEVERITY.indexOf(code) > SEVERITY.indexOf(worst) ? code : worst), 0);
 }
 
-/** The part of an error that is shown: LqaError has it, and so have the findings of the validator. */
+/** The facts of an error that are printed. LqaError and the findings of the validator have them. */
 export type Described = Pick<
   LqaError,
   "code" | "kind" | "class" | "clause" | "summary" | "advice" | "message"
@@ -47,7 +47,7 @@ export type Described = Pick<
   readonly cause?: unknown;
 };
 
-/** The JSON form of an error. */
+/** Converts an error to its JSON form. */
 export function errorJson(error: Described): ErrorJson {
   return {
     code: error.code,
@@ -63,7 +63,7 @@ export function errorJson(error: Described): ErrorJson {
   };
 }
 
-/** The lines that tell a person about an error. */
+/** Formats an error as lines for people. */
 export function errorLines(error: Described, colors: Terminal["colors"]): string[] {
   const facts: (readonly [string, string | number | null | undefined])[] = [
     ["found", error.actual],
@@ -82,7 +82,7 @@ export function errorLines(error: Described, colors: Terminal["colors"]): string
   return lines;
 }
 
-/** Tells about whatever a command threw. Returns the exit code. */
+/** Reports what a command threw. Returns the exit code. */
 export function reportError(error: unknown, json: boolean, terminal: Terminal): number {
   terminal.endProgress();
   if (!isLqaError(error)) return reportDefect(error, json, terminal);
@@ -92,7 +92,7 @@ export function reportError(error: unknown, json: boolean, terminal: Terminal): 
   return error.exitCode;
 }
 
-/** Where more is said, unless the operating system or the command line is all there is to it. */
+/** Points to more information, unless the error comes from the operating system or the command line. */
 function more({ class: letter, code }: LqaError): string[] {
   return letter === "X" ? [] : [`  more        lqa explain ${code}`];
 }

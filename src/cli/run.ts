@@ -1,6 +1,6 @@
 /**
- * One run of the program: words in, exit code out. It decides between help, version and a command, and it is the only
- * place where an error becomes text.
+ * Runs the program once: takes the arguments and returns the exit code. It chooses between help, version and a command, and
+ * is the only place that formats errors.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export async function run(words: readonly string[]): Promise<number> {
   const end = words.indexOf("--");
   const before = words.slice(0, end < 0 ? words.length : end);
   const terminal = processTerminal({ verbose: before.includes("--verbose") || before.includes("-v") });
-  // Even a command line that cannot be parsed gets its error as JSON if that was asked for.
+  // If the user asked for JSON, even an error in parsing the command line is printed as JSON.
   const json = before.includes("--json");
   try {
     if (words.length === 0) {
@@ -46,13 +46,13 @@ export async function run(words: readonly string[]): Promise<number> {
   }
 }
 
-/** Runs a command as its global options and its output ask for. */
+/** Runs a command in the way its global options and its output require. */
 async function runCommand(command: CommandSpec, args: Arguments, terminal: Terminal): Promise<number> {
   const { run: start } = await command.load();
   const begin = (given: Arguments, to: Terminal): Promise<number> => start(given, to, TABLE);
   const document = args.values.has("json") || args.values.has("sarif");
   const quiet = args.values.has("quiet") && !document;
-  // Innermost, so that what goes to standard error because the output is standard output is not told either.
+  // Innermost, so that --quiet also hides the report that goes to stderr because the output is on stdout.
   const told: typeof begin = (given, to) => begin(given, quiet ? silent(to) : to);
   const streams = [...args.positionals, ...args.values.values()].includes(STANDARD_STREAM);
   if (!streams) return await told(args, terminal);
@@ -61,7 +61,7 @@ async function runCommand(command: CommandSpec, args: Arguments, terminal: Termi
   return await throughStreams(command, args, terminal, told);
 }
 
-/** What is written is called like what is read, and standard input has no name. @throws LqaError USAGE */
+/** Requires --output with standard input, because the output's name derives from the input's name. @throws LqaError USAGE */
 function refuseNameless({ name, options }: CommandSpec, { positionals, values }: Arguments): void {
   const output = options.find((option) => option.name === "output");
   const named = output?.defaultText === undefined || values.has("output") || values.has("out-dir");
@@ -74,7 +74,7 @@ function refuseNameless({ name, options }: CommandSpec, { positionals, values }:
   });
 }
 
-/** The version in package.json, which lies at the same distance from `src/cli` and from `dist/cli`. */
+/** The version in package.json, which has the same relative path from `src/cli` and from `dist/cli`. */
 function packageVersion(): string {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   return (JSON.parse(text) as { version: string }).version;

@@ -1,8 +1,8 @@
 /**
- * Findings as SARIF 2.1.0, the form in which code-scanning services take results of static analysis.
+ * Formats findings as SARIF 2.1.0, the input format of code-scanning services.
  *
- * One run, one rule for each code of the catalogue that occurs, one result for each finding. Bytes of the file are a
- * region of a binary artifact (byteOffset, SARIF 3.30.9); modules and tensors are logical locations.
+ * There is one run, one rule for each error code that occurs, and one result for each finding. Byte ranges are regions of a
+ * binary artifact (byteOffset, SARIF 3.30.9); modules and tensors are logical locations.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { ErrorName } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import { STANDARD_INPUT } from "./open-input.ts";
 
-/** A finding or a warning, in one file. */
+/** A finding or a warning in one file. */
 export interface SarifFinding {
   readonly file: string;
   readonly warning: boolean;

@@ -1,5 +1,5 @@
 /**
- * Options that several commands have.
+ * Options that several commands share.
  *
  * @module
  */
@@ -11,15 +11,15 @@ export const JSON_OPTION: OptionSpec = {
   help: "Print one JSON document on stdout instead, errors included.",
 };
 
-/** For commands that read addresses on the web; `remoteOptions` of `open-input.ts` has its value. */
+/** For commands that read URLs; `remoteOptions` of `open-input.ts` parses its value. */
 export const TIMEOUT_OPTION: OptionSpec = {
   name: "timeout",
   type: "integer",
   placeholder: "<seconds>",
   pattern: /^[1-9]\d{0,5}$/,
   expects: "a whole number from 1 to 999999",
-  defaultText: "none; 30 s of silence or of less than 1 KiB/s end a request",
-  help: "Give up an http(s) address after so many seconds.",
+  defaultText: "none; a request fails after 30 s without data or below 1 KiB/s",
+  help: "Give up on a URL after this many seconds.",
 };
 
 export const FORCE_OPTION: OptionSpec = { name: "force", type: "flag", help: "Replace an existing output." };

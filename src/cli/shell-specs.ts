@@ -1,5 +1,5 @@
 /**
- * The commands that are about this program itself, as entries of the command table: explain, completion, man.
+ * Command table entries of the commands about the program itself: explain, completion, man.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import { JSON_OPTION } from "./shared-options.ts";
 
 export const EXPLAIN: CommandSpec = {
   name: "explain",
-  summary: "Say what an error code means, or what a clause of the specification says.",
+  summary: "Explain an error code or a clause of the specification.",
   details:
-    "Of a code: what is wrong, what the likely cause is, what to do, and the clause that was broken. Everything is in the package; nothing is asked for on the web.",
+    "For a code: what is wrong, the likely cause, what to do, and the clause that was violated. Works offline: the texts are part of the package.",
   positional: {
     placeholder: "<code|clause>",
     many: false,
-    help: "LQA-M012 or PADDING_NONZERO, or the number of a clause, such as 7.1.",
+    help: "An error code (LQA-M012 or PADDING_NONZERO), or the number of a clause, such as 7.1.",
   },
   options: [JSON_OPTION],
   examples: ["explain LQA-M012", "explain CHUNK_CRC", "explain 7.1"],
@@ -23,13 +23,14 @@ export const EXPLAIN: CommandSpec = {
 
 export const COMPLETION: CommandSpec = {
   name: "completion",
-  summary: "Print a script that completes lqa's words in a shell.",
-  details: "The script is made from the same table as this help, and asks lqa nothing while you type.",
+  summary: "Print a completion script for a shell.",
+  details:
+    "Completes commands, options and values. The script is self-contained: it does not run lqa while you type.",
   positional: {
     placeholder: "<shell>",
     many: false,
     values: ["bash", "zsh", "fish"],
-    help: "bash, zsh or fish.",
+    help: "The shell: bash, zsh or fish.",
   },
   options: [],
   examples: [
@@ -43,7 +44,7 @@ export const COMPLETION: CommandSpec = {
 export const MAN: CommandSpec = {
   name: "man",
   summary: "Print the manual page.",
-  details: "All that the help of every command says, in the form that `man` shows.",
+  details: "The help of all commands as one page, in the format of `man`.",
   options: [],
   examples: ["man | man -l -", "man > ~/.local/share/man/man1/lqa.1"],
   load: () => import("./commands/man.ts"),

@@ -1,5 +1,5 @@
 /**
- * The commands about signatures, as entries of the command table: sign, verify-signature.
+ * Command table entries of the signature commands: sign, verify-signature.
  *
  * @module
  */
@@ -10,15 +10,15 @@ const SIGNATURE_OPTION: OptionSpec = {
   name: "signature",
   type: "text",
   placeholder: "<path>",
-  defaultText: "the name of the file with .sig behind it",
-  help: "The signature file: a Sigstore bundle, as OpenSSF model signing has it.",
+  defaultText: "the name of the file plus .sig",
+  help: "The signature file: a Sigstore bundle, as in OpenSSF model signing.",
 };
 
 export const SIGN: CommandSpec = {
   name: "sign",
   summary: "Sign an .lqa file.",
   details:
-    "Validates the file and writes a detached signature over its SHA-256 and its file id. `model_signing verify key` accepts it too. The passphrase of an encrypted key is taken from the environment variable LQA_KEY_PASSPHRASE.",
+    "Validates the file and writes a detached signature over its SHA-256 and its file id. `model_signing verify key` accepts it too. For an encrypted key, put the passphrase into the environment variable LQA_KEY_PASSPHRASE.",
   positional: { placeholder: "<file.lqa>", many: false, help: "The file to sign." },
   options: [
     {
@@ -40,7 +40,7 @@ export const VERIFY_SIGNATURE: CommandSpec = {
   name: "verify-signature",
   summary: "Verify that the owner of a key signed an .lqa file.",
   details:
-    "Checks the signature, validates the file, and compares both. Takes signatures of `lqa sign` and, for a single file, of `model_signing sign key`. Exit code 1: do not use the file as signed.",
+    "Checks the signature, validates the file, and compares both. Accepts signatures of `lqa sign` and, for a single file, of `model_signing sign key`. Exit code 1 means: do not trust the file as signed.",
   positional: { placeholder: "<file.lqa>", many: false, help: "The signed file." },
   options: [
     {
@@ -48,7 +48,7 @@ export const VERIFY_SIGNATURE: CommandSpec = {
       type: "text",
       placeholder: "<public.pem>",
       required: true,
-      help: "The public key of the signer in PEM, from a source that you trust.",
+      help: "The public key of the signer in PEM, from a source you trust.",
     },
     SIGNATURE_OPTION,
     JSON_OPTION,

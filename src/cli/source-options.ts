@@ -1,5 +1,5 @@
 /**
- * Options that say how to read an adapter, shared by the commands that read one, and their values.
+ * Options that control how an adapter is read, shared by the commands that read one.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { DialectName, ReadSettings } from "../adapters/dialect.ts";
 import { type Arguments, numberOption, type OptionSpec, textOption } from "./command.ts";
 import { printable } from "./format.ts";
 
-/** Names of the dialects, as the options take them. */
+/** The dialects, as the options spell them. */
 export const DIALECT_NAMES: readonly DialectName[] = [
   "peft",
   "kohya",
@@ -25,36 +25,36 @@ export const SOURCE_OPTIONS: readonly OptionSpec[] = [
     type: "text",
     placeholder: "<dialect>",
     values: DIALECT_NAMES,
-    defaultText: "what the adapter looks like",
+    defaultText: "detected from the adapter",
     help: "The dialect of the adapter.",
   },
   {
     name: "alpha",
     type: "number",
     placeholder: "<n>",
-    help: "For dialects that keep alpha outside their files (loralib, MLX): the multiplier is alpha / rank. Of several adapters, for those whose files have none.",
+    help: "For dialects that keep alpha outside their files (loralib, MLX): the multiplier is alpha / rank. With several adapters, it applies to those whose files have none.",
   },
   {
     name: "multiplier",
     type: "number",
     placeholder: "<n>",
-    help: "Instead of --alpha, what ΔW is multiplied by.",
+    help: "Instead of --alpha: the multiplier of ΔW itself.",
   },
   {
     name: "expert-layout",
     type: "text",
     placeholder: "<layout>",
     values: ["out-in", "in-out"],
-    help: "PEFT from 0.19 on with target_parameters: whether the base stores experts as (experts, out, in) or (experts, in, out).",
+    help: "For target_parameters of PEFT 0.19 and later: whether the base stores experts as (experts, out, in) or (experts, in, out).",
   },
   {
     name: "keep-unsupported",
     type: "flag",
-    help: "Carry tensors of other methods than LoRA (LoKr, LoHa, …) along unchanged, instead of refusing the adapter.",
+    help: "Keep tensors of methods other than LoRA (LoKr, LoHa, …) unchanged, instead of refusing the adapter.",
   },
 ];
 
-/** How to read the adapter, as asked. */
+/** The requested reader options. */
 export function sourceSettings(args: Arguments): ReadSettings & { readonly from: DialectName | undefined } {
   // The command table has checked every word.
   return {
@@ -66,7 +66,7 @@ export function sourceSettings(args: Arguments): ReadSettings & { readonly from:
   };
 }
 
-/** Notes as lines below a summary. */
+/** Formats notes as lines below a summary. */
 export function noteLines(notes: readonly string[]): string[] {
   return notes.map((note) => `  note: ${printable(note)}`);
 }

@@ -1,6 +1,6 @@
 /**
- * `-` where a command takes an adapter or a model of another format: such formats are not read from front to back, so the bytes
- * go to a file in a directory that is removed afterwards. Reports and errors name standard input.
+ * Handles `-` for commands that read an adapter or a model in another format. Such formats need random access, so the bytes
+ * go to a file in a temporary directory. Reports and errors name standard input.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts"
 import { renamed } from "./standard-output.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** What stands in the place of an argument that is `-`, by the names of its options and the places of its positionals. */
+/** The replacements for arguments that are `-`, by option name and by index of the positional argument. */
 interface Places {
   readonly options: readonly string[];
   readonly positionals: readonly number[];
 }
 
-/** Where a command line asks for an adapter or a model from standard input; undefined if nowhere. */
+/** Finds the place where the command line names standard input as an adapter or model; undefined if there is none. */
 export function standardInputs({ positional, options }: CommandSpec, args: Arguments): Places | undefined {
   const places = {
     options: options.flatMap(({ name, standardInput }) =>
@@ -31,9 +31,9 @@ export function standardInputs({ positional, options }: CommandSpec, args: Argum
 }
 
 /**
- * Runs a command with a file of what standard input holds.
+ * Runs a command with a temporary file that holds standard input.
  *
- * @throws LqaError as the command; USAGE if standard input is asked for twice
+ * @throws LqaError as the command; USAGE if `-` is given twice
  */
 export async function withStandardInput(
   { options, positionals }: Places,
@@ -54,7 +54,7 @@ export async function withStandardInput(
   });
 }
 
-/** Writes standard input to a file whose name ends as its first bytes say. */
+/** Copies standard input to a file; its extension follows from the first bytes. */
 async function kept(folder: TemporaryDirectory): Promise<string> {
   const input = process.stdin[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let first = Buffer.alloc(0);
@@ -68,7 +68,7 @@ async function kept(folder: TemporaryDirectory): Promise<string> {
       yield first;
       for (let next = await input.next(); next.done !== true; next = await input.next()) yield next.value;
     } finally {
-      // An error of writing must not leave the process waiting for more.
+      // A write error must not leave the process waiting for more input.
       await input.return?.();
     }
   };
@@ -80,6 +80,6 @@ function ending(first: string): string {
   if (first.startsWith("\x89LQA")) return ".lqa";
   if (first.startsWith("GGUF")) return ".gguf";
   if (first.startsWith("TORT", 4)) return ".onnx_adapter";
-  // A zip archive or a bare pickle: PyTorch's.
+  // A zip archive or a bare pickle: written by PyTorch.
   return first.startsWith("PK") || first.startsWith("\x80") ? ".bin" : ".safetensors";
 }

@@ -1,7 +1,7 @@
 /**
- * `-` where a command writes a file: what it writes goes to standard output, whole or not at all.
+ * Handles `-` for commands that write a file: the output goes to standard output, whole or not at all.
  *
- * The command writes a file of its own, in a directory that is removed afterwards; its report goes to standard error.
+ * The command writes a file in a temporary directory, which is then copied. Its report goes to standard error.
  *
  * @module
  */
@@ -13,20 +13,20 @@ import { withTemporaryDirectory } from "../node/files/temporary.ts";
 import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** What the one file of a dialect is called, where that is not the usual ending. */
+/** File name of the dialects with one file that do not use the usual extension. */
 const ENDINGS: Readonly<Record<string, string>> = { gguf: ".gguf", onnx: ".onnx_adapter" };
 
-/** A place among the arguments that names what is written. */
+/** A place among the arguments that names an output. */
 export interface OutputPlace {
-  /** As it is written, for messages. */
+  /** The argument as the user types it, for messages. */
   readonly name: string;
-  /** How a file there usually ends. */
+  /** The usual extension of the file. */
   readonly ending: string;
   /** The arguments with a path in this place. */
   with(path: string): Arguments;
 }
 
-/** Where a command line asks to write to standard output; undefined if nowhere. */
+/** Finds the place where the command line names standard output; undefined if there is none. */
 export function standardOutputPlace(
   { positional, options }: CommandSpec,
   args: Arguments,
@@ -50,9 +50,9 @@ export function standardOutputPlace(
 }
 
 /**
- * Runs a command that is asked to write to standard output.
+ * Runs a command whose output is standard output.
  *
- * @throws LqaError as the command; USAGE if what it wrote is a directory
+ * @throws LqaError as the command; USAGE if its output is a directory
  */
 export async function toStandardOutput(
   place: OutputPlace,
@@ -90,7 +90,7 @@ async function copyOut(path: string): Promise<void> {
   }
 }
 
-/** Runs something with a path; its reports and errors name what the path stands for. @throws as `run` */
+/** Runs a function with a temporary path; its reports and errors name standard output instead. @throws as `run` */
 export async function renamed<T>(
   path: string,
   name: string,
@@ -116,7 +116,7 @@ function withoutPath(error: unknown, path: string, name: string): unknown {
   return new LqaError(error, { expected, actual, offset, advice, where, cause: error });
 }
 
-/** Waits until a piece is on its way: a slow reader must not fill the memory. */
+/** Waits until a piece is written, so that a slow reader does not fill the memory. */
 function written(piece: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
     process.stdout.write(piece, () => resolve());

@@ -1,5 +1,5 @@
 /**
- * `-` among the arguments of a command, in the places where the command itself takes nothing but paths.
+ * Handles `-` among the arguments in the places where the command itself accepts only paths.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { standardInputs, withStandardInput } from "./standard-input.ts";
 import { standardOutputPlace, toStandardOutput } from "./standard-output.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** Runs a command between the standard streams that its arguments ask for. @throws LqaError as the command, and USAGE */
+/** Runs a command with the standard streams that its arguments name. @throws LqaError as the command, and USAGE */
 export async function throughStreams(
   command: CommandSpec,
   args: Arguments,

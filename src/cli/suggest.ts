@@ -1,15 +1,15 @@
 /**
- * "Did you mean …?": the nearest known word to a misspelt one.
+ * "Did you mean …?": finds the known word nearest to a misspelt one.
  *
  * @module
  */
 
-/** The known word that is most likely meant, or undefined if none is near enough to be worth a guess. */
+/** The known word that the user most likely meant; undefined if none is near enough. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = 1 + Math.min(3, Math.floor(Math.max(word.length, 2) / 2));
   for (const candidate of known) {
-    // A beginning of the word is as good as one typing error: `--prof`, `enc`.
+    // A prefix counts as one typing error: `--prof`, `enc`.
     const distance = word.length > 1 && candidate.startsWith(word) ? 1 : editDistance(word, candidate);
     if (distance < bestDistance) {
       best = candidate;
@@ -19,7 +19,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best;
 }
 
-/** Number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. */
+/** Number of insertions, deletions, replacements and swaps of adjacent characters that turn `a` into `b`. */
 export function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);

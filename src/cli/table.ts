@@ -1,14 +1,14 @@
 /**
- * The command table: everything the command line understands, in one place.
+ * The command table: the whole command line interface in one place.
  *
- * Parsing, usage errors, `--help` and the suggestions for misspelt words are all derived from it, so that none of them
- * can disagree with another. A command's code is loaded only when the command runs.
+ * Parsing, usage errors, `--help` and suggestions for misspelt words derive from it, so they cannot disagree. A command's
+ * code is loaded only when the command runs.
  *
  * @module
  */
-import type { CommandSpec, OptionSpec, ProgramTable } from "./command.ts";
+import { type CommandSpec, inSection, type OptionSpec, type ProgramTable } from "./command.ts";
 import { CONVERT, DECODE } from "./convert-spec.ts";
-import { ALIGN_OPTION, FLOOR_OPTION, METHOD_OPTIONS } from "./encode-options.ts";
+import { FILE_OPTIONS, FLOOR_OPTION, GOAL_OPTIONS, METHOD_OPTIONS } from "./encode-options.ts";
 import { EXTRACT } from "./extract-spec.ts";
 import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
 import { FLEET_COMMANDS } from "./fleet-specs.ts";
@@ -23,60 +23,67 @@ const WORKERS_OPTION: OptionSpec = {
   placeholder: "<n>",
   pattern: /^([1-9]|[1-5]\d|6[0-4])$/,
   expects: "a whole number from 1 to 64",
-  defaultText: "one for each core, for large adapters",
-  help: "Threads that encode. The file is the same, whatever their number.",
+  defaultText: "one per core, for large adapters",
+  help: "Number of threads that encode. It does not change the file.",
 };
 
 const ENCODE: CommandSpec = {
   name: "encode",
   summary: "Turn LoRA adapters into .lqa files.",
   details:
-    "Reads a directory, or a file with the adapter_config.json beside it, of any dialect (lqa encode --help lists them at --from), and says how many bits each parameter costs and how far the result is from the original. With --out-dir, many adapters: what is there already is kept, and one that cannot be encoded does not stop the others.",
+    "Reads an adapter in any dialect that --from lists: a directory, or a weights file next to its configuration. Reports the bits per parameter and the error against the original. With --out-dir it encodes many adapters (rerun to resume); an adapter that cannot be encoded does not stop the others.",
   positional: {
     placeholder: "<dir|file>...",
     many: true,
     standardInput: () => true,
-    help: "Adapters; - for a file on standard input; with --out-dir also directories of them and patterns.",
+    help: "Adapters; - for a file on standard input. With --out-dir also patterns and directories of adapters.",
   },
   options: [
-    {
-      name: "output",
-      short: "o",
-      type: "text",
-      placeholder: "<file>",
-      standardOutput: ".lqa",
-      defaultText: "the adapter's name with .lqa, in this directory",
-      help: "The .lqa file to write; - for standard output.",
-    },
-    {
-      name: "out-dir",
-      type: "text",
-      placeholder: "<dir>",
-      help: "Instead of --output, the directory to write one .lqa file for each adapter into.",
-    },
-    ...SOURCE_OPTIONS,
+    ...GOAL_OPTIONS,
+    ...inSection("Output", [
+      {
+        name: "output",
+        short: "o",
+        type: "text",
+        placeholder: "<file>",
+        standardOutput: ".lqa",
+        defaultText: "the adapter's name plus .lqa, in the current directory",
+        help: "The .lqa file to write; - for standard output.",
+      },
+      {
+        name: "out-dir",
+        type: "text",
+        placeholder: "<dir>",
+        help: "Instead of --output: a directory that gets one .lqa file per adapter.",
+      },
+      FORCE_OPTION,
+      JSON_OPTION,
+    ]),
+    ...inSection("Input", [
+      {
+        name: "calibration",
+        type: "text",
+        placeholder: "<file>",
+        help: "Measurements from running the base model, so that bits go where they change answers most: a file of lqa calibrate or lqa tune (Python package), an importance matrix of llama.cpp, or a safetensors file with moments [in] or activations [samples, in] under the modules' names.",
+      },
+      {
+        name: "base",
+        type: "text",
+        placeholder: "<model>",
+        help: "The base model: a safetensors file, shards or their directory. The file then holds a digest of the weights that the adapter changes, so that lqa validate --base and lqa decode --merge detect a different model with the same shapes.",
+      },
+      ...SOURCE_OPTIONS,
+    ]),
     ...METHOD_OPTIONS,
-    {
-      name: "calibration",
-      type: "text",
-      placeholder: "<file>",
-      help: "What running the base model says of the adapter: a file of lqa calibrate or lqa tune (Python package), an importance matrix of llama.cpp, or safetensors with moments [in] or activations [samples, in] under the modules' names. Bits then go where they change answers most.",
-    },
-    {
-      name: "base",
-      type: "text",
-      placeholder: "<model>",
-      help: "The base model: a safetensors file, shards or their directory. A digest of the weights that the adapter changes is written into the file; lqa validate --base and lqa decode --merge then notice another model of the same shapes.",
-    },
-    {
-      name: "unweighted",
-      type: "flag",
-      help: "rd: only measure with --calibration. Otherwise bits follow the sensitivities of the components, or errors are weighted by the square roots of the moments.",
-    },
+    ...inSection("Method", [
+      {
+        name: "unweighted",
+        type: "flag",
+        help: "rd: use --calibration only to report the error. Without this flag bits follow the sensitivities of the components, or the encoder weights errors by the square roots of the moments.",
+      },
+    ]),
+    ...FILE_OPTIONS,
     WORKERS_OPTION,
-    ALIGN_OPTION,
-    FORCE_OPTION,
-    JSON_OPTION,
   ],
   examples: [
     "encode my-adapter",
@@ -86,7 +93,7 @@ const ENCODE: CommandSpec = {
     "encode my-adapter -o my-adapter.lqa --calibration imatrix.gguf",
     "encode my-adapter -o my-adapter.lqa --base base-model",
     "encode my-adapter -o my-adapter.lqa --profile loraquant --variant 3@0.9",
-    "encode my-adapter -o my-adapter.lqa --profile rtn --code-bits 4 --tensors f16",
+    "encode my-adapter --profile rtn --code-bits 4 --tensors f16",
     "encode --out-dir encoded 'adapters/**'",
   ],
   load: () => import("./commands/encode.ts"),
@@ -96,35 +103,35 @@ const INSPECT: CommandSpec = {
   name: "inspect",
   summary: "Show what an .lqa file holds.",
   details:
-    "Checks the structure and the checksums; `lqa validate` checks every rule of the specification. Of an address on the web only the index and the metadata are read, by one or two requests, and the ids are shown as they are stored. With --html, a page is written that draws the file: its bytes, modules, singular values and codes, with what the validator finds, also of a file that is not valid. The page needs no script and no network. For --html all of an address is read.",
+    "Checks the structure and the checksums; `lqa validate` checks every rule of the specification. From a URL it fetches only the index and the metadata, with one or two requests, and shows the stored ids. --html writes a page that draws the file (bytes, modules, singular values, codes) with the findings of the validator, even if the file is invalid. The page needs no script and no network. --html downloads the whole file.",
   positional: {
     placeholder: "<file.lqa|url>",
     many: false,
-    help: "The file to look into; - for standard input, or an http(s) address.",
+    help: "The file to inspect; - for standard input, or an http(s) URL.",
   },
   options: [
     {
       name: "modules",
       type: "flag",
-      help: "Everything: what the bytes are for, all encodings, and every module with its shape and encodings.",
+      help: "Also list the bytes by purpose, all encodings, and every module with its shape and encodings.",
     },
     {
       name: "html",
       type: "text",
       placeholder: "<file>",
       standardOutput: ".html",
-      help: "Write a report with drawings into this file; - for standard output.",
+      help: "Write a report with drawings to this file; - for standard output.",
     },
     {
       name: "source",
       type: "text",
       placeholder: "<path>",
-      help: "--html: the adapter that the file was made from, in any dialect, or another .lqa file. The report then has the error of each module and the rate-distortion bound.",
+      help: "--html: the source adapter in any dialect, or another .lqa file. The report then shows the error of each module and the rate-distortion bound.",
     },
     {
       name: "compare",
       type: "flag",
-      help: "--html: encode the source with every method of `lqa compare` and draw them beside the file. Takes as long as `lqa compare`.",
+      help: "--html: also encode the source with every method of `lqa compare` and draw the results. Takes as long as `lqa compare`.",
     },
     ...SOURCE_OPTIONS,
     { ...FORCE_OPTION, help: "Replace an existing report." },
@@ -144,7 +151,7 @@ const COMPARE: CommandSpec = {
   name: "compare",
   summary: "Encode an adapter with every method and compare.",
   details:
-    "Nothing is kept: signs, plain rounding, LoRAQuant and rd are encoded in memory, decoded and measured. A goal below what the floor allows is a row that says so.",
+    "Encodes in memory with signs, plain rounding, LoRAQuant and rd, then decodes and measures each result. Writes no .lqa file. If --floor makes a goal impossible, its row says so.",
   positional: {
     placeholder: "<dir|file>",
     many: false,
@@ -160,20 +167,20 @@ const COMPARE: CommandSpec = {
       pattern: /^\d{1,2}(\.\d{1,6})?(,\d{1,2}(\.\d{1,6})?){0,31}$/,
       expects: "numbers and commas, such as 1,1.5,2",
       defaultText: "1,1.25,1.5,2,3",
-      help: "rd: bits a weight on disk, one row for each.",
+      help: "rd: bits per weight on disk, one row for each.",
     },
     FLOOR_OPTION,
     {
       name: "all",
       type: "flag",
-      help: "LoRAQuant also with plain rounding, and split as the paper's text says.",
+      help: "Also run LoRAQuant with plain rounding, and with the split of the paper's text.",
     },
     {
       name: "svg",
       type: "text",
       placeholder: "<file>",
       standardOutput: ".svg",
-      help: "Draw the rate-distortion curve into this file; - for standard output.",
+      help: "Draw the rate-distortion curve to this SVG file; - for standard output.",
     },
     WORKERS_OPTION,
     { ...FORCE_OPTION, help: "Replace an existing drawing." },
@@ -204,18 +211,18 @@ export const COMMANDS: readonly CommandSpec[] = [
 
 /** Options that work without a command and with every command. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
-  { name: "help", short: "h", type: "flag", help: "Show help, for a command if one is given." },
+  { name: "help", short: "h", type: "flag", help: "Show help on the program, or on a command." },
   {
     name: "quiet",
     short: "q",
     type: "flag",
-    help: "No report and no progress; errors, and what was asked for as JSON.",
+    help: "Print only errors (and --json output).",
   },
   {
     name: "verbose",
     short: "v",
     type: "flag",
-    help: "Progress as lines, also where no terminal is, and where an error came from.",
+    help: "Print progress as lines, even without a terminal, and stack traces of errors.",
   },
   { name: "version", short: "V", type: "flag", help: "Print the version." },
 ];
@@ -223,14 +230,14 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
 /** Exit codes, as the help lists them. */
 export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
   [0, "done, or valid"],
-  [1, "the file or the adapter is broken"],
+  [1, "the file or the adapter is invalid"],
   [2, "wrong usage, or the system could not read or write"],
-  [3, "fine, but uses something this version does not support"],
-  [4, "larger than a limit"],
+  [3, "valid, but uses something that this version does not support"],
+  [4, "over a limit"],
   [70, "a bug in lqa"],
 ];
 
-/** All of it. */
+/** The whole command line interface. */
 export const TABLE: ProgramTable = {
   commands: COMMANDS,
   globalOptions: GLOBAL_OPTIONS,

@@ -1,8 +1,8 @@
 /**
- * What the commands know of the terminal: two streams, colours, a progress line, and laying out text.
+ * The terminal as the commands see it: two streams, colours, a progress line, and text layout.
  *
- * Results go to stdout; progress and errors for people go to stderr. Colour needs a terminal and no `NO_COLOR`; the
- * progress line needs stderr to be a terminal. A reader that stops reading (`| head`) is no error.
+ * Results go to stdout; progress and errors for people go to stderr. Colour needs a terminal and no `NO_COLOR`; the progress
+ * line needs stderr to be a terminal. A reader that closes the pipe early (`| head`) is not an error.
  *
  * @module
  */
@@ -17,18 +17,20 @@ export interface Terminal {
   out(text: string): void;
   /** Writes to stderr. */
   err(text: string): void;
-  /** Colours for stdout, and for stderr. */
+  /** Columns for wrapped text: those of the terminal or of COLUMNS, from 60 to 100; 80 if unknown. */
+  readonly width: number;
+  /** Colours for stdout and for stderr. */
   readonly colors: Colors;
   readonly errorColors: Colors;
-  /** Whether more is told than usual. */
+  /** Whether to print details. */
   readonly verbose: boolean;
-  /** Shows how far the work is, where somebody watches. */
+  /** Shows progress, if stderr is a terminal or `verbose` is set. */
   progress(done: number, total: number, name: string): void;
   /** Removes the progress line. */
   endProgress(): void;
 }
 
-/** The terminal this process was started in. */
+/** The terminal of this process. */
 export function processTerminal({ verbose = false }: { readonly verbose?: boolean } = {}): Terminal {
   const { stdout, stderr } = process;
   for (const stream of [stdout, stderr]) stream.on("error", onStreamError);
@@ -40,7 +42,7 @@ export function processTerminal({ verbose = false }: { readonly verbose?: boolea
     if (shown) stderr.write("\r\u001b[K");
     shown = false;
   };
-  // Only while progress is shown: a listener lets a signal wait until the work at hand makes a pause.
+  // Only while progress is shown: a listener delays a signal until the current work pauses.
   const onInterrupt = (): void => {
     clear();
     stderr.write("lqa: stopped\n");
@@ -59,13 +61,14 @@ export function processTerminal({ verbose = false }: { readonly verbose?: boolea
       endProgress();
       stderr.write(text);
     },
+    width: textWidth(stdout),
     colors: picocolors.createColors(hasColors(stdout)),
     errorColors: picocolors.createColors(hasColors(stderr)),
     verbose,
     progress(done, total, name) {
       const now = performance.now();
       const line = pace(done, total, now / 1000);
-      // Ten times a second is as fast as anyone reads, once a second as much as anyone keeps.
+      // Ten updates per second are enough to read; one line per second is enough for a log.
       if (now - shownAt < (verbose ? 1000 : 100)) return;
       shownAt = now;
       if ((verbose || stderr.isTTY) && !process.listeners("SIGINT").includes(onInterrupt))
@@ -82,15 +85,12 @@ export function processTerminal({ verbose = false }: { readonly verbose?: boolea
   };
 }
 
-/** The same terminal, which shows errors alone. */
+/** The same terminal, reduced to errors. */
 export function silent(terminal: Terminal): Terminal {
   return { ...terminal, out: () => {}, progress: () => {} };
 }
 
-/**
- * Says how far work is, how fast it goes and how long it will take: `12/60  8.1/s  6 s left`. A total that changes or a count
- * that falls is new work.
- */
+/** Formats progress, rate and remaining time: `12/60  8.1/s  6 s left`. A changed total or a smaller count starts new work. */
 export function progressPace(): (done: number, total: number, seconds: number) => string {
   let begin = { done: 0, total: -1, seconds: 0 };
   let last = 0;
@@ -98,7 +98,7 @@ export function progressPace(): (done: number, total: number, seconds: number) =
     if (total !== begin.total || done < last) begin = { done, total, seconds };
     last = done;
     const [more, elapsed] = [done - begin.done, seconds - begin.seconds];
-    // What a moment and a piece or two say is not worth telling.
+    // Too little time or too few items give no useful rate.
     if (more < 1 || elapsed < 0.5) return `${done}/${total}`;
     const rate = more / elapsed;
     const left = Math.ceil((total - done) / rate);
@@ -112,7 +112,7 @@ export function progressPace(): (done: number, total: number, seconds: number) =
   };
 }
 
-/** A bar of eighths of a character, `width` characters for a share of 1. Anything above nothing is seen. */
+/** A bar in eighths of a character; `width` characters are a share of 1. Any share above 0 is visible. */
 export function bar(share: number, width: number): string {
   if (!(share > 0)) return "";
   const eighths = Math.max(1, Math.round(8 * width * Math.min(1, share)));
@@ -136,7 +136,7 @@ export function columns(rows: readonly (readonly string[])[], right: readonly nu
   );
 }
 
-/** Breaks a text into lines of at most `width` characters, at spaces. */
+/** Wraps a text at spaces to lines of at most `width` characters. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
@@ -160,6 +160,12 @@ function clip(text: string, width: number): string {
   return text.length < width ? text : `${text.slice(0, Math.max(0, width - 2))}…`;
 }
 
+/** Longer lines are hard to read; a narrower column than 60 has no room for the names of options. */
+function textWidth(stream: NodeJS.WriteStream): number {
+  const columns = stream.columns || Number(process.env.COLUMNS) || 80;
+  return Math.min(Math.max(columns, 60), 100);
+}
+
 function hasColors(stream: NodeJS.WriteStream): boolean {
   const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
   if (NO_COLOR !== undefined && NO_COLOR !== "") return false;
@@ -168,7 +174,7 @@ function hasColors(stream: NodeJS.WriteStream): boolean {
 }
 
 function onStreamError(error: Error & { code?: string }): void {
-  // The reader of a pipe went away: nobody is left to tell, and the work is done or worthless.
+  // The reader closed the pipe. There is nothing left to report to, and the work is done or useless.
   if (error.code === "EPIPE") process.exit();
   process.exit(2);
 }

@@ -1,5 +1,5 @@
 /**
- * What `lqa validate` says about files: as JSON (`schema/validate.schema.json` describes it), and as SARIF findings.
+ * The result of `lqa validate`: as JSON (`schema/validate.schema.json` describes it), and as findings for SARIF.
  *
  * @module
  */
@@ -10,15 +10,15 @@ import type { LqaError } from "../errors.ts";
 import { type Described, errorJson } from "./report-error.ts";
 import type { SarifFinding } from "./sarif.ts";
 
-/** What became of one file: it was checked, or it could not be read. */
+/** The outcome of one file: it was checked, or it could not be read. */
 export type Outcome = { readonly path: string } & (
   | { readonly result: Validation; readonly error?: undefined }
   | { readonly error: LqaError; readonly result?: undefined }
 );
 
 /**
- * `{valid, files: [{file, valid, findings, …}]}`. `error` says why a file could not be read, and the first of these stands
- * on top as well.
+ * Builds `{valid, files: [{file, valid, findings, …}]}`. `error` says why a file could not be read; the first such error is
+ * also at the top level.
  */
 export function validateJson(outcomes: readonly Outcome[]): object {
   const files = outcomes.map(({ path, result, error }) =>
@@ -56,7 +56,7 @@ function warningJson({ code, kind, message, advice, where, actual, expected, off
   };
 }
 
-/** Everything that was found, file by file. A file that could not be read is a finding too. */
+/** All findings, file by file. A file that could not be read is a finding too. */
 export function sarifFindings(outcomes: readonly Outcome[]): SarifFinding[] {
   return outcomes.flatMap(({ path, result, error }) => {
     const errors: readonly Described[] = error === undefined ? result.findings : [error];

@@ -1,5 +1,5 @@
 /**
- * `lqa inspect --html`: a file becomes a report, whether it is valid or not.
+ * `lqa inspect --html`: writes the report of a file, valid or not.
  *
  * @module
  */
@@ -53,7 +53,7 @@ export async function writeReport(
 
 function titleOf(path: string): string {
   if (path === STANDARD_INPUT) return "standard input";
-  // The query of an address may hold a signature.
+  // The query of a URL may hold a signature.
   return isAddress(path) ? path.replace(/[?#].*$/, "") : basename(resolve(path));
 }
 

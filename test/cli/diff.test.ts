@@ -60,7 +60,7 @@ describe("lqa diff", () => {
     expect(json("raw.lqa", "again.lqa")).toMatchObject({ identical: true, relativeError: 0 });
     const { code, out } = diff("raw.lqa", "again.lqa", "--exit-code");
     expect(code).toBe(0);
-    expect(out).toContain("Both hold the same.");
+    expect(out).toContain("The adapters are the same.");
   });
 
   it("measures each module of a file against its source, as encode reports it", () => {

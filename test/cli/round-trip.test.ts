@@ -122,7 +122,7 @@ describe("lqa encode", () => {
     expect(sound.code).toBe(0);
     expect(sound.out).not.toContain("warning");
     const starved = lqa("encode", source, "-o", path, "--profile", "sign", "--force");
-    expect(starved.out).toMatch(/warning: \d+ of 4 modules lost over half of their energy; take more bits/);
+    expect(starved.out).toMatch(/warning: \d+ of 4 modules lost over half of their energy; use more bits/);
     expect(lqa("encode", source, "-o", path, "--quality", "near-lossless", ...json).json()).toMatchObject({
       taskRisk: false,
       quality: "near-lossless",

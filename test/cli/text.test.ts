@@ -19,6 +19,7 @@ function memoryTerminal(): Terminal & { readonly written: { out: string; err: st
     err: (text) => {
       written.err += text;
     },
+    width: 80,
     colors,
     errorColors: colors,
     verbose: false,

@@ -31,11 +31,22 @@ describe("help", () => {
     },
   );
 
-  it("fits into 90 columns", () => {
-    for (const { name } of COMMANDS) {
-      for (const line of lqa(name, "--help").out.split("\n"))
-        expect(line.length, line).toBeLessThanOrEqual(90);
+  it.each([80, 120])("fits into a terminal of %d columns", (columns) => {
+    const env = { COLUMNS: String(columns) };
+    for (const words of [[], ...COMMANDS.map(({ name }) => name.split(" "))]) {
+      for (const line of lqaIn({ env }, ...words, "--help").out.split("\n"))
+        expect(line.length, line).toBeLessThanOrEqual(columns);
     }
+  });
+
+  it("lists the goals of encode first, and every option under one heading", () => {
+    const { out } = lqa("encode", "--help");
+    const headings = [...out.matchAll(/^[A-Z].*$/gm)].map(([line]) => line);
+    const wanted = ["Goal (at most one, with --profile rd)", "Output", "Input", "Method", "File", "Options"];
+    expect(headings.filter((line) => wanted.includes(line))).toEqual(wanted);
+    const { options } = COMMANDS.find(({ name }) => name === "encode")!;
+    for (const { name } of options)
+      expect(out.match(new RegExp(`^ {2}(-., | {4})--${name}\\b(?!-)`, "gm"))).toHaveLength(1);
   });
 
   it("is what no words at all get, as an error", () => {
@@ -91,7 +102,7 @@ describe("a wrong word", () => {
     expect(err).toMatch(/^lqa: LQA-X004 USAGE: /);
   });
 
-  it("is told as JSON to whoever asked for JSON", () => {
+  it("is printed as JSON with --json", () => {
     const run = lqa("encode", "--json", "--oops");
     expect(run.code).toBe(2);
     expect(run.err).toBe("");

@@ -1,5 +1,5 @@
 /**
- * `lqa compare`: what every method makes of one adapter, as a table and as a curve.
+ * `lqa compare`: encode one adapter with every method and print a table and a curve.
  *
  * @module
  */
@@ -38,7 +38,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     const drawing = drawRdCurve(comparisonCurve(comparison, basename(resolve(input))));
     await writeFileAtomic(svg, new TextEncoder().encode(drawing), writing);
   }
-  // As with `encode`: a drawing on stdout is not followed by a report.
+  // As in `encode`: a drawing on stdout is not followed by a report.
   const print = svg !== undefined && /^\/dev\/(stdout|fd\/1)$/.test(svg) ? terminal.err : terminal.out;
   if (args.values.has("json")) {
     print(jsonText({ ...comparison, svg: svg ?? null }, jsonNumber));
@@ -49,7 +49,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     terminal.colors.bold(`${printable(input)}: ${count(parameters)} parameters in ${modules}`),
     ...table(comparison, terminal),
     "",
-    ...wrap(matchText(comparison), 88),
+    ...wrap(matchText(comparison), terminal.width),
     ...(svg === undefined ? [] : [`The curve is in ${printable(svg)}.`]),
     "",
     ...NOTES.map((note) => terminal.colors.dim(note)),
@@ -58,7 +58,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   return 0;
 }
 
-/** What was asked for; the command table has checked the words, the library checks the numbers. */
+/** The requested options. The command table has checked the words; the library checks the numbers. */
 function chosen(args: Arguments): CompareOptions {
   const bits = textOption(args, "bits")?.split(",").map(Number);
   const floor = numberOption(args, "floor");
@@ -70,11 +70,11 @@ function chosen(args: Arguments): CompareOptions {
 }
 
 const NOTES = [
-  "counted: bits a weight for codes, scales and zero points, as the LoRAQuant paper counts",
-  "on disk: bits a weight of the whole file but plain tensors",
-  "lost: share of the energy of ΔW that is not in the decoded file",
-  "gain: how much of ΔW is left along itself; below 1 the adapter is weakened",
-  "at gain 1: what would be lost with one factor for each module that undoes the weakening",
+  "counted: bits per weight for codes, scales and zero points, as the LoRAQuant paper counts",
+  "on disk: bits per weight of the whole file, without plain tensors",
+  "lost: share of the energy of ΔW that the decoded file does not have",
+  "gain: strength of the decoded ΔW along the original; below 1 the adapter is weaker",
+  "at gain 1: energy lost if each module were rescaled to gain 1",
   "above bound: distance to the Gaussian rate-distortion bound at the bits on disk",
 ];
 
@@ -116,20 +116,20 @@ function table({ rows, floor }: Comparison, { colors }: Terminal): string[] {
   ];
 }
 
-/** Why a row has no figures, and what would have some. */
+/** Explains why a row has no figures, and which setting would have some. */
 function unmetText({ leastBits }: ComparedMethod, floor: number): string {
   return `needs at least ${leastBits === undefined ? "more" : leastBits.toFixed(3)} bits at floor ${floor}`;
 }
 
 function matchText({ match, floor }: Comparison): string {
-  if (match === undefined) return "There is no error of loraquant 3@0.9 that rd could match.";
+  if (match === undefined) return "loraquant 3@0.9 has no error, so there is nothing for rd to match.";
   const { method, relativeError, bits, rdBits, rdRelativeError } = match;
-  // A floor can cost more bits than the error asks for; then it is the floor that is seen.
+  // A floor can cost more bits than the error goal needs; then the table shows the cost of the floor.
   const lost = rdRelativeError < relativeError * 0.97 ? `, losing ${percent(rdRelativeError)},` : "";
   return `rd --fit least-squares reaches the error of ${method} (${percent(relativeError)} lost) at ${rdBits.toFixed(3)} bits on disk${lost} instead of ${bits.toFixed(3)} (floor ${floor}).`;
 }
 
-/** JSON has no Infinity, and no undefined. */
+/** JSON has no Infinity and no undefined; both become null. */
 function jsonNumber(_key: string, value: unknown): unknown {
   return value === undefined || (typeof value === "number" && !Number.isFinite(value)) ? null : value;
 }

@@ -1,5 +1,5 @@
 /**
- * `lqa completion`: the script for a shell.
+ * `lqa completion`: print the completion script for a shell.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * `lqa convert`: an adapter of one dialect becomes one of another.
+ * `lqa convert`: convert an adapter from one dialect to another.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * `lqa decode`: an `.lqa` file becomes an adapter directory again.
+ * `lqa decode`: convert an `.lqa` file back to an adapter directory.
  *
  * @module
  */
@@ -71,8 +71,8 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 }
 
 /**
- * Refuses a base model whose layers have other shapes than the file's, as `lqa validate --base` does. A base in GGUF is
- * taken at its word: what is read of it has no shapes.
+ * Refuses a base model whose layers have other shapes than the file's, as `lqa validate --base` does. A GGUF base is not
+ * checked, because its configuration has no layer shapes.
  *
  * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE …
  */
@@ -83,7 +83,7 @@ async function assertBase(source: string | Uint8Array, path: string): Promise<vo
   if (first !== undefined) throw first;
 }
 
-/** A directory of the file's name. @throws LqaError USAGE where the name has no ending that could be left out */
+/** Derives a directory name from the file's name. @throws LqaError USAGE if the name has no extension to remove */
 function defaultOutput(input: string): string {
   const name = basename(input);
   if (/^.+\.lqa$/i.test(name)) return name.slice(0, -4);
@@ -94,7 +94,7 @@ function defaultOutput(input: string): string {
   });
 }
 
-/** Options that say how to write an adapter, and nothing about a model. */
+/** Options that apply to adapters and not to merged models. */
 const NOT_MERGED = ["to", "base", "portable", "force"];
 
 async function merge(

@@ -1,5 +1,5 @@
 /**
- * `lqa diff`: what differs between two adapters, of which each is an `.lqa` file or what one is made from.
+ * `lqa diff`: compare two adapters. Each is an `.lqa` file or an adapter in any dialect.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { STANDARD_INPUT } from "../open-input.ts";
 import { sourceSettings } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
-/** Lines of one kind that are printed for people; `--json` has all. */
+/** Maximum number of lines of one kind in the report; `--json` has all of them. */
 const SHOWN = 20;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
@@ -37,7 +37,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 function report(x: string, y: string, diff: AdapterDiff, { colors }: Terminal): string[] {
   const { modules, tensors, metadata } = diff;
   const lines = [colors.bold(`${printable(x)} → ${printable(y)}`)];
-  if (diff.identical) return [...lines, "Both hold the same."];
+  if (diff.identical) return [...lines, "The adapters are the same."];
   const some = (title: string, items: readonly string[]): void => {
     if (items.length === 0) return;
     lines.push("", colors.bold(title), ...items.slice(0, SHOWN).map((item) => `  ${item}`));
@@ -50,7 +50,7 @@ function report(x: string, y: string, diff: AdapterDiff, { colors }: Terminal): 
     columns(
       byError(modules.changed).map(({ name, fields, relativeError }) => [
         printable(name),
-        relativeError === undefined ? "other shape" : `error ${percent(relativeError)}`,
+        relativeError === undefined ? "different shape" : `error ${percent(relativeError)}`,
         fields.map(fieldText).join(", "),
       ]),
     ),
@@ -71,7 +71,7 @@ function report(x: string, y: string, diff: AdapterDiff, { colors }: Terminal): 
   return [...lines, "", `error of all modules: ${percent(diff.relativeError)} of ‖ΔW‖²`];
 }
 
-/** The largest error first; before them what has another shape. */
+/** Sorts by error, largest first; modules with different shapes come before all others. */
 function byError(modules: AdapterDiff["modules"]["changed"]): AdapterDiff["modules"]["changed"] {
   const size = ({ relativeError }: (typeof modules)[number]): number =>
     relativeError ?? Number.POSITIVE_INFINITY;

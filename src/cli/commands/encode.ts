@@ -1,5 +1,5 @@
 /**
- * `lqa encode`: an adapter becomes an `.lqa` file, and its price in bits and error is told.
+ * `lqa encode`: encode an adapter to an `.lqa` file and report its bits and error.
  *
  * @module
  */
@@ -19,14 +19,14 @@ import { worstExitCode } from "../report-error.ts";
 import { noteLines, sourceSettings } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
-/** How many modules the summary names. */
+/** Maximum number of modules that the summary names. */
 const WORST = 3;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const named = textOption(args, "output");
   const folder = textOption(args, "out-dir");
   const asked = { ...sourceSettings(args), ...encodeSettings(args), force: args.values.has("force") };
-  // A wrong combination is told before anything is read.
+  // Report a wrong combination of options before reading anything.
   resolveOptions(asked);
   if (folder !== undefined && named === undefined) return await runMany(args, folder, asked, terminal);
   const [input, ...more] = args.positionals;
@@ -41,19 +41,19 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   }
   const result = await encodeFile(input, output, { ...asked, onProgress: terminal.progress });
   terminal.endProgress();
-  // With the file itself on stdout, the report must not follow it into the same pipe.
+  // If the file itself goes to stdout, the report must not follow it into the same pipe.
   const print = /^\/dev\/(stdout|fd\/1)$/.test(output) ? terminal.err : terminal.out;
   if (args.values.has("json")) print(jsonText(encodeJson(result)));
   else print(`${summary(input, output, result, terminal)}\n`);
   return 0;
 }
 
-/** The adapter's own name, in the working directory. */
+/** Default output: the adapter's name with `.lqa`, in the working directory. */
 function defaultOutput(input: string): string {
   return `${basename(resolve(input)).replace(WEIGHTS_ENDING, "") || "adapter"}.lqa`;
 }
 
-/** Many adapters; the exit code is the worst of theirs. */
+/** Encodes many adapters. The exit code is the most severe of theirs. */
 async function runMany(
   args: Arguments,
   folder: string,
@@ -109,7 +109,7 @@ function manyLines(items: readonly EncodedItem[], folder: string, { colors }: Te
   ];
 }
 
-/** Every setting has its key; null where the profile has no such choice, or it was left open. */
+/** Every setting has a key; the value is null if the profile has no such setting or the user left it open. */
 const NO_SETTINGS = {
   profile: null,
   quality: null,
@@ -169,12 +169,12 @@ function encodeJson(result: EncodedFile): object {
   };
 }
 
-/** The profile and what it was told, e.g. `loraquant variant=2@0.8 …`. */
+/** The profile and its settings, e.g. `loraquant variant=2@0.8 …`. */
 function settingsText({ profile, ...rest }: EncodedFile["settings"]): string {
   return [profile, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(" ");
 }
 
-/** Plain tensors with their bytes, and what rounding them lost. */
+/** Plain tensors: their bytes, and the rounding error. */
 function tensorsText({ tensors, tensorBytes, narrowed }: EncodedFile): string {
   const stored = `${count(tensors)}, ${size(tensorBytes)}`;
   if (narrowed === undefined || narrowed.tensors === 0) return stored;
@@ -184,17 +184,17 @@ function tensorsText({ tensors, tensorBytes, narrowed }: EncodedFile): string {
   return `${stored}; ${count(narrowed.tensors)} rounded to F16, ${percent(narrowed.relativeError)} of their energy lost${most}`;
 }
 
-/** Infinite (no noise at all), undefined and absent ratios have no number in JSON. */
+/** JSON has no number for ratios that are infinite (no noise), undefined or absent. */
 function finite(value: number | undefined): number | null {
   return value !== undefined && Number.isFinite(value) ? value : null;
 }
 
-/** What is lost as the layers' outputs show it, and which modules that is known of. */
+/** The error of the layers' outputs, the divergence, and which modules the calibration file covers. */
 function outputRows({ outputError, divergence, calibration }: EncodedFile): string[][] {
   if (calibration === undefined) return [];
   const { file, matched, missing, unmatched } = calibration;
   const without = missing.length === 0 ? "" : `, ${count(missing.length)} without`;
-  const unused = unmatched.length === 0 ? "" : `; ${count(unmatched.length)} of its tensors not used`;
+  const unused = unmatched.length === 0 ? "" : `; ${count(unmatched.length)} of its tensors unused`;
   return [
     ...(outputError === undefined
       ? []
@@ -211,22 +211,22 @@ function outputRows({ outputError, divergence, calibration }: EncodedFile): stri
   ];
 }
 
-/** Says what weight errors like this one did to tasks. */
+/** Compares the error with errors that changed task results in the benchmarks. */
 function riskLines({ taskRisk, relativeError, settings }: EncodedFile): string[] {
   if (!taskRisk) return [];
   const advice =
     settings.profile === "rd" ? "a higher --quality or more --bits" : "more bits, or --profile rd";
   return [
     `  warning: ${percent(relativeError)} of the energy of ΔW is lost. From ${percent(TASK_RISK_ERROR)} on, some adapters answer worse`,
-    `           (docs/results.md): try this one on its task, or take ${advice}.`,
+    `           (docs/results.md): test this one on its task, or use ${advice}.`,
   ];
 }
 
-/** Says how many modules hardly anything is left of. */
+/** Names the modules that lost most of their energy. */
 function weakLines({ droppedModules, weakModules, modules, settings }: EncodedFile): string[] {
   if (weakModules === 0) return [];
   const dropped = droppedModules === 0 ? "" : `, and ${count(droppedModules)} of them everything`;
-  const advice = settings.profile === "rd" ? "take more --bits or a higher --quality" : "take more bits";
+  const advice = settings.profile === "rd" ? "use more --bits or a higher --quality" : "use more bits";
   return [
     `  warning: ${count(weakModules)} of ${counted(modules.length, "module")} lost over half of their energy${dropped}; ${advice} to keep more.`,
   ];

@@ -1,6 +1,6 @@
 /**
- * `lqa explain`: what an error code means, or what a clause of the specification says. Both are read from the package's own
- * `spec/`, which is at the same distance from `src/cli/commands` and from `dist/cli/commands`.
+ * `lqa explain`: explain an error code or print a clause of the specification. It reads both from the package's own `spec/`,
+ * which has the same relative path from `src/cli/commands` and from `dist/cli/commands`.
  *
  * @module
  */
@@ -11,8 +11,6 @@ import type { Arguments } from "../command.ts";
 import { jsonText } from "../format.ts";
 import { nearest } from "../suggest.ts";
 import { type Terminal, wrap } from "../terminal.ts";
-
-const WIDTH = 88;
 
 interface CatalogueEntry {
   readonly code: string;
@@ -31,7 +29,7 @@ interface Catalogue {
 interface Clause {
   readonly number: string;
   readonly title: string;
-  /** Markdown, as in the specification. */
+  /** Markdown source, as in the specification. */
   readonly text: string;
 }
 
@@ -59,7 +57,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   }
   const { red, dim } = terminal.colors;
   const fact = (label: string, text: string): string[] =>
-    wrap(text, WIDTH - 16).map((line, i) => `  ${dim((i === 0 ? label : "").padEnd(14))}${line}`);
+    wrap(text, terminal.width - 16).map((line, i) => `  ${dim((i === 0 ? label : "").padEnd(14))}${line}`);
   const lines = [
     `${red(`LQA-${code}`)} ${kind}`,
     ...fact("meaning", summary),
@@ -87,12 +85,12 @@ function findClause(specification: string, number: string): Clause | undefined {
   return { number, title, text: text.trim() };
 }
 
-/** Paragraphs are broken at spaces; tables and code stay as they are. */
-function clauseText({ number, title, text }: Clause, { colors }: Terminal): string {
+/** Wraps paragraphs; leaves tables and code unchanged. */
+function clauseText({ number, title, text }: Clause, { colors, width }: Terminal): string {
   let code = false;
   const lines = text.split("\n").flatMap((line) => {
     if (line.startsWith("```")) code = !code;
-    return code || line.startsWith("|") ? [line] : wrap(line, WIDTH - 2);
+    return code || line.startsWith("|") ? [line] : wrap(line, width - 2);
   });
   return [
     colors.bold(`Clause ${number}, ${title}`),

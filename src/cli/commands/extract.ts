@@ -1,5 +1,5 @@
 /**
- * `lqa extract`: the difference of two models becomes an adapter, and what it holds of the change is told.
+ * `lqa extract`: turn the difference of two models into an adapter, and report how much of the change it holds.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, jsonText, percent, printable, size } from "../format.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
-/** How many modules and tensors the summary names. */
+/** Maximum number of modules and tensors that the summary names. */
 const SHOWN = 3;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
@@ -20,7 +20,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     onProgress: terminal.progress,
   });
   terminal.endProgress();
-  // With the file itself on stdout, the report must not follow it into the same pipe.
+  // If the file itself goes to stdout, the report must not follow it into the same pipe.
   const print = /^\/dev\/(stdout|fd\/1)$/.test(output) ? terminal.err : terminal.out;
   if (args.values.has("json")) print(jsonText(extractJson(result)));
   else print(`${summary(output, result, args.values.has("modules"), terminal)}\n`);
@@ -107,7 +107,7 @@ function summary(output: string, result: ExtractedFile, all: boolean, { colors }
       `${encoded.settings.profile}, ${bits}, ${percent(encoded.relativeError)} of that energy lost, SNR ${decibels(encoded.snrDb)}`,
     ]);
   }
-  if (result.fanInFanOut) rows.push(["layout", "linear weights stored (in, out)"]);
+  if (result.fanInFanOut) rows.push(["layout", "linear weights stored as (in, out)"]);
   if (kept.length > 0) rows.push(["kept whole", counted(kept.length, "tensor")]);
   rows.push(["unchanged", counted(result.unchanged, "tensor")]);
   if (result.filtered > 0) rows.push(["not chosen", counted(result.filtered, "tensor")]);
@@ -132,7 +132,7 @@ function ranks({ modules, energy, rank }: ExtractedFile): string {
   const [least, most] = [all[0], all[all.length - 1]];
   const text = least === most ? String(most) : `${least} to ${most}`;
   if (energy === null) return text;
-  // What rounding takes from a share does not count as missing.
+  // The rounding of a share to digits does not count as missing energy.
   const short = modules.filter(({ share }) => share < energy - 1e-6).length;
   const missed = short === 0 ? "" : ` (${counted(short, "module")} would need more than ${rank})`;
   return `${text} for ${percent(energy)} of each${missed}`;
@@ -149,11 +149,11 @@ function moduleLines({ modules }: ExtractedFile, all: boolean, colors: Terminal[
     module.relativeNorm === null ? "" : `${percent(module.relativeNorm)} of ‖W‖`,
     `σ₁ ${module.largest.toPrecision(3)}`,
   ]);
-  const title = all ? "modules" : "least held";
+  const title = all ? "modules" : "least kept";
   return ["", colors.bold(title), ...columns(table, [1, 2, 3]).map((line) => `  ${line}`)];
 }
 
-/** What the adapter does not have: said loudly, since whoever loads it would not notice. */
+/** Warns loudly about what the adapter does not have, because a user who loads it would not notice. */
 function lostLines(
   lost: readonly RestTensor[],
   result: ExtractedFile,
@@ -174,7 +174,7 @@ function lostLines(
     ),
     ...columns(table, [1, 2]).map((line) => `  ${line}`),
     ...(more > 0 ? [`  and ${count(more)} more, see --modules`] : []),
-    "  --embeddings makes modules of embeddings and output heads; --keep-rest keeps whole what is left.",
+    "  --embeddings turns embeddings and output heads into modules; --keep-rest stores the remaining tensors whole.",
   ];
 }
 

@@ -1,5 +1,5 @@
 /**
- * `lqa fleet report`: the catalogue of a target, summed up, drawn, written.
+ * `lqa fleet report`: summarize, draw and export the catalogue of a target.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { storesOf } from "../fleet-options.ts";
 import { count, counted, jsonText, printable, ratio, size } from "../format.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
-/** Groups and names that are printed for people; `--json` has more. */
+/** Maximum number of groups and names in the report; `--json` has more. */
 const SHOWN = 10;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
@@ -35,7 +35,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
         yield record;
       }
     };
-    // For both files the records are read twice: they may be more than the memory holds.
+    // With both files the records are read twice, because they may not fit in memory.
     if (jsonl !== undefined) await writeCatalogue(jsonl, "jsonl", rows(), writing);
     else if (parquet !== undefined) await writeCatalogue(parquet, "parquet", rows(), writing);
     else for await (const _record of rows());

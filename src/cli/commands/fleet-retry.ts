@@ -1,5 +1,5 @@
 /**
- * `lqa fleet retry`: failed jobs go back into the queue.
+ * `lqa fleet retry`: put failed jobs back into the queue.
  *
  * @module
  */

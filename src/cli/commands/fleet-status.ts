@@ -1,5 +1,5 @@
 /**
- * `lqa fleet status`: how far the fleet is.
+ * `lqa fleet status`: show the progress of the fleet.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { endSignal, queueOf } from "../fleet-options.ts";
 import { count, counted, jsonText, printable } from "../format.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
-/** Pause between two looks, ms. */
+/** Pause between two polls, in ms. */
 const PACE = 2000;
 
 interface Status extends QueueCounts {
@@ -34,7 +34,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   try {
     for (;;) {
       const status = await look(queue);
-      // A line for each look, or a document.
+      // Print one line for each poll, or one JSON document.
       if (json) terminal.out(jsonText(statusJson(status), undefined, watch ? 0 : 2));
       else terminal.out(`${lines(status, terminal).join("\n")}\n`);
       const left = status.waiting + status.delayed + status.active;
@@ -99,7 +99,7 @@ function lines(status: Status, { colors }: Terminal): string[] {
     perMinute === undefined ? "no rate yet" : `${perMinute.toFixed(perMinute < 10 ? 1 : 0)} a minute`;
   const left = secondsLeft === undefined ? "" : `, ${timeText(secondsLeft)} left`;
   return [
-    `${colors.bold(printable(status.queue))}: ${count(done)} done, ${count(waiting)} waiting, ${count(active)} in work, ${count(delayed)} to be tried again, ${count(failed)} failed; ${rate}${left}`,
+    `${colors.bold(printable(status.queue))}: ${count(done)} done, ${count(waiting)} waiting, ${count(active)} in progress, ${count(delayed)} to retry, ${count(failed)} failed; ${rate}${left}`,
     ...columns(
       failures.map(({ code, kind, count: many, example }) => [
         code,

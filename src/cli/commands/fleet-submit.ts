@@ -1,5 +1,5 @@
 /**
- * `lqa fleet submit`: the adapters of a location become jobs.
+ * `lqa fleet submit`: queue the adapters of a location as jobs.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       onProgress: ({ found }) => terminal.progress(found, found, source),
       onFull: (waiting) =>
         terminal.err(
-          `lqa: ${counted(waiting, "job")} wait; more are added as workers do them (lqa fleet work)\n`,
+          `lqa: ${counted(waiting, "job")} queued; more are added as workers finish jobs (lqa fleet work)\n`,
         ),
     });
     terminal.endProgress();
@@ -41,7 +41,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     else terminal.out(`${lines(source, result).join("\n")}\n`);
     return result.refused > 0 ? 1 : 0;
   } catch (error) {
-    // The person who stopped it knows.
+    // The user who stopped it needs no explanation.
     if (isLqaError(error, "ABORTED") && signal.aborted) return 2;
     throw error;
   } finally {
@@ -56,11 +56,11 @@ function lines(
   { found, queued, kept, refused, refusedNames, resumedAfter }: Submission,
 ): string[] {
   return [
-    `${printable(source)}: ${counted(found, "adapter")}, ${count(queued)} queued, ${count(kept)} done already${refused > 0 ? `, ${count(refused)} refused` : ""}`,
+    `${printable(source)}: ${counted(found, "adapter")}, ${count(queued)} queued, ${count(kept)} already done${refused > 0 ? `, ${count(refused)} refused` : ""}`,
     ...(resumedAfter === undefined ? [] : [`  resumed after ${printable(resumedAfter)}`]),
     ...refusedNames.map(
       (name) =>
-        `  refused: ${printable(name)}: no job can carry this adapter: a part of its path is no plain name, or is too long`,
+        `  refused: ${printable(name)}: cannot queue this adapter: a part of its path is too long or is not a plain name`,
     ),
   ];
 }

@@ -1,5 +1,5 @@
 /**
- * `lqa fleet verify`: every file of a target, validated.
+ * `lqa fleet verify`: validate every file of a target.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { count, counted, jsonText, printable, size } from "../format.ts";
 import { worstExitCode } from "../report-error.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** Findings that are printed for people; `--json` has more. */
+/** Maximum number of findings in the report; `--json` has all of them. */
 const SHOWN = 20;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {

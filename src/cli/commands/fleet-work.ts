@@ -1,5 +1,5 @@
 /**
- * `lqa fleet work`: a worker.
+ * `lqa fleet work`: run a worker.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const stores = storesOf(args);
   const queue = await queueOf(args);
   const line = textOption(args, "log") === "json" ? jsonLine : textLine;
-  const { signal, end } = endSignal(() => terminal.err("lqa: finishing what is begun\n"));
+  const { signal, end } = endSignal(() => terminal.err("lqa: finishing the jobs in progress\n"));
   try {
     const result = await workFleet(queue, stores, {
       allow: allowedOf(args),
@@ -31,7 +31,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     if (args.values.has("json")) terminal.out(jsonText({ queue: queue.location, ...result }));
     else
       terminal.out(
-        `${counted(encoded, "adapter")} encoded, ${count(kept)} done already, ${count(failed)} failed, in ${duration(seconds)}\n`,
+        `${counted(encoded, "adapter")} encoded, ${count(kept)} already done, ${count(failed)} failed, in ${duration(seconds)}\n`,
       );
     return failed > 0 ? 1 : 0;
   } finally {
@@ -41,7 +41,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   }
 }
 
-/** Which worker wrote a line: machine and process. */
+/** Identifies the worker that wrote a line: machine and process. */
 const WORKER = `${hostname()}:${process.pid}`;
 
 function textLine({ job, outcome, seconds, bytes, failure }: Attempt): string {

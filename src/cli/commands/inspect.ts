@@ -1,5 +1,5 @@
 /**
- * `lqa inspect`: what an `.lqa` file holds, at a glance, and module by module.
+ * `lqa inspect`: show what an `.lqa` file holds, as an overview or module by module.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { type OpenedFile, openInput, openWhole, remoteOptions } from "../open-in
 import { byteParts } from "../parts.ts";
 import { bar, columns, type Terminal } from "../terminal.ts";
 
-/** Characters of the longest bar. */
+/** Length of the longest bar, in characters. */
 const BAR = 24;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
@@ -24,7 +24,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     if (report !== undefined)
       fail(KIND.USAGE, { where: "lqa inspect", expected: "--html <file>", actual: `--${report} without it` });
   }
-  // Drawing needs much that looking does not.
+  // Drawing needs a lot of code that a plain inspection does not.
   const bytes =
     html === undefined
       ? undefined
@@ -42,7 +42,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   return 0;
 }
 
-/** At most ten lines. */
+/** An overview of at most ten lines. */
 function overview(path: string, file: OpenedFile, { colors }: Terminal): string[] {
   const { prologue, modules, tensors, ids, origin } = file;
   const unproven = file.verified ? "" : "  (as stored; only a download can be verified)";
@@ -69,7 +69,7 @@ function overview(path: string, file: OpenedFile, { colors }: Terminal): string[
 /** How many encodings the overview names. */
 const NAMED = 3;
 
-/** The commonest encodings, with their shares of the components. */
+/** The most frequent encodings, with their shares of the components. */
 function encodingsText(used: readonly (readonly [string, number])[]): string {
   const all = used.reduce((sum, [, number]) => sum + number, 0);
   const named = used.slice(0, NAMED).map(([name, number]) => `${name} ${percent(number / all)}`);
@@ -78,7 +78,7 @@ function encodingsText(used: readonly (readonly [string, number])[]): string {
     : named.join("; ");
 }
 
-/** What the overview leaves out: bytes by their purpose, all encodings, all modules. */
+/** The details that the overview leaves out: bytes by purpose, all encodings, all modules. */
 function everything(file: OpenedFile, terminal: Terminal): string[] {
   const { colors } = terminal;
   const { prologue } = file;
@@ -102,7 +102,7 @@ function everything(file: OpenedFile, terminal: Terminal): string[] {
   ];
 }
 
-/** Encodings with how many components use them, the commonest first. */
+/** Encodings and how many components use them, most frequent first. */
 function encodingsUsed(file: OpenedFile): [string, number][] {
   const components = new Map<string, number>();
   for (const { bands, experts } of file.modules) {

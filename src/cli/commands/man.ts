@@ -1,5 +1,5 @@
 /**
- * `lqa man`: the manual page.
+ * `lqa man`: print the manual page.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * `lqa repair`: writes a new file where the damage can be undone without a guess, and says what was changed and lost.
+ * `lqa repair`: write a repaired file if the damage can be undone without guessing, and report what was changed and lost.
  *
  * @module
  */
@@ -15,7 +15,7 @@ const PROOFS = {
   "none needed": "The file was valid; it is copied as it is.",
   "root digest": "The stored root digest (SHA-256) proves that this is the original, byte for byte.",
   "chunk checksums":
-    "Prologue, index and every chunk pass their CRC-32; only what follows from them was written again.",
+    "Prologue, index and every chunk pass their CRC-32; only data derived from them was rewritten.",
 } as const;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {

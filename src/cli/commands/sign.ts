@@ -1,5 +1,5 @@
 /**
- * `lqa sign`: a detached signature of an `.lqa` file.
+ * `lqa sign`: write a detached signature of an `.lqa` file.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   return 0;
 }
 
-/** What is signed, and by which key, as lines. */
+/** The signed file and the key, as lines of the report. */
 export function signedRows({ fileId, sha256, key }: { fileId: string; sha256: string; key: string }): string {
   return columns([
     ["file id", fileId],

@@ -1,9 +1,9 @@
 /**
- * `lqa validate`: every rule of the specification, file by file.
+ * `lqa validate`: check files against every rule of the specification.
  *
- * Files are read once and in bounded memory, whatever their size. One that cannot be read does not keep the others from
- * being checked. The exit code is the worst of all, in the order 2 (I/O), 4 (limit), 3 (unsupported), 1 (invalid), 0:
- * what a caller can least rely on comes first. Warnings do not change it.
+ * Each file is read once and in bounded memory, whatever its size. A file that cannot be read does not stop the others. The
+ * exit code is the most severe one, in the order 2 (I/O), 4 (limit), 3 (unsupported), 1 (invalid), 0. Warnings do not change
+ * it.
  *
  * @module
  */
@@ -30,7 +30,7 @@ import { sarifLog } from "../sarif.ts";
 import type { Terminal } from "../terminal.ts";
 import { type Outcome, sarifFindings, validateJson } from "../validate-report.ts";
 
-/** Findings of one file that are printed for people; `--json` has all. */
+/** Maximum number of findings of one file in the report; `--json` has all of them. */
 const SHOWN = 20;
 
 interface Settings {
@@ -68,7 +68,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   return worstExitCode(outcomes.map(exitCodeOf));
 }
 
-/** Lines with the bytes around each finding. */
+/** A hex dump of the bytes around each finding. */
 type Dumps = ReadonlyMap<LqaError, readonly string[]>;
 
 async function check(
@@ -86,7 +86,7 @@ async function check(
       await withBase(await validateReader(opened.reader, settings), settings),
     );
     return {
-      // Outcomes are kept to the end; indexes would add up to many times the bytes of the files.
+      // The outcomes are kept until the end. Indexes are not: they would need many times the memory of the files.
       outcome: { path, result: { ...result, index: undefined, meta: undefined } },
       dumps: withDumps ? await dumpsOf(result, opened, terminal) : new Map(),
     };
@@ -99,7 +99,7 @@ async function check(
   }
 }
 
-/** The same, where the file is of another kind, with what it is. */
+/** The same findings, with the actual kind of the file if it is not an `.lqa` file. */
 async function explained(path: string, result: Validation): Promise<Validation> {
   const [first, ...rest] = result.findings;
   if (first === undefined || isAddress(path) || path === STANDARD_INPUT) return result;
@@ -127,7 +127,7 @@ async function withBase(result: Validation, { base, all, warnings }: Settings): 
   };
 }
 
-/** The base digest in META, if there is one, against the weights of the model: its shapes fit. */
+/** Compares the base digest in META, if there is one, with the weights of the model, whose shapes fit. */
 async function compareDigest(
   { meta = {}, index }: Validation,
   base: NonNullable<Settings["base"]>,
@@ -139,7 +139,7 @@ async function compareDigest(
     await checkBaseDigest(meta, index.modules, base.path);
     return {};
   } catch (error) {
-    // What is wrong with the model's files says nothing about this one.
+    // An error in the model's files says nothing about this file.
     if (!isLqaError(error, "BASE_WEIGHTS") && !isLqaError(error, "META_ENCODING")) throw error;
     return { findings: [error] };
   }

@@ -1,5 +1,5 @@
 /**
- * `lqa verify-signature`: whether the owner of a key signed an `.lqa` file.
+ * `lqa verify-signature`: check that the owner of a key signed an `.lqa` file.
  *
  * @module
  */
