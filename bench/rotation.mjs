@@ -26,7 +26,7 @@ const modes = [
   ["rotated", rotateWeights],
   ["neighbours rotated", (vector) => rotateWeights(neighbours(vector))],
 ];
-console.log(`bits a weight: ${tables.map(trellisRate).join(", ")}`);
+console.log(`bits per weight: ${tables.map(trellisRate).join(", ")}`);
 for (const [name, path] of adapterFolders()) {
   const adapter = await readRealAdapter(path);
   if (adapter === undefined) continue;

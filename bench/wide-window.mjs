@@ -1,7 +1,7 @@
 /**
  * What longer windows would gain: trellis tables of 8, 10 and 12 bits trained alike, and their distortion on normal weights.
  *
- * `node bench/wide-window.mjs [bits a weight]`; several minutes. Tables start from shuffled quantiles of the normal
+ * `node bench/wide-window.mjs [bits per weight]`; several minutes. Tables start from shuffled quantiles of the normal
  * distribution and are trained by alternating Viterbi searches and centroids; entries are not rounded. The tables of the
  * format are better than the ones trained here at 8 bits, because they grew out of good convolutional codes; it is the
  * ratio between the rows that says what a window is worth. Seeded; the times are of this plain search.
@@ -90,7 +90,7 @@ function distortion(samples, table, bits) {
 }
 
 const test = normals(TEST);
-console.log(`${k} bits a weight; Shannon ${(4 ** -k).toPrecision(4)}; Node ${process.versions.node}`);
+console.log(`${k} bits per weight; Shannon ${(4 ** -k).toPrecision(4)}; Node ${process.versions.node}`);
 let first;
 for (const bits of [8, 10, 12]) {
   const table = shuffledQuantiles(1 << bits);

@@ -1,10 +1,9 @@
 /**
- * The one error family of this library (spec clause 15).
+ * The only error class of this library (spec clause 15).
  *
- * Whatever a file, a source adapter or the operating system does wrong surfaces as an {@link LqaError} whose
- * `name`d entry of the catalogue never changes its meaning. Programming mistakes (a wrong argument type) stay
- * `TypeError` or `RangeError`. Use {@link isLqaError} rather than `instanceof`: it also recognises errors from a
- * second copy of the package.
+ * Every fault of a file, a source adapter or the operating system surfaces as an {@link LqaError} whose catalogue entry
+ * (`name`) never changes its meaning. Programming mistakes (a wrong argument type) stay `TypeError` or `RangeError`. Use
+ * {@link isLqaError} instead of `instanceof`: it also recognises errors from a second copy of the package.
  *
  * @module
  */
@@ -15,19 +14,19 @@ export type { ErrorKind, ErrorName } from "./error-catalogue.ts";
 /** Class letter of an error code: T, M, V, I, U, L, B, X, C or S (spec clause 15). */
 export type ErrorClass = keyof typeof ERROR_CLASSES;
 
-/** What is known about one failure beside its kind. */
+/** Details of one failure, in addition to its kind. */
 export interface ErrorDetails {
-  /** What the specification, the configuration or the caller asked for. */
+  /** What the specification, the configuration or the caller required. */
   readonly expected?: string | number | undefined;
-  /** What was there instead. */
+  /** The value found instead. */
   readonly actual?: string | number | undefined;
-  /** Byte offset in the file at which the fault was found. */
+  /** Byte offset of the fault in the file. */
   readonly offset?: number | undefined;
   /** Record, tensor or path the fault belongs to, e.g. `module "model.layers.0.self_attn.q_proj"`. */
   readonly where?: string | undefined;
-  /** Replaces the catalogue's summary where something more exact can be said: what happened, in one sentence. */
+  /** What happened, in one sentence. Replaces the catalogue's summary if something more exact is known. */
   readonly summary?: string | undefined;
-  /** Replaces the catalogue's advice likewise. */
+  /** Replaces the catalogue's advice in the same way. */
   readonly advice?: string | undefined;
   /** Underlying error, e.g. of the operating system. */
   readonly cause?: unknown;
@@ -42,9 +41,9 @@ export class LqaError extends Error implements ErrorKind {
   readonly kind: ErrorName;
   /** Class letter: the first letter of the number in `code`. */
   readonly class: ErrorClass;
-  /** Clause of spec/lqa-v1.md, or `-` where the specification has nothing to say. */
+  /** Clause of spec/lqa-v1.md, or `-` if no clause applies. */
   readonly clause: string;
-  /** What happened, in one sentence: what the catalogue says about errors of this kind, or more exactly. */
+  /** What happened, in one sentence: the catalogue's summary, or something more exact. */
   readonly summary: string;
   /** What to do about it. */
   readonly advice: string;
@@ -54,7 +53,7 @@ export class LqaError extends Error implements ErrorKind {
   readonly where: string | undefined;
 
   /**
-   * @param kind an entry of the catalogue, e.g. `ERRORS.IO`, or another error, of whose kind this one is then
+   * @param kind an entry of the catalogue, e.g. `ERRORS.IO`, or another error whose kind to reuse
    * @param details what is known about this failure
    */
   constructor(kind: ErrorKind, details: ErrorDetails = {}) {
@@ -90,7 +89,7 @@ function message({ kind, code, clause, summary }: ErrorKind, d: ErrorDetails): s
   return text;
 }
 
-/** Throws an {@link LqaError}. A function so that failing paths stay one expression. */
+/** Throws an {@link LqaError}. It is a function so that failing paths stay one expression. */
 export function fail(kind: ErrorKind, details?: ErrorDetails): never {
   throw new LqaError(kind, details);
 }
@@ -101,7 +100,7 @@ export function isLqaError(value: unknown, kind?: ErrorName): value is LqaError 
   return kind === undefined || (value as LqaError).kind === kind;
 }
 
-/** What `check` throws, if it is an error of this library; others go on. */
+/** Returns the error that `check` throws, if it is an error of this library; rethrows others. */
 export function caught(check: () => void): LqaError | undefined {
   try {
     check();

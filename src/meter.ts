@@ -1,11 +1,11 @@
 /**
  * Counts the work that hostile input causes, and ends it with one error.
  *
- * A rule about one length of one thing bounds nothing that multiplies: a configuration of 157 bytes may repeat nothing
- * 8 · 10¹² times. So whatever takes apart what others wrote (JSON, patterns, pickles, names) charges a meter for each
- * step, byte or object before it takes the step, reads the byte or makes the object. Whoever starts the work makes the
- * meter, and hands the same one to all parts of it. Limits are chosen so that a meter at its end has cost less than a
- * second of CPU time and 64 MiB.
+ * A rule about one length of one thing bounds nothing that multiplies: a configuration of 157 bytes may repeat nothing 8 ·
+ * 10¹² times. So every parser of foreign input (JSON, patterns, pickles, names) charges a meter for each step, byte or object
+ * before it takes the step, reads the byte or creates the object. The caller that starts the work creates the meter and
+ * passes the same one to all parts. Limits are chosen so that a meter at its limit has cost less than a second of CPU time
+ * and 64 MiB.
  *
  * @module
  */
@@ -15,13 +15,13 @@ import { fail } from "./errors.ts";
 /** What is counted. `steps`: elementary operations, about 10 ns each; `objects`: values that take memory, about 100 bytes each. */
 export type WorkUnit = "steps" | "bytes" | "objects";
 
-/** What a meter allows of each unit. A unit that is left out is not limited. */
+/** The limits of a meter for each unit. A unit that is left out is not limited. */
 export type WorkLimits = { readonly [unit in WorkUnit]?: number };
 
 /** A count of work against its limits. */
 export interface WorkMeter {
   /**
-   * Counts work before it is done. The amount may be any number: what is not a number from 0 to the limit ends the work.
+   * Counts work before it is done. Any amount is accepted; one that is not a number from 0 to the limit ends the work.
    *
    * @throws LqaError BUDGET
    */
@@ -31,7 +31,7 @@ export interface WorkMeter {
 /**
  * A meter at zero.
  *
- * @param where what the work is about, for the error: `adapter_config.json`
+ * @param where the input being parsed, for the error: `adapter_config.json`
  * @param advice what the reader of the error can do about it
  */
 export function workMeter(where: string, limits: WorkLimits, advice: string): WorkMeter {

@@ -23,7 +23,7 @@ const trellis = (table) => ({
   rotation: random() < 0.5 ? "none" : "hadamard64",
 });
 
-/** Components at each rate, of 16, with 1.47 bits a weight. */
+/** Components at each rate, of 16, with 1.47 bits per weight. */
 const PLANS = [
   [
     [1, 0],

@@ -56,7 +56,7 @@ function cards({
   return html`<dl class="cards">
 ${card("Size", size(outputBytes), `of ${size(inputBytes)}: ${ratio(inputBytes, outputBytes)} smaller`)}
 ${card("Parameters", count(parameters), "of the factors B and A")}
-${card("Bits a weight", ((8 * outputBytes) / Math.max(1, parameters)).toFixed(3), "8 · bytes of the files / parameters")}
+${card("Bits per weight", ((8 * outputBytes) / Math.max(1, parameters)).toFixed(3), "8 · bytes of the files / parameters")}
 ${card("Time", duration(seconds), `of workers: ${duration(seconds / results)} an adapter`)}
 ${card("Duplicates", count(duplicated), "with the content of another one")}
 </dl>`;
@@ -69,7 +69,7 @@ function sizes({ outputSizes, bits, errors, results }: CatalogueSummary): Html |
     "sizes",
     "Sizes and errors",
     html`<div class="panels">${drawn("Bytes of a file", note, outputSizes, (value) => size(Math.round(value)))}
-${drawn("Bits a weight", note, bits, (value) => value.toFixed(2))}
+${drawn("Bits per weight", note, bits, (value) => value.toFixed(2))}
 ${drawn("Energy of ΔW lost", note, errors, percent)}</div>`,
   );
 }
@@ -111,7 +111,7 @@ function worst({ worst: rows }: CatalogueSummary): Html | undefined {
     "Largest errors",
     table({
       caption: "Adapters that lost the largest share of the energy of ΔW",
-      head: ["Adapter", "Lost", "Bits a weight", "Bytes"],
+      head: ["Adapter", "Lost", "Bits per weight", "Bytes"],
       numeric: [1, 2, 3],
       rows: rows.map(({ name, relativeError, bitsPerParameter, outputBytes }) => [
         named(name),

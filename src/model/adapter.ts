@@ -1,5 +1,5 @@
 /**
- * What an adapter *is*: modules, plain tensors and where they came from. No bytes, no files, no quantization.
+ * An adapter in memory: modules, plain tensors and their origin. No bytes, no files, no quantization.
  *
  * A module changes one layer of the base model by ΔW = multiplier · B · A (spec clause 9.1).
  *
@@ -48,7 +48,7 @@ export const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = {
   BOOL: 1,
 };
 
-/** Everything about a module but its weights. */
+/** Everything about a module except its weights. */
 export interface ModuleShape {
   /** Path of the adapted layer inside the base model, e.g. `model.layers.0.self_attn.q_proj`. */
   readonly name: string;
@@ -71,8 +71,8 @@ export interface ModuleShape {
 }
 
 /**
- * A module with its factors. They may be made anew whenever they are asked for (`readAdapter` with `lazy`): ask once, and
- * keep the array as long as you need it.
+ * A module with its factors. With a lazy reader (`readAdapter` with `lazy`) each access decodes them again: read them once,
+ * and keep the array as long as you need it.
  */
 export interface LoraModule extends ModuleShape {
   /** B, `[experts][out][rank]`, row-major. */
@@ -82,8 +82,8 @@ export interface LoraModule extends ModuleShape {
 }
 
 /**
- * A module that holds no factors, but makes them from its source each time they are asked for: what is in memory is
- * the source, and the factors of the module that is being worked on.
+ * A module that does not hold its factors but makes them from its source at each access. Only the source, and the factors of
+ * the current module, are in memory.
  */
 export function lazyModule(shape: ModuleShape, b: () => Float32Array, a: () => Float32Array): LoraModule {
   return {
@@ -102,7 +102,7 @@ export function withFactors(module: LoraModule): LoraModule {
   return { ...shapeOf(module), b: module.b, a: module.a };
 }
 
-/** A module without its factors. They are not asked for. */
+/** A module without its factors. It does not read them. */
 export function shapeOf(module: ModuleShape): ModuleShape {
   const { name, role, out, kernel, experts, rank, baseLayout, multiplier, alpha, rule } = module;
   return {
@@ -130,7 +130,7 @@ export type TensorRole =
   | "token-indices" // which rows
   | "carried"; // belongs to the source but not to the maths
 
-/** A tensor that is stored as it is. */
+/** A tensor that is stored unchanged. */
 export interface PlainTensor {
   /** Name of the base tensor (or of the module, for `lora-bias`, `magnitude`, `token-*`). */
   readonly name: string;
@@ -153,7 +153,7 @@ export type MetaValue =
   | MetaValue[]
   | { [key: string]: MetaValue };
 
-/** How the source named and typed things, so that the same dialect can be written again (spec 10.3). */
+/** The source's names and types, so that the same dialect can be written again (spec 10.3). */
 export interface Origin {
   readonly dialect: string;
   readonly [key: string]: MetaValue;

@@ -1,10 +1,10 @@
 /**
- * Comparing bytes and reading text from them, which every room does.
+ * Compares bytes and decodes text; shared by all folders.
  *
  * @module
  */
 
-/** Keeps a leading U+FEFF, which a decoder drops unless `ignoreBOM` is set: two names that differ in it are two names. */
+/** Keeps a leading U+FEFF, which a decoder drops unless `ignoreBOM` is set: names that differ in it are different names. */
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Text of all of `bytes`, each character of it. @throws TypeError if they are not valid UTF-8 */

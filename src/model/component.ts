@@ -1,5 +1,5 @@
 /**
- * Components of diffusion pipelines that have LoRA layers, as the paths of their layers begin.
+ * Components of diffusion pipelines that have LoRA layers, by the prefix of their layers' paths.
  *
  * @module
  */

@@ -1,11 +1,11 @@
 /**
- * Types of globals that the project of a user may not declare: the libraries of TypeScript have them from some version, or
- * some setting, on. Nothing global is declared, so that nothing of it can collide.
+ * Types of globals that a user's project may not declare: TypeScript's libraries have them only from some version or setting
+ * on. This file declares nothing global, so nothing can collide.
  *
  * @module
  */
 
-/** What an instance of the global class `Name` is, if one is declared. */
+/** The instance type of the global class `Name`, if one is declared. */
 export type Declared<Name extends string, Otherwise> = typeof globalThis extends {
   readonly [name in Name]: { readonly prototype: infer Type };
 }

@@ -1,10 +1,10 @@
 /**
- * An adapter in several files by their names alone: `adapter_model-00001-of-00002.safetensors` and its like.
+ * Recognises the shards of an adapter by their file names, such as `adapter_model-00001-of-00002.safetensors`.
  *
  * @module
  */
 
-/** What the name of a shard says: `adapter_model-00001-of-00002.safetensors`. Undefined if it is the name of none. */
+/** Parses the name of a shard: `adapter_model-00001-of-00002.safetensors`. Undefined for any other name. */
 function shardName(
   name: string,
 ):
@@ -16,7 +16,7 @@ function shardName(
     : { stem: stem!, number: Number(number), count: Number(count), ending };
 }
 
-/** The name that the whole of these shards would have; undefined if they are not all shards of one. */
+/** The name that the merged file of these shards would have; undefined if they are not all shards of one file. */
 export function wholeName(names: readonly string[]): string | undefined {
   const shards = names.map(shardName);
   const [first] = shards;
@@ -37,8 +37,8 @@ export function wholeName(names: readonly string[]): string | undefined {
 }
 
 /**
- * The names of all shards of the adapter that a file is a shard of, in their order; the name alone if it is none, or if
- * shards are missing.
+ * The names of all shards of an adapter, in order, given one of them. Returns the given name alone if it is not a shard's or
+ * if shards are missing.
  */
 export function shardsOf(name: string, names: readonly string[]): string[] {
   const { stem, count = 1, ending } = shardName(name) ?? {};

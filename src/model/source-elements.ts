@@ -1,8 +1,9 @@
 /**
- * What plain tensors were before an encoder rounded them to F16, as the ORIG section says it (spec clause 10.3).
+ * The element types that plain tensors had before an encoder rounded them to F16, as the ORIG section stores them (spec
+ * clause 10.3).
  *
- * Two keys, the same in every dialect: `tensor_element`, the type that tensors stored as F16 had; `tensor_elements`,
- * exceptions as [role, name, type]. A file whose tensors are stored as they were has neither.
+ * Two keys, the same in every dialect: `tensor_element`, the original type of tensors stored as F16; `tensor_elements`,
+ * exceptions as [role, name, type]. A file without rounded tensors has neither.
  *
  * @module
  */
@@ -28,7 +29,7 @@ export function recordSourceElements(
 ): Origin {
   const { tensor_element: _usual, tensor_elements: _exceptions, ...rest } = origin;
   const having = (element: FloatElement): number => tensors.filter(({ source }) => source === element).length;
-  // The order of the source must not show: of types that are equally common the first of the list is the usual one.
+  // The result must not depend on the order of the source: among equally common types the first one in the list wins.
   const usual = FLOATS.reduce((best, element) => (having(element) > having(best) ? element : best));
   const exceptions = tensors
     .filter(({ source }) => source !== usual)
@@ -42,9 +43,9 @@ export function recordSourceElements(
 }
 
 /**
- * The types that an origin record gives to tensors stored as F16; F16 where it gives none.
+ * The types that an origin record gives to tensors stored as F16; F16 if it gives none.
  *
- * @throws LqaError UNSUPPORTED_DIALECT if the record, which anyone could have written, does not have this form
+ * @throws LqaError UNSUPPORTED_DIALECT if the record does not have this form
  */
 export function sourceElements(origin: Origin | undefined): (tensor: Identity) => FloatElement {
   const usual = element(origin?.tensor_element ?? "F16", "tensor_element");

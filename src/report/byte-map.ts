@@ -1,6 +1,6 @@
 /**
- * What every byte of a file is for, as totals and as a map: the file cut into equal cells, each named after what most of
- * its bytes are. Time and memory grow with the bytes of the file, not with what it claims to hold.
+ * Classifies every byte of a file by purpose, as totals and as a map: the file cut into equal cells, each named after the
+ * purpose of most of its bytes. Time and memory grow with the size of the file, not with what it claims to hold.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { planeExtents } from "../core/container/layout.ts";
 import { PROLOGUE_BYTES } from "../core/container/prologue.ts";
 import type { ContainerIndex } from "../core/container/types.ts";
 
-/** What a byte can be for, in the order in which totals are listed. */
+/** The purposes of bytes, in the order of the totals. */
 export const BYTE_KINDS = [
   "codes of B'",
   "codes of A'",
@@ -39,7 +39,7 @@ export interface ByteMap {
 
 const CELLS = 1200;
 
-/** Maps a file of whose bytes only the index is needed. */
+/** Maps a file, given only its index. */
 export function mapBytes(index: ContainerIndex, indexLength: number, fileLength: number): ByteMap {
   const cellCount = Math.max(1, Math.min(CELLS, fileLength));
   const cellBytes = fileLength / cellCount;
@@ -57,7 +57,7 @@ export function mapBytes(index: ContainerIndex, indexLength: number, fileLength:
     }
   };
   let at = 0;
-  /** What lies between the end of the last extent and this one is padding. */
+  /** Bytes between the end of the last extent and this one are padding. */
   const from = (offset: number, length: number): void => {
     add("padding", at, offset - at);
     at = offset + length;

@@ -1,6 +1,6 @@
 /**
- * How often each code of an encoding occurs. Codes that are used evenly, or as a Gaussian would use them, are well
- * chosen; codes heaped at the ends are clipped weights.
+ * Counts how often each code of an encoding occurs. Codes that are used evenly, or as a Gaussian would use them, are well
+ * chosen; many codes at both ends are clipped weights.
  *
  * @module
  */
@@ -14,15 +14,15 @@ import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 /** The codes of one encoding, over a whole file. */
 export interface CodeCounts {
-  /** As {@link encodingLabel} says it. */
+  /** Label from {@link encodingLabel}. */
   readonly encoding: string;
   readonly kind: "codes" | "signs" | "windows";
   /**
-   * How often: `codes` from 0 on; minus and plus of `signs`; of `windows` the integers of the table from −128 on, eight by
-   * eight.
+   * Counts: of `codes` from 0 on; of `signs` minus and plus; of `windows` the integers of the table from −128 on, eight per
+   * bar.
    */
   readonly counts: number[];
-  /** Components coded so, both factors counted. */
+  /** Components with this encoding, both factors counted. */
   components: number;
 }
 
@@ -79,13 +79,13 @@ function countPlane(
   const codes = new Uint8Array(length);
   for (let c = 0; c < components; c++) {
     unpackCodes(packed, c * packedBytes(length, bits), length, bits, codes, 0);
-    // A sign bit of 1 is a minus (spec 8.5), which stands on the left.
+    // A sign bit of 1 is a minus (spec 8.5), drawn on the left.
     if (kind === "signs") for (const code of codes) counts[1 - code]!++;
     else for (const code of codes) counts[code]!++;
   }
 }
 
-/** The integers that the windows stand for, whether they are rotated afterwards or not. */
+/** The integers that the windows represent, before any rotation. */
 function countWindows(
   lowered: Lowered,
   packed: Uint8Array,

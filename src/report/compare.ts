@@ -1,9 +1,9 @@
 /**
- * One adapter, every method: what each costs and keeps, beside the rate-distortion bound.
+ * Encodes one adapter with every method and compares cost and error with the rate-distortion bound.
  *
- * All figures are of whole files that were encoded and measured, one after the other; none is kept. Bits are told twice:
- * as the LoRAQuant paper counts them, and as they are on disk. The distance to the bound is at the bits on disk, which
- * for a small adapter hold a good deal of index and metadata.
+ * All figures come from whole files that were encoded and measured one after the other; none is kept. Bits are given twice:
+ * as the LoRAQuant paper counts them, and as they are on disk. The distance to the bound uses the bits on disk, which for a
+ * small adapter include much index and metadata.
  *
  * @module
  */
@@ -20,13 +20,13 @@ import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { type Adapter, parameterCount } from "../model/adapter.ts";
 import type { RdCurve, RdMethod, RdPoint } from "./rd-curve-svg.ts";
 
-/** What to compare. Everything else is as for `encodeAdapter`. */
+/** What to compare. The other options are those of `encodeAdapter`. */
 export interface CompareOptions extends Omit<EncodeControls, "calibration"> {
-  /** Goals of `rd` in bits a weight on disk. Default 1, 1.25, 1.5, 2 and 3. */
+  /** Goals of `rd` in bits per weight on disk. Default 1, 1.25, 1.5, 2 and 3. */
   readonly bits?: readonly number[];
   /** Floor of `rd`: 0, 0.5 or 1. Default as in `encodeAdapter`. */
   readonly floor?: number;
-  /** LoRAQuant also unrefined, and split as the paper's text says. */
+  /** Also run LoRAQuant unrefined, and with the split of the paper's text. */
   readonly all?: boolean;
 }
 
@@ -43,7 +43,7 @@ export interface Measured
     | "outputBytes"
     | "tensorBytes"
   > {
-  /** The least relative error that Gaussian components allow at the bits on disk. */
+  /** The smallest relative error that Gaussian components allow at the bits on disk. */
   readonly bound: number;
   /** 10 log₁₀ (relativeError / bound); undefined if either is 0. */
   readonly aboveBoundDb: number | undefined;
@@ -56,29 +56,29 @@ export interface ComparedMethod {
   readonly method: string;
   /** The options in force. */
   readonly settings: QuantizeSettings;
-  /** Undefined where the goal cannot be met. */
+  /** Undefined if the goal cannot be met. */
   readonly measured: Measured | undefined;
-  /** For a goal that cannot be met: the fewest bits on disk that can. */
+  /** For a goal that cannot be met: the fewest bits on disk that are possible. */
   readonly leastBits: number | undefined;
 }
 
-/** How few bits `rd` needs for the error of a LoRAQuant variant, with the same aim: `fit: "least-squares"`. */
+/** The bits that `rd` needs for the error of a LoRAQuant variant, with the same aim: `fit: "least-squares"`. */
 export interface Match {
   readonly method: string;
   readonly relativeError: number;
   /** On disk, of that variant and of `rd`. */
   readonly bits: number;
   readonly rdBits: number;
-  /** At most `relativeError`; far below it where the floor alone takes all those bits. */
+  /** At most `relativeError`; far below it if the floor alone takes all those bits. */
   readonly rdRelativeError: number;
 }
 
-/** Everything {@link compareAdapter} found. */
+/** The result of {@link compareAdapter}. */
 export interface Comparison {
   readonly parameters: number;
   readonly floor: number;
   readonly rows: readonly ComparedMethod[];
-  /** Undefined where there is no error to match, or `rd` cannot get as low. */
+  /** Undefined if there is no error to match, or `rd` cannot get as low. */
   readonly match: Match | undefined;
   /** The bound from 0 bits to the most bits of any row. */
   readonly bound: readonly RdPoint[];
@@ -86,12 +86,12 @@ export interface Comparison {
 
 const DEFAULT_BITS = [1, 1.25, 1.5, 2, 3];
 const RTN_BITS = [1, 2, 3, 4];
-/** The published variants of LoRAQuant; the last is the one that `rd` has to match. */
+/** The published variants of LoRAQuant. `rd` has to match the last one. */
 const VARIANTS = ["2@0.8", "2@0.9", "3@0.8", "3@0.9"];
 const MATCHED = `loraquant ${VARIANTS[VARIANTS.length - 1]}`;
 /** Bytes by which the text of a goal in the metadata may grow. */
 const GOAL_DIGITS = 8;
-/** Stretches the bound is drawn in. */
+/** Number of segments of the drawn bound. */
 const CURVE_STEPS = 48;
 
 interface Method {
@@ -104,8 +104,8 @@ interface Method {
 /**
  * Encodes an adapter in memory with `sign`, `rtn`, LoRAQuant and `rd`.
  *
- * `onProgress` counts methods, and names the module at work. A goal of `rd` that its floor does not allow is a row
- * without figures.
+ * `onProgress` counts methods, and names the current module. A goal of `rd` that its floor rules out becomes a row without
+ * figures.
  *
  * @throws LqaError USAGE for an adapter without modules or an option outside its domain; otherwise as `encodeAdapter`
  */
@@ -118,7 +118,7 @@ export async function compareAdapter(adapter: Adapter, options: CompareOptions =
     floor,
     all,
   );
-  // What is wrong with the options is told before anything is computed.
+  // Report wrong options before computing anything.
   const settings = methods.map((method) => resolveOptions(method.options));
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   if (parameters === 0)
@@ -161,7 +161,7 @@ export async function compareAdapter(adapter: Adapter, options: CompareOptions =
   const match = await matchOf(rows, floor, measure);
   const most = Math.max(...rows.map(({ measured }) => measured?.bitsPerParameter ?? 0));
   const curve = Array.from({ length: CURVE_STEPS + 1 }, (_, i): RdPoint => {
-    // The bound bends most where bits are few.
+    // The bound bends most at few bits.
     const at = (i / CURVE_STEPS) ** 1.5 * most;
     return { bits: at, relativeError: boundAt(at * parameters) };
   });
@@ -211,9 +211,9 @@ function isSizeGoal(error: unknown): error is LqaError {
 }
 
 /**
- * The fewest bits a weight that a refused goal could be raised to, to thousandths. The error tells the least file in
- * bytes; what plain tensors take of it is what the refused goal granted them. Another goal is written into the metadata
- * with more digits, and chunks may be padded otherwise (by 0.1 % at most): room for both is added.
+ * The fewest bits per weight that a refused goal could be raised to, in thousandths. The error gives the smallest file in
+ * bytes; the refused goal granted the plain tensors their share. Another goal is written into the metadata with more digits,
+ * and chunks may be padded differently (by 0.1 % at most): room for both is added.
  */
 function leastBitsOf({ expected, actual }: LqaError, bits: number, parameters: number): number | undefined {
   const least = Number(/^at least (\d+) bytes/.exec(String(expected))?.[1]);
@@ -229,7 +229,7 @@ async function matchOf(
 ): Promise<Match | undefined> {
   const target = rows.find(({ method }) => method === MATCHED)?.measured;
   if (target === undefined || !(target.relativeError > 0 && target.relativeError <= 1)) return undefined;
-  // LoRAQuant aims at the least squared error: so does rd here.
+  // LoRAQuant minimises the squared error, so rd does the same here.
   const options = { profile: "rd", maxError: target.relativeError, floor, fit: "least-squares" } as const;
   try {
     const rd = await measure({ method: `rd for ${MATCHED}`, options });
@@ -245,7 +245,7 @@ async function matchOf(
   }
 }
 
-/** A comparison as a curve to be drawn. */
+/** Converts a comparison to a curve. */
 export function comparisonCurve({ rows, bound }: Comparison, title: string): RdCurve {
   const rd: RdPoint[] = [];
   const methods: RdMethod[] = [];
@@ -259,7 +259,7 @@ export function comparisonCurve({ rows, bound }: Comparison, title: string): RdC
   return { title, rd, bound, methods };
 }
 
-/** What the legend does not say already: `3@0.9`, `2 bits`, `sign`. */
+/** The part of the label that the legend does not say: `3@0.9`, `2 bits`, `sign`. */
 function labelOf(method: string): string {
   if (method.startsWith("rtn ")) return `${method.slice(4)}-bit RTN`;
   return method.replace(/^loraquant /, "");

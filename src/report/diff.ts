@@ -1,8 +1,8 @@
 /**
- * What differs between two adapters: modules, plain tensors, metadata, and by how much the weights do.
+ * Compares two adapters: modules, plain tensors, metadata, and the error of the weights.
  *
- * Weights are compared as what they add to the base model, ΔW of each module, so two encodings of one adapter are
- * compared fairly although they store other factors. Everything else is compared exactly.
+ * Weights are compared by what they add to the base model, ΔW of each module. So two encodings of one adapter compare fairly
+ * although they store different factors. Everything else is compared exactly.
  *
  * @module
  */
@@ -11,9 +11,9 @@ import { compareModules } from "../encode/quantize/quality.ts";
 import type { Adapter, LoraModule, MetaValue } from "../model/adapter.ts";
 import { comparable, shapeOf, withFactors } from "../model/adapter.ts";
 
-/** One side: an adapter, and how its modules are encoded if they are. */
+/** One side: an adapter, and the encodings of its modules if they are encoded. */
 export interface DiffSide extends Adapter {
-  /** Encodings of a module's bands in words, by its name. */
+  /** Text of the encodings of a module's bands, by module name. */
   readonly encodings?: ReadonlyMap<string, string>;
 }
 
@@ -29,7 +29,7 @@ export interface ModuleChange {
   readonly name: string;
   /** Shape, multiplier, alpha, rule, encodings. */
   readonly fields: readonly FieldChange[];
-  /** ‖ΔW_a − ΔW_b‖² / ‖ΔW_a‖²; undefined if the shapes of ΔW differ, infinite where ΔW_a is zero and ΔW_b not. */
+  /** ‖ΔW_a − ΔW_b‖² / ‖ΔW_a‖²; undefined if the shapes of ΔW differ, infinite if ΔW_a is zero and ΔW_b is not. */
   readonly relativeError: number | undefined;
 }
 
@@ -42,7 +42,7 @@ export interface TensorChange {
   readonly bytes: number | undefined;
 }
 
-/** What {@link diffAdapters} found. */
+/** The result of {@link diffAdapters}. */
 export interface AdapterDiff {
   readonly identical: boolean;
   readonly modules: {
@@ -63,7 +63,7 @@ export interface AdapterDiff {
   readonly relativeError: number;
 }
 
-/** Compares two adapters. Factors are asked for module by module, and not kept. */
+/** Compares two adapters. Reads the factors module by module and does not keep them. */
 export function diffAdapters(a: DiffSide, b: DiffSide): AdapterDiff {
   const modules = { onlyA: [] as string[], onlyB: [] as string[], changed: [] as ModuleChange[], equal: 0 };
   let energy = 0;
@@ -77,7 +77,7 @@ export function diffAdapters(a: DiffSide, b: DiffSide): AdapterDiff {
       if (comparable(x, y)) {
         const [one, other] = [withFactors(x), withFactors(y)];
         const found = compareModules(one, other);
-        // Also where a weight is NaN, with which nothing can be calculated.
+        // This also covers weights that are NaN, for which no error can be computed.
         const error = sameFactors(one, other) ? 0 : found.errorEnergy;
         energy += found.energy;
         errorEnergy += error;
@@ -124,7 +124,7 @@ function share(error: number, energy: number): number {
   return error === 0 ? 0 : error / energy;
 }
 
-/** Items of both sides by their keys, in the order of the first side, then what only the second has. */
+/** Items of both sides by key: in the order of the first side, then those that only the second has. */
 function* paired<T>(
   a: readonly T[],
   b: readonly T[],
@@ -158,14 +158,14 @@ function moduleFields(x: LoraModule, y: LoraModule, a: DiffSide, b: DiffSide): F
     return {
       ...rest,
       kernel: [...kernel],
-      // Compared only where both sides have encodings: a source has none.
+      // Compared only if both sides have encodings; a source adapter has none.
       ...(a.encodings === undefined || b.encodings === undefined || encodings === undefined
         ? {}
         : { encodings }),
     };
   };
   const [one, other] = [facts(x, a), facts(y, b)];
-  // Most modules are alike, and there may be 65,536: sets and texts are for the others.
+  // Most modules are equal, and there may be 65,536 of them; build sets and texts only for the others.
   const alike = Object.keys(one).every(
     (field) => one[field] === other[field] || equalValues(one[field], other[field]),
   );
@@ -188,7 +188,7 @@ function equalValues(x: MetaValue | undefined, y: MetaValue | undefined): boolea
   return canonical(x) === canonical(y);
 }
 
-/** One text for one value, whatever the order of its keys. Metadata nests 16 deep at most. */
+/** Canonical text of a value, independent of the order of its keys. Metadata nests 16 deep at most. */
 function canonical(value: MetaValue | undefined): string {
   if (value === undefined) return "";
   if (value instanceof Uint8Array) return `bytes:${[...value].join(",")}`;

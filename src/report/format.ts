@@ -1,5 +1,5 @@
 /**
- * Numbers as people read them: sizes, ratios, shares, decibels.
+ * Formats numbers for people: sizes, ratios, shares, decibels.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export function count(value: number): string {
   return value.toLocaleString("en-US");
 }
 
-/** `12.3×`, or a dash where there is nothing to compare. */
+/** `12.3×`, or a dash if there is nothing to compare. */
 export function ratio(from: number, to: number): string {
   return from > 0 && to > 0 ? `${(from / to).toFixed(from / to < 10 ? 2 : 1)}×` : "–";
 }

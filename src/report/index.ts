@@ -1,5 +1,5 @@
 /**
- * What is in a file and what an encoding lost: inspections, comparisons, differences, and pages that draw them.
+ * Inspects files and measures encodings: inspections, comparisons, differences, and pages that draw them.
  *
  * @module
  */

@@ -1,10 +1,10 @@
 /**
- * Everything that can be said about an `.lqa` file for somebody who looks at it: what is in it, where the bytes went,
- * what the validator finds, the singular values of its modules, and, beside the adapter it was made from, what each module
- * lost and how far that is from the rate-distortion bound.
+ * Collects everything about an `.lqa` file for a report: its contents, the purpose of its bytes, the findings of the
+ * validator and the singular values of its modules. With the source adapter, also the error of each module and its distance
+ * from the rate-distortion bound.
  *
- * Damage is no obstacle: what can be read is told, and what cannot be read says why. Without the source nothing is said
- * about errors but what the encoder wrote into the metadata.
+ * Damaged files are shown too: the inspection contains what can be read, and says why the rest cannot. Without the source,
+ * the only errors are those that the encoder wrote into the metadata.
  *
  * @module
  */
@@ -40,66 +40,67 @@ import { finite, spectrum } from "./spectrum.ts";
 export interface InspectOptions {
   /** The adapter that the file was made from. */
   readonly source?: Adapter | undefined;
-  /** How much the validator checks. Default `values`; at `structure` it looks at prologue and index alone. */
+  /** How much the validator checks. Default `values`; `structure` checks only prologue and index. */
   readonly level?: ValidationLevel | undefined;
-  /** False: the modules are not read, so that nothing is said of singular values, codes and losses. Default true. */
+  /** If false, modules are not read, and there are no singular values, codes and errors. Default true. */
   readonly weights?: boolean | undefined;
   /**
-   * Multiplications, about, above which modules are left out: a file of some kilobytes may hold modules that decompose for
-   * hours. Default 2³⁰ and 2¹² for each byte of the file, ten times what an adapter of 2 bits and rank 64 takes, up to 2³⁶.
+   * Approximate number of multiplications above which modules are left out: a file of some kilobytes may hold modules that
+   * take hours to decompose. Default 2³⁰ and 2¹² for each byte of the file, ten times what an adapter of 2 bits and rank 64
+   * takes, up to 2³⁶.
    */
   readonly work?: number | undefined;
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What the source says about a module. */
+/** The comparison of a module with the source. */
 export interface ModuleLoss {
-  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖²; infinite where ΔW is zero and ΔŴ is not. */
+  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖²; infinite if ΔW is zero and ΔŴ is not. */
   readonly relativeError: number;
   readonly energy: number;
   readonly errorEnergy: number;
-  /** Of the source's ΔW, as {@link InspectedModule.singularValues}. */
+  /** Singular values of the source's ΔW, as in {@link InspectedModule.singularValues}. */
   readonly singularValues: Float64Array;
 }
 
 /** One module. */
 export interface InspectedModule extends ModuleShape, LayerPlace {
-  /** Bytes of its chunk, and 8 times that a parameter. */
+  /** Bytes of its chunk, and 8 times that per parameter. */
   readonly bytes: number;
   readonly bits: number;
   readonly parameters: number;
   /** With labels of `encodingLabel`. */
   readonly bands: readonly { readonly components: number; readonly b: string; readonly a: string }[];
   /**
-   * Of ΔŴ = multiplier · B · A, largest first, `[rank]`; over several experts the root of the mean square. Undefined where
-   * {@link problem} says why.
+   * Of ΔŴ = multiplier · B · A, largest first, `[rank]`; over several experts the root of the mean square. Undefined if there
+   * is a {@link problem}.
    */
   readonly singularValues: Float64Array | undefined;
   readonly loss: ModuleLoss | undefined;
-  /** Why the weights were not looked into. */
+  /** Why the weights were not inspected. */
   readonly problem: string | undefined;
 }
 
-/** The whole file beside its source. */
+/** The whole file compared with its source. */
 export interface SourceFindings {
   readonly relativeError: number;
-  /** Modules compared. */
+  /** Number of modules compared. */
   readonly modules: number;
-  /** Bits a weight of everything but plain tensors. */
+  /** Bits per weight, plain tensors not counted. */
   readonly bits: number;
-  /** The least relative error that Gaussian components allow at so many bits. */
+  /** The smallest relative error that Gaussian components allow at these bits. */
   readonly bound: number;
   /** 10 log₁₀ (relativeError / bound); undefined if either is 0. */
   readonly aboveBoundDb: number | undefined;
   /** The bound from 0 bits to half again as many as the file has. */
   readonly boundCurve: readonly RdPoint[];
-  /** Names of modules that only one of both has, or in another shape. */
+  /** Names of modules that only one of the two has, or that differ in shape. */
   readonly onlyInSource: readonly string[];
   readonly notInSource: readonly string[];
 }
 
-/** What {@link inspectLqa} found. */
+/** The result of {@link inspectLqa}. */
 export interface Inspection {
   readonly fileLength: number;
   readonly version: string | undefined;
@@ -109,7 +110,7 @@ export interface Inspection {
   readonly sections: readonly SectionRecord[];
   readonly byteMap: ByteMap | undefined;
   readonly codes: readonly CodeCounts[];
-  /** Undefined where it cannot be read. */
+  /** Undefined if it cannot be read. */
   readonly meta: MetaMap | undefined;
   readonly origin: Origin | undefined;
   readonly source: SourceFindings | undefined;
@@ -118,16 +119,16 @@ export interface Inspection {
 const MOST_WORK = 2 ** 36;
 const LEAST_WORK = 2 ** 30;
 const WORK_OF_A_BYTE = 2 ** 12;
-/** What decoding a weight costs beside the decomposition, in the same unit. */
+/** Cost of decoding a weight compared with the decomposition, in the same unit. */
 const DECODING = 16;
-/** What a band of an expert costs, however few its weights are. */
+/** Fixed cost of a band of an expert, however few weights it has. */
 const PIECE = 2 ** 15;
 const CURVE_POINTS = 24;
 
 /**
- * Looks into a file in memory. Never throws for what is in `bytes`.
+ * Inspects a file in memory. The contents of `bytes` never make it throw.
  *
- * @throws LqaError ABORTED; what reading the source throws
+ * @throws LqaError ABORTED; errors from reading the source
  */
 export async function inspectLqa(bytes: Uint8Array, options: InspectOptions = {}): Promise<Inspection> {
   const validation = await validate(bytes, { all: true, level: options.level });
@@ -135,10 +136,10 @@ export async function inspectLqa(bytes: Uint8Array, options: InspectOptions = {}
 }
 
 /**
- * Looks into a file behind a source of ranges, in bounded memory: one module at a time. With `level: "structure"` and
- * `weights: false` prologue, index and metadata are all that is read.
+ * Inspects a file behind a source of ranges, in bounded memory: one module at a time. With `level: "structure"` and `weights:
+ * false` it reads only prologue, index and metadata.
  *
- * @throws LqaError ABORTED; what reading either source throws; never for what is in the file
+ * @throws LqaError ABORTED; errors from reading either source; never because of the contents of the file
  */
 export async function inspectSource(source: ByteSource, options: InspectOptions = {}): Promise<Inspection> {
   const { level, signal } = options;
@@ -151,7 +152,7 @@ async function inspect(
   validation: Validation,
   options: InspectOptions,
 ): Promise<Inspection> {
-  // A damaged file is shown as far as it can be read, with its findings: digests that fail must not hide the rest of it.
+  // Show a damaged file as far as it can be read, with its findings; a digest mismatch must not hide the rest.
   const shown: ByteSource = validation.valid
     ? source
     : { size: source.size, stable: true, read: (...range) => source.read(...range) };
@@ -185,7 +186,9 @@ async function inspect(
   };
 }
 
-/** The result, or undefined where the file does not allow it: the validator says why. A source that fails is another matter. */
+/**
+ * The result, or undefined if the file does not allow it; the validator reports the reason. Errors of the source are thrown.
+ */
 async function attempt<T>(read: () => T | Promise<T>): Promise<T | undefined> {
   try {
     return await read();
@@ -217,7 +220,7 @@ async function inspectModules(
       options.weights === false
         ? {}
         : work > (options.work ?? allowed)
-          ? { problem: "left out: the modules before it took all the time that a report may take" }
+          ? { problem: "left out: the modules before it used up the time limit of a report" }
           : await lookInto(file, record, { source: sources.get(record.name), codes, components, options });
     const parameters = parameterCount(record);
     modules.push({
@@ -242,7 +245,7 @@ async function inspectModules(
 
 type Found = Partial<Pick<InspectedModule, "singularValues" | "loss" | "problem">>;
 
-/** What one module is looked at beside, and what is gathered from all of them. */
+/** The data that a module is compared with, and the totals over all modules. */
 interface Beside {
   readonly source: LoraModule | undefined;
   readonly codes: Map<string, CodeCounts>;
@@ -270,7 +273,7 @@ async function lookInto(
     const loss = { relativeError, energy, errorEnergy, singularValues: spectrum(original, components) };
     return { singularValues, loss };
   } catch (error) {
-    // What a source fails with is no matter of the module.
+    // Errors from reading the source are not problems of the module.
     if (!isLqaError(error) || error.class === "X") throw error;
     return { problem: error.message };
   }
@@ -300,7 +303,7 @@ function findingsOf(
     bound,
     aboveBoundDb: relativeError > 0 && bound > 0 ? 10 * Math.log10(relativeError / bound) : undefined,
     boundCurve: Array.from({ length: CURVE_POINTS + 1 }, (_, i): RdPoint => {
-      // The bound bends most where bits are few.
+      // The bound bends most at few bits.
       const at = (i / CURVE_POINTS) ** 1.5 * 1.5 * bits;
       return { bits: at, relativeError: boundAt(at * share) };
     }),

@@ -1,9 +1,8 @@
 /**
- * Where labels go beside their points, so that none covers another, a mark, or the edge of the plot.
+ * Places labels next to their points so that none covers another label, a mark, or the edge of the plot.
  *
- * Greedy and deterministic: point after point takes the first of a fixed list of positions that is free, nearest ones
- * first; from those further away a leader line goes back to the point. When nothing is free the label is covered rather
- * than left out.
+ * Greedy and deterministic: each point in turn takes the first free position of a fixed list, nearest first. Labels further
+ * away get a leader line to their point. If no position is free, the label overlaps rather than being left out.
  *
  * @module
  */
@@ -23,7 +22,7 @@ export interface LabelPlace {
   readonly leader: { readonly x: number; readonly y: number } | undefined;
 }
 
-/** What must stay free. */
+/** Areas that must stay free. */
 export interface Surface {
   readonly plot: {
     readonly left: number;
@@ -42,12 +41,12 @@ interface Box {
   readonly bottom: number;
 }
 
-/** Width of a letter and height of a line, of text of 12 pixels; generous. */
+/** Width of a letter and height of a line of 12-pixel text; generous. */
 const LETTER = 6.8;
 const LINE = 14;
-/** Half of a mark with some air. */
+/** Half of a mark plus some space. */
 const MARK = 7;
-/** From here on a label needs a line back to its point. */
+/** Distance from which a label needs a line to its point. */
 const NEAR = 14;
 
 /** Vertical offsets, nearest first. */

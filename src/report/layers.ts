@@ -1,6 +1,6 @@
 /**
- * Where a module stands in its model, read from its name: `model.layers.12.self_attn.q_proj` is the projection
- * `self_attn.q_proj` of the layer `model.layers.12`. For drawings only: names promise nothing.
+ * Finds a module's place in its model from its name: `model.layers.12.self_attn.q_proj` is the projection `self_attn.q_proj`
+ * of the layer `model.layers.12`. Only for drawings, because names guarantee nothing.
  *
  * @module
  */
@@ -9,16 +9,16 @@
 export interface LayerPlace {
   /** The name up to its layer number, or empty if it has none. */
   readonly layer: string;
-  /** What follows. */
+  /** The rest of the name. */
   readonly projection: string;
 }
 
-/** A number between separators, with something after it. */
+/** A number between separators, followed by more name. */
 const NUMBER = /(?:^|[._/])\d+(?=[._/].)/g;
 
 /**
- * The places of modules, in their order. Of several numbers the last is the layer's behind which more than one module
- * stands: in `blocks.0.ff.net.2.proj` that is `blocks.0`, if `blocks.0.ff.net.2` has only this one.
+ * The places of modules, in their order. If a name has several numbers, the layer number is the last one that more than one
+ * module shares: in `blocks.0.ff.net.2.proj` it is `blocks.0` if `blocks.0.ff.net.2` has only this module.
  */
 export function layerPlaces(names: readonly string[]): LayerPlace[] {
   const ends = names.map((name) =>
@@ -39,10 +39,10 @@ export function layerPlaces(names: readonly string[]): LayerPlace[] {
   });
 }
 
-/** Labels without the words that all of them begin or end with. One label alone stays as it is. */
+/** Labels without the words that all of them begin or end with. A single label stays unchanged. */
 export function shortLabels(labels: readonly string[]): string[] {
   if (labels.length < 2) return [...labels];
-  // Underscores separate only where nothing else does: `q_proj` is one word.
+  // Underscores separate words only if nothing else does: `q_proj` is one word.
   const separator = labels.some((label) => /[./]/.test(label)) ? /(?<=[./])/ : /(?<=_)/;
   const words = labels.map((label) => label.split(separator));
   const least = words.reduce((length, { length: own }) => Math.min(length, own), words[0]!.length);

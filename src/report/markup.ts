@@ -1,15 +1,15 @@
 /**
- * Text inside HTML and XML. Names and metadata come from files: they are escaped, cleared of what XML forbids, and of the
- * marks that turn the direction of text.
+ * Escapes text for HTML and XML. Names and metadata come from files: characters that XML forbids and marks that change the
+ * direction of text are removed.
  *
  * @module
  */
 
-/** A text as element content or as the value of a quoted attribute, in XML and in HTML. */
+/** Escapes a text as element content or as the value of a quoted attribute, in XML and HTML. */
 export function escaped(text: string): string {
   return (
     text
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what XML forbids
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: XML forbids these
       .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufffe\uffff]|\p{Cs}/gu, "\ufffd")
       .replace(/[\u202a-\u202e\u2066-\u2069]/g, "")
       .replace(/&/g, "&amp;")

@@ -1,10 +1,10 @@
 /**
- * The rate-distortion curve of an adapter as an SVG: bits a weight on disk against the energy of ΔW lost, in decibels.
+ * The rate-distortion curve of an adapter as an SVG: bits per weight on disk against the energy of ΔW lost, in decibels.
  *
  * A pure function from numbers to text: no fonts, scripts or other files, the same text for the same numbers. The drawing
  * stands alone or inside a page (every class begins with `lqa-`, nothing has an id), follows the reader's light or dark
- * scheme, tells families apart by shape as well as by colour, and says all of its numbers in `<desc>`. Names come from
- * files: they are escaped, and cleared of what XML forbids.
+ * scheme, tells families apart by shape as well as by colour, and lists all numbers in `<desc>`. Names come from files: they
+ * are escaped, and characters that XML forbids are removed.
  *
  * @module
  */
@@ -13,19 +13,19 @@ import { escaped } from "./markup.ts";
 
 /** A point of a curve. Points that lose nothing have no place on a logarithmic axis and are left out. */
 export interface RdPoint {
-  /** Bits a weight. */
+  /** Bits per weight. */
   readonly bits: number;
   /** ‖ΔW − ΔŴ‖² / ‖ΔW‖². */
   readonly relativeError: number;
 }
 
-/** A method that has one point rather than a curve. */
+/** A method that has one point and not a curve. */
 export interface RdMethod extends RdPoint {
   readonly label: string;
   readonly family: "file" | "loraquant" | "rtn" | "sign";
 }
 
-/** What is drawn. */
+/** The data to draw. */
 export interface RdCurve {
   readonly title: string;
   readonly rd: readonly RdPoint[];
@@ -49,7 +49,7 @@ const FAMILIES = {
   sign: "sign",
 } as const;
 
-/** Okabe and Ito's colours, which the colour-blind can tell apart; lighter ones on dark ground. */
+/** Okabe and Ito's colours, which colour-blind readers can tell apart; lighter ones on a dark background. */
 export const RD_CURVE_STYLE: string = [
   ".lqa-curve{font-family:system-ui,sans-serif;font-size:12px}",
   ".lqa-ground{fill:#fff}",
@@ -66,7 +66,7 @@ export const RD_CURVE_STYLE: string = [
   ".lqa-loraquant{fill:#d55e00}",
   ".lqa-rtn{fill:#009e73}",
   ".lqa-sign{fill:#b0578d}",
-  // The rules above would fill what is a line.
+  // The rules above would fill the lines.
   ".lqa-curve path.lqa-line{fill:none}",
   "@media(prefers-color-scheme:dark){.lqa-ground{fill:#16181d}.lqa-curve text{fill:#e6e6e6}.lqa-curve .lqa-faint{fill:#aaa}.lqa-bound{fill:#aaa;stroke:#aaa}.lqa-rd{fill:#56b4e9;stroke:#56b4e9}.lqa-file{fill:#fff}.lqa-loraquant{fill:#ff9248}.lqa-rtn{fill:#3fd0a4}.lqa-sign{fill:#e08fc0}}",
 ].join("");
@@ -76,7 +76,7 @@ export function drawRdCurve(curve: RdCurve): string {
   return drawCurve(curve, `<style>${RD_CURVE_STYLE}</style>`);
 }
 
-/** Draws a curve for a page that has {@link RD_CURVE_STYLE} already. @returns an SVG element */
+/** Draws a curve for a page that already has {@link RD_CURVE_STYLE}. @returns an SVG element */
 export function drawRdCurveInPage(curve: RdCurve): string {
   return drawCurve(curve);
 }
@@ -90,7 +90,7 @@ function drawCurve({ title, rd, bound, methods }: RdCurve, ...style: readonly st
   const all = [...drawn.rd, ...drawn.bound, ...drawn.methods];
   const losses = all.map(decibels);
   const x = axis(0, Math.max(1, ...all.map(({ bits }) => bits)), 0.5, PLOT.left, PLOT.right);
-  // A method that is a hair worse than nothing is drawn on the edge.
+  // A point slightly outside the plot is drawn on its edge.
   const worst = Math.max(0, Math.max(0, ...losses) - HAIR);
   const y = axis(Math.min(-5, ...losses), worst, 5, PLOT.bottom, PLOT.top);
   const at = (point: RdPoint): Place => ({ x: x.at(point.bits), y: y.at(decibels(point)) });
@@ -113,7 +113,7 @@ function drawCurve({ title, rd, bound, methods }: RdCurve, ...style: readonly st
       line(PLOT.left, y.at(value), PLOT.right, y.at(value), "lqa-grid"),
       text(PLOT.left - 8, y.at(value) + 4, `${number(value)} dB`, 'class="lqa-faint" text-anchor="end"'),
     ]),
-    text((PLOT.left + PLOT.right) / 2, HEIGHT - 18, "bits a weight, on disk", 'text-anchor="middle"'),
+    text((PLOT.left + PLOT.right) / 2, HEIGHT - 18, "bits per weight, on disk", 'text-anchor="middle"'),
     text(PLOT.left - 62, PLOT.top - 14, "energy of ΔW lost"),
     path(drawn.bound.map(at), "lqa-line lqa-bound"),
     path(drawn.rd.map(at), "lqa-line lqa-rd"),
@@ -200,7 +200,7 @@ function path(places: readonly Place[], classes: string): string {
   return `<path class="${classes}" d="${steps.join("")}"/>`;
 }
 
-/** Places on a path, near enough to each other that no label fits between them. */
+/** Points on a path, so close to each other that no label fits between them. */
 function along(places: readonly Place[]): Place[] {
   return places.flatMap((from, i) => {
     const to = places[i + 1];
@@ -233,7 +233,7 @@ function describe(label: string, point: RdPoint): string {
 
 function summary(drawn: Pick<RdCurve, "rd" | "bound" | "methods">): string {
   return [
-    "Energy of ΔW lost in decibels against bits a weight on disk, lower and further left is better.",
+    "Energy of ΔW lost in decibels against bits per weight on disk, lower and further left is better.",
     ...[...drawn.rd.map((point) => describe(FAMILIES.rd, point))],
     ...drawn.methods.map((method) => describe(method.label, method)),
     ...[drawn.bound.at(0), drawn.bound.at(-1)].map((p) =>

@@ -8,7 +8,7 @@ import type { BoundComponent } from "../encode/quantize/bound.ts";
 import { reparameterize } from "../encode/quantize/reparameterize.ts";
 import { inputLength, type LoraModule } from "../model/adapter.ts";
 
-/** Whether decomposing a module means anything. */
+/** Whether a module can be decomposed. */
 export function finite({ b, a }: LoraModule): boolean {
   return b.every(Number.isFinite) && a.every(Number.isFinite);
 }

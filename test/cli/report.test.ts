@@ -24,7 +24,7 @@ describe("lqa inspect --html", () => {
 
   it("measures against the source, and draws the other methods if asked", () => {
     expect(lqa("inspect", "a.lqa", "--html", "s.html", "--source", "adapter").code).toBe(0);
-    expect(page("s.html")).toContain("measured beside the source");
+    expect(page("s.html")).toContain("measured against the source");
     expect(page("s.html")).not.toContain("3@0.9");
     const { code, out } = lqa(
       "inspect",
@@ -43,7 +43,7 @@ describe("lqa inspect --html", () => {
 
   it("takes an .lqa file as source", () => {
     expect(lqa("inspect", "a.lqa", "--html", "self.html", "--source", "a.lqa").code).toBe(0);
-    expect(page("self.html")).toContain("<dd>0 %<small>measured beside the source");
+    expect(page("self.html")).toContain("<dd>0 %<small>measured against the source");
   });
 
   it("does not replace a file unless it may", () => {

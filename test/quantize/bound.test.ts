@@ -12,7 +12,7 @@ describe("the rate-distortion bound", () => {
       );
     }
   });
-  test("gives a longer vector fewer bits a weight: never above an even split", () => {
+  test("gives a longer vector fewer bits per weight: never above an even split", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 5000 }),

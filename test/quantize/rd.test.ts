@@ -198,7 +198,7 @@ describe("profile rd", () => {
   );
 
   test.each(Object.entries(QUALITY_BITS))(
-    "quality %s is %d bits a weight of the modules",
+    "quality %s is %d bits per weight of the modules",
     async (quality, bits) => {
       const { bytes, report } = await encodeAdapter(several, { quality: quality as QualityName });
       expect(report.averageBits).toBeLessThanOrEqual(bits);

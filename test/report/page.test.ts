@@ -102,7 +102,7 @@ describe("a report", () => {
       page.match(/<svg [^>]*(role="img"[^>]*aria-label|[^>]*aria-hidden|class="lqa-curve"[^>]*role="img")/g),
     ).toHaveLength(elements.filter((name) => name === "svg").length);
     expect(text).toContain("an adapter of tiny");
-    expect(text).toContain("measured beside the source");
+    expect(text).toContain("measured against the source");
     expect(page).toContain("default-src 'none'");
     expect(page).toContain('content="width=device-width, initial-scale=1"');
     expect(page).not.toMatch(/NaN|undefined|\[object|Infinity/);
@@ -112,7 +112,7 @@ describe("a report", () => {
     const { bytes } = await encodeAdapter(adapterOf(["layers.0.q"]));
     const page = drawReport(await inspectLqa(bytes), { title: "tiny.lqa" });
     parse(page);
-    expect(page).toContain("as the encoder wrote it; not measured");
+    expect(page).toContain("as written by the encoder; not measured");
     expect(page).toContain("What a module lost is not known here");
     expect(page).not.toContain('id="worst"');
   });

@@ -291,7 +291,7 @@ try {
       expectEqual("bytes equal those of the command line", bytes.equals(readFileSync(encoded)), true);
       await page.click("#encode-result button");
       await complete(page);
-      expectText("head", await page.locator("#head").textContent(), "measured beside the source");
+      expectText("head", await page.locator("#head").textContent(), "measured against the source");
       for (const id of [
         "findings",
         "bytes",
@@ -590,7 +590,7 @@ try {
     );
     await page.dispatchEvent("#drop", "drop", { dataTransfer: data });
     await complete(page);
-    expectText("head", await page.locator("#head").textContent(), "measured beside the source");
+    expectText("head", await page.locator("#head").textContent(), "measured against the source");
   });
 
   for (const view of [

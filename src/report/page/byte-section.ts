@@ -1,5 +1,5 @@
 /**
- * Where the bytes went: the file as a map, and the totals of the map as a table.
+ * The section about bytes: the file as a map, and the totals as a table.
  *
  * @module
  */
@@ -17,11 +17,11 @@ export function byteSection({ totals, cells, cellBytes }: ByteMap, fileLength: n
   return section(
     "bytes",
     "Where the bytes went",
-    html`<p>The file from its first byte to its last, line by line, in ${count(cells.length)} cells of ${cellSize(cellBytes)}. A cell has the colour of what most of its bytes are.</p>
+    html`<p>The file from its first byte to its last, line by line, in ${count(cells.length)} cells of ${cellSize(cellBytes)}. The colour of a cell shows the purpose of most of its bytes.</p>
 ${map(cells, cellBytes)}
 `,
     html`<div class="totals">${table({
-      caption: "Bytes by what they are for",
+      caption: "Bytes by purpose",
       head: ["What", "Bytes", "Share", "Compared"],
       numeric: [1, 2],
       rows: kinds.map((kind) => [
@@ -34,7 +34,7 @@ ${map(cells, cellBytes)}
   );
 }
 
-/** The class that has the colour of a kind of bytes. */
+/** The CSS class with the colour of a kind of bytes. */
 function kindClass(kind: ByteKind): string {
   return `k${BYTE_KINDS.indexOf(kind)}`;
 }

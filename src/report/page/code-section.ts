@@ -1,5 +1,5 @@
 /**
- * How often each code is used, by encoding.
+ * The section about codes: how often each one is used, by encoding.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export function codeSection(codes: readonly CodeCounts[]): Html | undefined {
   return section(
     "codes",
     "Codes",
-    html`<p>How often each code occurs, by encoding. Affine codes and signs are counted as they are stored; of trellis codes the integers of their table that they stand for, eight to a bar. An entropy near the bits spent means that no bits are wasted; affine codes heaped at both ends mean clipped weights.</p>
+    html`<p>How often each code occurs, by encoding. Affine codes and signs are counted as they are stored; trellis codes by the integers of their table, eight per bar. An entropy near the bits spent means that no bits are wasted; many affine codes at both ends mean clipped weights.</p>
 <div class="grid">${shown.map(draw)}</div>
 ${codes.length > PANELS ? html`<p class="faint">${codes.length - PANELS} more encodings are not drawn.</p>` : undefined}`,
     folded(

@@ -1,5 +1,6 @@
 /**
- * The file on the rate-distortion curve of its source, beside the bound, and beside other methods if they were measured.
+ * The section about rate and distortion: the file on the curve of its source, with the bound, and with other methods if they
+ * were measured.
  *
  * @module
  */
@@ -11,7 +12,7 @@ import { drawRdCurveInPage } from "../rd-curve-svg.ts";
 import type { Hints } from "./hints.ts";
 import { folded, type Html, html, raw, scrolled, section, table } from "./html.ts";
 
-/** The section about rate and distortion; without a source it says what would be needed. */
+/** The section about rate and distortion; without a source it says what is needed. */
 export function curveSection(
   source: SourceFindings | undefined,
   comparison: Comparison | undefined,
@@ -21,24 +22,22 @@ export function curveSection(
     return section(
       "curve",
       "Rate and distortion",
-      html`<p>Not known: bound and error follow from the adapter that the file was made from. ${hints.source}</p>`,
+      html`<p>Unknown: bound and error are computed from the source adapter. ${hints.source}</p>`,
     );
   const { relativeError, bits, bound, aboveBoundDb } = source;
-  const title = "Energy of ΔW lost against bits a weight";
+  const title = "Energy of ΔW lost against bits per weight";
   const others =
     comparison === undefined
       ? { title, rd: [], bound: source.boundCurve, methods: [] }
       : comparisonCurve(comparison, title);
   const file = { label: "this file", family: "file" as const, bits, relativeError };
   const lossless =
-    relativeError === 0
-      ? "This file loses nothing, so that it has no place on a logarithmic axis."
-      : undefined;
+    relativeError === 0 ? "This file loses nothing, so it has no place on a logarithmic axis." : undefined;
   return section(
     "curve",
     "Rate and distortion",
-    html`<p>At ${bits.toFixed(3)} bits a weight this file loses ${percent(relativeError)} of the energy of ΔW. No code for Gaussian components of these strengths could lose less than ${percent(bound)}${aboveBoundDb === undefined ? "" : ` (${decibels(aboveBoundDb)} below)`}. ${lossless}</p>
-${comparison === undefined ? html`<p class="faint">LoRAQuant and the other methods are not drawn: they have to be encoded to be measured. ${hints.comparison}</p>` : undefined}`,
+    html`<p>At ${bits.toFixed(3)} bits per weight this file loses ${percent(relativeError)} of the energy of ΔW. No code for Gaussian components of these strengths could lose less than ${percent(bound)}${aboveBoundDb === undefined ? "" : ` (${decibels(aboveBoundDb)} below)`}. ${lossless}</p>
+${comparison === undefined ? html`<p class="faint">LoRAQuant and the other methods are not drawn: measuring them means encoding them. ${hints.comparison}</p>` : undefined}`,
     scrolled(title, raw(drawRdCurveInPage({ ...others, methods: [...others.methods, file] }))),
     comparison === undefined
       ? undefined

@@ -1,5 +1,5 @@
 /**
- * A whole page: one file without scripts, that asks for nothing.
+ * Builds a whole page: one self-contained file without scripts.
  *
  * @module
  */
@@ -9,19 +9,19 @@ import { STYLE } from "./style.ts";
 /** One section of a page. */
 export interface ReportSection {
   readonly id: string;
-  /** As the list of sections has it. */
+  /** Its entry in the list of sections. */
   readonly title: string;
   readonly content: Html;
 }
 
-/** What a page is made of. */
+/** The parts of a page. */
 export interface PageParts {
   readonly title: string;
-  /** What kind of page it is, for the title of the window. */
+  /** The kind of page, for the title of the window. */
   readonly kind: string;
-  /** Where the first link leads, and what it says. */
+  /** Target and text of the first link. */
   readonly skip: readonly [href: string, text: string];
-  /** The title, and what stands below it. */
+  /** The title, and the content below it. */
   readonly head: Html;
   readonly sections: readonly ReportSection[];
   readonly footer: Part;

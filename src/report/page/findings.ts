@@ -1,5 +1,6 @@
 /**
- * What the validator found, finding by finding, those of one kind together; and what only the source or only the file has.
+ * The section about findings: the findings of the validator grouped by kind, and the differences in modules between file and
+ * source.
  *
  * @module
  */
@@ -10,10 +11,10 @@ import { count, counted } from "../format.ts";
 import type { Inspection } from "../inspection.ts";
 import { facts, type Html, html, type Part, section } from "./html.ts";
 
-/** Kinds of findings that are shown, and places of one kind. */
+/** Maximum number of kinds of findings, and of places for each kind. */
 const KINDS = 50;
 const PLACES = 10;
-/** Names that are listed where source and file differ. */
+/** Maximum number of names listed if source and file differ. */
 const NAMES = 20;
 
 /** The section about findings. */
@@ -25,7 +26,7 @@ export function findingSection({ validation, source, modules }: Inspection): Htm
     "Findings",
     findings.length === 0
       ? level === "structure"
-        ? html`<p>The validator checked prologue, index and lengths, and found nothing that breaks the specification (level <code>structure</code>). The bytes of modules, tensors and sections were not looked at.</p>`
+        ? html`<p>The validator checked prologue, index and lengths, and found nothing that breaks the specification (level <code>structure</code>). It did not check the bytes of modules, tensors and sections.</p>`
         : html`<p>The validator checked every byte and found nothing that breaks the specification (level <code>${level}</code>).</p>`
       : undefined,
     kinds(findings).map(([, list]) => finding(list[0]!.summary, list, list[0]!.clause)),
@@ -33,12 +34,12 @@ export function findingSection({ validation, source, modules }: Inspection): Htm
     kinds(warnings).map(([kind, list]) => finding(WARNINGS[kind].summary, list, undefined)),
     unread.length === 0
       ? undefined
-      : html`<p>${counted(unread.length, "module")} could not be looked into; the list of modules says why.</p>`,
+      : html`<p>${counted(unread.length, "module")} could not be inspected; the list of modules says why.</p>`,
     source === undefined
       ? undefined
       : [
           names("Only in the source", source.onlyInSource),
-          names("Not in the source, or of another shape", source.notInSource),
+          names("Not in the source, or different in shape", source.notInSource),
         ],
     ids === undefined
       ? undefined
@@ -76,7 +77,7 @@ ${
 `;
 }
 
-/** Where it is; pages with a view of bytes find them by `data-byte`. */
+/** The place of the finding. Pages with a view of bytes use `data-byte` to find it. */
 function place({ where, offset, expected, actual }: LqaError | Warning): Html | undefined {
   const parts: Part[] = [
     ...(where === undefined ? [] : [where]),

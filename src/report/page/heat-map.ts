@@ -1,5 +1,5 @@
 /**
- * A heat map of modules, layers down and projections across: a table whose cells say their number and have a colour by it.
+ * A heat map of modules, with layers down and projections across: a table whose cells show a number and a colour.
  *
  * @module
  */
@@ -7,17 +7,17 @@ import { type LayerPlace, shortLabels } from "../layers.ts";
 import { type Html, html, named, scrolled } from "./html.ts";
 import { HEAT_STEPS } from "./style.ts";
 
-/** What is mapped. */
+/** The data of a map. */
 export interface HeatMap<T extends LayerPlace> {
   readonly caption: string;
-  /** Undefined where nothing is known. */
+  /** Undefined if unknown. */
   readonly value: (module: T) => number | undefined;
   readonly text: (value: number) => string;
-  /** Whether steps are equal ratios rather than equal differences. */
+  /** If true, steps are equal ratios; otherwise equal differences. */
   readonly logarithmic?: boolean;
 }
 
-/** Larger maps are of no use to anybody; the table of modules has the rest. */
+/** Larger maps are unreadable; the table of modules has the rest. */
 const MOST_LAYERS = 200;
 const MOST_PROJECTIONS = 40;
 
@@ -67,10 +67,10 @@ function extremes(values: readonly number[]): [number, number] {
   return [values.reduce((x, y) => Math.min(x, y)), values.reduce((x, y) => Math.max(x, y))];
 }
 
-/** The step of a value, all of them spread from the least to the largest one. */
+/** The step of a value. The steps span the smallest to the largest value. */
 function stepsOf(values: readonly number[], logarithmic: boolean): (value: number) => number {
   const scaled = (value: number): number => (logarithmic ? Math.log(value) : value);
-  // Nothing at all has no logarithm, and the lowest step.
+  // Zero has no logarithm; it gets the lowest step.
   const placed = values.map(scaled).filter(Number.isFinite);
   if (placed.length === 0) return () => 0;
   const [low, high] = extremes(placed);

@@ -1,15 +1,15 @@
 /**
- * What somebody who looks at a report can do to see more: it depends on where they look at it.
+ * Hints on how to see more in a report. They depend on where the report is shown.
  *
  * @module
  */
 import { type Html, html } from "./html.ts";
 
-/** Sentences. */
+/** The hints, as sentences. */
 export interface Hints {
-  /** How to show the adapter that the file was made from. */
+  /** How to show the source adapter. */
   readonly source: Html;
-  /** How to have other methods measured. */
+  /** How to measure other methods. */
   readonly comparison: Html;
 }
 

@@ -1,5 +1,5 @@
 /**
- * A histogram as bars, with the count of each to be read.
+ * Draws a histogram as bars, with the counts as text.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export interface Bar {
 
 const PLOT = { left: 8, right: 252, top: 8, bottom: 118 };
 
-/** Draws bars. @param ends what stands below the first and the last one */
+/** Draws bars. @param ends labels below the first and the last bar */
 export function histogram(
   title: string,
   note: string,

@@ -1,25 +1,25 @@
 /**
- * Pieces of HTML that the sections of a report share. What is of type {@link Html} is markup and goes into the page as
- * it is; every other text is escaped on its way in.
+ * HTML building blocks that the sections of a report share. Values of type {@link Html} are markup and go into the page
+ * unchanged; every other text is escaped.
  *
  * @module
  */
 import { escaped } from "../markup.ts";
 
-/** Markup. Made by {@link html} and {@link raw} alone. */
+/** Markup. Only {@link html} and {@link raw} make it. */
 export interface Html {
   readonly markup: string;
 }
 
-/** What may stand in a template: texts and numbers are escaped, lists are joined, undefined is nothing. */
+/** Values that a template accepts: texts and numbers are escaped, lists are joined, undefined becomes nothing. */
 export type Part = Html | string | number | undefined | readonly Part[];
 
-/** Markup from a template: its own text is taken as it is, what is put into it is escaped. */
+/** Builds markup from a template: its own text is used unchanged, inserted values are escaped. */
 export function html(pieces: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return raw(pieces.reduce((text, piece, i) => text + markupOf(parts[i - 1]) + piece));
 }
 
-/** A text that is markup already. */
+/** Marks a text as markup. */
 export function raw(markup: string): Html {
   return { markup };
 }
@@ -30,7 +30,7 @@ function markupOf(part: Part): string {
   return "markup" in part ? part.markup : part.map(markupOf).join("");
 }
 
-/** A name that may be broken behind its separators. */
+/** A name that may break after its separators. */
 export function named(name: string): Html {
   return html`<span class="name">${name.split(/(?<=[._/])/).map((word) => html`${word}<wbr>`)}</span>`;
 }
@@ -53,7 +53,7 @@ export interface Table {
   readonly numeric?: readonly number[];
 }
 
-/** A table that is scrolled sideways where it is too wide, by keyboard too. */
+/** A table that scrolls sideways if it is too wide, by keyboard too. */
 export function table({ caption, head, rows, numeric = [] }: Table): Html {
   const style = (i: number): Html => raw(numeric.includes(i) ? ' class="num"' : "");
   const body = rows.map(
@@ -70,13 +70,13 @@ ${body}</tbody></table>`,
   );
 }
 
-/** Something wide in a box of its own, which the keyboard reaches. */
+/** A box with a scroll bar for wide content, which the keyboard can reach. */
 export function scrolled(name: string, content: Html): Html {
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${name}">${content}</div>
 `;
 }
 
-/** What is read only if it is asked for. */
+/** Collapsed content. */
 export function folded(summary: string, content: Part): Html {
   return html`<details><summary>${summary}</summary>
 ${content}</details>

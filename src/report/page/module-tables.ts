@@ -1,5 +1,5 @@
 /**
- * Modules one by one: the maps of all, the worst of them, and the list.
+ * The sections about modules: maps of all modules, the worst ones, and the list.
  *
  * @module
  */
@@ -13,12 +13,12 @@ import type { Hints } from "./hints.ts";
 import { folded, type Html, html, named, section, table } from "./html.ts";
 
 const WORST = 12;
-/** Rows of the list of modules; a page of more helps nobody. */
+/** Maximum number of rows in the list of modules. */
 const LISTED = 2000;
 /** Share of the energy that the components counted in the map of ranks hold. */
 const HELD = 0.9;
 
-/** The map of effective ranks, and what it means. */
+/** The map of effective ranks, and its explanation. */
 export const RANK_EXPLANATION: string = `How many components hold ${100 * HELD} % of the energy of the adapter's ΔW. Few of many: a steep spectrum, which costs few bits.`;
 export const RANK_MAP: HeatMap<LayerPlace & Pick<InspectedModule, "singularValues">> = {
   caption: "Components",
@@ -26,7 +26,7 @@ export const RANK_MAP: HeatMap<LayerPlace & Pick<InspectedModule, "singularValue
   text: (rank) => String(rank),
 };
 
-/** Maps of error, bits and spectrum, side by side where there is room. */
+/** Maps of error, bits and spectrum, side by side if there is room. */
 export function mapSection(
   modules: readonly InspectedModule[],
   source: SourceFindings | undefined,
@@ -37,14 +37,14 @@ export function mapSection(
     [
       "Bits",
       "On disk, for each weight of the factors: codes, scales, zero points and the checksum of the chunk.",
-      { caption: "Bits a weight", value: ({ bits }) => bits, text: (bits) => bits.toFixed(2) },
+      { caption: "Bits per weight", value: ({ bits }) => bits, text: (bits) => bits.toFixed(2) },
     ],
     ["Effective rank", RANK_EXPLANATION, RANK_MAP],
   ];
   if (source !== undefined)
     maps.unshift([
       "Error",
-      "‖ΔW − ΔŴ‖² / ‖ΔW‖², measured on the decoded weights beside the source.",
+      "‖ΔW − ΔŴ‖² / ‖ΔW‖², measured between the decoded weights and the source.",
       {
         caption: "Error, in percent of ‖ΔW‖²",
         value: ({ loss }) => loss?.relativeError,
@@ -56,7 +56,7 @@ export function mapSection(
     "maps",
     "Layer by layer",
     source === undefined
-      ? html`<p>What a module lost is not known here: it is measured against the adapter that the file was made from. ${hints.source}</p>`
+      ? html`<p>The error of each module is unknown: it is measured against the source adapter. ${hints.source}</p>`
       : undefined,
     html`<div class="maps">${maps
       .filter(([, , { value }]) => modules.some((module) => value(module) !== undefined))
@@ -69,7 +69,7 @@ ${heatMap(modules, map)}</div>
   );
 }
 
-/** Components that hold most of the energy; undefined where there is none. */
+/** Number of components that hold most of the energy; undefined if there is no energy. */
 export function effectiveRank({
   singularValues,
 }: Pick<InspectedModule, "singularValues">): number | undefined {
@@ -84,7 +84,7 @@ export function effectiveRank({
   return singularValues.length;
 }
 
-/** The modules whose error weighs most; nothing without a source. */
+/** The modules that contribute most to the error; nothing without a source. */
 export function worstSection(modules: readonly InspectedModule[]): Html | undefined {
   const known = modules.filter(({ loss }) => loss !== undefined && loss.errorEnergy > 0);
   if (known.length === 0) return undefined;
@@ -104,9 +104,9 @@ export function worstSection(modules: readonly InspectedModule[]): Html | undefi
   return section(
     "worst",
     "Worst modules",
-    html`<p>The modules that the most of the whole error comes from. A weak module may lose a large share of itself and matter little.</p>`,
+    html`<p>The modules that contribute most to the total error. A weak module can lose a large share of its energy and matter little.</p>`,
     table({
-      caption: "Modules by their part of the whole error",
+      caption: "Modules by their part of the total error",
       head: ["module", "of the error", "lost", "SNR", "rank", "bits", "bands"],
       numeric: [1, 2, 3, 4, 5],
       rows,

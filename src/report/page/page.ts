@@ -1,8 +1,8 @@
 /**
- * An inspection as one HTML page: no script, no font, no image, no address; a policy in its head forbids all of them.
+ * Renders an inspection as one HTML page: no script, font, image or URL; a policy in its head forbids all of them.
  *
- * A pure function: the same inspection gives the same page. Names and metadata come from files and are text wherever
- * they stand.
+ * A pure function: the same inspection gives the same page. Names and metadata come from files and are always escaped as
+ * text.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { facts, folded, type Html, html, section } from "./html.ts";
 import { listSection, mapSection, worstSection } from "./module-tables.ts";
 import { spectraSection } from "./spectra.ts";
 
-/** What stands beside the inspection. */
+/** Inputs in addition to the inspection. */
 export interface ReportContext {
   /** Usually the name of the file. */
   readonly title: string;
@@ -28,18 +28,18 @@ export interface ReportContext {
   readonly comparison?: Comparison | undefined;
 }
 
-/** Keys of the metadata. */
+/** Maximum number of metadata keys. */
 const KEYS = 200;
-/** Characters of a metadata value; the JSON of `lqa inspect` has all. */
+/** Maximum length of a metadata value in characters; the JSON of `lqa inspect` has all of it. */
 const VALUE = 4000;
 
-/** A report in pieces: what stands at its head, and its sections in order. */
+/** A report in pieces: its header, and its sections in order. */
 export interface ReportParts {
   readonly head: Html;
   readonly sections: readonly ReportSection[];
 }
 
-/** The pieces of a report, for pages that have more around it. They need {@link STYLE}. */
+/** The pieces of a report, for pages with more content around it. They need {@link STYLE}. */
 export function reportParts(
   inspection: Inspection,
   { title, comparison }: ReportContext,
@@ -79,11 +79,11 @@ export function drawReport(inspection: Inspection, context: ReportContext): stri
     title: context.title,
     kind: "LQA report",
     skip: ["#findings", "To the findings"],
-    footer: html`Made by <code>lqa inspect --html</code>. ΔW = multiplier · B · A is what the adapter adds to a layer, ΔŴ what this file holds of it.`,
+    footer: html`Made by <code>lqa inspect --html</code>. ΔW = multiplier · B · A is the update that the adapter adds to a layer; ΔŴ is the update decoded from this file.`,
   });
 }
 
-/** What the file is an adapter of, and who made it, as its metadata say. */
+/** The base model and the creator, from the metadata. */
 function subtitle({ meta, origin }: Inspection): Html | undefined {
   const { base_model: base, encoder } = meta ?? {};
   const parts = [
@@ -114,12 +114,12 @@ function cards({ fileLength, modules, source, meta, tensors, version }: Inspecti
   const stated = meta?.relative_error;
   return html`<dl class="cards">
 ${card("Size", size(fileLength), `${count(fileLength)} bytes, LQA ${version}`)}
-${parameters === 0 ? undefined : card("Bits a weight", ((8 * fileLength) / parameters).toFixed(3), "8 · bytes of the file / parameters")}
+${parameters === 0 ? undefined : card("Bits per weight", ((8 * fileLength) / parameters).toFixed(3), "8 · bytes of the file / parameters")}
 ${
   source !== undefined
-    ? card("Energy of ΔW lost", percent(source.relativeError), "measured beside the source")
+    ? card("Energy of ΔW lost", percent(source.relativeError), "measured against the source")
     : typeof stated === "number"
-      ? card("Energy of ΔW lost", percent(stated), "as the encoder wrote it; not measured")
+      ? card("Energy of ΔW lost", percent(stated), "as written by the encoder; not measured")
       : undefined
 }
 ${source?.aboveBoundDb === undefined ? undefined : card("Above the bound", decibels(source.aboveBoundDb), "of Gaussian components, at these bits")}
@@ -151,12 +151,12 @@ function metadataSection({ meta, origin, sections, version }: Inspection): Html 
       : html`<p class="faint">… ${count(entries.length - KEYS)} more; <code>lqa inspect --json</code> has them.</p>`,
     origin === undefined
       ? undefined
-      : folded(`How the source (${origin.dialect}) named things`, html`<pre>${valueText(origin)}</pre>`),
+      : folded(`Names used by the source (${origin.dialect})`, html`<pre>${valueText(origin)}</pre>`),
     facts(sections.map(({ type, chunk }) => [`Section ${type}`, size(chunk.length)] as const)),
   );
 }
 
-/** A value of metadata, cut where it is long. */
+/** A metadata value, shortened if it is long. */
 export function valueText(value: MetaMap[string]): string {
   const text = typeof value === "string" ? value : JSON.stringify(value, hexadecimal, 1);
   return text.length > VALUE
@@ -164,7 +164,7 @@ export function valueText(value: MetaMap[string]): string {
     : text;
 }
 
-/** Byte strings, which JSON lacks. */
+/** Converts byte strings, which JSON lacks. */
 function hexadecimal(_key: string, value: unknown): unknown {
   return value instanceof Uint8Array
     ? Array.from(value.subarray(0, 1024), (byte) => byte.toString(16).padStart(2, "0")).join("")

@@ -1,5 +1,5 @@
 /**
- * Singular values: for each projection how they fall, over all layers, and the same as a table.
+ * The section about singular values: how they fall for each projection, over all layers, as curves and as a table.
  *
  * @module
  */
@@ -8,11 +8,11 @@ import { folded, type Html, html, named, section, table } from "./html.ts";
 
 const PANELS = 12;
 const POINTS = 64;
-/** Below this, in decibels, nothing is drawn. */
+/** Decibels below which nothing is drawn. */
 const FLOOR = -40;
 const PLOT = { left: 38, right: 252, top: 8, bottom: 128 };
 
-/** Component by component, in decibels of the largest singular value of the same module. */
+/** Values by component, in decibels of the largest singular value of the same module. */
 interface Spread {
   readonly low: number;
   readonly median: number;
@@ -26,13 +26,13 @@ interface Panel {
   readonly source: readonly Spread[];
 }
 
-/** What is drawn of a module. */
+/** The values of a module to draw. */
 export type SpectrumModule = Pick<InspectedModule, "projection" | "parameters" | "singularValues" | "loss">;
 
 /**
  * The section about singular values; nothing if no module has any.
  *
- * @param what the update whose singular values they are
+ * @param what the name of the update
  */
 export function spectraSection(modules: readonly SpectrumModule[], what = "ΔŴ"): Html | undefined {
   const panels = panelsOf(modules);
@@ -43,7 +43,7 @@ export function spectraSection(modules: readonly SpectrumModule[], what = "ΔŴ"
   return section(
     "spectra",
     "Singular values",
-    html`<p>How strong the components of ${what} are, in decibels below the strongest of ${withSource ? "the same module in the source" : "the same module"}: the line is the median of all layers, the shaded area reaches from the weakest to the strongest. Below −${-FLOOR} dB a component is as good as gone.</p>
+    html`<p>Strength of the components of ${what} in decibels below the strongest component of ${withSource ? "the same module in the source" : "the same module"}: the line is the median of all layers, the shaded area reaches from the weakest to the strongest. Below −${-FLOOR} dB a component is practically zero.</p>
 <p><span class="key"></span>${what === "ΔŴ" ? "this file" : "this adapter"}${withSource ? html`<span class="key two"></span>the source` : undefined}</p>
 <div class="grid">${shown.map(draw)}</div>
 ${panels.length > PANELS ? html`<p class="faint">${panels.length - PANELS} more projections are not drawn.</p>` : undefined}`,
@@ -114,7 +114,7 @@ function draw({ projection, layers, decoded, source }: Panel): Html {
   // Ranks of a thousand have more points than there is room for.
   const every = Math.ceil(count / POINTS);
   const x = (i: number): number => PLOT.left + ((PLOT.right - PLOT.left) * i) / Math.max(1, count - 1);
-  // A little room above: what was refitted can be stronger than it was.
+  // Some space at the top: a refitted component can be stronger than the original.
   const y = (db: number): number => PLOT.top + ((PLOT.bottom - PLOT.top) * (2 - db)) / (2 - FLOOR);
   const points = (list: readonly Spread[], key: keyof Spread): string[] =>
     list.flatMap((one, i) =>

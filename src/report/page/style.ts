@@ -1,6 +1,6 @@
 /**
- * How a report looks: light and dark by the reader's scheme, one column on a phone, ink on paper. Text has a contrast
- * of 4.5 to 1 or more on its ground; nothing is told by colour alone.
+ * The style sheet of reports: light and dark by the reader's scheme, one column on a phone, and a print style. Text has a
+ * contrast of at least 4.5 to 1; colour is never the only signal.
  *
  * @module
  */
@@ -77,7 +77,7 @@ function variables(
   ].join(";");
 }
 
-/** The style sheet. The pages that are drawn have no style of their own beside it, nor any in their elements. */
+/** The style sheet. Drawn pages have no other styles, and no style attributes. */
 export const STYLE: string = `
 :root{color-scheme:light dark;${variables(LIGHT, HEAT_LIGHT, KINDS_LIGHT)}}
 @media(prefers-color-scheme:dark){:root{${variables(DARK, HEAT_DARK, KINDS_DARK)}}}

@@ -17,7 +17,7 @@ const written = byId("write-result");
 
 /** Of each goal that is not chosen from a list: its name, and what stands there at first. */
 const GOALS = {
-  bits: ["Bits a weight, of the whole file", "1.5"],
+  bits: ["Bits per weight, of the whole file", "1.5"],
   maxError: ["Energy of ΔW lost, in percent", "1"],
   variant: ["Variant: bits@coverage", "2@0.8"],
 } as const;

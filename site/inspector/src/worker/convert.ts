@@ -32,7 +32,7 @@ export function encodeOptions({ goal, value, tensors }: EncodeChoice): EncodeOpt
   const number = Number(value);
   if (value.trim() === "" || !Number.isFinite(number))
     fail(KIND.USAGE, {
-      where: goal === "bits" ? "bits a weight" : "largest error",
+      where: goal === "bits" ? "bits per weight" : "largest error",
       expected: "a number",
       actual: JSON.stringify(value),
     });
@@ -72,7 +72,7 @@ export async function encode(
 function encoded(report: EncodeReport, before: number, after: number, fileId: string, seconds: number): Html {
   return html`${facts([
     ["Size", `${size(after)}, ${ratio(before, after)} smaller than its source of ${size(before)}`],
-    ["Bits a weight", report.bitsPerParameter.toFixed(3)],
+    ["Bits per weight", report.bitsPerParameter.toFixed(3)],
     ["Energy of ΔW lost", `${percent(report.relativeError)} (SNR ${decibels(report.snrDb)})`],
     ["Modules", counted(report.modules.length, "module")],
     ["File id", html`<code>${fileId}</code>`],
