@@ -30,7 +30,7 @@ describe("lqa extract", () => {
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(out).toMatch(/change +100\.0 % of the energy of ΔW in 4 modules/);
     expect(out).toMatch(/rank +3, 864 parameters/);
-    expect(out).toMatch(/least held/);
+    expect(out).toMatch(/least kept/);
     expect(listing(at("adapter"))).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
     const config = JSON.parse(readFileSync(join(at("adapter"), "adapter_config.json"), "utf8"));
     expect(config).toMatchObject({ r: 3, lora_alpha: 3, base_model_name_or_path: "org/base" });
