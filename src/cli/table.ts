@@ -64,7 +64,7 @@ const ENCODE: CommandSpec = {
         name: "calibration",
         type: "text",
         placeholder: "<file>",
-        help: "Measurements of the model with this adapter, so that bits go where they change the answers most: a file of lqa calibrate or lqa tune (Python package), an importance matrix of llama.cpp, or safetensors with moments [in] or activations [samples, in] under the modules' names.",
+        help: "Measurements from running the base model, so that bits go where they change answers most: a file of lqa calibrate or lqa tune (Python package), an importance matrix of llama.cpp, or a safetensors file with moments [in] or activations [samples, in] under the modules' names.",
       },
       {
         name: "base",
@@ -79,7 +79,7 @@ const ENCODE: CommandSpec = {
       {
         name: "unweighted",
         type: "flag",
-        help: "rd: use --calibration only to report. Without this flag the bits follow the sensitivities of the components, or the encoder weights the error of each input channel by the square root of its moment.",
+        help: "rd: use --calibration only to report the error. Without this flag bits follow the sensitivities of the components, or the encoder weights errors by the square roots of the moments.",
       },
     ]),
     ...FILE_OPTIONS,

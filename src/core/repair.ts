@@ -78,7 +78,7 @@ const MOST_BUILDS = 4;
 const PIECE = 2 ** 20;
 
 /**
- * Repairs a file in memory: beside it, memory for the repaired one.
+ * Repairs a file in memory. Needs memory for the repaired copy.
  *
  * @throws LqaError the first error of the file, with advice that says so, if it cannot be repaired; BUDGET
  */
@@ -95,7 +95,7 @@ export async function repairLqa(bytes: Uint8Array, options: RepairOptions = {}):
     const built = await build(bytes, candidate, inflated, options);
     if (built === undefined) continue;
     const after = await validate(built.bytes, { ...options, warnings: false });
-    // The one file there is, but for hostile ones: if it breaks a rule, there is nothing to repair.
+    // Apart from hostile input there is only one such file; if it breaks a rule, it cannot be repaired.
     if (after.ids === undefined) break;
     return { ...built, ...after.ids };
   }
@@ -109,7 +109,7 @@ export async function repairLqa(bytes: Uint8Array, options: RepairOptions = {}):
   });
 }
 
-/** Prologues to try: the stored one; with the length that the records add up to; made anew from the index. */
+/** Prologues to try: the stored one; one with the length that the records add up to; one rebuilt from the index. */
 function* candidates(bytes: Uint8Array): Generator<Candidate> {
   try {
     const { prologue, index, prologueBytes, indexBytes } = openIndex(bytes, {});
@@ -149,7 +149,7 @@ function* guesses(
     const indexBytes = bytes.subarray(PROLOGUE_BYTES, PROLOGUE_BYTES + length);
     const indexCrc = crc32(indexBytes);
     if (stored?.indexCrc === indexCrc) yield { indexBytes, prologue: stored, trusted: true };
-    // Only the root digest can tell which of the 11 alignments is the one.
+    // Only the root digest can tell which of the 11 alignments is right.
     for (let exponent = 2; exponent <= 12; exponent++) {
       const fields = { major: 1, minor: 0, required: 0, readOnlyCompatible: 0, compatible: 0, fileLength: 0 };
       const counts = { modules: 0, tensors: 0, sections: 0 };

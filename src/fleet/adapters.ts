@@ -79,7 +79,7 @@ export async function* findAdapters(
     .map(closed);
 }
 
-/** The configuration and the weights that are meant; all of them where that cannot be told by name. */
+/** The configuration and the weights of an adapter; all candidates if the names do not decide it. */
 function chosen({ path, files }: Directory): ObjectInfo[] {
   const usual = usualWeights(files.map(({ key }) => key.slice(path.length)));
   return usual === undefined

@@ -73,7 +73,7 @@ export interface FailureGroup {
 }
 
 const SHOWN = 20;
-/** Bins of a factor of two are parted in so many. */
+/** Each bin of a factor of two is divided into this many. */
 const PARTS = 4;
 
 /** Sums up as rows go by. */

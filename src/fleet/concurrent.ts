@@ -50,7 +50,7 @@ export function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** The promise, or undefined after so many milliseconds. */
+/** The promise, or undefined after this many milliseconds. */
 export async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | undefined> {
   const stop = new AbortController();
   try {

@@ -27,7 +27,7 @@ export interface WorkOptions {
   readonly concurrency: number;
   /** Once aborted, no job is taken any more; those in work are finished. */
   readonly signal?: AbortSignal | undefined;
-  /** Ends when there is nothing to do, nothing in work anywhere, and no submission is under way. */
+  /** Ends when there is no job queued or in progress anywhere and no submission is running. */
   readonly untilEmpty?: boolean | undefined;
   /** Seconds after which a job of a worker that went silent is given to another. */
   readonly leaseSeconds?: number | undefined;
@@ -65,10 +65,10 @@ export interface WorkQueue {
   /** Adds jobs; one whose id is in the queue already, failed ones included, is left as it is. */
   add(jobs: readonly FleetJob[]): Promise<void>;
   /**
-   * Announces that a submission is under way: workers that end with an empty queue wait for it. The announcement lapses half a
+   * Announces that a submission is running: workers that end with an empty queue wait for it. The announcement lapses half a
    * minute after its process ended without withdrawing it.
    *
-   * @returns withdraws it; never rejects, and waits for a queue that is away for two seconds at most
+   * @returns withdraws it; never rejects, and waits at most two seconds for an unreachable queue
    */
   announce(): Promise<() => Promise<void>>;
   /** Takes jobs until `signal` is aborted or, with `untilEmpty`, there are none. */

@@ -201,7 +201,7 @@ async function runWorker(
   if (halted !== undefined) throw halted.error;
 }
 
-/** Key of the submissions that are under way, each with the time of Redis at which it lapses. */
+/** Key of the running submissions, each with the time of Redis at which it lapses. */
 const announcements = (queue: Queue): string => queue.toKey("submissions");
 
 async function announce(redis: Redis, key: string): Promise<() => Promise<void>> {
@@ -213,7 +213,7 @@ async function announce(redis: Redis, key: string): Promise<() => Promise<void>>
     await redis.zremrangebyscore(key, "-inf", at);
   };
   await renew();
-  // A Redis that is away for a moment is renewed by the next one.
+  // If Redis is briefly unreachable, the next renewal succeeds.
   const timer = setInterval(() => void renew().catch(() => {}), RENEWED);
   timer.unref();
   return async () => {
@@ -230,9 +230,9 @@ async function now(redis: Redis): Promise<number> {
 }
 
 /**
- * Resolves once nothing waits, nothing is in work anywhere and no submission is under way, or the signal is aborted. Redis counts all states at one
- * moment, and a job is always in one of them. It is asked at once when this worker finds no job, and now and then for
- * those that others have.
+ * Resolves once no job is queued or in progress anywhere and no submission is running, or the signal is aborted. Redis counts
+ * all states atomically, and a job is always in one of them. The worker polls immediately when it finds no job, and then
+ * periodically for the jobs of other workers.
  */
 async function empty(worker: Worker, queue: Queue, redis: Redis, signal: AbortSignal): Promise<void> {
   let look = new AbortController();
@@ -280,7 +280,7 @@ export function rateOf(
 ): number | undefined {
   const [count, began, before] = [meta.count, meta.prevTS, meta.prevCount].map((value) => Number(value ?? 0));
   if (count === 0 || began === 0) return undefined;
-  // Of the first minute nobody knows when it began.
+  // The start of the first minute is unknown.
   const whole = data.slice(0, Math.min(RATE, data.length - 1));
   const since = whole.length === 0 ? began! : 60_000 * Math.floor(began! / 60_000);
   const minutes = whole.length + Math.max(at - since, 1000) / 60_000;
@@ -308,7 +308,7 @@ interface Patience {
   connected(): Promise<void>;
   /** The promise, or an error once the connection has been away for too long. */
   during<T>(promise: Promise<T>): Promise<T>;
-  /** Rejects once the connection has been away for too long; tells when it goes and comes back. */
+  /** Rejects once the connection has been down for too long; reports when it goes down and comes back. */
   watch(onNotice?: (text: string) => void): Promise<never>;
   end(): void;
 }
@@ -338,7 +338,7 @@ function watch(connection: Redis, location: string, seconds: number): Patience {
           actual: reason,
           advice: "Start Redis, or check the address given as --queue.",
         });
-  /** Until the signal is aborted; an error once the connection has been away for so many seconds. */
+  /** Resolves when the signal is aborted; rejects once the connection has been down for this many seconds. */
   const waitFor = async (signal: AbortSignal, most: number): Promise<void> => {
     while (!signal.aborted && !ended.signal.aborted) {
       if (awaySince !== undefined && performance.now() - awaySince > most * 1000) throw gone();

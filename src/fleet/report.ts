@@ -1,5 +1,5 @@
 /**
- * The catalogue of a fleet as one HTML page: sizes, bits, errors, failures, duplicates. No script; it asks for nothing.
+ * The catalogue of a fleet as one HTML page: sizes, bits, errors, failures, duplicates. No script and no external resources.
  *
  * @module
  */

@@ -12,7 +12,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ObjectReader } from "../serve/stores.ts";
 
-/** What a listing tells of an object. */
+/** The entry of an object in a listing. */
 export interface ObjectInfo {
   /** Below the location of the store, with `/` between its parts. */
   readonly key: string;
@@ -74,7 +74,7 @@ export interface PutOptions {
 /** What the fleet itself keeps is below this key of the target. */
 export const OWN_PREFIX = ".lqa-fleet/";
 
-/** Bytes of an object that are asked for at once. */
+/** Bytes of an object per request. */
 export const STEP: number = 8 * 2 ** 20;
 
 /** An object as a source of ranges, pinned to the version that was listed. */

@@ -144,7 +144,7 @@ export async function submitFleet(
   return counts;
 }
 
-/** Waits until so many jobs more may be in the queue. */
+/** Waits until the queue has room for this many more jobs. */
 async function room(
   queue: WorkQueue,
   most: number,

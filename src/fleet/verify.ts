@@ -35,7 +35,7 @@ export interface Verification {
   readonly files: number;
   readonly bytes: number;
   readonly valid: number;
-  /** Files without a record: not of this fleet, or made a moment before a worker was killed. */
+  /** Files without a record: not part of this fleet, or written just before a worker was killed. */
   readonly unrecorded: number;
   /** Records whose file is not there; each is a finding. */
   readonly missing: number;
@@ -90,7 +90,7 @@ export async function verifyFleet(store: ReadableStore, options: VerifyOptions =
   if (records > recorded) await findMissing();
   return { ...counts, findings };
 
-  /** More records than files: asks for each. */
+  /** More records than files: fetch each record. */
   async function findMissing(): Promise<void> {
     const head = async ({ key }: ObjectInfo): Promise<[string, boolean]> => {
       const result = `${key.slice(RECORDS.length).replace(/\.json$/, "")}.lqa`;

@@ -27,7 +27,7 @@ export interface WorkerOptions {
   readonly concurrency?: number | undefined;
   /** Once aborted, no job is taken any more; those in work are finished. */
   readonly signal?: AbortSignal | undefined;
-  /** Ends when nothing waits, nothing is in work and no submission is under way. Default false. */
+  /** Ends when there is no job queued or in progress and no submission is running. Default false. */
   readonly untilEmpty?: boolean | undefined;
   /** Seconds after which a job of a worker that went silent is given to another. Default 30. */
   readonly leaseSeconds?: number | undefined;

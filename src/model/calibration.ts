@@ -1,6 +1,6 @@
 /**
- * What is known of an adapter from running its base model on texts: how much the input channels of modules matter, how much
- * errors of components matter, and factors that were trained for one encoding.
+ * Measurements from running the base model on texts: how much the input channels of modules matter, how much errors of
+ * components matter, and factors trained for one encoding.
  *
  * @module
  */

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type AdapterStore, safeName } from "../serve/stores.ts";
 import { openFileSource } from "./files/file.ts";
 
-/** Adapters of a directory, not of those below it. Files may come and go; they are opened when they are asked for. */
+/** Adapters of a directory, not of its subdirectories. Files may be added and removed; they are opened on demand. */
 export function directoryStore(path: string): AdapterStore {
   return {
     async open(name) {

@@ -69,7 +69,7 @@ export interface CalibrationUse {
   readonly matched: number;
   /** Modules that it has none of. */
   readonly missing: readonly string[];
-  /** Names in the file that stand for no module. */
+  /** Names in the importance file that match no module. */
   readonly unmatched: readonly string[];
 }
 

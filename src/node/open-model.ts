@@ -1,7 +1,7 @@
 /**
  * Opens a model by path (Node only): a safetensors file, a shard index, or a directory that holds either.
  *
- * Shards are looked for beside their index and nowhere else.
+ * Shards are only looked for next to their index.
  *
  * @module
  */

@@ -79,8 +79,8 @@ export interface ValidAdapter extends ValidFile {
 }
 
 /**
- * The adapter of a file that has passed the validator. A module is decoded when its factors are asked for, and those of
- * the last one are held: what the index alone makes a caller refuse costs no decoding.
+ * The adapter of a file that has passed the validator. A module is decoded when its factors are read, and only the last
+ * module's factors are kept: a caller that refuses a file because of its index pays for no decoding.
  *
  * @throws LqaError as {@link readValid}, values included; BUDGET for an adapter that would cost too much
  */

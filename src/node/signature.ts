@@ -51,7 +51,7 @@ export interface VerifiedSignature {
  *
  * @param privateKey in PEM: P-256, P-384 or P-521
  * @param passphrase of an encrypted key
- * @returns the bundle, to be written beside the file, and what it says
+ * @returns the bundle, to be written next to the file, and its statement
  * @throws LqaError the first error of the file; NOT_FOUND, IO; USAGE for a key of another kind
  */
 export async function signFile(

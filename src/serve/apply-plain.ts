@@ -4,19 +4,19 @@
  * All arithmetic is IEEE 754 binary32, every product and every sum rounded to nearest even, nothing fused. For each row x:
  *
  * 1. Weights are the exact binary32 values of spec clause 8.7. Where rows are rotated instead (`rotating.ts` has the rule,
- *    for each factor), those of rotated vectors are the values before the rotation R of 8.6.1 (integer times scale), and it is
- *    done to what they are multiplied by: Rᵀx in step 2, R of the sum in step 4.
- *    Components of which either factor stores nothing do not take part.
+ *   for each factor), those of rotated vectors are the values before the rotation R of 8.6.1 (integer times scale), and it is
+ *   done to what they are multiplied by: Rᵀx in step 2, R of the sum in step 4. Components of which either factor stores
+ *   nothing do not take part.
  * 2. Each component has four sums, from +0: weight i times x[i] (or (Rᵀx)[i]) is added to sum i mod 4, in order of i.
  * 3. h = multiplier · ((sum 0 + sum 1) + (sum 2 + sum 3)).
  * 4. The update begins as +0 for each output. h times the weights of B' is added for each component that is not rotated, in
- *    order of components, then for each that is. Where rows are rotated, the latter are added up in a vector of their own,
- *    from +0; R is applied to it, and then it is added to the update (or is the update, if every component is rotated).
+ *   order of components, then for each that is. Where rows are rotated, the latter are added up in a vector of their own,
+ *   from +0; R is applied to it, and then it is added to the update (or is the update, if every component is rotated).
  * 5. The update is added to y, if there is a component. binary16 rows of y are widened before and rounded once after, those
- *    of x are widened.
+ *   of x are widened.
  *
- * So the result for a row depends on the module, the row and the rule of rotation alone: not on what is in the rows beside
- * it, on what is cached, or on the machine. NaN has any payload.
+ * So the result for a row depends on the module, the row and the rule of rotation alone: not on the other rows, on what is
+ * cached, or on the machine. NaN has any payload.
  *
  * @module
  */

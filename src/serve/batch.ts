@@ -1,9 +1,9 @@
 /**
  * One batch, many tenants: rows that use different adapters, or none, as in S-LoRA and Punica.
  *
- * Rows are grouped by what is resident behind their leases, and each group is applied at once. What a tenant gets depends on
- * its own rows alone: neither on who else is in the batch, nor on where its rows stand. If one tenant's adapter does not fit,
- * that is told, its rows stay as they were, and the others are done.
+ * Rows are grouped by what is resident behind their leases, and each group is applied at once. A tenant's result depends on
+ * its own rows alone: neither on other tenants in the batch, nor on the position of its rows. If one tenant's adapter does
+ * not fit, the result reports it, its rows stay unchanged, and the other rows are done.
  *
  * @module
  */
@@ -31,8 +31,8 @@ export interface BatchResult {
  * @param leases one for each row; `undefined` for rows without an adapter
  * @param x `[rows][in · kernel]`
  * @param y `[rows][out]`
- * @throws LqaError ACTIVATION_SHAPE if x or y cannot be divided into so many rows; nothing is touched then. What concerns one
- *   adapter (shapes, CANNOT_APPLY, a released lease, a module that is not loaded) is in the result.
+ * @throws LqaError ACTIVATION_SHAPE if x or y cannot be divided into that many rows; then nothing is changed. Problems of
+ *   one adapter (shapes, CANNOT_APPLY, a released lease, a module that is not loaded) are in the result.
  */
 export function applyBatch(
   module: string,

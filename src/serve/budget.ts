@@ -68,12 +68,12 @@ export class Budget {
       for (const holding of holdings) if (holding.isFree()) yield holding;
   }
 
-  /** Gives bytes back that no holding stands for. */
+  /** Returns bytes that belong to no holding. */
   give(bytes: number): void {
     this.#used -= bytes;
   }
 
-  /** Bytes that were taken stand for a holding from now on. */
+  /** Assigns bytes that were already taken to a holding. */
   add(holding: Holding, kind: "cheap" | "dear"): void {
     this.#holdings[kind === "cheap" ? 0 : 1].add(holding);
   }

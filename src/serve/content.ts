@@ -18,7 +18,7 @@ import { fail } from "../errors.ts";
 import type { ElementType, PlainTensor, TensorRole } from "../model/adapter.ts";
 import type { ResidentModule } from "./resident-module.ts";
 
-/** Bytes that the objects of a module take, beside its payload and its name. Measured by `npm run bench:serve`. */
+/** Bytes that the objects of a module take, in addition to its payload and its name. Measured by `npm run bench:serve`. */
 const RECORD_BYTES = 1536;
 
 interface Slot {

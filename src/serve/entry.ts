@@ -47,7 +47,7 @@ export function unknown(name: string): never {
   return fail(KIND.UNKNOWN_ADAPTER, { where: `adapter ${JSON.stringify(name.slice(0, 200))}` });
 }
 
-/** An error as it is told: whatever is none of this library's, which a store may throw, becomes IO. */
+/** Converts an error for the caller: errors that are not this library's, which a store may throw, become IO. */
 export function told(error: unknown, name: string): unknown {
   if (isLqaError(error)) return error;
   return new LqaError(KIND.IO, { where: `adapter "${name}"`, cause: error });

@@ -1,6 +1,6 @@
 /**
- * The right to use one adapter of a pool: while a lease is held its adapter stays in memory as it was, whatever is removed,
- * replaced or evicted.
+ * The right to use one adapter of a pool: while a lease is held, its adapter stays in memory unchanged, even if it is
+ * removed, replaced or evicted.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * How a pool works, what it is asked, and what it tells.
+ * Options, requests and statistics of a pool.
  *
  * @module
  */
@@ -16,14 +16,14 @@ export interface PoolOptions {
   readonly store?: AdapterStore | undefined;
   /**
    * Reads and proves the whole file before an adapter is used; adapters of equal content then share memory. Default true. If
-   * false, only the modules that are asked for are read, each checked by its CRC-32.
+   * false, only the requested modules are read, each checked by its CRC-32.
    */
   readonly verify?: boolean | undefined;
   /** Without `verify`: adapters whose files say that they have one content share memory. Only for files of your own. */
   readonly trustStoredIds?: boolean | undefined;
   /**
-   * Without `verify`: when the modules that were asked for are there, the others are loaded, too, and the file is closed.
-   * Default true. If false, each adapter of which modules are missing keeps its file open.
+   * Without `verify`: after the requested modules, the others are loaded too, and the file is closed. Default true. If false,
+   * each adapter with missing modules keeps its file open.
    */
   readonly completeInBackground?: boolean | undefined;
   /** Most adapters that are being loaded, and have their file open for that, at the same time. Default 32. */
@@ -37,14 +37,14 @@ export interface PoolOptions {
 /** What an adapter is added from. Bytes are not kept, so an adapter that was added from bytes is never evicted. */
 export type AdapterSource = Uint8Array | ByteSource | ((signal?: AbortSignal) => Promise<StoredAdapter>);
 
-/** How an adapter is asked for. */
+/** Options of a request for an adapter. */
 export interface AcquireOptions {
   /** Modules that must be ready. Default: all. Names the adapter does not have are left out. */
   readonly modules?: Iterable<string> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Where a pool stands. */
+/** Current state of a pool. */
 export interface PoolStatistics extends Readonly<Counters> {
   readonly budgetBytes: number;
   readonly usedBytes: number;

@@ -1,9 +1,9 @@
 /**
- * A pool of adapters that stay packed: thousands by name, in a budget of bytes, loaded when they are asked for and let go of
- * when others need the room. Adapters are added, removed and replaced while requests run.
+ * A pool of adapters that stay packed: thousands by name, in a budget of bytes, loaded on demand and evicted when others need
+ * the memory. Adapters are added, removed and replaced while requests run.
  *
  * Nothing here holds more than the budget says: packed adapters and decoded factors are counted before they are made. An
- * error concerns who caused it: what others have loaded stays as it is.
+ * error affects only its own request; adapters loaded for others stay unchanged.
  *
  * @module
  */
@@ -48,10 +48,11 @@ export class AdapterPool {
   }
 
   /**
-   * An adapter, ready to be applied. Loaded if it is not resident; who asks for the same one meanwhile waits for that.
+   * Returns an adapter that is ready to be applied. Loads it if it is not resident; concurrent requests share one load.
    *
-   * @throws LqaError UNKNOWN_ADAPTER; BUDGET if it does not fit beside what is in use; CANNOT_APPLY, BASE_MODULE_MISSING and
-   *   BASE_SHAPE if it does not fit the host; ABORTED; what is wrong with the file, as `open`, and as its source
+   * @throws LqaError UNKNOWN_ADAPTER; BUDGET if it does not fit in addition to the adapters in use; CANNOT_APPLY,
+   *   BASE_MODULE_MISSING and BASE_SHAPE if it does not fit the host; ABORTED; errors of the file, as in `open`, and of its
+   *   source
    */
   async acquire(name: string, options: AcquireOptions = {}): Promise<AdapterLease> {
     const { modules, signal } = options;
@@ -165,11 +166,11 @@ export class AdapterPool {
   }
 
   /**
-   * Puts a new version in the place of an adapter: leases go on with the old one, whoever asks from then on gets the new
-   * one. Until the last lease is released both count.
+   * Replaces an adapter with a new version: existing leases keep the old one, later requests get the new one. Both count
+   * against the budget until the last old lease is released.
    *
    * @param source default: the store again
-   * @throws LqaError UNKNOWN_ADAPTER; otherwise as {@link acquire}. The old version stays then.
+   * @throws LqaError UNKNOWN_ADAPTER; otherwise as {@link acquire}. Then the old version stays.
    */
   async replace(
     name: string,
@@ -192,10 +193,10 @@ export class AdapterPool {
   }
 
   /**
-   * Forgets an adapter. Its memory is free when the last lease is released; leases go on until then. The store, if there is
-   * one, still has it: then it can be acquired again.
+   * Removes an adapter. Its memory is freed when the last lease is released; leases stay valid until then. If there is a
+   * store that still has it, it can be acquired again.
    *
-   * @param options `ifIdle`: only if nobody has a lease on it
+   * @param options `ifIdle`: only if there is no lease on it
    * @throws LqaError UNKNOWN_ADAPTER; ADAPTER_IN_USE
    */
   remove(name: string, options: { readonly ifIdle?: boolean } = {}): void {
@@ -310,7 +311,7 @@ export class AdapterPool {
       this.#counters.loads++;
     } catch (error) {
       this.#counters.loadFailures++;
-      // A name nobody added is not kept for the sake of a failure.
+      // Do not keep the entry of a name that was never added only because loading it failed.
       if (entry.fromStore) this.#detach(entry);
       throw told(error, entry.name);
     }

@@ -129,7 +129,7 @@ export class Resident implements Holding {
     return this.#holds;
   }
 
-  /** Leaves the pool if nobody has it any more. */
+  /** Leaves the pool if there is no lease on it. */
   leaveIfUnused(): void {
     if (this.#holds > 0 || this.owners.size > 0) return;
     this.#budget.remove(this);
@@ -150,14 +150,17 @@ export class Resident implements Holding {
   async load(names: Iterable<string>, signal: AbortSignal | undefined): Promise<void> {
     if (this.#origin === undefined) return;
     await this.#lock.run(async () => {
-      // Somebody else may have loaded everything meanwhile.
+      // Another caller may have loaded everything meanwhile.
       if (this.#origin === undefined) return;
       await this.content.load(this.#origin.file, names, signal);
       this.#closeIfComplete();
     }, signal);
   }
 
-  /** Loads what is missing, unless that is under way. An error is told to who asks for what it concerns. */
+  /**
+   * Loads the missing modules, unless a load is already running. An error goes only to the callers that requested what
+   * failed.
+   */
   completeInBackground(): void {
     if (this.#origin === undefined || this.#completing) return;
     this.#completing = true;
@@ -169,7 +172,7 @@ export class Resident implements Holding {
       });
   }
 
-  /** Whoever began to load it is done with that, or gives it up: others have their turn. */
+  /** The load has finished or was given up: the other waiters take their turn. */
   settle(): void {
     this.#onSettled?.();
     this.#onSettled = undefined;

@@ -37,7 +37,7 @@ export class Residents {
   }
 
   /**
-   * The resident adapter of what a name stands for: a new one, or the one of the same content. It is held.
+   * The resident adapter for a name's content: a new one, or an existing one with the same content. It is held.
    *
    * @throws as `acquire` of the pool; nothing is counted, and no file is open then
    */

@@ -13,7 +13,7 @@ export interface Rotating {
   readonly b: "rows" | "weights";
 }
 
-/** Up to so many rows it is these that are rotated. */
+/** Up to this many rows, the rows are rotated and not the weights. */
 const FEW_ROWS = 4;
 /** Shorter vectors' weights are never rotated: the kernel has eight columns of 64. */
 const SHORT = 512;

@@ -107,7 +107,7 @@ function within(size: number, read: Read): ByteSource {
   };
 }
 
-/** A source whose first bytes were read, which shows that it is there; the reader of headers asks for the same ones. */
+/** A source whose first bytes were read to check that it exists; the header reader requests the same ones. */
 async function begun(source: ByteSource, signal: AbortSignal | undefined): Promise<ByteSource> {
   const kept = keepingSource(source);
   kept.keep("head", 0, await source.read(0, FIRST_BYTES, signal));

@@ -1,13 +1,13 @@
 /**
- * What kernels of decoding are told beside the module. There are 16 cases, so that all of them stand in one buffer, and
- * nobody makes one for each module.
+ * Uniform arguments of the decode kernels, in addition to the module. There are only 16 cases, so one buffer holds all of
+ * them, shared by all modules.
  *
  * @module
  */
 import { FACTOR } from "./program.ts";
 import type { GpuBuffer, GpuBufferBinding } from "./types.ts";
 
-/** The largest alignment of a binding that a device may ask for. */
+/** The largest alignment of a binding that a device may require. */
 export const BINDING_ALIGNMENT = 256;
 const CALLS = 16;
 const WORDS = 4;

@@ -31,7 +31,7 @@ export type KernelName =
 
 interface Kernel {
   readonly code: string;
-  /** Numbers of the bindings of storage that it reads, and writes. Number 3 is what it is told, and uniform. */
+  /** Binding numbers of the storage that the kernel reads and writes. Number 3 is the uniform with its arguments. */
   readonly reads: readonly number[];
   readonly writes: number;
 }
@@ -96,7 +96,7 @@ export class DeviceState {
     return this.#tables;
   }
 
-  /** What `decode` kernels may be told, 4 KiB. */
+  /** Maximum size of the arguments of `decode` kernels, 4 KiB. */
   get decodeCalls(): GpuBuffer {
     if (this.#calls === undefined) {
       const calls = decodeCalls();

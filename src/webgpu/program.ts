@@ -1,6 +1,6 @@
 /**
- * What kernels are told of a module: its sizes, and for each factor its components, each with its encoding and where its
- * planes begin in the payload of an expert; and which components take part in what.
+ * Description of a module for the kernels: its sizes, and for each factor its components, each with its encoding and where
+ * its planes begin in the payload of an expert; and which components take part in which step.
  *
  * | word | |
  * | --- | --- |
@@ -111,7 +111,7 @@ function listsOf(
 function entryOf(lowered: Lowered, place: Place, c: number, length: number): number[] {
   const { element, bits, weights, table, group, scale } = lowered;
   const each = sizesOf(lowered, 1, length);
-  // Of floats their type stands for their bits.
+  // For floats, their type replaces their bits.
   const width = element === undefined ? bits : FLOAT_NUMBERS[element];
   const scaleType = scale === undefined ? 0 : FLOAT_NUMBERS[scale];
   return [

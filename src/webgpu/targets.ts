@@ -10,9 +10,9 @@ import type { GpuBuffer, GpuBufferBinding, GpuDevice } from "./types.ts";
 export type GpuTarget = GpuBuffer | GpuBufferBinding;
 
 /**
- * A binding of exactly so many bytes.
+ * A binding of exactly this many bytes.
  *
- * @param wrong is told what is expected and found if there is less, or the buffer cannot be bound
+ * @param wrong receives the expected and actual size if the buffer is too small or cannot be bound
  */
 export function bindingOf(
   device: GpuDevice,

@@ -113,7 +113,7 @@ describe("a report", () => {
     const page = drawReport(await inspectLqa(bytes), { title: "tiny.lqa" });
     parse(page);
     expect(page).toContain("as written by the encoder; not measured");
-    expect(page).toContain("What a module lost is not known here");
+    expect(page).toContain("The error of each module is unknown");
     expect(page).not.toContain('id="worst"');
   });
 

@@ -189,7 +189,7 @@ function finite(value: number | undefined): number | null {
   return value !== undefined && Number.isFinite(value) ? value : null;
 }
 
-/** What the calibration says of the encoding, and which modules it covers. */
+/** The error of the layers' outputs, the divergence, and which modules the calibration file covers. */
 function outputRows({ outputError, divergence, calibration }: EncodedFile): string[][] {
   if (calibration === undefined) return [];
   const { file, matched, missing, unmatched } = calibration;

@@ -80,14 +80,17 @@ export function checkFloats(
   }
 }
 
-/** Bit patterns below it stand for +0 or more, and stay finite times any integer: the bits of 2^15, f16 of infinity. */
+/**
+ * Bit patterns below it represent +0 or more, and stay finite when multiplied by any integer: the bits of 2^15, f16 of
+ * infinity.
+ */
 function clearPattern(scale: ScaleType): number {
   return scale === "f16" ? 0x7c00 : 0x4700;
 }
 
 /**
- * How many scales at the beginning have patterns below `clear`, two at a time: at least those of whole words. 0 if they do not
- * stand on an even byte of their buffer.
+ * Number of leading scales whose bit patterns are below `clear`, tested two at a time: at least those in whole words. 0 if
+ * the scales do not start at an even byte of their buffer.
  */
 function clearScales(scales: Uint8Array, clear: number): number {
   const { buffer, byteOffset, length } = scales;
@@ -175,7 +178,7 @@ function rowOf(lowered: Lowered, plane: PackedPlane, length: number): { all: num
 }
 
 /**
- * Tells the groups of whole components, counted from 0, whose zero point or codes are not all 0.
+ * Reports the groups of whole components, counted from 0, whose zero point or codes are not all 0.
  *
  * @param length weights of a component
  */

@@ -32,7 +32,7 @@ const REFERENCE: Readonly<Record<Kind, ReferenceDecoder>> = {
 /** Decodes by the {@link ReferenceDecoder} of the kind. */
 export const decodePlain: ReferenceDecoder = (lowered, ...rest) => REFERENCE[lowered.kind](lowered, ...rest);
 
-/** Below so many weights the kernel's calls and copies cost more than they save. */
+/** Below this many weights the kernel's calls and copies cost more than they save. */
 const KERNEL_WEIGHTS = 512;
 /** A kernel whose memory has grown above this is let go of. */
 const KEPT_BYTES = 2 ** 23;

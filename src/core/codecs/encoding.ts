@@ -1,6 +1,6 @@
 /**
- * Encodings: how the weights of one factor of one band are stored (spec clause 6.4). Plain data; what follows from one is in
- * the file of its codec, and asked for through `registry.ts`.
+ * Encodings: how the weights of one factor of one band are stored (spec clause 6.4). Plain data; the code for each encoding
+ * is in the file of its codec, and `registry.ts` looks it up.
  *
  * @module
  */

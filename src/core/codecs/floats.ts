@@ -12,7 +12,7 @@ import type { FloatType } from "./encoding.ts";
 const f32 = new Float32Array(1);
 const u32 = new Uint32Array(f32.buffer);
 
-/** binary16 bits to the number they stand for. Exact. */
+/** Converts binary16 bits to a number. Exact. */
 export function f16ToNumber(bits: number): number {
   const sign = (bits & 0x8000) << 16;
   const exponent = (bits >> 10) & 0x1f;
@@ -72,7 +72,7 @@ export function f64ToF16(value: number): number {
   return f32BitsToF16(u32[0]!);
 }
 
-/** bfloat16 bits to the number they stand for. Exact. */
+/** Converts bfloat16 bits to a number. Exact. */
 export function bf16ToNumber(bits: number): number {
   u32[0] = bits << 16;
   return f32[0]!;
@@ -93,7 +93,7 @@ export function readBits(bytes: Uint8Array, type: FloatType, index: number): num
   return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 }
 
-/** The number a bit pattern of that type stands for. Exact, except that NaN payloads are up to the engine. */
+/** The number that a bit pattern of that type represents. Exact, except that NaN payloads depend on the engine. */
 export function bitsToNumber(bits: number, type: FloatType): number {
   if (type === "f16") return f16ToNumber(bits);
   if (type === "bf16") return bf16ToNumber(bits);

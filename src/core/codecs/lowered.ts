@@ -1,9 +1,9 @@
 /**
- * A lowered encoding: what every codec's encodings come down to, in terms that no codec has to itself (spec clauses 7.2 and 8.1).
+ * A lowered encoding: the common form of every codec's encodings (spec clauses 7.2 and 8.1).
  *
- * A component has fields of `bits` bits in its plane of codes, each of which stands for `weights` weights, and may have a scale
- * and a zero point for each group of weights. Plane sizes, unused bits, checks, kernels, packed application and drawings all
- * follow from that; none of them asks for the codec. Nothing here reads bytes.
+ * A component has fields of `bits` bits in its plane of codes, each of which holds `weights` weights, and may have a scale
+ * and a zero point for each group of weights. Plane sizes, unused bits, checks, kernels, packed application and drawings
+ * derive from this form alone, independent of the codec. Nothing here reads bytes.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export interface Lowered {
   readonly element: FloatType | undefined;
   /** Bits of a field of the plane of codes. */
   readonly bits: number;
-  /** Weights that a field stands for: 1 or 2. */
+  /** Number of weights in a field: 1 or 2. */
   readonly weights: number;
   /** Of `windows`. */
   readonly table: TrellisTable | undefined;

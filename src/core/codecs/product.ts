@@ -9,7 +9,7 @@
 import { KernelMemory, kernelMaker } from "../wasm/kernel.ts";
 import { WASM_TEXT } from "./kernels/product.wasm.ts";
 
-/** Below so many multiplications a kernel is not worth its instance. */
+/** Below this many multiplications a kernel is not worth its instance. */
 const KERNEL_PRODUCTS = 2 ** 16;
 
 /**

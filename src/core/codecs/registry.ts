@@ -49,11 +49,11 @@ export function trialFeatures(): number {
 }
 
 /**
- * Takes part in a trial with a codec that is not assigned (spec annex I), in this thread. Internal: a reader takes part only if its
- * caller asks for the trial by name, and no released program writes such files.
+ * Takes part in a trial with a codec that is not assigned (spec annex I), in this thread. Internal: a reader takes part only
+ * if its caller names the trial, and no released program writes such files.
  *
  * @param codec with a number from 192 on and a required feature bit of the same range
- * @returns ends that
+ * @returns a function that ends the trial
  */
 export function registerCodec<E extends { readonly codec: string }>(codec: Codec<E>): () => void {
   const { name, number, feature = 0 } = codec;
@@ -78,7 +78,9 @@ export function lower(encoding: Encoding): Lowered {
   return lowered;
 }
 
-/** Lowered encodings. Readers ask for the same one several times for each plane; a file has one object for each encoding. */
+/**
+ * Cache of lowered encodings. Readers need the same one several times for each plane, and a file has one object per encoding.
+ */
 const known = new WeakMap<Encoding, Lowered>();
 
 /** Byte lengths of the planes of `components` vectors of `length` weights (spec 7.2). @throws as {@link lower} */

@@ -21,7 +21,7 @@ export const ROTATIONS: readonly Rotation[] = ["none", "hadamard64"];
 const ROWS = 64;
 /** √64: the transform stretches by it, so the tail, which is not transformed, is multiplied by it. */
 const GAIN = 8;
-/** A rotated integer is at most so many times the largest entry of a table. */
+/** A rotated integer is at most this many times the largest entry of a table. */
 export const ROTATION_GROWTH: number = ROWS;
 
 /** −1 for the rows whose signs are turned: r₀r₁ + r₂r₃ + r₄r₅ is odd. */

@@ -1,11 +1,11 @@
 /**
  * The codec `trellis` (spec clause 8.6 and annex H): its tables, and the codec.
  *
- * A table number fixes the bits of a step, the weights of a step and, for each of the 256 windows, the integers those
- * weights stand for. The entries are normative data, generated from `spec/trellis-tables.json`; here they become
- * typed arrays that nobody may write to. A vector's bit string holds one step after the other, least significant bit
- * first; window j is the last 8 bits up to and including step j, the newest highest, with zeros before the start. Every weight is
- * one entry of the table times the scale of its vector; in a rotated vector (8.6.1) entries are first mixed, in integers.
+ * A table number fixes the bits of a step, the weights of a step and, for each of the 256 windows, the integers of those
+ * weights. The entries are normative data, generated from `spec/trellis-tables.json`; here they become typed arrays, which
+ * must not be modified. A vector's bit string holds one step after the other, least significant bit first; window j is the
+ * last 8 bits up to and including step j, the newest highest, with zeros before the start. Every weight is one entry of the
+ * table times the scale of its vector; in a rotated vector (8.6.1) entries are first mixed, in integers.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { NOTHING, type ReferenceDecoder } from "./lowered.ts";
 import { ROTATION_GROWTH, ROTATIONS, type Rotation, rotateIntegers } from "./rotation.ts";
 import { TRELLIS_DATA, TRELLIS_DIFFERENCES } from "./trellis-tables.ts";
 
-/** Bits of a window: a step's weights depend on its own bits and on those before it, so many in all. */
+/** Bits of a window. A step's weights depend on its own bits and on those before it, this many in all. */
 export const WINDOW_BITS = 8;
 
 /** A normative table. */
@@ -79,12 +79,12 @@ export function trellisTable(number: number): TrellisTable {
   return TRELLIS_TABLES.get(number) ?? fail(KIND.UNSUPPORTED_CODEC, { actual: `trellis table ${number}` });
 }
 
-/** Steps of a vector of `length` weights; the last step may have weights too many, which nobody uses. */
+/** Steps of a vector of `length` weights; the last step may have surplus weights, which are unused. */
 export function trellisSteps(table: TrellisTable, length: number): number {
   return Math.ceil(length / table.weightsPerStep);
 }
 
-/** Bits a weight: ½, 1, 1½, 2, 3 or 4. */
+/** Bits per weight: ½, 1, 1½, 2, 3 or 4. */
 export function trellisRate(table: TrellisTable): number {
   return table.stepBits / table.weightsPerStep;
 }

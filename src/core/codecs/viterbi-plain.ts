@@ -1,8 +1,8 @@
 /**
- * The Viterbi engine in plain TypeScript: what the kernel must equal, and the fallback where it cannot run.
+ * The Viterbi engine in plain TypeScript: the reference for the kernel, and the fallback if the kernel cannot run.
  *
- * `Math.fround` after every operation makes each of them an operation in binary32. 1.5 to 3 µs a weight in Node 20, 25 to 50
- * times what the kernel takes; a third of that is branches that go either way like the flip of a coin.
+ * `Math.fround` after every operation makes each of them an operation in binary32. It takes 1.5 to 3 µs per weight in Node
+ * 20, 25 to 50 times as long as the kernel; a third of that is unpredictable branches.
  *
  * @module
  */

@@ -11,7 +11,7 @@ export const MOST_MS: number = 2 ** 31 - 1;
 /** What ends one attempt: the caller's signal, silence, or a body below the least rate. */
 export interface Attempt {
   readonly signal: AbortSignal;
-  /** So many bytes have arrived. */
+  /** Reports the number of bytes that have arrived. */
   readonly alive: (bytes: number) => void;
   /** The head of the answer is there: from now on the rate counts. */
   body(): void;

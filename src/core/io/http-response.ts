@@ -1,6 +1,6 @@
 /**
- * What a server answered to a request for a range, checked (spec clause 13.2): status, `Content-Range`, total length,
- * encoding, validators, and a body of exactly the length that was asked for. A server is as little trusted as a file.
+ * Checks a server's response to a range request (spec clause 13.2): status, `Content-Range`, total length, encoding,
+ * validators, and a body of exactly the requested length. A server is trusted no more than a file.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { unlessAborted } from "./slots.ts";
 
-/** A failure that may be gone a moment later. */
+/** A failure that may be transient. */
 export class Transient extends Error {
-  /** What the server asked for by Retry-After, in milliseconds. */
+  /** The delay that the server requested by Retry-After, in milliseconds. */
   readonly retryAfter: number | undefined;
 
   constructor(message: string, options: { cause?: unknown; retryAfter?: number | undefined } = {}) {

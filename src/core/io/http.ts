@@ -35,7 +35,7 @@ export interface HttpOptions {
   readonly attempts?: number | undefined;
   /** Pause before the second attempt; it doubles with each, and half of it is random. Default 250 ms. */
   readonly pauseMs?: number | undefined;
-  /** Longest pause, also where a server asks for one by Retry-After; one that asks for more is given up. Default 10 s. */
+  /** Longest pause between attempts. If a server requests more by Retry-After, the request fails. Default 10 s. */
   readonly longestPauseMs?: number | undefined;
   /** Silence after which an attempt is given up: before the answer, or between two pieces of it. Default 30 s. */
   readonly silenceMs?: number | undefined;
@@ -46,7 +46,7 @@ export interface HttpOptions {
   readonly leastRate?: number | undefined;
   /** Time for all reads of this source together, from the first one on; then they fail with NETWORK. Default: no limit. */
   readonly deadlineMs?: number | undefined;
-  /** Requests under way at the same time. Default 4. */
+  /** Concurrent requests. Default 4. */
   readonly concurrency?: number | undefined;
   /** Most bytes of a file that is taken whole, because the server ignores ranges. Default 64 MiB. */
   readonly wholeBytes?: number | undefined;

@@ -1,9 +1,9 @@
 /**
- * Bytes that arrive in pieces: one way to read a web stream (`fetch().body`), a Blob, a Node stream (a file,
- * standard input) and any other iterable.
+ * Bytes that arrive in pieces: one way to read a web stream (`fetch().body`), a Blob, a Node stream (a file, standard input)
+ * and any other iterable.
  *
- * A piece is asked for when the one before it is done with, so whoever produces them feels the back-pressure; the source
- * is cancelled when the reading ends early, for an error, an abort, or because nobody wants more.
+ * The next piece is requested only after the previous one has been processed, so the producer gets back-pressure. The source
+ * is cancelled if reading ends early: after an error, an abort, or when the consumer stops.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export type Pieces = ReadableStream<Uint8Array> | Blob | AsyncIterable<Uint8Arra
 
 interface Reader {
   next(): Promise<IteratorResult<unknown, unknown>>;
-  /** Tells the source that no more is wanted. */
+  /** Cancels the source. */
   cancel(reason: unknown): Promise<unknown>;
 }
 
@@ -112,7 +112,7 @@ export function piecesSource(source: Pieces, budgetBytes: number, signal?: Abort
 /** Memory for the first pieces of a stream. */
 const FIRST_KEPT = 65536;
 
-/** What the source threw, to tell it from what the reader of the pieces threw. */
+/** The source's error, to distinguish it from an error of the consumer. */
 class PieceError extends Error {}
 
 function readerOf(source: Pieces): Reader {

@@ -104,7 +104,7 @@ export function shown({ origin, pathname }: URL): string {
   return `${origin}${pathname}`.slice(0, 200);
 }
 
-/** Ends an answer whose body nobody reads. */
+/** Discards a response whose body is not read. */
 export function discard(response: Response): void {
   response.body?.cancel().catch(() => {});
 }

@@ -51,7 +51,7 @@ export class Slots {
       await unlessAborted(turn, signal);
     } catch (error) {
       const place = this.#waiting.indexOf(mine);
-      // The slot may have been granted at the same moment: it goes to the next one.
+      // The slot may have been granted at the same time: pass it to the next waiter.
       if (place >= 0) this.#waiting.splice(place, 1);
       else this.#give();
       throw error;

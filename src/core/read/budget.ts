@@ -48,15 +48,15 @@ export function assertAdapter(modules: readonly ModuleRecord[], budget: number =
     });
 }
 
-/** What a validator that reads in pieces holds of one chunk beside its window: a zstd frame, or a small chunk. */
+/** Memory that a validator needs for one chunk in addition to its window: a zstd frame, or a small chunk. */
 export const PIECE_BUDGET: number = 2 ** 24;
 
-/** Inflating this much takes about a second, so that the smallest file may ask for it. */
+/** Inflating this much takes about a second, so even the smallest file may do it. */
 const INFLATE_BYTES = 2 ** 30;
-/** Weights shrink by a tenth, zeros by thousands: nothing that is meant inflates to more than so many times the file. */
+/** Real weights shrink by a tenth, zeros by thousands: no legitimate file inflates to more than this many times its size. */
 const INFLATE_TIMES = 16;
 
-/** Is told each chunk before it is inflated. @throws LqaError BUDGET */
+/** Counts a chunk before it is inflated. @throws LqaError BUDGET */
 export type InflateCount = (record: ChunkRecord, where: string) => void;
 
 /**

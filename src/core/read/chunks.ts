@@ -46,7 +46,7 @@ export function checkModule(
 ): void {
   const { bands, chunk } = record;
   const lengths = { b: record.out, a: inputLength(record) };
-  // The canonical form is a matter of several planes.
+  // The canonical form depends on several planes.
   let report = values?.options.canonical !== undefined;
   const find = (): true => {
     report = true;

@@ -16,7 +16,7 @@ import { decodeModule } from "./decode.ts";
 import { allocateBytes } from "./memory.ts";
 
 export interface DeltaOptions {
-  /** Most bytes of the result, and of the factors beside it. Default 1 GiB. */
+  /** Maximum bytes of the result plus the factors. Default 1 GiB. */
   readonly budgetBytes?: number;
   /** Array to write to, of exactly the right length. */
   readonly into?: Float32Array;

@@ -45,7 +45,7 @@ export interface EngineOptions extends StreamOptions {
   readonly pinned?: Uint8Array | undefined;
 }
 
-/** Reads one file. After an error it throws that error for ever. */
+/** Reads one file. After an error every call throws that error. */
 export class Engine {
   readonly #options: EngineOptions;
   readonly #intake = new Intake();
@@ -151,7 +151,7 @@ export class Engine {
     const header = yield* headerSteps(this.#options.limits ?? "core");
     const { prologue, index } = header;
     this.#ready.push({ type: "header", prologue, index });
-    // A pause, so that the header is told even if the first chunk is over the budget.
+    // A pause, so that the header is reported even if the first chunk is over the budget.
     yield { bytes: 0 };
     return yield* this.#body(header);
   }

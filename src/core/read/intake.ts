@@ -1,8 +1,8 @@
 /**
- * Collects pieces of any size into the stretches that the steps of reading ask for.
+ * Collects pieces of any size into the stretches that the read steps request.
  *
- * It holds one stretch and copies what it hands out, so nothing refers to the caller's pieces afterwards. Memory grows
- * with what has arrived, not with what was promised: a stretch above {@link FIRST_BYTES} doubles until it is whole.
+ * It holds one stretch and copies what it hands out, so nothing refers to the caller's pieces afterwards. Memory grows with
+ * the bytes that have arrived, not with a declared length: a stretch above {@link FIRST_BYTES} doubles until it is whole.
  *
  * @module
  */

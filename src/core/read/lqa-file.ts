@@ -89,8 +89,8 @@ export interface LqaFile {
   packedAll(options?: ReadOptions): AsyncGenerator<PackedModule, void, undefined>;
   /**
    * Modules in file order, decoded, read as by {@link packedAll}. With `memory`, a module is valid until the next one is
-   * asked for. New arrays for each module take three times as long as `memory`: pages that are touched for the first time
-   * cost more than the weights (docs/decoding.md).
+   * requested. New arrays for each module take three times as long as `memory`, because page-faulting fresh memory costs more
+   * than decoding (docs/decoding.md).
    *
    * @throws LqaError as {@link decode}, at the module concerned; ABORTED
    */

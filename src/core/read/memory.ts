@@ -1,9 +1,9 @@
 /**
- * Memory that is decoded into again and again.
+ * Reusable memory for decoded weights.
  *
- * New arrays cost more than decoding: every page of 4 KiB that is touched for the first time is fetched from the system,
- * which is 2 GB/s where a decoder makes 5 to 20. Whoever decodes one module after another, to upload it or to add it to
- * a model, needs the arrays of one module at a time.
+ * New arrays cost more than decoding: the system page-faults fresh memory at 2 GB/s, while a decoder produces 5 to 20 GB/s. A
+ * caller that decodes one module after another, to upload it or to add it to a model, needs the arrays of only one module at
+ * a time.
  *
  * @module
  */
@@ -22,11 +22,11 @@ const DEFAULT_BYTES = 2 ** 28;
 const ALIGNMENT = 64;
 
 /**
- * Holds the arrays of the last module that was decoded with `{ memory }`. **The next call overwrites them, or takes them
- * away** (their length is 0 then): use them before, or copy.
+ * Holds the arrays of the last module that was decoded with `{ memory }`. **The next call overwrites or detaches them**
+ * (their length is 0 then): use them before that, or copy them.
  *
- * Where there is WebAssembly, they are views on its memory, and nothing is copied. Beside the arrays it holds what
- * decoding needs, 2 MiB as a rule.
+ * With WebAssembly they are views on its memory, and nothing is copied. The memory also holds the work area of the decoder,
+ * usually 2 MiB.
  */
 export class DecodeMemory {
   readonly maxBytes: number;

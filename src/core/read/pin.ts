@@ -155,7 +155,7 @@ async function readProven(
     try {
       checkSpan(index, pin.digests, span.number, digest);
     } catch (error) {
-      // A checksum tells more exactly what is damaged.
+      // A checksum locates the damage more precisely.
       for (const [i, { chunk }] of range.chunks.entries())
         if (pin.spanOf(chunk) === span) openChunk(parts[i]!, chunk.offset, placeOf(range.chunks[i]!));
       throw error;

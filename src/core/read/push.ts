@@ -19,7 +19,7 @@ import { Engine, type StreamOptions } from "./engine.ts";
 import type { EndEvent, LqaEvent } from "./events.ts";
 import type { VerifiedIds } from "./verify.ts";
 
-/** Is told each event; nothing goes on before the promise it may return has resolved. What it throws ends the decoder. */
+/** Receives each event. The decoder waits for the promise it may return. An error it throws ends the decoder. */
 export type EventReceiver = (event: LqaEvent) => void | PromiseLike<void>;
 
 /**
@@ -66,10 +66,10 @@ export class LqaDecoder {
   }
 
   /**
-   * Takes the next bytes. Resolves when all their events have been told; the bytes have been copied then.
+   * Takes the next bytes. Resolves after the receiver has handled all their events; by then the bytes have been copied.
    *
-   * @throws LqaError the first error of the file; ABORTED; whatever the receiver throws. The same again on every call
-   *   after it. TypeError for a call before the one before it has settled, or after `end`.
+   * @throws LqaError the first error of the file; ABORTED; errors of the receiver. Every later call throws the same error.
+   *   TypeError for a call before the one before it has settled, or after `end`.
    */
   async push(bytes: Uint8Array): Promise<void> {
     if (!isBytes(bytes)) throw new TypeError("push takes a Uint8Array");

@@ -1,11 +1,11 @@
 /**
- * Which ranges of a {@link ByteSource} a reader asks for (spec clause 13.2), and how: the header from the first bytes, the
- * chunks that are wanted with their neighbours merged, a stretch that must be whole, everything from a position on.
+ * Chooses the ranges of a {@link ByteSource} that a reader requests (spec clause 13.2): the header from the first bytes,
+ * coalesced ranges of the wanted chunks, one stretch that must be whole, or everything from a position on.
  *
- * A request costs a round trip, 20 to 100 ms; at 100 Mbit/s as much time as 250 KB to 1.2 MB of bytes. So a gap of up
- * to 64 KiB between two wanted chunks is read over: 5 ms at that speed, less than any round trip saved, and at worst
- * one unneeded chunk of common size for each wanted one. Ranges end at 8 MiB, so that several are under way at once and
- * memory stays bounded; a larger chunk is a range of its own.
+ * A request costs a round trip, 20 to 100 ms; at 100 Mbit/s as much time as 250 KB to 1.2 MB of bytes. So a gap of up to 64
+ * KiB between two wanted chunks is read over: 5 ms at that speed, less than any round trip saved, and at worst one unneeded
+ * chunk of common size for each wanted one. Ranges end at 8 MiB, so that several run concurrently and memory stays bounded; a
+ * larger chunk is a range of its own.
  *
  * @module
  */
@@ -38,7 +38,7 @@ export const RANGE_BYTES: number = 8 * 2 ** 20;
 export const FIRST_BYTES = 65536;
 /** The largest alignment, so that the padding behind a long index comes with it. */
 const PADDING_BYTES = 4096;
-/** Bytes asked for at once where everything is read. */
+/** Bytes per request when everything is read. */
 export const PIECE_BYTES: number = 4 * 2 ** 20;
 
 /**
@@ -150,8 +150,8 @@ export async function readExactly(
 }
 
 /**
- * Everything from `start` to `end` in pieces, one of which is read ahead; fewer where the source ends before. Leaving the
- * loop ends the request that is under way.
+ * Everything from `start` to `end` in pieces, with one piece of read-ahead; fewer if the source ends before. Leaving the loop
+ * aborts the current request.
  */
 export async function* piecesFrom(
   source: ByteSource,

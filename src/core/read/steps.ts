@@ -1,8 +1,7 @@
 /**
- * Reading as steps. What is checked, and in which order, is written once (`header.ts`, `verify.ts`), as generators that
- * ask for the next bytes of the file; where the bytes come from is up to the caller: an array, a source of ranges, a
- * validator's window, pieces that arrive (`engine.ts`). So an array, a stream cut anywhere and a server all have the same
- * first error.
+ * Reading as steps. The checks and their order are written once (`header.ts`, `verify.ts`), as generators that request the
+ * next bytes of the file; the caller supplies the bytes from any source: an array, a source of ranges, a validator's window,
+ * pieces that arrive (`engine.ts`). So an array, a stream cut anywhere and a server all have the same first error.
  *
  * @module
  */
@@ -10,20 +9,20 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { assertNotAborted } from "../io/source.ts";
 
-/** What a step asks for: the next bytes of the file. It gets fewer only where the file ends before them. */
+/** The request of a step: the next bytes of the file. It gets fewer only if the file ends before them. */
 export interface Need {
   /** 0: a pause, in which the caller may let other work run. */
   readonly bytes: number;
-  /** They are a compressed chunk: an implementation of zstd must be there before the step goes on. */
+  /** The bytes are a compressed chunk: zstd must be loaded before the step continues. */
   readonly compressed?: boolean;
 }
 
-/** Asks for nothing: there has been some work. */
+/** Requests nothing; the step has done some work. */
 export const PAUSE: Need = { bytes: 0 };
 
 /**
- * Checks under way: asks, is answered, and returns a result or throws the first error. Behind the header, what it was
- * given is not looked at again once it has asked for more, so that the caller may use the memory again.
+ * A running check: it requests bytes, receives them, and returns a result or throws the first error. After the header it does
+ * not use earlier bytes once it has requested more, so the caller may reuse the memory.
  */
 export type Steps<T> = Generator<Need, T, Uint8Array>;
 
@@ -82,7 +81,7 @@ export function runOver<T>(bytes: Uint8Array, steps: Steps<T>): T {
 }
 
 /**
- * Asks for bytes that must all be there.
+ * Requests bytes that must all be present.
  *
  * @param at position of the first of them in the file
  * @throws LqaError TRUNCATED_FILE at the first byte that is missing

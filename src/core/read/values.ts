@@ -2,8 +2,8 @@
  * The rules about values (spec clauses 8.1, 8.3, 6.8 and 12.4) as findings with a place: what `codecs/check.ts` finds in
  * planes, and the elements of plain tensors.
  *
- * Readers make these checks on every chunk before they hand it out, and throw the first finding ({@link readerValues}). A
- * validator chooses: it may leave them out, ask for all findings, or for the canonical form of codes as well.
+ * Readers run these checks on every chunk before they return it, and throw the first finding ({@link readerValues}). A
+ * validator chooses: it may skip them, collect all findings, or also check the canonical form of codes.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import type { ModuleRecord, TensorRecord } from "../container/types.ts";
 
 /** What is checked, and who receives the findings. */
 export interface ValueOptions {
-  /** Checks that codes are in their canonical form; absent where that is not asked for. */
+  /** Checks that codes are in their canonical form; absent if that is not required. */
   readonly canonical?: typeof usedGroups | undefined;
   /** May throw. */
   readonly report: (error: LqaError) => void;

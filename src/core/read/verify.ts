@@ -55,9 +55,9 @@ export interface PayloadScan {
   finish(): void;
 }
 
-/** What the checks need beside the bytes. */
+/** Inputs of the checks in addition to the bytes. */
 export interface BodyOptions {
-  /** Absent: values are not checked, which only a validator may ask for. */
+  /** If absent, values are not checked; only a validator may leave it out. */
   readonly values?: ValueChecks | undefined;
   /** Read when the first compressed chunk is there. */
   readonly tools: { readonly zstd?: Decompressor | undefined };
@@ -66,7 +66,7 @@ export interface BodyOptions {
   readonly budgetBytes?: number | undefined;
   /** The digest list that the file was pinned to: each span is compared as soon as its last byte is there. */
   readonly pinned?: Uint8Array | undefined;
-  /** Is told an error. If it returns, all checks that do not depend on the failed one are still made. Default: throws it. */
+  /** Receives an error. If it returns, all checks that do not depend on the failed one still run. Default: throws the error. */
   readonly report?: ((error: LqaError) => void) | undefined;
   /** A scan instead of the visitor: only pieces of the chunk are then in memory. */
   readonly scan?:
@@ -75,11 +75,11 @@ export interface BodyOptions {
 }
 
 /**
- * The checks of everything behind the index and its padding.
+ * Checks everything after the index and its padding.
  *
- * @throws LqaError BUDGET before a chunk that is larger than `budgetBytes` is asked for; TRUNCATED_FILE, CHUNK_CRC, ZSTD_FRAME,
+ * @throws LqaError BUDGET before requesting a chunk larger than `budgetBytes`; TRUNCATED_FILE, CHUNK_CRC, ZSTD_FRAME,
  *   PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE, TENSOR_RECORD, META_ENCODING, SPAN_DIGEST, TRAILER_CRC, TRAILER_MISMATCH,
- *   ROOT_DIGEST, CONTENT_ID, TRAILING_BYTES; whatever `visitor` throws
+ *   ROOT_DIGEST, CONTENT_ID, TRAILING_BYTES; errors of `visitor`
  */
 export function* bodySteps(header: Header, options: BodyOptions): Steps<VerifiedIds> {
   const { prologue, index } = header;
@@ -156,7 +156,7 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
     else content?.(digest());
     span.update(crcBytes);
     fresh = false;
-    // Before anything is asked for: what is handed out here belongs to somebody else from then on.
+    // Before the next request: the visitor now owns these bytes.
     if (raw !== undefined)
       attempt(() => {
         if (pieces === undefined) inspect(raw);
@@ -211,7 +211,7 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
   return yield* endSteps(header, digests, known ? content.digest() : undefined, attempt);
 }
 
-/** Stored bytes of a compressed chunk that are asked for at once. */
+/** Stored bytes of a compressed chunk per request. */
 const CUT = 2 ** 20;
 
 function* cuts(length: number): Generator<number> {
@@ -274,7 +274,7 @@ function* endSteps(
 ): Steps<VerifiedIds> {
   const { prologue, index } = header;
   const list = index.digests;
-  // A copy: it is still needed when the trailer has been asked for.
+  // A copy, because it is still needed after the trailer has been requested.
   const stored = (yield* need(list.length, list.offset, "digest list", prologue.fileLength)).slice();
   digests.forEach((digest, i) => {
     attempt(() => checkSpan(index, stored, i, digest));

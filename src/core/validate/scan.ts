@@ -67,7 +67,7 @@ export function scanOf(
   return {
     pieces: pieces(payload),
     look(piece, offset) {
-      // Of a tensor the first fault is told, as in memory.
+      // For a tensor, report the first fault, as in memory.
       if ("role" in record && waiting !== undefined && waiting.found.length === 0)
         waiting.values.tensor(record, piece, chunk.offset, offset / ELEMENT_BYTES[record.element]);
     },
@@ -121,7 +121,7 @@ function* stretches(record: ModuleRecord): Generator<Stretch> {
     const { components } = record.bands[extent.band]!;
     const row = extent.length / components;
     const { kind } = lower(record.bands[extent.band]![extent.factor]);
-    // Floats stand for themselves; everything else is checked by whole components.
+    // Floats are checked one by one; everything else by whole components.
     const step = kind === "floats" ? PIECE : row * Math.max(1, Math.floor(PIECE / row));
     for (let left = extent.length; left > 0; left -= step) yield { extent, length: Math.min(step, left) };
     at = extent.offset + extent.length;
@@ -136,7 +136,7 @@ function moduleScan(
   const base = record.chunk.offset;
   const lengths = { b: record.out, a: inputLength(record) };
   let padding: LqaError | undefined;
-  /** What the piece that was asked for last consists of: stretches of planes, and what lies between planes. */
+  /** Layout of the piece requested last: stretches of planes, and the bytes between planes. */
   let batch: Stretch[] = [];
   /** Groups that have a zero point or a code, one bit each, of the expert whose planes these are: scales come last. */
   const firstGroup = { b: [0], a: [0] };

@@ -1,9 +1,9 @@
 /**
- * What is looked for in records and planes that obey every rule: modules that are zero, constant or saturated,
- * multipliers nobody would choose, more weights than the bytes can mean.
+ * Warnings about valid but suspicious records and planes: modules that are zero, constant or saturated, implausible
+ * multipliers, more weights than the bytes can carry.
  *
- * Planes are compared until they differ, and codes counted in a sample, so that this costs next to nothing beside the
- * checksums. Only modules that are checked whole are looked into, not those that are scanned (`scan.ts`).
+ * Planes are compared until they differ, and codes counted in a sample, so the cost is negligible compared with the
+ * checksums. Only modules that are checked whole are examined, not those that are scanned (`scan.ts`).
  *
  * @module
  */
@@ -20,11 +20,11 @@ import { type Warning, warning } from "./warnings.ts";
 
 /** Bytes of f32 weights for each byte of the file. One bit a weight gives 32. */
 const EXPANSION = 512;
-/** Below this many bytes nobody's memory is in danger. */
+/** Below this many bytes memory is not at risk. */
 const EXPANSION_BYTES = 2 ** 28;
 /** Multipliers in use lie between about 0.1 and 64. */
 const MULTIPLIER = 1000;
-/** Share of the codes in a sample that may stand at the two ends, for 3 bits and more. */
+/** Share of the codes in a sample that may be at the two ends, for 3 bits and more. */
 const SATURATED = 0.9;
 /** Codes of each component that are looked at. */
 const SAMPLE = 64;
@@ -55,7 +55,7 @@ export function* suspiciousRecords(index: ContainerIndex, fileLength: number): G
     yield warning("EXPANSION", { actual: `${decoded} bytes of weights in a file of ${fileLength} bytes` });
 }
 
-/** An explicit multiplier beside an alpha that gives it by no rule. */
+/** An explicit multiplier together with an alpha from which no rule derives it. */
 function unexplained({ rule, alpha, rank, multiplier }: ModuleRecord): boolean {
   if (rule !== "explicit" || alpha === 0) return false;
   return (["alpha/r", "alpha/sqrt(r)"] as const).every(

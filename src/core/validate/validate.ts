@@ -66,7 +66,7 @@ export interface Validation {
   readonly error: LqaError | undefined;
   /** The errors in the order of the checks: none or the first, or with `all` all of them. */
   readonly findings: readonly LqaError[];
-  /** Findings above the number that is kept: at least so many, since a large chunk is not looked through to count them. */
+  /** Findings beyond the number that is kept. A lower bound, because large chunks are not searched to count them. */
   readonly omitted: number;
   /** What breaks no rule but is suspicious. From level `values` on also about weights. */
   readonly warnings: readonly Warning[];
@@ -89,12 +89,13 @@ export const MOST_FINDINGS = 1000;
 const SKIPPED = 2 ** 20;
 
 /**
- * Validates a file, wherever it is. What is not in memory takes bounded memory: the index, 4 MiB, and a piece of a chunk (clause 14
- * makes that at most 16 MiB) or a frame of a compressed one, up to the budget. At level `structure` no more is read of ranges than
- * prologue and index, and the length is the one the source tells.
+ * Validates a file from any input. Input that is not in memory needs bounded memory: the index, 4 MiB, and a piece of a chunk
+ * (clause 14 makes that at most 16 MiB) or a frame of a compressed one, up to the budget. At level `structure` only prologue
+ * and index are read from ranges, and the length is the one that the source reports.
  *
- * @param input bytes, a Blob, a URL, ranges, or a stream, which is cancelled in the end
- * @throws LqaError only as the input (IO, HTTP_RESPONSE, ABORTED), never for what is in the file; TypeError for what is no input
+ * @param input bytes, a Blob, a URL, ranges, or a stream, which is cancelled at the end
+ * @throws LqaError only as the input (IO, HTTP_RESPONSE, ABORTED), never because of the contents of the file; TypeError for
+ *   a wrong input type
  */
 export async function validate(
   input: Input,
@@ -160,7 +161,7 @@ async function check(
 
 const NOTHING = new Uint8Array(0);
 
-/** Tells a source that failed from a file that is bad. */
+/** Distinguishes a source that failed from an invalid file. */
 class ReadFailure extends Error {}
 
 async function read(piece: Promise<Uint8Array>): Promise<Uint8Array> {

@@ -21,7 +21,7 @@ export const WARNINGS = {
   },
   SATURATED_WEIGHTS: {
     code: "LQA-W003",
-    summary: "Weights stand at the end of what their type can hold.",
+    summary: "Weights are at the end of the range of their type.",
     advice: "Values were clipped, or are too large for any model. Look at the source of the adapter.",
   },
   SATURATED_CODES: {

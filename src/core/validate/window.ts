@@ -1,7 +1,7 @@
 /**
- * The bytes of a source one stretch after the other, in memory that is used again and again: what is asked for next is
- * read while the stretch before is being checked. It holds {@link WINDOW} bytes, or the largest stretch that was asked
- * for and has arrived: memory grows with what is there, not with what was promised.
+ * Reads a source stretch by stretch into reused memory: the next stretch is read while the previous one is checked. It holds
+ * {@link WINDOW} bytes, or the largest requested stretch that has arrived: memory grows with the bytes that exist, not with a
+ * declared length.
  *
  * @module
  */
@@ -64,7 +64,7 @@ export function sourceReader(source: ByteSource, signal?: AbortSignal): ByteRead
   };
 }
 
-/** What is asked for and nothing ahead of it: for levels that look at the first bytes of a source only. */
+/** Reads only what is requested, without read-ahead: for levels that need only the first bytes of a source. */
 export class DirectWindow {
   readonly #source: ByteSource;
   readonly #signal: AbortSignal | undefined;
@@ -117,7 +117,7 @@ export class Window {
     const from = this.#start;
     this.#start = Math.min(this.#end, from + count);
     this.taken += this.#start - from;
-    // Behind what is handed out, where nobody looks, the next bytes may arrive meanwhile.
+    // Behind the returned bytes, the next ones may arrive meanwhile.
     if (this.#filling === undefined && this.#buffer.length - this.#end >= WORTHWHILE) this.#fill();
     return this.#buffer.subarray(from, this.#start);
   }
@@ -159,7 +159,7 @@ function allocate(length: number): Uint8Array<ArrayBuffer> {
   }
 }
 
-/** Takes bytes as validation asks for them, from memory: views, no copies. */
+/** Supplies the requested bytes from memory: views, no copies. */
 export class MemoryWindow {
   readonly #bytes: Uint8Array;
   taken = 0;

@@ -1,12 +1,12 @@
 /**
  * An embedded WebAssembly kernel (`kernels/*.wasm.ts`, built by `build.mjs`): how it is loaded, and its memory.
  *
- * A kernel has no imports and nothing but its own memory. It is compiled synchronously, so that what calls it need not
- * be asynchronous; where an engine refuses that, has no SIMD, or typed arrays are big-endian, the caller computes the same bits in
+ * A kernel has no imports and nothing but its own memory. It is compiled synchronously, so its callers need not be
+ * asynchronous. If an engine refuses that, has no SIMD, or typed arrays are big-endian, the caller computes the same bits in
  * plain TypeScript.
  *
- * A view is on the memory as it was when it was made: growing detaches it. So a kernel asks for room first, and uses the views
- * that are here afterwards.
+ * A view is on the memory as it was when it was made: growing detaches it. So a kernel reserves room first and takes the
+ * views afterwards.
  *
  * @module
  */
@@ -88,7 +88,7 @@ export class KernelMemory {
     return this.#bytes.length;
   }
 
-  /** Makes room for so many bytes. @returns false if the engine has no such memory */
+  /** Makes room for this many bytes. @returns false if the engine has no such memory */
   reserve(bytes: number): boolean {
     if (!growTo(this.memory, bytes)) return false;
     if (this.#bytes.buffer !== this.memory.buffer) this.#view();

@@ -1,11 +1,12 @@
 /**
- * Kernels as they are embedded in sources: as a text of printable ASCII in which nearly every byte is one character, so that gzip
- * finds in it what repeats in the bytes. The decoder's kernel has 25,494 bytes, 5.1 KB gzipped. As text it has 25,991
- * characters, and gzipped 5.1 KB again, where hexadecimal takes 5.7 KB (and is longer than the window of gzip) and base64 8.3 KB.
+ * Kernels as they are embedded in sources: as a text of printable ASCII in which nearly every byte is one character, so that
+ * gzip finds in it what repeats in the bytes. The decoder's kernel has 25,494 bytes, 5.1 KB gzipped. As text it has 25,991
+ * characters, and gzipped 5.1 KB again, where hexadecimal takes 5.7 KB (and is longer than the window of gzip) and base64 8.3
+ * KB.
  *
- * There are 84 characters: from `(` to `~` without `<`, `\` and the backtick, so that no bundler has to escape
- * one. The text begins with a table: 64 letters from `@` to `O`, four byte values each, that say which values are frequent.
- * The characters stand for these in their order; three are left, and with a second character they stand for the rare ones.
+ * There are 84 characters: from `(` to `~` without `<`, `\` and the backtick, so that no bundler has to escape one. The text
+ * begins with a table: 64 letters from `@` to `O`, four byte values each, that say which values are frequent. The characters
+ * represent these in order; the remaining three, each followed by a second character, represent the rare values.
  *
  * @module
  */

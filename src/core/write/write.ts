@@ -59,7 +59,7 @@ export interface PreparedFile {
   readonly modules: readonly { readonly name: string; readonly bytes: number }[];
   /** SHA-256 of what the maths depends on (spec clause 11.3). */
   contentId(): Uint8Array;
-  /** The pieces of the file in order; joined they are the file. Each iteration starts anew. */
+  /** The pieces of the file in order; joined they are the file. Each iteration restarts. */
   pieces(): Iterable<Uint8Array>;
 }
 

@@ -220,7 +220,7 @@ function roleOfRest(
   extracted: ReadonlySet<string>,
 ): "replace" | "bias" | undefined {
   const layer = layerOf(name);
-  // A loader replaces whole layers, so a parameter beside layers would take those along.
+  // A loader replaces whole layers, so a parameter next to layers would replace those too.
   if (layer === "" || plan.containers.has(layer)) return undefined;
   if (!extracted.has(layer)) return "replace";
   return name.endsWith(".bias") && shape.length === 1 ? "bias" : undefined;

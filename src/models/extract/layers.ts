@@ -43,9 +43,8 @@ export function layerOf(tensor: string): string {
 }
 
 /**
- * Whether a layer is meant by a pattern, in which `*` stands for any characters and `?` for one. As in PEFT's
- * target_modules a pattern may be the end of a name: `q_proj` means every layer of that name. Linear time, whatever the
- * pattern.
+ * Whether a pattern matches a layer; `*` matches any characters and `?` one. As in PEFT's target_modules a pattern may be the
+ * end of a name: `q_proj` means every layer of that name. Takes linear time for any pattern.
  */
 export function matchesLayer(pattern: string, layer: string): boolean {
   return wildcard(pattern, layer) || wildcard(`*.${pattern}`, layer);

@@ -39,10 +39,10 @@ export type Model = ReadonlyMap<string, StoredTensor>;
 /**
  * Reads the headers of a model.
  *
- * @param which what messages call it
+ * @param which the name of the model in messages
  * @throws LqaError TRUNCATED_SOURCE, SOURCE_HEADER and SOURCE_ELEMENT_TYPE for a broken file or element types without a
- * difference (F8, F4 …), with the name of the file; SOURCE_SHARDS if index and files disagree; NOT_FOUND for a shard the
- * index names but nobody gave; IO, ABORTED
+ *   difference (F8, F4 …), with the name of the file; SOURCE_SHARDS if index and files disagree; NOT_FOUND for a shard that
+ *   the index names but that is missing; IO, ABORTED
  */
 export async function readModel(
   source: ByteSource | ShardedModel,

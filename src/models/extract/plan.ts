@@ -1,9 +1,9 @@
 /**
- * What is to be done with each tensor of two models: made into a module, compared, or left alone.
+ * Plans what to do with each tensor of two models: turn it into a module, compare it, or ignore it.
  *
- * Decided from headers alone, so that everything that can be wrong with a pair of models is told before anything is
- * read. A module is the `.weight` of a layer: a matrix, or the kernel of a convolution. As with PEFT's "all-linear",
- * embeddings and output heads are not among them unless asked for.
+ * Decided from headers alone, so that every problem of a pair of models is reported before any weights are read. A module is
+ * the `.weight` of a layer: a matrix, or the kernel of a convolution. As with PEFT's "all-linear", embeddings and output
+ * heads are left out unless requested.
  *
  * @module
  */

@@ -96,6 +96,6 @@ export function refuseNothing(plan: Plan, rest: readonly Rest[]): never {
     shown.length === 0 ? "no change in the layers chosen" : `changes only in ${shown.join(", ")}`;
   return fail(KIND.NOTHING_TO_EXTRACT, {
     actual: `${changed}${rest.length > shown.length ? ` and ${rest.length - shown.length} more` : ""}`,
-    advice: "Check include and exclude; embeddings and output heads are extracted only if asked for.",
+    advice: "Check include and exclude; embeddings and output heads are extracted only on request.",
   });
 }

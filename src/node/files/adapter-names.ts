@@ -8,7 +8,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { shardsOf } from "../../model/shards.ts";
 
-/** The configuration beside the weights, of PEFT and of MLX. */
+/** The configuration next to the weights, of PEFT and of MLX. */
 export const CONFIG_FILE = "adapter_config.json";
 /** Names that programs give the weights, the first that is there being meant. */
 const WEIGHTS = [

@@ -1,10 +1,10 @@
 /**
- * Reading files by path (Node only): as a source of ranges, in order, or whole. Nothing here changes anything.
+ * Reading files by path (Node only): as a source of ranges, in order, or whole. Nothing here writes.
  *
- * What a person names may be a pipe or a device (`/dev/stdin`), whose size is not known before it is read. Everything else,
- * such as the files of a directory and configurations beside weights, must be a regular file, to which a link may lead (the
- * cache of the Hugging Face hub consists of links). It is looked at before it is opened: opening a pipe waits for its other
- * end, and opening a device may do something.
+ * A path that the user names may be a pipe or a device (`/dev/stdin`), whose size is unknown before it is read. Every other
+ * path, such as the files of a directory and the configuration next to the weights, must be a regular file or a link to one
+ * (the cache of the Hugging Face hub consists of links). Its kind is checked before it is opened: opening a pipe blocks, and
+ * opening a device may have side effects.
  *
  * @module
  */
@@ -66,8 +66,8 @@ export async function namesIn(folder: string): Promise<string[]> {
 }
 
 /**
- * A source over a file that is held open: whatever takes the file's name meanwhile, this one is read. A file that is
- * written to after it was opened is an error, which its size and time of change tell.
+ * A source over a file that is kept open, so renaming or replacing the file has no effect. If its size or modification time
+ * changes, reading fails.
  */
 export interface FileSource extends ByteSource {
   readonly size: number;
@@ -162,10 +162,10 @@ export async function readWholeFile(path: string, signal?: AbortSignal): Promise
 }
 
 /**
- * The bytes of a regular file of at most so many bytes: configurations, indices of shards, and weights in a directory.
+ * Reads a regular file of at most `most` bytes: configurations, indices of shards, and weights in a directory.
  *
  * @throws LqaError NOT_FOUND; IO with the system's reason, also for pipes and devices, which are not opened; BUDGET above
- * `most` bytes, before any is read; ABORTED.
+ *   `most` bytes, before any is read; ABORTED.
  */
 export async function readRegularFile(
   path: string,

@@ -14,7 +14,7 @@ import { quotePath } from "./os-error.ts";
 const WILD = /[*?]/;
 const SEPARATOR = sep === "\\" ? /[\\/]/ : "/";
 
-/** True if the word is no path as it stands, but a pattern. */
+/** True if the word is a pattern and not an existing path. */
 export async function isPattern(word: string): Promise<boolean> {
   return WILD.test(word) && !(await exists(word));
 }
@@ -30,7 +30,7 @@ export function patternRoot(word: string): string {
 }
 
 /**
- * What a pattern stands for, sorted by names; a word without a pattern stands for itself.
+ * Expands a pattern, sorted by name; a word that is not a pattern expands to itself.
  *
  * @param what `files`, or directories as well
  * @throws LqaError NOT_FOUND if a pattern matches nothing

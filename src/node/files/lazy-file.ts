@@ -1,7 +1,7 @@
 /**
  * A file whose bytes are read on demand (Node only), so that encoding does not need the memory of its source.
  *
- * Reads are synchronous: the pieces are single tensors, and what asks for them computes on them at once.
+ * Reads are synchronous: the pieces are single tensors, and the caller computes on them immediately.
  *
  * @module
  */

@@ -1,10 +1,10 @@
 /**
- * A directory to write many files into, by names below it (Node only). What is in it already may be anybody's.
+ * A directory to write many files into, by names below it (Node only). Its existing contents are not trusted.
  *
  * No link below the directory is followed: neither a directory on the way nor the file itself may be one. A file is replaced
- * only with `force` and only if it is a regular one. Each file is whole or absent, as `write-file.ts` has it. The checks hold
- * for what is there when they are made; a process that exchanges directories for links at that very moment has the rights
- * to write the files itself.
+ * only with `force` and only if it is a regular one. Each file is whole or absent, as `write-file.ts` has it. The checks are
+ * not atomic; a process that replaces directories by links between check and write already has the rights to write the files
+ * itself.
  *
  * @module
  */

@@ -57,7 +57,7 @@ export function forgetTemporary(path: string): void {
   process.off("exit", removeAll);
 }
 
-/** A directory of this process, of which nobody else knows the name. */
+/** A directory private to this process, with an unguessable name. */
 export interface TemporaryDirectory {
   readonly path: string;
   /** Path of a file in it. @throws RangeError for a name that is not a plain file name */
@@ -156,6 +156,6 @@ function onSignal(signal: NodeJS.Signals): void {
   if (leaving > 0) return;
   removeAll();
   process.off(signal, onSignal);
-  // With a listener of the program's own the decision is the program's: whatever is still writing fails by ENOENT.
+  // If the program has its own listener, the program decides; writers that are still running fail with ENOENT.
   if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
 }

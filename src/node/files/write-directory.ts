@@ -1,10 +1,10 @@
 /**
- * Writing a directory of files so that it is there whole or not at all (Node only).
+ * Writes a directory of files atomically: whole or not at all (Node only).
  *
- * The files go into a temporary directory next to the target and reach the disk; then the directory gets its name.
- * With `force` an older adapter directory is moved aside (to `NAME.replaced-…`), replaced, and removed last, so that at every
- * moment one of the two is whole; a process killed between the two renames leaves it under that name. `force` never removes
- * anything but the files of an adapter, one by one: a directory that holds other things, or directories, is refused.
+ * The files go into a temporary directory next to the target and reach the disk; then the directory gets its name. With
+ * `force` an older adapter directory is moved aside (to `NAME.replaced-…`), replaced, and removed last, so that one of the
+ * two is always whole; a process killed between the two renames leaves it under that name. `force` never removes anything but
+ * the files of an adapter, one by one: a directory that holds other things, or directories, is refused.
  *
  * @module
  */

@@ -60,8 +60,8 @@ export async function fillFileAtomic(
 }
 
 /**
- * Refuses early what {@link writeFileAtomic} or `writeDirectoryAtomic` would refuse at the end, so that nobody waits
- * for an encoder whose output has no place. It promises nothing: the final check is theirs.
+ * Refuses early what {@link writeFileAtomic} or `writeDirectoryAtomic` would refuse at the end, so that the user does not
+ * wait for an encoder whose output cannot be written. It guarantees nothing; they make the final check.
  *
  * @throws LqaError OUTPUT_EXISTS, or IO if the parent directory does not exist.
  */

@@ -1,6 +1,6 @@
 /**
- * Writing the files of an adapter to where somebody asked for them (Node only): a directory, or one file if the path
- * ends like one.
+ * Writes the files of an adapter to the requested path (Node only): a directory, or one file if the path has a file
+ * extension.
  *
  * @module
  */

@@ -31,7 +31,7 @@ export interface WorkerPool {
     inputs: AsyncIterable<PoolInput[K]>,
     done: (name: string) => Promise<void>,
   ): Promise<PoolOutput[K][]>;
-  /** Ends the workers, whatever they are doing. */
+  /** Terminates the workers, even while they work. */
   close(): Promise<void>;
 }
 
@@ -50,9 +50,9 @@ export function suitableWorkers(parameters: number): number {
 }
 
 /**
- * Runs something with so many workers, and ends them; with one, on this thread.
+ * Runs a function with this many workers and terminates them; with one worker, on this thread.
  *
- * @throws LqaError USAGE for a count that is not a whole number from 1 to 64, and whatever `run` throws
+ * @throws LqaError USAGE for a count that is not a whole number from 1 to 64, and errors of `run`
  */
 export async function withWorkers<T>(count: number, run: (executor: Executor) => Promise<T>): Promise<T> {
   checkCount(count);

@@ -1,6 +1,6 @@
 /**
- * Tasks handed to whoever performs them, whatever they are: threads of Node, workers of a page. Results come back in the
- * order of the tasks.
+ * Distributes tasks to performers of any kind: threads of Node, workers of a page. Results come back in the order of the
+ * tasks.
  *
  * @module
  */
@@ -13,8 +13,8 @@ export type Settled<T> = { readonly output: T } | { readonly error: unknown };
 export type Hand = <K extends PoolKind>(kind: K, input: PoolInput[K]) => Promise<Settled<PoolOutput[K]>>;
 
 /**
- * Performs tasks of one kind, as `Executor.run` says: `done` is told of them in order, and what the first one in order that
- * failed has thrown is thrown once nobody is at work any more.
+ * Performs tasks of one kind, as `Executor.run` says: `done` receives the results in order. If tasks fail, the error of the
+ * first one in order is thrown after all running tasks have ended.
  */
 export async function schedule<K extends PoolKind>(
   hands: readonly Hand[],
@@ -27,7 +27,7 @@ export async function schedule<K extends PoolKind>(
   const names: string[] = [];
   let taken = 0;
   let told = 0;
-  /** No task is told any more. */
+  /** No result is reported any more. */
   let stopped = false;
   /** No task is taken any more. */
   let failed = false;

@@ -55,7 +55,7 @@ type Instance = Exports & { readonly memory: WebAssembly.Memory };
 
 const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
-/** The kernel reads 16 bytes at a time, some of them beside what it uses. */
+/** The kernel reads 16 bytes at a time, some of them beyond the data it uses. */
 const MARGIN = 64;
 /** Components whose weights are multiplied together, at most; and their tiles. As in apply.as. */
 const MOST_COMPONENTS = 16;
@@ -69,7 +69,7 @@ const ROW_BYTES = 2 ** 24;
 /** Above this the plain path has to do. */
 const MOST_BYTES = 2 ** 31;
 
-/** Where everything of a call stands. */
+/** Addresses of everything in a call. */
 interface Places {
   readonly lists: readonly [a: number, b: number];
   readonly tiles: number;

@@ -63,9 +63,9 @@ const LEAST_ROTATED = 512;
 /**
  * The rounds of a job, staged from byte `base` on.
  *
- * @param elementBytes of what a tile holds
- * @returns `undefined` where the plain decoder has to do it: rotated vectors that are too short or too long, and so many
- *   components that a slice would take too much
+ * @param elementBytes of the element type of a tile
+ * @returns `undefined` if the plain decoder has to do it: rotated vectors that are too short or too long, or too many
+ *   components for a slice
  */
 export function roundsOf(job: FactorJob, elementBytes: number, base: number): Round[] | undefined {
   const { length, order } = job;

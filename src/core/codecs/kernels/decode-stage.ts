@@ -11,7 +11,7 @@
 import { type Encoding, groupCount, type Planes } from "../encoding.ts";
 import { type Lowered, sizesOf } from "../lowered.ts";
 
-/** One factor's share of a band: planes of so many components with one encoding. */
+/** One factor's share of a band: planes of `components` components with one encoding. */
 export interface Part {
   readonly encoding: Encoding;
   readonly planes: Planes;
@@ -54,7 +54,7 @@ const MARGIN = 64;
 const ZERO_POINT_UNIT = 8 * 1024;
 const UNIT = 1024;
 
-/** Slices of a part begin at multiples of so many weights. */
+/** Slices of a part begin at multiples of this many weights. */
 export function sliceUnit({ zeroBits }: Lowered): number {
   return zeroBits > 0 ? ZERO_POINT_UNIT : UNIT;
 }
@@ -111,7 +111,7 @@ function extent([begin, end]: readonly [number, number]): number {
   return end - begin;
 }
 
-/** Bytes of codes that are needed before a slice's own: a window goes on from the one before. */
+/** Bytes of codes needed before a slice's own: a window continues from the previous one. */
 function history({ kind }: Lowered, { from }: Slice): number {
   return kind === "windows" && from > 0 ? 1 : 0;
 }

@@ -1,5 +1,5 @@
 /**
- * How kernels are told of an encoding, and what they share of their memory: lookup tables of trellis codes at fixed places
+ * Describes an encoding to the kernels, and lays out their shared memory: lookup tables of trellis codes at fixed addresses
  * below {@link FREE} (source: `parts/tile.as`).
  *
  * @module
@@ -7,7 +7,7 @@
 import { FLOAT_NUMBERS, kindNumber, type Lowered } from "../lowered.ts";
 import { trellisTable } from "../trellis.ts";
 
-/** Where each trellis table stands once it is wanted, by number, and of how many steps its windows are. */
+/** Address of each trellis table once it is loaded, by number, and the number of steps in its windows. */
 const LOOKUP: readonly { readonly at: number; readonly steps: number }[] = [
   { at: 0, steps: 0 },
   { at: 0x1000, steps: 4 },
@@ -17,7 +17,7 @@ const LOOKUP: readonly { readonly at: number; readonly steps: number }[] = [
   { at: 0x9e00, steps: 2 },
   { at: 0xaf00, steps: 2 },
 ];
-/** Where entries stand while a table is made of them. */
+/** Address of the entries while a table is built from them. */
 const ENTRIES = 0x11e00;
 /** Where memory is free. */
 export const FREE = 0x12400;
@@ -53,7 +53,7 @@ export interface EncodingKind {
   readonly lut: number;
 }
 
-/** What `tile` is to be told of an encoding: its `bits` are the number of a table, or of a float type, where there is one. */
+/** The arguments of `tile` for an encoding: `bits` is the number of a trellis table, or of a float type, if there is one. */
 export function kindOf(lowered: Lowered): EncodingKind {
   const { element, table, bits, scale, group } = lowered;
   return {

@@ -22,7 +22,7 @@ interface Exports {
   ): number;
 }
 
-/** Where the kernel expects its table and where its memory is free; costs stand at 0. Bytes, as in viterbi.as. */
+/** Byte addresses of the kernel's table and of its free memory; costs are at 0. As in viterbi.as. */
 const TABLE = 1024;
 const FREE = 4096;
 
