@@ -8,11 +8,13 @@ import sys
 import tempfile
 import threading
 import unittest
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 import lqa
+from lqa._core import ffi, lib
 from support import EXAMPLE, REPOSITORY, SOUND, reader
 
 try:
@@ -168,6 +170,14 @@ class Errors(unittest.TestCase):
                 use()
             self.assertEqual((caught.exception.kind, caught.exception.exit_code), ("BUDGET", 4))
         self.assertEqual(lqa.open(EXAMPLE, max_bytes=468).byte_length, 468)
+
+    def test_checksums(self) -> None:
+        """Of every length around the blocks of the instructions, at every alignment."""
+        data = bytes(i * 197 + (i >> 8) & 255 for i in range(2000))
+        view = ffi.from_buffer("uint8_t[]", data)
+        for size in (*range(300), 1000, 1023, 1024, 1025):
+            for at in (0, 1, 7, 16, 33):
+                self.assertEqual(lib.lqa_crc32(view + at, size), zlib.crc32(data[at:at + size]), (size, at))
 
     def test_levels(self) -> None:
         for level in ("structure", "integrity", "values", "canonical"):

@@ -2,8 +2,11 @@
 
 Needs torch, peft and what lqa.encode needs: Node, and a package that was built with the command line.
 """
+import contextlib
 import copy
+import io
 import json
+import re
 import shutil
 import tempfile
 import unittest
@@ -303,6 +306,16 @@ class WithPeft(unittest.TestCase):
                 packed.add(name, self.encoded(base, self.CONFIGS[name]))
             self.assertEqual(caught.exception.kind, kind)
         self.assertEqual(packed.names, ("patterns and rsLoRA",))
+
+    def test_the_examples_of_the_readme(self) -> None:
+        base = self.base()
+        for name in ("my-adapter", "fr", "de", "it"):
+            self.encoded(base, self.CONFIGS["usual"], f"{name}.lqa")
+        blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "integrations/python/README.md").read_text(), re.S)
+        self.assertEqual(len(blocks), 3)
+        for block in blocks:
+            with contextlib.chdir(self.folder), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+                exec(block, {"base": self.base().eval(), "tokens": torch.randint(0, 50, (2, 7))})
 
     def test_files_of_torch_and_numpy(self) -> None:
         """What torch.save and numpy.savez really write is read as what it is."""

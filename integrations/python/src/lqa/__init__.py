@@ -8,6 +8,8 @@
 The names are those of the TypeScript library. What is returned was checked, and the weights are exactly those of every other reader of
 the format. Everything that input can do wrong is an `LqaError`.
 """
+from importlib.metadata import version as _version
+
 from . import peft
 from .errors import LqaError
 from .file import Band, DecodedModule, LqaFile, Module, Tensor, open
@@ -16,4 +18,4 @@ from .report import Inspection, Validation, decode, inspect, validate
 
 __all__ = ["Band", "DecodedModule", "Encoded", "Inspection", "LqaError", "LqaFile", "Module", "Tensor", "Validation", "decode", "encode",
            "inspect", "open", "peft", "validate"]
-__version__ = "0.1.0"
+__version__ = _version("lqa")

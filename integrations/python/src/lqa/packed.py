@@ -14,6 +14,7 @@ from .errors import LqaError
 from .file import LqaFile, decode_factor
 from .file import open as open_file
 from .source import Source
+from .state import lora_config
 
 
 class PackedLora:
@@ -77,6 +78,9 @@ class PackedLora:
             if record.role not in ("linear", "carried") or getattr(record, "experts", 1) > 1:
                 raise LqaError("UNSUPPORTED_ROLE", where=f'"{record.name}"', expected="linear layers", found=record.role,
                                advice="Load this adapter decoded, with lqa.peft.load.")
+        if lora_config(file).get("alora_invocation_tokens"):
+            raise LqaError("UNSUPPORTED_ROLE", where="section ORIG", expected="an adapter of every token", found="activated LoRA",
+                           advice="Load this adapter decoded, with lqa.peft.load.")
         check_model(file, self._model)
         layers = tuple(m.name for m in file.modules)
         self._adapters[name] = _Adapter(file._core, file._packed, self._names.setdefault(layers, layers))
