@@ -2,6 +2,8 @@
 
 Needs what test_peft.py needs, and transformers.
 """
+import contextlib
+import io
 import json
 import tempfile
 import unittest
@@ -16,6 +18,8 @@ try:
     from safetensors.torch import save_file
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    import lqa.calibrate
+    import lqa.tune
     from lqa.calibrate import Text, calibrate, log_likelihoods, lora_layers, read_texts
     from lqa.tune import tune
     node._program()
@@ -123,6 +127,30 @@ class Calibration(unittest.TestCase):
         with self.assertRaises(lqa.LqaError) as caught:
             lqa.encode(self.folder / "adapter", self.folder / "third.lqa", quality="high", calibration=calibration)
         self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
+
+    def test_commands(self) -> None:
+        from tokenizers import Tokenizer, models, pre_tokenizers
+        from transformers import PreTrainedTokenizerFast
+
+        words = Tokenizer(models.WordLevel({str(i): i for i in range(128)}, unk_token="0"))
+        words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        PreTrainedTokenizerFast(tokenizer_object=words, eos_token="1").save_pretrained(self.folder / "base")
+        base = self.model.unload()
+        base.save_pretrained(self.folder / "base")
+        texts = self.folder / "texts.jsonl"
+        texts.write_text("".join(
+            json.dumps({"prompt": " ".join(map(str, text.tokens[:6])), "completion": " ".join(map(str, text.tokens[6:]))}) + "\n"
+            for text in self.texts))
+        given = ["--model", str(self.folder / "base"), "--texts", str(texts)]
+        adapter, calibration, out = (str(self.folder / name) for name in ("adapter", "found.safetensors", "tuned.lqa"))
+        lqa.calibrate.main([adapter, *given, "-o", calibration])
+        kept = self.folder / "kept.safetensors"
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            lqa.tune.main([adapter, *given, "-o", out, "--calibration", calibration, "--keep", str(kept), "--epochs", "3", "--quality", "small"])
+        self.assertRegex(said.getvalue(), r"tuned\.lqa: \d+ bytes.*\n.* nats per token before, .* after")
+        self.assertTrue(lqa.validate(out).valid)
+        again = lqa.encode(adapter, self.folder / "again.lqa", quality="small", calibration=kept)
+        self.assertEqual(again.path.read_bytes(), Path(out).read_bytes())
 
     def test_few_texts(self) -> None:
         for work in (lambda: calibrate(self.model, []), lambda: tune(self.model, b"", self.texts[:15])):

@@ -1,0 +1,114 @@
+"""What calibration and tuning do: python tuned.py NAME ... --bits 0.5 1.0, or without names the table of what is there
+
+Each adapter is encoded as it is, with a calibration (`lqa calibrate`, 64 training items), and tuned (`lqa tune`, 512 training
+items, of which one in eight is kept apart), all at the same size, and scored on the task's held-out items like everything else
+(see evaluate.py). For each encoding one JSON line is appended to results/tuned.jsonl; what is there is not made again. The `lqa`
+package of integrations/python must be installed, with the command line or LQA_CLI.
+"""
+
+import argparse
+import json
+import math
+import shutil
+import time
+from collections import defaultdict
+
+import lm
+import references
+import table as encodings
+import tasks
+from evaluate import Scorer, start, summary
+
+from lqa.calibrate import Text, calibrate
+from lqa.tune import tune
+from peft import PeftModel
+from safetensors.torch import save_file
+
+CALIBRATION, TRAINING = 64, 512
+PATH = lm.RESULTS / "tuned.jsonl"
+KEPT = ("items", "kl", "kl_interval", "exact", "exact_interval", "nll_kept")
+KINDS = ("plain", "calibrated", "tuned")
+
+
+def lines() -> list[dict]:
+    text = PATH.read_text(encoding="utf-8") if PATH.is_file() else ""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def score(name: str, rates: list[str]) -> None:
+    adapter = references.load(name)
+    done = {(line["adapter"], line["bits"]) for line in lines()}
+    rates = [bits for bits in rates if (adapter.digest, bits) not in done]
+    if not rates:
+        print(f"{name}: nothing to do")
+        return
+    split = tasks.load(adapter.task).build()
+    scorer = Scorer(split.heldout, split.train)
+    scratch = lm.WORK / "scratch" / f"tuned-{name}"
+    begun = start(scorer, adapter.folder, scratch)
+    examples = lm.examples(scorer.tokenizer, split.train[:TRAINING])
+    texts = [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in examples]
+    file = scratch / "calibration.safetensors"
+
+    base, _ = lm.load_base(scorer.model.dtype)
+    model = PeftModel.from_pretrained(base, str(adapter.folder)).eval()
+    began = time.process_time()
+    figures = calibrate(model, texts[:CALIBRATION])
+    seconds = {"plain": 0.0, "calibrated": time.process_time() - began}
+    for bits in rates:
+        options = ["--profile", "rd", "--bits", bits]
+        found = []
+        for kind in KINDS:
+            extra = {}
+            if kind == "tuned":
+                began = time.process_time()
+                tuned = tune(model, str(scratch / "adapter.lqa"), texts)
+                seconds[kind] = time.process_time() - began
+                extra = {"held_back": [round(tuned.before, 6), round(tuned.after, 6)]}
+                save_file(figures | tuned.gains, file, {"content_id": report["contentId"]} if tuned.gains else None)
+            elif kind == "calibrated":
+                save_file(figures, file)
+            given = [] if kind == "plain" else ["--calibration", str(file)]
+            folder, report = encodings.round_trip(adapter.folder, [*options, *given], scratch)
+            got = summary(scorer.score(folder), begun.base, begun.reference, scorer.tokens)
+            line = {"name": name, "adapter": adapter.digest, "bits": bits, "kind": kind, "content": report["contentId"]}
+            line |= {k: got[k] for k in KEPT} | {"bytes": report["outputBytes"], "error": round(report["relativeError"], 6)}
+            line |= {"estimate": report.get("divergence"), "seconds": round(seconds[kind], 1)} | extra
+            found.append(line)
+            print(*(f"{k} {v}" for k, v in line.items()), flush=True)
+        with PATH.open("a", encoding="utf-8") as out:
+            out.writelines(json.dumps(line) + "\n" for line in found)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def show() -> None:
+    """The table, and geometric means over adapters and rates."""
+    print("| adapter | bits per weight | KL plain | calibrated | tuned | right plain | calibrated | tuned | estimate |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    rows: dict[tuple[str, str], dict[str, dict]] = defaultdict(dict)
+    for line in lines():
+        rows[line["name"], line["bits"]][line["kind"]] = line
+    for (name, bits), kinds in sorted(rows.items()):
+        one = [kinds[kind] for kind in KINDS]
+        kl = " | ".join(f"{line['kl']:.4f}" for line in one)
+        right = " | ".join(str(round(line["exact"] * line["items"])) for line in one)
+        print(f"| {name} | {bits} | {kl} | {right} of {one[0]['items']} | {one[1]['estimate']:.4f} |")
+    for kind in KINDS[1:]:
+        ratios = [kinds[kind]["kl"] / kinds["plain"]["kl"] for kinds in rows.values()]
+        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        print(f"\n{kind} / plain over {len(ratios)}: geometric mean {mean:.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Score calibrated and tuned encodings.")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="kept adapters")
+    parser.add_argument("--bits", nargs="+", default=["0.5", "1.0"], help="bits per weight of the file")
+    given = parser.parse_args()
+    for name in given.names:
+        score(name, given.bits)
+    if not given.names:
+        show()
+
+
+if __name__ == "__main__":
+    main()
