@@ -2,7 +2,7 @@
  * Adapters said in other numbers: the multiplier folded into B, ranks made equal with zeros.
  *
  * ΔW stays what it was: padding is exact, and so is folding a power of two; any other multiplier rounds each weight of B
- * once, to 24 significant bits. A note says which it was.
+ * once more, to the significant bits of the type it is written in. A note says which it was.
  *
  * @module
  */
@@ -18,7 +18,10 @@ import {
   shapeOf,
 } from "../model/adapter.ts";
 import type { WriteOptions } from "./dialect.ts";
-import { fromFloat32, isFactorElement, toFloat32 } from "./elements.ts";
+import { type FactorElement, fromFloat32, isFactorElement, toFloat32 } from "./elements.ts";
+import { elementsOf } from "./origin.ts";
+
+const SIGNIFICANT_BITS: Readonly<Record<FactorElement, number>> = { F32: 24, F16: 11, BF16: 8 };
 
 /**
  * The adapter with the multipliers of some modules folded into B, which have the multiplier 1 then.
@@ -27,15 +30,20 @@ import { fromFloat32, isFactorElement, toFloat32 } from "./elements.ts";
  */
 export function foldMultipliers(
   adapter: Adapter,
-  { onNote }: Pick<WriteOptions, "onNote">,
+  options: Pick<WriteOptions, "onNote" | "factors" | "elements">,
   which: (module: LoraModule) => boolean = ({ multiplier }) => multiplier !== 1,
 ): Adapter {
   const chosen = new Map(adapter.modules.filter(which).map((module) => [module.name, module.multiplier]));
   if (chosen.size === 0) return adapter;
   const exact = [...chosen.values()].filter(isPowerOfTwo).length;
   const rounded = chosen.size - exact;
-  onNote?.(
-    `The multiplier of ${chosen.size} modules is folded into B${rounded === 0 ? ", exactly" : `, which rounds ${rounded} of them to 24 bits`}.`,
+  const bits = (module: LoraModule): number => SIGNIFICANT_BITS[elementsOf(module, options)[0]];
+  const least = adapter.modules.reduce(
+    (fewest, module) => (chosen.has(module.name) ? Math.min(fewest, bits(module)) : fewest),
+    24,
+  );
+  options.onNote?.(
+    `The multiplier of ${chosen.size} modules is folded into B${rounded === 0 ? ", exactly" : `, which rounds ${rounded} of them to ${least} bits`}.`,
   );
   const modules = adapter.modules.map((module) => (chosen.has(module.name) ? fold(module) : module));
   const tensors = adapter.tensors.map((tensor) => {

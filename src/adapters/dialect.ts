@@ -9,6 +9,7 @@
  */
 import type { Adapter, BaseLayout } from "../model/adapter.ts";
 import type { FileContent } from "../model/content.ts";
+import type { FactorElement } from "./elements.ts";
 import type { BaseDescription } from "./naming/base-description.ts";
 import type { Source } from "./source.ts";
 
@@ -68,9 +69,15 @@ export interface ReadOptions extends ReadSettings {
 export interface WriteOptions {
   /**
    * Element type of the factors: rounded from F32 once, to nearest, ties to even. `source`: the type each factor had
-   * in the file it was read from, F32 if there was none.
+   * in the file it was read from, whatever its dialect, F32 if there was none.
    */
   readonly factors: "F32" | "F16" | "BF16" | "source";
+  /**
+   * Types of B and A by name of the module as it is written, for `source`.
+   *
+   * @internal
+   */
+  readonly elements?: ReadonlyMap<string, readonly [b: FactorElement, a: FactorElement]> | undefined;
   /** The dialect. Default: the one it came from, PEFT if there is none. */
   readonly to?: DialectName | undefined;
   /** What is known of the base model; GGUF needs it. */

@@ -10,7 +10,8 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import type { LoraModule, MetaValue, Origin } from "../model/adapter.ts";
+import type { Adapter, LoraModule, MetaValue, Origin } from "../model/adapter.ts";
+import type { WriteOptions } from "./dialect.ts";
 import { type FactorElement, isFactorElement } from "./elements.ts";
 import { libraryOrder, type SafeTensor } from "./safetensors.ts";
 
@@ -21,7 +22,7 @@ export interface FileOrigin {
   /** Element type of the factors. */
   readonly element: FactorElement;
   /** Modules whose factors have other types: name to B's and A's. */
-  readonly elements: ReadonlyMap<string, readonly [FactorElement, FactorElement]>;
+  readonly elements: ReadonlyMap<string, ElementPair>;
   /** Keys that differ from the ones the dialect would write: theirs to the actual. */
   readonly keys: ReadonlyMap<string, string>;
   /** Order of the keys, where it is not the reference library's. */
@@ -80,14 +81,22 @@ export function newFileOrigin(metadata: ReadonlyMap<string, string> | undefined)
   return { metadata, element: "F32", elements: new Map(), keys: new Map(), order: undefined };
 }
 
-/** Element types of a module's factors in a file: B's and A's. */
+/** Element types of a module's factors: B's and A's. */
+export type ElementPair = readonly [b: FactorElement, a: FactorElement];
+
+/** The element types that the factors of each module had in the source, in whatever dialect it was; F32 without a record. */
+export function sourceElementPairs({ modules, origin }: Adapter): ElementPair[] {
+  if (origin?.element === undefined) return modules.map(() => ["F32", "F32"]);
+  const { element, elements } = unpackFileOrigin(origin);
+  return modules.map(({ name }) => elements.get(name) ?? [element, element]);
+}
+
+/** Element types of a module's factors in a file that is written. */
 export function elementsOf(
-  module: Pick<LoraModule, "name">,
-  origin: FileOrigin,
-  wanted: FactorElement | "source",
-): readonly [FactorElement, FactorElement] {
-  if (wanted !== "source") return [wanted, wanted];
-  return origin.elements.get(module.name) ?? [origin.element, origin.element];
+  { name }: Pick<LoraModule, "name">,
+  { factors, elements }: Pick<WriteOptions, "factors" | "elements">,
+): ElementPair {
+  return factors === "source" ? (elements?.get(name) ?? ["F32", "F32"]) : [factors, factors];
 }
 
 /** The commonest element type of the factors, and the modules that have others. */

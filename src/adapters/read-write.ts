@@ -18,6 +18,7 @@ import { loralib } from "./loralib.ts";
 import { mlx } from "./mlx.ts";
 import { translate } from "./naming/translate.ts";
 import { onnx } from "./onnx/index.ts";
+import { sourceElementPairs } from "./origin.ts";
 import { peft } from "./peft/index.ts";
 import { openSource, type Source } from "./source.ts";
 import { widenTensors } from "./widen.ts";
@@ -114,7 +115,13 @@ export function adapterContent(adapter: Adapter, options: WriteOptions): Map<str
     });
   }
   const widened = widenTensors(adapter);
-  if (origin === undefined || origin === target) return target.write(widened, options);
+  const pairs = sourceElementPairs(origin === undefined ? { ...adapter, origin } : adapter);
+  const write = (named: Adapter): Map<string, FileContent> => {
+    const elements = new Map(named.modules.map(({ name }, place) => [name, pairs[place]!]));
+    return target.write(named, { ...options, elements });
+  };
+  if (origin === undefined || origin === target) return write(widened);
   if (origin === kohya) refuseKohyaNames(widened, target.name);
-  return target.write(translate(widened, origin.naming, target.naming, options), options);
+  // Names change, the order of the modules does not.
+  return write(translate(widened, origin.naming, target.naming, options));
 }

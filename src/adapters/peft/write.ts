@@ -62,7 +62,7 @@ export function writePeft(given: Adapter, options: WriteOptions): Map<string, Fi
     tensors.set(key, tensor);
   };
   for (const module of adapter.modules) {
-    const [b, a] = elementsOf(module, origin, options.factors);
+    const [b, a] = elementsOf(module, options);
     add(factorKey(module, "b", context), factor(module, "b", b));
     add(factorKey(module, "a", context), factor(module, "a", a));
   }

@@ -85,7 +85,7 @@ export function writeStateDict(
   for (const module of adapter.modules) {
     refuseUnsayable(module, convention);
     const key = (part: Part): string => convention.key(module, part, styleOf(module.name));
-    const [b, a] = elementsOf(module, origin, options.factors);
+    const [b, a] = elementsOf(module, options);
     add(key("b"), writeFactor(module, "b", b, convention.layout));
     add(key("a"), writeFactor(module, "a", a, convention.layout));
     const alpha = alphas.get(module.name);
