@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Adapter, BaseLayout } from "../model/adapter.ts";
+import type { Adapter, BaseLayout, ModuleShape } from "../model/adapter.ts";
 import type { FileContent } from "../model/content.ts";
 import type { FactorElement } from "./elements.ts";
 import type { BaseDescription } from "./naming/base-description.ts";
@@ -87,6 +87,12 @@ export interface WriteOptions {
    * rank, and what servers refuse or drop (DoRA, biases, whole tensors) is an error. Default false.
    */
   readonly portable?: boolean | undefined;
+  /**
+   * Called with the modules where they have the names of the base model's layers; refuses a base model that they do not fit.
+   *
+   * @internal
+   */
+  readonly checkBase?: ((modules: readonly ModuleShape[]) => void) | undefined;
   /** Told, in a sentence, of each thing that the dialect says in another way or not at all. */
   readonly onNote?: ((note: string) => void) | undefined;
 }

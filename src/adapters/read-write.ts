@@ -102,7 +102,7 @@ export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<strin
  * As {@link writeAdapter}, each file in pieces: the factors of a module are asked for when they are written, and not kept.
  *
  * @internal
- * @throws LqaError as there; SOURCE_RANGE when the piece is taken
+ * @throws LqaError as there; what `checkBase` throws; SOURCE_RANGE when the piece is taken
  */
 export function adapterContent(adapter: Adapter, options: WriteOptions): Map<string, FileContent> {
   const origin = DIALECTS.find(({ name }) => name === adapter.origin?.dialect);
@@ -120,8 +120,12 @@ export function adapterContent(adapter: Adapter, options: WriteOptions): Map<str
     const elements = new Map(named.modules.map(({ name }, place) => [name, pairs[place]!]));
     return target.write(named, { ...options, elements });
   };
+  const { checkBase } = options;
+  if (origin?.naming !== "gguf") checkBase?.(widened.modules);
   if (origin === undefined || origin === target) return write(widened);
   if (origin === kohya) refuseKohyaNames(widened, target.name);
   // Names change, the order of the modules does not.
-  return write(translate(widened, origin.naming, target.naming, options));
+  const translated = translate(widened, origin.naming, target.naming, options);
+  if (origin.naming === "gguf" && target.naming === "model") checkBase?.(translated.modules);
+  return write(translated);
 }

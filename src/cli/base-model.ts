@@ -7,8 +7,9 @@
 import { join } from "node:path";
 import type { JsonObject } from "../adapters/json.ts";
 import { configHeads, configSize, parseModelConfig } from "../adapters/naming/model-config.ts";
-import type { BaseModel, BaseSizes } from "../core/validate/base.ts";
+import { type BaseModel, type BaseSizes, compareWithBase } from "../core/validate/base.ts";
 import { isLqaError } from "../errors.ts";
+import type { ModuleShape } from "../model/adapter.ts";
 import { openBase } from "../node/base-digest.ts";
 import { isRegularFile, readRegularFile } from "../node/files/file.ts";
 
@@ -25,6 +26,23 @@ export async function readBaseModel(path: string): Promise<BaseModel> {
     if (isLqaError(error, "NOT_FOUND") && (await isRegularFile(config))) return await fromConfig(config);
     throw error;
   }
+}
+
+/**
+ * What refuses modules whose layers have other shapes in this base model, as `lqa validate --base` does. A base model in GGUF
+ * is not checked, because its configuration has no layer shapes.
+ *
+ * @throws LqaError as {@link readBaseModel}; the function: BASE_MODULE_MISSING, BASE_SHAPE
+ */
+export async function baseCheck(
+  path: string | undefined,
+): Promise<((modules: readonly ModuleShape[]) => void) | undefined> {
+  if (path === undefined || /\.gguf$/i.test(path)) return undefined;
+  const model = await readBaseModel(path);
+  return (modules) => {
+    const [first] = compareWithBase({ modules }, model, 1).findings;
+    if (first !== undefined) throw first;
+  };
 }
 
 async function fromConfig(path: string): Promise<BaseModel> {

@@ -27,6 +27,8 @@ export interface TargetOptions extends OutputOptions {
   readonly dtype?: WriteOptions["factors"] | undefined;
   /** What is known of the base model; GGUF needs it. See `readBaseDescription`. */
   readonly base?: BaseDescription | undefined;
+  /** See `WriteOptions`. @internal */
+  readonly checkBase?: WriteOptions["checkBase"];
   /** Only what every server computes alike: see `WriteOptions`. */
   readonly portable?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -99,12 +101,12 @@ export async function convertFile(
 export async function writeTarget(
   adapter: Adapter,
   output: string,
-  { dtype = "source", to = impliedDialect(output), base, portable, force }: TargetOptions,
+  { dtype = "source", to = impliedDialect(output), base, checkBase, portable, force }: TargetOptions,
   notes: readonly string[],
 ): Promise<Pick<ConvertedFile, "written" | "notes">> {
   const all = [...notes];
   const onNote = (note: string): void => void all.push(note);
-  const files = adapterContent(adapter, { factors: dtype, to, base, portable, onNote });
+  const files = adapterContent(adapter, { factors: dtype, to, base, checkBase, portable, onNote });
   const written = await writeOutput(output, files, { force });
   return { written, notes: summarizeNotes(all) };
 }

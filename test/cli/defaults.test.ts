@@ -39,7 +39,7 @@ describe("names of outputs", () => {
   });
 });
 
-describe("lqa decode --base", () => {
+describe("lqa decode --base, lqa convert --base", () => {
   const config = (more: object): string => {
     const path = place(".json");
     writeFileSync(
@@ -50,14 +50,22 @@ describe("lqa decode --base", () => {
   };
   it("refuses the configuration of another model, and writes nothing", () => {
     const right = { hidden_size: 64, num_key_value_heads: 2 };
-    for (const wrong of [{ hidden_size: 128 }, { num_key_value_heads: 4 }, { num_hidden_layers: 1 }]) {
-      const out = place(".gguf");
-      const run = lqa("decode", file, "-o", out, "--base", config({ ...right, ...wrong }), "--json");
-      expect(run.json<{ error: { kind: string } }>().error.kind, JSON.stringify(wrong)).toMatch(/^BASE_/);
+    const refused = (base: object, out: string, ...words: string[]): void => {
+      const run = lqa(...words, "--base", config(base), "--json");
+      expect(run.json<{ error: { kind: string } }>().error.kind, JSON.stringify(base)).toMatch(/^BASE_/);
       expect(run.code).toBe(1);
       expect(listing(folder)).not.toContain(out.slice(folder.length + 1));
+    };
+    const gguf = place(".gguf");
+    expect(lqa("decode", file, "-o", gguf, "--base", config(right)).code).toBe(0);
+    expect(lqa("convert", source, place(".gguf"), "--base", config(right)).code).toBe(0);
+    expect(lqa("convert", gguf, place(), "--base", config(right)).code).toBe(0);
+    for (const wrong of [{ hidden_size: 128 }, { num_key_value_heads: 4 }, { num_hidden_layers: 1 }]) {
+      const [out, back] = [place(".gguf"), place()];
+      refused({ ...right, ...wrong }, out, "decode", file, "-o", out);
+      refused({ ...right, ...wrong }, out, "convert", source, out);
+      refused({ ...right, ...wrong }, back, "convert", gguf, back);
     }
-    expect(lqa("decode", file, "-o", place(".gguf"), "--base", config(right)).code).toBe(0);
   });
 });
 

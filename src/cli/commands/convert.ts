@@ -8,6 +8,7 @@ import type { DialectName } from "../../adapters/index.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { type ConvertFileOptions, convertFile, readBaseDescription } from "../../node/index.ts";
+import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable, size } from "../format.ts";
 import { noteLines, sourceSettings } from "../source-options.ts";
@@ -29,6 +30,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     to: textOption(args, "to") as DialectName | undefined,
     dtype: textOption(args, "dtype")?.toUpperCase() as ConvertFileOptions["dtype"],
     base: base === undefined ? undefined : await readBaseDescription(base),
+    checkBase: await baseCheck(base),
     portable: args.values.has("portable") ? true : undefined,
     force: args.values.has("force"),
   });

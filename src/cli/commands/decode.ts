@@ -4,15 +4,14 @@
  * @module
  */
 import { basename } from "node:path";
-import { compareWithBase } from "../../core/validate/base.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { type DecodeFileOptions, decodeFile, mergeFile, readBaseDescription } from "../../node/index.ts";
 import { readValidAdapter } from "../../node/read-valid.ts";
-import { readBaseModel } from "../base-model.ts";
+import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable, size } from "../format.ts";
-import { openWhole, readInput, STANDARD_INPUT } from "../open-input.ts";
+import { readInput, STANDARD_INPUT } from "../open-input.ts";
 import { noteLines } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
@@ -31,11 +30,11 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       actual: "--any-base without it",
     });
   const base = textOption(args, "base");
-  if (base !== undefined) await assertBase(source, base);
   const result = await decodeFile(source, output, {
     dtype,
     to: textOption(args, "to") as DecodeFileOptions["to"],
     base: base === undefined ? undefined : await readBaseDescription(base),
+    checkBase: await baseCheck(base),
     portable: args.values.has("portable") ? true : undefined,
     force: args.values.has("force"),
   });
@@ -68,19 +67,6 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;
-}
-
-/**
- * Refuses a base model whose layers have other shapes than the file's, as `lqa validate --base` does. A GGUF base is not
- * checked, because its configuration has no layer shapes.
- *
- * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE …
- */
-async function assertBase(source: string | Uint8Array, path: string): Promise<void> {
-  if (/\.gguf$/i.test(path)) return;
-  const { index } = await openWhole(source);
-  const [first] = compareWithBase(index, await readBaseModel(path), 1).findings;
-  if (first !== undefined) throw first;
 }
 
 /** Derives a directory name from the file's name. @throws LqaError USAGE if the name has no extension to remove */

@@ -8,7 +8,6 @@
 import * as KIND from "../../error-catalogue.ts";
 import { isLqaError, LqaError } from "../../errors.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
-import type { ContainerIndex } from "../container/types.ts";
 import { baseFinder, checkBaseShape } from "../read/base.ts";
 import { type Warning, warning } from "./warnings.ts";
 
@@ -50,7 +49,7 @@ const LAYERS: ReadonlyMap<string, readonly [out: Side, input: Side]> = new Map([
  * @param most errors that are kept; the rest is counted
  */
 export function compareWithBase(
-  { modules }: Pick<ContainerIndex, "modules">,
+  { modules }: { readonly modules: readonly ModuleShape[] },
   base: BaseModel,
   most: number = Number.POSITIVE_INFINITY,
 ): { readonly findings: LqaError[]; readonly omitted: number; readonly warnings: Warning[] } {
