@@ -75,7 +75,9 @@ describe("an adapter with a weight that F16 cannot hold", () => {
     await expect(writeTarget(adapter, pipe, { dtype: "F16", to: "loralib" }, [])).rejects.toMatchObject({
       kind: "SOURCE_RANGE",
     });
-    const reader = spawn("sha256sum", [pipe]);
+    const hash = `createHash("sha256").update(readFileSync(${JSON.stringify(pipe)})).digest("hex")`;
+    const script = `import { createHash } from "crypto"; import { readFileSync } from "fs"; console.log(${hash})`;
+    const reader = spawn(process.execPath, ["--input-type=module", "-e", script]);
     const sum = new Promise<string>((resolve) => reader.stdout.once("data", (text) => resolve(String(text))));
     await writeTarget(adapter, pipe, { dtype: "F32", to: "loralib" }, []);
     const [whole] = writeAdapter(adapter, { factors: "F32", to: "loralib" }).values();
