@@ -17,7 +17,7 @@ import { COMPONENT } from "../model/component.ts";
 import { UNSCALED } from "./alpha.ts";
 import type { Dialect, WriteOptions } from "./dialect.ts";
 import { configurationMeter, type JsonObject, parseJson, quoteName } from "./json.ts";
-import { isModelsOwn, prefixMarked, prefixOf } from "./naming/prefixes.ts";
+import { isModelsOwn, type KeyPrefix, prefixesOf, prefixMarked } from "./naming/prefixes.ts";
 import { unpackFileOrigin } from "./origin.ts";
 import { otherMethod } from "./other-methods.ts";
 import { type PeftConfig, readPeftConfig } from "./peft/config.ts";
@@ -56,8 +56,7 @@ const TEXT_LAYERS: Readonly<Record<string, string>> = {
 /** Tensors that some programs write beside the factors of diffusion transformers, and that others leave out. */
 const BESIDE = /\.(diff|diff_b)$|_norm\.scale$/;
 
-function parse(key: string): KeyMeaning | undefined {
-  const prefix = prefixOf(key);
+function parse(key: string, prefix: KeyPrefix | undefined): KeyMeaning | undefined {
   const method = otherMethod(key);
   if (prefix !== undefined && isModelsOwn(key) && BESIDE.test(key)) return { kind: "beside" };
   if (method !== undefined) return { kind: "unsupported", method };
@@ -134,13 +133,18 @@ function configs(metadata: ReadonlyMap<string, string> | undefined): Map<string,
   return new Map([...parts].map(([component, config]) => [component, readPeftConfig(config, meter)]));
 }
 
-function convention(metadata: ReadonlyMap<string, string> | undefined): Convention {
+/** @param keys those of the file, where one is read */
+function convention(
+  metadata: ReadonlyMap<string, string> | undefined,
+  keys: readonly string[] = [],
+): Convention {
   const known = configs(metadata);
+  const prefixIn = prefixesOf(keys);
   return {
     name: "diffusers",
     file: "pytorch_lora_weights.safetensors",
     layout: "rows",
-    parse,
+    parse: (key) => parse(key, prefixIn(key)),
     scope: (module) => module.slice(0, Math.max(0, module.indexOf("."))),
     key: ({ name }, part, style) => key(name, part, style),
     scale(module, rank) {
@@ -187,7 +191,12 @@ export const diffusers: Dialect = {
   detect: ({ keys, config }) => config === undefined && keys.some(isOwn),
   read(source, settings) {
     const file = source.tensors();
-    return readStateDict(file, source.weights!.name, convention(file.metadata), settings);
+    return readStateDict(
+      file,
+      source.weights!.name,
+      convention(file.metadata, [...file.tensors.keys()]),
+      settings,
+    );
   },
   write(adapter: Adapter, options: WriteOptions) {
     const { origin } = adapter;

@@ -15,6 +15,8 @@ export interface KeyPrefix {
   /** Matches the keys that the row is for. */
   readonly keys: RegExp;
   readonly component: string;
+  /** The row holds only for files with such a key: of two pipelines that say the same of different components. */
+  readonly beside?: RegExp;
 }
 
 /** Layers in the code of diffusion transformers: of diffusers, and of the models' authors. */
@@ -42,6 +44,21 @@ const PREFIXES: readonly KeyPrefix[] = [
     keys: /^text_encoders\.clip_g\.transformer\./,
     component: "text_encoder_2",
   },
+  // T5-XXL in ComfyUI is the second text encoder of Flux, and the third of Stable Diffusion 3.
+  {
+    mark: "!t5xxl",
+    text: "text_encoders.t5xxl.transformer.",
+    keys: /^text_encoders\.t5xxl\.transformer\./,
+    component: "text_encoder_2",
+    beside: /(?:^|\.)(?:double_blocks|single_blocks|single_transformer_blocks)\./,
+  },
+  {
+    mark: "!t5xxl-3",
+    text: "text_encoders.t5xxl.transformer.",
+    keys: /^text_encoders\.t5xxl\.transformer\./,
+    component: "text_encoder_3",
+    beside: /(?:^|\.)joint_blocks\.|^text_encoders\.clip_g\./,
+  },
   // Without any prefix: Qwen-Image-Lightning, XLabs and Black Forest Labs (Flux), Wan.
   {
     mark: "!transformer",
@@ -61,6 +78,12 @@ const WITH_COMPONENT: KeyPrefix = { mark: "", text: "", keys: COMPONENT, compone
 export function prefixOf(key: string): KeyPrefix | undefined {
   if (COMPONENT.test(key)) return WITH_COMPONENT;
   return PREFIXES.find(({ keys }) => keys.test(key));
+}
+
+/** As {@link prefixOf}, by the rows that hold for the file of these keys. */
+export function prefixesOf(keys: readonly string[]): typeof prefixOf {
+  const rows = PREFIXES.filter(({ beside }) => beside === undefined || keys.some((key) => beside.test(key)));
+  return (key) => (COMPONENT.test(key) ? WITH_COMPONENT : rows.find((row) => row.keys.test(key)));
 }
 
 /** The row of an origin record. */
