@@ -122,3 +122,45 @@ describe.skipIf(!existsSync(folder))("real adapters", () => {
     );
   });
 });
+
+describe("target_modules of a portable directory", () => {
+  const targets = (...names: string[]): string[] => {
+    const shape = {
+      role: "linear",
+      kernel: [],
+      experts: 1,
+      baseLayout: "out-in",
+      alpha: 2,
+      rule: "alpha/r",
+    } as const;
+    const factors = { b: new Float32Array(4).fill(1), a: new Float32Array(4).fill(1) };
+    const modules = names.map((name) => ({
+      ...shape,
+      ...factors,
+      name,
+      out: 4,
+      in: 4,
+      rank: 1,
+      multiplier: 2,
+    }));
+    const adapter: Adapter = { modules, tensors: [], origin: undefined, meta: {} };
+    const files = writeAdapter(adapter, { factors: "F32", to: "peft", portable: true });
+    return JSON.parse(Buffer.from(files.get("adapter_config.json")!).toString("utf8")).target_modules;
+  };
+  const q = (layer: number): string => `model.layers.${layer}.self_attn.q_proj`;
+  const down = (layer: number): string => `model.layers.${layer}.mlp.down_proj`;
+
+  it("are last parts, as older SGLang compares them, where these name the same layers", () => {
+    expect(targets(q(0), q(1), down(0), down(1))).toEqual(["down_proj", "q_proj"]);
+  });
+
+  it("are whole paths where last parts would name more", () => {
+    for (const names of [
+      [q(2), q(3)],
+      [q(0), q(1), down(1)],
+      [q(0), "lm_head"],
+      ["transformer.h.0.attn.c_proj"],
+    ])
+      expect(targets(...names)).toEqual([...names].sort());
+  });
+});

@@ -18,10 +18,11 @@ import { isEmbeddingLayer } from "./keys.ts";
 /**
  * The bytes of an `adapter_config.json`, laid out as PEFT writes it (sorted keys, two spaces).
  *
+ * @param shortTargets names layers by the last parts of their paths where that names the same ones: see `lastParts`
  * @throws LqaError UNSUPPORTED_DIALECT for what PEFT has no field for: linear layers of both layouts in one adapter,
  * tensors that are merely carried, modules inside each other, a multiplier beyond 2^53 / rank.
  */
-export function synthesizeConfig(adapter: Adapter): Uint8Array {
+export function synthesizeConfig(adapter: Adapter, shortTargets = false): Uint8Array {
   const { modules, tensors } = adapter;
   refuseNested(modules);
   refuseExperts(modules);
@@ -43,13 +44,40 @@ export function synthesizeConfig(adapter: Adapter): Uint8Array {
     r: rank,
     rank_pattern: pattern(modules, (module) => module.rank, rank),
     revision: textOf(adapter.meta.base_revision),
-    target_modules: modules.map(({ name }) => name).sort(),
+    target_modules: (shortTargets ? lastParts(modules) : undefined) ?? modules.map(({ name }) => name).sort(),
     task_type: null,
     trainable_token_indices: tokenIndices(tensors),
     use_dora: tensors.some(({ role }) => role === "magnitude"),
     use_rslora: false,
   };
   return new TextEncoder().encode(JSON.stringify(config, null, 2));
+}
+
+/** Last parts that name one layer of each block in every model that has them, unlike `dense` or `c_proj`. */
+const ONE_OF_A_BLOCK: ReadonlySet<string> = new Set([
+  ...["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+  ...["qkv_proj", "gate_up_proj", "query_key_value"],
+]);
+
+/**
+ * The last parts of the modules' paths, where these name the same modules: each is in all blocks from the first to the last
+ * that is adapted. Undefined otherwise.
+ *
+ * SGLang took whole entries for last parts until it began to take them apart, and refused directories with paths; vLLM, newer
+ * SGLang and PEFT take both. In blocks behind the last adapted one, of which the file knows nothing, PEFT then makes adapters that
+ * change nothing.
+ */
+function lastParts(modules: readonly LoraModule[]): string[] | undefined {
+  const blocks = new Map<string, Set<number>>();
+  let count = 0;
+  for (const { name } of modules) {
+    const [, block, last] = /\.(?:layers|h|blocks)\.(\d+)\.(?:[a-z_]+\.)*([a-z_]+)$/.exec(name) ?? [];
+    if (last === undefined || !ONE_OF_A_BLOCK.has(last)) return undefined;
+    blocks.set(last, (blocks.get(last) ?? new Set()).add(Number(block)));
+    count = Math.max(count, Number(block) + 1);
+  }
+  const all = [...blocks.values()].every(({ size }) => size === count);
+  return all ? [...blocks.keys()].sort() : undefined;
 }
 
 function alphaOf({ name, multiplier, rank }: LoraModule): number {

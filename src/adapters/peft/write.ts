@@ -41,7 +41,7 @@ export function writePeft(given: Adapter, options: WriteOptions): Map<string, Fi
   const own = source.origin?.dialect === "peft" ? source.origin : undefined;
   const place = { name: "peft", roles: ROLES } as const;
   const adapter = { ...source, tensors: sayableTensors(source, place, own !== undefined, options) };
-  const origin = own === undefined ? newOrigin(adapter) : unpackOrigin(own);
+  const origin = own === undefined ? newOrigin(adapter, options) : unpackOrigin(own);
   const context: KeyContext = {
     prefix: origin.prefix,
     adapter: origin.adapter,
@@ -143,10 +143,10 @@ function configuredPath(module: LoraModule, context: KeyContext, origin: PeftOri
   return parsed === undefined ? module.name : patternPath(parsed.path);
 }
 
-function newOrigin(adapter: Adapter): PeftOrigin {
+function newOrigin(adapter: Adapter, { portable }: WriteOptions): PeftOrigin {
   return {
     ...newFileOrigin(new Map([["format", "pt"]])),
-    config: synthesizeConfig(adapter),
+    config: synthesizeConfig(adapter, portable),
     prefix: PREFIX,
     adapter: undefined,
   };
