@@ -16,6 +16,15 @@ const REPLACE_OPTION: OptionSpec = {
   help: "Replace an existing file, or a directory that holds only an adapter.",
 };
 
+const DTYPE_OPTION: OptionSpec = {
+  name: "dtype",
+  type: "text",
+  placeholder: "<type>",
+  values: ["source", "f32", "f16", "bf16"],
+  default: "source",
+  help: "Element type of the factors. source: the original type.",
+};
+
 const TARGET_OPTIONS: readonly OptionSpec[] = [
   {
     name: "base",
@@ -55,14 +64,7 @@ export const DECODE: CommandSpec = {
       defaultText: "from the extension of --output (.gguf, .onnx_adapter), else the source's dialect",
       help: TO_HELP,
     },
-    {
-      name: "dtype",
-      type: "text",
-      placeholder: "<type>",
-      values: ["source", "f32", "f16", "bf16"],
-      default: "source",
-      help: "Element type of the factors. source: the original type.",
-    },
+    DTYPE_OPTION,
     ...TARGET_OPTIONS,
     {
       name: "merge",
@@ -109,14 +111,7 @@ export const CONVERT: CommandSpec = {
       defaultText: "from the extension of <to> (.gguf, .onnx_adapter), else peft",
       help: TO_HELP,
     },
-    {
-      name: "dtype",
-      type: "text",
-      placeholder: "<type>",
-      values: ["f32", "f16", "bf16"],
-      defaultText: "f32; the original type if the dialect stays the same",
-      help: "Element type of the factors.",
-    },
+    DTYPE_OPTION,
     ...TARGET_OPTIONS,
     ...SOURCE_OPTIONS,
     REPLACE_OPTION,

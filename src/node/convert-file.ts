@@ -23,7 +23,7 @@ export type { BaseDescription } from "../adapters/naming/base-description.ts";
 export interface TargetOptions extends OutputOptions {
   /** The dialect to write. Default: the one that files like the output belong to (`.gguf`, `.onnx_adapter`), if any. */
   readonly to?: DialectName | undefined;
-  /** Element type of the factors. Default: what they had where the dialect stays the same, otherwise F32. */
+  /** Element type of the factors. Default `source`: what they had, whatever the dialect; F32 if that is not known. */
   readonly dtype?: WriteOptions["factors"] | undefined;
   /** What is known of the base model; GGUF needs it. See `readBaseDescription`. */
   readonly base?: BaseDescription | undefined;

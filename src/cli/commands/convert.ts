@@ -25,10 +25,11 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     });
   }
   const base = textOption(args, "base");
+  const dtype = textOption(args, "dtype") ?? "source";
   const result = await convertFile(input, output, {
     ...sourceSettings(args),
     to: textOption(args, "to") as DialectName | undefined,
-    dtype: textOption(args, "dtype")?.toUpperCase() as ConvertFileOptions["dtype"],
+    dtype: (dtype === "source" ? dtype : dtype.toUpperCase()) as ConvertFileOptions["dtype"],
     base: base === undefined ? undefined : await readBaseDescription(base),
     checkBase: await baseCheck(base),
     portable: args.values.has("portable") ? true : undefined,
