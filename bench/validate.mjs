@@ -113,7 +113,7 @@ try {
     const levels = {};
     for (const level of ["structure", "integrity", "values", "canonical"])
       levels[level] = await speed(size, () => validate(path, level));
-    // What integrity is at best where nothing runs beside it: each byte read, and hashed both ways.
+    // The best case for integrity if nothing else runs: each byte read, and hashed both ways.
     const bound = 1 / (1 / reading + 1 / alone.sha256 + 1 / alone.crc32);
     results.push({ name, bytes: size, modules, reading, ...alone, bound, ...levels });
   }

@@ -20,7 +20,7 @@ const SPECIFICATION = "spec/lqa-v1.md";
 /** Code, which is left alone, or the target of a link. */
 const LINKS = /```[\s\S]*?```|`[^`\n]*`|\]\(([^)\s]+)\)/g;
 
-/** Writes all pages into `folder` and returns the endings of the files that were copied beside them. */
+/** Writes all pages into `folder` and returns the endings of the files that were copied with them. */
 export async function stage(folder) {
   rmSync(folder, { recursive: true, force: true });
   const write = (page, text) => {

@@ -1,9 +1,9 @@
 /**
  * safetensors files: the container of nearly every adapter.
  *
- * Reading gives views into the caller's bytes, or reads them when they are asked for, in the order of the header, and guarantees that every tensor's size
- * follows from its shape and that the tensors tile the data exactly: nothing overlaps, nothing hides between or behind
- * them. Writing gives the bytes that the reference library gives (checked against version 0.8.0): same order, same
+ * Reading gives views into the caller's bytes, or reads them on demand, in the order of the header, and guarantees that every
+ * tensor's size follows from its shape and that the tensors tile the data exactly: nothing overlaps, nothing hides between or
+ * behind them. Writing gives the bytes that the reference library gives (checked against version 0.8.0): same order, same
  * header text, same padding; except that metadata keeps the caller's order, where the library's is random.
  *
  * @module

@@ -23,7 +23,7 @@ export type KeyMeaning =
       readonly style: string | undefined;
     }
   | { readonly kind: "tensor"; readonly role: "replace" | "bias" | "carried"; readonly name: string }
-  /** Lies beside the factors, and most programs leave it out. Carried. */
+  /** Stored next to the factors; most programs leave it out. Kept. */
   | { readonly kind: "beside" }
   /** Belongs to another method than LoRA. */
   | { readonly kind: "unsupported"; readonly method: OtherMethod };

@@ -15,7 +15,7 @@ const value = byId<HTMLInputElement>("goal-number");
 const encoded = byId("encode-result");
 const written = byId("write-result");
 
-/** Of each goal that is not chosen from a list: its name, and what stands there at first. */
+/** For each goal that is not chosen from a list: its name, and its initial value. */
 const GOALS = {
   bits: ["Bits per weight, of the whole file", "1.5"],
   maxError: ["Energy of ΔW lost, in percent", "1"],
