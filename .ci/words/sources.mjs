@@ -1,5 +1,5 @@
-// Checks the phrases of words.yml in sources: comments and texts of TypeScript and JavaScript, and texts of JSON. A comment is
-// one text even where it is wrapped, so a phrase may cross lines.
+// Checks the phrases of words.yml in the comments and texts of TypeScript and JavaScript. A comment is one text even if it is
+// wrapped, so a phrase may cross lines.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";

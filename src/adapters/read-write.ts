@@ -98,7 +98,7 @@ export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<strin
 }
 
 /**
- * As {@link writeAdapter}, each file in pieces: the factors of a module are asked for when they are written, and not kept.
+ * As {@link writeAdapter}, each file in pieces: the factors of a module are read when they are written, and not kept.
  *
  * @internal
  * @throws LqaError as there; SOURCE_RANGE when the piece is taken

@@ -206,10 +206,10 @@ export function byteLength({ element, shape }: Pick<SafeTensor, "element" | "sha
 
 /**
  * A safetensors file. The header is padded with spaces so that the data begins at a multiple of 8. The data of a tensor is
- * asked for once, when its piece is taken.
+ * read once, when its piece is taken.
  *
  * @throws RangeError if `order` is not a permutation of the names, or if the header would exceed 100 MB; when the piece is
- * taken, if a tensor's data does not have the length its shape implies: mistakes of the caller, not of a file.
+ *   taken, if a tensor's data does not have the length its shape implies: mistakes of the caller, not of a file.
  */
 export function safetensorsContent(
   tensors: ReadonlyMap<string, SafeTensor>,

@@ -219,7 +219,7 @@ describe("lqa encode", () => {
       const { error } = run.json<Failure>();
       expect(happened(error)).toMatch(what);
       expect(error.advice).toMatch(advice);
-      // A model in GGUF is told by the reader of GGUF.
+      // The GGUF reader reports a model in GGUF.
       expect(run.code).toBe(3);
       if (path.endsWith(".gguf") || path.endsWith("a.pt")) break;
     }
