@@ -1,8 +1,7 @@
-// Speed of the validator beside what it cannot do without: reading the file, and SHA-256 and CRC-32 of every byte. Each
+// Speed of the validator compared with the work it cannot avoid: reading the file, and SHA-256 and CRC-32 of every byte. Each
 // figure is the best of several, in GB for each second of CPU time of the whole process: what a core of one's own gives,
-// however busy the machine is; all in one process, from files in the page cache. Run after `npm run build`:
-// node bench/validate.mjs [--mib N] [--rounds N] [--json] [--write]
-// --write puts the table into docs/validate.md.
+// however busy the machine is; all in one process, from files in the page cache. Run after `npm run build`: node
+// bench/validate.mjs [--mib N] [--rounds N] [--json] [--write] --write puts the table into docs/validate.md.
 import {
   closeSync,
   mkdtempSync,

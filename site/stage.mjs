@@ -68,7 +68,7 @@ export async function stage(folder) {
   return [...copied].sort();
 }
 
-/** What the site changes of a page beside its links. */
+/** Changes that the site makes to a page in addition to its links. */
 function shaped(file, source) {
   const text = source
     .replace(/<!--[\s\S]*?-->\n?/g, "")

@@ -1,5 +1,5 @@
 /**
- * Packed application beside its baselines: for every encoding and for whole adapters, at 1, 4, 16 and 64 rows.
+ * Packed application and its baselines: for every encoding and for whole adapters, at 1, 4, 16 and 64 rows.
  *
  *     npm run build && node bench/serve/apply.mjs [--json] [--only trellis]
  *

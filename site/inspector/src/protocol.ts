@@ -69,7 +69,7 @@ export interface RegionRow {
   readonly clause: string;
 }
 
-/** A field, as the page shows it beside its bytes. */
+/** A field, as the page shows it next to its bytes. */
 export interface FieldRow {
   readonly offset: number;
   readonly length: number;

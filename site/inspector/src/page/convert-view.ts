@@ -53,7 +53,7 @@ byId<HTMLFormElement>("encode-form").onsubmit = (event) => {
   void run("Encoding", "encode", choice, encoded, offerLook);
 };
 
-/** The new file can be looked at beside what it was made from. */
+/** The new file can be inspected together with its source. */
 function offerLook({ downloads: [file] }: Made, source: Input): void {
   const { name, blob } = file!;
   const button = create("button", {
