@@ -1,5 +1,5 @@
 /**
- * Why distortions of trellis tables are measured on weights that had no part in training. A table of ½ bit a weight is
+ * Why distortions of trellis tables are measured on weights that had no part in training. A table of ½ bit per weight is
  * trained the plain way: random entries, 150 rounds of Viterbi and centroids on a permutation of normal quantiles (the same
  * one every round, or a new one). Its distortion is printed on the last of those samples and on 2^21 others, together with
  * that of table 1.
