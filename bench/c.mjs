@@ -1,5 +1,5 @@
 /**
- * The C library beside the WebAssembly kernels, in one run: GB/s of what they write, by processor time.
+ * The C library and the WebAssembly kernels, in one run: GB/s of what they write, by processor time.
  *
  *     npm run build && node bench/c.mjs [--rounds 20] [--write] [FILE.lqa ...]      --write: into docs/decoding.md
  *

@@ -1,20 +1,20 @@
 /**
- * Speed of decoding beside memcpy in the same run, and time of a 7B-shaped adapter (224 modules, 40 million weights).
+ * Speed of decoding and of memcpy in the same run, and time of a 7B-shaped adapter (224 modules, 40 million weights).
  *
  *     npm run bench:decode [-- --json] [-- --only trellis]      or, after a build, with any runtime: bun bench/decode.mjs
  *
  * One thread. Factors are 16 vectors of 4096 weights; planes are arbitrary bytes with f16 scales, groups of 128 (affine,
- * sign) or whole vectors (trellis; `r` is rotated). Ratios are to `dst.set(src)` between two arrays of 64 MiB that were
- * used before: 1 means that decoding takes as long as copying what it yields. Where it is decoded to:
+ * sign) or whole vectors (trellis; `r` is rotated). Ratios are to `dst.set(src)` between two arrays of 64 MiB that were used
+ * before: 1 means that decoding takes as long as copying what it yields. Where it is decoded to:
  *
  * - `copied`: an array of 64 MiB of the caller's, a factor after the other.
  * - `wasm`: as many bytes of WebAssembly memory.
  * - `held`: the arrays of a DecodeMemory: the same place for every factor, which stays in the cache.
  * - `plain`: as `copied`, by the decoder without WebAssembly.
  *
- * What is timed is 4 MiB of output, and a row's time is the least of all 16 such pieces in several rounds through all
- * rows: on a busy machine 64 MiB at once would measure the scheduler, and the slow rows most. For the same reason the
- * time of an adapter is the sum of the least times of its modules.
+ * What is timed is 4 MiB of output, and a row's time is the least of all 16 such pieces in several rounds through all rows:
+ * on a busy machine 64 MiB at once would measure the scheduler, and the slow rows most. For the same reason the time of an
+ * adapter is the sum of the least times of its modules.
  */
 import { decodeFactor, decodePlain } from "../dist/core/codecs/decode.js";
 import { DecodeKernel } from "../dist/core/codecs/kernels/decode-kernel.js";

@@ -1,5 +1,6 @@
-// What real adapters need of the limits of spec clause 14: for each quantity the largest value in the .lqa files given, beside
-// Device and Core. Run after `npm run build`: node bench/limits.mjs FILE... (a folder of them: $(find encoded -name '*.lqa'))
+// What real adapters need of the limits of spec clause 14: for each quantity the largest value in the given .lqa files, next
+// to Device and Core. Run after `npm run build`: node bench/limits.mjs FILE... (a folder of them: $(find encoded -name
+// '*.lqa'))
 import { readFileSync } from "node:fs";
 import { validate } from "../dist/core/index.js";
 import { inputLength } from "../dist/model/adapter.js";

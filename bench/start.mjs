@@ -1,5 +1,5 @@
-// How long the program takes to start, and `import "lqa"`: whole processes, from spawn to exit, beside Node itself; and the CPU time of each,
-// which says more on a machine that is busy.
+// How long the program takes to start, and `import "lqa"`: whole processes, from spawn to exit, compared with Node itself;
+// and the CPU time of each, which says more on a machine that is busy.
 //
 //   npm run build && node bench/start.mjs [RUNS]
 import { spawnSync } from "node:child_process";

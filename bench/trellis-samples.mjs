@@ -1,7 +1,8 @@
 /**
- * Why distortions of trellis tables are measured on weights that had no part in training. A table of ½ bit a weight is trained
- * the plain way: random entries, 150 rounds of Viterbi and centroids on a permutation of normal quantiles (the same one every
- * round, or a new one). Its distortion is printed on the last of those samples and on 2^21 others, and beside it that of table 1.
+ * Why distortions of trellis tables are measured on weights that had no part in training. A table of ½ bit per weight is
+ * trained the plain way: random entries, 150 rounds of Viterbi and centroids on a permutation of normal quantiles (the same
+ * one every round, or a new one). Its distortion is printed on the last of those samples and on 2^21 others, together with
+ * that of table 1.
  *
  * Build first (`npm run build`), then `node bench/trellis-samples.mjs`; half a minute.
  */
@@ -41,7 +42,7 @@ function shuffle(samples, random) {
   }
 }
 
-/** Mean squared error; with `update`, every entry becomes the mean of the samples it stands for. */
+/** Mean squared error; with `update`, every entry becomes the mean of its samples. */
 function pass(entries, samples, update) {
   const windows = findWindows(samples, { ...shape, entries }, undefined, engine);
   const sums = new Float64Array(entries.length);

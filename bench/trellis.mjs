@@ -1,8 +1,9 @@
 /**
- * The trellis codec: time of the search with the kernel and without, time of decoding, and distortion beside Shannon's bound.
+ * The trellis codec: time of the search with the kernel and without, time of decoding, and distortion against Shannon's
+ * bound.
  *
  * Build first (`npm run build`), then `node bench/trellis.mjs`. One thread; each time is the least of several runs, in
- * nanoseconds a weight. Distortion is the mean squared error of seeded standard normal weights, each vector of 4096 with
+ * nanoseconds per weight. Distortion is the mean squared error of seeded standard normal weights, each vector of 4096 with
  * one f16 scale that is refitted after the search, as an encoder would.
  */
 import { decodePlanes } from "../dist/core/codecs/decode.js";

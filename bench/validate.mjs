@@ -1,8 +1,7 @@
-// Speed of the validator beside what it cannot do without: reading the file, and SHA-256 and CRC-32 of every byte. Each
+// Speed of the validator compared with the work it cannot avoid: reading the file, and SHA-256 and CRC-32 of every byte. Each
 // figure is the best of several, in GB for each second of CPU time of the whole process: what a core of one's own gives,
-// however busy the machine is; all in one process, from files in the page cache. Run after `npm run build`:
-// node bench/validate.mjs [--mib N] [--rounds N] [--json] [--write]
-// --write puts the table into docs/validate.md.
+// however busy the machine is; all in one process, from files in the page cache. Run after `npm run build`: node
+// bench/validate.mjs [--mib N] [--rounds N] [--json] [--write] --write puts the table into docs/validate.md.
 import {
   closeSync,
   mkdtempSync,
@@ -113,7 +112,7 @@ try {
     const levels = {};
     for (const level of ["structure", "integrity", "values", "canonical"])
       levels[level] = await speed(size, () => validate(path, level));
-    // What integrity is at best where nothing runs beside it: each byte read, and hashed both ways.
+    // The best case for integrity if nothing else runs: each byte read, and hashed both ways.
     const bound = 1 / (1 / reading + 1 / alone.sha256 + 1 / alone.crc32);
     results.push({ name, bytes: size, modules, reading, ...alone, bound, ...levels });
   }

@@ -1,9 +1,9 @@
-// Packed modules on a WebGPU device: upload, decoding to buffers, and packed application, beside this processor.
+// Packed modules on a WebGPU device: upload, decoding to buffers, and packed application, compared with this processor.
 //
 //   npm run bench:webgpu -- [--driver swiftshader|llvmpipe|system] [--json]
 //
 // One module of 4096 × 4096 and rank 16. Times are the least of several runs, from the submission until the queue is done, in
-// ns a weight (apply: for all rows together). WebAssembly is one thread of this process. On a driver in software times say
+// ns per weight (apply: for all rows together). WebAssembly is one thread of this process. On a driver in software times say
 // what the driver makes of the shaders, and nothing of a graphics card: --driver system is for those.
 import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";

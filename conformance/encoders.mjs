@@ -1,6 +1,6 @@
 // Is what the encoder writes the same on every runtime, for any number of workers, and does every reader find the same in it?
 // Every encoding of encoders/settings.mjs is made on each runtime that is there (runner/readers.mjs) and compared by SHA-256
-// with the first one's. Where all bytes are equal, one file stands for all producers: the files of the first are then read by
+// with the first one's. Where all bytes are equal, one file represents all producers: the files of the first are then read by
 // every reader of the repository, whose documents (ids, records, hashes of all decoded weights) have to be equal.
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -48,7 +48,7 @@ console.log(`Encoders: bytes compared with those of ${encoders[0].label} with on
 process.stdout.write(textReport(encoders));
 const equal = wrongOf(countOf(ranOf(encoders).flatMap(({ results }) => results))) === 0;
 const readers = await compareReaders();
-const one = equal ? "; one file stands for all producers, their bytes being equal" : "";
+const one = equal ? "; one file represents all producers, because their bytes are equal" : "";
 console.log(`\nReaders: documents compared with that of ${readers[0].label}${one}\n`);
 process.stdout.write(textReport(readers));
 

@@ -45,7 +45,7 @@ const DEBIAN = {
 
 export const NAMES = ["node22", "node24", "bun", "deno", "chromium", "webgpu", ...Object.keys(DEBIAN)];
 
-/** A folder is complete for ever: what a package is unpacked to is in its name. */
+/** A folder never changes once it is complete: its name says which package was unpacked. */
 const folderOf = (name) => {
   if (name in DEBIAN) return join(root, DEBIAN[name].packages[0]);
   const { package: own, archives = [] } = ofPlatform[name];

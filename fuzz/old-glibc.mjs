@@ -1,9 +1,9 @@
-// Jazzer.js 4.0.0 ships its native part compiled against glibc 2.38; Debian 12 has 2.36. Only three symbols ask for the
-// newer one: strtol and strtoul under their C23 names, and a marker of libstdc++ that nothing calls. This lets the
-// library in node_modules load where the system is older: the two names become their older ones (same functions but for
-// binary literals), the marker becomes weak, and so do the two version requirements. Nothing happens where it loads as it is.
+// Jazzer.js 4.0.0 ships its native part compiled against glibc 2.38; Debian 12 has 2.36. Only three symbols ask for the newer
+// one: strtol and strtoul under their C23 names, and a marker of libstdc++ that nothing calls. This lets the library in
+// node_modules load where the system is older: the two names become their older ones (same functions except for binary
+// literals), the marker becomes weak, and so do the two version requirements. Nothing happens where it loads as it is.
 //
-// Usage: node fuzz/old-glibc.mjs  (prints what it did; exit code 1 if the library cannot be loaded afterwards)
+// Usage: node fuzz/old-glibc.mjs (prints what it did; exit code 1 if the library cannot be loaded afterwards)
 import { execFileSync } from "node:child_process";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -1,5 +1,5 @@
-// The built site in headless Chromium, as a file server has it: axe, width, colour schemes, search, and that nothing is asked
-// for elsewhere. On a desktop and on a phone, light and dark.
+// The built site in headless Chromium, as a file server has it: axe, width, colour schemes, search, and that nothing is
+// fetched from elsewhere. On a desktop and on a phone, light and dark.
 //
 //   node site/browser.mjs [--base /path/] [--counts FILE] [--screenshots FOLDER]
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";

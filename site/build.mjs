@@ -2,8 +2,9 @@
 //
 //   npm run site [-- --base /path/ --no-api --no-inspector]
 //
-// --base is the path that the site is served at, by default /. The generator is a package of its own (site/generator/) so that the
-// library installs without it, and nothing beside it finds its version of Vite; it is installed once, from the lock file.
+// --base is the path that the site is served at, by default /. The generator is a package of its own (site/generator/) so
+// that the library installs without it, and no other package finds its version of Vite; it is installed once, from the lock
+// file.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";

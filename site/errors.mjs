@@ -9,7 +9,7 @@ const LARGEST = 64 * 1024;
 /** Cases of which the validator's words are shown. */
 const SHOWN = 25;
 
-/** Pages as [path in the site, text]. `copy` is told which files they link to. */
+/** Pages as [path in the site, text]. `copy` receives the files they link to. */
 export async function errorPages(copy) {
   const { classes, errors } = JSON.parse(read("spec/errors.json"));
   const { cases } = JSON.parse(read("conformance/suite/manifest.json"));

@@ -20,7 +20,7 @@ const SPECIFICATION = "spec/lqa-v1.md";
 /** Code, which is left alone, or the target of a link. */
 const LINKS = /```[\s\S]*?```|`[^`\n]*`|\]\(([^)\s]+)\)/g;
 
-/** Writes all pages into `folder` and returns the endings of the files that were copied beside them. */
+/** Writes all pages into `folder` and returns the endings of the files that were copied with them. */
 export async function stage(folder) {
   rmSync(folder, { recursive: true, force: true });
   const write = (page, text) => {
@@ -68,7 +68,7 @@ export async function stage(folder) {
   return [...copied].sort();
 }
 
-/** What the site changes of a page beside its links. */
+/** Changes that the site makes to a page in addition to its links. */
 function shaped(file, source) {
   const text = source
     .replace(/<!--[\s\S]*?-->\n?/g, "")

@@ -60,7 +60,7 @@ ${errors
   .join("\n\n")}
 `;
 
-const list = `${notice("spec/errors.json")}// Whoever imports it has the texts of all errors: only for what looks up a name that came from elsewhere.
+const list = `${notice("spec/errors.json")}// Importing it bundles the texts of all errors: import it only to look up names at run time.
 import * as KIND from "./error-catalogue.ts";
 
 /** Every error this library raises, by name: stable code, clause of spec/lqa-v1.md, meaning, and what to do. */

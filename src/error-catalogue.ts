@@ -754,7 +754,7 @@ export const MISSING_PACKAGE = {
   "code": "LQA-X021",
   "clause": "-",
   "summary": "An optional package that this needs is not installed.",
-  "advice": "Install it beside lqa with npm."
+  "advice": "Install it with npm, next to lqa."
 } as const;
 
 export const WORKER_LOST = {

@@ -1,5 +1,5 @@
 // Generated from spec/errors.json by spec/generate.mjs. Do not edit.
-// Whoever imports it has the texts of all errors: only for what looks up a name that came from elsewhere.
+// Importing it bundles the texts of all errors: import it only to look up names at run time.
 import * as KIND from "./error-catalogue.ts";
 
 /** Every error this library raises, by name: stable code, clause of spec/lqa-v1.md, meaning, and what to do. */

@@ -13,8 +13,8 @@ const ENCODE = ["encode", "encode/quantize", "encode/linalg"];
 const MODELS = ["models", "models/extract", "models/merge"];
 const NODE = ["node", "node/files", "node/workers"];
 /**
- * Each room of src/, and the rooms whose values it may import: arrows down only. A room in a room (`core/read`) has an entry of
- * its own; the one above it stands for its door. Its own folder and the files every room may use (errors, limits, the work
+ * Each room of src/, and the rooms whose values it may import: arrows down only. A room in a room (`core/read`) has an entry
+ * of its own; the one above it is its entry point. Its own folder and the files every room may use (errors, limits, the work
  * meter) are not listed. What everybody may use is `model`.
  */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {

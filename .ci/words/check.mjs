@@ -1,5 +1,5 @@
-// Checks the words of what people read: spelling (cspell), and the phrases of words.yml (textlint). Installs both once, from the
-// lock file of this folder:
+// Checks the words of what people read: spelling of pages (cspell), and the phrases of words.yml in pages (textlint) and in the
+// comments and texts of sources (sources.mjs). Installs the tools once, from the lock file of this folder:
 //
 //   node .ci/words/check.mjs
 //
@@ -10,21 +10,24 @@ import { join } from "node:path";
 
 const here = import.meta.dirname;
 const root = join(here, "../..");
+const SOURCES = ["src", "test", "bench", "conformance", "examples", "fuzz", "integrations", "site"];
 const FOLDERS = ["docs", "spec", "conformance", "integrations", "bench", "fuzz", "examples"];
 /** Frozen, history, or written by programs: their spelling is checked, their phrases stay. */
 const SPELLING_ONLY =
   /^(spec\/.*|CHANGELOG|docs\/(errors|attacks)|conformance\/(coverage|reader-checks))\.md$/;
 
+/** Files below folders that are part of the project: not what was installed or written by programs. */
+function files(folders, ending) {
+  return folders
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true }).map((name) => `${folder}/${name}`),
+    )
+    .filter((name) => ending.test(name) && !/\/(node_modules|\.[^/]+|dist|generated|results)\//.test(name));
+}
 const pages = [
   ...["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"],
-  ...FOLDERS.flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true }).map((name) => `${folder}/${name}`),
-  ),
-].filter(
-  (name) =>
-    name.endsWith(".md") &&
-    !/(^|\/)(node_modules|\.venv|results|integrations\/python\/(build|gathered))\//.test(name),
-);
+  ...files(FOLDERS, /\.md$/),
+];
 
 function run(command, ...words) {
   const { status, error } = spawnSync(command, words, { cwd: root, stdio: "inherit" });
@@ -51,4 +54,7 @@ const spelling = run(
   "--no-summary",
   ...pages,
 );
-process.exit(phrases || spelling ? 1 : 0);
+// Imported here, since its library was installed above.
+const { checkSources } = await import("./sources.mjs");
+const found = checkSources(root, files(SOURCES, /(?<!\.wasm|\.d)\.(ts|mjs)$/));
+process.exit(phrases || spelling || found > 0 ? 1 : 0);

@@ -45,7 +45,7 @@ async function end(child, signal) {
   await ended;
 }
 
-/** A Redis that writes what it is told to disk. */
+/** A Redis that persists its data to disk. */
 export async function redis(folder) {
   const path = program("LQA_REDIS", ["redis-server", "valkey-server"]);
   const port = await freePort();

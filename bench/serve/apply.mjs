@@ -1,11 +1,11 @@
 /**
- * Packed application beside its baselines: for every encoding and for whole adapters, at 1, 4, 16 and 64 rows.
+ * Packed application and its baselines: for every encoding and for whole adapters, at 1, 4, 16 and 64 rows.
  *
  *     npm run build && node bench/serve/apply.mjs [--json] [--only trellis]
  *
- * One thread. Modules are the projections of LLaMA-2-7B, rank 16, in several layers with planes of their own, so that
- * nothing but the rows is in the second cache. A time is the sum over modules of the least time of each (from 16 rows on of CPU
- * time), in ns a weight, for all rows together:
+ * One thread. Modules are the projections of LLaMA-2-7B, rank 16, in several layers with planes of their own, so that nothing
+ * but the rows is in the second cache. A time is the sum over modules of the least time of each (from 16 rows on of CPU
+ * time), in ns per weight, for all rows together:
  *
  * - `packed`: applyPacked.
  * - `decoded`: the module is decoded to binary32 in memory that is used again, then multiplied.
@@ -195,7 +195,7 @@ export async function measureApply(only = "", times = 12) {
 
 export function printApply(rows) {
   console.log(
-    "ns a weight, all rows together".padEnd(34) +
+    "ns per weight, all rows together".padEnd(34) +
       "rows packed  f16 rows  decoded    f16 | decoded/packed packed/f16",
   );
   for (const row of rows) {

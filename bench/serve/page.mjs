@@ -76,7 +76,7 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
     const { budget, rows } = pools;
     parts.push(
       "### Pools",
-      `Each pool has a budget of ${(budget / GIB).toFixed(1)} GiB. Adapters are generated; one file stands for all of a shape, but each has memory of its own. *Resident*: how many are in memory; the others come from their file, and others go for them, when they are asked for. Process memory and JavaScript heap are what filling the pool added. A switch is \`acquire\` of a resident adapter; the last column is that and its first module applied to one row.`,
+      `Each pool has a budget of ${(budget / GIB).toFixed(1)} GiB. Adapters are generated; all adapters of a shape share one file, but each has its own memory. *Resident*: how many are in memory; a request for another one loads it from its file and evicts others. Process memory and JavaScript heap are what filling the pool added. A switch is \`acquire\` of a resident adapter; the last column is that and its first module applied to one row.`,
       table(
         [
           "shape",
@@ -145,7 +145,7 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
   if (apply) {
     parts.push(
       "### Packed application beside decoding first, and beside f16 in memory",
-      "ns a weight, for all rows of a call together; 21 modules of LLaMA-2-7B at rank 16. *Decoded*: to binary32 in memory that is used again, then multiplied. *f16*: factors in WebAssembly memory before the clock starts, read in place. Both are kernels with the same order of sums (`bench/serve/baseline.as`). Times are sums over modules of the least time of each, from 16 rows on of CPU time.",
+      "ns per weight, for all rows of a call together; 21 modules of LLaMA-2-7B at rank 16. *Decoded*: to binary32 in memory that is used again, then multiplied. *f16*: factors in WebAssembly memory before the clock starts, read in place. Both are kernels with the same order of sums (`bench/serve/baseline.as`). Times are sums over modules of the least time of each, from 16 rows on of CPU time.",
       table(
         ["codec", "rows", "packed", "packed, f16 rows", "decoded", "f16", "decoded / packed", "packed / f16"],
         apply.map((row) => [

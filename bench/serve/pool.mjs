@@ -69,7 +69,7 @@ export async function measureThroughput(most, milliseconds = 1200) {
       { type: "f16", layout: "component" },
     );
     const bits = (half) => new Uint16Array(half.data.buffer, half.data.byteOffset, half.data.length);
-    // One file stands for all, in the system's cache.
+    // All adapters share one file, in the system's cache.
     const path = join(directory, "adapter_model.safetensors");
     writeFileSync(
       path,

@@ -56,8 +56,8 @@ export function launch(executable, graphics = WITHOUT_GPU) {
 }
 
 /**
- * Opens it: { page, version, close }. `files` gives the bytes of a path that the page fetches, or undefined; `onEnd` is told
- * when the page or the browser has crashed.
+ * Opens it: { page, version, close }. `files` gives the bytes of a path that the page fetches, or undefined; `onEnd` is
+ * called when the page or the browser has crashed.
  */
 export async function openPage(entry, { executable, graphics, files = () => undefined, onEnd = () => {} }) {
   const code = await bundle(entry);

@@ -123,7 +123,7 @@ ${cases.length} cases: ${valid} files or readings of files that are accepted, ${
 
 ## Clauses
 
-MUST: how often the word stands in the clause, MUST NOT included. Kept, broken: cases that name the clause and are accepted, or
+MUST: how often the word occurs in the clause, MUST NOT included. Kept, broken: cases that name the clause and are accepted, or
 refused for breaking it. A clause with a MUST has both, or says why not; the generator fails otherwise.
 
 | clause | title | MUST | kept | broken | for example |

@@ -1,12 +1,12 @@
-// An adapter → a file, byte by byte (spec clauses 4 to 7 and 11), by a writer that can be told to lie.
+// An adapter → a file, byte by byte (spec clauses 4 to 7 and 11), by a writer that can lie on request.
 //
-// `lies` are functions called between two steps; whatever follows (CRC-32s, digests, ids, lengths) is computed from the
-// lie. So a file has one fault, and every check before and behind it passes:
+// `lies` are functions called between two steps; whatever follows (CRC-32s, digests, ids, lengths) is computed from the lie.
+// So a file has one fault, and every check before and behind it passes:
 //
 //   stored(chunks)    stored payloads: [{ kind, raw, stored }], before their lengths go into the records
 //   records(vectors)  the records of the index, as lists of objects and numbers
 //   index(bytes)      the FlatBuffer, returns another one
-//   chunks(chunks)    [{ stored, crc, gap }]: what stands in the file for a record; `crc` and `gap` are bytes
+//   chunks(chunks)    [{ stored, crc, gap }]: the bytes of a record in the file; `crc` and `gap` are bytes
 //   prologue(fields)  fields of the prologue before its CRC-32
 //   digests(list)     content id and span digests
 //   trailer(fields)   fields of the trailer before its CRC-32

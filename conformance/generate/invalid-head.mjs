@@ -1,4 +1,4 @@
-// invalid/magic, prologue, index, count: what stands in the first bytes, and the FlatBuffer (spec clauses 5, 6.1 to 6.3).
+// invalid/magic, prologue, index, count: the first bytes, and the FlatBuffer (spec clauses 5, 6.1 to 6.3).
 import { concat, fromHex, patched, text, u16, u32, zeros } from "./bytes.mjs";
 import { module, section, tensor } from "./compose.mjs";
 import { MAGIC, SLOTS } from "./file.mjs";
@@ -227,7 +227,7 @@ function indexBytes(suite) {
     (bytes, view) => patched(bytes, 52 + view.getUint32(52, true), ...u32(2 ** 32 / 4 + 1)),
     { note: "of 12 bytes" },
   );
-  // Consistent but for the place of one part: a reader that does not look at that place reads all of it.
+  // Consistent except for the place of one part: a reader that does not check that place reads all of it.
   const moved = (name, error, change, note = undefined) =>
     suite.invalid(`invalid/index/${name}`, error, plain(), {
       clauses: ["6.2"],

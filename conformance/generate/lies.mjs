@@ -41,7 +41,7 @@ export const trailer = (fields) => ({
     Object.assign(t, typeof fields === "function" ? fields(t) : fields);
   },
 });
-/** Bytes of the file, nothing repaired: at(where) is a position, values what stands there. */
+/** Bytes of the file, nothing repaired: at(where) is a position, values the bytes there. */
 export const damage = (where, change = (byte) => byte ^ 1) => ({
   bytes: (file, at) => {
     const position = typeof where === "function" ? where(at, file) : where;
@@ -126,7 +126,7 @@ export function otherIndex(
   return concat(table, ...parts);
 }
 
-/** A FlatBuffer of the same vectors whose parts stand where they are told: `field` is the first field's place in the table. */
+/** A FlatBuffer of the same vectors whose parts are at the given places: `field` is the first field's place in the table. */
 export function placedIndex(vectors, { vtable = 10, table = 32, field = 4, gap = 0 } = {}) {
   const tableSize = field + 36;
   const bodies = SLOTS.map(([name, , write]) =>

@@ -1,4 +1,4 @@
-// valid/tensor, section, name, layout: what an adapter holds beside its modules, and how a file is laid out.
+// valid/tensor, section, name, layout: what an adapter holds in addition to its modules, and how a file is laid out.
 import { f64, fromHex, hex, text, u8, u32, zeros } from "./bytes.mjs";
 import { ELEMENTS, trellis, WIDTHS } from "./codecs.mjs";
 import { CODED } from "./coded-frames.mjs";

@@ -1,4 +1,4 @@
-// Protocol B: one process for many files, a line for each. After a crash or a timeout it is started anew.
+// Protocol B: one process for many files, a line for each. After a crash or a timeout it is restarted.
 import { Child, describeEnd, textOf } from "./child.mjs";
 import { short } from "./compare.mjs";
 

@@ -30,7 +30,7 @@ const covers = (ranges, [start, end]) => {
   return at >= end;
 };
 
-/** `need`: ranges that have to be read; `may`: those beside them that may be; nothing else. */
+/** `need`: ranges that must be read; `may`: other ranges that may be read; nothing else. */
 export const checkRanges =
   ({ need, may, bytes }) =>
   (document) => {
@@ -40,5 +40,5 @@ export const checkRanges =
     const missing = need.find((range) => !covers(inFile, range));
     if (missing && document.valid) return `bytes ${missing} were not read`;
     const extra = inFile.find((range) => range[1] > range[0] && !covers([...need, ...may], range));
-    return extra && `bytes ${extra} were read, and are no part of what was asked for`;
+    return extra && `bytes ${extra} were read, but are not part of the request`;
   };

@@ -22,7 +22,7 @@ export const DEFAULTS = {
   /** How long headers and body may take together, and how long a connection may be silent while something is sent. */
   bodyMilliseconds: 30_000,
   silenceMilliseconds: 60_000,
-  /** Once it is told to stop: how long requests are still taken, and after that how long those under way have. */
+  /** After a stop request: how long new requests are still taken, and after that how long running ones may take. */
   graceMilliseconds: 0,
   drainMilliseconds: 25_000,
   /** Where decoded factors are put as files, and how many bytes of them. */

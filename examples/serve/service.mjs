@@ -286,7 +286,7 @@ function arraysOf({ b, a }) {
   return [b.data, a.data];
 }
 
-/** What is asked for. @throws Refused for what is no address */
+/** Parses the request path. @throws Refused for an invalid address */
 function callOf({ method, url }) {
   let parts;
   let parameters;

@@ -1,6 +1,6 @@
 // Decoded factors as files of a directory in shared memory (/dev/shm/...), for an inference process of the same machine that
-// maps them: nothing is copied through a socket. A file is there whole or not at all. When the budget is used up those that
-// were asked for longest ago are unlinked; who has one open or mapped keeps it.
+// maps them: nothing is copied through a socket. A file exists whole or not at all. When the budget is used up, the least
+// recently requested files are unlinked; a process that has one open or mapped keeps it.
 import { randomUUID } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";

@@ -1,5 +1,5 @@
-// Attacks through what lies beside weights (configurations, with their patterns; an index of shards), and files of .lqa that
-// are cheap to check and dear to work on, through every command. Parts of the list in list.mjs.
+// Attacks through the files next to the weights (configurations, with their patterns; an index of shards), and files of .lqa
+// that are cheap to check and dear to work on, through every command. Parts of the list in list.mjs.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeSafetensors } from "../../dist/adapters/safetensors.js";

@@ -1,5 +1,5 @@
-// Configurations beside weights that are sound: of PEFT and MLX, of a base model, and indices of shards. Whatever a field
-// holds, reading ends with a result or an LqaError.
+// Configurations next to sound weights: of PEFT and MLX, of a base model, and indices of shards. Whatever a field holds,
+// reading ends with a result or an LqaError.
 import { readAdapter, writeAdapter } from "../../dist/adapters/index.js";
 import { baseFromConfig } from "../../dist/adapters/naming/base-description.js";
 import { writeSafetensors } from "../../dist/adapters/safetensors.js";

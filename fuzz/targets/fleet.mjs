@@ -118,7 +118,7 @@ function withId(fields) {
   return { id, text: JSON.stringify({ ...fields, id }) };
 }
 
-/** Stores that have nothing and note where they were opened and what was asked for. */
+/** Empty stores that record where they were opened and which objects were requested. */
 function stores(opened, keys) {
   const asked = (key) => void keys.push(key);
   return {

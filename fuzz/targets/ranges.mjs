@@ -49,7 +49,7 @@ function hashOf({ planes }) {
   return hash.digest("hex");
 }
 
-/** The answer that a byte stands for: two bits say which file, the others what is wrong. */
+/** The response that a byte encodes: two bits select the file, the others the fault. */
 function answer(code, range) {
   const bytes = FILES[code & 1];
   const etag = code & 2 ? '"v2"' : '"v1"';

@@ -1,5 +1,5 @@
 /**
- * An .lqa file in llama.cpp: written as a GGUF adapter, loaded beside its base model, and asked to go on with a prompt.
+ * An .lqa file in llama.cpp: written as a GGUF adapter, loaded with its base model, and asked to go on with a prompt.
  *
  *   node generate.mjs MODEL.gguf ADAPTER.lqa PROMPT
  */

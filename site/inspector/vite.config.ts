@@ -60,7 +60,7 @@ const config: UserConfig = {
     assetsInlineLimit: 0,
     modulePreload: false,
     chunkSizeWarningLimit: 1024,
-    // How long its own plug-ins take is no matter of whoever builds the page.
+    // The time that its own plug-ins take does not concern the developer.
     rolldownOptions: { checks: { pluginTimings: false } },
   },
 };

@@ -1,11 +1,11 @@
 // zstd-codec for pages whose policy allows WebAssembly and nothing more. As it is published (embind of Emscripten, 2018) it
 // composes functions from text, which `script-src 'self' 'wasm-unsafe-eval'` refuses, it fetches its WebAssembly from a data:
-// address, which `connect-src` refuses, and it brings a copy of itself for browsers without WebAssembly. Here it gets the same
-// functions as closures, its WebAssembly from the text beside it, and no copy. The build fails where the package is
+// address, which `connect-src` refuses, and it brings a copy of itself for browsers without WebAssembly. Here it gets the
+// same functions as closures, its WebAssembly from the text next to it, and no copy. The build fails where the package is
 // another than this was written for; test/site/inspector.mjs compares the bytes with those of the command line.
 import type { Plugin } from "vite";
 
-/** What stands in the package, by the name of the function: what it becomes. */
+/** Text in the package, by the name of the function, and its replacement. */
 const FUNCTIONS: Readonly<Record<string, string>> = {
   createNamedFunction: `function createNamedFunction(name,body){var named=function(){return body.apply(this,arguments)};Object.defineProperty(named,"name",{value:makeLegalFunctionName(name)});return named}`,
   craftInvokerFunction: `function craftInvokerFunction(humanName,argTypes,classType,cppInvokerFunc,cppTargetFunc){

@@ -78,7 +78,7 @@ export function largestRank(modules: readonly Pick<LoraModule, "rank">[]): numbe
   return modules.reduce((most, { rank }) => Math.max(most, rank), 0);
 }
 
-/** Most weights that padding may make: 4 GiB of F32. Stops one module of a large rank beside others that are long. */
+/** Most weights that padding may add: 4 GiB of F32. Stops one module of a large rank from padding many long ones. */
 const MOST_PADDED = 2 ** 30;
 
 /**

@@ -13,9 +13,7 @@ import type { FactorElement } from "./elements.ts";
 import type { BaseDescription } from "./naming/base-description.ts";
 import type { Source } from "./source.ts";
 
-/**
- * The bytes of a file: all of them in memory, or read when they are asked for. `subarray` ends where the file ends.
- */
+/** The bytes of a file: all in memory, or read on demand. `subarray` ends where the file ends. */
 export interface SourceBytes {
   readonly length: number;
   subarray(begin: number, end: number): Uint8Array;
@@ -59,8 +57,8 @@ export interface ReadOptions extends ReadSettings {
   /** The dialect. Default: the one the files look like. */
   readonly from?: DialectName | undefined;
   /**
-   * The factors are made from the files anew each time they are asked for, and are not kept: an adapter then takes no
-   * more memory than its files. What is changed in such an array is lost. Default false.
+   * If true, factors are decoded from the files on each access and not kept, so an adapter takes no more memory than its
+   * files. Changes to such an array are lost. Default false.
    */
   readonly lazy?: boolean;
 }
@@ -112,7 +110,7 @@ export interface Dialect {
   /** @internal */
   readonly naming: Naming;
   /**
-   * True if the files may leave the multiplier to whoever reads them.
+   * True if the files may leave the multiplier to the reader.
    *
    * @internal
    */

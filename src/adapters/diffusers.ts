@@ -1,12 +1,12 @@
 /**
  * The diffusers dialect: files of `save_lora_weights` and its forerunners, for the components of a pipeline.
  *
- * The styles of keys are told apart by their ends and kept for writing: PEFT's (`unet.….to_k.lora_A.weight`, the one
- * used for adapters from elsewhere), `….to_k.lora.down.weight`, `….lora_linear_layer.down.weight`, the attention processors
- * of diffusers before 0.20 (`….attn1.processor.to_k_lora.down.weight`, with or without the component), and those of
- * other trainers of diffusion transformers, which put something else or nothing in front of the path
- * (`naming/prefixes.ts`) and name layers as the models' authors do. The multiplier is alpha / r where
- * `lora_adapter_metadata` or an alpha tensor says so, and otherwise 1.
+ * The styles of keys are distinguished by their ends and kept for writing: PEFT's (`unet.….to_k.lora_A.weight`, the one used
+ * for adapters from elsewhere), `….to_k.lora.down.weight`, `….lora_linear_layer.down.weight`, the attention processors of
+ * diffusers before 0.20 (`….attn1.processor.to_k_lora.down.weight`, with or without the component), and those of other
+ * trainers of diffusion transformers, which put something else or nothing in front of the path (`naming/prefixes.ts`) and
+ * name layers as the models' authors do. The multiplier is alpha / r where `lora_adapter_metadata` or an alpha tensor says
+ * so, and otherwise 1.
  *
  * @module
  */
@@ -53,7 +53,7 @@ const TEXT_LAYERS: Readonly<Record<string, string>> = {
   to_out: "out_proj",
 };
 
-/** Tensors that some programs write beside the factors of diffusion transformers, and that others leave out. */
+/** Tensors that some programs write next to the factors of diffusion transformers, and that others leave out. */
 const BESIDE = /\.(diff|diff_b)$|_norm\.scale$/;
 
 function parse(key: string, prefix: KeyPrefix | undefined): KeyMeaning | undefined {

@@ -115,9 +115,9 @@ export function readFactor(
 }
 
 /**
- * The tensor of a factor. Its data is made from the module each time it is asked for.
+ * The tensor of a factor. Each access to its data decodes the module again.
  *
- * @throws LqaError SOURCE_RANGE, when the data is asked for, if a weight overflows `element`
+ * @throws LqaError SOURCE_RANGE, when the data is read, if a weight overflows `element`
  */
 export function writeFactor(
   module: LoraModule,

@@ -1,5 +1,5 @@
 /**
- * The scale that whoever reads an adapter gives, for dialects that keep it outside their files.
+ * The scale given by the caller, for dialects that keep it outside their files.
  *
  * @module
  */

@@ -58,12 +58,12 @@ const RECOGNIZERS: readonly Recognizer[] = [
   },
   {
     head: /^version https:\/\/git-lfs(?:[^\n]*\n){1,9}?size (\d{1,15})\n/,
-    what: "a Git LFS pointer (it stands for a file of $1 bytes)",
+    what: "a Git LFS pointer (the real file has $1 bytes)",
     advice: "Fetch the file itself: run git lfs pull in the repository it came from.",
   },
   {
     head: /^version https:\/\/git-lfs/,
-    what: "a Git LFS pointer (it stands for the file)",
+    what: "a Git LFS pointer, not the file itself",
     advice: "Fetch the file itself: run git lfs pull in the repository it came from.",
   },
   {

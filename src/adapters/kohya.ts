@@ -134,7 +134,7 @@ export function refuseKohyaNames({ modules }: Adapter, to: DialectName): void {
   }
 }
 
-/** Beside a second text encoder the first one is number 1. */
+/** If there is a second text encoder, the first one is number 1. */
 function keyOfTwo(module: Pick<ModuleShape, "name" | "role">, part: Part, style: string | undefined): string {
   const first = module.name.startsWith("text_encoder.");
   return convention.key(module, part, style ?? (first ? "lora_te1" : undefined));

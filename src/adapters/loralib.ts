@@ -61,8 +61,8 @@ function convention(scale: (rank: number) => Scale): Convention {
 }
 
 /**
- * loralib's MergedLinear: one A of n · r rows, and a B whose rows are those of n parts of the outputs. Which parts, stands
- * in the program alone.
+ * loralib's MergedLinear: one A of n · r rows, and a B whose rows are those of n parts of the outputs. Only the program says
+ * which parts.
  */
 function refuseMergedLinear({ tensors }: TensorFile): void {
   for (const [key, { shape: a }] of tensors) {

@@ -27,11 +27,11 @@ import { widenTensors } from "./widen.ts";
 export const DIALECTS: readonly Dialect[] = [peft, kohya, diffusers, cloneofsimo, loralib, mlx, gguf, onnx];
 
 /**
- * Reads an adapter, in the one dialect that its files look like or in the one that is asked for.
+ * Reads an adapter, in the dialect that its files match or in the requested one.
  *
  * @throws LqaError UNSUPPORTED_DIALECT for what is not an adapter, with what it is, and if no dialect or several recognise
- * the files; UNSUPPORTED_ADAPTER_FEATURE for adapters of other methods; USAGE for an alpha or multiplier with files that
- * have their own; otherwise as `Dialect.read`.
+ *   the files; UNSUPPORTED_ADAPTER_FEATURE for adapters of other methods; USAGE for an alpha or multiplier with files that
+ *   have their own; otherwise as `Dialect.read`.
  */
 export function readAdapter(files: SourceFiles, options: ReadOptions = {}): Adapter {
   const source = openSource(files);
@@ -99,7 +99,7 @@ export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<strin
 }
 
 /**
- * As {@link writeAdapter}, each file in pieces: the factors of a module are asked for when they are written, and not kept.
+ * As {@link writeAdapter}, each file in pieces: the factors of a module are read when they are written, and not kept.
  *
  * @internal
  * @throws LqaError as there; what `checkBase` throws; SOURCE_RANGE when the piece is taken

@@ -41,7 +41,7 @@ export interface HeaderEntry {
   /** First byte of the data and the byte after the last, counted from the end of the header. */
   readonly begin: number;
   readonly end: number;
-  /** Where the entry stands in the file, for messages. */
+  /** Location of the entry in the file, for messages. */
   readonly offset: number;
 }
 

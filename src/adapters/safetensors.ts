@@ -1,9 +1,9 @@
 /**
  * safetensors files: the container of nearly every adapter.
  *
- * Reading gives views into the caller's bytes, or reads them when they are asked for, in the order of the header, and guarantees that every tensor's size
- * follows from its shape and that the tensors tile the data exactly: nothing overlaps, nothing hides between or behind
- * them. Writing gives the bytes that the reference library gives (checked against version 0.8.0): same order, same
+ * Reading gives views into the caller's bytes, or reads them on demand, in the order of the header, and guarantees that every
+ * tensor's size follows from its shape and that the tensors tile the data exactly: nothing overlaps, nothing hides between or
+ * behind them. Writing gives the bytes that the reference library gives (checked against version 0.8.0): same order, same
  * header text, same padding; except that metadata keeps the caller's order, where the library's is random.
  *
  * @module
@@ -206,10 +206,10 @@ export function byteLength({ element, shape }: Pick<SafeTensor, "element" | "sha
 
 /**
  * A safetensors file. The header is padded with spaces so that the data begins at a multiple of 8. The data of a tensor is
- * asked for once, when its piece is taken.
+ * read once, when its piece is taken.
  *
  * @throws RangeError if `order` is not a permutation of the names, or if the header would exceed 100 MB; when the piece is
- * taken, if a tensor's data does not have the length its shape implies: mistakes of the caller, not of a file.
+ *   taken, if a tensor's data does not have the length its shape implies: mistakes of the caller, not of a file.
  */
 export function safetensorsContent(
   tensors: ReadonlyMap<string, SafeTensor>,

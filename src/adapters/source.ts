@@ -44,7 +44,7 @@ export interface Source {
   tensors(): TensorFile;
 }
 
-/** Looks at files. Nothing that is wrong with them is thrown before it is asked for. */
+/** Examines files. Faults are thrown only when the affected part is used. */
 export function openSource(files: SourceFiles): Source {
   const names = [...files.keys()].filter((name) => !name.endsWith(".json"));
   const [name] = names;

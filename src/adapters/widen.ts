@@ -1,8 +1,8 @@
 /**
- * Plain tensors back in the element types they had before an encoder rounded them to F16 (spec clause 10.3).
+ * Converts plain tensors back to the element types they had before an encoder rounded them to F16 (spec clause 10.3).
  *
- * Whoever loads an adapter expects the types it was saved with; the values are those of the file. Exact: every F16
- * number is an F32 and an F64, and those that were rounded from BF16 are a BF16 again.
+ * Programs expect an adapter in the types it was saved with; the values are those of the file. Exact: every F16 number is an
+ * F32 and an F64, and those that were rounded from BF16 are a BF16 again.
  *
  * @module
  */

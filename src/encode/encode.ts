@@ -281,10 +281,9 @@ function told(value: unknown): string {
 }
 
 /**
- * The META and ORIG sections of an adapter (spec 10.2, 10.3). META is never compressed: a reader without zstd can
- * show it.
+ * The META and ORIG sections of an adapter (spec 10.2, 10.3). META is never compressed: a reader without zstd can show it.
  *
- * @param settings what the encoder was told, by name
+ * @param settings the encoder's settings, by name
  */
 export function adapterSections(
   adapter: Pick<Adapter, "meta" | "origin">,

@@ -1,8 +1,8 @@
 /**
- * What goes into a file that is to be written: bytes that are made when they are written.
+ * The content of a file to be written: bytes that are produced on demand.
  *
- * A dialect knows the length of each of its files before it has decoded a weight. Whoever writes takes one piece after the
- * other and holds none, so that writing costs the memory of one factor. What a piece needs may fail when it is made.
+ * A dialect knows the length of each of its files before it has decoded a weight. The writer takes one piece after the other
+ * and holds none, so that writing costs the memory of one factor. Producing a piece may fail.
  *
  * @module
  */

@@ -44,7 +44,7 @@ const change = (tensors: Map<string, TestTensor>): void => {
   }
 };
 const one = (name: string, value: SafeTensor): TestModel => changed(model, { [name]: value });
-/** The same values but for one element of one weight. */
+/** The same values except for one element of one weight. */
 const other = one(q1, {
   ...model.get(q1)!,
   data: model.get(q1)!.data.map((byte, i) => (i === 700 ? byte ^ 1 : byte)),
@@ -168,7 +168,7 @@ describe("validate --base", () => {
 });
 
 describe("decode --merge", () => {
-  it("refuses another model of the same shapes and writes nothing, unless it is told that any will do", () => {
+  it("refuses another model of the same shapes and writes nothing, unless --any-base allows it", () => {
     const merge = (base: string, ...words: string[]) =>
       lqa("decode", path("a.lqa"), "-o", path("merged"), "--merge", path(base), ...words);
     const refused = merge("other");

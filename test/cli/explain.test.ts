@@ -1,4 +1,4 @@
-/** `lqa explain`: every code and every clause has something to be told. */
+/** `lqa explain`: it explains every code and prints every clause. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

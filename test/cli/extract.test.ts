@@ -37,7 +37,7 @@ describe("lqa extract", () => {
     expect(lqa("encode", at("adapter"), "-o", at("encoded.lqa"), "--profile", "raw").code).toBe(0);
   });
 
-  it("writes an .lqa file, in the bits it is told", () => {
+  it("writes an .lqa file, in the requested bits", () => {
     const { code, out } = extract("-o", at("direct.lqa"), "--rank", "3", "--profile", "raw");
     expect(code).toBe(0);
     expect(out).toMatch(/encoding +raw, /);

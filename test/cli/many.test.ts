@@ -98,7 +98,7 @@ describe("lqa encode --out-dir", () => {
     expect(statSync(join(folder, "out/llm/one.lqa")).mtimeMs).toBe(stamp);
   });
 
-  it("makes everything anew with --force, the same bytes with any number of workers", () => {
+  it("encodes everything again with --force, the same bytes with any number of workers", () => {
     const before = readFileSync(join(folder, "out/llm/one.lqa"));
     for (const workers of ["1", "2"]) {
       expect(states(run("adapters/llm/*", "--force", "--workers", workers, "--json").json<Item[]>())).toEqual(

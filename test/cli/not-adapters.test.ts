@@ -54,7 +54,7 @@ const ADAPTERS: readonly (readonly [string, string, RegExp, RegExp])[] = [
   [
     "a Git LFS pointer beside a configuration",
     put({ "adapter_config.json": '{"peft_type":"LORA"}', "adapter_model.safetensors": pointer }),
-    /^This is a Git LFS pointer \(it stands for a file of 27654312 bytes\)/,
+    /^This is a Git LFS pointer \(the real file has 27654312 bytes\)/,
     /git lfs pull/,
   ],
   [
@@ -219,7 +219,7 @@ describe("lqa encode", () => {
       const { error } = run.json<Failure>();
       expect(happened(error)).toMatch(what);
       expect(error.advice).toMatch(advice);
-      // A model in GGUF is told by the reader of GGUF.
+      // The GGUF reader reports a model in GGUF.
       expect(run.code).toBe(3);
       if (path.endsWith(".gguf") || path.endsWith("a.pt")) break;
     }

@@ -233,7 +233,7 @@ describe("progress", () => {
     expect(pace(1, 60, 10.2)).toBe("1/60");
     expect(pace(12, 60, 12)).toBe("12/60  6.0/s  8 s left");
     expect(pace(60, 60, 14)).toBe("60/60  15/s  0 s left");
-    // New work begins anew.
+    // New work starts over.
     expect(pace(1, 100, 20)).toBe("1/100");
     expect(pace(2, 100, 120)).toBe("2/100  0.0/s  2.7 h left");
     expect(pace(60, 100, 1000)).toBe("60/100  0.1/s  11 min left");

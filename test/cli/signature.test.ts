@@ -70,7 +70,7 @@ beforeAll(() => {
 });
 
 describe("a signature", () => {
-  it("is beside the file, and verifies also where the file has another name", () => {
+  it("is next to the file, and verifies also where the file has another name", () => {
     const done = verifySignature("a.lqa", "--json");
     expect(done.code).toBe(0);
     expect(done.json()).toMatchObject({ fileId: FILE_ID, signature: path("a.lqa.sig") });
@@ -213,7 +213,7 @@ describe("verify-signature refuses, with exit code 1,", () => {
     ];
     for (const [name, bytes] of statements)
       expect(() => readSignature(bytes, own.publicKey), name).toThrow(/LQA-I008 SIGNATURE/);
-    // What is right but for the file id is found with the file.
+    // A file id that differs is found when the file is read.
     writeFileSync(
       path("id.sig"),
       resigned(({ predicate }) => void (predicate.lqa = { file_id: "ab".repeat(32) })),

@@ -74,7 +74,7 @@ describe("lqa encode --tensors", () => {
     }
   });
 
-  it("is told to people", () => {
+  it("is in the report", () => {
     const { out } = lqa("encode", source, "-o", join(folder, "people.lqa"), "--tensors", "f16");
     expect(out).toMatch(/plain tensors +5, [\d.]+ KiB; 5 rounded to F16, [\d.e-]+ % of their energy lost, /);
   });

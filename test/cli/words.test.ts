@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { commandHelp, globalHelp } from "../../src/cli/help.ts";
 import { nearest } from "../../src/cli/suggest.ts";
 import { COMMANDS } from "../../src/cli/table.ts";
+import { processTerminal } from "../../src/cli/terminal.ts";
 import { lqa, lqaIn } from "../helpers/cli.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
@@ -32,11 +34,13 @@ describe("help", () => {
   );
 
   it.each([80, 120])("fits into a terminal of %d columns", (columns) => {
-    const env = { COLUMNS: String(columns) };
-    for (const words of [[], ...COMMANDS.map(({ name }) => name.split(" "))]) {
-      for (const line of lqaIn({ env }, ...words, "--help").out.split("\n"))
-        expect(line.length, line).toBeLessThanOrEqual(columns);
-    }
+    const terminal = { ...processTerminal(), width: Math.min(columns, 100) };
+    const texts = [globalHelp(terminal), ...COMMANDS.map((command) => commandHelp(command, terminal))];
+    for (const line of texts.join("\n").split("\n")) expect(line.length, line).toBeLessThanOrEqual(columns);
+    const { out } = lqaIn({ env: { COLUMNS: String(columns) } }, "encode", "--help");
+    const longest = Math.max(...out.split("\n").map((line) => line.length));
+    expect(longest).toBeLessThanOrEqual(terminal.width);
+    expect(longest).toBeGreaterThan(terminal.width - 6);
   });
 
   it("lists the goals of encode first, and every option under one heading", () => {

@@ -1,6 +1,6 @@
 /**
- * Which decoder is asked for what, and that it does not matter: whole factors of several parts, by the kernel and without it,
- * to the bits of the definition, and nothing is written beside them.
+ * Which decoder decodes what, and that the choice does not matter: whole factors of several parts, by the kernel and without
+ * it, to the bits of the definition, and nothing is written outside them.
  */
 import { describe, expect, it } from "vitest";
 import { decodeFactor, decodePlain, decodePlanes } from "../../src/core/codecs/decode.ts";
@@ -33,7 +33,7 @@ interface Call {
   readonly taken: boolean;
 }
 
-/** What kernels are asked for while `body` runs. */
+/** The kernel calls while `body` runs. */
 function watched(body: () => void): Call[] {
   const { decode } = DecodeKernel.prototype;
   const calls: Call[] = [];
@@ -65,13 +65,13 @@ const GUARD = 9;
 const bitsOf = (target: DecodeTarget) =>
   target instanceof Float32Array ? new Uint32Array(target.buffer) : target;
 
-/** The bits that `body` writes to the middle of an array; beside it nothing changes. */
+/** The bits that `body` writes to the middle of an array; nothing changes around it. */
 function written(count: number, wide: boolean, body: (target: DecodeTarget, offset: number) => void) {
   const target = wide ? new Float32Array(count + 2 * GUARD) : new Uint16Array(count + 2 * GUARD);
   const bits = bitsOf(target).fill(0x1234);
   body(target, GUARD);
   const around = [...bits.subarray(0, GUARD), ...bits.subarray(GUARD + count)];
-  if (!around.every((value) => value === 0x1234)) expect.fail(`wrote beside it: ${around}`);
+  if (!around.every((value) => value === 0x1234)) expect.fail(`wrote outside it: ${around}`);
   return bits.slice(GUARD, GUARD + count);
 }
 

@@ -5,7 +5,7 @@ import { DecodeKernel } from "../../src/core/codecs/kernels/decode-kernel.ts";
 import { encodingLabel } from "../../src/core/codecs/registry.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
 
-/** Every encoding but for its group. */
+/** Every encoding, ignoring its group. */
 const SCALES: readonly ScaleType[] = ["f16", "bf16"];
 function everyEncoding(group: number, scale: ScaleType): Encoding[] {
   const all: Encoding[] = [{ codec: "zero" }, { codec: "sign", group, scale }];

@@ -130,7 +130,7 @@ function run(number: number): void {
 
 describe("random jobs of the decode kernel", () => {
   it(
-    `${CASES} of them give the bits of the plain decoder, and nothing beside the target`,
+    `${CASES} of them give the bits of the plain decoder, and nothing outside the target`,
     () => {
       for (let number = 0; number < CASES; number++) run(number);
       // What is counted was compared: one in ten may be left, for its scales or as a short rotated vector.

@@ -38,7 +38,7 @@ const FORMATS = [
 ] as const;
 
 describe.each(FORMATS)("$name", ({ toNumber, fromNumber, fraction, bias, infinity }) => {
-  it("stands for the numbers of its definition, and they for it", () => {
+  it("converts to the numbers of its definition, and back", () => {
     for (let bits = 0; bits < 0x10000; bits++) {
       const number = toNumber(bits);
       if (!Object.is(number, defined(bits, fraction, bias)))
@@ -55,7 +55,7 @@ describe.each(FORMATS)("$name", ({ toNumber, fromNumber, fraction, bias, infinit
       bits + 1 === infinity ? 2 * toNumber(bits) - toNumber(bits - 1) : toNumber(bits + 1);
     for (let bits = 0; bits < infinity; bits++) {
       const middle = (toNumber(bits) + next(bits)) / 2;
-      // Binary32 has a number beside each middle but for bfloat16's subnormals.
+      // Binary32 has a number next to each midpoint except for bfloat16's subnormals.
       const step = Math.max(middle * 2 ** -23, 2 ** -149);
       const even = bits % 2 === 0 ? bits : bits + 1;
       const wanted = [middle - step >= toNumber(bits) ? bits : even, even, bits + 1];
@@ -104,7 +104,7 @@ describe("binary64 to binary16 in one step", () => {
 
 describe("elements of a plane", () => {
   it.each(["f32", "f16", "bf16"] as const)(
-    "%s are written and read at any offset, and nothing beside them",
+    "%s are written and read at any offset, and nothing outside them",
     (type) => {
       const size = type === "f32" ? 4 : 2;
       const numbers = [0, -0, 1, -1.5, 3.140625, 2 ** -14, -65504];

@@ -39,7 +39,7 @@ it("these are all kernels", () => expect(KERNELS).toEqual(Object.keys(EXPORTS)))
 describe.each(Object.keys(EXPORTS))("the embedded kernel %s", (kernel) => {
   const embedded = new URL(`${kernel}.wasm.ts`, sources);
 
-  it("was built from the sources beside it, and building it again gives the same bytes", {
+  it("was built from the sources next to it, and building it again gives the same bytes", {
     timeout: 300_000,
   }, async () => {
     const made = await compile(kernel);

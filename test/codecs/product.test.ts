@@ -35,7 +35,7 @@ describe.each(SIZES)("%i rows, rank %i, %i columns", (rows, rank, columns) => {
   const [b, a] = [any(rows * rank), any(rank * columns)];
   const expected = asDefined(b, rank, a, columns);
 
-  it("has the bits of the definition, whoever computes it, and what was there before does not matter", () => {
+  it("has the bits of the definition, with every engine, and what was there before does not matter", () => {
     for (const multiply of [multiplyFactors, multiplyPlainly]) {
       const out = new Float32Array(rows * columns + 1).fill(Number.NaN);
       multiply(b, rank, a, columns, out.subarray(0, rows * columns));

@@ -86,7 +86,7 @@ describe("the rotation", () => {
         const integers = Int16Array.from({ length }, () => Math.floor(next() * 255) - 127);
         const weights = Float32Array.from(integers);
         rotateIntegers(integers);
-        // Sums of 64 integers below 2^7 are exact in binary32, and so is the way back.
+        // Sums of 64 integers below 2^7 are exact in binary32, and so is the inverse.
         const back = rotateWeights(Float32Array.from(integers));
         expect(back.map((x) => scaleOfRotated(x) + 0)).toEqual(weights);
         const energy = (x: Float32Array): number => x.reduce((sum, y) => sum + y * y, 0);

@@ -83,7 +83,7 @@ describe("the comparison of encoders", () => {
     expect(stdout).toMatch(/^crash: Deno: mixed\/sign: out of memory$/m);
     expect(stdout).toMatch(/^skipped: Chromium: chromium is not here/m);
     expect(stdout).toMatch(/^Readers: documents compared with that of lqa, Node \d+$/m);
-    // This Node wrote and read it; what stands in for Bun and Deno reads nothing.
+    // This Node wrote and read it; the substitute for Bun and Deno reads nothing.
     expect(JSON.parse(readFileSync(counts, "utf8")).passed).toBe(2);
     expect(status).toBe(1);
     const kept = readFileSync(join(root, "kept/mixed/sign.lqa"));

@@ -17,7 +17,7 @@ const flood = () => {
 };
 const print = (value) =>
   process.stdout.write(typeof value === "string" ? value : `${JSON.stringify(value)}\n`);
-/** For ever; the log grows as long as it lives. */
+/** Forever; the log grows as long as it lives. */
 const hang = () => setInterval(() => log && appendFileSync(log, "alive\n"), 50);
 /** Something in a group of its own that keeps standard output open, longer than any test waits. */
 const leaveBehind = () =>

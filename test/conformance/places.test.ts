@@ -1,9 +1,9 @@
 /**
- * Where the errors of the suite's files are. No reader has to say so (spec clause 15.4), but ours does, and the places it names
- * stand in `places.json`: a change of one is a change of what its users see. The offsets are those that the Python reader finds,
- * which knows nothing of our sources.
+ * Where the errors of the suite's files are. No reader has to say so (spec clause 15.4), but ours does, and `places.json`
+ * lists the places it names: a change of one is a change of what its users see. The offsets are those that the Python reader
+ * finds, which knows nothing of our sources.
  *
- * `LQA_WRITE_PLACES=1 npx vitest run test/conformance/places.test.ts` writes the table anew.
+ * `LQA_WRITE_PLACES=1 npx vitest run test/conformance/places.test.ts` rewrites the table.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";

@@ -222,7 +222,7 @@ describe("implementations of zstd", () => {
     );
   });
 
-  test("whatever one throws or returns is a damaged frame, but for errors of this library", () => {
+  test("whatever one throws or returns is a damaged frame, except for errors of this library", () => {
     const failing = (run: () => Uint8Array): unknown => {
       try {
         decompress(frame(raw), "zstd", raw.length, { ...options, zstd: { decompress: run } });

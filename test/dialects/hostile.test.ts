@@ -113,7 +113,7 @@ describe("archives", () => {
     );
   });
 
-  it("hold no header that a pattern takes for ever to refuse", () => {
+  it("hold no header that a pattern takes forever to refuse", () => {
     const shape = "1".repeat(1000);
     const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape}!), }`;
     const archive = zipSync({ "x.lora_a.npy": npy(header) }, { level: 0 });

@@ -1,4 +1,4 @@
-/** What PEFT's keys mean: modules, the tensors beside them, those that replace the base's, and nothing dropped. */
+/** What PEFT's keys mean: modules, the other tensors, those that replace the base's, and nothing dropped. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readAdapter } from "../../src/adapters/index.ts";

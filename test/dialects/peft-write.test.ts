@@ -117,7 +117,7 @@ describe("a round trip", () => {
     expect(origin!.order).toHaveLength(4);
   });
 
-  it("rounds factors once to the type that is asked for, and nothing else", () => {
+  it("rounds factors once to the requested type, and nothing else", () => {
     const adapter = readAdapter(
       directory([...pair("q"), [`${P}q.lora_magnitude_vector`, floats([5])]], { use_dora: true }),
     );

@@ -39,7 +39,7 @@ describe("files that may be several dialects", () => {
       file(mlx()).set("adapter_config.json", bytesOf('{"peft_type":"LORA"}')),
       "peft or --from mlx",
     ],
-  ])("%s: the candidates are told, and --from is asked for", (_name, files, advice) => {
+  ])("%s: names the candidates, and advises --from", (_name, files, advice) => {
     try {
       readAdapter(files);
       expect.fail("read");
@@ -107,7 +107,7 @@ describe("layouts are not guessed", () => {
   });
 });
 
-describe("multipliers follow the dialect or are asked for", () => {
+describe("multipliers follow the dialect or must be given", () => {
   const alpha =
     (tensor: SafeTensor): (() => unknown) =>
     () =>

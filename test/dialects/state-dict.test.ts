@@ -46,7 +46,7 @@ describe("styles of diffusers before 0.20", () => {
   });
   const text = "text_encoder.text_model.encoder.layers.0";
   const unet = "unet.mid_block.attentions.0.transformer_blocks.0";
-  it("keep the keys of layers beside the attention", () => {
+  it("keep the keys of layers outside the attention", () => {
     const tensors = {
       ...pair(`${text}.self_attn.to_q_lora.down.weight`, `${text}.self_attn.to_q_lora.up.weight`, 1),
       ...pair(`${text}.self_attn.to_out_lora.down.weight`, `${text}.self_attn.to_out_lora.up.weight`, 3),

@@ -1,6 +1,6 @@
 /**
- * Writes docs/dialects.md from what the tests find, and checks that it is current: `npx vitest run test/dialects/table.test.ts -u`
- * writes it anew.
+ * Writes docs/dialects.md from what the tests find, and checks that it is current: `npx vitest run
+ * test/dialects/table.test.ts -u` rewrites it.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

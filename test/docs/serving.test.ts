@@ -42,7 +42,7 @@ async function bucketServer(): Promise<string> {
     const { bytes, tag } = object;
     if ((headers["if-match"] ?? tag) !== tag) return response.writeHead(412).end();
     if (method === "HEAD") {
-      // Whoever asks again finds another version.
+      // The next request finds another version.
       if (tag === '"changes"') object.tag = '"changed"';
       return response.writeHead(200, { "content-length": bytes.length, etag: tag }).end();
     }

@@ -193,7 +193,7 @@ describe("what is no weight of a linear layer", () => {
     return tuned;
   };
 
-  it("is told, with its reason and its change", async () => {
+  it("is reported, with its reason and its change", async () => {
     const { adapter, report } = await extractAdapter(source(baseModel()), source(withRest()));
     expect(adapter.tensors).toEqual([]);
     expect(report.rest.map(({ name, reason, kept }) => [name, reason, kept])).toEqual([
@@ -226,7 +226,7 @@ describe("what is no weight of a linear layer", () => {
     expect([...back.tensors].sort(byName)).toEqual([...adapter.tensors].sort(byName));
   });
 
-  it("becomes a module if embeddings are asked for", async () => {
+  it("becomes a module if embeddings are requested", async () => {
     const base = baseModel();
     const tuned = new Map(base);
     const embedding = addLowRank(tuned, "model.embed_tokens", 2, 1);

@@ -182,7 +182,7 @@ describe("bad files", () => {
     expect(one.results().get("one.lqa")).toEqual(expected.get(`${names[2]}.lqa`));
   });
 
-  it("of others at a result's place are not replaced, unless that is asked for", async () => {
+  it("of others at a result's place are not replaced, unless requested", async () => {
     const one = fleet();
     one.storage.put(target, `${names[0]}.lqa`, "something");
     await one.submit();

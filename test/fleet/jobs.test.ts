@@ -1,4 +1,4 @@
-/** Entries of a queue that whoever can write to it may have written: what a worker makes of each. */
+/** Entries of a queue that anyone with write access may have written: what a worker makes of each. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

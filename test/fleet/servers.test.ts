@@ -43,7 +43,7 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     const queue = ["--queue", redis.url, "--queue-name", name];
     const allow = { LQA_FLEET_ALLOW_SOURCE: "s3://source,s3://target/bad", LQA_FLEET_ALLOW_TARGET: target };
     const env = { ...s3.env, ...allow, AWS_ENDPOINT_URL_S3: endpoint };
-    // Waits for the process, as the proxy in this one must not: it is asked for nothing.
+    // Waits for the process, as the proxy in this one must not: it gets no requests.
     const run = (...words: string[]) => lqaIn({ env: s3.env }, "fleet", ...words);
     return {
       name,

@@ -57,7 +57,7 @@ export function runCommands(code: string, folder: string): string {
     encoding: "utf8",
     env: { ...process.env, PATH: `${join(folder, "bin")}:${process.env.PATH}` },
   });
-  // Warnings about weights are no failure; what else is told is shown with one.
+  // Warnings about weights are no failure; other output is shown with a failure.
   if (status !== 0) throw new Error(`exit code ${status}\n${code}\n${stderr}`);
   return stdout;
 }

@@ -85,7 +85,7 @@ export function start(
   return { child, ended, out: () => text.out, err: () => text.err };
 }
 
-/** Waits until something is so; a test that waits for ever ends by its own limit. */
+/** Waits until something is so; a test that waits forever ends by its own limit. */
 export async function until(check: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await check())) await new Promise((resolve) => setTimeout(resolve, 20));
 }

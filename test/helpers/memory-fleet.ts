@@ -17,7 +17,7 @@ import { ATTEMPTS } from "../../src/fleet/queue.ts";
 
 const compare = (x: string, y: string): number => Buffer.compare(Buffer.from(x), Buffer.from(y));
 
-/** All objects by `bucket/key`, and the changes that were asked for. */
+/** All objects by `bucket/key`, and the requested changes. */
 export interface MemoryStorage extends Stores {
   readonly objects: Map<string, { readonly bytes: Buffer; readonly version: string }>;
   /** `put bucket/key` and `remove bucket/key`, in order. */

@@ -1,5 +1,5 @@
 /**
- * Seeded random numbers for tests: the same seed gives the same numbers on every engine, for ever.
+ * Seeded random numbers for tests: the same seed gives the same numbers on every engine, forever.
  *
  * @module
  */

@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { afterAll } from "vitest";
 
-/** What a handler gets beside the request. */
+/** Arguments of a handler in addition to the request. */
 export interface Asked {
   /** Number of the request, from 0 on. */
   readonly number: number;

@@ -55,7 +55,7 @@ export function findS3(): string | undefined {
   return [process.env.LQA_S3, "versitygw"].find((path) => path !== undefined && works(path));
 }
 
-/** A Redis that keeps what it was told across restarts. */
+/** A Redis that keeps its data across restarts. */
 export interface RedisServer {
   readonly url: string;
   /** As a power cut does, then again, after so many milliseconds. */

@@ -27,7 +27,7 @@ describe("readSourceFiles", () => {
     expect([...(await readSourceFiles(folder)).keys()]).toContain("0000200_adapters.safetensors");
   });
 
-  it("takes a file with the configuration beside it, if there is one", async () => {
+  it("takes a file with the configuration next to it, if there is one", async () => {
     const folder = directory("x.safetensors", "adapter_config.json");
     expect((await readSourceFiles(join(folder, "x.safetensors"))).size).toBe(2);
     const alone = directory("x.safetensors");

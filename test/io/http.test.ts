@@ -23,7 +23,7 @@ async function failure(handler: Handler, options: HttpOptions = {}): Promise<Lqa
 }
 
 describe("a good server", () => {
-  test("is asked for exactly the ranges that are read, and pinned", async () => {
+  test("gets requests for exactly the ranges that are read, and is pinned", async () => {
     const { url, requests } = await serve(good(bytes));
     const source = httpSource(`${url}?signature=secret#part`, { headers: { authorization: "Bearer x" } });
     expect(source.size).toBeUndefined();
@@ -61,7 +61,7 @@ describe("a good server", () => {
     }
   });
 
-  test("is asked for no more at once than it should", async () => {
+  test("gets no more concurrent requests than allowed", async () => {
     const { url, most, requests } = await serve(async (_request, response, asked) => {
       await new Promise((resolve) => setTimeout(resolve, 15));
       answerRange(bytes, response, asked);
@@ -300,7 +300,7 @@ describe("a server in trouble is asked again", () => {
       },
     ],
   ];
-  test.each(trouble)("for %s: once or twice it goes on, for ever it is NETWORK", async (_, bad) => {
+  test.each(trouble)("for %s: retries if it is transient, NETWORK if it lasts", async (_, bad) => {
     const { url, requests } = await serve((request, response, asked) =>
       (asked.number < 2 ? bad : good(bytes))(request, response, asked),
     );
@@ -420,7 +420,7 @@ describe("a server in trouble is asked again", () => {
     expect(requests).toBe(1);
   });
 
-  test("and the next read starts anew if the first one failed", async () => {
+  test("and the next read starts over if the first one failed", async () => {
     const { url } = await serve((_request, response, asked) => {
       if (asked.number > 0) return answerRange(bytes, response, asked);
       response.writeHead(404);

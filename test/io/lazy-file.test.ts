@@ -16,7 +16,7 @@ function file(length: number): string {
 }
 
 describe("a lazy file", () => {
-  it("reads what is asked for, as far as there is something, into arrays of their own", () => {
+  it("reads the requested bytes up to the end of the file, into arrays of their own", () => {
     const lazy = openLazyFile(file(1000))!;
     expect(lazy.length).toBe(1000);
     expect([...lazy.subarray(250, 254)]).toEqual([250, 0, 1, 2]);

@@ -15,8 +15,8 @@ interface Sent {
 }
 
 /**
- * A web of addresses, each of which redirects to a Location or serves the bytes. It follows redirects where it is told
- * to, as the `fetch` of Node does, and hides them where it is a page.
+ * A web of addresses, each of which redirects to a Location or serves the bytes. It follows redirects on request, as the
+ * `fetch` of Node does, and hides them where it is a page.
  */
 function web(routes: Readonly<Record<string, string | undefined>>, page = false) {
   const sent: Sent[] = [];

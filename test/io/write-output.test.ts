@@ -20,7 +20,7 @@ const SHAPE = {
   rule: "alpha/r",
 } as const;
 
-/** Four modules whose factors are made when they are asked for. `asked` notes each; the last holds `value`. */
+/** Four modules whose factors are made on demand. `asked` records each access; the last holds `value`. */
 function adapterOf(asked: string[], value = 1): Adapter {
   const modules = [0, 1, 2, 3].map((i) => {
     const name = `model.layers.${i}.self_attn.q_proj`;

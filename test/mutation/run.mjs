@@ -1,13 +1,13 @@
-// npm run mutation: removes, one after the other, every check and every other part of the reader (src/core/container, src/core/codecs)
-// and asks the conformance suite and the tests whether they notice. Writes coverage/mutation/report.md, which is not
-// committed: its numbers hold only for the sources they were measured on.
+// npm run mutation: removes, one after the other, every check and every other part of the reader (src/core/container,
+// src/core/codecs) and asks the conformance suite and the tests whether they notice. Writes coverage/mutation/report.md,
+// which is not committed: its numbers hold only for the sources they were measured on.
 //
 //   (cd test/mutation && npm ci)
 //   node test/mutation/run.mjs [GROUP...]          groups of groups.mjs, all by default; one takes minutes
 //   node test/mutation/run.mjs --report            only the report
 //
-// What has been found stands in coverage/mutation: only mutants of lines that have changed, or that changed tests reach, are
-// tried again. The report holds the groups whose files have not changed since they were measured, and names the others.
+// Results are stored in coverage/mutation: only mutants of lines that have changed, or that changed tests reach, are tried
+// again. The report holds the groups whose files have not changed since they were measured, and names the others.
 // LQA_MUTATION_JOBS is the number of processes (default 1).
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";

@@ -1,6 +1,6 @@
 // A test runner for StrykerJS: every case of the conformance suite is a test, and so is every test of the reader, run in this
-// process against the instrumented library (build.mjs compiles it). A killed mutant costs some milliseconds that way; a
-// set of test files started anew for each of some thousand mutants would take most of a day.
+// process against the instrumented library (build.mjs compiles it). A killed mutant costs some milliseconds that way; a set
+// of test files restarted for each of some thousand mutants would take most of a day.
 //
 // They run in an order that finds a kill early: what killed the mutants before, then cases that expect an error which the
 // mutated lines name, then the tests, then other cases. A kill counts only if what failed passes again once the mutant is
@@ -75,7 +75,7 @@ class Runner {
     const activate = (id) => {
       this.#namespace.activeMutant = id;
       this.#namespace.hitCount = hitLimit === undefined ? undefined : 0;
-      // StrykerJS means all tests together; here the count begins anew with each.
+      // StrykerJS means all tests together; here the count restarts with each.
       this.#namespace.hitLimit = limit;
     };
     const isStatic = mutantActivation === "static";

@@ -11,7 +11,7 @@ export default {
   ignorers: ["messages"],
   coverageAnalysis: "perTest",
   concurrency: Number(process.env.LQA_MUTATION_JOBS ?? 1),
-  // Tests take milliseconds; what is still running then runs for ever, also where others need the processors.
+  // Tests take milliseconds; a mutant that is still running then runs forever, also where others need the processors.
   timeoutMS: 40_000,
   timeoutFactor: 0.5,
   dryRunTimeoutMinutes: 60,

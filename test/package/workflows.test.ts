@@ -25,7 +25,7 @@ describe("workflows", () => {
     expect(text).not.toMatch(/secrets\.|TOKEN/);
   });
 
-  it("of the guide has no fault, but for its missing trigger", () => {
+  it("of the guide has no fault, except for its missing trigger", () => {
     for (const { language, code } of blocksOf("docs/guide/ci.md"))
       if (language === "yaml") expect(problems(`on: push\n${code}`, "guide.yml")).toEqual([]);
   });

@@ -135,7 +135,7 @@ describe("the policies", () => {
     }
   });
 
-  it("f16 halves floats, leaves the rest, and keeps the types for whoever writes the source again", async () => {
+  it("f16 halves floats, leaves the rest, and keeps the types for writing the source again", async () => {
     const adapter = adapterOf(mixed);
     const { bytes, report } = await encodeAdapter(adapter, { profile: "sign", tensors: "f16" });
     expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });

@@ -146,7 +146,7 @@ describe("open", () => {
     expect(verified.verified).toBeUndefined();
     const ids = await verified.verify();
     expect(verified.verified).toBe(ids);
-    // Whoever opens a file may not change its bytes; that nothing happens shows that nothing looks at them again.
+    // A caller must not change the bytes of an open file; here a change has no effect, because nothing reads them again.
     bytes[fresh.modules[1]!.chunk.offset]! ^= 1;
     for (const file of [checked, verified]) {
       for await (const _ of file.decodeAll());

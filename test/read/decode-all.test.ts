@@ -79,7 +79,7 @@ describe("decodeAll", () => {
     expect(memory.heldBytes).toBeGreaterThan(0);
   });
 
-  it("takes the modules that are asked for, in file order", async () => {
+  it("takes the requested modules, in file order", async () => {
     const [first, second, third] = file.modules;
     const { all } = await decoded(file.decodeAll({ modules: [third!.name, first!, third!] }));
     expect(all.map(({ name }) => name)).toEqual([first!.name, third!.name]);

@@ -68,7 +68,7 @@ function guarded(
 }
 
 describe("into", () => {
-  it("writes what new arrays would hold, and nothing beside it, for every encoding", async () => {
+  it("writes what new arrays would hold, and nothing outside it, for every encoding", async () => {
     for (const module of every.modules)
       for (const way of WAYS) {
         const fresh = arrays(await every.decode(module, way));

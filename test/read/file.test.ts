@@ -110,7 +110,7 @@ describe("a file", () => {
       expect(chunk.offset % alignment).toBe(0);
   });
 
-  test("ids are what the specification says, computed anew", async () => {
+  test("ids are what the specification says, recomputed", async () => {
     const file = await open(small);
     const { digests, trailer, spans } = file.index;
     const list = small.subarray(digests.offset, digests.offset + digests.length);

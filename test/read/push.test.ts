@@ -83,7 +83,7 @@ describe.each(NAMES)("%s", (name) => {
       const { events, error } = await pushed(inPieces(part, 97));
       expect(error, `${end} bytes`).toEqual(await validated(part));
       expect(error).toEqual({ kind: end < 64 ? "TRUNCATED_PROLOGUE" : "TRUNCATED_FILE", offset: end });
-      // What was told before is the beginning of what the whole file would have told.
+      // Earlier events are the beginning of the events of the whole file.
       expect(events.every((event, i) => event === whole.events[i])).toBe(true);
       expect(events.length).toBeLessThan(whole.events.length);
     }
@@ -148,7 +148,7 @@ describe("damage", () => {
     }
   });
 
-  test("ends the decoder: the same error for ever, nothing told, no buffer kept, and where it stopped", async () => {
+  test("ends the decoder: the same error from then on, no events, no buffer kept, and where it stopped", async () => {
     const bytes = files.get("a bit of everything")!.slice();
     const file = await open(bytes.slice());
     const bad = file.modules[1]!;
@@ -352,7 +352,7 @@ describe("a decoder", () => {
     }
   });
 
-  test("stops when it is told to, by signal or by call", async () => {
+  test("stops on request, by signal or by call", async () => {
     const bytes = files.get("a bit of everything")!;
     for (const way of ["signal", "call"]) {
       const control = new AbortController();

@@ -217,7 +217,7 @@ describe("a source", () => {
     await expect(file.verify()).rejects.toThrow(/TRUNCATED_FILE.*at byte 200000/);
   });
 
-  test("tells progress, and stops when it is told to", async () => {
+  test("reports progress, and stops on request", async () => {
     const file = await open(memorySource(large), { rangeBytes: 30_000 });
     const told: number[] = [];
     for await (const _ of file.packedAll({ onProgress: (done, all) => told.push(done / all) }));
@@ -355,7 +355,7 @@ describe("a server", () => {
     }
   });
 
-  test("that sends a page instead is told apart", async () => {
+  test("that sends a page instead is detected", async () => {
     const page = new TextEncoder().encode(`<!doctype html>${" ".repeat(1000)}`);
     const server = await serve((_request, response) => {
       response.writeHead(200, { "content-type": "text/html" });

@@ -92,7 +92,7 @@ describe("a source", () => {
     expect((error as Error).cause).toBe(cause);
   });
 
-  test("is asked for a piece when the events of the last one have been taken", async () => {
+  test("is asked to send a piece when the events of the last one have been taken", async () => {
     const { stream, taken } = counted(inPieces(bytes, 64));
     const events = streamed(stream);
     expect(taken()).toBe(0);

@@ -222,7 +222,7 @@ describe("a file behind a source", () => {
     modules: Array.from({ length: 40 }, (_, i) => module(`layers.${i}.q`, { out: 800, in: 1200 })),
   };
 
-  it("is told of as one in memory, whole, damaged or cut", async () => {
+  it("is reported like one in memory, whole, damaged or cut", async () => {
     const { bytes } = await encodeAdapter(adapter, { bits: 3 });
     const damaged = bytes.slice();
     damaged[bytes.length >> 1]! ^= 1;
@@ -234,7 +234,7 @@ describe("a file behind a source", () => {
     }
   });
 
-  it("is read no further than its index and metadata where nothing else is asked for", async () => {
+  it("is read no further than its index and metadata if nothing else is requested", async () => {
     const { bytes } = await encodeAdapter(large, { profile: "raw" });
     const { source, read, largest } = watched(bytes);
     const found = await inspectSource(source, { level: "structure", weights: false });
@@ -329,7 +329,7 @@ describe("a file that is not whole", () => {
     ]);
   });
 
-  it("stops when it is told to", async () => {
+  it("stops on request", async () => {
     const { bytes } = await encodeAdapter(adapter);
     await expect(inspectLqa(bytes, { signal: AbortSignal.abort() })).rejects.toMatchObject({
       kind: "ABORTED",

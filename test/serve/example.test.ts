@@ -93,7 +93,7 @@ describe("the example server", () => {
     expect(pool.statistics.leases).toBe(0);
   });
 
-  it("takes a new file when it is told to", async () => {
+  it("takes a new file on request", async () => {
     writeFileSync(join(directory, "c.lqa"), await fileOf(adapters[0]!));
     const before = await (await apply("c,c")).arrayBuffer();
     rmSync(join(directory, "c.lqa"));
@@ -199,7 +199,7 @@ describe("the example server", () => {
     expect(bucket("+Inf")).toBeGreaterThan(0);
   });
 
-  it("takes requests for a while when it was told to stop, but is not ready", async () => {
+  it("takes requests for a while after a stop request, but is not ready", async () => {
     const other = createAdapterServer(directory, { graceMilliseconds: 2 ** 30 });
     await new Promise<void>((resolve) => other.server.listen(0, "127.0.0.1", resolve));
     const place = `http://127.0.0.1:${(other.server.address() as AddressInfo).port}`;

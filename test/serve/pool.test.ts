@@ -56,7 +56,7 @@ function refusedNow(run: () => unknown, kind: ErrorName): void {
   expect(isLqaError(error) ? error.kind : error).toBe(kind);
 }
 
-/** A store that counts, and waits where it is told to. */
+/** A store that counts, and waits on request. */
 function watched(inner: AdapterStore = memoryStore(files)): AdapterStore & {
   opened: string[];
   closed: number;
@@ -96,7 +96,7 @@ async function bytesOf(name: string): Promise<number> {
 }
 
 describe("a pool", () => {
-  it.each([true, false])("loads from its store what is asked for, once (verify %s)", async (verify) => {
+  it.each([true, false])("loads requested adapters from its store, once (verify %s)", async (verify) => {
     const store = watched();
     const pool = new AdapterPool({ budgetBytes: MIB, store, verify });
     for (const [i, name] of NAMES.entries()) expect(await outcome(pool, name)).toEqual(expected(i));
@@ -161,7 +161,7 @@ describe("a pool", () => {
     });
     const pool = new AdapterPool({ budgetBytes: MIB, store });
     expect(await outcome(pool, "a")).toEqual(expected(0));
-    // Nothing is asked for that is not there.
+    // Absent modules are not requested.
     expect(asked.every(([offset, length]) => length > 0 && offset + length <= versions[0]!.length)).toBe(
       true,
     );
@@ -182,7 +182,7 @@ describe("a pool", () => {
     expect(store.opened).toEqual(["a"]);
   });
 
-  it("does not make others wait for ever, or fail, when who loads gives up", async () => {
+  it("does not make others wait forever, or fail, when the loading caller gives up", async () => {
     const store = watched();
     let open = (): void => {};
     store.gate = new Promise((resolve) => (open = resolve));
@@ -287,7 +287,7 @@ describe("a pool", () => {
     expect([...pool.names]).toEqual([]);
   });
 
-  it("reads no more than what is asked for, without verify", async () => {
+  it("reads no more than requested, without verify", async () => {
     const store = watched();
     const options = { budgetBytes: MIB, store, verify: false, completeInBackground: false };
     const many = await fileOf(anyAdapter(50, 300));

@@ -77,7 +77,7 @@ const budgetBytes = 2 ** 28;
 
 describe("loads of a pool", () => {
   it.each([{ verify: true }, { verify: false }, { verify: false, trustStoredIds: true }])(
-    "are so many at a time, and no file stays open (%j)",
+    "are limited in number, and no file stays open (%j)",
     async (how) => {
       const store = counting();
       const pool = new AdapterPool({ budgetBytes, store, concurrentLoads: 3, ...how });

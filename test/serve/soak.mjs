@@ -1,12 +1,12 @@
 /**
- * A pool under random requests, changes and faults, for as long as is asked for:
+ * A pool under random requests, changes and faults, for a given time:
  *
  *     npm run build && node test/serve/soak.mjs [--seconds 1800] [--seed 1]
  *
  * Twelve clients at once acquire, apply, batch, decode, add, remove, replace, pin, give up and use what was removed, on stores
- * that lose adapters, break them, fail and are slow (`soak-stores.mjs`), beside an adapter and a pool whose budgets are too
+ * that lose adapters, break them, fail and are slow (`soak-stores.mjs`), next to an adapter and a pool whose budgets are too
  * small. Every result is compared, to the last bit, with what one of the versions of that adapter gives; every error must be
- * of a kind that was asked for.
+ * of a provoked kind.
  *
  * It runs in rounds. After each everything is let go of, and nothing may be left: no byte of the budget, no lease, no content
  * that the collector cannot have, no file, as the pool and the system count them. In the end heap and external memory must be

@@ -238,7 +238,7 @@ try {
   );
 
   await check(
-    "is told of by the browser where it does what the policy refuses",
+    "gets reports from the browser if it violates the policy",
     async (page) => {
       // So that the silence of all other checks means something.
       await page.click("#open-example");

@@ -3,7 +3,7 @@ import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 
-/** The policy of the header. The page has the same in its head, but for `frame-ancestors`, which counts in headers only. */
+/** The policy of the header. The page has the same in its head, except for `frame-ancestors`, which counts in headers only. */
 export const POLICY =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' https:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types lqa; frame-ancestors 'none'";
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css" };
@@ -50,7 +50,7 @@ export async function serve(folder, files = {}) {
     response.writeHead(range === null ? 200 : 206, {
       "content-type": TYPES[extname(path)] ?? "application/octet-stream",
       "content-length": end - begin + 1,
-      // What the policy refuses is told to this server.
+      // The browser reports violations of the policy to this server.
       "content-security-policy": `${POLICY}; report-uri ${PATH}refused`,
       "accept-ranges": "bytes",
       etag: '"1"',

@@ -120,7 +120,7 @@ describe("a large chunk", () => {
     });
     expect(await agree(bytes)).toMatchObject({ valid: true });
     const { tensors } = openIndex(bytes, {}).index;
-    // Two in each, in other pieces: of a tensor the first is told.
+    // Two in each, in other pieces: for a tensor the first is reported.
     for (const at of [5_000_000, 5_100_000, 5_242_000]) bytes[tensors[0]!.chunk.offset + at] = 2;
     for (const at of [4_000_000, 5_000_000]) bytes.set([0, 0, 0xc0, 0x7f], tensors[1]!.chunk.offset + at);
     const { findings } = await agree(sealChunks(bytes));

@@ -1,5 +1,5 @@
 /**
- * The example in docs/serving.md runs as it stands there, on the annotated file.
+ * The example in docs/serving.md runs unchanged, on the annotated file.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-// The checks in Node or Deno; check.mjs starts this, and is told of each check.
+// The checks in Node or Deno; check.mjs starts this, and receives each check.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** What kernels are told of a module; what they make of it is checked on devices (`npm run check:webgpu`). */
+/** The description of a module for kernels; their results are checked on devices (`npm run check:webgpu`). */
 import { describe, expect, it } from "vitest";
 import { planeSizes } from "../../src/core/codecs/registry.ts";
 import { TRELLIS_TABLES } from "../../src/core/codecs/trellis.ts";

@@ -1,6 +1,6 @@
 /**
- * What does not fit is refused by name before the device is asked; what the device refuses, or takes with it when it is lost, is
- * told by name, too; and what is destroyed leaves nothing behind.
+ * What does not fit is refused by name before the device is asked; what the device refuses, or loses, is reported by name,
+ * too; and what is destroyed leaves nothing behind.
  *
  * @module
  */

@@ -75,7 +75,7 @@ describe("decodeWithWorkers", () => {
     expect((await decodeWithWorkers(file, { pool })).modules).toHaveLength(13);
   });
 
-  it("stops when it is told to, before and amid the work", async () => {
+  it("stops on request, before and amid the work", async () => {
     for (const threads of [{ workers: 1 }, { workers: 2 }, { pool }]) {
       const control = new AbortController();
       let modules = 0;

@@ -52,7 +52,7 @@ describe("a pool of workers", () => {
     }
   });
 
-  it("throws the error of the first bad module, whoever finds one first", async () => {
+  it("throws the error of the first bad module, in file order", async () => {
     const broken = modules.map((m, i) =>
       i === 2 || i === 5 ? { ...m, a: m.a.map((x, at) => (at === 10 + i ? Number.NaN : x)) } : m,
     );
@@ -88,7 +88,7 @@ describe("a pool of workers", () => {
     }
   });
 
-  it("stops when it is told to", async () => {
+  it("stops on request", async () => {
     for (const executor of pools) {
       const control = new AbortController();
       const onProgress = (done: number): void => {

@@ -20,7 +20,7 @@ import type { AdapterInspection } from "./adapter-inspection.ts";
 /** Rows of a table; a page of more helps nobody. */
 const LISTED = 2000;
 
-/** What stands beside the inspection. */
+/** Inputs in addition to the inspection. */
 export interface AdapterContext {
   readonly title: string;
   /** Bytes of its files. */

@@ -40,7 +40,7 @@ export interface Opened {
   /** Bytes of the file, or of all files of an adapter. */
   readonly bytes: number;
   readonly remote: boolean;
-  /** Of an `.lqa` file: the adapter it was made from stands beside it. */
+  /** For an `.lqa` file: its source adapter is open too. */
   readonly withSource: boolean;
   /** Whether there is something to decode or convert. */
   readonly usable: boolean;
@@ -52,7 +52,7 @@ export interface Opened {
   readonly report: Download | undefined;
 }
 
-/** Regions of a file that match what was asked for. */
+/** Regions of a file that match the query. */
 export interface RegionPage {
   /** How many match. */
   readonly total: number;
@@ -69,7 +69,7 @@ export interface RegionRow {
   readonly clause: string;
 }
 
-/** A field, as the page shows it beside its bytes. */
+/** A field, as the page shows it next to its bytes. */
 export interface FieldRow {
   readonly offset: number;
   readonly length: number;
@@ -132,7 +132,7 @@ export interface WriteChoice {
   readonly factors: "source" | "F32" | "F16" | "BF16";
 }
 
-/** Everything a worker does, by name: what it is told, and what it answers. */
+/** Everything a worker does, by name: its arguments and its answer. */
 export interface Calls {
   readonly open: { readonly told: Input; readonly answer: Opened };
   readonly inspect: { readonly told: InspectChoice; readonly answer: Opened };

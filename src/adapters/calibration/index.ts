@@ -94,7 +94,7 @@ function open(
   modules: readonly ModuleShape[],
 ): { entries: Entry[]; find: Finder; figures?: ComponentFigures } {
   if (isGguf(bytes)) return { entries: ggufEntries(bytes), find: byGgufName(modules) };
-  // A safetensors header begins with its length and a brace; in a .dat file, a name stands there.
+  // A safetensors header begins with its length and a brace; a .dat file has a name there.
   if (bytes[8] === 0x7b) {
     const figures = readComponents(bytes, modules);
     return { entries: safetensorsEntries(figures.others), find: byModuleName(modules), figures };

@@ -9,13 +9,13 @@ import { quoteName } from "../json.ts";
 import { PREFIX, unwrap } from "../peft/keys.ts";
 import { type Entry, unfit } from "./entry.ts";
 
-/** A module that an entry stands for, and which of the entry's experts it is. */
+/** A module that an entry names, and the index of its expert. */
 export interface Target {
   readonly module: ModuleShape;
   readonly expert: number | undefined;
 }
 
-/** Finds the modules a name of the file stands for. */
+/** Finds the modules that a name in the file matches. */
 export type Finder = (name: string) => readonly Target[];
 
 /**
@@ -55,7 +55,7 @@ export function byGgufName(modules: readonly ModuleShape[]): Finder {
       if (other !== undefined) {
         const actual = `${quoteName(other.name)} and ${quoteName(module.name)}`;
         unfit(name, {
-          expected: "one module of the adapter that it stands for",
+          expected: "one module of the adapter that it names",
           actual,
           advice: "Save the moments as safetensors under the names of the modules.",
         });

@@ -1,12 +1,12 @@
 /**
- * Names of weight matrices in GGUF files of language models, and what the same layers are called by the programs that
- * models are trained with.
+ * Names of weight matrices in GGUF files of language models, and what the same layers are called by the programs that models
+ * are trained with.
  *
- * GGUF names the layers of all architectures alike (`blk.3.attn_q.weight`), so that one name stands for many paths
- * (`model.layers.3.self_attn.q_proj`, `transformer.h.3.attn.q_proj`, …). Only the part behind the block's number is
- * compared, since prefixes depend on how a model was wrapped. The table has what is certain of gguf-py's
- * `tensor_mapping.py` (version 0.19.0): layers whose inputs a converter leaves in their order. Left out are PLaMo, whose
- * attention outputs it reorders, and the towers of multimodal models, which have GGUF names of their own.
+ * GGUF names the layers of all architectures alike (`blk.3.attn_q.weight`), so that one name matches many paths
+ * (`model.layers.3.self_attn.q_proj`, `transformer.h.3.attn.q_proj`, …). Only the part behind the block's number is compared,
+ * since prefixes depend on how a model was wrapped. The table has what is certain of gguf-py's `tensor_mapping.py` (version
+ * 0.19.0): layers whose inputs a converter leaves in their order. Left out are PLaMo, whose attention outputs it reorders,
+ * and the towers of multimodal models, which have GGUF names of their own.
  *
  * @module
  */
@@ -143,7 +143,7 @@ export const BLOCK_PATHS: Readonly<Record<string, readonly string[]>> = {
 /** The layer behind the blocks, by its last segment. */
 export const OUTPUT_PATHS: readonly string[] = ["lm_head", "embed_out", "output_layer"];
 
-/** A path taken apart: what stands for the same layer has the same `key`. */
+/** A parsed path; paths of the same layer have the same `key`. */
 export interface LayerKey {
   readonly key: string;
   /** Number of the expert, for a layer that is one of many. */
@@ -154,7 +154,7 @@ const BLOCK = /^(?:(.*?)\.)?(?:layers|layer|h|blocks)\.(\d+)\.(.+)$/;
 /** Prefixes of layers that are not those of GGUF's `blk`: other towers, and PLaMo's `layers.layers`. */
 const FOREIGN = /(?:^|\.)(?:(?:vision|visual|vit|vpm|image|audio|speech)[^.]*(?:\..*)?|layers)$/;
 
-/** Key of a module by its path; undefined where no GGUF name stands for it. */
+/** Key of a module by its path; undefined if no GGUF name matches it. */
 export function moduleKey(path: string): LayerKey | undefined {
   const found = BLOCK.exec(path);
   if (found === null) {

@@ -51,7 +51,7 @@ interface Info {
   readonly size: number;
   /** First byte of the data, counted from the end of the header. */
   readonly begin: number;
-  /** Where the info stands in the file, for messages. */
+  /** Location of the info in the file, for messages. */
   readonly offset: number;
 }
 

@@ -41,12 +41,12 @@ export function ggufPairs(pairs: ReadonlyMap<string, string | number>): GgufPair
 }
 
 /**
- * A GGUF file. Shapes are outermost first, as in safetensors; GGUF stores them reversed. The data of a tensor is asked for
- * once, when its piece is taken.
+ * A GGUF file. Shapes are outermost first, as in safetensors; GGUF stores them reversed. The data of a tensor is read once,
+ * when its piece is taken.
  *
  * @param order every key once
- * @throws LqaError UNSUPPORTED_DIALECT for an element type that is no float; BUDGET if an alignment that a record
- * brought along asks for more than {@link MOST_PADDING} bytes between tensors
+ * @throws LqaError UNSUPPORTED_DIALECT for an element type that is no float; BUDGET if an alignment that a record brought
+ *   along asks for more than {@link MOST_PADDING} bytes between tensors
  */
 export function ggufContent(
   pairs: GgufPairs,

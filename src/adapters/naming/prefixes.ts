@@ -8,7 +8,7 @@ import { COMPONENT } from "../../model/component.ts";
 
 /** Prefixes of a layer's path. */
 export interface KeyPrefix {
-  /** Stands for the row in origin records: never changes. The empty one is that of keys with a component. */
+  /** Identifies the row in origin records and never changes. The empty one belongs to keys with a component. */
   readonly mark: string;
   /** Removed from the key. */
   readonly text: string;

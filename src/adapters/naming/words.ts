@@ -29,7 +29,7 @@ const WORDS: ReadonlySet<string> = new Set(
 
 const MOST = Math.max(...[...WORDS].map((word) => word.split("_").length));
 
-/** The path that a name stands for; undefined if it is not made of known words and numbers. */
+/** The path that a name encodes; undefined if it contains unknown words. */
 export function splitWords(name: string): string | undefined {
   const parts = name.split("_");
   // dead: positions from which no way leads to the end.

@@ -38,7 +38,7 @@ const FORMAT_VERSION = 1;
 
 /** A whole file. */
 export interface OnnxAdapter {
-  /** Versions that whoever wrote the file gave to the adapter and its model. */
+  /** Versions that the writer of the file gave to the adapter and its model. */
   readonly adapterVersion: number;
   readonly modelVersion: number;
   readonly tensors: ReadonlyMap<string, SafeTensor>;

@@ -1,8 +1,8 @@
 /**
  * Sets of characters of the regular expressions in a configuration, with the meaning of Python's `re` for texts.
  *
- * A set is a sorted list of ranges, so that looking up a character takes the logarithm of its length, whatever a class
- * of a hostile pattern lists. `\d` and `\w` depend on Unicode's tables, which the engine has: they are tests beside the
+ * A set is a sorted list of ranges, so that looking up a character takes the logarithm of its length, whatever a class of a
+ * hostile pattern lists. `\d` and `\w` depend on Unicode's tables, which the engine has: they are tests in addition to the
  * ranges.
  *
  * @module

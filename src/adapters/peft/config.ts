@@ -32,7 +32,7 @@ export interface PeftConfig {
   readonly tokenIndices: readonly number[] | ReadonlyMap<string, readonly number[]> | undefined;
   /** Bare parameters that are adapted (experts): ends of their paths. */
   readonly targetParameters: readonly string[];
-  /** Training state of these two may lie beside the factors. */
+  /** Training state that may be stored next to the factors. */
   readonly velora: boolean;
   readonly monteclora: boolean;
   readonly baseModel: string | undefined;

@@ -143,8 +143,8 @@ function isSaved(key: string, { modulesToSave, meter }: PeftConfig): boolean {
 }
 
 /**
- * The tensor that a key with a `modules_to_save` segment stands for: the segment, and the adapter's name after it, are
- * PEFT's; the rest is the base model's.
+ * The tensor that a key with a `modules_to_save` segment names: the segment, and the adapter's name after it, are PEFT's; the
+ * rest is the base model's.
  */
 export function unwrapSaved(name: string, adapter: string | undefined): string {
   const segments = name.split(".");

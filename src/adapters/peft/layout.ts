@@ -7,7 +7,7 @@
 import type { ModuleShape, PlainTensor } from "../../model/adapter.ts";
 import { moduleSuffix } from "./keys.ts";
 
-/** What keys depend on beside the part itself. */
+/** What keys depend on in addition to the part itself. */
 export interface KeyContext {
   readonly prefix: string;
   readonly adapter: string | undefined;

@@ -1,6 +1,6 @@
 /**
- * The origin record of a PEFT adapter (spec clause 10.3): beside what all files of tensors have, the configuration
- * byte for byte, and what is unusual about the keys.
+ * The origin record of a PEFT adapter (spec clause 10.3): the fields of every file of tensors, plus the configuration byte
+ * for byte, and anything unusual about the keys.
  *
  * @module
  */

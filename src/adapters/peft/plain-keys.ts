@@ -18,7 +18,7 @@ export interface PlainKeys {
   readonly places: Int32Array;
 }
 
-/** Stands for a dot that means any character, and for `^`, in a key that is written backwards. */
+/** Represents a dot that means any character, and `^`, in a reversed key. */
 const WILD = 0;
 const ANCHOR = 1;
 const DOT = 0x2e;

@@ -1,9 +1,8 @@
 /**
  * Reads a PEFT directory: `adapter_config.json` and `adapter_model.safetensors`.
  *
- * Everything that PEFT leaves to the loader is settled here: each module's rank, multiplier, layout and role, which
- * tensors replace which, and the indices of token rows. Values are not looked at; whoever encodes them checks that
- * they are finite.
+ * This file settles everything that PEFT leaves to the loader: each module's rank, multiplier, layout and role, which tensors
+ * replace which, and the indices of token rows. It does not check values; the encoder checks that they are finite.
  *
  * @module
  */

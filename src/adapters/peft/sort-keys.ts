@@ -25,7 +25,7 @@ export interface FoundModule {
   readonly experts?: BaseLayout;
 }
 
-/** A tensor that stands for itself. `name` and `kind` as in `keys.ts`. */
+/** A tensor with no special role. `name` and `kind` as in `keys.ts`. */
 export type FoundTensor = Found & TensorKey;
 
 export interface SortedKeys {

@@ -25,11 +25,10 @@ export interface KeyedTensor {
 }
 
 /**
- * The tensor beside a module's factors that the configuration asks for: `magnitude` with use_dora, `lora-bias` with
- * lora_bias.
+ * The extra tensor of a module that the configuration requires: `magnitude` with use_dora, `lora-bias` with lora_bias.
  *
  * @throws LqaError SOURCE_UNPAIRED_FACTOR if it is missing; SOURCE_CONFIG if there is one that was not announced;
- * SOURCE_SHAPE, SOURCE_ELEMENT_TYPE.
+ *   SOURCE_SHAPE, SOURCE_ELEMENT_TYPE.
  */
 export function moduleTensors(found: FoundModule, module: LoraModule, config: PeftConfig): KeyedTensor[] {
   const { name, out, kernel } = module;

@@ -1,8 +1,8 @@
 /**
- * Zip archives, whole and in memory: PyTorch's and NumPy's files are such.
+ * Zip archives, whole and in memory: the format of PyTorch's and NumPy's files.
  *
- * Guarantees that entries lie inside the archive, one behind the other, and that each unpacks to the size its record in
- * the central directory says. Checksums are not compared: PyTorch can be told not to compute them, and then writes others.
+ * Guarantees that entries lie inside the archive, one behind the other, and that each unpacks to the size its record in the
+ * central directory says. Checksums are not compared: PyTorch has an option not to compute them, and then writes wrong ones.
  * Sizes in local headers are not read, since programs that stream leave them empty.
  *
  * @module
@@ -31,7 +31,7 @@ const END = 0x06054b50;
 const END_BYTES = 22;
 const CENTRAL_BYTES = 46;
 const LOCAL_BYTES = 30;
-/** Stands for a number in the records of zip64, which archives of less than 4 GiB need not have. */
+/** Marks a number that is in the records of zip64, which archives of less than 4 GiB do not need. */
 const ELSEWHERE = 0xffffffff;
 
 interface Entry {

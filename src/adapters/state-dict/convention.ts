@@ -23,7 +23,7 @@ export type KeyMeaning =
       readonly style: string | undefined;
     }
   | { readonly kind: "tensor"; readonly role: "replace" | "bias" | "carried"; readonly name: string }
-  /** Lies beside the factors, and most programs leave it out. Carried. */
+  /** Stored next to the factors; most programs leave it out. Kept. */
   | { readonly kind: "beside" }
   /** Belongs to another method than LoRA. */
   | { readonly kind: "unsupported"; readonly method: OtherMethod };
@@ -52,7 +52,7 @@ export interface Convention {
   readonly alphas?: true;
   /** The multiplier of a module without an alpha of its own. */
   scale(module: string, rank: number): Scale;
-  /** What plain tensors there is a place for, beside those that are carried. */
+  /** Plain tensors that have a place in the format, in addition to those that are kept unchanged. */
   readonly roles: readonly PlainTensor["role"][];
   /** Shape of a DoRA magnitude; undefined if this one cannot be said. */
   magnitudeShape?(module: ModuleShape, axis: number): readonly number[] | undefined;

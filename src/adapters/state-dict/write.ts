@@ -108,7 +108,7 @@ export function writeStateDict(
       });
   }
   const name = (packed && originString(packed, "file")) ?? convention.file;
-  // A name that the record brings along is one for a file beside others, and nothing more.
+  // A name from the record must be a plain file name.
   if (!/^[^/\\\0]+$/.test(name) || /^\.+$/.test(name)) {
     fail(KIND.UNSUPPORTED_DIALECT, { where: 'origin record field "file"', expected: "a plain file name" });
   }

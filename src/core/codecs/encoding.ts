@@ -37,7 +37,7 @@ export interface AffineEncoding extends GroupedEncoding {
   readonly bits: number;
 }
 
-/** One bit a weight, 0 = +s and 1 = −s (spec 8.5). */
+/** One bit per weight, 0 = +s and 1 = −s (spec 8.5). */
 export interface SignEncoding extends GroupedEncoding {
   readonly codec: "sign";
 }

@@ -23,7 +23,7 @@ export type LimitCheck = (
   where: Where,
 ) => void;
 
-/** The ways a kind of payload may be stored, beside as it is (spec 7.5). */
+/** The ways to store a kind of payload, in addition to uncompressed (spec 7.5). */
 export const CHOICES = {
   tensor: ["zstd", "shuffled-zstd"],
   section: ["text-zstd"],

@@ -14,7 +14,7 @@ import type { CompressionName } from "./types.ts";
 import type { PayloadPlace, Zstd, ZstdCodecFunctions } from "./zstd.ts";
 import { frameLength } from "./zstd-frame.ts";
 
-/** What inflating a payload needs beside its bytes. */
+/** Inputs for inflating a payload in addition to its bytes. */
 export interface InflateOptions extends PayloadPlace {
   readonly zstd: Zstd | ZstdCodecFunctions | undefined;
 }

@@ -1,7 +1,7 @@
 /**
- * A compressed payload inflated while it arrives (spec clause 7.5): for whoever looks at it piece by piece and holds one
- * frame of it, whatever its length. What is wrong is kept until the end, since the checksum that goes before it comes
- * behind the payload; the order is that of `decompress`: first the walk over all frames, then inflating them.
+ * Inflates a compressed payload while it arrives (spec clause 7.5), for callers that process it piece by piece and hold only
+ * one frame, whatever its length. Errors are kept until the end, because the checksum, which takes precedence, comes after
+ * the payload. The order is that of `decompress`: first walk over all frames, then inflate them.
  *
  * @module
  */

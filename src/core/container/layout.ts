@@ -18,7 +18,7 @@ export const DIGEST_BYTES = 32;
 /** Stored bytes after which a digest span is closed (spec 11.1). */
 export const SPAN_BYTES = 32768;
 
-/** Where one plane stands in the payload of its chunk. */
+/** Location of one plane in the payload of its chunk. */
 export interface PlaneExtent extends Extent {
   readonly expert: number;
   readonly band: number;

@@ -1,6 +1,6 @@
 /**
- * Long work in pieces. What goes over every record of an index is a generator that yields now and then, so that whoever runs it
- * can let timers and other requests run in between (`read/watch.ts`), or go straight on.
+ * Splits long work into pieces. Loops over every record of an index are generators that yield periodically, so that the
+ * caller can let timers and other requests run in between (`read/watch.ts`), or continue immediately.
  *
  * @module
  */

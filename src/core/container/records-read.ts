@@ -19,7 +19,7 @@ import { readEncodings, readPlans, readTypes } from "./shared-read.ts";
 import { checkRoles } from "./tensor-rules.ts";
 import type { ContainerIndex } from "./types.ts";
 
-/** What reading an index needs to know beside its bytes. */
+/** Inputs for reading an index in addition to its bytes. */
 export interface InterpretOptions {
   readonly prologue: Prologue;
   /** The column of clause 14 that bounds the file. */

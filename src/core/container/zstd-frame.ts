@@ -12,7 +12,7 @@ import { fail } from "../../errors.ts";
 import { viewOf } from "./bytes.ts";
 
 const FRAME_MAGIC = 0xfd2fb528;
-/** The frame descriptor, but for the two bits of the size of the content size. */
+/** The frame descriptor without the two bits that give the length of the content size. */
 const SINGLE_SEGMENT = 0x20;
 const MAX_BLOCK = 128 * 1024;
 

@@ -18,7 +18,7 @@ import { lower } from "../codecs/registry.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
 import { type Warning, warning } from "./warnings.ts";
 
-/** Bytes of f32 weights for each byte of the file. One bit a weight gives 32. */
+/** Bytes of f32 weights for each byte of the file. One bit per weight gives 32. */
 const EXPANSION = 512;
 /** Below this many bytes memory is not at risk. */
 const EXPANSION_BYTES = 2 ** 28;

@@ -1,7 +1,6 @@
-// Compiles the kernels: each `src/**/kernels/NAME.as` (AssemblyScript, in a file name of its own so that no TypeScript
-// tool takes it for TypeScript) to `NAME.wasm.ts` beside it: the module as text (`text.ts`) with the hash of its sources. What
-// kernels share is in `kernels/parts/`.
-// `--check` fails where that file is not current.
+// Compiles the kernels: each `src/**/kernels/NAME.as` (AssemblyScript, in a file name of its own so that no TypeScript tool
+// takes it for TypeScript) to `NAME.wasm.ts` next to it: the module as text (`text.ts`) with the hash of its sources. What
+// kernels share is in `kernels/parts/`. `--check` fails where that file is not current.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { sep } from "node:path";

@@ -40,7 +40,7 @@ export function symmetricEigen(matrix: Float64Array, n: number): Eigen {
   return { values, vectors };
 }
 
-/** z becomes the orthogonal transformation; d the diagonal, e[1 …] what is beside it. */
+/** z becomes the orthogonal transformation, d the diagonal, e[1 …] the subdiagonal. */
 function tridiagonalize(z: Float64Array, n: number, d: Float64Array, e: Float64Array): void {
   for (let j = 0; j < n; j++) d[j] = z[j * n + n - 1]!;
   for (let i = n - 1; i > 0; i--) {

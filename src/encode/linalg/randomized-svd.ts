@@ -1,16 +1,16 @@
 /**
  * The strongest singular triplets of a large matrix, without its whole SVD: `M ≈ U · diag(s) · Vᵀ`.
  *
- * Randomized, after Halko, Martinsson and Tropp (SIAM Review 53, 2011): a few random vectors are multiplied with M and
- * Mᵀ in turn (algorithm 4.4), and M is compressed onto what they span (algorithm 5.1). Algorithm 4.4 keeps the last
- * product; here every one is kept (Halko, Martinsson, Shkolnisky and Tygert 2011; Musco and Musco 2015), in blocks
- * of 8 or 16 vectors, and blocks are added until the captured energy stands still. For the same passes over M this is
- * far better: with a spectrum as fine-tunings have (i^-0.7 + 0.02) and rank 32 of 1024 × 1024, algorithm 4.4 with 10
- * more vectors and 2 power iterations (252 products with a vector) misses 3e-3 of the best energy, this (232) 1e-9.
+ * Randomized, after Halko, Martinsson and Tropp (SIAM Review 53, 2011): a few random vectors are multiplied with M and Mᵀ in
+ * turn (algorithm 4.4), and M is compressed onto what they span (algorithm 5.1). Algorithm 4.4 keeps the last product; here
+ * every one is kept (Halko, Martinsson, Shkolnisky and Tygert 2011; Musco and Musco 2015), in blocks of 8 or 16 vectors, and
+ * blocks are added until the captured energy stands still. For the same passes over M this is far better: with a spectrum as
+ * fine-tunings have (i^-0.7 + 0.02) and rank 32 of 1024 × 1024, algorithm 4.4 with 10 more vectors and 2 power iterations
+ * (252 products with a vector) misses 3e-3 of the best energy, this (232) 1e-9.
  *
- * Small matrices, and ranks near the dimension, are decomposed as a whole. The random vectors are signs from an integer
- * hash, so the result depends on the matrix and the options alone and is the same bytes on every engine.
- * Column-major but for the matrix itself.
+ * Small matrices, and ranks near the dimension, are decomposed as a whole. The random vectors are signs from an integer hash,
+ * so the result depends on the matrix and the options alone and is the same bytes on every engine. Everything is column-major
+ * except the matrix itself.
  *
  * @module
  */
@@ -38,7 +38,7 @@ export interface TruncatedSvd {
   readonly s: Float64Array;
   /** columns × k, orthonormal. */
   readonly v: Float64Array;
-  /** `‖M‖²`, exact but for rounding. */
+  /** `‖M‖²`, exact except for rounding. */
   readonly energy: number;
   /** `‖U S Vᵀ‖²`; `energy − captured` is `‖M − U S Vᵀ‖²`, since the result is M projected onto V. */
   readonly captured: number;

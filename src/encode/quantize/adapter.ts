@@ -10,7 +10,7 @@ import { quantizeRd, type RdGoal, type RdSurroundings } from "./rd/rd.ts";
 
 /** What the encoder's surroundings provide. */
 export interface Surroundings extends RdSurroundings {
-  /** Bytes of the file that belong to plain tensors: not counted against a goal in bits a weight. */
+  /** Bytes of the file that belong to plain tensors: not counted against a goal in bits per weight. */
   readonly tensorBytes: number;
 }
 

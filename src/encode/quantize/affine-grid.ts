@@ -5,7 +5,7 @@
  */
 import { roundEven } from "./groups.ts";
 
-/** A scale of 0 stands for a group of zeros. */
+/** A scale of 0 represents a group of zeros. */
 export interface AffineChoice {
   readonly scale: number;
   readonly zeroPoint: number;

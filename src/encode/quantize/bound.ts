@@ -1,10 +1,10 @@
 /**
- * The rate-distortion bound: what no code for Gaussian vectors can beat (reverse water-filling over the components).
+ * The rate-distortion bound, which no code for Gaussian vectors can beat (reverse water-filling over the components).
  *
- * A component of energy E with vectors of m and n weights that get R_b and R_a bits a weight loses at least
- * E · (1 − (1 − 4^−R_b)(1 − 4^−R_a)). The bound minimises the sum over components under Σ m R_b + n R_a = bits, by
- * bisection on the Lagrangian multiplier. Real vectors are not Gaussian and can be coded better or worse than that; the
- * figure says how much a better code could still gain if they were. For reports only: it uses `log2`.
+ * A component of energy E with vectors of m and n weights that get R_b and R_a bits per weight loses at least E · (1 − (1 −
+ * 4^−R_b)(1 − 4^−R_a)). The bound minimises the sum over components under Σ m R_b + n R_a = bits, by bisection on the
+ * Lagrangian multiplier. Real vectors are not Gaussian and can be coded better or worse than that; the figure says how much a
+ * better code could still gain if they were. For reports only: it uses `log2`.
  *
  * @module
  */

@@ -19,7 +19,7 @@ import type { Fit } from "./rd/gain.ts";
 import { type HRule, parseVariant } from "./variant.ts";
 
 /**
- * Bits a weight of the modules for each preset of `rd`. What adapters of several tasks kept at each: docs/results.md.
+ * Bits per weight of the modules for each preset of `rd`. docs/results.md shows what adapters of several tasks kept at each.
  */
 export const QUALITY_BITS = { small: 1, balanced: 1.5, high: 2.5, "near-lossless": 4 } as const;
 
@@ -28,9 +28,9 @@ export type QualityName = keyof typeof QUALITY_BITS;
 
 /** What `rd` aims at. */
 interface RdGoals {
-  /** Bits a weight of the modules, see {@link QUALITY_BITS}; the container is not counted. Default `balanced`. */
+  /** Bits per weight of the modules, see {@link QUALITY_BITS}; the container is not counted. Default `balanced`. */
   readonly quality: QualityName;
-  /** Bits a weight of the file: all of its bytes but those of plain tensors, over the weights of the modules. */
+  /** Bits per weight of the file: all of its bytes except those of plain tensors, divided by the weights of the modules. */
   readonly bits: number;
   /** Bytes of the file, plain tensors included. */
   readonly maxBytes: number;
@@ -46,8 +46,10 @@ type OneGoal = {
 /** Bits where they save most, over all modules at once. At most one goal; without one `quality` is `balanced`. */
 export type RdOptions = {
   readonly profile?: "rd" | undefined;
-  /** Least bits a weight of every component that is not zero: 0 (default), 0.5 or 1. At equal bytes a floor loses more
-   * weight energy, and more right answers on the task it was measured on (docs/fidelity.md). */
+  /**
+   * Minimum bits per weight of every nonzero component: 0 (default), 0.5 or 1. At equal bytes a floor loses more weight
+   * energy, and more right answers on the task it was measured on (docs/fidelity.md).
+   */
   readonly floor?: number | undefined;
   /**
    * `unbiased` (default) gives every component that is coded its length back, and counts what is weakened five times as

@@ -23,8 +23,8 @@ export interface Quality {
   /** Weights of the factors. */
   readonly parameters: number;
   /**
-   * Bits a weight as the LoRAQuant paper counts them: codes, scales and zero points, without the container. The zero
-   * point of a group counts its `bits` bits, without the padding of the plane.
+   * Bits per weight as the LoRAQuant paper counts them: codes, scales and zero points, without the container. The zero point
+   * of a group counts its `bits` bits, without the padding of the plane.
    */
   readonly averageBits: number;
   /** ‖ΔW − ΔŴ‖² / ‖ΔW‖²; 0 if nothing was lost, Infinity if ΔW is zero and ΔŴ is not. */
@@ -147,7 +147,7 @@ export function compareModules(
   y: LoraModule,
 ): Pick<Quality, "energy" | "decodedEnergy" | "errorEnergy"> {
   const sum = { energy: 0, decodedEnergy: 0, errorEnergy: 0 };
-  // Factors may be made anew on every access.
+  // Each access may decode the factors again.
   const [one, other] = [withFactors(x), withFactors(y)];
   for (let e = 0; e < x.experts; e++) {
     const [left, right] = [multiplied(one, e), multiplied(other, e)];

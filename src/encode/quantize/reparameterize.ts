@@ -22,7 +22,7 @@ export interface Components {
   readonly out: number;
   /** Weights of one component of A: input features times kernel. */
   readonly n: number;
-  /** B', `[rank][out]`; fewer components where fewer were asked for. */
+  /** B', `[rank][out]`; fewer components if fewer were requested. */
   readonly b: Float64Array;
   /** A', `[rank][n]`, likewise. */
   readonly a: Float64Array;

@@ -72,7 +72,7 @@ const PERFORM: { readonly [K in TaskKind]: (input: TaskInput[K]) => TaskOutput[K
   measure: ({ module, moments, factors }) => moduleQuality(module, factors, moments),
 };
 
-/** Performs one task. The factors are asked for once. */
+/** Performs one task. Reads the factors once. */
 export function perform<K extends TaskKind>(kind: K, input: TaskInput[K]): TaskOutput[K] {
   return PERFORM[kind]({ ...input, module: withFactors(input.module) });
 }

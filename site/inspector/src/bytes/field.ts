@@ -4,7 +4,7 @@
  * @module
  */
 
-/** What is told of it. */
+/** Value of the field, as text. */
 export interface ByteField {
   /** In the file. */
   readonly offset: number;

@@ -1,8 +1,8 @@
 /**
  * The fields that lie in some bytes of a file: name, value and the clause of the specification that says what they mean.
  *
- * Everything is made for the bytes that are looked at, so that time and memory do not grow with the file. Values are told
- * as they stand there, whether they are allowed or not: whether they are is the validator's business.
+ * Fields are only built for the visible bytes, so time and memory do not grow with the file. Values are shown as stored,
+ * valid or not: the validator decides that.
  *
  * @module
  */

@@ -25,7 +25,7 @@ import { type ByteField, field, gap, type Stretch } from "./field.ts";
 export interface IndexMap {
   /** Where the index ends in the file. */
   readonly end: number;
-  /** Pieces in their order, each of which makes its fields when it is asked for those from an offset on. */
+  /** Pieces in order; each builds its fields on demand, from an offset on. */
   readonly pieces: readonly Piece[];
 }
 

@@ -14,7 +14,7 @@ import { type PlaneExtent, planeExtents } from "../../../../src/core/container/l
 import type { ChunkRecord, ModuleRecord, TensorRecord } from "../../../../src/core/container/types.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";
 
-/** Numbers of a field that are told. */
+/** Maximum number of values shown for a field. */
 const SHOWN = 6;
 /** The fields of the payload of a chunk, as it is stored. */
 export function* payloadFields(

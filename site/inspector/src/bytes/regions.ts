@@ -1,6 +1,6 @@
 /**
  * A file cut into regions that follow each other without gaps: prologue, index, one for each chunk with the padding behind
- * it, digest list, trailer (spec clause 4.1). Of a file whose index cannot be read only the prologue is told apart.
+ * it, digest list, trailer (spec clause 4.1). If the index cannot be read, only the prologue is recognised.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { PROLOGUE_BYTES } from "../../../../src/core/container/prologue.ts";
 import type { ChunkRecord, ContainerIndex, Extent } from "../../../../src/core/container/types.ts";
 import type { OpenedIndex } from "../../../../src/core/read/header.ts";
 
-/** What a region is. `unknown`: its bytes cannot be told apart. */
+/** What a region is. `unknown`: its bytes cannot be classified. */
 export type RegionKind =
   | "prologue"
   | "index"

@@ -21,7 +21,7 @@ const clause = byId("clause");
 
 let client: Client | undefined;
 let from = 0;
-/** Only the last list that was asked for counts: answers to earlier letters may come later. */
+/** Only the latest requested list counts: answers to earlier letters may come later. */
 let lists = 0;
 let listed = "";
 let total = 0;
@@ -126,7 +126,7 @@ function draw(next: BytePage, wanted: number): void {
         {},
         create("td", {
           colSpan: 5,
-          textContent: "These bytes cannot be told apart: prologue or index are broken.",
+          textContent: "These bytes cannot be classified: the prologue or the index is damaged.",
         }),
       ),
     );

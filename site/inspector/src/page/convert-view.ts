@@ -15,7 +15,7 @@ const value = byId<HTMLInputElement>("goal-number");
 const encoded = byId("encode-result");
 const written = byId("write-result");
 
-/** Of each goal that is not chosen from a list: its name, and what stands there at first. */
+/** For each goal that is not chosen from a list: its name, and its initial value. */
 const GOALS = {
   bits: ["Bits per weight, of the whole file", "1.5"],
   maxError: ["Energy of ΔW lost, in percent", "1"],
@@ -53,7 +53,7 @@ byId<HTMLFormElement>("encode-form").onsubmit = (event) => {
   void run("Encoding", "encode", choice, encoded, offerLook);
 };
 
-/** The new file can be looked at beside what it was made from. */
+/** The new file can be inspected together with its source. */
 function offerLook({ downloads: [file] }: Made, source: Input): void {
   const { name, blob } = file!;
   const button = create("button", {

@@ -15,7 +15,7 @@ const form = byId<HTMLFormElement>("decode-form");
 const submit = form.querySelector<HTMLButtonElement>("button[type=submit]")!;
 
 let client: Client | undefined;
-/** Only the last list that was asked for counts. */
+/** Only the latest requested list counts. */
 let lists = 0;
 
 /** Looks at another file. */

@@ -93,7 +93,7 @@ function goToByte(offset: number): void {
   void showBytes(offset);
 }
 
-/** Looks at all of it: at once where it is here, if it is asked for where it is elsewhere. */
+/** Inspects the whole file: at once if it is local, on request if it is remote. */
 async function look(from: Input, opened: Opened): Promise<void> {
   if (!opened.remote) return inspect(from, opened, false);
   offerInspection(
@@ -129,7 +129,7 @@ async function inspect(from: Input, opened: Opened, compare: boolean): Promise<v
   say(`The report on ${found.title} is complete.`);
 }
 
-/** A button that looks into all of it, beside the level of the validator where there is one. */
+/** A button to inspect the whole file, next to the level of the validator if there is one. */
 function offerInspection(from: Input, opened: Opened, text: string): void {
   action(text, () => inspect(from, opened, false));
   if (opened.kind === "lqa") actions.append(levelChoice);

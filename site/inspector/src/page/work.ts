@@ -8,7 +8,7 @@ import { byId } from "./dom.ts";
 
 /** Milliseconds before a rate means anything. */
 const SETTLED = 800;
-/** Milliseconds between two things that a screen reader is told. */
+/** Milliseconds between two announcements to a screen reader. */
 const SPOKEN = 5000;
 
 const line = byId("work");

@@ -1,5 +1,5 @@
 /**
- * The clauses of the specification, to be read beside the bytes they are about. The text comes with the page.
+ * The clauses of the specification, to be read next to the bytes they describe. The text comes with the page.
  *
  * @module
  */

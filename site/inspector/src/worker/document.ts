@@ -1,6 +1,6 @@
 /**
- * What was dropped, chosen or pasted, opened: an `.lqa` file, with or without the adapter it was made from beside it, or
- * an adapter. Nothing is read that is not needed for what is shown.
+ * Opens what was dropped, chosen or pasted: an `.lqa` file, with or without its source adapter, or an adapter. It reads only
+ * what is needed for display.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import {
   wholeSource,
 } from "./sources.ts";
 
-/** An adapter as its files have it; its factors are read when they are asked for. */
+/** An adapter as its files have it; its factors are read on demand. */
 export interface OpenAdapter {
   readonly adapter: Adapter;
   readonly title: string;
@@ -94,7 +94,7 @@ function hasMagic(bytes: Uint8Array): boolean {
   return MAGIC.every((byte, i) => bytes[i] === byte);
 }
 
-/** An `.lqa` file, or the weights of an adapter with the configuration that PEFT and MLX keep beside them. */
+/** An `.lqa` file, or the weights of an adapter with the configuration that PEFT and MLX keep next to them. */
 async function openAddress(url: string, meter: Meter): Promise<Document> {
   const source = meteredSource(addressSource(url), meter);
   const title = url.replace(/[?#].*$/, "");
@@ -127,7 +127,7 @@ async function configBeside(url: string, meter: Meter): Promise<Uint8Array | und
   }
 }
 
-/** Reads an adapter; its factors are read when they are asked for. */
+/** Reads an adapter; its factors are read on demand. */
 function adapterOf(files: SourceFiles, title: string): OpenAdapter {
   const notes: string[] = [];
   const adapter = readAdapter(files, { lazy: true, onNote: (note) => void notes.push(note) });

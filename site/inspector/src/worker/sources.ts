@@ -70,7 +70,7 @@ export function fileSource(file: File): ByteSource {
   return blobSource(file);
 }
 
-/** A file at an address whose bytes are read when they are asked for, on this thread, a range at a time. */
+/** A file at an address whose bytes are read on demand, on this thread, one range at a time. */
 export function lazyAddress(url: string, length: number, meter: Meter): SourceBytes {
   const where = url.replace(/[?#].*$/, "");
   return {
@@ -124,7 +124,7 @@ declare class FileReaderSync {
   readAsArrayBuffer(blob: Blob): ArrayBuffer;
 }
 
-/** A file whose bytes are read when they are asked for, on this thread: dialects ask for one tensor at a time. */
+/** A file whose bytes are read on demand, on this thread: dialects request one tensor at a time. */
 export function lazyFile(file: File, meter: Meter): SourceBytes {
   return {
     length: file.size,

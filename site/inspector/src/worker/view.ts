@@ -93,7 +93,7 @@ function unusable({ validation: { findings } }: Inspection): boolean {
   return findings.some((error) => error.class !== "C");
 }
 
-/** The source of a file, whose reading is told as progress of the validator, which reads from the first byte to the last. */
+/** The source of a file that reports reads as progress of the validator, which reads from the first byte to the last. */
 function watched(
   { lqa }: Document,
   whole: boolean,

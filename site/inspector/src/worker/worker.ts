@@ -1,6 +1,6 @@
 /**
- * The worker of the page, and of itself (see `pool.ts`): all that is read, checked, decoded and encoded. It opens what it is told to and answers one call
- * after the other; an error is answered as what is shown of it.
+ * The worker of the page, and of itself (see `pool.ts`): all that is read, checked, decoded and encoded. It opens files on
+ * request and answers one call after the other; errors are answered in the form that the page shows.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const OFFERED = 200;
 /** What a browser does not tell a page apart from a server that does not answer. */
 const FOREIGN =
   "On another origin the server must also allow this page to read it (Access-Control-Allow-Origin), by https.";
-/** Progress is told so often, in milliseconds. */
+/** Interval of progress messages, in milliseconds. */
 const PAUSE = 80;
 
 const scope = globalThis as unknown as {
@@ -83,7 +83,7 @@ function opened(): Document {
   return document;
 }
 
-/** What is open, with an adapter from an address in memory: its factors are asked for more than once. */
+/** The open file. An adapter from a remote address is kept in memory, because its factors are read more than once. */
 async function fetched(progress: Progress): Promise<Document> {
   const own = opened();
   if (own.adapter?.fetched === undefined) return own;

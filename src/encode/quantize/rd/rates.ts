@@ -18,7 +18,7 @@ import type { Bundle } from "../groups.ts";
 
 /** One rate. Rates are numbered by their place in {@link RATES}: the higher, the more bits. */
 export interface Rate {
-  /** Bits a weight, without scales. */
+  /** Bits per weight, without scales. */
   readonly nominal: number;
   /** Distortion on Gaussian weights: the first guess before a vector has been coded. */
   readonly distortion: number;

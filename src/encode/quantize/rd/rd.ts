@@ -30,8 +30,8 @@ import { RATES } from "./rates.ts";
 import { candidatesOf, divergenceOf, type Subject, sensitivityScale, subjectOf } from "./subject.ts";
 
 /**
- * What an rd encoding aims at: a file of at most so many bytes, at most so much relative squared error, or so many bits
- * a weight for the modules, container not counted. The last is never refused: it gives way to the floor.
+ * The goal of an rd encoding: a maximum file size in bytes, a maximum relative squared error, or bits per weight of the
+ * modules, without the container. The last one is never refused: the floor overrides it.
  */
 export type RdGoal =
   | { readonly maxBytes: number }
@@ -41,7 +41,7 @@ export type RdGoal =
 /** What the profile needs to know. */
 export interface RdOptions {
   readonly goal: RdGoal;
-  /** Least bits a weight of a component that is not zero: 0, ½ or 1. */
+  /** Minimum bits per weight of a nonzero component: 0, ½ or 1. */
   readonly floor: number;
   readonly fit: Fit;
   /** What is lost of the outputs is measured by its moments. */
@@ -239,8 +239,8 @@ function chooseForBytes(
 }
 
 /**
- * Allocates so that the decoded factors lose at most `maxError`, and nearly that. What the components lose by
- * themselves adds up to nearly what is lost in all; the rest is a factor that every round measures anew.
+ * Allocates so that the error of the decoded factors is at most `maxError`, and close to it. The errors of the components add
+ * up to nearly the total error; each round measures the remaining factor again.
  *
  * @throws LqaError USAGE if not even the highest rates lose so little
  */

@@ -1,8 +1,8 @@
 /**
- * What the allocation knows of a module: which rates its vectors can have, what they cost and what they lose.
+ * The allocator's view of a module: the possible rates of its vectors, with their cost and error.
  *
- * The vectors themselves are not here. They are made wherever they are coded, from the factors and the SVD of the core that
- * the survey kept: 4 · rank / (out + in) of the memory of the factors in F32.
+ * It does not hold the vectors. They are recomputed wherever they are coded, from the factors and the SVD of the core that the
+ * survey kept: 4 · rank / (out + in) of the memory of the factors in F32.
  *
  * @module
  */

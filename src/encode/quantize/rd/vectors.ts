@@ -23,7 +23,7 @@ export interface ComponentVectors {
 export interface ModuleVectors {
   /** multiplier² s² of each, summed over experts. */
   readonly energies: readonly number[];
-  /** All of them, or the first as many as were asked for. */
+  /** All of them, or only the requested number from the start. */
   readonly components: readonly ComponentVectors[];
   /** The core of each expert, for when the module is wanted again. */
   readonly cores: readonly Svd[];
