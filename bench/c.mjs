@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { encodingLabel } from "../dist/core/codecs/encoding.js";
 import { concat } from "../dist/core/container/bytes.js";
-import { DecodeMemory, decodeAll, openLqa } from "../dist/core/index.js";
+import { DecodeMemory, open } from "../dist/core/index.js";
 import { prepareFile } from "../dist/core/write/write.js";
 import { MIXES } from "./decode.mjs";
 import { linear, sevenB } from "./seven-b.mjs";
@@ -65,7 +65,7 @@ function ofC(path, rounds) {
 }
 
 async function ofWasm(bytes, rounds) {
-  const file = await openLqa(bytes);
+  const file = await open(bytes);
   const weights = file.modules.reduce((sum, m) => sum + m.experts * m.rank * (m.out + m.in), 0);
   const memory = new DecodeMemory();
   const rates = {};
@@ -73,7 +73,7 @@ async function ofWasm(bytes, rounds) {
     let least = Number.POSITIVE_INFINITY;
     for (let round = 0; round < rounds; round++) {
       const start = process.cpuUsage();
-      await decodeAll(file, { type, layout: "peft", memory, onModule: () => {} });
+      for await (const _module of file.decodeAll({ type, layout: "peft", memory }));
       const { user, system } = process.cpuUsage(start);
       least = Math.min(least, user + system);
     }
