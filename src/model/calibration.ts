@@ -16,8 +16,8 @@
 export type Moments = ReadonlyMap<string, Float64Array>;
 
 /**
- * What small errors of one component do to the model's answers, in nats of Kullback-Leibler divergence for each token, to the
- * second order: ½ (b · n_b + a · n_a + joint · (1 − g)²), where the component's vector of B' (of A') has noise of n_b (n_a)
+ * What small errors of one component do to the model's answers, in nats of Kullback-Leibler divergence for each token (as
+ * `lqa calibrate` measures it, of distributions softened by a temperature of 2), to the second order: ½ (b · n_b + a · n_a + joint · (1 − g)²), where the component's vector of B' (of A') has noise of n_b (n_a)
  * times its own energy, and the component is g times as strong as before. Each is the mean square of a gradient.
  */
 export interface Sensitivity {

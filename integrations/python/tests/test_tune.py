@@ -20,7 +20,7 @@ try:
 
     import lqa.calibrate
     import lqa.tune
-    from lqa.calibrate import Text, calibrate, log_likelihoods, lora_layers, read_texts
+    from lqa.calibrate import TEMPERATURE, Text, calibrate, log_likelihoods, lora_layers, read_texts
     from lqa.tune import tune
     node._program()
     REASON = ""
@@ -52,9 +52,12 @@ class Calibration(unittest.TestCase):
     def state(self) -> dict[str, "torch.Tensor"]:
         return {name: value.clone() for name, value in self.model.state_dict().items()}
 
+    def softened(self, text: "Text") -> "torch.Tensor":
+        return torch.log_softmax(log_likelihoods(self.model, text) / TEMPERATURE, -1)
+
     @torch.no_grad()
     def divergence(self, wanted: list["torch.Tensor"]) -> float:
-        rows = [(w.exp() * (w - log_likelihoods(self.model, t))).sum(-1) for w, t in zip(wanted, self.texts, strict=True)]
+        rows = [(w.exp() * (w - self.softened(t))).sum(-1) for w, t in zip(wanted, self.texts, strict=True)]
         return float(torch.cat(rows).double().mean())
 
     def test_figures_of_components(self) -> None:
@@ -79,7 +82,7 @@ class Calibration(unittest.TestCase):
     def test_the_unit_is_nats_per_token(self) -> None:
         found = calibrate(self.model, self.texts * 4, seed=2)
         with torch.no_grad():
-            wanted = [log_likelihoods(self.model, text) for text in self.texts]
+            wanted = [self.softened(text) for text in self.texts]
         layers = lora_layers(self.model, "default")
         for column, noise in ((1, 0.02), (3, None)):
             expected, measured = 0.0, 0.0

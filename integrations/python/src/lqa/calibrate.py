@@ -1,10 +1,13 @@
 """`lqa calibrate`: how much errors in each component of an adapter change what the model says.
 
 The components of a layer are those of ΔW = U S Vᵀ, as the encoder makes them: B' = U S^½, A' = S^½ Vᵀ. The model runs over texts with the
-adapter in this form; at each scored place a token is drawn from the model's own distribution, and the gradient of its log-likelihood
-goes back to B' and A'. Mean squares of these gradients are the second order of the Kullback-Leibler divergence that small errors cause
-(the Fisher information), of noise in B', of noise in A', and of a weaker component. One backward pass for each text; nothing of the
-size of a layer is kept.
+adapter in this form; at each scored place a token is drawn from the model's own distribution, softened, and the gradient of its
+log-likelihood goes back to B' and A'. Mean squares of these gradients are the second order of the Kullback-Leibler divergence that
+small errors cause (the Fisher information), of noise in B', of noise in A', and of a weaker component. One backward pass for each text;
+nothing of the size of a layer is kept.
+
+Why softened: where a model is certain, as on what it has learned by heart, its own distribution has next to no gradient, though a
+larger error changes the answer. Chosen on development items (docs/fidelity.md).
 """
 from __future__ import annotations
 
@@ -23,6 +26,8 @@ import torch
 from .errors import LqaError
 
 PREFIX = "base_model.model."
+# Of the softmax that tokens are drawn from and errors are measured in.
+TEMPERATURE = 2.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
 
     Returns:
         `<module>.components`, float32 `[rank, 4]`, strongest component first: its strength (multiplier · singular value), and the nats per
-        token, times 2, for noise of the energy of its vector of B', of its vector of A', and for its loss.
+        token of the softened distribution, times 2, for noise of the energy of its vector of B', of its vector of A', and for its loss.
 
     Raises:
         LqaError: SOURCE_IMPORTANCE without texts, or for layers that are not linear.
@@ -60,7 +65,7 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
     with _components(layers, adapter_name) as factors:
         sums = {name: torch.zeros(3, len(strengths), dtype=torch.float64) for name, (_, _, strengths) in factors.items()}
         for done, text in enumerate(texts, 1):
-            scores = log_likelihoods(model, text)
+            scores = torch.log_softmax(log_likelihoods(model, text) / TEMPERATURE, -1)
             drawn = torch.multinomial(scores.detach().exp().cpu(), 1, generator=generator).to(scores.device)
             count += len(drawn)
             gradients = torch.autograd.grad(-scores.gather(1, drawn).sum(), [f for b, a, _ in factors.values() for f in (b, a)])
