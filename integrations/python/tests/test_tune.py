@@ -5,12 +5,15 @@ Needs what test_peft.py needs, and transformers.
 import contextlib
 import io
 import json
+import re
+import shlex
 import tempfile
 import unittest
 from pathlib import Path
 
 import lqa
 from lqa import node
+from support import REPOSITORY
 
 try:
     import peft
@@ -30,6 +33,10 @@ if REASON:
     print(f"skipped: tests of calibration: {REASON}")
 
 
+RANK = 8
+PAGE = (REPOSITORY / "docs" / "guide" / "choosing-bits.md").read_text(encoding="utf-8")
+
+
 @unittest.skipIf(REASON, REASON)
 class Calibration(unittest.TestCase):
     def setUp(self) -> None:
@@ -37,15 +44,15 @@ class Calibration(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
-        config = LlamaConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        config = LlamaConfig(hidden_size=256, intermediate_size=384, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
                              vocab_size=128, max_position_embeddings=64)
         base = LlamaForCausalLM(config).eval()
-        lora = peft.LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "up_proj"], task_type="CAUSAL_LM")
+        lora = peft.LoraConfig(r=RANK, lora_alpha=16, target_modules=["q_proj", "v_proj", "up_proj"], task_type="CAUSAL_LM")
         self.model = peft.get_peft_model(base, lora).eval()
         for name, weight in self.model.named_parameters():
             if "lora_B" in name:
-                weight.data.normal_(std=0.3).mul_(torch.tensor([1, 0.5, 0.25, 0.1]))
-        self.model.save_pretrained(self.folder / "adapter")
+                weight.data.normal_(std=0.15).mul_(0.7 ** torch.arange(RANK))
+        self.model.save_pretrained(self.folder / "my-adapter")
         generator = torch.Generator().manual_seed(7)
         self.texts = [Text(tuple(torch.randint(0, 128, (12,), generator=generator).tolist()), start=3) for _ in range(48)]
 
@@ -67,10 +74,10 @@ class Calibration(unittest.TestCase):
         self.assertEqual(sorted(found)[0], "model.layers.0.mlp.up_proj.components")
         self.assertEqual(len(found), 6)
         for name, figures in found.items():
-            self.assertEqual((tuple(figures.shape), figures.dtype), ((4, 4), torch.float32))
+            self.assertEqual((tuple(figures.shape), figures.dtype), ((RANK, 4), torch.float32))
             layer = lora_layers(self.model, "default")[name.removesuffix(".components")]
             delta = layer.scaling["default"] * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
-            torch.testing.assert_close(figures[:, 0], torch.linalg.svdvals(delta)[:4], rtol=1e-4, atol=0)
+            torch.testing.assert_close(figures[:, 0], torch.linalg.svdvals(delta)[:RANK], rtol=1e-4, atol=0)
             self.assertTrue((figures > 0).all())
         # The model is as it was, to the bit.
         for name, value in self.model.state_dict().items():
@@ -90,7 +97,7 @@ class Calibration(unittest.TestCase):
                 b, a = layer.lora_B["default"].weight, layer.lora_A["default"].weight
                 kept = b.detach().clone()
                 u, s, vt = torch.linalg.svd(b.detach() @ a.detach(), full_matrices=False)
-                u, s, vt = u[:, :4], s[:4], vt[:4]
+                u, s, vt = u[:, :RANK], s[:RANK], vt[:RANK]
                 coordinates = torch.linalg.lstsq(a.detach().T, vt.T).solution  # vt = coordinates.T @ a
                 figures = found[f"{name}.components"]
                 for _ in range(6):
@@ -109,7 +116,7 @@ class Calibration(unittest.TestCase):
         calibration = self.folder / "calibration.safetensors"
         figures = calibrate(self.model, self.texts)
         save_file(figures, calibration)
-        first = lqa.encode(self.folder / "adapter", self.folder / "first.lqa", quality="small", calibration=calibration)
+        first = lqa.encode(self.folder / "my-adapter", self.folder / "first.lqa", quality="small", calibration=calibration)
         self.assertGreater(first.report["divergence"], 0)
         before = self.state()
         tuned = tune(self.model, first.path, self.texts, epochs=3, rate=0.05)
@@ -119,7 +126,7 @@ class Calibration(unittest.TestCase):
         self.assertEqual(list(self.model.state_dict()), list(before))
         self.assertTrue(all(torch.equal(value, before[name]) for name, value in self.model.state_dict().items()))
         save_file(figures | tuned.gains, calibration, {"content_id": first.content_id})
-        second = lqa.encode(self.folder / "adapter", self.folder / "second.lqa", quality="small", calibration=calibration)
+        second = lqa.encode(self.folder / "my-adapter", self.folder / "second.lqa", quality="small", calibration=calibration)
         self.assertEqual(second.byte_length, first.byte_length)
         was, now = lqa.open(first.path), lqa.open(second.path)
         for module in was.modules:
@@ -128,7 +135,7 @@ class Calibration(unittest.TestCase):
             self.assertTrue((a.a == b.a).all())
             self.assertLessEqual(float(abs(b.b - a.b * gains).max()), 2**-8 * float(abs(a.b * gains).max()))
         with self.assertRaises(lqa.LqaError) as caught:
-            lqa.encode(self.folder / "adapter", self.folder / "third.lqa", quality="high", calibration=calibration)
+            lqa.encode(self.folder / "my-adapter", self.folder / "third.lqa", quality="high", calibration=calibration)
         self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
 
     def test_commands(self) -> None:
@@ -137,23 +144,33 @@ class Calibration(unittest.TestCase):
 
         words = Tokenizer(models.WordLevel({str(i): i for i in range(128)}, unk_token="0"))
         words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        PreTrainedTokenizerFast(tokenizer_object=words, eos_token="1").save_pretrained(self.folder / "base")
+        PreTrainedTokenizerFast(tokenizer_object=words, eos_token="1").save_pretrained(self.folder / "my-base")
         base = self.model.unload()
-        base.save_pretrained(self.folder / "base")
-        texts = self.folder / "texts.jsonl"
+        base.save_pretrained(self.folder / "my-base")
+        texts = self.folder / "task.jsonl"
         texts.write_text("".join(
             json.dumps({"prompt": " ".join(map(str, text.tokens[:6])), "completion": " ".join(map(str, text.tokens[6:]))}) + "\n"
             for text in self.texts))
-        given = ["--model", str(self.folder / "base"), "--texts", str(texts)]
-        adapter, calibration, out = (str(self.folder / name) for name in ("adapter", "found.safetensors", "tuned.lqa"))
-        lqa.calibrate.main([adapter, *given, "-o", calibration])
-        kept = self.folder / "kept.safetensors"
+        self.enterContext(contextlib.chdir(self.folder))
+        # As the guide has them: calibrate, encode, tune.
+        commands = [shlex.split(line) for line in re.findall(r"^lqa (.*--(?:texts|calibration) .*)$", PAGE, re.MULTILINE)]
+        self.assertEqual([words[0] for words in commands], ["calibrate", "encode", "tune"])
+        lqa.calibrate.main(commands[0][1:])
+        node.run(*commands[1])
+        first = Path("my-adapter.lqa").read_bytes()
         with contextlib.redirect_stdout(io.StringIO()) as said:
-            lqa.tune.main([adapter, *given, "-o", out, "--calibration", calibration, "--keep", str(kept), "--epochs", "3", "--quality", "small"])
+            lqa.tune.main([*commands[2][1:], "--calibration", "calibration.safetensors", "--keep", "kept.safetensors", "--epochs", "3"])
         self.assertRegex(said.getvalue(), r"tuned\.lqa: \d+ bytes.*\n.* nats per token before, .* after")
-        self.assertTrue(lqa.validate(out).valid)
-        again = lqa.encode(adapter, self.folder / "again.lqa", quality="small", calibration=kept)
-        self.assertEqual(again.path.read_bytes(), Path(out).read_bytes())
+        self.assertTrue(lqa.validate("tuned.lqa").valid)
+        tuned = Path("tuned.lqa").read_bytes()
+        self.assertEqual(len(tuned), len(first))
+        self.assertNotEqual(tuned, first)
+        for module, words in ((lqa.calibrate, commands[0]), (lqa.tune, commands[2])):
+            with self.assertRaises(lqa.LqaError) as caught:
+                module.main(words[1:])
+            self.assertEqual(caught.exception.kind, "OUTPUT_EXISTS")
+        again = lqa.encode("my-adapter", "again.lqa", bits=1, calibration="kept.safetensors")
+        self.assertEqual(again.path.read_bytes(), tuned)
 
     def test_few_texts(self) -> None:
         for work in (lambda: calibrate(self.model, []), lambda: tune(self.model, b"", self.texts[:15])):

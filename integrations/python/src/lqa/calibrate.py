@@ -174,6 +174,16 @@ def load_model(base: str, adapter: str | PathLike[str]) -> tuple[Any, Any]:
     return PeftModel.from_pretrained(model, str(adapter)).eval(), tokenizer
 
 
+def check_output(path: str, force: bool) -> None:
+    """Refuses before the work what would be refused after it.
+
+    Raises:
+        LqaError: OUTPUT_EXISTS.
+    """
+    if Path(path).exists() and not force:
+        raise LqaError("OUTPUT_EXISTS", where=path, advice="Choose another name, or replace it with --force.")
+
+
 def line(done: int, total: int) -> None:
     """Progress, on stderr when it is a terminal."""
     if sys.stderr.isatty():
@@ -190,9 +200,11 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--model", required=True, help="the base model: a directory or a name that transformers loads")
     parser.add_argument("--texts", required=True, help="a few dozen texts of the adapter's task: lines of text, or of JSON with prompt and completion")
     parser.add_argument("-o", "--output", required=True, help="the file to write, safetensors")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
     parser.add_argument("--limit", type=int, default=256, help="most tokens of a text (default 256)")
     parser.add_argument("--seed", type=int, default=0, help="of the drawn tokens (default 0)")
     given = parser.parse_args(words)
+    check_output(given.output, given.force)
     model, tokenizer = load_model(given.model, given.adapter)
     found = calibrate(model, read_texts(given.texts, tokenizer, given.limit), seed=given.seed, progress=line)
     temporary = Path(f"{given.output}.part")

@@ -20,7 +20,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from . import peft
-from .calibrate import Text, calibrate, line, load_model, lora_layers, read_texts
+from .calibrate import Text, calibrate, check_output, line, load_model, lora_layers, read_texts
 from .errors import LqaError
 from .node import run
 from .source import Source
@@ -208,6 +208,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--limit", type=int, default=256, help="most tokens of a text (default 256)")
     parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default 0)")
     given, options = parser.parse_known_args(words)
+    check_output(given.output, "--force" in options)
     model, tokenizer = load_model(given.model, given.adapter)
     texts = read_texts(given.texts, tokenizer, given.limit)
     with tempfile.TemporaryDirectory() as folder:
