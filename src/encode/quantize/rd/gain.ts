@@ -64,8 +64,18 @@ export function lossOf(kept: number, fit: Fit): Loss {
 /**
  * The divergence that the loss of a component adds, in nats for each token (see {@link Sensitivity}). A vector of which the
  * share D is lost, stretched to its length, has noise of D / (1 − D); noise of both vectors at once counts as their mean.
+ *
+ * @param shrinkage what a weaker component counts. Noise of many components averages out, shrinkage of many adds up, because all
+ *   of them weaken the same answers: the allocation counts it {@link SHRINKAGE} times (docs/fidelity.md).
  */
-export function divergenceLoss(lostB: number, lostA: number, fit: Fit, { b, a, joint }: Sensitivity): number {
+export function divergenceLoss(
+  lostB: number,
+  lostA: number,
+  fit: Fit,
+  { b, a, joint: own }: Sensitivity,
+  shrinkage: number = SHRINKAGE[fit],
+): number {
+  const joint = shrinkage * own;
   const kept = (1 - lostB) * (1 - lostA);
   if (kept === 0) return joint / 2;
   const length = stretchOf(kept, fit) * kept;

@@ -145,7 +145,7 @@ export function divergenceOf(
   return components.reduce((sum, { b, a }, i) => {
     const lostB = b.coded.get(choices[i]!.b)!.distortion;
     const lostA = a.coded.get(choices[i]!.a)!.distortion;
-    return sum + divergenceLoss(lostB, lostA, fit, sensitivities[i]!);
+    return sum + divergenceLoss(lostB, lostA, fit, sensitivities[i]!, 1);
   }, 0);
 }
 
