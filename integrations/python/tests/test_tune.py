@@ -133,7 +133,8 @@ class Calibration(unittest.TestCase):
             a, b = was.decode(module.name), now.decode(module.name)
             gains = tuned.gains[f"{module.name}.gains"].numpy()
             self.assertTrue((a.a == b.a).all())
-            self.assertLessEqual(float(abs(b.b - a.b * gains).max()), 2**-8 * float(abs(a.b * gains).max()))
+            # Both scales are rounded to 8 bits, and a factor that near to 1 is left out.
+            self.assertLessEqual(float(abs(b.b - a.b * gains).max()), 2**-7 * float(abs(a.b * gains).max()))
         with self.assertRaises(lqa.LqaError) as caught:
             lqa.encode(self.folder / "my-adapter", self.folder / "third.lqa", quality="high", calibration=calibration)
         self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
