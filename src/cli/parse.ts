@@ -53,6 +53,9 @@ export function parseCommandLine(words: readonly string[]): Request {
   return { kind: "run", command, args: { positionals: positionals as [string, ...string[]], values } };
 }
 
+/** Commands that only the Python package has. */
+const IN_PYTHON: ReadonlySet<string> = new Set(["calibrate", "tune"]);
+
 interface OptionToken {
   readonly name: string;
   readonly rawName: string;
@@ -129,7 +132,11 @@ function find(words: readonly string[]): { readonly command: CommandSpec; readon
   throw new LqaError(KIND.USAGE, {
     expected: `one of ${known.join(", ")}`,
     actual: `unknown command ${JSON.stringify(word)}`,
-    advice: meant === undefined ? `See lqa${group} --help.` : `Did you mean lqa${group} ${meant}?`,
+    advice: IN_PYTHON.has(word)
+      ? `lqa ${word} runs the model, so it is in the Python package: pip install "lqa[encode,tune]".`
+      : meant === undefined
+        ? `See lqa${group} --help.`
+        : `Did you mean lqa${group} ${meant}?`,
   });
 }
 

@@ -66,6 +66,7 @@ describe("help", () => {
 
 describe("a wrong word", () => {
   const cases: readonly [string[], RegExp][] = [
+    [["tune", "x"], /unknown command "tune"[\s\S]*pip install "lqa\[encode,tune\]"/],
     [["encod", "x"], /unknown command "encod"[\s\S]*Did you mean lqa encode\?/],
     [["file.lqa"], /Did you mean lqa inspect file\.lqa\?/],
     [["encode", "x", "--varient", "2@0.8"], /unknown option --varient[\s\S]*Did you mean --variant\?/],

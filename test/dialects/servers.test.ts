@@ -160,6 +160,8 @@ describe("target_modules of a portable directory", () => {
       [q(0), q(1), down(1)],
       [q(0), "lm_head"],
       ["transformer.h.0.attn.c_proj"],
+      // The encoder has a q_proj too, and the decoder a second one.
+      ["model.decoder.layers.0.self_attn.q_proj"],
     ])
       expect(targets(...names)).toEqual([...names].sort());
   });

@@ -189,6 +189,13 @@ describe("files that fit no adapter", () => {
       { [name]: { shape: [8, 4], values: good }, [v.name]: { shape: [256], values: Array(256).fill(1) } },
       /either moments.*both/s,
     ],
+    "two names for one module": [
+      {
+        [name]: { shape: [8, 4], values: good },
+        [`base_model.model.${name}`]: { shape: [8, 4], values: good },
+      },
+      /one tensor for module "layers\.0\.q".*two/s,
+    ],
     "no module of the adapter": [
       { "other.components": { shape: [8, 4], values: good } },
       /other\.components/,

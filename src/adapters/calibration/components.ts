@@ -9,7 +9,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
-import type { Gains, Sensitivity } from "../../model/calibration.ts";
+import type { Gains, Sensitivities, Sensitivity } from "../../model/calibration.ts";
 import { quoteName } from "../json.ts";
 import { readSafetensors, type SafeTensor } from "../safetensors.ts";
 import { assertSquares, unfit } from "./entry.ts";
@@ -27,7 +27,8 @@ const MOST_GAIN = 16;
 
 /** What a file has for components. */
 export interface ComponentFigures {
-  readonly sensitivities: Map<string, Sensitivity[]>;
+  /** Absent if the file has none; then it has no gains either. */
+  readonly sensitivities: Sensitivities | undefined;
   readonly gains: Gains | undefined;
   /** Names of tensors that belong to no module of the adapter. */
   readonly unmatched: readonly string[];
@@ -50,8 +51,14 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
       continue;
     }
     const module = find(name.slice(0, -ending.length))[0]?.module;
-    if (module === undefined) unmatched.push(name);
-    else if (ending === GAINS) factors.set(module.name, readGains(name, tensor, module));
+    if (module === undefined) {
+      unmatched.push(name);
+      continue;
+    }
+    // PEFT's prefix may be left out, so two names can mean one module.
+    if ((ending === GAINS ? factors : sensitivities).has(module.name))
+      unfit(name, { expected: `one tensor for module ${quoteName(module.name)}`, actual: "two" });
+    if (ending === GAINS) factors.set(module.name, readGains(name, tensor, module));
     else sensitivities.set(module.name, readSensitivities(name, tensor, module));
   }
   for (const name of factors.keys())
@@ -64,7 +71,12 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
       expected: `"${CONTENT}" of 64 hexadecimal digits`,
       actual: quoteName(contentId),
     });
-  return { sensitivities, gains: factors.size > 0 ? { contentId, factors } : undefined, unmatched, others };
+  return {
+    sensitivities: sensitivities.size > 0 ? sensitivities : undefined,
+    gains: factors.size > 0 ? { contentId, factors } : undefined,
+    unmatched,
+    others,
+  };
 }
 
 function readSensitivities(name: string, tensor: SafeTensor, module: ModuleShape): Sensitivity[] {

@@ -44,8 +44,6 @@ export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape
   const moments = new Map<string, Float64Array>();
   const sources = new Map<string, string>();
   const unmatchedTensors = [...(figures?.unmatched ?? [])];
-  const sensitivities = figures?.sensitivities ?? new Map();
-  const gains = figures?.gains;
   for (const entry of entries) {
     const targets = find(entry.name);
     for (const target of targets) {
@@ -62,17 +60,16 @@ export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape
     if (values === undefined) unmatchedTensors.push(entry.name);
     else for (const target of targets) moments.set(target.module.name, layOut(target, values));
   }
-  // The components of an encoder that follows moments are others than those that sensitivities are measured for.
-  if (moments.size > 0 && (sensitivities.size > 0 || gains !== undefined))
+  // An encoder that follows moments has other components than those that sensitivities are measured for.
+  const { sensitivities, gains } = figures ?? {};
+  if (moments.size > 0 && sensitivities !== undefined)
     fail(KIND.SOURCE_IMPORTANCE, {
       where: "calibration file",
       expected: "either moments of inputs or figures of components",
       actual: "both",
     });
-  const known = [moments, sensitivities, gains?.factors];
-  const missingModules = modules
-    .map(({ name }) => name)
-    .filter((name) => !known.some((one) => one?.has(name)));
+  const known = sensitivities ?? moments;
+  const missingModules = modules.map(({ name }) => name).filter((name) => !known.has(name));
   if (missingModules.length === modules.length && modules.length > 0)
     fail(KIND.SOURCE_IMPORTANCE, {
       where: "calibration file",
@@ -81,7 +78,7 @@ export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape
     });
   return {
     moments,
-    ...(sensitivities.size > 0 && { sensitivities }),
+    ...(sensitivities !== undefined && { sensitivities }),
     ...(gains !== undefined && { gains }),
     source: bytes,
     unmatchedTensors,

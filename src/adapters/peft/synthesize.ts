@@ -53,7 +53,10 @@ export function synthesizeConfig(adapter: Adapter, shortTargets = false): Uint8A
   return new TextEncoder().encode(JSON.stringify(config, null, 2));
 }
 
-/** Last parts that name one layer of each block in every model that has them, unlike `dense` or `c_proj`. */
+/** Layers of models that are one decoder. Models with several stacks have longer paths, and the same last parts in each stack. */
+const DECODER = /^(?:model\.layers|transformer\.h|gpt_neox\.layers)\.(\d+)\.(?:[a-z_]+\.)*([a-z_]+)$/;
+
+/** Last parts that name one layer of each block of a decoder that has them, unlike `dense` or `c_proj`. */
 const ONE_OF_A_BLOCK: ReadonlySet<string> = new Set([
   ...["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
   ...["qkv_proj", "gate_up_proj", "query_key_value"],
@@ -71,7 +74,7 @@ function lastParts(modules: readonly LoraModule[]): string[] | undefined {
   const blocks = new Map<string, Set<number>>();
   let count = 0;
   for (const { name } of modules) {
-    const [, block, last] = /\.(?:layers|h|blocks)\.(\d+)\.(?:[a-z_]+\.)*([a-z_]+)$/.exec(name) ?? [];
+    const [, block, last] = DECODER.exec(name) ?? [];
     if (last === undefined || !ONE_OF_A_BLOCK.has(last)) return undefined;
     blocks.set(last, (blocks.get(last) ?? new Set()).add(Number(block)));
     count = Math.max(count, Number(block) + 1);

@@ -166,7 +166,7 @@ function allocateBits(
   fit: Fit,
   goal: Goal,
 ): { choices: Choice[][]; bits: number } {
-  const scale = sensitivityScale(subjects);
+  const scale = sensitivityScale(subjects, fit);
   const candidates = subjects.flatMap((subject) => candidatesOf(subject, floor, fit, scale));
   const { choices, bits } = allocate(candidates, goal, fit);
   let at = 0;

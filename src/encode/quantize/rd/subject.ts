@@ -100,8 +100,7 @@ export function encodingOf(side: Side, rate: number): Encoding {
 }
 
 /**
- * What the components of a module offer to the allocation. Where their sensitivities are not known, all errors count alike with
- * `least-squares`, and by module otherwise.
+ * What the components of a module offer to the allocation. Where their sensitivities are not known, errors count by module.
  *
  * @param scale what such a loss counts if others are in nats, see {@link sensitivityScale}
  */
@@ -111,7 +110,7 @@ export function candidatesOf(
   fit: Fit,
   scale: number,
 ): Candidate[] {
-  const weight = scale * (fit === "unbiased" ? weightOf(module, survey) : 1);
+  const weight = scale * weightOf(module, survey, fit);
   const points = (side: Side): RatePoint[] => pointsOf(side, module.experts);
   return components.map(({ energy, b, a }, i) => ({
     energy,
@@ -123,14 +122,14 @@ export function candidatesOf(
 }
 
 /** What a unit of loss by {@link weightOf} is in nats: the mean over the components whose sensitivities are known. */
-export function sensitivityScale(subjects: readonly Subject[]): number {
+export function sensitivityScale(subjects: readonly Subject[], fit: Fit): number {
   let nats = 0;
   let units = 0;
   for (const { module, survey, components, sensitivities } of subjects)
     if (sensitivities !== undefined)
       for (const [i, { energy }] of components.entries()) {
         nats += (sensitivities[i]!.b + sensitivities[i]!.a) / 4;
-        units += weightOf(module, survey) * energy;
+        units += weightOf(module, survey, fit) * energy;
       }
   return nats > 0 && units > 0 ? nats / units : 1;
 }
@@ -153,9 +152,10 @@ export function divergenceOf(
  * What losses of a module count. Each output of a module is disturbed by its share of the error, so the error counts by
  * output: a module with few outputs (v of grouped attention) loses as much by less. And of modules with as many outputs a
  * weaker one counts more than in proportion, by the fourth root of the energy, so that weak layers are not the first to go.
- * Both were chosen by behaviour (docs/fidelity.md). Only ratios matter.
+ * Both were chosen by behaviour (docs/fidelity.md). Only ratios matter. With `least-squares` all errors count alike.
  */
-function weightOf({ out }: LoraModule, { energies }: Survey): number {
+function weightOf({ out }: LoraModule, { energies }: Survey, fit: Fit): number {
+  if (fit === "least-squares") return 1;
   const energy = energies.reduce((sum, own) => sum + own, 0);
   return energy > 0 ? 1 / (out * Math.sqrt(Math.sqrt(energy))) : 0;
 }
