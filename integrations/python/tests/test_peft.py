@@ -24,6 +24,7 @@ try:
     from torch import nn
 
     import lqa.peft
+    from lqa.state import lora_config
     node._program()
     REASON = ""
 except (ImportError, lqa.LqaError) as error:
@@ -87,6 +88,7 @@ class WithPeft(unittest.TestCase):
         "usual": dict(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"]),
         "patterns and rsLoRA": dict(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj", "o_proj"], use_rslora=True,
                                     rank_pattern={"layers.1.q_proj": 4}, alpha_pattern={"v_proj": 7}),
+        "a pattern": dict(r=8, lora_alpha=16, target_modules=r".*\.[qv]_proj", rank_pattern={r"layers\.[01]\.q_proj": 4}),
         "DoRA": dict(r=4, lora_alpha=5, target_modules=["q_proj", "o_proj"], use_dora=True),
         "LoRA biases": dict(r=4, lora_alpha=5, target_modules=["q_proj", "o_proj"], lora_bias=True),
         "embedding, convolution, head": dict(r=4, target_modules=["embed_tokens", "conv", "v_proj"], modules_to_save=["score"]),
@@ -313,9 +315,27 @@ class WithPeft(unittest.TestCase):
             self.encoded(base, self.CONFIGS["usual"], f"{name}.lqa")
         blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "integrations/python/README.md").read_text(), re.S)
         self.assertEqual(len(blocks), 3)
+        front = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
+        self.assertEqual(len(front), 1)  # its model comes from a hub: another in its place
+        loading = re.compile(r"AutoModelForCausalLM\.from_pretrained\(.*\)|from transformers import AutoModelForCausalLM")
+        blocks.append(loading.sub(lambda found: "" if "import" in found[0] else "base", front[0]))
         for block in blocks:
             with contextlib.chdir(self.folder), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
                 exec(block, {"base": self.base().eval(), "tokens": torch.randint(0, 50, (2, 7))})
+
+    def test_patterns_of_a_file_reach_no_regular_expression(self) -> None:
+        base = self.base()
+        file = self.encoded(base, self.CONFIGS["usual"])
+        opened = lqa.open(file)
+        slow = "(([a-z._0-9]+)+)+X"
+        hostile = json.loads(opened.origin["config"]) | {
+            "target_modules": slow, "exclude_modules": slow, "layers_pattern": slow, "rank_pattern": {slow: 3}, "alpha_pattern": {slow: 3}}
+        opened.__dict__["origin"] = {**opened.origin, "config": json.dumps(hostile)}
+        self.assertNotIn(slow, str(lora_config(opened)))
+        x = torch.randint(0, 50, (2, 7))
+        with torch.no_grad():
+            model = lqa.peft.load(copy.deepcopy(base), opened)
+            self.assertTrue(torch.equal(model(x), lqa.peft.load(copy.deepcopy(base), file)(x)))
 
     def test_files_of_torch_and_numpy(self) -> None:
         """What torch.save and numpy.savez really write is read as what it is."""
