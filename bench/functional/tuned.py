@@ -19,7 +19,8 @@ import table as encodings
 import tasks
 from evaluate import Scorer, start, summary
 
-from lqa.calibrate import Text, calibrate
+from lqa.calibrate import calibrate
+from lqa.texts import Text
 from lqa.tune import tune
 from peft import PeftModel
 from safetensors.torch import save_file

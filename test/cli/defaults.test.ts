@@ -113,7 +113,8 @@ it("lqa diff begins with the largest error", () => {
 });
 
 it("says that Ctrl-C stopped it, leaves nothing, and ends by the signal", async () => {
-  const big = writePeftDirectory(place(), { layers: 8, width: 1024, rank: 16 });
+  // Progress is shown once a second, so the work must take longer.
+  const big = writePeftDirectory(place(), { layers: 8, width: 1024, rank: 128 });
   const out = temporaryDirectory();
   const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
   const child = spawn(process.execPath, [

@@ -18,3 +18,17 @@ def _load_reader():
 
 
 reader = _load_reader()
+
+
+def absent(*packages: str) -> str:
+    """Why tests that need these packages, and the encoder, are skipped; empty if they are not."""
+    from lqa import LqaError, node
+
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    try:
+        node._program()
+    except LqaError as error:
+        missing.append(str(error))
+    if missing:
+        print(f"skipped: tests that need {', '.join(packages)}: {', '.join(missing)}")
+    return ", ".join(missing)

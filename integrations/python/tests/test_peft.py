@@ -16,21 +16,16 @@ import numpy as np
 
 import lqa
 from lqa import node
-from support import REPOSITORY
+from support import REPOSITORY, absent
 
-try:
+REASON = absent("peft", "torch")
+if not REASON:
     import peft
     import torch
     from torch import nn
 
     import lqa.peft
     from lqa.state import lora_config
-    node._program()
-    REASON = ""
-except (ImportError, lqa.LqaError) as error:
-    REASON = str(error)
-if REASON:
-    print(f"skipped: tests with PEFT: {REASON}")
 
 
 def run(*words: object) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import lqa
 from lqa import node
-from support import REPOSITORY
+from support import REPOSITORY, absent
 
-try:
+REASON = absent("peft", "torch", "transformers")
+if not REASON:
     import peft
     import torch
     from safetensors.torch import save_file
@@ -23,15 +24,9 @@ try:
 
     import lqa.calibrate
     import lqa.tune
-    from lqa.calibrate import TEMPERATURE, Text, calibrate, log_likelihoods, lora_layers, read_texts
+    from lqa.calibrate import TEMPERATURE, calibrate, log_likelihoods, lora_layers
+    from lqa.texts import Text, read_texts
     from lqa.tune import tune
-    node._program()
-    REASON = ""
-except (ImportError, lqa.LqaError) as error:
-    REASON = str(error)
-if REASON:
-    print(f"skipped: tests of calibration: {REASON}")
-
 
 RANK = 8
 PAGE = (REPOSITORY / "docs" / "guide" / "choosing-bits.md").read_text(encoding="utf-8")
@@ -170,6 +165,17 @@ class Calibration(unittest.TestCase):
             with self.assertRaises(lqa.LqaError) as caught:
                 module.main(words[1:])
             self.assertEqual(caught.exception.kind, "OUTPUT_EXISTS")
+        # What was tuned can be a calibration again; without its gains.
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            lqa.tune.main([*commands[2][1:], "--calibration", "kept.safetensors", "--epochs", "3", "--force", "--json"])
+        self.assertEqual(json.loads(said.getvalue())["encoding"]["outputBytes"], len(tuned))
+        self.assertEqual(Path("tuned.lqa").read_bytes(), tuned)
+        self.assertEqual([path.name for path in Path().iterdir() if path.name.startswith("tmp")], [])
+        for words, kind in ((["no-adapter"], "NOT_FOUND"), (["my-adapter", "--calibration", "task.jsonl"], "SOURCE_IMPORTANCE")):
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                code = node._in_python("tune", [*words, *commands[2][2:6], "-o", "x.lqa", "--json"])
+            self.assertEqual((json.loads(said.getvalue())["error"]["kind"], Path("x.lqa").exists()), (kind, False))
+            self.assertGreater(code, 0)
         again = lqa.encode("my-adapter", "again.lqa", bits=1, calibration="kept.safetensors")
         self.assertEqual(again.path.read_bytes(), tuned)
 

@@ -11,31 +11,19 @@ larger error changes the answer. Chosen on development items (docs/fidelity.md).
 """
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from .errors import LqaError
+from .model_command import load_model, output_file, parser, print_report, progress_line
+from .texts import Text, read_texts
 
 PREFIX = "base_model.model."
 # Of the softmax that tokens are drawn from and errors are measured in.
 TEMPERATURE = 2.0
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text in tokens. The model is scored where it predicts the tokens from `start` on: all but the first, or an answer."""
-
-    tokens: tuple[int, ...]
-    start: int = 1
 
 
 def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default", seed: int = 0,
@@ -121,93 +109,19 @@ def _components(layers: dict[str, Any], adapter_name: str) -> Iterator[dict[str,
             parameter.requires_grad_(wanted)
 
 
-def read_texts(path: str | PathLike[str], tokenizer: Any, limit: int = 256) -> list[Text]:
-    """Reads texts: lines of JSON with `text`, or with `prompt` and `completion`, of which only the completion is scored; or plain lines.
-
-    Args:
-        path: the file.
-        tokenizer: of transformers.
-        limit: most tokens of a text; what is longer is cut.
-
-    Raises:
-        LqaError: SOURCE_IMPORTANCE for a line of JSON without these, and if nothing is left to score; IO.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LqaError("IO", where=str(path), found=str(error)) from error
-    texts = [text for number, line in enumerate(lines, 1) if line.strip() and (text := _text(line, tokenizer, limit, f"{path}, line {number}"))]
-    if not texts:
-        raise LqaError("SOURCE_IMPORTANCE", where=str(path), expected="texts of two tokens or more", found="none")
-    return texts
-
-
-def _text(line: str, tokenizer: Any, limit: int, where: str) -> Text | None:
-    def ids(text: str) -> list[int]:
-        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    if not line.lstrip().startswith("{"):
-        return _cut(ids(line), 1, limit)
-    try:
-        item = json.loads(line)
-        if "text" in item:
-            return _cut(ids(item["text"]), 1, limit)
-        prompt = ids(item["prompt"])
-        end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-        return _cut(prompt + ids(item["completion"]) + end, max(1, len(prompt)), limit)
-    except (ValueError, KeyError, TypeError) as error:
-        raise LqaError("SOURCE_IMPORTANCE", where=where, expected='{"text": …} or {"prompt": …, "completion": …}', found=str(error)) from error
-
-
-def _cut(tokens: list[int], start: int, limit: int) -> Text | None:
-    tokens = tokens[:limit]
-    return Text(tuple(tokens), start) if start < len(tokens) else None
-
-
-def load_model(base: str, adapter: str | PathLike[str]) -> tuple[Any, Any]:
-    """A base model with an adapter, and its tokenizer, by transformers and PEFT."""
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    return PeftModel.from_pretrained(model, str(adapter)).eval(), tokenizer
-
-
-def check_output(path: str, force: bool) -> None:
-    """Refuses before the work what would be refused after it.
-
-    Raises:
-        LqaError: OUTPUT_EXISTS.
-    """
-    if Path(path).exists() and not force:
-        raise LqaError("OUTPUT_EXISTS", where=path, advice="Choose another name, or replace it with --force.")
-
-
-def line(done: int, total: int) -> None:
-    """Progress, on stderr when it is a terminal."""
-    if sys.stderr.isatty():
-        print(f"\r{done} of {total} texts", end="\n" if done == total else "", file=sys.stderr, flush=True)
-
-
 def main(words: Sequence[str]) -> None:
     """The command."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    parser = argparse.ArgumentParser(prog="lqa calibrate", description="Measures how much errors in each component of an adapter change "
-                                     "what the model says, for `lqa encode --calibration`.")
-    parser.add_argument("adapter", help="the adapter, as a PEFT directory")
-    parser.add_argument("--model", required=True, help="the base model: a directory or a name that transformers loads")
-    parser.add_argument("--texts", required=True, help="a few dozen texts of the adapter's task: lines of text, or of JSON with prompt and completion")
-    parser.add_argument("-o", "--output", required=True, help="the file to write, safetensors")
-    parser.add_argument("--force", action="store_true", help="replace an existing file")
-    parser.add_argument("--limit", type=int, default=256, help="most tokens of a text (default 256)")
-    parser.add_argument("--seed", type=int, default=0, help="of the drawn tokens (default 0)")
-    given = parser.parse_args(words)
-    check_output(given.output, given.force)
+    options = parser("calibrate", "Measures how much errors in each component of an adapter change what the model says, for `lqa encode "
+                     "--calibration`.", texts="a few dozen", output="the file to write, safetensors")
+    options.add_argument("--force", action="store_true", help="replace an existing file")
+    given = options.parse_args(words)
+    put = output_file(given.output, force=given.force)
     model, tokenizer = load_model(given.model, given.adapter)
-    found = calibrate(model, read_texts(given.texts, tokenizer, given.limit), seed=given.seed, progress=line)
-    temporary = Path(f"{given.output}.part")
-    save_file(found, temporary)
-    temporary.replace(given.output)
-
+    texts = read_texts(given.texts, tokenizer, given.limit)
+    found = calibrate(model, texts, seed=given.seed, progress=progress_line)
+    put(save(found))
+    tokens = sum(len(text.tokens) - text.start for text in texts)
+    print_report(given, f"{given.output}: {len(found)} modules, measured on {tokens} tokens of {len(texts)} texts",
+                 {"output": given.output, "modules": len(found), "texts": len(texts), "tokens": tokens})

@@ -113,17 +113,22 @@ def run(command: str, *words: str, timeout: float | None = None) -> dict[str, An
 def _in_python(command: str, words: list[str]) -> int:
     try:
         importlib.import_module(f"lqa.{command}").main(words)
-    except LqaError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except ModuleNotFoundError as error:
-        print(LqaError("MISSING_PACKAGE", where=f"lqa {command}", found=f"no module {error.name}",
-                       advice='Install torch, transformers and peft: pip install "lqa[encode,tune]".'), file=sys.stderr)
-        return 2
+        return 0
+    except ModuleNotFoundError as missing:
+        error = LqaError("MISSING_PACKAGE", where=f"lqa {command}", found=f"no module {missing.name}",
+                         advice='Install torch, transformers and peft: pip install "lqa[encode,tune]".')
+    except LqaError as found:
+        error = found
     except KeyboardInterrupt:
         print("stopped; nothing was written", file=sys.stderr)
         return 130
-    return 0
+    if "--json" in words:
+        fields = {"code": error.code, "kind": error.kind, "message": str(error), "offset": error.offset, "where": error.where,
+                  "expected": error.expected, "actual": error.found, "clause": error.clause, "advice": error.advice}
+        print(json.dumps({"error": fields}, indent=2))  # as the other commands do
+    else:
+        print(error, file=sys.stderr)
+    return error.exit_code
 
 
 def _program() -> list[str]:

@@ -7,7 +7,6 @@ no epoch was better than the encoding as it is.
 """
 from __future__ import annotations
 
-import argparse
 import math
 import random
 import tempfile
@@ -20,10 +19,12 @@ import torch
 from torch.nn.utils import parametrize
 
 from . import peft
-from .calibrate import Text, calibrate, check_output, line, load_model, lora_layers, read_texts
+from .calibrate import calibrate, lora_layers
 from .errors import LqaError
+from .model_command import load_model, output_file, parser, print_report, progress_line
 from .node import run
 from .source import Source
+from .texts import Text, read_texts
 
 ADAPTER, ENCODED = "default", "lqa-encoded"
 # Of the adapter's distribution at each place these are kept, and what is left as one: tens of MB instead of gigabytes.
@@ -193,34 +194,56 @@ def _mean(model: Any, parts: list[_Batch]) -> float:
 
 def main(words: Sequence[str]) -> None:
     """The command."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save, save_file
 
-    parser = argparse.ArgumentParser(prog="lqa tune", description="Encodes an adapter and trains the scales of the encoding, so that the "
-                                     "model answers more like with the adapter itself. All other options are those of `lqa encode`.")
-    parser.add_argument("adapter", help="the adapter, as a PEFT directory")
-    parser.add_argument("--model", required=True, help="the base model: a directory or a name that transformers loads")
-    parser.add_argument("--texts", required=True, help="hundreds of texts of the adapter's task: lines of text, or of JSON with prompt and completion")
-    parser.add_argument("-o", "--output", required=True, help="the .lqa file to write")
-    parser.add_argument("--calibration", help="a file of `lqa calibrate`; without it, the first 64 texts calibrate")
-    parser.add_argument("--keep", help="where to keep the calibration with the gains, from which `lqa encode` makes the same file")
-    parser.add_argument("--epochs", type=int, default=2, help="times that the texts are gone through (default 2)")
-    parser.add_argument("--rate", type=float, default=0.03, help="learning rate (default 0.03)")
-    parser.add_argument("--limit", type=int, default=256, help="most tokens of a text (default 256)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default 0)")
-    given, options = parser.parse_known_args(words)
-    check_output(given.output, "--force" in options)
-    model, tokenizer = load_model(given.model, given.adapter)
-    texts = read_texts(given.texts, tokenizer, given.limit)
+    options = parser("tune", "Encodes an adapter and trains the scales of the encoding, so that the model answers more like with the adapter "
+                     "itself. All other options are those of `lqa encode`.", texts="hundreds of", output="the .lqa file to write")
+    options.add_argument("--calibration", help="a file of `lqa calibrate`; without it, the first 64 texts calibrate")
+    options.add_argument("--keep", help="where to keep the calibration with the gains, from which `lqa encode` makes the same file")
+    options.add_argument("--epochs", type=int, default=2, help="times that the texts are gone through (default 2)")
+    options.add_argument("--rate", type=float, default=0.03, help="learning rate (default 0.03)")
+    options.add_argument("--force", action="store_true", help="replace existing files")
+    given, encoding = options.parse_known_args(words)
+    put = output_file(given.output, force=given.force)
+    keep = output_file(given.keep, force=given.force) if given.keep else None
+    figures = _components(given.calibration) if given.calibration else None
     with tempfile.TemporaryDirectory() as folder:
-        figures = load_file(given.calibration) if given.calibration else calibrate(model, texts[:64], seed=given.seed, progress=line)
-        calibration, first = Path(folder, "calibration.safetensors"), Path(folder, "first.lqa")
+        calibration, encoded = Path(folder, "calibration.safetensors"), Path(folder, "encoded.lqa")
+
+        def encode() -> dict[str, Any]:
+            return run("encode", given.adapter, f"--output={encoded}", f"--calibration={calibration}", "--force", *encoding)
+
+        model, tokenizer = load_model(given.model, given.adapter)
+        texts = read_texts(given.texts, tokenizer, given.limit)
+        figures = figures or calibrate(model, texts[:64], seed=given.seed, progress=progress_line)
         save_file(figures, calibration)
-        report = run("encode", given.adapter, f"--output={first}", f"--calibration={calibration}", *options)
-        found = tune(model, str(first), texts, epochs=given.epochs, rate=given.rate, seed=given.seed, progress=line)
+        report = encode()
+        found = tune(model, str(encoded), texts, epochs=given.epochs, rate=given.rate, seed=given.seed, progress=progress_line)
         if found.gains:
-            save_file(figures | found.gains, calibration, {"content_id": report["contentId"]})
-        report = run("encode", given.adapter, f"--output={given.output}", f"--calibration={calibration}", *options)
-        if given.keep:
-            Path(given.keep).write_bytes(calibration.read_bytes())
-    print(f"{given.output}: {report['outputBytes']} bytes, {report['bitsPerParameter']:.3f} bits per weight")
-    print(f"divergence from the adapter on texts kept apart: {found.before:.5f} nats per token before, {found.after:.5f} after")
+            calibration.write_bytes(save(figures | found.gains, {"content_id": report["contentId"]}))
+            report = encode()
+        put(encoded.read_bytes())
+        if keep:
+            keep(calibration.read_bytes())
+    size = f"{given.output}: {report['outputBytes']} bytes, {report['bitsPerParameter']:.3f} bits per weight"
+    change = f"{found.before:.5f} nats per token before, {found.after:.5f} after"
+    print_report(given, f"{size}\ndivergence from the adapter on texts kept apart: {change}",
+                 {"output": given.output, "before": found.before, "after": found.after, "encoding": report})
+
+
+def _components(path: str) -> dict[str, torch.Tensor]:
+    """The figures of a calibration file, without gains of an earlier run.
+
+    Raises:
+        LqaError: SOURCE_IMPORTANCE.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = {name: tensor for name, tensor in load_file(path).items() if name.endswith(".components")}
+    except (OSError, SafetensorError) as error:
+        raise LqaError("SOURCE_IMPORTANCE", where=path, found=str(error)) from error
+    if not found:
+        raise LqaError("SOURCE_IMPORTANCE", where=path, expected="a file of lqa calibrate", found="no tensor of components")
+    return found
