@@ -55,8 +55,8 @@ export interface EncodeControls {
   /** How plain tensors are stored. Default `zstd`: as they are, compressed where it pays. */
   readonly tensors?: TensorPolicy;
   /**
-   * What running the base model says of the modules, see `readCalibration`. With moments the report has `outputError`, with
-   * sensitivities `divergence`, for the modules that have them. `rd` follows the calibration unless `weighted` is false.
+   * Measurements of the modules, made by running the base model: see `readCalibration`. With moments the report has
+   * `outputError`, with sensitivities `divergence`, for the modules that have them. `rd` follows the calibration unless `weighted` is false.
    */
   readonly calibration?: Calibration;
   /** Performs the pieces of work. Default: one after the other on this thread. */
@@ -229,7 +229,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   };
 }
 
-/** Gains belong to one encoding: to others they would do harm that nobody sees. @throws LqaError SOURCE_IMPORTANCE */
+/** Gains belong to one encoding: in another one they would silently do harm. @throws LqaError SOURCE_IMPORTANCE */
 function checkGains(gains: Gains | undefined, contentId: Uint8Array): void {
   const expected = toHex(contentId);
   if (gains === undefined || gains.contentId === expected) return;

@@ -25,7 +25,7 @@ const FIGURES = 4;
 /** A gain this far from 1 is no correction of an encoding. */
 const MOST_GAIN = 16;
 
-/** What a file has for components. */
+/** The figures of components in a file. */
 export interface ComponentFigures {
   /** Absent if the file has none; then it has no gains either. */
   readonly sensitivities: Sensitivities | undefined;

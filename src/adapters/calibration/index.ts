@@ -1,5 +1,5 @@
 /**
- * Calibration files: what running a base model on texts says of the modules of an adapter, in whichever format.
+ * Calibration files: measurements of an adapter's modules, made by running its base model on texts. Several formats.
  *
  * @module
  */
@@ -16,11 +16,11 @@ import { datEntries, ggufEntries, isDat } from "./imatrix.ts";
 import { assertLength, byGgufName, byModuleName, type Finder, layOut } from "./match.ts";
 import { safetensorsEntries } from "./safetensors.ts";
 
-/** What a calibration file says of the modules of an adapter. */
+/** The contents of a calibration file for the modules of an adapter. */
 export interface CalibrationFile extends Calibration {
   /** Names in the file that belong to no module of the adapter, or have no data. */
   readonly unmatchedTensors: readonly string[];
-  /** Modules of which the file says nothing: they count as before. */
+  /** Modules that are not in the file: they count as without it. */
   readonly missingModules: readonly string[];
 }
 

@@ -37,7 +37,6 @@ export function* emitFile(plan: FilePlan, chunks: readonly Chunk[]): Generator<U
   yield prologue;
   yield index;
   let at = PROLOGUE_BYTES + index.length;
-  const content = contentHasher();
   const digests: Uint8Array[] = [];
   let span = createSha256();
   const padTo = (position: number): Uint8Array => {
@@ -46,8 +45,7 @@ export function* emitFile(plan: FilePlan, chunks: readonly Chunk[]): Generator<U
     return padding;
   };
   yield padTo(align(at, alignment));
-  for (const [i, { raw, stored, content: record }] of chunks.entries()) {
-    if (record !== undefined) content.add(record, sha256(raw));
+  for (const [i, { stored }] of chunks.entries()) {
     const crc = chunkCrc(stored.bytes);
     at += stored.bytes.length + CRC_BYTES;
     const padding = padTo(align(at, alignment));
@@ -62,7 +60,7 @@ export function* emitFile(plan: FilePlan, chunks: readonly Chunk[]): Generator<U
     }
   }
   const list = new Uint8Array(layout.digests.length);
-  list.set(content.digest());
+  list.set(contentIdOf(chunks));
   for (const [i, digest] of digests.entries()) list.set(digest, DIGEST_BYTES * (i + 1));
   yield list;
   yield writeTrailer({

@@ -1,0 +1,99 @@
+"""How sensitivities should be measured and counted: python sensitivity.py NAME ..., or without names the table of what is there
+
+`lqa calibrate` draws tokens from the model's distribution softened by a temperature, and the allocation counts what a weaker
+component costs five times. Here other temperatures and counts are tried, at 0.5 bits per weight, with 64 training items, scored
+on *development* items, since it is a choice. For each encoding one JSON line is appended to results/sensitivity.jsonl; what is
+there is not made again. Needs what tuned.py needs.
+"""
+
+import argparse
+import json
+import shutil
+from collections import defaultdict
+
+import lm
+import lqa.calibrate
+import references
+import table as encodings
+import tasks
+from evaluate import Scorer, start, summary
+
+from lqa.texts import Text
+from peft import PeftModel
+from safetensors.torch import save_file
+
+BITS, TEXTS = "0.5", 64
+TEMPERATURES, COUNTS = (1.0, 2.0, 4.0), (1.0, 5.0)
+BUILT_IN = 5.0  # what the encoder counts: SHRINKAGE of src/encode/quantize/rd/gain.ts
+PATH = lm.RESULTS / "sensitivity.jsonl"
+
+
+def lines() -> list[dict]:
+    text = PATH.read_text(encoding="utf-8") if PATH.is_file() else ""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def score(name: str) -> None:
+    adapter = references.load(name)
+    done = {(line["adapter"], line["temperature"], line["count"]) for line in lines()}
+    wanted = [(None, None), *((t, c) for t in TEMPERATURES for c in COUNTS)]
+    missing = [pair for pair in wanted if (adapter.digest, *pair) not in done]
+    if not missing:
+        print(f"{name}: nothing to do")
+        return
+    split = tasks.load(adapter.task).build()
+    scorer = Scorer(split.dev, split.train)
+    scratch = lm.WORK / "scratch" / f"sensitivity-{name}"
+    begun = start(scorer, adapter.folder, scratch)
+    examples = lm.examples(scorer.tokenizer, split.train[:TEXTS])
+    texts = [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in examples]
+    base, _ = lm.load_base(scorer.model.dtype)
+    model = PeftModel.from_pretrained(base, str(adapter.folder)).eval()
+    measured = {}
+    for temperature, count in missing:
+        options = ["--profile", "rd", "--bits", BITS]
+        if temperature is not None:
+            if temperature not in measured:
+                lqa.calibrate.TEMPERATURE = temperature
+                measured[temperature] = lqa.calibrate.calibrate(model, texts)
+            figures = {key: value.clone() for key, value in measured[temperature].items()}
+            for value in figures.values():
+                value[:, 3] *= count / BUILT_IN
+            file = scratch / "calibration.safetensors"
+            save_file(figures, file)
+            options += ["--calibration", str(file)]
+        folder, report = encodings.round_trip(adapter.folder, options, scratch)
+        got = summary(scorer.score(folder), begun.base, begun.reference, scorer.tokens)
+        line = {"name": name, "adapter": adapter.digest, "temperature": temperature, "count": count, "items": got["items"]}
+        line |= {"kl": got["kl"], "exact": got["exact"], "estimate": report.get("divergence"), "content": report["contentId"]}
+        print(*(f"{k} {v}" for k, v in line.items()), flush=True)
+        with PATH.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(line) + "\n")
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def show() -> None:
+    """KL divergence next to that of no calibration."""
+    found: dict[tuple, dict[str, dict]] = defaultdict(dict)
+    for line in lines():
+        found[line["temperature"], line["count"]][line["name"]] = line
+    names = sorted(found[None, None])
+    print(f"| temperature | count | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}")
+    for temperature, count in ((t, c) for t in TEMPERATURES for c in COUNTS):
+        one = found[temperature, count]
+        cells = [f"{one[n]['kl'] / found[None, None][n]['kl']:.2f}" if n in one else "" for n in names]
+        print(f"| {temperature:g} | {count:g} | {' | '.join(cells)} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Score ways to measure and count sensitivities.")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="kept adapters")
+    given = parser.parse_args()
+    for name in given.names:
+        score(name)
+    if not given.names:
+        show()
+
+
+if __name__ == "__main__":
+    main()
