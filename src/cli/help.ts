@@ -4,7 +4,7 @@
  * @module
  */
 import { type CommandSpec, described, type OptionSpec, sections, spelled } from "./command.ts";
-import { COMMANDS, EXIT_CODES, GLOBAL_OPTIONS } from "./table.ts";
+import { COMMANDS, EXIT_CODES, GLOBAL_OPTIONS, PYTHON_COMMANDS } from "./table.ts";
 import { columns, type Terminal, wrap } from "./terminal.ts";
 
 /** `lqa --help`, and `lqa <group> --help`: that of the commands that begin with a word. */
@@ -17,6 +17,9 @@ export function globalHelp({ colors, width }: Terminal, group?: string): string 
       : []),
     heading(colors, "Usage", [`${program} <command> [options]`]),
     heading(colors, "Commands", columns(commands.map(({ name, summary }) => [name, summary]))),
+    ...(group === undefined
+      ? [heading(colors, "Commands of the Python package", columns(PYTHON_COMMANDS.map((row) => [...row])))]
+      : []),
     heading(colors, "Options", optionLines(GLOBAL_OPTIONS, width)),
     heading(
       colors,

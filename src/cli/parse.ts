@@ -11,7 +11,7 @@ import * as KIND from "../error-catalogue.ts";
 import { LqaError } from "../errors.ts";
 import { type Arguments, type CommandSpec, type OptionSpec, spelled } from "./command.ts";
 import { nearest } from "./suggest.ts";
-import { COMMANDS, GLOBAL_OPTIONS } from "./table.ts";
+import { COMMANDS, GLOBAL_OPTIONS, PYTHON_COMMANDS } from "./table.ts";
 
 /** The request of a command line. */
 export type Request =
@@ -52,9 +52,6 @@ export function parseCommandLine(words: readonly string[]): Request {
   checkPositionals(positionals, command);
   return { kind: "run", command, args: { positionals: positionals as [string, ...string[]], values } };
 }
-
-/** Commands that only the Python package has. */
-const IN_PYTHON: ReadonlySet<string> = new Set(["calibrate", "tune"]);
 
 interface OptionToken {
   readonly name: string;
@@ -132,7 +129,7 @@ function find(words: readonly string[]): { readonly command: CommandSpec; readon
   throw new LqaError(KIND.USAGE, {
     expected: `one of ${known.join(", ")}`,
     actual: `unknown command ${JSON.stringify(word)}`,
-    advice: IN_PYTHON.has(word)
+    advice: PYTHON_COMMANDS.some(([name]) => name === word)
       ? `lqa ${word} runs the model, so it is in the Python package: pip install "lqa[encode,tune]".`
       : meant === undefined
         ? `See lqa${group} --help.`

@@ -209,6 +209,12 @@ export const COMMANDS: readonly CommandSpec[] = [
   MAN,
 ];
 
+/** Commands that run a base model, so that only the Python package has them. */
+export const PYTHON_COMMANDS: readonly (readonly [name: string, summary: string])[] = [
+  ["calibrate", "Measure which components of an adapter matter to its answers."],
+  ["tune", "Encode an adapter and train the scales of the file."],
+];
+
 /** Options that work without a command and with every command. */
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   { name: "help", short: "h", type: "flag", help: "Show help on the program, or on a command." },
