@@ -52,8 +52,15 @@ function sizeOf(folder) {
     .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
 }
 
+function verdictOf({ code, first, mib, seconds }, { actual, memory, index, ...took }) {
+  if (actual.code !== code || actual.first !== first) return `FAILED (expected ${code} ${first})`;
+  if (memory - index > (mib ?? MOST) * MIB) return "MEMORY";
+  return took.seconds <= seconds ? "ok" : "TIME";
+}
+
 const results = [];
-let failed = 0;
+/** Lines of attacks that ended otherwise. */
+const failed = [];
 try {
   writeFileSync(join(folder, "a.lqa"), small);
   // What a look at a small file takes is Node, and the part of the program that the command loads.
@@ -68,6 +75,11 @@ try {
     idle[words[0]] ??= measure(words, folder);
     return idle[words[0]];
   };
+  // Level structure reads the index and nothing else: what that takes is the index.
+  const indexOf = (place, memory) =>
+    memory > FREE && existsSync(join(place, "a.lqa"))
+      ? Math.max(0, measure([...quiet.validate, "--level", "structure"], place).rss - idleOf("validate").rss)
+      : 0;
   for (const attack of ATTACKS) {
     const { group, name, words } = attack;
     if (options.only !== undefined && !`${group}: ${name}`.includes(options.only)) continue;
@@ -75,29 +87,23 @@ try {
     mkdirSync(place);
     await attack.make(place);
     const size = sizeOf(place);
-    const { rss, cpu, ...actual } = measure(words, place);
-    const { code, first } = actual;
     const before = idleOf(words[0]);
-    const memory = Math.max(0, rss - before.rss);
-    // Level structure reads the index and nothing else: what that takes is the index.
-    const index =
-      memory > FREE && existsSync(join(place, "a.lqa"))
-        ? Math.max(
-            0,
-            measure([...quiet.validate, "--level", "structure"], place).rss - idleOf("validate").rss,
-          )
-        : 0;
-    const result = { ...attack, size, index, memory, seconds: Math.max(0, cpu - before.cpu), actual };
+    // Memory and time are those of the most modest of three runs: a machine with other work adds to both. What the program
+    // says must be right at the first run.
+    let result;
+    let verdict;
+    for (let run = 0; run < 3 && (run === 0 || verdict === "TIME" || verdict === "MEMORY"); run++) {
+      const { rss, cpu, ...actual } = measure(words, place);
+      const memory = Math.max(0, rss - before.rss);
+      result = { ...attack, size, index: indexOf(place, memory), memory, actual };
+      result.seconds = Math.max(0, cpu - before.cpu);
+      verdict = verdictOf(attack, result);
+    }
     results.push(result);
     rmSync(place, { recursive: true });
-    const good = code === attack.code && first === attack.first;
-    const modest = memory - index <= (attack.mib ?? MOST) * MIB;
-    const quick = result.seconds <= attack.seconds;
-    if (!good || !modest || !quick) failed++;
-    const verdict = good ? (modest ? (quick ? "ok" : "TIME") : "MEMORY") : undefined;
-    console.log(
-      `${verdict ?? `FAILED (expected ${attack.code} ${attack.first})`}  ${words.join(" ")}: ${name}: ${size} bytes, ${(memory / MIB).toFixed(0)} MiB (index ${(index / MIB).toFixed(0)}), ${result.seconds.toFixed(2)} s, code ${code} ${first}`,
-    );
+    const line = `${verdict}  ${words.join(" ")}: ${name}: ${size} bytes, ${(result.memory / MIB).toFixed(0)} MiB (index ${(result.index / MIB).toFixed(0)}), ${result.seconds.toFixed(2)} s, code ${result.actual.code} ${result.actual.first}`;
+    console.log(line);
+    if (verdict !== "ok") failed.push(line);
   }
   if (options.write) {
     const machine = `${cpus()[0].model.trim()}, ${cpus().length} cores, ${process.platform} ${process.arch}, Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}`;
@@ -109,7 +115,11 @@ try {
 } finally {
   rmSync(folder, { recursive: true });
 }
-console.log(`${results.length} attacks, ${failed} with another outcome than expected`);
+if (failed.length > 0) console.log(`\nThese ended otherwise:\n${failed.join("\n")}`);
+console.log(`${results.length} attacks, ${failed.length} with another outcome than expected`);
 if (options.counts)
-  writeFileSync(options.counts, JSON.stringify({ passed: results.length - failed, failed }));
-process.exit(failed > 0 ? 1 : 0);
+  writeFileSync(
+    options.counts,
+    JSON.stringify({ passed: results.length - failed.length, failed: failed.length }),
+  );
+process.exit(failed.length > 0 ? 1 : 0);
