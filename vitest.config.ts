@@ -17,7 +17,7 @@ const SYSTEM = [
   "test/io/hostile-tree.test.ts",
   "test/package.test.ts",
   "test/package/types.test.ts",
-  "test/serve/example.test.ts",
+  "test/server/serve.test.ts",
 ];
 
 export default defineConfig({

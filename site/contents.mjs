@@ -28,6 +28,7 @@ export const CONTENTS = [
       ["docs/report.md", "The report"],
       ["docs/inspector.md", "The inspector page"],
       ["docs/serving.md", "Serving"],
+      ["docs/server.md", "A server"],
       ["docs/fleet.md", "Fleets"],
       ["docs/errors.md", "Errors"],
       ["docs/attacks.md", "Hostile files"],

@@ -58,6 +58,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "node/workers": ["node/files", "encode/quantize", "core/container", "core/read", "error-list.ts"],
   node: [...NODE, ...MODELS, ...ENCODE, ...CORE, "adapters", "serve"],
   fleet: ["report", "serve", ...NODE, ...ENCODE, ...CORE],
+  // HTTP over the pool; `lqa serve` is its door.
+  server: ["serve", "core/io", "fleet", "node/files", "version.ts"],
   cli: ["*"],
 };
 const EVERYWHERE = ["errors.ts", "error-catalogue.ts", "limits.ts", "meter.ts"];

@@ -12,6 +12,7 @@ import { FILE_OPTIONS, FLOOR_OPTION, GOAL_OPTIONS, METHOD_OPTIONS } from "./enco
 import { EXTRACT } from "./extract-spec.ts";
 import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
 import { FLEET_COMMANDS } from "./fleet-specs.ts";
+import { SERVE } from "./serve-spec.ts";
 import { FORCE_OPTION, JSON_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { COMPLETION, EXPLAIN, MAN } from "./shell-specs.ts";
 import { SIGN, VERIFY_SIGNATURE } from "./signature-specs.ts";
@@ -204,6 +205,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   SIGN,
   VERIFY_SIGNATURE,
   EXPLAIN,
+  SERVE,
   ...FLEET_COMMANDS,
   COMPLETION,
   MAN,

@@ -17,6 +17,11 @@ export class Slots {
     this.#free = count;
   }
 
+  /** Slots that nobody has. */
+  get free(): number {
+    return this.#free;
+  }
+
   /**
    * Takes a slot as soon as one is free.
    *

@@ -1,20 +1,32 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { type ClientRequest, request as httpRequest } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, describe, expect, it } from "vitest";
 import { splitPayload } from "../../src/core/container/chunk.ts";
 import { decodeModule } from "../../src/core/read/decode.ts";
+import { directoryStore } from "../../src/node/index.ts";
 import { applyPacked } from "../../src/serve/apply.ts";
+import type { LogRecord } from "../../src/server/options.ts";
+import { REFUSALS } from "../../src/server/refused.ts";
+import { WatchedDirectory } from "../../src/server/reload.ts";
+import { createAdapterServer, type ServerOptions } from "../../src/server/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
-import { anyAdapter, fileOf, Random } from "./modules.ts";
+import { anyAdapter, fileOf, Random } from "../serve/modules.ts";
 
-const { createAdapterServer } = await import(
-  new URL("../../examples/serve/service.mjs", import.meta.url).href
-);
 const directory = temporaryDirectory();
 const adapters = [anyAdapter(70), anyAdapter(71)];
 writeFileSync(join(directory, "a.lqa"), await fileOf(adapters[0]!));
@@ -22,15 +34,26 @@ writeFileSync(join(directory, "b.lqa"), await fileOf(adapters[1]!));
 writeFileSync(join(directory, "broken.lqa"), (await fileOf(adapters[1]!)).subarray(0, 300));
 /** For a machine that is busy. */
 const PATIENT = { timeout: 20_000 };
-const logged: { status: number; error: string }[] = [];
-const { server, pool, stop } = createAdapterServer(directory, {
+
+/** A server of the directory that listens, and the address it listens on. */
+async function serve(options: Partial<ServerOptions> = {}) {
+  const logged: LogRecord[] = [];
+  const made = await createAdapterServer({
+    store: directoryStore(directory),
+    log: (record) => logged.push(record),
+    ...options,
+  });
+  await new Promise<void>((resolve) => made.server.listen(0, "127.0.0.1", resolve));
+  const { port } = made.server.address() as AddressInfo;
+  return { ...made, logged, port, address: `http://127.0.0.1:${port}` };
+}
+
+const { server, pool, stop, address, logged } = await serve({
   bodyBytes: 4096,
   answerBytes: 4 * 96 * 8,
   concurrency: 3,
-  log: (what: (typeof logged)[number]) => logged.push(what),
+  waiting: 2,
 });
-await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 afterAll(() => server.closeAllConnections());
 
 const LAYER = "layers.1.q_proj";
@@ -39,7 +62,7 @@ const call = (path: string, init?: RequestInit) => fetch(`${address}${path}`, in
 const apply = (names: string, body: Uint8Array | Float32Array = x) =>
   call(`/apply?module=${LAYER}&adapters=${names}`, { method: "POST", body: body as BodyInit });
 
-describe("the example server", () => {
+describe("a server of adapters", () => {
   it("applies adapters to rows", async () => {
     const response = await apply("a,b");
     expect(response.status).toBe(200);
@@ -71,24 +94,29 @@ describe("the example server", () => {
       [apply("a,nobody"), 404, "UNKNOWN_ADAPTER"],
       [apply("a,%2e%2e%2fa"), 404, "UNKNOWN_ADAPTER"],
       [apply("a,broken"), 502, "TRUNCATED_FILE"],
-      [apply("a,b", x.subarray(1)), 400, "REFUSED"],
+      [apply("a,b", x.subarray(1)), 400, "BAD_REQUEST"],
+      [apply("a,b", new Float32Array(0)), 400, "BAD_REQUEST"],
       [apply("a,b", new Float32Array(2 * 97)), 400, "ACTIVATION_SHAPE"],
-      [apply("a", new Float32Array(2000)), 413, "REFUSED"],
-      [call("/apply?adapters=a", { method: "POST" }), 400, "REFUSED"],
-      [call("/adapters/a/factors?module=other"), 404, "REFUSED"],
-      [call("/nothing"), 404, "REFUSED"],
-      [call("/adapters/a/b/c"), 404, "REFUSED"],
-      [call("/adapters/%E0%A4%A"), 400, "REFUSED"],
-      [call("/adapters/a/shared-factors?module=x"), 404, "REFUSED"],
-      [apply(Array(9).fill("a").join(), new Float32Array(9 * 96)), 413, "REFUSED"],
+      [apply("a", new Float32Array(2000)), 413, "TOO_LARGE"],
+      [call("/apply?adapters=a", { method: "POST" }), 400, "BAD_REQUEST"],
+      [call("/adapters/a/factors?module=other"), 404, "NO_SUCH_MODULE"],
+      [call(`/adapters/a/factors?module=${LAYER}&type=f64`), 400, "BAD_REQUEST"],
+      [call("/nothing"), 404, "NO_SUCH_CALL"],
+      [call("/apply"), 404, "NO_SUCH_CALL"],
+      [call("/adapters/a/b/c"), 404, "NO_SUCH_CALL"],
+      [call("/adapters/%E0%A4%A"), 400, "BAD_REQUEST"],
+      [call("/adapters/a/shared-factors?module=x"), 501, "NOT_AVAILABLE"],
+      [apply(Array(9).fill("a").join(), new Float32Array(9 * 96)), 413, "TOO_LARGE"],
       [call("/adapters/none", { method: "DELETE" }), 404, "UNKNOWN_ADAPTER"],
     ];
     for (const [promise, status, kind] of outcomes) {
       const response = await promise;
-      expect([response.status, (await response.json()).error]).toEqual([status, kind]);
+      const { error, id } = await response.json();
+      expect([response.status, error, id]).toEqual([status, kind, response.headers.get("x-request-id")]);
+      const entry = () => logged.find((record) => record.id === id);
+      await expect.poll(entry, PATIENT).toMatchObject({ status: String(status), error: kind });
     }
-    // What is the server's own trouble is logged.
-    expect(logged.map(({ status, error }) => [status, error])).toEqual([[502, "TRUNCATED_FILE"]]);
+    expect(logged.find(({ status }) => status === "200")).not.toHaveProperty("error");
     expect((await apply("a,b")).status).toBe(200);
     expect(pool.statistics.leases).toBe(0);
   });
@@ -114,36 +142,35 @@ describe("the example server", () => {
     }
   });
 
-  it("takes so many requests at once, and tells of itself all the same", async () => {
+  it("computes so many requests at once, lets so many wait, and answers operators all the same", async () => {
     const { acquireAll } = pool;
     let open = (): void => {};
     const gate = new Promise<void>((resolve) => (open = resolve));
-    pool.acquireAll = async (...words: unknown[]) => {
+    pool.acquireAll = async (...words) => {
       await gate;
       return acquireAll.apply(pool, words);
     };
-    const slow = Array.from({ length: 3 }, () => apply("a,b"));
-    const inFlight = /^lqa_requests_in_flight 3$/m;
+    // Three are computed, two wait.
+    const slow = Array.from({ length: 5 }, () => apply("a,b"));
+    const inFlight = /^lqa_requests_in_flight 5$/m;
     await expect.poll(async () => (await call("/metrics")).text(), PATIENT).toMatch(inFlight);
     const refused = await apply("a,b");
     expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
-    expect(await (await call("/metrics")).text()).toMatch(inFlight);
+    expect((await refused.json()).error).toBe("BUSY");
+    await expect
+      .poll(async () => (await call("/metrics")).text(), PATIENT)
+      .toMatch(/^lqa_requests_in_flight 5$[\s\S]*^lqa_requests_waiting 2$/m);
     expect((await call("/health")).status).toBe(200);
     expect((await call("/ready")).status).toBe(200);
     open();
-    expect((await Promise.all(slow)).map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect((await Promise.all(slow)).map(({ status }) => status)).toEqual(Array(5).fill(200));
     pool.acquireAll = acquireAll;
     await expect.poll(async () => (await apply("a,b")).status, PATIENT).toBe(200);
   });
 
   it("is not filled by connections that promise a body, or headers, and do not send them", async () => {
-    const other = createAdapterServer(directory, {
-      concurrency: 3,
-      bodyWindowMilliseconds: 1500,
-      leastBodyBytes: 512,
-    });
-    await new Promise<void>((resolve) => other.server.listen(0, "127.0.0.1", resolve));
-    const { port } = other.server.address() as AddressInfo;
+    const other = await serve({ concurrency: 3, bodyWindowMs: 1500, leastBodyBytes: 512 });
+    const { port } = other;
     const head = `POST /apply?module=${LAYER}&adapters=a,b HTTP/1.1\r\nhost: x\r\ncontent-length: ${x.byteLength}\r\n`;
     const answers = Array.from({ length: 40 }, async (_, i) => {
       const socket = connect(port, "127.0.0.1");
@@ -170,39 +197,154 @@ describe("the example server", () => {
     await other.stop();
   }, 60_000);
 
-  it("counts for Prometheus, in a form that it reads", async () => {
+  it("counts for Prometheus", async () => {
     await call("/some/name/that/nobody/knows");
-    const text = await (await call("/metrics")).text();
-    expect(text).toMatch(/^lqa_pool_used_bytes \d+$/m);
-    expect(text).toMatch(/^lqa_requests_total\{route="POST \/apply",status="200"\} \d+$/m);
+    const response = await call("/metrics");
+    expect(response.headers.get("content-type")).toMatch(/^text\/plain; version=0\.0\.4/);
+    const text = await response.text();
     // Names of requests are no labels.
     expect(text).not.toContain("nobody");
-    const [types, samples] = [new Map<string, string>(), new Map<string, number>()];
-    for (const line of text.trimEnd().split("\n")) {
-      const [, name, type] = /^# TYPE (\w+) (counter|gauge|histogram)$/.exec(line) ?? [];
-      if (name !== undefined) {
-        expect(types.has(name)).toBe(false);
-        types.set(name, type!);
-      } else if (!line.startsWith("# HELP ")) {
-        const [, sample, value] = /^(\w+(?:\{\w+="[^"]*"(?:,\w+="[^"]*")*\})?) (\S+)$/.exec(line)!;
-        expect(Number.isFinite(Number(value))).toBe(true);
-        expect(samples.has(sample!)).toBe(false);
-        samples.set(sample!, Number(value));
-        const family = sample!.replace(/\{.*/, "");
-        expect(types.has(family) || types.has(family.replace(/_(bucket|sum|count)$/, ""))).toBe(true);
-        if (types.get(family) === "counter") expect(family).toMatch(/_total$/);
-      }
-    }
+    const sampleOf = (sample: string) => {
+      const line = text.split("\n").find((one) => one.startsWith(`${sample} `));
+      return Number(line?.slice(sample.length));
+    };
+    expect(sampleOf('lqa_requests_total{route="other",status="404"}')).toBeGreaterThan(0);
+    const answers = sampleOf('lqa_requests_total{route="POST /apply",status="200"}');
+    expect(answers).toBeGreaterThan(0);
     const bucket = (bound: string) =>
-      samples.get(`lqa_request_duration_seconds_bucket{route="POST /apply",le="${bound}"}`)!;
+      sampleOf(`lqa_request_duration_seconds_bucket{le="${bound}",route="POST /apply"}`);
     expect(bucket("0.001")).toBeLessThanOrEqual(bucket("10"));
-    expect(bucket("+Inf")).toBeGreaterThan(0);
+    expect(bucket("+Inf")).toBeGreaterThanOrEqual(answers);
+    const { usedBytes, loads, hits } = pool.statistics;
+    expect(sampleOf("lqa_pool_used_bytes")).toBe(usedBytes);
+    expect(sampleOf("lqa_pool_loads_total")).toBe(loads);
+    expect(sampleOf("lqa_pool_hits_total")).toBe(hits);
+    expect(sampleOf("lqa_rows_total")).toBeGreaterThanOrEqual(answers);
+    expect(sampleOf("process_resident_memory_bytes")).toBeGreaterThan(2 ** 20);
+    // Each statistic of the pool is one of them.
+    for (const key of Object.keys(pool.statistics))
+      expect(text).toMatch(
+        new RegExp(
+          `^lqa_pool_${key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}(_total)? \\d`,
+          "m",
+        ),
+      );
+  });
+
+  it("gives each client its share", async () => {
+    let open = (): void => {};
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    const other = await serve({ perClient: 2, clientHeader: "X-Forwarded-For", concurrency: 1, waiting: 9 });
+    const { acquireAll } = other.pool;
+    other.pool.acquireAll = async (...words) => {
+      await gate;
+      return acquireAll.apply(other.pool, words);
+    };
+    const ask = (client: string) =>
+      fetch(`${other.address}/apply?module=${LAYER}&adapters=a,b`, {
+        method: "POST",
+        body: x as unknown as BodyInit,
+        // What a client claims stands before what the proxy adds.
+        headers: { "x-forwarded-for": `198.51.100.9, ${client}` },
+      });
+    const first = [ask("one"), ask("one"), ask("two")];
+    const metrics = async () => (await fetch(`${other.address}/metrics`)).text();
+    await expect.poll(metrics, PATIENT).toMatch(/^lqa_requests_in_flight 3$/m);
+    const third = await ask("one");
+    expect([third.status, third.headers.get("retry-after")]).toEqual([429, "1"]);
+    expect((await third.json()).error).toBe("TOO_MANY_REQUESTS");
+    open();
+    expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200, 200]);
+    await expect.poll(metrics, PATIENT).toMatch(/^lqa_requests_in_flight 0$/m);
+    expect((await ask("one")).status).toBe(200);
+    expect(other.logged.map(({ client }) => client)).toContain("two");
+    await other.stop();
+  });
+
+  it("answers 504 for an adapter whose store does not answer, and 503 for one that fails", async () => {
+    const other = await serve({
+      requestMs: 300,
+      store: {
+        open: (name, signal) =>
+          name === "gone"
+            ? Promise.reject(new Error("no route to host"))
+            : new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason))),
+      },
+    });
+    const late = await fetch(`${other.address}/adapters/late`);
+    expect([late.status, (await late.json()).error]).toEqual([504, "TIMEOUT"]);
+    const gone = await fetch(`${other.address}/adapters/gone`);
+    expect([gone.status, (await gone.json()).error, gone.headers.get("retry-after")]).toEqual([
+      503,
+      "IO",
+      "1",
+    ]);
+    expect(other.pool.statistics).toMatchObject({ leases: 0, usedBytes: 0 });
+    await other.stop();
+  });
+
+  it("reloads files that change, keeps the old version of one that is broken, and forgets removed ones", async () => {
+    const folder = temporaryDirectory();
+    const path = (name: string) => join(folder, `${name}.lqa`);
+    const write = (name: string, bytes: Uint8Array) => {
+      writeFileSync(`${path(name)}.new`, bytes);
+      renameSync(`${path(name)}.new`, path(name));
+    };
+    const [one, two] = [await fileOf(adapters[0]!), await fileOf(adapters[1]!)];
+    for (const name of ["new", "broken", "removed", "same"]) write(name, one);
+    const watched = new WatchedDirectory(folder, directoryStore(folder));
+    const other = await serve({ store: watched.store });
+    const idOf = async (name: string) =>
+      (await (await fetch(`${other.address}/adapters/${name}`)).json()).contentId;
+    const old = await idOf("new");
+    for (const name of ["broken", "removed", "same"]) expect(await idOf(name)).toBe(old);
+    const ended = new AbortController();
+    const reloads: string[] = [];
+    const watching = watched.watch(other.pool, 0.05, ended.signal, ({ name, outcome }) =>
+      reloads.push(`${name} ${outcome}`),
+    );
+    write("new", two);
+    write("broken", two.subarray(0, 300));
+    rmSync(path("removed"));
+    await expect
+      .poll(() => [...reloads].sort(), PATIENT)
+      .toEqual(["broken failed", "new reloaded", "removed removed"]);
+    expect(await idOf("new")).not.toBe(old);
+    expect(await idOf("broken")).toBe(old);
+    expect((await fetch(`${other.address}/adapters/removed`)).status).toBe(404);
+    // A failed one is tried again when it changes again.
+    write("broken", two);
+    await expect.poll(() => reloads, PATIENT).toContain("broken reloaded");
+    expect(reloads).toHaveLength(4);
+    ended.abort();
+    await watching;
+    await other.stop();
+  });
+
+  it("describes itself by OpenAPI, with every call and every status that it has", async () => {
+    const document = await (await call("/openapi.json")).json();
+    const { valid, errors } = await new Validator().validate(document);
+    expect([valid, errors]).toEqual([true, undefined]);
+    const described = Object.entries(document.paths as Record<string, object>).flatMap(([path, methods]) =>
+      Object.keys(methods)
+        .filter((method) => method !== "parameters")
+        .map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    const texts = ["server.ts", "calls.ts"].map((name) =>
+      readFileSync(new URL(`../../src/server/${name}`, import.meta.url), "utf8"),
+    );
+    const routes = texts.join().matchAll(/"((?:GET|POST|PUT|DELETE) \/[^" ]*)"/g);
+    expect(described.sort()).toEqual([...routes].map(([, route]) => route!).sort());
+    expect(Object.keys(document.components.responses).sort()).toEqual(
+      [...new Set<number>([...Object.values(REFUSALS), 400, 404, 502, 503])]
+        .map((status) => `E${status}`)
+        .sort(),
+    );
   });
 
   it("takes requests for a while after a stop request, but is not ready", async () => {
-    const other = createAdapterServer(directory, { graceMilliseconds: 2 ** 30 });
-    await new Promise<void>((resolve) => other.server.listen(0, "127.0.0.1", resolve));
-    const place = `http://127.0.0.1:${(other.server.address() as AddressInfo).port}`;
+    const other = await serve({ graceMs: 2 ** 30 });
+    const place = other.address;
     expect((await fetch(`${place}/ready`)).status).toBe(200);
     void other.stop();
     expect((await fetch(`${place}/ready`)).status).toBe(503);
@@ -242,8 +384,8 @@ function slowly(): { request: ClientRequest; status: Promise<number | undefined>
   return { request, status };
 }
 
-describe("the example server as a process", () => {
-  const program = fileURLToPath(new URL("../../examples/serve/server.mjs", import.meta.url));
+describe("lqa serve", () => {
+  const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
   const folder = temporaryDirectory();
   const socketPath = join(folder, "lqa.sock");
   const sharedPath = join(folder, "shared");
@@ -256,7 +398,7 @@ describe("the example server as a process", () => {
   async function start(
     ...args: string[]
   ): Promise<{ child: ChildProcess; ended: Promise<unknown>; told(): string }> {
-    const child = spawn(process.execPath, [program, "--adapters", directory, ...args]);
+    const child = spawn(process.execPath, [program, "serve", directory, "--log", "json", ...args]);
     running.push(child);
     let told = "";
     const ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve(code ?? signal)));
@@ -284,18 +426,17 @@ describe("the example server as a process", () => {
   }
 
   it("hands factors out over a socket and in shared memory, and leaves nothing behind", async () => {
-    const small = String(6 / 1024);
-    const args = ["--socket", socketPath, "--shared", sharedPath, "--shared-mib", small];
+    const args = ["--socket", socketPath, "--shared", sharedPath, "--max-shared", "6144"];
     const { child, ended } = await start(...args);
     expect(statSync(socketPath).mode & 0o777).toBe(0o600);
     // A second one does not take its socket.
-    const second = await promisify(execFile)(process.execPath, [
-      program,
-      "--adapters",
-      directory,
-      ...args,
-    ]).catch(({ code, stderr }) => ({ code, stderr }));
-    expect(second).toMatchObject({ code: 2, stderr: expect.stringContaining("listens") });
+    const second = await promisify(execFile)(process.execPath, [program, "serve", directory, ...args]).catch(
+      ({ code, stderr }) => ({ code, stderr }),
+    );
+    expect(second).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("another process listens there"),
+    });
 
     const shared = async (name: string, type: string) => {
       const path = `/adapters/${name}/shared-factors?module=${LAYER}&type=${type}`;
@@ -334,7 +475,7 @@ describe("the example server as a process", () => {
     first.child.kill("SIGKILL");
     await first.ended;
     expect(existsSync(socketPath)).toBe(true);
-    const { child, ended, told } = await start(...args, "--drain-seconds", "0.2");
+    const { child, ended, told } = await start(...args, "--drain", "0.2");
     expect((await ask("/health")).status).toBe(200);
     const slow = httpRequest({ socketPath, path: `/apply?module=${LAYER}&adapters=a`, method: "POST" });
     const failed = new Promise((resolve) => slow.on("error", resolve));
@@ -349,23 +490,19 @@ describe("the example server as a process", () => {
   });
 
   it.each([
-    [[], "--adapters DIRECTORY is missing"],
-    [["--adapters", "/nowhere/at/all"], "ENOENT"],
-    [["--adapters", directory, "--port", "99999"], "--port: expected a number from 0 to 65535"],
-    [["--adapters", directory, "--concurrency", "1.5"], "--concurrency"],
-    [["--adapters", directory, "--budget-mib", ""], "--budget-mib"],
-    [["--adapters", directory, "--port", "1", "--socket", "x"], "--socket goes without"],
-    [["--adapters", directory, "--socket", "package.json"], "no socket"],
-    [["--adapters", directory, "--what"], "--what"],
-    [["--adapters", directory, "--port", "0", "--host", "203.0.113.1"], "EADDRNOTAVAIL"],
+    [["/nowhere/at/all"], "An input does not exist."],
+    [["package.json"], "a directory of .lqa files"],
+    [[directory, "--port", "99999"], "a number from 0 to 65535"],
+    [[directory, "--concurrency", "1.5"], "--concurrency"],
+    [[directory, "--budget", "much"], "--budget"],
+    [[directory, "--socket", "package.json"], "another file"],
+    [[directory, "--port", "0", "--host", "203.0.113.1"], "Choose another address"],
+    [[directory, "--shared", "/nowhere/at/all"], "/nowhere/at/all"],
+    [["ftp://host/"], "s3://, https:// or a directory"],
   ])("ends with 2 for %j", async (args, told) => {
-    const failed = await promisify(execFile)(process.execPath, [program, ...args]).catch((error) => error);
+    const failed = await promisify(execFile)(process.execPath, [program, "serve", ...args]).catch(
+      (error) => error,
+    );
     expect([failed.code, failed.stderr]).toEqual([2, expect.stringContaining(told)]);
-  });
-
-  it("has a help that fits", async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, [program, "--help"]);
-    expect(stdout).toContain("--adapters DIRECTORY");
-    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(90);
   });
 });

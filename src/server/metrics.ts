@@ -1,0 +1,138 @@
+/**
+ * What a server counts, for Prometheus. Labels have few values: routes and statuses, never names that a request brings.
+ *
+ * The counting is prom-client's, an optional package: without it everything works but `/metrics`.
+ *
+ * @module
+ */
+import { isLqaError } from "../errors.ts";
+import { optional } from "../fleet/optional.ts";
+import type { AdapterPool } from "../serve/pool.ts";
+import type { PoolStatistics } from "../serve/pool-options.ts";
+import type { SharedFactors } from "./shared-factors.ts";
+
+/** Upper bounds of the histogram of durations, in seconds. */
+const BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** What the statistics of a pool mean. Those that only grow are counters. */
+const POOL: Readonly<Record<keyof PoolStatistics, readonly ["counter" | "gauge", string]>> = {
+  hits: ["counter", "Requests for an adapter that was in memory."],
+  misses: ["counter", "Requests for an adapter that had to be loaded."],
+  loads: ["counter", "Adapters loaded."],
+  loadFailures: ["counter", "Adapters that could not be loaded."],
+  evictions: ["counter", "Adapters evicted."],
+  deduplicated: ["counter", "Adapters whose content was in memory under another name."],
+  decodedHits: ["counter", "Requests for decoded factors that were in memory."],
+  decodedMisses: ["counter", "Requests for decoded factors that had to be decoded."],
+  decodedEvictions: ["counter", "Decoded factors evicted."],
+  budgetBytes: ["gauge", "Most bytes of packed adapters and decoded factors."],
+  usedBytes: ["gauge", "Bytes of packed adapters and decoded factors."],
+  packedBytes: ["gauge", "Bytes of packed adapters."],
+  decodedBytes: ["gauge", "Bytes of decoded factors."],
+  adapters: ["gauge", "Names that are known."],
+  resident: ["gauge", "Names whose adapter is in memory."],
+  contents: ["gauge", "Different contents in memory."],
+  pinned: ["gauge", "Names that are never evicted."],
+  leases: ["gauge", "Uses of adapters at this moment."],
+};
+
+/** What the gauges of a server show. */
+export interface Observed {
+  readonly pool: AdapterPool;
+  readonly shared: SharedFactors | undefined;
+  /** Requests under way, and those of them that wait. */
+  inFlight(): number;
+  waiting(): number;
+  ready(): Promise<boolean>;
+}
+
+/** The metrics of a server. */
+export interface Metrics {
+  /** A request is over. `status`: that of the answer, or `aborted` if the client went away. */
+  finished(route: string, status: string, seconds: number): void;
+  /** Rows that an adapter was applied to. */
+  applied(rows: number): void;
+  /** Adapters loaded again because their file changed, or not. */
+  reloaded(outcome: "ok" | "failed"): void;
+  /** Text format of Prometheus with its media type. Undefined without prom-client. */
+  text(): Promise<{ readonly type: string; readonly body: string } | undefined>;
+}
+
+/** Metrics by prom-client, or none if it is not installed. */
+export async function serverMetrics(observed: Observed): Promise<Metrics> {
+  let client: typeof import("prom-client");
+  try {
+    client = await optional(["prom-client"], async () => (await import("prom-client")).default);
+  } catch (error) {
+    if (!isLqaError(error, "MISSING_PACKAGE")) throw error;
+    return { finished() {}, applied() {}, reloaded() {}, text: async () => undefined };
+  }
+  const { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } = client;
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const gauge = (name: string, help: string, value: () => number | Promise<number>): void => {
+    new Gauge({
+      name,
+      help,
+      registers,
+      async collect() {
+        this.set(await value());
+      },
+    });
+  };
+  gauge("lqa_ready", "1 if requests are taken.", async () => ((await observed.ready()) ? 1 : 0));
+  gauge("lqa_requests_in_flight", "Requests under way.", observed.inFlight);
+  gauge("lqa_requests_waiting", "Requests that wait for their turn.", observed.waiting);
+  gauge("lqa_shared_bytes", "Bytes of decoded factors in shared memory.", () => observed.shared?.bytes ?? 0);
+  gauge("lqa_shared_files", "Files of decoded factors in shared memory.", () => observed.shared?.files ?? 0);
+  for (const [key, [kind, help]] of Object.entries(POOL)) {
+    const name = `lqa_pool_${key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
+    const value = (): number => observed.pool.statistics[key as keyof PoolStatistics];
+    if (kind === "gauge") gauge(name, help, value);
+    else
+      new Counter({
+        name: `${name}_total`,
+        help,
+        registers,
+        collect() {
+          this.reset();
+          this.inc(value());
+        },
+      });
+  }
+  const requests = new Counter({
+    name: "lqa_requests_total",
+    help: "Requests by route and status.",
+    labelNames: ["route", "status"],
+    registers,
+  });
+  const durations = new Histogram({
+    name: "lqa_request_duration_seconds",
+    help: "Time from the first byte of a request until its answer was sent.",
+    labelNames: ["route"],
+    buckets: BOUNDS,
+    registers,
+  });
+  const rows = new Counter({
+    name: "lqa_rows_total",
+    help: "Rows that an adapter was applied to.",
+    registers,
+  });
+  const reloads = new Counter({
+    name: "lqa_reloads_total",
+    help: "Adapters whose file changed while they were in memory, by what became of the new version.",
+    labelNames: ["outcome"],
+    registers,
+  });
+  return {
+    finished(route, status, seconds) {
+      requests.inc({ route, status });
+      durations.observe({ route }, seconds);
+    },
+    applied: (count) => rows.inc(count),
+    reloaded: (outcome) => reloads.inc({ outcome }),
+    text: async () => ({ type: registry.contentType, body: await registry.metrics() }),
+  };
+}
