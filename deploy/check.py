@@ -1,4 +1,5 @@
-"""Checks the files for Kubernetes and Compose by the schemas of both, and what the fleet relies on in them.
+"""Checks the files for Kubernetes and Compose by the schemas of both, what the fleet relies on in them, and each PromQL expression
+of the alerts and of the dashboard.
 
 pip install -r deploy/requirements.txt && python deploy/check.py [--counts file]
 """
@@ -9,6 +10,7 @@ import re
 import sys
 
 import kubernetes_validate
+import promql_parser
 import yaml
 from cloudcoil.models.keda.v1alpha1 import ScaledObject
 from compose_spec import PyCompose
@@ -42,10 +44,14 @@ def validate(manifest):
         kubernetes_validate.validate(manifest, "1.31", strict=True)
 
 
-manifests = list(yaml.safe_load_all((HERE / "kubernetes.yaml").read_text()))
-kinds = {manifest["kind"]: manifest for manifest in manifests}
-for manifest in manifests:
-    check(f"{manifest['kind']} {manifest['metadata']['name']}", lambda: validate(manifest))
+def manifests_of(name):
+    return list(yaml.safe_load_all((HERE / name).read_text()))
+
+
+kinds = {manifest["kind"]: manifest for manifest in manifests_of("kubernetes.yaml")}
+for name in ("kubernetes.yaml", "serve.yaml"):
+    for manifest in manifests_of(name):
+        check(f"{manifest['kind']} {manifest['metadata']['name']}", lambda: validate(manifest))
 
 
 def misspelt_is_noticed():
@@ -71,6 +77,36 @@ def scaled_object_fits():
     must(data["LQA_FLEET_QUEUE"] == f"redis://{data['KEDA_REDIS_ADDRESS']}", "workers and KEDA ask different servers")
 
 
+def server_fits():
+    of = {manifest["kind"]: manifest["spec"] for manifest in manifests_of("serve.yaml")}
+    pod = of["Deployment"]["template"]
+    args = pod["spec"]["containers"][0]["args"]
+    option = lambda name: float(args[args.index(name) + 1])
+    stopping = option("--grace") + option("--drain")
+    must(pod["spec"]["terminationGracePeriodSeconds"] > stopping, "the pod is killed before the server ends")
+    labels = pod["metadata"]["labels"]
+    must(of["Service"]["selector"] == labels, "the Service selects other pods")
+    must(of["PodDisruptionBudget"]["selector"]["matchLabels"] == labels, "the budget is for other pods")
+
+
+def expressions_parse():
+    alerts = [rule for group in yaml.safe_load((HERE / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
+    for rule in alerts:
+        must({"alert", "expr", "for", "labels", "annotations"} == set(rule), f"{rule['alert']} has other fields")
+        must({"summary", "action"} == set(rule["annotations"]), f"{rule['alert']} does not say what to do")
+    panels = json.loads((HERE / "dashboard.json").read_text())["panels"]
+    targets = [target for panel in panels for target in panel.get("targets", [])]
+    must(len(alerts) > 5 and len(targets) > 15, "alerts or panels are missing")
+    for expression in [each["expr"] for each in alerts + targets]:
+        # Grafana replaces its variables.
+        promql_parser.parse(expression.replace("$__rate_interval", "5m").replace("$instance", ".*"))
+    try:
+        promql_parser.parse("sum(rate(lqa_requests_total[5m])")
+    except Exception:
+        return
+    raise AssertionError("an expression without its last parenthesis was taken")
+
+
 def compose_is_valid():
     text = (HERE / "compose.yaml").read_text()
     # As Compose itself does before it looks at anything: defaults of variables, and something for those that must be set.
@@ -83,6 +119,8 @@ def compose_is_valid():
 
 check("a misspelt field is noticed", misspelt_is_noticed)
 check("the ScaledObject fits the Deployment and the queue", scaled_object_fits)
+check("the Service and the budget fit the server, which has time to end", server_fits)
+check("expressions of alerts and dashboard", expressions_parse)
 check("compose.yaml", compose_is_valid)
 if "--counts" in sys.argv:
     pathlib.Path(sys.argv[sys.argv.index("--counts") + 1]).write_text(json.dumps(COUNTS))

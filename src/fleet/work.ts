@@ -4,6 +4,7 @@
  * @module
  */
 import { availableParallelism } from "node:os";
+import { eitherSignal } from "../core/io/source.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { leaveSignals, withTemporaryDirectory } from "../node/files/temporary.ts";
@@ -31,6 +32,9 @@ export interface WorkerOptions {
   readonly untilEmpty?: boolean | undefined;
   /** Seconds after which a job of a worker that went silent is given to another. Default 30. */
   readonly leaseSeconds?: number | undefined;
+  /** Most seconds of work and most bytes of `.lqa` files: above one, no job is taken any more. Default: no limit. */
+  readonly maxSeconds?: number | undefined;
+  readonly maxBytes?: number | undefined;
   /** Directory for what is fetched. Default: that of the system for temporary files. */
   readonly scratch?: string | undefined;
   readonly onNotice?: ((text: string) => void) | undefined;
@@ -48,6 +52,10 @@ export interface WorkDone {
   /** Attempts that failed and will be made again. */
   readonly retried: number;
   readonly seconds: number;
+  /** Bytes of the `.lqa` files of this worker. */
+  readonly bytes: number;
+  /** The limit that ended it, if one did. */
+  readonly limit?: "maxSeconds" | "maxBytes";
 }
 
 /**
@@ -65,7 +73,19 @@ export async function workFleet(queue: WorkQueue, stores: Stores, options: Worke
   };
   const started = performance.now();
   let ended = false;
-  const counts = { encoded: 0, kept: 0, failed: 0, retried: 0 };
+  const counts = { encoded: 0, kept: 0, failed: 0, retried: 0, bytes: 0 };
+  const { maxSeconds, maxBytes = Number.POSITIVE_INFINITY } = options;
+  const enough = new AbortController();
+  let limit: WorkDone["limit"];
+  const end = (by: WorkDone["limit"]): void => {
+    limit ??= by;
+    enough.abort();
+  };
+  // Node's timers end at 2^31 ms.
+  const timer =
+    maxSeconds === undefined
+      ? undefined
+      : setTimeout(end, Math.min(1000 * maxSeconds, 2 ** 31 - 1), "maxSeconds");
   const work = async (scratch: string): Promise<void> => {
     await withWorkers(concurrency, async (executor) => {
       const place: Workplace = {
@@ -76,10 +96,13 @@ export async function workFleet(queue: WorkQueue, stores: Stores, options: Worke
         isAbandoned: () => ended,
         onAttempt(attempt) {
           counts[attempt.outcome]++;
+          counts.bytes += attempt.bytes ?? 0;
+          if (counts.bytes >= maxBytes) end("maxBytes");
           options.onAttempt?.(attempt);
         },
       };
-      const { signal, untilEmpty, leaseSeconds } = options;
+      const { untilEmpty, leaseSeconds } = options;
+      const signal = eitherSignal(options.signal, enough.signal);
       const process: Process = (entry, attempt) => performJob(entry, attempt, place);
       const onLost = (entry: QueuedJob, failure: FleetFailure): Promise<void> =>
         recordLost(entry, failure, place);
@@ -95,9 +118,11 @@ export async function workFleet(queue: WorkQueue, stores: Stores, options: Worke
   try {
     await withTemporaryDirectory("lqa-fleet-", ({ path }) => work(path), options.scratch);
   } finally {
+    clearTimeout(timer);
     listenAgain?.();
   }
-  return { ...counts, seconds: (performance.now() - started) / 1000 };
+  const seconds = (performance.now() - started) / 1000;
+  return { ...counts, seconds, ...(limit === undefined ? {} : { limit }) };
 }
 
 function rootsOf(locations: readonly string[], what: string): AllowedRoots["sources"] {

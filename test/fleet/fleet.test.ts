@@ -14,7 +14,10 @@ import {
   workFleet,
   writeCatalogue,
 } from "../../src/fleet/index.ts";
+import { serveWorkerMetrics } from "../../src/fleet/metrics.ts";
 import { encodeFile } from "../../src/node/encode-file.ts";
+import { memoryStore } from "../../src/serve/index.ts";
+import { createAdapterServer } from "../../src/server/server.ts";
 import { lqa } from "../helpers/cli.ts";
 import { encodedAlone, SETTINGS, writeAdapters, writePoison } from "../helpers/fleet.ts";
 import { memoryQueue, memoryStorage } from "../helpers/memory-fleet.ts";
@@ -225,6 +228,71 @@ describe("a large adapter", () => {
         .get("large.lqa")!
         .equals(readFileSync(join(base, "large.lqa"))),
     ).toBe(true);
+  });
+});
+
+describe("a worker", () => {
+  it("ends above a limit of bytes or seconds, and leaves the rest to others", async () => {
+    const one = fleet();
+    await one.submit();
+    const allow = { sources: [source], targets: [target] };
+    const options = { allow, untilEmpty: true, concurrency: 1 };
+    const size = [...expected.values()][0]!.length;
+    const done = await workFleet(one.queue, one.storage, { ...options, maxBytes: 2 * size });
+    expect(done.limit).toBe("maxBytes");
+    expect(done.bytes).toBeGreaterThanOrEqual(2 * size);
+    expect(done.encoded).toBeLessThan(6);
+    const late = await workFleet(one.queue, one.storage, { ...options, maxSeconds: 0.001 });
+    expect(late.limit).toBe("maxSeconds");
+    expect(late.encoded + done.encoded).toBeLessThan(24);
+    const rest = await workFleet(one.queue, one.storage, options);
+    expect(rest).not.toHaveProperty("limit");
+    expect(rest.encoded + late.encoded + done.encoded).toBe(24);
+    expect(one.results()).toEqual(expected);
+  });
+
+  it("serves what it counts for Prometheus", async () => {
+    const one = fleet();
+    await one.submit();
+    const metrics = await serveWorkerMetrics(one.queue, { host: "127.0.0.1", port: 0 });
+    const text = async () => await (await fetch(`${metrics.address}/metrics`)).text();
+    expect(await text()).toMatch(/^lqa_fleet_queue_jobs\{state="waiting"\} 24$/m);
+    const { bytes } = await workFleet(one.queue, one.storage, {
+      allow: { sources: [source], targets: [target] },
+      untilEmpty: true,
+      concurrency: 1,
+      onAttempt: (attempt) => metrics.onAttempt(attempt),
+    });
+    metrics.onAttempt({
+      job: { id: "x", name: "x" },
+      outcome: "failed",
+      seconds: 1,
+      failure: { code: "LQA-X003", kind: "NOT_FOUND", message: "not there", advice: "" },
+    });
+    const after = await text();
+    expect(after).toMatch(/^lqa_fleet_attempts_total\{outcome="encoded"\} 24$/m);
+    expect(after).toMatch(/^lqa_fleet_attempt_seconds_count\{outcome="encoded"\} 24$/m);
+    expect(after).toMatch(new RegExp(`^lqa_fleet_bytes_total ${bytes}$`, "m"));
+    expect(after).toMatch(/^lqa_fleet_failures_total\{code="LQA-X003"\} 1$/m);
+    expect(after).toMatch(/^lqa_fleet_queue_up 1$/m);
+    expect((await fetch(`${metrics.address}/health`)).status).toBe(200);
+    expect((await fetch(`${metrics.address}/other`)).status).toBe(404);
+    const port = Number(new URL(metrics.address).port);
+    await expect(serveWorkerMetrics(one.queue, { host: "127.0.0.1", port })).rejects.toMatchObject({
+      kind: "IO",
+    });
+    // What the dashboard and the alerts of the deployment ask for is there, here or on a server.
+    const server = await createAdapterServer({ store: memoryStore(new Map()) });
+    const known = `${after}\n${(await server.metrics.text())!.body}`;
+    for (const name of ["alerts.yaml", "dashboard.json"]) {
+      const asked = readFileSync(new URL(`../../deploy/${name}`, import.meta.url), "utf8").match(
+        /\blqa_\w+/g,
+      )!;
+      expect(asked.length).toBeGreaterThan(5);
+      for (const metric of new Set(asked))
+        expect(known).toContain(`# TYPE ${metric.replace(/_(bucket|count|sum)$/, "")} `);
+    }
+    await metrics.close();
   });
 });
 
