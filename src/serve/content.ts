@@ -17,32 +17,41 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ElementType, PlainTensor, TensorRole } from "../model/adapter.ts";
 import type { ResidentModule } from "./resident-module.ts";
+import { PackedPlans, type SharedLayout, sharedLayout } from "./shared-layout.ts";
 
-/** Bytes that the objects of a module take, in addition to its payload and its name. Measured by `npm run bench:serve`. */
-const RECORD_BYTES = 1536;
+/** Most bytes of a module beyond payload and name, where no other adapter has its layout (`bench/resident-heap.mjs`). */
+const RECORD_BYTES = 512;
+/** Numbers that say where the payload of a module is. */
+const PLACE = 3;
+const NOWHERE = -1;
 
-interface Slot {
-  readonly record: ModuleRecord;
-  /** Once it is loaded. */
-  module: ResidentModule | undefined;
-}
-
-/** The modules of one adapter. */
+/** The modules of one adapter: few objects, whatever their number. */
 export class Content {
   /** What it counts in a budget. */
   readonly bytes: number;
-  readonly #slots = new Map<string, Slot>();
+  readonly #layout: SharedLayout;
+  readonly #plans: PackedPlans;
+  /**
+   * Payloads of modules that were loaded together, and of each module its buffer, its offset there and its length; before it
+   * is loaded {@link NOWHERE}.
+   */
+  readonly #buffers: Uint8Array[] = [];
+  readonly #places: Float64Array;
   readonly #tensors = new Map<string, PlainTensor>();
   readonly #wanted: readonly TensorRecord[];
   readonly #biases = new Map<string, Float32Array>();
   #missing: number;
+  /** Bytes of the last buffer that are in use. */
+  #filled = 0;
 
   /** @param hostTensors roles of plain tensors that the host deals with; see {@link wantedTensors} */
   constructor(index: ContainerIndex, hostTensors: readonly TensorRole[]) {
     this.#wanted = wantedTensors(index, hostTensors);
     this.bytes = contentBytes(index, hostTensors);
-    for (const record of index.modules) this.#slots.set(record.name, { record, module: undefined });
+    this.#layout = sharedLayout(index.modules);
     this.#missing = index.modules.length;
+    this.#plans = new PackedPlans(index.modules.map(({ bands }) => bands));
+    this.#places = new Float64Array(PLACE * this.#missing).fill(NOWHERE);
   }
 
   /** Whether every module has been loaded. */
@@ -51,7 +60,7 @@ export class Content {
   }
 
   get names(): IterableIterator<string> {
-    return this.#slots.keys();
+    return this.#layout.numbers.keys();
   }
 
   get tensors(): ReadonlyMap<string, PlainTensor> {
@@ -59,21 +68,26 @@ export class Content {
   }
 
   has(name: string): boolean {
-    return this.#slots.has(name);
+    return this.#layout.numbers.has(name);
   }
 
   /** A module; `undefined` if the adapter does not change that layer. @throws LqaError USAGE if it has not been loaded */
   module(name: string): ResidentModule | undefined {
-    const slot = this.#slots.get(name);
-    if (slot === undefined) return undefined;
-    return (
-      slot.module ??
+    const number = this.#layout.numbers.get(name);
+    if (number === undefined) return undefined;
+    if (!this.#isLoaded(number))
       fail(KIND.USAGE, {
         where: `module "${name}"`,
         actual: "not loaded",
         advice: "Name it in `modules` of acquire, or await `load` of the lease.",
-      })
-    );
+      });
+    const [buffer, offset, length] = this.#places.subarray(PLACE * number, PLACE * (number + 1));
+    const payload = this.#buffers[buffer!]!.subarray(offset!, offset! + length!);
+    return { shape: this.#layout.shapes[number]!, bands: this.#plans.bands(number), payload };
+  }
+
+  #isLoaded(number: number): boolean {
+    return this.#places[PLACE * number] !== NOWHERE;
   }
 
   /** Packed planes, as views. */
@@ -89,11 +103,15 @@ export class Content {
   /** Loads everything, verified to the last byte. @returns the content id, proven */
   async loadWhole(file: LqaFile, signal: AbortSignal | undefined): Promise<string> {
     const wanted = new Set(this.#wanted);
-    const room = roomFor([...this.#slots.values()].map(({ record }) => record));
-    for await (const event of file.events({ signal })) {
-      if (event.type === "module") this.#put(event.record, event.factors, room);
-      else if (event.type === "tensor" && wanted.has(event.record)) this.#putTensor(event.tensor);
-      else if (event.type === "end") return event.contentId;
+    this.#makeRoom(file.index.modules);
+    try {
+      for await (const event of file.events({ signal })) {
+        if (event.type === "module") this.#put(event.record, event.factors);
+        else if (event.type === "tensor" && wanted.has(event.record)) this.#putTensor(event.tensor);
+        else if (event.type === "end") return event.contentId;
+      }
+    } finally {
+      this.#trim();
     }
     throw new TypeError("a file ended without its end");
   }
@@ -103,20 +121,51 @@ export class Content {
     for (const record of this.#wanted)
       if (!this.#tensors.has(tensorKey(record))) this.#putTensor(await file.tensor(record, { signal }));
     const missing = [...new Set(names)].flatMap((name) => {
-      const slot = this.#slots.get(name);
-      return slot === undefined || slot.module !== undefined ? [] : [slot.record];
+      const number = this.#layout.numbers.get(name);
+      return number === undefined || this.#isLoaded(number) ? [] : [file.index.modules[number]!];
     });
     if (missing.length === 0) return;
-    const room = roomFor(missing);
-    for await (const { record, factors } of file.packedAll({ modules: missing, signal }))
-      this.#put(record, factors, room);
+    this.#makeRoom(missing);
+    try {
+      for await (const { record, factors } of file.packedAll({ modules: missing, signal }))
+        this.#put(record, factors);
+    } finally {
+      this.#trim();
+    }
   }
 
-  #put(record: ModuleRecord, factors: PackedFactors, room: (bytes: number) => Uint8Array): void {
-    const slot = this.#slots.get(record.name)!;
-    if (slot.module !== undefined) return;
-    const payload = assemblePayload(record, factors, room(record.payload));
-    slot.module = { shape: record, bands: record.bands, payload };
+  /** One buffer for the payloads of modules that are loaded together. */
+  #makeRoom(records: readonly ModuleRecord[]): void {
+    const total = records.reduce((sum, { payload }) => sum + payload, 0);
+    try {
+      this.#buffers.push(new Uint8Array(total));
+    } catch (cause) {
+      fail(KIND.BUDGET, {
+        where: "an adapter",
+        actual: `${total} bytes, which the engine refuses`,
+        cause,
+      });
+    }
+    this.#filled = 0;
+  }
+
+  /** Frees what a load that failed has not filled. */
+  #trim(): void {
+    const last = this.#buffers.length - 1;
+    if (this.#filled === 0) this.#buffers.pop();
+    else if (this.#filled < this.#buffers[last]!.length)
+      this.#buffers[last] = this.#buffers[last]!.slice(0, this.#filled);
+  }
+
+  /** Puts a module into the last buffer. */
+  #put(record: ModuleRecord, factors: PackedFactors): void {
+    const number = this.#layout.numbers.get(record.name)!;
+    if (this.#isLoaded(number)) return;
+    const offset = this.#filled;
+    const length = record.payload;
+    this.#filled += length;
+    assemblePayload(record, factors, this.#buffers.at(-1)!.subarray(offset, this.#filled));
+    this.#places.set([this.#buffers.length - 1, offset, length], PLACE * number);
     this.#missing--;
   }
 
@@ -125,7 +174,7 @@ export class Content {
     // Chunks may be views on more than themselves.
     this.#tensors.set(tensorKey(tensor), { ...tensor, data: data.slice() });
     if (role !== "lora-bias") return;
-    const { multiplier } = this.#slots.get(name)!.record;
+    const { multiplier } = this.#layout.shapes[this.#layout.numbers.get(name)!]!;
     const type = FLOATS[tensor.element]!;
     const count = data.length / FLOAT_BYTES[type];
     // Stored as binary32, that is rounded once.
@@ -176,21 +225,4 @@ function wantedTensors({ tensors }: ContainerIndex, hostTensors: readonly Tensor
       fail(KIND.CANNOT_APPLY, { where, expected: "F32, F16 or BF16", actual: element });
     return true;
   });
-}
-
-/** One buffer for the payloads of modules that are loaded together: a buffer of its own for each costs more objects. */
-function roomFor(records: readonly ModuleRecord[]): (bytes: number) => Uint8Array {
-  const total = records.reduce((sum, { payload }) => sum + payload, 0);
-  let buffer: Uint8Array;
-  try {
-    buffer = new Uint8Array(total);
-  } catch (cause) {
-    return fail(KIND.BUDGET, {
-      where: "an adapter",
-      actual: `${total} bytes, which the engine refuses`,
-      cause,
-    });
-  }
-  let at = 0;
-  return (bytes) => buffer.subarray(at, (at += bytes));
 }
