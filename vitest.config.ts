@@ -10,6 +10,7 @@ const SYSTEM = [
   "test/conformance/runner.test.ts",
   "test/docs/commands.test.ts",
   "test/docs/guide.test.ts",
+  "test/docs/phone.test.ts",
   "test/faults/faults.test.ts",
   "test/fleet/jobs.test.ts",
   "test/fleet/servers.test.ts",
