@@ -30,7 +30,8 @@ const TYPES = {
 };
 const PAGES = [
   "index.html",
-  "docs/guide.html",
+  "docs/how-it-works.html",
+  "docs/guide/phone.html",
   "docs/guide/reading.html",
   "docs/comparison.html",
   "docs/results.html",
@@ -92,6 +93,7 @@ async function look(tab, page, { name, width }) {
   const problems = wide > width ? [`is ${wide} pixels wide`] : [];
   const dark = await tab.evaluate(() => document.documentElement.classList.contains("dark"));
   if (dark !== (name === "dark")) problems.push("has the wrong colours");
+  problems.push(...(await tab.evaluate(cutOff, name === "desktop")));
   if (values.screenshots !== undefined) {
     mkdirSync(values.screenshots, { recursive: true });
     await tab.screenshot({ path: join(values.screenshots, `${page.replaceAll("/", "-")}-${name}.png`) });
@@ -101,6 +103,20 @@ async function look(tab, page, { name, width }) {
   for (const { id, help, nodes } of violations)
     problems.push(`axe: ${id}: ${help} (${nodes.length}): ${nodes[0].html.slice(0, 160)}`);
   return problems;
+}
+
+/** What is cut off, in the page: the command of the front page below the first view, and tables wider than their place. */
+function cutOff(tables) {
+  const below = [...document.querySelectorAll(".install, .VPHero img")].filter(
+    (element) => element.getBoundingClientRect().bottom > innerHeight,
+  );
+  const wide = [...document.querySelectorAll(tables ? ".vp-doc table" : "none")].filter(
+    ({ scrollWidth, clientWidth }) => scrollWidth > clientWidth,
+  );
+  return [
+    ...below.map(({ tagName }) => `${tagName} is below the first view`),
+    ...wide.map(({ textContent }) => `a table is cut off: ${textContent.slice(0, 60)}`),
+  ];
 }
 
 async function search(tab) {

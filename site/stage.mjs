@@ -17,6 +17,10 @@ import { errorPages } from "./errors.mjs";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const SPECIFICATION = "spec/lqa-v1.md";
+/** The line below the head of a table of six columns or more, which needs the room of the outline next to the page. */
+const WIDE_TABLE = /^\|(?: *:?-+:? *\|){6,}$/m;
+/** The picture of the front page. */
+const PICTURE = "docs/images/answers.svg";
 /** Code, which is left alone, or the target of a link. */
 const LINKS = /```[\s\S]*?```|`[^`\n]*`|\]\(([^)\s]+)\)/g;
 
@@ -42,6 +46,7 @@ export async function stage(folder) {
     const source = existsSync(join(root, file))
       ? readFileSync(join(root, file), "utf8")
       : listing(dirname(file));
+    if (file === "README.md") copy(PICTURE, `public/${PICTURE}`);
     const text = shaped(file, source).replace(LINKS, (whole, target) => {
       if (target === undefined || /^([a-z]+:|\/)/i.test(target)) return whole;
       const [path, anchor] = target.split("#");
@@ -62,7 +67,10 @@ export async function stage(folder) {
       queue.push(found);
       return `](/${pageOf(found)}${anchor === undefined ? "" : `#${anchor}`})`;
     });
-    write(pageOf(file), text);
+    write(
+      pageOf(file),
+      WIDE_TABLE.test(text) && file !== "README.md" ? `---\naside: false\n---\n\n${text}` : text,
+    );
   }
   for (const [page, text] of await errorPages((file) => copy(file, `public/${file}`))) write(page, text);
   return [...copied].sort();
@@ -72,6 +80,8 @@ export async function stage(folder) {
 function shaped(file, source) {
   const text = source
     .replace(/<!--[\s\S]*?-->\n?/g, "")
+    // Pictures with a width, which Markdown of GitHub has no words for.
+    .replace(/<img src="([^"]+)" width="(\d+)" alt="([^"]+)">/g, "![$3]($1){width=$2}")
     // Bytes and results, which no highlighter knows.
     .replace(/^```(hex|values)$/gm, "```txt");
   if (file === "README.md") return home(text);
@@ -79,19 +89,22 @@ function shaped(file, source) {
   return file === SPECIFICATION ? specification(text) : text;
 }
 
-/** The front page: the README, whose title and first sentences are the headline. */
+/** The front page: the README, whose title, first sentences, picture and first command are the headline. */
 function home(readme) {
-  const [whole, name, text, tagline] = /^# (\w+): (.*)\n\n(.*)\n/.exec(readme);
+  const [whole, name, text, tagline, alt] =
+    /^# (\w+): (.*)\n\n(.*)\n\n!\[([^\]]*)\]\(docs\/images\/answers\.svg\)\n/.exec(readme);
+  const [, install] = /```sh\n(.*?) *(?:#.*)?\n/.exec(readme);
   return `---
 layout: home
 hero:
   name: ${name}
   text: ${JSON.stringify(text)}
   tagline: ${JSON.stringify(tagline.replaceAll("`", ""))}
+  image: { src: /${PICTURE}, alt: ${JSON.stringify(alt)} }
   actions:
-    - { theme: brand, text: First adapter, link: /docs/guide/first-adapter }
-    - { theme: alt, text: Guide, link: /docs/guide }
-    - { theme: alt, text: Specification, link: /spec/lqa-v1 }
+    - { theme: brand, text: Start, link: /docs/guide/first-adapter }
+    - { theme: alt, text: How it works, link: /docs/how-it-works }
+install: ${install}
 ---
 
 ${readme.slice(whole.length)}`;

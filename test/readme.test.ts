@@ -15,6 +15,7 @@ import { answerRange, serve } from "./helpers/server.ts";
 import { temporaryDirectory } from "./helpers/temporary.ts";
 
 const root = new URL("../", import.meta.url);
+/** The last program of the page about code is run by docs/guide.test.ts. */
 const blocks = ["README.md", "docs/guide/code.md"].flatMap((page) =>
   [...readFileSync(new URL(page, root), "utf8").matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!),
 );
@@ -56,7 +57,7 @@ const NAMES = ["0", "1"].flatMap((layer) =>
 );
 
 describe("the README", () => {
-  it("has four pieces of code, with the page about code", () => expect(blocks).toHaveLength(4));
+  it("has five pieces of code, with the page about code", () => expect(blocks).toHaveLength(5));
 
   it("reads a file", async () => {
     const told = (await run(blocks[0]!, "told")) as string[][];

@@ -29,7 +29,8 @@ export default {
     outline: [2, 3],
     search: { provider: "local" },
     nav: [
-      { text: "Guide", link: "/docs/guide", activeMatch: "^/docs/guide" },
+      { text: "Start", link: "/docs/guide/first-adapter" },
+      { text: "How it works", link: "/docs/how-it-works" },
       { text: "Specification", link: "/spec/lqa-v1" },
       { text: "Errors", link: "/docs/errors", activeMatch: "errors" },
       { text: "API", link: "/api/index.html", target: "_self" },
