@@ -39,6 +39,21 @@ export function layerPlaces(names: readonly string[]): LayerPlace[] {
   });
 }
 
+/** Orders names with their numbers by value: `layers.2` before `layers.10`. For `sort`. */
+export function naturalOrder(a: string, b: string): number {
+  const [one, other] = [a, b].map((name) => name.split(/(\d+)/)) as [string[], string[]];
+  for (let i = 0; i < Math.min(one.length, other.length); i++) {
+    const [x, y] = [one[i]!, other[i]!];
+    if (x === y) continue;
+    // Every second piece is a number, of any length; of equal numbers the text decides.
+    const [p, q] = i % 2 === 1 ? [x, y].map((digits) => digits.replace(/^0+(?=.)/, "")) : [x, y];
+    if (i % 2 === 1 && p!.length !== q!.length) return p!.length - q!.length;
+    if (p !== q) return p! < q! ? -1 : 1;
+    return x < y ? -1 : 1;
+  }
+  return one.length - other.length;
+}
+
 /** Labels without the words that all of them begin or end with. A single label stays unchanged. */
 export function shortLabels(labels: readonly string[]): string[] {
   if (labels.length < 2) return [...labels];

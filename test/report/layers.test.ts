@@ -1,5 +1,6 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { layerPlaces, shortLabels } from "../../src/report/layers.ts";
+import { layerPlaces, naturalOrder, shortLabels } from "../../src/report/layers.ts";
 
 const placed = (...names: string[]): string[] =>
   layerPlaces(names).map(({ layer, projection }) => `${layer}|${projection}`);
@@ -51,5 +52,36 @@ describe("short labels", () => {
     expect(shortLabels(["x", "x.y"])).toEqual(["x", "x.y"]);
     expect(shortLabels(["only.one"])).toEqual(["only.one"]);
     expect(shortLabels([])).toEqual([]);
+  });
+});
+
+describe("names in natural order", () => {
+  it("have their numbers by value", () => {
+    const names = [
+      "h.10.b",
+      "h.9.b",
+      "h.9.a",
+      "h",
+      "h.010.b",
+      "h.2",
+      "a10",
+      "h.99999999999999999999",
+      "h.99999999999999999998",
+    ];
+    expect([...names].reverse().sort(naturalOrder)).toEqual([
+      ...["a10", "h", "h.2", "h.9.a", "h.9.b", "h.010.b", "h.10.b"],
+      ...["h.99999999999999999998", "h.99999999999999999999"],
+    ]);
+  });
+
+  it("are ordered totally", () => {
+    const name = fc.stringMatching(/^[a0-9.]{0,6}$/);
+    fc.assert(
+      fc.property(name, name, name, (x, y, z) => {
+        expect(Math.sign(naturalOrder(x, y))).toBe(-Math.sign(naturalOrder(y, x)) || 0);
+        expect(naturalOrder(x, y) === 0).toBe(x === y);
+        if (naturalOrder(x, y) < 0 && naturalOrder(y, z) < 0) expect(naturalOrder(x, z)).toBeLessThan(0);
+      }),
+    );
   });
 });

@@ -1,9 +1,10 @@
 /** The page: well-formed whatever is in the file, without anything that runs or asks for something. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Adapter, MetaMap } from "../../src/core/index.ts";
+import { type Adapter, type MetaMap, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { drawReport, inspectLqa } from "../../src/report/index.ts";
+import { heatMap } from "../../src/report/page/heat-map.ts";
 import { normal } from "../helpers/random.ts";
 
 const HOSTILE = [
@@ -115,6 +116,50 @@ describe("a report", () => {
     expect(page).toContain("as written by the encoder; not measured");
     expect(page).toContain("The error of each module is unknown");
     expect(page).not.toContain('id="worst"');
+  });
+
+  it("has layer 2 before layer 10, in maps and lists", async () => {
+    const names = Array.from({ length: 11 }, (_, i) => `layers.${i}.q`);
+    const { bytes } = await encodeAdapter(adapterOf(names));
+    const page = drawReport(await inspectLqa(bytes), { title: "tiny.lqa" });
+    const rows = [...page.matchAll(/<th scope="row" title="layers\.(\d+)"/g)].map(([, layer]) =>
+      Number(layer),
+    );
+    expect(rows.length % 11).toBe(0);
+    expect(rows.slice(0, 11)).toEqual(names.map((_, i) => i));
+    expect(page.indexOf("layers.<wbr>2.<wbr>q")).toBeLessThan(page.indexOf("layers.<wbr>10.<wbr>q"));
+  });
+
+  it("shows no figures of a damaged file but its size", async () => {
+    const { bytes } = await encodeAdapter(adapterOf(["layers.0.q"]));
+    const whole = drawReport(await inspectLqa(bytes), { title: "tiny.lqa" });
+    const damaged = bytes.slice();
+    const { chunk } = (await open(bytes)).modules[0]!;
+    damaged[chunk.offset]! ^= 1;
+    const page = drawReport(await inspectLqa(damaged), { title: "tiny.lqa" });
+    const cards = (text: string) =>
+      [...text.matchAll(/<dt>([^<]*)<\/dt><dd>[^<]*<small>/g)].map(([, name]) => name);
+    expect(cards(whole).length).toBeGreaterThan(3);
+    expect(cards(page)).toEqual(["Size"]);
+    expect(page).toContain("This file is damaged");
+  });
+
+  it("says what the colours of a map mean", () => {
+    const module = (layer: number, value: number) => ({ layer: `layers.${layer}`, projection: "q", value });
+    const draw = (values: number[], logarithmic: boolean) =>
+      heatMap(
+        values.map((value, i) => module(i, value)),
+        {
+          caption: "x",
+          value: (one) => one.value,
+          text: (value) => `<${value}>`,
+          logarithmic,
+        },
+      ).markup.replace(/<table[\s\S]*$/, "");
+    // Zero has no logarithm: the colours do not begin at it.
+    expect(draw([0, 1, 100], true)).toMatch(/&lt;1&gt;.*&lt;100&gt;.*steps of equal ratio, 0 as the lowest/s);
+    expect(draw([0, 1, 100], false)).toMatch(/&lt;0&gt;.*&lt;100&gt;.*steps of equal size</s);
+    expect(draw([3, 3], false)).toContain("all &lt;3&gt;");
   });
 
   it("is the same page for the same inspection", async () => {

@@ -9,6 +9,7 @@ import { heatMap } from "../../../src/report/page/heat-map.ts";
 import { facts, folded, type Html, html, named, section, table } from "../../../src/report/page/html.ts";
 import {
   effectiveRank,
+  inOrder,
   RANK_EXPLANATION,
   RANK_MAP,
   shapeText,
@@ -87,7 +88,7 @@ ${heatMap(modules, RANK_MAP)}`,
 
 function moduleSection({ modules }: AdapterInspection): Html | undefined {
   if (modules.length === 0) return undefined;
-  const rows = modules
+  const rows = inOrder(modules)
     .slice(0, LISTED)
     .map((module) => [
       named(module.name),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type LayerPlace, shortLabels } from "../layers.ts";
+import { type LayerPlace, naturalOrder, shortLabels } from "../layers.ts";
 import { type Html, html, named, scrolled } from "./html.ts";
 import { HEAT_STEPS } from "./style.ts";
 
@@ -26,11 +26,11 @@ export function heatMap<T extends LayerPlace>(
   modules: readonly T[],
   { caption, value, text, logarithmic }: HeatMap<T>,
 ): Html {
-  const layers = [...new Set(modules.map(({ layer }) => layer))];
+  const layers = [...new Set(modules.map(({ layer }) => layer))].sort(naturalOrder);
   const projections = [...new Set(modules.map(({ projection }) => projection))];
   const cells = new Map(modules.map((module) => [`${module.layer}\n${module.projection}`, module]));
   const known = modules.map(value).filter((one): one is number => one !== undefined && Number.isFinite(one));
-  const step = stepsOf(known, logarithmic === true);
+  const steps = stepsOf(known, logarithmic === true);
   const shownLayers = layers.slice(0, MOST_LAYERS);
   const shownProjections = projections.slice(0, MOST_PROJECTIONS);
   const rows = shortLabels(shownLayers).map((label, row) => {
@@ -40,7 +40,7 @@ export function heatMap<T extends LayerPlace>(
       if (module === undefined) return html`<td></td>`;
       const found = value(module);
       if (found === undefined || !Number.isFinite(found)) return html`<td class="none">–</td>`;
-      return html`<td class="h${step(found)}">${text(found)}</td>`;
+      return html`<td class="h${steps.of(found)}">${text(found)}</td>`;
     });
     return html`<tr><th scope="row" title="${layer}">${label === "" ? "(no layer)" : named(label)}</th>${columns}</tr>
 `;
@@ -54,7 +54,7 @@ export function heatMap<T extends LayerPlace>(
   const head = shortLabels(shownProjections).map(
     (label, i) => html`<th scope="col" title="${shownProjections[i]!}">${label}</th>`,
   );
-  return html`${known.length === 0 ? undefined : scale(...extremes(known), text)}${scrolled(
+  return html`${legend(steps, text)}${scrolled(
     caption,
     html`<table class="heat"><caption>${caption}</caption>
 <thead><tr><th scope="col">layer</th>${head}</tr></thead>
@@ -67,22 +67,44 @@ function extremes(values: readonly number[]): [number, number] {
   return [values.reduce((x, y) => Math.min(x, y)), values.reduce((x, y) => Math.max(x, y))];
 }
 
-/** The step of a value. The steps span the smallest to the largest value. */
-function stepsOf(values: readonly number[], logarithmic: boolean): (value: number) => number {
+/** The steps of a map: the values that the first begins and the last ends with, and the step of a value. */
+interface Steps {
+  readonly low: number;
+  readonly high: number;
+  readonly logarithmic: boolean;
+  /** Whether there are values that a logarithmic scale has no place for; they get the lowest step. */
+  readonly zeros: boolean;
+  readonly of: (value: number) => number;
+}
+
+/** The steps span the smallest to the largest value that has a place on the scale. */
+function stepsOf(values: readonly number[], logarithmic: boolean): Steps {
+  const placed = logarithmic ? values.filter((value) => value > 0) : values;
+  const [low, high] = placed.length === 0 ? [0, 0] : extremes(placed);
   const scaled = (value: number): number => (logarithmic ? Math.log(value) : value);
-  // Zero has no logarithm; it gets the lowest step.
-  const placed = values.map(scaled).filter(Number.isFinite);
-  if (placed.length === 0) return () => 0;
-  const [low, high] = extremes(placed);
-  return (value) => {
-    const at = scaled(value);
-    if (!(at > low) || high === low) return 0;
-    return Math.min(HEAT_STEPS - 1, Math.floor(((at - low) / (high - low)) * HEAT_STEPS));
+  const [begin, end] = [scaled(low), scaled(high)];
+  return {
+    low,
+    high,
+    logarithmic,
+    zeros: placed.length < values.length,
+    of(value) {
+      const at = scaled(value);
+      if (!(at > begin) || !(end > begin)) return 0;
+      return Math.min(HEAT_STEPS - 1, Math.floor(((at - begin) / (end - begin)) * HEAT_STEPS));
+    },
   };
 }
 
-function scale(low: number, high: number, text: (value: number) => string): Html {
-  const steps = Array.from({ length: HEAT_STEPS }, (_, i) => html`<i class="h${i}"></i>`);
-  return html`<p class="scale"><span>${text(low)}</span><span class="steps" aria-hidden="true">${steps}</span><span>${text(high)}</span></p>
+/** The colours with the values they stand for, and how the values between are spread. */
+function legend({ low, high, logarithmic, zeros }: Steps, text: (value: number) => string): Html | undefined {
+  if (high === low)
+    return low === 0
+      ? undefined
+      : html`<p class="scale">all ${text(low)}</p>
+`;
+  const colours = Array.from({ length: HEAT_STEPS }, (_, i) => html`<i class="h${i}"></i>`);
+  const spread = logarithmic ? "steps of equal ratio" : "steps of equal size";
+  return html`<p class="scale"><span>${text(low)}</span><span class="steps" aria-hidden="true">${colours}</span><span>${text(high)}</span><span>${spread}${zeros ? ", 0 as the lowest" : ""}</span></p>
 `;
 }

@@ -7,7 +7,7 @@ import type { ModuleShape } from "../../model/adapter.ts";
 import { bandsText } from "../bands.ts";
 import { count, counted, decibels, percent } from "../format.ts";
 import type { InspectedModule, SourceFindings } from "../inspection.ts";
-import type { LayerPlace } from "../layers.ts";
+import { type LayerPlace, naturalOrder } from "../layers.ts";
 import { type HeatMap, heatMap } from "./heat-map.ts";
 import type { Hints } from "./hints.ts";
 import { folded, type Html, html, named, section, table } from "./html.ts";
@@ -124,23 +124,30 @@ export function shapeText(module: ModuleShape): string {
   ].join(", ");
 }
 
+/** Modules as people count: layer 2 before layer 10. */
+export function inOrder<T extends { readonly name: string }>(modules: readonly T[]): T[] {
+  return [...modules].sort((x, y) => naturalOrder(x.name, y.name));
+}
+
 /** Every module. */
 export function listSection(modules: readonly InspectedModule[]): Html | undefined {
   if (modules.length === 0) return undefined;
-  const rows = modules.slice(0, LISTED).map((module) => {
-    const { name, rank, multiplier, bytes, bits, bands, loss, problem } = module;
-    return [
-      named(name),
-      shapeText(module),
-      String(rank),
-      String(Number(multiplier.toPrecision(6))),
-      count(bytes),
-      bits.toFixed(2),
-      String(effectiveRank(module) ?? "–"),
-      loss === undefined ? "–" : percent(loss.relativeError),
-      problem === undefined ? bandsText(bands) : html`<span class="bad">${problem}</span>`,
-    ];
-  });
+  const rows = inOrder(modules)
+    .slice(0, LISTED)
+    .map((module) => {
+      const { name, rank, multiplier, bytes, bits, bands, loss, problem } = module;
+      return [
+        named(name),
+        shapeText(module),
+        String(rank),
+        String(Number(multiplier.toPrecision(6))),
+        count(bytes),
+        bits.toFixed(2),
+        String(effectiveRank(module) ?? "–"),
+        loss === undefined ? "–" : percent(loss.relativeError),
+        problem === undefined ? bandsText(bands) : html`<span class="bad">${problem}</span>`,
+      ];
+    });
   const list = table({
     caption: counted(modules.length, "module"),
     head: ["module", "out × in", "rank", "multiplier", "bytes", "bits", "90 % rank", "lost", "bands"],

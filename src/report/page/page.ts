@@ -15,6 +15,7 @@ import { codeSection } from "./code-section.ts";
 import { curveSection } from "./curve-section.ts";
 import { documentPage, type ReportSection } from "./document.ts";
 import { findingSection } from "./findings.ts";
+import { glossary } from "./glossary.ts";
 import { COMMAND_HINTS, type Hints } from "./hints.ts";
 import { facts, folded, type Html, html, section } from "./html.ts";
 import { listSection, mapSection, worstSection } from "./module-tables.ts";
@@ -102,9 +103,16 @@ function verdict({ validation: { valid, level, findings, omitted, warnings } }: 
   return html`<p class="verdict"><span class="bad">✗ Not valid:</span> ${more}${counted(findings.length, "finding")}.${suspicious}</p>`;
 }
 
-function cards({ fileLength, modules, source, meta, tensors, version }: Inspection): Html | undefined {
-  if (version === undefined)
-    return html`<dl class="cards">${card("Size", size(fileLength), `${count(fileLength)} bytes`)}</dl>`;
+/** Whether the contents can be what the writer meant. A file that is only not canonical decodes to them. */
+export function sound({ validation: { findings }, version }: Inspection): boolean {
+  return version !== undefined && findings.every(({ class: kind }) => kind === "C");
+}
+
+function cards(inspection: Inspection): Html | undefined {
+  const { fileLength, modules, source, meta, tensors, version } = inspection;
+  if (!sound(inspection))
+    return html`<dl class="cards">${card("Size", size(fileLength), `${count(fileLength)} bytes`)}</dl>
+<p class="faint">This file is damaged: its other figures say nothing about the adapter.</p>`;
   const parameters = modules.reduce((sum, module) => sum + module.parameters, 0);
   const ranks = modules.map(({ rank }) => rank);
   const [low, high] = [
@@ -126,7 +134,8 @@ ${source?.aboveBoundDb === undefined ? undefined : card("Above the bound", decib
 ${modules.length === 0 ? undefined : card("Modules", count(modules.length), `rank ${low === high ? low : `${low} to ${high}`}`)}
 ${parameters === 0 ? undefined : card("Parameters", count(parameters), "of the factors B and A")}
 ${tensors.length === 0 ? undefined : card("Plain tensors", count(tensors.length), size(tensors.reduce((sum, { chunk }) => sum + chunk.length, 0)))}
-</dl>`;
+</dl>
+${glossary()}`;
 }
 
 /** A figure with its name and a note. */

@@ -120,7 +120,7 @@ td .name,tbody th>.name{min-width:13em}.heat .name{min-width:0;font-family:inher
 ${Array.from({ length: HEAT_STEPS }, (_, i) => `.h${i}{background:var(--h${i});color:var(--t${i})}`).join("")}
 .maps{display:flex;flex-wrap:wrap;gap:8px 44px}.maps>div{flex:0 1 auto;max-width:100%;min-width:0}.maps p{max-width:30ch;min-height:4.5em}.maps p.scale{min-height:0}
 .none{color:var(--faint)}
-.scale{display:flex;align-items:center;gap:8px;font-size:.85rem;color:var(--faint);margin:0 0 6px}
+.scale{display:flex;flex-wrap:wrap;align-items:center;gap:2px 8px;font-size:.85rem;color:var(--faint);margin:0 0 6px}
 .scale span.steps{display:inline-flex;border:1px solid var(--line)}.scale i{width:20px;height:12px;display:inline-block}
 .swatch{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:7px;border:1px solid var(--line)}
 ${KINDS_LIGHT.split(" ")

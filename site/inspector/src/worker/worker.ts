@@ -6,6 +6,7 @@
  */
 import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail, isLqaError } from "../../../../src/errors.ts";
+import { naturalOrder } from "../../../../src/report/layers.ts";
 import { fieldsIn } from "../bytes/fields.ts";
 import type { Region } from "../bytes/regions.ts";
 import type { CallName, Calls, Failure, RegionRow, Reply, Request } from "../protocol.ts";
@@ -69,7 +70,7 @@ const HANDLERS: Handlers = {
   clause: async ({ number }) => clauseMarkup(number),
   async modules({ query }) {
     const wanted = query.trim().toLowerCase();
-    const names = (opened().lqa?.file?.modules ?? []).map(({ name }) => name);
+    const names = (opened().lqa?.file?.modules ?? []).map(({ name }) => name).sort(naturalOrder);
     const found = wanted === "" ? names : names.filter((name) => name.toLowerCase().includes(wanted));
     return { total: found.length, names: found.slice(0, OFFERED) };
   },
