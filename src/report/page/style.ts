@@ -118,7 +118,7 @@ td .name,tbody th>.name{min-width:13em}.heat .name{min-width:0;font-family:inher
 .heat thead th{overflow-wrap:anywhere;font-weight:400;color:var(--text)}
 .heat tbody th{white-space:nowrap;position:sticky;left:0;background:var(--ground);padding-right:10px;max-width:46vw;overflow:hidden;text-overflow:ellipsis}
 ${Array.from({ length: HEAT_STEPS }, (_, i) => `.h${i}{background:var(--h${i});color:var(--t${i})}`).join("")}
-.maps{display:flex;flex-wrap:wrap;gap:8px 44px}.maps>div{flex:0 1 auto;max-width:100%;min-width:0}.maps p{max-width:30ch;min-height:4.5em}.maps p.scale{min-height:0}
+.maps{display:flex;flex-wrap:wrap;gap:8px 44px}.maps>div{flex:0 1 auto;max-width:100%;min-width:0}.maps p{max-width:30ch;min-height:6em}.maps p.scale{min-height:0}
 .none{color:var(--faint)}
 .scale{display:flex;flex-wrap:wrap;align-items:center;gap:2px 8px;font-size:.85rem;color:var(--faint);margin:0 0 6px}
 .scale span.steps{display:inline-flex;border:1px solid var(--line)}.scale i{width:20px;height:12px;display:inline-block}
