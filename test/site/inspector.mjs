@@ -400,6 +400,8 @@ try {
     const text = await page.locator("#findings").textContent();
     expectText("findings", text, "CHUNK_CRC");
     expectText("findings", text, "Clause 7.1");
+    expectEqual("figures", await page.locator("#head .cards dt").allTextContents().then(String), "Size");
+    expectEqual("Markdown", await page.locator('#report-actions button:has-text("Copy")').count(), 0);
     expectEqual("convert", await page.locator("#tab-convert").isVisible(), false);
     await page.click('#findings button:has-text("at byte")');
     await page.waitForSelector("#hex .byte");
@@ -501,6 +503,7 @@ try {
     await page.press("#address", "Enter");
     await page.waitForFunction(() => document.body.dataset.state === "opened", null, SLOW);
     expectEqual("title", (await page.locator("#head h1").textContent()).includes("secret"), false);
+    expectEqual("link", page.url(), server.address);
     const total = statSync(encoded).size;
     const sent = server.sent.get("remote/adapter.lqa");
     if (!(sent > 0 && sent < total * 0.7)) throw new Error(`of ${total} bytes it fetched ${sent}`);
@@ -515,6 +518,100 @@ try {
     await complete(page);
     expectText("head", await page.locator("#head").textContent(), "Valid");
   });
+
+  await check("opens the file and the module of a link, and makes such links", async (page) => {
+    const name = "model.layers.2.self_attn.q_proj";
+    const link = `${server.address}?url=${encodeURIComponent(`${server.address}remote/adapter.lqa`)}#module=${name}`;
+    await page.goto(link);
+    await page.waitForSelector("#decode-result a", SLOW);
+    expectEqual("module", await page.inputValue("#module"), name);
+    expectEqual("link", page.url(), link);
+    await page.fill("#module-filter", "layers.10.self_attn.k");
+    await page.waitForFunction(() => document.querySelectorAll("#module option").length === 1);
+    await page.click("#decode-form button[type=submit]");
+    await page.waitForURL(/#module=model\.layers\.10\.self_attn\.k_proj$/);
+    await choose(page, encoded);
+    await complete(page);
+    expectEqual("link of a file of the visitor", page.url(), server.address);
+    for (const cut of ["?url=", "?url=nothing", "?url=%E0%A4%A", "#module=%E0%A4%A"]) {
+      await page.goto("about:blank");
+      await page.goto(`${server.address}${cut}`);
+      await page.waitForSelector("#choose-files");
+    }
+  });
+
+  await check("shows the modules as people count", async (page) => {
+    await choose(page, encoded);
+    await complete(page);
+    await page.click("#tab-decode");
+    await page.waitForSelector("#module option");
+    const names = await page.locator("#module option").allTextContents();
+    const layers = names.map((one) => Number(/layers\.(\d+)/.exec(one)[1]));
+    expectEqual("layers", layers.join(), [...layers].sort((x, y) => x - y).join());
+  });
+
+  await check("compares two files", async (page) => {
+    cli("encode", EXAMPLE, "-o", "number-words-small.lqa", "--quality", "small");
+    await choose(page, encoded, join(folder, "number-words-small.lqa"));
+    await complete(page);
+    const text = await page.locator("#two").textContent();
+    expectText("sizes", text, statSync(encoded).size.toLocaleString("en-US"));
+    expectText("sizes", text, statSync(join(folder, "number-words-small.lqa")).size.toLocaleString("en-US"));
+    const said = Number(/differ by ([\d.]+) %/.exec(text)[1]);
+    const { relativeError } = JSON.parse(
+      execFileSync(
+        process.execPath,
+        [join(root, "dist/cli/main.js"), "diff", encoded, join(folder, "number-words-small.lqa"), "--json"],
+        { encoding: "utf8" },
+      ),
+    );
+    if (Math.abs(said / (100 * relativeError) - 1) > 0.05)
+      throw new Error(`differs by ${said} %, and by ${relativeError} in lqa diff`);
+    expectEqual("cells", await page.locator("#two .heat td").count(), 120);
+    await choose(page, encoded, encoded, join(folder, "number-words-small.lqa"));
+    await complete(page, "failed");
+    expectText("problem", await page.locator("#problem").textContent(), "one or two .lqa files");
+  });
+
+  await check(
+    "copies lines for a model card, and shows them where it may not copy",
+    async (page) => {
+      await choose(page, encoded);
+      await complete(page);
+      await page.click('button:has-text("Copy as Markdown")');
+      await page.waitForSelector(".copied p");
+      const card = await page.evaluate(() => navigator.clipboard.readText());
+      expectText("card", card, "| base model | HuggingFaceTB/SmolLM2-135M-Instruct |");
+      expectText("card", card, `${statSync(encoded).size.toLocaleString("en-US")} bytes`);
+      await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
+      await page.click('button:has-text("Copy as Markdown")');
+      expectEqual("text", await page.inputValue(".copied textarea"), card);
+      await axe(page, "card");
+    },
+    { permissions: ["clipboard-read", "clipboard-write"] },
+  );
+
+  await check(
+    "shows the file on the first screen of a phone, and the picture of the method before",
+    async (page) => {
+      await page.click("#method summary");
+      await page.waitForFunction(() => document.querySelector("#method img").naturalWidth > 0);
+      await axe(page, "method");
+      await choose(page, encoded);
+      await complete(page);
+      await page.evaluate(() => scrollTo(0, 0));
+      const bottom = await page.evaluate(
+        () => document.querySelector("#head .cards div:nth-child(4)").getBoundingClientRect().bottom,
+      );
+      if (bottom > 844) throw new Error(`the fourth figure ends at ${bottom}`);
+      expectEqual("start", await page.isVisible("#start"), false);
+      await page.focus("#another");
+      await page.keyboard.press("Enter");
+      expectEqual("focus", await page.evaluate(() => document.activeElement.id), "choose-files");
+      await axe(page, "another");
+    },
+    { viewport: { width: 390, height: 844 } },
+  );
 
   await check("reads an adapter at an address by ranges, and encodes it", async (page) => {
     server.sent.clear();
@@ -597,6 +694,7 @@ try {
     { name: "desktop", viewport: { width: 1180, height: 900 }, colorScheme: "light" },
     { name: "dark", viewport: { width: 1180, height: 900 }, colorScheme: "dark" },
     { name: "phone", viewport: { width: 390, height: 844 }, colorScheme: "light" },
+    { name: "wide", viewport: { width: 1920, height: 1080 }, colorScheme: "dark" },
   ])
     await check(`passes axe, ${view.name}`, (page) => everyView(page, view.name), view);
 
@@ -659,6 +757,7 @@ async function everyView(page, name) {
   await axe(page, "convert");
   await page.evaluate(() => document.getElementById("tabs").scrollIntoView());
   await shoot("convert");
+  await page.click("#another");
   await page.fill("#address", "ftp://example.org/");
   await page.press("#address", "Enter");
   await complete(page, "failed");

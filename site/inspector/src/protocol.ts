@@ -48,8 +48,9 @@ export interface Opened {
   readonly dialect: string | undefined;
   readonly parameters: number;
   readonly view: ViewMarkup;
-  /** Of a file that was looked into: the report as one page. */
+  /** Of a file that was looked into: the report as one page, and lines of Markdown for a model card. */
   readonly report: Download | undefined;
+  readonly card: string | undefined;
 }
 
 /** Regions of a file that match the query. */

@@ -6,6 +6,7 @@
 import type { Client } from "./client.ts";
 import { byId, countText, create, setMarkup } from "./dom.ts";
 import { empty, offer } from "./downloads.ts";
+import { linkToModule } from "./link.ts";
 import { clearProblem, showProblem } from "./problem.ts";
 
 const filter = byId<HTMLInputElement>("module-filter");
@@ -24,6 +25,14 @@ export function resetDecode(next: Client): void {
   filter.value = "";
   modules.replaceChildren();
   empty(result);
+}
+
+/** Chooses a module by its name and decodes it; a name that the file does not have is left in the filter. */
+export async function decodeModule(name: string): Promise<void> {
+  filter.value = name;
+  await list();
+  modules.value = name;
+  await decode();
 }
 
 /** Shows the view. */
@@ -55,6 +64,7 @@ async function decode(): Promise<void> {
     empty(result);
     setMarkup(result, markup);
     offer(result, downloads);
+    linkToModule(modules.value);
   } catch (error) {
     showProblem(error);
   } finally {

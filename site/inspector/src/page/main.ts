@@ -9,10 +9,11 @@ import type { Input, InputFile, InspectChoice, Opened } from "../protocol.ts";
 import { enterBytes, resetBytes, showBytes } from "./bytes-view.ts";
 import { Client, startJob } from "./client.ts";
 import { resetConvert } from "./convert-view.ts";
-import { enterDecode, resetDecode } from "./decode-view.ts";
+import { decodeModule, enterDecode, resetDecode } from "./decode-view.ts";
 import { byId, create, sizeText } from "./dom.ts";
 import { empty, offer } from "./downloads.ts";
 import { chosenFiles, droppedFiles } from "./inputs.ts";
+import { linkedAddress, linkedModule, linkTo } from "./link.ts";
 import { clearProblem, showProblem } from "./problem.ts";
 import { showReport } from "./report-view.ts";
 import { allowTabs, showTab, startTabs, type TabName } from "./tabs.ts";
@@ -22,6 +23,7 @@ const files = byId<HTMLInputElement>("files");
 const folder = byId<HTMLInputElement>("folder");
 const actions = byId("report-actions");
 const reading = byId("reading");
+const another = byId("another");
 const levelChoice = byId("level-choice");
 const level = byId<HTMLSelectElement>("level");
 
@@ -42,10 +44,13 @@ async function open(next: Input): Promise<void> {
   resetBytes(client);
   resetDecode(client);
   document.body.dataset.state = "opening";
+  linkTo(next.url);
+  showStart(false);
   try {
     const opened = await client.call("open", next);
     if (reader !== client) return;
     show(next, opened);
+    await showLinked(opened);
     await look(next, opened);
   } catch (error) {
     if (reader !== client) return;
@@ -77,6 +82,20 @@ function show(from: Input, opened: Opened): void {
   empty(actions);
   showTab("report");
   say(`Opened ${opened.title}.`);
+}
+
+/** The module of a link, decoded. */
+async function showLinked(opened: Opened): Promise<void> {
+  const name = linkedModule();
+  if (name === undefined || !viewsOf(opened).includes("decode")) return;
+  showTab("decode");
+  await decodeModule(name);
+}
+
+/** Shows or hides what opens another file, which gives its place to the file that is open. */
+function showStart(shown: boolean): void {
+  document.body.classList.toggle("another", shown);
+  another.ariaExpanded = String(shown);
 }
 
 /** The views that there is something to show in. */
@@ -123,6 +142,8 @@ async function inspect(from: Input, opened: Opened, compare: boolean): Promise<v
   allowTabs(viewsOf(found));
   document.body.dataset.state = "complete";
   if (found.report !== undefined) offer(actions, [found.report]);
+  const { card } = found;
+  if (card !== undefined) copyAction("Copy as Markdown", card);
   if (found.withSource && !compare)
     action("Measure other methods on the source", () => inspect(from, found, true));
   if (found.kind === "lqa") offerInspection(from, found, "Check again");
@@ -141,10 +162,39 @@ function action(textContent: string, run: () => unknown): void {
   actions.append(button);
 }
 
+/** A button that copies a text. A page without https may not; then the text is shown, selected. */
+function copyAction(textContent: string, text: string): void {
+  const place = create("div", { className: "copied" });
+  action(textContent, async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      place.replaceChildren(
+        create("p", { className: "faint", textContent: "Copied: lines for a model card." }),
+      );
+      say("Copied.");
+    } catch {
+      const box = create("textarea", {
+        value: text,
+        readOnly: true,
+        rows: 12,
+        ariaLabel: "Lines for a model card",
+      });
+      place.replaceChildren(box);
+      box.focus();
+      box.select();
+    }
+  });
+  actions.append(place);
+}
+
 function openFiles(list: readonly InputFile[]): void {
   if (list.length > 0) void open({ files: list, url: undefined });
 }
 
+another.onclick = () => {
+  showStart(another.ariaExpanded !== "true");
+  if (another.ariaExpanded === "true") byId("choose-files").focus();
+};
 byId("choose-files").onclick = () => files.click();
 byId("choose-folder").onclick = () => folder.click();
 for (const chooser of [files, folder])
@@ -186,3 +236,9 @@ startTabs((name) => {
   if (name === "bytes") void enterBytes();
   if (name === "decode") void enterDecode();
 });
+
+const linked = linkedAddress();
+if (linked !== undefined) {
+  byId<HTMLInputElement>("address").value = linked;
+  void open({ files: [], url: linked });
+}

@@ -49,6 +49,8 @@ export interface OpenLqa {
 export interface Document {
   readonly lqa: OpenLqa | undefined;
   readonly adapter: OpenAdapter | undefined;
+  /** A second file, which the first is compared with. */
+  readonly other?: OpenLqa | undefined;
   /** Made when bytes are looked at. */
   regions?: readonly Region[];
   context?: FieldContext;
@@ -71,18 +73,22 @@ export async function openDocument(input: Input, meter: Meter): Promise<Document
   const files: InputFile[] = [];
   const lqa: InputFile[] = [];
   for (const one of input.files) ((await isLqa(one)) ? lqa : files).push(one);
-  if (lqa.length > 1)
+  if (lqa.length > 2)
     fail(KIND.USAGE, {
       where: "what was given",
-      expected: "one .lqa file",
+      expected: "one .lqa file, or two to compare",
       actual: `${lqa.length} of them`,
-      advice: "Give one .lqa file, alone or together with the adapter that it was made from.",
+      advice: "Give one or two .lqa files, alone or together with the adapter that they were made from.",
     });
-  const [only] = lqa;
-  if (only === undefined) return { lqa: undefined, adapter: openAdapter(files, meter) };
-  const opened = await openFile(meteredSource(fileSource(only.file), meter), only.file.name, false);
-  const beside = only === undefined || files.length === 0 ? undefined : openAdapter(files, meter);
-  return { lqa: opened, adapter: beside };
+  const [first, second] = lqa;
+  if (first === undefined) return { lqa: undefined, adapter: openAdapter(files, meter) };
+  const opened = ({ file }: InputFile): Promise<OpenLqa> =>
+    openFile(meteredSource(fileSource(file), meter), file.name, false);
+  return {
+    lqa: await opened(first),
+    adapter: files.length === 0 ? undefined : openAdapter(files, meter),
+    other: second === undefined ? undefined : await opened(second),
+  };
 }
 
 async function isLqa({ file }: InputFile): Promise<boolean> {

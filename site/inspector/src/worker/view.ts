@@ -6,14 +6,17 @@
  */
 
 import { parameterCount } from "../../../../src/core/index.ts";
-import { compareAdapter, drawReport, type Inspection, inspectSource } from "../../../../src/report/index.ts";
+import { compareAdapter, drawReport, inspectSource } from "../../../../src/report/index.ts";
+import { modelCard } from "../../../../src/report/model-card.ts";
+import type { ReportSection } from "../../../../src/report/page/document.ts";
 import type { Hints } from "../../../../src/report/page/hints.ts";
 import { html } from "../../../../src/report/page/html.ts";
-import { type ReportParts, reportParts } from "../../../../src/report/page/page.ts";
+import { type ReportParts, reportParts, sound } from "../../../../src/report/page/page.ts";
 import { inspectAdapter } from "../adapter-inspection.ts";
 import { adapterParts } from "../adapter-parts.ts";
 import type { InspectChoice, Opened, ViewMarkup } from "../protocol.ts";
 import type { Document } from "./document.ts";
+import { compareFiles, comparisonSection } from "./two-files.ts";
 
 /** Told of progress. */
 export type Progress = (done: number, total: number, what: string) => void;
@@ -56,6 +59,7 @@ export async function describe(
       dialect: adapter!.adapter.origin?.dialect,
       view: markupOf(adapterParts(inspection, adapter!)),
       report: undefined,
+      card: undefined,
     };
   }
   const source = whole ? adapter?.adapter : undefined;
@@ -69,6 +73,7 @@ export async function describe(
     depth?.compare === true && source !== undefined
       ? await compareAdapter(source, { onProgress: progress })
       : undefined;
+  const other = await otherFile(document, whole, progress);
   const context = { title: lqa.title, comparison };
   return {
     ...common,
@@ -76,9 +81,10 @@ export async function describe(
     title: lqa.title,
     bytes: inspection.fileLength,
     remote: lqa.remote,
-    usable: lqa.file !== undefined && !unusable(inspection),
+    usable: lqa.file !== undefined && sound(inspection),
     dialect: inspection.origin?.dialect,
-    view: markupOf(reportParts(inspection, context, HINTS)),
+    view: markupOf(withOther(reportParts(inspection, context, HINTS), other)),
+    card: whole && sound(inspection) ? modelCard(inspection, lqa.title) : undefined,
     report: whole
       ? {
           name: `${lqa.title.replace(/^.*\//, "")}.html`,
@@ -88,9 +94,19 @@ export async function describe(
   };
 }
 
-/** What is not canonical can be decoded; everything else that is wrong is a reason not to. */
-function unusable({ validation: { findings } }: Inspection): boolean {
-  return findings.some((error) => error.class !== "C");
+/** The comparison with the second file, if there is one that can be read. */
+async function otherFile(
+  { lqa, other }: Document,
+  whole: boolean,
+  progress: Progress,
+): Promise<ReportSection | undefined> {
+  if (other?.file === undefined || lqa?.file === undefined) return undefined;
+  const sides = [lqa, other].map(({ title, file, fileLength }) => ({ title, file: file!, fileLength }));
+  return comparisonSection(await compareFiles(sides[0]!, sides[1]!, whole, progress));
+}
+
+function withOther({ head, sections }: ReportParts, other: ReportSection | undefined): ReportParts {
+  return { head, sections: other === undefined ? sections : [other, ...sections] };
 }
 
 /** The source of a file that reports reads as progress of the validator, which reads from the first byte to the last. */
