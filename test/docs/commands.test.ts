@@ -1,8 +1,8 @@
 /** Commands of the README and of pages, run as they are. test/readme.test.ts runs the README's programs. */
-import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { blocksOf, installInto, isJavaScript, runCommands } from "../helpers/documents.ts";
+import { blocksOf, installInto, isJavaScript, root, runCommands } from "../helpers/documents.ts";
 import { safetensors, type TestTensor, testTensors, writePeftDirectory } from "../helpers/peft.ts";
 import { normal } from "../helpers/random.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
@@ -107,6 +107,19 @@ describe("the commands of the documentation", { timeout: 300_000 }, () => {
       "style.lqa",
     ];
     expect(listing(folder)).toEqual(expect.arrayContaining(made));
+  });
+
+  it("write what the table of runtimes says", () => {
+    const page = readFileSync(join(root, "docs/guide/migrating.md"), "utf8");
+    const written = [...page.matchAll(/^\|[^|]*\| `(lqa decode \S+ -o (\S+).*?)` \|/gm)];
+    expect(written.length).toBeGreaterThan(5);
+    const folder = prepared();
+    runCommands("lqa encode my-adapter -o my-adapter.lqa --quiet", folder);
+    runCommands("lqa encode kohya.safetensors -o style.lqa --quiet", folder);
+    for (const [, command, output] of written) {
+      runCommands(`rm -rf ${output}\n${command}`, folder);
+      expect(listing(folder)).toContain(output);
+    }
   });
 
   it("do what the page about extracting says", () => {
