@@ -7,7 +7,6 @@
 
 import { parameterCount } from "../../../../src/core/index.ts";
 import { compareAdapter, drawReport, inspectSource } from "../../../../src/report/index.ts";
-import { modelCard } from "../../../../src/report/model-card.ts";
 import type { ReportSection } from "../../../../src/report/page/document.ts";
 import type { Hints } from "../../../../src/report/page/hints.ts";
 import { html } from "../../../../src/report/page/html.ts";
@@ -16,6 +15,7 @@ import { inspectAdapter } from "../adapter-inspection.ts";
 import { adapterParts } from "../adapter-parts.ts";
 import type { InspectChoice, Opened, ViewMarkup } from "../protocol.ts";
 import type { Document } from "./document.ts";
+import { modelCard } from "./model-card.ts";
 import { compareFiles, comparisonSection } from "./two-files.ts";
 
 /** Told of progress. */

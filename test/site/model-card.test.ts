@@ -2,11 +2,11 @@
 import { join } from "node:path";
 import MarkdownIt from "markdown-it";
 import { describe, expect, it } from "vitest";
+import { modelCard } from "../../site/inspector/src/worker/model-card.ts";
 import { readAdapter } from "../../src/adapters/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { readSourceFiles } from "../../src/node/index.ts";
 import { inspectLqa } from "../../src/report/index.ts";
-import { modelCard } from "../../src/report/model-card.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 

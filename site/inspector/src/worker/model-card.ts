@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { count, percent, size } from "./format.ts";
-import type { Inspection } from "./inspection.ts";
+import { count, percent, size } from "../../../../src/report/format.ts";
+import type { Inspection } from "../../../../src/report/inspection.ts";
 
 /** Longest text from the file that a card repeats. */
 const LONGEST = 200;
