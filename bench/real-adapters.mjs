@@ -6,7 +6,7 @@ import { toFloat32 } from "../dist/adapters/elements.js";
 import { readAdapter } from "../dist/adapters/index.js";
 import { readSafetensors } from "../dist/adapters/safetensors.js";
 import { isLqaError } from "../dist/core/index.js";
-import { readSourceFiles } from "../dist/node/files/adapter-files.js";
+import { readSourceFiles } from "../dist/node/index.js";
 
 /** Names and folders; says so on stderr when the real ones are absent. */
 export function adapterFolders() {

@@ -11,7 +11,7 @@ import { describe, expect, it } from "vitest";
 const CORE = ["core", "core/codecs", "core/container", "core/io", "core/read", "core/validate", "core/write"];
 const ENCODE = ["encode", "encode/quantize", "encode/linalg"];
 const MODELS = ["models", "models/extract", "models/merge"];
-const NODE = ["node", "node/files", "node/workers"];
+const NODE = ["node", "node/files", "node/remote", "node/workers"];
 /**
  * Each room of src/, and the rooms whose values it may import: arrows down only. A room in a room (`core/read`) has an entry
  * of its own; the one above it is its entry point. Its own folder and the files every room may use (errors, limits, the work
@@ -55,6 +55,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 
   // Paths, threads, whole files.
   "node/files": ["core/io"],
+  "node/remote": ["node/files", "core/io"],
   "node/workers": ["node/files", "encode/quantize", "core/container", "core/read", "error-list.ts"],
   node: [...NODE, ...MODELS, ...ENCODE, ...CORE, "adapters", "serve"],
   fleet: ["report", "serve", ...NODE, ...ENCODE, ...CORE],

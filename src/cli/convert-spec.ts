@@ -4,7 +4,7 @@
  * @module
  */
 import type { CommandSpec, OptionSpec } from "./command.ts";
-import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
+import { FORCE_OPTION, JSON_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { DIALECT_NAMES, SOURCE_OPTIONS } from "./source-options.ts";
 
 /** The help of `--to` in both commands. */
@@ -45,7 +45,11 @@ export const DECODE: CommandSpec = {
   summary: "Turn an .lqa file back into an adapter, or merge it.",
   details:
     "Writes the dialect that the adapter came from, with the source's file names, or another dialect. If the target cannot represent something, lqa merges it into the weights (and tells you if that rounds) or refuses.",
-  positional: { placeholder: "<file.lqa>", many: false, help: "The file to decode; - for standard input." },
+  positional: {
+    placeholder: "<file.lqa|url>",
+    many: false,
+    help: "The file to decode: a path, a URL, hf://owner/name, or - for standard input.",
+  },
   options: [
     {
       name: "output",
@@ -78,6 +82,7 @@ export const DECODE: CommandSpec = {
       help: "--merge: accept a base model whose weights do not match the digest in the file.",
     },
     REPLACE_OPTION,
+    TIMEOUT_OPTION,
     JSON_OPTION,
   ],
   examples: [
@@ -100,7 +105,7 @@ export const CONVERT: CommandSpec = {
     many: true,
     standardInput: (place) => place === 0,
     standardOutput: ".safetensors",
-    help: "The adapter to read, and the path to write; - is standard input or output.",
+    help: "The adapter to read (a path, a URL or hf://owner/name), and the path to write; - is standard input or output.",
   },
   options: [
     {
@@ -115,6 +120,7 @@ export const CONVERT: CommandSpec = {
     ...TARGET_OPTIONS,
     ...SOURCE_OPTIONS,
     REPLACE_OPTION,
+    TIMEOUT_OPTION,
     JSON_OPTION,
   ],
   examples: [

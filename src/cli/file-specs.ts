@@ -15,7 +15,7 @@ export const VALIDATE: CommandSpec = {
   positional: {
     placeholder: "<file.lqa|url>...",
     many: true,
-    help: "Paths, patterns ('models/**/*.lqa'), http(s) URLs, or -.",
+    help: "Paths, patterns ('models/**/*.lqa'), http(s) URLs, hf://owner/name, or -.",
   },
   options: [
     {
@@ -75,17 +75,19 @@ export const DIFF: CommandSpec = {
   positional: {
     placeholder: "<a> <b>",
     many: true,
-    help: "Two .lqa files, or an .lqa file and its source adapter in any dialect.",
+    help: "Two .lqa files, or an .lqa file and its source adapter in any dialect: paths, URLs or hf://owner/name.",
   },
   options: [
     { name: "exit-code", type: "flag", help: "Exit with code 1 if they differ." },
     ...SOURCE_OPTIONS,
+    TIMEOUT_OPTION,
     JSON_OPTION,
   ],
   examples: [
     "diff old.lqa new.lqa",
     "diff my-adapter my-adapter.lqa --json",
     "diff loralib.pt my-adapter.lqa --alpha 16",
+    "diff hf://owner/my-adapter my-adapter.lqa",
   ],
   load: () => import("./commands/diff.ts"),
 };
@@ -95,7 +97,11 @@ export const REPAIR: CommandSpec = {
   summary: "Repair a damaged .lqa file if that needs no guessing.",
   details:
     "Rewrites what can be derived from the rest: trailer, digests, lengths, checksums, padding, bytes after the end. Never changes payloads, and refuses a file whose weights are damaged. Writes a new file and reports what was changed, what proves it, and what is lost.",
-  positional: { placeholder: "<file.lqa>", many: false, help: "The damaged file; - for standard input." },
+  positional: {
+    placeholder: "<file.lqa>",
+    many: false,
+    help: "The damaged file: a path, a URL, or - for standard input.",
+  },
   options: [
     {
       name: "output",
@@ -107,6 +113,7 @@ export const REPAIR: CommandSpec = {
       help: "The .lqa file to write; - for standard output.",
     },
     FORCE_OPTION,
+    TIMEOUT_OPTION,
     JSON_OPTION,
   ],
   examples: ["repair damaged.lqa -o repaired.lqa"],

@@ -1,6 +1,6 @@
 /**
- * Inputs of a command that reads many files once, from the first byte to the last: paths, patterns, standard input (`-`), and
- * URLs.
+ * Inputs of a command that reads many files once, from the first byte to the last: paths, patterns, standard input (`-`), URLs,
+ * and files on the hub.
  *
  * @module
  */
@@ -11,8 +11,9 @@ import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { isPipe, openFileReader, openFileSource } from "../node/files/file.ts";
 import { expandPattern, isPattern } from "../node/files/glob.ts";
+import { isRemote } from "../node/remote/location.ts";
 import { printable } from "./format.ts";
-import { isAddress, STANDARD_INPUT } from "./open-input.ts";
+import { STANDARD_INPUT } from "./open-input.ts";
 
 /** An input that can be opened. */
 export interface Input {
@@ -32,7 +33,7 @@ export async function inputsOf(words: readonly string[], remote: HttpOptions): P
   const inputs: Input[] = [];
   for (const word of words) {
     if (word === STANDARD_INPUT) inputs.push({ name: word, open: openStandardInput });
-    else if (isAddress(word)) inputs.push({ name: word, open: () => openAddress(word, remote) });
+    else if (isRemote(word)) inputs.push({ name: word, open: () => openRemoteInput(word, remote) });
     else
       try {
         // Open a pipe only if the user names it, not if a pattern matches it: it might never get any data.
@@ -69,13 +70,13 @@ async function openPath(path: string, regular: boolean): Promise<OpenInput> {
   };
 }
 
-async function openAddress(address: string, remote: HttpOptions): Promise<OpenInput> {
-  const { httpSource } = await import("../core/io/http.ts");
-  const source = httpSource(address, remote);
+async function openRemoteInput(location: string, remote: HttpOptions): Promise<OpenInput> {
+  const { openRemoteFile } = await import("../node/remote/remote-file.ts");
+  const source = await openRemoteFile(location, remote);
   return {
     reader: sourceReader(source),
     again: (begin, end) => source.read(begin, end - begin),
-    close: async () => {},
+    close: () => source.close(),
   };
 }
 

@@ -1,11 +1,13 @@
 /**
- * Opens the adapter at a path: an `.lqa` file or an adapter in any dialect. Factors are decoded on demand.
+ * Opens the adapter at a location: an `.lqa` file or an adapter in any dialect. Factors are decoded on demand.
  *
  * @module
  */
 import { type ReadOptions, readAdapter } from "../adapters/index.ts";
+import type { HttpOptions } from "../core/io/http.ts";
 import { readSourceFiles } from "../node/index.ts";
 import { readValidAdapter } from "../node/read-valid.ts";
+import { isRemote } from "../node/remote/location.ts";
 import { bandsText } from "../report/bands.ts";
 import type { DiffSide } from "../report/diff.ts";
 import { readInput, STANDARD_INPUT } from "./open-input.ts";
@@ -20,13 +22,23 @@ export interface OpenedAdapter extends DiffSide {
 }
 
 /** Opens it. @throws LqaError as `readAdapter`, or the first error of an `.lqa` file */
-export async function openAdapter(path: string, settings: ReadOptions): Promise<OpenedAdapter> {
-  if (path !== STANDARD_INPUT && !/\.lqa$/i.test(path)) {
-    const adapter = readAdapter(await readSourceFiles(path), { ...settings, lazy: true });
+export async function openAdapter(
+  path: string,
+  settings: ReadOptions,
+  remote: HttpOptions,
+): Promise<OpenedAdapter> {
+  if (path !== STANDARD_INPUT && !(await isLqa(path, remote))) {
+    const adapter = readAdapter(await readSourceFiles(path, { remote }), { ...settings, lazy: true });
     return { ...adapter, facts: { path, fileId: null, contentId: null } };
   }
-  const source = path === STANDARD_INPUT ? await readInput(path) : path;
-  const { adapter, file, ids } = await readValidAdapter(source);
+  const source = path === STANDARD_INPUT ? await readInput(path, remote) : path;
+  const { adapter, file, ids } = await readValidAdapter(source, { remote });
   const encodings = new Map(file.modules.map(({ name, bands }) => [name, bandsText(bands)]));
   return { ...adapter, encodings, facts: { path, ...ids } };
+}
+
+async function isLqa(path: string, remote: HttpOptions): Promise<boolean> {
+  if (!isRemote(path)) return /\.lqa$/i.test(path);
+  const { isRemoteLqa } = await import("../node/remote/remote-file.ts");
+  return await isRemoteLqa(path, remote);
 }

@@ -1,9 +1,10 @@
 /**
- * Opens the `.lqa` file that a command reads: a path, standard input (`-`), or a URL. For `inspect`, only the parts of a URL
- * that are shown are fetched.
+ * Opens the `.lqa` file that a command reads: standard input (`-`) or a location (a path, a URL, `hf://…`). For `inspect`, only
+ * the parts of a remote file that are shown are fetched.
  *
  * @module
  */
+import { basename, resolve } from "node:path";
 import { concat } from "../core/container/bytes.ts";
 import type { HttpOptions } from "../core/io/http.ts";
 import { piecesOf } from "../core/io/pieces.ts";
@@ -13,9 +14,10 @@ import type { VerifiedIds } from "../core/read/verify.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { MetaValue, Origin } from "../model/adapter.ts";
-import { MAX_WHOLE_FILE, readWholeFile } from "../node/files/file.ts";
+import { MAX_WHOLE_FILE } from "../node/files/file.ts";
 import { explainNotLqa } from "../node/not-lqa.ts";
-import { readValid } from "../node/read-valid.ts";
+import { readLocation, readValid } from "../node/read-valid.ts";
+import { isRemote, nameOfLocation } from "../node/remote/location.ts";
 import { type Arguments, numberOption, STANDARD_STREAM } from "./command.ts";
 
 /** The parts of a file that a command shows. */
@@ -30,13 +32,13 @@ export interface OpenedFile extends Pick<LqaFile, "prologue" | "index" | "module
 /** The argument that means standard input. */
 export const STANDARD_INPUT: string = STANDARD_STREAM;
 
-/** The bytes at a path, or of standard input. @throws LqaError as `readWholeFile` */
-export async function readInput(path: string): Promise<Uint8Array> {
-  if (path !== STANDARD_INPUT) {
+/** The bytes at a location, or of standard input. @throws LqaError as `readLocation` */
+export async function readInput(location: string, remote: HttpOptions): Promise<Uint8Array> {
+  if (location !== STANDARD_INPUT) {
     try {
-      return await readWholeFile(path);
+      return await readLocation(location, { remote });
     } catch (error) {
-      throw await explainNotLqa(path, error);
+      throw isRemote(location) ? error : await explainNotLqa(location, error);
     }
   }
   const pieces: Uint8Array[] = [];
@@ -54,9 +56,9 @@ export async function readInput(path: string): Promise<Uint8Array> {
   return concat(pieces);
 }
 
-/** Whether an argument is a URL. */
-export function isAddress(path: string): boolean {
-  return /^https?:\/\//i.test(path);
+/** The name of the file or folder at a location: outputs and titles are named after it. */
+export function nameOf(location: string): string {
+  return isRemote(location) ? nameOfLocation(location) : basename(resolve(location));
 }
 
 /** The HTTP options of the command line. */
@@ -65,19 +67,17 @@ export function remoteOptions(args: Arguments): HttpOptions {
   return { deadlineMs: seconds === undefined ? undefined : 1000 * seconds };
 }
 
-/** Reads every byte of a file, which may be at a URL. @throws LqaError as {@link readInput}, or as `httpSource` */
-export async function readWhole(path: string, remote: HttpOptions): Promise<Uint8Array> {
-  if (!isAddress(path)) return await readInput(path);
-  const { httpSource } = await import("../core/io/http.ts");
-  return await httpSource(path, { ...remote, wholeBytes: MAX_WHOLE_FILE }).read(0, MAX_WHOLE_FILE);
-}
-
 /** Opens the file that an argument names. */
 export async function openInput(path: string, remote: HttpOptions): Promise<OpenedFile> {
-  if (!isAddress(path)) return await openWhole(path === STANDARD_INPUT ? await readInput(path) : path);
-  const { httpSource } = await import("../core/io/http.ts");
-  const file = await open(httpSource(path, remote));
-  return { ...(await shown(file)), ids: await file.storedIds(), verified: false };
+  if (!isRemote(path)) return await openWhole(path === STANDARD_INPUT ? await readInput(path, remote) : path);
+  const { openRemoteFile } = await import("../node/remote/remote-file.ts");
+  const source = await openRemoteFile(path, remote);
+  try {
+    const file = await open(source);
+    return { ...(await shown(file)), ids: await file.storedIds(), verified: false };
+  } finally {
+    await source.close();
+  }
 }
 
 /** Opens and verifies a file, at a path or in memory. @throws LqaError as `readValid` */

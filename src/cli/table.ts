@@ -37,7 +37,7 @@ const ENCODE: CommandSpec = {
     placeholder: "<dir|file>...",
     many: true,
     standardInput: () => true,
-    help: "Adapters; - for a file on standard input. With --out-dir also patterns and directories of adapters.",
+    help: "Adapters: paths, URLs, or hf://owner/name[@revision][/path] on the Hugging Face hub; - for a file on standard input. With --out-dir also patterns and directories of adapters.",
   },
   options: [
     ...GOAL_OPTIONS,
@@ -74,6 +74,7 @@ const ENCODE: CommandSpec = {
         help: "The base model: a safetensors file, shards or their directory. The file then holds a digest of the weights that the adapter changes, so that lqa validate --base and lqa decode --merge detect a different model with the same shapes.",
       },
       ...SOURCE_OPTIONS,
+      TIMEOUT_OPTION,
     ]),
     ...METHOD_OPTIONS,
     ...inSection("Method", [
@@ -96,6 +97,7 @@ const ENCODE: CommandSpec = {
     "encode my-adapter -o my-adapter.lqa --profile loraquant --variant 3@0.9",
     "encode my-adapter --profile rtn --code-bits 4 --tensors f16",
     "encode --out-dir encoded 'adapters/**'",
+    "encode hf://owner/my-adapter -o my-adapter.lqa",
   ],
   load: () => import("./commands/encode.ts"),
 };
@@ -108,7 +110,7 @@ const INSPECT: CommandSpec = {
   positional: {
     placeholder: "<file.lqa|url>",
     many: false,
-    help: "The file to inspect; - for standard input, or an http(s) URL.",
+    help: "The file to inspect: a path, a URL, hf://owner/name, or - for standard input.",
   },
   options: [
     {
@@ -144,6 +146,7 @@ const INSPECT: CommandSpec = {
     "inspect my-adapter.lqa --modules",
     "inspect my-adapter.lqa --html report.html --source my-adapter",
     "inspect https://example.org/my-adapter.lqa",
+    "inspect hf://owner/my-adapter",
   ],
   load: () => import("./commands/inspect.ts"),
 };
@@ -157,7 +160,7 @@ const COMPARE: CommandSpec = {
     placeholder: "<dir|file>",
     many: false,
     standardInput: () => true,
-    help: "An adapter of any dialect: a directory or a file, or - for standard input.",
+    help: "An adapter of any dialect: a directory, a file, a URL, hf://owner/name, or - for standard input.",
   },
   options: [
     ...SOURCE_OPTIONS,
@@ -185,6 +188,7 @@ const COMPARE: CommandSpec = {
     },
     WORKERS_OPTION,
     { ...FORCE_OPTION, help: "Replace an existing drawing." },
+    TIMEOUT_OPTION,
     JSON_OPTION,
   ],
   examples: ["compare my-adapter", "compare my-adapter --bits 0.75,1,1.5 --floor 0 --svg curve.svg"],

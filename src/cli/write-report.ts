@@ -9,6 +9,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { assertWritable } from "../node/files/write-file.ts";
 import { writeFileAtomic } from "../node/index.ts";
+import { isRemote, shownLocation } from "../node/remote/location.ts";
 import { suitableWorkers, withWorkers } from "../node/workers/pool.ts";
 import { type Comparison, compareAdapter } from "../report/compare.ts";
 import { inspectLqa } from "../report/inspection.ts";
@@ -16,7 +17,7 @@ import { drawReport } from "../report/page/page.ts";
 import { type Arguments, textOption } from "./command.ts";
 import { printable } from "./format.ts";
 import { openAdapter } from "./open-adapter.ts";
-import { isAddress, readWhole, remoteOptions, STANDARD_INPUT } from "./open-input.ts";
+import { readInput, remoteOptions, STANDARD_INPUT } from "./open-input.ts";
 import { sourceSettings } from "./source-options.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -37,8 +38,9 @@ export async function writeReport(
   const from = textOption(args, "source");
   if (from === undefined && args.values.has("compare"))
     fail(KIND.USAGE, { where: "lqa inspect", expected: "--source, which is encoded", actual: "--compare" });
-  const source = from === undefined ? undefined : await openAdapter(from, sourceSettings(args));
-  const bytes = await readWhole(path, remoteOptions(args));
+  const remote = remoteOptions(args);
+  const source = from === undefined ? undefined : await openAdapter(from, sourceSettings(args), remote);
+  const bytes = await readInput(path, remote);
   const comparison =
     source !== undefined && args.values.has("compare") ? await compared(source, terminal) : undefined;
   const inspection = await inspectLqa(bytes, { source, onProgress: terminal.progress });
@@ -53,8 +55,7 @@ export async function writeReport(
 
 function titleOf(path: string): string {
   if (path === STANDARD_INPUT) return "standard input";
-  // The query of a URL may hold a signature.
-  return isAddress(path) ? path.replace(/[?#].*$/, "") : basename(resolve(path));
+  return isRemote(path) ? shownLocation(path) : basename(resolve(path));
 }
 
 async function compared(source: Adapter, terminal: Terminal): Promise<Comparison> {

@@ -13,7 +13,7 @@ import type { Executor } from "../encode/quantize/tasks.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { encodeFrom } from "../node/encode-file.ts";
-import { openSourceFiles } from "../node/files/adapter-files.ts";
+import { openAdapterFiles } from "../node/files/adapter-files.ts";
 import { CONFIG_FILE } from "../node/files/adapter-names.ts";
 import { MAX_SIDE_FILE } from "../node/files/file.ts";
 import { type TemporaryDirectory, withTemporaryDirectory } from "../node/files/temporary.ts";
@@ -161,7 +161,7 @@ async function encodeJob(job: FleetJob, key: string, target: ObjectStore, at: Wo
       const { force, ...settings } = job.settings;
       let bytes: Uint8Array = new Uint8Array(0);
       const result = await encodeFrom(
-        () => openSourceFiles(input),
+        () => openAdapterFiles(input),
         async (encoded) => {
           bytes = encoded;
         },

@@ -13,7 +13,7 @@ import type { EncodeFileControls } from "../node/encode-file.ts";
 export type FleetSettings = QuantizeOptions &
   Omit<
     EncodeFileControls,
-    "onProgress" | "executor" | "signal" | "base" | "calibration" | "workers" | "scaleIfMissing"
+    "onProgress" | "executor" | "signal" | "base" | "calibration" | "workers" | "scaleIfMissing" | "remote"
   >;
 
 type Form = (value: unknown) => boolean;

@@ -11,7 +11,7 @@ import { adapterContent } from "../adapters/read-write.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import type { Adapter } from "../model/adapter.ts";
-import { openSourceFiles } from "./files/adapter-files.ts";
+import { type LocationOptions, openSourceFiles } from "./adapter-source.ts";
 import { isDirectory, MAX_SIDE_FILE, openFileSource, readRegularFile } from "./files/file.ts";
 import { quotePath } from "./files/os-error.ts";
 import type { OutputOptions } from "./files/write-file.ts";
@@ -20,7 +20,7 @@ import { assertOutput, writeOutput } from "./files/write-output.ts";
 export type { BaseDescription } from "../adapters/naming/base-description.ts";
 
 /** How an adapter is written to a path. */
-export interface TargetOptions extends OutputOptions {
+export interface TargetOptions extends OutputOptions, LocationOptions {
   /** The dialect to write. Default: the one that files like the output belong to (`.gguf`, `.onnx_adapter`), if any. */
   readonly to?: DialectName | undefined;
   /** Element type of the factors. Default `source`: what they had, whatever the dialect; F32 if that is not known. */
@@ -31,7 +31,6 @@ export interface TargetOptions extends OutputOptions {
   readonly checkBase?: WriteOptions["checkBase"];
   /** Only what every server computes alike: see `WriteOptions`. */
   readonly portable?: boolean | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** How {@link convertFile} reads and writes. Without `to`: what the output ends like, else PEFT. */
@@ -56,6 +55,7 @@ export interface ConvertedFile {
 /**
  * Converts an adapter.
  *
+ * @param input where the adapter is, as in `readSourceFiles`
  * @param output a directory, or a file if it ends like one
  * @throws LqaError as `readAdapter` and `writeAdapter`; NOT_FOUND, OUTPUT_EXISTS and IO for the paths. Nothing is
  * written then.

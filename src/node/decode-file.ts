@@ -27,7 +27,7 @@ export interface DecodedFile {
 }
 
 /**
- * Decodes an `.lqa` file, by path or in memory, into an adapter of the dialect it came from, or of another one.
+ * Decodes an `.lqa` file, at a location (see `readLocation`) or in memory, into an adapter of the dialect it came from, or of another one.
  *
  * The output is a directory, or, with the ending of a file of weights, that one file.
  *

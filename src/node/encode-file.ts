@@ -14,9 +14,10 @@ import { type EncodeControls, type EncodeReport, encodeAdapter } from "../encode
 import type { QuantizeOptions } from "../encode/quantize/profile.ts";
 import type { Executor } from "../encode/quantize/tasks.ts";
 import { parameterCount } from "../model/adapter.ts";
+import { type LocationOptions, openSourceFiles } from "./adapter-source.ts";
 import { type BaseDigests, baseDigests } from "./base-digest.ts";
 import { summarizeNotes } from "./convert-file.ts";
-import { type OpenSourceFiles, openSourceFiles } from "./files/adapter-files.ts";
+import type { OpenAdapterFiles } from "./files/adapter-files.ts";
 import { readWholeFile } from "./files/file.ts";
 import { assertWritable, type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
@@ -28,6 +29,7 @@ export type EncodeFileOptions = QuantizeOptions & EncodeFileControls;
 export interface EncodeFileControls
   extends Omit<EncodeControls, "calibration">,
     OutputOptions,
+    Omit<LocationOptions, "signal">,
     Omit<ReadSettings, "onNote"> {
   /** The dialect of the adapter. Default: the one it looks like. */
   readonly from?: DialectName | undefined;
@@ -74,8 +76,9 @@ export interface CalibrationUse {
 }
 
 /**
- * Encodes an adapter (a PEFT directory, or a `.safetensors` file) into an `.lqa` file.
+ * Encodes an adapter into an `.lqa` file.
  *
+ * @param input where the adapter is, as in `readSourceFiles`
  * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what the adapter and the options can cause is listed at
  * `readAdapter`, `readCalibration`, `baseDigest` and `encodeAdapter`. Nothing is written then.
  */
@@ -101,7 +104,7 @@ export async function encodeFile(
  * @internal
  */
 export async function encodeFrom(
-  open: () => Promise<OpenSourceFiles>,
+  open: () => Promise<OpenAdapterFiles>,
   write: (bytes: Uint8Array) => Promise<void>,
   options: EncodeFileOptions,
   bases?: BaseDigests,
@@ -118,13 +121,13 @@ export async function encodeFrom(
 }
 
 async function encodeSource(
-  { files }: OpenSourceFiles,
+  { files }: OpenAdapterFiles,
   write: (bytes: Uint8Array) => Promise<void>,
   options: EncodeFileOptions,
   bases: BaseDigests | undefined,
   started: number,
 ): Promise<EncodedFile> {
-  const { calibration: file, workers, base: _base, ...rest } = options;
+  const { calibration: file, workers, base: _base, remote: _remote, ...rest } = options;
   const notes: string[] = [];
   const onNote = (note: string): void => void notes.push(note);
   const source = readAdapter(files, { ...options, lazy: true, onNote });

@@ -10,6 +10,7 @@ import { basename, dirname, join, relative } from "node:path";
 import type { QuantizeOptions } from "../encode/quantize/profile.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
+import { openSourceFiles } from "./adapter-source.ts";
 import { type BaseDigests, baseDigests } from "./base-digest.ts";
 import {
   type EncodedFile,
@@ -17,11 +18,11 @@ import {
   type EncodeFileOptions,
   encodeFrom,
 } from "./encode-file.ts";
-import { openSourceFiles } from "./files/adapter-files.ts";
 import { CONFIG_FILE, WEIGHTS_ENDING } from "./files/adapter-names.ts";
 import { isDirectory } from "./files/file.ts";
 import { entriesOf, expandPattern, isPattern, patternRoot } from "./files/glob.ts";
 import { type OutputFolder, openOutputFolder } from "./files/output-folder.ts";
+import { isRemote, nameOfLocation } from "./remote/location.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
 /** What became of one adapter. */
@@ -41,7 +42,7 @@ export type EncodeManyOptions = QuantizeOptions &
 /**
  * Encodes adapters, in the order of their names.
  *
- * @param inputs adapters, directories to look for some in, or patterns with `*`, `?` and `**`
+ * @param inputs locations of adapters, directories to look for some in, or patterns with `*`, `?` and `**`
  * @param folder where to write; made if it is absent. An adapter found under a directory or pattern keeps its path below it
  * @throws LqaError NOT_FOUND if there is nothing to encode; IO. What is wrong with a single adapter is in its item.
  */
@@ -106,7 +107,7 @@ async function attempt(
     const { signal } = options;
     const result = await encodeFrom(
       // Most of them were found, by this program or by a shell: none may be a pipe or a device.
-      () => openSourceFiles(input, { regular: true, signal }),
+      () => openSourceFiles(input, { regular: true, signal, remote: options.remote }),
       (bytes) => target.write(file, bytes, options),
       options,
       bases,
@@ -121,6 +122,7 @@ async function attempt(
 
 /** Adapters by path, with the names of their outputs, in the order of their paths. */
 async function findAdapters(input: string): Promise<[path: string, name: string][]> {
+  if (isRemote(input)) return [[input, nameOf(nameOfLocation(input))]];
   if (await isPattern(input)) {
     const adapters = new Set<string>();
     const files: string[] = [];

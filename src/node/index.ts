@@ -4,6 +4,7 @@
  *
  * @module
  */
+export { type LocationOptions, readSourceFiles } from "./adapter-source.ts";
 export { baseDigest, checkBaseDigest } from "./base-digest.ts";
 export {
   type ConvertedFile,
@@ -23,7 +24,6 @@ export {
 } from "./encode-file.ts";
 export { type EncodedItem, type EncodeManyOptions, encodeMany } from "./encode-many.ts";
 export { type ExtractedFile, type ExtractFileOptions, extractFile } from "./extract-file.ts";
-export { readSourceFiles } from "./files/adapter-files.ts";
 export {
   type FileReader,
   type FileSource,
@@ -35,6 +35,8 @@ export { writeDirectoryAtomic } from "./files/write-directory.ts";
 export { type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
 export { type MergedModel, type MergeFileOptions, mergeFile } from "./merge-file.ts";
 export { type OpenModel, openModel } from "./open-model.ts";
+export { readLocation } from "./read-valid.ts";
+export { openRemoteFile, type RemoteFile } from "./remote/remote-file.ts";
 export {
   readSignature,
   type SignedFile,

@@ -20,8 +20,10 @@ import {
   validateReader,
 } from "../core/validate/validate.ts";
 import { type Adapter, lazyModule, shapeOf } from "../model/adapter.ts";
-import { openFileReader, readWholeFile } from "./files/file.ts";
+import type { LocationOptions } from "./adapter-source.ts";
+import { MAX_WHOLE_FILE, openFileReader, readWholeFile } from "./files/file.ts";
 import { explainNotLqa } from "./not-lqa.ts";
+import { isRemote } from "./remote/location.ts";
 
 /** From here on a file is read twice, and hashed once. */
 const LARGE = 2 ** 26;
@@ -32,25 +34,45 @@ export interface ValidFile {
   readonly ids: VerifiedIds;
 }
 
-interface How {
+interface How extends LocationOptions {
   /** `integrity` or more; default `values`. */
   readonly level?: ValidationLevel;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Reads a file by its path, or takes its bytes.
+ * Reads a file at a location, or takes its bytes.
  *
- * @throws LqaError the first error of the file; NOT_FOUND, IO, BUDGET, ABORTED as `readWholeFile`
+ * @throws LqaError the first error of the file; NOT_FOUND, IO, BUDGET, ABORTED as {@link readLocation}
  */
 export async function readValid(input: string | Uint8Array, how: How = {}): Promise<ValidFile> {
+  const path = typeof input === "string" && !isRemote(input) ? input : undefined;
   try {
-    const large = typeof input === "string" ? await readLarge(input, how) : undefined;
+    const large = path === undefined ? undefined : await readLarge(path, how);
     if (large !== undefined) return large;
-    const bytes = typeof input === "string" ? await readWholeFile(input, how.signal) : input;
+    const bytes = typeof input === "string" ? await readLocation(input, how) : input;
     return { bytes, ids: idsOf(await validate(bytes, { level: how.level, warnings: false })) };
   } catch (error) {
-    throw typeof input === "string" ? await explainNotLqa(input, error) : error;
+    throw path === undefined ? error : await explainNotLqa(path, error);
+  }
+}
+
+/**
+ * All bytes of an `.lqa` file at a location: a path, an address, or `hf://owner/name[@revision][/path]`, where the path may be
+ * left out if one `.lqa` file is there.
+ *
+ * @throws LqaError as `readWholeFile` for a path, and as `openRemoteFile` for another location
+ */
+export async function readLocation(
+  location: string,
+  { remote, signal }: LocationOptions = {},
+): Promise<Uint8Array> {
+  if (!isRemote(location)) return await readWholeFile(location, signal);
+  const { openRemoteFile, readRemote } = await import("./remote/remote-file.ts");
+  const file = await openRemoteFile(location, { ...remote, signal, wholeBytes: MAX_WHOLE_FILE });
+  try {
+    return await readRemote(file, { signal });
+  } finally {
+    await file.close();
   }
 }
 
@@ -86,9 +108,9 @@ export interface ValidAdapter extends ValidFile {
  */
 export async function readValidAdapter(
   input: string | Uint8Array,
-  { signal }: Pick<How, "signal"> = {},
+  options: LocationOptions = {},
 ): Promise<ValidAdapter> {
-  const { bytes, ids } = await readValid(input, { signal });
+  const { bytes, ids } = await readValid(input, options);
   const file = await openVerified(bytes, ids);
   assertAdapter(file.modules);
   type ModuleRecord = LqaFile["modules"][number];

@@ -96,7 +96,7 @@ describe("a wrong word", () => {
     [["encode", "x", "-o", "y", "--profile", "sign", "--bits", "1"], /bits only with profile rd/],
     [["encode", "x", "-o", "y", "--tensors", "f32"], /one of zstd, keep, f16/],
     [["decode", "a", "b", "-o", "c"], /2 arguments: a, b/],
-    [["decode", "", "-o", "c"], /an empty <file\.lqa>/],
+    [["decode", "", "-o", "c"], /an empty <file\.lqa\|url>/],
     [["validate"], /<file\.lqa\|url>\.\.\. is missing/],
     [["--quick"], /unknown option --quick/],
   ];

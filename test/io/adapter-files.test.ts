@@ -1,7 +1,7 @@
 import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readSourceFiles } from "../../src/node/files/adapter-files.ts";
+import { readSourceFiles } from "../../src/node/index.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
 function directory(...names: string[]): string {

@@ -196,8 +196,8 @@ describe("a bad answer", () => {
     for (const [status, kind] of [
       [404, "NOT_FOUND"],
       [410, "NOT_FOUND"],
-      [401, "HTTP_RESPONSE"],
-      [403, "HTTP_RESPONSE"],
+      [401, "ACCESS_DENIED"],
+      [403, "ACCESS_DENIED"],
       [204, "HTTP_RESPONSE"],
       [304, "HTTP_RESPONSE"],
     ] as const) {

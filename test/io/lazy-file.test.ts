@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openSourceFiles } from "../../src/node/files/adapter-files.ts";
+import { openAdapterFiles } from "../../src/node/files/adapter-files.ts";
 import { openLazyFile } from "../../src/node/files/lazy-file.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
@@ -44,7 +44,7 @@ describe("a lazy file", () => {
     const writer = new Promise((resolve) =>
       import("node:fs/promises").then(({ writeFile }) => resolve(writeFile(pipe, "abc"))),
     );
-    const { files, close } = await openSourceFiles(pipe);
+    const { files, close } = await openAdapterFiles(pipe);
     expect(files.get("x.safetensors")).toBeInstanceOf(Uint8Array);
     await writer;
     close();

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { basename, resolve } from "node:path";
 import { readAdapter } from "../../adapters/index.ts";
 import { parameterCount } from "../../core/index.ts";
 import { assertWritable } from "../../node/files/write-file.ts";
@@ -19,6 +18,7 @@ import {
 } from "../../report/index.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, jsonText, percent, printable } from "../format.ts";
+import { nameOf, remoteOptions } from "../open-input.ts";
 import { sourceSettings } from "../source-options.ts";
 import { columns, type Terminal, wrap } from "../terminal.ts";
 
@@ -27,7 +27,10 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const svg = textOption(args, "svg");
   const writing = { force: args.values.has("force") };
   if (svg !== undefined) await assertWritable(svg, writing);
-  const adapter = readAdapter(await readSourceFiles(input), { ...sourceSettings(args), lazy: true });
+  const adapter = readAdapter(await readSourceFiles(input, { remote: remoteOptions(args) }), {
+    ...sourceSettings(args),
+    lazy: true,
+  });
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   const workers = numberOption(args, "workers") ?? suitableWorkers(parameters);
   const comparison = await withWorkers(workers, (executor) =>
@@ -35,7 +38,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   );
   terminal.endProgress();
   if (svg !== undefined) {
-    const drawing = drawRdCurve(comparisonCurve(comparison, basename(resolve(input))));
+    const drawing = drawRdCurve(comparisonCurve(comparison, nameOf(input)));
     await writeFileAtomic(svg, new TextEncoder().encode(drawing), writing);
   }
   // As in `encode`: a drawing on stdout is not followed by a report.

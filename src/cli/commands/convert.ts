@@ -11,6 +11,7 @@ import { type ConvertFileOptions, convertFile, readBaseDescription } from "../..
 import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable, size } from "../format.ts";
+import { remoteOptions } from "../open-input.ts";
 import { noteLines, sourceSettings } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
@@ -34,6 +35,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     checkBase: await baseCheck(base),
     portable: args.values.has("portable") ? true : undefined,
     force: args.values.has("force"),
+    remote: remoteOptions(args),
   });
   const { from, to, modules, tensors, written, notes, inputBytes, seconds } = result;
   if (args.values.has("json")) {

@@ -8,19 +8,21 @@ import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { type DecodeFileOptions, decodeFile, mergeFile, readBaseDescription } from "../../node/index.ts";
 import { readValidAdapter } from "../../node/read-valid.ts";
+import { isHub, isRemote, nameOfLocation, parseHub } from "../../node/remote/location.ts";
 import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable, size } from "../format.ts";
-import { readInput, STANDARD_INPUT } from "../open-input.ts";
+import { readInput, remoteOptions, STANDARD_INPUT } from "../open-input.ts";
 import { noteLines } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [input] = args.positionals;
+  const remote = remoteOptions(args);
   const output = textOption(args, "output") ?? defaultOutput(input);
   const name = textOption(args, "dtype") ?? "source";
   const dtype = (name === "source" ? name : name.toUpperCase()) as DecodeFileOptions["dtype"];
-  const source = input === STANDARD_INPUT ? await readInput(input) : input;
+  const source = input === STANDARD_INPUT ? await readInput(input, remote) : input;
   const model = textOption(args, "merge");
   if (model !== undefined) return await merge(args, source, model, output, terminal);
   if (args.values.has("any-base"))
@@ -37,6 +39,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     checkBase: await baseCheck(base),
     portable: args.values.has("portable") ? true : undefined,
     force: args.values.has("force"),
+    remote,
   });
   const { file, written, inputBytes, seconds } = result;
   if (args.values.has("json")) {
@@ -71,7 +74,8 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 
 /** Derives a directory name from the file's name. @throws LqaError USAGE if the name has no extension to remove */
 function defaultOutput(input: string): string {
-  const name = basename(input);
+  const name = isRemote(input) ? nameOfLocation(input) : basename(input);
+  if (isHub(input) && parseHub(input).path === "") return name;
   if (/^.+\.lqa$/i.test(name)) return name.slice(0, -4);
   throw new LqaError(KIND.USAGE, {
     where: "lqa decode",
@@ -98,7 +102,7 @@ async function merge(
       actual: `--${other ?? "dtype"}`,
     });
   }
-  const { adapter } = await readValidAdapter(source);
+  const { adapter } = await readValidAdapter(source, { remote: remoteOptions(args) });
   const result = await mergeFile(adapter, model, output, {
     anyBase: args.values.has("any-base"),
     onProgress: terminal.progress,

@@ -9,7 +9,7 @@ import { type AdapterDiff, diffAdapters, type FieldChange } from "../../report/d
 import type { Arguments } from "../command.ts";
 import { counted, jsonText, jsonValue, percent, printable } from "../format.ts";
 import { openAdapter } from "../open-adapter.ts";
-import { STANDARD_INPUT } from "../open-input.ts";
+import { remoteOptions, STANDARD_INPUT } from "../open-input.ts";
 import { sourceSettings } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
@@ -27,7 +27,8 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   if (x === STANDARD_INPUT && y === STANDARD_INPUT)
     fail(KIND.USAGE, { actual: "- is given twice", expected: "standard input once", where: "lqa diff" });
   const settings = { ...sourceSettings(args), scaleIfMissing: true };
-  const [a, b] = [await openAdapter(x, settings), await openAdapter(y, settings)];
+  const remote = remoteOptions(args);
+  const [a, b] = [await openAdapter(x, settings, remote), await openAdapter(y, settings, remote)];
   const diff = diffAdapters(a, b);
   if (args.values.has("json")) terminal.out(jsonText({ a: a.facts, b: b.facts, ...diff }, jsonValue));
   else terminal.out(`${report(x, y, diff, terminal).join("\n")}\n`);

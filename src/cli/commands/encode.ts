@@ -4,7 +4,6 @@
  * @module
  */
 
-import { basename, resolve } from "node:path";
 import { resolveOptions, TASK_RISK_ERROR } from "../../encode/index.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
@@ -15,6 +14,7 @@ import { bandsText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { encodeSettings } from "../encode-options.ts";
 import { count, counted, decibels, duration, jsonText, percent, printable, ratio, size } from "../format.ts";
+import { nameOf, remoteOptions } from "../open-input.ts";
 import { worstExitCode } from "../report-error.ts";
 import { noteLines, sourceSettings } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
@@ -25,7 +25,12 @@ const WORST = 3;
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const named = textOption(args, "output");
   const folder = textOption(args, "out-dir");
-  const asked = { ...sourceSettings(args), ...encodeSettings(args), force: args.values.has("force") };
+  const asked = {
+    ...sourceSettings(args),
+    ...encodeSettings(args),
+    force: args.values.has("force"),
+    remote: remoteOptions(args),
+  };
   // Report a wrong combination of options before reading anything.
   resolveOptions(asked);
   if (folder !== undefined && named === undefined) return await runMany(args, folder, asked, terminal);
@@ -50,7 +55,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 
 /** Default output: the adapter's name with `.lqa`, in the working directory. */
 function defaultOutput(input: string): string {
-  return `${basename(resolve(input)).replace(WEIGHTS_ENDING, "") || "adapter"}.lqa`;
+  return `${nameOf(input).replace(WEIGHTS_ENDING, "") || "adapter"}.lqa`;
 }
 
 /** Encodes many adapters. The exit code is the most severe of theirs. */

@@ -8,7 +8,7 @@ import { repairLqa } from "../../core/repair.ts";
 import { assertWritable, writeFileAtomic } from "../../node/files/write-file.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, jsonText, printable } from "../format.ts";
-import { readInput } from "../open-input.ts";
+import { readInput, remoteOptions } from "../open-input.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
 const PROOFS = {
@@ -23,7 +23,9 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const output = textOption(args, "output") ?? "";
   const writing = { force: args.values.has("force") };
   await assertWritable(output, writing);
-  const { bytes, repairs, proof, lost, fileId, contentId } = await repairLqa(await readInput(input));
+  const { bytes, repairs, proof, lost, fileId, contentId } = await repairLqa(
+    await readInput(input, remoteOptions(args)),
+  );
   await writeFileAtomic(output, bytes, writing);
   if (args.values.has("json")) {
     terminal.out(jsonText({ bytes: bytes.length, repairs, proof, lost, fileId, contentId }));

@@ -20,11 +20,12 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
 import { explainNotLqa } from "../../node/not-lqa.ts";
+import { isRemote } from "../../node/remote/location.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { counted, jsonText, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
 import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
-import { isAddress, remoteOptions, STANDARD_INPUT } from "../open-input.ts";
+import { remoteOptions, STANDARD_INPUT } from "../open-input.ts";
 import { errorLines, worstExitCode } from "../report-error.ts";
 import { sarifLog } from "../sarif.ts";
 import type { Terminal } from "../terminal.ts";
@@ -102,7 +103,7 @@ async function check(
 /** The same findings, with the actual kind of the file if it is not an `.lqa` file. */
 async function explained(path: string, result: Validation): Promise<Validation> {
   const [first, ...rest] = result.findings;
-  if (first === undefined || isAddress(path) || path === STANDARD_INPUT) return result;
+  if (first === undefined || isRemote(path) || path === STANDARD_INPUT) return result;
   const told = (await explainNotLqa(path, first)) as LqaError;
   return told === first ? result : { ...result, error: told, findings: [told, ...rest] };
 }

@@ -43,7 +43,7 @@ const TRANSIENT: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 50
  * Checks the head of an answer to `Range: bytes=offset-(offset + length - 1)`.
  *
  * @param pinned the version of the answers before
- * @throws Transient; LqaError NOT_FOUND, HTTP_RESPONSE, REMOTE_CHANGED
+ * @throws Transient; LqaError NOT_FOUND, ACCESS_DENIED, HTTP_RESPONSE, REMOTE_CHANGED
  */
 export function readHead(
   response: Response,
@@ -59,6 +59,12 @@ export function readHead(
     throw new Transient(`status ${status}`, { retryAfter: retryAfter(headers.get("retry-after")) });
   if (status === 404 || status === 410)
     fail(KIND.NOT_FOUND, { where, actual: `status ${status}`, advice: "Check the address." });
+  if (status === 401 || status === 403)
+    fail(KIND.ACCESS_DENIED, {
+      where,
+      actual: `status ${status}`,
+      advice: "Check the address, and that you may read it.",
+    });
   const validators: Validators = {
     etag: headers.get("etag") ?? undefined,
     modified: headers.get("last-modified") ?? undefined,

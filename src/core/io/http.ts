@@ -75,7 +75,7 @@ const DEFAULTS = {
 /**
  * A source over the file at `url`. Nothing is requested before the first read.
  *
- * Reads throw LqaError NOT_FOUND, HTTP_RESPONSE, REMOTE_CHANGED, NETWORK, BUDGET (a whole file above `wholeBytes`) and
+ * Reads throw LqaError NOT_FOUND, ACCESS_DENIED, HTTP_RESPONSE, REMOTE_CHANGED, NETWORK, BUDGET (a whole file above `wholeBytes`) and
  * ABORTED.
  *
  * @throws LqaError USAGE for an address that is not http or https, or that holds a password

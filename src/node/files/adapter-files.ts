@@ -31,7 +31,7 @@ import { quotePath } from "./os-error.ts";
  * @throws LqaError NOT_FOUND where there is nothing, or a directory without an adapter (the message says what it holds
  * instead); IO with the system's reason; BUDGET for files that are too large.
  */
-export async function readSourceFiles(path: string, signal?: AbortSignal): Promise<Map<string, Uint8Array>> {
+export async function readAdapterFiles(path: string, signal?: AbortSignal): Promise<Map<string, Uint8Array>> {
   const { folder, weights, named } = await findFiles(path);
   const config = await readConfig(folder, signal);
   const files = new Map<string, Uint8Array>();
@@ -47,21 +47,21 @@ export async function readSourceFiles(path: string, signal?: AbortSignal): Promi
 }
 
 /** The files of an adapter, the weights not in memory. */
-export interface OpenSourceFiles {
+export interface OpenAdapterFiles {
   readonly files: ReadonlyMap<string, Uint8Array | LazyFile>;
   close(): void;
 }
 
 /**
- * As {@link readSourceFiles}, but weights in a regular file are read on demand.
+ * As {@link readAdapterFiles}, but weights in a regular file are read on demand.
  *
  * @param options.regular no weights in a pipe or device: for paths that a program found rather than a person named
  * @throws as there
  */
-export async function openSourceFiles(
+export async function openAdapterFiles(
   path: string,
   { regular = false, signal }: { readonly regular?: boolean; readonly signal?: AbortSignal | undefined } = {},
-): Promise<OpenSourceFiles> {
+): Promise<OpenAdapterFiles> {
   const { folder, weights, named } = await findFiles(path);
   const config = await readConfig(folder, signal);
   const files = new Map<string, Uint8Array | LazyFile>();

@@ -1,0 +1,79 @@
+/**
+ * What the hub answers, as errors that say what to do. The hub names the reason of a refusal in the header `X-Error-Code`; without a
+ * token it answers 401 for a private repository and for one that does not exist alike.
+ *
+ * @module
+ */
+import * as KIND from "../../error-catalogue.ts";
+import { isLqaError, LqaError } from "../../errors.ts";
+import type { HubLocation } from "./location.ts";
+
+/** Why the hub refused the last request: the values of its headers. */
+export interface Refusal {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** The refusal in an answer of the hub; undefined if it is none. */
+export function refusalOf({ ok, status, headers }: Response): Refusal | undefined {
+  if (ok || status < 400) return undefined;
+  const text = (name: string): string =>
+    (headers.get(name) ?? "").replace(/[^\x20-\x7e]/g, " ").slice(0, 200);
+  return { status, code: text("x-error-code"), message: text("x-error-message") };
+}
+
+/**
+ * The error of a request to the hub, with the reason that the hub gave.
+ *
+ * @param error what the request threw; one that the hub did not cause comes back as it is
+ */
+export function hubError(
+  error: unknown,
+  refusal: Refusal | undefined,
+  { repo, revision }: HubLocation,
+  { endpoint, token }: { readonly endpoint: string; readonly token: string | undefined },
+): unknown {
+  if (!isLqaError(error) || refusal === undefined) return error;
+  if (!isLqaError(error, "NOT_FOUND") && !isLqaError(error, "ACCESS_DENIED")) return error;
+  const { status, code, message } = refusal;
+  const { where } = error;
+  const actual = [`status ${status}`, code, message].filter((part) => part !== "").join(", ");
+  const page = `${endpoint}/${repo}`;
+  const login = token === undefined ? "Set HF_TOKEN to a token" : "Use a token";
+  if (code === "GatedRepo" || code === "DisabledRepo")
+    return new LqaError(KIND.ACCESS_DENIED, {
+      where,
+      actual,
+      summary: code === "GatedRepo" ? "The repository is gated." : "The hub disabled the repository.",
+      advice:
+        code === "GatedRepo"
+          ? `Accept its conditions at ${page}. ${login} of an account that has access.`
+          : `See ${page}.`,
+      cause: error,
+    });
+  if (code === "RevisionNotFound")
+    return new LqaError(KIND.NOT_FOUND, {
+      where,
+      expected: `the revision ${JSON.stringify(revision ?? "main")}`,
+      actual,
+      advice: `See the branches and commits at ${page}/commits/main.`,
+      cause: error,
+    });
+  if (code === "EntryNotFound")
+    return new LqaError(KIND.NOT_FOUND, { where, actual, advice: `See ${page}/tree/main.`, cause: error });
+  if (status === 403)
+    return new LqaError(KIND.ACCESS_DENIED, {
+      where,
+      actual,
+      advice: `${login} that may read ${repo}.`,
+      cause: error,
+    });
+  return new LqaError(KIND.NOT_FOUND, {
+    where,
+    expected: "a model repository that you may read",
+    actual,
+    advice: `Check the name. If it is private: ${login.toLowerCase().replace("hf_token", "HF_TOKEN")} that may read it.`,
+    cause: error,
+  });
+}

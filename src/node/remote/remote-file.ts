@@ -1,0 +1,225 @@
+/**
+ * Files behind addresses: read by ranges where a reader wants parts, or whole and compared with the digests that the hub lists.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { type HttpOptions, httpSource } from "../../core/io/http.ts";
+import type { ByteSource } from "../../core/io/source.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { WEIGHTS_ENDING } from "../files/adapter-names.ts";
+import { MAX_WHOLE_FILE, openFileSource } from "../files/file.ts";
+import { type HubFile, type HubRepo, openHub } from "./hub.ts";
+import { isHub, nameOfLocation, parseHub } from "./location.ts";
+
+/** A folder on a server, and the file in it that a location names. */
+export interface RemoteFolder {
+  /** As errors name it. */
+  readonly where: string;
+  /** Names of the files in the folder; undefined where the server has no list of them. */
+  readonly names: readonly string[] | undefined;
+  /** The file that the location names; undefined if it names a folder. */
+  readonly file: string | undefined;
+  /** A file by ranges, or from the cache. The caller closes it. */
+  open(name: string): Promise<RemoteFile>;
+}
+
+/** A file of a server. */
+export interface RemoteFile extends ByteSource {
+  /** Address without its query, or `hf://owner/name@commit/path`. */
+  readonly where: string;
+  /** What the server's list says of it. */
+  readonly listed: HubFile;
+  /** Path of a copy on this machine. */
+  readonly path: string | undefined;
+  close(): Promise<void>;
+}
+
+/** Bytes of one request for a whole file. What breaks off is asked for again from there on. */
+const STEP = 16 * 2 ** 20;
+const LQA = /\.lqa$/i;
+
+/**
+ * The folder of a location.
+ *
+ * @param location `hf://…`, or the address of a file
+ * @throws LqaError NOT_FOUND if the repository has no such file or folder; as `openHub`
+ */
+export async function openRemote(location: string, options: HttpOptions = {}): Promise<RemoteFolder> {
+  const left = limited(options);
+  if (isHub(location)) return await openHubFolder(location, left);
+  // Refuses what is no address, or has a password in it.
+  httpSource(location, options);
+  const url = new URL(location);
+  const file = url.pathname.slice(url.pathname.lastIndexOf("/") + 1);
+  return {
+    where: `${url.origin}${url.pathname.slice(0, url.pathname.lastIndexOf("/") + 1)}`,
+    names: undefined,
+    file: file === "" ? undefined : file,
+    async open(name) {
+      // The query is of this address alone.
+      const target = name === file ? url : new URL(encodeURIComponent(name), new URL(".", url));
+      const source = httpSource(target, left());
+      return opened(source, { where: source.address, listed: {} });
+    },
+  };
+}
+
+async function openHubFolder(location: string, left: () => HttpOptions): Promise<RemoteFolder> {
+  const place = parseHub(location);
+  const repo = await openHub(place, left());
+  const { path } = place;
+  const isFile = repo.files.has(path);
+  const folder = isFile ? path.slice(0, path.lastIndexOf("/") + 1) : path === "" ? "" : `${path}/`;
+  const names = [...repo.files.keys()]
+    .filter((name) => name.startsWith(folder) && !name.slice(folder.length).includes("/"))
+    .map((name) => name.slice(folder.length));
+  if (!isFile && path !== "" && ![...repo.files.keys()].some((name) => name.startsWith(folder)))
+    fail(KIND.NOT_FOUND, {
+      where: `${repo.where}/${path}`,
+      actual: listing([...repo.files.keys()]),
+      advice: path.includes("@")
+        ? "The revision comes before the path: hf://owner/name@revision/path."
+        : "Give the path of a file or a folder of the repository.",
+    });
+  return {
+    where: `${repo.where}${folder === "" ? "" : `/${folder.slice(0, -1)}`}`,
+    names,
+    file: isFile ? path.slice(folder.length) : undefined,
+    open: (name) => openHubFile(repo, `${folder}${name}`),
+  };
+}
+
+async function openHubFile(repo: HubRepo, path: string): Promise<RemoteFile> {
+  const listed = repo.files.get(path) ?? fail(KIND.NOT_FOUND, { where: `${repo.where}/${path}` });
+  const about = { where: `${repo.where}/${path}`, listed };
+  const cached = await repo.cached(path);
+  if (cached === undefined) return opened(repo.source(path), about);
+  const source = await openFileSource(cached);
+  if (source.size !== (listed.size ?? source.size)) {
+    // A download that broke off, or a file that was changed.
+    await source.close();
+    return opened(repo.source(path), about);
+  }
+  return { ...opened(source, about), stable: true, path: cached, close: () => source.close() };
+}
+
+function opened(source: ByteSource, about: Pick<RemoteFile, "where" | "listed">): RemoteFile {
+  return {
+    ...about,
+    path: undefined,
+    get size() {
+      return source.size ?? about.listed.size;
+    },
+    read: (offset, length, signal) => source.read(offset, length, signal),
+    close: async () => {},
+  };
+}
+
+/** One deadline for all sources of a location. */
+function limited(options: HttpOptions): () => HttpOptions {
+  const { deadlineMs } = options;
+  const begin = performance.now();
+  return () =>
+    deadlineMs === undefined
+      ? options
+      : { ...options, deadlineMs: Math.max(1, Math.ceil(deadlineMs - (performance.now() - begin))) };
+}
+
+/**
+ * The `.lqa` file of a location: the file that it names, or the only one in the folder that it names.
+ *
+ * @throws LqaError NOT_FOUND if there is none, or no telling which; as {@link openRemote}
+ */
+export async function openRemoteFile(location: string, options: HttpOptions = {}): Promise<RemoteFile> {
+  const folder = await openRemote(location, options);
+  if (folder.file !== undefined) return await folder.open(folder.file);
+  const names = folder.names ?? [];
+  const candidates = names.filter((name) => LQA.test(name));
+  if (candidates.length === 1) return await folder.open(candidates[0]!);
+  return fail(KIND.NOT_FOUND, {
+    where: folder.where,
+    expected: "one .lqa file",
+    actual: listing(candidates.length === 0 ? names : candidates),
+    advice:
+      candidates.length === 0
+        ? `Give the path of an .lqa file. If this is an adapter, encode it: lqa encode ${location}.`
+        : `Give the path of one: ${location.replace(/\/$/, "")}/${candidates[0]}.`,
+  });
+}
+
+/** Whether a location names an `.lqa` file: by the name of the file, or in a folder without other weights. */
+export async function isRemoteLqa(location: string, options: HttpOptions = {}): Promise<boolean> {
+  if (LQA.test(nameOfLocation(location))) return true;
+  if (!isHub(location)) return false;
+  const { file, names = [] } = await openRemote(location, options);
+  return (
+    file === undefined && names.some((name) => LQA.test(name)) && !names.some((n) => WEIGHTS_ENDING.test(n))
+  );
+}
+
+/**
+ * All bytes of a remote file, in memory, compared with what the hub lists.
+ *
+ * @param most largest size; default that of every whole file
+ * @throws LqaError BUDGET above it; HTTP_RESPONSE for bytes that the hub does not list; as the source
+ */
+export async function readRemote(
+  file: RemoteFile,
+  {
+    most = MAX_WHOLE_FILE,
+    signal,
+  }: { readonly most?: number; readonly signal?: AbortSignal | undefined } = {},
+): Promise<Uint8Array> {
+  const { where, listed } = file;
+  const tooLarge = (actual: number): never =>
+    fail(KIND.BUDGET, { where, expected: `at most ${most} bytes`, actual });
+  if ((file.size ?? 0) > most) tooLarge(file.size!);
+  const first = await file.read(0, Math.min(STEP, most + 1), signal);
+  const size = file.size ?? first.length;
+  if (size > most) tooLarge(size);
+  const expected = listed.size ?? size;
+  if (size !== expected || first.length > size)
+    fail(KIND.HTTP_RESPONSE, { where, expected: `${expected} bytes`, actual: Math.max(size, first.length) });
+  let bytes = first;
+  if (first.length < size) {
+    bytes = new Uint8Array(size);
+    bytes.set(first);
+    for (let at = first.length; at < size; ) {
+      const piece = await file.read(at, Math.min(STEP, size - at), signal);
+      if (piece.length === 0) fail(KIND.HTTP_RESPONSE, { where, expected: `${size} bytes`, actual: at });
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+  }
+  // Those of the cache were compared when they were downloaded.
+  if (file.path === undefined) assertListed(bytes, listed, where);
+  return bytes;
+}
+
+/** @throws LqaError HTTP_RESPONSE unless the bytes have the digest that the list has, where it has one */
+function assertListed(bytes: Uint8Array, { sha256, blob }: HubFile, where: string): void {
+  const check = (name: string, expected: string | undefined, actual: () => string): void => {
+    if (expected === undefined) return;
+    const found = actual();
+    if (found === expected) return;
+    fail(KIND.HTTP_RESPONSE, {
+      where,
+      expected: `${name} ${expected}, as the hub lists it`,
+      actual: found,
+      advice: "The download is damaged, or was changed on its way. Try again; do not use it.",
+    });
+  };
+  check("SHA-256", sha256, () => createHash("sha256").update(bytes).digest("hex"));
+  check("Git object", blob, () =>
+    createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex"),
+  );
+}
+
+/** Names as errors show them. */
+export function listing(names: readonly string[]): string {
+  if (names.length === 0) return "no files";
+  const some = names.slice(0, 4).map((name) => JSON.stringify(name));
+  return names.length > 4 ? `${some.join(", ")} and ${names.length - 4} more` : some.join(", ");
+}
