@@ -18,6 +18,7 @@ export const CONTENTS = [
       ["docs/guide/reading.md", "Read a file"],
       ["docs/guide/code.md", "Use the library"],
       ["docs/guide/serving.md", "Serve many adapters"],
+      ["docs/guide/hub.md", "Use the Hugging Face hub"],
       ["docs/guide/ci.md", "Check files in CI"],
       ["docs/signing.md", "Sign files"],
       ["docs/report.md", "Make a report"],

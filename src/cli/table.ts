@@ -12,6 +12,7 @@ import { FILE_OPTIONS, FLOOR_OPTION, GOAL_OPTIONS, METHOD_OPTIONS } from "./enco
 import { EXTRACT } from "./extract-spec.ts";
 import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
 import { FLEET_COMMANDS } from "./fleet-specs.ts";
+import { PUSH } from "./push-spec.ts";
 import { SERVE } from "./serve-spec.ts";
 import { FORCE_OPTION, JSON_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { COMPLETION, EXPLAIN, MAN } from "./shell-specs.ts";
@@ -208,6 +209,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   EXTRACT,
   SIGN,
   VERIFY_SIGNATURE,
+  PUSH,
   EXPLAIN,
   SERVE,
   ...FLEET_COMMANDS,

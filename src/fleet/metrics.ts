@@ -8,7 +8,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { optional } from "./optional.ts";
+import { optional } from "../node/remote/optional.ts";
 import type { Attempt } from "./perform.ts";
 import type { QueueCounts, WorkQueue } from "./queue.ts";
 

@@ -12,9 +12,9 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { assertNotAborted } from "../core/io/source.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
+import { optional } from "../node/remote/optional.ts";
 import { pause } from "./concurrent.ts";
 import { parseLocation } from "./location.ts";
-import { optional } from "./optional.ts";
 import { isTruncation, s3Error, statusOf } from "./s3-errors.ts";
 import { type ObjectInfo, type ObjectStore, placeOf, STEP } from "./store.ts";
 

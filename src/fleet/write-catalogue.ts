@@ -5,7 +5,7 @@
  */
 import { fillFileAtomic, type OutputOptions } from "../node/files/write-file.ts";
 import { writePieces } from "../node/files/write-pieces.ts";
-import { optional } from "./optional.ts";
+import { optional } from "../node/remote/optional.ts";
 import type { FleetRecord } from "./records.ts";
 
 /** Columns, in their order, with the type of their values. What a record has not is null. */

@@ -32,5 +32,6 @@ export {
   type SourceFindings,
 } from "./inspection.ts";
 export type { LayerPlace } from "./layers.ts";
+export { type CardOptions, modelCard } from "./model-card.ts";
 export { drawReport, type ReportContext } from "./page/page.ts";
 export { drawRdCurve, type RdCurve, type RdMethod, type RdPoint } from "./rd-curve-svg.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 import { isLqaError } from "../errors.ts";
-import { optional } from "../fleet/optional.ts";
+import { optional } from "../node/remote/optional.ts";
 import type { AdapterPool } from "../serve/pool.ts";
 import type { PoolStatistics } from "../serve/pool-options.ts";
 import type { SharedFactors } from "./shared-factors.ts";

@@ -132,7 +132,7 @@ async function listOf(
     });
   let answer: unknown;
   try {
-    answer = JSON.parse(decodeUtf8(bytes) ?? "");
+    answer = JSON.parse(decodeUtf8(bytes));
   } catch {
     return bad("no JSON");
   }

@@ -39,7 +39,7 @@ export function isHub(location: string): boolean {
 
 /** @throws LqaError USAGE for anything but `hf://owner/name[@revision][/path]` with plain names */
 export function parseHub(location: string): HubLocation {
-  const [, repo, escaped, rest] = PLACE.exec(location.replace(HUB, "")) ?? [];
+  const [, repo, escaped, rest] = (isHub(location) && PLACE.exec(location.replace(HUB, ""))) || [];
   const revision = escaped === undefined ? undefined : unescaped(escaped);
   const path = (rest ?? "").replace(/\/$/, "");
   const [owner, name] = (repo ?? "").split("/");

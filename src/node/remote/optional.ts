@@ -1,11 +1,11 @@
 /**
- * Packages that only the fleet needs, loaded when they are.
+ * Packages that only some uses need (fleets, pushing to the hub), loaded when they are.
  *
  * @module
  */
-import * as KIND from "../error-catalogue.ts";
-import { LqaError } from "../errors.ts";
-import { systemCode } from "../node/files/os-error.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { LqaError } from "../../errors.ts";
+import { systemCode } from "../files/os-error.ts";
 
 /**
  * What a package exports.

@@ -1,0 +1,90 @@
+/**
+ * `lqa push`: upload an `.lqa` file and its model card to the Hugging Face hub.
+ *
+ * @module
+ */
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { readValidAdapter } from "../../node/read-valid.ts";
+import { parseHub } from "../../node/remote/location.ts";
+import { openPush, type PushPlan, pushTarget } from "../../node/remote/push.ts";
+import { diffAdapters } from "../../report/diff.ts";
+import { modelCard } from "../../report/model-card.ts";
+import { type Arguments, textOption } from "../command.ts";
+import { counted, jsonText, printable, size } from "../format.ts";
+import { openAdapter } from "../open-adapter.ts";
+import { remoteOptions } from "../open-input.ts";
+import { sourceSettings } from "../source-options.ts";
+import { columns, type Terminal } from "../terminal.ts";
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const [path, location, ...more] = args.positionals as readonly [string, string?, ...string[]];
+  if (location === undefined || more.length > 0)
+    fail(KIND.USAGE, {
+      where: "lqa push",
+      expected: "a file and a location on the hub",
+      actual: counted(args.positionals.length, "argument"),
+      advice: "See lqa push --help.",
+    });
+  const remote = remoteOptions(args);
+  const target = await pushTarget(path, location);
+  const { bytes, file, adapter, ids } = await readValidAdapter(path);
+  const from = textOption(args, "source");
+  const source =
+    from === undefined
+      ? undefined
+      : await openAdapter(from, { ...sourceSettings(args), scaleIfMissing: true }, remote);
+  const card = args.values.has("no-card")
+    ? undefined
+    : await modelCard(file, {
+        ...target,
+        title: heading(textOption(args, "title") ?? parseHub(location).repo.split("/")[1]!),
+        fileId: ids.fileId,
+        relativeError: source && diffAdapters(source, adapter).relativeError,
+      });
+  const plan = await openPush(path, location, bytes, card, {
+    force: args.values.has("force"),
+    replaceCard: args.values.has("replace-card"),
+    private: args.values.has("private") ? true : undefined,
+    message: textOption(args, "message"),
+    remote,
+  });
+  const dry = args.values.has("dry-run");
+  const commit = dry ? undefined : await plan.push();
+  if (args.values.has("json")) {
+    const document = {
+      ...plan.target,
+      creates: plan.creates,
+      files: [...plan.files].map(([name, content]) => ({ name, bytes: content.length })),
+      cardKept: plan.cardKept ?? null,
+      card: card ?? null,
+      commit: commit ?? null,
+    };
+    terminal.out(jsonText(document));
+    return 0;
+  }
+  terminal.out(`${lines(plan, dry, commit, terminal).join("\n")}\n`);
+  if (dry && card !== undefined) terminal.out(`\n${card.split("\n").map(printable).join("\n")}`);
+  return 0;
+}
+
+/** One line of text. */
+function heading(text: string): string {
+  return text.replace(/\s+/g, " ").trim();
+}
+
+function lines(plan: PushPlan, dry: boolean, commit: string | undefined, { colors }: Terminal): string[] {
+  const { target, files, creates, cardKept } = plan;
+  const rows = [...files].map(([name, content]) => [printable(name), size(content.length)]);
+  const first =
+    files.size === 0
+      ? "is up to date: nothing to push"
+      : `${dry ? "would get" : "got"}${creates ? " a new repository with" : ""} ${counted(files.size, "file")}${commit === undefined ? "" : ` in commit ${commit}`}`;
+  return [
+    `${colors.bold(printable(target.location))} ${first}`,
+    ...columns(rows).map((line) => `  ${line}`),
+    ...(cardKept === "not written by lqa"
+      ? ["  note: README.md stays as it is: lqa did not write it. --replace-card replaces it."]
+      : []),
+  ];
+}

@@ -1,0 +1,64 @@
+/**
+ * The command table entry of `lqa push`.
+ *
+ * @module
+ */
+import type { CommandSpec } from "./command.ts";
+import { JSON_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
+import { SOURCE_OPTIONS } from "./source-options.ts";
+
+export const PUSH: CommandSpec = {
+  name: "push",
+  summary: "Upload an .lqa file and a model card to the hub.",
+  details:
+    "Validates the file and commits it with a generated README.md to a model repository of the Hugging Face hub, which is created if it does not exist. A README.md that lqa did not write stays as it is. The token is that of HF_TOKEN or `hf auth login`. Needs the package @huggingface/hub.",
+  positional: {
+    placeholder: "<file.lqa> <hf://owner/name>",
+    many: true,
+    help: "The file, and where to put it: hf://owner/name[@branch][/path.lqa].",
+  },
+  options: [
+    { name: "dry-run", type: "flag", help: "Upload nothing: print the files and the card." },
+    {
+      name: "source",
+      type: "text",
+      placeholder: "<path>",
+      help: "The adapter that the file was made from. The card then states the error.",
+    },
+    ...SOURCE_OPTIONS,
+    {
+      name: "title",
+      type: "text",
+      placeholder: "<text>",
+      defaultText: "the name of the repository",
+      help: "Heading of the card.",
+    },
+    { name: "no-card", type: "flag", help: "Write no README.md." },
+    {
+      name: "replace-card",
+      type: "flag",
+      help: "Replace a README.md that lqa did not write, or that was changed since.",
+    },
+    { name: "force", type: "flag", help: "Replace another file of the same name." },
+    {
+      name: "private",
+      type: "flag",
+      help: "Make a repository that is created private. Default: as the account has it.",
+    },
+    {
+      name: "message",
+      type: "text",
+      placeholder: "<text>",
+      defaultText: "Add <name>",
+      help: "Title of the commit.",
+    },
+    TIMEOUT_OPTION,
+    JSON_OPTION,
+  ],
+  examples: [
+    "push my-adapter.lqa hf://owner/my-adapter",
+    "push my-adapter.lqa hf://owner/my-adapter --source my-adapter --dry-run",
+    "push my-adapter.lqa hf://owner/adapters@main/fr/v2.lqa --no-card",
+  ],
+  load: () => import("./commands/push.ts"),
+};

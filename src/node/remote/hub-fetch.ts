@@ -1,0 +1,119 @@
+/**
+ * The `fetch` that the hub's client library is given, because that library sends its token wherever a server's answer points, has no
+ * timeouts, and reads answers of any length.
+ *
+ * @module
+ */
+import type { HttpOptions } from "../../core/io/http.ts";
+import { assertNotAborted } from "../../core/io/source.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail, isLqaError, LqaError } from "../../errors.ts";
+import type { HubSettings } from "./hub-settings.ts";
+
+/** Time for an answer, and to send each megabyte of a body. */
+const ANSWER_MS = 60_000;
+const MEGABYTE_MS = 60_000;
+/** The largest answer of the hub that is read. */
+const MOST_ANSWER = 16 * 2 ** 20;
+
+/**
+ * A `fetch` for one push.
+ *
+ * The token goes to the origin of the endpoint alone; nothing goes over http if the endpoint is https; a redirect is an error, because
+ * a commit must not go to a place that nobody named.
+ *
+ * @param where what errors name
+ */
+export function hubFetch(
+  { endpoint, token }: HubSettings,
+  where: string,
+  {
+    remote,
+    signal,
+  }: { readonly remote?: HttpOptions | undefined; readonly signal?: AbortSignal | undefined },
+): typeof globalThis.fetch {
+  const home = new URL(endpoint);
+  const ends =
+    remote?.deadlineMs === undefined ? undefined : AbortSignal.timeout(Math.ceil(remote.deadlineMs));
+  const send = remote?.fetch ?? globalThis.fetch;
+  return async (input, init) => {
+    const url = new URL(input instanceof Request ? input.url : String(input));
+    if (home.protocol === "https:" && url.protocol !== "https:")
+      fail(KIND.HTTP_RESPONSE, { where, expected: "addresses with https", actual: url.origin });
+    const headers = new Headers(init?.headers);
+    const atHome = url.origin === home.origin;
+    if (atHome && token !== undefined) headers.set("authorization", `Bearer ${token}`);
+    const size = init?.body instanceof Blob ? init.body.size : 0;
+    const patience = AbortSignal.timeout(ANSWER_MS + Math.ceil((size / 2 ** 20) * MEGABYTE_MS));
+    const signals = [init?.signal, signal, ends, patience].filter((one) => one !== undefined && one !== null);
+    let response: Response;
+    try {
+      response = await send(url, { ...init, headers, redirect: "manual", signal: AbortSignal.any(signals) });
+    } catch (cause) {
+      assertNotAborted(signal);
+      const late = ends?.aborted === true || patience.aborted;
+      return fail(KIND.NETWORK, { where, actual: late ? "no answer in time" : reasonOf(cause), cause });
+    }
+    if (response.status >= 300 && response.status < 400)
+      fail(KIND.HTTP_RESPONSE, {
+        where,
+        expected: "no redirect of a push",
+        actual: `status ${response.status}`,
+        advice: "If the repository was renamed, give its new name.",
+      });
+    return atHome ? await bounded(response, where) : response;
+  };
+}
+
+/** An answer whose body is in memory. */
+async function bounded(response: Response, where: string): Promise<Response> {
+  const { status, statusText, headers } = response;
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  const reader = response.body?.getReader();
+  for (let next = await reader?.read(); next?.value !== undefined; next = await reader?.read()) {
+    length += next.value.length;
+    if (length > MOST_ANSWER) {
+      reader?.cancel().catch(() => {});
+      fail(KIND.HTTP_RESPONSE, {
+        where,
+        expected: `an answer of at most ${MOST_ANSWER} bytes`,
+        actual: "more",
+      });
+    }
+    pieces.push(next.value as Uint8Array<ArrayBuffer>);
+  }
+  return new Response(length === 0 ? null : new Blob(pieces), { status, statusText, headers });
+}
+
+/** `fetch failed` says nothing; its cause does. */
+function reasonOf(cause: unknown): string {
+  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+  return inner instanceof Error ? inner.message || inner.name : String(inner);
+}
+
+/** The error for what the client library threw while it pushed. */
+export function commitError(error: unknown, where: string, { endpoint, token }: HubSettings): unknown {
+  if (isLqaError(error) || !(error instanceof Error)) return error;
+  const { statusCode } = error as { statusCode?: number };
+  const text = error.message.replace(/[^\x20-\x7e]/g, " ").slice(0, 300);
+  const actual = token === undefined ? text : text.replaceAll(token, "…");
+  if (statusCode === 401 || statusCode === 403 || statusCode === 404)
+    return new LqaError(KIND.ACCESS_DENIED, {
+      where,
+      actual: `status ${statusCode}, ${actual}`,
+      advice: `Use a token that may write to this repository: ${endpoint}/settings/tokens.`,
+      cause: error,
+    });
+  if (statusCode === 409 || statusCode === 412)
+    return new LqaError(KIND.REMOTE_CHANGED, {
+      where,
+      summary: "Somebody pushed to the repository meanwhile.",
+      actual,
+      advice: "Look at what they pushed, then push again.",
+      cause: error,
+    });
+  if (statusCode !== undefined && (statusCode >= 500 || statusCode === 429))
+    return new LqaError(KIND.NETWORK, { where, actual: `status ${statusCode}, ${actual}`, cause: error });
+  return new LqaError(KIND.HTTP_RESPONSE, { where, actual, cause: error });
+}

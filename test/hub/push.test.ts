@@ -1,0 +1,222 @@
+/**
+ * `lqa push`: one commit with the file and its card, nothing replaced unasked, and a token that goes to the hub alone.
+ */
+import { spawn } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { parse } from "yaml";
+import { encodeFile, openPush, readLocation } from "../../src/node/index.ts";
+import { serveHub, type TestHub, TOKEN } from "../helpers/hub.ts";
+import { writePeftDirectory } from "../helpers/peft.ts";
+import { type Handler, serve } from "../helpers/server.ts";
+import { temporaryDirectory } from "../helpers/temporary.ts";
+
+const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const place = temporaryDirectory();
+const peft = writePeftDirectory(join(place, "peft"));
+const path = join(place, "my-adapter.lqa");
+const other = join(place, "other.lqa");
+let bytes: Buffer;
+let hub: TestHub;
+
+beforeAll(async () => {
+  await encodeFile(peft, path, { bits: 4 });
+  await encodeFile(peft, other, { bits: 6 });
+  bytes = readFileSync(path);
+});
+
+beforeEach(async () => {
+  hub = await serveHub();
+  for (const name of ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"])
+    vi.stubEnv(name, "");
+  vi.stubEnv("HF_ENDPOINT", hub.endpoint);
+  vi.stubEnv("HF_HOME", temporaryDirectory());
+  vi.stubEnv("HF_TOKEN", TOKEN);
+});
+
+function run(...words: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const { FORCE_COLOR: _, ...own } = process.env;
+  const child = spawn(process.execPath, [MAIN, ...words], { env: { ...own, NO_COLOR: "1" } });
+  let out = "";
+  let err = "";
+  child.stdout.on("data", (text) => (out += text));
+  child.stderr.on("data", (text) => (err += text));
+  return new Promise((resolve) => child.on("close", (code) => resolve({ code, out, err })));
+}
+
+const card = (repo: string): string => Buffer.from(hub.files(repo).get("README.md")!).toString();
+const posts = (): string[] =>
+  hub.hub.requests.filter(({ method }) => method === "POST").map(({ url }) => url!);
+
+describe("a push", () => {
+  test("creates a repository with the file and a card, and comes back the same", async () => {
+    const ran = await run("push", path, "hf://me/new", "--source", peft, "--private", "--json");
+    expect(ran.err).toBe("");
+    expect(JSON.parse(ran.out)).toMatchObject({
+      location: "hf://me/new/my-adapter.lqa",
+      creates: true,
+      cardKept: null,
+      commit: expect.stringMatching(/^[0-9a-f]{40}$/),
+    });
+    expect(Buffer.from(hub.files("me/new").get("my-adapter.lqa")!).equals(bytes)).toBe(true);
+    expect(Buffer.from(await readLocation("hf://me/new")).equals(bytes)).toBe(true);
+    // Large files go to another host, which does not get the token.
+    expect(hub.store.requests.some(({ method }) => method === "PUT")).toBe(true);
+    for (const { headers } of hub.store.requests) expect(JSON.stringify(headers)).not.toContain(TOKEN);
+    expect(hub.hub.requests.every(({ headers }) => headers.authorization === `Bearer ${TOKEN}`)).toBe(true);
+  });
+
+  test("writes a card with metadata, the error, and a program that works", async () => {
+    expect(await run("push", path, "hf://me/new", "--source", peft)).toMatchObject({ code: 0, err: "" });
+    const [, metadata] = /^---\n([\s\S]*?)---\n/.exec(card("me/new"))!;
+    expect(parse(metadata!)).toEqual({
+      base_model: "example/tiny",
+      base_model_relation: "adapter",
+      library_name: "lqa",
+      tags: ["lqa", "lora", "quantized", "peft"],
+    });
+    expect(card("me/new")).toMatch(/\| error \| [\d.]+ % of the energy/);
+    expect(card("me/new")).toContain('lqa.peft.load(base, "hf://me/new/my-adapter.lqa")');
+    const [, program] = /```ts\n([\s\S]*?)```/.exec(card("me/new"))!;
+    const core = new URL("../../dist/core/index.js", import.meta.url).href;
+    const script = join(place, "card.mjs");
+    writeFileSync(script, program!.replace('"lqa"', JSON.stringify(core)));
+    const child = spawn(process.execPath, [script]);
+    let out = "";
+    child.stdout.on("data", (text) => (out += text));
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(0);
+    expect(out).toMatch(/^model\.layers\.0\.self_attn\.q_proj 2 \[ 64, 4 \] \[ 4, 64 \]/m);
+  });
+
+  test("of what is there already does nothing", async () => {
+    await run("push", path, "hf://me/new");
+    const before = posts().length;
+    expect(await run("push", path, "hf://me/new")).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("nothing to push"),
+    });
+    expect(posts()).toHaveLength(before);
+  });
+
+  test("that is dry uploads nothing and shows everything", async () => {
+    const { code, out } = await run("push", path, "hf://me/new", "--dry-run");
+    expect(code).toBe(0);
+    expect(out).toMatch(/would get a new repository with 2 files/);
+    expect(out).toContain("library_name: lqa\n");
+    expect(posts()).toEqual([]);
+  });
+
+  test("goes to a branch and a path", async () => {
+    hub.commit("me/many", { "x.txt": "x" }, "dev");
+    expect(await run("push", path, "hf://me/many@dev/fr/v2.lqa", "--no-card")).toMatchObject({
+      code: 0,
+      err: "",
+    });
+    expect([...hub.files("me/many", "dev").keys()]).toContain("fr/v2.lqa");
+    expect([...hub.files("me/many").keys()]).not.toContain("fr/v2.lqa");
+  });
+});
+
+describe("nothing is replaced unasked", () => {
+  test("another file of the name", async () => {
+    await run("push", path, "hf://me/new");
+    const target = "hf://me/new/my-adapter.lqa";
+    expect(await run("push", other, target)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("OUTPUT_EXISTS"),
+    });
+    expect(Buffer.from(hub.files("me/new").get("my-adapter.lqa")!).equals(bytes)).toBe(true);
+    expect(await run("push", other, target, "--force")).toMatchObject({ code: 0, err: "" });
+    // The card is lqa's own: it follows the file.
+    expect(card("me/new")).toContain(JSON.parse((await run("inspect", other, "--json")).out).fileId);
+  });
+
+  test("a README.md of a person, or a card that a person changed", async () => {
+    hub.commit("me/mine", { "README.md": "# mine" });
+    const ran = await run("push", path, "hf://me/mine");
+    expect(ran).toMatchObject({ code: 0, out: expect.stringContaining("--replace-card") });
+    expect(card("me/mine")).toBe("# mine");
+    expect(hub.files("me/mine").has("my-adapter.lqa")).toBe(true);
+    expect(await run("push", path, "hf://me/mine", "--replace-card")).toMatchObject({ code: 0 });
+    expect(card("me/mine")).toContain("library_name: lqa");
+    const changed = card("me/mine").replace("A LoRA adapter", "My best LoRA adapter");
+    hub.commit("me/mine", { "README.md": changed });
+    expect(await run("push", path, "hf://me/mine")).toMatchObject({ code: 0 });
+    expect(card("me/mine")).toBe(changed);
+  });
+
+  test("a commit that somebody made meanwhile", async () => {
+    hub.commit("me/race", { "x.txt": "x" });
+    const plan = await openPush(path, "hf://me/race", bytes, "# card");
+    hub.commit("me/race", { "y.txt": "y" });
+    await expect(plan.push()).rejects.toMatchObject({ kind: "REMOTE_CHANGED" });
+    expect([...hub.files("me/race").keys()]).not.toContain("my-adapter.lqa");
+  });
+});
+
+describe("a push that cannot be", () => {
+  test("has no token, or one that may not write", async () => {
+    hub.commit("me/there", { "x.txt": "x" });
+    for (const [token, text] of [
+      ["", "HF_TOKEN"],
+      ["hf_other", "settings/tokens"],
+    ] as const) {
+      vi.stubEnv("HF_TOKEN", token);
+      const { code, err } = await run("push", path, "hf://me/there");
+      expect(code).toBe(2);
+      expect(err).toMatch(/ACCESS_DENIED/);
+      expect(err).toContain(text);
+      expect(err).not.toContain("hf_other");
+    }
+  });
+
+  test("is of a file that is not valid, or to a place that is none", async () => {
+    const bad = join(place, "bad.lqa");
+    writeFileSync(bad, bytes.subarray(0, 100));
+    expect((await run("push", bad, "hf://me/new")).code).toBe(1);
+    const commit = `hf://me/new@${"0".repeat(40)}`;
+    for (const location of ["me/new", "https://hub/me/new", commit, "hf://me/new/x.bin"])
+      expect((await run("push", path, location)).code, location).toBe(2);
+    expect((await run("push", path)).code).toBe(2);
+    expect(hub.hub.requests).toEqual([]);
+  });
+
+  test("meets a hub that sends it elsewhere, or answers without end", async () => {
+    const elsewhere = await serve((_request, response) => response.end("{}"));
+    const sha = "0".repeat(40);
+    const answers: Handler[] = [
+      (_request, response) => response.writeHead(307, { location: elsewhere.url }).end(),
+      (_request, response) => void response.end(`{"files":[${'"x",'.repeat(5_000_000)}`),
+      (_request, response) => void response.writeHead(500).end("down"),
+      (_request, response) => void response.end("no JSON"),
+    ];
+    for (const answer of answers) {
+      const evil = await serve((request, response, asked) =>
+        request.method === "GET"
+          ? response.end(JSON.stringify({ sha, siblings: [] }))
+          : answer(request, response, asked),
+      );
+      vi.stubEnv("HF_ENDPOINT", new URL(evil.url).origin);
+      const plan = await openPush(path, "hf://me/new", bytes, undefined);
+      const error = await plan.push().catch((e: unknown) => e);
+      expect(error).toMatchObject({
+        name: "LqaError",
+        kind: expect.stringMatching(/^(HTTP_RESPONSE|NETWORK)$/),
+      });
+    }
+    expect(elsewhere.requests).toHaveLength(0);
+  });
+});
+
+test("a card has nothing of a base model that is no name on the hub", async () => {
+  const folder = writePeftDirectory(join(place, "local"), {
+    config: { base_model_name_or_path: "/home/me/secret\n- evil" },
+  });
+  const file = join(place, "local.lqa");
+  await encodeFile(folder, file, { bits: 4 });
+  const { out } = await run("push", file, "hf://me/new", "--dry-run", "--title", "a\n---\nb");
+  expect(out).not.toContain("secret");
+  expect(out).toContain("# a --- b\n");
+});
