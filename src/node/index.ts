@@ -36,6 +36,7 @@ export { type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
 export { type MergedModel, type MergeFileOptions, mergeFile } from "./merge-file.ts";
 export { type OpenModel, openModel } from "./open-model.ts";
 export { readLocation } from "./read-valid.ts";
+export type { HubFile } from "./remote/hub.ts";
 export { openPush, type PushOptions, type PushPlan, type PushTarget } from "./remote/push.ts";
 export { openRemoteFile, type RemoteFile } from "./remote/remote-file.ts";
 export {

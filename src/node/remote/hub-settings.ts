@@ -1,6 +1,6 @@
 /**
  * What the hub's own clients agree on about a machine: the address of the hub, the token, the cache. All of it comes from the
- * environment and from the files of `huggingface-cli login`, so that whoever can download with `hf` can use this library too.
+ * environment and from the files of `huggingface-cli login`, so that a machine which can download with `hf` can use this library.
  *
  * @module
  */

@@ -34,7 +34,7 @@ export interface HubRepo {
   /** `hf://owner/name@commit`. */
   readonly where: string;
   readonly commit: string;
-  /** Files by path. Offline only those of the folder that was asked for, without sizes and digests. */
+  /** Files by path. Offline only those of the folder of the location, without sizes and digests. */
   readonly files: ReadonlyMap<string, HubFile>;
   /** Path of the file in the cache; undefined if it is not there. */
   cached(path: string): Promise<string | undefined>;

@@ -36,7 +36,7 @@ export interface RemoteFile extends ByteSource {
   close(): Promise<void>;
 }
 
-/** Bytes of one request for a whole file. What breaks off is asked for again from there on. */
+/** Bytes of one request for a whole file. A request that breaks off is repeated. */
 const STEP = 16 * 2 ** 20;
 const LQA = /\.lqa$/i;
 
@@ -130,7 +130,7 @@ function limited(options: HttpOptions): () => HttpOptions {
 /**
  * The `.lqa` file of a location: the file that it names, or the only one in the folder that it names.
  *
- * @throws LqaError NOT_FOUND if there is none, or no telling which; as {@link openRemote}
+ * @throws LqaError NOT_FOUND if there is none, or no telling which; as `openHub`
  */
 export async function openRemoteFile(location: string, options: HttpOptions = {}): Promise<RemoteFile> {
   const folder = await openRemote(location, options);
