@@ -63,7 +63,7 @@ def encode(source: str | PathLike[str], target: str | PathLike[str], *,
     """Encodes an adapter. The file appears whole or not at all.
 
     Args:
-        source: the adapter: a directory of PEFT, or a file of another dialect.
+        source: the adapter: a directory of PEFT, a file of another dialect, the address of one, or `hf://owner/name[@revision][/path]`.
         target: the .lqa file to write.
         bits, quality, max_bytes, max_error: the goal, one of them; default `quality="balanced"`, about 1.5 bits per weight.
         force: replace an existing file.
@@ -80,7 +80,9 @@ def encode(source: str | PathLike[str], target: str | PathLike[str], *,
     words = [f"--{name.strip('_').replace('_', '-')}{'' if value is True else f'={os.path.abspath(value) if name in paths else value}'}"
              for name, value in options.items() if value is not None and value is not False]
     path = Path(os.path.abspath(fspath(target)))
-    report = run("encode", os.path.abspath(fspath(source)), f"--output={path}", *words, timeout=timeout)
+    place = fspath(source)
+    remote = place.lower().startswith(("hf://", "http://", "https://"))
+    report = run("encode", place if remote else os.path.abspath(place), f"--output={path}", *words, timeout=timeout)
     return Encoded(path, report["outputBytes"], report["inputBytes"], report["parameters"], report["averageBits"],
                    report["relativeError"], report["fileId"], report["contentId"], report)
 

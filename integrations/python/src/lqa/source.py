@@ -1,4 +1,4 @@
-"""The bytes of a file, from wherever they are: a path, bytes, a file object, or an address.
+"""The bytes of a file, from wherever they are: a path, bytes, a file object, an address, or the Hugging Face hub.
 
 A file is read as a whole, because the checks of the format cover the whole file. What arrives is bounded: nothing above `max_bytes`
 is kept, and of a server never more than the length that the prologue of the file declares.
@@ -15,6 +15,7 @@ import urllib.request
 from os import PathLike, fspath
 from typing import IO, Any, Union
 
+from . import hub
 from .errors import LqaError
 
 Source = Union[str, PathLike[str], bytes, bytearray, memoryview, IO[bytes]]
@@ -32,7 +33,8 @@ def read_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | Non
     """All bytes of `source`, which the caller cannot change any more.
 
     Args:
-        source: a path; bytes; a file object opened for bytes, read from its position; `http://` or `https://`.
+        source: a path; bytes; a file object opened for bytes, read from its position; `http://` or `https://`;
+            `hf://owner/name[@revision][/path]`.
         max_bytes: most bytes that are read. Default 1 GiB.
         timeout: seconds that reading from an address may take altogether. Default: no limit, as long as bytes arrive.
 
@@ -50,6 +52,8 @@ def read_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | Non
         path = fspath(source)
         if isinstance(path, str) and path.lower().startswith(("http://", "https://")):
             return _read_address(path, max_bytes, timeout)
+        if isinstance(path, str) and hub.is_hub(path):
+            return _read_path(hub.download(path, max_bytes, timeout), max_bytes)
         return _read_path(path, max_bytes)
     if callable(getattr(source, "read", None)):
         return _read_pieces(source, max_bytes, f'"{getattr(source, "name", "a file object")}"')

@@ -1,0 +1,97 @@
+"""Files on the Hugging Face hub, through `huggingface_hub`: its token, endpoint, cache and offline mode."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from .errors import LqaError
+
+PLACE = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@(refs/(?:pr|convert)/[^/]+|[^/]+))?(?:/(.*?))?/?", re.ASCII | re.IGNORECASE)
+OTHER_KINDS = ("datasets", "spaces", "buckets", "kernels")
+
+
+def is_hub(location: str) -> bool:
+    return location.lower().startswith("hf://")
+
+
+def download(location: str, max_bytes: int, timeout: float | None = None) -> Path:
+    """The path of a file in the cache of `huggingface_hub`, which downloads it if it is not there.
+
+    The revision is resolved to a commit once. The size is checked before the download.
+
+    Args:
+        location: `hf://owner/name[@revision][/path]`; without a path the only .lqa file at the root.
+        timeout: seconds that the hub may take to answer a request.
+
+    Raises:
+        LqaError: USAGE, NOT_FOUND, ACCESS_DENIED, BUDGET, NETWORK, HTTP_RESPONSE; MISSING_PACKAGE without `huggingface_hub`.
+    """
+    repo, revision, path = _parse(location)
+    try:
+        import huggingface_hub as hub
+        from huggingface_hub import constants, errors
+    except ImportError as error:
+        raise LqaError("MISSING_PACKAGE", where="huggingface_hub", advice='pip install "lqa[hub]"') from error
+    try:
+        if constants.HF_HUB_OFFLINE:
+            folder = Path(hub.snapshot_download(repo, revision=revision, local_files_only=True))
+            names = {str(p.relative_to(folder).as_posix()): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
+            name = _choose(location, names, path, max_bytes)
+            return folder / name
+        info = hub.HfApi().model_info(repo, revision=revision or "main", files_metadata=True, timeout=timeout)
+        name = _choose(location, {s.rfilename: s.size for s in info.siblings or ()}, path, max_bytes)
+        options: dict[str, Any] = {} if timeout is None else {"etag_timeout": timeout}
+        return Path(hub.hf_hub_download(repo, name, revision=info.sha, **options))
+    except (LqaError, KeyboardInterrupt):
+        raise
+    except errors.GatedRepoError as error:
+        raise LqaError("ACCESS_DENIED", where=location, summary="The repository is gated.", found=_said(error),
+                       advice=f"Accept its conditions at {constants.ENDPOINT}/{repo}. Set HF_TOKEN to a token of that account.") from error
+    except errors.RevisionNotFoundError as error:
+        raise LqaError("NOT_FOUND", where=location, expected=f'the revision "{revision}"', found=_said(error)) from error
+    except errors.RepositoryNotFoundError as error:
+        raise LqaError("NOT_FOUND", where=location, expected="a model repository that you may read", found=_said(error),
+                       advice="Check the name. If it is private, set HF_TOKEN to a token that may read it.") from error
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
+        offline = constants.HF_HUB_OFFLINE
+        raise LqaError("NOT_FOUND" if offline else "NETWORK", where=location, found=_said(error),
+                       advice="Unset HF_HUB_OFFLINE, or download it first: hf download." if offline else None) from error
+    except errors.HFValidationError as error:
+        raise LqaError("USAGE", where=location, found=_said(error)) from error
+    except errors.HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", 0)
+        kind = "ACCESS_DENIED" if status in (401, 403) else "NOT_FOUND" if status == 404 else "NETWORK" if status >= 500 else "HTTP_RESPONSE"
+        advice = f"Set HF_TOKEN to a token that may read {repo}." if kind == "ACCESS_DENIED" else None
+        raise LqaError(kind, where=location, found=_said(error), advice=advice) from error
+    except Exception as error:  # of the HTTP client or the disk; which classes they are differs between versions
+        raise LqaError("NETWORK", where=location, found=f"{type(error).__name__}: {_said(error)}") from error
+
+
+def _parse(location: str) -> tuple[str, str | None, str]:
+    match = PLACE.fullmatch(location)
+    repo, revision, path = (match[1], match[2], match[3] or "") if match else ("", None, "")
+    plain = not path or all(part not in ("", ".", "..") and "\\" not in part for part in path.split("/"))
+    if match is None or repo.split("/")[0] in OTHER_KINDS or not plain:
+        raise LqaError("USAGE", where="location", found=repr(location[:200]),
+                       expected="hf://owner/name, hf://owner/name@revision or hf://owner/name/path of a model repository")
+    return repo, None if revision is None else unquote(revision), path
+
+
+def _choose(location: str, sizes: dict[str, int | None], path: str, max_bytes: int) -> str:
+    """The file that is meant: `path` itself, or the only .lqa file in that folder."""
+    folder = f"{path}/" if path else ""
+    inside = [name for name in sizes if name.startswith(folder) and "/" not in name[len(folder):]]
+    found = [path] if path in sizes else [name for name in inside if name.lower().endswith(".lqa")]
+    if len(found) != 1:
+        shown = ", ".join(f'"{name}"' for name in (found or inside or list(sizes))[:4]) or "no files"
+        raise LqaError("NOT_FOUND", where=location, expected="one .lqa file", found=shown, advice="Give the path of an .lqa file.")
+    size = sizes[found[0]]
+    if size is not None and size > max_bytes:
+        raise LqaError("BUDGET", where=location, expected=f"at most {max_bytes} bytes (max_bytes)", found=f"{size} bytes")
+    return found[0]
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,138 @@
+"""The Hugging Face hub as a source, through the real huggingface_hub and a server that speaks its interface."""
+import hashlib
+import http.server
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from unittest import mock
+
+import lqa
+from support import EXAMPLE
+
+TOKEN = "hf_testtoken"
+SHA = "5" * 40
+DATA = EXAMPLE.read_bytes()
+DIGEST = hashlib.sha256(DATA).hexdigest()
+# Of a process of its own: huggingface_hub reads its settings when it is imported.
+PROGRAM = """
+import sys, lqa
+try:
+    print(lqa.open(sys.argv[1], max_bytes=int(sys.argv[2]), timeout=5).file_id)
+except lqa.LqaError as error:
+    print(error.kind, error.found, error.advice)
+"""
+
+
+class Quiet(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"content-length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+
+class Store(Quiet):
+    """The host that the hub sends downloads to."""
+
+    def do_GET(self) -> None:
+        self.server.seen.append(dict(self.headers))
+        self.answer(200, DATA, etag=f'"{DIGEST}"')
+
+
+class Hub(Quiet):
+    def do_GET(self) -> None:
+        self.server.seen.append((self.path, self.headers.get("authorization")))
+        error = {"/me/nowhere": (401, "RepoNotFound", "Repository not found"), "/me/gated": (403, "GatedRepo", "Access is restricted"),
+                 "revision/v9": (404, "RevisionNotFound", "Invalid rev id")}
+        for part, (status, code, message) in error.items():
+            if part in self.path:
+                return self.answer(status, json.dumps({"error": message}).encode(), x_error_code=code, x_error_message=message)
+        if self.path.startswith("/api/models/me/packed/revision/"):
+            files = [{"rfilename": "README.md", "size": 2, "blobId": "1" * 40},
+                     {"rfilename": "a.lqa", "size": len(DATA), "blobId": "2" * 40, "lfs": {"sha256": DIGEST, "size": len(DATA), "pointerSize": 130}}]
+            return self.answer(200, json.dumps({"id": "me/packed", "sha": SHA, "siblings": files}).encode(), content_type="application/json")
+        if self.path == f"/me/packed/resolve/{SHA}/a.lqa":
+            return self.answer(302, location=f"{self.server.store}/object?signature=secret", x_repo_commit=SHA, x_linked_etag=f'"{DIGEST}"',
+                               x_linked_size=str(len(DATA)))
+        return self.answer(404, x_error_code="EntryNotFound")
+
+
+@unittest.skipIf(importlib.util.find_spec("huggingface_hub") is None, "huggingface_hub is not installed")
+class OnTheHub(unittest.TestCase):
+    def setUp(self) -> None:
+        self.servers = []
+        for handler in (Store, Hub):
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+            server.seen = []
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            self.servers.append(server)
+        self.store, self.hub = self.servers
+        self.hub.store = f"http://127.0.0.1:{self.store.server_port}"
+        self.home = tempfile.TemporaryDirectory()
+
+    def tearDown(self) -> None:
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
+        self.home.cleanup()
+
+    def opened(self, location: str, max_bytes: int = 1 << 30, **env: str) -> str:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE"))}
+        clean |= {"HF_ENDPOINT": f"http://127.0.0.1:{self.hub.server_port}", "HF_HOME": self.home.name, "HF_TOKEN": TOKEN,
+                  "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", **env}
+        result = subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM, location, str(max_bytes)], env=clean, capture_output=True, text=True,
+                                check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertNotIn(TOKEN, result.stdout + result.stderr)
+        return result.stdout.strip()
+
+    def test_a_file_is_read_once_and_the_token_stays_at_the_hub(self) -> None:
+        expected = lqa.open(EXAMPLE).file_id
+        self.assertEqual(self.opened("hf://me/packed"), expected)
+        self.assertTrue(all(token == f"Bearer {TOKEN}" for _, token in self.hub.seen), self.hub.seen)
+        self.assertTrue(self.store.seen)
+        for headers in self.store.seen:
+            self.assertNotIn(TOKEN, str(headers))
+        downloads = len(self.store.seen)
+        self.assertEqual(self.opened("hf://me/packed@main/a.lqa"), expected)
+        self.assertEqual(len(self.store.seen), downloads, "the cache was not used")
+        self.assertEqual(self.opened(f"hf://me/packed@{SHA}", HF_HUB_OFFLINE="1"), expected)
+
+    def test_what_is_wrong_is_said(self) -> None:
+        for location, kind in (("hf://me/nowhere", "NOT_FOUND"), ("hf://me/gated", "ACCESS_DENIED"), ("hf://me/packed@v9", "NOT_FOUND"),
+                               ("hf://me/packed/b.lqa", "NOT_FOUND"), ("hf://me", "USAGE"), ("hf://datasets/me/x", "USAGE"),
+                               ("hf://me/packed/../x", "USAGE")):
+            with self.subTest(location):
+                self.assertEqual(self.opened(location).split()[0], kind)
+        self.assertIn("HF_TOKEN", self.opened("hf://me/nowhere"))
+        self.assertEqual(self.opened("hf://me/packed", max_bytes=100).split()[0], "BUDGET")
+        self.assertEqual(self.store.seen, [])
+        self.assertIn("HF_HUB_OFFLINE", self.opened("hf://me/packed", HF_HUB_OFFLINE="1"))
+        self.assertEqual(self.opened("hf://me/packed", HF_ENDPOINT="http://127.0.0.1:9").split()[0], "NETWORK")
+
+    def test_without_the_client(self) -> None:
+        with mock.patch.dict(sys.modules, {"huggingface_hub": None}), self.assertRaises(lqa.LqaError) as caught:
+            lqa.open("hf://me/packed")
+        self.assertEqual(caught.exception.kind, "MISSING_PACKAGE")
+        self.assertIn("lqa[hub]", caught.exception.advice)
+
+    def test_encode_takes_locations(self) -> None:
+        for place in ("hf://me/adapter", "https://example.org/x.safetensors"):
+            with mock.patch("lqa.node.run", side_effect=KeyboardInterrupt) as run, self.assertRaises(KeyboardInterrupt):
+                lqa.encode(place, "x.lqa")
+            self.assertEqual(run.call_args.args[:2], ("encode", place))
