@@ -11,6 +11,7 @@ import type { Adapter, BaseLayout, ModuleShape } from "../model/adapter.ts";
 import type { FileContent } from "../model/content.ts";
 import type { FactorElement } from "./elements.ts";
 import type { BaseDescription } from "./naming/base-description.ts";
+import type { OnRounded } from "./rounding.ts";
 import type { Source } from "./source.ts";
 
 /** The bytes of a file: all in memory, or read on demand. `subarray` ends where the file ends. */
@@ -91,6 +92,8 @@ export interface WriteOptions {
    * @internal
    */
   readonly checkBase?: ((modules: readonly ModuleShape[]) => void) | undefined;
+  /** See `createRoundingMeter`. @internal */
+  readonly onRounded?: OnRounded | undefined;
   /** Told, in a sentence, of each thing that the dialect says in another way or not at all. */
   readonly onNote?: ((note: string) => void) | undefined;
 }

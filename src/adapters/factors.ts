@@ -13,6 +13,7 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { LoraModule, ModuleRole, ModuleShape } from "../model/adapter.ts";
+import type { WriteOptions } from "./dialect.ts";
 import { type FactorElement, fromFloat32, isFactorElement, toFloat32 } from "./elements.ts";
 import { quoteName } from "./json.ts";
 import type { SafeTensor } from "./safetensors.ts";
@@ -124,6 +125,7 @@ export function writeFactor(
   which: "a" | "b",
   element: FactorElement,
   layout: FactorLayout,
+  options: Pick<WriteOptions, "onRounded">,
 ): SafeTensor {
   const { rank, out, kernel, experts, role } = module;
   const one = which === "a" ? [rank, module.in, ...kernel] : [out, rank, ...kernel.map(() => 1)];
@@ -134,20 +136,35 @@ export function writeFactor(
     element,
     shape: turned ? [columns, rows] : shape,
     get data() {
-      const values = module[which];
-      return factorBytes(module, which, turned ? transpose(values, rows, columns) : values, element);
+      return factorBytes(module, which, element, options, (values) =>
+        turned ? transpose(values, rows, columns) : values,
+      );
     },
   };
 }
 
-/** The weights of a factor as the bytes of a tensor. @throws LqaError SOURCE_RANGE if one overflows `element` */
+/**
+ * The weights of a factor as the bytes of a tensor.
+ *
+ * @param arrange the weights in the order of the tensor
+ * @throws LqaError SOURCE_RANGE if one overflows `element`
+ */
 export function factorBytes(
-  { name }: Pick<ModuleShape, "name">,
+  module: LoraModule,
   which: "a" | "b",
-  values: Float32Array,
   element: FactorElement,
+  { onRounded }: Pick<WriteOptions, "onRounded">,
+  arrange: (values: Float32Array) => Float32Array,
 ): Uint8Array {
-  return fromFloat32(values, element, `factor ${which.toUpperCase()} of module ${quoteName(name)}`);
+  const values = module[which];
+  const arranged = arrange(values);
+  const where = `factor ${which.toUpperCase()} of module ${quoteName(module.name)}`;
+  const data = fromFloat32(arranged, element, where);
+  if (element !== "F32" && onRounded !== undefined) {
+    const own = arranged === values ? data : fromFloat32(values, element, where);
+    onRounded(module, which, element, values, toFloat32({ element, data: own }));
+  }
+  return data;
 }
 
 /** Whether a factor is stored transposed. */

@@ -22,7 +22,7 @@ const DTYPE_OPTION: OptionSpec = {
   placeholder: "<type>",
   values: ["source", "f32", "f16", "bf16"],
   default: "source",
-  help: "Element type of the factors. source: the original type.",
+  help: "Element type of the factors. source: the original type. The output says what rounding to F16 or BF16 loses.",
 };
 
 const TARGET_OPTIONS: readonly OptionSpec[] = [

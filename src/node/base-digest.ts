@@ -95,6 +95,8 @@ export async function baseDigest(
 export interface BaseDigests {
   /** As {@link baseDigest}. Opens the model at the first call. */
   of(modules: readonly ModuleShape[], signal?: AbortSignal): Promise<Uint8Array>;
+  /** The weights of these modules, of which `of` has found every one. */
+  weights(modules: readonly ModuleShape[]): (name: string) => StoredTensor;
   close(): Promise<void>;
 }
 
@@ -125,6 +127,10 @@ export function baseDigests(path: string): BaseDigests {
         hash.update(payload);
       }
       return hash.digest();
+    },
+    weights(modules) {
+      const { weight } = baseFinder(modules, (name) => base?.tensors.get(name));
+      return (name) => weight(name)!;
     },
     close: async () => base?.close(),
   };

@@ -8,6 +8,7 @@ import type { DialectName, ReadSettings, WriteOptions } from "../adapters/dialec
 import { readAdapter } from "../adapters/index.ts";
 import { type BaseDescription, baseFromConfig, baseFromGguf } from "../adapters/naming/base-description.ts";
 import { adapterContent } from "../adapters/read-write.ts";
+import { createRoundingMeter, type Rounding } from "../adapters/rounding.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import type { Adapter } from "../model/adapter.ts";
@@ -18,6 +19,7 @@ import type { OutputOptions } from "./files/write-file.ts";
 import { assertOutput, writeOutput } from "./files/write-output.ts";
 
 export type { BaseDescription } from "../adapters/naming/base-description.ts";
+export type { Rounding } from "../adapters/rounding.ts";
 
 /** How an adapter is written to a path. */
 export interface TargetOptions extends OutputOptions, LocationOptions {
@@ -48,6 +50,8 @@ export interface ConvertedFile {
   /** Sizes of the files written, by name. */
   readonly written: ReadonlyMap<string, number>;
   readonly notes: readonly string[];
+  /** What rounding the factors to their element types changed; absent if nothing. */
+  readonly rounding?: Rounding;
   readonly inputBytes: number;
   readonly seconds: number;
 }
@@ -94,7 +98,7 @@ export async function convertFile(
  * Writes an adapter to a directory, or to a file if the path ends like one.
  *
  * @param notes those of the reader
- * @returns sizes by name, and all notes
+ * @returns sizes by name, all notes, and what rounding changed
  * @throws LqaError as `writeAdapter`; USAGE, OUTPUT_EXISTS and IO for the path
  * @internal
  */
@@ -103,12 +107,15 @@ export async function writeTarget(
   output: string,
   { dtype = "source", to = impliedDialect(output), base, checkBase, portable, force }: TargetOptions,
   notes: readonly string[],
-): Promise<Pick<ConvertedFile, "written" | "notes">> {
+): Promise<Pick<ConvertedFile, "written" | "notes" | "rounding">> {
   const all = [...notes];
   const onNote = (note: string): void => void all.push(note);
-  const files = adapterContent(adapter, { factors: dtype, to, base, checkBase, portable, onNote });
+  const meter = createRoundingMeter();
+  const { onRounded } = meter;
+  const files = adapterContent(adapter, { factors: dtype, to, base, checkBase, portable, onNote, onRounded });
   const written = await writeOutput(output, files, { force });
-  return { written, notes: summarizeNotes(all) };
+  const rounding = meter.result();
+  return { written, notes: summarizeNotes(all), ...(rounding && { rounding }) };
 }
 
 /** The dialect whose files alone end like this path. */

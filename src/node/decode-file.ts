@@ -5,7 +5,7 @@
  */
 
 import type { LqaFile } from "../core/read/lqa-file.ts";
-import { type TargetOptions, writeTarget } from "./convert-file.ts";
+import { type Rounding, type TargetOptions, writeTarget } from "./convert-file.ts";
 import { assertOutput } from "./files/write-output.ts";
 import { readValidAdapter } from "./read-valid.ts";
 
@@ -22,6 +22,12 @@ export interface DecodedFile {
   readonly written: ReadonlyMap<string, number>;
   /** What the dialect says in another way or not at all: sentences. */
   readonly notes: readonly string[];
+  /**
+   * ‖ΔW − ΔŴ‖² / ‖ΔW‖² of the encoding, as its encoder recorded it, factors in F32; absent if the file does not say it.
+   */
+  readonly relativeError?: number;
+  /** What rounding the factors to their element types added to that; absent if nothing. */
+  readonly rounding?: Rounding;
   readonly inputBytes: number;
   readonly seconds: number;
 }
@@ -45,5 +51,15 @@ export async function decodeFile(
   await assertOutput(output, options);
   const { bytes, ids, file, adapter } = await readValidAdapter(input, options);
   const target = await writeTarget(adapter, output, options, []);
-  return { file, ...ids, ...target, inputBytes: bytes.length, seconds: (performance.now() - started) / 1000 };
+  const { relative_error: recorded } = adapter.meta;
+  // Anyone can write META: only a share is repeated.
+  const relativeError = typeof recorded === "number" && recorded >= 0 ? recorded : undefined;
+  return {
+    file,
+    ...ids,
+    ...target,
+    ...(relativeError !== undefined && { relativeError }),
+    inputBytes: bytes.length,
+    seconds: (performance.now() - started) / 1000,
+  };
 }

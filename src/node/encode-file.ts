@@ -18,6 +18,7 @@ import { type LocationOptions, openSourceFiles } from "./adapter-source.ts";
 import { type BaseDigests, baseDigests } from "./base-digest.ts";
 import { summarizeNotes } from "./convert-file.ts";
 import type { OpenAdapterFiles } from "./files/adapter-files.ts";
+import { type DoraError, doraError, magnitudesOf } from "./dora-error.ts";
 import { readWholeFile } from "./files/file.ts";
 import { assertWritable, type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
@@ -48,6 +49,11 @@ export interface EncodeFileControls
 export interface EncodedFile extends EncodeReport {
   /** What the calibration file had for the modules; absent if none was given. */
   readonly calibration?: CalibrationUse;
+  /**
+   * The error of the change of the base weights, of the modules that are DoRA; `relativeError` is that of ΔW = multiplier · B · A,
+   * to which such a module then gives a magnitude. Absent if there are none, or no base model was given.
+   */
+  readonly doraError?: DoraError;
   /** Hexadecimal base digest; absent if no base model was given. */
   readonly baseDigest?: string;
   /** The dialect it was read in. */
@@ -145,13 +151,32 @@ async function encodeSource(
     (executor) => encodeAdapter(adapter, { ...rest, executor, ...(calibration && { calibration }) }),
   );
   // What is written has been read back: the ids come from a reader that checked every checksum.
-  const { fileId, contentId } = await (await open(bytes)).verify();
+  const encoded = await open(bytes);
+  const { fileId, contentId } = await encoded.verify();
+  const dora = magnitudesOf(source).size;
+  const changed =
+    bases === undefined || dora === 0
+      ? undefined
+      : await doraError(
+          source,
+          await encoded.adapter({ signal: options.signal }),
+          bases.weights(source.modules),
+          options.signal,
+        );
+  if (dora > 0 && changed === undefined && report.relativeError > 0) {
+    const why =
+      bases === undefined ? "Give the base model with --base" : "A base weight in F32, F16 or BF16 is needed";
+    onNote(
+      `${dora === 1 ? "1 module is" : `${dora} modules are`} DoRA: the error is that of ΔW before the magnitude is applied. ${why} for the error of the change of its weights.`,
+    );
+  }
   await write(bytes);
   let inputBytes = 0;
   for (const file of files.values()) inputBytes += file.length;
   return {
     ...report,
     ...(digest !== undefined && { baseDigest: toHex(digest) }),
+    ...(changed !== undefined && { doraError: changed }),
     ...(file !== undefined &&
       calibration !== undefined && { calibration: useOf(file, adapter.modules.length, calibration) }),
     dialect: adapter.origin?.dialect ?? "unknown",

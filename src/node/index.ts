@@ -10,11 +10,13 @@ export {
   type ConvertedFile,
   type ConvertFileOptions,
   convertFile,
+  type Rounding,
   readBaseDescription,
   type TargetOptions,
 } from "./convert-file.ts";
 export { type DecodedFile, type DecodeFileOptions, decodeFile } from "./decode-file.ts";
 export { directoryStore } from "./directory-store.ts";
+export type { DoraError } from "./dora-error.ts";
 export {
   type CalibrationUse,
   type EncodedFile,

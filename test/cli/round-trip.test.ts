@@ -45,6 +45,7 @@ describe("lqa encode", () => {
         "profile",
         "quality",
         "baseDigest",
+        "doraError",
         "bits",
         "codeBits",
         "maxBytes",

@@ -121,7 +121,10 @@ export function expertsFirst(values: Float32Array, { experts, out, rank }: Facto
 }
 
 /** `[E][out][r]` to `[out][r][E]`. */
-export function expertsLast({ b, experts, out, rank }: LoraModule): Float32Array {
+export function expertsLast(
+  { experts, out, rank }: Pick<LoraModule, "experts" | "out" | "rank">,
+  b: Float32Array,
+): Float32Array {
   const result = new Float32Array(b.length);
   for (let row = 0, at = 0; row < out * rank; row++) {
     for (let expert = 0; expert < experts; expert++) result[at++] = b[expert * out * rank + row]!;

@@ -63,8 +63,8 @@ export function writePeft(given: Adapter, options: WriteOptions): Map<string, Fi
   };
   for (const module of adapter.modules) {
     const [b, a] = elementsOf(module, options);
-    add(factorKey(module, "b", context), factor(module, "b", b));
-    add(factorKey(module, "a", context), factor(module, "a", a));
+    add(factorKey(module, "b", context), factor(module, "b", b, options));
+    add(factorKey(module, "a", context), factor(module, "a", a, options));
   }
   const modules = new Map(adapter.modules.map((module) => [module.name, module]));
   const indices = new Map(
@@ -122,14 +122,21 @@ function shapeIn(
 }
 
 /** The tensor of a factor; of experts as `experts.ts` describes. */
-function factor(module: LoraModule, which: "a" | "b", element: FactorElement): SafeTensor {
+function factor(
+  module: LoraModule,
+  which: "a" | "b",
+  element: FactorElement,
+  options: WriteOptions,
+): SafeTensor {
   const { experts, out, rank } = module;
-  if (experts === 1) return writeFactor(module, which, element, "rows");
+  if (experts === 1) return writeFactor(module, which, element, "rows", options);
   return {
     element,
     shape: which === "a" ? [experts * rank, module.in] : [out, rank * experts],
     get data() {
-      return factorBytes(module, which, which === "a" ? module.a : expertsLast(module), element);
+      return factorBytes(module, which, element, options, (values) =>
+        which === "a" ? values : expertsLast(module, values),
+      );
     },
   };
 }

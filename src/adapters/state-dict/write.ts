@@ -86,8 +86,8 @@ export function writeStateDict(
     refuseUnsayable(module, convention);
     const key = (part: Part): string => convention.key(module, part, styleOf(module.name));
     const [b, a] = elementsOf(module, options);
-    add(key("b"), writeFactor(module, "b", b, convention.layout));
-    add(key("a"), writeFactor(module, "a", a, convention.layout));
+    add(key("b"), writeFactor(module, "b", b, convention.layout, options));
+    add(key("a"), writeFactor(module, "a", a, convention.layout, options));
     const alpha = alphas.get(module.name);
     const usually = convention.alphas === true && (module.rule !== "none" || packed === undefined);
     if (alpha !== undefined || usually) {

@@ -12,6 +12,7 @@ import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable, size } from "../format.ts";
 import { remoteOptions } from "../open-input.ts";
+import { errorLines, roundingWarning } from "../rounding-lines.ts";
 import { noteLines, sourceSettings } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
@@ -37,7 +38,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     force: args.values.has("force"),
     remote: remoteOptions(args),
   });
-  const { from, to, modules, tensors, written, notes, inputBytes, seconds } = result;
+  const { from, to, modules, tensors, written, notes, rounding, inputBytes, seconds } = result;
   if (args.values.has("json")) {
     const files = [...written].map(([name, bytes]) => ({ name, bytes }));
     const document = {
@@ -47,6 +48,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       tensors,
       files,
       notes,
+      rounding: rounding ?? null,
       inputBytes,
       seconds: Number(seconds.toFixed(3)),
     };
@@ -59,7 +61,9 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     ...columns([...written].map(([name, bytes]) => [printable(name), size(bytes)])).map(
       (line) => `  ${line}`,
     ),
+    ...errorLines(undefined, rounding),
     ...noteLines(notes),
+    ...roundingWarning(rounding),
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;

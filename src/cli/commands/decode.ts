@@ -13,6 +13,7 @@ import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable, size } from "../format.ts";
 import { readInput, remoteOptions, STANDARD_INPUT } from "../open-input.ts";
+import { errorLines, roundingWarning } from "../rounding-lines.ts";
 import { noteLines } from "../source-options.ts";
 import { columns, type Terminal } from "../terminal.ts";
 
@@ -50,6 +51,8 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       dialect: (await file.origin())?.dialect ?? null,
       to: textOption(args, "to") ?? null,
       notes: result.notes,
+      relativeError: result.relativeError ?? null,
+      rounding: result.rounding ?? null,
       modules: file.modules.length,
       tensors: file.tensors.length,
       files: [...written].map(([name, bytes]) => ({ name, bytes })),
@@ -66,7 +69,9 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     ...columns([...written].map(([name, bytes]) => [printable(name), size(bytes)])).map(
       (line) => `  ${line}`,
     ),
+    ...errorLines(result.relativeError, result.rounding),
     ...noteLines(result.notes),
+    ...roundingWarning(result.rounding),
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;

@@ -158,6 +158,7 @@ function encodeJson(result: EncodedFile): object {
     divergence: finite(result.divergence),
     calibration: result.calibration ?? null,
     baseDigest: result.baseDigest ?? null,
+    doraError: result.doraError ?? null,
     tensors: result.tensors,
     tensorBytes: result.tensorBytes,
     tensorPolicy: result.tensorPolicy,
@@ -192,6 +193,18 @@ function tensorsText({ tensors, tensorBytes, narrowed }: EncodedFile): string {
 /** JSON has no number for ratios that are infinite (no noise), undefined or absent. */
 function finite(value: number | undefined): number | null {
   return value !== undefined && Number.isFinite(value) ? value : null;
+}
+
+/** The error of what DoRA modules do to the base model. */
+function doraRows({ doraError }: EncodedFile): string[][] {
+  if (doraError === undefined) return [];
+  const { modules, relativeError, worst } = doraError;
+  return [
+    [
+      "DoRA",
+      `${percent(relativeError)} of the energy of the change of the base weights lost, over ${counted(modules, "module")}; most in ${printable(worst.name)}: ${percent(worst.relativeError)}`,
+    ],
+  ];
 }
 
 /** The error of the layers' outputs, the divergence, and which modules the calibration file covers. */
@@ -250,6 +263,7 @@ function summary(input: string, output: string, result: EncodedFile, { colors }:
       "error",
       `${percent(result.relativeError)} of the energy of ΔW lost, ‖ΔW − ΔŴ‖² ${result.errorEnergy.toPrecision(3)}, SNR ${decibels(result.snrDb)}, gain ${result.gain.toFixed(3)}`,
     ],
+    ...doraRows(result),
     ...outputRows(result),
     ...(result.tensors === 0 ? [] : [["plain tensors", tensorsText(result)]]),
     ...(result.baseDigest === undefined ? [] : [["base digest", result.baseDigest]]),

@@ -1,0 +1,73 @@
+/**
+ * What encoding a DoRA adapter does to the weights of its base model (Node only).
+ *
+ * @module
+ */
+import { isFactorElement, toFloat32 } from "../adapters/elements.ts";
+import { quoteName } from "../adapters/json.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
+import { type Adapter, type PlainTensor, withFactors } from "../model/adapter.ts";
+import type { StoredTensor } from "../models/extract/model.ts";
+import { changeError } from "../models/merge/change.ts";
+
+/** The error of the change of the base weights of DoRA modules. */
+export interface DoraError {
+  /** How many modules have a magnitude. */
+  readonly modules: number;
+  /** ‖W' − Ŵ'‖² / ‖W' − W‖² over these modules: W the base weight, W' with the adapter, Ŵ' with the decoded one. */
+  readonly relativeError: number;
+  /** The module that lost the largest share. */
+  readonly worst: { readonly name: string; readonly relativeError: number };
+}
+
+/** The magnitudes of an adapter's DoRA modules, by name of the module. */
+export function magnitudesOf({ tensors }: Pick<Adapter, "tensors">): Map<string, PlainTensor> {
+  const magnitudes = tensors.filter(({ role }) => role === "magnitude");
+  return new Map(magnitudes.map((tensor) => [tensor.name, tensor]));
+}
+
+/**
+ * Measures the error of decoded DoRA modules. In memory are one base weight, three times, and both modules.
+ *
+ * @param weightOf the base weight of a module; its shape has been checked
+ * @returns undefined if no module has a magnitude, or if a weight has another type than F32, F16 or BF16
+ * @throws LqaError SOURCE_NONFINITE for a base weight that no magnitude can be given to; TRUNCATED_SOURCE, IO, ABORTED
+ */
+export async function doraError(
+  source: Adapter,
+  decoded: Adapter,
+  weightOf: (name: string) => StoredTensor,
+  signal?: AbortSignal,
+): Promise<DoraError | undefined> {
+  const [magnitudes, again] = [magnitudesOf(source), magnitudesOf(decoded)];
+  const modules = source.modules.filter(({ name }) => magnitudes.has(name));
+  if (modules.length === 0 || modules.some(({ name }) => !isFactorElement(weightOf(name).element)))
+    return undefined;
+  const after = new Map(decoded.modules.map((module) => [module.name, module]));
+  const total = { energy: 0, errorEnergy: 0 };
+  let worst = { name: "", relativeError: 0 };
+  for (const module of modules) {
+    const { name } = module;
+    const target = weightOf(name);
+    const where = `base tensor ${quoteName(target.name)}`;
+    const data = await target.source.read(target.offset, target.length, signal);
+    if (data.length < target.length)
+      fail(KIND.TRUNCATED_SOURCE, { where, expected: `${target.length} bytes`, actual: data.length });
+    const { energy, errorEnergy } = changeError(
+      toFloat32({ element: target.element, data }),
+      { module: withFactors(module), magnitude: magnitudes.get(name)! },
+      { module: withFactors(after.get(name)!), magnitude: again.get(name)! },
+      where,
+    );
+    total.energy += energy;
+    total.errorEnergy += errorEnergy;
+    const relativeError = share(errorEnergy, energy);
+    if (relativeError >= worst.relativeError) worst = { name, relativeError };
+  }
+  return { modules: modules.length, relativeError: share(total.errorEnergy, total.energy), worst };
+}
+
+function share(errorEnergy: number, energy: number): number {
+  return errorEnergy === 0 ? 0 : errorEnergy / energy;
+}
