@@ -15,6 +15,7 @@ import { UNSCALED } from "./alpha.ts";
 import { foldMultipliers } from "./bake.ts";
 import type { Dialect, DialectName, WriteOptions } from "./dialect.ts";
 import { quoteName } from "./json.ts";
+import { toFluxAuthors } from "./naming/flux.ts";
 import { isAuthorsPath } from "./naming/prefixes.ts";
 import { fromSgm, toSgm } from "./naming/sgm.ts";
 import { splitWords } from "./naming/words.ts";
@@ -105,10 +106,14 @@ export const kohya: Dialect = {
   read: (source, settings) => readStateDict(source.tensors(), source.weights!.name, convention, settings),
   write(adapter: Adapter, options: WriteOptions) {
     // An alpha of 0 would count as the rank, so a multiplier of 0 can only be said by B.
-    const sayable = foldMultipliers(adapter, options, ({ multiplier }) => multiplier === 0);
+    const own = adapter.origin?.dialect === "kohya";
+    const flux = own ? undefined : toFluxAuthors(adapter, options);
+    if (!own && flux === undefined) noteTransformer(adapter, options);
+    const sayable = foldMultipliers(flux?.adapter ?? adapter, options, ({ multiplier }) => multiplier === 0);
     const two = adapter.modules.some(({ name }) => name.startsWith("text_encoder_2."));
-    const named = two && adapter.origin?.dialect !== "kohya" ? { ...convention, key: keyOfTwo } : convention;
-    return new Map([safetensorsFile(writeStateDict(sayable, named, options))]);
+    const named = two && !own ? { ...convention, key: keyOfTwo } : convention;
+    const elements = flux?.elements ?? options.elements;
+    return new Map([safetensorsFile(writeStateDict(sayable, named, { ...options, elements }))]);
   },
 };
 
@@ -132,6 +137,17 @@ export function refuseKohyaNames({ modules }: Adapter, to: DialectName): void {
       advice: "Keep this adapter in its dialect, or convert it with the program that loads it.",
     });
   }
+}
+
+/** Programs do not agree on names for the layers that a transformer has in diffusers. */
+function noteTransformer({ modules }: Adapter, { onNote }: WriteOptions): void {
+  const named = modules.filter(
+    ({ name }) => name.startsWith("transformer.") && !isAuthorsPath(name.replace(COMPONENT, "")),
+  );
+  if (named.length === 0) return;
+  onNote?.(
+    `${named.length} layers of the transformer are named lora_transformer_…, as OneTrainer writes and ComfyUI reads them. diffusers does not read them: keep its own dialect for it.`,
+  );
 }
 
 /** If there is a second text encoder, the first one is number 1. */

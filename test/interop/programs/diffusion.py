@@ -307,41 +307,109 @@ def xl(checks: Checks, folder: Path) -> None:
                 sdxl.plain)
 
 
-def flux(checks: Checks, folder: Path) -> None:
-    """A transformer instead of a UNet."""
-    from diffusers import FluxTransformer2DModel
+def transformer_models(checks: Checks, folder: Path) -> None:
+    """Transformers instead of a UNet."""
+    from diffusers import FluxTransformer2DModel, SD3Transformer2DModel, WanTransformer3DModel
+
+    generator = torch.Generator()
+    normal = lambda *shape: torch.randn(*shape, generator=generator)
+    half = torch.tensor([0.5])
+    flux = lambda: FluxTransformer2DModel(patch_size=1, in_channels=4, num_layers=1, num_single_layers=2, attention_head_dim=16,
+                                          num_attention_heads=2, joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=(4, 4, 8))
+    transformer(checks, folder, "Flux, two ranks without alpha", flux,
+                lambda: dict(hidden_states=normal(1, 16, 4), encoder_hidden_states=normal(1, 7, 32), pooled_projections=normal(1, 32),
+                             timestep=half, img_ids=torch.rand(16, 3, generator=generator), txt_ids=torch.zeros(7, 3)),
+                generator, ["to_q", "to_k", "add_v_proj", "to_out.0", "proj_mlp", "proj_out", "x_embedder"], {"proj_mlp": 2})
+    sd3 = lambda: SD3Transformer2DModel(sample_size=8, patch_size=1, in_channels=4, num_layers=2, attention_head_dim=8, num_attention_heads=4,
+                                        caption_projection_dim=32, joint_attention_dim=32, pooled_projection_dim=64, out_channels=4)
+    transformer(checks, folder, "Stable Diffusion 3, two ranks without alpha", sd3,
+                lambda: dict(hidden_states=normal(1, 4, 8, 8), encoder_hidden_states=normal(1, 7, 32), pooled_projections=normal(1, 64),
+                             timestep=half),
+                generator, ["to_q", "to_v", "add_k_proj", "to_out.0", "ff.net.2", "norm1_context.linear"], {"to_v": 2})
+    wan = lambda: WanTransformer3DModel(patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4,
+                                        text_dim=16, freq_dim=16, ffn_dim=32, num_layers=2, cross_attn_norm=True, rope_max_seq_len=32)
+    transformer(checks, folder, "Wan, two ranks without alpha", wan,
+                lambda: dict(hidden_states=normal(1, 4, 2, 8, 8), encoder_hidden_states=normal(1, 7, 16), timestep=half),
+                generator, ["to_q", "to_k", "to_out.0", "ffn.net.2"], {"to_q": 2})
+
+
+def transformer(checks: Checks, folder: Path, what: str, made, inputs, generator, names: list[str], ranks: dict[str, int]) -> None:
+    """Through an .lqa file: what the transformer computes with the file that comes back, and with the merged weights."""
     from peft import LoraConfig
     from peft.utils import get_peft_model_state_dict
 
     def new():
         torch.manual_seed(3)
-        return FluxTransformer2DModel(patch_size=1, in_channels=4, num_layers=1, num_single_layers=2, attention_head_dim=16,
-                                      num_attention_heads=2, joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=(4, 4, 8)).eval()
+        return made().eval()
 
     def run(model) -> np.ndarray:
-        generator = torch.Generator().manual_seed(9)
-        noise, text, pooled = (torch.randn(*shape, generator=generator) for shape in ((1, 16, 4), (1, 7, 32), (1, 32)))
+        generator.manual_seed(9)
         with torch.no_grad():
-            return model(hidden_states=noise, encoder_hidden_states=text, pooled_projections=pooled, timestep=torch.tensor([0.5]),
-                         img_ids=torch.rand(16, 3, generator=generator), txt_ids=torch.zeros(7, 3)).sample.double().numpy()
+            return model(**inputs()).sample.double().numpy()
 
     model = new()
-    names = ["to_q", "to_k", "add_v_proj", "to_out.0", "proj_mlp", "proj_out", "x_embedder"]
-    model.add_adapter(LoraConfig(r=4, lora_alpha=6, target_modules=names, rank_pattern={"proj_mlp": 2}))
+    model.add_adapter(LoraConfig(r=4, lora_alpha=6, target_modules=names, rank_pattern=ranks))
     randomize(model)
-    weights, file, again, merged = (folder / f"flux{end}" for end in (".safetensors", ".lqa", "-again", "-merged"))
+    place = folder / what.split(",")[0].replace(" ", "-")
+    place.mkdir()
+    weights, file, again, merged = (place / name for name in ("lora.safetensors", "lora.lqa", "again", "merged"))
     state = get_peft_model_state_dict(model)
     # No alpha in the file: the multiplier is 1 then.
     save_file({f"transformer.{key}": value.contiguous() for key, value in state.items()}, weights)
     lqa("encode", weights, "-o", file, "--profile", "raw")
     lqa("decode", file, "-o", again)
-    base = folder / "flux-base.safetensors"
+    base = place / "base.safetensors"
     save_file({key: value.clone() for key, value in new().state_dict().items()}, base)
     lqa("decode", file, "-o", merged, "--merge", base)
     with_adapter, with_weights = new(), new()
-    with_adapter.load_lora_adapter(str(again), prefix="transformer", weight_name="flux.safetensors")
+    with_adapter.load_lora_adapter(str(again), prefix="transformer", weight_name=weights.name)
     with_weights.load_state_dict(load_file(merged / base.name))
-    checks.same("diffusers", version("diffusers"), "Flux, two ranks without alpha", run(with_adapter), run(with_weights), run(new()))
+    checks.same("diffusers", version("diffusers"), what, run(with_adapter), run(with_weights), run(new()))
+
+
+# Inputs and outputs of Flux's layers, in block 0 and outside blocks. What diffusers reads in a kohya file has these sizes.
+WIDTH, MLP = 3072, 12288
+FLUX = {
+    **{f"transformer_blocks.0.{name}": (WIDTH, WIDTH) for name in (
+        "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_v_proj", "attn.to_add_out")},
+    **{f"transformer_blocks.0.{name}": sizes for name, sizes in {
+        "ff.net.0.proj": (WIDTH, MLP), "ff.net.2": (MLP, WIDTH), "ff_context.net.0.proj": (WIDTH, MLP),
+        "ff_context.net.2": (MLP, WIDTH), "norm1.linear": (WIDTH, 6 * WIDTH), "norm1_context.linear": (WIDTH, 6 * WIDTH)}.items()},
+    **{f"single_transformer_blocks.0.{name}": sizes for name, sizes in {
+        "attn.to_q": (WIDTH, WIDTH), "attn.to_v": (WIDTH, WIDTH), "proj_mlp": (WIDTH, MLP), "proj_out": (WIDTH + MLP, WIDTH),
+        "norm.linear": (WIDTH, 3 * WIDTH)}.items()},
+}
+
+
+def flux_kohya(checks: Checks, folder: Path) -> None:
+    """Flux's layers in a kohya file, as diffusers converts them: each layer's own input through B and A."""
+    from diffusers.loaders import FluxLoraLoaderMixin
+
+    generator = torch.Generator().manual_seed(4)
+    normal = lambda *shape: torch.randn(*shape, generator=generator)
+    inputs = {name: normal(size) / size ** 0.5 for name, (size, _) in FLUX.items()}
+
+    def outputs(state: dict) -> np.ndarray:
+        factors = lambda name: (state.pop(f"transformer.{name}.lora_{part}.weight").double() for part in "BA")
+        found = []
+        for name, (_, size) in FLUX.items():
+            b, a = factors(name)
+            found.append(b @ (a @ inputs[name].double()))
+        assert not any(value.any() for value in state.values()), list(state)
+        return torch.cat(found).numpy()
+
+    for what, rank_of in (("Flux from diffusers", lambda name: 4), ("Flux from diffusers, two ranks", lambda name: 2 if "to_q" in name else 3)):
+        state = {}
+        for name, (size, out) in FLUX.items():
+            state[f"transformer.{name}.lora_A.weight"] = normal(rank_of(name), size)
+            state[f"transformer.{name}.lora_B.weight"] = normal(out, rank_of(name))
+        weights, file = folder / f"{what}.safetensors", folder / f"{what}.lqa"
+        save_file(state, weights)
+        lqa("encode", weights, "-o", file, "--profile", "raw")
+        written = folder / f"{what}.kohya.safetensors"
+        lqa("decode", file, "-o", written, "--to", "kohya")
+        read = outputs(FluxLoraLoaderMixin.lora_state_dict(str(written)))
+        checks.same("kohya", version("diffusers"), what, read, expected := outputs(state), np.zeros_like(expected))
 
 
 def check(checks: Checks, folder: Path) -> None:
@@ -358,4 +426,5 @@ def check(checks: Checks, folder: Path) -> None:
     stable_diffusion(checks, folder)
     locon(checks, folder)
     xl(checks, folder)
-    flux(checks, folder)
+    transformer_models(checks, folder)
+    flux_kohya(checks, folder)
