@@ -87,11 +87,12 @@ export interface WriteOptions {
    */
   readonly portable?: boolean | undefined;
   /**
-   * Called with the modules where they have the names of the base model's layers; refuses a base model that they do not fit.
+   * Called with the modules where they have the names of the base model's layers, and where they have llama.cpp's; refuses a base
+   * model that they do not fit.
    *
    * @internal
    */
-  readonly checkBase?: ((modules: readonly ModuleShape[]) => void) | undefined;
+  readonly checkBase?: ((modules: readonly ModuleShape[], names: "model" | "gguf") => void) | undefined;
   /** See `createRoundingMeter`. @internal */
   readonly onRounded?: OnRounded | undefined;
   /** Told, in a sentence, of each thing that the dialect says in another way or not at all. */

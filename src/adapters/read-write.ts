@@ -121,11 +121,12 @@ export function adapterContent(adapter: Adapter, options: WriteOptions): Map<str
     return target.write(named, { ...options, elements });
   };
   const { checkBase } = options;
-  if (origin?.naming !== "gguf") checkBase?.(widened.modules);
+  checkBase?.(widened.modules, origin?.naming === "gguf" ? "gguf" : "model");
   if (origin === undefined || origin === target) return write(widened);
   if (origin === kohya) refuseKohyaNames(widened, target.name);
   // Names change, the order of the modules does not.
   const translated = translate(widened, origin.naming, target.naming, options);
-  if (origin.naming === "gguf" && target.naming === "model") checkBase?.(translated.modules);
+  const [before, after] = [origin.naming === "gguf", target.naming === "gguf"];
+  if (before !== after) checkBase?.(translated.modules, after ? "gguf" : "model");
   return write(translated);
 }

@@ -29,8 +29,8 @@ export async function readBaseModel(path: string): Promise<BaseModel> {
 }
 
 /**
- * What refuses modules whose layers have other shapes in this base model, as `lqa validate --base` does. A base model in GGUF
- * is not checked, because its configuration has no layer shapes.
+ * What refuses modules whose layers have other shapes in this base model, as `lqa validate --base` does. Nothing for a base model
+ * in GGUF: the shapes in its description have llama.cpp's names, and are compared with modules of these names.
  *
  * @throws LqaError as {@link readBaseModel}; the function: BASE_MODULE_MISSING, BASE_SHAPE
  */

@@ -75,13 +75,21 @@ export function readGguf(bytes: Uint8Array): Gguf {
 }
 
 /**
- * Reads the key-value pairs of a GGUF file, of which `bytes` may be the beginning only.
+ * Reads the key-value pairs and the dimensions of the tensors of a GGUF file, of which `bytes` may be the beginning only. The
+ * tensors may have element types that this version does not know.
  *
- * @throws LqaError as {@link readGguf}; TRUNCATED_SOURCE if the pairs go on behind `bytes`
+ * @throws LqaError as {@link readGguf}; TRUNCATED_SOURCE if pairs or dimensions go on behind `bytes`
  */
-export function readGgufHeader(bytes: Uint8Array): Pick<Gguf, "version" | "metadata"> {
-  const { version, metadata } = readHeader(bytes, false);
-  return { version, metadata };
+export function readGgufHeader(
+  bytes: Uint8Array,
+): Pick<Gguf, "metadata"> & { readonly dims: ReadonlyMap<string, readonly number[]> } {
+  const { metadata, cursor, tensorCount } = readHeader(bytes, false);
+  const dims = new Map<string, readonly number[]>();
+  for (let i = 0; i < tensorCount; i++) {
+    const info = readInfo(cursor, dims);
+    dims.set(info.name, info.dims);
+  }
+  return { metadata, dims };
 }
 
 interface Header extends Omit<Gguf, "tensors" | "pairs"> {
@@ -125,23 +133,31 @@ export function alignmentOf(cursor: Cursor, metadata: ReadonlyMap<string, GgufVa
 function readInfos(cursor: Cursor, count: number): Map<string, Info> {
   const infos = new Map<string, Info>();
   for (let i = 0; i < count; i++) {
-    const offset = cursor.at;
-    const name = readName(cursor, readU64(cursor, "the length of a tensor name"), "a tensor name");
-    if (infos.has(name)) malformed(cursor, "distinct names", `${quoteName(name)} a second time`, offset);
-    const rank = readU32(cursor, "a number of dimensions");
-    if (rank > MAX_DIMS) malformed(cursor, `at most ${MAX_DIMS} dimensions`, rank, cursor.at - 4);
-    const dims = Array.from({ length: rank }, () => readU64(cursor, "a dimension"));
-    const number = readU32(cursor, "an element type");
+    const { name, dims, number, begin, offset } = readInfo(cursor, infos);
     const type = GGUF_TYPES.get(number);
     if (type === undefined) {
       const where = `tensor ${quoteName(name)}`;
       const expected = "an element type of ggml";
-      return fail(KIND.SOURCE_ELEMENT_TYPE, { where, expected, actual: number, offset: cursor.at - 4 });
+      return fail(KIND.SOURCE_ELEMENT_TYPE, { where, expected, actual: number, offset: cursor.at - 12 });
     }
-    const size = sizeOf(cursor, name, type, dims, offset);
-    infos.set(name, { type, dims, size, begin: readU64(cursor, "a data offset"), offset });
+    infos.set(name, { type, dims, size: sizeOf(cursor, name, type, dims, offset), begin, offset });
   }
   return infos;
+}
+
+/** The next tensor info; `number` is that of its element type. `before`: by name, those that came before. */
+function readInfo(
+  cursor: Cursor,
+  before: ReadonlyMap<string, unknown>,
+): Pick<Info, "dims" | "begin" | "offset"> & { readonly name: string; readonly number: number } {
+  const offset = cursor.at;
+  const name = readName(cursor, readU64(cursor, "the length of a tensor name"), "a tensor name");
+  if (before.has(name)) malformed(cursor, "distinct names", `${quoteName(name)} a second time`, offset);
+  const rank = readU32(cursor, "a number of dimensions");
+  if (rank > MAX_DIMS) malformed(cursor, `at most ${MAX_DIMS} dimensions`, rank, cursor.at - 4);
+  const dims = Array.from({ length: rank }, () => readU64(cursor, "a dimension"));
+  const number = readU32(cursor, "an element type");
+  return { name, dims, number, begin: readU64(cursor, "a data offset"), offset };
 }
 
 function sizeOf(

@@ -17,6 +17,11 @@ export interface BaseDescription {
   /** Heads of queries, and of keys and values. */
   readonly heads: number;
   readonly keyHeads: number;
+  /**
+   * Shapes of its weights by llama.cpp's names, outermost axis first, from a whole GGUF file. `decodeFile` and
+   * `convertFile` refuse an adapter that does not fit them.
+   */
+  readonly shapes?: ReadonlyMap<string, readonly number[]>;
 }
 
 /** `model_type` of transformers to llama.cpp's architecture, where the converter leaves all weights but q and k as they are. */
@@ -61,13 +66,13 @@ export function baseFromConfig(bytes: Uint8Array): BaseDescription {
 }
 
 /**
- * Reads the metadata of a base model in GGUF. `bytes` may be the beginning of the file.
+ * Reads the header of a base model in GGUF. `bytes` may be the beginning of the file.
  *
- * @throws LqaError TRUNCATED_SOURCE if the metadata goes on behind `bytes`; SOURCE_HEADER, UNSUPPORTED_DIALECT
+ * @throws LqaError TRUNCATED_SOURCE if the header goes on behind `bytes`; SOURCE_HEADER, UNSUPPORTED_DIALECT
  */
 export function baseFromGguf(bytes: Uint8Array): BaseDescription {
   const where = "the base model's GGUF file";
-  const metadata = readGgufHeader(bytes).metadata;
+  const { metadata, dims } = readGgufHeader(bytes);
   const architecture = metadata.get("general.architecture");
   if (typeof architecture !== "string" || ![...ARCHITECTURES.values()].includes(architecture)) {
     return fail(KIND.UNSUPPORTED_DIALECT, {
@@ -92,5 +97,13 @@ export function baseFromGguf(bytes: Uint8Array): BaseDescription {
   const heads = number("head_count");
   if (heads === undefined)
     return fail(KIND.SOURCE_HEADER, { where, expected: "a number of attention heads" });
-  return { architecture, heads, keyHeads: number("head_count_kv") ?? heads };
+  const parts = metadata.get("split.count");
+  // A part of a split model has some of the tensors, a file with a vocabulary alone has none.
+  const whole = dims.size > 0 && !(typeof parts === "number" && parts > 1);
+  return {
+    architecture,
+    heads,
+    keyHeads: number("head_count_kv") ?? heads,
+    ...(whole && { shapes: new Map([...dims].map(([name, sizes]) => [name, [...sizes].reverse()])) }),
+  };
 }
