@@ -1,0 +1,214 @@
+"""Adapters of a vLLM worker that stay packed until they are activated.
+
+vLLM keeps `max_cpu_loras` adapters in main memory, decoded, and copies those that a batch needs into the slots of the model. Here an
+adapter in main memory is its verified file; when it is activated, its factors are decoded, multiplied by the multipliers of the file,
+handed to vLLM's own code that merges and copies them, and dropped. So vLLM never has a tensor that it could scale twice, which happens
+to adapters whose tensors are kept and given again after an eviction.
+
+Files that were accepted are kept, up to LQA_VLLM_BYTES, even if vLLM evicts their adapters: what is read once is read again only if
+vLLM asks to load it again, so that a file that changes or disappears meanwhile harms nobody.
+"""
+from __future__ import annotations
+
+import copy
+import os
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from vllm.exceptions import LoRAAdapterNotFoundError
+from vllm.lora.lora_model import LoRAModel
+from vllm.lora.lora_weights import LoRALayerWeights
+from vllm.lora.model_manager import LRUCacheLoRAModelManager
+from vllm.lora.peft_helper import PEFTHelper
+from vllm.lora.request import LoRARequest
+from vllm.lora.utils import parse_fine_tuned_lora_name
+from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
+from vllm.model_executor.models.utils import PPMissingLayer
+
+from .core import A, B, Core
+from .errors import LqaError
+from .file import LqaFile, decode_factor
+from .file import open as open_file
+from .state import PREFIX, lora_config
+from .vllm import split_path
+
+KEPT_BYTES = "LQA_VLLM_BYTES"
+DEFAULT_KEPT_BYTES = 4 << 30
+TIMEOUT_SECONDS = 300.0
+
+
+class PackedAdapter:
+    """The verified file of an adapter, and where its factors are for. Decodes them."""
+
+    __slots__ = ("_core", "_records", "layers", "rank", "file_id")
+
+    def __init__(self, file: LqaFile, layers: tuple[str | None, ...]) -> None:
+        """
+        Args:
+            layers: for each module of the file the layer of the model as vLLM names it; None of a layer that another worker has.
+        """
+        self._core: Core = file._core
+        self._records: Any = file._packed
+        self.layers = layers
+        self.rank = max((m.rank for m in file.modules), default=0)
+        self.file_id = file.file_id
+
+    @property
+    def byte_length(self) -> int:
+        return len(self._core.data)
+
+    def decode(self, dtype: torch.dtype) -> dict[str, LoRALayerWeights]:
+        """A [rank, in] and B [out, rank], B times the multiplier, as lqa decode --portable writes them, rounded to `dtype`."""
+        weights = {}
+        for record, layer in zip(self._records, self.layers):
+            if layer is not None:
+                b, a = (decode_factor(self._core, record, factor, dtype, "peft", factor == B, None, layer) for factor in (B, A))
+                weights[layer] = LoRALayerWeights(layer, record.rank, record.rank, a, b, 1.0)
+        return weights
+
+
+class PackedLoRAModel(LoRAModel):
+    """What vLLM's caches hold of an adapter. It has weights only while it is activated."""
+
+    def __init__(self, lora_int_id: int, adapter: PackedAdapter) -> None:
+        super().__init__(lora_int_id, adapter.rank, {})
+        self.adapter = adapter
+
+
+class PackedLoRAModelManager(LRUCacheLoRAModelManager):
+    """Decodes adapters when they are activated."""
+
+    def _create_merged_loras_inplace(self, lora_model: LoRAModel) -> None:
+        if lora_model.loras or not isinstance(lora_model, PackedLoRAModel):
+            super()._create_merged_loras_inplace(lora_model)
+
+    def activate_adapter(self, lora_id: int) -> bool:
+        model = self._registered_adapters.get(lora_id)
+        if lora_id in self._active_adapters or not isinstance(model, PackedLoRAModel):
+            return super().activate_adapter(lora_id)
+        try:
+            model.loras = model.adapter.decode(self.lora_config.lora_dtype)
+            if model.loras:
+                self._create_merged_loras_inplace(model)
+            return super().activate_adapter(lora_id)
+        finally:
+            model.loras = {}
+
+
+class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
+    """Loads `.lqa` files; leaves directories to vLLM."""
+
+    _manager_cls = PackedLoRAModelManager
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self._kept: OrderedDict[tuple[int, str], PackedAdapter] = OrderedDict()
+        self._most = int(os.environ.get(KEPT_BYTES) or DEFAULT_KEPT_BYTES)
+        self._names: dict[tuple[str | None, ...], tuple[str | None, ...]] = {}  # most adapters have the same layers
+        self._sizes: dict[str, tuple[int, int]] | None = None
+        self._elsewhere: tuple[str, ...] = ()
+
+    def _apply_adapters(self, lora_requests: set[LoRARequest]) -> None:
+        # vLLM leaves load_inplace in the request that stands for the name, and would load again at each step.
+        requests = {copy.copy(each) for each in lora_requests if each}
+        for each in requests:
+            each.load_inplace = each.load_inplace and split_path(each.lora_path) is None
+        super()._apply_adapters(requests)
+
+    def _load_adapter(self, lora_request: LoRARequest) -> LoRAModel:
+        parts = split_path(lora_request.lora_path)
+        if parts is None:
+            return super()._load_adapter(lora_request)
+        key = lora_request.lora_int_id, lora_request.lora_path
+        adapter = None if lora_request.load_inplace else self._kept.get(key)
+        if adapter is None:
+            try:
+                adapter = self._read(*parts)
+            except LqaError as error:
+                if error.kind == "NOT_FOUND":
+                    raise LoRAAdapterNotFoundError(lora_request.lora_name, lora_request.lora_path) from error
+                raise
+            self._keep(key, adapter)
+        self._kept.move_to_end(key)
+        return PackedLoRAModel(lora_request.lora_int_id, adapter)
+
+    def _keep(self, key: tuple[int, str], adapter: PackedAdapter) -> None:
+        """Keeps an adapter, and drops those used least recently until all are within the limit. Equal files are kept once."""
+        same = next((each for each in self._kept.values() if each.file_id == adapter.file_id), adapter)
+        self._kept[key] = same
+        while len(self._kept) > 1 and self.packed_bytes > self._most:
+            self._kept.popitem(last=False)
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of the files that are kept."""
+        return sum(each.byte_length for each in {id(each): each for each in self._kept.values()}.values())
+
+    def _read(self, source: str, file_id: str | None) -> PackedAdapter:
+        """Reads, verifies and compares a file with the model.
+
+        Raises:
+            LqaError: whatever is wrong with the file; WRONG_FILE; UNSUPPORTED_ROLE, BASE_MODULE_MISSING, BASE_SHAPE.
+            ValueError: of vLLM, if it does not support such an adapter, for example because of its rank.
+        """
+        file = open_file(os.path.expanduser(source), max_bytes=self._most, file_id=file_id, timeout=TIMEOUT_SECONDS)
+        file.verify()
+        for record in (*file.modules, *file.tensors):
+            if record.role not in ("linear", "embedding", "carried") or getattr(record, "experts", 1) > 1:
+                raise LqaError("UNSUPPORTED_ROLE", where=f'"{record.name}"', expected="linear layers and embeddings",
+                               found="experts" if record.role == "linear" else record.role,
+                               summary="The adapter changes what this plugin gives vLLM no weights for.",
+                               advice="Decode it to a directory with lqa decode --portable.")
+        PEFTHelper.from_dict(lora_config(file)).validate_legal(self.lora_config)
+        layers = self._layers(file)
+        return PackedAdapter(file, self._names.setdefault(layers, layers))
+
+    def _layers(self, file: LqaFile) -> tuple[str | None, ...]:
+        """The layers of the model that the modules of a file are for.
+
+        Raises:
+            LqaError: BASE_MODULE_MISSING, BASE_SHAPE. vLLM leaves out layers that a model does not have, and copies small factors into
+                a corner of larger ones.
+        """
+        manager = self._adapter_manager
+        mapper = getattr(manager.model, "hf_to_vllm_mapper", None)
+        mapper = mapper and mapper.get_rename_mapper()
+        if self._sizes is None:
+            self._sizes = layer_sizes(manager)
+            self._elsewhere = tuple(f"{name}." for name, layer in manager.model.named_modules() if isinstance(layer, PPMissingLayer))
+        found: list[str | None] = []
+        for module in file.modules:
+            layer, _ = parse_fine_tuned_lora_name(f"{PREFIX}{module.name}.lora_A.weight", mapper)
+            if f"{layer}.".startswith(self._elsewhere):
+                found.append(None)
+                continue
+            where = f'module "{module.name}"'
+            if layer not in self._sizes:
+                raise LqaError("BASE_MODULE_MISSING", where=where, expected="a layer that this vLLM serves adapters of")
+            if self._sizes[layer] != (module.out, module.in_):
+                raise LqaError("BASE_SHAPE", where=where, expected=str([module.out, module.in_]), found=str(list(self._sizes[layer])))
+            found.append(layer)
+        return tuple(found)
+
+
+def layer_sizes(manager: LRUCacheLoRAModelManager) -> dict[str, tuple[int, int]]:
+    """Outputs and inputs of each layer that adapters can have, on all workers together; layers that vLLM has merged one by one."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for name, wrapper in manager.modules.items():
+        layer = getattr(wrapper, "base_layer", None)
+        if hasattr(layer, "org_vocab_size") and hasattr(layer, "embedding_dim"):
+            sizes[name] = layer.embedding_dim, layer.org_vocab_size
+        elif hasattr(layer, "input_size"):
+            parts = manager.packed_modules.get(name)
+            if parts is None:
+                sizes[name] = layer.output_size, layer.input_size
+                continue
+            outputs = getattr(layer, "output_sizes", ())
+            if hasattr(layer, "total_num_kv_heads"):  # keys and values that several workers hold count once
+                heads = layer.total_num_heads, layer.total_num_kv_heads, layer.total_num_kv_heads
+                widths = layer.head_size, layer.head_size, getattr(layer, "v_head_size", layer.head_size)
+                outputs = [number * width for number, width in zip(heads, widths)]
+            if len(parts) == len(outputs):
+                sizes.update({part: (out, layer.input_size) for part, out in zip(parts, outputs)})
+    return sizes

@@ -1,0 +1,353 @@
+"""A stock vLLM that serves `.lqa` files, beside the same adapters as directories.
+
+    check.py WORK [--dtype float32|bfloat16] [--json FILE] [--only server|memory]
+
+Run by `check`, which installs what this needs. Starts `vllm serve` with SmolLM2-135M, two slots and room for four adapters in memory;
+sends requests for twenty adapters in rotation, each once as the directory that `lqa decode --portable` wrote and once as the `.lqa`
+file, and compares tokens and probabilities; then damaged, missing and unsuitable files, files that change on disk, and the resolver. A
+second process counts bytes and times of adapters in the memory of a worker. Exit code 1 if anything differs.
+"""
+import argparse
+import contextlib
+import gc
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+EXAMPLE = ROOT / "examples" / "number-words"
+LQA = ["node", str(ROOT / "dist" / "cli" / "main.js")]
+COUNT = 20
+PROMPTS = ["fr 93939 =", "de 4711 ="]
+SETTINGS = {"max_loras": 2, "max_cpu_loras": 4, "max_lora_rank": 8, "max_model_len": 256}
+os.environ |= {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+
+
+def lqa_command(*words: object) -> None:
+    subprocess.run([*LQA, *map(str, words), "--quiet", "--force"], check=True)
+
+
+def make_base(folder: Path) -> None:
+    """SmolLM2-135M-Instruct as a directory of Hugging Face, out of the GGUF file of its package."""
+    if (folder / "complete").is_file():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    program = f"""if True:
+        import sys, torch
+        from pathlib import Path
+        sys.path.insert(0, {str(EXAMPLE)!r})
+        from safetensors.torch import save_file
+        from task import load_base
+        folder = Path({str(folder)!r})
+        model, tokenizer = load_base(torch.float32, "eager")
+        del model.config.quantization_config
+        model.config.architectures = ["LlamaForCausalLM"]
+        model.config.to_json_file(folder / "config.json")
+        weights = {{key: tensor.contiguous() for key, tensor in model.state_dict().items() if key != "lm_head.weight"}}
+        save_file(weights, folder / "model.safetensors", metadata={{"format": "pt"}})
+        tokenizer.save_pretrained(folder)
+        (folder / "complete").touch()
+    """
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
+
+
+def make_adapters(folder: Path) -> list[str]:
+    """Variants of the adapter of the example: other weights, ranks and multipliers, so that a mix-up shows. Returns their names."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    names = [f"a{number:02}" for number in range(COUNT)]
+    if (folder / "complete").is_file():
+        return names
+    shutil.rmtree(folder, ignore_errors=True)
+    weights = load_file(EXAMPLE / "adapter" / "adapter_model.safetensors")
+    config = json.loads((EXAMPLE / "adapter" / "adapter_config.json").read_text())
+    for number, name in enumerate(names):
+        random = np.random.default_rng(number)
+        source = folder / "source" / name
+        source.mkdir(parents=True)
+        own = config | [{}, {"use_rslora": True, "lora_alpha": 5}, {"alpha_pattern": {"v_proj": 20}}, {"lora_alpha": 13}][number % 4]
+        save_file({key: array + (number > 0) * 0.4 * array.std() * random.standard_normal(array.shape, np.float32)
+                   for key, array in weights.items()}, source / "adapter_model.safetensors", metadata={"format": "pt"})
+        (source / "adapter_config.json").write_text(json.dumps(own))
+        lqa_command("encode", source, "-o", folder / f"{name}.lqa", "--bits", "1.31")
+        lqa_command("decode", folder / f"{name}.lqa", "-o", folder / name, "--portable")
+    (folder / "complete").touch()
+    return names
+
+
+def make_odd(folder: Path) -> dict[str, Path]:
+    """Files that are not to be served."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    shutil.rmtree(folder, ignore_errors=True)
+    weights = load_file(EXAMPLE / "adapter" / "adapter_model.safetensors")
+    config = json.loads((EXAMPLE / "adapter" / "adapter_config.json").read_text())
+    first = next(key for key in weights if "lora_B" in key)
+
+    def encoded(name: str, tensors: dict, fields: dict) -> Path:
+        source = folder / "source" / name
+        source.mkdir(parents=True)
+        save_file(tensors, source / "adapter_model.safetensors", metadata={"format": "pt"})
+        (source / "adapter_config.json").write_text(json.dumps(config | fields))
+        lqa_command("encode", source, "-o", folder / f"{name}.lqa", "--bits", "2")
+        return folder / f"{name}.lqa"
+
+    sound = encoded("sound", weights, {})
+    data = sound.read_bytes()
+    (folder / "damaged.lqa").write_bytes(data[:-9000] + bytes([data[-9000] ^ 4]) + data[-8999:])
+    (folder / "cut.lqa").write_bytes(data[:len(data) // 2])
+    (folder / "text.lqa").write_text("<html>404</html>")
+    return {
+        "damaged": folder / "damaged.lqa", "cut": folder / "cut.lqa", "text": folder / "text.lqa", "missing": folder / "missing.lqa",
+        "wrong shape": encoded("shape", weights | {first: weights[first][:-1].copy()}, {}),
+        "wrong layers": encoded("layers", {key.replace("layers.29", "layers.30"): array for key, array in weights.items()}, {}),
+        "rank": encoded("rank", {key: np.repeat(array, 2, 0 if "lora_A" in key else 1) for key, array in weights.items()}, {"r": 16}),
+        "DoRA": encoded("dora", weights | {key.replace("lora_B.weight", "lora_magnitude_vector"): np.ones(array.shape[0], np.float32)
+                                           for key, array in weights.items() if "lora_B" in key}, {"use_dora": True}),
+        "another file's id": Path(f"{sound}#{'0' * 64}"),
+    }
+
+
+class Server:
+    """`vllm serve`; by its module, because that command asks for a package named vllm, and the one for CPUs is vllm-cpu."""
+
+    def __init__(self, base: Path, log: Path, dtype: str, modules: dict[str, Path], directory: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        words = [f"--{key.replace('_', '-')}={value}" for key, value in SETTINGS.items()]
+        self.log = log
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "vllm.entrypoints.openai.api_server", "--model", str(base), "--served-model-name", "base", "--host", "127.0.0.1",
+             "--port", str(self.port), "--enable-lora", "--dtype", dtype, "--enforce-eager", *words,
+             "--lora-modules", *(f"{name}={path}" for name, path in modules.items())],
+            stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
+            env=os.environ | {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "LQA_VLLM_ADAPTERS": str(directory)})
+        begun = time.monotonic()
+        while self.process.poll() is None and time.monotonic() - begun < 300:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5).close()
+                self.seconds = time.monotonic() - begun
+                return
+            time.sleep(1)
+        self.stop()
+        raise RuntimeError(f"vllm did not start: {log.read_text()[-3000:]}")
+
+    def ask(self, path: str, body: dict) -> tuple[int, object]:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", json.dumps(body).encode(),
+                                         {"content-type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=300) as response:
+                text, status = response.read().decode(), response.status
+        except urllib.error.HTTPError as error:
+            text, status = error.read().decode(), error.code
+        with contextlib.suppress(ValueError):
+            return status, json.loads(text)
+        return status, text
+
+    def answers(self, model: str) -> object:
+        """Tokens and the logarithms of their probabilities, of all prompts; or what the server said instead."""
+        answers = []
+        for prompt in PROMPTS:  # one by one: what is computed together in a batch is rounded otherwise
+            status, found = self.ask("/v1/completions", {"model": model, "prompt": prompt, "temperature": 0, "max_tokens": 20, "logprobs": 1})
+            if status != 200:
+                return status, found
+            choice = found["choices"][0]
+            answers.append((choice["text"], choice["logprobs"]["tokens"], choice["logprobs"]["token_logprobs"]))
+        return answers
+
+    def load(self, name: str, path: object, **more: object) -> tuple[int, object]:
+        return self.ask("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(path), **more})
+
+    def stop(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+class Checks:
+    def __init__(self) -> None:
+        self.passed, self.failures = 0, []
+
+    def that(self, true: bool, what: str) -> None:
+        self.passed += bool(true)
+        if not true:
+            self.failures.append(what)
+            print(f"FAILED: {what}", flush=True)
+
+
+def check_server(checks: Checks, work: Path, dtype: str) -> dict:
+    base, adapters = work / "base", work / "adapters"
+    make_base(base)
+    names = make_adapters(adapters)
+    odd = make_odd(work / "odd")
+    live = work / "live"
+    shutil.rmtree(live, ignore_errors=True)
+    shutil.copytree(adapters, live, ignore=shutil.ignore_patterns("source"))
+    served = live / "served"
+    served.mkdir()
+    shutil.copy(live / "a03.lqa", served / "found.lqa")
+    shutil.copy(odd["damaged"], served / "broken.lqa")
+    (served / "link.lqa").symlink_to(live / "a04.lqa")
+    modules = {f"dir-{name}": live / name for name in names[:2]} | {f"lqa-{name}": live / f"{name}.lqa" for name in names[:2]}
+    server = Server(base, work / "server.log", dtype, modules, served)
+    try:
+        print(f"the server started in {server.seconds:.0f} s", flush=True)
+        for name in names[2:]:
+            checks.that(server.load(f"dir-{name}", live / name)[0] == 200, f"directory of {name} is loaded")
+            status, found = server.load(f"lqa-{name}", live / f"{name}.lqa")
+            checks.that(status == 200, f"{name}.lqa is loaded: {found}")
+        plain = server.answers("base")
+        expected = {}
+        rounds = 2
+        for turn in range(rounds):
+            for name in names:
+                want, have = server.answers(f"dir-{name}"), server.answers(f"lqa-{name}")
+                checks.that(isinstance(want, list) and want == have, f"round {turn}: {name} answers as its directory")
+                checks.that(expected.setdefault(name, have) == have, f"round {turn}: {name} answers as before its eviction")
+        checks.that(len({str(each) for each in [plain, *expected.values()]}) == COUNT + 1, "every adapter has answers of its own")
+        checks.that(expected["a00"][0][0].strip() == "quatre-vingt-treize mille neuf cent trente-neuf", f"the right words: {expected['a00'][0][0]}")
+        tokens = sum(len(answer[1]) for each in expected.values() for answer in each)
+        print(f"{COUNT} adapters, {rounds} rounds: {rounds * tokens} tokens compared", flush=True)
+
+        # Files that must not be served: an error that says why, and a server that lives.
+        reasons = {"damaged": "CRC", "cut": "TRUNCATED_FILE", "text": "LQA-", "missing": "", "wrong shape": "BASE_SHAPE",
+                   "wrong layers": "BASE_MODULE_MISSING", "rank": "max_lora_rank", "DoRA": "DoRA|magnitude", "another file's id": "WRONG_FILE"}
+        said = {}
+        for what, path in odd.items():
+            status, found = server.load("odd", path)
+            message = found["error"]["message"] if isinstance(found, dict) else str(found)
+            said[what] = message
+            known = status == 404 if what == "missing" else status >= 400 and any(word in message for word in reasons[what].split("|"))
+            checks.that(known, f"{what} is refused: {status} {message}")
+            status, found = server.ask("/v1/completions", {"model": "odd", "prompt": "x", "max_tokens": 1})
+            checks.that(status == 404, f"{what} left no adapter behind: {status}")
+        checks.that(server.answers("lqa-a05") == expected["a05"] and server.answers("dir-a05") == expected["a05"], "the server lives")
+
+        # Files that change or disappear after they were accepted, with an eviction in between.
+        (live / "a06.lqa").write_bytes(b"overwritten")
+        (live / "a07.lqa").unlink()
+        for name in (*names[:5], "a06", "a07"):
+            checks.that(server.answers(f"lqa-{name}") == expected[name], f"{name} answers after files changed on disk")
+
+        # Two versions under one name: the new one when it is asked for, whole; not before.
+        shutil.copy(live / "a09.lqa", live / "a08.new")
+        os.replace(live / "a08.new", live / "a08.lqa")
+        for name in (*names[:5], "a08"):
+            checks.that(server.answers(f"lqa-{name}") == expected[name], f"{name} has its version")
+        identity = json.loads(subprocess.run([*LQA, "inspect", live / "a08.lqa", "--json"], check=True, capture_output=True).stdout)["fileId"]
+        status, found = server.load("lqa-a08", f"{live / 'a08.lqa'}#{identity}", load_inplace=True)
+        checks.that(status == 200, f"the new version is loaded: {found}")
+        for _ in range(2):
+            checks.that(server.answers("lqa-a08") == expected["a09"], "the new version answers")
+        status, found = server.load("lqa-a09", odd["damaged"], load_inplace=True)
+        checks.that(status >= 400 and server.answers("lqa-a09") == expected["a09"], "a version that cannot be loaded leaves the old one")
+
+        # The resolver: names of a directory.
+        checks.that(server.answers("found") == expected["a03"], "an adapter of the directory is found by its name")
+        for name, status in (("../a00", 404), ("link", 404), ("nothing", 404), ("broken", 400)):
+            checks.that(server.answers(name)[0] == status, f"{name}: {server.answers(name)}")
+        checks.that(server.answers("lqa-a01") == expected["a01"], "the server lives at the end")
+        return {"adapters": COUNT, "rounds": rounds, "tokens": rounds * tokens, "errors": {k: v[:400] for k, v in said.items()}}
+    finally:
+        server.stop()
+
+
+def measure(worker, kinds: dict[str, list[str]]) -> dict:
+    """In a worker: bytes and times of adapters in its memory, without the weights of the slots."""
+    import ctypes
+    import torch
+    from vllm.lora.request import LoRARequest
+
+    def resident() -> int:
+        gc.collect()
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    torch.set_num_threads(1)
+    manager = worker.model_runner.lora_manager
+    slots = manager._adapter_manager
+    found = {}
+    for number, (kind, paths) in enumerate(kinds.items()):
+        loads, activations = [], []
+        for warm in (True, False):  # what is allocated once is allocated in the first pass
+            manager.remove_all_adapters()
+            if hasattr(manager, "_kept"):
+                manager._kept.clear()
+            before = resident()
+            for i, path in enumerate(paths):
+                begun = time.process_time()
+                manager.add_adapter(LoRARequest(f"{kind}{i}", 1 + i + 1000 * number, path))
+                loads.append(time.process_time() - begun)
+            grown = resident() - before
+        for i in range(len(paths)):
+            begun = time.process_time()
+            assert slots.activate_adapter(1 + i + 1000 * number)
+            activations.append(time.process_time() - begun)
+        found[kind] = {"resident bytes each": round(grown / len(paths)), "load and activate, ms": 1e3 * statistics.median(loads),
+                       "activate again, ms": 1e3 * statistics.median(activations)}
+    manager.remove_all_adapters()
+    return found
+
+
+def check_memory(work: Path, dtype: str) -> dict:
+    make_base(work / "base")
+    names = make_adapters(work / "adapters")
+    os.environ["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"  # `measure` is sent to the worker
+    from vllm import LLM
+
+    llm = LLM(model=str(work / "base"), enable_lora=True, dtype=dtype, enforce_eager=True, **(SETTINGS | {"max_cpu_loras": 2 * COUNT}))
+    kinds = {"safetensors": [str(work / "adapters" / name) for name in names],
+             "lqa": [str(work / "adapters" / f"{name}.lqa") for name in names]}
+    found, = llm.collective_rpc(measure, args=(kinds,))
+    found["lqa"]["file bytes each"] = sum(Path(path).stat().st_size for path in kinds["lqa"]) // COUNT
+    found["safetensors"]["file bytes each"] = sum((Path(path) / "adapter_model.safetensors").stat().st_size for path in kinds["safetensors"]) // COUNT
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", choices=["server", "memory"])
+    options = parser.parse_args()
+    import torch
+    import vllm
+
+    work = options.work.resolve()
+    checks = Checks()
+    found: dict = {"vllm": vllm.__version__, "torch": torch.__version__, "python": sys.version.split()[0], "by type": {}}
+    for dtype in options.dtype:
+        each = found["by type"][dtype] = {}
+        if options.only != "memory":
+            before = checks.passed
+            each["server"] = check_server(checks, work, dtype)
+            each["server"]["checks"] = checks.passed - before
+        if options.only != "server":
+            each["memory"] = check_memory(work, dtype)
+            print(json.dumps(each["memory"], indent=2), flush=True)
+    if options.json and not checks.failures:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    print(f"{checks.passed} passed, {len(checks.failures)} failed")
+    return 1 if checks.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
