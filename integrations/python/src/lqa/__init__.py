@@ -10,12 +10,12 @@ the format. Everything that input can do wrong is an `LqaError`.
 """
 from importlib.metadata import version as _version
 
-from . import peft
+from . import diffusers, mlx, peft, transformers
 from .errors import LqaError
 from .file import Band, DecodedModule, LqaFile, Module, Tensor, open
 from .node import Encoded, encode
 from .report import Inspection, Validation, decode, inspect, validate
 
-__all__ = ["Band", "DecodedModule", "Encoded", "Inspection", "LqaError", "LqaFile", "Module", "Tensor", "Validation", "decode", "encode",
-           "inspect", "open", "peft", "validate"]
+__all__ = ["Band", "DecodedModule", "Encoded", "Inspection", "LqaError", "LqaFile", "Module", "Tensor", "Validation", "decode", "diffusers",
+           "encode", "inspect", "mlx", "open", "peft", "transformers", "validate"]
 __version__ = _version("lqa")

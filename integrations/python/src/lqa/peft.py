@@ -5,6 +5,7 @@ PEFT's public functions: `get_peft_model`, `add_adapter`, `set_peft_model_state_
 """
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .errors import LqaError
@@ -36,21 +37,21 @@ def load(model: Any, source: Source | LqaFile, adapter_name: str = "default", *,
     """
     from peft import PeftModel, get_peft_model, set_peft_model_state_dict
 
-    file = _open(source)
+    file = open_verified(source)
     is_peft = isinstance(model, PeftModel)
     if is_peft and adapter_name in model.peft_config:
         raise ValueError(f'the model has an adapter "{adapter_name}": use lqa.peft.swap, or another adapter_name')
-    config = _config(file, is_trainable)
+    config = peft_config(file, is_trainable)
     check_model(file, model.get_base_model() if is_peft else model)
-    state = _state(file)
+    state = peft_state(file)
     if is_peft:
         model.add_adapter(adapter_name, config)
     else:
         model = get_peft_model(model, config, adapter_name=adapter_name)
     try:
         result = set_peft_model_state_dict(model, state, adapter_name=adapter_name)
-        _check_result(result, adapter_name)
-        _set_multipliers(model, file, adapter_name)
+        check_loaded(result, adapter_name)
+        set_multipliers(file, model.get_base_model(), adapter_name)
     except BaseException:
         model.delete_adapter(adapter_name) if is_peft else model.unload()
         raise
@@ -78,16 +79,16 @@ def swap(model: Any, source: Source | LqaFile, adapter_name: str = "default") ->
         raise ValueError(f'the model has no adapter "{adapter_name}"')
     if any(adapter_name in getattr(layer, "merged_adapters", ()) for layer in model.modules()):
         raise ValueError(f'the adapter "{adapter_name}" is merged: call model.unmerge_adapter() first')
-    file = _open(source)
+    file = open_verified(source)
     check_model(file, model.get_base_model())
-    old, new = model.peft_config[adapter_name], _config(file, False)
-    state = _state(file)
+    old, new = model.peft_config[adapter_name], peft_config(file, False)
+    state = peft_state(file)
     present = get_peft_model_state_dict(model, adapter_name=adapter_name, save_embedding_layers=False)
     same = {key: tensor.shape for key, tensor in present.items()} == {key: tensor.shape for key, tensor in state.items()}
     alike = ("use_dora", "bias", "lora_bias", "fan_in_fan_out", "trainable_token_indices", "target_parameters")
     if same and all(getattr(old, field, None) == getattr(new, field, None) for field in alike):
         set_peft_model_state_dict(model, state, adapter_name=adapter_name)
-        _set_multipliers(model, file, adapter_name)
+        set_multipliers(file, model.get_base_model(), adapter_name)
         new.inference_mode = old.inference_mode
         model.peft_config[adapter_name] = new
         return
@@ -106,15 +107,18 @@ def swap(model: Any, source: Source | LqaFile, adapter_name: str = "default") ->
 def check_model(file: LqaFile, model: Any) -> None:
     """Compares the layers of an adapter with those of a base model.
 
+    Args:
+        model: a model of torch; or the models of a pipeline, by the names of its components, which are in front of their layers' names.
+
     Raises:
         LqaError: BASE_MODULE_MISSING, BASE_SHAPE of the first layer that differs.
     """
-    layers = dict(model.named_modules())
+    layers = _layers(model)
     parameters = None
     for module in file.modules:
         layer = layers.get(module.name)
         if layer is None:
-            parameters = parameters or {name for name, _ in model.named_parameters()}
+            parameters = parameters or {name for owner, each in layers.items() for name in _bare_parameters(owner, each)}
             if module.name not in parameters and f"{module.name}.base_layer" not in layers:
                 raise LqaError("BASE_MODULE_MISSING", where=f'module "{module.name}"')
             continue
@@ -122,6 +126,15 @@ def check_model(file: LqaFile, model: Any) -> None:
         expected, found = _sizes(module), _layer_sizes(layer)
         if module.experts == 1 and found is not None and expected != found:
             raise LqaError("BASE_SHAPE", where=f'module "{module.name}"', expected=str(list(expected)), found=str(list(found)))
+
+
+def _layers(model: Any) -> dict[str, Any]:
+    models = model if isinstance(model, dict) else {"": model}
+    return {f"{component}.{name}".strip("."): layer for component, each in models.items() for name, layer in each.named_modules()}
+
+
+def _bare_parameters(owner: str, layer: Any) -> list[str]:
+    return [f"{owner}.{name}".strip(".") for name, _ in layer.named_parameters(recurse=False)]
 
 
 def _sizes(module: Module) -> tuple[int, ...]:
@@ -141,13 +154,13 @@ def _layer_sizes(layer: Any) -> tuple[int, ...] | None:
     return None
 
 
-def _open(source: Source | LqaFile) -> LqaFile:
+def open_verified(source: Source | LqaFile) -> LqaFile:
     file = source if isinstance(source, LqaFile) else open_file(source)
     file.verify()
     return file
 
 
-def _config(file: LqaFile, is_trainable: bool) -> Any:
+def peft_config(file: LqaFile, is_trainable: bool) -> Any:
     from peft import LoraConfig
 
     fields = lora_config(file)
@@ -160,25 +173,30 @@ def _config(file: LqaFile, is_trainable: bool) -> Any:
     return config
 
 
-def _state(file: LqaFile) -> dict[str, Any]:
+def peft_state(file: LqaFile) -> dict[str, Any]:
     import torch
 
     return file.state_dict(torch.float32)
 
 
-def _check_result(result: Any, adapter_name: str) -> None:
+def check_loaded(result: Any, adapter_name: str) -> None:
     """PEFT only warns of tensors without a place, and of places without a tensor."""
-    if result.unexpected_keys:
-        raise LqaError("BASE_MODULE_MISSING", where=f'tensor "{result.unexpected_keys[0]}"',
-                       found=f"no place for {len(result.unexpected_keys)} tensors of the adapter")
+    unexpected = sorted(result.unexpected_keys)
+    if unexpected:
+        raise LqaError("BASE_MODULE_MISSING", where=f'tensor "{unexpected[0]}"', found=f"no place for {len(unexpected)} tensors of the adapter")
     missing = [key for key in result.missing_keys if adapter_name in key.split(".")]
     if missing:
         raise LqaError("BASE_MODULE_MISSING", where=f'"{missing[0]}"', summary="The model has more layers than the adapter.",
                        found=f"no tensors for {len(missing)} places of the model")
 
 
-def _set_multipliers(model: Any, file: LqaFile, adapter_name: str) -> None:
-    layers = dict(model.get_base_model().named_modules())
+def set_multipliers(file: LqaFile, model: Any, adapter_name: str) -> None:
+    """Gives each layer of a loaded adapter the multiplier of the file.
+
+    Args:
+        model: as of `check_model`.
+    """
+    layers = _layers(model)
     for module in file.modules:
         layer = layers.get(module.name)
         # The layer of a bare parameter (experts) has another path; its configuration is PEFT's own.
@@ -189,3 +207,6 @@ def _set_multipliers(model: Any, file: LqaFile, adapter_name: str) -> None:
             scaling.fill_(module.multiplier)  # a tensor, after prepare_model_for_compiled_hotswap
         else:
             layer.scaling[adapter_name] = module.multiplier
+        # What `set_scale` computes the multiplier from, with which pipelines weight their adapters.
+        rank = layer.r[adapter_name]
+        layer.lora_alpha[adapter_name] = module.multiplier * (math.sqrt(rank) if layer.use_rslora.get(adapter_name) else rank)

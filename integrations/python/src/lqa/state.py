@@ -55,7 +55,7 @@ PLAIN = re.compile(r"\^?[A-Za-z0-9_-]+(?:\\?\.[A-Za-z0-9_-]+)*")
 
 
 def _plain_names(file: LqaFile, fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a configuration that PEFT takes for patterns, as names. Alphas of layers do not matter: see `peft._set_multipliers`."""
+    """The fields of a configuration that PEFT takes for patterns, as names. Alphas of layers do not matter: see `peft.set_multipliers`."""
     ranks, alphas = _ranks(file, fields.get("r", 8)), {}
     if any(m.experts > 1 for m in file.modules):
         # Bare parameters have no layer of their own, so theirs are the patterns of the file, if they are names.
