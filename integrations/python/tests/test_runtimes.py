@@ -2,7 +2,6 @@
 
 The models are small and random. Needs those packages, and what lqa.encode needs.
 """
-import json
 import sys
 import tempfile
 import unittest
@@ -205,7 +204,6 @@ class Transformers(Folder):
         with self.assertRaises(lqa.LqaError):
             lqa.transformers.load(model, file.read_bytes()[:-3])
         self.assertEqual(sorted(model.state_dict()), before)
-        model.load_adapter  # still a model of transformers that takes another one
         lqa.transformers.load(self.base(), file)
 
 
@@ -264,7 +262,6 @@ class Mlx(Folder):
         have, want = self.output(ours), mlx_models.output(self.folder / "merged")
         self.assertLess(abs(have - want).max() / abs(want).max(), 1e-5)
 
-        other = self.folder / "other"
         for kind, changes in (("BASE_MODULE_MISSING", {"num_hidden_layers": 1}), ("BASE_SHAPE", {"hidden_size": 32})):
             place = self.folder / kind
             mlx_models.save_model(mlx_models.LLAMA | changes, place)
