@@ -86,6 +86,25 @@ describe("a broken adapter is refused by name, and nothing is written", () => {
   });
 });
 
+describe("an output below a directory that does not exist", () => {
+  it.each([
+    ["encode", source, "-o", "none/x.lqa"],
+    ["decode", file, "-o", "none/x"],
+    ["decode", file, "-o", "none/x.gguf"],
+    ["decode", file, "-o", "none/x", "--to", "mlx", "--force"],
+    ["convert", source, "none/x", "--to", "kohya"],
+    ["repair", file, "-o", "none/x.lqa"],
+  ])("is an error with what to do: %j", (...words: string[]) => {
+    const place = temporaryDirectory();
+    const run = lqa(...words.map((word) => word.replace("none/", `${place}/none/`)), "--json");
+    expect([run.code, errorOf(run)]).toMatchObject([
+      2,
+      { kind: "IO", actual: expect.stringContaining("does not exist") },
+    ]);
+    expect(listing(place)).toEqual([]);
+  });
+});
+
 describe("a broken .lqa file", () => {
   function damaged(bytes: Uint8Array): string {
     const path = join(temporaryDirectory(), "bad.lqa");

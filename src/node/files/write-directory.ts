@@ -135,7 +135,11 @@ export async function assertReplaceable(
       throw outputExists(path, "a file", "Remove the file, or choose another directory.");
     }
     if (systemCode(error) === "ENOENT" && !(await exists(path))) {
-      await lstat(dirname(resolve(path)));
+      try {
+        await lstat(dirname(resolve(path)));
+      } catch (missing) {
+        throw osError(missing, path, "write");
+      }
       return false;
     }
     throw osError(error, path, "write");
