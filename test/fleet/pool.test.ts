@@ -82,7 +82,7 @@ it.each([
 });
 
 it.skipIf(s3 === undefined)("keeps to its budget, whatever the storage holds", async () => {
-  const pool = new AdapterPool({ budgetBytes: 4096, store: await openAdapters("s3://target/pool") });
+  const pool = new AdapterPool({ budgetBytes: 1024, store: await openAdapters("s3://target/pool") });
   await expect(pool.acquire("one")).rejects.toMatchObject({ class: "L" });
 });
 

@@ -9,7 +9,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
@@ -92,10 +92,10 @@ function install() {
   execFileSync("tar", ["-xzf", filename], { cwd: folder });
   execFileSync("mv", ["package", "node_modules/lqa"], { cwd: folder });
   const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  for (const scope of ["@types", "@msgpack", "@noble", "@aws-sdk", "@webgpu"])
-    mkdirSync(join(modules, scope));
-  for (const name of [...Object.keys({ ...dependencies, ...peerDependencies }), "@types/node"])
-    symlinkSync(join(root, "node_modules", name), join(modules, name));
+  const names = [...Object.keys({ ...dependencies, ...peerDependencies }), "@types/node"];
+  for (const name of [...names, "@webgpu/types"])
+    mkdirSync(dirname(join(modules, name)), { recursive: true });
+  for (const name of names) symlinkSync(join(root, "node_modules", name), join(modules, name));
   if (values.all) symlinkSync(join(compilers, "@webgpu/types"), join(modules, "@webgpu/types"));
   writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
   for (const [name, text] of Object.entries({ PAGE, DECLARED, SERVER }))
