@@ -139,7 +139,7 @@ try {
   const tenth = String(Math.ceil(CONTENTS * bytes * 0.1));
   await measure("ten adapters in memory", { connections: 8 });
   await measure(
-    "the same, twice what it may take",
+    "the same, 64 clients on 16 + 16 places",
     { connections: 64 },
     "--concurrency",
     "16",

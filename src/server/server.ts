@@ -10,6 +10,7 @@
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { setTimeout as wait } from "node:timers/promises";
+import { sleep } from "../core/io/slots.ts";
 import { AdapterPool } from "../serve/pool.ts";
 import type { AdapterStore } from "../serve/stores.ts";
 import { bodyOf } from "./body.ts";
@@ -52,6 +53,8 @@ export async function createAdapterServer(options: ServerOptions): Promise<Adapt
   const places = new Places(limits);
   const arriving = { bytes: 0 };
   let inFlight = 0;
+  /** Refusals of the last second. */
+  let refusedLately = 0;
   let stopping = false;
   let draining = false;
 
@@ -136,6 +139,7 @@ export async function createAdapterServer(options: ServerOptions): Promise<Adapt
       }
     } catch (error) {
       failure = error;
+      if (error instanceof Refused && BACK_OFF.includes(error.kind)) await backOff(gone.signal);
       if (!gone.signal.aborted) answerError(request, response, error, id);
     }
     // An answer takes memory until it is sent.
@@ -146,6 +150,16 @@ export async function createAdapterServer(options: ServerOptions): Promise<Adapt
     metrics.finished(route, status, seconds);
     if (!observing.has(route)) log(recordOf({ id, client, route, status, seconds, failure }));
     if (draining) server.closeIdleConnections();
+  }
+
+  /**
+   * Holds back the answers of a crowd that does not wait by itself: its requests would come again at once, and refusing them would
+   * leave no time for the requests that have a place. A few refusals are answered at once.
+   */
+  async function backOff(signal: AbortSignal): Promise<void> {
+    refusedLately++;
+    setTimeout(() => refusedLately--, BACK_OFF_MS).unref();
+    if (refusedLately > limits.concurrency) await sleep(BACK_OFF_MS, signal).catch(() => {});
   }
 
   /** A request with work: body, turn, and the work within its time. */
@@ -198,6 +212,10 @@ export async function createAdapterServer(options: ServerOptions): Promise<Adapt
 }
 
 const NO_BYTES = new Uint8Array(0);
+/** Refusals that a client gets because there are too many requests. */
+const BACK_OFF: readonly Refused["kind"][] = ["BUSY", "TOO_MANY_REQUESTS"];
+/** As `retry-after` says. */
+const BACK_OFF_MS = 1000;
 
 /** Answers with an error, unless an answer has begun. */
 function answerError(request: IncomingMessage, response: ServerResponse, error: unknown, id: string): void {

@@ -231,6 +231,33 @@ describe("a server of adapters", () => {
       );
   });
 
+  it("holds back the refusals of a crowd that comes again at once", async () => {
+    let open = (): void => {};
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    const other = await serve({ concurrency: 2, waiting: 0 });
+    const { acquireAll } = other.pool;
+    other.pool.acquireAll = async (...words) => {
+      await gate;
+      return acquireAll.apply(other.pool, words);
+    };
+    const ask = () =>
+      fetch(`${other.address}/apply?module=${LAYER}&adapters=a,b`, {
+        method: "POST",
+        body: x as unknown as BodyInit,
+      });
+    const served = [ask(), ask()];
+    const metrics = async () => (await fetch(`${other.address}/metrics`)).text();
+    await expect.poll(metrics, PATIENT).toMatch(/^lqa_requests_in_flight 2$/m);
+    const refused = await Promise.all(Array.from({ length: 20 }, ask));
+    expect(new Set(refused.map(({ status }) => status))).toEqual(new Set([503]));
+    open();
+    expect((await Promise.all(served)).map(({ status }) => status)).toEqual([200, 200]);
+    await expect.poll(() => other.logged.length, PATIENT).toBe(22);
+    const held = other.logged.filter(({ status, seconds }) => status === "503" && Number(seconds) >= 0.9);
+    expect(held.length).toBeGreaterThan(10);
+    await other.stop();
+  });
+
   it("gives each client its share", async () => {
     let open = (): void => {};
     const gate = new Promise<void>((resolve) => (open = resolve));
