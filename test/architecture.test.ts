@@ -60,7 +60,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   node: [...NODE, ...MODELS, ...ENCODE, ...CORE, "adapters", "serve"],
   fleet: ["report", "serve", ...NODE, ...ENCODE, ...CORE],
   // HTTP over the pool; `lqa serve` is its door.
-  server: ["serve", "core/io", "fleet", "node/files", "node/remote", "version.ts"],
+  server: ["serve", "core/io", "fleet", "node", "node/files", "version.ts"],
   cli: ["*"],
 };
 const EVERYWHERE = ["errors.ts", "error-catalogue.ts", "limits.ts", "meter.ts"];

@@ -6,7 +6,7 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { openQueue } from "../fleet/open-queue.ts";
-import { createStores, type Stores } from "../fleet/open-store.ts";
+import { createStores, type StoreOptions, type Stores } from "../fleet/open-store.ts";
 import type { WorkQueue } from "../fleet/queue.ts";
 import type { WorkerOptions } from "../fleet/work.ts";
 import { type Arguments, numberOption, textOption } from "./command.ts";
@@ -39,25 +39,14 @@ export function allowedOf(args: Arguments): WorkerOptions["allow"] {
   return { sources: roots("source"), targets: roots("target") };
 }
 
-/** The stores that the options name. */
-export function storesOf(args: Arguments): Stores {
+/** How object storage is reached, from the options. */
+export function storeOptions(args: Arguments): StoreOptions {
   // The SDK's warnings about versions of Node are for developers, not for users of a command.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
-  return createStores({ s3: { endpoint: textOption(args, "endpoint") } });
+  return { s3: { endpoint: textOption(args, "endpoint") } };
 }
 
-/** A signal that aborts on SIGTERM or SIGINT; the second one has its default effect. */
-export function endSignal(onFirst: () => void): { readonly signal: AbortSignal; end(): void } {
-  const controller = new AbortController();
-  const names = ["SIGTERM", "SIGINT"] as const;
-  const stop = (): void => {
-    end();
-    onFirst();
-    controller.abort();
-  };
-  const end = (): void => {
-    for (const name of names) process.off(name, stop);
-  };
-  for (const name of names) process.on(name, stop);
-  return { signal: controller.signal, end };
+/** The stores that the options name. */
+export function storesOf(args: Arguments): Stores {
+  return createStores(storeOptions(args));
 }

@@ -5,7 +5,7 @@
  */
 import { type CommandSpec, inSection, type OptionSpec } from "./command.ts";
 import { FILE_OPTIONS, GOAL_OPTIONS, METHOD_OPTIONS } from "./encode-options.ts";
-import { FORCE_OPTION, JSON_OPTION } from "./shared-options.ts";
+import { ENDPOINT_OPTION, FORCE_OPTION, JSON_OPTION, logOption } from "./shared-options.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
 const QUEUE_OPTION: OptionSpec = {
@@ -24,14 +24,6 @@ const QUEUE_NAME_OPTION: OptionSpec = {
   expects: "letters, digits, dots, dashes",
   default: "lqa-fleet",
   help: "Name of the queue, if one Redis holds several.",
-};
-
-const ENDPOINT_OPTION: OptionSpec = {
-  name: "endpoint",
-  type: "text",
-  placeholder: "<url>",
-  defaultText: "$AWS_ENDPOINT_URL, or Amazon's",
-  help: "Address of the object storage; bucket names then go into the path.",
 };
 
 const concurrency = (help: string, defaultText: string): OptionSpec => ({
@@ -119,14 +111,7 @@ const WORK: CommandSpec = {
       type: "flag",
       help: "Exit when the queue is empty, no job is in progress and no submission is running.",
     },
-    {
-      name: "log",
-      type: "text",
-      placeholder: "<format>",
-      values: ["text", "json"],
-      default: "text",
-      help: "Print a line on stderr for each job: time, worker, outcome, adapter, seconds, bytes, error.",
-    },
+    logOption("Print a line on stderr for each job: time, worker, outcome, adapter, seconds, bytes, error."),
     {
       name: "metrics",
       type: "text",

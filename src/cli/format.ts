@@ -44,6 +44,11 @@ export function jsonText(
   return `${text.replace(UNSEEN, (character) => (character === "\n" ? character : unitEscapes(character)))}\n`;
 }
 
+/** An event as a line of JSON with the time in front, without a newline. */
+export function jsonLogLine(event: object): string {
+  return jsonText({ time: new Date().toISOString(), ...event }, undefined, 0).trimEnd();
+}
+
 /** Converts values that JSON lacks: byte strings to hexadecimal text, infinity to text. */
 export function jsonValue(_key: string, value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");

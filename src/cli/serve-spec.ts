@@ -4,7 +4,7 @@
  * @module
  */
 import { type CommandSpec, inSection, type OptionSpec } from "./command.ts";
-import { JSON_OPTION } from "./shared-options.ts";
+import { ENDPOINT_OPTION, JSON_OPTION, logOption } from "./shared-options.ts";
 
 const bytes = (name: string, value: string, help: string): OptionSpec => ({
   name,
@@ -91,21 +91,10 @@ export const SERVE: CommandSpec = {
       ),
       seconds("grace", 0, "After SIGTERM: seconds in which /ready says no and requests are still taken."),
       seconds("drain", 25, "Then: seconds for the requests under way."),
-      {
-        name: "log",
-        type: "text",
-        placeholder: "<format>",
-        values: ["text", "json"],
-        default: "text",
-        help: "Print a line on stderr for each request: time, id, client, call, status, seconds, error. --quiet prints errors of the server alone.",
-      },
-      {
-        name: "endpoint",
-        type: "text",
-        placeholder: "<url>",
-        defaultText: "$AWS_ENDPOINT_URL, or Amazon's",
-        help: "Address of the object storage; bucket names then go into the path.",
-      },
+      logOption(
+        "Print a line on stderr for each request: time, id, client, call, status, seconds, error. --quiet prints errors of the server alone.",
+      ),
+      ENDPOINT_OPTION,
     ]),
     ...inSection("Shared memory", [
       {

@@ -4,11 +4,9 @@
  *
  * @module
  */
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
-import { optional } from "../node/remote/optional.ts";
+import { createServer } from "node:http";
+import { listen, type Place } from "../node/listen.ts";
+import { openPrometheus } from "../node/prometheus.ts";
 import type { Attempt } from "./perform.ts";
 import type { QueueCounts, WorkQueue } from "./queue.ts";
 
@@ -34,13 +32,11 @@ export interface WorkerMetrics {
  */
 export async function serveWorkerMetrics(
   queue: Pick<WorkQueue, "counts">,
-  { host, port }: { readonly host: string; readonly port: number },
+  place: Place,
 ): Promise<WorkerMetrics> {
-  const client = await optional(["prom-client"], async () => (await import("prom-client")).default);
-  const { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } = client;
-  const registry = new Registry();
+  const { client, registry, gauge, counter } = await openPrometheus();
+  const { Counter, Gauge, Histogram } = client;
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
   const attempts = new Counter({
     name: "lqa_fleet_attempts_total",
     help: "Attempts at jobs of this worker by outcome: encoded, kept, failed, retried.",
@@ -73,14 +69,9 @@ export async function serveWorkerMetrics(
       counts = { at: now, found: queue.counts().catch(() => undefined) };
     return counts.found;
   };
-  new Gauge({
-    name: "lqa_fleet_queue_up",
-    help: "1 if the queue answers.",
-    registers,
-    async collect() {
-      this.set((await queueCounts()) === undefined ? 0 : 1);
-    },
-  });
+  gauge("lqa_fleet_queue_up", "1 if the queue answers.", async () =>
+    (await queueCounts()) === undefined ? 0 : 1,
+  );
   new Gauge({
     name: "lqa_fleet_queue_jobs",
     help: "Jobs of the queue by state: waiting, delayed, active, failed. The same from every worker.",
@@ -92,16 +83,11 @@ export async function serveWorkerMetrics(
       if (found !== undefined) for (const state of STATES) this.set({ state }, found[state]);
     },
   });
-  new Counter({
-    name: "lqa_fleet_queue_done_total",
-    help: "Jobs done since the queue exists. The same from every worker.",
-    registers,
-    async collect() {
-      const found = await queueCounts();
-      this.reset();
-      this.inc(found?.done ?? 0);
-    },
-  });
+  counter(
+    "lqa_fleet_queue_done_total",
+    "Jobs done since the queue exists. The same from every worker.",
+    async () => (await queueCounts())?.done ?? 0,
+  );
 
   const server = createServer({ requestTimeout: 10_000 }, async (request, response) => {
     const path = request.url?.split("?")[0];
@@ -112,7 +98,7 @@ export async function serveWorkerMetrics(
     } else response.writeHead(404).end("GET /metrics, GET /health\n");
   });
   server.maxConnections = 32;
-  const address = await listening(server, host, port);
+  const address = await listen(server, place);
   return {
     address,
     onAttempt({ outcome, seconds: took, bytes: size, failure }) {
@@ -126,22 +112,4 @@ export async function serveWorkerMetrics(
       await new Promise((resolve) => server.close(resolve));
     },
   };
-}
-
-async function listening(server: Server, host: string, port: number): Promise<string> {
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(port, host, () => resolve());
-    });
-  } catch (cause) {
-    fail(KIND.IO, {
-      where: `${host}:${port}`,
-      actual: (cause as Error).message,
-      advice: "Choose another address for --metrics.",
-      cause,
-    });
-  }
-  const { port: chosen } = server.address() as AddressInfo;
-  return `http://${host.includes(":") ? `[${host}]` : host}:${chosen}`;
 }

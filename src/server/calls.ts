@@ -101,9 +101,7 @@ export function workCalls({
     [
       "GET /adapters",
       async ({ response }) =>
-        sendJson(response, 200, {
-          adapters: [...pool.names].map((name) => ({ name, resident: pool.isResident(name) })),
-        }),
+        sendJson(response, 200, { adapters: [...pool.names].filter((name) => pool.isResident(name)) }),
     ],
     [
       "GET /adapters/{name}",

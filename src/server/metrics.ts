@@ -6,7 +6,7 @@
  * @module
  */
 import { isLqaError } from "../errors.ts";
-import { optional } from "../node/remote/optional.ts";
+import { openPrometheus, type Prometheus } from "../node/prometheus.ts";
 import type { AdapterPool } from "../serve/pool.ts";
 import type { PoolStatistics } from "../serve/pool-options.ts";
 import type { SharedFactors } from "./shared-factors.ts";
@@ -60,28 +60,15 @@ export interface Metrics {
 
 /** Metrics by prom-client, or none if it is not installed. */
 export async function serverMetrics(observed: Observed): Promise<Metrics> {
-  let client: typeof import("prom-client");
+  let prometheus: Prometheus;
   try {
-    client = await optional(["prom-client"], async () => (await import("prom-client")).default);
+    prometheus = await openPrometheus();
   } catch (error) {
     if (!isLqaError(error, "MISSING_PACKAGE")) throw error;
     return { finished() {}, applied() {}, reloaded() {}, text: async () => undefined };
   }
-  const { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } = client;
-  const registry = new Registry();
+  const { client, registry, gauge, counter } = prometheus;
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
-
-  const gauge = (name: string, help: string, value: () => number | Promise<number>): void => {
-    new Gauge({
-      name,
-      help,
-      registers,
-      async collect() {
-        this.set(await value());
-      },
-    });
-  };
   gauge("lqa_ready", "1 if requests are taken.", async () => ((await observed.ready()) ? 1 : 0));
   gauge("lqa_requests_in_flight", "Requests under way.", observed.inFlight);
   gauge("lqa_requests_waiting", "Requests that wait for their turn.", observed.waiting);
@@ -91,36 +78,27 @@ export async function serverMetrics(observed: Observed): Promise<Metrics> {
     const name = `lqa_pool_${key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
     const value = (): number => observed.pool.statistics[key as keyof PoolStatistics];
     if (kind === "gauge") gauge(name, help, value);
-    else
-      new Counter({
-        name: `${name}_total`,
-        help,
-        registers,
-        collect() {
-          this.reset();
-          this.inc(value());
-        },
-      });
+    else counter(`${name}_total`, help, value);
   }
-  const requests = new Counter({
+  const requests = new client.Counter({
     name: "lqa_requests_total",
     help: "Requests by route and status.",
     labelNames: ["route", "status"],
     registers,
   });
-  const durations = new Histogram({
+  const durations = new client.Histogram({
     name: "lqa_request_duration_seconds",
     help: "Time from the first byte of a request until its answer was sent.",
     labelNames: ["route"],
     buckets: BOUNDS,
     registers,
   });
-  const rows = new Counter({
+  const rows = new client.Counter({
     name: "lqa_rows_total",
     help: "Rows that an adapter was applied to.",
     registers,
   });
-  const reloads = new Counter({
+  const reloads = new client.Counter({
     name: "lqa_reloads_total",
     help: "Adapters whose file changed while they were in memory, by what became of the new version.",
     labelNames: ["outcome"],

@@ -109,16 +109,12 @@ export const OPENAPI: Readonly<Record<string, unknown>> = {
     "/adapters": {
       get: {
         operationId: "listAdapters",
-        summary: "Names with a request so far, and which of them are in memory.",
+        summary: "Names of the adapters in memory.",
         responses: responses(
           {
             200: {
               description: "The names.",
-              content: json(
-                object({
-                  adapters: { type: "array", items: object({ name: text, resident: { type: "boolean" } }) },
-                }),
-              ),
+              content: json(object({ adapters: { type: "array", items: text } })),
             },
           },
           "429",

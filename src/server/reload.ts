@@ -41,45 +41,39 @@ export class WatchedDirectory {
     };
   }
 
-  /** Looks at the files until the signal is aborted. Never rejects. */
+  /** Looks at the files of the adapters in memory until the signal is aborted. */
   async watch(
     pool: AdapterPool,
     seconds: number,
     signal: AbortSignal,
     onReload: (reload: Reload) => void,
   ): Promise<void> {
-    try {
-      for (;;) {
-        await sleep(1000 * seconds, signal);
-        for (const name of [...this.#versions.keys()]) {
-          const reload = await this.#look(pool, name, signal);
-          if (reload !== undefined) onReload(reload);
-        }
+    while (!signal.aborted) {
+      await sleep(1000 * seconds, signal).catch(() => {});
+      const names = new Set(pool.names);
+      // Names of the pool whose adapter is being loaded stay: they are looked at when it is there.
+      for (const name of this.#versions.keys()) if (!names.has(name)) this.#versions.delete(name);
+      for (const name of names) {
+        if (signal.aborted) return;
+        if (!pool.isResident(name)) continue;
+        const reload = await this.#look(pool, name, signal);
+        if (reload !== undefined) onReload(reload);
       }
-    } catch (error) {
-      if (!signal.aborted) throw error;
     }
   }
 
   async #look(pool: AdapterPool, name: string, signal: AbortSignal): Promise<Reload | undefined> {
-    const known = this.#versions.get(name);
-    if (!pool.isResident(name)) {
-      // The next request for it opens the file.
-      this.#versions.delete(name);
-      return undefined;
-    }
     const version = await this.#versionOf(name);
-    if (version === known || version === UNKNOWN) return undefined;
+    if (version === this.#versions.get(name) || version === UNKNOWN) return undefined;
     try {
       if (version === MISSING) {
-        this.#versions.delete(name);
         pool.remove(name);
         return { name, outcome: "removed" };
       }
       await pool.replace(name, undefined, { signal });
       return { name, outcome: "reloaded" };
     } catch (error) {
-      // Forgotten meanwhile.
+      // Forgotten meanwhile, or the server ends.
       if (isLqaError(error, "UNKNOWN_ADAPTER") || isLqaError(error, "ABORTED")) return undefined;
       this.#versions.set(name, version);
       return { name, outcome: "failed", error };

@@ -168,15 +168,19 @@ export async function createAdapterServer(options: ServerOptions): Promise<Adapt
     call: Omit<Call, "body">,
     ends: (() => void)[],
   ): Promise<void> {
-    const timeout = AbortSignal.timeout(limits.requestMs);
-    const signal = AbortSignal.any([call.signal, timeout]);
     const body = call.request.method === "POST" ? await bodyOf(call.request, arriving, limits) : undefined;
+    const work = new AbortController();
+    const onGone = (): void => work.abort();
+    call.signal.addEventListener("abort", onGone);
+    // Not AbortSignal.timeout, whose timer would stay after the request.
+    const timer = setTimeout(() => work.abort(), limits.requestMs);
     try {
-      ends.push(await places.take(signal));
+      if (call.signal.aborted) onGone();
+      ends.push(await places.take(work.signal));
       body?.placed();
-      await run({ ...call, body: body?.bytes ?? NO_BYTES, signal });
+      await run({ ...call, body: body?.bytes ?? NO_BYTES, signal: work.signal });
     } catch (error) {
-      if (timeout.aborted && !call.signal.aborted)
+      if (work.signal.aborted && !call.signal.aborted)
         throw new Refused(
           "TIMEOUT",
           `the request took longer than ${limits.requestMs / 1000} s`,
@@ -184,6 +188,8 @@ export async function createAdapterServer(options: ServerOptions): Promise<Adapt
         );
       throw error;
     } finally {
+      clearTimeout(timer);
+      call.signal.removeEventListener("abort", onGone);
       body?.placed();
     }
   }

@@ -16,11 +16,12 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, describe, expect, it } from "vitest";
+import { SERVE } from "../../src/cli/serve-spec.ts";
 import { splitPayload } from "../../src/core/container/chunk.ts";
 import { decodeModule } from "../../src/core/read/decode.ts";
 import { directoryStore } from "../../src/node/index.ts";
 import { applyPacked } from "../../src/serve/apply.ts";
-import type { LogRecord } from "../../src/server/options.ts";
+import { DEFAULT_LIMITS, type LogRecord } from "../../src/server/options.ts";
 import { REFUSALS } from "../../src/server/refused.ts";
 import { WatchedDirectory } from "../../src/server/reload.ts";
 import { createAdapterServer, type ServerOptions } from "../../src/server/server.ts";
@@ -83,6 +84,7 @@ describe("a server of adapters", () => {
       multiplier: 0.5,
     });
     expect((await response.arrayBuffer()).byteLength).toBe(4 * 3 * 192);
+    expect((await (await call("/adapters")).json()).adapters).toContain("a");
     expect(await (await call("/adapters/a")).json()).toMatchObject({
       name: "a",
       modules: expect.arrayContaining([LAYER]),
@@ -367,6 +369,41 @@ describe("a server of adapters", () => {
         .map((status) => `E${status}`)
         .sort(),
     );
+  });
+
+  it("has the limits that its help and its page say", () => {
+    const page = readFileSync(new URL("../../docs/server.md", import.meta.url), "utf8");
+    const unit = (text: string) =>
+      text.replace(/ ?MiB/, "*1048576").replace(/ ?GiB/, "*1073741824").split("*");
+    const numberIn = (text: string) => unit(text).reduce((product, factor) => product * Number(factor), 1);
+    const options = new Map(
+      SERVE.options.map((option) => [option.name, option.defaultText ?? option.default]),
+    );
+    for (const [name, limit, scale = 1] of [
+      ["budget", "budgetBytes"],
+      ["max-body", "bodyBytes"],
+      ["max-answer", "answerBytes"],
+      ["max-shared", "sharedBytes"],
+      ["concurrency", "concurrency"],
+      ["waiting", "waiting"],
+      ["request-timeout", "requestMs", 1000],
+      ["grace", "graceMs", 1000],
+      ["drain", "drainMs", 1000],
+    ] as const)
+      expect([name, scale * numberIn(String(options.get(name)))]).toEqual([name, DEFAULT_LIMITS[limit]]);
+    for (const [name, limit] of [
+      ["budget", "budgetBytes"],
+      ["concurrency", "concurrency"],
+      ["waiting", "waiting"],
+    ] as const) {
+      const [, said] = new RegExp(`\\| ([^|]*) \\| \`--${name}\` \\|`).exec(page)!;
+      expect([name, numberIn(said!)]).toEqual([name, DEFAULT_LIMITS[limit]]);
+    }
+    const { arrivingBytes, connections, silenceMs, arrivalMs, leastBodyBytes, bodyWindowMs } = DEFAULT_LIMITS;
+    expect(page).toContain(`| ${arrivingBytes / 2 ** 20} MiB | |`);
+    expect(page).toContain(`| ${connections.toLocaleString("en-US")}; ${silenceMs / 1000} s | |`);
+    expect(page).toContain(`${arrivalMs / 1000} s to arrive`);
+    expect(page).toContain(`less than ${leastBodyBytes / 1024} KiB in ${bodyWindowMs / 1000} s`);
   });
 
   it("takes requests for a while after a stop request, but is not ready", async () => {

@@ -7,7 +7,8 @@ import { pause } from "../../fleet/concurrent.ts";
 import type { FleetFailure } from "../../fleet/failure.ts";
 import type { QueueCounts, WorkQueue } from "../../fleet/queue.ts";
 import type { Arguments } from "../command.ts";
-import { endSignal, queueOf } from "../fleet-options.ts";
+import { endSignal } from "../end-signal.ts";
+import { queueOf } from "../fleet-options.ts";
 import { count, counted, jsonText, printable } from "../format.ts";
 import { columns, type Terminal } from "../terminal.ts";
 

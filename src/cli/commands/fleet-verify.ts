@@ -7,7 +7,8 @@
 import type { ValidationLevel } from "../../core/validate/validate.ts";
 import { type Verification, verifyFleet } from "../../fleet/verify.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
-import { endSignal, storesOf } from "../fleet-options.ts";
+import { endSignal } from "../end-signal.ts";
+import { storesOf } from "../fleet-options.ts";
 import { count, counted, jsonText, printable, size } from "../format.ts";
 import { worstExitCode } from "../report-error.ts";
 import type { Terminal } from "../terminal.ts";

@@ -11,8 +11,9 @@ import type { Attempt } from "../../fleet/perform.ts";
 import type { WorkQueue } from "../../fleet/queue.ts";
 import { workFleet } from "../../fleet/work.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
-import { allowedOf, endSignal, queueOf, storesOf } from "../fleet-options.ts";
-import { count, counted, duration, jsonText, printable } from "../format.ts";
+import { endSignal } from "../end-signal.ts";
+import { allowedOf, queueOf, storesOf } from "../fleet-options.ts";
+import { count, counted, duration, jsonLogLine, jsonText, printable } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
@@ -77,19 +78,14 @@ function textLine({ job, outcome, seconds, bytes, failure }: Attempt): string {
 }
 
 function jsonLine({ job, outcome, seconds, bytes, failure }: Attempt): string {
-  return jsonText(
-    {
-      time: new Date().toISOString(),
-      worker: WORKER,
-      outcome,
-      adapter: job.name,
-      job: job.id,
-      seconds: Number(seconds.toFixed(3)),
-      bytes: bytes ?? null,
-      error:
-        failure === undefined ? null : { code: failure.code, kind: failure.kind, message: failure.message },
-    },
-    undefined,
-    0,
-  ).trimEnd();
+  return jsonLogLine({
+    worker: WORKER,
+    outcome,
+    adapter: job.name,
+    job: job.id,
+    seconds: Number(seconds.toFixed(3)),
+    bytes: bytes ?? null,
+    error:
+      failure === undefined ? null : { code: failure.code, kind: failure.kind, message: failure.message },
+  });
 }

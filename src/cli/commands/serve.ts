@@ -7,26 +7,26 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { openAdapters } from "../../fleet/adapter-store.ts";
 import { isDirectory } from "../../node/files/file.ts";
-import { listen, type Place } from "../../server/listen.ts";
+import { listen, type Place } from "../../node/listen.ts";
 import type { LogRecord } from "../../server/options.ts";
 import { type Reload, WatchedDirectory } from "../../server/reload.ts";
 import { type AdapterServer, createAdapterServer, type ServerOptions } from "../../server/server.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
-import { counted, duration, jsonText, printable } from "../format.ts";
+import { endSignal } from "../end-signal.ts";
+import { storeOptions } from "../fleet-options.ts";
+import { counted, duration, jsonLogLine, jsonText, printable } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [location] = args.positionals;
   const place = placeOf(args);
-  const write = textOption(args, "log") === "json" ? jsonLine : textLine;
+  const write = textOption(args, "log") === "json" ? jsonLogLine : textLine;
   const quiet = args.values.has("quiet");
   const log = (record: LogRecord): void => {
     // Of a quiet server only what is its own trouble.
     if (quiet && record.event === "request" && !isServerError(record)) return;
     terminal.err(`${write(record)}\n`);
   };
-  // The SDK's warnings about versions of Node are for developers, not for users of a command.
-  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
   const isLocal = !location.includes("://");
   if (isLocal && !(await isDirectory(location)))
     fail(KIND.NOT_FOUND, {
@@ -36,8 +36,9 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       advice:
         "Give the directory that holds NAME.lqa for each adapter, s3://bucket/prefix, or https://host/path/.",
     });
-  const store = await openAdapters(location, { s3: { endpoint: textOption(args, "endpoint") } });
-  const watched = isLocal ? new WatchedDirectory(location, store) : undefined;
+  const store = await openAdapters(location, storeOptions(args));
+  const seconds = numberOption(args, "reload") ?? 0;
+  const watched = isLocal && seconds > 0 ? new WatchedDirectory(location, store) : undefined;
   const adapters = await createAdapterServer({
     ...limitsOf(args),
     store: watched?.store ?? store,
@@ -52,25 +53,28 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     throw error;
   }
   const started = performance.now();
-  const cut = await untilStopped(adapters, watched, numberOption(args, "reload") ?? 0, log);
+  const cut = await untilStopped(
+    adapters,
+    (signal, onReload) => watched?.watch(adapters.pool, seconds, signal, onReload),
+    log,
+  );
   const { loads, evictions } = adapters.pool.statistics;
-  const seconds = (performance.now() - started) / 1000;
-  if (args.values.has("json")) terminal.out(jsonText({ location, seconds, loads, evictions, cutOff: cut }));
+  const ran = (performance.now() - started) / 1000;
+  if (args.values.has("json"))
+    terminal.out(jsonText({ location, seconds: ran, loads, evictions, cutOff: cut }));
   else
     terminal.out(
-      `ended after ${duration(seconds)}: ${counted(loads, "adapter")} loaded, ${counted(cut, "request")} cut off\n`,
+      `ended after ${duration(ran)}: ${counted(loads, "adapter")} loaded, ${counted(cut, "request")} cut off\n`,
     );
   return cut > 0 ? 1 : 0;
 }
 
-/** Runs until a signal asks it to end. A second one ends it at once. */
+/** Runs until a signal asks it to end. @returns how many requests were cut off */
 async function untilStopped(
   { pool, metrics, stop }: AdapterServer,
-  watched: WatchedDirectory | undefined,
-  seconds: number,
+  watch: (signal: AbortSignal, onReload: (reload: Reload) => void) => Promise<void> | undefined,
   log: (record: LogRecord) => void,
 ): Promise<number> {
-  const ended = new AbortController();
   const onReload = ({ name, outcome, error }: Reload): void => {
     metrics.reloaded(outcome === "failed" ? "failed" : "ok");
     const message = error instanceof Error ? error.message : undefined;
@@ -88,19 +92,14 @@ async function untilStopped(
   };
   const onHangUp = (): void => void reloadAll();
   process.on("SIGHUP", onHangUp);
-  const watching =
-    watched === undefined || seconds === 0 ? undefined : watched.watch(pool, seconds, ended.signal, onReload);
-  const signal = await new Promise<string>((resolve) => {
-    process.once("SIGTERM", resolve).once("SIGINT", resolve);
-  });
-  const atOnce = (): never => process.exit(1);
-  process.once("SIGTERM", atOnce).once("SIGINT", atOnce);
-  log({ event: "stopping", signal });
-  ended.abort();
+  const { signal, end } = endSignal((name) => log({ event: "stopping", signal: name }));
+  const watching = watch(signal, onReload);
+  await new Promise((resolve) => signal.addEventListener("abort", resolve));
   await watching;
   const cut = await stop();
   log({ event: "ended", cutOff: cut });
-  process.off("SIGHUP", onHangUp).off("SIGTERM", atOnce).off("SIGINT", atOnce);
+  end();
+  process.off("SIGHUP", onHangUp);
   return cut;
 }
 
@@ -150,10 +149,6 @@ async function troubleOf(directory: string): Promise<string | undefined> {
 
 function isServerError({ status }: LogRecord): boolean {
   return typeof status === "string" && /^5(?!03)/.test(status);
-}
-
-function jsonLine(record: LogRecord): string {
-  return jsonText({ time: new Date().toISOString(), ...record }, undefined, 0).trimEnd();
 }
 
 function textLine({ event, ...rest }: LogRecord): string {

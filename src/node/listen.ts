@@ -6,8 +6,8 @@
 import type { Server } from "node:http";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { removeDeadSocket } from "../node/files/dead-socket.ts";
-import { quotePath, systemCode } from "../node/files/os-error.ts";
+import { removeDeadSocket } from "./files/dead-socket.ts";
+import { quotePath, systemCode } from "./files/os-error.ts";
 
 /** A port of an address, or the path of a Unix socket. */
 export type Place = { readonly host: string; readonly port: number } | { readonly path: string };
