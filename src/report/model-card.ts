@@ -8,6 +8,7 @@
  */
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import { parameterCount } from "../model/adapter.ts";
+import { count, counted, percent, size } from "./format.ts";
 
 /** What a card says in addition to what is in the file. */
 export interface CardOptions {
@@ -24,34 +25,59 @@ export interface CardOptions {
 }
 
 const HUB_NAME = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
+/** The names of dialects have this form; a file may say anything. */
+const DIALECT = /^[a-z]{1,32}$/;
 
-/** The base model that a file names, if that is a name on the hub. */
-export async function baseModelOf(file: LqaFile): Promise<string | undefined> {
-  const { base_model: base } = await file.meta();
-  return typeof base === "string" && HUB_NAME.test(base) ? base : undefined;
+/** The figures of a file that a card states. */
+export interface CardFacts {
+  /** Bytes of the file. */
+  readonly fileLength: number;
+  /** Weights of the factors of all modules together. */
+  readonly parameters: number;
+  /** Rank of each module. */
+  readonly ranks: readonly number[];
+  /** What the metadata of the file say; stated only if it is a name on the hub. */
+  readonly baseModel: unknown;
+  readonly relativeError: number | undefined;
+  readonly fileId: string | undefined;
+}
+
+/** The figures as a table in Markdown: equal figures give equal tables. */
+export function factTable(facts: CardFacts): string {
+  const { fileLength, parameters, ranks, relativeError, fileId } = facts;
+  const base = hubName(facts.baseModel);
+  const bits = ((8 * fileLength) / parameters).toFixed(2);
+  const rows: (readonly [string, string | undefined])[] = [
+    ["base model", base && `[${base}](https://huggingface.co/${base})`],
+    ["size", `${size(fileLength)} (${count(fileLength)} bytes)`],
+    ["bits per weight", parameters === 0 ? undefined : bits],
+    ["parameters", `${count(parameters)} in ${counted(ranks.length, "module")}, rank ${span(ranks)}`],
+    ["energy of ΔW lost", relativeError === undefined ? undefined : percent(relativeError)],
+    ["file id", fileId && `\`${fileId}\``],
+  ];
+  const shown = rows.filter(([, value]) => value !== undefined);
+  return ["| | |", "| --- | --- |", ...shown.map(([name, value]) => `| ${name} | ${value} |`)].join("\n");
+}
+
+function hubName(text: unknown): string | undefined {
+  return typeof text === "string" && HUB_NAME.test(text) ? text : undefined;
 }
 
 /** The card, in Markdown, with a metadata block in YAML. Equal files and options give equal cards. */
 export async function modelCard(file: LqaFile, options: CardOptions): Promise<string> {
   const { title, location, address, fileId, relativeError } = options;
-  const base = await baseModelOf(file);
-  const dialect = (await file.origin())?.dialect;
-  const parameters = file.modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  const chunks = file.modules.reduce((sum, { chunk }) => sum + chunk.length, 0);
-  const ranks = file.modules.map(({ rank }) => rank);
-  const bits = parameters === 0 ? "" : `, ${((8 * chunks) / parameters).toFixed(3)} bits per parameter`;
-  const rows: (readonly [string, string])[] = [
-    ...(base === undefined ? [] : [["base model", `[${base}](https://huggingface.co/${base})`] as const]),
-    ["size", `${file.prologue.fileLength.toLocaleString("en-US")} bytes${bits}`],
-    [
-      "parameters",
-      `${parameters.toLocaleString("en-US")} in ${file.modules.length} modules, rank ${span(ranks)}`,
-    ],
-    ...(relativeError === undefined
-      ? []
-      : [["error", `${(100 * relativeError).toPrecision(3)} % of the energy of ΔW lost`] as const]),
-    ["file id", `\`${fileId}\``],
-  ];
+  const { base_model: baseModel } = await file.meta();
+  const base = hubName(baseModel);
+  const stated = (await file.origin())?.dialect;
+  const dialect = typeof stated === "string" && DIALECT.test(stated) ? stated : undefined;
+  const table = factTable({
+    fileLength: file.prologue.fileLength,
+    parameters: file.modules.reduce((sum, module) => sum + parameterCount(module), 0),
+    ranks: file.modules.map(({ rank }) => rank),
+    baseModel,
+    relativeError,
+    fileId,
+  });
   return `---
 ${base === undefined ? "" : `base_model: ${base}\nbase_model_relation: adapter\n`}library_name: lqa
 tags:
@@ -64,19 +90,18 @@ tags:
 
 A LoRA adapter${base === undefined ? "" : ` of ${base}`}, quantized in the \`.lqa\` format.
 
-| | |
-| --- | --- |
-${rows.map(([name, value]) => `| ${name} | ${value} |`).join("\n")}
+${table}
 
 ## Use it
 
-Python, onto a transformers model, or as a state dict:
+Python, onto the model that it was trained for:
 
 \`\`\`python
 import lqa
+from transformers import AutoModelForCausalLM
 
+base = AutoModelForCausalLM.from_pretrained("${base ?? "the base model"}")
 model = lqa.peft.load(base, "${location}")
-state = lqa.decode("${location}", "f16")
 \`\`\`
 
 TypeScript, in Node and in browsers:

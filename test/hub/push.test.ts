@@ -7,7 +7,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
-import { encodeFile, openPush, readLocation } from "../../src/node/index.ts";
+import { readAdapter } from "../../src/adapters/index.ts";
+import { open } from "../../src/core/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
+import { encodeFile, openPush, readLocation, readSourceFiles } from "../../src/node/index.ts";
 import { serveHub, type TestHub, TOKEN } from "../helpers/hub.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { type Handler, serve } from "../helpers/server.ts";
@@ -77,7 +80,8 @@ describe("a push", () => {
       library_name: "lqa",
       tags: ["lqa", "lora", "quantized", "peft"],
     });
-    expect(card("me/new")).toMatch(/\| error \| [\d.]+ % of the energy/);
+    expect(card("me/new")).toMatch(/\| energy of ΔW lost \| [\d.]+ % \|/);
+    expect(card("me/new")).toContain('from_pretrained("example/tiny")');
     expect(card("me/new")).toContain('lqa.peft.load(base, "hf://me/new/my-adapter.lqa")');
     const [, program] = /```ts\n([\s\S]*?)```/.exec(card("me/new"))!;
     const core = new URL("../../dist/core/index.js", import.meta.url).href;
@@ -208,6 +212,17 @@ describe("a push that cannot be", () => {
     }
     expect(elsewhere.requests).toHaveLength(0);
   });
+});
+
+test("a card has nothing of a dialect that a file makes up", async () => {
+  const adapter = readAdapter(await readSourceFiles(peft));
+  const origin = { ...adapter.origin, dialect: "peft\nlicense: evil" };
+  const { bytes: made } = await encodeAdapter({ ...adapter, origin });
+  const file = join(place, "made.lqa");
+  writeFileSync(file, made);
+  expect((await (await open(made)).origin())!.dialect).toContain("evil");
+  const { code, out } = await run("push", file, "hf://me/new", "--dry-run");
+  expect([code, out.includes("- quantized\n---"), out.includes("evil")]).toEqual([0, true, false]);
 });
 
 test("a card has nothing of a base model that is no name on the hub", async () => {

@@ -25,7 +25,7 @@ describe("lines for a model card", () => {
     const card = await cardOf("tiny/model", "folder/my-adapter.lqa");
     expect(card).toMatch(/^## my-adapter\.lqa\n/);
     expect(card).toMatch(
-      /\| base model \| tiny\/model \|\n\| size \| .* bytes\) \|\n\| bits per weight \| [\d.]+ \|\n/,
+      /\| base model \| \[tiny\/model\]\(https:\/\/huggingface\.co\/tiny\/model\) \|\n\| size \| .* bytes\) \|\n\| bits per weight \| [\d.]+ \|\n/,
     );
     expect(card).toMatch(/\| energy of ΔW lost \| [\d.]+ % \|/);
     expect(card).toMatch(/\| file id \| `[0-9a-f]{64}` \|/);
@@ -36,7 +36,8 @@ describe("lines for a model card", () => {
     const card = await cardOf(HOSTILE, `${HOSTILE}; rm -rf ~`);
     const markup = new MarkdownIt().render(card);
     expect(markup).not.toMatch(/<(img|a|em|h1)\b|<code>code/);
-    expect(markup.match(/<tr>/g)).toHaveLength(9);
+    // No base model, which is not a name on the hub.
+    expect(markup.match(/<tr>/g)).toHaveLength(6);
     expect(card).toContain("\\<img");
     expect(card).not.toContain("\u202e");
     expect(card).toContain("lqa decode adapter.lqa -o adapter/");

@@ -73,7 +73,7 @@ export function hubError(
     where,
     expected: "a model repository that you may read",
     actual,
-    advice: `Check the name. If it is private: ${login.toLowerCase().replace("hf_token", "HF_TOKEN")} that may read it.`,
+    advice: `Check the name. ${login} that may read it, if it is private.`,
     cause: error,
   });
 }

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { type HttpOptions, type HttpSource, httpSource } from "../../core/io/http.ts";
 import * as KIND from "../../error-catalogue.ts";
@@ -27,6 +28,16 @@ export interface HubFile {
   readonly sha256?: string | undefined;
   /** Lower-case hexadecimal name of the Git object; of small files that of the content. */
   readonly blob?: string | undefined;
+}
+
+/** Lower-case hexadecimal SHA-256 of bytes. */
+export function sha256Of(bytes: Uint8Array | string): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Lower-case hexadecimal name of the Git object that bytes would be. */
+export function blobOf(bytes: Uint8Array): string {
+  return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 }
 
 /** A repository at one commit. */

@@ -10,13 +10,12 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import type { HttpOptions } from "../../core/io/http.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError } from "../../errors.ts";
 import { decodeUtf8 } from "../../model/bytes.ts";
-import { type HubRepo, openHub } from "./hub.ts";
+import { blobOf, type HubRepo, openHub, sha256Of } from "./hub.ts";
 import { commitError, hubFetch } from "./hub-fetch.ts";
 import { type HubSettings, hubSettings } from "./hub-settings.ts";
 import { type HubLocation, isPlainPath, parseHub } from "./location.ts";
@@ -145,14 +144,12 @@ function placeOf(path: string, location: string): HubLocation {
 /** Whether the repository has these bytes at this path. */
 function isListed(repo: HubRepo | undefined, path: string, bytes: Uint8Array): boolean {
   const listed = repo?.files.get(path);
-  if (listed?.sha256 !== undefined) return listed.sha256 === createHash("sha256").update(bytes).digest("hex");
-  const blob = createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
-  return listed?.blob === blob;
+  if (listed?.sha256 !== undefined) return listed.sha256 === sha256Of(bytes);
+  return listed?.blob === blobOf(bytes);
 }
 
 function markCard(card: string): string {
-  const digest = createHash("sha256").update(card).digest("hex");
-  return `${card}\n<!-- Written by lqa push; sha256:${digest} -->\n`;
+  return `${card}\n<!-- Written by lqa push; sha256:${sha256Of(card)} -->\n`;
 }
 
 /** Whether the card in the repository is as this library wrote it. */

@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { type HttpOptions, httpSource } from "../../core/io/http.ts";
 import type { ByteSource } from "../../core/io/source.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { WEIGHTS_ENDING } from "../files/adapter-names.ts";
 import { MAX_WHOLE_FILE, openFileSource } from "../files/file.ts";
-import { type HubFile, type HubRepo, openHub } from "./hub.ts";
+import { blobOf, type HubFile, type HubRepo, openHub, sha256Of } from "./hub.ts";
 import { isHub, nameOfLocation, parseHub } from "./location.ts";
 
 /** A folder on a server, and the file in it that a location names. */
@@ -211,10 +210,8 @@ function assertListed(bytes: Uint8Array, { sha256, blob }: HubFile, where: strin
       advice: "The download is damaged, or was changed on its way. Try again; do not use it.",
     });
   };
-  check("SHA-256", sha256, () => createHash("sha256").update(bytes).digest("hex"));
-  check("Git object", blob, () =>
-    createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex"),
-  );
+  check("SHA-256", sha256, () => sha256Of(bytes));
+  check("Git object", blob, () => blobOf(bytes));
 }
 
 /** Names as errors show them. */

@@ -1,24 +1,21 @@
 /**
- * A few lines of Markdown about a file, for the model card of an adapter.
+ * A few lines of Markdown about a file, to paste into a model card. `lqa push` writes a whole card with the same table.
  *
  * @module
  */
-import { count, percent, size } from "../../../../src/report/format.ts";
 import type { Inspection } from "../../../../src/report/inspection.ts";
+import { factTable } from "../../../../src/report/model-card.ts";
 
-/** Longest text from the file that a card repeats. */
-const LONGEST = 200;
-
-/** Text from a file as one cell of a table of Markdown, whatever is in it. */
-function cell(text: string): string {
+/** A title as text of Markdown, whatever is in it. */
+function plain(text: string): string {
   return text
-    .slice(0, LONGEST)
+    .slice(0, 200)
     .replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, " ")
     .replace(/[\\`*_{}[\]()<>#+!|~&@]/g, (mark) => `\\${mark}`);
 }
 
 /**
- * The lines: size, bits, what is lost, base model, and how to open the file.
+ * The lines: the figures of the file, and how to open it.
  *
  * @param title the name of the file
  */
@@ -26,33 +23,20 @@ export function modelCard(
   { fileLength, modules, meta, source, validation }: Inspection,
   title: string,
 ): string {
-  const parameters = modules.reduce((sum, module) => sum + module.parameters, 0);
-  const stated = meta?.relative_error;
-  const lost = source?.relativeError ?? (typeof stated === "number" ? stated : undefined);
-  const rows: (readonly [string, string | undefined])[] = [
-    ["base model", typeof meta?.base_model === "string" ? cell(meta.base_model) : undefined],
-    ["size", `${size(fileLength)} (${count(fileLength)} bytes)`],
-    ["bits per weight", parameters === 0 ? undefined : ((8 * fileLength) / parameters).toFixed(2)],
-    [
-      "energy of ΔW lost",
-      lost === undefined
-        ? undefined
-        : `${percent(lost)}${source === undefined ? ", as the encoder states" : ""}`,
-    ],
-    ["modules", count(modules.length)],
-    ["parameters", count(parameters)],
-    ["encoder", typeof meta?.encoder === "string" ? cell(meta.encoder) : undefined],
-    ["file id", validation.ids && `\`${validation.ids.fileId}\``],
-  ];
   const name = title.replace(/^.*[/\\]/, "");
   return [
-    `## ${cell(name)}`,
+    `## ${plain(name)}`,
     "",
     "A LoRA adapter as an `.lqa` file.",
     "",
-    "| what | value |",
-    "|---|---|",
-    ...rows.flatMap(([what, value]) => (value === undefined ? [] : [`| ${what} | ${value} |`])),
+    factTable({
+      fileLength,
+      parameters: modules.reduce((sum, module) => sum + module.parameters, 0),
+      ranks: modules.map(({ rank }) => rank),
+      baseModel: meta?.base_model,
+      relativeError: source?.relativeError,
+      fileId: validation.ids?.fileId,
+    }),
     "",
     "```sh",
     `lqa decode ${/^\w[\w.-]*$/.test(name) ? name : "adapter.lqa"} -o adapter/   # back to a PEFT directory`,
