@@ -300,6 +300,29 @@ describe.skipIf(missing)("a fleet on Redis and S3", async () => {
     await queue.close();
   });
 
+  it("serves metrics, and a worker with a limit leaves the rest to others", {
+    timeout: 300_000,
+  }, async () => {
+    const one = fleet();
+    const worker = one.work("--metrics", "127.0.0.1:0", "--max-bytes", "1KB");
+    const address = () => /metrics at (\S+)/.exec(worker.err())?.[1];
+    await until(() => address() !== undefined);
+    const text = async () => await (await fetch(address()!)).text();
+    expect(await text()).toMatch(/^lqa_fleet_queue_up 1$/m);
+    one.submit();
+    expect((await worker.ended).code).toBe(0);
+    const done = JSON.parse(worker.out());
+    expect(done).toMatchObject({ limit: "maxBytes", failed: 0 });
+    expect(done.bytes).toBeGreaterThanOrEqual(1000);
+    expect(done.encoded).toBeLessThan(12);
+    expect(worker.err()).toContain("ended by --max-bytes");
+    const late = one.work("--max-seconds", "1");
+    expect((await late.ended).code).toBe(0);
+    expect(late.err()).toContain("ended by --max-seconds");
+    await finish(one);
+    whole(one);
+  });
+
   it("is not confused by clocks that jump", { timeout: 300_000 }, async () => {
     const one = fleet();
     one.submit();

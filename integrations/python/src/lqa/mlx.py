@@ -50,7 +50,8 @@ def load(model: Any, source: Source | LqaFile, dtype: str = "f32") -> Any:
         if module.name not in layers:
             raise LqaError("BASE_MODULE_MISSING", where=where)
         layer = _adapted(layers[module.name], module, module.name in magnitudes, where)
-        b, a = (mx.array(each) for each in (lambda d: (d.b, d.a))(file.decode(module, dtype)))
+        decoded = file.decode(module, dtype)
+        b, a = mx.array(decoded.b), mx.array(decoded.a)
         layer.lora_a, layer.lora_b = (a, b) if module.experts > 1 else (a.T, b.T)
         if module.name in magnitudes:
             layer.m = magnitudes[module.name]

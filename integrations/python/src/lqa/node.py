@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .errors import LqaError, catalogue
+from .hub import is_hub
+from .source import is_address
 
 MAIN = Path(__file__).parent / "command" / "dist" / "cli" / "main.js"
 INSTALL = 'Install the package with Node: pip install "lqa[encode]".'
@@ -81,7 +83,7 @@ def encode(source: str | PathLike[str], target: str | PathLike[str], *,
              for name, value in options.items() if value is not None and value is not False]
     path = Path(os.path.abspath(fspath(target)))
     place = fspath(source)
-    remote = place.lower().startswith(("hf://", "http://", "https://"))
+    remote = isinstance(place, str) and (is_hub(place) or is_address(place))
     report = run("encode", place if remote else os.path.abspath(place), f"--output={path}", *words, timeout=timeout)
     return Encoded(path, report["outputBytes"], report["inputBytes"], report["parameters"], report["averageBits"],
                    report["relativeError"], report["fileId"], report["contentId"], report)

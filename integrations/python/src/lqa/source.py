@@ -29,6 +29,10 @@ SILENCE_SECONDS = 30.0
 LEAST_RATE = 1024  # bytes per second, over each time of silence
 
 
+def is_address(text: str) -> bool:
+    return text.lower().startswith(("http://", "https://"))
+
+
 def read_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | None = None) -> bytes:
     """All bytes of `source`, which the caller cannot change any more.
 
@@ -50,7 +54,7 @@ def read_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | Non
         return view.tobytes()
     if isinstance(source, (str, PathLike)):
         path = fspath(source)
-        if isinstance(path, str) and path.lower().startswith(("http://", "https://")):
+        if isinstance(path, str) and is_address(path):
             return _read_address(path, max_bytes, timeout)
         if isinstance(path, str) and hub.is_hub(path):
             return _read_path(hub.download(path, max_bytes, timeout), max_bytes)

@@ -19,6 +19,8 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from .source import is_address
+
 DIRECTORY = "LQA_VLLM_ADAPTERS"
 WRITTEN_FOR = "0.32"
 # What lqa.vllm_lora overrides and calls: the parameters of each.
@@ -95,6 +97,6 @@ def lookup(name: str) -> Any:
 def split_path(lora_path: str) -> tuple[str, str | None] | None:
     """The source and the expected file id of a path that means an `.lqa` file; None of every other path."""
     source, _, pin = lora_path.partition("#") if re.search(r"#[0-9A-Fa-f]{64}$", lora_path) else (lora_path, "", "")
-    address = source.lower().startswith(("http://", "https://"))
+    address = is_address(source)
     path = urlsplit(source).path if address else source
     return (source, pin or None) if path.lower().endswith(".lqa") else None

@@ -11,6 +11,7 @@ from vllm.lora.resolver import LoRAResolver
 
 from .errors import LqaError
 from .file import open as open_file
+from .source import is_address
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.@-]*)*")
 TIMEOUT_SECONDS = 60.0
@@ -27,7 +28,7 @@ class LqaResolver(LoRAResolver):
         Raises:
             LqaError: NOT_FOUND, if there is no such directory.
         """
-        self.address = place.lower().startswith(("http://", "https://"))
+        self.address = is_address(place)
         self.place = place.rstrip("/") if self.address else os.path.realpath(place)
         if not self.address and not os.path.isdir(self.place):
             raise LqaError("NOT_FOUND", where=f'"{place}"', expected="a directory or an address in LQA_VLLM_ADAPTERS")
