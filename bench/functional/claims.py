@@ -4,7 +4,6 @@ Everything is from results/, as summarize.py reads it. Adapters are of rank 16 o
 (`r16`) or small (rank 8 on q and v, and the example's); a range is over adapters unless it says otherwise.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterable
 
@@ -73,7 +72,7 @@ def spread(series: dict[str, dict[str, Adapter]], encoding: str, belongs: Callab
 def powers() -> None:
     """KL divergence with importance to that without, on development items (importance.py)."""
     path = lm.RESULTS / "importance.jsonl"
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = lm.json_lines(path)
     plain = {(line["adapter"], line["bits"]): line["kl"] for line in lines if line["power"] == 0}
     for bits, power in sorted({(line["bits"], line["power"]) for line in lines if line["power"]}):
         ratios = [

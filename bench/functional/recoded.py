@@ -4,7 +4,6 @@ Of each encoding that was scored again (`evaluate.py NAME --recode`), the oldest
 same adapter, as a table of Markdown.
 """
 
-import json
 import math
 from collections import defaultdict
 
@@ -17,8 +16,7 @@ def main() -> None:
     ratios = []
     for path in sorted(lm.RESULTS.glob("*-s*.jsonl")) + sorted(lm.RESULTS.glob("example-*.jsonl")):
         found = defaultdict(list)
-        for text in path.read_text(encoding="utf-8").splitlines():
-            line = json.loads(text)
+        for line in lm.json_lines(path):
             if "kl" in line:
                 found[line["adapter"], line["encoding"]].append(line)
         for (_, encoding), lines in found.items():

@@ -15,11 +15,8 @@ import lm
 import lqa.calibrate
 import references
 import table as encodings
-import tasks
-from evaluate import Scorer, start, summary
+from trial import begin
 
-from lqa.texts import Text
-from peft import PeftModel
 from safetensors.torch import save_file
 
 BITS, TEXTS = "0.5", 64
@@ -28,54 +25,42 @@ BUILT_IN = 5.0  # what the encoder counts: SHRINKAGE of src/encode/quantize/rd/g
 PATH = lm.RESULTS / "sensitivity.jsonl"
 
 
-def lines() -> list[dict]:
-    text = PATH.read_text(encoding="utf-8") if PATH.is_file() else ""
-    return [json.loads(line) for line in text.splitlines()]
-
-
 def score(name: str) -> None:
     adapter = references.load(name)
-    done = {(line["adapter"], line["temperature"], line["count"]) for line in lines()}
+    done = {(line["adapter"], line["temperature"], line["count"]) for line in lm.json_lines(PATH)}
     wanted = [(None, None), *((t, c) for t in TEMPERATURES for c in COUNTS)]
     missing = [pair for pair in wanted if (adapter.digest, *pair) not in done]
     if not missing:
         print(f"{name}: nothing to do")
         return
-    split = tasks.load(adapter.task).build()
-    scorer = Scorer(split.dev, split.train)
-    scratch = lm.WORK / "scratch" / f"sensitivity-{name}"
-    begun = start(scorer, adapter.folder, scratch)
-    examples = lm.examples(scorer.tokenizer, split.train[:TEXTS])
-    texts = [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in examples]
-    base, _ = lm.load_base(scorer.model.dtype)
-    model = PeftModel.from_pretrained(base, str(adapter.folder)).eval()
+    trial = begin(name, "dev", TEXTS, "sensitivity")
     measured = {}
     for temperature, count in missing:
         options = ["--profile", "rd", "--bits", BITS]
         if temperature is not None:
             if temperature not in measured:
                 lqa.calibrate.TEMPERATURE = temperature
-                measured[temperature] = lqa.calibrate.calibrate(model, texts)
+                measured[temperature] = lqa.calibrate.calibrate(trial.model, trial.texts)
             figures = {key: value.clone() for key, value in measured[temperature].items()}
             for value in figures.values():
                 value[:, 3] *= count / BUILT_IN
-            file = scratch / "calibration.safetensors"
+            file = trial.scratch / "calibration.safetensors"
             save_file(figures, file)
             options += ["--calibration", str(file)]
-        folder, report = encodings.round_trip(adapter.folder, options, scratch)
-        got = summary(scorer.score(folder), begun.base, begun.reference, scorer.tokens)
+        folder, report = encodings.round_trip(trial.folder, options, trial.scratch)
+        got = trial.score(folder)
         line = {"name": name, "adapter": adapter.digest, "temperature": temperature, "count": count, "items": got["items"]}
         line |= {"kl": got["kl"], "exact": got["exact"], "estimate": report.get("divergence"), "content": report["contentId"]}
         print(*(f"{k} {v}" for k, v in line.items()), flush=True)
         with PATH.open("a", encoding="utf-8") as out:
             out.write(json.dumps(line) + "\n")
-    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(trial.scratch, ignore_errors=True)
 
 
 def show() -> None:
     """KL divergence next to that of no calibration."""
     found: dict[tuple, dict[str, dict]] = defaultdict(dict)
-    for line in lines():
+    for line in lm.json_lines(PATH):
         found[line["temperature"], line["count"]][line["name"]] = line
     names = sorted(found[None, None])
     print(f"| temperature | count | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}")

@@ -7,7 +7,6 @@ the others, with a summary, where docs/results.md has its marks.
 """
 
 import argparse
-import json
 import re
 from pathlib import Path
 
@@ -48,14 +47,14 @@ def order(name: str, line: dict) -> tuple:
 
 def read(path: Path) -> dict[str, dict]:
     """Encoding -> figures, of the newest adapter that the file has; refused ones are left out."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = lm.json_lines(path)
     newest = [line for line in lines if line["adapter"] == lines[-1]["adapter"] and "refused" not in line]
     figures = ({"perplexity": 2.718281828459045 ** line["nll"]} | line for line in newest)
     return {line["encoding"]: line | line.get("errors", {}) for line in figures}
 
 
 def refused(path: Path) -> list[str]:
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = lm.json_lines(path)
     return [line["encoding"] for line in lines if "refused" in line and line["adapter"] == lines[-1]["adapter"]]
 
 

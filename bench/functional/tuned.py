@@ -16,13 +16,10 @@ from collections import defaultdict
 import lm
 import references
 import table as encodings
-import tasks
-from evaluate import Scorer, start, summary
+from trial import begin
 
 from lqa.calibrate import calibrate
-from lqa.texts import Text
 from lqa.tune import tune
-from peft import PeftModel
 from safetensors.torch import save_file
 
 CALIBRATION, TRAINING = 64, 512
@@ -31,30 +28,17 @@ KEPT = ("items", "kl", "kl_interval", "exact", "exact_interval", "nll_kept")
 KINDS = ("plain", "calibrated", "tuned")
 
 
-def lines() -> list[dict]:
-    text = PATH.read_text(encoding="utf-8") if PATH.is_file() else ""
-    return [json.loads(line) for line in text.splitlines()]
-
-
 def score(name: str, rates: list[str]) -> None:
     adapter = references.load(name)
-    done = {(line["adapter"], line["bits"]) for line in lines()}
+    done = {(line["adapter"], line["bits"]) for line in lm.json_lines(PATH)}
     rates = [bits for bits in rates if (adapter.digest, bits) not in done]
     if not rates:
         print(f"{name}: nothing to do")
         return
-    split = tasks.load(adapter.task).build()
-    scorer = Scorer(split.heldout, split.train)
-    scratch = lm.WORK / "scratch" / f"tuned-{name}"
-    begun = start(scorer, adapter.folder, scratch)
-    examples = lm.examples(scorer.tokenizer, split.train[:TRAINING])
-    texts = [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in examples]
-    file = scratch / "calibration.safetensors"
-
-    base, _ = lm.load_base(scorer.model.dtype)
-    model = PeftModel.from_pretrained(base, str(adapter.folder)).eval()
+    trial = begin(name, "heldout", TRAINING, "tuned")
+    file = trial.scratch / "calibration.safetensors"
     began = time.process_time()
-    figures = calibrate(model, texts[:CALIBRATION])
+    figures = calibrate(trial.model, trial.texts[:CALIBRATION])
     seconds = {"plain": 0.0, "calibrated": time.process_time() - began}
     for bits in rates:
         options = ["--profile", "rd", "--bits", bits]
@@ -63,15 +47,15 @@ def score(name: str, rates: list[str]) -> None:
             extra = {}
             if kind == "tuned":
                 began = time.process_time()
-                tuned = tune(model, str(scratch / "adapter.lqa"), texts)
+                tuned = tune(trial.model, str(trial.scratch / "adapter.lqa"), trial.texts)
                 seconds[kind] = time.process_time() - began
                 extra = {"held_back": [round(tuned.before, 6), round(tuned.after, 6)]}
                 save_file(figures | tuned.gains, file, {"content_id": report["contentId"]} if tuned.gains else None)
             elif kind == "calibrated":
                 save_file(figures, file)
             given = [] if kind == "plain" else ["--calibration", str(file)]
-            folder, report = encodings.round_trip(adapter.folder, [*options, *given], scratch)
-            got = summary(scorer.score(folder), begun.base, begun.reference, scorer.tokens)
+            folder, report = encodings.round_trip(trial.folder, [*options, *given], trial.scratch)
+            got = trial.score(folder)
             line = {"name": name, "adapter": adapter.digest, "bits": bits, "kind": kind, "content": report["contentId"]}
             line |= {k: got[k] for k in KEPT} | {"bytes": report["outputBytes"], "error": round(report["relativeError"], 6)}
             line |= {"estimate": report.get("divergence"), "seconds": round(seconds[kind], 1)} | extra
@@ -79,7 +63,7 @@ def score(name: str, rates: list[str]) -> None:
             print(*(f"{k} {v}" for k, v in line.items()), flush=True)
         with PATH.open("a", encoding="utf-8") as out:
             out.writelines(json.dumps(line) + "\n" for line in found)
-    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(trial.scratch, ignore_errors=True)
 
 
 def show() -> None:
@@ -87,7 +71,7 @@ def show() -> None:
     print("| adapter | bits per weight | KL plain | calibrated | tuned | right plain | calibrated | tuned | estimate |")
     print("|---|---|---|---|---|---|---|---|---|")
     rows: dict[tuple[str, str], dict[str, dict]] = defaultdict(dict)
-    for line in lines():
+    for line in lm.json_lines(PATH):
         rows[line["name"], line["bits"]][line["kind"]] = line
     for (name, bits), kinds in sorted(rows.items()):
         one = [kinds[kind] for kind in KINDS]
