@@ -33,7 +33,9 @@ export interface Terminal {
 /** The terminal of this process. */
 export function processTerminal({ verbose = false }: { readonly verbose?: boolean } = {}): Terminal {
   const { stdout, stderr } = process;
-  for (const stream of [stdout, stderr]) stream.on("error", onStreamError);
+  // A process may run the program several times.
+  for (const stream of [stdout, stderr])
+    if (!stream.listeners("error").includes(onStreamError)) stream.on("error", onStreamError);
   const started = performance.now();
   const pace = progressPace();
   let shownAt = 0;

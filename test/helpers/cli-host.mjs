@@ -31,7 +31,6 @@ for (;;) {
   const code = await run(words);
   // A command may leave work of its own for a moment, and settings that the next one must not see.
   await new Promise((resolve) => setImmediate(resolve));
-  for (const name of ["stdout", "stderr"]) process[name].removeAllListeners("error");
   for (const name of Object.keys(process.env)) if (!(name in first)) delete process.env[name];
   const answer = Buffer.from(`${JSON.stringify({ code, out: written.stdout, err: written.stderr })}\n`);
   for (let at = 0; at < answer.length; ) at += writeSync(output, answer, at);
