@@ -1,5 +1,9 @@
 /**
- * Bytes of a pool: what is used, and what may be let go of to make room, least recently used first.
+ * Bytes of a pool: what is used, and what may be let go of to make room.
+ *
+ * What was used only once leaves before what was used again: a newcomer is let go of unless it was used while it was young, and
+ * what has grown old stays as long as it is used from one round to the next (as in S3-FIFO of Yang and others, SOSP 2023, without
+ * its list of remembered names). bench/serve/eviction.mjs compares it with others.
  *
  * @module
  */
@@ -15,12 +19,94 @@ export interface Holding {
   drop(): void;
 }
 
+/** The share of the bytes that the young may have before they have to leave. */
+const YOUNG = 1 / 5;
+
+/** Holdings in the order in which they came, true for what was used since it was last looked at. */
+class Queue {
+  readonly #used = new Map<Holding, boolean>();
+  bytes = 0;
+
+  get size(): number {
+    return this.#used.size;
+  }
+
+  add(holding: Holding): void {
+    this.#used.set(holding, false);
+    this.bytes += holding.bytes;
+  }
+
+  touch(holding: Holding): void {
+    if (this.#used.has(holding)) this.#used.set(holding, true);
+  }
+
+  /** Whether it was one of these. */
+  delete(holding: Holding): boolean {
+    const known = this.#used.delete(holding);
+    if (known) this.bytes -= holding.bytes;
+    return known;
+  }
+
+  /** Takes the oldest out, which there must be. */
+  shift(): { readonly holding: Holding; readonly used: boolean } {
+    const [holding, used] = this.#used.entries().next().value!;
+    this.delete(holding);
+    return { holding, used };
+  }
+}
+
+/** Holdings of one kind. */
+class Kind {
+  readonly #young = new Queue();
+  readonly #old = new Queue();
+
+  add(holding: Holding): void {
+    this.#young.add(holding);
+  }
+
+  touch(holding: Holding): void {
+    this.#young.touch(holding);
+    this.#old.touch(holding);
+  }
+
+  /** Whether it was one of these. */
+  delete(holding: Holding): boolean {
+    return this.#young.delete(holding) || this.#old.delete(holding);
+  }
+
+  /** Puts back what was taken out and does not leave. */
+  putBack(holding: Holding): void {
+    this.#old.add(holding);
+  }
+
+  /** Takes out what may leave, one after another. It looks at what is young once, and at what is old twice. */
+  *leaving(): Generator<Holding> {
+    let youngLeft = this.#young.size;
+    let oldLeft = 2 * this.#old.size;
+    for (;;) {
+      const young = youngLeft > 0 && this.#young.size > 0;
+      const old = oldLeft > 0 && this.#old.size > 0;
+      if (!young && !old) return;
+      const crowded = this.#young.bytes >= YOUNG * (this.#young.bytes + this.#old.bytes);
+      const queue = young && (crowded || !old) ? this.#young : this.#old;
+      if (queue === this.#young) youngLeft--;
+      else oldLeft--;
+      const { holding, used } = queue.shift();
+      if (!used && holding.isFree()) yield holding;
+      else if (used && queue === this.#young) {
+        this.#old.add(holding);
+        oldLeft++;
+      } else queue.add(holding);
+    }
+  }
+}
+
 /** A budget in bytes. */
 export class Budget {
   readonly limit: number;
   #used = 0;
-  /** In order of last use, what is cheap to have again before what is not. */
-  readonly #holdings: readonly [cheap: Set<Holding>, dear: Set<Holding>] = [new Set(), new Set()];
+  /** What is cheap to have again goes before what is not. */
+  readonly #kinds: readonly [cheap: Kind, dear: Kind] = [new Kind(), new Kind()];
 
   constructor(limit: number) {
     this.limit = limit;
@@ -38,14 +124,15 @@ export class Budget {
   take(bytes: number, where: string): void {
     let missing = this.#used + bytes - this.limit;
     if (missing > 0) {
-      const dropped: Holding[] = [];
+      const taken: (readonly [Holding, Kind])[] = [];
       if (bytes <= this.limit)
-        for (const holding of this.#free()) {
-          dropped.push(holding);
+        for (const [holding, kind] of this.#leaving()) {
+          taken.push([holding, kind]);
           missing -= holding.bytes;
           if (missing <= 0) break;
         }
-      if (missing > 0)
+      if (missing > 0) {
+        for (const [holding, kind] of taken) kind.putBack(holding);
         fail(KIND.BUDGET, {
           where,
           expected: `at most ${this.limit} bytes, ${this.limit - this.#used} of them free`,
@@ -55,17 +142,17 @@ export class Budget {
               ? "Raise budgetBytes."
               : "Release leases, remove or unpin adapters, or raise budgetBytes.",
         });
-      for (const holding of dropped) {
-        this.remove(holding);
+      }
+      for (const [holding] of taken) {
+        this.#used -= holding.bytes;
         holding.drop();
       }
     }
     this.#used += bytes;
   }
 
-  *#free(): Generator<Holding> {
-    for (const holdings of this.#holdings)
-      for (const holding of holdings) if (holding.isFree()) yield holding;
+  *#leaving(): Generator<readonly [Holding, Kind]> {
+    for (const kind of this.#kinds) for (const holding of kind.leaving()) yield [holding, kind];
   }
 
   /** Returns bytes that belong to no holding. */
@@ -75,16 +162,16 @@ export class Budget {
 
   /** Assigns bytes that were already taken to a holding. */
   add(holding: Holding, kind: "cheap" | "dear"): void {
-    this.#holdings[kind === "cheap" ? 0 : 1].add(holding);
+    this.#kinds[kind === "cheap" ? 0 : 1].add(holding);
   }
 
   /** It was used just now. */
   touch(holding: Holding): void {
-    for (const holdings of this.#holdings) if (holdings.delete(holding)) holdings.add(holding);
+    for (const kind of this.#kinds) kind.touch(holding);
   }
 
   /** Its bytes are free. No harm if it was removed before. */
   remove(holding: Holding): void {
-    for (const holdings of this.#holdings) if (holdings.delete(holding)) this.#used -= holding.bytes;
+    for (const kind of this.#kinds) if (kind.delete(holding)) this.#used -= holding.bytes;
   }
 }

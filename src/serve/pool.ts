@@ -119,7 +119,6 @@ export class AdapterPool {
       release();
       return undefined;
     }
-    resident.used();
     if (this.#options.completeInBackground ?? true) resident.completeInBackground();
     else resident.settle();
     const load = (names: Iterable<string>, signal?: AbortSignal): Promise<void> =>
@@ -304,7 +303,7 @@ export class AdapterPool {
    * entry's lock.
    */
   async #hold(entry: Entry, signal: AbortSignal | undefined): Promise<Resident> {
-    if (entry.resident !== undefined) return entry.resident.hold();
+    if (entry.resident !== undefined) return entry.resident.used().hold();
     let resident: Resident;
     try {
       resident = await this.#residents.open(entry, signal);

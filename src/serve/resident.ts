@@ -110,8 +110,10 @@ export class Resident implements Holding {
     this.#leave();
   }
 
-  used(): void {
+  /** It was requested again. */
+  used(): this {
     this.#budget.touch(this);
+    return this;
   }
 
   /** Until as many times released it is not evicted. */

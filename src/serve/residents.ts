@@ -110,7 +110,7 @@ export class Residents {
   #twin(id: string | undefined): Resident | undefined {
     const resident = id === undefined ? undefined : this.#byContent.get(id);
     if (resident !== undefined) this.#counters.deduplicated++;
-    return resident?.hold();
+    return resident?.used().hold();
   }
 
   #forget(resident: Resident): void {

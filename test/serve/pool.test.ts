@@ -201,7 +201,7 @@ describe("a pool", () => {
     expect(pool.statistics.leases).toBe(0);
   });
 
-  it("lets go of what was used least recently, and loads it again", async () => {
+  it("lets go of what was not used again, and loads it again", async () => {
     const each = Math.max(...(await Promise.all(NAMES.map(bytesOf))));
     const store = watched();
     const pool = new AdapterPool({ budgetBytes: 2 * each, store });
