@@ -86,7 +86,7 @@ for (const page of pages) {
   const now = measure(readFileSync(join(root, page), "utf8"));
   if (now === undefined) continue;
   const [was, is] = [values.since === undefined ? [] : cells(before(page)), cells(now)];
-  row([page, ...(values.since === undefined ? is : is.flatMap((value, i) => [was[i], value]))]);
+  row([`\`${page}\``, ...(values.since === undefined ? is : is.flatMap((value, i) => [was[i], value]))]);
   if (NEWCOMERS.test(page) && now.middle > MOST) {
     console.error(`${page}: the middle sentence has ${now.middle} words; ${MOST} are enough`);
     process.exitCode = 1;
