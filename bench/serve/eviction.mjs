@@ -229,9 +229,10 @@ for (const [sequence, make] of Object.entries(SEQUENCES)) {
   }
 }
 
+const NAMES = { pool: "the pool", lru: "LRU", "2q": "2Q", "s3-fifo": "S3-FIFO", "w-tinylfu": "W-TinyLFU" };
 const columns = [...Object.keys(POLICIES), "most popular"];
 const table = [
-  `| requests | places | ${columns.map((c) => (c === "pool" ? "the pool" : c)).join(" | ")} |`,
+  `| requests | places | ${columns.map((c) => NAMES[c] ?? c).join(" | ")} |`,
   `|---|--:|${columns.map(() => "--:|").join("")}`,
   ...rows.map(
     (row) =>
