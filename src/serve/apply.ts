@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { f16ToNumber, numberToF16 } from "../core/codecs/floats.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
@@ -32,7 +33,8 @@ const KEPT_BYTES = 2 ** 26;
 let shared: ApplyKernel | undefined | null;
 
 /**
- * y += multiplier · B'(A'x) for rows of x, straight from packed planes: nothing is decoded to memory.
+ * y += multiplier · B'(A'x) for rows of x, straight from packed planes: nothing is decoded to memory. Where the module has a bias,
+ * that is added after the update, and rounded once more.
  *
  * The update of a row depends on the module, that row and whether there are more than four of them, to the last bit: not on
  * what the others are, and not on whether there is WebAssembly. Sums are of binary32 in the order that `docs/serving.md`
@@ -58,6 +60,16 @@ export function applyPacked(
   const done = shared?.apply(module, expert, rows) ?? 0;
   if (shared && shared.heldBytes > KEPT_BYTES) shared = undefined;
   if (done < rows.list.length) applyRowsPlainly(module, expert, rows, done);
+  if (module.bias !== undefined)
+    addBias(module.bias.subarray(expert * shape.out, (expert + 1) * shape.out), rows);
+}
+
+function addBias(bias: Float32Array, { y, list }: Rows): void {
+  for (let i = 0; i < list.length; i++) {
+    const at = list[i]! * bias.length;
+    if (y instanceof Float32Array) for (let o = 0; o < bias.length; o++) y[at + o]! += bias[o]!;
+    else for (let o = 0; o < bias.length; o++) y[at + o] = numberToF16(f16ToNumber(y[at + o]!) + bias[o]!);
+  }
 }
 
 /** Rows from number `first` of the list on, by the plain path. */

@@ -40,12 +40,17 @@ export class Content {
   readonly #tensors = new Map<string, PlainTensor>();
   readonly #wanted: readonly TensorRecord[];
   readonly #biases = new Map<string, Float32Array>();
+  readonly #shared: boolean;
   #missing: number;
   /** Bytes of the last buffer that are in use. */
   #filled = 0;
 
-  /** @param hostTensors roles of plain tensors that the host deals with; see {@link wantedTensors} */
-  constructor(index: ContainerIndex, hostTensors: readonly TensorRole[]) {
+  /**
+   * @param hostTensors roles of plain tensors that the host deals with; see {@link wantedTensors}
+   * @param shared whether other threads are to see the payloads without a copy
+   */
+  constructor(index: ContainerIndex, hostTensors: readonly TensorRole[], shared = false) {
+    this.#shared = shared;
     this.#wanted = wantedTensors(index, hostTensors);
     this.bytes = contentBytes(index, hostTensors);
     this.#layout = sharedLayout(index.modules);
@@ -83,7 +88,9 @@ export class Content {
       });
     const [buffer, offset, length] = this.#places.subarray(PLACE * number, PLACE * (number + 1));
     const payload = this.#buffers[buffer!]!.subarray(offset!, offset! + length!);
-    return { shape: this.#layout.shapes[number]!, bands: this.#plans.bands(number), payload };
+    const bias = this.#biases.get(name);
+    const module = { shape: this.#layout.shapes[number]!, bands: this.#plans.bands(number), payload };
+    return bias === undefined ? module : { ...module, bias };
   }
 
   #isLoaded(number: number): boolean {
@@ -93,11 +100,6 @@ export class Content {
   /** Packed planes, as views. */
   factors({ shape, bands, payload }: ResidentModule): PackedFactors {
     return splitPayload(shape, bands, payload);
-  }
-
-  /** What is added to the output of a module, already multiplied; `[experts][out]`. */
-  bias(name: string): Float32Array | undefined {
-    return this.#biases.get(name);
   }
 
   /** Loads everything, verified to the last byte. @returns the content id, proven */
@@ -138,7 +140,7 @@ export class Content {
   #makeRoom(records: readonly ModuleRecord[]): void {
     const total = records.reduce((sum, { payload }) => sum + payload, 0);
     try {
-      this.#buffers.push(new Uint8Array(total));
+      this.#buffers.push(this.#newBuffer(total));
     } catch (cause) {
       fail(KIND.BUDGET, {
         where: "an adapter",
@@ -149,12 +151,19 @@ export class Content {
     this.#filled = 0;
   }
 
+  #newBuffer(bytes: number): Uint8Array {
+    return this.#shared ? new Uint8Array(new SharedArrayBuffer(bytes)) : new Uint8Array(bytes);
+  }
+
   /** Frees what a load that failed has not filled. */
   #trim(): void {
     const last = this.#buffers.length - 1;
     if (this.#filled === 0) this.#buffers.pop();
-    else if (this.#filled < this.#buffers[last]!.length)
-      this.#buffers[last] = this.#buffers[last]!.slice(0, this.#filled);
+    else if (this.#filled < this.#buffers[last]!.length) {
+      const filled = this.#newBuffer(this.#filled);
+      filled.set(this.#buffers[last]!.subarray(0, this.#filled));
+      this.#buffers[last] = filled;
+    }
   }
 
   /** Puts a module into the last buffer. */
@@ -178,10 +187,9 @@ export class Content {
     const type = FLOATS[tensor.element]!;
     const count = data.length / FLOAT_BYTES[type];
     // Stored as binary32, that is rounded once.
-    this.#biases.set(
-      name,
-      Float32Array.from({ length: count }, (_, i) => multiplier * readElement(data, type, i)),
-    );
+    const bias = new Float32Array(this.#newBuffer(4 * count).buffer);
+    for (let i = 0; i < count; i++) bias[i] = multiplier * readElement(data, type, i);
+    this.#biases.set(name, bias);
   }
 }
 

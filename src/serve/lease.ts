@@ -6,12 +6,11 @@
  */
 // Symbol.dispose, for projects whose libraries do not have it.
 /// <reference lib="esnext.disposable" preserve="true" />
-import { f16ToNumber, numberToF16 } from "../core/codecs/floats.ts";
 import type { DecodedModule, WeightType } from "../core/read/decode.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
-import { type Activations, rowsOf } from "./activations.ts";
+import type { Activations } from "./activations.ts";
 import { type ApplyOptions, applyPacked } from "./apply.ts";
 import { type Content, tensorKey } from "./content.ts";
 import type { CachedDecoding, Resident } from "./resident.ts";
@@ -78,7 +77,12 @@ export class AdapterLease {
     return this.#held().content.module(module)?.shape;
   }
 
-  /** A loaded module as it is kept, packed: what `uploadModule` of `lqa/webgpu` takes. @throws LqaError USAGE */
+  /**
+   * A loaded module as it is kept, packed: what {@link applyPacked} and `uploadModule` of `lqa/webgpu` take. A worker that gets it
+   * by `postMessage` has the planes without a copy if the pool is `shared`.
+   *
+   * @throws LqaError USAGE
+   */
   packed(module: string): ResidentModule | undefined {
     return this.#held().content.module(module);
   }
@@ -98,25 +102,17 @@ export class AdapterLease {
   }
 
   /**
-   * y += multiplier · B'(A'x), and multiplier · bias where the module has a bias of its own (`lora-bias`), for rows of x.
-   * See {@link applyPacked}. The bias is added after the update, and rounded once more.
+   * y += multiplier · B'(A'x), and multiplier · bias where the module has a bias of its own (`lora-bias`), for rows of x:
+   * {@link applyPacked}.
    *
    * @returns false if the adapter does not change that layer: y is as it was
    * @throws LqaError ACTIVATION_SHAPE and CANNOT_APPLY before y is touched; USAGE if the module has not been loaded, or after
    *   release
    */
   apply(module: string, x: Activations, y: Activations, options: ApplyOptions = {}): boolean {
-    const { content } = this.#held();
-    const packed = content.module(module);
+    const packed = this.#held().content.module(module);
     if (packed === undefined) return false;
     applyPacked(packed, x, y, options);
-    const bias = content.bias(module);
-    if (bias !== undefined) {
-      const { out } = packed.shape;
-      const own = bias.subarray((options.expert ?? 0) * out, ((options.expert ?? 0) + 1) * out);
-      const rows = rowsOf(packed.shape, x, y, options.rows);
-      for (let i = 0; i < rows.list.length; i++) addTo(rows.y, rows.list[i]! * out, own);
-    }
     return true;
   }
 
@@ -147,9 +143,4 @@ export class AdapterLease {
   [Symbol.dispose](): void {
     this.release();
   }
-}
-
-function addTo(y: Float32Array | Uint16Array, at: number, bias: Float32Array): void {
-  if (y instanceof Float32Array) for (let o = 0; o < bias.length; o++) y[at + o]! += bias[o]!;
-  else for (let o = 0; o < bias.length; o++) y[at + o] = numberToF16(f16ToNumber(y[at + o]!) + bias[o]!);
 }

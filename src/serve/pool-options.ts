@@ -26,6 +26,11 @@ export interface PoolOptions {
    * each adapter with missing modules keeps its file open.
    */
   readonly completeInBackground?: boolean | undefined;
+  /**
+   * Keeps planes in SharedArrayBuffers, so that `packed` of a lease can be posted to workers without a copy. Default false. In
+   * browsers a page needs cross-origin isolation for it.
+   */
+  readonly shared?: boolean | undefined;
   /** Most adapters that are being loaded, and have their file open for that, at the same time. Default 32. */
   readonly concurrentLoads?: number | undefined;
   /** Roles of plain tensors that the host deals with, e.g. magnitudes of DoRA. Others are CANNOT_APPLY. Default none. */

@@ -42,6 +42,8 @@ export class AdapterPool {
     const { concurrentLoads = 1 } = options;
     if (!(Number.isInteger(concurrentLoads) && concurrentLoads > 0))
       throw new RangeError(`${concurrentLoads} loads at the same time`);
+    if (options.shared === true && typeof SharedArrayBuffer === "undefined")
+      throw new RangeError("`shared`, where the engine has no SharedArrayBuffer");
     this.#options = options;
     this.#budget = new Budget(options.budgetBytes);
     this.#residents = new Residents(options, this.#budget, this.#counters);

@@ -17,6 +17,8 @@ export interface ResidentModule {
   readonly bands: readonly Band[];
   /** The planes of all experts as in the payload of a chunk (spec clauses 7.2 and 7.3). */
   readonly payload: Uint8Array;
+  /** `[experts][out]`, already multiplied: what is added to the output after the update, where a module has a bias of its own. */
+  readonly bias?: Float32Array | undefined;
 }
 
 /**

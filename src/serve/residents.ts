@@ -53,7 +53,7 @@ export class Residents {
 
   /** @param onSettled called when nothing more is loaded on account of this */
   async #open(entry: Entry, onSettled: () => void, signal: AbortSignal | undefined): Promise<Resident> {
-    const { verify = true, trustStoredIds = false, base, hostTensors = [] } = this.#options;
+    const { verify = true, trustStoredIds = false, base, hostTensors = [], shared } = this.#options;
     const stored = await entry.open(signal);
     let taken = 0;
     let kept = false;
@@ -74,7 +74,7 @@ export class Residents {
       }
       this.#budget.take(bytes, `adapter "${entry.name}"`);
       taken = bytes;
-      const content = new Content(file.index, hostTensors);
+      const content = new Content(file.index, hostTensors, shared);
       if (verify) id = await content.loadWhole(file, signal);
       // It may have come meanwhile.
       const twin = this.#twin(id);

@@ -129,13 +129,20 @@ const payloadPlace = ({ words }: GpuProgram): number =>
  * Uploads a module, packed as it is.
  *
  * @throws LqaError GPU_LIMIT if it is larger than a buffer or a binding of the device may be, or there is no memory left;
- *   GPU_DEVICE if the device refuses, or is lost; UNSUPPORTED_CODEC for an unknown trellis table. RangeError if planes do
- *   not fit the shape
+ *   GPU_DEVICE if the device refuses, or is lost; UNSUPPORTED_CODEC for an unknown trellis table; CANNOT_APPLY for a module with
+ *   a bias, which would be lost. RangeError if planes do not fit the shape
  */
 export async function uploadModule(device: GpuDevice, module: PackedModule): Promise<GpuModule> {
   const { shape } = module;
   const where = `module "${shape.name}"`;
   const bands = "factors" in module ? module.factors.bands : module.bands;
+  if ("payload" in module && module.bias !== undefined)
+    fail(KIND.CANNOT_APPLY, {
+      where,
+      expected: "a module without a bias of its own",
+      actual: "a bias",
+      advice: "Upload the module without `bias`, and add that to the output in the host.",
+    });
   const program = programOf(shape, bands);
   const bytes = payloadLength(shape, bands);
   if ("payload" in module && module.payload.length !== bytes)

@@ -91,3 +91,12 @@ it("refuses a module that no buffer of a device can hold, before it asks for one
     where: 'module "layers.0.q_proj"',
   });
 });
+
+it("refuses a module with a bias, which would be lost", async () => {
+  const device = {
+    limits: { maxBufferSize: 2 ** 28, maxStorageBufferBindingSize: 2 ** 27 },
+    lost: new Promise(() => {}),
+  } as unknown as GPUDevice;
+  const module = { ...anyModule(new Random(3), 40, 40), bias: new Float32Array(40) };
+  await expect(uploadModule(device, module)).rejects.toMatchObject({ kind: "CANNOT_APPLY" });
+});
