@@ -5,6 +5,13 @@
  */
 export { count, counted, decibels, duration, percent, ratio, size } from "../report/format.ts";
 
+/** `42 s`, `12 min`, `1.5 h`: a time that is left, as exactly as it is known. */
+export function remaining(seconds: number): string {
+  if (seconds < 90) return `${Math.ceil(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
 /**
  * Characters that control a terminal, change the direction of text, or are invisible and so make two names look alike:
  * controls (C0, DEL, C1), format characters (bidirectional controls, joiners, tags), everything that Unicode lets a font

@@ -4,59 +4,72 @@
  * @module
  */
 import { type CommandSpec, described, type OptionSpec, sections, spelled } from "./command.ts";
+import { table, wrap } from "./layout.ts";
 import { COMMANDS, EXIT_CODES, GLOBAL_OPTIONS, PYTHON_COMMANDS } from "./table.ts";
-import { columns, type Terminal, wrap } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** `lqa --help`, and `lqa <group> --help`: that of the commands that begin with a word. */
-export function globalHelp({ colors, width }: Terminal, group?: string): string {
+export function globalHelp(terminal: Terminal, group?: string): string {
+  const { bold } = terminal.colors;
   const program = group === undefined ? "lqa" : `lqa ${group}`;
   const commands = COMMANDS.filter(({ name }) => group === undefined || name.startsWith(`${group} `));
+  const list = (title: string, rows: Rows): string => block(terminal, title, listed(rows, terminal));
   const blocks = [
     ...(group === undefined
-      ? [`${colors.bold("lqa")} stores LoRA adapters in a few bits per parameter and restores them.`]
+      ? [`${bold("lqa")} stores LoRA adapters in a few bits per parameter and restores them.`]
       : []),
-    heading(colors, "Usage", [`${program} <command> [options]`]),
-    heading(colors, "Commands", columns(commands.map(({ name, summary }) => [name, summary]))),
-    ...(group === undefined
-      ? [heading(colors, "Commands of the Python package", columns(PYTHON_COMMANDS.map((row) => [...row])))]
-      : []),
-    heading(colors, "Options", optionLines(GLOBAL_OPTIONS, width)),
-    heading(
-      colors,
-      "Examples",
-      commands.slice(0, 6).map(({ examples }) => `lqa ${examples[0]}`),
+    block(terminal, "Usage", [`  ${program} <command> [options]`]),
+    list(
+      "Commands",
+      commands.map(({ name, summary }) => [name, summary]),
     ),
-    heading(colors, "Exit codes", columns(EXIT_CODES.map(([code, meaning]) => [String(code), meaning]))),
+    ...(group === undefined ? [list("Commands of the Python package", PYTHON_COMMANDS)] : []),
+    list("Options", optionRows(GLOBAL_OPTIONS)),
+    block(
+      terminal,
+      "Examples",
+      commands.slice(0, 6).map(({ examples }) => `  lqa ${examples[0]}`),
+    ),
+    list(
+      "Exit codes",
+      EXIT_CODES.map(([code, meaning]) => [String(code), meaning]),
+    ),
     `\`${program} <command> --help\` shows the options of a command.`,
   ];
   return `${blocks.join("\n\n")}\n`;
 }
 
 /** `lqa <command> --help`. */
-export function commandHelp(command: CommandSpec, { colors, width }: Terminal): string {
+export function commandHelp(command: CommandSpec, terminal: Terminal): string {
   const { positional, options } = command;
   const required = options.filter((option) => option.required).map(shortest);
   const words = positional === undefined ? [] : [positional.placeholder];
   const usage = ["lqa", command.name, ...words, ...required, "[options]"].join(" ");
   const all = [...options, ...GLOBAL_OPTIONS.filter(({ name }) => name !== "version")];
+  const list = (title: string, rows: Rows): string => block(terminal, title, listed(rows, terminal));
   const blocks = [
-    [command.summary, ...wrap(command.details, width)].join("\n"),
-    heading(colors, "Usage", [usage]),
-    ...(positional === undefined
-      ? []
-      : [heading(colors, "Arguments", entry(positional.placeholder, positional.help, width))]),
-    ...sections(all).map(([title, list]) => heading(colors, title, optionLines(list, width, all))),
-    heading(
-      colors,
+    [command.summary, ...wrap(command.details, terminal.width)].join("\n"),
+    block(terminal, "Usage", [`  ${usage}`]),
+    ...(positional === undefined ? [] : [list("Arguments", [[positional.placeholder, positional.help]])]),
+    ...sections(all).map(([title, options]) => list(title, optionRows(options, all))),
+    block(
+      terminal,
       "Examples",
-      command.examples.map((example) => `lqa ${example}`),
+      command.examples.map((example) => `  lqa ${example}`),
     ),
   ];
   return `${blocks.join("\n\n")}\n`;
 }
 
-function heading(colors: Terminal["colors"], title: string, lines: readonly string[]): string {
-  return [colors.bold(title), ...lines.map((line) => `  ${line}`)].join("\n");
+/** Names and their explanations. */
+type Rows = readonly (readonly [name: string, text: string])[];
+
+function block({ colors }: Terminal, title: string, lines: readonly string[]): string {
+  return [colors.bold(title), ...lines].join("\n");
+}
+
+function listed(rows: Rows, { colors, width }: Terminal): string[] {
+  return table([{}, { narrow: "wrap" }], rows, { colors, room: width });
 }
 
 function shortest(option: OptionSpec): string {
@@ -65,15 +78,9 @@ function shortest(option: OptionSpec): string {
 }
 
 /** @param all options of the command, so that the columns of all sections align */
-function optionLines(options: readonly OptionSpec[], width: number, all = options): string[] {
+function optionRows(options: readonly OptionSpec[], all = options): Rows {
   const name = (option: OptionSpec): string =>
     option.short === undefined ? `    ${spelled(option)}` : spelled(option);
   const longest = Math.max(...all.map((option) => name(option).length));
-  return options.flatMap((option) => entry(name(option).padEnd(longest), described(option), width));
-}
-
-/** A name and its explanation in the next column. */
-function entry(name: string, text: string, width: number): string[] {
-  const indent = name.length + 2;
-  return wrap(text, width - indent - 2).map((line, i) => (i === 0 ? name : "").padEnd(indent) + line);
+  return options.map((option) => [name(option).padEnd(longest), described(option)]);
 }

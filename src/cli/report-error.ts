@@ -8,6 +8,7 @@
  */
 import { isLqaError, type LqaError } from "../errors.ts";
 import { jsonText, printable } from "./format.ts";
+import { type Fact, facts, hanging, type Paper } from "./layout.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** An error in the output of `--json`. Unknown facts are null. */
@@ -64,22 +65,22 @@ export function errorJson(error: Described): ErrorJson {
 }
 
 /** Formats an error as lines for people. */
-export function errorLines(error: Described, colors: Terminal["colors"]): string[] {
-  const facts: (readonly [string, string | number | null | undefined])[] = [
-    ["found", error.actual],
-    ["expected", error.expected],
-    ["where", error.where],
-    ["at byte", error.offset],
+export function errorLines(error: Described, paper: Paper, more: readonly Fact[] = []): string[] {
+  const text = (value: string | number | null | undefined): string | undefined =>
+    value === undefined || value === null ? undefined : printable(String(value));
+  const rows: Fact[] = [
+    ["found", text(error.actual)],
+    ["expected", text(error.expected)],
+    ["where", text(error.where)],
+    ["at byte", text(error.offset)],
     ["rule", error.clause === "-" ? undefined : `specification, clause ${error.clause}`],
-    ["what to do", error.advice],
+    ["what to do", text(error.advice)],
+    ...more,
   ];
-  const lines = [`${colors.red(error.code)} ${error.kind}: ${error.summary}`];
-  for (const [label, value] of facts) {
-    if (value !== undefined && value !== null) {
-      lines.push(`  ${colors.dim(label.padEnd(10))}  ${printable(String(value))}`);
-    }
-  }
-  return lines;
+  return [
+    ...hanging("lqa: ", `${paper.colors.red(error.code)} ${error.kind}: ${error.summary}`, paper.room),
+    ...facts(rows, paper),
+  ];
 }
 
 /** Reports what a command threw. Returns the exit code. */
@@ -87,14 +88,14 @@ export function reportError(error: unknown, json: boolean, terminal: Terminal): 
   terminal.endProgress();
   if (!isLqaError(error)) return reportDefect(error, json, terminal);
   if (json) terminal.out(jsonText({ error: errorJson(error) }));
-  else terminal.err(`lqa: ${[...errorLines(error, terminal.errorColors), ...more(error)].join("\n")}\n`);
+  else terminal.err(`${errorLines(error, terminal.errors, more(error)).join("\n")}\n`);
   showStack(error, terminal);
   return error.exitCode;
 }
 
 /** Points to more information, unless the error comes from the operating system or the command line. */
-function more({ class: letter, code }: LqaError): string[] {
-  return letter === "X" ? [] : [`  more        lqa explain ${code}`];
+function more({ class: letter, code }: LqaError): Fact[] {
+  return letter === "X" ? [] : [["more", `lqa explain ${code}`]];
 }
 
 function reportDefect(error: unknown, json: boolean, terminal: Terminal): number {
@@ -105,7 +106,8 @@ function reportDefect(error: unknown, json: boolean, terminal: Terminal): number
     const body = { code: "LQA-INTERNAL", kind: "INTERNAL", ...empty, message: text, advice };
     terminal.out(jsonText({ error: body }));
   } else {
-    terminal.err(`lqa: internal error: ${printable(text.split("\n")[0]!)}. ${advice}\n`);
+    const sentence = `internal error: ${printable(text.split("\n")[0]!)}. ${advice}`;
+    terminal.err(`${hanging("lqa: ", sentence, terminal.errors.room).join("\n")}\n`);
   }
   showStack(error, terminal);
   return EXIT_INTERNAL;

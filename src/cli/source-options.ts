@@ -5,7 +5,6 @@
  */
 import type { DialectName, ReadSettings } from "../adapters/dialect.ts";
 import { type Arguments, numberOption, type OptionSpec, textOption } from "./command.ts";
-import { printable } from "./format.ts";
 
 /** The dialects, as the options spell them. */
 export const DIALECT_NAMES: readonly DialectName[] = [
@@ -64,9 +63,4 @@ export function sourceSettings(args: Arguments): ReadSettings & { readonly from:
     expertLayout: textOption(args, "expert-layout") as ReadSettings["expertLayout"],
     keepUnsupported: args.values.has("keep-unsupported") ? true : undefined,
   };
-}
-
-/** Formats notes as lines below a summary. */
-export function noteLines(notes: readonly string[]): string[] {
-  return notes.map((note) => `  note: ${printable(note)}`);
 }

@@ -1,5 +1,5 @@
 /**
- * The terminal as the commands see it: two streams, colours, a progress line, and text layout.
+ * The terminal as the commands see it: two streams with their colours and widths, and a progress line.
  *
  * Results go to stdout; progress and errors for people go to stderr. Colour needs a terminal and no `NO_COLOR`; the progress
  * line needs stderr to be a terminal. A reader that closes the pipe early (`| head`) is not an error.
@@ -7,25 +7,23 @@
  * @module
  */
 import picocolors from "picocolors";
-import { printable } from "./format.ts";
+import { printable, remaining } from "./format.ts";
+import { cutMiddle, type Paper, textWidth } from "./layout.ts";
 
-type Colors = ReturnType<typeof picocolors.createColors>;
-
-/** The streams of one run of the program. */
-export interface Terminal {
+/** The streams of one run of the program. Its own room and colours are those of stdout. */
+export interface Terminal extends Paper {
   /** Writes to stdout. */
   out(text: string): void;
   /** Writes to stderr. */
   err(text: string): void;
-  /** Columns for wrapped text: those of the terminal or of COLUMNS, from 60 to 100; 80 if unknown. */
+  /** Columns for help and explanations, which wrap in a pipe too: those of the terminal or of COLUMNS, from 60 to 100; else 80. */
   readonly width: number;
-  /** Colours for stdout and for stderr. */
-  readonly colors: Colors;
-  readonly errorColors: Colors;
+  /** Room and colours of stderr. */
+  readonly errors: Paper;
   /** Whether to print details. */
   readonly verbose: boolean;
-  /** Shows progress, if stderr is a terminal or `verbose` is set. */
-  progress(done: number, total: number, name: string): void;
+  /** Shows progress, if stderr is a terminal or `verbose` is set. The total may be unknown. */
+  progress(done: number, total: number | undefined, name: string): void;
   /** Removes the progress line. */
   endProgress(): void;
 }
@@ -63,9 +61,9 @@ export function processTerminal({ verbose = false }: { readonly verbose?: boolea
       endProgress();
       stderr.write(text);
     },
-    width: textWidth(stdout),
-    colors: picocolors.createColors(hasColors(stdout)),
-    errorColors: picocolors.createColors(hasColors(stderr)),
+    width: Math.min(Math.max(columnsOf(stdout) ?? 80, 60), 100),
+    ...paperOf(stdout),
+    errors: paperOf(stderr),
     verbose,
     progress(done, total, name) {
       const now = performance.now();
@@ -79,8 +77,10 @@ export function processTerminal({ verbose = false }: { readonly verbose?: boolea
         stderr.write(`${((now - started) / 1000).toFixed(1).padStart(7)} s  ${line}  ${printable(name)}\n`);
       } else if (stderr.isTTY) {
         shown = true;
-        const text = `${progressBar(done, total)} ${line}  ${printable(name)}`;
-        stderr.write(`\r\u001b[K${clip(text, stderr.columns || 80)}`);
+        const text = `${total === undefined ? "" : `${progressBar(done, total)} `}${line}  `;
+        // A line that reaches the edge would wrap, and could not be removed.
+        const room = Math.max(1, (stderr.columns || 80) - 1 - textWidth(text));
+        stderr.write(`\r\u001b[K${text}${cutMiddle(printable(name), room)}`);
       }
     },
     endProgress,
@@ -92,65 +92,28 @@ export function silent(terminal: Terminal): Terminal {
   return { ...terminal, out: () => {}, progress: () => {} };
 }
 
-/** Formats progress, rate and remaining time: `12/60  8.1/s  6 s left`. A changed total or a smaller count starts new work. */
-export function progressPace(): (done: number, total: number, seconds: number) => string {
-  let begin = { done: 0, total: -1, seconds: 0 };
+/**
+ * Formats progress, rate and remaining time: `12/60  8.1/s  6 s left`; without a total only `12  8.1/s`. A changed total or a
+ * smaller count starts new work.
+ */
+export function progressPace(): (done: number, total: number | undefined, seconds: number) => string {
+  let begin: { done: number; total: number | undefined; seconds: number } = {
+    done: 0,
+    total: -1,
+    seconds: 0,
+  };
   let last = 0;
   return (done, total, seconds) => {
     if (total !== begin.total || done < last) begin = { done, total, seconds };
     last = done;
     const [more, elapsed] = [done - begin.done, seconds - begin.seconds];
     // Too little time or too few items give no useful rate.
-    if (more < 1 || elapsed < 0.5) return `${done}/${total}`;
+    const counts = total === undefined ? String(done) : `${done}/${total}`;
+    if (more < 1 || elapsed < 0.5) return counts;
     const rate = more / elapsed;
-    const left = Math.ceil((total - done) / rate);
-    const time =
-      left < 90
-        ? `${left} s`
-        : left < 5400
-          ? `${Math.round(left / 60)} min`
-          : `${(left / 3600).toFixed(1)} h`;
-    return `${done}/${total}  ${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s  ${time} left`;
+    const left = total === undefined ? "" : `  ${remaining((total - done) / rate)} left`;
+    return `${counts}  ${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s${left}`;
   };
-}
-
-/** A bar in eighths of a character; `width` characters are a share of 1. Any share above 0 is visible. */
-export function bar(share: number, width: number): string {
-  if (!(share > 0)) return "";
-  const eighths = Math.max(1, Math.round(8 * width * Math.min(1, share)));
-  const rest = eighths % 8;
-  return "█".repeat(eighths >> 3) + (rest === 0 ? "" : "▏▎▍▌▋▊▉"[rest - 1]!);
-}
-
-/** Lays rows out in columns, two spaces apart. Columns named in `right` are aligned to the right. */
-export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
-  const widths: number[] = [];
-  for (const row of rows) {
-    row.forEach((cell, i) => {
-      widths[i] = Math.max(widths[i] ?? 0, cell.length);
-    });
-  }
-  return rows.map((row) =>
-    row
-      .map((cell, i) => (right.includes(i) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
-      .join("  ")
-      .trimEnd(),
-  );
-}
-
-/** Wraps a text at spaces to lines of at most `width` characters. */
-export function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else {
-      line = line === "" ? word : `${line} ${word}`;
-    }
-  }
-  return [...lines, line];
 }
 
 function progressBar(done: number, total: number): string {
@@ -158,14 +121,19 @@ function progressBar(done: number, total: number): string {
   return "█".repeat(filled) + "░".repeat(20 - filled);
 }
 
-function clip(text: string, width: number): string {
-  return text.length < width ? text : `${text.slice(0, Math.max(0, width - 2))}…`;
+/** Columns of a terminal, or those that the user names; undefined for a pipe or a file. */
+function columnsOf(stream: NodeJS.WriteStream): number | undefined {
+  return stream.columns || Number(process.env.COLUMNS) || undefined;
 }
 
-/** Longer lines are hard to read; a narrower column than 60 has no room for the names of options. */
-function textWidth(stream: NodeJS.WriteStream): number {
-  const columns = stream.columns || Number(process.env.COLUMNS) || 80;
-  return Math.min(Math.max(columns, 60), 100);
+/** In a narrower terminal lines break at its edge. */
+const LEAST_ROOM = 40;
+
+function paperOf(stream: NodeJS.WriteStream): Paper {
+  return {
+    room: Math.max(columnsOf(stream) ?? Number.POSITIVE_INFINITY, LEAST_ROOM),
+    colors: picocolors.createColors(hasColors(stream)),
+  };
 }
 
 function hasColors(stream: NodeJS.WriteStream): boolean {

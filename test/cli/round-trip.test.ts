@@ -238,7 +238,7 @@ describe("lqa inspect", () => {
     expect(brief).toContain("peft");
     expect(brief).not.toContain("q_proj");
     expect(lqa("inspect", file, "--modules").out).toMatch(
-      /layers\.0\.self_attn\.q_proj +64×64 +r 4 +×2 .*\d×\(?trellis/,
+      /layers\.0\.self_attn\.q_proj +64×64 +4 +×2 .*\d×\(?trellis/,
     );
   });
 });

@@ -2,7 +2,7 @@ import picocolors from "picocolors";
 import { describe, expect, it } from "vitest";
 import { decibels, jsonText, percent, printable, ratio, size } from "../../src/cli/format.ts";
 import { reportError } from "../../src/cli/report-error.ts";
-import { columns, type Terminal, wrap } from "../../src/cli/terminal.ts";
+import type { Terminal } from "../../src/cli/terminal.ts";
 import * as KIND from "../../src/error-catalogue.ts";
 import { LqaError } from "../../src/errors.ts";
 import { bandsText } from "../../src/report/bands.ts";
@@ -20,8 +20,9 @@ function memoryTerminal(): Terminal & { readonly written: { out: string; err: st
       written.err += text;
     },
     width: 80,
+    room: Number.POSITIVE_INFINITY,
     colors,
-    errorColors: colors,
+    errors: { room: Number.POSITIVE_INFINITY, colors },
     verbose: false,
     progress: () => {},
     endProgress: () => {},
@@ -118,22 +119,6 @@ describe("every code point", () => {
     expect(jsonText({ "\u202e": ["\u{e0041}", "\n"] })).toBe(
       '{\n  "\\u202e": [\n    "\\udb40\\udc41",\n    "\\n"\n  ]\n}\n',
     );
-  });
-});
-
-describe("layout", () => {
-  it("aligns columns and breaks lines at spaces", () => {
-    expect(
-      columns(
-        [
-          ["a", "1", "x"],
-          ["bcd", "20", ""],
-        ],
-        [1],
-      ),
-    ).toEqual(["a     1  x", "bcd  20"]);
-    expect(wrap("one two three", 8)).toEqual(["one two", "three"]);
-    expect(wrap("unbreakable", 4)).toEqual(["unbreakable"]);
   });
 });
 

@@ -151,7 +151,7 @@ describe("findings", () => {
     writeFileSync(path("many.lqa"), bytes);
     const { err } = lqa("validate", path("many.lqa"), "--all");
     expect(err.match(/LQA-I003/g)).toHaveLength(20);
-    expect(err).toMatch(/lqa: \d+ findings more; see --json/);
+    expect(err).toMatch(/… \d+ more; see --json\n$/);
   });
 });
 

@@ -18,9 +18,10 @@ import {
 } from "../../report/index.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, jsonText, percent, printable } from "../format.ts";
+import { type Column, type Fact, facts, note, type Paper, table, textRoom, title, wrap } from "../layout.ts";
 import { nameOf, remoteOptions } from "../open-input.ts";
 import { sourceSettings } from "../source-options.ts";
-import { columns, type Terminal, wrap } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [input] = args.positionals;
@@ -49,13 +50,13 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   }
   const modules = counted(adapter.modules.length, "module");
   const lines = [
-    terminal.colors.bold(`${printable(input)}: ${count(parameters)} parameters in ${modules}`),
-    ...table(comparison, terminal),
+    ...title(`${printable(input)}:`, `${count(parameters)} parameters in ${modules}`, terminal),
+    ...figures(comparison, terminal),
     "",
-    ...wrap(matchText(comparison), terminal.width),
+    ...wrap(matchText(comparison), textRoom(terminal)),
     ...(svg === undefined ? [] : [`The curve is in ${printable(svg)}.`]),
     "",
-    ...NOTES.map((note) => terminal.colors.dim(note)),
+    ...facts(MEANINGS, terminal),
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;
@@ -72,50 +73,52 @@ function chosen(args: Arguments): CompareOptions {
   };
 }
 
-const NOTES = [
-  "counted: bits per weight for codes, scales and zero points, as the LoRAQuant paper counts",
-  "on disk: bits per weight of the whole file, without plain tensors",
-  "lost: share of the energy of ΔW that the decoded file does not have",
-  "gain: strength of the decoded ΔW along the original; below 1 the adapter is weaker",
-  "at gain 1: energy lost if each module were rescaled to gain 1",
-  "above bound: distance to the Gaussian rate-distortion bound at the bits on disk",
+/** What the columns mean. */
+const MEANINGS: readonly Fact[] = [
+  ["on disk", "bits per weight of the whole file, without plain tensors"],
+  ["lost", "share of the energy of ΔW that the decoded file does not have"],
+  ["SNR", "energy of ΔW over the energy of the error, in decibels"],
+  ["above bound", "distance to the Gaussian rate-distortion bound at the bits on disk"],
+  ["counted", "bits per weight of codes, scales and zero points, as the LoRAQuant paper counts"],
+  ["gain", "strength of the decoded ΔW along the original; below 1 the adapter is weaker"],
+  ["at gain 1", "energy lost if each module were rescaled to gain 1"],
 ];
 
-function table({ rows, floor }: Comparison, { colors }: Terminal): string[] {
-  const header = [
-    "method",
-    "counted",
-    "on disk",
-    "lost",
-    "gain",
-    "at gain 1",
-    "SNR",
-    "above bound",
-    "bytes",
-    "time",
-  ];
+/** Narrow terminals first lose what is of use only next to the LoRAQuant paper. */
+const COLUMNS: readonly Column[] = [
+  { title: "method", narrow: "cut" },
+  { title: "on disk", right: true },
+  { title: "lost", right: true },
+  { title: "SNR", right: true },
+  { title: "above bound", right: true },
+  { title: "bytes", right: true },
+  { title: "time", right: true },
+  { title: "counted", right: true, narrow: "omit" },
+  { title: "gain", right: true, narrow: "omit" },
+  { title: "at gain 1", right: true, narrow: "omit" },
+];
+
+function figures({ rows, floor }: Comparison, paper: Paper): string[] {
   const cells = rows.map(({ method, measured }) =>
     measured === undefined
-      ? [method, ...Array<string>(9).fill("–")]
+      ? [method, ...COLUMNS.slice(1).map(() => "–")]
       : [
           method,
-          measured.averageBits.toFixed(3),
           measured.bitsPerParameter.toFixed(3),
           percent(measured.relativeError),
-          measured.gain.toFixed(3),
-          percent(measured.restoredError),
           decibels(measured.snrDb),
           decibels(measured.aboveBoundDb ?? null),
           count(measured.outputBytes),
           duration(measured.seconds),
+          measured.averageBits.toFixed(3),
+          measured.gain.toFixed(3),
+          percent(measured.restoredError),
         ],
   );
-  const [title, ...lines] = columns([header, ...cells], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  const unmet = rows.filter(({ measured }) => measured === undefined);
   return [
-    `  ${colors.dim(title)}`,
-    ...lines.map(
-      (line, i) => `  ${line}${rows[i]!.measured === undefined ? `   ${unmetText(rows[i]!, floor)}` : ""}`,
-    ),
+    ...table(COLUMNS, cells, paper),
+    ...unmet.flatMap((row) => note("note", `${row.method}: ${unmetText(row, floor)}.`, paper)),
   ];
 }
 

@@ -10,11 +10,12 @@ import { LqaError } from "../../errors.ts";
 import { type ConvertFileOptions, convertFile, readBaseDescription } from "../../node/index.ts";
 import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
-import { counted, duration, jsonText, printable, size } from "../format.ts";
+import { counted, duration, jsonText, printable } from "../format.ts";
+import { facts, note, title } from "../layout.ts";
 import { remoteOptions } from "../open-input.ts";
-import { errorLines, roundingWarning } from "../rounding-lines.ts";
-import { noteLines, sourceSettings } from "../source-options.ts";
-import { columns, type Terminal } from "../terminal.ts";
+import { sourceSettings } from "../source-options.ts";
+import type { Terminal } from "../terminal.ts";
+import { errorFact, fileFacts, roundingWarning } from "../written-facts.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [input, output] = args.positionals as [string, string?];
@@ -55,15 +56,20 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     terminal.out(jsonText(document));
     return 0;
   }
-  const parts = [counted(modules, "module"), counted(tensors, "plain tensor")];
   const lines = [
-    `${terminal.colors.bold(printable(output))} (${to}) written from ${printable(input)} (${from}) in ${duration(seconds)}: ${parts.join(", ")}`,
-    ...columns([...written].map(([name, bytes]) => [printable(name), size(bytes)])).map(
-      (line) => `  ${line}`,
+    ...title(printable(output), `written from ${printable(input)}`, terminal),
+    ...facts(
+      [
+        ["dialects", `${from} to ${to}`],
+        ["content", `${counted(modules, "module")}, ${counted(tensors, "plain tensor")}`],
+        ...fileFacts(written),
+        errorFact(undefined, rounding),
+        ["time", duration(seconds)],
+      ],
+      terminal,
     ),
-    ...errorLines(undefined, rounding),
-    ...noteLines(notes),
-    ...roundingWarning(rounding),
+    ...notes.flatMap((text) => note("note", printable(text), terminal)),
+    ...roundingWarning(rounding, terminal),
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;

@@ -11,11 +11,11 @@ import { readValidAdapter } from "../../node/read-valid.ts";
 import { isHub, isRemote, nameOfLocation, parseHub } from "../../node/remote/location.ts";
 import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
-import { counted, duration, jsonText, printable, size } from "../format.ts";
+import { counted, duration, jsonText, printable } from "../format.ts";
+import { facts, note, title } from "../layout.ts";
 import { readInput, remoteOptions, STANDARD_INPUT } from "../open-input.ts";
-import { errorLines, roundingWarning } from "../rounding-lines.ts";
-import { noteLines } from "../source-options.ts";
-import { columns, type Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
+import { errorFact, fileFacts, roundingWarning } from "../written-facts.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [input] = args.positionals;
@@ -63,15 +63,23 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     terminal.out(jsonText(document));
     return 0;
   }
-  const parts = [counted(file.modules.length, "module"), counted(file.tensors.length, "plain tensor")];
+  const from = input === STANDARD_INPUT ? "standard input" : printable(input);
   const lines = [
-    `${terminal.colors.bold(printable(output))} written from ${input === STANDARD_INPUT ? "standard input" : printable(input)} in ${duration(seconds)}: ${parts.join(", ")}`,
-    ...columns([...written].map(([name, bytes]) => [printable(name), size(bytes)])).map(
-      (line) => `  ${line}`,
+    ...title(printable(output), `written from ${from}`, terminal),
+    ...facts(
+      [
+        [
+          "content",
+          `${counted(file.modules.length, "module")}, ${counted(file.tensors.length, "plain tensor")}`,
+        ],
+        ...fileFacts(written),
+        errorFact(result.relativeError, result.rounding),
+        ["time", duration(seconds)],
+      ],
+      terminal,
     ),
-    ...errorLines(result.relativeError, result.rounding),
-    ...noteLines(result.notes),
-    ...roundingWarning(result.rounding),
+    ...result.notes.flatMap((text) => note("note", printable(text), terminal)),
+    ...roundingWarning(result.rounding, terminal),
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;
@@ -121,9 +129,14 @@ async function merge(
     return 0;
   }
   const lines = [
-    `${terminal.colors.bold(printable(output))} merged from ${printable(model)} in ${duration(seconds)}: ${changed} of ${counted(tensors, "tensor")} changed`,
-    ...columns([...written].map(([name, length]) => [printable(name), size(length)])).map(
-      (line) => `  ${line}`,
+    ...title(printable(output), `merged from ${printable(model)}`, terminal),
+    ...facts(
+      [
+        ["changed", `${changed} of ${counted(tensors, "tensor")}`],
+        ...fileFacts(written),
+        ["time", duration(seconds)],
+      ],
+      terminal,
     ),
   ];
   terminal.out(`${lines.join("\n")}\n`);

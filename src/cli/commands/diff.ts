@@ -8,10 +8,11 @@ import { fail } from "../../errors.ts";
 import { type AdapterDiff, diffAdapters, type FieldChange } from "../../report/diff.ts";
 import type { Arguments } from "../command.ts";
 import { counted, jsonText, jsonValue, percent, printable } from "../format.ts";
+import { type Column, more, table, title } from "../layout.ts";
 import { openAdapter } from "../open-adapter.ts";
 import { remoteOptions, STANDARD_INPUT } from "../open-input.ts";
 import { sourceSettings } from "../source-options.ts";
-import { columns, type Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
 
 /** Maximum number of lines of one kind in the report; `--json` has all of them. */
 const SHOWN = 20;
@@ -35,42 +36,48 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   return args.values.has("exit-code") && !diff.identical ? 1 : 0;
 }
 
-function report(x: string, y: string, diff: AdapterDiff, { colors }: Terminal): string[] {
+function report(x: string, y: string, diff: AdapterDiff, terminal: Terminal): string[] {
   const { modules, tensors, metadata } = diff;
-  const lines = [colors.bold(`${printable(x)} → ${printable(y)}`)];
+  const lines = title(`${printable(x)} → ${printable(y)}`, "", terminal);
   if (diff.identical) return [...lines, "The adapters are the same."];
-  const some = (title: string, items: readonly string[]): void => {
-    if (items.length === 0) return;
-    lines.push("", colors.bold(title), ...items.slice(0, SHOWN).map((item) => `  ${item}`));
-    if (items.length > SHOWN) lines.push(`  … ${items.length - SHOWN} more; see --json`);
+  const some = (name: string, columns: readonly Column[], rows: readonly (readonly string[])[]): void => {
+    if (rows.length === 0) return;
+    lines.push("", ...title(name, "", terminal), ...table(columns, rows.slice(0, SHOWN), terminal));
+    lines.push(...more(rows.length - SHOWN, "--json"));
   };
-  some("modules only in the first", modules.onlyA.map(printable));
-  some("modules only in the second", modules.onlyB.map(printable));
+  const names = (list: readonly string[]): string[][] => list.map((name) => [printable(name)]);
+  some("modules only in the first", NAMES, names(modules.onlyA));
+  some("modules only in the second", NAMES, names(modules.onlyB));
   some(
     `modules that differ: ${modules.changed.length}, equal: ${modules.equal}`,
-    columns(
-      byError(modules.changed).map(({ name, fields, relativeError }) => [
-        printable(name),
-        relativeError === undefined ? "different shape" : `error ${percent(relativeError)}`,
-        fields.map(fieldText).join(", "),
-      ]),
-    ),
+    CHANGES,
+    byError(modules.changed).map(({ name, fields, relativeError }) => [
+      printable(name),
+      relativeError === undefined ? "different shape" : `error ${percent(relativeError)}`,
+      fields.map(fieldText).join(", "),
+    ]),
   );
-  some("plain tensors only in the first", tensors.onlyA.map(printable));
-  some("plain tensors only in the second", tensors.onlyB.map(printable));
+  some("plain tensors only in the first", NAMES, names(tensors.onlyA));
+  some("plain tensors only in the second", NAMES, names(tensors.onlyB));
   some(
     `plain tensors that differ: ${tensors.changed.length}, equal: ${tensors.equal}`,
-    columns(
-      tensors.changed.map(({ name, role, fields, bytes }) => [
-        `${printable(name)} (${role})`,
-        bytes === undefined ? "" : counted(bytes, "different byte"),
-        fields.map(fieldText).join(", "),
-      ]),
-    ),
+    CHANGES,
+    tensors.changed.map(({ name, role, fields, bytes }) => [
+      `${printable(name)} (${role})`,
+      bytes === undefined ? "" : counted(bytes, "different byte"),
+      fields.map(fieldText).join(", "),
+    ]),
   );
-  some("metadata", metadata.map(fieldText));
+  some(
+    "metadata",
+    [{ narrow: "wrap" }],
+    metadata.map((change) => [fieldText(change)]),
+  );
   return [...lines, "", `error of all modules: ${percent(diff.relativeError)} of ‖ΔW‖²`];
 }
+
+const NAMES: readonly Column[] = [{ narrow: "cut" }];
+const CHANGES: readonly Column[] = [{ narrow: "cut" }, {}, { narrow: "wrap" }];
 
 /** Sorts by error, largest first; modules with different shapes come before all others. */
 function byError(modules: AdapterDiff["modules"]["changed"]): AdapterDiff["modules"]["changed"] {

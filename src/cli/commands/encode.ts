@@ -14,10 +14,11 @@ import { bandsText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { encodeSettings } from "../encode-options.ts";
 import { count, counted, decibels, duration, jsonText, percent, printable, ratio, size } from "../format.ts";
+import { type Column, type Fact, facts, note, type Paper, table, title } from "../layout.ts";
 import { nameOf, remoteOptions } from "../open-input.ts";
 import { worstExitCode } from "../report-error.ts";
-import { noteLines, sourceSettings } from "../source-options.ts";
-import { columns, type Terminal } from "../terminal.ts";
+import { sourceSettings } from "../source-options.ts";
+import type { Terminal } from "../terminal.ts";
 
 /** Maximum number of modules that the summary names. */
 const WORST = 3;
@@ -83,7 +84,7 @@ function itemJson(item: EncodedItem): object {
   return { input, output, state, error: { code, kind, message } };
 }
 
-function manyLines(items: readonly EncodedItem[], folder: string, { colors }: Terminal): string[] {
+function manyLines(items: readonly EncodedItem[], folder: string, terminal: Terminal): string[] {
   const rows = items.map((item) => {
     if (item.state !== "encoded") return [printable(item.input), item.state, "", "", "", ""];
     const { dialect, inputBytes, outputBytes, averageBits, relativeError } = item.result;
@@ -102,14 +103,23 @@ function manyLines(items: readonly EncodedItem[], folder: string, { colors }: Te
   const kept = items.length - encoded - failed.length;
   const counts = `${counted(encoded, "adapter")} encoded, ${count(kept)} kept, ${count(failed.length)} failed`;
   return [
-    `${colors.bold(printable(folder))}: ${counts}`,
-    ...columns([["adapter", "dialect", "size", "encoded", "counted", "error"], ...rows], [2, 3, 4, 5]).map(
-      (line) => `  ${line}`,
+    ...title(`${printable(folder)}:`, counts, terminal),
+    ...table(
+      [
+        { title: "adapter", narrow: "cut" },
+        { title: "dialect" },
+        { title: "size", right: true },
+        { title: "encoded", right: true },
+        { title: "counted", right: true, narrow: "omit" },
+        { title: "error", right: true },
+      ],
+      rows,
+      terminal,
     ),
     ...failed.flatMap((item) => [
       "",
-      `${printable(item.input)}: ${printable(item.error.message)}`,
-      `  ${printable(item.error.advice)}`,
+      ...title(`${printable(item.input)}:`, printable(item.error.message), terminal),
+      ...facts([["what to do", printable(item.error.advice)]], terminal),
     ]),
   ];
 }
@@ -196,98 +206,101 @@ function finite(value: number | undefined): number | null {
 }
 
 /** The error of what DoRA modules do to the base model. */
-function doraRows({ doraError }: EncodedFile): string[][] {
-  if (doraError === undefined) return [];
+function doraText({ doraError }: EncodedFile): string | undefined {
+  if (doraError === undefined) return undefined;
   const { modules, relativeError, worst } = doraError;
-  return [
-    [
-      "DoRA",
-      `${percent(relativeError)} of the energy of the change of the base weights lost, over ${counted(modules, "module")}; most in ${printable(worst.name)}: ${percent(worst.relativeError)}`,
-    ],
-  ];
+  return `${percent(relativeError)} of the energy of the change of the base weights lost, over ${counted(modules, "module")}; most in ${printable(worst.name)}: ${percent(worst.relativeError)}`;
 }
 
-/** The error of the layers' outputs, the divergence, and which modules the calibration file covers. */
-function outputRows({ outputError, divergence, calibration }: EncodedFile): string[][] {
-  if (calibration === undefined) return [];
+/** Which modules the calibration file covers. */
+function calibrationText({ calibration }: EncodedFile): string | undefined {
+  if (calibration === undefined) return undefined;
   const { file, matched, missing, unmatched } = calibration;
   const without = missing.length === 0 ? "" : `, ${count(missing.length)} without`;
   const unused = unmatched.length === 0 ? "" : `; ${count(unmatched.length)} of its tensors unused`;
-  return [
-    ...(outputError === undefined
-      ? []
-      : [
-          [
-            "output error",
-            `${percent(outputError)} of the energy of the outputs lost, by moments of the inputs`,
-          ],
-        ]),
-    ...(divergence === undefined
-      ? []
-      : [["divergence", `about ${divergence.toPrecision(2)} nats per token from the adapter's answers`]]),
-    ["calibration", `${counted(matched, "module")}${without}, from ${printable(file)}${unused}`],
-  ];
+  return `${counted(matched, "module")}${without}, from ${printable(file)}${unused}`;
 }
 
 /** Compares the error with errors that changed task results in the benchmarks. */
-function riskLines({ taskRisk, relativeError, settings }: EncodedFile): string[] {
+function riskLines({ taskRisk, relativeError, settings }: EncodedFile, paper: Paper): string[] {
   if (!taskRisk) return [];
   const advice =
     settings.profile === "rd" ? "a higher --quality or more --bits" : "more bits, or --profile rd";
-  return [
-    `  warning: ${percent(relativeError)} of the energy of ΔW is lost. From ${percent(TASK_RISK_ERROR)} on, some adapters answer worse`,
-    `           (docs/results.md): test this one on its task, or use ${advice}.`,
-  ];
+  return note(
+    "warning",
+    `${percent(relativeError)} of the energy of ΔW is lost. From ${percent(TASK_RISK_ERROR)} on, some adapters answer worse (docs/results.md): test this one on its task, or use ${advice}.`,
+    paper,
+  );
 }
 
 /** Names the modules that lost most of their energy. */
-function weakLines({ droppedModules, weakModules, modules, settings }: EncodedFile): string[] {
+function weakLines({ droppedModules, weakModules, modules, settings }: EncodedFile, paper: Paper): string[] {
   if (weakModules === 0) return [];
   const dropped = droppedModules === 0 ? "" : `, and ${count(droppedModules)} of them everything`;
   const advice = settings.profile === "rd" ? "use more --bits or a higher --quality" : "use more bits";
-  return [
-    `  warning: ${count(weakModules)} of ${counted(modules.length, "module")} lost over half of their energy${dropped}; ${advice} to keep more.`,
-  ];
+  return note(
+    "warning",
+    `${count(weakModules)} of ${counted(modules.length, "module")} lost over half of their energy${dropped}; ${advice} to keep more.`,
+    paper,
+  );
 }
 
-function summary(input: string, output: string, result: EncodedFile, { colors }: Terminal): string {
-  const { inputBytes, outputBytes, modules } = result;
-  const rows = [
+function summary(input: string, output: string, result: EncodedFile, terminal: Terminal): string {
+  const { inputBytes, outputBytes, modules, outputError, divergence } = result;
+  const rows: Fact[] = [
     ["size", `${size(inputBytes)} → ${size(outputBytes)}, ${ratio(inputBytes, outputBytes)} smaller`],
     ["parameters", `${count(result.parameters)} in ${counted(modules.length, "module")}`],
     [
       "bits",
-      `${result.averageBits.toFixed(3)} per parameter counted as the paper does, ${result.bitsPerParameter.toFixed(3)} on disk`,
+      `${result.bitsPerParameter.toFixed(3)} per parameter on disk, ${result.averageBits.toFixed(3)} as the LoRAQuant paper counts`,
     ],
     [
       "error",
       `${percent(result.relativeError)} of the energy of ΔW lost, ‖ΔW − ΔŴ‖² ${result.errorEnergy.toPrecision(3)}, SNR ${decibels(result.snrDb)}, gain ${result.gain.toFixed(3)}`,
     ],
-    ...doraRows(result),
-    ...outputRows(result),
-    ...(result.tensors === 0 ? [] : [["plain tensors", tensorsText(result)]]),
-    ...(result.baseDigest === undefined ? [] : [["base digest", result.baseDigest]]),
+    ["DoRA", doraText(result)],
+    [
+      "output error",
+      outputError === undefined
+        ? undefined
+        : `${percent(outputError)} of the energy of the outputs lost, by moments of the inputs`,
+    ],
+    [
+      "divergence",
+      divergence === undefined
+        ? undefined
+        : `about ${divergence.toPrecision(2)} nats per token from the adapter's answers`,
+    ],
+    ["calibration", calibrationText(result)],
+    ["plain tensors", result.tensors === 0 ? undefined : tensorsText(result)],
+    ["base digest", result.baseDigest],
     ["encoding", settingsText(result.settings)],
     ["time", duration(result.seconds)],
   ];
   const lines = [
-    `${colors.bold(printable(output))} written from ${printable(input)}`,
-    ...columns(rows).map((line) => `  ${line}`),
-    ...noteLines(result.notes),
-    ...riskLines(result),
-    ...weakLines(result),
+    ...title(printable(output), `written from ${printable(input)}`, terminal),
+    ...facts(rows, terminal),
+    ...result.notes.flatMap((text) => note("note", printable(text), terminal)),
+    ...riskLines(result, terminal),
+    ...weakLines(result, terminal),
   ];
   const worst = [...modules].sort((x, y) => y.relativeError - x.relativeError).slice(0, WORST);
   if (modules.length > 1 && worst[0]!.relativeError > 0) {
-    lines.push("", colors.bold("largest error"));
-    const table = worst.map((m) => [
+    const rows = worst.map((m) => [
       printable(m.name),
-      `r ${m.rank}`,
-      `${m.averageBits.toFixed(2)} bits`,
+      String(m.rank),
+      m.averageBits.toFixed(2),
       percent(m.relativeError),
       bandsText(m.bands),
     ]);
-    lines.push(...columns(table, [1, 2, 3]).map((line) => `  ${line}`));
+    const columns: Column[] = [
+      { title: "module", narrow: "cut" },
+      { title: "rank", right: true },
+      { title: "bits", right: true },
+      { title: "error", right: true },
+      { title: "bands", narrow: "wrap" },
+    ];
+    lines.push("", ...title("largest error", "", terminal), ...table(columns, rows, terminal));
   }
   return lines.join("\n");
 }

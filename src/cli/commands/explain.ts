@@ -9,8 +9,9 @@ import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import type { Arguments } from "../command.ts";
 import { jsonText } from "../format.ts";
+import { facts, wrap } from "../layout.ts";
 import { nearest } from "../suggest.ts";
-import { type Terminal, wrap } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
 
 interface CatalogueEntry {
   readonly code: string;
@@ -55,16 +56,19 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     terminal.out(jsonText({ ...facts, clause: rule ?? null }));
     return 0;
   }
-  const { red, dim } = terminal.colors;
-  const fact = (label: string, text: string): string[] =>
-    wrap(text, terminal.width - 16).map((line, i) => `  ${dim((i === 0 ? label : "").padEnd(14))}${line}`);
+  const { colors, width: room } = terminal;
   const lines = [
-    `${red(`LQA-${code}`)} ${kind}`,
-    ...fact("meaning", summary),
-    ...fact("class", `${name}: ${meaning}`),
-    ...fact("exit code", String(exit)),
-    ...fact("likely cause", cause),
-    ...fact("what to do", advice),
+    `${colors.red(`LQA-${code}`)} ${kind}`,
+    ...facts(
+      [
+        ["meaning", summary],
+        ["class", `${name}: ${meaning}`],
+        ["exit code", String(exit)],
+        ["likely cause", cause],
+        ["what to do", advice],
+      ],
+      { colors, room },
+    ),
     ...(rule === undefined ? [] : ["", clauseText(rule, terminal)]),
   ];
   terminal.out(`${lines.join("\n")}\n`);

@@ -8,7 +8,8 @@ import type { RestTensor } from "../../models/index.ts";
 import { type ExtractedFile, type ExtractFileOptions, extractFile } from "../../node/index.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, jsonText, percent, printable, size } from "../format.ts";
-import { columns, type Terminal } from "../terminal.ts";
+import { type Column, type Fact, facts, more, note, table, title } from "../layout.ts";
+import type { Terminal } from "../terminal.ts";
 
 /** Maximum number of modules and tensors that the summary names. */
 const SHOWN = 3;
@@ -90,41 +91,38 @@ function extractJson(result: ExtractedFile): object {
   };
 }
 
-function summary(output: string, result: ExtractedFile, all: boolean, { colors }: Terminal): string {
-  const { modules, rest, encoded } = result;
+function summary(output: string, result: ExtractedFile, all: boolean, terminal: Terminal): string {
+  const { modules, rest, encoded, onlyInBase } = result;
   const bytes = [...result.written.values()].reduce((sum, each) => sum + each, 0);
-  const kept = rest.filter((tensor) => tensor.kept);
+  const kept = rest.filter((tensor) => tensor.kept).length;
   const lost = rest.filter((tensor) => !tensor.kept);
-  const rows = [
+  const tensors = (number: number): string | undefined =>
+    number === 0 ? undefined : counted(number, "tensor");
+  const rows: Fact[] = [
     ["change", `${percent(result.share)} of the energy of ΔW in ${counted(modules.length, "module")}`],
     ["rank", `${ranks(result)}, ${count(result.parameters)} parameters`],
     ["size", size(bytes)],
-  ];
-  if (encoded !== undefined) {
-    const bits = `${encoded.bitsPerParameter.toFixed(3)} bits per parameter`;
-    rows.push([
+    [
       "encoding",
-      `${encoded.settings.profile}, ${bits}, ${percent(encoded.relativeError)} of that energy lost, SNR ${decibels(encoded.snrDb)}`,
-    ]);
-  }
-  if (result.fanInFanOut) rows.push(["layout", "linear weights stored as (in, out)"]);
-  if (kept.length > 0) rows.push(["kept whole", counted(kept.length, "tensor")]);
-  rows.push(["unchanged", counted(result.unchanged, "tensor")]);
-  if (result.filtered > 0) rows.push(["not chosen", counted(result.filtered, "tensor")]);
-  if (result.onlyInBase.length > 0) {
-    rows.push([
+      encoded &&
+        `${encoded.settings.profile}, ${encoded.bitsPerParameter.toFixed(3)} bits per parameter, ${percent(encoded.relativeError)} of that energy lost, SNR ${decibels(encoded.snrDb)}`,
+    ],
+    ["layout", result.fanInFanOut ? "linear weights stored as (in, out)" : undefined],
+    ["kept whole", tensors(kept)],
+    ["unchanged", counted(result.unchanged, "tensor")],
+    ["not chosen", tensors(result.filtered)],
+    [
       "only in base",
-      `${counted(result.onlyInBase.length, "tensor")}: ${names(result.onlyInBase)}`,
-    ]);
-  }
-  rows.push(["time", duration(result.seconds)]);
-  const lines = [
-    `${colors.bold(printable(output))} extracted`,
-    ...columns(rows).map((line) => `  ${line}`),
-    ...moduleLines(result, all, colors),
+      onlyInBase.length === 0 ? undefined : `${counted(onlyInBase.length, "tensor")}: ${names(onlyInBase)}`,
+    ],
+    ["time", duration(result.seconds)],
   ];
-  if (lost.length > 0) lines.push("", ...lostLines(lost, result, all, colors));
-  return lines.join("\n");
+  return [
+    ...title(printable(output), "extracted", terminal),
+    ...facts(rows, terminal),
+    ...moduleLines(result, all, terminal),
+    ...(lost.length > 0 ? ["", ...lostLines(lost, result, all, terminal)] : []),
+  ].join("\n");
 }
 
 function ranks({ modules, energy, rank }: ExtractedFile): string {
@@ -138,43 +136,59 @@ function ranks({ modules, energy, rank }: ExtractedFile): string {
   return `${text} for ${percent(energy)} of each${missed}`;
 }
 
-function moduleLines({ modules }: ExtractedFile, all: boolean, colors: Terminal["colors"]): string[] {
+const MODULES: readonly Column[] = [
+  { title: "module", narrow: "cut" },
+  { title: "shape", right: true },
+  { title: "rank", right: true },
+  { title: "held", right: true },
+  { title: "‖ΔW‖", right: true },
+  { title: "of ‖W‖", right: true, narrow: "omit" },
+  { title: "σ₁", right: true, narrow: "omit" },
+];
+
+function moduleLines({ modules }: ExtractedFile, all: boolean, terminal: Terminal): string[] {
   const shown = all ? modules : [...modules].sort((x, y) => x.share - y.share).slice(0, SHOWN);
-  const table = shown.map((module) => [
+  const rows = shown.map((module) => [
     printable(module.name),
     module.shape.join("×"),
-    `r ${module.rank}`,
-    `${percent(module.share)} held`,
-    `‖ΔW‖ ${module.norm.toPrecision(3)}`,
-    module.relativeNorm === null ? "" : `${percent(module.relativeNorm)} of ‖W‖`,
-    `σ₁ ${module.largest.toPrecision(3)}`,
+    String(module.rank),
+    percent(module.share),
+    module.norm.toPrecision(3),
+    module.relativeNorm === null ? "–" : percent(module.relativeNorm),
+    module.largest.toPrecision(3),
   ]);
-  const title = all ? "modules" : "least kept";
-  return ["", colors.bold(title), ...columns(table, [1, 2, 3]).map((line) => `  ${line}`)];
+  return ["", ...title(all ? "modules" : "least kept", "", terminal), ...table(MODULES, rows, terminal)];
 }
+
+const LOST: readonly Column[] = [
+  { title: "tensor", narrow: "cut" },
+  { title: "shape", right: true },
+  { title: "‖Δ‖", right: true },
+  { title: "why", narrow: "wrap" },
+];
 
 /** Warns loudly about what the adapter does not have, because a user who loads it would not notice. */
 function lostLines(
   lost: readonly RestTensor[],
   result: ExtractedFile,
   all: boolean,
-  colors: Terminal["colors"],
+  terminal: Terminal,
 ): string[] {
   const shown = all ? lost : [...lost].sort((x, y) => (y.norm ?? 0) - (x.norm ?? 0)).slice(0, SHOWN);
-  const table = shown.map((tensor) => [
+  const rows = shown.map((tensor) => [
     printable(tensor.name),
     tensor.shape.join("×"),
-    tensor.norm === null ? "" : `‖Δ‖ ${tensor.norm.toPrecision(3)}`,
+    tensor.norm === null ? "–" : tensor.norm.toPrecision(3),
     tensor.reason,
   ]);
-  const more = lost.length - shown.length;
   return [
-    colors.yellow(
-      `${counted(lost.length, "changed tensor")} not in the adapter, which holds ${percent(result.shareOfAll)} of the whole change`,
+    ...note(
+      "warning",
+      `${counted(lost.length, "changed tensor")} not in the adapter, which holds ${percent(result.shareOfAll)} of the whole change. --embeddings turns embeddings and output heads into modules; --keep-rest stores the remaining tensors whole.`,
+      terminal,
     ),
-    ...columns(table, [1, 2]).map((line) => `  ${line}`),
-    ...(more > 0 ? [`  and ${count(more)} more, see --modules`] : []),
-    "  --embeddings turns embeddings and output heads into modules; --keep-rest stores the remaining tensors whole.",
+    ...table(LOST, rows, terminal),
+    ...more(lost.length - shown.length, "--modules"),
   ];
 }
 

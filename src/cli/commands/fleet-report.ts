@@ -10,9 +10,11 @@ import { drawFleetReport } from "../../fleet/report.ts";
 import { writeCatalogue } from "../../fleet/write-catalogue.ts";
 import { assertWritable, writeFileAtomic } from "../../node/files/write-file.ts";
 import { type Arguments, textOption } from "../command.ts";
+import { failureTable } from "../failure-table.ts";
 import { storesOf } from "../fleet-options.ts";
 import { count, counted, jsonText, printable, ratio, size } from "../format.ts";
-import { columns, type Terminal } from "../terminal.ts";
+import { type Fact, facts, more, title } from "../layout.ts";
+import type { Terminal } from "../terminal.ts";
 
 /** Maximum number of groups and names in the report; `--json` has more. */
 const SHOWN = 10;
@@ -31,7 +33,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     const rows = async function* (): AsyncGenerator<FleetRecord> {
       for await (const record of readCatalogue(store)) {
         sum.add(record);
-        terminal.progress(++read, read, record.name);
+        terminal.progress(++read, undefined, record.name);
         yield record;
       }
     };
@@ -53,27 +55,30 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   }
 }
 
-function lines(location: string, summary: CatalogueSummary, { colors }: Terminal): string[] {
+function lines(location: string, summary: CatalogueSummary, terminal: Terminal): string[] {
   const { results, failures, inputBytes, outputBytes, failuresByCode, duplicated, duplicates } = summary;
   const sizes =
     results === 0
-      ? ""
-      : `: ${size(inputBytes)} → ${size(outputBytes)}, ${ratio(inputBytes, outputBytes)} smaller`;
+      ? undefined
+      : `${size(inputBytes)} → ${size(outputBytes)}, ${ratio(inputBytes, outputBytes)} smaller`;
+  const rows: Fact[] = [
+    ["size", sizes],
+    [
+      "duplicates",
+      duplicated === 0 ? undefined : `${count(duplicated)}, of ${counted(duplicates.length, "adapter")}`,
+    ],
+  ];
   return [
-    `${colors.bold(printable(location))}: ${counted(results, "adapter")} encoded${sizes}; ${count(failures)} failed`,
-    ...columns(
-      failuresByCode
-        .slice(0, SHOWN)
-        .map(({ code, kind, count: many, names }) => [
-          code,
-          kind,
-          counted(many, "adapter"),
-          printable(names[0]!),
-        ]),
-      [2],
-    ).map((line) => `  ${line}`),
-    ...(duplicated === 0
-      ? []
-      : [`  ${counted(duplicated, "duplicate")} of ${counted(duplicates.length, "adapter")}`]),
+    ...title(
+      `${printable(location)}:`,
+      `${counted(results, "adapter")} encoded, ${count(failures)} failed`,
+      terminal,
+    ),
+    ...facts(rows, terminal),
+    ...failureTable(
+      failuresByCode.slice(0, SHOWN).map(({ names, ...group }) => ({ ...group, example: names[0]! })),
+      terminal,
+    ),
+    ...more(failuresByCode.length - SHOWN, "--json"),
   ];
 }

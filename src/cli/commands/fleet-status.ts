@@ -8,9 +8,11 @@ import type { FleetFailure } from "../../fleet/failure.ts";
 import type { QueueCounts, WorkQueue } from "../../fleet/queue.ts";
 import type { Arguments } from "../command.ts";
 import { endSignal } from "../end-signal.ts";
+import { failureTable } from "../failure-table.ts";
 import { queueOf } from "../fleet-options.ts";
-import { count, counted, jsonText, printable } from "../format.ts";
-import { columns, type Terminal } from "../terminal.ts";
+import { count, jsonText, printable, remaining } from "../format.ts";
+import { title } from "../layout.ts";
+import type { Terminal } from "../terminal.ts";
 
 /** Pause between two polls, in ms. */
 const PACE = 2000;
@@ -94,27 +96,17 @@ function statusJson({
   };
 }
 
-function lines(status: Status, { colors }: Terminal): string[] {
+function lines(status: Status, terminal: Terminal): string[] {
   const { waiting, delayed, active, failed, done, perMinute, secondsLeft, failures } = status;
   const rate =
     perMinute === undefined ? "no rate yet" : `${perMinute.toFixed(perMinute < 10 ? 1 : 0)} a minute`;
-  const left = secondsLeft === undefined ? "" : `, ${timeText(secondsLeft)} left`;
+  const left = secondsLeft === undefined ? "" : `, ${remaining(secondsLeft)} left`;
   return [
-    `${colors.bold(printable(status.queue))}: ${count(done)} done, ${count(waiting)} waiting, ${count(active)} in progress, ${count(delayed)} to retry, ${count(failed)} failed; ${rate}${left}`,
-    ...columns(
-      failures.map(({ code, kind, count: many, example }) => [
-        code,
-        kind,
-        counted(many, "job"),
-        printable(example),
-      ]),
-      [2],
-    ).map((line) => `  ${line}`),
+    ...title(
+      `${printable(status.queue)}:`,
+      `${count(done)} done, ${count(waiting)} waiting, ${count(active)} in progress, ${count(delayed)} to retry, ${count(failed)} failed; ${rate}${left}`,
+      terminal,
+    ),
+    ...failureTable(failures, terminal),
   ];
-}
-
-function timeText(seconds: number): string {
-  if (seconds < 90) return `${seconds} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
 }

@@ -11,6 +11,7 @@ import { encodeSettings } from "../encode-options.ts";
 import { endSignal } from "../end-signal.ts";
 import { queueOf, storesOf } from "../fleet-options.ts";
 import { count, counted, jsonText, printable } from "../format.ts";
+import { facts, note, title } from "../layout.ts";
 import { sourceSettings } from "../source-options.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -31,7 +32,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       maxWaiting: numberOption(args, "max-waiting"),
       restart: args.values.has("restart"),
       signal,
-      onProgress: ({ found }) => terminal.progress(found, found, source),
+      onProgress: ({ found }) => terminal.progress(found, undefined, source),
       onFull: (waiting) =>
         terminal.err(
           `lqa: ${counted(waiting, "job")} queued; more are added as workers finish jobs (lqa fleet work)\n`,
@@ -39,7 +40,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     });
     terminal.endProgress();
     if (args.values.has("json")) terminal.out(jsonText({ source, target, queue: queue.location, ...result }));
-    else terminal.out(`${lines(source, result).join("\n")}\n`);
+    else terminal.out(`${lines(source, result, terminal).join("\n")}\n`);
     return result.refused > 0 ? 1 : 0;
   } catch (error) {
     // The user who stopped it needs no explanation.
@@ -55,13 +56,21 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 function lines(
   source: string,
   { found, queued, kept, refused, refusedNames, resumedAfter }: Submission,
+  terminal: Terminal,
 ): string[] {
   return [
-    `${printable(source)}: ${counted(found, "adapter")}, ${count(queued)} queued, ${count(kept)} already done${refused > 0 ? `, ${count(refused)} refused` : ""}`,
-    ...(resumedAfter === undefined ? [] : [`  resumed after ${printable(resumedAfter)}`]),
-    ...refusedNames.map(
-      (name) =>
-        `  refused: ${printable(name)}: cannot queue this adapter: a part of its path is too long or is not a plain name`,
+    ...title(
+      `${printable(source)}:`,
+      `${counted(found, "adapter")}, ${count(queued)} queued, ${count(kept)} already done${refused > 0 ? `, ${count(refused)} refused` : ""}`,
+      terminal,
+    ),
+    ...facts([["resumed after", resumedAfter && printable(resumedAfter)]], terminal),
+    ...refusedNames.flatMap((name) =>
+      note(
+        "warning",
+        `refused ${printable(name)}: cannot queue this adapter: a part of its path is too long or is not a plain name`,
+        terminal,
+      ),
     ),
   ];
 }

@@ -10,6 +10,7 @@ import { type Arguments, numberOption, textOption } from "../command.ts";
 import { endSignal } from "../end-signal.ts";
 import { storesOf } from "../fleet-options.ts";
 import { count, counted, jsonText, printable, size } from "../format.ts";
+import { facts, hanging, more, title } from "../layout.ts";
 import { worstExitCode } from "../report-error.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -26,7 +27,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       level: textOption(args, "level") as ValidationLevel | undefined,
       concurrency: numberOption(args, "concurrency"),
       signal,
-      onProgress: (done, key) => terminal.progress(done, done, key),
+      onProgress: (done, key) => terminal.progress(done, undefined, key),
     });
     terminal.endProgress();
     if (args.values.has("json")) terminal.out(jsonText({ location, ...result }));
@@ -44,11 +45,15 @@ function print(location: string, result: Verification, terminal: Terminal): void
     ...(missing > 0 ? [`${count(missing)} missing`] : []),
     ...(unrecorded > 0 ? [`${count(unrecorded)} without a record`] : []),
   ];
-  terminal.out(
-    `${terminal.colors.bold(printable(location))}: ${[`${counted(files, "file")}, ${size(bytes)}`, `${count(valid)} valid`, ...notes].join(", ")}\n`,
-  );
-  for (const { key, failure } of findings.slice(0, SHOWN))
-    terminal.err(`lqa: ${printable(key)}: ${printable(failure.message)}\n  ${printable(failure.advice)}\n`);
+  const counts = [`${counted(files, "file")}, ${size(bytes)}`, `${count(valid)} valid`, ...notes].join(", ");
+  terminal.out(`${title(`${printable(location)}:`, counts, terminal).join("\n")}\n`);
+  for (const { key, failure } of findings.slice(0, SHOWN)) {
+    const lines = [
+      ...hanging("lqa: ", `${printable(key)}: ${printable(failure.message)}`, terminal.errors.room),
+      ...facts([["what to do", printable(failure.advice)]], terminal.errors),
+    ];
+    terminal.err(`${lines.join("\n")}\n`);
+  }
   const hidden = findings.length - Math.min(SHOWN, findings.length) + omitted;
-  if (hidden > 0) terminal.err(`lqa: ${counted(hidden, "finding")} more; see --json\n`);
+  if (hidden > 0) terminal.err(`${more(hidden, "--json").join("\n")}\n`);
 }

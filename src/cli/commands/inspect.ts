@@ -9,9 +9,10 @@ import { parameterCount } from "../../model/adapter.ts";
 import { bandsText, encodingText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { count, counted, jsonText, jsonValue, percent, printable, size } from "../format.ts";
+import { bar, type Column, type Fact, facts, table, title } from "../layout.ts";
 import { type OpenedFile, openInput, openWhole, remoteOptions } from "../open-input.ts";
 import { byteParts } from "../parts.ts";
-import { bar, columns, type Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
 
 /** Length of the longest bar, in characters. */
 const BAR = 24;
@@ -43,27 +44,26 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 }
 
 /** An overview of at most ten lines. */
-function overview(path: string, file: OpenedFile, { colors }: Terminal): string[] {
+function overview(path: string, file: OpenedFile, terminal: Terminal): string[] {
   const { prologue, modules, tensors, ids, origin } = file;
   const unproven = file.verified ? "" : "  (as stored; only a download can be verified)";
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  const facts: [string, string][] = [];
   const base = baseModel(file);
-  if (base !== undefined) facts.push(["base model", printable(base)]);
-  if (origin !== undefined) facts.push(["made from", printable(origin.dialect)]);
-  facts.push(["modules", `${count(modules.length)}${describeRanks(file)}`]);
-  if (tensors.length > 0) facts.push(["plain tensors", describeTensors(file)]);
   const bits =
     parameters === 0 ? "" : `, ${((8 * prologue.fileLength) / parameters).toFixed(3)} bits each on disk`;
-  facts.push(["parameters", `${count(parameters)}${bits}`]);
   const used = encodingsUsed(file);
-  if (used.length > 0) facts.push(["encodings", encodingsText(used)]);
-  facts.push(
+  const rows: Fact[] = [
+    ["base model", base && printable(base)],
+    ["made from", origin && printable(origin.dialect)],
+    ["modules", `${count(modules.length)}${describeRanks(file)}`],
+    ["plain tensors", tensors.length === 0 ? undefined : describeTensors(file)],
+    ["parameters", `${count(parameters)}${bits}`],
+    ["encodings", used.length === 0 ? undefined : encodingsText(used)],
     ["format", `LQA ${prologue.major}.${prologue.minor}, ${size(prologue.fileLength)}`],
     ["file id", `${ids.fileId}${unproven}`],
     ["content id", ids.contentId],
-  );
-  return [colors.bold(printable(path)), ...columns(facts).map((line) => `  ${line}`)];
+  ];
+  return [...title(printable(path), "", terminal), ...facts(rows, terminal)];
 }
 
 /** How many encodings the overview names. */
@@ -80,23 +80,28 @@ function encodingsText(used: readonly (readonly [string, number])[]): string {
 
 /** The details that the overview leaves out: bytes by purpose, all encodings, all modules. */
 function everything(file: OpenedFile, terminal: Terminal): string[] {
-  const { colors } = terminal;
-  const { prologue } = file;
+  const { cyan } = terminal.colors;
   const parts = byteParts(file).filter(([, bytes]) => bytes > 0);
   const most = Math.max(...parts.map(([, bytes]) => bytes));
+  const encodings = encodingsUsed(file);
   const partRows = parts.map(([name, bytes]) => [
     name,
     count(bytes),
-    percent(bytes / prologue.fileLength),
-    colors.cyan(bar(bytes / most, BAR)),
+    percent(bytes / file.prologue.fileLength),
+    cyan(bar(bytes / most, BAR)),
+  ]);
+  const encodingRows = encodings.map(([name, number]) => [
+    name,
+    count(number),
+    cyan(bar(number / encodings[0]![1], BAR)),
   ]);
   return [
     "",
-    colors.bold("bytes"),
-    ...columns(partRows, [1, 2]).map((line) => `  ${line}`),
+    ...title("bytes", "", terminal),
+    ...table([{}, { right: true }, { right: true }, {}], partRows, terminal),
     "",
-    colors.bold("encodings, by components"),
-    ...columns(encodingRows(file, colors), [1]).map((line) => `  ${line}`),
+    ...title("encodings, by components", "", terminal),
+    ...table([{ narrow: "cut" }, { right: true }, {}], encodingRows, terminal),
     "",
     ...moduleTable(file, terminal),
   ];
@@ -113,12 +118,6 @@ function encodingsUsed(file: OpenedFile): [string, number][] {
     }
   }
   return [...components].sort(([, x], [, y]) => y - x);
-}
-
-function encodingRows(file: OpenedFile, colors: Terminal["colors"]): string[][] {
-  const used = encodingsUsed(file);
-  const most = used[0]?.[1] ?? 0;
-  return used.map(([name, number]) => [name, count(number), colors.cyan(bar(number / most, BAR))]);
 }
 
 function describeRanks({ modules }: OpenedFile): string {
@@ -140,27 +139,31 @@ function baseModel({ meta }: OpenedFile): string | undefined {
   return typeof base === "string" ? base : undefined;
 }
 
-function moduleTable({ modules }: OpenedFile, { colors }: Terminal): string[] {
+const MODULES: readonly Column[] = [
+  { title: "module", narrow: "cut" },
+  { title: "out×in", right: true },
+  { title: "rank", right: true },
+  { title: "multiplier", right: true, narrow: "omit" },
+  { title: "bytes", right: true },
+  { title: "bits", right: true },
+  { title: "bands", narrow: "wrap" },
+];
+
+function moduleTable({ modules }: OpenedFile, terminal: Terminal): string[] {
   const rows = modules.map((module) => {
     const kernel = module.kernel.length === 0 ? "" : ` k ${module.kernel.join("×")}`;
     const bits = (8 * module.chunk.length) / parameterCount(module);
     return [
       printable(module.name),
       `${module.out}×${module.in}${kernel}`,
-      `r ${module.rank}`,
+      String(module.rank),
       `×${Number(module.multiplier.toPrecision(6))}`,
       count(module.chunk.length),
       bits.toFixed(2),
       bandsText(module.bands),
     ];
   });
-  const header = ["module", "out×in", "rank", "multiplier", "bytes", "bits", "bands"];
-  const [title, ...lines] = columns([header, ...rows], [1, 2, 3, 4, 5]);
-  return [
-    colors.bold(counted(modules.length, "module")),
-    `  ${colors.dim(title)}`,
-    ...lines.map((line) => `  ${line}`),
-  ];
+  return [...title(counted(modules.length, "module"), "", terminal), ...table(MODULES, rows, terminal)];
 }
 
 /** The JSON document of `--json`. */

@@ -11,11 +11,13 @@ import { openPush, type PushPlan, pushTarget } from "../../node/remote/push.ts";
 import { diffAdapters } from "../../report/diff.ts";
 import { modelCard } from "../../report/model-card.ts";
 import { type Arguments, textOption } from "../command.ts";
-import { counted, jsonText, printable, size } from "../format.ts";
+import { counted, jsonText, printable } from "../format.ts";
+import { facts, note, title } from "../layout.ts";
 import { openAdapter } from "../open-adapter.ts";
 import { remoteOptions } from "../open-input.ts";
 import { sourceSettings } from "../source-options.ts";
-import { columns, type Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
+import { fileFacts } from "../written-facts.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [path, location, ...more] = args.positionals as readonly [string, string?, ...string[]];
@@ -73,18 +75,17 @@ function heading(text: string): string {
   return text.replace(/\s+/g, " ").trim();
 }
 
-function lines(plan: PushPlan, dry: boolean, commit: string | undefined, { colors }: Terminal): string[] {
+function lines(plan: PushPlan, dry: boolean, commit: string | undefined, terminal: Terminal): string[] {
   const { target, files, creates, cardKept } = plan;
-  const rows = [...files].map(([name, content]) => [printable(name), size(content.length)]);
   const first =
     files.size === 0
       ? "is up to date: nothing to push"
       : `${dry ? "would get" : "got"}${creates ? " a new repository with" : ""} ${counted(files.size, "file")}${commit === undefined ? "" : ` in commit ${commit}`}`;
   return [
-    `${colors.bold(printable(target.location))} ${first}`,
-    ...columns(rows).map((line) => `  ${line}`),
+    ...title(printable(target.location), first, terminal),
+    ...facts(fileFacts([...files].map(([name, content]) => [name, content.length])), terminal),
     ...(cardKept === "not written by lqa"
-      ? ["  note: README.md stays as it is: lqa did not write it. --replace-card replaces it."]
+      ? note("note", "README.md stays as it is: lqa did not write it. --replace-card replaces it.", terminal)
       : []),
   ];
 }

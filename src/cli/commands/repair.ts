@@ -8,8 +8,9 @@ import { repairLqa } from "../../core/repair.ts";
 import { assertWritable, writeFileAtomic } from "../../node/files/write-file.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, jsonText, printable } from "../format.ts";
+import { type Fact, facts, note, title } from "../layout.ts";
 import { readInput, remoteOptions } from "../open-input.ts";
-import { columns, type Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
 
 const PROOFS = {
   "none needed": "The file was valid; it is copied as it is.",
@@ -31,12 +32,18 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     terminal.out(jsonText({ bytes: bytes.length, repairs, proof, lost, fileId, contentId }));
     return 0;
   }
-  const rows = repairs.map((one) => [one.what, `byte ${one.offset}`, counted(one.bytes, "byte")]);
   const lines = [
-    `${terminal.colors.bold(printable(output))} written from ${printable(input)}`,
-    ...columns(rows).map((line) => `  ${printable(line)}`),
-    PROOFS[proof],
-    ...lost.map((line) => `${terminal.colors.yellow("lost")} ${printable(line)}`),
+    ...title(printable(output), `written from ${printable(input)}`, terminal),
+    ...facts(
+      [
+        ...repairs.map(
+          ({ what, bytes, offset }): Fact => [printable(what), `${counted(bytes, "byte")} at byte ${offset}`],
+        ),
+        ["proof", PROOFS[proof]],
+      ],
+      terminal,
+    ),
+    ...lost.flatMap((line) => note("warning", `lost: ${printable(line)}`, terminal)),
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;

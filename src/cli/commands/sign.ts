@@ -8,7 +8,8 @@ import { assertWritable, writeFileAtomic } from "../../node/files/write-file.ts"
 import { signFile } from "../../node/signature.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { printable } from "../format.ts";
-import { columns, type Terminal } from "../terminal.ts";
+import { facts, type Paper, title } from "../layout.ts";
+import type { Terminal } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const path = args.positionals[0]!;
@@ -21,18 +22,22 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   if (args.values.has("json")) terminal.out(`${JSON.stringify({ signature: output, ...signed }, null, 2)}\n`);
   else
     terminal.out(
-      `${terminal.colors.bold(printable(output))} signs ${printable(path)}\n${signedRows(signed)}\n`,
+      `${[...title(printable(output), `signs ${printable(path)}`, terminal), ...signedFacts(signed, terminal)].join("\n")}\n`,
     );
   return 0;
 }
 
 /** The signed file and the key, as lines of the report. */
-export function signedRows({ fileId, sha256, key }: { fileId: string; sha256: string; key: string }): string {
-  return columns([
-    ["file id", fileId],
-    ["SHA-256", sha256],
-    ["key", key],
-  ])
-    .map((line) => `  ${line}`)
-    .join("\n");
+export function signedFacts(
+  { fileId, sha256, key }: { fileId: string; sha256: string; key: string },
+  paper: Paper,
+): string[] {
+  return facts(
+    [
+      ["file id", fileId],
+      ["SHA-256", sha256],
+      ["key", key],
+    ],
+    paper,
+  );
 }

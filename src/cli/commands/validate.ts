@@ -25,6 +25,7 @@ import { type Arguments, numberOption, textOption } from "../command.ts";
 import { counted, jsonText, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
 import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
+import { hanging, more, verdict } from "../layout.ts";
 import { remoteOptions, STANDARD_INPUT } from "../open-input.ts";
 import { errorLines, worstExitCode } from "../report-error.ts";
 import { sarifLog } from "../sarif.ts";
@@ -152,7 +153,8 @@ async function dumpsOf({ findings }: Validation, input: OpenInput, terminal: Ter
     if (finding.offset === undefined) continue;
     const { begin, end } = dumpRange(finding.offset);
     const bytes = await input.again(begin, end);
-    if (bytes !== undefined) dumps.set(finding, hexDump(bytes, begin, finding.offset, terminal.errorColors));
+    if (bytes !== undefined)
+      dumps.set(finding, hexDump(bytes, begin, finding.offset, terminal.errors.colors));
   }
   return dumps;
 }
@@ -164,29 +166,31 @@ function exitCodeOf({ result, error }: Outcome): number {
 }
 
 function print({ path, result, error }: Outcome, dumps: Dumps, terminal: Terminal): void {
-  const name = printable(path);
-  const colors = terminal.errorColors;
-  const verdict = error !== undefined ? "unread" : result.valid ? "valid" : "invalid";
-  const facts =
+  const word = error !== undefined ? "unread" : result.valid ? "valid" : "invalid";
+  const content =
     result?.valid === true
-      ? `  ${[size(result.bytes), counted(result.modules ?? 0, "module"), counted(result.tensors ?? 0, "plain tensor")].join(", ")}`
-      : "";
-  const color = verdict === "valid" ? terminal.colors.green : terminal.colors.red;
-  terminal.out(`${color(verdict)}${" ".repeat(9 - verdict.length)}${name}${facts}\n`);
+      ? [
+          size(result.bytes),
+          counted(result.modules ?? 0, "module"),
+          counted(result.tensors ?? 0, "plain tensor"),
+        ]
+      : [];
+  terminal.out(`${verdict(word, printable(path), content.join(", "), terminal)}\n`);
   const findings = error === undefined ? result.findings : [error];
-  for (const finding of findings.slice(0, SHOWN)) {
-    const lines = errorLines(finding, colors);
-    const dump = dumps.get(finding) ?? [];
-    terminal.err(`lqa: ${[...lines, ...dump.map((line) => `  ${line}`)].join("\n")}\n`);
-  }
-  const hidden = findings.length - Math.min(SHOWN, findings.length) + (result?.omitted ?? 0);
-  if (hidden > 0) terminal.err(`lqa: ${counted(hidden, "finding")} more; see --json\n`);
-  printWarnings(result?.warnings ?? [], terminal);
-}
-
-function printWarnings(warnings: readonly Warning[], terminal: Terminal): void {
-  for (const { message } of warnings.slice(0, SHOWN))
-    terminal.err(`lqa: ${terminal.errorColors.yellow("warning")} ${printable(message)}\n`);
-  if (warnings.length > SHOWN)
-    terminal.err(`lqa: ${counted(warnings.length - SHOWN, "warning")} more; see --json\n`);
+  const warnings = result?.warnings ?? [];
+  const lines = [
+    ...findings
+      .slice(0, SHOWN)
+      .flatMap((finding) => [
+        ...errorLines(finding, terminal.errors),
+        ...(dumps.get(finding) ?? []).map((line) => `  ${line}`),
+      ]),
+    ...more(findings.length - Math.min(SHOWN, findings.length) + (result?.omitted ?? 0), "--json"),
+    ...warnings.slice(0, SHOWN).flatMap(({ message }) => {
+      const label = `lqa: ${terminal.errors.colors.yellow("warning")} `;
+      return hanging(label, printable(message), terminal.errors.room);
+    }),
+    ...more(warnings.length - SHOWN, "--json"),
+  ];
+  if (lines.length > 0) terminal.err(`${lines.join("\n")}\n`);
 }

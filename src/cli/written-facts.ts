@@ -1,0 +1,47 @@
+/**
+ * What `lqa decode`, `lqa convert` and `lqa push` say about what they wrote: the files, and the error.
+ *
+ * @module
+ */
+import type { Rounding } from "../node/convert-file.ts";
+import { count, percent, printable, size } from "./format.ts";
+import { type Fact, note, type Paper } from "./layout.ts";
+
+/**
+ * Share of a module's energy from which rounding is worth a warning. Where no value leaves the range of its type, F16 costs
+ * about 1e-7 and BF16 5e-6.
+ */
+const WARN_ERROR = 1e-3;
+
+/** The written files with their sizes, as facts. */
+export function fileFacts(written: Iterable<readonly [name: string, bytes: number]>): Fact[] {
+  return [...written].map(([name, bytes], i) => [
+    i === 0 ? "files" : "",
+    `${printable(name)}, ${size(bytes)}`,
+  ]);
+}
+
+/** The error of the encoding, if it is known, and what rounding the factors adds to it. */
+export function errorFact(relativeError: number | undefined, rounding: Rounding | undefined): Fact {
+  const encoded =
+    relativeError === undefined ? [] : [`${percent(relativeError)} of the energy of ΔW lost by encoding`];
+  const rounded =
+    rounding === undefined
+      ? []
+      : [
+          `rounding to ${rounding.elements.join(" and ")} ${relativeError === undefined ? "loses" : "adds"} ${percent(rounding.relativeError)}`,
+        ];
+  const parts = [...encoded, ...rounded];
+  return ["error", parts.length === 0 ? undefined : parts.join("; ")];
+}
+
+/** Warns if the element type cannot hold what a module needs. */
+export function roundingWarning(rounding: Rounding | undefined, paper: Paper): string[] {
+  if (rounding === undefined || rounding.worst.relativeError < WARN_ERROR) return [];
+  const { elements, worst, zeros, weights } = rounding;
+  return note(
+    "warning",
+    `rounding to ${elements.join(" and ")} lost ${percent(worst.relativeError)} of the energy of ${printable(worst.name)}; ${count(zeros)} of ${count(weights)} weights became 0. Use --dtype f32 (or bf16) to keep them.`,
+    paper,
+  );
+}
