@@ -186,7 +186,7 @@ export const BAD_MAGIC = {
   "code": "LQA-M001",
   "clause": "5.1",
   "summary": "The first eight bytes are not the LQA signature.",
-  "advice": "This is not an .lqa file."
+  "advice": "Check the path or the address: this is not an .lqa file."
 } as const;
 
 export const MAGIC_TEXT_DAMAGE = {
@@ -202,7 +202,7 @@ export const PROLOGUE_RESERVED_NONZERO = {
   "code": "LQA-M003",
   "clause": "5.1",
   "summary": "A reserved prologue byte is not zero.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const ALIGNMENT_OUT_OF_RANGE = {
@@ -210,7 +210,7 @@ export const ALIGNMENT_OUT_OF_RANGE = {
   "code": "LQA-M004",
   "clause": "4.3",
   "summary": "The alignment exponent is outside 2 to 12.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const FILE_LENGTH_MISMATCH = {
@@ -218,7 +218,7 @@ export const FILE_LENGTH_MISMATCH = {
   "code": "LQA-M005",
   "clause": "4.2",
   "summary": "The file length in the prologue is not the one its records add up to.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const TRAILING_BYTES = {
@@ -226,7 +226,7 @@ export const TRAILING_BYTES = {
   "code": "LQA-M006",
   "clause": "4.4",
   "summary": "Bytes follow the trailer.",
-  "advice": "Remove whatever was appended, or fetch the file again."
+  "advice": "Remove the appended bytes (lqa repair does it), or fetch the file again."
 } as const;
 
 export const INDEX_TABLE = {
@@ -234,7 +234,7 @@ export const INDEX_TABLE = {
   "code": "LQA-M007",
   "clause": "6.2",
   "summary": "A FlatBuffers offset, table or vtable of the index lies outside the index or is misaligned.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const INDEX_VECTOR = {
@@ -242,7 +242,7 @@ export const INDEX_VECTOR = {
   "code": "LQA-M008",
   "clause": "6.2",
   "summary": "A FlatBuffers vector of the index does not fit into the index.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const INDEX_IDENTIFIER = {
@@ -258,7 +258,7 @@ export const INDEX_FIELD_MISSING = {
   "code": "LQA-M010",
   "clause": "6.2",
   "summary": "A required field of the index is absent.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const COUNT_MISMATCH = {
@@ -266,7 +266,7 @@ export const COUNT_MISMATCH = {
   "code": "LQA-M011",
   "clause": "6.3",
   "summary": "A count in the prologue differs from the length of its vector in the index.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const PADDING_NONZERO = {
@@ -274,7 +274,7 @@ export const PADDING_NONZERO = {
   "code": "LQA-M012",
   "clause": "3.6",
   "summary": "A padding byte or unused bit is not zero.",
-  "advice": "The writer of this file is broken, or it hides data; do not trust it."
+  "advice": "Do not trust this file: it hides data, or the program that wrote it has a defect."
 } as const;
 
 export const NAME_ENCODING = {
@@ -282,7 +282,7 @@ export const NAME_ENCODING = {
   "code": "LQA-M013",
   "clause": "3.3",
   "summary": "A name is not 1 to 512 bytes of valid UTF-8 without control characters.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const NAME_ORDER = {
@@ -290,7 +290,7 @@ export const NAME_ORDER = {
   "code": "LQA-M014",
   "clause": "6.7",
   "summary": "Names are not in strictly ascending natural order (or one occurs twice).",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const NAME_HEAP = {
@@ -298,7 +298,7 @@ export const NAME_HEAP = {
   "code": "LQA-M015",
   "clause": "6.10",
   "summary": "The front-coded name bytes do not add up.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const CHUNK_LENGTH_MISMATCH = {
@@ -306,7 +306,7 @@ export const CHUNK_LENGTH_MISMATCH = {
   "code": "LQA-M016",
   "clause": "7.1",
   "summary": "A chunk length differs from the one its record implies.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const RECORD_RESERVED_NONZERO = {
@@ -314,7 +314,7 @@ export const RECORD_RESERVED_NONZERO = {
   "code": "LQA-M017",
   "clause": "6.3",
   "summary": "A reserved field of a record is not zero.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const RECORD_REFERENCE = {
@@ -322,7 +322,7 @@ export const RECORD_REFERENCE = {
   "code": "LQA-M018",
   "clause": "6.3",
   "summary": "A record refers to a record that does not exist, or shared records are unused, doubled or out of order.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const ZSTD_FRAME = {
@@ -330,7 +330,7 @@ export const ZSTD_FRAME = {
   "code": "LQA-M019",
   "clause": "7.5",
   "summary": "A zstd payload is not the sequence of frames that its raw length demands.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const META_ENCODING = {
@@ -338,7 +338,7 @@ export const META_ENCODING = {
   "code": "LQA-M020",
   "clause": "10.2",
   "summary": "A MessagePack section is not in the canonical subset.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const TRAILER_MISMATCH = {
@@ -354,7 +354,7 @@ export const SECTION_ORDER = {
   "code": "LQA-M022",
   "clause": "6.9",
   "summary": "Section types are not strictly ascending.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const DIMENSION_RANGE = {
@@ -362,7 +362,7 @@ export const DIMENSION_RANGE = {
   "code": "LQA-V001",
   "clause": "6.6",
   "summary": "A size or the expert count of a module is zero.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const ENCODING_PARAMETER = {
@@ -370,7 +370,7 @@ export const ENCODING_PARAMETER = {
   "code": "LQA-V002",
   "clause": "6.4",
   "summary": "An encoding has a parameter its codec does not allow.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const MULTIPLIER = {
@@ -386,7 +386,7 @@ export const BAND_PLAN = {
   "code": "LQA-V004",
   "clause": "6.5",
   "summary": "A band plan is empty, has an empty band, or two neighbours that should be one.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const ROLE_SHAPE = {
@@ -394,7 +394,7 @@ export const ROLE_SHAPE = {
   "code": "LQA-V005",
   "clause": "6.6",
   "summary": "The shape of a module contradicts its role.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const TENSOR_RECORD = {
@@ -402,7 +402,7 @@ export const TENSOR_RECORD = {
   "code": "LQA-V006",
   "clause": "9.4",
   "summary": "A plain tensor's shape, element type, axis or companion contradicts its role.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const FEATURE_BITS = {
@@ -410,7 +410,7 @@ export const FEATURE_BITS = {
   "code": "LQA-V007",
   "clause": "5.3",
   "summary": "The feature bits are not the ones the file uses.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const SCALE_VALUE = {
@@ -434,7 +434,7 @@ export const SECTION_RECORD = {
   "code": "LQA-V011",
   "clause": "6.9",
   "summary": "A section's tag, critical flag or compression breaks the rules for sections.",
-  "advice": "The writer of this file is broken; report it there."
+  "advice": "The program that wrote this file has a defect: report it to its authors, and encode the adapter again with another one."
 } as const;
 
 export const PROLOGUE_CRC = {
@@ -506,7 +506,7 @@ export const UNSUPPORTED_VERSION = {
   "code": "LQA-U001",
   "clause": "5.2",
   "summary": "The file has a major version this reader does not know.",
-  "advice": "Use a newer reader."
+  "advice": "Update lqa, or the program that reads the file."
 } as const;
 
 export const UNSUPPORTED_FEATURE = {
@@ -514,7 +514,7 @@ export const UNSUPPORTED_FEATURE = {
   "code": "LQA-U002",
   "clause": "5.3",
   "summary": "The file requires a feature this reader does not know.",
-  "advice": "Use a newer reader."
+  "advice": "Update lqa, or the program that reads the file."
 } as const;
 
 export const UNSUPPORTED_CODEC = {
@@ -522,7 +522,7 @@ export const UNSUPPORTED_CODEC = {
   "code": "LQA-U003",
   "clause": "6.4",
   "summary": "A codec, table, rotation or element type that this reader does not know.",
-  "advice": "Use a newer reader."
+  "advice": "Update lqa, or the program that reads the file."
 } as const;
 
 export const UNSUPPORTED_ROLE = {
@@ -530,7 +530,7 @@ export const UNSUPPORTED_ROLE = {
   "code": "LQA-U004",
   "clause": "6.6",
   "summary": "A role, base layout or multiplier rule this reader does not know.",
-  "advice": "Use a newer reader."
+  "advice": "Update lqa, or the program that reads the file."
 } as const;
 
 export const UNSUPPORTED_COMPRESSION = {
@@ -538,7 +538,7 @@ export const UNSUPPORTED_COMPRESSION = {
   "code": "LQA-U005",
   "clause": "7.5",
   "summary": "A compression this reader does not know or has no implementation for.",
-  "advice": "Use a newer reader, or give it a zstd implementation."
+  "advice": "Update the program that reads the file, or give it a zstd implementation."
 } as const;
 
 export const UNSUPPORTED_SECTION = {
@@ -546,7 +546,7 @@ export const UNSUPPORTED_SECTION = {
   "code": "LQA-U006",
   "clause": "10.1",
   "summary": "A critical section this reader does not know.",
-  "advice": "Use a newer reader."
+  "advice": "Update lqa, or the program that reads the file."
 } as const;
 
 export const UNSUPPORTED_ADAPTER_FEATURE = {
@@ -626,7 +626,7 @@ export const IO = {
   "code": "LQA-X001",
   "clause": "-",
   "summary": "The operating system reported an error.",
-  "advice": "See the cause."
+  "advice": "Remove the cause that the operating system names, then try again."
 } as const;
 
 export const OUTPUT_EXISTS = {
@@ -634,7 +634,7 @@ export const OUTPUT_EXISTS = {
   "code": "LQA-X002",
   "clause": "-",
   "summary": "The output exists already.",
-  "advice": "Give --force to replace it."
+  "advice": "Choose another name, or give --force to replace it."
 } as const;
 
 export const NOT_FOUND = {
@@ -642,7 +642,7 @@ export const NOT_FOUND = {
   "code": "LQA-X003",
   "clause": "-",
   "summary": "An input does not exist.",
-  "advice": "Check the path."
+  "advice": "Check the spelling of the path, and the directory that you are in."
 } as const;
 
 export const USAGE = {
@@ -658,7 +658,7 @@ export const ABORTED = {
   "code": "LQA-X005",
   "clause": "-",
   "summary": "The caller aborted the operation.",
-  "advice": "Nothing was written."
+  "advice": "Nothing was written; start it again if you need the result."
 } as const;
 
 export const TARGET_SIZE = {
@@ -690,7 +690,7 @@ export const NETWORK = {
   "code": "LQA-X009",
   "clause": "-",
   "summary": "A server cannot be reached, broke off, or asked to come back later.",
-  "advice": "Try again later."
+  "advice": "Check the address and the connection, or try again later."
 } as const;
 
 export const ACTIVATION_SHAPE = {
@@ -706,7 +706,7 @@ export const UNKNOWN_ADAPTER = {
   "code": "LQA-X011",
   "clause": "-",
   "summary": "The pool has no adapter of that name.",
-  "advice": "Add it, or check the name; it may have been removed."
+  "advice": "Check the name: the adapter may have been removed. If so, add it again."
 } as const;
 
 export const ADAPTER_IN_USE = {
@@ -722,7 +722,7 @@ export const GPU_DEVICE = {
   "code": "LQA-X013",
   "clause": "-",
   "summary": "The GPU device was lost, or refused a request.",
-  "advice": "Ask for a new device and upload again; if it was not lost, report the message with the browser's version and the adapter's info."
+  "advice": "Request a new device and upload again. If the device was not lost, report the message with the browser's version and the adapter's info."
 } as const;
 
 export const GPU_LIMIT = {
@@ -730,7 +730,7 @@ export const GPU_LIMIT = {
   "code": "LQA-X014",
   "clause": "-",
   "summary": "A buffer or a dispatch is larger than the GPU device allows.",
-  "advice": "Ask for a device with higher limits (requiredLimits), destroy what is not needed, or use the module without the GPU."
+  "advice": "Request a device with higher limits (requiredLimits), destroy what you do not need, or use the module without the GPU."
 } as const;
 
 export const WRONG_FILE = {
@@ -746,7 +746,7 @@ export const ACCESS_DENIED = {
   "code": "LQA-X020",
   "clause": "-",
   "summary": "A server refuses the credentials, or there are none.",
-  "advice": "Check the credentials and what they are allowed to do; see docs/fleet.md for where they are looked for."
+  "advice": "Check the credentials and what they allow; docs/fleet.md says where lqa looks for them."
 } as const;
 
 export const MISSING_PACKAGE = {
@@ -761,7 +761,7 @@ export const WORKER_LOST = {
   "kind": "WORKER_LOST",
   "code": "LQA-X022",
   "clause": "-",
-  "summary": "Workers that had this job ended before they were done with it, too often.",
+  "summary": "Too many workers ended while they worked on this job.",
   "advice": "See the workers' logs; give them more memory, or look at the adapter on its own with lqa encode."
 } as const;
 
@@ -834,7 +834,7 @@ export const SOURCE_NONFINITE = {
   "code": "LQA-S003",
   "clause": "-",
   "summary": "A weight is Inf or NaN.",
-  "advice": "The training run failed; there is nothing to encode."
+  "advice": "Train the adapter again: the run diverged, and there is nothing to encode."
 } as const;
 
 export const SOURCE_UNPAIRED_FACTOR = {
@@ -874,7 +874,7 @@ export const SOURCE_RANGE = {
   "code": "LQA-S008",
   "clause": "-",
   "summary": "A weight is too large for the chosen scale type.",
-  "advice": "Choose a scale type with more range (bf16 or f32)."
+  "advice": "Choose a type with more range (f32 or bf16), or train the adapter with smaller weights."
 } as const;
 
 export const SOURCE_IMPORTANCE = {
@@ -898,7 +898,7 @@ export const MODELS_DIFFER = {
   "code": "LQA-S011",
   "clause": "-",
   "summary": "Two models do not have the same weights, so that there is no difference to take.",
-  "advice": "Check that the one was fine-tuned from the other."
+  "advice": "Check that one model was fine-tuned from the other."
 } as const;
 
 export const NOTHING_TO_EXTRACT = {

@@ -35,7 +35,7 @@ const TARGET_OPTIONS: readonly OptionSpec[] = [
   {
     name: "portable",
     type: "flag",
-    help: "peft: write a form that every server computes alike: the multiplier is folded into B, alpha equals the rank, all modules have one rank. What servers refuse is an error.",
+    help: "peft: write a form that every server computes alike: the multiplier is folded into B, alpha equals the rank, all modules have one rank. An adapter that servers refuse is an error.",
   },
 ];
 

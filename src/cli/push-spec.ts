@@ -43,7 +43,7 @@ export const PUSH: CommandSpec = {
     {
       name: "private",
       type: "flag",
-      help: "Make a repository that is created private. Default: as the account has it.",
+      help: "Make the repository private if lqa creates it. Default: as your account has it.",
     },
     {
       name: "message",

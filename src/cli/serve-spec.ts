@@ -92,7 +92,7 @@ export const SERVE: CommandSpec = {
       seconds("grace", 0, "After SIGTERM: seconds in which /ready says no and requests are still taken."),
       seconds("drain", 25, "Then: seconds for the requests under way."),
       logOption(
-        "Print a line on stderr for each request: time, id, client, call, status, seconds, error. --quiet prints errors of the server alone.",
+        "Print a line on stderr for each request: time, id, client, call, status, seconds, error. With --quiet only errors of the server.",
       ),
       ENDPOINT_OPTION,
     ]),
@@ -103,7 +103,7 @@ export const SERVE: CommandSpec = {
         placeholder: "<dir>",
         help: "Also hand out decoded factors as files below this directory, such as /dev/shm, for processes that map them.",
       },
-      bytes("max-shared", "1GiB", "Memory for these files; those used longest ago go first."),
+      bytes("max-shared", "1GiB", "Memory for these files; the least recently used are removed first."),
     ]),
     JSON_OPTION,
   ],
