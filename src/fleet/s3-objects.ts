@@ -8,7 +8,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { S3Client } from "@aws-sdk/client-s3";
+import type { CompletedPart, S3Client } from "@aws-sdk/client-s3";
 import { assertNotAborted } from "../core/io/source.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
@@ -28,14 +28,16 @@ export interface S3Options {
   readonly pathStyle?: boolean | undefined;
   /** How often a request is tried. Default 6. */
   readonly attempts?: number | undefined;
+  /** Larger objects are put in parts of this many bytes: 5 MiB to 5 GiB. Default 1 GiB, from 5 GiB on. */
+  readonly partBytes?: number | undefined;
   /** Silence after which a request is given up, ms. Default 30,000. */
   readonly silenceMs?: number | undefined;
 }
 
 /** The media type of an `.lqa` file (spec annex K). */
 const MEDIA_TYPE = "application/vnd.lqa";
-/** The largest object that is put in one request, which is what makes a put conditional everywhere. */
-const MOST_BYTES = 5 * 2 ** 30;
+/** The largest object that is put in one request, and the most that the storage takes of one part. */
+const MOST_PART = 5 * 2 ** 30;
 /** Pause before a read that broke off is tried again, ms; it doubles. */
 const PAUSE = 200;
 
@@ -44,20 +46,27 @@ export interface S3Service {
   readonly sdk: typeof import("@aws-sdk/client-s3");
   readonly client: S3Client;
   readonly attempts: number;
+  /** Bytes of the largest object that is put in one request, and of each part of a larger one. */
+  readonly parts: { readonly above: number; readonly bytes: number };
 }
 
 /** @throws LqaError MISSING_PACKAGE without `@aws-sdk/client-s3` */
 export async function openS3(options: S3Options = {}): Promise<S3Service> {
   const sdk = await optional(["@aws-sdk/client-s3"], () => import("@aws-sdk/client-s3"));
   const attempts = options.attempts ?? 6;
-  return { sdk, client: clientOf(sdk.S3Client, options, attempts), attempts };
+  const { partBytes } = options;
+  const parts = { above: partBytes ?? MOST_PART, bytes: partBytes ?? 2 ** 30 };
+  return { sdk, client: clientOf(sdk.S3Client, options, attempts), attempts, parts };
 }
 
 /**
  * @param location `s3://bucket/prefix`
  * @throws LqaError USAGE for a location of another form
  */
-export function s3Objects(location: string, { sdk, client, attempts }: S3Service): ObjectStore {
+export function s3Objects(
+  location: string,
+  { sdk, client, attempts, parts: inParts }: S3Service,
+): ObjectStore {
   const { bucket, parts } = parseLocation(location);
   const prefix = parts.map((part) => `${part}/`).join("");
 
@@ -89,6 +98,61 @@ export function s3Objects(location: string, { sdk, client, attempts }: S3Service
   const of = (key: string): { Bucket: string; Key: string } => ({ Bucket: bucket, Key: `${prefix}${key}` });
   const aborted = (signal: AbortSignal | undefined): { abortSignal?: AbortSignal } =>
     signal === undefined ? {} : { abortSignal: signal };
+
+  const typed = (key: string): { ContentType?: string } =>
+    key.endsWith(".lqa") ? { ContentType: MEDIA_TYPE } : {};
+  const unlessThere = (replace: boolean): { IfNoneMatch?: string } => (replace ? {} : { IfNoneMatch: "*" });
+
+  async function putWhole(
+    key: string,
+    bytes: Uint8Array,
+    replace: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const put = new sdk.PutObjectCommand({
+      ...of(key),
+      ...typed(key),
+      ...bodyOf(bytes),
+      ...unlessThere(replace),
+    });
+    await ask(key, signal, () => client.send(put, aborted(signal)));
+  }
+
+  /** The object appears when the last request is done: whole, or not at all. */
+  async function putInParts(
+    key: string,
+    bytes: Uint8Array,
+    replace: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const begin = new sdk.CreateMultipartUploadCommand({
+      ...of(key),
+      ...typed(key),
+      ChecksumAlgorithm: "SHA256",
+    });
+    const { UploadId } = await ask(key, signal, () => client.send(begin, aborted(signal)));
+    const upload = { ...of(key), UploadId };
+    try {
+      const Parts: CompletedPart[] = [];
+      for (let offset = 0; offset < bytes.length; offset += inParts.bytes) {
+        const body = bodyOf(bytes.subarray(offset, offset + inParts.bytes));
+        const PartNumber = Parts.length + 1;
+        const part = new sdk.UploadPartCommand({ ...upload, PartNumber, ...body });
+        const { ETag } = await ask(key, signal, () => client.send(part, aborted(signal)));
+        Parts.push({ PartNumber, ETag, ChecksumSHA256: body.ChecksumSHA256 });
+      }
+      const end = new sdk.CompleteMultipartUploadCommand({
+        ...upload,
+        MultipartUpload: { Parts },
+        ...unlessThere(replace),
+      });
+      await ask(key, signal, () => client.send(end, aborted(signal)));
+    } catch (error) {
+      // Parts of an upload that nobody ends are kept, and paid for.
+      await client.send(new sdk.AbortMultipartUploadCommand(upload)).catch(() => {});
+      throw error;
+    }
+  }
 
   const store: ObjectStore = {
     location,
@@ -154,27 +218,8 @@ export function s3Objects(location: string, { sdk, client, attempts }: S3Service
       }
     },
     async put(key, bytes, { replace, signal }) {
-      if (bytes.length > MOST_BYTES)
-        fail(KIND.BUDGET, {
-          where: placeOf(store, key),
-          expected: `at most ${MOST_BYTES} bytes`,
-          actual: bytes.length,
-        });
-      const checksum = createHash("sha256").update(bytes).digest("base64");
       try {
-        await ask(key, signal, () =>
-          client.send(
-            new sdk.PutObjectCommand({
-              ...of(key),
-              Body: bytes,
-              ContentLength: bytes.length,
-              ...(key.endsWith(".lqa") && { ContentType: MEDIA_TYPE }),
-              ChecksumSHA256: checksum,
-              ...(!replace && { IfNoneMatch: "*" }),
-            }),
-            aborted(signal),
-          ),
-        );
+        await (bytes.length > inParts.above ? putInParts : putWhole)(key, bytes, replace, signal);
         return "written";
       } catch (error) {
         if (!replace && isLqaError(error) && statusOf(error.cause) === 412) return "exists";
@@ -201,6 +246,12 @@ export function s3Objects(location: string, { sdk, client, attempts }: S3Service
     async close() {},
   };
   return store;
+}
+
+/** A body with its length and its SHA-256, which the storage compares. */
+function bodyOf(bytes: Uint8Array): { Body: Uint8Array; ContentLength: number; ChecksumSHA256: string } {
+  const ChecksumSHA256 = createHash("sha256").update(bytes).digest("base64");
+  return { Body: bytes, ContentLength: bytes.length, ChecksumSHA256 };
 }
 
 function clientOf(Client: typeof S3Client, options: S3Options, attempts: number): S3Client {

@@ -1,6 +1,6 @@
 /** What the fleet relies on of its stores, shown on a real S3 server, and on the storage in memory that other tests use. */
 import { createHash } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type FoundAdapter, findAdapters } from "../../src/fleet/adapters.ts";
@@ -98,6 +98,45 @@ describe.each([
     const winner = outcomes.indexOf("written");
     expect(await stores[0]!.digest("race")).toBe(sha256(new Uint8Array(100_000).fill(winner)));
     for (const store of stores) await store.close();
+  });
+});
+
+describe.skipIf(server === undefined)("an object above the limit of one request", () => {
+  const PART = 5 * 2 ** 20;
+  const bytes = Uint8Array.from({ length: 2 * PART + 12345 }, (_, i) => (i * 2654435761) >>> 24);
+  const open = () => openObjects("s3://target/parts", { s3: { partBytes: PART } });
+  /** What versitygw keeps of uploads that have not ended. */
+  const unfinished = () => {
+    const folder = join(server!.folder("target"), ".sgwtmp/multipart");
+    return existsSync(folder)
+      ? readdirSync(folder, { recursive: true, withFileTypes: true }).filter((e) => e.isFile())
+      : [];
+  };
+
+  it("is put in parts, and replaces none unasked", async () => {
+    const store = await open();
+    expect(await store.put("a.lqa", bytes, { replace: false })).toBe("written");
+    expect((await store.head("a.lqa"))!.size).toBe(bytes.length);
+    expect(await store.digest("a.lqa")).toBe(sha256(bytes));
+    expect(await store.put("a.lqa", new Uint8Array(bytes.length), { replace: false })).toBe("exists");
+    expect(await store.digest("a.lqa")).toBe(sha256(bytes));
+    const other = bytes.map((byte) => byte ^ 1);
+    expect(await store.put("a.lqa", other, { replace: true })).toBe("written");
+    expect(await store.digest("a.lqa")).toBe(sha256(other));
+    expect(unfinished()).toEqual([]);
+    await store.close();
+  });
+
+  it("is not there in part if the upload stops, and no part is left", async () => {
+    const store = await open();
+    const stop = new AbortController();
+    const put = store.put("b.lqa", bytes, { replace: false, signal: stop.signal });
+    while (unfinished().length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    stop.abort();
+    await expect(put).rejects.toMatchObject({ kind: "ABORTED" });
+    expect(await store.head("b.lqa")).toBeUndefined();
+    expect(unfinished()).toEqual([]);
+    await store.close();
   });
 });
 
