@@ -15,6 +15,7 @@ const SYSTEM = [
   "test/fleet/jobs.test.ts",
   "test/fleet/servers.test.ts",
   "test/fleet/until-empty.test.ts",
+  "test/hub/registry.test.ts",
   "test/io/hostile-tree.test.ts",
   "test/package.test.ts",
   "test/package/types.test.ts",

@@ -48,7 +48,7 @@ export const DECODE: CommandSpec = {
   positional: {
     placeholder: "<file.lqa|url>",
     many: false,
-    help: "The file to decode: a path, a URL, hf://owner/name, or - for standard input.",
+    help: "The file to decode: a path, a URL, hf://owner/name, oci://host/name, or - for standard input.",
   },
   options: [
     {
@@ -105,7 +105,7 @@ export const CONVERT: CommandSpec = {
     many: true,
     standardInput: (place) => place === 0,
     standardOutput: ".safetensors",
-    help: "The adapter to read (a path, a URL or hf://owner/name), and the path to write; - is standard input or output.",
+    help: "The adapter to read (a path, a URL, hf://owner/name or oci://host/name), and the path to write; - is standard input or output.",
   },
   options: [
     {

@@ -15,7 +15,7 @@ export const VALIDATE: CommandSpec = {
   positional: {
     placeholder: "<file.lqa|url>...",
     many: true,
-    help: "Paths, patterns ('models/**/*.lqa'), http(s) URLs, hf://owner/name, or -.",
+    help: "Paths, patterns ('models/**/*.lqa'), http(s) URLs, hf://owner/name, oci://host/name, or -.",
   },
   options: [
     {
@@ -75,7 +75,7 @@ export const DIFF: CommandSpec = {
   positional: {
     placeholder: "<a> <b>",
     many: true,
-    help: "Two .lqa files, or an .lqa file and its source adapter in any dialect: paths, URLs or hf://owner/name.",
+    help: "Two .lqa files, or an .lqa file and its source adapter in any dialect: paths, URLs, hf://owner/name or oci://host/name.",
   },
   options: [
     { name: "exit-code", type: "flag", help: "Exit with code 1 if they differ." },

@@ -1,6 +1,6 @@
 /**
  * Inputs of a command that reads many files once, from the first byte to the last: paths, patterns, standard input (`-`), URLs,
- * and files on the hub.
+ * files on the hub and in registries.
  *
  * @module
  */
@@ -71,10 +71,10 @@ async function openPath(path: string, regular: boolean): Promise<OpenInput> {
 }
 
 async function openRemoteInput(location: string, remote: HttpOptions): Promise<OpenInput> {
-  const { openRemoteFile } = await import("../node/remote/remote-file.ts");
+  const { checkedInOrder, openRemoteFile } = await import("../node/remote/remote-file.ts");
   const source = await openRemoteFile(location, remote);
   return {
-    reader: sourceReader(source),
+    reader: sourceReader(checkedInOrder(source)),
     again: (begin, end) => source.read(begin, end - begin),
     close: () => source.close(),
   };

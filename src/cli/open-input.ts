@@ -1,5 +1,5 @@
 /**
- * Opens the `.lqa` file that a command reads: standard input (`-`) or a location (a path, a URL, `hf://…`). For `inspect`, only
+ * Opens the `.lqa` file that a command reads: standard input (`-`) or a location (a path, a URL, `hf://…`, `oci://…`). For `inspect`, only
  * the parts of a remote file that are shown are fetched.
  *
  * @module

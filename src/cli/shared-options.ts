@@ -19,7 +19,7 @@ export const TIMEOUT_OPTION: OptionSpec = {
   pattern: /^[1-9]\d{0,5}$/,
   expects: "a whole number from 1 to 999999",
   defaultText: "none; a request fails after 30 s without data or below 1 KiB/s",
-  help: "Give up on a URL or the hub after this many seconds.",
+  help: "Give up on a URL, the hub or a registry after this many seconds.",
 };
 
 /** For commands that reach object storage. */

@@ -38,7 +38,7 @@ const ENCODE: CommandSpec = {
     placeholder: "<dir|file>...",
     many: true,
     standardInput: () => true,
-    help: "Adapters: paths, URLs, or hf://owner/name[@revision][/path] on the Hugging Face hub; - for a file on standard input. With --out-dir also patterns and directories of adapters.",
+    help: "Adapters: paths, URLs, hf://owner/name[@revision][/path] on the Hugging Face hub, oci://host/name[:tag] in a registry; - for a file on standard input. With --out-dir also patterns and directories of adapters.",
   },
   options: [
     ...GOAL_OPTIONS,
@@ -111,7 +111,7 @@ const INSPECT: CommandSpec = {
   positional: {
     placeholder: "<file.lqa|url>",
     many: false,
-    help: "The file to inspect: a path, a URL, hf://owner/name, or - for standard input.",
+    help: "The file to inspect: a path, a URL, hf://owner/name, oci://host/name, or - for standard input.",
   },
   options: [
     {
@@ -161,7 +161,7 @@ const COMPARE: CommandSpec = {
     placeholder: "<dir|file>",
     many: false,
     standardInput: () => true,
-    help: "An adapter of any dialect: a directory, a file, a URL, hf://owner/name, or - for standard input.",
+    help: "An adapter of any dialect: a directory, a file, a URL, hf://owner/name, oci://host/name, or - for standard input.",
   },
   options: [
     ...SOURCE_OPTIONS,

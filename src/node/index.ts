@@ -38,8 +38,9 @@ export { type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
 export { type MergedModel, type MergeFileOptions, mergeFile } from "./merge-file.ts";
 export { type OpenModel, openModel } from "./open-model.ts";
 export { readLocation } from "./read-valid.ts";
-export type { HubFile } from "./remote/hub.ts";
-export { openPush, type PushOptions, type PushPlan, type PushTarget } from "./remote/push.ts";
+export type { ListedFile } from "./remote/listed-file.ts";
+export { openPush } from "./remote/push.ts";
+export type { PushOptions, PushPlan, PushTarget } from "./remote/push-plan.ts";
 export { openRemoteFile, type RemoteFile } from "./remote/remote-file.ts";
 export {
   readSignature,

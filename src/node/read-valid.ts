@@ -57,8 +57,8 @@ export async function readValid(input: string | Uint8Array, how: How = {}): Prom
 }
 
 /**
- * All bytes of an `.lqa` file at a location: a path, an address, or `hf://owner/name[@revision][/path]`, where the path may be
- * left out if one `.lqa` file is there.
+ * All bytes of an `.lqa` file at a location: a path, an address, `hf://owner/name[@revision][/path]` or
+ * `oci://host/name[:tag][/path]`, where the last path may be left out if one `.lqa` file is there.
  *
  * @throws LqaError as `readWholeFile` for a path, and as `openRemoteFile` for another location
  */

@@ -14,10 +14,10 @@ import { count, counted, percent, size } from "./format.ts";
 export interface CardOptions {
   /** Heading of the card. */
   readonly title: string;
-  /** Where the file will be: `hf://owner/name/path`. */
+  /** Where the file will be: `hf://owner/name/path` or `oci://host/name:tag`. */
   readonly location: string;
-  /** `https` address of the file. */
-  readonly address: string;
+  /** `https` address of the file; undefined in a registry. */
+  readonly address: string | undefined;
   /** Of the file (spec clause 11.2), verified. */
   readonly fileId: string;
   /** Share of the energy of ΔW that the encoding lost, where the source is known: 0.02 is 2 %. */
@@ -92,7 +92,37 @@ A LoRA adapter${base === undefined ? "" : ` of ${base}`}, quantized in the \`.lq
 
 ${table}
 
-## Use it
+${use(location, address, base)}`;
+}
+
+/** How the file is used. Of a registry the command downloads it. */
+function use(location: string, address: string | undefined, base: string | undefined): string {
+  const model = `base = AutoModelForCausalLM.from_pretrained("${base ?? "the base model"}")`;
+  const decode = `lqa decode ${location} -o adapter/`;
+  if (address === undefined)
+    return `## Use it
+
+As a PEFT directory:
+
+\`\`\`sh
+${decode}
+\`\`\`
+
+Python, onto the model that it was trained for:
+
+\`\`\`python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+${model}
+model = PeftModel.from_pretrained(base, "adapter")
+\`\`\`
+
+TypeScript, in Node:
+
+${program('import { openRemoteFile } from "lqa/node";', `await openRemoteFile("${location}")`)}
+`;
+  return `## Use it
 
 Python, onto the model that it was trained for:
 
@@ -100,27 +130,31 @@ Python, onto the model that it was trained for:
 import lqa
 from transformers import AutoModelForCausalLM
 
-base = AutoModelForCausalLM.from_pretrained("${base ?? "the base model"}")
+${model}
 model = lqa.peft.load(base, "${location}")
 \`\`\`
 
 TypeScript, in Node and in browsers:
 
-\`\`\`ts
-import { open } from "lqa";
-
-const file = await open(new URL("${address}"));
-for await (const { name, multiplier, b, a } of file.decodeAll()) {
-  console.log(name, multiplier, b.shape, a.shape); // ΔW = multiplier · B · A
-}
-\`\`\`
+${program(undefined, `new URL("${address}")`)}
 
 For other programs, as a PEFT directory:
 
 \`\`\`sh
-lqa decode ${location} -o adapter/
+${decode}
 \`\`\`
 `;
+}
+
+function program(needed: string | undefined, source: string): string {
+  return `\`\`\`ts
+import { open } from "lqa";
+${needed === undefined ? "" : `${needed}\n`}
+const file = await open(${source});
+for await (const { name, multiplier, b, a } of file.decodeAll()) {
+  console.log(name, multiplier, b.shape, a.shape); // ΔW = multiplier · B · A
+}
+\`\`\``;
 }
 
 function span(ranks: readonly number[]): string {

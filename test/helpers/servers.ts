@@ -1,11 +1,11 @@
 /**
- * Real servers for tests of fleets: Debian's redis-server and an S3 server, where they are to be had.
+ * Real servers for tests: Debian's redis-server, an S3 server and an OCI registry, where they are to be had.
  *
  * @module
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import { freePort, listens } from "./nginx.ts";
@@ -53,6 +53,18 @@ export function findRedis(): string | undefined {
 /** Path of versitygw: `$LQA_S3`, or one that is installed. */
 export function findS3(): string | undefined {
   return [process.env.LQA_S3, "versitygw"].find((path) => path !== undefined && works(path));
+}
+
+/** Path of the registry of the Distribution project: `$LQA_REGISTRY`, or one that is installed. */
+export function findRegistry(): string | undefined {
+  return [process.env.LQA_REGISTRY, "registry"].find((path) => path !== undefined && works(path));
+}
+
+/** Path of oras, a client of registries: `$LQA_ORAS`, or one that is installed. */
+export function findOras(): string | undefined {
+  return [process.env.LQA_ORAS, "oras"].find(
+    (path) => path !== undefined && spawnSync(path, ["version"]).status === 0,
+  );
 }
 
 /** A Redis that keeps its data across restarts. */
@@ -117,4 +129,25 @@ export async function startS3(path: string): Promise<S3Server> {
     },
     folder: (bucket) => join(folder, bucket),
   };
+}
+
+/**
+ * A registry.
+ *
+ * @param users a file of logins, as htpasswd writes them with bcrypt; without one everybody may do everything
+ * @returns `127.0.0.1:port`
+ */
+export async function startRegistry(path: string, users?: string): Promise<string> {
+  const [folder, port] = [temporaryDirectory(), await freePort()];
+  const config = join(folder, "config.json");
+  // YAML.
+  const settings = {
+    version: "0.1",
+    storage: { filesystem: { rootdirectory: join(folder, "data") } },
+    http: { addr: `127.0.0.1:${port}` },
+    ...(users !== undefined && { auth: { htpasswd: { realm: "test", path: users } } }),
+  };
+  writeFileSync(config, JSON.stringify(settings));
+  await started(path, ["serve", config], port, { OTEL_TRACES_EXPORTER: "none" });
+  return `127.0.0.1:${port}`;
 }

@@ -8,7 +8,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { type DecodeFileOptions, decodeFile, mergeFile, readBaseDescription } from "../../node/index.ts";
 import { readValidAdapter } from "../../node/read-valid.ts";
-import { isHub, isRemote, nameOfLocation, parseHub } from "../../node/remote/location.ts";
+import { isRemote, isWhole, nameOfLocation } from "../../node/remote/location.ts";
 import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable } from "../format.ts";
@@ -88,7 +88,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 /** Derives a directory name from the file's name. @throws LqaError USAGE if the name has no extension to remove */
 function defaultOutput(input: string): string {
   const name = isRemote(input) ? nameOfLocation(input) : basename(input);
-  if (isHub(input) && parseHub(input).path === "") return name;
+  if (isWhole(input)) return name;
   if (/^.+\.lqa$/i.test(name)) return name.slice(0, -4);
   throw new LqaError(KIND.USAGE, {
     where: "lqa decode",

@@ -1,13 +1,13 @@
 /**
- * `lqa push`: upload an `.lqa` file and its model card to the Hugging Face hub.
+ * `lqa push`: upload an `.lqa` file and its model card to the Hugging Face hub or an OCI registry.
  *
  * @module
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { readValidAdapter } from "../../node/read-valid.ts";
-import { parseHub } from "../../node/remote/location.ts";
-import { openPush, type PushPlan, pushTarget } from "../../node/remote/push.ts";
+import { openPush, pushTarget } from "../../node/remote/push.ts";
+import type { PushPlan } from "../../node/remote/push-plan.ts";
 import { diffAdapters } from "../../report/diff.ts";
 import { modelCard } from "../../report/model-card.ts";
 import { type Arguments, textOption } from "../command.ts";
@@ -24,7 +24,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   if (location === undefined || more.length > 0)
     fail(KIND.USAGE, {
       where: "lqa push",
-      expected: "a file and a location on the hub",
+      expected: "a file and a location on the hub or in a registry",
       actual: counted(args.positionals.length, "argument"),
       advice: "See lqa push --help.",
     });
@@ -40,7 +40,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     ? undefined
     : await modelCard(file, {
         ...target,
-        title: heading(textOption(args, "title") ?? parseHub(location).repo.split("/")[1]!),
+        title: heading(textOption(args, "title") ?? target.name),
         fileId: ids.fileId,
         relativeError: source && diffAdapters(source, adapter).relativeError,
       });
@@ -80,7 +80,7 @@ function lines(plan: PushPlan, dry: boolean, commit: string | undefined, termina
   const first =
     files.size === 0
       ? "is up to date: nothing to push"
-      : `${dry ? "would get" : "got"}${creates ? " a new repository with" : ""} ${counted(files.size, "file")}${commit === undefined ? "" : ` in commit ${commit}`}`;
+      : `${dry ? "would get" : "got"}${creates ? " a new repository with" : ""} ${counted(files.size, "file")}${commit === undefined ? "" : commit.includes(":") ? ` as ${commit}` : ` in commit ${commit}`}`;
   return [
     ...title(printable(target.location), first, terminal),
     ...facts(fileFacts([...files].map(([name, content]) => [name, content.length])), terminal),

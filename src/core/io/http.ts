@@ -15,7 +15,7 @@
  * @module
  */
 import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
+import { fail, isLqaError } from "../../errors.ts";
 import { type Attempt, beginAttempt, MOST_MS } from "./attempt.ts";
 import { type Answer, ifRange, readBody, readHead, Transient, type Version } from "./http-response.ts";
 import { discard, type Hop, redirectFollower, urlOf } from "./redirects.ts";
@@ -50,7 +50,7 @@ export interface HttpOptions {
   readonly concurrency?: number | undefined;
   /** Most bytes of a file that is taken whole, because the server ignores ranges. Default 64 MiB. */
   readonly wholeBytes?: number | undefined;
-  /** Default: the global one. */
+  /** Default: the global one. An LqaError that it throws ends a read; any other error is one of the network. */
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
@@ -148,6 +148,8 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
       control.alive(0);
       return response;
     } catch (cause) {
+      // Not of an attempt that was given up.
+      if (isLqaError(cause) && !isLqaError(cause, "ABORTED")) throw cause;
       throw new Transient(describe(cause), { cause });
     }
   }

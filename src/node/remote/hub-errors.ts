@@ -6,6 +6,7 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { isLqaError, LqaError } from "../../errors.ts";
+import type { HubSettings } from "./hub-settings.ts";
 import type { HubLocation } from "./location.ts";
 
 /** Why the hub refused the last request: the values of its headers. */
@@ -32,7 +33,7 @@ export function hubError(
   error: unknown,
   refusal: Refusal | undefined,
   { repo, revision }: HubLocation,
-  { endpoint, token }: { readonly endpoint: string; readonly token: string | undefined },
+  { endpoint, token }: HubSettings,
 ): unknown {
   if (!isLqaError(error) || refusal === undefined) return error;
   if (!isLqaError(error, "NOT_FOUND") && !isLqaError(error, "ACCESS_DENIED")) return error;
@@ -76,4 +77,30 @@ export function hubError(
     advice: `Check the name. ${login} that may read it, if it is private.`,
     cause: error,
   });
+}
+
+/** The error for what the client library threw while it pushed. */
+export function commitError(error: unknown, where: string, { endpoint, token }: HubSettings): unknown {
+  if (isLqaError(error) || !(error instanceof Error)) return error;
+  const { statusCode } = error as { statusCode?: number };
+  const text = error.message.replace(/[^\x20-\x7e]/g, " ").slice(0, 300);
+  const actual = token === undefined ? text : text.replaceAll(token, "…");
+  if (statusCode === 401 || statusCode === 403 || statusCode === 404)
+    return new LqaError(KIND.ACCESS_DENIED, {
+      where,
+      actual: `status ${statusCode}, ${actual}`,
+      advice: `Use a token that may write to this repository: ${endpoint}/settings/tokens.`,
+      cause: error,
+    });
+  if (statusCode === 409 || statusCode === 412)
+    return new LqaError(KIND.REMOTE_CHANGED, {
+      where,
+      summary: "Somebody pushed to the repository meanwhile.",
+      actual,
+      advice: "Look at what they pushed, then push again.",
+      cause: error,
+    });
+  if (statusCode !== undefined && (statusCode >= 500 || statusCode === 429))
+    return new LqaError(KIND.NETWORK, { where, actual: `status ${statusCode}, ${actual}`, cause: error });
+  return new LqaError(KIND.HTTP_RESPONSE, { where, actual, cause: error });
 }

@@ -10,7 +10,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { type HttpOptions, type HttpSource, httpSource } from "../../core/io/http.ts";
 import * as KIND from "../../error-catalogue.ts";
@@ -19,26 +18,8 @@ import { decodeUtf8 } from "../../model/bytes.ts";
 import { isRegularFile, namesIn, readRegularFile } from "../files/file.ts";
 import { hubError, type Refusal, refusalOf } from "./hub-errors.ts";
 import { type HubSettings, hubSettings } from "./hub-settings.ts";
+import { hexOf, type ListedFile, sizeOf } from "./listed-file.ts";
 import { type HubLocation, isPlainPath } from "./location.ts";
-
-/** A file as the list of the hub has it. */
-export interface HubFile {
-  readonly size?: number | undefined;
-  /** Lower-case hexadecimal SHA-256 of the content; of large files. */
-  readonly sha256?: string | undefined;
-  /** Lower-case hexadecimal name of the Git object; of small files that of the content. */
-  readonly blob?: string | undefined;
-}
-
-/** Lower-case hexadecimal SHA-256 of bytes. */
-export function sha256Of(bytes: Uint8Array | string): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
-/** Lower-case hexadecimal name of the Git object that bytes would be. */
-export function blobOf(bytes: Uint8Array): string {
-  return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
-}
 
 /** A repository at one commit. */
 export interface HubRepo {
@@ -46,7 +27,7 @@ export interface HubRepo {
   readonly where: string;
   readonly commit: string;
   /** Files by path. Offline only those of the folder of the location, without sizes and digests. */
-  readonly files: ReadonlyMap<string, HubFile>;
+  readonly files: ReadonlyMap<string, ListedFile>;
   /** Path of the file in the cache; undefined if it is not there. */
   cached(path: string): Promise<string | undefined>;
   /** A file on the hub, by ranges. @throws LqaError NOT_FOUND offline; its reads as those of `httpSource`, and ACCESS_DENIED */
@@ -150,7 +131,7 @@ async function listOf(
   const { sha, siblings } = (answer ?? {}) as { sha?: unknown; siblings?: unknown };
   if (typeof sha !== "string" || !COMMIT.test(sha)) return bad("no commit");
   if (!Array.isArray(siblings)) return bad("no list of files");
-  const files = new Map<string, HubFile>();
+  const files = new Map<string, ListedFile>();
   for (const one of siblings as readonly Record<string, unknown>[]) {
     const path = one?.rfilename;
     // A name that could lead out of a folder is not listed, and so never read.
@@ -158,19 +139,13 @@ async function listOf(
     const { size, blobId, lfs } = one;
     const { sha256 } = (lfs ?? {}) as { sha256?: unknown };
     files.set(path, {
-      size: typeof size === "number" && Number.isSafeInteger(size) && size >= 0 ? size : undefined,
+      size: sizeOf(size),
       sha256: hexOf(sha256, 64),
       // Of a large file this is the name of a pointer to it.
       blob: lfs === undefined || lfs === null ? hexOf(blobId, 40) : undefined,
     });
   }
   return { commit: sha, files };
-}
-
-function hexOf(value: unknown, digits: number): string | undefined {
-  return typeof value === "string" && value.length === digits && /^[0-9a-f]+$/.test(value)
-    ? value
-    : undefined;
 }
 
 /** What the cache has of a revision, in the folder that the location names or lies in. */

@@ -1,9 +1,11 @@
 /**
- * Locations: what a person types to name a file or an adapter. A path; an `http(s)://` address of a file; or a place in a model
- * repository of the Hugging Face hub, in the notation of the hub's own clients: `hf://owner/name[@revision][/path]`.
+ * Locations: what a person types to name a file or an adapter. A path; an `http(s)://` address of a file; a place in a model
+ * repository of the Hugging Face hub, in the notation of the hub's own clients: `hf://owner/name[@revision][/path]`; or an artifact
+ * in an OCI registry, in the notation of container tools: `oci://host/name[:tag][@digest][/path]`.
  *
  * @module
  */
+import { urlOf } from "../../core/io/redirects.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 
@@ -17,6 +19,20 @@ export interface HubLocation {
   readonly path: string;
 }
 
+/** An artifact in a registry, or a file in it. */
+export interface OciLocation {
+  /** `host` or `host:port`. */
+  readonly registry: string;
+  /** Parts with slashes between them. */
+  readonly name: string;
+  /** `latest` if the location has none. */
+  readonly tag: string;
+  /** `sha256:` and 64 digits. It decides, if there is one. */
+  readonly digest: string | undefined;
+  /** File or folder in the artifact; empty for all of it. */
+  readonly path: string;
+}
+
 const HUB = /^hf:\/\//i;
 /** The revision ends at a slash, except in the two families of references that the hub itself makes. */
 const PLACE = /^([^/@]+\/[^/@]+)(?:@(refs\/(?:pr|convert)\/[^/]+|[^/]+))?(?:\/(.*))?$/s;
@@ -24,17 +40,35 @@ const PLACE = /^([^/@]+\/[^/@]+)(?:@(refs\/(?:pr|convert)\/[^/]+|[^/]+))?(?:\/(.
 const NAME = /^(?![.-])(?!.*(?:--|\.\.))[\w.-]{1,96}(?<![.-])$/;
 /** First parts that name repositories of another kind. */
 const OTHER_KINDS: ReadonlySet<string> = new Set(["datasets", "spaces", "buckets", "kernels"]);
+const OCI = /^oci:\/\//i;
+/** A path needs a tag or a digest before it, because names have slashes too. */
+const ARTIFACT = /^([^/@]+)\/([^:@]+)(?:(?::([^/@]+))?(?:@([^/]+))?(?:\/(.*))?)$/s;
+/** One part of the name of an artifact, a tag and a digest, as the distribution specification has them. */
+const ARTIFACT_PART = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
+const TAG = /^\w[\w.-]{0,127}$/;
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+const MOST_NAME = 255;
 const MOST_PATH = 1024;
 const MOST_REVISION = 256;
 
 /** Whether a location is an address, and not a path on this machine. */
 export function isRemote(location: string): boolean {
-  return isHub(location) || /^https?:\/\//i.test(location);
+  return isHub(location) || isOci(location) || isWeb(location);
+}
+
+/** Whether a location is the address of a file on a web server. */
+export function isWeb(location: string): boolean {
+  return /^https?:\/\//i.test(location);
 }
 
 /** Whether a location is on the hub. */
 export function isHub(location: string): boolean {
   return HUB.test(location);
+}
+
+/** Whether a location is in a registry. */
+export function isOci(location: string): boolean {
+  return OCI.test(location);
 }
 
 /** @throws LqaError USAGE for anything but `hf://owner/name[@revision][/path]` with plain names */
@@ -60,18 +94,56 @@ export function parseHub(location: string): HubLocation {
   return { repo: repo!, revision, path };
 }
 
+/** @throws LqaError USAGE for anything but `oci://host/name[:tag][@digest][/path]` with names that registries allow */
+export function parseOci(location: string): OciLocation {
+  const [, registry = "", name = "", tag, digest, rest = ""] =
+    (isOci(location) && ARTIFACT.exec(location.replace(OCI, ""))) || [];
+  const path = rest.replace(/\/$/, "");
+  const plain =
+    isHost(registry) &&
+    name.length <= MOST_NAME &&
+    name.split("/").every((part) => ARTIFACT_PART.test(part)) &&
+    (tag === undefined || TAG.test(tag)) &&
+    (digest === undefined || DIGEST.test(digest)) &&
+    (path === "" || isPlainPath(path));
+  if (!plain)
+    fail(KIND.USAGE, {
+      where: "location",
+      expected:
+        "oci://host/name, oci://host/name:tag or oci://host/name@sha256:digest, the name in lower case",
+      actual: JSON.stringify(location.slice(0, 200)),
+    });
+  return { registry: registry.toLowerCase(), name, tag: tag ?? "latest", digest, path };
+}
+
+/** Whether a text is a host, with or without a port, and nothing that an address would read otherwise. */
+function isHost(text: string): boolean {
+  if (!/^(?:[\w.-]{1,253}|\[[0-9a-f:]{2,45}\])(?::\d{1,5})?$/i.test(text)) return false;
+  return urlOf(`https://${text}/`, undefined) !== undefined;
+}
+
 /** What a file is called that is made from this location: the last part of its path, without the query of an address. */
 export function nameOfLocation(location: string): string {
   if (isHub(location)) {
     const { repo, path } = parseHub(location);
     return lastPart(path === "" ? repo : path);
   }
+  if (isOci(location)) {
+    const { name, path } = parseOci(location);
+    return lastPart(path === "" ? name : path);
+  }
   return lastPart(location.replace(/[?#].*$/s, "").replace(/^https?:\/\/[^/]*/i, ""));
+}
+
+/** Whether a location names a repository or an artifact as a whole, and no file in it. */
+export function isWhole(location: string): boolean {
+  if (isHub(location)) return parseHub(location).path === "";
+  return isOci(location) && parseOci(location).path === "";
 }
 
 /** A location as reports show it: the query of an address may hold a signature. */
 export function shownLocation(location: string): string {
-  return isRemote(location) && !isHub(location) ? location.replace(/[?#].*$/s, "") : location;
+  return isWeb(location) ? location.replace(/[?#].*$/s, "") : location;
 }
 
 /**

@@ -1,86 +1,27 @@
 /**
- * Pushing a file and its model card to a repository of the Hugging Face hub, by the hub's client library.
- *
- * Both go into one commit, on top of the commit that was looked at: if somebody pushed meanwhile, the hub refuses. A file of the same
- * name with other bytes is replaced only with `force`. A README.md is replaced only if this library wrote it and nobody changed it
- * since (its last line has a digest of the rest), or with `replaceCard`.
- *
- * The client never sees the token: `hub-fetch.ts` adds it to requests to the endpoint. Its Xet uploads are not used, because an
- * adapter has a few megabytes.
+ * Pushing a file and its model card to where others get it: a model repository of the Hugging Face hub, or an OCI registry.
  *
  * @module
  */
-import { basename } from "node:path";
-import type { HttpOptions } from "../../core/io/http.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { fail, isLqaError } from "../../errors.ts";
-import { decodeUtf8 } from "../../model/bytes.ts";
-import { blobOf, type HubRepo, openHub, sha256Of } from "./hub.ts";
-import { commitError, hubFetch } from "./hub-fetch.ts";
-import { type HubSettings, hubSettings } from "./hub-settings.ts";
-import { type HubLocation, isPlainPath, parseHub } from "./location.ts";
-import { optional } from "./optional.ts";
-import { openRemoteFile, readRemote } from "./remote-file.ts";
+import { isOci } from "./location.ts";
+import type { PushOptions, PushPlan, PushTarget } from "./push-plan.ts";
 
-/** How {@link openPush} pushes. */
-export interface PushOptions {
-  /** Replace a file of the same name that has other bytes. */
-  readonly force?: boolean | undefined;
-  /** Replace a README.md that this library did not write, or that was changed since. */
-  readonly replaceCard?: boolean | undefined;
-  /** Visibility of a repository that is created. Default: that of the account. */
-  readonly private?: boolean | undefined;
-  /** Title of the commit. Default: "Add NAME". */
-  readonly message?: string | undefined;
-  readonly remote?: HttpOptions | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Where a file will be. */
-export interface PushTarget {
-  /** `hf://owner/name/path`, with the branch if one was given. */
-  readonly location: string;
-  /** Address from which everybody downloads it. */
-  readonly address: string;
-}
-
-/** What a push does. */
-export interface PushPlan {
-  readonly target: PushTarget;
-  /** Whether the repository is not there yet, as far as this token can see. */
-  readonly creates: boolean;
-  /** Files of the commit: those that the repository does not have already. */
-  readonly files: ReadonlyMap<string, Uint8Array>;
-  /** Why the card is not among them. */
-  readonly cardKept: "unchanged" | "not written by lqa" | undefined;
-  /** Creates the repository if need be, and commits. @returns the commit; undefined if there is nothing to push */
-  push(): Promise<string | undefined>;
-}
-
-const CARD = "README.md";
-const MOST_CARD = 2 ** 20;
-const MARK = /\n<!-- Written by lqa push; sha256:([0-9a-f]{64}) -->\n$/;
-
-/** Where a file of this name goes. @throws LqaError USAGE for a location that is none, or in a commit rather than a branch */
+/** Where a push puts a file, and who downloads it how. @throws LqaError USAGE as {@link openPush} */
 export async function pushTarget(path: string, location: string): Promise<PushTarget> {
-  const place = placeOf(path, location);
-  const { endpoint } = await hubSettings();
-  const { repo, revision } = place;
-  const branch = encodeURIComponent(revision ?? "main");
-  return {
-    location: `hf://${repo}${revision === undefined ? "" : `@${branch}`}/${place.path}`,
-    address: `${endpoint}/${repo}/resolve/${branch}/${place.path.split("/").map(encodeURIComponent).join("/")}`,
-  };
+  if (isOci(location)) return (await import("./oci-push.ts")).ociTarget(path, location);
+  return await (await import("./hub-push.ts")).hubTarget(path, location);
 }
 
 /**
- * Looks at the repository and says what a push would do.
+ * Looks at the repository or artifact and says what a push would do.
  *
  * @param path of the file: its name goes where the location has no path
+ * @param location `hf://owner/name[@branch][/path.lqa]`, or `oci://host/name[:tag]`
  * @param bytes of the file
  * @param card Markdown; undefined pushes no card
- * @throws LqaError USAGE; OUTPUT_EXISTS for another file of that name without `force`; ACCESS_DENIED, NETWORK, HTTP_RESPONSE;
- * MISSING_PACKAGE without `@huggingface/hub`; `push` also REMOTE_CHANGED if somebody pushed meanwhile
+ * @throws LqaError USAGE; OUTPUT_EXISTS for another file of that name, or another artifact with that tag, without `force`;
+ * ACCESS_DENIED, NETWORK, HTTP_RESPONSE; MISSING_PACKAGE without `@huggingface/hub`, for the hub; `push` also REMOTE_CHANGED if
+ * somebody pushed to the hub meanwhile
  */
 export async function openPush(
   path: string,
@@ -89,132 +30,8 @@ export async function openPush(
   card: string | undefined,
   options: PushOptions = {},
 ): Promise<PushPlan> {
-  const settings = await hubSettings();
-  const place = placeOf(path, location);
-  const remote = { ...options.remote, signal: options.signal };
-  const repo = await openHub(place, remote).catch((error: unknown) => {
-    // Without its name the hub does not say whether a repository is private or absent. Creating it will tell.
-    if (isLqaError(error, "NOT_FOUND") && place.revision === undefined && !settings.offline) return undefined;
-    throw error;
-  });
-  const files = new Map<string, Uint8Array>();
-  if (!isListed(repo, place.path, bytes)) {
-    if (repo?.files.has(place.path) && options.force !== true)
-      fail(KIND.OUTPUT_EXISTS, {
-        where: `${repo.where}/${place.path}`,
-        advice: "Give --force to replace it: the history of the repository keeps the old file.",
-      });
-    files.set(place.path, bytes);
-  }
-  let cardKept: PushPlan["cardKept"];
-  if (card !== undefined) {
-    const marked = Buffer.from(markCard(card));
-    const ours =
-      repo === undefined ||
-      !repo.files.has(CARD) ||
-      options.replaceCard === true ||
-      (await isOurs(place, repo, remote));
-    if (isListed(repo, CARD, marked)) cardKept = "unchanged";
-    else if (!ours) cardKept = "not written by lqa";
-    else files.set(CARD, marked);
-  }
-  return {
-    target: await pushTarget(path, location),
-    creates: repo === undefined,
-    files,
-    cardKept,
-    push: async () => (files.size === 0 ? undefined : await commit(place, repo, files, settings, options)),
-  };
-}
-
-function placeOf(path: string, location: string): HubLocation {
-  const place = parseHub(location);
-  const name = basename(path);
-  const full = place.path === "" ? name : place.path;
-  const commit = /^[0-9a-f]{40}$/.test(place.revision ?? "");
-  if (commit || !isPlainPath(full) || !/\.lqa$/i.test(full))
-    fail(KIND.USAGE, {
-      where: "location",
-      expected: commit ? "a branch" : "hf://owner/name, or a path in it that ends in .lqa",
-      actual: commit ? "a commit" : JSON.stringify(full.slice(0, 200)),
-    });
-  return { ...place, path: full };
-}
-
-/** Whether the repository has these bytes at this path. */
-function isListed(repo: HubRepo | undefined, path: string, bytes: Uint8Array): boolean {
-  const listed = repo?.files.get(path);
-  if (listed?.sha256 !== undefined) return listed.sha256 === sha256Of(bytes);
-  return listed?.blob === blobOf(bytes);
-}
-
-function markCard(card: string): string {
-  return `${card}\n<!-- Written by lqa push; sha256:${sha256Of(card)} -->\n`;
-}
-
-/** Whether the card in the repository is as this library wrote it. */
-async function isOurs(place: HubLocation, repo: HubRepo, remote: HttpOptions): Promise<boolean> {
-  const file = await openRemoteFile(`hf://${place.repo}@${repo.commit}/${CARD}`, remote);
-  try {
-    if ((file.size ?? 0) > MOST_CARD) return false;
-    const text = decodeUtf8(await readRemote(file, { most: MOST_CARD }));
-    const mark = MARK.exec(text);
-    return mark !== null && markCard(text.slice(0, mark.index)) === text;
-  } catch (error) {
-    // Not UTF-8.
-    if (!isLqaError(error)) return false;
-    throw error;
-  } finally {
-    await file.close();
-  }
-}
-
-async function commit(
-  { repo, revision, path }: HubLocation,
-  seen: HubRepo | undefined,
-  files: ReadonlyMap<string, Uint8Array>,
-  settings: HubSettings,
-  options: PushOptions,
-): Promise<string> {
-  const where = `hf://${repo}`;
-  if (settings.token === undefined)
-    fail(KIND.ACCESS_DENIED, {
-      where,
-      expected: "a token",
-      actual: "none",
-      advice: "Set HF_TOKEN to a token that may write to the repository, or log in: hf auth login.",
-    });
-  const client = await optional(["@huggingface/hub"], () => import("@huggingface/hub"));
-  const common = {
-    repo: { type: "model" as const, name: repo },
-    hubUrl: settings.endpoint,
-    fetch: hubFetch(settings, where, options),
-  };
-  try {
-    if (seen === undefined)
-      await client.createRepo({
-        ...common,
-        // The fetch above has the token.
-        credentials: { accessToken: "" },
-        ...(options.private !== undefined && {
-          visibility: options.private ? ("private" as const) : ("public" as const),
-        }),
-      });
-    const made = await client.commit({
-      ...common,
-      title: options.message ?? `Add ${path}`,
-      branch: revision ?? "main",
-      ...(seen !== undefined && { parentCommit: seen.commit }),
-      operations: [...files].map(([name, content]) => ({
-        operation: "addOrUpdate" as const,
-        path: name,
-        content: new Blob([content as Uint8Array<ArrayBuffer>]),
-      })),
-      useXet: false,
-      ...(options.signal !== undefined && { abortSignal: options.signal }),
-    });
-    return made?.commit.oid ?? "";
-  } catch (error) {
-    throw commitError(error, where, settings);
-  }
+  const open = isOci(location)
+    ? (await import("./oci-push.ts")).openOciPush
+    : (await import("./hub-push.ts")).openHubPush;
+  return await open(path, location, bytes, card, options);
 }

@@ -1,16 +1,20 @@
 /**
- * Files behind addresses: read by ranges where a reader wants parts, or whole and compared with the digests that the hub lists.
+ * Files behind addresses: read by ranges where a reader wants parts, or whole and compared with the digests that the hub or the
+ * registry lists.
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { type HttpOptions, httpSource } from "../../core/io/http.ts";
 import type { ByteSource } from "../../core/io/source.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { WEIGHTS_ENDING } from "../files/adapter-names.ts";
 import { MAX_WHOLE_FILE, openFileSource } from "../files/file.ts";
-import { blobOf, type HubFile, type HubRepo, openHub, sha256Of } from "./hub.ts";
-import { isHub, nameOfLocation, parseHub } from "./location.ts";
+import { type HubRepo, openHub } from "./hub.ts";
+import { assertDigest, assertListed, assertSize, type ListedFile } from "./listed-file.ts";
+import { isHub, isOci, isWeb, nameOfLocation, parseHub, parseOci } from "./location.ts";
+import { openOci } from "./oci.ts";
 
 /** A folder on a server, and the file in it that a location names. */
 export interface RemoteFolder {
@@ -26,10 +30,10 @@ export interface RemoteFolder {
 
 /** A file of a server. */
 export interface RemoteFile extends ByteSource {
-  /** Address without its query, or `hf://owner/name@commit/path`. */
+  /** Address without its query, `hf://owner/name@commit/path`, or `oci://host/name@digest/path`. */
   readonly where: string;
   /** What the server's list says of it. */
-  readonly listed: HubFile;
+  readonly listed: ListedFile;
   /** Path of a copy on this machine. */
   readonly path: string | undefined;
   close(): Promise<void>;
@@ -42,12 +46,13 @@ const LQA = /\.lqa$/i;
 /**
  * The folder of a location.
  *
- * @param location `hf://…`, or the address of a file
- * @throws LqaError NOT_FOUND if the repository has no such file or folder; as `openHub`
+ * @param location `hf://…`, `oci://…`, or the address of a file
+ * @throws LqaError NOT_FOUND if the repository or artifact has no such file or folder; as `openHub` and `openOci`
  */
 export async function openRemote(location: string, options: HttpOptions = {}): Promise<RemoteFolder> {
   const left = limited(options);
   if (isHub(location)) return await openHubFolder(location, left);
+  if (isOci(location)) return await openOciFolder(location, left);
   // Refuses what is no address, or has a password in it.
   httpSource(location, options);
   const url = new URL(location);
@@ -68,25 +73,48 @@ export async function openRemote(location: string, options: HttpOptions = {}): P
 async function openHubFolder(location: string, left: () => HttpOptions): Promise<RemoteFolder> {
   const place = parseHub(location);
   const repo = await openHub(place, left());
-  const { path } = place;
-  const isFile = repo.files.has(path);
+  return folderIn({ ...repo, open: (path) => openHubFile(repo, path) }, place.path, {
+    advice: place.path.includes("@")
+      ? "The revision comes before the path: hf://owner/name@revision/path."
+      : "Give the path of a file or a folder of the repository.",
+  });
+}
+
+async function openOciFolder(location: string, left: () => HttpOptions): Promise<RemoteFolder> {
+  const place = parseOci(location);
+  const artifact = await openOci(place, left());
+  const { where, files } = artifact;
+  const open = async (path: string): Promise<RemoteFile> => {
+    const listed = files.get(path) ?? fail(KIND.NOT_FOUND, { where: `${where}/${path}` });
+    return opened(artifact.source(path), { where: `${where}/${path}`, listed });
+  };
+  return folderIn({ where, files, open }, place.path, {
+    advice: "Give the path of a file of the artifact, after its tag: oci://host/name:tag/path.",
+  });
+}
+
+/** The files of one commit or artifact. */
+interface Tree {
+  readonly where: string;
+  readonly files: ReadonlyMap<string, ListedFile>;
+  open(path: string): Promise<RemoteFile>;
+}
+
+/** A folder of a tree, or the folder of a file. @throws LqaError NOT_FOUND if nothing is at the path */
+function folderIn(tree: Tree, path: string, { advice }: { readonly advice: string }): RemoteFolder {
+  const { where, files } = tree;
+  const isFile = files.has(path);
   const folder = isFile ? path.slice(0, path.lastIndexOf("/") + 1) : path === "" ? "" : `${path}/`;
-  const names = [...repo.files.keys()]
+  const names = [...files.keys()]
     .filter((name) => name.startsWith(folder) && !name.slice(folder.length).includes("/"))
     .map((name) => name.slice(folder.length));
-  if (!isFile && path !== "" && ![...repo.files.keys()].some((name) => name.startsWith(folder)))
-    fail(KIND.NOT_FOUND, {
-      where: `${repo.where}/${path}`,
-      actual: listing([...repo.files.keys()]),
-      advice: path.includes("@")
-        ? "The revision comes before the path: hf://owner/name@revision/path."
-        : "Give the path of a file or a folder of the repository.",
-    });
+  if (!isFile && path !== "" && ![...files.keys()].some((name) => name.startsWith(folder)))
+    fail(KIND.NOT_FOUND, { where: `${where}/${path}`, actual: listing([...files.keys()]), advice });
   return {
-    where: `${repo.where}${folder === "" ? "" : `/${folder.slice(0, -1)}`}`,
+    where: `${where}${folder === "" ? "" : `/${folder.slice(0, -1)}`}`,
     names,
     file: isFile ? path.slice(folder.length) : undefined,
-    open: (name) => openHubFile(repo, `${folder}${name}`),
+    open: (name) => tree.open(`${folder}${name}`),
   };
 }
 
@@ -111,7 +139,11 @@ function opened(source: ByteSource, about: Pick<RemoteFile, "where" | "listed">)
     get size() {
       return source.size ?? about.listed.size;
     },
-    read: (offset, length, signal) => source.read(offset, length, signal),
+    async read(offset, length, signal) {
+      const bytes = await source.read(offset, length, signal);
+      assertSize(source.size, about.listed, about.where);
+      return bytes;
+    },
     close: async () => {},
   };
 }
@@ -144,14 +176,14 @@ export async function openRemoteFile(location: string, options: HttpOptions = {}
     advice:
       candidates.length === 0
         ? `Give the path of an .lqa file. If this is an adapter, encode it: lqa encode ${location}.`
-        : `Give the path of one: ${location.replace(/\/$/, "")}/${candidates[0]}.`,
+        : `Give the path of one: ${isOci(location) ? folder.where : location.replace(/\/$/, "")}/${candidates[0]}.`,
   });
 }
 
 /** Whether a location names an `.lqa` file: by the name of the file, or in a folder without other weights. */
 export async function isRemoteLqa(location: string, options: HttpOptions = {}): Promise<boolean> {
   if (LQA.test(nameOfLocation(location))) return true;
-  if (!isHub(location)) return false;
+  if (isWeb(location)) return false;
   const { file, names = [] } = await openRemote(location, options);
   return (
     file === undefined && names.some((name) => LQA.test(name)) && !names.some((n) => WEIGHTS_ENDING.test(n))
@@ -159,10 +191,10 @@ export async function isRemoteLqa(location: string, options: HttpOptions = {}): 
 }
 
 /**
- * All bytes of a remote file, in memory, compared with what the hub lists.
+ * All bytes of a remote file, in memory, compared with what its server lists.
  *
  * @param most largest size; default that of every whole file
- * @throws LqaError BUDGET above it; HTTP_RESPONSE for bytes that the hub does not list; as the source
+ * @throws LqaError BUDGET above it; HTTP_RESPONSE for bytes that the server does not list; as the source
  */
 export async function readRemote(
   file: RemoteFile,
@@ -178,9 +210,7 @@ export async function readRemote(
   const first = await file.read(0, Math.min(STEP, most + 1), signal);
   const size = file.size ?? first.length;
   if (size > most) tooLarge(size);
-  const expected = listed.size ?? size;
-  if (size !== expected || first.length > size)
-    fail(KIND.HTTP_RESPONSE, { where, expected: `${expected} bytes`, actual: Math.max(size, first.length) });
+  assertSize(Math.max(size, first.length), { size: listed.size ?? size }, where);
   let bytes = first;
   if (first.length < size) {
     bytes = new Uint8Array(size);
@@ -197,21 +227,30 @@ export async function readRemote(
   return bytes;
 }
 
-/** @throws LqaError HTTP_RESPONSE unless the bytes have the digest that the list has, where it has one */
-function assertListed(bytes: Uint8Array, { sha256, blob }: HubFile, where: string): void {
-  const check = (name: string, expected: string | undefined, actual: () => string): void => {
-    if (expected === undefined) return;
-    const found = actual();
-    if (found === expected) return;
-    fail(KIND.HTTP_RESPONSE, {
-      where,
-      expected: `${name} ${expected}, as the hub lists it`,
-      actual: found,
-      advice: "The download is damaged, or was changed on its way. Try again; do not use it.",
-    });
+/**
+ * The same file for a reader that goes from the first byte to the last: the read that reaches the end compares the digest with the
+ * one that the server lists, and throws HTTP_RESPONSE for another.
+ */
+export function checkedInOrder(file: RemoteFile): RemoteFile {
+  const { where, listed, path } = file;
+  // Those of the cache were compared when they were downloaded.
+  if (listed.sha256 === undefined || path !== undefined) return file;
+  const hash = createHash("sha256");
+  let at = 0;
+  return {
+    ...file,
+    get size() {
+      return file.size;
+    },
+    async read(offset, length, signal) {
+      const bytes = await file.read(offset, length, signal);
+      if (offset !== at || bytes.length === 0) return bytes;
+      hash.update(bytes);
+      at += bytes.length;
+      if (at === file.size) assertDigest("SHA-256", listed.sha256!, hash.digest("hex"), where);
+      return bytes;
+    },
   };
-  check("SHA-256", sha256, () => sha256Of(bytes));
-  check("Git object", blob, () => blobOf(bytes));
 }
 
 /** Names as errors show them. */

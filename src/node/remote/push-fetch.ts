@@ -1,19 +1,18 @@
 /**
- * The `fetch` that the hub's client library is given, because that library sends its token wherever a server's answer points, has no
- * timeouts, and reads answers of any length.
+ * The `fetch` with which files are pushed to the hub and to registries: with timeouts, and with answers of a bounded length. The hub's
+ * client library is given it, because that library sends its token wherever a server's answer points.
  *
  * @module
  */
 import type { HttpOptions } from "../../core/io/http.ts";
 import { assertNotAborted } from "../../core/io/source.ts";
 import * as KIND from "../../error-catalogue.ts";
-import { fail, isLqaError, LqaError } from "../../errors.ts";
-import type { HubSettings } from "./hub-settings.ts";
+import { fail, isLqaError } from "../../errors.ts";
 
 /** Time for an answer, and to send each megabyte of a body. */
 const ANSWER_MS = 60_000;
 const MEGABYTE_MS = 60_000;
-/** The largest answer of the hub that is read. */
+/** The largest answer that is read. */
 const MOST_ANSWER = 16 * 2 ** 20;
 
 /**
@@ -24,8 +23,8 @@ const MOST_ANSWER = 16 * 2 ** 20;
  *
  * @param where what errors name
  */
-export function hubFetch(
-  { endpoint, token }: HubSettings,
+export function pushFetch(
+  { endpoint, token }: { readonly endpoint: string; readonly token: string | undefined },
   where: string,
   {
     remote,
@@ -50,6 +49,7 @@ export function hubFetch(
     try {
       response = await send(url, { ...init, headers, redirect: "manual", signal: AbortSignal.any(signals) });
     } catch (cause) {
+      if (isLqaError(cause)) throw cause;
       assertNotAborted(signal);
       const late = ends?.aborted === true || patience.aborted;
       return fail(KIND.NETWORK, { where, actual: late ? "no answer in time" : reasonOf(cause), cause });
@@ -90,30 +90,4 @@ async function bounded(response: Response, where: string): Promise<Response> {
 function reasonOf(cause: unknown): string {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
   return inner instanceof Error ? inner.message || inner.name : String(inner);
-}
-
-/** The error for what the client library threw while it pushed. */
-export function commitError(error: unknown, where: string, { endpoint, token }: HubSettings): unknown {
-  if (isLqaError(error) || !(error instanceof Error)) return error;
-  const { statusCode } = error as { statusCode?: number };
-  const text = error.message.replace(/[^\x20-\x7e]/g, " ").slice(0, 300);
-  const actual = token === undefined ? text : text.replaceAll(token, "…");
-  if (statusCode === 401 || statusCode === 403 || statusCode === 404)
-    return new LqaError(KIND.ACCESS_DENIED, {
-      where,
-      actual: `status ${statusCode}, ${actual}`,
-      advice: `Use a token that may write to this repository: ${endpoint}/settings/tokens.`,
-      cause: error,
-    });
-  if (statusCode === 409 || statusCode === 412)
-    return new LqaError(KIND.REMOTE_CHANGED, {
-      where,
-      summary: "Somebody pushed to the repository meanwhile.",
-      actual,
-      advice: "Look at what they pushed, then push again.",
-      cause: error,
-    });
-  if (statusCode !== undefined && (statusCode >= 500 || statusCode === 429))
-    return new LqaError(KIND.NETWORK, { where, actual: `status ${statusCode}, ${actual}`, cause: error });
-  return new LqaError(KIND.HTTP_RESPONSE, { where, actual, cause: error });
 }

@@ -1,0 +1,63 @@
+/**
+ * What the list of a server says of a file: the hub's list of a commit, the manifest of a registry. Bytes that arrive are compared
+ * with it.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+
+/** A file as the list of its server has it. */
+export interface ListedFile {
+  readonly size?: number | undefined;
+  /** Lower-case hexadecimal SHA-256 of the content; of the hub, only large files have one. */
+  readonly sha256?: string | undefined;
+  /** Lower-case hexadecimal name of the Git object; of small files of the hub that of the content. */
+  readonly blob?: string | undefined;
+}
+
+/** Lower-case hexadecimal SHA-256 of bytes. */
+export function sha256Of(bytes: Uint8Array | string): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Lower-case hexadecimal name of the Git object that bytes would be. */
+export function blobOf(bytes: Uint8Array): string {
+  return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+}
+
+/** The text, if it is lower-case hexadecimal of so many digits. */
+export function hexOf(value: unknown, digits: number): string | undefined {
+  return typeof value === "string" && value.length === digits && /^[0-9a-f]+$/.test(value)
+    ? value
+    : undefined;
+}
+
+/** The number, if it can be the size of a file. */
+export function sizeOf(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+}
+
+/** @throws LqaError HTTP_RESPONSE unless a file has the size that the list has, where it has one */
+export function assertSize(size: number | undefined, listed: ListedFile, where: string): void {
+  if (size === undefined || listed.size === undefined || size === listed.size) return;
+  fail(KIND.HTTP_RESPONSE, { where, expected: `${listed.size} bytes`, actual: size });
+}
+
+/** @throws LqaError HTTP_RESPONSE unless the bytes have the digests that the list has, where it has them */
+export function assertListed(bytes: Uint8Array, { sha256, blob }: ListedFile, where: string): void {
+  if (sha256 !== undefined) assertDigest("SHA-256", sha256, sha256Of(bytes), where);
+  if (blob !== undefined) assertDigest("Git object", blob, blobOf(bytes), where);
+}
+
+/** @throws LqaError HTTP_RESPONSE unless the digests are equal */
+export function assertDigest(name: string, expected: string, found: string, where: string): void {
+  if (found === expected) return;
+  fail(KIND.HTTP_RESPONSE, {
+    where,
+    expected: `${name} ${expected}, as the server lists it`,
+    actual: found,
+    advice: "The download is damaged, or was changed on its way. Try again; do not use it.",
+  });
+}
