@@ -1,4 +1,5 @@
 """The encoder and the command `lqa`, by whichever Node the package finds."""
+import json
 import os
 import subprocess
 import sys
@@ -45,6 +46,38 @@ class Encoder(unittest.TestCase):
             lqa.encode(path, target, force=True, timeout=0.01)
         self.assertEqual((caught.exception.kind, target.read_bytes()), ("ABORTED", before))
         self.assertLess(lqa.encode(path, target, quality="small", force=True).byte_length, len(before))
+
+    @unittest.skipIf(REASON, REASON)
+    def test_all_findings(self) -> None:
+        data = bytearray((REPOSITORY / "spec" / "example.lqa").read_bytes())
+        sound = lqa.validate(data, all=True)
+        self.assertEqual((sound.valid, sound.findings, sound.omitted, sound.modules, sound.tensors), (True, (), 0, 1, 1))
+        self.assertEqual(sound.file_id, lqa.open(data).file_id)
+        data[64 + 216] ^= 1  # the first byte of the module's chunk
+        data[-1] ^= 1
+        result = lqa.validate(data, all=True)
+        self.assertEqual([f.kind for f in result.findings][:2], ["CHUNK_CRC", "SPAN_DIGEST"])
+        self.assertGreater(len(result.findings), 2)
+        first = lqa.validate(data)
+        self.assertEqual((first.valid, first.findings, first.modules, first.tensors), (False, (first.error,), 1, 1))
+        self.assertEqual(str(first.error), str(result.error))
+        # What is suspicious is said, and is no fault.
+        (warned,) = lqa.validate(self.zeros(), all=True).warnings
+        self.assertEqual((warned.kind, warned.where), ("ZERO_MODULE", 'module "q"'))
+        self.assertTrue(warned.code.startswith("LQA-W") and warned.summary and warned.advice, warned)
+        with mock.patch.object(node, "MAIN", self.folder / "absent.js"), self.assertRaises(lqa.LqaError) as caught:
+            lqa.validate(data, all=True)
+        self.assertEqual(caught.exception.kind, "MISSING_PACKAGE")
+
+    def zeros(self) -> Path:
+        """An adapter that does nothing, encoded."""
+        names = [f"base_model.model.q.lora_{factor}.weight" for factor in "AB"]
+        shapes = ((2, 16), (16, 2))
+        header = json.dumps({name: {"dtype": "F32", "shape": shape, "data_offsets": [128 * i, 128 * i + 128]}
+                             for i, (name, shape) in enumerate(zip(names, shapes))}).encode()
+        (self.folder / "adapter_model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(256))
+        (self.folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": ["q"]}))
+        return lqa.encode(self.folder, self.folder / "zeros.lqa").path
 
     @unittest.skipIf(REASON, REASON)
     def test_the_command(self) -> None:

@@ -157,7 +157,7 @@ class Errors(unittest.TestCase):
         (error,) = result.findings
         self.assertEqual((error.code, error.kind, error.clause, error.where, error.exit_code),
                          ("LQA-I003", "CHUNK_CRC", "7.1", 'module "q"', 1))
-        self.assertRegex(f"{error.expected} {error.found}", r"^CRC-32 [0-9a-f]{8} [0-9a-f]{8}$")
+        self.assertRegex(f"{error.expected} {error.found}", r"^0x[0-9a-f]{8} 0x[0-9a-f]{8}$")
         self.assertIn(error.advice, str(error))
         self.assertIn(f"at byte {error.offset}", str(error))
         again = pickle.loads(pickle.dumps(error))

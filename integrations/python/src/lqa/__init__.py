@@ -14,8 +14,8 @@ from . import diffusers, mlx, peft, transformers
 from .errors import LqaError
 from .file import Band, DecodedModule, LqaFile, Module, Tensor, open
 from .node import Encoded, encode
-from .report import Inspection, Validation, decode, inspect, validate
+from .report import Inspection, Validation, Warning, decode, inspect, validate
 
-__all__ = ["Band", "DecodedModule", "Encoded", "Inspection", "LqaError", "LqaFile", "Module", "Tensor", "Validation", "decode", "diffusers",
+__all__ = ["Band", "DecodedModule", "Encoded", "Inspection", "LqaError", "LqaFile", "Module", "Tensor", "Validation", "Warning", "decode", "diffusers",
            "encode", "inspect", "mlx", "open", "peft", "transformers", "validate"]
 __version__ = _version("lqa")

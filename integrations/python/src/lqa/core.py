@@ -225,4 +225,4 @@ class Core:
     def _checksum(self, begin: int, size: int, at: int) -> dict[str, str]:
         stored = int.from_bytes(self.data[at:at + 4], "little")
         computed = lib.lqa_crc32(self._address + begin, size)
-        return {"expected": f"CRC-32 {stored:08x}", "found": f"{computed:08x}"}
+        return {"expected": f"0x{computed:08x}", "found": f"0x{stored:08x}"}

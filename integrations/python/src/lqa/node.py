@@ -89,15 +89,14 @@ def encode(source: str | PathLike[str], target: str | PathLike[str], *,
                    report["relativeError"], report["fileId"], report["contentId"], report)
 
 
-def run(command: str, *words: str, timeout: float | None = None) -> dict[str, Any]:
-    """Runs a command of `lqa` with `--json` and returns what it says.
+def run(command: str, *words: str, data: bytes = b"", timeout: float | None = None) -> dict[str, Any]:
+    """Runs a command of `lqa` with `--json`, and `data` on its standard input, and returns what it says.
 
     Raises:
         LqaError: the error of the command.
     """
     try:
-        result = subprocess.run([*_program(), command, *words, "--json"], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout,
-                                check=False)
+        result = subprocess.run([*_program(), command, *words, "--json"], input=data, capture_output=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired as error:
         raise LqaError("ABORTED", where=f"lqa {command}", expected=f"an end within {timeout} s", advice="Nothing was written.") from error
     except (OSError, ValueError) as error:
@@ -108,10 +107,15 @@ def run(command: str, *words: str, timeout: float | None = None) -> dict[str, An
         said = result.stderr.decode("utf-8", "replace")[-500:]
         raise LqaError("IO", where=f"lqa {command}", expected="a report", found=f"exit code {result.returncode}: {said}") from error
     if problem := answer.get("error"):
-        kind = problem["kind"] if problem["kind"] in catalogue() else "IO"
-        raise LqaError(kind, where=problem["where"], offset=problem["offset"], expected=problem["expected"], found=problem["actual"],
-                       advice=problem["advice"], summary=None if kind == problem["kind"] else problem["message"])
+        raise error_of(problem)
     return dict(answer)
+
+
+def error_of(problem: Mapping[str, Any]) -> LqaError:
+    """An error as the command reports it."""
+    kind = problem["kind"] if problem["kind"] in catalogue() else "IO"
+    return LqaError(kind, where=problem["where"], offset=problem["offset"], expected=problem["expected"], found=problem["actual"],
+                    advice=problem["advice"], summary=None if kind == problem["kind"] else problem["message"])
 
 
 def _in_python(command: str, words: list[str]) -> int:

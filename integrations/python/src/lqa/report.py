@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from . import node
 from .core import LEVELS, Core
 from .errors import LqaError
 from .file import BUDGET_BYTES, LqaFile, Module, Tensor
@@ -16,6 +17,20 @@ Level = Literal["structure", "integrity", "values", "canonical"]
 
 
 @dataclass(frozen=True)
+class Warning:
+    """What breaks no rule but is suspicious. The fields are those of `LqaError`, without a clause."""
+
+    code: str
+    kind: str
+    summary: str
+    advice: str
+    where: str | None
+    offset: int | None
+    expected: Any
+    found: Any
+
+
+@dataclass(frozen=True)
 class Validation:
     """What validation found.
 
@@ -23,24 +38,28 @@ class Validation:
         valid: whether the file keeps all rules of the level.
         level: how much was checked.
         error: the first fault; None if the file is valid.
-        findings: the faults in the order of the checks: none or the first. `lqa validate --all` finds those behind it, and warnings.
+        findings: the faults in the order of the checks: none or the first, or with `all` all of them.
+        omitted: findings beyond the 1000 that are kept.
+        warnings: what is suspicious; only with `all`.
         byte_length: of the file.
+        modules, tensors: how many the index has; None if it could not be read.
         file_id, content_id: of a valid file, from level `integrity` on.
     """
 
     valid: bool
     level: Level
     error: LqaError | None
+    findings: tuple[LqaError, ...]
+    omitted: int
+    warnings: tuple[Warning, ...]
     byte_length: int
+    modules: int | None
+    tensors: int | None
     file_id: str | None
     content_id: str | None
 
-    @property
-    def findings(self) -> tuple[LqaError, ...]:
-        return () if self.error is None else (self.error,)
 
-
-def validate(source: Source, *, level: Level = "values", max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES,
+def validate(source: Source, *, level: Level = "values", all: bool = False, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES,
              timeout: float | None = None) -> Validation:
     """Checks a file; what is wrong with it is returned, not raised.
 
@@ -48,19 +67,38 @@ def validate(source: Source, *, level: Level = "values", max_bytes: int = MAX_BY
         source, max_bytes, budget_bytes, timeout: as of `open`.
         level: `structure`: prologue, index, lengths; `integrity`: also every byte's checksum and digest; `values`: also every scale and
             weight; `canonical`: also whether the bytes are the one form of this content.
+        all: also the faults behind the first one, and warnings. The validator of the TypeScript library finds them: this needs
+            `lqa[encode]`.
 
     Raises:
-        LqaError: NOT_FOUND, IO, NETWORK, HTTP_RESPONSE, ACCESS_DENIED, BUDGET of `max_bytes`: the source could not be read.
+        LqaError: NOT_FOUND, IO, NETWORK, HTTP_RESPONSE, ACCESS_DENIED, BUDGET of `max_bytes`: the source could not be read. With `all`
+            MISSING_PACKAGE without Node.
         ValueError: of an unknown level.
     """
     if level not in LEVELS:
         raise ValueError(f"level is one of {', '.join(LEVELS)}, not {level!r}")
     data = read_source(source, max_bytes, timeout)
+    return _all_findings(data, level, budget_bytes, timeout) if all else _first_finding(data, level, budget_bytes)
+
+
+def _first_finding(data: bytes, level: Level, budget_bytes: int) -> Validation:
+    modules = tensors = None
     try:
-        file_id, content_id = Core(data, budget_bytes).verify(level)
+        core = Core(data, budget_bytes)
+        modules, tensors = core.file.modules.count, core.file.tensors.count
+        file_id, content_id = core.verify(level)
     except LqaError as error:
-        return Validation(False, level, error, len(data), None, None)
-    return Validation(True, level, None, len(data), file_id or None, content_id or None)
+        return Validation(False, level, error, (error,), 0, (), len(data), modules, tensors, None, None)
+    return Validation(True, level, None, (), 0, (), len(data), modules, tensors, file_id or None, content_id or None)
+
+
+def _all_findings(data: bytes, level: Level, budget_bytes: int, timeout: float | None) -> Validation:
+    (report,) = node.run("validate", "-", "--all", f"--level={level}", f"--budget={budget_bytes}", data=data, timeout=timeout)["files"]
+    findings = tuple(node.error_of(problem) for problem in report["findings"])
+    warnings = tuple(Warning(w["code"], w["kind"], w["message"], w["advice"], w["where"], w["offset"], w["expected"], w["actual"])
+                     for w in report["warnings"])
+    return Validation(report["valid"], level, findings[0] if findings else None, findings, report["omitted"], warnings, len(data),
+                      report["modules"], report["tensors"], report["fileId"], report["contentId"])
 
 
 @dataclass(frozen=True)
