@@ -86,13 +86,8 @@ export interface WriteOptions {
    * rank, and what servers refuse or drop (DoRA, biases, whole tensors) is an error. Default false.
    */
   readonly portable?: boolean | undefined;
-  /**
-   * Called with the modules where they have the names of the base model's layers, and where they have llama.cpp's; refuses a base
-   * model that they do not fit.
-   *
-   * @internal
-   */
-  readonly checkBase?: ((modules: readonly ModuleShape[], names: "model" | "gguf") => void) | undefined;
+  /** Refuses modules under the names of the base model's layers that do not fit it. @internal */
+  readonly checkBase?: ((modules: readonly ModuleShape[]) => void) | undefined;
   /** See `createRoundingMeter`. @internal */
   readonly onRounded?: OnRounded | undefined;
   /** Told, in a sentence, of each thing that the dialect says in another way or not at all. */

@@ -5,7 +5,8 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { type Adapter, withFactors } from "../model/adapter.ts";
+import { type Adapter, type ModuleShape, shapeOf, withFactors } from "../model/adapter.ts";
+import { checkBaseShape } from "../model/base-shape.ts";
 import { type FileContent, joinContent } from "../model/content.ts";
 import { cloneofsimo } from "./cloneofsimo.ts";
 import type { Dialect, DialectName, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
@@ -16,6 +17,7 @@ import { quoteName } from "./json.ts";
 import { kohya, refuseKohyaNames } from "./kohya.ts";
 import { loralib } from "./loralib.ts";
 import { mlx } from "./mlx.ts";
+import type { BaseDescription } from "./naming/base-description.ts";
 import { translate } from "./naming/translate.ts";
 import { onnx } from "./onnx/index.ts";
 import { sourceElementPairs } from "./origin.ts";
@@ -89,8 +91,8 @@ function dialectNamed(name: DialectName): Dialect {
  *
  * Between dialects that name layers differently the names are translated; what cannot be, is an error.
  *
- * @throws LqaError UNSUPPORTED_DIALECT if the dialect cannot say what the adapter holds; SOURCE_RANGE if a factor overflows the
- * chosen element type.
+ * @throws LqaError UNSUPPORTED_DIALECT if the dialect cannot say what the adapter holds; BASE_MODULE_MISSING and BASE_SHAPE if the
+ * adapter does not fit the GGUF base model; SOURCE_RANGE if a factor overflows the chosen element type.
  */
 export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array> {
   return new Map(
@@ -120,13 +122,28 @@ export function adapterContent(adapter: Adapter, options: WriteOptions): Map<str
     const elements = new Map(named.modules.map(({ name }, place) => [name, pairs[place]!]));
     return target.write(named, { ...options, elements });
   };
-  const { checkBase } = options;
-  checkBase?.(widened.modules, origin?.naming === "gguf" ? "gguf" : "model");
+  const checkBase = ({ modules }: Adapter, gguf: boolean): void =>
+    gguf ? checkGgufBase(modules, options.base) : options.checkBase?.(modules);
+  checkBase(widened, origin?.naming === "gguf");
   if (origin === undefined || origin === target) return write(widened);
   if (origin === kohya) refuseKohyaNames(widened, target.name);
   // Names change, the order of the modules does not.
   const translated = translate(widened, origin.naming, target.naming, options);
   const [before, after] = [origin.naming === "gguf", target.naming === "gguf"];
-  if (before !== after) checkBase?.(translated.modules, after ? "gguf" : "model");
+  if (before !== after) checkBase(translated, after);
   return write(translated);
+}
+
+/**
+ * Refuses modules, under llama.cpp's names, that do not fit the weights of a base model. llama.cpp has every weight as (out, in).
+ *
+ * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE
+ */
+function checkGgufBase(modules: readonly ModuleShape[], base: BaseDescription | undefined): void {
+  const shapes = base?.shapes;
+  if (shapes === undefined) return;
+  for (const module of modules) {
+    const baseLayout = module.role === "embedding" ? "in-out" : "out-in";
+    checkBaseShape({ ...shapeOf(module), baseLayout }, shapes.get(`${module.name}.weight`));
+  }
 }

@@ -38,6 +38,7 @@ export type {
   TensorRole,
 } from "../model/adapter.ts";
 export { inputLength, parameterCount } from "../model/adapter.ts";
+export { checkBase } from "../model/base-shape.ts";
 export { VERSION } from "../version.ts";
 export type {
   AffineEncoding,
@@ -69,7 +70,6 @@ export { type HttpOptions, type HttpSource, httpSource } from "./io/http.ts";
 export type { AsyncBuffer, Input } from "./io/input.ts";
 export type { Pieces } from "./io/pieces.ts";
 export { type ByteSource, blobSource, memorySource } from "./io/source.ts";
-export { checkBase } from "./read/base.ts";
 export {
   type DecodedFactor,
   type DecodedModule,

@@ -13,7 +13,7 @@ import { tensorContent } from "../core/container/digests.ts";
 import type { MetaMap } from "../core/container/meta.ts";
 import { sortByName } from "../core/container/names.ts";
 import { createSha256 } from "../core/container/sha256.ts";
-import { baseFinder, checkBaseShape } from "../core/read/base.ts";
+import { baseFinder, checkBaseShape } from "../model/base-shape.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";

@@ -9,10 +9,9 @@ import { readAdapter } from "../adapters/index.ts";
 import { type BaseDescription, baseFromConfig, baseFromGguf } from "../adapters/naming/base-description.ts";
 import { adapterContent } from "../adapters/read-write.ts";
 import { createRoundingMeter, type Rounding } from "../adapters/rounding.ts";
-import { checkBaseShape } from "../core/read/base.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
-import { type Adapter, type ModuleShape, shapeOf } from "../model/adapter.ts";
+import type { Adapter, ModuleShape } from "../model/adapter.ts";
 import { type LocationOptions, openSourceFiles } from "./adapter-source.ts";
 import { isDirectory, MAX_SIDE_FILE, openFileSource, readRegularFile } from "./files/file.ts";
 import { quotePath } from "./files/os-error.ts";
@@ -100,7 +99,7 @@ export async function convertFile(
  *
  * @param notes those of the reader
  * @returns sizes by name, all notes, and what rounding changed
- * @throws LqaError as `writeAdapter`; BASE_MODULE_MISSING and BASE_SHAPE for a GGUF base model that does not fit; USAGE, OUTPUT_EXISTS and IO for the path
+ * @throws LqaError as `writeAdapter`; USAGE, OUTPUT_EXISTS and IO for the path
  * @internal
  */
 export async function writeTarget(
@@ -116,7 +115,7 @@ export async function writeTarget(
     factors: dtype,
     to,
     base,
-    checkBase: (modules, names) => (names === "gguf" ? checkGgufBase(modules, base) : checkBase?.(modules)),
+    checkBase,
     portable,
     onNote,
     onRounded: meter.onRounded,
@@ -124,20 +123,6 @@ export async function writeTarget(
   const written = await writeOutput(output, files, { force });
   const rounding = meter.result();
   return { written, notes: summarizeNotes(all), ...(rounding && { rounding }) };
-}
-
-/**
- * Refuses modules, under llama.cpp's names, that do not fit the weights of a base model. llama.cpp has every weight as (out, in).
- *
- * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE
- */
-function checkGgufBase(modules: readonly ModuleShape[], base: BaseDescription | undefined): void {
-  const shapes = base?.shapes;
-  if (shapes === undefined) return;
-  for (const module of modules) {
-    const baseLayout = module.role === "embedding" ? "in-out" : "out-in";
-    checkBaseShape({ ...shapeOf(module), baseLayout }, shapes.get(`${module.name}.weight`));
-  }
 }
 
 /** The dialect whose files alone end like this path. */

@@ -6,7 +6,7 @@
 
 import { Slots } from "../core/io/slots.ts";
 import { assertNotAborted } from "../core/io/source.ts";
-import { checkBase } from "../core/read/base.ts";
+import { checkBase } from "../model/base-shape.ts";
 import { open } from "../core/read/file.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import type { Budget } from "./budget.ts";

@@ -1,7 +1,8 @@
 /** A base model in GGUF: an adapter that does not fit its layers is refused, in both directions. */
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { baseFromGguf, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { lqa } from "../helpers/cli.ts";
 import { gguf, type TypedValue } from "../helpers/gguf.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
@@ -67,6 +68,14 @@ describe("a base model in GGUF", () => {
       expect(code).toBe(1);
     }
     expect(listing(place).some((name) => /^no/.test(name))).toBe(false);
+  });
+
+  it("is refused by the function that browsers use, too", () => {
+    const files = new Map(readdirSync(adapter).map((name) => [name, readFileSync(join(adapter, name))]));
+    const base = baseFromGguf(readFileSync(wrong));
+    expect(() => writeAdapter(readAdapter(files), { to: "gguf", factors: "source", base })).toThrow(
+      /BASE_SHAPE/,
+    );
   });
 
   it("is a part of a split model: layers may be in another part", () => {

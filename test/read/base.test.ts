@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { checkBase } from "../../src/core/read/base.ts";
+import { checkBase } from "../../src/core/index.ts";
 import { shape } from "../container/fixtures.ts";
 
 const module = shape("model.q", { out: 24, in: 40 });

@@ -18,8 +18,8 @@ export interface BaseDescription {
   readonly heads: number;
   readonly keyHeads: number;
   /**
-   * Shapes of its weights by llama.cpp's names, outermost axis first, from a whole GGUF file. `decodeFile` and
-   * `convertFile` refuse an adapter that does not fit them.
+   * Shapes of its weights by llama.cpp's names, outermost axis first, from a whole GGUF file. `writeAdapter`
+   * refuses an adapter that does not fit them.
    */
   readonly shapes?: ReadonlyMap<string, readonly number[]>;
 }

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
-import type { ModuleShape } from "../../model/adapter.ts";
-import { COMPONENT } from "../../model/component.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
+import type { ModuleShape } from "./adapter.ts";
+import { COMPONENT } from "./component.ts";
 
 /** The shape a module's base weight must have: (experts,) out, in, kernel…, or in, out. */
 export function baseWeightShape(module: ModuleShape): number[] {
