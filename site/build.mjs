@@ -1,6 +1,6 @@
 // Builds the documentation into `site/dist/`: a folder that any file server can serve.
 //
-//   npm run site [-- --base /path/ --no-api --no-inspector]
+//   npm run site [-- --base /path/ --no-api --no-pages]
 //
 // --base is the path that the site is served at, by default /. The generator is a package of its own (site/generator/) so
 // that the library installs without it, and no other package finds its version of Vite; it is installed once, from the lock
@@ -16,7 +16,7 @@ const { values } = parseArgs({
   options: {
     base: { type: "string", default: "/" },
     api: { type: "boolean", default: true },
-    inspector: { type: "boolean", default: true },
+    pages: { type: "boolean", default: true },
   },
   allowNegative: true,
 });
@@ -27,12 +27,10 @@ const here = fileURLToPath(new URL("./", import.meta.url));
 const root = join(here, "..");
 const generator = join(here, "generator");
 const npm = (words, folder) => execFileSync("npm", words, { cwd: folder, stdio: "inherit" });
-const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
 if (!upToDate()) npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"], generator);
-const inspector = values.inspector && scripts["site:inspector"] !== undefined;
 process.env.LQA_SITE_BASE = values.base;
-process.env.LQA_SITE_INSPECTOR = inspector ? "1" : "0";
+process.env.LQA_SITE_PAGES = values.pages ? "1" : "0";
 // Endings of files that are not pages, which the generator would take for pages.
 process.env.VITE_EXTRA_EXTENSIONS = (await stage(join(generator, ".pages"))).join(",");
 
@@ -47,7 +45,7 @@ if (values.api)
     [join(root, "node_modules/typedoc/bin/typedoc"), "--out", join(here, "dist/api"), "--logLevel", "Warn"],
     { cwd: root, stdio: "inherit" },
   );
-if (inspector) npm(["run", "--silent", "site:inspector"], root);
+if (values.pages) for (const page of ["inspector", "chat"]) npm(["run", "--silent", `site:${page}`], root);
 console.log(`site/dist is for ${values.base}`);
 
 /** Whether what is installed is what the lock file asks for. */

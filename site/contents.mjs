@@ -41,6 +41,7 @@ export const CONTENTS = [
       ["docs/server.md", "The server"],
       ["docs/fleet.md", "Fleets"],
       ["docs/inspector.md", "Inspector page"],
+      ["docs/chat.md", "A model in the browser"],
       ["docs/size.md", "Size in a bundle"],
       ["integrations/python/README.md", "Python package"],
       ["integrations/c/README.md", "C library"],

@@ -3,31 +3,24 @@
  *
  *   node generate.mjs MODEL.gguf ADAPTER.lqa PROMPT
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { decodeFile, readBaseDescription } from "lqa/node";
 import { getLlama, LlamaCompletion } from "node-llama-cpp";
+import { inMemory } from "./in-memory.mjs";
 
 const [modelPath, adapter, prompt] = process.argv.slice(2);
 if (prompt === undefined) {
   console.error("usage: node generate.mjs MODEL.gguf ADAPTER.lqa PROMPT");
   process.exit(2);
 }
-const folder = await mkdtemp(join(tmpdir(), "lqa-llama-"));
-try {
-  const filePath = join(folder, "adapter.gguf");
-  const { notes } = await decodeFile(adapter, filePath, {
-    to: "gguf",
-    base: await readBaseDescription(modelPath),
-  });
+const base = await readBaseDescription(modelPath);
+const llama = await getLlama({ gpu: false, build: "never", progressLogs: false, logLevel: "error" });
+const model = await llama.loadModel({ modelPath });
+const context = await inMemory(async (filePath) => {
+  // Refuses an adapter that does not fit the model.
+  const { notes } = await decodeFile(adapter, filePath, { to: "gguf", base });
   for (const note of notes) console.error(`note: ${note}`);
-  const llama = await getLlama({ gpu: false, build: "never", progressLogs: false, logLevel: "error" });
-  const model = await llama.loadModel({ modelPath });
-  const context = await model.createContext({ contextSize: 512, lora: { adapters: [{ filePath }] } });
-  const completion = new LlamaCompletion({ contextSequence: context.getSequence() });
-  console.log(await completion.generateCompletion(prompt, { maxTokens: 64, temperature: 0 }));
-  await llama.dispose();
-} finally {
-  await rm(folder, { recursive: true, force: true });
-}
+  return await model.createContext({ contextSize: 512, lora: { adapters: [{ filePath }] } });
+});
+const completion = new LlamaCompletion({ contextSequence: context.getSequence() });
+console.log(await completion.generateCompletion(prompt, { maxTokens: 64, temperature: 0 }));
+await llama.dispose();

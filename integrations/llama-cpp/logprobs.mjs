@@ -1,6 +1,6 @@
 /**
- * What llama.cpp thinks comes next: reads {model, adapter?, rows: number[][], greedy?: number} as JSON from standard input and
- * writes {rows: {token, probability}[][], texts: number[][]}: for each row of tokens the probabilities of all tokens behind it, by
+ * What llama.cpp thinks comes next: reads {model, adapter?, rows: (number[] | string)[], greedy?: number} as JSON from standard input and
+ * writes {rows: {token, probability}[][], texts: number[][]}: for each row, of tokens or a text, the probabilities of all tokens behind it, by
  * token, and (greedy) as many tokens as asked for, the most likely one each time.
  */
 import { getLlama } from "node-llama-cpp";
@@ -13,7 +13,8 @@ const llama = await getLlama({
   build: "never",
   progressLogs: false,
   logLevel: "error",
-  maxThreads: 2,
+  // Threads of llama.cpp spin while they wait: on a busy machine two are slower than one.
+  maxThreads: 1,
 });
 const model = await llama.loadModel({ modelPath });
 const context = await model.createContext({
@@ -23,7 +24,8 @@ const context = await model.createContext({
 const sequence = context.getSequence();
 const probabilities = [];
 const texts = [];
-for (const row of rows) {
+for (const given of rows) {
+  const row = typeof given === "string" ? model.tokenize(given) : given;
   await sequence.clearHistory();
   const last = (token, what) => [token, { generateNext: what }];
   const first = await sequence.controlledEvaluate([

@@ -10,7 +10,7 @@ import { zstdWithoutEval } from "./zstd-without-eval.ts";
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** Modules that are made, by name: what it is and its text. */
-function made(name: string, text: () => string): Plugin {
+export function made(name: string, text: () => string): Plugin {
   return {
     name: `lqa:${name}`,
     resolveId: (id) => (id === name ? `\0${name}` : undefined),

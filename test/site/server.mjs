@@ -3,7 +3,7 @@ import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 
-/** The policy of the header. The page has the same in its head, except for `frame-ancestors`, which counts in headers only. */
+/** The policy of the inspector's header. The page has the same in its head, except for `frame-ancestors`, which counts in headers only. */
 export const POLICY =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' https:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types lqa; frame-ancestors 'none'";
 const TYPES = {
@@ -11,6 +11,7 @@ const TYPES = {
   ".js": "text/javascript",
   ".css": "text/css",
   ".svg": "image/svg+xml",
+  ".wasm": "application/wasm",
 };
 const PATH = "/some/where/";
 
@@ -18,7 +19,7 @@ const PATH = "/some/where/";
  * Serves a folder, and single files at paths of their own. `asked` has the paths, `sent` the bytes of each, `refused` what the
  * browser told of what the policy did not allow.
  */
-export async function serve(folder, files = {}) {
+export async function serve(folder, files = {}, policy = POLICY) {
   const asked = [];
   const refused = [];
   const sent = new Map();
@@ -56,7 +57,7 @@ export async function serve(folder, files = {}) {
       "content-type": TYPES[extname(path)] ?? "application/octet-stream",
       "content-length": end - begin + 1,
       // The browser reports violations of the policy to this server.
-      "content-security-policy": `${POLICY}; report-uri ${PATH}refused`,
+      "content-security-policy": `${policy}; report-uri ${PATH}refused`,
       "accept-ranges": "bytes",
       etag: '"1"',
       ...(range !== null && { "content-range": `bytes ${begin}-${end}/${size}` }),

@@ -9,7 +9,7 @@ const item = ([file, text]) => ({
   link: link(file),
   ...(file.startsWith("/") ? { target: "_self" } : {}),
 });
-const inspector = process.env.LQA_SITE_INSPECTOR === "1";
+const pages = process.env.LQA_SITE_PAGES === "1";
 
 export default {
   title: "LQA",
@@ -34,7 +34,12 @@ export default {
       { text: "Specification", link: "/spec/lqa-v1" },
       { text: "Errors", link: "/docs/errors", activeMatch: "errors" },
       { text: "API", link: "/api/index.html", target: "_self" },
-      ...(inspector ? [{ text: "Inspector", link: "/inspector/index.html", target: "_self" }] : []),
+      ...(pages
+        ? [
+            { text: "Inspector", link: "/inspector/index.html", target: "_self" },
+            { text: "Try it", link: "/chat/index.html", target: "_self" },
+          ]
+        : []),
     ],
     sidebar: CONTENTS.map(({ title, pages }) => ({ text: title, items: pages.map(item) })),
   },
