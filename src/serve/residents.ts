@@ -6,9 +6,9 @@
 
 import { Slots } from "../core/io/slots.ts";
 import { assertNotAborted } from "../core/io/source.ts";
-import { checkBase } from "../model/base-shape.ts";
 import { open } from "../core/read/file.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
+import { checkBase } from "../model/base-shape.ts";
 import type { Budget } from "./budget.ts";
 import { Content, contentBytes } from "./content.ts";
 import type { Entry } from "./entry.ts";

@@ -5,10 +5,10 @@
  */
 import { fromFloat32, readIndices, toFloat32, toFloat64 } from "../../adapters/elements.ts";
 import { quoteName } from "../../adapters/json.ts";
-import { baseFinder, checkBaseShape } from "../../model/base-shape.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
+import { baseFinder, checkBaseShape } from "../../model/base-shape.ts";
 import type { Model, StoredTensor } from "../extract/model.ts";
 import { adaptBias, adaptWeight } from "./weights.ts";
 
