@@ -1,5 +1,5 @@
 // The built site in headless Chromium, as a file server has it: axe, width, colour schemes, search, and that nothing is
-// fetched from elsewhere. On a desktop and on a phone, light and dark.
+// fetched from elsewhere. On a phone, a desktop and a wide screen, light and dark.
 //
 //   node site/browser.mjs [--base /path/] [--counts FILE] [--screenshots FOLDER]
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
@@ -41,8 +41,11 @@ const PAGES = [
 ];
 const VIEWS = [
   { name: "desktop", width: 1280, height: 900, colorScheme: "light" },
-  { name: "dark", width: 1280, height: 900, colorScheme: "dark" },
+  { name: "desktop-dark", width: 1280, height: 900, colorScheme: "dark" },
+  { name: "wide", width: 1920, height: 1080, colorScheme: "light" },
+  { name: "wide-dark", width: 1920, height: 1080, colorScheme: "dark" },
   { name: "phone", width: 390, height: 844, colorScheme: "light" },
+  { name: "phone-dark", width: 390, height: 844, colorScheme: "dark" },
 ];
 
 let passed = 0;
@@ -87,13 +90,13 @@ async function check(name, { width, height, colorScheme }, steps) {
   );
 }
 
-async function look(tab, page, { name, width }) {
+async function look(tab, page, { name, width, colorScheme }) {
   await tab.goto(`${ORIGIN}${values.base}${page}`, { waitUntil: "networkidle" });
   const wide = await tab.evaluate(() => document.documentElement.scrollWidth);
   const problems = wide > width ? [`is ${wide} pixels wide`] : [];
   const dark = await tab.evaluate(() => document.documentElement.classList.contains("dark"));
-  if (dark !== (name === "dark")) problems.push("has the wrong colours");
-  problems.push(...(await tab.evaluate(cutOff, name === "desktop")));
+  if (dark !== (colorScheme === "dark")) problems.push("has the wrong colours");
+  problems.push(...(await tab.evaluate(cutOff, width >= 1280)));
   if (values.screenshots !== undefined) {
     mkdirSync(values.screenshots, { recursive: true });
     await tab.screenshot({ path: join(values.screenshots, `${page.replaceAll("/", "-")}-${name}.png`) });

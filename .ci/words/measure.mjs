@@ -1,5 +1,6 @@
 // Measures how the pages read: words of a page, the length of the middle sentence and of the longest, and the reading grade of
-// Flesch and Kincaid. Exit code 1 if the middle sentence of a page for newcomers is too long. Prose and lists count; code, tables and headings do not. A grade is a guide: technical words have many syllables.
+// Flesch and Kincaid. Exit code 1 if the middle sentence of a page for newcomers is too long, or any sentence of the documentation.
+// Prose and lists count; code, tables and headings do not. A grade is a guide: technical words have many syllables.
 //
 //   node .ci/words/measure.mjs [--since COMMIT]      a table; with --since, next to the values at that commit
 import { execFileSync } from "node:child_process";
@@ -16,7 +17,10 @@ const LEFT_OUT =
 
 /** Pages that a newcomer reads, and the most words of their middle sentence. */
 const NEWCOMERS = /^(README|docs\/(how-it-works|features|faq|comparison|guide\/.*))\.md$/;
-const MOST = 20;
+const MOST_MIDDLE = 20;
+/** Pages without a sentence that is longer than this. */
+const DOCUMENTATION = /^(README|CONTRIBUTING|SECURITY|docs\/.*)\.md$/;
+const MOST_LONGEST = 35;
 
 const { values } = parseArgs({ options: { since: { type: "string" } } });
 const git = (...words) =>
@@ -30,11 +34,12 @@ function sentences(text) {
   const prose = text
     .replace(/^---\n[\s\S]*?\n---\n/, "")
     .replace(/<!--[\s\S]*?-->|^(```|~~~)[\s\S]*?^\1|^\|.*$|^#.*$|^ {4,}.*$|<[^>]+>/gm, "\n\n")
-    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/!\[([^\]]*)\]\([^)]*\)/g, "\n\n$1\n\n")
+    .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
     .replace(/`[^`\n]*`/g, "code")
     .replace(/[*_]/g, "");
   return prose
-    .split(/\n\s*\n|^\s*(?:[-+]|\d+\.)\s+/m)
+    .split(/\n\s*\n|^\s*(?:[-+]|\d+\.)\s+|\s·\s/m)
     .flatMap((part) => part.replace(/\s+/g, " ").split(/(?<=[.!?:;])\s+(?=["“(]?[A-Z0-9])|(?<=[.!?])\s+/))
     .map((sentence) => sentence.match(/[\p{L}\p{N}][\p{L}\p{N}'’.,×%/-]*/gu) ?? [])
     .filter((words) => words.length > 1);
@@ -62,6 +67,7 @@ function measure(text) {
     words: words.length,
     middle: lengths[lengths.length >> 1],
     longest: lengths.at(-1),
+    sentence: all.find(({ length }) => length === lengths.at(-1)).join(" "),
     grade: 0.39 * (words.length / all.length) + 11.8 * (sounds / words.length) - 15.59,
   };
 }
@@ -87,8 +93,12 @@ for (const page of pages) {
   if (now === undefined) continue;
   const [was, is] = [values.since === undefined ? [] : cells(before(page)), cells(now)];
   row([`\`${page}\``, ...(values.since === undefined ? is : is.flatMap((value, i) => [was[i], value]))]);
-  if (NEWCOMERS.test(page) && now.middle > MOST) {
-    console.error(`${page}: the middle sentence has ${now.middle} words; ${MOST} are enough`);
+  const complain = (text) => {
+    console.error(`${page}: ${text}`);
     process.exitCode = 1;
-  }
+  };
+  if (NEWCOMERS.test(page) && now.middle > MOST_MIDDLE)
+    complain(`the middle sentence has ${now.middle} words; ${MOST_MIDDLE} are enough`);
+  if (DOCUMENTATION.test(page) && now.longest > MOST_LONGEST)
+    complain(`a sentence has ${now.longest} words; ${MOST_LONGEST} are enough: ${now.sentence}`);
 }

@@ -244,7 +244,7 @@ adapter as each program loads it with the outputs of the weights that \`decode -
 ${table(["dialect", "program", "what"], loaded)}
 
 Limits of these programs, for any file: diffusers 0.42 takes the most common alpha of a kohya file for all layers of the
-attention of a UNet (\`--to diffusers\` says each multiplier), and LyCORIS 4.1 reads every DoRA as one by output unless you configure it.
+attention of a UNet (\`--to diffusers\` says each multiplier). LyCORIS 4.1 reads every DoRA as one by output unless you configure it.
 In kohya files of transformers diffusers 0.42 reads layers under the names of the authors' code. So an adapter of Flux becomes one of
 sd-scripts (queries, keys and values in one layer); what diffusers converts is compared by its values, and it leaves out layers outside
 blocks (\`img_in\`, \`final_layer\`, …). Other transformers keep diffusers' paths (\`lora_transformer_…\`), for ComfyUI.
