@@ -25,6 +25,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "ut
 const VIEWS = [
   { name: "desktop", width: 1180, height: 900, colorScheme: "light" },
   { name: "dark", width: 1180, height: 900, colorScheme: "dark" },
+  { name: "wide", width: 1920, height: 1080, colorScheme: "light" },
   { name: "phone", width: 390, height: 844, colorScheme: "light" },
   { name: "phone-dark", width: 390, height: 844, colorScheme: "dark" },
 ];
@@ -47,6 +48,7 @@ try {
   // As a reader has it: a page with scripts switched off would not tell that it needs one; axe needs them.
   const browser = await launch(findBrowser());
   for (const file of files) for (const view of VIEWS) await look(browser, file, view);
+  for (const view of VIEWS) await embed(browser, files[0], view);
   await browser.close();
 } finally {
   rmSync(folder, { recursive: true });
@@ -77,7 +79,6 @@ async function look(browser, file, { name, width, height, colorScheme }) {
   const context = await browser.newContext({
     viewport: { width, height },
     colorScheme,
-
     bypassCSP: true,
   });
   const page = await context.newPage();
@@ -108,6 +109,39 @@ async function look(browser, file, { name, width, height, colorScheme }) {
       `axe: ${id}, ${nodes.length} times, as ${nodes[0].html.slice(0, 160)} ${nodes[0].failureSummary}`,
     );
   check(`${basename(file)}, ${name}`, problems);
+  await context.close();
+}
+
+/** A report in a frame without any right, in a page of another origin: it is drawn, fits, and its links to sections work. What the frame blocks of the test's own scripts is on the console. */
+async function embed(browser, file, { name, width, height, colorScheme }) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme });
+  const page = await context.newPage();
+  const problems = [];
+  const [hub, report] = ["https://hub.invalid/", "https://files.invalid/report.html"];
+  await context.route("**", (route) => {
+    const url = route.request().url().replace(/#.*/, "");
+    const body = {
+      [hub]: `<!doctype html><body style="margin:0"><iframe src="${report}" title="Report" sandbox loading="lazy" style="width:100%;height:600px;border:0"></iframe>`,
+      [report]: readFileSync(file),
+    }[url];
+    if (body === undefined && !url.endsWith("/favicon.ico")) problems.push(`asks for ${url}`);
+    return route.fulfill({
+      status: body === undefined ? 404 : 200,
+      contentType: "text/html",
+      body: body ?? "",
+    });
+  });
+  await page.goto(hub);
+  const frame = page.frameLocator("iframe");
+  const heading = frame.locator("h1");
+  if (!(await heading.isVisible())) problems.push("has no heading");
+  const top = async () => Math.round((await frame.locator("#modules").boundingBox()).y);
+  const before = await top();
+  await frame.locator("nav a[href='#modules']").click();
+  if (before < 600 || (await top()) >= 600) problems.push("does not go to the list of modules");
+  const { scrollWidth } = await frame.locator("html").evaluate((root) => ({ scrollWidth: root.scrollWidth }));
+  if (scrollWidth > width) problems.push(`${scrollWidth - width} pixels wider than the frame`);
+  check(`${basename(file)} in a frame, ${name}`, problems);
   await context.close();
 }
 
