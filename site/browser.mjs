@@ -54,6 +54,7 @@ const browser = await launch(findBrowser());
 for (const view of VIEWS)
   for (const page of PAGES) await check(`${page}, ${view.name}`, view, (tab) => look(tab, page, view));
 await check("search finds a code and opens its page", VIEWS[0], search);
+await check("keyboard alone: skip link, start, menu of a page", VIEWS[0], keyboard);
 await browser.close();
 if (values.counts !== undefined) writeFileSync(values.counts, JSON.stringify({ passed, failed }));
 console.log(`${passed} passed, ${failed} failed`);
@@ -120,6 +121,36 @@ function cutOff(tables) {
     ...below.map(({ tagName }) => `${tagName} is below the first view`),
     ...wide.map(({ textContent }) => `a table is cut off: ${textContent.slice(0, 60)}`),
   ];
+}
+
+/** Each thing that Tab reaches has a name and shows that it has the focus. */
+async function keyboard(tab) {
+  await tab.goto(`${ORIGIN}${values.base}index.html`, { waitUntil: "networkidle" });
+  const problems = [];
+  const reached = async (wanted) => {
+    for (let i = 0; i < 40; i++) {
+      await tab.keyboard.press("Tab");
+      const { text, shown } = await tab.evaluate(() => {
+        const { activeElement: at } = document;
+        const style = getComputedStyle(at);
+        return {
+          text: (at.getAttribute("aria-label") ?? at.textContent ?? "").trim(),
+          shown: style.outlineStyle !== "none" || style.boxShadow !== "none",
+        };
+      });
+      if (text === "") problems.push(`focus ${i} has no name`);
+      if (!shown) problems.push(`the focus of ${text} is not visible`);
+      if (text === wanted) return true;
+    }
+    problems.push(`Tab does not lead to ${wanted}`);
+    return false;
+  };
+  await reached("Skip to content");
+  if (await reached("Start")) {
+    await tab.keyboard.press("Enter");
+    await tab.waitForURL(/guide/);
+  }
+  return problems;
 }
 
 async function search(tab) {

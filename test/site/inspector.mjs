@@ -694,7 +694,9 @@ try {
     { name: "desktop", viewport: { width: 1180, height: 900 }, colorScheme: "light" },
     { name: "dark", viewport: { width: 1180, height: 900 }, colorScheme: "dark" },
     { name: "phone", viewport: { width: 390, height: 844 }, colorScheme: "light" },
-    { name: "wide", viewport: { width: 1920, height: 1080 }, colorScheme: "dark" },
+    { name: "phone-dark", viewport: { width: 390, height: 844 }, colorScheme: "dark" },
+    { name: "wide", viewport: { width: 1920, height: 1080 }, colorScheme: "light" },
+    { name: "wide-dark", viewport: { width: 1920, height: 1080 }, colorScheme: "dark" },
   ])
     await check(`passes axe, ${view.name}`, (page) => everyView(page, view.name), view);
 
