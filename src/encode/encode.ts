@@ -241,7 +241,7 @@ function checkGains(gains: Gains | undefined, contentId: Uint8Array): void {
   });
 }
 
-/** Reports progress, stops when asked to, and now and then lets the event loop run. */
+/** Reports progress, stops if the caller aborted, and lets the event loop run now and then. */
 export function paced(
   options: Pick<EncodeControls, "onProgress" | "signal">,
 ): (done: number, total: number, name: string) => Promise<void> {

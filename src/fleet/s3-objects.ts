@@ -18,7 +18,7 @@ import { parseLocation } from "./location.ts";
 import { isTruncation, s3Error, statusOf } from "./s3-errors.ts";
 import { type ObjectInfo, type ObjectStore, placeOf, STEP } from "./store.ts";
 
-/** How object storage is asked. */
+/** Options of the requests to object storage. */
 export interface S3Options {
   /** Address of the service. Default: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, or Amazon's. */
   readonly endpoint?: string | undefined;

@@ -17,7 +17,7 @@ import type { RemoteFolder } from "./remote/remote-file.ts";
 
 /** How files are reached. */
 export interface LocationOptions {
-  /** How servers are asked. */
+  /** Options of the requests to servers. */
   readonly remote?: HttpOptions | undefined;
   readonly signal?: AbortSignal | undefined;
 }

@@ -2,7 +2,7 @@
  * The rate-distortion curve of an adapter as an SVG: bits per weight on disk against the energy of ΔW lost, in decibels.
  *
  * A pure function from numbers to text: no fonts, scripts or other files, the same text for the same numbers. The drawing
- * stands alone or inside a page (every class begins with `lqa-`, nothing has an id), follows the reader's light or dark
+ * works alone or inside a page (every class begins with `lqa-`, nothing has an id), follows the reader's light or dark
  * scheme, tells families apart by shape as well as by colour, and lists all numbers in `<desc>`. Names come from files: they
  * are escaped, and characters that XML forbids are removed.
  *

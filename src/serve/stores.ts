@@ -22,7 +22,7 @@ export interface StoredAdapter {
 
 /** Adapters by name. */
 export interface AdapterStore {
-  /** @throws LqaError NOT_FOUND if there is none of that name (UNKNOWN_ADAPTER to who asked the pool), or as the source */
+  /** @throws LqaError NOT_FOUND if there is none of that name (the pool turns it into UNKNOWN_ADAPTER), or as the source */
   open(name: string, signal?: AbortSignal): Promise<StoredAdapter>;
 }
 
@@ -95,7 +95,7 @@ function missing(key: string): never {
   return fail(KIND.NOT_FOUND, { where: key, actual: "no such object" });
 }
 
-/** Of which nothing is asked that is not there. */
+/** A source that never requests bytes beyond its end. */
 function within(size: number, read: Read): ByteSource {
   return {
     size,

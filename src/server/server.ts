@@ -35,7 +35,7 @@ export interface AdapterServer {
   stop(): Promise<number>;
 }
 
-/** What a server needs besides its limits. */
+/** What a server needs in addition to its limits. */
 export interface ServerOptions extends Partial<ServerLimits> {
   readonly store: AdapterStore;
   /** Why adapters cannot be reached, or undefined. For `/ready`. */

@@ -137,8 +137,8 @@ export class DeviceState {
   }
 
   /**
-   * Scratch memory by its purpose. All tasks that hold it share it, because a queue runs one after the other; who wants
-   * more than there is gets a new buffer, and the old one goes with its last user.
+   * Scratch memory by its purpose. All tasks that hold it share it, because a queue runs one after the other. A task that
+   * needs more gets a new buffer, and the old one is destroyed with its last user.
    */
   scratch(purpose: string, bytes: number): ScratchHold {
     let scratch = this.#scratch.get(purpose);

@@ -1,5 +1,5 @@
 /**
- * Buffers of the caller: a whole one, or a part of one, checked before the device is asked.
+ * Buffers of the caller: a whole one, or a part of one, checked before any call to the device.
  *
  * @module
  */

@@ -107,7 +107,7 @@ describe("every code point", () => {
   it("keeps its value in a JSON document, which nothing in it can steer", () => {
     for (let plane = 0; plane <= 0x10; plane++) {
       const points = Array.from({ length: 0x10000 }, (_, i) => plane * 0x10000 + i);
-      // Apart, lest two surrogates make a character.
+      // Apart, so that two surrogates do not make a character.
       const value = { [plane]: points.map((point) => String.fromCodePoint(point)) };
       const text = jsonText(value, undefined, 0);
       expect(

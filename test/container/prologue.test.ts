@@ -77,7 +77,7 @@ describe("the prologue", () => {
     ["modules", 36, 2 ** 16, 2 ** 20],
     ["tensors", 40, 2 ** 16, 2 ** 20],
     ["sections", 44, 64, 1024],
-  ] as const)("%s is bounded by Core, or by Hard alone for who asks for it", (field, offset, core, hard) => {
+  ] as const)("%s is bounded by Core, or by Hard alone for a caller that asks for it", (field, offset, core, hard) => {
     const read = (value: number, limits: LimitSet) =>
       refusal(() => readPrologue(writePrologue({ ...prologue, [field]: value }), limits))?.slice(0, 3);
     expect(read(core, "core")).toBeUndefined();

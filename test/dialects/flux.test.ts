@@ -99,7 +99,7 @@ describe("Flux to kohya", () => {
     ["HunyuanVideo's last block", ["transformer_blocks.19.attn.to_q", 2, W, W]],
     ["Stable Diffusion 3", ["transformer_blocks.0.attn.to_q", 2, 1536, 1536]],
     ["Qwen-Image", ["transformer_blocks.0.img_mlp.net.2", 2, W, 4 * W]],
-  ] as [string, Layer][])("leaves %s as it is, and says who reads it", (_, layer) => {
+  ] as [string, Layer][])("leaves %s as it is, and says which program reads it", (_, layer) => {
     const { keys, notes } = kohyaOf([["transformer_blocks.1.attn.to_k", 2, layer[2], layer[2]], layer]);
     expect(modules(keys)).toContain(`lora_transformer_${layer[0].replaceAll(".", "_")}`);
     expect(notes.join()).toContain("diffusers does not read them");

@@ -61,7 +61,7 @@ export function faultyStore(directory, versionOf, below) {
       if (chance(10)) await pause();
       if (chance(2)) throw Object.assign(new Error("gone"), { code: "ENOENT" });
       if (chance(1)) {
-        // Does not answer, until who asked gives up or the connection does.
+        // Does not answer, until the caller that asked gives up or the connection does.
         await pause(10 + below(20));
         signal?.throwIfAborted();
         throw new Error("no answer");
@@ -88,7 +88,7 @@ export function faultyStore(directory, versionOf, below) {
       if (chance(10)) return rmSync(path, { force: true });
       const bytes = versionOf(name);
       const wanted = chance(15) ? damaged(bytes, below) : bytes;
-      // Under the hands of who reads it, or in its place.
+      // While it is read, or in its place.
       if (chance(20)) return writeFileSync(path, wanted);
       writeFileSync(`${path}.new`, wanted);
       renameSync(`${path}.new`, path);

@@ -89,7 +89,7 @@ const EMBEDDING_LAYERS = new Set([
   "wte",
 ]);
 
-/** True for the path of a layer whose tensors PEFT may save without being told. */
+/** True for the path of a layer whose tensors PEFT may save on its own. */
 export function isEmbeddingLayer(path: string): boolean {
   return EMBEDDING_LAYERS.has(path.slice(path.lastIndexOf(".") + 1));
 }

@@ -108,7 +108,7 @@ export interface Placement {
 
 /**
  * The reference decoder of a kind: the definition in code, one factor of one band, bit for bit (spec 8.1 to 8.7). A binary32 weight
- * is an exact product, so it does not depend on who computes it; as binary16 it is that value, rounded once to nearest even. Signs
+ * is an exact product, so every engine computes the same; as binary16 it is that value, rounded once to nearest even. Signs
  * of zero follow IEEE 754: a negative multiple of a zero scale is −0, and so is bit 1 of `signs`.
  *
  * It accepts any bits; whether they are allowed is for `check.ts`. Plane lengths and the target have been checked.

@@ -1,5 +1,5 @@
 /**
- * The registry of codecs, and what is asked of an encoding whatever its codec.
+ * The registry of codecs, and what every encoding can answer, whichever its codec.
  *
  * @module
  */

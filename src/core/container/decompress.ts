@@ -47,7 +47,7 @@ export function decompress(
 /**
  * The content of one frame that was walked.
  *
- * @param from where in the payload it stands
+ * @param from its place in the payload
  * @throws LqaError ZSTD_FRAME, UNSUPPORTED_COMPRESSION
  */
 export function inflateFrame(

@@ -3,7 +3,7 @@
  * by field, or copied into plain objects.
  *
  * An index may have half a million records of four bytes, so that an object for each costs more than all checks of it:
- * who goes over every record reads columns.
+ * code that goes over every record reads columns.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { type IndexVectors, SCHEMA } from "./generated/schema.ts";
 import { verifyIndex } from "./index-verify.ts";
 import type { Scalar } from "./schema-types.ts";
 
-/** The records of an index, and where each of them stands. */
+/** The records of an index, and the place of each. */
 export interface ReadIndex {
   /** Every record as an object. Each vector is made when it is first used. */
   readonly vectors: IndexVectors;

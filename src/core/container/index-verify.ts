@@ -13,7 +13,7 @@ import { type ErrorKind, fail } from "../../errors.ts";
 import { toHex } from "./bytes.ts";
 import { elementBytes, type Schema } from "./schema-types.ts";
 
-/** Where a vector stands: its first element, the number of elements, and the bytes of each. */
+/** The place of a vector: its first element, the number of elements, and the bytes of each. */
 export interface Located {
   readonly start: number;
   readonly count: number;
@@ -21,7 +21,7 @@ export interface Located {
 }
 
 /**
- * Verifies `bytes` against `schema` and returns where each vector stands.
+ * Verifies `bytes` against `schema` and returns the place of each vector.
  *
  * @param bytes the whole index
  * @param base position of the index in the file, for error offsets

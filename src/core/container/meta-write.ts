@@ -1,6 +1,6 @@
 /**
  * Writes MessagePack sections in their canonical form (spec clause 10.2): @msgpack/msgpack does, and what it made is read
- * as a reader would. Apart from `meta.ts`, so that who only reads loads no writer.
+ * as a reader would. Apart from `meta.ts`, so that a program that only reads loads no writer.
  *
  * @module
  */

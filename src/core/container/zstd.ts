@@ -21,7 +21,7 @@ export interface ZstdCodecFunctions extends Zstd {
   decompressText(frame: Uint8Array, rawLength: number): Uint8Array;
 }
 
-/** Where a payload stands, and what it consists of. */
+/** The place of a payload, and what it consists of. */
 export interface PayloadPlace {
   /** Bytes of one element, for `shuffled-zstd`. */
   readonly elementSize: number;

@@ -22,7 +22,7 @@ import { discard, type Hop, redirectFollower, urlOf } from "./redirects.ts";
 import { Slots, sleep, unlessAborted } from "./slots.ts";
 import { assertNotAborted, assertRange, type ByteSource, eitherSignal } from "./source.ts";
 
-/** How a server is asked. */
+/** Options of the requests to a server. */
 export interface HttpOptions {
   /**
    * Sent with every request, e.g. `authorization`. A redirect to another origin drops them all; in web pages the browser

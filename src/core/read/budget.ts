@@ -63,7 +63,7 @@ export type InflateCount = (record: ChunkRecord, where: string) => void;
  * Keeps count of what the compressed chunks of one file inflate to, so that time stays linear in bytes: zstd makes 30,000
  * zeros of one byte, and there may be 65,536 such chunks.
  *
- * @param budgetBytes of the caller, who may allow more by it
+ * @param budgetBytes of the caller; it may allow more
  */
 export function inflateCount(fileLength: number, budgetBytes: number | undefined): InflateCount {
   const most = Math.max(INFLATE_BYTES, INFLATE_TIMES * fileLength, budgetBytes ?? 0);

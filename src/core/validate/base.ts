@@ -1,6 +1,6 @@
 /**
- * Does an adapter fit a base model (spec clause 9.5), asked of all modules at once: against the shapes of the model's
- * tensors, or against what its `config.json` says about the layers of a transformer.
+ * Does an adapter fit a base model (spec clause 9.5)? Compares all modules at once with the shapes of the model's
+ * tensors, or with what its `config.json` says about the layers of a transformer.
  *
  * @module
  */

@@ -31,7 +31,7 @@ const SAMPLE = 64;
 /** Finite weights of at least this magnitude are no weights of an adapter. */
 const HUGE = 60000;
 
-/** Suspicions that records alone give, one after the other: a caller who keeps some need not hold them all. */
+/** Suspicions that records alone give, one after the other: a caller that keeps some need not hold them all. */
 export function* suspiciousRecords(index: ContainerIndex, fileLength: number): Generator<Warning> {
   let decoded = 0;
   for (const module of index.modules) {

@@ -4,7 +4,7 @@
  * Randomized, after Halko, Martinsson and Tropp (SIAM Review 53, 2011): a few random vectors are multiplied with M and Mᵀ in
  * turn (algorithm 4.4), and M is compressed onto what they span (algorithm 5.1). Algorithm 4.4 keeps the last product; here
  * every one is kept (Halko, Martinsson, Shkolnisky and Tygert 2011; Musco and Musco 2015), in blocks of 8 or 16 vectors, and
- * blocks are added until the captured energy stands still. For the same passes over M this is far better: with a spectrum as
+ * blocks are added until the captured energy no longer grows. For the same passes over M this is far better: with a spectrum as
  * fine-tunings have (i^-0.7 + 0.02) and rank 32 of 1024 × 1024, algorithm 4.4 with 10 more vectors and 2 power iterations
  * (252 products with a vector) misses 3e-3 of the best energy, this (232) 1e-9.
  *
@@ -30,7 +30,7 @@ export interface TruncatedSvdOptions {
 
 /** The strongest triplets. */
 export interface TruncatedSvd {
-  /** How many: at most the rank asked for; fewer by `energy`, or if the rest is zero (below 1e-7 of the first). */
+  /** How many: at most the requested rank; fewer by `energy`, or if the rest is zero (below 1e-7 of the first). */
   readonly k: number;
   /** rows × k, unit vectors; the largest entry of each is positive. */
   readonly u: Float64Array;

@@ -239,7 +239,7 @@ function allocate(length: number, name: string): Float32Array {
   }
 }
 
-/** Lets the event loop run now and then, and stops when asked to. */
+/** Lets the event loop run now and then, and stops if the caller aborted. */
 function pauses(signal: AbortSignal | undefined): () => Promise<void> {
   let last = performance.now();
   return async () => {

@@ -15,7 +15,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail, LqaError } from "../../errors.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
 
-/** Bytes asked of the system at once. Above 2 GiB Node refuses; 16 MiB lets an abort take effect soon. */
+/** Bytes of one read request to the system. Above 2 GiB Node refuses; 16 MiB lets an abort take effect soon. */
 const STEP = 16 * 1024 * 1024;
 
 /** The largest file {@link readWholeFile} takes: it stops an upload by mistake from filling the memory. */

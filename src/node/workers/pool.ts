@@ -110,7 +110,7 @@ export function createWorkerPool(count: number): WorkerPool {
 
 let asked = 0;
 
-/** Has a worker perform a task. Answers have the number of their task: one worker may be asked by several runs. */
+/** Has a worker perform a task. Answers have the number of their task: several runs may use one worker. */
 function ask<K extends PoolKind>(
   worker: Worker,
   kind: K,
