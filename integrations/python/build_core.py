@@ -64,7 +64,7 @@ int lqa_next_tensor(const lqa_file *f, lqa_tensor *t);
 int lqa_next_section(const lqa_file *f, lqa_section *s);
 uint64_t lqa_python_inflated(const lqa_file *f);
 size_t lqa_python_keep(lqa_file *f, uint32_t *memory);
-typedef struct { uint32_t number, out_size, in_size, experts, rank; float multiplier; uint64_t vector_length[2]; ...; } lqa_packed;
+typedef struct { lqa_chunk chunk; uint32_t number, out_size, in_size, experts, rank; float multiplier; uint64_t vector_length[2]; ...; } lqa_packed;
 void lqa_python_pack(const lqa_file *f, lqa_packed *p);
 lqa_code lqa_python_check(lqa_file *f, const lqa_packed *p);
 void lqa_python_decode(const lqa_file *f, const lqa_packed *p, int factor, const lqa_form *form, void *out, size_t fresh,

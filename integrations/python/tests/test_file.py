@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import unittest
+from unittest import mock
 import zlib
 from pathlib import Path
 
@@ -302,6 +303,101 @@ class Sources(unittest.TestCase):
         with self.assertRaises(lqa.LqaError) as caught:
             lqa.open(base, timeout=5)
         self.assertEqual(caught.exception.kind, "NETWORK")
+
+
+class Ranges(unittest.TestCase):
+    """A file on a server that gives ranges, and servers that lie."""
+
+    def setUp(self) -> None:
+        self.data = (REPOSITORY / "bench/functional/data/airports-r16-all-s1.lqa").read_bytes()
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Part)
+        self.server.data, self.server.seen, self.server.lie = self.data, [], None
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.address = f"http://127.0.0.1:{self.server.server_port}/x.lqa"
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+        patch = mock.patch("lqa.web.FIRST_BYTES", 512)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def read(self) -> int:
+        return sum(length for _, length in self.server.seen)
+
+    def test_reads_what_is_used(self) -> None:
+        self.assertGreater(len(self.data), 1 << 17)
+        file, whole = lqa.open(self.address), lqa.open(self.data)
+        self.assertEqual((file.modules, file.tensors), (whole.modules, whole.tensors))
+        self.assertLess(self.read(), len(self.data) // 4)
+        name = whole.modules[-1].name
+        self.assertTrue(np.array_equal(file.decode(name).b, whole.decode(name).b))
+        before = self.read()
+        self.assertTrue(np.array_equal(file.decode(name).a, whole.decode(name).a))
+        self.assertEqual(self.read(), before)
+        self.assertEqual(file.verify(), whole.verify())
+        requests = len(self.server.seen)
+        state, expected = file.state_dict(), whole.state_dict()
+        self.assertEqual({key: value.tobytes() for key, value in state.items()}, {key: value.tobytes() for key, value in expected.items()})
+        self.assertEqual(len(self.server.seen), requests)
+        self.assertLess(self.read(), len(self.data) + 2048)
+        self.assertEqual((dict(lqa.open(self.address).meta), dict(lqa.open(self.address).origin)), (dict(whole.meta), dict(whole.origin)))
+        self.assertEqual(lqa.open(self.address, file_id=whole.file_id).file_id, whole.file_id)
+
+    def test_every_module_of_every_file(self) -> None:
+        for path in SOUND:
+            self.server.data = path.read_bytes()
+            file, whole = lqa.open(self.address), lqa.open(path)
+            for module in reversed(whole.modules):
+                if module.parameters < 1 << 20:
+                    self.assertTrue(np.array_equal(file.decode(module.name).b, whole.decode(module.name).b), path)
+            self.assertEqual(file.verify(), whole.verify(), path)
+
+    def test_a_server_that_lies(self) -> None:
+        name = lqa.open(self.data).modules[-1].name
+        def fails(kind: str) -> None:
+            with self.subTest(kind), self.assertRaises(lqa.LqaError) as caught:
+                lqa.open(self.address, timeout=5).decode(name)
+            self.assertEqual(caught.exception.kind, kind)
+        for at, kind in ((30_000, "SPAN_DIGEST"), (len(self.data) - 64, "ROOT_DIGEST"), (70, None)):
+            self.server.data = self.data[:at] + bytes([self.data[at] ^ 1]) + self.data[at + 1:]
+            try:
+                for module in lqa.open(self.address).decode_all():
+                    pass
+                self.fail("nothing was noticed")
+            except lqa.LqaError as error:
+                self.assertIn(error.kind, (kind, "INDEX_CRC"))
+        # Another file behind the same address after the first request: by its tag, by its length, by its bytes.
+        self.server.data = self.data
+        self.server.lie = lambda number, headers: {**headers, "etag": f'"{number}"'}
+        fails("REMOTE_CHANGED")
+        self.server.lie = lambda number, headers: {**headers, "content-range": headers["content-range"].split("/")[0] + f"/{len(self.data) + number}"}
+        with self.assertRaises(lqa.LqaError) as caught:
+            lqa.open(self.address, timeout=5).decode(name)
+        self.assertIn(caught.exception.kind, ("REMOTE_CHANGED", "TRUNCATED_FILE"))
+        for wrong, kind in (("bytes 1-512/9", "HTTP_RESPONSE"), ("bytes 0-511/*", "HTTP_RESPONSE"), ("", "HTTP_RESPONSE"),
+                            (f"bytes 0-511/{1 << 50}", "BUDGET"), (f"bytes 0-511/{len(self.data) + 1}", None)):
+            self.server.lie = lambda _number, headers: {**headers, "content-range": wrong}
+            with self.subTest(wrong), self.assertRaises(lqa.LqaError) as caught:
+                lqa.open(self.address, timeout=5)
+            self.assertIn(caught.exception.kind, (kind, "TRUNCATED_FILE", "HTTP_RESPONSE"))
+
+
+class Part(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        data = self.server.data
+        first, last = (int(word) for word in self.headers["range"].removeprefix("bytes=").split("-"))
+        piece = data[first:last + 1]
+        headers = {"content-range": f"bytes {first}-{first + len(piece) - 1}/{len(data)}", "etag": '"v1"', "content-length": str(len(piece))}
+        if self.server.lie is not None:
+            headers = self.server.lie(len(self.server.seen), headers)
+        self.server.seen.append((first, len(piece)))
+        self.send_response(206)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.wfile.write(piece)
+
+    def log_message(self, *_args: object) -> None:
+        pass
 
 
 class Package(unittest.TestCase):

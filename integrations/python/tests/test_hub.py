@@ -22,7 +22,8 @@ DIGEST = hashlib.sha256(DATA).hexdigest()
 PROGRAM = """
 import sys, lqa
 try:
-    print(lqa.open(sys.argv[1], max_bytes=int(sys.argv[2]), timeout=5).file_id)
+    find = lqa.inspect if len(sys.argv) > 3 else lqa.open
+    print(find(sys.argv[1], max_bytes=int(sys.argv[2]), timeout=5).file_id)
 except lqa.LqaError as error:
     print(error.kind, error.found, error.advice)
 """
@@ -91,19 +92,25 @@ class OnTheHub(unittest.TestCase):
             server.server_close()
         self.home.cleanup()
 
-    def opened(self, location: str, max_bytes: int = 1 << 30, **env: str) -> str:
+    def opened(self, location: str, *words: str, max_bytes: int = 1 << 30, **env: str) -> str:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE"))}
         clean |= {"HF_ENDPOINT": f"http://127.0.0.1:{self.hub.server_port}", "HF_HOME": self.home.name, "HF_TOKEN": TOKEN,
                   "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", **env}
-        result = subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM, location, str(max_bytes)], env=clean, capture_output=True, text=True,
+        result = subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM, location, str(max_bytes), *words], env=clean, capture_output=True, text=True,
                                 check=False)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertNotIn(TOKEN, result.stdout + result.stderr)
         return result.stdout.strip()
 
+    def test_a_file_is_opened_by_ranges_and_the_token_stays_at_the_hub(self) -> None:
+        self.assertEqual(self.opened("hf://me/packed"), lqa.open(EXAMPLE).file_id)
+        self.assertTrue(all(token == f"Bearer {TOKEN}" for _, token in self.hub.seen), self.hub.seen)
+        self.assertTrue(all(headers["Range"].startswith("bytes=0-") and TOKEN not in str(headers) for headers in self.store.seen))
+        self.assertTrue(self.store.seen)
+
     def test_a_file_is_read_once_and_the_token_stays_at_the_hub(self) -> None:
         expected = lqa.open(EXAMPLE).file_id
-        self.assertEqual(self.opened("hf://me/packed"), expected)
+        self.assertEqual(self.opened("hf://me/packed", "whole"), expected)
         self.assertTrue(all(token == f"Bearer {TOKEN}" for _, token in self.hub.seen), self.hub.seen)
         self.assertTrue(self.store.seen)
         for headers in self.store.seen:

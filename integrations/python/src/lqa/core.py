@@ -14,6 +14,7 @@ import zstandard
 
 from ._core import ffi, lib
 from .errors import LqaError
+from .ranges import RemoteBytes
 
 LEVELS = {"structure": lib.LQA_STRUCTURE, "integrity": lib.LQA_INTEGRITY, "values": lib.LQA_VALUES, "canonical": lib.LQA_CANONICAL}
 F32, F16, BF16 = lib.LQA_F32, lib.LQA_F16, lib.LQA_BF16
@@ -57,17 +58,21 @@ def name_of(record: Any) -> str:
 class Core:
     """An open file. Opening makes all checks that need no chunk; `check` those of a module; `verify` all, digests included."""
 
-    __slots__ = ("data", "_address", "_file", "_kept", "_scratch", "_lock", "ids")
+    __slots__ = ("data", "_remote", "_address", "_file", "_kept", "_scratch", "_lock", "ids")
 
-    def __init__(self, data: bytes, budget_bytes: int) -> None:
+    def __init__(self, data: bytes | RemoteBytes, budget_bytes: int) -> None:
         """
         Args:
-            data: the whole file.
+            data: the whole file, or one on a server, of which each check fetches what it checks.
             budget_bytes: most bytes that one chunk may need, stored and inflated, and that all may inflate to.
 
         Raises:
             LqaError: whatever clause 15.2 finds in its steps 1 to 3; BUDGET.
         """
+        self._remote = data if isinstance(data, RemoteBytes) else None
+        if self._remote is not None:
+            self._remote.load_index()
+            data = self._remote.data
         self.data, self._lock, self.ids, self._scratch = data, threading.Lock(), None, None
         self._address = ffi.from_buffer("uint8_t[]", data) if data else ffi.new("uint8_t[1]")
         self._file = f = ffi.new("lqa_file *")
@@ -81,9 +86,22 @@ class Core:
             raise LqaError("BUDGET", where="the compressed chunks", expected=f"at most {most} bytes inflated (budget_bytes)",
                            found=f"{inflated} bytes")
 
+        if self._remote is not None and f.file_length == len(data):  # another length is an error of `verify`
+            records = chain(self.modules(), self.tensors(), self.sections())
+            self._remote.prove((r.chunk.length for r in records), f.alignment, f.digests_at)
+
     @property
     def file(self) -> Any:
         return self._file
+
+    def load(self) -> None:
+        """Fetches what is not here yet."""
+        if self._remote is not None:
+            self._remote.need(0, len(self.data))
+
+    def _need(self, chunk: Any) -> None:
+        if self._remote is not None:
+            self._remote.need(chunk.offset, chunk.offset + chunk.length)
 
     def verify(self, level: str = "values") -> tuple[str, str]:
         """Makes all checks of clause 15.2 up to `level`. Returns file id and content id, hexadecimal (empty below `integrity`).
@@ -91,6 +109,8 @@ class Core:
         Raises:
             LqaError: the first fault.
         """
+        if level != "structure":
+            self.load()
         with self._lock:
             ids = ffi.new("lqa_ids *")
             scratch, size = self._room()
@@ -148,6 +168,7 @@ class Core:
         Raises:
             LqaError: the first fault; BUDGET.
         """
+        self._need(record.chunk)
         with self._lock:
             self._check(lib.lqa_python_check(self._file, ffi.addressof(record)))
 
@@ -175,6 +196,7 @@ class Core:
         return (ffi.new("uint8_t[]", size) if size else ffi.NULL), size
 
     def _payload(self, function: Any, record: Any, *level: int) -> bytes:
+        self._need(record.chunk)
         with self._lock:
             at = ffi.new("uint8_t **")
             scratch, size = self._room()

@@ -1,6 +1,6 @@
 """An open .lqa file: its modules, plain tensors and metadata, and its weights as arrays.
 
-The whole file is in memory. Opening checks everything that needs no payload. A payload is handed out after its checksum and its values
+The whole file is in memory; of one on a server that gives ranges, what was used. Opening checks everything that needs no payload. A payload is handed out after its checksum and its values
 were checked; `verify` also proves the digests of the whole file, and what it has checked is not checked again.
 """
 from __future__ import annotations
@@ -19,7 +19,8 @@ from . import core
 from .arrays import TENSOR_TYPES, DType, fill_given, new_weights, plain_tensor, width
 from .core import Core, name_of
 from .errors import LqaError
-from .source import MAX_BYTES, Source, read_source
+from .ranges import RemoteBytes
+from .source import MAX_BYTES, Source, open_source, read_source
 
 MODULE_ROLES = ("linear", "embedding", "conv1d", "conv2d", "conv3d")
 TENSOR_ROLES = ("replace", "bias", "lora-bias", "magnitude", "token-rows", "token-indices", "carried")
@@ -127,7 +128,7 @@ class DecodedModule:
 class LqaFile:
     """An open file. Use `open`. Methods may be called from several threads."""
 
-    def __init__(self, data: bytes, budget_bytes: int = BUDGET_BYTES) -> None:
+    def __init__(self, data: bytes | RemoteBytes, budget_bytes: int = BUDGET_BYTES) -> None:
         self._core = Core(data, budget_bytes)
         self._core.verify("structure")  # the length of the file
         self._budget = budget_bytes
@@ -249,6 +250,7 @@ class LqaFile:
 
     def decode_all(self, dtype: DType = "f32", *, layout: Layout = "peft", multiplier: bool = False) -> Iterator[DecodedModule]:
         """Decodes module after module, in the order of the file. See `decode`."""
+        self._core.load()
         for module in self.modules:
             yield self.decode(module, dtype, layout=layout, multiplier=multiplier)
 
@@ -284,6 +286,7 @@ class LqaFile:
         """
         from .state import state_dict
 
+        self._core.load()
         self._afford(sum(m.parameters for m in self.modules) * width(dtype) + sum(t._bytes for t in self.tensors), "the adapter")
         return state_dict(self, dtype)
 
@@ -329,7 +332,8 @@ def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDG
     """Opens a file and checks everything that needs no payload.
 
     Args:
-        source: a path; bytes; a file object; an `http://` or `https://` address.
+        source: a path; bytes; a file object; an `http://` or `https://` address; `hf://owner/name[@revision][/path]`. Of a server that
+            gives ranges, the index is read, and what is used later; every part is proven against the digests of the file.
         max_bytes: most bytes that are read. Default 1 GiB.
         budget_bytes: most bytes in addition to the file: for what is decoded at once, and for compressed chunks. Default 4 GiB.
         file_id: the id the file must have, hexadecimal, from a place you trust. Verifies the whole file.
@@ -338,7 +342,13 @@ def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDG
     Raises:
         LqaError: the first fault; WRONG_FILE; NOT_FOUND, IO, NETWORK, HTTP_RESPONSE, BUDGET.
     """
-    file = LqaFile(read_source(source, max_bytes, timeout), budget_bytes)
+    file = LqaFile(open_source(source, max_bytes, timeout), budget_bytes)
     if file_id is not None and file.file_id != file_id.lower():
         raise LqaError("WRONG_FILE", expected=file_id, found=file.file_id)
     return file
+
+
+def open_whole(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES, file_id: str | None = None,
+               timeout: float | None = None) -> LqaFile:
+    """As `open`, for a caller that wants all of the file: one request, and of the hub the cache."""
+    return open(read_source(source, max_bytes, timeout), max_bytes=max_bytes, budget_bytes=budget_bytes, file_id=file_id)

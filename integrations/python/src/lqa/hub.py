@@ -1,7 +1,9 @@
-"""Files on the Hugging Face hub, through `huggingface_hub`: its token, endpoint, cache and offline mode."""
+"""Files on the Hugging Face hub, through `huggingface_hub`: its token, endpoint, cache and offline mode. A file of which parts are wanted
+is read by ranges if it is not in the cache."""
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -16,10 +18,25 @@ def is_hub(location: str) -> bool:
     return location.lower().startswith("hf://")
 
 
-def download(location: str, max_bytes: int, timeout: float | None = None) -> Path:
-    """The path of a file in the cache of `huggingface_hub`, which downloads it if it is not there.
+@dataclass(frozen=True)
+class OnHub:
+    """A file of one commit, and the token for the origin of its address."""
 
-    The revision is resolved to a commit once. The size is checked before the download.
+    address: str
+    token: str | None = field(repr=False)
+
+
+def download(location: str, max_bytes: int, timeout: float | None = None) -> Path:
+    """The path of a file in the cache of `huggingface_hub`, which downloads it if it is not there. See `locate`."""
+    found = _find(location, max_bytes, timeout, True)
+    assert isinstance(found, Path)
+    return found
+
+
+def locate(location: str, max_bytes: int, timeout: float | None = None) -> Path | OnHub:
+    """The path of a file if it is in the cache of `huggingface_hub`, else its address.
+
+    The revision is resolved to a commit once. The size is checked before anything is downloaded.
 
     Args:
         location: `hf://owner/name[@revision][/path]`; without a path the only .lqa file at the root.
@@ -28,6 +45,10 @@ def download(location: str, max_bytes: int, timeout: float | None = None) -> Pat
     Raises:
         LqaError: USAGE, NOT_FOUND, ACCESS_DENIED, BUDGET, NETWORK, HTTP_RESPONSE; MISSING_PACKAGE without `huggingface_hub`.
     """
+    return _find(location, max_bytes, timeout, False)
+
+
+def _find(location: str, max_bytes: int, timeout: float | None, whole: bool) -> Path | OnHub:
     repo, revision, path = _parse(location)
     try:
         import huggingface_hub as hub
@@ -42,6 +63,11 @@ def download(location: str, max_bytes: int, timeout: float | None = None) -> Pat
             return folder / name
         info = hub.HfApi().model_info(repo, revision=revision or "main", files_metadata=True, timeout=timeout)
         name = _choose(location, {s.rfilename: s.size for s in info.siblings or ()}, path, max_bytes)
+        cached = hub.try_to_load_from_cache(repo, name, revision=info.sha)
+        if isinstance(cached, str) and not whole:
+            return Path(cached)
+        if not whole:
+            return OnHub(hub.hf_hub_url(repo, name, revision=info.sha), hub.get_token())
         options: dict[str, Any] = {} if timeout is None else {"etag_timeout": timeout}
         return Path(hub.hf_hub_download(repo, name, revision=info.sha, **options))
     except (LqaError, KeyboardInterrupt):

@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import LqaError
 from .file import LqaFile, Module
-from .file import open as open_file
+from .file import open_whole as open_file
 from .source import Source
 
 

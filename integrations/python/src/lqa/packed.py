@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .core import A, B, Core
 from .errors import LqaError
 from .file import LqaFile, decode_factor
-from .file import open as open_file
+from .file import open_whole as open_file
 from .source import Source
 from .state import lora_config
 

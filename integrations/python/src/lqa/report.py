@@ -10,7 +10,7 @@ from . import node
 from .core import LEVELS, Core
 from .errors import LqaError
 from .file import BUDGET_BYTES, LqaFile, Module, Tensor
-from .file import open as open_file
+from .file import open_whole as open_file
 from .source import MAX_BYTES, Source, read_source
 
 Level = Literal["structure", "integrity", "values", "canonical"]

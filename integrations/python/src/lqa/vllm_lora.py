@@ -29,7 +29,7 @@ from vllm.model_executor.models.utils import PPMissingLayer
 from .core import A, B, Core
 from .errors import LqaError
 from .file import LqaFile, decode_factor
-from .file import open as open_file
+from .file import open_whole as open_file
 from .state import PREFIX, lora_config
 from .vllm import split_path
 

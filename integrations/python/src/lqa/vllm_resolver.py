@@ -10,7 +10,7 @@ from vllm.lora.request import LoRARequest
 from vllm.lora.resolver import LoRAResolver
 
 from .errors import LqaError
-from .file import open as open_file
+from .file import open_whole as open_file
 from .source import is_address
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.@-]*)*")
