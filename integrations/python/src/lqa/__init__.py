@@ -10,12 +10,12 @@ the format. Everything that input can do wrong is an `LqaError`.
 """
 from importlib.metadata import version as _version
 
-from . import diffusers, mlx, peft, transformers
+from . import diffusers, llama_cpp, mlx, peft, transformers
 from .errors import LqaError
 from .file import Band, DecodedModule, LqaFile, Module, Tensor, open
 from .node import Encoded, encode
 from .report import Inspection, Validation, Warning, decode, inspect, validate
 
 __all__ = ["Band", "DecodedModule", "Encoded", "Inspection", "LqaError", "LqaFile", "Module", "Tensor", "Validation", "Warning", "decode", "diffusers",
-           "encode", "inspect", "mlx", "open", "peft", "transformers", "validate"]
+           "encode", "inspect", "llama_cpp", "mlx", "open", "peft", "transformers", "validate"]
 __version__ = _version("lqa")

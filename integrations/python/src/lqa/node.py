@@ -82,11 +82,15 @@ def encode(source: str | PathLike[str], target: str | PathLike[str], *,
     words = [f"--{name.strip('_').replace('_', '-')}{'' if value is True else f'={os.path.abspath(value) if name in paths else value}'}"
              for name, value in options.items() if value is not None and value is not False]
     path = Path(os.path.abspath(fspath(target)))
-    place = fspath(source)
-    remote = isinstance(place, str) and (is_hub(place) or is_address(place))
-    report = run("encode", place if remote else os.path.abspath(place), f"--output={path}", *words, timeout=timeout)
+    report = run("encode", place_of(source), f"--output={path}", *words, timeout=timeout)
     return Encoded(path, report["outputBytes"], report["inputBytes"], report["parameters"], report["averageBits"],
                    report["relativeError"], report["fileId"], report["contentId"], report)
+
+
+def place_of(source: str | PathLike[str]) -> str:
+    """A path, made absolute, or an address as it is."""
+    place = fspath(source)
+    return place if is_hub(place) or is_address(place) else os.path.abspath(place)
 
 
 def run(command: str, *words: str, data: bytes = b"", timeout: float | None = None) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""Adapters for llama.cpp, from .lqa files: llama.cpp loads GGUF files by their paths, and gets the path of one in memory."""
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike, fspath
+
+from .node import place_of, run
+
+
+@contextmanager
+def adapter(source: str | PathLike[str], base: str | PathLike[str], *, timeout: float | None = None) -> Iterator[str]:
+    """A GGUF adapter as a file that exists inside the `with` block: in memory (`/dev/shm`) on Linux, elsewhere a temporary file.
+
+    llama.cpp has the adapter in its own memory once it has loaded it; leave the block then. Each call gives another path, since programs may
+    know adapters by their paths. Needs the command of the package (`lqa[encode]`).
+
+    Args:
+        source: a path, an address or `hf://owner/name[@revision][/path]`.
+        base: the base model's GGUF file, or its `config.json`.
+        timeout: seconds the conversion may take.
+
+    Yields:
+        The path, for llama_cpp.Llama(lora_path=...), xllamacpp and others.
+
+    Raises:
+        LqaError: whatever is wrong with the file; BASE_MODULE_MISSING, BASE_SHAPE for another base model; UNSUPPORTED_DIALECT for what GGUF
+            adapters have no place for; MISSING_PACKAGE without Node; ABORTED after `timeout`.
+    """
+    with tempfile.TemporaryDirectory(prefix="lqa-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+        path = os.path.join(folder, "adapter.gguf")
+        run("decode", place_of(source), f"--output={path}", "--to=gguf", f"--base={os.path.abspath(fspath(base))}",
+            timeout=timeout)
+        yield path
