@@ -4,7 +4,7 @@
  *   node switch.mjs FOLDER MODEL.gguf ADAPTER.lqa...
  *
  * FOLDER has node-llama-cpp in its node_modules. Prints JSON: bytes of an adapter in memory, milliseconds of CPU time until it is active
- * (the median, the first pair not counted), and how many outputs are equal.
+ * (the median, the first pair not counted), and how many outputs are equal. Exit code 1 if an output is not, or if two adapters have the same.
  */
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -67,12 +67,13 @@ for (const [number, file] of files.entries()) {
 await rm(disk, { recursive: true });
 const median = (values) => values.sort((x, y) => x - y)[values.length >> 1];
 const [{ bytes }] = found;
+const equal = found.filter(({ same }) => same).length;
 const result = {
   held: bytes,
   "held of a directory": bytes,
   ms: median(found.slice(1).map(({ ms }) => ms)),
   "ms of a directory": median(found.slice(1).map(({ theirs }) => theirs)),
-  equal: `${found.filter(({ same }) => same).length} of ${found.length}`,
-  different: new Set(found.map(({ have }) => have)).size,
+  equal: `${equal} of ${files.length}`,
 };
-process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
+const sound = equal === files.length && new Set(found.map(({ have }) => have)).size === files.length;
+process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(sound ? 0 : 1));

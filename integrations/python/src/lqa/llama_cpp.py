@@ -23,7 +23,7 @@ def adapter(source: str | PathLike[str], base: str | PathLike[str], *, timeout: 
         timeout: seconds the conversion may take.
 
     Yields:
-        The path, for llama_cpp.Llama(lora_path=...), xllamacpp and others.
+        The path, for `xllamacpp.CommonAdapterLoraInfo(path)`, `llama_cpp.Llama(lora_path=path)` and others.
 
     Raises:
         LqaError: whatever is wrong with the file; BASE_MODULE_MISSING, BASE_SHAPE for another base model; UNSUPPORTED_DIALECT for what GGUF
