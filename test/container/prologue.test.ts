@@ -77,16 +77,19 @@ describe("the prologue", () => {
     ["modules", 36, 2 ** 16, 2 ** 20],
     ["tensors", 40, 2 ** 16, 2 ** 20],
     ["sections", 44, 64, 1024],
-  ] as const)("%s is bounded by Core, or by Hard alone for a caller that asks for it", (field, offset, core, hard) => {
-    const read = (value: number, limits: LimitSet) =>
-      refusal(() => readPrologue(writePrologue({ ...prologue, [field]: value }), limits))?.slice(0, 3);
-    expect(read(core, "core")).toBeUndefined();
-    expect(read(core + 1, "core")).toEqual(["CORE_LIMIT", "prologue", offset]);
-    expect(read(core + 1, "hard")).toBeUndefined();
-    expect(read(hard, "hard")).toBeUndefined();
-    expect(read(hard + 1, "core")).toEqual(["HARD_LIMIT", "prologue", offset]);
-    expect(read(hard + 1, "hard")).toEqual(["HARD_LIMIT", "prologue", offset]);
-  });
+  ] as const)(
+    "%s is bounded by Core, or by Hard alone for a caller that asks for it",
+    (field, offset, core, hard) => {
+      const read = (value: number, limits: LimitSet) =>
+        refusal(() => readPrologue(writePrologue({ ...prologue, [field]: value }), limits))?.slice(0, 3);
+      expect(read(core, "core")).toBeUndefined();
+      expect(read(core + 1, "core")).toEqual(["CORE_LIMIT", "prologue", offset]);
+      expect(read(core + 1, "hard")).toBeUndefined();
+      expect(read(hard, "hard")).toBeUndefined();
+      expect(read(hard + 1, "core")).toEqual(["HARD_LIMIT", "prologue", offset]);
+      expect(read(hard + 1, "hard")).toEqual(["HARD_LIMIT", "prologue", offset]);
+    },
+  );
 });
 
 describe("the trailer", () => {
