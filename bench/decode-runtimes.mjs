@@ -171,7 +171,7 @@ function report() {
       ratio.toFixed(2),
     ]);
     parts.push(
-      `### Peers on the same weights\n\nmemcpy ${peers.memcpy.toFixed(1)} GB/s; ${versions.join(", ")}; \`bench/peers.py\`.\n\n${table(["", "output", "GB/s", "ratio to memcpy"], rows)}`,
+      `### Peers on the same weights\n\nmemcpy ${peers.memcpy.toFixed(1)} GB/s; ${versions.join(", ")}; \`bench/peers.py\`.\n\n${table(["what", "output", "GB/s", "ratio to memcpy"], rows)}`,
     );
   }
   const { memory, network, workers } = stream;
@@ -188,7 +188,7 @@ function report() {
     ]),
   ];
   parts.push(
-    `### Streams and threads\n\nAn adapter of ${(stream.weights / 1e6).toFixed(1)} M weights: \`.lqa\` ${(stream.lqaBytes / 1e6).toFixed(1)} MB, f16 safetensors ${(stream.safetensorsBytes / 1e6).toFixed(1)} MB; Node ${stream.node.slice(1)}, \`npm run bench:stream\`.\n\n${table(["", "ms"], rows)}`,
+    `### Streams and threads\n\nAn adapter of ${(stream.weights / 1e6).toFixed(1)} M weights: \`.lqa\` ${(stream.lqaBytes / 1e6).toFixed(1)} MB, f16 safetensors ${(stream.safetensorsBytes / 1e6).toFixed(1)} MB; Node ${stream.node.slice(1)}, \`npm run bench:stream\`.\n\n${table(["what", "ms"], rows)}`,
   );
   return `${parts.join("\n\n")}\n`;
 }

@@ -255,7 +255,7 @@ SmolLM2-135M, the adapter of \`examples/number-words\` encoded with \`--bits 1.3
 it. Differences are the largest of the logarithm of a next token's probability.
 
 ${table(
-  ["", "measured"],
+  ["what", "measured"],
   Object.entries(figures).map(([name, value]) => [name, shown(value)]),
 )}
 `;
