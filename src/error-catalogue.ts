@@ -202,7 +202,7 @@ export const PROLOGUE_RESERVED_NONZERO = {
   "code": "LQA-M003",
   "clause": "5.1",
   "summary": "A reserved prologue byte is not zero.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const ALIGNMENT_OUT_OF_RANGE = {
@@ -210,7 +210,7 @@ export const ALIGNMENT_OUT_OF_RANGE = {
   "code": "LQA-M004",
   "clause": "4.3",
   "summary": "The alignment exponent is outside 2 to 12.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const FILE_LENGTH_MISMATCH = {
@@ -218,7 +218,7 @@ export const FILE_LENGTH_MISMATCH = {
   "code": "LQA-M005",
   "clause": "4.2",
   "summary": "The file length in the prologue is not the one its records add up to.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const TRAILING_BYTES = {
@@ -234,7 +234,7 @@ export const INDEX_TABLE = {
   "code": "LQA-M007",
   "clause": "6.2",
   "summary": "A FlatBuffers offset, table or vtable of the index lies outside the index or is misaligned.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const INDEX_VECTOR = {
@@ -242,7 +242,7 @@ export const INDEX_VECTOR = {
   "code": "LQA-M008",
   "clause": "6.2",
   "summary": "A FlatBuffers vector of the index does not fit into the index.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const INDEX_IDENTIFIER = {
@@ -258,7 +258,7 @@ export const INDEX_FIELD_MISSING = {
   "code": "LQA-M010",
   "clause": "6.2",
   "summary": "A required field of the index is absent.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const COUNT_MISMATCH = {
@@ -266,7 +266,7 @@ export const COUNT_MISMATCH = {
   "code": "LQA-M011",
   "clause": "6.3",
   "summary": "A count in the prologue differs from the length of its vector in the index.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const PADDING_NONZERO = {
@@ -274,7 +274,7 @@ export const PADDING_NONZERO = {
   "code": "LQA-M012",
   "clause": "3.6",
   "summary": "A padding byte or unused bit is not zero.",
-  "advice": "Do not trust this file: it hides data, or the program that wrote it has a defect."
+  "advice": "Do not trust this file: its writer has a defect, or it hides data."
 } as const;
 
 export const NAME_ENCODING = {
@@ -282,7 +282,7 @@ export const NAME_ENCODING = {
   "code": "LQA-M013",
   "clause": "3.3",
   "summary": "A name is not 1 to 512 bytes of valid UTF-8 without control characters.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const NAME_ORDER = {
@@ -290,7 +290,7 @@ export const NAME_ORDER = {
   "code": "LQA-M014",
   "clause": "6.7",
   "summary": "Names are not in strictly ascending natural order (or one occurs twice).",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const NAME_HEAP = {
@@ -298,7 +298,7 @@ export const NAME_HEAP = {
   "code": "LQA-M015",
   "clause": "6.10",
   "summary": "The front-coded name bytes do not add up.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const CHUNK_LENGTH_MISMATCH = {
@@ -306,7 +306,7 @@ export const CHUNK_LENGTH_MISMATCH = {
   "code": "LQA-M016",
   "clause": "7.1",
   "summary": "A chunk length differs from the one its record implies.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const RECORD_RESERVED_NONZERO = {
@@ -314,7 +314,7 @@ export const RECORD_RESERVED_NONZERO = {
   "code": "LQA-M017",
   "clause": "6.3",
   "summary": "A reserved field of a record is not zero.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const RECORD_REFERENCE = {
@@ -322,7 +322,7 @@ export const RECORD_REFERENCE = {
   "code": "LQA-M018",
   "clause": "6.3",
   "summary": "A record refers to a record that does not exist, or shared records are unused, doubled or out of order.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const ZSTD_FRAME = {
@@ -330,7 +330,7 @@ export const ZSTD_FRAME = {
   "code": "LQA-M019",
   "clause": "7.5",
   "summary": "A zstd payload is not the sequence of frames that its raw length demands.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const META_ENCODING = {
@@ -338,7 +338,7 @@ export const META_ENCODING = {
   "code": "LQA-M020",
   "clause": "10.2",
   "summary": "A MessagePack section is not in the canonical subset.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const TRAILER_MISMATCH = {
@@ -354,7 +354,7 @@ export const SECTION_ORDER = {
   "code": "LQA-M022",
   "clause": "6.9",
   "summary": "Section types are not strictly ascending.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const DIMENSION_RANGE = {
@@ -362,7 +362,7 @@ export const DIMENSION_RANGE = {
   "code": "LQA-V001",
   "clause": "6.6",
   "summary": "A size or the expert count of a module is zero.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const ENCODING_PARAMETER = {
@@ -370,7 +370,7 @@ export const ENCODING_PARAMETER = {
   "code": "LQA-V002",
   "clause": "6.4",
   "summary": "An encoding has a parameter its codec does not allow.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const MULTIPLIER = {
@@ -386,7 +386,7 @@ export const BAND_PLAN = {
   "code": "LQA-V004",
   "clause": "6.5",
   "summary": "A band plan is empty, has an empty band, or two neighbours that should be one.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const ROLE_SHAPE = {
@@ -394,7 +394,7 @@ export const ROLE_SHAPE = {
   "code": "LQA-V005",
   "clause": "6.6",
   "summary": "The shape of a module contradicts its role.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const TENSOR_RECORD = {
@@ -402,7 +402,7 @@ export const TENSOR_RECORD = {
   "code": "LQA-V006",
   "clause": "9.4",
   "summary": "A plain tensor's shape, element type, axis or companion contradicts its role.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const FEATURE_BITS = {
@@ -410,7 +410,7 @@ export const FEATURE_BITS = {
   "code": "LQA-V007",
   "clause": "5.3",
   "summary": "The feature bits are not the ones the file uses.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const SCALE_VALUE = {
@@ -434,7 +434,7 @@ export const SECTION_RECORD = {
   "code": "LQA-V011",
   "clause": "6.9",
   "summary": "A section's tag, critical flag or compression breaks the rules for sections.",
-  "advice": "The program that wrote this file has a defect: report it to its authors."
+  "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
 export const PROLOGUE_CRC = {
@@ -506,7 +506,7 @@ export const UNSUPPORTED_VERSION = {
   "code": "LQA-U001",
   "clause": "5.2",
   "summary": "The file has a major version this reader does not know.",
-  "advice": "Update lqa, or the program that reads the file."
+  "advice": "Update the program that reads it."
 } as const;
 
 export const UNSUPPORTED_FEATURE = {
@@ -514,7 +514,7 @@ export const UNSUPPORTED_FEATURE = {
   "code": "LQA-U002",
   "clause": "5.3",
   "summary": "The file requires a feature this reader does not know.",
-  "advice": "Update lqa, or the program that reads the file."
+  "advice": "Update the program that reads it."
 } as const;
 
 export const UNSUPPORTED_CODEC = {
@@ -522,7 +522,7 @@ export const UNSUPPORTED_CODEC = {
   "code": "LQA-U003",
   "clause": "6.4",
   "summary": "A codec, table, rotation or element type that this reader does not know.",
-  "advice": "Update lqa, or the program that reads the file."
+  "advice": "Update the program that reads it."
 } as const;
 
 export const UNSUPPORTED_ROLE = {
@@ -530,7 +530,7 @@ export const UNSUPPORTED_ROLE = {
   "code": "LQA-U004",
   "clause": "6.6",
   "summary": "A role, base layout or multiplier rule this reader does not know.",
-  "advice": "Update lqa, or the program that reads the file."
+  "advice": "Update the program that reads it."
 } as const;
 
 export const UNSUPPORTED_COMPRESSION = {
@@ -538,7 +538,7 @@ export const UNSUPPORTED_COMPRESSION = {
   "code": "LQA-U005",
   "clause": "7.5",
   "summary": "A compression this reader does not know or has no implementation for.",
-  "advice": "Update the program that reads the file, or give it a zstd implementation."
+  "advice": "Update the program that reads it, or give it a zstd implementation."
 } as const;
 
 export const UNSUPPORTED_SECTION = {
@@ -546,7 +546,7 @@ export const UNSUPPORTED_SECTION = {
   "code": "LQA-U006",
   "clause": "10.1",
   "summary": "A critical section this reader does not know.",
-  "advice": "Update lqa, or the program that reads the file."
+  "advice": "Update the program that reads it."
 } as const;
 
 export const UNSUPPORTED_ADAPTER_FEATURE = {
@@ -658,7 +658,7 @@ export const ABORTED = {
   "code": "LQA-X005",
   "clause": "-",
   "summary": "The caller aborted the operation.",
-  "advice": "Nothing was written; start it again if you need the result."
+  "advice": "Nothing was written; start again if needed."
 } as const;
 
 export const TARGET_SIZE = {
@@ -722,7 +722,7 @@ export const GPU_DEVICE = {
   "code": "LQA-X013",
   "clause": "-",
   "summary": "The GPU device was lost, or refused a request.",
-  "advice": "Request a new device and upload again. If the device was not lost, report the message with the browser's version and the adapter's info."
+  "advice": "Request a new device and upload again. If it was not lost, report the message, the browser and the adapter's info."
 } as const;
 
 export const GPU_LIMIT = {
@@ -730,7 +730,7 @@ export const GPU_LIMIT = {
   "code": "LQA-X014",
   "clause": "-",
   "summary": "A buffer or a dispatch is larger than the GPU device allows.",
-  "advice": "Request higher limits (requiredLimits), destroy what you do not need, or use the module without the GPU."
+  "advice": "Request higher limits (requiredLimits), destroy buffers, or use the CPU."
 } as const;
 
 export const WRONG_FILE = {
