@@ -581,7 +581,8 @@ try {
       await page.click('button:has-text("Copy as Markdown")');
       await page.waitForSelector(".copied p");
       const card = await page.evaluate(() => navigator.clipboard.readText());
-      expectText("card", card, "| base model | HuggingFaceTB/SmolLM2-135M-Instruct |");
+      const base = "HuggingFaceTB/SmolLM2-135M-Instruct";
+      expectText("card", card, `| base model | [${base}](https://huggingface.co/${base}) |`);
       expectText("card", card, `${statSync(encoded).size.toLocaleString("en-US")} bytes`);
       await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
       await page.click('button:has-text("Copy as Markdown")');
