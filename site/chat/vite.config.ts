@@ -9,7 +9,7 @@ import type { Plugin, UserConfig } from "vite";
 import { open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { STYLE } from "../../src/report/page/style.ts";
-import { made } from "../inspector/vite.config.ts";
+import { buildTo, made } from "../inspector/vite.config.ts";
 import { zstdWithoutEval } from "../inspector/zstd-without-eval.ts";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -41,15 +41,7 @@ const config: UserConfig = {
     made("virtual:model", () => `export const MODEL = ${JSON.stringify(copied ? basename(model) : model)};`),
     adapters,
   ],
-  build: {
-    outDir: OUT,
-    emptyOutDir: true,
-    target: "es2022",
-    assetsInlineLimit: 0,
-    modulePreload: false,
-    chunkSizeWarningLimit: 1024,
-    rolldownOptions: { checks: { pluginTimings: false } },
-  },
+  build: buildTo(OUT),
 };
 
 export default config;

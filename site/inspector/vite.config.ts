@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import MarkdownIt from "markdown-it";
-import type { Plugin, UserConfig } from "vite";
+import type { BuildEnvironmentOptions, Plugin, UserConfig } from "vite";
 import { STYLE } from "../../src/report/page/style.ts";
 import { zstdWithoutEval } from "./zstd-without-eval.ts";
 
@@ -47,22 +47,25 @@ const plugins = (): Plugin[] => [
   ),
 ];
 
+/** How a page is built: static files for any server and any path. */
+export const buildTo = (outDir: string): BuildEnvironmentOptions => ({
+  outDir,
+  emptyOutDir: true,
+  target: "es2022",
+  // Small files as data: addresses would ask for more of the policy.
+  assetsInlineLimit: 0,
+  modulePreload: false,
+  chunkSizeWarningLimit: 1024,
+  // The time that its own plug-ins take does not concern the developer.
+  rolldownOptions: { checks: { pluginTimings: false } },
+});
+
 const config: UserConfig = {
   root: here("."),
   base: "./",
   plugins: plugins(),
   worker: { format: "es", plugins },
-  build: {
-    outDir: here("../dist/inspector"),
-    emptyOutDir: true,
-    target: "es2022",
-    // Small files as data: addresses would ask for more of the policy.
-    assetsInlineLimit: 0,
-    modulePreload: false,
-    chunkSizeWarningLimit: 1024,
-    // The time that its own plug-ins take does not concern the developer.
-    rolldownOptions: { checks: { pluginTimings: false } },
-  },
+  build: buildTo(here("../dist/inspector")),
 };
 
 export default config;

@@ -6,28 +6,19 @@ import { spawn } from "node:child_process";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { isLqaError, type LqaError, open } from "../../src/core/index.ts";
-import { encodeFile, openPush, openRemoteFile, readLocation, readSourceFiles } from "../../src/node/index.ts";
-import { writePeftDirectory } from "../helpers/peft.ts";
+import { openPush, openRemoteFile, readLocation, readSourceFiles } from "../../src/node/index.ts";
+import { writePacked } from "../helpers/packed.ts";
 import { BASIC, digestOf, PASSWORD, serveRegistry, type TestRegistry, USER } from "../helpers/registry.ts";
 import { serve } from "../helpers/server.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const place = temporaryDirectory();
-const peft = writePeftDirectory(join(place, "peft"));
-const path = join(place, "my-adapter.lqa");
-const other = join(place, "other.lqa");
-let bytes: Buffer;
+const { peft, path, other, bytes } = await writePacked(place);
 let registry: TestRegistry;
 let at: string;
-
-beforeAll(async () => {
-  await encodeFile(peft, path, { bits: 4 });
-  await encodeFile(peft, other, { bits: 6 });
-  bytes = readFileSync(path);
-});
 
 beforeEach(async () => {
   registry = await serveRegistry();

@@ -2,33 +2,25 @@
  * `lqa push`: one commit with the file and its card, nothing replaced unasked, and a token that goes to the hub alone.
  */
 import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { readAdapter } from "../../src/adapters/index.ts";
 import { open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { encodeFile, openPush, readLocation, readSourceFiles } from "../../src/node/index.ts";
 import { serveHub, type TestHub, TOKEN } from "../helpers/hub.ts";
+import { writePacked } from "../helpers/packed.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { type Handler, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const place = temporaryDirectory();
-const peft = writePeftDirectory(join(place, "peft"));
-const path = join(place, "my-adapter.lqa");
-const other = join(place, "other.lqa");
-let bytes: Buffer;
+const { peft, path, other, bytes } = await writePacked(place);
 let hub: TestHub;
-
-beforeAll(async () => {
-  await encodeFile(peft, path, { bits: 4 });
-  await encodeFile(peft, other, { bits: 6 });
-  bytes = readFileSync(path);
-});
 
 beforeEach(async () => {
   hub = await serveHub();

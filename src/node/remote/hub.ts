@@ -18,7 +18,7 @@ import { decodeUtf8 } from "../../model/bytes.ts";
 import { isRegularFile, namesIn, readRegularFile } from "../files/file.ts";
 import { hubError, type Refusal, refusalOf } from "./hub-errors.ts";
 import { type HubSettings, hubSettings } from "./hub-settings.ts";
-import { hexOf, type ListedFile, sizeOf } from "./listed-file.ts";
+import { hexOf, type ListedFile, sizeOf, withErrors } from "./listed-file.ts";
 import { type HubLocation, isPlainPath } from "./location.ts";
 
 /** A repository at one commit. */
@@ -87,22 +87,7 @@ function hubSource(
       return response;
     },
   });
-  return {
-    address: source.address,
-    get size() {
-      return source.size;
-    },
-    get requests() {
-      return source.requests;
-    },
-    async read(offset, length, signal) {
-      try {
-        return await source.read(offset, length, signal);
-      } catch (error) {
-        throw hubError(error, refusal, location, settings);
-      }
-    },
-  };
+  return withErrors(source, (error) => hubError(error, refusal, location, settings));
 }
 
 /** Commit and files of a revision. */

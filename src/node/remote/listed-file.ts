@@ -1,10 +1,11 @@
 /**
  * What the list of a server says of a file: the hub's list of a commit, the manifest of a registry. Bytes that arrive are compared
- * with it.
+ * with it. And sources whose errors say what to do about their server.
  *
  * @module
  */
 import { createHash } from "node:crypto";
+import type { HttpSource } from "../../core/io/http.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 
@@ -60,4 +61,24 @@ export function assertDigest(name: string, expected: string, found: string, wher
     actual: found,
     advice: "The download is damaged, or was changed on its way. Try again; do not use it.",
   });
+}
+
+/** The same source; `told` makes of each of its errors the one that is thrown. */
+export function withErrors(source: HttpSource, told: (error: unknown) => unknown): HttpSource {
+  return {
+    address: source.address,
+    get size() {
+      return source.size;
+    },
+    get requests() {
+      return source.requests;
+    },
+    async read(offset, length, signal) {
+      try {
+        return await source.read(offset, length, signal);
+      } catch (error) {
+        throw told(error);
+      }
+    },
+  };
 }

@@ -12,7 +12,7 @@ import { type HttpOptions, type HttpSource, httpSource } from "../../core/io/htt
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../../errors.ts";
 import { decodeUtf8 } from "../../model/bytes.ts";
-import { assertDigest, hexOf, type ListedFile, sha256Of, sizeOf } from "./listed-file.ts";
+import { assertDigest, hexOf, type ListedFile, sha256Of, sizeOf, withErrors } from "./listed-file.ts";
 import { isPlainPath, type OciLocation } from "./location.ts";
 import { registryFetch, registryOrigin } from "./oci-fetch.ts";
 
@@ -105,23 +105,7 @@ async function manifestOf(
 
 /** A source whose errors say what to do about a registry. */
 function ociSource(url: string, place: OciLocation, options: HttpOptions): HttpSource {
-  const source = httpSource(url, options);
-  return {
-    address: source.address,
-    get size() {
-      return source.size;
-    },
-    get requests() {
-      return source.requests;
-    },
-    async read(offset, length, signal) {
-      try {
-        return await source.read(offset, length, signal);
-      } catch (error) {
-        throw ociError(error, place);
-      }
-    },
-  };
+  return withErrors(httpSource(url, options), (error) => ociError(error, place));
 }
 
 /** The same error, with advice that fits a registry. */
