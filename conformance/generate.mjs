@@ -18,6 +18,7 @@ import { invalidValues } from "./generate/invalid-values.mjs";
 import { limits } from "./generate/limits.mjs";
 import { mutations } from "./generate/mutations.mjs";
 import { operations } from "./generate/operations.mjs";
+import { starts } from "./generate/starts.mjs";
 import { outcomes, Suite } from "./generate/suite.mjs";
 import { validAdapters } from "./generate/valid-adapters.mjs";
 import { validCodecs } from "./generate/valid-codecs.mjs";
@@ -41,6 +42,7 @@ for (const family of [
   invalidMeta,
   invalidOrder,
   limits,
+  starts,
   choices,
   operations,
   apply,

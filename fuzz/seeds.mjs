@@ -20,6 +20,11 @@ function seed(targets, name, bytes, variant = 0) {
   }
 }
 
+function indexOf(bytes) {
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(32, true);
+  return bytes.subarray(64, 64 + length);
+}
+
 let state = 1;
 const random = () => ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32 - 0.5) * 0.2;
 
@@ -88,6 +93,12 @@ const ENCODINGS = {
 };
 
 seed(["lqa"], "example", readFileSync(new URL("../spec/example.lqa", import.meta.url)), 2);
+// Starts, which no adapter as small as these has.
+for (const name of ["experts", "several-modules-and-bands", "state-2-of-3"]) {
+  const bytes = readFileSync(new URL(`../conformance/suite/valid/start/${name}.lqa`, import.meta.url));
+  seed(["lqa"], `start-${name}`, bytes, 2);
+  seed(["index"], `start-${name}`, indexOf(bytes), 1);
+}
 for (const [name, [json, weights]] of Object.entries(ADAPTERS)) {
   const safetensors = writeSafetensors(weights, { metadata: new Map([["format", "pt"]]) });
   seed(["safetensors"], name, safetensors);
@@ -105,8 +116,7 @@ for (const [name, [json, weights]] of Object.entries(ADAPTERS)) {
     if (name !== "plain" && profile !== "rd" && !(name === "conv" && profile === "loraquant")) continue;
     const { bytes } = await encodeAdapter(adapter, { ...options, workers: 1 });
     seed(["lqa"], `${name}-${profile}`, bytes, 2);
-    const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(32, true);
-    seed(["index"], `${name}-${profile}`, bytes.subarray(64, 64 + length));
+    seed(["index"], `${name}-${profile}`, indexOf(bytes));
   }
 }
 for (const [name, value] of Object.entries({

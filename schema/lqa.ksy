@@ -1,6 +1,6 @@
 meta:
   id: lqa
-  title: Quantized LoRA adapter (.lqa), version 1
+  title: Quantized LoRA adapter (.lqa), version 1.1
   file-extension: lqa
   license: CC0-1.0
   ks-version: "0.10"
@@ -100,7 +100,13 @@ types:
       - id: replacement
         type: b1
       - id: unknown
-        type: b27
+        type: b2
+        valid: 0
+      - id: start
+        type: b1
+        doc: Clause 8.8.
+      - id: unknown_too
+        type: b24
         valid: 0
   compatible_features:
     doc-ref: spec/lqa-v1.md, clause 5.3
@@ -212,6 +218,16 @@ types:
       names:
         pos: start + vtable.fields[8]
         type: names(start + vtable.fields[8])
+      starts:
+        pos: start + vtable.fields[9]
+        type: dimensions(start + vtable.fields[9])
+        if: _root.prologue.required.start
+        doc: Clause 8.8.1. A generator, then a seed or states.
+      positions:
+        pos: start + vtable.fields[10]
+        type: dimensions(start + vtable.fields[10])
+        if: _root.prologue.required.start
+        doc: Clause 8.8.1. State and first draw of each module with a start.
   vtable:
     seq:
       - id: size
@@ -222,7 +238,7 @@ types:
         type: u2
         repeat: expr
         repeat-expr: (size - 4) / 2
-        doc: Where in the table each field stands; 0 would be a field that is not there, and all nine are required.
+        doc: Where in the table each field stands; 0 would be a field that is not there, and all nine, or with a start eleven, are required.
   encodings:
     params:
       - id: start
@@ -382,6 +398,7 @@ types:
         type: u1
       - id: reserved
         type: u1
+        doc: Clause 8.8.1. With a start the bits of the mixture of A', else 0.
       - id: group_exponent
         type: u1
       - id: table

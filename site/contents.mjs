@@ -52,6 +52,7 @@ export const CONTENTS = [
     title: "Understand",
     pages: [
       ["docs/how-it-works.md", "How it works"],
+      ["docs/known-starts.md", "Known starts"],
       ["docs/comparison.md", "Other formats"],
       ["docs/results.md", "Tasks kept"],
       ["docs/fidelity.md", "Fidelity"],

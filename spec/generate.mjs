@@ -87,7 +87,7 @@ export interface Limit {
 ${limits
   .map(
     (l) =>
-      `/** Spec clause 14, ${l.quantity}. Stops ${l.stops}. */\nexport const ${l.name}: Limit = { quantity: ${JSON.stringify(
+      `/** Spec clause ${l.clause ?? "14"}, ${l.quantity}. Stops ${l.stops}. */\nexport const ${l.name}: Limit = { quantity: ${JSON.stringify(
         l.quantity,
       )}, device: ${l.device}, core: ${l.core}, hard: ${l.hard} };`,
   )
@@ -100,13 +100,17 @@ const number = (n) => {
   const exponent = Math.log2(n);
   return Number.isInteger(exponent) && exponent >= 13 ? `2^${exponent}` : n.toLocaleString("en-US");
 };
-const limitTable = [
-  "| quantity | Device | Core | Hard | stops |",
-  "|---|---|---|---|---|",
-  ...limits.map(
-    (l) => `| ${l.quantity} | ${number(l.device)} | ${number(l.core)} | ${number(l.hard)} | ${l.stops} |`,
-  ),
-].join("\n");
+/** The limits of clause 14, or of a clause that came with a later minor version. */
+const limitTable = (clause) =>
+  [
+    "| quantity | Device | Core | Hard | stops |",
+    "|---|---|---|---|---|",
+    ...limits
+      .filter((l) => l.clause === clause)
+      .map(
+        (l) => `| ${l.quantity} | ${number(l.device)} | ${number(l.core)} | ${number(l.hard)} | ${l.stops} |`,
+      ),
+  ].join("\n");
 const classTable = [
   "| letter | class | exit code | meaning |",
   "|---|---|---|---|",
@@ -274,7 +278,8 @@ const specUrl = new URL("spec/lqa-v1.md", root);
 if (existsSync(specUrl)) {
   let spec = readFileSync(specUrl, "utf8");
   spec = fill(spec, "trellis", trellisTable);
-  spec = fill(spec, "limits", limitTable);
+  spec = fill(spec, "limits", limitTable());
+  spec = fill(spec, "start limits", limitTable("8.8"));
   spec = fill(spec, "policies", policies);
   spec = fill(spec, "registry", registryTable);
   spec = fill(spec, "classes", classTable);

@@ -9,7 +9,7 @@ import ts from "typescript";
 import { describe, expect, it } from "vitest";
 
 const CORE = ["core", "core/codecs", "core/container", "core/io", "core/read", "core/validate", "core/write"];
-const ENCODE = ["encode", "encode/quantize", "encode/linalg"];
+const ENCODE = ["encode", "encode/quantize", "encode/linalg", "encode/start"];
 const MODELS = ["models", "models/extract", "models/merge"];
 const NODE = ["node", "node/files", "node/remote", "node/workers"];
 /**
@@ -37,6 +37,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   core: [...CORE, "error-list.ts", "version.ts"],
 
   "encode/linalg": ["core/wasm"],
+  // The recovery of a start is loaded by who looks for one.
+  "encode/start": ["core/codecs", "core/wasm"],
   "encode/quantize": ["encode/linalg", "core/codecs"],
   encode: [...ENCODE, "core/write", "core/container", "core/codecs", "version.ts"],
 
@@ -192,9 +194,9 @@ describe("the architecture of src/", () => {
     ]);
   });
 
-  it("loads at most 91 modules with lqa", () => {
+  it("loads at most 99 modules with lqa", () => {
     const loaded = [...reachable("core/index.ts", false, false)].filter(isInternal);
-    expect(loaded.length).toBeLessThanOrEqual(91);
+    expect(loaded.length).toBeLessThanOrEqual(99);
   });
 
   it("imports downwards only", () => {

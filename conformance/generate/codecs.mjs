@@ -45,6 +45,10 @@ export const sign = ({ group = 16, scale = F16 } = {}) =>
 export const trellis = (table = 4, { rotation = 0 } = {}) =>
   encoding({ codec: TRELLIS, table, scale: BF16, rotation });
 
+/** How the mixture of vectors of A′ with this encoding is stored (8.8.2). */
+export const mixtureOf = ({ reserved }) =>
+  reserved === 0 ? zero() : affine(reserved, { group: 0, scale: BF16 });
+
 /** Bits of a code, or of a step. */
 const codeBits = (e) =>
   e.codec === AFFINE ? e.bits : e.codec === TRELLIS ? TABLES.get(e.table).stepBits : 1;
@@ -102,7 +106,8 @@ const floats = (lists, element) =>
 
 /**
  * 7.2, 7.3: the payload of a module, and where its planes lie: [{ expert, band, factor, plane, at, length, gap }], `gap`
- * being the number of padding bytes before the plane. Of each expert codes, zero points, scales; B' before A'; band by band.
+ * being the number of padding bytes before the plane. Of each expert codes, zero points, scales; B' before A' before mixtures
+ * (8.8.2); band by band.
  */
 export function payloadOf(bands, factors) {
   const parts = [];
@@ -120,9 +125,9 @@ export function payloadOf(bands, factors) {
   factors.forEach((expert, x) => {
     if (x > 0) put(zeros((16 - (at % 16)) % 16), 1);
     for (const plane of ["codes", "zeros", "scales"])
-      for (const factor of ["b", "a"])
+      for (const factor of ["b", "a", "mix"])
         bands.forEach((band, b) => {
-          const e = band[factor];
+          const e = factor === "mix" ? mixtureOf(band.a) : band[factor];
           const f = expert[b][factor];
           const where = { expert: x, band: b, factor, plane };
           if (e.codec === ZERO) return;
@@ -148,6 +153,19 @@ export function decode(e, f, components, n) {
     });
   }
   return words;
+}
+
+/** 8.8.4: the vectors of A′ of these rests; `draws` are [rank][n]. */
+function begun(rests, { reserved }, mix, n, draws) {
+  const rank = draws.length / n;
+  const e = affine(reserved, { group: 0, scale: BF16 });
+  return rests.map((word, at) => {
+    const [c, i] = [Math.floor(at / n), at % n];
+    const factors = integers(e, mix, c, rank);
+    const sum = factors.reduce((total, factor, k) => total + factor * draws[k * n + i], 0);
+    const scale = f32OfBits(widen[BF16](mix.scales[c][0]));
+    return bitsOfF32(Math.fround(f32OfBits(word) + scale * 2 ** -15 * sum));
+  });
 }
 
 /** The integers that the scales are multiplied by; never −0. */
@@ -184,9 +202,12 @@ function rotated(t) {
 }
 
 /** SHA-256 of a factor of all experts and bands as f32 and as f16, in the order [experts][rank][n]. */
-export function factorHashes(bands, factors, factor, n) {
-  const words = factors.flatMap((expert) =>
-    bands.map((band, b) => decode(band[factor], expert[b][factor], band.components, n)),
+export function factorHashes(bands, factors, factor, n, start) {
+  const words = factors.flatMap((expert, x) =>
+    bands.map((band, b) => {
+      const rests = decode(band[factor], expert[b][factor], band.components, n);
+      return factor === "a" && band.a.reserved > 0 ? begun(rests, band.a, expert[b].mix, n, start(x)) : rests;
+    }),
   );
   return {
     f32: Buffer.from(sha256(...words.map((w) => u32(...w)))).toString("hex"),

@@ -1,7 +1,8 @@
 // A readable description of an adapter → the model that file.mjs writes: random but seeded numbers, shared records in
 // the order of their first use (spec clause 6.3), payloads; and what a reader has to report about it.
 import { bitsOfF32, f32OfBits, hex, random, seedOf, sha256, text, u16, u32, zeros } from "./bytes.mjs";
-import { affine, ELEMENTS, factorHashes, factorOf, payloadOf, sign, WIDTHS } from "./codecs.mjs";
+import { affine, ELEMENTS, factorHashes, factorOf, mixtureOf, payloadOf, sign, WIDTHS } from "./codecs.mjs";
+import { drawsOf } from "./draws.mjs";
 import { tensorLength } from "./file.mjs";
 import { shortFrames } from "./frames.mjs";
 
@@ -88,7 +89,7 @@ function shared() {
 }
 
 /** The model of { alignment, modules, tensors, sections }; names are in order already. */
-export function compose({ alignment = 4, modules = [], tensors = [], sections = [] }, seed = 1) {
+export function compose({ alignment = 4, modules = [], tensors = [], sections = [], start }, seed = 1) {
   const [encodings, plans, types] = [shared(), shared(), shared()];
   const records = modules.map((m, i) => {
     const plan = plans.number(
@@ -119,6 +120,10 @@ export function compose({ alignment = 4, modules = [], tensors = [], sections = 
         return {
           b: factorOf(b, components, m.out, r(0), m.numbers(x, k, "b")),
           a: factorOf(a, components, n, r(1), m.numbers(x, k, "a")),
+          // 8.8.2
+          ...(start && {
+            mix: factorOf(mixtureOf(a), components, m.rank, r(5000), m.numbers(x, k, "mix")),
+          }),
         };
       }),
     );
@@ -126,6 +131,7 @@ export function compose({ alignment = 4, modules = [], tensors = [], sections = 
     return { ...m, type, plan, n, factors, payload, planes };
   });
   return {
+    start,
     alignment,
     encodings: encodings.records,
     plans: plans.records,
@@ -149,7 +155,10 @@ function fingerprint(model) {
 /** What a reader reports about a valid file from level `values` on (conformance/PROTOCOL.md). `hashes` false: too large. */
 export function twinOf(model, written, documents = {}, hashes = true) {
   const factors = (m) => {
-    const [b, a] = [factorHashes(m.bands, m.factors, "b", m.out), factorHashes(m.bands, m.factors, "a", m.n)];
+    const size = m.rank * m.n;
+    const draws = (expert) => drawsOf(model.start, m.position, expert * size, size);
+    const b = factorHashes(m.bands, m.factors, "b", m.out);
+    const a = factorHashes(m.bands, m.factors, "a", m.n, draws);
     return { f32: { b: b.f32, a: a.f32 }, f16: { b: b.f16, a: a.f16 } };
   };
   const without = ({ suffix: _, ...record }) => record;

@@ -11,8 +11,10 @@
 //   digests(list)     content id and span digests
 //   trailer(fields)   fields of the trailer before its CRC-32
 //   bytes(file, at)   the file, returns another one; nothing is repaired. `at` says where the parts are
+
 import { concat, crc32, f32, joined, padding, sha256, text, u8, u16, u32, u64, zeros } from "./bytes.mjs";
 import { WIDTHS } from "./codecs.mjs";
+import { placeOf } from "./draws.mjs";
 
 export const MAGIC = u8(0x89, 0x4c, 0x51, 0x41, 0x0d, 0x0a, 0x1a, 0x0a);
 const ENCODING_FIELDS = [
@@ -66,22 +68,30 @@ export const SLOTS = [
   ],
   ["names", 1, (n) => u8(n)],
 ];
+/** 8.8.1: two more in files with starts. */
+const START_SLOTS = [
+  ["start", 4, (n) => u32(n)],
+  ["positions", 4, (n) => u32(n)],
+];
 
 /** 12.2: the canonical FlatBuffer of these vectors. */
 function canonicalIndex(vectors) {
+  const slots = [...SLOTS, ...START_SLOTS.filter(([name]) => vectors[name] !== undefined)];
+  const [vtable, table] = [4 + 2 * slots.length, 4 + 4 * slots.length];
+  const root = Math.ceil((10 + vtable) / 4) * 4;
   const head = concat(
-    u32(32),
+    u32(root),
     text("LQI1"),
-    zeros(2),
-    u16(22, 40, 4, 8, 12, 16, 20, 24, 28, 32, 36),
-    u32(22),
+    zeros(root - 8 - vtable),
+    u16(vtable, table, ...slots.map((_, slot) => 4 + 4 * slot)),
+    u32(vtable),
   );
   const offsets = [];
   const parts = [];
-  let at = 72;
-  SLOTS.forEach(([name, , write], slot) => {
+  let at = root + table;
+  slots.forEach(([name, , write], slot) => {
     const body = concat(u32(vectors[name].length), joined(vectors[name].map(write)));
-    offsets.push(at - (36 + 4 * slot));
+    offsets.push(at - (root + 4 + 4 * slot));
     parts.push(body, padding(body.length, 4));
     at += body.length + padding(body.length, 4).length;
   });
@@ -117,6 +127,10 @@ function contentRecord(model, kind, item) {
     f32(t.multiplier),
     u32(plan.length),
     ...plan.map((band) => concat(u32(band.components), encoding(band.b), encoding(band.a))),
+    // 8.8.5
+    ...(item.position === undefined
+      ? []
+      : [u32(model.start[0], ...placeOf(model.start, item.position).flat())]),
   );
 }
 
@@ -139,6 +153,10 @@ function requiredBits({ encodings, types, tensors }) {
     bit(
       4,
       [...roles].some((role) => role !== 3 && role !== 6),
+    ) +
+    bit(
+      7,
+      encodings.some((e) => e.reserved > 0),
     )
   );
 }
@@ -191,6 +209,10 @@ export function writeFile(model, lies = {}) {
       reserved: 0,
     })),
     names: coded.flatMap(({ suffix }) => [...suffix]),
+    ...(model.start && {
+      start: [...model.start],
+      positions: model.modules.filter((m) => m.position !== undefined).map((m) => m.position),
+    }),
   };
   lies.records?.(vectors);
   const plain = canonicalIndex(vectors);
@@ -232,7 +254,7 @@ export function writeFile(model, lies = {}) {
   const fields = {
     magic: MAGIC,
     major: 1,
-    minor: 0,
+    minor: model.start === undefined ? 0 : 1,
     required: requiredBits(model),
     readonly: 0,
     compatible: 0,

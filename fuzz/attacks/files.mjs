@@ -46,6 +46,18 @@ export const empty = (name, over = {}, components = 1) =>
     Array(over.experts ?? 1).fill([{ b: NO_PLANES, a: NO_PLANES }]),
   );
 
+/** A module of zeros on a start: a mixture of all draws for each of its components, and no other byte, whatever its length. */
+export function started(name, start, position, over = {}, rank = 1) {
+  const mix = {
+    codes: new Uint8Array(rank * rank).fill(255),
+    zeroPoints: new Uint8Array(rank),
+    scales: Uint8Array.from({ length: 2 * rank }, (_, i) => [0x80, 0x3f][i % 2]),
+  };
+  const bands = [{ components: rank, b: ZERO, a: { ...ZERO, mix: 8 } }];
+  const planes = [[{ b: NO_PLANES, a: NO_PLANES, mix }]];
+  return moduleOf(name, { start: { start, position }, ...over }, bands, planes);
+}
+
 /** The pieces of a sound file. */
 export async function piecesOf({ modules = [], tensors = [], sections = [], ...how }) {
   return (await prepareFile({ modules, tensors, sections, compressTensors: false, ...how })).pieces();

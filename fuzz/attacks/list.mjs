@@ -31,6 +31,7 @@ import {
 } from "./files.mjs";
 import { DIRECTORIES } from "./fleet.mjs";
 import { COMMANDS, CONFIGURATIONS } from "./side-files.mjs";
+import { starts } from "./starts.mjs";
 
 /** A sound file of a few hundred bytes: what memory and time are compared with. */
 export const small = await bytesOf({ modules: [empty("m")], sections: [meta({ a: 1 })] });
@@ -572,6 +573,7 @@ const SECONDS = 10;
 export const ATTACKS = [
   ...LIMITS,
   ...STRUCTURE,
+  ...starts(ofSuite, validating, decoding),
   ...GIGABYTES,
   ...SOURCES,
   ...CONFIGURATIONS,

@@ -93,6 +93,7 @@ try {
     let result;
     let verdict;
     for (let run = 0; run < 3 && (run === 0 || verdict === "TIME" || verdict === "MEMORY"); run++) {
+      for (const output of ["out", "out.lqa"]) rmSync(join(place, output), { recursive: true, force: true });
       const { rss, cpu, ...actual } = measure(words, place);
       const memory = Math.max(0, rss - before.rss);
       result = { ...attack, size, index: indexOf(place, memory), memory, actual };

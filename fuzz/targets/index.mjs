@@ -6,9 +6,10 @@ import { verifyIndex } from "../../dist/core/container/index-verify.js";
 import { expect, outcome, target } from "../contract.mjs";
 
 export const fuzz = target((input, variant) => {
-  const { value } = outcome(() => verifyIndex(input, SCHEMA, variant));
+  const started = (variant & 1) === 1;
+  const { value } = outcome(() => verifyIndex(input, SCHEMA, variant, started));
   if (value === undefined) return;
   for (const { start, count, size } of value.values())
     expect(start >= 8 && start + count * size <= input.length, "a vector outside the index");
-  readIndex(input);
+  readIndex(input, variant, started);
 });

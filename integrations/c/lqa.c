@@ -26,6 +26,9 @@
 #define LIMIT_CHUNK 4294967295u, 1073741824u
 #define LIMIT_FILE 9007199254740991u, 68719476736u
 #define LIMIT_META 16777216u, 1048576u
+#define LIMIT_STARTED 65536u, 4096u
+#define LIMIT_STARTED_RANK 256u, 256u
+#define LIMIT_STARTS 1024u, 64u
 #define NAME_MAX_BYTES 512u
 #define META_DEPTH 16
 #define FRAME_BYTES 1048576u
@@ -35,7 +38,8 @@
 enum { PROLOGUE_SIZE = 64, TRAILER_SIZE = 64, DIGEST_SIZE = 32 };
 enum { ENCODING_SIZE = 8, BAND_SIZE = 4, PLAN_SIZE = 2, TYPE_SIZE = 28, MODULE_SIZE = 12, TENSOR_SIZE = 12,
        DIMENSION_SIZE = 4, SECTION_SIZE = 16 };
-enum { HAS_ZSTD = 1, HAS_TRELLIS = 2, HAS_EXPERTS = 4, HAS_MAGNITUDE = 8, HAS_REPLACEMENT = 16, KNOWN_REQUIRED = 31 };
+enum { HAS_ZSTD = 1, HAS_TRELLIS = 2, HAS_EXPERTS = 4, HAS_MAGNITUDE = 8, HAS_REPLACEMENT = 16,
+       HAS_START = 128, KNOWN_REQUIRED = 159 };
 enum { CRITICAL = 1, SAFE_TO_COPY = 2 };
 
 /* ---- Errors ---- */
@@ -262,10 +266,13 @@ static void get_plan(const lqa_file *f, uint32_t number, lqa_module *m) {
   m->first_band = f->plan_start[number];
   m->bands = f->plan_start[number + 1] - m->first_band;
   m->rank = 0;
+  m->started = 0;
   for (uint32_t i = 0; i < m->bands; i++) {
     lqa_get_band(f, m->first_band + i, &components, &b, &a);
     m->rank += components;
+    m->started |= lqa_get_encoding(f, a).mixture != 0;
   }
+  m->vector_length[LQA_MIXTURE] = m->rank;
 }
 
 /* Front coding (6.10) of a record whose bytes 4 to 6 are suffix and shared; the numbers are checked already. */
@@ -297,6 +304,10 @@ int lqa_next_module(const lqa_file *f, lqa_module *m) {
     get_type(f, m->type = type, m);
     get_plan(f, m->plan = plan, m);
     lay_out(f, m);
+  }
+  if (m->started) {
+    m->position = m->positions < f->positions.count ? lqa_get32(record(&f->positions, m->positions, 4)) : 0;
+    m->positions++;
   }
   m->next++;
   return 1;
@@ -350,6 +361,14 @@ static void start_block(const lqa_module *m, lqa_planes *p) {
   p->scales = p->codes + m->scales_at;
 }
 
+static uint32_t last_factor(const lqa_module *m) { return m->started ? LQA_MIXTURE : LQA_A; }
+
+/* How a mixture is stored (8.8.2). */
+static lqa_encoding mixture_of(lqa_encoding a) {
+  const lqa_encoding stored = {LQA_AFFINE, 0, LQA_BF16, a.mixture, 0, 0, 0, 0}, none = {0, 0, 0, 0, 0, 0, 0, 0};
+  return a.mixture ? stored : none;
+}
+
 int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p) {
   if (!p->next) {
     p->next = 1;
@@ -361,15 +380,18 @@ int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p) {
     p->first += p->components;
     if (++p->band == m->bands) {
       p->band = p->first = 0;
-      p->expert += p->factor;
-      p->factor = !p->factor;
-      if (p->factor == 0) start_block(m, p);
+      if (p->factor++ == last_factor(m)) {
+        p->factor = 0;
+        p->expert++;
+        start_block(m, p);
+      }
     }
   }
   if (p->expert >= m->experts) return 0;
   uint32_t encodings[2];
   lqa_get_band(f, m->first_band + p->band, &p->components, &encodings[0], &encodings[1]);
-  const lqa_encoding e = p->encoding = lqa_get_encoding(f, encodings[p->factor]);
+  const lqa_encoding own = lqa_get_encoding(f, encodings[p->factor != LQA_B]);
+  const lqa_encoding e = p->encoding = p->factor == LQA_MIXTURE ? mixture_of(own) : own;
   const uint64_t n = p->n = m->vector_length[p->factor];
   p->groups = p->zero_bits = p->code_bits = 0;
   if (e.codec == LQA_RAW) {
@@ -446,8 +468,11 @@ static lqa_code open_prologue(lqa_file *f) {
 
 /* ---- Step 2: the FlatBuffer (6.2) ---- */
 
-static const uint8_t ELEMENT_SIZES[9] = {ENCODING_SIZE, BAND_SIZE, PLAN_SIZE, TYPE_SIZE, MODULE_SIZE,
-                                         TENSOR_SIZE, DIMENSION_SIZE, SECTION_SIZE, 1};
+static const uint8_t ELEMENT_SIZES[11] = {ENCODING_SIZE, BAND_SIZE, PLAN_SIZE, TYPE_SIZE, MODULE_SIZE,
+                                          TENSOR_SIZE, DIMENSION_SIZE, SECTION_SIZE, 1, 4, 4};
+
+/* Vectors of the index: those of 8.8.1 with starts only. */
+static uint32_t vector_count(const lqa_file *f) { return f->required & HAS_START ? 11 : 9; }
 
 static lqa_code open_index(lqa_file *f) {
   here(f, LQA_INDEX, 0, PROLOGUE_SIZE);
@@ -465,9 +490,9 @@ static lqa_code open_index(lqa_file *f) {
   const uint32_t vtable_size = lqa_get16(index + vtable), table_size = lqa_get16(index + vtable + 2);
   MUST_AT(vtable_size >= 4 && vtable_size % 2 == 0 && vtable_size <= n - vtable, INDEX_TABLE, PROLOGUE_SIZE + vtable);
   MUST_AT(table_size >= 4 && table_size <= n - table, INDEX_TABLE, PROLOGUE_SIZE + vtable + 2);
-  lqa_vector *const vectors[9] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules,
-                                  &f->tensors, &f->dimensions, &f->sections, &f->names};
-  for (uint32_t slot = 0; slot < 9; slot++) {
+  lqa_vector *const vectors[11] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules, &f->tensors,
+                                   &f->dimensions, &f->sections, &f->names, &f->start, &f->positions};
+  for (uint32_t slot = 0; slot < vector_count(f); slot++) {
     const uint32_t entry = vtable + 4 + 2 * slot;
     const uint32_t field = 6 + 2 * slot <= vtable_size ? lqa_get16(index + entry) : 0;
     MUST_AT(field != 0, INDEX_FIELD_MISSING, PROLOGUE_SIZE + vtable);
@@ -503,7 +528,7 @@ static lqa_code check_encodings(lqa_file *f) {
     MUST(e.group_exponent == 0 || (grouped && e.group_exponent >= 4 && e.group_exponent <= 10), ENCODING_PARAMETER);
     MUST(e.rotation == 0 || trellis, ENCODING_PARAMETER);
     MUST(e.codec == LQA_AFFINE ? e.bits >= 1 && e.bits <= 8 : e.bits == 0, ENCODING_PARAMETER);
-    MUST(e.reserved == 0, ENCODING_PARAMETER);
+    MUST(e.mixture <= (f->required & HAS_START ? 8 : 0), ENCODING_PARAMETER);
     for (uint32_t j = 0; j < i; j++) /* at most 256 */
       MUST(memcmp(p, record(&f->encodings, j, ENCODING_SIZE), ENCODING_SIZE), RECORD_REFERENCE);
   }
@@ -583,6 +608,7 @@ static lqa_code check_plans(lqa_file *f) {
       MUST(k == f->plan_start[i] || b != last_b || a != last_a, BAND_PLAN);
       MUST(refer(&used, &f->encodings, b), RECORD_REFERENCE);
       MUST(refer(&used, &f->encodings, a), RECORD_REFERENCE);
+      MUST(lqa_get_encoding(f, b).mixture == 0, BAND_PLAN);
       rank += components;
       last_b = b;
       last_a = a;
@@ -621,6 +647,16 @@ static lqa_code check_types(lqa_file *f) {
       MUST(is_finite(lqa_get32(p + k)) && lqa_get32(p + k) != 0x80000000u, MULTIPLIER);
     MUST(i != duplicate, RECORD_REFERENCE);
   }
+  return LQA_OK;
+}
+
+static lqa_code check_start(lqa_file *f) { /* 8.8.1 */
+  if (!(f->required & HAS_START)) return LQA_OK;
+  here(f, LQA_INDEX, 0, position(f, f->start.at));
+  MUST(f->start.count > 0 && lqa_get32(f->start.at) == 1, UNSUPPORTED_CODEC);
+  MUST(f->start.count == 2 || (f->start.count > 1 && f->start.count % LQA_STATE == 1), ENCODING_PARAMETER);
+  LIMIT(f->start.count / LQA_STATE, LIMIT_STARTS);
+  LIMIT_AT(f->positions.count, LIMIT_STARTED, position(f, f->positions.at) - 4);
   return LQA_OK;
 }
 
@@ -701,11 +737,19 @@ static lqa_code check_modules(lqa_file *f, uint64_t *total, uint32_t *features) 
     MUST(p[7] == 0, RECORD_RESERVED_NONZERO);
     MUST(m.chunk.length == m.chunk.raw_length + 4, CHUNK_LENGTH_MISMATCH);
     if (m.experts > 1) *features |= HAS_EXPERTS;
+    if (!m.started) continue;
+    LIMIT(m.rank, LIMIT_STARTED_RANK);
+    MUST(m.positions <= f->positions.count, RECORD_REFERENCE);
+    MUST((m.position >> LQA_STATE_DRAWS) < (f->start.count == 2 ? 1 : f->start.count / LQA_STATE), RECORD_REFERENCE);
   }
   here(f, LQA_TYPE, types, position(f, record(&f->types, types, TYPE_SIZE)));
   MUST(types == f->types.count, RECORD_REFERENCE);
   here(f, LQA_PLAN, plans, position(f, record(&f->plans, plans, PLAN_SIZE)));
   MUST(plans == f->plans.count, RECORD_REFERENCE);
+  if (f->required & HAS_START) {
+    here(f, LQA_INDEX, 0, position(f, record(&f->positions, m.positions, 4)));
+    MUST(m.positions == f->positions.count, RECORD_REFERENCE);
+  }
   f->tensor_names = m.name.next;
   f->tensors_at = end_of(f, &m.chunk, f->modules_at, f->modules.count);
   return LQA_OK;
@@ -870,6 +914,7 @@ static lqa_code check_records(lqa_file *f, uint32_t *work, size_t work_size) {
   TRY(check_encodings(f));
   TRY(check_plans(f));
   TRY(check_types(f));
+  TRY(check_start(f));
   uint32_t required = 0;
   uint64_t total = 0; /* bytes of all names */
   f->modules_at = align_up((uint64_t)PROLOGUE_SIZE + f->index_length, f->alignment);
@@ -877,7 +922,9 @@ static lqa_code check_records(lqa_file *f, uint32_t *work, size_t work_size) {
   TRY(check_tensors(f, &total, &required));
   TRY(check_sections(f));
   for (uint32_t i = 0; i < f->encodings.count; i++) {
-    if (lqa_get_encoding(f, i).codec == LQA_TRELLIS) required |= HAS_TRELLIS;
+    const lqa_encoding e = lqa_get_encoding(f, i);
+    if (e.codec == LQA_TRELLIS) required |= HAS_TRELLIS;
+    if (e.mixture) required |= HAS_START;
   }
   here(f, LQA_PROLOGUE, 0, 0);
   MUST_AT(f->required == required, FEATURE_BITS, 12);
@@ -990,7 +1037,7 @@ static lqa_code check_module_padding(lqa_file *f, const lqa_module *m, const uin
       for (uint64_t i = 1; used && i <= p.components; i++)
         MUST_AT(payload[at + i * bytes - 1] >> used == 0, PADDING_NONZERO, in_chunk(&m->chunk, at + i * bytes - 1));
     }
-    if (p.factor == 0 || p.band + 1 < m->bands) continue;
+    if (p.factor < last_factor(m) || p.band + 1 < m->bands) continue;
     const uint64_t block = p.expert * align_up(m->block, 16); /* the last of an expert */
     TRY(check_zeros(f, m, payload, p.zeros + p.components * p.zero_bytes, block + m->scales_at));
     end = block + m->block;
@@ -1021,6 +1068,7 @@ static lqa_code check_scales(lqa_file *f, const lqa_module *m, const lqa_planes 
   float largest = 1;
   if (e.codec == LQA_AFFINE) largest = (float)((1 << e.bits) - 1);
   if (e.codec == LQA_TRELLIS) largest = e.rotation ? 64 * 127 : 127;
+  if (p->factor == LQA_MIXTURE) largest = 18446744073709551616.0f; /* 8.8.2 */
   for (uint64_t i = 0; i < p->components * p->groups; i++) {
     const uint32_t bits = widen(payload + p->scales + 2 * i, p->encoding.scale);
     const uint64_t at = in_chunk(&m->chunk, p->scales + 2 * i), c = i / p->groups, g = i % p->groups;
@@ -1221,6 +1269,12 @@ static void hash_module(const lqa_file *f, lqa_sha256 *h, const lqa_module *m, c
     lqa_sha256_add(h, record(&f->encodings, b, ENCODING_SIZE), ENCODING_SIZE);
     lqa_sha256_add(h, record(&f->encodings, a, ENCODING_SIZE), ENCODING_SIZE);
   }
+  if (m->started) { /* 8.8.5 */
+    const uint32_t words = f->start.count == 2 ? 1 : LQA_STATE;
+    lqa_sha256_add(h, f->start.at, 4);
+    lqa_sha256_add(h, record(&f->start, 1 + words * (m->position >> LQA_STATE_DRAWS), 4), (size_t)4 * words);
+    hash_u32(h, m->position & ((1u << LQA_STATE_DRAWS) - 1));
+  }
   hash_digest(h, payload, m->chunk.raw_length);
 }
 
@@ -1336,22 +1390,23 @@ static lqa_code expect(lqa_file *f, uint64_t *at, const uint8_t *bytes, uint64_t
 }
 
 static lqa_code verify_canonical_index(lqa_file *f) { /* 12.2 */
-  const lqa_vector *const vectors[9] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules,
-                                        &f->tensors, &f->dimensions, &f->sections, &f->names};
-  uint8_t head[36] = {32, 0, 0, 0, 'L', 'Q', 'I', '1', 0, 0, 22, 0, 40}, bytes[4];
-  uint64_t at = 0, end[10] = {72}; /* where vectors end, padding not counted */
+  const lqa_vector *const vectors[11] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules, &f->tensors,
+                                         &f->dimensions, &f->sections, &f->names, &f->start, &f->positions};
+  const uint32_t count = vector_count(f), table = 4 + 4 * count, root = 14 + 2 * count; /* 32, or 36 */
+  uint8_t head[40] = {(uint8_t)root, 0, 0, 0, 'L', 'Q', 'I', '1', 0, 0, (uint8_t)(4 + 2 * count), 0, (uint8_t)table}, bytes[4];
+  uint64_t at = 0, end[12] = {root + table}; /* where vectors end, padding not counted */
   here(f, LQA_INDEX, 0, PROLOGUE_SIZE);
-  for (int i = 0; i < 9; i++) head[14 + 2 * i] = (uint8_t)(4 + 4 * i);
-  head[32] = 22;
-  TRY(expect(f, &at, head, sizeof head));
-  for (int i = 0; i < 9; i++) {
+  for (uint32_t i = 0; i < count; i++) head[14 + 2 * i] = (uint8_t)(4 + 4 * i);
+  head[root] = (uint8_t)(4 + 2 * count);
+  TRY(expect(f, &at, head, root + 4));
+  for (uint32_t i = 0; i < count; i++) {
     const uint64_t start = align_up(end[i], 4);
     end[i + 1] = start + 4 + (uint64_t)vectors[i]->count * ELEMENT_SIZES[i];
     put32(bytes, (uint32_t)(start - at));
     TRY(expect(f, &at, bytes, 4));
   }
   memset(bytes, 0, sizeof bytes); /* now the vectors are where they should be: padding is what is left */
-  for (int i = 1; i <= 9; i++) TRY(expect(f, (at = end[i], &at), bytes, align_up(end[i], 4) - end[i]));
+  for (uint32_t i = 1; i <= count; i++) TRY(expect(f, (at = end[i], &at), bytes, align_up(end[i], 4) - end[i]));
   MUST_AT(at == f->index_length, NONCANONICAL_INDEX, PROLOGUE_SIZE + at);
   return LQA_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: CC0-1.0
  *
- * lqa.h: reads and validates .lqa files, version 1 (spec/lqa-v1.md; clause numbers refer to it).
+ * lqa.h: reads and validates .lqa files, version 1.1 (spec/lqa-v1.md; clause numbers refer to it).
  *
  * C99. No dependency, no allocation, no global state, no I/O: the whole file is in memory (read or mapped), and the
  * caller gives two buffers whose sizes lqa_work_size and lqa_file.scratch_needed say. Inflating zstd is a callback.
@@ -72,7 +72,7 @@ enum { LQA_PLAIN, LQA_ZSTD_FRAMES, LQA_ZSTD_SHUFFLED, LQA_ZSTD_TEXT };          
 enum { LQA_REPLACE, LQA_BIAS, LQA_LORA_BIAS, LQA_MAGNITUDE, LQA_TOKEN_ROWS, LQA_TOKEN_INDICES, LQA_CARRIED };
 
 typedef struct lqa_encoding {
-  uint8_t codec, element, scale, bits, reserved, group_exponent, table, rotation;
+  uint8_t codec, element, scale, bits, mixture, group_exponent, table, rotation; /* mixture: bits, of A' with a start (8.8) */
 } lqa_encoding;
 
 typedef struct lqa_chunk {
@@ -96,7 +96,9 @@ typedef struct lqa_module {
   float multiplier, alpha;
   uint8_t role, base_layout, rule;
   uint32_t type, plan, rank, bands, first_band;
-  uint64_t vector_length[2]; /* weights of a component of B' (out) and of A' (in times kernel) */
+  uint64_t vector_length[3]; /* weights of a component of B' (out), of A' (in times kernel) and of a mixture (rank) */
+  uint32_t positions, position; /* modules with a start so far; where in the stream this one begins (8.8) */
+  int started;                  /* whether a vector of A' has a start */
   uint64_t zeros_at, scales_at, block; /* of an expert: where zero points and scales begin, and all bytes (7.2) */
 } lqa_module;
 
@@ -117,7 +119,7 @@ typedef struct lqa_section {
 
 /* Where in a module's payload one factor of one band of one expert lies (clause 7.2). Start with all bytes zero. */
 typedef struct lqa_planes {
-  uint32_t next, expert, band, factor; /* factor 0 is B', 1 is A' */
+  uint32_t next, expert, band, factor; /* factor 0 is B', 1 is A', 2 the mixture of A' */
   uint32_t first, components;          /* components first to first + components - 1 of the module */
   lqa_encoding encoding;
   uint64_t n, groups;                  /* weights and scales of a vector */
@@ -150,10 +152,11 @@ typedef struct lqa_file {
   lqa_error error; /* the first error, once a function has failed */
   uint64_t file_length;
   uint32_t required, read_only, compatible, index_length, alignment;
-  lqa_vector encodings, bands, plans, types, modules, tensors, dimensions, sections, names;
+  lqa_vector encodings, bands, plans, types, modules, tensors, dimensions, sections, names, start, positions; /* the last two with starts only */
   uint32_t *plan_start, *order; /* in the work memory */
   uint64_t modules_at, tensors_at, sections_at, digests_at;
   uint32_t tensor_names, spans;
+  const uint32_t *states; /* of lqa_keep_states, or 0 */
   uint64_t scratch_needed; /* largest scratch lqa_payload needs; 0 if nothing is compressed */
 } lqa_file;
 
@@ -190,10 +193,9 @@ int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p);
 
 /* ---- Weights (8) ---- */
 
-enum { LQA_B, LQA_A };                      /* factors: B' has vectors of `out` weights, A' of `in` times kernel */
+enum { LQA_B, LQA_A, LQA_MIXTURE };         /* factors: B' has vectors of `out` weights, A' of `in` times kernel */
 enum { LQA_BY_COMPONENT, LQA_BY_WEIGHT };   /* orders: [experts][rank][n], as stored, and [experts][n][rank] */
 enum { LQA_WITHOUT_AVX512 = 1, LQA_WITHOUT_AVX2 };
-#define LQA_DECODE_SCRATCH 135424u          /* bytes, aligned as malloc does */
 
 typedef struct lqa_form {
   uint8_t element;    /* LQA_F32, or LQA_F16: bit patterns in uint16_t */
@@ -202,10 +204,18 @@ typedef struct lqa_form {
   uint8_t without;    /* 0: what the processor has. LQA_WITHOUT_*: less of it, for tests; the weights are the same */
 } lqa_form;
 
+/* Bytes, aligned as malloc does: 135,424, and where A' has a start 24,576 + (2 rank + 4 min(rank, 16)) n more. SIZE_MAX if a size_t
+ * cannot hold it. */
+size_t lqa_decode_scratch(const lqa_module *m);
 uint64_t lqa_factor_weights(const lqa_module *m, int factor); /* experts times rank times n */
 /* A factor of a payload from lqa_module_payload, bit for bit as clause 8.7 demands; `out` has room for its weights. */
 void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *payload, int factor, const lqa_form *form,
                        void *out, void *scratch);
+/* Optional, for a file with starts: keeps the state of the generator for each module, in one pass over the draws. Without it
+ * lqa_decode_factor makes the draws before those of its module too, up to 2^22. `memory` has lqa_states_size bytes, aligned
+ * as for uint32_t: 2,496 for each module with a start, 0 without starts. */
+size_t lqa_states_size(const lqa_file *f);
+void lqa_keep_states(lqa_file *f, uint32_t *memory);
 uint16_t lqa_f32_to_f16(float value); /* clause 3.2 */
 /* Element i of the payload of a tensor of a float type, exactly. */
 double lqa_value(const uint8_t *payload, uint8_t element, uint64_t i);

@@ -12,6 +12,9 @@
 #error "lqa needs IEEE 754 arithmetic: no -ffast-math, and on 32-bit x86 -msse2 -mfpmath=sse"
 #endif
 
+/* Words of a state of the generator of starts, and the logarithm of the draws that positions count in one (8.8.1). */
+enum { LQA_STATE = 624, LQA_STATE_DRAWS = 22 };
+
 extern const uint32_t lqa_crc32_tables[8][256]; /* table k: the CRC-32 of a byte with k zero bytes behind it */
 
 static inline uint32_t lqa_get16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }

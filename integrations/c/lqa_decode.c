@@ -13,6 +13,7 @@
 
 #include "lqa_bytes.h"
 
+enum { DECODED = 255 }; /* a codec of vectors that are decoded already */
 enum { PIECE = 2048, COLUMNS = PIECE / 64, VECTORS = 16, SLACK = 128, BLOCK = 32 };
 
 /* Weights first + i stride to first + i stride + length - 1, for i < runs. */
@@ -313,12 +314,33 @@ INLINE void raw(const vector *v, uint64_t first, uint32_t count, float multiplie
   }
 }
 
+/* A float of this machine. Alone: compilers make one load of many, and a copy in pieces would stall the load behind it. */
+INLINE float float_at(const uint8_t *p) {
+  float value;
+  memcpy(&value, p, sizeof value);
+  return value;
+}
+
+/* The same of a vector that holds floats of this machine. */
+INLINE void decoded(const vector *v, uint64_t first, uint32_t count, float multiplier, uint8_t *out, const how h) {
+  for (uint32_t i = 0, part; i < count; i += part) {
+    float w[BLOCK];
+    const uint8_t *const from = v->codes + (first + i) * 4;
+    part = count - i < BLOCK ? count - i : BLOCK;
+    if (part == BLOCK)
+      for (uint32_t k = 0; k < BLOCK; k++) w[k] = float_at(from + 4 * k) * multiplier;
+    else
+      for (uint32_t k = 0; k < BLOCK; k++) w[k] = k < part ? float_at(from + 4 * k) * multiplier : 0.0f;
+    put(w, BLOCK, part, out + i * WIDTH(h), h);
+  }
+}
+
 /* A piece of a vector; run i goes to out + i stride weights. */
 INLINE void decode_piece(const job *j, const vector *v, const piece *p, uint8_t *out, uint64_t stride, const how h) {
   const uint8_t codec = v->encoding.codec;
   const uint32_t width = p->length <= 16 ? 16 : COLUMNS; /* of rows of integers, if there are several */
   int16_t *const t = j->integers;
-  if (codec != LQA_ZERO && codec != LQA_RAW) unpack(v, p, t, width, h);
+  if (codec != LQA_ZERO && codec != LQA_RAW && codec != DECODED) unpack(v, p, t, width, h);
   if (codec == LQA_TRELLIS && v->encoding.rotation && p->runs == 64) {
     if (width == 16) rotate(t, 16);
     else rotate(t, COLUMNS);
@@ -333,6 +355,7 @@ INLINE void decode_piece(const job *j, const vector *v, const piece *p, uint8_t 
   for (uint32_t r = 0; r < p->runs; r++, out += stride * WIDTH(h)) {
     const uint64_t first = p->first + r * p->stride;
     if (codec == LQA_ZERO) memset(out, 0, (size_t)p->length * WIDTH(h));
+    else if (codec == DECODED) decoded(v, first, p->length, j->multiplier, out, h);
     else if (codec == LQA_RAW) raw(v, first, p->length, j->multiplier, out, h);
     else scaled(v, first, p->length, t + r * width, j, out, h);
   }
@@ -420,20 +443,198 @@ INLINE void decode_vectors(const job *j, const vector *v, uint32_t first, uint32
   }
 }
 
-typedef void (*decoder)(const job *j, const vector *v, uint32_t first, uint32_t count, uint8_t *out);
+/* ---- Starts (8.8) ---- */
+
+enum { TILE = 4, COLUMN_BLOCK = 32, STARTED_RANK = 256 };
+
+typedef struct twister {
+  uint32_t words[LQA_STATE], next; /* LQA_STATE: the next block is yet to be made */
+} twister;
+
+/* Vectors of a factor that have mixtures, up to VECTORS of them. Draws and integers of mixtures stand in pairs of rows, as
+ * instructions that multiply and add pairs want them. A last row without another has one of zeros. */
+typedef struct mixing {
+  uint64_t n;
+  uint32_t rank, count;
+  const int16_t *draws;   /* [rank][n] */
+  int16_t *columns;       /* room for [pair][COLUMN_BLOCK][2] */
+  int16_t *factors;       /* [tile][pair][TILE][2]: q - z */
+  double scales[VECTORS]; /* times 2^-15 */
+  uint8_t *values[VECTORS];
+} mixing;
+
+INLINE uint32_t twist(uint32_t word, uint32_t after, uint32_t middle) {
+  const uint32_t y = (word & 0x80000000u) | (after & 0x7FFFFFFFu);
+  return middle ^ y >> 1 ^ ((0u - (y & 1)) & 2567483615u);
+}
+
+/* Two loops that compilers turn into vector code: what they read was written 227 words before, or is written 397 later. */
+INLINE void next_block(uint32_t *w) {
+  for (uint32_t i = 0; i < 227; i++) w[i] = twist(w[i], w[i + 1], w[i + 397]);
+  for (uint32_t i = 227; i < LQA_STATE - 1; i++) w[i] = twist(w[i], w[i + 1], w[i - 227]);
+  w[LQA_STATE - 1] = twist(w[LQA_STATE - 1], w[0], w[396]);
+}
+
+INLINE void skip(twister *t, uint32_t draws) {
+  for (; draws > LQA_STATE - t->next; t->next = 0) {
+    draws -= LQA_STATE - t->next;
+    next_block(t->words);
+  }
+  t->next += draws;
+}
+
+INLINE void draw(twister *t, int16_t *draws, uint64_t count) {
+  for (uint64_t done = 0; done < count;) {
+    if (t->next == LQA_STATE) {
+      next_block(t->words);
+      t->next = 0;
+    }
+    const uint32_t *const words = t->words + t->next;
+    const uint32_t left = LQA_STATE - t->next, part = count - done < left ? (uint32_t)(count - done) : left;
+    for (uint32_t i = 0; i < part; i++) {
+      uint32_t y = words[i];
+      y ^= y >> 11;
+      y ^= y << 7 & 2636928640u;
+      y ^= y << 15 & 4022730752u;
+      draws[done + i] = (int16_t)((int32_t)((y ^ y >> 18) >> 8 & 0xFFFF) - 0x8000);
+    }
+    done += part;
+    t->next += part;
+  }
+}
+
+#ifdef HAS_X86_CODE
+#define SUM_TILE(name, with, vector_of_integers, lanes, load, store, zero, all, multiply_add, add) \
+  __attribute__((target(with))) static inline void name(const int16_t *columns, const int16_t *factors, uint32_t pairs, int32_t *sums) { \
+    for (uint32_t i = 0; i < COLUMN_BLOCK; i += 2 * (lanes)) { \
+      vector_of_integers s[TILE][2]; \
+      for (uint32_t c = 0; c < TILE; c++) s[c][0] = s[c][1] = zero(); \
+      for (uint32_t k = 0; k < pairs; k++) { \
+        const int16_t *const from = columns + 2 * (k * COLUMN_BLOCK + i); \
+        const vector_of_integers x = load((const void *)from), y = load((const void *)(from + 2 * (lanes))); \
+        for (uint32_t c = 0; c < TILE; c++) { \
+          int32_t pair; \
+          memcpy(&pair, factors + 2 * (k * TILE + c), sizeof pair); \
+          s[c][0] = add(s[c][0], multiply_add(all(pair), x)); \
+          s[c][1] = add(s[c][1], multiply_add(all(pair), y)); \
+        } \
+      } \
+      for (uint32_t c = 0; c < TILE; c++) { \
+        store((void *)(sums + c * COLUMN_BLOCK + i), s[c][0]); \
+        store((void *)(sums + c * COLUMN_BLOCK + i + (lanes)), s[c][1]); \
+      } \
+    } \
+  }
+SUM_TILE(sum_tile_avx2, "avx2", __m256i, 8, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_setzero_si256, _mm256_set1_epi32,
+         _mm256_madd_epi16, _mm256_add_epi32)
+SUM_TILE(sum_tile_avx512, "avx512f,avx512bw", __m512i, 16, _mm512_loadu_si512, _mm512_storeu_si512, _mm512_setzero_si512,
+         _mm512_set1_epi32, _mm512_madd_epi16, _mm512_add_epi32)
+#else
+#define sum_tile_avx2(columns, factors, pairs, sums) ((void)0)
+#define sum_tile_avx512(columns, factors, pairs, sums) ((void)0)
+#endif
+
+/* Sums of TILE mixtures of COLUMN_BLOCK columns: below 256 255 2^15, so they fit in whatever order. */
+INLINE void sum_tile(const int16_t *columns, const int16_t *factors, uint32_t pairs, int32_t *sums, const how h) {
+  if (h.level >= AVX512) sum_tile_avx512(columns, factors, pairs, sums);
+  else if (h.level >= AVX2) sum_tile_avx2(columns, factors, pairs, sums);
+  else {
+    memset(sums, 0, TILE * COLUMN_BLOCK * sizeof *sums);
+    for (uint32_t k = 0; k < pairs; k++, columns += 2 * COLUMN_BLOCK)
+      for (uint32_t c = 0; c < TILE; c++, factors += 2)
+        for (uint32_t i = 0; i < COLUMN_BLOCK; i++)
+          sums[c * COLUMN_BLOCK + i] += factors[0] * columns[2 * i] + factors[1] * columns[2 * i + 1];
+  }
+}
+
+/* `width` columns of draws, in pairs of rows; what is left of the block is 0. */
+INLINE void pair_rows(const mixing *m, uint64_t at, uint32_t width) {
+  static const int16_t zeros[COLUMN_BLOCK];
+  for (uint32_t k = 0; k < m->rank; k += 2) {
+    const int16_t *const x = m->draws + k * m->n + at, *const y = k + 1 < m->rank ? x + m->n : zeros;
+    int16_t *const to = m->columns + k * COLUMN_BLOCK;
+    if (width == COLUMN_BLOCK) {
+      for (uint32_t i = 0; i < COLUMN_BLOCK; i++) {
+        to[2 * i] = x[i];
+        to[2 * i + 1] = y[i];
+      }
+      continue;
+    }
+    memset(to, 0, 2 * COLUMN_BLOCK * sizeof *to);
+    for (uint32_t i = 0; i < width; i++) {
+      to[2 * i] = x[i];
+      to[2 * i + 1] = y[i];
+    }
+  }
+}
+
+INLINE void add_to(uint8_t *weight, double start) {
+  const float sum = (float)((double)float_at(weight) + start);
+  memcpy(weight, &sum, sizeof sum);
+}
+
+/* Adds mixtures of draws to vectors. */
+INLINE void mix(const mixing *m, const how h) {
+  const uint32_t pairs = (m->rank + 1) / 2;
+  for (uint64_t at = 0; at < m->n && m->count > 0; at += COLUMN_BLOCK) {
+    const uint32_t width = least(m->n - at, COLUMN_BLOCK);
+    pair_rows(m, at, width);
+    for (uint32_t first = 0; first < m->count; first += TILE) {
+      int32_t sums[TILE * COLUMN_BLOCK];
+      sum_tile(m->columns, m->factors + (size_t)first * 2 * pairs, pairs, sums, h);
+      for (uint32_t c = first; c < m->count && c < first + TILE; c++) {
+        uint8_t *const values = m->values[c] + 4 * at;
+        const int32_t *const sum = sums + (c - first) * COLUMN_BLOCK;
+        const double scale = m->scales[c];
+        if (width == COLUMN_BLOCK)
+          for (uint32_t i = 0; i < COLUMN_BLOCK; i++) add_to(values + 4 * i, scale * sum[i]);
+        else
+          for (uint32_t i = 0; i < width; i++) add_to(values + 4 * i, scale * sum[i]);
+      }
+    }
+  }
+}
+
+/* ---- Levels ---- */
+
+/* What depends on the instructions of the processor. */
+typedef struct loops {
+  void (*decode[2])(const job *j, const vector *v, uint32_t first, uint32_t count, uint8_t *out); /* f32, f16 */
+  void (*draw)(twister *t, uint32_t skipped, int16_t *draws, uint64_t count);
+  void (*mix)(const mixing *m);
+} loops;
 
 #define DECODER(name, half, level) \
   static void name(const job *j, const vector *v, uint32_t first, uint32_t count, uint8_t *out) { \
     const how h = {half, level}; \
     decode_vectors(j, v, first, count, out, h); \
   }
+#define MIXER(name, level) \
+  static void name(const mixing *m) { \
+    const how h = {0, level}; \
+    mix(m, h); \
+  }
+#define DRAWER(name) \
+  static void name(twister *t, uint32_t skipped, int16_t *draws, uint64_t count) { \
+    skip(t, skipped); \
+    draw(t, draws, count); \
+  }
 DECODER(to_f32, 0, PLAIN)
 DECODER(to_f16, 1, PLAIN)
+DRAWER(draw_plain)
+MIXER(mix_plain, PLAIN)
+static const loops plain_loops = {{to_f32, to_f16}, draw_plain, mix_plain};
 #ifdef HAS_X86_CODE
 __attribute__((target("avx2,f16c"))) DECODER(to_f32_avx2, 0, AVX2)
 __attribute__((target("avx2,f16c"))) DECODER(to_f16_avx2, 1, AVX2)
+__attribute__((target("avx2"))) DRAWER(draw_avx2)
+__attribute__((target("avx2"))) MIXER(mix_avx2, AVX2)
+static const loops avx2_loops = {{to_f32_avx2, to_f16_avx2}, draw_avx2, mix_avx2};
 __attribute__((target("avx2,f16c"))) DECODER(to_f32_avx512, 0, AVX512)
 __attribute__((target("avx2,f16c"))) DECODER(to_f16_avx512, 1, AVX512)
+__attribute__((target("avx512f,avx512bw"))) DRAWER(draw_avx512)
+__attribute__((target("avx512f,avx512bw"))) MIXER(mix_avx512, AVX512)
+static const loops avx512_loops = {{to_f32_avx512, to_f16_avx512}, draw_avx512, mix_avx512};
 #endif
 
 /* Processors with AVX2 have F16C, but a virtual machine may hide it. Compilers before GCC 11 cannot ask for it. */
@@ -443,23 +644,152 @@ __attribute__((target("avx2,f16c"))) DECODER(to_f16_avx512, 1, AVX512)
 #define HAS_F16C 1
 #endif
 
-static decoder choose(int half, int without) {
+static const loops *choose(int without) {
 #ifdef HAS_X86_CODE
-  if (without < LQA_WITHOUT_AVX512 && __builtin_cpu_supports("avx512vbmi") && HAS_F16C) return half ? to_f16_avx512 : to_f32_avx512;
-  if (without < LQA_WITHOUT_AVX2 && __builtin_cpu_supports("avx2") && HAS_F16C) return half ? to_f16_avx2 : to_f32_avx2;
+  const int avx2 = __builtin_cpu_supports("avx2") && HAS_F16C;
+  if (without < LQA_WITHOUT_AVX512 && avx2 && __builtin_cpu_supports("avx512vbmi")) return &avx512_loops;
+  if (without < LQA_WITHOUT_AVX2 && avx2) return &avx2_loops;
 #endif
   (void)without;
-  return half ? to_f16 : to_f32;
+  return &plain_loops;
 }
+
+/* ---- Factors ---- */
 
 uint64_t lqa_factor_weights(const lqa_module *m, int factor) {
   return (uint64_t)m->experts * m->rank * m->vector_length[factor];
 }
 
+enum { SCRATCH = 135424, MIXING = (VECTORS + COLUMN_BLOCK) * STARTED_RANK * sizeof(int16_t) };
+
+size_t lqa_decode_scratch(const lqa_module *m) {
+  const uint64_t n = m->vector_length[LQA_A], waiting = m->rank < VECTORS ? m->rank : VECTORS;
+  const uint64_t size = SCRATCH + (m->started ? MIXING + (2 * m->rank + 4 * waiting) * n : 0);
+  return size < SIZE_MAX ? (size_t)size : SIZE_MAX;
+}
+
+static vector vector_of(const lqa_planes *p, uint32_t i, const uint8_t *payload) {
+  const vector v = {p->encoding, payload + p->codes + i * p->code_bytes, payload + p->zeros + i * p->zero_bytes,
+                    payload + p->scales + i * p->groups * 2, p->n, p->code_bytes, p->zero_bytes};
+  return v;
+}
+
+/* The next planes of a factor, or 0. */
+static int next_of(const lqa_file *f, const lqa_module *m, uint32_t factor, lqa_planes *p) {
+  while (lqa_next_planes(f, m, p))
+    if (p->factor == factor) return 1;
+  return 0;
+}
+
+static uint32_t draw_of(uint32_t position) { return position & ((1u << LQA_STATE_DRAWS) - 1); }
+
+/* The state of a position, before its first draw. */
+static void begin(const lqa_file *f, uint32_t position, twister *t) {
+  const int seeded = f->start.count == 2;
+  const uint8_t *const at = f->start.at + 4 + (seeded ? 0 : (size_t)4 * LQA_STATE * (position >> LQA_STATE_DRAWS));
+  uint32_t *const w = t->words;
+  w[0] = lqa_get32(at);
+  for (uint32_t i = 1; i < LQA_STATE; i++) w[i] = seeded ? 1812433253u * (w[i - 1] ^ w[i - 1] >> 30) + i : lqa_get32(at + 4 * i);
+  t->next = LQA_STATE;
+}
+
+/* Draws that come before those of a module, and the state that they come from. */
+static uint32_t begin_module(const lqa_file *f, const lqa_module *m, twister *t) {
+  if (!f->states) {
+    begin(f, m->position, t);
+    return draw_of(m->position);
+  }
+  memcpy(t->words, f->states + (size_t)LQA_STATE * (m->positions - 1), sizeof t->words);
+  t->next = LQA_STATE;
+  return draw_of(m->position) % LQA_STATE;
+}
+
+size_t lqa_states_size(const lqa_file *f) { return (size_t)f->positions.count * LQA_STATE * sizeof(uint32_t); }
+
+void lqa_keep_states(lqa_file *f, uint32_t *memory) {
+  const uint32_t count = f->positions.count;
+  const loops *const level = choose(0);
+  twister t;
+  uint32_t at = 0; /* draws of the state that are made */
+  for (uint64_t from = 0, next = 0, last = 0; count > 0; from = next + 1, last = next) {
+    next = UINT64_MAX; /* the least position from `from` on */
+    for (uint32_t i = 0; i < count; i++) {
+      const uint32_t position = lqa_get32(f->positions.at + 4 * i);
+      if (position >= from && position < next) next = position;
+    }
+    if (next == UINT64_MAX) break;
+    if (from == 0 || next >> LQA_STATE_DRAWS != last >> LQA_STATE_DRAWS) {
+      begin(f, (uint32_t)next, &t);
+      at = 0;
+    }
+    const uint32_t before = draw_of((uint32_t)next) / LQA_STATE * LQA_STATE; /* whole blocks */
+    level->draw(&t, before - at, 0, 0);
+    at = before;
+    for (uint32_t i = 0; i < count; i++)
+      if (lqa_get32(f->positions.at + 4 * i) == next) memcpy(memory + (size_t)LQA_STATE * i, t.words, sizeof t.words);
+  }
+  f->states = count > 0 ? memory : 0;
+}
+
+/* Adds a vector and its mixture to those that wait. */
+static void add_mixture(mixing *m, const vector *mixture, uint8_t *values) {
+  const uint32_t bits = mixture->encoding.bits, mask = (1u << bits) - 1, pairs = (m->rank + 1) / 2;
+  const int zero = (int)(bits_from(mixture->zeros, mixture->zero_bytes, 0) & mask);
+  int16_t *const factors = m->factors + 2 * ((size_t)(m->count / TILE * TILE) * pairs + m->count % TILE);
+  for (uint32_t k = 0; k < m->rank; k++) {
+    const uint64_t code = bits_from(mixture->codes, mixture->code_bytes, (int64_t)k * bits) & mask;
+    factors[(size_t)(k / 2) * 2 * TILE + k % 2] = (int16_t)((int)code - zero);
+  }
+  m->scales[m->count] = (double)scale_at(mixture, 0) / 32768.0;
+  m->values[m->count++] = values;
+}
+
+/* A' that has a start: its rests as f32, plus mixtures of draws, in the form asked for. */
+static void decode_started(const lqa_file *f, const lqa_module *m, const uint8_t *payload, const lqa_form *form, uint8_t *out,
+                           const job *j) {
+  const uint64_t n = m->vector_length[LQA_A], size = m->rank * n;
+  const int half = form->element == LQA_F16, direct = !half && !j->by_weight && !form->multiplied;
+  const loops *const level = choose(form->without);
+  const job rests = {m->rank, 0, 1.0f, j->integers, j->tile};
+  int16_t *const columns = (int16_t *)(void *)((uint8_t *)j->integers + SCRATCH);
+  int16_t *const factors = columns + STARTED_RANK * COLUMN_BLOCK, *const draws = factors + STARTED_RANK * VECTORS;
+  mixing mixes = {n, m->rank, 0, draws, columns, factors, {0}, {0}};
+  vector v[VECTORS];
+  uint32_t first = 0, count = 0;
+  twister t;
+  lqa_planes a, r;
+  memset(&a, 0, sizeof a);
+  memset(&r, 0, sizeof r);
+  const uint32_t before = begin_module(f, m, &t);
+  while (next_of(f, m, LQA_A, &a) && next_of(f, m, LQA_MIXTURE, &r)) {
+    if (a.band == 0) level->draw(&t, a.expert == 0 ? before : 0, draws, size);
+    for (uint32_t i = 0; i < a.components; i++) {
+      uint8_t *const values = direct ? out + 4 * first * n : (uint8_t *)(draws + size);
+      const vector mixture = vector_of(&r, i, payload);
+      if (count == 0) memset(factors, 0, (m->rank + 1) / 2 * VECTORS * 2 * sizeof *factors);
+      if (r.groups) add_mixture(&mixes, &mixture, values + 4 * count * n);
+      v[count++] = vector_of(&a, i, payload);
+      const int last = first + count == m->rank;
+      if (count < VECTORS && !last) continue;
+      level->decode[0](&rests, v, 0, count, values);
+      level->mix(&mixes);
+      for (uint32_t k = 0; k < count; k++) {
+        const vector value = {{DECODED, 0, 0, 0, 0, 0, 0, 0}, values + 4 * k * n, 0, 0, n, 4 * n, 0};
+        v[k] = value;
+      }
+      if (!direct) level->decode[half](j, v, first, count, out);
+      mixes.count = 0;
+      first = last ? 0 : first + count;
+      count = 0;
+      if (last) out += size * (half ? 2 : 4);
+    }
+  }
+}
+
 void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *payload, int factor, const lqa_form *form,
                        void *out, void *scratch) {
   const int half = form->element == LQA_F16;
-  const decoder decode = choose(half, form->without);
+  const loops *const level = choose(form->without);
   job j = {m->rank, form->order == LQA_BY_WEIGHT, form->multiplied ? m->multiplier : 1.0f, scratch, 0};
   vector v[VECTORS];
   uint32_t first = 0, count = 0; /* vectors that wait */
@@ -467,15 +797,16 @@ void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *pa
   lqa_planes p;
   j.tile = (uint8_t *)scratch + (PIECE + SLACK) * sizeof *j.integers;
   memset(scratch, 0, (PIECE + SLACK) * sizeof *j.integers);
-  for (memset(&p, 0, sizeof p); lqa_next_planes(f, m, &p);) {
-    if (p.factor != (uint32_t)factor) continue;
+  if (factor == LQA_A && m->started) {
+    decode_started(f, m, payload, form, expert, &j);
+    return;
+  }
+  for (memset(&p, 0, sizeof p); next_of(f, m, (uint32_t)factor, &p);) {
     for (uint32_t i = 0; i < p.components; i++) {
-      const vector one = {p.encoding, payload + p.codes + i * p.code_bytes, payload + p.zeros + i * p.zero_bytes,
-                          payload + p.scales + i * p.groups * 2, p.n, p.code_bytes, p.zero_bytes};
-      v[count++] = one;
+      v[count++] = vector_of(&p, i, payload);
       const int last = first + count == m->rank;
       if (count < VECTORS && !last) continue;
-      decode(&j, v, first, count, expert);
+      level->decode[half](&j, v, first, count, expert);
       first = last ? 0 : first + count;
       count = 0;
       if (last) expert += m->rank * p.n * (half ? 2 : 4);

@@ -17,14 +17,13 @@ typedef enum { LQA_PROLOGUE, LQA_MODULE, LQA_TENSOR, LQA_SECTION, ... } lqa_plac
 typedef enum { LQA_STRUCTURE, LQA_INTEGRITY, LQA_VALUES, LQA_CANONICAL } lqa_level;
 enum { LQA_F32, LQA_F16, LQA_BF16, ... };
 enum { LQA_BY_COMPONENT, LQA_BY_WEIGHT };
-#define LQA_DECODE_SCRATCH ...
 typedef struct { lqa_code code; lqa_place place; uint32_t record; uint64_t offset; ...; } lqa_error;
-typedef struct { uint8_t codec, element, scale, bits, group_exponent, table, rotation; ...; } lqa_encoding;
+typedef struct { uint8_t codec, element, scale, bits, mixture, group_exponent, table, rotation; ...; } lqa_encoding;
 typedef struct { uint64_t offset, raw_length; uint32_t length; uint8_t compression; ...; } lqa_chunk;
 typedef struct { uint16_t length; uint8_t bytes[513]; ...; } lqa_name;
 typedef struct {
   lqa_name name; lqa_chunk chunk; uint32_t out_size, in_size, experts, kernel[3]; float multiplier, alpha;
-  uint8_t role, base_layout, rule; uint32_t rank, bands, first_band; uint64_t vector_length[2]; ...;
+  uint8_t role, base_layout, rule; uint32_t rank, bands, first_band; uint64_t vector_length[3]; ...;
 } lqa_module;
 typedef struct {
   lqa_name name; lqa_chunk chunk; uint8_t element, role, axis, dimensions; uint32_t shape[8]; ...;
@@ -64,7 +63,12 @@ int lqa_next_tensor(const lqa_file *f, lqa_tensor *t);
 int lqa_next_section(const lqa_file *f, lqa_section *s);
 uint64_t lqa_python_inflated(const lqa_file *f);
 size_t lqa_python_keep(lqa_file *f, uint32_t *memory);
-typedef struct { lqa_chunk chunk; uint32_t number, out_size, in_size, experts, rank; float multiplier; uint64_t vector_length[2]; ...; } lqa_packed;
+typedef struct {
+  lqa_chunk chunk; uint32_t number, out_size, in_size, experts, rank; float multiplier; uint64_t vector_length[3]; int started; ...;
+} lqa_packed;
+size_t lqa_python_scratch(const lqa_packed *p);
+size_t lqa_states_size(const lqa_file *f);
+void lqa_keep_states(lqa_file *f, uint32_t *memory);
 void lqa_python_pack(const lqa_file *f, lqa_packed *p);
 lqa_code lqa_python_check(lqa_file *f, const lqa_packed *p);
 void lqa_python_decode(const lqa_file *f, const lqa_packed *p, int factor, const lqa_form *form, void *out, size_t fresh,
@@ -105,11 +109,14 @@ typedef struct lqa_packed {
   lqa_chunk chunk;
   uint32_t number, out_size, in_size, experts, rank, bands, first_band;
   float multiplier;
-  uint64_t vector_length[2], zeros_at, scales_at, block;
+  uint64_t vector_length[3], zeros_at, scales_at, block;
+  uint32_t positions, position;
+  int started;
 } lqa_packed;
 
 #define FIELDS(X) \
-  X(number) X(chunk) X(out_size) X(in_size) X(experts) X(rank) X(bands) X(first_band) X(multiplier) X(zeros_at) X(scales_at) X(block)
+  X(number) X(chunk) X(out_size) X(in_size) X(experts) X(rank) X(bands) X(first_band) X(multiplier) X(zeros_at) X(scales_at) X(block) \
+  X(positions) X(position) X(started)
 
 /* All modules of a file. */
 static void lqa_python_pack(const lqa_file *f, lqa_packed *p) {
@@ -131,6 +138,11 @@ static lqa_module lqa_python_unpack(const lqa_packed *p) {
 #undef X
   memcpy(m.vector_length, p->vector_length, sizeof m.vector_length);
   return m;
+}
+
+static size_t lqa_python_scratch(const lqa_packed *p) {
+  const lqa_module m = lqa_python_unpack(p);
+  return lqa_decode_scratch(&m);
 }
 
 static lqa_code lqa_python_check(lqa_file *f, const lqa_packed *p) {

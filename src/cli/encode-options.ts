@@ -24,6 +24,16 @@ const FIT_OPTION: OptionSpec = {
   help: "rd: unbiased keeps the strength of every coded direction; least-squares has the smallest weight error but weakens the adapter.",
 };
 
+const START_OPTION: OptionSpec = {
+  name: "start",
+  type: "text",
+  placeholder: "<how>",
+  pattern: /^(none|auto|[0-9]{1,10})$/,
+  expects: "none, auto, or a seed from 0 to 4294967295",
+  defaultText: "auto",
+  help: "rd: do not store the random start of A, but the seed that it came from. auto: look for the seed, and use it where it pays. A seed: try only that one. none: store A whole.",
+};
+
 /** How small or how exact the file is to be. At most one of them. */
 export const GOAL_OPTIONS: readonly OptionSpec[] = inSection("Goal (at most one, with --profile rd)", [
   {
@@ -114,6 +124,7 @@ export const METHOD_OPTIONS: readonly OptionSpec[] = inSection("Method", [
     defaultText: "f32",
     help: "raw: element type of the weights.",
   },
+  START_OPTION,
 ]);
 
 export const FILE_OPTIONS: readonly OptionSpec[] = inSection("File", [
@@ -135,6 +146,10 @@ export const FILE_OPTIONS: readonly OptionSpec[] = inSection("File", [
   },
 ]);
 
+function startOf(text: string | undefined): string | number | undefined {
+  return text === undefined || text === "none" || text === "auto" ? text : Number(text);
+}
+
 /** The requested settings. The library fills in the others and refuses wrong combinations. */
 export function encodeSettings(args: Arguments): EncodeFileOptions {
   const asked = {
@@ -153,6 +168,7 @@ export function encodeSettings(args: Arguments): EncodeFileOptions {
     group: numberOption(args, "group"),
     element: textOption(args, "element"),
     tensors: textOption(args, "tensors"),
+    start: startOf(textOption(args, "start")),
     alignment: numberOption(args, "align"),
     calibration: textOption(args, "calibration"),
     base: textOption(args, "base"),

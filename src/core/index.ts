@@ -54,6 +54,7 @@ export type {
 export type { Band, PackedBand, PackedFactors } from "./codecs/packed.ts";
 export { encodingLabel } from "./codecs/registry.ts";
 export type { Rotation } from "./codecs/rotation.ts";
+export type { ModuleStart, Start } from "./codecs/start/start.ts";
 export type { MetaMap } from "./container/meta.ts";
 export type { Prologue } from "./container/prologue.ts";
 export type {

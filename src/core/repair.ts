@@ -23,7 +23,13 @@ import { contentHasher, moduleContent, rootDigest, tensorContent } from "./conta
 import { readIndex } from "./container/index-read.ts";
 import { DIGEST_BYTES, TRAILER_BYTES } from "./container/layout.ts";
 import { withoutPauses } from "./container/pauses.ts";
-import { PROLOGUE_BYTES, type Prologue, readPrologue, writePrologue } from "./container/prologue.ts";
+import {
+  hasStarts,
+  PROLOGUE_BYTES,
+  type Prologue,
+  readPrologue,
+  writePrologue,
+} from "./container/prologue.ts";
 import { interpretIndex } from "./container/records-read.ts";
 import { createSha256, sha256 } from "./container/sha256.ts";
 import { writeTrailer } from "./container/trailer.ts";
@@ -169,7 +175,7 @@ function fitted(
   prologue: Prologue,
 ): Pick<Candidate, "prologue" | "index"> | undefined {
   try {
-    const read = readIndex(indexBytes, PROLOGUE_BYTES);
+    const read = readIndex(indexBytes, PROLOGUE_BYTES, hasStarts(prologue));
     const { modules, tensors, sections } = read.vectors;
     let fitting = {
       ...prologue,

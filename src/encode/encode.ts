@@ -5,6 +5,8 @@
  */
 
 import { nonfiniteElement } from "../core/codecs/nonfinite.ts";
+import { hasStart } from "../core/codecs/packed.ts";
+import type { ModuleStart } from "../core/codecs/start/start.ts";
 import { concat, toHex } from "../core/container/bytes.ts";
 import { encodeMeta } from "../core/container/meta-write.ts";
 import { sortByName } from "../core/container/names.ts";
@@ -44,6 +46,7 @@ import {
   resolveTensorPolicy,
   type TensorPolicy,
 } from "./quantize/tensors.ts";
+import { type StartChoice, startsOf } from "./start/starts.ts";
 
 /** How {@link encodeAdapter} encodes. Options that do not belong to one profile do not compile. */
 export type EncodeOptions = QuantizeOptions & EncodeControls;
@@ -54,6 +57,11 @@ export interface EncodeControls {
   readonly alignment?: number;
   /** How plain tensors are stored. Default `zstd`: as they are, compressed where it pays. */
   readonly tensors?: TensorPolicy;
+  /**
+   * The random start of A, so that only what training moved is stored: looked for (`auto`, the default), not used (`none`), or
+   * that of a seed of torch's generator on a CPU. With the profile `rd`; where it does not pay, nothing changes.
+   */
+  readonly start?: StartChoice | undefined;
   /**
    * Measurements of the modules, made by running the base model: see `readCalibration`. With moments the report has
    * `outputError`, with sensitivities `divergence`, for the modules that have them. `rd` follows the calibration unless `weighted` is false.
@@ -172,26 +180,51 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   // META says how large the error is. Most errors take as many bytes as this one; 0 and 1 take fewer.
   const sections = (error: number): SectionInput[] => adapterSections(adapter, settings, error);
   const writer = await createWriter({ ...rest, sections: sections(1 / 3) });
-  const surroundings: Surroundings = {
-    fileLength: (modules) =>
-      writer.fileLength(modules.map((module) => ({ ...recordShape(module), bands: module.bands }))),
-    tensorBytes: writer.tensorBytes,
-    executor: options.executor ?? inline,
-    progress: paced(options),
+  const encodeWith = async (starts: ReadonlyMap<string, ModuleStart>) => {
+    const surroundings: Surroundings = {
+      fileLength: (modules) =>
+        writer.fileLength(
+          modules.map((module) => ({
+            ...recordShape(module),
+            bands: module.bands,
+            start: starts.get(module.name),
+          })),
+        ),
+      tensorBytes: writer.tensorBytes,
+      executor: options.executor ?? inline,
+      progress: paced(options),
+    };
+    const quantized = await quantizeAdapter(items, quantize, surroundings, options.calibration, starts);
+    const total = totalQuality(quantized.map(({ quality }) => quality));
+    const [meta] = sections(total.relativeError);
+    const file = writer.prepare(
+      items.map((module, i): PackedModule => {
+        const { factors } = quantized[i]!;
+        const start = hasStart(factors.bands) ? starts.get(module.name) : undefined;
+        return { ...recordShape(module), ...factors, ...(start && { start }) };
+      }),
+      meta,
+    );
+    return { quantized, total, file, bytes: concat([...file.pieces()]) };
   };
-  const quantized = await quantizeAdapter(items, quantize, surroundings, options.calibration);
-  const total = totalQuality(quantized.map(({ quality }) => quality));
-  const [meta] = sections(total.relativeError);
-  const file = writer.prepare(
-    items.map((module, i): PackedModule => ({ ...recordShape(module), ...quantized[i]!.factors })),
-    meta,
-  );
+  type Result = Awaited<ReturnType<typeof encodeWith>>;
+  const starts =
+    quantize.profile === "rd"
+      ? startsOf(items, adapter.origin?.dialect, options.start ?? "auto")
+      : new Map<string, ModuleStart>();
+  const results: [Result, ...Result[]] = [await encodeWith(new Map())];
+  // The allocation prices vectors, not the state in the index; and what it expects is not what comes out. So both are encoded.
+  if (starts.size > 0) results.push(await encodeWith(starts));
+  const cost = ({ bytes, total }: Result): number =>
+    quantize.profile === "rd" && quantize.maxError !== undefined
+      ? bytes.length
+      : (total.divergence ?? total.outputError ?? total.relativeError);
+  const { quantized, total, file, bytes } = results.reduce((x, y) => (cost(y) < cost(x) ? y : x));
   const untuned = items.flatMap((module, i): PackedModule[] => {
     const factors = quantized[i]!.untuned;
     return factors === undefined ? [] : [{ ...recordShape(module), ...factors }];
   });
   if (untuned.length > 0) checkGains(options.calibration?.gains, writer.prepare(untuned).contentId());
-  const bytes = concat([...file.pieces()]);
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   return {
     bytes,

@@ -46,7 +46,7 @@ export {
 } from "./quantize/quality.ts";
 export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";
 export type { Fit } from "./quantize/rd/gain.ts";
-export type { FactorSurvey, Survey } from "./quantize/rd/survey.ts";
+export type { FactorSurvey, Rotations, Survey } from "./quantize/rd/survey.ts";
 export {
   type Executor,
   perform,
@@ -57,3 +57,4 @@ export {
 } from "./quantize/tasks.ts";
 export type { NarrowedTensors, TensorPolicy } from "./quantize/tensors.ts";
 export type { HRule } from "./quantize/variant.ts";
+export type { StartChoice } from "./start/starts.ts";

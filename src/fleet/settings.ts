@@ -47,6 +47,7 @@ const FORMS: { readonly [name in Exclude<NamesOf<FleetSettings>, "weighted">]: F
   group: isNumber,
   element: isText,
   tensors: oneOf("zstd", "keep", "f16"),
+  start: (value) => value === "none" || value === "auto" || isNumber(value),
   alignment: (value) => [4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096].includes(value as number),
   force: isTrue,
 };

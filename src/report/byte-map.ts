@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { lower } from "../core/codecs/registry.ts";
+import { lowerFactor } from "../core/codecs/packed.ts";
 import { CRC_BYTES } from "../core/container/crc32.ts";
 import { planeExtents } from "../core/container/layout.ts";
 import { PROLOGUE_BYTES } from "../core/container/prologue.ts";
@@ -75,7 +75,7 @@ export function mapBytes(index: ContainerIndex, indexLength: number, fileLength:
   for (const module of index.modules) {
     const { chunk, bands } = module;
     for (const { band, factor, plane, offset, length } of planeExtents(module, bands)) {
-      const raw = plane === "codes" && lower(bands[band]![factor]).kind === "floats";
+      const raw = plane === "codes" && lowerFactor(bands[band]!, factor).kind === "floats";
       const codes = factor === "b" ? "codes of B'" : "codes of A'";
       const kind = raw
         ? "raw weights"

@@ -9,7 +9,9 @@
 import { FLOAT_BYTES, type FloatType } from "../core/codecs/encoding.ts";
 import { readElement } from "../core/codecs/floats.ts";
 import type { PackedFactors } from "../core/codecs/packed.ts";
+import { materialize, materializedBands } from "../core/codecs/start/materialize.ts";
 import { splitPayload } from "../core/container/chunk.ts";
+import { payloadLength } from "../core/container/layout.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import type { ContainerIndex, ModuleRecord, TensorRecord } from "../core/container/types.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
@@ -55,7 +57,7 @@ export class Content {
     this.bytes = contentBytes(index, hostTensors);
     this.#layout = sharedLayout(index.modules);
     this.#missing = index.modules.length;
-    this.#plans = new PackedPlans(index.modules.map(({ bands }) => bands));
+    this.#plans = new PackedPlans(index.modules.map(({ bands }) => materializedBands(bands)));
     this.#places = new Float64Array(PLACE * this.#missing).fill(NOWHERE);
   }
 
@@ -138,7 +140,7 @@ export class Content {
 
   /** One buffer for the payloads of modules that are loaded together. */
   #makeRoom(records: readonly ModuleRecord[]): void {
-    const total = records.reduce((sum, { payload }) => sum + payload, 0);
+    const total = records.reduce((sum, record) => sum + residentBytes(record), 0);
     try {
       this.#buffers.push(this.#newBuffer(total));
     } catch (cause) {
@@ -171,9 +173,10 @@ export class Content {
     const number = this.#layout.numbers.get(record.name)!;
     if (this.#isLoaded(number)) return;
     const offset = this.#filled;
-    const length = record.payload;
+    const length = residentBytes(record);
     this.#filled += length;
-    assemblePayload(record, factors, this.#buffers.at(-1)!.subarray(offset, this.#filled));
+    const target = this.#buffers.at(-1)!.subarray(offset, this.#filled);
+    assemblePayload(record, materialize(record, factors), target);
     this.#places.set([this.#buffers.length - 1, offset, length], PLACE * number);
     this.#missing--;
   }
@@ -200,10 +203,15 @@ export function tensorKey({ role, name }: Pick<PlainTensor, "role" | "name">): s
 
 const FLOATS: Partial<Record<ElementType, FloatType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 
+/** Payload bytes of a module in memory: where A' has a start, it is decoded. */
+function residentBytes(record: ModuleRecord): number {
+  return record.start === undefined ? record.payload : payloadLength(record, materializedBands(record.bands));
+}
+
 /** What the content of a file will count, before it is loaded. */
 export function contentBytes(index: ContainerIndex, hostTensors: readonly TensorRole[]): number {
   const modules = index.modules.reduce(
-    (sum, { payload, name }) => sum + payload + RECORD_BYTES + 2 * name.length,
+    (sum, record) => sum + residentBytes(record) + RECORD_BYTES + 2 * record.name.length,
     0,
   );
   return wantedTensors(index, hostTensors).reduce(

@@ -12,6 +12,7 @@ import { kindOf } from "../core/codecs/kernels/encoding-kinds.ts";
 import { type Lowered, sizesOf } from "../core/codecs/lowered.ts";
 import type { Band } from "../core/codecs/packed.ts";
 import { lower } from "../core/codecs/registry.ts";
+import { assertMaterialized } from "../core/codecs/start/materialize.ts";
 import { align } from "../core/container/bytes.ts";
 import { EXPERT_ALIGNMENT, walkPlanes } from "../core/container/layout.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
@@ -67,9 +68,10 @@ export function programOf(shape: ModuleShape, bands: readonly Band[]): ApplyProg
 }
 
 function makeProgram(shape: ModuleShape, bands: readonly Band[]): ApplyProgram {
+  assertMaterialized(shape, bands);
   const places = { a: [] as Place[], b: [] as Place[] };
   const payloadBytes = walkPlanes(shape, bands, ({ band, factor, plane, offset }) => {
-    (places[factor][band] ??= { codes: 0, scales: 0, zeroPoints: 0 })[plane] = offset;
+    if (factor !== "mix") (places[factor][band] ??= { codes: 0, scales: 0, zeroPoints: 0 })[plane] = offset;
   });
   const tables = new Set<number>();
   const b = makeFactor("b", shape.out, bands, places.b, undefined, tables);

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Band, PackedFactors } from "../core/codecs/packed.ts";
+import { materialize } from "../core/codecs/start/materialize.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
@@ -22,13 +23,15 @@ export interface ResidentModule {
 }
 
 /**
- * A module from what `packed` of an open file, or a stream, gives. The planes are copied, so the file may go.
+ * A module from what `packed` of an open file, or a stream, gives. The planes are copied, so the file may go. Where A' has a start
+ * it is decoded, and takes four bytes per weight.
  *
  * @throws LqaError CANNOT_APPLY for embeddings; RangeError if planes do not fit the shape
  */
 export function residentModule(shape: ModuleShape, factors: PackedFactors): ResidentModule {
   assertApplicable(shape);
-  return { shape, bands: factors.bands, payload: assemblePayload(shape, factors) };
+  const plain = materialize(shape, factors);
+  return { shape, bands: plain.bands, payload: assemblePayload(shape, plain) };
 }
 
 /**

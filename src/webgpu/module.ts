@@ -6,7 +6,8 @@
  */
 // Symbol.dispose, for projects whose libraries do not have it.
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { PackedFactors } from "../core/codecs/packed.ts";
+import type { Band, PackedFactors } from "../core/codecs/packed.ts";
+import { materialize } from "../core/codecs/start/materialize.ts";
 import { payloadLength } from "../core/container/layout.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import * as KIND from "../error-catalogue.ts";
@@ -135,7 +136,8 @@ const payloadPlace = ({ words }: GpuProgram): number =>
 export async function uploadModule(device: GpuDevice, module: PackedModule): Promise<GpuModule> {
   const { shape } = module;
   const where = `module "${shape.name}"`;
-  const bands = "factors" in module ? module.factors.bands : module.bands;
+  const factors = "factors" in module ? materialize(shape, module.factors) : undefined;
+  const bands = factors === undefined ? (module as { readonly bands: readonly Band[] }).bands : factors.bands;
   if ("payload" in module && module.bias !== undefined)
     fail(KIND.CANNOT_APPLY, {
       where,
@@ -163,7 +165,7 @@ export async function uploadModule(device: GpuDevice, module: PackedModule): Pro
       new Uint32Array(range, 0, program.words.length).set(program.words);
       const payload = new Uint8Array(range, place, bytes);
       if ("payload" in module) payload.set(module.payload);
-      else assemblePayload(shape, module.factors, payload);
+      else assemblePayload(shape, factors!, payload);
     }),
   );
   return new GpuModule(state, shape, program, buffer);

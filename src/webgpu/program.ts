@@ -17,6 +17,7 @@ import type { Encoding } from "../core/codecs/encoding.ts";
 import { FLOAT_NUMBERS, kindNumber, type Lowered, sizesOf } from "../core/codecs/lowered.ts";
 import type { Band } from "../core/codecs/packed.ts";
 import { lower } from "../core/codecs/registry.ts";
+import { assertMaterialized } from "../core/codecs/start/materialize.ts";
 import { TRELLIS_TABLES } from "../core/codecs/trellis.ts";
 import { align } from "../core/container/bytes.ts";
 import { EXPERT_ALIGNMENT, walkPlanes } from "../core/container/layout.ts";
@@ -51,9 +52,10 @@ interface Place {
 
 /** The program of a module. */
 export function programOf(shape: ModuleShape, bands: readonly Band[]): GpuProgram {
+  assertMaterialized(shape, bands);
   const places = { a: [] as Place[], b: [] as Place[] };
   const bytes = walkPlanes(shape, bands, ({ band, factor, plane, offset }) => {
-    (places[factor][band] ??= { codes: 0, scales: 0, zeroPoints: 0 })[plane] = offset;
+    if (factor !== "mix") (places[factor][band] ??= { codes: 0, scales: 0, zeroPoints: 0 })[plane] = offset;
   });
   const words: number[] = [
     shape.rank,

@@ -8,6 +8,7 @@ const { KERNELS, build, compile, textOf } = await import(new URL("core/wasm/buil
 const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   "core/codecs/kernels/decode": ["multiply", "turn", "decode", "prepare", "convert", "rotate", "memory"],
   "core/codecs/kernels/product": ["product", "memory"],
+  "core/codecs/kernels/start": ["advance", "draws", "mix", "memory"],
   "core/codecs/kernels/viterbi": ["forward", "memory"],
   "encode/linalg/kernels/dense": [
     "packColumnsF32",
@@ -19,6 +20,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
     "gram",
     "memory",
   ],
+  "encode/start/kernels/eliminate": ["eliminate", "memory"],
   "serve/kernels/apply": [
     "multiplyInnerNormal",
     "multiplyInnerFinite",

@@ -66,7 +66,7 @@ describe("the prologue", () => {
       "UNSUPPORTED_FEATURE",
       undefined,
       12,
-      "no bits beyond 0x0000001f",
+      "no bits beyond 0x0000009f",
       "0x00000020",
     ]);
   });

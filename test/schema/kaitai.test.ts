@@ -55,14 +55,16 @@ function records(items: Parsed[]): unknown[] {
 async function compare(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   const file = parseFile(bytes);
   const ours = await open(bytes);
-  const { vectors } = readIndex(bytes.subarray(64, 64 + ours.prologue.indexLength), 64);
   const p = file.prologue;
+  const started: boolean = p.required.start;
+  const { vectors } = readIndex(bytes.subarray(64, 64 + ours.prologue.indexLength), 64, started);
   const bits = (fields: Parsed, names: string[]) =>
     names.reduce((sum, name, i) => sum + (fields[name] ? 2 ** i : 0), 0);
   expect({
     major: p.major,
     minor: p.minor,
-    required: bits(p.required, ["zstd", "trellis", "experts", "magnitude", "replacement"]),
+    required:
+      bits(p.required, ["zstd", "trellis", "experts", "magnitude", "replacement"]) + (started ? 128 : 0),
     readOnlyCompatible: p.readOnlyCompatible,
     compatible: p.compatible.unknown,
     fileLength: p.fileLength,
@@ -83,6 +85,8 @@ async function compare(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     );
   for (const name of ["plans", "dimensions"] as const) expect(table[name].items).toEqual([...vectors[name]]);
   expect([...table.names.suffixes]).toEqual([...vectors.names]);
+  expect(table.starts?.items).toEqual(vectors.start);
+  expect(table.positions?.items).toEqual(vectors.positions);
 
   for (const kind of ["modules", "tensors", "sections"] as const) {
     const chunks = file[kind].map((chunk: Parsed, i: number) => ({

@@ -18,6 +18,6 @@ export function factorsIn({ shape, bands, payload }: ResidentModule): PackedFact
   });
   const planes = Array.from({ length: shape.experts }, () => bands.map(() => ({ b: none(), a: none() })));
   for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, bands))
-    planes[expert]![band]![factor][plane] = payload.subarray(offset, offset + length);
+    if (factor !== "mix") planes[expert]![band]![factor][plane] = payload.subarray(offset, offset + length);
   return { bands, planes };
 }

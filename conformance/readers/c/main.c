@@ -134,7 +134,8 @@ typedef struct reading {
   uint32_t *work;
   uint8_t *scratch;
   size_t scratch_size;
-  void *factor;  /* room for the largest decoded factor, and behind it for decoding */
+  void *factor, *decoding; /* room for the largest decoded factor, and for decoding */
+  uint32_t *states;        /* of starts */
   lqa_level level;
   uint64_t budget;
   const char *failed; /* NOT_FOUND, IO, BUDGET: what is no fault of the file */
@@ -160,11 +161,17 @@ static lqa_code open_and_verify(reading *r) {
   code = lqa_verify(&r->file, r->level, r->scratch, r->scratch_size, &r->ids);
   if (code || r->level < LQA_VALUES) return code;
   uint64_t weights = 0;
+  size_t decoding = 0;
   lqa_module m;
   for (memset(&m, 0, sizeof m); lqa_next_module(&r->file, &m);)
-    for (int i = 0; i < 2 && decoded_bytes(&m) <= r->budget; i++)
+    for (int i = 0; i < 2 && decoded_bytes(&m) <= r->budget; i++) {
       if (lqa_factor_weights(&m, i) > weights) weights = lqa_factor_weights(&m, i);
-  if (weights && !(r->factor = malloc(LQA_DECODE_SCRATCH + (size_t)weights * sizeof(float)))) return r->failed = "BUDGET", LQA_BUDGET;
+      if (lqa_decode_scratch(&m) > decoding) decoding = lqa_decode_scratch(&m);
+    }
+  if (weights && !((r->factor = malloc((size_t)weights * sizeof(float))) && (r->decoding = malloc(decoding))))
+    return r->failed = "BUDGET", LQA_BUDGET;
+  if (!(r->states = malloc(lqa_states_size(&r->file) + 1))) return r->failed = "BUDGET", LQA_BUDGET;
+  lqa_keep_states(&r->file, r->states);
   return LQA_OK;
 }
 
@@ -188,8 +195,8 @@ static void print_hashes(reading *r, const lqa_module *m, const uint8_t *payload
   for (int i = 0; i < 4; i++) {
     static const char *const before[] = {"{\"f32\":{\"b\":", ",\"a\":", "},\"f16\":{\"b\":", ",\"a\":"};
     const lqa_form form = {i < 2 ? LQA_F32 : LQA_F16, LQA_BY_COMPONENT, 0, 0};
-    uint8_t digest[32], *const values = (uint8_t *)r->factor + LQA_DECODE_SCRATCH;
-    lqa_decode_factor(&r->file, m, payload, i % 2, &form, values, r->factor);
+    uint8_t digest[32], *const values = r->factor;
+    lqa_decode_factor(&r->file, m, payload, i % 2, &form, values, r->decoding);
     hash_values(values, lqa_factor_weights(m, i % 2), i < 2 ? 4 : 2, digest);
     fputs(before[i], stdout);
     print_hex(digest, 32);
@@ -287,7 +294,7 @@ static void print_valid(reading *r) {
   for (uint32_t i = 0; i < f->encodings.count; i++) {
     const lqa_encoding e = lqa_get_encoding(f, i);
     printf("%s{\"codec\":%u,\"element\":%u,\"scale\":%u,\"bits\":%u,\"reserved\":%u,\"group_exponent\":%u,\"table\":%u,"
-           "\"rotation\":%u}", i ? "," : "", e.codec, e.element, e.scale, e.bits, e.reserved, e.group_exponent, e.table,
+           "\"rotation\":%u}", i ? "," : "", e.codec, e.element, e.scale, e.bits, e.mixture, e.group_exponent, e.table,
            e.rotation);
   }
   fputs("],\"modules\":[", stdout);
@@ -412,6 +419,8 @@ static int answer(reading *r, const char *path, int from_input, const char *befo
   free(r->work);
   free(r->scratch);
   free(r->factor);
+  free(r->decoding);
+  free(r->states);
   return exit_code(r, code);
 }
 

@@ -12,6 +12,7 @@ import importlib
 import io
 import json
 import math
+import random
 import re
 import struct
 import sys
@@ -20,7 +21,7 @@ from collections import namedtuple
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Iterator
+from typing import Any, BinaryIO, Callable, Iterable, Iterator
 
 # ---- Errors (15) and limits (14): those of errors.json and limits.json that a reader can meet -----------------------
 
@@ -46,6 +47,7 @@ LIMITS = {  # Core, Hard
     "SECTIONS": (64, 1024), "ENCODINGS": (256, 256), "SHARED_RECORDS": (1 << 16, 1 << 16), "BANDS": (1 << 19, 1 << 23), "EXPERT_BANDS": (1 << 20, 1 << 24),
     "NAMES_TOTAL_BYTES": (1 << 24, 1 << 26), "RANK": (1024, 4096), "DIMENSION": (1 << 24, 1 << 25),
     "EXPERTS": (1024, 4096), "TENSOR_DIMENSIONS": (8, 8),
+    "STARTED_MODULES": (1 << 12, 1 << 16), "STARTED_RANK": (256, 256), "STARTS": (64, 1024),
     "CHUNK_BYTES": (1 << 30, (1 << 32) - 1), "FILE_BYTES": (1 << 36, (1 << 53) - 1), "META_BYTES": (1 << 20, 1 << 24),
 }
 
@@ -121,8 +123,16 @@ class Encoding(namedtuple("Encoding", "codec element scale bits reserved group_e
     def fields(self, n: int) -> int:  # 7.2: codes of a vector of n weights; steps for trellis
         return -(-n // TABLES[self.table]["weightsPerStep"]) if self.codec == TRELLIS else n
 
+    def mixture(self, rank: int) -> Encoding:  # 8.8.2: how R is stored, whose "largest" bounds its scale
+        return Mixture(AFFINE, 0, BF16, self.reserved, 0, 0, 0, 0) if self.reserved else Encoding(*bytes(8))
+
     def largest(self) -> int:  # 8.1: the largest magnitude of the codec's integers
         return 127 << 6 * self.rotation if self.codec == TRELLIS else (1 << self.code_bits()) - 1
+
+
+class Mixture(Encoding):
+    def largest(self) -> int:
+        return 1 << 64
 
 
 class ModuleType(namedtuple("ModuleType", "out inp multiplier alpha kernel0 kernel1 kernel2 experts role base_layout "
@@ -139,9 +149,11 @@ SLOTS: tuple[tuple[str, struct.Struct, Any], ...] = (  # in the order of the sch
     ("plans", struct.Struct("<H"), None), ("types", struct.Struct("<IIffHHHHBBBB"), ModuleType),
     ("modules", struct.Struct("<IHBBHH"), ModuleRecord), ("tensors", struct.Struct("<IHBBBBBB"), TensorRecord),
     ("dimensions", struct.Struct("<I"), None), ("sections", struct.Struct("<4sIIBBH"), SectionRecord),
-    ("names", struct.Struct("<B"), None))
+    ("names", struct.Struct("<B"), None),
+    ("start", struct.Struct("<I"), None), ("positions", struct.Struct("<I"), None))  # 8.8.1: only with START
+START = 1 << 7
 
-Module = namedtuple("Module", "name type plan rank")
+Module = namedtuple("Module", "name type plan rank start")  # of a start: generator, seed or state, draw; or ()
 Tensor = namedtuple("Tensor", "name record shape")
 Chunk = namedtuple("Chunk", "where item stored raw compression")  # bytes of the payload: as stored, not compressed
 
@@ -165,8 +177,8 @@ class Adapter:
 
 # ---- Step 2 of 15.2: the FlatBuffer, by hand (6.1, 6.2) -------------------------------------------------------------
 
-def read_vectors(index: bytes) -> tuple[list[bytes], list[int]]:
-    """Verifies the FlatBuffer; the bytes of its nine vectors, and where in the file they begin."""
+def read_vectors(index: bytes, started: bool) -> tuple[list[bytes], list[int]]:
+    """Verifies the FlatBuffer; the bytes of its vectors, nine or eleven, and where in the file they begin."""
     def check(ok: bool, name: str, at: int, message: str) -> None:
         need(ok, name, message, "index", offset=64 + at)
 
@@ -186,7 +198,7 @@ def read_vectors(index: bytes) -> tuple[list[bytes], list[int]]:
           "size of the vtable")
     check(table_size >= 4 and table + table_size <= size, "INDEX_TABLE", vtable + 2, "size of the table")
     vectors, places = [], []
-    for slot, (name, record, _) in enumerate(SLOTS):
+    for slot, (name, record, _) in enumerate(SLOTS if started else SLOTS[:9]):
         at = vtable + 4 + 2 * slot
         place = word(at, "<H") if at + 2 <= vtable + vtable_size else 0
         check(place != 0, "INDEX_FIELD_MISSING", vtable, f"field {name} is absent")
@@ -204,12 +216,14 @@ def read_vectors(index: bytes) -> tuple[list[bytes], list[int]]:
 
 def canonical_index(vectors: list[bytes]) -> bytes:
     """12.2: the one canonical layout of these vectors."""
-    head = struct.pack("<I4s2x11Hi", 32, b"LQI1", 22, 40, *range(4, 40, 4), 22)
+    n = len(vectors)
+    root, table = 14 + 2 * n, 4 + 4 * n  # nine fields, or eleven (8.8.1)
+    head = struct.pack(f"<I4s2x{n + 2}Hi", root, b"LQI1", 4 + 2 * n, table, *range(4, table, 4), 4 + 2 * n)
     body, offsets = bytearray(), list[int]()
     for (_, record, _), data in zip(SLOTS, vectors):
-        offsets.append(72 + len(body) - (36 + 4 * len(offsets)))
+        offsets.append(root + table + len(body) - (root + 4 + 4 * len(offsets)))
         body += struct.pack("<I", len(data) // record.size) + data + bytes(-len(data) % 4)
-    return head + struct.pack("<9I", *offsets) + body
+    return head + struct.pack(f"<{n}I", *offsets) + body
 
 
 # ---- Step 3: the records, in the order of 15.2 ----------------------------------------------------------------------
@@ -278,8 +292,8 @@ def natural_key(name: bytes, role: int = 0) -> tuple[Any, ...]:
     return keys, name, role
 
 
-def check_encoding(e: Encoding, where: str) -> None:
-    """6.4, 8.6: what has numbers is known, and every field has a value its codec allows."""
+def check_encoding(e: Encoding, where: str, started: bool) -> None:
+    """6.4, 8.6, 8.8.1: what has numbers is known, and every field has a value its codec allows."""
     need(e.codec <= TRELLIS, "UNSUPPORTED_CODEC", "unknown codec", where, actual=e.codec)
     grouped = e.codec in (AFFINE, SIGN)
     for name, known in (("element", e.codec != RAW or e.element in WIDTHS),
@@ -290,7 +304,7 @@ def check_encoding(e: Encoding, where: str) -> None:
     for name, allowed in (("element", (F32, F16, BF16) if e.codec == RAW else (0,)),
                           ("scale", (F16, BF16) if grouped else (BF16,) if e.codec == TRELLIS else (0,)),
                           ("group_exponent", (0, *range(4, 11)) if grouped else (0,)),
-                          ("bits", range(1, 9) if e.codec == AFFINE else (0,)), ("reserved", (0,)),
+                          ("bits", range(1, 9) if e.codec == AFFINE else (0,)), ("reserved", range(9) if started else (0,)),
                           ("table", TABLES if e.codec == TRELLIS else (0,)),
                           ("rotation", (0, 1) if e.codec == TRELLIS else (0,))):
         need(getattr(e, name) in allowed, "ENCODING_PARAMETER",
@@ -355,7 +369,7 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         for slot, what in ((0, "encoding"), (2, "plan"), (3, "type")))
     for i, e in enumerate(encodings):
         where = place(0, i, f"encoding {i}")
-        check_encoding(e, where)
+        check_encoding(e, where, len(vectors) > 9)
         encodings_used.distinct(e, where)
 
     plans: list[list[Band]] = []  # 6.5
@@ -371,6 +385,7 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
             need(k == 0 or plan[k - 1][1:] != band[1:], "BAND_PLAN", "neighbours with the same encodings", which)
             encodings_used.refer(band.b, which)
             encodings_used.refer(band.a, which)
+            need(encodings[band.b].reserved == 0, "BAND_PLAN", "a mixture of B'", which)  # 8.8.1
         limit("RANK", sum(band.components for band in plan), where)
         plans_used.distinct(tuple(plan), where)
         plans.append(plan)
@@ -384,6 +399,16 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         check_type(t, where)
         types_used.distinct(t, where)  # no NaN and no -0 is left, so equal values are equal bytes
 
+    start, positions = ([r[0] for r in struct.iter_unpack("<I", data)] for data in vectors[9:] or (b"", b""))
+    if len(vectors) > 9:  # 8.8.1
+        where = place(9, 0, "start")
+        need(start[:1] == [1], "UNSUPPORTED_CODEC", "unknown generator", where)
+        need(len(start) == 2 or len(start) > 1 and len(start) % 624 == 1, "ENCODING_PARAMETER", "neither a seed nor states", where)
+        limit("STARTS", len(start) // 624, where)
+        limit("STARTED_MODULES", len(positions), place(10, 0, "positions"))
+    states = [start[:1] + start[i:i + 624] for i in range(1, len(start), 624)]
+    placed = 0
+
     names = Names(vectors[8])
     lengths: dict[tuple[int, int], int] = {}
     expert_bands = 0
@@ -392,7 +417,7 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         where = place(4, i, f"module {name!r}")
         types_used.refer(r.type, where)
         plans_used.refer(r.plan, where)
-        m = Module(name, types[r.type], plans[r.plan], sum(band.components for band in plans[r.plan]))
+        m = Module(name, types[r.type], plans[r.plan], sum(band.components for band in plans[r.plan]), ())
         check_multiplier(m.type, m.rank, where)
         expert_bands += m.type.experts * len(m.plan)
         limit("EXPERT_BANDS", expert_bands, where)
@@ -403,10 +428,19 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         need(r.reserved == 0, "RECORD_RESERVED_NONZERO", "only drafts before 1.0 compressed modules", where, actual=r.reserved)
         need(r.chunk_length == raw + 4, "CHUNK_LENGTH_MISMATCH", "chunk length", where, expected=raw + 4,
              actual=r.chunk_length)
+        if any(encodings[band.a].reserved for band in m.plan):  # 8.8.1
+            limit("STARTED_RANK", m.rank, where)
+            need(placed < len(positions), "RECORD_REFERENCE", "no position is left", where)
+            state, draw = divmod(positions[placed], 1 << 22)
+            need(state < len(states), "RECORD_REFERENCE", "no such state", where, expected=len(states), actual=state)
+            m = m._replace(start=(states[state], draw))
+            placed += 1
         adapter.chunks.append(Chunk(str(where), m, raw, raw, PLAIN))
         adapter.modules.append(m)
     types_used.finish()
     plans_used.finish()
+    if len(vectors) > 9:
+        need(placed == len(positions), "RECORD_REFERENCE", "positions are left over", place(10, placed, "positions"))
 
     names.restart()
     at = 0
@@ -479,7 +513,7 @@ def check_features(adapter: Adapter, required: int) -> None:
     used = (any(t.record.compression for t in adapter.tensors)
             | any(e.codec == TRELLIS for e in adapter.encodings) << 1
             | any(m.type.experts > 1 for m in adapter.modules) << 2 | (MAGNITUDE in kinds) << 3
-            | bool(kinds - {MAGNITUDE, CARRIED}) << 4)
+            | bool(kinds - {MAGNITUDE, CARRIED}) << 4 | any(e.reserved for e in adapter.encodings) << 7)
     need(required == used, "FEATURE_BITS", "required bits are not the ones the file uses", "prologue", offset=12,
          expected=hex(used), actual=hex(required))
 
@@ -600,11 +634,12 @@ Plane = namedtuple("Plane", "expert factor encoding components n groups codes co
 
 
 def block(encodings: list[Encoding], m: Module) -> tuple[list[Plane], int]:
-    """7.2, 7.3: the planes of the first expert, first of B', then of A', and the bytes of all of them."""
+    """7.2, 7.3: the planes of the first expert, first of B', then of A' and its mixture, and the bytes of all of them."""
     sizes = []
-    for factor, n in zip("ba", (m.type.out, m.type.a_length())):
+    for factor, n in zip("bar", (m.type.out, m.type.a_length(), m.rank)):  # r: the mixture of A' (8.8.2)
         for band in m.plan:
-            e, groups = encodings[getattr(band, factor)], 0
+            e, groups = encodings[band.b if factor == "b" else band.a], 0
+            e = e.mixture(m.rank) if factor == "r" else e
             code_bytes = zero_bytes = 0
             if e.codec == RAW:
                 code_bytes = band.components * n * WIDTHS[e.element]
@@ -728,7 +763,28 @@ class Payload(namedtuple("Payload", "encodings module data where")):
 
     def weights(self) -> Iterator[tuple[str, bytes]]:
         """8: pieces of both factors as f32, each factor in the order [experts][rank][n]."""
-        for p in self.planes():
+        if not self.module.start:
+            yield from self.decoded(p for p in self.planes() if p.factor != "r")
+            return
+        m, n = self.module, self.module.type.a_length()  # 8.8.4
+        draws = draws_of(*m.start)
+        for _, own in groupby(self.planes(), key=lambda p: p.expert):
+            block = list(own)
+            yield from self.decoded(p for p in block if p.factor == "b")
+            mine = draws(m.rank * n)
+            for p, mixture in zip((p for p in block if p.factor == "a"), (p for p in block if p.factor == "r")):
+                rests = b"".join(piece for _, piece in self.decoded([p]))
+                for i in range(p.components):
+                    rest = struct.unpack_from(f"<{n}f", rests, 4 * i * n)
+                    if mixture.groups:
+                        (s,), (z,) = self.scales(mixture, i), self.zero_points(mixture, i)
+                        factors = [q - z for q in self.codes(mixture, i, 0, m.rank)]
+                        sums = [sum(f * x for f, x in zip(factors, mine[j::n])) for j in range(n)]
+                        rest = tuple(r + s * 2.0**-15 * x for r, x in zip(rest, sums))
+                    yield "a", struct.pack(f"<{n}f", *rest)
+
+    def decoded(self, planes: Iterable[Plane]) -> Iterator[tuple[str, bytes]]:
+        for p in planes:
             e, size = p.encoding, 1 << p.encoding.group_exponent if p.encoding.group_exponent else p.n
             for i in range(p.components):
                 scales = self.scales(p, i) if p.groups else ()
@@ -776,6 +832,21 @@ class Payload(namedtuple("Payload", "encodings module data where")):
                 window = window >> k | code << 8 - k
                 integers += [entries[window * per + v] for v in range(min(per, p.n - j * per))]
             yield integers
+
+
+def draws_of(start: list[int], position: int) -> Callable[[int], list[int]]:
+    """8.8.3: gives the next draws, from a position of a state on. Python's generator is the same."""
+    words = start[1:]
+    while len(words) < 624:
+        words.append(1812433253 * (words[-1] ^ words[-1] >> 30) + len(words) & 0xFFFFFFFF)
+    generator = random.Random()
+    generator.setstate((3, (*words, 624), None))
+    generator.getrandbits(32 * position)
+
+    def draws(count: int) -> list[int]:
+        outputs = generator.getrandbits(32 * count).to_bytes(4 * count, "little")
+        return [(y >> 8 & 0xFFFF) - (1 << 15) for (y,) in struct.iter_unpack("<I", outputs)]
+    return draws
 
 
 def rotate(t: list[int]) -> list[int]:
@@ -921,7 +992,7 @@ def read_prologue(raw: bytes) -> Prologue:
      crc) = struct.unpack("<8xHHIIIQIIIIB7sII", raw)
     check_crc("PROLOGUE_CRC", raw[:60], crc, "prologue", 60)
     need(major == 1, "UNSUPPORTED_VERSION", "major version", "prologue", offset=8, actual=major)
-    need(required < 32, "UNSUPPORTED_FEATURE", "required bits", "prologue", offset=12, actual=hex(required))
+    need(required & ~(31 | START) == 0, "UNSUPPORTED_FEATURE", "required bits", "prologue", offset=12, actual=hex(required))
     need(not any(reserved), "PROLOGUE_RESERVED_NONZERO", "bytes 49 to 55", "prologue",
          offset=56 - len(reserved.lstrip(b"\0")))
     need(2 <= exponent <= 12, "ALIGNMENT_OUT_OF_RANGE", "exponent", "prologue", offset=48, actual=exponent)
@@ -947,7 +1018,7 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
     # Steps 2 and 3
     index = source.exactly(p.index_length, "index")
     check_crc("INDEX_CRC", index, p.index_crc, "index", 56)
-    vectors, places = read_vectors(index)
+    vectors, places = read_vectors(index, p.required & START != 0)
     names = read_records(vectors, places, p.counts, adapter)
     check_features(adapter, p.required)
     opened = end = 64 + p.index_length + -(64 + p.index_length) % p.alignment
@@ -1085,7 +1156,11 @@ def content_record(item: Module | Tensor, encodings: list[Encoding]) -> bytes:
     t = item.type
     head += struct.pack("<BB6IfI", t.role, t.base_layout, t.out, t.inp, t.experts, *t.kernel(), t.multiplier,
                         len(item.plan))
-    return head + b"".join(struct.pack("<I8B8B", c, *encodings[b], *encodings[a]) for c, b, a in item.plan)
+    head += b"".join(struct.pack("<I8B8B", c, *encodings[b], *encodings[a]) for c, b, a in item.plan)
+    if item.start:  # 8.8.5
+        words, draw = item.start
+        head += struct.pack(f"<{len(words) + 1}I", *words, draw)
+    return head
 
 
 def shape_fingerprint(adapter: Adapter) -> str:

@@ -30,8 +30,7 @@ int main(int count, char **arguments) {
   lqa_ids ids;
   const size_t work_size = lqa_work_size(data, (size_t)length);
   uint32_t *work = malloc(work_size);
-  void *scratch = malloc(LQA_DECODE_SCRATCH);
-  if (!work || !scratch) return failed("no memory");
+  if (!work) return failed("no memory");
   lqa_code code = lqa_open(&f, data, (size_t)length, work, work_size, NULL);
   if (!code) code = lqa_verify(&f, LQA_VALUES, NULL, 0, &ids); /* all digests, all values */
   if (code) {
@@ -44,8 +43,9 @@ int main(int count, char **arguments) {
     static const lqa_form by_weight = {LQA_F32, LQA_BY_WEIGHT, 0, 0}, by_component = {LQA_F32, LQA_BY_COMPONENT, 0, 0};
     const size_t out = m.out_size, n = m.vector_length[LQA_A];
     const uint8_t *payload;
+    void *scratch = malloc(lqa_decode_scratch(&m));
     float *b = malloc(out * m.rank * 4), *a = malloc(n * m.rank * 4), *weight = calloc(out * n, 4);
-    if (!b || !a || !weight || lqa_module_payload(&f, &m, LQA_INTEGRITY, NULL, 0, &payload)) return failed("no memory");
+    if (!scratch || !b || !a || !weight || lqa_module_payload(&f, &m, LQA_INTEGRITY, NULL, 0, &payload)) return failed("no memory");
     lqa_decode_factor(&f, &m, payload, LQA_B, &by_weight, b, scratch);    /* [out][rank] */
     lqa_decode_factor(&f, &m, payload, LQA_A, &by_component, a, scratch); /* [rank][n] */
     apply(weight, b, a, out, n, m.rank, m.multiplier);

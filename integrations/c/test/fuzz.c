@@ -20,17 +20,19 @@ static size_t inflate(void *context, const uint8_t *frame, size_t frame_size, ui
   return frame[frame_size - 1] == 255 ? size - 1 : size;
 }
 
-static void decode(const lqa_file *f, const lqa_module *m, const uint8_t *payload, void *scratch) {
+static void decode(const lqa_file *f, const lqa_module *m, const uint8_t *payload) {
   for (int factor = LQA_B; factor <= LQA_A; factor++) {
     const uint64_t weights = lqa_factor_weights(m, factor);
+    void *scratch = weights <= WEIGHTS ? malloc(lqa_decode_scratch(m)) : 0; /* no byte more */
     for (unsigned way = 0; way < 12 && weights <= WEIGHTS; way++) {
       const lqa_form form = {way & 1 ? LQA_F16 : LQA_F32, way & 2 ? LQA_BY_WEIGHT : LQA_BY_COMPONENT, way > 5, (uint8_t)(way % 3)};
       void *out = malloc((size_t)weights * (form.element == LQA_F16 ? 2 : 4)); /* no byte more */
-      if (!out) abort();
+      if (!out || !scratch) abort();
       lqa_decode_factor(f, m, payload, factor, &form, out, scratch);
       free(out);
       decoded++;
     }
+    free(scratch);
   }
 }
 
@@ -42,26 +44,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!work) abort();
   if (lqa_open(&f, data, size, work, work_size, &options) == LQA_OK) {
     const size_t room = f.scratch_needed < 2 * BUDGET ? (size_t)f.scratch_needed : 2 * BUDGET;
-    void *scratch = malloc(room + 1), *decoding = malloc(LQA_DECODE_SCRATCH);
+    void *scratch = malloc(room + 1);
     const uint8_t *payload;
     lqa_ids ids;
     lqa_module m;
     lqa_tensor t;
     lqa_section s;
     uint8_t digest[32];
-    if (!scratch || !decoding) abort();
+    if (!scratch) abort();
     opened++;
     memset(&m, 0, sizeof m);
     memset(&t, 0, sizeof t);
     memset(&s, 0, sizeof s);
     if (lqa_verify(&f, LQA_CANONICAL, scratch, room, &ids) == LQA_OK) valid++;
     lqa_fingerprint(&f, digest);
+    uint32_t *states = size % 2 ? malloc(lqa_states_size(&f)) : 0; /* no byte more */
+    if (states) lqa_keep_states(&f, states);
     for (unsigned left = 16; left > 0 && lqa_next_module(&f, &m); left--)
-      if (lqa_module_payload(&f, &m, LQA_VALUES, scratch, room, &payload) == LQA_OK) decode(&f, &m, payload, decoding);
+      if (lqa_module_payload(&f, &m, LQA_VALUES, scratch, room, &payload) == LQA_OK) decode(&f, &m, payload);
     while (lqa_next_tensor(&f, &t)) (void)lqa_tensor_payload(&f, &t, LQA_VALUES, scratch, room, &payload);
     while (lqa_next_section(&f, &s)) (void)lqa_section_payload(&f, &s, scratch, room, &payload);
+    free(states);
     free(scratch);
-    free(decoding);
   }
   free(work);
   return 0;

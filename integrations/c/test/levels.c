@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: CC0-1.0
  *
- * levels.c FILE...: every order, type and set of instructions gives the same weights as LQA_F32 by component without any of
- * them, which conformance/run compares with the digests of the suite. Files that do not open are left out. */
+ * levels.c FILE...: every order, type and set of instructions, with kept states of starts, gives the same weights as LQA_F32 by
+ * component without any of them, which conformance/run compares with the digests of the suite. Files that do not open are left out. */
 
 #include "lqa.h"
 
@@ -38,6 +38,7 @@ int main(int count, char **arguments) {
     lqa_module m;
     memset(&m, 0, sizeof m);
     if (!work) return 2;
+    uint32_t *states = 0;
     int more = !lqa_open(&f, data, size, work, work_size, 0) && !lqa_verify(&f, LQA_VALUES, 0, 0, &ids);
     while (more && lqa_next_module(&f, &m))
       for (int factor = 0; factor < 2; factor++) {
@@ -46,10 +47,12 @@ int main(int count, char **arguments) {
         if (weights > MOST || lqa_module_payload(&f, &m, LQA_INTEGRITY, 0, 0, &payload)) continue;
         /* Exactly as much as is promised, so that sanitizers see what is written behind it. */
         float *plain = malloc(weights * 4);
-        void *scratch = malloc(LQA_DECODE_SCRATCH);
+        void *scratch = malloc(lqa_decode_scratch(&m));
         if (!plain || !scratch) return 2;
         const lqa_form first = {LQA_F32, LQA_BY_COMPONENT, 0, LQA_WITHOUT_AVX2};
         lqa_decode_factor(&f, &m, payload, factor, &first, plain, scratch);
+        if (!states && !(states = malloc(lqa_states_size(&f) + 1))) return 2;
+        lqa_keep_states(&f, states);
         for (int i = 0; i < 24; i++) {
           const lqa_form form = {i & 1 ? LQA_F16 : LQA_F32, i & 2 ? LQA_BY_WEIGHT : LQA_BY_COMPONENT, i & 4 ? 1 : 0,
                                  (uint8_t)(i / 8)};
@@ -62,9 +65,11 @@ int main(int count, char **arguments) {
           compared++;
         }
         factors++;
+        f.states = 0;
         free(plain);
         free(scratch);
       }
+    free(states);
     free(work);
   }
   printf("%llu factors, %llu forms: all equal\n", factors, compared);

@@ -304,6 +304,46 @@ class WithPeft(unittest.TestCase):
             self.assertEqual(caught.exception.kind, kind)
         self.assertEqual(packed.names, ("patterns and rsLoRA",))
 
+    def test_a_known_start(self) -> None:
+        """An A that moved little from what PEFT drew: the encoder finds the seed, and the file loads in every way."""
+        class Wide(nn.Module):
+            config = {"model_type": "custom"}
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.layers = nn.ModuleList(nn.ModuleDict({"q_proj": nn.Linear(256, 256), "v_proj": nn.Linear(256, 256)}) for _ in range(3))
+
+            def forward(self, x):
+                for layer in self.layers:
+                    x = torch.tanh(layer["v_proj"](torch.tanh(layer["q_proj"](x))))
+                return x
+
+        base, x = Wide().eval(), torch.randn(2, 256)
+        torch.manual_seed(42)
+        trained = peft.get_peft_model(copy.deepcopy(base), peft.LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"]))
+        for name, parameter in trained.named_parameters():
+            if parameter.requires_grad:
+                parameter.data += torch.randn_like(parameter) * (0.002 if "lora_A" in name else 0.1)
+        trained.save_pretrained(self.folder / "adapter")
+        file, whole, decoded = (self.folder / name for name in ("x.lqa", "whole.lqa", "decoded"))
+        run("encode", self.folder / "adapter", "-o", file)
+        run("encode", self.folder / "adapter", "-o", whole, "--start", "none")
+        self.assertEqual([path.read_bytes()[12] >> 7 for path in (file, whole)], [1, 0])  # required bit 7
+        self.assertTrue(any(" start" in band.a for module in lqa.open(file).modules for band in module.bands))
+        run("decode", file, "-o", decoded)
+        with torch.no_grad():
+            expected = peft.PeftModel.from_pretrained(copy.deepcopy(base), decoded).eval()(x)
+            self.assertFalse(torch.equal(expected, base(x)))
+            self.assertTrue(torch.equal(lqa.peft.load(copy.deepcopy(base), file)(x), expected))
+            packed = lqa.peft.PackedLora(base)
+            packed.add("start", file)
+            with packed.active("start"):
+                self.assertTrue(torch.equal(base(x), expected))
+        from safetensors.torch import load_file
+        for key, tensor in load_file(decoded / "adapter_model.safetensors").items():
+            self.assertTrue(torch.equal(lqa.decode(file, torch.float32)[key], tensor), key)
+            self.assertTrue(torch.equal(lqa.decode(file, torch.bfloat16)[key], tensor.bfloat16()), key)
+
     def test_the_examples_of_the_readme(self) -> None:
         base = self.base()
         for name in ("my-adapter", "fr", "de", "it"):

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { type ModuleStart, stateCount } from "../../core/codecs/start/start.ts";
+import type { ModuleRecord } from "../../core/container/types.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { parameterCount } from "../../model/adapter.ts";
@@ -49,12 +51,13 @@ function overview(path: string, file: OpenedFile, terminal: Terminal): string[] 
   const unproven = file.verified ? "" : "  (as stored; only a download can be verified)";
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
   const base = baseModel(file);
+  const made = [...(origin === undefined ? [] : [printable(origin.dialect)]), ...startText(file)];
   const bits =
     parameters === 0 ? "" : `, ${((8 * prologue.fileLength) / parameters).toFixed(3)} bits each on disk`;
   const used = encodingsUsed(file);
   const rows: Fact[] = [
     ["base model", base && printable(base)],
-    ["made from", origin && printable(origin.dialect)],
+    ["made from", made.length === 0 ? undefined : made.join(", ")],
     ["modules", `${count(modules.length)}${describeRanks(file)}`],
     ["plain tensors", tensors.length === 0 ? undefined : describeTensors(file)],
     ["parameters", `${count(parameters)}${bits}`],
@@ -128,6 +131,21 @@ function describeRanks({ modules }: OpenedFile): string {
   return `, rank ${low === high ? low : `${low} to ${high}`}, ${roles}`;
 }
 
+/** What is known of the start of A; nothing where no module has one. */
+function startText({ modules }: OpenedFile): string[] {
+  const started = modules.filter(({ start }) => start !== undefined);
+  if (started.length === 0) return [];
+  const { seed, states } = startJson(started[0]!.start!);
+  const origin = seed === undefined ? counted(states, "generator state") : `seed ${seed}`;
+  return [`${origin} in ${started.length} of ${counted(modules.length, "module")}`];
+}
+
+/** The start of a file: its seed, or how many states it has. */
+function startJson({ start }: ModuleStart): { generator: string; seed?: number; states: number } {
+  const seed = typeof start.state === "number" ? { seed: start.state } : {};
+  return { generator: "mt19937", ...seed, states: stateCount(start) };
+}
+
 function describeTensors({ tensors }: OpenedFile): string {
   const roles = new Map<string, number>();
   for (const { role } of tensors) roles.set(role, (roles.get(role) ?? 0) + 1);
@@ -166,9 +184,15 @@ function moduleTable({ modules }: OpenedFile, terminal: Terminal): string[] {
   return [...title(counted(modules.length, "module"), "", terminal), ...table(MODULES, rows, terminal)];
 }
 
+/** A module with the position of its start, and without the states, which all modules share. */
+function moduleJson({ start, ...module }: ModuleRecord): object {
+  return start === undefined ? module : { ...module, start: { position: start.position } };
+}
+
 /** The JSON document of `--json`. */
 function inspectJson(file: OpenedFile, withModules: boolean): object {
   const { prologue, modules, tensors, ids, origin } = file;
+  const start = modules.find((module) => module.start !== undefined)?.start;
   return {
     version: `${prologue.major}.${prologue.minor}`,
     fileLength: prologue.fileLength,
@@ -184,6 +208,7 @@ function inspectJson(file: OpenedFile, withModules: boolean): object {
     sections: file.sections.map(({ type, chunk }) => ({ type, length: chunk.length })),
     meta: file.meta,
     origin: origin ?? null,
-    ...(withModules ? { modules, tensors } : {}),
+    ...(start && { start: startJson(start) }),
+    ...(withModules ? { modules: modules.map(moduleJson), tensors } : {}),
   };
 }

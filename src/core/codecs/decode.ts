@@ -18,7 +18,7 @@ import { lower, planeSizes } from "./registry.ts";
 import { decodeWindows } from "./trellis.ts";
 import { decodeNothing } from "./zero.ts";
 
-export type { FactorJob } from "./kernels/decode-kernel.ts";
+export type { FactorJob, Part } from "./kernels/decode-kernel.ts";
 export type { DecodeTarget, Placement } from "./lowered.ts";
 
 const REFERENCE: Readonly<Record<Kind, ReferenceDecoder>> = {

@@ -12,19 +12,25 @@ export type ScaleType = "f16" | "bf16";
 /** Storage type of raw weights (spec 8.3). */
 export type FloatType = "f32" | "f16" | "bf16";
 
+/** What an encoding of A' has where its vectors have a start (spec 8.8). */
+export interface MixedEncoding {
+  /** Bits of the integers that mix the draws of the start, 1 to 8; absent where there is no start. */
+  readonly mix?: number;
+}
+
 /** Nothing is stored; every weight is +0 (spec 8.2). */
-export interface ZeroEncoding {
+export interface ZeroEncoding extends MixedEncoding {
   readonly codec: "zero";
 }
 
 /** Each weight is stored as itself (spec 8.3). */
-export interface RawEncoding {
+export interface RawEncoding extends MixedEncoding {
   readonly codec: "raw";
   readonly element: FloatType;
 }
 
 /** Parameters shared by the codecs that have groups and scales (spec 8.1). */
-export interface GroupedEncoding {
+export interface GroupedEncoding extends MixedEncoding {
   /** Weights that share a scale: a power of two from 16 to 1024, or 0 for the whole vector. */
   readonly group: number;
   readonly scale: ScaleType;

@@ -119,3 +119,11 @@ export function writeBits(bytes: Uint8Array, type: FloatType, index: number, bit
   const size = type === "f32" ? 4 : 2;
   for (let byte = 0; byte < size; byte++) bytes[size * index + byte] = bits >>> (8 * byte);
 }
+
+/** The bytes of binary32 numbers as files have them, in place of the numbers. */
+export function storeFloats(numbers: Float32Array): Uint8Array {
+  const { buffer, byteOffset, byteLength } = numbers;
+  const view = new DataView(buffer, byteOffset, byteLength);
+  for (let i = 0; i < numbers.length; i++) view.setFloat32(4 * i, numbers[i]!, true);
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

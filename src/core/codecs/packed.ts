@@ -4,7 +4,18 @@
  *
  * @module
  */
+import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { Encoding, Planes } from "./encoding.ts";
+import type { Lowered } from "./lowered.ts";
+import { lower } from "./registry.ts";
+import { lowerMix, mixEncoding } from "./start/mix.ts";
+import type { ModuleStart } from "./start/start.ts";
+
+/** What a band has vectors of: B', A', and how the draws of the start of A' are mixed (spec 8.8). */
+export type Factor = "b" | "a" | "mix";
+
+/** As errors name them. */
+export const FACTOR_NAMES: Readonly<Record<Factor, string>> = { b: "B'", a: "A'", mix: "mixture of A'" };
 
 /** A run of consecutive components that share an encoding for B' and one for A' (spec 6.5). */
 export interface Band {
@@ -18,6 +29,8 @@ export interface Band {
 export interface PackedBand {
   readonly b: Planes;
   readonly a: Planes;
+  /** How the draws of the start are mixed; empty where A' has no start (spec 8.8). */
+  readonly mix?: Planes;
 }
 
 /** The factors of a module, packed. Components are ordered by singular value, largest first. */
@@ -26,4 +39,30 @@ export interface PackedFactors {
   readonly bands: readonly Band[];
   /** `[expert][band]`. */
   readonly planes: readonly (readonly PackedBand[])[];
+  /** Where the draws of A' begin, if a vector of it has a start (spec 8.8). */
+  readonly start?: ModuleStart | undefined;
+}
+
+/** How the vectors of a factor of a band are stored. */
+export function encodingOf(band: Band, factor: Factor): Encoding {
+  return factor === "mix" ? mixEncoding(band.a) : band[factor];
+}
+
+/** What that comes down to. */
+export function lowerFactor(band: Band, factor: Factor): Lowered {
+  return factor === "mix" ? lowerMix(band.a) : lower(band[factor]);
+}
+
+/** Weights of a vector of each factor. */
+export function vectorLengths(
+  shape: Pick<ModuleShape, "out" | "in" | "kernel">,
+  bands: readonly Band[],
+): Readonly<Record<Factor, number>> {
+  const rank = bands.reduce((sum, { components }) => sum + components, 0);
+  return { b: shape.out, a: inputLength(shape), mix: rank };
+}
+
+/** Whether any vector of A' has a start. */
+export function hasStart(bands: readonly Band[]): boolean {
+  return bands.some(({ a }) => a.mix !== undefined);
 }

@@ -90,7 +90,8 @@ export function planeSizes(encoding: Encoding, components: number, length: numbe
 
 /**
  * A short name for reports: the codec, then what there is of the type of floats, bits of a code or bits per weight of a table, `r` for
- * a rotation, group and scale: `zero`, `raw f32`, `sign g128 f16`, `affine2 g128 f16`, `trellis1.5r whole bf16`.
+ * a rotation, group and scale, and the bits of the mixture of a start: `zero`, `raw f32`, `sign g128 f16`, `affine2 g128 f16`,
+ * `trellis1.5r whole bf16`, `zero start4`.
  */
 export function encodingLabel(encoding: Encoding): string {
   const { kind, element, bits, weights, rotated, group, scale } = lower(encoding);
@@ -98,5 +99,6 @@ export function encodingLabel(encoding: Encoding): string {
   if (element !== undefined) label += ` ${element}`;
   else if (kind === "codes" || kind === "windows") label += bits / weights;
   if (rotated) label += "r";
-  return scale === undefined ? label : `${label} ${group === 0 ? "whole" : `g${group}`} ${scale}`;
+  if (scale !== undefined) label += ` ${group === 0 ? "whole" : `g${group}`} ${scale}`;
+  return encoding.mix === undefined ? label : `${label} start${encoding.mix}`;
 }

@@ -6,11 +6,10 @@
 
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { inputLength, type ModuleShape } from "../../model/adapter.ts";
+import type { ModuleShape } from "../../model/adapter.ts";
 import { firstUnusedBit } from "../codecs/check.ts";
 import type { Planes } from "../codecs/encoding.ts";
-import type { PackedBand, PackedFactors } from "../codecs/packed.ts";
-import { lower } from "../codecs/registry.ts";
+import { lowerFactor, type PackedBand, type PackedFactors, vectorLengths } from "../codecs/packed.ts";
 import { requireZero, viewOf } from "./bytes.ts";
 import { CRC_BYTES, crc32 } from "./crc32.ts";
 import { type PlaneExtent, planeExtents } from "./layout.ts";
@@ -35,14 +34,14 @@ export function checkPayload(
   base: number,
   visit?: PlaneVisitor,
 ): void {
-  const lengths = { b: shape.out, a: inputLength(shape) };
+  const lengths = vectorLengths(shape, bands);
   let at = 0;
   for (const extent of planeExtents(shape, bands)) {
     const { band, factor, plane, offset, length } = extent;
     if (offset > at)
       requireZero(payload.subarray(at, offset), base + at, `padding of module "${shape.name}"`);
     const bytes = payload.subarray(offset, offset + length);
-    const unused = firstUnusedBit(lower(bands[band]![factor]), plane, bytes, lengths[factor]);
+    const unused = firstUnusedBit(lowerFactor(bands[band]!, factor), plane, bytes, lengths[factor]);
     if (unused >= 0)
       fail(KIND.PADDING_NONZERO, {
         where: `unused bits of module "${shape.name}"`,
@@ -62,7 +61,7 @@ const NO_BAND: PackedBand = { b: NO_PLANES, a: NO_PLANES };
 
 /** The planes of a module, as views on its raw payload. Whether they are allowed: {@link checkPayload}, and `read/values.ts`. */
 export function splitPayload(
-  shape: ModuleShape,
+  shape: ModuleShape & Pick<PackedFactors, "start">,
   bands: PackedFactors["bands"],
   payload: Uint8Array,
 ): PackedFactors {
@@ -74,7 +73,7 @@ export function splitPayload(
 
 /** Packed factors of nothing, which `take` gives their planes. */
 export function planeTaker(
-  { experts }: Pick<ModuleShape, "experts">,
+  { experts, start }: Pick<ModuleShape, "experts"> & Pick<PackedFactors, "start">,
   bands: PackedFactors["bands"],
 ): { readonly factors: PackedFactors; readonly take: PlaneVisitor } {
   const none: readonly PackedBand[] = bands.map(() => NO_BAND);
@@ -85,11 +84,12 @@ export function planeTaker(
     const own = planes[expert] as PackedBand[];
     const two = own[band] === NO_BAND ? { ...NO_BAND } : own[band]!;
     own[band] = two;
-    const three = two[factor] === NO_PLANES ? { ...NO_PLANES } : two[factor];
-    (two as { b: Planes; a: Planes })[factor] = three;
+    const begun = two[factor] ?? NO_PLANES;
+    const three = begun === NO_PLANES ? { ...NO_PLANES } : begun;
+    (two as { b: Planes; a: Planes; mix?: Planes })[factor] = three;
     (three as { scales: Uint8Array; zeroPoints: Uint8Array; codes: Uint8Array })[plane] = bytes;
   };
-  return { factors: { bands, planes }, take };
+  return { factors: start === undefined ? { bands, planes } : { bands, planes, start }, take };
 }
 
 /** The CRC-32 that ends a chunk. */

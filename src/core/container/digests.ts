@@ -9,9 +9,11 @@
 
 import type { ModuleShape, PlainTensor } from "../../model/adapter.ts";
 import type { Band } from "../codecs/packed.ts";
+import type { ModuleStart } from "../codecs/start/start.ts";
 import { viewOf } from "./bytes.ts";
 import { BASE_LAYOUTS, ELEMENT_TYPES, MODULE_ROLES, TENSOR_ROLES, writeEncoding } from "./encoding-record.ts";
 import { createSha256, sha256 } from "./sha256.ts";
+import { startContent } from "./starts-read.ts";
 
 const encoder = new TextEncoder();
 /** Opens the content id's input, so that no other SHA-256 of the format can collide with it. */
@@ -58,7 +60,9 @@ function record(): {
 }
 
 /** The maths-relevant bytes of a module record (spec 11.3). */
-export function moduleContent(module: ModuleShape & { bands: readonly Band[] }): Uint8Array {
+export function moduleContent(
+  module: ModuleShape & { bands: readonly Band[]; start?: ModuleStart | undefined },
+): Uint8Array {
   const r = record();
   r.u8(0);
   r.name(module.name);
@@ -75,6 +79,7 @@ export function moduleContent(module: ModuleShape & { bands: readonly Band[] }):
         r.u8(v);
     }
   }
+  if (module.start !== undefined) for (const word of startContent(module.start)) r.u32(word);
   return r.bytes();
 }
 

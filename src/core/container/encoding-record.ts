@@ -86,6 +86,8 @@ export function writeEncoding(encoding: Encoding): EncodingRecord {
   return {
     ...EMPTY,
     ...fields,
+    // With the feature START (8.8).
+    reserved: encoding.mix ?? 0,
     codec: codec.number,
     // No type is number 0, as undefined is.
     element: FLOATS.indexOf(element),
@@ -96,9 +98,15 @@ export function writeEncoding(encoding: Encoding): EncodingRecord {
 /**
  * The encoding of a record (spec 6.4).
  *
+ * @param started whether the file has the feature START
  * @throws LqaError UNSUPPORTED_CODEC, ENCODING_PARAMETER
  */
-export function readEncoding(record: EncodingRecord, where: string, offset: number): Encoding {
+export function readEncoding(
+  record: EncodingRecord,
+  where: string,
+  offset: number,
+  started = false,
+): Encoding {
   const unknown = (field: keyof EncodingRecord, expected: string): never =>
     fail(KIND.UNSUPPORTED_CODEC, { where: `${where}.${field}`, offset, expected, actual: record[field] });
   const bad = (field: keyof EncodingRecord, expected: string | number, actual: number | string): never =>
@@ -107,13 +115,21 @@ export function readEncoding(record: EncodingRecord, where: string, offset: numb
     bad(field, expected, `${actual}, which only drafts before 1.0 allowed`);
   const codec = codecNumbered(record.codec) ?? unknown("codec", `codec 0 to ${CODEC_NAMES.length - 1}`);
   const { bits, groupExponent, table, rotation } = record;
-  const encoding = codec.read({
+  const plain = codec.read({
     ...{ bits, groupExponent, table, rotation, unknown, bad, draft },
     float(field, expected) {
       const type = ELEMENT_TYPES[record[field]] ?? unknown(field, expected);
       return FLOATS[record[field]] ?? bad(field, expected, type);
     },
   });
+  const mix = record.reserved;
+  if (mix > (started ? 8 : 0))
+    (!started && codec.drafts?.includes("reserved") === true ? draft : bad)(
+      "reserved",
+      started ? "0 to 8" : 0,
+      mix,
+    );
+  const encoding = mix === 0 ? plain : { ...plain, mix };
   // What the codec leaves no choice of has one value: one encoding, one record.
   const expected = writeEncoding(encoding);
   for (const field of Object.keys(expected) as (keyof EncodingRecord)[])

@@ -37,10 +37,11 @@ export interface ReadIndex {
  *
  * @param bytes exactly the index
  * @param base position of the index in the file, for error offsets
+ * @param started whether the file has the feature START
  * @throws LqaError as {@link verifyIndex}
  */
-export function readIndex(bytes: Uint8Array, base = 0): ReadIndex {
-  const located = verifyIndex(bytes, SCHEMA, base);
+export function readIndex(bytes: Uint8Array, base = 0, started = false): ReadIndex {
+  const located = verifyIndex(bytes, SCHEMA, base, started);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const at = (name: keyof IndexVectors) => located.get(name)!;
   const fieldsOf = (name: keyof IndexVectors) => {
@@ -58,7 +59,7 @@ export function readIndex(bytes: Uint8Array, base = 0): ReadIndex {
   const names = bytes.subarray(start, start + count);
   const counted = (name: keyof IndexVectors): number => at(name).count;
   return {
-    vectors: vectorsOf(counted, fieldsOf, column, names),
+    vectors: vectorsOf([...located.keys()] as (keyof IndexVectors)[], counted, fieldsOf, column, names),
     names,
     count: counted,
     column,
@@ -129,6 +130,7 @@ function columnOf(view: DataView, at: number, size: number, type: Scalar): (i: n
 
 /** Vectors that are made when they are first used, each by itself. */
 function vectorsOf(
+  present: readonly (keyof IndexVectors)[],
   count: (name: keyof IndexVectors) => number,
   fieldsOf: (name: keyof IndexVectors) => readonly { readonly name: string | undefined }[],
   column: ReadIndex["column"],
@@ -146,11 +148,11 @@ function vectorsOf(
     });
   };
   const vectors = {};
-  for (const { name } of SCHEMA.vectors)
+  for (const name of present)
     Object.defineProperty(vectors, name, {
       enumerable: true,
       get() {
-        if (!made.has(name)) made.set(name, make(name as keyof IndexVectors));
+        if (!made.has(name)) made.set(name, make(name));
         return made.get(name);
       },
     });

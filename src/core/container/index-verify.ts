@@ -25,9 +25,15 @@ export interface Located {
  *
  * @param bytes the whole index
  * @param base position of the index in the file, for error offsets
+ * @param optional whether the file has the feature of the optional vectors; without it they are unknown fields, and ignored
  * @throws LqaError INDEX_TABLE, INDEX_VECTOR, INDEX_IDENTIFIER, INDEX_FIELD_MISSING
  */
-export function verifyIndex(bytes: Uint8Array, schema: Schema, base = 0): Map<string, Located> {
+export function verifyIndex(
+  bytes: Uint8Array,
+  schema: Schema,
+  base = 0,
+  optional = false,
+): Map<string, Located> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const size = bytes.byteLength;
   const bad = (
@@ -64,7 +70,8 @@ export function verifyIndex(bytes: Uint8Array, schema: Schema, base = 0): Map<st
     bad(KIND.INDEX_TABLE, vtable + 2, `a table size from 4 to ${size - table}`, tableSize);
 
   const found = new Map<string, Located>();
-  for (const [slot, { name, element }] of schema.vectors.entries()) {
+  for (const [slot, { name, element, optional: extra }] of schema.vectors.entries()) {
+    if (extra && !optional) break;
     const where = `${schema.table}.${name}`;
     const entry = 4 + 2 * slot;
     const place = entry < vtableSize ? view.getUint16(vtable + entry, true) : 0;

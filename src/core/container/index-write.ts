@@ -1,7 +1,7 @@
 /**
  * The vectors of the root table → index bytes, in the canonical layout (spec clause 12.2): identifier, vtable, root
  * table, then the vectors in slot order. The official builder writes back to front, so vectors are created last
- * first; all of them are always present, also when empty.
+ * first; all that are required are always present, also when empty.
  *
  * @module
  */
@@ -12,7 +12,10 @@ import { SCALAR_BYTES, type Scalar } from "./schema-types.ts";
 /** Serializes an index. The result depends on the vectors alone. */
 export function writeIndex(vectors: IndexVectors): Uint8Array {
   const builder = new Builder(4096);
-  const backwards = [...SCHEMA.vectors.entries()].reverse();
+  const present = [...SCHEMA.vectors.entries()].filter(
+    ([, { name }]) => vectors[name as keyof IndexVectors] !== undefined,
+  );
+  const backwards = present.reverse();
   const offsets = backwards.map(([slot, { name, element }]): [slot: number, offset: number] => {
     const values = vectors[name as keyof IndexVectors] as ArrayLike<number> | Record<string, number>[];
     if ("struct" in element) {

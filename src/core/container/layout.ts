@@ -4,10 +4,10 @@
  * @module
  */
 
-import { inputLength, type ModuleShape } from "../../model/adapter.ts";
+import type { ModuleShape } from "../../model/adapter.ts";
 import { type Encoding, FLOAT_BYTES, type PlaneSizes } from "../codecs/encoding.ts";
-import { sizesOf } from "../codecs/lowered.ts";
-import type { Band } from "../codecs/packed.ts";
+import { type Lowered, sizesOf } from "../codecs/lowered.ts";
+import { type Band, encodingOf, type Factor, lowerFactor, vectorLengths } from "../codecs/packed.ts";
 import { lower } from "../codecs/registry.ts";
 import { align } from "./bytes.ts";
 import { PROLOGUE_BYTES } from "./prologue.ts";
@@ -22,13 +22,13 @@ export const SPAN_BYTES = 32768;
 export interface PlaneExtent extends Extent {
   readonly expert: number;
   readonly band: number;
-  readonly factor: "b" | "a";
+  readonly factor: Factor;
   readonly plane: "scales" | "zeroPoints" | "codes";
 }
 
 /** Codes first: so they are aligned as the chunk is, and follow each other without padding (spec 7.2). */
 const PLANES = ["codes", "zeroPoints", "scales"] as const;
-const FACTORS = ["b", "a"] as const;
+const FACTORS = ["b", "a", "mix"] as const;
 const SCALE_BYTES = 2;
 
 /** Each expert's planes start at a multiple of this (spec 7.3), so that all experts have one layout. */
@@ -40,8 +40,7 @@ interface PlanePlan {
   readonly unit: number;
 }
 
-function planOf(encoding: Encoding, components: number, length: number): PlanePlan {
-  const lowered = lower(encoding);
+function planOf(lowered: Lowered, components: number, length: number): PlanePlan {
   const { element } = lowered;
   return {
     sizes: sizesOf(lowered, components, length),
@@ -55,11 +54,10 @@ export function walkPlanes(
   bands: readonly Band[],
   visit: (extent: Omit<PlaneExtent, "expert">) => void,
 ): number {
-  const lengths = { b: shape.out, a: inputLength(shape) };
-  const plans = {
-    b: bands.map(({ components, b }) => planOf(b, components, lengths.b)),
-    a: bands.map(({ components, a }) => planOf(a, components, lengths.a)),
-  };
+  const lengths = vectorLengths(shape, bands);
+  const plansOf = (factor: Factor): PlanePlan[] =>
+    bands.map((band) => planOf(lowerFactor(band, factor), band.components, lengths[factor]));
+  const plans = { b: plansOf("b"), a: plansOf("a"), mix: plansOf("mix") };
   let offset = 0;
   for (const plane of PLANES) {
     if (plane === "scales") offset = align(offset, SCALE_BYTES);
@@ -79,7 +77,7 @@ export function payloadLength(
   shape: Pick<ModuleShape, "out" | "in" | "kernel" | "experts">,
   bands: readonly Band[],
 ): number {
-  const lengths = { b: shape.out, a: inputLength(shape) };
+  const lengths = vectorLengths(shape, bands);
   let codes = 0;
   let zeroPoints = 0;
   let scales = 0;
@@ -87,10 +85,12 @@ export function payloadLength(
     /** Of one component. Bands of few bytes, of which there may be a million, take turns with bands of none. */
     let own: PlanePlan | undefined;
     let last: Encoding | undefined;
-    for (const { components, [factor]: encoding } of bands) {
+    for (const band of bands) {
+      const { components } = band;
+      const encoding = encodingOf(band, factor);
       if (encoding !== last) {
         if (lower(encoding).kind === "nothing") continue;
-        own = planOf(encoding, 1, lengths[factor]);
+        own = planOf(lowerFactor(band, factor), 1, lengths[factor]);
         last = encoding;
       }
       const { sizes, unit } = own!;

@@ -14,6 +14,7 @@ import { payloadLength } from "./layout.ts";
 import type { NameReader } from "./names.ts";
 import { type Pauses, pacer } from "./pauses.ts";
 import { firstUse, type ModuleType, type Plan } from "./shared-read.ts";
+import type { StartReader } from "./starts-read.ts";
 import type { Extent, ModuleRecord } from "./types.ts";
 
 /**
@@ -27,8 +28,9 @@ export function* readModules(
   names: NameReader,
   limit: LimitCheck,
   chunks: readonly Extent[],
+  starts: StartReader | undefined,
 ): Pauses<ModuleRecord[]> {
-  const next = moduleReader(read, types, plans, names, limit, chunks);
+  const next = moduleReader(read, types, plans, names, limit, chunks, starts);
   const rest = pacer();
   const modules: ModuleRecord[] = [];
   for (let i = 0; i < read.count("modules"); i++) {
@@ -48,6 +50,7 @@ function moduleReader(
   names: NameReader,
   limit: LimitCheck,
   chunks: readonly Extent[],
+  starts: StartReader | undefined,
 ): { module(i: number): ModuleRecord; finish(): void } {
   const column = (field: string): ((i: number) => number) => read.column("modules", field);
   const [suffix, shared] = [column("nameSuffix"), column("nameShared")];
@@ -69,7 +72,7 @@ function moduleReader(
       if (i > 0 && names.order >= 0)
         fail(KIND.NAME_ORDER, { where: where(), offset, expected: "a name after the one before it" });
       const type = usedTypes(typeNumber(i), where, offset, types);
-      const { bands, rank } = usedPlans(planNumber(i), where, offset, plans);
+      const { bands, rank, started } = usedPlans(planNumber(i), where, offset, plans);
       if (!consistentMultiplier(type, rank))
         fail(KIND.MULTIPLIER, {
           where: where(),
@@ -106,6 +109,8 @@ function moduleReader(
         name,
         rank,
         bands,
+        // Without the feature no encoding has a mixture.
+        start: started ? starts!.next(where, rank, i) : undefined,
         compression: "none",
         payload,
         chunk: chunks[i]!,
@@ -114,6 +119,7 @@ function moduleReader(
     finish() {
       usedTypes.finish();
       usedPlans.finish();
+      starts?.finish();
     },
   };
 }

@@ -20,10 +20,10 @@ export function assemblePayload(
 ): Uint8Array {
   let placed = 0;
   for (const { expert, band, factor, plane, offset, length } of planeExtents(shape, factors.bands)) {
-    const bytes = factors.planes[expert]![band]![factor][plane];
-    if (bytes.length !== length)
+    const bytes = factors.planes[expert]![band]![factor]?.[plane];
+    if (bytes?.length !== length)
       throw new RangeError(
-        `${shape.name}: ${plane} of ${factor} in band ${band} has ${bytes.length} bytes, not ${length}`,
+        `${shape.name}: ${plane} of ${factor} in band ${band} has ${bytes?.length} bytes, not ${length}`,
       );
     payload.set(bytes, offset);
     placed += length;
@@ -36,8 +36,8 @@ export function assemblePayload(
 function packedBytesOf({ planes }: PackedFactors): number {
   let bytes = 0;
   for (const bands of planes)
-    for (const { b, a } of bands)
-      for (const { scales, zeroPoints, codes } of [b, a])
+    for (const { b, a, mix } of bands)
+      for (const { scales, zeroPoints, codes } of mix === undefined ? [b, a] : [b, a, mix])
         bytes += scales.length + zeroPoints.length + codes.length;
   return bytes;
 }

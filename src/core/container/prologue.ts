@@ -43,9 +43,12 @@ export const REQUIRED = {
   MAGNITUDE: 8,
   /** There are tensors that replace or add to the base (replacements, biases, token rows). */
   REPLACEMENT: 16,
+  /** A vector of A' begins at draws of a generator. */
+  START: 128,
 } as const;
 
-const KNOWN_REQUIRED = 31;
+/** Bits 5 and 6 stay unknown: the suite of 1.0 has cases in which they are. */
+const KNOWN_REQUIRED = 0x9f;
 
 export interface Prologue {
   readonly major: number;
@@ -61,6 +64,11 @@ export interface Prologue {
   /** Chunk alignment in bytes. */
   readonly alignment: number;
   readonly indexCrc: number;
+}
+
+/** Whether the file has the feature START. */
+export function hasStarts({ required }: Pick<Prologue, "required">): boolean {
+  return (required & REQUIRED.START) !== 0;
 }
 
 /** The 64 bytes of a prologue. */
@@ -202,6 +210,7 @@ export function requiredBits(
   for (const encoding of encodings) {
     const { feature } = codecOf(encoding);
     if (feature !== undefined) required |= 1 << feature;
+    if (encoding.mix !== undefined) required |= REQUIRED.START;
   }
   return required;
 }

@@ -14,8 +14,9 @@ import { layOut } from "./layout.ts";
 import { readModules } from "./modules-read.ts";
 import { nameReader } from "./names.ts";
 import type { Pauses } from "./pauses.ts";
-import { checkFeatures, checkLimit, type Prologue } from "./prologue.ts";
+import { checkFeatures, checkLimit, hasStarts, type Prologue } from "./prologue.ts";
 import { readEncodings, readPlans, readTypes } from "./shared-read.ts";
+import { startReader } from "./starts-read.ts";
 import { checkRoles } from "./tensor-rules.ts";
 import type { ContainerIndex } from "./types.ts";
 
@@ -69,13 +70,14 @@ export function* interpretIndex(read: ReadIndex, options: InterpretOptions): Pau
       limits: options.limits,
     });
 
-  const encodings = readEncodings(read);
+  const encodings = readEncodings(read, hasStarts(prologue));
   const plans = yield* readPlans(read, encodings, limit);
   const types = yield* readTypes(read, limit);
   const names = nameReader(read.names, read.locate("names")(0), options.limits);
   const layout = layOut(prologue.indexLength, chunkLengths(read), prologue.alignment);
   const { chunks, spans, digests, trailer, fileLength } = layout;
-  const modules = yield* readModules(read, types, plans, names, limit, chunks);
+  const starts = hasStarts(prologue) ? startReader(read, limit) : undefined;
+  const modules = yield* readModules(read, types, plans, names, limit, chunks, starts);
   const tensors = yield* readTensors(read, names, limit, chunks.slice(modules.length));
   names.finish();
   checkRoles(tensors, modules, read.locate("tensors"));

@@ -9,7 +9,7 @@ import { fail } from "../../errors.ts";
 import { ENCODINGS, SHARED_RECORDS } from "../../limits.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
 import type { Encoding } from "../codecs/encoding.ts";
-import type { Band } from "../codecs/packed.ts";
+import { type Band, hasStart } from "../codecs/packed.ts";
 import { concat } from "./bytes.ts";
 import { kernelFields } from "./digests.ts";
 import {
@@ -23,6 +23,7 @@ import {
 } from "./encoding-record.ts";
 import type { BandRecord, EncodingRecord, IndexVectors, ModuleTypeRecord } from "./generated/schema.ts";
 import { frontCode } from "./names.ts";
+import { startVectors } from "./starts-read.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "./types.ts";
 
 /** Records by content: each once, numbered in the order of first use. */
@@ -75,6 +76,7 @@ export function writeRecords(
     moduleType: types.number(typeRecord(module)),
     plan: plans.number(module.bands),
   }));
+  const started = modules.filter((module) => hasStart(module.bands));
   const bands: BandRecord[] = [];
   const encodingNumber = (encoding: Encoding): number => encodings.number(writeEncoding(encoding));
   for (const plan of plans.records)
@@ -105,6 +107,7 @@ export function writeRecords(
       reserved: 0,
     })),
     names: concat(heap),
+    ...(started.length > 0 && startVectors(started.map(({ start }) => start!))),
   };
 }
 

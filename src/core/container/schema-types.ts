@@ -2,8 +2,9 @@
  * Shape of the layout table, made of the names and types that `schema/generate.mjs` derives from `schema/lqa.fbs` (spec clause 6.1). The same
  * table drives the verifier, the reader and the writer of the index, so that the three cannot disagree.
  *
- * An index is one table of vectors, all of them required, of fixed-size structs or unsigned integers: there are no other
- * tables, no strings and no optional fields, and `schema/generate.mjs` refuses a schema that has any.
+ * An index is one table of vectors of fixed-size structs or unsigned integers: there are no other tables and no strings, and
+ * `schema/generate.mjs` refuses a schema that has any. A vector that is not required belongs to a feature bit, is the last, and is
+ * there if and only if the file has that bit.
  *
  * @module
  */
@@ -30,6 +31,8 @@ export type Element = { readonly scalar: Exclude<Scalar, "f32"> } | { readonly s
 /** A vector of the table; its slot is its position in the list. */
 export interface VectorField {
   readonly name: string;
+  /** Present only with a feature bit. */
+  readonly optional: boolean;
   readonly element: Element;
 }
 
@@ -53,6 +56,7 @@ export function schemaOf(names: {
   readonly identifier: string;
   readonly table: string;
   readonly vectors: { readonly [name: string]: string };
+  readonly optional: readonly string[];
   readonly structs: { readonly [name: string]: { readonly [field: string]: Scalar } };
 }): Schema {
   const { vectors, structs } = names;
@@ -68,9 +72,11 @@ export function schemaOf(names: {
     return { size, align, fields: placed };
   };
   return {
-    ...names,
+    identifier: names.identifier,
+    table: names.table,
     vectors: Object.entries(vectors).map(([name, type]) => ({
       name,
+      optional: names.optional.includes(name),
       element: type in structs ? { struct: type } : { scalar: type as "u8" | "u16" | "u32" },
     })),
     structs: Object.fromEntries(Object.entries(structs).map(([name, fields]) => [name, layout(fields)])),

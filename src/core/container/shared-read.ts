@@ -10,7 +10,7 @@ import { fail } from "../../errors.ts";
 import { DIMENSION, EXPERTS, RANK } from "../../limits.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { Encoding } from "../codecs/encoding.ts";
-import type { Band } from "../codecs/packed.ts";
+import { type Band, hasStart } from "../codecs/packed.ts";
 import type { LimitCheck, Where } from "./chunk-rules.ts";
 import {
   BASE_LAYOUTS,
@@ -24,11 +24,11 @@ import type { ModuleTypeRecord } from "./generated/schema.ts";
 import type { ReadIndex } from "./index-read.ts";
 import { type Pauses, pacer } from "./pauses.ts";
 
-export function readEncodings(read: ReadIndex): Encoding[] {
+export function readEncodings(read: ReadIndex, started: boolean): Encoding[] {
   const distinct = read.distinct("encodings");
   return read.vectors.encodings.map((record, i) => {
     const offset = read.locate("encodings")(i);
-    const encoding = readEncoding(record, `encoding ${i}`, offset);
+    const encoding = readEncoding(record, `encoding ${i}`, offset, started);
     // One encoding has one record.
     if (!distinct(i))
       fail(KIND.RECORD_REFERENCE, { where: `encoding ${i}`, offset, expected: "each encoding once" });
@@ -40,6 +40,8 @@ export function readEncodings(read: ReadIndex): Encoding[] {
 export interface Plan {
   readonly bands: readonly Band[];
   readonly rank: number;
+  /** Whether a vector of A' has a start. */
+  readonly started: boolean;
 }
 
 export function* readPlans(
@@ -69,11 +71,14 @@ export function* readPlans(
         offset,
         expected: "neighbouring bands with different encodings",
       });
-    return {
+    const band = {
       components: count,
       b: used(b, where, offset, encodings),
       a: used(a, where, offset, encodings),
     };
+    if (band.b.mix !== undefined)
+      fail(KIND.BAND_PLAN, { where: where(), offset, expected: "a start of A' only", actual: "one of B'" });
+    return band;
   };
   const readPlan = (i: number): Plan => {
     const count = counts(i);
@@ -98,7 +103,7 @@ export function* readPlans(
     limit(rank, RANK, "plans", i, where);
     if (!distinct(first, count))
       fail(KIND.RECORD_REFERENCE, { where: where(), offset, expected: "each plan once" });
-    return { bands, rank };
+    return { bands, rank, started: hasStart(bands) };
   };
   while (result.length < planCount) {
     const plan = readPlan(result.length);

@@ -6,6 +6,7 @@
 
 import type { ElementType, ModuleShape, TensorRole } from "../../model/adapter.ts";
 import type { Band } from "../codecs/packed.ts";
+import type { ModuleStart } from "../codecs/start/start.ts";
 
 /** How a payload is stored (spec 7.5). */
 export type CompressionName = "none" | "zstd" | "shuffled-zstd" | "text-zstd";
@@ -30,6 +31,8 @@ export interface ModuleRecord extends ModuleShape, ChunkRecord {
   /** Modules are never compressed. */
   readonly compression: "none";
   readonly bands: readonly Band[];
+  /** Where the draws of A' begin, if a vector of it has a start (spec 8.8). */
+  readonly start?: ModuleStart | undefined;
 }
 
 /** One plain tensor (spec 6.8). */

@@ -8,10 +8,9 @@
  * @module
  */
 
-import { ELEMENT_BYTES, inputLength, type PlainTensor } from "../../model/adapter.ts";
+import { ELEMENT_BYTES, type PlainTensor } from "../../model/adapter.ts";
 import { checkPlane } from "../codecs/check.ts";
-import type { PackedFactors } from "../codecs/packed.ts";
-import { lower } from "../codecs/registry.ts";
+import { lowerFactor, type PackedFactors, vectorLengths } from "../codecs/packed.ts";
 import {
   checkPayload,
   openChunk,
@@ -45,7 +44,7 @@ export function checkModule(
   visit?: PlaneVisitor,
 ): void {
   const { bands, chunk } = record;
-  const lengths = { b: record.out, a: inputLength(record) };
+  const lengths = vectorLengths(record, bands);
   // The canonical form depends on several planes.
   let report = values?.options.canonical !== undefined;
   const find = (): true => {
@@ -55,7 +54,7 @@ export function checkModule(
   checkPayload(record, bands, payload, chunk.offset, (extent, bytes) => {
     const { band, factor, plane } = extent;
     if (!report && values !== undefined)
-      checkPlane(lower(bands[band]![factor]), plane, bytes, lengths[factor], find);
+      checkPlane(lowerFactor(bands[band]!, factor), plane, bytes, lengths[factor], find);
     visit?.(extent, bytes);
   });
   if (report) values?.module(record, payload, chunk.offset);

@@ -16,7 +16,8 @@ import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { Declared } from "../../model/declared.ts";
 import { type DecodeTarget, decodeFactor, type FactorJob } from "../codecs/decode.ts";
 import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
-import type { PackedFactors } from "../codecs/packed.ts";
+import { hasStart, type PackedFactors } from "../codecs/packed.ts";
+import { decodeStarted } from "../codecs/start/decode.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { allocateBytes, type DecodeMemory } from "./memory.ts";
 
@@ -117,6 +118,7 @@ export function decodeModule<T extends WeightType = "f32">(
   const { rank, experts, out } = shape;
   const n = inputLength(shape);
   const where = `module "${shape.name}"`;
+  const start = hasStart(packed.bands) ? packed.start : undefined;
   const jobs = jobsOf(shape, packed, layout, multiplier);
   const lengths = [experts * rank * out, experts * rank * n] as const;
   const { b, a, kernel } =
@@ -127,8 +129,9 @@ export function decodeModule<T extends WeightType = "f32">(
         : fresh(lengths, type, where, options.budgetBytes ?? CHUNK_BUDGET);
   jobs.forEach(([bJob, aJob], expert) => {
     decodeFactor(bJob, b.view, expert * rank * out, kernel);
-    decodeFactor(aJob, a.view, expert * rank * n, kernel);
+    if (start === undefined) decodeFactor(aJob, a.view, expert * rank * n, kernel);
   });
+  if (start !== undefined) decodeStarted(packed, start, n, a.view, kernel);
   return decodedOf(
     shape,
     { b: b.array as WeightArrays[T], a: a.array as WeightArrays[T] },

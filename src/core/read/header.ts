@@ -10,7 +10,7 @@ import type { LimitSet } from "../../limits.ts";
 import { align, requireZero } from "../container/bytes.ts";
 import { crc32 } from "../container/crc32.ts";
 import { readIndex } from "../container/index-read.ts";
-import { hex32, PROLOGUE_BYTES, type Prologue, readPrologue } from "../container/prologue.ts";
+import { hasStarts, hex32, PROLOGUE_BYTES, type Prologue, readPrologue } from "../container/prologue.ts";
 import { interpretIndex } from "../container/records-read.ts";
 import type { ContainerIndex } from "../container/types.ts";
 import { need, PAUSE, runOver, type Steps } from "./steps.ts";
@@ -54,7 +54,10 @@ export function* headerSteps(limits: LimitSet): Steps<Header> {
   const crc = crc32(indexBytes);
   if (crc !== prologue.indexCrc)
     fail(KIND.INDEX_CRC, { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
-  const work = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES), { prologue, limits });
+  const work = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES, hasStarts(prologue)), {
+    prologue,
+    limits,
+  });
   let step = work.next();
   for (; step.done !== true; step = work.next()) yield PAUSE;
   const { index, noncanonicalName } = step.value;

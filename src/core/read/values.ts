@@ -10,10 +10,10 @@
 
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
-import { ELEMENT_BYTES, inputLength } from "../../model/adapter.ts";
+import { ELEMENT_BYTES } from "../../model/adapter.ts";
 import { checkPlane, type PlaneReport, type usedGroups } from "../codecs/check.ts";
 import { badBoolean, nonfiniteElement } from "../codecs/nonfinite.ts";
-import { lower } from "../codecs/registry.ts";
+import { FACTOR_NAMES, type Factor, lowerFactor, vectorLengths } from "../codecs/packed.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import { unorderedIndex } from "../container/tensor-rules.ts";
 import type { ModuleRecord, TensorRecord } from "../container/types.ts";
@@ -61,9 +61,13 @@ export class ValueChecks {
    */
   module(record: ModuleRecord, payload: Uint8Array, payloadOffset: number): void {
     const { canonical } = this.options;
-    const lengths = { b: record.out, a: inputLength(record) };
+    const lengths = vectorLengths(record, record.bands);
     /** For the canonical form: codes and zero points of the expert, which are stored before the scales. */
-    const packed: Record<"b" | "a", { codes: Uint8Array; zeroPoints: Uint8Array }[]> = { b: [], a: [] };
+    const packed: Record<Factor, { codes: Uint8Array; zeroPoints: Uint8Array }[]> = {
+      b: [],
+      a: [],
+      mix: [],
+    };
     let current: PlaneExtent | undefined;
     // One for all planes: there are more of them than of findings.
     const report: PlaneReport = (kind, plane, offset, finding) =>
@@ -73,7 +77,7 @@ export class ValueChecks {
       const bytes = payload.subarray(offset, offset + extent.length);
       current = extent;
       const length = lengths[factor];
-      const lowered = lower(record.bands[band]![factor]);
+      const lowered = lowerFactor(record.bands[band]!, factor);
       if (plane === "scales" || lowered.kind === "floats") {
         const used = canonical?.(lowered, packed[factor][band] ?? NO_PLANES, length);
         checkPlane(lowered, plane, bytes, length, report, used);
@@ -91,7 +95,7 @@ export class ValueChecks {
    */
   plane(
     record: ModuleRecord,
-    { expert, band, factor }: { readonly expert: number; readonly band: number; readonly factor: "b" | "a" },
+    { expert, band, factor }: { readonly expert: number; readonly band: number; readonly factor: Factor },
     start: number,
     component = 0,
   ): PlaneReport {
@@ -105,7 +109,7 @@ export class ValueChecks {
       const group = finding.group === undefined ? "" : `, group ${finding.group}`;
       report(
         new LqaError(kind, {
-          where: `module "${record.name}", ${which}band ${band}, ${factor === "b" ? "B'" : "A'"} ${plane}, component ${component + finding.component}${group}`,
+          where: `module "${record.name}", ${which}band ${band}, ${FACTOR_NAMES[factor]} ${plane}, component ${component + finding.component}${group}`,
           offset: start + offset,
           expected: finding.expected,
           actual: finding.actual,

@@ -12,10 +12,10 @@
 
 import * as KIND from "../../error-catalogue.ts";
 import { caught, LqaError } from "../../errors.ts";
-import { ELEMENT_BYTES, inputLength } from "../../model/adapter.ts";
+import { ELEMENT_BYTES } from "../../model/adapter.ts";
 import { checkFloats, checkScales, findUsed, firstUnusedBit } from "../codecs/check.ts";
 import { FLOAT_BYTES, groupCount } from "../codecs/encoding.ts";
-import { lower } from "../codecs/registry.ts";
+import { lowerFactor, vectorLengths } from "../codecs/packed.ts";
 import { requireZero } from "../container/bytes.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
@@ -120,7 +120,7 @@ function* stretches(record: ModuleRecord): Generator<Stretch> {
     if (extent.offset > at) yield { extent: undefined, length: extent.offset - at };
     const { components } = record.bands[extent.band]!;
     const row = extent.length / components;
-    const { kind } = lower(record.bands[extent.band]![extent.factor]);
+    const { kind } = lowerFactor(record.bands[extent.band]!, extent.factor);
     // Floats are checked one by one; everything else by whole components.
     const step = kind === "floats" ? PIECE : row * Math.max(1, Math.floor(PIECE / row));
     for (let left = extent.length; left > 0; left -= step) yield { extent, length: Math.min(step, left) };
@@ -134,18 +134,18 @@ function moduleScan(
   values: ValueChecks | undefined,
 ): PayloadScan {
   const base = record.chunk.offset;
-  const lengths = { b: record.out, a: inputLength(record) };
+  const lengths = vectorLengths(record, record.bands);
   let padding: LqaError | undefined;
   /** Layout of the piece requested last: stretches of planes, and the bytes between planes. */
   let batch: Stretch[] = [];
   /** Groups that have a zero point or a code, one bit each, of the expert whose planes these are: scales come last. */
-  const firstGroup = { b: [0], a: [0] };
+  const firstGroup = { b: [0], a: [0], mix: [0] };
   let groupsOfExpert = 0;
-  for (const factor of ["b", "a"] as const)
-    record.bands.forEach(({ components, [factor]: encoding }, band) => {
+  for (const factor of ["b", "a", "mix"] as const)
+    record.bands.forEach((own, band) => {
       firstGroup[factor][band] = groupsOfExpert;
-      const { scale, group } = lower(encoding);
-      if (scale !== undefined) groupsOfExpert += components * groupCount(group, lengths[factor]);
+      const { scale, group } = lowerFactor(own, factor);
+      if (scale !== undefined) groupsOfExpert += own.components * groupCount(group, lengths[factor]);
     });
   let used = new Uint8Array(0);
   let usedOf = -1;
@@ -180,7 +180,7 @@ function moduleScan(
     }
     const { expert, band, factor, plane } = current;
     const { components } = record.bands[band]!;
-    const lowered = lower(record.bands[band]![factor]);
+    const lowered = lowerFactor(record.bands[band]!, factor);
     const { element } = lowered;
     const length = lengths[factor];
     const unused = firstUnusedBit(lowered, plane, piece, length);

@@ -79,8 +79,10 @@ export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: Packed
       for (const factor of ["b", "a"] as const) {
         const lowered = lower(band[factor]);
         const plane = expert[i]![factor];
-        zero[factor] &&= isZero(lowered, plane);
-        constant[factor] &&= isConstant(lowered, plane, lengths[factor]);
+        // What a start adds is neither.
+        const started = band[factor].mix !== undefined;
+        zero[factor] &&= !started && isZero(lowered, plane);
+        constant[factor] &&= !started && isConstant(lowered, plane, lengths[factor]);
         const { kind, bits } = lowered;
         if (kind !== "codes" || bits < 3) continue;
         const last = 2 ** bits - 1;
@@ -113,7 +115,7 @@ export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: Packed
 }
 
 function isNothing(encoding: Encoding): boolean {
-  return lower(encoding).kind === "nothing";
+  return lower(encoding).kind === "nothing" && encoding.mix === undefined;
 }
 
 function isZero({ kind }: Lowered, planes: Planes): boolean {

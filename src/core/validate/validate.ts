@@ -19,7 +19,7 @@ import { SCHEMA } from "../container/generated/schema.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import type { MetaMap } from "../container/meta.ts";
-import { PROLOGUE_BYTES } from "../container/prologue.ts";
+import { hasStarts, PROLOGUE_BYTES } from "../container/prologue.ts";
 import { allChunks, type ContainerIndex } from "../container/types.ts";
 import { zstdFor } from "../container/zstd.ts";
 import { type Input, openInput } from "../io/input.ts";
@@ -288,7 +288,7 @@ class Run {
 
 /** The index must be the bytes our writer would give for its records (spec 12.2). */
 function checkCanonicalIndex(
-  { indexBytes, noncanonicalName }: Header,
+  { prologue, indexBytes, noncanonicalName }: Header,
   report: (error: LqaError) => void,
 ): void {
   const attempt = (check: () => void): void => {
@@ -301,7 +301,7 @@ function checkCanonicalIndex(
   };
   if (noncanonicalName !== undefined)
     attempt(() => fail(KIND.NONCANONICAL_NAME, { offset: noncanonicalName }));
-  const canonical = writeIndex(readIndex(indexBytes).vectors);
+  const canonical = writeIndex(readIndex(indexBytes, 0, hasStarts(prologue)).vectors);
   if (equalBytes(indexBytes, canonical)) return;
   let at = 0;
   while (at < indexBytes.length && indexBytes[at] === canonical[at]) at++;

@@ -12,6 +12,7 @@ import { writeIndex } from "../container/index-write.ts";
 import { type FileLayout, layOut } from "../container/layout.ts";
 import { withoutPauses } from "../container/pauses.ts";
 import {
+  hasStarts,
   PROLOGUE_BYTES,
   type Prologue,
   readPrologue,
@@ -22,8 +23,10 @@ import { interpretIndex } from "../container/records-read.ts";
 import { writeRecords } from "../container/records-write.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../container/types.ts";
 
-/** Version a file of this writer is stamped with: the lowest whose features it uses (spec 16). */
-const VERSION = { major: 1, minor: 0 };
+/** The version a file is stamped with: the lowest that has its features (spec 16). */
+function versionOf(required: number): Pick<Prologue, "major" | "minor"> {
+  return { major: 1, minor: hasStarts({ required }) ? 1 : 0 };
+}
 /** Without a wish of the caller: the largest of these whose padding stays below a thousandth of the chunks. */
 const ALIGNMENTS = [64, 32, 16, 8, 4];
 const PADDING_SHARE = 1e-3;
@@ -59,9 +62,10 @@ export function planFile(records: FileRecords, alignment?: number): FilePlan {
   const unit = alignment ?? defaultAlignment(lengths);
   const layout = layOut(index.length, lengths, unit);
   const encodings = modules.flatMap((module) => module.bands.flatMap(({ b, a }: Band) => [b, a]));
+  const required = requiredBits(modules, tensors, encodings);
   const prologue = writePrologue({
-    ...VERSION,
-    required: requiredBits(modules, tensors, encodings),
+    ...versionOf(required),
+    required,
     readOnlyCompatible: 0,
     compatible: 0,
     fileLength: layout.fileLength,
@@ -74,7 +78,7 @@ export function planFile(records: FileRecords, alignment?: number): FilePlan {
   } satisfies Prologue);
   // Whatever the caller gave: a file this writer emits passes the checks of a reader.
   withoutPauses(
-    interpretIndex(readIndex(index, PROLOGUE_BYTES), {
+    interpretIndex(readIndex(index, PROLOGUE_BYTES, hasStarts({ required })), {
       prologue: readPrologue(prologue, "hard"),
       limits: "hard",
     }),

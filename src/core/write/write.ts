@@ -6,6 +6,7 @@
 
 import { ELEMENT_BYTES, type ModuleShape, type PlainTensor } from "../../model/adapter.ts";
 import type { Band, PackedFactors } from "../codecs/packed.ts";
+import type { ModuleStart } from "../codecs/start/start.ts";
 import { align } from "../container/bytes.ts";
 import { compress, type Stored } from "../container/compression.ts";
 import { CRC_BYTES } from "../container/crc32.ts";
@@ -25,6 +26,8 @@ const COMPRESS_FROM = 64;
 /** A module whose encodings are known, its planes not necessarily. */
 export interface PlannedModule extends ModuleShape {
   readonly bands: readonly Band[];
+  /** Where the draws of A' begin; needed where a band of it has a start. */
+  readonly start?: ModuleStart | undefined;
 }
 
 /** A module ready to be written. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ModuleStart } from "../../core/codecs/start/start.ts";
 import { inputLength, type LoraModule, parameterCount } from "../../model/adapter.ts";
 import type { Calibration } from "../../model/calibration.ts";
 import { QUALITY_BITS, type QuantizedModule, type QuantizeSettings } from "./profile.ts";
@@ -28,13 +29,14 @@ export async function quantizeAdapter(
   settings: QuantizeSettings,
   surroundings: Surroundings,
   calibration: Omit<Calibration, "source"> = { moments: new Map() },
+  starts: ReadonlyMap<string, ModuleStart> = new Map(),
 ): Promise<QuantizedModule[]> {
   const { moments } = calibration;
   for (const module of modules) checkMoments(module, moments);
   if (settings.profile === "rd") {
     const goal = rdGoal(modules, settings, surroundings);
     const { floor, fit, weighted = false } = settings;
-    return quantizeRd(modules, { goal, floor, fit, calibration, weighted }, surroundings);
+    return quantizeRd(modules, { goal, floor, fit, calibration, weighted, starts }, surroundings);
   }
   let done = 0;
   return surroundings.executor.run(

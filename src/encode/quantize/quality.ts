@@ -11,8 +11,11 @@
 import { decodePlanes } from "../../core/codecs/decode.ts";
 import { type Encoding, FLOAT_BYTES, groupCount } from "../../core/codecs/encoding.ts";
 import { fieldCount } from "../../core/codecs/lowered.ts";
-import type { PackedFactors } from "../../core/codecs/packed.ts";
+import { hasStart, type PackedFactors } from "../../core/codecs/packed.ts";
 import { encodingLabel, lower } from "../../core/codecs/registry.ts";
+import { decodeStarted } from "../../core/codecs/start/decode.ts";
+import { mixEncoding } from "../../core/codecs/start/mix.ts";
+import type { ModuleStart } from "../../core/codecs/start/start.ts";
 import { inputLength, type LoraModule, parameterCount, withFactors } from "../../model/adapter.ts";
 import type { DenseMatrix } from "../linalg/engine.ts";
 import { differenceEnergy, type LowRank, pairEnergies, pairGram } from "../linalg/gram.ts";
@@ -95,7 +98,9 @@ export function moduleQuality(
   module: LoraModule,
   factors: PackedFactors,
   moments?: Float64Array,
+  start?: ModuleStart,
 ): ModuleQuality {
+  const begun = start && hasStart(factors.bands) ? decodeBegun(module, factors, start) : undefined;
   let energy = 0;
   let decodedEnergy = 0;
   let errorEnergy = 0;
@@ -103,7 +108,7 @@ export function moduleQuality(
   let outputErrorEnergy = 0;
   for (let e = 0; e < module.experts; e++) {
     const original: LowRank = { b: factorB(module, e), a: factorA(module, e) };
-    const decoded = decodeExpert(module, factors, e);
+    const decoded = decodeExpert(module, factors, e, begun);
     const b = pairGram(original.b, decoded.b);
     const plain = compare(original, decoded, b);
     energy += plain.energy;
@@ -273,19 +278,32 @@ function same(x: DenseMatrix, y: DenseMatrix): boolean {
   return true;
 }
 
-/** B̂ and Â of one expert as a decoder gives them in binary32. */
-function decodeExpert(module: LoraModule, factors: PackedFactors, expert: number): LowRank {
+/** Â of all experts with a start. */
+function decodeBegun(module: LoraModule, factors: PackedFactors, start: ModuleStart): Float32Array {
+  const length = inputLength(module);
+  const a = new Float32Array(module.experts * module.rank * length);
+  decodeStarted(factors, start, length, a);
+  return a;
+}
+
+/** B̂ and Â of one expert as a decoder gives them in binary32; `begun` is Â of all experts, if they have a start. */
+function decodeExpert(
+  module: LoraModule,
+  factors: PackedFactors,
+  expert: number,
+  begun: Float32Array | undefined,
+): LowRank {
   const { rank, out } = module;
   const n = inputLength(module);
   const b = new Float32Array(rank * out);
-  const a = new Float32Array(rank * n);
+  const a = begun?.subarray(expert * rank * n, (expert + 1) * rank * n) ?? new Float32Array(rank * n);
   let from = 0;
   for (const [i, band] of factors.bands.entries()) {
     const planes = factors.planes[expert]![i]!;
     const atB = { offset: from * out, componentStride: out, weightStride: 1 };
     decodePlanes(band.b, planes.b, band.components, out, b, atB);
     const atA = { offset: from * n, componentStride: n, weightStride: 1 };
-    decodePlanes(band.a, planes.a, band.components, n, a, atA);
+    if (begun === undefined) decodePlanes(band.a, planes.a, band.components, n, a, atA);
     from += band.components;
   }
   return {
@@ -298,6 +316,7 @@ function countedBits(module: LoraModule, factors: PackedFactors): number {
   let bits = 0;
   for (const band of factors.bands) {
     bits += band.components * (vectorBits(band.b, module.out) + vectorBits(band.a, inputLength(module)));
+    bits += band.components * vectorBits(mixEncoding(band.a), module.rank);
   }
   return bits * module.experts;
 }

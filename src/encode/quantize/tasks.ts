@@ -6,18 +6,20 @@
  * @module
  */
 import type { PackedFactors } from "../../core/codecs/packed.ts";
-import type { Rotation } from "../../core/codecs/rotation.ts";
+import type { ModuleStart } from "../../core/codecs/start/start.ts";
 import { type LoraModule, withFactors } from "../../model/adapter.ts";
 import { checkModule, type QuantizedModule, type QuantizeOptions, quantizeModule } from "./profile.ts";
 import { type ModuleQuality, moduleQuality } from "./quality.ts";
 import { type CodedSide, codeModule, type Wanted } from "./rd/code-module.ts";
-import { type Survey, surveyModule } from "./rd/survey.ts";
+import { type Rotations, type Survey, surveyModule } from "./rd/survey.ts";
 
 /** What every task works on. */
 export interface TaskWork {
   readonly module: LoraModule;
   /** Of the module's inputs, if known. */
   readonly moments: Float64Array | undefined;
+  /** Where the draws of A begin, if they are known. */
+  readonly start?: ModuleStart | undefined;
 }
 
 /** Input of each kind of task. */
@@ -27,7 +29,7 @@ export interface TaskInput {
   /** The first look of `rd`; checks the weights. */
   readonly survey: TaskWork;
   readonly code: TaskWork & {
-    readonly rotations: Readonly<Record<"b" | "a", Rotation>>;
+    readonly rotations: Rotations;
     readonly wanted: readonly Wanted[];
     readonly cores: Survey["cores"];
   };
@@ -63,13 +65,13 @@ export interface Executor {
 
 const PERFORM: { readonly [K in TaskKind]: (input: TaskInput[K]) => TaskOutput[K] } = {
   quantize: ({ module, moments, options }) => quantizeModule(module, options, moments),
-  survey({ module, moments }) {
+  survey({ module, moments, start }) {
     checkModule(module);
-    return surveyModule(module, moments);
+    return surveyModule(module, moments, start);
   },
-  code: ({ module, moments, rotations, wanted, cores }) =>
-    codeModule(module, moments, rotations, wanted, cores),
-  measure: ({ module, moments, factors }) => moduleQuality(module, factors, moments),
+  code: ({ module, moments, start, rotations, wanted, cores }) =>
+    codeModule(module, moments, start, rotations, wanted, cores),
+  measure: ({ module, moments, start, factors }) => moduleQuality(module, factors, moments, start),
 };
 
 /** Performs one task. Reads the factors once. */

@@ -3,7 +3,7 @@
 use crate::bytes::{u32_at, u64_at};
 use crate::error::{Code, Result, Spot};
 use crate::file::File;
-use crate::payload::{decode, widen};
+use crate::payload::widen;
 use crate::records::*;
 use std::collections::{HashMap, HashSet};
 
@@ -102,13 +102,9 @@ fn update(file: &File, m: &Module, weight: &mut [f32], magnitude: Option<(u8, Ve
     let (rank, inputs) = (m.rank as usize, k.in_size as usize);
     let mut factors = [Vec::new(), Vec::new()]; // [experts][rank][n]
     let payload = file.module_payload(m)?;
-    let mut weights = Vec::new();
-    for p in file.planes(m) {
-        for component in 0..p.components {
-            decode(&p, &payload, component, &mut weights);
-            factors[p.factor].extend(weights.iter().map(|&bits| f64::from(f32::from_bits(bits))));
-        }
-    }
+    file.vectors(m, &payload, |factor, weights| {
+        factors[factor].extend(weights.iter().map(|&bits| f64::from(f32::from_bits(bits))));
+    });
     for (e, weight) in weight.chunks_exact_mut(out * n).enumerate() {
         let b = &factors[0][e * rank * out..];
         let a = &factors[1][e * rank * n..];

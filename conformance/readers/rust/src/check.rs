@@ -2,10 +2,11 @@
 
 use crate::bytes::{align_up, u16_at, u32_at};
 use crate::error::{limits, Code, Result, Spot};
-use crate::index::{self, Prologue, Vector, Vectors};
+use crate::index::{self, Prologue, Vector};
 use crate::name::{natural_order, Names};
 use crate::payload::payload_length;
 use crate::records::*;
+use crate::start::{state_of, WORDS};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl Layout {
     }
 }
 
-pub(crate) fn read_records(vectors: &Vectors, p: &Prologue) -> Result<Records> {
+pub(crate) fn read_records(vectors: &[Vector], p: &Prologue) -> Result<Records> {
     let prologue = Spot::new("prologue", 0);
     for (i, slot) in [index::MODULES, index::TENSORS, index::SECTIONS].into_iter().enumerate() {
         let same = vectors[slot].len() == p.counts[i] as usize;
@@ -59,9 +60,10 @@ pub(crate) fn read_records(vectors: &Vectors, p: &Prologue) -> Result<Records> {
     for (vector, bound) in vectors.iter().zip(counted) {
         Spot::new("index", vector.start - 4).limit(vector.len() as u64, bound)?;
     }
-    let encodings = read_encodings(&vectors[index::ENCODINGS])?;
-    let plans = read_plans(vectors, encodings.len())?;
+    let encodings = read_encodings(&vectors[index::ENCODINGS], p.required & index::START != 0)?;
+    let plans = read_plans(vectors, &encodings)?;
     let types = read_types(&vectors[index::TYPES])?;
+    check_start(vectors)?;
     let start = align_up(64 + p.index_length as u64, p.alignment);
     let mut layout = Layout { alignment: p.alignment, next: start, opened: start, spans: Vec::new(), zstd: false };
     let mut names = Names::new(vectors[index::NAMES].bytes);
@@ -76,7 +78,8 @@ pub(crate) fn read_records(vectors: &Vectors, p: &Prologue) -> Result<Records> {
     let replacement = tensors.iter().any(|t| t.role != MAGNITUDE && t.role != CARRIED);
     let trellis = encodings.iter().any(|e| e.codec == codec::TRELLIS);
     let experts = modules.iter().any(|m| m.kind.experts > 1);
-    let used = [layout.zstd, trellis, experts, magnitude, replacement];
+    let started = encodings.iter().any(|e| e.reserved != 0);
+    let used = [layout.zstd, trellis, experts, magnitude, replacement, false, false, started];
     let required = (0..).zip(used).fold(0, |bits, (i, set)| bits | u32::from(set) << i);
     prologue.at(12).must(p.required == required, Code::FeatureBits)?;
     let length = layout.next + 32 * (layout.spans.len() as u64 + 1) + 64;
@@ -84,19 +87,19 @@ pub(crate) fn read_records(vectors: &Vectors, p: &Prologue) -> Result<Records> {
     Ok(Records { encodings, modules, tensors, sections, spans: layout.spans, noncanonical_name: names.noncanonical })
 }
 
-fn read_encodings(vector: &Vector) -> Result<Vec<Encoding>> {
+fn read_encodings(vector: &Vector, started: bool) -> Result<Vec<Encoding>> {
     let mut seen = HashSet::new();
     let mut encodings = Vec::with_capacity(vector.len());
     for i in 0..vector.len() {
         let (e, spot) = (Encoding::new(vector.get(i)), vector.spot("encoding", i));
-        e.check(spot)?;
+        e.check(started, spot)?;
         spot.must(seen.insert(e), Code::RecordReference)?;
         encodings.push(e);
     }
     Ok(encodings)
 }
 
-fn read_plans(vectors: &Vectors, encodings: usize) -> Result<Vec<Arc<[Band]>>> {
+fn read_plans(vectors: &[Vector], encodings: &[Encoding]) -> Result<Vec<Arc<[Band]>>> {
     let (vector, bands) = (&vectors[index::PLANS], &vectors[index::BANDS]);
     let (mut seen, mut plans, mut at, mut used) = (HashSet::new(), Vec::with_capacity(vector.len()), 0, 0);
     for i in 0..vector.len() {
@@ -109,8 +112,9 @@ fn read_plans(vectors: &Vectors, encodings: usize) -> Result<Vec<Arc<[Band]>>> {
             let band = Band { components: u16_at(record, 0), b: record[2], a: record[3] };
             spot.must(band.components > 0, Code::BandPlan)?;
             spot.must(plan.last().is_none_or(|last| (last.b, last.a) != (band.b, band.a)), Code::BandPlan)?;
-            spot.must(refer(&mut used, encodings, band.b.into()), Code::RecordReference)?;
-            spot.must(refer(&mut used, encodings, band.a.into()), Code::RecordReference)?;
+            spot.must(refer(&mut used, encodings.len(), band.b.into()), Code::RecordReference)?;
+            spot.must(refer(&mut used, encodings.len(), band.a.into()), Code::RecordReference)?;
+            spot.must(encodings[usize::from(band.b)].reserved == 0, Code::BandPlan)?; // 8.8.1
             plan.push(band);
         }
         at += size;
@@ -120,7 +124,7 @@ fn read_plans(vectors: &Vectors, encodings: usize) -> Result<Vec<Arc<[Band]>>> {
         plans.push(plan);
     }
     bands.spot("index", at).must(at == bands.len(), Code::RecordReference)?;
-    vectors[index::ENCODINGS].spot("encoding", used).must(used == encodings, Code::RecordReference)?;
+    vectors[index::ENCODINGS].spot("encoding", used).must(used == encodings.len(), Code::RecordReference)?;
     Ok(plans)
 }
 
@@ -137,8 +141,37 @@ fn read_types(vector: &Vector) -> Result<Vec<ModuleType>> {
     Ok(types)
 }
 
+/// Clause 8.8.1.
+fn check_start(vectors: &[Vector]) -> Result<()> {
+    let (Some(start), Some(positions)) = (vectors.get(index::STARTS), vectors.get(index::POSITIONS)) else {
+        return Ok(());
+    };
+    let spot = start.spot("index", 0);
+    spot.must(start.len() > 0 && u32_at(start.bytes, 0) == 1, Code::UnsupportedCodec)?;
+    spot.must(start.len() == 2 || start.len() > 1 && start.len() % WORDS == 1, Code::EncodingParameter)?;
+    spot.limit(states(start.len()) as u64, limits::STARTS)?;
+    positions.spot("index", 0).limit(positions.len() as u64, limits::STARTED)
+}
+
+/// States of a start of so many words; a seed is one.
+fn states(words: usize) -> usize {
+    (words / WORDS).max(1)
+}
+
+/// The position of the next module with a start.
+fn next_position(vectors: &[Vector], placed: &mut usize, rank: u32, spot: Spot) -> Result<u32> {
+    spot.limit(rank.into(), limits::STARTED_RANK)?;
+    let position = vectors.get(index::POSITIONS).filter(|v| *placed < v.len()).map(|v| u32_at(v.get(*placed), 0));
+    *placed += 1;
+    let known = |position| state_of(position) < states(vectors[index::STARTS].len());
+    match position {
+        Some(position) if known(position) => Ok(position),
+        _ => spot.fail(Code::RecordReference),
+    }
+}
+
 fn read_modules(
-    vectors: &Vectors,
+    vectors: &[Vector],
     encodings: &[Encoding],
     plans: &[Arc<[Band]>],
     types: &[ModuleType],
@@ -150,6 +183,7 @@ fn read_modules(
     let (mut types_used, mut plans_used) = (0, 0);
     let mut lengths = HashMap::new();
     let mut expert_bands = 0;
+    let mut placed = 0;
     for i in 0..vector.len() {
         let (r, spot) = (vector.get(i), vector.spot("module", i));
         let name = names.next(r[6].into(), u16_at(r, 4).into(), spot)?;
@@ -169,14 +203,19 @@ fn read_modules(
         }
         spot.must(r[7] == 0, Code::RecordReservedNonzero)?;
         let chunk = layout.chunk(u32_at(r, 0), raw, 0, &[0], spot)?;
-        modules.push(Module { number: i, name, kind: t, bands: bands.clone(), rank, chunk });
+        let started = bands.iter().any(|band| encodings[usize::from(band.a)].reserved != 0);
+        let position = if started { Some(next_position(vectors, &mut placed, rank, spot)?) } else { None };
+        modules.push(Module { number: i, name, kind: t, bands: bands.clone(), rank, position, chunk });
     }
     vectors[index::TYPES].spot("type", types_used).must(types_used == types.len(), Code::RecordReference)?;
     vectors[index::PLANS].spot("plan", plans_used).must(plans_used == plans.len(), Code::RecordReference)?;
+    if let Some(v) = vectors.get(index::POSITIONS) {
+        v.spot("index", placed).must(placed == v.len(), Code::RecordReference)?;
+    }
     Ok(modules)
 }
 
-fn read_tensors(vectors: &Vectors, modules: &[Module], names: &mut Names, layout: &mut Layout) -> Result<Vec<Tensor>> {
+fn read_tensors(vectors: &[Vector], modules: &[Module], names: &mut Names, layout: &mut Layout) -> Result<Vec<Tensor>> {
     let (vector, dimensions) = (&vectors[index::TENSORS], &vectors[index::DIMENSIONS]);
     let mut tensors: Vec<Tensor> = Vec::with_capacity(vector.len());
     let mut at = 0;

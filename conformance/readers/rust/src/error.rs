@@ -182,6 +182,9 @@ pub(crate) mod limits {
     pub const DIMENSION: (u64, u64) = (1 << 25, 1 << 24);
     pub const EXPERTS: (u64, u64) = (4096, 1024);
     pub const SHAPE: (u64, u64) = (8, 8);
+    pub const STARTED: (u64, u64) = (1 << 16, 1 << 12);
+    pub const STARTED_RANK: (u64, u64) = (256, 256);
+    pub const STARTS: (u64, u64) = (1024, 64);
     pub const CHUNK: (u64, u64) = ((1 << 32) - 1, 1 << 30);
     pub const META: (u64, u64) = (1 << 24, 1 << 20);
 }

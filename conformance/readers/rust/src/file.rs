@@ -4,8 +4,9 @@ use crate::bytes::{align_up, leading_zeros, u32_at, u64_at};
 use crate::check::read_records;
 use crate::error::{Code, Result, Spot};
 use crate::index::{self, read_prologue, read_vectors, Prologue, Vectors, MAGIC};
-use crate::payload::{check_finite, check_padding, check_values, planes, Planes};
+use crate::payload::{self, check_finite, check_padding, check_values};
 use crate::records::{element_size, Chunk, Module, Records, Section, Tensor, BOOL, F64, TOKEN_INDICES};
+use crate::start::{draw_of, own_state};
 use crate::{chunk, messagepack};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -99,9 +100,14 @@ impl<'a> File<'a> {
         found.map_or(Ok(None), |(i, s)| self.checked_section(s, i))
     }
 
-    /// The planes of a module, in the order of its payload.
-    pub fn planes(&self, m: &'a Module) -> impl Iterator<Item = Planes> + use<'a, '_> {
-        planes(&self.records.encodings, &m.kind, &m.bands)
+    /// Calls `each` with factor (0 is B′, 1 is A′) and weights, as bits of f32, of each vector of a payload that passed its
+    /// checks (clause 8): expert by expert, B′ before A′.
+    pub fn vectors(&self, m: &Module, payload: &[u8], each: impl FnMut(usize, &[u32])) {
+        payload::vectors(&self.records.encodings, self.start(), m, payload, each);
+    }
+
+    fn start(&self) -> &'a [u8] {
+        self.vectors.get(index::STARTS).map_or(&[], |v| v.bytes)
     }
 
     /// Clause 9.5.
@@ -212,6 +218,11 @@ impl<'a> File<'a> {
             for e in [band.b, band.a] {
                 hash.update(self.records.encodings[usize::from(e)].bytes());
             }
+        }
+        if let Some(position) = m.position {
+            hash.update(&self.start()[..4]); // 8.8.5
+            hash.update(own_state(self.start(), position));
+            hash.update(draw_of(position).to_le_bytes());
         }
     }
 

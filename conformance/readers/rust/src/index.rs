@@ -8,6 +8,8 @@ use crate::error::{limits, Code, Result, Spot};
 use flatbuffers::{Verifier, VerifierOptions};
 
 pub(crate) const MAGIC: [u8; 8] = [0x89, b'L', b'Q', b'A', 0x0D, 0x0A, 0x1A, 0x0A];
+/// Required bit 7 (8.8).
+pub(crate) const START: u32 = 1 << 7;
 const DAMAGED: [&[u8]; 5] = [b"\x89LQA\n", b"\x89LQA\r\r\n", b"\x09LQA", b"\xC2\x89LQA", b"\xEF\xBF\xBDLQA"];
 
 pub(crate) struct Prologue {
@@ -27,7 +29,7 @@ pub(crate) fn read_prologue(data: &[u8]) -> Result<Prologue> {
     spot.at(data.len() as u64).must(data.len() >= 64, Code::TruncatedPrologue)?;
     spot.at(60).must(u32_at(data, 60) == crc32fast::hash(&data[..60]), Code::PrologueCrc)?;
     spot.at(8).must(u16_at(data, 8) == 1, Code::UnsupportedVersion)?;
-    spot.at(12).must(u32_at(data, 12) < 32, Code::UnsupportedFeature)?;
+    spot.at(12).must(u32_at(data, 12) & !(31 | START) == 0, Code::UnsupportedFeature)?;
     let zeros = leading_zeros(&data[49..56]);
     spot.at(49 + zeros as u64).must(zeros == 7, Code::PrologueReservedNonzero)?;
     spot.at(48).must((2..=12).contains(&data[48]), Code::AlignmentOutOfRange)?;
@@ -78,9 +80,12 @@ pub(crate) const TENSORS: usize = 5;
 pub(crate) const DIMENSIONS: usize = 6;
 pub(crate) const SECTIONS: usize = 7;
 pub(crate) const NAMES: usize = 8;
-const SIZES: [usize; 9] = [8, 4, 2, 28, 12, 12, 4, 16, 1];
+pub(crate) const STARTS: usize = 9;
+pub(crate) const POSITIONS: usize = 10;
+const SIZES: [usize; 11] = [8, 4, 2, 28, 12, 12, 4, 16, 1, 4, 4];
 
-pub(crate) type Vectors<'a> = [Vector<'a>; 9];
+/// Nine, or eleven in a file with starts.
+pub(crate) type Vectors<'a> = Vec<Vector<'a>>;
 
 pub(crate) fn read_vectors<'a>(data: &'a [u8], p: &Prologue) -> Result<Vectors<'a>> {
     let spot = Spot::new("index", 64);
@@ -108,8 +113,9 @@ pub(crate) fn read_vectors<'a>(data: &'a [u8], p: &Prologue) -> Result<Vectors<'
     let inside = table_size >= 4 && fields.verifier().range_in_buffer(table, table_size).is_ok();
     at(vtable + 2).must(inside, Code::IndexTable)?;
 
-    let mut vectors = Vectors::default();
-    for (slot, size) in SIZES.into_iter().enumerate() {
+    let count = if p.required & START == 0 { NAMES + 1 } else { SIZES.len() };
+    let mut vectors = Vectors::with_capacity(count);
+    for (slot, size) in SIZES.into_iter().enumerate().take(count) {
         let entry = 4 + 2 * slot;
         let Ok(field) = fields.deref(entry as u16) else {
             return at(vtable + entry).fail(Code::IndexTable);
@@ -129,19 +135,22 @@ pub(crate) fn read_vectors<'a>(data: &'a [u8], p: &Prologue) -> Result<Vectors<'
         // 4 is the largest alignment of any element, so aligned length words mean aligned elements
         let bytes = count as usize * size;
         at(start).must(fields.verifier().range_in_buffer(start + 4, bytes).is_ok(), Code::IndexVector)?;
-        vectors[slot] = Vector { bytes: &index[start + 4..start + 4 + bytes], start: 64 + start as u64 + 4, size };
+        vectors.push(Vector { bytes: &index[start + 4..start + 4 + bytes], start: 64 + start as u64 + 4, size });
     }
     Ok(vectors)
 }
 
 /// Clause 12.2: where the index is not laid out canonically, if it is not.
-pub(crate) fn canonical(index: &[u8], vectors: &Vectors) -> Option<usize> {
-    let mut layout = vec![32, 0, 0, 0, b'L', b'Q', b'I', b'1', 0, 0, 22, 0, 40, 0];
-    layout.extend((1..=9).flat_map(|i| [4 * i, 0]));
-    layout.extend([22, 0, 0, 0]);
+pub(crate) fn canonical(index: &[u8], vectors: &[Vector]) -> Option<usize> {
+    let count = vectors.len() as u8;
+    let (vtable, table) = (4 + 2 * count, 4 + 4 * count);
+    let root = 10 + vtable;
+    let mut layout = vec![root, 0, 0, 0, b'L', b'Q', b'I', b'1', 0, 0, vtable, 0, table, 0];
+    layout.extend((1..=count).flat_map(|i| [4 * i, 0]));
+    layout.extend([vtable, 0, 0, 0]);
     let mut body = Vec::with_capacity(index.len());
     for (i, v) in vectors.iter().enumerate() {
-        layout.extend((72 + body.len() as u32 - 36 - 4 * i as u32).to_le_bytes());
+        layout.extend((u32::from(table) - 4 + body.len() as u32 - 4 * i as u32).to_le_bytes());
         body.extend((v.len() as u32).to_le_bytes());
         body.extend(v.bytes);
         body.resize(body.len().next_multiple_of(4), 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: CC0-1.0
-//! Reads and validates `.lqa` files, version 1. Written from the specification alone; numbers in comments are its
+//! Reads and validates `.lqa` files, version 1.1. Written from the specification alone; numbers in comments are its
 //! clauses. The whole file is in memory; what is decoded is one vector at a time.
 //!
 //! ```no_run
@@ -8,12 +8,9 @@
 //! file.verify(lqa_read::Level::Values)?;
 //! for module in &file.records.modules {
 //!     let payload = file.module_payload(module)?;
-//!     let mut weights = Vec::new();
-//!     for planes in file.planes(module) {
-//!         for component in 0..planes.components {
-//!             lqa_read::decode(&planes, &payload, component, &mut weights); // bits of f32
-//!         }
-//!     }
+//!     file.vectors(module, &payload, |factor, weights| {
+//!         println!("factor {factor}: {} weights, as bits of f32", weights.len());
+//!     });
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -29,6 +26,7 @@ pub mod messagepack;
 mod name;
 mod payload;
 mod records;
+mod start;
 mod tables;
 
 pub use apply::{apply, BaseTensor};
@@ -36,7 +34,6 @@ pub use bytes::narrow;
 pub use error::{Code, Error, Result, Spot};
 pub use file::{File, Ids, Level, BUDGET};
 pub use name::natural_order;
-pub use payload::{decode, Planes};
 pub use records::{codec, element_size, Band, Chunk, Encoding, Module, ModuleType, Records, Section, Tensor};
 
 /// Lower-case hexadecimal.

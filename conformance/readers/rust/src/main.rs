@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: CC0-1.0
 //! The command line of the Rust reader, and an example of how to use it; speaks `conformance/PROTOCOL.md`.
 
-use lqa_read::{apply, decode, hex, narrow, BaseTensor, Code, Error, File, Ids, Level, Module, Tensor, BUDGET};
+use lqa_read::{apply, hex, narrow, BaseTensor, Code, Error, File, Ids, Level, Module, Tensor, BUDGET};
 use serde_json::{json, Value};
 use sha2::{Digest, Sha256};
 use std::io::{self, BufRead, Read, Write};
@@ -23,18 +23,15 @@ fn find_level(name: &str) -> Option<Level> {
 /// What `modules[].sha256` of the protocol says: the decoded weights as f32 and as f16, little-endian.
 fn hashes(file: &File, m: &Module, payload: &[u8]) -> Value {
     let mut hashes = [[Sha256::new(), Sha256::new()], [Sha256::new(), Sha256::new()]];
-    let (mut weights, mut bytes) = (Vec::new(), Vec::new());
-    for p in file.planes(m) {
-        for component in 0..p.components {
-            decode(&p, payload, component, &mut weights);
-            bytes.clear();
-            bytes.extend(weights.iter().flat_map(|w| w.to_le_bytes()));
-            hashes[0][p.factor].update(&bytes);
-            bytes.clear();
-            bytes.extend(weights.iter().flat_map(|&w| narrow(f32::from_bits(w)).to_le_bytes()));
-            hashes[1][p.factor].update(&bytes);
-        }
-    }
+    let mut bytes = Vec::new();
+    file.vectors(m, payload, |factor, weights| {
+        bytes.clear();
+        bytes.extend(weights.iter().flat_map(|w| w.to_le_bytes()));
+        hashes[0][factor].update(&bytes);
+        bytes.clear();
+        bytes.extend(weights.iter().flat_map(|&w| narrow(f32::from_bits(w)).to_le_bytes()));
+        hashes[1][factor].update(&bytes);
+    });
     let [wide, half] = hashes.map(|pair| pair.map(|hash| hex(&hash.finalize())));
     json!({ "f32": { "b": wide[0], "a": wide[1] }, "f16": { "b": half[0], "a": half[1] } })
 }

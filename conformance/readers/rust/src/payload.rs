@@ -3,13 +3,14 @@
 use crate::bytes::{align_up, bits_at, first_one, leading_zeros, u16_at, u32_at, widen_f16};
 use crate::error::{Code, Result, Spot};
 use crate::records::{codec, element_size, Band, Encoding, Module, ModuleType, BF16, F16, F32, F64};
+use crate::start::{self, Draws};
 use crate::tables::{Trellis, TRELLIS};
 
 /// Where one factor of one band of one expert lies in a payload.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)]
-pub struct Planes {
-    pub factor: usize, // 0 is B′, 1 is A′
+pub(crate) struct Planes {
+    pub factor: usize, // 0 is B′, 1 is A′, 2 the mixture of A′ (8.8.2)
     pub encoding: Encoding,
     pub components: u64,
     pub n: u64,      // weights of a vector
@@ -54,19 +55,19 @@ impl Planes {
         2 * self.components * self.groups
     }
 
-    fn scale(&self, payload: &[u8], component: u64, group: u64) -> f32 {
+    pub(crate) fn scale(&self, payload: &[u8], component: u64, group: u64) -> f32 {
         let at = self.scales + 2 * (component * self.groups + group);
         f32::from_bits(widen(&payload[at as usize..], self.encoding.scale))
     }
 
     /// The bytes of one component's zero points.
-    fn zeros_of<'a>(&self, payload: &'a [u8], component: u64) -> &'a [u8] {
+    pub(crate) fn zeros_of<'a>(&self, payload: &'a [u8], component: u64) -> &'a [u8] {
         let size = self.zero_bits.div_ceil(8);
         &payload[(self.zeros + component * size) as usize..][..size as usize]
     }
 
     /// The bytes of one component's codes.
-    fn codes_of<'a>(&self, payload: &'a [u8], component: u64) -> &'a [u8] {
+    pub(crate) fn codes_of<'a>(&self, payload: &'a [u8], component: u64) -> &'a [u8] {
         let size = self.code_bits.div_ceil(8);
         &payload[(self.codes + component * size) as usize..][..size as usize]
     }
@@ -80,13 +81,14 @@ impl Planes {
     }
 }
 
-/// The planes of one expert, first of B′, then of A′ (7.2): codes, zero points, scales. And the bytes of all of them.
+/// The planes of one expert, first of B′, then of A′, then of mixtures (7.2, 8.8.2): codes, zero points, scales. And the bytes of all of them.
 fn block(encodings: &[Encoding], t: &ModuleType, bands: &[Band]) -> (Vec<Planes>, u64) {
-    let (lengths, mut at, mut block) = (t.vector_lengths(), 0, Vec::with_capacity(2 * bands.len()));
-    for factor in 0..2 {
+    let ([out, inputs], rank) = (t.vector_lengths(), bands.iter().map(|band| u64::from(band.components)).sum());
+    let (mut at, mut block) = (0, Vec::with_capacity(3 * bands.len()));
+    for (factor, n) in [out, inputs, rank].into_iter().enumerate() {
         for band in bands {
-            let e = encodings[usize::from([band.b, band.a][factor])];
-            block.push(Planes::new(factor, e, band.components.into(), lengths[factor]));
+            let (b, a) = (encodings[usize::from(band.b)], encodings[usize::from(band.a)]);
+            block.push(Planes::new(factor, [b, a, a.mixture()][factor], band.components.into(), n));
         }
     }
     for p in &mut block {
@@ -115,9 +117,33 @@ fn blocks<'a>(encodings: &[Encoding], t: &ModuleType, bands: &[Band]) -> impl It
     })
 }
 
-/// All planes: expert by expert, of each those of B′ and of A′.
-pub fn planes<'a>(encodings: &'a [Encoding], t: &ModuleType, bands: &'a [Band]) -> impl Iterator<Item = Planes> + use<'a> {
-    blocks(encodings, t, bands).flatten()
+/// Calls `each` with factor (0 is B′, 1 is A′) and weights, as bits of f32, of each vector: expert by expert, B′ before A′.
+pub(crate) fn vectors(
+    encodings: &[Encoding],
+    start: &[u8],
+    m: &Module,
+    payload: &[u8],
+    mut each: impl FnMut(usize, &[u32]),
+) {
+    let [_, inputs] = m.kind.vector_lengths();
+    let mut stream = m.position.map(|position| Draws::new(start, position));
+    let mut weights = Vec::new();
+    for block in blocks(encodings, &m.kind, &m.bands) {
+        let draws: Vec<i32> = match &mut stream {
+            Some(stream) => (0..u64::from(m.rank) * inputs).map(|_| stream.draw()).collect(),
+            None => Vec::new(),
+        };
+        let (factors, mixtures) = block.split_at(2 * m.bands.len());
+        for (i, p) in factors.iter().enumerate() {
+            for component in 0..p.components {
+                decode(p, payload, component, &mut weights);
+                if p.factor == 1 {
+                    start::add(&mixtures[i - m.bands.len()], payload, component, &draws, &mut weights);
+                }
+                each(p.factor, &weights);
+            }
+        }
+    }
 }
 
 /// Bytes of a module's payload (7.2): all experts have the same layout.
@@ -195,6 +221,7 @@ pub(crate) fn check_values(
 fn check_scales(p: &Planes, payload: &[u8], canonical: bool, spot: &dyn Fn(u64) -> Spot) -> Result<()> {
     let e = p.encoding;
     let largest = match (e.codec, e.rotation) {
+        _ if p.factor == 2 => 18_446_744_073_709_551_616.0, // 8.8.2
         (codec::AFFINE, _) => ((1 << e.bits) - 1) as f32,
         (codec::TRELLIS, 0) => 127.0,
         (codec::TRELLIS, _) => 64.0 * 127.0,
@@ -223,7 +250,7 @@ fn is_empty(row: &[u8], from: u64, count: u64, all: u64) -> bool {
 }
 
 /// Decodes vector `component` (counted within the band) of a payload that passed its checks, as bits of f32 (clause 8).
-pub fn decode(p: &Planes, payload: &[u8], component: u64, out: &mut Vec<u32>) {
+fn decode(p: &Planes, payload: &[u8], component: u64, out: &mut Vec<u32>) {
     let (e, n, size) = (p.encoding, p.n, p.group_size());
     let codes = p.codes_of(payload, component);
     out.clear();

@@ -63,16 +63,22 @@ impl Encoding {
 
     /// The record.
     pub fn bytes(&self) -> [u8; 8] {
-        [
-            self.codec,
-            self.element,
-            self.scale,
-            self.bits,
-            self.reserved,
-            self.group_exponent,
-            self.table,
-            self.rotation,
-        ]
+        [self.codec, self.element, self.scale, self.bits, self.reserved, self.group_exponent, self.table, self.rotation]
+    }
+
+    /// How a mixture is stored (8.8.2), whose bits are `reserved`.
+    pub(crate) fn mixture(&self) -> Self {
+        let (codec, scale) = if self.reserved == 0 { (codec::ZERO, 0) } else { (codec::AFFINE, BF16) };
+        Encoding {
+            codec,
+            element: 0,
+            scale,
+            bits: self.reserved,
+            reserved: 0,
+            group_exponent: 0,
+            table: 0,
+            rotation: 0,
+        }
     }
 
     /// Whether it has scales.
@@ -80,7 +86,7 @@ impl Encoding {
         matches!(self.codec, codec::AFFINE | codec::SIGN | codec::TRELLIS)
     }
 
-    pub(crate) fn check(&self, spot: Spot) -> Result<()> {
+    pub(crate) fn check(&self, started: bool, spot: Spot) -> Result<()> {
         let trellis = self.codec == codec::TRELLIS;
         spot.must(self.codec <= codec::TRELLIS, Code::UnsupportedCodec)?;
         spot.must(!trellis || (1..=TRELLIS.len()).contains(&usize::from(self.table)), Code::UnsupportedCodec)?;
@@ -100,7 +106,7 @@ impl Encoding {
             && (self.group_exponent == 0 || grouped && (4..=10).contains(&self.group_exponent))
             && (self.rotation == 0 || trellis)
             && (if affine { (1..=8).contains(&self.bits) } else { self.bits == 0 })
-            && self.reserved == 0
+            && self.reserved <= if started { 8 } else { 0 }
             && (trellis || self.table == 0);
         spot.must(good, Code::EncodingParameter)
     }
@@ -207,6 +213,8 @@ pub struct Module {
     pub kind: ModuleType,
     pub bands: Arc<[Band]>,
     pub rank: u32,
+    /// First draw of A′, if a vector of it has a start (8.8).
+    pub position: Option<u32>,
     pub chunk: Chunk,
 }
 

@@ -319,12 +319,13 @@ def _label(e: Any) -> str:
     """An encoding in a few words, as the TypeScript library writes it: `affine2 g128 bf16`, `trellis1.5r whole bf16`."""
     types = {1: "f32", 2: "f16", 3: "bf16"}
     label = CODECS[e.codec]
+    start = f" start{e.mixture}" if e.mixture else ""
     if label == "zero":
-        return label
+        return label + start
     if label == "raw":
-        return f"raw {types[e.element]}"
+        return f"raw {types[e.element]}{start}"
     label += {"affine": str(e.bits), "trellis": TRELLIS_BITS.get(e.table, "")}.get(label, "") + ("r" if e.rotation else "")
-    return f"{label} {f'g{1 << e.group_exponent}' if e.group_exponent else 'whole'} {types[e.scale]}"
+    return f"{label} {f'g{1 << e.group_exponent}' if e.group_exponent else 'whole'} {types[e.scale]}{start}"
 
 
 def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES, file_id: str | None = None,

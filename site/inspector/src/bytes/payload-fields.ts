@@ -4,10 +4,12 @@
  *
  * @module
  */
+
 import { unpackCodes } from "../../../../src/core/codecs/bits.ts";
 import { FLOAT_BYTES, type FloatType } from "../../../../src/core/codecs/encoding.ts";
 import { readElement } from "../../../../src/core/codecs/floats.ts";
 import type { Lowered } from "../../../../src/core/codecs/lowered.ts";
+import { encodingOf } from "../../../../src/core/codecs/packed.ts";
 import { codecOf, encodingLabel, lower } from "../../../../src/core/codecs/registry.ts";
 import { CRC_BYTES } from "../../../../src/core/container/crc32.ts";
 import { type PlaneExtent, planeExtents } from "../../../../src/core/container/layout.ts";
@@ -59,7 +61,7 @@ function* componentFields(
   firstNumber: number,
   stretch: Stretch,
 ): Generator<ByteField> {
-  const encoding = bands[band]![factor];
+  const encoding = encodingOf(bands[band]!, factor);
   const lowered = lower(encoding);
   const { components } = bands[band]!;
   const size = length / components;

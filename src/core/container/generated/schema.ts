@@ -14,8 +14,14 @@ export const SCHEMA: Schema = /* @__PURE__ */ schemaOf({
     "tensors": "Tensor",
     "dimensions": "u32",
     "sections": "Section",
-    "names": "u8"
+    "names": "u8",
+    "start": "u32",
+    "positions": "u32"
   },
+  "optional": [
+    "start",
+    "positions"
+  ],
   "structs": {
     "Band": {
       "components": "u16",
@@ -156,4 +162,6 @@ export interface IndexVectors {
   dimensions: number[];
   sections: SectionRecord[];
   names: Uint8Array;
+  start?: number[];
+  positions?: number[];
 }

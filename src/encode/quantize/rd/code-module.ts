@@ -3,15 +3,19 @@
  *
  * @module
  */
-import type { Rotation } from "../../../core/codecs/rotation.ts";
+import type { Planes } from "../../../core/codecs/encoding.ts";
+import type { ModuleStart } from "../../../core/codecs/start/start.ts";
 import type { LoraModule } from "../../../model/adapter.ts";
 import type { Svd } from "../../linalg/svd.ts";
-import type { Coded } from "../coders.ts";
-import { lostShare, RATES } from "./rates.ts";
+import { CODERS, type Coded } from "../coders.ts";
+import { lostShare, RATES, splitRate } from "./rates.ts";
+import type { Rotations } from "./survey.ts";
 import { moduleVectors } from "./vectors.ts";
 
 /** A vector (of every expert) coded at a rate. */
 export interface CodedSide extends Coded {
+  /** How the draws of its start are mixed. */
+  readonly mix?: Planes;
   /** Share of its energy that is lost, by weight. */
   readonly distortion: number;
 }
@@ -33,16 +37,24 @@ export interface Wanted {
 export function codeModule(
   module: LoraModule,
   moments: Float64Array | undefined,
-  rotations: Readonly<Record<"b" | "a", Rotation>>,
+  start: ModuleStart | undefined,
+  rotations: Rotations,
   wanted: readonly Wanted[],
   cores: readonly Svd[],
 ): CodedSide[] {
-  const { components, weights } = moduleVectors(module, moments, { cores });
+  const { components, weights } = moduleVectors(module, moments, start, { cores });
   return wanted.map(({ component, factor, rate }) => {
-    const vectors = components[component]![factor];
     const own = factor === "a" ? weights : undefined;
     const where = `module "${module.name}", factor ${factor.toUpperCase()}`;
-    const coded = RATES[rate]!.code(vectors, rotations[factor], own, where);
-    return { ...coded, distortion: lostShare(vectors, coded, own) };
+    const [number, mixing] = splitRate(rate);
+    const started = mixing === undefined ? undefined : components[component]!.started[mixing]!;
+    const vectors = started === undefined ? components[component]![factor] : [started.rest];
+    const rotation = rotations[started === undefined ? factor : "rest"];
+    const coded =
+      number === 0 ? CODERS.zero(vectors.length) : RATES[number]!.code(vectors, rotation, own, where);
+    const distortion = number === 0 ? 1 : lostShare(vectors, coded, own);
+    if (started === undefined) return { ...coded, distortion };
+    const encoding = { ...coded.encoding, mix: started.bits };
+    return { encoding, planes: coded.planes, mix: started.mix, distortion: started.share * distortion };
   });
 }

@@ -109,10 +109,10 @@ export function stretchComponents(
   const { bands } = packed;
   const stretched = packed.planes.map((expert) => {
     let from = 0;
-    return expert.map(({ b, a }, i) => {
+    return expert.map(({ b, ...others }, i) => {
       const { b: encoding, components } = bands[i]!;
       const own = factors.slice(from, (from += components));
-      return { b: { ...b, scales: timesScales(encoding, b, own) }, a };
+      return { b: { ...b, scales: timesScales(encoding, b, own) }, ...others };
     });
   });
   return { bands, planes: stretched };

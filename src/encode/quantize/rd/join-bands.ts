@@ -36,9 +36,19 @@ export function joinBands(subject: Subject, choices: readonly Choice[]): PackedF
   return {
     bands: planned.map(({ band }) => band),
     planes: Array.from({ length: module.experts }, (_, expert) =>
-      planned.map((run): PackedBand => ({ b: join("b", run, expert), a: join("a", run, expert) })),
+      planned.map((run): PackedBand => {
+        const band = { b: join("b", run, expert), a: join("a", run, expert) };
+        return run.band.a.mix === undefined ? band : { ...band, mix: joinMixes(subject, choices, run) };
+      }),
     ),
   };
+}
+
+/** The mixtures of a band, whose module has no experts. */
+function joinMixes({ components }: Subject, choices: readonly Choice[], { from, end }: Run): Planes {
+  const mixes = components.slice(from, end).map(({ a }, i) => a.coded.get(choices[from + i]!.a)!.mix!);
+  const plane = (name: keyof Planes): Uint8Array => concat(mixes.map((planes) => planes[name]));
+  return { scales: plane("scales"), zeroPoints: plane("zeroPoints"), codes: plane("codes") };
 }
 
 function runs(subject: Subject, choices: readonly Choice[]): Run[] {

@@ -76,6 +76,17 @@ export const RATES: readonly Rate[] = [
   },
 ];
 
+/**
+ * Vectors of A' with a start have further rates: those of {@link RATES} for what is left after a mixture of the draws, and all of
+ * them again for the next number of bits of the mixture.
+ *
+ * @returns the number in `RATES`, and the number of the mixture, undefined without a start
+ */
+export function splitRate(rate: number): [number: number, mixing: number | undefined] {
+  const mixing = Math.floor(rate / RATES.length) - 1;
+  return [rate % RATES.length, mixing < 0 ? undefined : mixing];
+}
+
 function tableRate(table: TrellisTable): Rate {
   return {
     nominal: trellisRate(table),

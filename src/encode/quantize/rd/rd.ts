@@ -15,6 +15,7 @@
  * @module
  */
 import type { Band, PackedFactors } from "../../../core/codecs/packed.ts";
+import { localStart, type ModuleStart } from "../../../core/codecs/start/start.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import { type LoraModule, type ModuleShape, parameterCount, shapeOf } from "../../../model/adapter.ts";
@@ -48,6 +49,8 @@ export interface RdOptions {
   readonly calibration: Omit<Calibration, "source">;
   /** Allocation and codes follow the calibration, too: see `moduleVectors`, `candidatesOf` and `stretchComponents`. */
   readonly weighted: boolean;
+  /** Where the draws of modules without experts begin, of those that have a start. */
+  readonly starts: ReadonlyMap<string, ModuleStart>;
 }
 
 /** What the surroundings provide. */
@@ -96,7 +99,16 @@ export async function quantizeRd(
     return (name: string): Promise<void> => surroundings.progress(++done, total, `${doing} ${name}`);
   };
 
-  const work = (module: LoraModule) => ({ module, moments: weights.get(module.name) });
+  // For any thread, and without the draws before the module's.
+  const startOf = ({ name }: LoraModule): ModuleStart | undefined => {
+    const start = options.starts.get(name);
+    return start && localStart(start);
+  };
+  const work = (module: LoraModule) => ({
+    module,
+    moments: weights.get(module.name),
+    start: startOf(module),
+  });
   const surveys = await executor.run("survey", modules.map(work), phase("analyzing", modules.length));
   const subjects = modules.map((module, i) =>
     subjectOf(module, surveys[i]!, sensitivities?.get(module.name)),
@@ -108,8 +120,8 @@ export async function quantizeRd(
     const missing = subjects.map((subject, i) => wantedOf(subject, choices[i]!));
     const busy = subjects.filter((_, i) => missing[i]!.length > 0);
     const inputs = subjects.flatMap((subject, i) => {
-      const { b, a, cores } = subject.survey;
-      const rotations = { b: b.rotation, a: a.rotation };
+      const { b, a, rest, cores } = subject.survey;
+      const rotations = { b: b.rotation, a: a.rotation, rest: rest.rotation };
       return missing[i]!.length === 0
         ? []
         : [{ ...work(subject.module), rotations, wanted: missing[i]!, cores }];
@@ -130,6 +142,7 @@ export async function quantizeRd(
     const inputs = modules.map((module, i) => ({
       module,
       moments: moments.get(module.name),
+      start: startOf(module),
       factors: factors[i]!,
     }));
     const qualities = await executor.run("measure", inputs, phase("measuring", modules.length));
@@ -145,9 +158,17 @@ export async function quantizeRd(
   if ("maxBytes" in goal)
     return finish(await approachBytes(subjects, goal.maxBytes, surroundings, choose, code));
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  const { choices } = choose({ bits: goal.moduleBits * parameters });
+  const { choices } = choose({ bits: goal.moduleBits * parameters - startBits(options.starts) });
   await code(choices);
   return finish(choices);
+}
+
+/** What starts take of the index, whatever is coded with them. */
+function startBits(starts: ReadonlyMap<string, ModuleStart>): number {
+  const [first] = starts.values();
+  if (first === undefined) return 0;
+  const { state } = first.start;
+  return 32 * (1 + (typeof state === "number" ? 1 : state.length) + starts.size);
 }
 
 /** What has to be coded for these choices and is not yet. */

@@ -7,6 +7,8 @@
  * @module
  */
 import type { Encoding } from "../../../core/codecs/encoding.ts";
+import { planeSizes } from "../../../core/codecs/registry.ts";
+import { mixEncoding } from "../../../core/codecs/start/mix.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import type { LoraModule } from "../../../model/adapter.ts";
@@ -16,7 +18,8 @@ import { CODERS } from "../coders.ts";
 import type { Candidate, Choice, RatePoint } from "./allocate.ts";
 import type { CodedSide } from "./code-module.ts";
 import { divergenceLoss, type Fit } from "./gain.ts";
-import { RATES, rateBits } from "./rates.ts";
+import { RATES, rateBits, splitRate } from "./rates.ts";
+import { MIX_BITS } from "./rests.ts";
 import type { FactorSurvey, Survey } from "./survey.ts";
 
 /** One factor of one component: a vector for each expert, coded alike. */
@@ -24,6 +27,9 @@ export interface Side {
   /** Weights of one vector. */
   readonly length: number;
   readonly survey: FactorSurvey;
+  /** What a start leaves: its survey, and the share for each number of bits of a mixture. */
+  readonly rest: FactorSurvey;
+  readonly shares: readonly number[];
   /** By rate number. */
   readonly coded: Map<number, CodedSide>;
 }
@@ -58,11 +64,15 @@ export function subjectOf(
     module,
     survey,
     sensitivities,
-    components: survey.energies.map((energy) => ({
-      energy,
-      b: { length: module.out, survey: survey.b, coded: new Map([[0, nothing(module.experts)]]) },
-      a: { length: inputLength(module), survey: survey.a, coded: new Map([[0, nothing(module.experts)]]) },
-    })),
+    components: survey.energies.map((energy, c) => {
+      const { rest } = survey;
+      const coded = (): Map<number, CodedSide> => new Map([[0, nothing(module.experts)]]);
+      return {
+        energy,
+        b: { length: module.out, survey: survey.b, rest, shares: [], coded: coded() },
+        a: { length: inputLength(module), survey: survey.a, rest, shares: survey.shares[c]!, coded: coded() },
+      };
+    }),
   };
 }
 
@@ -96,7 +106,11 @@ function nothing(experts: number): CodedSide {
 
 /** The encoding of a side at a rate: as it was coded, or as that usually turns out. */
 export function encodingOf(side: Side, rate: number): Encoding {
-  return side.coded.get(rate)?.encoding ?? RATES[rate]!.encoding(side.survey.rotation);
+  const coded = side.coded.get(rate);
+  if (coded !== undefined) return coded.encoding;
+  const [number, mixing] = splitRate(rate);
+  if (mixing === undefined) return RATES[number]!.encoding(side.survey.rotation);
+  return { ...RATES[number]!.encoding(side.rest.rotation), mix: MIX_BITS[mixing]! };
 }
 
 /**
@@ -111,7 +125,7 @@ export function candidatesOf(
   scale: number,
 ): Candidate[] {
   const weight = scale * weightOf(module, survey, fit);
-  const points = (side: Side): RatePoint[] => pointsOf(side, module.experts);
+  const points = (side: Side): RatePoint[] => pointsOf(side, module);
   return components.map(({ energy, b, a }, i) => ({
     energy,
     weight: sensitivities?.[i] ?? weight,
@@ -160,23 +174,36 @@ function weightOf({ out }: LoraModule, { energies }: Survey, fit: Fit): number {
   return energy > 0 ? 1 / (out * Math.sqrt(Math.sqrt(energy))) : 0;
 }
 
-function pointsOf(side: Side, experts: number): RatePoint[] {
-  return RATES.map((rate, number) => ({
+function pointsOf(side: Side, { experts, rank }: LoraModule): RatePoint[] {
+  const plain = RATES.map((rate, number) => ({
     bits: experts * rateBits(rate, side.length),
     distortion: expectedDistortion(side, number),
   }));
+  const started = side.shares.flatMap((_, mixing) => {
+    const sizes = planeSizes(mixEncoding({ mix: MIX_BITS[mixing]! }), 1, rank);
+    const bits = 8 * (sizes.codes + sizes.zeroPoints + sizes.scales);
+    return RATES.map((rate, number) => ({
+      bits: bits + rateBits(rate, side.length),
+      distortion: expectedDistortion(side, (1 + mixing) * RATES.length + number),
+    }));
+  });
+  return [...plain, ...started];
 }
 
 /**
  * What a side loses at a rate: measured if it has been coded at it, else the Gaussian figure times how far off that
  * was at the nearest rate that has been coded, or in the trial.
  */
-function expectedDistortion({ coded, survey }: Side, number: number): number {
-  const measured = coded.get(number);
+function expectedDistortion({ coded, survey, rest, shares }: Side, rate: number): number {
+  const measured = coded.get(rate);
   if (measured !== undefined) return measured.distortion;
+  const [number, mixing] = splitRate(rate);
+  if (mixing !== undefined)
+    return shares[mixing]! * Math.min(number === 0 ? 1 : RATES[number]!.distortion * rest.ratio, 1);
   let nearest = 0;
-  for (const rate of coded.keys())
-    if (rate > 0 && (nearest === 0 || Math.abs(rate - number) < Math.abs(nearest - number))) nearest = rate;
+  for (const other of coded.keys())
+    if (other > 0 && other < RATES.length)
+      if (nearest === 0 || Math.abs(other - number) < Math.abs(nearest - number)) nearest = other;
   const ratio = nearest === 0 ? survey.ratio : coded.get(nearest)!.distortion / RATES[nearest]!.distortion;
   return Math.min(RATES[number]!.distortion * ratio, 1);
 }

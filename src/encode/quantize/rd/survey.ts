@@ -8,6 +8,7 @@
  * @module
  */
 import type { Rotation } from "../../../core/codecs/rotation.ts";
+import type { ModuleStart } from "../../../core/codecs/start/start.ts";
 import { trellisTable } from "../../../core/codecs/trellis.ts";
 import type { LoraModule } from "../../../model/adapter.ts";
 import type { Svd } from "../../linalg/svd.ts";
@@ -21,12 +22,19 @@ export interface FactorSurvey {
   readonly ratio: number;
 }
 
+/** Which vectors are rotated. */
+export type Rotations = Readonly<Record<"b" | "a" | "rest", Rotation>>;
+
 /** What is known of a module. */
 export interface Survey {
   /** multiplier² s² of each component that is not zero, strongest first. */
   readonly energies: readonly number[];
   readonly b: FactorSurvey;
   readonly a: FactorSurvey;
+  /** What a start leaves of the vectors of A'. */
+  readonly rest: FactorSurvey;
+  /** For each component and each number of bits of a mixture the share of the vector of A' that is left; empty without a start. */
+  readonly shares: readonly (readonly number[])[];
   /** The core of each expert: 16 · rank² bytes, so that coding needs no second SVD. */
   readonly cores: readonly Svd[];
 }
@@ -39,9 +47,17 @@ const TRIAL_TABLE = 4;
 const LEAST_GAIN = 0.02;
 
 /** Surveys a module. */
-export function surveyModule(module: LoraModule, moments: Float64Array | undefined): Survey {
-  const vectors = moduleVectors(module, moments, { count: TRIED });
+export function surveyModule(
+  module: LoraModule,
+  moments: Float64Array | undefined,
+  start: ModuleStart | undefined,
+): Survey {
+  // Of a start, all components say what it leaves of them.
+  const count = start === undefined ? TRIED : module.rank;
+  const vectors = moduleVectors(module, moments, start, { count });
   return {
+    shares: vectors.energies.map((_, c) => vectors.components[c]?.started.map(({ share }) => share) ?? []),
+    rest: surveyFactor(vectors, "rest", vectors.weights),
     energies: vectors.energies,
     b: surveyFactor(vectors, "b", undefined),
     a: surveyFactor(vectors, "a", vectors.weights),
@@ -51,18 +67,21 @@ export function surveyModule(module: LoraModule, moments: Float64Array | undefin
 
 function surveyFactor(
   { energies, components }: ModuleVectors,
-  factor: "b" | "a",
+  factor: keyof Rotations,
   weights: readonly Float32Array[] | undefined,
 ): FactorSurvey {
   const table = trellisTable(TRIAL_TABLE);
   const lost = (rotation: Rotation): number => {
     let sum = 0;
     let energy = 0;
-    for (const [c, component] of components.entries()) {
+    for (const [c, component] of components.slice(0, TRIED).entries()) {
+      const last = component.started[component.started.length - 1];
+      if (factor === "rest" && last === undefined) continue;
+      const own = factor === "rest" ? [last!.rest] : component[factor];
       energy += energies[c]!;
-      for (const [expert, vector] of component[factor].entries()) {
+      for (const [expert, vector] of own.entries()) {
         const distortion = trialDistortion(vector, table, { rotation, weights: weights?.[expert] });
-        sum += (energies[c]! * distortion) / component[factor].length;
+        sum += (energies[c]! * distortion) / own.length;
       }
     }
     return energy === 0 ? 1 : sum / energy / table.distortion;

@@ -9,14 +9,19 @@
  *
  * @module
  */
+
+import { drawsOf, type ModuleStart } from "../../../core/codecs/start/start.ts";
 import { inputLength, type LoraModule } from "../../../model/adapter.ts";
 import type { Svd } from "../../linalg/svd.ts";
 import { reparameterize } from "../reparameterize.ts";
+import { type Started, startVectors } from "./rests.ts";
 
 /** A component: its vectors in every expert. */
 export interface ComponentVectors {
   readonly b: readonly Float32Array[];
   readonly a: readonly Float32Array[];
+  /** The vector of A' with a start, for each number of bits of its mixture; empty where the module has none. */
+  readonly started: readonly Started[];
 }
 
 /** The components of a module that are not zero, strongest first. */
@@ -41,12 +46,14 @@ const DAMPING = 0.01;
  * Reparameterizes a module. Component c of each expert is its own c-th strongest.
  *
  * @param moments E[x_j²] in the layout of A without its rank, `[experts][in · kernel]`, if known
+ * @param start where the draws of A begin, if that is known; of a module without experts
  * @param count the components whose vectors are wanted; default all
  * @param cores those of the same module with the same moments, if it was reparameterized before
  */
 export function moduleVectors(
   module: LoraModule,
   moments: Float64Array | undefined,
+  start: ModuleStart | undefined,
   { count = module.rank, cores }: { readonly count?: number; readonly cores?: readonly Svd[] } = {},
 ): ModuleVectors {
   const { rank } = module;
@@ -58,7 +65,7 @@ export function moduleVectors(
   );
   const square = module.multiplier * module.multiplier;
   const energies: number[] = [];
-  const components: ComponentVectors[] = [];
+  const components: Omit<ComponentVectors, "started">[] = [];
   for (let c = 0; c < rank; c++) {
     if (experts.every(({ singularValues }) => singularValues[c] === 0)) break;
     energies.push(experts.reduce((sum, { singularValues: s }) => sum + square * s[c]! * s[c]!, 0));
@@ -73,7 +80,20 @@ export function moduleVectors(
       }),
     });
   }
-  return { energies, components, cores: experts.map(({ core }) => core), weights };
+  const started =
+    start === undefined
+      ? []
+      : startVectors(
+          components.map(({ a }) => a[0]!),
+          drawsOf(start, rank * n),
+          weights?.[0],
+        );
+  return {
+    energies,
+    components: components.map((own, c) => ({ ...own, started: started[c] ?? [] })),
+    cores: experts.map(({ core }) => core),
+    weights,
+  };
 }
 
 /** Roots of moments by expert, with a mean of 1 over all of them, damped. Without any energy they say nothing: all alike. */

@@ -1,0 +1,98 @@
+// What known starts save on real adapters (docs/known-starts.md): for each adapter whether the start of A was recovered and how,
+// and the bytes at equal error with and without. The adapters are those of bench/corpus.mjs. Run after `npm run build`:
+//   node bench/starts.mjs [--json] [--write] [--error 0.05]      --write puts the table into docs/known-starts.md
+// CPU seconds are those of the recovery alone, on one thread; decoding is of the whole file.
+import { readFileSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { open } from "../dist/core/index.js";
+import { encodeAdapter } from "../dist/encode/index.js";
+import { spacingsOf } from "../dist/encode/start/orders.js";
+import { recoverStart } from "../dist/encode/start/recover.js";
+import { inputLength } from "../dist/model/adapter.js";
+import { adapterFolders, readRealAdapter } from "./real-adapters.mjs";
+
+const { values } = parseArgs({
+  options: { json: { type: "boolean" }, write: { type: "boolean" }, error: { type: "string" } },
+});
+const maxError = Number(values.error ?? 0.05);
+
+const cpuSeconds = (since) => {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1e6;
+};
+
+/** CPU time of decoding files, relative to the first: medians of runs that take turns, after some that are not counted. */
+async function decodeRatio(without, withStart) {
+  const times = [[], []];
+  for (let i = 0; i < 100; i++)
+    for (const [k, bytes] of [without, withStart].entries()) {
+      const before = process.cpuUsage();
+      for await (const _ of (await open(bytes)).decodeAll());
+      if (i >= 30) times[k].push(cpuSeconds(before));
+    }
+  const [first, second] = times.map((own) => own.sort((x, y) => x - y)[own.length >> 1]);
+  return second / first;
+}
+
+const rows = [];
+for (const [name, path] of adapterFolders()) {
+  const whole = await readRealAdapter(path).catch((error) =>
+    console.error(`skipped: ${name}: ${error.message}`),
+  );
+  if (whole === undefined) continue;
+  const adapter = { ...whole, tensors: [] };
+  const before = process.cpuUsage();
+  const found = recoverStart(
+    adapter.modules.map((m) => ({
+      name: m.name,
+      a: m.experts === 1 ? m.a : new Float32Array(0),
+      inputs: inputLength(m),
+      sizeB: m.out * m.rank,
+    })),
+    spacingsOf(adapter.origin?.dialect),
+  );
+  const seconds = cpuSeconds(before);
+  const none = await encodeAdapter(adapter, { maxError, start: "none" });
+  const auto = await encodeAdapter(adapter, { maxError });
+  const used = (auto.bytes[12] & 128) !== 0;
+  const row = {
+    name,
+    modules: adapter.modules.length,
+    found: found?.positions.size ?? 0,
+    by: found?.by,
+    seed: typeof found?.state === "number" ? found.state : undefined,
+    seconds,
+    none: none.bytes.length,
+    auto: auto.bytes.length,
+    ratio: auto.bytes.length / none.bytes.length,
+    decode: used ? await decodeRatio(none.bytes, auto.bytes) : undefined,
+  };
+  rows.push(row);
+  console.error(JSON.stringify(row));
+}
+
+const recovered = rows.filter(({ found }) => found > 0);
+const mean = Math.exp(recovered.reduce((sum, { ratio }) => sum + Math.log(ratio), 0) / recovered.length);
+const number = (x) => x.toLocaleString("en-US");
+const table = [
+  "| adapter | modules with a start | seed | CPU seconds | bytes without | bytes with | ratio | decode time |",
+  "|---|---|---|---|---|---|---|---|",
+  ...rows.map(
+    ({ name, modules, found, seed, seconds, none, auto, ratio, decode }) =>
+      `| ${[name, found === 0 ? "none" : `${found} of ${modules}`, seed ?? "", seconds.toFixed(1), number(none), number(auto), ratio.toFixed(2), decode === undefined ? "" : `× ${decode.toFixed(2)}`].join(" | ")} |`,
+  ),
+  "",
+  `Error at most ${maxError}; no plain tensors. ${recovered.length} of ${rows.length} recovered; geometric mean of their ratios ${mean.toFixed(2)}, largest ratio of all ${Math.max(...rows.map(({ ratio }) => ratio)).toFixed(2)}.`,
+].join("\n");
+console.log(values.json ? JSON.stringify(rows, null, 1) : table);
+if (values.write) {
+  const page = new URL("../docs/known-starts.md", import.meta.url);
+  const text = readFileSync(page, "utf8");
+  writeFileSync(
+    page,
+    text.replace(
+      /(<!-- generated:starts -->\n)[\s\S]*?(\n<!-- \/generated:starts -->)/,
+      (_, a, b) => `${a}${table}${b}`,
+    ),
+  );
+}

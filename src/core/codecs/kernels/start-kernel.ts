@@ -1,0 +1,130 @@
+/**
+ * Starts as a WebAssembly kernel with 128-bit SIMD (source: `start.as`): the draws of a factor never leave its memory. It gives
+ * the bits of `../start/mt19937.ts` and `../start/mix.ts`.
+ *
+ * @module
+ */
+import { growTo, KernelMemory, kernelMaker } from "../../wasm/kernel.ts";
+import type { Mixture } from "../start/mix.ts";
+import type { Twister } from "../start/mt19937.ts";
+import { WASM_TEXT } from "./start.wasm.ts";
+
+interface Exports {
+  advance(words: number, blocks: number): void;
+  draws(words: number, next: number, count: number, to: number): number;
+  mix(
+    from: number,
+    apart: number,
+    rank: number,
+    factors: number,
+    scales: number,
+    rows: number,
+    values: number,
+    stride: number,
+    count: number,
+    pairs: number,
+  ): void;
+}
+
+const newKernel = kernelMaker<Exports>(WASM_TEXT);
+
+/** Where the words of the generator are, the pairs of draws of at most 256 rows, and what depends on the factor. */
+const WORDS = 1024;
+const PAIRS = 4096;
+const FREE: number = PAIRS + 32 * 128;
+/** Values of a tile, about; and at least of each of its rows. */
+const TILE = 2 ** 13;
+const LEAST_COLUMNS = 64;
+/** A kernel whose memory has grown above this is let go of. */
+const KEPT_BYTES = 2 ** 23;
+
+/** An instance with its memory. */
+class StartKernel {
+  readonly #kernel: Exports;
+  readonly #memory: KernelMemory;
+
+  constructor(kernel: Exports & { readonly memory: WebAssembly.Memory }) {
+    this.#kernel = kernel;
+    this.#memory = new KernelMemory(kernel.memory);
+  }
+
+  get length(): number {
+    return this.#memory.length;
+  }
+
+  /** Makes the words of a block some blocks on, in place. */
+  advance(words: Uint32Array, blocks: number): true {
+    const own = this.#words(words);
+    own.set(words);
+    this.#kernel.advance(WORDS, blocks);
+    words.set(own);
+    return true;
+  }
+
+  /**
+   * Draws `[rank][length]`, and adds their mixtures to the rows of `target` from `offset` on.
+   *
+   * @returns false if the engine has no such memory; nothing has been done then
+   */
+  add(twister: Twister, mixture: Mixture, length: number, target: Float32Array, offset: number): boolean {
+    const { components, rank, integers, scales } = mixture;
+    const rows = (components.length + 3) & ~3;
+    const pairs = (rank + 1) >> 1;
+    const columns = Math.min(Math.max(LEAST_COLUMNS, (TILE / rows) & ~7), (length + 7) & ~7);
+    const stride = 4 * columns + 64;
+    const scalesAt = FREE + 4 * rows * pairs;
+    const values = scalesAt + 8 * rows;
+    const draws = values + stride * rows;
+    if (!this.#memory.reserve(draws + 2 * rank * length + 16)) return false;
+    const factors = new Int16Array(this.#memory.memory.buffer, FREE, 2 * rows * pairs).fill(0);
+    for (let c = 0; c < components.length; c++)
+      for (let k = 0; k < rank; k++)
+        factors[8 * (pairs * (c >> 2) + (k >> 1)) + 2 * (c & 3) + (k & 1)] = integers[c * rank + k]!;
+    new Float64Array(this.#memory.memory.buffer, scalesAt, rows).fill(0).set(scales);
+    const words = this.#words(twister.words);
+    words.set(twister.words);
+    twister.next = this.#kernel.draws(WORDS, twister.next, rank * length, draws);
+    twister.words.set(words);
+    const tile = this.#memory.words;
+    for (let from = 0; from < length; from += columns) {
+      const count = Math.min(columns, length - from);
+      const places = components.map((component) => offset + component * length + from);
+      places.forEach((at, c) => {
+        tile.set(target.subarray(at, at + count), (values + stride * c) / 4);
+      });
+      this.#kernel.mix(
+        draws + 2 * from,
+        2 * length,
+        rank,
+        FREE,
+        scalesAt,
+        rows,
+        values,
+        stride,
+        count,
+        PAIRS,
+      );
+      places.forEach((at, c) => {
+        const row = (values + stride * c) / 4;
+        target.set(tile.subarray(row, row + count), at);
+      });
+    }
+    return true;
+  }
+
+  #words({ length }: Uint32Array): Uint32Array {
+    return new Uint32Array(this.#memory.memory.buffer, WORDS, length);
+  }
+}
+
+let shared: StartKernel | undefined | null;
+
+/** The kernel that all callers share; `undefined` where there is none ({@link kernelMaker}). */
+export function startKernel(): StartKernel | undefined {
+  if (shared && shared.length > KEPT_BYTES) shared = undefined;
+  if (shared === undefined) {
+    const kernel = newKernel();
+    shared = kernel && growTo(kernel.memory, FREE) ? new StartKernel(kernel) : null;
+  }
+  return shared ?? undefined;
+}

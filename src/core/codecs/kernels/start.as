@@ -1,0 +1,163 @@
+// Starts (spec clause 8.8) with 128-bit SIMD: the generator of ../start/mt19937.ts and the mixing of ../start/mix.ts, bit for bit.
+// Built by src/core/wasm/build.mjs.
+
+const STATE: i32 = 624;
+const MIDDLE: i32 = 397;
+const MATRIX: u32 = 0x9908b0df;
+
+// @ts-ignore: decorator
+@inline
+function wordAt(words: usize, i: i32): u32 {
+  return load<u32>(words + 4 * <usize>i);
+}
+
+// @ts-ignore: decorator
+@inline
+function twistOne(words: usize, i: i32, after: i32, middle: i32): void {
+  const y: u32 = (wordAt(words, i) & 0x80000000) | (wordAt(words, after) & 0x7fffffff);
+  store<u32>(words + 4 * <usize>i, wordAt(words, middle) ^ (y >> 1) ^ (<u32>(-<i32>(y & 1)) & MATRIX));
+}
+
+/** Words i to i + 3. */
+// @ts-ignore: decorator
+@inline
+function twistFour(words: usize, i: i32, middle: i32): void {
+  const at = words + 4 * <usize>i;
+  const y = v128.bitselect(v128.load(at), v128.load(at + 4), i32x4.splat(0x80000000));
+  const odd = v128.and(i32x4.neg(v128.and(y, i32x4.splat(1))), i32x4.splat(MATRIX));
+  v128.store(at, v128.xor(v128.xor(v128.load(words + 4 * <usize>middle), i32x4.shr_u(y, 1)), odd));
+}
+
+/** Makes the words of a block some blocks on, in place. */
+export function advance(words: usize, blocks: i32): void {
+  for (let block = 0; block < blocks; block++) {
+    let i = 0;
+    for (; i + 4 <= STATE - MIDDLE; i += 4) twistFour(words, i, i + MIDDLE);
+    for (; i < STATE - MIDDLE; i++) twistOne(words, i, i + 1, i + MIDDLE);
+    for (; i < STATE - 1; i += 4) twistFour(words, i, i + MIDDLE - STATE);
+    twistOne(words, STATE - 1, 0, MIDDLE - 1);
+  }
+}
+
+function draw(word: u32): i32 {
+  let y = word ^ (word >> 11);
+  y ^= (y << 7) & 0x9d2c5680;
+  y ^= (y << 15) & 0xefc60000;
+  return <i32>(((y ^ (y >> 18)) >> 8) ^ 0x8000);
+}
+
+// @ts-ignore: decorator
+@inline
+function temperFour(at: usize): v128 {
+  const word = v128.load(at);
+  let y = v128.xor(word, i32x4.shr_u(word, 11));
+  y = v128.xor(y, v128.and(i32x4.shl(y, 7), i32x4.splat(0x9d2c5680)));
+  y = v128.xor(y, v128.and(i32x4.shl(y, 15), i32x4.splat(0xefc60000)));
+  return v128.xor(y, i32x4.shr_u(y, 18));
+}
+
+/**
+ * Draws as 16-bit integers.
+ *
+ * @param next number of the next word of the block
+ * @returns `next` after them
+ */
+export function draws(words: usize, next: i32, count: i32, to: usize): i32 {
+  const end = to + 2 * <usize>count;
+  while (to < end) {
+    if (next == STATE) {
+      advance(words, 1);
+      next = 0;
+    }
+    const own = min(STATE - next, <i32>((end - to) >> 1));
+    let i = 0;
+    for (; i + 8 <= own; i += 8) {
+      const at = words + 4 * <usize>(next + i);
+      const taken = v128.shuffle<u8>(
+        temperFour(at), temperFour(at + 16),
+        1, 2, 5, 6, 9, 10, 13, 14, 17, 18, 21, 22, 25, 26, 29, 30,
+      );
+      v128.store(to, v128.xor(taken, i16x8.splat(<i16>0x8000)));
+      to += 16;
+    }
+    for (; i < own; i++) {
+      store<u16>(to, <u16>draw(wordAt(words, next + i)));
+      to += 2;
+    }
+    next += own;
+  }
+  return next;
+}
+
+/** Four sums times a scale, added to four values. */
+// @ts-ignore: decorator
+@inline
+function addFour(sums: v128, scale: v128, at: usize): void {
+  const values = v128.load(at);
+  const high = v128.shuffle<u32>(sums, sums, 2, 3, 2, 3);
+  const more = v128.shuffle<u32>(values, values, 2, 3, 2, 3);
+  const a = f64x2.add(f64x2.promote_low_f32x4(values), f64x2.mul(f64x2.convert_low_i32x4_s(sums), scale));
+  const b = f64x2.add(f64x2.promote_low_f32x4(more), f64x2.mul(f64x2.convert_low_i32x4_s(high), scale));
+  v128.store(
+    at,
+    v128.shuffle<u32>(f32x4.demote_f64x2_zero(a), f32x4.demote_f64x2_zero(b), 0, 1, 4, 5),
+  );
+}
+
+/**
+ * Adds mixed draws to a tile of values.
+ *
+ * @param from the first draw of the tile; those of the next row of the start are `apart` bytes on. Eight draws behind the last are read
+ * @param factors integers, i16 `[rows / 4][pairs of rows of the start][4][2]`
+ * @param scales f64, one for each row
+ * @param rows a multiple of 4
+ * @param values binary32, `[rows][stride bytes]`, for a multiple of 8 in each
+ * @param pairs room for 32 bytes for each pair
+ */
+export function mix(
+  from: usize, apart: usize, rank: i32, factors: usize, scales: usize, rows: i32,
+  values: usize, stride: usize, count: i32, pairs: usize,
+): void {
+  const end = pairs + 32 * <usize>((rank + 1) >> 1);
+  for (let i = 0; i < count; i += 8) {
+    let row = from + 2 * <usize>i;
+    for (let k = 0, to = pairs; to < end; to += 32, k += 2) {
+      const one = v128.load(row);
+      // The factor of a row that there is not is 0.
+      const other = k + 1 < rank ? v128.load(row + apart) : one;
+      v128.store(to, v128.shuffle<u16>(one, other, 0, 8, 1, 9, 2, 10, 3, 11));
+      v128.store(to + 16, v128.shuffle<u16>(one, other, 4, 12, 5, 13, 6, 14, 7, 15));
+      row += 2 * apart;
+    }
+    let factor = factors;
+    let at = values + 4 * <usize>i;
+    for (let c = 0; c < rows; c += 4) {
+      let a = i32x4.splat(0), a1 = i32x4.splat(0), b = i32x4.splat(0), b1 = i32x4.splat(0);
+      let d = i32x4.splat(0), d1 = i32x4.splat(0), e = i32x4.splat(0), e1 = i32x4.splat(0);
+      for (let pair = pairs; pair < end; pair += 32) {
+        const low = v128.load(pair), high = v128.load(pair + 16);
+        const fa = v128.load32_splat(factor), fb = v128.load32_splat(factor + 4);
+        const fd = v128.load32_splat(factor + 8), fe = v128.load32_splat(factor + 12);
+        a = i32x4.add(a, i32x4.dot_i16x8_s(low, fa));
+        a1 = i32x4.add(a1, i32x4.dot_i16x8_s(high, fa));
+        b = i32x4.add(b, i32x4.dot_i16x8_s(low, fb));
+        b1 = i32x4.add(b1, i32x4.dot_i16x8_s(high, fb));
+        d = i32x4.add(d, i32x4.dot_i16x8_s(low, fd));
+        d1 = i32x4.add(d1, i32x4.dot_i16x8_s(high, fd));
+        e = i32x4.add(e, i32x4.dot_i16x8_s(low, fe));
+        e1 = i32x4.add(e1, i32x4.dot_i16x8_s(high, fe));
+        factor += 16;
+      }
+      const scale = scales + 8 * <usize>c;
+      addFour(a, v128.load64_splat(scale), at);
+      addFour(a1, v128.load64_splat(scale), at + 16);
+      addFour(b, v128.load64_splat(scale + 8), at + stride);
+      addFour(b1, v128.load64_splat(scale + 8), at + stride + 16);
+      addFour(d, v128.load64_splat(scale + 16), at + 2 * stride);
+      addFour(d1, v128.load64_splat(scale + 16), at + 2 * stride + 16);
+      addFour(e, v128.load64_splat(scale + 24), at + 3 * stride);
+      addFour(e1, v128.load64_splat(scale + 24), at + 3 * stride + 16);
+      at += 4 * stride;
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Factors A' of which some vectors have a start: their rests are decoded like others, and the mixed draws are added (spec clause
+ * 8.8), by the kernel where there is one.
+ *
+ * @module
+ */
+import { type DecodeTarget, decodeFactor, type FactorJob, type Part } from "../decode.ts";
+import { storeFloats } from "../floats.ts";
+import type { DecodeKernel } from "../kernels/decode-kernel.ts";
+import { startKernel } from "../kernels/start-kernel.ts";
+import type { PackedFactors } from "../packed.ts";
+import { addMixture, readMixture } from "./mix.ts";
+import { takeDraws } from "./mt19937.ts";
+import { generatorOf, keepGenerator, type ModuleStart } from "./start.ts";
+
+const RAW = { codec: "raw", element: "f32" } as const;
+const NO_BYTES = new Uint8Array(0);
+
+/**
+ * Decodes A' of all experts.
+ *
+ * @param length weights of a vector of A'
+ * @param target `[experts][rank][length]`; binary16 is the binary32 weight rounded once
+ * @throws as `decodeFactor`
+ */
+export function decodeStarted(
+  { bands, planes }: PackedFactors,
+  start: ModuleStart,
+  length: number,
+  target: DecodeTarget,
+  kernel?: DecodeKernel,
+): void {
+  const rank = bands.reduce((sum, { components }) => sum + components, 0);
+  const size = rank * length;
+  const wide = target instanceof Float32Array;
+  const values = wide ? target : new Float32Array(size);
+  const twister = generatorOf(start);
+  for (const [expert, own] of planes.entries()) {
+    const offset = wide ? expert * size : 0;
+    const parts = bands.map(({ a, components }, i): Part => ({ encoding: a, planes: own[i]!.a, components }));
+    const job: FactorJob = { parts, length, order: "component", multiplier: 1 };
+    decodeFactor(job, values, offset, wide ? kernel : undefined);
+    const mixture = readMixture(
+      bands.map(({ a, components }, i) => ({ bits: a.mix, planes: own[i]!.mix, components })),
+      rank,
+    );
+    if (startKernel()?.add(twister, mixture, length, values, offset) !== true) {
+      const draws = new Int16Array(size);
+      takeDraws(twister, draws);
+      addMixture(mixture, draws, length, values, offset);
+    }
+    if (wide) continue;
+    const raw = { codes: storeFloats(values), scales: NO_BYTES, zeroPoints: NO_BYTES };
+    decodeFactor(
+      { ...job, parts: [{ encoding: RAW, planes: raw, components: rank }] },
+      target,
+      expert * size,
+      kernel,
+    );
+  }
+  keepGenerator(start, planes.length * size, twister);
+}

@@ -1,0 +1,105 @@
+/**
+ * What is left of a vector of A' after the best mixture of its start's draws has been taken from it (spec clause 8.8).
+ *
+ * The mixture is that of least squares, by weight; its factors are rounded first, and the rest is of the rounded ones, so that
+ * nothing of the rounding is lost.
+ *
+ * @module
+ */
+import type { Planes } from "../../../core/codecs/encoding.ts";
+import { addMixture, DRAW_UNIT, readMixture } from "../../../core/codecs/start/mix.ts";
+import { codeAffine } from "../code.ts";
+import { searchFit } from "../fit.ts";
+
+/** A vector with a start. */
+export interface Started {
+  /** Bits of the integers of the mixture. */
+  readonly bits: number;
+  readonly mix: Planes;
+  /** What is to be coded. */
+  readonly rest: Float32Array;
+  /** The share of the vector's energy that is left, by weight. */
+  readonly share: number;
+}
+
+/** Bits that mixtures can have. */
+export const MIX_BITS: readonly number[] = [4, 8];
+
+/** For each vector its mixtures, one for each of {@link MIX_BITS}. */
+export function startVectors(
+  vectors: readonly Float32Array[],
+  draws: Int16Array,
+  weights: Float32Array | undefined,
+): Started[][] {
+  const n = vectors[0]?.length ?? 0;
+  const rank = n === 0 ? 0 : draws.length / n;
+  const weighted = new Float64Array(draws.length);
+  for (let k = 0; k < rank; k++)
+    for (let i = 0; i < n; i++) weighted[k * n + i] = draws[k * n + i]! * DRAW_UNIT * (weights?.[i] ?? 1);
+  const product = (k: number, other: ArrayLike<number>, at: number): number => {
+    let sum = 0;
+    for (let i = 0; i < n; i++) sum += weighted[k * n + i]! * other[at + i]!;
+    return sum;
+  };
+  const gram = new Float64Array(rank * rank);
+  for (let k = 0; k < rank; k++)
+    for (let l = 0; l <= k; l++)
+      gram[k * rank + l] = gram[l * rank + k] = product(k, draws, l * n) * DRAW_UNIT;
+  const factored = cholesky(gram, rank);
+  return vectors.map((vector) => {
+    const right = Float64Array.from({ length: rank }, (_, k) => product(k, vector, 0));
+    const mixture = solveCholesky(factored, right, rank);
+    return MIX_BITS.map((bits) => startVector(vector, mixture, draws, bits, weights));
+  });
+}
+
+function startVector(
+  vector: Float32Array,
+  mixture: Float64Array,
+  draws: Int16Array,
+  bits: number,
+  weights: Float32Array | undefined,
+): Started {
+  const rank = mixture.length;
+  const n = vector.length;
+  const bundle = { values: mixture, from: 0, components: 1, length: rank, group: 0 };
+  const mix = codeAffine(bundle, bits, searchFit(bundle, bits), "bf16");
+  const begun = new Float32Array(n);
+  addMixture(readMixture([{ bits, planes: mix, components: 1 }], rank), draws, n, begun, 0);
+  const rest = new Float32Array(n);
+  let [left, energy] = [0, 0];
+  for (let i = 0; i < n; i++) {
+    const weight = weights?.[i] ?? 1;
+    rest[i] = vector[i]! - begun[i]!;
+    left += weight * rest[i]! * rest[i]!;
+    energy += weight * vector[i]! * vector[i]!;
+  }
+  return { bits, mix, rest, share: energy === 0 ? 0 : left / energy };
+}
+
+/** The lower factor, in place of the matrix; positive definite except for rounding. */
+function cholesky(matrix: Float64Array, n: number): Float64Array {
+  const l = matrix.slice();
+  for (let j = 0; j < n; j++) {
+    for (let k = 0; k < j; k++) {
+      const factor = l[j * n + k]!;
+      for (let i = j; i < n; i++) l[i * n + j]! -= l[i * n + k]! * factor;
+    }
+    const root = Math.sqrt(l[j * n + j]!);
+    for (let i = j; i < n; i++) l[i * n + j]! /= root;
+  }
+  return l;
+}
+
+function solveCholesky(l: Float64Array, right: Float64Array, n: number): Float64Array {
+  const x = right.slice();
+  for (let i = 0; i < n; i++) {
+    for (let k = 0; k < i; k++) x[i]! -= l[i * n + k]! * x[k]!;
+    x[i]! /= l[i * n + i]!;
+  }
+  for (let i = n - 1; i >= 0; i--) {
+    for (let k = i + 1; k < n; k++) x[i]! -= l[k * n + i]! * x[k]!;
+    x[i]! /= l[i * n + i]!;
+  }
+  return x;
+}

@@ -1,0 +1,91 @@
+/**
+ * The starts of an adapter's modules, as the encoder uses them.
+ *
+ * @module
+ */
+import { STATE_WORDS, seedWords, skipDraws, twisterAt } from "../../core/codecs/start/mt19937.ts";
+import { type ModuleStart, STATE_DRAWS, type Start } from "../../core/codecs/start/start.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { STARTED_MODULES, STARTED_RANK, STARTS } from "../../limits.ts";
+import { inputLength, type LoraModule } from "../../model/adapter.ts";
+import { spacingsOf } from "./orders.ts";
+import { recoverStart } from "./recover.ts";
+
+/**
+ * From so many draws before the first module on, the file has states, 2,496 bytes each, and not the seed: a reader would take longer
+ * to get there than to decode.
+ */
+const FAR = STATE_DRAWS / 2;
+
+/** Whether a start is looked for, or a seed that is known. */
+export type StartChoice = "none" | "auto" | number;
+
+/**
+ * Starts by the names of their modules.
+ *
+ * @param dialect of the source, if that is known
+ * @throws LqaError USAGE
+ */
+export function startsOf(
+  modules: readonly LoraModule[],
+  dialect: string | undefined,
+  choice: StartChoice,
+): ReadonlyMap<string, ModuleStart> {
+  if (
+    choice !== "none" &&
+    choice !== "auto" &&
+    !(Number.isInteger(choice) && choice >= 0 && choice < 2 ** 32)
+  )
+    fail(KIND.USAGE, { where: "start", expected: "none, auto or a seed from 0 to 2^32 - 1", actual: choice });
+  if (choice === "none" || modules.length > STARTED_MODULES.core) return new Map();
+  const found = recoverStart(
+    modules.map((module) => ({
+      name: module.name,
+      // The draws of experts are not looked for.
+      a: module.experts === 1 && module.rank <= STARTED_RANK.core ? module.a : new Float32Array(0),
+      inputs: inputLength(module),
+      sizeB: module.out * module.rank,
+    })),
+    spacingsOf(dialect),
+    choice === "auto" ? undefined : choice,
+  );
+  if (found === undefined) return new Map();
+  const placed = [...found.positions].sort(([, x], [, y]) => x - y);
+  const { state, positions } = placedIn(
+    found.state,
+    placed.map(([, position]) => position),
+  );
+  const start: Start = { state };
+  return new Map(positions.map((position, k) => [modules[placed[k]![0]]!.name, { start, position }]));
+}
+
+/**
+ * The seed if all positions are near, else states before them; positions count from these.
+ *
+ * @param positions ascending; those that the most states do not reach are left out
+ */
+function placedIn(
+  origin: number | Uint32Array,
+  positions: readonly number[],
+): { state: number | Uint32Array; positions: number[] } {
+  if (typeof origin === "number" && positions[0]! < FAR && positions.at(-1)! < STATE_DRAWS)
+    return { state: origin, positions: [...positions] };
+  const twister = twisterAt(typeof origin === "number" ? seedWords(origin) : origin);
+  const states: Uint32Array[] = [];
+  const placed: number[] = [];
+  let base = 0;
+  for (const position of positions) {
+    if (states.length === 0 || position - base >= STATE_DRAWS) {
+      if (states.length === STARTS.core) break;
+      const next = position - (position % STATE_WORDS);
+      skipDraws(twister, next - base);
+      base = next;
+      states.push(twister.words.slice());
+    }
+    placed.push(STATE_DRAWS * (states.length - 1) + position - base);
+  }
+  const state = new Uint32Array(STATE_WORDS * states.length);
+  for (const [i, words] of states.entries()) state.set(words, STATE_WORDS * i);
+  return { state, positions: placed };
+}

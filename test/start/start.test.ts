@@ -1,0 +1,182 @@
+/** Starts (spec 8.8): what the encoder does with a known start, what readers make of it, and files that lie about one. */
+import { describe, expect, it } from "vitest";
+import { materialize } from "../../src/core/codecs/start/materialize.ts";
+import { seedWords } from "../../src/core/codecs/start/mt19937.ts";
+import { drawsOf, localStart } from "../../src/core/codecs/start/start.ts";
+import { crc32 } from "../../src/core/container/crc32.ts";
+import type { IndexVectors } from "../../src/core/container/generated/schema.ts";
+import { readIndex } from "../../src/core/container/index-read.ts";
+import { writeIndex } from "../../src/core/container/index-write.ts";
+import { decodeModule, type LqaFile, open, validate } from "../../src/core/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
+import { outputs, RANK, SEED, trained } from "./trained.ts";
+
+/** Draws, by another way than the reader's. */
+function drawsAfter(seed: number, from: number, count: number): number[] {
+  return Array.from(outputs(seed, from, count), (z) => ((z >>> 8) & 0xffff) - 2 ** 15);
+}
+
+/** All factors of a file. */
+async function factors(file: LqaFile, type: "f32" | "f16" = "f32"): Promise<unknown[]> {
+  const found = [];
+  for await (const { name, b, a } of file.decodeAll({ type })) found.push([name, [...b.data], [...a.data]]);
+  return found;
+}
+
+const goal = { maxError: 0.02 } as const;
+const encoded = await encodeAdapter(trained(0.05), goal);
+
+describe("the generator", () => {
+  it("gives the outputs that its authors publish, and the numbers of torch.rand", () => {
+    expect([...outputs(5489, 0, 3)]).toEqual([3499211612, 581869302, 3890346734]);
+    // torch.manual_seed(42); torch.rand(4), in 16 bits
+    const torch = [0.8822692633, 0.915003955364, 0.382863759995, 0.95930564403];
+    const draws = drawsOf({ start: { state: 42 }, position: 0 }, 4);
+    expect([...draws]).toEqual(torch.map((u) => Math.floor(u * 2 ** 16) - 2 ** 15));
+  });
+
+  it("has the same draws from a seed, from a state, and from the block of the module alone", () => {
+    for (const position of [0, 1, 623, 624, 625, 79_871, 79_872, 100_000, 2 ** 22 - 1]) {
+      const start = { state: SEED };
+      const expected = drawsAfter(SEED, position, 700);
+      expect([...drawsOf({ start, position }, 700)]).toEqual(expected);
+      expect([...drawsOf({ start: { state: seedWords(SEED) }, position }, 700)]).toEqual(expected);
+      expect([...drawsOf(structuredClone(localStart({ start, position })), 700)]).toEqual(expected);
+    }
+  });
+
+  it("counts positions from the state that they are in", () => {
+    const state = new Uint32Array([...seedWords(1), ...seedWords(2)]);
+    const draws = drawsOf({ start: { state }, position: 2 ** 22 + 5 }, 10);
+    expect([...draws]).toEqual(drawsAfter(2, 5, 10));
+  });
+});
+
+describe("an adapter whose start is found", () => {
+  it("takes fewer bytes at the same error, and says the error that a decoder makes", async () => {
+    const without = await encodeAdapter(trained(0.05), { ...goal, start: "none" });
+    expect(encoded.report.relativeError).toBeLessThanOrEqual(0.02);
+    expect(encoded.bytes.length).toBeLessThan(0.6 * without.bytes.length);
+    const adapter = await (await open(encoded.bytes)).adapter();
+    let [lost, energy] = [0, 0];
+    for (const [i, { a, b, out, in: n }] of trained(0.05).modules.entries()) {
+      const own = adapter.modules[i]!;
+      for (let o = 0; o < out; o++)
+        for (let j = 0; j < n; j++) {
+          let [x, y] = [0, 0];
+          for (let c = 0; c < RANK; c++) {
+            x += b[o * RANK + c]! * a[c * n + j]!;
+            y += own.b[o * RANK + c]! * own.a[c * n + j]!;
+          }
+          lost += (x - y) * (x - y);
+          energy += x * x;
+        }
+    }
+    expect(lost / energy).toBeCloseTo(encoded.report.relativeError, 8);
+  });
+
+  it("is found by its seed alone, and not by another seed", async () => {
+    expect((await encodeAdapter(trained(0.05), { ...goal, start: SEED })).bytes).toEqual(encoded.bytes);
+    const none = await encodeAdapter(trained(0.05), { ...goal, start: "none" });
+    expect((await encodeAdapter(trained(0.05), { ...goal, start: 43 })).bytes).toEqual(none.bytes);
+    await expect(encodeAdapter(trained(0.05), { ...goal, start: 0.5 })).rejects.toThrow("USAGE");
+  }, 120_000);
+
+  it("that moved too far is encoded as without", async () => {
+    const auto = await encodeAdapter(trained(40), goal);
+    expect(auto.bytes).toEqual((await encodeAdapter(trained(40), { ...goal, start: "none" })).bytes);
+  });
+
+  it("is valid and canonical, of version 1.1, and needs the feature", async () => {
+    const { error } = await validate(encoded.bytes, { level: "canonical" });
+    expect(error).toBeUndefined();
+    expect([...encoded.bytes.subarray(8, 12)]).toEqual([1, 0, 1, 0]);
+    expect(encoded.bytes[12]! & 128).toBe(128);
+  });
+
+  it("decodes to the same bits in whole, by ranges, as a stream, and materialized", async () => {
+    const whole = await factors(await open(encoded.bytes));
+    const source = {
+      byteLength: encoded.bytes.length,
+      slice: (start: number, end: number) => Promise.resolve(encoded.bytes.slice(start, end)),
+    };
+    expect(await factors(await open(source as never))).toEqual(whole);
+    const events = [];
+    for await (const event of (await open(new Blob([encoded.bytes as BlobPart]))).events())
+      if (event.type === "module") {
+        const { b, a } = event.decode();
+        events.push([event.record.name, [...b.data], [...a.data]]);
+        const plain = decodeModule(event.record, materialize(event.record, event.factors));
+        expect(plain.a.data).toEqual(a.data);
+      }
+    expect(events).toEqual(whole);
+  });
+
+  it("decodes to binary16 by rounding once", async () => {
+    const file = await open(encoded.bytes);
+    for (const record of file.modules) {
+      const [wide, half] = [await file.decode(record), await file.decode(record, { type: "f16" })];
+      const rounded = await encodeAdapter(
+        {
+          modules: [{ ...record, b: wide.b.data, a: wide.a.data }],
+          tensors: [],
+          origin: undefined,
+          meta: {},
+        },
+        { profile: "raw", element: "f16" },
+      );
+      const other = await open(rounded.bytes);
+      const expected = await other.decode(other.modules[0]!, { type: "f16" });
+      expect([...half.a.data]).toEqual([...expected.a.data]);
+    }
+  });
+});
+
+/** The file with other vectors in its index, and required bits changed. */
+function altered(change: (vectors: IndexVectors) => void, flip = 0): Uint8Array {
+  const { bytes } = encoded;
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const length = view.getUint32(32, true);
+  const read = readIndex(bytes.subarray(64, 64 + length), 64, true).vectors;
+  const vectors = structuredClone(
+    Object.fromEntries(Object.keys(read).map((name) => [name, read[name as keyof IndexVectors]])),
+  ) as unknown as IndexVectors;
+  change(vectors);
+  const index = writeIndex(vectors);
+  const file = new Uint8Array(64 + index.length + bytes.length);
+  file.set(bytes.subarray(0, 64));
+  file.set(index, 64);
+  const head = new DataView(file.buffer);
+  head.setUint32(12, view.getUint32(12, true) ^ flip, true);
+  head.setUint32(32, index.length, true);
+  head.setUint32(56, crc32(index), true);
+  head.setUint32(60, crc32(file.subarray(0, 60)), true);
+  return file;
+}
+
+describe("a file that lies about its start", () => {
+  const started = (vectors: IndexVectors): IndexVectors["encodings"][number] =>
+    vectors.encodings.find(({ reserved }) => reserved > 0)!;
+  it.each<[string, (vectors: IndexVectors) => void, string, number?]>([
+    ["lacks the feature bit", () => {}, "ENCODING_PARAMETER", 128],
+    [
+      "has the bit and no mixture",
+      (v) => {
+        for (const encoding of v.encodings) encoding.reserved = 0;
+      },
+      "RECORD_REFERENCE",
+    ],
+    ["has a mixture of nine bits", (v) => void (started(v).reserved = 9), "ENCODING_PARAMETER"],
+    ["lacks the start", (v) => void delete v.start, "INDEX_FIELD_MISSING"],
+    ["has an empty start", (v) => void (v.start = []), "UNSUPPORTED_CODEC"],
+    ["has another generator", (v) => void (v.start![0] = 2), "UNSUPPORTED_CODEC"],
+    ["has a state that is too short", (v) => void v.start!.push(1), "ENCODING_PARAMETER"],
+    ["lacks a position", (v) => void v.positions!.pop(), "RECORD_REFERENCE"],
+    ["has a position too many", (v) => void v.positions!.push(0), "RECORD_REFERENCE"],
+    ["names a state that it has not", (v) => void (v.positions![1] = 2 ** 22), "RECORD_REFERENCE"],
+    ["has many states", (v) => void (v.start = [1, ...Array(624 * 65).fill(1)]), "CORE_LIMIT"],
+    ["has a mixture of B'", (v) => void (v.bands[0]!.b = v.bands[0]!.a), "RECORD_REFERENCE"],
+  ])("%s", async (_, change, kind, flip) => {
+    await expect(open(altered(change, flip))).rejects.toThrow(kind);
+  });
+});
