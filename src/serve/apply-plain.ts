@@ -8,7 +8,10 @@
  *   done to what they are multiplied by: Rᵀx in step 2, R of the sum in step 4. Components of which either factor stores
  *   nothing do not take part.
  * 2. Each component has four sums, from +0: weight i times x[i] (or (Rᵀx)[i]) is added to sum i mod 4, in order of i.
- * 3. h = multiplier · ((sum 0 + sum 1) + (sum 2 + sum 3)).
+ * 3. h = multiplier · ((sum 0 + sum 1) + (sum 2 + sum 3)). Where A' has a start (spec clause 8.8), these are of the rests; each row
+ *   of draws, times 2^-15, gives a number z[k] of x in the same way, with multiplier 1, and the vector R of a component a number of
+ *   z, with the multiplier of the module, which is +0 for a component without a start. It is added to h, which is +0 before where
+ *   no rest is stored.
  * 4. The update begins as +0 for each output. h times the weights of B' is added for each component that is not rotated, in
  *   order of components, then for each that is. Where rows are rotated, the latter are added up in a vector of their own,
  *   from +0; R is applied to it, and then it is added to the update (or is the update, if every component is rotated).
@@ -23,8 +26,9 @@
 import { decodePlain } from "../core/codecs/decode.ts";
 import { sizesOf } from "../core/codecs/lowered.ts";
 import { rotateIntegers, rotateTransposed } from "../core/codecs/rotation.ts";
+import { DRAW_UNIT } from "../core/codecs/start/mix.ts";
 import { ENTRY_WORDS, type FactorProgram, WORD } from "./program.ts";
-import { programFor, type ResidentModule } from "./resident-module.ts";
+import { expertDraws, programFor, type ResidentModule } from "./resident-module.ts";
 import type { Rotating } from "./rotating.ts";
 
 /**
@@ -40,7 +44,7 @@ export function applyRowPlainly(
   y: Float32Array,
   turns: Rotating,
 ): void {
-  const { a, b, components, payloadBytes, expertStride } = programFor(module);
+  const { a, b, start, components, payloadBytes, expertStride } = programFor(module);
   const { out, multiplier } = module.shape;
   const payload = module.payload.subarray(expert * expertStride, expert * expertStride + payloadBytes);
   const weights = (factor: FactorProgram, k: number, turn: Rotating["a"], length: number): Float32Array =>
@@ -48,13 +52,18 @@ export function applyRowPlainly(
   const turned = Float32Array.from(x);
   if (turns.a === "rows") rotateTransposed(turned);
   const h = new Float32Array(components);
-  for (let k = 0; k < components; k++) {
+  for (let k = 0; k < a.encodings.length; k++) {
     const own = weights(a, k, turns.a, x.length);
-    const input = k < a.straight ? x : turned;
-    const sums = new Float32Array(4);
-    for (let i = 0; i < own.length; i++) sums[i & 3]! += Math.fround(own[i]! * input[i]!);
-    const whole = Math.fround(Math.fround(sums[0]! + sums[1]!) + Math.fround(sums[2]! + sums[3]!));
-    h[a.words[ENTRY_WORDS * k + WORD.slot]!] = multiplier * whole;
+    h[slotOf(a.words, k)] = multiplier * dot(own, k < a.straight ? x : turned);
+  }
+  if (start !== undefined) {
+    const draws = Float32Array.from(expertDraws(module, expert)!, (draw) => draw * DRAW_UNIT);
+    const z = new Float32Array(start.rank);
+    for (let k = 0; k < z.length; k++) z[k] = dot(draws.subarray(k * x.length, (k + 1) * x.length), x);
+    const mixed = new Float32Array(components);
+    for (let k = 0; k < start.mix.encodings.length; k++)
+      mixed[slotOf(start.mix.words, k)] = multiplier * dot(weights(start.mix, k, "weights", z.length), z);
+    for (let c = 0; c < components; c++) h[c]! += mixed[c]!;
   }
   if (components === 0) return;
   const update = new Float32Array(out);
@@ -71,6 +80,17 @@ export function applyRowPlainly(
     else for (let o = 0; o < out; o++) update[o]! += rotated[o]!;
   }
   for (let o = 0; o < out; o++) y[o]! += update[o]!;
+}
+
+function slotOf(words: Int32Array, k: number): number {
+  return words[ENTRY_WORDS * k + WORD.slot]!;
+}
+
+/** Sum of products, by four sums. */
+function dot(weights: Float32Array, x: Float32Array): number {
+  const sums = new Float32Array(4);
+  for (let i = 0; i < weights.length; i++) sums[i & 3]! += Math.fround(weights[i]! * x[i]!);
+  return Math.fround(Math.fround(sums[0]! + sums[1]!) + Math.fround(sums[2]! + sums[3]!));
 }
 
 /** Weights of component `k` of a list. */

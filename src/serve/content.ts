@@ -9,15 +9,14 @@
 import { FLOAT_BYTES, type FloatType } from "../core/codecs/encoding.ts";
 import { readElement } from "../core/codecs/floats.ts";
 import type { PackedFactors } from "../core/codecs/packed.ts";
-import { materialize, materializedBands } from "../core/codecs/start/materialize.ts";
 import { splitPayload } from "../core/container/chunk.ts";
-import { payloadLength } from "../core/container/layout.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import type { ContainerIndex, ModuleRecord, TensorRecord } from "../core/container/types.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ElementType, PlainTensor, TensorRole } from "../model/adapter.ts";
+import type { Draws } from "./draws.ts";
 import type { ResidentModule } from "./resident-module.ts";
 import { PackedPlans, type SharedLayout, sharedLayout } from "./shared-layout.ts";
 
@@ -26,6 +25,9 @@ const RECORD_BYTES = 512;
 /** Numbers that say where the payload of a module is. */
 const PLACE = 3;
 const NOWHERE = -1;
+
+/** Gives memory; other threads can see some kinds of it. */
+export type NewBuffer = (bytes: number) => ArrayBufferLike;
 
 /** The modules of one adapter: few objects, whatever their number. */
 export class Content {
@@ -42,22 +44,31 @@ export class Content {
   readonly #tensors = new Map<string, PlainTensor>();
   readonly #wanted: readonly TensorRecord[];
   readonly #biases = new Map<string, Float32Array>();
-  readonly #shared: boolean;
+  readonly #newBuffer: NewBuffer;
+  /** Of the modules that have a start. */
+  readonly draws: Draws | undefined;
   #missing: number;
   /** Bytes of the last buffer that are in use. */
   #filled = 0;
 
   /**
    * @param hostTensors roles of plain tensors that the host deals with; see {@link wantedTensors}
-   * @param shared whether other threads are to see the payloads without a copy
+   * @param draws of an adapter with these modules
+   * @param newBuffer memory for payloads
    */
-  constructor(index: ContainerIndex, hostTensors: readonly TensorRole[], shared = false) {
-    this.#shared = shared;
+  constructor(
+    index: ContainerIndex,
+    hostTensors: readonly TensorRole[],
+    draws: Draws | undefined,
+    newBuffer: NewBuffer,
+  ) {
+    this.draws = draws;
+    this.#newBuffer = newBuffer;
     this.#wanted = wantedTensors(index, hostTensors);
     this.bytes = contentBytes(index, hostTensors);
     this.#layout = sharedLayout(index.modules);
     this.#missing = index.modules.length;
-    this.#plans = new PackedPlans(index.modules.map(({ bands }) => materializedBands(bands)));
+    this.#plans = new PackedPlans(index.modules.map(({ bands }) => bands));
     this.#places = new Float64Array(PLACE * this.#missing).fill(NOWHERE);
   }
 
@@ -91,8 +102,12 @@ export class Content {
     const [buffer, offset, length] = this.#places.subarray(PLACE * number, PLACE * (number + 1));
     const payload = this.#buffers[buffer!]!.subarray(offset!, offset! + length!);
     const bias = this.#biases.get(name);
-    const module = { shape: this.#layout.shapes[number]!, bands: this.#plans.bands(number), payload };
-    return bias === undefined ? module : { ...module, bias };
+    const start = this.draws?.of(number);
+    return {
+      ...{ shape: this.#layout.shapes[number]!, bands: this.#plans.bands(number), payload },
+      ...(start !== undefined && { start }),
+      ...(bias !== undefined && { bias }),
+    };
   }
 
   #isLoaded(number: number): boolean {
@@ -100,8 +115,8 @@ export class Content {
   }
 
   /** Packed planes, as views. */
-  factors({ shape, bands, payload }: ResidentModule): PackedFactors {
-    return splitPayload(shape, bands, payload);
+  factors({ shape, bands, payload, start }: ResidentModule): PackedFactors {
+    return splitPayload({ ...shape, start }, bands, payload);
   }
 
   /** Loads everything, verified to the last byte. @returns the content id, proven */
@@ -140,9 +155,9 @@ export class Content {
 
   /** One buffer for the payloads of modules that are loaded together. */
   #makeRoom(records: readonly ModuleRecord[]): void {
-    const total = records.reduce((sum, record) => sum + residentBytes(record), 0);
+    const total = records.reduce((sum, record) => sum + record.payload, 0);
     try {
-      this.#buffers.push(this.#newBuffer(total));
+      this.#buffers.push(this.#newBytes(total));
     } catch (cause) {
       fail(KIND.BUDGET, {
         where: "an adapter",
@@ -153,8 +168,8 @@ export class Content {
     this.#filled = 0;
   }
 
-  #newBuffer(bytes: number): Uint8Array {
-    return this.#shared ? new Uint8Array(new SharedArrayBuffer(bytes)) : new Uint8Array(bytes);
+  #newBytes(bytes: number): Uint8Array {
+    return new Uint8Array(this.#newBuffer(bytes));
   }
 
   /** Frees what a load that failed has not filled. */
@@ -162,7 +177,7 @@ export class Content {
     const last = this.#buffers.length - 1;
     if (this.#filled === 0) this.#buffers.pop();
     else if (this.#filled < this.#buffers[last]!.length) {
-      const filled = this.#newBuffer(this.#filled);
+      const filled = this.#newBytes(this.#filled);
       filled.set(this.#buffers[last]!.subarray(0, this.#filled));
       this.#buffers[last] = filled;
     }
@@ -173,10 +188,9 @@ export class Content {
     const number = this.#layout.numbers.get(record.name)!;
     if (this.#isLoaded(number)) return;
     const offset = this.#filled;
-    const length = residentBytes(record);
+    const length = record.payload;
     this.#filled += length;
-    const target = this.#buffers.at(-1)!.subarray(offset, this.#filled);
-    assemblePayload(record, materialize(record, factors), target);
+    assemblePayload(record, factors, this.#buffers.at(-1)!.subarray(offset, this.#filled));
     this.#places.set([this.#buffers.length - 1, offset, length], PLACE * number);
     this.#missing--;
   }
@@ -190,7 +204,7 @@ export class Content {
     const type = FLOATS[tensor.element]!;
     const count = data.length / FLOAT_BYTES[type];
     // Stored as binary32, that is rounded once.
-    const bias = new Float32Array(this.#newBuffer(4 * count).buffer);
+    const bias = new Float32Array(this.#newBuffer(4 * count));
     for (let i = 0; i < count; i++) bias[i] = multiplier * readElement(data, type, i);
     this.#biases.set(name, bias);
   }
@@ -203,15 +217,10 @@ export function tensorKey({ role, name }: Pick<PlainTensor, "role" | "name">): s
 
 const FLOATS: Partial<Record<ElementType, FloatType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 
-/** Payload bytes of a module in memory: where A' has a start, it is decoded. */
-function residentBytes(record: ModuleRecord): number {
-  return record.start === undefined ? record.payload : payloadLength(record, materializedBands(record.bands));
-}
-
 /** What the content of a file will count, before it is loaded. */
 export function contentBytes(index: ContainerIndex, hostTensors: readonly TensorRole[]): number {
   const modules = index.modules.reduce(
-    (sum, record) => sum + residentBytes(record) + RECORD_BYTES + 2 * record.name.length,
+    (sum, { payload, name }) => sum + payload + RECORD_BYTES + 2 * name.length,
     0,
   );
   return wantedTensors(index, hostTensors).reduce(

@@ -10,7 +10,7 @@ import type { AdapterStore, StoredAdapter } from "./stores.ts";
 
 /** How a pool works. */
 export interface PoolOptions {
-  /** Most bytes of packed adapters and decoded factors together. */
+  /** Most bytes of packed adapters, their starts and decoded factors together. */
   readonly budgetBytes: number;
   /** Where adapters come from that have not been added. */
   readonly store?: AdapterStore | undefined;
@@ -54,6 +54,8 @@ export interface PoolStatistics extends Readonly<Counters> {
   readonly budgetBytes: number;
   readonly usedBytes: number;
   readonly packedBytes: number;
+  /** Random numbers that A' began with, of adapters in memory with a start (spec clause 8.8): once for those of one start. */
+  readonly startBytes: number;
   readonly decodedBytes: number;
   /** Names known, of which resident, and contents behind these. */
   readonly adapters: number;

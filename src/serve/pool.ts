@@ -105,12 +105,17 @@ export class AdapterPool {
   ): Promise<AdapterLease | undefined> {
     const resident = await this.#hold(entry, signal);
     entry.leases++;
+    const { draws } = resident.content;
+    let held = false;
     const release = (): void => {
       entry.leases--;
+      if (held) draws?.release();
       resident.release();
     };
     try {
       await this.#load(entry, resident, modules ?? resident.content.names, signal);
+      draws?.hold(this.#budget, `the start of adapter "${entry.name}"`);
+      held = true;
     } catch (error) {
       resident.settle();
       release();
@@ -238,6 +243,10 @@ export class AdapterPool {
       ...this.#counters,
       budgetBytes: this.#budget.limit,
       usedBytes: this.#budget.used,
+      startBytes: [...new Set(residents.map(({ content }) => content.draws))].reduce(
+        (sum, draws) => sum + (draws?.heldBytes ?? 0),
+        0,
+      ),
       packedBytes: residents.reduce((sum, { bytes }) => sum + bytes, 0),
       decodedBytes,
       adapters: entries.length,

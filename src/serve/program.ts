@@ -3,16 +3,16 @@
  * where its planes begin in the payload.
  *
  * Components of which a factor stores nothing are left out: they contribute nothing. Those that are rotated come
- * last (`rotating.ts`). A program is made in a few microseconds and takes one or two KiB, which for each module of thousands
+ * last (`rotating.ts`). Where A' has a start, its draws are rows of weights as well, and what mixes them is a third list
+ * (spec clause 8.8). A program is made in a few microseconds and takes one or two KiB, which for each module of thousands
  * of adapters would be too much: the programs used last are kept.
  *
  * @module
  */
 import { kindOf } from "../core/codecs/kernels/encoding-kinds.ts";
 import { type Lowered, sizesOf } from "../core/codecs/lowered.ts";
-import type { Band } from "../core/codecs/packed.ts";
+import { type Band, type Factor, hasStart, lowerFactor, vectorLengths } from "../core/codecs/packed.ts";
 import { lower } from "../core/codecs/registry.ts";
-import { assertMaterialized } from "../core/codecs/start/materialize.ts";
 import { align } from "../core/container/bytes.ts";
 import { EXPERT_ALIGNMENT, walkPlanes } from "../core/container/layout.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
@@ -27,9 +27,20 @@ export interface FactorProgram {
   readonly straight: number;
 }
 
+/** What A' has in addition where it has a start. */
+export interface StartProgram {
+  /** Rows of draws of an expert. */
+  readonly rank: number;
+  /** An entry for each row; its codes are places in the draws of an expert. */
+  readonly draws: Int32Array;
+  /** What mixes the rows, for each component that has a start: vectors of `rank` weights. */
+  readonly mix: FactorProgram;
+}
+
 export interface ApplyProgram {
   readonly a: FactorProgram;
   readonly b: FactorProgram;
+  readonly start: StartProgram | undefined;
   /** How many components take part. */
   readonly components: number;
   /** Bytes of the planes of one expert, and from one expert's to the next one's. */
@@ -43,6 +54,8 @@ export interface ApplyProgram {
 export const WORD = { codes: 5, scales: 6, zeroPoints: 7, slot: 8 } as const;
 /** Kind, bits, scale type, group, table, codes, scales, zero points, and the number of the component in the list of B'. */
 export const ENTRY_WORDS = 9;
+/** Kind of a row of draws, as in apply.as. */
+const DRAWS_KIND = 6;
 
 /** Band plans whose programs are kept: some 8 MiB. */
 const KEPT = 4096;
@@ -68,17 +81,28 @@ export function programOf(shape: ModuleShape, bands: readonly Band[]): ApplyProg
 }
 
 function makeProgram(shape: ModuleShape, bands: readonly Band[]): ApplyProgram {
-  assertMaterialized(shape, bands);
-  const places = { a: [] as Place[], b: [] as Place[] };
+  const places = { b: [] as Place[], a: [] as Place[], mix: [] as Place[] };
   const payloadBytes = walkPlanes(shape, bands, ({ band, factor, plane, offset }) => {
-    if (factor !== "mix") (places[factor][band] ??= { codes: 0, scales: 0, zeroPoints: 0 })[plane] = offset;
+    (places[factor][band] ??= { codes: 0, scales: 0, zeroPoints: 0 })[plane] = offset;
   });
   const tables = new Set<number>();
-  const b = makeFactor("b", shape.out, bands, places.b, undefined, tables);
-  const a = makeFactor("a", inputLength(shape), bands, places.a, b.slots, tables);
+  const lengths = vectorLengths(shape, bands);
+  const make = (factor: Factor, slots?: readonly number[]): ReturnType<typeof makeFactor> =>
+    makeFactor(factor, lengths[factor], bands, places[factor], slots, tables);
+  const b = make("b");
+  const a = make("a", b.slots);
+  let start: StartProgram | undefined;
+  if (hasStart(bands)) {
+    const rows = Array.from({ length: lengths.mix }, (_, k) => [
+      ...[DRAWS_KIND, 0, 0, 0, 0],
+      ...[2 * k * lengths.a, 0, 0, k],
+    ]);
+    start = { rank: lengths.mix, draws: Int32Array.from(rows.flat()), mix: make("mix", b.slots) };
+  }
   return {
     a,
     b,
+    start,
     components: b.encodings.length,
     payloadBytes,
     expertStride: align(payloadBytes, EXPERT_ALIGNMENT),
@@ -90,7 +114,7 @@ type Place = Record<"codes" | "scales" | "zeroPoints", number>;
 
 /** @param slots of components by their number among those that take part; without them the list gives them */
 function makeFactor(
-  factor: "a" | "b",
+  factor: Factor,
   length: number,
   bands: readonly Band[],
   places: readonly Place[],
@@ -104,11 +128,11 @@ function makeFactor(
   for (const rotated of [false, true]) {
     let number = 0;
     bands.forEach((band, i) => {
-      if (lower(band.a).kind === "nothing" || lower(band.b).kind === "nothing") return;
-      const lowered = lower(band[factor]);
+      if (!takesPart(band)) return;
+      const lowered = lowerFactor(band, factor);
       const first = number;
       number += band.components;
-      if (lowered.rotated !== rotated) return;
+      if (lowered.kind === "nothing" || lowered.rotated !== rotated) return;
       if (lowered.table !== undefined) tables.add(lowered.table.number);
       const { kind, bits, scale, group, lut } = kindOf({ ...lowered, rotated: false });
       const each = sizesOf(lowered, 1, length);
@@ -124,4 +148,9 @@ function makeFactor(
     if (!rotated) straight = encodings.length;
   }
   return { words: Int32Array.from(words), encodings, straight, slots: given };
+}
+
+/** Whether components of a band are more than nothing. */
+function takesPart({ a, b }: Band): boolean {
+  return lower(b).kind !== "nothing" && (a.mix !== undefined || lower(a).kind !== "nothing");
 }

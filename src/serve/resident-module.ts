@@ -4,13 +4,18 @@
  *
  * @module
  */
-import type { Band, PackedFactors } from "../core/codecs/packed.ts";
-import { materialize } from "../core/codecs/start/materialize.ts";
+import { type Band, hasStart, type PackedFactors } from "../core/codecs/packed.ts";
+import { drawsOf, type ModuleStart } from "../core/codecs/start/start.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import type { ModuleShape } from "../model/adapter.ts";
+import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { type ApplyProgram, programOf } from "./program.ts";
+
+/** Where the draws of A' begin, and the draws: `[experts][rank][in · kernel]` (spec clause 8.8). */
+export interface ResidentStart extends ModuleStart {
+  readonly draws: Int16Array;
+}
 
 /** A packed module that can be applied. */
 export interface ResidentModule {
@@ -18,20 +23,29 @@ export interface ResidentModule {
   readonly bands: readonly Band[];
   /** The planes of all experts as in the payload of a chunk (spec clauses 7.2 and 7.3). */
   readonly payload: Uint8Array;
+  /** Where a vector of A' has a start. Modules of one start can have the same draws. */
+  readonly start?: ResidentStart | undefined;
   /** `[experts][out]`, already multiplied: what is added to the output after the update, where a module has a bias of its own. */
   readonly bias?: Float32Array | undefined;
 }
 
 /**
- * A module from what `packed` of an open file, or a stream, gives. The planes are copied, so the file may go. Where A' has a start
- * it is decoded, and takes four bytes per weight.
+ * A module from what `packed` of an open file, or a stream, gives. The planes are copied, so the file may go. Where A' has a start,
+ * its draws are made: two bytes for each weight of A'.
  *
  * @throws LqaError CANNOT_APPLY for embeddings; RangeError if planes do not fit the shape
  */
 export function residentModule(shape: ModuleShape, factors: PackedFactors): ResidentModule {
   assertApplicable(shape);
-  const plain = materialize(shape, factors);
-  return { shape, bands: plain.bands, payload: assemblePayload(shape, plain) };
+  const module = { shape, bands: factors.bands, payload: assemblePayload(shape, factors) };
+  if (factors.start === undefined) return module;
+  const draws = drawsOf(factors.start, new Int16Array(drawCount(shape)));
+  return { ...module, start: { ...factors.start, draws } };
+}
+
+/** Draws of a module with a start. */
+export function drawCount(shape: ModuleShape): number {
+  return shape.experts * shape.rank * inputLength(shape);
 }
 
 /**
@@ -46,11 +60,20 @@ export function assertApplicable({ name, role }: ModuleShape): void {
     fail(KIND.CANNOT_APPLY, { where, expected: "a linear layer or a convolution", actual: role });
 }
 
-/** What applying the module comes down to. @throws RangeError if the payload has not the length the bands imply */
-export function programFor({ shape, bands, payload }: ResidentModule): ApplyProgram {
+/** What applying the module comes down to. @throws RangeError if payload and draws have not the lengths the bands imply */
+export function programFor({ shape, bands, payload, start }: ResidentModule): ApplyProgram {
   const program = programOf(shape, bands);
   const bytes = (shape.experts - 1) * program.expertStride + program.payloadBytes;
   if (payload.length !== bytes)
     throw new RangeError(`${shape.name}: expected a payload of ${bytes} bytes, found ${payload.length}`);
+  const draws = hasStart(bands) ? drawCount(shape) : 0;
+  if ((start?.draws.length ?? 0) !== draws)
+    throw new RangeError(`${shape.name}: expected ${draws} draws, found ${start?.draws.length ?? "none"}`);
   return program;
+}
+
+/** The draws of an expert. */
+export function expertDraws({ shape, start }: ResidentModule, expert: number): Int16Array | undefined {
+  const count = drawCount(shape) / shape.experts;
+  return start?.draws.subarray(expert * count, (expert + 1) * count);
 }

@@ -89,6 +89,7 @@ export class Resident implements Holding {
     this.#counters = to.counters;
     this.#onGone = to.onGone;
     this.#budget.add(this, "dear");
+    content.draws?.join();
     this.#closeIfComplete();
   }
 
@@ -143,6 +144,7 @@ export class Resident implements Holding {
     this.owners.clear();
     for (const decoded of this.#decoded.values()) this.#budget.remove(decoded);
     this.#decoded.clear();
+    this.content.draws?.leave(this.#budget);
     this.#control.abort();
     this.#close();
     this.#onGone(this);

@@ -10,7 +10,8 @@ import { open } from "../core/read/file.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import { checkBase } from "../model/base-shape.ts";
 import type { Budget } from "./budget.ts";
-import { Content, contentBytes } from "./content.ts";
+import { Content, contentBytes, type NewBuffer } from "./content.ts";
+import { SharedDraws } from "./draws.ts";
 import type { Entry } from "./entry.ts";
 import type { PoolOptions } from "./pool-options.ts";
 import { type Counters, Resident } from "./resident.ts";
@@ -22,6 +23,8 @@ export class Residents {
   readonly #budget: Budget;
   readonly #counters: Counters;
   readonly #slots: Slots;
+  readonly #newBuffer: NewBuffer;
+  readonly #draws: SharedDraws;
   readonly #all = new Set<Resident>();
   readonly #byContent = new Map<string, Resident>();
 
@@ -30,6 +33,9 @@ export class Residents {
     this.#budget = budget;
     this.#counters = counters;
     this.#slots = new Slots(options.concurrentLoads ?? 32);
+    this.#newBuffer = (bytes) =>
+      options.shared === true ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
+    this.#draws = new SharedDraws(this.#newBuffer);
   }
 
   get all(): ReadonlySet<Resident> {
@@ -53,7 +59,7 @@ export class Residents {
 
   /** @param onSettled called when nothing more is loaded on account of this */
   async #open(entry: Entry, onSettled: () => void, signal: AbortSignal | undefined): Promise<Resident> {
-    const { verify = true, trustStoredIds = false, base, hostTensors = [], shared } = this.#options;
+    const { verify = true, trustStoredIds = false, base, hostTensors = [] } = this.#options;
     const stored = await entry.open(signal);
     let taken = 0;
     let kept = false;
@@ -74,7 +80,8 @@ export class Residents {
       }
       this.#budget.take(bytes, `adapter "${entry.name}"`);
       taken = bytes;
-      const content = new Content(file.index, hostTensors, shared);
+      const draws = this.#draws.of(file.index.modules);
+      const content = new Content(file.index, hostTensors, draws, this.#newBuffer);
       if (verify) id = await content.loadWhole(file, signal);
       // It may have come meanwhile.
       const twin = this.#twin(id);

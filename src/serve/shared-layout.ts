@@ -17,7 +17,7 @@ export interface SharedLayout {
 }
 
 /** Objects by what they say, held weakly. */
-class Shared<T extends object> {
+export class Shared<T extends object> {
   readonly #known = new Map<string, WeakRef<T>>();
   readonly #collected = new FinalizationRegistry<string>((key) => {
     if (this.#known.get(key)?.deref() === undefined) this.#known.delete(key);

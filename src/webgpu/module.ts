@@ -6,8 +6,8 @@
  */
 // Symbol.dispose, for projects whose libraries do not have it.
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { Band, PackedFactors } from "../core/codecs/packed.ts";
-import { materialize } from "../core/codecs/start/materialize.ts";
+import type { PackedFactors } from "../core/codecs/packed.ts";
+import { splitPayload } from "../core/container/chunk.ts";
 import { payloadLength } from "../core/container/layout.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import * as KIND from "../error-catalogue.ts";
@@ -24,6 +24,7 @@ import {
 } from "./decode.ts";
 import { BINDING_ALIGNMENT } from "./decode-calls.ts";
 import { type DeviceState, filledBuffer, stateOf, USAGE } from "./device.ts";
+import { materialize } from "./materialize.ts";
 import { type GpuProgram, programOf } from "./program.ts";
 import type { GpuTask } from "./task.ts";
 import type { GpuBuffer, GpuBufferBinding, GpuDevice } from "./types.ts";
@@ -126,8 +127,16 @@ export class GpuModule {
 const payloadPlace = ({ words }: GpuProgram): number =>
   Math.ceil(words.byteLength / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
 
+/** What is uploaded if that is not the payload of the module as it is: where A' has a start, A' is decoded. */
+function factorsOf(module: PackedModule): PackedFactors | undefined {
+  const { shape } = module;
+  if ("factors" in module) return materialize(shape, module.factors);
+  const { start, bands, payload } = module;
+  return start && materialize(shape, splitPayload({ ...shape, start }, bands, payload));
+}
+
 /**
- * Uploads a module, packed as it is.
+ * Uploads a module, packed as it is. Where A' has a start it is decoded, and takes four bytes for each weight.
  *
  * @throws LqaError GPU_LIMIT if it is larger than a buffer or a binding of the device may be, or there is no memory left;
  *   GPU_DEVICE if the device refuses, or is lost; UNSUPPORTED_CODEC for an unknown trellis table; CANNOT_APPLY for a module with
@@ -136,8 +145,8 @@ const payloadPlace = ({ words }: GpuProgram): number =>
 export async function uploadModule(device: GpuDevice, module: PackedModule): Promise<GpuModule> {
   const { shape } = module;
   const where = `module "${shape.name}"`;
-  const factors = "factors" in module ? materialize(shape, module.factors) : undefined;
-  const bands = factors === undefined ? (module as { readonly bands: readonly Band[] }).bands : factors.bands;
+  const factors = factorsOf(module);
+  const { bands } = factors ?? (module as ResidentModule);
   if ("payload" in module && module.bias !== undefined)
     fail(KIND.CANNOT_APPLY, {
       where,
@@ -147,10 +156,10 @@ export async function uploadModule(device: GpuDevice, module: PackedModule): Pro
     });
   const program = programOf(shape, bands);
   const bytes = payloadLength(shape, bands);
-  if ("payload" in module && module.payload.length !== bytes)
-    throw new RangeError(
-      `${shape.name}: expected a payload of ${bytes} bytes, found ${module.payload.length}`,
-    );
+  const payload =
+    factors === undefined ? (module as ResidentModule).payload : assemblePayload(shape, factors);
+  if (payload.length !== bytes)
+    throw new RangeError(`${shape.name}: expected a payload of ${bytes} bytes, found ${payload.length}`);
   const place = payloadPlace(program);
   // A word of padding: a code at the end is read with the word after it.
   const size = Math.ceil(bytes / 4) * 4 + 4;
@@ -163,9 +172,7 @@ export async function uploadModule(device: GpuDevice, module: PackedModule): Pro
   const buffer = await state.guarded(where, () =>
     filledBuffer(device, how, (range) => {
       new Uint32Array(range, 0, program.words.length).set(program.words);
-      const payload = new Uint8Array(range, place, bytes);
-      if ("payload" in module) payload.set(module.payload);
-      else assemblePayload(shape, factors!, payload);
+      new Uint8Array(range, place, bytes).set(payload);
     }),
   );
   return new GpuModule(state, shape, program, buffer);

@@ -1,13 +1,12 @@
 /** Starts (spec 8.8): what the encoder does with a known start, what readers make of it, and files that lie about one. */
 import { describe, expect, it } from "vitest";
-import { materialize } from "../../src/core/codecs/start/materialize.ts";
 import { seedWords } from "../../src/core/codecs/start/mt19937.ts";
 import { drawsOf, localStart } from "../../src/core/codecs/start/start.ts";
 import { crc32 } from "../../src/core/container/crc32.ts";
 import type { IndexVectors } from "../../src/core/container/generated/schema.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";
 import { writeIndex } from "../../src/core/container/index-write.ts";
-import { decodeModule, type LqaFile, open, validate } from "../../src/core/index.ts";
+import { type LqaFile, open, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { outputs, RANK, SEED, trained } from "./trained.ts";
 
@@ -31,7 +30,7 @@ describe("the generator", () => {
     expect([...outputs(5489, 0, 3)]).toEqual([3499211612, 581869302, 3890346734]);
     // torch.manual_seed(42); torch.rand(4), in 16 bits
     const torch = [0.8822692633, 0.915003955364, 0.382863759995, 0.95930564403];
-    const draws = drawsOf({ start: { state: 42 }, position: 0 }, 4);
+    const draws = drawsOf({ start: { state: 42 }, position: 0 }, new Int16Array(4));
     expect([...draws]).toEqual(torch.map((u) => Math.floor(u * 2 ** 16) - 2 ** 15));
   });
 
@@ -39,15 +38,19 @@ describe("the generator", () => {
     for (const position of [0, 1, 623, 624, 625, 79_871, 79_872, 100_000, 2 ** 22 - 1]) {
       const start = { state: SEED };
       const expected = drawsAfter(SEED, position, 700);
-      expect([...drawsOf({ start, position }, 700)]).toEqual(expected);
-      expect([...drawsOf({ start: { state: seedWords(SEED) }, position }, 700)]).toEqual(expected);
-      expect([...drawsOf(structuredClone(localStart({ start, position })), 700)]).toEqual(expected);
+      expect([...drawsOf({ start, position }, new Int16Array(700))]).toEqual(expected);
+      expect([...drawsOf({ start: { state: seedWords(SEED) }, position }, new Int16Array(700))]).toEqual(
+        expected,
+      );
+      expect([...drawsOf(structuredClone(localStart({ start, position })), new Int16Array(700))]).toEqual(
+        expected,
+      );
     }
   });
 
   it("counts positions from the state that they are in", () => {
     const state = new Uint32Array([...seedWords(1), ...seedWords(2)]);
-    const draws = drawsOf({ start: { state }, position: 2 ** 22 + 5 }, 10);
+    const draws = drawsOf({ start: { state }, position: 2 ** 22 + 5 }, new Int16Array(10));
     expect([...draws]).toEqual(drawsAfter(2, 5, 10));
   });
 });
@@ -94,7 +97,7 @@ describe("an adapter whose start is found", () => {
     expect(encoded.bytes[12]! & 128).toBe(128);
   });
 
-  it("decodes to the same bits in whole, by ranges, as a stream, and materialized", async () => {
+  it("decodes to the same bits in whole, by ranges, and as a stream", async () => {
     const whole = await factors(await open(encoded.bytes));
     const source = {
       byteLength: encoded.bytes.length,
@@ -106,8 +109,6 @@ describe("an adapter whose start is found", () => {
       if (event.type === "module") {
         const { b, a } = event.decode();
         events.push([event.record.name, [...b.data], [...a.data]]);
-        const plain = decodeModule(event.record, materialize(event.record, event.factors));
-        expect(plain.a.data).toEqual(a.data);
       }
     expect(events).toEqual(whole);
   });

@@ -2,17 +2,18 @@
  * Packed application as a WebAssembly kernel with 128-bit SIMD (source: `apply.as`, definition: `../apply-plain.ts`).
  *
  * Its memory holds one module's payload and at most 64 rows at a time. Per call the payload is copied there, which is a
- * twentieth of the work at one row; memory of thousands of adapters does not fit in WebAssembly's 4 GiB.
+ * twentieth of the work at one row; memory of thousands of adapters does not fit in WebAssembly's 4 GiB. Draws of a start are
+ * copied unless they are those of the call before: adapters of one start have them in common.
  *
  * @module
  */
 import { FREE, prepareTable, type TablePreparing } from "../../core/codecs/kernels/encoding-kinds.ts";
 import { FLOAT_NUMBERS } from "../../core/codecs/lowered.ts";
 import { KernelMemory, kernelMaker } from "../../core/wasm/kernel.ts";
-import { inputLength } from "../../model/adapter.ts";
+import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { RowList, Rows } from "../activations.ts";
-import { type ApplyProgram, ENTRY_WORDS } from "../program.ts";
-import { programFor, type ResidentModule } from "../resident-module.ts";
+import { type ApplyProgram, ENTRY_WORDS, type StartProgram } from "../program.ts";
+import { expertDraws, programFor, type ResidentModule } from "../resident-module.ts";
 import { type Rotating, rotating } from "../rotating.ts";
 import { WASM_TEXT } from "./apply.wasm.ts";
 
@@ -71,7 +72,8 @@ const MOST_BYTES = 2 ** 31;
 
 /** Addresses of everything in a call. */
 interface Places {
-  readonly lists: readonly [a: number, b: number];
+  readonly draws: number;
+  readonly lists: readonly [a: number, b: number, draws: number, mix: number];
   readonly tiles: number;
   readonly payload: number;
   /** A row of binary16. */
@@ -81,6 +83,8 @@ interface Places {
   readonly integers: number;
   readonly sums: number;
   readonly h: number;
+  /** Of a start: products of its rows, `[rank][rows]` and `[rows][rank]`, and what its mixtures give, as h. */
+  readonly start: readonly [products: number, rows: number, mixed: number];
   readonly z: readonly [straight: number, rotated: number];
   readonly y: number;
   readonly end: number;
@@ -91,6 +95,8 @@ export class ApplyKernel {
   readonly #kernel: Instance;
   readonly #memory: KernelMemory;
   readonly #prepared = new Set<number>();
+  /** The draws that its memory holds. */
+  #draws: Int16Array | undefined;
 
   private constructor(kernel: Instance) {
     this.#kernel = kernel;
@@ -126,6 +132,7 @@ export class ApplyKernel {
     const places = placesFor(program, lengths, most, turns);
     if (places.end > MOST_BYTES || !this.#memory.reserve(places.end)) return 0;
     this.#stage(program, module.payload, expert, places);
+    this.#stageDraws(expertDraws(module, expert), places);
     for (let first = 0; first < list.length; first += most) {
       const count = Math.min(most, list.length - first);
       if (!this.#applyRows(module, program, rows, first, count, turns, places)) return first;
@@ -134,18 +141,26 @@ export class ApplyKernel {
   }
 
   #stage(program: ApplyProgram, payload: Uint8Array, expert: number, places: Places): void {
-    const { a, b, payloadBytes, expertStride, tables } = program;
+    const { a, b, start, payloadBytes, expertStride, tables } = program;
     for (const table of tables) prepareTable(this.#kernel, this.#memory.bytes, table, this.#prepared);
-    [a, b].forEach(({ words }, i) => {
-      this.#memory.bytes.set(new Uint8Array(words.buffer), places.lists[i]!);
+    [a.words, b.words, start?.draws, start?.mix.words].forEach((words, i) => {
+      if (words !== undefined) this.#memory.bytes.set(new Uint8Array(words.buffer), places.lists[i]!);
     });
     const from = expert * expertStride;
     this.#memory.bytes.set(payload.subarray(from, from + payloadBytes), places.payload);
   }
 
+  /** They have one place whatever the module, the first one; a module without them overwrites it. */
+  #stageDraws(draws: Int16Array | undefined, places: Places): void {
+    const known = this.#draws;
+    this.#draws = draws;
+    if (draws === undefined || (known !== undefined && areSame(known, draws))) return;
+    new Int16Array(this.#memory.memory.buffer, places.draws, draws.length).set(draws);
+  }
+
   #applyRows(
     { shape }: ResidentModule,
-    { a, b, components }: ApplyProgram,
+    { a, b, start, components }: ApplyProgram,
     { x, y, list }: Rows,
     first: number,
     rows: number,
@@ -157,7 +172,7 @@ export class ApplyKernel {
     const [n, out] = [inputLength(shape), shape.out];
     const [xApart, zApart, hApart] = [rowBytes(n), rowBytes(out), 4 * rows];
     const entryBytes = 4 * ENTRY_WORDS;
-    const rotatedA = components - a.straight;
+    const rotatedA = a.encodings.length - a.straight;
     const rotatedB = components - b.straight;
     const turnsRows = { a: rotatedA > 0 && turns.a === "rows", b: rotatedB > 0 && turns.b === "rows" };
 
@@ -167,6 +182,7 @@ export class ApplyKernel {
       this.#memory.bytes.copyWithin(turned, at, at + rows * xApart);
       for (let r = 0; r < rows; r++) kernel.rotate(true, turned + r * xApart, n);
     }
+    if (start !== undefined) this.#memory.bytes.fill(0, h, h + hApart * components);
     const project = (from: number, count: number, input: number, integers: number): boolean =>
       count === 0 ||
       kernel.project(
@@ -187,6 +203,7 @@ export class ApplyKernel {
     if (!project(0, a.straight, places.x[0], 0)) return false;
     const turned = turnsRows.a ? ([places.x[1], 0] as const) : ([places.x[0], integers] as const);
     if (!project(a.straight, rotatedA, ...turned)) return false;
+    if (start !== undefined && !this.#addStart(shape, start, components, rows, places)) return false;
 
     const expand = (from: number, count: number, z: number, integers: number, fresh: boolean): boolean => {
       if (count === 0) return true;
@@ -210,6 +227,46 @@ export class ApplyKernel {
     this.#load(y, list, first, rows, out, places.y, places.half);
     kernel.add(update, words, places.y);
     this.#store(places.y, y, list, first, rows, out, places.half);
+    return true;
+  }
+
+  /** Adds to h what the mixed rows of a start give. */
+  #addStart(
+    shape: ModuleShape,
+    { rank, mix }: StartProgram,
+    components: number,
+    rows: number,
+    { draws, lists, payload, x, sums, tiles, h, start: [products, turned, mixed] }: Places,
+  ): boolean {
+    const n = inputLength(shape);
+    const [apart, hApart] = [rowBytes(rank), 4 * rows];
+    const multiply = [0, sums, tiles] as const;
+    const { project } = this.#kernel;
+    project(lists[2], rank, draws, x[0], rowBytes(n), rows, n, 1, ...multiply, products, hApart);
+    const words = this.#memory.words;
+    words.fill(0, turned / 4, (turned + rows * apart) / 4);
+    for (let r = 0; r < rows; r++)
+      for (let k = 0; k < rank; k++)
+        words[(turned + r * apart) / 4 + k] = words[(products + k * hApart) / 4 + r]!;
+    words.fill(0, mixed / 4, (mixed + hApart * components) / 4);
+    const count = mix.encodings.length;
+    if (
+      !project(
+        lists[3],
+        count,
+        payload,
+        turned,
+        apart,
+        rows,
+        rank,
+        shape.multiplier,
+        ...multiply,
+        mixed,
+        hApart,
+      )
+    )
+      return false;
+    this.#kernel.add(mixed, rows * components, h);
     return true;
   }
 
@@ -267,6 +324,10 @@ export class ApplyKernel {
   }
 }
 
+function areSame(one: Int16Array, other: Int16Array): boolean {
+  return one.buffer === other.buffer && one.byteOffset === other.byteOffset && one.length === other.length;
+}
+
 /** Whether rows follow each other. */
 function areNeighbours(list: RowList, first: number, rows: number): boolean {
   for (let r = 1; r < rows; r++) if (list[first + r] !== list[first]! + r) return false;
@@ -279,7 +340,7 @@ function rowBytes(length: number): number {
 }
 
 function placesFor(
-  { a, b, components, payloadBytes }: ApplyProgram,
+  { a, b, start, components, payloadBytes }: ApplyProgram,
   [n, out]: readonly [number, number],
   rows: number,
   turns: Rotating,
@@ -291,12 +352,19 @@ function placesFor(
     return place;
   };
   const [xBytes, zBytes] = [rows * rowBytes(n), rows * rowBytes(out)];
-  const isRotated = { a: a.straight < components, b: b.straight < components };
+  const isRotated = { a: a.straight < a.encodings.length, b: b.straight < components };
   const turnsRows = (factor: "a" | "b"): boolean => isRotated[factor] && turns[factor] === "rows";
   const held = (factor: "a" | "b", length: number): number =>
     isRotated[factor] && turns[factor] === "weights" ? INTEGER_BYTES * length : 0;
+  const rank = start?.rank ?? 0;
   return {
-    lists: [take(a.words.byteLength), take(b.words.byteLength)],
+    draws: take(2 * rank * n),
+    lists: [
+      take(a.words.byteLength),
+      take(b.words.byteLength),
+      take(start?.draws.byteLength ?? 0),
+      take(start?.mix.words.byteLength ?? 0),
+    ],
     tiles: take(TILES_BYTES),
     payload: take(payloadBytes),
     half: take(2 * Math.max(n, out)),
@@ -304,6 +372,7 @@ function placesFor(
     integers: take(Math.max(held("a", n), held("b", out))),
     sums: take(64 * rows),
     h: take(4 * rows * components),
+    start: [take(4 * rows * rank), take(rows * rowBytes(rank)), take(rank === 0 ? 0 : 4 * rows * components)],
     z: [take(zBytes), take(turnsRows("b") ? zBytes : 0)],
     y: take(zBytes),
     end: at + MARGIN,

@@ -12,6 +12,9 @@ import {
 } from "../../core/codecs/kernels/parts/tile";
 export { prepare, convert };
 
+/** Kind of a row of draws (spec clause 8.8): 16-bit integers times 2^-15, as in ../program.ts. */
+const DRAWS: i32 = 6;
+
 /** Bytes of an entry of a list of components, as in ../program.ts. */
 const ENTRY: usize = 36;
 /** Bytes from one component's weights to the next: a tile, and a line so that they do not meet in the cache. */
@@ -33,6 +36,10 @@ function weights(entry: usize, payload: usize, integers: usize, from: i32, count
   const kind = load<i32>(entry);
   const bits = load<i32>(entry, 4);
   const codes = codesOf(entry, payload);
+  if (kind == DRAWS) {
+    convertDraws(codes + 2 * <usize>from, count, to);
+    return true;
+  }
   if (kind == RAW) {
     convert(bits, true, codes + (bits == F32 ? 4 : 2) * <usize>from, count, to);
     return true;
@@ -43,6 +50,17 @@ function weights(entry: usize, payload: usize, integers: usize, from: i32, count
     payload + <usize>load<u32>(entry, 24), payload + <usize>load<u32>(entry, 28),
     load<i32>(entry, 12), from == 0, from, count, to,
   );
+}
+
+/** Draws to binary32. Reads and writes up to seven more. */
+function convertDraws(from: usize, count: i32, to: usize): void {
+  const unit = f32x4.splat(1.0 / 32768.0);
+  const end = from + 2 * <usize>count;
+  for (; from < end; from += 16, to += 32) {
+    const x = v128.load(from);
+    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(x)), unit));
+    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(x)), unit), 16);
+  }
 }
 
 /** Where the codes of a component of a list stand. */

@@ -61,6 +61,17 @@ class StartKernel {
     return true;
   }
 
+  /** Fills `draws`. @returns false if the engine has no such memory; nothing has been done then */
+  draws(twister: Twister, draws: Int16Array): boolean {
+    if (!this.#memory.reserve(FREE + 2 * draws.length + 16)) return false;
+    const words = this.#words(twister.words);
+    words.set(twister.words);
+    twister.next = this.#kernel.draws(WORDS, twister.next, draws.length, FREE);
+    twister.words.set(words);
+    draws.set(new Int16Array(this.#memory.memory.buffer, FREE, draws.length));
+    return true;
+  }
+
   /**
    * Draws `[rank][length]`, and adds their mixtures to the rows of `target` from `offset` on.
    *

@@ -83,10 +83,11 @@ export function keepGenerator(
   recent.push({ words, block: block / STATE_WORDS });
 }
 
-/** The first draws of a module. */
-export function drawsOf(start: ModuleStart, count: number): Int16Array {
-  const draws = new Int16Array(count);
-  takeDraws(generatorOf(start), draws);
+/** Fills `draws` with the first draws of a module, by the kernel where there is one. @returns `draws` */
+export function drawsOf<T extends Int16Array>(start: ModuleStart, draws: T): T {
+  const twister = generatorOf(start);
+  if (startKernel()?.draws(twister, draws) !== true) takeDraws(twister, draws);
+  keepGenerator(start, draws.length, twister);
   return draws;
 }
 

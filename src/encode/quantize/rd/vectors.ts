@@ -85,7 +85,7 @@ export function moduleVectors(
       ? []
       : startVectors(
           components.map(({ a }) => a[0]!),
-          drawsOf(start, rank * n),
+          drawsOf(start, new Int16Array(rank * n)),
           weights?.[0],
         );
   return {

@@ -5,18 +5,18 @@
  *
  * @module
  */
-import * as KIND from "../../../error-catalogue.ts";
-import { fail } from "../../../errors.ts";
-import { inputLength, type ModuleShape } from "../../../model/adapter.ts";
-import { storeFloats } from "../floats.ts";
-import { type Band, hasStart, type PackedFactors } from "../packed.ts";
-import { decodeStarted } from "./decode.ts";
+
+import { storeFloats } from "../core/codecs/floats.ts";
+import { type Band, hasStart, type PackedFactors } from "../core/codecs/packed.ts";
+import { decodeStarted } from "../core/codecs/start/decode.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
+import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 const RAW = { codec: "raw", element: "f32" } as const;
 const NO_BYTES = new Uint8Array(0);
 
-/** The bands that {@link materialize} gives. */
-export function materializedBands(bands: readonly Band[]): readonly Band[] {
+function materializedBands(bands: readonly Band[]): readonly Band[] {
   return hasStart(bands) ? bands.map(({ components, b }) => ({ components, b, a: RAW })) : bands;
 }
 

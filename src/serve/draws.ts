@@ -1,0 +1,119 @@
+/**
+ * Draws of starts, once for all adapters of a pool whose modules have the same start (spec clause 8.8).
+ *
+ * Adapters that one program trained with one seed differ in what training changed; the random numbers behind their A' are the same.
+ * They take two bytes for each weight of A', as long as a lease needs them or the budget has room for them. What was evicted
+ * is made again.
+ *
+ * @module
+ */
+import type { ModuleStart, Start } from "../core/codecs/start/start.ts";
+import { drawsOf } from "../core/codecs/start/start.ts";
+import type { ModuleRecord } from "../core/container/types.ts";
+import type { Budget, Holding } from "./budget.ts";
+import type { NewBuffer } from "./content.ts";
+import { drawCount, type ResidentStart } from "./resident-module.ts";
+import { Shared } from "./shared-layout.ts";
+
+/** The draws of the modules of an adapter, by the number of the module. */
+export class Draws implements Holding {
+  readonly bytes: number;
+  readonly #starts: readonly (ModuleStart | undefined)[];
+  readonly #counts: readonly number[];
+  readonly #newBuffer: NewBuffer;
+  #made: Int16Array[] = [];
+  #holds = 0;
+  #adapters = 0;
+  /** Whether the budget has its bytes. */
+  #taken = false;
+
+  constructor(modules: readonly ModuleRecord[], newBuffer: NewBuffer) {
+    this.#starts = modules.map(({ start }) => start);
+    this.#counts = modules.map((module) => (module.start === undefined ? 0 : drawCount(module)));
+    this.bytes = this.#counts.reduce((sum, count) => sum + 2 * count, 0);
+    this.#newBuffer = newBuffer;
+  }
+
+  /** An adapter that has it came into memory. */
+  join(): void {
+    this.#adapters++;
+  }
+
+  /** It left; the last one takes the draws along. */
+  leave(budget: Budget): void {
+    if (--this.#adapters > 0) return;
+    budget.remove(this);
+    this.drop();
+  }
+
+  /** Until as many times released they stay. @throws LqaError BUDGET */
+  hold(budget: Budget, where: string): void {
+    if (this.#taken) budget.touch(this);
+    else {
+      budget.take(this.bytes, where);
+      budget.add(this, "dear");
+      this.#taken = true;
+    }
+    this.#holds++;
+  }
+
+  release(): void {
+    this.#holds--;
+  }
+
+  isFree(): boolean {
+    return this.#holds === 0;
+  }
+
+  drop(): void {
+    this.#taken = false;
+    this.#made = [];
+  }
+
+  /** Bytes that it has of the budget. */
+  get heldBytes(): number {
+    return this.#taken ? this.bytes : 0;
+  }
+
+  /** Where the draws of a module begin, without them. */
+  startOf(module: number): ModuleStart | undefined {
+    return this.#starts[module];
+  }
+
+  /** The start of a module with its draws, while it is held. */
+  of(module: number): ResidentStart | undefined {
+    const start = this.#starts[module];
+    if (start === undefined) return undefined;
+    let draws = this.#made[module];
+    if (draws === undefined) {
+      draws = drawsOf(start, new Int16Array(this.#newBuffer(2 * this.#counts[module]!)));
+      if (this.#taken) this.#made[module] = draws;
+    }
+    return { ...start, draws };
+  }
+}
+
+/** The draws of the adapters of a pool. */
+export class SharedDraws {
+  readonly #known = new Shared<Draws>();
+  readonly #newBuffer: NewBuffer;
+
+  /** @param newBuffer memory for draws */
+  constructor(newBuffer: NewBuffer) {
+    this.#newBuffer = newBuffer;
+  }
+
+  /** The draws of an adapter with these modules; `undefined` where none has a start. */
+  of(modules: readonly ModuleRecord[]): Draws | undefined {
+    const start = modules.find((module) => module.start !== undefined)?.start?.start;
+    if (start === undefined) return undefined;
+    const places = modules.map((module) =>
+      module.start === undefined ? "" : `${module.start.position}x${drawCount(module)}`,
+    );
+    return this.#known.of(`${keyOf(start)} ${places.join(" ")}`, () => new Draws(modules, this.#newBuffer));
+  }
+}
+
+function keyOf({ state }: Start): string {
+  return typeof state === "number" ? `${state}` : state.join(",");
+}
