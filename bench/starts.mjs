@@ -1,7 +1,8 @@
 // What known starts save on real adapters (docs/known-starts.md): for each adapter whether the start of A was recovered and how,
 // and the bytes at equal error with and without. The adapters are those of bench/corpus.mjs. Run after `npm run build`:
 //   node bench/starts.mjs [--json] [--write] [--error 0.05]      --write puts the table into docs/known-starts.md
-// CPU seconds are those of the recovery alone, on one thread; decoding is of the whole file.
+// CPU seconds are those of the recovery alone, on one thread; decoding is of the whole file, applying of all modules to one row,
+// packed. Memory is that of a pool: of the adapter, and of the draws that all adapters of its start have in common.
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { open } from "../dist/core/index.js";
@@ -9,6 +10,7 @@ import { encodeAdapter } from "../dist/encode/index.js";
 import { spacingsOf } from "../dist/encode/start/orders.js";
 import { recoverStart } from "../dist/encode/start/recover.js";
 import { inputLength } from "../dist/model/adapter.js";
+import { AdapterPool } from "../dist/serve/index.js";
 import { adapterFolders, readRealAdapter } from "./real-adapters.mjs";
 
 const { values } = parseArgs({
@@ -21,17 +23,45 @@ const cpuSeconds = (since) => {
   return (user + system) / 1e6;
 };
 
-/** CPU time of decoding files, relative to the first: medians of runs that take turns, after some that are not counted. */
-async function decodeRatio(without, withStart) {
+/** CPU time of the second of two things, relative to the first: medians of runs that take turns, after some that are not counted. */
+async function ratio(...things) {
   const times = [[], []];
   for (let i = 0; i < 100; i++)
-    for (const [k, bytes] of [without, withStart].entries()) {
+    for (const [k, thing] of things.entries()) {
       const before = process.cpuUsage();
-      for await (const _ of (await open(bytes)).decodeAll());
+      await thing();
       if (i >= 30) times[k].push(cpuSeconds(before));
     }
   const [first, second] = times.map((own) => own.sort((x, y) => x - y)[own.length >> 1]);
   return second / first;
+}
+
+const decoding = (bytes) => async () => {
+  for await (const _ of (await open(bytes)).decodeAll());
+};
+
+/** What two files cost in a pool, and how long applying them takes. */
+async function serving(...files) {
+  const pools = [];
+  for (const bytes of files) {
+    const pool = new AdapterPool({ budgetBytes: 2 ** 32 });
+    await pool.add("adapter", bytes);
+    const lease = await pool.acquire("adapter");
+    const { packedBytes, startBytes } = pool.statistics;
+    const applying = () => {
+      for (const name of lease.modules) {
+        const shape = lease.shape(name);
+        lease.apply(name, new Float32Array(inputLength(shape)).fill(1), new Float32Array(shape.out));
+      }
+    };
+    pools.push({ packedBytes, startBytes, applying });
+  }
+  const [none, auto] = pools;
+  return {
+    resident: [none.packedBytes, auto.packedBytes],
+    draws: auto.startBytes,
+    apply: await ratio(none.applying, auto.applying),
+  };
 }
 
 const rows = [];
@@ -65,7 +95,8 @@ for (const [name, path] of adapterFolders()) {
     none: none.bytes.length,
     auto: auto.bytes.length,
     ratio: auto.bytes.length / none.bytes.length,
-    decode: used ? await decodeRatio(none.bytes, auto.bytes) : undefined,
+    decode: used ? await ratio(decoding(none.bytes), decoding(auto.bytes)) : undefined,
+    ...(used ? await serving(none.bytes, auto.bytes) : {}),
   };
   rows.push(row);
   console.error(JSON.stringify(row));
@@ -81,6 +112,17 @@ const table = [
     ({ name, modules, found, seed, seconds, none, auto, ratio, decode }) =>
       `| ${[name, found === 0 ? "none" : `${found} of ${modules}`, seed ?? "", seconds.toFixed(1), number(none), number(auto), ratio.toFixed(2), decode === undefined ? "" : `× ${decode.toFixed(2)}`].join(" | ")} |`,
   ),
+  "",
+  "In a pool:",
+  "",
+  "| adapter | KB without | KB with | KB of the start, once | time to apply to one row |",
+  "|---|---|---|---|---|",
+  ...rows
+    .filter(({ apply }) => apply !== undefined)
+    .map(
+      ({ name, resident, draws, apply }) =>
+        `| ${[name, ...[...resident, draws].map((bytes) => number(Math.round(bytes / 1000))), `× ${apply.toFixed(2)}`].join(" | ")} |`,
+    ),
   "",
   `Error at most ${maxError}; no plain tensors. ${recovered.length} of ${rows.length} recovered; geometric mean of their ratios ${mean.toFixed(2)}, largest ratio of all ${Math.max(...rows.map(({ ratio }) => ratio)).toFixed(2)}.`,
 ].join("\n");

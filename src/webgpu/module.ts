@@ -7,6 +7,7 @@
 // Symbol.dispose, for projects whose libraries do not have it.
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { PackedFactors } from "../core/codecs/packed.ts";
+import { materialize } from "../core/codecs/start/materialize.ts";
 import { splitPayload } from "../core/container/chunk.ts";
 import { payloadLength } from "../core/container/layout.ts";
 import { assemblePayload } from "../core/container/payload.ts";
@@ -24,7 +25,6 @@ import {
 } from "./decode.ts";
 import { BINDING_ALIGNMENT } from "./decode-calls.ts";
 import { type DeviceState, filledBuffer, stateOf, USAGE } from "./device.ts";
-import { materialize } from "./materialize.ts";
 import { type GpuProgram, programOf } from "./program.ts";
 import type { GpuTask } from "./task.ts";
 import type { GpuBuffer, GpuBufferBinding, GpuDevice } from "./types.ts";

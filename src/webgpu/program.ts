@@ -17,11 +17,11 @@ import type { Encoding } from "../core/codecs/encoding.ts";
 import { FLOAT_NUMBERS, kindNumber, type Lowered, sizesOf } from "../core/codecs/lowered.ts";
 import type { Band } from "../core/codecs/packed.ts";
 import { lower } from "../core/codecs/registry.ts";
+import { assertMaterialized } from "../core/codecs/start/materialize.ts";
 import { TRELLIS_TABLES } from "../core/codecs/trellis.ts";
 import { align } from "../core/container/bytes.ts";
 import { EXPERT_ALIGNMENT, walkPlanes } from "../core/container/layout.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
-import { assertMaterialized } from "./materialize.ts";
 
 const HEADER_WORDS = 20;
 /** A weight's number shifted by it is 0: the group is the whole vector. */

@@ -46,6 +46,8 @@ const CLAUSES: Readonly<Record<string, string>> = {
   dimensions: "6.8",
   sections: "6.9",
   names: "6.10",
+  start: "8.8.1",
+  positions: "8.8.1",
 };
 const FIELD_CLAUSES: Readonly<Record<string, string>> = {
   nameShared: "6.10",
@@ -97,12 +99,16 @@ export function mapIndex(bytes: Uint8Array): IndexMap {
     ]),
     fixed(table, [
       [0, 4, "i32", "root table: distance of its vtable", "6.2"],
-      ...SCHEMA.vectors.map(({ name }, slot): Row => {
+      ...SCHEMA.vectors.flatMap(({ name }, slot): Row[] => {
+        if (!located.has(name)) return [];
         const place = view.getUint16(vtable + 4 + 2 * slot, true);
-        return [place, 4, "u32", `root table: offset of ${name}`, "6.3"];
+        return [[place, 4, "u32", `root table: offset of ${name}`, "6.3"]];
       }),
     ]),
-    ...SCHEMA.vectors.map((vector) => vectorPiece(vector, located.get(vector.name)!, bytes)),
+    ...SCHEMA.vectors.flatMap((vector) => {
+      const place = located.get(vector.name);
+      return place === undefined ? [] : [vectorPiece(vector, place, bytes)];
+    }),
   ];
   // Where vectors overlap, which nothing forbids, the first one is shown.
   return { end: PROLOGUE_BYTES + bytes.length, pieces: pieces.sort((x, y) => x.offset - y.offset) };

@@ -5,13 +5,12 @@
  *
  * @module
  */
-
-import { storeFloats } from "../core/codecs/floats.ts";
-import { type Band, hasStart, type PackedFactors } from "../core/codecs/packed.ts";
-import { decodeStarted } from "../core/codecs/start/decode.ts";
-import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
-import { inputLength, type ModuleShape } from "../model/adapter.ts";
+import * as KIND from "../../../error-catalogue.ts";
+import { fail } from "../../../errors.ts";
+import { inputLength, type ModuleShape } from "../../../model/adapter.ts";
+import { storeFloats } from "../floats.ts";
+import { type Band, hasStart, type PackedFactors } from "../packed.ts";
+import { decodeStarted } from "./decode.ts";
 
 const RAW = { codec: "raw", element: "f32" } as const;
 const NO_BYTES = new Uint8Array(0);
