@@ -10,7 +10,7 @@ export { AdapterLease } from "./lease.ts";
 export { AdapterPool } from "./pool.ts";
 export type { AcquireOptions, AdapterSource, PoolOptions, PoolStatistics } from "./pool-options.ts";
 export type { CachedDecoding, Counters } from "./resident.ts";
-export { type ResidentModule, residentModule } from "./resident-module.ts";
+export { type ResidentModule, type ResidentStart, residentModule } from "./resident-module.ts";
 export {
   type AdapterStore,
   httpStore,
