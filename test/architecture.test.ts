@@ -58,7 +58,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // Paths, threads, whole files.
   "node/files": ["core/io"],
   "node/remote": ["node/files", "core/io"],
-  "node/workers": ["node/files", "encode/quantize", "core/container", "core/read", "error-list.ts"],
+  "node/workers": [
+    "node/files",
+    "encode/quantize",
+    "core/codecs",
+    "core/container",
+    "core/read",
+    "error-list.ts",
+  ],
   node: [...NODE, ...MODELS, ...ENCODE, ...CORE, "adapters", "serve"],
   fleet: ["report", "serve", ...NODE, ...ENCODE, ...CORE],
   // HTTP over the pool; `lqa serve` is its door.
@@ -194,9 +201,9 @@ describe("the architecture of src/", () => {
     ]);
   });
 
-  it("loads at most 99 modules with lqa", () => {
+  it("loads at most 96 modules with lqa", () => {
     const loaded = [...reachable("core/index.ts", false, false)].filter(isInternal);
-    expect(loaded.length).toBeLessThanOrEqual(99);
+    expect(loaded.length).toBeLessThanOrEqual(96);
   });
 
   it("imports downwards only", () => {

@@ -104,6 +104,7 @@ describe("the package", () => {
       "README.md",
       "SECURITY.md",
       "package.json",
+      "schema/lqa-1.1.fbs",
       "schema/lqa.fbs",
       "schema/lqa.ksy",
       "schema/validate.schema.json",

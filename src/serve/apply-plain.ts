@@ -26,7 +26,7 @@
 import { decodePlain } from "../core/codecs/decode.ts";
 import { sizesOf } from "../core/codecs/lowered.ts";
 import { rotateIntegers, rotateTransposed } from "../core/codecs/rotation.ts";
-import { DRAW_UNIT } from "../core/codecs/start/mix.ts";
+import { DRAW_UNIT } from "../core/codecs/start/mixture.ts";
 import { ENTRY_WORDS, type FactorProgram, WORD } from "./program.ts";
 import { expertDraws, programFor, type ResidentModule } from "./resident-module.ts";
 import type { Rotating } from "./rotating.ts";

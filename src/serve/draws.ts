@@ -7,8 +7,9 @@
  *
  * @module
  */
+
+import { drawsOf } from "../core/codecs/start/draws.ts";
 import type { ModuleStart, Start } from "../core/codecs/start/start.ts";
-import { drawsOf } from "../core/codecs/start/start.ts";
 import type { ModuleRecord } from "../core/container/types.ts";
 import type { Budget, Holding } from "./budget.ts";
 import type { NewBuffer } from "./content.ts";

@@ -5,7 +5,8 @@
  * @module
  */
 import { type Band, hasStart, type PackedFactors } from "../core/codecs/packed.ts";
-import { drawsOf, type ModuleStart } from "../core/codecs/start/start.ts";
+import { drawsOf } from "../core/codecs/start/draws.ts";
+import type { ModuleStart } from "../core/codecs/start/start.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";

@@ -7,7 +7,6 @@
 // Symbol.dispose, for projects whose libraries do not have it.
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { PackedFactors } from "../core/codecs/packed.ts";
-import { materialize } from "../core/codecs/start/materialize.ts";
 import { splitPayload } from "../core/container/chunk.ts";
 import { payloadLength } from "../core/container/layout.ts";
 import { assemblePayload } from "../core/container/payload.ts";
@@ -128,11 +127,16 @@ const payloadPlace = ({ words }: GpuProgram): number =>
   Math.ceil(words.byteLength / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
 
 /** What is uploaded if that is not the payload of the module as it is: where A' has a start, A' is decoded. */
-function factorsOf(module: PackedModule): PackedFactors | undefined {
+async function factorsOf(module: PackedModule): Promise<PackedFactors | undefined> {
   const { shape } = module;
-  if ("factors" in module) return materialize(shape, module.factors);
-  const { start, bands, payload } = module;
-  return start && materialize(shape, splitPayload({ ...shape, start }, bands, payload));
+  const resident = "payload" in module;
+  const start = resident ? module.start : module.factors.start;
+  if (start === undefined) return resident ? undefined : module.factors;
+  const { materialize } = await import("../core/codecs/start/materialize.ts");
+  return materialize(
+    shape,
+    resident ? splitPayload({ ...shape, start }, module.bands, module.payload) : module.factors,
+  );
 }
 
 /**
@@ -145,7 +149,7 @@ function factorsOf(module: PackedModule): PackedFactors | undefined {
 export async function uploadModule(device: GpuDevice, module: PackedModule): Promise<GpuModule> {
   const { shape } = module;
   const where = `module "${shape.name}"`;
-  const factors = factorsOf(module);
+  const factors = await factorsOf(module);
   const { bands } = factors ?? (module as ResidentModule);
   if ("payload" in module && module.bias !== undefined)
     fail(KIND.CANNOT_APPLY, {

@@ -13,14 +13,16 @@
  *
  * @module
  */
+
 import type { Encoding } from "../core/codecs/encoding.ts";
 import { FLOAT_NUMBERS, kindNumber, type Lowered, sizesOf } from "../core/codecs/lowered.ts";
-import type { Band } from "../core/codecs/packed.ts";
+import { type Band, hasStart } from "../core/codecs/packed.ts";
 import { lower } from "../core/codecs/registry.ts";
-import { assertMaterialized } from "../core/codecs/start/materialize.ts";
 import { TRELLIS_TABLES } from "../core/codecs/trellis.ts";
 import { align } from "../core/container/bytes.ts";
 import { EXPERT_ALIGNMENT, walkPlanes } from "../core/container/layout.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 const HEADER_WORDS = 20;
@@ -52,7 +54,12 @@ interface Place {
 
 /** The program of a module. */
 export function programOf(shape: ModuleShape, bands: readonly Band[]): GpuProgram {
-  assertMaterialized(shape, bands);
+  if (hasStart(bands))
+    fail(KIND.UNSUPPORTED_FEATURE, {
+      where: `module "${shape.name}"`,
+      expected: "a payload whose A' has no start",
+      advice: "Upload the packed factors of the module, or the module as a pool has it, with its start.",
+    });
   const places = { a: [] as Place[], b: [] as Place[] };
   const bytes = walkPlanes(shape, bands, ({ band, factor, plane, offset }) => {
     if (factor !== "mix") (places[factor][band] ??= { codes: 0, scales: 0, zeroPoints: 0 })[plane] = offset;

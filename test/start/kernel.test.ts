@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
 import { startKernel } from "../../src/core/codecs/kernels/start-kernel.ts";
-import { addMixture, type Mixture } from "../../src/core/codecs/start/mix.ts";
+import { addMixture, type Mixture } from "../../src/core/codecs/start/mixture.ts";
 import { nextBlock, seedWords, type Twister, takeDraws } from "../../src/core/codecs/start/mt19937.ts";
 import { random } from "../container/fixtures.ts";
 

@@ -1,7 +1,7 @@
 /** Starts (spec 8.8): what the encoder does with a known start, what readers make of it, and files that lie about one. */
 import { describe, expect, it } from "vitest";
+import { drawsOf, localStart } from "../../src/core/codecs/start/draws.ts";
 import { seedWords } from "../../src/core/codecs/start/mt19937.ts";
-import { drawsOf, localStart } from "../../src/core/codecs/start/start.ts";
 import { crc32 } from "../../src/core/container/crc32.ts";
 import type { IndexVectors } from "../../src/core/container/generated/schema.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";

@@ -7,14 +7,13 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { STARTED_MODULES, STARTED_RANK, STARTS } from "../../limits.ts";
-import { STATE_WORDS } from "../codecs/start/mt19937.ts";
 import {
   type ModuleStart,
   STATE_DRAWS,
+  STATE_WORDS,
   type Start,
   stateCount,
   stateOf,
-  stateWords,
 } from "../codecs/start/start.ts";
 import type { LimitCheck, Where } from "./chunk-rules.ts";
 import type { ReadIndex } from "./index-read.ts";
@@ -33,7 +32,9 @@ export function startVectors(starts: readonly ModuleStart[]): { start: number[];
 
 /** What of the start of a module is part of its content (spec 8.8.5): generator, seed or state, and draw. */
 export function startContent({ start, position }: ModuleStart): number[] {
-  const words = typeof start.state === "number" ? [start.state] : stateWords(start, stateOf(position));
+  const { state } = start;
+  const at = STATE_WORDS * stateOf(position);
+  const words = typeof state === "number" ? [state] : state.subarray(at, at + STATE_WORDS);
   return [MT19937, ...words, position % STATE_DRAWS];
 }
 

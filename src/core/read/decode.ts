@@ -17,7 +17,7 @@ import type { Declared } from "../../model/declared.ts";
 import { type DecodeTarget, decodeFactor, type FactorJob } from "../codecs/decode.ts";
 import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
 import { hasStart, type PackedFactors } from "../codecs/packed.ts";
-import { decodeStarted } from "../codecs/start/decode.ts";
+import { startDecoder } from "../codecs/start/loaded.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { allocateBytes, type DecodeMemory } from "./memory.ts";
 
@@ -106,7 +106,8 @@ const NativeHalf = (globalThis as { Float16Array?: HalfConstructor }).Float16Arr
  * @param shape the record of the module, or its shape
  * @param packed as `packed` of an open file gives it
  * @throws LqaError BUDGET if the arrays would be larger than `budgetBytes`, than the `memory` may hold, or than the
- *   engine allows; TARGET_SIZE if an array in `into` has the wrong length or type, or is detached (its length is 0 then)
+ *   engine allows; TARGET_SIZE if an array in `into` has the wrong length or type, or is detached (its length is 0 then); USAGE for
+ *   factors with a start on a thread that has opened no file with one. RangeError where bands imply a start and there is none
  */
 export function decodeModule<T extends WeightType = "f32">(
   shape: ModuleShape,
@@ -119,6 +120,8 @@ export function decodeModule<T extends WeightType = "f32">(
   const n = inputLength(shape);
   const where = `module "${shape.name}"`;
   const start = hasStart(packed.bands) ? packed.start : undefined;
+  if (start === undefined && hasStart(packed.bands))
+    throw new RangeError(`${where}: expected the start that its bands imply, found none`);
   const jobs = jobsOf(shape, packed, layout, multiplier);
   const lengths = [experts * rank * out, experts * rank * n] as const;
   const { b, a, kernel } =
@@ -131,7 +134,7 @@ export function decodeModule<T extends WeightType = "f32">(
     decodeFactor(bJob, b.view, expert * rank * out, kernel);
     if (start === undefined) decodeFactor(aJob, a.view, expert * rank * n, kernel);
   });
-  if (start !== undefined) decodeStarted(packed, start, n, a.view, kernel);
+  if (start !== undefined) startDecoder(where)(packed, start, n, a.view, kernel);
   return decodedOf(
     shape,
     { b: b.array as WeightArrays[T], a: a.array as WeightArrays[T] },

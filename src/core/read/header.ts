@@ -61,6 +61,7 @@ export function* headerSteps(limits: LimitSet): Steps<Header> {
   let step = work.next();
   for (; step.done !== true; step = work.next()) yield PAUSE;
   const { index, noncanonicalName } = step.value;
+  if (hasStarts(prologue)) yield { ...PAUSE, starts: true };
   const where = "padding after the index";
   const padding = yield* need(chunksStart(prologue) - end, end, where, prologue.fileLength);
   requireZero(padding, end, where);

@@ -13,7 +13,7 @@ import { type Encoding, FLOAT_BYTES, groupCount } from "../../core/codecs/encodi
 import { fieldCount } from "../../core/codecs/lowered.ts";
 import { hasStart, type PackedFactors } from "../../core/codecs/packed.ts";
 import { encodingLabel, lower } from "../../core/codecs/registry.ts";
-import { decodeStarted } from "../../core/codecs/start/decode.ts";
+import { decodeStarted } from "../../core/codecs/start/decode-started.ts";
 import { mixEncoding } from "../../core/codecs/start/mix.ts";
 import type { ModuleStart } from "../../core/codecs/start/start.ts";
 import { inputLength, type LoraModule, parameterCount, withFactors } from "../../model/adapter.ts";

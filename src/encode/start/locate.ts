@@ -6,13 +6,8 @@
  *
  * @module
  */
-import {
-  STATE_WORDS,
-  skipDraws,
-  type Twister,
-  takeDraws,
-  takeOutputs,
-} from "../../core/codecs/start/mt19937.ts";
+import { skipDraws, type Twister, takeDraws, takeOutputs } from "../../core/codecs/start/mt19937.ts";
+import { STATE_WORDS } from "../../core/codecs/start/start.ts";
 
 /** Weights of a factor in the order in which they were drawn. */
 export type Drawn = Float32Array;

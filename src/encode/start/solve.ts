@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { STATE_WORDS } from "../../core/codecs/start/mt19937.ts";
+import { STATE_WORDS } from "../../core/codecs/start/start.ts";
 import { bitMatrix } from "./eliminate.ts";
 import { DEGREE, functionals, parity, WORDS } from "./gf2.ts";
 

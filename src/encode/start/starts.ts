@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { STATE_WORDS, seedWords, skipDraws, twisterAt } from "../../core/codecs/start/mt19937.ts";
-import { type ModuleStart, STATE_DRAWS, type Start } from "../../core/codecs/start/start.ts";
+import { seedWords, skipDraws, twisterAt } from "../../core/codecs/start/mt19937.ts";
+import { type ModuleStart, STATE_DRAWS, STATE_WORDS, type Start } from "../../core/codecs/start/start.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { STARTED_MODULES, STARTED_RANK, STARTS } from "../../limits.ts";

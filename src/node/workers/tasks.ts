@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { decodeStarted } from "../../core/codecs/start/decode-started.ts";
+import { useStartDecoder } from "../../core/codecs/start/loaded.ts";
 import { splitPayload } from "../../core/container/chunk.ts";
 import type { ModuleRecord } from "../../core/container/types.ts";
 import { type DecodeOptions, decodeModule } from "../../core/read/decode.ts";
@@ -52,6 +54,7 @@ function decode({ module, payload, b, a, how }: DecodeTask): undefined {
   const view = ({ buffer, offset, length }: SharedTarget): Uint16Array | Float32Array =>
     how.type === "f16" ? new Uint16Array(buffer, offset, length) : new Float32Array(buffer, offset, length);
   const packed = splitPayload(module, module.bands, payload);
+  useStartDecoder(decodeStarted);
   decodeModule(module, packed, { ...how, into: { b: view(b), a: view(a) } });
 }
 

@@ -1,11 +1,11 @@
 /**
  * Starts as a WebAssembly kernel with 128-bit SIMD (source: `start.as`): the draws of a factor never leave its memory. It gives
- * the bits of `../start/mt19937.ts` and `../start/mix.ts`.
+ * the bits of `../start/mt19937.ts` and `../start/mixture.ts`.
  *
  * @module
  */
 import { growTo, KernelMemory, kernelMaker } from "../../wasm/kernel.ts";
-import type { Mixture } from "../start/mix.ts";
+import type { Mixture } from "../start/mixture.ts";
 import type { Twister } from "../start/mt19937.ts";
 import { WASM_TEXT } from "./start.wasm.ts";
 

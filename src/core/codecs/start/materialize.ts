@@ -5,12 +5,10 @@
  *
  * @module
  */
-import * as KIND from "../../../error-catalogue.ts";
-import { fail } from "../../../errors.ts";
 import { inputLength, type ModuleShape } from "../../../model/adapter.ts";
 import { storeFloats } from "../floats.ts";
 import { type Band, hasStart, type PackedFactors } from "../packed.ts";
-import { decodeStarted } from "./decode.ts";
+import { decodeStarted } from "./decode-started.ts";
 
 const RAW = { codec: "raw", element: "f32" } as const;
 const NO_BYTES = new Uint8Array(0);
@@ -36,18 +34,4 @@ export function materialize(shape: ModuleShape, factors: PackedFactors): PackedF
     }),
   );
   return { bands: materializedBands(bands), planes: decoded };
-}
-
-/**
- * For what applies payloads: they hold no draws, so a payload with a start would be other weights.
- *
- * @throws LqaError UNSUPPORTED_FEATURE
- */
-export function assertMaterialized({ name }: ModuleShape, bands: readonly Band[]): void {
-  if (hasStart(bands))
-    fail(KIND.UNSUPPORTED_FEATURE, {
-      where: `module "${name}"`,
-      expected: "a payload whose A' has no start",
-      advice: "Take the packed factors of the module instead of its payload.",
-    });
 }

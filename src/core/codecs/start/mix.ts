@@ -1,15 +1,10 @@
 /**
- * Starts: rows of A' that begin at mixed draws of a generator (spec clause 8.8).
- *
- * A vector of A' with a start is what its own planes code, the _rest_, plus Σ over k of R[k] · draw[k] · 2^-15, where draw[k] are
- * the draws of row k of the module's start, and R is a vector of `rank` weights that is stored like any other, as `affine` with one
- * scale. The sum of integers fits 32 bits, for the rank is at most 256, and its product with the scale is exact in binary64; the sum
- * with the rest is rounded to binary64, then to binary32. So the order in which a reader adds does not matter.
+ * How draws are mixed (spec clause 8.8): R, a vector of `rank` weights for each component, stored like any other, as `affine` with
+ * one scale.
  *
  * @module
  */
-import type { AffineEncoding, Encoding, MixedEncoding, Planes, ZeroEncoding } from "../encoding.ts";
-import { bitsToNumber, readBits } from "../floats.ts";
+import type { AffineEncoding, Encoding, MixedEncoding, ZeroEncoding } from "../encoding.ts";
 import { type Lowered, NOTHING } from "../lowered.ts";
 import { lower } from "../registry.ts";
 
@@ -38,78 +33,4 @@ const LOWERED: readonly Lowered[] = MIXES.map((encoding) => ({ ...lower(encoding
 /** What {@link mixEncoding} comes down to. */
 export function lowerMix({ mix }: MixedEncoding): Lowered {
   return mix === undefined ? NOTHING : LOWERED[mix]!;
-}
-
-/** A draw of 1, as a weight. */
-export const DRAW_UNIT: number = 2 ** -15;
-
-/** The vectors R of an expert. */
-export interface Mixture {
-  readonly rank: number;
-  /** Numbers of the components that have one. */
-  readonly components: readonly number[];
-  /** Their integers q − z, `[components][rank]`. */
-  readonly integers: Int16Array;
-  /** Their scales, times {@link DRAW_UNIT}. */
-  readonly scales: Float64Array;
-}
-
-/** The planes of the vectors R of some components. */
-export interface MixPart {
-  /** Bits of the integers; none where the components have no start. */
-  readonly bits: number | undefined;
-  readonly planes: Planes | undefined;
-  readonly components: number;
-}
-
-/** Unpacks the planes of R, of all components of an expert in order. */
-export function readMixture(parts: readonly MixPart[], rank: number): Mixture {
-  const count = parts.reduce((sum, { bits, components }) => sum + (bits === undefined ? 0 : components), 0);
-  const numbers: number[] = [];
-  const integers = new Int16Array(count * rank);
-  const scales = new Float64Array(count);
-  let component = 0;
-  for (const { bits, planes, components } of parts) {
-    for (let c = 0; bits !== undefined && c < components; c++) {
-      const row = numbers.push(component + c) - 1;
-      scales[row] = bitsToNumber(readBits(planes!.scales, "bf16", c), "bf16") * DRAW_UNIT;
-      const largest = (1 << bits) - 1;
-      const zeroPoint = planes!.zeroPoints[c]! & largest;
-      for (let k = 0; k < rank; k++) {
-        const bit = k * bits;
-        const at = c * Math.ceil((rank * bits) / 8) + (bit >>> 3);
-        const word = planes!.codes[at]! | ((planes!.codes[at + 1] ?? 0) << 8);
-        integers[row * rank + k] = ((word >>> (bit & 7)) & largest) - zeroPoint;
-      }
-    }
-    component += components;
-  }
-  return { rank, components: numbers, integers, scales };
-}
-
-/**
- * Adds the mixed draws to vectors that hold their rests.
- *
- * @param draws of the expert, `[rank][length]`
- * @param target component after component from `offset` on
- */
-export function addMixture(
-  { rank, components, integers, scales }: Mixture,
-  draws: Int16Array,
-  length: number,
-  target: Float32Array,
-  offset: number,
-): void {
-  const sums = new Int32Array(length);
-  for (const [c, component] of components.entries()) {
-    sums.fill(0);
-    for (let k = 0; k < rank; k++) {
-      const factor = integers[c * rank + k]!;
-      if (factor === 0) continue;
-      const from = k * length;
-      for (let i = 0; i < length; i++) sums[i]! += factor * draws[from + i]!;
-    }
-    const to = offset + component * length;
-    for (let i = 0; i < length; i++) target[to + i] = target[to + i]! + scales[c]! * sums[i]!;
-  }
 }

@@ -7,8 +7,8 @@
  * @module
  */
 
-/** Words of a state. */
-export const STATE_WORDS = 624;
+import { STATE_WORDS } from "./start.ts";
+
 const MIDDLE = 397;
 const MATRIX = 0x9908b0df;
 const SEEDING = 1812433253;

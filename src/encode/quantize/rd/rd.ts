@@ -15,7 +15,8 @@
  * @module
  */
 import type { Band, PackedFactors } from "../../../core/codecs/packed.ts";
-import { localStart, type ModuleStart } from "../../../core/codecs/start/start.ts";
+import { localStart } from "../../../core/codecs/start/draws.ts";
+import type { ModuleStart } from "../../../core/codecs/start/start.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import { type LoraModule, type ModuleShape, parameterCount, shapeOf } from "../../../model/adapter.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Planes } from "../../../core/codecs/encoding.ts";
-import { addMixture, DRAW_UNIT, readMixture } from "../../../core/codecs/start/mix.ts";
+import { addMixture, DRAW_UNIT, readMixture } from "../../../core/codecs/start/mixture.ts";
 import { codeAffine } from "../code.ts";
 import { searchFit } from "../fit.ts";
 

@@ -10,7 +10,8 @@
  * @module
  */
 
-import { drawsOf, type ModuleStart } from "../../../core/codecs/start/start.ts";
+import { drawsOf } from "../../../core/codecs/start/draws.ts";
+import type { ModuleStart } from "../../../core/codecs/start/start.ts";
 import { inputLength, type LoraModule } from "../../../model/adapter.ts";
 import type { Svd } from "../../linalg/svd.ts";
 import { reparameterize } from "../reparameterize.ts";

@@ -9,9 +9,10 @@ import { storeFloats } from "../floats.ts";
 import type { DecodeKernel } from "../kernels/decode-kernel.ts";
 import { startKernel } from "../kernels/start-kernel.ts";
 import type { PackedFactors } from "../packed.ts";
-import { addMixture, readMixture } from "./mix.ts";
+import { generatorOf, keepGenerator } from "./draws.ts";
+import { addMixture, readMixture } from "./mixture.ts";
 import { takeDraws } from "./mt19937.ts";
-import { generatorOf, keepGenerator, type ModuleStart } from "./start.ts";
+import type { ModuleStart } from "./start.ts";
 
 const RAW = { codec: "raw", element: "f32" } as const;
 const NO_BYTES = new Uint8Array(0);
