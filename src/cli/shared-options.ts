@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { OptionSpec } from "./command.ts";
+import type { Shard } from "../node/shard.ts";
+import { type Arguments, type OptionSpec, textOption } from "./command.ts";
 
 export const JSON_OPTION: OptionSpec = {
   name: "json",
@@ -44,3 +45,19 @@ export function logOption(help: string): OptionSpec {
 }
 
 export const FORCE_OPTION: OptionSpec = { name: "force", type: "flag", help: "Replace an existing output." };
+
+/** For commands that encode many adapters. */
+export const SHARD_OPTION: OptionSpec = {
+  name: "shard",
+  type: "text",
+  placeholder: "<i/n>",
+  pattern: /^\d{1,7}\/\d{1,7}$/,
+  expects: "an index and the number of shards, such as 0/16 (the first) to 15/16 (the last)",
+  help: "With --out-dir: encode only share i of n, counted from 0. Start the command n times, on any machines: each adapter belongs to one share. For array jobs: --shard $JOB_COMPLETION_INDEX/16.",
+};
+
+/** The requested share, or undefined. Its range is checked where it is used. */
+export function shardOf(args: Arguments): Shard | undefined {
+  const [index, count] = textOption(args, "shard")?.split("/").map(Number) ?? [];
+  return index === undefined || count === undefined ? undefined : { index, count };
+}

@@ -14,7 +14,7 @@ import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
 import { FLEET_COMMANDS } from "./fleet-specs.ts";
 import { PUSH } from "./push-spec.ts";
 import { SERVE } from "./serve-spec.ts";
-import { FORCE_OPTION, JSON_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
+import { FORCE_OPTION, JSON_OPTION, SHARD_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { COMPLETION, EXPLAIN, MAN } from "./shell-specs.ts";
 import { SIGN, VERIFY_SIGNATURE } from "./signature-specs.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
@@ -58,6 +58,7 @@ const ENCODE: CommandSpec = {
         placeholder: "<dir>",
         help: "Instead of --output: a directory that gets one .lqa file per adapter.",
       },
+      SHARD_OPTION,
       FORCE_OPTION,
       JSON_OPTION,
     ]),
@@ -98,6 +99,7 @@ const ENCODE: CommandSpec = {
     "encode my-adapter -o my-adapter.lqa --profile loraquant --variant 3@0.9",
     "encode my-adapter --profile rtn --code-bits 4 --tensors f16",
     "encode --out-dir encoded 'adapters/**'",
+    "encode --out-dir encoded adapters --shard 3/16",
     "encode hf://owner/my-adapter -o my-adapter.lqa",
   ],
   load: () => import("./commands/encode.ts"),

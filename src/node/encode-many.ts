@@ -2,7 +2,8 @@
  * Many adapters into one directory of `.lqa` files (Node only).
  *
  * Each file is whole or absent, so an interrupted run can be resumed: what is there already is kept. An adapter that cannot be
- * encoded is reported and does not stop the others.
+ * encoded is reported and does not stop the others. Several processes may write into one directory, each its share; one that
+ * finds that another was faster with an adapter keeps the other's file, which has the same bytes.
  *
  * @module
  */
@@ -23,6 +24,7 @@ import { isDirectory } from "./files/file.ts";
 import { entriesOf, expandPattern, isPattern, patternRoot } from "./files/glob.ts";
 import { type OutputFolder, openOutputFolder } from "./files/output-folder.ts";
 import { isRemote, nameOfLocation } from "./remote/location.ts";
+import { inShard, type Shard } from "./shard.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
 /** What became of one adapter. */
@@ -35,6 +37,8 @@ export type EncodedItem = { readonly input: string; readonly output: string } & 
 /** How {@link encodeMany} encodes. */
 export type EncodeManyOptions = QuantizeOptions &
   Omit<EncodeFileControls, "onProgress" | "executor" | "scaleIfMissing"> & {
+    /** Encodes one share of the adapters and leaves the others to other processes. Default: all. */
+    readonly shard?: Shard | undefined;
     /** Called after each adapter. */
     readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
   };
@@ -44,33 +48,35 @@ export type EncodeManyOptions = QuantizeOptions &
  *
  * @param inputs locations of adapters, directories to look for some in, or patterns with `*`, `?` and `**`
  * @param folder where to write; made if it is absent. An adapter found under a directory or pattern keeps its path below it
- * @throws LqaError NOT_FOUND if there is nothing to encode; IO. What is wrong with a single adapter is in its item.
+ * @throws LqaError NOT_FOUND if there is nothing to encode (an empty share is no error); IO. What is wrong with a single adapter is in its item.
  */
 export async function encodeMany(
   inputs: readonly string[],
   folder: string,
   options: EncodeManyOptions = {},
 ): Promise<EncodedItem[]> {
+  const { onProgress, workers, shard, ...rest } = options;
+  const isChosen = inShard(shard);
   const found = new Map<string, string>();
   for (const input of inputs) for (const [path, name] of await findAdapters(input)) found.set(path, name);
   if (found.size === 0) {
     fail(KIND.NOT_FOUND, { where: inputs.slice(0, 4).join(", "), expected: "adapters", actual: "none" });
   }
-  const { onProgress, workers, ...rest } = options;
+  const chosen = [...found].filter(([, name]) => isChosen(name));
   const items: EncodedItem[] = [];
   const target = openOutputFolder(folder);
   const taken = new Map<string, string>();
   // Enough for the largest of the usual adapters; one pool serves them all.
   const bases = rest.base === undefined ? undefined : baseDigests(rest.base);
   await withWorkers(workers ?? suitableWorkers(1e6), async (executor) => {
-    for (const [input, name] of found) {
+    for (const [input, name] of chosen) {
       const file = `${name}.lqa`;
       const place = { input, output: target.pathOf(file) };
       const other = taken.get(file);
       taken.set(file, input);
       const how = { ...rest, scaleIfMissing: true, executor };
       items.push({ ...place, ...(await attempt(place, { target, file, other, bases }, how)) });
-      onProgress?.(items.length, found.size, input);
+      onProgress?.(items.length, chosen.length, input);
     }
   }).finally(() => bases?.close());
   return items;
@@ -94,6 +100,7 @@ async function attempt(
   { target, file, other, bases }: Place,
   options: EncodeFileOptions,
 ): Promise<Outcome> {
+  const keeps = async (): Promise<boolean> => options.force !== true && (await target.has(file));
   try {
     if (other !== undefined) {
       fail(KIND.OUTPUT_EXISTS, {
@@ -102,7 +109,7 @@ async function attempt(
         advice: "Rename one of the adapters.",
       });
     }
-    if (options.force !== true && (await target.has(file))) return { state: "kept" };
+    if (await keeps()) return { state: "kept" };
     await target.check(file, options);
     const { signal } = options;
     const result = await encodeFrom(
@@ -116,6 +123,9 @@ async function attempt(
   } catch (error) {
     // Aborting is meant for all of them.
     if (!isLqaError(error) || isLqaError(error, "ABORTED")) throw error;
+    // Another process has encoded it meanwhile.
+    if (other === undefined && isLqaError(error, "OUTPUT_EXISTS") && (await keeps()))
+      return { state: "kept" };
     return { state: "failed", error };
   }
 }

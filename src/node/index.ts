@@ -42,6 +42,7 @@ export type { ListedFile } from "./remote/listed-file.ts";
 export { openPush } from "./remote/push.ts";
 export type { PushOptions, PushPlan, PushTarget } from "./remote/push-plan.ts";
 export { openRemoteFile, type RemoteFile } from "./remote/remote-file.ts";
+export type { Shard } from "./shard.ts";
 export {
   readSignature,
   type SignedFile,

@@ -17,6 +17,7 @@ import { count, counted, decibels, duration, jsonText, percent, printable, ratio
 import { type Column, type Fact, facts, note, type Paper, table, title } from "../layout.ts";
 import { nameOf, remoteOptions } from "../open-input.ts";
 import { worstExitCode } from "../report-error.ts";
+import { shardOf } from "../shared-options.ts";
 import { sourceSettings } from "../source-options.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -36,6 +37,13 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   resolveOptions(asked);
   if (folder !== undefined && named === undefined) return await runMany(args, folder, asked, terminal);
   const [input, ...more] = args.positionals;
+  if (args.values.has("shard"))
+    throw new LqaError(KIND.USAGE, {
+      where: "lqa encode",
+      expected: "--shard with --out-dir",
+      actual: "--shard for one adapter",
+      advice: "See lqa encode --help.",
+    });
   const output = named ?? defaultOutput(input);
   if (folder !== undefined || more.length > 0) {
     throw new LqaError(KIND.USAGE, {
@@ -66,7 +74,11 @@ async function runMany(
   asked: EncodeFileOptions,
   terminal: Terminal,
 ): Promise<number> {
-  const items = await encodeMany(args.positionals, folder, { ...asked, onProgress: terminal.progress });
+  const items = await encodeMany(args.positionals, folder, {
+    ...asked,
+    shard: shardOf(args),
+    onProgress: terminal.progress,
+  });
   terminal.endProgress();
   terminal.out(
     args.values.has("json")
