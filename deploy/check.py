@@ -49,7 +49,7 @@ def manifests_of(name):
 
 
 kinds = {manifest["kind"]: manifest for manifest in manifests_of("kubernetes.yaml")}
-for name in ("kubernetes.yaml", "serve.yaml"):
+for name in ("kubernetes.yaml", "encode.yaml", "serve.yaml"):
     for manifest in manifests_of(name):
         check(f"{manifest['kind']} {manifest['metadata']['name']}", lambda: validate(manifest))
 
@@ -89,6 +89,15 @@ def server_fits():
     must(of["PodDisruptionBudget"]["selector"]["matchLabels"] == labels, "the budget is for other pods")
 
 
+def shares_fit():
+    (job,) = manifests_of("encode.yaml")
+    spec = job["spec"]
+    args = spec["template"]["spec"]["containers"][0]["args"]
+    shard = args[args.index("--shard") + 1]
+    must(spec["completionMode"] == "Indexed", "its pods have no index")
+    must(shard == f"$(JOB_COMPLETION_INDEX)/{spec['completions']}", f"{shard} of {spec['completions']} pods")
+
+
 def expressions_parse():
     alerts = [rule for group in yaml.safe_load((HERE / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
     for rule in alerts:
@@ -120,6 +129,7 @@ def compose_is_valid():
 check("a misspelt field is noticed", misspelt_is_noticed)
 check("the ScaledObject fits the Deployment and the queue", scaled_object_fits)
 check("the Service and the budget fit the server, which has time to end", server_fits)
+check("the shares fit the pods of the Indexed Job", shares_fit)
 check("expressions of alerts and dashboard", expressions_parse)
 check("compose.yaml", compose_is_valid)
 if "--counts" in sys.argv:

@@ -5,7 +5,7 @@
  */
 import { type CommandSpec, inSection, type OptionSpec } from "./command.ts";
 import { FILE_OPTIONS, GOAL_OPTIONS, METHOD_OPTIONS } from "./encode-options.ts";
-import { ENDPOINT_OPTION, FORCE_OPTION, JSON_OPTION, logOption } from "./shared-options.ts";
+import { ENDPOINT_OPTION, FORCE_OPTION, JSON_OPTION, logOption, SHARD_OPTION } from "./shared-options.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
 const QUEUE_OPTION: OptionSpec = {
@@ -46,6 +46,33 @@ const allow = (what: string): OptionSpec => ({
 
 const LOCATION = "s3://bucket/prefix.";
 
+const TO_OPTION: OptionSpec = {
+  name: "to",
+  type: "text",
+  placeholder: "<s3://...>",
+  required: true,
+  help: `Where the .lqa files go: ${LOCATION}`,
+};
+
+const CONCURRENCY_OPTION: OptionSpec = concurrency(
+  "Number of adapters to encode at the same time, each in its own thread.",
+  "one for each core",
+);
+
+const LOG_OPTION: OptionSpec = logOption(
+  "Print a line on stderr for each job: time, worker, outcome, adapter, seconds, bytes, error.",
+);
+
+const SCRATCH_OPTION: OptionSpec = {
+  name: "scratch",
+  type: "text",
+  placeholder: "<dir>",
+  defaultText: "the system's for temporary files",
+  help: "Directory for fetched adapters; it needs room for the largest ones.",
+};
+
+const REPLACE_OPTION: OptionSpec = { ...FORCE_OPTION, help: "Encode again and replace existing files." };
+
 const SUBMIT: CommandSpec = {
   name: "fleet submit",
   summary: "Queue the adapters of a bucket for encoding.",
@@ -53,13 +80,7 @@ const SUBMIT: CommandSpec = {
     "A directory with an adapter_config.json is one adapter; in any other directory each weights file is one. Rerun to resume; it skips finished adapters. It waits while the queue is full. For adapters on one machine use lqa encode --out-dir.",
   positional: { placeholder: "<s3://...>", many: false, help: `The adapters: ${LOCATION}` },
   options: [
-    {
-      name: "to",
-      type: "text",
-      placeholder: "<s3://...>",
-      required: true,
-      help: `Where the .lqa files go: ${LOCATION}`,
-    },
+    TO_OPTION,
     QUEUE_OPTION,
     QUEUE_NAME_OPTION,
     ENDPOINT_OPTION,
@@ -77,7 +98,7 @@ const SUBMIT: CommandSpec = {
       type: "flag",
       help: "Start from the beginning even if an earlier run was interrupted.",
     },
-    { ...FORCE_OPTION, help: "Encode again and replace existing files." },
+    REPLACE_OPTION,
     JSON_OPTION,
     ...GOAL_OPTIONS,
     ...inSection("Input", SOURCE_OPTIONS),
@@ -102,16 +123,13 @@ const WORK: CommandSpec = {
     allow("source"),
     allow("target"),
     ENDPOINT_OPTION,
-    concurrency(
-      "Number of adapters to encode at the same time, each in its own thread.",
-      "one for each core",
-    ),
+    CONCURRENCY_OPTION,
     {
       name: "until-empty",
       type: "flag",
       help: "Exit when the queue is empty, no job is in progress and no submission is running.",
     },
-    logOption("Print a line on stderr for each job: time, worker, outcome, adapter, seconds, bytes, error."),
+    LOG_OPTION,
     {
       name: "metrics",
       type: "text",
@@ -152,13 +170,7 @@ const WORK: CommandSpec = {
       default: 600,
       help: "Seconds to wait for an unreachable Redis before the worker exits.",
     },
-    {
-      name: "scratch",
-      type: "text",
-      placeholder: "<dir>",
-      defaultText: "the system's for temporary files",
-      help: "Directory for fetched adapters; it needs room for the largest ones.",
-    },
+    SCRATCH_OPTION,
     JSON_OPTION,
   ],
   examples: [
@@ -166,6 +178,33 @@ const WORK: CommandSpec = {
     "fleet work --queue redis://redis:6379 --until-empty",
   ],
   load: () => import("./commands/fleet-work.ts"),
+};
+
+const ENCODE: CommandSpec = {
+  name: "fleet encode",
+  summary: "Encode the adapters of a bucket without a queue.",
+  details:
+    "For engines that run one command many times and rerun what failed: Indexed Jobs of Kubernetes, arrays of AWS Batch or Slurm, Argo, Spark, Ray. It keeps finished adapters, so rerun it to resume. Exit code 1 if an adapter cannot be encoded; its error is in the records (lqa fleet report). On SIGTERM or SIGINT it finishes the adapters in progress and exits with code 2.",
+  positional: { placeholder: "<s3://...>", many: false, help: `The adapters: ${LOCATION}` },
+  options: [
+    TO_OPTION,
+    SHARD_OPTION,
+    ENDPOINT_OPTION,
+    CONCURRENCY_OPTION,
+    LOG_OPTION,
+    SCRATCH_OPTION,
+    REPLACE_OPTION,
+    JSON_OPTION,
+    ...GOAL_OPTIONS,
+    ...inSection("Input", SOURCE_OPTIONS),
+    ...METHOD_OPTIONS,
+    ...FILE_OPTIONS,
+  ],
+  examples: [
+    "fleet encode s3://loras --to s3://lqas --bits 1.25",
+    "fleet encode s3://loras --to s3://lqas --shard 3/16 --concurrency 1",
+  ],
+  load: () => import("./commands/fleet-encode.ts"),
 };
 
 const STATUS: CommandSpec = {
@@ -261,4 +300,4 @@ const REPORT: CommandSpec = {
   load: () => import("./commands/fleet-report.ts"),
 };
 
-export const FLEET_COMMANDS: readonly CommandSpec[] = [SUBMIT, WORK, STATUS, RETRY, VERIFY, REPORT];
+export const FLEET_COMMANDS: readonly CommandSpec[] = [SUBMIT, WORK, ENCODE, STATUS, RETRY, VERIFY, REPORT];

@@ -53,7 +53,7 @@ export const SHARD_OPTION: OptionSpec = {
   placeholder: "<i/n>",
   pattern: /^\d{1,7}\/\d{1,7}$/,
   expects: "an index and the number of shards, such as 0/16 (the first) to 15/16 (the last)",
-  help: "With --out-dir: encode only share i of n, counted from 0. Start the command n times, on any machines: each adapter belongs to one share. For array jobs: --shard $JOB_COMPLETION_INDEX/16.",
+  help: "Encode only share i of n, counted from 0. Each adapter is in one share, by its name. Run the command n times, on any machines; in a job array: --shard $JOB_COMPLETION_INDEX/16.",
 };
 
 /** The requested share, or undefined. Its range is checked where it is used. */

@@ -58,7 +58,7 @@ const ENCODE: CommandSpec = {
         placeholder: "<dir>",
         help: "Instead of --output: a directory that gets one .lqa file per adapter.",
       },
-      SHARD_OPTION,
+      { ...SHARD_OPTION, help: `With --out-dir: ${SHARD_OPTION.help}` },
       FORCE_OPTION,
       JSON_OPTION,
     ]),

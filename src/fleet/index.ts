@@ -16,6 +16,7 @@ export {
   type Summing,
   summing,
 } from "./catalogue.ts";
+export { type EncodeFleetOptions, encodeFleet } from "./encode.ts";
 export type { FleetFailure } from "./failure.ts";
 export type { FleetJob, JobFile, QueuedJob } from "./job.ts";
 export { openQueue } from "./open-queue.ts";

@@ -46,9 +46,19 @@ const FIELDS = ["id", "source", "target", "name", "files", "settings"] as const;
 export function jobOf(
   source: string,
   target: string,
-  { name, files }: FoundAdapter,
+  adapter: FoundAdapter,
   settings: FleetSettings,
 ): FleetJob {
+  return parseJob(jobEntry(source, target, adapter, settings));
+}
+
+/** The same as an entry of a queue, unchecked, with the name that it gives the adapter. */
+export function jobEntry(
+  source: string,
+  target: string,
+  { name, files }: FoundAdapter,
+  settings: FleetSettings,
+): QueuedJob & Pick<FleetJob, "name"> {
   const job = {
     source,
     target,
@@ -56,7 +66,8 @@ export function jobOf(
     files: files.map(({ key, size, version }): JobFile => [key, size, version]),
     settings,
   };
-  return parseJob({ id: idOf(job), text: JSON.stringify({ id: idOf(job), ...job }) });
+  const id = idOf(job);
+  return { id, name: job.name, text: JSON.stringify({ id, ...job }) };
 }
 
 /** Digest of everything else, with the settings in order. A letter first: queues take a number for one of their own. */

@@ -6,7 +6,8 @@
  */
 
 import { type NamesOf, type QuantizeOptions, resolveOptions } from "../encode/quantize/profile.ts";
-import { caught } from "../errors.ts";
+import * as KIND from "../error-catalogue.ts";
+import { caught, fail } from "../errors.ts";
 import type { EncodeFileControls } from "../node/encode-file.ts";
 
 /** How the adapters of a fleet are encoded, and whether what is there already is replaced. */
@@ -71,6 +72,19 @@ export function parseSettings(
   const error = caught(() => resolveOptions(settings));
   if (error !== undefined) return invalid(`settings: ${error.where}: ${error.expected}`, error.actual);
   return settings;
+}
+
+/**
+ * Checks settings before any adapter is looked at, as a worker will read them: an option of another command would be refused
+ * there, adapter by adapter.
+ *
+ * @throws LqaError USAGE
+ */
+export function checkSettings(settings: FleetSettings): void {
+  resolveOptions(settings);
+  parseSettings(JSON.parse(JSON.stringify(settings)), (expected, actual) =>
+    fail(KIND.USAGE, { where: "settings", expected, actual: inWords(actual) }),
+  );
 }
 
 /** A value as errors show it, of any depth and any form. */

@@ -8,7 +8,6 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { resolveOptions } from "../encode/quantize/profile.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { decodeUtf8 } from "../model/bytes.ts";
@@ -19,7 +18,7 @@ import { parseLocation } from "./location.ts";
 import type { Stores } from "./open-store.ts";
 import type { WorkQueue } from "./queue.ts";
 import { isDone } from "./records.ts";
-import { type FleetSettings, inWords, parseSettings } from "./settings.ts";
+import { checkSettings, type FleetSettings } from "./settings.ts";
 import { type ObjectStore, OWN_PREFIX, type ReadableStore } from "./store.ts";
 
 /** What is submitted. */
@@ -75,11 +74,7 @@ export async function submitFleet(
   const { source: from, target: to } = options;
   parseLocation(from, { where: "source" });
   parseLocation(to, { where: "target" });
-  resolveOptions(settings);
-  // As a worker will read them: an option of another command would be refused there, adapter by adapter.
-  parseSettings(JSON.parse(JSON.stringify(settings)), (expected, actual) =>
-    fail(KIND.USAGE, { where: "settings", expected, actual: inWords(actual) }),
-  );
+  checkSettings(settings);
   const source = await stores.open(from);
   const target = await stores.open(to);
   const progress = progressKey(from, to, settings);

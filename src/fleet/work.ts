@@ -65,7 +65,11 @@ export interface WorkDone {
  * @throws LqaError USAGE if no source or no target is allowed; what no other job would escape: ACCESS_DENIED, MISSING_PACKAGE, a
  * bucket that is not there, a queue that stays away
  */
-export async function workFleet(queue: WorkQueue, stores: Stores, options: WorkerOptions): Promise<WorkDone> {
+export async function workFleet(
+  queue: Pick<WorkQueue, "work">,
+  stores: Stores,
+  options: WorkerOptions,
+): Promise<WorkDone> {
   const { concurrency = Math.min(availableParallelism(), MAX_WORKERS), onNotice } = options;
   const allowed: AllowedRoots = {
     sources: rootsOf(options.allow.sources, "source"),

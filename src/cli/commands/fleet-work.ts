@@ -3,23 +3,22 @@
  *
  * @module
  */
-import { hostname } from "node:os";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { serveWorkerMetrics, type WorkerMetrics } from "../../fleet/metrics.ts";
-import type { Attempt } from "../../fleet/perform.ts";
 import type { WorkQueue } from "../../fleet/queue.ts";
 import { workFleet } from "../../fleet/work.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { endSignal } from "../end-signal.ts";
+import { attemptLine, workText } from "../fleet-lines.ts";
 import { allowedOf, queueOf, storesOf } from "../fleet-options.ts";
-import { count, counted, duration, jsonLogLine, jsonText, printable } from "../format.ts";
+import { jsonText, printable } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const stores = storesOf(args);
   const queue = await queueOf(args);
-  const line = textOption(args, "log") === "json" ? jsonLine : textLine;
+  const line = attemptLine(args);
   const metrics = await metricsOf(args, queue);
   if (metrics !== undefined) terminal.err(`lqa: metrics at ${metrics.address}/metrics\n`);
   const { signal, end } = endSignal(() => terminal.err("lqa: finishing the jobs in progress\n"));
@@ -39,14 +38,11 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
         terminal.err(`${line(attempt)}\n`);
       },
     });
-    const { encoded, kept, failed, seconds, limit } = result;
+    const { failed, limit } = result;
     if (limit !== undefined)
       terminal.err(`lqa: ended by --${limit === "maxBytes" ? "max-bytes" : "max-seconds"}\n`);
     if (args.values.has("json")) terminal.out(jsonText({ queue: queue.location, ...result }));
-    else
-      terminal.out(
-        `${counted(encoded, "adapter")} encoded, ${count(kept)} already done, ${count(failed)} failed, in ${duration(seconds)}\n`,
-      );
+    else terminal.out(workText(result));
     return failed > 0 ? 1 : 0;
   } finally {
     end();
@@ -63,29 +59,4 @@ async function metricsOf(args: Arguments, queue: WorkQueue): Promise<WorkerMetri
   if (Number(port) > 65_535)
     fail(KIND.USAGE, { where: "--metrics", expected: "a port from 0 to 65535", actual: port });
   return await serveWorkerMetrics(queue, { host, port: Number(port) });
-}
-
-/** Identifies the worker that wrote a line: machine and process. */
-const WORKER = `${hostname()}:${process.pid}`;
-
-function textLine({ job, outcome, seconds, bytes, failure }: Attempt): string {
-  const facts = [
-    `${seconds.toFixed(2)} s`,
-    ...(bytes === undefined ? [] : [counted(bytes, "byte")]),
-    ...(failure === undefined ? [] : [printable(failure.message)]),
-  ];
-  return `${new Date().toISOString()} ${WORKER} ${outcome} ${printable(job.name)}: ${facts.join(", ")}`;
-}
-
-function jsonLine({ job, outcome, seconds, bytes, failure }: Attempt): string {
-  return jsonLogLine({
-    worker: WORKER,
-    outcome,
-    adapter: job.name,
-    job: job.id,
-    seconds: Number(seconds.toFixed(3)),
-    bytes: bytes ?? null,
-    error:
-      failure === undefined ? null : { code: failure.code, kind: failure.kind, message: failure.message },
-  });
 }

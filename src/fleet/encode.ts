@@ -1,0 +1,95 @@
+/**
+ * Encoding without a queue: one process does the adapters of a location, or one share of them, one listing long.
+ *
+ * For engines that start the same command many times with an index and start a failed one again. Each process lists the whole
+ * source. Jobs, results and records are those of workers with a queue, so either can go on where the other stopped.
+ *
+ * @module
+ */
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
+import { inShard, type Shard } from "../node/shard.ts";
+import { findAdapters } from "./adapters.ts";
+import { pause } from "./concurrent.ts";
+import { jobEntry } from "./job.ts";
+import type { Stores } from "./open-store.ts";
+import { ATTEMPTS, FIRST_PAUSE, type WorkQueue } from "./queue.ts";
+import { checkSettings, type FleetSettings } from "./settings.ts";
+import { type WorkDone, type WorkerOptions, workFleet } from "./work.ts";
+
+/** What is encoded, and how. */
+export interface EncodeFleetOptions
+  extends Pick<WorkerOptions, "concurrency" | "signal" | "scratch" | "onAttempt"> {
+  /** Locations, `s3://bucket/prefix`. */
+  readonly source: string;
+  readonly target: string;
+  readonly settings?: FleetSettings | undefined;
+  /** The share of the adapters, by their names below the source. Default: all. */
+  readonly shard?: Shard | undefined;
+}
+
+/**
+ * Encodes the adapters of a location, or a share of them. What is done already is kept. An adapter that cannot be encoded has a
+ * record of its failure below the target and ends nothing; what may pass is tried again with growing pauses.
+ *
+ * @throws LqaError USAGE for a share that does not exist or settings that do not go together; NOT_FOUND if the location has no
+ * adapter (an empty share is no error); ABORTED if `signal` ended it before all were done, once those in work were finished; what
+ * stores throw; what no other adapter would escape, as {@link workFleet}
+ */
+export async function encodeFleet(stores: Stores, options: EncodeFleetOptions): Promise<WorkDone> {
+  const { source, target, settings = {}, shard, signal, ...how } = options;
+  checkSettings(settings);
+  const queue = listingQueue(stores, { source, target, settings, shard });
+  const done = await workFleet(queue, stores, {
+    ...how,
+    signal,
+    allow: { sources: [source], targets: [target] },
+  });
+  if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
+  return done;
+}
+
+/** A listing, as the part of a queue that a worker needs. */
+function listingQueue(
+  stores: Stores,
+  {
+    source,
+    target,
+    settings,
+    shard,
+  }: Omit<EncodeFleetOptions, keyof WorkerOptions> & {
+    readonly settings: FleetSettings;
+  },
+): Pick<WorkQueue, "work"> {
+  const isChosen = inShard(shard);
+  return {
+    async work(process, { concurrency, signal }) {
+      let found = 0;
+      let halted: { readonly error: unknown } | undefined;
+      const adapters = findAdapters(await stores.open(source), { signal });
+      const isOver = (): boolean => signal?.aborted === true || halted !== undefined;
+      /** Takes adapters, one after the other, until there are none. */
+      const lane = async (): Promise<void> => {
+        while (!isOver()) {
+          const next = await adapters.next();
+          if (next.done) return;
+          found++;
+          const entry = jobEntry(source, target, next.value, settings);
+          if (!isChosen(entry.name)) continue;
+          for (let attempt = 1; attempt <= ATTEMPTS && !isOver(); attempt++) {
+            const verdict = await process(entry, { last: attempt === ATTEMPTS });
+            if (verdict.kind === "halt") halted = verdict;
+            if (verdict.kind !== "retry") break;
+            await pause(FIRST_PAUSE * 2 ** (attempt - 1), signal);
+          }
+        }
+      };
+      const lanes = await Promise.allSettled(Array.from({ length: concurrency }, lane));
+      if (halted !== undefined) throw (halted as { readonly error: unknown }).error;
+      for (const ended of lanes)
+        if (ended.status === "rejected" && signal?.aborted !== true) throw ended.reason;
+      if (found === 0 && !isOver())
+        fail(KIND.NOT_FOUND, { where: source, expected: "adapters", actual: "none" });
+    },
+  };
+}
