@@ -12,6 +12,7 @@ import { inShard, type Shard } from "../node/shard.ts";
 import { findAdapters } from "./adapters.ts";
 import { pause } from "./concurrent.ts";
 import { jobEntry } from "./job.ts";
+import { parseLocation } from "./location.ts";
 import type { Stores } from "./open-store.ts";
 import { ATTEMPTS, FIRST_PAUSE, type WorkQueue } from "./queue.ts";
 import { checkSettings, type FleetSettings } from "./settings.ts";
@@ -38,6 +39,8 @@ export interface EncodeFleetOptions
  */
 export async function encodeFleet(stores: Stores, options: EncodeFleetOptions): Promise<WorkDone> {
   const { source, target, settings = {}, shard, signal, ...how } = options;
+  parseLocation(source, { where: "source" });
+  parseLocation(target, { where: "target" });
   checkSettings(settings);
   const queue = listingQueue(stores, { source, target, settings, shard });
   const done = await workFleet(queue, stores, {

@@ -274,6 +274,8 @@ describe.skipIf(!unix)("hostile directories", { timeout: 600_000 }, () => {
       ["submit", "fleet", "--to", "made"],
       ["submit", "fleet", "--to", "s3://a/b", "--queue", "fleet"],
       ["submit", "s3://a/b", "--to", "made", "--queue", "fleet"],
+      ["encode", "fleet", "--to", "made"],
+      ["encode", "s3://a/b", "--to", "made"],
       ["verify", "fleet"],
       ["report", "fleet", "--html", "page.html"],
       ["work", "--queue", "fleet", "--until-empty"],
