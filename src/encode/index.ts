@@ -22,6 +22,7 @@ export {
   type ModuleReport,
 } from "./encode.ts";
 export type { Svd } from "./linalg/svd.ts";
+export { changedAnswers, ESTIMATE_FACTOR, RISKY_CHANGE } from "./quantize/answers.ts";
 export type { Coded } from "./quantize/coders.ts";
 export type { Refine } from "./quantize/loraquant.ts";
 export {
@@ -41,7 +42,6 @@ export {
   DROPPED_ERROR,
   type ModuleQuality,
   type Quality,
-  TASK_RISK_ERROR,
   WEAK_ERROR,
 } from "./quantize/quality.ts";
 export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";

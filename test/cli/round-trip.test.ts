@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { RISKY_CHANGE } from "../../src/encode/index.ts";
 import { lqa, lqaIn } from "../helpers/cli.ts";
 import { readSafetensors, testTensors, writePeftDirectory } from "../helpers/peft.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
@@ -39,6 +40,8 @@ describe("lqa encode", () => {
         "errorEnergy",
         "outputError",
         "divergence",
+        "divergenceFrom",
+        "changedAnswers",
         "calibration",
         "seconds",
         "modules",
@@ -53,7 +56,6 @@ describe("lqa encode", () => {
         "floor",
         "gain",
         "restoredError",
-        "taskRisk",
         "droppedModules",
         "weakModules",
         "fit",
@@ -112,23 +114,24 @@ describe("lqa encode", () => {
     expect(out).not.toMatch(/\u001b/);
   });
 
-  it("warns where so much is lost that tasks have suffered, and there only", () => {
+  it("says how many answers should change, and warns where they are many", () => {
     const path = join(folder, "risk.lqa");
-    const risky = lqa("encode", source, "-o", path, "--quality", "small");
-    expect(risky.out).toMatch(/warning: [\d.]+ % of the energy of ΔW is lost.*1\.5 %[\s\S]*--quality/);
     const json = ["--force", "--json"];
-    expect(lqa("encode", source, "-o", path, "--quality", "small", ...json).json()).toMatchObject({
-      taskRisk: true,
-    });
-    const sound = lqa("encode", source, "-o", path, "--quality", "near-lossless", "--force");
-    expect(sound.code).toBe(0);
+    const sound = lqa("encode", source, "-o", path, "--quality", "near-lossless");
+    expect(sound.out).toMatch(
+      /answers +under 0\.10 % of the right ones should change \([\d.]+ nats per token: a guess/,
+    );
     expect(sound.out).not.toContain("warning");
     const starved = lqa("encode", source, "-o", path, "--profile", "sign", "--force");
+    expect(starved.out).toMatch(
+      /warning: about [\d.]+ % of the right answers should change[\s\S]*--profile rd/,
+    );
     expect(starved.out).toMatch(/warning: \d+ of 4 modules lost over half of their energy; use more bits/);
-    expect(lqa("encode", source, "-o", path, "--quality", "near-lossless", ...json).json()).toMatchObject({
-      taskRisk: false,
-      quality: "near-lossless",
-    });
+    const most = lqa("encode", source, "-o", path, "--profile", "sign", ...json).json<Report>();
+    expect(most.changedAnswers).toBeGreaterThan(RISKY_CHANGE);
+    const least = lqa("encode", source, "-o", path, "--quality", "near-lossless", ...json).json<Report>();
+    expect(least).toMatchObject({ quality: "near-lossless", divergenceFrom: "weights" });
+    expect(least.changedAnswers).toBeLessThan(RISKY_CHANGE);
   });
 
   it("keeps every bit with --profile raw, and says so", () => {

@@ -80,7 +80,8 @@ describe("sensitivities", () => {
       r.modules.find((m) => m.name === name)!.relativeError;
     expect(error(report, v.name)).toBeLessThan(error(plain.report, v.name) / 2);
     expect(error(report, q.name)).toBeGreaterThan(error(plain.report, q.name));
-    expect(plain.report.divergence).toBeUndefined();
+    expect(plain.report.divergenceFrom).toBe("weights");
+    expect(report.divergenceFrom).toBe("calibration");
     expect(report.divergence).toBeCloseTo(
       report.modules.reduce((sum, m) => sum + m.divergence!, 0),
       12,
@@ -112,6 +113,8 @@ describe("sensitivities", () => {
     const { report } = await encodeAdapter(adapter, { maxBytes: 5000, calibration });
     expect(report.droppedModules).toBe(0);
     expect(report.modules.map((m) => m.divergence !== undefined)).toEqual([true, false, false]);
+    // The others count by their weights.
+    expect(report.divergence).toBeGreaterThan(report.modules[0]!.divergence!);
   });
 
   it("of another adapter are refused", async () => {

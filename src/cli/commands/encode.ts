@@ -4,7 +4,7 @@
  * @module
  */
 
-import { resolveOptions, TASK_RISK_ERROR } from "../../encode/index.ts";
+import { ESTIMATE_FACTOR, RISKY_CHANGE, resolveOptions } from "../../encode/index.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { type EncodedItem, encodeMany } from "../../node/encode-many.ts";
@@ -23,6 +23,8 @@ import type { Terminal } from "../terminal.ts";
 
 /** Maximum number of modules that the summary names. */
 const WORST = 3;
+/** Smaller shares of answers are not told apart: nobody measured as many. */
+const LEAST_SHARE = 0.001;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const named = textOption(args, "output");
@@ -173,11 +175,12 @@ function encodeJson(result: EncodedFile): object {
     errorEnergy,
     gain,
     restoredError: finite(result.restoredError),
-    taskRisk: result.taskRisk,
     droppedModules: result.droppedModules,
     weakModules: result.weakModules,
     outputError: finite(result.outputError),
     divergence: finite(result.divergence),
+    divergenceFrom: result.divergenceFrom ?? null,
+    changedAnswers: finite(result.changedAnswers),
     calibration: result.calibration ?? null,
     baseDigest: result.baseDigest ?? null,
     doraError: result.doraError ?? null,
@@ -233,14 +236,27 @@ function calibrationText({ calibration }: EncodedFile): string | undefined {
   return `${counted(matched, "module")}${without}, from ${printable(file)}${unused}`;
 }
 
-/** Compares the error with errors that changed task results in the benchmarks. */
-function riskLines({ taskRisk, relativeError, settings }: EncodedFile, paper: Paper): string[] {
-  if (!taskRisk) return [];
+/** What the model should answer differently, and how sure that is. */
+function answersText({ changedAnswers, divergence, divergenceFrom }: EncodedFile): string | undefined {
+  if (changedAnswers === undefined || divergence === undefined) return undefined;
+  const nats = `${divergence.toPrecision(2)} nats per token`;
+  const source =
+    divergenceFrom === "calibration"
+      ? `${nats}, by the calibration`
+      : `${nats}: a guess from the weights, within ${ESTIMATE_FACTOR}× for 9 of 10 measured`;
+  const share =
+    changedAnswers < LEAST_SHARE ? `under ${percent(LEAST_SHARE)}` : `about ${percent(changedAnswers)}`;
+  return `${share} of the right ones should change (${source})`;
+}
+
+/** Compares the estimate with what adapters lost in the benchmarks. */
+function riskLines({ changedAnswers, settings }: EncodedFile, paper: Paper): string[] {
+  if (changedAnswers === undefined || changedAnswers < RISKY_CHANGE) return [];
   const advice =
     settings.profile === "rd" ? "a higher --quality or more --bits" : "more bits, or --profile rd";
   return note(
     "warning",
-    `${percent(relativeError)} of the energy of ΔW is lost. From ${percent(TASK_RISK_ERROR)} on, some adapters answer worse (docs/results.md): test this one on its task, or use ${advice}.`,
+    `about ${percent(changedAnswers)} of the right answers should change (docs/results.md): test this adapter on its task, or use ${advice}.`,
     paper,
   );
 }
@@ -258,7 +274,7 @@ function weakLines({ droppedModules, weakModules, modules, settings }: EncodedFi
 }
 
 function summary(input: string, output: string, result: EncodedFile, terminal: Terminal): string {
-  const { inputBytes, outputBytes, modules, outputError, divergence } = result;
+  const { inputBytes, outputBytes, modules, outputError } = result;
   const rows: Fact[] = [
     ["size", `${size(inputBytes)} → ${size(outputBytes)}, ${ratio(inputBytes, outputBytes)} smaller`],
     ["parameters", `${count(result.parameters)} in ${counted(modules.length, "module")}`],
@@ -277,12 +293,7 @@ function summary(input: string, output: string, result: EncodedFile, terminal: T
         ? undefined
         : `${percent(outputError)} of the energy of the outputs lost, by moments of the inputs`,
     ],
-    [
-      "divergence",
-      divergence === undefined
-        ? undefined
-        : `about ${divergence.toPrecision(2)} nats per token from the adapter's answers`,
-    ],
+    ["answers", answersText(result)],
     ["calibration", calibrationText(result)],
     ["plain tensors", result.tensors === 0 ? undefined : tensorsText(result)],
     ["base digest", result.baseDigest],

@@ -63,12 +63,6 @@ export interface Quality {
   readonly divergence?: number;
 }
 
-/**
- * A `relativeError` below which no adapter lost more than a tenth of its right answers, of those that were tried: the least
- * with which one did was 0.0166 (docs/results.md). Most lost nothing there: it says where to look, not what is broken.
- */
-export const TASK_RISK_ERROR = 0.015;
-
 /** A module with this `relativeError` or more counts as dropped. */
 export const DROPPED_ERROR = 0.999;
 

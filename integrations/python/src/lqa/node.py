@@ -34,6 +34,7 @@ class Encoded:
         parameters: weights of all modules.
         average_bits: bits per weight, plain tensors not counted.
         relative_error: share of the energy of ΔW that is lost.
+        changed_answers: share of the adapter's right answers that should change, an estimate; None unless the model is a decoder of language.
         file_id, content_id: of the file.
         report: everything `lqa encode --json` says.
     """
@@ -44,6 +45,7 @@ class Encoded:
     parameters: int
     average_bits: float
     relative_error: float | None
+    changed_answers: float | None
     file_id: str
     content_id: str
     report: Mapping[str, Any] = field(repr=False)
@@ -54,7 +56,7 @@ def encode(source: str | PathLike[str], target: str | PathLike[str], *,
            alpha: float | None = None, multiplier: float | None = None,
            expert_layout: Literal["out-in", "in-out"] | None = None, keep_unsupported: bool = False,
            profile: Literal["rd", "loraquant", "rtn", "sign", "raw"] | None = None,
-           quality: Literal["small", "balanced", "high", "near-lossless"] | None = None, bits: float | None = None,
+           quality: Literal["low", "balanced", "high", "near-lossless"] | None = None, bits: float | None = None,
            max_bytes: int | str | None = None, max_error: float | str | None = None, floor: float | None = None,
            fit: Literal["unbiased", "least-squares"] | None = None, variant: str | None = None,
            h_rule: Literal["code", "text"] | None = None, refine: Literal["search", "none", "sgd"] | None = None,
@@ -84,7 +86,7 @@ def encode(source: str | PathLike[str], target: str | PathLike[str], *,
     path = Path(os.path.abspath(fspath(target)))
     report = run("encode", place_of(source), f"--output={path}", *words, timeout=timeout)
     return Encoded(path, report["outputBytes"], report["inputBytes"], report["parameters"], report["averageBits"],
-                   report["relativeError"], report["fileId"], report["contentId"], report)
+                   report["relativeError"], report["changedAnswers"], report["fileId"], report["contentId"], report)
 
 
 def place_of(source: str | PathLike[str]) -> str:

@@ -10,8 +10,10 @@ import { type Adapter, open } from "../../../../src/core/index.ts";
 import {
   type EncodeOptions,
   type EncodeReport,
+  ESTIMATE_FACTOR,
   encodeAdapter,
   type QualityName,
+  RISKY_CHANGE,
 } from "../../../../src/encode/index.ts";
 import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail } from "../../../../src/errors.ts";
@@ -74,10 +76,16 @@ function encoded(report: EncodeReport, before: number, after: number, fileId: st
     ["Size", `${size(after)}, ${ratio(before, after)} smaller than its source of ${size(before)}`],
     ["Bits per weight", report.bitsPerParameter.toFixed(3)],
     ["Energy of ΔW lost", `${percent(report.relativeError)} (SNR ${decibels(report.snrDb)})`],
+    [
+      "Right answers that should change",
+      report.changedAnswers === undefined
+        ? undefined
+        : `about ${percent(report.changedAnswers)}, a guess from the weights: within ${ESTIMATE_FACTOR}× for 9 of 10 measured language-model adapters`,
+    ],
     ["Modules", counted(report.modules.length, "module")],
     ["File id", html`<code>${fileId}</code>`],
     ["Time", `${seconds.toFixed(1)} s`],
-  ])}${report.taskRisk ? html`<p class="warn">So much of ΔW is lost that adapters answered worse on tasks. More bits, or a higher quality, help.</p>` : undefined}${report.weakModules > 0 ? html`<p class="warn">${counted(report.weakModules, "module")} lost over half of their energy, ${count(report.droppedModules)} of them everything. More bits, or a higher quality, help.</p>` : undefined}`;
+  ])}${(report.changedAnswers ?? 0) >= RISKY_CHANGE ? html`<p class="warn">Some answers should change. Test the adapter on its task; more bits, or a higher quality, help.</p>` : undefined}${report.weakModules > 0 ? html`<p class="warn">${counted(report.weakModules, "module")} lost over half of their energy, ${count(report.droppedModules)} of them everything. More bits, or a higher quality, help.</p>` : undefined}`;
 }
 
 /** Writes an adapter in a dialect. @throws LqaError as `writeAdapter`; the first error of an `.lqa` file */

@@ -1,0 +1,87 @@
+/** The estimate of answers: its arithmetic on dense ΔW, where it is silent, and that it grows with what is lost. */
+import { describe, expect, it } from "vitest";
+import { changedAnswers, type EncodeOptions, encodeAdapter } from "../../src/encode/index.ts";
+import { estimateDivergence } from "../../src/encode/quantize/answers.ts";
+import type { ModuleQuality } from "../../src/encode/quantize/quality.ts";
+import type { LoraModule } from "../../src/model/adapter.ts";
+import { makeModule } from "./modules.ts";
+
+const module = makeModule({ out: 64, in: 48, rank: 4 });
+const loss = (errorEnergy: number, gain: number): ModuleQuality =>
+  ({ energy: 10, errorEnergy, gain }) as ModuleQuality;
+const estimate = (shape: Partial<LoraModule>, quality: ModuleQuality): number | undefined =>
+  estimateDivergence([{ ...module, ...shape }], [quality]);
+const encoded = async (modules: LoraModule[], options: EncodeOptions) =>
+  (await encodeAdapter({ modules, tensors: [], origin: undefined, meta: {} }, options)).report;
+
+describe("the estimated divergence", () => {
+  it("counts noise by the width of the model, and shrinkage forty times as much", () => {
+    const noise = estimate({}, loss(1, 1))!;
+    expect(noise).toBeCloseTo(0.0057 / 48, 12);
+    expect(estimate({ in: 96 }, loss(1, 1))).toBeCloseTo(noise / 2, 12);
+    // A dropped module loses all of its energy along ΔW.
+    expect(estimate({}, loss(10, 0))).toBeCloseTo(400 * noise, 12);
+    expect(estimate({}, loss(0, 1))).toBe(0);
+    // The width is that of the median module, and losses add up.
+    const wide = { ...module, in: 480 };
+    const three = [wide, module, module];
+    expect(
+      estimateDivergence(
+        three,
+        three.map(() => loss(1, 1)),
+      ),
+    ).toBeCloseTo(3 * noise, 12);
+  });
+
+  it("takes a token to use one row of an embedding, and one expert", () => {
+    const linear = estimate({}, loss(1, 1))!;
+    expect(estimate({ role: "embedding", in: 1000, out: 48 }, loss(1, 1))).toBeCloseTo(linear / 1000, 15);
+    expect(estimate({ experts: 8 }, loss(1, 1))).toBeCloseTo(linear / 8, 15);
+  });
+
+  it("prefers what was measured with the model", () => {
+    expect(estimate({}, { ...loss(1, 1), divergence: 0.5 })).toBe(0.5);
+  });
+
+  it.each([
+    ["transformer.h.0.attn.c_attn", true],
+    ["base.language_model.model.layers.31.mlp.up_proj", true],
+    ["gpt_neox.layers.0.attention.query_key_value", true],
+    ["unet.down_blocks.0.attn.to_q", false],
+    ["vision_encoder.layers.0.attn.qkv", false],
+    ["text_model.encoder.layers.0.self_attn.q_proj", false],
+    ["transformer.single_transformer_blocks.0.attn.to_q", false],
+  ])("is for decoders of language: %s %s", (name, spoken) => {
+    expect(estimate({ name }, loss(1, 1)) !== undefined).toBe(spoken);
+  });
+
+  it("is not in the report of other models", async () => {
+    expect(estimate({ role: "conv2d", kernel: [3, 3] }, loss(1, 1))).toBeUndefined();
+    const report = await encoded([{ ...module, name: "text_encoder.layers.0.q_proj" }], { quality: "high" });
+    expect(report).not.toHaveProperty("divergence");
+    expect(report).not.toHaveProperty("changedAnswers");
+  });
+});
+
+describe("the answers that should change", () => {
+  it("are none without divergence, and all in the end", () => {
+    expect(changedAnswers(0)).toBe(0);
+    expect(changedAnswers(0.01)).toBeGreaterThan(0.03);
+    expect(changedAnswers(0.01)).toBeLessThan(0.12);
+    expect(changedAnswers(10)).toBeCloseTo(1, 6);
+  });
+
+  it("are fewer with more bits, and fewer than with the signs of the factors", async () => {
+    const options: EncodeOptions[] = [
+      { profile: "raw" },
+      { quality: "near-lossless" },
+      { quality: "low" },
+      { profile: "sign" },
+    ];
+    const shares = await Promise.all(
+      options.map(async (one) => (await encoded([module], one)).changedAnswers!),
+    );
+    expect(shares[0]).toBe(0);
+    expect(shares).toEqual([...shares].sort((x, y) => x - y));
+  });
+});
