@@ -142,7 +142,7 @@ def main() -> None:
             print(lines[-1], file=sys.stderr)
     lines += ["", row(f"{options.adapters} packed adapters of SmolLM2-135M", "file", "resident, each", "16-bit", "share"),
               row("---", *["--:"] * 4)]
-    for quality in ("small", "balanced"):
+    for quality in ("low", "balanced"):
         found = child("packed", quality, str(options.adapters))
         kilobytes = (f"{found[key] / 1e3:.0f} kB" for key in ("file", "resident", "full"))
         lines.append(row(quality, *kilobytes, f"{found['share']:.3f}"))

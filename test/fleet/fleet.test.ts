@@ -67,7 +67,7 @@ describe("a fleet", () => {
   it("does nothing again, by content and options", async () => {
     expect(await one.submit()).toMatchObject({ found: 24, queued: 0, kept: 24 });
     // Other options are other work; what is there is not replaced unasked.
-    expect(await one.submit({ quality: "small" })).toMatchObject({ queued: 24, kept: 0 });
+    expect(await one.submit({ quality: "low" })).toMatchObject({ queued: 24, kept: 0 });
     expect(await one.work()).toMatchObject({ encoded: 0, failed: 24 });
     expect(one.results()).toEqual(expected);
     expect((await one.failures()).map(([, code]) => code)).toEqual(Array(24).fill("LQA-X002"));

@@ -343,7 +343,7 @@ describe("profile rd", () => {
 
   test.each([
     [{ bits: 1, maxError: 0.1 }, /one goal/],
-    [{ bits: 1, quality: "small" } as const, /one goal/],
+    [{ bits: 1, quality: "low" } as const, /one goal/],
     [{ quality: "best" as "high" }, /quality.*near-lossless/],
     [{ bits: 0 }, /bits/],
     [{ maxError: 2 }, /maxError/],

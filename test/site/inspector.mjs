@@ -551,7 +551,7 @@ try {
   });
 
   await check("compares two files", async (page) => {
-    cli("encode", EXAMPLE, "-o", "number-words-small.lqa", "--quality", "small");
+    cli("encode", EXAMPLE, "-o", "number-words-small.lqa", "--quality", "low");
     await choose(page, encoded, join(folder, "number-words-small.lqa"));
     await complete(page);
     const text = await page.locator("#two").textContent();

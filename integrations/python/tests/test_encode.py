@@ -45,7 +45,7 @@ class Encoder(unittest.TestCase):
         with self.assertRaises(lqa.LqaError) as caught:
             lqa.encode(path, target, force=True, timeout=0.01)
         self.assertEqual((caught.exception.kind, target.read_bytes()), ("ABORTED", before))
-        self.assertLess(lqa.encode(path, target, quality="small", force=True).byte_length, len(before))
+        self.assertLess(lqa.encode(path, target, quality="low", force=True).byte_length, len(before))
 
     @unittest.skipIf(REASON, REASON)
     def test_all_findings(self) -> None:

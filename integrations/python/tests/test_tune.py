@@ -111,7 +111,7 @@ class Calibration(unittest.TestCase):
         calibration = self.folder / "calibration.safetensors"
         figures = calibrate(self.model, self.texts)
         save_file(figures, calibration)
-        first = lqa.encode(self.folder / "my-adapter", self.folder / "first.lqa", quality="small", calibration=calibration)
+        first = lqa.encode(self.folder / "my-adapter", self.folder / "first.lqa", quality="low", calibration=calibration)
         self.assertGreater(first.report["divergence"], 0)
         before = self.state()
         tuned = tune(self.model, first.path, self.texts, epochs=3, rate=0.05)
@@ -121,7 +121,7 @@ class Calibration(unittest.TestCase):
         self.assertEqual(list(self.model.state_dict()), list(before))
         self.assertTrue(all(torch.equal(value, before[name]) for name, value in self.model.state_dict().items()))
         save_file(figures | tuned.gains, calibration, {"content_id": first.content_id})
-        second = lqa.encode(self.folder / "my-adapter", self.folder / "second.lqa", quality="small", calibration=calibration)
+        second = lqa.encode(self.folder / "my-adapter", self.folder / "second.lqa", quality="low", calibration=calibration)
         self.assertEqual(second.byte_length, first.byte_length)
         was, now = lqa.open(first.path), lqa.open(second.path)
         for module in was.modules:

@@ -21,7 +21,7 @@ import { type HRule, parseVariant } from "./variant.ts";
 /**
  * Bits per weight of the modules for each preset of `rd`. docs/results.md shows what adapters of several tasks kept at each.
  */
-export const QUALITY_BITS = { small: 1, balanced: 1.5, high: 2.5, "near-lossless": 4 } as const;
+export const QUALITY_BITS = { low: 1, balanced: 1.5, high: 2.5, "near-lossless": 4 } as const;
 
 /** A preset of `rd`. */
 export type QualityName = keyof typeof QUALITY_BITS;
