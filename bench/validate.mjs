@@ -16,9 +16,9 @@ import {
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { crc32 } from "../dist/core/container/crc32.js";
+import { crc32 } from "../dist/core/container/bytes.js";
 import { sha256 } from "../dist/core/container/sha256.js";
-import { validateReader } from "../dist/core/validate/validate.js";
+import { validateReader } from "../dist/core/validate/run.js";
 import { prepareFile } from "../dist/core/write/write.js";
 import { openFileReader } from "../dist/node/files/file.js";
 import { linear } from "./seven-b.mjs";

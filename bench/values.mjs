@@ -10,10 +10,9 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { openChunk, splitPayload } from "../dist/core/container/chunk.js";
+import { openChunk, splitPayload } from "../dist/core/container/layout.js";
 import { DecodeMemory, decodeModule, open } from "../dist/core/index.js";
-import { chunkOf, moduleFactors } from "../dist/core/read/chunks.js";
-import { readerValues } from "../dist/core/read/values.js";
+import { chunkOf, moduleFactors, readerValues } from "../dist/core/read/chunks.js";
 import { MIXES } from "./decode.mjs";
 import { sevenB } from "./seven-b.mjs";
 

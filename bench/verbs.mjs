@@ -7,8 +7,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { DecodeMemory, decodeModule, open } from "../dist/core/index.js";
-import { chunkOf, moduleFactors } from "../dist/core/read/chunks.js";
-import { readerValues } from "../dist/core/read/values.js";
+import { chunkOf, moduleFactors, readerValues } from "../dist/core/read/chunks.js";
 import { MIXES } from "./decode.mjs";
 import { sevenB } from "./seven-b.mjs";
 

@@ -1,6 +1,7 @@
 // Makes the checksums of a damaged file right again, so that what lies behind them is reached: an attacker does the same.
 // For the targets, and for test/property/.
-import { crc32 } from "../dist/core/container/crc32.js";
+
+import { crc32 } from "../dist/core/container/bytes.js";
 import { rootDigest } from "../dist/core/container/digests.js";
 import { decompressorOf } from "../dist/core/container/inflate.js";
 import { DIGEST_BYTES } from "../dist/core/container/layout.js";

@@ -131,7 +131,7 @@ const outputs = new Map([
     `// Generated from schema/lqa.fbs by schema/generate.mjs. Do not edit.
 import { type Schema, schemaOf } from "../schema-types.ts";
 
-/** Layout of the index: drives src/core/container/index-verify.ts, index-read.ts and index-write.ts. */
+/** Layout of the index: drives src/core/container/index-read.ts, index-read.ts and index-write.ts. */
 export const SCHEMA: Schema = /* @__PURE__ */ schemaOf(${JSON.stringify(
       {
         identifier: parsed.identifier,

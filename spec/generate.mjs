@@ -220,7 +220,7 @@ export const TRELLIS_DATA: readonly {
 ${tables.map(({ entries: _, ...table }) => `  ${JSON.stringify({ ...table, masks: MASKS[table.number] })},`).join("\n")}
 ];
 
-/** The differences of all tables in their order: of weight 0 of all windows, then of weight 1; bytes modulo 256 (src/core/wasm/text.ts). */
+/** The differences of all tables in their order: of weight 0 of all windows, then of weight 1; bytes modulo 256 (src/core/wasm/kernel.ts). */
 export const TRELLIS_DIFFERENCES: string =
   "${textOf(Uint8Array.from(differences, (x) => x & 255))}";
 `;

@@ -3,8 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { toHex } from "../src/core/container/bytes.ts";
-import { crc32 } from "../src/core/container/crc32.ts";
+import { crc32, toHex } from "../src/core/container/bytes.ts";
 import { open } from "../src/core/index.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { crc32 } from "../src/core/container/crc32.ts";
+import { crc32 } from "../src/core/container/bytes.ts";
 import { allChunks, type ContainerIndex } from "../src/core/container/types.ts";
 import { openIndex } from "../src/core/read/header.ts";
 import { type Repaired, repairLqa } from "../src/core/repair.ts";

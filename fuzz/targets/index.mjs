@@ -1,8 +1,7 @@
 // The FlatBuffers verifier alone, on bytes that need no checksum; what it accepts, flatc's own reader can walk without
 // leaving the buffer. (fuzz/verifier/ compares it with the official verifier.)
 import { SCHEMA } from "../../dist/core/container/generated/schema.js";
-import { readIndex } from "../../dist/core/container/index-read.js";
-import { verifyIndex } from "../../dist/core/container/index-verify.js";
+import { readIndex, verifyIndex } from "../../dist/core/container/index-read.js";
 import { expect, outcome, target } from "../contract.mjs";
 
 export const fuzz = target((input, variant) => {

@@ -1,6 +1,6 @@
 // The push decoder, with the input cut at random: same first error as the validator, wherever it is cut, and an object
 // that repeats its error and holds nothing afterwards.
-import { LqaDecoder } from "../../dist/core/read/push.js";
+import { LqaDecoder } from "../../dist/core/read/stream.js";
 import { validate } from "../../dist/core/validate/validate.js";
 import { asyncOutcome, BUDGET, expect, target } from "../contract.mjs";
 import { prepared, zstd } from "../file.mjs";

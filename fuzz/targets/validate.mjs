@@ -1,5 +1,7 @@
 // The four levels of validation: each contains the one before it, so an error found early is found at every deeper level.
-import { VALIDATION_LEVELS, validate } from "../../dist/core/validate/validate.js";
+
+import { validate } from "../../dist/core/validate/validate.js";
+import { VALIDATION_LEVELS } from "../../dist/core/validate/validation.js";
 import { expect, target } from "../contract.mjs";
 import { prepared, zstd } from "../file.mjs";
 

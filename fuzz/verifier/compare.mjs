@@ -9,7 +9,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { SCHEMA } from "../../dist/core/container/generated/schema.js";
-import { verifyIndex } from "../../dist/core/container/index-verify.js";
+import { verifyIndex } from "../../dist/core/container/index-read.js";
 import { isLqaError } from "../../dist/errors.js";
 import { generator, mutate } from "../mutate.mjs";
 

@@ -13,7 +13,7 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Adapter } from "../model/adapter.ts";
-import { COMPONENT } from "../model/component.ts";
+import { COMPONENT } from "../model/base-shape.ts";
 import { UNSCALED } from "./alpha.ts";
 import type { Dialect, WriteOptions } from "./dialect.ts";
 import { configurationMeter, type JsonObject, parseJson, quoteName } from "./json.ts";

@@ -10,7 +10,7 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Adapter, ModuleShape } from "../model/adapter.ts";
-import { COMPONENT } from "../model/component.ts";
+import { COMPONENT } from "../model/base-shape.ts";
 import { UNSCALED } from "./alpha.ts";
 import { foldMultipliers } from "./bake.ts";
 import type { Dialect, DialectName, WriteOptions } from "./dialect.ts";

@@ -9,7 +9,7 @@
 
 import { isAbsolute } from "node:path";
 import { pathToFileURL } from "node:url";
-import { WARNINGS, type WarningName } from "../core/validate/warnings.ts";
+import { WARNINGS, type WarningName } from "../core/validate/validation.ts";
 import { ERRORS } from "../error-list.ts";
 import type { ErrorName } from "../errors.ts";
 import { VERSION } from "../version.ts";

@@ -4,8 +4,7 @@
  * @module
  */
 
-import type { Validation } from "../core/validate/validate.ts";
-import type { Warning } from "../core/validate/warnings.ts";
+import type { Validation, Warning } from "../core/validate/validation.ts";
 import type { LqaError } from "../errors.ts";
 import { type Described, errorJson } from "./report-error.ts";
 import type { SarifFinding } from "./sarif.ts";

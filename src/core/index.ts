@@ -71,10 +71,13 @@ export { type HttpOptions, type HttpSource, httpSource } from "./io/http.ts";
 export type { AsyncBuffer, Input } from "./io/input.ts";
 export type { Pieces } from "./io/pieces.ts";
 export { type ByteSource, blobSource, memorySource } from "./io/source.ts";
+export { DecodeMemory, type DecodeMemoryOptions } from "./read/budget.ts";
 export {
   type DecodedFactor,
   type DecodedModule,
   type DecodeOptions,
+  type DeltaOptions,
+  decodeDelta,
   decodeModule,
   type FactorArrays,
   type FactorLayout,
@@ -82,7 +85,6 @@ export {
   type WeightArrays,
   type WeightType,
 } from "./read/decode.ts";
-export { type DeltaOptions, decodeDelta } from "./read/delta.ts";
 export type { StreamOptions } from "./read/engine.ts";
 export type {
   EndEvent,
@@ -95,19 +97,19 @@ export type {
 } from "./read/events.ts";
 export { open } from "./read/file.ts";
 export type { DecodeAllOptions, LqaFile, OpenOptions, ReadOptions } from "./read/lqa-file.ts";
-export { DecodeMemory, type DecodeMemoryOptions } from "./read/memory.ts";
-export { type EventReceiver, LqaDecoder } from "./read/push.ts";
 export type { PlannedRange, PlanOptions } from "./read/ranges.ts";
 export type { WatchOptions } from "./read/steps.ts";
-export { type DecodeStreamOptions, decodeStream } from "./read/stream.ts";
+export { type DecodeStreamOptions, decodeStream, type EventReceiver, LqaDecoder } from "./read/stream.ts";
 export type { VerifiedIds } from "./read/verify.ts";
 export { type Repair, type Repaired, type RepairOptions, repairLqa } from "./repair.ts";
 export { type BaseModel, type BaseSizes, compareWithBase } from "./validate/base.ts";
+export { validate } from "./validate/validate.ts";
 export {
   VALIDATION_LEVELS,
   type ValidateOptions,
   type Validation,
   type ValidationLevel,
-  validate,
-} from "./validate/validate.ts";
-export { WARNINGS, type Warning, type WarningName } from "./validate/warnings.ts";
+  WARNINGS,
+  type Warning,
+  type WarningName,
+} from "./validate/validation.ts";

@@ -17,12 +17,11 @@
 import { isLqaError, LqaError } from "../errors.ts";
 import { ELEMENT_BYTES } from "../model/adapter.ts";
 import { equalBytes } from "../model/bytes.ts";
-import { chunkCrc } from "./container/chunk.ts";
-import { CRC_BYTES, crc32 } from "./container/crc32.ts";
+import { CRC_BYTES, crc32 } from "./container/bytes.ts";
+import { withoutPauses } from "./container/chunks-read.ts";
 import { contentHasher, moduleContent, rootDigest, tensorContent } from "./container/digests.ts";
 import { readIndex } from "./container/index-read.ts";
-import { DIGEST_BYTES, TRAILER_BYTES } from "./container/layout.ts";
-import { withoutPauses } from "./container/pauses.ts";
+import { chunkCrc, DIGEST_BYTES, TRAILER_BYTES } from "./container/layout.ts";
 import {
   hasStarts,
   PROLOGUE_BYTES,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { nonfiniteElement } from "../core/codecs/nonfinite.ts";
+import { nonfiniteElement } from "../core/codecs/check.ts";
 import { hasStart } from "../core/codecs/packed.ts";
 import type { ModuleStart } from "../core/codecs/start/start.ts";
 import { concat, toHex } from "../core/container/bytes.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type ValidationLevel, validate } from "../core/validate/validate.ts";
+import { validate } from "../core/validate/validate.ts";
+import type { ValidationLevel } from "../core/validate/validation.ts";
 import * as KIND from "../error-catalogue.ts";
 import { isLqaError, LqaError } from "../errors.ts";
 import { concurrently } from "./concurrent.ts";

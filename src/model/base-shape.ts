@@ -6,7 +6,6 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape } from "./adapter.ts";
-import { COMPONENT } from "./component.ts";
 
 /** The shape a module's base weight must have: (experts,) out, in, kernel…, or in, out. */
 export function baseWeightShape(module: ModuleShape): number[] {
@@ -88,3 +87,9 @@ export function checkBase(
   const { weight } = baseFinder(modules, (name) => shapes.get(name));
   for (const module of modules) checkBaseShape(module, weight(module.name));
 }
+
+// Components of diffusion pipelines that have LoRA layers, by the prefix of their layers' paths.
+
+/** Matches the component at the head of a path, dot included; the first group is its name. */
+export const COMPONENT: RegExp =
+  /^(unet|transformer|transformer_2|text_encoder|text_encoder_2|text_encoder_3|prior_\w+|prior|controlnet)\./;

@@ -13,12 +13,9 @@ import { type DecodedModule, decodeModule } from "../core/read/decode.ts";
 import { openVerified } from "../core/read/file.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import type { VerifiedIds } from "../core/read/verify.ts";
-import {
-  type Validation,
-  type ValidationLevel,
-  validate,
-  validateReader,
-} from "../core/validate/validate.ts";
+import { validateReader } from "../core/validate/run.ts";
+import { validate } from "../core/validate/validate.ts";
+import type { Validation, ValidationLevel } from "../core/validate/validation.ts";
 import { type Adapter, lazyModule, shapeOf } from "../model/adapter.ts";
 import type { LocationOptions } from "./adapter-source.ts";
 import { MAX_WHOLE_FILE, openFileReader, readWholeFile } from "./files/file.ts";

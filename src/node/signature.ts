@@ -11,7 +11,7 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { basename } from "node:path";
 import { type JsonObject, type JsonValue, parseJson } from "../adapters/json.ts";
-import { validateReader } from "../core/validate/validate.ts";
+import { validateReader } from "../core/validate/run.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { openFileReader, openFileSource } from "./files/file.ts";

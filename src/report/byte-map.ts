@@ -5,7 +5,7 @@
  * @module
  */
 import { lowerFactor } from "../core/codecs/packed.ts";
-import { CRC_BYTES } from "../core/container/crc32.ts";
+import { CRC_BYTES } from "../core/container/bytes.ts";
 import { planeExtents } from "../core/container/layout.ts";
 import { PROLOGUE_BYTES } from "../core/container/prologue.ts";
 import type { ContainerIndex } from "../core/container/types.ts";

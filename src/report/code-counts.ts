@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { packedBytes, unpackCodes } from "../core/codecs/bits.ts";
-import type { Encoding } from "../core/codecs/encoding.ts";
-import { type Lowered, sizesOf } from "../core/codecs/lowered.ts";
+
+import { type Encoding, type Lowered, sizesOf } from "../core/codecs/encoding.ts";
+import { packedBytes, unpackCodes } from "../core/codecs/floats.ts";
 import type { PackedFactors } from "../core/codecs/packed.ts";
 import { encodingLabel, lower } from "../core/codecs/registry.ts";
 import { trellisSteps, WINDOW_BITS } from "../core/codecs/trellis.ts";

@@ -24,7 +24,7 @@
  * @module
  */
 import { decodePlain } from "../core/codecs/decode.ts";
-import { sizesOf } from "../core/codecs/lowered.ts";
+import { sizesOf } from "../core/codecs/encoding.ts";
 import { rotateIntegers, rotateTransposed } from "../core/codecs/rotation.ts";
 import { DRAW_UNIT } from "../core/codecs/start/mixture.ts";
 import { ENTRY_WORDS, type FactorProgram, WORD } from "./program.ts";

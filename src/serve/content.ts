@@ -9,7 +9,7 @@
 import { FLOAT_BYTES, type FloatType } from "../core/codecs/encoding.ts";
 import { readElement } from "../core/codecs/floats.ts";
 import type { PackedFactors } from "../core/codecs/packed.ts";
-import { splitPayload } from "../core/container/chunk.ts";
+import { splitPayload } from "../core/container/layout.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import type { ContainerIndex, ModuleRecord, TensorRecord } from "../core/container/types.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";

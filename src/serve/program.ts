@@ -9,8 +9,9 @@
  *
  * @module
  */
+
+import { type Lowered, sizesOf } from "../core/codecs/encoding.ts";
 import { kindOf } from "../core/codecs/kernels/encoding-kinds.ts";
-import { type Lowered, sizesOf } from "../core/codecs/lowered.ts";
 import { type Band, type Factor, hasStart, lowerFactor, vectorLengths } from "../core/codecs/packed.ts";
 import { lower } from "../core/codecs/registry.ts";
 import { align } from "../core/container/bytes.ts";

@@ -7,8 +7,7 @@
 // Symbol.dispose, for projects whose libraries do not have it.
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { PackedFactors } from "../core/codecs/packed.ts";
-import { splitPayload } from "../core/container/chunk.ts";
-import { payloadLength } from "../core/container/layout.ts";
+import { payloadLength, splitPayload } from "../core/container/layout.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";

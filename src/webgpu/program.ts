@@ -14,8 +14,7 @@
  * @module
  */
 
-import type { Encoding } from "../core/codecs/encoding.ts";
-import { FLOAT_NUMBERS, kindNumber, type Lowered, sizesOf } from "../core/codecs/lowered.ts";
+import { type Encoding, FLOAT_NUMBERS, kindNumber, type Lowered, sizesOf } from "../core/codecs/encoding.ts";
 import { type Band, hasStart } from "../core/codecs/packed.ts";
 import { lower } from "../core/codecs/registry.ts";
 import { TRELLIS_TABLES } from "../core/codecs/trellis.ts";

@@ -4,9 +4,8 @@
  */
 import { describe, expect, it } from "vitest";
 import { decodeFactor, decodePlain, decodePlanes } from "../../src/core/codecs/decode.ts";
-import type { Encoding } from "../../src/core/codecs/encoding.ts";
+import type { DecodeTarget, Encoding } from "../../src/core/codecs/encoding.ts";
 import { DecodeKernel, type FactorJob, type Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
-import type { DecodeTarget } from "../../src/core/codecs/lowered.ts";
 import { lower, planeSizes } from "../../src/core/codecs/registry.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { uniform } from "../helpers/random.ts";

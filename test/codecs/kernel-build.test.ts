@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { bytesOfText } from "../../src/core/wasm/text.ts";
+import { bytesOfText } from "../../src/core/wasm/kernel.ts";
 
 const sources = new URL("../../src/", import.meta.url);
 const { KERNELS, build, compile, textOf } = await import(new URL("core/wasm/build.mjs", sources).href);

@@ -4,9 +4,8 @@
  */
 import { afterEach, describe, expect, it } from "vitest";
 import type { Codec } from "../../src/core/codecs/codec.ts";
-import type { Encoding, Planes } from "../../src/core/codecs/encoding.ts";
+import { type Encoding, NOTHING, type Planes } from "../../src/core/codecs/encoding.ts";
 import { readElement } from "../../src/core/codecs/floats.ts";
-import { NOTHING } from "../../src/core/codecs/lowered.ts";
 import type { PackedFactors } from "../../src/core/codecs/packed.ts";
 import { encodingLabel, planeSizes, registerCodec } from "../../src/core/codecs/registry.ts";
 import { concat } from "../../src/core/container/bytes.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { unpackCodes } from "../../src/core/codecs/bits.ts";
 import { decodePlanes } from "../../src/core/codecs/decode.ts";
+import { unpackCodes } from "../../src/core/codecs/floats.ts";
 import { kernelEngine } from "../../src/core/codecs/kernels/viterbi-kernel.ts";
 import {
   TRELLIS_TABLES,

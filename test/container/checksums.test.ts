@@ -1,8 +1,7 @@
 import { sha256 as noble } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { toHex } from "../../src/core/container/bytes.ts";
-import { crc32, crc32Portable } from "../../src/core/container/crc32.ts";
+import { crc32, crc32Portable, toHex } from "../../src/core/container/bytes.ts";
 import { builtin, nodeCrypto, nodeZlib } from "../../src/core/container/runtime.ts";
 import { createSha256, sha256 } from "../../src/core/container/sha256.ts";
 

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import type { Planes } from "../../src/core/codecs/encoding.ts";
 import type { Band, PackedFactors } from "../../src/core/codecs/packed.ts";
-import { checkPayload, splitPayload } from "../../src/core/container/chunk.ts";
+import { checkPayload, splitPayload } from "../../src/core/container/layout.ts";
 import { assemblePayload } from "../../src/core/container/payload.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { ModuleShape } from "../../src/model/adapter.ts";

@@ -1,10 +1,8 @@
 /** The first and the last 64 bytes, byte by byte, and what their errors say. */
 
 import { describe, expect, test } from "vitest";
-import { toHex } from "../../src/core/container/bytes.ts";
-import { checkChunkCrc, chunkCrc } from "../../src/core/container/chunk.ts";
-import { crc32 } from "../../src/core/container/crc32.ts";
-import { layOut } from "../../src/core/container/layout.ts";
+import { crc32, toHex } from "../../src/core/container/bytes.ts";
+import { checkChunkCrc, chunkCrc, layOut } from "../../src/core/container/layout.ts";
 import { type Prologue, readPrologue, writePrologue } from "../../src/core/container/prologue.ts";
 import { readTrailer, writeTrailer } from "../../src/core/container/trailer.ts";
 import { isLqaError } from "../../src/errors.ts";

@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { align, concat, toHex } from "../../src/core/container/bytes.ts";
-import { crc32 } from "../../src/core/container/crc32.ts";
+import { align, concat, crc32, toHex } from "../../src/core/container/bytes.ts";
 import { rootDigest } from "../../src/core/container/digests.ts";
 import { sha256 } from "../../src/core/container/sha256.ts";
 import { open } from "../../src/core/read/file.ts";
-import { type ValidationLevel, validate } from "../../src/core/validate/validate.ts";
+import { validate } from "../../src/core/validate/validate.ts";
+import type { ValidationLevel } from "../../src/core/validate/validation.ts";
 import { prepareFile } from "../../src/core/write/write.ts";
 import { isLqaError } from "../../src/errors.ts";
 import {

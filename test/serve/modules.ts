@@ -6,7 +6,7 @@
 import type { Encoding, ScaleType } from "../../src/core/codecs/encoding.ts";
 import type { Band, PackedFactors } from "../../src/core/codecs/packed.ts";
 import { concat } from "../../src/core/container/bytes.ts";
-import { splitPayload } from "../../src/core/container/chunk.ts";
+import { splitPayload } from "../../src/core/container/layout.ts";
 import { prepareFile } from "../../src/core/write/write.ts";
 import { inputLength, type ModuleShape, type PlainTensor } from "../../src/model/adapter.ts";
 import { type ResidentModule, residentModule } from "../../src/serve/resident-module.ts";

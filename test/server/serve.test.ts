@@ -17,7 +17,7 @@ import { promisify } from "node:util";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, describe, expect, it } from "vitest";
 import { SERVE } from "../../src/cli/serve-spec.ts";
-import { splitPayload } from "../../src/core/container/chunk.ts";
+import { splitPayload } from "../../src/core/container/layout.ts";
 import { decodeModule } from "../../src/core/read/decode.ts";
 import { directoryStore } from "../../src/node/index.ts";
 import { applyPacked } from "../../src/serve/apply.ts";

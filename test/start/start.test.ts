@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { drawsOf, localStart } from "../../src/core/codecs/start/draws.ts";
 import { seedWords } from "../../src/core/codecs/start/mt19937.ts";
-import { crc32 } from "../../src/core/container/crc32.ts";
+import { crc32 } from "../../src/core/container/bytes.ts";
 import type { IndexVectors } from "../../src/core/container/generated/schema.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";
 import { writeIndex } from "../../src/core/container/index-write.ts";

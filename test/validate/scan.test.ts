@@ -3,11 +3,13 @@
  */
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Encoding } from "../../src/core/codecs/encoding.ts";
-import { crc32 } from "../../src/core/container/crc32.ts";
+import { crc32 } from "../../src/core/container/bytes.ts";
 import { type PlaneExtent, planeExtents } from "../../src/core/container/layout.ts";
 import { open } from "../../src/core/read/file.ts";
 import { openIndex } from "../../src/core/read/header.ts";
-import { type Validation, validate, validateReader } from "../../src/core/validate/validate.ts";
+import { validateReader } from "../../src/core/validate/run.ts";
+import { validate } from "../../src/core/validate/validate.ts";
+import type { Validation } from "../../src/core/validate/validation.ts";
 import { piecesReader } from "../../src/core/validate/window.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";

@@ -1,7 +1,8 @@
 /** What breaks no rule but is hardly meant: each suspicion is raised where it should be, and nowhere else. */
 import { describe, expect, it } from "vitest";
 import type { Encoding } from "../../src/core/codecs/encoding.ts";
-import { MOST_FINDINGS, validate } from "../../src/core/validate/validate.ts";
+import { MOST_FINDINGS } from "../../src/core/validate/run.ts";
+import { validate } from "../../src/core/validate/validate.ts";
 import type { PackedModule } from "../../src/core/write/write.ts";
 import { bands, fileBytes, packed, shape, smallInput } from "../container/fixtures.ts";
 

@@ -6,7 +6,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter } from "../../model/adapter.ts";
-import { COMPONENT } from "../../model/component.ts";
+import { COMPONENT } from "../../model/base-shape.ts";
 import { quoteName } from "../json.ts";
 import { rename } from "./rename.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { COMPONENT } from "../../model/component.ts";
+import { COMPONENT } from "../../model/base-shape.ts";
 
 /** Prefixes of a layer's path. */
 export interface KeyPrefix {

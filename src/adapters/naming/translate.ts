@@ -9,7 +9,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Adapter } from "../../model/adapter.ts";
-import { COMPONENT } from "../../model/component.ts";
+import { COMPONENT } from "../../model/base-shape.ts";
 import type { Naming, WriteOptions } from "../dialect.ts";
 import { fromGguf, toGguf } from "../gguf/layers.ts";
 import { quoteName } from "../json.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ValidationLevel } from "../../core/validate/validate.ts";
+import type { ValidationLevel } from "../../core/validate/validation.ts";
 import { type Verification, verifyFleet } from "../../fleet/verify.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { endSignal } from "../end-signal.ts";

@@ -9,13 +9,13 @@
  */
 
 import { type BaseModel, compareWithBase } from "../../core/validate/base.ts";
+import { MOST_FINDINGS, validateReader } from "../../core/validate/run.ts";
 import {
-  MOST_FINDINGS,
   type Validation,
   type ValidationLevel,
-  validateReader,
-} from "../../core/validate/validate.ts";
-import { type Warning, warning } from "../../core/validate/warnings.ts";
+  type Warning,
+  warning,
+} from "../../core/validate/validation.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";

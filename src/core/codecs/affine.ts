@@ -4,9 +4,8 @@
  * @module
  */
 import type { Codec } from "./codec.ts";
-import type { AffineEncoding } from "./encoding.ts";
+import { type AffineEncoding, NOTHING } from "./encoding.ts";
 import { readGroups, writeGroups } from "./grouped.ts";
-import { NOTHING } from "./lowered.ts";
 
 /** Codec 2. */
 export const AFFINE: Codec<AffineEncoding> = {

@@ -4,13 +4,12 @@
  * (`encode/quantize/coders.ts`).
  *
  * How weights are decoded, checked, applied and drawn follows from the lowered encoding. So a codec that lowers to a kind that there
- * is needs nothing else; one that does not adds the kind (`lowered.ts`), its reference decoder (`decode.ts`) and its arm of the
+ * is needs nothing else; one that does not adds the kind (`encoding.ts`), its reference decoder (`decode.ts`) and its arm of the
  * kernel and of the shader.
  *
  * @module
  */
-import type { Encoding, FloatType, ScaleType } from "./encoding.ts";
-import type { Lowered } from "./lowered.ts";
+import type { Encoding, FloatType, Lowered, ScaleType } from "./encoding.ts";
 
 /** Fields of an encoding record, in words (spec 6.4). Those that are absent are 0. */
 export interface RecordFields {

@@ -8,18 +8,25 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import type { Encoding, Planes } from "./encoding.ts";
+import {
+  type DecodeTarget,
+  type Encoding,
+  type Kind,
+  type Placement,
+  type Planes,
+  type ReferenceDecoder,
+  sizesOf,
+} from "./encoding.ts";
 import { numberToF16 } from "./floats.ts";
 import { decodeGrouped } from "./grouped.ts";
 import { DecodeKernel, type FactorJob } from "./kernels/decode-kernel.ts";
-import { type DecodeTarget, type Kind, type Placement, type ReferenceDecoder, sizesOf } from "./lowered.ts";
 import { decodeFloats } from "./raw.ts";
 import { lower, planeSizes } from "./registry.ts";
 import { decodeWindows } from "./trellis.ts";
 import { decodeNothing } from "./zero.ts";
 
+export type { DecodeTarget, Placement } from "./encoding.ts";
 export type { FactorJob, Part } from "./kernels/decode-kernel.ts";
-export type { DecodeTarget, Placement } from "./lowered.ts";
 
 const REFERENCE: Readonly<Record<Kind, ReferenceDecoder>> = {
   nothing: decodeNothing,

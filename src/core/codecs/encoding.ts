@@ -5,6 +5,7 @@
  * @module
  */
 import type { Rotation } from "./rotation.ts";
+import type { TrellisTable } from "./trellis.ts";
 
 /** Storage type of a scale (spec 6.4). */
 export type ScaleType = "f16" | "bf16";
@@ -84,3 +85,125 @@ export const FLOAT_BYTES: Readonly<Record<FloatType, number>> = { f32: 4, f16: 2
 export function groupCount(group: number, length: number): number {
   return group === 0 ? 1 : Math.ceil(length / group);
 }
+
+// A lowered encoding: the common form of every codec's encodings (spec clauses 7.2 and 8.1).
+//
+// A component has fields of `bits` bits in its plane of codes, each of which holds `weights` weights, and may have a scale
+// and a zero point for each group of weights. Plane sizes, unused bits, checks, kernels, packed application and drawings
+// derive from this form alone, independent of the codec. Nothing here reads bytes.
+
+/**
+ * How a field becomes weights. `nothing`: there is none, weights are +0. `floats`: it is the weight. `signs`: 0 is +scale, 1 is
+ * −scale. `codes`: (field − zero point) · scale. `windows`: an entry of `table`, found by this field and those before it, times
+ * the scale.
+ */
+export type Kind = "nothing" | "floats" | "signs" | "codes" | "windows";
+
+/** What kernels and shaders read and compute (`kernels/parts/tile.as`, `webgpu/shaders/weights.ts`). */
+export interface Lowered {
+  readonly kind: Kind;
+  /** Type of `floats`. */
+  readonly element: FloatType | undefined;
+  /** Bits of a field of the plane of codes. */
+  readonly bits: number;
+  /** Number of weights in a field: 1 or 2. */
+  readonly weights: number;
+  /** Of `windows`. */
+  readonly table: TrellisTable | undefined;
+  /** Whether integers are rotated before the scale multiplies them (spec 8.6.1). */
+  readonly rotated: boolean;
+  /** Weights that share a scale: a power of two from 16 to 1024, or 0 for the whole vector. */
+  readonly group: number;
+  /** Absent where nothing is scaled. */
+  readonly scale: ScaleType | undefined;
+  /** Bits of the zero point of a group; 0 where there is none. */
+  readonly zeroBits: number;
+  /** The largest magnitude of the integers that a scale multiplies, which bounds the scale (spec 8.1). */
+  readonly largest: number;
+}
+
+/** Nothing is stored. What a codec lowers to is this with the fields that differ. */
+export const NOTHING: Lowered = {
+  kind: "nothing",
+  element: undefined,
+  bits: 0,
+  weights: 1,
+  table: undefined,
+  rotated: false,
+  group: 0,
+  scale: undefined,
+  zeroBits: 0,
+  largest: 0,
+};
+
+/** Float types as kernels and shaders number them. */
+export const FLOAT_NUMBERS: Readonly<Record<FloatType, number>> = { f32: 0, f16: 1, bf16: 2 };
+
+const KIND_NUMBERS: Readonly<Record<Kind, number>> = {
+  nothing: 0,
+  floats: 1,
+  signs: 2,
+  codes: 3,
+  windows: 4,
+};
+/** The kind number of `windows` that are rotated. */
+export const ROTATED = 5;
+
+/** The kind as kernels and shaders number it. */
+export function kindNumber({ kind, rotated }: Lowered): number {
+  return rotated ? ROTATED : KIND_NUMBERS[kind];
+}
+
+/** Fields of a row of a plane: a row belongs to one component. */
+export function fieldCount(
+  { weights, group }: Lowered,
+  plane: "zeroPoints" | "codes",
+  length: number,
+): number {
+  return plane === "codes" ? Math.ceil(length / weights) : groupCount(group, length);
+}
+
+/** Byte lengths of the planes of `components` vectors of `length` weights (spec 7.2). */
+export function sizesOf(lowered: Lowered, components: number, length: number): PlaneSizes {
+  const { bits, weights, group, scale, zeroBits } = lowered;
+  const groups = groupCount(group, length);
+  return {
+    scales: scale === undefined ? 0 : 2 * components * groups,
+    zeroPoints: components * Math.ceil((groups * zeroBits) / 8),
+    codes: components * Math.ceil((Math.ceil(length / weights) * bits) / 8),
+  };
+}
+
+/** Decoded weights: `Float32Array` takes binary32 values, `Uint16Array` takes binary16 bit patterns. */
+export type DecodeTarget = Float32Array | Uint16Array;
+
+/**
+ * Where the weights go: weight i of component c to `target[offset + c·componentStride + i·weightStride]`.
+ *
+ * Component after component: strides (length, 1). The transposed layout of a B factor, `[out][rank]`: (1, rank).
+ */
+export interface Placement {
+  readonly offset: number;
+  readonly componentStride: number;
+  readonly weightStride: number;
+}
+
+/**
+ * The reference decoder of a kind: the definition in code, one factor of one band, bit for bit (spec 8.1 to 8.7). A binary32 weight
+ * is an exact product, so every engine computes the same; as binary16 it is that value, rounded once to nearest even. Signs
+ * of zero follow IEEE 754: a negative multiple of a zero scale is −0, and so is bit 1 of `signs`.
+ *
+ * It accepts any bits; whether they are allowed is for `check.ts`. Plane lengths and the target have been checked.
+ *
+ * @param components number of vectors in the planes
+ * @param length weights of each vector
+ * @param target its type selects the output
+ */
+export type ReferenceDecoder = (
+  lowered: Lowered,
+  planes: Planes,
+  components: number,
+  length: number,
+  target: DecodeTarget,
+  at: Placement,
+) => void;

@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { packedBytes, unpackCodes } from "./bits.ts";
+
 import type { RecordFields, RecordReader } from "./codec.ts";
-import { type GroupedEncoding, groupCount } from "./encoding.ts";
-import { numberToF16, readElement } from "./floats.ts";
-import type { DecodeTarget, ReferenceDecoder } from "./lowered.ts";
+import { type DecodeTarget, type GroupedEncoding, groupCount, type ReferenceDecoder } from "./encoding.ts";
+import { numberToF16, packedBytes, readElement, unpackCodes } from "./floats.ts";
 
 /** Scale and group of a record. */
 export function writeGroups({ group, scale }: GroupedEncoding): RecordFields {

@@ -5,11 +5,9 @@
  * @module
  */
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
-import type { Encoding, Planes } from "./encoding.ts";
-import type { Lowered } from "./lowered.ts";
+import type { Encoding, Lowered, Planes } from "./encoding.ts";
 import { lower } from "./registry.ts";
-import { lowerMix, mixEncoding } from "./start/mix.ts";
-import type { ModuleStart } from "./start/start.ts";
+import { lowerMix, type ModuleStart, mixEncoding } from "./start/start.ts";
 
 /** What a band has vectors of: B', A', and how the draws of the start of A' are mixed (spec 8.8). */
 export type Factor = "b" | "a" | "mix";

@@ -4,9 +4,8 @@
  * @module
  */
 import type { Codec } from "./codec.ts";
-import { FLOAT_BYTES, type RawEncoding } from "./encoding.ts";
+import { FLOAT_BYTES, NOTHING, type RawEncoding, type ReferenceDecoder } from "./encoding.ts";
 import { numberToF16, readElement } from "./floats.ts";
-import { NOTHING, type ReferenceDecoder } from "./lowered.ts";
 
 /** Codec 1. */
 export const RAW: Codec<RawEncoding> = {

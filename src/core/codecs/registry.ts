@@ -5,8 +5,7 @@
  */
 import { AFFINE } from "./affine.ts";
 import type { Codec } from "./codec.ts";
-import type { Encoding, PlaneSizes } from "./encoding.ts";
-import { type Lowered, sizesOf } from "./lowered.ts";
+import { type Encoding, type Lowered, type PlaneSizes, sizesOf } from "./encoding.ts";
 import { RAW } from "./raw.ts";
 import { SIGN } from "./sign.ts";
 import { TRELLIS } from "./trellis.ts";

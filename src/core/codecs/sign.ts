@@ -4,9 +4,8 @@
  * @module
  */
 import type { Codec } from "./codec.ts";
-import type { SignEncoding } from "./encoding.ts";
+import { NOTHING, type SignEncoding } from "./encoding.ts";
 import { readGroups, writeGroups } from "./grouped.ts";
-import { NOTHING } from "./lowered.ts";
 
 /** Codec 3. */
 export const SIGN: Codec<SignEncoding> = {

@@ -11,12 +11,10 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { bytesOfText } from "../wasm/text.ts";
-import { packedBytes, unpackCodes } from "./bits.ts";
+import { bytesOfText } from "../wasm/kernel.ts";
 import type { Codec } from "./codec.ts";
-import type { TrellisEncoding } from "./encoding.ts";
-import { numberToF16, readElement } from "./floats.ts";
-import { NOTHING, type ReferenceDecoder } from "./lowered.ts";
+import { NOTHING, type ReferenceDecoder, type TrellisEncoding } from "./encoding.ts";
+import { numberToF16, packedBytes, readElement, unpackCodes } from "./floats.ts";
 import { ROTATION_GROWTH, ROTATIONS, type Rotation, rotateIntegers } from "./rotation.ts";
 import { TRELLIS_DATA, TRELLIS_DIFFERENCES } from "./trellis-tables.ts";
 

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { packCodes, packedBytes } from "./bits.ts";
+import { packCodes, packedBytes } from "./floats.ts";
 import { kernelEngine } from "./kernels/viterbi-kernel.ts";
 import { type TrellisTable, WINDOW_BITS } from "./trellis.ts";
 import { BLOCK, decisionBytes, type TrellisShape, type ViterbiEngine } from "./viterbi-engine.ts";

@@ -4,8 +4,7 @@
  * @module
  */
 import type { Codec } from "./codec.ts";
-import type { ZeroEncoding } from "./encoding.ts";
-import { NOTHING, type ReferenceDecoder } from "./lowered.ts";
+import { NOTHING, type ReferenceDecoder, type ZeroEncoding } from "./encoding.ts";
 
 /** Codec 0. */
 export const ZERO: Codec<ZeroEncoding> = {

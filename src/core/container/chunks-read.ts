@@ -1,21 +1,25 @@
 /**
- * Tensor and section records (spec clauses 6.8 and 6.9).
+ * Chunk records: those of tensors and sections (spec clauses 6.8 and 6.9), and the rules that all of them obey.
  *
  * @module
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { CHUNK_BYTES, META_BYTES } from "../../limits.ts";
-import { ELEMENT_BYTES } from "../../model/adapter.ts";
-import { checkChunkLength, type LimitCheck, readCompression } from "./chunk-rules.ts";
-import { ELEMENT_TYPES, TENSOR_ROLES } from "./encoding-record.ts";
-import type { TensorRecord as TensorTableRecord } from "./generated/schema.ts";
+import { CHUNK_BYTES, type Limit, META_BYTES } from "../../limits.ts";
+import {
+  ELEMENT_BYTES,
+  type ElementType,
+  type ModuleShape,
+  type PlainTensor,
+  type TensorRole,
+} from "../../model/adapter.ts";
+import { CRC_BYTES } from "./bytes.ts";
+import { COMPRESSIONS, ELEMENT_TYPES, TENSOR_ROLES } from "./encoding-record.ts";
+import type { IndexVectors, TensorRecord as TensorTableRecord } from "./generated/schema.ts";
 import type { ReadIndex } from "./index-read.ts";
 import type { NameReader } from "./names.ts";
-import { type Pauses, pacer } from "./pauses.ts";
 import { hex32 } from "./prologue.ts";
-import { checkMagnitudeAxis } from "./tensor-rules.ts";
-import type { Extent, SectionRecord, TensorRecord } from "./types.ts";
+import type { CompressionName, Extent, SectionRecord, TensorRecord } from "./types.ts";
 
 /** Section types this version knows. */
 export const KNOWN_SECTIONS: ReadonlySet<string> = new Set(["META", "ORIG"]);
@@ -168,4 +172,178 @@ export function readSections(read: ReadIndex, limit: LimitCheck, chunks: readonl
       chunk: chunks[i]!,
     };
   });
+}
+
+// Rules that every chunk record obeys, and the bound check that all record readers share (spec clauses 7.1, 7.5, 14).
+
+/** What an error names. A function: a text for every record takes longer than all checks of it. */
+export type Where = () => string;
+
+/** Fails with HARD_LIMIT or CORE_LIMIT at entry `i` of a vector if `value` is above `bound`. */
+export type LimitCheck = (
+  value: number,
+  bound: Limit,
+  name: keyof IndexVectors,
+  i: number,
+  where: Where,
+) => void;
+
+/** The ways to store a kind of payload, in addition to uncompressed (spec 7.5). */
+export const CHOICES = {
+  tensor: ["zstd", "shuffled-zstd"],
+  section: ["text-zstd"],
+} as const;
+
+/** A compression that is known, and allowed for this kind of payload (spec 7.5). */
+export function readCompression(
+  value: number,
+  kind: keyof typeof CHOICES,
+  where: Where,
+  offset: number,
+): CompressionName {
+  if (value === 0) return "none";
+  const name = COMPRESSIONS[value];
+  const allowed: readonly CompressionName[] = ["none", ...CHOICES[kind]];
+  return (
+    allowed.find((one) => one === name) ??
+    fail(KIND.UNSUPPORTED_COMPRESSION, {
+      where: where(),
+      offset,
+      expected: allowed.join(" or "),
+      actual: name ?? value,
+    })
+  );
+}
+
+/** A stored payload has the length its record implies; a compressed one is shorter than that, and not empty. */
+export function checkChunkLength(
+  length: number,
+  payload: number,
+  compression: CompressionName,
+  where: Where,
+  offset: number,
+): void {
+  const full = payload + CRC_BYTES;
+  if (compression === "none" ? length !== full : length <= CRC_BYTES || length >= full)
+    fail(KIND.CHUNK_LENGTH_MISMATCH, {
+      where: where(),
+      offset,
+      expected: compression === "none" ? full : `${CRC_BYTES + 1} to ${full - 1}`,
+      actual: length,
+    });
+}
+
+// What the role of a plain tensor demands of it, of its values, and of modules and other tensors (spec clause 9.4).
+
+type TensorShape = Pick<PlainTensor, "name" | "role" | "element" | "shape" | "axis">;
+
+/** Only a magnitude has an axis, 0 or 1. @throws LqaError TENSOR_RECORD */
+export function checkMagnitudeAxis(role: TensorRole, axis: number, where: Where, offset: number): void {
+  const most = role === "magnitude" ? 1 : 0;
+  if (axis > most)
+    fail(KIND.TENSOR_RECORD, { where: `${where()}.axis`, offset, expected: `at most ${most}`, actual: axis });
+}
+
+const FLOATS: readonly ElementType[] = ["F32", "F16", "BF16", "F64"];
+
+/**
+ * Checks each tensor against its role: element type, shape, and the modules and tensors it belongs to.
+ *
+ * @param locate file offset of a tensor's record, if there is one
+ * @throws LqaError TENSOR_RECORD
+ */
+export function checkRoles(
+  tensors: readonly TensorShape[],
+  modules: readonly Omit<ModuleShape, "kernel">[],
+  locate?: (i: number) => number,
+): void {
+  // Most adapters have no other tensors, and there may be 65,536 of them.
+  if (tensors.every(({ role }) => role === "replace" || role === "carried")) return;
+  const byModule = new Map(modules.map((module) => [module.name, module]));
+  const byRole = new Map(tensors.map((tensor) => [`${tensor.role} ${tensor.name}`, tensor]));
+  tensors.forEach(({ name, role, element, shape, axis }, i) => {
+    const need = (ok: boolean, expected: string, actual?: string): void => {
+      if (!ok)
+        fail(KIND.TENSOR_RECORD, { where: `${role} "${name}"`, offset: locate?.(i), expected, actual });
+    };
+    const other = (role: TensorRole): TensorShape | undefined => byRole.get(`${role} ${name}`);
+    if (role === "replace" || role === "carried") return;
+    if (role === "token-indices") need(element === "U32", "U32", element);
+    else need(FLOATS.includes(element), "F32, F16, BF16 or F64", element);
+    if (role === "bias") {
+      need(other("replace") === undefined, "one tensor that replaces a base tensor", "a replace tensor too");
+    } else if (role === "magnitude" || role === "lora-bias") {
+      const module =
+        byModule.get(name) ??
+        fail(KIND.TENSOR_RECORD, {
+          where: `${role} "${name}"`,
+          offset: locate?.(i),
+          expected: "a module of the same name",
+          actual: "none",
+        });
+      const rowsFirst = module.baseLayout === "out-in";
+      const size = role === "magnitude" && rowsFirst !== (axis === 0) ? module.in : module.out;
+      const expected = module.experts === 1 ? [size] : [module.experts, size];
+      need(
+        `${longer(shape)}` === `${longer(expected)}`,
+        `shape ${expected.join("×")}, with any dimensions of 1 added`,
+        shape.join("×") || "a scalar",
+      );
+    } else if (role === "token-rows") {
+      need(!byModule.has(name), "no module of the same name", "one");
+      const rows = other("token-indices")?.shape[0];
+      need(rows !== undefined, "token-indices of the same name", "none");
+      need(shape.length === 2 && shape[0] === rows, `shape ${rows}×width`, shape.join("×"));
+    } else {
+      need(other("token-rows") !== undefined, "token-rows of the same name", "none");
+      need(shape.length === 1, "one dimension", shape.join("×"));
+    }
+  });
+}
+
+const longer = (shape: readonly number[]): readonly number[] => shape.filter((size) => size !== 1);
+
+/**
+ * Checks the values of `token-indices`: distinct, in ascending order.
+ *
+ * @param data little-endian U32, at any byte offset
+ * @param before the index before the first one of `data`; −1 if there is none
+ * @returns number of the first index that is not above the one before it, or −1; and the last index
+ */
+export function unorderedIndex(data: Uint8Array, before: number): { at: number; last: number } {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  let last = before;
+  for (let i = 0; 4 * i < data.length; i++) {
+    const index = view.getUint32(4 * i, true);
+    if (index <= last) return { at: i, last };
+    last = index;
+  }
+  return { at: -1, last };
+}
+
+// Splits long work into pieces. Loops over every record of an index are generators that yield periodically, so that the
+// caller can let timers and other requests run in between (`read/steps.ts`), or continue immediately.
+
+/** Work that may pause. It yields nothing, and ends with a result or an error. */
+export type Pauses<T> = Generator<undefined, T, unknown>;
+
+/** Records, or bands, between two pauses: one to four milliseconds. */
+const BETWEEN = 4096;
+
+/** Counts work done; true when it is time for a pause. */
+export function pacer(): (work: number) => boolean {
+  let done = 0;
+  return (work) => {
+    done += work;
+    if (done < BETWEEN) return false;
+    done = 0;
+    return true;
+  };
+}
+
+/** Does the work in one go. */
+export function withoutPauses<T>(work: Pauses<T>): T {
+  let step = work.next();
+  while (step.done !== true) step = work.next();
+  return step.value;
 }

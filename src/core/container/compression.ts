@@ -10,7 +10,7 @@
  */
 import { ZSTD_FRAME_BYTES } from "../../limits.ts";
 import { concat } from "./bytes.ts";
-import { CHOICES } from "./chunk-rules.ts";
+import { CHOICES } from "./chunks-read.ts";
 import type { CompressionName } from "./types.ts";
 import type { ZstdCodecFunctions } from "./zstd.ts";
 

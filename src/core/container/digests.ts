@@ -13,7 +13,7 @@ import type { ModuleStart } from "../codecs/start/start.ts";
 import { viewOf } from "./bytes.ts";
 import { BASE_LAYOUTS, ELEMENT_TYPES, MODULE_ROLES, TENSOR_ROLES, writeEncoding } from "./encoding-record.ts";
 import { createSha256, sha256 } from "./sha256.ts";
-import { startContent } from "./starts-read.ts";
+import { startContent } from "./shared-read.ts";
 
 const encoder = new TextEncoder();
 /** Opens the content id's input, so that no other SHA-256 of the format can collide with it. */

@@ -8,7 +8,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { caught, fail, type LqaError } from "../../errors.ts";
 import { ZSTD_FRAME_BYTES } from "../../limits.ts";
-import { CRC_BYTES } from "./crc32.ts";
+import { CRC_BYTES } from "./bytes.ts";
 import { decompress, type InflateOptions, inflateFrame, moreThanFrames } from "./decompress.ts";
 import type { ChunkRecord } from "./types.ts";
 import type { Decompressor, Inflater, InflaterOptions, Zstd, ZstdCodecFunctions } from "./zstd.ts";

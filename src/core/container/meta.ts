@@ -14,7 +14,7 @@ import { META_BYTES, META_DEPTH } from "../../limits.ts";
 import type { MetaValue } from "../../model/adapter.ts";
 import { decodeUtf8 } from "../../model/bytes.ts";
 import { viewOf } from "./bytes.ts";
-import { rawPayload } from "./chunk.ts";
+import { rawPayload } from "./layout.ts";
 import type { SectionRecord } from "./types.ts";
 import type { Decompressor } from "./zstd.ts";
 

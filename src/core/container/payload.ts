@@ -1,5 +1,5 @@
 /**
- * Planes to the payload of a module (spec clauses 7.2 and 7.3). The way back, with its checks, is in `chunk.ts`.
+ * Planes to the payload of a module (spec clauses 7.2 and 7.3). The way back, with its checks, is in `layout.ts`.
  *
  * @module
  */

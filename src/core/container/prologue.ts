@@ -23,8 +23,7 @@ import {
 } from "../../limits.ts";
 import type { Encoding } from "../codecs/encoding.ts";
 import { codecOf, trialFeatures } from "../codecs/registry.ts";
-import { toHex, viewOf } from "./bytes.ts";
-import { crc32 } from "./crc32.ts";
+import { crc32, toHex, viewOf } from "./bytes.ts";
 import type { ModuleRecord, TensorRecord } from "./types.ts";
 
 export const PROLOGUE_BYTES = 64;

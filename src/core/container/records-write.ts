@@ -23,7 +23,7 @@ import {
 } from "./encoding-record.ts";
 import type { BandRecord, EncodingRecord, IndexVectors, ModuleTypeRecord } from "./generated/schema.ts";
 import { frontCode } from "./names.ts";
-import { startVectors } from "./starts-read.ts";
+import { startVectors } from "./shared-read.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "./types.ts";
 
 /** Records by content: each once, numbered in the order of first use. */

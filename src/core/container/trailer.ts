@@ -11,8 +11,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { equalBytes } from "../../model/bytes.ts";
-import { viewOf } from "./bytes.ts";
-import { crc32 } from "./crc32.ts";
+import { crc32, viewOf } from "./bytes.ts";
 import { TRAILER_BYTES } from "./layout.ts";
 import { hex32, MAGIC } from "./prologue.ts";
 

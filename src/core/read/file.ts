@@ -27,7 +27,7 @@ import { type Input, openInput } from "../io/input.ts";
 import type { Pieces } from "../io/pieces.ts";
 import { type ByteSource, eitherSignal, memorySource } from "../io/source.ts";
 import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
-import { moduleFactors, plainTensor } from "./chunks.ts";
+import { moduleFactors, plainTensor, readerValues, type ValueChecks } from "./chunks.ts";
 import { decodeModule } from "./decode.ts";
 import { type Header, headerSteps } from "./header.ts";
 import type { LqaFile, OpenOptions } from "./lqa-file.ts";
@@ -42,7 +42,6 @@ import {
   readExactly,
 } from "./ranges.ts";
 import { breather, runSteps, takeFrom, type WatchOptions } from "./steps.ts";
-import { readerValues, type ValueChecks } from "./values.ts";
 import type { VerifiedIds } from "./verify.ts";
 
 /** What the verbs of an open file have in common. */

@@ -7,8 +7,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
-import { align, requireZero } from "../container/bytes.ts";
-import { crc32 } from "../container/crc32.ts";
+import { align, crc32, requireZero } from "../container/bytes.ts";
 import { readIndex } from "../container/index-read.ts";
 import { hasStarts, hex32, PROLOGUE_BYTES, type Prologue, readPrologue } from "../container/prologue.ts";
 import { interpretIndex } from "../container/records-read.ts";

@@ -13,7 +13,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { toHex } from "../container/bytes.ts";
-import { openChunk } from "../container/chunk.ts";
+import { openChunk } from "../container/layout.ts";
 import { createSha256, type Hasher } from "../container/sha256.ts";
 import { type AnyRecord, type ContainerIndex, type Extent, placeOf } from "../container/types.ts";
 import type { ByteSource } from "../io/source.ts";

@@ -12,22 +12,19 @@ import { type ErrorKind, fail, isLqaError, type LqaError } from "../../errors.ts
 import { ELEMENT_BYTES } from "../../model/adapter.ts";
 import { equalBytes } from "../../model/bytes.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
-import { align, requireZero, toHex } from "../container/bytes.ts";
-import { checkChunkCrc, planeTaker, rawPayload } from "../container/chunk.ts";
+import { align, CRC_BYTES, crc32, requireZero, toHex } from "../container/bytes.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
-import { CRC_BYTES, crc32 } from "../container/crc32.ts";
 import { contentHasher, moduleContent, rootDigest, tensorContent } from "../container/digests.ts";
-import { DIGEST_BYTES } from "../container/layout.ts";
+import { checkChunkCrc, DIGEST_BYTES, planeTaker, rawPayload } from "../container/layout.ts";
 import { decodeMeta, type MetaMap } from "../container/meta.ts";
 import { createSha256, sha256 } from "../container/sha256.ts";
 import { readTrailer } from "../container/trailer.ts";
 import type { ContainerIndex, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import type { Decompressor, Inflater } from "../container/zstd.ts";
 import { assertRoom, inflateCount } from "./budget.ts";
-import { checkModule } from "./chunks.ts";
+import { checkModule, type ValueChecks } from "./chunks.ts";
 import type { Header, OpenedIndex } from "./header.ts";
 import { need, type Steps } from "./steps.ts";
-import type { ValueChecks } from "./values.ts";
 
 /** Identity of a verified file, hexadecimal. */
 export interface VerifiedIds {

@@ -19,6 +19,7 @@ import { allChunks, type ModuleRecord } from "../container/types.ts";
 import { zstdFor } from "../container/zstd.ts";
 import { assertNotAborted, eitherSignal } from "../io/source.ts";
 import { ADAPTER_BUDGET, assertAdapter, CHUNK_BUDGET } from "./budget.ts";
+import { readerValues } from "./chunks.ts";
 import { Engine } from "./engine.ts";
 import type { LqaEvent, PackedModule } from "./events.ts";
 import type { Reading } from "./file.ts";
@@ -27,7 +28,6 @@ import type { LqaFile } from "./lqa-file.ts";
 import { piecesFrom, readExactly } from "./ranges.ts";
 import { runSteps, takeFrom, type WatchOptions } from "./steps.ts";
 import { eventsOf } from "./stream.ts";
-import { readerValues } from "./values.ts";
 import { bodySteps, storedRoot, type VerifiedIds } from "./verify.ts";
 
 /** See {@link LqaFile.verify}. */

@@ -9,7 +9,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { isLqaError, LqaError } from "../../errors.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
 import { baseFinder, checkBaseShape } from "../../model/base-shape.ts";
-import { type Warning, warning } from "./warnings.ts";
+import { type Warning, warning } from "./validation.ts";
 
 /** What is known of a base model. */
 export type BaseModel =

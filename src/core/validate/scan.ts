@@ -2,7 +2,7 @@
  * Large payloads, checked piece by piece: a validator holds 1 MiB of them, or one component's codes where those are more
  * (16 MiB up to the Core limits), whatever the size of the chunk and the number of its planes. Compressed ones are
  * inflated piece by piece as well. The same checks in the same order as in memory
- * (`splitPayload`, `values.ts`), made on whole components at a time.
+ * (`splitPayload`, `read/chunks.ts`), made on whole components at a time.
  *
  * A checksum comes at the end of a chunk, and no rule may be reported before it has passed; so what is found is kept
  * until then: the first padding byte that is not zero, and up to a bounded number of values.
@@ -20,7 +20,7 @@ import { requireZero } from "../container/bytes.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
-import { ValueChecks } from "../read/values.ts";
+import { ValueChecks } from "../read/chunks.ts";
 import type { PayloadScan } from "../read/verify.ts";
 
 /** Chunks above this are scanned. Those of most adapters are below, and checked in memory. */

@@ -9,14 +9,12 @@
  */
 
 import { inputLength, multiplierByRule, parameterCount } from "../../model/adapter.ts";
-import { packedBytes, unpackCodes } from "../codecs/bits.ts";
-import { type Encoding, FLOAT_BYTES, type Planes } from "../codecs/encoding.ts";
-import { readElement } from "../codecs/floats.ts";
-import type { Lowered } from "../codecs/lowered.ts";
+import { type Encoding, FLOAT_BYTES, type Lowered, type Planes } from "../codecs/encoding.ts";
+import { packedBytes, readElement, unpackCodes } from "../codecs/floats.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { lower } from "../codecs/registry.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
-import { type Warning, warning } from "./warnings.ts";
+import { type Warning, warning } from "./validation.ts";
 
 /** Bytes of f32 weights for each byte of the file. One bit per weight gives 32. */
 const EXPANSION = 512;

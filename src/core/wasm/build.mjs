@@ -1,5 +1,5 @@
 // Compiles the kernels: each `src/**/kernels/NAME.as` (AssemblyScript, in a file name of its own so that no TypeScript tool
-// takes it for TypeScript) to `NAME.wasm.ts` next to it: the module as text (`text.ts`) with the hash of its sources. What
+// takes it for TypeScript) to `NAME.wasm.ts` next to it: the module as text (`kernel.ts`) with the hash of its sources. What
 // kernels share is in `kernels/parts/`. `--check` fails where that file is not current.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -79,14 +79,14 @@ function shrink(wasm, apart) {
   return smaller;
 }
 
-/** The characters of embedded kernels, as text.ts has them. */
+/** The characters of embedded kernels, as kernel.ts has them. */
 const CHARACTERS = Array.from({ length: 127 - 40 }, (_, i) => String.fromCharCode(40 + i)).filter(
   (c) => !"<\\`".includes(c),
 );
 /** How many of them stand for a frequent byte; the others, with a second one, for the rare ones. */
 const FREQUENT = CHARACTERS.length - 3;
 
-/** Bytes as text, which `bytesOfText` of text.ts reads. */
+/** Bytes as text, which `bytesOfText` of kernel.ts reads. */
 export function textOf(bytes) {
   const values = Array.from({ length: 256 }, (_, value) => ({ value, count: 0 }));
   for (const byte of bytes) values[byte].count++;
@@ -118,7 +118,7 @@ export async function build(kernel) {
 /** SHA-256 of ${name}.as${sources.length > 1 ? " and of what it imports, in order of their paths" : ""}. */
 export const SOURCE_HASH = "${createHash("sha256").update(source).digest("hex")}";
 
-/** The WebAssembly module, ${wasm.length} bytes, as text (src/core/wasm/text.ts). */
+/** The WebAssembly module, ${wasm.length} bytes, as text (src/core/wasm/kernel.ts). */
 export const WASM_TEXT: string =
   "${textOf(wasm)}";
 `;

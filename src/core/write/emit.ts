@@ -4,12 +4,10 @@
  *
  * @module
  */
-import { align } from "../container/bytes.ts";
-import { chunkCrc } from "../container/chunk.ts";
+import { align, CRC_BYTES } from "../container/bytes.ts";
 import type { Stored } from "../container/compression.ts";
-import { CRC_BYTES } from "../container/crc32.ts";
 import { contentHasher, rootDigest } from "../container/digests.ts";
-import { DIGEST_BYTES } from "../container/layout.ts";
+import { chunkCrc, DIGEST_BYTES } from "../container/layout.ts";
 import { PROLOGUE_BYTES } from "../container/prologue.ts";
 import { createSha256, sha256 } from "../container/sha256.ts";
 import { writeTrailer } from "../container/trailer.ts";

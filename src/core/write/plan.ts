@@ -5,12 +5,11 @@
  * @module
  */
 import type { Band } from "../codecs/packed.ts";
-import { align } from "../container/bytes.ts";
-import { crc32 } from "../container/crc32.ts";
+import { align, crc32 } from "../container/bytes.ts";
+import { withoutPauses } from "../container/chunks-read.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import { type FileLayout, layOut } from "../container/layout.ts";
-import { withoutPauses } from "../container/pauses.ts";
 import {
   hasStarts,
   PROLOGUE_BYTES,

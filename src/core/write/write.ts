@@ -7,9 +7,8 @@
 import { ELEMENT_BYTES, type ModuleShape, type PlainTensor } from "../../model/adapter.ts";
 import type { Band, PackedFactors } from "../codecs/packed.ts";
 import type { ModuleStart } from "../codecs/start/start.ts";
-import { align } from "../container/bytes.ts";
+import { align, CRC_BYTES } from "../container/bytes.ts";
 import { compress, type Stored } from "../container/compression.ts";
-import { CRC_BYTES } from "../container/crc32.ts";
 import { moduleContent, tensorContent } from "../container/digests.ts";
 import { TENSOR_ROLES } from "../container/encoding-record.ts";
 import { payloadLength } from "../container/layout.ts";

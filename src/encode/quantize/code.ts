@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { packCodes, packedBytes } from "../../core/codecs/bits.ts";
+
 import {
   FLOAT_BYTES,
   type FloatType,
@@ -16,7 +16,7 @@ import {
   type Planes,
   type ScaleType,
 } from "../../core/codecs/encoding.ts";
-import { bitsToNumber, numberToBits, writeBits } from "../../core/codecs/floats.ts";
+import { bitsToNumber, numberToBits, packCodes, packedBytes, writeBits } from "../../core/codecs/floats.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type Bundle, eachGroup, type Fit, roundEven, type Strided, signBit } from "./groups.ts";

@@ -6,7 +6,7 @@
  * then compared with those digests. Files that the hub's clients downloaded before are read from their cache, which is never
  * written.
  *
- * The token goes to the endpoint alone. The hub redirects downloads to other hosts; `redirects.ts` drops the token there.
+ * The token goes to the endpoint alone. The hub redirects downloads to other hosts; `core/io/http-response.ts` drops the token there.
  *
  * @module
  */

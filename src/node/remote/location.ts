@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { urlOf } from "../../core/io/redirects.ts";
+import { urlOf } from "../../core/io/http-response.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 

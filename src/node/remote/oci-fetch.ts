@@ -9,7 +9,7 @@
  * @module
  */
 import { type HttpOptions, httpSource } from "../../core/io/http.ts";
-import { discard, urlOf } from "../../core/io/redirects.ts";
+import { discard, urlOf } from "../../core/io/http-response.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { decodeUtf8 } from "../../model/bytes.ts";

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { discard, urlOf } from "../../core/io/redirects.ts";
+import { discard, urlOf } from "../../core/io/http-response.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError } from "../../errors.ts";
 import { sha256Of } from "./listed-file.ts";

@@ -6,12 +6,11 @@
  */
 import { decodeStarted } from "../../core/codecs/start/decode-started.ts";
 import { useStartDecoder } from "../../core/codecs/start/loaded.ts";
-import { splitPayload } from "../../core/container/chunk.ts";
+import { splitPayload } from "../../core/container/layout.ts";
 import type { ModuleRecord } from "../../core/container/types.ts";
 import { type DecodeOptions, decodeModule } from "../../core/read/decode.ts";
 import { perform, type TaskInput, type TaskKind, type TaskOutput } from "../../encode/quantize/tasks.ts";
-import type { LoraModule, ModuleShape } from "../../model/adapter.ts";
-import { shapeOf } from "../../model/adapter.ts";
+import { type LoraModule, type ModuleShape, shapeOf } from "../../model/adapter.ts";
 
 /** Where a factor goes. */
 export interface SharedTarget {

@@ -7,8 +7,9 @@
  *
  * @module
  */
+
+import { FLOAT_NUMBERS } from "../../core/codecs/encoding.ts";
 import { FREE, prepareTable, type TablePreparing } from "../../core/codecs/kernels/encoding-kinds.ts";
-import { FLOAT_NUMBERS } from "../../core/codecs/lowered.ts";
 import { KernelMemory, kernelMaker } from "../../core/wasm/kernel.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { RowList, Rows } from "../activations.ts";

@@ -15,8 +15,7 @@ import {
   TENSOR_ROLES,
 } from "../../../../src/core/container/encoding-record.ts";
 import { SCHEMA } from "../../../../src/core/container/generated/schema.ts";
-import { readIndex } from "../../../../src/core/container/index-read.ts";
-import { type Located, verifyIndex } from "../../../../src/core/container/index-verify.ts";
+import { type Located, readIndex, verifyIndex } from "../../../../src/core/container/index-read.ts";
 import { PROLOGUE_BYTES } from "../../../../src/core/container/prologue.ts";
 import { SCALAR_BYTES, type Scalar, type VectorField } from "../../../../src/core/container/schema-types.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";

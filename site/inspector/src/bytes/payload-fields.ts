@@ -5,13 +5,11 @@
  * @module
  */
 
-import { unpackCodes } from "../../../../src/core/codecs/bits.ts";
-import { FLOAT_BYTES, type FloatType } from "../../../../src/core/codecs/encoding.ts";
-import { readElement } from "../../../../src/core/codecs/floats.ts";
-import type { Lowered } from "../../../../src/core/codecs/lowered.ts";
+import { FLOAT_BYTES, type FloatType, type Lowered } from "../../../../src/core/codecs/encoding.ts";
+import { readElement, unpackCodes } from "../../../../src/core/codecs/floats.ts";
 import { encodingOf } from "../../../../src/core/codecs/packed.ts";
 import { codecOf, encodingLabel, lower } from "../../../../src/core/codecs/registry.ts";
-import { CRC_BYTES } from "../../../../src/core/container/crc32.ts";
+import { CRC_BYTES } from "../../../../src/core/container/bytes.ts";
 import { type PlaneExtent, planeExtents } from "../../../../src/core/container/layout.ts";
 import type { ChunkRecord, ModuleRecord, TensorRecord } from "../../../../src/core/container/types.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";

@@ -9,14 +9,20 @@
  * @module
  */
 import { KernelMemory, kernelMaker } from "../../wasm/kernel.ts";
-import { type DecodeTarget, FLOAT_NUMBERS, type Lowered, ROTATED } from "../lowered.ts";
+import { type DecodeTarget, FLOAT_NUMBERS, type Lowered, ROTATED } from "../encoding.ts";
 import { WASM_TEXT } from "./decode.wasm.ts";
-import { type FactorJob, type Round, roundsOf } from "./decode-rounds.ts";
-import { copySlice, type LoweredPart, type Slice, type Staged } from "./decode-stage.ts";
+import {
+  copySlice,
+  type FactorJob,
+  type LoweredPart,
+  type Round,
+  roundsOf,
+  type Slice,
+  type Staged,
+} from "./decode-rounds.ts";
 import { FREE, kindOf, prepareTable, type TablePreparing } from "./encoding-kinds.ts";
 
-export type { FactorJob } from "./decode-rounds.ts";
-export type { Part } from "./decode-stage.ts";
+export type { FactorJob, Part } from "./decode-rounds.ts";
 
 interface Exports extends TablePreparing {
   rotate(table: number, lut: number, codes: number, length: number, small: number, to: number): void;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { FLOAT_NUMBERS, kindNumber, type Lowered } from "../lowered.ts";
+import { FLOAT_NUMBERS, kindNumber, type Lowered } from "../encoding.ts";
 import { trellisTable } from "../trellis.ts";
 
 /** Address of each trellis table once it is loaded, by number, and the number of steps in its windows. */

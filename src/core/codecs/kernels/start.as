@@ -1,4 +1,4 @@
-// Starts (spec clause 8.8) with 128-bit SIMD: the generator of ../start/mt19937.ts and the mixing of ../start/mix.ts, bit for bit.
+// Starts (spec clause 8.8) with 128-bit SIMD: the generator of ../start/mt19937.ts and the mixing of ../start/mixture.ts, bit for bit.
 // Built by src/core/wasm/build.mjs.
 
 const STATE: i32 = 624;

@@ -1,7 +1,7 @@
 // Generated from schema/lqa.fbs by schema/generate.mjs. Do not edit.
 import { type Schema, schemaOf } from "../schema-types.ts";
 
-/** Layout of the index: drives src/core/container/index-verify.ts, index-read.ts and index-write.ts. */
+/** Layout of the index: drives src/core/container/index-read.ts, index-read.ts and index-write.ts. */
 export const SCHEMA: Schema = /* @__PURE__ */ schemaOf({
   "identifier": "LQI1",
   "table": "Index",

@@ -8,7 +8,7 @@
  */
 import type { Encoding } from "../../../core/codecs/encoding.ts";
 import { planeSizes } from "../../../core/codecs/registry.ts";
-import { mixEncoding } from "../../../core/codecs/start/mix.ts";
+import { mixEncoding } from "../../../core/codecs/start/start.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import type { LoraModule } from "../../../model/adapter.ts";

@@ -1,10 +1,62 @@
 /**
- * Warnings: what breaks no rule of the format, but is hardly meant. A file with warnings is valid.
- *
- * They have codes of their own, apart from those of the specification, which say nothing about usefulness.
+ * What a validation is asked and what it gives, warnings included: what breaks no rule but is hardly meant.
  *
  * @module
  */
+import type { LqaError } from "../../errors.ts";
+import type { MetaMap } from "../container/meta.ts";
+import type { ContainerIndex } from "../container/types.ts";
+import type { OpenOptions } from "../read/lqa-file.ts";
+import type { VerifiedIds } from "../read/verify.ts";
+
+/** How much is checked; each level contains the ones before it. */
+export type ValidationLevel = "structure" | "integrity" | "values" | "canonical";
+
+export const VALIDATION_LEVELS: readonly ValidationLevel[] = [
+  "structure",
+  "integrity",
+  "values",
+  "canonical",
+];
+
+export interface ValidateOptions extends Pick<OpenOptions, "zstd" | "limits"> {
+  /** Default `values`. */
+  readonly level?: ValidationLevel | undefined;
+  /** Every finding instead of the first, up to 1,000. Default false. */
+  readonly all?: boolean | undefined;
+  /** Also look for what breaks no rule but is hardly meant. Default true. */
+  readonly warnings?: boolean | undefined;
+  /**
+   * Most bytes that are held of one chunk: of a small one, or a frame of a compressed one. Default 16 MiB where the file is
+   * read, none where it is in memory. All compressed chunks together may inflate to 1 GiB, 16 times the file, or this.
+   */
+  readonly budgetBytes?: number | undefined;
+}
+
+/** What validation found. */
+export interface Validation {
+  readonly valid: boolean;
+  readonly level: ValidationLevel;
+  /** The first error of the file; absent if it is valid. */
+  readonly error: LqaError | undefined;
+  /** The errors in the order of the checks: none or the first, or with `all` all of them. */
+  readonly findings: readonly LqaError[];
+  /** Findings beyond the number that is kept. A lower bound, because large chunks are not searched to count them. */
+  readonly omitted: number;
+  /** What breaks no rule but is suspicious. From level `values` on also about weights. */
+  readonly warnings: readonly Warning[];
+  /** Bytes of the file, as far as it was read. */
+  readonly bytes: number;
+  /** Counts of the index, once it was readable. */
+  readonly modules: number | undefined;
+  readonly tensors: number | undefined;
+  /** From level `integrity` on, of a valid file. */
+  readonly ids: VerifiedIds | undefined;
+  /** META, from level `integrity` on; empty if there is none. */
+  readonly meta: MetaMap | undefined;
+  /** The index, once it was readable. */
+  readonly index: ContainerIndex | undefined;
+}
 
 /** What can be suspicious about a file. */
 export const WARNINGS = {

@@ -1,0 +1,264 @@
+/**
+ * The validator: is this file good, and if not, what is wrong with it (spec clause 15)?
+ *
+ * Levels contain each other: `structure` looks at prologue, index and lengths; `integrity` at every byte's checksum
+ * and digest, padding and sections; `values` at every scale, code and raw weight; `canonical` also at whether the
+ * bytes are the one form this content has. A file has one first error; with `all` every check is made that does not
+ * depend on one that failed. A valid file can still be suspicious: those are warnings.
+ *
+ * A file is read once, from its first byte to its last; large chunks go by in pieces (`scan.ts`).
+ *
+ * @module
+ */
+
+import * as KIND from "../../error-catalogue.ts";
+import { fail, isLqaError, type LqaError } from "../../errors.ts";
+import { equalBytes } from "../../model/bytes.ts";
+import { usedGroups } from "../codecs/check.ts";
+import { SCHEMA } from "../container/generated/schema.ts";
+import { readIndex } from "../container/index-read.ts";
+import { writeIndex } from "../container/index-write.ts";
+import type { MetaMap } from "../container/meta.ts";
+import { hasStarts, PROLOGUE_BYTES } from "../container/prologue.ts";
+import { allChunks } from "../container/types.ts";
+import { zstdFor } from "../container/zstd.ts";
+import { type Input, openInput } from "../io/input.ts";
+import { PIECE_BUDGET } from "../read/budget.ts";
+import { ValueChecks } from "../read/chunks.ts";
+import { chunksStart, type Header, headerSteps } from "../read/header.ts";
+import { type Need, runSteps, type Steps } from "../read/steps.ts";
+import { bodySteps, type VerifiedIds } from "../read/verify.ts";
+import { scanOf } from "./scan.ts";
+import { suspiciousPlanes, suspiciousRecords } from "./suspicions.ts";
+import {
+  VALIDATION_LEVELS,
+  type ValidateOptions,
+  type Validation,
+  type ValidationLevel,
+  type Warning,
+} from "./validation.ts";
+import { type ByteReader, DirectWindow, MemoryWindow, piecesReader, sourceReader, Window } from "./window.ts";
+
+/** Most findings and most warnings that are kept: a file of nothing but faults must not fill the memory. */
+export const MOST_FINDINGS = 1000;
+/** Bytes read at once where only their number counts. */
+const SKIPPED = 2 ** 20;
+
+/** What {@link import("./validate.ts").validate} loads. */
+export async function validate(
+  input: Input,
+  { signal, ...options }: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
+): Promise<Validation> {
+  const opened = await openInput(input);
+  switch (opened.kind) {
+    case "bytes":
+      return await check(new MemoryWindow(opened.bytes), opened.bytes.length, false, options);
+    case "pieces":
+      return await validateReader(piecesReader(opened.pieces, signal), options);
+    case "source": {
+      const { source } = opened;
+      if (options.level !== "structure") return await validateReader(sourceReader(source, signal), options);
+      // A source on a server knows its size from its first answer on.
+      if (source.size === undefined) await source.read(0, PROLOGUE_BYTES, signal);
+      return await check(new DirectWindow(source, signal), source.size, true, options);
+    }
+  }
+}
+
+/** {@link validate} of what a reader gives. In the end the reader is cancelled: it may still be reading ahead. */
+export async function validateReader(reader: ByteReader, options: ValidateOptions = {}): Promise<Validation> {
+  try {
+    return await check(new Window(reader), reader.size, true, options);
+  } finally {
+    reader.cancel?.();
+  }
+}
+
+async function check(
+  window: Window | MemoryWindow | DirectWindow,
+  size: number | undefined,
+  scanned: boolean,
+  options: ValidateOptions,
+): Promise<Validation> {
+  const run = new Run(options, size, scanned);
+  let ids: VerifiedIds | undefined;
+  const arrived = async (piece: Promise<Uint8Array>): Promise<Uint8Array> => {
+    const bytes = await read(piece);
+    // The header is kept; what a window gives is gone with the next piece.
+    return run.header === undefined ? bytes.slice() : bytes;
+  };
+  const take = ({ bytes: count, compressed }: Need): Uint8Array | Promise<Uint8Array> => {
+    if (count === 0) return NOTHING;
+    const taken = window.take(count);
+    const piece = taken instanceof Promise ? arrived(taken) : taken;
+    if (compressed !== true || run.tools.zstd !== undefined) return piece;
+    return zstdFor(allChunks(run.header!.index), options).then((zstd) => {
+      run.tools.zstd = zstd;
+      return piece;
+    });
+  };
+  try {
+    ids = await runSteps(run.steps(), take);
+  } catch (caught) {
+    if (caught instanceof ReadFailure) throw caught.cause;
+    if (!isLqaError(caught)) throw caught;
+    run.add(caught);
+  }
+  return run.result(window.taken, ids);
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Distinguishes a source that failed from an invalid file. */
+class ReadFailure extends Error {}
+
+async function read(piece: Promise<Uint8Array>): Promise<Uint8Array> {
+  try {
+    return await piece;
+  } catch (cause) {
+    if (isLqaError(cause, "BUDGET")) throw cause;
+    throw new ReadFailure("the source failed", { cause });
+  }
+}
+
+/** One file under validation. */
+class Run {
+  readonly tools: { zstd: Awaited<ReturnType<typeof zstdFor>> } = { zstd: undefined };
+  header: Header | undefined;
+  readonly #options: ValidateOptions;
+  readonly #level: ValidationLevel;
+  readonly #size: number | undefined;
+  readonly #scanned: boolean;
+  readonly #findings: LqaError[] = [];
+  readonly #warnings: Warning[] = [];
+  #omitted = 0;
+  #meta: MetaMap | undefined;
+
+  constructor(options: ValidateOptions, size: number | undefined, scanned: boolean) {
+    this.#options = options;
+    this.#level = options.level ?? "values";
+    this.#size = size;
+    this.#scanned = scanned;
+  }
+
+  /** Keeps an error. */
+  add(error: LqaError): void {
+    if (this.#findings.length < MOST_FINDINGS) this.#findings.push(error);
+    else this.#omitted++;
+  }
+
+  *steps(): Steps<VerifiedIds | undefined> {
+    const depth = VALIDATION_LEVELS.indexOf(this.#level);
+    const report = (error: LqaError): void => {
+      if (this.#options.all !== true) throw error;
+      this.add(error);
+    };
+    const header = yield* headerSteps(this.#options.limits ?? "core");
+    this.header = header;
+    const { prologue, index } = header;
+    if (this.#options.warnings !== false) this.#warn(suspiciousRecords(index, prologue.fileLength));
+    let ids: VerifiedIds | undefined;
+    if (depth === 0) yield* this.#length(chunksStart(prologue), prologue.fileLength);
+    else {
+      const values =
+        depth >= 2
+          ? new ValueChecks({
+              canonical: depth >= 3 ? usedGroups : undefined,
+              report,
+              enough: () => this.#findings.length === MOST_FINDINGS,
+              omit: () => void this.#omitted++,
+            })
+          : undefined;
+      ids = yield* bodySteps(header, {
+        tools: this.tools,
+        report: this.#options.all === true ? report : undefined,
+        budgetBytes: this.#options.budgetBytes ?? (this.#scanned ? PIECE_BUDGET : undefined),
+        scan: (record) => scanOf(record, values, this.#scanned),
+        values,
+        visitor: {
+          module:
+            values === undefined || this.#options.warnings === false
+              ? undefined
+              : (record, factors) => this.#warn(suspiciousPlanes(record, factors)),
+          section: ({ type }, _, map) => {
+            if (type === "META") this.#meta = map;
+          },
+        },
+      });
+      this.#meta ??= {};
+    }
+    if (depth >= 3) checkCanonicalIndex(header, report);
+    return ids;
+  }
+
+  /** That the file is as long as it says, without looking at what is in it. */
+  *#length(received: number, expected: number): Steps<void> {
+    let length = this.#size ?? received;
+    while (this.#size === undefined) {
+      const piece = yield { bytes: SKIPPED };
+      length += piece.length;
+      if (piece.length < SKIPPED || length > expected) break;
+    }
+    if (length === expected) return;
+    fail(length < expected ? KIND.TRUNCATED_FILE : KIND.TRAILING_BYTES, {
+      offset: Math.min(length, expected),
+      expected: `${expected} bytes`,
+      actual: this.#size === undefined && length > expected ? "more" : length,
+    });
+  }
+
+  #warn(warnings: Iterable<Warning>): void {
+    for (const warning of warnings) {
+      if (this.#warnings.length === MOST_FINDINGS) return;
+      this.#warnings.push(warning);
+    }
+  }
+
+  result(taken: number, ids: VerifiedIds | undefined): Validation {
+    const findings = this.#findings;
+    const index = this.header?.index;
+    return {
+      valid: findings.length === 0,
+      level: this.#level,
+      error: findings[0],
+      findings,
+      omitted: this.#omitted,
+      warnings: this.#warnings,
+      bytes: this.#size ?? taken,
+      modules: index?.modules.length,
+      tensors: index?.tensors.length,
+      ids: findings.length === 0 ? ids : undefined,
+      meta: this.#meta,
+      index,
+    };
+  }
+}
+
+/** The index must be the bytes our writer would give for its records (spec 12.2). */
+function checkCanonicalIndex(
+  { prologue, indexBytes, noncanonicalName }: Header,
+  report: (error: LqaError) => void,
+): void {
+  const attempt = (check: () => void): void => {
+    try {
+      check();
+    } catch (error) {
+      if (!isLqaError(error)) throw error;
+      report(error);
+    }
+  };
+  if (noncanonicalName !== undefined)
+    attempt(() => fail(KIND.NONCANONICAL_NAME, { offset: noncanonicalName }));
+  const canonical = writeIndex(readIndex(indexBytes, 0, hasStarts(prologue)).vectors);
+  if (equalBytes(indexBytes, canonical)) return;
+  let at = 0;
+  while (at < indexBytes.length && indexBytes[at] === canonical[at]) at++;
+  attempt(() =>
+    fail(KIND.NONCANONICAL_INDEX, {
+      where: `table ${SCHEMA.table}`,
+      offset: PROLOGUE_BYTES + at,
+      expected: `the layout of clause 12.2 (${canonical.length} bytes)`,
+      actual: `${indexBytes.length} bytes`,
+    }),
+  );
+}
