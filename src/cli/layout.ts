@@ -122,17 +122,22 @@ export function verdict(
 /** A name and its value; a fact without a value is not shown. */
 export type Fact = readonly [name: string, value: string | undefined];
 
-/** Names and values, indented below a title; values wrap. */
+/**
+ * Names and values, indented below a title; values wrap. A value with a word that is too long to stand beside its name, such as
+ * a digest or an address, goes below the name, so that it can be copied in one piece.
+ */
 export function facts(rows: readonly Fact[], paper: Paper): string[] {
   const shown = rows.filter(([, value]) => value !== undefined);
   const widest = Math.max(0, ...shown.map(([name]) => textWidth(name)));
-  return shown.flatMap(([name, value]) =>
-    hanging(
-      `${" ".repeat(INDENT)}${paper.colors.dim(padded(name, widest))}${" ".repeat(GAP)}`,
-      value!,
-      textRoom(paper),
-    ),
-  );
+  const room = textRoom(paper);
+  return shown.flatMap(([name, value]) => {
+    const label = " ".repeat(INDENT) + paper.colors.dim(padded(name, widest));
+    const longest = Math.max(...value!.split(" ").map(textWidth));
+    const below = INDENT + widest + GAP + longest > room && 2 * INDENT + longest <= room;
+    return below
+      ? [label.trimEnd(), ...hanging(" ".repeat(2 * INDENT), value!, room)]
+      : hanging(label + " ".repeat(GAP), value!, room);
+  });
 }
 
 /** `  note: …`, or a warning in yellow, indented below a title. */

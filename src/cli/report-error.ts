@@ -8,7 +8,7 @@
  */
 import { isLqaError, type LqaError } from "../errors.ts";
 import { jsonText, printable } from "./format.ts";
-import { type Fact, facts, hanging, type Paper } from "./layout.ts";
+import { type Fact, facts, hanging, type Paper, textRoom } from "./layout.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** An error in the output of `--json`. Unknown facts are null. */
@@ -78,7 +78,7 @@ export function errorLines(error: Described, paper: Paper, more: readonly Fact[]
     ...more,
   ];
   return [
-    ...hanging("lqa: ", `${paper.colors.red(error.code)} ${error.kind}: ${error.summary}`, paper.room),
+    ...hanging("lqa: ", `${paper.colors.red(error.code)} ${error.kind}: ${error.summary}`, textRoom(paper)),
     ...facts(rows, paper),
   ];
 }
@@ -107,7 +107,7 @@ function reportDefect(error: unknown, json: boolean, terminal: Terminal): number
     terminal.out(jsonText({ error: body }));
   } else {
     const sentence = `internal error: ${printable(text.split("\n")[0]!)}. ${advice}`;
-    terminal.err(`${hanging("lqa: ", sentence, terminal.errors.room).join("\n")}\n`);
+    terminal.err(`${hanging("lqa: ", sentence, textRoom(terminal.errors)).join("\n")}\n`);
   }
   showStack(error, terminal);
   return EXIT_INTERNAL;

@@ -66,6 +66,7 @@ export function processTerminal({ verbose = false }: { readonly verbose?: boolea
     errors: paperOf(stderr),
     verbose,
     progress(done, total, name) {
+      if (total === 0) return;
       const now = performance.now();
       const line = pace(done, total, now / 1000);
       // Ten updates per second are enough to read; one line per second is enough for a log.
@@ -117,7 +118,7 @@ export function progressPace(): (done: number, total: number | undefined, second
 }
 
 function progressBar(done: number, total: number): string {
-  const filled = total === 0 ? 20 : Math.round((20 * done) / total);
+  const filled = Math.round((20 * done) / total);
   return "█".repeat(filled) + "░".repeat(20 - filled);
 }
 

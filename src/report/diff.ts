@@ -59,13 +59,14 @@ export interface AdapterDiff {
   };
   /** META by its keys, and ORIG by its keys with `origin.` before them. */
   readonly metadata: readonly FieldChange[];
-  /** Over all modules with the same shapes: Σ ‖ΔW_a − ΔW_b‖² / Σ ‖ΔW_a‖². */
-  readonly relativeError: number;
+  /** Over all modules with the same shapes: Σ ‖ΔW_a − ΔW_b‖² / Σ ‖ΔW_a‖²; undefined if there are none. */
+  readonly relativeError: number | undefined;
 }
 
 /** Compares two adapters. Reads the factors module by module and does not keep them. */
 export function diffAdapters(a: DiffSide, b: DiffSide): AdapterDiff {
   const modules = { onlyA: [] as string[], onlyB: [] as string[], changed: [] as ModuleChange[], equal: 0 };
+  let compared = 0;
   let energy = 0;
   let errorEnergy = 0;
   for (const { key, x, y } of paired(a.modules, b.modules, ({ name }) => name)) {
@@ -79,6 +80,7 @@ export function diffAdapters(a: DiffSide, b: DiffSide): AdapterDiff {
         const found = compareModules(one, other);
         // This also covers weights that are NaN, for which no error can be computed.
         const error = sameFactors(one, other) ? 0 : found.errorEnergy;
+        compared++;
         energy += found.energy;
         errorEnergy += error;
         relativeError = share(error, found.energy);
@@ -117,7 +119,13 @@ export function diffAdapters(a: DiffSide, b: DiffSide): AdapterDiff {
     tensors.changed,
     metadata,
   ].every((list) => list.length === 0);
-  return { identical, modules, tensors, metadata, relativeError: share(errorEnergy, energy) };
+  return {
+    identical,
+    modules,
+    tensors,
+    metadata,
+    relativeError: compared === 0 ? undefined : share(errorEnergy, energy),
+  };
 }
 
 function share(error: number, energy: number): number {

@@ -125,8 +125,12 @@ describe("lqa diff", () => {
       { field: "new", b: "0102" },
     ]);
     const { out } = diff("a.lqa", "b.lqa");
-    for (const line of ["only-a", "only-b", "multiplier 2 → 4", "base_model x → y", "gone true → –"])
+    for (const line of ["only-a", "only-b", "multiplier 2 → 4", "base_model  x → y", "gone        true → –"])
       expect(out).toContain(line);
+    await write("c.lqa", {}, packed(shape("only-c"), bands(1, 3)));
+    // No module is in both, so no error can be given.
+    expect(json("a.lqa", "c.lqa").relativeError).toBeNull();
+    expect(diff("a.lqa", "c.lqa").out).not.toContain("error of all modules");
   });
 
   it("counts the bytes of tensors that differ, and says where types or shapes do", async () => {

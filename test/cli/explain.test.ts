@@ -1,8 +1,10 @@
 /** `lqa explain`: it explains every code and prints every clause. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import picocolors from "picocolors";
 import { describe, expect, it } from "vitest";
 import { run } from "../../src/cli/commands/explain.ts";
+import { textWidth } from "../../src/cli/layout.ts";
 import type { Terminal } from "../../src/cli/terminal.ts";
 import { lqa } from "../helpers/cli.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
@@ -46,6 +48,22 @@ describe("lqa explain", () => {
     for (const [number, title] of clauses.filter(([number]) => number.startsWith("3.")))
       expect(text).toContain(`### ${number} ${title}`);
     expect(text).not.toContain("## 4 ");
+  });
+
+  it("fits every clause and code into a terminal of 80 columns", async () => {
+    for (const word of [...clauses.map(([number]) => number), ...errors.map(({ code }) => code)]) {
+      let told = "";
+      const terminal = {
+        out: (text: string) => void (told += text),
+        width: 80,
+        colors: picocolors.createColors(false),
+      } as Terminal;
+      await run({ positionals: [word], values: new Map() }, terminal);
+      // What the specification has between ``` stays as it is.
+      const code = new Set(source("lqa-v1.md").split("\n"));
+      const wide = told.split("\n").filter((line) => textWidth(line) > 80 && !code.has(line.trim()));
+      expect(wide).toEqual([]);
+    }
   });
 
   it("is for people without --json, and is named by errors about files", () => {

@@ -44,6 +44,25 @@ describe("texts", () => {
   });
 });
 
+describe("facts", () => {
+  it("keep a long word in one piece: it goes below a name that leaves no room for it", () => {
+    const digest = "0".repeat(71);
+    expect(
+      facts(
+        [
+          ["a long name", `sha256 ${digest}`],
+          ["size", "1 KiB"],
+        ],
+        paper(80),
+      ),
+    ).toEqual(["  a long name", "    sha256", `    ${digest}`, "  size         1 KiB"]);
+    expect(facts([["id", digest]], paper(80))).toEqual([`  id  ${digest}`]);
+    expect(facts([["id", digest]], PIPE)).toEqual([`  id  ${digest}`]);
+    // One that is longer than a line is broken in any case.
+    expect(facts([["id", digest]], paper(40))[0]).toBe(`  id  ${"0".repeat(34)}`);
+  });
+});
+
 describe("bars", () => {
   it("have eighths of a character", () => {
     expect([0, 1e-9, 1 / 16, 0.5, 0.53, 1, 2, Number.NaN].map((share) => bar(share, 4))).toEqual([

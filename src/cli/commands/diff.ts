@@ -31,7 +31,10 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const remote = remoteOptions(args);
   const [a, b] = [await openAdapter(x, settings, remote), await openAdapter(y, settings, remote)];
   const diff = diffAdapters(a, b);
-  if (args.values.has("json")) terminal.out(jsonText({ a: a.facts, b: b.facts, ...diff }, jsonValue));
+  if (args.values.has("json"))
+    terminal.out(
+      jsonText({ a: a.facts, b: b.facts, ...diff, relativeError: diff.relativeError ?? null }, jsonValue),
+    );
   else terminal.out(`${report(x, y, diff, terminal).join("\n")}\n`);
   return args.values.has("exit-code") && !diff.identical ? 1 : 0;
 }
@@ -70,10 +73,12 @@ function report(x: string, y: string, diff: AdapterDiff, terminal: Terminal): st
   );
   some(
     "metadata",
-    [{ narrow: "wrap" }],
-    metadata.map((change) => [fieldText(change)]),
+    [{ narrow: "cut" }, { narrow: "wrap" }],
+    metadata.map((change) => [printable(change.field), changeText(change)]),
   );
-  return [...lines, "", `error of all modules: ${percent(diff.relativeError)} of ‖ΔW‖²`];
+  return diff.relativeError === undefined
+    ? lines
+    : [...lines, "", `error of all modules: ${percent(diff.relativeError)} of ‖ΔW‖²`];
 }
 
 const NAMES: readonly Column[] = [{ narrow: "cut" }];
@@ -86,12 +91,17 @@ function byError(modules: AdapterDiff["modules"]["changed"]): AdapterDiff["modul
   return [...modules].sort((x, y) => (size(y) === size(x) ? 0 : size(y) - size(x)));
 }
 
-function fieldText({ field, a, b }: FieldChange): string {
-  return printable(`${field} ${valueText(a)} → ${valueText(b)}`);
+function fieldText(change: FieldChange): string {
+  return `${printable(change.field)} ${changeText(change)}`;
+}
+
+function changeText({ a, b }: FieldChange): string {
+  return printable(`${valueText(a)} → ${valueText(b)}`);
 }
 
 function valueText(value: FieldChange["a"]): string {
   if (value === undefined) return "–";
+  if (value instanceof Uint8Array) return counted(value.length, "byte");
   const text = typeof value === "string" ? value : JSON.stringify(value, jsonValue);
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }

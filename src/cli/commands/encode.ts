@@ -295,7 +295,7 @@ function summary(input: string, output: string, result: EncodedFile, terminal: T
     ],
     ["answers", answersText(result)],
     ["calibration", calibrationText(result)],
-    ["plain tensors", result.tensors === 0 ? undefined : tensorsText(result)],
+    ["tensors", result.tensors === 0 ? undefined : tensorsText(result)],
     ["base digest", result.baseDigest],
     ["encoding", settingsText(result.settings)],
     ["time", duration(result.seconds)],

@@ -9,7 +9,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import type { Arguments } from "../command.ts";
 import { jsonText } from "../format.ts";
-import { facts, wrap } from "../layout.ts";
+import { facts, type Paper, table, textWidth, wrap } from "../layout.ts";
 import { nearest } from "../suggest.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -89,17 +89,42 @@ function findClause(specification: string, number: string): Clause | undefined {
   return { number, title, text: text.trim() };
 }
 
-/** Wraps paragraphs; leaves tables and code unchanged. */
-function clauseText({ number, title, text }: Clause, { colors, width }: Terminal): string {
-  let code = false;
-  const lines = text.split("\n").flatMap((line) => {
-    if (line.startsWith("```")) code = !code;
-    return code || line.startsWith("|") ? [line] : wrap(line, width - 2);
+/** Wraps paragraphs, lays tables out, and leaves code unchanged. */
+function clauseText({ number, title, text }: Clause, { colors, width: room }: Terminal): string {
+  const blocks = text.match(/^```[\s\S]*?^```$|(?:^\|.*\n?)+|^.*$/gm)!;
+  const lines = blocks.flatMap((block) => {
+    if (block.startsWith("|")) return tableLines(block, { colors, room });
+    const whole = block.startsWith("```") ? block.split("\n") : wrap(block, room - 2);
+    return whole.map((line) => (line === "" ? "" : `  ${line}`));
   });
-  return [
-    colors.bold(`Clause ${number}, ${title}`),
-    ...lines.map((line) => (line === "" ? "" : `  ${line}`)),
-  ].join("\n");
+  return [colors.bold(`Clause ${number}, ${title}`), ...lines].join("\n");
+}
+
+/** A table of Markdown as one for the terminal, whose last column wraps; a wider table as facts, row by row. */
+function tableLines(block: string, paper: Paper): string[] {
+  const [titles, marks, ...rows] = block
+    .trim()
+    .split("\n")
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  const columns = titles!.map((title, i) => ({
+    title,
+    right: marks![i]!.endsWith(":"),
+    ...(i === titles!.length - 1 ? { narrow: "wrap" as const } : {}),
+  }));
+  const lines = table(columns, rows, paper);
+  if (lines.every((line) => textWidth(line) <= paper.room)) return lines;
+  return rows.flatMap((row, place) => [
+    ...(place === 0 ? [] : [""]),
+    ...facts(
+      row.map((cell, i) => [titles![i]!, cell === "" ? undefined : cell]),
+      paper,
+    ),
+  ]);
 }
 
 function unknown(word: string, asked: string, errors: readonly CatalogueEntry[]): LqaError {

@@ -109,7 +109,7 @@ function summary(output: string, result: ExtractedFile, all: boolean, terminal: 
     ],
     ["layout", result.fanInFanOut ? "linear weights stored as (in, out)" : undefined],
     ["kept whole", tensors(kept)],
-    ["unchanged", counted(result.unchanged, "tensor")],
+    ["unchanged", tensors(result.unchanged)],
     ["not chosen", tensors(result.filtered)],
     [
       "only in base",

@@ -59,7 +59,7 @@ function overview(path: string, file: OpenedFile, terminal: Terminal): string[] 
     ["base model", base && printable(base)],
     ["made from", made.length === 0 ? undefined : made.join(", ")],
     ["modules", `${count(modules.length)}${describeRanks(file)}`],
-    ["plain tensors", tensors.length === 0 ? undefined : describeTensors(file)],
+    ["tensors", tensors.length === 0 ? undefined : describeTensors(file)],
     ["parameters", `${count(parameters)}${bits}`],
     ["encodings", used.length === 0 ? undefined : encodingsText(used)],
     ["format", `LQA ${prologue.major}.${prologue.minor}, ${size(prologue.fileLength)}`],

@@ -52,7 +52,9 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     remote,
   });
   const dry = args.values.has("dry-run");
+  if (!dry) terminal.progress(0, plan.files.size, `uploading to ${plan.target.location}`);
   const commit = dry ? undefined : await plan.push();
+  terminal.endProgress();
   if (args.values.has("json")) {
     const document = {
       ...plan.target,
@@ -80,10 +82,16 @@ function lines(plan: PushPlan, dry: boolean, commit: string | undefined, termina
   const first =
     files.size === 0
       ? "is up to date: nothing to push"
-      : `${dry ? "would get" : "got"}${creates ? " a new repository with" : ""} ${counted(files.size, "file")}${commit === undefined ? "" : commit.includes(":") ? ` as ${commit}` : ` in commit ${commit}`}`;
+      : `${dry ? "would get" : "got"}${creates ? " a new repository with" : ""} ${counted(files.size, "file")}`;
   return [
     ...title(printable(target.location), first, terminal),
-    ...facts(fileFacts([...files].map(([name, content]) => [name, content.length])), terminal),
+    ...facts(
+      [
+        ...fileFacts([...files].map(([name, content]) => [name, content.length])),
+        [commit?.includes(":") ? "digest" : "commit", commit],
+      ],
+      terminal,
+    ),
     ...(cardKept === "not written by lqa"
       ? note("note", "README.md stays as it is: lqa did not write it. --replace-card replaces it.", terminal)
       : []),
