@@ -2,15 +2,20 @@
 // fetched from elsewhere. On a phone, a desktop and a wide screen, light and dark.
 //
 //   node site/browser.mjs [--base /path/] [--counts FILE] [--screenshots FOLDER]
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+//   node site/browser.mjs --all [--base /path/]
+//
+// Every page in every size takes too long for each change. --all looks at every page on a desktop, light and dark, without the
+// reference of the library, which another generator writes, and puts the result into site/pages.md.
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { extname, join } from "node:path";
+import { extname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { findBrowser, launch } from "../conformance/adapters/browser.mjs";
 
 const { values } = parseArgs({
   options: {
+    all: { type: "boolean", default: false },
     base: { type: "string", default: "/" },
     counts: { type: "string" },
     screenshots: { type: "string" },
@@ -18,7 +23,8 @@ const { values } = parseArgs({
 });
 const dist = fileURLToPath(new URL("dist/", import.meta.url));
 const ORIGIN = "https://lqa.invalid";
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
+const require = createRequire(import.meta.url);
+const AXE = readFileSync(require.resolve("axe-core"), "utf8");
 const TYPES = {
   ".html": "text/html",
   ".js": "text/javascript",
@@ -49,16 +55,40 @@ const VIEWS = [
 ];
 
 let passed = 0;
-let failed = 0;
+const failures = [];
 const browser = await launch(findBrowser());
-for (const view of VIEWS)
-  for (const page of PAGES) await check(`${page}, ${view.name}`, view, (tab) => look(tab, page, view));
-await check("search finds a code and opens its page", VIEWS[0], search);
-await check("keyboard alone: skip link, start, menu of a page", VIEWS[0], keyboard);
+const pages = values.all ? everyPage() : PAGES;
+for (const view of values.all ? VIEWS.slice(0, 2) : VIEWS)
+  for (const page of pages) await check(`${page}, ${view.name}`, view, (tab) => look(tab, page, view));
+if (values.all) writeFileSync(new URL("pages.md", import.meta.url), report());
+else {
+  await check("search finds a code and opens its page", VIEWS[0], search);
+  await check("keyboard alone: skip link, start, menu of a page", VIEWS[0], keyboard);
+}
 await browser.close();
+const failed = failures.length;
 if (values.counts !== undefined) writeFileSync(values.counts, JSON.stringify({ passed, failed }));
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
+
+/** Every page but the reference of the library and the two applications, which have their own tests. */
+function everyPage() {
+  return readdirSync(dist, { recursive: true })
+    .map((name) => name.split(sep).join("/"))
+    .filter((name) => name.endsWith(".html") && !/^(api|inspector|chat|404)\b/.test(name))
+    .sort();
+}
+
+function report() {
+  const axe = JSON.parse(readFileSync(require.resolve("axe-core/package.json"), "utf8")).version;
+  const rows = failures.map(({ name, problems }) => `- ${name}: ${problems.join("; ")}`);
+  return `# Every page in a browser
+
+Written by \`node site/browser.mjs --all\`: axe ${axe}, Chromium ${browser.version()}, 1280 pixels wide, light and dark.
+
+${pages.length} pages, ${passed} of ${passed + failures.length} views without a finding.
+${rows.length === 0 ? "" : `\n${rows.join("\n")}\n`}`;
+}
 
 /** Runs `steps` in a page of its own, and adds what the page asked for or complained about. */
 async function check(name, { width, height, colorScheme }, steps) {
@@ -85,7 +115,7 @@ async function check(name, { width, height, colorScheme }, steps) {
   }
   await context.close();
   if (problems.length === 0) passed++;
-  else failed++;
+  else failures.push({ name, problems });
   console.log(
     `${problems.length === 0 ? "ok" : "FAILED"}: ${name}${problems.map((p) => `\n  ${p}`).join("")}`,
   );

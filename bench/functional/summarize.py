@@ -119,15 +119,15 @@ def results(starts: tuple[str, ...] = ()) -> dict[str, dict[str, Path]]:
     return series
 
 
-def single(name: str, path: Path) -> list[str]:
+def single(name: str, path: Path, marks: str) -> list[str]:
     impossible = refused(path)
     note = [f"Not possible at this floor: {', '.join(impossible)}."] if impossible else []
-    return [f"### {name}", one(read(path)), *note]
+    return [f"{marks} {name}", one(read(path)), *note]
 
 
 def singles(starts: tuple[str, ...] = ()) -> str:
     files = (item for members in results(starts).values() for item in members.items())
-    return "\n\n".join(part for name, path in files for part in single(name, path))
+    return "\n\n".join(part for name, path in files for part in single(name, path, "##"))
 
 
 def together(starts: tuple[str, ...] = ()) -> str:
@@ -137,7 +137,7 @@ def together(starts: tuple[str, ...] = ()) -> str:
         if len(adapters) > 1:
             parts += [f"### {name}: mean of {len(adapters)} seeds", several(adapters)]
         elif name in members:
-            parts += single(name, members[name])
+            parts += single(name, members[name], "###")
     return "\n\n".join(parts)
 
 

@@ -4,26 +4,30 @@
  *
  * @module
  */
-import { join } from "node:path";
 import type { JsonObject } from "../adapters/json.ts";
 import { configHeads, configSize, parseModelConfig } from "../adapters/naming/model-config.ts";
 import { type BaseModel, type BaseSizes, compareWithBase } from "../core/validate/base.ts";
 import { isLqaError } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";
 import { openBase } from "../node/base-digest.ts";
-import { isRegularFile, readRegularFile } from "../node/files/file.ts";
+import type { LocationOptions } from "../node/index.ts";
+import { type ModelFolder, openModelFolder } from "../node/model-folder.ts";
+import { shownLocation } from "../node/remote/location.ts";
 
-/** @throws LqaError NOT_FOUND, IO; SOURCE_CONFIG, SOURCE_HEADER … for a broken base model */
-export async function readBaseModel(path: string): Promise<BaseModel> {
-  if (/\.json$/.test(path) && !/\.index\.json$/.test(path)) return await fromConfig(path);
+/** @throws LqaError as `openModelFolder`; SOURCE_CONFIG, SOURCE_HEADER … for a broken base model */
+export async function readBaseModel(location: string, options: LocationOptions = {}): Promise<BaseModel> {
+  const folder = await openModelFolder(location, options);
+  const { file } = folder;
+  if (file?.endsWith(".json") && !file.endsWith(".index.json")) return await fromConfig(folder, file);
   try {
-    const { tensors, close } = await openBase(path);
+    const { tensors, close } = await openBase(folder);
     await close();
     return { kind: "shapes", shapes: new Map([...tensors].map(([name, { shape }]) => [name, shape])) };
   } catch (error) {
     // A directory without weights may still have the configuration.
-    const config = join(path, "config.json");
-    if (isLqaError(error, "NOT_FOUND") && (await isRegularFile(config))) return await fromConfig(config);
+    const config = "config.json";
+    if (isLqaError(error, "NOT_FOUND") && file === undefined && (await folder.has(config)))
+      return await fromConfig(folder, config);
     throw error;
   }
 }
@@ -35,18 +39,19 @@ export async function readBaseModel(path: string): Promise<BaseModel> {
  * @throws LqaError as {@link readBaseModel}; the function: BASE_MODULE_MISSING, BASE_SHAPE
  */
 export async function baseCheck(
-  path: string | undefined,
+  location: string | undefined,
+  options: LocationOptions = {},
 ): Promise<((modules: readonly ModuleShape[]) => void) | undefined> {
-  if (path === undefined || /\.gguf$/i.test(path)) return undefined;
-  const model = await readBaseModel(path);
+  if (location === undefined || /\.gguf$/i.test(shownLocation(location))) return undefined;
+  const model = await readBaseModel(location, options);
   return (modules) => {
     const [first] = compareWithBase({ modules }, model, 1).findings;
     if (first !== undefined) throw first;
   };
 }
 
-async function fromConfig(path: string): Promise<BaseModel> {
-  return { kind: "config", sizes: sizesOf(parseModelConfig(await readRegularFile(path))) };
+async function fromConfig(folder: ModelFolder, name: string): Promise<BaseModel> {
+  return { kind: "config", sizes: sizesOf(parseModelConfig(await folder.read(name))) };
 }
 
 function sizesOf(config: JsonObject): BaseSizes {

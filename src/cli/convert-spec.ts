@@ -30,7 +30,7 @@ const TARGET_OPTIONS: readonly OptionSpec[] = [
     name: "base",
     type: "text",
     placeholder: "<file|dir>",
-    help: "To gguf, and from a Llama gguf: the base model's config.json (or its directory) or GGUF file, for its architecture and attention heads. An adapter that does not fit its layers is refused.",
+    help: "To gguf, and from a Llama gguf: the base model's config.json (or its directory) or GGUF file, as a path, a URL, hf://owner/name or oci://host/name, for its architecture and attention heads. An adapter that does not fit its layers is refused.",
   },
   {
     name: "portable",

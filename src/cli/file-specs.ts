@@ -43,7 +43,7 @@ export const VALIDATE: CommandSpec = {
       name: "base",
       type: "text",
       placeholder: "<path>",
-      help: "Compare the modules with a base model: its config.json, a safetensors file, a shard index, or a directory with any of them. Reads shapes from the headers, and weights only if the file has a digest of them.",
+      help: "Compare the modules with a base model: its config.json, a safetensors file, a shard index, or a directory with any of them; a path, a URL, hf://owner/name or oci://host/name. Reads shapes from the headers, and weights only if the file has a digest of them.",
     },
     { name: "no-warnings", type: "flag", help: "Do not check for suspicious modules." },
     {

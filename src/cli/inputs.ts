@@ -6,11 +6,12 @@
  */
 
 import type { HttpOptions } from "../core/io/http.ts";
-import { type ByteReader, piecesReader, sourceReader } from "../core/validate/window.ts";
+import { type ByteReader, piecesReader } from "../core/validate/window.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
-import { isPipe, openFileReader, openFileSource } from "../node/files/file.ts";
+import { isPipe } from "../node/files/file.ts";
 import { expandPattern, isPattern } from "../node/files/glob.ts";
+import { openLqa } from "../node/open-lqa.ts";
 import { isRemote } from "../node/remote/location.ts";
 import { printable } from "./format.ts";
 import { STANDARD_INPUT } from "./open-input.ts";
@@ -33,7 +34,7 @@ export async function inputsOf(words: readonly string[], remote: HttpOptions): P
   const inputs: Input[] = [];
   for (const word of words) {
     if (word === STANDARD_INPUT) inputs.push({ name: word, open: openStandardInput });
-    else if (isRemote(word)) inputs.push({ name: word, open: () => openRemoteInput(word, remote) });
+    else if (isRemote(word)) inputs.push({ name: word, open: () => openLqa(word, { remote }) });
     else
       try {
         // Open a pipe only if the user names it, not if a pattern matches it: it might never get any data.
@@ -54,30 +55,7 @@ async function openPath(path: string, regular: boolean): Promise<OpenInput> {
   // Opening a pipe blocks until another process opens its other end.
   if (!regular && process.stderr.isTTY && (await isPipe(path)))
     process.stderr.write(`lqa: ${printable(path)} is a pipe: waiting for data\n`);
-  const reader = await openFileReader(path, { regular });
-  return {
-    reader,
-    async again(begin, end) {
-      if (reader.size === undefined) return undefined;
-      const source = await openFileSource(path);
-      try {
-        return await source.read(begin, end - begin);
-      } finally {
-        await source.close();
-      }
-    },
-    close: () => reader.close(),
-  };
-}
-
-async function openRemoteInput(location: string, remote: HttpOptions): Promise<OpenInput> {
-  const { checkedInOrder, openRemoteFile } = await import("../node/remote/remote-file.ts");
-  const source = await openRemoteFile(location, remote);
-  return {
-    reader: sourceReader(checkedInOrder(source)),
-    again: (begin, end) => source.read(begin, end - begin),
-    close: () => source.close(),
-  };
+  return await openLqa(path, { regular });
 }
 
 async function openStandardInput(): Promise<OpenInput> {

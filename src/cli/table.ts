@@ -73,7 +73,7 @@ const ENCODE: CommandSpec = {
         name: "base",
         type: "text",
         placeholder: "<model>",
-        help: "The base model: a safetensors file, shards or their directory. The file then holds a digest of the weights that the adapter changes, so that lqa validate --base and lqa decode --merge detect a different model with the same shapes. For DoRA, the report has the error of the changed weights.",
+        help: "The base model: a safetensors file, shards or their directory; a path, a URL, hf://owner/name or oci://host/name, of which only the weights that the adapter changes are fetched. The file then holds a digest of the weights that the adapter changes, so that lqa validate --base and lqa decode --merge detect a different model with the same shapes. For DoRA, the report has the error of the changed weights.",
       },
       ...SOURCE_OPTIONS,
       TIMEOUT_OPTION,

@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { join } from "node:path";
 import { toHex } from "../core/container/bytes.ts";
 import { tensorContent } from "../core/container/digests.ts";
 import type { MetaMap } from "../core/container/meta.ts";
@@ -19,9 +18,11 @@ import type { ModuleShape } from "../model/adapter.ts";
 import { baseFinder, COMPONENT, checkBaseShape } from "../model/base-shape.ts";
 import { equalBytes } from "../model/bytes.ts";
 import { type Model, readModel, type StoredTensor } from "../models/extract/model.ts";
-import { isRegularFile, namesIn } from "./files/file.ts";
+import type { LocationOptions } from "./adapter-source.ts";
 import { quotePath } from "./files/os-error.ts";
-import { type OpenModel, openModel } from "./open-model.ts";
+import { type ModelFolder, openModelFolder } from "./model-folder.ts";
+import { type OpenModel, openModelIn } from "./open-model.ts";
+import { shownLocation } from "./remote/location.ts";
 
 /** Opens the digest's input, so that no other SHA-256 of the format can collide with it. */
 const DOMAIN: Uint8Array = new TextEncoder().encode("LQA base 1\n");
@@ -40,19 +41,20 @@ export interface OpenBase {
  * Opens a base model for its headers: a safetensors file, the index of its shards, a directory that holds either, or the directory
  * of a diffusion pipeline (with `model_index.json`), of which each component with safetensors files is opened.
  *
- * @throws LqaError NOT_FOUND, IO; what a broken model can cause is listed at `readModel`
+ * @throws LqaError as `openModelFolder`; what a broken model can cause is listed at `readModel`
  */
-export async function openBase(path: string, signal?: AbortSignal): Promise<OpenBase> {
+export async function openBase(folder: ModelFolder, signal?: AbortSignal): Promise<OpenBase> {
   const opened: OpenModel[] = [];
   const close = async (): Promise<void> => {
     for (const model of opened) await model.close();
   };
   try {
     const tensors = new Map<string, StoredTensor>();
-    const pipeline = await isRegularFile(join(path, "model_index.json"));
-    const parts = pipeline ? (await namesIn(path)).filter((name) => COMPONENT.test(`${name}.`)) : [""];
+    const pipeline = folder.file === undefined && (await folder.has("model_index.json"));
+    const parts = pipeline ? (await folder.names()).filter((name) => COMPONENT.test(`${name}.`)) : [""];
     for (const part of parts) {
-      const model = await openModel(join(path, part), signal).catch((error) => {
+      const place = part === "" ? folder : await folder.folder(part);
+      const model = await openModelIn(place).catch((error) => {
         // A component with weights in another form; that a module needs it is said where it is looked up.
         if (pipeline && isLqaError(error, "NOT_FOUND")) return undefined;
         throw error;
@@ -73,18 +75,20 @@ export async function openBase(path: string, signal?: AbortSignal): Promise<Open
  * The base digest of these modules.
  *
  * @param modules in any order
- * @param path a safetensors file, the index of its shards, a directory that holds either, or the directory of a diffusion pipeline
+ * @param base location of a safetensors file, the index of its shards, a directory that holds either, or the directory of a
+ *   diffusion pipeline; on a server only the weights of the modules are fetched
  * @returns 32 bytes
- * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE if the modules do not fit; NOT_FOUND, IO; what a broken model can cause is listed at `readModel`; TRUNCATED_SOURCE, ABORTED
+ * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE if the modules do not fit; as `openModelFolder`; what a broken model can cause is
+ *   listed at `readModel`; TRUNCATED_SOURCE, ABORTED
  */
 export async function baseDigest(
   modules: readonly ModuleShape[],
-  path: string,
-  signal?: AbortSignal,
+  base: string,
+  options: LocationOptions = {},
 ): Promise<Uint8Array> {
-  const digests = baseDigests(path);
+  const digests = baseDigests(base, options.remote);
   try {
-    return await digests.of(modules, signal);
+    return await digests.of(modules, options.signal);
   } finally {
     await digests.close();
   }
@@ -100,12 +104,12 @@ export interface BaseDigests {
 }
 
 /** Base digests of adapters that are made one after the other: every tensor of the model is read and hashed once. */
-export function baseDigests(path: string): BaseDigests {
+export function baseDigests(location: string, remote?: LocationOptions["remote"]): BaseDigests {
   let base: OpenBase | undefined;
   const payloads = new Map<StoredTensor, Uint8Array>();
   return {
     async of(modules, signal) {
-      base ??= await openBase(path, signal);
+      base ??= await openBase(await openModelFolder(location, { remote, signal }), signal);
       const { tensors } = base;
       const { weight } = baseFinder(modules, (name) => tensors.get(name));
       const { items } = sortByName(
@@ -163,8 +167,8 @@ async function payloadDigest(
 export async function checkBaseDigest(
   meta: MetaMap,
   modules: readonly ModuleShape[],
-  path: string,
-  signal?: AbortSignal,
+  base: string,
+  options: LocationOptions = {},
 ): Promise<void> {
   const { base_digest: stored } = meta;
   if (stored === undefined) return;
@@ -174,10 +178,10 @@ export async function checkBaseDigest(
       expected: `a byte string of ${DIGEST_BYTES} bytes`,
       actual: stored instanceof Uint8Array ? `${stored.length} bytes` : typeof stored,
     });
-  const found = await baseDigest(modules, path, signal);
+  const found = await baseDigest(modules, base, options);
   if (!equalBytes(found, stored))
     fail(KIND.BASE_WEIGHTS, {
-      where: quotePath(path),
+      where: quotePath(shownLocation(base)),
       expected: `base digest ${toHex(stored)}`,
       actual: toHex(found),
     });

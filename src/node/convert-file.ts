@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { join } from "node:path";
 import type { DialectName, ReadSettings, WriteOptions } from "../adapters/dialect.ts";
 import { readAdapter } from "../adapters/index.ts";
 import { type BaseDescription, baseFromConfig, baseFromGguf } from "../adapters/naming/base-description.ts";
@@ -13,10 +12,9 @@ import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import type { Adapter, ModuleShape } from "../model/adapter.ts";
 import { type LocationOptions, openSourceFiles } from "./adapter-source.ts";
-import { isDirectory, MAX_SIDE_FILE, openFileSource, readRegularFile } from "./files/file.ts";
-import { quotePath } from "./files/os-error.ts";
 import type { OutputOptions } from "./files/write-file.ts";
 import { assertOutput, writeOutput } from "./files/write-output.ts";
+import { openModelFolder } from "./model-folder.ts";
 
 export type { BaseDescription } from "../adapters/naming/base-description.ts";
 export type { Rounding } from "../adapters/rounding.ts";
@@ -135,28 +133,30 @@ const FIRST_READ = 1 << 20;
 const MAX_READ = 1 << 28;
 
 /**
- * What a base model's `config.json` (or the directory it is in) or GGUF file says.
+ * What a base model's `config.json` (or the directory it is in) or GGUF file says. Of a GGUF file on a server only the beginning is
+ * fetched.
  *
- * @throws LqaError NOT_FOUND, IO; BUDGET for a configuration above 4 MiB and metadata of a GGUF file above 256 MiB; what
+ * @throws LqaError as `openModelFolder`; BUDGET for a configuration above 4 MiB and metadata of a GGUF file above 256 MiB; what
  * `baseFromConfig` and `baseFromGguf` throw
  */
-export async function readBaseDescription(path: string, signal?: AbortSignal): Promise<BaseDescription> {
-  const directory = await isDirectory(path);
-  if (directory || path.endsWith(".json")) {
-    const config = directory ? join(path, "config.json") : path;
-    return baseFromConfig(await readRegularFile(config, MAX_SIDE_FILE, signal));
-  }
-  const source = await openFileSource(path);
+export async function readBaseDescription(
+  location: string,
+  options: LocationOptions = {},
+): Promise<BaseDescription> {
+  const folder = await openModelFolder(location, options);
+  const { file = "config.json", where } = folder;
+  if (file.endsWith(".json")) return baseFromConfig(await folder.read(file));
+  const source = await folder.open(file);
   try {
     for (let length = FIRST_READ; ; length *= 4) {
-      const bytes = await source.read(0, length, signal);
+      const bytes = await source.read(0, length, options.signal);
       try {
         return baseFromGguf(bytes);
       } catch (error) {
         if (!isLqaError(error, "TRUNCATED_SOURCE") || bytes.length < length) throw error;
         if (length >= MAX_READ)
           fail(KIND.BUDGET, {
-            where: quotePath(path),
+            where,
             expected: `metadata of at most ${MAX_READ} bytes`,
             actual: "more",
             advice: "Check that the file is a base model in GGUF.",

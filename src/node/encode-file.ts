@@ -37,7 +37,7 @@ export interface EncodeFileControls
   /** Threads that encode, from 1 on. Default: one for each core, if the adapter is large enough. Never changes the bytes. */
   readonly workers?: number | undefined;
   /**
-   * Path of the base model, see `openBase`. The digest of the weights that the adapter adapts is written into META (spec clause
+   * Location of the base model, see `baseDigest`. The digest of the weights that the adapter adapts is written into META (spec clause
    * 10.6), so that another model of the same shapes is noticed.
    */
   readonly base?: string | undefined;
@@ -117,7 +117,8 @@ export async function encodeFrom(
 ): Promise<EncodedFile> {
   const started = performance.now();
   const source = await open();
-  const own = bases === undefined && options.base !== undefined ? baseDigests(options.base) : undefined;
+  const own =
+    bases === undefined && options.base !== undefined ? baseDigests(options.base, options.remote) : undefined;
   try {
     return await encodeSource(source, write, options, bases ?? own, started);
   } finally {

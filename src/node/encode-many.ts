@@ -67,7 +67,7 @@ export async function encodeMany(
   const target = openOutputFolder(folder);
   const taken = new Map<string, string>();
   // Enough for the largest of the usual adapters; one pool serves them all.
-  const bases = rest.base === undefined ? undefined : baseDigests(rest.base);
+  const bases = rest.base === undefined ? undefined : baseDigests(rest.base, rest.remote);
   await withWorkers(workers ?? suitableWorkers(1e6), async (executor) => {
     for (const [input, name] of chosen) {
       const file = `${name}.lqa`;

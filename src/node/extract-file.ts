@@ -20,6 +20,7 @@ import {
 import { assertReplaceable } from "./files/write-directory.ts";
 import { assertWritable, type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
 import { writeContents } from "./files/write-output.ts";
+import { assertLocalModel } from "./model-folder.ts";
 import { type OpenModel, openModel } from "./open-model.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
@@ -64,10 +65,11 @@ export async function extractFile(
   const started = performance.now();
   const packed = output.endsWith(".lqa");
   checkOutput(packed, options);
+  for (const model of [base, tuned]) assertLocalModel(model, "a model to extract from");
   await (packed ? assertWritable(output, options) : assertReplaceable(output, options));
   const models: OpenModel[] = [];
   try {
-    models.push(await openModel(base, options.signal), await openModel(tuned, options.signal));
+    models.push(await openModel(base, options), await openModel(tuned, options));
     const [before, after] = models as [OpenModel, OpenModel];
     const { adapter, report } = await extractAdapter(before, after, options);
     const { written, encoded } = await (packed

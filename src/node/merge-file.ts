@@ -20,6 +20,7 @@ import { checkBaseDigest } from "./base-digest.ts";
 import { isRegularFile } from "./files/file.ts";
 import { quotePath } from "./files/os-error.ts";
 import { assertReplaceable, fillDirectoryAtomic, type NewFolder } from "./files/write-directory.ts";
+import { assertLocalModel } from "./model-folder.ts";
 import { type OpenModel, openModel } from "./open-model.ts";
 
 /** Bytes copied at once. */
@@ -70,12 +71,13 @@ export async function mergeFile(
   options: MergeFileOptions = {},
 ): Promise<MergedModel> {
   const started = performance.now();
+  assertLocalModel(base, "the base model of a merge");
   await assertReplaceable(output);
-  if (options.anyBase !== true) await checkBaseDigest(adapter.meta, adapter.modules, base, options.signal);
+  if (options.anyBase !== true) await checkBaseDigest(adapter.meta, adapter.modules, base, options);
   const parts: Part[] = [];
   try {
     for (const [name, part] of await componentsOf(adapter, base)) {
-      const opened = await openModel(join(base, name), options.signal);
+      const opened = await openModel(join(base, name), options);
       const place = { name, opened, tensors: [], jobs: new Map() };
       // First of all it can be closed.
       const at = parts.push(place) - 1;

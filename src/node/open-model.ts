@@ -1,16 +1,15 @@
 /**
- * Opens a model by path (Node only): a safetensors file, a shard index, or a directory that holds either.
+ * Opens a model by its location (Node only): a safetensors file, a shard index, or a directory that holds either.
  *
  * Shards are only looked for next to their index.
  *
  * @module
  */
-import { basename, dirname, join } from "node:path";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { parseShardIndex, type ShardedModel } from "../models/extract/model.ts";
-import { type FileSource, isDirectory, namesIn, openFileSource, readRegularFile } from "./files/file.ts";
-import { quotePath } from "./files/os-error.ts";
+import type { LocationOptions } from "./adapter-source.ts";
+import { type ModelFile, type ModelFolder, openModelFolder } from "./model-folder.ts";
 
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
@@ -24,7 +23,7 @@ const MAX_INDEX = 32 * 1024 ** 2;
 export interface OpenModel extends ShardedModel {
   /** Name of the index's file, if there is one. */
   readonly indexName: string | undefined;
-  /** Bytes of all files. */
+  /** Bytes of all files; of those on a server, of which the size is known before they are read. */
   readonly bytes: number;
   /** Releases the files. */
   close(): Promise<void>;
@@ -33,40 +32,52 @@ export interface OpenModel extends ShardedModel {
 /**
  * Opens a model.
  *
+ * @param location as of `openModelFolder`: on a server only the ranges that are read are fetched
  * @throws LqaError NOT_FOUND where there is no model, or a shard is absent; SOURCE_SHARDS for a broken index; BUDGET for one
- * above 32 MiB; IO, also for pipes and devices, which are not opened
+ * above 32 MiB; IO, also for pipes and devices, which are not opened; of servers as `openRemoteFile`
  */
-export async function openModel(path: string, signal?: AbortSignal): Promise<OpenModel> {
-  const file = (await isDirectory(path)) ? join(path, await findModel(path)) : path;
-  if (!file.endsWith(".json")) return await openFiles(dirname(file), [basename(file)], undefined);
-  const index = await readRegularFile(file, MAX_INDEX, signal);
-  const model = await openFiles(dirname(file), [...new Set(parseShardIndex(index).values())], index);
-  return { ...model, indexName: basename(file) };
+export async function openModel(location: string, options: LocationOptions = {}): Promise<OpenModel> {
+  return await openModelIn(await openModelFolder(location, options));
+}
+
+/** The model of a folder. @throws LqaError as {@link openModel} */
+export async function openModelIn(folder: ModelFolder): Promise<OpenModel> {
+  const file = folder.file ?? (await findModel(folder));
+  if (!file.endsWith(".json")) return await openFiles(folder, [file], undefined, undefined);
+  const index = await folder.read(file, MAX_INDEX);
+  return await openFiles(folder, [...new Set(parseShardIndex(index).values())], index, file);
 }
 
 async function openFiles(
-  folder: string,
+  folder: ModelFolder,
   names: readonly string[],
   index: Uint8Array | undefined,
+  indexName: string | undefined,
 ): Promise<OpenModel> {
-  const files = new Map<string, FileSource>();
+  const files = new Map<string, ModelFile>();
   const close = async (): Promise<void> => {
     for (const source of files.values()) await source.close();
   };
   try {
-    for (const name of names) files.set(name, await openFileSource(join(folder, name)));
+    for (const name of names) files.set(name, await folder.open(name));
   } catch (error) {
     await close();
     throw error;
   }
-  let bytes = 0;
-  for (const { size } of files.values()) bytes += size;
-  return { files, index, indexName: undefined, bytes, close };
+  return {
+    files,
+    index,
+    indexName,
+    get bytes() {
+      return [...files.values()].reduce((sum, { size = 0 }) => sum + size, 0);
+    },
+    close,
+  };
 }
 
 /** As transformers looks: the single file first, then the index; failing both, the only safetensors file. */
-async function findModel(folder: string): Promise<string> {
-  const names = await namesIn(folder);
+async function findModel(folder: ModelFolder): Promise<string> {
+  const names = await folder.names();
   if (names.includes(WEIGHTS)) return WEIGHTS;
   if (names.includes(INDEX)) return INDEX;
   if (names.includes(DIFFUSION)) return DIFFUSION;
@@ -76,7 +87,7 @@ async function findModel(folder: string): Promise<string> {
   if (indices.length === 0 && candidates.length === 1) return candidates[0]!;
   const pickle = names.some((name) => /^pytorch_model.*\.(bin|pt)$/.test(name));
   return fail(KIND.NOT_FOUND, {
-    where: quotePath(folder),
+    where: folder.where,
     expected: `${WEIGHTS} or ${INDEX}`,
     actual: candidates.length === 0 ? "no safetensors file" : `${candidates.length} safetensors files`,
     advice: pickle

@@ -9,12 +9,12 @@
  * @module
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
-import { basename } from "node:path";
 import { type JsonObject, type JsonValue, parseJson } from "../adapters/json.ts";
 import { validateReader } from "../core/validate/run.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { openFileReader, openFileSource } from "./files/file.ts";
+import type { LocationOptions } from "./adapter-source.ts";
+import { type OpenLqa, openLqa, readBeginning } from "./open-lqa.ts";
 
 const BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
@@ -46,25 +46,35 @@ export interface VerifiedSignature {
   readonly key: string;
 }
 
+/** A bundle, and what it is called next to the file. */
+export interface WrittenSignature {
+  readonly bundle: Uint8Array;
+  /** The name of the file plus `.sig`. */
+  readonly name: string;
+  readonly signed: VerifiedSignature;
+}
+
 /**
  * Signs a file. It is validated first (level `integrity`), in bounded memory.
  *
+ * @param location of the file, as in `readLocation`
  * @param privateKey in PEM: P-256, P-384 or P-521
  * @param passphrase of an encrypted key
- * @returns the bundle, to be written next to the file, and its statement
- * @throws LqaError the first error of the file; NOT_FOUND, IO; USAGE for a key of another kind
+ * @throws LqaError the first error of the file; NOT_FOUND, IO; of servers as `openRemoteFile`; USAGE for a key of another kind
  */
 export async function signFile(
-  path: string,
+  location: string,
   privateKey: string | Uint8Array,
   passphrase?: string,
-): Promise<{ readonly bundle: Uint8Array; readonly signed: VerifiedSignature }> {
+  options: LocationOptions = {},
+): Promise<WrittenSignature> {
   const key = keyOf(() => createPrivateKey({ key: Buffer.from(privateKey), passphrase }));
   const hint = hintOf(createPublicKey(key));
-  const { sha256, fileId } = await identify(path);
+  const file = await openLqa(location, options);
+  const { sha256, fileId } = await identify(file).finally(() => file.close());
   const statement = {
     _type: STATEMENT_TYPE,
-    subject: [{ name: basename(path), digest: { sha256: rootOf(sha256) } }],
+    subject: [{ name: file.name, digest: { sha256: rootOf(sha256) } }],
     predicateType: PREDICATE_TYPE,
     predicate: {
       serialization: { method: "files", hash_type: "sha256", allow_symlinks: false, ignore_paths: [] },
@@ -82,7 +92,11 @@ export async function signFile(
       signatures: [{ sig: sign(hashOf(key), envelope(payload), key).toString("base64"), keyid: "" }],
     },
   };
-  return { bundle: Buffer.from(`${JSON.stringify(bundle)}\n`), signed: { sha256, fileId, key: hint } };
+  return {
+    bundle: Buffer.from(`${JSON.stringify(bundle)}\n`),
+    name: signatureName(file),
+    signed: { sha256, fileId, key: hint },
+  };
 }
 
 /**
@@ -126,47 +140,53 @@ export function readSignature(bundle: Uint8Array, publicKey: string | Uint8Array
  * Verifies that the owner of a key signed this file: the signature, then the file (level `integrity`, in bounded memory), then
  * that both have the same digests.
  *
- * @param signature path of the bundle
+ * @param location of the file, as in `readLocation`
+ * @param signature location of the bundle; undefined: the file's neighbour whose name has `.sig` at the end
  * @param publicKey in PEM
- * @throws LqaError as {@link readSignature}; SIGNATURE if it is another file; the first error of the file; NOT_FOUND, IO
+ * @throws LqaError as {@link readSignature}; SIGNATURE if it is another file; the first error of the file; NOT_FOUND, IO; of servers
+ *   as `openRemoteFile`
  */
 export async function verifyFileSignature(
-  path: string,
-  signature: string,
+  location: string,
+  signature: string | undefined,
   publicKey: string | Uint8Array,
+  options: LocationOptions = {},
 ): Promise<VerifiedSignature> {
-  const source = await openFileSource(signature);
-  let signed: SignedFile;
+  const file = await openLqa(location, options);
   try {
-    signed = readSignature(await source.read(0, MOST_BYTES + 1), publicKey);
+    const bundle = await (signature === undefined
+      ? file.neighbour(signatureName(file), MOST_BYTES + 1)
+      : readBeginning(signature, MOST_BYTES + 1, options));
+    const signed = readSignature(bundle, publicKey);
+    const found = await identify(file);
+    if (found.sha256 !== signed.sha256) refuse(`a file of SHA-256 ${signed.sha256}`, found.sha256);
+    same(found.fileId, signed.fileId ?? found.fileId, "file id");
+    return { ...found, key: hintOf(createPublicKey(Buffer.from(publicKey))) };
   } finally {
-    await source.close();
+    await file.close();
   }
-  const found = await identify(path);
-  if (found.sha256 !== signed.sha256) refuse(`a file of SHA-256 ${signed.sha256}`, found.sha256);
-  same(found.fileId, signed.fileId ?? found.fileId, "file id");
-  return { ...found, key: hintOf(createPublicKey(Buffer.from(publicKey))) };
+}
+
+function signatureName({ name }: OpenLqa): string {
+  return `${name}.sig`;
 }
 
 /** Digests of a valid file, read once. */
-async function identify(path: string): Promise<{ sha256: string; fileId: string }> {
-  const reader = await openFileReader(path);
-  try {
-    const hash = createHash("sha256");
-    const hashing = {
-      size: reader.size,
-      async read(target: Uint8Array): Promise<number> {
-        const length = await reader.read(target);
-        hash.update(target.subarray(0, length));
-        return length;
-      },
-    };
-    const { error, ids } = await validateReader(hashing, { level: "integrity", warnings: false });
-    if (error !== undefined) throw error;
-    return { sha256: hash.digest("hex"), fileId: ids!.fileId };
-  } finally {
-    await reader.close();
-  }
+async function identify({ reader }: OpenLqa): Promise<{ sha256: string; fileId: string }> {
+  const hash = createHash("sha256");
+  const hashing = {
+    get size() {
+      return reader.size;
+    },
+    async read(target: Uint8Array): Promise<number> {
+      const length = await reader.read(target);
+      hash.update(target.subarray(0, length));
+      return length;
+    },
+  };
+  const { error, ids } = await validateReader(hashing, { level: "integrity", warnings: false });
+  if (error !== undefined) throw error;
+  return { sha256: hash.digest("hex"), fileId: ids!.fileId };
 }
 
 /** Model signing's digest of a model: SHA-256 of the digests of its files, of which there is one. */

@@ -28,16 +28,17 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     });
   }
   const base = textOption(args, "base");
+  const remote = remoteOptions(args);
   const dtype = textOption(args, "dtype") ?? "source";
   const result = await convertFile(input, output, {
     ...sourceSettings(args),
     to: textOption(args, "to") as DialectName | undefined,
     dtype: (dtype === "source" ? dtype : dtype.toUpperCase()) as ConvertFileOptions["dtype"],
-    base: base === undefined ? undefined : await readBaseDescription(base),
-    checkBase: await baseCheck(base),
+    base: base === undefined ? undefined : await readBaseDescription(base, { remote }),
+    checkBase: await baseCheck(base, { remote }),
     portable: args.values.has("portable") ? true : undefined,
     force: args.values.has("force"),
-    remote: remoteOptions(args),
+    remote,
   });
   const { from, to, modules, tensors, written, notes, rounding, inputBytes, seconds } = result;
   if (args.values.has("json")) {

@@ -36,8 +36,8 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const result = await decodeFile(source, output, {
     dtype,
     to: textOption(args, "to") as DecodeFileOptions["to"],
-    base: base === undefined ? undefined : await readBaseDescription(base),
-    checkBase: await baseCheck(base),
+    base: base === undefined ? undefined : await readBaseDescription(base, { remote }),
+    checkBase: await baseCheck(base, { remote }),
     portable: args.values.has("portable") ? true : undefined,
     force: args.values.has("force"),
     remote,

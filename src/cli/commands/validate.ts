@@ -19,6 +19,7 @@ import {
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
+import type { LocationOptions } from "../../node/adapter-source.ts";
 import { explainNotLqa } from "../../node/not-lqa.ts";
 import { isRemote } from "../../node/remote/location.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
@@ -41,23 +42,24 @@ interface Settings {
   readonly all: boolean;
   readonly warnings: boolean;
   readonly budgetBytes: number | undefined;
-  readonly base: (BaseModel & { readonly path: string }) | undefined;
+  readonly base: (BaseModel & { readonly location: string; readonly options: LocationOptions }) | undefined;
 }
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [json, sarif] = [args.values.has("json"), args.values.has("sarif")];
   if (json && sarif) fail(KIND.USAGE, { actual: "--json and --sarif", expected: "one of them" });
   const base = textOption(args, "base");
+  const remote = remoteOptions(args);
   const settings: Settings = {
     level: (textOption(args, "level") ?? "values") as ValidationLevel,
     limits: (textOption(args, "limits") ?? "core") as LimitSet,
     all: args.values.has("all"),
     warnings: !args.values.has("no-warnings"),
     budgetBytes: numberOption(args, "budget"),
-    base: base === undefined ? undefined : await openedBase(base),
+    base: base === undefined ? undefined : await openedBase(base, { remote }),
   };
   const outcomes: Outcome[] = [];
-  for (const input of await inputsOf(args.positionals, remoteOptions(args))) {
+  for (const input of await inputsOf(args.positionals, remote)) {
     const { outcome, dumps } = await check(input, settings, !json && !sarif, terminal);
     outcomes.push(outcome);
     if (!json && !sarif) print(outcome, dumps, terminal);
@@ -109,8 +111,9 @@ async function explained(path: string, result: Validation): Promise<Validation> 
   return told === first ? result : { ...result, error: told, findings: [told, ...rest] };
 }
 
-async function openedBase(path: string): Promise<Settings["base"]> {
-  return { ...(await (await import("../base-model.ts")).readBaseModel(path)), path };
+async function openedBase(location: string, options: LocationOptions): Promise<Settings["base"]> {
+  const { readBaseModel } = await import("../base-model.ts");
+  return { ...(await readBaseModel(location, options)), location, options };
 }
 
 async function withBase(result: Validation, { base, all, warnings }: Settings): Promise<Validation> {
@@ -138,7 +141,7 @@ async function compareDigest(
   if (base.kind === "config") return { warnings: [warning("BASE_WEIGHTS_UNREAD")] };
   const { checkBaseDigest } = await import("../../node/base-digest.ts");
   try {
-    await checkBaseDigest(meta, index.modules, base.path);
+    await checkBaseDigest(meta, index.modules, base.location, base.options);
     return {};
   } catch (error) {
     // An error in the model's files says nothing about this file.

@@ -3,23 +3,27 @@
  *
  * @module
  */
-import { readWholeFile } from "../../node/files/file.ts";
+import { isWhole, shownLocation } from "../../node/remote/location.ts";
 import { verifyFileSignature } from "../../node/signature.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { printable } from "../format.ts";
 import { verdict } from "../layout.ts";
+import { remoteOptions } from "../open-input.ts";
 import type { Terminal } from "../terminal.ts";
-import { signedFacts } from "./sign.ts";
+import { readKey, signedFacts } from "./sign.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
-  const path = args.positionals[0]!;
-  const signature = textOption(args, "signature") ?? `${path}.sig`;
-  const key = await readWholeFile(textOption(args, "key")!);
-  const signed = await verifyFileSignature(path, signature, key);
-  if (args.values.has("json")) terminal.out(`${JSON.stringify({ signature, ...signed }, null, 2)}\n`);
+  const location = args.positionals[0]!;
+  const signature = textOption(args, "signature");
+  const remote = remoteOptions(args);
+  const signed = await verifyFileSignature(location, signature, await readKey(args), { remote });
+  if (args.values.has("json"))
+    terminal.out(
+      `${JSON.stringify({ signature: signature ?? (isWhole(location) ? null : `${shownLocation(location)}.sig`), ...signed }, null, 2)}\n`,
+    );
   else
     terminal.out(
-      `${[verdict("signed", printable(path), "", terminal), ...signedFacts(signed, terminal)].join("\n")}\n`,
+      `${[verdict("signed", printable(shownLocation(location)), "", terminal), ...signedFacts(signed, terminal)].join("\n")}\n`,
     );
   return 0;
 }

@@ -141,7 +141,7 @@ export async function openFileReader(
     regular = false,
   }: {
     /** Refuses pipes and devices: for paths that a program found rather than a person named. */
-    readonly regular?: boolean;
+    readonly regular?: boolean | undefined;
   } = {},
 ): Promise<FileReader> {
   const opened = regular ? await openedRegular(path) : await openedAny(path);

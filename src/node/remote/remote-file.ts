@@ -24,8 +24,12 @@ export interface RemoteFolder {
   readonly names: readonly string[] | undefined;
   /** The file that the location names; undefined if it names a folder. */
   readonly file: string | undefined;
+  /** Names of the folders in it; none where the server has no list. */
+  readonly folders: readonly string[];
   /** A file by ranges, or from the cache. The caller closes it. */
   open(name: string): Promise<RemoteFile>;
+  /** A folder in it, of the same commit or artifact. @throws LqaError NOT_FOUND */
+  folder(name: string): RemoteFolder;
 }
 
 /** A file of a server. */
@@ -60,6 +64,7 @@ export async function openRemote(location: string, options: HttpOptions = {}): P
   return {
     where: `${url.origin}${url.pathname.slice(0, url.pathname.lastIndexOf("/") + 1)}`,
     names: undefined,
+    folders: [],
     file: file === "" ? undefined : file,
     async open(name) {
       // The query is of this address alone.
@@ -67,6 +72,11 @@ export async function openRemote(location: string, options: HttpOptions = {}): P
       const source = httpSource(target, left());
       return opened(source, { where: source.address, listed: {} });
     },
+    folder: (name) =>
+      fail(KIND.NOT_FOUND, {
+        where: url.origin,
+        actual: `folder ${JSON.stringify(name)}, of which there is no list`,
+      }),
   };
 }
 
@@ -108,13 +118,20 @@ function folderIn(tree: Tree, path: string, { advice }: { readonly advice: strin
   const names = [...files.keys()]
     .filter((name) => name.startsWith(folder) && !name.slice(folder.length).includes("/"))
     .map((name) => name.slice(folder.length));
+  const folders = new Set(
+    [...files.keys()]
+      .filter((name) => name.startsWith(folder) && name.slice(folder.length).includes("/"))
+      .map((name) => name.slice(folder.length, name.indexOf("/", folder.length))),
+  );
   if (!isFile && path !== "" && ![...files.keys()].some((name) => name.startsWith(folder)))
     fail(KIND.NOT_FOUND, { where: `${where}/${path}`, actual: listing([...files.keys()]), advice });
   return {
     where: `${where}${folder === "" ? "" : `/${folder.slice(0, -1)}`}`,
     names,
+    folders: [...folders],
     file: isFile ? path.slice(folder.length) : undefined,
     open: (name) => tree.open(`${folder}${name}`),
+    folder: (name) => folderIn(tree, `${folder}${name}`, { advice }),
   };
 }
 
@@ -164,11 +181,20 @@ function limited(options: HttpOptions): () => HttpOptions {
  * @throws LqaError NOT_FOUND if there is none, or no telling which; as `openHub`
  */
 export async function openRemoteFile(location: string, options: HttpOptions = {}): Promise<RemoteFile> {
+  const { folder, name } = await findRemoteFile(location, options);
+  return await folder.open(name);
+}
+
+/** The folder of that file, and the file's name in it. @throws LqaError as {@link openRemoteFile} */
+export async function findRemoteFile(
+  location: string,
+  options: HttpOptions = {},
+): Promise<{ readonly folder: RemoteFolder; readonly name: string }> {
   const folder = await openRemote(location, options);
-  if (folder.file !== undefined) return await folder.open(folder.file);
+  if (folder.file !== undefined) return { folder, name: folder.file };
   const names = folder.names ?? [];
   const candidates = names.filter((name) => LQA.test(name));
-  if (candidates.length === 1) return await folder.open(candidates[0]!);
+  if (candidates.length === 1) return { folder, name: candidates[0]! };
   return fail(KIND.NOT_FOUND, {
     where: folder.where,
     expected: "one .lqa file",

@@ -1,0 +1,241 @@
+/**
+ * Base models and signed files on servers: `--base`, `lqa sign` and `lqa verify-signature` take the locations that files have, fetch
+ * only what they need, and where a model would be read whole they say so.
+ */
+import { spawn } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import {
+  baseDigest,
+  encodeFile,
+  extractFile,
+  mergeFile,
+  openModel,
+  readBaseDescription,
+  signFile,
+  verifyFileSignature,
+} from "../../src/node/index.ts";
+import { readValidAdapter } from "../../src/node/read-valid.ts";
+import { serveHub, type TestHub } from "../helpers/hub.ts";
+import { noise, type TestModel, tensor, writeModel } from "../helpers/models.ts";
+import { writePeftDirectory } from "../helpers/peft.ts";
+import { serveRegistry } from "../helpers/registry.ts";
+import { answerRange, serve } from "../helpers/server.ts";
+import { temporaryDirectory } from "../helpers/temporary.ts";
+
+const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const place = temporaryDirectory();
+const path = (name: string): string => join(place, name);
+const peft = writePeftDirectory(path("peft"));
+// The embedding is large, and no module is on it: its bytes must stay on the server.
+const EMBEDDING = 2 ** 20;
+const model: TestModel = new Map([
+  ["model.embed_tokens.weight", tensor([EMBEDDING / 4 / 64, 64], noise(EMBEDDING / 4, 1))],
+  ...[0, 1].flatMap((layer) =>
+    [
+      ["q_proj", 64],
+      ["v_proj", 32],
+    ].map(
+      ([name, out], i) =>
+        [
+          `model.layers.${layer}.self_attn.${name}.weight`,
+          tensor([out as number, 64], noise((out as number) * 64, 2 * layer + i + 2)),
+        ] as const,
+    ),
+  ),
+]);
+mkdirSync(path("base"));
+writeModel(path("base"), model);
+writeModel(path("sharded"), model, 3);
+const CONFIG =
+  '{"model_type":"llama","hidden_size":64,"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2}';
+writeFileSync(path("base/config.json"), CONFIG);
+const filesOf = (folder: string): Record<string, Uint8Array> =>
+  Object.fromEntries(
+    readdirSync(path(folder)).map((name) => [name, readFileSync(path(`${folder}/${name}`))]),
+  );
+await encodeFile(peft, path("a.lqa"), { bits: 4, base: path("base") });
+const bytes = readFileSync(path("a.lqa"));
+const { adapter } = await readValidAdapter(path("a.lqa"));
+const { modules } = adapter;
+const digest = await baseDigest(modules, path("base"));
+
+const key = generateKeyPairSync("ec", {
+  namedCurve: "prime256v1",
+  publicKeyEncoding: { type: "spki", format: "pem" },
+  privateKeyEncoding: { type: "pkcs8", format: "pem" },
+});
+writeFileSync(path("key.pub"), key.publicKey);
+writeFileSync(path("key.pem"), key.privateKey);
+
+let hub: TestHub;
+/** Most bytes that the hub has sent of files, by the ranges that were requested. */
+const fetched = (): number =>
+  hub.store.requests.reduce((sum, { headers }) => {
+    const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? "") ?? [];
+    return sum + (last === undefined ? Number.POSITIVE_INFINITY : Number(last) - Number(first) + 1);
+  }, 0);
+
+beforeEach(async () => {
+  hub = await serveHub();
+  for (const name of ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HF_TOKEN"])
+    vi.stubEnv(name, "");
+  vi.stubEnv("HF_ENDPOINT", hub.endpoint);
+  vi.stubEnv("HF_HOME", temporaryDirectory());
+});
+
+function run(cwd: string, ...words: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const { FORCE_COLOR: _, ...own } = process.env;
+  const child = spawn(process.execPath, [MAIN, ...words], { cwd, env: { ...own, NO_COLOR: "1" } });
+  let out = "";
+  let err = "";
+  child.stdout.on("data", (text) => (out += text));
+  child.stderr.on("data", (text) => (err += text));
+  return new Promise((resolve) => child.on("close", (code) => resolve({ code, out, err })));
+}
+
+describe("a base model on a server", () => {
+  test.each(["base", "sharded"])("gives the digest of its weights by ranges alone: %s", async (folder) => {
+    hub.commit("me/model", filesOf(folder));
+    expect(await baseDigest(modules, "hf://me/model")).toEqual(digest);
+    expect(fetched()).toBeLessThan(EMBEDDING / 4);
+  });
+
+  test("is used by encode and validate, and another one is noticed", async () => {
+    hub.commit("me/model", filesOf("base"));
+    const changed = new Map(model).set(
+      "model.layers.1.self_attn.v_proj.weight",
+      tensor([32, 64], noise(2048, 9)),
+    );
+    writeModel(path("other"), changed);
+    hub.commit("me/other", filesOf("other"));
+    const { baseDigest: found } = await encodeFile(peft, path("b.lqa"), { bits: 4, base: "hf://me/model" });
+    expect(found).toBe(Buffer.from(digest).toString("hex"));
+    const valid = await run(place, "validate", "b.lqa", "--base", "hf://me/model");
+    expect(valid).toMatchObject({ code: 0, out: expect.stringContaining("valid") });
+    const refused = await run(place, "validate", "b.lqa", "--base", "hf://me/other");
+    expect(refused.code).toBe(1);
+    expect(refused.err).toContain("BASE_WEIGHTS");
+    expect(refused.err).toContain("hf://me/other");
+  });
+
+  test("has its shapes in headers or config.json, on any kind of server", async () => {
+    hub.commit("me/config", { "config.json": CONFIG });
+    expect((await run(place, "validate", "a.lqa", "--base", "hf://me/config")).code).toBe(0);
+    const registry = await serveRegistry();
+    registry.artifact("team/model:v1", filesOf("base"));
+    const { bytes: _, ...opened } = await openModel(`oci://${registry.host}/team/model:v1`);
+    expect([...opened.files.keys()]).toEqual(["model.safetensors"]);
+    await opened.close();
+    const web = await serve((request, response, asked) => {
+      const name = request.url!.slice(1).replace(/\?.*/, "");
+      const file = filesOf("sharded")[name] ?? (name === "config.json" ? Buffer.from(CONFIG) : undefined);
+      return file === undefined ? response.writeHead(404).end() : answerRange(file, response, asked);
+    });
+    const at = (name: string): string => new URL(name, web.url).href;
+    expect(await baseDigest(modules, at("model.safetensors.index.json"))).toEqual(digest);
+    expect(await readBaseDescription(at("config.json?token=1"))).toBeDefined();
+    await expect(openModel(at("/"))).rejects.toMatchObject({ kind: "NOT_FOUND" });
+    await expect(
+      openModel(at("absent.safetensors")).then(({ files }) => [...files.values()][0]!.read(0, 8)),
+    ).rejects.toMatchObject({
+      kind: "NOT_FOUND",
+    });
+  });
+
+  test("is a pipeline of components, of one commit", async () => {
+    const unet = (name: string): string => `unet/${name}`;
+    const parts = Object.fromEntries(
+      Object.entries(filesOf("base")).map(([name, file]) => [unet(name), file]),
+    );
+    hub.commit("me/pipeline", { ...parts, "model_index.json": "{}" });
+    const named = modules.map((module) => ({ ...module, name: `unet.${module.name}` }));
+    const before = hub.hub.requests.length;
+    await baseDigest(named, "hf://me/pipeline");
+    expect(hub.hub.requests.slice(before).filter(({ url }) => url!.includes("/revision/"))).toHaveLength(1);
+  });
+
+  test("is not taken whole from a server that knows no ranges", async () => {
+    const file = Buffer.concat([filesOf("base")["model.safetensors"]!]);
+    const web = await serve((_, response) => {
+      response.writeHead(200, { "content-length": 2 ** 30 });
+      response.write(file.subarray(0, 4096));
+    });
+    const remote = { attempts: 1 };
+    await expect(
+      baseDigest(modules, new URL("model.safetensors", web.url).href, { remote }),
+    ).rejects.toMatchObject({
+      kind: "BUDGET",
+    });
+  });
+
+  test("that would be read whole is refused before a request, with advice", async () => {
+    hub.commit("me/model", filesOf("base"));
+    const before = hub.hub.requests.length;
+    const refused = { kind: "USAGE", advice: expect.stringContaining("hf download") };
+    await expect(mergeFile(adapter, "hf://me/model", path("merged"))).rejects.toMatchObject(refused);
+    await expect(extractFile(path("base"), "hf://me/model", path("x.lqa"))).rejects.toMatchObject(refused);
+    expect(hub.hub.requests.length).toBe(before);
+    expect(existsSync(path("merged")) || existsSync(path("x.lqa"))).toBe(false);
+  });
+});
+
+describe("a signature of a file on a server", () => {
+  test("is verified with its neighbour, or with one of another place", async () => {
+    const { bundle, name, signed } = await signFile(path("a.lqa"), key.privateKey);
+    expect(name).toBe("a.lqa.sig");
+    hub.commit("me/signed", { "a.lqa": bytes, "a.lqa.sig": bundle });
+    for (const location of ["hf://me/signed", "hf://me/signed/a.lqa"])
+      expect(await verifyFileSignature(location, undefined, key.publicKey)).toEqual(signed);
+    hub.commit("me/unsigned", { "a.lqa": bytes });
+    await expect(verifyFileSignature("hf://me/unsigned", undefined, key.publicKey)).rejects.toMatchObject({
+      kind: "NOT_FOUND",
+    });
+    expect(await verifyFileSignature("hf://me/unsigned", "hf://me/signed/a.lqa.sig", key.publicKey)).toEqual(
+      signed,
+    );
+    expect(await run(place, "verify-signature", "hf://me/signed", "--key", "key.pub")).toMatchObject({
+      code: 0,
+      err: "",
+      out: expect.stringContaining(signed.sha256),
+    });
+  });
+
+  test("is written into the current directory, and nothing if the file is another than the server lists", async () => {
+    const folder = temporaryDirectory();
+    hub.commit("me/files", { "a.lqa": bytes });
+    const ran = await run(folder, "sign", "hf://me/files", "--key", path("key.pem"));
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    expect(readdirSync(folder)).toEqual(["a.lqa.sig"]);
+    expect(await verifyFileSignature(path("a.lqa"), join(folder, "a.lqa.sig"), key.publicKey)).toMatchObject({
+      sha256: JSON.parse(
+        (
+          await run(
+            place,
+            "verify-signature",
+            "a.lqa",
+            "--signature",
+            join(folder, "a.lqa.sig"),
+            "--key",
+            "key.pub",
+            "--json",
+          )
+        ).out,
+      ).sha256,
+    });
+    hub.damage = (sent) => sent.map((byte, i) => (i === sent.length - 1 ? byte ^ 1 : byte));
+    const other = temporaryDirectory();
+    const damaged = await run(other, "sign", "hf://me/files", "--key", path("key.pem"));
+    expect(damaged.code).not.toBe(0);
+    expect(readdirSync(other)).toEqual([]);
+  });
+
+  test("is checked with keys of this machine only", async () => {
+    const refused = await run(place, "verify-signature", "a.lqa", "--key", "https://example.org/key.pub");
+    expect(refused.code).toBe(2);
+    expect(refused.err).toContain("a key on this machine");
+  });
+});
