@@ -59,10 +59,10 @@ def _find(location: str, max_bytes: int, timeout: float | None, whole: bool) -> 
         if constants.HF_HUB_OFFLINE:
             folder = Path(hub.snapshot_download(repo, revision=revision, local_files_only=True))
             names = {str(p.relative_to(folder).as_posix()): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
-            name = _choose(location, names, path, max_bytes)
+            name = choose(location, names, path, max_bytes)
             return folder / name
         info = hub.HfApi().model_info(repo, revision=revision or "main", files_metadata=True, timeout=timeout)
-        name = _choose(location, {s.rfilename: s.size for s in info.siblings or ()}, path, max_bytes)
+        name = choose(location, {s.rfilename: s.size for s in info.siblings or ()}, path, max_bytes)
         cached = hub.try_to_load_from_cache(repo, name, revision=info.sha)
         if isinstance(cached, str) and not whole:
             return Path(cached)
@@ -105,7 +105,7 @@ def _parse(location: str) -> tuple[str, str | None, str]:
     return repo, None if revision is None else unquote(revision), path
 
 
-def _choose(location: str, sizes: dict[str, int | None], path: str, max_bytes: int) -> str:
+def choose(location: str, sizes: dict[str, int | None], path: str, max_bytes: int) -> str:
     """The file that is meant: `path` itself, or the only .lqa file in that folder."""
     folder = f"{path}/" if path else ""
     inside = [name for name in sizes if name.startswith(folder) and "/" not in name[len(folder):]]

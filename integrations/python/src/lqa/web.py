@@ -50,11 +50,22 @@ def _origin(address: str) -> tuple[str, str]:
     return urllib.parse.urlsplit(address.lower())[:2]
 
 
+class Access:
+    """What is sent as `Authorization` to the origin of an address alone."""
+
+    def __init__(self, header: str | None = None) -> None:
+        self.header = header
+
+    def answer(self, challenge: str) -> bool:
+        """Whether a server that refused `header` gets another one. `challenge`: its `WWW-Authenticate`."""
+        return False
+
+
 class Server:
     """One file on a server, within one time limit."""
 
-    def __init__(self, address: str, timeout: float | None, token: str | None = None) -> None:
-        self.where, self._address, self._timeout, self._token = f'"{_shown(address)}"', address, timeout, token
+    def __init__(self, address: str, timeout: float | None, access: Access | None = None) -> None:
+        self.where, self._address, self._timeout, self._access = f'"{_shown(address)}"', address, timeout, access or Access()
         self._begin = time.monotonic()
 
     def left(self) -> float | None:
@@ -73,14 +84,14 @@ class Server:
         for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler,
                         urllib.request.HTTPDefaultErrorHandler, _Redirects, urllib.request.HTTPErrorProcessor):
             opener.add_handler(handler())
-        request = urllib.request.Request(self._address, headers={"accept-encoding": "identity", "user-agent": "lqa-python", **(headers or {})})
-        if self._token is not None:
-            request.add_unredirected_header("Authorization", f"Bearer {self._token}")
-        left = self.left()
-        if left is not None and left <= 0:
-            raise LqaError("NETWORK", where=self.where, expected=f"all bytes within {self._timeout} s", found="no time left")
         try:
-            with opener.open(request, timeout=SILENCE_SECONDS if left is None else min(left, SILENCE_SECONDS)) as response:
+            try:
+                opened = self._send(opener, headers)
+            except urllib.error.HTTPError as error:
+                if error.code != 401 or not self._access.answer(error.headers.get("www-authenticate", "")):
+                    raise
+                opened = self._send(opener, headers)
+            with opened as response:
                 allowed = (200, 206) if headers else (200,)
                 if response.status not in allowed:
                     raise LqaError("HTTP_RESPONSE", where=self.where, expected=f"status {allowed[-1]}", found=f"status {response.status}")
@@ -95,6 +106,15 @@ class Server:
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or str(error) or type(error).__name__
             raise LqaError("NETWORK", where=self.where, found=str(reason)[:200]) from error
+
+    def _send(self, opener: urllib.request.OpenerDirector, headers: dict[str, str] | None) -> Any:
+        request = urllib.request.Request(self._address, headers={"accept-encoding": "identity", "user-agent": "lqa-python", **(headers or {})})
+        if self._access.header is not None:
+            request.add_unredirected_header("Authorization", self._access.header)
+        left = self.left()
+        if left is not None and left <= 0:
+            raise LqaError("NETWORK", where=self.where, expected=f"all bytes within {self._timeout} s", found="no time left")
+        return opener.open(request, timeout=SILENCE_SECONDS if left is None else min(left, SILENCE_SECONDS))
 
     def body(self, response: Any, most: int) -> bytes:
         """The bytes of an answer, up to one more than `most`; of an .lqa file up to one more than the length it declares."""
@@ -147,17 +167,17 @@ def read_address(address: str, max_bytes: int, timeout: float | None) -> bytes:
         return server.whole(response, max_bytes)
 
 
-def open_address(address: str, max_bytes: int, timeout: float | None, token: str | None = None) -> bytes | RemoteBytes:
+def open_address(address: str, max_bytes: int, timeout: float | None, access: Access | None = None) -> bytes | RemoteBytes:
     """A file by ranges; all bytes of one that is small, or whose server does not give ranges.
 
     Args:
         timeout: seconds that opening may take; after that, each read.
-        token: sent to the origin of the address alone.
+        access: for the origin of the address alone.
 
     Raises:
         LqaError: BUDGET above `max_bytes`; as `Server.ask`. Reads also REMOTE_CHANGED.
     """
-    server = Server(address, timeout, token)
+    server = Server(address, timeout, access)
     with server.ask({"range": f"bytes=0-{FIRST_BYTES - 1}"}) as response:
         if response.status == 200:
             return server.whole(response, max_bytes)
@@ -168,7 +188,7 @@ def open_address(address: str, max_bytes: int, timeout: float | None, token: str
         return head
 
     def fetch(begin: int, end: int) -> bytes:
-        later = Server(address, timeout, token)
+        later = Server(address, timeout, access)
         headers = {"range": f"bytes={begin}-{end - 1}", **({"if-range": tag} if tag.startswith('"') else {})}
         with later.ask(headers) as answer:
             if answer.status == 200 or (tag and answer.headers.get("etag", tag) != tag):
