@@ -4,8 +4,9 @@
 //   node site/browser.mjs [--base /path/] [--counts FILE] [--screenshots FOLDER]
 //   node site/browser.mjs --all [--base /path/]
 //
-// Every page in every size takes too long for each change. --all looks at every page on a desktop, light and dark, without the
-// reference of the library, which another generator writes, and puts the result into site/pages.md.
+// Every page in every size takes too long for each change. --all looks at every page on a desktop, light and dark, and puts the
+// result into site/pages.md. It leaves out the reference of the library, which another generator writes, and of the pages of error
+// codes, which have one template, all but one.
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { extname, join, sep } from "node:path";
@@ -71,11 +72,12 @@ if (values.counts !== undefined) writeFileSync(values.counts, JSON.stringify({ p
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
-/** Every page but the reference of the library and the two applications, which have their own tests. */
+/** Every page but those, and the two applications, which have their own tests. */
 function everyPage() {
   return readdirSync(dist, { recursive: true })
     .map((name) => name.split(sep).join("/"))
-    .filter((name) => name.endsWith(".html") && !/^(api|inspector|chat|404)\b/.test(name))
+    .filter((name) => name.endsWith(".html") && !/^(?:(?:api|errors|inspector|chat)\/|404)/.test(name))
+    .concat("errors/LQA-M012.html")
     .sort();
 }
 
@@ -122,12 +124,13 @@ async function check(name, { width, height, colorScheme }, steps) {
 }
 
 async function look(tab, page, { name, width, colorScheme }) {
-  await tab.goto(`${ORIGIN}${values.base}${page}`, { waitUntil: "networkidle" });
+  await tab.goto(`${ORIGIN}${values.base}${page}`, { waitUntil: values.all ? "load" : "networkidle" });
   const wide = await tab.evaluate(() => document.documentElement.scrollWidth);
   const problems = wide > width ? [`is ${wide} pixels wide`] : [];
   const dark = await tab.evaluate(() => document.documentElement.classList.contains("dark"));
   if (dark !== (colorScheme === "dark")) problems.push("has the wrong colours");
-  problems.push(...(await tab.evaluate(cutOff, width >= 1280)));
+  // Reference pages have tables that scroll.
+  if (!values.all) problems.push(...(await tab.evaluate(cutOff, width >= 1280)));
   if (values.screenshots !== undefined) {
     mkdirSync(values.screenshots, { recursive: true });
     await tab.screenshot({ path: join(values.screenshots, `${page.replaceAll("/", "-")}-${name}.png`) });

@@ -1,5 +1,5 @@
 /**
- * Adapters said in other numbers: the multiplier folded into B, ranks made equal with zeros.
+ * The same adapter in other numbers: the multiplier folded into B, ranks made equal with zeros.
  *
  * ΔW stays what it was: padding is exact, and so is folding a power of two; any other multiplier rounds each weight of B
  * once more, to the significant bits of the type it is written in. A note says which it was.

@@ -2,7 +2,7 @@
  * A position in a little-endian binary file of a source, for readers of formats whose parts follow each other.
  *
  * Every step is checked against the end before anything is read, and every length against the bytes that are there
- * before anything is allocated, so that a length field cannot make a reader do more than the file is large.
+ * before anything is allocated, so that a length field cannot cause more work than the size of the file.
  *
  * @module
  */

@@ -49,7 +49,7 @@ export interface ReadSettings {
   readonly expertLayout?: BaseLayout | undefined;
   /** Tensors of other methods (LoKr, LoHa, …) are carried unchanged; they have no part in the maths. Default: refused. */
   readonly keepUnsupported?: boolean | undefined;
-  /** Told, in a sentence, of each decision that the files left to the dialect, and of what is not part of the maths. */
+  /** Called with a sentence for each decision that the files left to the dialect, and for what is not part of the maths. */
   readonly onNote?: ((note: string) => void) | undefined;
 }
 
@@ -90,7 +90,7 @@ export interface WriteOptions {
   readonly checkBase?: ((modules: readonly ModuleShape[]) => void) | undefined;
   /** See `createRoundingMeter`. @internal */
   readonly onRounded?: OnRounded | undefined;
-  /** Told, in a sentence, of each thing that the dialect says in another way or not at all. */
+  /** Called with a sentence for each thing that the dialect says in another way or not at all. */
   readonly onNote?: ((note: string) => void) | undefined;
 }
 

@@ -19,7 +19,7 @@ export interface Identification {
   readonly advice: string;
 }
 
-/** What a file is looked at by. */
+/** What a file is recognized by. */
 export interface Sight {
   readonly name: string;
   /** The first {@link HEAD_BYTES} bytes. */

@@ -22,7 +22,7 @@ export interface Rounding {
   readonly weights: number;
 }
 
-/** Told of each factor that is written with fewer bits than F32: its values as the module has them, and as they are read. */
+/** Called for each factor that is written with fewer bits than F32: its values as the module has them, and as they are read. */
 export type OnRounded = (
   module: LoraModule,
   which: "a" | "b",

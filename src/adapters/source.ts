@@ -26,12 +26,12 @@ export interface Source {
   readonly keys: readonly string[];
   /** `adapter_config.json`, if there is one. */
   readonly config: Uint8Array | undefined;
-  /** The same, taken apart; undefined also if it is broken. */
+  /** The same, parsed; undefined also if it is broken. */
   readonly settings: JsonObject | undefined;
   /** Counts the work that the configuration causes. */
   readonly meter: WorkMeter;
   /**
-   * The configuration, taken apart once; undefined if there is none.
+   * The configuration, parsed once; undefined if there is none.
    *
    * @throws LqaError SOURCE_CONFIG, BUDGET as `parseJson`
    */

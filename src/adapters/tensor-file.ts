@@ -15,7 +15,7 @@ import { readSafetensors, type Safetensors } from "./safetensors.ts";
 export type TensorFile = Safetensors;
 
 /**
- * Reads the tensors of a file. What the container is, its first bytes say; a zip archive is npz by its name.
+ * Reads the tensors of a file. The first bytes say what the container is; a zip archive is npz if its name says so.
  *
  * @throws LqaError TRUNCATED_SOURCE, SOURCE_HEADER, SOURCE_ELEMENT_TYPE; UNSAFE_PICKLE for a pickle that asks for
  * anything but tensors; UNSUPPORTED_DIALECT for one of protocol 0 or 1

@@ -18,7 +18,7 @@ export async function* readCatalogue(
   store: ReadableStore,
   signal?: AbortSignal,
 ): AsyncGenerator<FleetRecord> {
-  // One that went meanwhile is none any more.
+  // A record that was removed meanwhile is left out.
   for (const prefix of [RECORDS, FAILURES])
     for await (const record of concurrently(store.list({ prefix, signal }), PLACES, ({ key }) =>
       readRecord(store, key, signal),

@@ -17,7 +17,7 @@ export async function* concurrently<T, R>(
   try {
     for await (const thing of things) {
       const result = work(thing);
-      // It is awaited in its turn; until then an error is no unhandled one.
+      // It is awaited in its turn. Until then a rejection must not count as unhandled.
       result.catch(() => {});
       begun.push(result);
       if (begun.length >= places) yield await begun.shift()!;

@@ -61,7 +61,7 @@ export interface Workplace {
   /** Directory for what is fetched. */
   readonly scratch: string;
   readonly executor: Executor;
-  /** The worker has ended and waits for no job: what fails from now on says nothing about it. */
+  /** The worker has ended and no longer waits for jobs: a failure from now on says nothing about the job. */
   readonly isAbandoned: () => boolean;
   readonly onAttempt?: ((attempt: Attempt) => void) | undefined;
 }
@@ -136,7 +136,7 @@ export async function performJob(
       await writeFailure(await at.stores.open(job.target), job, failure);
     } catch (unwritten) {
       if (isHalt(unwritten)) return { kind: "halt", error: unwritten };
-      // The list of the queue has it all the same.
+      // The queue's list of failures has it anyway.
     }
     return { kind: "dead", failure };
   }

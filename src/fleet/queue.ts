@@ -11,9 +11,9 @@ import type { FleetJob, QueuedJob } from "./job.ts";
 /** What became of one attempt at a job. */
 export type Verdict =
   | { readonly kind: "done" }
-  /** It may pass: to be tried again later, a bounded number of times. */
+  /** It may pass: the queue retries it later, a bounded number of times. */
   | { readonly kind: "retry"; readonly failure: FleetFailure }
-  /** It will not pass: onto the list of failures. */
+  /** It will not pass: the job goes onto the list of failures. */
   | { readonly kind: "dead"; readonly failure: FleetFailure }
   /** It is not about this job: the job goes back and the worker ends with this error. */
   | { readonly kind: "halt"; readonly error: unknown };
@@ -31,7 +31,7 @@ export interface WorkOptions {
   readonly untilEmpty?: boolean | undefined;
   /** Seconds after which a job of a worker that went silent is given to another. */
   readonly leaseSeconds?: number | undefined;
-  /** Told what a person should know of the queue itself. */
+  /** Called with what a person should know about the queue itself. */
   readonly onNotice?: ((text: string) => void) | undefined;
   /** Called for entries that failed because their workers ended. */
   readonly onLost?: ((entry: QueuedJob, failure: FleetFailure) => Promise<void>) | undefined;

@@ -123,7 +123,7 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
     async close() {
       patience.end();
       await within(2000, queue.close());
-      // Told again to end, one that has ended would keep the process for the two seconds that it gives its socket.
+      // Closed a second time, one that has ended would keep the process for the two seconds that it gives its socket.
       for (const one of connections) if (one.status !== "end") one.disconnect();
     },
   };

@@ -2,7 +2,7 @@
  * A bucket of S3-compatible object storage as an object store, by the official SDK.
  *
  * Puts are conditional (`If-None-Match: *`) and carry their SHA-256, which the storage checks and keeps. What may pass (no
- * connection, 5xx, throttling, a body that breaks off) is tried again with growing pauses, a bounded number of times.
+ * connection, 5xx, throttling, a body that breaks off) is retried with exponential backoff, a bounded number of times.
  * Credentials and region are looked for where the SDK looks for them: environment, configuration files, roles.
  *
  * @module

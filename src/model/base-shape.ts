@@ -1,5 +1,5 @@
 /**
- * Does an adapter fit a base model (spec clause 9.5)? Asked before anything is applied, from shapes alone.
+ * Checks from shapes alone whether an adapter fits a base model (spec clause 9.5), before anything is applied.
  *
  * @module
  */

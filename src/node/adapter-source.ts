@@ -74,7 +74,7 @@ async function openRemoteFiles(
     }
     if (folder.names?.includes(CONFIG_FILE) ?? true) {
       const config = await contentOf(folder, CONFIG_FILE, MAX_SIDE_FILE, signal).catch((error: unknown) => {
-        // Object storage says of what is not there that access is denied.
+        // Object storage denies access to files that do not exist.
         const absent = isLqaError(error, "NOT_FOUND") || isLqaError(error, "ACCESS_DENIED");
         if (folder.names === undefined && absent) return undefined;
         throw error;

@@ -55,7 +55,7 @@ export async function openBase(folder: ModelFolder, signal?: AbortSignal): Promi
     for (const part of parts) {
       const place = part === "" ? folder : await folder.folder(part);
       const model = await openModelIn(place).catch((error) => {
-        // A component with weights in another form; that a module needs it is said where it is looked up.
+        // This component has weights in another form. If a module needs it, looking its weight up fails.
         if (pipeline && isLqaError(error, "NOT_FOUND")) return undefined;
         throw error;
       });

@@ -1,6 +1,6 @@
 /**
- * Encoding from path to path (Node only): an output that is whole or absent, nothing replaced unasked, an early error
- * where the output has no place.
+ * Encoding from path to path (Node only): the output is whole or absent, and replaces an existing file only with `force`. Where
+ * the output cannot be written, the error comes before the work.
  *
  * @module
  */

@@ -79,7 +79,7 @@ export async function mergeFile(
     for (const [name, part] of await componentsOf(adapter, base)) {
       const opened = await openModel(join(base, name), options);
       const place = { name, opened, tensors: [], jobs: new Map() };
-      // First of all it can be closed.
+      // In the list before its header is read, so that it is closed if that fails.
       const at = parts.push(place) - 1;
       const model = await readModel(opened, "base model", options.signal);
       parts[at] = { ...place, tensors: [...model.values()], jobs: planMerge(part, model) };

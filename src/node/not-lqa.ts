@@ -1,5 +1,5 @@
 /**
- * What a path leads to that is not an `.lqa` file (Node only), for the errors of everything that reads one.
+ * Finds out what a path leads to if that is no `.lqa` file (Node only), for the errors of all readers.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { CONFIG_FILE, usualWeights, WEIGHTS_ENDING } from "./files/adapter-names
 import { isDirectory, namesIn, openFileReader } from "./files/file.ts";
 import { quotePath } from "./files/os-error.ts";
 
-/** How files begin that adapters and models are kept in. */
+/** The first bytes of files that hold adapters or models. */
 const WEIGHTS: readonly (readonly [RegExp, string])[] = [
   [/^[\s\S]{6}␀␀\{/, "a safetensors file"],
   [/^GGUF/, "a GGUF file"],
@@ -18,7 +18,7 @@ const WEIGHTS: readonly (readonly [RegExp, string])[] = [
   [/^\x80[␂-␅]/, "a pickle, as PyTorch writes it"],
 ];
 
-/** What is done with an adapter that is not encoded. */
+/** What a person can do with an adapter that is not encoded. */
 const ENCODE = "If it is an adapter, encode it first: lqa encode <adapter> -o <file>.lqa.";
 
 /**
@@ -47,7 +47,7 @@ export async function explainNotLqa(path: string, error: unknown): Promise<unkno
       cause: error,
     });
   } catch {
-    // What cannot be looked at again keeps its first error.
+    // The first error stays if the path cannot be read again.
     return error;
   }
 }

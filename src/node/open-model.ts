@@ -23,7 +23,7 @@ const MAX_INDEX = 32 * 1024 ** 2;
 export interface OpenModel extends ShardedModel {
   /** Name of the index's file, if there is one. */
   readonly indexName: string | undefined;
-  /** Bytes of all files; of those on a server, of which the size is known before they are read. */
+  /** Bytes of all files. The size of a file on a web server counts once it was read from. */
   readonly bytes: number;
   /** Releases the files. */
   close(): Promise<void>;

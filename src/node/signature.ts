@@ -119,7 +119,7 @@ export function readSignature(bundle: Uint8Array, publicKey: string | Uint8Array
   const signature = text(at(only(at(outer, "dsseEnvelope", "signatures"), "signature"), "sig"), "sig");
   if (!verify(hashOf(key), envelope(payload), key, Buffer.from(signature, "base64")))
     refuse("a signature by this key", "another one");
-  // From here on all is as the owner of the key signed it.
+  // Everything from here on is what the owner of the key signed.
   const statement = parseJson(payload, KIND.SIGNATURE, "the signed statement");
   same(at(statement, "_type"), STATEMENT_TYPE, "_type");
   same(at(statement, "predicateType"), PREDICATE_TYPE, "predicateType");

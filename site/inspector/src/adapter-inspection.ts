@@ -1,5 +1,5 @@
 /**
- * Everything that can be said about an adapter that is not encoded yet, for somebody who looks at it: its modules, the
+ * What the inspector shows of an adapter that is not encoded yet: its modules, the
  * singular values of each, its plain tensors.
  *
  * @module

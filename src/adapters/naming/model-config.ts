@@ -9,7 +9,7 @@ import { type JsonObject, parseJson, quoteName } from "../json.ts";
 
 const WHERE = "the base model's config.json";
 
-/** Takes a configuration apart. @throws LqaError SOURCE_CONFIG */
+/** Parses a configuration. @throws LqaError SOURCE_CONFIG */
 export function parseModelConfig(bytes: Uint8Array): JsonObject {
   const config = parseJson(bytes, KIND.SOURCE_CONFIG, WHERE);
   return config instanceof Map ? config : fail(KIND.SOURCE_CONFIG, { where: WHERE, expected: "an object" });

@@ -1,8 +1,8 @@
 /**
- * Whether a configuration says of an adapter what the adapter says of itself.
+ * Checks that a configuration and its adapter agree.
  *
  * An adapter may have been changed since it was read (a lower rank, a module less, another multiplier). PEFT would
- * load such files without a word and compute something else, so they are not written.
+ * load such files without an error and compute something else, so they are not written.
  *
  * @module
  */

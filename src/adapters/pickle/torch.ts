@@ -197,7 +197,7 @@ function tensorsOf(
   return tensors;
 }
 
-/** Keys of the dictionaries in which programs keep what they need to go on training. */
+/** Keys of the dictionaries in which programs keep what they need to resume training. */
 const TRAINING = ["param_groups", "optimizer", "optimizer_state_dict", "optimizer_states", "lr_schedulers"];
 
 function refuseTraining(): never {

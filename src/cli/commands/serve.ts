@@ -23,7 +23,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const write = textOption(args, "log") === "json" ? jsonLogLine : textLine;
   const quiet = args.values.has("quiet");
   const log = (record: LogRecord): void => {
-    // Of a quiet server only what is its own trouble.
+    // A quiet server reports only its own failures.
     if (quiet && record.event === "request" && !isServerError(record)) return;
     terminal.err(`${write(record)}\n`);
   };
@@ -69,7 +69,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   return cut > 0 ? 1 : 0;
 }
 
-/** Runs until a signal asks it to end. @returns how many requests were cut off */
+/** Runs until a signal ends it. @returns how many requests were cut off */
 async function untilStopped(
   { pool, metrics, stop }: AdapterServer,
   watch: (signal: AbortSignal, onReload: (reload: Reload) => void) => Promise<void> | undefined,

@@ -25,8 +25,8 @@ export function vocabularyLayer(layer: string): "embedding" | "output" | undefin
 }
 
 /**
- * Whether the linear layers of a model are stored (in, out), as GPT-2 and its kin store them. Seen by the layer that
- * makes query, key and value at once: no other layout has three times as many columns as rows there.
+ * Whether the linear layers of a model are stored (in, out), as GPT-2 and its kin store them. Detected from the
+ * layer that computes query, key and value together: no other layout has three times as many columns as rows there.
  */
 export function looksTransposed(
   tensors: Iterable<readonly [string, { readonly shape: readonly number[] }]>,

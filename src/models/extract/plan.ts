@@ -29,8 +29,8 @@ export interface LayerChoice {
   /** Keep what changed but becomes no module as whole tensors. Default: false. */
   readonly keepRest?: boolean | undefined;
   /**
-   * Linear weights are stored (in, out) instead of (out, in). Default: seen by the shapes of GPT-2's layers; for other
-   * models with such a layout it has to be said.
+   * Linear weights are stored (in, out) instead of (out, in). Default: detected from the shapes of GPT-2's
+   * layers. Set it for other models with that layout.
    */
   readonly fanInFanOut?: boolean | undefined;
   /** Put before every name, for models saved without the head they will be used with, e.g. `transformer.`. */

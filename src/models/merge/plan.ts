@@ -12,7 +12,7 @@ import { baseFinder, checkBaseShape } from "../../model/base-shape.ts";
 import type { Model, StoredTensor } from "../extract/model.ts";
 import { adaptBias, adaptWeight } from "./weights.ts";
 
-/** Makes a tensor's new bytes of its old ones; both have the base's element type and shape. */
+/** Makes a tensor's new bytes from its old ones; both have the base's element type and shape. */
 export type Job = (bytes: Uint8Array) => Uint8Array;
 
 type Finder = ReturnType<typeof baseFinder<StoredTensor>>;

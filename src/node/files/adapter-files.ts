@@ -2,7 +2,7 @@
  * Collects the files that make up an adapter (Node only): a directory, or a file of weights together with the
  * `adapter_config.json` in the same directory.
  *
- * Only whole files by name come out; what they say is for `dialects/` to find out.
+ * Returns whole files by name and does not look into them; `adapters/` reads them.
  *
  * @module
  */

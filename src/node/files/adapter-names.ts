@@ -10,7 +10,7 @@ import { shardsOf } from "../../model/shards.ts";
 
 /** The configuration next to the weights, of PEFT and of MLX. */
 export const CONFIG_FILE = "adapter_config.json";
-/** Names that programs give the weights, the first that is there being meant. */
+/** Names that programs give the weights. The first one that exists is used. */
 const WEIGHTS = [
   "adapter_model.safetensors",
   "adapters.safetensors",

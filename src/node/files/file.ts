@@ -24,7 +24,7 @@ export const MAX_WHOLE_FILE: number = 4 * 1024 ** 3;
 /** The largest configuration. Those of real adapters and models have less than 100 KB; parsed, one takes many times its bytes. */
 export const MAX_SIDE_FILE: number = 4 * 1024 ** 2;
 
-/** Opening never waits, should a pipe have taken the place of a file that was looked at. Windows has no such pipes. */
+/** Opening never waits, even if a pipe has replaced the file since it was checked. Windows has no such pipes. */
 export const OPEN_REGULAR: number = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /** What a path leads to; undefined if there is nothing. @throws LqaError IO */
@@ -244,7 +244,7 @@ async function readWhole(
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
   try {
-    // Files that the system makes when they are read, such as those in /proc, say that they are empty.
+    // Files that the system generates on reading, such as those in /proc, report a size of 0.
     if (size === undefined || size === 0) return await readStream(handle, path, most, signal);
     if (size > most) throw tooLarge(path, size, most);
     const target = allocate(path, size);

@@ -1,6 +1,6 @@
 /**
  * The `fetch` with which files are pushed to the hub and to registries: with timeouts, and with answers of a bounded length. The hub's
- * client library is given it, because that library sends its token wherever a server's answer points.
+ * client library gets it, because that library sends its token wherever a server's answer points.
  *
  * @module
  */

@@ -2,8 +2,8 @@
  * Decoding all modules of a file over worker threads, into one piece of shared memory (Node only). Every thread runs the
  * decoder that one thread would run, so the bits are the same.
  *
- * A decoder writes about as fast as memory takes it, so threads pay for large adapters only, and most with a pool that is
- * there already: starting a worker takes longer than decoding twenty million weights.
+ * A decoder writes about as fast as memory takes it, so threads pay for large adapters only, and most with a pool that
+ * exists already: starting a worker takes longer than decoding twenty million weights.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export interface DecodeWithWorkersOptions<T extends WeightType = WeightType>
   /** Most bytes of the result, where it is new memory. Default 4 GiB. */
   readonly budgetBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Told after each module. */
+  /** Called after each module. */
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
 }
 

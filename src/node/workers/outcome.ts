@@ -1,5 +1,5 @@
 /**
- * What a task came to, as it travels between threads. Errors are taken apart, because a clone of an error is no LqaError
+ * The outcome of a task, as it travels between threads. Errors are taken apart, because a clone of an error is no LqaError
  * any more.
  *
  * @module

@@ -6,7 +6,7 @@
  */
 import type { PoolInput, PoolKind, PoolOutput } from "./tasks.ts";
 
-/** What a task came to. */
+/** The outcome of a task. */
 export type Settled<T> = { readonly output: T } | { readonly error: unknown };
 
 /** Performs one task at a time. Never rejects. */
@@ -41,7 +41,7 @@ export async function schedule<K extends PoolKind>(
   };
   const work = async (hand: Hand): Promise<void> => {
     while (!stopped && !failed) {
-      // Answered in the order of asking, so that tasks keep theirs.
+      // Answered in the order of the calls, so that tasks keep theirs.
       const next = await queue.next();
       if (next.done === true) return;
       const index = taken++;
@@ -57,7 +57,7 @@ export async function schedule<K extends PoolKind>(
       }
     }
   };
-  // Nobody may still be at work when this ends: a worker would answer the next run, and write to its memory.
+  // No performer may still be working when this ends: a worker would answer the next run, and write to its memory.
   const ends = await Promise.allSettled(hands.map(work));
   await queue.return?.();
   for (const end of ends) if (end.status === "rejected") throw end.reason;

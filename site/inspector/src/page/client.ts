@@ -1,5 +1,5 @@
 /**
- * A worker, asked. Ending it is how work is stopped: at once, whatever it is doing.
+ * Calls to a worker. Ending the worker stops its work at once.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { CallName, Calls, Failure, Input, Reading, Reply } from "../protoco
 import workerAddress from "../worker/worker.ts?worker&url";
 import { policy } from "./dom.ts";
 
-/** Told of progress. */
+/** Called with the progress. */
 export type OnProgress = (done: number, total: number, what: string) => void;
 
 /** What a call failed with. */

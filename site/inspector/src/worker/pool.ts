@@ -73,7 +73,7 @@ function ownAddress(): string {
   return policy?.createScriptURL(location.href) ?? location.href;
 }
 
-/** A worker as somebody who performs tasks, one at a time. */
+/** A worker that performs tasks, one at a time. */
 function handOf(worker: Worker): Hand {
   let number = 0;
   return (kind, input) =>

@@ -18,7 +18,7 @@ import type { Document } from "./document.ts";
 import { modelCard } from "./model-card.ts";
 import { compareFiles, comparisonSection } from "./two-files.ts";
 
-/** Told of progress. */
+/** Called with the progress. */
 export type Progress = (done: number, total: number, what: string) => void;
 
 const HINTS: Hints = {
