@@ -19,9 +19,9 @@ import type { ModuleQuality } from "./quality.ts";
 const SHRINKAGE = 40;
 /** Nats per token for each unit of the sum over modules. */
 const DIVERGENCE = 0.0057;
-/** The share of right answers that change is 1 − exp(−RATE · divergence^POWER). */
-const RATE = 3.5;
-const POWER = 0.86;
+/** The share of right answers that change is 1 − exp(−NEAR · √divergence − FAR · divergence). */
+const NEAR = 0.4;
+const FAR = 3.3;
 
 /** Layers of decoders of language (`model.layers.0.`, `transformer.h.0.`), and of parts and models that are none. */
 const LANGUAGE = /(?:^|\.)(?:layers|h)\.\d+\./;
@@ -31,7 +31,7 @@ const OTHERS = /(?:^|[._])(?:unet|vision|visual|image|audio|encoder|text_model)(
 export const ESTIMATE_FACTOR = 4;
 
 /** The share of right answers that change from which on `encode` warns. */
-export const RISKY_CHANGE = 0.03;
+export const RISKY_CHANGE = 0.05;
 
 /**
  * The divergence that the losses of the modules should add, in nats for each token. Modules with a figure of their own
@@ -64,5 +64,5 @@ function lossOf({ role, in: inputs, experts }: ModuleShape, quality: ModuleQuali
 
 /** The share of the adapter's right answers, of a dozen to two dozen tokens, that should change at this divergence. */
 export function changedAnswers(divergence: number): number {
-  return 1 - Math.exp(-RATE * divergence ** POWER);
+  return 1 - Math.exp(-NEAR * Math.sqrt(divergence) - FAR * divergence);
 }
