@@ -66,7 +66,7 @@ def spread(series: dict[str, dict[str, Adapter]], encoding: str, belongs: Callab
         values = [a[encoding]["nll_kept"] for a in seeds.values() if encoding in a]
         if belongs(name) and len(values) > 1:
             differences.append(max(values) - min(values))
-    return f"{100 * max(differences):.3f} %"
+    return f"{100 * max(differences, default=math.nan):.3f} %"
 
 
 def powers() -> None:
@@ -99,7 +99,7 @@ def main() -> None:
         print(f"- {name}: {percent((a['f16']['exact'] for a in seeds.values()), 1)}")
 
     print("\n## Kept\n")
-    for encoding in (*table.DECIDING[1:], "rd 0.35 floor 0", "rd 0.5 floor 0", "rd 4.0 floor 0"):
+    for encoding in (*table.DECIDING[1:], "rd 0.35 floor 0", "rd 0.5 floor 0", "rd 0.75 floor 0", "rd 4.0 floor 0"):
         for shape, members in shapes.items():
             rows = [a[encoding] for a in members.values() if encoding in a]
             if not rows:
@@ -108,10 +108,18 @@ def main() -> None:
             parts += [f"bits {r:.3f}" for r in sorted({row["bits_on_disk"] for row in rows})[:: max(1, len(rows) - 1)]]
             kl = [r["kl"] for r in rows]
             print(f"- {encoding}, {shape}: {'; '.join(parts)}; KL {min(kl):.6f} to {max(kl):.6f}")
+    print("\n## Presets: the least of the right answers that an adapter keeps\n")
+    for name, bits in (("low", "1.0"), ("balanced", "1.5"), ("high", "2.5"), ("near-lossless", "4.0")):
+        kept = [(a[f"rd {bits} floor 0"]["exact_kept"], n) for n, a in adapters.items() if f"rd {bits} floor 0" in a]
+        if kept:
+            mean = sum(share for share, _ in kept) / len(kept)
+            print(f"- {name}: {min(kept)[0]:.1%} ({min(kept)[1]}), mean {mean:.1%}, {len(kept)} adapters")
     print("\n## Exact answers kept, of each task and shape\n")
     for name, seeds in series.items():
         for encoding in ("rd 1.0 floor 0", "rd 1.5 floor 0", "rd 2.5 floor 0", "loraquant 3@0.9 code search"):
-            print(f"- {name}, {encoding}: {percent((a[encoding]['exact_kept'] for a in seeds.values()), 1)}")
+            kept = [a[encoding]["exact_kept"] for a in seeds.values() if encoding in a]
+            if kept:
+                print(f"- {name}, {encoding}: {percent(kept, 1)}")
 
     print("\n## Seeds: largest difference of the gain kept\n")
     for encoding in ("rd 1.0 floor 0", "rd 1.5 floor 0", "loraquant 2@0.9 code search"):
@@ -136,6 +144,11 @@ def main() -> None:
         compare(f"{shape}, rtn 2 against LoRAQuant 2@0.9, gain", members, pair, "nll_kept")
         for encoding in (e for e in table.table() if e.startswith("loraquant")):
             compare(f"{shape}, rd 1.0 against {encoding}, gain", members, [("rd 1.0 floor 0", encoding)], "nll_kept")
+
+    print("\n## With the encoder of 2026-11-25\n")
+    before = {path.stem: summarize.read(path) for path in sorted(summarize.EARLIER.glob("*.jsonl"))}
+    for shape, belongs in (("r16", lambda name: "r16" in name), ("small", lambda name: "r16" not in name)):
+        members = {name: a for name, a in before.items() if belongs(name)}
         for bits in table.RD_BITS:
             for floor in ("0.5", "1"):
                 pair = [(f"rd {bits} floor {floor}", f"rd {bits} floor 0")]
@@ -143,17 +156,17 @@ def main() -> None:
         pairs = [(f"rd {bits} floor 0 least-squares", f"rd {bits} floor 0") for bits in ("1.0", "1.5")]
         compare(f"{shape}, least squares against a gain of 1, KL", members, pairs, "kl")
         compare(f"{shape}, the same, weight error", members, pairs, "weight")
-
-    print("\n## The same over all adapters\n")
     for title, rates in (("up to 2.0 bits", [b for b in table.RD_BITS if float(b) <= 2]), ("2.5 bits", ["2.5"])):
         pairs = [(f"rd {b} floor {floor}", f"rd {b} floor 0") for b in rates for floor in ("0.5", "1")]
         for figure in ("kl", "nll_kept"):
-            compare(f"{title}, floors of ½ and 1 against 0, {figure}", adapters, pairs, figure)
+            compare(f"{title}, floors of ½ and 1 against 0, {figure}", before, pairs, figure)
     for floor in table.RD_FLOORS:
         pairs = [(f"rd {b} floor {floor} importance", f"rd {b} floor {floor}") for b in table.RD_BITS]
         for figure in ("kl", "functional", "gain"):
-            compare(f"floor {floor}, importance against none, {figure}", adapters, pairs, figure)
-        print(f"  - {exact_changes(adapters, pairs)}")
+            compare(f"floor {floor}, importance against none, {figure}", before, pairs, figure)
+        print(f"  - {exact_changes(before, pairs)}")
+
+    print("\n## Over all adapters\n")
     extra = [
         a[e.replace("code", "text")]["bits_on_disk"] - a[e]["bits_on_disk"]
         for a in adapters.values()

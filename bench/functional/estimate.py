@@ -119,7 +119,17 @@ def errors(chosen: list[dict]) -> None:
             print(f"| {counts} | {title} | {constant(chosen, counts):.4f} | {' | '.join(parts)} |")
 
 
-def bins(title: str, ends: tuple[float, ...], values: list[tuple[float, dict]], form: str) -> None:
+def by_series(chosen: list[dict]) -> None:
+    """What was measured, as a multiple of what the chosen constants predict."""
+    print("\n| task | shape | encodings | KL measured / predicted, geometric mean | least and most |\n|---|---|---|---|---|")
+    for task, shape in sorted({(line["task"], line["shape"]) for line in chosen}):
+        some = [line for line in chosen if (line["task"], line["shape"]) == (task, shape)]
+        ratios = [line["kl"] / DIVERGENCE / (line["noise"] + SHRINKAGE * line["shrinkage"]) for line in some]
+        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        print(f"| {task} | {shape} | {len(some)} | {mean:.2f} | {min(ratios):.2f} to {max(ratios):.2f} |")
+
+
+def bins(title: str, ends: tuple[float, ...], values: list[tuple[float, dict]]) -> None:
     """The share of right answers that changed, of encodings by a figure."""
     print(f"\n| {title} | encodings | right answers changed: mean | least and most | curve, at the mean |\n|---|---|---|---|---|")
     for low, high in zip(ends, ends[1:]):
@@ -127,9 +137,9 @@ def bins(title: str, ends: tuple[float, ...], values: list[tuple[float, dict]], 
         if some:
             mean = sum(value for value, _ in some) / len(some)
             shares = [share for _, share in some]
-            ranged = f"{min(shares):.1%} to {max(shares):.1%}"
-            at = f"{sum(shares) / len(shares):.1%} | {ranged} | {changed(mean):.1%}"
-            print(f"| {low:{form}} to {high:{form}} | {len(some)} | {at} |")
+            figures = (sum(shares) / len(shares), min(shares), max(shares), changed(mean))
+            average, least, most, at = map(summarize.percent(1), figures)
+            print(f"| {low:g} to {high:g} | {len(some)} | {average} | {least} to {most} | {at} |")
 
 
 def warnings(pairs: list[tuple[float, dict]]) -> None:
@@ -144,20 +154,21 @@ def warnings(pairs: list[tuple[float, dict]]) -> None:
             warned = [(value(p, line) >= level, line["changed"] > 0.1) for p, line in pairs]
             missed, wrong = sum(b and not w for w, b in warned), sum(w and not b for w, b in warned)
             broken = sum(b for _, b in warned)
-            print(f"| {title} | {level:.1%} | {missed} of {broken} | {wrong} of {len(warned) - broken} |")
+            print(f"| {title} | {summarize.percent(1)(level)} | {missed} of {broken} | {wrong} of {len(warned) - broken} |")
 
 
 def main() -> None:
     everything = lines()
     errors(counting(everything))
+    by_series(counting(everything))
     near, far = curve(everything)
     print(f"\nRight answers that change: 1 - exp(-{near:.3f} · √KL - {far:.1f} · KL) fits best; chosen {NEAR}, {FAR}")
     ends = (0, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 10)
-    bins("KL measured, nats per token", ends, [(line["kl"], line) for line in everything], "g")
+    bins("KL measured, nats per token", ends, [(line["kl"], line) for line in everything])
     pairs = held_out(everything, LEFT_OUT["a task"], SHRINKAGE)
     for title, rd in (("rd", True), ("others", False)):
         some = [(value, line) for value, line in pairs if line["rd"] is rd]
-        bins(f"KL predicted without the task: {title}", ends, some, "g")
+        bins(f"KL predicted without the task: {title}", ends, some)
         warnings(some)
 
 

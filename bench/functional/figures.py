@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+import estimate
 import lm
 import predictors
 
@@ -16,11 +17,7 @@ DOCS = lm.HERE.parents[1] / "docs"
 
 # Family of encodings: how its names start (and end), colour, whether points are joined.
 FAMILIES = (
-    ("rd, floor 0", lambda e: e.startswith("rd") and e.endswith("floor 0"), "#0b6e4f", True),
-    ("rd, floor ½", lambda e: e.endswith("floor 0.5"), "#7fb069", True),
-    ("rd, floor 1", lambda e: e.endswith("floor 1"), "#c2b280", True),
-    ("rd, floor 0, importance", lambda e: e.endswith("floor 0 importance"), "#3d5a98", False),
-    ("rd, least-squares gain", lambda e: e.endswith("least-squares"), "#8e44ad", False),
+    ("rd", lambda e: e.startswith("rd"), "#0b6e4f", True),
     ("LoRAQuant, refined", lambda e: e.endswith("code search"), "#c8553d", True),
     ("LoRAQuant, plain", lambda e: e.endswith("code none"), "#e8a598", True),
     ("rtn", lambda e: e.startswith("rtn"), "#555555", True),
@@ -118,14 +115,14 @@ def main() -> None:
 
     everything = [line for seeds in series.values() for lines in seeds.values() for line in lines]
     panels = []
-    for figure, title, ends in (
-        ("weight", "weight error", (1e-4, 2.0)),
-        ("functional", "functional error", (1e-4, 2.0)),
-        ("energy", "‖ΔW − ΔŴ‖²", (1e-1, 2e4)),
+    for of, title, ends in (
+        (lambda line: line["weight"], "share of the energy of ΔW lost", (1e-4, 2.0)),
+        (lambda line: line["energy"], "energy of the error, ‖ΔW − ΔŴ‖²", (1e-1, 2e4)),
+        (estimate.predicted, "KL divergence estimated from the weights", (1e-5, 10.0)),
     ):
         panel = Panel(f"all adapters: {title}", ends, (1e-5, 10.0), True, (title, "KL divergence, nats"))
         for _, belongs, color, _ in FAMILIES:
-            points = [(max(v["errors"][figure], ends[0]), v["kl"]) for v in everything if belongs(v["encoding"])]
+            points = [(max(of(v), ends[0]), v["kl"]) for v in everything if belongs(v["encoding"])]
             panel.add(points, color, False)
         panels.append(panel)
     (DOCS / "functional-error.svg").write_text(sheet(panels, 3), encoding="utf-8")

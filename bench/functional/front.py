@@ -15,7 +15,7 @@ PATH = lm.HERE.parents[1] / "docs" / "images" / "answers.svg"
 VARIANTS = ("2@0.8", "2@0.9", "3@0.9")
 # Name, encodings, which point the name is next to, and where. Colours are in STYLE, by number.
 FAMILIES = (
-    ("lqa", [f"rd {bits} floor 0" for bits in (0.35, 0.5, 0.75, "1.0", 1.25, 1.5, "2.0", 2.5, "4.0")], 2, (-40, -8)),
+    ("lqa", [f"rd {bits} floor 0" for bits in (0.35, 0.5, 0.75, "1.0", 1.5, 2.5, "4.0")], 2, (-40, -8)),
     ("LoRAQuant", [f"loraquant {variant} code none" for variant in VARIANTS], 0, (-30, 24)),
     ("rounding, 2 and 3 bits", ["rtn 2", "rtn 3"], 0, (10, 16)),
     ("16-bit", ["f16"], 0, (-46, 24)),
@@ -34,8 +34,8 @@ BITS = (0.3, 20)
 def means() -> dict[str, tuple[float, float]]:
     """Of each encoding that all these adapters have: bits per weight on disk, and share of the right answers kept."""
     found = defaultdict(list)
-    for members in summarize.results().values():
-        for name, line in first_scores(max(members.values(), key=lambda path: len(summarize.read(path)))).items():
+    for adapter in summarize.in_full().values():
+        for name, line in adapter.items():
             if "bits_on_disk" in line:
                 found[name].append((line["bits_on_disk"], line["exact_kept"]))
     most = max(map(len, found.values()))
@@ -44,15 +44,6 @@ def means() -> dict[str, tuple[float, float]]:
         for name, points in found.items()
         if len(points) == most
     }
-
-
-def first_scores(path: Path) -> dict[str, dict]:
-    """Encoding -> its first line: all of these are of the encoder of 2026-11-25; a few were scored again with a later one."""
-    found: dict[str, dict] = {}
-    for line in lm.json_lines(path):
-        if "refused" not in line and line["adapter"] == summarize.read(path)["f16"]["adapter"]:
-            found.setdefault(line["encoding"], line)
-    return found
 
 
 def x(bits: float) -> float:

@@ -9,6 +9,7 @@ figure to warn by has a level between the two.
 """
 
 import math
+from pathlib import Path
 
 import summarize
 
@@ -54,11 +55,17 @@ def spearman(x: list[float], y: list[float]) -> float:
     return float(numpy.corrcoef(ranks(x), ranks(y))[0, 1])
 
 
-def series() -> dict[str, dict[str, list[dict]]]:
-    """Task and shape -> adapter -> its lossy encodings."""
+def series(*, earlier: bool = False) -> dict[str, dict[str, list[dict]]]:
+    """Task and shape -> adapter -> its lossy encodings; with those of the earlier encoder too, where figures are compared."""
+
+    def read(path: Path) -> list[dict]:
+        before = summarize.EARLIER / path.name
+        found = [*summarize.read(path).items(), *(summarize.read(before).items() if earlier and before.is_file() else ())]
+        return [line for encoding, line in found if encoding not in summarize.FIRST]
+
     return {
         name: {
-            adapter: [line for encoding, line in summarize.read(path).items() if encoding not in summarize.FIRST]
+            adapter: read(path)
             for adapter, path in members.items()
         }
         for name, members in summarize.results().items()
@@ -66,7 +73,7 @@ def series() -> dict[str, dict[str, list[dict]]]:
 
 
 def main() -> None:
-    found = {name: lines for members in series().values() for name, lines in members.items()}
+    found = {name: lines for members in series(earlier=True).values() for name, lines in members.items()}
     everything = [line for lines in found.values() for line in lines]
     print(f"{len(everything)} encodings of {len(found)} adapters\n")
 

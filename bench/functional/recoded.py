@@ -1,38 +1,34 @@
 """What a change of the encoder did: python recoded.py
 
-Of each encoding that was scored again (`evaluate.py NAME --recode`), the oldest and the newest line of results/ for the
-same adapter, as a table of Markdown.
+Encodings that were scored with the encoder of 2026-11-25 (results/earlier/) and with today's, as a table of Markdown: for each,
+the ratio of the KL divergences over the adapters that have both, and the right answers of all of them together.
 """
 
 import math
 from collections import defaultdict
 
-import lm
+import summarize
+
+
+def row(name: str, pairs: list[tuple[dict, dict]]) -> str:
+    ratios = [new["kl"] / old["kl"] for old, new in pairs]
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    right = [sum(line["exact_items"].count("1") for line in lines) for lines in zip(*pairs)]
+    total = sum(new["items"] for _, new in pairs)
+    return f"| {name} | {len(pairs)} | {mean:.2f} | {min(ratios):.2f} to {max(ratios):.2f} | {right[0]} | {right[1]} of {total} |"
 
 
 def main() -> None:
-    print("| adapter | encoding | bits on disk | KL before | KL now | now / before | right before | right now | error before | error now |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    ratios = []
-    for path in sorted(lm.RESULTS.glob("*-s*.jsonl")) + sorted(lm.RESULTS.glob("example-*.jsonl")):
-        found = defaultdict(list)
-        for line in lm.json_lines(path):
-            if "kl" in line:
-                found[line["adapter"], line["encoding"]].append(line)
-        for (_, encoding), lines in found.items():
-            old, new = lines[0], lines[-1]
-            if old.get("content") == new.get("content"):
-                continue
-            ratios.append(new["kl"] / old["kl"])
-            right = [round(line["exact"] * line["items"]) for line in (old, new)]
-            print(
-                f"| {path.stem} | {encoding} | {new['bits_on_disk']:.2f} | {old['kl']:.4f} | {new['kl']:.4f} | {ratios[-1]:.2f}"
-                f" | {right[0]} | {right[1]} of {new['items']}"
-                f" | {old['errors']['weight']:.3f} | {new['errors']['weight']:.3f} |"
-            )
-    if ratios:
-        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        print(f"\nKL now / before over {len(ratios)}: geometric mean {mean:.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+    found = defaultdict(list)
+    for path in sorted(summarize.EARLIER.glob("*.jsonl")):
+        before, now = summarize.read(path), summarize.read(path.parents[1] / path.name)
+        for encoding in before.keys() & now.keys():
+            found[encoding].append((before[encoding], now[encoding]))
+    print("| encoding | adapters | KL now / before, geometric mean | least and most | right before | right now |")
+    print("|---|---|---|---|---|---|")
+    for encoding in sorted(found, key=lambda name: found[name][0][1]["bits_on_disk"]):
+        print(row(encoding, found[encoding]))
+    print(row("all", [pair for pairs in found.values() for pair in pairs]))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """Prints results/ as Markdown: python summarize.py [--write] [TEXT ...] (adapters that start so)
 
-One table an adapter, by bits on disk; then, for every task and shape with several seeds, the
-mean over seeds of each figure, with the smallest and the largest; of exact matches with an
-interval over seeds and items. `--write` puts the tables of one adapter each into tables.md, and
-the others, with a summary, where docs/results.md has its marks.
+One table an adapter, by bits on disk; then one of what is kept, for the adapters that were scored in full. `--write` puts the
+tables of one adapter each into tables.md, and the other where docs/results.md has its marks.
 """
 
 import argparse
@@ -12,13 +10,11 @@ from pathlib import Path
 
 import lm
 
-import numpy
-
 DOCUMENT = lm.HERE.parents[1] / "docs" / "results.md"
 SINGLE = lm.HERE / "tables.md"
+EARLIER = lm.RESULTS / "earlier"  # what encoders before today's were scored with
 MARKS = ("<!-- tables -->", "<!-- /tables -->")
 FIRST = ("base", "trained", "f16")
-RESAMPLES = 2000
 
 
 def percent(digits: int):
@@ -74,42 +70,6 @@ def one(adapter: dict[str, dict]) -> str:
     return markdown([[name, *(cell(adapter[name], *column[1:]) for column in COLUMNS)] for name in names])
 
 
-def interval(figure: str, lines: list[dict], references: list[dict]) -> tuple[float, float] | None:
-    """95 % of the mean over seeds of `exact` or `exact_kept`: seeds and items are drawn anew, the same items of every seed."""
-    if figure not in ("exact", "exact_kept"):
-        return None
-    right, whole = (
-        numpy.array([[int(c) for c in line["exact_items"]] for line in rows], float) for rows in (lines, references)
-    )
-    rng = numpy.random.default_rng(0)
-    seeds, items = right.shape
-    drawn = []
-    for _ in range(RESAMPLES):
-        at = numpy.ix_(rng.integers(0, seeds, seeds), rng.integers(0, items, items))
-        hits = right[at].mean(1)
-        drawn.append((hits / whole[at].mean(1) if figure == "exact_kept" else hits).mean())
-    low, high = numpy.quantile(drawn, (0.025, 0.975))
-    return float(low), float(high)
-
-
-def several(adapters: list[dict[str, dict]]) -> str:
-    """Only encodings that all seeds have."""
-    shared = set.intersection(*(set(adapter) for adapter in adapters))
-    rows = []
-    for encoding in sorted(shared, key=lambda name: order(name, adapters[0][name])):
-        row = [encoding]
-        lines = [a[encoding] for a in adapters]
-        for _, name, write, _ in COLUMNS:
-            if any(name not in line for line in lines):
-                row.append("")
-                continue
-            values = [line[name] for line in lines]
-            ends = interval(name, lines, [a["f16"] for a in adapters]) or (min(values), max(values))
-            row.append(f"{write(sum(values) / len(values))} ({write(ends[0])} to {write(ends[1])})")
-        rows.append(row)
-    return markdown(rows)
-
-
 def results(starts: tuple[str, ...] = ()) -> dict[str, dict[str, Path]]:
     """Task and shape -> adapter -> its file; an adapter without seeds stands for itself."""
     series: dict[str, dict[str, Path]] = {}
@@ -130,32 +90,22 @@ def singles(starts: tuple[str, ...] = ()) -> str:
     return "\n\n".join(part for name, path in files for part in single(name, path, "##"))
 
 
-def together(starts: tuple[str, ...] = ()) -> str:
-    parts: list[str] = []
-    for name, members in results(starts).items():
-        adapters = [read(path) for path in members.values()]
-        if len(adapters) > 1:
-            parts += [f"### {name}: mean of {len(adapters)} seeds", several(adapters)]
-        elif name in members:
-            parts += single(name, members[name], "###")
-    return "\n\n".join(parts)
+def in_full() -> dict[str, dict[str, dict]]:
+    """The lines of each adapter that was scored in full: at low rates too."""
+    adapters = {name: read(path) for members in results().values() for name, path in members.items()}
+    return {name: lines for name, lines in adapters.items() if "rd 0.5 floor 0" in lines}
 
 
 def summary() -> str:
-    """Gain and exact answers kept, mean over seeds, of encodings that all adapters have."""
-    series = {name: [read(path) for path in members.values()] for name, members in results().items()}
-    everything = [adapter for adapters in series.values() for adapter in adapters]
-    shared = set.intersection(*(set(adapter) for adapter in everything)) - {"base", "f16", "trained"}
-    titles = (f"{name} × {len(adapters)}" if len(adapters) > 1 else name for name, adapters in series.items())
-    rows = [["encoding", *titles], ["---"] * (len(series) + 1)]
-    for encoding in sorted(shared, key=lambda name: order(name, everything[0][name])):
-        cells = []
-        for adapters in series.values():
-            kept, exact, bits = (
-                sum(a[encoding][figure] for a in adapters) / len(adapters) for figure in ("nll_kept", "exact_kept", "bits_on_disk")
-            )
-            cells.append(f"{percent(2)(kept)}, {percent(1)(exact)} at {bits:.2f} bits")
-        rows.append([encoding, *cells])
+    """Gain and right answers kept, of encodings that all these adapters have."""
+    adapters = in_full()
+    shared = set.intersection(*map(set, adapters.values())) - {"base", "f16", "trained"}
+    first = next(iter(adapters.values()))
+    rows = [["encoding", "bits on disk", *adapters], ["---"] * (len(adapters) + 2)]
+    for encoding in sorted(shared, key=lambda name: order(name, first[name])):
+        lines = [adapter[encoding] for adapter in adapters.values()]
+        bits = sum(line["bits_on_disk"] for line in lines) / len(lines)
+        rows.append([encoding, f"{bits:.2f}", *(f"{percent(2)(line['nll_kept'])}, {percent(1)(line['exact_kept'])}" for line in lines)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
@@ -166,7 +116,7 @@ def main() -> None:
     args = parser.parse_args()
     starts = tuple(args.starts)
     if not args.write:
-        print(f"{singles(starts)}\n\n{together(starts)}")
+        print(f"{singles(starts)}\n\n{summary()}")
         return
     SINGLE.write_text(
         "# Every score of every adapter\n\nWritten by `summarize.py --write` from `results/`; "
@@ -175,7 +125,7 @@ def main() -> None:
     )
     text = DOCUMENT.read_text(encoding="utf-8")
     before, rest = text.split(MARKS[0])
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n\n{summary()}\n\n{together()}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}", encoding="utf-8")
+    DOCUMENT.write_text(f"{before}{MARKS[0]}\n\n{summary()}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -55,8 +55,7 @@ def table() -> dict[str, list[str]]:
 # Scored for every adapter; all others for those of seed 0.
 DECIDING = (
     "f16", "rtn 2", "sign", "loraquant 2@0.8 code search", "loraquant 2@0.9 code search",
-    "loraquant 3@0.9 code search", "rd 1.0 floor 0", "rd 1.25 floor 0", "rd 1.5 floor 0",
-    "rd 2.0 floor 0", "rd 2.5 floor 0", "rd 1.0 floor 1",
+    "loraquant 3@0.9 code search", "rd 1.0 floor 0", "rd 1.5 floor 0", "rd 2.5 floor 0",
 )  # fmt: skip
 
 

@@ -57,9 +57,9 @@ describe("from a PEFT adapter to a phone", { timeout: 180_000 }, () => {
     runCommands(setUp!.code.replace("npm install lqa vite\n", ""), folder);
     const report = runCommands(encode!.code, folder);
     for (const line of said!.code.trim().split("\n")) expect(report).toContain(line);
-    const [, lost] = /([\d.]+ %) of the energy of ΔW lost/.exec(report)!;
+    const [, changed] = /([\d.]+ %) of the right ones should change/.exec(report)!;
     expect(readFileSync(join(root, "docs/guide/phone.md"), "utf8")).toContain(
-      `${lost} of the energy of ΔW is lost`,
+      `${changed} of the right answers should change`,
     );
     expect(runCommands(look!.code, folder)).toMatch(/SmolLM2-135M-Instruct[\s\S]*valid/);
     writeFileSync(join(folder, "apply.mjs"), program!.code);

@@ -23,8 +23,6 @@ import type { Terminal } from "../terminal.ts";
 
 /** Maximum number of modules that the summary names. */
 const WORST = 3;
-/** Smaller shares of answers are not told apart: nobody measured as many. */
-const LEAST_SHARE = 0.001;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const named = textOption(args, "output");
@@ -244,9 +242,7 @@ function answersText({ changedAnswers, divergence, divergenceFrom }: EncodedFile
     divergenceFrom === "calibration"
       ? `${nats}, by the calibration`
       : `${nats}: a guess from the weights, within ${ESTIMATE_FACTOR}× for 9 of 10 measured`;
-  const share =
-    changedAnswers < LEAST_SHARE ? `under ${percent(LEAST_SHARE)}` : `about ${percent(changedAnswers)}`;
-  return `${share} of the right ones should change (${source})`;
+  return `about ${percent(changedAnswers)} of the right ones should change (${source})`;
 }
 
 /** Compares the estimate with what adapters lost in the benchmarks. */
