@@ -125,7 +125,7 @@ export interface EncodeReport {
   readonly divergence?: number;
   /**
    * What `divergence` is from: sensitivities of the calibration, for texts like those it was measured with, or the weights
-   * alone. Nine of ten estimates from weights were off by less than {@link ESTIMATE_FACTOR} times.
+   * alone. Nine of ten estimates from weights were off by less than `ESTIMATE_FACTOR` times.
    */
   readonly divergenceFrom?: "calibration" | "weights";
   /** The share of the adapter's right answers that should change: {@link changedAnswers} of `divergence`. */

@@ -49,6 +49,7 @@ export {
   signFile,
   type VerifiedSignature,
   verifyFileSignature,
+  type WrittenSignature,
 } from "./signature.ts";
 export {
   type DecodedAdapter,
