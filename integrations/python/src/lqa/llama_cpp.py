@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os import PathLike, fspath
+from os import PathLike
 
 from .node import place_of, run
 
@@ -18,8 +18,8 @@ def adapter(source: str | PathLike[str], base: str | PathLike[str], *, timeout: 
     know adapters by their paths. Needs the command of the package (`lqa[encode]`).
 
     Args:
-        source: a path, an address or `hf://owner/name[@revision][/path]`.
-        base: the base model's GGUF file, or its `config.json`.
+        source: a path, an address, `hf://owner/name[@revision][/path]` or `oci://host/name[:tag][/path]`.
+        base: the base model's GGUF file, or its `config.json`; a place of the same kinds.
         timeout: seconds the conversion may take.
 
     Yields:
@@ -31,6 +31,6 @@ def adapter(source: str | PathLike[str], base: str | PathLike[str], *, timeout: 
     """
     with tempfile.TemporaryDirectory(prefix="lqa-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         path = os.path.join(folder, "adapter.gguf")
-        run("decode", place_of(source), f"--output={path}", "--to=gguf", f"--base={os.path.abspath(fspath(base))}",
+        run("decode", place_of(source), f"--output={path}", "--to=gguf", f"--base={place_of(base)}",
             timeout=timeout)
         yield path
