@@ -51,7 +51,7 @@ export function workCalls({
       { modules: [module], signal },
     );
     try {
-      // One call has one answer: an adapter that cannot be had fails it, and no other call.
+      // An adapter that cannot be loaded fails its own call, and no other.
       for (const error of failures.values()) throw error;
       const out = [...leases.values()]
         .map((lease) => lease.shape(module)?.out)

@@ -47,7 +47,7 @@ export function statusOf(error: unknown): number {
   if (error.kind === "UNKNOWN_ADAPTER") return 404;
   if (OF_THE_REQUEST.includes(error.kind)) return 400;
   if (error.kind === "BUDGET") return 503;
-  // Where the adapters are does not answer: it may again. All the rest is a file that is not good.
+  // The store does not answer now, and may later. Everything else is a bad file.
   return error.class === "X" ? 503 : 502;
 }
 

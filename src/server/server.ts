@@ -230,7 +230,7 @@ function answerError(request: IncomingMessage, response: ServerResponse, error: 
     return;
   }
   const status = statusOf(error);
-  // Of a body that was not read nobody knows where it ends.
+  // The end of a body that was not read is unknown.
   if (!request.complete) response.setHeader("connection", "close");
   if (status === 429 || status === 503) response.setHeader("retry-after", "1");
   sendJson(response, status, errorBody(error, id));

@@ -48,7 +48,7 @@ export type GpuBuffer = Declared<"GPUBuffer", BufferLike>;
 export type GpuCommandEncoder = Declared<"GPUCommandEncoder", CommandEncoderLike>;
 /** `GPUComputePassEncoder`. */
 export type GpuComputePassEncoder = Declared<"GPUComputePassEncoder", ComputePassLike>;
-/** `GPUComputePipeline`, which nothing here is done with but to bind it. */
+/** `GPUComputePipeline`, which is only bound here. */
 export type GpuComputePipeline = Declared<"GPUComputePipeline", object>;
 /** `GPUBindGroup`. */
 export type GpuBindGroup = Declared<"GPUBindGroup", object>;
