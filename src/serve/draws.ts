@@ -76,11 +76,6 @@ export class Draws implements Holding {
     return this.#taken ? this.bytes : 0;
   }
 
-  /** Where the draws of a module begin, without them. */
-  startOf(module: number): ModuleStart | undefined {
-    return this.#starts[module];
-  }
-
   /** The start of a module with its draws, while it is held. */
   of(module: number): ResidentStart | undefined {
     const start = this.#starts[module];

@@ -125,17 +125,16 @@ export class GpuModule {
 const payloadPlace = ({ words }: GpuProgram): number =>
   Math.ceil(words.byteLength / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
 
-/** What is uploaded if that is not the payload of the module as it is: where A' has a start, A' is decoded. */
-async function factorsOf(module: PackedModule): Promise<PackedFactors | undefined> {
+/** What is uploaded: the planes as they are stored, but A' decoded where it has a start. */
+async function storedOf(module: PackedModule): Promise<Pick<ResidentModule, "bands" | "payload">> {
   const { shape } = module;
-  const resident = "payload" in module;
-  const start = resident ? module.start : module.factors.start;
-  if (start === undefined) return resident ? undefined : module.factors;
-  const { materialize } = await import("../core/codecs/start/materialize.ts");
-  return materialize(
-    shape,
-    resident ? splitPayload({ ...shape, start }, module.bands, module.payload) : module.factors,
-  );
+  const start = "payload" in module ? module.start : module.factors.start;
+  if ("payload" in module && start === undefined) return module;
+  let factors =
+    "payload" in module ? splitPayload({ ...shape, start }, module.bands, module.payload) : module.factors;
+  if (start !== undefined)
+    factors = (await import("../core/codecs/start/materialize.ts")).materialize(shape, factors);
+  return { bands: factors.bands, payload: assemblePayload(shape, factors) };
 }
 
 /**
@@ -148,8 +147,7 @@ async function factorsOf(module: PackedModule): Promise<PackedFactors | undefine
 export async function uploadModule(device: GpuDevice, module: PackedModule): Promise<GpuModule> {
   const { shape } = module;
   const where = `module "${shape.name}"`;
-  const factors = await factorsOf(module);
-  const { bands } = factors ?? (module as ResidentModule);
+  const { bands, payload } = await storedOf(module);
   if ("payload" in module && module.bias !== undefined)
     fail(KIND.CANNOT_APPLY, {
       where,
@@ -159,8 +157,6 @@ export async function uploadModule(device: GpuDevice, module: PackedModule): Pro
     });
   const program = programOf(shape, bands);
   const bytes = payloadLength(shape, bands);
-  const payload =
-    factors === undefined ? (module as ResidentModule).payload : assemblePayload(shape, factors);
   if (payload.length !== bytes)
     throw new RangeError(`${shape.name}: expected a payload of ${bytes} bytes, found ${payload.length}`);
   const place = payloadPlace(program);

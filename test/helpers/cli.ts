@@ -22,7 +22,8 @@ export interface Run {
   json<T = Record<string, never>>(): T;
 }
 
-interface Ended {
+/** How a process ended. */
+export interface Ended {
   readonly code: number | null;
   readonly out: string;
   readonly err: string;
@@ -41,6 +42,16 @@ export function lqaIn(
   const own = options.env !== undefined || process.platform === "win32" || words.some(isStream);
   const ended = own ? alone(options, words) : shared(options.cwd ?? process.cwd(), words);
   return { ...ended, json: <T>() => JSON.parse(ended.out) as T };
+}
+
+/** Runs `lqa` in a process of its own while this one goes on: servers of the tests must be able to answer. */
+export function lqaApart(cwd: string, ...words: string[]): Promise<Ended> {
+  const child = spawn(process.execPath, [MAIN, ...words], { cwd, env: { ...environment(), NO_COLOR: "1" } });
+  let out = "";
+  let err = "";
+  child.stdout.on("data", (text) => (out += text));
+  child.stderr.on("data", (text) => (err += text));
+  return new Promise((resolve) => child.on("close", (code) => resolve({ code, out, err })));
 }
 
 /** Standard streams are those of the process. */

@@ -2,11 +2,9 @@
  * Base models and signed files on servers: `--base`, `lqa sign` and `lqa verify-signature` take the locations that files have, fetch
  * only what they need, and where a model would be read whole they say so.
  */
-import { spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import {
   baseDigest,
@@ -19,6 +17,7 @@ import {
   verifyFileSignature,
 } from "../../src/node/index.ts";
 import { readValidAdapter } from "../../src/node/read-valid.ts";
+import { lqaApart } from "../helpers/cli.ts";
 import { serveHub, type TestHub } from "../helpers/hub.ts";
 import { noise, type TestModel, tensor, writeModel } from "../helpers/models.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
@@ -26,7 +25,6 @@ import { serveRegistry } from "../helpers/registry.ts";
 import { answerRange, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
-const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const place = temporaryDirectory();
 const path = (name: string): string => join(place, name);
 const peft = writePeftDirectory(path("peft"));
@@ -87,16 +85,6 @@ beforeEach(async () => {
   vi.stubEnv("HF_HOME", temporaryDirectory());
 });
 
-function run(cwd: string, ...words: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  const { FORCE_COLOR: _, ...own } = process.env;
-  const child = spawn(process.execPath, [MAIN, ...words], { cwd, env: { ...own, NO_COLOR: "1" } });
-  let out = "";
-  let err = "";
-  child.stdout.on("data", (text) => (out += text));
-  child.stderr.on("data", (text) => (err += text));
-  return new Promise((resolve) => child.on("close", (code) => resolve({ code, out, err })));
-}
-
 describe("a base model on a server", () => {
   test.each(["base", "sharded"])("gives the digest of its weights by ranges alone: %s", async (folder) => {
     hub.commit("me/model", filesOf(folder));
@@ -114,9 +102,9 @@ describe("a base model on a server", () => {
     hub.commit("me/other", filesOf("other"));
     const { baseDigest: found } = await encodeFile(peft, path("b.lqa"), { bits: 4, base: "hf://me/model" });
     expect(found).toBe(Buffer.from(digest).toString("hex"));
-    const valid = await run(place, "validate", "b.lqa", "--base", "hf://me/model");
+    const valid = await lqaApart(place, "validate", "b.lqa", "--base", "hf://me/model");
     expect(valid).toMatchObject({ code: 0, out: expect.stringContaining("valid") });
-    const refused = await run(place, "validate", "b.lqa", "--base", "hf://me/other");
+    const refused = await lqaApart(place, "validate", "b.lqa", "--base", "hf://me/other");
     expect(refused.code).toBe(1);
     expect(refused.err).toContain("BASE_WEIGHTS");
     expect(refused.err).toContain("hf://me/other");
@@ -124,7 +112,7 @@ describe("a base model on a server", () => {
 
   test("has its shapes in headers or config.json, on any kind of server", async () => {
     hub.commit("me/config", { "config.json": CONFIG });
-    expect((await run(place, "validate", "a.lqa", "--base", "hf://me/config")).code).toBe(0);
+    expect((await lqaApart(place, "validate", "a.lqa", "--base", "hf://me/config")).code).toBe(0);
     const registry = await serveRegistry();
     registry.artifact("team/model:v1", filesOf("base"));
     const { bytes: _, ...opened } = await openModel(`oci://${registry.host}/team/model:v1`);
@@ -197,7 +185,7 @@ describe("a signature of a file on a server", () => {
     expect(await verifyFileSignature("hf://me/unsigned", "hf://me/signed/a.lqa.sig", key.publicKey)).toEqual(
       signed,
     );
-    expect(await run(place, "verify-signature", "hf://me/signed", "--key", "key.pub")).toMatchObject({
+    expect(await lqaApart(place, "verify-signature", "hf://me/signed", "--key", "key.pub")).toMatchObject({
       code: 0,
       err: "",
       out: expect.stringContaining(signed.sha256),
@@ -207,13 +195,13 @@ describe("a signature of a file on a server", () => {
   test("is written into the current directory, and nothing if the file is another than the server lists", async () => {
     const folder = temporaryDirectory();
     hub.commit("me/files", { "a.lqa": bytes });
-    const ran = await run(folder, "sign", "hf://me/files", "--key", path("key.pem"));
+    const ran = await lqaApart(folder, "sign", "hf://me/files", "--key", path("key.pem"));
     expect(ran).toMatchObject({ code: 0, err: "" });
     expect(readdirSync(folder)).toEqual(["a.lqa.sig"]);
     expect(await verifyFileSignature(path("a.lqa"), join(folder, "a.lqa.sig"), key.publicKey)).toMatchObject({
       sha256: JSON.parse(
         (
-          await run(
+          await lqaApart(
             place,
             "verify-signature",
             "a.lqa",
@@ -228,13 +216,19 @@ describe("a signature of a file on a server", () => {
     });
     hub.damage = (sent) => sent.map((byte, i) => (i === sent.length - 1 ? byte ^ 1 : byte));
     const other = temporaryDirectory();
-    const damaged = await run(other, "sign", "hf://me/files", "--key", path("key.pem"));
+    const damaged = await lqaApart(other, "sign", "hf://me/files", "--key", path("key.pem"));
     expect(damaged.code).not.toBe(0);
     expect(readdirSync(other)).toEqual([]);
   });
 
   test("is checked with keys of this machine only", async () => {
-    const refused = await run(place, "verify-signature", "a.lqa", "--key", "https://example.org/key.pub");
+    const refused = await lqaApart(
+      place,
+      "verify-signature",
+      "a.lqa",
+      "--key",
+      "https://example.org/key.pub",
+    );
     expect(refused.code).toBe(2);
     expect(refused.err).toContain("a key on this machine");
   });

@@ -2,19 +2,17 @@
  * OCI registries as places of files: artifacts read by digest, pushes that are equal for equal files, credentials that stay with
  * their registry, and registries that lie.
  */
-import { spawn } from "node:child_process";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { isLqaError, type LqaError, open } from "../../src/core/index.ts";
 import { openPush, openRemoteFile, readLocation, readSourceFiles } from "../../src/node/index.ts";
+import { lqaApart } from "../helpers/cli.ts";
 import { writePacked } from "../helpers/packed.ts";
 import { BASIC, digestOf, PASSWORD, serveRegistry, type TestRegistry, USER } from "../helpers/registry.ts";
 import { serve } from "../helpers/server.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
-const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const place = temporaryDirectory();
 const { peft, path, other, bytes } = await writePacked(place);
 let registry: TestRegistry;
@@ -35,15 +33,7 @@ function login(host = registry.host, entry: object = { auth: BASIC.slice("Basic 
   );
 }
 
-function run(...words: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  const { FORCE_COLOR: _, ...own } = process.env;
-  const child = spawn(process.execPath, [MAIN, ...words], { env: { ...own, NO_COLOR: "1" } });
-  let out = "";
-  let err = "";
-  child.stdout.on("data", (text) => (out += text));
-  child.stderr.on("data", (text) => (err += text));
-  return new Promise((resolve) => child.on("close", (code) => resolve({ code, out, err })));
-}
+const run = (...words: string[]) => lqaApart(process.cwd(), ...words);
 
 /** The error of a read, with as few pauses as can be. */
 async function failure(location: string): Promise<LqaError> {

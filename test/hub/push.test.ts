@@ -4,20 +4,19 @@
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { readAdapter } from "../../src/adapters/index.ts";
 import { open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { encodeFile, openPush, readLocation, readSourceFiles } from "../../src/node/index.ts";
+import { lqaApart } from "../helpers/cli.ts";
 import { serveHub, type TestHub, TOKEN } from "../helpers/hub.ts";
 import { writePacked } from "../helpers/packed.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { type Handler, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
-const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const place = temporaryDirectory();
 const { peft, path, other, bytes } = await writePacked(place);
 let hub: TestHub;
@@ -31,15 +30,7 @@ beforeEach(async () => {
   vi.stubEnv("HF_TOKEN", TOKEN);
 });
 
-function run(...words: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  const { FORCE_COLOR: _, ...own } = process.env;
-  const child = spawn(process.execPath, [MAIN, ...words], { env: { ...own, NO_COLOR: "1" } });
-  let out = "";
-  let err = "";
-  child.stdout.on("data", (text) => (out += text));
-  child.stderr.on("data", (text) => (err += text));
-  return new Promise((resolve) => child.on("close", (code) => resolve({ code, out, err })));
-}
+const run = (...words: string[]) => lqaApart(process.cwd(), ...words);
 
 const card = (repo: string): string => Buffer.from(hub.files(repo).get("README.md")!).toString();
 const posts = (): string[] =>

@@ -2,19 +2,17 @@
  * Adapters on the Hugging Face hub, read by every command and by the library: the right bytes of one commit, or one typed error; and
  * the token goes to the hub alone.
  */
-import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { open } from "../../src/core/index.ts";
 import { encodeFile, openRemoteFile, readLocation, readSourceFiles } from "../../src/node/index.ts";
+import { lqaApart } from "../helpers/cli.ts";
 import { serveHub, type TestHub, TOKEN } from "../helpers/hub.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { answerRange, serve } from "../helpers/server.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
-const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const place = temporaryDirectory();
 const peft = writePeftDirectory(join(place, "peft"));
 const local = join(place, "local.lqa");
@@ -46,23 +44,7 @@ beforeEach(async () => {
     vi.stubEnv(name, "");
 });
 
-interface Ran {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Not a synchronous process: the server of this process must be able to answer. */
-function run(...words: string[]): Promise<Ran> {
-  const { FORCE_COLOR: _, ...own } = process.env;
-  const cwd = temporaryDirectory();
-  const child = spawn(process.execPath, [MAIN, ...words], { cwd, env: { ...own, NO_COLOR: "1" } });
-  let out = "";
-  let err = "";
-  child.stdout.on("data", (text) => (out += text));
-  child.stderr.on("data", (text) => (err += text));
-  return new Promise((resolve) => child.on("close", (code) => resolve({ code, out, err })));
-}
+const run = (...words: string[]) => lqaApart(temporaryDirectory(), ...words);
 
 async function failure(location: string): Promise<{ kind: string; message: string; advice: string }> {
   return await readLocation(location).then(

@@ -1,4 +1,6 @@
 /** Starts (spec 8.8): what the encoder does with a known start, what readers make of it, and files that lie about one. */
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import { drawsOf, localStart } from "../../src/core/codecs/start/draws.ts";
 import { seedWords } from "../../src/core/codecs/start/mt19937.ts";
@@ -6,7 +8,7 @@ import { crc32 } from "../../src/core/container/bytes.ts";
 import type { IndexVectors } from "../../src/core/container/generated/schema.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";
 import { writeIndex } from "../../src/core/container/index-write.ts";
-import { type LqaFile, open, validate } from "../../src/core/index.ts";
+import { decodeModule, type LqaFile, open, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { outputs, RANK, SEED, trained } from "./trained.ts";
 
@@ -111,6 +113,37 @@ describe("an adapter whose start is found", () => {
         events.push([event.record.name, [...b.data], [...a.data]]);
       }
     expect(events).toEqual(whole);
+  });
+
+  it("is not decoded without its start: the rests alone would be other weights", async () => {
+    const file = await open(encoded.bytes);
+    const [record] = file.modules;
+    const { start: _, ...factors } = await file.packed(record!);
+    expect(() => decodeModule(record!, factors)).toThrow(RangeError);
+  });
+
+  it("is decoded on the threads that have opened such a file, and refused on others", async () => {
+    const file = await open(encoded.bytes);
+    const [record] = file.modules;
+    const library = new URL("../../dist/core/index.js", import.meta.url).href;
+    const program = `
+      import { parentPort, workerData } from "node:worker_threads";
+      import { decodeModule, open } from ${JSON.stringify(library)};
+      const attempt = () => {
+        try {
+          return decodeModule(workerData.record, workerData.factors).a.data;
+        } catch (error) {
+          return error.kind;
+        }
+      };
+      const first = attempt();
+      await open(workerData.bytes);
+      parentPort.postMessage([first, attempt()]);`;
+    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(program)}`), {
+      workerData: { record, factors: await file.packed(record!), bytes: encoded.bytes },
+    });
+    const [answers] = await once(worker, "message");
+    expect(answers).toEqual(["USAGE", (await file.decode(record!)).a.data]);
   });
 
   it("decodes to binary16 by rounding once", async () => {

@@ -1,4 +1,5 @@
 """Files and the pure reader of the repository; tests run from a clone, against the package that is installed."""
+import http.server
 import importlib.util
 import sys
 from pathlib import Path
@@ -32,3 +33,23 @@ def absent(*packages: str) -> str:
     if missing:
         print(f"skipped: tests that need {', '.join(packages)}: {', '.join(missing)}")
     return ", ".join(missing)
+
+
+class Quiet(http.server.BaseHTTPRequestHandler):
+    """Answers of a stand-in for a server, without a log."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"content-length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()

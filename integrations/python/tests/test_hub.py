@@ -12,7 +12,7 @@ import unittest
 from unittest import mock
 
 import lqa
-from support import EXAMPLE
+from support import EXAMPLE, Quiet
 
 TOKEN = "hf_testtoken"
 SHA = "5" * 40
@@ -27,24 +27,6 @@ try:
 except lqa.LqaError as error:
     print(error.kind, error.found, error.advice)
 """
-
-
-class Quiet(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_args: object) -> None:
-        pass
-
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"content-length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
 
 
 class Store(Quiet):

@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 import lqa
-from support import EXAMPLE
+from support import EXAMPLE, Quiet
 
 DATA = EXAMPLE.read_bytes()
 ID = lqa.open(EXAMPLE).file_id
@@ -36,25 +36,13 @@ def manifest(*layers: object, **change: object) -> bytes:
     return json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": layers, **change}).encode()
 
 
-class Quiet(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_args: object) -> None:
-        pass
-
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"content-length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
+class Registry(Quiet):
     def do_GET(self) -> None:
         self.server.seen.append((self.path, self.headers.get("authorization")))
         self.server.respond(self)
 
 
-def ranged(handler: Quiet, data: bytes) -> None:
+def ranged(handler: Registry, data: bytes) -> None:
     first, _, last = handler.headers.get("range", "bytes=0-").removeprefix("bytes=").partition("-")
     begin, end = int(first), min(int(last or len(data)) + 1, len(data))
     handler.answer(206 if "range" in handler.headers else 200, data[begin:end], content_range=f"bytes {begin}-{end - 1}/{len(data)}")
@@ -74,14 +62,14 @@ class InARegistry(unittest.TestCase):
         self.addCleanup(change.stop)
 
     def serve(self, respond: object) -> http.server.ThreadingHTTPServer:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry)
         server.seen, server.respond = [], respond
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
         return server
 
-    def respond(self, handler: Quiet) -> None:
+    def respond(self, handler: Registry) -> None:
         if handler.path.startswith("/token"):
             return handler.answer(200, json.dumps({"token": "a-token"}).encode())
         wanted = {"bearer": "Bearer a-token", "basic": BASIC, "": None}[self.ask]

@@ -59,7 +59,7 @@ export function keepGenerator(
 }
 
 /** Fills `draws` with the first draws of a module, by the kernel where there is one. @returns `draws` */
-export function drawsOf<T extends Int16Array>(start: ModuleStart, draws: T): T {
+export function drawsOf(start: ModuleStart, draws: Int16Array): Int16Array {
   const twister = generatorOf(start);
   if (startKernel()?.draws(twister, draws) !== true) takeDraws(twister, draws);
   keepGenerator(start, draws.length, twister);
