@@ -73,6 +73,16 @@ const SCRATCH_OPTION: OptionSpec = {
 
 const REPLACE_OPTION: OptionSpec = { ...FORCE_OPTION, help: "Encode again and replace existing files." };
 
+/** How adapters are encoded. */
+const HOW_OPTIONS: readonly OptionSpec[] = [
+  REPLACE_OPTION,
+  JSON_OPTION,
+  ...GOAL_OPTIONS,
+  ...inSection("Input", SOURCE_OPTIONS),
+  ...METHOD_OPTIONS,
+  ...FILE_OPTIONS,
+];
+
 const SUBMIT: CommandSpec = {
   name: "fleet submit",
   summary: "Queue the adapters of a bucket for encoding.",
@@ -98,12 +108,7 @@ const SUBMIT: CommandSpec = {
       type: "flag",
       help: "Start from the beginning even if an earlier run was interrupted.",
     },
-    REPLACE_OPTION,
-    JSON_OPTION,
-    ...GOAL_OPTIONS,
-    ...inSection("Input", SOURCE_OPTIONS),
-    ...METHOD_OPTIONS,
-    ...FILE_OPTIONS,
+    ...HOW_OPTIONS,
   ],
   examples: [
     "fleet submit s3://loras --to s3://lqas --queue redis://redis --bits 1.25",
@@ -193,12 +198,7 @@ const ENCODE: CommandSpec = {
     CONCURRENCY_OPTION,
     LOG_OPTION,
     SCRATCH_OPTION,
-    REPLACE_OPTION,
-    JSON_OPTION,
-    ...GOAL_OPTIONS,
-    ...inSection("Input", SOURCE_OPTIONS),
-    ...METHOD_OPTIONS,
-    ...FILE_OPTIONS,
+    ...HOW_OPTIONS,
   ],
   examples: [
     "fleet encode s3://loras --to s3://lqas --bits 1.25",
