@@ -4,6 +4,7 @@
 // CPU seconds are those of the recovery alone, on one thread; decoding is of the whole file, applying of all modules to one row,
 // packed. Memory is that of a pool: of the adapter, and of the draws that all adapters of its start have in common.
 import { readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { open } from "../dist/core/index.js";
 import { encodeAdapter } from "../dist/encode/index.js";
@@ -125,6 +126,8 @@ const table = [
     ),
   "",
   `Error at most ${maxError}; no plain tensors. ${recovered.length} of ${rows.length} recovered; geometric mean of their ratios ${mean.toFixed(2)}, largest ratio of all ${Math.max(...rows.map(({ ratio }) => ratio)).toFixed(2)}.`,
+  "",
+  `Measured ${new Date().toISOString().slice(0, 10)}, ${cpus()[0].model}, one core, Node ${process.versions.node}: \`node bench/starts.mjs --write\`.`,
 ].join("\n");
 console.log(values.json ? JSON.stringify(rows, null, 1) : table);
 if (values.write) {
