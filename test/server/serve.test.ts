@@ -462,7 +462,8 @@ describe("lqa serve", () => {
   async function start(
     ...args: string[]
   ): Promise<{ child: ChildProcess; ended: Promise<unknown>; told(): string }> {
-    const child = spawn(process.execPath, [program, "serve", directory, "--log", "json", ...args]);
+    const log = args.includes("--log") ? [] : ["--log", "json"];
+    const child = spawn(process.execPath, [program, "serve", directory, ...log, ...args]);
     running.push(child);
     let told = "";
     const ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve(code ?? signal)));
@@ -488,6 +489,18 @@ describe("lqa serve", () => {
         .end();
     });
   }
+
+  it("writes a text log that parsers of logfmt read: values with spaces are quoted", async () => {
+    const { child, ended, told } = await start("--socket", `${socketPath}.text`, "--log", "text");
+    const request = httpRequest(
+      { socketPath: `${socketPath}.text`, path: '/a"b', agent: false },
+      (response) => response.resume().on("end", () => child.kill("SIGTERM")),
+    );
+    request.end();
+    await ended;
+    expect(told()).toMatch(/ listening address=\S+ adapters=\S+\n/);
+    expect(told()).toMatch(/ request id=\S+ .* error=NO_SUCH_CALL message="there is no GET [^\n]*"\n/);
+  });
 
   it("hands factors out over a socket and in shared memory, and leaves nothing behind", async () => {
     const args = ["--socket", socketPath, "--shared", sharedPath, "--max-shared", "6144"];

@@ -152,6 +152,11 @@ function isServerError({ status }: LogRecord): boolean {
 }
 
 function textLine({ event, ...rest }: LogRecord): string {
-  const facts = Object.entries(rest).map(([key, value]) => `${key}=${printable(String(value))}`);
+  const facts = Object.entries(rest).map(([key, value]) => `${key}=${quoted(printable(String(value)))}`);
   return `${new Date().toISOString()} ${event} ${facts.join(" ")}`;
+}
+
+/** A value of logfmt: in quotes where it has spaces, quotes or `=`, or is empty. */
+function quoted(value: string): string {
+  return /^[^\s"=]+$/.test(value) ? value : `"${value.replace(/[\\"]/g, "\\$&")}"`;
 }
