@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { open, validate } from "../../src/core/index.ts";
 import { type EncodeOptions, encodeAdapter, QUALITY_BITS, type QualityName } from "../../src/encode/index.ts";
+import { boundComponents } from "../../src/encode/quantize/bound.ts";
 import { allocate, type Candidate } from "../../src/encode/quantize/rd/allocate.ts";
 import { type Fit, lossOf } from "../../src/encode/quantize/rd/gain.ts";
 import { RATES } from "../../src/encode/quantize/rd/rates.ts";
@@ -31,6 +32,8 @@ const adapter = (modules: LoraModule[], over: Partial<Adapter> = {}): Adapter =>
   meta: {},
   ...over,
 });
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 const several = adapter([
   module("layers.0.q"),
@@ -164,6 +167,20 @@ describe("profile rd", () => {
     expect(report.gain).toBeGreaterThan(shrunk.gain);
     expect(report.relativeError).toBeGreaterThan(shrunk.relativeError);
     expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+  });
+
+  test("what is coded makes up for the length of what is dropped", async () => {
+    // Four strong components, and many weak ones that are dropped at this rate.
+    const whole = module("m", { out: 640, in: 512, rank: 24 }, 1, 1);
+    const uneven = { ...whole, b: whole.b.map((value, i) => (i % 24 < 4 ? value : value / 5)) };
+    const { bytes, report } = await encodeAdapter(adapter([uneven]), { bits: 0.35, floor: 0 });
+    const { bands } = (await open(bytes)).modules[0]!;
+    const coded = sum(bands.map(({ b, components }) => (b.codec === "zero" ? 0 : components)));
+    const energies = boundComponents(uneven).map(({ energy }) => energy);
+    const share = sum(energies.slice(0, coded)) / sum(energies);
+    expect(share).toBeLessThan(0.9);
+    expect(report.gain).toBeGreaterThan(share + (1 - share) / 4);
+    expect(report.gain).toBeLessThan(1);
   });
 
   test.each([0.35, 0.5, 1, 2])(

@@ -12,6 +12,10 @@
  * shrinkage much more than noise (docs/fidelity.md), so the default gives each component its length back, f = 1 / k, and
  * the allocation counts the shrinkage that is left, that of dropped components above all, more than the noise.
  *
+ * A module also loses the length of its dropped components, and what those would have added to an answer is missing from all of it,
+ * while noise averages out. So its coded components are stretched together, beyond their own length, as far as that shrinkage
+ * outweighs the noise that grows with them ({@link restoreOf}).
+ *
  * The scales of B' are multiplied by f: no code changes and no byte is added. A stretch that the scales' storage type
  * can hardly express is left out, and so are raw weights, which keep all of their length.
  *
@@ -40,9 +44,37 @@ const LEAST_CORRECTION = 2 ** -8;
 /** No component is stretched by more. From 2 on its error would be above 1: worse than to leave it out. */
 const MOST_STRETCH = 1.75;
 
+/** What the shrinkage of a module as a whole counts, if noise counts 1. The figures it was chosen by: docs/fidelity.md. */
+const MODULE_SHRINKAGE = 10;
+
 /** f, for a component of which the share `kept` is kept. */
 function stretchOf(kept: number, fit: Fit): number {
   return fit === "unbiased" ? Math.min(1 / kept, MOST_STRETCH) : 1;
+}
+
+/**
+ * The common factor of the coded components of a module: where w · shrinkage + noise of all of them together is least, at least 1.
+ *
+ * With the gain g and the noise n of the module, as shares of its energy, a factor 1 + x makes them (1 + x) g and (1 + x)² n.
+ *
+ * @param kept the share of each component that is kept before it is stretched
+ * @returns 1 where the squared error would come to exceed that of a dropped module
+ */
+function restoreOf({ components }: Subject, kept: readonly number[], fit: Fit): number {
+  if (fit === "least-squares") return 1;
+  let [total, gain, noise] = [0, 0, 0];
+  for (const [i, { energy }] of components.entries()) {
+    const k = kept[i]!;
+    const f = k === 0 ? 0 : stretchOf(k, fit);
+    total += energy;
+    gain += energy * f * k;
+    noise += energy * f * f * k * (1 - k);
+  }
+  if (gain === 0) return 1;
+  const [g, n] = [gain / total, noise / total];
+  const factor = (MODULE_SHRINKAGE * g) / (MODULE_SHRINKAGE * g * g + n);
+  const error = (1 - factor * g) * (1 - factor * g) + factor * factor * n;
+  return factor > 1 && error <= 1 ? factor : 1;
 }
 
 /** What a component loses, as shares of its energy. */
@@ -105,7 +137,10 @@ export function stretchComponents(
   fit: Fit,
   gains?: Float64Array,
 ): PackedFactors {
-  const factors = keptShares(subject, choices).map((kept, i) => stretchOf(kept, fit) * (gains?.[i] ?? 1));
+  const kept = keptShares(subject, choices);
+  // A calibration has measured what shrinkage of each component does.
+  const restored = subject.sensitivities === undefined ? restoreOf(subject, kept, fit) : 1;
+  const factors = kept.map((share, i) => restored * stretchOf(share, fit) * (gains?.[i] ?? 1));
   const { bands } = packed;
   const stretched = packed.planes.map((expert) => {
     let from = 0;
