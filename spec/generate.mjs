@@ -280,6 +280,7 @@ if (existsSync(specUrl)) {
   spec = fill(spec, "trellis", trellisTable);
   spec = fill(spec, "limits", limitTable());
   spec = fill(spec, "start limits", limitTable("8.8"));
+  spec = fill(spec, "parent limits", limitTable("8.9"));
   spec = fill(spec, "policies", policies);
   spec = fill(spec, "registry", registryTable);
   spec = fill(spec, "classes", classTable);

@@ -94,6 +94,7 @@ export type ErrorName =
   | "SCALE_VALUE"
   | "NONFINITE_VALUE"
   | "SECTION_RECORD"
+  | "PARENT_MISMATCH"
   | "PROLOGUE_CRC"
   | "INDEX_CRC"
   | "CHUNK_CRC"
@@ -111,6 +112,7 @@ export type ErrorName =
   | "UNSUPPORTED_ADAPTER_FEATURE"
   | "UNSUPPORTED_DIALECT"
   | "CANNOT_APPLY"
+  | "PARENT_MISSING"
   | "HARD_LIMIT"
   | "CORE_LIMIT"
   | "BUDGET"
@@ -437,6 +439,14 @@ export const SECTION_RECORD = {
   "advice": "The program that wrote this file has a defect: report it there."
 } as const;
 
+export const PARENT_MISMATCH = {
+  "kind": "PARENT_MISMATCH",
+  "code": "LQA-V012",
+  "clause": "8.9",
+  "summary": "The file given as the parent is another one, or has no such modules.",
+  "advice": "Give the file whose content id the child names; `lqa inspect` shows the content id of a file."
+} as const;
+
 export const PROLOGUE_CRC = {
   "kind": "PROLOGUE_CRC",
   "code": "LQA-I001",
@@ -571,6 +581,14 @@ export const CANNOT_APPLY = {
   "clause": "-",
   "summary": "The adapter changes its base in a way that packed application does not cover.",
   "advice": "Decode it and let the model's runtime apply it."
+} as const;
+
+export const PARENT_MISSING = {
+  "kind": "PARENT_MISSING",
+  "code": "LQA-U010",
+  "clause": "8.9",
+  "summary": "The file holds what differs from a parent, and the parent was not given.",
+  "advice": "Give the parent: `--parent FILE`, or the option `parents`."
 } as const;
 
 export const HARD_LIMIT = {

@@ -65,6 +65,9 @@ export const STARTS: Limit = { quantity: "states of a start", device: 16, core: 
 /** Spec clause 8.8, rank of a module with a start. Stops thousands of multiplications for each weight that two bytes declare, and sums beyond 32 bits. */
 export const STARTED_RANK: Limit = { quantity: "rank of a module with a start", device: 256, core: 256, hard: 256 };
 
+/** Spec clause 8.9, parents one behind the other. Stops a small file that makes a reader decode any number of files for each weight. */
+export const GENERATIONS: Limit = { quantity: "parents one behind the other", device: 1, core: 4, hard: 16 };
+
 /** Spec clause 14, bytes of one chunk or section, stored or raw. Stops one allocation that takes all memory; decompression bombs. */
 export const CHUNK_BYTES: Limit = { quantity: "bytes of one chunk or section, stored or raw", device: 16777216, core: 1073741824, hard: 4294967295 };
 

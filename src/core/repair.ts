@@ -23,10 +23,10 @@ import { contentHasher, moduleContent, rootDigest, tensorContent } from "./conta
 import { readIndex } from "./container/index-read.ts";
 import { chunkCrc, DIGEST_BYTES, TRAILER_BYTES } from "./container/layout.ts";
 import {
-  hasStarts,
   PROLOGUE_BYTES,
   type Prologue,
   readPrologue,
+  vectorsWith,
   writePrologue,
 } from "./container/prologue.ts";
 import { interpretIndex } from "./container/records-read.ts";
@@ -174,7 +174,7 @@ function fitted(
   prologue: Prologue,
 ): Pick<Candidate, "prologue" | "index"> | undefined {
   try {
-    const read = readIndex(indexBytes, PROLOGUE_BYTES, hasStarts(prologue));
+    const read = readIndex(indexBytes, PROLOGUE_BYTES, vectorsWith(prologue));
     const { modules, tensors, sections } = read.vectors;
     let fitting = {
       ...prologue,

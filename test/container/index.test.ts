@@ -27,11 +27,18 @@ const vectors: fc.Arbitrary<IndexVectors> = fc.record(
   ),
 ) as fc.Arbitrary<never>;
 
+const OPTIONAL = SCHEMA.vectors.filter(({ optional }) => optional).map(({ name }) => name);
+
+/** The vectors without those that come with a feature. */
+function required(all: IndexVectors): IndexVectors {
+  return Object.fromEntries(Object.entries(all).filter(([name]) => !OPTIONAL.includes(name))) as never;
+}
+
 describe("index", () => {
   test("what is written is read back", () => {
     fc.assert(
       fc.property(vectors, (v) => {
-        expect(readIndex(writeIndex(v), 0, true).vectors).toEqual(v);
+        expect(readIndex(writeIndex(v), 0, OPTIONAL).vectors).toEqual(v);
       }),
     );
   });
@@ -84,7 +91,7 @@ describe("index", () => {
 
   test("every truncation and every one-byte change is refused or read, never anything else", () => {
     const sample = fc.sample(vectors, { seed: 7, numRuns: 3 });
-    for (const { start, positions, ...v } of sample) {
+    for (const v of sample.map(required)) {
       const bytes = writeIndex(v);
       for (let end = 0; end < bytes.length; end++) {
         const cut = bytes.slice(0, end);
@@ -107,8 +114,7 @@ describe("index", () => {
   });
 
   test("a forged vector length is refused before it is used", () => {
-    const { start, positions, ...required } = fc.sample(vectors, { seed: 1, numRuns: 1 })[0]!;
-    const bytes = writeIndex(required);
+    const bytes = writeIndex(required(fc.sample(vectors, { seed: 1, numRuns: 1 })[0]!));
     const view = new DataView(bytes.buffer);
     // slot 0: its offset stands at 36, relative to itself
     view.setUint32(36 + view.getUint32(36, true), 0x7fffffff, true);

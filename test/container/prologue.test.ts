@@ -64,7 +64,7 @@ describe("the prologue", () => {
       "UNSUPPORTED_FEATURE",
       undefined,
       12,
-      "no bits beyond 0x0000009f",
+      "no bits beyond 0x0000029f",
       "0x00000020",
     ]);
   });

@@ -57,7 +57,11 @@ async function compare(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   const ours = await open(bytes);
   const p = file.prologue;
   const started: boolean = p.required.start;
-  const { vectors } = readIndex(bytes.subarray(64, 64 + ours.prologue.indexLength), 64, started);
+  const { vectors } = readIndex(
+    bytes.subarray(64, 64 + ours.prologue.indexLength),
+    64,
+    started ? ["start", "positions"] : [],
+  );
   const bits = (fields: Parsed, names: string[]) =>
     names.reduce((sum, name, i) => sum + (fields[name] ? 2 ** i : 0), 0);
   expect({

@@ -171,7 +171,7 @@ function altered(change: (vectors: IndexVectors) => void, flip = 0): Uint8Array 
   const { bytes } = encoded;
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const length = view.getUint32(32, true);
-  const read = readIndex(bytes.subarray(64, 64 + length), 64, true).vectors;
+  const read = readIndex(bytes.subarray(64, 64 + length), 64, ["start", "positions"]).vectors;
   const vectors = structuredClone(
     Object.fromEntries(Object.keys(read).map((name) => [name, read[name as keyof IndexVectors]])),
   ) as unknown as IndexVectors;

@@ -17,9 +17,9 @@ import {
   type ReferenceDecoder,
   sizesOf,
 } from "./encoding.ts";
-import { numberToF16 } from "./floats.ts";
+import { numberToF16, storeFloats } from "./floats.ts";
 import { decodeGrouped } from "./grouped.ts";
-import { DecodeKernel, type FactorJob } from "./kernels/decode-kernel.ts";
+import { DecodeKernel, type FactorJob, type Part } from "./kernels/decode-kernel.ts";
 import { decodeFloats } from "./raw.ts";
 import { lower, planeSizes } from "./registry.ts";
 import { decodeWindows } from "./trellis.ts";
@@ -38,6 +38,21 @@ const REFERENCE: Readonly<Record<Kind, ReferenceDecoder>> = {
 
 /** Decodes by the {@link ReferenceDecoder} of the kind. */
 export const decodePlain: ReferenceDecoder = (lowered, ...rest) => REFERENCE[lowered.kind](lowered, ...rest);
+
+const NO_BYTES = new Uint8Array(0);
+const NO_PLANES: Planes = { codes: NO_BYTES, scales: NO_BYTES, zeroPoints: NO_BYTES };
+
+/** A part of zeros. */
+export function emptyPart(components: number): Part {
+  return { encoding: { codec: "zero" }, planes: NO_PLANES, components };
+}
+
+/** The job of storing weights that are decoded: rounded once, if the target is of binary16. Gives away what `values` holds. */
+export function storing(values: Float32Array): FactorJob {
+  const planes = { ...NO_PLANES, codes: storeFloats(values) };
+  const part: Part = { encoding: { codec: "raw", element: "f32" }, planes, components: 1 };
+  return { parts: [part], length: values.length, order: "component", multiplier: 1 };
+}
 
 /** Below this many weights the kernel's calls and copies cost more than they save. */
 const KERNEL_WEIGHTS = 512;
@@ -107,7 +122,7 @@ export function decodeFactor(
   offset: number,
   kernel?: DecodeKernel,
 ): void {
-  const { parts, length, order, multiplier } = job;
+  const { parts, length, order, multiplier, add = false } = job;
   const components = parts.reduce((sum, part) => sum + part.components, 0);
   for (const part of parts) assertPlanes(part.encoding, part.planes, part.components, length);
   const end = offset + components * length;
@@ -122,13 +137,14 @@ export function decodeFactor(
       order === "component"
         ? { offset: offset + component * length, componentStride: length, weightStride: 1 }
         : { offset: offset + component, componentStride: 1, weightStride: components };
-    if (multiplier === 1) decodePlain(lower(encoding), planes, own, length, target, at);
-    else decodeMultiplied(encoding, planes, own, length, target, at, multiplier);
+    if (multiplier === 1 && !add) decodePlain(lower(encoding), planes, own, length, target, at);
+    else decodeVectors(encoding, planes, own, length, target, at, multiplier, add);
     component += own;
   }
 }
 
-function decodeMultiplied(
+/** Vector by vector, each added to what the target holds, if so, and multiplied. */
+function decodeVectors(
   encoding: Encoding,
   planes: Planes,
   components: number,
@@ -136,6 +152,7 @@ function decodeMultiplied(
   target: DecodeTarget,
   at: Placement,
   multiplier: number,
+  add: boolean,
 ): void {
   const wide = target instanceof Float32Array;
   const lowered = lower(encoding);
@@ -148,7 +165,8 @@ function decodeMultiplied(
     const one = { codes: own("codes"), scales: own("scales"), zeroPoints: own("zeroPoints") };
     decodePlain(lowered, one, 1, length, values, row);
     for (let i = 0, to = at.offset + c * at.componentStride; i < length; i++, to += at.weightStride) {
-      const value = Math.fround(values[i]! * multiplier);
+      const sum = add ? Math.fround(target[to]! + values[i]!) : values[i]!;
+      const value = Math.fround(sum * multiplier);
       target[to] = wide ? value : numberToF16(value);
     }
   }

@@ -39,6 +39,11 @@ export interface PackedFactors {
   readonly planes: readonly (readonly PackedBand[])[];
   /** Where the draws of A' begin, if a vector of it has a start (spec 8.8). */
   readonly start?: ModuleStart | undefined;
+  /**
+   * The packed factors of the parent's module, to which these are added when they are decoded, if there is one (spec 8.9). The
+   * content id of the parent, hexadecimal, where the parent was not given: such factors cannot be decoded.
+   */
+  readonly parent?: PackedFactors | string | undefined;
 }
 
 /** How the vectors of a factor of a band are stored. */

@@ -43,6 +43,13 @@ export function toHex(bytes: Uint8Array): string {
   return text;
 }
 
+/** The bytes of hexadecimal digits. */
+export function fromHex(text: string): Uint8Array {
+  return Uint8Array.from({ length: text.length / 2 }, (_, i) =>
+    Number.parseInt(text.slice(2 * i, 2 * i + 2), 16),
+  );
+}
+
 // CRC-32/ISO-HDLC, the checksum of zlib, PNG and every standard library (spec clause 3.4): polynomial 0xEDB88320,
 // reflected, initial value and final XOR 0xFFFFFFFF. Native where the runtime has it (4 GB/s on Node 20), slicing by
 // eight tables elsewhere.

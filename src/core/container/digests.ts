@@ -8,12 +8,11 @@
  */
 
 import type { ModuleShape, PlainTensor } from "../../model/adapter.ts";
-import type { Band } from "../codecs/packed.ts";
-import type { ModuleStart } from "../codecs/start/start.ts";
-import { viewOf } from "./bytes.ts";
+import { fromHex, viewOf } from "./bytes.ts";
 import { BASE_LAYOUTS, ELEMENT_TYPES, MODULE_ROLES, TENSOR_ROLES, writeEncoding } from "./encoding-record.ts";
 import { createSha256, sha256 } from "./sha256.ts";
 import { startContent } from "./shared-read.ts";
+import type { ModuleRecord } from "./types.ts";
 
 const encoder = new TextEncoder();
 /** Opens the content id's input, so that no other SHA-256 of the format can collide with it. */
@@ -61,7 +60,7 @@ function record(): {
 
 /** The maths-relevant bytes of a module record (spec 11.3). */
 export function moduleContent(
-  module: ModuleShape & { bands: readonly Band[]; start?: ModuleStart | undefined },
+  module: ModuleShape & Pick<ModuleRecord, "bands" | "start" | "parentModule" | "parentId">,
 ): Uint8Array {
   const r = record();
   r.u8(0);
@@ -80,6 +79,10 @@ export function moduleContent(
     }
   }
   if (module.start !== undefined) for (const word of startContent(module.start)) r.u32(word);
+  if (module.parentModule !== undefined) {
+    for (const byte of fromHex(module.parentId!)) r.u8(byte);
+    r.u32(module.parentModule);
+  }
   return r.bytes();
 }
 

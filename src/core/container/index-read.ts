@@ -40,11 +40,11 @@ export interface ReadIndex {
  *
  * @param bytes exactly the index
  * @param base position of the index in the file, for error offsets
- * @param started whether the file has the feature START
+ * @param optional the optional vectors that the features of the file bring (`vectorsWith`)
  * @throws LqaError as {@link verifyIndex}
  */
-export function readIndex(bytes: Uint8Array, base = 0, started = false): ReadIndex {
-  const located = verifyIndex(bytes, SCHEMA, base, started);
+export function readIndex(bytes: Uint8Array, base = 0, optional: readonly string[] = []): ReadIndex {
+  const located = verifyIndex(bytes, SCHEMA, base, optional);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const at = (name: keyof IndexVectors) => located.get(name)!;
   const fieldsOf = (name: keyof IndexVectors) => {
@@ -181,14 +181,14 @@ export interface Located {
  *
  * @param bytes the whole index
  * @param base position of the index in the file, for error offsets
- * @param optional whether the file has the feature of the optional vectors; without it they are unknown fields, and ignored
+ * @param optional the optional vectors that are required in this file; the others are unknown fields, and ignored
  * @throws LqaError INDEX_TABLE, INDEX_VECTOR, INDEX_IDENTIFIER, INDEX_FIELD_MISSING
  */
 export function verifyIndex(
   bytes: Uint8Array,
   schema: Schema,
   base = 0,
-  optional = false,
+  optional: readonly string[] = [],
 ): Map<string, Located> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const size = bytes.byteLength;
@@ -227,7 +227,7 @@ export function verifyIndex(
 
   const found = new Map<string, Located>();
   for (const [slot, { name, element, optional: extra }] of schema.vectors.entries()) {
-    if (extra && !optional) break;
+    if (extra && !optional.includes(name)) continue;
     const where = `${schema.table}.${name}`;
     const entry = 4 + 2 * slot;
     const place = entry < vtableSize ? view.getUint16(vtable + entry, true) : 0;

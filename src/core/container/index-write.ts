@@ -15,8 +15,8 @@ export function writeIndex(vectors: IndexVectors): Uint8Array {
   const present = [...SCHEMA.vectors.entries()].filter(
     ([, { name }]) => vectors[name as keyof IndexVectors] !== undefined,
   );
-  const backwards = present.reverse();
-  const offsets = backwards.map(([slot, { name, element }]): [slot: number, offset: number] => {
+  // The last slot first.
+  const offsets = present.reverse().map(([slot, { name, element }]): [slot: number, offset: number] => {
     const values = vectors[name as keyof IndexVectors] as ArrayLike<number> | Record<string, number>[];
     if ("struct" in element) {
       const layout = SCHEMA.structs[element.struct]!;
@@ -36,7 +36,7 @@ export function writeIndex(vectors: IndexVectors): Uint8Array {
     }
     return [slot, builder.endVector()];
   });
-  builder.startObject(offsets.length);
+  builder.startObject(present[0]![0] + 1);
   for (const [slot, offset] of offsets) builder.addFieldOffset(slot, offset, 0);
   builder.finish(builder.endObject(), SCHEMA.identifier);
   return builder.asUint8Array().slice();

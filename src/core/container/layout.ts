@@ -28,7 +28,7 @@ import {
 import { lower } from "../codecs/registry.ts";
 import { align, CRC_BYTES, crc32, requireZero, viewOf } from "./bytes.ts";
 import { hex32, PROLOGUE_BYTES } from "./prologue.ts";
-import type { ChunkRecord, Extent } from "./types.ts";
+import type { ChunkRecord, Extent, ModuleRecord } from "./types.ts";
 import type { Decompressor } from "./zstd.ts";
 
 export const TRAILER_BYTES = 64;
@@ -217,7 +217,7 @@ const NO_BAND: PackedBand = { b: NO_PLANES, a: NO_PLANES };
 
 /** The planes of a module, as views on its raw payload. Whether they are allowed: {@link checkPayload}, and `read/chunks.ts`. */
 export function splitPayload(
-  shape: ModuleShape & Pick<PackedFactors, "start">,
+  shape: ModuleShape & Pick<ModuleRecord, "start" | "parentId">,
   bands: PackedFactors["bands"],
   payload: Uint8Array,
 ): PackedFactors {
@@ -229,7 +229,7 @@ export function splitPayload(
 
 /** Packed factors of nothing, which `take` gives their planes. */
 export function planeTaker(
-  { experts, start }: Pick<ModuleShape, "experts"> & Pick<PackedFactors, "start">,
+  { experts, start, parentId }: Pick<ModuleShape, "experts"> & Pick<ModuleRecord, "start" | "parentId">,
   bands: PackedFactors["bands"],
 ): { readonly factors: PackedFactors; readonly take: PlaneVisitor } {
   const none: readonly PackedBand[] = bands.map(() => NO_BAND);
@@ -245,7 +245,8 @@ export function planeTaker(
     (two as { b: Planes; a: Planes; mix?: Planes })[factor] = three;
     (three as { scales: Uint8Array; zeroPoints: Uint8Array; codes: Uint8Array })[plane] = bytes;
   };
-  return { factors: start === undefined ? { bands, planes } : { bands, planes, start }, take };
+  const factors = { bands, planes, ...(start && { start }), ...(parentId && { parent: parentId }) };
+  return { factors, take };
 }
 
 /** The CRC-32 that ends a chunk. */

@@ -24,6 +24,7 @@ import {
 import type { Encoding } from "../codecs/encoding.ts";
 import { codecOf, trialFeatures } from "../codecs/registry.ts";
 import { crc32, toHex, viewOf } from "./bytes.ts";
+import type { IndexVectors } from "./generated/schema.ts";
 import type { ModuleRecord, TensorRecord } from "./types.ts";
 
 export const PROLOGUE_BYTES = 64;
@@ -44,10 +45,12 @@ export const REQUIRED = {
   REPLACEMENT: 16,
   /** A vector of A' begins at draws of a generator. */
   START: 128,
+  /** A module holds what differs from one of another file. */
+  PARENT: 512,
 } as const;
 
-/** Bits 5 and 6 stay unknown: the suite of 1.0 has cases in which they are. */
-const KNOWN_REQUIRED = 0x9f;
+/** Bits 5, 6 and 8 stay unknown: the suite of 1.0 has cases in which they are. */
+const KNOWN_REQUIRED = 0x29f;
 
 export interface Prologue {
   readonly major: number;
@@ -68,6 +71,19 @@ export interface Prologue {
 /** Whether the file has the feature START. */
 export function hasStarts({ required }: Pick<Prologue, "required">): boolean {
   return (required & REQUIRED.START) !== 0;
+}
+
+/** Whether the file has the feature PARENT. */
+export function hasParent({ required }: Pick<Prologue, "required">): boolean {
+  return (required & REQUIRED.PARENT) !== 0;
+}
+
+/** The vectors of the index that come with features (spec 8.8.1 and 8.9.1). */
+export function vectorsWith(prologue: Pick<Prologue, "required">): readonly (keyof IndexVectors)[] {
+  return [
+    ...(hasStarts(prologue) ? (["start", "positions"] as const) : []),
+    ...(hasParent(prologue) ? (["parent", "parentModules"] as const) : []),
+  ];
 }
 
 /** The 64 bytes of a prologue. */
@@ -97,7 +113,7 @@ export function writePrologue(p: Prologue): Uint8Array {
  * @param bytes the first bytes of the file; fewer than 64 are an error
  * @param limits the column of clause 14 that bounds the file; `device` also refuses ZSTD (clause 14.1)
  * @throws LqaError BAD_MAGIC, MAGIC_TEXT_DAMAGE, TRUNCATED_PROLOGUE, PROLOGUE_CRC, UNSUPPORTED_VERSION,
- *   UNSUPPORTED_FEATURE, PROLOGUE_RESERVED_NONZERO, ALIGNMENT_OUT_OF_RANGE, HARD_LIMIT, CORE_LIMIT
+ *   UNSUPPORTED_FEATURE, FEATURE_BITS, PROLOGUE_RESERVED_NONZERO, ALIGNMENT_OUT_OF_RANGE, HARD_LIMIT, CORE_LIMIT
  */
 export function readPrologue(bytes: Uint8Array, limits: LimitSet): Prologue {
   checkMagic(bytes);
@@ -125,6 +141,13 @@ export function readPrologue(bytes: Uint8Array, limits: LimitSet): Prologue {
         required & ~all
           ? undefined
           : "Encode the adapter with plain tensors not compressed (--tensors keep).",
+    });
+  if (hasStarts({ required }) && hasParent({ required }))
+    fail(KIND.FEATURE_BITS, {
+      where: "required features",
+      offset: 12,
+      expected: "START or PARENT",
+      actual: `both: ${hex32(required)}`,
     });
   for (let i = 49; i < 56; i++)
     if (bytes[i] !== 0) fail(KIND.PROLOGUE_RESERVED_NONZERO, { offset: i, expected: 0, actual: bytes[i] });
@@ -195,12 +218,15 @@ export function hex32(value: number): string {
 
 /** The required bits a file must declare (spec 5.3). */
 export function requiredBits(
-  modules: readonly Pick<ModuleRecord, "experts">[],
+  modules: readonly Pick<ModuleRecord, "experts" | "parentModule">[],
   tensors: readonly Pick<TensorRecord, "role" | "compression">[],
   encodings: Iterable<Encoding>,
 ): number {
   let required = 0;
-  for (const module of modules) if (module.experts > 1) required |= REQUIRED.EXPERTS;
+  for (const { experts, parentModule } of modules) {
+    if (experts > 1) required |= REQUIRED.EXPERTS;
+    if (parentModule !== undefined) required |= REQUIRED.PARENT;
+  }
   for (const { role, compression } of tensors) {
     if (compression !== "none") required |= REQUIRED.ZSTD;
     if (role === "magnitude") required |= REQUIRED.MAGNITUDE;

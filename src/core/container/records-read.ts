@@ -8,6 +8,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { BANDS, CHUNK_BYTES, ENCODINGS, EXPERT_BANDS, type LimitSet, SHARED_RECORDS } from "../../limits.ts";
 import { consistentMultiplier } from "../../model/adapter.ts";
+import { toHex, viewOf } from "./bytes.ts";
 import {
   checkChunkLength,
   checkRoles,
@@ -20,7 +21,7 @@ import {
 import type { ReadIndex } from "./index-read.ts";
 import { layOut, payloadLength } from "./layout.ts";
 import { type NameReader, nameReader } from "./names.ts";
-import { checkFeatures, checkLimit, hasStarts, type Prologue } from "./prologue.ts";
+import { checkFeatures, checkLimit, hasParent, hasStarts, type Prologue } from "./prologue.ts";
 import {
   firstUse,
   type ModuleType,
@@ -90,7 +91,8 @@ export function* interpretIndex(read: ReadIndex, options: InterpretOptions): Pau
   const layout = layOut(prologue.indexLength, chunkLengths(read), prologue.alignment);
   const { chunks, spans, digests, trailer, fileLength } = layout;
   const starts = hasStarts(prologue) ? startReader(read, limit) : undefined;
-  const modules = yield* readModules(read, types, plans, names, limit, chunks, starts);
+  const parent = hasParent(prologue) ? parentReader(read) : undefined;
+  const modules = yield* readModules(read, types, plans, names, limit, chunks, starts, parent);
   const tensors = yield* readTensors(read, names, limit, chunks.slice(modules.length));
   names.finish();
   checkRoles(tensors, modules, read.locate("tensors"));
@@ -99,7 +101,7 @@ export function* interpretIndex(read: ReadIndex, options: InterpretOptions): Pau
   if (fileLength !== prologue.fileLength)
     fail(KIND.FILE_LENGTH_MISMATCH, { offset: 24, expected: fileLength, actual: prologue.fileLength });
   return {
-    index: { modules, tensors, sections, digests, spans, trailer },
+    index: { modules, tensors, sections, parentId: parent?.id, digests, spans, trailer },
     noncanonicalName: names.noncanonical,
   };
 }
@@ -129,8 +131,9 @@ export function* readModules(
   limit: LimitCheck,
   chunks: readonly Extent[],
   starts: StartReader | undefined,
+  parent: ParentReader | undefined,
 ): Pauses<ModuleRecord[]> {
-  const next = moduleReader(read, types, plans, names, limit, chunks, starts);
+  const next = moduleReader(read, types, plans, names, limit, chunks, starts, parent);
   const rest = pacer();
   const modules: ModuleRecord[] = [];
   for (let i = 0; i < read.count("modules"); i++) {
@@ -151,6 +154,7 @@ function moduleReader(
   limit: LimitCheck,
   chunks: readonly Extent[],
   starts: StartReader | undefined,
+  parent: ParentReader | undefined,
 ): { module(i: number): ModuleRecord; finish(): void } {
   const column = (field: string): ((i: number) => number) => read.column("modules", field);
   const [suffix, shared] = [column("nameSuffix"), column("nameShared")];
@@ -195,6 +199,7 @@ function moduleReader(
           actual: `${reserved(i)}; only drafts before 1.0 compressed modules`,
         });
       checkChunkLength(chunkLength, payload, "none", where, offset);
+      const parentModule = parent?.moduleOf(i);
       // Field by field: a copy of `type` with more fields behind it is an object of another, slower kind.
       return {
         role: type.role,
@@ -211,6 +216,8 @@ function moduleReader(
         bands,
         // Without the feature no encoding has a mixture.
         start: started ? starts!.next(where, rank, i) : undefined,
+        parentModule,
+        parentId: parentModule === undefined ? undefined : parent!.id,
         compression: "none",
         payload,
         chunk: chunks[i]!,
@@ -221,5 +228,42 @@ function moduleReader(
       usedPlans.finish();
       starts?.finish();
     },
+  };
+}
+
+// The parent of a file (spec clause 8.9): its content id, and the number of its module for each module of the child. Whether it has
+// such modules shows when it is there (`read/lineage.ts`).
+
+/** Words of a content id. */
+const ID_WORDS = 8;
+
+/** The parent of a file: its content id, and which of its modules belongs to each module of the child. */
+interface ParentReader {
+  /** Hexadecimal. */
+  readonly id: string;
+  /** Number of the parent's module for module `record`, if it has one. */
+  moduleOf(record: number): number | undefined;
+}
+
+/** Reads the parent of a file that has the feature. @throws LqaError RECORD_REFERENCE */
+function parentReader(read: ReadIndex): ParentReader {
+  for (const [name, count] of [
+    ["parent", ID_WORDS],
+    ["parentModules", read.count("modules")],
+  ] as const)
+    if (read.count(name) !== count)
+      fail(KIND.RECORD_REFERENCE, {
+        where: name,
+        offset: read.locate(name)(0) - 4,
+        expected: `${count} entries`,
+        actual: read.count(name),
+      });
+  const bytes = new Uint8Array(4 * ID_WORDS);
+  const word = read.column("parent");
+  for (let i = 0; i < ID_WORDS; i++) viewOf(bytes).setUint32(4 * i, word(i), true);
+  const column = read.column("parentModules");
+  return {
+    id: toHex(bytes),
+    moduleOf: (record) => (column(record) === 0 ? undefined : column(record) - 1),
   };
 }

@@ -10,7 +10,7 @@ import { ENCODINGS, SHARED_RECORDS } from "../../limits.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
 import type { Encoding } from "../codecs/encoding.ts";
 import { type Band, hasStart } from "../codecs/packed.ts";
-import { concat } from "./bytes.ts";
+import { concat, fromHex, viewOf } from "./bytes.ts";
 import { kernelFields } from "./digests.ts";
 import {
   BASE_LAYOUTS,
@@ -77,6 +77,7 @@ export function writeRecords(
     plan: plans.number(module.bands),
   }));
   const started = modules.filter((module) => hasStart(module.bands));
+  const child = modules.find((module) => module.parentModule !== undefined);
   const bands: BandRecord[] = [];
   const encodingNumber = (encoding: Encoding): number => encodings.number(writeEncoding(encoding));
   for (const plan of plans.records)
@@ -108,6 +109,7 @@ export function writeRecords(
     })),
     names: concat(heap),
     ...(started.length > 0 && startVectors(started.map(({ start }) => start!))),
+    ...(child !== undefined && parentVectors(child.parentId!, modules)),
   };
 }
 
@@ -126,5 +128,17 @@ function typeRecord(shape: ModuleShape): ModuleTypeRecord {
     baseLayout: BASE_LAYOUTS.indexOf(shape.baseLayout),
     rule: MULTIPLIER_RULES.indexOf(shape.rule),
     reserved: 0,
+  };
+}
+
+/** The vectors of a file with a parent (spec 8.9.1): a content id, and a number for each module. */
+function parentVectors(
+  id: string,
+  modules: readonly { readonly parentModule?: number | undefined }[],
+): { parent: number[]; parentModules: number[] } {
+  const view = viewOf(fromHex(id));
+  return {
+    parent: Array.from({ length: view.byteLength / 4 }, (_, i) => view.getUint32(4 * i, true)),
+    parentModules: modules.map(({ parentModule }) => (parentModule === undefined ? 0 : parentModule + 1)),
   };
 }

@@ -33,6 +33,10 @@ export interface ModuleRecord extends ModuleShape, ChunkRecord {
   readonly bands: readonly Band[];
   /** Where the draws of A' begin, if a vector of it has a start (spec 8.8). */
   readonly start?: ModuleStart | undefined;
+  /** Number of the module of the parent that this one is decoded with, if there is one (spec 8.9). */
+  readonly parentModule?: number | undefined;
+  /** The content id of that parent, hexadecimal: the same for all modules of a file. */
+  readonly parentId?: string | undefined;
 }
 
 /** One plain tensor (spec 6.8). */
@@ -57,6 +61,8 @@ export interface ContainerIndex {
   readonly modules: readonly ModuleRecord[];
   readonly tensors: readonly TensorRecord[];
   readonly sections: readonly SectionRecord[];
+  /** The content id of the parent, hexadecimal, if modules have one (spec 8.9). */
+  readonly parentId?: string | undefined;
   /** The digest list. */
   readonly digests: Extent;
   /** Spans of chunks that share a digest, as [first, end) numbers of chunks (spec 11.1). */

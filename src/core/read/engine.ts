@@ -19,6 +19,7 @@ import { readerValues, tensorOf } from "./chunks.ts";
 import { decodeModule } from "./decode.ts";
 import type { LqaEvent, ModuleEvent, SectionEvent, TensorEvent } from "./events.ts";
 import { chunksStart, type Header, headerSteps } from "./header.ts";
+import type { LqaFile } from "./lqa-file.ts";
 import { breather, type Need, type Steps } from "./steps.ts";
 import { bodySteps, type ChunkVisitor, type VerifiedIds } from "./verify.ts";
 
@@ -30,6 +31,8 @@ export interface StreamOptions {
   readonly budgetBytes?: number | undefined;
   /** As for {@link OpenOptions}. */
   readonly limits?: LimitSet | undefined;
+  /** As for {@link OpenOptions}, open files: a file whose parent is not given can be read, but not decoded. */
+  readonly parents?: readonly LqaFile[] | undefined;
   readonly signal?: AbortSignal | undefined;
   /**
    * Told when a part of the file behind its index has passed its checks, before its event: bytes of the file that have,
@@ -52,6 +55,8 @@ export class Engine {
   readonly #steps: Steps<VerifiedIds>;
   #step: IteratorResult<Need, VerifiedIds> | undefined;
   #header: Header | undefined;
+  /** The parents that were given, once they were needed. */
+  #parents: readonly LqaFile[] | undefined;
   /** Events to be handed out. */
   #ready: LqaEvent[] = [];
   /** Events of a file that is pinned, until the span of their chunks is proven; and the bytes of these chunks. */
@@ -108,6 +113,8 @@ export class Engine {
       for (;;) {
         assertNotAborted(this.#options.signal);
         const event = this.#ready.shift();
+        if (event?.type === "module" && typeof event.factors.parent === "string")
+          return await this.#withParent(event);
         if (event !== undefined) return event;
         this.#step ??= this.#steps.next();
         if (this.#step.done === true) return undefined;
@@ -136,6 +143,17 @@ export class Engine {
     this.#ready = [];
     this.#held = [];
     this.#intake.release();
+  }
+
+  /** A module with the factors of its parent, if that was given. */
+  async #withParent(event: ModuleEvent): Promise<ModuleEvent> {
+    const { parents } = this.#options;
+    if (parents === undefined) return event;
+    const { findParents, withParents } = await import("./lineage.ts");
+    this.#parents ??= await findParents(this.#header!.index, parents, this.#options);
+    const { record } = event;
+    const factors = await withParents(event.factors, record, this.#parents, this.#options);
+    return { ...event, factors, decode: (how) => decodeModule(record, factors, how) };
   }
 
   #assertAlive(): void {

@@ -52,6 +52,7 @@ export interface Reading {
   readonly bytes: Uint8Array | undefined;
   readonly pin: Pin | undefined;
   readonly options: OpenOptions;
+  readonly parents: readonly LqaFile[];
   verified: VerifiedIds | undefined;
 }
 
@@ -71,7 +72,8 @@ const AHEAD = 4;
  *
  * @throws LqaError of any class but X, S and B; what is wrong with the source. Bytes that are shorter or longer than the file:
  *   the first error of the file, as {@link LqaFile.verify}. Any other source: TRUNCATED_FILE or TRAILING_BYTES. Unless the source
- *   is stable, or with `fileId`, also TRAILER_CRC, TRAILER_MISMATCH, ROOT_DIGEST, WRONG_FILE; USAGE for a `fileId` that is
+ *   is stable, or with `fileId`, also TRAILER_CRC, TRAILER_MISMATCH, ROOT_DIGEST, WRONG_FILE; with `parents`, PARENT_MISMATCH and
+ *   the errors of the parents; USAGE for a `fileId` that is
  *   not 64 hexadecimal digits; TypeError for what is no input
  */
 export async function open(input: Input, options: OpenOptions = {}): Promise<LqaFile> {
@@ -85,7 +87,7 @@ export async function open(input: Input, options: OpenOptions = {}): Promise<Lqa
     const source = keepingSource(memorySource(bytes));
     // The length is wrong, which is the first error only if nothing before the end is.
     if (bytes.length !== header.prologue.fileLength)
-      await verify({ header, source, bytes, pin: undefined, options, verified: undefined });
+      await verify({ header, source, bytes, pin: undefined, options, parents: [], verified: undefined });
     return fileOf(header, source, bytes, options);
   }
   const source = opened.kind === "source" ? opened.source : await streamed(opened.pieces, options);
@@ -94,10 +96,25 @@ export async function open(input: Input, options: OpenOptions = {}): Promise<Lqa
 }
 
 /** Opens a file in memory that a validator has found valid, values included: nothing of it is hashed again. */
-export async function openVerified(bytes: Uint8Array, verified: VerifiedIds): Promise<LqaFile> {
+export async function openVerified(
+  bytes: Uint8Array,
+  verified: VerifiedIds,
+  options: Pick<OpenOptions, "parents"> = {},
+): Promise<LqaFile> {
   const header = await runSteps(headerSteps("core"), takeFrom(bytes));
   const source = keepingSource(memorySource(bytes));
-  return verbsOf({ header, source, bytes, pin: undefined, options: {}, verified });
+  const parents = await parentsOf(header, options);
+  return verbsOf({ header, source, bytes, pin: undefined, options, parents, verified });
+}
+
+/** The parents of a file that were given. */
+async function parentsOf({ index }: Header, options: OpenOptions): Promise<readonly LqaFile[]> {
+  if (index.parentId === undefined || options.parents === undefined) return [];
+  const { zstd, budgetBytes, limits, signal } = options;
+  const files: LqaFile[] = [];
+  for (const one of options.parents)
+    files.push("packedAll" in one ? one : await open(one, { zstd, budgetBytes, limits, signal }));
+  return await (await import("./lineage.ts")).findParents(index, files, options);
 }
 
 async function streamed(pieces: Pieces, options: OpenOptions): Promise<ByteSource> {
@@ -118,11 +135,12 @@ async function fileOf(
   const { fileId, signal } = options;
   const pinned = source.stable !== true || fileId !== undefined;
   const pin = pinned ? await (await import("./pin.ts")).pinFile(source, header, fileId, signal) : undefined;
-  return verbsOf({ header, source, bytes, pin, options, verified: undefined });
+  const parents = await parentsOf(header, options);
+  return verbsOf({ header, source, bytes, pin, options, parents, verified: undefined });
 }
 
 function verbsOf(reading: Reading): LqaFile {
-  const { header, source, pin, options } = reading;
+  const { header, source, pin, options, parents } = reading;
   const { prologue, index } = header;
   const { fileLength } = prologue;
   const budget = options.budgetBytes ?? CHUNK_BUDGET;
@@ -169,6 +187,16 @@ function verbsOf(reading: Reading): LqaFile {
   };
   const factorsOf = (record: ModuleRecord, chunk: Uint8Array): PackedFactors =>
     checked(record, (values) => moduleFactors(chunk, record, values));
+  const wholeOf = async (
+    record: ModuleRecord,
+    chunk: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<PackedFactors> => {
+    const factors = factorsOf(record, chunk);
+    return parents.length === 0
+      ? factors
+      : await (await import("./lineage.ts")).withParents(factors, record, parents, { signal });
+  };
   const section = async (type: "META" | "ORIG", signal?: AbortSignal): Promise<MetaMap | undefined> => {
     const record = index.sections.find((s) => s.type === type);
     if (record === undefined) return undefined;
@@ -183,6 +211,8 @@ function verbsOf(reading: Reading): LqaFile {
     modules: index.modules,
     tensors: index.tensors,
     sections: index.sections,
+    parentId: index.parentId,
+    parents,
     get verified() {
       return reading.verified;
     },
@@ -190,7 +220,7 @@ function verbsOf(reading: Reading): LqaFile {
     plan: (modules = index.modules) => planOf([...modules].map(recordOf)),
     async packed(module, { signal } = {}) {
       const record = recordOf(module);
-      return factorsOf(record, await readChunk(record, signal));
+      return wholeOf(record, await readChunk(record, signal), signal);
     },
     async decode(module, { signal, onProgress: _, ...how } = {}) {
       const record = recordOf(module);
@@ -220,7 +250,10 @@ function verbsOf(reading: Reading): LqaFile {
           onProgress?.((done += range.length), total);
           for (const [k, record] of range.chunks.entries()) {
             await breathe();
-            const factors = factorsOf(record, chunks[k]!);
+            const factors =
+              parents.length === 0
+                ? factorsOf(record, chunks[k]!)
+                : await wholeOf(record, chunks[k]!, control.signal);
             yield { record, factors, decode: (how) => decodeModule(record, factors, how) };
           }
         }

@@ -9,7 +9,14 @@ import { fail } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
 import { align, crc32, requireZero } from "../container/bytes.ts";
 import { readIndex } from "../container/index-read.ts";
-import { hasStarts, hex32, PROLOGUE_BYTES, type Prologue, readPrologue } from "../container/prologue.ts";
+import {
+  hasStarts,
+  hex32,
+  PROLOGUE_BYTES,
+  type Prologue,
+  readPrologue,
+  vectorsWith,
+} from "../container/prologue.ts";
 import { interpretIndex } from "../container/records-read.ts";
 import type { ContainerIndex } from "../container/types.ts";
 import { need, PAUSE, runOver, type Steps } from "./steps.ts";
@@ -53,7 +60,7 @@ export function* headerSteps(limits: LimitSet): Steps<Header> {
   const crc = crc32(indexBytes);
   if (crc !== prologue.indexCrc)
     fail(KIND.INDEX_CRC, { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
-  const work = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES, hasStarts(prologue)), {
+  const work = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES, vectorsWith(prologue)), {
     prologue,
     limits,
   });

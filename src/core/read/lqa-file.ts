@@ -11,6 +11,7 @@ import type { MetaMap } from "../container/meta.ts";
 import type { Prologue } from "../container/prologue.ts";
 import type { ContainerIndex, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import type { Zstd } from "../container/zstd.ts";
+import type { Input } from "../io/input.ts";
 import type { ByteSource } from "../io/source.ts";
 import type { DecodedModule, DecodeOptions, FactorArrays, WeightType } from "./decode.ts";
 import type { LqaEvent, PackedModule } from "./events.ts";
@@ -37,6 +38,12 @@ export interface OpenOptions extends PlanOptions {
   readonly fileId?: string | undefined;
   /** Ends every read, now and later. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * The parents of a file that holds what differs from them (spec 8.9): open files, or what they can be opened from. The parent
+   * is found by its content id, verified whole if that was not done before, and must stay as it is as long as this file is used. Of
+   * a chain, all of them. Ignored for a file without a parent; a file whose parent is not given can be read, but not decoded.
+   */
+  readonly parents?: Iterable<LqaFile | Input> | undefined;
   /** Ranges read ahead by {@link LqaFile.packedAll}. Default 4. Memory: this many times `rangeBytes`. */
   readonly ahead?: number | undefined;
 }
@@ -64,19 +71,23 @@ export interface LqaFile {
   readonly modules: readonly ModuleRecord[];
   readonly tensors: readonly TensorRecord[];
   readonly sections: readonly SectionRecord[];
+  /** The content id of the parent, hexadecimal, if the file has one (spec 8.9). */
+  readonly parentId: string | undefined;
+  /** The parents, one behind the other, the nearest first, as far as they were given. */
+  readonly parents: readonly LqaFile[];
   /** File id and content id, once the whole file has been verified; undefined before. */
   readonly verified: VerifiedIds | undefined;
   /** The record of a module. @throws LqaError USAGE if there is no such module */
   module(name: string): ModuleRecord;
   /**
-   * The packed planes of a module. Their values have been checked: scales, and that raw weights are finite unless the file
+   * The packed planes of a module, with those of its parent if that was given. Their values have been checked: scales, and that raw weights are finite unless the file
    * declares others.
    *
    * @throws LqaError BUDGET, CHUNK_CRC, PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE; SPAN_DIGEST unless the source is
    *   stable; USAGE if there is no such module; and as the source
    */
   packed(module: ModuleRecord | string, options?: WatchOptions): Promise<PackedFactors>;
-  /** Decodes a module. @throws LqaError as {@link packed}; TARGET_SIZE */
+  /** Decodes a module. @throws LqaError as {@link packed}; TARGET_SIZE; PARENT_MISSING */
   decode<T extends WeightType = "f32">(
     module: ModuleRecord | string,
     options?: DecodeOptions<T> & WatchOptions,

@@ -56,13 +56,13 @@ export async function* fileEvents(
   reading: Reading,
   { signal, onProgress }: WatchOptions,
 ): AsyncGenerator<LqaEvent, void, undefined> {
-  const { header, source, pin, options } = reading;
+  const { header, source, pin, options, parents } = reading;
   const { prologue, index } = header;
   const either = eitherSignal(signal, options.signal);
   const budgetBytes = options.budgetBytes ?? CHUNK_BUDGET;
   const { digests: pinned, end } = pin ?? {};
   const { zstd } = options;
-  const engine = new Engine({ zstd, budgetBytes, signal: either, pinned }, header);
+  const engine = new Engine({ zstd, budgetBytes, signal: either, pinned, parents }, header);
   const start = chunksStart(prologue);
   // Where the size is not known, one byte more shows whether the file ends there.
   const more = source.size === undefined ? 1 : 0;

@@ -19,7 +19,7 @@ import { SCHEMA } from "../container/generated/schema.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import type { MetaMap } from "../container/meta.ts";
-import { hasStarts, PROLOGUE_BYTES } from "../container/prologue.ts";
+import { PROLOGUE_BYTES, vectorsWith } from "../container/prologue.ts";
 import { allChunks } from "../container/types.ts";
 import { zstdFor } from "../container/zstd.ts";
 import { type Input, openInput } from "../io/input.ts";
@@ -249,7 +249,7 @@ function checkCanonicalIndex(
   };
   if (noncanonicalName !== undefined)
     attempt(() => fail(KIND.NONCANONICAL_NAME, { offset: noncanonicalName }));
-  const canonical = writeIndex(readIndex(indexBytes, 0, hasStarts(prologue)).vectors);
+  const canonical = writeIndex(readIndex(indexBytes, 0, vectorsWith(prologue)).vectors);
   if (equalBytes(indexBytes, canonical)) return;
   let at = 0;
   while (at < indexBytes.length && indexBytes[at] === canonical[at]) at++;

@@ -11,11 +11,12 @@ import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import { type FileLayout, layOut } from "../container/layout.ts";
 import {
-  hasStarts,
   PROLOGUE_BYTES,
   type Prologue,
+  REQUIRED,
   readPrologue,
   requiredBits,
+  vectorsWith,
   writePrologue,
 } from "../container/prologue.ts";
 import { interpretIndex } from "../container/records-read.ts";
@@ -24,7 +25,7 @@ import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../con
 
 /** The version a file is stamped with: the lowest that has its features (spec 16). */
 function versionOf(required: number): Pick<Prologue, "major" | "minor"> {
-  return { major: 1, minor: hasStarts({ required }) ? 1 : 0 };
+  return { major: 1, minor: (required & (REQUIRED.START | REQUIRED.PARENT)) === 0 ? 0 : 1 };
 }
 /** Without a wish of the caller: the largest of these whose padding stays below a thousandth of the chunks. */
 const ALIGNMENTS = [64, 32, 16, 8, 4];
@@ -77,7 +78,7 @@ export function planFile(records: FileRecords, alignment?: number): FilePlan {
   } satisfies Prologue);
   // Whatever the caller gave: a file this writer emits passes the checks of a reader.
   withoutPauses(
-    interpretIndex(readIndex(index, PROLOGUE_BYTES, hasStarts({ required })), {
+    interpretIndex(readIndex(index, PROLOGUE_BYTES, vectorsWith({ required })), {
       prologue: readPrologue(prologue, "hard"),
       limits: "hard",
     }),

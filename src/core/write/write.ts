@@ -27,10 +27,14 @@ export interface PlannedModule extends ModuleShape {
   readonly bands: readonly Band[];
   /** Where the draws of A' begin; needed where a band of it has a start. */
   readonly start?: ModuleStart | undefined;
+  /** Number of the module of the parent that this one differs from, if it has one. */
+  readonly parentModule?: number | undefined;
+  /** Content id of that parent, hexadecimal: the same for all modules of a file. */
+  readonly parentId?: string | undefined;
 }
 
 /** A module ready to be written. */
-export interface PackedModule extends ModuleShape, PackedFactors {}
+export interface PackedModule extends PlannedModule, PackedFactors {}
 
 /** A section ready to be written. */
 export interface SectionInput {

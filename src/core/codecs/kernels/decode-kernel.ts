@@ -28,6 +28,7 @@ interface Exports extends TablePreparing {
   rotate(table: number, lut: number, codes: number, length: number, small: number, to: number): void;
   convert(element: number, wide: boolean, from: number, count: number, to: number): void;
   multiply(at: number, count: number, factor: number): void;
+  add(at: number, count: number, other: number): void;
   decode(
     kind: number,
     bits: number,
@@ -91,12 +92,19 @@ export class DecodeKernel {
    * Decodes a factor to `target[offset]` and on. Plane lengths and the target have been checked.
    *
    * @returns false if the plain decoder has to do it, for its size or for a scale that no encoder writes; the target may
-   *   have been overwritten then
+   *   have been overwritten then, unless the job adds. RangeError where a job that adds has a scale that no file may have
    */
   decode(job: FactorJob, target: DecodeTarget, offset: number): boolean {
     const wide = target instanceof Float32Array || job.multiplier !== 1;
     const rounds = roundsOf(job, wide ? 4 : 2, FREE);
-    return rounds?.every((round) => this.#decodeRound(job, round, wide, target, offset)) ?? false;
+    if (rounds === undefined) return false;
+    const done = (round: Round): boolean => this.#decodeRound(job, round, wide, target, offset);
+    if (job.add !== true) return rounds.every(done);
+    // What is added cannot be added again. Then only scales that are not finite are left to the plain decoder.
+    if (target.buffer !== this.memory.buffer && !rounds.every(({ end }) => this.#memory.reserve(end)))
+      return false;
+    if (!rounds.every(done)) throw new RangeError("expected finite scales");
+    return true;
   }
 
   /**
@@ -114,16 +122,17 @@ export class DecodeKernel {
       for (const { end } of rounds) at = Math.max(at, end);
     }
     at = (at + 63) & ~63;
-    return this.#memory.reserve(at + bytes) ? at : undefined;
+    // What is added is read 16 bytes at a time.
+    return this.#memory.reserve(at + bytes + 16) ? at : undefined;
   }
 
   #decodeRound(job: FactorJob, round: Round, wide: boolean, target: DecodeTarget, offset: number): boolean {
-    const { length, order, multiplier } = job;
+    const { length, order, multiplier, add = false } = job;
     const { slices, from, count, component, components, step } = round;
     const own = target.buffer === this.memory.buffer;
     if (!own && !this.#memory.reserve(round.end)) return false;
     for (const { part, slice, staged } of slices) this.#stage(part, length, slice, staged);
-    const direct = own && multiplier === 1 && target.byteLength <= DIRECT_BYTES;
+    const direct = own && multiplier === 1 && !add && target.byteLength <= DIRECT_BYTES;
     const size = wide ? 4 : 2;
     for (let i = 0; i < count; i += step) {
       const n = Math.min(step, count - i);
@@ -137,6 +146,7 @@ export class DecodeKernel {
       }
       if (order === "weight")
         this.#kernel.turn(wide, rows, round.apart, components, n, place, size * components);
+      if (add) this.#add(round, n * components, target as Float32Array, at);
       if (!direct) this.#deliver(round, n * components, multiplier, target, at);
     }
     return true;
@@ -189,6 +199,16 @@ export class DecodeKernel {
         apart,
       ) !== 0
     );
+  }
+
+  /** Adds what the target holds to a tile. */
+  #add({ turned, converted }: Round, count: number, target: Float32Array, at: number): void {
+    let other = target.byteOffset + 4 * at;
+    if (target.buffer !== this.memory.buffer) {
+      this.#memory.words.set(target.subarray(at, at + count), converted / 4);
+      other = converted;
+    }
+    this.#kernel.add(turned, count, other);
   }
 
   /** Brings a tile to the target: multiplied and converted first, if need be. */

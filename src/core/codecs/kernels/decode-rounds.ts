@@ -17,6 +17,8 @@ export interface FactorJob {
   readonly order: "component" | "weight";
   /** An f32 number that weights are multiplied by: rounded to binary32 again, before they may be rounded to binary16. */
   readonly multiplier: number;
+  /** Whether weights are added to what the target holds, of binary32, before the multiplication. Default: they replace it. */
+  readonly add?: boolean | undefined;
 }
 
 /** Slices that are staged together. In order `component` there is one. */
@@ -36,7 +38,7 @@ export interface Round {
   readonly apart: number;
   /** In order `weight`: where the tile goes when it is turned; it is where it is otherwise. */
   readonly turned: number;
-  /** Where a tile is converted to. */
+  /** Where a tile is converted to, or what is added to it. */
   readonly converted: number;
   /** The first byte behind the tile. */
   readonly end: number;
@@ -129,7 +131,8 @@ export function roundsOf(job: FactorJob, elementBytes: number, base: number): Ro
     const apart = order === "component" ? bytes : align(bytes + 1);
     const turned = order === "component" ? tile : align(tile + components * apart);
     const converted = align(turned + components * bytes);
-    const end = converted + (job.multiplier === 1 ? 0 : align(2 * step * components));
+    const more = job.add === true ? bytes : job.multiplier === 1 ? 0 : 2 * step;
+    const end = converted + (more === 0 ? 0 : align(more * components));
     return { slices: staged, from, count, component, components, step, tile, apart, turned, converted, end };
   }
 }

@@ -83,6 +83,12 @@ export function multiply(at: usize, count: i32, factor: f32): void {
   for (; at < end; at += 16) v128.store(at, f32x4.mul(v128.load(at), factors));
 }
 
+/** Adds binary32 numbers to others, in place; up to three more. */
+export function add(at: usize, count: i32, other: usize): void {
+  const end = at + 4 * <usize>count;
+  for (; at < end; at += 16, other += 16) v128.store(at, f32x4.add(v128.load(at), v128.load(other)));
+}
+
 // ---- layout -----------------------------------------------------------------------------------------------------
 
 /** Four rows of four weights to columns. */

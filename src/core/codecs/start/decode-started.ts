@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { type DecodeTarget, decodeFactor, type FactorJob, type Part } from "../decode.ts";
-import { storeFloats } from "../floats.ts";
+import { type DecodeTarget, decodeFactor, type FactorJob, type Part, storing } from "../decode.ts";
 import type { DecodeKernel } from "../kernels/decode-kernel.ts";
 import { startKernel } from "../kernels/start-kernel.ts";
 import type { PackedFactors } from "../packed.ts";
@@ -14,14 +13,12 @@ import { addMixture, readMixture } from "./mixture.ts";
 import { takeDraws } from "./mt19937.ts";
 import type { ModuleStart } from "./start.ts";
 
-const RAW = { codec: "raw", element: "f32" } as const;
-const NO_BYTES = new Uint8Array(0);
-
 /**
  * Decodes A' of all experts.
  *
  * @param length weights of a vector of A'
  * @param target `[experts][rank][length]`; binary16 is the binary32 weight rounded once
+ * @param apart weights from one expert to the next in the target, of binary32; by default they follow each other
  * @throws as `decodeFactor`
  */
 export function decodeStarted(
@@ -30,6 +27,7 @@ export function decodeStarted(
   length: number,
   target: DecodeTarget,
   kernel?: DecodeKernel,
+  apart?: number,
 ): void {
   const rank = bands.reduce((sum, { components }) => sum + components, 0);
   const size = rank * length;
@@ -37,7 +35,7 @@ export function decodeStarted(
   const values = wide ? target : new Float32Array(size);
   const twister = generatorOf(start);
   for (const [expert, own] of planes.entries()) {
-    const offset = wide ? expert * size : 0;
+    const offset = wide ? expert * (apart ?? size) : 0;
     const parts = bands.map(({ a, components }, i): Part => ({ encoding: a, planes: own[i]!.a, components }));
     const job: FactorJob = { parts, length, order: "component", multiplier: 1 };
     decodeFactor(job, values, offset, wide ? kernel : undefined);
@@ -51,13 +49,7 @@ export function decodeStarted(
       addMixture(mixture, draws, length, values, offset);
     }
     if (wide) continue;
-    const raw = { codes: storeFloats(values), scales: NO_BYTES, zeroPoints: NO_BYTES };
-    decodeFactor(
-      { ...job, parts: [{ encoding: RAW, planes: raw, components: rank }] },
-      target,
-      expert * size,
-      kernel,
-    );
+    decodeFactor(storing(values), target, expert * size, kernel);
   }
   keepGenerator(start, planes.length * size, twister);
 }

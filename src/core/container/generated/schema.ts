@@ -16,11 +16,15 @@ export const SCHEMA: Schema = /* @__PURE__ */ schemaOf({
     "sections": "Section",
     "names": "u8",
     "start": "u32",
-    "positions": "u32"
+    "positions": "u32",
+    "parent": "u32",
+    "parentModules": "u32"
   },
   "optional": [
     "start",
-    "positions"
+    "positions",
+    "parent",
+    "parentModules"
   ],
   "structs": {
     "Band": {
@@ -164,4 +168,6 @@ export interface IndexVectors {
   names: Uint8Array;
   start?: number[];
   positions?: number[];
+  parent?: number[];
+  parentModules?: number[];
 }

@@ -1,0 +1,105 @@
+/**
+ * The parents of a file (spec clause 8.9.3): found by content id among the files that the caller gives, and compared with the
+ * modules that refer to them. Nothing is fetched. Loaded with the first file that has a parent.
+ *
+ * A file is a parent only after all of it has been verified: the content id that it states is not believed.
+ *
+ * @module
+ */
+
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import { GENERATIONS } from "../../limits.ts";
+import type { PackedFactors } from "../codecs/packed.ts";
+import { checkLimit } from "../container/prologue.ts";
+import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
+import type { LqaFile, OpenOptions } from "./lqa-file.ts";
+import type { WatchOptions } from "./steps.ts";
+
+/**
+ * Finds the parents of a file, the nearest first, as far as they are given.
+ *
+ * @param opener opens an input that is not open yet
+ * @param files open files among which they may be
+ * @throws LqaError PARENT_MISMATCH if files are given and none is the parent, or it has not the modules; HARD_LIMIT, CORE_LIMIT;
+ *   as {@link LqaFile.verify}
+ */
+export async function findParents(
+  child: Pick<ContainerIndex, "modules" | "parentId">,
+  files: readonly LqaFile[],
+  { limits = "core", signal }: Pick<OpenOptions, "limits" | "signal">,
+): Promise<readonly LqaFile[]> {
+  const found: LqaFile[] = [];
+  for (let last = child; last.parentId !== undefined && files.length > 0; ) {
+    const parent = await fileWith(last.parentId, files, found.length === 0, signal);
+    if (parent === undefined) break;
+    checkLimit(found.push(parent), GENERATIONS, { where: "parents", limits });
+    for (const record of last.modules) checkModule(record, parent);
+    const { parents } = parent;
+    last = parent;
+    if (parents.length === 0) continue;
+    // Its own are checked.
+    checkLimit(found.push(...parents), GENERATIONS, { where: "parents", limits });
+    last = parents.at(-1)!;
+  }
+  return found;
+}
+
+/** The file with a content id, verified. @param needed whether it is an error if there is none */
+async function fileWith(
+  id: string,
+  files: readonly LqaFile[],
+  needed: boolean,
+  signal: AbortSignal | undefined,
+): Promise<LqaFile | undefined> {
+  const ids: string[] = [];
+  for (const file of files) {
+    const { contentId } = file.verified ?? (await file.storedIds({ signal }));
+    if (contentId === id) {
+      await file.verify({ signal });
+      return file;
+    }
+    ids.push(contentId);
+  }
+  if (!needed) return undefined;
+  return fail(KIND.PARENT_MISMATCH, {
+    where: "parent",
+    expected: `content id ${id}`,
+    actual: ids.join(", "),
+  });
+}
+
+/** @throws LqaError PARENT_MISMATCH if the parent has no module that fits */
+function checkModule(record: ModuleRecord, { modules }: LqaFile): void {
+  const { parentModule, name, rank } = record;
+  if (parentModule === undefined) return;
+  const wrong = (expected: string, actual: string): never =>
+    fail(KIND.PARENT_MISMATCH, { where: `parent of module "${name}"`, expected, actual });
+  const own = modules[parentModule] ?? wrong(`a module number ${parentModule}`, `${modules.length} modules`);
+  if (shapeOf(own) !== shapeOf(record)) wrong(shapeOf(record), shapeOf(own));
+  if (own.rank > rank) wrong(`a rank of at most ${rank}`, `${own.rank}`);
+}
+
+/** What both must have in common. */
+function shapeOf({ out, in: n, kernel, experts }: ModuleRecord): string {
+  return `out ${out}, in ${[n, ...kernel].join("×")}, experts ${experts}`;
+}
+
+/**
+ * Packed factors with those of the parents, as far as they are given.
+ *
+ * @param factors of the module `record`, without its parent's
+ * @param parents as {@link findParents} gave them
+ */
+export async function withParents(
+  factors: PackedFactors,
+  { parentModule }: ModuleRecord,
+  [parent, ...others]: readonly LqaFile[],
+  watch: Pick<WatchOptions, "signal">,
+): Promise<PackedFactors> {
+  if (parent === undefined || parentModule === undefined) return factors;
+  const record = parent.modules[parentModule]!;
+  const own = await parent.packed(record, watch);
+  const whole = typeof own.parent === "string" ? await withParents(own, record, others, watch) : own;
+  return { ...factors, parent: whole };
+}
