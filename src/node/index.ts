@@ -57,4 +57,11 @@ export {
   decodeWithWorkers,
 } from "./workers/decode.ts";
 export { createWorkerPool, type WorkerPool } from "./workers/pool.ts";
-export type { DecodeTask, PoolInput, PoolKind, PoolOutput, SharedTarget } from "./workers/tasks.ts";
+export type {
+  DecodeTask,
+  PackedPayload,
+  PoolInput,
+  PoolKind,
+  PoolOutput,
+  SharedTarget,
+} from "./workers/tasks.ts";

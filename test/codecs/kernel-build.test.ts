@@ -6,7 +6,16 @@ import { bytesOfText } from "../../src/core/wasm/kernel.ts";
 const sources = new URL("../../src/", import.meta.url);
 const { KERNELS, build, compile, textOf } = await import(new URL("core/wasm/build.mjs", sources).href);
 const EXPORTS: Readonly<Record<string, readonly string[]>> = {
-  "core/codecs/kernels/decode": ["multiply", "turn", "decode", "prepare", "convert", "rotate", "memory"],
+  "core/codecs/kernels/decode": [
+    "multiply",
+    "add",
+    "turn",
+    "decode",
+    "prepare",
+    "convert",
+    "rotate",
+    "memory",
+  ],
   "core/codecs/kernels/product": ["product", "memory"],
   "core/codecs/kernels/start": ["advance", "draws", "mix", "memory"],
   "core/codecs/kernels/viterbi": ["forward", "memory"],

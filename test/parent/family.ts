@@ -1,8 +1,10 @@
 /** Parents and their children, and what a child decodes to by the rule of clause 8.9, one addition after the other. */
 import { type Encoding, type LqaFile, open } from "../../src/core/index.ts";
 import type { PackedModule } from "../../src/core/write/write.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
 import type { ModuleShape } from "../../src/model/adapter.ts";
 import { AFFINE2, bands, fileBytes, packed, SIGN, shape } from "../container/fixtures.ts";
+import { trained } from "../start/trained.ts";
 
 export const RAW: Encoding = { codec: "raw", element: "f32" };
 export const ZERO: Encoding = { codec: "zero" };
@@ -65,4 +67,20 @@ export function sum(rest: Float32Array, parent: Float32Array, experts: number, l
     const [expert, inside] = [Math.floor(at / (rank * length)), at % (rank * length)];
     return value + (inside < own * length ? parent[expert * own * length + inside]! : 0);
   });
+}
+
+/** A parent with a start; and a child of a rank above it, with its rests, its modules in the order of the parent's. */
+export async function startedFamily(): Promise<{
+  readonly first: Uint8Array;
+  readonly modules: readonly PackedModule[];
+  readonly bytes: Uint8Array;
+}> {
+  const { bytes: first } = await encodeAdapter(trained(0.05), { maxError: 0.02 });
+  const parentId = await contentIdOf(first);
+  const modules = (await open(first)).modules.map((record, i) => {
+    const own = shape(record.name, { out: record.out, in: record.in, rank: record.rank + 3 });
+    return packed(own, bands(2, record.rank + 1), i);
+  });
+  const children = modules.map((one, parentModule) => ({ ...one, parentModule, parentId }));
+  return { first, modules, bytes: await written(children) };
 }

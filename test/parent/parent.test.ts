@@ -1,19 +1,19 @@
 /** Parents (spec 8.9): children decoded in every way, parents that do not fit, and chains. */
 import { describe, expect, it } from "vitest";
-import {
-  DecodeMemory,
-  decodeModule,
-  decodeStream,
-  type LqaFile,
-  open,
-  validate,
-} from "../../src/core/index.ts";
-import { encodeAdapter } from "../../src/encode/index.ts";
+import { DecodeMemory, decodeModule, decodeStream, open, validate } from "../../src/core/index.ts";
 import { inputLength } from "../../src/model/adapter.ts";
 import { bands, packed, shape } from "../container/fixtures.ts";
 import { WAYS } from "../read/every-encoding.ts";
-import { trained } from "../start/trained.ts";
-import { childModules, contentIdOf, factorsOf, parentModules, SHAPES, sum, written } from "./family.ts";
+import {
+  childModules,
+  contentIdOf,
+  factorsOf,
+  parentModules,
+  SHAPES,
+  startedFamily,
+  sum,
+  written,
+} from "./family.ts";
 
 const parent = await written(parentModules());
 const parentId = await contentIdOf(parent);
@@ -215,21 +215,12 @@ describe("a chain", () => {
   });
 
   it("begins with a start", async () => {
-    const { bytes } = await encodeAdapter(trained(0.05), { maxError: 0.02 });
-    const first = await open(bytes);
-    expect(first.modules[0]!.start).toBeDefined();
-    const parentId = await contentIdOf(bytes);
-    // A rank above the parent's, and the modules in another order.
-    const modules = first.modules.map((record, i) => {
-      const own = shape(record.name, { out: record.out, in: record.in, rank: record.rank + 3 });
-      return packed(own, bands(2, record.rank + 1), i);
-    });
+    const { first, modules, bytes } = await startedFamily();
     const rest = await factorsOf(await open(await written(modules)));
-    const whole = await factorsOf(first);
-    const file: LqaFile = await open(
-      await written(modules.map((one, parentModule) => ({ ...one, parentModule, parentId }))),
-      { parents: [bytes] },
-    );
+    const parent = await open(first);
+    expect(parent.modules[0]!.start).toBeDefined();
+    const whole = await factorsOf(parent);
+    const file = await open(bytes, { parents: [first] });
     const found = await factorsOf(file);
     for (const [i, { out, in: n }] of modules.entries())
       expect(found[i]).toEqual({

@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fileBytes, packed, SIGN, shape, smallInput } from "../container/fixtures.ts";
 import { core, node } from "../helpers/built.ts";
+import { childModules, contentIdOf, parentModules, startedFamily, written } from "../parent/family.ts";
 import { everyEncodingFile } from "../read/every-encoding.ts";
 
 const { isLqaError, open } = core;
@@ -171,5 +172,20 @@ describe("decodeWithWorkers", () => {
   it("decodes a file without modules", async () => {
     const empty = await open(await fileBytes({ modules: [], tensors: [], sections: [] }));
     expect((await decodeWithWorkers(empty, { workers: 2 })).modules).toEqual([]);
+  });
+
+  it("decodes children to the bits of one thread, of a parent with a start, too", async () => {
+    const parent = await written(parentModules());
+    const { first, bytes } = await startedFamily();
+    for (const [child, parents] of [
+      [await written(childModules(await contentIdOf(parent))), [parent]],
+      [bytes, [first]],
+    ] as const) {
+      const family = await open(child, { parents });
+      for (const type of ["f32", "f16"] as const)
+        for (const module of (await decodeWithWorkers(family, { type, pool })).modules)
+          expect(module).toEqual(await family.decode(module.name, { type }));
+    }
+    await expect(decodeWithWorkers(await open(bytes), { pool })).rejects.toThrow("PARENT_MISSING");
   });
 });

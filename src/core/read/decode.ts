@@ -127,7 +127,7 @@ export function decodeModule<T extends WeightType = "f32">(
   const { rank, experts, out } = shape;
   const n = inputLength(shape);
   const where = `module "${shape.name}"`;
-  const generations = generationsOf(shape, packed, where);
+  const generations = generationsOf(shape, packed);
   const [oldest] = generations;
   const start = hasStart(oldest.bands) ? oldest.start : undefined;
   if (start === undefined && hasStart(oldest.bands))
@@ -162,12 +162,12 @@ export function decodeModule<T extends WeightType = "f32">(
   return done(targets);
 }
 
-/** Packed factors and those they are added to, the oldest first. @throws LqaError PARENT_MISSING; RangeError */
-function generationsOf(
-  { rank, experts }: ModuleShape,
+/** Packed factors and those they are added to (spec 8.9.3), the oldest first. @throws LqaError PARENT_MISSING; RangeError */
+export function generationsOf(
+  { name, rank, experts }: Pick<ModuleShape, "name" | "rank" | "experts">,
   packed: PackedFactors,
-  where: string,
 ): [PackedFactors, ...PackedFactors[]] {
+  const where = `module "${name}"`;
   const found: [PackedFactors, ...PackedFactors[]] = [packed];
   for (let { parent } = packed; parent !== undefined; { parent } = parent) {
     if (typeof parent === "string")

@@ -15,6 +15,7 @@ import {
   type DecodeOptions,
   decodedOf,
   type FactorArrays,
+  generationsOf,
   type HalfArray,
   type WeightArrays,
   type WeightType,
@@ -22,7 +23,7 @@ import {
 import type { LqaFile } from "../../core/read/lqa-file.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { inputLength } from "../../model/adapter.ts";
+import { inputLength, shapeOf } from "../../model/adapter.ts";
 import { createWorkerPool, MAX_WORKERS, type WorkerPool } from "./pool.ts";
 import type { DecodeTask } from "./tasks.ts";
 
@@ -127,8 +128,18 @@ export async function decodeWithWorkers<T extends WeightType = "f32">(
     const placeOf = new Map(places.map((place) => [place.record, place]));
     for await (const { record, factors } of file.packedAll({ signal })) {
       const { b, a } = placeOf.get(record)!;
-      const payload = assemblePayload(record, factors) as Uint8Array<ArrayBuffer>;
-      yield { module: record, payload, b: { ...b, buffer: memory }, a: { ...a, buffer: memory }, how };
+      const generations = generationsOf(record, factors).map((one) => ({
+        bands: one.bands,
+        start: one.start,
+        payload: assemblePayload(record, one) as Uint8Array<ArrayBuffer>,
+      }));
+      yield {
+        module: shapeOf(record),
+        generations,
+        b: { ...b, buffer: memory },
+        a: { ...a, buffer: memory },
+        how,
+      };
     }
   }
   const pool = options.pool ?? createWorkerPool(Math.min(threads, Math.max(1, modules.length)));

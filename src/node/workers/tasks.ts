@@ -4,10 +4,11 @@
  *
  * @module
  */
+
+import type { PackedFactors } from "../../core/codecs/packed.ts";
 import { decodeStarted } from "../../core/codecs/start/decode-started.ts";
 import { useStartDecoder } from "../../core/codecs/start/loaded.ts";
 import { splitPayload } from "../../core/container/layout.ts";
-import type { ModuleRecord } from "../../core/container/types.ts";
 import { type DecodeOptions, decodeModule } from "../../core/read/decode.ts";
 import { perform, type TaskInput, type TaskKind, type TaskOutput } from "../../encode/quantize/tasks.ts";
 import { type LoraModule, type ModuleShape, shapeOf } from "../../model/adapter.ts";
@@ -20,11 +21,17 @@ export interface SharedTarget {
   readonly length: number;
 }
 
+/** Packed factors as they travel. */
+export interface PackedPayload extends Pick<PackedFactors, "bands" | "start"> {
+  /** Not compressed and checked; it is given away. */
+  readonly payload: Uint8Array & { readonly buffer: ArrayBuffer };
+}
+
 /** Decodes the factors of one module into shared memory. */
 export interface DecodeTask {
-  readonly module: ModuleShape & Pick<ModuleRecord, "bands">;
-  /** The payload, not compressed and checked; it is given away. */
-  readonly payload: Uint8Array & { readonly buffer: ArrayBuffer };
+  readonly module: ModuleShape;
+  /** Of the oldest parent first, of the module last. */
+  readonly generations: readonly PackedPayload[];
   readonly b: SharedTarget;
   readonly a: SharedTarget;
   readonly how: Pick<DecodeOptions, "layout" | "type" | "multiplier">;
@@ -49,12 +56,15 @@ export function performTask<K extends PoolKind>(kind: K, input: PoolInput[K]): P
   return output as PoolOutput[K];
 }
 
-function decode({ module, payload, b, a, how }: DecodeTask): undefined {
+function decode({ module, generations, b, a, how }: DecodeTask): undefined {
   const view = ({ buffer, offset, length }: SharedTarget): Uint16Array | Float32Array =>
     how.type === "f16" ? new Uint16Array(buffer, offset, length) : new Float32Array(buffer, offset, length);
-  const packed = splitPayload(module, module.bands, payload);
+  const packed = generations.reduce<PackedFactors | undefined>((parent, { bands, start, payload }) => {
+    const { planes } = splitPayload(module, bands, payload);
+    return { bands, planes, start, parent };
+  }, undefined);
   useStartDecoder(decodeStarted);
-  decodeModule(module, packed, { ...how, into: { b: view(b), a: view(a) } });
+  decodeModule(module, packed!, { ...how, into: { b: view(b), a: view(a) } });
 }
 
 /** A task as it is sent: what is in `transfer` is gone here afterwards, and is never the caller's. */
@@ -62,7 +72,8 @@ export function parcel<K extends PoolKind>(
   kind: K,
   input: PoolInput[K],
 ): { input: PoolInput[K]; transfer: ArrayBuffer[] } {
-  if (kind === "decode") return { input, transfer: [(input as DecodeTask).payload.buffer] };
+  if (kind === "decode")
+    return { input, transfer: (input as DecodeTask).generations.map(({ payload }) => payload.buffer) };
   // A clone of a view would be one of the whole file behind it.
   const { module } = input as TaskInput[TaskKind];
   const b = module.b.slice();
