@@ -18,6 +18,7 @@ import { invalidValues } from "./generate/invalid-values.mjs";
 import { limits } from "./generate/limits.mjs";
 import { mutations } from "./generate/mutations.mjs";
 import { operations } from "./generate/operations.mjs";
+import { parents } from "./generate/parents.mjs";
 import { starts } from "./generate/starts.mjs";
 import { outcomes, Suite } from "./generate/suite.mjs";
 import { validAdapters } from "./generate/valid-adapters.mjs";
@@ -43,6 +44,7 @@ for (const family of [
   invalidOrder,
   limits,
   starts,
+  parents,
   choices,
   operations,
   apply,

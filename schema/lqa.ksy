@@ -106,7 +106,13 @@ types:
         type: b1
         doc: Clause 8.8.
       - id: unknown_too
-        type: b24
+        type: b1
+        valid: false
+      - id: parent
+        type: b1
+        doc: Clause 8.9.
+      - id: unknown_last
+        type: b22
         valid: 0
   compatible_features:
     doc-ref: spec/lqa-v1.md, clause 5.3
@@ -228,6 +234,16 @@ types:
         type: dimensions(start + vtable.fields[10])
         if: _root.prologue.required.start
         doc: Clause 8.8.1. State and first draw of each module with a start.
+      parent:
+        pos: start + vtable.fields[11]
+        type: dimensions(start + vtable.fields[11])
+        if: _root.prologue.required.parent
+        doc: Clause 8.9.1. The content id of the parent.
+      parent_modules:
+        pos: start + vtable.fields[12]
+        type: dimensions(start + vtable.fields[12])
+        if: _root.prologue.required.parent
+        doc: Clause 8.9.1. Of each module, 1 + the number of its module in the parent, or 0.
   vtable:
     seq:
       - id: size
@@ -238,7 +254,7 @@ types:
         type: u2
         repeat: expr
         repeat-expr: (size - 4) / 2
-        doc: Where in the table each field stands; 0 would be a field that is not there, and all nine, or with a start eleven, are required.
+        doc: Where in the table each field stands; 0 would be a field that is not there, and the first nine are required, with a start two more, with a parent the two after those.
   encodings:
     params:
       - id: start

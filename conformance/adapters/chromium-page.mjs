@@ -8,12 +8,15 @@ import { readerOf } from "./lqa-document.mjs";
 
 const answer = readerOf(library, { readIndex, sha256, toHex });
 
-/** The answer to a command `run`, as JSON. The file of a command with a path is served under its number. */
+const fetched = async (path) => await (await fetch(path)).bytes();
+
+/** The answer to a command `run`, as JSON. The file of a command with a path is served under its number, its parents behind it. */
 globalThis.answer = async (command) => {
-  const { seq, hex } = command;
+  const { seq, hex, parents = [] } = command;
   try {
-    const bytes = hex === undefined ? await (await fetch(`/file/${seq}`)).bytes() : Uint8Array.fromHex(hex);
-    return JSON.stringify({ seq, ...(await answer(bytes, command)) });
+    const bytes = hex === undefined ? await fetched(`/file/${seq}`) : Uint8Array.fromHex(hex);
+    const family = await Promise.all(parents.map((_, i) => fetched(`/file/${seq}/${i}`)));
+    return JSON.stringify({ seq, ...(await answer(bytes, command, family)) });
   } catch (error) {
     return JSON.stringify({ seq, errored: error.stack });
   }

@@ -12,7 +12,11 @@ import { LEVELS, OPERATIONS } from "./lqa-document.mjs";
 let current;
 const { page, version, close } = await openPage(new URL("chromium-page.mjs", import.meta.url), {
   executable: findBrowser(),
-  files: (path) => (path === `/file/${current?.seq}` ? readFileSync(current.path) : undefined),
+  files(path) {
+    const [, seq, number] = /^\/file\/(\d+)(?:\/(\d+))?$/.exec(path) ?? [];
+    if (seq !== String(current?.seq)) return undefined;
+    return readFileSync(number === undefined ? current.path : current.parents[number]);
+  },
   onEnd(what) {
     console.error(what);
     process.exit(1);

@@ -6,28 +6,31 @@ export const OPERATIONS = ["read", "stream", "range"];
 
 /**
  * The library as a reader: a function from a command `run` and the bytes of the file to { exit, document }. The library is
- * its entry (index.ts) and three functions of its inside, for what the public interface does not tell.
+ * its entry (index.ts) and three functions of its inside, for what the public interface does not tell. The function takes the bytes
+ * of the parents that are given, too.
  */
 export function readerOf(library, { readIndex, sha256, toHex, apply }) {
   const { decodeModule, LqaDecoder, memorySource, open, validate } = library;
 
   /** As an application reads a file. Levels are a notion of the validator: at the level of a reader there is no validator here. */
-  async function read(bytes, { level = "values", budget = 2 ** 29 }) {
+  async function read(bytes, { level = "values", budget = 2 ** 29 }, parents) {
     try {
+      const options = { level, budgetBytes: budget, parents };
       if (level !== "values") {
-        const { error } = await validate(bytes, { level, budgetBytes: budget });
+        const { error } = await validate(bytes, options);
         if (error !== undefined) return refusal(error);
       }
-      const file = await open(bytes, { budgetBytes: budget });
+      const file = await open(bytes, { budgetBytes: budget, parents });
       const depth = LEVELS.indexOf(level);
       if (depth < 2) {
-        const { ids } = await validate(bytes, { level, budgetBytes: budget });
+        const { ids } = await validate(bytes, options);
         return { exit: 0, document: await documentOf(bytes, file, ids, depth, budget) };
       }
       const ids = await file.verify();
       const whole = file.modules.reduce((sum, module) => sum + decodedBytes(module), 0) <= budget;
-      const adapter = whole ? await file.adapter() : undefined;
       const document = await documentOf(bytes, file, ids, depth, budget);
+      const decoded = document.modules.every(({ sha256 }) => sha256 !== null);
+      const adapter = whole && decoded ? await file.adapter() : undefined;
       adapter?.modules.forEach(({ name, a }, i) => {
         if (hashOf(a) !== document.modules[i].sha256.f32.a)
           throw new Error(`adapter() has other weights of "${name}" than decode`);
@@ -39,18 +42,19 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
   }
 
   /** Pushed in pieces. The document has the weights, tensors, sections and ids that came out, and the error that was thrown. */
-  async function stream(bytes, { pieces, level = "values", budget }) {
+  async function stream(bytes, { pieces, level = "values", budget }, parents) {
     const events = [];
     const found = { modules: [], tensors: [], sections: {} };
     const receive = (event) => {
       const { type, record } = event;
       if (type === "module")
-        found.modules.push(decodedBytes(record) <= budget ? factorHashes(event.decode) : undefined);
+        found.modules.push(decodedBytes(record) <= budget ? weightsOf(event.decode) : undefined);
       if (type === "tensor") found.tensors.push(toHex(sha256(event.tensor.data)));
       if (type === "section" && event.map !== undefined) found.sections[record.type] = plain(event.map);
       if (record !== undefined) events.push([type, record.name ?? record.type, decoder.received]);
     };
-    const decoder = new LqaDecoder(receive, { budgetBytes: budget });
+    const family = await Promise.all(parents.map((parent) => open(parent)));
+    const decoder = new LqaDecoder(receive, { budgetBytes: budget, parents: family });
     try {
       for (let at = 0, i = 0; at < bytes.length; i++) {
         const length = pieces.length === 0 ? bytes.length : pieces[Math.min(i, pieces.length - 1)];
@@ -68,7 +72,7 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
   }
 
   /** Only the wanted modules, from ranges of the file, which are written down. */
-  async function range(bytes, { modules: wanted, budget }) {
+  async function range(bytes, { modules: wanted, budget }, parents) {
     const ranges = [];
     const memory = memorySource(bytes);
     const source = {
@@ -81,7 +85,7 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
       },
     };
     try {
-      const file = await open(source, { budgetBytes: budget, gapBytes: 0 });
+      const file = await open(source, { budgetBytes: budget, gapBytes: 0, parents });
       const whole = await documentOf(bytes, await open(bytes), undefined, 0, budget);
       const modules = [];
       for await (const { record, decode } of file.packedAll({ modules: wanted }))
@@ -126,12 +130,19 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
         ...type,
         rank: m.rank,
         bands: plans[record.plan],
+        ...(file.parentId && { parent_module: m.parentModule === undefined ? 0 : m.parentModule + 1 }),
       };
       modules.push(document);
       if (depth < 2) continue;
       if (decodedBytes(m) <= budget) {
         const packed = found?.modules[i] === undefined ? await file.packed(m) : undefined;
-        document.sha256 = found?.modules[i] ?? factorHashes((how) => decodeModule(m, packed, how));
+        document.sha256 = found?.modules[i] ?? weightsOf((how) => decodeModule(m, packed, how));
+        if (document.sha256 === null)
+          omissions.push({
+            where: `module ${m.name}`,
+            code: "LQA-U010",
+            message: "the parent was not given",
+          });
       } else
         omissions.push({
           where: `module ${m.name}`,
@@ -159,6 +170,7 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
       contentId: ids?.contentId ?? null,
       fileLength: file.prologue.fileLength,
       alignment: file.prologue.alignment,
+      ...(file.parentId && { parent: file.parentId }),
       shapeFingerprint: await file.shapeFingerprint(),
       encodings: vectors.encodings.map(({ groupExponent, ...e }) => ({
         ...e,
@@ -190,6 +202,16 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
     return { f32: of("f32"), f16: of("f16") };
   }
 
+  /** The same; null where the parent is missing. */
+  function weightsOf(decode) {
+    try {
+      return factorHashes(decode);
+    } catch (error) {
+      if (!library.isLqaError(error, "PARENT_MISSING")) throw error;
+      return null;
+    }
+  }
+
   /** MessagePack as JSON: byte strings become { bin }. */
   function plain(value) {
     if (value instanceof Uint8Array) return { bin: toHex(value) };
@@ -208,5 +230,5 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
   }
 
   const operations = { read, stream, range, apply: applied };
-  return (bytes, command) => operations[command.operation ?? "read"](bytes, command);
+  return (bytes, command, parents = []) => operations[command.operation ?? "read"](bytes, command, parents);
 }

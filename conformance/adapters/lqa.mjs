@@ -1,6 +1,6 @@
 // The library of this repository as a reader of PROTOCOL.md: protocol A as it is, protocol B with --lines. Node, Bun, Deno.
 //
-//   node conformance/adapters/lqa.mjs [--level LEVEL] [--budget BYTES] < file
+//   node conformance/adapters/lqa.mjs [--level LEVEL] [--budget BYTES] [--parent FILE]... < file
 //   node conformance/adapters/lqa.mjs --lines
 import { readFileSync } from "node:fs";
 import process from "node:process";
@@ -28,15 +28,19 @@ const runtime = () => {
 };
 
 const { values } = parseArgs({
-  options: { level: { type: "string" }, budget: { type: "string" }, lines: { type: "boolean" } },
+  options: {
+    level: { type: "string" },
+    budget: { type: "string" },
+    parent: { type: "string", multiple: true },
+    lines: { type: "boolean" },
+  },
 });
+const read = (path) => new Uint8Array(readFileSync(path));
 if (values.lines) await lines();
 else {
   const budget = values.budget === undefined ? {} : { budget: Number(values.budget) };
-  const { exit, document } = await answer(new Uint8Array(readFileSync(0)), {
-    level: values.level,
-    ...budget,
-  });
+  const parents = (values.parent ?? []).map(read);
+  const { exit, document } = await answer(read(0), { level: values.level, ...budget }, parents);
   process.stdout.write(`${JSON.stringify(document)}\n`);
   process.exitCode = exit;
 }
@@ -51,13 +55,13 @@ async function lines() {
 }
 
 async function reply(command) {
-  const { cmd, seq, path, hex } = command;
+  const { cmd, seq, path, hex, parents = [] } = command;
   if (cmd === "start") return { protocol: 1, name: "lqa", version: library.VERSION, language: runtime() };
   if (cmd === "caps") return { levels: LEVELS, operations: [...OPERATIONS, "apply"], without: {} };
   if (cmd !== "run") return { errored: `unknown command ${cmd}` };
   try {
-    const bytes = hex === undefined ? readFileSync(path) : Buffer.from(hex, "hex");
-    return { seq, ...(await answer(new Uint8Array(bytes), command)) };
+    const bytes = hex === undefined ? read(path) : new Uint8Array(Buffer.from(hex, "hex"));
+    return { seq, ...(await answer(bytes, command, parents.map(read))) };
   } catch (error) {
     return { seq, errored: error.stack };
   }

@@ -201,14 +201,28 @@ function rotated(t) {
   });
 }
 
-/** SHA-256 of a factor of all experts and bands as f32 and as f16, in the order [experts][rank][n]. */
-export function factorHashes(bands, factors, factor, n, start) {
-  const words = factors.flatMap((expert, x) =>
+/** A factor of each expert, as f32 bits in the order [rank][n]: an array for each band. */
+export function factorWords(bands, factors, factor, n, start) {
+  return factors.map((expert, x) =>
     bands.map((band, b) => {
       const rests = decode(band[factor], expert[b][factor], band.components, n);
       return factor === "a" && band.a.reserved > 0 ? begun(rests, band.a, expert[b].mix, n, start(x)) : rests;
     }),
   );
+}
+
+/** 8.9.3: the sum of a rest and the parent's factor of an expert, whose rank may be smaller. */
+export function addWords(rest, parent) {
+  const other = parent.flatMap((words) => [...words]);
+  let at = 0;
+  return rest.map((words) =>
+    words.map((word) => bitsOfF32(Math.fround(f32OfBits(word) + f32OfBits(other[at++] ?? 0)))),
+  );
+}
+
+/** SHA-256 of the words of all experts, as f32 and as f16. */
+export function wordHashes(experts) {
+  const words = experts.flat();
   return {
     f32: Buffer.from(sha256(...words.map((w) => u32(...w)))).toString("hex"),
     f16: Buffer.from(sha256(...words.map((w) => u16(...Array.from(w, narrow))))).toString("hex"),

@@ -1,7 +1,18 @@
 // A readable description of an adapter → the model that file.mjs writes: random but seeded numbers, shared records in
 // the order of their first use (spec clause 6.3), payloads; and what a reader has to report about it.
 import { bitsOfF32, f32OfBits, hex, random, seedOf, sha256, text, u16, u32, zeros } from "./bytes.mjs";
-import { affine, ELEMENTS, factorHashes, factorOf, mixtureOf, payloadOf, sign, WIDTHS } from "./codecs.mjs";
+import {
+  addWords,
+  affine,
+  ELEMENTS,
+  factorOf,
+  factorWords,
+  mixtureOf,
+  payloadOf,
+  sign,
+  WIDTHS,
+  wordHashes,
+} from "./codecs.mjs";
 import { drawsOf } from "./draws.mjs";
 import { tensorLength } from "./file.mjs";
 import { shortFrames } from "./frames.mjs";
@@ -88,8 +99,14 @@ function shared() {
   return { records, number };
 }
 
-/** The model of { alignment, modules, tensors, sections }; names are in order already. */
-export function compose({ alignment = 4, modules = [], tensors = [], sections = [], start }, seed = 1) {
+/**
+ * The model of { alignment, modules, tensors, sections }; names are in order already. `parent` is a model and its file, and the
+ * modules with a `parentModule` are its children.
+ */
+export function compose(
+  { alignment = 4, modules = [], tensors = [], sections = [], start, parent },
+  seed = 1,
+) {
   const [encodings, plans, types] = [shared(), shared(), shared()];
   const records = modules.map((m, i) => {
     const plan = plans.number(
@@ -132,6 +149,7 @@ export function compose({ alignment = 4, modules = [], tensors = [], sections = 
   });
   return {
     start,
+    parent,
     alignment,
     encodings: encodings.records,
     plans: plans.records,
@@ -152,13 +170,21 @@ function fingerprint(model) {
   return hex(sha256(text("LQA shapes 1\n"), ...parts.flat()));
 }
 
-/** What a reader reports about a valid file from level `values` on (conformance/PROTOCOL.md). `hashes` false: too large. */
-export function twinOf(model, written, documents = {}, hashes = true) {
+/** 8.9.3: a factor of each expert of a module, with what its parents add. */
+function wordsOf(model, m, factor) {
+  const size = m.rank * m.n;
+  const draws = (expert) => drawsOf(model.start, m.position, expert * size, size);
+  const rest = factorWords(m.bands, m.factors, factor, factor === "b" ? m.out : m.n, draws);
+  if (m.parentModule === undefined) return rest;
+  const { model: parent } = model.parent;
+  const other = wordsOf(parent, parent.modules[m.parentModule], factor);
+  return rest.map((words, x) => addWords(words, other[x]));
+}
+
+/** What a reader reports about a valid file from level `values` on (conformance/PROTOCOL.md). `hashes` false: too large; `alone`: its parent is not given. */
+export function twinOf(model, written, documents = {}, hashes = true, alone = false) {
   const factors = (m) => {
-    const size = m.rank * m.n;
-    const draws = (expert) => drawsOf(model.start, m.position, expert * size, size);
-    const b = factorHashes(m.bands, m.factors, "b", m.out);
-    const a = factorHashes(m.bands, m.factors, "a", m.n, draws);
+    const [b, a] = [wordHashes(wordsOf(model, m, "b")), wordHashes(wordsOf(model, m, "a"))];
     return { f32: { b: b.f32, a: a.f32 }, f16: { b: b.f16, a: a.f16 } };
   };
   const without = ({ suffix: _, ...record }) => record;
@@ -168,13 +194,15 @@ export function twinOf(model, written, documents = {}, hashes = true) {
     fileLength: written.bytes.length,
     alignment: model.alignment,
     shapeFingerprint: fingerprint(model),
+    ...(model.parent && { parent: hex(model.parent.written.contentId) }),
     encodings: model.encodings,
     modules: model.modules.map((m) => ({
       name: m.name,
       ...model.types[m.type],
       rank: m.rank,
       bands: model.plans[m.plan],
-      ...(hashes && { sha256: factors(m) }),
+      ...(model.parent && { parent_module: m.parentModule === undefined ? 0 : m.parentModule + 1 }),
+      ...(hashes && { sha256: alone && m.parentModule !== undefined ? null : factors(m) }),
     })),
     tensors: model.tensors.map((t, i) => ({
       name: t.name,

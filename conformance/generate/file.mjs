@@ -68,22 +68,21 @@ export const SLOTS = [
   ],
   ["names", 1, (n) => u8(n)],
 ];
-/** 8.8.1: two more in files with starts. */
-const START_SLOTS = [
-  ["start", 4, (n) => u32(n)],
-  ["positions", 4, (n) => u32(n)],
-];
+/** 8.8.1, 8.9.1: two more in files with starts, two others in files with a parent. */
+const MORE_SLOTS = ["start", "positions", "parent", "parent_modules"].map((name) => [name, 4, (n) => u32(n)]);
 
 /** 12.2: the canonical FlatBuffer of these vectors. */
 function canonicalIndex(vectors) {
-  const slots = [...SLOTS, ...START_SLOTS.filter(([name]) => vectors[name] !== undefined)];
-  const [vtable, table] = [4 + 2 * slots.length, 4 + 4 * slots.length];
+  const all = [...SLOTS, ...MORE_SLOTS];
+  while (vectors[all.at(-1)[0]] === undefined) all.pop();
+  const slots = all.filter(([name]) => vectors[name] !== undefined);
+  const [vtable, table] = [4 + 2 * all.length, 4 + 4 * slots.length];
   const root = Math.ceil((10 + vtable) / 4) * 4;
   const head = concat(
     u32(root),
     text("LQI1"),
     zeros(root - 8 - vtable),
-    u16(vtable, table, ...slots.map((_, slot) => 4 + 4 * slot)),
+    u16(vtable, table, ...all.map((slot) => (slots.includes(slot) ? 4 + 4 * slots.indexOf(slot) : 0))),
     u32(vtable),
   );
   const offsets = [];
@@ -111,6 +110,12 @@ function frontCoded(names) {
 
 const bytesOf = (name) => (typeof name === "string" ? text(name) : name);
 
+/** Bytes as little-endian words. */
+const wordsOf = (bytes) =>
+  Array.from({ length: bytes.length / 4 }, (_, i) =>
+    new DataView(bytes.buffer, bytes.byteOffset).getUint32(4 * i, true),
+  );
+
 /** 11.3: the record of a module or tensor in the content id. */
 function contentRecord(model, kind, item) {
   const name = bytesOf(item.name);
@@ -131,11 +136,13 @@ function contentRecord(model, kind, item) {
     ...(item.position === undefined
       ? []
       : [u32(model.start[0], ...placeOf(model.start, item.position).flat())]),
+    // 8.9.4
+    ...(item.parentModule === undefined ? [] : [model.parent.written.contentId, u32(item.parentModule)]),
   );
 }
 
 /** 5.3 */
-function requiredBits({ encodings, types, tensors }) {
+function requiredBits({ encodings, types, tensors, modules }) {
   const compressed = tensors.some((item) => item.compression !== 0);
   const roles = new Set(tensors.map((t) => t.role));
   const bit = (n, condition) => (condition ? 2 ** n : 0);
@@ -157,6 +164,10 @@ function requiredBits({ encodings, types, tensors }) {
     bit(
       7,
       encodings.some((e) => e.reserved > 0),
+    ) +
+    bit(
+      9,
+      modules.some((m) => m.parentModule !== undefined),
     )
   );
 }
@@ -213,6 +224,10 @@ export function writeFile(model, lies = {}) {
       start: [...model.start],
       positions: model.modules.filter((m) => m.position !== undefined).map((m) => m.position),
     }),
+    ...(model.parent && {
+      parent: wordsOf(model.parent.written.contentId),
+      parent_modules: model.modules.map((m) => (m.parentModule === undefined ? 0 : m.parentModule + 1)),
+    }),
   };
   lies.records?.(vectors);
   const plain = canonicalIndex(vectors);
@@ -254,7 +269,7 @@ export function writeFile(model, lies = {}) {
   const fields = {
     magic: MAGIC,
     major: 1,
-    minor: model.start === undefined ? 0 : 1,
+    minor: Number(model.start !== undefined || model.parent !== undefined),
     required: requiredBits(model),
     readonly: 0,
     compatible: 0,

@@ -44,6 +44,7 @@ function streams(suite) {
     "section/four-sections",
     "name/unicode",
     "trellis/t4-rotated-o64-i65",
+    "parent/modules",
   ])
     add(`valid/${of}`, all, "values");
   // Whatever is wrong in prologue or index: nothing is handed out.
@@ -223,6 +224,7 @@ function ranges(suite) {
   add("broken-index", "invalid/range/index", ["m0"], "INDEX_CRC");
   add("a-file-below-64-kib", "valid/layout/everything", ["layers.10.conv"]);
   add("experts-and-trellis", "valid/layout/everything", ["moe"]);
+  add("children", "valid/parent/modules", ["a", "c"]);
   // An index that ends just before, at, and behind the first 65,536 bytes.
   const names = (last) =>
     Array.from({ length: 131 }, (_, i) =>

@@ -39,7 +39,7 @@ export class Suite {
   /**
    * A valid file. `level` is how deep it is checked (a file that is valid but not canonical: values); `documents` are META
    * and ORIG as JSON; `hashes` false leaves out the weights (they are too many), `omit` other
-   * members, `twin` false everything but that it is valid.
+   * members, `twin` false everything but that it is valid; `alone` says that its parents are not given.
    */
   valid(id, adapter, about = {}) {
     const {
@@ -49,12 +49,13 @@ export class Suite {
       omit = [],
       twin = true,
       level = "canonical",
+      alone = false,
       ...more
     } = about;
     const model = compose(adapter, seedOf(id));
     const written = writeFile(model, lies);
     this.built.set(id, { model, written });
-    const expected = { valid: true, exit: 0, ...(twin && twinOf(model, written, documents, hashes)) };
+    const expected = { valid: true, exit: 0, ...(twin && twinOf(model, written, documents, hashes, alone)) };
     for (const member of omit) delete expected[member];
     this.add(id, written.bytes, { level, expected, ...more });
   }

@@ -32,7 +32,8 @@ export function loadCases(root, { filter = "", mutations = "sample", prefix = ""
 function caseOf(root, c, { errors, exits }) {
   const { id, level, budget = DEFAULT_BUDGET, expected, accept, shallower, operation = "read" } = c;
   const path = join(root, c.file);
-  const run = { id, path, level, budget, expected, accept, exits };
+  const parents = c.parents?.map((file) => join(root, file));
+  const run = { id, path, level, budget, expected, accept, exits, ...(parents && { parents }) };
   const group = id.startsWith("gold/") ? "gold" : id.split("/").slice(0, -1).slice(0, 2).join("/");
   const of = (runs) => ({ id, group, features: c.features, operation, runs });
   if (operation === "stream")

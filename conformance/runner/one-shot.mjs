@@ -15,9 +15,11 @@ export class OneShot {
   }
 
   /** { exit, document }, or { crash } or { timeout } with what happened. */
-  async run({ path, hex, level, budget }) {
+  async run({ path, hex, level, budget, parents = [] }) {
     const fd = path === undefined ? "pipe" : openSync(path, "r");
-    const child = new Child([...this.command, "--level", level, "--budget", String(budget)], fd, this.env);
+    const options = ["--level", level, "--budget", String(budget)];
+    for (const parent of parents) options.push("--parent", parent);
+    const child = new Child([...this.command, ...options], fd, this.env);
     if (path === undefined) child.process.stdin.end(Buffer.from(hex, "hex"));
     else closeSync(fd);
     let output = [];

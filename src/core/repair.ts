@@ -25,6 +25,7 @@ import { chunkCrc, DIGEST_BYTES, TRAILER_BYTES } from "./container/layout.ts";
 import {
   PROLOGUE_BYTES,
   type Prologue,
+  REQUIRED,
   readPrologue,
   vectorsWith,
   writePrologue,
@@ -154,9 +155,10 @@ function* guesses(
     const indexBytes = bytes.subarray(PROLOGUE_BYTES, PROLOGUE_BYTES + length);
     const indexCrc = crc32(indexBytes);
     if (stored?.indexCrc === indexCrc) yield { indexBytes, prologue: stored, trusted: true };
+    const { required, minor } = featuresOf(indexBytes);
     // Only the root digest can tell which of the 11 alignments is right.
     for (let exponent = 2; exponent <= 12; exponent++) {
-      const fields = { major: 1, minor: 0, required: 0, readOnlyCompatible: 0, compatible: 0, fileLength: 0 };
+      const fields = { major: 1, minor, required, readOnlyCompatible: 0, compatible: 0, fileLength: 0 };
       const counts = { modules: 0, tensors: 0, sections: 0 };
       const alignment = 2 ** exponent;
       yield {
@@ -166,6 +168,18 @@ function* guesses(
       };
     }
   }
+}
+
+/** The version and the features of an index that has vectors of its own for them. */
+function featuresOf(indexBytes: Uint8Array): Pick<Prologue, "required" | "minor"> {
+  for (const required of [REQUIRED.START, REQUIRED.PARENT])
+    try {
+      readIndex(indexBytes, PROLOGUE_BYTES, vectorsWith({ required }));
+      return { required, minor: 1 };
+    } catch (error) {
+      if (!isLqaError(error)) throw error;
+    }
+  return { required: 0, minor: 0 };
 }
 
 /** The prologue with the counts, bits and length that follow from the index; undefined if the index is broken. */

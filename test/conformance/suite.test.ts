@@ -66,6 +66,12 @@ describe("the conformance suite", () => {
   });
 });
 
+interface Run {
+  readonly path?: string;
+  readonly hex?: string;
+  readonly parents?: readonly string[];
+}
+
 describe("this library as a reader of the suite", () => {
   const answer = readerOf(library, {
     readIndex,
@@ -73,13 +79,14 @@ describe("this library as a reader of the suite", () => {
     toHex,
     apply: applierOf({ library, mergeFile, sha256, toHex }),
   });
-  const cases: { id: string; group: string; runs: { path?: string; hex?: string }[] }[] = loadCases(root);
+  const cases: { id: string; group: string; runs: Run[] }[] = loadCases(root);
   it.each([...new Set(cases.map(({ group }) => group))])("answers as %s expects", async (group) => {
     const wrong: string[] = [];
     for (const { id, runs } of cases.filter((c) => c.group === group)) {
       for (const run of runs) {
         const bytes = run.path === undefined ? Buffer.from(run.hex!, "hex") : readFileSync(run.path);
-        const { status, detail } = judge(run, await answer(new Uint8Array(bytes), run));
+        const parents = run.parents?.map((path) => new Uint8Array(readFileSync(path)));
+        const { status, detail } = judge(run, await answer(new Uint8Array(bytes), run, parents));
         if (status !== "passed") wrong.push(`${id}: ${detail}`);
       }
     }

@@ -137,6 +137,7 @@ async function suiteTests() {
   const { readIndex } = await load("src/core/container/index-read.js");
   const { toHex } = await load("src/core/container/bytes.js");
   const { sha256 } = await load("src/core/container/sha256.js");
+  const read = (path) => new Uint8Array(readFileSync(path));
   const answer = readerOf(await load("src/core/index.js"), { readIndex, sha256, toHex });
   const places = JSON.parse(readFileSync("test/conformance/places.json", "utf8"));
   // Files pushed in pieces and changes of single bytes take half of the time and find nothing that the others do not; what
@@ -148,10 +149,11 @@ async function suiteTests() {
       id,
       errors: runs.flatMap(({ expected }) => expected.error?.name ?? []),
       async run() {
-        const bytes = new Uint8Array(readFileSync(runs[0].path));
+        const bytes = read(runs[0].path);
+        const parents = runs[0].parents?.map(read);
         const answers = [];
         for (const run of runs) {
-          answers.push(await answer(bytes, run));
+          answers.push(await answer(bytes, run, parents));
           const { status, detail } = judge(run, answers.at(-1));
           if (status !== "passed") throw new Error(detail);
         }

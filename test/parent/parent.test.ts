@@ -1,6 +1,6 @@
 /** Parents (spec 8.9): children decoded in every way, parents that do not fit, and chains. */
 import { describe, expect, it } from "vitest";
-import { DecodeMemory, decodeModule, decodeStream, open, validate } from "../../src/core/index.ts";
+import { DecodeMemory, decodeModule, decodeStream, open, repairLqa, validate } from "../../src/core/index.ts";
 import { inputLength } from "../../src/model/adapter.ts";
 import { bands, packed, shape } from "../container/fixtures.ts";
 import { WAYS } from "../read/every-encoding.ts";
@@ -145,6 +145,15 @@ describe("a child without its parent", () => {
     await expect(factorsOf(await open(child, { parents: [] }))).rejects.toThrow("PARENT_MISSING");
   });
 
+  it("is repaired where its prologue is lost, and so is a file with a start", async () => {
+    for (const bytes of [child, (await startedFamily()).first]) {
+      const damaged = bytes.slice().fill(0, 8, 40);
+      const repaired = await repairLqa(damaged);
+      expect(repaired.proof).toBe("root digest");
+      expect(repaired.bytes).toEqual(bytes);
+    }
+  });
+
   it("is copied to the same bytes", async () => {
     const file = await open(child);
     const modules = [];
@@ -166,10 +175,25 @@ describe("a parent that does not fit", () => {
     await refused(await written(childModules(await contentIdOf(larger), [0])), [larger], "PARENT_MISMATCH");
   });
 
-  it("has a content id that is not its own", async () => {
-    const lie = parent.slice();
-    lie[lie.length - 200]! ^= 1;
-    await expect(open(child, { parents: [lie] })).rejects.toThrow();
+  it("states a content id that is not its own", async () => {
+    // The digest list begins with the content id.
+    const other = await written(parentModules(2));
+    const { digests } = (await open(other)).index;
+    const lie = other.slice();
+    for (let i = 0; i < 32; i++)
+      lie[digests.offset + i] = Number.parseInt(parentId.slice(2 * i, 2 * i + 2), 16);
+    await refused(child, [lie], "PARENT_MISMATCH");
+  });
+
+  it("is what a validator says, too, at every level", async () => {
+    const other = await written(parentModules(2));
+    for (const level of ["structure", "values"] as const)
+      for (const input of [child, ranges(child), [child]]) {
+        expect((await validate(input, { level, parents: [parent] })).valid).toBe(true);
+        const { error, findings } = await validate(input, { level, parents: [other] });
+        expect([error?.kind, findings.length]).toEqual(["PARENT_MISMATCH", 1]);
+      }
+    expect((await validate(child)).warnings).toEqual([]);
   });
 
   it("is ignored where the file has none", async () => {

@@ -56,11 +56,11 @@ async function compare(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   const file = parseFile(bytes);
   const ours = await open(bytes);
   const p = file.prologue;
-  const started: boolean = p.required.start;
+  const [started, child]: boolean[] = [p.required.start, p.required.parent];
   const { vectors } = readIndex(
     bytes.subarray(64, 64 + ours.prologue.indexLength),
     64,
-    started ? ["start", "positions"] : [],
+    started ? ["start", "positions"] : child ? ["parent", "parentModules"] : [],
   );
   const bits = (fields: Parsed, names: string[]) =>
     names.reduce((sum, name, i) => sum + (fields[name] ? 2 ** i : 0), 0);
@@ -68,7 +68,9 @@ async function compare(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     major: p.major,
     minor: p.minor,
     required:
-      bits(p.required, ["zstd", "trellis", "experts", "magnitude", "replacement"]) + (started ? 128 : 0),
+      bits(p.required, ["zstd", "trellis", "experts", "magnitude", "replacement"]) +
+      (started ? 128 : 0) +
+      (child ? 512 : 0),
     readOnlyCompatible: p.readOnlyCompatible,
     compatible: p.compatible.unknown,
     fileLength: p.fileLength,
@@ -91,6 +93,8 @@ async function compare(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   expect([...table.names.suffixes]).toEqual([...vectors.names]);
   expect(table.starts?.items).toEqual(vectors.start);
   expect(table.positions?.items).toEqual(vectors.positions);
+  expect(table.parent?.items).toEqual(vectors.parent);
+  expect(table.parentModules?.items).toEqual(vectors.parentModules);
 
   for (const kind of ["modules", "tensors", "sections"] as const) {
     const chunks = file[kind].map((chunk: Parsed, i: number) => ({

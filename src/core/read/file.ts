@@ -21,7 +21,13 @@ import { fail } from "../../errors.ts";
 import type { Origin } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import type { MetaMap } from "../container/meta.ts";
-import { type AnyRecord, type ChunkRecord, type ModuleRecord, placeOf } from "../container/types.ts";
+import {
+  type AnyRecord,
+  type ChunkRecord,
+  type ContainerIndex,
+  type ModuleRecord,
+  placeOf,
+} from "../container/types.ts";
 import { type Decompressor, zstdFor } from "../container/zstd.ts";
 import { type Input, openInput } from "../io/input.ts";
 import type { Pieces } from "../io/pieces.ts";
@@ -103,12 +109,15 @@ export async function openVerified(
 ): Promise<LqaFile> {
   const header = await runSteps(headerSteps("core"), takeFrom(bytes));
   const source = keepingSource(memorySource(bytes));
-  const parents = await parentsOf(header, options);
+  const parents = await parentsOf(header.index, options);
   return verbsOf({ header, source, bytes, pin: undefined, options, parents, verified });
 }
 
-/** The parents of a file that were given. */
-async function parentsOf({ index }: Header, options: OpenOptions): Promise<readonly LqaFile[]> {
+/** The parents of a file that were given. @throws LqaError PARENT_MISMATCH, HARD_LIMIT, CORE_LIMIT; as {@link open} */
+export async function parentsOf(
+  index: ContainerIndex,
+  options: Pick<OpenOptions, "parents" | "zstd" | "budgetBytes" | "limits" | "signal">,
+): Promise<readonly LqaFile[]> {
   if (index.parentId === undefined || options.parents === undefined) return [];
   const { zstd, budgetBytes, limits, signal } = options;
   const files: LqaFile[] = [];
@@ -135,7 +144,7 @@ async function fileOf(
   const { fileId, signal } = options;
   const pinned = source.stable !== true || fileId !== undefined;
   const pin = pinned ? await (await import("./pin.ts")).pinFile(source, header, fileId, signal) : undefined;
-  const parents = await parentsOf(header, options);
+  const parents = await parentsOf(header.index, options);
   return verbsOf({ header, source, bytes, pin, options, parents, verified: undefined });
 }
 

@@ -8,7 +8,7 @@
  */
 
 import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
+import { fail, isLqaError } from "../../errors.ts";
 import { GENERATIONS } from "../../limits.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { checkLimit } from "../container/prologue.ts";
@@ -56,7 +56,7 @@ async function fileWith(
   for (const file of files) {
     const { contentId } = file.verified ?? (await file.storedIds({ signal }));
     if (contentId === id) {
-      await file.verify({ signal });
+      await verified(file, signal);
       return file;
     }
     ids.push(contentId);
@@ -67,6 +67,17 @@ async function fileWith(
     expected: `content id ${id}`,
     actual: ids.join(", "),
   });
+}
+
+/** @throws LqaError PARENT_MISMATCH if the file is not valid */
+async function verified(file: LqaFile, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await file.verify({ signal });
+  } catch (error) {
+    if (!isLqaError(error) || "XL".includes(error.class)) throw error;
+    const actual = `${error.code} ${error.kind}`;
+    fail(KIND.PARENT_MISMATCH, { where: "parent", expected: "a valid file", actual, cause: error });
+  }
 }
 
 /** @throws LqaError PARENT_MISMATCH if the parent has no module that fits */

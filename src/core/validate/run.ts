@@ -25,6 +25,7 @@ import { zstdFor } from "../container/zstd.ts";
 import { type Input, openInput } from "../io/input.ts";
 import { PIECE_BUDGET } from "../read/budget.ts";
 import { ValueChecks } from "../read/chunks.ts";
+import { parentsOf } from "../read/file.ts";
 import { chunksStart, type Header, headerSteps } from "../read/header.ts";
 import { type Need, runSteps, type Steps } from "../read/steps.ts";
 import { bodySteps, type VerifiedIds } from "../read/verify.ts";
@@ -87,7 +88,7 @@ async function check(
     // The header is kept; what a window gives is gone with the next piece.
     return run.header === undefined ? bytes.slice() : bytes;
   };
-  const take = ({ bytes: count, compressed }: Need): Uint8Array | Promise<Uint8Array> => {
+  const give = ({ bytes: count, compressed }: Need): Uint8Array | Promise<Uint8Array> => {
     if (count === 0) return NOTHING;
     const taken = window.take(count);
     const piece = taken instanceof Promise ? arrived(taken) : taken;
@@ -97,8 +98,21 @@ async function check(
       return piece;
     });
   };
+  /** Parents are looked for when the index is known, before any chunk. */
+  let looked = options.parents === undefined;
+  const look = async (header: Header): Promise<void> => {
+    looked = true;
+    await parentsOf(header.index, options).catch((cause: unknown) => {
+      throw isLqaError(cause) && cause.class !== "X"
+        ? cause
+        : new ReadFailure("the parent failed", { cause });
+    });
+  };
+  const take = (need: Need): Uint8Array | Promise<Uint8Array> =>
+    looked || run.header === undefined ? give(need) : look(run.header).then(() => give(need));
   try {
     ids = await runSteps(run.steps(), take);
+    if (!looked && run.header !== undefined) await look(run.header);
   } catch (caught) {
     if (caught instanceof ReadFailure) throw caught.cause;
     if (!isLqaError(caught)) throw caught;

@@ -46,7 +46,7 @@ export function* suspiciousRecords(index: ContainerIndex, fileLength: number): G
     const most = Math.min(module.out, inputLength(module));
     if (module.rank > most)
       yield warning("RANK_ABOVE_SHAPE", { where, offset, expected: `at most ${most}`, actual: module.rank });
-    if (module.bands.every(({ b, a }) => isNothing(b) || isNothing(a)))
+    if (module.parentModule === undefined && module.bands.every(({ b, a }) => isNothing(b) || isNothing(a)))
       yield warning("ZERO_MODULE", { where, offset, actual: "codec zero" });
   }
   if (decoded > EXPANSION_BYTES && decoded > EXPANSION * fileLength)
@@ -77,8 +77,8 @@ export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: Packed
       for (const factor of ["b", "a"] as const) {
         const lowered = lower(band[factor]);
         const plane = expert[i]![factor];
-        // What a start adds is neither.
-        const started = band[factor].mix !== undefined;
+        // What a start or a parent adds is neither.
+        const started = band[factor].mix !== undefined || record.parentModule !== undefined;
         zero[factor] &&= !started && isZero(lowered, plane);
         constant[factor] &&= !started && isConstant(lowered, plane, lengths[factor]);
         const { kind, bits } = lowered;

@@ -19,7 +19,7 @@ export const VALIDATION_LEVELS: readonly ValidationLevel[] = [
   "canonical",
 ];
 
-export interface ValidateOptions extends Pick<OpenOptions, "zstd" | "limits"> {
+export interface ValidateOptions extends Pick<OpenOptions, "zstd" | "limits" | "parents"> {
   /** Default `values`. */
   readonly level?: ValidationLevel | undefined;
   /** Every finding instead of the first, up to 1,000. Default false. */
