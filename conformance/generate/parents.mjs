@@ -309,6 +309,10 @@ function invalid(suite) {
     given: ["invalid/parent/false-content-id.lqa"],
     clauses: ["8.9.2"],
   });
+  refused("parent-that-is-cut", "root", one, {
+    given: ["invalid/prologue/cut-after-32.lqa"],
+    clauses: ["8.9.2"],
+  });
   refused("parent-that-is-damaged", "root", one, {
     given: ["invalid/parent/damaged-parent.lqa"],
     clauses: ["8.9.2"],

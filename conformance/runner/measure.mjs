@@ -53,10 +53,10 @@ function missing({ operation, features, runs }, { levels, operations, without })
 /** The first run of a case that does not pass speaks for it. */
 async function runAll(reader, { runs }) {
   for (const run of runs) {
-    const { id, path, hex, level, budget, operation, pieces, modules, base } = run;
+    const { id, path, hex, level, budget, operation, pieces, modules, base, parents } = run;
     const verdict = judge(
       run,
-      await reader.run({ id, operation, path, hex, level, budget, pieces, modules, base }),
+      await reader.run({ id, operation, path, hex, level, budget, pieces, modules, base, parents }),
     );
     if (verdict.status === "passed") continue;
     const which =

@@ -34,10 +34,10 @@ CODES = {
     "RECORD_REFERENCE": "M018", "ZSTD_FRAME": "M019", "META_ENCODING": "M020", "TRAILER_MISMATCH": "M021",
     "SECTION_ORDER": "M022", "DIMENSION_RANGE": "V001", "ENCODING_PARAMETER": "V002", "MULTIPLIER": "V003",
     "BAND_PLAN": "V004", "ROLE_SHAPE": "V005", "TENSOR_RECORD": "V006", "FEATURE_BITS": "V007", "SCALE_VALUE": "V008",
-    "NONFINITE_VALUE": "V009", "SECTION_RECORD": "V011", "PROLOGUE_CRC": "I001", "INDEX_CRC": "I002",
+    "NONFINITE_VALUE": "V009", "SECTION_RECORD": "V011", "PARENT_MISMATCH": "V012", "PROLOGUE_CRC": "I001", "INDEX_CRC": "I002",
     "CHUNK_CRC": "I003", "TRAILER_CRC": "I004", "SPAN_DIGEST": "I005", "ROOT_DIGEST": "I006", "CONTENT_ID": "I007",
     "UNSUPPORTED_VERSION": "U001", "UNSUPPORTED_FEATURE": "U002", "UNSUPPORTED_CODEC": "U003",
-    "UNSUPPORTED_ROLE": "U004", "UNSUPPORTED_COMPRESSION": "U005", "UNSUPPORTED_SECTION": "U006", "HARD_LIMIT": "L001",
+    "UNSUPPORTED_ROLE": "U004", "UNSUPPORTED_COMPRESSION": "U005", "UNSUPPORTED_SECTION": "U006", "PARENT_MISSING": "U010", "HARD_LIMIT": "L001",
     "CORE_LIMIT": "L002", "BUDGET": "L003", "IO": "X001", "NOT_FOUND": "X003",
     "BASE_MODULE_MISSING": "B001", "BASE_SHAPE": "B002", "NONCANONICAL_INDEX": "C001", "NONCANONICAL_CODES": "C002", "NONCANONICAL_NAME": "C003",
 }
@@ -47,7 +47,7 @@ LIMITS = {  # Core, Hard
     "SECTIONS": (64, 1024), "ENCODINGS": (256, 256), "SHARED_RECORDS": (1 << 16, 1 << 16), "BANDS": (1 << 19, 1 << 23), "EXPERT_BANDS": (1 << 20, 1 << 24),
     "NAMES_TOTAL_BYTES": (1 << 24, 1 << 26), "RANK": (1024, 4096), "DIMENSION": (1 << 24, 1 << 25),
     "EXPERTS": (1024, 4096), "TENSOR_DIMENSIONS": (8, 8),
-    "STARTED_MODULES": (1 << 12, 1 << 16), "STARTED_RANK": (256, 256), "STARTS": (64, 1024),
+    "STARTED_MODULES": (1 << 12, 1 << 16), "STARTED_RANK": (256, 256), "STARTS": (64, 1024), "GENERATIONS": (4, 16),
     "CHUNK_BYTES": (1 << 30, (1 << 32) - 1), "FILE_BYTES": (1 << 36, (1 << 53) - 1), "META_BYTES": (1 << 20, 1 << 24),
 }
 
@@ -150,10 +150,12 @@ SLOTS: tuple[tuple[str, struct.Struct, Any], ...] = (  # in the order of the sch
     ("modules", struct.Struct("<IHBBHH"), ModuleRecord), ("tensors", struct.Struct("<IHBBBBBB"), TensorRecord),
     ("dimensions", struct.Struct("<I"), None), ("sections", struct.Struct("<4sIIBBH"), SectionRecord),
     ("names", struct.Struct("<B"), None),
-    ("start", struct.Struct("<I"), None), ("positions", struct.Struct("<I"), None))  # 8.8.1: only with START
-START = 1 << 7
+    ("start", struct.Struct("<I"), None), ("positions", struct.Struct("<I"), None),  # 8.8.1: only with START
+    ("parent", struct.Struct("<I"), None), ("parent_modules", struct.Struct("<I"), None))  # 8.9.1: only with PARENT
+START, PARENT = 1 << 7, 1 << 9
 
-Module = namedtuple("Module", "name type plan rank start")  # of a start: generator, seed or state, draw; or ()
+# of a start: generator, seed or state, draw; of a parent: its content id, number of its module; or ()
+Module = namedtuple("Module", "name type plan rank start parent")
 Tensor = namedtuple("Tensor", "name record shape")
 Chunk = namedtuple("Chunk", "where item stored raw compression")  # bytes of the payload: as stored, not compressed
 
@@ -172,13 +174,22 @@ class Adapter:
     file_id: str | None = None
     content_id: str | None = None
     documents: dict[str, Any] = field(default_factory=dict)  # META, ORIG
+    parent_id: bytes = b""  # 8.9.1
+    ancestors: list[Parent] = field(default_factory=list)  # 8.9.2: as far as they were given, the nearest first
     omissions: list[dict[str, str]] = field(default_factory=list)  # 2.3: what this reader could not look at
+
+
+@dataclass
+class Parent:
+    """A file that was given as a parent: verified, with the payloads of its modules by their names."""
+    adapter: Adapter
+    payloads: dict[str, bytes]
 
 
 # ---- Step 2 of 15.2: the FlatBuffer, by hand (6.1, 6.2) -------------------------------------------------------------
 
-def read_vectors(index: bytes, started: bool) -> tuple[list[bytes], list[int]]:
-    """Verifies the FlatBuffer; the bytes of its vectors, nine or eleven, and where in the file they begin."""
+def read_vectors(index: bytes, required: int) -> tuple[list[bytes | None], list[int]]:
+    """Verifies the FlatBuffer; the bytes of its vectors, None for those without their bit, and where in the file they begin."""
     def check(ok: bool, name: str, at: int, message: str) -> None:
         need(ok, name, message, "index", offset=64 + at)
 
@@ -197,8 +208,12 @@ def read_vectors(index: bytes, started: bool) -> tuple[list[bytes], list[int]]:
     check(vtable_size >= 4 and vtable_size % 2 == 0 and vtable + vtable_size <= size, "INDEX_TABLE", vtable,
           "size of the vtable")
     check(table_size >= 4 and table + table_size <= size, "INDEX_TABLE", vtable + 2, "size of the table")
-    vectors, places = [], []
-    for slot, (name, record, _) in enumerate(SLOTS if started else SLOTS[:9]):
+    vectors, places = list[bytes | None](), list[int]()
+    for slot, (name, record, _) in enumerate(SLOTS):
+        if slot > 8 and required & (START if slot < 11 else PARENT) == 0:
+            vectors.append(None)
+            places.append(0)
+            continue
         at = vtable + 4 + 2 * slot
         place = word(at, "<H") if at + 2 <= vtable + vtable_size else 0
         check(place != 0, "INDEX_FIELD_MISSING", vtable, f"field {name} is absent")
@@ -214,13 +229,21 @@ def read_vectors(index: bytes, started: bool) -> tuple[list[bytes], list[int]]:
     return vectors, places
 
 
-def canonical_index(vectors: list[bytes]) -> bytes:
-    """12.2: the one canonical layout of these vectors."""
-    n = len(vectors)
-    root, table = 14 + 2 * n, 4 + 4 * n  # nine fields, or eleven (8.8.1)
-    head = struct.pack(f"<I4s2x{n + 2}Hi", root, b"LQI1", 4 + 2 * n, table, *range(4, table, 4), 4 + 2 * n)
+def canonical_index(vectors: list[bytes | None]) -> bytes:
+    """12.2: the one canonical layout of these vectors: nine, or eleven in eleven (8.8.1) or thirteen slots (8.9.1)."""
+    slots = max(i for i, data in enumerate(vectors) if data is not None) + 1
+    n = sum(data is not None for data in vectors)
+    vtable, table = 4 + 2 * slots, 4 + 4 * n
+    root = 10 + vtable + -(10 + vtable) % 4
+    count, fields = 0, list[int]()
+    for data in vectors[:slots]:
+        fields.append(0 if data is None else 4 + 4 * count)
+        count += data is not None
+    head = struct.pack(f"<I4s{root - 8 - vtable}x{slots + 2}Hi", root, b"LQI1", vtable, table, *fields, vtable)
     body, offsets = bytearray(), list[int]()
     for (_, record, _), data in zip(SLOTS, vectors):
+        if data is None:
+            continue
         offsets.append(root + table + len(body) - (root + 4 + 4 * len(offsets)))
         body += struct.pack("<I", len(data) // record.size) + data + bytes(-len(data) % 4)
     return head + struct.pack(f"<{n}I", *offsets) + body
@@ -353,9 +376,10 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
     def place(slot: int, number: int, text: str) -> Place:
         return Place(text, places[slot] + number * SLOTS[slot][1].size)
 
+    started = vectors[9] is not None
     encodings, bands, sizes, types, modules, tensors, dimensions, sections = (
         [kind._make(r) if kind else r[0] for r in record.iter_unpack(data)]
-        for (_, record, kind), data in zip(SLOTS[:8], vectors))
+        for (_, record, kind), data in zip(SLOTS[:8], vectors) if data is not None)
     for i, (what, have, count) in enumerate(zip(("modules", "tensors", "sections"), (modules, tensors, sections), counts)):
         need(len(have) == count, "COUNT_MISMATCH", f"number of {what}", "prologue", offset=36 + 4 * i, expected=len(have),
              actual=count)
@@ -369,7 +393,7 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         for slot, what in ((0, "encoding"), (2, "plan"), (3, "type")))
     for i, e in enumerate(encodings):
         where = place(0, i, f"encoding {i}")
-        check_encoding(e, where, len(vectors) > 9)
+        check_encoding(e, where, started)
         encodings_used.distinct(e, where)
 
     plans: list[list[Band]] = []  # 6.5
@@ -399,8 +423,8 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         check_type(t, where)
         types_used.distinct(t, where)  # no NaN and no -0 is left, so equal values are equal bytes
 
-    start, positions = ([r[0] for r in struct.iter_unpack("<I", data)] for data in vectors[9:] or (b"", b""))
-    if len(vectors) > 9:  # 8.8.1
+    start, positions, parent, parent_modules = ([r[0] for r in struct.iter_unpack("<I", data or b"")] for data in vectors[9:])
+    if started:  # 8.8.1
         where = place(9, 0, "start")
         need(start[:1] == [1], "UNSUPPORTED_CODEC", "unknown generator", where)
         need(len(start) == 2 or len(start) > 1 and len(start) % 624 == 1, "ENCODING_PARAMETER", "neither a seed nor states", where)
@@ -408,6 +432,11 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         limit("STARTED_MODULES", len(positions), place(10, 0, "positions"))
     states = [start[:1] + start[i:i + 624] for i in range(1, len(start), 624)]
     placed = 0
+    if vectors[11] is not None:  # 8.9.1
+        for slot, what, have, count in ((11, "parent", parent, 8), (12, "parent_modules", parent_modules, len(modules))):
+            need(len(have) == count, "RECORD_REFERENCE", f"entries of {what}", Place(what, places[slot] - 4), expected=count,
+                 actual=len(have))
+        adapter.parent_id = vectors[11]
 
     names = Names(vectors[8])
     lengths: dict[tuple[int, int], int] = {}
@@ -417,7 +446,8 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         where = place(4, i, f"module {name!r}")
         types_used.refer(r.type, where)
         plans_used.refer(r.plan, where)
-        m = Module(name, types[r.type], plans[r.plan], sum(band.components for band in plans[r.plan]), ())
+        m = Module(name, types[r.type], plans[r.plan], sum(band.components for band in plans[r.plan]), (),
+                   (adapter.parent_id, parent_modules[i] - 1) if parent_modules and parent_modules[i] else ())
         check_multiplier(m.type, m.rank, where)
         expert_bands += m.type.experts * len(m.plan)
         limit("EXPERT_BANDS", expert_bands, where)
@@ -439,7 +469,7 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         adapter.modules.append(m)
     types_used.finish()
     plans_used.finish()
-    if len(vectors) > 9:
+    if started:
         need(placed == len(positions), "RECORD_REFERENCE", "positions are left over", place(10, placed, "positions"))
 
     names.restart()
@@ -513,7 +543,8 @@ def check_features(adapter: Adapter, required: int) -> None:
     used = (any(t.record.compression for t in adapter.tensors)
             | any(e.codec == TRELLIS for e in adapter.encodings) << 1
             | any(m.type.experts > 1 for m in adapter.modules) << 2 | (MAGNITUDE in kinds) << 3
-            | bool(kinds - {MAGNITUDE, CARRIED}) << 4 | any(e.reserved for e in adapter.encodings) << 7)
+            | bool(kinds - {MAGNITUDE, CARRIED}) << 4 | any(e.reserved for e in adapter.encodings) << 7
+            | any(m.parent for m in adapter.modules) << 9)
     need(required == used, "FEATURE_BITS", "required bits are not the ones the file uses", "prologue", offset=12,
          expected=hex(used), actual=hex(required))
 
@@ -992,7 +1023,9 @@ def read_prologue(raw: bytes) -> Prologue:
      crc) = struct.unpack("<8xHHIIIQIIIIB7sII", raw)
     check_crc("PROLOGUE_CRC", raw[:60], crc, "prologue", 60)
     need(major == 1, "UNSUPPORTED_VERSION", "major version", "prologue", offset=8, actual=major)
-    need(required & ~(31 | START) == 0, "UNSUPPORTED_FEATURE", "required bits", "prologue", offset=12, actual=hex(required))
+    need(required & ~(31 | START | PARENT) == 0, "UNSUPPORTED_FEATURE", "required bits", "prologue", offset=12,
+         actual=hex(required))
+    need(required & START == 0 or required & PARENT == 0, "FEATURE_BITS", "START and PARENT", "prologue", offset=12)  # 8.9
     need(not any(reserved), "PROLOGUE_RESERVED_NONZERO", "bytes 49 to 55", "prologue",
          offset=56 - len(reserved.lstrip(b"\0")))
     need(2 <= exponent <= 12, "ALIGNMENT_OUT_OF_RANGE", "exponent", "prologue", offset=48, actual=exponent)
@@ -1004,10 +1037,11 @@ def read_prologue(raw: bytes) -> Prologue:
 
 def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: Sink | None = None,
          passed: Callable[[str, str], None] | None = None,
-         payloads: Callable[[Adapter, Module | Tensor, bytes], None] | None = None) -> Adapter:
+         payloads: Callable[[Adapter, Module | Tensor, bytes], None] | None = None,
+         parents: Iterable[Callable[[], BinaryIO]] = ()) -> Adapter:
     """Reads and checks a file. From level `values` on, `sink` gets each factor of each module as f32, in pieces.
 
-    `passed` gets kind and name of each module, tensor and section as soon as its chunk has passed its checks (13.1);
+    `parents` open the files that may be parents (8.9). `passed` gets kind and name of each module, tensor and section as soon as its chunk has passed its checks (13.1);
     `payloads` gets those of modules and tensors as they are, for programs that decode them themselves.
     """
     depth, source = LEVELS.index(level), Source(stream)
@@ -1018,7 +1052,7 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
     # Steps 2 and 3
     index = source.exactly(p.index_length, "index")
     check_crc("INDEX_CRC", index, p.index_crc, "index", 56)
-    vectors, places = read_vectors(index, p.required & START != 0)
+    vectors, places = read_vectors(index, p.required)
     names = read_records(vectors, places, p.counts, adapter)
     check_features(adapter, p.required)
     opened = end = 64 + p.index_length + -(64 + p.index_length) % p.alignment
@@ -1032,6 +1066,8 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
     need(end == p.file_length, "FILE_LENGTH_MISMATCH", "file length", "prologue", offset=24, expected=end,
          actual=p.file_length)
     source.padding(p.alignment, "padding behind the index")
+    if adapter.parent_id:
+        find_parents(adapter, [read_parent(opener, budget) for opener in parents])
     if depth == 0:  # 15.3: the length of the file is all that is left
         while source.at < end:
             source.exactly(min(1 << 20, end - source.at), "file")
@@ -1060,9 +1096,11 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
                 payloads(adapter, chunk.item, payload)
             if sink and depth >= 2 and isinstance(chunk.item, Module):
                 weights = Payload(adapter.encodings, chunk.item, payload, chunk.where)
-                if weights.size() <= budget:
-                    for factor, piece in weights.weights():
+                if weights.size() <= budget and has_parents(chunk.item, adapter.ancestors):
+                    for factor, piece in with_parents(weights, adapter.ancestors):
                         sink(chunk.item, factor, piece)
+                elif weights.size() <= budget:
+                    adapter.omissions.append({"where": chunk.where, "code": "LQA-U010", "message": "no parent"})
                 else:  # the file is valid all the same
                     adapter.omissions.append({"where": chunk.where, "code": "LQA-L003", "message": "too large"})
         if passed and payload is not None:
@@ -1160,6 +1198,8 @@ def content_record(item: Module | Tensor, encodings: list[Encoding]) -> bytes:
     if item.start:  # 8.8.5
         words, draw = item.start
         head += struct.pack(f"<{len(words) + 1}I", *words, draw)
+    if item.parent:  # 8.9.4
+        head += struct.pack("<32sI", *item.parent)
     return head
 
 
@@ -1170,6 +1210,80 @@ def shape_fingerprint(adapter: Adapter) -> str:
         name, t = m.name.encode("utf-8"), m.type
         digest.update(struct.pack("<H", len(name)) + name + struct.pack("<6I", t.out, t.inp, *t.kernel(), t.experts))
     return digest.hexdigest()
+
+
+# ---- Parents (8.9) --------------------------------------------------------------------------------------------------
+
+def read_parent(opener: Callable[[], BinaryIO], budget: int) -> Parent | None:
+    """A file that is given as a parent; None if it is not valid."""
+    payloads: dict[str, bytes] = {}
+
+    def keep(_: Adapter, item: Module | Tensor, data: bytes) -> None:
+        if isinstance(item, Module):
+            payloads[item.name] = data
+
+    try:
+        with opener() as stream:
+            return Parent(read(stream, "values", budget, payloads=keep), payloads)
+    except LqaError as error:
+        if error.kind in "XL":
+            raise
+        return None
+
+
+def find_parents(adapter: Adapter, given: list[Parent | None]) -> None:
+    """8.9.2: the parents of a file, one behind the other, as far as they are given, and whether each has the modules."""
+    last = adapter
+    while last.parent_id and given:
+        found = next((p for p in given if p and p.adapter.content_id == last.parent_id.hex()), None)
+        if last is not adapter and found is None:
+            return
+        need(found is not None, "PARENT_MISMATCH", "another file, or a broken one", "parent", expected=last.parent_id.hex())
+        assert found is not None
+        adapter.ancestors.append(found)
+        limit("GENERATIONS", len(adapter.ancestors), "parents")
+        for m in last.modules:
+            if not m.parent:
+                continue
+            where, modules = f"parent of module {m.name!r}", found.adapter.modules
+            need(m.parent[1] < len(modules), "PARENT_MISMATCH", "no such module", where, actual=m.parent[1])
+            own = modules[m.parent[1]]
+            mine, theirs = ((t.out, t.inp, *t.kernel(), t.experts) for t in (m.type, own.type))
+            need(mine == theirs, "PARENT_MISMATCH", "another shape", where, expected=mine, actual=theirs)
+            need(own.rank <= m.rank, "PARENT_MISMATCH", "a larger rank", where, expected=m.rank, actual=own.rank)
+        last = found.adapter
+
+
+def has_parents(m: Module, ancestors: list[Parent]) -> bool:
+    return not m.parent or ancestors != [] and has_parents(ancestors[0].adapter.modules[m.parent[1]], ancestors[1:])
+
+
+def with_parents(payload: Payload, ancestors: list[Parent]) -> Iterator[tuple[str, bytes]]:
+    """8.9.3: as `weights`, each factor added to the parent's."""
+    m = payload.module
+    if not m.parent:
+        yield from payload.weights()
+        return
+    need(ancestors != [], "PARENT_MISSING", f"the file with content id {m.parent[0].hex()}", payload.where)
+    adapter, payloads = ancestors[0].adapter, ancestors[0].payloads
+    own = adapter.modules[m.parent[1]]
+    theirs = Payload(adapter.encodings, own, payloads[own.name], payload.where)
+    factors = [{"b": bytearray(), "a": bytearray()} for _ in range(2)]
+    for factor, piece in payload.weights():
+        factors[0][factor] += piece
+    for factor, piece in with_parents(theirs, ancestors[1:]):
+        factors[1][factor] += piece
+    for factor, n in (("b", m.type.out), ("a", m.type.a_length())):
+        for x in range(m.type.experts):
+            rest, other = (struct.unpack_from(f"<{rank * n}f", data[factor], 4 * x * rank * n)
+                           for data, rank in zip(factors, (m.rank, own.rank)))
+            sums = [r + p for r, p in zip(rest, (*other, *[0.0] * (len(rest) - len(other))))]
+            yield factor, struct.pack(f"<{len(sums)}f", *map(rounded, sums))
+
+
+def rounded(x: float) -> float:
+    """What `struct` rounds to f32: it refuses what becomes infinite."""
+    return math.copysign(math.inf, x) if abs(x) >= 2.0**128 - 2.0**103 else x
 
 
 # ---- Application to a base model (9.6) ------------------------------------------------------------------------------
@@ -1252,7 +1366,7 @@ def apply(adapter: Adapter, payloads: dict[Any, bytes], base: Base) -> Base:
         need(target not in seen, "BASE_MODULE_MISSING", "another module has this base weight", m.name)
         seen.add(target)
         factors: dict[str, list[float]] = {"b": [], "a": []}
-        for factor, piece in Payload(adapter.encodings, m, payloads[m.name], m.name).weights():
+        for factor, piece in with_parents(Payload(adapter.encodings, m, payloads[m.name], m.name), adapter.ancestors):
             factors[factor] += struct.unpack(f"<{len(piece) // 4}f", piece)
         magnitude, values = role.get((m.name, MAGNITUDE), []), base[target][1]
 
@@ -1295,7 +1409,8 @@ class Pieces(io.RawIOBase):
         return data
 
 
-def report(stream: BinaryIO, level: str, budget: int, passed: Callable[[str, str], None] | None) -> dict[str, Any]:
+def report(stream: BinaryIO, level: str, budget: int, passed: Callable[[str, str], None] | None,
+           parents: Iterable[Callable[[], BinaryIO]]) -> dict[str, Any]:
     hashes: dict[str, dict[str, dict[str, Any]]] = {}
 
     def sink(m: Module, factor: str, piece: bytes) -> None:
@@ -1303,13 +1418,16 @@ def report(stream: BinaryIO, level: str, budget: int, passed: Callable[[str, str
         kinds["f32"][factor].update(piece)
         kinds["f16"][factor].update(narrow(piece))
 
-    adapter = read(stream, level, budget, sink, passed)
+    adapter = read(stream, level, budget, sink, passed, parents=parents)
+    child = bool(adapter.parent_id)
     modules = [{"name": m.name, **m.type._asdict(), "rank": m.rank, "bands": [band._asdict() for band in m.plan],
+                **({"parent_module": m.parent[1] + 1 if m.parent else 0} if child else {}),
                 "sha256": hashes.get(m.name)} for m in adapter.modules]
     tensors = [{"name": t.name, **t.record._asdict(), "shape": t.shape, "sha256": adapter.digests.get(t)}
                for t in adapter.tensors]
     return {"valid": True, "fileId": adapter.file_id, "contentId": adapter.content_id,
             "fileLength": adapter.file_length, "alignment": adapter.alignment,
+            **({"parent": adapter.parent_id.hex()} if child else {}),
             "shapeFingerprint": shape_fingerprint(adapter), "encodings": [e._asdict() for e in adapter.encodings],
             "modules": modules, "tensors": tensors,
             "sections": [{**s._asdict(), "tag": s.tag.decode()} for s in adapter.sections],
@@ -1317,24 +1435,28 @@ def report(stream: BinaryIO, level: str, budget: int, passed: Callable[[str, str
             "omissions": adapter.omissions}
 
 
-def apply_file(stream: BinaryIO, budget: int, base: Base) -> dict[str, Any]:
+def apply_file(stream: BinaryIO, budget: int, base: Base, parents: Iterable[Callable[[], BinaryIO]]) -> dict[str, Any]:
     payloads: dict[Any, bytes] = {}
 
     def keep(_: Adapter, item: Module | Tensor, data: bytes) -> None:
         payloads[item.name if isinstance(item, Module) else item] = data
 
-    result = apply(read(stream, "values", budget, payloads=keep), payloads, base)
+    result = apply(read(stream, "values", budget, payloads=keep, parents=parents), payloads, base)
     return {"valid": True, "results": [
         {"name": name, "sha256": hashlib.sha256(struct.pack(f"<{len(values)}f", *values)).hexdigest()}
         for name, (_, values) in result.items()]}
 
 
 def answer(open_stream: Callable[[], BinaryIO], level: str, budget: int,
-           passed: Callable[[str, str], None] | None = None, base: Base | None = None) -> tuple[dict[str, Any], int]:
+           passed: Callable[[str, str], None] | None = None, base: Base | None = None,
+           parents: Iterable[str] = ()) -> tuple[dict[str, Any], int]:
     """The document and exit code of one file."""
+    openers: list[Callable[[], BinaryIO]] = [lambda path=path: open(path, "rb") for path in parents]  # type: ignore[misc]
     try:
         with open_stream() as stream:
-            return report(stream, level, budget, passed) if base is None else apply_file(stream, budget, base), 0
+            if base is not None:
+                return apply_file(stream, budget, base, openers), 0
+            return report(stream, level, budget, passed, openers), 0
     except LqaError as error:
         failure = error
     except OSError as error:
@@ -1367,7 +1489,8 @@ def run(command: dict[str, Any]) -> tuple[dict[str, Any], int]:
 
     base = read_base(Path(command["base"]).read_bytes()) if command.get("operation") == "apply" else None
     document, code = answer(open_stream, command.get("level", "values"), command.get("budget", 1 << 29),
-                            lambda kind, name: events.append((kind, name, pushed.pushed)), base)
+                            lambda kind, name: events.append((kind, name, pushed.pushed)), base,
+                            command.get("parents", ()))
     return {**document, "events": events} if command.get("operation") == "stream" else document, code
 
 
@@ -1396,13 +1519,14 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Check and decode an .lqa file; prints one JSON document.")
     parser.add_argument("--level", choices=LEVELS, default="values", help="how deep to look (clause 15.3)")
     parser.add_argument("--budget", type=int, default=1 << 29, help="bytes one chunk may need (default 512 MiB)")
+    parser.add_argument("--parent", action="append", default=[], help="a file that may be a parent (clause 8.9)")
     parser.add_argument("--lines", action="store_true", help="many files: JSON lines (conformance/PROTOCOL.md)")
     parser.add_argument("file", nargs="?", default="-", help="a file, or - for standard input")
     options = parser.parse_args(arguments)
     if options.lines:
         return lines()
     document, code = answer(lambda: sys.stdin.buffer if options.file == "-" else open(options.file, "rb"),
-                            options.level, options.budget)
+                            options.level, options.budget, parents=options.parent)
     print_json(document, 2)
     return code
 

@@ -119,11 +119,12 @@ export async function parentsOf(
   options: Pick<OpenOptions, "parents" | "zstd" | "budgetBytes" | "limits" | "signal">,
 ): Promise<readonly LqaFile[]> {
   if (index.parentId === undefined || options.parents === undefined) return [];
+  const { asParent, findParents } = await import("./lineage.ts");
   const { zstd, budgetBytes, limits, signal } = options;
   const files: LqaFile[] = [];
   for (const one of options.parents)
-    files.push("packedAll" in one ? one : await open(one, { zstd, budgetBytes, limits, signal }));
-  return await (await import("./lineage.ts")).findParents(index, files, options);
+    files.push("packedAll" in one ? one : await asParent(open(one, { zstd, budgetBytes, limits, signal })));
+  return await findParents(index, files, options);
 }
 
 async function streamed(pieces: Pieces, options: OpenOptions): Promise<ByteSource> {

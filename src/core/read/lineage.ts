@@ -56,7 +56,7 @@ async function fileWith(
   for (const file of files) {
     const { contentId } = file.verified ?? (await file.storedIds({ signal }));
     if (contentId === id) {
-      await verified(file, signal);
+      await asParent(file.verify({ signal }));
       return file;
     }
     ids.push(contentId);
@@ -69,14 +69,14 @@ async function fileWith(
   });
 }
 
-/** @throws LqaError PARENT_MISMATCH if the file is not valid */
-async function verified(file: LqaFile, signal: AbortSignal | undefined): Promise<void> {
+/** What is done with a file that is given as a parent. @throws LqaError PARENT_MISMATCH if the file is not valid */
+export async function asParent<T>(work: Promise<T>): Promise<T> {
   try {
-    await file.verify({ signal });
+    return await work;
   } catch (error) {
     if (!isLqaError(error) || "XL".includes(error.class)) throw error;
     const actual = `${error.code} ${error.kind}`;
-    fail(KIND.PARENT_MISMATCH, { where: "parent", expected: "a valid file", actual, cause: error });
+    return fail(KIND.PARENT_MISMATCH, { where: "parent", expected: "a valid file", actual, cause: error });
   }
 }
 
