@@ -29,6 +29,7 @@
 #define LIMIT_STARTED 65536u, 4096u
 #define LIMIT_STARTED_RANK 256u, 256u
 #define LIMIT_STARTS 1024u, 64u
+#define LIMIT_GENERATIONS 16u, 4u
 #define NAME_MAX_BYTES 512u
 #define META_DEPTH 16
 #define FRAME_BYTES 1048576u
@@ -39,7 +40,7 @@ enum { PROLOGUE_SIZE = 64, TRAILER_SIZE = 64, DIGEST_SIZE = 32 };
 enum { ENCODING_SIZE = 8, BAND_SIZE = 4, PLAN_SIZE = 2, TYPE_SIZE = 28, MODULE_SIZE = 12, TENSOR_SIZE = 12,
        DIMENSION_SIZE = 4, SECTION_SIZE = 16 };
 enum { HAS_ZSTD = 1, HAS_TRELLIS = 2, HAS_EXPERTS = 4, HAS_MAGNITUDE = 8, HAS_REPLACEMENT = 16,
-       HAS_START = 128, KNOWN_REQUIRED = 159 };
+       HAS_START = 128, HAS_PARENT = 512, KNOWN_REQUIRED = 671 };
 enum { CRITICAL = 1, SAFE_TO_COPY = 2 };
 
 /* ---- Errors ---- */
@@ -305,6 +306,7 @@ int lqa_next_module(const lqa_file *f, lqa_module *m) {
     get_plan(f, m->plan = plan, m);
     lay_out(f, m);
   }
+  m->parent = f->parent_modules.count > m->number ? lqa_get32(record(&f->parent_modules, m->number, 4)) : 0;
   if (m->started) {
     m->position = m->positions < f->positions.count ? lqa_get32(record(&f->positions, m->positions, 4)) : 0;
     m->positions++;
@@ -453,6 +455,7 @@ static lqa_code open_prologue(lqa_file *f) {
   f->read_only = lqa_get32(p + 16);
   f->compatible = lqa_get32(p + 20);
   MUST_AT(!(f->required & ~(uint32_t)KNOWN_REQUIRED), UNSUPPORTED_FEATURE, 12);
+  MUST_AT(!(f->required & HAS_START) || !(f->required & HAS_PARENT), FEATURE_BITS, 12); /* 8.9 */
   MUST_AT(leading_zeros(p + 49, 7) == 7, PROLOGUE_RESERVED_NONZERO, 49 + leading_zeros(p + 49, 7));
   MUST_AT(p[48] >= 2 && p[48] <= 12, ALIGNMENT_OUT_OF_RANGE, 48);
   f->alignment = 1u << p[48];
@@ -468,11 +471,22 @@ static lqa_code open_prologue(lqa_file *f) {
 
 /* ---- Step 2: the FlatBuffer (6.2) ---- */
 
-static const uint8_t ELEMENT_SIZES[11] = {ENCODING_SIZE, BAND_SIZE, PLAN_SIZE, TYPE_SIZE, MODULE_SIZE,
-                                          TENSOR_SIZE, DIMENSION_SIZE, SECTION_SIZE, 1, 4, 4};
+enum { REQUIRED_SLOTS = 9, SLOTS = 13 };
+static const uint8_t ELEMENT_SIZES[SLOTS] = {ENCODING_SIZE, BAND_SIZE, PLAN_SIZE, TYPE_SIZE, MODULE_SIZE, TENSOR_SIZE,
+                                             DIMENSION_SIZE, SECTION_SIZE, 1, 4, 4, 4, 4};
 
-/* Vectors of the index: those of 8.8.1 with starts only. */
-static uint32_t vector_count(const lqa_file *f) { return f->required & HAS_START ? 11 : 9; }
+/* The vectors of the index by their slots. */
+static lqa_vector *vector_in(lqa_file *f, uint32_t slot) {
+  lqa_vector *const vectors[SLOTS] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules, &f->tensors,
+                                      &f->dimensions, &f->sections, &f->names, &f->start, &f->positions, &f->parent,
+                                      &f->parent_modules};
+  return vectors[slot];
+}
+
+/* Whether the file has the vector: those of 8.8.1 come with starts, those of 8.9.1 with a parent. */
+static int has_vector(const lqa_file *f, uint32_t slot) {
+  return slot < REQUIRED_SLOTS || (f->required & (slot < 11 ? HAS_START : HAS_PARENT)) != 0;
+}
 
 static lqa_code open_index(lqa_file *f) {
   here(f, LQA_INDEX, 0, PROLOGUE_SIZE);
@@ -490,9 +504,8 @@ static lqa_code open_index(lqa_file *f) {
   const uint32_t vtable_size = lqa_get16(index + vtable), table_size = lqa_get16(index + vtable + 2);
   MUST_AT(vtable_size >= 4 && vtable_size % 2 == 0 && vtable_size <= n - vtable, INDEX_TABLE, PROLOGUE_SIZE + vtable);
   MUST_AT(table_size >= 4 && table_size <= n - table, INDEX_TABLE, PROLOGUE_SIZE + vtable + 2);
-  lqa_vector *const vectors[11] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules, &f->tensors,
-                                   &f->dimensions, &f->sections, &f->names, &f->start, &f->positions};
-  for (uint32_t slot = 0; slot < vector_count(f); slot++) {
+  for (uint32_t slot = 0; slot < SLOTS; slot++) {
+    if (!has_vector(f, slot)) continue;
     const uint32_t entry = vtable + 4 + 2 * slot;
     const uint32_t field = 6 + 2 * slot <= vtable_size ? lqa_get16(index + entry) : 0;
     MUST_AT(field != 0, INDEX_FIELD_MISSING, PROLOGUE_SIZE + vtable);
@@ -501,8 +514,8 @@ static lqa_code open_index(lqa_file *f) {
     MUST_AT(offset >= 4 && offset % 4 == 0 && offset <= n - at - 4, INDEX_TABLE, PROLOGUE_SIZE + at);
     const uint32_t length = at + offset, count = lqa_get32(index + length);
     MUST_AT(count <= (n - length - 4) / ELEMENT_SIZES[slot], INDEX_VECTOR, PROLOGUE_SIZE + length);
-    vectors[slot]->at = index + length + 4;
-    vectors[slot]->count = count;
+    vector_in(f, slot)->at = index + length + 4;
+    vector_in(f, slot)->count = count;
   }
   return LQA_OK;
 }
@@ -660,6 +673,14 @@ static lqa_code check_start(lqa_file *f) { /* 8.8.1 */
   return LQA_OK;
 }
 
+static lqa_code check_parent(lqa_file *f) { /* 8.9.1 */
+  if (!(f->required & HAS_PARENT)) return LQA_OK;
+  here(f, LQA_INDEX, 0, position(f, f->parent.at) - 4);
+  MUST(f->parent.count == DIGEST_SIZE / 4, RECORD_REFERENCE);
+  MUST_AT(f->parent_modules.count == f->modules.count, RECORD_REFERENCE, position(f, f->parent_modules.at) - 4);
+  return LQA_OK;
+}
+
 /* The square root of x <= 4096 as IEEE 754 rounds it, without libm: two binary digits of x 4^54 give one of the root;
  * whether anything is left becomes the lowest bit, so that the conversion rounds once, and correctly. */
 static double square_root(uint32_t x) {
@@ -737,6 +758,7 @@ static lqa_code check_modules(lqa_file *f, uint64_t *total, uint32_t *features) 
     MUST(p[7] == 0, RECORD_RESERVED_NONZERO);
     MUST(m.chunk.length == m.chunk.raw_length + 4, CHUNK_LENGTH_MISMATCH);
     if (m.experts > 1) *features |= HAS_EXPERTS;
+    if (m.parent) *features |= HAS_PARENT;
     if (!m.started) continue;
     LIMIT(m.rank, LIMIT_STARTED_RANK);
     MUST(m.positions <= f->positions.count, RECORD_REFERENCE);
@@ -915,6 +937,7 @@ static lqa_code check_records(lqa_file *f, uint32_t *work, size_t work_size) {
   TRY(check_plans(f));
   TRY(check_types(f));
   TRY(check_start(f));
+  TRY(check_parent(f));
   uint32_t required = 0;
   uint64_t total = 0; /* bytes of all names */
   f->modules_at = align_up((uint64_t)PROLOGUE_SIZE + f->index_length, f->alignment);
@@ -1275,6 +1298,10 @@ static void hash_module(const lqa_file *f, lqa_sha256 *h, const lqa_module *m, c
     lqa_sha256_add(h, record(&f->start, 1 + words * (m->position >> LQA_STATE_DRAWS), 4), (size_t)4 * words);
     hash_u32(h, m->position & ((1u << LQA_STATE_DRAWS) - 1));
   }
+  if (m->parent) { /* 8.9.4 */
+    lqa_sha256_add(h, f->parent.at, DIGEST_SIZE);
+    hash_u32(h, m->parent - 1);
+  }
   hash_digest(h, payload, m->chunk.raw_length);
 }
 
@@ -1390,18 +1417,21 @@ static lqa_code expect(lqa_file *f, uint64_t *at, const uint8_t *bytes, uint64_t
 }
 
 static lqa_code verify_canonical_index(lqa_file *f) { /* 12.2 */
-  const lqa_vector *const vectors[11] = {&f->encodings, &f->bands, &f->plans, &f->types, &f->modules, &f->tensors,
-                                         &f->dimensions, &f->sections, &f->names, &f->start, &f->positions};
-  const uint32_t count = vector_count(f), table = 4 + 4 * count, root = 14 + 2 * count; /* 32, or 36 */
-  uint8_t head[40] = {(uint8_t)root, 0, 0, 0, 'L', 'Q', 'I', '1', 0, 0, (uint8_t)(4 + 2 * count), 0, (uint8_t)table}, bytes[4];
-  uint64_t at = 0, end[12] = {root + table}; /* where vectors end, padding not counted */
+  const int more = f->required & HAS_PARENT ? 4 : f->required & HAS_START ? 2 : 0;
+  uint32_t present[SLOTS], count = 0, slots = REQUIRED_SLOTS + (uint32_t)more;
+  for (uint32_t slot = 0; slot < slots; slot++)
+    if (has_vector(f, slot)) present[count++] = slot;
+  const uint32_t vtable = 4 + 2 * slots, table = 4 + 4 * count, root = (10 + vtable + 3) / 4 * 4; /* 32, 36 or 40 */
+  uint8_t head[48] = {(uint8_t)root, 0, 0, 0, 'L', 'Q', 'I', '1'}, bytes[4], *const fields = head + root - vtable;
+  uint64_t at = 0, end[SLOTS + 1] = {root + table}; /* where vectors end, padding not counted */
   here(f, LQA_INDEX, 0, PROLOGUE_SIZE);
-  for (uint32_t i = 0; i < count; i++) head[14 + 2 * i] = (uint8_t)(4 + 4 * i);
-  head[root] = (uint8_t)(4 + 2 * count);
+  fields[0] = head[root] = (uint8_t)vtable;
+  fields[2] = (uint8_t)table;
+  for (uint32_t i = 0; i < count; i++) fields[4 + 2 * present[i]] = (uint8_t)(4 + 4 * i);
   TRY(expect(f, &at, head, root + 4));
   for (uint32_t i = 0; i < count; i++) {
     const uint64_t start = align_up(end[i], 4);
-    end[i + 1] = start + 4 + (uint64_t)vectors[i]->count * ELEMENT_SIZES[i];
+    end[i + 1] = start + 4 + (uint64_t)vector_in(f, present[i])->count * ELEMENT_SIZES[present[i]];
     put32(bytes, (uint32_t)(start - at));
     TRY(expect(f, &at, bytes, 4));
   }
@@ -1422,6 +1452,60 @@ lqa_code lqa_verify(lqa_file *f, lqa_level level, void *scratch, size_t scratch_
   if (level < LQA_CANONICAL) return LQA_OK;
   TRY(verify_canonical_names(f));
   return verify_canonical_index(f);
+}
+
+/* ---- Parents (8.9.2) ---- */
+
+size_t lqa_places_size(const lqa_file *parent) { return 2 * (size_t)parent->modules.count * sizeof(uint64_t); }
+
+/* A module by its number, without a name: where its chunk begins, and how many modules with a start come before it, stand in
+ * `places`. */
+static void module_at(const lqa_file *f, uint32_t number, const uint64_t *places, lqa_module *m) {
+  const uint8_t *p = record(&f->modules, number, MODULE_SIZE);
+  memset(m, 0, sizeof *m);
+  m->number = number;
+  m->chunk.length = lqa_get32(p);
+  m->chunk.offset = places[2 * number];
+  get_type(f, m->type = lqa_get16(p + 8), m);
+  get_plan(f, m->plan = lqa_get16(p + 10), m);
+  lay_out(f, m);
+  m->positions = (uint32_t)places[2 * number + 1];
+  if (m->started) m->position = lqa_get32(record(&f->positions, m->positions++, 4));
+  if (f->parent_modules.count) m->parent = lqa_get32(record(&f->parent_modules, number, 4));
+}
+
+int lqa_parent_module(const lqa_file *f, const lqa_module *m, lqa_module *parent) {
+  if (!m->parent || !f->parent_file) return 0;
+  module_at(f->parent_file, m->parent - 1, f->parent_places, parent);
+  return 1;
+}
+
+lqa_code lqa_set_parent(lqa_file *f, const lqa_file *parent, const lqa_ids *ids, uint64_t *places) {
+  lqa_module m, own;
+  here(f, LQA_INDEX, 0, position(f, f->parent.at ? f->parent.at : f->data));
+  MUST(f->parent.count && !memcmp(f->parent.at, ids->content_id, DIGEST_SIZE), PARENT_MISMATCH);
+  f->generations = parent->generations + 1;
+  LIMIT(f->generations, LIMIT_GENERATIONS);
+  for (memset(&m, 0, sizeof m); lqa_next_module(parent, &m);) {
+    places[2 * m.number] = m.chunk.offset;
+    places[2 * m.number + 1] = m.positions - (uint32_t)m.started;
+  }
+  f->parent_places = places;
+  for (memset(&m, 0, sizeof m); lqa_next_module(f, &m);) {
+    if (!m.parent) continue;
+    here(f, LQA_MODULE, m.number, position(f, record(&f->modules, m.number, MODULE_SIZE)));
+    MUST(m.parent <= parent->modules.count, PARENT_MISMATCH);
+    module_at(parent, m.parent - 1, places, &own);
+    MUST(own.out_size == m.out_size && own.in_size == m.in_size && own.experts == m.experts, PARENT_MISMATCH);
+    MUST(!memcmp(own.kernel, m.kernel, sizeof m.kernel) && own.rank <= m.rank, PARENT_MISMATCH);
+  }
+  f->parent_file = parent;
+  return LQA_OK;
+}
+
+int lqa_can_decode(const lqa_file *f, const lqa_module *m) {
+  lqa_module parent;
+  return !m->parent || (lqa_parent_module(f, m, &parent) && lqa_can_decode(f->parent_file, &parent));
 }
 
 void lqa_fingerprint(const lqa_file *f, uint8_t digest[32]) {

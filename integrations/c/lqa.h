@@ -33,10 +33,11 @@ extern "C" {
   X(M021, TRAILER_MISMATCH) X(M022, SECTION_ORDER) \
   X(V001, DIMENSION_RANGE) X(V002, ENCODING_PARAMETER) X(V003, MULTIPLIER) X(V004, BAND_PLAN) X(V005, ROLE_SHAPE) \
   X(V006, TENSOR_RECORD) X(V007, FEATURE_BITS) X(V008, SCALE_VALUE) X(V009, NONFINITE_VALUE) X(V011, SECTION_RECORD) \
+  X(V012, PARENT_MISMATCH) \
   X(I001, PROLOGUE_CRC) X(I002, INDEX_CRC) X(I003, CHUNK_CRC) X(I004, TRAILER_CRC) X(I005, SPAN_DIGEST) \
   X(I006, ROOT_DIGEST) X(I007, CONTENT_ID) \
   X(U001, UNSUPPORTED_VERSION) X(U002, UNSUPPORTED_FEATURE) X(U003, UNSUPPORTED_CODEC) X(U004, UNSUPPORTED_ROLE) \
-  X(U005, UNSUPPORTED_COMPRESSION) X(U006, UNSUPPORTED_SECTION) \
+  X(U005, UNSUPPORTED_COMPRESSION) X(U006, UNSUPPORTED_SECTION) X(U010, PARENT_MISSING) \
   X(L001, HARD_LIMIT) X(L002, CORE_LIMIT) X(L003, BUDGET) \
   X(B001, BASE_MODULE_MISSING) X(B002, BASE_SHAPE) \
   X(C001, NONCANONICAL_INDEX) X(C002, NONCANONICAL_CODES) X(C003, NONCANONICAL_NAME)
@@ -99,6 +100,7 @@ typedef struct lqa_module {
   uint64_t vector_length[3]; /* weights of a component of B' (out), of A' (in times kernel) and of a mixture (rank) */
   uint32_t positions, position; /* modules with a start so far; where in the stream this one begins (8.8) */
   int started;                  /* whether a vector of A' has a start */
+  uint32_t parent;              /* 0, or 1 + the number of its module in the parent (8.9) */
   uint64_t zeros_at, scales_at, block; /* of an expert: where zero points and scales begin, and all bytes (7.2) */
 } lqa_module;
 
@@ -152,11 +154,15 @@ typedef struct lqa_file {
   lqa_error error; /* the first error, once a function has failed */
   uint64_t file_length;
   uint32_t required, read_only, compatible, index_length, alignment;
-  lqa_vector encodings, bands, plans, types, modules, tensors, dimensions, sections, names, start, positions; /* the last two with starts only */
+  lqa_vector encodings, bands, plans, types, modules, tensors, dimensions, sections, names;
+  lqa_vector start, positions, parent, parent_modules; /* two with starts only, two with a parent only: its content id first */
   uint32_t *plan_start, *order; /* in the work memory */
   uint64_t modules_at, tensors_at, sections_at, digests_at;
   uint32_t tensor_names, spans;
   const uint32_t *states; /* of lqa_keep_states, or 0 */
+  const struct lqa_file *parent_file; /* of lqa_set_parent, or 0 */
+  const uint64_t *parent_places;
+  uint32_t generations; /* parents, one behind the other */
   uint64_t scratch_needed; /* largest scratch lqa_payload needs; 0 if nothing is compressed */
 } lqa_file;
 
@@ -191,6 +197,17 @@ lqa_code lqa_section_payload(lqa_file *f, const lqa_section *s, void *scratch, s
 /* 1 and the planes of the next factor in file order (expert, band, factor), or 0 at the end. */
 int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p);
 
+/* ---- Parents (8.9) ---- */
+
+/* Gives a file its parent, which lqa_verify has found valid at level values or canonical, with these ids, and which has its own
+ * parent by then. Whether it is the right one, and has the modules: else LQA_PARENT_MISMATCH; above the limit of generations
+ * LQA_HARD_LIMIT or LQA_CORE_LIMIT. `places` has lqa_places_size(parent) bytes, 16 for each module, aligned as for uint64_t. Parent
+ * and places must stay as they are while the file is in use. */
+size_t lqa_places_size(const lqa_file *parent);
+lqa_code lqa_set_parent(lqa_file *f, const lqa_file *parent, const lqa_ids *ids, uint64_t *places);
+/* Whether the weights of a module can be had: 0 if a parent is missing (LQA_PARENT_MISSING). */
+int lqa_can_decode(const lqa_file *f, const lqa_module *m);
+
 /* ---- Weights (8) ---- */
 
 enum { LQA_B, LQA_A, LQA_MIXTURE };         /* factors: B' has vectors of `out` weights, A' of `in` times kernel */
@@ -204,11 +221,12 @@ typedef struct lqa_form {
   uint8_t without;    /* 0: what the processor has. LQA_WITHOUT_*: less of it, for tests; the weights are the same */
 } lqa_form;
 
-/* Bytes, aligned as malloc does: 135,424, and where A' has a start 24,576 + (2 rank + 4 min(rank, 16)) n more. SIZE_MAX if a size_t
- * cannot hold it. */
+/* Bytes, aligned as malloc does: 135,424, and where A' has a start 24,576 + (2 rank + 4 min(rank, 16)) n more. A module with a
+ * parent takes as much, and room for the larger factor as f32. SIZE_MAX if a size_t cannot hold it. */
 size_t lqa_decode_scratch(const lqa_module *m);
 uint64_t lqa_factor_weights(const lqa_module *m, int factor); /* experts times rank times n */
-/* A factor of a payload from lqa_module_payload, bit for bit as clause 8.7 demands; `out` has room for its weights. */
+/* A factor of a payload from lqa_module_payload, bit for bit as clause 8.7 demands; `out` has room for its weights,
+ * which are all NaN where lqa_can_decode says 0. */
 void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *payload, int factor, const lqa_form *form,
                        void *out, void *scratch);
 /* Optional, for a file with starts: keeps the state of the generator for each module, in one pass over the draws. Without it

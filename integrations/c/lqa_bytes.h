@@ -15,6 +15,11 @@
 /* Words of a state of the generator of starts, and the logarithm of the draws that positions count in one (8.8.1). */
 enum { LQA_STATE = 624, LQA_STATE_DRAWS = 22 };
 
+struct lqa_file;
+struct lqa_module;
+/* The parent's module of a module: 1, or 0 if it is not there. */
+int lqa_parent_module(const struct lqa_file *f, const struct lqa_module *m, struct lqa_module *parent);
+
 extern const uint32_t lqa_crc32_tables[8][256]; /* table k: the CRC-32 of a byte with k zero bytes behind it */
 
 static inline uint32_t lqa_get16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }

@@ -662,9 +662,20 @@ uint64_t lqa_factor_weights(const lqa_module *m, int factor) {
 
 enum { SCRATCH = 135424, MIXING = (VECTORS + COLUMN_BLOCK) * STARTED_RANK * sizeof(int16_t) };
 
+static uint64_t larger_factor(const lqa_module *m) {
+  const uint64_t b = lqa_factor_weights(m, LQA_B), a = lqa_factor_weights(m, LQA_A);
+  return b > a ? b : a;
+}
+
+/* Room for what a start needs, be it of a parent (whose rank is no larger); or, a multiple of 64, for rests that wait. */
+static uint64_t waiting_bytes(const lqa_module *m) {
+  const uint64_t waiting = m->rank < VECTORS ? m->rank : VECTORS, rank = m->rank < STARTED_RANK ? m->rank : STARTED_RANK;
+  const uint64_t a = MIXING + (2 * rank + 4 * waiting) * m->vector_length[LQA_A], b = 4 * waiting * m->vector_length[LQA_B];
+  return m->parent ? ((b > a ? b : a) + 63) / 64 * 64 : a;
+}
+
 size_t lqa_decode_scratch(const lqa_module *m) {
-  const uint64_t n = m->vector_length[LQA_A], waiting = m->rank < VECTORS ? m->rank : VECTORS;
-  const uint64_t size = SCRATCH + (m->started ? MIXING + (2 * m->rank + 4 * waiting) * n : 0);
+  const uint64_t size = SCRATCH + (m->started || m->parent ? waiting_bytes(m) : 0) + (m->parent ? 4 * larger_factor(m) : 0);
   return size < SIZE_MAX ? (size_t)size : SIZE_MAX;
 }
 
@@ -786,6 +797,51 @@ static void decode_started(const lqa_file *f, const lqa_module *m, const uint8_t
   }
 }
 
+/* Adds the vectors that wait, as f32, to others. */
+INLINE void add_values(uint8_t *to, const uint8_t *values, uint64_t count) {
+  for (uint64_t i = 0; i < 4 * count; i += 4) {
+    const float sum = float_at(to + i) + float_at(values + i);
+    memcpy(to + i, &sum, sizeof sum);
+  }
+}
+
+/* A factor of a module with a parent (8.9.3): the parent's as f32, to which the rests are added, in the form asked for. */
+static void decode_child(const lqa_file *f, const lqa_module *m, const lqa_module *parent, const uint8_t *payload, int factor,
+                         const lqa_form *form, uint8_t *out, const job *j) {
+  const int half = form->element == LQA_F16, direct = !half && !j->by_weight && !form->multiplied;
+  const uint64_t n = m->vector_length[factor], size = 4 * m->rank * n, own = 4 * parent->rank * n;
+  const loops *const level = choose(form->without);
+  const job rests = {m->rank, 0, 1.0f, j->integers, j->tile};
+  const lqa_form plain = {LQA_F32, LQA_BY_COMPONENT, 0, form->without};
+  uint8_t *const values = (uint8_t *)j->integers + SCRATCH, *const sums = direct ? out : values + waiting_bytes(m);
+  vector v[VECTORS];
+  uint32_t first = 0, count = 0;
+  lqa_planes p;
+  lqa_decode_factor(f->parent_file, parent, f->parent_file->data + parent->chunk.offset, factor, &plain, sums, j->integers);
+  for (uint32_t x = m->experts; x-- > 0;) { /* experts of a larger rank, the last first */
+    memmove(sums + x * size, sums + x * own, (size_t)own);
+    memset(sums + x * size + own, 0, (size_t)(size - own));
+  }
+  uint8_t *to = sums;
+  for (memset(&p, 0, sizeof p); next_of(f, m, (uint32_t)factor, &p);)
+    for (uint32_t i = 0; i < p.components; i++) {
+      v[count++] = vector_of(&p, i, payload);
+      const int last = first + count == m->rank;
+      if (count < VECTORS && !last) continue;
+      level->decode[0](&rests, v, 0, count, values);
+      add_values(to, values, count * n);
+      for (uint32_t k = 0; k < count; k++) {
+        const vector value = {{DECODED, 0, 0, 0, 0, 0, 0, 0}, to + 4 * k * n, 0, 0, n, 4 * n, 0};
+        v[k] = value;
+      }
+      if (!direct) level->decode[half](j, v, first, count, out);
+      to += 4 * count * n;
+      first = last ? 0 : first + count;
+      count = 0;
+      if (last) out += m->rank * n * (half ? 2 : 4);
+    }
+}
+
 void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *payload, int factor, const lqa_form *form,
                        void *out, void *scratch) {
   const int half = form->element == LQA_F16;
@@ -797,6 +853,14 @@ void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *pa
   lqa_planes p;
   j.tile = (uint8_t *)scratch + (PIECE + SLACK) * sizeof *j.integers;
   memset(scratch, 0, (PIECE + SLACK) * sizeof *j.integers);
+  if (m->parent) {
+    lqa_module parent;
+    if (lqa_can_decode(f, m) && lqa_parent_module(f, m, &parent))
+      decode_child(f, m, &parent, payload, factor, form, expert, &j);
+    else
+      memset(out, 0xFF, (size_t)lqa_factor_weights(m, factor) * (half ? 2 : 4));
+    return;
+  }
   if (factor == LQA_A && m->started) {
     decode_started(f, m, payload, form, expert, &j);
     return;

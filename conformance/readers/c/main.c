@@ -2,7 +2,7 @@
  *
  * main.c: the command line of the C reader, and an example of how to use it; speaks conformance/PROTOCOL.md.
  *
- *   lqa-read [--level structure|integrity|values|canonical] [--budget BYTES] [FILE | -]
+ *   lqa-read [--level structure|integrity|values|canonical] [--budget BYTES] [--parent FILE]... [FILE | -]
  *   lqa-read --lines
  *
  * Everything that allocates, reads files or knows JSON is here; lqa.c does none of it. */
@@ -129,6 +129,7 @@ static size_t print_messagepack(const uint8_t *p, size_t size) {
 
 /* ---- The document ---- */
 
+enum { MOST_PARENTS = 64 };
 typedef struct reading {
   bytes data;
   uint32_t *work;
@@ -141,7 +142,13 @@ typedef struct reading {
   const char *failed; /* NOT_FOUND, IO, BUDGET: what is no fault of the file */
   lqa_file file;
   lqa_ids ids;
+  const char *parents[MOST_PARENTS]; /* paths of files that may be parents */
+  int parent_count;
+  struct reading *family; /* what they are */
+  uint64_t *places;       /* of the modules, where the file is a parent */
 } reading;
+
+static lqa_code find_parents(reading *r);
 
 static uint64_t decoded_bytes(const lqa_module *m) {
   return 4 * (m->vector_length[0] + m->vector_length[1]) * m->rank * m->experts;
@@ -152,6 +159,7 @@ static lqa_code open_and_verify(reading *r) {
   const size_t work_size = lqa_work_size(r->data.at, r->data.size);
   if (!(r->work = malloc(work_size))) return r->failed = "BUDGET", LQA_BUDGET;
   lqa_code code = lqa_open(&r->file, r->data.at, r->data.size, r->work, work_size, &options);
+  if (!code) code = find_parents(r);
   if (code) return code;
   const uint64_t most = r->budget + FRAME; /* a chunk that would need more is LQA-L003 before the scratch is looked at */
   if (inflate && r->file.scratch_needed) {
@@ -172,6 +180,57 @@ static lqa_code open_and_verify(reading *r) {
     return r->failed = "BUDGET", LQA_BUDGET;
   if (!(r->states = malloc(lqa_states_size(&r->file) + 1))) return r->failed = "BUDGET", LQA_BUDGET;
   lqa_keep_states(&r->file, r->states);
+  return LQA_OK;
+}
+
+static void release(reading *r) {
+  for (int i = 0; r->family && i < r->parent_count; i++) release(r->family + i);
+  free(r->family);
+  free(r->places);
+  free(r->data.at);
+  free(r->work);
+  free(r->scratch);
+  free(r->factor);
+  free(r->decoding);
+  free(r->states);
+}
+
+/* Reads the files that may be parents, and gives each of a chain to the one before it, the oldest first (8.9.2). */
+static lqa_code find_parents(reading *r) {
+  reading *chain[MOST_PARENTS + 1] = {r};
+  int length = 0;
+  if (r->file.parent.count == 0 || r->parent_count == 0) return LQA_OK;
+  if (!(r->family = calloc((size_t)r->parent_count, sizeof *r->family))) return r->failed = "BUDGET", LQA_BUDGET;
+  for (int i = 0; i < r->parent_count; i++) {
+    reading *p = r->family + i;
+    p->level = LQA_VALUES;
+    p->budget = r->budget;
+    if ((r->failed = read_all(&p->data, r->parents[i]))) return LQA_BUDGET;
+    lqa_code code = open_and_verify(p);
+    if (p->failed) return r->failed = p->failed, LQA_BUDGET;
+    if (code == LQA_HARD_LIMIT || code == LQA_CORE_LIMIT || code == LQA_BUDGET) return r->file.error = p->file.error, code;
+    if (code) {
+      p->level = LQA_STRUCTURE; /* not valid: no parent */
+      continue;
+    }
+    if (!(p->places = malloc(lqa_places_size(&p->file) + 1))) return r->failed = "BUDGET", LQA_BUDGET;
+  }
+  for (reading *last = r, *next; last->file.parent.count; last = next) {
+    next = 0;
+    for (int i = 0; i < r->parent_count; i++)
+      if (r->family[i].level == LQA_VALUES && !memcmp(r->family[i].ids.content_id, last->file.parent.at, 32)) next = r->family + i;
+    if (!next || length == MOST_PARENTS) break;
+    chain[++length] = next;
+  }
+  if (length == 0) {
+    r->file.error.place = LQA_INDEX;
+    return r->file.error.code = LQA_PARENT_MISMATCH;
+  }
+  for (int i = length; i-- > 0;) {
+    lqa_file *const f = &chain[i]->file, *const parent = &chain[i + 1]->file;
+    const lqa_code code = lqa_set_parent(f, parent, &chain[i + 1]->ids, chain[i + 1]->places);
+    if (code) return r->file.error = f->error, code;
+  }
   return LQA_OK;
 }
 
@@ -220,8 +279,9 @@ static void print_module(reading *r, const lqa_module *m) {
     lqa_get_band(&r->file, m->first_band + i, &components, &b, &a);
     printf("%s{\"components\":%u,\"b\":%u,\"a\":%u}", i ? "," : "", components, b, a);
   }
-  fputs("],\"sha256\":", stdout);
-  if (r->level >= LQA_VALUES && decoded_bytes(m) <= r->budget &&
+  if (r->file.parent.count) printf("],\"parent_module\":%u,\"sha256\":", m->parent);
+  else fputs("],\"sha256\":", stdout);
+  if (r->level >= LQA_VALUES && decoded_bytes(m) <= r->budget && lqa_can_decode(&r->file, m) &&
       !lqa_module_payload(&r->file, m, LQA_INTEGRITY, r->scratch, r->scratch_size, &payload))
     print_hashes(r, m, payload);
   else
@@ -290,6 +350,10 @@ static void print_valid(reading *r) {
   printf("\"fileLength\":%llu,\"alignment\":%u,\"shapeFingerprint\":", (unsigned long long)f->file_length, f->alignment);
   lqa_fingerprint(f, fingerprint);
   print_hex(fingerprint, 32);
+  if (f->parent.count) {
+    fputs(",\"parent\":", stdout);
+    print_hex(f->parent.at, 32);
+  }
   fputs(",\"encodings\":[", stdout);
   for (uint32_t i = 0; i < f->encodings.count; i++) {
     const lqa_encoding e = lqa_get_encoding(f, i);
@@ -315,6 +379,9 @@ static void print_valid(reading *r) {
     if (decoded_bytes(&m) > r->budget) {
       printf("%s{\"where\":\"module %u\",\"code\":\"LQA-L003\",\"message\":\"too large to decode within the budget\"}",
              comma, m.number);
+      comma = ",";
+    } else if (!lqa_can_decode(f, &m)) {
+      printf("%s{\"where\":\"module %u\",\"code\":\"LQA-U010\",\"message\":\"the parent was not given\"}", comma, m.number);
       comma = ",";
     }
   for (memset(&s, 0, sizeof s); r->level >= LQA_INTEGRITY && !inflate && lqa_next_section(f, &s);)
@@ -415,13 +482,9 @@ static int answer(reading *r, const char *path, int from_input, const char *befo
   for (size_t i = 0; i < count; i++) free(base ? base[i].values : 0);
   free(base);
   free(base_data.at);
-  free(r->data.at);
-  free(r->work);
-  free(r->scratch);
-  free(r->factor);
-  free(r->decoding);
-  free(r->states);
-  return exit_code(r, code);
+  const int exits = exit_code(r, code);
+  release(r);
+  return exits;
 }
 
 static int find_level(const char *name, lqa_level *level) {
@@ -504,9 +567,9 @@ static char *skip_value(char *p) {
 }
 
 /* The members of one command that this reader knows; text of numbers, strings unescaped, 0 if absent. */
-enum { CMD, SEQ, PATH, HEX, LEVEL, BUDGET_OF, OPERATION, BASE, MEMBERS };
+enum { CMD, SEQ, PATH, HEX, LEVEL, BUDGET_OF, OPERATION, BASE, PARENTS, MEMBERS };
 static int parse_command(char *p, char *members[MEMBERS]) {
-  static const char *const names[MEMBERS] = {"cmd", "seq", "path", "hex", "level", "budget", "operation", "base"};
+  static const char *const names[MEMBERS] = {"cmd", "seq", "path", "hex", "level", "budget", "operation", "base", "parents"};
   memset(members, 0, MEMBERS * sizeof *members);
   p = skip_space(p);
   if (*p++ != '{') return 0;
@@ -544,6 +607,10 @@ static void run_line(char *members[MEMBERS]) {
   r.level = LQA_VALUES;
   r.budget = members[BUDGET_OF] ? strtoull(members[BUDGET_OF], 0, 10) : BUDGET;
   snprintf(before, sizeof before, "{\"seq\":%.40s", members[SEQ] ? members[SEQ] : "null");
+  for (char *p = members[PARENTS]; p && r.parent_count < MOST_PARENTS && (*p == '[' || *p == ',');) { /* ["…", …] */
+    if (*(p = skip_space(p + 1)) != '"' || !(r.parents[r.parent_count++] = take_string(&p))) break;
+    p = skip_space(p);
+  }
   const char *operation = members[OPERATION] ? members[OPERATION] : "read";
   if (strcmp(operation, "read") && (strcmp(operation, "apply") || !members[BASE]))
     printf("%s,\"skipped\":\"reads whole files only\"}", before);
@@ -592,9 +659,10 @@ int main(int count, char **arguments) {
     if (!strcmp(a, "--lines") && count == 2) return lines();
     if (!strcmp(a, "--level") && i + 1 < count && find_level(arguments[i + 1], &r.level)) i++;
     else if (!strcmp(a, "--budget") && i + 1 < count && (r.budget = strtoull(arguments[i + 1], &end, 10), !*end)) i++;
+    else if (!strcmp(a, "--parent") && i + 1 < count && r.parent_count < MOST_PARENTS) r.parents[r.parent_count++] = arguments[++i];
     else if (!strcmp(a, "-") || (a[0] != '-' && !path)) path = strcmp(a, "-") ? a : 0;
     else {
-      fprintf(stderr, "usage: lqa-read [--level structure|integrity|values|canonical] [--budget BYTES] [FILE | -]\n"
+      fprintf(stderr, "usage: lqa-read [--level structure|integrity|values|canonical] [--budget BYTES] [--parent FILE]... [FILE | -]\n"
                       "       lqa-read --lines\n");
       return 2;
     }
