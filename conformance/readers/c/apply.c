@@ -60,6 +60,7 @@ static lqa_code decode(context *c, const lqa_module *m, float *factor[2]) {
   const uint8_t *payload;
   const lqa_code code = lqa_module_payload(c->f, m, LQA_INTEGRITY, c->scratch, c->scratch_size, &payload);
   if (code) return code;
+  if (!lqa_can_decode(c->f, m)) return LQA_PARENT_MISSING;
   void *scratch = malloc(lqa_decode_scratch(m));
   if (!scratch) return LQA_BUDGET;
   for (int i = 0; i < 2; i++) lqa_decode_factor(c->f, m, payload, i, &form, factor[i], scratch);

@@ -104,7 +104,7 @@ fn update(file: &File, m: &Module, weight: &mut [f32], magnitude: Option<(u8, Ve
     let payload = file.module_payload(m)?;
     file.vectors(m, &payload, |factor, weights| {
         factors[factor].extend(weights.iter().map(|&bits| f64::from(f32::from_bits(bits))));
-    });
+    })?;
     for (e, weight) in weight.chunks_exact_mut(out * n).enumerate() {
         let b = &factors[0][e * rank * out..];
         let a = &factors[1][e * rank * n..];

@@ -64,6 +64,7 @@ pub(crate) fn read_records(vectors: &[Vector], p: &Prologue) -> Result<Records> 
     let plans = read_plans(vectors, &encodings)?;
     let types = read_types(&vectors[index::TYPES])?;
     check_start(vectors)?;
+    check_parent(vectors)?;
     let start = align_up(64 + p.index_length as u64, p.alignment);
     let mut layout = Layout { alignment: p.alignment, next: start, opened: start, spans: Vec::new(), zstd: false };
     let mut names = Names::new(vectors[index::NAMES].bytes);
@@ -79,7 +80,8 @@ pub(crate) fn read_records(vectors: &[Vector], p: &Prologue) -> Result<Records> 
     let trellis = encodings.iter().any(|e| e.codec == codec::TRELLIS);
     let experts = modules.iter().any(|m| m.kind.experts > 1);
     let started = encodings.iter().any(|e| e.reserved != 0);
-    let used = [layout.zstd, trellis, experts, magnitude, replacement, false, false, started];
+    let child = modules.iter().any(|m| m.parent.is_some());
+    let used = [layout.zstd, trellis, experts, magnitude, replacement, false, false, started, false, child];
     let required = (0..).zip(used).fold(0, |bits, (i, set)| bits | u32::from(set) << i);
     prologue.at(12).must(p.required == required, Code::FeatureBits)?;
     let length = layout.next + 32 * (layout.spans.len() as u64 + 1) + 64;
@@ -143,14 +145,24 @@ fn read_types(vector: &Vector) -> Result<Vec<ModuleType>> {
 
 /// Clause 8.8.1.
 fn check_start(vectors: &[Vector]) -> Result<()> {
-    let (Some(start), Some(positions)) = (vectors.get(index::STARTS), vectors.get(index::POSITIONS)) else {
+    let (start, positions) = (&vectors[index::STARTS], &vectors[index::POSITIONS]);
+    if !start.given() {
         return Ok(());
-    };
+    }
     let spot = start.spot("index", 0);
     spot.must(start.len() > 0 && u32_at(start.bytes, 0) == 1, Code::UnsupportedCodec)?;
     spot.must(start.len() == 2 || start.len() > 1 && start.len() % WORDS == 1, Code::EncodingParameter)?;
     spot.limit(states(start.len()) as u64, limits::STARTS)?;
     positions.spot("index", 0).limit(positions.len() as u64, limits::STARTED)
+}
+
+/// Clause 8.9.1.
+fn check_parent(vectors: &[Vector]) -> Result<()> {
+    for (slot, count) in [(index::PARENTS, 8), (index::PARENT_MODULES, vectors[index::MODULES].len())] {
+        let v = &vectors[slot];
+        Spot::new("index", v.start.saturating_sub(4)).must(!v.given() || v.len() == count, Code::RecordReference)?;
+    }
+    Ok(())
 }
 
 /// States of a start of so many words; a seed is one.
@@ -161,7 +173,8 @@ fn states(words: usize) -> usize {
 /// The position of the next module with a start.
 fn next_position(vectors: &[Vector], placed: &mut usize, rank: u32, spot: Spot) -> Result<u32> {
     spot.limit(rank.into(), limits::STARTED_RANK)?;
-    let position = vectors.get(index::POSITIONS).filter(|v| *placed < v.len()).map(|v| u32_at(v.get(*placed), 0));
+    let positions = &vectors[index::POSITIONS];
+    let position = (*placed < positions.len()).then(|| u32_at(positions.get(*placed), 0));
     *placed += 1;
     let known = |position| state_of(position) < states(vectors[index::STARTS].len());
     match position {
@@ -205,13 +218,14 @@ fn read_modules(
         let chunk = layout.chunk(u32_at(r, 0), raw, 0, &[0], spot)?;
         let started = bands.iter().any(|band| encodings[usize::from(band.a)].reserved != 0);
         let position = if started { Some(next_position(vectors, &mut placed, rank, spot)?) } else { None };
-        modules.push(Module { number: i, name, kind: t, bands: bands.clone(), rank, position, chunk });
+        let parents = &vectors[index::PARENT_MODULES];
+        let parent = if parents.given() { u32_at(parents.get(i), 0).checked_sub(1) } else { None };
+        modules.push(Module { number: i, name, kind: t, bands: bands.clone(), rank, position, parent, chunk });
     }
     vectors[index::TYPES].spot("type", types_used).must(types_used == types.len(), Code::RecordReference)?;
     vectors[index::PLANS].spot("plan", plans_used).must(plans_used == plans.len(), Code::RecordReference)?;
-    if let Some(v) = vectors.get(index::POSITIONS) {
-        v.spot("index", placed).must(placed == v.len(), Code::RecordReference)?;
-    }
+    let positions = &vectors[index::POSITIONS];
+    positions.spot("index", placed).must(placed == positions.len(), Code::RecordReference)?;
     Ok(modules)
 }
 

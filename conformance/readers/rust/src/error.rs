@@ -124,6 +124,7 @@ codes! {
     ScaleValue "V008" "SCALE_VALUE"
     NonfiniteValue "V009" "NONFINITE_VALUE"
     SectionRecord "V011" "SECTION_RECORD"
+    ParentMismatch "V012" "PARENT_MISMATCH"
     PrologueCrc "I001" "PROLOGUE_CRC"
     IndexCrc "I002" "INDEX_CRC"
     ChunkCrc "I003" "CHUNK_CRC"
@@ -137,6 +138,7 @@ codes! {
     UnsupportedRole "U004" "UNSUPPORTED_ROLE"
     UnsupportedCompression "U005" "UNSUPPORTED_COMPRESSION"
     UnsupportedSection "U006" "UNSUPPORTED_SECTION"
+    ParentMissing "U010" "PARENT_MISSING"
     HardLimit "L001" "HARD_LIMIT"
     CoreLimit "L002" "CORE_LIMIT"
     Budget "L003" "BUDGET"
@@ -185,6 +187,7 @@ pub(crate) mod limits {
     pub const STARTED: (u64, u64) = (1 << 16, 1 << 12);
     pub const STARTED_RANK: (u64, u64) = (256, 256);
     pub const STARTS: (u64, u64) = (1024, 64);
+    pub const GENERATIONS: (u64, u64) = (16, 4);
     pub const CHUNK: (u64, u64) = ((1 << 32) - 1, 1 << 30);
     pub const META: (u64, u64) = (1 << 24, 1 << 20);
 }

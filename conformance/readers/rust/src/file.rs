@@ -10,6 +10,7 @@ use crate::start::{draw_of, own_state};
 use crate::{chunk, messagepack};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
+use std::rc::Rc;
 
 /// What a chunk may need, stored and raw, if the caller does not say: 512 MiB.
 pub const BUDGET: u64 = 1 << 29;
@@ -40,6 +41,7 @@ pub struct File<'a> {
     vectors: Vectors<'a>,
     /// What the index says.
     pub records: Records,
+    pub(crate) parent: Option<Rc<File<'a>>>, // 8.9
 }
 
 impl<'a> File<'a> {
@@ -48,7 +50,7 @@ impl<'a> File<'a> {
         let prologue = read_prologue(data)?;
         let vectors = read_vectors(data, &prologue)?;
         let records = read_records(&vectors, &prologue)?;
-        let file = File { data, budget, prologue, vectors, records };
+        let file = File { data, budget, prologue, vectors, records, parent: None };
         file.padding(64 + file.prologue.index_length as u64, Spot::new("index", 0))?;
         Ok(file)
     }
@@ -102,12 +104,33 @@ impl<'a> File<'a> {
 
     /// Calls `each` with factor (0 is B′, 1 is A′) and weights, as bits of f32, of each vector of a payload that passed its
     /// checks (clause 8): expert by expert, B′ before A′.
-    pub fn vectors(&self, m: &Module, payload: &[u8], each: impl FnMut(usize, &[u32])) {
-        payload::vectors(&self.records.encodings, self.start(), m, payload, each);
+    ///
+    /// # Errors
+    ///
+    /// `PARENT_MISSING`
+    pub fn vectors(&self, m: &Module, payload: &[u8], mut each: impl FnMut(usize, &[u32])) -> Result<()> {
+        if m.parent.is_none() {
+            payload::vectors(&self.records.encodings, self.start(), m, payload, each);
+            return Ok(());
+        }
+        let factors = self.sums(m, payload)?;
+        let lengths = m.kind.vector_lengths().map(|n| n as usize);
+        for expert in 0..usize::from(m.kind.experts) {
+            for (factor, n) in lengths.into_iter().enumerate() {
+                let size = m.rank as usize * n;
+                factors[factor][expert * size..][..size].chunks_exact(n).for_each(|vector| each(factor, vector));
+            }
+        }
+        Ok(())
     }
 
-    fn start(&self) -> &'a [u8] {
-        self.vectors.get(index::STARTS).map_or(&[], |v| v.bytes)
+    pub(crate) fn start(&self) -> &'a [u8] {
+        self.vectors[index::STARTS].bytes
+    }
+
+    /// The content id of the parent (8.9.1); empty if the file has none.
+    pub fn parent_id(&self) -> &'a [u8] {
+        self.vectors[index::PARENTS].bytes
     }
 
     /// Clause 9.5.
@@ -223,6 +246,10 @@ impl<'a> File<'a> {
             hash.update(&self.start()[..4]); // 8.8.5
             hash.update(own_state(self.start(), position));
             hash.update(draw_of(position).to_le_bytes());
+        }
+        if let Some(parent) = m.parent {
+            hash.update(self.parent_id()); // 8.9.4
+            hash.update(parent.to_le_bytes());
         }
     }
 

@@ -10,6 +10,8 @@ use flatbuffers::{Verifier, VerifierOptions};
 pub(crate) const MAGIC: [u8; 8] = [0x89, b'L', b'Q', b'A', 0x0D, 0x0A, 0x1A, 0x0A];
 /// Required bit 7 (8.8).
 pub(crate) const START: u32 = 1 << 7;
+/// Required bit 9 (8.9).
+pub(crate) const PARENT: u32 = 1 << 9;
 const DAMAGED: [&[u8]; 5] = [b"\x89LQA\n", b"\x89LQA\r\r\n", b"\x09LQA", b"\xC2\x89LQA", b"\xEF\xBF\xBDLQA"];
 
 pub(crate) struct Prologue {
@@ -29,7 +31,9 @@ pub(crate) fn read_prologue(data: &[u8]) -> Result<Prologue> {
     spot.at(data.len() as u64).must(data.len() >= 64, Code::TruncatedPrologue)?;
     spot.at(60).must(u32_at(data, 60) == crc32fast::hash(&data[..60]), Code::PrologueCrc)?;
     spot.at(8).must(u16_at(data, 8) == 1, Code::UnsupportedVersion)?;
-    spot.at(12).must(u32_at(data, 12) & !(31 | START) == 0, Code::UnsupportedFeature)?;
+    let required = u32_at(data, 12);
+    spot.at(12).must(required & !(31 | START | PARENT) == 0, Code::UnsupportedFeature)?;
+    spot.at(12).must(required & START == 0 || required & PARENT == 0, Code::FeatureBits)?; // 8.9
     let zeros = leading_zeros(&data[49..56]);
     spot.at(49 + zeros as u64).must(zeros == 7, Code::PrologueReservedNonzero)?;
     spot.at(48).must((2..=12).contains(&data[48]), Code::AlignmentOutOfRange)?;
@@ -40,7 +44,7 @@ pub(crate) fn read_prologue(data: &[u8]) -> Result<Prologue> {
         spot.at(32 + 4 * i as u64).limit(word.into(), bound)?;
     }
     Ok(Prologue {
-        required: u32_at(data, 12),
+        required,
         file_length: u64_at(data, 24),
         index_length: words[0] as usize,
         counts: [words[1], words[2], words[3]],
@@ -57,6 +61,11 @@ pub(crate) struct Vector<'a> {
 }
 
 impl<'a> Vector<'a> {
+    /// Whether the file has it: a vector of a feature that the file lacks begins nowhere.
+    pub fn given(&self) -> bool {
+        self.start != 0
+    }
+
     pub fn len(&self) -> usize {
         self.bytes.len() / self.size
     }
@@ -82,9 +91,11 @@ pub(crate) const SECTIONS: usize = 7;
 pub(crate) const NAMES: usize = 8;
 pub(crate) const STARTS: usize = 9;
 pub(crate) const POSITIONS: usize = 10;
-const SIZES: [usize; 11] = [8, 4, 2, 28, 12, 12, 4, 16, 1, 4, 4];
+pub(crate) const PARENTS: usize = 11;
+pub(crate) const PARENT_MODULES: usize = 12;
+const SIZES: [usize; 13] = [8, 4, 2, 28, 12, 12, 4, 16, 1, 4, 4, 4, 4];
 
-/// Nine, or eleven in a file with starts.
+/// By their slots: nine are given, in a file with starts or with a parent two more.
 pub(crate) type Vectors<'a> = Vec<Vector<'a>>;
 
 pub(crate) fn read_vectors<'a>(data: &'a [u8], p: &Prologue) -> Result<Vectors<'a>> {
@@ -113,9 +124,13 @@ pub(crate) fn read_vectors<'a>(data: &'a [u8], p: &Prologue) -> Result<Vectors<'
     let inside = table_size >= 4 && fields.verifier().range_in_buffer(table, table_size).is_ok();
     at(vtable + 2).must(inside, Code::IndexTable)?;
 
-    let count = if p.required & START == 0 { NAMES + 1 } else { SIZES.len() };
-    let mut vectors = Vectors::with_capacity(count);
-    for (slot, size) in SIZES.into_iter().enumerate().take(count) {
+    let mut vectors = Vectors::with_capacity(SIZES.len());
+    for (slot, size) in SIZES.into_iter().enumerate() {
+        let feature = if slot <= NAMES { 0 } else { [START, PARENT][(slot - STARTS) / 2] };
+        if p.required & feature != feature {
+            vectors.push(Vector { size, ..Vector::default() });
+            continue;
+        }
         let entry = 4 + 2 * slot;
         let Ok(field) = fields.deref(entry as u16) else {
             return at(vtable + entry).fail(Code::IndexTable);
@@ -142,14 +157,21 @@ pub(crate) fn read_vectors<'a>(data: &'a [u8], p: &Prologue) -> Result<Vectors<'
 
 /// Clause 12.2: where the index is not laid out canonically, if it is not.
 pub(crate) fn canonical(index: &[u8], vectors: &[Vector]) -> Option<usize> {
-    let count = vectors.len() as u8;
-    let (vtable, table) = (4 + 2 * count, 4 + 4 * count);
-    let root = 10 + vtable;
-    let mut layout = vec![root, 0, 0, 0, b'L', b'Q', b'I', b'1', 0, 0, vtable, 0, table, 0];
-    layout.extend((1..=count).flat_map(|i| [4 * i, 0]));
+    let slots = vectors.iter().rposition(Vector::given).map_or(0, |last| last as u8 + 1);
+    let count = vectors.iter().filter(|v| v.given()).count() as u8;
+    let (vtable, table) = (4 + 2 * slots, 4 + 4 * count);
+    let root = (10 + vtable).next_multiple_of(4);
+    let mut layout = vec![root, 0, 0, 0, b'L', b'Q', b'I', b'1'];
+    layout.resize(usize::from(root - vtable), 0);
+    layout.extend([vtable, 0, table, 0]);
+    let mut field = 0;
+    for v in &vectors[..usize::from(slots)] {
+        field += if v.given() { 4 } else { 0 };
+        layout.extend([if v.given() { field } else { 0 }, 0]);
+    }
     layout.extend([vtable, 0, 0, 0]);
     let mut body = Vec::with_capacity(index.len());
-    for (i, v) in vectors.iter().enumerate() {
+    for (i, v) in vectors.iter().filter(|v| v.given()).enumerate() {
         layout.extend((u32::from(table) - 4 + body.len() as u32 - 4 * i as u32).to_le_bytes());
         body.extend((v.len() as u32).to_le_bytes());
         body.extend(v.bytes);

@@ -10,7 +10,7 @@
 //!     let payload = file.module_payload(module)?;
 //!     file.vectors(module, &payload, |factor, weights| {
 //!         println!("factor {factor}: {} weights, as bits of f32", weights.len());
-//!     });
+//!     })?;
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -24,6 +24,7 @@ mod file;
 mod index;
 pub mod messagepack;
 mod name;
+mod parent;
 mod payload;
 mod records;
 mod start;

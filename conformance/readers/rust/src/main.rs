@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: CC0-1.0
 //! The command line of the Rust reader, and an example of how to use it; speaks `conformance/PROTOCOL.md`.
 
-use lqa_read::{apply, hex, narrow, BaseTensor, Code, Error, File, Ids, Level, Module, Tensor, BUDGET};
+use lqa_read::{apply, hex, narrow, BaseTensor, Code, Error, File, Ids, Level, Module, Spot, Tensor, BUDGET};
 use serde_json::{json, Value};
 use sha2::{Digest, Sha256};
 use std::io::{self, BufRead, Read, Write};
 use std::process::ExitCode;
+use std::rc::Rc;
 
 const LEVELS: [(&str, Level); 4] = [
     ("structure", Level::Structure),
@@ -13,7 +14,8 @@ const LEVELS: [(&str, Level); 4] = [
     ("values", Level::Values),
     ("canonical", Level::Canonical),
 ];
-const USAGE: &str = "usage: lqa-read [--level structure|integrity|values|canonical] [--budget BYTES] [FILE | -]
+const USAGE: &str =
+    "usage: lqa-read [--level structure|integrity|values|canonical] [--budget BYTES] [--parent FILE]... [FILE | -]
        lqa-read --lines";
 
 fn find_level(name: &str) -> Option<Level> {
@@ -21,7 +23,7 @@ fn find_level(name: &str) -> Option<Level> {
 }
 
 /// What `modules[].sha256` of the protocol says: the decoded weights as f32 and as f16, little-endian.
-fn hashes(file: &File, m: &Module, payload: &[u8]) -> Value {
+fn hashes(file: &File, m: &Module, payload: &[u8]) -> Result<Value, Error> {
     let mut hashes = [[Sha256::new(), Sha256::new()], [Sha256::new(), Sha256::new()]];
     let mut bytes = Vec::new();
     file.vectors(m, payload, |factor, weights| {
@@ -31,9 +33,9 @@ fn hashes(file: &File, m: &Module, payload: &[u8]) -> Value {
         bytes.clear();
         bytes.extend(weights.iter().flat_map(|&w| narrow(f32::from_bits(w)).to_le_bytes()));
         hashes[1][factor].update(&bytes);
-    });
+    })?;
     let [wide, half] = hashes.map(|pair| pair.map(|hash| hex(&hash.finalize())));
-    json!({ "f32": { "b": wide[0], "a": wide[1] }, "f16": { "b": half[0], "a": half[1] } })
+    Ok(json!({ "f32": { "b": wide[0], "a": wide[1] }, "f16": { "b": half[0], "a": half[1] } }))
 }
 
 fn decoded_bytes(m: &Module) -> u64 {
@@ -42,19 +44,23 @@ fn decoded_bytes(m: &Module) -> u64 {
 }
 
 fn module(file: &File, m: &Module, level: Level, budget: u64) -> Result<Value, Error> {
-    let sha256 = if level >= Level::Values && decoded_bytes(m) <= budget {
-        hashes(file, m, &file.module_payload(m)?)
+    let sha256 = if level >= Level::Values && decoded_bytes(m) <= budget && file.decodable(m) {
+        hashes(file, m, &file.module_payload(m)?)?
     } else {
         Value::Null
     };
     let bands = m.bands.iter().map(|x| json!({ "components": x.components, "b": x.b, "a": x.a }));
     let t = &m.kind;
-    Ok(json!({
+    let mut told = json!({
         "name": m.name, "out": t.out_size, "inp": t.in_size, "multiplier": f64::from(t.multiplier),
         "alpha": f64::from(t.alpha), "kernel0": t.kernel[0], "kernel1": t.kernel[1], "kernel2": t.kernel[2],
         "experts": t.experts, "role": t.role, "base_layout": t.base_layout, "rule": t.rule, "reserved": 0,
         "rank": m.rank, "bands": bands.collect::<Value>(), "sha256": sha256,
-    }))
+    });
+    if !file.parent_id().is_empty() {
+        told["parent_module"] = m.parent.map_or(0, |number| number + 1).into();
+    }
+    Ok(told)
 }
 
 fn tensor(file: &File, t: &Tensor, level: Level) -> Result<Value, Error> {
@@ -81,12 +87,18 @@ fn valid(file: &File, ids: Option<Ids>, level: Level, budget: u64) -> Result<Val
             "flags": s.flags, "reserved": 0,
         })
     });
-    let large = r.modules.iter().filter(|m| level >= Level::Values && decoded_bytes(m) > budget);
-    let omissions = large.map(|m| {
-        json!({ "where": format!("module {:?}", m.name), "code": "LQA-L003", "message": "too large to decode within the budget" })
+    let omissions = r.modules.iter().filter(|_| level >= Level::Values).filter_map(|m| {
+        let (code, message) = if decoded_bytes(m) > budget {
+            (Code::Budget, "too large to decode within the budget")
+        } else if file.decodable(m) {
+            return None;
+        } else {
+            (Code::ParentMissing, "the parent was not given")
+        };
+        Some(json!({ "where": format!("module {:?}", m.name), "code": code.text(), "message": message }))
     });
     let document = |tag| if ids.is_some() { file.document(tag) } else { Ok(None) };
-    Ok(json!({
+    let mut told = json!({
         "valid": true, "fileId": ids.map(|i| hex(&i.file_id)), "contentId": ids.map(|i| hex(&i.content_id)),
         "fileLength": file.length(), "alignment": file.alignment(), "shapeFingerprint": hex(&file.shape_fingerprint()),
         "encodings": encodings.collect::<Value>(),
@@ -94,7 +106,11 @@ fn valid(file: &File, ids: Option<Ids>, level: Level, budget: u64) -> Result<Val
         "tensors": r.tensors.iter().map(|t| tensor(file, t, level)).collect::<Result<Value, _>>()?,
         "sections": sections.collect::<Value>(), "meta": document("META")?, "origin": document("ORIG")?,
         "omissions": omissions.collect::<Value>(),
-    }))
+    });
+    if !file.parent_id().is_empty() {
+        told["parent"] = hex(file.parent_id()).into();
+    }
+    Ok(told)
 }
 
 fn error(code: Code) -> Value {
@@ -132,10 +148,41 @@ fn results(file: &File, mut base: Vec<BaseTensor>) -> Result<Value, Error> {
     Ok(json!({ "valid": true, "results": results.collect::<Value>() }))
 }
 
+/// A file that may be a parent, if it is valid.
+fn read_parent(data: &[u8], budget: u64) -> Result<Option<(File<'_>, Ids)>, Error> {
+    let read = || -> Result<_, Error> {
+        let file = File::open(data, budget)?;
+        let ids = file.verify(Level::Values)?;
+        Ok(ids.map(|ids| (file, ids)))
+    };
+    match read() {
+        Err(failure) if failure.code.class() == "L" => Err(failure),
+        read => Ok(read.unwrap_or(None)),
+    }
+}
+
+/// Gives a file its parent, and that one its own, as far as they are there. Whether the file has one now, if it needs one.
+fn find_parents<'a>(file: &mut File<'a>, given: &mut Vec<(File<'a>, Ids)>) -> Result<bool, Error> {
+    let Some(at) = given.iter().position(|(_, ids)| file.parent_id() == ids.content_id) else {
+        return Ok(file.parent_id().is_empty());
+    };
+    let (mut parent, ids) = given.swap_remove(at);
+    find_parents(&mut parent, given)?;
+    file.set_parent(Rc::new(parent), &ids)?;
+    Ok(true)
+}
+
 /// Document and exit code of one file, or of one applied to base tensors.
-fn answer(data: io::Result<Vec<u8>>, level: Level, budget: u64, base: Option<Vec<BaseTensor>>) -> (Value, u8) {
-    let data = match data {
-        Ok(data) => data,
+fn answer(
+    data: io::Result<Vec<u8>>,
+    parents: &[String],
+    level: Level,
+    budget: u64,
+    base: Option<Vec<BaseTensor>>,
+) -> (Value, u8) {
+    let parents: io::Result<Vec<Vec<u8>>> = parents.iter().map(std::fs::read).collect();
+    let (data, parents) = match data.and_then(|data| Ok((data, parents?))) {
+        Ok(both) => both,
         Err(failure) => {
             let code = if failure.kind() == io::ErrorKind::NotFound { Code::NotFound } else { Code::Io };
             let mut told = error(code);
@@ -144,7 +191,17 @@ fn answer(data: io::Result<Vec<u8>>, level: Level, budget: u64, base: Option<Vec
         }
     };
     let read = || {
-        let file = File::open(&data, budget)?;
+        let mut file = File::open(&data, budget)?;
+        if !file.parent_id().is_empty() && !parents.is_empty() {
+            let read: Result<Vec<_>, _> = parents.iter().map(|data| read_parent(data, budget)).collect();
+            let mut given = read?.into_iter().flatten().collect();
+            if !find_parents(&mut file, &mut given)? {
+                return Err(Error {
+                    code: Code::ParentMismatch,
+                    spot: Spot { what: "index", number: None, offset: 0 },
+                });
+            }
+        }
         let ids = file.verify(level)?;
         match base {
             Some(base) => results(&file, base),
@@ -191,7 +248,9 @@ fn run(command: &Value) -> Value {
         }
         _ => return json!({ "seq": seq, "errored": "neither path nor hex" }),
     };
-    let (document, exit) = answer(data, level, command["budget"].as_u64().unwrap_or(BUDGET), base);
+    let parents = command["parents"].as_array().into_iter().flatten();
+    let parents: Vec<String> = parents.filter_map(|path| path.as_str().map(String::from)).collect();
+    let (document, exit) = answer(data, &parents, level, command["budget"].as_u64().unwrap_or(BUDGET), base);
     json!({ "seq": seq, "exit": exit, "document": document })
 }
 
@@ -215,26 +274,27 @@ fn lines() -> io::Result<()> {
     Ok(())
 }
 
-/// Level, budget, and the file; none is standard input.
-fn parse(mut arguments: impl Iterator<Item = String>) -> Option<(Level, u64, Option<String>)> {
-    let (mut level, mut budget, mut path) = (Level::Values, BUDGET, None);
+/// Level, budget, parents, and the file; none is standard input.
+fn parse(mut arguments: impl Iterator<Item = String>) -> Option<(Level, u64, Vec<String>, Option<String>)> {
+    let (mut level, mut budget, mut parents, mut path) = (Level::Values, BUDGET, Vec::new(), None);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--level" => level = find_level(&arguments.next()?)?,
             "--budget" => budget = arguments.next()?.parse().ok()?,
+            "--parent" => parents.push(arguments.next()?),
             "-" => path = None,
             a if !a.starts_with('-') && path.is_none() => path = Some(argument),
             _ => return None,
         }
     }
-    Some((level, budget, path))
+    Some((level, budget, parents, path))
 }
 
 fn main() -> ExitCode {
     if std::env::args().skip(1).eq(["--lines"]) {
         return if lines().is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) };
     }
-    let Some((level, budget, path)) = parse(std::env::args().skip(1)) else {
+    let Some((level, budget, parents, path)) = parse(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
@@ -245,7 +305,7 @@ fn main() -> ExitCode {
         },
         std::fs::read,
     );
-    let (document, exit) = answer(data, level, budget, None);
+    let (document, exit) = answer(data, &parents, level, budget, None);
     println!("{document}");
     ExitCode::from(exit)
 }

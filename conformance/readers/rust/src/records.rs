@@ -215,6 +215,8 @@ pub struct Module {
     pub rank: u32,
     /// First draw of A′, if a vector of it has a start (8.8).
     pub position: Option<u32>,
+    /// Number of its module in the parent, if it has one (8.9).
+    pub parent: Option<u32>,
     pub chunk: Chunk,
 }
 
