@@ -31,10 +31,10 @@ typedef struct {
 typedef struct { lqa_chunk chunk; char tag[5]; uint8_t flags; ...; } lqa_section;
 typedef size_t (*lqa_inflate)(void *, const uint8_t *, size_t, uint8_t *, size_t, const uint8_t *, size_t);
 typedef struct { uint64_t budget; lqa_inflate inflate; void *context; ...; } lqa_options;
-typedef struct { uint32_t count; ...; } lqa_vector;
+typedef struct { const uint8_t *at; uint32_t count; ...; } lqa_vector;
 typedef struct {
   lqa_error error; uint64_t file_length, scratch_needed, digests_at; uint32_t alignment, index_length;
-  lqa_vector encodings, plans, modules, tensors, sections; ...;
+  lqa_vector encodings, plans, modules, tensors, sections, positions, parent; ...;
 } lqa_file;
 typedef struct { uint8_t file_id[32], content_id[32]; ...; } lqa_ids;
 typedef struct { uint8_t element, order, multiplied; ...; } lqa_form;
@@ -64,11 +64,15 @@ int lqa_next_section(const lqa_file *f, lqa_section *s);
 uint64_t lqa_python_inflated(const lqa_file *f);
 size_t lqa_python_keep(lqa_file *f, uint32_t *memory);
 typedef struct {
-  lqa_chunk chunk; uint32_t number, out_size, in_size, experts, rank; float multiplier; uint64_t vector_length[3]; int started; ...;
+  lqa_chunk chunk; uint32_t number, out_size, in_size, experts, rank; float multiplier; uint64_t vector_length[3]; int started;
+  uint32_t parent; ...;
 } lqa_packed;
 size_t lqa_python_scratch(const lqa_packed *p);
 size_t lqa_states_size(const lqa_file *f);
 void lqa_keep_states(lqa_file *f, uint32_t *memory);
+size_t lqa_places_size(const lqa_file *parent);
+lqa_code lqa_set_parent(lqa_file *f, const lqa_file *parent, const lqa_ids *ids, uint64_t *places);
+int lqa_python_can_decode(const lqa_file *f, const lqa_packed *p);
 void lqa_python_pack(const lqa_file *f, lqa_packed *p);
 lqa_code lqa_python_check(lqa_file *f, const lqa_packed *p);
 void lqa_python_decode(const lqa_file *f, const lqa_packed *p, int factor, const lqa_form *form, void *out, size_t fresh,
@@ -112,11 +116,12 @@ typedef struct lqa_packed {
   uint64_t vector_length[3], zeros_at, scales_at, block;
   uint32_t positions, position;
   int started;
+  uint32_t parent;
 } lqa_packed;
 
 #define FIELDS(X) \
   X(number) X(chunk) X(out_size) X(in_size) X(experts) X(rank) X(bands) X(first_band) X(multiplier) X(zeros_at) X(scales_at) X(block) \
-  X(positions) X(position) X(started)
+  X(positions) X(position) X(started) X(parent)
 
 /* All modules of a file. */
 static void lqa_python_pack(const lqa_file *f, lqa_packed *p) {
@@ -143,6 +148,11 @@ static lqa_module lqa_python_unpack(const lqa_packed *p) {
 static size_t lqa_python_scratch(const lqa_packed *p) {
   const lqa_module m = lqa_python_unpack(p);
   return lqa_decode_scratch(&m);
+}
+
+static int lqa_python_can_decode(const lqa_file *f, const lqa_packed *p) {
+  const lqa_module m = lqa_python_unpack(p);
+  return lqa_can_decode(f, &m);
 }
 
 static lqa_code lqa_python_check(lqa_file *f, const lqa_packed *p) {

@@ -1,6 +1,8 @@
 """Files as arrays: against the pure reader of the conformance suite, against damage, and from every kind of source."""
+import hashlib
 import http.server
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -51,6 +53,12 @@ class Decoding(unittest.TestCase):
             if sum(m.parameters for m in file.modules) > 1 << 24:
                 continue
             for module in file.modules:
+                if (module.name, "b") not in pure:
+                    with self.assertRaises(lqa.LqaError) as missing:
+                        file.decode(module)
+                    self.assertEqual((missing.exception.kind, missing.exception.exit_code), ("PARENT_MISSING", 3))
+                    self.assertIn(file.parent_id, str(missing.exception))
+                    continue
                 decoded = file.decode(module, layout="component")
                 for factor in "ba":
                     self.assertEqual(getattr(decoded, factor).tobytes(), bytes(pure[module.name, factor]), (path.name, module.name))
@@ -72,6 +80,38 @@ class Decoding(unittest.TestCase):
         self.assertGreater(modules, 500)
         self.assertGreater(errors, 500)
         self.assertLessEqual({"zero", "raw", "sign", "affine1", "trellis1.5", "trellis2r"}, seen)
+
+    def test_children(self) -> None:
+        """Every case of the suite whose parents are given: the weights that it expects, in each form, or its error."""
+        suite = REPOSITORY / "conformance/suite"
+        cases = [c for c in json.loads((suite / "manifest.json").read_text())["cases"] if "parents" in c and "operation" not in c]
+        modules = 0
+        for case in cases:
+            path, parents, expected = suite / case["file"], [suite / p for p in case["parents"]], case["expected"]
+            if not expected["valid"]:
+                with self.assertRaises(lqa.LqaError) as refused:
+                    lqa.open(path, parents=parents).verify()
+                self.assertEqual(refused.exception.kind, expected["error"]["name"], case["id"])
+                continue
+            file = lqa.open(path, parents=[lqa.open(p) for p in parents])
+            self.assertEqual(file.parent_id, expected.get("parent"), case["id"])
+            for module, wanted in zip(file.modules, expected["modules"]):
+                if wanted["sha256"] is None:
+                    with self.assertRaisesRegex(lqa.LqaError, "PARENT_MISSING"):
+                        file.decode(module)
+                    continue
+                for dtype in ("f32", "f16"):
+                    decoded = file.decode(module, dtype, layout="component")
+                    for factor in "ba":
+                        found = hashlib.sha256(getattr(decoded, factor).tobytes()).hexdigest()
+                        self.assertEqual(found, wanted["sha256"][dtype][factor], (case["id"], dtype, factor))
+                plain, turned = file.decode(module, layout="component"), file.decode(module, multiplier=True)
+                with np.errstate(over="ignore"):
+                    product = plain.b * np.float32(module.multiplier)
+                self.assertEqual(turned.b.tobytes(), np.ascontiguousarray(np.swapaxes(product, -1, -2)).tobytes(), case["id"])
+                modules += 1
+        print(f"\n{modules} modules of {len(cases)} children decode with their parents as the suite expects")
+        self.assertGreater(modules, 25)
 
     def test_options(self) -> None:
         file = lqa.open(EXAMPLE)

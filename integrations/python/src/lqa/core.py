@@ -7,7 +7,8 @@ decoded 2,496 for each of those.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -73,10 +74,27 @@ def name_of(record: Any) -> str:
     return str(ffi.buffer(record.name.bytes, record.name.length)[:], "utf-8")
 
 
+@contextmanager
+def of_a_parent() -> Iterator[None]:
+    """What is wrong with a file that is given as a parent is an error of the child."""
+    try:
+        yield
+    except LqaError as error:
+        if error.code[4] in "XL":
+            raise
+        raise LqaError("PARENT_MISMATCH", where="parent", expected="a valid file", found=error.code) from error
+
+
+def _content_id(core: Core) -> str:
+    """Of a file that is verified, once."""
+    with of_a_parent():
+        return (core.ids or core.verify())[1]
+
+
 class Core:
     """An open file. Opening makes all checks that need no chunk; `check` those of a module; `verify` all, digests included."""
 
-    __slots__ = ("data", "_remote", "_address", "_file", "_kept", "_states", "_lock", "ids")
+    __slots__ = ("data", "_remote", "_address", "_file", "_kept", "_states", "_lock", "_places", "parent", "ids")
 
     def __init__(self, data: bytes | RemoteBytes, budget_bytes: int) -> None:
         """
@@ -92,6 +110,7 @@ class Core:
             self._remote.load_index()
             data = self._remote.data
         self.data, self._lock, self.ids, self._states = data, threading.Lock(), None, None
+        self.parent: Core | None = None
         self._address = ffi.from_buffer("uint8_t[]", data) if data else ffi.new("uint8_t[1]")
         self._file = f = ffi.new("lqa_file *")
         options = ffi.new("lqa_options *", {"budget": min(budget_bytes, CHUNK_BUDGET), "inflate": lib.lqa_python_inflate})
@@ -111,6 +130,38 @@ class Core:
     @property
     def file(self) -> Any:
         return self._file
+
+    @property
+    def parent_id(self) -> str | None:
+        """The content id of the parent (clause 8.9), hexadecimal; None if the file has none."""
+        f = self._file
+        return bytes(ffi.buffer(f.parent.at, 32)).hex() if f.parent.count else None
+
+    def find_parents(self, given: Sequence[Core]) -> None:
+        """Takes the parents of this file, one behind the other, from verified files, as far as they are among them.
+
+        Raises:
+            LqaError: PARENT_MISMATCH if none of them is the parent, or one is broken, or has not the modules; HARD_LIMIT, CORE_LIMIT.
+        """
+        chain_: list[Core] = [self]
+        while given and chain_[-1].parent is None and (wanted := chain_[-1].parent_id) is not None:
+            found = next((core for core in given if _content_id(core) == wanted), None)
+            if found is not None:
+                chain_.append(found)
+            elif len(chain_) > 1:
+                break
+            else:
+                ids = ", ".join(_content_id(core) for core in given)
+                raise LqaError("PARENT_MISMATCH", where="parent", expected=f"content id {wanted}", found=ids)
+        for child, parent in reversed(list(zip(chain_, chain_[1:]))):
+            child._set_parent(parent)
+
+    def _set_parent(self, parent: Core) -> None:
+        places, ids = _room(lib.lqa_places_size(parent._file)), ffi.new("lqa_ids *")
+        ids.content_id = bytes.fromhex(_content_id(parent))
+        with self._lock:
+            self._check(lib.lqa_set_parent(self._file, parent._file, ids, places))
+            self._places, self.parent = places, parent
 
     def load(self) -> None:
         """Fetches what is not here yet."""
@@ -206,15 +257,23 @@ class Core:
         form = ffi.new("lqa_form *", {"element": element, "order": lib.LQA_BY_WEIGHT if by_weight else lib.LQA_BY_COMPONENT,
                                       "multiplied": multiplied})
         packed = ffi.addressof(record)
-        if record.started and factor == A:
-            self._keep_states()
+        if record.parent and not lib.lqa_python_can_decode(self._file, packed):
+            raise LqaError("PARENT_MISSING", where=f"module {record.number}", expected=f"the file with content id {self._missing()}")
+        if factor == A:
+            self._keep_states(record.started)
         scratch = _memory.room(lib.lqa_python_scratch(packed))
         lib.lqa_python_decode(self._file, packed, factor, form, ffi.cast("void *", address), fresh, scratch)
 
-    def _keep_states(self) -> None:
+    def _missing(self) -> str | None:
+        """The content id of the parent that is not there."""
+        return self.parent_id if self.parent is None else self.parent._missing()
+
+    def _keep_states(self, started: bool) -> None:
         """Where the starts of all modules begin, once, so that a module does not begin with the draws of those before it."""
+        if self.parent is not None:
+            self.parent._keep_states(self.parent._file.positions.count > 0)
         with self._lock:
-            if self._states is None:
+            if started and self._states is None:
                 self._states = _room(lib.lqa_states_size(self._file))
                 lib.lqa_keep_states(self._file, ffi.cast("uint32_t *", self._states))
 

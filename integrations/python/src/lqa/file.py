@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -143,6 +143,11 @@ class LqaFile:
         return len(self._core.data)
 
     @property
+    def parent_id(self) -> str | None:
+        """The content id of the file that this one holds the difference from, hexadecimal; None for a file without a parent."""
+        return self._core.parent_id
+
+    @property
     def alignment(self) -> int:
         """Bytes at whose multiples chunks begin."""
         return int(self._core.file.alignment)
@@ -234,7 +239,8 @@ class LqaFile:
                 ignored then.
 
         Raises:
-            LqaError: whatever is wrong with the file; BUDGET; TARGET_SIZE of `into`.
+            LqaError: whatever is wrong with the file; BUDGET; TARGET_SIZE of `into`; PARENT_MISSING if the file has a parent that was
+                not given to `open`.
             KeyError: if there is no such module.
         """
         name = module if isinstance(module, str) else module.name
@@ -329,7 +335,7 @@ def _label(e: Any) -> str:
 
 
 def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES, file_id: str | None = None,
-         timeout: float | None = None) -> LqaFile:
+         timeout: float | None = None, parents: Iterable[LqaFile | Source] = ()) -> LqaFile:
     """Opens a file and checks everything that needs no payload.
 
     Args:
@@ -340,17 +346,25 @@ def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDG
         budget_bytes: most bytes in addition to the file: for what is decoded at once, and for compressed chunks. Default 4 GiB.
         file_id: the id the file must have, hexadecimal, from a place you trust. Verifies the whole file.
         timeout: seconds that reading from an address may take.
+        parents: of a file that holds what differs from another one: that file, and those behind it, open or what this function takes.
+            They are verified. Ignored for other files.
 
     Raises:
-        LqaError: the first fault; WRONG_FILE; NOT_FOUND, IO, NETWORK, HTTP_RESPONSE, BUDGET.
+        LqaError: the first fault; PARENT_MISMATCH; WRONG_FILE; NOT_FOUND, IO, NETWORK, HTTP_RESPONSE, BUDGET.
     """
     file = LqaFile(open_source(source, max_bytes, timeout), budget_bytes)
+    if file.parent_id is not None:
+        with core.of_a_parent():
+            family = [one if isinstance(one, LqaFile) else open(one, max_bytes=max_bytes, budget_bytes=budget_bytes, timeout=timeout)
+                      for one in parents]
+        file._core.find_parents([one._core for one in family])
     if file_id is not None and file.file_id != file_id.lower():
         raise LqaError("WRONG_FILE", expected=file_id, found=file.file_id)
     return file
 
 
 def open_whole(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES, file_id: str | None = None,
-               timeout: float | None = None) -> LqaFile:
+               timeout: float | None = None, parents: Iterable[LqaFile | Source] = ()) -> LqaFile:
     """As `open`, for a caller that wants all of the file: one request, and of the hub the cache."""
-    return open(read_source(source, max_bytes, timeout), max_bytes=max_bytes, budget_bytes=budget_bytes, file_id=file_id)
+    return open(read_source(source, max_bytes, timeout), max_bytes=max_bytes, budget_bytes=budget_bytes, file_id=file_id,
+                timeout=timeout, parents=parents)
