@@ -99,6 +99,12 @@ for (const name of ["experts", "several-modules-and-bands", "state-2-of-3"]) {
   seed(["lqa"], `start-${name}`, bytes, 2);
   seed(["index"], `start-${name}`, indexOf(bytes), 1);
 }
+// Children; what decodes them has their parents (targets/decode.mjs).
+for (const name of ["modules", "start", "larger-rank"]) {
+  const bytes = readFileSync(new URL(`../conformance/suite/valid/parent/${name}.lqa`, import.meta.url));
+  seed(["lqa"], `parent-${name}`, bytes, 2);
+  seed(["index"], `parent-${name}`, indexOf(bytes), 2);
+}
 for (const [name, [json, weights]] of Object.entries(ADAPTERS)) {
   const safetensors = writeSafetensors(weights, { metadata: new Map([["format", "pt"]]) });
   seed(["safetensors"], name, safetensors);

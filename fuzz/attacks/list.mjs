@@ -30,6 +30,7 @@ import {
   WIDE,
 } from "./files.mjs";
 import { DIRECTORIES } from "./fleet.mjs";
+import { PARENTS } from "./parents.mjs";
 import { COMMANDS, CONFIGURATIONS } from "./side-files.mjs";
 import { starts } from "./starts.mjs";
 
@@ -574,6 +575,7 @@ export const ATTACKS = [
   ...LIMITS,
   ...STRUCTURE,
   ...starts(ofSuite, validating, decoding),
+  ...PARENTS,
   ...GIGABYTES,
   ...SOURCES,
   ...CONFIGURATIONS,
