@@ -69,7 +69,8 @@ export const PARENTS = [
     "invalid/parent/parent-with-a-false-content-id",
     ["invalid/parent/false-content-id"],
     "another file that states the content id of the parent",
-    "PARENT_MISMATCH",
+    // The program verifies the files of --parent before it opens the child.
+    "CONTENT_ID",
     1,
   ),
   {
