@@ -120,11 +120,13 @@ export function writeBits(bytes: Uint8Array, type: FloatType, index: number, bit
   for (let byte = 0; byte < size; byte++) bytes[size * index + byte] = bits >>> (8 * byte);
 }
 
+const LITTLE = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
 /** The bytes of binary32 numbers as files have them, in place of the numbers. */
 export function storeFloats(numbers: Float32Array): Uint8Array {
   const { buffer, byteOffset, byteLength } = numbers;
   const view = new DataView(buffer, byteOffset, byteLength);
-  for (let i = 0; i < numbers.length; i++) view.setFloat32(4 * i, numbers[i]!, true);
+  if (!LITTLE) for (let i = 0; i < numbers.length; i++) view.setFloat32(4 * i, numbers[i]!, true);
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 

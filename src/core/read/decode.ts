@@ -27,7 +27,7 @@ import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
 import { hasStart, type PackedFactors } from "../codecs/packed.ts";
 import { multiplyFactors } from "../codecs/product.ts";
 import { startDecoder } from "../codecs/start/loaded.ts";
-import { allocateBytes, CHUNK_BUDGET, type DecodeMemory } from "./budget.ts";
+import { allocateBytes, CHUNK_BUDGET, DecodeMemory } from "./budget.ts";
 
 /** Order of the weights in a decoded factor. */
 export type FactorLayout =
@@ -141,8 +141,12 @@ export function decodeModule<T extends WeightType = "f32">(
     decodedOf(shape, { b: b.array as WeightArrays[T], a: a.array as WeightArrays[T] }, layout, multiplier);
   if (jobs.length > 1 && type === "f16") {
     // Sums are of binary32.
-    const { budgetBytes = CHUNK_BUDGET } = options;
-    const wide = decodeModule(shape, packed, { layout, multiplier, budgetBytes });
+    const bytes = 4 * (lengths[0] + lengths[1]);
+    const most = options.budgetBytes ?? CHUNK_BUDGET;
+    if (bytes > most) fail(KIND.BUDGET, { where, expected: `at most ${most} bytes`, actual: bytes });
+    const memory = (sums ??= new DecodeMemory({ maxBytes: Number.POSITIVE_INFINITY }));
+    const wide = decodeModule(shape, packed, { layout, multiplier, memory });
+    if (memory.heldBytes > KEPT_BYTES) sums = undefined;
     const halves = [wide.b, wide.a].map(({ data }) => storing(data));
     const targets = targetsOf(options, halves, lengths, where);
     for (const [i, factor] of (["b", "a"] as const).entries())
@@ -161,6 +165,10 @@ export function decodeModule<T extends WeightType = "f32">(
   }
   return done(targets);
 }
+
+/** Where sums of binary32 are made that become binary16. Larger memory than {@link KEPT_BYTES} is let go of. */
+let sums: DecodeMemory | undefined;
+const KEPT_BYTES = 2 ** 25;
 
 /** Packed factors and those they are added to (spec 8.9.3), the oldest first. @throws LqaError PARENT_MISSING; RangeError */
 export function generationsOf(
