@@ -22,6 +22,7 @@ export {
   type ModuleReport,
 } from "./encode.ts";
 export type { Svd } from "./linalg/svd.ts";
+export type { ParentFactors } from "./parent/align.ts";
 export { changedAnswers, ESTIMATE_FACTOR, RISKY_CHANGE } from "./quantize/answers.ts";
 export type { Coded } from "./quantize/coders.ts";
 export type { Refine } from "./quantize/loraquant.ts";
@@ -47,13 +48,13 @@ export {
 export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";
 export type { Fit } from "./quantize/rd/gain.ts";
 export type { FactorSurvey, Rotations, Survey } from "./quantize/rd/survey.ts";
+export type { TaskWork } from "./quantize/rd/vectors.ts";
 export {
   type Executor,
   perform,
   type TaskInput,
   type TaskKind,
   type TaskOutput,
-  type TaskWork,
 } from "./quantize/tasks.ts";
 export type { NarrowedTensors, TensorPolicy } from "./quantize/tensors.ts";
 export type { HRule } from "./quantize/variant.ts";

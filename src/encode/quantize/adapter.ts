@@ -6,6 +6,7 @@
 import type { ModuleStart } from "../../core/codecs/start/start.ts";
 import { inputLength, type LoraModule, parameterCount } from "../../model/adapter.ts";
 import type { Calibration } from "../../model/calibration.ts";
+import type { ParentFactors } from "../parent/align.ts";
 import { QUALITY_BITS, type QuantizedModule, type QuantizeSettings } from "./profile.ts";
 import { quantizeRd, type RdGoal, type RdSurroundings } from "./rd/rd.ts";
 
@@ -30,13 +31,14 @@ export async function quantizeAdapter(
   surroundings: Surroundings,
   calibration: Omit<Calibration, "source"> = { moments: new Map() },
   starts: ReadonlyMap<string, ModuleStart> = new Map(),
+  parents: ReadonlyMap<string, ParentFactors> = new Map(),
 ): Promise<QuantizedModule[]> {
   const { moments } = calibration;
   for (const module of modules) checkMoments(module, moments);
   if (settings.profile === "rd") {
     const goal = rdGoal(modules, settings, surroundings);
     const { floor, fit, weighted = false } = settings;
-    return quantizeRd(modules, { goal, floor, fit, calibration, weighted, starts }, surroundings);
+    return quantizeRd(modules, { goal, floor, fit, calibration, weighted, starts, parents }, surroundings);
   }
   let done = 0;
   return surroundings.executor.run(

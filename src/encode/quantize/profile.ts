@@ -122,6 +122,8 @@ export type NamesOf<T> = T extends unknown ? keyof T : never;
 /** A quantized module. */
 export interface QuantizedModule {
   readonly factors: PackedFactors;
+  /** Whether the factors are what the module has beyond its parent. */
+  readonly fromParent?: boolean;
   readonly quality: ModuleQuality;
   /** The factors without the gains of a calibration; absent if it has none. */
   readonly untuned?: PackedFactors;

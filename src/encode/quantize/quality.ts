@@ -13,10 +13,11 @@ import { type Encoding, FLOAT_BYTES, fieldCount, groupCount } from "../../core/c
 import { hasStart, type PackedFactors } from "../../core/codecs/packed.ts";
 import { encodingLabel, lower } from "../../core/codecs/registry.ts";
 import { decodeStarted } from "../../core/codecs/start/decode-started.ts";
-import { type ModuleStart, mixEncoding } from "../../core/codecs/start/start.ts";
+import { mixEncoding } from "../../core/codecs/start/start.ts";
 import { inputLength, type LoraModule, parameterCount, withFactors } from "../../model/adapter.ts";
 import type { DenseMatrix } from "../linalg/engine.ts";
 import { differenceEnergy, type LowRank, pairEnergies, pairGram } from "../linalg/gram.ts";
+import type { TaskWork } from "./rd/vectors.ts";
 import { factorA, factorB } from "./reparameterize.ts";
 
 /** Figures that describe a module or a whole adapter. */
@@ -85,12 +86,13 @@ const GRAM_FLOOR = 1e-10;
  * Compares a module with its packed factors.
  *
  * @param moments of its inputs, `[experts][in · kernel]`: adds `outputError` and its energies
+ * @param origins what the factors begin at
  */
 export function moduleQuality(
   module: LoraModule,
   factors: PackedFactors,
   moments?: Float64Array,
-  start?: ModuleStart,
+  { start, parent }: Pick<TaskWork, "start" | "parent"> = {},
 ): ModuleQuality {
   const begun = start && hasStart(factors.bands) ? decodeBegun(module, factors, start) : undefined;
   let energy = 0;
@@ -101,6 +103,10 @@ export function moduleQuality(
   for (let e = 0; e < module.experts; e++) {
     const original: LowRank = { b: factorB(module, e), a: factorA(module, e) };
     const decoded = decodeExpert(module, factors, e, begun);
+    if (parent !== undefined) {
+      addParent(decoded.b, parent.b, parent.rank, e);
+      addParent(decoded.a, parent.a, parent.rank, e);
+    }
     const b = pairGram(original.b, decoded.b);
     const plain = compare(original, decoded, b);
     energy += plain.energy;
@@ -271,7 +277,11 @@ function same(x: DenseMatrix, y: DenseMatrix): boolean {
 }
 
 /** Â of all experts with a start. */
-function decodeBegun(module: LoraModule, factors: PackedFactors, start: ModuleStart): Float32Array {
+function decodeBegun(
+  module: LoraModule,
+  factors: PackedFactors,
+  start: NonNullable<TaskWork["start"]>,
+): Float32Array {
   const length = inputLength(module);
   const a = new Float32Array(module.experts * module.rank * length);
   decodeStarted(factors, start, length, a);
@@ -302,6 +312,12 @@ function decodeExpert(
     b: { values: b, rows: out, columns: rank, order: "columns" },
     a: { values: a, rows: n, columns: rank, order: "columns" },
   };
+}
+
+/** Adds a parent's component to each of those that it has, rounded to binary32. */
+function addParent({ values, rows }: DenseMatrix, parent: Float32Array, rank: number, expert: number): void {
+  const from = expert * rank * rows;
+  for (let i = 0; i < rank * rows; i++) values[i]! += parent[from + i]!;
 }
 
 function countedBits(module: LoraModule, factors: PackedFactors): number {

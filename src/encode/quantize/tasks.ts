@@ -6,21 +6,12 @@
  * @module
  */
 import type { PackedFactors } from "../../core/codecs/packed.ts";
-import type { ModuleStart } from "../../core/codecs/start/start.ts";
-import { type LoraModule, withFactors } from "../../model/adapter.ts";
+import { withFactors } from "../../model/adapter.ts";
 import { checkModule, type QuantizedModule, type QuantizeOptions, quantizeModule } from "./profile.ts";
 import { type ModuleQuality, moduleQuality } from "./quality.ts";
 import { type CodedSide, codeModule, type Wanted } from "./rd/code-module.ts";
 import { type Rotations, type Survey, surveyModule } from "./rd/survey.ts";
-
-/** What every task works on. */
-export interface TaskWork {
-  readonly module: LoraModule;
-  /** Of the module's inputs, if known. */
-  readonly moments: Float64Array | undefined;
-  /** Where the draws of A begin, if they are known. */
-  readonly start?: ModuleStart | undefined;
-}
+import type { TaskWork } from "./rd/vectors.ts";
 
 /** Input of each kind of task. */
 export interface TaskInput {
@@ -65,13 +56,12 @@ export interface Executor {
 
 const PERFORM: { readonly [K in TaskKind]: (input: TaskInput[K]) => TaskOutput[K] } = {
   quantize: ({ module, moments, options }) => quantizeModule(module, options, moments),
-  survey({ module, moments, start }) {
-    checkModule(module);
-    return surveyModule(module, moments, start);
+  survey(work) {
+    checkModule(work.module);
+    return surveyModule(work);
   },
-  code: ({ module, moments, start, rotations, wanted, cores }) =>
-    codeModule(module, moments, start, rotations, wanted, cores),
-  measure: ({ module, moments, start, factors }) => moduleQuality(module, factors, moments, start),
+  code: ({ rotations, wanted, cores, ...work }) => codeModule(work, rotations, wanted, cores),
+  measure: ({ factors, ...work }) => moduleQuality(work.module, factors, work.moments, work),
 };
 
 /** Performs one task. Reads the factors once. */

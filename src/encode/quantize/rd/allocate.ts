@@ -33,6 +33,8 @@ export interface Candidate {
   readonly a: readonly RatePoint[];
   /** Smallest rate number either vector may have. */
   readonly floor: number;
+  /** How it is fitted, if not like the others. */
+  readonly fit?: Fit;
 }
 
 /** Rate numbers of a component's two vectors. */
@@ -126,7 +128,8 @@ function bestUpgrade(
 }
 
 /** Pairs of rates from the floor up. */
-function pointsOf({ energy, weight, b, a, floor }: Candidate, fit: Fit): Point[] {
+function pointsOf({ energy, weight, b, a, floor, fit: own }: Candidate, others: Fit): Point[] {
+  const fit = own ?? others;
   const points: Point[] = [];
   for (let i = floor; i < b.length; i++)
     for (let j = floor; j < a.length; j++) {

@@ -4,13 +4,12 @@
  * @module
  */
 import type { Planes } from "../../../core/codecs/encoding.ts";
-import type { ModuleStart } from "../../../core/codecs/start/start.ts";
-import type { LoraModule } from "../../../model/adapter.ts";
 import type { Svd } from "../../linalg/svd.ts";
+import { restVectors } from "../../parent/rest-vectors.ts";
 import { CODERS, type Coded } from "../coders.ts";
 import { lostShare, RATES, splitRate } from "./rates.ts";
 import type { Rotations } from "./survey.ts";
-import { moduleVectors } from "./vectors.ts";
+import { moduleVectors, type TaskWork } from "./vectors.ts";
 
 /** A vector (of every expert) coded at a rate. */
 export interface CodedSide extends Coded {
@@ -31,21 +30,21 @@ export interface Wanted {
 /**
  * Codes what is wanted, in that order.
  *
+ * @param work with a parent only if the survey has used it
  * @param cores those of the survey
  * @throws LqaError SOURCE_RANGE
  */
 export function codeModule(
-  module: LoraModule,
-  moments: Float64Array | undefined,
-  start: ModuleStart | undefined,
+  work: TaskWork,
   rotations: Rotations,
   wanted: readonly Wanted[],
   cores: readonly Svd[],
 ): CodedSide[] {
-  const { components, weights } = moduleVectors(module, moments, start, { cores });
+  const vectors = work.parent && restVectors(work, work.parent, cores);
+  const { components, weights } = vectors ?? moduleVectors(work, { cores });
   return wanted.map(({ component, factor, rate }) => {
     const own = factor === "a" ? weights : undefined;
-    const where = `module "${module.name}", factor ${factor.toUpperCase()}`;
+    const where = `module "${work.module.name}", factor ${factor.toUpperCase()}`;
     const [number, mixing] = splitRate(rate);
     const started = mixing === undefined ? undefined : components[component]!.started[mixing]!;
     const vectors = started === undefined ? components[component]![factor] : [started.rest];
@@ -53,7 +52,8 @@ export function codeModule(
     const coded =
       number === 0 ? CODERS.zero(vectors.length) : RATES[number]!.code(vectors, rotation, own, where);
     const distortion = number === 0 ? 1 : lostShare(vectors, coded, own);
-    if (started === undefined) return { ...coded, distortion };
+    if (started === undefined)
+      return { ...coded, distortion: components[component]!.left[factor] * distortion };
     const encoding = { ...coded.encoding, mix: started.bits };
     return { encoding, planes: coded.planes, mix: started.mix, distortion: started.share * distortion };
   });

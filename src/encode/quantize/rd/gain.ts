@@ -60,10 +60,10 @@ function stretchOf(kept: number, fit: Fit): number {
  * @param kept the share of each component that is kept before it is stretched
  * @returns 1 where the squared error would come to exceed that of a dropped module
  */
-function restoreOf({ components }: Subject, kept: readonly number[], fit: Fit): number {
-  if (fit === "least-squares") return 1;
+function restoreOf(components: Subject["components"], kept: readonly number[]): number {
+  if (components.some(({ fit }) => fit === "least-squares")) return 1;
   let [total, gain, noise] = [0, 0, 0];
-  for (const [i, { energy }] of components.entries()) {
+  for (const [i, { energy, fit }] of components.entries()) {
     const k = kept[i]!;
     const f = k === 0 ? 0 : stretchOf(k, fit);
     total += energy;
@@ -126,7 +126,8 @@ export function keptShares({ components }: Subject, choices: readonly Choice[]):
 }
 
 /**
- * The module with every component stretched.
+ * The module with every component stretched. A calibration has measured what shrinkage of each component does: then a module has no
+ * common factor.
  *
  * @param gains a further factor for each component, trained
  */
@@ -134,13 +135,12 @@ export function stretchComponents(
   subject: Subject,
   choices: readonly Choice[],
   packed: PackedFactors,
-  fit: Fit,
   gains?: Float64Array,
 ): PackedFactors {
+  const { components, sensitivities } = subject;
   const kept = keptShares(subject, choices);
-  // A calibration has measured what shrinkage of each component does.
-  const restored = subject.sensitivities === undefined ? restoreOf(subject, kept, fit) : 1;
-  const factors = kept.map((share, i) => restored * stretchOf(share, fit) * (gains?.[i] ?? 1));
+  const restored = sensitivities === undefined ? restoreOf(components, kept) : 1;
+  const factors = kept.map((share, i) => restored * stretchOf(share, components[i]!.fit) * (gains?.[i] ?? 1));
   const { bands } = packed;
   const stretched = packed.planes.map((expert) => {
     let from = 0;

@@ -21,6 +21,7 @@ import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import { type LoraModule, type ModuleShape, parameterCount, shapeOf } from "../../../model/adapter.ts";
 import type { Calibration } from "../../../model/calibration.ts";
+import type { ParentFactors } from "../../parent/align.ts";
 import type { QuantizedModule } from "../profile.ts";
 import { totalQuality } from "../quality.ts";
 import type { Executor } from "../tasks.ts";
@@ -52,13 +53,17 @@ export interface RdOptions {
   readonly weighted: boolean;
   /** Where the draws of modules without experts begin, of those that have a start. */
   readonly starts: ReadonlyMap<string, ModuleStart>;
+  /** Factors of the parents of modules that have one, by the names of the modules. */
+  readonly parents: ReadonlyMap<string, ParentFactors>;
 }
 
 /** What the surroundings provide. */
 export interface RdSurroundings {
   readonly executor: Executor;
   /** Length of the file if its modules had these bands. */
-  fileLength(modules: readonly (ModuleShape & { readonly bands: readonly Band[] })[]): number;
+  fileLength(
+    modules: readonly (ModuleShape & { readonly bands: readonly Band[]; readonly fromParent: boolean })[],
+  ): number;
   /** Called after each piece of work; may throw to stop. */
   progress(done: number, total: number, name: string): Promise<void>;
 }
@@ -95,6 +100,8 @@ export async function quantizeRd(
     gains,
   }: Omit<Calibration, "source"> = options.weighted ? calibration : { moments: new Map() };
   const { executor } = surroundings;
+  // Without those that turn out not to help.
+  const parents = new Map(options.parents);
   const phase = (doing: string, total: number) => {
     let done = 0;
     return (name: string): Promise<void> => surroundings.progress(++done, total, `${doing} ${name}`);
@@ -109,11 +116,13 @@ export async function quantizeRd(
     module,
     moments: weights.get(module.name),
     start: startOf(module),
+    parent: parents.get(module.name),
   });
   const surveys = await executor.run("survey", modules.map(work), phase("analyzing", modules.length));
-  const subjects = modules.map((module, i) =>
-    subjectOf(module, surveys[i]!, sensitivities?.get(module.name)),
-  );
+  const subjects = modules.map((module, i) => {
+    if (surveys[i]!.left === undefined) parents.delete(module.name);
+    return subjectOf(module, surveys[i]!, sensitivities?.get(module.name), fit);
+  });
   const floor = RATES.findIndex((rate) => rate.nominal >= options.floor);
   const choose: Choose = (aim) => allocateBits(subjects, floor, fit, aim);
 
@@ -136,7 +145,7 @@ export async function quantizeRd(
     const packed = subjects.map((subject, i) => joinBands(subject, choices[i]!));
     const stretched = (trained: ReadonlyMap<string, Float64Array> | undefined): PackedFactors[] =>
       subjects.map((subject, i) =>
-        stretchComponents(subject, choices[i]!, packed[i]!, fit, trained?.get(subject.module.name)),
+        stretchComponents(subject, choices[i]!, packed[i]!, trained?.get(subject.module.name)),
       );
     const factors = stretched(gains?.factors);
     const untuned = gains && stretched(undefined);
@@ -144,6 +153,7 @@ export async function quantizeRd(
       module,
       moments: moments.get(module.name),
       start: startOf(module),
+      parent: parents.get(module.name),
       factors: factors[i]!,
     }));
     const qualities = await executor.run("measure", inputs, phase("measuring", modules.length));
@@ -151,15 +161,17 @@ export async function quantizeRd(
       // Of trained factors the estimate knows nothing.
       const divergence = gains === undefined ? divergenceOf(subjects[i]!, choices[i]!, fit) : undefined;
       const quality = { ...qualities[i]!, ...(divergence !== undefined && { divergence }) };
-      return { factors: own, quality, ...(untuned && { untuned: untuned[i]! }) };
+      const fromParent = subjects[i]!.survey.left !== undefined;
+      return { factors: own, fromParent, quality, ...(untuned && { untuned: untuned[i]! }) };
     });
   };
 
-  if ("maxError" in goal) return approachError(subjects, fit, goal.maxError, choose, code, finish);
+  if ("maxError" in goal) return approachError(subjects, goal.maxError, choose, code, finish);
   if ("maxBytes" in goal)
     return finish(await approachBytes(subjects, goal.maxBytes, surroundings, choose, code));
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  const { choices } = choose({ bits: goal.moduleBits * parameters - startBits(options.starts) });
+  const used = startBits(options.starts) + (parents.size > 0 ? 32 * (2 + 8 + modules.length) : 0);
+  const { choices } = choose({ bits: goal.moduleBits * parameters - used });
   await code(choices);
   return finish(choices);
 }
@@ -226,7 +238,11 @@ function sizeOf(
   { fileLength }: RdSurroundings,
 ): number {
   return fileLength(
-    subjects.map((subject, i) => ({ ...shapeOf(subject.module), bands: planBands(subject, choices[i]!) })),
+    subjects.map((subject, i) => ({
+      ...shapeOf(subject.module),
+      bands: planBands(subject, choices[i]!),
+      fromParent: subject.survey.left !== undefined,
+    })),
   );
 }
 
@@ -268,7 +284,6 @@ function chooseForBytes(
  */
 async function approachError(
   subjects: readonly Subject[],
-  fit: Fit,
   maxError: number,
   choose: Choose,
   code: (choices: readonly Choice[][]) => Promise<void>,
@@ -290,7 +305,7 @@ async function approachError(
     least = Math.min(least, error);
     if (error <= maxError && (best === undefined || error > best.error)) best = { encoded, error };
     if (error === 0 || (error <= maxError && error >= (1 - ERROR_SLACK) * maxError)) break;
-    const lost = errorOf(subjects, choices, fit);
+    const lost = errorOf(subjects, choices);
     if (lost > 0) correction = (error * energy) / lost;
   }
   return (
@@ -305,10 +320,10 @@ async function approachError(
 }
 
 /** The squared error of the components by themselves, at rates they have been coded at. */
-function errorOf(subjects: readonly Subject[], choices: readonly Choice[][], fit: Fit): number {
+function errorOf(subjects: readonly Subject[], choices: readonly Choice[][]): number {
   let lost = 0;
   for (const [i, subject] of subjects.entries())
     for (const [c, kept] of keptShares(subject, choices[i]!).entries())
-      lost += subject.components[c]!.energy * lossOf(kept, fit).error;
+      lost += subject.components[c]!.energy * lossOf(kept, subject.components[c]!.fit).error;
   return lost;
 }

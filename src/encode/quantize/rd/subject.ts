@@ -30,6 +30,8 @@ export interface Side {
   /** What a start leaves: its survey, and the share for each number of bits of a mixture. */
   readonly rest: FactorSurvey;
   readonly shares: readonly number[];
+  /** The share of its energy that a parent leaves; 1 without one. */
+  readonly left: number;
   /** By rate number. */
   readonly coded: Map<number, CodedSide>;
 }
@@ -39,6 +41,8 @@ export interface Component {
   readonly energy: number;
   readonly b: Side;
   readonly a: Side;
+  /** How it is fitted. What is added to a parent's component has no length to give back: it has least squared errors. */
+  readonly fit: Fit;
 }
 
 /** A module and its components that are not zero, strongest first. */
@@ -58,19 +62,27 @@ export function subjectOf(
   module: LoraModule,
   survey: Survey,
   sensitivities: readonly Sensitivity[] | undefined,
+  fit: Fit,
 ): Subject {
-  checkStrengths(module, survey, sensitivities);
+  // Sensitivities are those of the components that a module has by itself.
+  const own = survey.left === undefined ? sensitivities : undefined;
+  checkStrengths(module, survey, own);
   return {
     module,
     survey,
-    sensitivities,
+    sensitivities: own,
     components: survey.energies.map((energy, c) => {
       const { rest } = survey;
-      const coded = (): Map<number, CodedSide> => new Map([[0, nothing(module.experts)]]);
+      const left = survey.left?.[c] ?? { b: 1, a: 1 };
+      const side = (factor: "b" | "a", length: number, shares: readonly number[]): Side => ({
+        ...{ length, survey: survey[factor], rest, shares, left: left[factor] },
+        coded: new Map([[0, nothing(module.experts, left[factor])]]),
+      });
       return {
         energy,
-        b: { length: module.out, survey: survey.b, rest, shares: [], coded: coded() },
-        a: { length: inputLength(module), survey: survey.a, rest, shares: survey.shares[c]!, coded: coded() },
+        b: side("b", module.out, []),
+        a: side("a", inputLength(module), survey.shares[c]!),
+        fit: left.b === 1 && left.a === 1 ? fit : "least-squares",
       };
     }),
   };
@@ -100,8 +112,8 @@ function checkStrengths(
 }
 
 /** Rate 0 needs no coding. */
-function nothing(experts: number): CodedSide {
-  return { ...CODERS.zero(experts), distortion: 1 };
+function nothing(experts: number, left: number): CodedSide {
+  return { ...CODERS.zero(experts), distortion: left };
 }
 
 /** The encoding of a side at a rate: as it was coded, or as that usually turns out. */
@@ -126,12 +138,13 @@ export function candidatesOf(
 ): Candidate[] {
   const weight = scale * weightOf(module, survey, fit);
   const points = (side: Side): RatePoint[] => pointsOf(side, module);
-  return components.map(({ energy, b, a }, i) => ({
+  return components.map(({ energy, b, a, fit: own }, i) => ({
     energy,
     weight: sensitivities?.[i] ?? weight,
     b: points(b),
     a: points(a),
-    floor,
+    floor: b.left < 1 || a.left < 1 ? 0 : floor,
+    fit: own,
   }));
 }
 
@@ -194,7 +207,7 @@ function pointsOf(side: Side, { experts, rank }: LoraModule): RatePoint[] {
  * What a side loses at a rate: measured if it has been coded at it, else the Gaussian figure times how far off that
  * was at the nearest rate that has been coded, or in the trial.
  */
-function expectedDistortion({ coded, survey, rest, shares }: Side, rate: number): number {
+function expectedDistortion({ coded, survey, rest, shares, left }: Side, rate: number): number {
   const measured = coded.get(rate);
   if (measured !== undefined) return measured.distortion;
   const [number, mixing] = splitRate(rate);
@@ -204,6 +217,7 @@ function expectedDistortion({ coded, survey, rest, shares }: Side, rate: number)
   for (const other of coded.keys())
     if (other > 0 && other < RATES.length)
       if (nearest === 0 || Math.abs(other - number) < Math.abs(nearest - number)) nearest = other;
-  const ratio = nearest === 0 ? survey.ratio : coded.get(nearest)!.distortion / RATES[nearest]!.distortion;
-  return Math.min(RATES[number]!.distortion * ratio, 1);
+  if (nearest === 0 || left === 0) return left * Math.min(RATES[number]!.distortion * survey.ratio, 1);
+  const ratio = coded.get(nearest)!.distortion / RATES[nearest]!.distortion;
+  return Math.min(RATES[number]!.distortion * ratio, left);
 }

@@ -8,12 +8,11 @@
  * @module
  */
 import type { Rotation } from "../../../core/codecs/rotation.ts";
-import type { ModuleStart } from "../../../core/codecs/start/start.ts";
 import { trellisTable } from "../../../core/codecs/trellis.ts";
-import type { LoraModule } from "../../../model/adapter.ts";
 import type { Svd } from "../../linalg/svd.ts";
+import { restVectors } from "../../parent/rest-vectors.ts";
 import { trialDistortion } from "./code-trellis.ts";
-import { type ModuleVectors, moduleVectors } from "./vectors.ts";
+import { type ComponentVectors, type ModuleVectors, moduleVectors, type TaskWork } from "./vectors.ts";
 
 /** What a trial says about one factor. */
 export interface FactorSurvey {
@@ -35,6 +34,11 @@ export interface Survey {
   readonly rest: FactorSurvey;
   /** For each component and each number of bits of a mixture the share of the vector of A' that is left; empty without a start. */
   readonly shares: readonly (readonly number[])[];
+  /**
+   * For each component the shares of its vectors that the parent leaves; absent if there is no parent, or the module is not stored as
+   * what it has beyond it.
+   */
+  readonly left?: readonly ComponentVectors["left"][];
   /** The core of each expert: 16 · rank² bytes, so that coding needs no second SVD. */
   readonly cores: readonly Svd[];
 }
@@ -46,15 +50,26 @@ const TRIAL_TABLE = 4;
 /** Rotation must gain this much, or vectors stay as they are: those can be decoded from anywhere. */
 const LEAST_GAIN = 0.02;
 
+/** A parent that leaves more than this share of the energy is not used: what it saves is less than half a bit per weight. */
+const MOST_LEFT = 0.5;
+
 /** Surveys a module. */
-export function surveyModule(
-  module: LoraModule,
-  moments: Float64Array | undefined,
-  start: ModuleStart | undefined,
-): Survey {
+export function surveyModule(work: TaskWork): Survey {
+  const rests = work.parent && restVectors(work, work.parent);
+  if (rests !== undefined && leftOf(rests) <= MOST_LEFT)
+    return { ...surveyVectors(rests), left: rests.components.map(({ left }) => left) };
   // Of a start, all components say what it leaves of them.
-  const count = start === undefined ? TRIED : module.rank;
-  const vectors = moduleVectors(module, moments, start, { count });
+  const count = work.start === undefined ? TRIED : work.module.rank;
+  return surveyVectors(moduleVectors(work, { count }));
+}
+
+/** The share of the energy that a parent leaves, of both factors. */
+function leftOf({ energies, components }: ModuleVectors): number {
+  const sum = components.reduce((total, { left }, c) => total + (energies[c]! * (left.b + left.a)) / 2, 0);
+  return sum / energies.reduce((total, energy) => total + energy, 0);
+}
+
+function surveyVectors(vectors: ModuleVectors): Survey {
   return {
     shares: vectors.energies.map((_, c) => vectors.components[c]?.started.map(({ share }) => share) ?? []),
     rest: surveyFactor(vectors, "rest", vectors.weights),
@@ -78,10 +93,11 @@ function surveyFactor(
       const last = component.started[component.started.length - 1];
       if (factor === "rest" && last === undefined) continue;
       const own = factor === "rest" ? [last!.rest] : component[factor];
-      energy += energies[c]!;
+      const strength = energies[c]! * (factor === "rest" ? 1 : component.left[factor]);
+      energy += strength;
       for (const [expert, vector] of own.entries()) {
         const distortion = trialDistortion(vector, table, { rotation, weights: weights?.[expert] });
-        sum += (energies[c]! * distortion) / own.length;
+        sum += (strength * distortion) / own.length;
       }
     }
     return energy === 0 ? 1 : sum / energy / table.distortion;

@@ -14,20 +14,34 @@ import { drawsOf } from "../../../core/codecs/start/draws.ts";
 import type { ModuleStart } from "../../../core/codecs/start/start.ts";
 import { inputLength, type LoraModule } from "../../../model/adapter.ts";
 import type { Svd } from "../../linalg/svd.ts";
+import type { ParentFactors } from "../../parent/align.ts";
 import { reparameterize } from "../reparameterize.ts";
 import { type Started, startVectors } from "./rests.ts";
 
-/** A component: its vectors in every expert. */
+/** What every task works on. */
+export interface TaskWork {
+  readonly module: LoraModule;
+  /** E[x_j²] of the module's inputs in the layout of A without its rank, `[experts][in · kernel]`, if known. */
+  readonly moments: Float64Array | undefined;
+  /** Where the draws of A begin, if that is known; of a module without experts. */
+  readonly start?: ModuleStart | undefined;
+  /** The parent's factors, if the module has one: then it has no start. */
+  readonly parent?: ParentFactors | undefined;
+}
+
+/** A component: its vectors in every expert; with a parent, what is left of them after the parent's (spec clause 8.9). */
 export interface ComponentVectors {
   readonly b: readonly Float32Array[];
   readonly a: readonly Float32Array[];
+  /** The share of the energy of the whole vectors that is left: 1 without a parent. */
+  readonly left: Readonly<Record<"b" | "a", number>>;
   /** The vector of A' with a start, for each number of bits of its mixture; empty where the module has none. */
   readonly started: readonly Started[];
 }
 
-/** The components of a module that are not zero, strongest first. */
+/** The components of a module that are not zero, strongest first; with a parent all of them, in the parent's order. */
 export interface ModuleVectors {
-  /** multiplier² s² of each, summed over experts. */
+  /** multiplier² s² of each, summed over experts: the energy of the whole component. */
   readonly energies: readonly number[];
   /** All of them, or only the requested number from the start. */
   readonly components: readonly ComponentVectors[];
@@ -46,21 +60,18 @@ const DAMPING = 0.01;
 /**
  * Reparameterizes a module. Component c of each expert is its own c-th strongest.
  *
- * @param moments E[x_j²] in the layout of A without its rank, `[experts][in · kernel]`, if known
- * @param start where the draws of A begin, if that is known; of a module without experts
+ * @param work a parent is not looked at
  * @param count the components whose vectors are wanted; default all
  * @param cores those of the same module with the same moments, if it was reparameterized before
  */
 export function moduleVectors(
-  module: LoraModule,
-  moments: Float64Array | undefined,
-  start: ModuleStart | undefined,
+  { module, moments, start }: TaskWork,
   { count = module.rank, cores }: { readonly count?: number; readonly cores?: readonly Svd[] } = {},
 ): ModuleVectors {
   const { rank } = module;
   const n = inputLength(module);
-  const weights = moments === undefined ? undefined : channelWeights(moments, n);
-  const source = weights === undefined ? module : { ...module, a: times(module.a, weights, rank, Math.sqrt) };
+  const weights = channelWeights(moments, n);
+  const source = { ...module, a: weigh(module.a, weights, rank) };
   const experts = Array.from({ length: module.experts }, (_, expert) =>
     reparameterize(source, expert, { count, core: cores?.[expert] }),
   );
@@ -73,12 +84,8 @@ export function moduleVectors(
     if (c >= count) continue;
     components.push({
       b: experts.map(({ b, out }) => new Float32Array(b.subarray(c * out, (c + 1) * out))),
-      a: experts.map(({ a }, expert) => {
-        const vector = new Float32Array(a.subarray(c * n, (c + 1) * n));
-        return weights === undefined
-          ? vector
-          : times(vector, [weights[expert]!], 1, (weight) => 1 / Math.sqrt(weight));
-      }),
+      a: experts.map(({ a }, e) => unweigh(new Float32Array(a.subarray(c * n, (c + 1) * n)), weights?.[e])),
+      left: { b: 1, a: 1 },
     });
   }
   const started =
@@ -97,8 +104,12 @@ export function moduleVectors(
   };
 }
 
-/** Roots of moments by expert, with a mean of 1 over all of them, damped. Without any energy they say nothing: all alike. */
-function channelWeights(moments: Float64Array, n: number): Float32Array[] | undefined {
+/**
+ * What errors of inputs count: roots of moments by expert, with a mean of 1 over all of them, damped. Without any energy they say
+ * nothing: all alike.
+ */
+export function channelWeights(moments: Float64Array | undefined, n: number): Float32Array[] | undefined {
+  if (moments === undefined) return undefined;
   const roots = moments.map(Math.sqrt);
   const mean = roots.reduce((sum, root) => sum + root, 0) / roots.length;
   if (!(mean > 0)) return undefined;
@@ -108,6 +119,20 @@ function channelWeights(moments: Float64Array, n: number): Float32Array[] | unde
       (root) => (root / mean + DAMPING) / (1 + DAMPING),
     ),
   );
+}
+
+/** Rows of A, `[expert][row][n]`, times the roots of the weights of their expert. */
+export function weigh(
+  a: Float32Array,
+  weights: readonly Float32Array[] | undefined,
+  rows: number,
+): Float32Array {
+  return weights === undefined ? a : times(a, weights, rows, Math.sqrt);
+}
+
+/** A row of A without the roots of its weights. */
+export function unweigh(row: Float32Array, weights: Float32Array | undefined): Float32Array {
+  return weights === undefined ? row : times(row, [weights], 1, (weight) => 1 / Math.sqrt(weight));
 }
 
 /** Rows of A, `[expert][row][n]`, times a function of the weights of their expert. */
