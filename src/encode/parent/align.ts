@@ -4,8 +4,9 @@
  * B·A does not change when B becomes B·G⁻¹ and A becomes G·A. The parent's factors are fixed, and the file stores B·G⁻¹ − B_p and
  * G·A − A_p: G is chosen so that they are small. Least squares gives the best G for A, G₁ = A_p·A⁺, and the best inverse for B,
  * H₁ = B⁺·B_p. Both are right at once only if M = G₁·H₁ is the identity, that is where the child is the parent plus something
- * orthogonal to it. What M has beyond that is shared equally: with N = (1 + M) / 2, A takes N⁻¹·G₁ and B takes H₁·M⁻¹·N. (All of it
- * on one side makes larger files: docs/parents.md.)
+ * orthogonal to it. A takes G₁, and B takes H₁·M⁻¹: training moves B more than A, and what changes between directions that both
+ * have is best stored once. Shared equally, it made files of the run in docs/parents.md up to 30 % larger, and all of it in A twice
+ * as large.
  *
  * Components of the child that the parent lacks are what B·(1 − H·G)·A still has: its strongest components, in the places that the
  * parent leaves empty.
@@ -61,25 +62,17 @@ export function alignToParent(
   const left = gram(theirs.b, count, own.b, size, out);
   for (const matrix of [right, left])
     for (let j = 0; j < count; j++) for (let c = 0; c < size; c++) matrix[j * size + c]! /= s[c]!;
-  // M, column k after column, from columns of G₁ᵀ and H₁.
+  // M, column after column, from columns of G₁ᵀ and H₁.
   const both = new Float64Array(count * count);
-  const mean = new Float64Array(count * count);
   for (let k = 0; k < count; k++)
-    for (let j = 0; j < count; j++) {
-      const sum = dot(right, j * size, left, k * size, size);
-      both[k * count + j] = sum;
-      mean[k * count + j] = ((j === k ? 1 : 0) + sum) / 2;
-    }
-  // N⁻¹·G₁, as columns of its transpose; and H₁·(M⁻¹·N).
-  const g = transposed(solve(mean, transposed(right, size, count), count, size), count, size);
-  const shares = solve(both, mean, count, count);
-  const h = combine(left, size, count, shares, count);
-  if (![g, h].every((matrix) => matrix.every(Number.isFinite))) return undefined;
+    for (let j = 0; j < count; j++) both[k * count + j] = dot(right, j * size, left, k * size, size);
+  const h = combine(left, size, count, inverse(both, count), count);
+  if (!h.every(Number.isFinite)) return undefined;
 
   const b = new Float64Array(rank * out);
   const a = new Float64Array(rank * n);
   place(combine(own.b, out, size, h, count), out, b, taken);
-  place(combine(own.a, n, size, g, count), n, a, taken);
+  place(combine(own.a, n, size, right, count), n, a, taken);
   const free = places.filter((c) => !taken.includes(c));
   // Nothing times something is nothing: such a component of the parent stays as it is.
   for (const c of free)
@@ -89,7 +82,7 @@ export function alignToParent(
     }
   const others = Math.min(size - count, free.length);
   if (others > 0) {
-    const rest = restCore(g, h, s, size, count);
+    const rest = restCore(right, h, s, size, count);
     const { left: restB, right: restA } = rootsOf(rest, s, size, others);
     place(combine(own.b, out, size, restB, others), out, b, free);
     place(combine(own.a, n, size, restA, others), n, a, free);
@@ -133,18 +126,16 @@ function rootsOf(
   return { left: scaled(svd.u), right: scaled(svd.v) };
 }
 
-/** X with matrix · X = right, by elimination with row pivots; all column-major. Not finite where the matrix is singular. */
-function solve(matrix: Float64Array, right: Float64Array, n: number, columns: number): Float64Array {
+/** Of an n × n matrix, by elimination with row pivots; column-major. Not finite where it is singular. */
+function inverse(matrix: Float64Array, n: number): Float64Array {
   const m = matrix.slice();
-  const x = right.slice();
+  const x = new Float64Array(n * n);
+  for (let k = 0; k < n; k++) x[k * n + k] = 1;
   for (let k = 0; k < n; k++) {
     let pivot = k;
     for (let i = k + 1; i < n; i++) if (Math.abs(m[k * n + i]!) > Math.abs(m[k * n + pivot]!)) pivot = i;
-    for (const [values, width] of [
-      [m, n],
-      [x, columns],
-    ] as const)
-      for (let c = 0; c < width; c++) {
+    for (const values of [m, x])
+      for (let c = 0; c < n; c++) {
         const [upper, lower] = [values[c * n + k]!, values[c * n + pivot]!];
         values[c * n + k] = lower;
         values[c * n + pivot] = upper;
@@ -152,23 +143,15 @@ function solve(matrix: Float64Array, right: Float64Array, n: number, columns: nu
     for (let i = k + 1; i < n; i++) {
       const factor = m[k * n + i]! / m[k * n + k]!;
       for (let c = k + 1; c < n; c++) m[c * n + i]! -= factor * m[c * n + k]!;
-      for (let c = 0; c < columns; c++) x[c * n + i]! -= factor * x[c * n + k]!;
+      for (let c = 0; c < n; c++) x[c * n + i]! -= factor * x[c * n + k]!;
     }
   }
-  for (let c = 0; c < columns; c++)
+  for (let c = 0; c < n; c++)
     for (let k = n - 1; k >= 0; k--) {
       x[c * n + k]! /= m[k * n + k]!;
       for (let i = 0; i < k; i++) x[c * n + i]! -= m[k * n + i]! * x[c * n + k]!;
     }
   return x;
-}
-
-/** Of a rows × columns matrix, column-major. */
-function transposed(matrix: Float64Array, rows: number, columns: number): Float64Array {
-  const out = new Float64Array(matrix.length);
-  for (let c = 0; c < columns; c++)
-    for (let i = 0; i < rows; i++) out[i * columns + c] = matrix[c * rows + i]!;
-  return out;
 }
 
 function some(values: Float32Array, component: number, length: number): boolean {

@@ -50,23 +50,32 @@ const TRIAL_TABLE = 4;
 /** Rotation must gain this much, or vectors stay as they are: those can be decoded from anywhere. */
 const LEAST_GAIN = 0.02;
 
-/** A parent that leaves more than this share of the energy is not used: what it saves is less than half a bit per weight. */
-const MOST_LEFT = 0.5;
+/** A parent is used if vectors cost at most this much of what they cost without it, by {@link costOf}. */
+const WORTHWHILE = 0.9;
 
 /** Surveys a module. */
 export function surveyModule(work: TaskWork): Survey {
   const rests = work.parent && restVectors(work, work.parent);
-  if (rests !== undefined && leftOf(rests) <= MOST_LEFT)
+  if (rests !== undefined && costOf(rests, true) <= WORTHWHILE * costOf(rests, false))
     return { ...surveyVectors(rests), left: rests.components.map(({ left }) => left) };
   // Of a start, all components say what it leaves of them.
   const count = work.start === undefined ? TRIED : work.module.rank;
   return surveyVectors(moduleVectors(work, { count }));
 }
 
-/** The share of the energy that a parent leaves, of both factors. */
-function leftOf({ energies, components }: ModuleVectors): number {
-  const sum = components.reduce((total, { left }, c) => total + (energies[c]! * (left.b + left.a)) / 2, 0);
-  return sum / energies.reduce((total, energy) => total + energy, 0);
+/**
+ * About what vectors take of a file, in any unit: bits grow as the logarithm of the energy of a weight, which its fourth root follows
+ * over the range that matters, and every engine computes alike.
+ */
+function costOf({ energies, components }: ModuleVectors, withParent: boolean): number {
+  let cost = 0;
+  for (const [c, own] of components.entries())
+    for (const factor of ["b", "a"] as const) {
+      const length = own[factor][0]!.length;
+      const energy = energies[c]! * (withParent ? own.left[factor] : 1);
+      cost += length * Math.sqrt(Math.sqrt(energy / length));
+    }
+  return cost;
 }
 
 function surveyVectors(vectors: ModuleVectors): Survey {
