@@ -11,7 +11,13 @@ import { concat, toHex } from "../core/container/bytes.ts";
 import { encodeMeta } from "../core/container/meta-write.ts";
 import { sortByName } from "../core/container/names.ts";
 import { sha256 } from "../core/container/sha256.ts";
-import { createWriter, type PackedModule, type SectionInput } from "../core/write/write.ts";
+import type { LqaFile } from "../core/read/lqa-file.ts";
+import {
+  createWriter,
+  type PackedModule,
+  type PlannedModule,
+  type SectionInput,
+} from "../core/write/write.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import {
@@ -24,6 +30,7 @@ import {
 } from "../model/adapter.ts";
 import type { Calibration, Gains } from "../model/calibration.ts";
 import { VERSION } from "../version.ts";
+import { type Parents, parentsOf } from "./parent/parents.ts";
 import { quantizeAdapter, type Surroundings } from "./quantize/adapter.ts";
 import { changedAnswers, estimateDivergence } from "./quantize/answers.ts";
 import {
@@ -63,6 +70,11 @@ export interface EncodeControls {
    */
   readonly start?: StartChoice | undefined;
   /**
+   * An open file of which this adapter is the next version, or a variant: what differs is stored, in the modules where that pays. Decoding
+   * then needs that file. With the profile `rd`; best with `maxError`, because with other goals the file is as large as without.
+   */
+  readonly parent?: LqaFile | undefined;
+  /**
    * Measurements of the modules, made by running the base model: see `readCalibration`. With moments the report has
    * `outputError`, and sensitivities make `divergence` exacter, for the modules that have them. `rd` follows the calibration unless `weighted` is false.
    */
@@ -84,6 +96,8 @@ export interface ModuleReport
   readonly bytes: number;
   /** 8 · bytes / parameters. */
   readonly bitsPerParameter: number;
+  /** Whether what is stored is the difference from the parent. */
+  readonly fromParent: boolean;
 }
 
 /** What an encoding cost and kept. */
@@ -136,6 +150,8 @@ export interface EncodeReport {
   readonly tensorPolicy: TensorPolicy;
   /** What rounding them to F16 did; absent with another policy. */
   readonly narrowed?: NarrowedTensors;
+  /** The parent that the file needs: its content id, hexadecimal, and how many modules are stored as differences from it. */
+  readonly parent?: { readonly contentId: string; readonly modules: number };
   readonly modules: readonly ModuleReport[];
 }
 
@@ -151,7 +167,7 @@ const PAUSE_MS = 50;
  * Encodes an adapter. The result depends on the adapter and the options alone: same bytes on every runtime.
  *
  * @throws LqaError SOURCE_NONFINITE, SOURCE_RANGE, HARD_LIMIT, NAME_ENCODING, NAME_ORDER (two modules of one name),
- *   TENSOR_RECORD, MULTIPLIER, ABORTED
+ *   TENSOR_RECORD, MULTIPLIER, ABORTED; USAGE if no module of the parent fits, and as `LqaFile.decode` for the parent
  */
 export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}): Promise<Encoded> {
   const resolved = resolveOptions(options);
@@ -161,6 +177,12 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       fail(KIND.USAGE, { where: "weighted", expected: "a calibration file as well", actual: "none" });
     weighted = options.calibration !== undefined && (options as RdOptions).weighted !== false;
   }
+  if (options.parent !== undefined && (resolved.profile !== "rd" || options.calibration?.gains !== undefined))
+    fail(KIND.USAGE, {
+      where: "parent",
+      expected: "the profile rd, without trained gains",
+      actual: resolved.profile === "rd" ? "gains in the calibration" : `profile ${resolved.profile}`,
+    });
   const quantize = weighted ? { ...resolved, weighted } : resolved;
   const policy = resolveTensorPolicy(options.tensors);
   checkTensors(source.tensors);
@@ -185,33 +207,54 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   // META says how large the error is. Most errors take as many bytes as this one; 0 and 1 take fewer.
   const sections = (error: number): SectionInput[] => adapterSections(adapter, settings, error);
   const writer = await createWriter({ ...rest, sections: sections(1 / 3) });
-  const encodeWith = async (starts: ReadonlyMap<string, ModuleStart>) => {
+  const encodeWith = async (starts: ReadonlyMap<string, ModuleStart>, parents?: Parents) => {
+    const planned = (
+      module: ModuleShape,
+      { bands, fromParent }: Pick<PlannedModule, "bands"> & { readonly fromParent?: boolean },
+    ): PlannedModule => ({
+      ...recordShape(module),
+      bands,
+      ...(fromParent === true && {
+        parentModule: parents!.modules.get(module.name)!.number,
+        parentId: parents!.id,
+      }),
+    });
     const surroundings: Surroundings = {
       fileLength: (modules) =>
         writer.fileLength(
-          modules.map((module) => ({
-            ...recordShape(module),
-            bands: module.bands,
-            start: starts.get(module.name),
-          })),
+          modules.map((module) => ({ ...planned(module, module), start: starts.get(module.name) })),
         ),
       tensorBytes: writer.tensorBytes,
       executor: options.executor ?? inline,
       progress: paced(options),
     };
-    const quantized = await quantizeAdapter(items, quantize, surroundings, options.calibration, starts);
+    const factors = new Map([...(parents?.modules ?? [])].map(([name, own]) => [name, own.factors]));
+    const quantized = await quantizeAdapter(
+      items,
+      quantize,
+      surroundings,
+      options.calibration,
+      starts,
+      factors,
+    );
     const qualities = quantized.map(({ quality }) => quality);
     const total = totalQuality(qualities);
     const [meta] = sections(total.relativeError);
     const file = writer.prepare(
       items.map((module, i): PackedModule => {
-        const { factors } = quantized[i]!;
+        const { factors, fromParent = false } = quantized[i]!;
         const start = hasStart(factors.bands) ? starts.get(module.name) : undefined;
-        return { ...recordShape(module), ...factors, ...(start && { start }) };
+        return {
+          ...planned(module, { bands: factors.bands, fromParent }),
+          ...factors,
+          ...(start && { start }),
+        };
       }),
       meta,
     );
-    return { quantized, qualities, total, file, bytes: concat([...file.pieces()]) };
+    const children = quantized.filter(({ fromParent = false }) => fromParent).length;
+    const parent = children === 0 ? undefined : { contentId: parents!.id, modules: children };
+    return { quantized, qualities, total, parent, file, bytes: concat([...file.pieces()]) };
   };
   type Result = Awaited<ReturnType<typeof encodeWith>>;
   const starts =
@@ -221,11 +264,17 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   const results: [Result, ...Result[]] = [await encodeWith(new Map())];
   // The allocation prices vectors, not the state in the index; and what it expects is not what comes out. So both are encoded.
   if (starts.size > 0) results.push(await encodeWith(starts));
+  if (options.parent !== undefined)
+    results.push(await encodeWith(new Map(), await parentsOf(items, options.parent, options.signal)));
+  // Of what a parent's components do to answers no sensitivity tells.
+  const comparableAnswers = results.every(({ parent }) => parent === undefined);
   const cost = ({ bytes, total }: Result): number =>
     quantize.profile === "rd" && quantize.maxError !== undefined
       ? bytes.length
-      : (total.divergence ?? total.outputError ?? total.relativeError);
-  const { quantized, qualities, total, file, bytes } = results.reduce((x, y) => (cost(y) < cost(x) ? y : x));
+      : ((comparableAnswers ? total.divergence : undefined) ?? total.outputError ?? total.relativeError);
+  const { quantized, qualities, total, parent, file, bytes } = results.reduce((x, y) =>
+    cost(y) < cost(x) ? y : x,
+  );
   const untuned = items.flatMap((module, i): PackedModule[] => {
     const factors = quantized[i]!.untuned;
     return factors === undefined ? [] : [{ ...recordShape(module), ...factors }];
@@ -260,6 +309,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       tensorBytes: file.tensorBytes,
       tensorPolicy: policy,
       ...(narrowed === undefined ? {} : { narrowed }),
+      ...(parent && { parent }),
       modules: file.modules.map(({ bytes: size }, i) => {
         const {
           energy: _energy,
@@ -268,7 +318,8 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
           outputErrorEnergy: _outputErrorEnergy,
           ...quality
         } = qualities[i]!;
-        return { ...quality, bytes: size, bitsPerParameter: (8 * size) / quality.parameters };
+        const { fromParent = false } = quantized[i]!;
+        return { ...quality, bytes: size, bitsPerParameter: (8 * size) / quality.parameters, fromParent };
       }),
     },
   };

@@ -15,7 +15,10 @@
  * 4. The update begins as +0 for each output. h times the weights of B' is added for each component that is not rotated, in
  *   order of components, then for each that is. Where rows are rotated, the latter are added up in a vector of their own,
  *   from +0; R is applied to it, and then it is added to the update (or is the update, if every component is rotated).
- * 5. The update is added to y, if there is a component. binary16 rows of y are widened before and rounded once after, those
+ * 5. The update is added to y, if there is a component of B'. Where the module has a parent (spec clause 8.9), steps 2 and 3 are
+ *   done for the module, then for its parent, and so on, with the multiplier of the module, for every component of which A' stores
+ *   something; h is the sum of these, from +0, in that order. Step 4 is done with h for the last parent first and the module last, for
+ *   every component of which B' stores something; each update is added to y. binary16 rows of y are widened before and rounded once after, those
  *   of x are widened.
  *
  * So the result for a row depends on the module, the row and the rule of rotation alone: not on the other rows, on what is
@@ -27,8 +30,8 @@ import { decodePlain } from "../core/codecs/decode.ts";
 import { sizesOf } from "../core/codecs/encoding.ts";
 import { rotateIntegers, rotateTransposed } from "../core/codecs/rotation.ts";
 import { DRAW_UNIT } from "../core/codecs/start/mixture.ts";
-import { ENTRY_WORDS, type FactorProgram, WORD } from "./program.ts";
-import { expertDraws, programFor, type ResidentModule } from "./resident-module.ts";
+import { type ApplyProgram, ENTRY_WORDS, type FactorProgram, WORD } from "./program.ts";
+import { expertDraws, generationsOf, programFor, type ResidentModule } from "./resident-module.ts";
 import type { Rotating } from "./rotating.ts";
 
 /**
@@ -44,9 +47,42 @@ export function applyRowPlainly(
   y: Float32Array,
   turns: Rotating,
 ): void {
-  const { a, b, start, components, payloadBytes, expertStride } = programFor(module);
-  const { out, multiplier } = module.shape;
-  const payload = module.payload.subarray(expert * expertStride, expert * expertStride + payloadBytes);
+  const generations = generationsOf(module);
+  const { multiplier } = module.shape;
+  if (generations.length === 1) {
+    const program = programFor(module, false);
+    const h = project(module, program, expert, x, turns, multiplier);
+    expand(module, program, expert, h, y, turns);
+    return;
+  }
+  const programs = generations.map((own) => programFor(own, true));
+  const h = new Float32Array(module.shape.rank);
+  for (const [g, own] of generations.entries())
+    for (const [c, value] of project(own, programs[g]!, expert, x, turns, multiplier).entries())
+      h[c]! += value;
+  for (const [g, own] of [...generations.entries()].reverse()) expand(own, programs[g]!, expert, h, y, turns);
+}
+
+/** The planes of an expert. */
+function payloadOf(
+  { payload }: ResidentModule,
+  { payloadBytes, expertStride }: ApplyProgram,
+  expert: number,
+): Uint8Array {
+  return payload.subarray(expert * expertStride, expert * expertStride + payloadBytes);
+}
+
+/** h: steps 2 and 3. */
+function project(
+  module: ResidentModule,
+  program: ApplyProgram,
+  expert: number,
+  x: Float32Array,
+  turns: Rotating,
+  multiplier: number,
+): Float32Array {
+  const { a, start, components } = program;
+  const payload = payloadOf(module, program, expert);
   const weights = (factor: FactorProgram, k: number, turn: Rotating["a"], length: number): Float32Array =>
     componentWeights(factor, k, turn, payload, length);
   const turned = Float32Array.from(x);
@@ -65,12 +101,28 @@ export function applyRowPlainly(
       mixed[slotOf(start.mix.words, k)] = multiplier * dot(weights(start.mix, k, "weights", z.length), z);
     for (let c = 0; c < components; c++) h[c]! += mixed[c]!;
   }
+  return h;
+}
+
+/** Adds an update to y: steps 4 and 5. */
+function expand(
+  module: ResidentModule,
+  program: ApplyProgram,
+  expert: number,
+  h: Float32Array,
+  y: Float32Array,
+  turns: Rotating,
+): void {
+  const { b } = program;
+  const { out } = module.shape;
+  const components = b.encodings.length;
   if (components === 0) return;
+  const payload = payloadOf(module, program, expert);
   const update = new Float32Array(out);
   const rotated = turns.b === "rows" ? new Float32Array(out) : update;
   for (let k = 0; k < components; k++) {
-    const own = weights(b, k, turns.b, out);
-    const factor = h[k]!;
+    const own = componentWeights(b, k, turns.b, payload, out);
+    const factor = h[slotOf(b.words, k)]!;
     const sum = k < b.straight ? update : rotated;
     for (let o = 0; o < out; o++) sum[o]! += Math.fround(own[o]! * factor);
   }

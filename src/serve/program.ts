@@ -2,7 +2,8 @@
  * What applying a module comes down to: a list of the components of A' and one of those of B', each with its encoding and
  * where its planes begin in the payload.
  *
- * Components of which a factor stores nothing are left out: they contribute nothing. Those that are rotated come
+ * Components of which a factor stores nothing are left out: they contribute nothing. Of a module with a parent, or of a parent,
+ * only that factor is left out, because the other generations may have the other one (spec clause 8.9). Those that are rotated come
  * last (`rotating.ts`). Where A' has a start, its draws are rows of weights as well, and what mixes them is a third list
  * (spec clause 8.8). A program is made in a few microseconds and takes one or two KiB, which for each module of thousands
  * of adapters would be too much: the programs used last are kept.
@@ -42,7 +43,7 @@ export interface ApplyProgram {
   readonly a: FactorProgram;
   readonly b: FactorProgram;
   readonly start: StartProgram | undefined;
-  /** How many components take part. */
+  /** How many components take part; in a lineage all of them. */
   readonly components: number;
   /** Bytes of the planes of one expert, and from one expert's to the next one's. */
   readonly payloadBytes: number;
@@ -62,26 +63,35 @@ const DRAWS_KIND = 6;
 const KEPT = 4096;
 const kept = new Map<
   readonly Band[],
-  { readonly out: number; readonly n: number; readonly program: ApplyProgram }[]
+  {
+    readonly out: number;
+    readonly n: number;
+    readonly lineage: boolean;
+    readonly program: ApplyProgram;
+  }[]
 >();
 
-/** The program of a module. */
-export function programOf(shape: ModuleShape, bands: readonly Band[]): ApplyProgram {
+/**
+ * The program of a module.
+ *
+ * @param lineage for a module with a parent, and for its parents: components are numbered as in the module
+ */
+export function programOf(shape: ModuleShape, bands: readonly Band[], lineage: boolean): ApplyProgram {
   const n = inputLength(shape);
   let own = kept.get(bands);
-  const known = own?.find((one) => one.out === shape.out && one.n === n);
+  const known = own?.find((one) => one.out === shape.out && one.n === n && one.lineage === lineage);
   if (known !== undefined) return known.program;
-  const program = makeProgram(shape, bands);
+  const program = makeProgram(shape, bands, lineage);
   if (own === undefined) {
     // The first key is the one that was set first.
     if (kept.size >= KEPT) for (const first of kept.keys()) if (kept.delete(first)) break;
     kept.set(bands, (own = []));
   }
-  own.push({ out: shape.out, n, program });
+  own.push({ out: shape.out, n, lineage, program });
   return program;
 }
 
-function makeProgram(shape: ModuleShape, bands: readonly Band[]): ApplyProgram {
+function makeProgram(shape: ModuleShape, bands: readonly Band[], lineage: boolean): ApplyProgram {
   const places = { b: [] as Place[], a: [] as Place[], mix: [] as Place[] };
   const payloadBytes = walkPlanes(shape, bands, ({ band, factor, plane, offset }) => {
     (places[factor][band] ??= { codes: 0, scales: 0, zeroPoints: 0 })[plane] = offset;
@@ -89,8 +99,9 @@ function makeProgram(shape: ModuleShape, bands: readonly Band[]): ApplyProgram {
   const tables = new Set<number>();
   const lengths = vectorLengths(shape, bands);
   const make = (factor: Factor, slots?: readonly number[]): ReturnType<typeof makeFactor> =>
-    makeFactor(factor, lengths[factor], bands, places[factor], slots, tables);
-  const b = make("b");
+    makeFactor(factor, lengths[factor], bands, places[factor], slots, tables, lineage);
+  const all = lineage ? Array.from({ length: lengths.mix }, (_, c) => c) : undefined;
+  const b = make("b", all);
   const a = make("a", b.slots);
   let start: StartProgram | undefined;
   if (hasStart(bands)) {
@@ -104,7 +115,7 @@ function makeProgram(shape: ModuleShape, bands: readonly Band[]): ApplyProgram {
     a,
     b,
     start,
-    components: b.encodings.length,
+    components: lineage ? lengths.mix : b.encodings.length,
     payloadBytes,
     expertStride: align(payloadBytes, EXPERT_ALIGNMENT),
     tables: [...tables],
@@ -121,15 +132,16 @@ function makeFactor(
   places: readonly Place[],
   slots: readonly number[] | undefined,
   tables: Set<number>,
+  lineage: boolean,
 ): FactorProgram & { readonly slots: readonly number[] } {
   const words: number[] = [];
   const encodings: Lowered[] = [];
-  const given: number[] = [];
+  const given: number[] = slots === undefined ? [] : [...slots];
   let straight = 0;
   for (const rotated of [false, true]) {
     let number = 0;
     bands.forEach((band, i) => {
-      if (!takesPart(band)) return;
+      if (!lineage && !takesPart(band)) return;
       const lowered = lowerFactor(band, factor);
       const first = number;
       number += band.components;

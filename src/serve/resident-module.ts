@@ -10,6 +10,7 @@ import type { ModuleStart } from "../core/codecs/start/start.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { GENERATIONS } from "../limits.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { type ApplyProgram, programOf } from "./program.ts";
 
@@ -24,6 +25,8 @@ export interface ResidentModule {
   readonly bands: readonly Band[];
   /** The planes of all experts as in the payload of a chunk (spec clauses 7.2 and 7.3). */
   readonly payload: Uint8Array;
+  /** What its factors are added to, if there is one; of the same shape but for a smaller rank, name and multiplier (spec clause 8.9). */
+  readonly parent?: ResidentModule | undefined;
   /** Where a vector of A' has a start. Modules of one start can have the same draws. */
   readonly start?: ResidentStart | undefined;
   /** `[experts][out]`, already multiplied: what is added to the output after the update, where a module has a bias of its own. */
@@ -32,13 +35,20 @@ export interface ResidentModule {
 
 /**
  * A module from what `packed` of an open file, or a stream, gives. The planes are copied, so the file may go. Where A' has a start,
- * its draws are made: two bytes for each weight of A'.
+ * its draws are made: two bytes for each weight of A'. The planes of a parent are copied too; modules in a pool share theirs.
  *
- * @throws LqaError CANNOT_APPLY for embeddings; RangeError if planes do not fit the shape
+ * @throws LqaError CANNOT_APPLY for embeddings; PARENT_MISSING for factors whose parent was not given; RangeError if planes do not fit
+ *   the shape
  */
 export function residentModule(shape: ModuleShape, factors: PackedFactors): ResidentModule {
   assertApplicable(shape);
-  const module = { shape, bands: factors.bands, payload: assemblePayload(shape, factors) };
+  const { parent } = factors;
+  const module = {
+    shape,
+    bands: factors.bands,
+    payload: assemblePayload(shape, factors),
+    ...(parent !== undefined && { parent: residentModule(parentShape(shape, parent), parent) }),
+  };
   if (factors.start === undefined) return module;
   const draws = drawsOf(factors.start, new Int16Array(drawCount(shape)));
   return { ...module, start: { ...factors.start, draws } };
@@ -61,9 +71,39 @@ export function assertApplicable({ name, role }: ModuleShape): void {
     fail(KIND.CANNOT_APPLY, { where, expected: "a linear layer or a convolution", actual: role });
 }
 
-/** What applying the module comes down to. @throws RangeError if payload and draws have not the lengths the bands imply */
-export function programFor({ shape, bands, payload, start }: ResidentModule): ApplyProgram {
-  const program = programOf(shape, bands);
+/** The shape that a parent has. @throws LqaError PARENT_MISSING */
+function parentShape(shape: ModuleShape, parent: PackedFactors | string): ModuleShape {
+  if (typeof parent === "string")
+    return fail(KIND.PARENT_MISSING, {
+      where: `module "${shape.name}"`,
+      expected: `the file with content id ${parent}`,
+      actual: "none",
+    });
+  return { ...shape, rank: parent.bands.reduce((sum, { components }) => sum + components, 0) };
+}
+
+/** A module and those it is added to, itself first. @throws RangeError if their shapes do not fit */
+export function generationsOf(module: ResidentModule): [ResidentModule, ...ResidentModule[]] {
+  const found: [ResidentModule, ...ResidentModule[]] = [module];
+  const { name, out, experts } = module.shape;
+  for (let last = module; last.parent !== undefined; last = last.parent) {
+    const { shape } = last.parent;
+    const fits =
+      shape.out === out && inputLength(shape) === inputLength(module.shape) && shape.experts === experts;
+    if (!fits || shape.rank > last.shape.rank || found.push(last.parent) > GENERATIONS.hard + 1)
+      throw new RangeError(`${name}: expected a parent of its shape, with a rank up to ${last.shape.rank}`);
+  }
+  return found;
+}
+
+/**
+ * What applying the module comes down to.
+ *
+ * @param lineage whether it has a parent or is one
+ * @throws RangeError if payload and draws have not the lengths the bands imply
+ */
+export function programFor({ shape, bands, payload, start }: ResidentModule, lineage: boolean): ApplyProgram {
+  const program = programOf(shape, bands, lineage);
   const bytes = (shape.experts - 1) * program.expertStride + program.payloadBytes;
   if (payload.length !== bytes)
     throw new RangeError(`${shape.name}: expected a payload of ${bytes} bytes, found ${payload.length}`);

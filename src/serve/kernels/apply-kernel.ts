@@ -11,10 +11,10 @@
 import { FLOAT_NUMBERS } from "../../core/codecs/encoding.ts";
 import { FREE, prepareTable, type TablePreparing } from "../../core/codecs/kernels/encoding-kinds.ts";
 import { KernelMemory, kernelMaker } from "../../core/wasm/kernel.ts";
-import { inputLength, type ModuleShape } from "../../model/adapter.ts";
+import { inputLength } from "../../model/adapter.ts";
 import type { RowList, Rows } from "../activations.ts";
-import { type ApplyProgram, ENTRY_WORDS, type StartProgram } from "../program.ts";
-import { expertDraws, programFor, type ResidentModule } from "../resident-module.ts";
+import { type ApplyProgram, ENTRY_WORDS, type StartProgram, WORD } from "../program.ts";
+import { expertDraws, generationsOf, programFor, type ResidentModule } from "../resident-module.ts";
 import { type Rotating, rotating } from "../rotating.ts";
 import { WASM_TEXT } from "./apply.wasm.ts";
 
@@ -84,11 +84,27 @@ interface Places {
   readonly integers: number;
   readonly sums: number;
   readonly h: number;
+  /** Of a lineage: the sum of h over its generations. */
+  readonly total: number;
   /** Of a start: products of its rows, `[rank][rows]` and `[rows][rank]`, and what its mixtures give, as h. */
   readonly start: readonly [products: number, rows: number, mixed: number];
   readonly z: readonly [straight: number, rotated: number];
   readonly y: number;
   readonly end: number;
+}
+
+/** A module, or one that its factors are added to. */
+interface Generation {
+  readonly module: ResidentModule;
+  readonly program: ApplyProgram;
+}
+
+/** A call: a module with its parents, itself first, and how it is applied. */
+interface Call {
+  readonly generations: readonly Generation[];
+  readonly expert: number;
+  readonly turns: Rotating;
+  readonly places: Places;
 }
 
 /** An instance with its memory. */
@@ -124,24 +140,33 @@ export class ApplyKernel {
    */
   apply(module: ResidentModule, expert: number, rows: Rows): number {
     const { list } = rows;
-    const program = programFor(module);
-    if (program.components === 0) return list.length;
+    const modules = generationsOf(module);
+    const generations = modules.map((own) => ({
+      module: own,
+      program: programFor(own, modules.length > 1),
+    }));
     const lengths = [inputLength(module.shape), module.shape.out] as const;
     const each = Math.floor(ROW_BYTES / (8 * lengths[0] + 12 * lengths[1]));
     const most = Math.max(1, Math.min(MOST_ROWS, each, list.length));
     const turns = rotating(rows.list.length, lengths, rows.batchInvariant);
-    const places = placesFor(program, lengths, most, turns);
+    const places = placesFor(
+      generations.map(({ program }) => program),
+      lengths,
+      most,
+      turns,
+    );
     if (places.end > MOST_BYTES || !this.#memory.reserve(places.end)) return 0;
-    this.#stage(program, module.payload, expert, places);
-    this.#stageDraws(expertDraws(module, expert), places);
+    const call = { generations, expert, turns, places };
+    if (generations.length === 1) this.#stage(generations[0]!, call);
     for (let first = 0; first < list.length; first += most) {
       const count = Math.min(most, list.length - first);
-      if (!this.#applyRows(module, program, rows, first, count, turns, places)) return first;
+      if (!this.#applyRows(call, rows, first, count)) return first;
     }
     return list.length;
   }
 
-  #stage(program: ApplyProgram, payload: Uint8Array, expert: number, places: Places): void {
+  #stage({ module, program }: Generation, { expert, places }: Call): void {
+    const { payload } = module;
     const { a, b, start, payloadBytes, expertStride, tables } = program;
     for (const table of tables) prepareTable(this.#kernel, this.#memory.bytes, table, this.#prepared);
     [a.words, b.words, start?.draws, start?.mix.words].forEach((words, i) => {
@@ -149,6 +174,7 @@ export class ApplyKernel {
     });
     const from = expert * expertStride;
     this.#memory.bytes.set(payload.subarray(from, from + payloadBytes), places.payload);
+    this.#stageDraws(expertDraws(module, expert), places);
   }
 
   /** They have one place whatever the module, the first one; a module without them overwrites it. */
@@ -159,42 +185,68 @@ export class ApplyKernel {
     new Int16Array(this.#memory.memory.buffer, places.draws, draws.length).set(draws);
   }
 
-  #applyRows(
-    { shape }: ResidentModule,
-    { a, b, start, components }: ApplyProgram,
-    { x, y, list }: Rows,
-    first: number,
-    rows: number,
-    turns: Rotating,
-    places: Places,
-  ): boolean {
+  #applyRows(call: Call, { x, y, list }: Rows, first: number, rows: number): boolean {
+    const { generations, turns, places } = call;
+    const { shape } = generations[0]!.module;
     const kernel = this.#kernel;
-    const { payload, tiles, integers, sums, h } = places;
     const [n, out] = [inputLength(shape), shape.out];
-    const [xApart, zApart, hApart] = [rowBytes(n), rowBytes(out), 4 * rows];
-    const entryBytes = 4 * ENTRY_WORDS;
-    const rotatedA = a.encodings.length - a.straight;
-    const rotatedB = components - b.straight;
-    const turnsRows = { a: rotatedA > 0 && turns.a === "rows", b: rotatedB > 0 && turns.b === "rows" };
-
     this.#load(x, list, first, rows, n, places.x[0], places.half);
-    if (turnsRows.a) {
+    if (turns.a === "rows" && generations.some(({ program: { a } }) => a.straight < a.encodings.length)) {
       const [at, turned] = places.x;
-      this.#memory.bytes.copyWithin(turned, at, at + rows * xApart);
-      for (let r = 0; r < rows; r++) kernel.rotate(true, turned + r * xApart, n);
+      this.#memory.bytes.copyWithin(turned, at, at + rows * rowBytes(n));
+      for (let r = 0; r < rows; r++) kernel.rotate(true, turned + r * rowBytes(n), n);
     }
-    if (start !== undefined) this.#memory.bytes.fill(0, h, h + hApart * components);
+    const [only] = generations;
+    if (generations.length === 1) {
+      if (!this.#project(only!, shape.multiplier, rows, call)) return false;
+      this.#load(y, list, first, rows, out, places.y, places.half);
+      if (!this.#expand(only!, rows, call)) return false;
+    } else {
+      this.#memory.bytes.fill(0, places.total, places.total + 4 * rows * shape.rank);
+      for (const own of generations) {
+        this.#stage(own, call);
+        if (!this.#project(own, shape.multiplier, rows, call)) return false;
+        kernel.add(places.h, rows * own.program.components, places.total);
+      }
+      this.#load(y, list, first, rows, out, places.y, places.half);
+      for (let g = generations.length - 1; g >= 0; g--) {
+        const own = generations[g]!;
+        // The last one is staged still.
+        if (g < generations.length - 1) this.#stage(own, call);
+        this.#gather(own.program, rows, places);
+        if (!this.#expand(own, rows, call)) return false;
+      }
+    }
+    this.#store(places.y, y, list, first, rows, out, places.half);
+    return true;
+  }
+
+  /** h of a generation, in its own numbers of components. */
+  #project(
+    { module: { shape }, program }: Generation,
+    multiplier: number,
+    rows: number,
+    { turns, places }: Call,
+  ): boolean {
+    const { a, start, components } = program;
+    const { payload, tiles, integers, sums, h } = places;
+    const n = inputLength(shape);
+    const hApart = 4 * rows;
+    const rotated = a.encodings.length - a.straight;
+    // Otherwise each component has its number.
+    if (start !== undefined || a.encodings.length < components)
+      this.#memory.bytes.fill(0, h, h + hApart * components);
     const project = (from: number, count: number, input: number, integers: number): boolean =>
       count === 0 ||
-      kernel.project(
-        places.lists[0] + entryBytes * from,
+      this.#kernel.project(
+        places.lists[0] + 4 * ENTRY_WORDS * from,
         count,
         payload,
         input,
-        xApart,
+        rowBytes(n),
         rows,
         n,
-        shape.multiplier,
+        multiplier,
         integers,
         sums,
         tiles,
@@ -202,13 +254,34 @@ export class ApplyKernel {
         hApart,
       ) !== 0;
     if (!project(0, a.straight, places.x[0], 0)) return false;
-    const turned = turnsRows.a ? ([places.x[1], 0] as const) : ([places.x[0], integers] as const);
-    if (!project(a.straight, rotatedA, ...turned)) return false;
-    if (start !== undefined && !this.#addStart(shape, start, components, rows, places)) return false;
+    const turned = turns.a === "rows" ? ([places.x[1], 0] as const) : ([places.x[0], integers] as const);
+    if (!project(a.straight, rotated, ...turned)) return false;
+    return (
+      start === undefined || this.#addStart(inputLength(shape), multiplier, start, components, rows, places)
+    );
+  }
 
+  /** Puts into h what of the sum the components of B' take, in the order of their list. */
+  #gather({ b: { words, encodings } }: ApplyProgram, rows: number, { h, total }: Places): void {
+    const { bytes } = this.#memory;
+    for (let k = 0; k < encodings.length; k++) {
+      const from = total + 4 * rows * words[ENTRY_WORDS * k + WORD.slot]!;
+      bytes.copyWithin(h + 4 * rows * k, from, from + 4 * rows);
+    }
+  }
+
+  /** Adds the update of a generation to the staged rows of y. */
+  #expand({ module: { shape }, program: { b } }: Generation, rows: number, { turns, places }: Call): boolean {
+    const kernel = this.#kernel;
+    const { payload, tiles, integers, h } = places;
+    const { out } = shape;
+    const zApart = rowBytes(out);
+    const hApart = 4 * rows;
+    const rotatedCount = b.encodings.length - b.straight;
+    if (b.encodings.length === 0) return true;
     const expand = (from: number, count: number, z: number, integers: number, fresh: boolean): boolean => {
       if (count === 0) return true;
-      const list = places.lists[1] + entryBytes * from;
+      const list = places.lists[1] + 4 * ENTRY_WORDS * from;
       const own = h + hApart * from;
       return (
         kernel.expand(list, count, payload, own, hApart, rows, out, integers, z, zApart, tiles, fresh) !== 0
@@ -218,28 +291,25 @@ export class ApplyKernel {
     if (!expand(0, b.straight, straight, 0, true)) return false;
     const words = (rows * zApart) / 4;
     let update = straight;
-    if (turnsRows.b) {
-      if (!expand(b.straight, rotatedB, rotated, 0, true)) return false;
+    if (rotatedCount > 0 && turns.b === "rows") {
+      if (!expand(b.straight, rotatedCount, rotated, 0, true)) return false;
       for (let r = 0; r < rows; r++) kernel.rotate(false, rotated + r * zApart, out);
       if (b.straight > 0) kernel.add(rotated, words, straight);
       else update = rotated;
-    } else if (!expand(b.straight, rotatedB, straight, integers, b.straight === 0)) return false;
-
-    this.#load(y, list, first, rows, out, places.y, places.half);
+    } else if (!expand(b.straight, rotatedCount, straight, integers, b.straight === 0)) return false;
     kernel.add(update, words, places.y);
-    this.#store(places.y, y, list, first, rows, out, places.half);
     return true;
   }
 
   /** Adds to h what the mixed rows of a start give. */
   #addStart(
-    shape: ModuleShape,
+    n: number,
+    multiplier: number,
     { rank, mix }: StartProgram,
     components: number,
     rows: number,
     { draws, lists, payload, x, sums, tiles, h, start: [products, turned, mixed] }: Places,
   ): boolean {
-    const n = inputLength(shape);
     const [apart, hApart] = [rowBytes(rank), 4 * rows];
     const multiply = [0, sums, tiles] as const;
     const { project } = this.#kernel;
@@ -251,21 +321,7 @@ export class ApplyKernel {
         words[(turned + r * apart) / 4 + k] = words[(products + k * hApart) / 4 + r]!;
     words.fill(0, mixed / 4, (mixed + hApart * components) / 4);
     const count = mix.encodings.length;
-    if (
-      !project(
-        lists[3],
-        count,
-        payload,
-        turned,
-        apart,
-        rows,
-        rank,
-        shape.multiplier,
-        ...multiply,
-        mixed,
-        hApart,
-      )
-    )
+    if (!project(lists[3], count, payload, turned, apart, rows, rank, multiplier, ...multiply, mixed, hApart))
       return false;
     this.#kernel.add(mixed, rows * components, h);
     return true;
@@ -340,8 +396,9 @@ function rowBytes(length: number): number {
   return 64 * Math.ceil(length / 16);
 }
 
+/** Places for whichever of the programs is staged. */
 function placesFor(
-  { a, b, start, components, payloadBytes }: ApplyProgram,
+  programs: readonly ApplyProgram[],
   [n, out]: readonly [number, number],
   rows: number,
   turns: Rotating,
@@ -352,28 +409,32 @@ function placesFor(
     at = MARGIN * Math.ceil((place + bytes + MARGIN) / MARGIN);
     return place;
   };
+  const most = (bytes: (program: ApplyProgram) => number): number => Math.max(...programs.map(bytes));
   const [xBytes, zBytes] = [rows * rowBytes(n), rows * rowBytes(out)];
-  const isRotated = { a: a.straight < a.encodings.length, b: b.straight < components };
-  const turnsRows = (factor: "a" | "b"): boolean => isRotated[factor] && turns[factor] === "rows";
+  const isRotated = (factor: "a" | "b"): boolean =>
+    programs.some(({ [factor]: { straight, encodings } }) => straight < encodings.length);
+  const turnsRows = (factor: "a" | "b"): boolean => isRotated(factor) && turns[factor] === "rows";
   const held = (factor: "a" | "b", length: number): number =>
-    isRotated[factor] && turns[factor] === "weights" ? INTEGER_BYTES * length : 0;
-  const rank = start?.rank ?? 0;
+    isRotated(factor) && turns[factor] === "weights" ? INTEGER_BYTES * length : 0;
+  const rank = most(({ start }) => start?.rank ?? 0);
+  const hBytes = 4 * rows * most(({ components }) => components);
   return {
     draws: take(2 * rank * n),
     lists: [
-      take(a.words.byteLength),
-      take(b.words.byteLength),
-      take(start?.draws.byteLength ?? 0),
-      take(start?.mix.words.byteLength ?? 0),
+      take(most(({ a }) => a.words.byteLength)),
+      take(most(({ b }) => b.words.byteLength)),
+      take(most(({ start }) => start?.draws.byteLength ?? 0)),
+      take(most(({ start }) => start?.mix.words.byteLength ?? 0)),
     ],
     tiles: take(TILES_BYTES),
-    payload: take(payloadBytes),
+    payload: take(most(({ payloadBytes }) => payloadBytes)),
     half: take(2 * Math.max(n, out)),
     x: [take(xBytes), take(turnsRows("a") ? xBytes : 0)],
     integers: take(Math.max(held("a", n), held("b", out))),
     sums: take(64 * rows),
-    h: take(4 * rows * components),
-    start: [take(4 * rows * rank), take(rows * rowBytes(rank)), take(rank === 0 ? 0 : 4 * rows * components)],
+    h: take(hBytes),
+    total: take(programs.length > 1 ? hBytes : 0),
+    start: [take(4 * rows * rank), take(rows * rowBytes(rank)), take(rank === 0 ? 0 : hBytes)],
     z: [take(zBytes), take(turnsRows("b") ? zBytes : 0)],
     y: take(zBytes),
     end: at + MARGIN,
