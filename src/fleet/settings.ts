@@ -14,7 +14,15 @@ import type { EncodeFileControls } from "../node/encode-file.ts";
 export type FleetSettings = QuantizeOptions &
   Omit<
     EncodeFileControls,
-    "onProgress" | "executor" | "signal" | "base" | "calibration" | "workers" | "scaleIfMissing" | "remote"
+    | "onProgress"
+    | "executor"
+    | "signal"
+    | "base"
+    | "calibration"
+    | "workers"
+    | "scaleIfMissing"
+    | "remote"
+    | "parent"
   >;
 
 type Form = (value: unknown) => boolean;

@@ -7,10 +7,10 @@
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import { type Rounding, type TargetOptions, writeTarget } from "./convert-file.ts";
 import { assertOutput } from "./files/write-output.ts";
-import { readValidAdapter } from "./read-valid.ts";
+import { type AdapterOptions, readValidAdapter } from "./read-valid.ts";
 
 /** How {@link decodeFile} writes. Without `to`: the dialect the adapter came from. */
-export type DecodeFileOptions = TargetOptions;
+export type DecodeFileOptions = TargetOptions & Pick<AdapterOptions, "parents">;
 
 /** What {@link decodeFile} did. */
 export interface DecodedFile {
@@ -40,7 +40,7 @@ export interface DecodedFile {
  * The file is validated first, values included: what is written is never the decoding of a broken file.
  *
  * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what a broken file can cause is listed at `open` and
- * `validate`; UNSUPPORTED_DIALECT and SOURCE_RANGE from `writeAdapter`. Nothing is written then.
+ * `validate`; PARENT_MISSING and PARENT_MISMATCH; UNSUPPORTED_DIALECT and SOURCE_RANGE from `writeAdapter`. Nothing is written then.
  */
 export async function decodeFile(
   input: string | Uint8Array,

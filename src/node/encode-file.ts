@@ -10,6 +10,7 @@ import type { DialectName, ReadSettings } from "../adapters/dialect.ts";
 import { readAdapter } from "../adapters/index.ts";
 import { toHex } from "../core/container/bytes.ts";
 import { open } from "../core/read/file.ts";
+import type { LqaFile } from "../core/read/lqa-file.ts";
 import { type EncodeControls, type EncodeReport, encodeAdapter } from "../encode/encode.ts";
 import type { QuantizeOptions } from "../encode/quantize/profile.ts";
 import type { Executor } from "../encode/quantize/tasks.ts";
@@ -21,6 +22,7 @@ import { type DoraError, doraError, magnitudesOf } from "./dora-error.ts";
 import type { OpenAdapterFiles } from "./files/adapter-files.ts";
 import { readWholeFile } from "./files/file.ts";
 import { assertWritable, type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
+import { openParent } from "./open-parents.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
 /** How {@link encodeFile} encodes and writes. */
@@ -28,7 +30,7 @@ export type EncodeFileOptions = QuantizeOptions & EncodeFileControls;
 
 /** What does not depend on the profile. */
 export interface EncodeFileControls
-  extends Omit<EncodeControls, "calibration">,
+  extends Omit<EncodeControls, "calibration" | "parent">,
     OutputOptions,
     Omit<LocationOptions, "signal">,
     Omit<ReadSettings, "onNote"> {
@@ -43,6 +45,11 @@ export interface EncodeFileControls
   readonly base?: string | undefined;
   /** Path of a calibration file, see `readCalibration`. */
   readonly calibration?: string | undefined;
+  /**
+   * The parent: see `EncodeControls`. Its location, as in `readLocation`, and behind it those of its own parents; or the file, open
+   * with its parents.
+   */
+  readonly parent?: LqaFile | string | readonly [string, ...string[]] | undefined;
 }
 
 /** What {@link encodeFile} did. */
@@ -86,7 +93,7 @@ export interface CalibrationUse {
  *
  * @param input where the adapter is, as in `readSourceFiles`
  * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what the adapter and the options can cause is listed at
- * `readAdapter`, `readCalibration`, `baseDigest` and `encodeAdapter`. Nothing is written then.
+ * `readAdapter`, `readCalibration`, `baseDigest` and `encodeAdapter`; of the parent, those of its file. Nothing is written then.
  */
 export async function encodeFile(
   input: string,
@@ -134,7 +141,8 @@ async function encodeSource(
   bases: BaseDigests | undefined,
   started: number,
 ): Promise<EncodedFile> {
-  const { calibration: file, workers, base: _base, remote: _remote, ...rest } = options;
+  const { calibration: file, workers, base: _base, remote: _remote, parent: given, ...rest } = options;
+  const parent = await parentOf(given, options);
   const notes: string[] = [];
   const onNote = (note: string): void => void notes.push(note);
   const source = readAdapter(files, { ...options, lazy: true, onNote });
@@ -149,10 +157,10 @@ async function encodeSource(
   const { bytes, report } = await withExecutor(
     rest.executor,
     workers ?? suitableWorkers(parameters),
-    (executor) => encodeAdapter(adapter, { ...rest, executor, ...(calibration && { calibration }) }),
+    (executor) => encodeAdapter(adapter, { ...rest, executor, parent, ...(calibration && { calibration }) }),
   );
   // What is written has been read back: the ids come from a reader that checked every checksum.
-  const encoded = await open(bytes);
+  const encoded = await open(bytes, { parents: parent && [parent] });
   const { fileId, contentId } = await encoded.verify();
   const dora = magnitudesOf(source).size;
   const changed =
@@ -187,6 +195,17 @@ async function encodeSource(
     fileId,
     contentId,
   };
+}
+
+/** The parent, open. @throws LqaError as `openParent` */
+export async function parentOf(
+  parent: EncodeFileControls["parent"],
+  options: LocationOptions,
+): Promise<LqaFile | undefined> {
+  if (parent === undefined || (typeof parent !== "string" && !Array.isArray(parent)))
+    return parent as LqaFile;
+  const locations = (typeof parent === "string" ? [parent] : parent) as readonly [string, ...string[]];
+  return await openParent(locations, options);
 }
 
 /** Runs with the given executor, or with workers of its own. */

@@ -18,6 +18,7 @@ import {
   type EncodeFileControls,
   type EncodeFileOptions,
   encodeFrom,
+  parentOf,
 } from "./encode-file.ts";
 import { CONFIG_FILE, WEIGHTS_ENDING } from "./files/adapter-names.ts";
 import { isDirectory } from "./files/file.ts";
@@ -67,6 +68,7 @@ export async function encodeMany(
   const target = openOutputFolder(folder);
   const taken = new Map<string, string>();
   // Enough for the largest of the usual adapters; one pool serves them all.
+  const parent = await parentOf(rest.parent, rest);
   const bases = rest.base === undefined ? undefined : baseDigests(rest.base, rest.remote);
   await withWorkers(workers ?? suitableWorkers(1e6), async (executor) => {
     for (const [input, name] of chosen) {
@@ -74,7 +76,7 @@ export async function encodeMany(
       const place = { input, output: target.pathOf(file) };
       const other = taken.get(file);
       taken.set(file, input);
-      const how = { ...rest, scaleIfMissing: true, executor };
+      const how = { ...rest, scaleIfMissing: true, executor, parent };
       items.push({ ...place, ...(await attempt(place, { target, file, other, bases }, how)) });
       onProgress?.(items.length, chosen.length, input);
     }

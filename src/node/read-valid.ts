@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { PackedFactors } from "../core/codecs/packed.ts";
 import { ADAPTER_BUDGET, assertAdapter } from "../core/read/budget.ts";
 import { chunkOf, moduleFactors } from "../core/read/chunks.ts";
 import { type DecodedModule, decodeModule } from "../core/read/decode.ts";
@@ -97,24 +98,37 @@ export interface ValidAdapter extends ValidFile {
   readonly adapter: Adapter;
 }
 
+/** How {@link readValidAdapter} reads. */
+export interface AdapterOptions extends LocationOptions {
+  /** The file's parents, as in `open`: see `openParents`. */
+  readonly parents?: readonly LqaFile[] | undefined;
+}
+
 /**
  * The adapter of a file that has passed the validator. A module is decoded when its factors are read, and only the last
  * module's factors are kept: a caller that refuses a file because of its index pays for no decoding.
  *
- * @throws LqaError as {@link readValid}, values included; BUDGET for an adapter that would cost too much
+ * @throws LqaError as {@link readValid}, values included; BUDGET for an adapter that would cost too much; PARENT_MISMATCH; where
+ *   factors are read, PARENT_MISSING
  */
 export async function readValidAdapter(
   input: string | Uint8Array,
-  options: LocationOptions = {},
+  options: AdapterOptions = {},
 ): Promise<ValidAdapter> {
   const { bytes, ids } = await readValid(input, options);
-  const file = await openVerified(bytes, ids);
+  const { parents = [] } = options;
+  const file = await openVerified(bytes, ids, parents.length === 0 ? {} : { parents });
   assertAdapter(file.modules);
   type ModuleRecord = LqaFile["modules"][number];
+  // Packed, so that decoding need not wait: views on the parents' bytes.
+  const packedParents = new Map<ModuleRecord, PackedFactors["parent"]>();
+  if (file.parents.length > 0)
+    for (const record of file.modules) packedParents.set(record, (await file.packed(record)).parent);
   let held: { readonly record: ModuleRecord; readonly decoded: DecodedModule } | undefined;
   const decodedOf = (record: ModuleRecord): DecodedModule => {
     if (held?.record === record) return held.decoded;
-    const packed = moduleFactors(chunkOf(bytes, record), record, undefined);
+    const own = moduleFactors(chunkOf(bytes, record), record, undefined);
+    const packed = { ...own, parent: packedParents.get(record) ?? own.parent };
     const decoded = decodeModule(record, packed, { budgetBytes: ADAPTER_BUDGET });
     held = { record, decoded };
     return decoded;

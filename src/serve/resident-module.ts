@@ -47,7 +47,7 @@ export function residentModule(shape: ModuleShape, factors: PackedFactors): Resi
     shape,
     bands: factors.bands,
     payload: assemblePayload(shape, factors),
-    ...(parent !== undefined && { parent: residentModule(parentShape(shape, parent), parent) }),
+    ...(parent !== undefined && { parent: residentParent(shape, parent) }),
   };
   if (factors.start === undefined) return module;
   const draws = drawsOf(factors.start, new Int16Array(drawCount(shape)));
@@ -71,15 +71,16 @@ export function assertApplicable({ name, role }: ModuleShape): void {
     fail(KIND.CANNOT_APPLY, { where, expected: "a linear layer or a convolution", actual: role });
 }
 
-/** The shape that a parent has. @throws LqaError PARENT_MISSING */
-function parentShape(shape: ModuleShape, parent: PackedFactors | string): ModuleShape {
+/** @throws LqaError PARENT_MISSING; as {@link residentModule} */
+function residentParent(shape: ModuleShape, parent: PackedFactors | string): ResidentModule {
   if (typeof parent === "string")
     return fail(KIND.PARENT_MISSING, {
       where: `module "${shape.name}"`,
       expected: `the file with content id ${parent}`,
       actual: "none",
     });
-  return { ...shape, rank: parent.bands.reduce((sum, { components }) => sum + components, 0) };
+  const rank = parent.bands.reduce((sum, { components }) => sum + components, 0);
+  return residentModule({ ...shape, rank }, parent);
 }
 
 /** A module and those it is added to, itself first. @throws RangeError if their shapes do not fit */

@@ -75,9 +75,13 @@ export function parcel<K extends PoolKind>(
   if (kind === "decode")
     return { input, transfer: (input as DecodeTask).generations.map(({ payload }) => payload.buffer) };
   // A clone of a view would be one of the whole file behind it.
-  const { module } = input as TaskInput[TaskKind];
+  const { module, parent } = input as TaskInput["survey"];
   const b = module.b.slice();
   const a = module.a.slice();
   const own: LoraModule = { ...shapeOf(module), b, a };
-  return { input: { ...input, module: own }, transfer: [b.buffer, a.buffer] as ArrayBuffer[] };
+  const transfer = [b.buffer, a.buffer] as ArrayBuffer[];
+  if (parent === undefined) return { input: { ...input, module: own }, transfer };
+  const copied = { rank: parent.rank, b: parent.b.slice(), a: parent.a.slice() };
+  transfer.push(copied.b.buffer as ArrayBuffer, copied.a.buffer as ArrayBuffer);
+  return { input: { ...input, module: own, parent: copied }, transfer };
 }
