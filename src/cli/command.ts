@@ -25,6 +25,8 @@ export interface OptionSpec {
   /** Shown instead of `default` if the default is not a plain value. */
   readonly defaultText?: string;
   readonly required?: boolean;
+  /** May be given more than once: see {@link listOption}. For text. */
+  readonly repeated?: boolean;
   /** The option names an output file and accepts `-` for standard output; the value is the usual file extension. */
   readonly standardOutput?: string;
   /** The option names an adapter or model to read and accepts `-` for standard input. */
@@ -77,9 +79,12 @@ export type Positionals = readonly [string, ...string[]];
 export interface Arguments {
   /** At least one, for a command that takes any. */
   readonly positionals: Positionals;
-  /** By long name; flags are `true` or absent; defaults are filled in. */
-  readonly values: ReadonlyMap<string, string | number | true>;
+  /** By long name; flags are `true` or absent, options that may be repeated are lists; defaults are filled in. */
+  readonly values: ReadonlyMap<string, OptionValue>;
 }
+
+/** What an option has on a command line. */
+export type OptionValue = string | number | true | readonly string[];
 
 /** The whole command line interface. */
 export interface ProgramTable {
@@ -119,6 +124,7 @@ export function spelled(option: OptionSpec): string {
 /** The help text of an option, with its values and its default. */
 export function described(option: OptionSpec): string {
   const notes: string[] = [];
+  if (option.repeated) notes.push("may be repeated");
   if (option.values !== undefined) notes.push(option.values.join(" | "));
   const fallback = option.defaultText ?? option.default;
   if (fallback !== undefined) notes.push(`default: ${fallback}`);
@@ -130,6 +136,12 @@ export function described(option: OptionSpec): string {
 export function textOption(args: Arguments, name: string): string | undefined {
   const value = args.values.get(name);
   return typeof value === "string" ? value : undefined;
+}
+
+/** Values of a text option that may be repeated, in their order. */
+export function listOption(args: Arguments, name: string): readonly string[] {
+  const value = args.values.get(name);
+  return typeof value === "object" ? value : [];
 }
 
 /** Value of a number or integer option, or undefined. */

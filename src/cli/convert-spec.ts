@@ -4,7 +4,7 @@
  * @module
  */
 import type { CommandSpec, OptionSpec } from "./command.ts";
-import { FORCE_OPTION, JSON_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
+import { FORCE_OPTION, JSON_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { DIALECT_NAMES, SOURCE_OPTIONS } from "./source-options.ts";
 
 /** The help of `--to` in both commands. */
@@ -81,6 +81,7 @@ export const DECODE: CommandSpec = {
       type: "flag",
       help: "--merge: accept a base model whose weights do not match the digest in the file.",
     },
+    PARENT_OPTION,
     REPLACE_OPTION,
     TIMEOUT_OPTION,
     JSON_OPTION,
@@ -90,6 +91,7 @@ export const DECODE: CommandSpec = {
     "decode my-adapter.lqa -o restored --dtype f16",
     "decode my-adapter.lqa -o my-adapter.gguf --base base-model/config.json",
     "decode my-adapter.lqa -o merged --merge base-model",
+    "decode step-600.lqa -o restored --parent step-500.lqa",
   ],
   load: () => import("./commands/decode.ts"),
 };

@@ -4,7 +4,14 @@
  * @module
  */
 import type { EncodeFileOptions } from "../node/index.ts";
-import { type Arguments, inSection, numberOption, type OptionSpec, textOption } from "./command.ts";
+import {
+  type Arguments,
+  inSection,
+  listOption,
+  numberOption,
+  type OptionSpec,
+  textOption,
+} from "./command.ts";
 
 export const FLOOR_OPTION: OptionSpec = {
   name: "floor",
@@ -172,6 +179,7 @@ export function encodeSettings(args: Arguments): EncodeFileOptions {
     alignment: numberOption(args, "align"),
     calibration: textOption(args, "calibration"),
     base: textOption(args, "base"),
+    parent: args.values.has("parent") ? listOption(args, "parent") : undefined,
     workers: numberOption(args, "workers"),
   };
   // The command table has checked every word.

@@ -4,7 +4,7 @@
  * @module
  */
 import type { CommandSpec } from "./command.ts";
-import { FORCE_OPTION, JSON_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
+import { FORCE_OPTION, JSON_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
 export const VALIDATE: CommandSpec = {
@@ -53,6 +53,10 @@ export const VALIDATE: CommandSpec = {
       defaultText: "16777216",
       help: "Maximum memory for the data of one chunk; large chunks are read and inflated in pieces. Compressed chunks together may inflate to 1 GiB, 16 times the file size, or this, whichever is largest.",
     },
+    {
+      ...PARENT_OPTION,
+      help: "Also check that a child fits its parent, among these files: paths, URLs, hf://owner/name or oci://host/name.",
+    },
     TIMEOUT_OPTION,
     JSON_OPTION,
     { name: "sarif", type: "flag", help: "Print a SARIF 2.1.0 log on stdout instead, for code scanning." },
@@ -79,6 +83,7 @@ export const DIFF: CommandSpec = {
   },
   options: [
     { name: "exit-code", type: "flag", help: "Exit with code 1 if they differ." },
+    PARENT_OPTION,
     ...SOURCE_OPTIONS,
     TIMEOUT_OPTION,
     JSON_OPTION,

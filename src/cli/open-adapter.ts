@@ -5,6 +5,7 @@
  */
 import { type ReadOptions, readAdapter } from "../adapters/index.ts";
 import type { HttpOptions } from "../core/io/http.ts";
+import type { LqaFile } from "../core/read/lqa-file.ts";
 import { readSourceFiles } from "../node/index.ts";
 import { readValidAdapter } from "../node/read-valid.ts";
 import { isRemote } from "../node/remote/location.ts";
@@ -21,18 +22,24 @@ export interface OpenedAdapter extends DiffSide {
   };
 }
 
-/** Opens it. @throws LqaError as `readAdapter`, or the first error of an `.lqa` file */
+/**
+ * Opens it.
+ *
+ * @param parents of an `.lqa` file
+ * @throws LqaError as `readAdapter`, or the first error of an `.lqa` file
+ */
 export async function openAdapter(
   path: string,
   settings: ReadOptions,
   remote: HttpOptions,
+  parents: readonly LqaFile[] = [],
 ): Promise<OpenedAdapter> {
   if (path !== STANDARD_INPUT && !(await isLqa(path, remote))) {
     const adapter = readAdapter(await readSourceFiles(path, { remote }), { ...settings, lazy: true });
     return { ...adapter, facts: { path, fileId: null, contentId: null } };
   }
   const source = path === STANDARD_INPUT ? await readInput(path, remote) : path;
-  const { adapter, file, ids } = await readValidAdapter(source, { remote });
+  const { adapter, file, ids } = await readValidAdapter(source, { remote, parents });
   const encodings = new Map(file.modules.map(({ name, bands }) => [name, bandsText(bands)]));
   return { ...adapter, encodings, facts: { path, ...ids } };
 }

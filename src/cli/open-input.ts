@@ -21,7 +21,8 @@ import { isRemote, nameOfLocation } from "../node/remote/location.ts";
 import { type Arguments, numberOption, STANDARD_STREAM } from "./command.ts";
 
 /** The parts of a file that a command shows. */
-export interface OpenedFile extends Pick<LqaFile, "prologue" | "index" | "modules" | "tensors" | "sections"> {
+export interface OpenedFile
+  extends Pick<LqaFile, "prologue" | "index" | "modules" | "tensors" | "sections" | "parentId"> {
   readonly meta: { readonly [key: string]: MetaValue };
   readonly origin: Origin | undefined;
   readonly ids: VerifiedIds;
@@ -87,8 +88,9 @@ export async function openWhole(source: string | Uint8Array): Promise<OpenedFile
 }
 
 async function shown(file: LqaFile): Promise<Omit<OpenedFile, "ids" | "verified">> {
-  const { prologue, index, modules, tensors, sections } = file;
+  const { prologue, index, modules, tensors, sections, parentId } = file;
   return {
+    parentId,
     prologue,
     index,
     modules,

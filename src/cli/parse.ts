@@ -9,7 +9,7 @@
 import { parseArgs } from "node:util";
 import * as KIND from "../error-catalogue.ts";
 import { LqaError } from "../errors.ts";
-import { type Arguments, type CommandSpec, type OptionSpec, spelled } from "./command.ts";
+import { type Arguments, type CommandSpec, type OptionSpec, type OptionValue, spelled } from "./command.ts";
 import { nearest } from "./suggest.ts";
 import { COMMANDS, GLOBAL_OPTIONS, PYTHON_COMMANDS } from "./table.ts";
 
@@ -35,14 +35,17 @@ export function parseCommandLine(words: readonly string[]): Request {
   const { command, rest } = find(words);
   const known = [...command.options, ...GLOBAL_OPTIONS];
   const { tokens, positionals } = split(rest, known);
-  const values = new Map<string, string | number | true>();
+  const values = new Map<string, OptionValue>();
   for (const token of tokens) {
     const option = known.find(({ name }) => name === token.name);
     if (option === undefined) throw unknownOption(token.rawName, known, command);
     if (option.name === "help") return { kind: "help", command };
     if (option.name === "version") return { kind: "version" };
-    if (values.has(option.name)) throw usage(`${token.rawName} is given twice`, undefined, command);
-    values.set(option.name, optionValue(option, token, command));
+    const before = values.get(option.name);
+    const value = optionValue(option, token, command);
+    if (option.repeated === true) values.set(option.name, [...((before ?? []) as string[]), String(value)]);
+    else if (before === undefined) values.set(option.name, value);
+    else throw usage(`${token.rawName} is given twice`, undefined, command);
   }
   for (const option of command.options) {
     if (values.has(option.name)) continue;

@@ -4,7 +4,7 @@
  * @module
  */
 import type { CommandSpec } from "./command.ts";
-import { JSON_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
+import { JSON_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
 export const PUSH: CommandSpec = {
@@ -25,6 +25,7 @@ export const PUSH: CommandSpec = {
       placeholder: "<path>",
       help: "The adapter that the file was made from. The card then states the error.",
     },
+    { ...PARENT_OPTION, help: `--source: ${PARENT_OPTION.help}` },
     ...SOURCE_OPTIONS,
     {
       name: "title",

@@ -44,6 +44,15 @@ export function logOption(help: string): OptionSpec {
   };
 }
 
+/** For commands that decode `.lqa` files; `parentsOf` of `parents.ts` opens them. */
+export const PARENT_OPTION: OptionSpec = {
+  name: "parent",
+  type: "text",
+  placeholder: "<file.lqa>",
+  repeated: true,
+  help: "The parent of a file that was encoded with --parent: a path, a URL, hf://owner/name or oci://host/name. Give the parent's own parents, too. lqa picks them by content id.",
+};
+
 export const FORCE_OPTION: OptionSpec = { name: "force", type: "flag", help: "Replace an existing output." };
 
 /** For commands that encode many adapters. */

@@ -13,8 +13,9 @@ import { EXTRACT } from "./extract-spec.ts";
 import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
 import { FLEET_COMMANDS } from "./fleet-specs.ts";
 import { PUSH } from "./push-spec.ts";
+import { REBASE } from "./rebase-spec.ts";
 import { SERVE } from "./serve-spec.ts";
-import { FORCE_OPTION, JSON_OPTION, SHARD_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
+import { FORCE_OPTION, JSON_OPTION, PARENT_OPTION, SHARD_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { COMPLETION, EXPLAIN, MAN } from "./shell-specs.ts";
 import { SIGN, VERIFY_SIGNATURE } from "./signature-specs.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
@@ -75,6 +76,10 @@ const ENCODE: CommandSpec = {
         placeholder: "<model>",
         help: "The base model: a safetensors file, shards or their directory; a path, a URL, hf://owner/name or oci://host/name, of which only the weights that the adapter changes are fetched. The file then holds a digest of the weights that the adapter changes, so that lqa validate --base and lqa decode --merge detect a different model with the same shapes. For DoRA, the report has the error of the changed weights.",
       },
+      {
+        ...PARENT_OPTION,
+        help: "rd: an .lqa file of which the adapter is the next version or a variant. The file then holds only what differs from it, and needs it for decoding. Use it with --max-error. If the parent has a parent, repeat the option.",
+      },
       ...SOURCE_OPTIONS,
       TIMEOUT_OPTION,
     ]),
@@ -98,6 +103,8 @@ const ENCODE: CommandSpec = {
     "encode my-adapter -o my-adapter.lqa --base base-model",
     "encode my-adapter -o my-adapter.lqa --profile loraquant --variant 3@0.9",
     "encode my-adapter --profile rtn --code-bits 4 --tensors f16",
+    "encode step-600 -o step-600.lqa --parent step-500.lqa --max-error 2%",
+    "encode --out-dir users 'users/*' --parent common.lqa --max-error 2%",
     "encode --out-dir encoded 'adapters/**'",
     "encode --out-dir encoded adapters --shard 3/16",
     "encode hf://owner/my-adapter -o my-adapter.lqa",
@@ -139,6 +146,7 @@ const INSPECT: CommandSpec = {
       type: "flag",
       help: "--html: also encode the source with every method of `lqa compare` and draw the results. Takes as long as `lqa compare`.",
     },
+    { ...PARENT_OPTION, help: `--html: ${PARENT_OPTION.help}` },
     ...SOURCE_OPTIONS,
     { ...FORCE_OPTION, help: "Replace an existing report." },
     TIMEOUT_OPTION,
@@ -207,6 +215,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   VALIDATE,
   DIFF,
   REPAIR,
+  REBASE,
   COMPARE,
   EXTRACT,
   SIGN,

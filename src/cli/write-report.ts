@@ -18,6 +18,7 @@ import { type Arguments, textOption } from "./command.ts";
 import { printable } from "./format.ts";
 import { openAdapter } from "./open-adapter.ts";
 import { readInput, remoteOptions, STANDARD_INPUT } from "./open-input.ts";
+import { parentsOf } from "./parents.ts";
 import { sourceSettings } from "./source-options.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -39,11 +40,13 @@ export async function writeReport(
   if (from === undefined && args.values.has("compare"))
     fail(KIND.USAGE, { where: "lqa inspect", expected: "--source, which is encoded", actual: "--compare" });
   const remote = remoteOptions(args);
-  const source = from === undefined ? undefined : await openAdapter(from, sourceSettings(args), remote);
+  const parents = await parentsOf(args, remote);
+  const source =
+    from === undefined ? undefined : await openAdapter(from, sourceSettings(args), remote, parents);
   const bytes = await readInput(path, remote);
   const comparison =
     source !== undefined && args.values.has("compare") ? await compared(source, terminal) : undefined;
-  const inspection = await inspectLqa(bytes, { source, onProgress: terminal.progress });
+  const inspection = await inspectLqa(bytes, { source, parents, onProgress: terminal.progress });
   terminal.endProgress();
   const page = drawReport(inspection, { title: titleOf(path), comparison });
   await writeFileAtomic(html, new TextEncoder().encode(page), writing);

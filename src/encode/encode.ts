@@ -74,6 +74,8 @@ export interface EncodeControls {
    * then needs that file. With the profile `rd`; best with `maxError`, because with other goals the file is as large as without.
    */
   readonly parent?: LqaFile | undefined;
+  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² that the adapter has from an earlier encoding: META then says the sum. Default 0. */
+  readonly sourceError?: number | undefined;
   /**
    * Measurements of the modules, made by running the base model: see `readCalibration`. With moments the report has
    * `outputError`, and sensitivities make `divergence` exacter, for the modules that have them. `rd` follows the calibration unless `weighted` is false.
@@ -205,7 +207,8 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     calibration: weighted ? fingerprint(options.calibration) : undefined,
   };
   // META says how large the error is. Most errors take as many bytes as this one; 0 and 1 take fewer.
-  const sections = (error: number): SectionInput[] => adapterSections(adapter, settings, error);
+  const sections = (error: number): SectionInput[] =>
+    adapterSections(adapter, settings, error + (options.sourceError ?? 0));
   const writer = await createWriter({ ...rest, sections: sections(1 / 3) });
   const encodeWith = async (starts: ReadonlyMap<string, ModuleStart>, parents?: Parents) => {
     const planned = (

@@ -30,7 +30,7 @@ export type EncodeFileOptions = QuantizeOptions & EncodeFileControls;
 
 /** What does not depend on the profile. */
 export interface EncodeFileControls
-  extends Omit<EncodeControls, "calibration" | "parent">,
+  extends Omit<EncodeControls, "calibration" | "parent" | "sourceError">,
     OutputOptions,
     Omit<LocationOptions, "signal">,
     Omit<ReadSettings, "onNote"> {

@@ -15,7 +15,7 @@ import { type ByteSource, memorySource } from "../core/io/source.ts";
 import { pieceCount } from "../core/read/budget.ts";
 import { decodeModule } from "../core/read/decode.ts";
 import { open } from "../core/read/file.ts";
-import type { LqaFile } from "../core/read/lqa-file.ts";
+import type { LqaFile, OpenOptions } from "../core/read/lqa-file.ts";
 import { validate } from "../core/validate/validate.ts";
 import type { Validation, ValidationLevel } from "../core/validate/validation.ts";
 import { paced } from "../encode/encode.ts";
@@ -41,6 +41,8 @@ import { finite, spectrum } from "./spectrum.ts";
 export interface InspectOptions {
   /** The adapter that the file was made from. */
   readonly source?: Adapter | undefined;
+  /** The file's parents, as in `open`. Without them, modules that have one are not decoded. */
+  readonly parents?: OpenOptions["parents"];
   /** How much the validator checks. Default `values`; `structure` checks only prologue and index. */
   readonly level?: ValidationLevel | undefined;
   /** If false, modules are not read, and there are no singular values, codes and errors. Default true. */
@@ -157,7 +159,7 @@ async function inspect(
   const shown: ByteSource = validation.valid
     ? source
     : { size: source.size, stable: true, read: (...range) => source.read(...range) };
-  const file = await attempt(() => open(shown));
+  const file = await attempt(() => open(shown, { parents: options.parents }));
   const nothing = { modules: [], tensors: [], sections: [], codes: [], byteMap: undefined };
   if (file === undefined)
     return {

@@ -14,6 +14,7 @@ import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable } from "../format.ts";
 import { facts, note, title } from "../layout.ts";
 import { readInput, remoteOptions, STANDARD_INPUT } from "../open-input.ts";
+import { parentsOf } from "../parents.ts";
 import type { Terminal } from "../terminal.ts";
 import { errorFact, fileFacts, roundingWarning } from "../written-facts.ts";
 
@@ -40,6 +41,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     checkBase: await baseCheck(base, { remote }),
     portable: args.values.has("portable") ? true : undefined,
     force: args.values.has("force"),
+    parents: await parentsOf(args, remote),
     remote,
   });
   const { file, written, inputBytes, seconds } = result;
@@ -115,7 +117,8 @@ async function merge(
       actual: `--${other ?? "dtype"}`,
     });
   }
-  const { adapter } = await readValidAdapter(source, { remote: remoteOptions(args) });
+  const remote = remoteOptions(args);
+  const { adapter } = await readValidAdapter(source, { remote, parents: await parentsOf(args, remote) });
   const result = await mergeFile(adapter, model, output, {
     anyBase: args.values.has("any-base"),
     onProgress: terminal.progress,

@@ -11,6 +11,7 @@ import { counted, jsonText, jsonValue, percent, printable } from "../format.ts";
 import { type Column, more, table, title } from "../layout.ts";
 import { openAdapter } from "../open-adapter.ts";
 import { remoteOptions, STANDARD_INPUT } from "../open-input.ts";
+import { parentsOf } from "../parents.ts";
 import { sourceSettings } from "../source-options.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -29,7 +30,11 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     fail(KIND.USAGE, { actual: "- is given twice", expected: "standard input once", where: "lqa diff" });
   const settings = { ...sourceSettings(args), scaleIfMissing: true };
   const remote = remoteOptions(args);
-  const [a, b] = [await openAdapter(x, settings, remote), await openAdapter(y, settings, remote)];
+  const parents = await parentsOf(args, remote);
+  const [a, b] = [
+    await openAdapter(x, settings, remote, parents),
+    await openAdapter(y, settings, remote, parents),
+  ];
   const diff = diffAdapters(a, b);
   if (args.values.has("json"))
     terminal.out(

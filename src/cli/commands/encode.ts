@@ -58,7 +58,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   // If the file itself goes to stdout, the report must not follow it into the same pipe.
   const print = /^\/dev\/(stdout|fd\/1)$/.test(output) ? terminal.err : terminal.out;
   if (args.values.has("json")) print(jsonText(encodeJson(result)));
-  else print(`${summary(input, output, result, terminal)}\n`);
+  else print(`${summary(input, output, result, asked.parent !== undefined, terminal)}\n`);
   return 0;
 }
 
@@ -181,6 +181,7 @@ function encodeJson(result: EncodedFile): object {
     changedAnswers: finite(result.changedAnswers),
     calibration: result.calibration ?? null,
     baseDigest: result.baseDigest ?? null,
+    parent: result.parent ?? null,
     doraError: result.doraError ?? null,
     tensors: result.tensors,
     tensorBytes: result.tensorBytes,
@@ -223,6 +224,12 @@ function doraText({ doraError }: EncodedFile): string | undefined {
   if (doraError === undefined) return undefined;
   const { modules, relativeError, worst } = doraError;
   return `${percent(relativeError)} of the energy of the change of the base weights lost, over ${counted(modules, "module")}; most in ${printable(worst.name)}: ${percent(worst.relativeError)}`;
+}
+
+/** Which file has to be there to decode this one. */
+function parentText({ parent, modules }: EncodedFile): string | undefined {
+  if (parent === undefined) return undefined;
+  return `content id ${parent.contentId}, for ${parent.modules} of ${counted(modules.length, "module")}`;
 }
 
 /** Which modules the calibration file covers. */
@@ -269,7 +276,13 @@ function weakLines({ droppedModules, weakModules, modules, settings }: EncodedFi
   );
 }
 
-function summary(input: string, output: string, result: EncodedFile, terminal: Terminal): string {
+function summary(
+  input: string,
+  output: string,
+  result: EncodedFile,
+  parentGiven: boolean,
+  terminal: Terminal,
+): string {
   const { inputBytes, outputBytes, modules, outputError } = result;
   const rows: Fact[] = [
     ["size", `${size(inputBytes)} → ${size(outputBytes)}, ${ratio(inputBytes, outputBytes)} smaller`],
@@ -293,6 +306,7 @@ function summary(input: string, output: string, result: EncodedFile, terminal: T
     ["calibration", calibrationText(result)],
     ["tensors", result.tensors === 0 ? undefined : tensorsText(result)],
     ["base digest", result.baseDigest],
+    ["parent", parentText(result)],
     ["encoding", settingsText(result.settings)],
     ["time", duration(result.seconds)],
   ];
@@ -300,6 +314,9 @@ function summary(input: string, output: string, result: EncodedFile, terminal: T
     ...title(printable(output), `written from ${printable(input)}`, terminal),
     ...facts(rows, terminal),
     ...result.notes.flatMap((text) => note("note", printable(text), terminal)),
+    ...(parentGiven && result.parent === undefined
+      ? note("note", "the parent does not help at this goal: the file holds the adapter whole.", terminal)
+      : []),
     ...riskLines(result, terminal),
     ...weakLines(result, terminal),
   ];

@@ -23,7 +23,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const [path] = args.positionals;
   const html = textOption(args, "html");
   if (html === undefined) {
-    const report = ["source", "compare", "force"].find((name) => args.values.has(name));
+    const report = ["source", "compare", "parent", "force"].find((name) => args.values.has(name));
     if (report !== undefined)
       fail(KIND.USAGE, { where: "lqa inspect", expected: "--html <file>", actual: `--${report} without it` });
   }
@@ -58,6 +58,7 @@ function overview(path: string, file: OpenedFile, terminal: Terminal): string[] 
   const rows: Fact[] = [
     ["base model", base && printable(base)],
     ["made from", made.length === 0 ? undefined : made.join(", ")],
+    ["parent", parentText(file)],
     ["modules", `${count(modules.length)}${describeRanks(file)}`],
     ["tensors", tensors.length === 0 ? undefined : describeTensors(file)],
     ["parameters", `${count(parameters)}${bits}`],
@@ -140,6 +141,13 @@ function startText({ modules }: OpenedFile): string[] {
   return [`${origin} in ${started.length} of ${counted(modules.length, "module")}`];
 }
 
+/** The content id of the parent, and how many modules need it; nothing where there is none. */
+function parentText({ modules, parentId }: OpenedFile): string | undefined {
+  if (parentId === undefined) return undefined;
+  const children = modules.filter(({ parentModule }) => parentModule !== undefined).length;
+  return `${parentId}, for ${children} of ${counted(modules.length, "module")}`;
+}
+
 /** The start of a file: its seed, or how many states it has. */
 function startJson({ start }: ModuleStart): { generator: string; seed?: number; states: number } {
   const seed = typeof start.state === "number" ? { seed: start.state } : {};
@@ -184,8 +192,8 @@ function moduleTable({ modules }: OpenedFile, terminal: Terminal): string[] {
   return [...title(counted(modules.length, "module"), "", terminal), ...table(MODULES, rows, terminal)];
 }
 
-/** A module with the position of its start, and without the states, which all modules share. */
-function moduleJson({ start, ...module }: ModuleRecord): object {
+/** A module with the position of its start, and without the states or the parent's id, which all modules share. */
+function moduleJson({ start, parentId: _, ...module }: ModuleRecord): object {
   return start === undefined ? module : { ...module, start: { position: start.position } };
 }
 
@@ -209,6 +217,12 @@ function inspectJson(file: OpenedFile, withModules: boolean): object {
     meta: file.meta,
     origin: origin ?? null,
     ...(start && { start: startJson(start) }),
+    ...(file.parentId !== undefined && {
+      parent: {
+        contentId: file.parentId,
+        modules: modules.filter(({ parentModule }) => parentModule !== undefined).length,
+      },
+    }),
     ...(withModules ? { modules: modules.map(moduleJson), tensors } : {}),
   };
 }

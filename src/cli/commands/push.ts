@@ -15,6 +15,7 @@ import { counted, jsonText, printable } from "../format.ts";
 import { facts, note, title } from "../layout.ts";
 import { openAdapter } from "../open-adapter.ts";
 import { remoteOptions } from "../open-input.ts";
+import { parentsOf } from "../parents.ts";
 import { sourceSettings } from "../source-options.ts";
 import type { Terminal } from "../terminal.ts";
 import { fileFacts } from "../written-facts.ts";
@@ -30,12 +31,13 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     });
   const remote = remoteOptions(args);
   const target = await pushTarget(path, location);
-  const { bytes, file, adapter, ids } = await readValidAdapter(path);
+  const parents = await parentsOf(args, remote);
+  const { bytes, file, adapter, ids } = await readValidAdapter(path, { parents });
   const from = textOption(args, "source");
   const source =
     from === undefined
       ? undefined
-      : await openAdapter(from, { ...sourceSettings(args), scaleIfMissing: true }, remote);
+      : await openAdapter(from, { ...sourceSettings(args), scaleIfMissing: true }, remote, parents);
   const card = args.values.has("no-card")
     ? undefined
     : await modelCard(file, {

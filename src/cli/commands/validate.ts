@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { LqaFile } from "../../core/read/lqa-file.ts";
 import { type BaseModel, compareWithBase } from "../../core/validate/base.ts";
 import { MOST_FINDINGS, validateReader } from "../../core/validate/run.ts";
 import {
@@ -28,6 +29,7 @@ import { dumpRange, hexDump } from "../hex-dump.ts";
 import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
 import { hanging, more, verdict } from "../layout.ts";
 import { remoteOptions, STANDARD_INPUT } from "../open-input.ts";
+import { parentsOf } from "../parents.ts";
 import { errorLines, worstExitCode } from "../report-error.ts";
 import { sarifLog } from "../sarif.ts";
 import type { Terminal } from "../terminal.ts";
@@ -42,6 +44,7 @@ interface Settings {
   readonly all: boolean;
   readonly warnings: boolean;
   readonly budgetBytes: number | undefined;
+  readonly parents: readonly LqaFile[] | undefined;
   readonly base: (BaseModel & { readonly location: string; readonly options: LocationOptions }) | undefined;
 }
 
@@ -56,6 +59,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     all: args.values.has("all"),
     warnings: !args.values.has("no-warnings"),
     budgetBytes: numberOption(args, "budget"),
+    parents: args.values.has("parent") ? await parentsOf(args, remote) : undefined,
     base: base === undefined ? undefined : await openedBase(base, { remote }),
   };
   const outcomes: Outcome[] = [];
