@@ -9,13 +9,12 @@
 import { FLOAT_BYTES, type FloatType } from "../core/codecs/encoding.ts";
 import { readElement } from "../core/codecs/floats.ts";
 import type { PackedFactors } from "../core/codecs/packed.ts";
-import { splitPayload } from "../core/container/layout.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import type { ContainerIndex, ModuleRecord, TensorRecord } from "../core/container/types.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import type { ElementType, PlainTensor, TensorRole } from "../model/adapter.ts";
+import type { ElementType, ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
 import type { Draws } from "./draws.ts";
 import type { ResidentModule } from "./resident-module.ts";
 import { PackedPlans, type SharedLayout, sharedLayout } from "./shared-layout.ts";
@@ -28,6 +27,13 @@ const NOWHERE = -1;
 
 /** Gives memory; other threads can see some kinds of it. */
 export type NewBuffer = (bytes: number) => ArrayBufferLike;
+
+/** The content that the modules of another one are added to (spec clause 8.9). */
+export interface ContentParent {
+  readonly content: Content;
+  /** Of each module of the child the number of its parent's, if it has one. */
+  readonly numbers: readonly (number | undefined)[];
+}
 
 /** The modules of one adapter: few objects, whatever their number. */
 export class Content {
@@ -45,8 +51,10 @@ export class Content {
   readonly #wanted: readonly TensorRecord[];
   readonly #biases = new Map<string, Float32Array>();
   readonly #newBuffer: NewBuffer;
-  /** Of the modules that have a start. */
-  readonly draws: Draws | undefined;
+  /** Of the modules that have a start, and of those of its parents. */
+  readonly draws: readonly Draws[];
+  readonly #draws: Draws | undefined;
+  readonly #parent: ContentParent | undefined;
   #missing: number;
   /** Bytes of the last buffer that are in use. */
   #filled = 0;
@@ -54,6 +62,7 @@ export class Content {
   /**
    * @param hostTensors roles of plain tensors that the host deals with; see {@link wantedTensors}
    * @param draws of an adapter with these modules
+   * @param parent loaded whole, if modules have one
    * @param newBuffer memory for payloads
    */
   constructor(
@@ -61,8 +70,11 @@ export class Content {
     hostTensors: readonly TensorRole[],
     draws: Draws | undefined,
     newBuffer: NewBuffer,
+    parent: ContentParent | undefined,
   ) {
-    this.draws = draws;
+    this.#draws = draws;
+    this.#parent = parent;
+    this.draws = [...(draws === undefined ? [] : [draws]), ...(parent?.content.draws ?? [])];
     this.#newBuffer = newBuffer;
     this.#wanted = wantedTensors(index, hostTensors);
     this.bytes = contentBytes(index, hostTensors);
@@ -75,6 +87,11 @@ export class Content {
   /** Whether every module has been loaded. */
   get complete(): boolean {
     return this.#missing === 0;
+  }
+
+  /** Of all modules, in file order. */
+  get shapes(): readonly ModuleShape[] {
+    return this.#layout.shapes;
   }
 
   get names(): IterableIterator<string> {
@@ -92,19 +109,25 @@ export class Content {
   /** A module; `undefined` if the adapter does not change that layer. @throws LqaError USAGE if it has not been loaded */
   module(name: string): ResidentModule | undefined {
     const number = this.#layout.numbers.get(name);
-    if (number === undefined) return undefined;
+    return number === undefined ? undefined : this.#numbered(number);
+  }
+
+  #numbered(number: number): ResidentModule {
+    const shape = this.#layout.shapes[number]!;
     if (!this.#isLoaded(number))
       fail(KIND.USAGE, {
-        where: `module "${name}"`,
+        where: `module "${shape.name}"`,
         actual: "not loaded",
         advice: "Name it in `modules` of acquire, or await `load` of the lease.",
       });
     const [buffer, offset, length] = this.#places.subarray(PLACE * number, PLACE * (number + 1));
     const payload = this.#buffers[buffer!]!.subarray(offset!, offset! + length!);
-    const bias = this.#biases.get(name);
-    const start = this.draws?.of(number);
+    const bias = this.#biases.get(shape.name);
+    const start = this.#draws?.of(number);
+    const own = this.#parent?.numbers[number];
     return {
-      ...{ shape: this.#layout.shapes[number]!, bands: this.#plans.bands(number), payload },
+      ...{ shape, bands: this.#plans.bands(number), payload },
+      ...(own !== undefined && { parent: this.#parent!.content.#numbered(own) }),
       ...(start !== undefined && { start }),
       ...(bias !== undefined && { bias }),
     };
@@ -112,11 +135,6 @@ export class Content {
 
   #isLoaded(number: number): boolean {
     return this.#places[PLACE * number] !== NOWHERE;
-  }
-
-  /** Packed planes, as views. */
-  factors({ shape, bands, payload, start }: ResidentModule): PackedFactors {
-    return splitPayload({ ...shape, start }, bands, payload);
   }
 
   /** Loads everything, verified to the last byte. @returns the content id, proven */

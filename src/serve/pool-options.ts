@@ -19,6 +19,12 @@ export interface PoolOptions {
    * false, only the requested modules are read, each checked by its CRC-32.
    */
   readonly verify?: boolean | undefined;
+  /**
+   * Names of adapters that others may be children of (spec clause 8.9), added or in the store. A child finds its parent by content id
+   * among these and the adapters in memory; nothing else is fetched. A parent is read and proven whole, is in memory once for all of its
+   * children, and stays as long as one of them does.
+   */
+  readonly parents?: readonly string[] | undefined;
   /** Without `verify`: adapters whose files say that they have one content share memory. Only for files of your own. */
   readonly trustStoredIds?: boolean | undefined;
   /**

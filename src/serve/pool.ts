@@ -12,6 +12,7 @@ import { assertNotAborted } from "../core/io/source.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { Budget } from "./budget.ts";
+import type { Draws } from "./draws.ts";
 import { type Entry, entryOf, told, unknown } from "./entry.ts";
 import { AdapterLease } from "./lease.ts";
 import type { AcquireOptions, AdapterSource, PoolOptions, PoolStatistics } from "./pool-options.ts";
@@ -46,7 +47,9 @@ export class AdapterPool {
       throw new RangeError("`shared`, where the engine has no SharedArrayBuffer");
     this.#options = options;
     this.#budget = new Budget(options.budgetBytes);
-    this.#residents = new Residents(options, this.#budget, this.#counters);
+    const { parents = [] } = options;
+    const named = (): Entry[] => parents.map((name) => this.#entries.get(name) ?? this.#stored(name));
+    this.#residents = new Residents(options, this.#budget, this.#counters, named);
   }
 
   /**
@@ -105,17 +108,18 @@ export class AdapterPool {
   ): Promise<AdapterLease | undefined> {
     const resident = await this.#hold(entry, signal);
     entry.leases++;
-    const { draws } = resident.content;
-    let held = false;
+    const held: Draws[] = [];
     const release = (): void => {
       entry.leases--;
-      if (held) draws?.release();
+      for (const draws of held) draws.release();
       resident.release();
     };
     try {
       await this.#load(entry, resident, modules ?? resident.content.names, signal);
-      draws?.hold(this.#budget, `the start of adapter "${entry.name}"`);
-      held = true;
+      for (const draws of resident.content.draws) {
+        draws.hold(this.#budget, `the start of adapter "${entry.name}"`);
+        held.push(draws);
+      }
     } catch (error) {
       resident.settle();
       release();
@@ -243,8 +247,8 @@ export class AdapterPool {
       ...this.#counters,
       budgetBytes: this.#budget.limit,
       usedBytes: this.#budget.used,
-      startBytes: [...new Set(residents.map(({ content }) => content.draws))].reduce(
-        (sum, draws) => sum + (draws?.heldBytes ?? 0),
+      startBytes: [...new Set(residents.flatMap(({ content }) => content.draws))].reduce(
+        (sum, { heldBytes }) => sum + heldBytes,
         0,
       ),
       packedBytes: residents.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -7,6 +7,7 @@
 import { type Band, hasStart, type PackedFactors } from "../core/codecs/packed.ts";
 import { drawsOf } from "../core/codecs/start/draws.ts";
 import type { ModuleStart } from "../core/codecs/start/start.ts";
+import { splitPayload } from "../core/container/layout.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
@@ -81,6 +82,12 @@ function residentParent(shape: ModuleShape, parent: PackedFactors | string): Res
     });
   const rank = parent.bands.reduce((sum, { components }) => sum + components, 0);
   return residentModule({ ...shape, rank }, parent);
+}
+
+/** A module's factors, as views: what `decodeModule` takes. */
+export function factorsOf({ shape, bands, payload, start, parent }: ResidentModule): PackedFactors {
+  const own = splitPayload({ ...shape, start }, bands, payload);
+  return parent === undefined ? own : { ...own, parent: factorsOf(parent) };
 }
 
 /** A module and those it is added to, itself first. @throws RangeError if their shapes do not fit */

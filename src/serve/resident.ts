@@ -16,6 +16,7 @@ import type { LqaFile } from "../core/read/lqa-file.ts";
 import { parameterCount } from "../model/adapter.ts";
 import type { Budget, Holding } from "./budget.ts";
 import type { Content } from "./content.ts";
+import { factorsOf } from "./resident-module.ts";
 import type { StoredAdapter } from "./stores.ts";
 
 /** How factors are decoded for the cache of a pool. */
@@ -55,11 +56,18 @@ interface Decoded extends Holding {
 export class Resident implements Holding {
   readonly content: Content;
   readonly contentId: string | undefined;
+  /** Whether every byte was read, and the content id computed. */
+  readonly proven: boolean;
+  readonly #parent: Resident | undefined;
+  /** Parents one behind the other. */
+  readonly generations: number;
   readonly owners: Set<Owner> = new Set();
   readonly #lock = new Slots(1);
   /** Ended when it leaves. */
   readonly #control = new AbortController();
   #holds = 0;
+  /** Residents that it is the parent of. */
+  #children = 0;
   #completing = false;
   #onSettled: (() => void) | undefined;
   readonly #budget: Budget;
@@ -72,7 +80,11 @@ export class Resident implements Holding {
   /** The content's bytes have been taken from the budget. */
   constructor(
     content: Content,
-    contentId: string | undefined,
+    {
+      contentId,
+      proven,
+      parent,
+    }: Pick<Resident, "contentId" | "proven"> & { readonly parent?: Resident | undefined },
     origin: { readonly file: LqaFile; readonly stored: StoredAdapter },
     to: {
       readonly budget: Budget;
@@ -84,12 +96,16 @@ export class Resident implements Holding {
     this.#onSettled = to.onSettled;
     this.content = content;
     this.contentId = contentId;
+    this.proven = proven;
+    this.#parent = parent;
+    this.generations = parent === undefined ? 0 : 1 + parent.generations;
+    if (parent !== undefined) parent.#children++;
     this.#origin = origin;
     this.#budget = to.budget;
     this.#counters = to.counters;
     this.#onGone = to.onGone;
     this.#budget.add(this, "dear");
-    content.draws?.join();
+    for (const draws of content.draws) draws.join();
     this.#closeIfComplete();
   }
 
@@ -102,7 +118,7 @@ export class Resident implements Holding {
   }
 
   isFree(): boolean {
-    return this.#holds === 0 && [...this.owners].every(({ pinned, reloadable }) => reloadable && !pinned);
+    return this.#isUnused() && [...this.owners].every(({ pinned, reloadable }) => reloadable && !pinned);
   }
 
   /** Evicted. */
@@ -132,9 +148,14 @@ export class Resident implements Holding {
     return this.#holds;
   }
 
-  /** Leaves the pool if there is no lease on it. */
+  /** Neither a lease nor a child of it is there. */
+  #isUnused(): boolean {
+    return this.#holds === 0 && this.#children === 0;
+  }
+
+  /** Leaves the pool if nothing needs it. */
   leaveIfUnused(): void {
-    if (this.#holds > 0 || this.owners.size > 0) return;
+    if (!this.#isUnused() || this.owners.size > 0) return;
     this.#budget.remove(this);
     this.#leave();
   }
@@ -144,10 +165,13 @@ export class Resident implements Holding {
     this.owners.clear();
     for (const decoded of this.#decoded.values()) this.#budget.remove(decoded);
     this.#decoded.clear();
-    this.content.draws?.leave(this.#budget);
+    for (const draws of this.content.draws) draws.leave(this.#budget);
     this.#control.abort();
     this.#close();
     this.#onGone(this);
+    if (this.#parent === undefined) return;
+    this.#parent.#children--;
+    this.#parent.leaveIfUnused();
   }
 
   /** Loads modules that are missing. */
@@ -215,7 +239,7 @@ export class Resident implements Holding {
     this.#budget.take(bytes, `decoded factors of module "${name}"`);
     let module: DecodedModule<WeightType>;
     try {
-      module = decodeModule<WeightType>(packed.shape, this.content.factors(packed), {
+      module = decodeModule<WeightType>(packed.shape, factorsOf(packed), {
         layout,
         type,
         multiplier,

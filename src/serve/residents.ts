@@ -4,10 +4,15 @@
  * @module
  */
 
+import { checkLimit } from "../core/container/prologue.ts";
 import { Slots } from "../core/io/slots.ts";
 import { assertNotAborted } from "../core/io/source.ts";
 import { open } from "../core/read/file.ts";
+import { checkParentModule } from "../core/read/lineage.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
+import { GENERATIONS } from "../limits.ts";
 import { checkBase } from "../model/base-shape.ts";
 import type { Budget } from "./budget.ts";
 import { Content, contentBytes, type NewBuffer } from "./content.ts";
@@ -25,10 +30,15 @@ export class Residents {
   readonly #slots: Slots;
   readonly #newBuffer: NewBuffer;
   readonly #draws: SharedDraws;
+  readonly #parents: () => readonly Entry[];
+  /** One slot: children that come at the same time load their parent once. */
+  readonly #parentLock = new Slots(1);
   readonly #all = new Set<Resident>();
   readonly #byContent = new Map<string, Resident>();
 
-  constructor(options: PoolOptions, budget: Budget, counters: Counters) {
+  /** @param parents names that children look for their parents under */
+  constructor(options: PoolOptions, budget: Budget, counters: Counters, parents: () => readonly Entry[]) {
+    this.#parents = parents;
     this.#options = options;
     this.#budget = budget;
     this.#counters = counters;
@@ -50,21 +60,53 @@ export class Residents {
   async open(entry: Entry, signal: AbortSignal | undefined): Promise<Resident> {
     const free = await this.#slots.take(signal);
     try {
-      return await this.#open(entry, free, signal);
+      return (await this.#open(entry, free, signal))!;
     } catch (error) {
       free();
       throw error;
     }
   }
 
-  /** @param onSettled called when nothing more is loaded on account of this */
-  async #open(entry: Entry, onSettled: () => void, signal: AbortSignal | undefined): Promise<Resident> {
-    const { verify = true, trustStoredIds = false, base, hostTensors = [] } = this.#options;
+  /**
+   * The parent of a content, held: in memory, or under one of the names of parents.
+   *
+   * @throws LqaError PARENT_MISSING; of the parent's file
+   */
+  async #parentOf(id: string, where: string, signal: AbortSignal | undefined): Promise<Resident> {
+    const known = this.#twin(id, true);
+    if (known !== undefined) return known;
+    for (const entry of this.#parents()) {
+      const found = await this.#open(entry, () => {}, signal, id);
+      if (found !== undefined) return found;
+    }
+    return fail(KIND.PARENT_MISSING, {
+      where,
+      expected: `the file with content id ${id}`,
+      actual: "none such in memory, or among the names of parents",
+      advice: "Add the parent to the pool, or name it in `parents` (lqa serve --parent).",
+    });
+  }
+
+  /**
+   * @param onSettled called when nothing more is loaded on account of this
+   * @param parent content id that a parent must have, which is proven then
+   * @returns undefined for a file that says that its content is another one
+   */
+  async #open(
+    entry: Entry,
+    onSettled: () => void,
+    signal: AbortSignal | undefined,
+    parent?: string,
+  ): Promise<Resident | undefined> {
+    const { trustStoredIds = false, base, hostTensors = [] } = this.#options;
+    const verify = parent !== undefined || (this.#options.verify ?? true);
     const stored = await entry.open(signal);
     let taken = 0;
     let kept = false;
+    let above: Resident | undefined;
     try {
       const file = await openFile(stored, signal);
+      if (parent !== undefined && (await file.storedIds({ signal })).contentId !== parent) return undefined;
       if (base !== undefined) checkBase(file.modules, base);
       const bytes = contentBytes(file.index, hostTensors);
       const storedId = verify || trustStoredIds ? (await file.storedIds({ signal })).contentId : undefined;
@@ -72,19 +114,34 @@ export class Residents {
       if (storedId !== undefined && this.#byContent.has(storedId)) {
         // What a file says of itself may be a lie that would hand out another tenant's weights.
         if (verify) id = (await file.verify({ signal })).contentId;
-        const twin = this.#twin(id);
+        const twin = this.#twin(id, verify);
         if (twin !== undefined) {
           onSettled();
           return twin;
         }
       }
+      const { modules, parentId } = file.index;
+      if (parentId !== undefined) {
+        const find = (): Promise<Resident> => this.#parentOf(parentId, `adapter "${entry.name}"`, signal);
+        // A parent of a parent is looked for under the lock already.
+        above = await (parent === undefined ? this.#parentLock.run(find, signal) : find());
+        checkLimit(above.generations + 1, GENERATIONS, { where: `adapter "${entry.name}"`, limits: "core" });
+        for (const record of modules) checkParentModule(record, above.content.shapes);
+      }
       this.#budget.take(bytes, `adapter "${entry.name}"`);
       taken = bytes;
-      const draws = this.#draws.of(file.index.modules);
-      const content = new Content(file.index, hostTensors, draws, this.#newBuffer);
+      const draws = this.#draws.of(modules);
+      const numbers = modules.map(({ parentModule }) => parentModule);
+      const content = new Content(
+        file.index,
+        hostTensors,
+        draws,
+        this.#newBuffer,
+        above && { content: above.content, numbers },
+      );
       if (verify) id = await content.loadWhole(file, signal);
       // It may have come meanwhile.
-      const twin = this.#twin(id);
+      const twin = this.#twin(id, verify);
       if (twin !== undefined) {
         this.#budget.give(bytes);
         onSettled();
@@ -93,7 +150,7 @@ export class Residents {
       kept = true;
       const resident = new Resident(
         content,
-        id,
+        { contentId: id, proven: verify, parent: above },
         { file, stored },
         {
           budget: this.#budget,
@@ -110,12 +167,15 @@ export class Residents {
       throw error;
     } finally {
       if (!kept) stored.close?.().catch(() => {});
+      // A resident adapter has taken it over.
+      above?.release();
     }
   }
 
-  /** The resident adapter of a content, held. */
-  #twin(id: string | undefined): Resident | undefined {
-    const resident = id === undefined ? undefined : this.#byContent.get(id);
+  /** The resident adapter of a content, held. @param proven whether its id must have been computed */
+  #twin(id: string | undefined, proven: boolean): Resident | undefined {
+    const known = id === undefined ? undefined : this.#byContent.get(id);
+    const resident = proven && known?.proven === false ? undefined : known;
     if (resident !== undefined) this.#counters.deduplicated++;
     return resident?.used().hold();
   }

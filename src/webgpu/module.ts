@@ -12,7 +12,7 @@ import { assemblePayload } from "../core/container/payload.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";
-import type { ResidentModule } from "../serve/resident-module.ts";
+import { factorsOf, type ResidentModule } from "../serve/resident-module.ts";
 import { type GpuApplyOptions, prepareApply } from "./apply.ts";
 import {
   decodeToNewBuffers,
@@ -125,9 +125,12 @@ export class GpuModule {
 const payloadPlace = ({ words }: GpuProgram): number =>
   Math.ceil(words.byteLength / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
 
-/** What is uploaded: the planes as they are stored, but A' decoded where it has a start. */
+/** What is uploaded: the planes as they are stored, but A' decoded where it has a start, and both factors where there is a parent. */
 async function storedOf(module: PackedModule): Promise<Pick<ResidentModule, "bands" | "payload">> {
   const { shape } = module;
+  const isChild = ("payload" in module ? module : module.factors).parent !== undefined;
+  const whole = !isChild ? undefined : "payload" in module ? factorsOf(module) : module.factors;
+  if (whole !== undefined) return (await import("./whole.ts")).wholeModule(shape, whole);
   const start = "payload" in module ? module.start : module.factors.start;
   if ("payload" in module && start === undefined) return module;
   let factors =
@@ -138,7 +141,8 @@ async function storedOf(module: PackedModule): Promise<Pick<ResidentModule, "ban
 }
 
 /**
- * Uploads a module, packed as it is. Where A' has a start it is decoded, and takes four bytes for each weight.
+ * Uploads a module, packed as it is. Where A' has a start it is decoded, and takes four bytes for each weight; where there is a
+ * parent, both factors do.
  *
  * @throws LqaError GPU_LIMIT if it is larger than a buffer or a binding of the device may be, or there is no memory left;
  *   GPU_DEVICE if the device refuses, or is lost; UNSUPPORTED_CODEC for an unknown trellis table; CANNOT_APPLY for a module with

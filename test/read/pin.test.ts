@@ -11,6 +11,7 @@ import { isLqaError } from "../../src/errors.ts";
 import { openFileSource } from "../../src/node/files/file.ts";
 import { directoryStore } from "../../src/node/index.ts";
 import { AdapterPool, type AdapterStore, httpStore, objectStore } from "../../src/serve/index.ts";
+import { factorsOf } from "../../src/serve/resident-module.ts";
 import { bands, fileBytes, packed, shape, smallInput, tensor } from "../container/fixtures.ts";
 import { answerRange, good, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
@@ -235,7 +236,7 @@ describe("a pool", () => {
         try {
           const lease = await pool.acquire("a", { modules: [LAYERS[0]!] });
           await lease.load([LAYERS[1]!]);
-          for (const name of LAYERS) got.set(name, text(lease.content.factors(lease.content.module(name)!)));
+          for (const name of LAYERS) got.set(name, text(factorsOf(lease.content.module(name)!)));
           lease.release();
         } catch (error) {
           if (!isLqaError(error)) throw error;

@@ -10,6 +10,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError } from "../../errors.ts";
 import { GENERATIONS } from "../../limits.ts";
+import type { ModuleShape } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { checkLimit } from "../container/prologue.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
@@ -34,7 +35,7 @@ export async function findParents(
     const parent = await fileWith(last.parentId, files, found.length === 0, signal);
     if (parent === undefined) break;
     checkLimit(found.push(parent), GENERATIONS, { where: "parents", limits });
-    for (const record of last.modules) checkModule(record, parent);
+    for (const record of last.modules) checkParentModule(record, parent.modules);
     const { parents } = parent;
     last = parent;
     if (parents.length === 0) continue;
@@ -80,8 +81,8 @@ export async function asParent<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** @throws LqaError PARENT_MISMATCH if the parent has no module that fits */
-function checkModule(record: ModuleRecord, { modules }: LqaFile): void {
+/** @throws LqaError PARENT_MISMATCH if the parent, of these modules, has none that fits */
+export function checkParentModule(record: ModuleRecord, modules: readonly ModuleShape[]): void {
   const { parentModule, name, rank } = record;
   if (parentModule === undefined) return;
   const wrong = (expected: string, actual: string): never =>
@@ -92,7 +93,7 @@ function checkModule(record: ModuleRecord, { modules }: LqaFile): void {
 }
 
 /** What both must have in common. */
-function shapeOf({ out, in: n, kernel, experts }: ModuleRecord): string {
+function shapeOf({ out, in: n, kernel, experts }: ModuleShape): string {
   return `out ${out}, in ${[n, ...kernel].join("×")}, experts ${experts}`;
 }
 
