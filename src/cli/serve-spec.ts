@@ -84,6 +84,13 @@ export const SERVE: CommandSpec = {
       ),
     ]),
     ...inSection("Operation", [
+      {
+        name: "parent",
+        type: "text",
+        placeholder: "<name>",
+        repeated: true,
+        help: "Name of an adapter that others may be children of (lqa encode --parent). Children find it by its content id, and share it in memory.",
+      },
       seconds(
         "reload",
         2,
@@ -109,6 +116,7 @@ export const SERVE: CommandSpec = {
   ],
   examples: [
     "serve adapters --budget 8GiB",
+    "serve adapters --parent common",
     "serve adapters --socket /run/lqa.sock --shared /dev/shm",
     "serve s3://models/adapters --host 0.0.0.0 --per-client 8 --log json",
   ],

@@ -193,8 +193,7 @@ export class Content {
   /** Frees what a load that failed has not filled. */
   #trim(): void {
     const last = this.#buffers.length - 1;
-    if (this.#filled === 0) this.#buffers.pop();
-    else if (this.#filled < this.#buffers[last]!.length) {
+    if (this.#filled < this.#buffers[last]!.length) {
       const filled = this.#newBytes(this.#filled);
       filled.set(this.#buffers[last]!.subarray(0, this.#filled));
       this.#buffers[last] = filled;

@@ -38,6 +38,8 @@ export interface AdapterServer {
 /** What a server needs in addition to its limits. */
 export interface ServerOptions extends Partial<ServerLimits> {
   readonly store: AdapterStore;
+  /** Names of adapters that others may be children of: see `PoolOptions`. */
+  readonly parents?: readonly string[];
   /** Why adapters cannot be reached, or undefined. For `/ready`. */
   readonly trouble?: () => Promise<string | undefined>;
   readonly log?: (record: LogRecord) => void;
@@ -45,10 +47,10 @@ export interface ServerOptions extends Partial<ServerLimits> {
 
 /** Makes a server. @throws LqaError as {@link SharedFactors} */
 export async function createAdapterServer(options: ServerOptions): Promise<AdapterServer> {
-  const { store, trouble = async () => undefined, log = () => {}, ...given } = options;
+  const { store, parents, trouble = async () => undefined, log = () => {}, ...given } = options;
   const limits: ServerLimits = { ...DEFAULT_LIMITS, ...given };
   const { sharedDirectory, sharedBytes, clientHeader } = limits;
-  const pool = new AdapterPool({ budgetBytes: limits.budgetBytes, store });
+  const pool = new AdapterPool({ budgetBytes: limits.budgetBytes, store, parents });
   const shared = sharedDirectory === undefined ? undefined : new SharedFactors(sharedDirectory, sharedBytes);
   const places = new Places(limits);
   const arriving = { bytes: 0 };

@@ -11,7 +11,7 @@ import { listen, type Place } from "../../node/listen.ts";
 import type { LogRecord } from "../../server/options.ts";
 import { type Reload, WatchedDirectory } from "../../server/reload.ts";
 import { type AdapterServer, createAdapterServer, type ServerOptions } from "../../server/server.ts";
-import { type Arguments, numberOption, textOption } from "../command.ts";
+import { type Arguments, listOption, numberOption, textOption } from "../command.ts";
 import { endSignal } from "../end-signal.ts";
 import { storeOptions } from "../fleet-options.ts";
 import { counted, duration, jsonLogLine, jsonText, printable } from "../format.ts";
@@ -42,6 +42,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const adapters = await createAdapterServer({
     ...limitsOf(args),
     store: watched?.store ?? store,
+    parents: listOption(args, "parent"),
     ...(isLocal ? { trouble: () => troubleOf(location) } : {}),
     log,
   });
