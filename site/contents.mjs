@@ -53,6 +53,7 @@ export const CONTENTS = [
     pages: [
       ["docs/how-it-works.md", "How it works"],
       ["docs/known-starts.md", "Known starts"],
+      ["docs/parents.md", "Parents"],
       ["docs/comparison.md", "Other formats"],
       ["docs/results.md", "Tasks kept"],
       ["docs/fidelity.md", "Fidelity"],
