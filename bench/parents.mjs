@@ -85,7 +85,12 @@ for (const step of steps.slice(0, -1)) {
     const { bytes, report } = await encodeAdapter(child, { maxError, parent: await open(parent) });
     const without = whole.get(maxError);
     const weights = report.parameters;
-    sizes.push({ maxError, bytes: bytes.length, whole: without.bytes.length, bits: (8 * bytes.length) / weights });
+    sizes.push({
+      maxError,
+      bytes: bytes.length,
+      whole: without.bytes.length,
+      bits: (8 * bytes.length) / weights,
+    });
     if (maxError !== SHOWN) continue;
     const [, decode] = await ratios(await decoding(without.bytes), await decoding(bytes, [parent]));
     const [one, own] = [await serving(without.bytes), await serving(bytes, parent)];

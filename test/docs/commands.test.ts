@@ -2,10 +2,13 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { writeAdapter } from "../../src/adapters/index.ts";
+import { writeDirectoryAtomic } from "../../src/node/index.ts";
 import { blocksOf, installInto, isJavaScript, root, runCommands } from "../helpers/documents.ts";
 import { safetensors, type TestTensor, testTensors, writePeftDirectory } from "../helpers/peft.ts";
 import { normal } from "../helpers/random.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
+import { checkpoint } from "../parent/run.ts";
 
 const ADAPTER = { width: 256, rank: 8, layers: 1 };
 const next = normal(3);
@@ -120,6 +123,28 @@ describe("the commands of the documentation", { timeout: 300_000 }, () => {
       runCommands(`rm -rf ${output}\n${command}`, folder);
       expect(listing(folder)).toContain(output);
     }
+  });
+
+  it("do what the page about parents says", async () => {
+    const folder = prepared();
+    mkdirSync(join(folder, "users"));
+    for (const [name, step] of [
+      ["step-400", 0],
+      ["step-500", 1],
+      ["step-600", 2],
+      ["users/one", 2],
+      ["users/other", 3],
+    ] as const)
+      await writeDirectoryAtomic(
+        join(folder, name),
+        writeAdapter(checkpoint(step), { factors: "F32", to: "peft" }),
+      );
+    const blocks = commands("docs/parents.md");
+    expect(blocks.length).toBe(3);
+    runCommands(`lqa encode step-400 -o step-400.lqa --max-error 1% --quiet\n${blocks.join("\n")}`, folder);
+    expect(listing(folder)).toEqual(
+      expect.arrayContaining(["step-600.lqa", "restored", "encoded", "whole.lqa", "moved.lqa"]),
+    );
   });
 
   it("do what the page about extracting says", () => {
