@@ -38,7 +38,7 @@ export { type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
 export { type MergedModel, type MergeFileOptions, mergeFile } from "./merge-file.ts";
 export { type OpenModel, openModel } from "./open-model.ts";
 export { openParents } from "./open-parents.ts";
-export { readLocation } from "./read-valid.ts";
+export { type AdapterOptions, readLocation } from "./read-valid.ts";
 export { type RebasedFile, type RebaseFileOptions, rebaseFile } from "./rebase-file.ts";
 export type { ListedFile } from "./remote/listed-file.ts";
 export { openPush } from "./remote/push.ts";

@@ -26,7 +26,7 @@ export interface ResidentModule {
   readonly bands: readonly Band[];
   /** The planes of all experts as in the payload of a chunk (spec clauses 7.2 and 7.3). */
   readonly payload: Uint8Array;
-  /** What its factors are added to, if there is one; of the same shape but for a smaller rank, name and multiplier (spec clause 8.9). */
+  /** What its factors are added to, if there is one: of its shape, with a rank up to its own (spec clause 8.9). */
   readonly parent?: ResidentModule | undefined;
   /** Where a vector of A' has a start. Modules of one start can have the same draws. */
   readonly start?: ResidentStart | undefined;

@@ -39,7 +39,7 @@ beforeAll(async () => {
   child = encode(4, "--max-error", "0.5%", "--parent", path("0.lqa"));
   encode(5, "--max-error", "0.5%", "--parent", path("4.lqa"), "--parent", path("0.lqa"));
   encode(3, "--max-error", "0.2%");
-});
+}, 60_000);
 
 describe("lqa encode --parent", () => {
   it("says which file the child needs, and inspect does, too", () => {
