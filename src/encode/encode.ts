@@ -8,9 +8,7 @@ import { nonfiniteElement } from "../core/codecs/check.ts";
 import { hasStart } from "../core/codecs/packed.ts";
 import type { ModuleStart } from "../core/codecs/start/start.ts";
 import { concat, toHex } from "../core/container/bytes.ts";
-import { encodeMeta } from "../core/container/meta-write.ts";
 import { sortByName } from "../core/container/names.ts";
-import { sha256 } from "../core/container/sha256.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import {
   createWriter,
@@ -29,8 +27,7 @@ import {
   shapeOf,
 } from "../model/adapter.ts";
 import type { Calibration, Gains } from "../model/calibration.ts";
-import { VERSION } from "../version.ts";
-import { type Parents, parentsOf } from "./parent/parents.ts";
+import { type Parents, parentsOf } from "./parents.ts";
 import { quantizeAdapter, type Surroundings } from "./quantize/adapter.ts";
 import { changedAnswers, estimateDivergence } from "./quantize/answers.ts";
 import {
@@ -53,6 +50,7 @@ import {
   resolveTensorPolicy,
   type TensorPolicy,
 } from "./quantize/tensors.ts";
+import { adapterSections, fingerprint } from "./sections.ts";
 import { type StartChoice, startsOf } from "./start/starts.ts";
 
 /** How {@link encodeAdapter} encodes. Options that do not belong to one profile do not compile. */
@@ -367,41 +365,4 @@ function checkTensors(tensors: readonly PlainTensor[]): void {
     const at = nonfiniteElement(element, data);
     if (at >= 0) fail(KIND.SOURCE_NONFINITE, { where: `tensor "${name}"`, actual: `element ${at}` });
   }
-}
-
-/** What META says of the calibration that an encoding followed: enough to recognize its file. */
-function fingerprint(calibration: Calibration | undefined): string | undefined {
-  return calibration && `sha256:${toHex(sha256(calibration.source).subarray(0, 8))}`;
-}
-
-/** A setting as META shows it. Six digits of a number: how many were typed must not change the size of the file. */
-function told(value: unknown): string {
-  return String(typeof value === "number" ? Number(value.toPrecision(6)) : value);
-}
-
-/**
- * The META and ORIG sections of an adapter (spec 10.2, 10.3). META is never compressed: a reader without zstd can show it.
- *
- * @param settings the encoder's settings, by name
- */
-export function adapterSections(
-  adapter: Pick<Adapter, "meta" | "origin">,
-  settings: object,
-  relativeError: number,
-): SectionInput[] {
-  const words = Object.entries(settings).filter(([, value]) => value !== undefined);
-  const encoder = [`lqa/${VERSION}`, ...words.map(([key, value]) => `${key}=${told(value)}`)].join(" ");
-  const meta = encodeMeta({ ...adapter.meta, encoder, relative_error: relativeError }, "META");
-  const sections: SectionInput[] = [
-    { type: "META", critical: false, safeToCopy: true, data: meta, compress: false },
-  ];
-  if (adapter.origin !== undefined)
-    sections.push({
-      type: "ORIG",
-      critical: false,
-      safeToCopy: false,
-      data: encodeMeta(adapter.origin, "ORIG"),
-      compress: true,
-    });
-  return sections;
 }

@@ -22,10 +22,10 @@ export {
   type ModuleReport,
 } from "./encode.ts";
 export type { Svd } from "./linalg/svd.ts";
-export type { ParentFactors } from "./parent/align.ts";
 export { changedAnswers, ESTIMATE_FACTOR, RISKY_CHANGE } from "./quantize/answers.ts";
 export type { Coded } from "./quantize/coders.ts";
 export type { Refine } from "./quantize/loraquant.ts";
+export type { ParentFactors } from "./quantize/parent/align.ts";
 export {
   type LoraQuantOptions,
   QUALITY_BITS,

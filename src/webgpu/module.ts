@@ -7,7 +7,7 @@
 // Symbol.dispose, for projects whose libraries do not have it.
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { PackedFactors } from "../core/codecs/packed.ts";
-import { payloadLength, splitPayload } from "../core/container/layout.ts";
+import { payloadLength } from "../core/container/layout.ts";
 import { assemblePayload } from "../core/container/payload.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
@@ -128,15 +128,11 @@ const payloadPlace = ({ words }: GpuProgram): number =>
 /** What is uploaded: the planes as they are stored, but A' decoded where it has a start, and both factors where there is a parent. */
 async function storedOf(module: PackedModule): Promise<Pick<ResidentModule, "bands" | "payload">> {
   const { shape } = module;
-  const isChild = ("payload" in module ? module : module.factors).parent !== undefined;
-  const whole = !isChild ? undefined : "payload" in module ? factorsOf(module) : module.factors;
-  if (whole !== undefined) return (await import("./whole.ts")).wholeModule(shape, whole);
-  const start = "payload" in module ? module.start : module.factors.start;
-  if ("payload" in module && start === undefined) return module;
-  let factors =
-    "payload" in module ? splitPayload({ ...shape, start }, module.bands, module.payload) : module.factors;
-  if (start !== undefined)
-    factors = (await import("../core/codecs/start/materialize.ts")).materialize(shape, factors);
+  const { start, parent } = "payload" in module ? module : module.factors;
+  const isWhole = start === undefined && parent === undefined;
+  if ("payload" in module && isWhole) return module;
+  let factors = "payload" in module ? factorsOf(module) : module.factors;
+  if (!isWhole) factors = (await import("../core/codecs/start/materialize.ts")).materialize(shape, factors);
   return { bands: factors.bands, payload: assemblePayload(shape, factors) };
 }
 

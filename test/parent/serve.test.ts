@@ -1,6 +1,7 @@
 /** Children in memory, packed: applied by the kernel and by plain code, and pools that keep their parent once. */
 import { describe, expect, it } from "vitest";
-import { open } from "../../src/core/index.ts";
+import { materialize } from "../../src/core/codecs/start/materialize.ts";
+import { decodeModule, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { inputLength } from "../../src/model/adapter.ts";
 import { rowsOf } from "../../src/serve/activations.ts";
@@ -91,6 +92,20 @@ describe("a module with a parent, applied packed", () => {
       }
     },
   );
+
+  it.each<[string, Uint8Array, Uint8Array[]]>([
+    ["a child of every codec", family[1]!, [family[0]!]],
+    ["a child of a child", grandchild, [children[0]!, parent]],
+    ["a child of an adapter with a start", startedChild, [started]],
+  ])("is the same without a parent, decoded, for what knows none: %s", async (_, bytes, parents) => {
+    const file = await open(bytes, { parents });
+    for (const record of file.modules) {
+      const factors = await file.packed(record);
+      const whole = materialize(record, factors);
+      expect(whole.parent).toBeUndefined();
+      expect(decodeModule(record, whole)).toEqual(decodeModule(record, factors));
+    }
+  });
 
   it("is refused without its parent, and with one of another shape", async () => {
     const file = await open(children[0]!);

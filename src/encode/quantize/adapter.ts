@@ -6,7 +6,7 @@
 import type { ModuleStart } from "../../core/codecs/start/start.ts";
 import { inputLength, type LoraModule, parameterCount } from "../../model/adapter.ts";
 import type { Calibration } from "../../model/calibration.ts";
-import type { ParentFactors } from "../parent/align.ts";
+import type { ParentFactors } from "./parent/align.ts";
 import { QUALITY_BITS, type QuantizedModule, type QuantizeSettings } from "./profile.ts";
 import { quantizeRd, type RdGoal, type RdSurroundings } from "./rd/rd.ts";
 

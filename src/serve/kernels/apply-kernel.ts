@@ -9,7 +9,7 @@
  */
 
 import { FLOAT_NUMBERS } from "../../core/codecs/encoding.ts";
-import { FREE, prepareTable, type TablePreparing } from "../../core/codecs/kernels/encoding-kinds.ts";
+import { prepareTable, type TablePreparing } from "../../core/codecs/kernels/encoding-kinds.ts";
 import { KernelMemory, kernelMaker } from "../../core/wasm/kernel.ts";
 import { inputLength } from "../../model/adapter.ts";
 import type { RowList, Rows } from "../activations.ts";
@@ -17,6 +17,7 @@ import { type ApplyProgram, ENTRY_WORDS, type StartProgram, WORD } from "../prog
 import { expertDraws, generationsOf, programFor, type ResidentModule } from "../resident-module.ts";
 import { type Rotating, rotating } from "../rotating.ts";
 import { WASM_TEXT } from "./apply.wasm.ts";
+import { type Places, placesFor, rowBytes } from "./apply-places.ts";
 
 interface Exports extends TablePreparing {
   convert(element: number, wide: boolean, from: number, count: number, to: number): void;
@@ -57,41 +58,12 @@ type Instance = Exports & { readonly memory: WebAssembly.Memory };
 
 const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
-/** The kernel reads 16 bytes at a time, some of them beyond the data it uses. */
-const MARGIN = 64;
-/** Components whose weights are multiplied together, at most; and their tiles. As in apply.as. */
-const MOST_COMPONENTS = 16;
-const TILES_BYTES = MOST_COMPONENTS * (4 * 1024 + 64);
-/** For each weight of a vector that is rotated, with others: 16-bit integers, and bytes of one of them. */
-const INTEGER_BYTES = MOST_COMPONENTS * 2 + 1;
 /** Rows that a call of the kernel takes. */
 const MOST_ROWS = 64;
 /** Bytes of rows that are staged together, if they are more than one. */
 const ROW_BYTES = 2 ** 24;
 /** Above this the plain path has to do. */
 const MOST_BYTES = 2 ** 31;
-
-/** Addresses of everything in a call. */
-interface Places {
-  readonly draws: number;
-  readonly lists: readonly [a: number, b: number, draws: number, mix: number];
-  readonly tiles: number;
-  readonly payload: number;
-  /** A row of binary16. */
-  readonly half: number;
-  readonly x: readonly [straight: number, rotated: number];
-  /** Rotated weights. */
-  readonly integers: number;
-  readonly sums: number;
-  readonly h: number;
-  /** Of a lineage: the sum of h over its generations. */
-  readonly total: number;
-  /** Of a start: products of its rows, `[rank][rows]` and `[rows][rank]`, and what its mixtures give, as h. */
-  readonly start: readonly [products: number, rows: number, mixed: number];
-  readonly z: readonly [straight: number, rotated: number];
-  readonly y: number;
-  readonly end: number;
-}
 
 /** A module, or one that its factors are added to. */
 interface Generation {
@@ -389,54 +361,4 @@ function areSame(one: Int16Array, other: Int16Array): boolean {
 function areNeighbours(list: RowList, first: number, rows: number): boolean {
   for (let r = 1; r < rows; r++) if (list[first + r] !== list[first]! + r) return false;
   return true;
-}
-
-/** Bytes of a row of binary32: whole lines. */
-function rowBytes(length: number): number {
-  return 64 * Math.ceil(length / 16);
-}
-
-/** Places for whichever of the programs is staged. */
-function placesFor(
-  programs: readonly ApplyProgram[],
-  [n, out]: readonly [number, number],
-  rows: number,
-  turns: Rotating,
-): Places {
-  let at = FREE;
-  const take = (bytes: number): number => {
-    const place = at + MARGIN;
-    at = MARGIN * Math.ceil((place + bytes + MARGIN) / MARGIN);
-    return place;
-  };
-  const most = (bytes: (program: ApplyProgram) => number): number => Math.max(...programs.map(bytes));
-  const [xBytes, zBytes] = [rows * rowBytes(n), rows * rowBytes(out)];
-  const isRotated = (factor: "a" | "b"): boolean =>
-    programs.some(({ [factor]: { straight, encodings } }) => straight < encodings.length);
-  const turnsRows = (factor: "a" | "b"): boolean => isRotated(factor) && turns[factor] === "rows";
-  const held = (factor: "a" | "b", length: number): number =>
-    isRotated(factor) && turns[factor] === "weights" ? INTEGER_BYTES * length : 0;
-  const rank = most(({ start }) => start?.rank ?? 0);
-  const hBytes = 4 * rows * most(({ components }) => components);
-  return {
-    draws: take(2 * rank * n),
-    lists: [
-      take(most(({ a }) => a.words.byteLength)),
-      take(most(({ b }) => b.words.byteLength)),
-      take(most(({ start }) => start?.draws.byteLength ?? 0)),
-      take(most(({ start }) => start?.mix.words.byteLength ?? 0)),
-    ],
-    tiles: take(TILES_BYTES),
-    payload: take(most(({ payloadBytes }) => payloadBytes)),
-    half: take(2 * Math.max(n, out)),
-    x: [take(xBytes), take(turnsRows("a") ? xBytes : 0)],
-    integers: take(Math.max(held("a", n), held("b", out))),
-    sums: take(64 * rows),
-    h: take(hBytes),
-    total: take(programs.length > 1 ? hBytes : 0),
-    start: [take(4 * rows * rank), take(rows * rowBytes(rank)), take(rank === 0 ? 0 : hBytes)],
-    z: [take(zBytes), take(turnsRows("b") ? zBytes : 0)],
-    y: take(zBytes),
-    end: at + MARGIN,
-  };
 }

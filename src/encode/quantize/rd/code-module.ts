@@ -5,8 +5,8 @@
  */
 import type { Planes } from "../../../core/codecs/encoding.ts";
 import type { Svd } from "../../linalg/svd.ts";
-import { restVectors } from "../../parent/rest-vectors.ts";
 import { CODERS, type Coded } from "../coders.ts";
+import { restVectors } from "../parent/rest-vectors.ts";
 import { lostShare, RATES, splitRate } from "./rates.ts";
 import type { Rotations } from "./survey.ts";
 import { moduleVectors, type TaskWork } from "./vectors.ts";

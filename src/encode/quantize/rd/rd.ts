@@ -21,7 +21,7 @@ import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import { type LoraModule, type ModuleShape, parameterCount, shapeOf } from "../../../model/adapter.ts";
 import type { Calibration } from "../../../model/calibration.ts";
-import type { ParentFactors } from "../../parent/align.ts";
+import type { ParentFactors } from "../parent/align.ts";
 import type { QuantizedModule } from "../profile.ts";
 import { totalQuality } from "../quality.ts";
 import type { Executor } from "../tasks.ts";

@@ -10,7 +10,7 @@
 import type { Rotation } from "../../../core/codecs/rotation.ts";
 import { trellisTable } from "../../../core/codecs/trellis.ts";
 import type { Svd } from "../../linalg/svd.ts";
-import { restVectors } from "../../parent/rest-vectors.ts";
+import { restVectors } from "../parent/rest-vectors.ts";
 import { trialDistortion } from "./code-trellis.ts";
 import { type ComponentVectors, type ModuleVectors, moduleVectors, type TaskWork } from "./vectors.ts";
 

@@ -14,7 +14,7 @@ import { drawsOf } from "../../../core/codecs/start/draws.ts";
 import type { ModuleStart } from "../../../core/codecs/start/start.ts";
 import { inputLength, type LoraModule } from "../../../model/adapter.ts";
 import type { Svd } from "../../linalg/svd.ts";
-import type { ParentFactors } from "../../parent/align.ts";
+import type { ParentFactors } from "../parent/align.ts";
 import { reparameterize } from "../reparameterize.ts";
 import { type Started, startVectors } from "./rests.ts";
 

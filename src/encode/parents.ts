@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { LqaFile } from "../../core/read/lqa-file.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
-import { GENERATIONS } from "../../limits.ts";
-import { comparable, type LoraModule, type ModuleShape } from "../../model/adapter.ts";
-import type { ParentFactors } from "./align.ts";
+import type { LqaFile } from "../core/read/lqa-file.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
+import { GENERATIONS } from "../limits.ts";
+import { comparable, type LoraModule, type ModuleShape } from "../model/adapter.ts";
+import type { ParentFactors } from "./quantize/parent/align.ts";
 
 /** A parent's modules. */
 export interface Parents {

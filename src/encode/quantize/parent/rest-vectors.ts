@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { inputLength } from "../../model/adapter.ts";
-import type { Svd } from "../linalg/svd.ts";
-import { dot } from "../linalg/vectors.ts";
+import { inputLength } from "../../../model/adapter.ts";
+import type { Svd } from "../../linalg/svd.ts";
+import { dot } from "../../linalg/vectors.ts";
 import {
   type ComponentVectors,
   channelWeights,
@@ -14,7 +14,7 @@ import {
   type TaskWork,
   unweigh,
   weigh,
-} from "../quantize/rd/vectors.ts";
+} from "../rd/vectors.ts";
 import { alignToParent, type ParentFactors } from "./align.ts";
 
 /**

@@ -1,0 +1,49 @@
+/**
+ * The sections that the encoder writes: META, with how the file was encoded, and ORIG (spec 10.2, 10.3).
+ *
+ * @module
+ */
+import { toHex } from "../core/container/bytes.ts";
+import { encodeMeta } from "../core/container/meta-write.ts";
+import { sha256 } from "../core/container/sha256.ts";
+import type { SectionInput } from "../core/write/write.ts";
+import type { Adapter } from "../model/adapter.ts";
+import type { Calibration } from "../model/calibration.ts";
+import { VERSION } from "../version.ts";
+
+/** What META says of the calibration that an encoding followed: enough to recognize its file. */
+export function fingerprint(calibration: Calibration | undefined): string | undefined {
+  return calibration && `sha256:${toHex(sha256(calibration.source).subarray(0, 8))}`;
+}
+
+/** A setting as META shows it. Six digits of a number: how many were typed must not change the size of the file. */
+function told(value: unknown): string {
+  return String(typeof value === "number" ? Number(value.toPrecision(6)) : value);
+}
+
+/**
+ * The META and ORIG sections of an adapter (spec 10.2, 10.3). META is never compressed: a reader without zstd can show it.
+ *
+ * @param settings the encoder's settings, by name
+ */
+export function adapterSections(
+  adapter: Pick<Adapter, "meta" | "origin">,
+  settings: object,
+  relativeError: number,
+): SectionInput[] {
+  const words = Object.entries(settings).filter(([, value]) => value !== undefined);
+  const encoder = [`lqa/${VERSION}`, ...words.map(([key, value]) => `${key}=${told(value)}`)].join(" ");
+  const meta = encodeMeta({ ...adapter.meta, encoder, relative_error: relativeError }, "META");
+  const sections: SectionInput[] = [
+    { type: "META", critical: false, safeToCopy: true, data: meta, compress: false },
+  ];
+  if (adapter.origin !== undefined)
+    sections.push({
+      type: "ORIG",
+      critical: false,
+      safeToCopy: false,
+      data: encodeMeta(adapter.origin, "ORIG"),
+      compress: true,
+    });
+  return sections;
+}
