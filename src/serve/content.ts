@@ -8,9 +8,8 @@
 
 import { FLOAT_BYTES, type FloatType } from "../core/codecs/encoding.ts";
 import { readElement } from "../core/codecs/floats.ts";
-import type { PackedFactors } from "../core/codecs/packed.ts";
-import { assemblePayload } from "../core/container/payload.ts";
 import type { ContainerIndex, ModuleRecord, TensorRecord } from "../core/container/types.ts";
+import type { PackedModule } from "../core/read/events.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
@@ -24,6 +23,9 @@ const RECORD_BYTES = 512;
 /** Numbers that say where the payload of a module is. */
 const PLACE = 3;
 const NOWHERE = -1;
+
+/** A buffer that was read is kept if it has at most this share of bytes more than the payloads in it. */
+const KEPT_SURPLUS = 1 / 8;
 
 /** Gives memory; other threads can see some kinds of it. */
 export type NewBuffer = (bytes: number) => ArrayBufferLike;
@@ -51,6 +53,7 @@ export class Content {
   readonly #wanted: readonly TensorRecord[];
   readonly #biases = new Map<string, Float32Array>();
   readonly #newBuffer: NewBuffer;
+  readonly #keepsReads: boolean;
   /** Of the modules that have a start, and of those of its parents. */
   readonly draws: readonly Draws[];
   readonly #draws: Draws | undefined;
@@ -64,6 +67,8 @@ export class Content {
    * @param draws of an adapter with these modules
    * @param parent loaded whole, if modules have one
    * @param newBuffer memory for payloads
+   * @param keepsReads whether what was read may be kept in place of a copy in that memory: it is not the caller's, and threads do not
+   *   share it
    */
   constructor(
     index: ContainerIndex,
@@ -71,11 +76,13 @@ export class Content {
     draws: Draws | undefined,
     newBuffer: NewBuffer,
     parent: ContentParent | undefined,
+    keepsReads: boolean,
   ) {
     this.#draws = draws;
     this.#parent = parent;
     this.draws = [...(draws === undefined ? [] : [draws]), ...(parent?.content.draws ?? [])];
     this.#newBuffer = newBuffer;
+    this.#keepsReads = keepsReads;
     this.#wanted = wantedTensors(index, hostTensors);
     this.bytes = contentBytes(index, hostTensors);
     this.#layout = sharedLayout(index.modules);
@@ -143,7 +150,7 @@ export class Content {
     this.#makeRoom(file.index.modules);
     try {
       for await (const event of file.events({ signal })) {
-        if (event.type === "module") this.#put(event.record, event.factors);
+        if (event.type === "module") this.#put(event.record, event.payload);
         else if (event.type === "tensor" && wanted.has(event.record)) this.#putTensor(event.tensor);
         else if (event.type === "end") return event.contentId;
       }
@@ -162,13 +169,37 @@ export class Content {
       return number === undefined || this.#isLoaded(number) ? [] : [file.index.modules[number]!];
     });
     if (missing.length === 0) return;
+    const modules = file.packedAll({ modules: missing, signal });
+    if (this.#keepsReads && missing.length === file.index.modules.length) return this.#keepAll(modules);
     this.#makeRoom(missing);
     try {
-      for await (const { record, factors } of file.packedAll({ modules: missing, signal }))
-        this.#put(record, factors);
+      for await (const { record, payload } of modules) this.#put(record, payload);
     } finally {
       this.#trim();
     }
+  }
+
+  /** Keeps all modules in the buffers that they were read into, which are few; or copies of them, where that would waste memory. */
+  async #keepAll(modules: AsyncIterable<PackedModule>): Promise<void> {
+    const read: PackedModule[] = [];
+    const numbers = new Map<ArrayBufferLike, number>();
+    let bytes = 0;
+    for await (const module of modules) {
+      read.push(module);
+      bytes += module.payload.length;
+      const { buffer } = module.payload;
+      if (!numbers.has(buffer)) numbers.set(buffer, numbers.size);
+    }
+    const held = [...numbers.keys()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    if (held > (1 + KEPT_SURPLUS) * bytes) {
+      this.#makeRoom(read.map(({ record }) => record));
+      for (const { record, payload } of read) this.#put(record, payload);
+      return;
+    }
+    const first = this.#buffers.length;
+    for (const buffer of numbers.keys()) this.#buffers.push(new Uint8Array(buffer));
+    for (const { record, payload } of read)
+      this.#place(record, first + numbers.get(payload.buffer)!, payload.byteOffset);
   }
 
   /** One buffer for the payloads of modules that are loaded together. */
@@ -201,14 +232,16 @@ export class Content {
   }
 
   /** Puts a module into the last buffer. */
-  #put(record: ModuleRecord, factors: PackedFactors): void {
-    const number = this.#layout.numbers.get(record.name)!;
+  #put(record: ModuleRecord, payload: Uint8Array): void {
+    this.#buffers.at(-1)!.set(payload, this.#filled);
+    this.#place(record, this.#buffers.length - 1, this.#filled);
+    this.#filled += payload.length;
+  }
+
+  #place({ name, payload }: ModuleRecord, buffer: number, offset: number): void {
+    const number = this.#layout.numbers.get(name)!;
     if (this.#isLoaded(number)) return;
-    const offset = this.#filled;
-    const length = record.payload;
-    this.#filled += length;
-    assemblePayload(record, factors, this.#buffers.at(-1)!.subarray(offset, this.#filled));
-    this.#places.set([this.#buffers.length - 1, offset, length], PLACE * number);
+    this.#places.set([buffer, offset, payload], PLACE * number);
     this.#missing--;
   }
 

@@ -75,6 +75,7 @@ export async function expected(bytes: Uint8Array): Promise<string[]> {
     events.push({
       type: "module",
       record,
+      payload: bytes.subarray(record.chunk.offset, record.chunk.offset + record.payload),
       factors: await file.packed(record),
       decoded: await file.decode(record),
     });

@@ -77,6 +77,23 @@ export function checkModule(
 }
 
 /**
+ * The payload of a module, without a look at each of its planes where nothing needs them.
+ *
+ * @param values undefined for a chunk that was proven before
+ * @throws LqaError CHUNK_CRC, PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE
+ */
+export function modulePayload(
+  chunk: Uint8Array,
+  record: ModuleRecord,
+  values: ValueChecks | undefined,
+): Uint8Array {
+  if (values === undefined) return chunk.subarray(0, record.payload);
+  const payload = openChunk(chunk, record.chunk.offset, `module "${record.name}"`);
+  checkModule(record, payload, values);
+  return payload;
+}
+
+/**
  * @param values undefined for a chunk that was proven before
  * @throws LqaError CHUNK_CRC, PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE
  */

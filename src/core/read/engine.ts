@@ -192,8 +192,14 @@ export class Engine {
       this.#held.push(event);
     };
     const visitor: ChunkVisitor = {
-      module: (record, factors) => {
-        hand({ type: "module", record, factors, decode: (how) => decodeModule(record, factors, how) });
+      module: (record, factors, payload) => {
+        hand({
+          type: "module",
+          record,
+          payload,
+          factors,
+          decode: (how) => decodeModule(record, factors, how),
+        });
       },
       tensor: (record, data) => hand({ type: "tensor", record, tensor: tensorOf(record, data) }),
       section: (record, data, map) => hand({ type: "section", record, data, map }),

@@ -22,6 +22,9 @@ export interface HeaderEvent {
 /** A module of a file that has passed its checks: CRC-32, padding, values. */
 export interface PackedModule {
   readonly record: ModuleRecord;
+  /** The planes as they are stored (spec 7.2), without the CRC-32: to keep or to copy them. */
+  readonly payload: Uint8Array;
+  /** The planes one by one, views on `payload`; with those of the parent if that was given. */
   readonly factors: PackedFactors;
   /** Decodes the factors, at any time. @throws LqaError BUDGET, TARGET_SIZE */
   decode<T extends WeightType = "f32">(options?: DecodeOptions<T>): DecodedModule<T>;

@@ -20,6 +20,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { Origin } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
+import { splitPayload } from "../container/layout.ts";
 import type { MetaMap } from "../container/meta.ts";
 import {
   type AnyRecord,
@@ -33,10 +34,10 @@ import { type Input, openInput } from "../io/input.ts";
 import type { Pieces } from "../io/pieces.ts";
 import { type ByteSource, eitherSignal, memorySource } from "../io/source.ts";
 import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
-import { moduleFactors, plainTensor, readerValues, type ValueChecks } from "./chunks.ts";
+import { moduleFactors, modulePayload, plainTensor, readerValues, type ValueChecks } from "./chunks.ts";
 import { decodeModule } from "./decode.ts";
 import { type Header, headerSteps } from "./header.ts";
-import type { LqaFile, OpenOptions } from "./lqa-file.ts";
+import type { LqaFile, OpenOptions, ReadOptions } from "./lqa-file.ts";
 import type { Pin } from "./pin.ts";
 import {
   FIRST_BYTES,
@@ -199,14 +200,48 @@ function verbsOf(reading: Reading): LqaFile {
     checked(record, (values) => moduleFactors(chunk, record, values));
   const wholeOf = async (
     record: ModuleRecord,
-    chunk: Uint8Array,
+    factors: PackedFactors,
     signal?: AbortSignal,
-  ): Promise<PackedFactors> => {
-    const factors = factorsOf(record, chunk);
-    return parents.length === 0
+  ): Promise<PackedFactors> =>
+    parents.length === 0
       ? factors
       : await (await import("./lineage.ts")).withParents(factors, record, parents, { signal });
-  };
+  /** The chunks of modules in file order, by merged ranges, some of which are read ahead. */
+  async function* chunksAll({
+    modules,
+    signal,
+    onProgress,
+  }: ReadOptions): AsyncGenerator<[ModuleRecord, Uint8Array], void, undefined> {
+    const ranges = file.plan(modules);
+    for (const { chunks } of ranges) for (const record of chunks) assertRoom(record, budget, placeOf(record));
+    const total = ranges.reduce((sum, { length }) => sum + length, 0);
+    const breathe = breather(signal);
+    let done = 0;
+    const control = new AbortController();
+    const abort = (): void => control.abort(signal?.reason);
+    signal?.addEventListener("abort", abort);
+    const requests: Promise<Uint8Array[]>[] = [];
+    try {
+      for (const [i, range] of ranges.entries()) {
+        while (requests.length < ranges.length && requests.length < i + (options.ahead ?? AHEAD)) {
+          const promise = readRange(ranges[requests.length]!, control.signal);
+          // Its error is thrown when its turn comes, or never if an earlier one failed.
+          promise.catch(() => {});
+          requests.push(promise);
+        }
+        const chunks = await requests[i]!;
+        requests[i] = NONE;
+        onProgress?.((done += range.length), total);
+        for (const [k, record] of range.chunks.entries()) {
+          await breathe();
+          yield [record, chunks[k]!];
+        }
+      }
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      control.abort();
+    }
+  }
   const section = async (type: "META" | "ORIG", signal?: AbortSignal): Promise<MetaMap | undefined> => {
     const record = index.sections.find((s) => s.type === type);
     if (record === undefined) return undefined;
@@ -230,51 +265,31 @@ function verbsOf(reading: Reading): LqaFile {
     plan: (modules = index.modules) => planOf([...modules].map(recordOf)),
     async packed(module, { signal } = {}) {
       const record = recordOf(module);
-      return wholeOf(record, await readChunk(record, signal), signal);
+      return wholeOf(record, factorsOf(record, await readChunk(record, signal)), signal);
     },
     async decode(module, { signal, onProgress: _, ...how } = {}) {
       const record = recordOf(module);
       return decodeModule(record, await file.packed(record, { signal }), how);
     },
-    async *packedAll({ modules, signal, onProgress } = {}) {
-      const ranges = file.plan(modules);
-      for (const { chunks } of ranges)
-        for (const record of chunks) assertRoom(record, budget, placeOf(record));
-      const total = ranges.reduce((sum, { length }) => sum + length, 0);
-      const breathe = breather(signal);
-      let done = 0;
-      const control = new AbortController();
-      const abort = (): void => control.abort(signal?.reason);
-      signal?.addEventListener("abort", abort);
-      const requests: Promise<Uint8Array[]>[] = [];
-      try {
-        for (const [i, range] of ranges.entries()) {
-          while (requests.length < ranges.length && requests.length < i + (options.ahead ?? AHEAD)) {
-            const promise = readRange(ranges[requests.length]!, control.signal);
-            // Its error is thrown when its turn comes, or never if an earlier one failed.
-            promise.catch(() => {});
-            requests.push(promise);
-          }
-          const chunks = await requests[i]!;
-          requests[i] = NONE;
-          onProgress?.((done += range.length), total);
-          for (const [k, record] of range.chunks.entries()) {
-            await breathe();
-            const factors =
-              parents.length === 0
-                ? factorsOf(record, chunks[k]!)
-                : await wholeOf(record, chunks[k]!, control.signal);
-            yield { record, factors, decode: (how) => decodeModule(record, factors, how) };
-          }
-        }
-      } finally {
-        signal?.removeEventListener("abort", abort);
-        control.abort();
+    async *packedAll(how = {}) {
+      for await (const [record, chunk] of chunksAll(how)) {
+        const payload = checked(record, (values) => modulePayload(chunk, record, values));
+        const split = (): PackedFactors => splitPayload(record, record.bands, payload);
+        let found = parents.length === 0 ? undefined : await wholeOf(record, split(), how.signal);
+        const factors = (): PackedFactors => (found ??= split());
+        yield {
+          ...{ record, payload, decode: (decoding) => decodeModule(record, factors(), decoding) },
+          get factors() {
+            return factors();
+          },
+        };
       }
     },
     async *decodeAll({ modules, signal, onProgress, into, ...how } = {}) {
-      for await (const { record, decode } of file.packedAll({ modules, signal, onProgress }))
-        yield decode(into === undefined ? how : { ...how, into: into(record) });
+      for await (const [record, chunk] of chunksAll({ modules, signal, onProgress })) {
+        const factors = await wholeOf(record, factorsOf(record, chunk), signal);
+        yield decodeModule(record, factors, into === undefined ? how : { ...how, into: into(record) });
+      }
     },
     async tensor(record, { signal } = {}) {
       const [chunk, zstd] = [await readChunk(record, signal), await zstdOf(record)];

@@ -34,7 +34,7 @@ export interface VerifiedIds {
 
 /** Called with each chunk once it has passed its own checks, before the next byte is looked at. */
 export interface ChunkVisitor {
-  module?: ((record: ModuleRecord, factors: PackedFactors) => void) | undefined;
+  module?: ((record: ModuleRecord, factors: PackedFactors, payload: Uint8Array) => void) | undefined;
   tensor?: ((record: TensorRecord, data: Uint8Array) => void) | undefined;
   /** `map` is there for the sections this version knows. */
   section?(record: SectionRecord, data: Uint8Array, map: MetaMap | undefined): void;
@@ -184,7 +184,7 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
       (raw) => {
         const wanted = visitor.module && planeTaker(record, record.bands);
         checkModule(record, raw, values, wanted?.take);
-        if (wanted !== undefined) visitor.module?.(record, wanted.factors);
+        if (wanted !== undefined) visitor.module?.(record, wanted.factors, raw);
       },
     );
   for (const record of index.tensors)
