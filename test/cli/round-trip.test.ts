@@ -31,6 +31,7 @@ describe("lqa encode", () => {
         "dialect",
         "notes",
         "parameters",
+        "parent",
         "inputBytes",
         "outputBytes",
         "averageBits",
