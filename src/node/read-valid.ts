@@ -98,7 +98,7 @@ export interface ValidAdapter extends ValidFile {
   readonly adapter: Adapter;
 }
 
-/** How {@link readValidAdapter} reads. */
+/** How the adapter of a file is read. */
 export interface AdapterOptions extends LocationOptions {
   /** The file's parents, as in `open`: see `openParents`. */
   readonly parents?: readonly LqaFile[] | undefined;
