@@ -12,22 +12,15 @@
 
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { GENERATIONS } from "../../limits.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { Declared } from "../../model/declared.ts";
-import {
-  type DecodeTarget,
-  decodeFactor,
-  emptyPart,
-  type FactorJob,
-  type Part,
-  storing,
-} from "../codecs/decode.ts";
+import { type DecodeTarget, decodeFactor, type FactorJob } from "../codecs/decode.ts";
 import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
 import { hasStart, type PackedFactors } from "../codecs/packed.ts";
 import { multiplyFactors } from "../codecs/product.ts";
 import { startDecoder } from "../codecs/start/loaded.ts";
-import { allocateBytes, CHUNK_BUDGET, DecodeMemory } from "./budget.ts";
+import { allocateBytes, CHUNK_BUDGET, type DecodeMemory } from "./budget.ts";
+import type { decodeChild } from "./decode-child.ts";
 
 /** Order of the weights in a decoded factor. */
 export type FactorLayout =
@@ -115,7 +108,7 @@ const NativeHalf = (globalThis as { Float16Array?: HalfConstructor }).Float16Arr
  * @param packed as `packed` of an open file gives it
  * @throws LqaError BUDGET if the arrays would be larger than `budgetBytes`, than the `memory` may hold, or than the
  *   engine allows; TARGET_SIZE if an array in `into` has the wrong length or type, or is detached (its length is 0 then); USAGE for
- *   factors with a start on a thread that has opened no file with one; PARENT_MISSING for factors whose parent was not given.
+ *   factors with a start or a parent on a thread that has opened no file with one; PARENT_MISSING for factors whose parent was not given.
  *   RangeError where bands imply a start and there is none, or where the parent has another shape
  */
 export function decodeModule<T extends WeightType = "f32">(
@@ -123,76 +116,39 @@ export function decodeModule<T extends WeightType = "f32">(
   packed: PackedFactors,
   options: DecodeOptions<T> = {},
 ): DecodedModule<T> {
-  const { layout = "peft", multiplier = false, type = "f32" } = options;
-  const { rank, experts, out } = shape;
+  const { layout = "peft", multiplier = false } = options;
+  const { rank, out } = shape;
   const n = inputLength(shape);
   const where = `module "${shape.name}"`;
-  const generations = generationsOf(shape, packed);
-  const [oldest] = generations;
-  const start = hasStart(oldest.bands) ? oldest.start : undefined;
-  if (start === undefined && hasStart(oldest.bands))
+  if (packed.parent !== undefined) {
+    const decode =
+      childDecoder ??
+      fail(KIND.USAGE, {
+        where,
+        actual: "factors with a parent, on a thread that has opened no file with one",
+        advice: "Decode where the file was opened, or open it on this thread as well.",
+      });
+    return decode(shape, packed, options);
+  }
+  const start = hasStart(packed.bands) ? packed.start : undefined;
+  if (start === undefined && hasStart(packed.bands))
     throw new RangeError(`${where}: expected the start that its bands imply, found none`);
-  const jobs = generations.map((one, i) => {
-    const last = i === generations.length - 1;
-    return jobsOf(shape, one, layout, multiplier && last ? shape.multiplier : 1, i > 0);
+  const jobs = jobsOf(shape, packed, layout, multiplier ? shape.multiplier : 1);
+  const { b, a, kernel, done } = targetsOf(shape, options, jobs.flat());
+  jobs.forEach(([bJob, aJob], expert) => {
+    decodeFactor(bJob, b.view, expert * rank * out, kernel);
+    if (start === undefined) decodeFactor(aJob, a.view, expert * rank * n, kernel);
   });
-  const lengths = [experts * rank * out, experts * rank * n] as const;
-  const done = ({ b, a }: Targets): DecodedModule<T> =>
-    decodedOf(shape, { b: b.array as WeightArrays[T], a: a.array as WeightArrays[T] }, layout, multiplier);
-  if (jobs.length > 1 && type === "f16") {
-    // Sums are of binary32.
-    const bytes = 4 * (lengths[0] + lengths[1]);
-    const most = options.budgetBytes ?? CHUNK_BUDGET;
-    if (bytes > most) fail(KIND.BUDGET, { where, expected: `at most ${most} bytes`, actual: bytes });
-    const memory = (sums ??= new DecodeMemory({ maxBytes: Number.POSITIVE_INFINITY }));
-    const wide = decodeModule(shape, packed, { layout, multiplier, memory });
-    if (memory.heldBytes > KEPT_BYTES) sums = undefined;
-    const halves = [wide.b, wide.a].map(({ data }) => storing(data));
-    const targets = targetsOf(options, halves, lengths, where);
-    for (const [i, factor] of (["b", "a"] as const).entries())
-      decodeFactor(halves[i]!, targets[factor].view, 0, targets.kernel);
-    return done(targets);
-  }
-  const targets = targetsOf(options, jobs.flat(2), lengths, where);
-  const { b, a, kernel } = targets;
-  if (start !== undefined) startDecoder(where)(oldest, start, n, a.view, kernel, rank * n);
-  for (let expert = 0; expert < experts; expert++) {
-    const [toB, toA] = [expert * rank * out, expert * rank * n];
-    for (const own of jobs) decodeFactor(own[expert]![0], b.view, toB, kernel);
-    if (start !== undefined) a.view.fill(0, toA + rankOf(oldest) * n, toA + rank * n);
-    for (const own of start === undefined ? jobs : jobs.slice(1))
-      decodeFactor(own[expert]![1], a.view, toA, kernel);
-  }
-  return done(targets);
+  if (start !== undefined) startDecoder(where)(packed, start, n, a.view, kernel);
+  return done();
 }
 
-/** Where sums of binary32 are made that become binary16. Larger memory than {@link KEPT_BYTES} is let go of. */
-let sums: DecodeMemory | undefined;
-const KEPT_BYTES = 2 ** 25;
+/** What decodes factors with a parent: loaded with the first file that has one, as most have none. */
+let childDecoder: typeof decodeChild | undefined;
 
-/** Packed factors and those they are added to (spec 8.9.3), the oldest first. @throws LqaError PARENT_MISSING; RangeError */
-export function generationsOf(
-  { name, rank, experts }: Pick<ModuleShape, "name" | "rank" | "experts">,
-  packed: PackedFactors,
-): [PackedFactors, ...PackedFactors[]] {
-  const where = `module "${name}"`;
-  const found: [PackedFactors, ...PackedFactors[]] = [packed];
-  for (let { parent } = packed; parent !== undefined; { parent } = parent) {
-    if (typeof parent === "string")
-      fail(KIND.PARENT_MISSING, { where, expected: `the file with content id ${parent}`, actual: "none" });
-    if (
-      parent.planes.length !== experts ||
-      rankOf(parent) > rankOf(found[0]) ||
-      found.length > GENERATIONS.hard
-    )
-      throw new RangeError(`${where}: expected a parent of ${experts} experts and a rank up to ${rank}`);
-    found.unshift(parent);
-  }
-  return found;
-}
-
-function rankOf({ bands }: PackedFactors): number {
-  return bands.reduce((sum, { components }) => sum + components, 0);
+/** Says what decodes factors with a parent, on this thread. */
+export function useChildDecoder(decoder: typeof decodeChild): void {
+  childDecoder = decoder;
 }
 
 /** A module with its decoded factors. */
@@ -212,40 +168,27 @@ export function decodedOf<T extends WeightType>(
   };
 }
 
-/**
- * What is to be decoded: B and A of each expert.
- *
- * @param add whether they are added to the parent's
- */
-function jobsOf(
+/** What is to be decoded: B and A of each expert. */
+export function jobsOf(
   shape: ModuleShape,
-  packed: PackedFactors,
+  { bands, planes }: PackedFactors,
   layout: FactorLayout,
   multiplier: number,
-  add: boolean,
 ): [FactorJob, FactorJob][] {
-  const { bands, planes } = packed;
-  // A parent has zeros in the components that it lacks.
-  const missing = shape.rank - rankOf(packed);
-  const rest = missing === 0 ? [] : [emptyPart(missing)];
-  return planes.map((own) => {
-    const parts = (factor: "b" | "a"): Part[] =>
-      bands.map(({ components, ...band }, i) => ({
-        encoding: band[factor],
-        planes: own[i]![factor],
-        components,
-      }));
-    return [
-      {
-        parts: [...parts("b"), ...rest],
-        length: shape.out,
-        order: layout === "peft" ? "weight" : "component",
-        multiplier,
-        add,
-      },
-      { parts: [...parts("a"), ...rest], length: inputLength(shape), order: "component", multiplier: 1, add },
-    ];
-  });
+  return planes.map((own) => [
+    {
+      parts: bands.map(({ b, components }, i) => ({ encoding: b, planes: own[i]!.b, components })),
+      length: shape.out,
+      order: layout === "peft" ? "weight" : "component",
+      multiplier,
+    },
+    {
+      parts: bands.map(({ a, components }, i) => ({ encoding: a, planes: own[i]!.a, components })),
+      length: inputLength(shape),
+      order: "component",
+      multiplier: 1,
+    },
+  ]);
 }
 
 /** An array to return, and the view the codecs write: halves are always written as bit patterns. */
@@ -263,17 +206,25 @@ interface Targets {
 
 type Lengths = readonly [b: number, a: number];
 
-function targetsOf(
-  { into, memory, type = "f32", budgetBytes = CHUNK_BUDGET }: DecodeOptions,
+/** Where a module is decoded to, and what it is then. @param jobs what is decoded */
+export function targetsOf<T extends WeightType>(
+  shape: ModuleShape,
+  { into, memory, layout = "peft", type, multiplier = false, budgetBytes = CHUNK_BUDGET }: DecodeOptions<T>,
   jobs: readonly FactorJob[],
-  lengths: Lengths,
-  where: string,
-): Targets {
-  return into !== undefined
-    ? given(into, lengths, type, where)
-    : memory !== undefined
-      ? held(memory, jobs, lengths, type, where)
-      : fresh(lengths, type, where, budgetBytes);
+): Targets & { done(): DecodedModule<T> } {
+  const weights = shape.experts * shape.rank;
+  const lengths = [weights * shape.out, weights * inputLength(shape)] as const;
+  const where = `module "${shape.name}"`;
+  const own: WeightType = type ?? "f32";
+  const targets =
+    into !== undefined
+      ? given(into, lengths, own, where)
+      : memory !== undefined
+        ? held(memory, jobs, lengths, own, where)
+        : fresh(lengths, own, where, budgetBytes);
+  const b = targets.b.array as WeightArrays[T];
+  const a = targets.a.array as WeightArrays[T];
+  return { ...targets, done: () => decodedOf(shape, { b, a }, layout, multiplier) };
 }
 
 function fresh(lengths: Lengths, type: WeightType, where: string, budget: number): Targets {

@@ -10,7 +10,6 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
-import { loadStartDecoder } from "../codecs/start/loaded.ts";
 import { allChunks } from "../container/types.ts";
 import { type Decompressor, type Zstd, zstdFor } from "../container/zstd.ts";
 import { assertNotAborted } from "../io/source.ts";
@@ -120,7 +119,7 @@ export class Engine {
         if (this.#step.done === true) return undefined;
         const need = this.#step.value;
         if (need.bytes === 0) await this.#breathe();
-        if (need.starts === true) await loadStartDecoder();
+        await need.load?.();
         const bytes = this.#intake.take(need.bytes);
         if (bytes === undefined) return undefined;
         if (need.compressed === true && bytes.length === need.bytes) await this.#loadZstd();

@@ -7,6 +7,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
+import { loadStartDecoder } from "../codecs/start/loaded.ts";
 import { align, crc32, requireZero } from "../container/bytes.ts";
 import { readIndex } from "../container/index-read.ts";
 import {
@@ -20,6 +21,10 @@ import {
 import { interpretIndex } from "../container/records-read.ts";
 import type { ContainerIndex } from "../container/types.ts";
 import { need, PAUSE, runOver, type Steps } from "./steps.ts";
+
+async function loadChildDecoder(): Promise<void> {
+  (await import("./decode-child.ts")).loadChildDecoder();
+}
 
 /** Prologue and index of a file, checked; what follows them may be missing. */
 export interface OpenedIndex {
@@ -67,7 +72,8 @@ export function* headerSteps(limits: LimitSet): Steps<Header> {
   let step = work.next();
   for (; step.done !== true; step = work.next()) yield PAUSE;
   const { index, noncanonicalName } = step.value;
-  if (hasStarts(prologue)) yield { ...PAUSE, starts: true };
+  if (hasStarts(prologue)) yield { ...PAUSE, load: loadStartDecoder };
+  if (index.parentId !== undefined) yield { ...PAUSE, load: loadChildDecoder };
   const where = "padding after the index";
   const padding = yield* need(chunksStart(prologue) - end, end, where, prologue.fileLength);
   requireZero(padding, end, where);

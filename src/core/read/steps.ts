@@ -7,7 +7,6 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { loadStartDecoder } from "../codecs/start/loaded.ts";
 import { assertNotAborted } from "../io/source.ts";
 
 /** The request of a step: the next bytes of the file. It gets fewer only if the file ends before them. */
@@ -16,8 +15,8 @@ export interface Need {
   readonly bytes: number;
   /** The bytes are a compressed chunk: zstd must be loaded before the step continues. */
   readonly compressed?: boolean;
-  /** The file has a start: its decoder must be loaded before the step continues. */
-  readonly starts?: boolean;
+  /** What the file needs beyond what every reader has: loaded before the step continues. */
+  readonly load?: () => Promise<void>;
 }
 
 /** Requests nothing; the step has done some work. */
@@ -50,7 +49,7 @@ export async function runSteps<T>(
   const breathe = breather(signal);
   let step = steps.next();
   while (step.done !== true) {
-    if (step.value.starts === true) await loadStartDecoder();
+    await step.value.load?.();
     const taken = take(step.value);
     step = steps.next(taken instanceof Uint8Array ? taken : await taken);
     const rest = breathe();

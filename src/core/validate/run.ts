@@ -25,7 +25,6 @@ import { zstdFor } from "../container/zstd.ts";
 import { type Input, openInput } from "../io/input.ts";
 import { PIECE_BUDGET } from "../read/budget.ts";
 import { ValueChecks } from "../read/chunks.ts";
-import { parentsOf } from "../read/file.ts";
 import { chunksStart, type Header, headerSteps } from "../read/header.ts";
 import { type Need, runSteps, type Steps } from "../read/steps.ts";
 import { bodySteps, type VerifiedIds } from "../read/verify.ts";
@@ -102,6 +101,7 @@ async function check(
   let looked = options.parents === undefined;
   const look = async (header: Header): Promise<void> => {
     looked = true;
+    const { parentsOf } = await import("../read/file.ts");
     await parentsOf(header.index, options).catch((cause: unknown) => {
       throw isLqaError(cause) && cause.class !== "X"
         ? cause

@@ -15,11 +15,11 @@ import {
   type DecodeOptions,
   decodedOf,
   type FactorArrays,
-  generationsOf,
   type HalfArray,
   type WeightArrays,
   type WeightType,
 } from "../../core/read/decode.ts";
+import { generationsOf } from "../../core/read/decode-child.ts";
 import type { LqaFile } from "../../core/read/lqa-file.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
