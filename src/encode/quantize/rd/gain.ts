@@ -126,8 +126,7 @@ export function keptShares({ components }: Subject, choices: readonly Choice[]):
 }
 
 /**
- * The module with every component stretched. A calibration has measured what shrinkage of each component does: then a module has no
- * common factor.
+ * The module with every component stretched.
  *
  * @param gains a further factor for each component, trained
  */
@@ -137,9 +136,9 @@ export function stretchComponents(
   packed: PackedFactors,
   gains?: Float64Array,
 ): PackedFactors {
-  const { components, sensitivities } = subject;
+  const { components } = subject;
   const kept = keptShares(subject, choices);
-  const restored = sensitivities === undefined ? restoreOf(components, kept) : 1;
+  const restored = restoreOf(components, kept);
   const factors = kept.map((share, i) => restored * stretchOf(share, components[i]!.fit) * (gains?.[i] ?? 1));
   const { bands } = packed;
   const stretched = packed.planes.map((expert) => {
