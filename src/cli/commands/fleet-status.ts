@@ -100,7 +100,7 @@ function lines(status: Status, terminal: Terminal): string[] {
   const { waiting, delayed, active, failed, done, perMinute, secondsLeft, failures } = status;
   const rate =
     perMinute === undefined ? "no rate yet" : `${perMinute.toFixed(perMinute < 10 ? 1 : 0)} a minute`;
-  const left = secondsLeft === undefined ? "" : `, ${remaining(secondsLeft)} left`;
+  const left = secondsLeft ? `, ${remaining(secondsLeft)} left` : "";
   return [
     ...title(
       `${printable(status.queue)}:`,
