@@ -16,7 +16,7 @@ import {
 } from "../../../../src/core/container/encoding-record.ts";
 import { SCHEMA } from "../../../../src/core/container/generated/schema.ts";
 import { type Located, readIndex, verifyIndex } from "../../../../src/core/container/index-read.ts";
-import { PROLOGUE_BYTES } from "../../../../src/core/container/prologue.ts";
+import { PROLOGUE_BYTES, type Prologue, vectorsWith } from "../../../../src/core/container/prologue.ts";
 import { SCALAR_BYTES, type Scalar, type VectorField } from "../../../../src/core/container/schema-types.ts";
 import { type ByteField, field, gap, type Stretch } from "./field.ts";
 
@@ -47,6 +47,8 @@ const CLAUSES: Readonly<Record<string, string>> = {
   names: "6.10",
   start: "8.8.1",
   positions: "8.8.1",
+  parent: "8.9.1",
+  parentModules: "8.9.1",
 };
 const FIELD_CLAUSES: Readonly<Record<string, string>> = {
   nameShared: "6.10",
@@ -79,10 +81,11 @@ const MEANINGS: Readonly<Record<string, readonly (string | undefined)[]>> = {
  * Maps an index.
  *
  * @param bytes exactly the index
+ * @param prologue of the file: its features bring vectors
  * @throws LqaError as `verifyIndex`
  */
-export function mapIndex(bytes: Uint8Array): IndexMap {
-  const located = verifyIndex(bytes, SCHEMA, PROLOGUE_BYTES);
+export function mapIndex(bytes: Uint8Array, prologue: Pick<Prologue, "required">): IndexMap {
+  const located = verifyIndex(bytes, SCHEMA, PROLOGUE_BYTES, vectorsWith(prologue));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const table = view.getUint32(0, true);
   const vtable = table - view.getInt32(table, true);

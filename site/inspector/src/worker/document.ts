@@ -194,7 +194,7 @@ export async function contextOf(document: Document, region: Region): Promise<Fie
   const { file, source } = document.lqa!;
   if (document.context?.index !== undefined) return document.context;
   if (region.kind !== "index" || file === undefined) return { opened: file, index: undefined };
-  const index = mapIndex(await source.read(64, file.prologue.indexLength));
+  const index = mapIndex(await source.read(64, file.prologue.indexLength), file.prologue);
   document.context = { opened: file, index };
   return document.context;
 }
