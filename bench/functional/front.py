@@ -15,7 +15,7 @@ PATH = lm.HERE.parents[1] / "docs" / "images" / "answers.svg"
 VARIANTS = ("2@0.8", "2@0.9", "3@0.9")
 # Name, encodings, which point the name is next to, and where. Colours are in STYLE, by number.
 FAMILIES = (
-    ("lqa", [f"rd {bits} floor 0" for bits in (0.35, 0.5, 0.75, "1.0", 1.5, 2.5, "4.0")], 2, (-40, -8)),
+    ("lqa", [f"rd {bits} floor 0" for bits in (0.35, 0.5, 0.75, "1.0", 1.5, 2.5, "4.0")], 1, (-42, -6)),
     ("LoRAQuant", [f"loraquant {variant} code none" for variant in VARIANTS], 0, (-30, 24)),
     ("rounding, 2 and 3 bits", ["rtn 2", "rtn 3"], 0, (10, 16)),
     ("16-bit", ["f16"], 0, (-46, 24)),
