@@ -4,7 +4,7 @@ import { concat } from "../dist/core/container/bytes.js";
 import { planeExtents } from "../dist/core/container/layout.js";
 import { open } from "../dist/core/index.js";
 import { prepareFile } from "../dist/core/write/write.js";
-import { adapterSections } from "../dist/encode/encode.js";
+import { adapterSections } from "../dist/encode/sections.js";
 import { linear, PROJECTIONS, RANK } from "./seven-b.mjs";
 
 const AFFINE2 = { codec: "affine", bits: 2, group: 128, scale: "f16" };
