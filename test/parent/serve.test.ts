@@ -1,4 +1,5 @@
 /** Children in memory, packed: applied by the kernel and by plain code, and pools that keep their parent once. */
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { materialize } from "../../src/core/codecs/start/materialize.ts";
 import { decodeModule, open } from "../../src/core/index.ts";
@@ -56,6 +57,9 @@ function applied(
   return [fast, plain];
 }
 
+const suite = (name: string): Uint8Array =>
+  new Uint8Array(readFileSync(new URL(`../../conformance/suite/valid/parent/${name}.lqa`, import.meta.url)));
+
 describe("a module with a parent, applied packed", () => {
   it.each<[string, Uint8Array, Uint8Array[]]>([
     ["a child of every codec", family[1]!, [family[0]!]],
@@ -97,6 +101,7 @@ describe("a module with a parent, applied packed", () => {
     ["a child of every codec", family[1]!, [family[0]!]],
     ["a child of a child", grandchild, [children[0]!, parent]],
     ["a child of an adapter with a start", startedChild, [started]],
+    ["zeros of either sign", suite("zeros-of-either-sign"), [suite("root-zeros-of-either-sign")]],
   ])("is the same without a parent, decoded, for what knows none: %s", async (_, bytes, parents) => {
     const file = await open(bytes, { parents });
     for (const record of file.modules) {

@@ -31,6 +31,8 @@ interface SuiteCase {
   readonly id: string;
   readonly file: string;
   readonly budget?: number;
+  /** Files of the suite that it may need. */
+  readonly parents?: readonly string[];
   readonly expected: { readonly valid: boolean; readonly modules?: readonly SuiteModule[] };
 }
 
@@ -46,9 +48,11 @@ export async function checkSuite(world: World): Promise<void> {
   for (const one of manifest.cases as SuiteCase[])
     if (one.expected.valid && one.expected.modules?.some((module) => module.sha256 != null))
       files.set(one.file, one);
-  for (const { id, file, expected } of files.values())
+  const read = (file: string): Promise<Uint8Array> => world.read(`${suite}/${file}`);
+  for (const { id, file, expected, parents: named = [] } of files.values())
     await check(world, `suite ${id}`, async () => {
-      const opened = await open(await world.read(`${suite}/${file}`), { budgetBytes: 2 ** 30 });
+      const parents = await Promise.all(named.map(read));
+      const opened = await open(await read(file), { budgetBytes: 2 ** 30, parents });
       for (const { name, sha256: hashes } of expected.modules!) {
         if (hashes == null) continue;
         const shape = opened.modules.find((module) => module.name === name)!;

@@ -88,7 +88,9 @@ function addGeneration(shape: ModuleShape, factors: PackedFactors, b: Float32Arr
         const at = { offset: 0, componentStride: length, weightStride: 1 };
         decodePlanes(encodings[factor], own[i]![factor], components, length, values, at);
         const from = (e * shape.rank + component) * length;
-        for (let k = 0; k < values.length; k++) target[from + k]! += values[k]!;
+        // Not added to 0, which would lose the sign of a zero.
+        if (parent === undefined) target.set(values, from);
+        else for (let k = 0; k < values.length; k++) target[from + k]! += values[k]!;
       }
       component += components;
     }
