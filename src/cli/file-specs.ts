@@ -4,7 +4,7 @@
  * @module
  */
 import type { CommandSpec } from "./command.ts";
-import { FORCE_OPTION, JSON_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
+import { FORCE_OPTION, JSON_OPTION, OUTPUT_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
 export const VALIDATE: CommandSpec = {
@@ -107,20 +107,7 @@ export const REPAIR: CommandSpec = {
     many: false,
     help: "The damaged file: a path, a URL, or - for standard input.",
   },
-  options: [
-    {
-      name: "output",
-      short: "o",
-      type: "text",
-      placeholder: "<file>",
-      required: true,
-      standardOutput: ".lqa",
-      help: "The .lqa file to write; - for standard output.",
-    },
-    FORCE_OPTION,
-    TIMEOUT_OPTION,
-    JSON_OPTION,
-  ],
+  options: [{ ...OUTPUT_OPTION, required: true }, FORCE_OPTION, TIMEOUT_OPTION, JSON_OPTION],
   examples: ["repair damaged.lqa -o repaired.lqa"],
   load: () => import("./commands/repair.ts"),
 };

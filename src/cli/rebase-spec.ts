@@ -4,7 +4,7 @@
  * @module
  */
 import type { CommandSpec } from "./command.ts";
-import { FORCE_OPTION, JSON_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
+import { FORCE_OPTION, JSON_OPTION, OUTPUT_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 
 export const REBASE: CommandSpec = {
   name: "rebase",
@@ -31,15 +31,7 @@ export const REBASE: CommandSpec = {
       defaultText: "none lost; 0.1% with --onto",
       help: "Maximum share of the energy of the child's ΔW that may be lost: 0.01 or 1%. The file is then quantized again.",
     },
-    {
-      name: "output",
-      short: "o",
-      type: "text",
-      placeholder: "<file>",
-      required: true,
-      standardOutput: ".lqa",
-      help: "The .lqa file to write; - for standard output.",
-    },
+    { ...OUTPUT_OPTION, required: true },
     FORCE_OPTION,
     TIMEOUT_OPTION,
     JSON_OPTION,

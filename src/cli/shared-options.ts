@@ -53,6 +53,16 @@ export const PARENT_OPTION: OptionSpec = {
   help: "The parent of a file that was encoded with --parent: a path, a URL, hf://owner/name or oci://host/name. Give the parent's own parents, too. lqa picks them by content id.",
 };
 
+/** For commands that write an `.lqa` file. */
+export const OUTPUT_OPTION: OptionSpec = {
+  name: "output",
+  short: "o",
+  type: "text",
+  placeholder: "<file>",
+  standardOutput: ".lqa",
+  help: "The .lqa file to write; - for standard output.",
+};
+
 export const FORCE_OPTION: OptionSpec = { name: "force", type: "flag", help: "Replace an existing output." };
 
 /** For commands that encode many adapters. */

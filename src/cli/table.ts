@@ -15,7 +15,14 @@ import { FLEET_COMMANDS } from "./fleet-specs.ts";
 import { PUSH } from "./push-spec.ts";
 import { REBASE } from "./rebase-spec.ts";
 import { SERVE } from "./serve-spec.ts";
-import { FORCE_OPTION, JSON_OPTION, PARENT_OPTION, SHARD_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
+import {
+  FORCE_OPTION,
+  JSON_OPTION,
+  OUTPUT_OPTION,
+  PARENT_OPTION,
+  SHARD_OPTION,
+  TIMEOUT_OPTION,
+} from "./shared-options.ts";
 import { COMPLETION, EXPLAIN, MAN } from "./shell-specs.ts";
 import { SIGN, VERIFY_SIGNATURE } from "./signature-specs.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
@@ -44,15 +51,7 @@ const ENCODE: CommandSpec = {
   options: [
     ...GOAL_OPTIONS,
     ...inSection("Output", [
-      {
-        name: "output",
-        short: "o",
-        type: "text",
-        placeholder: "<file>",
-        standardOutput: ".lqa",
-        defaultText: "the adapter's name plus .lqa, in the current directory",
-        help: "The .lqa file to write; - for standard output.",
-      },
+      { ...OUTPUT_OPTION, defaultText: "the adapter's name plus .lqa, in the current directory" },
       {
         name: "out-dir",
         type: "text",

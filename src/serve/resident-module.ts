@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Band, hasStart, type PackedFactors } from "../core/codecs/packed.ts";
+import { type Band, givenParent, hasStart, type PackedFactors, rankOf } from "../core/codecs/packed.ts";
 import { drawsOf } from "../core/codecs/start/draws.ts";
 import type { ModuleStart } from "../core/codecs/start/start.ts";
 import { splitPayload } from "../core/container/layout.ts";
@@ -74,14 +74,8 @@ export function assertApplicable({ name, role }: ModuleShape): void {
 
 /** @throws LqaError PARENT_MISSING; as {@link residentModule} */
 function residentParent(shape: ModuleShape, parent: PackedFactors | string): ResidentModule {
-  if (typeof parent === "string")
-    return fail(KIND.PARENT_MISSING, {
-      where: `module "${shape.name}"`,
-      expected: `the file with content id ${parent}`,
-      actual: "none",
-    });
-  const rank = parent.bands.reduce((sum, { components }) => sum + components, 0);
-  return residentModule({ ...shape, rank }, parent);
+  const factors = givenParent(parent, shape.name);
+  return residentModule({ ...shape, rank: rankOf(factors.bands) }, factors);
 }
 
 /** A module's factors, as views: what `decodeModule` takes. */

@@ -5,15 +5,8 @@ import { materialize } from "../../src/core/codecs/start/materialize.ts";
 import { decodeModule, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { inputLength } from "../../src/model/adapter.ts";
-import { rowsOf } from "../../src/serve/activations.ts";
-import { applyRowsPlainly } from "../../src/serve/apply.ts";
-import {
-  AdapterPool,
-  applyPacked,
-  memoryStore,
-  type ResidentModule,
-  residentModule,
-} from "../../src/serve/index.ts";
+import { AdapterPool, applyPacked, memoryStore, residentModule } from "../../src/serve/index.ts";
+import { applied, waves } from "../serve/both-ways.ts";
 import { SEED, trained } from "../start/trained.ts";
 import { childModules, contentIdOf, parentModules, written } from "./family.ts";
 import { checkpoint } from "./run.ts";
@@ -38,24 +31,6 @@ const started = (await encodeAdapter(trained(0.02), { maxError: 0.02, start: SEE
 const startedChild = (
   await encodeAdapter(trained(0.021), { maxError: 0.01, parent: await open(started), start: "none" })
 ).bytes;
-
-function waves(length: number): Float32Array {
-  return Float32Array.from({ length }, (_, i) => Math.sin(i * i));
-}
-
-/** y of a module, by the kernel, and by plain code. */
-function applied(
-  module: ResidentModule,
-  rows: number,
-  expert: number,
-  batchInvariant: boolean,
-): Float32Array[] {
-  const x = waves(rows * inputLength(module.shape));
-  const [fast, plain] = [waves(rows * module.shape.out), waves(rows * module.shape.out)];
-  applyPacked(module, x, fast, { expert, batchInvariant });
-  applyRowsPlainly(module, expert, rowsOf(module.shape, x, plain, undefined, batchInvariant), 0);
-  return [fast, plain];
-}
 
 const suite = (name: string): Uint8Array =>
   new Uint8Array(readFileSync(new URL(`../../conformance/suite/valid/parent/${name}.lqa`, import.meta.url)));

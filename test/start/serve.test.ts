@@ -4,34 +4,14 @@ import { describe, expect, it } from "vitest";
 import { open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { isLqaError } from "../../src/errors.ts";
-import { inputLength } from "../../src/model/adapter.ts";
-import { rowsOf } from "../../src/serve/activations.ts";
-import { applyRowsPlainly } from "../../src/serve/apply.ts";
-import { AdapterPool, applyPacked, type ResidentModule, residentModule } from "../../src/serve/index.ts";
+import { AdapterPool, applyPacked, residentModule } from "../../src/serve/index.ts";
+import { applied, waves } from "../serve/both-ways.ts";
 import { SEED, trained } from "./trained.ts";
 
 const suite = new URL("../../conformance/suite/valid/start/", import.meta.url);
 const goal = { maxError: 0.02, start: SEED } as const;
 const [young, older] = [await encodeAdapter(trained(0.02), goal), await encodeAdapter(trained(0.05), goal)];
 const bytesOfDraws = trained(0).modules.reduce((sum, { a }) => sum + 2 * a.length, 0);
-
-function waves(length: number): Float32Array {
-  return Float32Array.from({ length }, (_, i) => Math.sin(i * i));
-}
-
-/** y of a module, by the kernel, and by plain code. */
-function applied(
-  module: ResidentModule,
-  rows: number,
-  expert: number,
-  batchInvariant: boolean,
-): Float32Array[] {
-  const x = waves(rows * inputLength(module.shape));
-  const [fast, plain] = [waves(rows * module.shape.out), waves(rows * module.shape.out)];
-  applyPacked(module, x, fast, { expert, batchInvariant });
-  applyRowsPlainly(module, expert, rowsOf(module.shape, x, plain, undefined, batchInvariant), 0);
-  return [fast, plain];
-}
 
 describe("a module with a start, applied packed", () => {
   for (const name of readdirSync(suite).filter((file) => file.endsWith(".lqa")))

@@ -8,6 +8,7 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import {
   type DecodeTarget,
   type Encoding,
@@ -20,6 +21,7 @@ import {
 import { numberToF16, storeFloats } from "./floats.ts";
 import { decodeGrouped } from "./grouped.ts";
 import { DecodeKernel, type FactorJob, type Part } from "./kernels/decode-kernel.ts";
+import type { PackedFactors } from "./packed.ts";
 import { decodeFloats } from "./raw.ts";
 import { lower, planeSizes } from "./registry.ts";
 import { decodeWindows } from "./trellis.ts";
@@ -184,4 +186,29 @@ export function assertPlanes(encoding: Encoding, planes: Planes, components: num
       throw new RangeError(`plane ${plane}: expected ${sizes[plane]} bytes, found ${planes[plane].length}`);
     }
   }
+}
+
+/**
+ * What is to be decoded of a module: B' and A' of each expert.
+ *
+ * @param order of the weights of B'
+ */
+export function factorJobs(
+  shape: ModuleShape,
+  { bands, planes }: PackedFactors,
+  order: FactorJob["order"],
+  multiplier: number,
+): [b: FactorJob, a: FactorJob][] {
+  return planes.map((own) => {
+    const parts = (factor: "b" | "a"): Part[] =>
+      bands.map(({ components, [factor]: encoding }, i) => ({
+        encoding,
+        planes: own[i]![factor],
+        components,
+      }));
+    return [
+      { parts: parts("b"), length: shape.out, order, multiplier },
+      { parts: parts("a"), length: inputLength(shape), order: "component", multiplier: 1 },
+    ];
+  });
 }

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { Encoding, Lowered, Planes } from "./encoding.ts";
 import { lower } from "./registry.ts";
@@ -61,8 +63,22 @@ export function vectorLengths(
   shape: Pick<ModuleShape, "out" | "in" | "kernel">,
   bands: readonly Band[],
 ): Readonly<Record<Factor, number>> {
-  const rank = bands.reduce((sum, { components }) => sum + components, 0);
-  return { b: shape.out, a: inputLength(shape), mix: rank };
+  return { b: shape.out, a: inputLength(shape), mix: rankOf(bands) };
+}
+
+/** Components of a module. */
+export function rankOf(bands: readonly Pick<Band, "components">[]): number {
+  return bands.reduce((sum, { components }) => sum + components, 0);
+}
+
+/** The factors of a parent. @throws LqaError PARENT_MISSING where its content id stands in their place */
+export function givenParent(parent: PackedFactors | string, module: string): PackedFactors {
+  if (typeof parent !== "string") return parent;
+  return fail(KIND.PARENT_MISSING, {
+    where: `module "${module}"`,
+    expected: `the file with content id ${parent}`,
+    actual: "none",
+  });
 }
 
 /** Whether any vector of A' has a start. */

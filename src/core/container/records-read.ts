@@ -92,7 +92,10 @@ export function* interpretIndex(read: ReadIndex, options: InterpretOptions): Pau
   const { chunks, spans, digests, trailer, fileLength } = layout;
   const starts = hasStarts(prologue) ? startReader(read, limit) : undefined;
   const parent = hasParent(prologue) ? parentReader(read) : undefined;
-  const modules = yield* readModules(read, types, plans, names, limit, chunks, starts, parent);
+  const modules = yield* readModules(
+    moduleReader(read, types, plans, names, limit, chunks, starts, parent),
+    read.count("modules"),
+  );
   const tensors = yield* readTensors(read, names, limit, chunks.slice(modules.length));
   names.finish();
   checkRoles(tensors, modules, read.locate("tensors"));
@@ -119,24 +122,17 @@ function chunkLengths(read: ReadIndex): number[] {
 // Module records (spec clause 6.7): each gets its name, its type, its plan and its chunk, in the order of checks of clause
 // 15.2. Time is linear in the records and in the bands of all modules together, which have a limit.
 
-/**
- * @param chunks where those of modules stand
- * @throws LqaError of classes M, V, U and L
- */
-export function* readModules(
-  read: ReadIndex,
-  types: readonly ModuleType[],
-  plans: readonly Plan[],
-  names: NameReader,
-  limit: LimitCheck,
-  chunks: readonly Extent[],
-  starts: StartReader | undefined,
-  parent: ParentReader | undefined,
-): Pauses<ModuleRecord[]> {
-  const next = moduleReader(read, types, plans, names, limit, chunks, starts, parent);
+interface ModuleReader {
+  /** Calls have rising numbers. @throws LqaError of classes M, V, U and L */
+  module(i: number): ModuleRecord;
+  /** Behind the last one. @throws LqaError of class M */
+  finish(): void;
+}
+
+function* readModules(next: ModuleReader, count: number): Pauses<ModuleRecord[]> {
   const rest = pacer();
   const modules: ModuleRecord[] = [];
-  for (let i = 0; i < read.count("modules"); i++) {
+  for (let i = 0; i < count; i++) {
     const module = next.module(i);
     modules.push(module);
     if (rest(module.bands.length)) yield;
@@ -145,7 +141,11 @@ export function* readModules(
   return modules;
 }
 
-/** Reads one record after the other. Not a generator, which engines optimize later or not at all. */
+/**
+ * Reads one record after the other. Not a generator, which engines optimize later or not at all.
+ *
+ * @param chunks where those of modules stand
+ */
 function moduleReader(
   read: ReadIndex,
   types: readonly ModuleType[],
@@ -155,7 +155,7 @@ function moduleReader(
   chunks: readonly Extent[],
   starts: StartReader | undefined,
   parent: ParentReader | undefined,
-): { module(i: number): ModuleRecord; finish(): void } {
+): ModuleReader {
   const column = (field: string): ((i: number) => number) => read.column("modules", field);
   const [suffix, shared] = [column("nameSuffix"), column("nameShared")];
   const [typeNumber, planNumber] = [column("moduleType"), column("plan")];

@@ -1,23 +1,21 @@
 /**
- * Factors that are added to those of a parent (spec clause 8.9.3): the oldest are decoded first, and the others are added to them where
- * they are, by the kernel where there is one. Loaded with the first file that has a parent.
+ * Modules with a parent, decoded. Loaded with the first file that has one.
  *
  * @module
  */
 
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { GENERATIONS } from "../../limits.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
-import { decodeFactor, emptyPart, type FactorJob, storing } from "../codecs/decode.ts";
-import { hasStart, type PackedFactors } from "../codecs/packed.ts";
-import { startDecoder } from "../codecs/start/loaded.ts";
+import { decodeFactor, storing } from "../codecs/decode.ts";
+import { decodeGenerations, generationJobs } from "../codecs/generations.ts";
+import type { PackedFactors } from "../codecs/packed.ts";
 import { CHUNK_BUDGET, DecodeMemory } from "./budget.ts";
 import {
   type DecodedModule,
   type DecodeOptions,
   decodeModule,
-  jobsOf,
+  orderOf,
   targetsOf,
   useChildDecoder,
   type WeightType,
@@ -36,29 +34,9 @@ export function decodeChild<T extends WeightType = "f32">(
 ): DecodedModule<T> {
   if (options.type === "f16") return decodeHalves(shape, packed, options);
   const { layout = "peft", multiplier = false } = options;
-  const { rank, experts, out } = shape;
-  const n = inputLength(shape);
-  const where = `module "${shape.name}"`;
-  const generations = generationsOf(shape, packed);
-  const [oldest] = generations;
-  const start = hasStart(oldest.bands) ? oldest.start : undefined;
-  const jobs = generations.map((one, i) => {
-    const factor = multiplier && one === packed ? shape.multiplier : 1;
-    // A parent has zeros in the components that it lacks.
-    const missing = rank - rankOf(one);
-    const rest = missing === 0 ? [] : [emptyPart(missing)];
-    const added = (job: FactorJob): FactorJob => ({ ...job, parts: [...job.parts, ...rest], add: i > 0 });
-    return jobsOf(shape, one, layout, factor).map(([b, a]) => [added(b), added(a)] as const);
-  });
-  const { b, a, kernel, done } = targetsOf(shape, options, jobs.flat(2));
-  if (start !== undefined) startDecoder(where)(oldest, start, n, a.view, kernel, rank * n);
-  for (let expert = 0; expert < experts; expert++) {
-    const [toB, toA] = [expert * rank * out, expert * rank * n];
-    for (const own of jobs) decodeFactor(own[expert]![0], b.view, toB, kernel);
-    if (start !== undefined) a.view.fill(0, toA + rankOf(oldest) * n, toA + rank * n);
-    for (const own of start === undefined ? jobs : jobs.slice(1))
-      decodeFactor(own[expert]![1], a.view, toA, kernel);
-  }
+  const work = generationJobs(shape, packed, orderOf(layout), multiplier ? shape.multiplier : 1);
+  const { b, a, kernel, done } = targetsOf(shape, options, work.jobs.flat(2));
+  decodeGenerations(shape, work, b.view as Float32Array, a.view as Float32Array, kernel);
   return done();
 }
 
@@ -88,31 +66,4 @@ function decodeHalves<T extends WeightType>(
   decodeFactor(b, targets.b.view, 0, targets.kernel);
   decodeFactor(a, targets.a.view, 0, targets.kernel);
   return targets.done();
-}
-
-/** Packed factors and those they are added to, the oldest first. @throws LqaError PARENT_MISSING; RangeError */
-export function generationsOf(
-  { name, rank, experts }: Pick<ModuleShape, "name" | "rank" | "experts">,
-  packed: PackedFactors,
-): [PackedFactors, ...PackedFactors[]] {
-  const where = `module "${name}"`;
-  const found: [PackedFactors, ...PackedFactors[]] = [packed];
-  for (let { parent } = packed; parent !== undefined; { parent } = parent) {
-    if (typeof parent === "string")
-      fail(KIND.PARENT_MISSING, { where, expected: `the file with content id ${parent}`, actual: "none" });
-    if (
-      parent.planes.length !== experts ||
-      rankOf(parent) > rankOf(found[0]) ||
-      found.length > GENERATIONS.hard
-    )
-      throw new RangeError(`${where}: expected a parent of ${experts} experts and a rank up to ${rank}`);
-    found.unshift(parent);
-  }
-  if (hasStart(found[0].bands) && found[0].start === undefined)
-    throw new RangeError(`${where}: expected the start that its bands imply, found none`);
-  return found;
-}
-
-function rankOf({ bands }: PackedFactors): number {
-  return bands.reduce((sum, { components }) => sum + components, 0);
 }

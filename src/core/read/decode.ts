@@ -14,7 +14,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { Declared } from "../../model/declared.ts";
-import { type DecodeTarget, decodeFactor, type FactorJob } from "../codecs/decode.ts";
+import { type DecodeTarget, decodeFactor, type FactorJob, factorJobs } from "../codecs/decode.ts";
 import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
 import { hasStart, type PackedFactors } from "../codecs/packed.ts";
 import { multiplyFactors } from "../codecs/product.ts";
@@ -133,7 +133,7 @@ export function decodeModule<T extends WeightType = "f32">(
   const start = hasStart(packed.bands) ? packed.start : undefined;
   if (start === undefined && hasStart(packed.bands))
     throw new RangeError(`${where}: expected the start that its bands imply, found none`);
-  const jobs = jobsOf(shape, packed, layout, multiplier ? shape.multiplier : 1);
+  const jobs = factorJobs(shape, packed, orderOf(layout), multiplier ? shape.multiplier : 1);
   const { b, a, kernel, done } = targetsOf(shape, options, jobs.flat());
   jobs.forEach(([bJob, aJob], expert) => {
     decodeFactor(bJob, b.view, expert * rank * out, kernel);
@@ -151,6 +151,11 @@ export function useChildDecoder(decoder: typeof decodeChild): void {
   childDecoder = decoder;
 }
 
+/** How the codecs write B in a layout. */
+export function orderOf(layout: FactorLayout): FactorJob["order"] {
+  return layout === "peft" ? "weight" : "component";
+}
+
 /** A module with its decoded factors. */
 export function decodedOf<T extends WeightType>(
   shape: ModuleShape,
@@ -166,29 +171,6 @@ export function decodedOf<T extends WeightType>(
     b: { data: b, shape: layout === "peft" ? [...each, out, rank] : [...each, rank, out] },
     a: { data: a, shape: [...each, rank, inputLength(shape)] },
   };
-}
-
-/** What is to be decoded: B and A of each expert. */
-export function jobsOf(
-  shape: ModuleShape,
-  { bands, planes }: PackedFactors,
-  layout: FactorLayout,
-  multiplier: number,
-): [FactorJob, FactorJob][] {
-  return planes.map((own) => [
-    {
-      parts: bands.map(({ b, components }, i) => ({ encoding: b, planes: own[i]!.b, components })),
-      length: shape.out,
-      order: layout === "peft" ? "weight" : "component",
-      multiplier,
-    },
-    {
-      parts: bands.map(({ a, components }, i) => ({ encoding: a, planes: own[i]!.a, components })),
-      length: inputLength(shape),
-      order: "component",
-      multiplier: 1,
-    },
-  ]);
 }
 
 /** An array to return, and the view the codecs write: halves are always written as bit patterns. */

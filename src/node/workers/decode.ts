@@ -8,6 +8,7 @@
  * @module
  */
 import { availableParallelism } from "node:os";
+import { generationsOf } from "../../core/codecs/generations.ts";
 import { assemblePayload } from "../../core/container/payload.ts";
 import { ADAPTER_BUDGET } from "../../core/read/budget.ts";
 import {
@@ -19,7 +20,6 @@ import {
   type WeightArrays,
   type WeightType,
 } from "../../core/read/decode.ts";
-import { generationsOf } from "../../core/read/decode-child.ts";
 import type { LqaFile } from "../../core/read/lqa-file.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";

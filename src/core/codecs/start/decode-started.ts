@@ -7,7 +7,7 @@
 import { type DecodeTarget, decodeFactor, type FactorJob, type Part, storing } from "../decode.ts";
 import type { DecodeKernel } from "../kernels/decode-kernel.ts";
 import { startKernel } from "../kernels/start-kernel.ts";
-import type { PackedFactors } from "../packed.ts";
+import { type PackedFactors, rankOf } from "../packed.ts";
 import { generatorOf, keepGenerator } from "./draws.ts";
 import { addMixture, readMixture } from "./mixture.ts";
 import { takeDraws } from "./mt19937.ts";
@@ -29,7 +29,7 @@ export function decodeStarted(
   kernel?: DecodeKernel,
   apart?: number,
 ): void {
-  const rank = bands.reduce((sum, { components }) => sum + components, 0);
+  const rank = rankOf(bands);
   const size = rank * length;
   const wide = target instanceof Float32Array;
   const values = wide ? target : new Float32Array(size);
