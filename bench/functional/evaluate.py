@@ -1,10 +1,10 @@
 """Scores the encodings of one adapter on its task's held-out items.
 
-Usage: python evaluate.py NAME [--deciding | --only TEXT ...] [--recode]
+Usage: python evaluate.py NAME [--deciding | --only TEXT ...] [--recode | --dev]
 
 For the base model, every encoding of `table.py`, and the adapter as trained (if it was trained
 in this work folder), one JSON line is appended to results/<name>.jsonl; lines that are
-there already are not made again. Encodings are made from the reference adapter (see references.py).
+there already are not made again. With --dev the development items are scored, and lines are only printed: for choices. Encodings are made from the reference adapter (see references.py).
 All scores are at the positions of the right answers (see lm.py):
 
   exact      share of items answered right, every token and the end, greedy
@@ -189,6 +189,7 @@ def main() -> None:
     parser.add_argument(
         "--recode", action="store_true", help="score again what the encoder now does otherwise"
     )
+    parser.add_argument("--dev", action="store_true", help="score development items, and keep nothing")
     args = parser.parse_args()
     adapter = references.load(args.name)
     path = lm.RESULTS / f"{args.name}.jsonl"
@@ -205,7 +206,7 @@ def main() -> None:
         and (not args.only or any(e == t or (t not in rows and e.startswith(t)) for t in args.only))
     ]
     as_trained = references.trained(args.name)
-    have = done(path, adapter.digest)
+    have = {} if args.dev else done(path, adapter.digest)
     missing = [e for e in ("base", *wanted, *(["trained"] if as_trained else [])) if e not in have]
     if not missing and not args.recode:
         print(f"{args.name}: nothing to do")
@@ -213,13 +214,14 @@ def main() -> None:
 
     torch.manual_seed(0)  # nothing is sampled; PEFT draws weights that loading replaces
     split = tasks.load(adapter.task).build()
-    scorer = Scorer(split.heldout, split.train)
+    scorer = Scorer(split.dev if args.dev else split.heldout, split.train)
 
     def write(encoding: str, line: dict, started: float) -> None:
         about = {"task": adapter.task, "name": args.name, "encoding": encoding, "adapter": adapter.digest}
         line = about | line | {"seconds": round(time.monotonic() - started, 1)}
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        if not args.dev:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
         exact, nll, kl = (line.get(k, math.nan) for k in ("exact", "nll", "kl"))
         print(
             f"{args.name} | {encoding} | error {line.get('errors', {}).get('weight', math.nan):.4f}"

@@ -67,8 +67,7 @@ export class Content {
    * @param draws of an adapter with these modules
    * @param parent loaded whole, if modules have one
    * @param newBuffer memory for payloads
-   * @param keepsReads whether what was read may be kept in place of a copy in that memory: it is not the caller's, and threads do not
-   *   share it
+   * @param keepsReads whether what was read may be kept in place of a copy in that memory: threads do not share it
    */
   constructor(
     index: ContainerIndex,
@@ -170,7 +169,8 @@ export class Content {
     });
     if (missing.length === 0) return;
     const modules = file.packedAll({ modules: missing, signal });
-    if (this.#keepsReads && missing.length === file.index.modules.length) return this.#keepAll(modules);
+    if (this.#keepsReads && file.source.fresh === true && missing.length === file.index.modules.length)
+      return this.#keepAll(modules);
     this.#makeRoom(missing);
     try {
       for await (const { record, payload } of modules) this.#put(record, payload);

@@ -138,7 +138,7 @@ export class Residents {
         draws,
         this.#newBuffer,
         above && { content: above.content, numbers },
-        entry.reloadable && this.#options.shared !== true,
+        this.#options.shared !== true,
       );
       if (verify) id = await content.loadWhole(file, signal);
       // It may have come meanwhile.

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { numberToBits, writeBits } from "../../src/core/codecs/floats.ts";
 import { type ByteSource, memorySource } from "../../src/core/io/source.ts";
 import { open } from "../../src/core/read/file.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
 import { type ErrorName, isLqaError } from "../../src/errors.ts";
 import type { PlainTensor, TensorRole } from "../../src/model/adapter.ts";
 import { directoryStore } from "../../src/node/directory-store.ts";
@@ -285,6 +286,55 @@ describe("a pool", () => {
     await refused(pool.acquire("a"), "IO");
     await refused(pool.acquire("b"), "IO");
     expect([...pool.names]).toEqual([]);
+  });
+
+  it("keeps what a file source has read, and copies what is in memory of others", async () => {
+    const random = new Random(9);
+    const [out, rank] = [512, 16];
+    const shape = {
+      name: "q",
+      role: "linear",
+      out,
+      in: out,
+      kernel: [],
+      experts: 1,
+      rank,
+      baseLayout: "out-in",
+    } as const;
+    const module = {
+      ...shape,
+      multiplier: 1,
+      alpha: 0,
+      rule: "none",
+      b: random.floats(out * rank),
+      a: random.floats(out * rank),
+    } as const;
+    const adapter = { modules: [module], tensors: [], origin: undefined, meta: {} };
+    const { bytes } = await encodeAdapter(adapter, { bits: 6 });
+    /** Whether overwriting the arrays that the source gave out changes what a lease computes. */
+    const keeps = async (source: ByteSource, given: readonly Uint8Array[]): Promise<boolean> => {
+      const store = { open: async () => ({ source }) };
+      const lease = await new AdapterPool({ budgetBytes: MIB, verify: false, store }).acquire("a");
+      const y = [new Float32Array(out), new Float32Array(out)] as const;
+      lease.apply("q", new Float32Array(out).fill(1), y[0]);
+      for (const piece of given) piece.fill(0);
+      lease.apply("q", new Float32Array(out).fill(1), y[1]);
+      expect(y[0].some((value) => value !== 0)).toBe(true);
+      return y[0].some((value, o) => value !== y[1][o]);
+    };
+    const pieces = (fresh: boolean): Promise<boolean> => {
+      const given: Uint8Array[] = [];
+      const read = async (offset: number, length: number): Promise<Uint8Array> => {
+        const piece = bytes.slice(offset, offset + length);
+        given.push(piece);
+        return piece;
+      };
+      return keeps({ size: bytes.length, stable: true, ...(fresh && { fresh }), read }, given);
+    };
+    expect(await pieces(true)).toBe(true);
+    expect(await pieces(false)).toBe(false);
+    const own = bytes.slice();
+    expect(await keeps(memorySource(own), [own])).toBe(false);
   });
 
   it("reads no more than requested, without verify", async () => {

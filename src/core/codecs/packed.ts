@@ -71,7 +71,7 @@ export function rankOf(bands: readonly Pick<Band, "components">[]): number {
   return bands.reduce((sum, { components }) => sum + components, 0);
 }
 
-/** The factors of a parent. @throws LqaError PARENT_MISSING where its content id stands in their place */
+/** The factors of a parent. @throws LqaError PARENT_MISSING for the content id of one that was not given */
 export function givenParent(parent: PackedFactors | string, module: string): PackedFactors {
   if (typeof parent !== "string") return parent;
   return fail(KIND.PARENT_MISSING, {

@@ -19,6 +19,8 @@ export interface ByteSource {
    * source prove each chunk by its SHA-256, because a server may send one file now and another one later.
    */
   readonly stable?: boolean | undefined;
+  /** True if each read gives memory of its own, which nothing else writes to. A pool then keeps it in place of a copy. */
+  readonly fresh?: boolean | undefined;
   /**
    * Resolves to the `length` bytes from `offset` on, or to fewer (none, even) where the source ends before them.
    * The caller may keep the array, and must not write to it.
@@ -47,6 +49,7 @@ export function blobSource(blob: Blob): ByteSource {
   return {
     size: blob.size,
     stable: true,
+    fresh: true,
     async read(offset, length, signal) {
       assertRange(offset, length);
       assertNotAborted(signal);

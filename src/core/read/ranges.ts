@@ -124,6 +124,7 @@ export function keepingSource(source: ByteSource): KeepingSource {
       return source.size;
     },
     stable: source.stable,
+    fresh: source.fresh,
     keep: (name, offset, bytes) => void kept.set(name, [offset, bytes]),
     async read(offset, length, signal) {
       for (const [start, bytes] of kept.values()) {

@@ -104,6 +104,7 @@ export async function openFileSource(path: string): Promise<FileSource> {
   return {
     size,
     stable: true,
+    fresh: true,
     async read(offset, length, signal) {
       assertRange(offset, length);
       const target = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
