@@ -214,6 +214,8 @@ export function checkPayload(
 const NO_BYTES = new Uint8Array(0);
 const NO_PLANES: Planes = { scales: NO_BYTES, zeroPoints: NO_BYTES, codes: NO_BYTES };
 const NO_BAND: PackedBand = { b: NO_PLANES, a: NO_PLANES };
+/** A field that is added to an object later takes longer than decoding a plane. */
+const NO_STARTED_BAND: PackedBand = { ...NO_BAND, mix: NO_PLANES };
 
 /** The planes of a module, as views on its raw payload. Whether they are allowed: {@link checkPayload}, and `read/chunks.ts`. */
 export function splitPayload(
@@ -232,17 +234,18 @@ export function planeTaker(
   { experts, start, parentId }: Pick<ModuleShape, "experts"> & Pick<ModuleRecord, "start" | "parentId">,
   bands: PackedFactors["bands"],
 ): { readonly factors: PackedFactors; readonly take: PlaneVisitor } {
-  const none: readonly PackedBand[] = bands.map(() => NO_BAND);
+  const none: readonly PackedBand[] = bands.map(({ a }) => (a.mix === undefined ? NO_BAND : NO_STARTED_BAND));
   const planes = new Array<readonly PackedBand[]>(experts).fill(none);
   const take: PlaneVisitor = ({ expert, band, factor, plane }, bytes) => {
     // An expert, a band and a factor are begun by the first of their planes that comes.
     if (planes[expert] === none) planes[expert] = none.slice();
     const own = planes[expert] as PackedBand[];
-    const two = own[band] === NO_BAND ? { ...NO_BAND } : own[band]!;
+    const two = (own[band] === none[band] ? { ...none[band] } : own[band]) as {
+      -readonly [F in Factor]: Planes;
+    };
     own[band] = two;
-    const begun = two[factor] ?? NO_PLANES;
-    const three = begun === NO_PLANES ? { ...NO_PLANES } : begun;
-    (two as { b: Planes; a: Planes; mix?: Planes })[factor] = three;
+    const three = two[factor] === NO_PLANES ? { ...NO_PLANES } : two[factor];
+    two[factor] = three;
     (three as { scales: Uint8Array; zeroPoints: Uint8Array; codes: Uint8Array })[plane] = bytes;
   };
   const factors = { bands, planes, ...(start && { start }), ...(parentId && { parent: parentId }) };

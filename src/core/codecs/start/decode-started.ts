@@ -8,7 +8,7 @@ import { type DecodeTarget, decodeFactor, type FactorJob, type Part, storing } f
 import type { DecodeKernel } from "../kernels/decode-kernel.ts";
 import { startKernel } from "../kernels/start-kernel.ts";
 import { type PackedFactors, rankOf } from "../packed.ts";
-import { generatorOf, keepGenerator } from "./draws.ts";
+import { generatorOf } from "./draws.ts";
 import { addMixture, readMixture } from "./mixture.ts";
 import { takeDraws } from "./mt19937.ts";
 import type { ModuleStart } from "./start.ts";
@@ -51,5 +51,4 @@ export function decodeStarted(
     if (wide) continue;
     decodeFactor(storing(values), target, expert * size, kernel);
   }
-  keepGenerator(start, planes.length * size, twister);
 }

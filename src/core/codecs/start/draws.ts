@@ -10,76 +10,50 @@
 
 import { startKernel } from "../kernels/start-kernel.ts";
 import { nextBlock, seedWords, type Twister, takeDraws } from "./mt19937.ts";
-import { type ModuleStart, STATE_DRAWS, STATE_WORDS, type Start, stateOf } from "./start.ts";
+import { type ModuleStart, STATE_DRAWS, STATE_WORDS, type Start, stateCount, stateOf } from "./start.ts";
 
-/** Blocks from one checkpoint to the next: at most 53 checkpoints of a state, 132 KB. */
-const CHECKPOINT = 128;
+/**
+ * Blocks from one checkpoint of a state to the next: modules are drawn in another order than their names have, and each begins between
+ * two checkpoints. At most 1.1 MB for a start of one state, and for others 1.1 MB, or 132 KB for each of their states.
+ */
+const NEAR = 16;
+const FAR = 128;
 
-/** Words of a block: draws 624 · block and on; block −1 is the state. */
-interface Block {
-  readonly words: Uint32Array;
-  readonly block: number;
-}
+/** Of each state the words before each so many blocks. */
+type Checkpoints = Uint32Array[];
 
-/** Blocks that are remembered: modules are drawn in another order than their names have, but those of a layer are near. */
-const RECENT = 8;
-
-/** Of each state the words before each {@link CHECKPOINT} blocks, and blocks where modules ended lately. */
-interface Known {
-  readonly checkpoints: Uint32Array[];
-  readonly recent: Block[];
-}
-
-const known = new WeakMap<Start, Known[]>();
+const known = new WeakMap<Start, Checkpoints[]>();
 
 /** The same start without the draws before it, for one module: it can be handed to another thread. */
-export function localStart({ start, position }: ModuleStart): ModuleStart {
-  const draw = position % STATE_DRAWS;
-  const state = blockOf(knownOf(start, position), Math.floor(draw / STATE_WORDS) - 1);
+export function localStart(own: ModuleStart): ModuleStart {
+  const draw = own.position % STATE_DRAWS;
+  const state = blockOf(own, Math.floor(draw / STATE_WORDS) - 1);
   return { start: { state }, position: draw % STATE_WORDS };
 }
 
 /** The generator before the first draw of a module. */
-export function generatorOf({ start, position }: ModuleStart): Twister {
-  const draw = position % STATE_DRAWS;
-  const words = blockOf(knownOf(start, position), Math.floor(draw / STATE_WORDS));
-  return { words, next: draw % STATE_WORDS };
-}
-
-/** Remembers the generator after all draws of a module: the next module is often near. */
-export function keepGenerator(
-  { start, position }: ModuleStart,
-  drawn: number,
-  { words, next }: Twister,
-): void {
-  const block = (position % STATE_DRAWS) + drawn - next;
-  const { recent } = knownOf(start, position);
-  if (recent.length === RECENT) recent.shift();
-  recent.push({ words, block: block / STATE_WORDS });
+export function generatorOf(own: ModuleStart): Twister {
+  const draw = own.position % STATE_DRAWS;
+  return { words: blockOf(own, Math.floor(draw / STATE_WORDS)), next: draw % STATE_WORDS };
 }
 
 /** Fills `draws` with the first draws of a module, by the kernel where there is one. @returns `draws` */
 export function drawsOf(start: ModuleStart, draws: Int16Array): Int16Array {
   const twister = generatorOf(start);
   if (startKernel()?.draws(twister, draws) !== true) takeDraws(twister, draws);
-  keepGenerator(start, draws.length, twister);
   return draws;
 }
 
-function knownOf(start: Start, position: number): Known {
+/** The words of a block of the state that a module begins in, in an array of their own. */
+function blockOf({ start, position }: ModuleStart, block: number): Uint32Array {
   const number = stateOf(position);
+  const apart = Math.min(NEAR * stateCount(start), FAR);
   let states = known.get(start);
   if (states === undefined) known.set(start, (states = []));
-  return (states[number] ??= { checkpoints: [stateWords(start, number)], recent: [] });
-}
-
-/** The words of a block, in an array of their own. */
-function blockOf({ checkpoints, recent }: Known, block: number): Uint32Array {
-  const wanted = Math.floor((block + 1) / CHECKPOINT);
-  while (checkpoints.length <= wanted) checkpoints.push(advanced(checkpoints.at(-1)!, CHECKPOINT));
-  let from: Block = { words: checkpoints[wanted]!, block: CHECKPOINT * wanted - 1 };
-  for (const other of recent) if (other.block > from.block && other.block <= block) from = other;
-  return advanced(from.words, block - from.block);
+  const checkpoints = (states[number] ??= [stateWords(start, number)]);
+  const wanted = Math.floor((block + 1) / apart);
+  while (checkpoints.length <= wanted) checkpoints.push(advanced(checkpoints.at(-1)!, apart));
+  return advanced(checkpoints[wanted]!, block + 1 - apart * wanted);
 }
 
 /** A copy of the words before draw 0 of a state. */
