@@ -10,11 +10,16 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
+/** What will be let go of if that suffices. */
+type Leaving = Pick<ReadonlySet<Holding>, "has">;
+
 /** Something that takes bytes and can be let go of at times. */
 export interface Holding {
   readonly bytes: number;
-  /** Whether it may be let go of now. */
-  isFree(): boolean;
+  /** What stays as long as this does. */
+  readonly needs?: Holding | undefined;
+  /** Whether it may be let go of now, after those that leave before it. */
+  isFree(leaving: Leaving): boolean;
   /** Lets go of it: drops every reference. The budget does the counting. */
   drop(): void;
 }
@@ -79,24 +84,35 @@ class Kind {
     this.#old.add(holding);
   }
 
-  /** Takes out what may leave, one after another. It looks at what is young once, and at what is old twice. */
-  *leaving(): Generator<Holding> {
+  /**
+   * Takes out what may leave, one after another: it looks at what is young once, and at what is old twice. What only those that leave
+   * needed comes last.
+   */
+  *leaving(before: Leaving): Generator<Holding> {
     let youngLeft = this.#young.size;
     let oldLeft = 2 * this.#old.size;
+    const needed: Holding[] = [];
     for (;;) {
       const young = youngLeft > 0 && this.#young.size > 0;
       const old = oldLeft > 0 && this.#old.size > 0;
-      if (!young && !old) return;
+      if (!young && !old) break;
       const crowded = this.#young.bytes >= YOUNG * (this.#young.bytes + this.#old.bytes);
       const queue = young && (crowded || !old) ? this.#young : this.#old;
       if (queue === this.#young) youngLeft--;
       else oldLeft--;
       const { holding, used } = queue.shift();
-      if (!used && holding.isFree()) yield holding;
-      else if (used && queue === this.#young) {
+      if (!used && holding.isFree(before)) {
+        if (holding.needs !== undefined) needed.push(holding.needs);
+        yield holding;
+      } else if (used && queue === this.#young) {
         this.#old.add(holding);
         oldLeft++;
       } else queue.add(holding);
+    }
+    for (const holding of needed) {
+      if (!holding.isFree(before) || !this.delete(holding)) continue;
+      if (holding.needs !== undefined) needed.push(holding.needs);
+      yield holding;
     }
   }
 }
@@ -124,15 +140,15 @@ export class Budget {
   take(bytes: number, where: string): void {
     let missing = this.#used + bytes - this.limit;
     if (missing > 0) {
-      const taken: (readonly [Holding, Kind])[] = [];
+      const leaving = new Map<Holding, Kind>();
       if (bytes <= this.limit)
-        for (const [holding, kind] of this.#leaving()) {
-          taken.push([holding, kind]);
+        for (const [holding, kind] of this.#leaving(leaving)) {
+          leaving.set(holding, kind);
           missing -= holding.bytes;
           if (missing <= 0) break;
         }
       if (missing > 0) {
-        for (const [holding, kind] of taken) kind.putBack(holding);
+        for (const [holding, kind] of leaving) kind.putBack(holding);
         fail(KIND.BUDGET, {
           where,
           expected: `at most ${this.limit} bytes, ${this.limit - this.#used} of them free`,
@@ -143,7 +159,7 @@ export class Budget {
               : "Release leases, remove or unpin adapters, or raise budgetBytes.",
         });
       }
-      for (const [holding] of taken) {
+      for (const holding of leaving.keys()) {
         this.#used -= holding.bytes;
         holding.drop();
       }
@@ -151,8 +167,8 @@ export class Budget {
     this.#used += bytes;
   }
 
-  *#leaving(): Generator<readonly [Holding, Kind]> {
-    for (const kind of this.#kinds) for (const holding of kind.leaving()) yield [holding, kind];
+  *#leaving(before: ReadonlyMap<Holding, Kind>): Generator<readonly [Holding, Kind]> {
+    for (const kind of this.#kinds) for (const holding of kind.leaving(before)) yield [holding, kind];
   }
 
   /** Returns bytes that belong to no holding. */

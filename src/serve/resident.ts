@@ -58,7 +58,8 @@ export class Resident implements Holding {
   readonly contentId: string | undefined;
   /** Whether every byte was read, and the content id computed. */
   readonly proven: boolean;
-  readonly #parent: Resident | undefined;
+  /** Its parent. */
+  readonly needs: Resident | undefined;
   /** Parents one behind the other. */
   readonly generations: number;
   readonly owners: Set<Owner> = new Set();
@@ -67,7 +68,7 @@ export class Resident implements Holding {
   readonly #control = new AbortController();
   #holds = 0;
   /** Residents that it is the parent of. */
-  #children = 0;
+  readonly #children = new Set<Resident>();
   #completing = false;
   #onSettled: (() => void) | undefined;
   readonly #budget: Budget;
@@ -97,9 +98,9 @@ export class Resident implements Holding {
     this.content = content;
     this.contentId = contentId;
     this.proven = proven;
-    this.#parent = parent;
+    this.needs = parent;
     this.generations = parent === undefined ? 0 : 1 + parent.generations;
-    if (parent !== undefined) parent.#children++;
+    if (parent !== undefined) parent.#children.add(this);
     this.#origin = origin;
     this.#budget = to.budget;
     this.#counters = to.counters;
@@ -117,8 +118,10 @@ export class Resident implements Holding {
     return [...this.owners].some(({ pinned }) => pinned);
   }
 
-  isFree(): boolean {
-    return this.#isUnused() && [...this.owners].every(({ pinned, reloadable }) => reloadable && !pinned);
+  isFree(leaving: Parameters<Holding["isFree"]>[0]): boolean {
+    if (this.#holds > 0) return false;
+    for (const child of this.#children) if (!leaving.has(child)) return false;
+    return [...this.owners].every(({ pinned, reloadable }) => reloadable && !pinned);
   }
 
   /** Evicted. */
@@ -148,19 +151,16 @@ export class Resident implements Holding {
     return this.#holds;
   }
 
-  /** Neither a lease nor a child of it is there. */
-  #isUnused(): boolean {
-    return this.#holds === 0 && this.#children === 0;
-  }
-
   /** Leaves the pool if nothing needs it. */
   leaveIfUnused(): void {
-    if (!this.#isUnused() || this.owners.size > 0) return;
+    if (this.#holds > 0 || this.#children.size > 0 || this.owners.size > 0) return;
     this.#budget.remove(this);
     this.#leave();
   }
 
   #leave(): void {
+    // A parent without a name leaves with its last child, also where both have to.
+    if (this.#control.signal.aborted) return;
     for (const owner of this.owners) owner.resident = undefined;
     this.owners.clear();
     for (const decoded of this.#decoded.values()) this.#budget.remove(decoded);
@@ -169,9 +169,9 @@ export class Resident implements Holding {
     this.#control.abort();
     this.#close();
     this.#onGone(this);
-    if (this.#parent === undefined) return;
-    this.#parent.#children--;
-    this.#parent.leaveIfUnused();
+    if (this.needs === undefined) return;
+    this.needs.#children.delete(this);
+    this.needs.leaveIfUnused();
   }
 
   /** Loads modules that are missing. */

@@ -226,4 +226,40 @@ describe("a pool", () => {
     expect(pool.statistics.evictions).toBeGreaterThan(0);
     expect(pool.statistics.usedBytes).toBeLessThanOrEqual(pool.statistics.budgetBytes);
   });
+
+  it("evicts a parent with its last child where one adapter needs the room of both", async () => {
+    const whole = new AdapterPool({ budgetBytes, store, parents: ["base"] });
+    (await whole.acquire("user-0")).release();
+    const pool = new AdapterPool({ budgetBytes: whole.statistics.usedBytes, store, parents: ["base"] });
+    (await pool.acquire("user-0")).release();
+    (await pool.acquire("other")).release();
+    expect(pool.statistics).toMatchObject({ evictions: 2, contents: 1 });
+    (await pool.acquire("user-0")).release();
+    pool.clear();
+    expect(pool.statistics).toMatchObject({ usedBytes: 0, contents: 0 });
+  });
+
+  it("evicts a child of a child, and all that it needs, where one adapter needs the room", async () => {
+    const options = { store, parents: ["base", "user-0"] };
+    const whole = new AdapterPool({ budgetBytes, ...options });
+    (await whole.acquire("grandchild")).release();
+    expect(whole.statistics.contents).toBe(3);
+    const pool = new AdapterPool({ budgetBytes: whole.statistics.usedBytes, ...options });
+    (await pool.acquire("grandchild")).release();
+    (await pool.acquire("other")).release();
+    expect(pool.statistics).toMatchObject({ evictions: 3, contents: 1 });
+  });
+
+  it("counts a parent without a name once where it leaves with its last child", async () => {
+    const whole = new AdapterPool({ budgetBytes, store, parents: ["base"] });
+    (await whole.acquire("user-0")).release();
+    const pool = new AdapterPool({ budgetBytes: whole.statistics.usedBytes, store, parents: ["base"] });
+    await pool.add("mine", parent);
+    (await pool.acquire("user-0")).release();
+    pool.remove("mine");
+    (await pool.acquire("other")).release();
+    expect(pool.statistics.contents).toBe(1);
+    pool.clear();
+    expect(pool.statistics).toMatchObject({ usedBytes: 0, contents: 0 });
+  });
 });
