@@ -219,7 +219,7 @@ function finite(value: number | undefined): number | null {
   return value !== undefined && Number.isFinite(value) ? value : null;
 }
 
-/** The error of what DoRA modules do to the base model. */
+/** The error of the change that DoRA modules make to the base model. */
 function doraText({ doraError }: EncodedFile): string | undefined {
   if (doraError === undefined) return undefined;
   const { modules, relativeError, worst } = doraError;
@@ -241,7 +241,7 @@ function calibrationText({ calibration }: EncodedFile): string | undefined {
   return `${counted(matched, "module")}${without}, from ${printable(file)}${unused}`;
 }
 
-/** What the model should answer differently, and how sure that is. */
+/** The estimated share of answers that change, and how certain it is. */
 function answersText({ changedAnswers, divergence, divergenceFrom }: EncodedFile): string | undefined {
   if (changedAnswers === undefined || divergence === undefined) return undefined;
   const nats = `${divergence.toPrecision(2)} nats per token`;
