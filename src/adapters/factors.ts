@@ -7,7 +7,6 @@
  *   the other layout, so the dialect decides which one it is, never the shape.
  * - `stacked`: as `rows`, but without convolutions: three axes mean experts, as in `columns`; A of an embedding is
  *   `[vocabulary, r]`. GGUF.
- *   `[vocabulary, r]`. GGUF.
  *
  * @module
  */

@@ -53,7 +53,7 @@ export async function decodeFile(
   const { bytes, ids, file, adapter } = await readValidAdapter(input, options);
   const target = await writeTarget(adapter, output, options, []);
   const { relative_error: recorded } = adapter.meta;
-    // META is untrusted: this accepts only a number that can be a share.
+  // META is untrusted: this accepts only a number that can be a share.
   const relativeError = typeof recorded === "number" && recorded >= 0 ? recorded : undefined;
   return {
     file,

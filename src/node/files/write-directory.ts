@@ -57,9 +57,9 @@ export async function writeDirectoryAtomic(
 export interface NewFolder {
   /**
    * Writes a new file into it.
+   *
    * @param folder subdirectory, made if it is absent; empty for the directory itself
    * @returns number of bytes written
-   * @throws RangeError for a name that is not a plain file name; the system's errors; what the pieces throw
    * @throws RangeError for a name that is not a plain file name; the system's errors; what the pieces throw
    */
   write(
