@@ -190,7 +190,7 @@ export interface SafetensorsOptions {
   readonly order?: readonly string[] | undefined;
 }
 
-/** As {@link safetensorsContent}, as one array in memory. @throws RangeError as there */
+/** As {@link safetensorsContent}, as one array in memory. @throws RangeError as {@link safetensorsContent} */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, SafeTensor>,
   options: SafetensorsOptions = {},

@@ -1,5 +1,5 @@
 /**
- * Types of the command table (`table.ts`): what a command is, and what it gets to run with.
+ * Types of the command table (`table.ts`): the description of a command, and the arguments with which it runs.
  *
  * @module
  */

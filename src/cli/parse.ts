@@ -1,7 +1,7 @@
 /**
  * Parses the command line into the arguments of one command, and checks them against the command table.
  *
- * `node:util`'s parseArgs splits the words. This file makes every judgement, so that an error says what is wrong, what would
+ * `node:util`'s parseArgs splits the words. This file checks them, so that an error says what is wrong, what would
  * be right, and where to read more. All errors are LqaError USAGE.
  *
  * @module

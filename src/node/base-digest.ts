@@ -2,7 +2,7 @@
  * Identifies the base model of an adapter (spec clause 10.6; Node only): a digest of the weights that its modules adapt, so that
  * a reader notices another model with the same shapes.
  *
- * Reads these weights once, in pieces, in the order of the digest; it does not read other tensors. Two models have one digest
+ * Reads these weights once, in pieces, as the files store them; it does not read other tensors. Two models have one digest
  * only if these weights have the same element types and bytes.
  *
  * @module

@@ -226,7 +226,7 @@ function doraText({ doraError }: EncodedFile): string | undefined {
   return `${percent(relativeError)} of the energy of the change of the base weights lost, over ${counted(modules, "module")}; most in ${printable(worst.name)}: ${percent(worst.relativeError)}`;
 }
 
-/** Which file has to be there to decode this one. */
+/** The parent that decoding this file requires. */
 function parentText({ parent, modules }: EncodedFile): string | undefined {
   if (parent === undefined) return undefined;
   return `content id ${parent.contentId}, for ${parent.modules} of ${counted(modules.length, "module")}`;
