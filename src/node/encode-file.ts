@@ -36,7 +36,7 @@ export interface EncodeFileControls
     Omit<ReadSettings, "onNote"> {
   /** The dialect of the adapter. Default: detected from the files. */
   readonly from?: DialectName | undefined;
-  /** Threads that encode, from 1 on. Default: one for each core, if the adapter is large enough. Never changes the bytes. */
+  /** Number of threads. Default: one per core for a large adapter, fewer for others. Does not change the bytes. */
   readonly workers?: number | undefined;
   /**
    * Location of the base model, see `baseDigest`. The encoder writes the digest of the adapted weights into META (spec clause

@@ -45,7 +45,7 @@ export type EncodeManyOptions = QuantizeOptions &
   };
 
 /**
- * Encodes adapters, in the order of their names.
+ * Encodes adapters, in the order of their names. Without `workers` it uses at most two threads.
  *
  * @param inputs locations of adapters, directories to search, or patterns with `*`, `?` and `**`
  * @param folder directory for the files; made if it is absent. An adapter in a directory or pattern keeps its path below it

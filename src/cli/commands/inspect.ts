@@ -45,7 +45,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   return 0;
 }
 
-/** An overview of at most ten lines. */
+/** An overview: a title and at most ten facts. */
 function overview(path: string, file: OpenedFile, terminal: Terminal): string[] {
   const { prologue, modules, tensors, ids, origin } = file;
   const unproven = file.verified ? "" : "  (as stored; only a download can be verified)";
