@@ -1,8 +1,8 @@
 /**
- * Alphas that are tensors of one number: kohya's and LyCORIS's way to say the multiplier.
+ * Alpha stored as a tensor of one number: how kohya's and LyCORIS's files state the multiplier.
  *
- * kohya's rule: multiplier = alpha / r, where r is the first axis of `lora_down`; an alpha of 0 counts as r. The number
- * is stored in whatever type the file was saved in, so an alpha of F16 is exact or was already rounded.
+ * kohya's rule: multiplier = alpha / r, where r is the first axis of `lora_down`; an alpha of 0 counts as r. The tensor
+ * has the element type that the file was saved in, so an F16 alpha is either exact or was rounded before.
  *
  * @module
  */
@@ -36,7 +36,7 @@ const TYPES: Partial<Record<ElementType, NumberType>> = {
   I32: { get: (v) => v.getInt32(0, true), set: (v, x) => v.setInt32(0, x, true) },
 };
 
-/** The multiplier by an alpha. Its rule is `alpha/r` wherever an f32 alpha gives it back. */
+/** The scale that an alpha gives. Its rule is `alpha/r` if alpha as f32, divided by the rank, gives the same multiplier. */
 export function scaleByAlpha(alpha: number, rank: number): Scale {
   const multiplier = Math.fround(alpha / rank);
   const stored = Math.fround(alpha);
@@ -48,7 +48,7 @@ export function scaleByAlpha(alpha: number, rank: number): Scale {
 export const UNSCALED: Scale = { multiplier: 1, alpha: 0, rule: "none" };
 
 /**
- * The scale by a module's own alpha.
+ * The scale that a module's own alpha tensor gives.
  *
  * @throws LqaError SOURCE_SHAPE if it is not one number, SOURCE_ELEMENT_TYPE, SOURCE_CONFIG if it is not finite
  */
@@ -77,17 +77,18 @@ export function readAlpha(
   return UNSCALED;
 }
 
-/** How an alpha is stored: its shape as text, `""` for a number without axes. */
+/** How a file stores an alpha: the element type, and the shape as text (`""` for a number without axes). */
 export interface AlphaForm {
   readonly element: string;
   readonly shape: string;
 }
 
 /**
- * The alpha of a module as a tensor: the number that gives its multiplier back, divided by its rank.
+ * The alpha of a module as a tensor: the number that, divided by the module's rank, gives its multiplier.
  *
- * @param zero a multiplier of 1 without an alpha is written as 0 rather than as the rank
- * @throws LqaError UNSUPPORTED_DIALECT if the form, which a file brought along, is none
+ * @param form element type and shape; from an origin record, so it may be wrong
+ * @param zero writes a multiplier of 1 without an alpha as 0 rather than as the rank
+ * @throws LqaError UNSUPPORTED_DIALECT if the form is not a known element type with one element
  */
 export function alphaTensor(module: LoraModule, form: AlphaForm, zero = false): SafeTensor {
   const { rule, alpha, multiplier, rank } = module;
@@ -102,7 +103,7 @@ export function alphaTensor(module: LoraModule, form: AlphaForm, zero = false): 
     });
   }
   const tensor = store(form.element as ElementType, type, shape, value);
-  // A type that would round the number would change the multiplier.
+  // F32, if the element type of the form would round the number and so change the multiplier.
   return type.get(viewOf(tensor.data)) === value ? tensor : store("F32", TYPES.F32!, shape, value);
 }
 
@@ -112,7 +113,7 @@ function store(element: ElementType, type: NumberType, shape: number[], value: n
   return { element, shape, data };
 }
 
-/** True if the usual form gives this very tensor back. */
+/** True if the usual form (`element`, without axes) reproduces this tensor bit for bit. */
 export function reproducedAlpha(module: LoraModule, tensor: SafeTensor, element: ElementType): boolean {
   if (module.rule === "none" || tensor.shape.length > 0 || tensor.element !== element) return false;
   const again = alphaTensor(module, { element, shape: "" });

@@ -1,8 +1,8 @@
 /**
- * The same adapter in other numbers: the multiplier folded into B, ranks made equal with zeros.
+ * Rewrites an adapter in other numbers: folds the multiplier into B, or pads ranks with zeros to one rank.
  *
- * ΔW stays what it was: padding is exact, and so is folding a power of two; any other multiplier rounds each weight of B
- * once more, to the significant bits of the type it is written in. A note says which it was.
+ * ΔW stays the same: padding is exact, and so is folding a power of two. Any other multiplier rounds each weight of B
+ * once more, to the significand of its element type. A note says which of the two happened.
  *
  * @module
  */
@@ -24,7 +24,7 @@ import { elementsOf } from "./origin.ts";
 const SIGNIFICANT_BITS: Readonly<Record<FactorElement, number>> = { F32: 24, F16: 11, BF16: 8 };
 
 /**
- * The adapter with the multipliers of some modules folded into B, which have the multiplier 1 then.
+ * Folds the multipliers of the chosen modules into B; their multiplier becomes 1. Default: all modules whose multiplier is not 1.
  *
  * @throws LqaError SOURCE_RANGE if a LoRA bias would become infinite
  */
@@ -78,13 +78,13 @@ export function largestRank(modules: readonly Pick<LoraModule, "rank">[]): numbe
   return modules.reduce((most, { rank }) => Math.max(most, rank), 0);
 }
 
-/** Most weights that padding may add: 4 GiB of F32. Stops one module of a large rank from padding many long ones. */
+/** Most weights of a padded adapter: 4 GiB of F32. Stops one module of a large rank from making many others as large. */
 const MOST_PADDED = 2 ** 30;
 
 /**
- * The adapter with the largest rank for all modules. `note` makes a sentence of how many are padded, and to what.
+ * Pads all modules to the largest rank. `note` makes the sentence for `onNote` from the number of padded modules and the rank.
  *
- * @throws LqaError BUDGET if zeros would make it larger than {@link MOST_PADDED}
+ * @throws LqaError BUDGET if the padded adapter would have more than {@link MOST_PADDED} weights
  */
 export function evenRanks(
   adapter: Adapter,
@@ -111,7 +111,7 @@ export function evenRanks(
   return { ...adapter, modules: modules.map((module) => padRank(module, rank)) };
 }
 
-/** The module with more components, whose factors are 0. `multiplier` stays, whatever rule gave it. */
+/** Adds components whose factors are 0. The multiplier does not change; its rule becomes `explicit`, unless it was `none`. */
 function padRank(module: LoraModule, rank: number): LoraModule {
   if (module.rank === rank) return module;
   const { experts, out, rank: old } = module;

@@ -1,8 +1,8 @@
 /**
  * The cloneofsimo dialect: safetensors files of the first LoRA program for Stable Diffusion (`unet:12:up`).
  *
- * Modules have no names but numbers, in the order in which that program met the layers; the multiplier is 1. Vectors of
- * textual inversion in the same file (`<s1>`) are kept.
+ * Modules have numbers instead of names, in the order in which that program met the layers; the multiplier is 1. Vectors of
+ * textual inversion in the same file (`<s1>`) are carried.
  *
  * @module
  */

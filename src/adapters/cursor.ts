@@ -1,8 +1,8 @@
 /**
- * A position in a little-endian binary file of a source, for readers of formats whose parts follow each other.
+ * A position in a little-endian binary source file, for readers of formats whose parts follow each other.
  *
- * Every step is checked against the end before anything is read, and every length against the bytes that are there
- * before anything is allocated, so that a length field cannot cause more work than the size of the file.
+ * Every step is checked against the end of the file before it reads, and every length against the remaining bytes
+ * before it allocates. So a length field cannot cause more work than the size of the file.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { fail } from "../errors.ts";
 import { decodeUtf8 } from "../model/bytes.ts";
 import { quoteName } from "./json.ts";
 
-/** A position, and what the file is called in errors. */
+/** A position, and the name of the file in errors (`where`). */
 export interface Cursor {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -24,7 +24,7 @@ export function cursorOf(bytes: Uint8Array, where: string): Cursor {
   return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0, where };
 }
 
-/** Fails with SOURCE_HEADER at the cursor, or at `offset`. */
+/** Throws SOURCE_HEADER at the cursor, or at `offset`. */
 export function malformed(
   cursor: Cursor,
   expected: string,
@@ -35,7 +35,7 @@ export function malformed(
 }
 
 /**
- * Steps over `length` bytes and returns where they begin.
+ * Advances by `length` bytes and returns the position before them.
  *
  * @throws LqaError TRUNCATED_SOURCE
  */
@@ -67,9 +67,9 @@ export function readU64(cursor: Cursor, what: string): number {
 }
 
 /**
- * A 64-bit count of things that take at least `least` bytes each.
+ * A 64-bit count of items that take at least `least` bytes each.
  *
- * @throws LqaError TRUNCATED_SOURCE if the rest of the file cannot hold as many; SOURCE_HEADER above 2^53 − 1
+ * @throws LqaError TRUNCATED_SOURCE if the rest of the file cannot hold that many; SOURCE_HEADER above 2^53 − 1
  */
 export function readCount(cursor: Cursor, least: number, what: string): number {
   const begin = cursor.at;
@@ -78,7 +78,7 @@ export function readCount(cursor: Cursor, least: number, what: string): number {
   return count;
 }
 
-/** @throws LqaError TRUNCATED_SOURCE if the rest of the file has not `least` bytes for each of `count` things */
+/** @throws LqaError TRUNCATED_SOURCE if the rest of the file is shorter than `count` items of `least` bytes */
 export function assertFits(cursor: Cursor, count: number, least: number, what: string, offset: number): void {
   const most = Math.floor((cursor.bytes.length - cursor.at) / least);
   if (count <= most) return;
@@ -96,7 +96,7 @@ export function readText(cursor: Cursor, length: number, what: string): string {
   }
 }
 
-/** A name that may be shown: not empty, no NUL. @throws LqaError as {@link readText} */
+/** A name that is safe to print: not empty, no NUL. @throws LqaError as {@link readText} */
 export function readName(cursor: Cursor, length: number, what: string): string {
   const begin = cursor.at;
   const name = readText(cursor, length, what);

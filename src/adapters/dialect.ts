@@ -1,9 +1,9 @@
 /**
  * What a dialect is: one convention for naming, shaping and scaling an adapter's tensors.
  *
- * A dialect turns the files of its convention into an `Adapter` and back. It resolves everything that its convention
- * leaves to the loader (the multiplier, the rank of each module, which axis of the base weight is which), so that
- * nothing to the right of it needs to know the convention.
+ * A dialect turns the files of its convention into an `Adapter` and back. It resolves everything that the convention
+ * leaves to the loader: the multiplier, the rank of each module, which axis of the base weight is which. The rest of
+ * the library then needs to know no convention.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export interface SourceBytes {
   subarray(begin: number, end: number): Uint8Array;
 }
 
-/** The files of one adapter: base name, e.g. `adapter_config.json`, to contents. A `Uint8Array` will do for each. */
+/** The files of one adapter: base name, e.g. `adapter_config.json`, to contents. A `Uint8Array` is a valid value. */
 export type SourceFiles = ReadonlyMap<string, SourceBytes>;
 
 /** Names of the dialects. */
@@ -34,31 +34,31 @@ export type DialectName =
   | "gguf"
   | "onnx";
 
-/** What a dialect cannot know from the files, and how to treat what is no LoRA. */
+/** What a dialect cannot know from the files, and how to treat tensors of other methods than LoRA. */
 export interface ReadSettings {
-  /** Alpha of all modules, where the dialect keeps it outside its files: the multiplier is alpha / r. */
+  /** Alpha of all modules, for dialects that keep it outside their files: the multiplier is alpha / r. */
   readonly alpha?: number | undefined;
-  /** The multiplier of all modules, likewise. */
+  /** The multiplier of all modules, for the same dialects. */
   readonly multiplier?: number | undefined;
   /**
-   * `alpha` and `multiplier` are for those of several adapters whose files have none: the others keep their own. Default:
-   * they replace what MLX's configuration says, and are an error for a dialect whose files always say it.
+   * Applies `alpha` and `multiplier` only to adapters whose files have none (when reading several); the others keep their
+   * own. Default: they replace what MLX's configuration says, and are an error for a dialect whose files always state it.
    */
   readonly scaleIfMissing?: boolean | undefined;
-  /** How the base stores the weights of experts, for PEFT from 0.19 on, which takes either way. */
+  /** How the base model stores the weights of experts. Needed for PEFT 0.19 and later, which allow both layouts. */
   readonly expertLayout?: BaseLayout | undefined;
-  /** Tensors of other methods (LoKr, LoHa, …) are carried unchanged; they have no part in the maths. Default: refused. */
+  /** Carries tensors of other methods (LoKr, LoHa, …) unchanged; they do not take part in the maths. Default: refused. */
   readonly keepUnsupported?: boolean | undefined;
-  /** Called with a sentence for each decision that the files left to the dialect, and for what is not part of the maths. */
+  /** Called with a sentence for each decision that the files left open, and for tensors that do not take part in the maths. */
   readonly onNote?: ((note: string) => void) | undefined;
 }
 
 /** How to read an adapter. */
 export interface ReadOptions extends ReadSettings {
-  /** The dialect. Default: the one the files look like. */
+  /** The dialect. Default: detected from the files. */
   readonly from?: DialectName | undefined;
   /**
-   * If true, factors are decoded from the files on each access and not kept, so an adapter takes no more memory than its
+   * If true, each access decodes a factor from the files and the adapter keeps no copy, so it takes no more memory than its
    * files. Changes to such an array are lost. Default false.
    */
   readonly lazy?: boolean;
@@ -67,36 +67,36 @@ export interface ReadOptions extends ReadSettings {
 /** How to write an adapter. */
 export interface WriteOptions {
   /**
-   * Element type of the factors: rounded from F32 once, to nearest, ties to even. `source`: the type each factor had
-   * in the file it was read from, whatever its dialect, F32 if there was none.
+   * Element type of the factors; values are rounded from F32 once, to nearest, ties to even. `source`: each factor gets the
+   * type that it had in its source file, in any dialect, or F32 without a source.
    */
   readonly factors: "F32" | "F16" | "BF16" | "source";
   /**
-   * Types of B and A by name of the module as it is written, for `source`.
+   * Element types of B and A by the module's name in the written file, for `source`.
    *
    * @internal
    */
   readonly elements?: ReadonlyMap<string, readonly [b: FactorElement, a: FactorElement]> | undefined;
-  /** The dialect. Default: the one it came from, PEFT if there is none. */
+  /** The dialect. Default: the one that the adapter was read from, or PEFT. */
   readonly to?: DialectName | undefined;
-  /** What is known of the base model; GGUF needs it. */
+  /** The base model; required for GGUF. */
   readonly base?: BaseDescription | undefined;
   /**
-   * PEFT: written so that every server computes the same. Alpha is the rank and the multiplier is in B, there is one
-   * rank, and what servers refuse or drop (DoRA, biases, whole tensors) is an error. Default false.
+   * PEFT: writes an adapter that every server computes in the same way. Alpha is the rank, the multiplier is in B, and all
+   * modules have one rank. What servers refuse or drop (DoRA, biases, whole tensors) is an error. Default false.
    */
   readonly portable?: boolean | undefined;
-  /** Refuses modules under the names of the base model's layers that do not fit it. @internal */
+  /** Refuses modules that do not fit the base model; called with the names of its layers. @internal */
   readonly checkBase?: ((modules: readonly ModuleShape[]) => void) | undefined;
   /** See `createRoundingMeter`. @internal */
   readonly onRounded?: OnRounded | undefined;
-  /** Called with a sentence for each thing that the dialect says in another way or not at all. */
+  /** Called with a sentence for everything that the dialect states differently or cannot state. */
   readonly onNote?: ((note: string) => void) | undefined;
 }
 
 /**
  * How a dialect names layers. `model`: paths inside one model; `pipeline`: a component of a diffusion pipeline and a path
- * inside it; `gguf`: llama.cpp's names; `numbers`: by the order in which a program met them.
+ * inside it; `gguf`: llama.cpp's names; `numbers`: by the order in which a program visited them.
  */
 export type Naming = "model" | "pipeline" | "gguf" | "numbers";
 
@@ -104,18 +104,18 @@ export type Naming = "model" | "pipeline" | "gguf" | "numbers";
 export interface Dialect {
   /** Short name, stored as `origin.dialect`. */
   readonly name: DialectName;
-  /** For lists and messages: what has this convention, and how it is known. */
+  /** For lists and messages: which programs use this convention, and how its files look. */
   readonly title: string;
   /** @internal */
   readonly naming: Naming;
   /**
-   * True if the files may leave the multiplier to the reader.
+   * True if files of this dialect may omit the multiplier, so that the caller states it.
    *
    * @internal
    */
   readonly scaleOutside?: true;
   /**
-   * True if the files look like this dialect, broken ones included. Never throws.
+   * True if the files look like this dialect, even if they are broken. Never throws.
    *
    * @internal
    */
@@ -124,17 +124,17 @@ export interface Dialect {
    * Reads an adapter. Its modules may be lazy.
    *
    * @internal
-   * @throws LqaError TRUNCATED_SOURCE or of class S for broken files; UNSUPPORTED_ADAPTER_FEATURE for sound ones that
+   * @throws LqaError TRUNCATED_SOURCE or of class S for broken files; UNSUPPORTED_ADAPTER_FEATURE for valid files that
    * LQA cannot express.
    */
   read(source: Source, settings: ReadSettings): Adapter;
   /**
-   * Writes an adapter whose names are of this dialect's naming: file name to content. An adapter that came from this
-   * dialect gets its names back.
+   * Writes an adapter whose names follow this dialect's naming: file name to content. An adapter that was read from this
+   * dialect gets its original names back.
    *
    * @internal
-   * @throws LqaError UNSUPPORTED_DIALECT if this dialect cannot say what the adapter holds; SOURCE_RANGE if a factor
-   * overflows the chosen element type, when its piece is taken.
+   * @throws LqaError UNSUPPORTED_DIALECT if this dialect cannot express the adapter; SOURCE_RANGE if a factor overflows
+   * the chosen element type (thrown when its piece is taken).
    */
   write(adapter: Adapter, options: WriteOptions): Map<string, FileContent>;
 }

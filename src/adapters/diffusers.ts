@@ -1,12 +1,12 @@
 /**
- * The diffusers dialect: files of `save_lora_weights` and its forerunners, for the components of a pipeline.
+ * The diffusers dialect: files of `save_lora_weights` and its predecessors, for the components of a pipeline.
  *
- * The styles of keys are distinguished by their ends and kept for writing: PEFT's (`unet.….to_k.lora_A.weight`, the one used
- * for adapters from elsewhere), `….to_k.lora.down.weight`, `….lora_linear_layer.down.weight`, the attention processors of
+ * The ends of keys tell the styles apart, and the writer keeps them: PEFT's (`unet.….to_k.lora_A.weight`, also used for
+ * adapters from other dialects), `….to_k.lora.down.weight`, `….lora_linear_layer.down.weight`, the attention processors of
  * diffusers before 0.20 (`….attn1.processor.to_k_lora.down.weight`, with or without the component), and those of other
- * trainers of diffusion transformers, which put something else or nothing in front of the path (`naming/prefixes.ts`) and
- * name layers as the models' authors do. The multiplier is alpha / r where `lora_adapter_metadata` or an alpha tensor says
- * so, and otherwise 1.
+ * trainers of diffusion transformers. These put another prefix or none in front of the path (`naming/prefixes.ts`) and use
+ * the layer names of the models' authors. The multiplier is alpha / r if `lora_adapter_metadata` or an alpha tensor states
+ * alpha, and otherwise 1.
  *
  * @module
  */
@@ -26,14 +26,14 @@ import { type Convention, type KeyMeaning, outputMagnitude, type Part } from "./
 import { readStateDict } from "./state-dict/read.ts";
 import { safetensorsFile, writeStateDict } from "./state-dict/write.ts";
 
-/** Ends of keys: what style, what part, and the end of the path that the key has instead. */
+/** Ends of keys: pattern, style and part. For `to_q_lora` and the like the end includes the layer's name. */
 const ENDS: readonly (readonly [RegExp, style: string | undefined, part: Part | "down" | "up"])[] = [
   [/\.lora_A\.weight$/, "peft", "a"],
   [/\.lora_B\.weight$/, "peft", "b"],
   [/\.lora_A\.default\.weight$/, "default", "a"],
   [/\.lora_B\.default\.weight$/, "default", "b"],
   [/\.lora_(down|up)\.weight$/, "kohya", "a"],
-  // XLabs: the layers are named by its attention processors.
+  // XLabs names the layers after its attention processors.
   [/(?<=\.processor\.(?:qkv|proj)_lora[12]?)\.(down|up)\.weight$/, "xlabs", "a"],
   [/\.lora_B\.bias$/, "peft", "lora-bias"],
   [/\.lora_magnitude_vector(\.weight)?$/, "peft", "magnitude"],
@@ -45,7 +45,7 @@ const ENDS: readonly (readonly [RegExp, style: string | undefined, part: Part | 
   [/\.dora_scale$/, undefined, "magnitude"],
 ];
 
-/** What attention processors of text encoders call the layers. */
+/** Names of layers in attention processors of text encoders, to the names of the layers themselves. */
 const TEXT_LAYERS: Readonly<Record<string, string>> = {
   to_q: "q_proj",
   to_k: "k_proj",
@@ -53,7 +53,7 @@ const TEXT_LAYERS: Readonly<Record<string, string>> = {
   to_out: "out_proj",
 };
 
-/** Tensors that some programs write next to the factors of diffusion transformers, and that others leave out. */
+/** Tensors that some programs write next to the factors of diffusion transformers, and others omit. */
 const BESIDE = /\.(diff|diff_b)$|_norm\.scale$/;
 
 function parse(key: string, prefix: KeyPrefix | undefined): KeyMeaning | undefined {
@@ -112,12 +112,12 @@ function key(name: string, part: Part, style = "peft"): string {
   }
 }
 
-/** Configurations of the components by the metadata of a file, as diffusers 0.34 and later write it. */
+/** Configurations by component, from the metadata that diffusers 0.34 and later write. */
 function configs(metadata: ReadonlyMap<string, string> | undefined): Map<string, PeftConfig> {
   const text = metadata?.get("lora_adapter_metadata");
   if (text === undefined) return new Map();
   const where = "metadata lora_adapter_metadata";
-  // One for the configurations of all components: there may be as many as fields.
+  // One meter for the configurations of all components: a hostile file may have one per field.
   const meter = configurationMeter(where);
   const all = parseJson(new TextEncoder().encode(text), KIND.SOURCE_CONFIG, where, meter);
   if (!(all instanceof Map)) return fail(KIND.SOURCE_CONFIG, { where, expected: "an object" });
@@ -133,7 +133,7 @@ function configs(metadata: ReadonlyMap<string, string> | undefined): Map<string,
   return new Map([...parts].map(([component, config]) => [component, readPeftConfig(config, meter)]));
 }
 
-/** @param keys those of the file, where one is read */
+/** @param keys the keys of the file, when reading */
 function convention(
   metadata: ReadonlyMap<string, string> | undefined,
   keys: readonly string[] = [],
@@ -169,7 +169,7 @@ function convention(
   };
 }
 
-/** True for a key that only this dialect has; `transformer.h.0` may as well be a language model's. */
+/** True for a key that only this dialect has; `transformer.h.0` may also belong to a language model. */
 function isOwn(key: string): boolean {
   if (key.startsWith("lora_")) return false;
   if (

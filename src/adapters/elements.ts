@@ -1,8 +1,9 @@
 /**
- * Float tensors of source files to and from `Float32Array`, little-endian and at any byte offset.
+ * Converts float tensors of source files to and from `Float32Array`; little-endian, at any byte offset.
  *
- * Source files align nothing (a header of 35,033 bytes is in the test set), so binary32 is copied, and the narrow types
- * are put together byte by byte, which costs 5 to 10 ns an element on Node 20. Widening is exact. Narrowing rounds once, to nearest, ties to even.
+ * Source files do not align their tensors (the test set has a header of 35,033 bytes). So binary32 is copied, and the narrow
+ * types are assembled byte by byte, which costs 5 to 10 ns per element on Node 20. Widening is exact. Narrowing rounds once, to
+ * nearest, ties to even.
  *
  * @module
  */
@@ -11,10 +12,10 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ElementType } from "../model/adapter.ts";
 
-/** A slice is a copy at the beginning of a buffer of its own, aligned for everything. */
+/** True if this machine stores numbers as source files do. */
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-/** Element types that hold LoRA factors. F64 is not among them: widening to F32 would round unseen. */
+/** Element types of LoRA factors. F64 is not one of them: widening to F32 would round unnoticed. */
 export type FactorElement = "F32" | "F16" | "BF16";
 
 /** True for the element types that {@link toFloat32} widens. */
@@ -25,7 +26,7 @@ export function isFactorElement(element: string): element is FactorElement {
 /**
  * The values of an F32, F16 or BF16 tensor, flat in C order, as a new array. `where` names the tensor in errors.
  *
- * @throws LqaError SOURCE_ELEMENT_TYPE for every other element type.
+ * @throws LqaError SOURCE_ELEMENT_TYPE for every other element type
  */
 export function toFloat32(
   tensor: { readonly element: ElementType; readonly data: Uint8Array },
@@ -36,7 +37,7 @@ export function toFloat32(
     return fail(KIND.SOURCE_ELEMENT_TYPE, { where, expected: "F32, F16 or BF16", actual: element });
   }
   if (element === "F32") {
-    // Not data.slice(): that of a Node Buffer is no copy, but a view of a pool.
+    // The copy begins its own buffer, so it is aligned. Not data.slice(): a Node Buffer returns a view of a pool.
     if (LITTLE_ENDIAN) return new Float32Array(Uint8Array.prototype.slice.call(data).buffer);
     const bits = new Uint32Array(data.length / 4);
     for (let index = 0, at = 0; index < bits.length; index++, at += 4) {
@@ -55,7 +56,7 @@ export function toFloat32(
 /**
  * The values of a tensor of a float type, flat in C order, as a new array; exact. `where` names the tensor in errors.
  *
- * @throws LqaError SOURCE_ELEMENT_TYPE for every other element type.
+ * @throws LqaError SOURCE_ELEMENT_TYPE for every element type other than F64, F32, F16 and BF16
  */
 export function toFloat64(
   tensor: { readonly element: ElementType; readonly data: Uint8Array },
@@ -76,7 +77,7 @@ export function readIndices(tensor: { readonly data: Uint8Array }): number[] {
 /**
  * `values` as the bytes of an F32, F16 or BF16 tensor.
  *
- * @throws LqaError SOURCE_RANGE if a finite value would become infinite.
+ * @throws LqaError SOURCE_RANGE if a finite value would become infinite
  */
 export function fromFloat32(values: Float32Array, element: FactorElement, where: string): Uint8Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);

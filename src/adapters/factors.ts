@@ -1,11 +1,11 @@
 /**
- * The two factors of a module in a file: their shapes and their weights, in the layouts that dialects have.
+ * The two factors of a module in a file: their shapes and weights, in each of the layouts that dialects use.
  *
- * - `rows`: A `[r, in, k…]`, B `[out, r, 1…]`. PEFT, kohya, diffusers, loralib, GGUF. LQA's own, flattened: no weight
- *   moves.
- * - `columns`: A `[in, r]`, B `[r, out]`; of experts A `[E, r, in]`, B `[E, out, r]`. MLX. Every square layer fits the
- *   other layout as well, so it is the dialect that says which one it is, never the shape.
- * - `stacked`: as `rows`, without convolutions: three axes are experts, as in `columns`; of an embedding A is
+ * - `rows`: A `[r, in, k…]`, B `[out, r, 1…]`. PEFT, kohya, diffusers, loralib. Flattened, this is LQA's own layout, so no
+ *   weight moves.
+ * - `columns`: A `[in, r]`, B `[r, out]`; for experts A `[E, r, in]`, B `[E, out, r]`. MLX and ONNX. A square layer also fits
+ *   the other layout, so the dialect decides which one it is, never the shape.
+ * - `stacked`: as `rows`, but without convolutions: three axes mean experts, as in `columns`; A of an embedding is
  *   `[vocabulary, r]`. GGUF.
  *
  * @module
@@ -26,15 +26,15 @@ export interface Found {
   readonly tensor: SafeTensor;
 }
 
-/** The dimensions that a pair of factors has. */
+/** The dimensions that a pair of factors determines. */
 export type FactorShape = Pick<ModuleShape, "role" | "out" | "in" | "kernel" | "experts" | "rank">;
 
 const CONVOLUTIONS: readonly ModuleRole[] = ["conv1d", "conv2d", "conv3d"];
 
 /**
- * The shape of a module by its factors.
+ * Derives the shape of a module from its factors.
  *
- * @param embedding an embedding's factors have two axes
+ * @param embedding the module is an embedding, so its factors have two axes
  * @throws LqaError SOURCE_ELEMENT_TYPE for factors that are not F32, F16 or BF16; SOURCE_SHAPE if they contradict each
  * other; UNSUPPORTED_ADAPTER_FEATURE for grouped convolutions
  */
@@ -103,7 +103,7 @@ function columnShape(
     : { role, out: b[1]!, in: a[2]!, kernel: [], experts: a[0]!, rank: a[1]! };
 }
 
-/** A factor as LQA has it: B `[experts][out][rank]`, A `[experts][rank][in · kernel]`. */
+/** A factor in LQA's layout: B `[experts][out][rank]`, A `[experts][rank][in · kernel]`. */
 export function readFactor(
   { tensor }: Found,
   which: "a" | "b",
@@ -144,9 +144,9 @@ export function writeFactor(
 }
 
 /**
- * The weights of a factor as the bytes of a tensor.
+ * Converts the weights of a factor to the bytes of a tensor.
  *
- * @param arrange the weights in the order of the tensor
+ * @param arrange reorders the weights from LQA's layout to the tensor's
  * @throws LqaError SOURCE_RANGE if one overflows `element`
  */
 export function factorBytes(
@@ -167,7 +167,7 @@ export function factorBytes(
   return data;
 }
 
-/** Whether a factor is stored transposed. */
+/** Whether the layout stores a factor transposed. */
 function isTurned(which: "a" | "b", role: ModuleRole, layout: FactorLayout, axes: number): boolean {
   if (axes !== 2) return false;
   return layout === "columns" || (layout === "stacked" && which === "a" && role === "embedding");
@@ -199,7 +199,7 @@ function badShapes(
   });
 }
 
-/** PEFT gives B the groups of the base layer but A all input channels: ΔW is no longer a product per group. */
+/** PEFT gives B the groups of the base layer but A all input channels, so ΔW is not a product per group. */
 function refuseGroups(name: string, groups: number): never {
   return fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
     where: `module ${quoteName(name)}`,

@@ -1,5 +1,5 @@
 /**
- * The scale given by the caller, for dialects that keep it outside their files.
+ * The scale that the caller states, for dialects that keep it outside their files.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { scaleByAlpha } from "./alpha.ts";
 import type { ReadSettings } from "./dialect.ts";
 import type { Scale } from "./state-dict/convention.ts";
 
-/** The scale by `alpha` or `multiplier`; undefined if neither is given. @throws LqaError USAGE for both, or no number */
+/** The scale from `alpha` or `multiplier`; undefined if neither is set. @throws LqaError USAGE if both are or f32 overflows */
 export function givenScale({ alpha, multiplier }: ReadSettings, rank: number): Scale | undefined {
   const given = alpha ?? multiplier;
   if (given === undefined) return undefined;

@@ -1,9 +1,9 @@
 /**
- * What people give in place of an adapter: the table of the kinds that are known, each with a sign, what it is, and what to
- * do about it.
+ * Recognizes what users pass instead of an adapter: a table of known kinds of files, each with a test, a description and
+ * advice.
  *
- * Most are no fault of the file: it was fetched the wrong way, or another file of the same directory was meant. So they are
- * recognized before any dialect, even if `--from` names one.
+ * In most cases the file is intact: it was downloaded in the wrong way, or the user meant another file of the directory. So
+ * these checks run before any dialect, even if `--from` names one.
  *
  * @module
  */
@@ -13,31 +13,31 @@ import { quoteName } from "./json.ts";
 import { otherMethod, refuseMethod, refusePeftType } from "./other-methods.ts";
 import { CONFIG_FILE, type Source } from "./source.ts";
 
-/** What something is that is not an adapter, as in "This is …", and what to do about it. */
+/** A description of something that is not an adapter, as in "This is …", and advice. */
 export interface Identification {
   readonly what: string;
   readonly advice: string;
 }
 
-/** What a file is recognized by. */
+/** What the recognizers see of a file. */
 export interface Sight {
   readonly name: string;
   /** The first {@link HEAD_BYTES} bytes. */
   readonly head: Uint8Array;
-  /** Names of its tensors; empty if it cannot be read as tensors. */
+  /** Names of its tensors; empty if the file cannot be read as tensors. */
   readonly keys: readonly string[];
 }
 
-/** A row of the table: it applies if all its signs do. */
+/** A row of the table. It applies if all its conditions hold. */
 interface Recognizer extends Identification {
   /** Matches the first bytes as {@link textOf} shows them. `$1` in `what` is its first group. */
   readonly head?: RegExp;
-  /** Matches the file's name, likewise. */
+  /** Matches the file's name; its groups continue the numbering of `head`'s. */
   readonly name?: RegExp;
   readonly keys?: (keys: readonly string[]) => boolean;
 }
 
-/** Enough for every `head` below. */
+/** Enough bytes for every `head` in the table. */
 export const HEAD_BYTES = 1024;
 
 const UNPACK = "Unpack it, and give the directory or the file of weights that was in it.";
@@ -124,7 +124,7 @@ const RECOGNIZERS: readonly Recognizer[] = [
     advice: "Load the adapter with the tool it came from and save it with PEFT.",
   },
   {
-    // One more than a head that was saved alone.
+    // A head that was saved alone has two tensors, weight and bias.
     keys: (keys) =>
       keys.length > 2 && keys.every((key) => !ANY_ADAPTER.test(key)) && keys.some((key) => LAYERS.test(key)),
     what: "a whole model, not an adapter",
@@ -138,7 +138,7 @@ const RECOGNIZERS: readonly Recognizer[] = [
   },
 ];
 
-/** Bytes as Latin-1, control characters other than white space as their pictures (␀ … ␟). */
+/** Bytes as Latin-1, with control characters other than white space as their symbols (␀ … ␟). */
 export function textOf(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) =>
     String.fromCharCode(byte < 32 && !WHITE.includes(byte) ? 0x2400 + byte : byte),
@@ -147,7 +147,7 @@ export function textOf(bytes: Uint8Array): string {
 
 const WHITE = [9, 10, 13];
 
-/** The kind of a file that is not an adapter; undefined if it may be one. */
+/** Identifies a file that is not an adapter; undefined if it may be one. */
 export function identify(sight: Sight): Identification | undefined {
   const head = textOf(sight.head.subarray(0, HEAD_BYTES));
   for (const row of RECOGNIZERS) {
@@ -159,18 +159,18 @@ export function identify(sight: Sight): Identification | undefined {
   return undefined;
 }
 
-/** Names of factors in one convention or another. */
+/** Matches names of factors in any convention. */
 const FACTOR = /lora_([ab]|down|up|embedding_[ab]|magnitude|linear_layer)\b|lora\.(down|up)\.|:(up|down)$/i;
 
 /**
- * Refuses what is not a LoRA adapter, by its name.
+ * Refuses files that are not a LoRA adapter, and says what they are.
  *
  * @throws LqaError UNSUPPORTED_DIALECT for other kinds of files; UNSUPPORTED_ADAPTER_FEATURE for adapters of other methods
  */
 export function refuseOthers({ files, settings, weights, keys }: Source): void {
   for (const [file, bytes] of files) {
     if (file === CONFIG_FILE || (file.endsWith(".json") && files.size > 1)) continue;
-    // Shards that are all there have the name of the whole.
+    // A complete set of shards has the name of the whole.
     const name = weights?.name ?? file;
     const found = identify({
       name,

@@ -1,12 +1,11 @@
 /**
  * A strict JSON reader over bytes, for configuration files and safetensors headers.
  *
- * `JSON.parse` cannot be used for either: it keeps the last of two equal keys, moves integer-like keys to the front
+ * `JSON.parse` is not suitable for either: it keeps the last of two equal keys, moves integer-like keys to the front
  * (the order of `rank_pattern` decides which pattern wins), rounds integers above 2^53, turns 1e400 into Infinity,
- * lets lone surrogates through and says no byte offset. Here objects become `Map`s in file order, every one of those
- * is an error, nesting is capped, and a meter counts bytes and values: JSON of many small values takes eighty times its
- * bytes as objects.
- *
+ * accepts lone surrogates and reports no byte offset. Here objects become `Map`s in file order, and each of these cases
+ * is an error. Nesting is capped, and a meter counts bytes and values: JSON with many small values takes eighty times its
+ * size in objects.
  * @module
  */
 import { type ErrorKind, fail } from "../errors.ts";
@@ -15,10 +14,10 @@ import { decodeUtf8 } from "../model/bytes.ts";
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 
-/** An object in the order of the file. A `Map`, so that a key like `__proto__` is a key like any other. */
+/** An object in file order. As a `Map` it can have a key like `__proto__`. */
 export type JsonObject = Map<string, JsonValue>;
 
-/** A position in JSON text, and how to report what is wrong with it. */
+/** A position in JSON text, and how to report errors there. */
 export interface JsonCursor {
   readonly bytes: Uint8Array;
   /** Next byte to read. Offsets in errors are positions in `bytes`. */
@@ -31,14 +30,14 @@ export interface JsonCursor {
 }
 
 /**
- * What a configuration may cost, taken apart, with its patterns compiled and looked up for all modules. The largest real
+ * Work limits of one configuration: parsing it, compiling its patterns and looking them up for all modules. The largest real
  * ones, with a pattern for each of 20,000 modules, have 3 MB and 60,000 values.
  */
 const CONFIGURATION: WorkLimits = { bytes: 2 ** 22, objects: 2 ** 18, steps: 2 ** 25 };
-/** An object or a list takes as much memory as so many other values. */
+/** An object or a list takes as much memory as this many other values. */
 const CONTAINER = 4;
 
-/** A meter for one configuration. @param where what it is called in errors */
+/** Makes the meter of one configuration. @param where its name in errors */
 export function configurationMeter(where: string): WorkMeter {
   return workMeter(
     where,
@@ -56,9 +55,9 @@ const BACKSLASH = 0x5c;
 /**
  * Parses a whole JSON text.
  *
- * @param meter charged the bytes, and an object for each value; default: that of a configuration
+ * @param meter counts the bytes, and one object per value; default: a new {@link configurationMeter}
  * @throws LqaError of `kind` at the first byte that is not strict JSON, at a repeated key, a number that binary64
- * cannot hold, a lone surrogate, invalid UTF-8 (a byte order mark included) or nesting deeper than 32; BUDGET.
+ * cannot represent, a lone surrogate, invalid UTF-8 (a byte order mark included) or nesting deeper than 32; BUDGET.
  */
 export function parseJson(
   bytes: Uint8Array,
@@ -74,7 +73,7 @@ export function parseJson(
   return value;
 }
 
-/** Fails at the cursor (or at `offset`): `expected` against the byte that is there. */
+/** Throws at the cursor (or at `offset`): `expected` against the byte at that place. */
 export function jsonFail(cursor: JsonCursor, expected: string, actual?: string, offset?: number): never {
   const at = offset ?? cursor.at;
   return fail(cursor.kind, {
@@ -102,7 +101,7 @@ export function accept(cursor: JsonCursor, symbol: string): boolean {
   return true;
 }
 
-/** Skips space and consumes `symbol`, or fails. */
+/** Skips space and consumes `symbol`, or throws. */
 export function expectSymbol(cursor: JsonCursor, symbol: string): void {
   if (!accept(cursor, symbol)) jsonFail(cursor, JSON.stringify(symbol));
 }
@@ -141,7 +140,7 @@ const ESCAPES: ReadonlyMap<number, string> = new Map(
   [...'"\\/bfnrt'].map((letter, index) => [letter.charCodeAt(0), '"\\/\b\f\n\r\t'[index]!]),
 );
 
-/** The cursor is after the backslash. */
+/** Reads an escape; the cursor is after the backslash. */
 function readEscape(cursor: JsonCursor): string {
   const start = cursor.at - 1;
   const simple = cursor.at < cursor.end ? ESCAPES.get(cursor.bytes[cursor.at]!) : undefined;
@@ -175,7 +174,7 @@ function readUnicodeEscape(cursor: JsonCursor): number {
 
 const NUMBER_BYTES = new Set([..."+-.0123456789Ee"].map((letter) => letter.charCodeAt(0)));
 
-/** Skips space and reads the bytes of a number token, whatever they are; the caller checks the grammar. */
+/** Skips space and reads the bytes of a number token without checking its grammar; the caller does that. */
 export function readNumberToken(cursor: JsonCursor): string {
   skipSpace(cursor);
   const start = cursor.at;
@@ -194,7 +193,7 @@ function readNumber(cursor: JsonCursor): number {
   if (!Number.isFinite(value) || (/^-?\d+$/.test(token) && !Number.isSafeInteger(value))) {
     jsonFail(cursor, "a number that binary64 holds exactly", token, start);
   }
-  return value + 0; // Turns -0 into 0: no field of a configuration means minus zero.
+  return value + 0; // Turns -0 into 0: in no field of a configuration does minus zero mean anything.
 }
 
 function readValue(cursor: JsonCursor, depth: number): JsonValue {
@@ -254,7 +253,7 @@ function describeByte(cursor: JsonCursor, at: number): string {
   return `byte 0x${byte.toString(16).padStart(2, "0")}`;
 }
 
-/** A name in quotes for a message, cut to a length a terminal can show: names come from the file, and may be huge. */
+/** A name in quotes for a message, cut to a length that fits a terminal: names come from the file and may be huge. */
 export function quoteName(name: string): string {
   return JSON.stringify(name.length <= 160 ? name : `${name.slice(0, 150)}…`);
 }

@@ -1,9 +1,9 @@
 /**
  * The kohya dialect: files of sd-scripts, and the LoRA part of LyCORIS's.
  *
- * `lora_unet_down_blocks_0_…_to_q.lora_down.weight`, `.lora_up.weight` and `.alpha` (see `alpha.ts`). A file without an
- * alpha counts it as the rank. Modules get the paths of diffusers (`unet.down_blocks.0.….to_q`) as far as their words are
- * known.
+ * `lora_unet_down_blocks_0_…_to_q.lora_down.weight`, `.lora_up.weight` and `.alpha` (see `alpha.ts`). Without an alpha
+ * tensor, alpha counts as the rank. Modules get the paths of diffusers (`unet.down_blocks.0.….to_q`) if all words in
+ * their names are known.
  *
  * @module
  */
@@ -31,7 +31,7 @@ const SUFFIXES: readonly (readonly [string, Part])[] = [
   [".dora_scale", "magnitude"],
 ];
 
-/** Prefixes and components. The first of a component is the one written, where nothing says otherwise. */
+/** Prefixes and their components. The writer uses the first prefix of a component, unless the source says otherwise. */
 const PREFIXES: readonly (readonly [prefix: string, component: string])[] = [
   ["lora_unet", "unet"],
   ["lora_te", "text_encoder"],
@@ -47,7 +47,7 @@ const PREFIXES: readonly (readonly [prefix: string, component: string])[] = [
 
 const LONGEST_FIRST = [...PREFIXES].sort(([x], [y]) => y.length - x.length);
 
-/** Marks a style whose paths are Stability's. */
+/** Marks a style whose paths are those of Stability's code. */
 const SGM = "+sgm";
 
 function parse(key: string): KeyMeaning | undefined {
@@ -81,7 +81,7 @@ const convention: Convention = {
     const path = name.slice(dot + 1);
     const sgm = style?.endsWith(SGM) === true;
     const prefix = sgm ? style!.slice(0, -SGM.length) : style;
-    // Layers in the code of a model's authors are the UNet's for every program, whatever the model is.
+    // Every program gives layers of the authors' code the UNet's prefix, even in a transformer.
     const known = component === "transformer" && isAuthorsPath(path) ? "unet" : component;
     const start = prefix ?? PREFIXES.find(([, each]) => each === known)?.[0] ?? `lora_${component}`;
     const words = ((sgm ? toSgm(path) : undefined) ?? path).replaceAll(".", "_");
@@ -105,7 +105,7 @@ export const kohya: Dialect = {
     keys.some((key) => /^lora_[a-z0-9]+_.*\.(lora_down\.weight|lora_up\.weight|alpha)$/.test(key)),
   read: (source, settings) => readStateDict(source.tensors(), source.weights!.name, convention, settings),
   write(adapter: Adapter, options: WriteOptions) {
-    // An alpha of 0 would count as the rank, so a multiplier of 0 can only be said by B.
+    // An alpha of 0 would count as the rank, so only B can express a multiplier of 0.
     const own = adapter.origin?.dialect === "kohya";
     const flux = own ? undefined : toFluxAuthors(adapter, options);
     if (!own && flux === undefined) noteTransformer(adapter, options);
@@ -118,8 +118,8 @@ export const kohya: Dialect = {
 };
 
 /**
- * Refuses layers whose names another dialect cannot say: those that are not made of known words have underscores where dots
- * belong, nobody knows where; and Flux and Stable Diffusion 3 have other layers in their authors' code than in diffusers.
+ * Refuses layers whose names another dialect cannot express. A name with unknown words has underscores where dots belong, and
+ * nothing says which ones. Flux and Stable Diffusion 3 have other layers in their authors' code than in diffusers.
  *
  * @throws LqaError UNSUPPORTED_DIALECT
  */
@@ -139,7 +139,7 @@ export function refuseKohyaNames({ modules }: Adapter, to: DialectName): void {
   }
 }
 
-/** Programs do not agree on names for the layers that a transformer has in diffusers. */
+/** Adds a note: programs disagree on kohya names for the layers that a transformer has in diffusers. */
 function noteTransformer({ modules }: Adapter, { onNote }: WriteOptions): void {
   const named = modules.filter(
     ({ name }) => name.startsWith("transformer.") && !isAuthorsPath(name.replace(COMPONENT, "")),
@@ -150,7 +150,7 @@ function noteTransformer({ modules }: Adapter, { onNote }: WriteOptions): void {
   );
 }
 
-/** If there is a second text encoder, the first one is number 1. */
+/** With a second text encoder, the first one gets number 1. */
 function keyOfTwo(module: Pick<ModuleShape, "name" | "role">, part: Part, style: string | undefined): string {
   const first = module.name.startsWith("text_encoder.");
   return convention.key(module, part, style ?? (first ? "lora_te1" : undefined));

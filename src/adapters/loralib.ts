@@ -1,9 +1,9 @@
 /**
- * The loralib dialect: state dicts of Microsoft's loralib (`….query.lora_A`, without `.weight`), and those that torchtune
- * saves for itself (`….q_proj.lora_a.weight`, `adapter_0.pt`).
+ * The loralib dialect: state dicts of Microsoft's loralib (`….query.lora_A`, without `.weight`), and torchtune's own files
+ * (`….q_proj.lora_a.weight`, `adapter_0.pt`).
  *
- * Alpha is in the program and not in the file, so the caller must give it; torchtune may have written it to an
- * `adapter_config.json`. Other tensors of the file replace the base model's.
+ * Alpha is in the program and not in the file, so the caller must state it; torchtune may have written it to an
+ * `adapter_config.json`. The other tensors of the file replace tensors of the base model.
  *
  * @module
  */
@@ -24,7 +24,7 @@ import { readStateDict } from "./state-dict/read.ts";
 import { safetensorsFile, writeStateDict } from "./state-dict/write.ts";
 import type { TensorFile } from "./tensor-file.ts";
 
-/** Names of factors, by their style. */
+/** Patterns of factor keys, by style. */
 const KEYS: readonly (readonly [RegExp, style: string])[] = [
   [/^(.+)\.lora_([AB])$/, ""],
   [/^(.+)\.lora_([ab])\.weight$/, "torchtune"],
@@ -61,8 +61,8 @@ function convention(scale: (rank: number) => Scale): Convention {
 }
 
 /**
- * loralib's MergedLinear: one A of n · r rows, and a B whose rows are those of n parts of the outputs. Only the program says
- * which parts.
+ * Refuses loralib's MergedLinear: one A of n · r rows, and a B whose rows are those of n parts of the outputs. Only the
+ * program says which parts they are.
  */
 function refuseMergedLinear({ tensors }: TensorFile): void {
   for (const [key, { shape: a }] of tensors) {
@@ -79,7 +79,7 @@ function refuseMergedLinear({ tensors }: TensorFile): void {
   }
 }
 
-/** The alpha of a configuration that came with the file; undefined if it has none. */
+/** The alpha of the configuration in the origin record; undefined if it has none. */
 function configuredAlpha(config: Uint8Array): JsonValue | undefined {
   const value = parseJson(config, KIND.UNSUPPORTED_DIALECT, 'origin record field "config"');
   return value instanceof Map ? value.get("lora_alpha") : undefined;

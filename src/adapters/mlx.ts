@@ -1,10 +1,9 @@
 /**
  * The MLX dialect: adapters of mlx-lm (`adapters.safetensors` or `.npz`, and an `adapter_config.json` that is not PEFT's).
  *
- * Factors are stored transposed (`lora_a` [in, r], `lora_b` [r, out]; of experts [E, r, in] and [E, out, r]), and the
- * configuration's `scale` is the multiplier, whatever the rank. mlx-lm makes the layers by the configuration before it
- * loads them, so what is written has one rank and one scale, and names every layer.
- *
+ * Factors are stored transposed (`lora_a` [in, r], `lora_b` [r, out]; for experts [E, r, in] and [E, out, r]). The
+ * configuration's `scale` is the multiplier, independent of the rank. mlx-lm makes the layers from the configuration before
+ * it loads them, so the writer uses one rank and one scale and names every layer.
  * @module
  */
 import * as KIND from "../error-catalogue.ts";
@@ -80,7 +79,7 @@ function read(source: Source, settings: Parameters<Dialect["read"]>[1]): Adapter
     : adapter;
 }
 
-/** The scale by a configuration: in `lora_parameters`, or at the top in configurations of 2024. */
+/** The scale that a configuration states: in `lora_parameters`, or at the top level in configurations of 2024. */
 function configured(
   config: JsonObject | undefined,
   onNote?: ((note: string) => void) | undefined,
@@ -92,7 +91,7 @@ function configured(
   const multiplier = typeof value === "number" ? Math.fround(value) : Number.NaN;
   if (Number.isFinite(multiplier)) {
     const [alpha, rank] = [fields?.get("alpha"), fields?.get("rank")];
-    // Programs of that time multiplied by both; those of today load the same file and take the scale alone.
+    // Programs of that time multiplied by both. Current ones load the same file and use the scale alone.
     if (
       config?.has("lora_layers") &&
       typeof alpha === "number" &&
@@ -146,7 +145,7 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, FileContent
   return new Map([[CONFIG_FILE, contentOf(newConfig(even, multiplier, dora))], weights]);
 }
 
-/** mlx-lm loads this name alone; what it saves on the way (`0000200_adapters.safetensors`) has others. */
+/** mlx-lm loads only this name. It gives checkpoints other names (`0000200_adapters.safetensors`). */
 const WEIGHTS = "adapters.safetensors";
 
 function named([name, content]: [string, FileContent], { onNote }: WriteOptions): [string, FileContent] {
@@ -160,7 +159,7 @@ function settingsOf(config: Uint8Array): JsonObject | undefined {
   return value instanceof Map ? value : undefined;
 }
 
-/** A configuration that makes a layer of each module and of nothing else. */
+/** A configuration that names exactly the modules of the adapter as layers. */
 function newConfig({ modules, meta }: Adapter, scale: number, dora: boolean): Uint8Array {
   const config = {
     fine_tune_type: dora ? "dora" : "lora",
@@ -171,7 +170,7 @@ function newConfig({ modules, meta }: Adapter, scale: number, dora: boolean): Ui
       scale,
     },
     ...(typeof meta.base_model === "string" && { model: meta.base_model }),
-    // Counted from the end; all, since the keys are whole paths.
+    // The number of blocks, counted from the end; -1 means all, because the keys are whole paths.
     num_layers: -1,
   };
   return new TextEncoder().encode(`${JSON.stringify(config, null, 4)}\n`);

@@ -1,10 +1,10 @@
 /**
- * The part of an origin record that all dialects made of named tensors share (spec clause 10.3): what it takes to write
- * the same file again.
+ * The fields of an origin record that all dialects of named tensors share (spec clause 10.3): what the writer needs to
+ * reproduce the file.
  *
- * It is part of every converted file, so it says only what cannot be derived: metadata, the element type of the
- * factors, and exceptions from how the dialect writes. A usual adapter has no exceptions. Exceptions are lists of
- * tuples, not objects: keys and names come from the file, and an object would reorder `10` and choke on `__proto__`.
+ * Every converted file contains it, so it states only what cannot be derived: metadata, the element type of the
+ * factors, and exceptions from the dialect's usual output. A usual adapter has no exceptions. Exceptions are lists of
+ * tuples, not objects: keys and names come from the file, and an object would reorder `10` and mishandle `__proto__`.
  *
  * @module
  */
@@ -15,17 +15,17 @@ import type { WriteOptions } from "./dialect.ts";
 import { type FactorElement, isFactorElement } from "./elements.ts";
 import { libraryOrder, type SafeTensor } from "./safetensors.ts";
 
-/** What is known about a file of named tensors. */
+/** What the record says about a file of named tensors. */
 export interface FileOrigin {
   /** `__metadata__` in its order. */
   readonly metadata: ReadonlyMap<string, string> | undefined;
   /** Element type of the factors. */
   readonly element: FactorElement;
-  /** Modules whose factors have other types: name to B's and A's. */
+  /** Modules whose factors have other types: name to the types of B and A. */
   readonly elements: ReadonlyMap<string, ElementPair>;
-  /** Keys that differ from the ones the dialect would write: theirs to the actual. */
+  /** Keys that differ from the ones that the dialect would write: the dialect's to the actual. */
   readonly keys: ReadonlyMap<string, string>;
-  /** Order of the keys, where it is not the reference library's. */
+  /** Order of the keys, if it is not the reference library's. */
   readonly order: readonly string[] | undefined;
 }
 
@@ -35,7 +35,7 @@ export interface PackedOrigin {
   [key: string]: MetaValue;
 }
 
-/** Packs the record. Fields at their usual values are left out. */
+/** Packs the record. Omits fields with their usual values. */
 export function packFileOrigin(dialect: string, origin: FileOrigin): PackedOrigin {
   const packed: PackedOrigin = { dialect, element: origin.element };
   if (origin.metadata !== undefined) packed.metadata = packRows(origin.metadata);
@@ -47,15 +47,15 @@ export function packFileOrigin(dialect: string, origin: FileOrigin): PackedOrigi
   return packed;
 }
 
-/** A map of strings as rows of two. */
+/** A map of strings as rows of two cells. */
 export function packRows(map: ReadonlyMap<string, string>): MetaValue[] {
   return [...map].map(([name, value]) => [name, value]);
 }
 
 /**
- * Unpacks the record of an adapter, which may come from a file anyone could have written.
+ * Unpacks the record of an adapter. It may come from an untrusted file.
  *
- * @throws LqaError UNSUPPORTED_DIALECT if a field does not have its type.
+ * @throws LqaError UNSUPPORTED_DIALECT if a field does not have its type
  */
 export function unpackFileOrigin(packed: Origin): FileOrigin {
   const { element } = packed;
@@ -84,14 +84,14 @@ export function newFileOrigin(metadata: ReadonlyMap<string, string> | undefined)
 /** Element types of a module's factors: B's and A's. */
 export type ElementPair = readonly [b: FactorElement, a: FactorElement];
 
-/** The element types that the factors of each module had in the source, in whatever dialect it was; F32 without a record. */
+/** The element types that the factors of each module had in the source, in any dialect; F32 without a record. */
 export function sourceElementPairs({ modules, origin }: Adapter): ElementPair[] {
   if (origin?.element === undefined) return modules.map(() => ["F32", "F32"]);
   const { element, elements } = unpackFileOrigin(origin);
   return modules.map(({ name }) => elements.get(name) ?? [element, element]);
 }
 
-/** Element types of a module's factors in a file that is written. */
+/** Element types of a module's factors in the file to write. */
 export function elementsOf(
   { name }: Pick<LoraModule, "name">,
   { factors, elements }: Pick<WriteOptions, "factors" | "elements">,
@@ -107,21 +107,21 @@ export function describeElements(
   return { element, elements: new Map(types.filter(([, [b, a]]) => b !== element || a !== element)) };
 }
 
-/** The value that occurs most; of equally common ones the first. Undefined if there is none. */
+/** The most frequent value; the first of equally frequent ones. Undefined for an empty list. */
 export function commonest<T>(values: readonly T[]): T | undefined {
   const counts = new Map<T, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0];
 }
 
-/** The order of the keys of a file; undefined where it is the reference library's. */
+/** The order of the keys of a file; undefined if it is the reference library's. */
 export function unusualOrder(tensors: ReadonlyMap<string, SafeTensor>): readonly string[] | undefined {
   const order = [...tensors.keys()];
   const usual = libraryOrder(tensors);
   return order.every((key, index) => key === usual[index]) ? undefined : order;
 }
 
-/** The recorded order, if the tensors are still the same: an adapter that lost a module keeps the order of none. */
+/** The recorded order; undefined unless it names exactly these tensors (an adapter may have lost a module since). */
 export function keptOrder(
   { order }: FileOrigin,
   tensors: ReadonlyMap<string, SafeTensor>,
@@ -152,19 +152,19 @@ function strings(value: MetaValue, field: string): string[] {
   return value.map((item) => (typeof item === "string" ? item : badOrigin(field, "strings")));
 }
 
-/** A string, or undefined if the field is absent. @throws LqaError UNSUPPORTED_DIALECT */
+/** A string field, or undefined if it is absent. @throws LqaError UNSUPPORTED_DIALECT */
 export function originString(packed: Origin, field: string): string | undefined {
   const value = packed[field];
   return value === undefined || typeof value === "string" ? value : badOrigin(field, "a string");
 }
 
-/** Bytes, or undefined if the field is absent. @throws LqaError UNSUPPORTED_DIALECT */
+/** A field of bytes, or undefined if it is absent. @throws LqaError UNSUPPORTED_DIALECT */
 export function originBytes(packed: Origin, field: string): Uint8Array | undefined {
   const value = packed[field];
   return value === undefined || value instanceof Uint8Array ? value : badOrigin(field, "bytes");
 }
 
-/** Fails: a field of an origin record has another form than its dialect gives it. */
+/** Throws: a field of an origin record does not have the form that its dialect gives it. */
 export function badOrigin(field: string, expected: string): never {
   return fail(KIND.UNSUPPORTED_DIALECT, {
     where: `origin record field "${field}"`,

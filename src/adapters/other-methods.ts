@@ -1,5 +1,5 @@
 /**
- * Methods that are not LoRA: how their tensors are named, and what PEFT calls them, so that a refusal names the method.
+ * Methods other than LoRA: the names of their tensors and their `peft_type`, so that a refusal can name the method.
  *
  * @module
  */
@@ -13,7 +13,7 @@ interface Method {
   readonly key?: RegExp;
   /** Its `peft_type`. */
   readonly peft?: string;
-  /** Its tensors change what the factors of their module mean, rather than standing for a change of their own. */
+  /** Its tensors change the meaning of the factors of their module instead of adding a change of their own. */
   readonly inFactors?: true;
 }
 
@@ -53,16 +53,16 @@ const METHODS: readonly Method[] = [
   { name: "LyCORIS's trained scalar", key: /\.(scalar|rescale)$/, inFactors: true },
 ];
 
-/** What a key of another method says. */
+/** What a key says that belongs to another method. */
 export interface OtherMethod {
   readonly name: string;
-  /** The key without the method's part: what it is about. */
+  /** The key without the method's part: the layer. */
   readonly path: string;
-  /** The tensor changes what the factors of its module mean: without it their product is wrong. */
+  /** The tensor changes the meaning of its module's factors: without it their product is wrong. */
   readonly inFactors: boolean;
 }
 
-/** The method that a key belongs to; undefined if it is none of those known. */
+/** The method that a key belongs to; undefined if no known method matches. */
 export function otherMethod(key: string): OtherMethod | undefined {
   for (const { name, key: pattern, inFactors = false } of METHODS) {
     const found = pattern?.exec(key);
@@ -83,7 +83,7 @@ export function refusePeftType(type: string): never {
   return refuseMethod(method, 'adapter_config.json field "peft_type"');
 }
 
-/** Refuses an adapter in which nothing is LoRA. @throws LqaError UNSUPPORTED_ADAPTER_FEATURE */
+/** Refuses an adapter that has no LoRA factors. @throws LqaError UNSUPPORTED_ADAPTER_FEATURE */
 export function refuseMethod(method: string, where: string): never {
   return fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
     summary: `This adapter is not LoRA but ${method}.`,

@@ -1,5 +1,5 @@
 /**
- * The dialects this version knows, and reading and writing an adapter of whichever it is.
+ * The dialects that this version knows, and functions that read and write an adapter in any of them.
  *
  * @module
  */
@@ -25,15 +25,15 @@ import { peft } from "./peft/index.ts";
 import { openSource, type Source } from "./source.ts";
 import { widenTensors } from "./widen.ts";
 
-/** All dialects, in the order of lists. */
+/** All dialects, in the order in which lists show them. */
 export const DIALECTS: readonly Dialect[] = [peft, kohya, diffusers, cloneofsimo, loralib, mlx, gguf, onnx];
 
 /**
  * Reads an adapter, in the dialect that its files match or in the requested one.
  *
- * @throws LqaError UNSUPPORTED_DIALECT for what is not an adapter, with what it is, and if no dialect or several recognise
- *   the files; UNSUPPORTED_ADAPTER_FEATURE for adapters of other methods; USAGE for an alpha or multiplier with files that
- *   have their own; otherwise as `Dialect.read`.
+ * @throws LqaError UNSUPPORTED_DIALECT for a file that is not an adapter (the error says what it is), and if no dialect or
+ *   several recognize the files; UNSUPPORTED_ADAPTER_FEATURE for adapters of other methods; USAGE for an alpha or multiplier
+ *   with files that state their own; otherwise as `Dialect.read`
  */
 export function readAdapter(files: SourceFiles, options: ReadOptions = {}): Adapter {
   const source = openSource(files);
@@ -67,7 +67,7 @@ function detectDialect(source: Source): Dialect {
       advice: `Say which it is: --from ${candidates.map(({ name }) => name).join(" or --from ")}.`,
     });
   }
-  // A file that cannot be read has its own reason.
+  // If the file is unreadable, this throws the reason.
   const keys = source.tensors().tensors.keys();
   return fail(KIND.UNSUPPORTED_DIALECT, {
     summary: "The tensors have names of a convention that is unknown to this version.",
@@ -86,13 +86,13 @@ function dialectNamed(name: DialectName): Dialect {
 }
 
 /**
- * Writes an adapter in the dialect it came from, or as `options.to` says; as a PEFT directory if neither is one of this
- * version's. Plain tensors get the element types they had in the source, also where the `.lqa` file holds them as F16.
+ * Writes an adapter in the dialect that it came from, or in `options.to`; as a PEFT directory if neither is a dialect of this
+ * version. Plain tensors get the element types that they had in the source, even if the `.lqa` file holds them as F16.
  *
- * Between dialects that name layers differently the names are translated; what cannot be, is an error.
+ * Between dialects that name layers differently, the names are translated; a name that cannot be translated is an error.
  *
- * @throws LqaError UNSUPPORTED_DIALECT if the dialect cannot say what the adapter holds; BASE_MODULE_MISSING and BASE_SHAPE if the
- * adapter does not fit the GGUF base model; SOURCE_RANGE if a factor overflows the chosen element type.
+ * @throws LqaError UNSUPPORTED_DIALECT if the dialect cannot express the adapter; BASE_MODULE_MISSING and BASE_SHAPE if the
+ * adapter does not fit the GGUF base model; SOURCE_RANGE if a factor overflows the chosen element type
  */
 export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<string, Uint8Array> {
   return new Map(
@@ -101,10 +101,10 @@ export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<strin
 }
 
 /**
- * As {@link writeAdapter}, each file in pieces: the factors of a module are read when they are written, and not kept.
+ * As {@link writeAdapter}, with each file in pieces: the factors of a module are read when they are written, and not kept.
  *
  * @internal
- * @throws LqaError as there; what `checkBase` throws; SOURCE_RANGE when the piece is taken
+ * @throws LqaError as {@link writeAdapter} and `checkBase`; SOURCE_RANGE when the piece is taken
  */
 export function adapterContent(adapter: Adapter, options: WriteOptions): Map<string, FileContent> {
   const origin = DIALECTS.find(({ name }) => name === adapter.origin?.dialect);
@@ -127,7 +127,7 @@ export function adapterContent(adapter: Adapter, options: WriteOptions): Map<str
   checkBase(widened, origin?.naming === "gguf");
   if (origin === undefined || origin === target) return write(widened);
   if (origin === kohya) refuseKohyaNames(widened, target.name);
-  // Names change, the order of the modules does not.
+  // Translation changes names but not the order of the modules.
   const translated = translate(widened, origin.naming, target.naming, options);
   const [before, after] = [origin.naming === "gguf", target.naming === "gguf"];
   if (before !== after) checkBase(translated, after);
@@ -135,7 +135,7 @@ export function adapterContent(adapter: Adapter, options: WriteOptions): Map<str
 }
 
 /**
- * Refuses modules, under llama.cpp's names, that do not fit the weights of a base model. llama.cpp has every weight as (out, in).
+ * Refuses modules, under llama.cpp's names, that do not fit the weights of a base model. llama.cpp stores weights as (out, in).
  *
  * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE
  */

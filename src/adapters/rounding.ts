@@ -1,28 +1,27 @@
 /**
- * What rounding the factors to F16 or BF16 does to ΔW, measured while an adapter is written.
+ * Measures how rounding the factors to F16 or BF16 changes ΔW, while an adapter is written.
  *
  * Rounding errors of different components are independent. So the energy of the error of B · A is the sum over components
- * of ‖δb‖²‖a‖² + ‖b‖²‖δa‖² + ‖δb‖²‖δa‖², and two numbers for each component of each factor are enough. ‖ΔW‖² is the sum of
- * ‖b‖²‖a‖², which is exact where components are orthogonal, as those of the profile `rd` are up to their errors.
- *
+ * of ‖δb‖²‖a‖² + ‖b‖²‖δa‖² + ‖δb‖²‖δa‖², and two numbers per component of each factor are enough. ‖ΔW‖² is computed as the sum of
+ * ‖b‖²‖a‖². This is exact if the components are orthogonal; those of the profile `rd` are, up to quantization errors.
  * @module
  */
 import { inputLength, type LoraModule } from "../model/adapter.ts";
 
-/** What rounding cost. */
+/** The effect of rounding. */
 export interface Rounding {
-  /** The element types that values were rounded to. */
+  /** The element types to which values were rounded. */
   readonly elements: readonly ("F16" | "BF16")[];
-  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules, ΔW with the factors before rounding, ΔŴ after. */
+  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. ΔW is from the factors before rounding, ΔŴ from those after. */
   readonly relativeError: number;
-  /** The module that lost the largest share of its energy. */
+  /** The module with the largest relative error. */
   readonly worst: { readonly name: string; readonly relativeError: number };
-  /** Weights of the factors that were not 0 and became 0, of how many. */
+  /** Number of weights in the factors that rounding changed to 0. `weights`: number of all weights. */
   readonly zeros: number;
   readonly weights: number;
 }
 
-/** Called for each factor that is written with fewer bits than F32: its values as the module has them, and as they are read. */
+/** Called for each factor written as F16 or BF16, with its values before and after rounding. */
 export type OnRounded = (
   module: LoraModule,
   which: "a" | "b",
@@ -31,7 +30,7 @@ export type OnRounded = (
   rounded: Float32Array,
 ) => void;
 
-/** Energies by component, of all experts: of the factor, and of what rounding changed. */
+/** Energies per component (of all experts): of the factor, and of the change by rounding. */
 interface Measured {
   readonly energy: Float64Array;
   readonly lost: Float64Array;
@@ -40,10 +39,10 @@ interface Measured {
   readonly weights: number;
 }
 
-/** Collects what is written. A factor that is written twice counts once. */
+/** Collects the factors as they are written. A factor that is written twice counts once. */
 export interface RoundingMeter {
   readonly onRounded: OnRounded;
-  /** Undefined if no value of any factor was changed. */
+  /** The result; undefined if rounding changed no value. */
   result(): Rounding | undefined;
 }
 

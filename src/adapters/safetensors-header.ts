@@ -1,10 +1,10 @@
 /**
- * The safetensors header: eight bytes of length and a JSON object, read by exactly its own grammar.
+ * The safetensors header: eight bytes of length and a JSON object. This reader accepts exactly the format's grammar.
  *
- * The reference library leaves to serde what JSON permits, and so accepts repeated and unknown fields, arrays for
- * objects and leading space (its README forbids the first and the last). Every one of these lets two readers see
- * two different files, so all are errors here. The grammar has a fixed depth: no recursion, no intermediate tree.
- * What the entries say about the data is for `safetensors.ts` to check.
+ * The reference library accepts what serde accepts: repeated and unknown fields, arrays in place of objects and leading space
+ * (its README forbids the first and the last). Each of these lets two readers see two different files, so all are errors here.
+ * The grammar has a fixed depth, so there is no recursion and no intermediate tree. `safetensors.ts` checks what the entries
+ * say about the data.
  *
  * @module
  */
@@ -23,25 +23,25 @@ import {
   skipSpace,
 } from "./json.ts";
 
-/** The reference library's cap on the header. Stops a length field from making a reader walk the whole file. */
+/** The reference library's limit for the header. Stops a length field from making a reader parse the whole file. */
 export const MAX_HEADER_BYTES = 100_000_000;
 
 const where = "safetensors header";
 
-/** What a header may have: 400,000 tensors of two dimensions, more than any shard of a published model. */
+/** Work limit of a header: 400,000 tensors with two dimensions, more than any shard of a published model has. */
 const MOST_OBJECTS = 2 ** 22;
-/** A tensor takes as much memory as so many numbers of its shape. */
+/** An entry counts as this many objects, because it takes as much memory as this many numbers. */
 const ENTRY = 8;
 
-/** One tensor of the header, as declared. */
+/** One tensor as the header declares it. */
 export interface HeaderEntry {
   /** Element type, any string. */
   readonly dtype: string;
   readonly shape: readonly number[];
-  /** First byte of the data and the byte after the last, counted from the end of the header. */
+  /** First byte of the data (`begin`) and the byte after the last (`end`), relative to the end of the header. */
   readonly begin: number;
   readonly end: number;
-  /** Location of the entry in the file, for messages. */
+  /** Offset of the entry in the file, for messages. */
   readonly offset: number;
 }
 
@@ -58,9 +58,9 @@ export interface SafetensorsHeader {
 export const LENGTH_BYTES = 8;
 
 /**
- * Bytes before the data (the length field and the header), by the first eight bytes of a file.
+ * Length of the part before the data (length field and header), from the first eight bytes of a file.
  *
- * @throws LqaError TRUNCATED_SOURCE if there are not eight; SOURCE_HEADER for a header above 100 MB.
+ * @throws LqaError TRUNCATED_SOURCE if there are fewer than eight bytes; SOURCE_HEADER for a header above 100 MB
  */
 export function headerBytes(start: Uint8Array): number {
   if (start.length < LENGTH_BYTES) {
@@ -84,7 +84,7 @@ export function headerBytes(start: Uint8Array): number {
  *
  * @param bytes the file, or its first {@link headerBytes} bytes
  * @throws LqaError TRUNCATED_SOURCE if the file ends inside the header; SOURCE_HEADER, with the byte offset, for a
- * header above 100 MB and for everything that is not the grammar of the format; BUDGET for one of millions of entries.
+ * header above 100 MB and for everything that the grammar does not allow; BUDGET for a header with millions of entries
  */
 export function readHeader(bytes: Uint8Array): SafetensorsHeader {
   const end = headerBytes(bytes);
@@ -126,13 +126,13 @@ function readTop(cursor: JsonCursor): SafetensorsHeader {
   return { metadata, entries, dataStart: cursor.end };
 }
 
-/** A key and its colon. Rejects names that some reader would trip over. */
+/** Reads a key and its colon. Rejects names that break some readers. */
 function readKey(cursor: JsonCursor): { key: string; offset: number } {
   skipSpace(cursor);
   const offset = cursor.at;
   cursor.meter.charge("objects", 1);
   const key = readString(cursor);
-  // No tool writes these, and each has broken a consumer: C strings, and JavaScript objects used as dictionaries.
+  // No tool writes these, and each has broken a program: C strings, and JavaScript objects used as dictionaries.
   if (key === "" || key.includes("\0") || key === "__proto__") {
     jsonFail(cursor, "a name that is not empty, not __proto__ and has no NUL", quoteName(key), offset);
   }
@@ -142,7 +142,7 @@ function readKey(cursor: JsonCursor): { key: string; offset: number } {
 
 function readMetadata(cursor: JsonCursor): Map<string, string> | undefined {
   skipSpace(cursor);
-  // MLX writes null here, and the reference library reads it as absent.
+  // MLX writes null here, and the reference library treats it as absent.
   if (cursor.at < cursor.end && cursor.bytes[cursor.at] === 0x6e) {
     readWord(cursor, "null", null);
     return undefined;

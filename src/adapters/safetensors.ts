@@ -1,11 +1,10 @@
 /**
  * safetensors files: the container of nearly every adapter.
  *
- * Reading gives views into the caller's bytes, or reads them on demand, in the order of the header, and guarantees that every
- * tensor's size follows from its shape and that the tensors tile the data exactly: nothing overlaps, nothing hides between or
- * behind them. Writing gives the bytes that the reference library gives (checked against version 0.8.0): same order, same
- * header text, same padding; except that metadata keeps the caller's order, where the library's is random.
- *
+ * The reader returns views into the caller's bytes, or reads the data on demand, in the order of the header. It guarantees that
+ * every tensor's size follows from its shape and that the tensors tile the data exactly: no overlaps, and no gaps between or
+ * after them. The writer produces the same bytes as the reference library (checked against version 0.8.0): same order, same
+ * header text, same padding. The exception is metadata, which keeps the caller's order; the library's order is random.
  * @module
  */
 import * as KIND from "../error-catalogue.ts";
@@ -26,8 +25,8 @@ import {
 export { toFloat32 } from "./elements.ts";
 
 /**
- * One tensor: little-endian, C order. `data` may begin at any offset of its buffer; where the file is not in memory it
- * is read on every access, and of an adapter that is being written it is made on every access.
+ * One tensor: little-endian, C order. `data` may begin at any offset in its buffer. If the file is not in memory, each access
+ * reads it; in an adapter that is being written, each access computes it.
  */
 export interface SafeTensor {
   readonly element: ElementType;
@@ -45,8 +44,8 @@ export interface Safetensors {
 /**
  * Reads a safetensors file. The tensors' `data` are views, not copies.
  *
- * @throws LqaError TRUNCATED_SOURCE if the file ends early; SOURCE_ELEMENT_TYPE for an element type LQA does not have
- * (F8, F6, F4, C64, …); SOURCE_HEADER for everything else that breaks the format, with the byte offset.
+ * @throws LqaError TRUNCATED_SOURCE if the file ends early; SOURCE_ELEMENT_TYPE for an element type that LQA does not have
+ * (F8, F6, F4, C64, …); SOURCE_HEADER, with the byte offset, for everything else that breaks the format
  */
 export function readSafetensors(bytes: SourceBytes): Safetensors {
   const header = readHeader(bytes.subarray(0, headerBytes(bytes.subarray(0, LENGTH_BYTES))));
@@ -69,7 +68,7 @@ export function readSafetensors(bytes: SourceBytes): Safetensors {
 }
 
 /**
- * Checks that the tensors of a header have the sizes of their shapes and tile the rest of the file.
+ * Checks that the size of each tensor in a header follows from its shape, and that the tensors tile the rest of the file.
  *
  * @returns the element type of each
  * @throws LqaError as {@link readSafetensors}
@@ -146,7 +145,7 @@ function checkBooleans(name: string, data: Uint8Array, offset: number): void {
   });
 }
 
-/** The reference library writes tensors by descending element type in its own order of types, then by name. */
+/** Order of element types in files of the reference library, which then sorts by name. */
 const LIBRARY_ORDER: readonly ElementType[] = [
   "U64",
   "I64",
@@ -163,7 +162,7 @@ const LIBRARY_ORDER: readonly ElementType[] = [
   "BOOL",
 ];
 
-/** The order in which the reference library writes these tensors. Names compare by code point, as bytes do. */
+/** The order in which the reference library writes these tensors. It compares names as UTF-8 bytes. */
 export function libraryOrder(tensors: ReadonlyMap<string, { readonly element: ElementType }>): string[] {
   const encoder = new TextEncoder();
   const keyed = [...tensors].map(([name, { element }]) => ({
@@ -185,13 +184,13 @@ function compareBytes(a: Uint8Array, b: Uint8Array): number {
 
 /** Options of {@link writeSafetensors}. */
 export interface SafetensorsOptions {
-  /** Written first, in this order. Absent: no `__metadata__`. */
+  /** The header begins with it, in this order. Absent: no `__metadata__`. */
   readonly metadata?: ReadonlyMap<string, string> | undefined;
-  /** Order of the tensors: every name once. Default: {@link libraryOrder}. */
+  /** Order of the tensors, with every name once. Default: {@link libraryOrder}. */
   readonly order?: readonly string[] | undefined;
 }
 
-/** As {@link safetensorsContent}, all of it in memory. @throws as there */
+/** As {@link safetensorsContent}, as one array in memory. @throws RangeError as {@link safetensorsContent} */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, SafeTensor>,
   options: SafetensorsOptions = {},
@@ -199,17 +198,17 @@ export function writeSafetensors(
   return joinContent(safetensorsContent(tensors, options));
 }
 
-/** Bytes of a tensor, by its shape. */
+/** Length of a tensor in bytes, from its shape. */
 export function byteLength({ element, shape }: Pick<SafeTensor, "element" | "shape">): number {
   return shape.reduce((product, size) => product * size, ELEMENT_BYTES[element]);
 }
 
 /**
- * A safetensors file. The header is padded with spaces so that the data begins at a multiple of 8. The data of a tensor is
+ * The content of a safetensors file. Spaces pad the header so that the data begins at a multiple of 8. The data of a tensor is
  * read once, when its piece is taken.
  *
- * @throws RangeError if `order` is not a permutation of the names, or if the header would exceed 100 MB; when the piece is
- *   taken, if a tensor's data does not have the length its shape implies: mistakes of the caller, not of a file.
+ * @throws RangeError if `order` is not a permutation of the names or if the header would exceed 100 MB; when a piece is
+ *   taken, if a tensor's data does not have the length that its shape implies. These are mistakes of the caller, not of a file.
  */
 export function safetensorsContent(
   tensors: ReadonlyMap<string, SafeTensor>,
@@ -249,7 +248,7 @@ export function safetensorsContent(
   return { length: head.length + length, pieces };
 }
 
-/** The data of a tensor. @throws RangeError if its length is not that of the shape */
+/** The data of a tensor. @throws RangeError if it does not have the length that the shape implies */
 export function dataOf(name: string, tensor: SafeTensor): Uint8Array {
   const { element, shape, data } = tensor;
   if (data.length === byteLength(tensor)) return data;

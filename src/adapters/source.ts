@@ -1,5 +1,5 @@
 /**
- * The files of one adapter as dialects look at them: the weights opened once, their keys, and the configuration.
+ * The files of one adapter in the form that dialects use: the weights, opened once, their keys, and the configuration.
  *
  * @module
  */
@@ -11,22 +11,22 @@ import type { SourceBytes, SourceFiles } from "./dialect.ts";
 import { configurationMeter, type JsonObject, type JsonValue, parseJson, quoteName } from "./json.ts";
 import { readTensorFile, type TensorFile } from "./tensor-file.ts";
 
-/** Name of the configuration of PEFT, and of MLX. */
+/** Name of PEFT's configuration, and of MLX's. */
 export const CONFIG_FILE = "adapter_config.json";
 
 /** An adapter's files. */
 export interface Source {
   readonly files: SourceFiles;
   /**
-   * The file that is no configuration; of shards the first, under the name that the whole would have. Undefined if there are
-   * several files or none.
+   * The only file whose name does not end in `.json`. If the files are shards: the first one, under the name that the unsplit
+   * file would have. Undefined for no file or several.
    */
   readonly weights: { readonly name: string; readonly bytes: SourceBytes } | undefined;
-  /** Keys of the weights in their order; none if they cannot be read. */
+  /** Keys of the weights, in their order; empty if the weights cannot be read. */
   readonly keys: readonly string[];
   /** `adapter_config.json`, if there is one. */
   readonly config: Uint8Array | undefined;
-  /** The same, parsed; undefined also if it is broken. */
+  /** The configuration as an object; undefined also if it is broken. */
   readonly settings: JsonObject | undefined;
   /** Counts the work that the configuration causes. */
   readonly meter: WorkMeter;
@@ -39,12 +39,12 @@ export interface Source {
   /**
    * The tensors of the weights.
    *
-   * @throws LqaError UNSUPPORTED_DIALECT if there is no file of weights, or not one alone; otherwise as `readTensorFile`
+   * @throws LqaError UNSUPPORTED_DIALECT unless there is exactly one file (or set of shards) of weights; as `readTensorFile`
    */
   tensors(): TensorFile;
 }
 
-/** Examines files. Faults are thrown only when the affected part is used. */
+/** Opens the files. Errors in a part are thrown only when a caller uses that part. */
 export function openSource(files: SourceFiles): Source {
   const names = [...files.keys()].filter((name) => !name.endsWith(".json"));
   const [name] = names;
@@ -81,7 +81,7 @@ export function openSource(files: SourceFiles): Source {
   };
 }
 
-/** The tensors of all shards. @throws LqaError SOURCE_UNKNOWN_TENSOR for one that is in two; as `readTensorFile` */
+/** The tensors of all shards. @throws LqaError SOURCE_UNKNOWN_TENSOR for a tensor in two shards; as `readTensorFile` */
 function mergedShards(files: SourceFiles, names: readonly string[]): TensorFile {
   const tensors: TensorFile["tensors"] = new Map();
   let metadata: TensorFile["metadata"];

@@ -1,5 +1,5 @@
 /**
- * A file of named tensors in whichever container: safetensors, a PyTorch pickle, NumPy's npz.
+ * A file of named tensors in any supported container: safetensors, a PyTorch pickle, NumPy's npz.
  *
  * @module
  */
@@ -11,14 +11,14 @@ import { readNpz } from "./pickle/npz.ts";
 import { isOldPickle, isTorchFile, readTorchFile } from "./pickle/torch.ts";
 import { readSafetensors, type Safetensors } from "./safetensors.ts";
 
-/** The tensors of a file, in its order. Only safetensors files have metadata. */
+/** The tensors of a file, in file order. Only safetensors files have metadata. */
 export type TensorFile = Safetensors;
 
 /**
- * Reads the tensors of a file. The first bytes say what the container is; a zip archive is npz if its name says so.
+ * Reads the tensors of a file. Its first bytes identify the container; a zip archive is npz if its name says so.
  *
- * @throws LqaError TRUNCATED_SOURCE, SOURCE_HEADER, SOURCE_ELEMENT_TYPE; UNSAFE_PICKLE for a pickle that asks for
- * anything but tensors; UNSUPPORTED_DIALECT for one of protocol 0 or 1
+ * @throws LqaError TRUNCATED_SOURCE, SOURCE_HEADER, SOURCE_ELEMENT_TYPE; UNSAFE_PICKLE for a pickle that refers to
+ * anything but tensors; UNSUPPORTED_DIALECT for a pickle of protocol 0 or 1
  */
 export function readTensorFile(bytes: SourceBytes, name: string): TensorFile {
   const file = readAny(bytes, name);
@@ -26,7 +26,7 @@ export function readTensorFile(bytes: SourceBytes, name: string): TensorFile {
   return file;
 }
 
-/** Most characters of a tensor's name. Conventions take names apart with patterns, some in quadratic time. */
+/** Most characters of a tensor's name. Conventions parse names with patterns, some in quadratic time. */
 const MOST_CHARACTERS = 4096;
 
 /** @throws LqaError SOURCE_HEADER */

@@ -1,8 +1,8 @@
 /**
  * Converts plain tensors back to the element types they had before an encoder rounded them to F16 (spec clause 10.3).
  *
- * Programs expect an adapter in the types it was saved with; the values are those of the file. Exact: every F16 number is an
- * F32 and an F64, and those that were rounded from BF16 are a BF16 again.
+ * Other programs expect an adapter in the types in which it was saved; the values are those of the LQA file. This is exact:
+ * every F16 number is also an F32 and an F64 number, and those that were rounded from BF16 are BF16 numbers.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { f16ToNumber, numberToBf16 } from "../core/codecs/floats.ts";
 import { type Adapter, ELEMENT_BYTES, type PlainTensor } from "../model/adapter.ts";
 import { type FloatElement, sourceElements } from "../model/source-elements.ts";
 
-/** The adapter with the plain tensors that its origin record says were narrowed in their old types. @throws LqaError UNSUPPORTED_DIALECT */
+/** Widens the plain tensors that, by the origin record, were narrowed to F16. @throws LqaError UNSUPPORTED_DIALECT */
 export function widenTensors(adapter: Adapter): Adapter {
   const sourceOf = sourceElements(adapter.origin);
   const tensors = adapter.tensors.map((tensor) => {

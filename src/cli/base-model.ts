@@ -33,10 +33,10 @@ export async function readBaseModel(location: string, options: LocationOptions =
 }
 
 /**
- * What refuses modules whose layers have other shapes in this base model, as `lqa validate --base` does. Nothing for a base model
- * in GGUF: the shapes in its description have llama.cpp's names, and are compared with modules of these names.
+ * Makes a function that refuses modules whose layers have other shapes in this base model, as `lqa validate --base` does.
+ * Undefined for a base model in GGUF: the shapes in its description have llama.cpp's names and are compared under those names.
  *
- * @throws LqaError as {@link readBaseModel}; the function: BASE_MODULE_MISSING, BASE_SHAPE
+ * @throws LqaError as {@link readBaseModel}; the function throws BASE_MODULE_MISSING, BASE_SHAPE
  */
 export async function baseCheck(
   location: string | undefined,

@@ -1,5 +1,5 @@
 /**
- * Types of the command table (`table.ts`): what a command is, and what it gets to run with.
+ * Types of the command table (`table.ts`): the description of a command, and the arguments with which it runs.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export interface OptionSpec {
   /** Shown instead of `default` if the default is not a plain value. */
   readonly defaultText?: string;
   readonly required?: boolean;
-  /** May be given more than once: see {@link listOption}. For text. */
+  /** The user may repeat the option: see {@link listOption}. Only for text. */
   readonly repeated?: boolean;
   /** The option names an output file and accepts `-` for standard output; the value is the usual file extension. */
   readonly standardOutput?: string;
@@ -83,7 +83,7 @@ export interface Arguments {
   readonly values: ReadonlyMap<string, OptionValue>;
 }
 
-/** What an option has on a command line. */
+/** The value of an option on a command line. */
 export type OptionValue = string | number | true | readonly string[];
 
 /** The whole command line interface. */

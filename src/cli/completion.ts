@@ -136,7 +136,7 @@ function zsh(table: ProgramTable): string {
         `[${told(brief(help))}]${type === "flag" ? "" : `:${action(placeholder, values)}`}`,
       );
       const names = spellings(option);
-      // A star lets it be offered again.
+      // A star lets the shell offer the option again.
       if (option.repeated === true) return `'*'${names[0]}${rest}`;
       return names.length === 1 ? `${names[0]}${rest}` : `'(${names.join(" ")})'{${names.join(",")}}${rest}`;
     });

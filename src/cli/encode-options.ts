@@ -41,7 +41,7 @@ const START_OPTION: OptionSpec = {
   help: "rd: do not store the random start of A, but the seed that it came from. auto: look for the seed, and use it where it pays. A seed: try only that one. none: store A whole.",
 };
 
-/** How small or how exact the file is to be. At most one of them. */
+/** The goals: how small or how exact the file must be. At most one of them. */
 export const GOAL_OPTIONS: readonly OptionSpec[] = inSection("Goal (at most one, with --profile rd)", [
   {
     name: "quality",

@@ -1,5 +1,5 @@
 /**
- * How commands that run until they are stopped learn of it.
+ * Tells commands that run until they are stopped when to stop.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What the commands of the fleet that encode print: a line for each attempt at an adapter, and one at the end.
+ * What the fleet commands that encode print: a line for each attempt at an adapter, and a last line.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export function workText({ encoded, kept, failed, seconds }: WorkDone): string {
   return `${counted(encoded, "adapter")} encoded, ${count(kept)} already done, ${count(failed)} failed, in ${duration(seconds)}\n`;
 }
 
-/** The line of an attempt, without its end, as --log says. */
+/** The line of an attempt, without a line end, in the format of --log. */
 export function attemptLine(args: Arguments): (attempt: Attempt) => string {
   return textOption(args, "log") === "json" ? jsonLine : textLine;
 }

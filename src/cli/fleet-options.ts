@@ -39,7 +39,7 @@ export function allowedOf(args: Arguments): WorkerOptions["allow"] {
   return { sources: roots("source"), targets: roots("target") };
 }
 
-/** How object storage is reached, from the options. */
+/** The connection to object storage, from the options. */
 export function storeOptions(args: Arguments): StoreOptions {
   // The SDK's warnings about versions of Node are for developers, not for users of a command.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";

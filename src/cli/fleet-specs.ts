@@ -73,7 +73,7 @@ const SCRATCH_OPTION: OptionSpec = {
 
 const REPLACE_OPTION: OptionSpec = { ...FORCE_OPTION, help: "Encode again and replace existing files." };
 
-/** How adapters are encoded. */
+/** Options that control how adapters are encoded. */
 const HOW_OPTIONS: readonly OptionSpec[] = [
   REPLACE_OPTION,
   JSON_OPTION,

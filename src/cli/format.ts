@@ -5,7 +5,7 @@
  */
 export { count, counted, decibels, duration, percent, ratio, size } from "../report/format.ts";
 
-/** `42 s`, `12 min`, `1.5 h`: a time that is left, as exactly as it is known. */
+/** A remaining time, rounded to what an estimate can tell: `42 s`, `12 min`, `1.5 h`. */
 export function remaining(seconds: number): string {
   if (seconds < 90) return `${Math.ceil(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
@@ -51,7 +51,7 @@ export function jsonText(
   return `${text.replace(UNSEEN, (character) => (character === "\n" ? character : unitEscapes(character)))}\n`;
 }
 
-/** An event as a line of JSON with the time in front, without a newline. */
+/** Formats an event as one line of JSON that begins with the time, without a newline. */
 export function jsonLogLine(event: object): string {
   return jsonText({ time: new Date().toISOString(), ...event }, undefined, 0).trimEnd();
 }

@@ -8,7 +8,7 @@ import { table, wrap } from "./layout.ts";
 import { COMMANDS, EXIT_CODES, GLOBAL_OPTIONS, PYTHON_COMMANDS } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** `lqa --help`, and `lqa <group> --help`: that of the commands that begin with a word. */
+/** `lqa --help`; or `lqa <group> --help`, the help of the commands that begin with this word. */
 export function globalHelp(terminal: Terminal, group?: string): string {
   const { bold } = terminal.colors;
   const program = group === undefined ? "lqa" : `lqa ${group}`;

@@ -7,7 +7,7 @@ import type { Terminal } from "./terminal.ts";
 
 const ROW = 16;
 
-/** First and last row to show: one row before the place to one row after it. */
+/** The range of bytes to show: from one row before the offset to one row after it. */
 export function dumpRange(offset: number): { readonly begin: number; readonly end: number } {
   const row = offset - (offset % ROW);
   return { begin: Math.max(0, row - ROW), end: row + 2 * ROW };
@@ -16,8 +16,8 @@ export function dumpRange(offset: number): { readonly begin: number; readonly en
 /**
  * Rows of 16 bytes.
  *
- * @param bytes of the file from `begin` on, a multiple of 16
- * @param offset the byte that is marked
+ * @param bytes the bytes of the file from `begin` on; `begin` is a multiple of 16
+ * @param offset the byte to mark
  */
 export function hexDump(
   bytes: Uint8Array,

@@ -1,53 +1,53 @@
 /**
- * Lays out what the commands print: tables, facts, notes and wrapped text, in one style for all of them.
+ * Lays out everything that the commands print: tables, facts, notes and wrapped text, in one style.
  *
- * A terminal has a number of columns, and every line fits into it: names are cut in the middle, texts wrap below their own
- * beginning, and a table that is still too wide leaves out its least important columns and says so. A pipe or a file has no
- * width: there nothing is cut, and each row, fact or note is one line.
+ * On a terminal every line fits into its columns: names are cut in the middle, texts wrap with a hanging indent, and a table
+ * that is still too wide omits its least important columns and says so. A pipe or a file has no width: nothing is cut, and each
+ * row, fact or note is one line.
  *
  * @module
  */
 import measured from "fast-string-truncated-width";
 import type picocolors from "picocolors";
 
-/** What a layout needs to know of the stream that it is for. */
+/** The properties of an output stream that a layout depends on. */
 export interface Paper {
   /** Columns of the terminal; infinite for a pipe or a file. */
   readonly room: number;
   readonly colors: ReturnType<typeof picocolors.createColors>;
 }
 
-/** A column of a table. Every column is two spaces from the next. */
+/** A column of a table. Two spaces separate columns. */
 export interface Column {
   /** Its title; a table without titles has no title line. */
   readonly title?: string;
   /** Aligns to the right: for numbers. */
   readonly right?: boolean;
   /**
-   * What gives way in a narrow terminal: a name is cut in the middle, a text wraps (only in the last column), an optional column
-   * is left out. Other columns keep their widths.
+   * How the column shrinks in a narrow terminal: `cut` cuts a name in the middle, `wrap` wraps a text (only in the last column),
+   * `omit` leaves the column out. Other columns keep their widths.
    */
   readonly narrow?: "cut" | "wrap" | "omit";
 }
 
-/** Columns between the edge of the terminal and a line that belongs to the line above. */
+/** Columns by which a line is indented that belongs to the line above. */
 const INDENT = 2;
 const GAP = 2;
-/** Columns of the word of a verdict, and of the gap behind it. */
+/** Columns of the word of a verdict, with the gap after it. */
 const VERDICT = 9;
-/** Longer lines of text are hard to read. */
+/** Most columns of a line of text; longer lines are hard to read. */
 const MOST_TEXT = 100;
-/** A name that is cut below this length says nothing. */
+/** Least columns of a name; a shorter piece identifies nothing. */
 const LEAST_NAME = 24;
-/** A text in a narrower column is hard to read; it goes below its row. */
+/** Least columns of a text next to other columns; in a narrower column it goes below its row. */
 const LEAST_TEXT = 40;
 
-/** Columns for text: no more than can be read with ease. */
+/** Columns for text: the room, up to {@link MOST_TEXT}. */
 export function textRoom({ room }: Paper): number {
   return Number.isFinite(room) ? Math.min(room, MOST_TEXT) : room;
 }
 
-/** Columns that a text takes in a terminal: escape sequences none, East Asian letters and emoji two. */
+/** Columns that a text takes in a terminal: none for escape sequences, two for East Asian letters and emoji. */
 export function textWidth(text: string): number {
   return measured(text).width;
 }
@@ -83,7 +83,7 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** The pieces of a word that is longer than a line. */
+/** Breaks a word that is longer than a line into pieces. */
 function broken(word: string, width: number): string[] {
   if (textWidth(word) <= width) return [word];
   const pieces = [""];
@@ -94,19 +94,19 @@ function broken(word: string, width: number): string[] {
   return pieces;
 }
 
-/** Puts a label before a text, which wraps below its own beginning. The label may have colours. */
+/** Puts a label before a text and wraps the text with a hanging indent. The label may have colours. */
 export function hanging(label: string, text: string, room: number): string[] {
   const indent = textWidth(label);
   return wrap(text, room - indent).map((line, i) => (i === 0 ? label : " ".repeat(indent)) + line);
 }
 
-/** The first line of a report: a name in bold, and what is said of it. */
+/** The first line of a report: a name in bold, and a text about it. */
 export function title(name: string, text: string, paper: Paper): string[] {
   const [first = "", ...rest] = wrap(text === "" ? name : `${name} ${text}`, textRoom(paper));
   return [first.startsWith(name) ? paper.colors.bold(name) + first.slice(name.length) : first, ...rest];
 }
 
-/** What was found out about a file, in one line: `valid    adapter.lqa  151 KiB`. A long name is cut in the middle. */
+/** The result for one file in one line: `valid    adapter.lqa  151 KiB`. A long name is cut in the middle. */
 export function verdict(
   word: "valid" | "signed" | "invalid" | "unread",
   name: string,
@@ -123,8 +123,8 @@ export function verdict(
 export type Fact = readonly [name: string, value: string | undefined];
 
 /**
- * Names and values, indented below a title; values wrap. A value with a word that is too long to stand beside its name, such as
- * a digest or an address, goes below the name, so that it can be copied in one piece.
+ * Names and values, indented below a title; values wrap. If a value has a word that does not fit next to its name, such as a
+ * digest or an address, the value goes below the name, so that the user can copy the word in one piece.
  */
 export function facts(rows: readonly Fact[], paper: Paper): string[] {
   const shown = rows.filter(([, value]) => value !== undefined);
@@ -146,12 +146,12 @@ export function note(kind: "note" | "warning", text: string, paper: Paper): stri
   return hanging(`${" ".repeat(INDENT)}${label} `, text, textRoom(paper));
 }
 
-/** Says that a list is not complete, and which option shows the rest; nothing if it is. */
+/** States how many items a list omits, and which option shows them; empty if it omits none. */
 export function more(hidden: number, option: string): string[] {
   return hidden > 0 ? [`${" ".repeat(INDENT)}… ${hidden.toLocaleString("en-US")} more; see ${option}`] : [];
 }
 
-/** Rows below titles, indented, with the columns aligned. */
+/** Rows below titles, indented, with aligned columns. */
 export function table(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
@@ -183,14 +183,14 @@ export function table(
     : [...lines, ...note("note", `not shown in a terminal of this width: ${omitted.join(", ")}.`, paper)];
 }
 
-/** Which columns are shown, how wide each is, and which one goes below each row. */
+/** The columns to show, the width of each, and the column that goes below each row. */
 interface Fit {
   readonly widths: readonly number[];
   readonly shown: readonly number[];
   readonly below?: number;
 }
 
-/** Fits columns of natural widths into the room: the text first, then the names, then the columns that can be left out. */
+/** Fits columns of natural widths into the room. Shrinks the text first, then the names, then omits optional columns. */
 function fitted(columns: readonly Column[], natural: readonly number[], room: number): Fit {
   const last = columns.length - 1;
   const every = columns.map((_, i) => i);
@@ -222,7 +222,7 @@ function padded(text: string, width: number, right = false): string {
   return right ? spaces + text : text + spaces;
 }
 
-/** A bar in eighths of a character; `width` characters are a share of 1. Any share above 0 is visible. */
+/** A bar in eighths of a character; a share of 1 has `width` characters. Any share above 0 is visible. */
 export function bar(share: number, width: number): string {
   if (!(share > 0)) return "";
   const eighths = Math.max(1, Math.round(8 * width * Math.min(1, share)));

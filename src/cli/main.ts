@@ -6,5 +6,5 @@
  */
 import { run } from "./run.ts";
 
-// Not process.exit: it would drop output that is still on its way to a pipe.
+// Not process.exit: it would drop output that a pipe has not taken yet.
 process.exitCode = await run(process.argv.slice(2));

@@ -13,7 +13,7 @@ import { bandsText } from "../report/bands.ts";
 import type { DiffSide } from "../report/diff.ts";
 import { readInput, STANDARD_INPUT } from "./open-input.ts";
 
-/** An adapter, and which file it is. */
+/** An adapter, and the identity of its file. */
 export interface OpenedAdapter extends DiffSide {
   readonly facts: {
     readonly path: string;
@@ -23,9 +23,9 @@ export interface OpenedAdapter extends DiffSide {
 }
 
 /**
- * Opens it.
+ * Opens the adapter at `path`.
  *
- * @param parents of an `.lqa` file
+ * @param parents the parents of an `.lqa` file
  * @throws LqaError as `readAdapter`, or the first error of an `.lqa` file
  */
 export async function openAdapter(

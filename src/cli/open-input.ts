@@ -1,6 +1,6 @@
 /**
- * Opens the `.lqa` file that a command reads: standard input (`-`) or a location (a path, a URL, `hf://…`, `oci://…`). For `inspect`, only
- * the parts of a remote file that are shown are fetched.
+ * Opens the `.lqa` file that a command reads: standard input (`-`) or a location (a path, a URL, `hf://…`, `oci://…`). For
+ * `inspect`, it fetches only the parts of a remote file that the command shows.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export interface OpenedFile
   readonly meta: { readonly [key: string]: MetaValue };
   readonly origin: Origin | undefined;
   readonly ids: VerifiedIds;
-  /** Whether the ids were computed from every byte, and not read from the file. */
+  /** Whether the ids were computed from every byte rather than read from the file. */
   readonly verified: boolean;
 }
 
@@ -57,7 +57,7 @@ export async function readInput(location: string, remote: HttpOptions): Promise<
   return concat(pieces);
 }
 
-/** The name of the file or folder at a location: outputs and titles are named after it. */
+/** The name of the file or folder at a location, from which the names of outputs and titles derive. */
 export function nameOf(location: string): string {
   return isRemote(location) ? nameOfLocation(location) : basename(resolve(location));
 }

@@ -1,7 +1,7 @@
 /**
  * Parses the command line into the arguments of one command, and checks them against the command table.
  *
- * `node:util`'s parseArgs splits the words. This file makes every judgement, so that an error says what is wrong, what would
+ * `node:util`'s parseArgs splits the words. This file checks them, so that an error says what is wrong, what would
  * be right, and where to read more. All errors are LqaError USAGE.
  *
  * @module
@@ -170,7 +170,7 @@ function optionValue(option: OptionSpec, token: OptionToken, command: CommandSpe
   return parsed;
 }
 
-/** The number of digits of the longest number that JSON prints. */
+/** A number with no more digits than JSON prints. */
 const NUMBER = /^(\d{1,15}(\.\d{0,20})?|\.\d{1,20})(e-?\d{1,2})?$/;
 const BYTES = /^(\d{1,15}(?:\.\d{1,15})?) ?(?:([kmg])(i?)b?|b)?$/i;
 

@@ -1,7 +1,7 @@
 /**
  * Handles `-` for commands that write a file: the output goes to standard output, whole or not at all.
  *
- * The command writes a file in a temporary directory, which is then copied. Its report goes to standard error.
+ * The command writes a file in a temporary directory; this file then copies it. The report goes to standard error.
  *
  * @module
  */
@@ -50,7 +50,7 @@ export function standardOutputPlace(
 }
 
 /**
- * Runs a command whose output is standard output.
+ * Runs a command with standard output as its output.
  *
  * @throws LqaError as the command; USAGE if its output is a directory
  */
@@ -108,7 +108,7 @@ export async function renamed<T>(
   }
 }
 
-/** The same error, about a standard stream. */
+/** The same error, with the name of a standard stream instead of the path. */
 function withoutPath(error: unknown, path: string, name: string): unknown {
   if (!isLqaError(error) || error.where === undefined) return error;
   const { expected, actual, offset, advice } = error;
@@ -116,7 +116,7 @@ function withoutPath(error: unknown, path: string, name: string): unknown {
   return new LqaError(error, { expected, actual, offset, advice, where, cause: error });
 }
 
-/** Waits until a piece is written, so that a slow reader does not fill the memory. */
+/** Resolves when a piece is written, so that a slow reader does not fill memory. */
 function written(piece: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
     process.stdout.write(piece, () => resolve());

@@ -10,7 +10,7 @@ import picocolors from "picocolors";
 import { printable, remaining } from "./format.ts";
 import { cutMiddle, type Paper, textWidth } from "./layout.ts";
 
-/** The streams of one run of the program. Its own room and colours are those of stdout. */
+/** The streams of one run of the program. `room` and `colors` are those of stdout. */
 export interface Terminal extends Paper {
   /** Writes to stdout. */
   out(text: string): void;
@@ -122,12 +122,12 @@ function progressBar(done: number, total: number): string {
   return "█".repeat(filled) + "░".repeat(20 - filled);
 }
 
-/** Columns of a terminal, or those that the user names; undefined for a pipe or a file. */
+/** Columns of a terminal, or those that COLUMNS names; undefined for a pipe or a file. */
 function columnsOf(stream: NodeJS.WriteStream): number | undefined {
   return stream.columns || Number(process.env.COLUMNS) || undefined;
 }
 
-/** In a narrower terminal lines break at its edge. */
+/** Least columns of a layout. In a narrower terminal the terminal itself breaks lines. */
 const LEAST_ROOM = 40;
 
 function paperOf(stream: NodeJS.WriteStream): Paper {
@@ -145,7 +145,7 @@ function hasColors(stream: NodeJS.WriteStream): boolean {
 }
 
 function onStreamError(error: Error & { code?: string }): void {
-  // The reader closed the pipe. There is nothing left to report to, and the work is done or useless.
+  // The reader closed the pipe. Nothing can read a report, and the work is done or useless.
   if (error.code === "EPIPE") process.exit();
   process.exit(2);
 }

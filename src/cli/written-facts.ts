@@ -1,5 +1,5 @@
 /**
- * What `lqa decode`, `lqa convert` and `lqa push` say about what they wrote: the files, and the error.
+ * What `lqa decode`, `lqa convert` and `lqa push` print about their output: the files, and the error.
  *
  * @module
  */
@@ -8,8 +8,8 @@ import { count, percent, printable, size } from "./format.ts";
 import { type Fact, note, type Paper } from "./layout.ts";
 
 /**
- * Share of a module's energy from which rounding is worth a warning. Where no value leaves the range of its type, F16 costs
- * about 1e-7 and BF16 5e-6.
+ * Share of a module's energy above which the loss by rounding is worth a warning. If no value leaves the range of its type,
+ * F16 costs about 1e-7 and BF16 5e-6.
  */
 const WARN_ERROR = 1e-3;
 
@@ -21,7 +21,7 @@ export function fileFacts(written: Iterable<readonly [name: string, bytes: numbe
   ]);
 }
 
-/** The error of the encoding, if it is known, and what rounding the factors adds to it. */
+/** The error of the encoding, if known, and what rounding the factors adds to it. */
 export function errorFact(relativeError: number | undefined, rounding: Rounding | undefined): Fact {
   const encoded =
     relativeError === undefined ? [] : [`${percent(relativeError)} of the energy of ΔW lost by encoding`];
@@ -35,7 +35,7 @@ export function errorFact(relativeError: number | undefined, rounding: Rounding 
   return ["error", parts.length === 0 ? undefined : parts.join("; ")];
 }
 
-/** Warns if the element type cannot hold what a module needs. */
+/** Warns if the element type cannot hold the values of a module. */
 export function roundingWarning(rounding: Rounding | undefined, paper: Paper): string[] {
   if (rounding === undefined || rounding.worst.relativeError < WARN_ERROR) return [];
   const { elements, worst, zeros, weights } = rounding;

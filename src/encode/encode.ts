@@ -1,5 +1,5 @@
 /**
- * Adapter → `.lqa`: quantize each module, then write. The one place where the rooms on the way in meet.
+ * Adapter → `.lqa`: quantizes each module, then writes the file. This is the only file that joins the parts of the encoder.
  *
  * @module
  */
@@ -53,37 +53,39 @@ import {
 import { adapterSections, fingerprint } from "./sections.ts";
 import { type StartChoice, startsOf } from "./start/starts.ts";
 
-/** How {@link encodeAdapter} encodes. Options that do not belong to one profile do not compile. */
+/** Options of {@link encodeAdapter}. An option of another profile does not compile. */
 export type EncodeOptions = QuantizeOptions & EncodeControls;
 
-/** What does not depend on the profile. */
+/** The options that do not depend on the profile. */
 export interface EncodeControls {
   /** Chunk alignment in bytes, a power of two from 4 to 4096. Default: up to 64, as long as it costs less than 0.1 %. */
   readonly alignment?: number;
-  /** How plain tensors are stored. Default `zstd`: as they are, compressed where it pays. */
+  /** How to store plain tensors. Default `zstd`: unchanged, compressed if that makes them smaller. */
   readonly tensors?: TensorPolicy;
   /**
-   * The random start of A, so that only what training moved is stored: looked for (`auto`, the default), not used (`none`), or
-   * that of a seed of torch's generator on a CPU. With the profile `rd`; where it does not pay, nothing changes.
+   * The random start of A, so that only the changes by training are stored: searched for (`auto`, the default), not used
+   * (`none`), or the seed of torch's CPU generator. Only with the profile `rd`; if it does not pay off, the file stays the same.
    */
   readonly start?: StartChoice | undefined;
   /**
-   * An open file of which this adapter is the next version, or a variant: what differs is stored, in the modules where that pays. Decoding
-   * then needs that file. With the profile `rd`; best with `maxError`, because with other goals the file is as large as without.
+   * An open file of which this adapter is the next version or a variant. The file then stores differences from it, in the modules
+   * where that pays off, and decoding needs the parent. Only with the profile `rd`; best with `maxError`, because with other
+   * goals the file does not become smaller.
    */
   readonly parent?: LqaFile | undefined;
-  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² that the adapter has from an earlier encoding: META then says the sum. Default 0. */
+  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² of an earlier encoding of this adapter: META then states the sum. Default 0. */
   readonly sourceError?: number | undefined;
   /**
    * Measurements of the modules, made by running the base model: see `readCalibration`. With moments the report has
-   * `outputError`, and sensitivities make `divergence` exacter, for the modules that have them. `rd` follows the calibration unless `weighted` is false.
+   * `outputError`; with sensitivities its `divergence` is more exact, for the modules that have them. `rd` follows the
+   * calibration unless `weighted` is false.
    */
   readonly calibration?: Calibration;
-  /** Performs the pieces of work. Default: one after the other on this thread. */
+  /** Performs the tasks. Default: one after the other on this thread. */
   readonly executor?: Executor;
   /**
-   * Called after each piece of work: `total` counts the modules of the phase that it belongs to, and `name` is the phase and
-   * the module (`coding model.layers.0.…`). `done` begins with 1 in each phase.
+   * Called after each task. `total` counts the modules of the task's phase, and `name` is the phase and the module
+   * (`coding model.layers.0.…`). `done` begins with 1 in each phase.
    */
   readonly onProgress?: (done: number, total: number, name: string) => void;
   readonly signal?: AbortSignal;
@@ -92,65 +94,65 @@ export interface EncodeControls {
 /** Quality and size of one module. */
 export interface ModuleReport
   extends Omit<ModuleQuality, "energy" | "errorEnergy" | "outputEnergy" | "outputErrorEnergy"> {
-  /** Bytes of its chunk, with CRC-32 and padding. */
+  /** Size of its chunk, with CRC-32 and padding. */
   readonly bytes: number;
   /** 8 · bytes / parameters. */
   readonly bitsPerParameter: number;
-  /** Whether what is stored is the difference from the parent. */
+  /** Whether the file stores the difference from the parent. */
   readonly fromParent: boolean;
 }
 
-/** What an encoding cost and kept. */
+/** Size and quality of an encoding. */
 export interface EncodeReport {
   /** The options in force, defaults filled in. */
   readonly settings: QuantizeSettings;
-  /** Parameters of all factors: Σ rank · (out + in · kernel). Plain tensors are not counted. */
+  /** Parameters of all factors: Σ rank · (out + in · kernel), without plain tensors. */
   readonly parameters: number;
   readonly outputBytes: number;
   /** The paper's count: codes, scales and zero points (LoRAQuant §4), averaged over parameters. */
   readonly averageBits: number;
-  /** 8 · (outputBytes − plain tensor bytes) / parameters: everything else counts, index and metadata included. */
+  /** 8 · (outputBytes − plain tensor bytes) / parameters: everything else counts, including index and metadata. */
   readonly bitsPerParameter: number;
   /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. */
   readonly relativeError: number;
   readonly snrDb: number;
   /**
-   * ‖ΔW − ΔŴ‖² over all modules, multipliers included. Among adapters of one base model it orders encodings by what they do to
-   * tasks better than `relativeError` does (docs/results.md); its scale is the base model's.
+   * ‖ΔW − ΔŴ‖² over all modules, multipliers included. Among adapters of one base model it predicts the order of encodings by
+   * task results better than `relativeError` (docs/results.md); its scale depends on the base model.
    */
   readonly errorEnergy: number;
-  /** ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² over all modules: below 1 the adapter has been weakened. */
+  /** ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² over all modules: below 1 the adapter is weaker. */
   readonly gain: number;
   /**
-   * The `relativeError` there would be with one factor for each module that brings its gain to 1: what codecs that weaken an
-   * adapter and codecs that do not can be compared by.
+   * The `relativeError` if one factor per module brought its gain to 1. Compares codecs that weaken an adapter with codecs that
+   * do not.
    */
   readonly restoredError: number;
-  /** Modules of which nothing, or next to nothing, is left: `relativeError` of {@link DROPPED_ERROR} or more. */
+  /** Number of modules of which next to nothing is left: `relativeError` of {@link DROPPED_ERROR} or more. */
   readonly droppedModules: number;
-  /** Modules that lost more than half of their energy (`relativeError` above {@link WEAK_ERROR}), those among them. */
+  /** Number of modules that lost over half of their energy (`relativeError` above {@link WEAK_ERROR}), dropped ones included. */
   readonly weakModules: number;
-  /** Share of the modules' output energy lost, over the modules with moments; absent if none has. */
+  /** Lost share of the modules' output energy, over the modules with moments; absent if none has any. */
   readonly outputError?: number;
   /**
-   * Estimated Kullback-Leibler divergence of the model's next tokens from those with the original adapter, in nats for each
-   * token; absent for models that are no decoders of language, and with trained gains.
+   * Estimated Kullback-Leibler divergence of the model's next tokens from those with the original adapter, in nats per
+   * token; absent for models other than language decoders, and with trained gains.
    */
   readonly divergence?: number;
   /**
-   * What `divergence` is from: sensitivities of the calibration, for texts like those it was measured with, or the weights
-   * alone. Nine of ten estimates from weights were off by less than `ESTIMATE_FACTOR` times.
+   * The source of `divergence`: sensitivities of the calibration, for texts like those that it used, or only the
+   * weights. Nine of ten estimates from weights were off by a factor below `ESTIMATE_FACTOR`.
    */
   readonly divergenceFrom?: "calibration" | "weights";
-  /** The share of the adapter's right answers that should change: {@link changedAnswers} of `divergence`. */
+  /** Estimated share of the adapter's right answers that change: {@link changedAnswers} of `divergence`. */
   readonly changedAnswers?: number;
-  /** Plain tensors: how many, and their stored bytes. */
+  /** Number of plain tensors; `tensorBytes`: their stored size. */
   readonly tensors: number;
   readonly tensorBytes: number;
   readonly tensorPolicy: TensorPolicy;
-  /** What rounding them to F16 did; absent with another policy. */
+  /** The effect of rounding them to F16; absent with another policy. */
   readonly narrowed?: NarrowedTensors;
-  /** The parent that the file needs: its content id, hexadecimal, and how many modules are stored as differences from it. */
+  /** The parent that the file needs: its hexadecimal content id, and the number of modules stored as differences from it. */
   readonly parent?: { readonly contentId: string; readonly modules: number };
   readonly modules: readonly ModuleReport[];
 }
@@ -160,14 +162,14 @@ export interface Encoded {
   readonly report: EncodeReport;
 }
 
-/** How long the encoder computes before it lets timers, abort signals and progress lines run. */
+/** Longest time that the encoder computes before it lets timers, abort signals and progress lines run. */
 const PAUSE_MS = 50;
 
 /**
- * Encodes an adapter. The result depends on the adapter and the options alone: same bytes on every runtime.
+ * Encodes an adapter. The result depends only on the adapter and the options: every runtime gives the same bytes.
  *
  * @throws LqaError SOURCE_NONFINITE, SOURCE_RANGE, HARD_LIMIT, NAME_ENCODING, NAME_ORDER (two modules of one name),
- *   TENSOR_RECORD, MULTIPLIER, ABORTED; USAGE if no module of the parent fits, and as `LqaFile.decode` for the parent
+ *   TENSOR_RECORD, MULTIPLIER, ABORTED; USAGE if no module of the parent fits; as `LqaFile.decode` for the parent
  */
 export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}): Promise<Encoded> {
   const resolved = resolveOptions(options);
@@ -187,7 +189,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   const policy = resolveTensorPolicy(options.tensors);
   checkTensors(source.tensors);
   const { adapter, narrowed } = policy === "f16" ? narrowTensors(source) : { adapter: source };
-  // In the order of the file, so that not even the rounding of a sum depends on the order of the source.
+  // In the order of the file, so that the order of the source does not even change the rounding of sums.
   const { items } = sortByName(
     adapter.modules,
     (module) => module.name,
@@ -204,7 +206,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     tensors: policy === "zstd" ? undefined : policy,
     calibration: weighted ? fingerprint(options.calibration) : undefined,
   };
-  // META says how large the error is. Most errors take as many bytes as this one; 0 and 1 take fewer.
+  // META states the error. Most errors take as many bytes as 1/3 does; 0 and 1 take fewer.
   const sections = (error: number): SectionInput[] =>
     adapterSections(adapter, settings, error + (options.sourceError ?? 0));
   const writer = await createWriter({ ...rest, sections: sections(1 / 3) });
@@ -263,11 +265,11 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       ? startsOf(items, adapter.origin?.dialect, options.start ?? "auto")
       : new Map<string, ModuleStart>();
   const results: [Result, ...Result[]] = [await encodeWith(new Map())];
-  // The allocation prices vectors, not the state in the index; and what it expects is not what comes out. So both are encoded.
+  // The allocation does not price the state in the index, and its expected errors are not exact. So encode with and without.
   if (starts.size > 0) results.push(await encodeWith(starts));
   if (options.parent !== undefined)
     results.push(await encodeWith(new Map(), await parentsOf(items, options.parent, options.signal)));
-  // Of what a parent's components do to answers no sensitivity tells.
+  // Sensitivities do not cover the components of a parent.
   const comparableAnswers = results.every(({ parent }) => parent === undefined);
   const cost = ({ bytes, total }: Result): number =>
     quantize.profile === "rd" && quantize.maxError !== undefined
@@ -282,7 +284,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   });
   if (untuned.length > 0) checkGains(options.calibration?.gains, writer.prepare(untuned).contentId());
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  // Of trained gains the estimate knows nothing.
+  // The estimate does not cover trained gains.
   const divergence =
     options.calibration?.gains === undefined ? estimateDivergence(items, qualities) : undefined;
   return {
@@ -326,7 +328,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   };
 }
 
-/** Gains belong to one encoding: in another one they would silently do harm. @throws LqaError SOURCE_IMPORTANCE */
+/** Gains belong to one encoding: in another one they would silently increase the error. @throws LqaError SOURCE_IMPORTANCE */
 function checkGains(gains: Gains | undefined, contentId: Uint8Array): void {
   const expected = toHex(contentId);
   if (gains === undefined || gains.contentId === expected) return;
@@ -353,7 +355,7 @@ export function paced(
   };
 }
 
-/** A module's shape without its factors, with alpha as f32 and a rule that holds for what will be stored. */
+/** A module's shape without its factors, with alpha as f32 and a rule that agrees with the stored numbers. */
 function recordShape(module: ModuleShape): ModuleShape {
   const shape = shapeOf(module);
   const stored = { ...shape, alpha: Math.fround(shape.alpha) };

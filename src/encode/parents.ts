@@ -1,5 +1,5 @@
 /**
- * The parents of an adapter's modules, as the encoder uses them (spec clause 8.9): modules of the parent by name, decoded.
+ * The parents of an adapter's modules in the encoder (spec clause 8.9): modules of the parent by name, decoded.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import type { ParentFactors } from "./quantize/parent/align.ts";
 export interface Parents {
   /** Content id of the parent, hexadecimal. */
   readonly id: string;
-  /** Numbers in the parent, and factors, by the names of the child's modules. */
+  /** By the name of the child's module: number of the parent's module in its file, and its factors. */
   readonly modules: ReadonlyMap<string, { readonly number: number; readonly factors: ParentFactors }>;
 }
 
 /**
- * Decodes the modules of a parent that a child's modules may begin at: of equal name and shape, and no larger rank. Takes four bytes per
- * weight of them.
+ * Decodes the modules of a parent that can be parents of a child's modules: with equal name and shape, and no larger rank. Takes
+ * four bytes per weight of them.
  *
  * @throws LqaError USAGE if no module fits; CORE_LIMIT if the parent has too many parents; as `verify` and `decode` of the file
  */

@@ -1,5 +1,5 @@
 /**
- * The sections that the encoder writes: META, with how the file was encoded, and ORIG (spec 10.2, 10.3).
+ * The sections that the encoder writes: META, with the settings of the encoding, and ORIG (spec 10.2, 10.3).
  *
  * @module
  */
@@ -11,18 +11,18 @@ import type { Adapter } from "../model/adapter.ts";
 import type { Calibration } from "../model/calibration.ts";
 import { VERSION } from "../version.ts";
 
-/** What META says of the calibration that an encoding followed: enough to recognize its file. */
+/** Identifies in META the calibration file that an encoding followed. */
 export function fingerprint(calibration: Calibration | undefined): string | undefined {
   return calibration && `sha256:${toHex(sha256(calibration.source).subarray(0, 8))}`;
 }
 
-/** A setting as META shows it. Six digits of a number: how many were typed must not change the size of the file. */
+/** A setting in META. Numbers have six digits, so that the number of digits a user typed does not change the file's size. */
 function told(value: unknown): string {
   return String(typeof value === "number" ? Number(value.toPrecision(6)) : value);
 }
 
 /**
- * The META and ORIG sections of an adapter (spec 10.2, 10.3). META is never compressed: a reader without zstd can show it.
+ * The META and ORIG sections of an adapter (spec 10.2, 10.3). META is never compressed, so a reader without zstd can show it.
  *
  * @param settings the encoder's settings, by name
  */

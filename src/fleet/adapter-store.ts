@@ -1,6 +1,6 @@
 /**
- * Where a pool gets its adapters from, by location: `s3://…`, `https://…`, or a directory. Files are read by ranges, within
- * the budget of the pool, like those of any other store.
+ * Opens the adapters of a pool by location: `s3://…`, `https://…`, or a directory. The pool reads files by ranges, within its
+ * budget, as from any other store.
  *
  * @module
  */
@@ -12,9 +12,9 @@ import { openObjects, type StoreOptions } from "./open-store.ts";
 import { objectSource, placeOf } from "./store.ts";
 
 /**
- * Adapters below a location: `NAME.lqa` for each, as `AdapterPool` wants them.
+ * Adapters below a location, as `AdapterPool` takes them: adapter NAME is the file `NAME.lqa`.
  *
- * A file in object storage is read at the version it had when it was opened; one that is replaced meanwhile is
+ * A file in object storage is read at the version that it had when it was opened; if someone replaces it, reads fail with
  * REMOTE_CHANGED.
  *
  * @param location `s3://bucket/prefix`, an `https://` address that ends with a slash, or a directory

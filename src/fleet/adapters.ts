@@ -1,9 +1,9 @@
 /**
- * The adapters among the objects of a store: a directory with a configuration is one, and so is each file of weights in
- * any other.
+ * Finds the adapters among the objects of a store: each directory with a configuration is one adapter; elsewhere each file of
+ * weights is one.
  *
- * Objects are looked at once, in their order, and only those of directories that are not done yet are in memory. Each
- * adapter comes with the key from which a later listing can go on.
+ * Objects are visited once, in their order, and memory holds only those of directories that are not complete yet. Each
+ * adapter comes with the key from which a later listing can resume.
  *
  * @module
  */
@@ -12,34 +12,34 @@ import type { ObjectInfo, ReadableStore } from "./store.ts";
 
 /** An adapter in a store. */
 export interface FoundAdapter {
-  /** Path below the location, without the ending of a file; empty for the location itself. */
+  /** Path below the location, without the file extension; empty for the location itself. */
   readonly name: string;
   readonly files: readonly ObjectInfo[];
-  /** A listing of what is behind this key has every adapter that did not come yet. */
+  /** A listing after this key returns every adapter that did not come yet. */
   readonly resumeAfter: string;
 }
 
-/** Most files of one adapter that are carried. */
+/** Most files of one adapter that a job lists. */
 export const MOST_FILES = 64;
 
-/** A directory of which not everything was seen. */
+/** A directory that the listing has not left yet. */
 interface Directory {
-  /** With its slash; empty for the location itself. */
+  /** Path with its final slash; empty for the location itself. */
   readonly path: string;
   readonly isAdapter: boolean;
-  /** Key before its first one. */
+  /** Key before its first object. */
   readonly before: string;
   readonly files: ObjectInfo[];
 }
 
-/** All adapters of a store whose objects are behind `after`. Hidden files and directories are left out. */
+/** All adapters of a store whose objects come after the key `after`. Skips hidden files and directories. */
 export async function* findAdapters(
   store: ReadableStore,
   { after, signal }: { readonly after?: string | undefined; readonly signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<FoundAdapter> {
   const open: Directory[] = [];
   let before = after ?? "";
-  /** What is seen again from there on is all that open directories hold. */
+  /** A listing that resumes there repeats everything that open directories hold. */
   const resumeAfter = (seen: string): string => open.find(({ isAdapter }) => isAdapter)?.before ?? seen;
   const closed = (directory: Directory): FoundAdapter => ({
     name: directory.path.slice(0, -1),
@@ -79,7 +79,7 @@ export async function* findAdapters(
     .map(closed);
 }
 
-/** The configuration and the weights of an adapter; all candidates if the names do not decide it. */
+/** The configuration and the weights of an adapter; all candidates if the names are ambiguous. */
 function chosen({ path, files }: Directory): ObjectInfo[] {
   const usual = usualWeights(files.map(({ key }) => key.slice(path.length)));
   return usual === undefined

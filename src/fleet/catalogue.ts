@@ -1,7 +1,8 @@
 /**
- * The catalogue of a fleet: its records as rows, written as JSON Lines or Parquet, and summed up.
+ * The catalogue of a fleet: its records as rows, for JSON Lines or Parquet, and as a summary.
  *
- * Rows are read a few at a time and go out as they come. Of all of them only their content ids are kept, to find duplicates.
+ * Rows are read a few at a time and passed on as they come. Memory keeps only the content ids of all rows, each with a name, to
+ * find duplicates.
  *
  * @module
  */
@@ -10,15 +11,15 @@ import { FAILURES, RECORDS } from "./job.ts";
 import { type FleetRecord, type ResultRecord, readRecord } from "./records.ts";
 import type { ReadableStore } from "./store.ts";
 
-/** Records that are read at the same time. */
+/** Number of records that are read concurrently. */
 const PLACES = 32;
 
-/** All records of a target: results by name, then failures by name. @throws LqaError what the store throws; IO for an object that is none */
+/** All records of a target: results, then failures, by name. @throws LqaError as the store; IO for an object that is no record */
 export async function* readCatalogue(
   store: ReadableStore,
   signal?: AbortSignal,
 ): AsyncGenerator<FleetRecord> {
-  // A record that was removed meanwhile is left out.
+  // Skips a record that someone removed after the listing.
   for (const prefix of [RECORDS, FAILURES])
     for await (const record of concurrently(store.list({ prefix, signal }), PLACES, ({ key }) =>
       readRecord(store, key, signal),
@@ -26,29 +27,29 @@ export async function* readCatalogue(
       if (record !== undefined) yield record;
 }
 
-/** Results with the same content: they differ in metadata at most. */
+/** Results with the same content id: they differ at most in metadata. */
 export interface Duplicates {
   readonly contentId: string;
   readonly count: number;
-  /** The first ones. */
+  /** The first few of them. */
   readonly names: readonly string[];
 }
 
-/** Counts of a quantity between `from` and `to`. */
+/** Number of values from `from` (included) to `to` (excluded). */
 export interface Bin {
   readonly from: number;
   readonly to: number;
   readonly count: number;
 }
 
-/** A catalogue summed up. */
+/** Summary of a catalogue. */
 export interface CatalogueSummary {
   readonly results: number;
   readonly failures: number;
   readonly inputBytes: number;
   readonly outputBytes: number;
   readonly parameters: number;
-  /** Of the workers, added up. */
+  /** Sum over all workers. */
   readonly seconds: number;
   readonly outputSizes: readonly Bin[];
   readonly bits: readonly Bin[];
@@ -58,7 +59,7 @@ export interface CatalogueSummary {
   /** Results with the largest error. */
   readonly worst: readonly ResultRecord[];
   readonly duplicates: readonly Duplicates[];
-  /** Results that another one has the content of. */
+  /** Number of results whose content another result already has. */
   readonly duplicated: number;
 }
 
@@ -68,15 +69,15 @@ export interface FailureGroup {
   readonly kind: string;
   readonly count: number;
   readonly names: readonly string[];
-  /** What was said of the first one. */
+  /** Message of the first one. */
   readonly message: string;
 }
 
 const SHOWN = 20;
-/** Each bin of a factor of two is divided into this many. */
+/** Number of bins per factor of two. */
 const PARTS = 4;
 
-/** Sums up as rows go by. */
+/** Collects a summary while rows pass by. */
 export interface Summing {
   add(record: FleetRecord): void;
   end(): CatalogueSummary;
@@ -146,7 +147,7 @@ export function summing(): Summing {
   };
 }
 
-/** Bins in order, empty ones between others included; what is 0 or not a number comes first. */
+/** Bins in ascending order, without gaps. The first bin counts the values that are 0 or not a number. */
 function binsOf(counts: ReadonlyMap<number, number>): Bin[] {
   const zero = counts.get(Number.NEGATIVE_INFINITY);
   const finite = [...counts.keys()].filter(Number.isFinite);

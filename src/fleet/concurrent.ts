@@ -1,12 +1,12 @@
 /**
- * Some work on each of many things, a few at a time.
+ * Concurrency with bounds: work on many items, and waiting.
  *
  * @module
  */
 
 /**
- * Results in the order of the things. At most `places` things are in work or wait to be taken, so that memory stays bounded
- * however many there are. The first error ends it, once what was begun has ended.
+ * Yields the results in the order of the items. At most `places` items are in progress or have a result that waits, so memory
+ * stays bounded for any number of items. The first error ends the generator, after the work in progress has settled.
  */
 export async function* concurrently<T, R>(
   things: AsyncIterable<T> | Iterable<T>,
@@ -17,7 +17,7 @@ export async function* concurrently<T, R>(
   try {
     for await (const thing of things) {
       const result = work(thing);
-      // It is awaited in its turn. Until then a rejection must not count as unhandled.
+      // It is awaited when its turn comes. Until then a rejection must not count as unhandled.
       result.catch(() => {});
       begun.push(result);
       if (begun.length >= places) yield await begun.shift()!;
@@ -28,7 +28,7 @@ export async function* concurrently<T, R>(
   }
 }
 
-/** Waits; ends early, without an error, when the signal is aborted. */
+/** Waits for a time; ends early, without an error, when the signal aborts. */
 export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
@@ -42,7 +42,7 @@ export function pause(milliseconds: number, signal?: AbortSignal): Promise<void>
   });
 }
 
-/** Resolves once the signal is aborted. */
+/** Resolves when the signal aborts. */
 export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
@@ -50,7 +50,7 @@ export function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** The promise, or undefined after this many milliseconds. */
+/** The value of the promise, or undefined after this many milliseconds. */
 export async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | undefined> {
   const stop = new AbortController();
   try {

@@ -1,8 +1,8 @@
 /**
- * Encoding without a queue: one process does the adapters of a location, or one share of them, one listing long.
+ * Encodes without a queue: one process encodes the adapters of a location, or one share of them, in one pass over a listing.
  *
- * For engines that start the same command many times with an index and start a failed one again. Each process lists the whole
- * source. Jobs, results and records are those of workers with a queue, so either can go on where the other stopped.
+ * For batch engines that start the same command many times with an index and restart it if it fails. Each process lists the
+ * whole source. Jobs, results and records are the same as those of workers with a queue, so either can resume the other.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { ATTEMPTS, FIRST_PAUSE, type WorkQueue } from "./queue.ts";
 import { checkSettings, type FleetSettings } from "./settings.ts";
 import { type WorkDone, type WorkerOptions, workFleet } from "./work.ts";
 
-/** What is encoded, and how. */
+/** What to encode, and how. */
 export interface EncodeFleetOptions
   extends Pick<WorkerOptions, "concurrency" | "signal" | "scratch" | "onAttempt"> {
   /** Locations, `s3://bucket/prefix`. */
@@ -30,12 +30,12 @@ export interface EncodeFleetOptions
 }
 
 /**
- * Encodes the adapters of a location, or a share of them. What is done already is kept. An adapter that cannot be encoded has a
- * record of its failure below the target and ends nothing; what may pass is tried again with growing pauses.
+ * Encodes the adapters of a location, or a share of them. Existing results are kept. If an adapter cannot be encoded, the
+ * target gets a record of the failure and the others continue; temporary failures are retried with exponential backoff.
  *
- * @throws LqaError USAGE for a share that does not exist or settings that do not go together; NOT_FOUND if the location has no
- * adapter (an empty share is no error); ABORTED if `signal` ended it before all were done, once those in work were finished; what
- * stores throw; what no other adapter would escape, as {@link workFleet}
+ * @throws LqaError USAGE for a share that does not exist or contradictory settings; NOT_FOUND if the location has no
+ * adapter (an empty share is no error); ABORTED if `signal` aborted before the end, after the adapters in progress are
+ * finished; what the stores throw; as {@link workFleet} for errors that every adapter would have
  */
 export async function encodeFleet(stores: Stores, options: EncodeFleetOptions): Promise<WorkDone> {
   const { source, target, settings = {}, shard, signal, ...how } = options;
@@ -52,7 +52,7 @@ export async function encodeFleet(stores: Stores, options: EncodeFleetOptions): 
   return done;
 }
 
-/** A listing, as the part of a queue that a worker needs. */
+/** Presents a listing as the part of a queue that a worker needs. */
 function listingQueue(
   stores: Stores,
   {
@@ -71,7 +71,7 @@ function listingQueue(
       let halted: { readonly error: unknown } | undefined;
       const adapters = findAdapters(await stores.open(source), { signal });
       const isOver = (): boolean => signal?.aborted === true || halted !== undefined;
-      /** Takes adapters, one after the other, until there are none. */
+      /** Processes adapters one after the other until none is left. */
       const lane = async (): Promise<void> => {
         while (!isOver()) {
           const next = await adapters.next();

@@ -1,14 +1,14 @@
 /**
- * Why an adapter has no result: an error as it is kept in a queue and in the catalogue.
+ * The reason why an adapter has no result: an error in the form that the queue and the catalogue keep.
  *
  * @module
  */
 import * as KIND from "../error-catalogue.ts";
 import { isLqaError, LqaError } from "../errors.ts";
 
-/** Why an adapter has no result. */
+/** The reason why an adapter has no result. */
 export interface FleetFailure {
-  /** Code and name of the error's entry of the catalogue. */
+  /** Code and kind of the error in the error catalogue. */
   readonly code: string;
   readonly kind: string;
   readonly message: string;
@@ -17,10 +17,10 @@ export interface FleetFailure {
 
 /** Most characters of each text. */
 const MOST = 2000;
-/** Most characters of a failure as JSON: four texts, every character of them escaped. */
+/** Most characters of a failure as JSON: four texts whose characters are all escaped. */
 const MOST_TEXT = 4 * 6 * MOST;
 
-/** An error as it is kept. What is not of this library is a defect of it. */
+/** Converts an error to a failure. An error that is not an LqaError is a bug in this library. */
 export function failureOf(error: unknown): FleetFailure {
   if (isLqaError(error)) {
     const { code, kind, message, advice } = error;
@@ -35,7 +35,7 @@ export function failureOf(error: unknown): FleetFailure {
   };
 }
 
-/** A failure from its JSON, which others may have written; undefined for anything that is none. */
+/** Parses a failure from untrusted JSON; undefined if it is not one. */
 export function parseFailure(text: string): FleetFailure | undefined {
   if (text.length > MOST_TEXT) return undefined;
   try {
@@ -49,7 +49,7 @@ export function parseFailure(text: string): FleetFailure | undefined {
   }
 }
 
-/** The failure of a job whose workers ended again and again. */
+/** The failure of a job that lost all its workers: each ended while it had the job. */
 export function lost(times: number): LqaError {
   return new LqaError(KIND.WORKER_LOST, {
     expected: `at most ${times} workers that end`,

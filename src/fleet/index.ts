@@ -1,8 +1,8 @@
 /**
- * Many adapters on many machines (Node only): a queue, workers, object storage.
+ * Encodes many adapters on many machines (Node only): a queue, workers, object storage.
  *
- * `lqa fleet` is a thin layer over this. Packages that only this needs are optional: `bullmq` and `ioredis` for a queue in
- * Redis, `@aws-sdk/client-s3` for object storage, `hyparquet-writer` for Parquet.
+ * `lqa fleet` is a thin layer over this entry. Packages that only this entry needs are optional: `bullmq` and `ioredis` for a
+ * queue in Redis, `@aws-sdk/client-s3` for object storage, `hyparquet-writer` for Parquet, `prom-client` for metrics.
  *
  * @module
  */

@@ -1,9 +1,9 @@
 /**
- * One piece of work of the fleet: an adapter at one location to encode into an `.lqa` file at another.
+ * One job of the fleet: encode an adapter at one location into an `.lqa` file at another.
  *
- * Its id is a digest of all that decides the result, versions of the source's objects included: the same work has the same
- * id wherever and whenever it is submitted. Anyone who can write to the queue can write a job, so a worker reads one as it
- * reads a file of a stranger: every field has one form and a bound, and no field becomes a path of the worker's machine.
+ * Its id is a digest of everything that decides the result, including the versions of the source's objects: the same work has
+ * the same id, wherever and whenever it is submitted. Anyone who can write to the queue can write a job, so a worker treats it
+ * as untrusted: every field has one form and a bound, and no field becomes a path on the worker's machine.
  *
  * @module
  */
@@ -16,33 +16,33 @@ import { isPlainKey, readLocation } from "./location.ts";
 import { type FleetSettings, inWords, parseSettings } from "./settings.ts";
 import { OWN_PREFIX } from "./store.ts";
 
-/** An object of the source: key, bytes, version. */
+/** An object of the source: key, size in bytes, version. */
 export type JobFile = readonly [key: string, size: number, version: string];
 
-/** A piece of work, as it is in the queue. */
+/** A job. */
 export interface FleetJob {
   readonly id: string;
-  /** Locations. */
+  /** Locations of source and target, `s3://bucket/prefix`. */
   readonly source: string;
   readonly target: string;
-  /** Path of the adapter below the source, and of its file below the target. */
+  /** Path of the adapter below the source, and of its `.lqa` file (without the extension) below the target. */
   readonly name: string;
   readonly files: readonly JobFile[];
   readonly settings: FleetSettings;
 }
 
-/** An entry of a queue: what should be the text of a job, under the id that it has there. */
+/** An untrusted entry of a queue: the text of a job, and the id of the entry. */
 export interface QueuedJob {
   readonly id: string;
   readonly text: string;
 }
 
-/** Most characters of a job in a queue: 64 files with the longest keys, and escapes. */
+/** Most characters of a job in a queue: enough for 64 files with the longest keys and escapes. */
 const MOST_TEXT = 2 ** 18;
 const MOST_VERSION = 256;
 const FIELDS = ["id", "source", "target", "name", "files", "settings"] as const;
 
-/** The work that an adapter is. @throws LqaError JOB_INVALID if no queue may carry it, because of a name for example */
+/** The job for an adapter. @throws LqaError JOB_INVALID if no queue may carry it, for example because of its name */
 export function jobOf(
   source: string,
   target: string,
@@ -52,7 +52,7 @@ export function jobOf(
   return parseJob(jobEntry(source, target, adapter, settings));
 }
 
-/** The same as an entry of a queue, unchecked, with the name that it gives the adapter. */
+/** The same as an entry of a queue, unchecked, together with the adapter's name. */
 export function jobEntry(
   source: string,
   target: string,
@@ -70,7 +70,7 @@ export function jobEntry(
   return { id, name: job.name, text: JSON.stringify({ id, ...job }) };
 }
 
-/** Digest of everything else, with the settings in order. A letter first: queues take a number for one of their own. */
+/** Digest of all other fields, with the settings sorted. It begins with a letter because BullMQ reserves ids that are numbers. */
 function idOf({ source, target, name, files, settings }: Omit<FleetJob, "id">): string {
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
   const sorted = Object.fromEntries(given.sort(([x], [y]) => (x < y ? -1 : 1)));
@@ -87,7 +87,7 @@ export function resultKey({ name }: Pick<FleetJob, "name">): string {
   return `${name}.lqa`;
 }
 
-/** Where what is known of an adapter is, below the target. */
+/** Keys, below the target, of the records of results and of failures. */
 export const RECORDS: string = `${OWN_PREFIX}records/`;
 export const FAILURES: string = `${OWN_PREFIX}failures/`;
 
@@ -95,11 +95,11 @@ export const recordKey = (name: string): string => `${RECORDS}${name}.json`;
 export const failureKey = (name: string): string => `${FAILURES}${name}.json`;
 
 /**
- * A job from its text in a queue.
+ * Parses a job from its text in a queue.
  *
- * It has the fields of {@link FleetJob} and no others; locations are `s3://bucket/prefix`; name and keys are plain, and all
- * keys are in one directory; settings are those of `lqa fleet submit`; and the id is the digest of the rest, here and as the
- * queue has it.
+ * It must have exactly the fields of {@link FleetJob}. Locations are `s3://bucket/prefix`; name and keys are plain, and all
+ * keys are in one directory; settings are those of `lqa fleet submit`; the id is the digest of the other fields and equals the
+ * id of the entry.
  *
  * @throws LqaError JOB_INVALID for anything else, with the field
  */
@@ -166,12 +166,12 @@ function isJobFile(file: unknown): file is JobFile {
     (size as number) <= FILE_BYTES.core &&
     typeof version === "string" &&
     version.length <= MOST_VERSION &&
-    // Versions go into the headers of requests.
+    // Versions become headers of requests.
     /^[\x20-\x7e]*$/.test(version)
   );
 }
 
-/** What an entry of a queue calls its adapter, for lists of jobs that may be none: the name, or else the id. */
+/** The name of an entry's adapter, for lists that may include invalid jobs; for these, the id. */
 export function nameIn({ id, text }: QueuedJob): string {
   try {
     return parseJob({ id, text }).name;

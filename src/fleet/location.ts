@@ -1,8 +1,8 @@
 /**
- * Places in object storage: `s3://bucket/prefix`, and keys below one.
+ * Locations in object storage: `s3://bucket/prefix`, and keys below one.
  *
  * A location has one meaning for every reader: a bucket and the parts of a prefix, none of them empty, `.` or `..`. So a
- * worker can compare a location of a job with the roots that its operator named, part by part, without asking the storage.
+ * worker can compare the location of a job with the roots that its operator allows, part by part, without asking the storage.
  *
  * @module
  */
@@ -12,20 +12,20 @@ import { type ErrorDetails, fail } from "../errors.ts";
 /** A bucket and a prefix in it. */
 export interface Location {
   readonly bucket: string;
-  /** Of the prefix; empty for the whole bucket. */
+  /** Parts of the prefix; empty for the whole bucket. */
   readonly parts: readonly string[];
 }
 
-/** Most bytes of a key, which object storage limits to 1,024 with its prefix. */
+/** Most bytes of a key below a location. Object storage allows 1,024 bytes, prefix included. */
 const MOST_KEY = 900;
 const MOST_LOCATION = 1024;
 const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
 
 /**
- * Reads `s3://bucket/prefix`; a slash at the end means the same.
+ * Parses `s3://bucket/prefix`, with or without a slash at the end.
  *
- * @param details details of the error, in place of the default ones
- * @throws LqaError USAGE for anything else, a directory included: fleets work on object storage alone
+ * @param details details that replace those of the default error
+ * @throws LqaError USAGE for anything else, including a directory: fleets work only on object storage
  */
 export function parseLocation(text: string, details: ErrorDetails = {}): Location {
   const location = readLocation(text);
@@ -42,7 +42,7 @@ export function parseLocation(text: string, details: ErrorDetails = {}): Locatio
   });
 }
 
-/** The location, or undefined if the text is none. */
+/** The location, or undefined if the text is not one. */
 export function readLocation(text: string): Location | undefined {
   if (Buffer.byteLength(text) > MOST_LOCATION) return undefined;
   const [, bucket, rest] = /^s3:\/\/([^/]+)(?:\/(.*))?$/s.exec(text) ?? [];
@@ -58,8 +58,8 @@ export function isWithin(inner: Location, outer: Location): boolean {
 }
 
 /**
- * Whether all parts of a key are names that a file can have everywhere: none is empty, `.` or `..`, none has a backslash, a
- * control character or half of a surrogate pair.
+ * Whether all parts of a key are valid file names everywhere: none is empty, `.` or `..`, and none has a backslash, a
+ * control character or half of a surrogate pair. A key has at most 900 bytes, and a part at most 240.
  */
 export function isPlainKey(key: string): boolean {
   if (Buffer.byteLength(key) > MOST_KEY || /[\p{Cc}\p{Cs}\\]/u.test(key)) return false;

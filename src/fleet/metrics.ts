@@ -1,6 +1,6 @@
 /**
- * What a worker counts, for Prometheus, served on a port of its own: attempts by outcome, seconds, bytes, failures by code,
- * and the jobs of the queue by state. The counting is prom-client's, an optional package.
+ * The metrics of a worker for Prometheus, served on their own port: attempts by outcome, seconds, bytes, failures by code,
+ * and the jobs of the queue by state. `prom-client`, an optional package, does the counting.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import type { QueueCounts, WorkQueue } from "./queue.ts";
 
 /** Upper bounds of the histogram of seconds per attempt. */
 const BOUNDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000];
-/** States of jobs in the queue; `done` only grows. */
+/** States of jobs in the queue. `done` only grows, so it is a counter instead. */
 const STATES = ["waiting", "delayed", "active", "failed"] as const satisfies readonly (keyof QueueCounts)[];
-/** Counts of the queue are this old at most, ms: many workers are scraped, and Redis is one. */
+/** Longest age of the queue's counts, ms. Prometheus scrapes many workers, but there is only one Redis. */
 const FRESH = 5000;
 
-/** Metrics of a worker that are served. */
+/** The running metrics server of a worker. */
 export interface WorkerMetrics {
-  /** Where they are: `http://host:port`. */
+  /** `http://host:port`. */
   readonly address: string;
   onAttempt(attempt: Attempt): void;
   close(): Promise<void>;

@@ -1,5 +1,5 @@
 /**
- * From an address to its queue: `redis://…`.
+ * Opens the queue at an address: `redis://…`.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * From a location, `s3://bucket/prefix`, to its store.
+ * Opens the store at a location: `s3://bucket/prefix`.
  *
  * @module
  */
@@ -9,28 +9,28 @@ import type { ObjectStore } from "./store.ts";
 
 /** How to reach stores. */
 export interface StoreOptions {
-  /** Of object storage. */
+  /** Options of object storage. */
   readonly s3?: S3Options | undefined;
 }
 
 /**
  * Opens a store.
  *
- * @throws LqaError USAGE for anything but `s3://bucket/prefix`, a directory included; MISSING_PACKAGE
+ * @throws LqaError USAGE for anything but `s3://bucket/prefix`, including a directory; MISSING_PACKAGE
  */
 export async function openObjects(location: string, options: StoreOptions = {}): Promise<ObjectStore> {
   const stores = createStores(options);
   return { ...(await stores.open(location)), close: () => stores.close() };
 }
 
-/** Stores by location. Those of one `Stores` share their connections, however many there are. */
+/** Opens stores by location. All stores of one `Stores` share their connections. */
 export interface Stores {
   /** @throws LqaError as {@link openObjects} */
   open(location: string): Promise<ObjectStore>;
   close(): Promise<void>;
 }
 
-/** Stores that are opened on demand and closed together. */
+/** Makes a {@link Stores} that connects on demand and closes all its stores together. */
 export function createStores({ s3 }: StoreOptions = {}): Stores {
   let service: ReturnType<typeof openS3> | undefined;
   return {

@@ -1,9 +1,9 @@
 /**
- * One entry of the queue, from its source to its result: read strictly, compared with what the operator allows, fetched, encoded,
- * stored if nothing else is there, checked, recorded.
+ * Performs one entry of the queue: parses it strictly, compares it with what the operator allows, fetches and encodes the
+ * adapter, stores the result if the target has none, checks it, and writes the record.
  *
- * A worker that is killed leaves a result that is whole or absent. Doing the job again gives the same bytes: a result that is
- * there already is either the same or an error.
+ * A worker that is killed leaves a whole result or none. A second attempt gives the same bytes, so an existing
+ * result is either identical or an error.
  *
  * @module
  */
@@ -34,46 +34,46 @@ import type { Verdict } from "./queue.ts";
 import { isDone, resultRecord, writeFailure, writeRecord } from "./records.ts";
 import { type ObjectStore, objectSource, placeOf, type ReadableStore, STEP } from "./store.ts";
 
-/** The roots that jobs may name, at or below which their sources and targets must be. */
+/** The allowed roots: sources and targets of jobs must be at or below them. */
 export interface AllowedRoots {
   readonly sources: readonly Location[];
   readonly targets: readonly Location[];
 }
 
-/** A job as a worker's callbacks name it: an entry that is no job has only its id. */
+/** A job in a worker's callbacks. An invalid entry has its id as its name. */
 export type NamedJob = Pick<FleetJob, "id" | "name">;
 
 /** How an attempt at a job ended. */
 export interface Attempt {
   readonly job: NamedJob;
-  /** `kept`: the result was there already. `retried`: it failed, and will be tried again. */
+  /** `kept`: the result already existed. `retried`: the attempt failed, and the queue will retry the job. */
   readonly outcome: "encoded" | "kept" | "failed" | "retried";
   readonly seconds: number;
-  /** Of the `.lqa` file, where one was encoded. */
+  /** Size of the `.lqa` file, if one was encoded. */
   readonly bytes?: number;
   readonly failure?: FleetFailure;
 }
 
-/** What a worker has for its jobs. */
+/** The surroundings in which a worker performs its jobs. */
 export interface Workplace {
   readonly stores: Stores;
   readonly allowed: AllowedRoots;
-  /** Directory for what is fetched. */
+  /** Directory for fetched files. */
   readonly scratch: string;
   readonly executor: Executor;
-  /** The worker has ended and no longer waits for jobs: a failure from now on says nothing about the job. */
+  /** Whether the worker has ended and no longer waits for jobs; a failure after that says nothing about the job. */
   readonly isAbandoned: () => boolean;
   readonly onAttempt?: ((attempt: Attempt) => void) | undefined;
 }
 
-/** Errors that may pass by themselves. */
+/** Errors that may be temporary. */
 const PASSING: ReadonlySet<string> = new Set(["NETWORK", "IO", "UPLOAD_DAMAGED", "HTTP_RESPONSE"]);
 
-/** Files of an adapter that are fetched at the same time: the configuration and the weights. */
+/** Number of files of an adapter that are fetched concurrently: the configuration and the weights. */
 const FILES = 2;
 
 /**
- * A job that this worker may do.
+ * Parses an entry and checks that this worker may perform it.
  *
  * @throws LqaError JOB_INVALID, JOB_NOT_ALLOWED
  */
@@ -98,7 +98,7 @@ function locationText({ bucket, parts }: Location): string {
   return ["s3:/", bucket, ...parts].join("/");
 }
 
-/** Works on an entry of the queue; what goes wrong is in the verdict. */
+/** Performs an entry of the queue. The verdict contains every error. */
 export async function performJob(
   entry: QueuedJob,
   { last }: { readonly last: boolean },
@@ -111,7 +111,7 @@ export async function performJob(
   try {
     job = allowedJob(entry, at.allowed);
   } catch (error) {
-    // Only the queue's own list has it: what such an entry calls its target is not written to.
+    // Only the queue's own list records it: an untrusted entry must not choose the target of a write.
     const failure = failureOf(error);
     report({ id: entry.id, name: entry.id.slice(0, 80) }, "failed", { failure });
     return { kind: "dead", failure };
@@ -124,7 +124,7 @@ export async function performJob(
     else report(job, "encoded", { bytes: await encodeJob(job, key, target, at) });
     return { kind: "done" };
   } catch (error) {
-    // What only a person can change is the same for every job.
+    // An error that only the operator can fix affects every job.
     if (isHalt(error)) return { kind: "halt", error };
     const failure = failureOf(error);
     if (at.isAbandoned()) return { kind: "retry", failure };
@@ -136,7 +136,7 @@ export async function performJob(
       await writeFailure(await at.stores.open(job.target), job, failure);
     } catch (unwritten) {
       if (isHalt(unwritten)) return { kind: "halt", error: unwritten };
-      // The queue's list of failures has it anyway.
+      // The queue's list of failures still has it.
     }
     return { kind: "dead", failure };
   }
@@ -150,7 +150,7 @@ function isHalt(error: unknown): boolean {
   );
 }
 
-/** @returns bytes of the file */
+/** @returns the size of the `.lqa` file in bytes */
 async function encodeJob(job: FleetJob, key: string, target: ObjectStore, at: Workplace): Promise<number> {
   const started = performance.now();
   const source = await at.stores.open(job.source);
@@ -180,7 +180,7 @@ async function encodeJob(job: FleetJob, key: string, target: ObjectStore, at: Wo
   );
 }
 
-/** Stores a result and looks whether it is what was sent. */
+/** Stores a result and compares the digest of the stored object. @throws LqaError OUTPUT_EXISTS, UPLOAD_DAMAGED */
 async function store(
   key: string,
   bytes: Uint8Array,
@@ -203,7 +203,7 @@ async function store(
   fail(KIND.UPLOAD_DAMAGED, { where, expected: `SHA-256 ${sha256}`, actual: stored ?? "no object" });
 }
 
-/** Path of the adapter, whose files are fetched into the directory with bounded memory. */
+/** Fetches the files of an adapter into the directory, in bounded memory. @returns the path of the adapter */
 async function fetched(job: FleetJob, source: ReadableStore, folder: TemporaryDirectory): Promise<string> {
   const [[first]] = job.files as readonly [JobFile];
   const fetches = concurrently(job.files, FILES, (file) => fetchFile(file, source, folder));
@@ -212,7 +212,7 @@ async function fetched(job: FleetJob, source: ReadableStore, folder: TemporaryDi
   return single ? folder.file(basename(first)) : folder.path;
 }
 
-/** An object into the directory, piece by piece. */
+/** Fetches an object into the directory, piece by piece. */
 async function fetchFile(
   [key, size, version]: JobFile,
   source: ReadableStore,

@@ -1,8 +1,8 @@
 /**
- * What the fleet knows of each adapter: a record of a result, or of a failure, as a small object below the target.
+ * The record of each adapter: a small object below the target that describes a result or a failure.
  *
- * A result is there before its record, and a record says which work it is of: a submission that finds both leaves the work
- * out. Anyone who can write to the bucket can write a record, so it is read strictly.
+ * A worker stores the result before its record, and the record names its job: a submission that finds both skips the
+ * adapter. Anyone who can write to the bucket can write a record, so the reader is strict.
  *
  * @module
  */
@@ -15,11 +15,11 @@ import { type FleetFailure, parseFailure } from "./failure.ts";
 import { type FleetJob, failureKey, recordKey } from "./job.ts";
 import { type ObjectStore, placeOf, type ReadableStore } from "./store.ts";
 
-/** An adapter that was encoded. */
+/** The record of an encoded adapter. */
 export interface ResultRecord {
   readonly state: "done";
   readonly name: string;
-  /** Id of the work. */
+  /** Id of the job. */
   readonly job: string;
   readonly source: string;
   readonly dialect: string;
@@ -34,11 +34,11 @@ export interface ResultRecord {
   readonly contentId: string;
   readonly fileId: string;
   readonly sha256: string;
-  /** Time for reading, encoding and writing on the worker. */
+  /** Seconds that the worker took to fetch, encode and store. */
   readonly seconds: number;
 }
 
-/** An adapter that could not be. */
+/** The record of an adapter that failed for good. */
 export interface FailureRecord extends FleetFailure {
   readonly state: "failed";
   readonly name: string;
@@ -51,7 +51,7 @@ export type FleetRecord = ResultRecord | FailureRecord;
 /** Most bytes of a record. */
 const MOST = 65536;
 
-/** The record of a result. */
+/** Makes the record of a result. */
 export function resultRecord(
   job: FleetJob,
   result: EncodedFile,
@@ -80,7 +80,7 @@ export function resultRecord(
   };
 }
 
-/** Stores a record, in the place of an older one. */
+/** Stores a record and replaces an older one. */
 export async function writeRecord(
   store: ObjectStore,
   key: string,
@@ -91,16 +91,16 @@ export async function writeRecord(
   await store.put(key, bytes, { replace: true, signal });
 }
 
-/** Stores that a job failed for good. */
+/** Stores the record of a job that failed for good. */
 export async function writeFailure(store: ObjectStore, job: FleetJob, failure: FleetFailure): Promise<void> {
   const { id, name, source } = job;
   await writeRecord(store, failureKey(name), { state: "failed", name, job: id, source, ...failure });
 }
 
 /**
- * The record of that key; undefined if there is none.
+ * Reads the record with this key; undefined if there is none.
  *
- * @throws LqaError IO for an object that is no record, or that of another adapter
+ * @throws LqaError IO for an object that is not a record, or that is a record of another adapter
  */
 export async function readRecord(
   store: ReadableStore,
@@ -132,7 +132,7 @@ const TEXTS = ["name", "job", "source", "dialect", "contentId", "fileId", "sha25
 const NUMBERS = ["averageBits", "bitsPerParameter", "relativeError", "seconds"] as const;
 const COUNTS = ["inputBytes", "outputBytes", "parameters", "modules"] as const;
 
-/** A record from its bytes, with its own fields alone; undefined for anything else. */
+/** Parses a record and keeps only its known fields; undefined for anything else. */
 function parseRecord(bytes: Uint8Array, key: string): FleetRecord | undefined {
   let text: string;
   let found: Readonly<Record<string, unknown>>;
@@ -158,7 +158,7 @@ function parseRecord(bytes: Uint8Array, key: string): FleetRecord | undefined {
   return { state, ...Object.fromEntries(fields) } as ResultRecord;
 }
 
-/** Whether this work is done: its record is there, and so is its result. */
+/** Whether a job is done: its record exists, and so does its result with the recorded size. */
 export async function isDone(
   store: ReadableStore,
   job: FleetJob,

@@ -1,9 +1,9 @@
 /**
- * Entries of a BullMQ queue that anyone may have written.
+ * Reads untrusted entries of a BullMQ queue.
  *
- * Anyone who can write to Redis can write anything where BullMQ expects its entries. Their data stays a text here, which BullMQ
- * would parse while it takes a job, where an error loses the job. What else BullMQ parses of an entry is replaced once it
- * turns out to be no JSON: the entry is active then, and waits again after its lease.
+ * Anyone who can write to Redis can write anything in place of BullMQ's entries. BullMQ would parse their data while it takes a
+ * job, and a parse error there loses the job. So this file keeps the data as text. It replaces the other fields that BullMQ
+ * parses when BullMQ fails on them: the entry is active then, and becomes available again after its lease.
  *
  * @module
  */
@@ -11,18 +11,18 @@ import type { Job, JobJson, JobsOptions, MinimalQueue, Queue, Worker } from "bul
 import type { Redis } from "ioredis";
 import { ATTEMPTS, FIRST_PAUSE } from "./queue.ts";
 
-/** How BullMQ handles a job. */
+/** BullMQ's options for a job. */
 export const SETTINGS: Pick<JobsOptions, "attempts" | "backoff" | "removeOnComplete"> = {
   attempts: ATTEMPTS,
   backoff: { type: "exponential", delay: FIRST_PAUSE },
   removeOnComplete: true,
 };
 
-/** Failed jobs that are looked at together. */
+/** Number of failed jobs that are read together. */
 export const PAGE = 500;
 export type BullMQ = typeof import("bullmq");
 
-/** BullMQ's classes, with the data of a job as the text that is in Redis. */
+/** BullMQ's classes, changed so that the data of a job is the text in Redis. */
 export function textClasses(bullmq: BullMQ): {
   TextQueue: typeof Queue<unknown>;
   TextWorker: typeof Worker<unknown>;
@@ -51,12 +51,12 @@ export function textClasses(bullmq: BullMQ): {
   return { TextQueue, TextWorker };
 }
 
-/** What BullMQ throws for an entry whose fields it cannot take apart. */
+/** True for the errors that BullMQ throws for an entry whose fields it cannot parse. */
 export function isSpoiled(error: unknown): boolean {
   return error instanceof SyntaxError || error instanceof TypeError;
 }
 
-/** Replaces what BullMQ parses of these entries where it is not what BullMQ wrote. */
+/** Replaces the fields of these entries that BullMQ cannot parse. */
 export async function restoreEntries(
   queue: Queue<unknown>,
   connection: Redis,
@@ -70,7 +70,7 @@ export async function restoreEntries(
   }
 }
 
-/** Whether BullMQ can read a field: JSON, and not `null`. */
+/** Whether BullMQ can read a field: it is JSON, but not `null`. */
 function isReadable(field: string | null | undefined): boolean {
   try {
     return JSON.parse(field || "{}") !== null;
@@ -79,7 +79,7 @@ function isReadable(field: string | null | undefined): boolean {
   }
 }
 
-/** Failed jobs from the one at `start` on. */
+/** A page of failed jobs, from index `start`. */
 export async function failedPage(
   queue: Queue<unknown>,
   connection: Redis,

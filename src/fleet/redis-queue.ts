@@ -1,8 +1,8 @@
 /**
- * A queue in Redis or Valkey, by BullMQ: for any number of machines.
+ * A queue in Redis or Valkey, by BullMQ, for any number of machines.
  *
- * BullMQ has the leases, the retries and the list of failures. Jobs that are done are removed, so that memory is that of
- * the jobs that wait. A connection that breaks is made again; one that stays away for longer than the patience is an error.
+ * BullMQ provides the leases, the retries and the list of failures. Done jobs are removed, so Redis's memory only holds the
+ * waiting ones. A broken connection is restored; one that stays down for longer than the patience is an error.
  *
  * @module
  */
@@ -35,22 +35,24 @@ import {
   textClasses,
 } from "./redis-entries.ts";
 
-/** How Redis is reached. */
+/** How to connect to Redis. */
 export interface RedisOptions {
-  /** Name of the queue, for several on one Redis. Default `lqa-fleet`. */
+  /** Name of the queue, to keep several in one Redis. Default `lqa-fleet`. */
   readonly name?: string | undefined;
-  /** Seconds that Redis may be away before it is an error. Default 600; 10 for the first connection. */
+  /** Seconds that Redis may be unreachable before it is an error. Default 600; at most 10 for the first connection. */
   readonly patienceSeconds?: number | undefined;
 }
 
-/** Minutes of history that BullMQ keeps, and whole ones that the rate is computed from. */
+/** Minutes of history that BullMQ keeps (`HISTORY`), and number of whole minutes in the rate (`RATE`). */
 const HISTORY = 60;
 const RATE = 5;
-/** How long an announced submission counts without being renewed, and how often it is, ms. */
+/** Lifetime of the announcement of a submission, and interval of its renewal, ms. */
 const ANNOUNCED = 30_000;
 const RENEWED = 10_000;
 
 /**
+ * Opens a queue.
+ *
  * @param address `redis://` or `rediss://`
  * @throws LqaError MISSING_PACKAGE without `bullmq` and `ioredis`; NETWORK, ACCESS_DENIED
  */
@@ -65,7 +67,7 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
     maxRetriesPerRequest: null,
     retryStrategy: (times: number) => Math.min(100 * 2 ** Math.min(times, 6), 3000),
   });
-  // Workers have connections of their own for waiting; they too must end where Redis does not come back.
+  // Workers open more connections to wait on; these too must close if Redis does not come back.
   const connections: Redis[] = [connection];
   const duplicate = connection.duplicate.bind(connection);
   connection.duplicate = (...words) => {
@@ -107,7 +109,7 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
     },
     async retry(codes) {
       let count = 0;
-      // Each page is what the ones before have left.
+      // Retried jobs leave the list, so the next page begins after those that stayed.
       for (let kept = 0; ; ) {
         const page = await patience.during(failedPage(queue, connection, kept));
         for (const job of page) {
@@ -123,13 +125,13 @@ export async function redisQueue(address: string, options: RedisOptions = {}): P
     async close() {
       patience.end();
       await within(2000, queue.close());
-      // Closed a second time, one that has ended would keep the process for the two seconds that it gives its socket.
+      // Closing a connection that has already ended would keep the process alive for two seconds, until its socket times out.
       for (const one of connections) if (one.status !== "end") one.disconnect();
     },
   };
 }
 
-/** An entry as BullMQ has it. */
+/** Converts an entry of BullMQ. */
 function entryOf({ id, data }: Job<unknown>): QueuedJob {
   return { id: String(id), text: String(data) };
 }
@@ -143,7 +145,7 @@ interface Context {
   readonly patience: Patience;
 }
 
-/** Takes jobs until there is a reason to end. */
+/** Takes jobs until the signal aborts, the queue is empty (with `untilEmpty`), or a job halts the worker. */
 async function runWorker(
   process: Process,
   { concurrency, signal, untilEmpty = false, leaseSeconds = 30, onNotice, onLost }: WorkOptions,
@@ -152,7 +154,7 @@ async function runWorker(
   const ending = new AbortController();
   let halted: { readonly error: unknown } | undefined;
   const work = async (job: Job<unknown>, token?: string): Promise<void> => {
-    // Also the last one where Redis has no number.
+    // Without a number from Redis this counts as the last attempt.
     const verdict = await process(entryOf(job), { last: !(job.attemptsMade + 1 < ATTEMPTS) });
     if (verdict.kind === "dead") throw new bullmq.UnrecoverableError(JSON.stringify(verdict.failure));
     if (verdict.kind === "retry") throw new Error(JSON.stringify(verdict.failure));
@@ -172,7 +174,7 @@ async function runWorker(
     metrics: { maxDataPoints: HISTORY },
     drainDelay: 1,
   });
-  // What is wrong with the connection shows in its state.
+  // This ignores errors of the connection: its state shows them.
   worker.on("error", (error) => {
     if (isSpoiled(error))
       connection
@@ -194,14 +196,14 @@ async function runWorker(
   } finally {
     signal?.removeEventListener("abort", stop);
     ending.abort();
-    // Without Redis a job cannot be given back; its lease ends by itself.
+    // Without Redis the worker cannot give a job back; its lease expires instead.
     const away = connection.status !== "ready";
     await (away ? within(2000, worker.close(true)) : worker.close());
   }
   if (halted !== undefined) throw halted.error;
 }
 
-/** Key of the running submissions, each with the time of Redis at which it lapses. */
+/** Key of the running submissions, each with the time (of Redis) at which it lapses. */
 const announcements = (queue: Queue): string => queue.toKey("submissions");
 
 async function announce(redis: Redis, key: string): Promise<() => Promise<void>> {
@@ -209,7 +211,7 @@ async function announce(redis: Redis, key: string): Promise<() => Promise<void>>
   const renew = async (): Promise<void> => {
     const at = await now(redis);
     await redis.zadd(key, at + ANNOUNCED, name);
-    // Of submissions that ended without withdrawing theirs.
+    // Removes submissions that ended without withdrawing.
     await redis.zremrangebyscore(key, "-inf", at);
   };
   await renew();
@@ -218,12 +220,12 @@ async function announce(redis: Redis, key: string): Promise<() => Promise<void>>
   timer.unref();
   return async () => {
     clearInterval(timer);
-    // Without Redis it lapses by itself.
+    // Without Redis the announcement lapses instead.
     await within(2000, redis.zrem(key, name)).catch(() => {});
   };
 }
 
-/** The time of Redis, ms: machines differ. */
+/** The time of Redis, ms, because the clocks of machines differ. */
 async function now(redis: Redis): Promise<number> {
   const [seconds, microseconds] = await redis.time();
   return 1000 * Number(seconds) + Number(microseconds) / 1000;
@@ -242,7 +244,7 @@ async function empty(worker: Worker, queue: Queue, redis: Redis, signal: AbortSi
     await pause(POLL, look.signal);
     look = new AbortController();
     if (signal.aborted) return;
-    // Asked first: a submission that ends between the two has added its jobs.
+    // In this order: a submission that ends between the two requests has already added its jobs.
     if ((await redis.zcount(announcements(queue), await now(redis), "+inf")) > 0) continue;
     const counts = await queue.getJobCounts("waiting", "prioritized", "delayed", "active");
     if (Object.values(counts).every((count) => count === 0)) return;
@@ -270,8 +272,8 @@ async function countsOf(queue: Queue): Promise<QueueCounts> {
 }
 
 /**
- * Jobs per minute, from BullMQ's metrics: `data` has one count for each whole minute, the last first, and is written when the first
- * job of a later minute is done; `meta` has the count until now, and the count and time at which the present minute began.
+ * Jobs per minute, from BullMQ's metrics. `data` has one count per whole minute, the last first; BullMQ writes it when the first
+ * job of a later minute is done. `meta` has the count until now, and the count and time at which the present minute began.
  */
 export function rateOf(
   meta: { readonly count: number; readonly prevTS: number; readonly prevCount: number },
@@ -287,7 +289,7 @@ export function rateOf(
   return (whole.reduce((sum, done) => sum + done, 0) + count! - before!) / minutes;
 }
 
-/** What BullMQ says of jobs whose workers ended. */
+/** True for BullMQ's text about jobs whose workers ended. */
 function isStall(reason: string): boolean {
   return /stalled more than/.test(reason);
 }
@@ -302,11 +304,11 @@ function deadJob(job: Job<unknown>): DeadJob {
   return { id: entry.id, name: nameIn(entry), failure: failureIn(job) };
 }
 
-/** How long a connection may be away. */
+/** Watches how long a connection is down. */
 interface Patience {
-  /** The first connection. */
+  /** Resolves when the first connection is established. */
   connected(): Promise<void>;
-  /** The promise, or an error once the connection has been away for too long. */
+  /** The promise, or a rejection once the connection has been down for too long. */
   during<T>(promise: Promise<T>): Promise<T>;
   /** Rejects once the connection has been down for too long; reports when it goes down and comes back. */
   watch(onNotice?: (text: string) => void): Promise<never>;
@@ -378,7 +380,7 @@ function watch(connection: Redis, location: string, seconds: number): Patience {
   };
 }
 
-/** An address as it may be shown. */
+/** An address without its credentials, safe to print. @throws LqaError USAGE */
 function withoutPassword(address: string): string {
   try {
     const url = new URL(address);

@@ -10,10 +10,10 @@ import { type Html, html, named, section, table } from "../report/page/html.ts";
 import { card } from "../report/page/page.ts";
 import type { Bin, CatalogueSummary } from "./catalogue.ts";
 
-/** Rows of tables that may have many. */
+/** Most rows of a table. */
 const ROWS = 100;
 
-/** Draws a catalogue. @returns a whole HTML document */
+/** Draws a catalogue. @returns a complete HTML document */
 export function drawFleetReport(summary: CatalogueSummary, title: string): string {
   const sections: readonly (readonly [title: string, id: string, content: Html | undefined])[] = [
     ["Failures", "failures", failures(summary)],

@@ -1,5 +1,6 @@
 /**
- * What object storage answers, as errors of this library: what may pass is NETWORK, what only a person can change is not.
+ * Converts errors of object storage to errors of this library: temporary ones to NETWORK, others to kinds that a person must
+ * fix.
  *
  * @module
  */
@@ -16,12 +17,12 @@ const DENIED =
 const SKEWED = /^(RequestTimeTooSkewed|RequestExpired|RequestInTheFuture)$/;
 const BROKEN_OFF = /aborted|ECONNRESET|socket hang up|premature|terminated|ECONNABORTED/i;
 
-/** True for a body that broke off. */
+/** True if the connection broke off in the middle of a body. */
 export function isTruncation(error: unknown): boolean {
   return isLqaError(error, "NETWORK") && BROKEN_OFF.test(String(error.actual));
 }
 
-/** The error for what the SDK threw about an object or bucket. */
+/** Converts what the SDK threw about an object or bucket. */
 export function s3Error(cause: unknown, where: string): LqaError {
   if (isLqaError(cause)) return cause;
   const { name, message, code } = cause as { name?: string; message?: string; code?: string };
@@ -35,14 +36,14 @@ export function s3Error(cause: unknown, where: string): LqaError {
       advice: "Create the bucket, or check its name and the endpoint.",
       cause,
     });
-  // The SDK has learnt the difference from the answer: another attempt is signed with the time of the storage.
+  // The SDK corrects for the difference with the time in the answer, so another attempt can succeed.
   if (SKEWED.test(name ?? ""))
     return new LqaError(KIND.NETWORK, { where, actual, advice: "Set the clock of this machine.", cause });
   if (DENIED.test(name ?? "") || status === 401 || status === 403)
     return new LqaError(KIND.ACCESS_DENIED, { where, actual, cause });
   if (status === 404) return new LqaError(KIND.NOT_FOUND, { where, actual: "no such object", cause });
   if (status === 412) return new LqaError(KIND.REMOTE_CHANGED, { where, cause });
-  // Throttling has a status of its own, and so has what the service itself calls its fault. Without one there was no answer.
+  // Throttling and the service's own faults have a status; without a status there was no answer.
   if (
     status === undefined ||
     status === 200 ||

@@ -1,9 +1,9 @@
 /**
- * A bucket of S3-compatible object storage as an object store, by the official SDK.
+ * A bucket in S3-compatible object storage as an object store, by the official SDK.
  *
- * Puts are conditional (`If-None-Match: *`) and carry their SHA-256, which the storage checks and keeps. What may pass (no
- * connection, 5xx, throttling, a body that breaks off) is retried with exponential backoff, a bounded number of times.
- * Credentials and region are looked for where the SDK looks for them: environment, configuration files, roles.
+ * Puts are conditional (`If-None-Match: *`) and carry their SHA-256, which the storage checks and keeps. Temporary failures (no
+ * connection, 5xx, throttling, a body that breaks off) are retried with exponential backoff, a bounded number of times.
+ * The SDK finds credentials and region as usual: in the environment, configuration files, roles.
  *
  * @module
  */
@@ -22,23 +22,23 @@ import { type ObjectInfo, type ObjectStore, placeOf, STEP } from "./store.ts";
 export interface S3Options {
   /** Address of the service. Default: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, or Amazon's. */
   readonly endpoint?: string | undefined;
-  /** Default: `AWS_REGION`, or us-east-1. */
+  /** Default: `AWS_REGION` or `AWS_DEFAULT_REGION`; else us-east-1 with an endpoint, and the SDK's configuration without. */
   readonly region?: string | undefined;
-  /** Buckets in the path of the address rather than in its host. Default: with an endpoint. */
+  /** Puts the bucket into the path of the address rather than into its host. Default: true with an endpoint. */
   readonly pathStyle?: boolean | undefined;
-  /** How often a request is tried. Default 6. */
+  /** Most attempts at a request. Default 6. */
   readonly attempts?: number | undefined;
-  /** Larger objects are put in parts of this many bytes: 5 MiB to 5 GiB. Default 1 GiB, from 5 GiB on. */
+  /** Objects above this size are stored in parts of this many bytes, 5 MiB to 5 GiB. Default: parts of 1 GiB above 5 GiB. */
   readonly partBytes?: number | undefined;
-  /** Silence after which a request is given up, ms. Default 30,000. */
+  /** Silence after which a request fails, ms. Default 30,000. */
   readonly silenceMs?: number | undefined;
 }
 
 /** The media type of an `.lqa` file (spec annex K). */
 const MEDIA_TYPE = "application/vnd.lqa";
-/** The largest object that is put in one request, and the most that the storage takes of one part. */
+/** The largest object in one request, and the largest part that the storage accepts. */
 const MOST_PART = 5 * 2 ** 30;
-/** Pause before a read that broke off is tried again, ms; it doubles. */
+/** Pause before the first retry of a read that broke off, ms; it doubles with each retry. */
 const PAUSE = 200;
 
 /** A connection to object storage, for any number of buckets. */
@@ -46,7 +46,7 @@ export interface S3Service {
   readonly sdk: typeof import("@aws-sdk/client-s3");
   readonly client: S3Client;
   readonly attempts: number;
-  /** Bytes of the largest object that is put in one request, and of each part of a larger one. */
+  /** Objects above `above` bytes are stored in parts of `bytes` bytes. */
   readonly parts: { readonly above: number; readonly bytes: number };
 }
 
@@ -60,6 +60,8 @@ export async function openS3(options: S3Options = {}): Promise<S3Service> {
 }
 
 /**
+ * Opens the store at a location.
+ *
  * @param location `s3://bucket/prefix`
  * @throws LqaError USAGE for a location of another form
  */
@@ -70,7 +72,7 @@ export function s3Objects(
   const { bucket, parts } = parseLocation(location);
   const prefix = parts.map((part) => `${part}/`).join("");
 
-  /** A request, with its failures as errors of this library. */
+  /** Sends a request and converts its errors. */
   async function ask<T>(key: string, signal: AbortSignal | undefined, send: () => Promise<T>): Promise<T> {
     assertNotAborted(signal);
     try {
@@ -81,7 +83,7 @@ export function s3Objects(
     }
   }
 
-  /** As `ask`, with undefined for an object that is not there. */
+  /** As `ask`, but undefined if the object does not exist. */
   async function askFor<T>(
     key: string,
     signal: AbortSignal | undefined,
@@ -118,7 +120,7 @@ export function s3Objects(
     await ask(key, signal, () => client.send(put, aborted(signal)));
   }
 
-  /** The object appears when the last request is done: whole, or not at all. */
+  /** Stores an object in parts. It appears when the last request is done: whole, or not at all. */
   async function putInParts(
     key: string,
     bytes: Uint8Array,
@@ -148,7 +150,7 @@ export function s3Objects(
       });
       await ask(key, signal, () => client.send(end, aborted(signal)));
     } catch (error) {
-      // Parts of an upload that nobody ends are kept, and paid for.
+      // The storage keeps, and charges for, the parts of an upload that is neither completed nor aborted.
       await client.send(new sdk.AbortMultipartUploadCommand(upload)).catch(() => {});
       throw error;
     }
@@ -211,7 +213,7 @@ export function s3Objects(
           });
         } catch (error) {
           if (isLqaError(error) && statusOf(error.cause) === 416) return new Uint8Array(0);
-          // The SDK has tried whatever failed before the body; a body that breaks off is for us.
+          // The SDK has retried failures before the body; only we can retry a body that breaks off.
           if (!isTruncation(error) || attempt >= attempts) throw error;
           await pause(PAUSE * 2 ** (attempt - 1), signal);
         }
@@ -231,7 +233,7 @@ export function s3Objects(
         client.send(new sdk.HeadObjectCommand({ ...of(key), ChecksumMode: "ENABLED" }), aborted(signal)),
       );
       if (found === undefined) return undefined;
-      // That of an object in parts is one of their checksums.
+      // The checksum of an object in parts is a checksum of the parts' checksums.
       if (found.ChecksumSHA256 !== undefined && found.ChecksumType !== "COMPOSITE")
         return Buffer.from(found.ChecksumSHA256, "base64").toString("hex");
       return await readDigest(
@@ -248,7 +250,7 @@ export function s3Objects(
   return store;
 }
 
-/** A body with its length and its SHA-256, which the storage compares. */
+/** A body with its length and its SHA-256, which the storage checks. */
 function bodyOf(bytes: Uint8Array): { Body: Uint8Array; ContentLength: number; ChecksumSHA256: string } {
   const ChecksumSHA256 = createHash("sha256").update(bytes).digest("base64");
   return { Body: bytes, ContentLength: bytes.length, ChecksumSHA256 };
@@ -260,7 +262,7 @@ function clientOf(Client: typeof S3Client, options: S3Options, attempts: number)
   const region = options.region ?? AWS_REGION ?? AWS_DEFAULT_REGION;
   const silence = options.silenceMs ?? 30_000;
   return new Client({
-    // Amazon's own addresses need the region that the configuration files may have.
+    // Without a region here, the SDK takes the one of its configuration files, which Amazon's own addresses need.
     ...(region !== undefined ? { region } : endpoint !== undefined && { region: "us-east-1" }),
     ...(endpoint !== undefined && { endpoint }),
     forcePathStyle: options.pathStyle ?? endpoint !== undefined,
@@ -270,7 +272,7 @@ function clientOf(Client: typeof S3Client, options: S3Options, attempts: number)
       socketTimeout: silence,
       requestTimeout: silence,
     },
-    // Ours are SHA-256; a second checksum of another kind would only cost.
+    // Our requests carry SHA-256; a second checksum of another kind would only cost time.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
   });

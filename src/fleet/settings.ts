@@ -1,7 +1,6 @@
 /**
- * How the adapters of a fleet are encoded, as a job carries it: the options of `lqa fleet submit` and no others, so that an
- * entry of a queue cannot reach an option that names a path or a number of threads of the worker's machine.
- *
+ * The encoding settings in a job: exactly the options of `lqa fleet submit`, so that an entry of a queue cannot reach an
+ * option that names a path or a number of threads on the worker's machine.
  * @module
  */
 
@@ -10,7 +9,7 @@ import * as KIND from "../error-catalogue.ts";
 import { caught, fail } from "../errors.ts";
 import type { EncodeFileControls } from "../node/encode-file.ts";
 
-/** How the adapters of a fleet are encoded, and whether what is there already is replaced. */
+/** How to encode the adapters of a fleet, and whether to replace existing results (`force`). */
 export type FleetSettings = QuantizeOptions &
   Omit<
     EncodeFileControls,
@@ -35,7 +34,7 @@ const oneOf =
   (value) =>
     words.includes(value as string);
 
-/** What each setting may be. Those of the quantizer must also go together, as `resolveOptions` has it. */
+/** The valid values of each setting. `resolveOptions` checks that those of the quantizer are consistent. */
 const FORMS: { readonly [name in Exclude<NamesOf<FleetSettings>, "weighted">]: Form } = {
   from: oneOf("peft", "kohya", "diffusers", "cloneofsimo", "loralib", "mlx", "gguf", "onnx"),
   alpha: isNumber,
@@ -62,9 +61,9 @@ const FORMS: { readonly [name in Exclude<NamesOf<FleetSettings>, "weighted">]: F
 };
 
 /**
- * Settings from a job.
+ * Parses the settings of a job.
  *
- * @param invalid throws what is wrong: what was expected, and what was found
+ * @param invalid throws; called with what was expected and what was found
  */
 export function parseSettings(
   settings: unknown,
@@ -83,8 +82,8 @@ export function parseSettings(
 }
 
 /**
- * Checks settings before any adapter is looked at, as a worker will read them: an option of another command would be refused
- * there, adapter by adapter.
+ * Checks settings before any adapter is read, in the way in which a worker will parse them. Otherwise each worker would refuse
+ * an option of another command, adapter by adapter.
  *
  * @throws LqaError USAGE
  */
@@ -95,7 +94,7 @@ export function checkSettings(settings: FleetSettings): void {
   );
 }
 
-/** A value as errors show it, of any depth and any form. */
+/** Describes a value of any depth and form, for errors. */
 export function inWords(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.slice(0, 120));
   if (Array.isArray(value)) return `a list of ${value.length}`;

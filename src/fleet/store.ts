@@ -1,8 +1,8 @@
 /**
- * Where a fleet's adapters and results are: objects by key.
+ * The storage of a fleet's adapters and results: objects by key.
  *
- * This is all that the fleet asks of storage. What it relies on: an object is there whole or not at all, a conditional put
- * never replaces anything, keys are listed in the order of their UTF-8 bytes.
+ * This is all that the fleet requires of storage. It relies on three properties: an object exists whole or not at all, a
+ * conditional put never replaces anything, and a listing is in the order of the UTF-8 bytes of the keys.
  *
  * @module
  */
@@ -14,54 +14,55 @@ import type { ObjectReader } from "../serve/stores.ts";
 
 /** The entry of an object in a listing. */
 export interface ObjectInfo {
-  /** Below the location of the store, with `/` between its parts. */
+  /** Key below the location of the store, with `/` between its parts. */
   readonly key: string;
-  /** Bytes. */
+  /** Size in bytes. */
   readonly size: number;
-  /** Changes when the object does: an entity tag. */
+  /** Entity tag; changes when the object does. */
   readonly version: string;
 }
 
 /**
- * Objects below one location, for reading: nothing here changes anything. All methods throw LqaError: NETWORK, ACCESS_DENIED,
+ * Objects below one location, read-only. All methods throw LqaError: NETWORK, ACCESS_DENIED,
  * NOT_FOUND (no such bucket), IO, ABORTED.
  */
 export interface ReadableStore extends ObjectReader {
-  /** As it was given: `s3://bucket/prefix`. */
+  /** The location as the caller wrote it: `s3://bucket/prefix`. */
   readonly location: string;
-  /** All objects whose key begins with `prefix` and is behind `after`, in order; a page of them is in memory at a time. */
+  /** All objects whose key begins with `prefix` and comes after `after`, in order. Memory holds one page of them. */
   list(options?: {
     readonly prefix?: string;
     readonly after?: string | undefined;
     readonly signal?: AbortSignal | undefined;
   }): AsyncIterable<ObjectInfo>;
-  /** Undefined if there is none. */
+  /** Undefined if the object does not exist. */
   head(key: string, signal?: AbortSignal): Promise<ObjectInfo | undefined>;
   /**
-   * Bytes of an object; with `version`, of that version alone. Fewer where it ends before them.
+   * Reads bytes of an object, or fewer if it ends before them; undefined if the object does not exist.
    *
-   * @throws LqaError REMOTE_CHANGED if it is another version by now
+   * @param range `version`: reads only this version
+   * @throws LqaError REMOTE_CHANGED if the object has another version by now
    */
   read(
     key: string,
     range: { readonly offset: number; readonly length: number; readonly version?: string | undefined },
     signal?: AbortSignal,
   ): Promise<Uint8Array | undefined>;
-  /** Hexadecimal SHA-256 of what is stored: as the storage computed it, or of the bytes read back. Undefined if there is none. */
+  /** Hexadecimal SHA-256 of the stored object, by the storage or from the bytes read back. Undefined if there is no object. */
   digest(key: string, signal?: AbortSignal): Promise<string | undefined>;
   close(): Promise<void>;
 }
 
-/** Objects below one location, also for writing. Methods throw as those of {@link ReadableStore}. */
+/** Objects below one location, readable and writable. Methods throw as those of {@link ReadableStore}. */
 export interface ObjectStore extends ReadableStore {
   /**
    * Stores an object, whole or not at all.
    *
-   * @param options.replace false: only if there is none of that key, decided by the storage
-   * @returns `exists` if there was one and it stays
+   * @param options `replace` false: stores only if the key has no object; the storage decides
+   * @returns `exists` if there was an object, which stays
    */
   put(key: string, bytes: Uint8Array, options: PutOptions): Promise<"written" | "exists">;
-  /** It is no error if there is none. */
+  /** Removes an object, if it exists. */
   remove(key: string, signal?: AbortSignal): Promise<void>;
 }
 
@@ -71,13 +72,13 @@ export interface PutOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What the fleet itself keeps is below this key of the target. */
+/** Prefix, below the target, of the fleet's own objects. */
 export const OWN_PREFIX = ".lqa-fleet/";
 
-/** Bytes of an object per request. */
+/** Number of bytes per request for an object. */
 export const STEP: number = 8 * 2 ** 20;
 
-/** An object as a source of ranges, pinned to the version that was listed. */
+/** An object as a source of ranges, pinned to the listed version. */
 export function objectSource(store: ReadableStore, { key, size, version }: ObjectInfo): ByteSource {
   return {
     size,
@@ -90,7 +91,7 @@ export function objectSource(store: ReadableStore, { key, size, version }: Objec
   };
 }
 
-/** An object as errors name it. */
+/** The name of an object in errors. */
 export function placeOf({ location }: Pick<ReadableStore, "location">, key: string): string {
   return `${location.replace(/\/+$/, "")}/${key}`;
 }

@@ -1,9 +1,9 @@
 /**
- * Submitting: the adapters of a location become jobs of a queue.
+ * Submits the adapters of a location as jobs of a queue.
  *
- * The source is listed page by page and jobs go out in batches, while the queue has room: neither this process nor Redis
- * holds more than that. How far it got is kept in the target, so an interrupted submission can be resumed. What is done
- * already is not queued again.
+ * This lists the source page by page and queues jobs in batches while the queue has room, so neither this process nor Redis
+ * holds more. The target keeps the progress, so an interrupted submission can be resumed. Adapters with a result are not
+ * queued again.
  *
  * @module
  */
@@ -21,13 +21,13 @@ import { isDone } from "./records.ts";
 import { checkSettings, type FleetSettings } from "./settings.ts";
 import { type ObjectStore, OWN_PREFIX, type ReadableStore } from "./store.ts";
 
-/** What is submitted. */
+/** What to submit. */
 export interface SubmitOptions {
-  /** Locations. */
+  /** Locations of source and target, `s3://bucket/prefix`. */
   readonly source: string;
   readonly target: string;
   readonly settings?: FleetSettings | undefined;
-  /** Jobs that may wait in the queue; more are added as these are done. Default 10,000. */
+  /** Most jobs that wait in the queue; more are added as these are done. Default 10,000. */
   readonly maxWaiting?: number | undefined;
   /** Starts from the beginning, even if an earlier submission was interrupted. Default false. */
   readonly restart?: boolean | undefined;
@@ -38,32 +38,32 @@ export interface SubmitOptions {
   readonly onFull?: ((waiting: number) => void) | undefined;
 }
 
-/** What became of a submission. */
+/** The result of a submission. */
 export interface Submission {
-  /** Adapters found, by this run alone. */
+  /** Adapters that this run found. */
   readonly found: number;
   readonly queued: number;
-  /** Done already. */
+  /** Adapters that already have a result. */
   readonly kept: number;
-  /** Adapters that no job can carry, because of their names for example; the first of them. */
+  /** Number of adapters that no job can carry, for example because of their names; `refusedNames`: the first of them. */
   readonly refused: number;
   readonly refusedNames: readonly string[];
-  /** Key behind which an earlier run had stopped; absent if this one began at the beginning. */
+  /** Key after which this run resumed an earlier one; absent if it began at the beginning. */
   readonly resumedAfter?: string;
 }
 
-/** Adapters that are queued together. */
+/** Number of adapters that are queued together. */
 const BATCH = 500;
-/** Questions to the target at the same time. */
+/** Number of concurrent requests to the target. */
 const PLACES = 32;
-/** How often a full queue is looked at, ms. */
+/** Interval at which a full queue is polled, ms. */
 const POLL = 500;
 const SHOWN = 20;
 
 /**
  * Submits the adapters of a location.
  *
- * @throws LqaError USAGE for settings that do not go together; NOT_FOUND if there is no adapter; what stores and queue throw
+ * @throws LqaError USAGE for contradictory settings; NOT_FOUND if there is no adapter; ABORTED; what stores and queue throw
  */
 export async function submitFleet(
   queue: WorkQueue,
@@ -171,7 +171,7 @@ async function readProgress(store: ReadableStore, key: string): Promise<string |
     const { after } = JSON.parse(decodeUtf8(bytes)) as { after?: unknown };
     return typeof after === "string" && after !== "" ? after : undefined;
   } catch {
-    // Starting from the beginning costs time and nothing else.
+    // Starting from the beginning only costs time.
     return undefined;
   }
 }

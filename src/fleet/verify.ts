@@ -1,5 +1,5 @@
 /**
- * Checks everything that a fleet has made: each file against the specification and against its record. Writes nothing.
+ * Checks all results of a fleet: each file against the specification and against its record. Writes nothing.
  *
  * @module
  */
@@ -14,34 +14,34 @@ import { RECORDS, recordKey } from "./job.ts";
 import { readRecord } from "./records.ts";
 import { type ObjectInfo, OWN_PREFIX, objectSource, type ReadableStore } from "./store.ts";
 
-/** How much is looked at. */
+/** How thorough to check, and how. */
 export interface VerifyOptions {
-  /** As `lqa validate` has them; `structure` reads the beginnings of files alone. Default `values`. */
+  /** As in `lqa validate`; `structure` reads only the beginnings of files. Default `values`. */
   readonly level?: ValidationLevel | undefined;
-  /** Files at the same time. Default 8. */
+  /** Number of files checked concurrently. Default 8. */
   readonly concurrency?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, key: string) => void) | undefined;
 }
 
-/** A file that is not as it should be. */
+/** A defect of one file. */
 export interface VerifyFinding {
   readonly key: string;
   readonly failure: FleetFailure;
   readonly exitCode: number;
 }
 
-/** What was found. */
+/** The result of {@link verifyFleet}. */
 export interface Verification {
   readonly files: number;
   readonly bytes: number;
   readonly valid: number;
-  /** Files without a record: not part of this fleet, or written just before a worker was killed. */
+  /** Files without a record: they do not belong to this fleet, or a worker was killed just before it wrote the record. */
   readonly unrecorded: number;
-  /** Records whose file is not there; each is a finding. */
+  /** Records without a file; each is a finding. */
   readonly missing: number;
   readonly findings: readonly VerifyFinding[];
-  /** Findings above the number that is kept. */
+  /** Number of findings that `findings` omits. */
   readonly omitted: number;
 }
 
@@ -91,7 +91,7 @@ export async function verifyFleet(store: ReadableStore, options: VerifyOptions =
   if (records > recorded) await findMissing();
   return { ...counts, findings };
 
-  /** More records than files: fetch each record. */
+  /** With more records than recorded files: checks the file of each record. */
   async function findMissing(): Promise<void> {
     const head = async ({ key }: ObjectInfo): Promise<[string, boolean]> => {
       const result = `${key.slice(RECORDS.length).replace(/\.json$/, "")}.lqa`;
@@ -123,7 +123,7 @@ async function* results(store: ReadableStore, signal: AbortSignal | undefined): 
     if (info.key.endsWith(".lqa") && !info.key.startsWith(OWN_PREFIX)) yield info;
 }
 
-/** A file that is valid, but not the one of the record. */
+/** The error for a valid file that is not the one of its record; undefined if it is. */
 function difference(
   { key, size }: ObjectInfo,
   ids: { readonly fileId: string } | undefined,

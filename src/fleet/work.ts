@@ -1,5 +1,5 @@
 /**
- * A worker: takes jobs of a queue and does them until it is stopped; it then finishes the jobs it has.
+ * A worker: takes jobs from a queue and performs them until it is stopped; then it finishes the jobs in progress.
  *
  * @module
  */
@@ -17,25 +17,25 @@ import { type AllowedRoots, type Attempt, allowedJob, performJob, type Workplace
 import type { Process, WorkQueue } from "./queue.ts";
 import { writeFailure } from "./records.ts";
 
-/** How a worker works. */
+/** Options of a worker. */
 export interface WorkerOptions {
   /**
-   * Locations, `s3://bucket/prefix`, at or below which a job's source and target must be: anyone who can write to the queue can
-   * write a job. A job elsewhere fails with JOB_NOT_ALLOWED, and nothing that it names is read or written.
+   * Locations, `s3://bucket/prefix`. The source and target of a job must be at or below one of them, because anyone who can
+   * write to the queue can write a job. A job elsewhere fails with JOB_NOT_ALLOWED, and the worker touches none of its objects.
    */
   readonly allow: { readonly sources: readonly string[]; readonly targets: readonly string[] };
-  /** Jobs at the same time, and threads that encode. Default: one for each core. */
+  /** Number of concurrent jobs, and of threads that encode. Default: one for each core. */
   readonly concurrency?: number | undefined;
-  /** Once aborted, no job is taken any more; those in work are finished. */
+  /** When it aborts, the worker takes no more jobs and finishes those in progress. */
   readonly signal?: AbortSignal | undefined;
-  /** Ends when there is no job queued or in progress and no submission is running. Default false. */
+  /** Ends when no job is queued or in progress and no submission is running. Default false. */
   readonly untilEmpty?: boolean | undefined;
-  /** Seconds after which a job of a worker that went silent is given to another. Default 30. */
+  /** Seconds after which the queue gives the job of a silent worker to another. Default 30. */
   readonly leaseSeconds?: number | undefined;
-  /** Most seconds of work and most bytes of `.lqa` files: above one, no job is taken any more. Default: no limit. */
+  /** Limits on the time and on the bytes of `.lqa` files: above one, the worker takes no more jobs. Default: no limit. */
   readonly maxSeconds?: number | undefined;
   readonly maxBytes?: number | undefined;
-  /** Directory for what is fetched. Default: that of the system for temporary files. */
+  /** Directory for fetched files. Default: the system's directory for temporary files. */
   readonly scratch?: string | undefined;
   readonly onNotice?: ((text: string) => void) | undefined;
   /** Called at the end of each attempt at a job. */
@@ -45,25 +45,25 @@ export interface WorkerOptions {
 /** What a worker did. */
 export interface WorkDone {
   readonly encoded: number;
-  /** Done already. */
+  /** Jobs whose result already existed. */
   readonly kept: number;
-  /** Failed for good. */
+  /** Jobs that failed for good. */
   readonly failed: number;
-  /** Attempts that failed and will be made again. */
+  /** Attempts that failed and that the queue will retry. */
   readonly retried: number;
   readonly seconds: number;
-  /** Bytes of the `.lqa` files of this worker. */
+  /** Bytes of the `.lqa` files that this worker encoded. */
   readonly bytes: number;
-  /** The limit that ended it, if one did. */
+  /** The limit that ended the worker, if one did. */
   readonly limit?: "maxSeconds" | "maxBytes";
 }
 
 /**
- * Works until `signal` is aborted or, with `untilEmpty`, nothing is left. What is wrong with an adapter, or with an entry of
- * the queue, is in the list of failures and ends nothing.
+ * Works until `signal` aborts or, with `untilEmpty`, nothing is left. An error in an adapter, or in an entry of the queue,
+ * goes to the list of failures and does not end the worker.
  *
- * @throws LqaError USAGE if no source or no target is allowed; what no other job would escape: ACCESS_DENIED, MISSING_PACKAGE, a
- * bucket that is not there, a queue that stays away
+ * @throws LqaError USAGE if no source or no target is allowed; an error that every other job would have: ACCESS_DENIED,
+ * MISSING_PACKAGE, a missing bucket, a queue that stays unreachable
  */
 export async function workFleet(
   queue: Pick<WorkQueue, "work">,
@@ -85,7 +85,7 @@ export async function workFleet(
     limit ??= by;
     enough.abort();
   };
-  // Node's timers end at 2^31 ms.
+  // Node's timers last at most 2^31 ms.
   const timer =
     maxSeconds === undefined
       ? undefined
@@ -117,7 +117,7 @@ export async function workFleet(
       }
     });
   };
-  // A worker that drains still writes.
+  // Signals must not remove the temporary directory: a worker that drains still writes to it.
   const listenAgain = options.signal === undefined ? undefined : leaveSignals();
   try {
     await withTemporaryDirectory("lqa-fleet-", ({ path }) => work(path), options.scratch);
@@ -140,7 +140,7 @@ function rootsOf(locations: readonly string[], what: string): AllowedRoots["sour
   return locations.map((location) => parseLocation(location, { where: `allowed ${what}` }));
 }
 
-/** A job whose workers ended again and again is a failure in its target, if this worker may write there. */
+/** Records a job that lost all its workers as a failure in its target, if this worker may write there. */
 async function recordLost(entry: QueuedJob, failure: FleetFailure, place: Workplace): Promise<void> {
   try {
     const job = allowedJob(entry, place.allowed);

@@ -1,5 +1,5 @@
 /**
- * The catalogue as a file: one JSON object a line, or Parquet with the same columns.
+ * Writes the catalogue to a file: one JSON object per line, or Parquet with the same columns.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { writePieces } from "../node/files/write-pieces.ts";
 import { optional } from "../node/remote/optional.ts";
 import type { FleetRecord } from "./records.ts";
 
-/** Columns, in their order, with the type of their values. What a record has not is null. */
+/** Columns, in order, with the type of their values. A field that a record lacks is null. */
 export const COLUMNS = {
   name: "text",
   state: "text",
@@ -32,10 +32,10 @@ export const COLUMNS = {
   advice: "text",
 } as const;
 
-/** Rows of a row group of Parquet: what is in memory at a time. */
+/** Rows per row group of Parquet. Memory holds one group. */
 const GROUP = 20_000;
 
-/** Bytes of JSON Lines that are written at once, about. */
+/** Approximate number of characters of JSON Lines per write. */
 const PIECE = 65536;
 
 /** Writes rows as JSON Lines. */
@@ -55,7 +55,7 @@ async function jsonLines(rows: AsyncIterable<FleetRecord>, path: string, fresh: 
   await writePieces(path, pieces(), fresh);
 }
 
-/** Writes rows as Parquet, a group of them at a time. */
+/** Writes rows as Parquet, group by group. */
 async function parquet(rows: AsyncIterable<FleetRecord>, path: string): Promise<void> {
   const { ParquetWriter, fileWriter } = await optional(
     ["hyparquet-writer"],
@@ -96,7 +96,7 @@ async function parquet(rows: AsyncIterable<FleetRecord>, path: string): Promise<
   await writer.finish();
 }
 
-/** Kinds of files a catalogue is written as. */
+/** File formats of a catalogue. */
 export type CatalogueFormat = "jsonl" | "parquet";
 
 const FORMATS = { jsonl: jsonLines, parquet } as const;
@@ -104,7 +104,7 @@ const FORMATS = { jsonl: jsonLines, parquet } as const;
 /**
  * Writes the catalogue, whole or not at all.
  *
- * @throws LqaError OUTPUT_EXISTS, IO; MISSING_PACKAGE without `hyparquet-writer`, for Parquet; whatever `rows` throws
+ * @throws LqaError OUTPUT_EXISTS, IO; MISSING_PACKAGE for Parquet without `hyparquet-writer`; what `rows` throws
  */
 export async function writeCatalogue(
   path: string,

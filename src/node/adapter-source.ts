@@ -1,5 +1,5 @@
 /**
- * The files of an adapter, wherever it is (Node only): a path, the address of its weights, a folder on the hub, or an
+ * Reads the files of an adapter from any location (Node only): a path, the address of its weights, a folder on the hub, or an
  * artifact in a registry.
  *
  * @module
@@ -15,7 +15,7 @@ import { type LazyFile, openLazyFile } from "./files/lazy-file.ts";
 import { isRemote } from "./remote/location.ts";
 import type { RemoteFolder } from "./remote/remote-file.ts";
 
-/** How files are reached. */
+/** How to reach files. */
 export interface LocationOptions {
   /** Options of the requests to servers. */
   readonly remote?: HttpOptions | undefined;
@@ -23,12 +23,12 @@ export interface LocationOptions {
 }
 
 /**
- * The adapter at a location: file name to contents.
+ * Reads the adapter at a location: file name to contents.
  *
  * @param location a directory or a file of weights; the `http(s)://` address of a file of weights, whose configuration is next to
  * it; `hf://owner/name[@revision][/path]` or `oci://host/name[:tag]` with the folder of an adapter or its file of weights
- * @throws LqaError NOT_FOUND where there is nothing, or a directory without an adapter (the message says what it holds
- * instead); IO with the system's reason; BUDGET for files that are too large; of servers as `openRemoteFile`
+ * @throws LqaError NOT_FOUND if there is nothing, or a directory without an adapter (the message says what it holds
+ * instead); IO with the system's reason; BUDGET for files that are too large; for servers as `openRemoteFile`
  */
 export async function readSourceFiles(
   location: string,
@@ -44,10 +44,10 @@ export async function readSourceFiles(
 }
 
 /**
- * As {@link readSourceFiles}, but weights in a regular file of this machine are read on demand. Those of a server are read into
- * memory.
+ * As {@link readSourceFiles}, but reads the weights in regular files of this machine, the hub's cache included, on demand.
+ * Weights from a server are read into memory.
  *
- * @param options.regular no weights in a pipe or device: for paths that a program found rather than a person named
+ * @param options `regular` refuses weights in a pipe or device: for paths that a program found rather than the user typed
  */
 export async function openSourceFiles(
   location: string,
@@ -74,7 +74,7 @@ async function openRemoteFiles(
     }
     if (folder.names?.includes(CONFIG_FILE) ?? true) {
       const config = await contentOf(folder, CONFIG_FILE, MAX_SIDE_FILE, signal).catch((error: unknown) => {
-        // Object storage denies access to files that do not exist.
+        // Object storage also denies access to files that do not exist.
         const absent = isLqaError(error, "NOT_FOUND") || isLqaError(error, "ACCESS_DENIED");
         if (folder.names === undefined && absent) return undefined;
         throw error;
@@ -105,7 +105,7 @@ function weightsOf({ file, names, where }: RemoteFolder, location: string): read
   });
 }
 
-/** A file from the cache on demand, or whole from the server. */
+/** Opens a file of the cache on demand, or reads it whole from the server. */
 async function contentOf(
   folder: RemoteFolder,
   name: string,

@@ -1,8 +1,8 @@
 /**
- * Which base model an adapter was made for (spec clause 10.6; Node only): a digest of the weights that its modules adapt, so that
- * another model of the same shapes is noticed.
+ * Identifies the base model of an adapter (spec clause 10.6; Node only): a digest of the weights that its modules adapt, so that
+ * a reader notices another model with the same shapes.
  *
- * Weights are read once, in pieces, as they lie in the model's files; other tensors are not read. Two models have one digest
+ * Reads these weights once, in pieces, as the files store them; it does not read other tensors. Two models have one digest
  * only if these weights have the same element types and bytes.
  *
  * @module
@@ -24,24 +24,24 @@ import { type ModelFolder, openModelFolder } from "./model-folder.ts";
 import { type OpenModel, openModelIn } from "./open-model.ts";
 import { shownLocation } from "./remote/location.ts";
 
-/** Opens the digest's input, so that no other SHA-256 of the format can collide with it. */
+/** First bytes of the digest's input, so that no other SHA-256 of the format can collide with it. */
 const DOMAIN: Uint8Array = new TextEncoder().encode("LQA base 1\n");
 const DIGEST_BYTES = 32;
-/** Bytes that are read and hashed at once. */
+/** Bytes per read. */
 const PIECE = 8 * 1024 * 1024;
 
-/** The tensors of a base model, its files open. */
+/** The tensors of a base model whose files are open. */
 export interface OpenBase {
-  /** By name; in a diffusion pipeline each name begins with its component (`unet.`). */
+  /** By name. In a diffusion pipeline each name begins with its component (`unet.`). */
   readonly tensors: Model;
   close(): Promise<void>;
 }
 
 /**
- * Opens a base model for its headers: a safetensors file, the index of its shards, a directory that holds either, or the directory
- * of a diffusion pipeline (with `model_index.json`), of which each component with safetensors files is opened.
+ * Opens a base model and reads its headers: a safetensors file, the index of its shards, a directory that holds either, or the
+ * directory of a diffusion pipeline (with `model_index.json`), of which it opens each component with safetensors files.
  *
- * @throws LqaError as `openModelFolder`; what a broken model can cause is listed at `readModel`
+ * @throws LqaError as `openModelFolder`; `readModel` lists the errors of a broken model
  */
 export async function openBase(folder: ModelFolder, signal?: AbortSignal): Promise<OpenBase> {
   const opened: OpenModel[] = [];
@@ -55,7 +55,7 @@ export async function openBase(folder: ModelFolder, signal?: AbortSignal): Promi
     for (const part of parts) {
       const place = part === "" ? folder : await folder.folder(part);
       const model = await openModelIn(place).catch((error) => {
-        // This component has weights in another form. If a module needs it, looking its weight up fails.
+        // This component has weights in another format. If a module needs it, looking up its weight fails.
         if (pipeline && isLqaError(error, "NOT_FOUND")) return undefined;
         throw error;
       });
@@ -72,14 +72,14 @@ export async function openBase(folder: ModelFolder, signal?: AbortSignal): Promi
 }
 
 /**
- * The base digest of these modules.
+ * Computes the base digest of these modules.
  *
  * @param modules in any order
  * @param base location of a safetensors file, the index of its shards, a directory that holds either, or the directory of a
- *   diffusion pipeline; on a server only the weights of the modules are fetched
+ *   diffusion pipeline; from a server it fetches only the weights of the modules
  * @returns 32 bytes
- * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE if the modules do not fit; as `openModelFolder`; what a broken model can cause is
- *   listed at `readModel`; TRUNCATED_SOURCE, ABORTED
+ * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE if the modules do not fit; as `openModelFolder`; the errors of a broken model
+ *   that `readModel` lists; TRUNCATED_SOURCE, ABORTED
  */
 export async function baseDigest(
   modules: readonly ModuleShape[],
@@ -94,16 +94,16 @@ export async function baseDigest(
   }
 }
 
-/** Base digests of the adapters of one base model. */
+/** Computes base digests for several adapters of one base model. */
 export interface BaseDigests {
   /** As {@link baseDigest}. Opens the model at the first call. */
   of(modules: readonly ModuleShape[], signal?: AbortSignal): Promise<Uint8Array>;
-  /** The weights of these modules, of which `of` has found every one. */
+  /** Finds the base weights of these modules, after `of` accepted them. */
   weights(modules: readonly ModuleShape[]): (name: string) => StoredTensor;
   close(): Promise<void>;
 }
 
-/** Base digests of adapters that are made one after the other: every tensor of the model is read and hashed once. */
+/** Makes {@link BaseDigests} that open the model once, and read and hash each of its tensors at most once. */
 export function baseDigests(location: string, remote?: LocationOptions["remote"]): BaseDigests {
   let base: OpenBase | undefined;
   const payloads = new Map<StoredTensor, Uint8Array>();

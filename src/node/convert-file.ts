@@ -1,5 +1,5 @@
 /**
- * From one dialect into another, path to path (Node only), without quantization.
+ * Converts an adapter from one dialect to another, path to path (Node only), without quantization.
  *
  * @module
  */
@@ -19,36 +19,36 @@ import { openModelFolder } from "./model-folder.ts";
 export type { BaseDescription } from "../adapters/naming/base-description.ts";
 export type { Rounding } from "../adapters/rounding.ts";
 
-/** How an adapter is written to a path. */
+/** How to write an adapter to a path. */
 export interface TargetOptions extends OutputOptions, LocationOptions {
-  /** The dialect to write. Default: the one that files like the output belong to (`.gguf`, `.onnx_adapter`), if any. */
+  /** The dialect to write. Default: the one whose files end like the output (`.gguf`, `.onnx_adapter`), if any. */
   readonly to?: DialectName | undefined;
-  /** Element type of the factors. Default `source`: what they had, whatever the dialect; F32 if that is not known. */
+  /** Element type of the factors. Default `source`: the types that they had in the source, or F32 if these are unknown. */
   readonly dtype?: WriteOptions["factors"] | undefined;
-  /** What is known of the base model; GGUF needs it. See `readBaseDescription`. */
+  /** The base model, required for GGUF. See `readBaseDescription`. */
   readonly base?: BaseDescription | undefined;
-  /** Refuses modules under the names of the base model's layers that do not fit it. @internal */
+  /** Refuses modules that do not fit the base model; called with the names of its layers. @internal */
   readonly checkBase?: ((modules: readonly ModuleShape[]) => void) | undefined;
-  /** Only what every server computes alike: see `WriteOptions`. */
+  /** Writes an adapter that every server computes in the same way: see `WriteOptions`. */
   readonly portable?: boolean | undefined;
 }
 
-/** How {@link convertFile} reads and writes. Without `to`: what the output ends like, else PEFT. */
+/** Options of {@link convertFile}. Default of `to`: the dialect that the output ends like, else PEFT. */
 export interface ConvertFileOptions extends Omit<ReadSettings, "onNote">, TargetOptions {
-  /** The dialect of the source. Default: the one it looks like. */
+  /** The dialect of the source. Default: detected from the files. */
   readonly from?: DialectName | undefined;
 }
 
-/** What {@link convertFile} did. */
+/** The result of {@link convertFile}. */
 export interface ConvertedFile {
   readonly from: string;
   readonly to: DialectName;
   readonly modules: number;
   readonly tensors: number;
-  /** Sizes of the files written, by name. */
+  /** Sizes of the written files in bytes, by name. */
   readonly written: ReadonlyMap<string, number>;
   readonly notes: readonly string[];
-  /** What rounding the factors to their element types changed; absent if nothing. */
+  /** The effect of rounding the factors to their element types; absent if it changed nothing. */
   readonly rounding?: Rounding;
   readonly inputBytes: number;
   readonly seconds: number;
@@ -57,10 +57,10 @@ export interface ConvertedFile {
 /**
  * Converts an adapter.
  *
- * @param input where the adapter is, as in `readSourceFiles`
- * @param output a directory, or a file if it ends like one
- * @throws LqaError as `readAdapter` and `writeAdapter`; NOT_FOUND, OUTPUT_EXISTS and IO for the paths. Nothing is
- * written then.
+ * @param input location of the adapter, as in `readSourceFiles`
+ * @param output a directory, or a file if the path has a file extension
+ * @throws LqaError as `readAdapter` and `writeAdapter`; NOT_FOUND, OUTPUT_EXISTS and IO for the paths. Then nothing is
+ * written.
  */
 export async function convertFile(
   input: string,
@@ -93,10 +93,10 @@ export async function convertFile(
 }
 
 /**
- * Writes an adapter to a directory, or to a file if the path ends like one.
+ * Writes an adapter to a directory, or to a file if the path has a file extension.
  *
- * @param notes those of the reader
- * @returns sizes by name, all notes, and what rounding changed
+ * @param notes notes of the reader
+ * @returns sizes by name, all notes, and the effect of rounding
  * @throws LqaError as `writeAdapter`; USAGE, OUTPUT_EXISTS and IO for the path
  * @internal
  */
@@ -123,21 +123,21 @@ export async function writeTarget(
   return { written, notes: summarizeNotes(all), ...(rounding && { rounding }) };
 }
 
-/** The dialect whose files alone end like this path. */
+/** The only dialect whose files end like this path; undefined if there is none. */
 function impliedDialect(output: string): DialectName | undefined {
   return output.endsWith(".gguf") ? "gguf" : output.endsWith(".onnx_adapter") ? "onnx" : undefined;
 }
 
-/** Beginning of a GGUF file that is looked at first; vocabularies can need more, but not more than this. */
+/** First read of a GGUF file, in bytes; {@link MAX_READ} limits the reads for large vocabularies. */
 const FIRST_READ = 1 << 20;
 const MAX_READ = 1 << 28;
 
 /**
- * What a base model's `config.json` (or the directory it is in) or GGUF file says. Of a GGUF file on a server only the beginning is
- * fetched.
+ * Reads the description of a base model from its `config.json` (or the directory that holds it) or its GGUF file. From a GGUF
+ * file on a server it fetches only the beginning.
  *
- * @throws LqaError as `openModelFolder`; BUDGET for a configuration above 4 MiB and metadata of a GGUF file above 256 MiB; what
- * `baseFromConfig` and `baseFromGguf` throw
+ * @throws LqaError as `openModelFolder`; BUDGET for a configuration above 4 MiB or GGUF metadata above 256 MiB; as
+ * `baseFromConfig` and `baseFromGguf`
  */
 export async function readBaseDescription(
   location: string,
@@ -168,10 +168,10 @@ export async function readBaseDescription(
   }
 }
 
-/** How many notes are worth reading. */
+/** Most notes of a report. */
 const MOST_NOTES = 8;
 
-/** Notes without repetitions, the end of a long list counted. */
+/** Removes repeated notes, and replaces the end of a long list by its number. */
 export function summarizeNotes(notes: readonly string[]): string[] {
   const different = [...new Set(notes)];
   if (different.length <= MOST_NOTES) return different;

@@ -1,5 +1,5 @@
 /**
- * Decoding from path to path (Node only).
+ * Decodes a file, path to path (Node only).
  *
  * @module
  */
@@ -9,38 +9,39 @@ import { type Rounding, type TargetOptions, writeTarget } from "./convert-file.t
 import { assertOutput } from "./files/write-output.ts";
 import { type AdapterOptions, readValidAdapter } from "./read-valid.ts";
 
-/** How {@link decodeFile} writes. Without `to`: the dialect the adapter came from. */
+/** Options of {@link decodeFile}. Default of `to`: the dialect that the adapter came from. */
 export type DecodeFileOptions = TargetOptions & Pick<AdapterOptions, "parents">;
 
-/** What {@link decodeFile} did. */
+/** The result of {@link decodeFile}. */
 export interface DecodedFile {
   readonly file: LqaFile;
-  /** Hexadecimal root digest and content digest (spec clauses 11.2 and 11.3), both checked. */
+  /** Hexadecimal root digest and content digest (spec clauses 11.2 and 11.3), both verified. */
   readonly fileId: string;
   readonly contentId: string;
-  /** Sizes of the files written, by name. */
+  /** Sizes of the written files in bytes, by name. */
   readonly written: ReadonlyMap<string, number>;
-  /** What the dialect says in another way or not at all: sentences. */
+  /** Sentences about everything that the dialect states differently or cannot state. */
   readonly notes: readonly string[];
   /**
-   * ‖ΔW − ΔŴ‖² / ‖ΔW‖² of the encoding, as its encoder recorded it, factors in F32; absent if the file does not say it.
+   * ‖ΔW − ΔŴ‖² / ‖ΔW‖² of the encoding, as its encoder recorded it, with factors in F32; absent if the file does not state it.
    */
   readonly relativeError?: number;
-  /** What rounding the factors to their element types added to that; absent if nothing. */
+  /** The error that rounding the factors to their element types added; absent if none. */
   readonly rounding?: Rounding;
   readonly inputBytes: number;
   readonly seconds: number;
 }
 
 /**
- * Decodes an `.lqa` file, at a location (see `readLocation`) or in memory, into an adapter of the dialect it came from, or of another one.
+ * Decodes an `.lqa` file, at a location (see `readLocation`) or in memory, into an adapter of the dialect that it came from, or
+ * of another one.
  *
- * The output is a directory, or, with the ending of a file of weights, that one file.
+ * The output is a directory, or, if it has the extension of a file of weights, that one file.
  *
- * The file is validated first, values included: what is written is never the decoding of a broken file.
+ * The file is validated first, including its values, so the output never comes from a broken file.
  *
- * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what a broken file can cause is listed at `open` and
- * `validate`; PARENT_MISSING and PARENT_MISMATCH; UNSUPPORTED_DIALECT and SOURCE_RANGE from `writeAdapter`. Nothing is written then.
+ * @throws LqaError NOT_FOUND, OUTPUT_EXISTS and IO for the paths; the errors of a broken file that `open` and `validate` list;
+ * PARENT_MISSING and PARENT_MISMATCH; UNSUPPORTED_DIALECT and SOURCE_RANGE from `writeAdapter`. Then nothing is written.
  */
 export async function decodeFile(
   input: string | Uint8Array,
@@ -52,7 +53,7 @@ export async function decodeFile(
   const { bytes, ids, file, adapter } = await readValidAdapter(input, options);
   const target = await writeTarget(adapter, output, options, []);
   const { relative_error: recorded } = adapter.meta;
-  // Anyone can write META: only a share is repeated.
+  // META is untrusted: this accepts only a number that can be a share.
   const relativeError = typeof recorded === "number" && recorded >= 0 ? recorded : undefined;
   return {
     file,

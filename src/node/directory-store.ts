@@ -1,5 +1,5 @@
 /**
- * A directory of adapters as a store (Node only): `NAME.lqa` for each.
+ * A directory as a store of adapters (Node only): adapter NAME is the file `NAME.lqa`.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type AdapterStore, safeName } from "../serve/stores.ts";
 import { openFileSource } from "./files/file.ts";
 
-/** Adapters of a directory, not of its subdirectories. Files may be added and removed; they are opened on demand. */
+/** Adapters of a directory, without its subdirectories. Files are opened on demand, so others may add and remove them. */
 export function directoryStore(path: string): AdapterStore {
   return {
     async open(name) {

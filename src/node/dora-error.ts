@@ -1,5 +1,5 @@
 /**
- * What encoding a DoRA adapter does to the weights of its base model (Node only).
+ * Measures how the encoding of a DoRA adapter changes the weights of its base model (Node only).
  *
  * @module
  */
@@ -11,28 +11,28 @@ import { type Adapter, type PlainTensor, withFactors } from "../model/adapter.ts
 import type { StoredTensor } from "../models/extract/model.ts";
 import { changeError } from "../models/merge/change.ts";
 
-/** The error of the change of the base weights of DoRA modules. */
+/** The error of the change that DoRA modules make to the base weights. */
 export interface DoraError {
-  /** How many modules have a magnitude. */
+  /** Number of modules with a magnitude. */
   readonly modules: number;
   /** ‖W' − Ŵ'‖² / ‖W' − W‖² over these modules: W the base weight, W' with the adapter, Ŵ' with the decoded one. */
   readonly relativeError: number;
-  /** The module that lost the largest share. */
+  /** The module with the largest relative error. */
   readonly worst: { readonly name: string; readonly relativeError: number };
 }
 
-/** The magnitudes of an adapter's DoRA modules, by name of the module. */
+/** The magnitudes of an adapter's DoRA modules, by module name. */
 export function magnitudesOf({ tensors }: Pick<Adapter, "tensors">): Map<string, PlainTensor> {
   const magnitudes = tensors.filter(({ role }) => role === "magnitude");
   return new Map(magnitudes.map((tensor) => [tensor.name, tensor]));
 }
 
 /**
- * Measures the error of decoded DoRA modules. In memory are one base weight, three times, and both modules.
+ * Measures the error of decoded DoRA modules. Memory holds three copies of one base weight, and both modules.
  *
- * @param weightOf the base weight of a module; its shape has been checked
+ * @param weightOf finds the base weight of a module, whose shape the caller has checked
  * @returns undefined if no module has a magnitude, or if a weight has another type than F32, F16 or BF16
- * @throws LqaError SOURCE_NONFINITE for a base weight that no magnitude can be given to; TRUNCATED_SOURCE, IO, ABORTED
+ * @throws LqaError SOURCE_NONFINITE for a base weight to which no magnitude applies; TRUNCATED_SOURCE, IO, ABORTED
  */
 export async function doraError(
   source: Adapter,

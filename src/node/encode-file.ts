@@ -1,6 +1,6 @@
 /**
- * Encoding from path to path (Node only): the output is whole or absent, and replaces an existing file only with `force`. Where
- * the output cannot be written, the error comes before the work.
+ * Encodes an adapter, path to path (Node only). The output is whole or absent, and replaces an existing file only with `force`.
+ * If the output cannot be written, the error comes before the work.
  *
  * @module
  */
@@ -25,47 +25,47 @@ import { assertWritable, type OutputOptions, writeFileAtomic } from "./files/wri
 import { openParent } from "./open-parents.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
-/** How {@link encodeFile} encodes and writes. */
+/** Options of {@link encodeFile}. */
 export type EncodeFileOptions = QuantizeOptions & EncodeFileControls;
 
-/** What does not depend on the profile. */
+/** The options that do not depend on the profile. */
 export interface EncodeFileControls
   extends Omit<EncodeControls, "calibration" | "parent" | "sourceError">,
     OutputOptions,
     Omit<LocationOptions, "signal">,
     Omit<ReadSettings, "onNote"> {
-  /** The dialect of the adapter. Default: the one it looks like. */
+  /** The dialect of the adapter. Default: detected from the files. */
   readonly from?: DialectName | undefined;
-  /** Threads that encode, from 1 on. Default: one for each core, if the adapter is large enough. Never changes the bytes. */
+  /** Number of threads. Default: one per core for a large adapter, fewer for others. Does not change the bytes. */
   readonly workers?: number | undefined;
   /**
-   * Location of the base model, see `baseDigest`. The digest of the weights that the adapter adapts is written into META (spec clause
-   * 10.6), so that another model of the same shapes is noticed.
+   * Location of the base model, see `baseDigest`. The encoder writes the digest of the adapted weights into META (spec clause
+   * 10.6), so that a reader notices another model with the same shapes.
    */
   readonly base?: string | undefined;
   /** Path of a calibration file, see `readCalibration`. */
   readonly calibration?: string | undefined;
   /**
-   * The parent: see `EncodeControls`. Its location, as in `readLocation`, and behind it those of its own parents; or the file, open
-   * with its parents.
+   * The parent, see `EncodeControls`: its location, as in `readLocation`, followed by the locations of its own parents; or the
+   * file, opened with its parents.
    */
   readonly parent?: LqaFile | string | readonly [string, ...string[]] | undefined;
 }
 
-/** What {@link encodeFile} did. */
+/** The result of {@link encodeFile}. */
 export interface EncodedFile extends EncodeReport {
-  /** What the calibration file had for the modules; absent if none was given. */
+  /** Use of the calibration file; absent without one. */
   readonly calibration?: CalibrationUse;
   /**
-   * The error of the change of the base weights, of the modules that are DoRA; `relativeError` is that of ΔW = multiplier · B · A,
-   * to which such a module then gives a magnitude. Absent if there are none, or no base model was given.
+   * The error of the change that DoRA modules make to the base weights. (`relativeError` is that of ΔW = multiplier · B · A,
+   * before the magnitude applies.) Absent without DoRA modules or without a base model.
    */
   readonly doraError?: DoraError;
-  /** Hexadecimal base digest; absent if no base model was given. */
+  /** Hexadecimal base digest; absent without a base model. */
   readonly baseDigest?: string;
-  /** The dialect it was read in. */
+  /** The dialect in which the adapter was read. */
   readonly dialect: string;
-  /** What the files left to the dialect, and what is not part of the maths: sentences. */
+  /** Sentences about decisions that the files left open, and about tensors that do not take part in the maths. */
   readonly notes: readonly string[];
   /** Bytes of the source files: weights and configuration. */
   readonly inputBytes: number;
@@ -73,27 +73,27 @@ export interface EncodedFile extends EncodeReport {
   readonly seconds: number;
   /** Hexadecimal root digest (spec clause 11.2). */
   readonly fileId: string;
-  /** Hexadecimal digest of what matters to the maths (spec clause 11.3). */
+  /** Hexadecimal content digest: of everything that matters to the maths (spec clause 11.3). */
   readonly contentId: string;
 }
 
-/** Which modules a calibration file knows. */
+/** The modules that a calibration file covers. */
 export interface CalibrationUse {
   readonly file: string;
-  /** How many modules it has figures of. */
+  /** Number of modules that the file covers. */
   readonly matched: number;
-  /** Modules that it has none of. */
+  /** Modules that the file does not cover. */
   readonly missing: readonly string[];
-  /** Names in the importance file that match no module. */
+  /** Names in the calibration file that match no module. */
   readonly unmatched: readonly string[];
 }
 
 /**
  * Encodes an adapter into an `.lqa` file.
  *
- * @param input where the adapter is, as in `readSourceFiles`
- * @throws LqaError: NOT_FOUND, OUTPUT_EXISTS and IO for the paths; what the adapter and the options can cause is listed at
- * `readAdapter`, `readCalibration`, `baseDigest` and `encodeAdapter`; of the parent, those of its file. Nothing is written then.
+ * @param input location of the adapter, as in `readSourceFiles`
+ * @throws LqaError NOT_FOUND, OUTPUT_EXISTS and IO for the paths; the errors of adapter and options that `readAdapter`,
+ * `readCalibration`, `baseDigest` and `encodeAdapter` list; the errors of the parent's file. Then nothing is written.
  */
 export async function encodeFile(
   input: string,
@@ -109,11 +109,11 @@ export async function encodeFile(
 }
 
 /**
- * Encodes an adapter from wherever its files are to wherever the result goes.
+ * Encodes an adapter from any source to any target.
  *
  * @param write called once, with bytes that were read back and verified
- * @param bases of `options.base`, shared by many adapters. Default: opened for this one
- * @throws LqaError as {@link encodeFile}; whatever `open` and `write` throw
+ * @param bases base digests of `options.base`, to share among many adapters. Default: new ones
+ * @throws LqaError as {@link encodeFile}; what `open` and `write` throw
  * @internal
  */
 export async function encodeFrom(
@@ -159,7 +159,7 @@ async function encodeSource(
     workers ?? suitableWorkers(parameters),
     (executor) => encodeAdapter(adapter, { ...rest, executor, parent, ...(calibration && { calibration }) }),
   );
-  // What is written has been read back: the ids come from a reader that checked every checksum.
+  // Reads back the bytes before they are written: the ids come from a reader that checks every checksum.
   const encoded = await open(bytes, { parents: parent && [parent] });
   const { fileId, contentId } = await encoded.verify();
   const dora = magnitudesOf(source).size;
@@ -197,7 +197,7 @@ async function encodeSource(
   };
 }
 
-/** The parent, open. @throws LqaError as `openParent` */
+/** Opens the parent. @throws LqaError as `openParent` */
 export async function parentOf(
   parent: EncodeFileControls["parent"],
   options: LocationOptions,
@@ -208,7 +208,7 @@ export async function parentOf(
   return await openParent(locations, options);
 }
 
-/** Runs with the given executor, or with workers of its own. */
+/** Runs with the caller's executor, or with new workers. */
 async function withExecutor<T>(
   given: Executor | undefined,
   workers: number,

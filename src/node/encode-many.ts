@@ -1,9 +1,9 @@
 /**
- * Many adapters into one directory of `.lqa` files (Node only).
+ * Encodes many adapters into one directory of `.lqa` files (Node only).
  *
- * Each file is whole or absent, so an interrupted run can be resumed: what is there already is kept. An adapter that cannot be
- * encoded is reported and does not stop the others. Several processes may write into one directory, each its share; one that
- * finds that another was faster with an adapter keeps the other's file, which has the same bytes.
+ * Each file is whole or absent, so an interrupted run can be resumed: existing files are kept. A failed adapter is reported and
+ * does not stop the others. Several processes may write into one directory, each its share. If another process finishes an
+ * adapter first, this one keeps the other's file, which has the same bytes.
  *
  * @module
  */
@@ -28,14 +28,14 @@ import { isRemote, nameOfLocation } from "./remote/location.ts";
 import { inShard, type Shard } from "./shard.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
-/** What became of one adapter. */
+/** The outcome for one adapter. */
 export type EncodedItem = { readonly input: string; readonly output: string } & (
   | { readonly state: "encoded"; readonly result: EncodedFile }
   | { readonly state: "kept" }
   | { readonly state: "failed"; readonly error: LqaError }
 );
 
-/** How {@link encodeMany} encodes. */
+/** Options of {@link encodeMany}. */
 export type EncodeManyOptions = QuantizeOptions &
   Omit<EncodeFileControls, "onProgress" | "executor" | "scaleIfMissing"> & {
     /** Encodes one share of the adapters and leaves the others to other processes. Default: all. */
@@ -45,11 +45,12 @@ export type EncodeManyOptions = QuantizeOptions &
   };
 
 /**
- * Encodes adapters, in the order of their names.
+ * Encodes adapters, in the order of their names. Without `workers` it uses at most two threads.
  *
- * @param inputs locations of adapters, directories to look for some in, or patterns with `*`, `?` and `**`
- * @param folder where to write; made if it is absent. An adapter found under a directory or pattern keeps its path below it
- * @throws LqaError NOT_FOUND if there is nothing to encode (an empty share is no error); IO. What is wrong with a single adapter is in its item.
+ * @param inputs locations of adapters, directories to search, or patterns with `*`, `?` and `**`
+ * @param folder directory for the files; made if it is absent. An adapter in a directory or pattern keeps its path below it
+ * @throws LqaError NOT_FOUND if there is nothing to encode (an empty share is no error); IO. Errors of single adapters are in
+ * their items.
  */
 export async function encodeMany(
   inputs: readonly string[],
@@ -67,9 +68,9 @@ export async function encodeMany(
   const items: EncodedItem[] = [];
   const target = openOutputFolder(folder);
   const taken = new Map<string, string>();
-  // Enough for the largest of the usual adapters; one pool serves them all.
   const parent = await parentOf(rest.parent, rest);
   const bases = rest.base === undefined ? undefined : baseDigests(rest.base, rest.remote);
+  // One pool for all adapters, of the size that suits a million parameters: at most two workers.
   await withWorkers(workers ?? suitableWorkers(1e6), async (executor) => {
     for (const [input, name] of chosen) {
       const file = `${name}.lqa`;
@@ -92,7 +93,7 @@ type Outcome =
 interface Place {
   readonly target: OutputFolder;
   readonly file: string;
-  /** Input whose output has the same name. */
+  /** Another input whose output has the same name. */
   readonly other: string | undefined;
   readonly bases: BaseDigests | undefined;
 }
@@ -115,7 +116,7 @@ async function attempt(
     await target.check(file, options);
     const { signal } = options;
     const result = await encodeFrom(
-      // Most of them were found, by this program or by a shell: none may be a pipe or a device.
+      // Programs found most of these paths, not the user: none may be a pipe or a device.
       () => openSourceFiles(input, { regular: true, signal, remote: options.remote }),
       (bytes) => target.write(file, bytes, options),
       options,
@@ -123,16 +124,16 @@ async function attempt(
     );
     return { state: "encoded", result };
   } catch (error) {
-    // Aborting is meant for all of them.
+    // An abort applies to all adapters.
     if (!isLqaError(error) || isLqaError(error, "ABORTED")) throw error;
-    // Another process has encoded it meanwhile.
+    // Another process has encoded it in the meantime.
     if (other === undefined && isLqaError(error, "OUTPUT_EXISTS") && (await keeps()))
       return { state: "kept" };
     return { state: "failed", error };
   }
 }
 
-/** Adapters by path, with the names of their outputs, in the order of their paths. */
+/** Adapters by path, with the names of their outputs, in the order of the paths. */
 async function findAdapters(input: string): Promise<[path: string, name: string][]> {
   if (isRemote(input)) return [[input, nameOf(nameOfLocation(input))]];
   if (await isPattern(input)) {
@@ -142,19 +143,19 @@ async function findAdapters(input: string): Promise<[path: string, name: string]
       if (await isFolder(path)) for await (const inside of walk(path)) adapters.add(inside);
       else if (WEIGHTS_ENDING.test(path)) files.push(path);
     }
-    // A file of weights is part of its directory where that is an adapter.
+    // If a file of weights is in an adapter's directory, it belongs to that adapter.
     for (const path of files) if (!adapters.has(dirname(path))) adapters.add(path);
     const sorted = [...adapters].sort();
     return sorted.map((path) => [path, nameOf(relative(patternRoot(input), path))]);
   }
   const inside: string[] = [];
   if (await isFolder(input)) for await (const path of walk(input)) inside.push(path);
-  // A directory with an adapter, a file, or something whose error will be reported.
+  // A directory with an adapter, a file, or something that encoding will report as an error.
   if (inside.length === 0 || inside.includes(input)) return [[input, nameOf(basename(input))]];
   return inside.map((path) => [path, nameOf(relative(input, path))]);
 }
 
-/** False for what cannot be looked at: it is encoded as a file, and fails as one. */
+/** Also false for a path that cannot be read: encoding it as a file then reports the error. */
 async function isFolder(path: string): Promise<boolean> {
   return await isDirectory(path).catch(() => false);
 }
@@ -163,7 +164,7 @@ function nameOf(path: string): string {
   return path.replace(WEIGHTS_ENDING, "").replace(/^(\.\.?[/\\])+/, "") || "adapter";
 }
 
-/** Directories with a configuration, and files of weights in all others. Links to directories are not followed. */
+/** Directories with a configuration, and files of weights in all others. Does not follow links to directories. */
 async function* walk(root: string): AsyncGenerator<string> {
   const entries = (await entriesOf(root)).sort((x, y) => (x.name < y.name ? -1 : 1));
   const isAdapter = entries.some(({ name }) => name === CONFIG_FILE);

@@ -1,5 +1,5 @@
 /**
- * Extraction from path to path (Node only): two models in, an adapter directory or an `.lqa` file out.
+ * Extracts an adapter, path to path (Node only): two models in, an adapter directory or an `.lqa` file out.
  *
  * @module
  */
@@ -24,9 +24,9 @@ import { assertLocalModel } from "./model-folder.ts";
 import { type OpenModel, openModel } from "./open-model.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
-/** How {@link extractFile} extracts and writes. */
+/** Options of {@link extractFile}. */
 export interface ExtractFileOptions extends ExtractOptions, OutputOptions {
-  /** Element type of the factors in a directory. Default F32. Shares are those before the rounding. */
+  /** Element type of the factors in a directory. Default F32. Shares refer to the factors before rounding. */
   readonly dtype?: Extract<ElementType, "F32" | "F16" | "BF16"> | undefined;
   /** How to encode an `.lqa` file. */
   readonly encode?:
@@ -34,15 +34,15 @@ export interface ExtractFileOptions extends ExtractOptions, OutputOptions {
     | undefined;
 }
 
-/** What {@link extractFile} did. */
+/** The result of {@link extractFile}. */
 export interface ExtractedFile extends ExtractReport {
-  /** Sizes of the files written, by name (of an `.lqa` file, the path). */
+  /** Sizes of the written files in bytes, by name (for an `.lqa` file, by path). */
   readonly written: ReadonlyMap<string, number>;
-  /** What encoding cost and lost, for an `.lqa` file. */
+  /** Size and error of the encoding, for an `.lqa` file. */
   readonly encoded: EncodeReport | undefined;
-  /** Bytes of the models: all files of both. */
+  /** Total size of all files of both models. */
   readonly inputBytes: number;
-  /** Wall-clock time for everything. */
+  /** Wall-clock time of the whole call. */
   readonly seconds: number;
 }
 
@@ -51,10 +51,10 @@ export interface ExtractedFile extends ExtractReport {
  *
  * @param base the model before: a safetensors file, the index of its shards, or a directory that holds either
  * @param tuned the model after
- * @param output an `.lqa` file if the name ends so; otherwise a PEFT directory
- * @throws LqaError OUTPUT_EXISTS, NOT_FOUND and IO for the paths; what the models can cause is listed at
- * `extractAdapter`; UNSUPPORTED_DIALECT if PEFT cannot say what was extracted; for an `.lqa` file those of
- * `encodeAdapter`. Nothing is written then.
+ * @param output an `.lqa` file if the name ends in `.lqa`; otherwise a PEFT directory
+ * @throws LqaError OUTPUT_EXISTS, NOT_FOUND and IO for the paths; the errors of the models that `extractAdapter` lists;
+ * UNSUPPORTED_DIALECT if PEFT cannot express the adapter; for an `.lqa` file as `encodeAdapter`. Then nothing is
+ * written.
  */
 export async function extractFile(
   base: string,
@@ -82,7 +82,7 @@ export async function extractFile(
   }
 }
 
-/** What the options cannot be, before anything is opened. */
+/** Refuses contradictory options before anything is opened. @throws LqaError USAGE */
 function checkOutput(packed: boolean, options: ExtractFileOptions): void {
   checkExtractOptions(options);
   if (packed) {
@@ -111,7 +111,7 @@ async function writeLqa(adapter: Adapter, output: string, options: ExtractFileOp
       ...(options.signal && { signal: options.signal }),
     }),
   );
-  // Read back before it is written, as in encodeFile.
+  // Reads back the bytes before they are written, as in encodeFile.
   await (await open(bytes)).verify();
   await writeFileAtomic(output, bytes, options);
   return { written: new Map([[output, bytes.length]]), encoded: report };

@@ -1,6 +1,6 @@
 /**
- * Files by path, on Node: outputs are whole or absent, and replace existing files only with `force`; where an output cannot
- * be written, the error comes before the work. And threads. The command line is a thin layer over this.
+ * Files by path, and threads (Node only). Outputs are whole or absent, and replace existing files only with `force`. If an output
+ * cannot be written, the error comes before the work. The command line is a thin layer over this entry.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Where a server listens: a port, or a Unix socket for its user alone.
+ * Makes a server listen on a port, or on a Unix socket that only its user can open.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import { fail } from "../errors.ts";
 import { removeDeadSocket } from "./files/dead-socket.ts";
 import { quotePath, systemCode } from "./files/os-error.ts";
 
-/** A port of an address, or the path of a Unix socket. */
+/** A host and its port, or the path of a Unix socket. */
 export type Place = { readonly host: string; readonly port: number } | { readonly path: string };
 
 /**
- * Makes a server listen. A socket that an ended process left behind is replaced; one that is in use is not.
+ * Makes a server listen. Replaces a socket that an ended process left behind, but not one that is in use.
  *
- * @returns the place as text, with the port that was chosen for port 0
- * @throws LqaError IO: the place is taken, or is not ours to take
+ * @returns the place as text; for port 0, with the port that the system chose
+ * @throws LqaError IO if the place is taken or not permitted
  */
 export async function listen(server: Server, place: Place): Promise<string> {
   if ("path" in place) await removeDeadSocket(place.path);

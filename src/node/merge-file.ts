@@ -1,9 +1,9 @@
 /**
- * An adapter merged into its base model, path to path (Node only).
+ * Merges an adapter into its base model, path to path (Node only).
  *
- * The model is read and written tensor by tensor: what is in memory is one weight and the adapter. Files keep their
- * names, headers and element types; an index of shards is copied. Of a diffusion pipeline each component that the adapter
- * changes is such a model, in a folder of its name.
+ * The model is read and written tensor by tensor: memory holds one weight and the adapter. Files keep their names, headers and
+ * element types; an index of shards is copied. In a diffusion pipeline each component that the adapter changes is such a model,
+ * in a folder with the component's name.
  *
  * @module
  */
@@ -23,29 +23,29 @@ import { assertReplaceable, fillDirectoryAtomic, type NewFolder } from "./files/
 import { assertLocalModel } from "./model-folder.ts";
 import { type OpenModel, openModel } from "./open-model.ts";
 
-/** Bytes copied at once. */
+/** Bytes per copied piece. */
 const PIECE = 8 * 1024 * 1024;
 
-/** How {@link mergeFile} writes. */
+/** Options of {@link mergeFile}. */
 export interface MergeFileOptions {
-  /** Merge also where the weights of the base model are not those whose digest the adapter has in META. Default false. */
+  /** Merges even if the base model does not have the weights whose digest is in the adapter's META. Default false. */
   readonly anyBase?: boolean | undefined;
   /** Called after each tensor. */
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What {@link mergeFile} did. */
+/** The result of {@link mergeFile}. */
 export interface MergedModel {
-  /** Sizes of the files written, by name. */
+  /** Sizes of the written files in bytes, by name. */
   readonly written: ReadonlyMap<string, number>;
-  /** Tensors that changed, of all. */
+  /** Number of changed tensors; `tensors`: of all tensors. */
   readonly changed: number;
   readonly tensors: number;
   readonly seconds: number;
 }
 
-/** A model that an adapter changes, open. `name`: its folder in the pipeline, empty if it is all there is. */
+/** An open model that an adapter changes. `name`: its folder in the pipeline; empty without a pipeline. */
 interface Part {
   readonly name: string;
   readonly opened: OpenModel;
@@ -57,12 +57,11 @@ interface Part {
  * Writes the merged model into a new directory.
  *
  * @param base the model: a safetensors file, the index of its shards, or a directory that holds either; or the directory of
- * a diffusion pipeline, with `model_index.json`, of which only the components that change are written
+ * a diffusion pipeline with `model_index.json`, of which only the changed components are written
  * @param output a directory that is absent or empty; an existing model is never replaced
  * @throws LqaError BASE_MODULE_MISSING and BASE_SHAPE if the adapter does not fit; BASE_WEIGHTS if it has the digest of other
- * weights; SOURCE_RANGE if a weight leaves the
- * range of the base's element type; OUTPUT_EXISTS, NOT_FOUND, IO; what a broken model can cause is listed at `readModel`.
- * Nothing stays behind then.
+ * weights; SOURCE_RANGE if a weight leaves the range of the base's element type; OUTPUT_EXISTS, NOT_FOUND, IO; the errors of a
+ * broken model that `readModel` lists. Then nothing is left behind.
  */
 export async function mergeFile(
   adapter: Adapter,
@@ -105,7 +104,7 @@ export async function mergeFile(
   }
 }
 
-/** The adapter of each folder of a pipeline, or the adapter as it is. */
+/** The adapter of each folder of a pipeline, or the whole adapter. */
 async function componentsOf(adapter: Adapter, base: string): Promise<Iterable<[string, Adapter]>> {
   return (await isRegularFile(join(base, "model_index.json"))) ? splitComponents(adapter) : [["", adapter]];
 }
@@ -127,7 +126,7 @@ async function writeModel(
   return written;
 }
 
-/** Header as it is, tensors in the order of their places. */
+/** The pieces of a merged shard: the unchanged header, then the tensors in the order of the file. */
 async function* mergedShard(
   name: string,
   source: ByteSource,

@@ -1,8 +1,8 @@
 /**
  * The folder of a base model, on this machine or on a server (Node only): names, files by ranges, small files whole.
  *
- * On a server only the requested ranges of a file are fetched. All files of one location are of one commit or artifact, and share
- * one deadline.
+ * From a server, only the requested ranges of a file are fetched. All files of one location belong to one commit or artifact, and
+ * share one deadline.
  *
  * @module
  */
@@ -30,19 +30,19 @@ export interface ModelFile extends ByteSource {
 
 /** A folder with a model, or with the components of one. */
 export interface ModelFolder {
-  /** As errors name it. */
+  /** Its name in errors. */
   readonly where: string;
   /** The file that the location names; undefined if it names the folder. */
   readonly file: string | undefined;
-  /** Names of files and folders. @throws LqaError NOT_FOUND for a web server, which has no list; IO */
+  /** Names of files and folders. @throws LqaError NOT_FOUND for a web server, which cannot list them; IO */
   names(): Promise<readonly string[]>;
-  /** Whether a file is here; false if the server has no list. */
+  /** Whether a file exists; false if the server cannot list files. */
   has(name: string): Promise<boolean>;
-  /** A file by ranges. The caller closes it. @throws LqaError NOT_FOUND, IO */
+  /** Opens a file for reads by ranges. The caller closes it. @throws LqaError NOT_FOUND, IO */
   open(name: string): Promise<ModelFile>;
-  /** A whole file. @throws LqaError NOT_FOUND, IO; BUDGET above `most` bytes */
+  /** Reads a whole file. @throws LqaError NOT_FOUND, IO; BUDGET above `most` bytes */
   read(name: string, most?: number): Promise<Uint8Array>;
-  /** A folder in it. @throws LqaError NOT_FOUND, IO */
+  /** Opens a folder in it. @throws LqaError NOT_FOUND, IO */
   folder(name: string): Promise<ModelFolder>;
 }
 
@@ -50,7 +50,7 @@ export interface ModelFolder {
  * Opens the folder of a model.
  *
  * @param location a path, the address of a file, `hf://owner/name[@revision][/path]` or `oci://host/name[:tag][/path]`
- * @throws LqaError NOT_FOUND, IO; of servers as `openRemoteFile`
+ * @throws LqaError NOT_FOUND, IO; for servers as `openRemoteFile`
  */
 export async function openModelFolder(
   location: string,
@@ -65,7 +65,7 @@ export async function openModelFolder(
 }
 
 /**
- * Refuses a model on a server where all of it would be read.
+ * Refuses a model on a server, for functions that would read all of it.
  *
  * @throws LqaError USAGE
  */

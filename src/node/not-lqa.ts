@@ -1,5 +1,5 @@
 /**
- * Finds out what a path leads to if that is no `.lqa` file (Node only), for the errors of all readers.
+ * Identifies a path that does not lead to an `.lqa` file (Node only), for the errors of all readers.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { CONFIG_FILE, usualWeights, WEIGHTS_ENDING } from "./files/adapter-names
 import { isDirectory, namesIn, openFileReader } from "./files/file.ts";
 import { quotePath } from "./files/os-error.ts";
 
-/** The first bytes of files that hold adapters or models. */
+/** First bytes of files that hold adapters or models, and their names. */
 const WEIGHTS: readonly (readonly [RegExp, string])[] = [
   [/^[\s\S]{6}␀␀\{/, "a safetensors file"],
   [/^GGUF/, "a GGUF file"],
@@ -18,13 +18,13 @@ const WEIGHTS: readonly (readonly [RegExp, string])[] = [
   [/^\x80[␂-␅]/, "a pickle, as PyTorch writes it"],
 ];
 
-/** What a person can do with an adapter that is not encoded. */
+/** Advice for an adapter that is not encoded. */
 const ENCODE = "If it is an adapter, encode it first: lqa encode <adapter> -o <file>.lqa.";
 
 /**
- * The error of reading `path` as an `.lqa` file, with what the path leads to instead, if that is known.
+ * The error of reading `path` as an `.lqa` file, extended by what the path leads to, if that is known.
  *
- * @param error what reading threw; one that is not about what kind of file this is comes back as it is
+ * @param error what the reader threw; an error that does not concern the kind of file is returned unchanged
  */
 export async function explainNotLqa(path: string, error: unknown): Promise<unknown> {
   if (!isLqaError(error)) return error;
@@ -47,7 +47,7 @@ export async function explainNotLqa(path: string, error: unknown): Promise<unkno
       cause: error,
     });
   } catch {
-    // The first error stays if the path cannot be read again.
+    // If the path cannot be read again, the first error remains.
     return error;
   }
 }

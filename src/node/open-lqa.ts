@@ -1,6 +1,6 @@
 /**
- * An `.lqa` file at a location, read once from its first byte to its last (Node only): a path, an address, a place on the hub or in
- * a registry.
+ * Opens an `.lqa` file at a location for one read from the first byte to the last (Node only): a path, an address, a file on the
+ * hub or in a registry.
  *
  * @module
  */
@@ -11,15 +11,15 @@ import type { LocationOptions } from "./adapter-source.ts";
 import { openFileReader, openFileSource } from "./files/file.ts";
 import { isRemote } from "./remote/location.ts";
 
-/** A file that is open for reading in order. */
+/** An open file that is read in order. */
 export interface OpenLqa {
   /** Name of the file, without its folder. */
   readonly name: string;
-  /** Compares what it read with the digest that a server lists, at the end of the file. */
+  /** The reader. At the end of the file it compares the bytes with the digest that the server lists. */
   readonly reader: ByteReader;
-  /** Some bytes again; undefined for a pipe, which has none any more. */
+  /** Reads some bytes again; undefined for a pipe, which no longer has them. */
   again(begin: number, end: number): Promise<Uint8Array | undefined>;
-  /** At most `most` bytes from the beginning of a file next to it. @throws LqaError NOT_FOUND; IO; as `openRemoteFile` */
+  /** Reads up to `most` bytes from the beginning of a file next to it. @throws LqaError NOT_FOUND; IO; as `openRemoteFile` */
   neighbour(name: string, most: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
@@ -27,7 +27,7 @@ export interface OpenLqa {
 /**
  * Opens the file at a location. The caller closes it.
  *
- * @param options.regular refuses pipes and devices: for paths that a program found rather than a person named
+ * @param options `regular` refuses pipes and devices: for paths that a program found rather than the user typed
  * @throws LqaError as `openFileReader` and `openRemoteFile`
  */
 export async function openLqa(
@@ -57,7 +57,7 @@ export async function openLqa(
   };
 }
 
-/** At most `most` bytes from the beginning of a file at a location. @throws LqaError as `openFileSource` and `openRemoteFile` */
+/** Reads up to `most` bytes from the beginning of a file. @throws LqaError as `openFileSource` and `openRemoteFile` */
 export async function readBeginning(
   location: string,
   most: number,

@@ -1,7 +1,7 @@
 /**
  * Opens a model by its location (Node only): a safetensors file, a shard index, or a directory that holds either.
  *
- * Shards are only looked for next to their index.
+ * Shards are searched only next to their index.
  *
  * @module
  */
@@ -13,17 +13,17 @@ import { type ModelFile, type ModelFolder, openModelFolder } from "./model-folde
 
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
-/** What diffusers calls the weights of a UNet or transformer. */
+/** diffusers' name for the weights of a UNet or transformer. */
 const DIFFUSION = "diffusion_pytorch_model.safetensors";
 
-/** The largest index of shards: the models of a trillion weights, with hundreds of experts, have 15 MB. */
+/** The largest index of shards. Indexes of models with a trillion weights and hundreds of experts have 15 MB. */
 const MAX_INDEX = 32 * 1024 ** 2;
 
 /** A model whose files are open. */
 export interface OpenModel extends ShardedModel {
-  /** Name of the index's file, if there is one. */
+  /** File name of the index, if there is one. */
   readonly indexName: string | undefined;
-  /** Bytes of all files. The size of a file on a web server counts once it was read from. */
+  /** Total size of all files. A file on a web server counts only after it was read from. */
   readonly bytes: number;
   /** Releases the files. */
   close(): Promise<void>;
@@ -32,15 +32,15 @@ export interface OpenModel extends ShardedModel {
 /**
  * Opens a model.
  *
- * @param location as of `openModelFolder`: on a server only the ranges that are read are fetched
- * @throws LqaError NOT_FOUND where there is no model, or a shard is absent; SOURCE_SHARDS for a broken index; BUDGET for one
- * above 32 MiB; IO, also for pipes and devices, which are not opened; of servers as `openRemoteFile`
+ * @param location as in `openModelFolder`; from a server, only the ranges that are read are fetched
+ * @throws LqaError NOT_FOUND if there is no model, or a shard is absent; SOURCE_SHARDS for a broken index; BUDGET for an index
+ * above 32 MiB; IO, also for pipes and devices, which are not opened; for servers as `openRemoteFile`
  */
 export async function openModel(location: string, options: LocationOptions = {}): Promise<OpenModel> {
   return await openModelIn(await openModelFolder(location, options));
 }
 
-/** The model of a folder. @throws LqaError as {@link openModel} */
+/** Opens the model in a folder. @throws LqaError as {@link openModel} */
 export async function openModelIn(folder: ModelFolder): Promise<OpenModel> {
   const file = folder.file ?? (await findModel(folder));
   if (!file.endsWith(".json")) return await openFiles(folder, [file], undefined, undefined);
@@ -75,7 +75,7 @@ async function openFiles(
   };
 }
 
-/** As transformers looks: the single file first, then the index; failing both, the only safetensors file. */
+/** Searches as transformers does: the single file first, then the index; without both, the only index or safetensors file. */
 async function findModel(folder: ModelFolder): Promise<string> {
   const names = await folder.names();
   if (names.includes(WEIGHTS)) return WEIGHTS;

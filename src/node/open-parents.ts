@@ -1,5 +1,5 @@
 /**
- * Parents of `.lqa` files (spec clause 8.9), given by their locations (Node only).
+ * Opens the parents of `.lqa` files (spec clause 8.9) by their locations (Node only).
  *
  * @module
  */
@@ -9,9 +9,9 @@ import type { LocationOptions } from "./adapter-source.ts";
 import { readValid, type ValidFile } from "./read-valid.ts";
 
 /**
- * Files that may be parents of others, in memory and verified, for the option `parents` of `open` and `decodeFile`.
+ * Opens files that may be parents of others, in memory and verified, for the option `parents` of `open` and `decodeFile`.
  *
- * @param locations as in `readLocation`; of a chain, all of them, in any order
+ * @param locations as in `readLocation`; for a chain, all of them, in any order
  * @throws LqaError as `readLocation`, or the first error of a file
  */
 export async function openParents(
@@ -27,9 +27,9 @@ export async function openParents(
 }
 
 /**
- * A file that others are encoded against.
+ * Opens a file against which others are encoded.
  *
- * @param locations of it, and behind it of its own parents
+ * @param locations its location, then those of its own parents
  * @throws LqaError as {@link openParents}; PARENT_MISMATCH if its parent is not among the others
  */
 export async function openParent(

@@ -1,18 +1,18 @@
 /**
- * Metrics for Prometheus, by prom-client: an optional package, loaded when it is needed.
+ * Metrics for Prometheus, by prom-client: an optional package, loaded on demand.
  *
  * @module
  */
 import type { Registry } from "prom-client";
 import { optional } from "./remote/optional.ts";
 
-/** The package, and a registry that has the metrics of the process already. */
+/** The package, and a registry that already has the metrics of the process. */
 export interface Prometheus {
   readonly client: typeof import("prom-client");
   readonly registry: Registry;
-  /** A gauge that asks for its value when it is read. */
+  /** Adds a gauge that computes its value on each scrape. */
   gauge(name: string, help: string, value: () => number | Promise<number>): void;
-  /** A counter that asks for its value when it is read. */
+  /** Adds a counter that computes its value on each scrape. */
   counter(name: string, help: string, value: () => number | Promise<number>): void;
 }
 

@@ -1,8 +1,8 @@
 /**
- * An `.lqa` file in memory whose every byte has passed the validator (Node only), for what needs all of it at once.
+ * Reads an `.lqa` file into memory and validates every byte (Node only), for functions that need the whole file.
  *
- * A large file is validated while it is read, before it is given any memory: a gigabyte from a stranger costs one only if
- * it is a valid file.
+ * A large file is validated while it is read, before its memory is allocated: an untrusted gigabyte takes a gigabyte of memory
+ * only if it is a valid file.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import { MAX_WHOLE_FILE, openFileReader, readWholeFile } from "./files/file.ts";
 import { explainNotLqa } from "./not-lqa.ts";
 import { isRemote } from "./remote/location.ts";
 
-/** From here on a file is read twice, and hashed once. */
+/** From this size on, a file is read twice and hashed once. */
 const LARGE = 2 ** 26;
 
 /** A valid file. */
@@ -33,12 +33,12 @@ export interface ValidFile {
 }
 
 interface How extends LocationOptions {
-  /** `integrity` or more; default `values`. */
+  /** At least `integrity`; default `values`. */
   readonly level?: ValidationLevel;
 }
 
 /**
- * Reads a file at a location, or takes its bytes.
+ * Reads and validates a file at a location, or validates bytes.
  *
  * @throws LqaError the first error of the file; NOT_FOUND, IO, BUDGET, ABORTED as {@link readLocation}
  */
@@ -55,10 +55,10 @@ export async function readValid(input: string | Uint8Array, how: How = {}): Prom
 }
 
 /**
- * All bytes of an `.lqa` file at a location: a path, an address, `hf://owner/name[@revision][/path]` or
- * `oci://host/name[:tag][/path]`, where the last path may be left out if one `.lqa` file is there.
+ * Reads all bytes of an `.lqa` file at a location: a path, an address, `hf://owner/name[@revision][/path]` or
+ * `oci://host/name[:tag][/path]`. A path on the hub or in a registry may be omitted if there is only one `.lqa` file.
  *
- * @throws LqaError as `readWholeFile` for a path, and as `openRemoteFile` for another location
+ * @throws LqaError as `readWholeFile` for a path, and as `openRemoteFile` for other locations
  */
 export async function readLocation(
   location: string,
@@ -74,7 +74,7 @@ export async function readLocation(
   }
 }
 
-/** A large file, validated while it is read, and then read into memory; undefined for any other. */
+/** Validates a large file while reading it, then reads it into memory; undefined for any other file. */
 async function readLarge(path: string, { level, signal }: How): Promise<ValidFile | undefined> {
   const reader = await openFileReader(path);
   try {
@@ -92,23 +92,23 @@ function idsOf({ error, ids }: Validation): VerifiedIds {
   return ids;
 }
 
-/** A valid file, open, and the adapter in it. */
+/** A valid file, opened, and its adapter. */
 export interface ValidAdapter extends ValidFile {
   readonly file: LqaFile;
   readonly adapter: Adapter;
 }
 
-/** How the adapter of a file is read. */
+/** How to read the adapter of a file. */
 export interface AdapterOptions extends LocationOptions {
   /** The file's parents, as in `open`: see `openParents`. */
   readonly parents?: readonly LqaFile[] | undefined;
 }
 
 /**
- * The adapter of a file that has passed the validator. A module is decoded when its factors are read, and only the last
- * module's factors are kept: a caller that refuses a file because of its index pays for no decoding.
+ * Reads and validates a file, and opens its adapter. A module is decoded when its factors are read, and memory keeps only the
+ * last module's factors. So a caller that refuses a file because of its index decodes nothing.
  *
- * @throws LqaError as {@link readValid}, values included; BUDGET for an adapter that would cost too much; PARENT_MISMATCH; where
+ * @throws LqaError as {@link readValid}; BUDGET for an adapter that would cost too much; PARENT_MISMATCH; when
  *   factors are read, PARENT_MISSING
  */
 export async function readValidAdapter(
@@ -120,7 +120,7 @@ export async function readValidAdapter(
   const file = await openVerified(bytes, ids, parents.length === 0 ? {} : { parents });
   assertAdapter(file.modules);
   type ModuleRecord = LqaFile["modules"][number];
-  // Packed, so that decoding need not wait: views on the parents' bytes.
+  // Fetches the parents' packed factors (views on their bytes) now, because decoding below is synchronous.
   const packedParents = new Map<ModuleRecord, PackedFactors["parent"]>();
   if (file.parents.length > 0)
     for (const record of file.modules) packedParents.set(record, (await file.packed(record)).parent);

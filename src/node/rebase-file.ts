@@ -1,5 +1,5 @@
 /**
- * A child adapter made whole, or moved to another parent (spec clause 8.9), from location to path (Node only).
+ * Makes a child adapter whole, or moves it to another parent (spec clause 8.9), location to path (Node only).
  *
  * @module
  */
@@ -15,32 +15,33 @@ import { openParent, openParents } from "./open-parents.ts";
 import { readValidAdapter } from "./read-valid.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
-/** How {@link rebaseFile} encodes. */
+/** Options of {@link rebaseFile}. */
 export interface RebaseFileOptions extends OutputOptions, LocationOptions {
-  /** Locations of the parents, the present ones and those of `onto`. */
+  /** Locations of the current parents and of those of `onto`. */
   readonly parents: readonly string[];
-  /** Location of the new parent. Default: none, the file becomes whole. */
+  /** Location of the new parent. Default: none; the file becomes whole. */
   readonly onto?: string | undefined;
-  /** Largest ‖ΔW − ΔŴ‖² / ‖ΔW‖² against the child. Default: 0 for a whole file, which then holds F32; 0.001 with `onto`. */
+  /** Largest ‖ΔW − ΔŴ‖² / ‖ΔW‖² against the child. Default: 0 for a whole file, which then stores F32; 0.001 with `onto`. */
   readonly maxError?: number | undefined;
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
 }
 
-/** What {@link rebaseFile} did; errors are against the child. */
+/** The result of {@link rebaseFile}; errors are against the child. */
 export interface RebasedFile extends EncodeReport, VerifiedIds {
   readonly inputBytes: number;
   readonly seconds: number;
 }
 
-/** How exact a child is against the one it was moved from, unless the caller says so. */
+/** Default of `maxError` with `onto`. */
 const MOVED_ERROR = 0.001;
 
 /**
- * Writes the adapter of a child without its parent, or with another one. A whole file without `maxError` decodes to the same bits as
- * the child, and has four bytes per weight.
+ * Writes the adapter of a child without its parent, or with another one. A whole file without `maxError` decodes to the same bits
+ * as the child, and takes four bytes per weight.
  *
- * @throws LqaError USAGE for a file without a parent and no `onto`; NOT_FOUND, OUTPUT_EXISTS and IO for the paths; PARENT_MISSING,
- *   PARENT_MISMATCH; what a broken file can cause is listed at `open` and `validate`; as `encodeAdapter`. Nothing is written then.
+ * @throws LqaError USAGE for a file without a parent if there is no `onto`; NOT_FOUND, OUTPUT_EXISTS and IO for the paths;
+ *   PARENT_MISSING, PARENT_MISMATCH; the errors of a broken file that `open` and `validate` list; as `encodeAdapter`. Then
+ *   nothing is written.
  */
 export async function rebaseFile(
   input: string,
@@ -68,7 +69,7 @@ export async function rebaseFile(
   const { bytes, report } = await withWorkers(suitableWorkers(parameters), (executor) =>
     encodeAdapter(adapter, { ...how, executor }),
   );
-  // Read back before it is written, as in encodeFile.
+  // Reads back the bytes before they are written, as in encodeFile.
   const ids = await (await open(bytes, { parents: parent && [parent] })).verify();
   await writeFileAtomic(output, bytes, options);
   return { ...report, ...ids, inputBytes: child.length, seconds: (performance.now() - started) / 1000 };

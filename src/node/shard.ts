@@ -1,10 +1,9 @@
 /**
- * One share of many adapters, for engines that start the same command many times with an index: Indexed Jobs of Kubernetes,
- * array jobs of AWS Batch and Slurm, Argo, Spark, Ray.
+ * One share of many adapters, for batch engines that start the same command many times with an index: Indexed Jobs of
+ * Kubernetes, array jobs of AWS Batch and Slurm, Argo, Spark, Ray.
  *
- * The share of an adapter depends on its output name and on the number of shares alone. Processes that list the adapters at
- * different times still agree, and a share that runs again finds its own adapters again. The shares differ in size as random
- * draws do.
+ * The share of an adapter depends only on its output name and on the number of shares. Processes that list the adapters at
+ * different times still agree, and a share that is rerun gets the same adapters. The sizes of the shares vary like random draws.
  *
  * @module
  */
@@ -12,7 +11,7 @@ import { createHash } from "node:crypto";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
-/** Share `index` of `count`, from index 0 on. */
+/** Share `index` of `count`; the first index is 0. */
 export interface Shard {
   readonly index: number;
   readonly count: number;
@@ -22,10 +21,10 @@ export interface Shard {
 const MOST = 1_000_000;
 
 /**
- * Tells which names are in a share: those for which the first 32 bits of the SHA-256 of the name (UTF-8), modulo the number of
- * shares, are the index. Without a share all are.
+ * Makes a function that tells whether a name is in a share: whether the first 32 bits of the SHA-256 of the name (UTF-8), modulo
+ * the number of shares, are the index. Without a share it accepts all names.
  *
- * @throws LqaError USAGE for an index or a number of shares that is no whole number in its range
+ * @throws LqaError USAGE for an index or a number of shares that is not a whole number in its range
  */
 export function inShard(shard: Shard | undefined): (name: string) => boolean {
   if (shard === undefined) return () => true;

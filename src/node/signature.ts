@@ -1,10 +1,11 @@
 /**
- * Detached signatures of `.lqa` files (spec clause 11.5; Node only), as OpenSSF model signing makes them: a Sigstore bundle with an
- * in-toto statement in a DSSE envelope, signed with an elliptic-curve key. The statement has the SHA-256 of the file, which the
- * package `model-signing` compares, and the `file_id`, which a reader of ranges can compare without the rest of the file.
+ * Detached signatures of `.lqa` files (spec clause 11.5; Node only), in the format of OpenSSF model signing: a Sigstore bundle
+ * with an in-toto statement in a DSSE envelope, signed with an elliptic-curve key. The statement has the SHA-256 of the file,
+ * which the package `model-signing` compares, and the `file_id`, which a reader of ranges can compare without the rest of the
+ * file.
  *
- * A signature says that the owner of a key saw this file. Whose key it is, is not checked here; certificates and keyless signing
- * are left to `model-signing`.
+ * A signature proves that the owner of a key saw this file. This library does not check whose key it is; `model-signing` handles
+ * certificates and keyless signing.
  *
  * @module
  */
@@ -20,25 +21,25 @@ const BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
 const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";
 const PREDICATE_TYPE = "https://model_signing/signature/v1.0";
-/** The curves of model signing, by the names of OpenSSL, each with the hash that goes with it. */
+/** The curves of model signing, by OpenSSL's names, with the hash for each. */
 const HASHES: ReadonlyMap<string, string> = new Map([
   ["prime256v1", "sha256"],
   ["secp384r1", "sha384"],
   ["secp521r1", "sha512"],
 ]);
-/** A bundle of one file has about 1 KiB. */
+/** The largest bundle. One with a single file has about 1 KiB. */
 const MOST_BYTES = 2 ** 20;
 const HEX = /^[0-9a-f]{64}$/;
 
-/** What a signature says of a file: lower-case hexadecimal digests. */
+/** What a signature states about a file: lower-case hexadecimal digests. */
 export interface SignedFile {
   /** SHA-256 of all its bytes. */
   readonly sha256: string;
-  /** Its `file_id` (spec clause 11.2); absent in a signature that other programs made. */
+  /** Its `file_id` (spec clause 11.2); absent in a signature by another program. */
   readonly fileId?: string | undefined;
 }
 
-/** A file that has a valid signature. */
+/** A file with a valid signature. */
 export interface VerifiedSignature {
   readonly sha256: string;
   readonly fileId: string;
@@ -46,7 +47,7 @@ export interface VerifiedSignature {
   readonly key: string;
 }
 
-/** A bundle, and what it is called next to the file. */
+/** A bundle, and its name next to the file. */
 export interface WrittenSignature {
   readonly bundle: Uint8Array;
   /** The name of the file plus `.sig`. */
@@ -57,10 +58,10 @@ export interface WrittenSignature {
 /**
  * Signs a file. It is validated first (level `integrity`), in bounded memory.
  *
- * @param location of the file, as in `readLocation`
- * @param privateKey in PEM: P-256, P-384 or P-521
- * @param passphrase of an encrypted key
- * @throws LqaError the first error of the file; NOT_FOUND, IO; of servers as `openRemoteFile`; USAGE for a key of another kind
+ * @param location location of the file, as in `readLocation`
+ * @param privateKey key in PEM: P-256, P-384 or P-521
+ * @param passphrase passphrase of an encrypted key
+ * @throws LqaError the first error of the file; NOT_FOUND, IO; for servers as `openRemoteFile`; USAGE for a key of another kind
  */
 export async function signFile(
   location: string,
@@ -100,11 +101,11 @@ export async function signFile(
 }
 
 /**
- * Verifies a signature without the file: what it says is then what the owner of the key signed.
+ * Verifies a signature without the file. The result is what the owner of the key signed.
  *
- * @param bundle of {@link signFile}, or of `model_signing sign key` for a single file
- * @param publicKey in PEM
- * @throws LqaError SIGNATURE if the bundle is broken, or not signed with this key, or not of a single file; USAGE for a key of
+ * @param bundle bundle of {@link signFile}, or of `model_signing sign key` for a single file
+ * @param publicKey key in PEM
+ * @throws LqaError SIGNATURE if the bundle is broken, not signed with this key, or not about a single file; USAGE for a key of
  *   another kind
  */
 export function readSignature(bundle: Uint8Array, publicKey: string | Uint8Array): SignedFile {
@@ -119,7 +120,7 @@ export function readSignature(bundle: Uint8Array, publicKey: string | Uint8Array
   const signature = text(at(only(at(outer, "dsseEnvelope", "signatures"), "signature"), "sig"), "sig");
   if (!verify(hashOf(key), envelope(payload), key, Buffer.from(signature, "base64")))
     refuse("a signature by this key", "another one");
-  // Everything from here on is what the owner of the key signed.
+  // The owner of the key signed everything that follows.
   const statement = parseJson(payload, KIND.SIGNATURE, "the signed statement");
   same(at(statement, "_type"), STATEMENT_TYPE, "_type");
   same(at(statement, "predicateType"), PREDICATE_TYPE, "predicateType");
@@ -137,14 +138,14 @@ export function readSignature(bundle: Uint8Array, publicKey: string | Uint8Array
 }
 
 /**
- * Verifies that the owner of a key signed this file: the signature, then the file (level `integrity`, in bounded memory), then
- * that both have the same digests.
+ * Verifies that the owner of a key signed this file: checks the signature, then the file (level `integrity`, in bounded memory),
+ * then that both have the same digests.
  *
- * @param location of the file, as in `readLocation`
- * @param signature location of the bundle; undefined: the file's neighbour whose name has `.sig` at the end
- * @param publicKey in PEM
- * @throws LqaError as {@link readSignature}; SIGNATURE if it is another file; the first error of the file; NOT_FOUND, IO; of servers
- *   as `openRemoteFile`
+ * @param location location of the file, as in `readLocation`
+ * @param signature location of the bundle; undefined: the file's name plus `.sig`, next to the file
+ * @param publicKey key in PEM
+ * @throws LqaError as {@link readSignature}; SIGNATURE if it is about another file; the first error of the file; NOT_FOUND, IO;
+ *   for servers as `openRemoteFile`
  */
 export async function verifyFileSignature(
   location: string,
@@ -171,7 +172,7 @@ function signatureName({ name }: OpenLqa): string {
   return `${name}.sig`;
 }
 
-/** Digests of a valid file, read once. */
+/** Computes the digests of a file and validates it, in one read. */
 async function identify({ reader }: OpenLqa): Promise<{ sha256: string; fileId: string }> {
   const hash = createHash("sha256");
   const hashing = {
@@ -189,12 +190,12 @@ async function identify({ reader }: OpenLqa): Promise<{ sha256: string; fileId: 
   return { sha256: hash.digest("hex"), fileId: ids!.fileId };
 }
 
-/** Model signing's digest of a model: SHA-256 of the digests of its files, of which there is one. */
+/** Model signing's digest of a model: the SHA-256 of the digests of its files. Here there is one file. */
 function rootOf(sha256: string): string {
   return createHash("sha256").update(Buffer.from(sha256, "hex")).digest("hex");
 }
 
-/** What is signed: DSSE's pre-authentication encoding. */
+/** The bytes to sign: DSSE's pre-authentication encoding. */
 function envelope(payload: Uint8Array): Buffer {
   const head = `DSSEv1 ${PAYLOAD_TYPE.length} ${PAYLOAD_TYPE} ${payload.length} `;
   return Buffer.concat([Buffer.from(head), payload]);
@@ -235,7 +236,7 @@ function hintOf(key: KeyObject): string {
     .digest("hex");
 }
 
-/** The value below these keys; undefined where there is none. */
+/** The value below these keys; undefined if there is none. */
 function at(value: JsonValue, ...keys: readonly string[]): JsonValue | undefined {
   let found: JsonValue | undefined = value;
   for (const key of keys) found = found instanceof Map ? (found as JsonObject).get(key) : undefined;

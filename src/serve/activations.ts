@@ -1,5 +1,5 @@
 /**
- * Rows of activations: what a caller gives, checked, and rows of them as binary32 for the plain path.
+ * Rows of activations: checks the caller's arrays, and reads and writes rows as binary32 for the plain path.
  *
  * @module
  */
@@ -12,20 +12,20 @@ import { inputLength, type ModuleShape } from "../model/adapter.ts";
 /** Row after row: `Float32Array` for binary32, `Float16Array` or `Uint16Array` (bit patterns) for binary16. */
 export type Activations = Float32Array | HalfArray;
 
-/** Which rows of x and y take part, by number. */
+/** Numbers of the rows of x and y that take part. */
 export type RowList = ArrayLike<number>;
 
-/** Rows that were checked: views on the caller's arrays, halves as bit patterns. */
+/** Checked rows: views on the caller's arrays, with binary16 as bit patterns. */
 export interface Rows {
   readonly x: Float32Array | Uint16Array;
   readonly y: Float32Array | Uint16Array;
   readonly list: RowList;
-  /** Rows are the same bits alone and among others: see `rotating.ts`. */
+  /** Whether a row has the same result alone and among others, to the last bit: see `rotating.ts`. */
   readonly batchInvariant: boolean;
 }
 
 /**
- * Checks that x is `[rows][in · kernel]`, y `[rows][out]`, and that listed rows are among them.
+ * Checks that x is `[rows][in · kernel]`, that y is `[rows][out]`, and that the listed rows exist.
  *
  * @throws LqaError ACTIVATION_SHAPE
  */
@@ -78,13 +78,13 @@ function viewOf(array: Activations, where: string): Float32Array | Uint16Array {
   });
 }
 
-/** Row number `row` as binary32, a copy. */
+/** A copy of row `row` as binary32. */
 export function readRow(values: Float32Array | Uint16Array, row: number, length: number): Float32Array {
   const own = values.subarray(row * length, (row + 1) * length);
   return own instanceof Float32Array ? Float32Array.from(own) : Float32Array.from(own, f16ToNumber);
 }
 
-/** Writes a row, rounded to the type of the array. */
+/** Writes a row, rounded to the element type of the array. */
 export function writeRow(values: Float32Array | Uint16Array, row: number, from: Float32Array): void {
   if (values instanceof Float32Array) values.set(from, row * from.length);
   else for (let i = 0; i < from.length; i++) values[row * from.length + i] = numberToF16(from[i]!);

@@ -1,28 +1,28 @@
 /**
- * Packed application in plain TypeScript: the definition of what `y += multiplier · B'(A'x)` gives, bit for bit.
+ * Packed application in plain TypeScript. It defines the result of `y += multiplier · B'(A'x)`, bit for bit.
  *
- * All arithmetic is IEEE 754 binary32, every product and every sum rounded to nearest even, nothing fused. For each row x:
+ * All arithmetic is IEEE 754 binary32. Every product and every sum is rounded to nearest even; nothing is fused. For each row x:
  *
- * 1. Weights are the exact binary32 values of spec clause 8.7. Where rows are rotated instead (`rotating.ts` has the rule,
- *   for each factor), those of rotated vectors are the values before the rotation R of 8.6.1 (integer times scale), and it is
- *   done to what they are multiplied by: Rᵀx in step 2, R of the sum in step 4. Components of which either factor stores
- *   nothing do not take part.
- * 2. Each component has four sums, from +0: weight i times x[i] (or (Rᵀx)[i]) is added to sum i mod 4, in order of i.
- * 3. h = multiplier · ((sum 0 + sum 1) + (sum 2 + sum 3)). Where A' has a start (spec clause 8.8), these are of the rests; each row
- *   of draws, times 2^-15, gives a number z[k] of x in the same way, with multiplier 1, and the vector R of a component a number of
- *   z, with the multiplier of the module, which is +0 for a component without a start. It is added to h, which is +0 before where
- *   no rest is stored.
+ * 1. Weights are the exact binary32 values of spec clause 8.7. If rows are rotated instead of weights (the rule is in
+ *   `rotating.ts`, per factor), the weights of rotated vectors are the values before the rotation R of clause 8.6.1 (integer
+ *   times scale), and R applies to the other side of the product: Rᵀx in step 2, R of the sum in step 4. Components for which
+ *   either factor stores nothing do not take part.
+ * 2. Each component has four sums that begin as +0: weight i times x[i] (or (Rᵀx)[i]) is added to sum i mod 4, in order of i.
+ * 3. h = multiplier · ((sum 0 + sum 1) + (sum 2 + sum 3)). If A' has a start (spec clause 8.8), these sums are over the rests.
+ *   Each row of draws, times 2^-15, gives a number z[k] from x in the same way, with multiplier 1. The vector R of a component
+ *   gives a number from z in the same way, with the multiplier of the module, or +0 for a component without a start. It is added
+ *   to h, which is +0 before if no rest is stored.
  * 4. The update begins as +0 for each output. h times the weights of B' is added for each component that is not rotated, in
- *   order of components, then for each that is. Where rows are rotated, the latter are added up in a vector of their own,
- *   from +0; R is applied to it, and then it is added to the update (or is the update, if every component is rotated).
- * 5. The update is added to y, if there is a component of B'. Where the module has a parent (spec clause 8.9), steps 2 and 3 are
- *   done for the module, then for its parent, and so on, with the multiplier of the module, for every component of which A' stores
- *   something; h is the sum of these, from +0, in that order. Step 4 is done with h for the last parent first and the module last, for
- *   every component of which B' stores something; each update is added to y. binary16 rows of y are widened before and rounded once after, those
- *   of x are widened.
+ *   order of components, then for each rotated one. If rows are rotated, the rotated components are added up in their own vector,
+ *   from +0; R applies to this vector, and then it is added to the update (or is the update, if every component is rotated).
+ * 5. The update is added to y, if B' has a component. If the module has a parent (spec clause 8.9), steps 2 and 3 are done for
+ *   the module, then for its parent, and so on, with the multiplier of the module, for every component for which A' stores
+ *   something; h is the sum of the results, from +0, in that order. Step 4 is done with this h for the last parent first and the
+ *   module last, for every component for which B' stores something; each update is added to y. binary16 rows of y are widened
+ *   before and rounded once after; those of x are widened.
  *
- * So the result for a row depends on the module, the row and the rule of rotation alone: not on the other rows, on what is
- * cached, or on the machine. NaN has any payload.
+ * So the result for a row depends only on the module, the row and the rule of rotation: not on the other rows, on the state of
+ * caches, or on the machine. The payload of a NaN is unspecified.
  *
  * @module
  */
@@ -35,10 +35,10 @@ import { expertDraws, generationsOf, programFor, type ResidentModule } from "./r
 import type { Rotating } from "./rotating.ts";
 
 /**
- * One row.
+ * Applies a module to one row.
  *
- * @param x of the input length
- * @param y of the output length; the update is added to it
+ * @param x a row of the input length
+ * @param y a row of the output length; the update is added to it
  */
 export function applyRowPlainly(
   module: ResidentModule,
@@ -72,7 +72,7 @@ function payloadOf(
   return payload.subarray(expert * expertStride, expert * expertStride + payloadBytes);
 }
 
-/** h: steps 2 and 3. */
+/** h of one generation: steps 2 and 3. */
 function project(
   module: ResidentModule,
   program: ApplyProgram,
@@ -138,7 +138,7 @@ function slotOf(words: Int32Array, k: number): number {
   return words[ENTRY_WORDS * k + WORD.slot]!;
 }
 
-/** Sum of products, by four sums. */
+/** Inner product, by four sums. */
 function dot(weights: Float32Array, x: Float32Array): number {
   const sums = new Float32Array(4);
   for (let i = 0; i < weights.length; i++) sums[i & 3]! += Math.fround(weights[i]! * x[i]!);

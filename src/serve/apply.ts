@@ -1,6 +1,6 @@
 /**
- * Applying a packed module to rows of activations: by the kernel where WebAssembly with SIMD can be had, else by the plain
- * path, to the same bits (`apply-plain.ts` defines them).
+ * Applies a packed module to rows of activations: with the kernel if WebAssembly with SIMD is available, else with the plain
+ * path. Both give the same bits (`apply-plain.ts` defines them).
  *
  * @module
  */
@@ -14,35 +14,34 @@ import { ApplyKernel } from "./kernels/apply-kernel.ts";
 import { assertApplicable, type ResidentModule } from "./resident-module.ts";
 import { rotating } from "./rotating.ts";
 
-/** How a module is applied. */
+/** How to apply a module. */
 export interface ApplyOptions {
   /** Rows of x and y that take part, in any order, each at most once. Default: all. */
   readonly rows?: RowList | undefined;
-  /** Which expert's factors; needed for a module of more than one. */
+  /** Index of the expert; required for a module with more than one. */
   readonly expert?: number | undefined;
   /**
-   * Makes the update of a row the same, to the last bit, whatever the number of rows. Costs up to a quarter of the time of
-   * many rows where weights are rotated. Default false.
+   * Makes the update of a row the same, to the last bit, for any number of rows. Takes up to a quarter more time for
+   * many rows if weights are rotated. Default false.
    */
   readonly batchInvariant?: boolean | undefined;
 }
 
-/** A kernel whose memory has grown above this is let go of. */
+/** A kernel whose memory has grown above this is released. */
 const KEPT_BYTES = 2 ** 26;
 
 let shared: ApplyKernel | undefined | null;
 
 /**
- * y += multiplier · B'(A'x) for rows of x, straight from packed planes: nothing is decoded to memory. Where the module has a bias,
- * that is added after the update, and rounded once more.
+ * y += multiplier · B'(A'x) for rows of x, directly from packed planes: nothing is decoded to memory. If the module has a bias,
+ * it is added after the update, with one more rounding.
  *
- * The update of a row depends on the module, that row and whether there are more than four of them, to the last bit: not on
- * what the others are, and not on whether there is WebAssembly. Sums are of binary32 in the order that `docs/serving.md`
- * gives. The weight of a layer may
- * have either base layout; a convolution takes unfolded input, a row for each position in the order (in, kernel…).
- *
+ * The update of a row depends, to the last bit, only on the module, that row and whether there are more than four rows: not on
+ * the contents of the other rows, and not on whether WebAssembly is available. Sums are of binary32 in the order that
+ * `docs/serving.md` gives. The weight of a layer may have either base layout; a convolution takes unfolded input, one row for
+ * each position, in the order (in, kernel…).
  * @param x `[rows][in · kernel]`
- * @param y `[rows][out]`, the output of the base layer; may be of another type than x
+ * @param y `[rows][out]`, the output of the base layer; may have another element type than x
  * @throws LqaError ACTIVATION_SHAPE, before y is touched, if arrays, rows or the expert do not fit the module; CANNOT_APPLY
  *   for an embedding and a grouped convolution
  */
@@ -72,7 +71,7 @@ function addBias(bias: Float32Array, { y, list }: Rows): void {
   }
 }
 
-/** Rows from number `first` of the list on, by the plain path. */
+/** Applies the module to the rows from index `first` of the list on, with the plain path. */
 export function applyRowsPlainly(
   module: ResidentModule,
   expert: number,

@@ -1,9 +1,9 @@
 /**
  * One batch, many tenants: rows that use different adapters, or none, as in S-LoRA and Punica.
  *
- * Rows are grouped by what is resident behind their leases, and each group is applied at once. A tenant's result depends on
- * its own rows alone: neither on other tenants in the batch, nor on the position of its rows. If one tenant's adapter does
- * not fit, the result reports it, its rows stay unchanged, and the other rows are done.
+ * Rows are grouped by the content behind their leases, and each group is applied at once. A tenant's result depends only on
+ * its own rows, not on other tenants in the batch or on the position of its rows. If one tenant's adapter does
+ * not fit, the result reports it, its rows stay unchanged, and the other rows are applied.
  *
  * @module
  */
@@ -14,24 +14,24 @@ import type { Activations } from "./activations.ts";
 import type { ApplyOptions } from "./apply.ts";
 import type { AdapterLease } from "./lease.ts";
 
-/** What became of a batch. */
+/** The result of a batch. */
 export interface BatchResult {
-  /** Rows that an adapter was applied to. */
+  /** Number of rows to which an adapter was applied. */
   readonly applied: number;
-  /** Groups: how often weights were gone through. */
+  /** Number of groups: how often weights were read. */
   readonly groups: number;
-  /** Rows that stay as they were because their adapter could not be applied, with the reason. */
+  /** Rows that are unchanged because their adapter could not be applied, with the reason. */
   readonly failures: readonly { readonly rows: readonly number[]; readonly error: unknown }[];
 }
 
 /**
- * Applies to each row of a batch its own adapter's module.
+ * Applies the module of each row's own adapter to a batch.
  *
- * @param module name of the layer. Rows of adapters that do not change it stay as they are, and are no failure.
+ * @param module name of the layer. Rows whose adapters do not change it stay unchanged, which is not a failure.
  * @param leases one for each row; `undefined` for rows without an adapter
  * @param x `[rows][in · kernel]`
  * @param y `[rows][out]`
- * @throws LqaError ACTIVATION_SHAPE if x or y cannot be divided into that many rows; then nothing is changed. Problems of
+ * @throws LqaError ACTIVATION_SHAPE if x or y cannot be divided into that many rows; then nothing is changed. Errors of
  *   one adapter (shapes, CANNOT_APPLY, a released lease, a module that is not loaded) are in the result.
  */
 export function applyBatch(
@@ -52,7 +52,7 @@ export function applyBatch(
   const groups = new Map<unknown, { readonly lease: AdapterLease; readonly rows: number[] }>();
   leases.forEach((lease, row) => {
     if (lease === undefined) return;
-    // Names of one content are one group. A lease that was released has none, and says so when it is applied.
+    // Leases with equal content are one group. A released lease has no content, and applying it throws.
     const key = lease.released ? lease : lease.content;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, { lease, rows: [row] });
@@ -71,7 +71,7 @@ export function applyBatch(
   return { applied, groups: groups.size, failures };
 }
 
-/** A module half as wide would fit into twice as many rows, and find its own among those of others. */
+/** Refuses rows of another length: a module half as wide would fit twice as many rows, and mix those of different tenants. */
 function assertRowShape(shape: ModuleShape | undefined, n: number, out: number): void {
   if (shape === undefined || (inputLength(shape) === n && shape.out === out)) return;
   fail(KIND.ACTIVATION_SHAPE, {

@@ -1,33 +1,33 @@
 /**
- * Bytes of a pool: what is used, and what may be let go of to make room.
+ * The byte budget of a pool: counts the bytes in use, and decides which holdings to drop for new ones.
  *
- * What was used only once leaves before what was used again: a newcomer is let go of unless it was used while it was young, and
- * what has grown old stays as long as it is used from one round to the next (as in S3-FIFO of Yang and others, SOSP 2023, without
- * its list of remembered names). bench/serve/eviction.mjs compares it with others.
+ * A holding that was used only once is dropped before one that was used again: a new holding is dropped unless it was used while
+ * young, and an old one stays as long as it is used between two rounds (as in S3-FIFO of Yang and others, SOSP 2023, without
+ * its ghost queue). bench/serve/eviction.mjs compares it with other policies.
  *
  * @module
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
-/** What will be let go of if that suffices. */
+/** What will be dropped if that suffices. */
 type Leaving = Pick<ReadonlySet<Holding>, "has">;
 
-/** Something that takes bytes and can be let go of at times. */
+/** Something that takes bytes and that the budget may drop at times. */
 export interface Holding {
   readonly bytes: number;
   /** What stays as long as this does. */
   readonly needs?: Holding | undefined;
-  /** Whether it may be let go of now, after those that leave before it. */
+  /** Whether it may be dropped now, after those that leave before it. */
   isFree(leaving: Leaving): boolean;
-  /** Lets go of it: drops every reference. The budget does the counting. */
+  /** Drops every reference to it. The budget does the counting. */
   drop(): void;
 }
 
-/** The share of the bytes that the young may have before they have to leave. */
+/** Largest share of the bytes for young holdings before they are dropped first. */
 const YOUNG = 1 / 5;
 
-/** Holdings in the order in which they came, true for what was used since it was last looked at. */
+/** Holdings in order of arrival; true for those used since the last visit. */
 class Queue {
   readonly #used = new Map<Holding, boolean>();
   bytes = 0;
@@ -45,14 +45,14 @@ class Queue {
     if (this.#used.has(holding)) this.#used.set(holding, true);
   }
 
-  /** Whether it was one of these. */
+  /** Whether the holding was in the queue. */
   delete(holding: Holding): boolean {
     const known = this.#used.delete(holding);
     if (known) this.bytes -= holding.bytes;
     return known;
   }
 
-  /** Takes the oldest out, which there must be. */
+  /** Removes the oldest holding. The queue must not be empty. */
   shift(): { readonly holding: Holding; readonly used: boolean } {
     const [holding, used] = this.#used.entries().next().value!;
     this.delete(holding);
@@ -74,19 +74,19 @@ class Kind {
     this.#old.touch(holding);
   }
 
-  /** Whether it was one of these. */
+  /** Whether the holding was of this kind. */
   delete(holding: Holding): boolean {
     return this.#young.delete(holding) || this.#old.delete(holding);
   }
 
-  /** Puts back what was taken out and does not leave. */
+  /** Puts back a holding that was taken out and is not dropped. */
   putBack(holding: Holding): void {
     this.#old.add(holding);
   }
 
   /**
-   * Takes out what may leave, one after another: it looks at what is young once, and at what is old twice. What only those that leave
-   * needed comes last.
+   * Takes out candidates, one after another. It visits young holdings once, and old ones twice; last come those that only other
+   * candidates needed.
    */
   *leaving(before: Leaving): Generator<Holding> {
     let youngLeft = this.#young.size;
@@ -121,7 +121,7 @@ class Kind {
 export class Budget {
   readonly limit: number;
   #used = 0;
-  /** What is cheap to have again goes before what is not. */
+  /** Holdings that are cheap to restore are dropped before dear ones. */
   readonly #kinds: readonly [cheap: Kind, dear: Kind] = [new Kind(), new Kind()];
 
   constructor(limit: number) {
@@ -133,7 +133,7 @@ export class Budget {
   }
 
   /**
-   * Takes bytes, and drops what is free to make room. Nothing is dropped if that would not suffice.
+   * Takes bytes, and drops free holdings to make room. Drops nothing if all of them would not free enough.
    *
    * @throws LqaError BUDGET
    */
@@ -181,12 +181,12 @@ export class Budget {
     this.#kinds[kind === "cheap" ? 0 : 1].add(holding);
   }
 
-  /** It was used just now. */
+  /** Marks a holding as used. */
   touch(holding: Holding): void {
     for (const kind of this.#kinds) kind.touch(holding);
   }
 
-  /** Its bytes are free. No harm if it was removed before. */
+  /** Removes a holding and frees its bytes; does nothing if it was removed before. */
   remove(holding: Holding): void {
     for (const kind of this.#kinds) if (kind.delete(holding)) this.#used -= holding.bytes;
   }

@@ -1,7 +1,7 @@
 /**
- * What is resident of one adapter: its records, the payloads of its modules, and the plain tensors that take part.
- * Everything in it has passed its CRC-32, and its padding and values were checked; whether the whole file is verified is for
- * the pool to decide.
+ * The resident data of one adapter: its records, the payloads of its modules, and the plain tensors that take part.
+ * All of it has passed its CRC-32, and its padding and values were checked. The pool decides whether the whole file is
+ * verified.
  *
  * @module
  */
@@ -18,34 +18,34 @@ import type { Draws } from "./draws.ts";
 import type { ResidentModule } from "./resident-module.ts";
 import { PackedPlans, type SharedLayout, sharedLayout } from "./shared-layout.ts";
 
-/** Most bytes of a module beyond payload and name, where no other adapter has its layout (`bench/resident-heap.mjs`). */
+/** Most bytes of a module beyond payload and name, if no other adapter shares its layout (`bench/resident-heap.mjs`). */
 const RECORD_BYTES = 512;
-/** Numbers that say where the payload of a module is. */
+/** Numbers in {@link Content} that locate the payload of a module: buffer, offset, length. */
 const PLACE = 3;
 const NOWHERE = -1;
 
-/** A buffer that was read is kept if it has at most this share of bytes more than the payloads in it. */
+/** A buffer that was read is kept if it exceeds the payloads in it by at most this share. */
 const KEPT_SURPLUS = 1 / 8;
 
-/** Gives memory; other threads can see some kinds of it. */
+/** Allocates memory; other threads can see some kinds of it. */
 export type NewBuffer = (bytes: number) => ArrayBufferLike;
 
-/** The content that the modules of another one are added to (spec clause 8.9). */
+/** The content to which the modules of a child are added (spec clause 8.9). */
 export interface ContentParent {
   readonly content: Content;
-  /** Of each module of the child the number of its parent's, if it has one. */
+  /** By module of the child: the number of its parent's module, if it has one. */
   readonly numbers: readonly (number | undefined)[];
 }
 
-/** The modules of one adapter: few objects, whatever their number. */
+/** The modules of one adapter, in a number of objects that does not depend on the number of modules. */
 export class Content {
-  /** What it counts in a budget. */
+  /** Its bytes in a budget. */
   readonly bytes: number;
   readonly #layout: SharedLayout;
   readonly #plans: PackedPlans;
   /**
-   * Payloads of modules that were loaded together, and of each module its buffer, its offset there and its length; before it
-   * is loaded {@link NOWHERE}.
+   * Payloads of modules that were loaded together; and, per module, its buffer, its offset there and its length, or
+   * {@link NOWHERE} before it is loaded.
    */
   readonly #buffers: Uint8Array[] = [];
   readonly #places: Float64Array;
@@ -54,20 +54,20 @@ export class Content {
   readonly #biases = new Map<string, Float32Array>();
   readonly #newBuffer: NewBuffer;
   readonly #keepsReads: boolean;
-  /** Of the modules that have a start, and of those of its parents. */
+  /** The draws of the modules that have a start, and those of its parents. */
   readonly draws: readonly Draws[];
   readonly #draws: Draws | undefined;
   readonly #parent: ContentParent | undefined;
   #missing: number;
-  /** Bytes of the last buffer that are in use. */
+  /** Bytes in use in the last buffer. */
   #filled = 0;
 
   /**
-   * @param hostTensors roles of plain tensors that the host deals with; see {@link wantedTensors}
-   * @param draws of an adapter with these modules
-   * @param parent loaded whole, if modules have one
-   * @param newBuffer memory for payloads
-   * @param keepsReads whether what was read may be kept in place of a copy in that memory: threads do not share it
+   * @param hostTensors roles of plain tensors that the host applies; see {@link wantedTensors}
+   * @param draws the draws of an adapter with these modules
+   * @param newBuffer allocates memory for payloads
+   * @param parent a complete content, if modules have a parent
+   * @param keepsReads whether to keep the buffers that were read instead of copies in `newBuffer`: threads do not share them
    */
   constructor(
     index: ContainerIndex,
@@ -95,7 +95,7 @@ export class Content {
     return this.#missing === 0;
   }
 
-  /** Of all modules, in file order. */
+  /** Shapes of all modules, in file order. */
   get shapes(): readonly ModuleShape[] {
     return this.#layout.shapes;
   }
@@ -112,7 +112,7 @@ export class Content {
     return this.#layout.numbers.has(name);
   }
 
-  /** A module; `undefined` if the adapter does not change that layer. @throws LqaError USAGE if it has not been loaded */
+  /** A loaded module; `undefined` if the adapter does not change that layer. @throws LqaError USAGE if it is not loaded */
   module(name: string): ResidentModule | undefined {
     const number = this.#layout.numbers.get(name);
     return number === undefined ? undefined : this.#numbered(number);
@@ -143,7 +143,7 @@ export class Content {
     return this.#places[PLACE * number] !== NOWHERE;
   }
 
-  /** Loads everything, verified to the last byte. @returns the content id, proven */
+  /** Loads everything, verified to the last byte. @returns the content id, computed from the bytes */
   async loadWhole(file: LqaFile, signal: AbortSignal | undefined): Promise<string> {
     const wanted = new Set(this.#wanted);
     this.#makeRoom(file.index.modules);
@@ -159,7 +159,7 @@ export class Content {
     throw new TypeError("a file ended without its end");
   }
 
-  /** Loads plain tensors, and modules of these names that are not there yet; names of other layers are left out. */
+  /** Loads plain tensors, and the modules with these names that are not loaded yet. Ignores names of other layers. */
   async load(file: LqaFile, names: Iterable<string>, signal: AbortSignal | undefined): Promise<void> {
     for (const record of this.#wanted)
       if (!this.#tensors.has(tensorKey(record))) this.#putTensor(await file.tensor(record, { signal }));
@@ -179,7 +179,7 @@ export class Content {
     }
   }
 
-  /** Keeps all modules in the buffers that they were read into, which are few; or copies of them, where that would waste memory. */
+  /** Keeps all modules in the buffers that they were read into, which are few, or in copies if that would waste memory. */
   async #keepAll(modules: AsyncIterable<PackedModule>): Promise<void> {
     const read: PackedModule[] = [];
     const numbers = new Map<ArrayBufferLike, number>();
@@ -202,7 +202,7 @@ export class Content {
       this.#place(record, first + numbers.get(payload.buffer)!, payload.byteOffset);
   }
 
-  /** One buffer for the payloads of modules that are loaded together. */
+  /** Makes one buffer for the payloads of modules that are loaded together. */
   #makeRoom(records: readonly ModuleRecord[]): void {
     const total = records.reduce((sum, record) => sum + record.payload, 0);
     try {
@@ -221,7 +221,7 @@ export class Content {
     return new Uint8Array(this.#newBuffer(bytes));
   }
 
-  /** Frees what a load that failed has not filled. */
+  /** Frees the part of the last buffer that a failed load has not filled. */
   #trim(): void {
     const last = this.#buffers.length - 1;
     if (this.#filled < this.#buffers[last]!.length) {
@@ -231,7 +231,7 @@ export class Content {
     }
   }
 
-  /** Puts a module into the last buffer. */
+  /** Copies a module into the last buffer. */
   #put(record: ModuleRecord, payload: Uint8Array): void {
     this.#buffers.at(-1)!.set(payload, this.#filled);
     this.#place(record, this.#buffers.length - 1, this.#filled);
@@ -247,27 +247,27 @@ export class Content {
 
   #putTensor(tensor: PlainTensor): void {
     const { name, role, data } = tensor;
-    // Chunks may be views on more than themselves.
+    // A chunk may be a view on a larger buffer.
     this.#tensors.set(tensorKey(tensor), { ...tensor, data: data.slice() });
     if (role !== "lora-bias") return;
     const { multiplier } = this.#layout.shapes[this.#layout.numbers.get(name)!]!;
     const type = FLOATS[tensor.element]!;
     const count = data.length / FLOAT_BYTES[type];
-    // Stored as binary32, that is rounded once.
+    // The product is stored as binary32: it is rounded once.
     const bias = new Float32Array(this.#newBuffer(4 * count));
     for (let i = 0; i < count; i++) bias[i] = multiplier * readElement(data, type, i);
     this.#biases.set(name, bias);
   }
 }
 
-/** By which plain tensors are kept: role and name. */
+/** Key of a plain tensor: role and name. */
 export function tensorKey({ role, name }: Pick<PlainTensor, "role" | "name">): string {
   return `${role} ${name}`;
 }
 
 const FLOATS: Partial<Record<ElementType, FloatType>> = { F32: "f32", F16: "f16", BF16: "bf16" };
 
-/** What the content of a file will count, before it is loaded. */
+/** An upper bound of the bytes of a file's content, before it is loaded. */
 export function contentBytes(index: ContainerIndex, hostTensors: readonly TensorRole[]): number {
   const modules = index.modules.reduce(
     (sum, { payload, name }) => sum + payload + RECORD_BYTES + 2 * name.length,
@@ -280,10 +280,10 @@ export function contentBytes(index: ContainerIndex, hostTensors: readonly Tensor
 }
 
 /**
- * The plain tensors that are kept: biases that belong to modules, which are applied with them, and what the host says that
- * it deals with. Those of the role `carried` do not belong to the maths and are left out.
+ * The plain tensors to keep: biases of modules, which are applied with them, and those with a role that the host applies.
+ * Tensors with the role `carried` do not take part in the maths and are left out.
  *
- * @throws LqaError CANNOT_APPLY for any other: it would be dropped silently
+ * @throws LqaError CANNOT_APPLY for any other tensor, which would otherwise be dropped silently
  */
 function wantedTensors({ tensors }: ContainerIndex, hostTensors: readonly TensorRole[]): TensorRecord[] {
   return tensors.filter(({ role, name, element }) => {

@@ -1,9 +1,9 @@
 /**
- * Draws of starts, once for all adapters of a pool whose modules have the same start (spec clause 8.8).
+ * Draws of starts, shared by all adapters of a pool whose modules have the same start (spec clause 8.8).
  *
- * Adapters that one program trained with one seed differ in what training changed; the random numbers behind their A' are the same.
- * They take two bytes for each weight of A', as long as a lease needs them or the budget has room for them. What was evicted
- * is made again.
+ * Adapters that one program trained with one seed differ only in what training changed; the random numbers behind their A' are
+ * the same. Draws take two bytes per weight of A', as long as a lease needs them or the budget has room for them. Evicted draws
+ * are generated again.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import type { NewBuffer } from "./content.ts";
 import { drawCount, type ResidentStart } from "./resident-module.ts";
 import { Shared } from "./shared-layout.ts";
 
-/** The draws of the modules of an adapter, by the number of the module. */
+/** The draws of the modules of an adapter, by module number. */
 export class Draws implements Holding {
   readonly bytes: number;
   readonly #starts: readonly (ModuleStart | undefined)[];
@@ -25,7 +25,7 @@ export class Draws implements Holding {
   #made: Int16Array[] = [];
   #holds = 0;
   #adapters = 0;
-  /** Whether the budget has its bytes. */
+  /** Whether the budget counts its bytes. */
   #taken = false;
 
   constructor(modules: readonly ModuleRecord[], newBuffer: NewBuffer) {
@@ -35,19 +35,19 @@ export class Draws implements Holding {
     this.#newBuffer = newBuffer;
   }
 
-  /** An adapter that has it came into memory. */
+  /** Registers an adapter that uses these draws. */
   join(): void {
     this.#adapters++;
   }
 
-  /** It left; the last one takes the draws along. */
+  /** Unregisters an adapter; the last one drops the draws. */
   leave(budget: Budget): void {
     if (--this.#adapters > 0) return;
     budget.remove(this);
     this.drop();
   }
 
-  /** Until as many times released they stay. @throws LqaError BUDGET */
+  /** Keeps the draws until as many calls of `release`. @throws LqaError BUDGET */
   hold(budget: Budget, where: string): void {
     if (this.#taken) budget.touch(this);
     else {
@@ -71,12 +71,12 @@ export class Draws implements Holding {
     this.#made = [];
   }
 
-  /** Bytes that it has of the budget. */
+  /** Bytes that the budget counts for it. */
   get heldBytes(): number {
     return this.#taken ? this.bytes : 0;
   }
 
-  /** The start of a module with its draws, while it is held. */
+  /** The start of a module with its draws. Only draws that the budget counts are cached. */
   of(module: number): ResidentStart | undefined {
     const start = this.#starts[module];
     if (start === undefined) return undefined;
@@ -94,12 +94,12 @@ export class SharedDraws {
   readonly #known = new Shared<Draws>();
   readonly #newBuffer: NewBuffer;
 
-  /** @param newBuffer memory for draws */
+  /** @param newBuffer allocates memory for draws */
   constructor(newBuffer: NewBuffer) {
     this.#newBuffer = newBuffer;
   }
 
-  /** The draws of an adapter with these modules; `undefined` where none has a start. */
+  /** The draws of an adapter with these modules; `undefined` if none of them has a start. */
   of(modules: readonly ModuleRecord[]): Draws | undefined {
     const start = modules.find((module) => module.start !== undefined)?.start?.start;
     if (start === undefined) return undefined;

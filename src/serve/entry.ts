@@ -1,5 +1,5 @@
 /**
- * Names of a pool.
+ * The entries of a pool: its adapters by name.
  *
  * @module
  */
@@ -12,18 +12,18 @@ import type { AdapterSource } from "./pool-options.ts";
 import type { Owner } from "./resident.ts";
 import type { StoredAdapter } from "./stores.ts";
 
-/** One name of a pool, as long as it means one version of an adapter. */
+/** A name in a pool, for one version of its adapter. */
 export interface Entry extends Owner {
   readonly open: (signal?: AbortSignal) => Promise<StoredAdapter>;
-  /** Came from the store without being added, so that it may be forgotten if it cannot be loaded. */
+  /** Loaded from the store without `add`, so it may be forgotten if loading fails. */
   readonly fromStore: boolean;
-  /** One slot: loads of one adapter take turns, so that nothing is loaded twice. */
+  /** One slot: loads of one adapter run one after another, so that nothing is loaded twice. */
   readonly lock: Slots;
   leases: number;
   removed: boolean;
 }
 
-/** A new entry. */
+/** Makes an entry. */
 export function entryOf(name: string, source: AdapterSource, pinned: boolean): Entry {
   const open =
     typeof source === "function"

@@ -1,5 +1,5 @@
 /**
- * Many adapters in memory, packed, and applied as they are.
+ * Keeps many adapters packed in memory, and applies them without decoding.
  *
  * @module
  */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-// Symbol.dispose, for projects whose libraries do not have it.
+// Declares Symbol.dispose for projects whose `lib` lacks it.
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { DecodedModule, WeightType } from "../core/read/decode.ts";
 import * as KIND from "../error-catalogue.ts";
@@ -18,7 +18,7 @@ import type { ResidentModule } from "./resident-module.ts";
 
 /** A lease. Release it, or let `using` do so. */
 export class AdapterLease {
-  /** The name it was acquired by. */
+  /** The name by which it was acquired. */
   readonly name: string;
   #resident: Resident | undefined;
   readonly #load: (names: Iterable<string>, signal: AbortSignal | undefined) => Promise<void>;
@@ -49,7 +49,7 @@ export class AdapterLease {
   }
 
   /**
-   * What is behind it: the same for leases on equal contents that share memory.
+   * Its content: the same object for leases on equal contents that share memory.
    *
    * @internal
    */
@@ -57,7 +57,7 @@ export class AdapterLease {
     return this.#held().content;
   }
 
-  /** Hexadecimal; proven if the pool verifies, undefined if it neither verifies nor trusts stored ids. */
+  /** Hexadecimal content id. Computed if the pool verifies; undefined if it neither verifies nor trusts stored ids. */
   get contentId(): string | undefined {
     return this.#held().contentId;
   }
@@ -78,8 +78,8 @@ export class AdapterLease {
   }
 
   /**
-   * A loaded module as it is kept, packed: what {@link applyPacked} and `uploadModule` of `lqa/webgpu` take. A worker that gets it
-   * by `postMessage` has the planes without a copy if the pool is `shared`.
+   * A loaded module in its packed form, for {@link applyPacked} and `uploadModule` of `lqa/webgpu`. If the pool is `shared`, a
+   * worker that gets it by `postMessage` shares the planes without a copy.
    *
    * @throws LqaError USAGE
    */
@@ -87,12 +87,12 @@ export class AdapterLease {
     return this.#held().content.module(module);
   }
 
-  /** A plain tensor whose role is in the pool's `hostTensors`. */
+  /** A plain tensor whose role is one of the pool's `hostTensors`. */
   tensor(role: TensorRole, name: string): PlainTensor | undefined {
     return this.#held().content.tensors.get(tensorKey({ role, name }));
   }
 
-  /** Makes modules ready (default: all). @throws LqaError as the file and its source; ABORTED; USAGE after release */
+  /** Loads modules (default: all). @throws LqaError as the file and its source; ABORTED; USAGE after release */
   async load(
     modules?: Iterable<string>,
     options: { readonly signal?: AbortSignal | undefined } = {},
@@ -102,10 +102,10 @@ export class AdapterLease {
   }
 
   /**
-   * y += multiplier · B'(A'x), and multiplier · bias where the module has a bias of its own (`lora-bias`), for rows of x:
+   * y += multiplier · B'(A'x), and multiplier · bias if the module has its own bias (`lora-bias`), for rows of x:
    * {@link applyPacked}.
    *
-   * @returns false if the adapter does not change that layer: y is as it was
+   * @returns false if the adapter does not change that layer: y is unchanged
    * @throws LqaError ACTIVATION_SHAPE and CANNOT_APPLY before y is touched; USAGE if the module has not been loaded, or after
    *   release
    */
@@ -117,8 +117,8 @@ export class AdapterLease {
   }
 
   /**
-   * A module decoded, for a host that multiplies itself, cached within the pool's budget. The arrays are shared: do not
-   * write to them. They stay cached until the lease is released, and afterwards while there is room.
+   * Decodes a module, for a host that does its own multiplication, and caches it within the pool's budget. The arrays are shared:
+   * do not write to them. They stay cached until the lease is released, and afterwards while there is room.
    *
    * @returns `undefined` if the adapter does not change that layer
    * @throws LqaError BUDGET; USAGE if the module has not been loaded, or after release
@@ -130,7 +130,7 @@ export class AdapterLease {
     return this.#held().decoded(module, how, this) as DecodedModule<T> | undefined;
   }
 
-  /** Gives the lease up. Again does nothing. */
+  /** Releases the lease. A second call does nothing. */
   release(): void {
     const resident = this.#resident;
     if (resident === undefined) return;
@@ -139,7 +139,7 @@ export class AdapterLease {
     this.#onRelease();
   }
 
-  /** For `using`, where the engine knows it. */
+  /** For `using`, in engines that support it. */
   [Symbol.dispose](): void {
     this.release();
   }

@@ -8,49 +8,49 @@ import type { TensorRole } from "../model/adapter.ts";
 import type { Counters } from "./resident.ts";
 import type { AdapterStore, StoredAdapter } from "./stores.ts";
 
-/** How a pool works. */
+/** Options of a pool. */
 export interface PoolOptions {
   /** Most bytes of packed adapters, their starts and decoded factors together. */
   readonly budgetBytes: number;
-  /** Where adapters come from that have not been added. */
+  /** Source of adapters that were not added. */
   readonly store?: AdapterStore | undefined;
   /**
-   * Reads and proves the whole file before an adapter is used; adapters of equal content then share memory. Default true. If
-   * false, only the requested modules are read, each checked by its CRC-32.
+   * Reads and verifies the whole file before an adapter is used; adapters with equal content then share memory. Default true.
+   * If false, only the requested modules are read, and each is checked by its CRC-32.
    */
   readonly verify?: boolean | undefined;
   /**
-   * Names of adapters that others may be children of (spec clause 8.9), added or in the store. A child finds its parent by content id
-   * among these and the adapters in memory; nothing else is fetched. A parent is read and proven whole, is in memory once for all of its
-   * children, and stays as long as one of them does.
+   * Names of adapters, added or in the store, that may be parents of others (spec clause 8.9). A child finds its parent by
+   * content id among these and the adapters in memory; the pool fetches nothing else. A parent is read and verified whole, is in
+   * memory once for all of its children, and stays as long as one of them does.
    */
   readonly parents?: readonly string[] | undefined;
-  /** Without `verify`: adapters whose files say that they have one content share memory. Only for files of your own. */
+  /** Without `verify`: adapters whose files state the same content id share memory. Use it only for files that you trust. */
   readonly trustStoredIds?: boolean | undefined;
   /**
-   * Without `verify`: after the requested modules, the others are loaded too, and the file is closed. Default true. If false,
+   * Without `verify`: also loads the other modules after the requested ones, then closes the file. Default true. If false,
    * each adapter with missing modules keeps its file open.
    */
   readonly completeInBackground?: boolean | undefined;
   /**
    * Keeps planes in SharedArrayBuffers, so that `packed` of a lease can be posted to workers without a copy. Default false. In
-   * browsers a page needs cross-origin isolation for it.
+   * a browser, the page then needs cross-origin isolation.
    */
   readonly shared?: boolean | undefined;
-  /** Most adapters that are being loaded, and have their file open for that, at the same time. Default 32. */
+  /** Most adapters that load, with their files open, at the same time. Default 32. */
   readonly concurrentLoads?: number | undefined;
-  /** Roles of plain tensors that the host deals with, e.g. magnitudes of DoRA. Others are CANNOT_APPLY. Default none. */
+  /** Roles of plain tensors that the host applies, e.g. magnitudes of DoRA. Others are CANNOT_APPLY. Default none. */
   readonly hostTensors?: readonly TensorRole[] | undefined;
-  /** Shapes of the base model's tensors by name: an adapter that does not fit is refused. See `checkBase`. */
+  /** Shapes of the base model's tensors by name. The pool refuses an adapter that does not fit. See `checkBase`. */
   readonly base?: ReadonlyMap<string, readonly number[]> | undefined;
 }
 
-/** What an adapter is added from. Bytes are not kept, so an adapter that was added from bytes is never evicted. */
+/** The source of an added adapter. The pool does not keep bytes, so it never evicts an adapter that was added from bytes. */
 export type AdapterSource = Uint8Array | ByteSource | ((signal?: AbortSignal) => Promise<StoredAdapter>);
 
 /** Options of a request for an adapter. */
 export interface AcquireOptions {
-  /** Modules that must be ready. Default: all. Names the adapter does not have are left out. */
+  /** Modules to load. Default: all. Ignores names that the adapter does not have. */
   readonly modules?: Iterable<string> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -60,10 +60,10 @@ export interface PoolStatistics extends Readonly<Counters> {
   readonly budgetBytes: number;
   readonly usedBytes: number;
   readonly packedBytes: number;
-  /** Random numbers that A' began with, of adapters in memory with a start (spec clause 8.8): once for those of one start. */
+  /** Bytes of the random numbers behind A', for adapters in memory with a start (spec clause 8.8); equal starts count once. */
   readonly startBytes: number;
   readonly decodedBytes: number;
-  /** Names known, of which resident, and contents behind these. */
+  /** Number of known names; `resident`: those in memory; `contents`: different contents behind these. */
   readonly adapters: number;
   readonly resident: number;
   readonly contents: number;

@@ -2,7 +2,7 @@
  * A pool of adapters that stay packed: thousands by name, in a budget of bytes, loaded on demand and evicted when others need
  * the memory. Adapters are added, removed and replaced while requests run.
  *
- * Nothing here holds more than the budget says: packed adapters and decoded factors are counted before they are made. An
+ * Memory stays within the budget: packed adapters and decoded factors are counted before they are allocated. An
  * error affects only its own request; adapters loaded for others stay unchanged.
  *
  * @module
@@ -66,7 +66,7 @@ export class AdapterPool {
       assertNotAborted(signal);
       const entry = this.#entries.get(name) ?? this.#enter(name);
       const lease = await entry.lock.run(async () => {
-        // It was removed or replaced while this one waited.
+        // The entry was removed or replaced while this request waited.
         if (entry.removed) return undefined;
         if (!counted) this.#counters[entry.resident === undefined ? "misses" : "hits"]++;
         counted = true;
@@ -77,9 +77,9 @@ export class AdapterPool {
   }
 
   /**
-   * Leases on several adapters at once, for the rows of a batch: one for each name, with what went wrong for the others.
+   * Leases several adapters at once, for the rows of a batch.
    *
-   * @returns leases and errors by name. Nothing is thrown on account of one adapter.
+   * @returns leases, and errors of the other adapters, by name. An error of one adapter does not make this throw.
    */
   async acquireAll(
     names: Iterable<string>,
@@ -100,7 +100,7 @@ export class AdapterPool {
     return { leases, failures };
   }
 
-  /** Under the entry's lock. */
+  /** Makes a lease; runs under the entry's lock. */
   async #lease(
     entry: Entry,
     modules: Iterable<string> | undefined,
@@ -152,9 +152,9 @@ export class AdapterPool {
   }
 
   /**
-   * Adds an adapter, and loads it: all of it if the pool verifies or `source` is bytes, else its index.
+   * Adds an adapter, and loads it: whole if the pool verifies or `source` is bytes, else its index.
    *
-   * @throws LqaError USAGE if there is one of that name; otherwise as {@link acquire}. The pool is as before then.
+   * @throws LqaError USAGE if the name exists; otherwise as {@link acquire}. Then the pool is unchanged.
    */
   async add(
     name: string,
@@ -179,7 +179,7 @@ export class AdapterPool {
    * Replaces an adapter with a new version: existing leases keep the old one, later requests get the new one. Both count
    * against the budget until the last old lease is released.
    *
-   * @param source default: the store again
+   * @param source default: the store
    * @throws LqaError UNKNOWN_ADAPTER; otherwise as {@link acquire}. Then the old version stays.
    */
   async replace(
@@ -203,10 +203,10 @@ export class AdapterPool {
   }
 
   /**
-   * Removes an adapter. Its memory is freed when the last lease is released; leases stay valid until then. If there is a
-   * store that still has it, it can be acquired again.
+   * Removes an adapter. Its memory is freed when the last lease is released; leases stay valid until then. If the store
+   * has it, it can be acquired again.
    *
-   * @param options `ifIdle`: only if there is no lease on it
+   * @param options `ifIdle`: removes it only if no lease exists
    * @throws LqaError UNKNOWN_ADAPTER; ADAPTER_IN_USE
    */
   remove(name: string, options: { readonly ifIdle?: boolean } = {}): void {
@@ -229,12 +229,12 @@ export class AdapterPool {
     (this.#entries.get(name) ?? unknown(name)).pinned = false;
   }
 
-  /** Names that are known: added, or loaded from the store before. */
+  /** The known names: added, or loaded from the store. */
   get names(): IterableIterator<string> {
     return this.#entries.keys();
   }
 
-  /** Whether an adapter of that name is in memory. */
+  /** Whether the adapter with this name is in memory. */
   isResident(name: string): boolean {
     return this.#entries.get(name)?.resident !== undefined;
   }
@@ -266,7 +266,7 @@ export class AdapterPool {
     for (const entry of [...this.#entries.values()]) this.#detach(entry);
   }
 
-  /** A name of the store. */
+  /** Makes an entry for a name in the store. */
   #enter(name: string): Entry {
     const entry = this.#stored(name);
     this.#entries.set(name, entry);
@@ -294,7 +294,7 @@ export class AdapterPool {
     return entry.lock.run(async () => {
       const resident = await this.#hold(entry, signal);
       try {
-        // What was added from bytes cannot be loaded later.
+        // An adapter that was added from bytes cannot be loaded later.
         if (!entry.reloadable) await this.#load(entry, resident, resident.content.names, signal);
       } finally {
         resident.settle();
@@ -314,7 +314,7 @@ export class AdapterPool {
   }
 
   /**
-   * The resident adapter of an entry, loaded if need be, and held: it is not evicted before it is released. Under the
+   * The resident adapter of an entry, loaded if necessary, and held: it is not evicted before it is released. Runs under the
    * entry's lock.
    */
   async #hold(entry: Entry, signal: AbortSignal | undefined): Promise<Resident> {
@@ -325,7 +325,7 @@ export class AdapterPool {
       this.#counters.loads++;
     } catch (error) {
       this.#counters.loadFailures++;
-      // Do not keep the entry of a name that was never added only because loading it failed.
+      // Forget a name that was never added if loading it failed.
       if (entry.fromStore) this.#detach(entry);
       throw told(error, entry.name);
     }

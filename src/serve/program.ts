@@ -1,13 +1,12 @@
 /**
- * What applying a module comes down to: a list of the components of A' and one of those of B', each with its encoding and
- * where its planes begin in the payload.
+ * The program of applying a module: a list of the components of A' and one of those of B', each with its encoding and
+ * the position of its planes in the payload.
  *
- * Components of which a factor stores nothing are left out: they contribute nothing. Of a module with a parent, or of a parent,
- * only that factor is left out, because the other generations may have the other one (spec clause 8.9). Those that are rotated come
- * last (`rotating.ts`). Where A' has a start, its draws are rows of weights as well, and what mixes them is a third list
- * (spec clause 8.8). A program is made in a few microseconds and takes one or two KiB, which for each module of thousands
- * of adapters would be too much: the programs used last are kept.
- *
+ * Components for which a factor stores nothing contribute nothing and are left out. For a module with a parent, or a parent,
+ * only that factor's entry is left out, because another generation may have the other factor (spec clause 8.9). Rotated
+ * components come last (`rotating.ts`). If A' has a start, its draws are also rows of weights, and a third list mixes them
+ * (spec clause 8.8). Making a program takes a few microseconds, and it has one or two KiB. That would be too much for each
+ * module of thousands of adapters, so only recently used programs are kept.
  * @module
  */
 
@@ -21,21 +20,21 @@ import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 /** The components of one factor that take part. */
 export interface FactorProgram {
-  /** {@link ENTRY_WORDS} for each component, as the kernel reads them. */
+  /** {@link ENTRY_WORDS} per component, in the kernel's format. */
   readonly words: Int32Array;
   /** The encoding of each. */
   readonly encodings: readonly Lowered[];
-  /** How many of the components, the first ones, are not rotated. */
+  /** Number of components that are not rotated; they come first. */
   readonly straight: number;
 }
 
-/** What A' has in addition where it has a start. */
+/** The additional lists of an A' with a start. */
 export interface StartProgram {
-  /** Rows of draws of an expert. */
+  /** Number of rows of draws per expert. */
   readonly rank: number;
-  /** An entry for each row; its codes are places in the draws of an expert. */
+  /** An entry for each row; its codes are positions in the draws of an expert. */
   readonly draws: Int32Array;
-  /** What mixes the rows, for each component that has a start: vectors of `rank` weights. */
+  /** Vectors of `rank` weights that mix the rows, one for each component with a start. */
   readonly mix: FactorProgram;
 }
 
@@ -43,23 +42,23 @@ export interface ApplyProgram {
   readonly a: FactorProgram;
   readonly b: FactorProgram;
   readonly start: StartProgram | undefined;
-  /** How many components take part; in a lineage all of them. */
+  /** Number of components that take part; in a lineage, of all components. */
   readonly components: number;
-  /** Bytes of the planes of one expert, and from one expert's to the next one's. */
+  /** Bytes of the planes of one expert, and stride from one expert to the next. */
   readonly payloadBytes: number;
   readonly expertStride: number;
-  /** Numbers of the trellis tables that are used. */
+  /** Numbers of the trellis tables in use. */
   readonly tables: readonly number[];
 }
 
-/** Words of an entry, by place: as `ENTRY` in apply.as. Places are bytes in the payload of an expert. */
+/** Indices of words in an entry, as `ENTRY` in apply.as. Positions are bytes in the payload of an expert. */
 export const WORD = { codes: 5, scales: 6, zeroPoints: 7, slot: 8 } as const;
 /** Kind, bits, scale type, group, table, codes, scales, zero points, and the number of the component in the list of B'. */
 export const ENTRY_WORDS = 9;
 /** Kind of a row of draws, as in apply.as. */
 const DRAWS_KIND = 6;
 
-/** Band plans whose programs are kept: some 8 MiB. */
+/** Number of band plans whose programs are kept: some 8 MiB. */
 const KEPT = 4096;
 const kept = new Map<
   readonly Band[],
@@ -72,7 +71,7 @@ const kept = new Map<
 >();
 
 /**
- * The program of a module.
+ * Makes the program of a module, or finds it among the kept ones.
  *
  * @param lineage for a module with a parent, and for its parents: components are numbered as in the module
  */
@@ -83,7 +82,7 @@ export function programOf(shape: ModuleShape, bands: readonly Band[], lineage: b
   if (known !== undefined) return known.program;
   const program = makeProgram(shape, bands, lineage);
   if (own === undefined) {
-    // The first key is the one that was set first.
+    // The first key of a Map is the oldest.
     if (kept.size >= KEPT) for (const first of kept.keys()) if (kept.delete(first)) break;
     kept.set(bands, (own = []));
   }
@@ -124,7 +123,7 @@ function makeProgram(shape: ModuleShape, bands: readonly Band[], lineage: boolea
 
 type Place = Record<"codes" | "scales" | "zeroPoints", number>;
 
-/** @param slots of components by their number among those that take part; without them the list gives them */
+/** @param slots slots of components by their number among those that take part; default: the position in the list */
 function makeFactor(
   factor: Factor,
   length: number,
@@ -163,7 +162,7 @@ function makeFactor(
   return { words: Int32Array.from(words), encodings, straight, slots: given };
 }
 
-/** Whether components of a band are more than nothing. */
+/** Whether components of a band store anything in both factors. */
 function takesPart({ a, b }: Band): boolean {
   return lower(b).kind !== "nothing" && (a.mix !== undefined || lower(a).kind !== "nothing");
 }

@@ -1,6 +1,6 @@
 /**
- * A module as it is kept for serving: its shape, its band plan and the payload of its chunk, uncompressed and otherwise as
- * the file has it. That is all that is resident; there is no object for each plane.
+ * A module in its serving form: its shape, its band plan and the payload of its chunk, uncompressed and otherwise as in
+ * the file. Nothing else is resident; there is no object per plane.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { GENERATIONS } from "../limits.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { type ApplyProgram, programOf } from "./program.ts";
 
-/** Where the draws of A' begin, and the draws: `[experts][rank][in · kernel]` (spec clause 8.8). */
+/** The start of A' and its draws, `[experts][rank][in · kernel]` (spec clause 8.8). */
 export interface ResidentStart extends ModuleStart {
   readonly draws: Int16Array;
 }
@@ -26,19 +26,19 @@ export interface ResidentModule {
   readonly bands: readonly Band[];
   /** The planes of all experts as in the payload of a chunk (spec clauses 7.2 and 7.3). */
   readonly payload: Uint8Array;
-  /** What its factors are added to, if there is one: of its shape, with a rank up to its own (spec clause 8.9). */
+  /** The module to which its factors are added, if there is one: of its shape, with a rank up to its own (spec clause 8.9). */
   readonly parent?: ResidentModule | undefined;
-  /** Where a vector of A' has a start. Modules of one start can have the same draws. */
+  /** Present if a vector of A' has a start. Modules with one start can share their draws. */
   readonly start?: ResidentStart | undefined;
-  /** `[experts][out]`, already multiplied: what is added to the output after the update, where a module has a bias of its own. */
+  /** `[experts][out]`, already multiplied: added to the output after the update, if the module has its own bias. */
   readonly bias?: Float32Array | undefined;
 }
 
 /**
- * A module from what `packed` of an open file, or a stream, gives. The planes are copied, so the file may go. Where A' has a start,
- * its draws are made: two bytes for each weight of A'. The planes of a parent are copied too; modules in a pool share theirs.
+ * Makes a module from the result of `packed` of an open file or a stream. Copies the planes, so the file may be released. If A'
+ * has a start, generates its draws: two bytes per weight of A'. Also copies the planes of a parent; modules in a pool share them.
  *
- * @throws LqaError CANNOT_APPLY for embeddings; PARENT_MISSING for factors whose parent was not given; RangeError if planes do not fit
+ * @throws LqaError CANNOT_APPLY for embeddings; PARENT_MISSING for factors without their parent; RangeError if planes do not fit
  *   the shape
  */
 export function residentModule(shape: ModuleShape, factors: PackedFactors): ResidentModule {
@@ -55,14 +55,14 @@ export function residentModule(shape: ModuleShape, factors: PackedFactors): Resi
   return { ...module, start: { ...factors.start, draws } };
 }
 
-/** Draws of a module with a start. */
+/** Number of draws of a module with a start. */
 export function drawCount(shape: ModuleShape): number {
   return shape.experts * shape.rank * inputLength(shape);
 }
 
 /**
- * Linear layers of either base layout, and convolutions on unfolded input, can be applied. An embedding looks rows up:
- * decode it instead.
+ * Refuses modules that cannot be applied. Linear layers of either base layout, and convolutions on unfolded input, can be. An
+ * embedding looks up rows: decode it instead.
  *
  * @throws LqaError CANNOT_APPLY
  */
@@ -78,13 +78,13 @@ function residentParent(shape: ModuleShape, parent: PackedFactors | string): Res
   return residentModule({ ...shape, rank: rankOf(factors.bands) }, factors);
 }
 
-/** A module's factors, as views: what `decodeModule` takes. */
+/** A module's factors, as views, for `decodeModule`. */
 export function factorsOf({ shape, bands, payload, start, parent }: ResidentModule): PackedFactors {
   const own = splitPayload({ ...shape, start }, bands, payload);
   return parent === undefined ? own : { ...own, parent: factorsOf(parent) };
 }
 
-/** A module and those it is added to, itself first. @throws RangeError if their shapes do not fit */
+/** A module followed by its parents. @throws RangeError if their shapes do not fit */
 export function generationsOf(module: ResidentModule): [ResidentModule, ...ResidentModule[]] {
   const found: [ResidentModule, ...ResidentModule[]] = [module];
   const { name, out, experts } = module.shape;
@@ -99,10 +99,10 @@ export function generationsOf(module: ResidentModule): [ResidentModule, ...Resid
 }
 
 /**
- * What applying the module comes down to.
+ * The program of a module.
  *
  * @param lineage whether it has a parent or is one
- * @throws RangeError if payload and draws have not the lengths the bands imply
+ * @throws RangeError if payload and draws do not have the lengths that the bands imply
  */
 export function programFor({ shape, bands, payload, start }: ResidentModule, lineage: boolean): ApplyProgram {
   const program = programOf(shape, bands, lineage);

@@ -1,6 +1,6 @@
 /**
- * A content in a pool, with all that refers to it: the names it has, leases, decoded factors. It leaves the budget when it
- * is evicted, or when neither a name nor a lease is left.
+ * A content in a pool, with everything that refers to it: its names, leases, decoded factors. It leaves the budget when it
+ * is evicted, or when it has neither a name nor a lease.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import type { Content } from "./content.ts";
 import { factorsOf } from "./resident-module.ts";
 import type { StoredAdapter } from "./stores.ts";
 
-/** How factors are decoded for the cache of a pool. */
+/** How to decode factors for the cache of a pool. */
 export type CachedDecoding<T extends WeightType = WeightType> = Pick<
   DecodeOptions<T>,
   "layout" | "type" | "multiplier"
@@ -38,7 +38,7 @@ export interface Counters {
   decodedEvictions: number;
 }
 
-/** A name's side of it. */
+/** A name that refers to a resident adapter. */
 export interface Owner {
   readonly name: string;
   readonly reloadable: boolean;
@@ -48,7 +48,7 @@ export interface Owner {
 
 interface Decoded extends Holding {
   readonly module: DecodedModule<WeightType>;
-  /** Leases that were given it. */
+  /** Leases that use it. */
   readonly users: Set<object>;
 }
 
@@ -56,18 +56,18 @@ interface Decoded extends Holding {
 export class Resident implements Holding {
   readonly content: Content;
   readonly contentId: string | undefined;
-  /** Whether every byte was read, and the content id computed. */
+  /** Whether every byte was read and the content id computed. */
   readonly proven: boolean;
   /** Its parent. */
   readonly needs: Resident | undefined;
-  /** Parents one behind the other. */
+  /** Length of its chain of parents. */
   readonly generations: number;
   readonly owners: Set<Owner> = new Set();
   readonly #lock = new Slots(1);
-  /** Ended when it leaves. */
+  /** Aborted when it leaves the pool. */
   readonly #control = new AbortController();
   #holds = 0;
-  /** Residents that it is the parent of. */
+  /** Residents whose parent it is. */
   readonly #children = new Set<Resident>();
   #completing = false;
   #onSettled: (() => void) | undefined;
@@ -75,10 +75,10 @@ export class Resident implements Holding {
   readonly #counters: Counters;
   readonly #decoded = new Map<string, Decoded>();
   readonly #onGone: (resident: Resident) => void;
-  /** Open as long as there is something to load. */
+  /** Open as long as modules are missing. */
   #origin: { readonly file: LqaFile; readonly stored: StoredAdapter } | undefined;
 
-  /** The content's bytes have been taken from the budget. */
+  /** The caller has already taken the content's bytes from the budget. */
   constructor(
     content: Content,
     {
@@ -124,19 +124,19 @@ export class Resident implements Holding {
     return [...this.owners].every(({ pinned, reloadable }) => reloadable && !pinned);
   }
 
-  /** Evicted. */
+  /** Called by the budget when it evicts this. */
   drop(): void {
     this.#counters.evictions++;
     this.#leave();
   }
 
-  /** It was requested again. */
+  /** Marks it as used. */
   used(): this {
     this.#budget.touch(this);
     return this;
   }
 
-  /** Until as many times released it is not evicted. */
+  /** Prevents eviction until as many calls of `release`. */
   hold(): this {
     this.#holds++;
     return this;
@@ -151,7 +151,7 @@ export class Resident implements Holding {
     return this.#holds;
   }
 
-  /** Leaves the pool if nothing needs it. */
+  /** Leaves the pool if nothing refers to it. */
   leaveIfUnused(): void {
     if (this.#holds > 0 || this.#children.size > 0 || this.owners.size > 0) return;
     this.#budget.remove(this);
@@ -159,7 +159,7 @@ export class Resident implements Holding {
   }
 
   #leave(): void {
-    // A parent without a name leaves with its last child, also where both have to.
+    // A parent without a name leaves with its last child, even if the budget drops both.
     if (this.#control.signal.aborted) return;
     for (const owner of this.owners) owner.resident = undefined;
     this.owners.clear();
@@ -174,7 +174,7 @@ export class Resident implements Holding {
     this.needs.leaveIfUnused();
   }
 
-  /** Loads modules that are missing. */
+  /** Loads missing modules. */
   async load(names: Iterable<string>, signal: AbortSignal | undefined): Promise<void> {
     if (this.#origin === undefined) return;
     await this.#lock.run(async () => {
@@ -186,8 +186,8 @@ export class Resident implements Holding {
   }
 
   /**
-   * Loads the missing modules, unless a load is already running. An error goes only to the callers that requested what
-   * failed.
+   * Loads the missing modules, unless such a load is already running. Its errors are ignored: a caller that requests a module
+   * gets the error of its own load.
    */
   completeInBackground(): void {
     if (this.#origin === undefined || this.#completing) return;
@@ -200,7 +200,7 @@ export class Resident implements Holding {
       });
   }
 
-  /** The load has finished or was given up: the other waiters take their turn. */
+  /** Called when loading has ended or was given up, so that the next waiting load can begin. */
   settle(): void {
     this.#onSettled?.();
     this.#onSettled = undefined;
@@ -218,7 +218,7 @@ export class Resident implements Holding {
   }
 
   /**
-   * A module decoded, from the cache or new ones. They stay in the cache at least until the user is gone.
+   * A decoded module, cached or new. It stays in the cache at least until the user is gone.
    *
    * @throws LqaError BUDGET; USAGE if the module is not loaded
    */
@@ -265,7 +265,7 @@ export class Resident implements Holding {
     return module;
   }
 
-  /** A user needs its decoded factors no longer. */
+  /** A user no longer needs its decoded factors. */
   forget(user: object): void {
     for (const { users } of this.#decoded.values()) users.delete(user);
   }

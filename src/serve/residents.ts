@@ -1,5 +1,5 @@
 /**
- * The contents of a pool: each is resident once, whatever names it has.
+ * The contents of a pool: each is resident once, under any number of names.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import type { PoolOptions } from "./pool-options.ts";
 import { type Counters, Resident } from "./resident.ts";
 import type { StoredAdapter } from "./stores.ts";
 
-/** What is resident. */
+/** The resident adapters of a pool. */
 export class Residents {
   readonly #options: PoolOptions;
   readonly #budget: Budget;
@@ -31,12 +31,12 @@ export class Residents {
   readonly #newBuffer: NewBuffer;
   readonly #draws: SharedDraws;
   readonly #parents: () => readonly Entry[];
-  /** One slot: children that come at the same time load their parent once. */
+  /** One slot: children that are loaded at the same time load their parent once. */
   readonly #parentLock = new Slots(1);
   readonly #all = new Set<Resident>();
   readonly #byContent = new Map<string, Resident>();
 
-  /** @param parents names that children look for their parents under */
+  /** @param parents entries among which children find their parents */
   constructor(options: PoolOptions, budget: Budget, counters: Counters, parents: () => readonly Entry[]) {
     this.#parents = parents;
     this.#options = options;
@@ -53,9 +53,9 @@ export class Residents {
   }
 
   /**
-   * The resident adapter for a name's content: a new one, or an existing one with the same content. It is held.
+   * The resident adapter for a name's content: a new one, or an existing one with the same content. The caller holds it.
    *
-   * @throws as `acquire` of the pool; nothing is counted, and no file is open then
+   * @throws as `acquire` of the pool; then the budget is unchanged and no file is open
    */
   async open(entry: Entry, signal: AbortSignal | undefined): Promise<Resident> {
     const free = await this.#slots.take(signal);
@@ -68,9 +68,9 @@ export class Residents {
   }
 
   /**
-   * The parent of a content, held: in memory, or under one of the names of parents.
+   * The parent of a content, held: in memory, or among the entries for parents.
    *
-   * @throws LqaError PARENT_MISSING; of the parent's file
+   * @throws LqaError PARENT_MISSING; errors of the parent's file
    */
   async #parentOf(id: string, where: string, signal: AbortSignal | undefined): Promise<Resident> {
     const known = this.#twin(id, true);
@@ -88,9 +88,9 @@ export class Residents {
   }
 
   /**
-   * @param onSettled called when nothing more is loaded on account of this
-   * @param parent content id that a parent must have, which is proven then
-   * @returns undefined for a file that says that its content is another one
+   * @param onSettled called when this load is complete or given up
+   * @param parent content id that a parent must have; it is then computed
+   * @returns undefined for a file that states another content id
    */
   async #open(
     entry: Entry,
@@ -112,7 +112,7 @@ export class Residents {
       const storedId = verify || trustStoredIds ? (await file.storedIds({ signal })).contentId : undefined;
       let id = verify ? undefined : storedId;
       if (storedId !== undefined && this.#byContent.has(storedId)) {
-        // What a file says of itself may be a lie that would hand out another tenant's weights.
+        // A file may lie about its content id, to get the weights of another tenant.
         if (verify) id = (await file.verify({ signal })).contentId;
         const twin = this.#twin(id, verify);
         if (twin !== undefined) {
@@ -123,7 +123,7 @@ export class Residents {
       const { modules, parentId } = file.index;
       if (parentId !== undefined) {
         const find = (): Promise<Resident> => this.#parentOf(parentId, `adapter "${entry.name}"`, signal);
-        // A parent of a parent is looked for under the lock already.
+        // For a parent's parent the lock is already held.
         above = await (parent === undefined ? this.#parentLock.run(find, signal) : find());
         checkLimit(above.generations + 1, GENERATIONS, { where: `adapter "${entry.name}"`, limits: "core" });
         for (const record of modules) checkParentModule(record, above.content.shapes);
@@ -141,7 +141,7 @@ export class Residents {
         this.#options.shared !== true,
       );
       if (verify) id = await content.loadWhole(file, signal);
-      // It may have come meanwhile.
+      // Another load of the same content may have finished meanwhile.
       const twin = this.#twin(id, verify);
       if (twin !== undefined) {
         this.#budget.give(bytes);
@@ -168,7 +168,7 @@ export class Residents {
       throw error;
     } finally {
       if (!kept) stored.close?.().catch(() => {});
-      // A resident adapter has taken it over.
+      // If a resident adapter was made, it has its own hold.
       above?.release();
     }
   }
@@ -188,7 +188,7 @@ export class Residents {
   }
 }
 
-/** Opens a file; the signal ends that, and nothing that is read later. */
+/** Opens a file. The signal ends the opening, but no later reads. */
 async function openFile(
   { source, fileId }: StoredAdapter,
   signal: AbortSignal | undefined,

@@ -1,27 +1,27 @@
 /**
- * What is rotated where weights are (spec clause 8.6.1): the rows they are multiplied by and their sums, or the weights.
+ * Decides what to rotate for rotated weights (spec clause 8.6.1): the rows that they multiply and the sums, or the weights.
  *
- * Rotating rows costs nothing for each weight and six additions for each number of a row, rotating weights the other way
- * round; from five rows on the latter is cheaper (docs/serving.md). Both are exact in the same sense, but sums are rounded
- * in another place.
+ * Rotating rows costs nothing per weight and six additions per number of a row; rotating weights is the other way
+ * round. From five rows on, rotating weights is cheaper (docs/serving.md). Both are equally exact, but they round sums at
+ * different places.
  *
  * @module
  */
-/** For each factor. */
+/** What to rotate, for each factor. */
 export interface Rotating {
   readonly a: "rows" | "weights";
   readonly b: "rows" | "weights";
 }
 
-/** Up to this many rows, the rows are rotated and not the weights. */
+/** Up to this many rows, the rows are rotated rather than the weights. */
 const FEW_ROWS = 4;
-/** Shorter vectors' weights are never rotated: the kernel has eight columns of 64. */
+/** Weights of shorter vectors are never rotated: the kernel needs eight columns of 64. */
 const SHORT = 512;
 
 /**
- * The rule. It depends on the shape, and on the number of rows of the call unless `invariant`.
+ * Decides by the lengths, and by the number of rows of the call unless `invariant`.
  *
- * @param lengths of vectors of A' and of B'
+ * @param lengths lengths of the vectors of A' (`n`) and of B' (`out`)
  */
 export function rotating(
   rows: number,

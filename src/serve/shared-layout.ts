@@ -1,6 +1,6 @@
 /**
- * What an adapter has in addition to its payloads, in few objects: names and shapes of its modules, which adapters of one
- * model have in common, are kept once, and plans of bands are packed. Otherwise the garbage collector walks through the objects
+ * Everything that an adapter has in addition to its payloads, in few objects. Names and shapes of modules are kept once for all
+ * adapters of one model, and plans of bands are packed. Otherwise the garbage collector would visit the objects
  * of a thousand adapters.
  *
  * @module
@@ -9,14 +9,14 @@ import type { Encoding } from "../core/codecs/encoding.ts";
 import type { Band } from "../core/codecs/packed.ts";
 import type { ModuleShape } from "../model/adapter.ts";
 
-/** The modules of an adapter, without what is in them. */
+/** The modules of an adapter, without their contents. */
 export interface SharedLayout {
   /** Number of each module by its name, in file order. */
   readonly numbers: ReadonlyMap<string, number>;
   readonly shapes: readonly ModuleShape[];
 }
 
-/** Objects by what they say, held weakly. */
+/** Objects by a key for their contents, held weakly. */
 export class Shared<T extends object> {
   readonly #known = new Map<string, WeakRef<T>>();
   readonly #collected = new FinalizationRegistry<string>((key) => {
@@ -47,13 +47,13 @@ export function sharedLayout(modules: readonly ModuleShape[]): SharedLayout {
   }));
 }
 
-/** A name may have spaces: it comes last. */
+/** A key for a shape. A name may contain spaces, so it comes last. */
 function keyOf(shape: ModuleShape): string {
   const { name, role, out, in: input, kernel, experts, rank, baseLayout, multiplier, alpha, rule } = shape;
   return `${role} ${out} ${input} ${kernel.join("x")} ${experts} ${rank} ${baseLayout} ${multiplier} ${alpha} ${rule} ${name.length} ${name}`;
 }
 
-/** Encodings by number. There are a few thousand different ones at most (spec clause 8). */
+/** Encodings by number. There are at most a few thousand different ones (spec clause 8). */
 const encodings: Encoding[] = [];
 const numbers = new Map<string, number>();
 const known = new WeakMap<Encoding, number>();
@@ -74,10 +74,10 @@ function numberOf(encoding: Encoding): number {
 /** Numbers of a packed band: components, encoding of B', encoding of A'. Each is below 2^16 (spec clause 14). */
 const BAND = 3;
 
-/** Plans of bands, packed: plans of modules of one adapter differ, and objects for each would be most of what it has. */
+/** Packed plans of bands. Modules of one adapter have different plans, and objects would take most of an adapter's memory. */
 export class PackedPlans {
   readonly #numbers: Uint16Array;
-  /** Where the plan of each module begins, and the end. */
+  /** Beginning of each module's plan, and the end of the last one. */
   readonly #starts: Uint32Array;
 
   constructor(plans: readonly (readonly Band[])[]) {
@@ -95,7 +95,7 @@ export class PackedPlans {
       }
   }
 
-  /** The bands of a module. Equal plans that were used lately are the same object. */
+  /** The bands of a module. Equal plans that were used recently are the same object. */
   bands(module: number): readonly Band[] {
     const packed = this.#numbers.subarray(this.#starts[module], this.#starts[module + 1]);
     const key = String.fromCharCode(...packed);
@@ -106,7 +106,7 @@ export class PackedPlans {
         b: encodings[packed[BAND * i + 1]!]!,
         a: encodings[packed[BAND * i + 2]!]!,
       }));
-      // The first key is the one that was set first.
+      // The first key of a Map is the oldest.
       if (unpacked.size >= KEPT) for (const first of unpacked.keys()) if (unpacked.delete(first)) break;
       unpacked.set(key, bands);
     }
@@ -114,6 +114,6 @@ export class PackedPlans {
   }
 }
 
-/** Plans that are kept unpacked: some 4 MiB. */
+/** Number of plans that are kept unpacked: some 4 MiB. */
 const KEPT = 8192;
 const unpacked = new Map<string, readonly Band[]>();

@@ -1,5 +1,5 @@
 /**
- * Where a pool gets its adapters from: anything that opens a byte source by name. Here are the web, object stores and
+ * Sources of a pool's adapters: anything that opens a byte source by name. This file has the web, object stores and
  * memory; a directory needs Node (`directory-store.ts`).
  *
  * @module
@@ -14,7 +14,7 @@ import { fail } from "../errors.ts";
 /** An adapter's file, open for reading. */
 export interface StoredAdapter {
   readonly source: ByteSource;
-  /** The file id that the file must have, hexadecimal, where the store knows it from a place you trust. */
+  /** Hexadecimal file id that the file must have, if the store knows it from a trusted source. */
   readonly fileId?: string | undefined;
   /** Called when nothing more will be read. */
   close?(): Promise<void>;
@@ -22,18 +22,18 @@ export interface StoredAdapter {
 
 /** Adapters by name. */
 export interface AdapterStore {
-  /** @throws LqaError NOT_FOUND if there is none of that name (the pool turns it into UNKNOWN_ADAPTER), or as the source */
+  /** @throws LqaError NOT_FOUND if the name does not exist (the pool converts it to UNKNOWN_ADAPTER), or as the source */
   open(name: string, signal?: AbortSignal): Promise<StoredAdapter>;
 }
 
-/** What is needed of an object store: reading a range of an object. What its methods throw and is no LqaError becomes IO. */
+/** The methods that an object store needs: reading a range of an object. Errors that are not LqaErrors become IO. */
 export interface ObjectReader {
   /**
-   * Resolves to the bytes from `offset` on, `length` or fewer where the object ends; to `undefined` if there is no such
-   * object.
+   * Reads `length` bytes from `offset` on, or fewer if the object ends before them; `undefined` if the object does not
+   * exist.
    *
-   * @param range with the `version` that `head` gave, if there is `head`: another version is to be an error, as
-   *   `If-Match` makes it
+   * @param range has the `version` that `head` returned, if there is a `head`. The method must fail for another version, as
+   *   `If-Match` does
    */
   read(
     key: string,
@@ -41,8 +41,8 @@ export interface ObjectReader {
     signal?: AbortSignal,
   ): Promise<Uint8Array | undefined>;
   /**
-   * Size and version (an entity tag) of an object; `undefined` if there is none. With it every range of an adapter comes from
-   * one version. Without it an object that is overwritten while it is read may fail its checksums, and is never mixed.
+   * Size and version (an entity tag) of an object; `undefined` if it does not exist. With `head`, every range of an adapter is
+   * from one version. Without it, an object that is overwritten while it is read may fail its checksums; versions never mix.
    */
   head?(
     key: string,
@@ -51,10 +51,10 @@ export interface ObjectReader {
 }
 
 /**
- * Adapters on a web server: the file of an adapter is `base` followed by its name and `.lqa`, read by ranges.
+ * Adapters on a web server, read by ranges. The address of an adapter is `base`, its name and `.lqa`.
  *
  * @param base an address that ends with a slash. Names are escaped, so that none leads elsewhere.
- * @throws LqaError USAGE for an address that does not end so, or is not http or https
+ * @throws LqaError USAGE for an address that does not end with a slash, or is not http or https
  */
 export function httpStore(base: string | URL, options: HttpOptions = {}): AdapterStore {
   const root = String(base);
@@ -114,7 +114,7 @@ async function begun(source: ByteSource, signal: AbortSignal | undefined): Promi
   return kept;
 }
 
-/** Adapters in memory, by name: files of others' caches, and tests. */
+/** Adapters in memory, by name: files from another cache, and for tests. */
 export function memoryStore(files: ReadonlyMap<string, Uint8Array>): AdapterStore {
   return {
     async open(name) {
@@ -128,7 +128,7 @@ export function memoryStore(files: ReadonlyMap<string, Uint8Array>): AdapterStor
 /**
  * A name that is one step of a path: not empty, no slash or backslash, no control character, not `.` or `..`.
  *
- * @returns the name
+ * @throws LqaError NOT_FOUND for other names, which no adapter can have
  * @throws LqaError NOT_FOUND: nothing can be called so
  */
 export function safeName(name: string): string {

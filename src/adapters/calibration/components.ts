@@ -22,17 +22,17 @@ const GAINS = ".gains";
 const CONTENT = "content_id";
 /** Figures of a component: strength, b, a, joint. */
 const FIGURES = 4;
-/** A gain this far from 1 is no correction of an encoding. */
+/** Largest factor by which a gain may differ from 1. A gain beyond it corrects no encoding. */
 const MOST_GAIN = 16;
 
-/** The figures of components in a file. */
+/** What a calibration file holds per component. */
 export interface ComponentFigures {
-  /** Absent if the file has none; then it has no gains either. */
+  /** Undefined if the file has none; then it has no gains either. */
   readonly sensitivities: Sensitivities | undefined;
   readonly gains: Gains | undefined;
   /** Names of tensors that belong to no module of the adapter. */
   readonly unmatched: readonly string[];
-  /** The other tensors: moments. */
+  /** The other tensors, which hold moments. */
   readonly others: ReadonlyMap<string, SafeTensor>;
 }
 
@@ -55,7 +55,7 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
       unmatched.push(name);
       continue;
     }
-    // PEFT's prefix may be left out, so two names can mean one module.
+    // A name may omit PEFT's prefix, so two names can mean one module.
     if ((ending === GAINS ? factors : sensitivities).has(module.name))
       unfit(name, { expected: `one tensor for module ${quoteName(module.name)}`, actual: "two" });
     if (ending === GAINS) factors.set(module.name, readGains(name, tensor, module));

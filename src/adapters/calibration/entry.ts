@@ -1,5 +1,5 @@
 /**
- * One entry of a file of moments, whatever the format: moments under some name, not read before they are needed.
+ * One entry of a file of moments, in any format: moments under some name, read on demand.
  *
  * @module
  */
@@ -10,23 +10,23 @@ import { quoteName } from "../json.ts";
 export interface Entry {
   /** As in the file, for messages. */
   readonly name: string;
-  /** Input channels, where the file says so: the values are then those of `length / channels` experts. */
+  /** Input channels, if the file says so: then there are the values of `length / channels` experts. */
   readonly channels: number | undefined;
-  /** How many moments there are. */
+  /** Number of moments. */
   readonly length: number;
-  /** The moments; undefined if nothing went into them. @throws LqaError SOURCE_IMPORTANCE, SOURCE_ELEMENT_TYPE */
+  /** The moments; undefined if no data went into them. @throws LqaError SOURCE_IMPORTANCE, SOURCE_ELEMENT_TYPE */
   read(): Float64Array | undefined;
 }
 
-/** Fails with SOURCE_IMPORTANCE about a tensor of the file. */
+/** Throws SOURCE_IMPORTANCE about a tensor of the file. */
 export function unfit(name: string, details: ErrorDetails): never {
   return fail(KIND.SOURCE_IMPORTANCE, { where: `tensor ${quoteName(name)}`, ...details });
 }
 
-/** Above this (that of binary32), weighted energies of sound weights might not be finite. */
+/** Upper bound of a moment, the range of binary32. Above it, weighted energies of valid weights might not be finite. */
 const LARGEST = 2 ** 128;
 
-/** @throws LqaError SOURCE_IMPORTANCE at the first value that no mean or sum of squares can have */
+/** @throws LqaError SOURCE_IMPORTANCE at the first value that cannot be a mean or a sum of squares */
 export function assertSquares(name: string, values: Float64Array | Float32Array): void {
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;

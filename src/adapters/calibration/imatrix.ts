@@ -1,14 +1,14 @@
 /**
- * Importance matrices of llama.cpp: GGUF files as its `llama-imatrix` writes them, and the binary `.dat` files before.
+ * Importance matrices of llama.cpp: the GGUF files that `llama-imatrix` writes, and the older binary `.dat` files.
  *
- * Both hold, for each weight matrix of the model, sums of squares of what it was multiplied with. In GGUF, tensor
- * `<name>.in_sum2` has them as `[channels, experts]` and `<name>.counts` the number of tokens that went into each
- * expert's; sums over counts are the moments. (`<name>.in_sum`, sums without the squares, is not used.) In a `.dat` file
- * the sums are to be divided by a number of calls, one for all experts. llama.cpp up to 2025 counted a call for each
- * chunk of text, so that these "moments" are a chunk's sum instead of a token's mean: too large by one factor for all
- * matrices that see every token, which changes no relative error and no comparison between such matrices.
+ * For each weight matrix of the model, both hold the sums of squares of the matrix's inputs. In GGUF, tensor
+ * `<name>.in_sum2` holds them as `[channels, experts]`, and `<name>.counts` holds the number of tokens per expert; sums
+ * divided by counts are the moments. (This reader ignores `<name>.in_sum`, the sums without squares.) A `.dat` file has one
+ * number of calls for all experts, and the sums must be divided by it. Until 2025 llama.cpp counted a call for each chunk of
+ * text, so that these "moments" are a sum over a chunk instead of a mean over tokens. For all matrices that see every token
+ * they are too large by the same factor, which changes no relative error and no comparison between such matrices.
  *
- * Read after `tools/imatrix/imatrix.cpp` of llama.cpp.
+ * This follows `tools/imatrix/imatrix.cpp` of llama.cpp.
  *
  * @module
  */
@@ -26,7 +26,7 @@ const COUNTS = ".counts";
 
 /**
  * @throws LqaError as `readGguf`; UNSUPPORTED_DIALECT for a GGUF file of another kind; SOURCE_IMPORTANCE for sums
- *   without counts or shapes that do not go together
+ *   without counts or with shapes that do not match
  */
 export function ggufEntries(bytes: Uint8Array): Entry[] {
   const { metadata, tensors } = readGguf(bytes);
@@ -63,7 +63,7 @@ function elements({ dims }: GgufTensor): number {
   return dims.reduce((product, size) => product * size, 1);
 }
 
-/** Sums over counts; an expert that no token reached gets the mean of the others. Undefined if none was reached. */
+/** Sums divided by counts; an expert that no token reached gets the mean of the others. Undefined if no expert was reached. */
 function meansOf(
   name: string,
   channels: number,
@@ -103,13 +103,13 @@ function floatsOf(name: string, { type, data }: GgufTensor): Float32Array {
   return values;
 }
 
-/** Least bytes of an entry: lengths and calls, one byte of name, one value. */
+/** Least bytes of an entry: the two lengths, the calls, one byte of name, one value. */
 const LEAST_ENTRY = 4 + 1 + 4 + 4 + 4;
 const MAX_NAME = 512;
 
 /**
- * True if the bytes begin like a `.dat` file, which has no signature: a number of entries that can be there, and a name
- * of some printable ASCII.
+ * True if the bytes begin like a `.dat` file. It has no signature, so this checks for a number of entries that fits the file
+ * and a name of printable ASCII.
  */
 export function isDat(bytes: Uint8Array): boolean {
   if (bytes.length < 4 + LEAST_ENTRY) return false;
@@ -137,12 +137,12 @@ export function datEntries(bytes: Uint8Array): Entry[] {
     const read = (): Float64Array => {
       const values = toFloat32({ element: "F32", data });
       assertSquares(name, values);
-      // As llama.cpp: sums that no number of calls goes with are used as they are.
+      // As in llama.cpp: sums without a number of calls are used unchanged.
       return Float64Array.from(values, (value) => value / Math.max(calls, 1));
     };
     entries.set(name, { name, channels: undefined, length, read });
   }
-  // Later versions say how many chunks of which text went into it.
+  // Later versions add the number of chunks and the name of the text.
   if (cursor.at < bytes.length) {
     readI32(cursor, "a number of chunks");
     const text = cursor.at < bytes.length ? readI32(cursor, "the length of a text") : 0;

@@ -1,5 +1,5 @@
 /**
- * Calibration files: measurements of an adapter's modules, made by running its base model on texts. Several formats.
+ * Calibration files, in several formats: measurements of an adapter's modules, made by running its base model on texts.
  *
  * @module
  */
@@ -16,11 +16,11 @@ import { datEntries, ggufEntries, isDat } from "./imatrix.ts";
 import { assertLength, byGgufName, byModuleName, type Finder, layOut } from "./match.ts";
 import { safetensorsEntries } from "./safetensors.ts";
 
-/** The contents of a calibration file for the modules of an adapter. */
+/** What a calibration file holds for the modules of an adapter. */
 export interface CalibrationFile extends Calibration {
-  /** Names in the file that belong to no module of the adapter, or have no data. */
+  /** Names in the file that match no module of the adapter, or have no data. */
   readonly unmatchedTensors: readonly string[];
-  /** Modules that are not in the file: they count as without it. */
+  /** Modules that the file does not mention: the encoder treats them as if there were no file. */
   readonly missingModules: readonly string[];
 }
 
@@ -29,15 +29,15 @@ export interface CalibrationFile extends Calibration {
  *
  * - safetensors as `lqa calibrate` and `lqa tune` of the Python package write it: `<name>.components`
  *   `[components, 4]` and `<name>.gains` `[components]`, see `Sensitivity` and `Gains`.
- * - safetensors with a tensor for each module under its name, `<name>.weight`, or a key of PEFT's; `[in]` for second moments of
- *   its inputs, `[samples, in]` for activations, whose mean squares the moments are.
- * - GGUF or `.dat` importance matrices of llama.cpp, whose names are matched with the modules'.
+ * - safetensors with one tensor per module, named after the module, `<name>.weight`, or a PEFT key: `[in]` holds second moments
+ *   of the module's inputs, `[samples, in]` holds activations, whose mean squares are the moments.
+ * - GGUF or `.dat` importance matrices of llama.cpp; their names are matched to the modules' names.
  *
  * A convolution takes a moment for each input channel, or for each weight of `[in · kernel]`.
  *
  * @throws LqaError TRUNCATED_SOURCE, SOURCE_HEADER and SOURCE_ELEMENT_TYPE for a broken file; UNSUPPORTED_DIALECT for
- *   one of another kind; SOURCE_IMPORTANCE for impossible values, and if the file does not fit the adapter: a
- *   wrong number of values, two candidates for one place, no match at all, moments and components in one file
+ *   a file of another kind; SOURCE_IMPORTANCE for impossible values, and if the file does not fit the adapter: a
+ *   wrong number of values, two entries for one module, no match at all, moments and components in one file
  */
 export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape[]): CalibrationFile {
   const { entries, find, figures } = open(bytes, modules);
@@ -60,7 +60,7 @@ export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape
     if (values === undefined) unmatchedTensors.push(entry.name);
     else for (const target of targets) moments.set(target.module.name, layOut(target, values));
   }
-  // An encoder that follows moments has other components than those that sensitivities are measured for.
+  // Sensitivities belong to the components of an encoder that does not weight by moments; with moments, components differ.
   const { sensitivities, gains } = figures ?? {};
   if (moments.size > 0 && sensitivities !== undefined)
     fail(KIND.SOURCE_IMPORTANCE, {
@@ -91,7 +91,7 @@ function open(
   modules: readonly ModuleShape[],
 ): { entries: Entry[]; find: Finder; figures?: ComponentFigures } {
   if (isGguf(bytes)) return { entries: ggufEntries(bytes), find: byGgufName(modules) };
-  // A safetensors header begins with its length and a brace; a .dat file has a name there.
+  // A safetensors header begins with its length and a brace; in a .dat file this byte belongs to a name.
   if (bytes[8] === 0x7b) {
     const figures = readComponents(bytes, modules);
     return { entries: safetensorsEntries(figures.others), find: byModuleName(modules), figures };

@@ -1,5 +1,5 @@
 /**
- * Which entry of an importance file belongs to which module of an adapter, and its moments in the layout of A.
+ * Matches the entries of a calibration file to modules of an adapter, and lays their moments out like A.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { quoteName } from "../json.ts";
 import { PREFIX, unwrap } from "../peft/keys.ts";
 import { type Entry, unfit } from "./entry.ts";
 
-/** A module that an entry names, and the index of its expert. */
+/** A module that an entry names, and the index of its expert (undefined: all experts). */
 export interface Target {
   readonly module: ModuleShape;
   readonly expert: number | undefined;
@@ -19,9 +19,9 @@ export interface Target {
 export type Finder = (name: string) => readonly Target[];
 
 /**
- * By the module's own name, with or without PEFT's prefix and wrappers, or `.weight`: the names that forward hooks and
- * states have. `lora_A.default`, a factor as a layer, has the inputs of the module; `lora_A.weight` is what an adapter's
- * own file holds, and no one's inputs.
+ * Matches by the module's own name, with or without PEFT's prefix and wrappers, or with `.weight`: the names in forward hooks
+ * and state dicts. `lora_A.default`, the factor as a layer, has the module's inputs. `lora_A.weight` does not match: it is a
+ * tensor of an adapter file and has no inputs.
  */
 export function byModuleName(modules: readonly ModuleShape[]): Finder {
   const named = new Map(modules.map((module) => [module.name, module]));
@@ -34,9 +34,9 @@ export function byModuleName(modules: readonly ModuleShape[]): Finder {
 }
 
 /**
- * By the names of GGUF files.
+ * Matches by the names in GGUF files.
  *
- * @throws (the finder) LqaError SOURCE_IMPORTANCE if two modules may be the one that is meant
+ * @throws (the finder) LqaError SOURCE_IMPORTANCE if a name could mean two modules
  */
 export function byGgufName(modules: readonly ModuleShape[]): Finder {
   const keyed = new Map<string, Target[]>();
@@ -67,8 +67,8 @@ export function byGgufName(modules: readonly ModuleShape[]): Finder {
 }
 
 /**
- * Checks the number of moments: one for each input, or one for each input channel of a convolution; of all experts, or
- * one for all of them. Of an entry of many experts, the `expert` must be one.
+ * Checks the number of moments: one for each input, or one for each input channel of a convolution; for each
+ * expert, or once for all of them. If the target names an expert, the entry must have it.
  *
  * @throws LqaError SOURCE_IMPORTANCE
  */
@@ -84,15 +84,15 @@ export function assertLength({ module, expert }: Target, entry: Entry): void {
 }
 
 /**
- * The moments of a module, `[experts][in · kernel]`, from those of an entry of a length that fits. All positions of a
- * kernel share what is given for their channel.
+ * The moments of a module, `[experts][in · kernel]`, from an entry whose length {@link assertLength} accepted. All positions
+ * of a kernel share the moment of their channel.
  */
 export function layOut({ module, expert }: Target, all: Float64Array): Float64Array {
   const inputs = inputLength(module);
   const values = expert === undefined ? all : all.slice(expert * module.in, (expert + 1) * module.in);
   if (values.length === module.experts * inputs) return values;
   const moments = new Float64Array(module.experts * inputs);
-  // Both layouts have the channel outside the kernel's positions, and the expert outside the channel.
+  // In both layouts the channel is outside the kernel's positions, and the expert is outside the channel.
   const repeat = values.length % inputs === 0 ? 1 : inputs / module.in;
   for (let i = 0; i < moments.length; i++) moments[i] = values[Math.floor(i / repeat) % values.length]!;
   return moments;

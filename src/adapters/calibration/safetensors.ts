@@ -1,8 +1,8 @@
 /**
- * Moments from safetensors files: a tensor for each module, under the module's name.
+ * Moments in safetensors files: one tensor per module, under the module's name.
  *
- * A tensor of one axis holds the moments themselves. One of two axes holds activations, a row for each sample, whose
- * mean squares are the moments. F32, F16, BF16 or F64.
+ * A tensor with one axis holds the moments themselves. A tensor with two axes holds activations, one row per sample; their
+ * mean squares are the moments. Element types: F32, F16, BF16 or F64.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { toFloat32 } from "../elements.ts";
 import type { SafeTensor } from "../safetensors.ts";
 import { assertSquares, type Entry, unfit } from "./entry.ts";
 
-/** The moments in tensors of a safetensors file. */
+/** One entry for each tensor of a safetensors file. */
 export function safetensorsEntries(tensors: ReadonlyMap<string, SafeTensor>): Entry[] {
   return [...tensors].map(([name, tensor]) => ({
     name,
@@ -39,7 +39,7 @@ function readMoments(name: string, tensor: SafeTensor): Float64Array {
     for (let j = 0; j < second; j++) {
       const value = values[j]!;
       sums[j]! += value * value;
-      // A square that is not finite stays so in the sum.
+      // Once a square is not finite, the sum stays so.
       if (Number.isFinite(sums[j])) continue;
       const actual = `${value} at index ${row * second + j}`;
       unfit(name, { expected: "finite activations with finite squares", actual });
@@ -52,7 +52,7 @@ function readMoments(name: string, tensor: SafeTensor): Float64Array {
 
 /** @throws LqaError SOURCE_ELEMENT_TYPE */
 export function toFloat64(name: string, element: ElementType, data: Uint8Array): Float64Array {
-  // What is neither F64 nor a type of factors is refused by the latter's reader.
+  // toFloat32 refuses every element type that is neither F64 nor a type of factors.
   if (element !== "F64") return Float64Array.from(toFloat32({ element, data }, `tensor "${name}"`));
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   return Float64Array.from({ length: data.length / 8 }, (_, i) => view.getFloat64(8 * i, true));

@@ -1,9 +1,9 @@
 /**
  * The GGUF dialect: adapters that llama.cpp loads (`general.type` adapter, `adapter.type` lora).
  *
- * One alpha for the whole file; llama.cpp multiplies by alpha / r, r being the rank of each tensor, or by 1 if alpha is
- * 0 or absent. What has several alphas is written with the multipliers folded into B. Weights of norms, which
- * llama.cpp passes over, are carried.
+ * A file has one alpha. llama.cpp multiplies by alpha / r, where r is the rank of each tensor, or by 1 if alpha is
+ * 0 or absent. If the modules need several alphas, the writer folds their multipliers into B. Weights of norms, which
+ * llama.cpp ignores, are carried.
  *
  * @module
  */
@@ -96,7 +96,7 @@ function checkType({ metadata }: Gguf): void {
   }
 }
 
-/** The tensors outermost first. Blocks of Q8_0, the only quantized type that converters write, are exact in F32. */
+/** The tensors, axes outermost first. Unpacks Q8_0, the only quantized type that converters write, to F32, which is exact. */
 function tensorsOf({ tensors }: Gguf, settings: ReadSettings): TensorFile {
   const result = new Map<string, SafeTensor>();
   let blocks = 0;
@@ -127,7 +127,7 @@ function tensorsOf({ tensors }: Gguf, settings: ReadSettings): TensorFile {
   return { metadata: undefined, tensors: result };
 }
 
-/** Blocks of an F16 scale and 32 signed bytes. */
+/** Unpacks blocks of an F16 scale and 32 signed bytes to F32. */
 function unpackQ8({ data }: GgufTensor): Uint8Array {
   const values = new Float32Array((data.length / 34) * 32);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
@@ -168,7 +168,7 @@ function write(adapter: Adapter, options: WriteOptions): Map<string, FileContent
   return new Map([[name, ggufContent(pairs, tensors, order)]]);
 }
 
-/** The alpha that gives every module its multiplier; undefined if there is none but 0, or none at all. */
+/** The alpha that gives every module its multiplier; 0 if all multipliers are 1; undefined if no alpha does. */
 function commonAlpha({ modules }: Adapter): number | undefined {
   const [first] = modules;
   if (modules.every(({ multiplier }) => multiplier === 1)) return 0;

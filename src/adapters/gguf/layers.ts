@@ -1,9 +1,9 @@
 /**
- * Modules under llama.cpp's names, and back.
+ * Translates names of modules from transformers' paths to llama.cpp's names, and back.
  *
- * For the architecture `llama`, llama.cpp's converter reorders the rows of q and k: within each head the two halves of a
- * rotary pair are interleaved. ΔW follows its weight, so the rows of B are reordered the same way; how many heads there
- * are only the base model says.
+ * For the architecture `llama`, llama.cpp's converter reorders the rows of q and k: within each head it interleaves the two
+ * halves of a rotary pair. ΔW must match its weight, so this file reorders the rows of B in the same way. Only the base model
+ * says how many heads there are.
  *
  * @module
  */
@@ -20,14 +20,14 @@ import { BLOCK_PATHS, moduleKey } from "./names.ts";
 /** Architectures whose q and k the converter reorders. */
 const INTERLEAVED: readonly string[] = ["llama"];
 
-/** Path inside a block to llama.cpp's name of the layer. */
+/** Path inside a block, to llama.cpp's name of the layer. */
 const LAYERS: ReadonlyMap<string, string> = new Map(
   Object.entries(BLOCK_PATHS).flatMap(([layer, paths]) =>
     paths.map((path): [string, string] => [path, layer]),
   ),
 );
 
-/** transformers' paths of the layers of an architecture, by llama.cpp's names; the first of a list is not always it. */
+/** llama.cpp's names of layers, to their paths in transformers (which need not be the first ones in `BLOCK_PATHS`). */
 const MODEL_PATHS: Readonly<Record<string, string>> = {
   attn_q: "self_attn.q_proj",
   attn_k: "self_attn.k_proj",
@@ -38,13 +38,13 @@ const MODEL_PATHS: Readonly<Record<string, string>> = {
   ffn_down: "mlp.down_proj",
 };
 
-/** Architectures whose layers are called like Llama's in transformers. */
+/** Architectures whose layers have the same names as Llama's in transformers. */
 const LLAMA_PATHS: readonly string[] = ["llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3"];
 
 /**
- * The adapter under llama.cpp's names.
+ * Translates an adapter to llama.cpp's names.
  *
- * @throws LqaError USAGE without a base model; UNSUPPORTED_DIALECT for a layer that llama.cpp has no name for
+ * @throws LqaError USAGE without a base model; UNSUPPORTED_DIALECT for a layer that has no name in llama.cpp
  */
 export function toGguf(adapter: Adapter, { base }: WriteOptions): Adapter {
   if (base === undefined) {
@@ -90,10 +90,10 @@ function unsayable(name: string, expected: string): never {
 }
 
 /**
- * The adapter under transformers' paths.
+ * Translates an adapter to transformers' paths.
  *
- * @throws LqaError UNSUPPORTED_DIALECT for an architecture whose paths this version does not know; USAGE where the
- * number of heads is needed and no base model given
+ * @throws LqaError UNSUPPORTED_DIALECT for an architecture whose paths this version does not know; USAGE if the
+ * number of heads is needed and there is no base model
  */
 export function fromGguf(adapter: Adapter, { base }: WriteOptions): Adapter {
   const architecture = adapter.meta.architecture;
@@ -140,13 +140,13 @@ function modelPath(name: string): string {
   });
 }
 
-/** Heads whose rows are interleaved in this layer; 0 where none are. */
+/** Number of heads whose rows are interleaved in this layer; 0 if none are. */
 function interleavedHeads(name: string, { architecture, heads, keyHeads }: BaseDescription): number {
   if (!INTERLEAVED.includes(architecture)) return 0;
   return name.endsWith(".attn_q") ? heads : name.endsWith(".attn_k") ? keyHeads : 0;
 }
 
-/** Where a row of a head of `size` rows goes: the first half to the even places, the second to the odd ones. */
+/** New place of a row in a head of `size` rows: the first half goes to the even places, the second to the odd ones. */
 function interleaved(row: number, size: number): number {
   return row < size / 2 ? 2 * row : 2 * row - size + 1;
 }

@@ -1,5 +1,5 @@
 /**
- * The key-value pairs of a GGUF file: thirteen types by number, arrays of any of them, arrays included.
+ * The key-value pairs of a GGUF file: thirteen types by number, and arrays of any of them, nested arrays included.
  *
  * @module
  */
@@ -19,12 +19,12 @@ export type GgufNumbers =
   | BigInt64Array
   | Float64Array;
 
-/** A value. 64-bit integers are bigints, whatever their size. */
+/** A value. 64-bit integers are always bigints. */
 export type GgufValue = number | bigint | boolean | string | GgufNumbers | readonly GgufValue[];
 
-/** Deepest nesting of arrays. The format sets no limit, and no known key has arrays of arrays at all. */
+/** Deepest nesting of arrays. The format sets no limit, but no known key has an array of arrays. */
 const MAX_DEPTH = 4;
-/** Longest key, by the format. */
+/** Longest key that the format allows, in bytes. */
 const MAX_KEY = 65535;
 
 const BOOL = 7;
@@ -34,7 +34,7 @@ const ARRAY = 9;
 interface NumberType {
   readonly bytes: number;
   get(view: DataView, at: number): number | bigint;
-  /** An array of zeros; its bytes were found in the file before. */
+  /** An array of zeros. The caller has checked that the file has that many values. */
   make(length: number): GgufNumbers;
 }
 
@@ -87,7 +87,7 @@ function readValue(cursor: Cursor, type: number, depth: number): GgufValue {
 function readArray(cursor: Cursor, depth: number): GgufNumbers | GgufValue[] {
   if (depth === MAX_DEPTH) malformed(cursor, `arrays at most ${MAX_DEPTH} deep`, "one more");
   const type = readType(cursor);
-  // A text is at least its length; an array is at least its type and its length.
+  // A text takes at least its length field; an array takes at least its type and its length.
   const least = NUMBERS.get(type)?.bytes ?? (type === STRING ? 8 : 12);
   const count = readCount(cursor, least, "a number of values");
   if (NUMBERS.has(type)) return readNumbers(cursor, type, count);

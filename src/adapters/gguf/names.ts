@@ -1,12 +1,11 @@
 /**
- * Names of weight matrices in GGUF files of language models, and what the same layers are called by the programs that models
- * are trained with.
+ * Names of weight matrices in GGUF files of language models, and the names that training programs give to the same layers.
  *
- * GGUF names the layers of all architectures alike (`blk.3.attn_q.weight`), so that one name matches many paths
- * (`model.layers.3.self_attn.q_proj`, `transformer.h.3.attn.q_proj`, …). Only the part behind the block's number is compared,
- * since prefixes depend on how a model was wrapped. The table has what is certain of gguf-py's `tensor_mapping.py` (version
- * 0.19.0): layers whose inputs a converter leaves in their order. Left out are PLaMo, whose attention outputs it reorders,
- * and the towers of multimodal models, which have GGUF names of their own.
+ * GGUF has one name for a layer in all architectures (`blk.3.attn_q.weight`), so that one name matches many paths
+ * (`model.layers.3.self_attn.q_proj`, `transformer.h.3.attn.q_proj`, …). Only the part after the block's number is compared,
+ * because prefixes depend on how a program wrapped the model. The table has the certain rows of gguf-py's `tensor_mapping.py`
+ * (version 0.19.0): layers whose inputs a converter does not reorder. It omits PLaMo, whose attention outputs the converter
+ * reorders, and the towers of multimodal models, which have their own GGUF names.
  *
  * @module
  */
@@ -100,7 +99,7 @@ export const BLOCK_PATHS: Readonly<Record<string, readonly string[]>> = {
   ],
   ffn_gate_inp: ["mlp.gate", "mlp.router", "block_sparse_moe.gate", "feed_forward.router"],
   ffn_gate_inp_shexp: ["mlp.shared_expert_gate"],
-  // Of experts: where modules have a number behind "experts", it is left out here.
+  // Experts: paths with a number after "experts" are listed without it.
   ffn_gate_exps: [
     "mlp.experts.gate_proj",
     "block_sparse_moe.experts.w1",
@@ -140,18 +139,18 @@ export const BLOCK_PATHS: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** The layer behind the blocks, by its last segment. */
+/** Last segments of the path of the output layer, which is outside the blocks. */
 export const OUTPUT_PATHS: readonly string[] = ["lm_head", "embed_out", "output_layer"];
 
-/** A parsed path; paths of the same layer have the same `key`. */
+/** A parsed path. Paths of the same layer have the same `key`. */
 export interface LayerKey {
   readonly key: string;
-  /** Number of the expert, for a layer that is one of many. */
+  /** Index of the expert, if the layer is one of many. */
   readonly expert: number | undefined;
 }
 
 const BLOCK = /^(?:(.*?)\.)?(?:layers|layer|h|blocks)\.(\d+)\.(.+)$/;
-/** Prefixes of layers that are not those of GGUF's `blk`: other towers, and PLaMo's `layers.layers`. */
+/** Prefixes of layers that GGUF's `blk` does not mean: other towers, and PLaMo's `layers.layers`. */
 const FOREIGN = /(?:^|\.)(?:(?:vision|visual|vit|vpm|image|audio|speech)[^.]*(?:\..*)?|layers)$/;
 
 /** Key of a module by its path; undefined if no GGUF name matches it. */
@@ -168,9 +167,9 @@ export function moduleKey(path: string): LayerKey | undefined {
   return { key: `${block}.${layer}`, expert: expert === undefined ? undefined : Number(expert) };
 }
 
-/** Keys of the modules that a weight matrix of a GGUF file may be: `blk.3.attn_q.weight`. */
+/** Keys of the modules that a weight matrix of a GGUF file may belong to: `blk.3.attn_q.weight`. */
 export function ggufKeys(name: string): string[] {
-  // A model whose embedding is its output layer too: as a factor of a product it can only be the latter.
+  // If the embedding is also the output layer, moments of inputs can only belong to the output layer.
   if (name === "output.weight" || name === "token_embd.weight") return ["output"];
   const [, block, layer] = /^blk\.(\d+)\.([a-z_]+)\.weight$/.exec(name) ?? [];
   if (layer === undefined || !Object.hasOwn(BLOCK_PATHS, layer)) return [];

@@ -1,10 +1,9 @@
 /**
  * GGUF files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): header, key-value pairs, tensor infos, data.
  *
- * Versions 2 and 3, little-endian. Reading gives views into the caller's bytes and guarantees that every tensor's size
- * follows from its dimensions and type, and that the tensors lie one after the other in the order of their infos, each
- * at the next multiple of the alignment, as llama.cpp demands: nothing overlaps and nothing lies between. What the keys
- * and tensors mean is for the caller to know.
+ * Versions 2 and 3, little-endian. The reader returns views into the caller's bytes. It guarantees that every tensor's size
+ * follows from its dimensions and type, and that the tensors follow each other in the order of their infos, each at the next
+ * multiple of the alignment, as llama.cpp requires: no overlaps, no gaps. The caller interprets the keys and tensors.
  *
  * @module
  */
@@ -17,7 +16,7 @@ import { GGUF_TYPES, type GgufType } from "./types.ts";
 
 export type { GgufValue } from "./metadata.ts";
 
-/** One tensor: little-endian blocks, first dimension innermost. `data` may begin at any offset of its buffer. */
+/** One tensor: little-endian blocks, first dimension innermost. `data` may begin at any offset in its buffer. */
 export interface GgufTensor {
   /** Name of the element type in ggml's spelling, e.g. `F32` or `Q4_K`. */
   readonly type: string;
@@ -30,7 +29,7 @@ export interface GgufTensor {
 export interface Gguf {
   readonly version: number;
   readonly metadata: ReadonlyMap<string, GgufValue>;
-  /** The pairs as they are stored, without their number. */
+  /** The pairs as the file stores them, without their number. */
   readonly pairs: Uint8Array;
   /** In the order of the file. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
@@ -47,11 +46,11 @@ const LEAST_INFO = 8 + 4 + 4 + 8;
 interface Info {
   readonly type: GgufType;
   readonly dims: readonly number[];
-  /** Bytes of the data. */
+  /** Length of the data in bytes. */
   readonly size: number;
-  /** First byte of the data, counted from the end of the header. */
+  /** First byte of the data, relative to the end of the header. */
   readonly begin: number;
-  /** Location of the info in the file, for messages. */
+  /** Offset of the info in the file, for messages. */
   readonly offset: number;
 }
 
@@ -75,10 +74,10 @@ export function readGguf(bytes: Uint8Array): Gguf {
 }
 
 /**
- * Reads the key-value pairs and the dimensions of the tensors of a GGUF file, of which `bytes` may be the beginning only. The
- * tensors may have element types that this version does not know.
+ * Reads the key-value pairs and the dimensions of the tensors. `bytes` may be only the beginning of the file. The tensors may
+ * have element types that this version does not know.
  *
- * @throws LqaError as {@link readGguf}; TRUNCATED_SOURCE if pairs or dimensions go on behind `bytes`
+ * @throws LqaError as {@link readGguf}; TRUNCATED_SOURCE if the pairs or dimensions continue after `bytes`
  */
 export function readGgufHeader(
   bytes: Uint8Array,
@@ -95,11 +94,11 @@ export function readGgufHeader(
 interface Header extends Omit<Gguf, "tensors" | "pairs"> {
   readonly cursor: Cursor;
   readonly tensorCount: number;
-  /** Where the pairs begin and end. */
+  /** Offsets at which the pairs begin and end. */
   readonly pairs: readonly [number, number];
 }
 
-/** @param whole all bytes of the file are there, so that a count can be held against them */
+/** @param whole `bytes` is the whole file, so the reader can check counts against its length */
 function readHeader(bytes: Uint8Array, whole = true): Header {
   const cursor = cursorOf(bytes, "GGUF file");
   if (readU32(cursor, "the signature") !== MAGIC) malformed(cursor, '"GGUF"', "other bytes", 0);
@@ -145,7 +144,7 @@ function readInfos(cursor: Cursor, count: number): Map<string, Info> {
   return infos;
 }
 
-/** The next tensor info; `number` is that of its element type. `before`: by name, those that came before. */
+/** The next tensor info; `number` is that of its element type. `before`: the infos before it, by name. */
 function readInfo(
   cursor: Cursor,
   before: ReadonlyMap<string, unknown>,
@@ -181,7 +180,7 @@ function sizeOf(
   return (weights / type.weights) * type.bytes;
 }
 
-/** Where the tensors lie. @throws LqaError SOURCE_HEADER, TRUNCATED_SOURCE */
+/** Locates the tensors. @throws LqaError SOURCE_HEADER, TRUNCATED_SOURCE */
 function locate(
   cursor: Cursor,
   infos: ReadonlyMap<string, Info>,
@@ -189,7 +188,7 @@ function locate(
 ): Map<string, GgufTensor> {
   const tensors = new Map<string, GgufTensor>();
   const aligned = (position: number): number => Math.ceil(position / alignment) * alignment;
-  // A file without tensors may end where its header does.
+  // A file without tensors may end with its header.
   if (infos.size > 0) take(cursor, aligned(cursor.at) - cursor.at, "padding");
   const start = cursor.at;
   for (const [name, { type, dims, size, begin, offset }] of infos) {
@@ -202,7 +201,7 @@ function locate(
     const at = take(cursor, size, `tensor ${quoteName(name)}`);
     tensors.set(name, { type: type.name, dims, data: cursor.bytes.subarray(at, at + size) });
   }
-  // Writers pad the last tensor as well, mostly.
+  // Most writers also pad the last tensor.
   const length = cursor.bytes.length;
   if (length > start + aligned(cursor.at - start))
     malformed(cursor, "the end of the file", `${length - cursor.at} bytes more`);

@@ -1,13 +1,13 @@
 /**
- * Element types of GGUF tensors, by the numbers of ggml's `ggml_type`: how many weights make a block, and its bytes.
+ * Element types of GGUF tensors by their number in ggml's `ggml_type`: the weights and the bytes of a block.
  *
- * Checked against the `gguf` package, version 0.19.0 (`GGML_QUANT_SIZES`). Numbers 4, 5, 31 to 33 and 36 to 38 were
- * types that ggml removed, so files with them cannot be read by anyone.
+ * Checked against the `gguf` package, version 0.19.0 (`GGML_QUANT_SIZES`). ggml removed the types 4, 5, 31 to 33 and 36 to 38,
+ * so no program reads files that have them.
  *
  * @module
  */
 
-/** A type and the shape of its blocks. A tensor's first dimension is a multiple of `weights`. */
+/** A type and its blocks of `weights` weights in `bytes` bytes. A tensor's first dimension is a multiple of `weights`. */
 export interface GgufType {
   readonly name: string;
   readonly weights: number;

@@ -12,19 +12,19 @@ import { DEFAULT_ALIGNMENT } from "./read.ts";
 
 const TYPES: Readonly<Record<string, number>> = { F32: 0, F16: 1, BF16: 30 };
 
-/** Key-value pairs as they are stored. */
+/** Key-value pairs as a file stores them. */
 export interface GgufPairs {
   readonly count: number;
   readonly bytes: Uint8Array;
   readonly alignment: number;
 }
 
-/** Most bytes between tensors. Stops an alignment of a gigabyte, which costs a file nothing to ask for. */
+/** Most bytes of padding in a file. Stops an alignment of a gigabyte, which is cheap to state in a file. */
 const MOST_PADDING = 2 ** 26;
 
 const utf8 = new TextEncoder();
 
-/** Pairs of texts and F32 numbers. */
+/** Serializes pairs of texts and F32 numbers. */
 export function ggufPairs(pairs: ReadonlyMap<string, string | number>): GgufPairs {
   const bytes: number[] = [];
   for (const [key, value] of pairs) {
@@ -41,12 +41,12 @@ export function ggufPairs(pairs: ReadonlyMap<string, string | number>): GgufPair
 }
 
 /**
- * A GGUF file. Shapes are outermost first, as in safetensors; GGUF stores them reversed. The data of a tensor is read once,
- * when its piece is taken.
+ * The content of a GGUF file. Shapes are outermost first, as in safetensors; GGUF stores them reversed. The data of a tensor
+ * is read once, when its piece is taken.
  *
- * @param order every key once
- * @throws LqaError UNSUPPORTED_DIALECT for an element type that is no float; BUDGET if an alignment that a record brought
- *   along asks for more than {@link MOST_PADDING} bytes between tensors
+ * @param order every tensor name once
+ * @throws LqaError UNSUPPORTED_DIALECT for an element type other than F32, F16 and BF16; BUDGET if the alignment of an origin
+ *   record needs more than {@link MOST_PADDING} bytes of padding
  */
 export function ggufContent(
   pairs: GgufPairs,

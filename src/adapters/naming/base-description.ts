@@ -1,6 +1,6 @@
 /**
- * What must be known of a base model to name its layers as llama.cpp does: its architecture, and how many heads its
- * attention has, since llama.cpp stores some models' queries and keys with the rows of each head in another order.
+ * What llama.cpp's names of layers require of the base model: its architecture, and its number of attention heads, because
+ * llama.cpp stores the queries and keys of some models with the rows of each head in another order.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { configHeads, parseModelConfig } from "./model-config.ts";
 export interface BaseDescription {
   /** llama.cpp's name of the architecture, e.g. `llama`. */
   readonly architecture: string;
-  /** Heads of queries, and of keys and values. */
+  /** Number of query heads; `keyHeads`: number of heads of keys and values. */
   readonly heads: number;
   readonly keyHeads: number;
   /**
@@ -24,7 +24,7 @@ export interface BaseDescription {
   readonly shapes?: ReadonlyMap<string, readonly number[]>;
 }
 
-/** `model_type` of transformers to llama.cpp's architecture, where the converter leaves all weights but q and k as they are. */
+/** transformers' `model_type` to llama.cpp's architecture, for models whose converter changes no weights except q and k. */
 const ARCHITECTURES: ReadonlyMap<string, string> = new Map([
   ["llama", "llama"],
   ["mistral", "llama"],
@@ -66,9 +66,9 @@ export function baseFromConfig(bytes: Uint8Array): BaseDescription {
 }
 
 /**
- * Reads the header of a base model in GGUF. `bytes` may be the beginning of the file.
+ * Reads the header of a base model in GGUF. `bytes` may be only the beginning of the file.
  *
- * @throws LqaError TRUNCATED_SOURCE if the header goes on behind `bytes`; SOURCE_HEADER, UNSUPPORTED_DIALECT
+ * @throws LqaError TRUNCATED_SOURCE if the header continues after `bytes`; SOURCE_HEADER, UNSUPPORTED_DIALECT
  */
 export function baseFromGguf(bytes: Uint8Array): BaseDescription {
   const where = "the base model's GGUF file";
@@ -86,7 +86,7 @@ export function baseFromGguf(bytes: Uint8Array): BaseDescription {
     const key = `${architecture}.attention.${field}`;
     const value = metadata.get(key);
     if (value === undefined || (typeof value === "number" && value > 0)) return value;
-    // A list has a number for each layer, which are not all alike.
+    // A list has one number per layer, and they differ.
     const actual = typeof value === "object" ? "a list" : String(value).slice(0, 40);
     return fail(KIND.UNSUPPORTED_DIALECT, {
       where: `${where}, key ${key}`,
@@ -98,7 +98,7 @@ export function baseFromGguf(bytes: Uint8Array): BaseDescription {
   if (heads === undefined)
     return fail(KIND.SOURCE_HEADER, { where, expected: "a number of attention heads" });
   const parts = metadata.get("split.count");
-  // A part of a split model has some of the tensors, a file with a vocabulary alone has none.
+  // A shard of a split model has only some of the tensors; a file with only a vocabulary has none.
   const whole = dims.size > 0 && !(typeof parts === "number" && parts > 1);
   return {
     architecture,

@@ -1,5 +1,5 @@
 /**
- * An adapter of a diffusion pipeline, taken apart.
+ * Splits an adapter of a diffusion pipeline into its components.
  *
  * @module
  */
@@ -11,9 +11,9 @@ import { quoteName } from "../json.ts";
 import { rename } from "./rename.ts";
 
 /**
- * An adapter of a pipeline as one of each component, whose layers are named without it.
+ * Splits an adapter of a pipeline into one adapter per component; the layer names lose the component.
  *
- * @throws LqaError BASE_MODULE_MISSING for a layer that says no component
+ * @throws LqaError BASE_MODULE_MISSING for a layer whose name has no component
  */
 export function splitComponents({ modules, tensors, ...rest }: Adapter): Map<string, Adapter> {
   const parts = new Map<string, Adapter>();

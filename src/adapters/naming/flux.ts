@@ -1,10 +1,10 @@
 /**
- * Flux's layers under the names of its authors' code, which sd-scripts writes and diffusers reads in kohya files.
+ * Names of Flux's layers in its authors' code, which sd-scripts writes and diffusers reads in kohya files.
  *
- * diffusers has separate layers for queries, keys, values and the MLP where the authors have one. Their factors are put into
- * one pair: A's below each other, B's in the diagonal blocks of a matrix that is 0 elsewhere, so ΔW stays what it was. This
- * is what convert_flux_lora.py of sd-scripts does. The other way of kohya names, diffusers' paths behind `lora_transformer_`,
- * is read by ComfyUI, but diffusers 0.42 knows no layers there except attention.
+ * diffusers has separate layers for queries, keys, values and the MLP where the authors have one. This file fuses their factors
+ * into one pair: the A's are stacked, and the B's become the diagonal blocks of a matrix that is 0 elsewhere, so ΔW stays the
+ * same. convert_flux_lora.py of sd-scripts does the same. The alternative for kohya names is diffusers' paths after
+ * `lora_transformer_`. ComfyUI reads those, but diffusers 0.42 knows only the attention layers under them.
  *
  * @module
  */
@@ -19,13 +19,13 @@ import {
 import { foldMultipliers, largestRank } from "../bake.ts";
 import type { WriteOptions } from "../dialect.ts";
 
-/** Blocks of Flux; HunyuanVideo, whose layers in diffusers have the same names and sizes, has 20 and 40. */
+/** Numbers of Flux's blocks. HunyuanVideo, whose layers have the same names and sizes in diffusers, has 20 and 40. */
 const DOUBLE_BLOCKS = 19;
 const SINGLE_BLOCKS = 38;
 const WIDTH = 3072;
 const MLP_WIDTH = 4 * WIDTH;
 
-/** A layer in the authors' code: the paths that make it in diffusers, and the outputs of each where there are several. */
+/** A layer in the authors' code: its paths in diffusers, and the outputs of each if there are several. */
 interface AuthorsLayer {
   readonly name: string;
   readonly parts: readonly string[];
@@ -56,7 +56,7 @@ const SINGLE: readonly AuthorsLayer[] = [
   one("linear2", "proj_out"),
   one("modulation.lin", "norm.linear"),
 ];
-/** `norm_out` has scale and shift in the other order; diffusers reads no alpha of the two layers of `final_layer`. */
+/** Has the two halves of `norm_out` (scale, shift) swapped. diffusers reads no alpha of the two layers of `final_layer`. */
 const NORM_OUT = "final_layer.adaLN_modulation.1";
 const FINAL = [NORM_OUT, "final_layer.linear"];
 const OUTSIDE: readonly AuthorsLayer[] = [
@@ -79,7 +79,7 @@ const KINDS: readonly (readonly [RegExp, number, string, readonly AuthorsLayer[]
   [/^transformer\.single_transformer_blocks\.(\d+)\.(.+)$/, SINGLE_BLOCKS, "single_blocks.", SINGLE],
 ];
 
-/** The layer that a module of diffusers is part of, with its whole name; undefined if Flux has none. */
+/** The authors' layer that a module of diffusers belongs to, with its whole name; undefined if Flux has none. */
 function layerOf({ name, in: width, out }: ModuleShape): (AuthorsLayer & { at: number }) | undefined {
   for (const [pattern, blocks, start, layers] of KINDS) {
     const [, number, path] = pattern.exec(name) ?? [];
@@ -95,10 +95,10 @@ function layerOf({ name, in: width, out }: ModuleShape): (AuthorsLayer & { at: n
 }
 
 /**
- * The adapter with the authors' names, as modules of a component `unet`; undefined if it is not certainly one of Flux: a layer
+ * The adapter under the authors' names, as modules of a component `unet`. Undefined unless it certainly belongs to Flux: a layer
  * has another name or other sizes, or there is a magnitude, which sd-scripts does not write for Flux.
  *
- * @param elements the types of the factors by the old names
+ * @param options `elements`: the types of the factors by the old names
  * @returns the adapter, and the types by the new names
  */
 export function toFluxAuthors(
@@ -156,7 +156,7 @@ function reshaped(name: string, module: LoraModule): LoraModule {
   );
 }
 
-/** The module with the second half of its outputs first. */
+/** The module with the two halves of its outputs swapped. */
 function swapHalves(name: string, module: LoraModule): LoraModule {
   return lazyModule(
     { ...shapeOf(module), name },
@@ -172,7 +172,7 @@ function swapHalves(name: string, module: LoraModule): LoraModule {
   );
 }
 
-/** One module of several whose outputs follow each other. Each has as many components as the one with most. */
+/** Fuses several modules whose outputs follow each other into one. Each part gets the rank of the largest. */
 function fuse(name: string, parts: ReadonlyMap<number, LoraModule>, outputs: readonly number[]): LoraModule {
   const [first] = parts.values();
   const each = largestRank([...parts.values()]);

@@ -1,5 +1,5 @@
 /**
- * A base model's `config.json` of transformers, and the sizes in it.
+ * A base model's `config.json` in transformers' format, and the sizes in it.
  *
  * @module
  */
@@ -16,9 +16,9 @@ export function parseModelConfig(bytes: Uint8Array): JsonObject {
 }
 
 /**
- * The first of some fields that is there; undefined if none is. A field of null counts as absent.
+ * The first of several fields that is present; undefined if none is. A null field counts as absent.
  *
- * @throws LqaError SOURCE_CONFIG if it is no positive integer
+ * @throws LqaError SOURCE_CONFIG if the field is not a positive integer
  */
 export function configSize(config: JsonObject, ...names: readonly string[]): number | undefined {
   for (const name of names) {
@@ -33,7 +33,7 @@ export function configSize(config: JsonObject, ...names: readonly string[]): num
   return undefined;
 }
 
-/** Heads of queries, and of keys and values. Undefined where the configuration does not say. @throws LqaError SOURCE_CONFIG */
+/** Numbers of query heads and of key-value heads; undefined if the configuration lacks them. @throws LqaError SOURCE_CONFIG */
 export function configHeads(config: JsonObject): { heads: number | undefined; keyHeads: number | undefined } {
   const heads = configSize(config, "num_attention_heads", "n_head");
   return { heads, keyHeads: configSize(config, "num_key_value_heads") ?? heads };

@@ -1,9 +1,9 @@
 /**
- * Layers of Stable Diffusion 1 by number, as cloneofsimo's program counted them.
+ * Layers of Stable Diffusion 1 by number, in the order of cloneofsimo's program.
  *
  * It walked a model in the order in which diffusers registers the parts: down blocks, up blocks, middle block; in each
- * transformer block attn1 (q, k, v, out), the feed-forward projection, attn2. In the text encoder q, k, v are registered
- * as k, v, q. The numbers say nothing by themselves, so all shapes must be those of this model before names are given.
+ * transformer block attn1 (q, k, v, out), the feed-forward projection, attn2. The text encoder registers q, k, v in the
+ * order k, v, q. The numbers alone do not identify a model, so all shapes must match this model before layers get names.
  *
  * @module
  */
@@ -57,7 +57,7 @@ const MODELS: ReadonlyMap<string, readonly Layer[]> = new Map([
   ["text_encoder", TEXT],
 ]);
 
-/** The adapter with the layers' names. @throws LqaError UNSUPPORTED_DIALECT if it is none of Stable Diffusion 1 */
+/** The adapter with names instead of numbers. @throws LqaError UNSUPPORTED_DIALECT if it is not one of Stable Diffusion 1 */
 export function numberedLayers(adapter: Adapter): Adapter {
   const counts = new Map<string, number>();
   const modules = adapter.modules.map((module) => {

@@ -1,21 +1,21 @@
 /**
- * How keys say which model of a diffusion pipeline a layer belongs to, where they do not begin with a component's name: one
- * table of what programs write, read off their own code (named in each row).
+ * How keys that do not begin with a component's name tell which model of a diffusion pipeline they belong to: one table of
+ * what programs write, taken from their code (named in each row).
  *
  * @module
  */
 import { COMPONENT } from "../../model/base-shape.ts";
 
-/** Prefixes of a layer's path. */
+/** A prefix of keys. */
 export interface KeyPrefix {
-  /** Identifies the row in origin records and never changes. The empty one belongs to keys with a component. */
+  /** Identifies the row in origin records, so it never changes. The empty mark belongs to keys with a component. */
   readonly mark: string;
   /** Removed from the key. */
   readonly text: string;
-  /** Matches the keys that the row is for. */
+  /** Matches the keys that the row applies to. */
   readonly keys: RegExp;
   readonly component: string;
-  /** The row holds only for files with such a key: of two pipelines that say the same of different components. */
+  /** The row applies only to files that also have such a key: two pipelines use one prefix for different components. */
   readonly beside?: RegExp;
 }
 
@@ -74,30 +74,30 @@ const PREFIXES: readonly KeyPrefix[] = [
 
 const WITH_COMPONENT: KeyPrefix = { mark: "", text: "", keys: COMPONENT, component: "" };
 
-/** The row for a key; undefined if nothing says which model it is about. */
+/** The row for a key; undefined if nothing in it names a model. */
 export function prefixOf(key: string): KeyPrefix | undefined {
   if (COMPONENT.test(key)) return WITH_COMPONENT;
   return PREFIXES.find(({ keys }) => keys.test(key));
 }
 
-/** As {@link prefixOf}, by the rows that hold for the file of these keys. */
+/** As {@link prefixOf}, with only the rows that apply to a file with these keys. */
 export function prefixesOf(keys: readonly string[]): typeof prefixOf {
   const rows = PREFIXES.filter(({ beside }) => beside === undefined || keys.some((key) => beside.test(key)));
   return (key) => (COMPONENT.test(key) ? WITH_COMPONENT : rows.find((row) => row.keys.test(key)));
 }
 
-/** The row of an origin record. */
+/** The row with the mark of an origin record. */
 export function prefixMarked(mark: string): KeyPrefix {
   return PREFIXES.find((row) => row.mark === mark) ?? WITH_COMPONENT;
 }
 
-/** True for a key of a diffusion model that has no component in front, nor the path of a UNet in diffusers. */
+/** True for a key of a diffusion model that has neither a component in front nor the path of a UNet in diffusers. */
 export function isModelsOwn(key: string): boolean {
   const mark = prefixOf(key)?.mark ?? "";
   return mark !== "" && mark !== "!";
 }
 
-/** True for the path of a layer, without its component, in the code of a model's authors rather than in diffusers. */
+/** True for a layer's path (without component) that comes from the code of a model's authors rather than from diffusers. */
 export function isAuthorsPath(path: string): boolean {
   return /^(double_blocks|single_blocks|joint_blocks|input_blocks|output_blocks|middle_block|out)\.|^blocks\.\d+\.(self_attn|cross_attn|ffn\.\d)\b/.test(
     path,

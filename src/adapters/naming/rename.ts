@@ -1,11 +1,11 @@
 /**
- * Adapters and modules under other names.
+ * Renames adapters and modules.
  *
  * @module
  */
 import { type Adapter, type LoraModule, lazyModule, shapeOf } from "../../model/adapter.ts";
 
-/** The adapter with other names; factors stay lazy. */
+/** Renames all modules and plain tensors (not carried ones); factors stay lazy. */
 export function rename(adapter: Adapter, name: (name: string) => string): Adapter {
   return {
     ...adapter,
@@ -16,7 +16,7 @@ export function rename(adapter: Adapter, name: (name: string) => string): Adapte
   };
 }
 
-/** A module under another name. */
+/** Renames a module. */
 export function renamed(module: LoraModule, name: string): LoraModule {
   return lazyModule(
     { ...shapeOf(module), name },

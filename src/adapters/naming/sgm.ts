@@ -2,7 +2,7 @@
  * Names of a UNet's layers in Stability's own code (`input_blocks.4.1.…`), which kohya's SDXL files use, and in
  * diffusers (`down_blocks.1.attentions.0.…`).
  *
- * Of UNets with two layers a block, which Stable Diffusion 1, 2 and XL are. Every rule works in both directions.
+ * For UNets with two layers per block: Stable Diffusion 1, 2 and XL. Every rule works in both directions.
  *
  * @module
  */
@@ -43,7 +43,7 @@ const BLOCKS: readonly (readonly [sgm: string, diffusers: string])[] = [
   ["middle_block.2", "mid_block.resnets.1"],
 ];
 
-/** The diffusers path of a layer; undefined if the path is none of Stability's. */
+/** The diffusers path of a layer; undefined if the path is not one of Stability's. */
 export function fromSgm(path: string): string | undefined {
   const found = rename(path, 0, 1);
   return found !== undefined && rename(found, 1, 0) === path ? found : undefined;
@@ -62,7 +62,7 @@ function rename(path: string, from: 0 | 1, to: 0 | 1): string | undefined {
     const inner = path.slice(pair[from].length + 1);
     if (!/\.resnets\./.test(pair[1])) return `${pair[to]}.${inner}`;
     const layer = RESNET.find((names) => names[from] === inner);
-    // Of the paths with these beginnings only those of residual blocks go on with one of these layers.
+    // Only paths of residual blocks have these prefixes and one of these layers after it.
     if (layer !== undefined) return `${pair[to]}.${layer[to]}`;
   }
   return undefined;

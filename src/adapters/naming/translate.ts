@@ -1,8 +1,8 @@
 /**
- * Names of layers from one way of naming into another (see `Naming` in `dialect.ts`).
+ * Translates names of layers from one naming to another (see `Naming` in `dialect.ts`).
  *
- * Guarantees that modules and plain tensors keep what they mean; where a name has no counterpart, or where one would be
- * a guess, the adapter is refused with the reason.
+ * Modules and plain tensors keep their meaning. If a name has no counterpart, or its counterpart would be a guess, the
+ * adapter is refused with the reason.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { quoteName } from "../json.ts";
 import { numberedLayers } from "./numbers.ts";
 import { rename } from "./rename.ts";
 
-/** What the paths inside a component begin with. */
+/** Beginnings of paths inside a component, to the component. */
 const COMPONENT_OF: readonly (readonly [RegExp, string])[] = [
   [/^(down_blocks|up_blocks|mid_block|time_embedding|add_embedding|conv_in|conv_out)\b/, "unet"],
   [/^(transformer_blocks|single_transformer_blocks|x_embedder|context_embedder)\b/, "transformer"],
@@ -24,7 +24,7 @@ const COMPONENT_OF: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * The adapter with the names of another naming, and without its origin record, which speaks of the old ones.
+ * The adapter under the names of another naming, without its origin record, which refers to the old names.
  *
  * @throws LqaError UNSUPPORTED_DIALECT
  */
@@ -44,7 +44,7 @@ export function translate(adapter: Adapter, from: Naming, to: Naming, options: W
   });
 }
 
-/** A model is one component: its name is left out. */
+/** Removes the component's name: a model is one component. */
 function stripComponent({ modules }: Adapter): (name: string) => string {
   const components = new Set(modules.map(({ name }) => COMPONENT.exec(name)?.[1] ?? ""));
   const [only] = components;

@@ -1,9 +1,9 @@
 /**
- * kohya's names taken apart: `down_blocks_0_attentions_1_proj_in` is `down_blocks.0.attentions.1.proj_in`.
+ * Splits kohya's names: `down_blocks_0_attentions_1_proj_in` is `down_blocks.0.attentions.1.proj_in`.
  *
- * kohya writes underscores for dots, which loses where one word ends. The words that occur in diffusion models are a
- * list; a name is cut into the longest of them first. What is not made of known words stays in one piece, so that
- * nothing is guessed; written with underscores, every result gives the name it came from.
+ * kohya writes underscores for dots, which hides where one word ends. This file lists the words that occur in diffusion
+ * models; the longest match comes first. A name with unknown words stays in one piece, so nothing is guessed. Every
+ * result, written with underscores, gives the original name.
  *
  * @module
  */
@@ -32,7 +32,7 @@ const MOST = Math.max(...[...WORDS].map((word) => word.split("_").length));
 /** The path that a name encodes; undefined if it contains unknown words. */
 export function splitWords(name: string): string | undefined {
   const parts = name.split("_");
-  // dead: positions from which no way leads to the end.
+  // dead: positions from which no split reaches the end.
   const dead = new Set<number>();
   const walk = (at: number): string[] | undefined => {
     if (at === parts.length) return [];
@@ -46,6 +46,6 @@ export function splitWords(name: string): string | undefined {
     dead.add(at);
     return undefined;
   };
-  // As deep as the name has words; longer ones are no names.
+  // The recursion is as deep as the name has words; longer names are not from kohya.
   return parts.length > 128 ? undefined : walk(0)?.join(".");
 }

@@ -1,9 +1,9 @@
 /**
- * ONNX Runtime's adapter files (`.onnx_adapter`): a FlatBuffer `TORT` with a list of named tensors; and their forerunner of
+ * ONNX Runtime's adapter files (`.onnx_adapter`): a FlatBuffer `TORT` with a list of named tensors. Also their predecessor of
  * ONNX Runtime GenAI 0.4 (`adapter_weights.fb`, `GAIL`, genai_lora.fbs there), which has no versions.
  *
- * The JavaScript runtime of FlatBuffers checks nothing while it reads, so reading is done here, with every offset held
- * against the end of the file; ONNX Runtime's own loader had a heap overflow where the size of a tensor was not compared
+ * The JavaScript runtime of FlatBuffers checks nothing while it reads, so this file reads by itself and checks every offset
+ * against the end of the file. ONNX Runtime's own loader had a heap overflow because it did not compare the size of a tensor
  * with its shape (fixed in 2026).
  *
  * @module
@@ -38,13 +38,13 @@ const FORMAT_VERSION = 1;
 
 /** A whole file. */
 export interface OnnxAdapter {
-  /** Versions that the writer of the file gave to the adapter and its model. */
+  /** Versions that the file's writer gave to the adapter and its model. */
   readonly adapterVersion: number;
   readonly modelVersion: number;
   readonly tensors: ReadonlyMap<string, SafeTensor>;
 }
 
-/** Where each kind of file has its list of tensors: the number of the field. */
+/** Number of the field that holds the list of tensors, by file identifier. */
 const LISTS: ReadonlyMap<string, number> = new Map([
   ["TORT", 3],
   ["GAIL", 1],
@@ -54,7 +54,7 @@ function listField(bytes: Uint8Array): number | undefined {
   return LISTS.get(String.fromCharCode(...bytes.subarray(4, 8)));
 }
 
-/** True if the bytes begin like one. */
+/** True if the bytes begin like an ONNX adapter file. */
 export function isOnnxAdapter(bytes: Uint8Array): boolean {
   return listField(bytes) !== undefined;
 }
@@ -77,7 +77,7 @@ function check({ bytes }: Reader, at: number, length: number): number {
 const u32 = (reader: Reader, at: number): number => reader.view.getUint32(check(reader, at, 4), true);
 const i32 = (reader: Reader, at: number): number => reader.view.getInt32(check(reader, at, 4), true);
 
-/** Where an offset leads to. */
+/** Target of an offset. */
 function follow(reader: Reader, at: number): number {
   const step = u32(reader, at);
   if (step === 0) bad("an offset", 0, at);
@@ -97,7 +97,7 @@ function field(reader: Reader, table: number, id: number): number | undefined {
   return check(reader, table + offset, 4);
 }
 
-/** A vector of elements of `width` bytes: where the first is, and how many there are. */
+/** A vector of elements of `width` bytes: the position of the first, and their number. */
 function vector(reader: Reader, at: number, width: number): { begin: number; count: number } {
   const start = follow(reader, at);
   const count = u32(reader, start);

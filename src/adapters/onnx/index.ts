@@ -1,9 +1,9 @@
 /**
  * The ONNX dialect: `.onnx_adapter` files of ONNX Runtime, whose tensors are inputs of a graph by name, and the
- * `adapter_weights.npz` and `.fb` that Olive and ONNX Runtime GenAI make on the way to them.
+ * `adapter_weights.npz` and `.fb` that Olive and ONNX Runtime GenAI make as intermediate files.
  *
- * The graph multiplies from the right, so factors are [in, r] and [r, out], and what the file holds is all there is: the
- * multiplier is folded into B. What programs write around the names (`.lora_A.MatMul.weight`) is kept.
+ * The graph multiplies from the right, so factors are [in, r] and [r, out]. The file has nothing but tensors, so the
+ * multiplier is folded into B. The writer keeps what programs add to the names (`.lora_A.MatMul.weight`).
  *
  * @module
  */
@@ -41,10 +41,10 @@ const convention: Convention = {
   roles: [],
 };
 
-/** The names in an npz file of Olive, which has the orientation of the graph and no configuration. */
+/** Names of factors in an npz file of Olive, which has the graph's orientation and no configuration. */
 const NPZ_KEY = /\.lora_[AB]\.(?:[A-Za-z_]+\.)*weight$/;
 
-/** True for names of factors as ONNX has them in an npz file. */
+/** True for an npz file with ONNX's names of factors. */
 export function isOnnxNpz({ weights, keys, config }: Source): boolean {
   return (
     config === undefined &&

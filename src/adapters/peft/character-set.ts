@@ -1,9 +1,9 @@
 /**
- * Sets of characters of the regular expressions in a configuration, with the meaning of Python's `re` for texts.
+ * Sets of characters in the regular expressions of a configuration, with the meaning that Python's `re` gives them for text.
  *
- * A set is a sorted list of ranges, so that looking up a character takes the logarithm of its length, whatever a class of a
- * hostile pattern lists. `\d` and `\w` depend on Unicode's tables, which the engine has: they are tests in addition to the
- * ranges.
+ * A set is a sorted list of ranges. A look-up takes logarithmic time in its length, even for a hostile pattern's class with
+ * many characters. `\d` and `\w` depend on Unicode's tables, which the JavaScript engine has, so they are tests in addition to
+ * the ranges.
  *
  * @module
  */
@@ -15,12 +15,12 @@ export type CodeRange = readonly [low: number, high: number];
 export interface CharacterSet {
   /** Bounds of ranges that do not touch, ascending: low, high, low, high, … */
   readonly bounds: readonly number[];
-  /** Tables of Unicode that belong to the set, too: at most `\d \D \w \W`. */
+  /** Unicode tables that also belong to the set: at most `\d \D \w \W`. */
   readonly tables: readonly UnicodeTable[];
   readonly negated: boolean;
 }
 
-/** `\d` or `\w`, or what is not in it. */
+/** `\d` or `\w`, or its complement. */
 export interface UnicodeTable {
   readonly pattern: RegExp;
   readonly negated: boolean;
@@ -28,7 +28,7 @@ export interface UnicodeTable {
 
 const DIGIT = /^\p{Nd}$/u;
 const WORD = /^[\p{L}\p{N}_]$/u;
-/** What `str.isspace` of Python 3 holds for. JavaScript's `\s` has U+FEFF, and lacks the separators from U+001C on. */
+/** The characters for which Python's `str.isspace` is true. JavaScript's `\s` adds U+FEFF and lacks U+001C–1F and U+0085. */
 const SPACE: readonly CodeRange[] = [
   [9, 13],
   [28, 32],
@@ -43,7 +43,7 @@ const SPACE: readonly CodeRange[] = [
 ];
 const LAST = 0x10ffff;
 
-/** The set of some ranges, in any order, and tables. */
+/** Makes a set from ranges, in any order, and tables. */
 export function characterSet(
   ranges: readonly CodeRange[],
   tables: readonly UnicodeTable[] = [],
@@ -61,10 +61,10 @@ export function characterSet(
   return { bounds, tables: distinct, negated };
 }
 
-/** Everything but a line feed: `.` */
+/** `.`: every character except a line feed. */
 export const ANY: CharacterSet = characterSet([[10, 10]], [], true);
 
-/** What `\d \D \w \W \s \S` stand for; undefined for another letter. */
+/** The set of `\d \D \w \W \s \S`; undefined for another letter. */
 export function escapeSet(
   letter: string,
 ): { ranges: readonly CodeRange[]; tables: readonly UnicodeTable[] } | undefined {
@@ -81,7 +81,7 @@ export function escapeSet(
   }
 }
 
-/** What lies between sorted ranges. */
+/** The ranges between sorted ranges. */
 function outside(ranges: readonly CodeRange[]): CodeRange[] {
   const starts = [0, ...ranges.map(([, high]) => high + 1)];
   const ends = [...ranges.map(([low]) => low - 1), LAST];
@@ -92,7 +92,7 @@ function outside(ranges: readonly CodeRange[]): CodeRange[] {
 export function contains({ bounds, tables, negated }: CharacterSet, code: number): boolean {
   let low = 0;
   let high = bounds.length;
-  // The number of bounds at or below the code; a range's end belongs to it.
+  // Counts the bounds at or below the code; the end of a range belongs to it.
   while (low < high) {
     const middle = (low + high) >>> 1;
     if (bounds[middle]! <= code) low = middle + 1;
@@ -105,7 +105,7 @@ export function contains({ bounds, tables, negated }: CharacterSet, code: number
   );
 }
 
-/** Steps that a look-up may take, in units of a comparison. */
+/** Steps that a look-up takes, for the meter. A Unicode table counts as four. */
 export function lookUpSteps({ bounds, tables }: CharacterSet): number {
   return 1 + ((32 - Math.clz32(bounds.length)) >>> 1) + 4 * tables.length;
 }

@@ -1,8 +1,8 @@
 /**
- * Checks that a configuration and its adapter agree.
+ * Checks that a configuration agrees with its adapter.
  *
- * An adapter may have been changed since it was read (a lower rank, a module less, another multiplier). PEFT would
- * load such files without an error and compute something else, so they are not written.
+ * An adapter may have changed since it was read (a lower rank, a module less, another multiplier). PEFT would load such files
+ * without an error and compute something else, so the writer refuses them.
  *
  * @module
  */
@@ -16,10 +16,10 @@ import { baseLayout } from "./modules.ts";
 import { resolveScale } from "./scale.ts";
 
 /**
- * Checks every module and every tensor that depends on the configuration. `pathOf` gives the path by which PEFT looks
- * up a module's patterns.
+ * Checks every module and every tensor that depends on the configuration. `pathOf` gives the path that PEFT matches
+ * against a module's patterns.
  *
- * @throws LqaError UNSUPPORTED_DIALECT naming the first difference.
+ * @throws LqaError UNSUPPORTED_DIALECT naming the first difference
  */
 export function checkAgainst(
   adapter: Adapter,
@@ -62,7 +62,7 @@ function agree<T extends string | number | boolean>(
   });
 }
 
-/** In ascending order, as in the file. */
+/** The configured token indices of a layer as text: in ascending order, as in the file; "none" without any. */
 function configuredIndices(name: string, { tokenIndices, meter }: PeftConfig): string {
   meter.charge("steps", tokenIndices instanceof Map ? tokenIndices.size : 0);
   const text = (indices: readonly number[]): string => `${indices.toSorted((x, y) => x - y)}`;

@@ -1,8 +1,8 @@
 /**
- * `adapter_config.json`: the fields of a PEFT configuration that decide what the tensors mean.
+ * `adapter_config.json`: the fields of a PEFT configuration that decide the meaning of the tensors.
  *
  * Guarantees that every field that could change the maths is either in {@link PeftConfig} or absent from the file
- * (`fields.ts`), and that values have the types PEFT's own code relies on.
+ * (`fields.ts`), and that values have the types that PEFT's own code relies on.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export interface PeftConfig {
   readonly r: number;
   readonly loraAlpha: number;
   readonly useRslora: boolean;
-  /** In the order of the file: the first match wins. */
+  /** Entries are in file order: the first match wins. */
   readonly rankPattern: PatternTable;
   readonly alphaPattern: PatternTable;
   /** Base weights of linear layers are (in, out), as in the GPT-2 family. */
@@ -28,23 +28,23 @@ export interface PeftConfig {
   readonly loraBias: boolean;
   readonly useDora: boolean;
   readonly modulesToSave: readonly string[];
-  /** Token indices of the input embedding, or by name of the module; undefined if there are none. */
+  /** Token indices of the input embedding, or of several layers by name; undefined if there are none. */
   readonly tokenIndices: readonly number[] | ReadonlyMap<string, readonly number[]> | undefined;
-  /** Bare parameters that are adapted (experts): ends of their paths. */
+  /** Adapted bare parameters (experts): ends of their paths. */
   readonly targetParameters: readonly string[];
-  /** Training state that may be stored next to the factors. */
+  /** True if the file may hold training state of VeLoRA (`velora`) or MonteCLoRA (`monteclora`) next to the factors. */
   readonly velora: boolean;
   readonly monteclora: boolean;
   readonly baseModel: string | undefined;
   readonly revision: string | undefined;
   readonly peftVersion: string | undefined;
-  /** Charged for whatever the lists of the configuration are compared with. */
+  /** Counts the work of comparing keys with the lists of the configuration. */
   readonly meter: WorkMeter;
 }
 
 /**
- * Heads that PEFT saves with an adapter by its task (`PeftModelForSequenceClassification` and its kin), whatever the
- * configuration says: PEFT 0.2 to 0.6 left `modules_to_save` null there.
+ * Heads that PEFT saves with an adapter because of its task (`PeftModelForSequenceClassification` and the like), whatever the
+ * configuration says: PEFT 0.2 to 0.6 left `modules_to_save` null for them.
  */
 const HEADS: ReadonlyMap<JsonValue, readonly string[]> = new Map([
   ["SEQ_CLS", ["classifier", "score"]],
@@ -56,8 +56,8 @@ const HEADS: ReadonlyMap<JsonValue, readonly string[]> = new Map([
  * Reads a configuration.
  *
  * @throws LqaError SOURCE_CONFIG for broken JSON (with the byte offset), repeated keys or a value of a wrong type;
- * UNSUPPORTED_ADAPTER_FEATURE for another PEFT method than LoRA and for what `fields.ts` refuses; BUDGET for one that is
- * too large or whose patterns are.
+ * UNSUPPORTED_ADAPTER_FEATURE for another PEFT method than LoRA and for fields that `fields.ts` refuses; BUDGET for a
+ * configuration that is too large or whose patterns are.
  */
 export function parsePeftConfig(bytes: Uint8Array): PeftConfig {
   const meter = configurationMeter("adapter_config.json");
@@ -65,10 +65,10 @@ export function parsePeftConfig(bytes: Uint8Array): PeftConfig {
 }
 
 /**
- * As {@link parsePeftConfig}, for a configuration that was taken apart already.
+ * As {@link parsePeftConfig}, for a configuration that is already parsed.
  *
- * @param meter the one that was charged for that
- * @throws LqaError as there
+ * @param meter the meter that counted the parsing
+ * @throws LqaError as {@link parsePeftConfig}
  */
 export function readPeftConfig(config: JsonValue, meter: WorkMeter): PeftConfig {
   if (!(config instanceof Map)) {
@@ -184,7 +184,7 @@ function tokenIndices(value: JsonValue): PeftConfig["tokenIndices"] {
   return new Map([...value].map(([name, indices]) => [name, distinct(list(field, indices, tokenIndex))]));
 }
 
-/** PEFT copies the rows one after another, so a repeated index would make one of them invisible. */
+/** PEFT copies the rows one after another, so of two rows with one index only the last would count. */
 function distinct(indices: number[]): number[] {
   const seen = new Set<number>();
   for (const index of indices) {

@@ -2,11 +2,11 @@
  * LoRA on bare parameters (`target_parameters`): the weights of all experts of a layer in one three-axis tensor.
  *
  * PEFT (`ParamWrapper`, read in 0.17 to 0.21) packs A expert by expert, `[E · r, in]`, and B with the expert running
- * fastest, `[out, r · E]`; LQA has `[E][r][in]` and `[E][out][r]`. Which of in and out is the parameter's second axis
- * changed: up to 0.18 the parameter was always taken as (E, in, out); from 0.19 on as (E, out, in) unless the base
- * layer says that it is transposed, which no file tells. With several parameters of one layer, PEFT wraps the first one
- * of the layer innermost (`.base_layer`); the file does not say which that is, so only the pair that every model stores
- * in one order is read: `gate_up_proj`, then `down_proj`.
+ * fastest, `[out, r · E]`; LQA has `[E][r][in]` and `[E][out][r]`. PEFT changed which axis of the parameter is `in`: up to
+ * 0.18 it took every parameter as (E, in, out); from 0.19 on it takes (E, out, in), unless the base layer says that it is
+ * transposed, which no file states. With several parameters of one layer, PEFT wraps the first one innermost
+ * (`.base_layer`). The file does not say which one is first, so this reader accepts only the pair that every model registers
+ * in the same order: `gate_up_proj`, then `down_proj`.
  *
  * @module
  */
@@ -21,17 +21,18 @@ import { unwrap } from "./keys.ts";
 import { lookUp } from "./pattern.ts";
 import type { FoundModule } from "./sort-keys.ts";
 
-/** Steps that comparing a layer with a target takes. */
+/** Steps of comparing a layer with a target, for the meter. */
 const COMPARING = 16;
 
 /** Parameters of a layer of experts in the order in which models register them. */
 const REGISTERED: readonly string[] = ["gate_up_proj", "down_proj"];
 
 /**
- * The modules with those of bare parameters under the parameters' names.
+ * Names modules that adapt bare parameters after the parameters; the other modules keep their names.
  *
- * @throws LqaError UNSUPPORTED_ADAPTER_FEATURE for LoRA inside LoRA that the configuration does not account for, and
- * where file and version leave open which parameter or which layout is meant
+ * @throws LqaError UNSUPPORTED_ADAPTER_FEATURE for LoRA inside LoRA that the configuration does not explain, and
+ * if the file and its PEFT version do not determine the parameter or its layout; SOURCE_UNPAIRED_FACTOR for a target
+ * without factors
  */
 export function nameParameters(
   modules: Map<string, FoundModule>,
@@ -98,7 +99,7 @@ function layoutOf({ peftVersion }: PeftConfig, settings: ReadSettings): BaseLayo
   });
 }
 
-/** Shape of a module of experts: their number is the first axis of A, divided by the rank. */
+/** Shape of a module of experts. Their number is the first axis of A divided by the rank. @throws LqaError SOURCE_SHAPE */
 export function expertShape(found: FoundModule, a: Found, b: Found, config: PeftConfig): FactorShape {
   const rank = lookUp(config.rankPattern, found.path, config.r);
   const shape = factorShape(found.name, a, b, "rows");
@@ -111,7 +112,7 @@ export function expertShape(found: FoundModule, a: Found, b: Found, config: Peft
   });
 }
 
-/** `[out][r][E]` to `[E][out][r]`. */
+/** Reorders B from PEFT's `[out][r][E]` to LQA's `[E][out][r]`. */
 export function expertsFirst(values: Float32Array, { experts, out, rank }: FactorShape): Float32Array {
   const result = new Float32Array(values.length);
   for (let row = 0, at = 0; row < out * rank; row++) {
@@ -120,7 +121,7 @@ export function expertsFirst(values: Float32Array, { experts, out, rank }: Facto
   return result;
 }
 
-/** `[E][out][r]` to `[out][r][E]`. */
+/** Reorders B from LQA's `[E][out][r]` to PEFT's `[out][r][E]`. */
 export function expertsLast(
   { experts, out, rank }: Pick<LoraModule, "experts" | "out" | "rank">,
   b: Float32Array,

@@ -1,10 +1,10 @@
 /**
- * Every field that `adapter_config.json` has had from PEFT 0.2 to 0.21, and what is done with each.
+ * Every field that `adapter_config.json` had in PEFT 0.2 to 0.21, and how the reader treats it.
  *
- * PEFT itself drops a field it does not know with a warning, and most servers drop it without one: a new option that
- * changes the maths then changes nothing but the answers. So nothing here is ignored by default. A field is resolved
- * (its effect is in the modules), informative (it chose or trained the modules, which are there by name), refused, or
- * unknown; unknown fields must be absent or empty.
+ * PEFT itself drops an unknown field with a warning, and most servers drop it without one: a new option that
+ * changes the maths then silently changes the results. So this reader ignores nothing by default. A field is resolved
+ * (its effect is in the modules), informative (it chose or trained the modules, which the file lists by name), refused, or
+ * unknown. Unknown fields must be absent or empty.
  *
  * @module
  */
@@ -30,9 +30,9 @@ const RESOLVED: readonly string[] = [
   "init_lora_weights",
 ];
 
-/** Without effect on what the saved tensors mean. Kept with the whole configuration in the origin record. */
+/** No effect on the meaning of the saved tensors. The origin record keeps them with the whole configuration. */
 const INFORMATIVE: readonly string[] = [
-  // Which modules were adapted: the tensors say so, and more exactly.
+  // Which modules were adapted: the tensors say this more exactly.
   "target_modules",
   "exclude_modules",
   "layers_to_transform",
@@ -54,11 +54,11 @@ const INFORMATIVE: readonly string[] = [
   "velora_config", // compresses activations for the backward pass only
   // Both factors of a tied pair are in the file; the tie is the base model's.
   "ensure_weight_tying",
-  // Where the code of a parallel layer is found. The layer itself is megatron_config, which is refused.
+  // The place of the code of a parallel layer. megatron_config, which is refused, describes the layer itself.
   "megatron_core",
-  // Says nothing without use_qalora, which is refused.
+  // No effect without use_qalora, which is refused.
   "qalora_group_size",
-  // How the loader runs; PEFT drops it when it meets it in a file.
+  // Options of the loader; PEFT drops the field when it reads it from a file.
   "runtime_config",
   "merge_weights", // PEFT 0.2: merge when switched to evaluation
   // ms-swift writes its training options into the same file.
@@ -67,7 +67,7 @@ const INFORMATIVE: readonly string[] = [
   "lorap_lr_ratio",
 ];
 
-/** Fields whose presence changes ΔW into something this format does not say, with the reason. */
+/** Fields that change ΔW into something that this format cannot express, with the reason. */
 const REFUSED: ReadonlyMap<string, string> = new Map([
   ["alora_invocation_tokens", "the adapter acts only after a token sequence (aLoRA)"],
   ["arrow_config", "the adapter is routed among others at run time (Arrow)"],
@@ -79,21 +79,21 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
   ["use_qalora", "A sees pooled inputs (QA-LoRA)"],
 ]);
 
-/** Initialisations that only choose the starting point of training. */
+/** Initializations that only choose the starting point of training. */
 const PLAIN_INITS: readonly JsonValue[] = [null, true, false, "gaussian", "eva", "orthogonal", "mica"];
 
 /**
- * Initialisations that subtract the first factors from the base weights. Such an adapter is right only on that
- * modified base, which PEFT computes again at every load. When PEFT converts one to plain LoRA while saving
- * (`path_initial_model_for_weight_conversion`) it sets the field to true, so a converted adapter is not met here.
+ * Initializations that subtract the first factors from the base weights. Such an adapter is correct only on that
+ * modified base, which PEFT computes again at every load. When PEFT converts such an adapter to plain LoRA while saving
+ * (`path_initial_model_for_weight_conversion`), it sets the field to true, so converted adapters pass.
  */
 const REWRITING_INITS = /^(pissa(_niter_\d+)?|olora|corda|loftq|lora_ga)$/i;
 
 /**
- * Refuses a configuration with a field that changes the maths beyond LQA, or a field unknown to this version that is
- * not empty.
+ * Refuses a configuration with a field that changes the maths in a way that LQA cannot express, or with a field that is
+ * unknown to this version and not empty.
  *
- * @throws LqaError UNSUPPORTED_ADAPTER_FEATURE naming the field.
+ * @throws LqaError UNSUPPORTED_ADAPTER_FEATURE naming the field
  */
 export function checkFields(config: JsonObject): void {
   for (const [field, value] of config) {
@@ -126,7 +126,7 @@ function refuse(field: string, value: JsonValue, expected: string, advice?: stri
   });
 }
 
-/** What Python calls false: every option of PEFT is off with such a value. */
+/** True for values that are false in Python: they turn every option of PEFT off. */
 function isEmpty(value: JsonValue): boolean {
   if (Array.isArray(value)) return value.length === 0;
   if (value instanceof Map) return value.size === 0;

@@ -11,7 +11,7 @@ import type { Source } from "../source.ts";
 import { readPeft } from "./read.ts";
 import { writePeft } from "./write.ts";
 
-/** See {@link Dialect}. Reads what PEFT 0.2 to 0.21 write; `fields.ts` lists every field and what is done with it. */
+/** See {@link Dialect}. Reads the files of PEFT 0.2 to 0.21; `fields.ts` lists every field and its treatment. */
 export const peft: Dialect = {
   name: "peft",
   title: "PEFT (adapter_config.json and adapter_model.safetensors or .bin)",
@@ -25,8 +25,8 @@ export const peft: Dialect = {
 const MLX_FIELDS = ["fine_tune_type", "lora_parameters", "lora_layers"];
 
 /**
- * A configuration that names a PEFT method; PEFT's file names with a configuration that is not MLX's; or PEFT's keys
- * without any configuration, which is then missed by name.
+ * True for a configuration that names a PEFT method, for PEFT's file names with a configuration that is not MLX's, and for
+ * PEFT's keys without any configuration (the reader then reports that the configuration is missing).
  */
 function detect(source: Source): boolean {
   const { settings, config, weights, keys } = source;
@@ -37,7 +37,7 @@ function detect(source: Source): boolean {
   return !mlx && /^adapter_model\./.test(weights.name);
 }
 
-/** Keys of diffusers, and of programs for diffusion models. Those of GPT-2 begin with `transformer.`, too, and go on with its blocks. */
+/** True for keys of diffusers and other diffusion programs. GPT-2's keys also begin with `transformer.`, followed by a block. */
 function isPipeline(key: string): boolean {
   if (isModelsOwn(key)) return true;
   return /^(unet|text_encoder(_[23])?|prior|controlnet|transformer_2|transformer\.(?!h\.\d))/.test(key);

@@ -1,17 +1,17 @@
 /**
- * The key under which PEFT writes each part of an adapter. The reader compares it with the key it found and records
- * the difference; the writer starts from it. One function for both, so that they cannot drift apart.
+ * The key under which PEFT writes each part of an adapter. The reader compares it with the actual key and records
+ * the difference; the writer starts from it. Both use one function, so they cannot disagree.
  *
  * @module
  */
 import type { ModuleShape, PlainTensor } from "../../model/adapter.ts";
 import { moduleSuffix } from "./keys.ts";
 
-/** What keys depend on in addition to the part itself. */
+/** What a key depends on in addition to the part itself. */
 export interface KeyContext {
   readonly prefix: string;
   readonly adapter: string | undefined;
-  /** Names of the adapted modules: their own tensors are under `base_layer`. */
+  /** Names of the adapted modules; the base model's tensors of these are under `base_layer`. */
   readonly adapted: ReadonlySet<string>;
 }
 
@@ -25,7 +25,7 @@ export function factorKey(
   return context.prefix + module.name + moduleSuffix(kind, context.adapter);
 }
 
-/** Key of a plain tensor; undefined for token indices, which PEFT keeps in the configuration. */
+/** Key of a plain tensor; undefined for token indices, which are in PEFT's configuration. */
 export function tensorKey(
   tensor: Pick<PlainTensor, "name" | "role">,
   context: KeyContext,

@@ -1,8 +1,8 @@
 /**
- * One module from its factors: role, shape, scale and the weights as F32 (spec clauses 9.1 and 9.2).
+ * Builds one module from its factors: role, shape, scale and the weights as F32 (spec clauses 9.1 and 9.2).
  *
  * Layouts on disk: linear A `[r, in]`, B `[out, r]`; embedding A `[r, vocabulary]`, B `[dimension, r]`; convolution
- * A `[r, in, k…]`, B `[out, r, 1…]`. They are LQA's own, flattened, so no weight moves.
+ * A `[r, in, k…]`, B `[out, r, 1…]`. Flattened, these are LQA's own layouts, so no weight moves.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { patternPath } from "./keys.ts";
 import { resolveScale } from "./scale.ts";
 import type { FoundModule } from "./sort-keys.ts";
 
-/** The two factors of a module and whether they are an embedding's. */
+/** The two factors of a module, and whether they belong to an embedding. */
 export interface FactorPair {
   readonly a: Found;
   readonly b: Found;
@@ -28,7 +28,7 @@ export interface FactorPair {
 /**
  * The factors of a module.
  *
- * @throws LqaError SOURCE_UNPAIRED_FACTOR if one is missing or if they are of two kinds.
+ * @throws LqaError SOURCE_UNPAIRED_FACTOR if one is missing or if one is a factor of an embedding and the other is not
  */
 export function pairFactors(found: FoundModule): FactorPair {
   const { parts, name } = found;
@@ -85,8 +85,8 @@ export function buildModule(found: FoundModule, config: PeftConfig): LoraModule 
 }
 
 /**
- * How the base stores the weight. Embeddings are (vocabulary, dimension), which is (in, out). For linear layers the
- * flag decides; PEFT corrects it by the layer's class when it wraps the base, and saves the corrected flag.
+ * How the base model stores the weight. Embeddings are (vocabulary, dimension), which is (in, out). For linear layers the
+ * flag decides; when PEFT wraps the base, it corrects the flag by the layer's class, and it saves the corrected flag.
  */
 export function baseLayout(role: ModuleRole, config: PeftConfig): "out-in" | "in-out" {
   return role === "embedding" || (role === "linear" && config.fanInFanOut) ? "in-out" : "out-in";

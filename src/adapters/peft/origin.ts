@@ -1,6 +1,6 @@
 /**
- * The origin record of a PEFT adapter (spec clause 10.3): the fields of every file of tensors, plus the configuration byte
- * for byte, and anything unusual about the keys.
+ * The origin record of a PEFT adapter (spec clause 10.3): the fields of every file of tensors, the configuration byte for
+ * byte, and exceptions in the keys.
  *
  * @module
  */
@@ -20,11 +20,11 @@ export interface PeftOrigin extends FileOrigin {
   /** `adapter_config.json`, byte for byte. */
   readonly config: Uint8Array;
   readonly prefix: string;
-  /** The adapter's name, where keys carry it. */
+  /** The adapter's name, if keys contain it. */
   readonly adapter: string | undefined;
 }
 
-/** Packs the record. Fields at their usual values are left out. */
+/** Packs the record. Omits fields with their usual values. */
 export function packOrigin(origin: PeftOrigin): Origin {
   const packed = packFileOrigin("peft", origin);
   packed.config = origin.config;
@@ -34,9 +34,9 @@ export function packOrigin(origin: PeftOrigin): Origin {
 }
 
 /**
- * Unpacks the record of an adapter, which may come from a file anyone could have written.
+ * Unpacks the record of an adapter. It may come from an untrusted file.
  *
- * @throws LqaError UNSUPPORTED_DIALECT if a field does not have its type.
+ * @throws LqaError UNSUPPORTED_DIALECT if a field does not have its type
  */
 export function unpackOrigin(packed: Origin): PeftOrigin {
   return {

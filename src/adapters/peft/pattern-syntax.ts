@@ -1,13 +1,13 @@
 /**
  * Parses the regular expressions of `rank_pattern` and `alpha_pattern` into a tree, and compiles trees for `pattern.ts`.
  *
- * PEFT hands these keys to Python's `re`. JavaScript's `RegExp` is not that language (`\Z`, `[]a]`, `{,3}` and `\-`
- * mean other things or nothing), and both backtrack, so that a hostile key could stall a converter for hours. This
+ * PEFT passes these keys to Python's `re`. JavaScript's `RegExp` is another language (`\Z`, `[]a]`, `{,3}` and `\-`
+ * have another meaning or none), and both backtrack, so a hostile key could stall a converter for hours. This parser
  * covers what such keys use, with Python's meaning: literals, `.`, classes, groups, `|`, `* + ? {m,n}` greedy or lazy,
- * `^ $`, `\d \w \s` and escaped punctuation. The rest (look-around, back-references, flags) is refused by name.
+ * `^ $`, `\d \w \s` and escaped punctuation. It refuses the rest (look-around, back-references, flags) by name.
  *
- * Parsing is linear in the text. Every node of the tree knows how many instructions it becomes, so that counted
- * repetition, which multiplies, is charged before it is done.
+ * Parsing is linear in the text. Every node of the tree knows the number of instructions that it compiles to, so the meter
+ * counts bounded repetition, which multiplies instructions, before it is expanded.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export type Instruction =
   | { readonly op: "split"; next: number; other: number }
   | { readonly op: "match" };
 
-/** A part of an expression. `size`: the instructions that it becomes; nothing is emitted for a part of size 0. */
+/** A part of an expression. `size`: the instructions that it compiles to; a part of size 0 emits none. */
 export type Node =
   | { readonly kind: "literal"; readonly code: number; readonly size: 1 }
   | { readonly kind: "set"; readonly set: CharacterSet; readonly size: 1 }
@@ -45,10 +45,10 @@ interface Repeat {
   readonly size: number;
 }
 
-/** Stops recursion that a key of brackets would drive. */
+/** Deepest nesting of groups. Stops a key full of brackets from overflowing the stack. */
 const MAX_NESTING = 32;
 
-/** Called with what is wrong or not understood, e.g. `an unbalanced (`. Throws. */
+/** Called with the reason why a pattern is wrong or unsupported, e.g. `an unbalanced (`. Throws. */
 export type Reject = (reason: string) => never;
 
 interface Scanner {
@@ -57,7 +57,7 @@ interface Scanner {
   readonly reject: Reject;
 }
 
-/** The tree of a Python regular expression. Takes time and memory in proportion to the text. */
+/** Parses a Python regular expression into a tree. Takes time and memory in proportion to the text. */
 export function parsePattern(source: string, reject: Reject): Node {
   const scanner: Scanner = { text: Array.from(source), at: 0, reject };
   const tree = parseChoice(scanner, 0);
@@ -65,7 +65,7 @@ export function parsePattern(source: string, reject: Reject): Node {
   return tree;
 }
 
-/** The program of a tree: `size + 1` instructions, which the caller has found to be few enough. */
+/** Compiles a tree into a program of `size + 1` instructions. The caller has limited the size. */
 export function compileTree(tree: Node): Instruction[] {
   const program: Instruction[] = [];
   emit(program, tree);
@@ -126,7 +126,7 @@ function parseGroup(scanner: Scanner, depth: number): Node {
   return inside;
 }
 
-/** `\d \w \s`, their negations, and escaped punctuation. The cursor is after the backslash. */
+/** Parses `\d \w \s`, their negations, and escaped punctuation. The cursor is after the backslash. */
 function parseEscape(scanner: Scanner): Node {
   const character = readEscaped(scanner);
   const named = escapeSet(character);
@@ -135,7 +135,7 @@ function parseEscape(scanner: Scanner): Node {
     : { kind: "set", set: characterSet(named.ranges, named.tables), size: 1 };
 }
 
-/** The escaped character: punctuation, or a letter that names a set. */
+/** Reads the escaped character: punctuation, or a letter that names a set. */
 function readEscaped(scanner: Scanner): string {
   const character = scanner.text[scanner.at++];
   if (character === undefined) return scanner.reject("a trailing backslash");
@@ -144,13 +144,13 @@ function readEscaped(scanner: Scanner): string {
   return character;
 }
 
-/** The cursor is after the opening bracket. */
+/** Parses a class; the cursor is after the opening bracket. */
 function parseClass(scanner: Scanner): CharacterSet {
   const negated = scanner.text[scanner.at] === "^";
   if (negated) scanner.at++;
   const ranges: CodeRange[] = [];
   const tables: UnicodeTable[] = [];
-  // In Python a bracket right at the start is a literal.
+  // In Python a bracket directly at the start is a literal.
   for (let first = true; first || scanner.text[scanner.at] !== "]"; first = false) {
     const low = scanner.text[scanner.at++];
     if (low === undefined) return scanner.reject("an unbalanced [");
@@ -186,19 +186,19 @@ function parseRepeat(scanner: Scanner, item: Node): Node {
   const bounds = readBounds(scanner);
   if (bounds === undefined) return item;
   if (item.kind === "start" || item.kind === "end") scanner.reject("a repeated anchor");
-  // Lazy or greedy finds the same matches; only which one is found first differs.
+  // Lazy and greedy quantifiers match the same texts; they differ only in which match comes first.
   if (scanner.text[scanner.at] === "?") scanner.at++;
   else if (scanner.text[scanner.at] === "+") scanner.reject("a possessive quantifier");
   const [low, high] = bounds;
   if (high < low) scanner.reject(`the repetition {${low},${high}}`);
   if (readBounds(scanner) !== undefined) scanner.reject("a repeated repetition");
-  // However often nothing is repeated, it is nothing.
+  // Repeating an empty expression gives an empty expression.
   if (item.size === 0) return item;
   const optional = Number.isFinite(high) ? (high - low) * (item.size + 1) : item.size + 2;
   return { kind: "repeat", item, low, high, size: low * item.size + optional };
 }
 
-/** `*`, `+`, `?` or `{m,n}` at the cursor, consumed; undefined if there is none. Any other `{` is a literal. */
+/** Reads `*`, `+`, `?` or `{m,n}` at the cursor; undefined if there is none. Any other `{` is a literal. */
 function readBounds(scanner: Scanner): readonly [number, number] | undefined {
   const character = scanner.text[scanner.at];
   if (character === "*" || character === "+" || character === "?") {

@@ -1,12 +1,12 @@
 /**
- * Which entry of `rank_pattern` or `alpha_pattern` a module takes, by PEFT's rule: the first key, in the order of the
+ * Finds the entry of `rank_pattern` or `alpha_pattern` for a module, by PEFT's rule: the first key, in the order of the
  * JSON text, for which Python's `re.match(rf"(.*\.)?({key})$", path)` succeeds.
  *
  * (This is the rule of PEFT 0.21. Version 0.9 looked for one key in both tables together, and 0.14 still required a dot
- * before the key. Few files say which version trained them, so the rule that loads them today is the one followed.)
+ * before the key. Few files say which version trained them, so this follows the version that loads them today.)
  *
  * Keys that are plain paths are looked up together (`plain-keys.ts`). The others become automata, which take time
- * proportional to path times key. Compiling and matching of all patterns of a configuration charge its one meter.
+ * proportional to path times key. One meter counts compiling and matching of all patterns of a configuration.
  *
  * @module
  */
@@ -18,27 +18,27 @@ import { contains, lookUpSteps } from "./character-set.ts";
 import { compileTree, type Instruction, type Node, parsePattern, type Reject } from "./pattern-syntax.ts";
 import { findPlain, type PlainKeys, pathKey, plainKey, plainKeys } from "./plain-keys.ts";
 
-/** A table, ready to be looked up in. */
+/** A compiled table. */
 export interface PatternTable {
   readonly values: readonly number[];
   readonly plain: PlainKeys;
   /** Programs of the other keys, by their places in the table. */
   readonly automata: readonly (readonly [place: number, program: readonly Instruction[]])[];
   readonly meter: WorkMeter;
-  /** Which instructions a run has visited at its position; used by one run after the other. */
+  /** By instruction, the stamp of its last visit; all runs share it. */
   readonly visited: Int32Array;
-  /** Runs and positions so far: what marks a visit in {@link visited}. */
+  /** Counts runs and positions; marks a visit in {@link visited}. */
   stamp: number;
 }
 
-/** Longest key: longer than any module path LQA can name, with room for escapes. */
+/** Longest key: longer than any module path that LQA can name, with room for escapes. */
 const MAX_KEY_LENGTH = 2048;
 
 /**
  * Compiles a table of the configuration, in its order.
  *
- * @param meter of the whole configuration: charged for each character of an expression, and an object for each instruction
- * @throws LqaError SOURCE_CONFIG for a key that is no regular expression or uses what `pattern-syntax.ts` refuses; BUDGET
+ * @param meter meter of the whole configuration; counts each character of an expression, and an object per instruction
+ * @throws LqaError SOURCE_CONFIG for a key that is not a regular expression or uses what `pattern-syntax.ts` refuses; BUDGET
  */
 export function compilePatterns(
   table: ReadonlyMap<string, number>,
@@ -59,7 +59,7 @@ export function compilePatterns(
     }
     meter.charge("steps", PARSING * key.length);
     const tree = parseKey(key, field);
-    // `(.*\.)?`, the key, `$`; a key with a stray ")|(" is something else.
+    // Usually `(.*\.)?`, the key and `$`; a key with a stray ")|(" has another tree.
     const inside = tree.kind === "sequence" && tree.items.length === 3 ? plainKey(tree.items[1]!) : undefined;
     if (inside !== undefined) plain.push([inside, place]);
     else {
@@ -73,7 +73,7 @@ export function compilePatterns(
   return { values: [...table.values()], plain: plainKeys(plain), automata, meter, visited, stamp: 0 };
 }
 
-/** Steps that parsing takes for each character. */
+/** Steps of parsing one character, for the meter. */
 const PARSING = 16;
 const LINE_FEED = 10;
 
@@ -91,7 +91,7 @@ export function lookUp(table: PatternTable, path: string, fallback: number): num
   return found === Number.POSITIVE_INFINITY ? fallback : values[found]!;
 }
 
-/** The tree of what PEFT makes of a key. Put together as text, so that a key with a stray ")|(" means what it means there. */
+/** Parses the pattern that PEFT makes from a key. Joined as text, so that a key with a stray ")|(" has PEFT's meaning. */
 function parseKey(key: string, field: string): Node {
   const reject: Reject = (reason) =>
     fail(KIND.SOURCE_CONFIG, {
@@ -111,7 +111,7 @@ function checkLength(key: string, field: string): void {
   });
 }
 
-/** Whether the program matches from the start of a path; like `re.match` it need not reach the end. */
+/** Whether the program matches from the start of a path; like `re.match`, a match may end before the path does. */
 function run(table: PatternTable, program: readonly Instruction[], codes: readonly number[]): boolean {
   let threads: number[] = [];
   if (follow(table, program, [0], codes, 0, threads)) return true;
@@ -134,7 +134,7 @@ function run(table: PatternTable, program: readonly Instruction[], codes: readon
   return false;
 }
 
-/** Adds to `threads` what some positions lead to without consuming. True if that includes the match. */
+/** Adds to `threads` the positions that `pending` reaches without consuming a character. True if the match is one of them. */
 function follow(
   table: PatternTable,
   program: readonly Instruction[],

@@ -1,10 +1,10 @@
 /**
- * Keys of a pattern table that are plain paths: literal characters, and dots that stand for any character.
+ * Keys of a pattern table that are plain paths: literal characters, and dots that match any character.
  *
- * Nearly all keys are (EVA writes one per module, and `synthesize.ts` does), and there may be as many as modules, so they
- * are not tried one after the other. Written backwards and sorted they are looked up together, from the end of a path
- * to its beginning: of the keys that agree so far, those that go on with the same character, or with any, are a range
- * that two binary searches find.
+ * Nearly all keys are plain (EVA writes one per module, and so does `synthesize.ts`), and there may be as many keys as modules.
+ * So they are not tried one after the other. Reversed and sorted, they are looked up together, from the end of a path to its
+ * beginning. The keys that match so far and continue with the same character, or with any character, are a range; two binary
+ * searches find it.
  *
  * @module
  */
@@ -12,21 +12,21 @@ import type { WorkMeter } from "../../meter.ts";
 import { ANY } from "./character-set.ts";
 import type { Node } from "./pattern-syntax.ts";
 
-/** Keys and their places in the table, sorted by the keys. */
+/** Sorted reversed keys, and their places in the table. */
 export interface PlainKeys {
   readonly keys: readonly string[];
   readonly places: Int32Array;
 }
 
-/** Represents a dot that means any character, and `^`, in a reversed key. */
+/** Code of a dot that matches any character, in a reversed key; `ANCHOR` is the code of `^`. */
 const WILD = 0;
 const ANCHOR = 1;
 const DOT = 0x2e;
 const CARET = 0x5e;
-/** Steps that narrowing a range of several keys takes: four binary searches. */
+/** Steps of narrowing a range of several keys, for the meter: four binary searches. */
 const NARROWING = 8;
 
-/** A key written backwards, if it is plain: the tree of its expression is a sequence of characters. */
+/** A key reversed; undefined unless it is plain, that is, its tree is a sequence of characters. */
 export function plainKey(tree: Node): string | undefined {
   if (tree.kind !== "sequence") return undefined;
   const codes: number[] = [];
@@ -34,13 +34,13 @@ export function plainKey(tree: Node): string | undefined {
     if (node.kind === "literal" && node.code > ANCHOR && node.code < 0x10000) codes.push(node.code);
     else if (node.kind === "set" && node.set === ANY) codes.push(WILD);
     else if (node.kind === "start" && i === 0) codes.push(ANCHOR);
-    // The key ends where the path does, whether it says so or not.
+    // A key always ends at the end of the path, so a final $ changes nothing.
     else if (node.kind !== "end" || i !== tree.items.length - 1) return undefined;
   }
   return String.fromCharCode(...codes.reverse());
 }
 
-/** {@link plainKey} of keys that need no parser, which takes ten times as long: names, dots, a caret at the beginning. */
+/** {@link plainKey} for keys that need no parser (which takes ten times as long): names, dots, a caret at the beginning. */
 export function pathKey(key: string): string | undefined {
   if (!/^\^?(?:[A-Za-z0-9_-]|\\?\.)+$/.test(key)) return undefined;
   const codes: number[] = [];
@@ -51,11 +51,11 @@ export function pathKey(key: string): string | undefined {
     else codes.push(code === DOT && !escaped ? WILD : code);
     if (escaped) at--;
   }
-  // At once: a string that grows by characters takes thirty bytes for each of them.
+  // In one call: a string that grows by single characters takes thirty bytes for each.
   return String.fromCharCode(...codes);
 }
 
-/** A table of keys from {@link plainKey}, each with its place. Of equal keys the first place counts. */
+/** Makes a table of keys from {@link plainKey} and their places. Of equal keys, the first place counts. */
 export function plainKeys(entries: readonly (readonly [key: string, place: number])[]): PlainKeys {
   const sorted = [...entries].sort(([a, i], [b, j]) => (a < b ? -1 : a > b ? 1 : i - j));
   const distinct = sorted.filter(([key], at) => at === 0 || key !== sorted[at - 1]![0]);
@@ -63,9 +63,9 @@ export function plainKeys(entries: readonly (readonly [key: string, place: numbe
 }
 
 /**
- * The first place of a key that a path is, or ends with behind a dot; infinite if there is none.
+ * The first place of a key that equals a path, or its end after a dot; infinity if there is none.
  *
- * Python's rules for line feeds are left out: no name in LQA has control characters.
+ * This ignores Python's rules for line feeds: no name in LQA has control characters.
  *
  * @throws LqaError BUDGET
  */
@@ -94,7 +94,7 @@ export function findPlain({ keys, places }: PlainKeys, codes: readonly number[],
         if (own === WILD || (own === code && own > ANCHOR)) next.push(from, to);
         continue;
       }
-      // A literal and a wild dot; code points above 16 bits are no literals of plain keys.
+      // Literal or wild; plain keys have no literals above 16 bits.
       for (const wanted of code > ANCHOR && code < 0x10000 ? [WILD, code] : [WILD]) {
         const begin = firstFrom(keys, from, to, depth, wanted);
         const end = firstFrom(keys, begin, to, depth, wanted + 1);
@@ -107,7 +107,7 @@ export function findPlain({ keys, places }: PlainKeys, codes: readonly number[],
   return best;
 }
 
-/** The first key of a range whose character at `depth`, which all of them have, is `code` or above. */
+/** The first key of a range whose character at `depth` is at least `code`. All keys of the range have that many characters. */
 function firstFrom(keys: readonly string[], from: number, to: number, depth: number, code: number): number {
   let low = from;
   let high = to;

@@ -1,10 +1,9 @@
 /**
- * Adapters as every server that loads PEFT directories computes them alike.
+ * Rewrites an adapter so that every server that loads PEFT directories computes the same result.
  *
- * Servers keep of a configuration what they know: patterns vanish, rsLoRA is ignored by some, one packs layers of one
- * rank only, another carries no alpha at all (survey of vLLM, SGLang, LoRAX, S-LoRA, Punica in 2026). So nothing is left
- * to know: the multiplier is in B, alpha is the rank, and the rank is one for all, padded with zeros. ΔW is the same.
- *
+ * Servers read only the fields that they know: some drop patterns, some ignore rsLoRA, one packs layers of one rank only,
+ * another has no alpha at all (survey of vLLM, SGLang, LoRAX, S-LoRA, Punica in 2026). So this leaves nothing to interpret:
+ * the multiplier is in B, alpha is the rank, and all modules have one rank, padded with zeros. ΔW is the same.
  * @module
  */
 import * as KIND from "../../error-catalogue.ts";
@@ -15,7 +14,7 @@ import type { WriteOptions } from "../dialect.ts";
 import { quoteName } from "../json.ts";
 
 /**
- * The adapter in that form, without its origin record.
+ * The adapter in the portable form, without its origin record.
  *
  * @throws LqaError UNSUPPORTED_DIALECT for what some server refuses or drops: DoRA, biases, whole tensors, token rows,
  * convolutions, experts

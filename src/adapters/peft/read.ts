@@ -1,7 +1,7 @@
 /**
  * Reads a PEFT directory: `adapter_config.json` and `adapter_model.safetensors`.
  *
- * This file settles everything that PEFT leaves to the loader: each module's rank, multiplier, layout and role, which tensors
+ * This file resolves everything that PEFT leaves to the loader: each module's rank, multiplier, layout and role, which tensors
  * replace which, and the indices of token rows. It does not check values; the encoder checks that they are finite.
  *
  * @module
@@ -27,7 +27,7 @@ export const WEIGHTS_FILE = "adapter_model.safetensors";
  * Reads an adapter. Modules and tensors are in the order of the file.
  *
  * @throws LqaError of class S for broken files (see `config.ts`, `sort-keys.ts`, `modules.ts`, `tensors.ts` and
- * `../safetensors.ts`); TRUNCATED_SOURCE; UNSUPPORTED_ADAPTER_FEATURE for what LQA cannot express.
+ * `../safetensors.ts`); TRUNCATED_SOURCE; UNSUPPORTED_ADAPTER_FEATURE for an adapter that LQA cannot express.
  */
 export function readPeft(source: Source, settings: ReadSettings): Adapter {
   const configBytes = source.config;
@@ -67,7 +67,7 @@ export function readPeft(source: Source, settings: ReadSettings): Adapter {
   };
 }
 
-/** The parts of the origin record that the weights decide. */
+/** The fields of the origin record that depend on the weights. */
 function describeFile(
   file: TensorFile,
   sorted: SortedKeys,

@@ -1,7 +1,7 @@
 /**
- * Rank and multiplier of one module from the configuration (spec clause 9.1).
+ * Rank and multiplier of one module, from the configuration (spec clause 9.1).
  *
- * No adapter file stores the number that ΔW is multiplied by; every loader derives it again, and several got it wrong.
+ * No adapter file stores the number that multiplies ΔW; every loader derives it again, and several got it wrong.
  * This derivation is PEFT's own: `rank_pattern` and `alpha_pattern` first, then alpha / r, or alpha / sqrt(r) with
  * rsLoRA, in binary64, rounded once to binary32, the precision in which PEFT multiplies.
  *
@@ -27,10 +27,10 @@ export interface ModuleScale {
 /**
  * Resolves the scale of the module at `path` (inside the base model).
  *
- * An alpha of 0 is legal in PEFT and gives the multiplier 0: the adapter does nothing, which is what it says. Where
- * alpha is no f32 value and rounding it first would give another multiplier, the rule is `explicit`.
+ * PEFT allows an alpha of 0, which gives the multiplier 0: the adapter does nothing. If alpha is not an f32 value and
+ * rounding it first would give another multiplier, the rule is `explicit`.
  *
- * @throws LqaError SOURCE_CONFIG if alpha or the multiplier overflows binary32.
+ * @throws LqaError SOURCE_CONFIG if alpha or the multiplier overflows binary32
  */
 export function resolveScale(config: PeftConfig, path: string): ModuleScale {
   const rank = lookUp(config.rankPattern, path, config.r);

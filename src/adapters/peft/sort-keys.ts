@@ -1,5 +1,5 @@
 /**
- * Sorts the tensors of a PEFT file into modules and whole tensors. Every tensor ends up somewhere or is an error.
+ * Sorts the tensors of a PEFT file into modules and whole tensors. A tensor that fits neither is an error.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { PeftConfig } from "./config.ts";
 import { nameParameters } from "./experts.ts";
 import { type ModuleKey, PREFIX, parseModuleKey, parseTensorKey, type TensorKey, unwrap } from "./keys.ts";
 
-/** What was found for one module. */
+/** The tensors of one module. */
 export interface FoundModule {
   /** Path inside the base model. */
   readonly name: string;
@@ -41,8 +41,8 @@ export interface SortedKeys {
 /**
  * Sorts all tensors.
  *
- * @throws LqaError SOURCE_UNKNOWN_TENSOR for a key that fits no rule, a second tensor for the same place, or a second
- * adapter in the file; UNSUPPORTED_ADAPTER_FEATURE for LoRA nested in LoRA.
+ * @throws LqaError SOURCE_UNKNOWN_TENSOR for a key that matches no rule, a second tensor for one place, or a second
+ * adapter in the file; UNSUPPORTED_ADAPTER_FEATURE for LoRA nested in LoRA
  */
 export function sortKeys(
   tensors: ReadonlyMap<string, SafeTensor>,
@@ -75,7 +75,7 @@ export function sortKeys(
 }
 
 function addPart(modules: Map<string, FoundModule>, { kind, path }: ModuleKey, found: Found): void {
-  // With LoRA inside LoRA, as PEFT writes it for the parameters of one layer, each has its path.
+  // LoRA inside LoRA, which PEFT writes for several parameters of one layer, keeps its path as its name.
   const name = /(^|\.)base_layer$/.test(path) ? path : unwrap(path);
   const module: FoundModule = modules.get(name) ?? { name, path, parts: new Map() };
   if (module.parts.has(kind)) {

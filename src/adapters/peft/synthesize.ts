@@ -1,9 +1,9 @@
 /**
- * A configuration for an adapter that did not come from PEFT.
+ * Makes a configuration for an adapter that did not come from PEFT.
  *
- * The multiplier is stated as `lora_alpha = multiplier · r`: at most 24 significant bits times a small integer, which
- * binary64 holds exactly, so PEFT's division gives the multiplier back to the last bit. Modules of another rank or
- * alpha than the commonest get a pattern that names them alone.
+ * It states the multiplier as `lora_alpha = multiplier · r`: at most 24 significant bits times a small integer, which
+ * binary64 holds exactly, so PEFT's division gives exactly the same multiplier. Modules whose rank or alpha is not the most
+ * frequent one get a pattern that names only them.
  *
  * @module
  */
@@ -16,11 +16,11 @@ import { commonest } from "../origin.ts";
 import { isEmbeddingLayer } from "./keys.ts";
 
 /**
- * The bytes of an `adapter_config.json`, laid out as PEFT writes it (sorted keys, two spaces).
+ * The bytes of an `adapter_config.json`, formatted as PEFT writes it (sorted keys, two spaces).
  *
- * @param shortTargets names layers by the last parts of their paths where that names the same ones: see `lastParts`
+ * @param shortTargets names layers by the last parts of their paths if these name the same layers: see `lastParts`
  * @throws LqaError UNSUPPORTED_DIALECT for what PEFT has no field for: linear layers of both layouts in one adapter,
- * tensors that are merely carried, modules inside each other, a multiplier beyond 2^53 / rank.
+ * carried tensors, modules inside each other, a multiplier beyond 2^53 / rank
  */
 export function synthesizeConfig(adapter: Adapter, shortTargets = false): Uint8Array {
   const { modules, tensors } = adapter;
@@ -53,22 +53,21 @@ export function synthesizeConfig(adapter: Adapter, shortTargets = false): Uint8A
   return new TextEncoder().encode(JSON.stringify(config, null, 2));
 }
 
-/** Layers of models that are one decoder. Models with several stacks have longer paths, and the same last parts in each stack. */
+/** Paths in models that are one decoder. Models with several stacks have longer paths and repeat last parts in each stack. */
 const DECODER = /^(?:model\.layers|transformer\.h|gpt_neox\.layers)\.(\d+)\.(?:[a-z_]+\.)*([a-z_]+)$/;
 
-/** Last parts that name one layer of each block of a decoder that has them, unlike `dense` or `c_proj`. */
+/** Last parts that name only one layer per block in every decoder that has them, unlike `dense` or `c_proj`. */
 const ONE_OF_A_BLOCK: ReadonlySet<string> = new Set([
   ...["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
   ...["qkv_proj", "gate_up_proj", "query_key_value"],
 ]);
 
 /**
- * The last parts of the modules' paths, where these name the same modules: each is in all blocks from the first to the last
- * that is adapted. Undefined otherwise.
+ * The last parts of the modules' paths, if they name the same modules: each must occur in all blocks from the first to the
+ * last adapted one. Undefined otherwise.
  *
- * SGLang took whole entries for last parts until it began to take them apart, and refused directories with paths; vLLM, newer
- * SGLang and PEFT take both. In blocks behind the last adapted one, of which the file knows nothing, PEFT then makes adapters that
- * change nothing.
+ * Older SGLang took whole entries for last parts and refused directories with paths; newer SGLang, vLLM and PEFT accept
+ * both. The file does not know how many blocks follow the last adapted one; there PEFT makes adapters that change nothing.
  */
 function lastParts(modules: readonly LoraModule[]): string[] | undefined {
   const blocks = new Map<string, Set<number>>();
@@ -85,7 +84,7 @@ function lastParts(modules: readonly LoraModule[]): string[] | undefined {
 
 function alphaOf({ name, multiplier, rank }: LoraModule): number {
   const alpha = multiplier * rank;
-  // Above 2^53 JSON would hold the shortest digits of an integer, which Python reads as another integer.
+  // JSON would print an integer above 2^53 with the shortest digits, which Python reads as another integer.
   if (Math.abs(alpha) <= Number.MAX_SAFE_INTEGER) return alpha;
   return fail(KIND.UNSUPPORTED_DIALECT, {
     where: `the multiplier of module ${quoteName(name)}`,
@@ -94,7 +93,7 @@ function alphaOf({ name, multiplier, rank }: LoraModule): number {
   });
 }
 
-/** Entries that match one module exactly: anchored, with everything that means something to a pattern escaped. */
+/** Patterns that match exactly one module: anchored, with all special characters escaped. */
 function pattern(
   modules: readonly LoraModule[],
   value: (module: LoraModule) => number,
@@ -126,7 +125,7 @@ function fanInFanOut(modules: readonly LoraModule[]): boolean {
   return swapped.length > 0;
 }
 
-/** The layers to replace as a whole: outermost ones only, since PEFT cannot wrap one inside another. */
+/** The layers to replace as a whole: only outermost ones, because PEFT cannot wrap one inside another. */
 function modulesToSave({ tensors }: Adapter): string[] | null {
   const layers = new Set<string>();
   for (const { role, name } of tensors) {
@@ -138,7 +137,7 @@ function modulesToSave({ tensors }: Adapter): string[] | null {
         actual: "a replaced tensor outside any layer",
       });
     }
-    // Embeddings PEFT saves, and loads, without an entry.
+    // PEFT saves and loads embeddings without an entry.
     if (role === "replace" && !isEmbeddingLayer(name.slice(0, dot))) layers.add(name.slice(0, dot));
   }
   const outermost = [...layers].filter((layer) => !hasAncestor(layer, layers)).sort();
@@ -152,7 +151,7 @@ function hasAncestor(path: string, paths: ReadonlySet<string>): boolean {
   return false;
 }
 
-/** PEFT adapts a layer inside an adapted one (attention) under a key that says more than the two names do. */
+/** PEFT's key for a layer inside an adapted one (attention) has wrapper segments that the two names do not determine. */
 function refuseNested(modules: readonly LoraModule[]): void {
   const names = new Set(modules.map(({ name }) => name));
   const nested = modules.find(({ name }) => hasAncestor(name, names));
@@ -164,7 +163,7 @@ function refuseNested(modules: readonly LoraModule[]): void {
   });
 }
 
-/** Which way PEFT takes a parameter of experts depends on its version and on the base model, not on its files. */
+/** The layout in which PEFT reads a parameter of experts depends on its version and on the base model, not on its files. */
 function refuseExperts(modules: readonly LoraModule[]): void {
   const module = modules.find(({ experts }) => experts > 1);
   if (module === undefined) return;

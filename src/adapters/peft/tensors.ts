@@ -2,8 +2,8 @@
  * The plain tensors of a PEFT adapter (spec clause 9.4): DoRA magnitudes, LoRA biases, token rows with their indices,
  * and tensors that replace the base model's.
  *
- * Guarantees that what the configuration announces is there and that what is there was announced: PEFT would silently
- * leave a missing magnitude at its initial value, and silently ignore an unannounced one.
+ * Guarantees that every tensor that the configuration announces is present, and that every one present is announced: PEFT
+ * would silently leave a missing magnitude at its initial value, and silently ignore an unannounced one.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import type { PeftConfig } from "./config.ts";
 import { unwrapSaved } from "./keys.ts";
 import type { FoundModule, SortedKeys } from "./sort-keys.ts";
 
-/** A plain tensor and the key it was found under; token indices have none, they stand in the configuration. */
+/** A plain tensor and its key. Token indices have no key: they are in the configuration. */
 export interface KeyedTensor {
   readonly tensor: PlainTensor;
   readonly key: string | undefined;
@@ -27,8 +27,8 @@ export interface KeyedTensor {
 /**
  * The extra tensor of a module that the configuration requires: `magnitude` with use_dora, `lora-bias` with lora_bias.
  *
- * @throws LqaError SOURCE_UNPAIRED_FACTOR if it is missing; SOURCE_CONFIG if there is one that was not announced;
- *   SOURCE_SHAPE, SOURCE_ELEMENT_TYPE.
+ * @throws LqaError SOURCE_UNPAIRED_FACTOR if it is missing; SOURCE_CONFIG if one is present that is not announced;
+ *   SOURCE_SHAPE, SOURCE_ELEMENT_TYPE
  */
 export function moduleTensors(found: FoundModule, module: LoraModule, config: PeftConfig): KeyedTensor[] {
   const { name, out, kernel } = module;
@@ -87,8 +87,8 @@ function keyed(
 /**
  * Token rows and their indices, rows first.
  *
- * @throws LqaError SOURCE_CONFIG if rows and trainable_token_indices do not belong to each other;
- * SOURCE_UNPAIRED_FACTOR if there are no rows for announced indices; SOURCE_SHAPE, SOURCE_ELEMENT_TYPE.
+ * @throws LqaError SOURCE_CONFIG if rows and trainable_token_indices do not match;
+ * SOURCE_UNPAIRED_FACTOR if announced indices have no rows; SOURCE_SHAPE, SOURCE_ELEMENT_TYPE
  */
 export function tokenTensors(modules: Iterable<FoundModule>, config: PeftConfig): KeyedTensor[] {
   const result: KeyedTensor[] = [];
@@ -109,7 +109,7 @@ export function tokenTensors(modules: Iterable<FoundModule>, config: PeftConfig)
   return result;
 }
 
-/** Rows that belong to the indices `from`, in the order of the indices `to`; both list the same indices. */
+/** Reorders rows from the order of the indices `from` to the order of `to`; both list the same indices. */
 export function permuteRows(data: Uint8Array, from: readonly number[], to: readonly number[]): Uint8Array {
   if (`${from}` === `${to}`) return data;
   const size = data.length / from.length;
@@ -171,10 +171,10 @@ function indexTensor(name: string, indices: readonly number[]): PlainTensor {
 }
 
 /**
- * Tensors that replace the base model's, and those that are carried along.
+ * The tensors that replace the base model's, and the carried ones.
  *
- * @throws LqaError SOURCE_UNKNOWN_TENSOR if one tensor is stored twice with different values; SOURCE_ELEMENT_TYPE for a bias that
- * is not of a float type.
+ * @throws LqaError SOURCE_UNKNOWN_TENSOR if the file stores one tensor twice with different values; SOURCE_ELEMENT_TYPE for a
+ * bias that is not of a float type
  */
 export function wholeTensors({ tensors, adapter }: SortedKeys): KeyedTensor[] {
   const effective = new Map<string, SafeTensor>();

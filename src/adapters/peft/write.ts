@@ -1,9 +1,9 @@
 /**
  * Writes a PEFT directory: `adapter_config.json` and `adapter_model.safetensors`.
  *
- * An adapter that was read from PEFT gets its configuration, keys, metadata and plain tensors back byte for byte; with
- * `factors: "source"` and unchanged weights the whole weights file is the one it came from, provided the tool that
- * wrote that one padded its header as the reference library does.
+ * An adapter that was read from PEFT gets its configuration, keys, metadata and plain tensors back byte for byte. With
+ * `factors: "source"` and unchanged weights, the weights file is identical to its source, if the program that wrote the
+ * source padded its header as the reference library does.
  *
  * @module
  */
@@ -34,7 +34,7 @@ import { indicesFor, permuteRows } from "./tensors.ts";
  * Writes an adapter, from PEFT or not.
  *
  * @throws LqaError UNSUPPORTED_DIALECT if PEFT would compute something else from the files than the adapter says;
- * SOURCE_RANGE if a factor overflows the chosen element type.
+ * SOURCE_RANGE if a factor overflows the chosen element type
  */
 export function writePeft(given: Adapter, options: WriteOptions): Map<string, FileContent> {
   const source = options.portable === true ? portable(given, options) : given;
@@ -105,7 +105,7 @@ function configuredRows({ name, data }: PlainTensor, indices: PlainTensor, confi
   return permuteRows(data, readIndices(indices), indicesFor(name, config));
 }
 
-/** Shape of a plain tensor from elsewhere: magnitudes have PEFT's. @throws LqaError UNSUPPORTED_DIALECT */
+/** Shape of a plain tensor from another dialect: magnitudes get PEFT's shape. @throws LqaError UNSUPPORTED_DIALECT */
 function shapeIn(
   { role, name, axis, shape }: PlainTensor,
   module: LoraModule | undefined,
@@ -121,7 +121,7 @@ function shapeIn(
   });
 }
 
-/** The tensor of a factor; of experts as `experts.ts` describes. */
+/** The tensor of a factor. Experts have the layout that `experts.ts` describes. */
 function factor(
   module: LoraModule,
   which: "a" | "b",
@@ -141,7 +141,7 @@ function factor(
   };
 }
 
-/** The path PEFT looks patterns up by: the one in the key, where the key has wrapper segments. */
+/** The path that PEFT matches against patterns: the one in the key if the key has wrapper segments, else the module's name. */
 function configuredPath(module: LoraModule, context: KeyContext, origin: PeftOrigin): string {
   const actual = origin.keys.get(factorKey(module, "b", context));
   const parsed = actual?.startsWith(origin.prefix)

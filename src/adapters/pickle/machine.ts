@@ -1,11 +1,11 @@
 /**
  * A reader of Python pickles that builds values and runs nothing.
  *
- * A pickle is a program for a stack machine; its dangerous instructions look up any object of any Python module and call
- * it. Here the instructions are those that saved tensors use, the names that may be looked up are a list, and "calling"
- * one of them builds a value of this file's. Everything else is refused before anything is done with it. Work and memory
- * are proportional to the length of the program, and bounded: a program is a million values in as many bytes, and a value
- * that was remembered can stand in any number of places.
+ * A pickle is a program for a stack machine. Its dangerous instructions look up any object of any Python module and call
+ * it. This reader knows only the instructions of saved tensors, looks up only listed names, and "calling" one of them only
+ * builds a value that this file defines. It refuses everything else before it acts on it. Work and memory are proportional to
+ * the length of the program, and bounded: a program can make a million values from as many bytes, and can reuse a remembered
+ * value in any number of places.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export class PickleGlobal {
   }
 }
 
-/** What calling a name with arguments gave. */
+/** The result of calling a name with arguments. */
 export class PickleCall {
   readonly name: string;
   readonly args: readonly PickleValue[];
@@ -33,7 +33,7 @@ export class PickleCall {
   }
 }
 
-/** Something the pickle says is stored outside of it. */
+/** A reference to data that the pickle says is stored outside of it. */
 export class PickleReference {
   readonly id: PickleValue;
   constructor(id: PickleValue) {
@@ -53,20 +53,20 @@ export type PickleValue =
   | PickleCall
   | PickleReference;
 
-/** `_metadata` of a state dict, and the hooks of a tensor, are such; what they were built with is not looked at. */
+/** `_metadata` of a state dict and the hooks of a tensor are ordered dictionaries; the reader ignores their contents. */
 const ORDERED_DICT = "collections OrderedDict";
 
 /**
- * What the pickles of one file may cost. Steps are instructions, and pairs that are copied: about 40 for each of a hundred
- * thousand tensors. Objects are dictionaries, of which an empty one takes 200 bytes: two for each of as many tensors.
+ * Work limits for the pickles of one file. Steps are instructions and copied pairs: about 40 for each of a hundred
+ * thousand tensors. Objects are dictionaries (an empty one takes 200 bytes): two for each of as many tensors.
  */
 const PICKLES = { steps: 2 ** 22, objects: 2 ** 18 };
-/** Most values on the stack. Python's pickler writes lists and dictionaries in parts of a thousand. */
+/** Most values on the stack. Python's pickler writes lists and dictionaries in batches of a thousand. */
 const MOST_STACKED = 2 ** 16;
-/** Most values that are remembered: ten for each tensor. */
+/** Most remembered values: ten for each of a hundred thousand tensors. */
 const MOST_REMEMBERED = 2 ** 20;
 
-/** A meter for the pickles of one file. */
+/** Makes the meter for the pickles of one file. */
 export function pickleMeter(where: string): WorkMeter {
   return workMeter(
     where,
@@ -89,10 +89,10 @@ interface Machine {
 /**
  * Reads one pickle, from the cursor to its STOP instruction.
  *
- * @param globals names that may be looked up and called, as `module name`
- * @param meter of the whole file, see {@link pickleMeter}
+ * @param globals names that the pickle may look up and call, as `module name`
+ * @param meter meter of the whole file, see {@link pickleMeter}
  * @throws LqaError UNSAFE_PICKLE for an instruction or a name that is not allowed, with the offset; TRUNCATED_SOURCE;
- * SOURCE_HEADER for a program that makes no sense; BUDGET
+ * SOURCE_HEADER for a program that is malformed; BUDGET
  */
 export function readPickle(cursor: Cursor, globals: ReadonlySet<string>, meter: WorkMeter): PickleValue {
   const machine: Machine = { cursor, stack: [], memo: new Map(), globals, meter };
@@ -124,7 +124,7 @@ function pop({ cursor, stack }: Machine): PickleValue {
   return value;
 }
 
-/** Everything above the last mark. */
+/** Pops everything above the last mark. */
 function popMark(machine: Machine): PickleValue[] {
   const at = machine.stack.lastIndexOf(MARK);
   if (at < 0) return malformed(machine.cursor, "a mark on the stack", "none");
@@ -199,13 +199,13 @@ function call(machine: Machine): void {
   else machine.stack.push(new PickleCall(callee.name, args));
 }
 
-/** `OrderedDict()` or `OrderedDict([(k, v), …])`. */
+/** Builds the dictionary of `OrderedDict()` or `OrderedDict([(k, v), …])`. */
 function pairsOf(machine: Machine, args: readonly PickleValue[]): Map<PickleValue, PickleValue> {
   const [list] = args;
   const dictionary = newDictionary(machine);
   if (list === undefined) return dictionary;
   if (!Array.isArray(list)) return malformed(machine.cursor, "a list of pairs", "something else");
-  // One list, remembered, could be copied once for every three bytes of the program.
+  // A program could copy one remembered list once for every three bytes.
   machine.meter.charge("steps", list.length);
   for (const pair of list) {
     if (!Array.isArray(pair) || pair.length !== 2)
@@ -239,7 +239,7 @@ function append(machine: Machine, items: readonly PickleValue[]): void {
   else for (const item of items) target.push(item);
 }
 
-/** A value for messages. Never its items: they may hold each other, and a program of a few bytes doubles them at will. */
+/** Describes a value for messages. Never its items: they may contain each other, and a few bytes can double them many times. */
 export function describePickle(value: PickleValue): string {
   if (typeof value === "string") return quoteName(value);
   if (value instanceof Map) return "a dictionary";
@@ -247,7 +247,7 @@ export function describePickle(value: PickleValue): string {
   return typeof value === "object" && value !== null ? "an object" : String(value);
 }
 
-/** A little-endian two's complement integer of `length` bytes. */
+/** Reads a little-endian two's complement integer of `length` bytes. */
 function long(machine: Machine): void {
   const length = byte(machine);
   const at = take(machine.cursor, length, "an integer");
@@ -256,7 +256,7 @@ function long(machine: Machine): void {
   machine.stack.push(Number(BigInt.asIntN(8 * length, value)));
 }
 
-/** What `obj.__setstate__` or `__dict__.update` would do: only an ordered dictionary's, and it is dropped. */
+/** Replaces `obj.__setstate__` or `__dict__.update`: accepts only the state of an ordered dictionary, and drops it. */
 function build(machine: Machine): void {
   pop(machine);
   if (!(top(machine) instanceof Map)) {
@@ -270,7 +270,7 @@ const push = (value: () => PickleValue) => (machine: Machine) => {
 const u32 = ({ cursor }: Machine): number => readU32(cursor, "a length");
 
 const OPCODES: ReadonlyMap<number, (machine: Machine) => void> = new Map<number, (machine: Machine) => void>([
-  // Protocol, frame: no effect on the values.
+  // Protocol and frame: no effect on the values.
   [0x80, (m) => void take(m.cursor, 1, "a protocol number")],
   [0x95, (m) => void take(m.cursor, 8, "a frame length")],
   // Constants.
@@ -299,7 +299,7 @@ const OPCODES: ReadonlyMap<number, (machine: Machine) => void> = new Map<number,
   [0x75, (m) => setItems(m, popMark(m))],
   [0x61, (m) => append(m, [pop(m)])],
   [0x65, (m) => append(m, popMark(m))],
-  // Memory of the machine.
+  // Memo: remember and recall values.
   [0x71, (m) => remember(m, byte(m))],
   [0x72, (m) => remember(m, u32(m))],
   [0x94, (m) => remember(m, m.memo.size)],

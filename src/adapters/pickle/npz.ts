@@ -1,5 +1,5 @@
 /**
- * NumPy's `.npz`: a zip archive of `.npy` arrays (numpy.lib.format), as older MLX programs save adapters.
+ * NumPy's `.npz`: a zip archive of `.npy` arrays (numpy.lib.format), which older MLX programs use for adapters.
  *
  * @module
  */
@@ -27,11 +27,11 @@ const TYPES: ReadonlyMap<string, ElementType> = new Map([
 ]);
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
-/** NumPy's are of 118 bytes; what is longer was not made by it. */
+/** Longest header. NumPy's headers have 118 bytes. */
 const MAX_HEADER = 4096;
 /**
  * The header is a Python dictionary. NumPy writes it in one way; MLX (`'shape': (4096, 8, )}`) puts the last commas
- * elsewhere. No part of the pattern can match in two ways.
+ * elsewhere. The pattern is unambiguous, so it cannot backtrack.
  */
 const HEADER =
   /^\{'descr': '([^']{2,3})', 'fortran_order': (True|False), 'shape': \(([\d, ]{0,400})\)(?:, )?\}[ \n]*$/;
@@ -39,9 +39,9 @@ const HEADER =
 const SIZES = /^(\d{1,15}(, \d{1,15}){0,31}(, ?)?)?$/;
 
 /**
- * Reads all arrays; an array's name is its entry's without `.npy`.
+ * Reads all arrays. The name of an array is that of its entry without `.npy`.
  *
- * @throws LqaError SOURCE_HEADER, TRUNCATED_SOURCE; SOURCE_ELEMENT_TYPE for objects, big-endian numbers and others
+ * @throws LqaError SOURCE_HEADER, TRUNCATED_SOURCE; SOURCE_ELEMENT_TYPE for objects, big-endian numbers and the like
  */
 export function readNpz(bytes: Uint8Array): Map<string, SafeTensor> {
   const tensors = new Map<string, SafeTensor>();

@@ -1,7 +1,7 @@
 /**
- * Files of `torch.save` (`.bin`, `.pt`): a zip archive since PyTorch 1.6, a run of pickles before.
+ * Files of `torch.save` (`.bin`, `.pt`): a zip archive since PyTorch 1.6, a sequence of pickles before.
  *
- * Only dictionaries of tensors are read, with the pickle subset of `machine.ts`. Guarantees that every tensor lies
+ * Reads only dictionaries of tensors, with the pickle subset of `machine.ts`. Guarantees that every tensor lies
  * inside its storage and every storage inside the file.
  *
  * @module
@@ -44,30 +44,30 @@ const GLOBALS: ReadonlySet<string> = new Set([
   "collections OrderedDict",
 ]);
 
-/** First value of a file from before the archives, as the long integer its pickle holds. */
+/** First value of a file without an archive, as the long integer in its pickle. */
 const LEGACY_MAGIC = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 /**
- * Tied weights are stored once and are several tensors. Stops a file in which thousands of tensors are all one storage,
- * each of which becomes an array of its own: more than so many times the bytes that are there are no adapter.
+ * Largest ratio of the bytes of all tensors to the stored bytes. Tied weights share one storage. Stops a file in which
+ * thousands of tensors share one storage, because each becomes its own array.
  */
 const MOST_SHARED = 8;
 
 interface Storage {
   readonly element: ElementType;
-  /** Elements. */
+  /** Number of elements. */
   readonly count: number;
   readonly data: () => Uint8Array;
 }
 
-/** True if a file begins like a pickle: a safetensors header of 128 bytes does so too, but has its brace at byte 8. */
+/** True if a file begins like a pickle. A safetensors header of 128 bytes does so too, but has its brace at byte 8. */
 export function isTorchFile(magic: Uint8Array): boolean {
   return magic[0] === 0x80 && magic[1]! >= 2 && magic[1]! <= 5 && magic[8] !== 0x7b;
 }
 
 /**
- * True if a file begins like a pickle of protocol 0 or 1, which have no number in front: a dictionary, a list, or the name
- * of a class. Without the check such a file would be a safetensors file with a header of petabytes.
+ * True if a file begins like a pickle of protocol 0 or 1, which has no protocol number: with a dictionary, a list, or the name
+ * of a class. Without this check, such a file would look like a safetensors file with a header of petabytes.
  */
 export function isOldPickle(magic: Uint8Array): boolean {
   const text = String.fromCharCode(...magic.subarray(0, 16));
@@ -78,7 +78,7 @@ export function isOldPickle(magic: Uint8Array): boolean {
  * Reads a dictionary of tensors.
  *
  * @throws LqaError UNSAFE_PICKLE; TRUNCATED_SOURCE; SOURCE_HEADER for everything else that breaks the format, and for a
- * file that holds anything but a dictionary of tensors; BUDGET for pickles that cost too much
+ * file that holds anything but a dictionary of tensors; BUDGET for pickles that take too much work
  */
 export function readTorchFile(bytes: Uint8Array): Map<string, SafeTensor> {
   return bytes[0] === 0x50 ? readArchive(bytes) : readLegacy(bytes);
@@ -114,7 +114,7 @@ function readArchive(bytes: Uint8Array): Map<string, SafeTensor> {
   });
 }
 
-/** Magic number, protocol, machine, object, keys of the storages, storages: each a pickle, the storages bytes. */
+/** The pickles are: magic number, protocol, machine, object, keys of the storages. The bytes of the storages follow. */
 function readLegacy(bytes: Uint8Array): Map<string, SafeTensor> {
   const where = "PyTorch file";
   const cursor = cursorOf(bytes, where);
@@ -122,7 +122,7 @@ function readLegacy(bytes: Uint8Array): Map<string, SafeTensor> {
   const meter = pickleMeter(where);
   const magic = [0x80, 0x02, 0x8a, 0x0a, ...LEGACY_MAGIC, 0x2e];
   if (magic.some((byte, i) => bytes[i] !== byte)) {
-    // Any other pickle: refused by its instructions, or because it is no dictionary of tensors.
+    // Any other pickle is refused: for its instructions, or because it holds no dictionary of tensors.
     return tensorsOf(next(), cursor, 0, () => malformed(cursor, "a file of torch.save", "another pickle", 0));
   }
   cursor.at = magic.length;
@@ -156,7 +156,7 @@ function readLegacy(bytes: Uint8Array): Map<string, SafeTensor> {
   return tensors;
 }
 
-/** `("storage", FloatStorage, key, device, count)`, in old files with a view behind it. */
+/** Parses `("storage", FloatStorage, key, device, count)`, which old files extend by a view (refused unless it is None). */
 function parseReference(
   { id }: PickleReference,
   cursor: Cursor,
@@ -172,7 +172,7 @@ function isCount(value: PickleValue | undefined): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 48;
 }
 
-/** @param most bytes of all tensors together */
+/** @param most largest number of bytes of all tensors together */
 function tensorsOf(
   value: PickleValue,
   cursor: Cursor,
@@ -197,7 +197,7 @@ function tensorsOf(
   return tensors;
 }
 
-/** Keys of the dictionaries in which programs keep what they need to resume training. */
+/** Keys of dictionaries in which programs keep the state to resume training. */
 const TRAINING = ["param_groups", "optimizer", "optimizer_state_dict", "optimizer_states", "lr_schedulers"];
 
 function refuseTraining(): never {
@@ -218,7 +218,7 @@ function tensorOf(
   if (!(value instanceof PickleCall)) return bad("another value");
   if (value.name === PARAMETER) {
     const [inner] = value.args;
-    // A parameter of a parameter exists nowhere, and would nest as deep as a file likes.
+    // No program writes a parameter of a parameter, and a hostile file could nest them to any depth.
     if (!(inner instanceof PickleCall) || inner.name !== TENSOR) return bad("another value");
     return tensorOf(name, inner, cursor, storageOf);
   }
@@ -244,7 +244,7 @@ function tensorOf(
   };
 }
 
-/** The elements of a tensor in C order: a view where they lie so, a copy where the tensor was transposed. */
+/** The elements of a tensor in C order: a view if they are stored in this order, else (a transposed tensor) a copy. */
 function gather(
   data: Uint8Array,
   bytes: number,

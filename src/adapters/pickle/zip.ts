@@ -1,9 +1,9 @@
 /**
- * Zip archives, whole and in memory: the format of PyTorch's and NumPy's files.
+ * Zip archives, whole and in memory: the container of PyTorch's and NumPy's files.
  *
- * Guarantees that entries lie inside the archive, one behind the other, and that each unpacks to the size its record in the
- * central directory says. Checksums are not compared: PyTorch has an option not to compute them, and then writes wrong ones.
- * Sizes in local headers are not read, since programs that stream leave them empty.
+ * Guarantees that entries lie inside the archive and do not overlap, and that each unpacks to the size that its record in
+ * the central directory states. It does not compare checksums: PyTorch has an option not to compute them, and then writes wrong
+ * ones. It does not read sizes in local headers, because programs that stream leave them empty.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import { decodeUtf8 } from "../../model/bytes.ts";
 import { type Cursor, cursorOf, malformed } from "../cursor.ts";
 import { quoteName } from "../json.ts";
 
-/** Largest factor by which deflate shrinks. */
+/** Largest factor by which deflate can compress. */
 const DEFLATE_RATIO = 1032;
-/** Above this the archive is no adapter, and browsers hold no such array. */
+/** Most bytes unpacked. No adapter is larger, and browsers cannot hold such an array. */
 const MAX_UNPACKED = 2 ** 31;
 /**
- * Times that an archive may grow, beyond the first {@link SMALL} bytes. Trained weights shrink by a tenth; an adapter whose
- * B is zero, and F32 that holds F16, by four at most. Stops megabytes of packed zeros that fill the memory.
+ * Largest ratio of unpacked to packed size, beyond the first {@link SMALL} bytes. Trained weights shrink by a tenth, an adapter
+ * whose B is zero or whose F32 values hold F16 at most by a factor of four. Stops megabytes of packed zeros from filling memory.
  */
 const MOST_GROWTH = 16;
 const SMALL = 2 ** 24;
@@ -31,7 +31,7 @@ const END = 0x06054b50;
 const END_BYTES = 22;
 const CENTRAL_BYTES = 46;
 const LOCAL_BYTES = 30;
-/** Marks a number that is in the records of zip64, which archives of less than 4 GiB do not need. */
+/** Marks a number that is in zip64's records instead. Archives of less than 4 GiB do not need them. */
 const ELSEWHERE = 0xffffffff;
 
 interface Entry {
@@ -41,14 +41,14 @@ interface Entry {
   readonly stored: number;
   /** Bytes unpacked. */
   readonly size: number;
-  /** Where its local header begins. */
+  /** Offset of its local header. */
   readonly header: number;
 }
 
 /**
- * All entries of an archive by name, directories left out.
+ * Reads all entries of an archive by name, except directories.
  *
- * @throws LqaError SOURCE_HEADER for a broken archive, two entries of one name, or sizes that cannot be; TRUNCATED_SOURCE
+ * @throws LqaError SOURCE_HEADER for a broken archive, two entries with one name, or impossible sizes; TRUNCATED_SOURCE
  */
 export function readZip(bytes: Uint8Array, where: string): Map<string, Uint8Array> {
   const cursor = cursorOf(bytes, where);
@@ -57,7 +57,7 @@ export function readZip(bytes: Uint8Array, where: string): Map<string, Uint8Arra
   const total = Math.min(MAX_UNPACKED, SMALL + MOST_GROWTH * bytes.length);
   if (unpacked > total) malformed(cursor, `at most ${total} bytes unpacked`, unpacked);
   const found = new Map<string, Uint8Array>();
-  // In the order of their places, so that one comparison finds those that overlap.
+  // In the order of their offsets, so that one comparison per entry detects overlaps.
   let free = 0;
   const data = new Map<Entry, Uint8Array>();
   for (const entry of [...entries].sort((x, y) => x.header - y.header)) {
@@ -79,7 +79,7 @@ export function readZip(bytes: Uint8Array, where: string): Map<string, Uint8Arra
   return found;
 }
 
-/** The records of the central directory, and where it begins. */
+/** The records of the central directory, and its offset. */
 function readDirectory(cursor: Cursor): { entries: Entry[]; end: number } {
   const { bytes, view } = cursor;
   let at = bytes.length - END_BYTES;
@@ -146,7 +146,7 @@ function unpack(cursor: Cursor, { name, method, size, header }: Entry, data: Uin
   if (method === 0) return data;
   let unpacked: Uint8Array;
   try {
-    // One byte more than there may be: fflate drops what does not fit.
+    // One byte more than allowed, to notice longer data: fflate drops what does not fit.
     unpacked = inflateSync(data, { out: new Uint8Array(size + 1) });
   } catch {
     return malformed(cursor, `entry ${quoteName(name)} deflated`, "other bytes", header);

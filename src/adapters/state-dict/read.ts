@@ -1,7 +1,7 @@
 /**
- * Reads a table of tensors by its convention: pairs, scales, plain tensors, and the origin record.
+ * Reads a table of tensors by its convention: pairs of factors, scales, plain tensors, and the origin record.
  *
- * Guarantees that every tensor ends up somewhere or is an error.
+ * Every tensor becomes part of the adapter or is an error.
  *
  * @module
  */
@@ -33,10 +33,10 @@ interface FoundModule {
 /**
  * Reads a table of tensors.
  *
- * @param extra what the dialect adds to the origin record
- * @throws LqaError SOURCE_UNKNOWN_TENSOR for a key that says nothing, or a second tensor for one place;
- * UNSUPPORTED_ADAPTER_FEATURE for tensors of other methods, unless they are kept; SOURCE_UNPAIRED_FACTOR;
- * SOURCE_ELEMENT_TYPE and SOURCE_SHAPE; SOURCE_CONFIG for an alpha that is no number
+ * @param extra fields that the dialect adds to the origin record
+ * @throws LqaError SOURCE_UNKNOWN_TENSOR for a key outside the convention, or a second tensor for one place;
+ * UNSUPPORTED_ADAPTER_FEATURE for tensors of other methods, unless they are carried; SOURCE_UNPAIRED_FACTOR;
+ * SOURCE_ELEMENT_TYPE and SOURCE_SHAPE; SOURCE_CONFIG for an alpha that is not finite
  */
 export function readStateDict(
   file: TensorFile,
@@ -104,9 +104,9 @@ function sortKeys(
 }
 
 /**
- * Tensors of other methods as plain tensors, and with them the alphas of their modules, which leave `modules`.
+ * Makes carried tensors of the tensors of other methods. Moves the alphas of their modules from `modules` to these.
  *
- * @throws LqaError UNSUPPORTED_ADAPTER_FEATURE for one without which the factors of its module are wrong
+ * @throws LqaError UNSUPPORTED_ADAPTER_FEATURE for a tensor without which the factors of its module are wrong
  */
 function carried(
   unsupported: readonly Found[],
@@ -136,7 +136,7 @@ function carried(
   return all.map(({ key, tensor }) => ({ name: key, role: "carried", axis: 0, ...tensor }));
 }
 
-/** The method of the path that a key belongs to. No part of a module has more dots in its name than these. */
+/** The other method at the path that a key begins with. Tries four dots from the end: no part's name has more. */
 function methodAt(key: string, paths: ReadonlyMap<string, OtherMethod>): OtherMethod | undefined {
   let dot = key.length;
   for (let dots = 0; dots < 4 && dot > 0; dots++) {
@@ -217,8 +217,8 @@ function moduleTensors(
 }
 
 /**
- * The axis of the base weight that a magnitude has a number for: the outputs, or in LyCORIS's older files the inputs. Only
- * its shape tells, and of a square convolution only together with the convention.
+ * The axis of the base weight along which a magnitude has its numbers: the outputs, or, in older files of LyCORIS, the inputs.
+ * Only its shape tells, and for a square convolution only together with the convention.
  */
 function magnitudeAxis({ key, tensor }: Found, module: LoraModule, convention: Convention): 0 | 1 {
   const { shape, element } = tensor;
@@ -242,7 +242,7 @@ function magnitudeAxis({ key, tensor }: Found, module: LoraModule, convention: C
   });
 }
 
-/** A shape without the ones at its end. */
+/** A shape without its trailing ones. */
 function trimmed(shape: readonly number[]): readonly number[] {
   return shape.slice(0, shape.findLastIndex((size) => size !== 1) + 1);
 }

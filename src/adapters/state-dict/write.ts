@@ -1,5 +1,5 @@
 /**
- * Makes the tensors of an adapter by a convention, for whatever container they go into.
+ * Makes the tensors of an adapter by a convention, for any container.
  *
  * An adapter that came from this dialect gets the same keys, element types, order and plain tensors back.
  *
@@ -32,12 +32,12 @@ export interface WrittenTensors {
   /** File name, with the ending of the source. */
   readonly name: string;
   readonly tensors: ReadonlyMap<string, SafeTensor>;
-  /** All keys, as the source had them, or as the safetensors library orders them. */
+  /** All keys, in the order of the source or in that of the safetensors library. */
   readonly order: readonly string[];
   readonly metadata: ReadonlyMap<string, string> | undefined;
 }
 
-/** The safetensors file of tensors: name and content. Sources in other containers get its ending. */
+/** Puts tensors into a safetensors file: name and content. A name from another container gets the ending `.safetensors`. */
 export function safetensorsFile({ name, tensors, order, metadata }: WrittenTensors): [string, FileContent] {
   return [
     name.replace(/\.(npz|bin|pt|pth|ckpt)$/, ".safetensors"),
@@ -48,8 +48,8 @@ export function safetensorsFile({ name, tensors, order, metadata }: WrittenTenso
 /**
  * Makes the tensors of an adapter.
  *
- * @throws LqaError UNSUPPORTED_DIALECT for plain tensors that the convention has no place for, and for two modules
- * under one key; SOURCE_RANGE
+ * @throws LqaError UNSUPPORTED_DIALECT for plain tensors that the convention cannot express, and for two modules
+ * with one key; SOURCE_RANGE if a factor overflows its element type
  */
 export function writeStateDict(
   source: Adapter,
@@ -108,7 +108,7 @@ export function writeStateDict(
       });
   }
   const name = (packed && originString(packed, "file")) ?? convention.file;
-  // A name from the record must be a plain file name.
+  // The record is untrusted: the name must be a plain file name.
   if (!/^[^/\\\0]+$/.test(name) || /^\.+$/.test(name)) {
     fail(KIND.UNSUPPORTED_DIALECT, { where: 'origin record field "file"', expected: "a plain file name" });
   }
@@ -120,7 +120,7 @@ export function writeStateDict(
   };
 }
 
-/** Experts need a layout with three axes; what is an embedding, readers know by its name. */
+/** Refuses experts in a layout without a third axis, and embeddings that readers, which go by the name, would not recognize. */
 function refuseUnsayable({ name, role, experts }: LoraModule, convention: Convention): void {
   const embedding = convention.isEmbedding?.(name) === true;
   const refused =
@@ -137,7 +137,7 @@ function refuseUnsayable({ name, role, experts }: LoraModule, convention: Conven
   fail(KIND.UNSUPPORTED_DIALECT, { where: `module ${quoteName(name)}`, expected, actual });
 }
 
-/** How the base stores its weights is no part of these dialects. The layers compute the same; merging needs to know. */
+/** Notes that these dialects do not state how the base stores its weights. Layers compute the same; merging depends on it. */
 function noteLayout({ modules }: Adapter, { name }: Convention, { onNote }: WriteOptions): void {
   const turned = modules.filter(
     ({ role, baseLayout }) => role === "linear" && baseLayout === "in-out",
@@ -148,7 +148,7 @@ function noteLayout({ modules }: Adapter, { name }: Convention, { onNote }: Writ
   );
 }
 
-/** The modules whose multiplier is not the one that this convention's files would give them. */
+/** True for modules whose multiplier is not the one that this convention's files would give them. */
 function differs(convention: Convention): (module: LoraModule) => boolean {
   return ({ name, rank, multiplier }) => {
     const said = convention.scale(name, rank).multiplier;
@@ -162,7 +162,7 @@ function differs(convention: Convention): (module: LoraModule) => boolean {
   };
 }
 
-/** The plain tensors that a convention can say. Those carried from another dialect are left behind, with a note. */
+/** The plain tensors that a convention can express. Tensors carried from another dialect are dropped, with a note. */
 export function sayableTensors(
   { tensors }: Adapter,
   { name: dialect, roles }: Pick<Convention, "name" | "roles">,

@@ -84,7 +84,7 @@ const MEANINGS: readonly Fact[] = [
   ["at gain 1", "energy lost if each module were rescaled to gain 1"],
 ];
 
-/** Narrow terminals first lose what is of use only next to the LoRAQuant paper. */
+/** A narrow terminal first omits the columns that only matter next to the LoRAQuant paper. */
 const COLUMNS: readonly Column[] = [
   { title: "method", narrow: "cut" },
   { title: "on disk", right: true },

@@ -219,14 +219,14 @@ function finite(value: number | undefined): number | null {
   return value !== undefined && Number.isFinite(value) ? value : null;
 }
 
-/** The error of what DoRA modules do to the base model. */
+/** The error of the change that DoRA modules make to the base model. */
 function doraText({ doraError }: EncodedFile): string | undefined {
   if (doraError === undefined) return undefined;
   const { modules, relativeError, worst } = doraError;
   return `${percent(relativeError)} of the energy of the change of the base weights lost, over ${counted(modules, "module")}; most in ${printable(worst.name)}: ${percent(worst.relativeError)}`;
 }
 
-/** Which file has to be there to decode this one. */
+/** The parent that decoding this file requires. */
 function parentText({ parent, modules }: EncodedFile): string | undefined {
   if (parent === undefined) return undefined;
   return `content id ${parent.contentId}, for ${parent.modules} of ${counted(modules.length, "module")}`;
@@ -241,7 +241,7 @@ function calibrationText({ calibration }: EncodedFile): string | undefined {
   return `${counted(matched, "module")}${without}, from ${printable(file)}${unused}`;
 }
 
-/** What the model should answer differently, and how sure that is. */
+/** The estimated share of answers that change, and how certain it is. */
 function answersText({ changedAnswers, divergence, divergenceFrom }: EncodedFile): string | undefined {
   if (changedAnswers === undefined || divergence === undefined) return undefined;
   const nats = `${divergence.toPrecision(2)} nats per token`;

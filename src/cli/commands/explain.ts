@@ -100,7 +100,7 @@ function clauseText({ number, title, text }: Clause, { colors, width: room }: Te
   return [colors.bold(`Clause ${number}, ${title}`), ...lines].join("\n");
 }
 
-/** A table of Markdown as one for the terminal, whose last column wraps; a wider table as facts, row by row. */
+/** Lays out a Markdown table for the terminal; the last column wraps. A wider table becomes facts, row by row. */
 function tableLines(block: string, paper: Paper): string[] {
   const [titles, marks, ...rows] = block
     .trim()

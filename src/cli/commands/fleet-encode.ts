@@ -37,7 +37,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     else terminal.out(workText(result));
     return result.failed > 0 ? 1 : 0;
   } catch (error) {
-    // The engine must not take the share for done; the user who stopped it needs no explanation.
+    // Not 0: a batch engine must not count the share as done. The user who stopped it needs no explanation.
     if (isLqaError(error, "ABORTED") && signal.aborted) {
       terminal.err("lqa: stopped; rerun to resume\n");
       return 2;

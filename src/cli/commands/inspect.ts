@@ -45,7 +45,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   return 0;
 }
 
-/** An overview of at most ten lines. */
+/** An overview: a title and at most ten facts. */
 function overview(path: string, file: OpenedFile, terminal: Terminal): string[] {
   const { prologue, modules, tensors, ids, origin } = file;
   const unproven = file.verified ? "" : "  (as stored; only a download can be verified)";
@@ -70,7 +70,7 @@ function overview(path: string, file: OpenedFile, terminal: Terminal): string[] 
   return [...title(printable(path), "", terminal), ...facts(rows, terminal)];
 }
 
-/** How many encodings the overview names. */
+/** Number of encodings that the overview names. */
 const NAMED = 3;
 
 /** The most frequent encodings, with their shares of the components. */
@@ -132,7 +132,7 @@ function describeRanks({ modules }: OpenedFile): string {
   return `, rank ${low === high ? low : `${low} to ${high}`}, ${roles}`;
 }
 
-/** What is known of the start of A; nothing where no module has one. */
+/** The known origin of the starts of A; empty if no module has a start. */
 function startText({ modules }: OpenedFile): string[] {
   const started = modules.filter(({ start }) => start !== undefined);
   if (started.length === 0) return [];
@@ -141,14 +141,14 @@ function startText({ modules }: OpenedFile): string[] {
   return [`${origin} in ${started.length} of ${counted(modules.length, "module")}`];
 }
 
-/** The content id of the parent, and how many modules need it; nothing where there is none. */
+/** The content id of the parent, and the number of modules that need it; undefined if there is no parent. */
 function parentText({ modules, parentId }: OpenedFile): string | undefined {
   if (parentId === undefined) return undefined;
   const children = modules.filter(({ parentModule }) => parentModule !== undefined).length;
   return `${parentId}, for ${children} of ${counted(modules.length, "module")}`;
 }
 
-/** The start of a file: its seed, or how many states it has. */
+/** The start of a file: its seed, or the number of its states. */
 function startJson({ start }: ModuleStart): { generator: string; seed?: number; states: number } {
   const seed = typeof start.state === "number" ? { seed: start.state } : {};
   return { generator: "mt19937", ...seed, states: stateCount(start) };

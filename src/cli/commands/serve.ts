@@ -70,7 +70,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   return cut > 0 ? 1 : 0;
 }
 
-/** Runs until a signal ends it. @returns how many requests were cut off */
+/** Runs until a signal ends it. @returns the number of requests that were cut off */
 async function untilStopped(
   { pool, metrics, stop }: AdapterServer,
   watch: (signal: AbortSignal, onReload: (reload: Reload) => void) => Promise<void> | undefined,
@@ -114,7 +114,7 @@ function placeOf(args: Arguments): Place {
   return { host: textOption(args, "host") ?? "127.0.0.1", port };
 }
 
-/** Limits of the server; those that the command line does not name are left out. */
+/** Limits of the server; omits those that the command line does not name. */
 function limitsOf(args: Arguments): Partial<ServerOptions> {
   const concurrency = numberOption(args, "concurrency");
   if (concurrency === 0) fail(KIND.USAGE, { where: "--concurrency", expected: "at least 1", actual: 0 });
@@ -139,7 +139,7 @@ function limitsOf(args: Arguments): Partial<ServerOptions> {
   return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
 }
 
-/** Why the directory cannot be read, or undefined. */
+/** The reason why the directory cannot be read, or undefined. */
 async function troubleOf(directory: string): Promise<string | undefined> {
   try {
     return (await isDirectory(directory)) ? undefined : "the directory of adapters is a file now";
@@ -157,7 +157,7 @@ function textLine({ event, ...rest }: LogRecord): string {
   return `${new Date().toISOString()} ${event} ${facts.join(" ")}`;
 }
 
-/** A value of logfmt: in quotes where it has spaces, quotes or `=`, or is empty. */
+/** A value of logfmt, in quotes if it is empty or has spaces, quotes or `=`. */
 function quoted(value: string): string {
   return /^[^\s"=]+$/.test(value) ? value : `"${value.replace(/[\\"]/g, "\\$&")}"`;
 }

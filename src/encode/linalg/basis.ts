@@ -1,7 +1,7 @@
 /**
- * An orthonormal basis that grows by blocks of vectors, and what is made of it.
+ * An orthonormal basis that grows by blocks of vectors, and operations on it.
  *
- * Vectors lie one after the other in one array; the basis has room for more than it holds.
+ * Vectors follow each other in one array, which has room for more vectors than the basis has.
  *
  * @module
  */
@@ -10,8 +10,8 @@ import { householderQr, thinQ } from "./qr.ts";
 import { axpy, axpy4, dot } from "./vectors.ts";
 
 /**
- * The block as orthonormal vectors that are orthogonal to the basis. Projected twice ("twice is enough", Kahan); what then
- * is only rounding (M has fewer directions, or equal ones) is replaced by new random vectors.
+ * Makes the block orthonormal and orthogonal to the basis. Projects twice ("twice is enough", Kahan). Vectors of which only
+ * rounding errors remain (M has fewer directions, or equal ones) are replaced by new random vectors.
  */
 export function orthonormal(
   basis: Float64Array,
@@ -29,7 +29,7 @@ export function orthonormal(
     let worn = false;
     for (let j = 0; j < count; j++) {
       if (Math.abs(qr.r[j * count + j]!) > 1e-11 * Math.sqrt(scale)) continue;
-      // More attempts than this cannot be needed while the basis is smaller than the space.
+      // While the basis is smaller than the space, this many attempts are enough.
       if (attempt > 4) break;
       block.set(randomSigns(length, 1 + size + j + 4096 * attempt), j * length);
       worn = true;

@@ -1,5 +1,5 @@
 /**
- * The engine that linear algebra runs on: the kernel, or plain TypeScript where there is no WebAssembly with SIMD.
+ * The engine of the linear algebra: the kernel, or plain TypeScript if WebAssembly with SIMD is unavailable.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { plainEngine } from "./plain-engine.ts";
 
 let engine: DenseEngine | undefined;
 
-/** Made at the first call; both engines give the same bits. */
+/** The engine, made at the first call. Both kinds give the same bits. */
 export function denseEngine(): DenseEngine {
   if (engine === undefined) {
     const plain = plainEngine();

@@ -2,26 +2,26 @@
  * Eigenvalues and vectors of a symmetric matrix: Householder reduction to a tridiagonal one, then implicit QL
  * (`tred2` and `tql2` of EISPACK; Bowdler, Martin, Reinsch and Wilkinson 1968).
  *
- * Errors are about 1e-16 of the largest eigenvalue, whatever the others are: a Gram matrix gives its small singular
- * values to half the digits only, where the Jacobi SVD of `svd.ts` gives all. It is what remains to be solved at the end
- * of an iterative SVD, and takes 4 ms at 96 columns and 0.8 s at 576 (Node 20), a sixth of Jacobi's time.
+ * Errors are about 1e-16 of the largest eigenvalue, for small eigenvalues too: small singular values from a Gram matrix
+ * have only half the digits, while the Jacobi SVD of `svd.ts` has all. An iterative SVD ends with this solver. It
+ * takes 4 ms at 96 columns and 0.8 s at 576 (Node 20), a sixth of Jacobi's time.
  *
  * Column-major; only √ and the four operations, in a fixed order. Entries should be 0 or between 1e-140 and 1e+140.
  *
  * @module
  */
 
-/** Eigenvalues descend; equal ones keep a fixed order. */
+/** Eigenvalues descend; equal ones have a fixed order. */
 export interface Eigen {
   readonly values: Float64Array;
   /** n × n, column i for value i, orthonormal. */
   readonly vectors: Float64Array;
 }
 
-/** Ten sweeps for each value are far more than any finite matrix needs (two on average): NaN must end too. */
+/** Most sweeps per eigenvalue. Finite matrices need two on average, and far fewer than this; NaN would never end. */
 const MAX_SWEEPS = 30;
 
-/** Decomposes a symmetric n × n matrix, of which the lower triangle is read. The input is not changed. */
+/** Decomposes a symmetric n × n matrix; reads its lower triangle. The input is not changed. */
 export function symmetricEigen(matrix: Float64Array, n: number): Eigen {
   const z = matrix.slice(0, n * n);
   const diagonal = new Float64Array(n);

@@ -1,10 +1,10 @@
 /**
- * What an engine of the dense linear algebra is: the few loops over long matrices, with one definition of every bit.
+ * The contract of an engine of the dense linear algebra: the few loops over long matrices, defined to the last bit.
  *
  * Every sum starts at 0 and takes its terms one by one from the first row to the last; every product is rounded before
- * it is added (no fused operation). So it does not matter how many columns an engine works on at a time, and the
- * WebAssembly kernel and plain TypeScript give the same bits, which a test checks. (Where numbers are not finite, they
- * may differ in whether NaN or Inf comes out; encoders refuse such weights.)
+ * it is added (no fused operation). So an engine may work on any number of columns at a time, and the
+ * WebAssembly kernel and plain TypeScript give the same bits, which a test checks. (For numbers that are not finite, one
+ * may give NaN and the other Inf; encoders refuse such weights.)
  *
  * @module
  */
@@ -19,13 +19,13 @@ export type DenseMatrix = {
 );
 
 /**
- * A Householder QR as an engine leaves it. Reflector j is Hⱼ = 1 − τⱼ vⱼ vⱼᵀ with vⱼ = uⱼ / uⱼ[j]; columns are not
- * scaled in place, which would be another pass over them.
+ * A Householder QR in an engine's form. Reflector j is Hⱼ = 1 − τⱼ vⱼ vⱼᵀ with vⱼ = uⱼ / uⱼ[j]; columns are not
+ * scaled in place, because that would take another pass.
  */
 export interface Reflectors {
   /** uⱼ in column j, in strips (see {@link stripWidth}): zero above row j, and 0 in columns from min(rows, columns) on. */
   readonly u: Float64Array;
-  /** τⱼ, min(rows, columns) of them; 0 where nothing had to be reflected. */
+  /** τⱼ, min(rows, columns) of them; 0 if there was nothing to reflect. */
   readonly tau: Float64Array;
   /** R, min(rows, columns) × columns, column-major. */
   readonly r: Float64Array;
@@ -33,7 +33,7 @@ export interface Reflectors {
   readonly inner: Float64Array;
 }
 
-/** The loops. Matrices are not changed, and results belong to the caller. */
+/** The loops. They do not change matrices, and results belong to the caller. */
 export interface DenseEngine {
   /**
    * Householder QR. With x the matrix so far, sⱼ[c] = Σ x[i][j]·x[i][c] over rows i > j, step j is:
@@ -48,7 +48,7 @@ export interface DenseEngine {
   /**
    * [C; 0] − U·W, terms subtracted one by one.
    *
-   * @param u in strips, rows × columns
+   * @param u in strips, rows × columns, as in {@link Reflectors}
    * @param c by rows, `cRows` × count, count rounded up to a multiple of 4 (the rest 0)
    * @param w by rows, columns × count, both rounded up to multiples of 4 (the rest 0)
    * @returns rows × count, column-major
@@ -62,7 +62,7 @@ export interface DenseEngine {
     w: Float64Array,
     count: number,
   ): Float64Array;
-  /** XᵀX of X = [X₁ X₂ …], matrices of equally many rows; symmetric, n × n. */
+  /** XᵀX of X = [X₁ X₂ …], matrices with equal numbers of rows; symmetric, n × n. */
   gram(matrices: readonly DenseMatrix[]): Float64Array;
 }
 
@@ -75,7 +75,7 @@ export function padded(n: number): number {
 }
 
 /**
- * Columns, padding included, of the strip that starts with column `from`. Strips lie one after the other, each row after row.
+ * Number of columns, padding included, of the strip that starts with column `from`. Strips follow each other, each row by row.
  */
 export function stripWidth(columns: number, from: number): number {
   return Math.min(padded(columns - from), STRIP);

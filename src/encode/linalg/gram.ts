@@ -20,7 +20,7 @@ export interface LowRank {
   readonly a: DenseMatrix;
 }
 
-/** `XᵀY`, `[xCount][yCount]` row-major, of vectors of `length` entries that lie one after the other. */
+/** `XᵀY`, `[xCount][yCount]` row-major, of vectors of `length` entries that follow each other. */
 export function gram(
   x: Float64Array,
   xCount: number,
@@ -56,7 +56,7 @@ export interface PairEnergies {
   readonly scale: number;
 }
 
-/** From the {@link pairGram} of both Bs and of both As, where X has rank `rank`. */
+/** Computes the energies from the {@link pairGram} of both Bs and of both As, where X has rank `rank`. */
 export function pairEnergies(b: Float64Array, a: Float64Array, rank: number): PairEnergies {
   const n = Math.sqrt(b.length);
   const block = (rows: number, rowsEnd: number, columns: number, columnsEnd: number): number => {

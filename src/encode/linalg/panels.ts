@@ -1,15 +1,15 @@
 /**
  * Products of a large float32 matrix with a few float64 vectors: the passes of an iterative SVD.
  *
- * The matrix is read once a pass, in tiles that are widened to float64 and stay in the cache while every vector is
- * multiplied with them, two rows and four vectors at a time. A 4096 × 4096 matrix times 40 vectors (1.3 GFLOP) takes
- * 0.4 s, times 8 vectors 0.1 s (Node 20, one core). Sums run over a tile first to last and tiles in order, so the
+ * Each pass reads the matrix once, in tiles that are widened to float64 and stay in the cache while every vector is
+ * multiplied by them, two rows and four vectors at a time. A 4096 × 4096 matrix times 40 vectors (1.3 GFLOP) takes
+ * 0.4 s, times 8 vectors 0.1 s (Node 20, one core). Sums run over a tile from first to last and over tiles in order, so the
  * result is the same on every engine.
  *
  * @module
  */
 
-/** Length of the sums inside a tile: 2 rows and 4 vectors of it (12 KiB) fit into a first-level cache. */
+/** Length of the sums inside a tile: 2 rows and 4 vectors of this length (12 KiB) fit into an L1 cache. */
 const DEPTH = 256;
 /** Rows of a tile. */
 const HEIGHT = 16;
@@ -73,7 +73,7 @@ export function addTransposedProduct(
   }
 }
 
-/** y[yAt + i] of every vector += row i of the tile times the vector's entries from xAt on. */
+/** Adds row i of the tile times each vector's entries from xAt on to y[yAt + i] of that vector. */
 function addTile(
   height: number,
   depth: number,
@@ -101,7 +101,7 @@ function addTile(
     addOne(paired * DEPTH, depth, x, xAt + j * xStride, y, yAt + paired + j * yStride);
 }
 
-/** Eight sums in flight: each widened weight is used four times, each entry of a vector twice. */
+/** Keeps eight sums in flight: each widened weight is used four times, each entry of a vector twice. */
 function addTwoByFour(
   at: number,
   depth: number,

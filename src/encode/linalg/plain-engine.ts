@@ -1,7 +1,7 @@
 /**
- * The dense engine in plain TypeScript: what the kernel must equal, and the fallback where it cannot run.
+ * The dense engine in plain TypeScript: the reference for the kernel, and the fallback without it.
  *
- * It works on columns; four sums in flight keep an addition from waiting for the one before.
+ * It works on columns. It keeps four sums in flight, so that an addition does not wait for the one before.
  *
  * @module
  */

@@ -1,11 +1,11 @@
 /**
  * Householder QR of tall (or wide) matrices, kept as reflectors: `X = Q · R`, Q with orthonormal columns.
  *
- * Backward stable for every input, rank-deficient and all-zero ones included (Gram–Schmidt, though faster, loses
- * orthogonality there). With k = min(rows, columns), Q is rows × k and R is k × columns. Q is not formed: what
- * callers want is `Q · C` for a small C, and in the compact WY form (Schreiber and Van Loan 1989) that is one pass,
- * `[C; 0] − V · (T · V₁ᵀ · C)`. The loops over rows are an engine's (`engine.ts`); one pass over the matrix updates all columns
- * by a reflector and adds up all products with the next column, those that T needs included. Column-major; every sum has a
+ * Backward stable for every input, including rank-deficient and all-zero ones (Gram–Schmidt is faster but loses
+ * orthogonality there). With k = min(rows, columns), Q is rows × k and R is k × columns. Q is not formed: callers
+ * want `Q · C` for a small C, and in the compact WY form (Schreiber and Van Loan 1989) that is one pass,
+ * `[C; 0] − V · (T · V₁ᵀ · C)`. An engine (`engine.ts`) runs the loops over rows; one pass over the matrix updates all columns
+ * by a reflector and sums all products with the next column, including those for T. Column-major; every sum has a
  * fixed order. NaN and Inf spread into the result but do not hang it.
  *
  * @module
@@ -19,9 +19,9 @@ export interface QrFactors {
   readonly columns: number;
   /** min(rows, columns). */
   readonly k: number;
-  /** Reflectors as the engine keeps them (`Reflectors` in `engine.ts`): Q = H₀ H₁ …, Hⱼ = 1 − τⱼ vⱼ vⱼᵀ. */
+  /** Reflectors in the engine's form (`Reflectors` in `engine.ts`): Q = H₀ H₁ …, Hⱼ = 1 − τⱼ vⱼ vⱼᵀ. */
   readonly u: Float64Array;
-  /** τ of each reflector; 0 where nothing had to be reflected. */
+  /** τ of each reflector; 0 if there was nothing to reflect. */
   readonly tau: Float64Array;
   /** vᵢᵀvⱼ for i < j at j·k + i. */
   readonly inner: Float64Array;
@@ -70,7 +70,7 @@ export function applyQ(
   for (let l = 0; l < k; l++) {
     for (let i = l; i < k; i++) first[i * k + l] = u[stripIndex(rows, columns, i, l)]! * inverse[l]!;
   }
-  // Sums in parallel, each of its terms in their order: no sum waits for itself.
+  // Several sums in parallel, each in the order of its terms, so that no addition waits for the one before.
   const inner = new Float64Array(k);
   const sums = new Float64Array(k);
   for (let j = 0; j < count; j++) {

@@ -1,15 +1,15 @@
 /**
  * The strongest singular triplets of a large matrix, without its whole SVD: `M ≈ U · diag(s) · Vᵀ`.
  *
- * Randomized, after Halko, Martinsson and Tropp (SIAM Review 53, 2011): a few random vectors are multiplied with M and Mᵀ in
- * turn (algorithm 4.4), and M is compressed onto what they span (algorithm 5.1). Algorithm 4.4 keeps the last product; here
- * every one is kept (Halko, Martinsson, Shkolnisky and Tygert 2011; Musco and Musco 2015), in blocks of 8 or 16 vectors, and
- * blocks are added until the captured energy no longer grows. For the same passes over M this is far better: with a spectrum as
- * fine-tunings have (i^-0.7 + 0.02) and rank 32 of 1024 × 1024, algorithm 4.4 with 10 more vectors and 2 power iterations
- * (252 products with a vector) misses 3e-3 of the best energy, this (232) 1e-9.
+ * Randomized, after Halko, Martinsson and Tropp (SIAM Review 53, 2011): it multiplies a few random vectors by M and Mᵀ in
+ * turn (algorithm 4.4) and compresses M onto their span (algorithm 5.1). Algorithm 4.4 keeps only the last product. This keeps
+ * every one (Halko, Martinsson, Shkolnisky and Tygert 2011; Musco and Musco 2015), in blocks of 8 or 16 vectors, and
+ * adds blocks until the captured energy no longer grows. For the same passes over M this is far better: with a spectrum like
+ * those of fine-tunings (i^-0.7 + 0.02) and rank 32 of 1024 × 1024, algorithm 4.4 with 10 more vectors and 2 power iterations
+ * (252 products with a vector) misses 3e-3 of the best energy; this (232 products) misses 1e-9.
  *
- * Small matrices, and ranks near the dimension, are decomposed as a whole. The random vectors are signs from an integer hash,
- * so the result depends on the matrix and the options alone and is the same bytes on every engine. Everything is column-major
+ * Small matrices, and ranks near the dimension, get a full decomposition. The random vectors are signs from an integer hash,
+ * so the result depends only on the matrix and the options, and is the same bytes on every engine. Everything is column-major
  * except the matrix itself.
  *
  * @module
@@ -20,17 +20,17 @@ import { gram } from "./gram.ts";
 import { addProduct, addTransposedProduct } from "./panels.ts";
 import { dot } from "./vectors.ts";
 
-/** How much to find. */
+/** How many triplets to find. */
 export interface TruncatedSvdOptions {
   /** Largest number of triplets. */
   readonly rank: number;
-  /** Stop at the smallest number of triplets that hold this share (0 to 1) of `‖M‖²`. Default: always `rank`. */
+  /** Stops at the smallest number of triplets that hold this share (0 to 1) of `‖M‖²`. Default: always `rank`. */
   readonly energy?: number | undefined;
 }
 
 /** The strongest triplets. */
 export interface TruncatedSvd {
-  /** How many: at most the requested rank; fewer by `energy`, or if the rest is zero (below 1e-7 of the first). */
+  /** Number of triplets: at most the requested rank; fewer by `energy`, or if the rest is zero (below 1e-7 of the first). */
   readonly k: number;
   /** rows × k, unit vectors; the largest entry of each is positive. */
   readonly u: Float64Array;
@@ -40,19 +40,19 @@ export interface TruncatedSvd {
   readonly v: Float64Array;
   /** `‖M‖²`, exact except for rounding. */
   readonly energy: number;
-  /** `‖U S Vᵀ‖²`; `energy − captured` is `‖M − U S Vᵀ‖²`, since the result is M projected onto V. */
+  /** `‖U S Vᵀ‖²`. `energy − captured` is `‖M − U S Vᵀ‖²`, because the result is M projected onto V. */
   readonly captured: number;
-  /** Products of M or Mᵀ with a vector that it took; 0 if M was decomposed as a whole. */
+  /** Number of products of M or Mᵀ with a vector; 0 for a full decomposition. */
   readonly products: number;
 }
 
-/** The basis grows to at most this many vectors: noise without any structure is then 2 % below the best energy. */
+/** Most vectors of the basis. For noise without any structure, the result is then 2 % below the best energy. */
 const largestBasis = (rank: number): number => 3 * rank + 48;
-/** Up to this dimension a decomposition as a whole is as fast. */
+/** Up to this dimension a full decomposition is as fast. */
 const SMALL = 128;
-/** Done when a quarter more vectors add less than this share to the captured energy; what is missing then is far less. */
+/** Stops when a quarter more vectors add less than this share to the captured energy; far less is then missing. */
 const STANDSTILL = 1e-4;
-/** Below this share of the first, a singular value is a rounding error of the Gram matrix. */
+/** A singular value below this share of the first is a rounding error of the Gram matrix. */
 const NOISE = 1e-7;
 
 /**
@@ -73,7 +73,7 @@ export function truncatedSvd(
   }
 }
 
-/** The same in steps of a pass or two over the matrix, for callers that have to do other things in between. */
+/** The same in steps of one or two passes over the matrix, for callers that do other work in between. */
 export function* truncatedSvdSteps(
   matrix: Float32Array,
   rows: number,
@@ -101,7 +101,7 @@ interface Wanted {
   readonly energy: number;
 }
 
-/** What a basis captures: `Σ values[0 … k)`, the best k directions inside it. */
+/** The best k directions in a basis, and the energy that they capture: `Σ values[0 … k)`. */
 interface Ritz {
   readonly k: number;
   readonly captured: number;
@@ -151,7 +151,7 @@ function* krylov(
   }
 }
 
-/** M as a whole: its Gram matrix, with as many columns as M. */
+/** Full decomposition, by the Gram matrix with as many columns as M. */
 function* whole(
   matrix: Float32Array,
   rows: number,
@@ -159,7 +159,7 @@ function* whole(
   wanted: Wanted,
 ): Generator<undefined, TruncatedSvd> {
   const inner = new Float64Array(columns * columns);
-  // Panels of rows, so that a long matrix needs no float64 copy.
+  // By panels of rows, so that a long matrix needs no float64 copy.
   for (let row = 0; row < rows; row += 512) {
     const count = Math.min(512, rows - row);
     const panel = matrix.subarray(row * columns, (row + count) * columns);
@@ -173,7 +173,7 @@ function* whole(
   return finish(u, v, rows, columns, ritz.k, wanted.energy, 0);
 }
 
-/** The best directions inside the basis, and how many of them are wanted. */
+/** The best directions in the basis, as many as wanted. */
 function solve(inner: Float64Array, stride: number, size: number, wanted: Wanted): Ritz {
   const matrix = new Float64Array(size * size);
   for (let j = 0; j < size; j++) matrix.set(inner.subarray(j * stride, j * stride + size), j * size);
@@ -205,7 +205,7 @@ function assemble(
   return finish(u, v, rows, columns, ritz.k, energy, products);
 }
 
-/** Columns of u have the length of their singular values until here. */
+/** Normalizes the columns of u, which have the lengths of their singular values before. */
 function finish(
   u: Float64Array,
   v: Float64Array,
@@ -226,7 +226,7 @@ function finish(
   return withSigns({ k, u, s, v, energy, captured: Math.min(captured, energy), products }, rows, columns);
 }
 
-/** The largest entry of each column of u becomes positive, the first of equals. */
+/** Makes the largest entry of each column of u positive; of equal ones, the first. */
 function withSigns(svd: TruncatedSvd, rows: number, columns: number): TruncatedSvd {
   const { k, u, v } = svd;
   for (let i = 0; i < k; i++) {
@@ -264,7 +264,7 @@ function addToGram(
 }
 
 function squares(values: Float32Array | Float64Array): number {
-  // Four sums: one would wait for itself at each addition.
+  // Four sums, so that an addition does not wait for the one before.
   let s0 = 0;
   let s1 = 0;
   let s2 = 0;

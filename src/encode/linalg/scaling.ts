@@ -8,14 +8,14 @@
  */
 
 /**
- * A power of two p with 1/2 ≤ p · max|x| < 2, at most about 1e300; 1 for all-zero and for input with NaN or Inf (which no
- * scaling can help).
+ * A power of two p with 1/2 ≤ p · max|x| < 2, at most about 1e300; 1 for all-zero input and for input with NaN or Inf, which
+ * no scaling can help.
  */
 export function balancingPower(values: Float64Array): number {
   let largest = 0;
   for (let i = 0; i < values.length; i++) {
     const magnitude = Math.abs(values[i]!);
-    // Written so that NaN is taken too.
+    // In this form the comparison also takes NaN.
     if (!(magnitude <= largest)) largest = magnitude;
     if (!(magnitude < Infinity)) return 1;
   }

@@ -16,8 +16,8 @@ import { balancingPower } from "./scaling.ts";
 import { dot } from "./vectors.ts";
 
 /**
- * A singular value decomposition; k = min(rows, columns). Where a singular value is exactly 0, the column of the
- * shorter of U and V (of V if square) is zero rather than some unit vector.
+ * A singular value decomposition; k = min(rows, columns). If a singular value is exactly 0, the column of the
+ * shorter of U and V (of V if square) is zero rather than a unit vector.
  */
 export interface Svd {
   readonly k: number;
@@ -29,10 +29,10 @@ export interface Svd {
   readonly v: Float64Array;
 }
 
-/** Random, steep and rank-deficient matrices of rank 16 to 256 need 4 to 10. */
+/** Most sweeps. Random, steep and rank-deficient matrices of rank 16 to 256 need 4 to 10. */
 const MAX_SWEEPS = 40;
 
-/** Two columns count as orthogonal when their cosine is below this: a few units of binary64. */
+/** Two columns count as orthogonal if their cosine is below this: a few units of binary64. */
 const ORTHOGONAL = 4 * Number.EPSILON;
 
 /** Decomposes a rows × columns matrix. The input is not changed. */
@@ -66,7 +66,7 @@ export function jacobiSvd(matrix: Float64Array, rows: number, columns: number): 
   return { k, u: applyQ(qr, permute(rotations, k, order), k), s, v };
 }
 
-/** Indices of the columns, longest first, the first of equals first. */
+/** Indices of the columns, longest first; equal ones keep their order. */
 function byLength(x: Float64Array, rows: number, columns: number): number[] {
   const squares = Array.from({ length: columns }, (_, j) => dot(x, j * rows, x, j * rows, rows));
   return squares.map((_, j) => j).sort((p, q) => squares[q]! - squares[p]! || p - q);
@@ -93,7 +93,7 @@ function rotateAll(work: Float64Array, k: number, rotations: Float64Array): bool
         beta += b * b;
         gamma += a * b;
       }
-      // Written so that NaN counts as orthogonal: nothing could repair it.
+      // In this form NaN counts as orthogonal: no rotation could repair it.
       if (!(Math.abs(gamma) > ORTHOGONAL * Math.sqrt(alpha) * Math.sqrt(beta))) continue;
       const zeta = (beta - alpha) / (2 * gamma);
       // The smaller of the two angles. Beyond 1e150 the square would overflow, and 1/(2ζ) is exact enough.

@@ -2,8 +2,8 @@
  * The inner loops of the linear algebra: dot products and axpy on slices of Float64Arrays, in a fixed order of
  * summation.
  *
- * A single running sum waits four cycles for each addition; the four-column forms keep four sums in flight and read
- * the shared vector once. Sums run first to last, so that every engine gives the same bits.
+ * A single running sum waits four cycles per addition; the four-column forms keep four sums in flight and read
+ * the shared vector once. Sums run from first to last, so that every engine gives the same bits.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export function dot(x: Float64Array, xAt: number, y: Float64Array, yAt: number, 
 /**
  * Four dot products of one x with the vectors at `yAt`, `yAt + stride`, …
  *
- * @returns A shared array of 4, valid until the next call.
+ * @returns a shared array of 4, valid until the next call
  */
 export function dot4(
   x: Float64Array,

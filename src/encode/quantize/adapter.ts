@@ -1,5 +1,5 @@
 /**
- * All modules of an adapter, in whichever profile: one module at a time, or all of them against each other.
+ * Quantizes all modules of an adapter with any profile: one module at a time, or all of them against each other.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import type { ParentFactors } from "./parent/align.ts";
 import { QUALITY_BITS, type QuantizedModule, type QuantizeSettings } from "./profile.ts";
 import { quantizeRd, type RdGoal, type RdSurroundings } from "./rd/rd.ts";
 
-/** What the encoder's surroundings provide. */
+/** What the caller provides. */
 export interface Surroundings extends RdSurroundings {
-  /** Bytes of the file that belong to plain tensors: not counted against a goal in bits per weight. */
+  /** Bytes of plain tensors in the file. A goal in bits per weight does not count them. */
   readonly tensorBytes: number;
 }
 
@@ -20,10 +20,10 @@ export interface Surroundings extends RdSurroundings {
  * Quantizes modules.
  *
  * @param modules in the order of the file
- * @param settings as `resolveOptions` gives them
- * @param calibration moments add `outputError` to the quality of their modules; the rest is for `rd`
- * @throws LqaError as `quantizeModule` and `quantizeRd`, and whatever `surroundings.progress` throws; RangeError for
- *   moments of the wrong length
+ * @param settings as returned by `resolveOptions`
+ * @param calibration moments add `outputError` to the quality of their modules; `rd` uses the rest
+ * @throws LqaError as `quantizeModule` and `quantizeRd`, and what `surroundings.progress` throws; RangeError for
+ *   moments of a wrong length
  */
 export async function quantizeAdapter(
   modules: readonly LoraModule[],

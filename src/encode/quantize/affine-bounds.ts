@@ -1,14 +1,14 @@
 /**
- * Bounds that shorten the exact search of `affine-search.ts` without changing what it finds.
+ * Bounds that shorten the exact search of `affine-search.ts` without changing its result.
  *
  * A code that is easy to evaluate gives a lower bound of the best gain; the energy of each side gives upper bounds
- * for each zero point. On normal data 2 of 4 zero points remain at 2 bits and 6 of 8 at 3.
+ * for each zero point. For normal data, 2 of 4 zero points remain at 2 bits and 6 of 8 at 3.
  *
  * @module
  */
 import { roundEven, signBit } from "./groups.ts";
 
-/** What is known of a group before the search. */
+/** The bounds of a group before the search. */
 export interface SearchBounds {
   /** Zero points `from` … `to` can win, with at least this gain and no scale below `lowest`. */
   from: number;
@@ -18,26 +18,26 @@ export interface SearchBounds {
   /** Root mean square of the weights, and the largest magnitude. */
   deviation: number;
   peak: number;
-  /** A power of two that all of this, and the sizes, are multiplied by; not 1 only outside float32's range. */
+  /** A power of two by which all of this, and the sizes, are multiplied; other than 1 only outside float32's range. */
   unit: number;
 }
 
-/** Step over root mean square that suits normal data at 3 bits. */
+/** Ratio of step to root mean square that suits normal data at 3 bits. */
 const USUAL_STEP = 0.59;
 
-/** A scale over root mean square that normal data at 3 bits never goes below, because it would clip too much. */
+/** Ratio of scale to root mean square below which normal data at 3 bits never goes, because it would clip too much. */
 const USUAL_LOWEST = 0.33;
 
-/** Room for the rounding of sums. */
+/** Allowance for the rounding of sums. */
 const MARGIN = 1 - 1e-9;
 
 const bounds: SearchBounds = { from: 0, to: 0, gain: 0, lowest: 0, deviation: 0, peak: 0, unit: 1 };
 
 /**
- * Bounds for the group `values[start … end − 1]`, and its weights as magnitudes and signs (1 for negative ones).
+ * Computes bounds for the group `values[start … end − 1]`, and its weights as magnitudes and signs (1 for negative ones).
  *
- * @param bits 1 to 3.
- * @returns A shared object, valid until the next call; `undefined` if all weights are 0.
+ * @param bits 1 to 3
+ * @returns a shared object, valid until the next call; `undefined` if all weights are 0
  */
 export function boundSearch(
   values: Float64Array,
@@ -79,12 +79,12 @@ export function boundSearch(
   bounds.from = 0;
   bounds.to = largest;
   if (bits === 1) {
-    // Zero point 0 leaves out what is below, 1 what is above.
+    // Zero point 0 drops the weights below 0, zero point 1 those above.
     const above = countBelow === count ? 0 : (sumAbove * sumAbove) / (count - countBelow);
     const below = countBelow === 0 ? 0 : (sumBelow * sumBelow) / countBelow;
     bounds.gain = MARGIN * Math.max(above, below);
   } else if (bits === 2) {
-    // Signs alone, which zero points 1 and 2 allow, gain (Σ|w|)²/n; zero points 0 and 3 leave out a side.
+    // Zero points 1 and 2 allow signs alone, which gain (Σ|w|)²/n; zero points 0 and 3 drop one side.
     bounds.gain = (MARGIN * (sumAbove + sumBelow) * (sumAbove + sumBelow)) / count;
     if (energyAbove < bounds.gain) bounds.from = 1;
     if (energyBelow < bounds.gain) bounds.to = 2;
@@ -93,7 +93,7 @@ export function boundSearch(
     if (energyAbove < bounds.gain) bounds.from = 1;
     if (energyBelow < bounds.gain) bounds.to = 6;
   }
-  // Σk² never exceeds what all weights give at the ends of the range, and the best gain is s²Σk² at its scale s.
+  // Σk² never exceeds its value with all weights at the ends of the range, and the best gain is s²Σk² at its scale s.
   let reach = 0;
   for (let z = bounds.from; z <= bounds.to; z++) {
     const room = (count - countBelow) * (largest - z) * (largest - z) + countBelow * z * z;
@@ -110,8 +110,8 @@ export function boundSearch(
 }
 
 /**
- * The energy that the integers −3 … 3 leave of a side at least, if they reach to `limit`: of the side that loses less,
- * because with 3 bits either side may have more integers, but not both.
+ * A lower bound of the energy that the integers −3 … 3 lose if they reach to `limit`: the loss of the side that loses less,
+ * because with 3 bits one side may have more integers, but not both.
  */
 function clipped(sizes: Float64Array, signs: Uint8Array, count: number, limit: number): number {
   let both = 0;
@@ -124,7 +124,7 @@ function clipped(sizes: Float64Array, signs: Uint8Array, count: number, limit: n
   return Math.min(both - below, below);
 }
 
-/** What rounding to multiples of `step` with zero point 3 of 7 gains. */
+/** The gain of rounding to multiples of `step` with zero point 3 of 7. */
 function usualGain(sizes: Float64Array, signs: Uint8Array, count: number, step: number): number {
   const inverse = 1 / step;
   let dot = 0;

@@ -1,5 +1,5 @@
 /**
- * The search for a scale and zero point from 4 bits on (see `affine-search.ts`): a grid of clipping ranges, refitted.
+ * Searches a scale and zero point for 4 bits and more (see `affine-search.ts`): refits a grid of clipping ranges.
  *
  * @module
  */
@@ -15,12 +15,12 @@ export interface AffineChoice {
 export type AffineSearch = (values: Float64Array, start: number, end: number) => AffineChoice;
 
 /**
- * Shares of the range of a group that are tried. On normal and Laplace data, in groups of 16 to 1024 and at 4 to 8 bits,
- * no winner clipped to less than 0.6 of it.
+ * Shares of a group's range to try. For normal and Laplace data, in groups of 16 to 1024 and at 4 to 8 bits,
+ * no winner clipped to less than 0.6 of the range.
  */
 const SHRINKS: readonly number[] = [1, 0.95, 0.9, 0.85, 0.8, 0.74, 0.68, 0.6, 0.5, 0.4];
 
-/** A search for groups of any length. */
+/** Makes a search for groups of any length. */
 export function gridSearch(bits: number): AffineSearch {
   const largest = (1 << bits) - 1;
   const choice = { scale: 0, zeroPoint: 0 };
@@ -63,7 +63,7 @@ export function gridSearch(bits: number): AffineSearch {
     for (let z = Math.max(natural - 1, 0); z <= Math.min(natural + 1, largest); z++) {
       for (const shrink of SHRINKS) consider(values, start, end, ((high - low) / largest) * shrink, z);
     }
-    // Each round of rounding and refitting can only gain; two reach the fixed point in practice.
+    // Each round of rounding and refitting can only increase the gain; two reach the fixed point in practice.
     for (let round = 0; round < 2; round++) consider(values, start, end, choice.scale, choice.zeroPoint);
     return choice;
   };

@@ -1,36 +1,36 @@
 /**
  * The scale and zero point of one group with the least squared error, without an optimiser.
  *
- * Weights become integers k = q − z with −z ≤ k ≤ 2^bits − 1 − z. For given integers the best scale is `s = Σwk / Σk²` and
- * removes `(Σwk)² / Σk²` of the energy; so the search maximises this gain over the assignments that rounding can give.
+ * Weights become integers k = q − z with −z ≤ k ≤ 2^bits − 1 − z. For given integers the best scale is `s = Σwk / Σk²`, which
+ * removes `(Σwk)² / Σk²` of the energy. So the search maximises this gain over the assignments that rounding can give.
  *
- * Up to 3 bits it is exact: as the scale falls from infinity to 0, the integer of one weight at a time moves one step out, at
- * `s = |w| / (|k| + ½)`. These steps are not sorted but counted into bins of scales, which gives the gain at the bounds of
- * all bins exactly and inside them from above; only the few bins that may hold the best (3 of 64 at 2 bits) are then gone
- * through step by step. On normal data in groups of 128 that takes 38 ns per weight at 2 bits, where sorting all steps took
+ * Up to 3 bits it is exact. As the scale falls from infinity to 0, the integer of one weight at a time moves one step out, at
+ * `s = |w| / (|k| + ½)`. The search does not sort these steps but counts them into bins of scales. This gives the exact gain at
+ * the bounds of all bins, and an upper bound inside them. It then tries the steps of the few bins that may hold the best (3 of 64
+ * at 2 bits). For normal data in groups of 128 this takes 38 ns per weight at 2 bits, where sorting all steps took
  * 66, and about 150 at 3 bits as before (Node 20, one core of a shared server, 2026-11-25).
  *
- * From 4 bits on, where that would be thousands of steps a group, a grid of clipping ranges around the natural zero point is
- * refitted in closed form; clipping matters little there. On normal data in groups of 128, relative error of a product of two
- * such vectors: 2 bits 0.496, 3 bits 0.260 (round-to-nearest over the range: 0.751 and 0.306).
+ * From 4 bits on, a group would have thousands of steps. There the search refits a grid of clipping ranges around the natural
+ * zero point in closed form; clipping matters little there. Relative error of a product of two vectors of normal data in groups
+ * of 128: 0.496 at 2 bits, 0.260 at 3 bits (round-to-nearest over the range: 0.751 and 0.306).
  *
  * @module
  */
 import { boundSearch } from "./affine-bounds.ts";
 import { type AffineSearch, gridSearch } from "./affine-grid.ts";
 
-/** Largest number of bits searched exactly. */
+/** Most bits for which the search is exact. */
 const EXACT_BITS = 3;
 
 /**
- * The exact searches there are, by bits: closures that are made once are optimised with their work arrays as constants,
- * which makes them faster by a third.
+ * The exact searches, by bits. Each closure is made once, so that the engine optimises it with its work arrays as constants,
+ * which makes it faster by a third.
  */
 const searches: (AffineSearch | undefined)[] = [];
-/** Groups up to this size share them. */
+/** Groups up to this size share these searches. */
 const SHARED_CAPACITY = 1024;
 
-/** A search for groups of at most `capacity` weights. */
+/** Makes a search for groups of at most `capacity` weights. */
 export function affineSearch(bits: number, capacity: number): AffineSearch {
   if (bits > EXACT_BITS) return gridSearch(bits);
   if (capacity > SHARED_CAPACITY) return exactSearch(bits, capacity);
@@ -38,11 +38,11 @@ export function affineSearch(bits: number, capacity: number): AffineSearch {
   return searches[bits];
 }
 
-/** Bins of scales, and where the last one begins, in root mean squares: it takes all scales above. By bits. */
+/** Number of bins of scales, by bits; and where the last one, which takes all larger scales, begins, in root mean squares. */
 const BINS: readonly number[] = [0, 64, 64, 80];
 const TOP: readonly number[] = [0, 4, 4, 4];
 
-/** Room for the rounding of sums in an upper bound. */
+/** Allowance for the rounding of sums in an upper bound. */
 const MARGIN = 1 + 1e-9;
 
 function exactSearch(bits: number, capacity: number): AffineSearch {
@@ -50,16 +50,16 @@ function exactSearch(bits: number, capacity: number): AffineSearch {
   const bins = BINS[bits]!;
   const sizes = new Float64Array(capacity);
   const signs = new Uint8Array(capacity);
-  // A step: the integer of weight w reaches level + 1 as the scale falls below |w| / (level + ½). The place of a step on the
-  // axis of scales, in bins, is |w| · perUnit[level].
+  // A step: the integer of weight w reaches level + 1 as the scale falls below |w| / (level + ½). The position of a step on
+  // the axis of scales, in bins, is |w| · perUnit[level].
   const perUnit = new Float64Array(largest);
   const eventBins = new Uint8Array(capacity * largest);
   const eventSteps = new Int32Array(capacity * largest);
   const list = new Int32Array(capacity);
-  // [sign][level][bin]: sums of |w|, and numbers of weights, that take this step or one of lower levels in the bin.
+  // [sign][level][bin]: sums of |w|, and numbers of weights, that take this step or one of a lower level in the bin.
   const dots = new Float64Array(2 * largest * bins);
   const squares = new Float64Array(2 * largest * bins);
-  // Bins that may hold the best scale: zero point · bins + bin, the sums above them, and the most they can gain.
+  // Bins that may hold the best scale: zero point · bins + bin, the sums above them, and their largest possible gain.
   const openPlaces = new Int32Array((largest + 1) * bins);
   const openDots = new Float64Array(openPlaces.length);
   const openSquares = new Float64Array(openPlaces.length);
@@ -85,7 +85,7 @@ function exactSearch(bits: number, capacity: number): AffineSearch {
     let live = count;
     for (let i = 0; i < count; i++) list[i] = i;
     for (let level = 0; level < levels; level++) {
-      // Weights that do not reach the lowest bin on one level will not on the next.
+      // A weight that does not reach the lowest bin on one level does not reach it on the next.
       const scale = perUnit[level]!;
       const square = 2 * level + 1;
       const row = level * bins;
@@ -186,10 +186,10 @@ function exactSearch(bits: number, capacity: number): AffineSearch {
   };
 }
 
-/** Below this many, insertion is faster than the engine's sort. */
+/** Below this number, insertion sort is faster than the engine's sort. */
 const FEW = 96;
 
-/** Sorts the first `count` indices by falling keys, equal ones by rising index. */
+/** Sorts the first `count` indices by descending keys, equal ones by ascending index. */
 function sortFalling(indices: Int32Array, count: number, keys: Float64Array): void {
   if (count > FEW) {
     indices.subarray(0, count).sort((p, q) => keys[q]! - keys[p]! || p - q);

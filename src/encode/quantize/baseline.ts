@@ -1,17 +1,16 @@
 /**
- * The profiles `rtn` and `sign`: what LoRAQuant (arXiv 2510.26690) and every later profile is compared with, the
- * original factors rounded as they are. No SVD, no search, no allocation: every component gets the same bits.
+ * The profiles `rtn` and `sign`: the baselines for LoRAQuant (arXiv 2510.26690) and every later profile. They round the
+ * original factors directly. No SVD, no search, no allocation: every component gets the same bits.
  *
  * `rtn` is round-to-nearest over the range of each group with a zero point, the paper's "RTN"; the authors' smallest
  * range of 1e-5 applies, as in their program. `sign` is one sign bit and the mean magnitude of the group, its "BIN"
  * (XNOR-Net's binarisation, without a mean shift: that is commented out in their program).
  *
- * Deviations from the authors' baselines, all but the first needed to store anything or to be as good as `loraquant`
- * where that gains nothing by its idea: a group lies in one component, while theirs takes 128 weights of B row by row,
- * so that it mixes all ranks (their layout of B' for LoRAQuant is ours); the range of a group holds 0 (`minMaxFit`); scales are rounded to 16 bits before codes are
- * chosen; sign(0) is +; a short last group counts its real entries only; components that add nothing to ΔW (a zero
- * column of B or row of A, as in untrained modules) take codec `zero`.
- *
+ * Deviations from the authors' baselines; all but the first are necessary to store the result, or to match `loraquant` apart from
+ * its main idea. A group lies in one component, while theirs takes 128 weights of B row by row, so that it mixes all ranks
+ * (their layout of B' for LoRAQuant is ours). The range of a group includes 0 (`minMaxFit`). Scales are rounded to 16 bits
+ * before codes are chosen. sign(0) is +. A short last group counts only its real entries. Components that add nothing to ΔW (a
+ * zero column of B or row of A, as in untrained modules) take codec `zero`.
  * @module
  */
 import type { Band, PackedBand, PackedFactors } from "../../core/codecs/packed.ts";
@@ -21,13 +20,13 @@ import { minMaxFit } from "./fit.ts";
 import type { Bundle } from "./groups.ts";
 import { componentsOfA, componentsOfB } from "./reparameterize.ts";
 
-/** How to code vectors of one band. */
+/** Codes vectors of one band. */
 type CodeFactor = (bundles: readonly Bundle[], where: string) => Coded;
 
 /**
- * Plain round-to-nearest of the original factors. Weights must be finite.
+ * Rounds the original factors to nearest. Weights must be finite.
  *
- * @param bits of a code, 1 to 8
+ * @param bits bits of a code, 1 to 8
  * @param group weights that share a scale; 0 for the whole vector
  * @throws LqaError SOURCE_RANGE if a scale overflows bf16
  */

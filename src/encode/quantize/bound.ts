@@ -1,10 +1,10 @@
 /**
- * The rate-distortion bound, which no code for Gaussian vectors can beat (reverse water-filling over the components).
+ * The rate-distortion bound that no code for Gaussian vectors can beat (reverse water-filling over the components).
  *
  * A component of energy E with vectors of m and n weights that get R_b and R_a bits per weight loses at least E · (1 − (1 −
  * 4^−R_b)(1 − 4^−R_a)). The bound minimises the sum over components under Σ m R_b + n R_a = bits, by bisection on the
- * Lagrangian multiplier. Real vectors are not Gaussian and can be coded better or worse than that; the figure says how much a
- * better code could still gain if they were. For reports only: it uses `log2`.
+ * Lagrangian multiplier. Real vectors are not Gaussian, so a code can do better or worse than the bound. It shows how much a
+ * better code could gain if they were. For reports only: it uses `log2`.
  *
  * @module
  */
@@ -12,7 +12,7 @@
 import { inputLength, type LoraModule } from "../../model/adapter.ts";
 import { reparameterize } from "./reparameterize.ts";
 
-/** What the bound needs to know of a component. */
+/** The properties of a component that the bound depends on. */
 export interface BoundComponent {
   /** multiplier² s². */
   readonly energy: number;
@@ -24,7 +24,7 @@ export interface BoundComponent {
 const LN4 = Math.log(4);
 const BISECTIONS = 200;
 
-/** The components of a module, those of all experts. Weights must be finite. */
+/** The components of a module, over all experts. Weights must be finite. */
 export function boundComponents(module: LoraModule): BoundComponent[] {
   const { experts, out, multiplier } = module;
   const n = inputLength(module);
@@ -33,15 +33,15 @@ export function boundComponents(module: LoraModule): BoundComponent[] {
   );
 }
 
-/** The least share of the components' energy that is lost at so many bits in all; 0 where there is no energy. */
+/** The least share of the components' energy that is lost at a total number of bits; 0 if there is no energy. */
 export function relativeBound(components: readonly BoundComponent[]): (bits: number) => number {
   const energy = components.reduce((sum, component) => sum + component.energy, 0);
   return (bits) => (energy === 0 ? 0 : gaussianBound(components, bits) / energy);
 }
 
-/** The least Σ loss at `bits` bits in all. */
+/** The least Σ loss at `bits` bits in total. */
 export function gaussianBound(components: readonly BoundComponent[], bits: number): number {
-  // In the logarithm of λ: it spans the range of energies times every rate up to 64 bits.
+  // Bisects the logarithm of λ, over the range of all energies times every rate up to 64 bits.
   let low = -1100;
   let high = 1100;
   for (let i = 0; i < BISECTIONS; i++) {
@@ -63,7 +63,7 @@ function spend(components: readonly BoundComponent[], lambda: number): { bits: n
   return { bits, loss };
 }
 
-/** The point of one component with the least loss + λ · bits: stationary, or nothing at all. */
+/** The rates of one component with the least loss + λ · bits: a stationary point, or zero bits. */
 function best({ energy, out, n }: BoundComponent, lambda: number): { bits: number; loss: number } {
   const nothing = { bits: 0, loss: energy };
   if (energy === 0) return nothing;

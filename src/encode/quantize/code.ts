@@ -1,10 +1,9 @@
 /**
- * From real-valued fits to planes: scales are rounded to their storage type, then codes are chosen against the
- * rounded scales, because those are what a decoder multiplies by (spec clauses 8.1, 8.4, 8.5). Raw weights have no fit: each is
- * rounded once (8.3).
+ * Converts real-valued fits to planes: rounds scales to their storage type, then chooses codes for the rounded scales,
+ * because a decoder multiplies by those (spec clauses 8.1, 8.4, 8.5). Raw weights have no fit: each is rounded once (8.3).
  *
- * A group whose codes would all stand for 0 is stored in its one canonical form: scale, zero point and codes 0 (spec
- * clause 12). Such groups do not count when the scale type is chosen.
+ * A group whose codes would all mean 0 is stored in its one canonical form: scale, zero point and codes 0 (spec
+ * clause 12). Such groups do not affect the choice of the scale type.
  *
  * @module
  */
@@ -22,12 +21,12 @@ import { fail } from "../../errors.ts";
 import { type Bundle, eachGroup, type Fit, roundEven, type Strided, signBit } from "./groups.ts";
 
 /**
- * The storage type for the scales of one factor of one band: `f16`, unless some scale that is needed overflows it or
+ * The storage type for the scales of one factor of one band: `f16`, unless a scale in use overflows it or
  * would be subnormal in it, then `bf16` for all. Products of codes with either are exact in binary32.
  *
- * @param largest Largest |integer| a code can stand for.
- * @param where Named in the error.
- * @throws LqaError SOURCE_RANGE if a scale times `largest` overflows with bf16 too.
+ * @param largest largest |integer| of a code
+ * @param where name in the error
+ * @throws LqaError SOURCE_RANGE if a scale times `largest` overflows bf16 too
  */
 export function chooseScaleType(fits: readonly Fit[], largest: number, where: string): ScaleType {
   let type: ScaleType = "f16";
@@ -44,7 +43,7 @@ export function chooseScaleType(fits: readonly Fit[], largest: number, where: st
   return type;
 }
 
-/** Sets the scale of every group to 0 whose weights all round to 0, so that it takes no part in choosing the type. */
+/** Sets the scale of a group to 0 if all of its weights round to 0, so that it does not affect the choice of the type. */
 export function dropIdleGroups(bundle: Bundle, bits: number, fit: Fit): void {
   const { values } = bundle;
   const largest = (1 << bits) - 1;
@@ -81,7 +80,7 @@ export function codeAffine(bundle: Bundle, bits: number, fit: Fit, type: ScaleTy
     const high = largest - zeroPoint;
     let any = 0;
     for (let i = start; i < end; i++) {
-      // Not Math.min and Math.max, which take three times as long.
+      // Math.min and Math.max would take three times as long.
       let k = roundEven(values[i]! / scale);
       if (k < low) k = low;
       else if (k > high) k = high;
@@ -118,7 +117,7 @@ export function codeSign(bundle: Bundle, fit: Fit, type: ScaleType): Planes {
 }
 
 /**
- * Codes weights as themselves.
+ * Stores weights unquantized.
  *
  * @throws LqaError SOURCE_RANGE if a weight overflows the element type
  */

@@ -1,9 +1,9 @@
 /**
- * The encoder's table of codecs: the one place that makes encodings, and codes vectors with each. What a codec's planes are is
- * with its fit and its codes (`code.ts`, `rd/code-trellis.ts`); which codec a band gets is up to the profiles.
+ * The encoder's table of codecs: the only place that makes encodings and codes vectors with each. The files of fits and codes
+ * (`code.ts`, `rd/code-trellis.ts`) define a codec's planes; the profiles choose the codec of a band.
  *
- * Experts share a band's encodings (spec clause 6.5), so each coder takes the vectors of all of them, and chooses the scale type
- * over all: f16, or bf16 where a scale overflows f16 or would be subnormal in it.
+ * Experts share a band's encodings (spec clause 6.5), so each coder takes the vectors of all of them, and chooses one scale type
+ * for all: f16, or bf16 if a scale overflows f16 or would be subnormal in it.
  *
  * @module
  */
@@ -43,7 +43,7 @@ export const ENCODINGS = {
 
 const none = new Uint8Array(0);
 
-/** Codes vectors. `where` is named in errors. */
+/** Codes vectors. `where` is the name in errors. */
 export const CODERS = {
   /** Vectors that are or become 0. */
   zero(count: number): Coded {
@@ -60,10 +60,10 @@ export const CODERS = {
   },
 
   /**
-   * With zero points.
+   * Affine codes with zero points.
    *
-   * @param bundles all with the same group
-   * @param fitOf how scales and zero points are found
+   * @param bundles all with the same group size
+   * @param fitOf finds scales and zero points
    * @throws LqaError SOURCE_RANGE if a scale overflows bf16
    */
   affine(
@@ -95,9 +95,9 @@ export const CODERS = {
   },
 
   /**
-   * One scale for each vector.
+   * Trellis codes with one scale per vector.
    *
-   * @param weights for each vector, what errors of its weights count
+   * @param weights per vector, the weight of a squared error of each entry
    * @throws LqaError SOURCE_RANGE if a scale overflows bf16
    */
   trellis(

@@ -2,8 +2,8 @@
  * Real-valued scales (and zero points) for the groups of a bundle of vectors: the first half of quantizing, before
  * scales are rounded to their storage type.
  *
- * The rules `minMaxFit` and `signFit` are those of LoRAQuant (arXiv 2510.26690 and the authors' program); `searchFit` is the
- * deterministic replacement of its refinement loop.
+ * `minMaxFit` and `signFit` follow LoRAQuant (arXiv 2510.26690 and the authors' program); `searchFit` is a deterministic
+ * replacement of its refinement loop.
  *
  * @module
  */
@@ -11,12 +11,12 @@ import { affineSearch } from "./affine-search.ts";
 import { type Bundle, eachGroup, emptyFit, type Fit, roundEven } from "./groups.ts";
 
 /**
- * The authors' smallest range. It keeps their division defined, and turns weights far below 1e-5 into zeros; kept
- * where their program is followed, absent from the search.
+ * The authors' smallest range. It keeps their division defined, and turns weights far below 1e-5 into zeros. It is used
+ * where this library follows their program, but not in the search.
  */
 export const RANGE_FLOOR = 1e-5;
 
-/** The zero point of the authors: where the smallest entry of a group lies on the grid, clamped to the code range. */
+/** The authors' zero point: the code of 0 on a grid that begins at the smallest entry, clamped to the code range. */
 export function minZeroPoint(lowest: number, scale: number, largest: number): number {
   return Math.min(Math.max(-roundEven(lowest / scale), 0), largest);
 }
@@ -24,8 +24,8 @@ export function minZeroPoint(lowest: number, scale: number, largest: number): nu
 /**
  * Round-to-nearest over the range of each group: `s = max(max w − min w, 1e-5) / (2^bits − 1)`.
  *
- * Unlike the authors' the range always holds 0. Zero points are codes, so the grid of a scale reaches from 0 to the width
- * of the range at most: of a group on one side of 0, such as a constant one, theirs keeps only that width, or nothing.
+ * Unlike the authors' range, this one always includes 0. Zero points are codes, so the grid of a scale reaches at most from 0 to
+ * the width of the range. For a group on one side of 0, such as a constant one, theirs keeps only that width, or nothing.
  */
 export function minMaxFit(bundle: Bundle, bits: number): Fit {
   const fit = emptyFit(bundle);
@@ -46,7 +46,7 @@ export function minMaxFit(bundle: Bundle, bits: number): Fit {
   return fit;
 }
 
-/** For each group the scale and zero point of least squared error (see `affine-search.ts`). */
+/** Finds the scale and zero point with the least squared error for each group (see `affine-search.ts`). */
 export function searchFit(bundle: Bundle, bits: number): Fit {
   const fit = emptyFit(bundle);
   const search = affineSearch(
@@ -61,7 +61,7 @@ export function searchFit(bundle: Bundle, bits: number): Fit {
   return fit;
 }
 
-/** Binarisation: the scale is the mean magnitude, which is the sign code's scale of least squared error. */
+/** Binarisation: the scale is the mean magnitude, which has the least squared error for sign codes. */
 export function signFit(bundle: Bundle): Fit {
   const fit = emptyFit(bundle);
   eachGroup(bundle, (start, end, g) => {

@@ -1,13 +1,13 @@
 /**
- * Groups: which weights share a scale (spec clause 8.1), and what a fit says about each.
+ * Groups: the weights that share a scale (spec clause 8.1), and the fit of each group.
  *
- * A group lies within one component; the last one of a component may be short and counts its real entries only.
+ * A group lies within one component; the last one of a component may be short and counts only its real entries.
  *
  * @module
  */
 import { groupCount } from "../../core/codecs/encoding.ts";
 
-/** Vectors that are quantized alike: components `from` … `from + components − 1` of `[rank][length]`. */
+/** Vectors with the same quantization: components `from` … `from + components − 1` of `[rank][length]`. */
 export interface Bundle {
   readonly values: Float64Array;
   readonly from: number;
@@ -27,7 +27,7 @@ export interface Strided {
   readonly weightStride: number;
 }
 
-/** One scale and zero point for each group, `[components][groups]`. A scale of 0 means that all is 0. */
+/** One scale and zero point per group, `[components][groups]`. A scale of 0 means that all weights are 0. */
 export interface Fit {
   readonly scales: Float64Array;
   readonly zeroPoints: Uint8Array;
@@ -44,25 +44,25 @@ export function eachGroup(bundle: Bundle, visit: (start: number, end: number, g:
   }
 }
 
-/** A fit of zeros. */
+/** Makes a fit of zeros. */
 export function emptyFit(bundle: Bundle): Fit {
   const groups = bundle.components * groupCount(bundle.group, bundle.length);
   return { scales: new Float64Array(groups), zeroPoints: new Uint8Array(groups) };
 }
 
-/** Rounds to nearest, ties to even, for magnitudes below 2^51; larger ones stay out of any code range. */
+/** Rounds to nearest, ties to even, for magnitudes below 2^51; larger ones stay outside every code range. */
 export function roundEven(x: number): number {
   return x + 6755399441055744 - 6755399441055744;
 }
 
 const float = new Float64Array(1);
 const words = new Uint32Array(float.buffer);
-/** Which half of a number holds its sign. */
+/** Index of the half of a number that holds its sign. */
 const HIGH = new Uint8Array(Float64Array.of(-2).buffer)[7] === 0xc0 ? 1 : 0;
 
 /**
- * 1 for negative numbers, 0 for others, −0 included. From the bits: signs of weights are as random as can be, and a
- * processor that guesses a branch wrong every other time takes 8 times as long (4.4 to 0.6 ns, Node 20, 2026-11-25).
+ * 1 for negative numbers, 0 for others including −0. Reads the bits, because the signs of weights are random and a
+ * branch that is mispredicted every other time takes 8 times as long (4.4 instead of 0.6 ns, Node 20, 2026-11-25).
  */
 export function signBit(x: number): number {
   float[0] = x + 0;

@@ -1,11 +1,11 @@
 /**
- * The `loraquant` profile: LoRAQuant (Mirzaei et al., arXiv 2510.26690) as its authors' program does it, into planes.
+ * The `loraquant` profile: LoRAQuant (Mirzaei et al., arXiv 2510.26690) as in its authors' program, with planes as output.
  *
- * Components by singular value; the strong ones, which cover the share ρ of the energy, as `affine` of i bits with
- * zero points, the others as `sign`. Exact deviations from the program, all of them needed to store anything: scales
+ * Components are ordered by singular value. The strong ones, which cover the share ρ of the energy, are `affine` of i bits with
+ * zero points; the others are `sign`. Exact deviations from the program, all of them necessary to store the result: scales
  * are rounded to 16 bits before codes are chosen; sign(0) is +; the mean magnitude of a short last group is over its
  * real entries; components that are exactly zero (rank above a dimension, untrained) take a band of codec `zero`,
- * which decodes to the same values and costs nothing.
+ * which decodes to the same values and takes no bytes.
  *
  * @module
  */
@@ -20,12 +20,12 @@ import { refineBySgd } from "./sgd.ts";
 import { type HRule, strongComponents, type Variant } from "./variant.ts";
 
 /**
- * How the scales of strong components are found. `search`: least squared error of each group (default). `none`: plain
+ * How to find the scales of strong components. `search`: least squared error of each group (default). `none`: plain
  * round-to-nearest. `sgd`: the authors' loop.
  */
 export type Refine = "search" | "none" | "sgd";
 
-/** What the profile needs to know. */
+/** Options of the profile. */
 export interface LoraQuantOptions {
   readonly variant: Variant;
   readonly hRule: HRule;
@@ -34,7 +34,7 @@ export interface LoraQuantOptions {
   readonly group: number;
 }
 
-/** A band before its scale types are known. */
+/** A band before its scale types are chosen. */
 interface Plan {
   readonly from: number;
   readonly components: number;
@@ -44,10 +44,10 @@ interface Plan {
 /**
  * Quantizes a module. Weights must be finite.
  *
- * All experts share the band plan, chosen by their summed energies (there is one plan a module; the mean would
- * choose the same), and each band's scale types.
+ * All experts share the band plan, chosen by their summed energies (a module has only one plan; the mean would
+ * give the same choice), and each band's scale types.
  *
- * @throws LqaError SOURCE_RANGE if a scale overflows bf16.
+ * @throws LqaError SOURCE_RANGE if a scale overflows bf16
  */
 export function loraQuant(module: LoraModule, options: LoraQuantOptions): PackedFactors {
   const experts = Array.from({ length: module.experts }, (_, expert) => reparameterize(module, expert));

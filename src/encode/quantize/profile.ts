@@ -1,8 +1,8 @@
 /**
- * The front door of the encoder's value level: one module in, packed factors and a quality report out.
+ * The entry to quantization: one module in, packed factors and a quality report out.
  *
  * Deterministic: the same module and options give the same bytes on every engine. Only `+ − × ÷`, `Math.sqrt`,
- * `Math.fround` and integer operations lead to them, in a fixed order.
+ * `Math.fround` and integer operations produce them, in a fixed order.
  *
  * @module
  */
@@ -19,18 +19,18 @@ import type { Fit } from "./rd/gain.ts";
 import { type HRule, parseVariant } from "./variant.ts";
 
 /**
- * Bits per weight of the modules for each preset of `rd`. docs/results.md shows what adapters of several tasks kept at each.
+ * Bits per weight of the modules, for each preset of `rd`. docs/results.md shows the results of adapters for several tasks.
  */
 export const QUALITY_BITS = { low: 1, balanced: 1.5, high: 2.5, "near-lossless": 4 } as const;
 
 /** A preset of `rd`. */
 export type QualityName = keyof typeof QUALITY_BITS;
 
-/** What `rd` aims at. */
+/** The goals of `rd`. */
 interface RdGoals {
-  /** Bits per weight of the modules, see {@link QUALITY_BITS}; the container is not counted. Default `balanced`. */
+  /** Bits per weight of the modules, see {@link QUALITY_BITS}, without the container. Default `balanced`. */
   readonly quality: QualityName;
-  /** Bits per weight of the file: all of its bytes except those of plain tensors, divided by the weights of the modules. */
+  /** Bits per weight of the file: all bytes except those of plain tensors, divided by the weights of the modules. */
   readonly bits: number;
   /** Bytes of the file, plain tensors included. */
   readonly maxBytes: number;
@@ -43,22 +43,22 @@ type OneGoal = {
   [G in keyof RdGoals]: Pick<RdGoals, G> & { readonly [other in Exclude<keyof RdGoals, G>]?: undefined };
 }[keyof RdGoals];
 
-/** Bits where they save most, over all modules at once. At most one goal; without one `quality` is `balanced`. */
+/** Puts bits where they save most, over all modules at once. At most one goal; without one, `quality` is `balanced`. */
 export type RdOptions = {
   readonly profile?: "rd" | undefined;
   /**
    * Minimum bits per weight of every nonzero component: 0 (default), 0.5 or 1. At equal bytes a floor loses more weight
-   * energy, and more right answers on the task it was measured on (docs/fidelity.md).
+   * energy, and more right answers on the task that was measured (docs/fidelity.md).
    */
   readonly floor?: number | undefined;
   /**
-   * `unbiased` (default) gives every component that is coded its length back, and counts what is weakened five times as
-   * much as noise; `least-squares` has the least squared error, and weakens more. See docs/fidelity.md.
+   * `unbiased` (default) restores the length of every coded component, and counts shrinkage five times as
+   * much as noise. `least-squares` has the least squared error, and weakens more. See docs/fidelity.md.
    */
   readonly fit?: Fit | undefined;
   /**
-   * Errors of input channels are weighted by the square roots of their second moments in the calibration file: a
-   * compromise between ‖ΔW − ΔŴ‖² and what is lost of the modules' outputs (docs/results.md). Default: where there is one.
+   * Weights errors of input channels by the square roots of their second moments in the calibration file: a
+   * compromise between ‖ΔW − ΔŴ‖² and the error of the modules' outputs (docs/results.md). Default: true with a calibration.
    */
   readonly weighted?: boolean | undefined;
 } & (OneGoal | { readonly [goal in keyof RdGoals]?: undefined });
@@ -74,16 +74,16 @@ export interface LoraQuantOptions extends Grouped {
   readonly profile: "loraquant";
   /** Bits of the strong components @ the share of the energy they must cover. Default `2@0.8`. */
   readonly variant?: string | undefined;
-  /** Which count of strong components, the program's or the paper's text. Default `code`. */
+  /** How to count strong components: as the program or as the paper's text. Default `code`. */
   readonly hRule?: HRule | undefined;
-  /** How scales of strong components are found. Default `search`. */
+  /** How to find scales of strong components. Default `search`. */
   readonly refine?: Refine | undefined;
 }
 
 /** For comparison: the original factors, rounded to a few bits. */
 export interface RtnOptions extends Grouped {
   readonly profile: "rtn";
-  /** Bits of a code, 1 to 8; scales and zero points are not counted. Default 2. */
+  /** Bits per code, 1 to 8, without scales and zero points. Default 2. */
   readonly codeBits?: number | undefined;
 }
 
@@ -122,7 +122,7 @@ export type NamesOf<T> = T extends unknown ? keyof T : never;
 /** A quantized module. */
 export interface QuantizedModule {
   readonly factors: PackedFactors;
-  /** Whether the factors are what the module has beyond its parent. */
+  /** Whether the factors are the differences from the parent. */
   readonly fromParent?: boolean;
   readonly quality: ModuleQuality;
   /** The factors without the gains of a calibration; absent if it has none. */
@@ -130,11 +130,11 @@ export interface QuantizedModule {
 }
 
 /**
- * Quantizes one module and measures the result, by `moments` of its inputs too if there are any. Profiles that look at
- * one module at a time only; `rd` is in `rd/rd.ts`.
+ * Quantizes one module and measures the result, also by `moments` of its inputs if there are any. Only for profiles that
+ * handle one module at a time; `rd` is in `rd/rd.ts`.
  *
- * @throws LqaError USAGE for an option outside its domain; SOURCE_SHAPE if a factor has not the length its shape
- *   says; SOURCE_NONFINITE for a NaN or Inf weight; SOURCE_RANGE for weights beyond every scale type.
+ * @throws LqaError USAGE for an option outside its domain; SOURCE_SHAPE if a factor does not have the length that its shape
+ *   implies; SOURCE_NONFINITE for a NaN or Inf weight; SOURCE_RANGE for weights beyond every scale type
  */
 export function quantizeModule(
   module: LoraModule,
@@ -147,7 +147,7 @@ export function quantizeModule(
   return { factors, quality: moduleQuality(module, factors, moments) };
 }
 
-/** Which options each profile has. */
+/** The options of each profile. */
 const OWN: Readonly<Record<QuantizeSettings["profile"], readonly NamesOf<QuantizeOptions>[]>> = {
   rd: ["quality", "bits", "maxBytes", "maxError", "floor", "fit", "weighted"],
   loraquant: ["variant", "hRule", "refine", "group"],
@@ -160,8 +160,8 @@ const PROFILES = Object.keys(OWN) as QuantizeSettings["profile"][];
 /**
  * The options with every default filled in, and nothing else.
  *
- * @throws LqaError USAGE for an option outside its domain, or of another profile: the compiler refuses those, but not every
- *   caller has one
+ * @throws LqaError USAGE for an option outside its domain, or of another profile: the compiler refuses these too, but not every
+ *   caller is compiled
  */
 export function resolveOptions(options: QuantizeOptions): QuantizeSettings {
   const profile = oneOf("profile", options.profile ?? "rd", PROFILES);

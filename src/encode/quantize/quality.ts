@@ -1,9 +1,9 @@
 /**
- * What quantizing did to a module, measured on what a decoder will compute.
+ * Measures the effect of quantizing a module, on the values that a decoder computes.
  *
  * The decoded factors come from the planes through the reference decoder, never from the encoder's own values. ΔW is
- * not formed: energies come from Gram matrices in double precision, and where the error is so small that their
- * difference would be rounding, from a QR of both products together. These figures use `log10` and are for reading;
+ * not formed: energies come from Gram matrices in double precision or, if the error is so small that their
+ * difference would be rounding, from a QR of both products together. These figures use `log10` and are for reports;
  * nothing in a file depends on them.
  *
  * @module
@@ -20,13 +20,13 @@ import { differenceEnergy, type LowRank, pairEnergies, pairGram } from "../linal
 import type { TaskWork } from "./rd/vectors.ts";
 import { factorA, factorB } from "./reparameterize.ts";
 
-/** Figures that describe a module or a whole adapter. */
+/** Quality figures of a module or a whole adapter. */
 export interface Quality {
-  /** Weights of the factors. */
+  /** Number of weights in the factors. */
   readonly parameters: number;
   /**
    * Bits per weight as the LoRAQuant paper counts them: codes, scales and zero points, without the container. The zero point
-   * of a group counts its `bits` bits, without the padding of the plane.
+   * of a group counts with its own bits, without the padding of the plane.
    */
   readonly averageBits: number;
   /** ‖ΔW − ΔŴ‖² / ‖ΔW‖²; 0 if nothing was lost, Infinity if ΔW is zero and ΔŴ is not. */
@@ -36,7 +36,7 @@ export interface Quality {
   /** Cosine of the angle between ΔW and ΔŴ; 1 if both are zero, 0 if one is. */
   readonly cosine: number;
   /**
-   * ⟨ΔW, ΔŴ⟩ / ‖ΔW‖²: below 1 the adapter has been weakened. 1 if both are equal, 0 if ΔW is zero and ΔŴ is not.
+   * ⟨ΔW, ΔŴ⟩ / ‖ΔW‖²: below 1 the adapter is weaker. 1 if both are equal, 0 if ΔW is zero and ΔŴ is not.
    */
   readonly gain: number;
   /** ‖ΔW‖², multiplier included, summed over experts. */
@@ -46,9 +46,9 @@ export interface Quality {
   /** ‖ΔŴ‖². */
   readonly decodedEnergy: number;
   /**
-   * What is lost of the outputs of modules for inputs of known second moments d_j = E[x_j²]:
-   * Σ_oj d_j (ΔW − ΔŴ)_oj² / Σ_oj d_j ΔW_oj², which is E‖(ΔW − ΔŴ)x‖² / E‖ΔW x‖² if the channels of x are
-   * uncorrelated. 0 if nothing was lost. Absent without moments; a total is over the modules that have them.
+   * The error of the modules' outputs for inputs with known second moments d_j = E[x_j²]:
+   * Σ_oj d_j (ΔW − ΔŴ)_oj² / Σ_oj d_j ΔW_oj². This is E‖(ΔW − ΔŴ)x‖² / E‖ΔW x‖² if the channels of x are
+   * uncorrelated. 0 if nothing was lost. Absent without moments; a total covers the modules that have them.
    */
   readonly outputError?: number;
   /** Σ_oj d_j ΔW_oj², multiplier included, summed over experts. Present with `outputError`. */
@@ -56,8 +56,8 @@ export interface Quality {
   /** Σ_oj d_j (ΔW − ΔŴ)_oj². Present with `outputError`. */
   readonly outputErrorEnergy?: number;
   /**
-   * The Kullback-Leibler divergence that the losses add, in nats for each token, by sensitivities measured with the model: an
-   * estimate of second order for texts like those of the calibration. Absent without; a total is over the modules that have it.
+   * The Kullback-Leibler divergence that the losses add, in nats per token, from sensitivities measured with the model: a
+   * second-order estimate for texts like those of the calibration. Absent without; a total covers the modules that have it.
    */
   readonly divergence?: number;
 }
@@ -77,16 +77,16 @@ export interface ModuleQuality extends Quality {
 }
 
 /**
- * Below this share of ‖B‖²‖A‖² an error energy is taken from the QR form: the Gram form is off by about 1e-16 of
- * that, so that it is good to 6 digits or better where it is used.
+ * An error energy below this share of ‖B‖²‖A‖² is computed from the QR form. The Gram form is off by about 1e-16 of
+ * ‖B‖²‖A‖², so it is good to at least 6 digits where it is used.
  */
 const GRAM_FLOOR = 1e-10;
 
 /**
  * Compares a module with its packed factors.
  *
- * @param moments of its inputs, `[experts][in · kernel]`: adds `outputError` and its energies
- * @param origins what the factors begin at
+ * @param moments second moments of its inputs, `[experts][in · kernel]`; adds `outputError` and its energies
+ * @param origins the start or parent that the factors are relative to
  */
 export function moduleQuality(
   module: LoraModule,
@@ -141,7 +141,7 @@ export function moduleQuality(
 }
 
 /**
- * Compares what two modules of one shape add to the base weight; ranks, multipliers and bases may differ.
+ * Compares the changes that two modules of one shape make to the base weight. Ranks, multipliers and bases may differ.
  *
  * @returns ‖ΔW_x‖², ‖ΔW_y‖² and ‖ΔW_x − ΔW_y‖², over all experts
  */
@@ -169,7 +169,7 @@ function multiplied(module: LoraModule, expert: number): LowRank {
   return scaledInputs({ b: factorB(module, expert), a }, lengths);
 }
 
-/** Adds up the figures of modules: energies and bits are summed, ratios follow. */
+/** Sums the figures of modules: energies and bits are summed, and ratios are computed from the sums. */
 export function totalQuality(modules: readonly Quality[]): Quality {
   let parameters = 0;
   let bits = 0;
@@ -198,8 +198,8 @@ export function totalQuality(modules: readonly Quality[]): Quality {
 }
 
 /**
- * The relative error there would be with one factor for each module that brings its gain to 1: an encoding that weakens
- * modules, without that. A module whose gain is not above 0 has no such factor and counts as it is. 0 if nothing was lost.
+ * The relative error if one factor per module brought its gain to 1: the error of an encoding without its weakening of
+ * modules. A module whose gain is not above 0 has no such factor and keeps its error. 0 if nothing was lost.
  */
 export function restoredError(modules: readonly Quality[]): number {
   let energy = 0;
@@ -252,7 +252,7 @@ function compare(
   const { x, y, inner, scale } = pairEnergies(b, pairGram(original.a, decoded.a), original.a.columns);
   const found = { energy: x, decodedEnergy: y, errorEnergy: x + y - 2 * inner };
   if (found.errorEnergy > GRAM_FLOOR * scale) return found;
-  // Equal factors are the common case of the raw profile, and no rounding should make them differ.
+  // Equal factors are common with the raw profile, and must have an error of exactly 0.
   const equal = same(original.b, decoded.b) && same(original.a, decoded.a);
   return { ...found, errorEnergy: equal ? 0 : differenceEnergy(original, decoded) };
 }
@@ -264,7 +264,7 @@ function scaledInputs({ b, a }: LowRank, lengths: Float64Array): LowRank {
   return { b, a: { ...a, order: "columns", values } };
 }
 
-/** Whether both have the same entries, whatever their order in memory. */
+/** Whether both have the same entries, in any memory order. */
 function same(x: DenseMatrix, y: DenseMatrix): boolean {
   const step = (m: DenseMatrix): [number, number] => (m.order === "rows" ? [m.columns, 1] : [1, m.rows]);
   const [[xRow, xColumn], [yRow, yColumn]] = [step(x), step(y)];
@@ -288,7 +288,7 @@ function decodeBegun(
   return a;
 }
 
-/** B̂ and Â of one expert as a decoder gives them in binary32; `begun` is Â of all experts, if they have a start. */
+/** B̂ and Â of one expert as a decoder computes them in binary32; `begun` is Â of all experts, if they have a start. */
 function decodeExpert(
   module: LoraModule,
   factors: PackedFactors,
@@ -314,7 +314,7 @@ function decodeExpert(
   };
 }
 
-/** Adds a parent's component to each of those that it has, rounded to binary32. */
+/** Adds the parent's components to those with the same number, rounded to binary32. */
 function addParent({ values, rows }: DenseMatrix, parent: Float32Array, rank: number, expert: number): void {
   const from = expert * rank * rows;
   for (let i = 0; i < rank * rows; i++) values[i]! += parent[from + i]!;

@@ -1,8 +1,8 @@
 /**
- * The `raw` profile: the original factors, as they are (spec clause 8.3).
+ * The `raw` profile: the original factors, unquantized (spec clause 8.3).
  *
- * No reparameterization: B is only turned to component-major order. With the element type the weights came in, or
- * f32, the decoded factors and so ΔW are the same bits; a narrower type rounds each weight once to nearest even.
+ * No reparameterization: B is only reordered to component-major. With the element type of the source, or
+ * f32, the decoded factors and ΔW have the same bits; a narrower type rounds each weight once to nearest even.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { CODERS } from "./coders.ts";
 /**
  * Stores a module's factors in one band. Weights must be finite.
  *
- * @throws LqaError SOURCE_RANGE if a weight overflows the element type.
+ * @throws LqaError SOURCE_RANGE if a weight overflows the element type
  */
 export function rawFactors(module: LoraModule, element: FloatType): PackedFactors {
   const { experts, out, rank, name } = module;

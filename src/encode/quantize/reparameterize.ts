@@ -3,9 +3,9 @@
  * `BA = U S Vᵀ`, `B' = U S^½`, `A' = S^½ Vᵀ`.
  *
  * Column i of B' and row i of A', both of norm √sᵢ, form component i. ΔW is never formed: thin QR of both factors and
- * an SVD of the rank × rank core, O((out + n) rank²). The sign of each component is fixed (the entry of u that is
- * largest in magnitude, the first of them on ties, is positive), so that the same factors give the same bits. The
- * multiplier is left out: it scales all components alike.
+ * an SVD of the rank × rank core, O((out + n) rank²). The sign of each component is fixed (the entry of u with the
+ * largest magnitude, the first on ties, is positive), so that the same factors give the same bits. The
+ * multiplier is left out, because it scales all components equally.
  *
  * @module
  */
@@ -24,36 +24,36 @@ export interface Components {
   readonly n: number;
   /** B', `[rank][out]`; fewer components if fewer were requested. */
   readonly b: Float64Array;
-  /** A', `[rank][n]`, likewise. */
+  /** A', `[rank][n]`; fewer components if fewer were requested. */
   readonly a: Float64Array;
-  /** Of BA, without the multiplier; `[rank]`, descending, exact zeros last. */
+  /** Singular values of BA, without the multiplier; `[rank]`, descending, exact zeros last. */
   readonly singularValues: Float64Array;
   /** The SVD of the core. */
   readonly core: Svd;
 }
 
-/** What of the components is wanted, and what is known already. */
+/** What to compute, and what is known already. */
 export interface Wanted {
-  /** Only so many components, the strongest; all singular values all the same. */
+  /** Number of components to compute, strongest first. All singular values are computed in any case. */
   readonly count?: number | undefined;
-  /** The core of the same factors: an SVD costs rank³, and at rank 256 more than the rest. */
+  /** The core of the same factors, if it is known: an SVD costs rank³, and at rank 256 more than the rest. */
   readonly core?: Svd | undefined;
 }
 
 /**
  * Singular values below this share of the first, times the rank, are rounding errors of the factorisation (QR and
- * Jacobi are backward stable to a few units of 2^-52) and become exact zeros; float32 factors say nothing below 2^-24 anyway.
+ * Jacobi are backward stable to a few units of 2^-52) and become exact zeros. float32 factors carry no information below 2^-24.
  */
 const NOISE = 4 * Number.EPSILON;
 
-/** One expert's B, out × rank, as the adapter has it. */
+/** One expert's B, out × rank, in the adapter's layout. */
 export function factorB(module: LoraModule, expert: number): DenseMatrix {
   const { out, rank } = module;
   const values = module.b.subarray(expert * out * rank, (expert + 1) * out * rank);
   return { values, rows: out, columns: rank, order: "rows" };
 }
 
-/** One expert's A, n × rank: rows of the adapter's A are columns. */
+/** One expert's A, n × rank: its columns are the rows of the adapter's A. */
 export function factorA(module: LoraModule, expert: number): DenseMatrix {
   const n = inputLength(module);
   const values = module.a.subarray(expert * module.rank * n, (expert + 1) * module.rank * n);
@@ -78,7 +78,7 @@ export function componentsOfA(module: LoraModule, expert: number): Float64Array 
 /**
  * Reparameterizes one expert of a module. Weights must be finite.
  *
- * A rank above out or n leaves components that are exactly zero; an all-zero B or A leaves only such.
+ * If the rank exceeds out or n, some components are exactly zero; with an all-zero B or A, all of them are.
  */
 export function reparameterize(module: LoraModule, expert: number, wanted: Wanted = {}): Components {
   const { rank, out } = module;
@@ -107,7 +107,7 @@ export function reparameterize(module: LoraModule, expert: number, wanted: Wante
   return { rank, out, n, b, a, singularValues, core };
 }
 
-/** The values with zeros behind them. */
+/** The values followed by zeros. */
 function withZeros(values: Float64Array, length: number): Float64Array {
   if (values.length === length) return values;
   const out = new Float64Array(length);

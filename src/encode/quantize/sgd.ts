@@ -1,11 +1,12 @@
 /**
  * The refinement loop of the LoRAQuant authors' program, kept as the faithful reference.
  *
- * For one component pair it minimises `‖b aᵀ − Q(b) Q(a)ᵀ‖` (not squared) by 300 steps of plain SGD with rate 0.01.
- * The paper speaks of a straight-through estimator; the program differentiates through `round`, whose gradient is 0,
- * so of each group only the entries that set its range, maximum and minimum, ever move. Here the norm and its
- * gradient come from dot products, O(out + n) a step, in double precision (theirs: the adapter's type) and in a fixed
- * order. About 30 ms for a component of a 4096 × 4096 layer; the search reaches the same error in 0.5 ms (2 bits, Node 20).
+ * For one pair of vectors it minimises `‖b aᵀ − Q(b) Q(a)ᵀ‖` (not squared) by 300 steps of plain SGD with rate 0.01.
+ * The paper describes a straight-through estimator. The program differentiates through `round`, whose gradient is 0,
+ * so only the entries that set a group's range, maximum and minimum, ever move. Here the norm and its
+ * gradient come from dot products, O(out + n) per step, in double precision (theirs: the adapter's type) and in a fixed
+ * order. It takes about 30 ms for a component of a 4096 × 4096 layer; the search reaches the same error in 0.5 ms (2 bits, Node
+ * 20).
  *
  * @module
  */
@@ -15,7 +16,7 @@ import { roundEven } from "./groups.ts";
 const STEPS = 300;
 const RATE = 0.01;
 
-/** One vector of a pair: the original, the copy that moves, and what a step finds out about its groups. */
+/** One vector of a pair: the original, the copy that moves, and the current figures of its groups. */
 interface Side {
   readonly original: Float64Array;
   readonly moving: Float64Array;
@@ -36,10 +37,10 @@ interface Side {
 }
 
 /**
- * Refines one pair in place: `b` and `a` become the vectors whose round-to-nearest is to be stored.
+ * Refines one pair in place: `b` and `a` become the vectors to round to nearest and store.
  *
- * @param b One component of B', `a` the same of A' (views).
- * @param group Weights that share a scale; 0 for the whole vector.
+ * @param b one component of B' (a view); `a`: the same component of A'
+ * @param group weights that share a scale; 0 for the whole vector
  */
 export function refineBySgd(b: Float64Array, a: Float64Array, bits: number, group: number): void {
   const largest = (1 << bits) - 1;
@@ -114,7 +115,7 @@ function descend(x: Side, dot: number, square: number, norm: number, largest: nu
   for (let g = 0; g < x.scales.length; g++) {
     const high = x.highest[g]!;
     const low = x.lowest[g]!;
-    // Below the floor the range does not set the scale, and nothing moves.
+    // Below the smallest range, the range does not set the scale, and nothing moves.
     if (x.moving[high]! - x.moving[low]! < RANGE_FLOOR) continue;
     const gradient = (square * x.scales[g]! * x.squares[g]! - dot * x.dots[g]!) / norm;
     const step = (RATE * gradient) / largest;

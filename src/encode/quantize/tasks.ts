@@ -1,7 +1,6 @@
 /**
- * The pieces of work an encoding is made of. Each is a function of its input alone, a module and what was decided about
- * it, so that it does not matter where, or in which order, they are performed: workers give the bytes that one thread
- * gives. Inputs and outputs can be cloned.
+ * The tasks of an encoding. Each is a function of its input alone, a module and decisions about it. So they can be performed
+ * anywhere and in any order: workers give the same bytes as a single thread. Inputs and outputs can be cloned.
  *
  * @module
  */
@@ -15,9 +14,9 @@ import type { TaskWork } from "./rd/vectors.ts";
 
 /** Input of each kind of task. */
 export interface TaskInput {
-  /** Profiles that look at one module at a time. */
+  /** For profiles that handle one module at a time. */
   readonly quantize: TaskWork & { readonly options: QuantizeOptions };
-  /** The first look of `rd`; checks the weights. */
+  /** The survey of `rd`; also checks the weights. */
   readonly survey: TaskWork;
   readonly code: TaskWork & {
     readonly rotations: Rotations;
@@ -42,10 +41,10 @@ export interface Executor {
   /**
    * Performs tasks of one kind.
    *
-   * @param inputs taken one by one, when there is somebody to work on them
-   * @param done called in order with the name of each module that is done; what it throws stops the work
+   * @param inputs taken one by one, when a performer is free
+   * @param done called in order with the name of each finished module; throwing stops the work
    * @returns the outputs in the order of the inputs
-   * @throws what the first task in order that failed has thrown
+   * @throws the error of the first failed task in order
    */
   run<K extends TaskKind>(
     kind: K,
@@ -69,7 +68,7 @@ export function perform<K extends TaskKind>(kind: K, input: TaskInput[K]): TaskO
   return PERFORM[kind]({ ...input, module: withFactors(input.module) });
 }
 
-/** One task after the other, on this thread. */
+/** Performs one task after the other, on this thread. */
 export const inline: Executor = {
   async run(kind, inputs, done) {
     const outputs = [];

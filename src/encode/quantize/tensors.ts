@@ -1,9 +1,9 @@
 /**
  * The policy for plain tensors: biases, DoRA magnitudes, saved modules, token rows (spec clause 9.4).
  *
- * They are not low-rank updates, so no profile touches them. What can be had is half the bytes of those stored as F32:
- * rounding each float once to F16, to nearest, ties to even. Integers, booleans and token indices stay as they are, and
- * so do tensors that are F16 already. The origin record keeps the types, so that a converter can give them back.
+ * They are not low-rank updates, so no profile changes them. The policy `f16` halves the size of tensors in F32:
+ * it rounds each float once to F16, to nearest, ties to even. Integers, booleans, token indices and tensors that are
+ * already F16 stay unchanged. The origin record keeps the types, so that a converter can restore them.
  *
  * @module
  */
@@ -14,20 +14,20 @@ import { type Adapter, ELEMENT_BYTES, type PlainTensor } from "../../model/adapt
 import { type FloatElement, recordSourceElements, sourceElements } from "../../model/source-elements.ts";
 
 /**
- * `zstd`: as they are, compressed where it pays. `keep`: as they are, not compressed, so that readers need no zstd and
- * can use the bytes where they lie. `f16`: floats rounded to F16, then compressed where it pays.
+ * `zstd`: unchanged, compressed if that makes them smaller. `keep`: unchanged and not compressed, so that readers need no zstd
+ * and can use the bytes in place. `f16`: floats rounded to F16, then compressed if that makes them smaller.
  */
 export type TensorPolicy = "zstd" | "keep" | "f16";
 
 const POLICIES: readonly TensorPolicy[] = ["zstd", "keep", "f16"];
 
-/** What rounding tensors to F16 did. */
+/** The effect of rounding tensors to F16. */
 export interface NarrowedTensors {
-  /** How many are F16 now and were not. */
+  /** Number of tensors whose type changed to F16. */
   readonly tensors: number;
   /** Σ (x − x̂)² / Σ x² over all of them; 0 if nothing was lost. */
   readonly relativeError: number;
-  /** The same of the one that lost most; undefined if none lost anything. */
+  /** The tensor with the largest error; undefined if none lost anything. */
   readonly worst: { readonly name: string; readonly relativeError: number } | undefined;
 }
 
@@ -39,9 +39,9 @@ export function resolveTensorPolicy(policy: TensorPolicy = "zstd"): TensorPolicy
 }
 
 /**
- * An adapter with its plain floats rounded to F16. Values must be finite.
+ * Rounds the plain floats of an adapter to F16. Values must be finite.
  *
- * @throws LqaError SOURCE_RANGE for a value that F16 cannot hold, with tensor and index; UNSUPPORTED_DIALECT if the
+ * @throws LqaError SOURCE_RANGE for a value that F16 cannot represent, with tensor and index; UNSUPPORTED_DIALECT if the
  *   origin record of an earlier encoding is broken
  */
 export function narrowTensors(adapter: Adapter): { adapter: Adapter; narrowed: NarrowedTensors } {

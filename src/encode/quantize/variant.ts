@@ -1,5 +1,5 @@
 /**
- * The choices a LoRAQuant variant names: `i@ρ`, bits of the strong components and the share of the energy they cover
+ * The meaning of a LoRAQuant variant `i@ρ`: bits of the strong components and the share of the energy that they cover
  * (arXiv 2510.26690; published: 2@0.8, 2@0.9, 3@0.8, 3@0.9).
  *
  * @module
@@ -9,7 +9,7 @@ import { fail } from "../../errors.ts";
 
 /**
  * How many components are strong. `text`: the fewest whose squared singular values reach the share ρ. `code`: one
- * fewer, but at least one; this is what the authors' program does and what their published average bits follow from.
+ * fewer, but at least one; the authors' program does this, and their published average bits follow from it.
  */
 export type HRule = "code" | "text";
 
@@ -24,7 +24,7 @@ export interface Variant {
 /**
  * Parses `2@0.8`.
  *
- * @throws LqaError USAGE for anything else.
+ * @throws LqaError USAGE for anything else
  */
 export function parseVariant(text: string): Variant {
   const match = /^([1-8])@(\d?\.?\d{1,15})$/.exec(text);
@@ -42,9 +42,9 @@ export function parseVariant(text: string): Variant {
 /**
  * Number of strong components.
  *
- * @param energies Squared singular values, descending, not all zero. For a module with experts, which share one band
+ * @param energies squared singular values, descending, not all zero. For a module with experts, which share one band
  *   plan, the sum over the experts.
- * @returns 1 to `energies.length`; all of them where rounding keeps every prefix below ρ.
+ * @returns 1 to `energies.length`; all of them if rounding keeps every prefix below ρ
  */
 export function strongComponents(energies: Float64Array, coverage: number, rule: HRule): number {
   let total = 0;

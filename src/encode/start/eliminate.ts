@@ -1,7 +1,7 @@
 /**
  * Elimination over GF(2): a matrix of bits, and its echelon form by the method of the four Russians, a word of columns at a time.
  *
- * A WebAssembly kernel does it with 128-bit SIMD (`kernels/eliminate.as`); where there is none, the same steps in TypeScript give
+ * A WebAssembly kernel does it with 128-bit SIMD (`kernels/eliminate.as`); without it, the same steps in TypeScript give
  * the same bits. 20,400 × 19,968 bits take 51 MB, and 2.4 s or 25 s (Node 20, one core of a shared server, 2026-11-28).
  *
  * @module
@@ -22,7 +22,7 @@ interface Exports {
 
 const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
-/** Columns that a table serves, its rows, and the tables of a word. */
+/** Columns per table, entries of a table, and tables per word. */
 const BITS = 4;
 const ENTRIES = 1 << BITS;
 const TABLES = 32 / BITS;
@@ -31,11 +31,11 @@ const TABLES = 32 / BITS;
 export interface BitMatrix {
   /** `[count][words]`, all 0 at first; bit i of a row is bit i mod 32 of word i / 32. */
   readonly rows: Uint32Array;
-  /** Brings the rows into echelon form by their first `columns` bits. @returns the column of each pivot; pivot rows come first */
+  /** Brings the rows into echelon form by their first `columns` bits. @returns the pivots' columns; pivot rows come first */
   eliminate(columns: number): Uint32Array;
 }
 
-/** A matrix of zeros. @param words of a row, a multiple of 4 */
+/** Makes a matrix of zeros. @param words words per row, a multiple of 4 */
 export function bitMatrix(count: number, words: number): BitMatrix {
   const size = 4 * words;
   const pivotsAt = count * size;
@@ -106,7 +106,7 @@ function eliminate(rows: Uint32Array, count: number, words: number, columns: num
   return pivots.subarray(0, rank);
 }
 
-/** Sums of the pivot rows of {@link BITS} columns each; a column without one adds nothing. */
+/** Sums of the pivot rows for {@link BITS} columns per table; a column without a pivot adds nothing. */
 function fillTables(
   tables: Uint32Array,
   rows: Uint32Array,

@@ -2,11 +2,12 @@
  * Bits of a Mersenne Twister as linear functionals of one another.
  *
  * Every bit sequence of the generator satisfies one linear recurrence over GF(2), of degree 19,937. So any bit of any output is a
- * sum of the first 19,937 values of one reference sequence, and which ones is a polynomial modulo that recurrence: output n of a
- * sequence with the polynomial c has t^n · c. That makes an equation cost a shift, where following the generator's state
- * symbolically would cost 19,968 bits for each of the 32 bits of every draw between.
+ * sum of some of the first 19,937 values of one reference sequence. A polynomial modulo that recurrence says which ones: output n
+ * of a sequence with the polynomial c has t^n · c. An equation then costs a shift. Following the generator's state
+ * symbolically would cost 19,968 bits for each of the 32 bits of every draw in between.
  *
- * A polynomial is 624 words, lowest coefficient first; the bits from {@link DEGREE} on are free (`solve.ts` keeps right sides there).
+ * A polynomial is 624 words, lowest coefficient first; the bits from {@link DEGREE} on are free (`solve.ts` puts right sides
+ * there).
  *
  * @module
  */
@@ -19,15 +20,15 @@ export const WORDS = 624;
 const TOP = DEGREE >>> 5;
 const TOP_BIT = DEGREE & 31;
 
-/** The recurrence, and the polynomial of each bit of an output; made once, in half a second. */
+/** The recurrence, and the polynomial of each bit of an output; computed once, in half a second. */
 export interface Recurrence {
-  /** Exponents of the recurrence but the highest, falling. */
+  /** Exponents of the recurrence except the highest, descending. */
   readonly exponents: Int32Array;
-  /** For each of 32 bits its polynomial; that of the reference bit is 1. */
+  /** The polynomial of each of the 32 bits; that of the reference bit is 1. */
   readonly bits: readonly Uint32Array[];
 }
 
-/** The bit that all others are expressed by: the highest of a draw. */
+/** The bit that expresses all others: the highest of a draw. */
 export const REFERENCE_BIT = 23;
 
 let known: Recurrence | undefined;
@@ -49,7 +50,7 @@ function find(): Recurrence {
   return { exponents, bits };
 }
 
-/** Berlekamp–Massey: the exponents of the shortest recurrence of a sequence, the degree left out. */
+/** Berlekamp–Massey: the exponents of the shortest recurrence of a sequence, without the degree. */
 function massey(sequence: Uint8Array): Int32Array {
   const words = WORDS + 2;
   const c = new Uint32Array(words);
@@ -79,7 +80,7 @@ function massey(sequence: Uint8Array): Int32Array {
   return Int32Array.from(exponents);
 }
 
-/** Q with Q' = t·Q for the sequence one place on; sequences are to each other as their Q. */
+/** Q such that the sequence shifted by one has t·Q; the ratio of two sequences is that of their Q. */
 function numerator(sequence: Uint8Array, exponents: Int32Array): Uint32Array {
   const reversed = new Uint32Array(WORDS);
   for (let n = 0; n < DEGREE; n++)
@@ -97,7 +98,7 @@ function numerator(sequence: Uint8Array, exponents: Int32Array): Uint32Array {
   return sum;
 }
 
-/** `a ^= b · t^shift`, what is beyond `a` left out. */
+/** `a ^= b · t^shift`, without the terms beyond `a`. */
 function xorShifted(a: Uint32Array, b: Uint32Array, shift: number): void {
   const [skip, bits] = [shift >>> 5, shift & 31];
   if (bits === 0) for (let w = skip; w < a.length; w++) a[w]! ^= b[w - skip]!;
@@ -111,7 +112,7 @@ function xorShifted(a: Uint32Array, b: Uint32Array, shift: number): void {
   }
 }
 
-/** Multiplies by t^by in place, 0 ≤ by ≤ 31. `p` has a word more than a polynomial. */
+/** Multiplies by t^by in place, 0 ≤ by ≤ 31. `p` has one word more than a polynomial. */
 function shiftUp(p: Uint32Array, by: number, exponents: Int32Array): void {
   if (by > 0) {
     for (let w = WORDS; w > 0; w--) p[w] = (p[w]! << by) | (p[w - 1]! >>> (32 - by));
@@ -125,7 +126,7 @@ function shiftUp(p: Uint32Array, by: number, exponents: Int32Array): void {
   }
 }
 
-/** Multiplies by `b` modulo the recurrence: by its products with all polynomials of degree below 8, a byte at a time. */
+/** Multiplies by `b` modulo the recurrence, one byte at a time, with a table of its products with all 256 byte polynomials. */
 function multiplier(b: Uint32Array, exponents: Int32Array): (a: Uint32Array) => Uint32Array {
   const products = [new Uint32Array(WORDS + 1), new Uint32Array(WORDS + 1)];
   products[1]!.set(b);
@@ -191,13 +192,13 @@ export function parity(word: number): number {
   return (0x6996 >>> (x & 15)) & 1;
 }
 
-/** Walks the functionals of some bits along the outputs. */
+/** Steps the functionals of some bits along the outputs. */
 export interface Functionals {
-  /** Writes the functional of `bit` of output `n` to `row` at `at`. Calls have rising `n`. */
+  /** Writes the functional of `bit` of output `n` to `row` at `at`. Calls must have ascending `n`. */
   write(n: number, bit: number, row: Uint32Array, at: number): void;
 }
 
-/** Functionals of the outputs of a generator, by the first 19,937 values of its reference bit. */
+/** Functionals of a generator's outputs, in terms of the first 19,937 values of its reference bit. */
 export function functionals(): Functionals {
   const { exponents, bits } = recurrence();
   const walks = new Map<number, { at: number; polynomial: Uint32Array }>();

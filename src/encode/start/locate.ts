@@ -1,8 +1,8 @@
 /**
- * Finds where in a generator's stream the start of a factor is, by the signs of its weights.
+ * Finds the position of a factor's start in a generator's stream, by the signs of its weights.
  *
- * A factor that moved little has mostly the signs of its draws. 32 signs are compared at every position of the stream; where they
- * fit, 96 more; where those fit too, all weights decide. No order of modules has to be known for that.
+ * A factor that moved little has mostly the signs of its draws. The search compares 32 signs at every position of the stream; if
+ * they fit, 96 more; if those fit too, it correlates all weights. So the order of the modules need not be known.
  *
  * @module
  */
@@ -12,20 +12,20 @@ import { STATE_WORDS } from "../../core/codecs/start/start.ts";
 /** Weights of a factor in the order in which they were drawn. */
 export type Drawn = Float32Array;
 
-/** Signs that are compared before all weights are. */
+/** Number of signs to compare before all weights. */
 const SIGNS = 128;
-/** Wrong signs allowed of the first 32, and of all: by chance half are. */
+/** Allowed wrong signs of the first 32, and of all; by chance, half are wrong. */
 const FIRST_WRONG = 9;
 const ALL_WRONG = 40;
-/** Draws between two looks at the stream. */
+/** Number of draws per block of the search. */
 const BLOCK = 2 ** 18;
 
-/** A shorter factor looks like chance. */
+/** Least weights of a factor: a shorter one could fit by chance. */
 export const LEAST_WEIGHTS = 512;
-/** Below this correlation the start is not worth a thing, and by chance it is at most a quarter. */
+/** Least correlation of a useful start; by chance it is at most a quarter. */
 export const LEAST_CORRELATION = 0.5;
 
-/** Positions, from that of the generator on, of the targets that are found within `count` draws; the generator is used up. */
+/** Finds targets within `count` draws. @returns positions, relative to the generator's; the generator is consumed */
 export function findInStream(
   twister: Twister,
   count: number,
@@ -42,14 +42,14 @@ export function findInStream(
     const keep = base === 0 ? 0 : SIGNS / 32;
     if (keep > 0) bits.copyWithin(0, BLOCK / 32, BLOCK / 32 + keep);
     else takeSigns(twister, outputs.subarray(0, SIGNS), bits, 0);
-    // The state some way before: to draw all weights of a factor that may be here.
+    // The state before the block, from which to draw all weights of a candidate.
     const before: Twister = { words: twister.words.slice(), next: twister.next };
     takeSigns(twister, outputs, bits, SIGNS / 32);
     for (const i of open) {
       const signs = wanted[i]!;
       const position = firstFit(bits, Math.min(BLOCK, count - base), signs, (p) => {
         const from = p - SIGNS;
-        // The first signs of a block were drawn before it.
+        // The first signs of a block were drawn before the saved state.
         if (from < 0 && base > 0) return wrongOf(bits, p, signs) <= ALL_WRONG - 6;
         checks.words.set(before.words);
         checks.next = before.next;
@@ -64,7 +64,7 @@ export function findInStream(
   return found;
 }
 
-/** The first position below `end` where the signs fit and `certify` says so; −1 if there is none. */
+/** The first position below `end` where the signs fit and `certify` confirms it; −1 if there is none. */
 function firstFit(
   bits: Uint32Array,
   end: number,
@@ -84,7 +84,7 @@ function firstFit(
   return -1;
 }
 
-/** Correlation of a factor, without its first weights, with the draws from here on; the generator moves on. */
+/** Correlation of a factor, without its first weights, with the generator's next draws; advances the generator. */
 export function correlationAfter(twister: Twister, weights: Drawn, without = 0): number {
   const draws = new Int16Array(weights.length - without);
   takeDraws(twister, draws);
@@ -113,7 +113,7 @@ function signsOf(weights: Drawn): Uint32Array {
   return signs;
 }
 
-/** Signs at a position that are wrong. */
+/** Number of wrong signs at a position. */
 function wrongOf(bits: Uint32Array, p: number, signs: Uint32Array): number {
   let wrong = 0;
   for (let w = 0; w < signs.length; w++) wrong += ones(wordAt(bits, p + 32 * w) ^ signs[w]!);

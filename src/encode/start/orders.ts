@@ -1,16 +1,16 @@
 /**
- * In which order programs draw the starts of an adapter's modules, as data.
+ * The orders in which programs draw the starts of an adapter's modules, as data.
  *
  * @module
  */
 
-/** Draws between the start of a module and that of the one before it, by the sizes of A and B. */
+/** Number of draws between the start of a module and that of the one before it, by the sizes of A and B. */
 export interface Spacing {
   readonly name: string;
   before(a: number, b: number): number;
 }
 
-/** What programs do, most usual first. */
+/** The orders of known programs, most common first. */
 export const SPACINGS: readonly Spacing[] = [
   // PEFT: `nn.Linear` draws A and B, then `reset_lora_parameters` draws A again.
   { name: "peft", before: (a, b) => a + b },
@@ -20,7 +20,7 @@ export const SPACINGS: readonly Spacing[] = [
   { name: "linear", before: (_a, b) => b },
 ];
 
-/** How the program that wrote a file of this dialect may have drawn: no way if its generator is another one. */
+/** Possible orders of the program that wrote a file of this dialect; none if its generator is another one. */
 export function spacingsOf(dialect: string | undefined): readonly Spacing[] {
   if (dialect === "mlx") return [];
   return dialect === "peft" || dialect === "diffusers" || dialect === "kohya"
@@ -28,10 +28,10 @@ export function spacingsOf(dialect: string | undefined): readonly Spacing[] {
     : SPACINGS;
 }
 
-/** Seeds of trainers and examples, most usual first: transformers' Trainer, mlx-lm and diffusers' scripts, Unsloth. */
+/** Seeds of trainers and examples, most common first: transformers' Trainer, mlx-lm and diffusers' scripts, Unsloth. */
 export const COMMON_SEEDS: readonly number[] = [42, 0, 3407, 1234, 1, 123, 1337];
 
-/** Parts of names in the order in which models make the layers. */
+/** Parts of names, in the order in which models create the layers. */
 const PARTS: readonly string[] = [
   ...["self_attn", "self_attention", "attention", "attn", "attn1", "attn2", "self"],
   ...["q_proj", "query", "to_q", "q_lin", "q"],
@@ -55,7 +55,7 @@ const PARTS: readonly string[] = [
 ];
 const PLACES = new Map(PARTS.map((part, i) => [part, i]));
 
-/** Compares names by the order in which models make the layers. */
+/** Compares names by the order in which models create the layers. */
 export function compareByModel(x: string, y: string): number {
   const [one, other] = [x.split("."), y.split(".")];
   for (let i = 0; i < Math.min(one.length, other.length); i++) {

@@ -1,10 +1,10 @@
 /**
  * Recovers the random start of an adapter's A factors from the trained weights alone.
  *
- * Seeds that everybody uses are tried first: the signs of a few modules are looked for in their streams. Then bits of the draws that
- * the weights still show, in an order of modules that programs use, are solved for the generator's state (`solve.ts`), which is
- * stepped back to its seed. A start is certified by equations that were not needed, and then by correlation: values beyond the ends
- * of the distribution all vote alike, and can contradict nothing.
+ * It tries common seeds first and searches their streams for the signs of a few modules. Then it takes bits of the draws that the
+ * weights still show, in orders of modules that programs use, solves for the generator's state (`solve.ts`), and steps the state
+ * back to its seed. Surplus equations certify a start, and then correlation does: values beyond the ends of the distribution are
+ * all equal, and can contradict nothing.
  *
  * @module
  */
@@ -23,47 +23,47 @@ import { type Equation, solve } from "./solve.ts";
 /** The A factor of a module. */
 export interface Subject {
   readonly name: string;
-  /** Weights of A and of B. */
+  /** Weights of A, number of inputs, and number of weights of B. */
   readonly a: Float32Array;
   readonly inputs: number;
   readonly sizeB: number;
 }
 
-/** A start that was found. */
+/** A recovered start. */
 export interface Recovered {
-  /** The seed, or the 624 words before the first draw where no seed is near. */
+  /** The seed, or, if no seed is near, the 624 words before the first draw. */
   readonly state: number | Uint32Array;
-  /** Position of the first draw of each module that has one, by its number. */
+  /** Position of the first draw of each module with a start, by its number. */
   readonly positions: ReadonlyMap<number, number>;
-  /** How it was found. */
+  /** Description of how it was found. */
   readonly by: string;
 }
 
-/** Draws of a stream that are searched for modules. */
+/** Number of draws of a stream that are searched for modules. */
 const SEARCHED = 2 ** 22;
-/** The same, of a seed that the caller knows. */
+/** The same for a seed that the caller knows. */
 const SEARCHED_KNOWN = 2 ** 26;
-/** Modules that are looked for in the streams of common seeds. */
+/** Number of modules to search for in the streams of common seeds. */
 const PROBES = 4;
-/** More than the recurrence's degree, and enough to certify. */
+/** Number of equations: more than the recurrence's degree, and enough to certify. */
 const EQUATIONS = 20_400;
 /** Largest margin that is measured, in standard deviations of the movement. */
 const MOST_DEVIATIONS = 64;
-/** Weights that equations are taken from: the first that are enough, and the most. */
+/** Weights from which equations are taken: the first number that may be enough, and the most. */
 const CHAIN_WEIGHTS = 2 ** 16;
 const MOST_CHAIN_WEIGHTS = 2 ** 20;
-/** Standard deviations of the movement that every bit is from where it changes: enough weights, and at least. */
+/** Distance of every bit from its next change, in standard deviations of the movement: enough with few weights, and the least. */
 const GOOD_MARGIN = 5;
 const LEAST_MARGIN = 3;
 const LEADING_BITS = 8;
-/** Steps back in search of a seed: beyond, no file may name the draw by it. */
+/** Most steps back in search of a seed: no file can name a draw further from its seed. */
 const STEPS_BACK = 2 ** 28;
 
 /**
  * Finds the start, if there is one.
  *
- * @param spacings how the program that made the adapter may have drawn; none if it has another generator
- * @param seed if it is known: no other is tried
+ * @param spacings possible orders of the program that made the adapter; none if it has another generator
+ * @param seed a known seed: no other is tried
  */
 export function recoverStart(
   subjects: readonly Subject[],
@@ -76,14 +76,14 @@ export function recoverStart(
     .sort((x, y) => compareByModel(subjects[x]!.name, subjects[y]!.name));
   if (order.length === 0) return undefined;
   if (seed !== undefined) return bySeeds(subjects, order, [seed], SEARCHED_KNOWN);
-  // Adapters most of whose modules moved far have no start worth a search.
+  // If most modules moved far, a search is not worthwhile.
   if (spacings.length === 0 || 2 * order.length < subjects.length) return undefined;
   return bySeeds(subjects, order, COMMON_SEEDS, SEARCHED) ?? bySolving(subjects, order, spacings);
 }
 
 /**
- * Uniform on ±1/√inputs with some noise: the second moment is near that, and the fourth is flat. Moved far, the weights show nothing
- * of their start.
+ * Tests for a uniform distribution on ±1/√inputs with some noise: the second moment is near its value, and the fourth is flat.
+ * Weights that moved far show nothing of their start.
  */
 function looksUniform({ a, inputs }: Subject): boolean {
   if (a.length < LEAST_WEIGHTS) return false;
@@ -144,7 +144,7 @@ function bySolving(
       const [enough, all] = [taken >= CHAIN_WEIGHTS, k + 1 === order.length || taken >= MOST_CHAIN_WEIGHTS];
       if (!enough && !all) continue;
       const own = chain.map((one) => subjects[one]!);
-      // The more weights, the better the best of them; but one module in another place spoils all.
+      // More weights have better bits among them, but one module in another place invalidates all equations.
       equations = equationsOf(own, starts, all ? LEAST_MARGIN : GOOD_MARGIN);
       if (equations !== undefined || all) break;
     }
@@ -167,7 +167,7 @@ function bySolving(
   return undefined;
 }
 
-/** The most reliable leading bits of the draws: those of weights far from where the bit changes, by how far its module moved. */
+/** The most reliable leading bits of the draws: those far from their next change, relative to the movement of their module. */
 function equationsOf(
   chain: readonly Subject[],
   starts: readonly number[],
@@ -181,7 +181,7 @@ function equationsOf(
       const scale = Math.sqrt(inputs) / 2;
       const unit = BINS / MOST_DEVIATIONS / noises[k]!;
       for (let i = 0; i < a.length; i++) {
-        // A weight beyond the ends has moved at least that far, and says no more than one at the end.
+        // A weight beyond the ends has moved at least that far, and is no more reliable than one at the end.
         const u = Math.min(Math.max(a[i]! * scale + 0.5, 0), 1);
         for (let bit = 1, cells = 2; bit <= LEADING_BITS; bit++, cells *= 2) {
           const cell = Math.min(Math.floor(u * cells), cells - 1);
@@ -203,14 +203,14 @@ function equationsOf(
   return equations.length > 2 * EQUATIONS ? undefined : equations;
 }
 
-/** The standard deviation of the movement, on the scale where draws are from 0 to 1: by what the variance is more than theirs. */
+/** Standard deviation of the movement, on the scale where draws are from 0 to 1: from the excess of the variance over theirs. */
 function noiseOf({ a, inputs }: Subject): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i]! * a[i]!;
   return Math.sqrt(Math.max((inputs * sum) / a.length / 4 - 1 / 12, 1e-4));
 }
 
-/** Steps back from the words of outputs to the seed. The position is that of the first of them. */
+/** Steps back from the words of outputs to the seed. `position` is that of the first of these words. */
 function origin(words: Uint32Array): { state: number | Uint32Array; position: number } {
   const ring = new Uint32Array(1024);
   ring.set(words);
@@ -223,7 +223,7 @@ function origin(words: Uint32Array): { state: number | Uint32Array; position: nu
     if (b !== nextSeedWord(a >>> 0, 2) || ring[(k + 2) & 1023] !== nextSeedWord(b, 3)) continue;
     return { state: seedBefore(a >>> 0), position: -(k - 1) - STATE_WORDS };
   }
-  // The 624 words before: the block that the first output is twisted from.
+  // The 624 words before: the block from which the first output is generated.
   const state = new Uint32Array(STATE_WORDS);
   const back = new Uint32Array(2 * STATE_WORDS + 1);
   back.set(words, STATE_WORDS + 1);
@@ -240,7 +240,7 @@ function untwist(mixed: number): number {
   return mixed < 0 ? ((mixed ^ 0x9908b0df) << 1) | 1 : mixed << 1;
 }
 
-/** The seed whose state has this word 1. */
+/** The seed whose state has this word at index 1. */
 function seedBefore(word: number): number {
   const MULTIPLIER = 1812433253;
   let inverse = 1;
@@ -249,14 +249,14 @@ function seedBefore(word: number): number {
   return (y ^ (y >>> 30)) >>> 0;
 }
 
-/** A generator at a position. */
+/** Makes a generator at a position. */
 function streamAt(state: number | Uint32Array, position: number): Twister {
   const twister = twisterAt(typeof state === "number" ? seedWords(state) : state);
   skipDraws(twister, position);
   return twister;
 }
 
-/** Positions of all modules, from that of one: by the spacing that fits its neighbour, else by search. */
+/** Positions of all modules, from that of one: by the spacing that fits most of them, the others by search. */
 function placeAll(
   subjects: readonly Subject[],
   order: readonly number[],

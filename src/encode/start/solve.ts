@@ -1,7 +1,8 @@
 /**
- * Solves for the stream of a generator from bits of its outputs that are known, with their places (`gf2.ts`).
+ * Solves for the stream of a generator from known bits of its outputs and their positions (`gf2.ts`).
  *
- * More equations than unknowns certify the solution: with bits that have another origin, half of the surplus ones contradict it.
+ * More equations than unknowns certify the solution: if the bits have another origin, half of the surplus equations contradict
+ * it.
  *
  * @module
  */
@@ -16,11 +17,11 @@ export interface Equation {
   readonly value: number;
 }
 
-/** What solves a system, and how sure it is. */
+/** The solutions of a system, and their reliability. */
 export interface Solutions {
-  /** Each the words of the first 624 outputs. Bits that are always equal leave more than one. */
+  /** For each solution, the words of the first 624 outputs. Bits that are always equal leave several. */
   readonly words: readonly Uint32Array[];
-  /** Equations that were not needed, and how many of them contradict. */
+  /** Number of surplus equations; `contradicted`: of those that contradict the solution. */
   readonly surplus: number;
   readonly contradicted: number;
 }
@@ -28,16 +29,16 @@ export interface Solutions {
 /** Word and bit of the right side in a row. */
 const RIGHT_WORD = DEGREE >>> 5;
 const RIGHT = 1 << ((DEGREE & 31) + 1);
-/** Unknowns that may stay free. */
+/** Most unknowns that may stay free. */
 const MOST_FREE = 4;
 
 /**
- * Solves, if there are enough equations.
+ * Solves the system; undefined if there are not enough equations.
  *
- * Weights near the ends of the distribution show several leading bits that are all equal. So the generator whose first bits are the
- * second bits of the one in question fits them, too: a few unknowns may stay free, and every choice of them is a solution.
+ * Weights near the ends of the distribution show several leading bits that are all equal. So the generator whose first bits are
+ * the second bits of the correct one fits them, too. A few unknowns may stay free, and every choice of them is a solution.
  *
- * @param equations by rising `n`
+ * @param equations by ascending `n`
  */
 export function solve(equations: readonly Equation[]): Solutions | undefined {
   const count = equations.length;
@@ -70,7 +71,7 @@ export function solve(equations: readonly Equation[]): Solutions | undefined {
   return { words, surplus: count - pivots.length, contradicted };
 }
 
-/** The words whose outputs have these values of the reference bit. */
+/** The state words whose outputs have these values of the reference bit. */
 function wordsOf(unknowns: Uint32Array): Uint32Array {
   const outputs = new Uint32Array(STATE_WORDS);
   const walk = functionals();
@@ -85,7 +86,7 @@ function wordsOf(unknowns: Uint32Array): Uint32Array {
   return outputs.map(untemper);
 }
 
-/** The word with this output. Tempering is linear, so its inverse is the sum of the words of its bits. */
+/** The state word with this output. Tempering is linear, so its inverse is the sum of the words of its bits. */
 function untemper(output: number): number {
   let word = output ^ (output >>> 18);
   word ^= (word << 15) & 0xefc60000;

@@ -1,5 +1,5 @@
 /**
- * The starts of an adapter's modules, as the encoder uses them.
+ * The starts of an adapter's modules in the encoder.
  *
  * @module
  */
@@ -13,18 +13,18 @@ import { spacingsOf } from "./orders.ts";
 import { recoverStart } from "./recover.ts";
 
 /**
- * From so many draws before the first module on, the file has states, 2,496 bytes each, and not the seed: a reader would take longer
- * to get there than to decode.
+ * If there are at least this many draws before the first module, the file has states of 2,496 bytes each instead of the seed: a
+ * reader would take longer to reach the module than to decode it.
  */
 const FAR = STATE_DRAWS / 2;
 
-/** Whether a start is looked for, or a seed that is known. */
+/** No start, a search, or a known seed. */
 export type StartChoice = "none" | "auto" | number;
 
 /**
- * Starts by the names of their modules.
+ * Finds starts, by the names of their modules.
  *
- * @param dialect of the source, if that is known
+ * @param dialect dialect of the source, if it is known
  * @throws LqaError USAGE
  */
 export function startsOf(
@@ -42,7 +42,7 @@ export function startsOf(
   const found = recoverStart(
     modules.map((module) => ({
       name: module.name,
-      // The draws of experts are not looked for.
+      // The draws of experts are not searched for.
       a: module.experts === 1 && module.rank <= STARTED_RANK.core ? module.a : new Float32Array(0),
       inputs: inputLength(module),
       sizeB: module.out * module.rank,
@@ -61,9 +61,9 @@ export function startsOf(
 }
 
 /**
- * The seed if all positions are near, else states before them; positions count from these.
+ * The seed if all positions are near, else states before them; the returned positions count from these.
  *
- * @param positions ascending; those that the most states do not reach are left out
+ * @param positions ascending; those that the largest number of states does not reach are left out
  */
 function placedIn(
   origin: number | Uint32Array,

@@ -23,13 +23,14 @@ import { type LazyFile, openLazyFile } from "./lazy-file.ts";
 import { quotePath } from "./os-error.ts";
 
 /**
- * The adapter at `path`: file name to contents.
+ * Reads the adapter at `path`: file name to contents.
  *
- * In a directory the weights are the file that PEFT, MLX or diffusers call so or, failing that, the only one, or
- * all shards of one. They and a configuration must be regular files, or links to such; weights that `path` itself names may be a pipe or a device.
+ * In a directory the weights are the file with a name of PEFT, MLX or diffusers or, without one, the only file of weights or
+ * all shards of one. They and a configuration must be regular files or links to such; if `path` itself names the weights, it may
+ * be a pipe or a device.
  *
- * @throws LqaError NOT_FOUND where there is nothing, or a directory without an adapter (the message says what it holds
- * instead); IO with the system's reason; BUDGET for files that are too large.
+ * @throws LqaError NOT_FOUND if there is nothing, or a directory without an adapter (the message says what it holds
+ * instead); IO with the system's reason; BUDGET for files that are too large
  */
 export async function readAdapterFiles(path: string, signal?: AbortSignal): Promise<Map<string, Uint8Array>> {
   const { folder, weights, named } = await findFiles(path);
@@ -46,17 +47,17 @@ export async function readAdapterFiles(path: string, signal?: AbortSignal): Prom
   return config === undefined ? files : files.set(CONFIG_FILE, config);
 }
 
-/** The files of an adapter, the weights not in memory. */
+/** The open files of an adapter, with the weights not in memory. */
 export interface OpenAdapterFiles {
   readonly files: ReadonlyMap<string, Uint8Array | LazyFile>;
   close(): void;
 }
 
 /**
- * As {@link readAdapterFiles}, but weights in a regular file are read on demand.
+ * As {@link readAdapterFiles}, but reads weights in a regular file on demand.
  *
- * @param options.regular no weights in a pipe or device: for paths that a program found rather than a person named
- * @throws as there
+ * @param options `regular` refuses weights in a pipe or device: for paths that a program found rather than the user typed
+ * @throws as {@link readAdapterFiles}
  */
 export async function openAdapterFiles(
   path: string,
@@ -85,14 +86,14 @@ export async function openAdapterFiles(
   return { files, close };
 }
 
-/** Names of the files of weights, and where they are. `named`: `path` is that of the only one. */
+/** Names of the files of weights, and their directory. `named`: `path` is the only one. */
 async function findFiles(path: string): Promise<{ folder: string; weights: string[]; named: boolean }> {
   if (!(await isDirectory(path))) return { folder: dirname(path), weights: [basename(path)], named: true };
   const names = await namesIn(path);
   return { folder: path, weights: shardsOf(weightsAmong(names, quotePath(path)), names), named: false };
 }
 
-/** A configuration may be absent (many dialects have none); the dialect that needs it says so. */
+/** Reads the configuration. It may be absent, because many dialects have none; a dialect that needs it reports that. */
 async function readConfig(folder: string, signal: AbortSignal | undefined): Promise<Uint8Array | undefined> {
   try {
     return await readRegularFile(join(folder, CONFIG_FILE), MAX_SIDE_FILE, signal);

@@ -1,5 +1,5 @@
 /**
- * Which file of a directory holds the weights of an adapter, by its name alone.
+ * Decides by name which file of a directory holds the weights of an adapter.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { shardsOf } from "../../model/shards.ts";
 
 /** The configuration next to the weights, of PEFT and of MLX. */
 export const CONFIG_FILE = "adapter_config.json";
-/** Names that programs give the weights. The first one that exists is used. */
+/** File names that programs give the weights. The first one that exists is used. */
 const WEIGHTS = [
   "adapter_model.safetensors",
   "adapters.safetensors",
@@ -19,24 +19,24 @@ const WEIGHTS = [
   "adapters.npz",
   "pytorch_lora_weights.bin",
 ] as const;
-/** What else weights are called: in the container without surprises first. */
+/** Other extensions of weights. safetensors is preferred: it is the only container without risks. */
 const SAFE = /\.safetensors$/;
 const OTHERS = /\.(gguf|onnx_adapter|bin|pt|pth|ckpt|npz|fb)$/;
 
-/** What files of weights end in. */
+/** Extensions of files of weights. */
 export const WEIGHTS_ENDING: RegExp = /\.(safetensors|bin|pt|pth|ckpt|npz|gguf|onnx_adapter|fb)$/;
 
-/** The file of weights that is meant among the files of a directory, if one has a name that programs give it. */
+/** The file of weights among the files of a directory, if one has a name that programs give it. */
 export function usualWeights(names: readonly string[]): string | undefined {
   return WEIGHTS.find((name) => names.includes(name));
 }
 
 /**
- * The weights among the names of a directory: the file that PEFT, MLX or diffusers call so or, failing that, the only one,
- * or the first shard where there are all shards of one adapter.
+ * The weights among the names of a directory: the file with a name of PEFT, MLX or diffusers or, without one, the only file of
+ * weights, or the first shard if all shards of one adapter are there.
  *
- * @param folder the directory as errors shall call it
- * @throws LqaError NOT_FOUND if there is none or no telling which; the message says what is there instead
+ * @param folder the directory, as errors name it
+ * @throws LqaError NOT_FOUND if there are no weights or several candidates; the message says what is there instead
  */
 export function weightsAmong(found: readonly string[], folder: string): string {
   const names = [...found].sort();

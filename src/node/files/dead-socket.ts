@@ -1,5 +1,5 @@
 /**
- * Unix sockets that an ended process left behind.
+ * Removes Unix sockets that an ended process left behind.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { fail } from "../../errors.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
 
 /**
- * Removes a socket on which nobody listens, so that a server can listen there.
+ * Removes a socket on which no process listens, so that a server can listen there.
  *
- * @throws LqaError IO: another kind of file is there, or a process listens on it
+ * @throws LqaError IO if another kind of file is there, or if a process listens on it
  */
 export async function removeDeadSocket(path: string): Promise<void> {
   const where = quotePath(path);

@@ -1,10 +1,10 @@
 /**
- * Reading files by path (Node only): as a source of ranges, in order, or whole. Nothing here writes.
+ * Reads files by path (Node only): as a source of ranges, in order, or whole. Nothing here writes.
  *
- * A path that the user names may be a pipe or a device (`/dev/stdin`), whose size is unknown before it is read. Every other
+ * A path that the user typed may be a pipe or a device (`/dev/stdin`), whose size is unknown before it is read. Every other
  * path, such as the files of a directory and the configuration next to the weights, must be a regular file or a link to one
- * (the cache of the Hugging Face hub consists of links). Its kind is checked before it is opened: opening a pipe blocks, and
- * opening a device may have side effects.
+ * (the cache of the Hugging Face hub consists of links). The kind is checked before the file is opened: opening a pipe blocks,
+ * and opening a device may have side effects.
  *
  * @module
  */
@@ -15,19 +15,19 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail, LqaError } from "../../errors.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
 
-/** Bytes of one read request to the system. Above 2 GiB Node refuses; 16 MiB lets an abort take effect soon. */
+/** Bytes per read request to the system. Node refuses more than 2 GiB; 16 MiB lets an abort take effect soon. */
 const STEP = 16 * 1024 * 1024;
 
-/** The largest file {@link readWholeFile} takes: it stops an upload by mistake from filling the memory. */
+/** The largest file that {@link readWholeFile} reads: stops a file that was named by mistake from filling memory. */
 export const MAX_WHOLE_FILE: number = 4 * 1024 ** 3;
 
-/** The largest configuration. Those of real adapters and models have less than 100 KB; parsed, one takes many times its bytes. */
+/** The largest configuration. Real ones have less than 100 KB; a parsed one takes many times its size. */
 export const MAX_SIDE_FILE: number = 4 * 1024 ** 2;
 
 /** Opening never waits, even if a pipe has replaced the file since it was checked. Windows has no such pipes. */
 export const OPEN_REGULAR: number = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
-/** What a path leads to; undefined if there is nothing. @throws LqaError IO */
+/** Status of the target of a path; undefined if there is nothing. @throws LqaError IO */
 async function statusOf(path: string): Promise<Stats | undefined> {
   try {
     return await stat(path);
@@ -82,21 +82,21 @@ export async function namesIn(folder: string): Promise<string[]> {
 }
 
 /**
- * A source over a file that is kept open, so renaming or replacing the file has no effect. If its size or modification time
- * changes, reading fails.
+ * A source over a file that stays open, so renaming or replacing the file has no effect. If its size or modification time
+ * changes, reads fail.
  */
 export interface FileSource extends ByteSource {
   readonly size: number;
   readonly stable: true;
-  /** Releases the file. The source is of no use afterwards. */
+  /** Closes the file. The source cannot be used afterwards. */
   close(): Promise<void>;
 }
 
 /**
  * Opens a regular file as a byte source. The caller closes it.
  *
- * @throws LqaError NOT_FOUND, or IO with the system's reason (a directory, pipe or device, no permission…). Reads throw IO
- *   once the file was written to.
+ * @throws LqaError NOT_FOUND, or IO with the system's reason (a directory, pipe or device, no permission, …). Reads throw IO
+ *   after someone wrote to the file.
  */
 export async function openFileSource(path: string): Promise<FileSource> {
   const opened = await openedRegular(path);
@@ -118,30 +118,30 @@ export async function openFileSource(path: string): Promise<FileSource> {
 
 /** A file, a pipe or a device, read from its first byte to its last. */
 export interface FileReader {
-  /** Of a regular file. */
+  /** Size of a regular file; undefined for a pipe or device. */
   readonly size: number | undefined;
-  /** Fills the beginning of `target`; resolves to how many bytes that were, 0 at the end. */
+  /** Fills the beginning of `target`; resolves to the number of bytes, 0 at the end. */
   read(target: Uint8Array): Promise<number>;
   /**
-   * All bytes of a regular file, from its first one on.
+   * Reads all bytes of a regular file, from the first one.
    *
-   * @throws LqaError IO if it was written to since it was opened; BUDGET above `MAX_WHOLE_FILE` bytes; ABORTED
+   * @throws LqaError IO if someone wrote to it since it was opened; BUDGET above `MAX_WHOLE_FILE` bytes; ABORTED
    */
   whole(signal?: AbortSignal): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
 /**
- * Opens a file for reading in order, into memory of the caller. The caller closes it.
+ * Opens a file for reading in order, into the caller's memory. The caller closes it.
  *
- * @throws LqaError NOT_FOUND, or IO with the system's reason; also `read`
+ * @throws LqaError NOT_FOUND, or IO with the system's reason; `read` throws IO too
  */
 export async function openFileReader(
   path: string,
   {
     regular = false,
   }: {
-    /** Refuses pipes and devices: for paths that a program found rather than a person named. */
+    /** Refuses pipes and devices: for paths that a program found rather than the user typed. */
     readonly regular?: boolean | undefined;
   } = {},
 ): Promise<FileReader> {
@@ -169,10 +169,10 @@ export async function openFileReader(
 }
 
 /**
- * The bytes of a file, a pipe or a device.
+ * Reads all bytes of a file, a pipe or a device.
  *
- * @throws LqaError NOT_FOUND; IO with the system's reason; BUDGET above `MAX_WHOLE_FILE` bytes or where the
- * memory does not suffice; ABORTED.
+ * @throws LqaError NOT_FOUND; IO with the system's reason; BUDGET above `MAX_WHOLE_FILE` bytes or if there is not enough
+ * memory; ABORTED
  */
 export async function readWholeFile(path: string, signal?: AbortSignal): Promise<Uint8Array> {
   return await readWhole(path, await openedAny(path), MAX_WHOLE_FILE, signal);
@@ -182,7 +182,7 @@ export async function readWholeFile(path: string, signal?: AbortSignal): Promise
  * Reads a regular file of at most `most` bytes: configurations, indices of shards, and weights in a directory.
  *
  * @throws LqaError NOT_FOUND; IO with the system's reason, also for pipes and devices, which are not opened; BUDGET above
- *   `most` bytes, before any is read; ABORTED.
+ *   `most` bytes, before any is read; ABORTED
  */
 export async function readRegularFile(
   path: string,
@@ -194,7 +194,7 @@ export async function readRegularFile(
 
 interface Opened {
   readonly handle: FileHandle;
-  /** Of a regular file. */
+  /** Size of a regular file; undefined for a pipe or device. */
   readonly size: number | undefined;
   readonly mtimeMs: number;
 }
@@ -212,7 +212,7 @@ async function openedRegular(path: string): Promise<Opened & { readonly size: nu
   };
 }
 
-/** Looks at what a path leads to without opening it. @throws LqaError NOT_FOUND; IO for anything but a regular file */
+/** Checks what a path leads to without opening it. @throws LqaError NOT_FOUND; IO for anything but a regular file */
 export async function assertRegular(path: string): Promise<void> {
   try {
     checkRegular(path, await stat(path));
@@ -245,7 +245,7 @@ async function readWhole(
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
   try {
-    // Files that the system generates on reading, such as those in /proc, report a size of 0.
+    // Files that the system generates when they are read, such as those in /proc, report a size of 0.
     if (size === undefined || size === 0) return await readStream(handle, path, most, signal);
     if (size > most) throw tooLarge(path, size, most);
     const target = allocate(path, size);
@@ -258,7 +258,7 @@ async function readWhole(
   }
 }
 
-/** Fills `target` from `offset` on; returns how many bytes there were. */
+/** Fills `target` from `offset` on; returns the number of bytes. */
 async function readInto(
   handle: FileHandle,
   path: string,
@@ -315,7 +315,7 @@ function allocate(path: string, size: number): Uint8Array {
   }
 }
 
-/** What is no regular file, in words. */
+/** The kind of a file, in words. */
 export function kindOf(status: Stats): string {
   if (status.isDirectory()) return "a directory";
   if (status.isFIFO()) return "a named pipe";
@@ -324,7 +324,7 @@ export function kindOf(status: Stats): string {
   return status.isFile() ? "a file" : "a device";
 }
 
-/** @throws LqaError IO if a file was written to since it was opened */
+/** @throws LqaError IO if someone wrote to a file since it was opened */
 function assertUnchanged(path: string, { handle, size, mtimeMs }: Opened): void {
   // Synchronous: 2 µs, where a turn through the thread pool takes 30.
   const now = fstatSync(handle.fd);

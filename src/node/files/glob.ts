@@ -1,6 +1,6 @@
 /**
  * Patterns among the file arguments, for shells and scripts that do not expand them: `*` and `?` inside a name, `**` for
- * any number of directories. A path that exists is taken as it is, whatever characters are in it.
+ * any number of directories. A path that exists is never a pattern.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export async function isPattern(word: string): Promise<boolean> {
   return WILD.test(word) && !(await exists(word));
 }
 
-/** The directories that a pattern begins with, up to the first part that is one. */
+/** The directories at the beginning of a pattern, up to the first part with a wildcard. */
 export function patternRoot(word: string): string {
   const parts = word.split(SEPARATOR);
   const fixed = parts.slice(
@@ -32,7 +32,7 @@ export function patternRoot(word: string): string {
 /**
  * Expands a pattern, sorted by name; a word that is not a pattern expands to itself.
  *
- * @param what `files`, or directories as well
+ * @param what `files`, or `all` to include directories
  * @throws LqaError NOT_FOUND if a pattern matches nothing
  */
 export async function expandPattern(word: string, what: "files" | "all" = "files"): Promise<string[]> {
@@ -54,7 +54,7 @@ export async function expandPattern(word: string, what: "files" | "all" = "files
   return places;
 }
 
-/** What one part of a pattern leads to from a directory. */
+/** The paths to which one part of a pattern leads from a directory. */
 async function step(place: string, part: string, last: boolean, what: "files" | "all"): Promise<string[]> {
   if (part === "") return [place];
   if (part === "**") {
@@ -79,7 +79,7 @@ async function step(place: string, part: string, last: boolean, what: "files" | 
   return found.map((entry) => join(place, entry.name)).sort();
 }
 
-/** The directory and all below it, links to directories not followed: they may lead in circles. */
+/** The directory and all directories below it. Does not follow links to directories, which may form cycles. */
 async function directoriesBelow(place: string): Promise<string[]> {
   const found = [place];
   for (let i = 0; i < found.length; i++)
@@ -88,12 +88,11 @@ async function directoriesBelow(place: string): Promise<string[]> {
   return found;
 }
 
-/** What is in a directory; nothing if it cannot be listed. */
+/** The entries of a directory; empty if it cannot be listed. */
 export async function entriesOf(place: string): Promise<Dirent[]> {
   try {
     return await readdir(place === "" ? "." : place, { withFileTypes: true });
   } catch {
-    // What cannot be listed matches nothing.
     return [];
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A file whose bytes are read on demand (Node only), so that encoding does not need the memory of its source.
+ * A file that is read on demand (Node only), so that encoding does not need the memory for its source.
  *
  * Reads are synchronous: the pieces are single tensors, and the caller computes on them immediately.
  *
@@ -11,11 +11,11 @@ import { fail } from "../../errors.ts";
 import { OPEN_REGULAR } from "./file.ts";
 import { osError, quotePath } from "./os-error.ts";
 
-/** An open file. Its length is the one it had when it was opened. */
+/** An open file. Its length is the one at the time of opening. */
 export interface LazyFile {
   readonly length: number;
   /**
-   * The bytes `begin` … `end − 1`, as far as the file reaches: a new array on every call.
+   * The bytes `begin` … `end − 1`, up to the end of the file, as a new array on every call.
    *
    * @throws LqaError IO, also for a file that has become shorter
    */
@@ -25,7 +25,7 @@ export interface LazyFile {
 }
 
 /**
- * Opens a regular file; undefined for pipes and devices, whose bytes come once.
+ * Opens a regular file; undefined for pipes and devices, whose bytes can be read only once.
  *
  * @throws LqaError NOT_FOUND, IO
  */

@@ -1,8 +1,8 @@
 /**
- * Turns what the operating system reports into an error of this library, with the path and a sentence of advice.
+ * Converts errors of the operating system to errors of this library, with the path and a sentence of advice.
  *
- * The advice covers what users meet: a full disk, a missing permission, a folder where a file should be. The
- * original error stays reachable as `cause`.
+ * The advice covers what users meet: a full disk, a missing permission, a folder in place of a file. The
+ * original error is the `cause`.
  *
  * @module
  */
@@ -34,7 +34,7 @@ export function systemCode(error: unknown): string | undefined {
 
 /**
  * The library's error for a failed system call on `path`: NOT_FOUND for a missing path, else IO.
- * An error of this library is returned as it is.
+ * Returns an error of this library unchanged.
  */
 export function osError(cause: unknown, path: string, action: "read" | "write"): LqaError {
   if (isLqaError(cause)) return cause;

@@ -1,8 +1,8 @@
 /**
- * A directory to write many files into, by names below it (Node only). Its existing contents are not trusted.
+ * An output directory for many files, by names below it (Node only). Its existing contents are not trusted.
  *
- * No link below the directory is followed: neither a directory on the way nor the file itself may be one. A file is replaced
- * only with `force` and only if it is a regular one. Each file is whole or absent, as `write-file.ts` has it. The checks are
+ * Writes follow no link below the directory: neither a directory on the way nor the file itself may be one. A file is replaced
+ * only with `force` and only if it is a regular one. Each file is whole or absent, as in `write-file.ts`. The checks are
  * not atomic; a process that replaces directories by links between check and write already has the rights to write the files
  * itself.
  *
@@ -18,24 +18,24 @@ import { osError, quotePath, systemCode } from "./os-error.ts";
 import { fillThenName, type OutputOptions, outputExists } from "./write-file.ts";
 import { writePieces } from "./write-pieces.ts";
 
-/** A directory to write into. */
+/** An output directory. */
 export interface OutputFolder {
   /** Path of a file, for messages. */
   pathOf(name: string): string;
   /** Whether the name leads to a regular file. */
   has(name: string): Promise<boolean>;
-  /** Refuses early what {@link OutputFolder.write} would refuse. @throws LqaError OUTPUT_EXISTS, IO */
+  /** Fails early if {@link OutputFolder.write} would fail. @throws LqaError OUTPUT_EXISTS, IO */
   check(name: string, options: OutputOptions): Promise<void>;
   /**
-   * Writes a file, and makes the directories on its way.
+   * Writes a file, and makes the directories on the way to it.
    *
-   * @throws LqaError OUTPUT_EXISTS for what is there and may not be replaced, a link or a file among the directories included;
-   * IO with the system's reason. Nothing that was made stays behind then.
+   * @throws LqaError OUTPUT_EXISTS for an existing file that may not be replaced, or a link or file in place of a directory;
+   * IO with the system's reason. Then it removes everything that it made.
    */
   write(name: string, bytes: Uint8Array, options: OutputOptions): Promise<void>;
 }
 
-/** Opens a directory for writing, itself or through a link; one that is absent is made by the first write. */
+/** Opens a directory, or a link to one, for writing. The first write makes an absent one. */
 export function openOutputFolder(folder: string): OutputFolder {
   const root = resolve(folder);
   /** Directories below the root on the way to a name, outermost first. */
@@ -74,7 +74,7 @@ export function openOutputFolder(folder: string): OutputFolder {
         await check(name, options);
         await fillThenName(path, (to) => writePieces(to, [bytes]), options);
       } catch (error) {
-        // The system keeps a directory that holds something.
+        // The system refuses to remove a directory that is not empty.
         for (const place of made.reverse()) await rmdir(place).catch(() => undefined);
         throw osError(error, path, "write");
       }
@@ -82,7 +82,7 @@ export function openOutputFolder(folder: string): OutputFolder {
   };
 }
 
-/** @returns false if there is one */
+/** @returns false if it exists */
 async function makeDirectory(path: string): Promise<boolean> {
   try {
     await mkdir(path);

@@ -1,5 +1,5 @@
 /**
- * A directory of files that this process hands to others of the same user: each is there whole or not at all.
+ * A directory for files that this process passes to other processes of the same user: each file is whole or absent.
  *
  * @module
  */
@@ -13,9 +13,9 @@ import { osError } from "./os-error.ts";
 export interface PrivateDirectory {
   /** Path of a file that does not exist yet. */
   newPath(): string;
-  /** Writes such a file. @throws LqaError IO; then there is no file */
+  /** Writes a file at a path from {@link PrivateDirectory.newPath}. @throws LqaError IO; then there is no file */
   write(path: string, bytes: Uint8Array): Promise<void>;
-  /** Removes a file; a process that has it open or mapped keeps it. */
+  /** Removes a file. A process that has it open or mapped can still read it. */
   remove(path: string): Promise<void>;
   /** Removes the directory. */
   close(): void;

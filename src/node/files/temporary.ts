@@ -1,11 +1,11 @@
 /**
  * Temporary files and directories that never outlive the process (Node only).
  *
- * Code that writes registers its temporary path and forgets it once it has its final name. While anything is registered,
- * SIGINT, SIGTERM, SIGHUP and process exit remove it first; a signal then has its usual effect unless the program listens for
- * it itself. Nothing is installed while nothing is registered, so that importing the library changes no behaviour of the
- * process. SIGKILL and power loss can leave a temporary path behind; its name says so, and no later process removes it: a
- * name is no proof of who made a file.
+ * A writer registers its temporary path, and forgets it when the file has its final name. While a path is registered,
+ * SIGINT, SIGTERM, SIGHUP and process exit remove it first; a signal then has its usual effect, unless the program listens for
+ * it itself. Without registered paths there are no listeners, so importing the library does not change the process.
+ * SIGKILL and power loss can leave a temporary path behind. Its name says so, but no later process removes it, because a
+ * name does not prove which process made a file.
  *
  * @module
  */
@@ -19,28 +19,28 @@ import { writePieces } from "./write-pieces.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const registered = new Set<string>();
-/** Programs that end by themselves after a signal, once what they write has its name. */
+/** Number of active {@link leaveSignals}: these programs end after a signal when everything that they write has its name. */
 let leaving = 0;
 
-/** A name in the same directory (so that renaming stays on one disk) that no other process will choose. */
+/** A name in the same directory (so that renaming stays on one disk) that no other process chooses. */
 export function temporaryPath(path: string): string {
   return join(dirname(path), `.${recognizable(path)}.${randomBytes(6).toString("hex")}.tmp`);
 }
 
 /**
- * Such a name for what is being replaced. It is not hidden and says what it is: between two renames it is all there is, and
- * a person who looks for it after a power loss must find it.
+ * A name for a path that is being replaced. It is not hidden and says what it is: between two renames it is the only copy, and
+ * a user who searches for it after a power loss must find it.
  */
 export function replacedPath(path: string): string {
   return join(dirname(path), `${recognizable(path)}.replaced-${randomBytes(6).toString("hex")}`);
 }
 
-/** A name holds 255 bytes on the usual file systems: 48 characters (192 bytes at most) of the original. */
+/** Usual file systems allow names of 255 bytes: this keeps 48 characters (at most 192 bytes) of the original. */
 function recognizable(path: string): string {
   return [...basename(path)].slice(0, 48).join("");
 }
 
-/** From now on `path` is removed if the process ends. */
+/** Registers `path`, so that it is removed if the process ends. */
 export function registerTemporary(path: string): void {
   if (registered.size === 0) {
     for (const signal of SIGNALS) process.on(signal, onSignal);
@@ -49,7 +49,7 @@ export function registerTemporary(path: string): void {
   registered.add(path);
 }
 
-/** `path` is gone, or has become something to keep. */
+/** Forgets `path`: it is gone, or is now a file to keep. */
 export function forgetTemporary(path: string): void {
   registered.delete(path);
   if (registered.size > 0) return;
@@ -62,16 +62,16 @@ export interface TemporaryDirectory {
   readonly path: string;
   /** Path of a file in it. @throws RangeError for a name that is not a plain file name */
   file(name: string): string;
-  /** Writes a new file into it. @throws LqaError IO, also if there is one of that name; what the pieces throw */
+  /** Writes a new file into it. @throws LqaError IO, also if the name exists; what the pieces throw */
   write(name: string, pieces: AsyncIterable<Uint8Array>): Promise<void>;
 }
 
 /**
- * Runs something with a directory that is removed afterwards.
+ * Runs a function with a temporary directory, and removes the directory afterwards.
  *
  * @param prefix beginning of its name
- * @param parent where it is made. Default: the system's directory for temporary files
- * @throws LqaError IO if it cannot be made; whatever `run` throws
+ * @param parent directory in which to make it. Default: the system's directory for temporary files
+ * @throws LqaError IO if it cannot be made; what `run` throws
  */
 export async function withTemporaryDirectory<T>(
   prefix: string,
@@ -97,7 +97,7 @@ export async function withTemporaryDirectory<T>(
   }
 }
 
-/** Makes a directory at a temporary path. @throws LqaError IO, also if there is something of that name */
+/** Makes and registers a directory at a temporary path. @throws LqaError IO, also if the path exists */
 export function makeTemporaryDirectory(path: string): void {
   made(() => {
     mkdirSync(path);
@@ -105,13 +105,13 @@ export function makeTemporaryDirectory(path: string): void {
   }, path);
 }
 
-/** Removes what was registered, and is this process's own. */
+/** Removes a registered path, which this process made. */
 export async function removeTemporary(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true });
   forgetTemporary(path);
 }
 
-/** Made and registered in one step, between which no signal comes: what was not made here is never removed. */
+/** Makes and registers a path in one step that no signal can interrupt, so that only paths made here are ever removed. */
 function made(make: () => string, where: string): string {
   try {
     const path = make();
@@ -130,10 +130,10 @@ export function plainName(name: string): string {
 }
 
 /**
- * From now on signals remove nothing: the program listens for them, finishes what it writes and ends. What is registered when
- * it ends is still removed.
+ * Stops signals from removing anything: the program listens for them, finishes its writes and ends. Process exit still removes
+ * what is registered.
  *
- * @returns ends that
+ * @returns restores the removal on signals
  */
 export function leaveSignals(): () => void {
   leaving++;
@@ -147,7 +147,7 @@ function removeAll(): void {
     try {
       rmSync(path, { recursive: true, force: true });
     } catch {
-      // Nothing more can be done for this one; the others still deserve the attempt.
+      // This path cannot be removed; continue with the others.
     }
   }
 }
@@ -156,6 +156,6 @@ function onSignal(signal: NodeJS.Signals): void {
   if (leaving > 0) return;
   removeAll();
   process.off(signal, onSignal);
-  // If the program has its own listener, the program decides; writers that are still running fail with ENOENT.
+  // If the program has its own listener, it decides what happens; writers that are still running fail with ENOENT.
   if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
 }

@@ -1,10 +1,10 @@
 /**
  * Writes a directory of files atomically: whole or not at all (Node only).
  *
- * The files go into a temporary directory next to the target and reach the disk; then the directory gets its name. With
- * `force` an older adapter directory is moved aside (to `NAME.replaced-…`), replaced, and removed last, so that one of the
- * two is always whole; a process killed between the two renames leaves it under that name. `force` never removes anything but
- * the files of an adapter, one by one: a directory that holds other things, or directories, is refused.
+ * The files go into a temporary directory next to the target and are flushed to disk; then the directory gets its name. With
+ * `force` an older adapter directory is moved aside (to `NAME.replaced-…`), replaced, and removed last, so one of the two is
+ * always whole. A process killed between the two renames leaves the older one under that name. `force` only removes
+ * files of an adapter, one by one; it refuses a directory that holds other files or directories.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import {
 import { type OutputOptions, outputExists, syncDirectory } from "./write-file.ts";
 import { writePieces } from "./write-pieces.ts";
 
-/** Names that adapter directories have; `force` may remove these, and those that are written. */
+/** File names in adapter directories. `force` may remove these, and those that are being written. */
 const ADAPTER_FILES: ReadonlySet<string> = new Set([
   "adapter_config.json",
   "adapter_model.safetensors",
@@ -39,7 +39,7 @@ const ADAPTER_FILES: ReadonlySet<string> = new Set([
  *
  * @param files contents by plain file name
  * @throws LqaError OUTPUT_EXISTS without `force`, or if the directory holds more than an adapter; IO with the
- * system's reason. RangeError for a name that is not a plain file name.
+ * system's reason. RangeError for a name that is not a plain file name
  */
 export async function writeDirectoryAtomic(
   path: string,
@@ -53,13 +53,13 @@ export async function writeDirectoryAtomic(
   await fillDirectoryAtomic(path, fill, options, files);
 }
 
-/** A directory that has another name yet. */
+/** A new directory that does not have its final name yet. */
 export interface NewFolder {
   /**
    * Writes a new file into it.
    *
-   * @param folder directory in it, made if it is not there; empty for the directory itself
-   * @returns bytes written
+   * @param folder subdirectory, made if it is absent; empty for the directory itself
+   * @returns number of bytes written
    * @throws RangeError for a name that is not a plain file name; the system's errors; what the pieces throw
    */
   write(
@@ -73,8 +73,8 @@ export interface NewFolder {
  * As {@link writeDirectoryAtomic}, for files that are written piece by piece.
  *
  * @param fill writes the files
- * @param files names that may be replaced
- * @throws LqaError as there; whatever `fill` throws. Nothing stays behind then.
+ * @param files names that may be replaced, in addition to those of an adapter
+ * @throws LqaError as {@link writeDirectoryAtomic}; what `fill` throws. Then nothing is left behind.
  */
 export async function fillDirectoryAtomic(
   path: string,
@@ -84,7 +84,7 @@ export async function fillDirectoryAtomic(
 ): Promise<void> {
   try {
     const occupied = await assertReplaceable(path, options, files);
-    // An empty directory may be a link to one.
+    // The path may be a link to an empty directory.
     const target = await realpath(path).catch(() => resolve(path));
     const temporary = temporaryPath(target);
     makeTemporaryDirectory(temporary);
@@ -116,11 +116,11 @@ function newFolder(path: string): NewFolder {
 }
 
 /**
- * Finds out early whether `writeDirectoryAtomic` would be refused.
+ * Fails early if `writeDirectoryAtomic` would refuse the path.
  *
  * @param files names that will be written, and may be replaced
  * @returns whether there is an adapter directory to replace
- * @throws LqaError OUTPUT_EXISTS or IO, as `writeDirectoryAtomic` does
+ * @throws LqaError OUTPUT_EXISTS or IO, as `writeDirectoryAtomic`
  */
 export async function assertReplaceable(
   path: string,
@@ -157,7 +157,7 @@ export async function assertReplaceable(
   );
 }
 
-/** Renames onto nothing or onto an empty directory; the system refuses anything else. */
+/** Renames onto an absent or empty directory; the system refuses anything else. */
 async function takeName(temporary: string, target: string, path: string): Promise<void> {
   try {
     await rename(temporary, target);
@@ -176,8 +176,8 @@ async function swap(temporary: string, target: string, isOurs: (name: string) =>
     await rename(old, target);
     throw error;
   }
-  // From here on the new directory has its name. Of the old one only files that may be replaced are removed, at once and before
-  // any signal: what was put there meanwhile stays, under the name that says so.
+  // The new directory now has its name. Only replaceable files of the old one are removed, synchronously, before any signal
+  // is handled: files that another process added meanwhile stay, under the name NAME.replaced-….
   for (const { name } of readdirSync(old, { withFileTypes: true }).filter(
     (entry) => isOurs(entry.name) && !entry.isDirectory(),
   ))

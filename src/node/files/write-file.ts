@@ -1,9 +1,9 @@
 /**
- * Writing a file so that it is there whole or not at all (Node only).
+ * Writes a file atomically: it is whole or absent (Node only).
  *
- * The bytes go to a temporary file in the same directory, reach the disk, and only then get their name: by `link`
- * where nothing may be replaced (the system refuses if the name was taken meanwhile), by `rename` with `force`.
- * On any failure the temporary file is removed and an older file of that name is untouched.
+ * The bytes go to a temporary file in the same directory and are flushed to disk; then the file gets its name: by `link`
+ * without `force` (the system refuses if the name exists by then), by `rename` with `force`.
+ * On any failure the temporary file is removed, and an older file with the name is unchanged.
  *
  * @module
  */
@@ -15,16 +15,16 @@ import { osError, quotePath, systemCode } from "./os-error.ts";
 import { forgetTemporary, registerTemporary, temporaryPath } from "./temporary.ts";
 import { writePieces } from "./write-pieces.ts";
 
-/** How to treat what exists. */
+/** How to treat an existing output. */
 export interface OutputOptions {
   /** Replace an existing output. Default: refuse with OUTPUT_EXISTS. */
   readonly force?: boolean | undefined;
 }
 
 /**
- * Writes a file atomically. A symbolic link is followed; a device or pipe is written to as it is.
+ * Writes a file atomically. Follows a symbolic link; writes directly to a device or pipe.
  *
- * @throws LqaError OUTPUT_EXISTS without `force`, IO with the system's reason (a full disk is named as such).
+ * @throws LqaError OUTPUT_EXISTS without `force`, IO with the system's reason (the advice names a full disk)
  */
 export async function writeFileAtomic(
   path: string,
@@ -37,8 +37,8 @@ export async function writeFileAtomic(
 /**
  * As {@link writeFileAtomic}, for a file that is written piece by piece.
  *
- * @param fill writes the file at the path it is given, which is not there yet; or, not `fresh`, is a device or pipe
- * @throws LqaError as there; whatever `fill` throws. Nothing stays behind then.
+ * @param fill writes to the path `to`: a new file if `fresh`, otherwise an existing device or pipe
+ * @throws LqaError as {@link writeFileAtomic}; what `fill` throws. Then nothing is left behind.
  */
 export async function fillFileAtomic(
   path: string,
@@ -60,10 +60,10 @@ export async function fillFileAtomic(
 }
 
 /**
- * Refuses early what {@link writeFileAtomic} or `writeDirectoryAtomic` would refuse at the end, so that the user does not
- * wait for an encoder whose output cannot be written. It guarantees nothing; they make the final check.
+ * Fails early if {@link writeFileAtomic} or `writeDirectoryAtomic` would fail at the end, so that the user does not
+ * wait for an encoder whose output cannot be written. It guarantees nothing; the writers make the final check.
  *
- * @throws LqaError OUTPUT_EXISTS, or IO if the parent directory does not exist.
+ * @throws LqaError OUTPUT_EXISTS, or IO if the parent directory does not exist
  */
 export async function assertWritable(path: string, options: OutputOptions = {}): Promise<void> {
   try {
@@ -76,29 +76,29 @@ export async function assertWritable(path: string, options: OutputOptions = {}):
   }
 }
 
-/** Flushes a directory's entries, so that a rename in it survives a power loss. Not every system can. */
+/** Flushes a directory's entries, so that a rename in it survives a power loss. Some systems cannot do this. */
 export async function syncDirectory(path: string): Promise<void> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path, "r");
     await handle.sync();
   } catch {
-    // Windows cannot open directories, some network file systems cannot flush them; the data itself is on disk.
+    // Windows cannot open directories, and some network file systems cannot flush them; the data itself is on disk.
   } finally {
     await handle?.close();
   }
 }
 
-/** The error for an output that is in the way. */
+/** The error for an existing output. */
 export function outputExists(path: string, actual?: string, advice?: string): LqaError {
   return new LqaError(KIND.OUTPUT_EXISTS, { where: quotePath(path), actual, advice });
 }
 
 /**
- * Writes a file under a temporary name in its directory, then names it. What has the name is replaced with `force`, also a link
- * as such, and never written through.
+ * Writes a file under a temporary name in its directory, then renames it. With `force` it replaces what has the name, a link
+ * included; it never writes through a link.
  *
- * @throws LqaError OUTPUT_EXISTS; the system's errors; whatever `fill` throws
+ * @throws LqaError OUTPUT_EXISTS; the system's errors; what `fill` throws
  */
 export async function fillThenName(
   target: string,
@@ -118,7 +118,7 @@ export async function fillThenName(
   await syncDirectory(dirname(target));
 }
 
-/** Names a file without ever replacing another. */
+/** Names a file without ever replacing another one. */
 async function giveFreeName(temporary: string, target: string): Promise<void> {
   try {
     await link(temporary, target);
@@ -128,7 +128,7 @@ async function giveFreeName(temporary: string, target: string): Promise<void> {
     if (code === "EEXIST") throw outputExists(target);
     if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV"].includes(code ?? "")) throw error;
   }
-  // No hard links here (FAT, some network shares): claim the name with an empty file, then replace that.
+  // No hard links here (FAT, some network shares): claim the name with an empty file, then replace that file.
   try {
     await (await open(target, "wx")).close();
   } catch (error) {
@@ -142,7 +142,7 @@ async function giveFreeName(temporary: string, target: string): Promise<void> {
   }
 }
 
-/** Status of what a path leads to, or undefined if there is nothing. A dangling link is an IO error by itself. */
+/** Status of the target of a path, or undefined if there is nothing. @throws LqaError OUTPUT_EXISTS for a dangling link */
 async function statusOf(path: string): Promise<Awaited<ReturnType<typeof stat>> | undefined> {
   try {
     return await stat(path);
@@ -151,7 +151,7 @@ async function statusOf(path: string): Promise<Awaited<ReturnType<typeof stat>> 
   }
   try {
     const itself = await lstat(path);
-    // Another writer gave it its name in between.
+    // Another writer created it in between.
     if (!itself.isSymbolicLink()) return itself;
   } catch (error) {
     if (systemCode(error) === "ENOENT") return undefined;

@@ -1,6 +1,6 @@
 /**
- * Writes the files of an adapter to the requested path (Node only): a directory, or one file if the path has a file
- * extension.
+ * Writes the files of an adapter to a path (Node only): a directory, or one file if the path has the extension of a file of
+ * weights.
  *
  * @module
  */
@@ -13,21 +13,21 @@ import { assertReplaceable, fillDirectoryAtomic } from "./write-directory.ts";
 import { assertWritable, fillFileAtomic, type OutputOptions } from "./write-file.ts";
 import { writePieces } from "./write-pieces.ts";
 
-/** Endings of files that hold a whole adapter. */
+/** Extensions of files that hold a whole adapter. */
 const SINGLE = /\.(safetensors|gguf|onnx_adapter)$/;
 
-/** Finds out early whether {@link writeOutput} would be refused. @throws LqaError OUTPUT_EXISTS, IO */
+/** Fails early if {@link writeOutput} would refuse the path. @throws LqaError OUTPUT_EXISTS, IO */
 export async function assertOutput(path: string, options: OutputOptions): Promise<void> {
-  // What the weights will be called is not known yet; the final check knows it.
+  // The names of the weights are not known yet; the final check uses them.
   const written = { has: (name: string): boolean => SINGLE.test(name) };
   await (SINGLE.test(path) ? assertWritable(path, options) : assertReplaceable(path, options, written));
 }
 
 /**
- * Writes files, whole or not at all. What is in memory is the piece that is being written.
+ * Writes files atomically. Memory holds only the piece that is being written.
  *
- * @returns sizes by name
- * @throws LqaError USAGE if the path ends like one file and there are several, or like a file of another kind;
+ * @returns sizes in bytes, by name
+ * @throws LqaError USAGE if the path names one file and there are several, or a file of another kind;
  * OUTPUT_EXISTS, IO; what a piece throws
  */
 export async function writeOutput(
@@ -47,7 +47,7 @@ export async function writeOutput(
         actual: `files ${actual}`,
       });
     }
-    // A device or a pipe keeps what it was given: it gets nothing before all pieces are made.
+    // A write to a device or pipe cannot be undone: make all pieces first.
     const fill = (to: string, fresh: boolean): Promise<number> =>
       writePieces(to, fresh ? content.pieces() : [joinContent(content)], fresh);
     await fillFileAtomic(path, fill, options);
@@ -55,7 +55,7 @@ export async function writeOutput(
   return new Map([...files].map(([name, contents]) => [name, contents.length]));
 }
 
-/** Writes files into a new directory, as {@link writeOutput} does. @throws LqaError OUTPUT_EXISTS, IO; what a piece throws */
+/** Writes files into a new directory, as {@link writeOutput}. @throws LqaError OUTPUT_EXISTS, IO; what a piece throws */
 export async function writeContents(
   path: string,
   files: ReadonlyMap<string, FileContent>,

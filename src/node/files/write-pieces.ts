@@ -1,18 +1,18 @@
 /**
- * Bytes into a file that must not exist yet, or into a device or pipe, flushed to the disk (Node only).
+ * Writes bytes to a new file, or to a device or pipe, and flushes them to disk (Node only).
  *
  * @module
  */
 import { constants, open } from "node:fs/promises";
 
-/** Bytes given to the system at once; Node refuses more than 2 GiB. */
+/** Bytes per write request to the system; Node refuses more than 2 GiB. */
 const STEP = 64 * 1024 * 1024;
 
 /**
  * Writes and flushes a file.
  *
- * @param fresh true: a new file, never through a link; false: a device or pipe that is there
- * @returns bytes written
+ * @param fresh true: a new file, never through a link; false: an existing device or pipe
+ * @returns number of bytes written
  * @throws what the system or the pieces throw
  */
 export async function writePieces(

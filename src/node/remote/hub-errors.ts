@@ -1,6 +1,6 @@
 /**
- * What the hub answers, as errors that say what to do. The hub names the reason of a refusal in the header `X-Error-Code`; without a
- * token it answers 401 for a private repository and for one that does not exist alike.
+ * Converts answers of the hub to errors with advice. The hub states the reason for a refusal in the header `X-Error-Code`.
+ * Without a token it answers 401 both for a private repository and for one that does not exist.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import { isLqaError, LqaError } from "../../errors.ts";
 import type { HubSettings } from "./hub-settings.ts";
 import type { HubLocation } from "./location.ts";
 
-/** Why the hub refused the last request: the values of its headers. */
+/** The reason why the hub refused the last request: the values of its headers. */
 export interface Refusal {
   readonly status: number;
   readonly code: string;
   readonly message: string;
 }
 
-/** The refusal in an answer of the hub; undefined if it is none. */
+/** The refusal in an answer of the hub; undefined for an answer that is not a refusal. */
 export function refusalOf({ ok, status, headers }: Response): Refusal | undefined {
   if (ok || status < 400) return undefined;
   const text = (name: string): string =>
@@ -25,9 +25,9 @@ export function refusalOf({ ok, status, headers }: Response): Refusal | undefine
 }
 
 /**
- * The error of a request to the hub, with the reason that the hub gave.
+ * The error of a request to the hub, with the reason that the hub stated.
  *
- * @param error what the request threw; one that the hub did not cause comes back as it is
+ * @param error what the request threw; an error that the hub did not cause is returned unchanged
  */
 export function hubError(
   error: unknown,
@@ -79,7 +79,7 @@ export function hubError(
   });
 }
 
-/** The error for what the client library threw while it pushed. */
+/** Converts what the client library threw during a push. */
 export function commitError(error: unknown, where: string, { endpoint, token }: HubSettings): unknown {
   if (isLqaError(error) || !(error instanceof Error)) return error;
   const { statusCode } = error as { statusCode?: number };

@@ -1,12 +1,12 @@
 /**
- * Pushing a file and its model card to a repository of the Hugging Face hub, by the hub's client library.
+ * Pushes a file and its model card to a repository of the Hugging Face hub, with the hub's client library.
  *
- * Both go into one commit, on top of the commit that was looked at: if somebody pushed meanwhile, the hub refuses. A file of the same
- * name with other bytes is replaced only with `force`. A README.md is replaced only if this library wrote it and nobody changed it
- * since (its last line has a digest of the rest), or with `replaceCard`.
+ * Both go into one commit on top of the commit that the plan was made for: if someone pushed meanwhile, the hub refuses. A file
+ * with the same name and other bytes is replaced only with `force`. A README.md is replaced only with `replaceCard`, or if this
+ * library wrote it and nobody changed it since (its last line has a digest of the rest).
  *
- * The client never sees the token: `push-fetch.ts` adds it to requests to the endpoint. Its Xet uploads are not used, because an
- * adapter has a few megabytes.
+ * The client never sees the token: `push-fetch.ts` adds it to requests to the endpoint. The push does not use Xet uploads,
+ * because an adapter has only a few megabytes.
  *
  * @module
  */
@@ -27,7 +27,7 @@ import { openRemoteFile, readRemote } from "./remote-file.ts";
 const MOST_CARD = 2 ** 20;
 const MARK = /\n<!-- Written by lqa push; sha256:([0-9a-f]{64}) -->\n$/;
 
-/** Where a file of this name goes. @throws LqaError USAGE for a location that is none, or in a commit rather than a branch */
+/** The target of a file. @throws LqaError USAGE for an invalid location, or one in a commit rather than a branch */
 export async function hubTarget(path: string, location: string): Promise<PushTarget> {
   const place = placeOf(path, location);
   const { endpoint } = await hubSettings();
@@ -40,7 +40,7 @@ export async function hubTarget(path: string, location: string): Promise<PushTar
   };
 }
 
-/** What a push to the hub does. @throws LqaError as `openPush` */
+/** Plans a push to the hub. @throws LqaError as `openPush` */
 export async function openHubPush(
   path: string,
   location: string,
@@ -52,7 +52,7 @@ export async function openHubPush(
   const place = placeOf(path, location);
   const remote = { ...options.remote, signal: options.signal };
   const repo = await openHub(place, remote).catch((error: unknown) => {
-    // Without its name the hub does not say whether a repository is private or absent. Creating it will tell.
+    // To this token, a private repository looks like an absent one. Creating it will tell.
     if (isLqaError(error, "NOT_FOUND") && place.revision === undefined && !settings.offline) return undefined;
     throw error;
   });
@@ -104,7 +104,7 @@ function markCard(card: string): string {
   return `${card}\n<!-- Written by lqa push; sha256:${sha256Of(card)} -->\n`;
 }
 
-/** Whether the card in the repository is as this library wrote it. */
+/** Whether the card in the repository is unchanged since this library wrote it. */
 async function isOurs(place: HubLocation, repo: HubRepo, remote: HttpOptions): Promise<boolean> {
   const file = await openRemoteFile(`hf://${place.repo}@${repo.commit}/${CARD}`, remote);
   try {
@@ -113,7 +113,7 @@ async function isOurs(place: HubLocation, repo: HubRepo, remote: HttpOptions): P
     const mark = MARK.exec(text);
     return mark !== null && markCard(text.slice(0, mark.index)) === text;
   } catch (error) {
-    // Not UTF-8.
+    // The card is not UTF-8.
     if (!isLqaError(error)) return false;
     throw error;
   } finally {
@@ -146,7 +146,7 @@ async function commit(
     if (seen === undefined)
       await client.createRepo({
         ...common,
-        // The fetch above has the token.
+        // The fetch above adds the token.
         credentials: { accessToken: "" },
         ...(options.private !== undefined && {
           visibility: options.private ? ("private" as const) : ("public" as const),

@@ -1,7 +1,6 @@
 /**
- * What the hub's own clients agree on about a machine: the address of the hub, the token, the cache. All of it comes from the
- * environment and from the files of `huggingface-cli login`, so that a machine which can download with `hf` can use this library.
- *
+ * The settings of the hub's own clients on this machine: the address of the hub, the token, the cache. They come from the
+ * environment and from the files of `huggingface-cli login`, so a machine that can download with `hf` can also use this library.
  * @module
  */
 import { homedir } from "node:os";
@@ -10,15 +9,15 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError } from "../../errors.ts";
 import { readRegularFile } from "../files/file.ts";
 
-/** How the hub is reached from this machine. */
+/** How this machine reaches the hub. */
 export interface HubSettings {
   /** Without a slash at its end. */
   readonly endpoint: string;
-  /** Sent to the endpoint alone. */
+  /** Sent only to the endpoint. */
   readonly token: string | undefined;
-  /** Folder of downloaded files, which `huggingface_hub` fills. */
+  /** Folder of downloaded files; `huggingface_hub` fills it. */
   readonly cache: string;
-  /** Whether only the cache may be read. */
+  /** If true, only the cache may be read. */
   readonly offline: boolean;
 }
 
@@ -28,11 +27,12 @@ const MOST_TOKEN = 4096;
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads the settings: `HF_ENDPOINT`; `HF_TOKEN`, or the file at `HF_TOKEN_PATH` or `$HF_HOME/token`; `HF_HUB_CACHE` or
- * `$HF_HOME/hub`; `HF_HUB_OFFLINE`; `HF_HUB_DISABLE_IMPLICIT_TOKEN`. `HF_HOME` is `~/.cache/huggingface` by default.
+ * Reads the settings: `HF_ENDPOINT`; `HF_TOKEN`, or the file at `HF_TOKEN_PATH` or `$HF_HOME/token`; `HF_HUB_CACHE`,
+ * `HUGGINGFACE_HUB_CACHE` or `$HF_HOME/hub`; `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`; `HF_HUB_DISABLE_IMPLICIT_TOKEN`. The
+ * default of `HF_HOME` is `huggingface` in `XDG_CACHE_HOME` or `~/.cache`.
  *
- * @throws LqaError USAGE for an endpoint that is no address, and for a token that no request can carry; IO for a token file that
- * cannot be read
+ * @throws LqaError USAGE for an endpoint that is not an address, and for a token that no request can carry; IO for a token file
+ * that cannot be read
  */
 export async function hubSettings(env: Environment = process.env): Promise<HubSettings> {
   const cacheHome = env.XDG_CACHE_HOME || join(homedir(), ".cache");
@@ -75,7 +75,7 @@ function endpointOf(text: string): string {
 async function tokenOf(env: Environment, home: string): Promise<string | undefined> {
   const given = (env.HF_TOKEN ?? "").trim();
   const token = given === "" ? await tokenFile(env.HF_TOKEN_PATH || join(home, "token")) : given;
-  // Never shown, whatever is wrong with it.
+  // Errors never show the token.
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
     fail(KIND.USAGE, {
       where: given === "" ? "the token file" : "HF_TOKEN",

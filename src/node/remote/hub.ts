@@ -1,12 +1,13 @@
 /**
  * A model repository of the Hugging Face hub, at one commit.
  *
- * The revision is resolved to a commit once, and everything is read by that commit: a push between two requests changes nothing that
- * is read. One request gives the commit and the list of files with their sizes and digests; files are read by ranges, or whole, and
- * then compared with those digests. Files that the hub's clients downloaded before are read from their cache, which is never
- * written.
+ * The revision is resolved to a commit once, and all reads use that commit, so a push between two requests has no effect.
+ * One request returns the commit and the list of files with their sizes and digests. Files are read by ranges, or whole and
+ * then compared with those digests. Files that the hub's clients have downloaded are read from their cache, which this library
+ * never writes.
  *
- * The token goes to the endpoint alone. The hub redirects downloads to other hosts; `core/io/http-response.ts` drops the token there.
+ * The token goes only to the endpoint. The hub redirects downloads to other hosts; `core/io/http-response.ts` drops the token
+ * there.
  *
  * @module
  */
@@ -26,23 +27,23 @@ export interface HubRepo {
   /** `hf://owner/name@commit`. */
   readonly where: string;
   readonly commit: string;
-  /** Files by path. Offline only those of the folder of the location, without sizes and digests. */
+  /** Files by path. When offline, only those in the folder of the location, without sizes and digests. */
   readonly files: ReadonlyMap<string, ListedFile>;
-  /** Path of the file in the cache; undefined if it is not there. */
+  /** Path of the file in the cache; undefined if it is not in the cache. */
   cached(path: string): Promise<string | undefined>;
-  /** A file on the hub, by ranges. @throws LqaError NOT_FOUND offline; its reads as those of `httpSource`, and ACCESS_DENIED */
+  /** A file on the hub, by ranges. @throws LqaError NOT_FOUND offline; reads throw as those of `httpSource`, and ACCESS_DENIED */
   source(path: string): HttpSource;
 }
 
-/** The largest answer of the interface: repositories of 50,000 files have 8 MB. */
+/** The largest answer of the API: the list of a repository with 50,000 files has 8 MB. */
 const MOST_LIST = 16 * 2 ** 20;
 const COMMIT = /^[0-9a-f]{40}$/;
 
 /**
  * Opens a repository.
  *
- * @throws LqaError NOT_FOUND for a repository, revision or file that is not there, or is private; ACCESS_DENIED for a gated one; USAGE
- * for settings that cannot be used; what `httpSource` throws
+ * @throws LqaError NOT_FOUND for a repository, revision or file that does not exist or is private; ACCESS_DENIED for a gated one;
+ * USAGE for invalid settings; as `httpSource`
  */
 export async function openHub(location: HubLocation, options: HttpOptions = {}): Promise<HubRepo> {
   const settings = await hubSettings();
@@ -68,7 +69,7 @@ export async function openHub(location: HubLocation, options: HttpOptions = {}):
   };
 }
 
-/** A source whose errors have the reason that the hub gave. */
+/** A source whose errors include the reason that the hub stated. */
 function hubSource(
   url: string,
   location: HubLocation,
@@ -119,21 +120,21 @@ async function listOf(
   const files = new Map<string, ListedFile>();
   for (const one of siblings as readonly Record<string, unknown>[]) {
     const path = one?.rfilename;
-    // A name that could lead out of a folder is not listed, and so never read.
+    // Skips names that could lead out of a folder, so that they are never read.
     if (typeof path !== "string" || !isPlainPath(path)) continue;
     const { size, blobId, lfs } = one;
     const { sha256 } = (lfs ?? {}) as { sha256?: unknown };
     files.set(path, {
       size: sizeOf(size),
       sha256: hexOf(sha256, 64),
-      // Of a large file this is the name of a pointer to it.
+      // For a large file this is the digest of a pointer to it.
       blob: lfs === undefined || lfs === null ? hexOf(blobId, 40) : undefined,
     });
   }
   return { commit: sha, files };
 }
 
-/** What the cache has of a revision, in the folder that the location names or lies in. */
+/** The files of a revision that the cache has, in the folder that the location names or is in. */
 async function cachedList(
   { repo, revision = "main", path }: HubLocation,
   folder: string,

@@ -1,6 +1,6 @@
 /**
- * What the list of a server says of a file: the hub's list of a commit, the manifest of a registry. Bytes that arrive are compared
- * with it. And sources whose errors say what to do about their server.
+ * What a server lists about a file: the hub in its list of a commit, a registry in the manifest. Downloaded bytes are compared
+ * with it. Also sources whose errors give advice about their server.
  *
  * @module
  */
@@ -9,12 +9,12 @@ import type { HttpSource } from "../../core/io/http.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 
-/** A file as the list of its server has it. */
+/** A file in the list of its server. */
 export interface ListedFile {
   readonly size?: number | undefined;
-  /** Lower-case hexadecimal SHA-256 of the content; of the hub, only large files have one. */
+  /** Lower-case hexadecimal SHA-256 of the content. On the hub, only large files have one. */
   readonly sha256?: string | undefined;
-  /** Lower-case hexadecimal name of the Git object; of small files of the hub that of the content. */
+  /** Lower-case hexadecimal name of the Git object. For small files of the hub it is that of the content. */
   readonly blob?: string | undefined;
 }
 
@@ -23,12 +23,12 @@ export function sha256Of(bytes: Uint8Array | string): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** Lower-case hexadecimal name of the Git object that bytes would be. */
+/** Lower-case hexadecimal name of the Git object with these bytes. */
 export function blobOf(bytes: Uint8Array): string {
   return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 }
 
-/** The text, if it is lower-case hexadecimal of so many digits. */
+/** The text, if it is lower-case hexadecimal with this many digits. */
 export function hexOf(value: unknown, digits: number): string | undefined {
   return typeof value === "string" && value.length === digits && /^[0-9a-f]+$/.test(value)
     ? value
@@ -40,13 +40,13 @@ export function sizeOf(value: unknown): number | undefined {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
 
-/** @throws LqaError HTTP_RESPONSE unless a file has the size that the list has, where it has one */
+/** @throws LqaError HTTP_RESPONSE if the list has a size and the file has another one */
 export function assertSize(size: number | undefined, listed: ListedFile, where: string): void {
   if (size === undefined || listed.size === undefined || size === listed.size) return;
   fail(KIND.HTTP_RESPONSE, { where, expected: `${listed.size} bytes`, actual: size });
 }
 
-/** @throws LqaError HTTP_RESPONSE unless the bytes have the digests that the list has, where it has them */
+/** @throws LqaError HTTP_RESPONSE if the list has digests and the bytes have others */
 export function assertListed(bytes: Uint8Array, { sha256, blob }: ListedFile, where: string): void {
   if (sha256 !== undefined) assertDigest("SHA-256", sha256, sha256Of(bytes), where);
   if (blob !== undefined) assertDigest("Git object", blob, blobOf(bytes), where);
@@ -63,7 +63,7 @@ export function assertDigest(name: string, expected: string, found: string, wher
   });
 }
 
-/** The same source; `told` makes of each of its errors the one that is thrown. */
+/** The same source; `told` converts each of its errors. */
 export function withErrors(source: HttpSource, told: (error: unknown) => unknown): HttpSource {
   return {
     address: source.address,

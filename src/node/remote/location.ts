@@ -1,7 +1,7 @@
 /**
- * Locations: what a person types to name a file or an adapter. A path; an `http(s)://` address of a file; a place in a model
- * repository of the Hugging Face hub, in the notation of the hub's own clients: `hf://owner/name[@revision][/path]`; or an artifact
- * in an OCI registry, in the notation of container tools: `oci://host/name[:tag][@digest][/path]`.
+ * Locations: how a user names a file or an adapter. A path; an `http(s)://` address of a file; a file or folder in a model
+ * repository of the Hugging Face hub, in the notation of the hub's own clients: `hf://owner/name[@revision][/path]`; or an
+ * artifact in an OCI registry, in the notation of container tools: `oci://host/name[:tag][@digest][/path]`.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { urlOf } from "../../core/io/http-response.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 
-/** A place in a model repository. */
+/** A file or folder in a model repository. */
 export interface HubLocation {
   /** `owner/name`. */
   readonly repo: string;
@@ -23,11 +23,11 @@ export interface HubLocation {
 export interface OciLocation {
   /** `host` or `host:port`. */
   readonly registry: string;
-  /** Parts with slashes between them. */
+  /** Parts separated by slashes. */
   readonly name: string;
-  /** `latest` if the location has none. */
+  /** `latest` if the location states none. */
   readonly tag: string;
-  /** `sha256:` and 64 digits. It decides, if there is one. */
+  /** `sha256:` and 64 digits. If there is one, the tag is ignored. */
   readonly digest: string | undefined;
   /** File or folder in the artifact; empty for all of it. */
   readonly path: string;
@@ -51,7 +51,7 @@ const MOST_NAME = 255;
 const MOST_PATH = 1024;
 const MOST_REVISION = 256;
 
-/** Whether a location is an address, and not a path on this machine. */
+/** Whether a location is an address rather than a path on this machine. */
 export function isRemote(location: string): boolean {
   return isHub(location) || isOci(location) || isWeb(location);
 }
@@ -116,13 +116,13 @@ export function parseOci(location: string): OciLocation {
   return { registry: registry.toLowerCase(), name, tag: tag ?? "latest", digest, path };
 }
 
-/** Whether a text is a host, with or without a port, and nothing that an address would read otherwise. */
+/** Whether a text is a host, with or without a port, that a URL parser reads in the same way. */
 function isHost(text: string): boolean {
   if (!/^(?:[\w.-]{1,253}|\[[0-9a-f:]{2,45}\])(?::\d{1,5})?$/i.test(text)) return false;
   return urlOf(`https://${text}/`, undefined) !== undefined;
 }
 
-/** What a file is called that is made from this location: the last part of its path, without the query of an address. */
+/** A file name derived from this location: the last part of its path, without the query of an address. */
 export function nameOfLocation(location: string): string {
   if (isHub(location)) {
     const { repo, path } = parseHub(location);
@@ -135,19 +135,19 @@ export function nameOfLocation(location: string): string {
   return lastPart(location.replace(/[?#].*$/s, "").replace(/^https?:\/\/[^/]*/i, ""));
 }
 
-/** Whether a location names a repository or an artifact as a whole, and no file in it. */
+/** Whether a location names a whole repository or artifact, and no file in it. */
 export function isWhole(location: string): boolean {
   if (isHub(location)) return parseHub(location).path === "";
   return isOci(location) && parseOci(location).path === "";
 }
 
-/** A location as reports show it: the query of an address may hold a signature. */
+/** A location that is safe to print: without the query of an address, which may hold a signature. */
 export function shownLocation(location: string): string {
   return isWeb(location) ? location.replace(/[?#].*$/s, "") : location;
 }
 
 /**
- * Whether the parts of a path in a repository are names that a file can have: none is empty, `.` or `..`, none has a backslash or a
+ * Whether all parts of a path in a repository are valid file names: none is empty, `.` or `..`, and none has a backslash or a
  * control character.
  */
 export function isPlainPath(path: string): boolean {

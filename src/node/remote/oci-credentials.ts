@@ -1,6 +1,6 @@
 /**
- * What the container tools of this machine know about a registry: the user name and password of `docker login`, `podman login` and
- * the like, from their files or from the helper program that keeps them.
+ * Finds the login for a registry in the files of this machine's container tools (`docker login`, `podman login` and the like), or
+ * asks the helper program that keeps it.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { fail, isLqaError } from "../../errors.ts";
 import { decodeUtf8 } from "../../model/bytes.ts";
 import { readRegularFile } from "../files/file.ts";
 
-/** A login. Sent to the registry it is for, and never shown. */
+/** A login. It is sent only to its registry, and never printed. */
 export interface Login {
   readonly username: string;
   readonly password: string;
@@ -21,20 +21,20 @@ export interface Login {
 const MOST_CONFIG = 2 ** 20;
 const MOST_ANSWER = 2 ** 16;
 const HELPER_MS = 15_000;
-/** The name under which Docker keeps the login of its own registry. */
+/** Docker's name for its own registry in the list of logins. */
 const DOCKER_HUB = "index.docker.io";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The login for a registry; undefined if there is none.
+ * Finds the login for a registry; undefined if there is none.
  *
- * Looked for in `DOCKER_AUTH_CONFIG` (the text of a config.json), then in the files `REGISTRY_AUTH_FILE`,
+ * Searches `DOCKER_AUTH_CONFIG` (the text of a config.json), then the files `REGISTRY_AUTH_FILE`,
  * `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`, and `$XDG_RUNTIME_DIR/containers/auth.json`.
  *
- * @param registry `host` or `host:port`: only an entry of exactly this host is used
- * @throws LqaError USAGE for a file that is no such configuration; ACCESS_DENIED for an entry without a password; IO for a file that
- * cannot be read, and for a helper program that fails
+ * @param registry `host` or `host:port`; only an entry for exactly this host is used
+ * @throws LqaError USAGE for a file that is not such a configuration; ACCESS_DENIED for an entry without a password; IO for a
+ * file that cannot be read, and for a helper program that fails
  */
 export async function registryLogin(
   registry: string,
@@ -90,7 +90,7 @@ async function loginIn(
     if (found !== undefined) return found;
     const helper = helpers.find(([key]) => hostOf(key) === name)?.[1] ?? config.credsStore;
     if (typeof helper !== "string" || helper === "") continue;
-    // Docker's own registry is known to helpers by its first address.
+    // Helpers know Docker's own registry by its first address.
     const key = name === DOCKER_HUB ? `https://${name}/v1/` : name;
     const kept = await helped(helper, key, where, env);
     if (kept !== undefined) return kept;
@@ -98,7 +98,7 @@ async function loginIn(
   return undefined;
 }
 
-/** The host that a key is for: `host`, or an old address like `https://host/v1/`. Undefined for a part of a registry. */
+/** The host of a key: `host`, or an old address like `https://host/v1/`. Undefined for a key for a part of a registry. */
 function hostOf(key: string): string | undefined {
   return /^(?:https?:\/\/)?([^/]+)(?:\/(?:v[12]\/?)?)?$/i.exec(key)?.[1]?.toLowerCase();
 }
@@ -124,7 +124,7 @@ function noPassword(registry: string): never {
   });
 }
 
-/** Asks a helper program, which has the login in the keychain of the system. */
+/** Asks a helper program, which keeps the login in the system's keychain. */
 async function helped(
   name: string,
   registry: string,
@@ -148,7 +148,7 @@ async function helped(
   );
   if (code !== 0 && /credentials not found/i.test(out)) return undefined;
   const { Username: username, Secret: password } = objectOf(parsed(out)) ?? {};
-  // What it printed may have a password in it.
+  // The error omits the output, which may contain a password.
   if (code !== 0 || typeof username !== "string" || typeof password !== "string")
     fail(KIND.IO, { where: program, expected: "a login as JSON", actual: `exit code ${code}` });
   if (username === "<token>") noPassword(registry);
@@ -173,7 +173,7 @@ function outputOf(
       if (out.length > MOST_ANSWER) child.kill();
     });
     child.on("close", (code) => resolve({ code, out: out.slice(0, MOST_ANSWER) }));
-    // It may have ended without reading.
+    // The program may end without reading its input.
     child.stdin.on("error", () => {});
     child.stdin.end(input);
   });

@@ -1,10 +1,11 @@
 /**
- * The `fetch` for one artifact of a registry: it answers a registry's request for credentials, and keeps them where they belong.
+ * The `fetch` for one artifact in a registry: it answers a registry's request for credentials and sends them only to their
+ * owners.
  *
- * A registry answers 401 and says how to log in. With `Basic` the login of this machine goes to the registry itself; with `Bearer` it
- * goes to the server of tokens that the registry names, and the token goes to the registry. That server must have the registry's host,
- * or a host of the same domain: a registry cannot send a login to a stranger. Requests to other origins, where registries redirect
- * downloads, carry neither.
+ * A registry answers 401 and states how to log in. With `Basic`, the login of this machine goes to the registry itself. With
+ * `Bearer`, it goes to the token server that the registry names, and the token goes to the registry. The token server must have
+ * the registry's host, or a host in the same domain, so that a registry cannot send a login to a stranger. Requests to other
+ * origins, to which registries redirect downloads, carry neither.
  *
  * @module
  */
@@ -19,16 +20,16 @@ import { type Login, registryLogin } from "./oci-credentials.ts";
 const MOST_CHALLENGE = 4096;
 const MOST_TOKEN = 2 ** 16;
 
-/** How a registry asks for a login. */
+/** How a registry requests a login. */
 interface Challenge {
   readonly scheme: "basic" | "bearer";
   readonly realm: string;
   readonly service: string | undefined;
 }
 
-/** `https`, or `http` for a registry on this machine, as container tools have it. Without a slash at its end. */
+/** `https`, or `http` for a registry on this machine, as in container tools. Without a slash at its end. */
 export function registryOrigin({ registry }: Pick<OciLocation, "registry">): string {
-  // The registry of docker.io has another name.
+  // The registry of docker.io has another host name.
   const host = registry === "docker.io" ? "registry-1.docker.io" : registry;
   const url = new URL(`https://${host}`);
   return isLoopback(url.hostname) ? `http://${host}` : url.origin;
@@ -41,8 +42,8 @@ function isLoopback(hostname: string): boolean {
 /**
  * A `fetch` that is authorized for one artifact.
  *
- * @param actions what for, as the token protocol of registries names it
- * @throws what `registryLogin` throws; ACCESS_DENIED for a server of tokens in another domain; what `httpSource` throws of that server
+ * @param actions the permissions, as the token protocol of registries names them
+ * @throws as `registryLogin`; ACCESS_DENIED for a token server in another domain; as `httpSource` for that server
  */
 export function registryFetch(
   place: OciLocation,
@@ -65,7 +66,7 @@ export function registryFetch(
       response.status === 401 ? challengeIn(response.headers.get("www-authenticate")) : undefined;
     if (challenge === undefined) return response;
     const answer = await answerTo(challenge, place, actions, home, options);
-    // Refused although it was sent, or there is nothing to send.
+    // The registry refused this authorization, or there is none to send.
     if (answer === undefined || answer === authorization) return response;
     discard(response);
     authorization = answer;
@@ -73,7 +74,7 @@ export function registryFetch(
   };
 }
 
-/** The first way to log in that is known. Linear in the text. */
+/** The first known way to log in. Takes linear time in the text. */
 function challengeIn(text: string | null): Challenge | undefined {
   if (text === null || text.length > MOST_CHALLENGE) return undefined;
   for (const scheme of ["bearer", "basic"] as const) {
@@ -112,7 +113,7 @@ async function answerTo(
     });
   const login = await registryLogin(place.registry);
   if (service !== undefined) url.searchParams.set("service", service);
-  // What is needed here, and not what the registry proposes.
+  // The permissions that this needs, not those that the registry proposes.
   url.searchParams.set("scope", `repository:${place.name}:${actions}`);
   const source = httpSource(url, {
     ...options,
@@ -141,7 +142,7 @@ function basic({ username, password }: Login): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }
 
-/** Whether two hosts are one, or the last two parts of their names agree: `registry.gitlab.com` and `gitlab.com`. */
+/** Whether two hosts are equal, or the last two parts of their names are: `registry.gitlab.com` and `gitlab.com`. */
 function sameDomain(one: URL, other: URL): boolean {
   if (one.hostname === other.hostname) return true;
   const domain = ({ hostname }: URL): string | undefined =>

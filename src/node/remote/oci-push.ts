@@ -1,10 +1,10 @@
 /**
- * Pushing a file and its model card to an OCI registry, as an artifact of the form that ModelPack describes.
+ * Pushes a file and its model card to an OCI registry, as an artifact in ModelPack's format.
  *
  * The artifact has a layer for the file and one for the card, both uncompressed, a configuration, and a manifest. Nothing in them
  * depends on the time or the machine: equal files and cards give equal digests, and a push of what the tag already names does
- * nothing. A tag of another artifact is replaced only with `force`. Registries cannot compare and replace in one step: of two pushes
- * at the same time the later one keeps the tag.
+ * nothing. A tag of another artifact is replaced only with `force`. Registries cannot compare and replace in one step, so of two
+ * concurrent pushes the later one keeps the tag.
  *
  * @module
  */
@@ -23,14 +23,14 @@ const CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json";
 const WEIGHT_TYPE = "application/vnd.cncf.model.weight.v1.raw";
 const DOC_TYPE = "application/vnd.cncf.model.doc.v1.raw";
 
-/** What is uploaded. */
+/** A blob to upload. */
 interface Blob {
   readonly type: string;
   readonly digest: string;
   readonly bytes: Uint8Array;
 }
 
-/** Where a push to a registry puts a file. @throws LqaError USAGE for a location that is none, or that has a digest */
+/** The target of a file in a registry. @throws LqaError USAGE for an invalid location, or one with a digest */
 export function ociTarget(path: string, location: string): PushTarget {
   const { registry, name, tag } = placeOf(path, location);
   return {
@@ -40,7 +40,7 @@ export function ociTarget(path: string, location: string): PushTarget {
   };
 }
 
-/** What a push to a registry does. @throws LqaError as `openPush` */
+/** Plans a push to a registry. @throws LqaError as `openPush` */
 export async function openOciPush(
   path: string,
   location: string,
@@ -104,7 +104,7 @@ function assertNoHubOptions({ replaceCard, private: hidden, message }: PushOptio
     });
 }
 
-/** Blobs and manifest of an artifact. The first file is the adapter, another one its card. */
+/** Blobs and manifest of an artifact. The first file is the adapter, the second its card. */
 function artifactOf(
   name: string,
   files: ReadonlyMap<string, Uint8Array>,
@@ -169,7 +169,7 @@ async function upload({ digest, bytes }: Blob, place: OciLocation, send: Send): 
       expected: "an upload to the registry itself",
       actual: at === "" ? "no address" : (url?.origin ?? "no address"),
     });
-  // What the registry put into the address stays as it is.
+  // Keeps the parameters that the registry put into the address.
   const target = `${url!.href}${url!.search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`;
   const headers = { "content-type": "application/octet-stream" };
   const put = await send(target, { method: "PUT", headers, body: bodyOf(bytes) });
@@ -188,7 +188,7 @@ function bodyOf(bytes: Uint8Array): globalThis.Blob {
   return new globalThis.Blob([bytes as Uint8Array<ArrayBuffer>]);
 }
 
-/** What the registry says that it stored. */
+/** Checks the digest that the registry says it stored. @throws LqaError HTTP_RESPONSE */
 function assertStated({ headers }: Response, digest: string, place: OciLocation): void {
   const stated = headers.get("docker-content-digest");
   if (stated === null || stated === digest) return;
@@ -200,7 +200,7 @@ function assertStated({ headers }: Response, digest: string, place: OciLocation)
   });
 }
 
-/** @throws LqaError with what the registry says, for another status */
+/** @throws LqaError with the registry's reason, for another status */
 async function assertStatus(response: Response, expected: number, place: OciLocation): Promise<void> {
   const { status } = response;
   if (status === expected) {
@@ -220,7 +220,7 @@ async function assertStatus(response: Response, expected: number, place: OciLoca
   fail(KIND.HTTP_RESPONSE, { where, expected: `status ${expected}`, actual });
 }
 
-/** The first error of a registry's answer, on one line. */
+/** The first error in a registry's answer, on one line. */
 function reasonIn(text: string): string {
   try {
     const { errors } = JSON.parse(text) as { errors?: readonly { code?: unknown; message?: unknown }[] };

@@ -1,10 +1,10 @@
 /**
  * An artifact in an OCI registry, at one digest.
  *
- * A tag is resolved to the digest of its manifest once, and everything is read by digests: a push between two requests changes
- * nothing that is read. The manifest lists layers; a layer that is one file, and says by an annotation which, is a file here. The
- * annotations are those of ModelPack (`org.cncf.model.filepath`) and of ORAS (`org.opencontainers.image.title`). Archives are not
- * opened. Addresses in a manifest (`urls`) are not followed.
+ * A tag is resolved to the digest of its manifest once, and all reads use digests, so a push between two requests has no effect.
+ * The manifest lists layers. A layer that is one file, and names it in an annotation, is a file here. The annotations are those
+ * of ModelPack (`org.cncf.model.filepath`) and of ORAS (`org.opencontainers.image.title`). Archives are not opened, and addresses
+ * in a manifest (`urls`) are not followed.
  *
  * @module
  */
@@ -20,14 +20,14 @@ export const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";
 export const FILE_PATH = "org.cncf.model.filepath";
 export const TITLE = "org.opencontainers.image.title";
 
-/** Also lists of manifests, to say what is wrong with them. */
+/** Also accepts lists of manifests, to explain what is wrong with them. */
 const ACCEPT = [
   MANIFEST_TYPE,
   "application/vnd.docker.distribution.manifest.v2+json",
   "application/vnd.oci.image.index.v1+json",
   "application/vnd.docker.distribution.manifest.list.v2+json",
 ].join(", ");
-/** What registries accept at least, and mostly at most. */
+/** The manifest size that every registry must accept, and for most of them the limit. */
 const MOST_MANIFEST = 4 * 2 ** 20;
 const ARCHIVE = /\+(?:gzip|zstd)$|^application\/vnd\.(?:cncf|cnai)\.model\..*\.tar$/;
 
@@ -35,20 +35,20 @@ const ARCHIVE = /\+(?:gzip|zstd)$|^application\/vnd\.(?:cncf|cnai)\.model\..*\.t
 export interface OciArtifact {
   /** `oci://host/name@digest`. */
   readonly where: string;
-  /** Of the manifest. */
+  /** Digest of the manifest. */
   readonly digest: string;
   /** Layers that are files, by path. */
   readonly files: ReadonlyMap<string, ListedFile>;
-  /** A file by ranges. Its reads throw as those of `httpSource`. */
+  /** A file, by ranges. Its reads throw as those of `httpSource`. */
   source(path: string): HttpSource;
 }
 
 /**
  * Opens an artifact.
  *
- * @param fetch authorized for this artifact; default one that may pull
- * @throws LqaError NOT_FOUND for an artifact that does not exist; ACCESS_DENIED for one that this machine may not read; HTTP_RESPONSE
- * for a manifest that is none, has another digest than it should, or lists no files; what `httpSource` throws
+ * @param fetch authorized for this artifact; default: one that may pull
+ * @throws LqaError NOT_FOUND for an artifact that does not exist; ACCESS_DENIED for one that this machine may not read;
+ * HTTP_RESPONSE for an invalid manifest, one with a wrong digest, or one that lists no files; as `httpSource`
  */
 export async function openOci(
   place: OciLocation,
@@ -103,12 +103,12 @@ async function manifestOf(
   return { bytes, stated };
 }
 
-/** A source whose errors say what to do about a registry. */
+/** A source whose errors give advice about a registry. */
 function ociSource(url: string, place: OciLocation, options: HttpOptions): HttpSource {
   return withErrors(httpSource(url, options), (error) => ociError(error, place));
 }
 
-/** The same error, with advice that fits a registry. */
+/** The same error, with advice about a registry. */
 export function ociError(error: unknown, { registry, name, tag, digest }: OciLocation): unknown {
   if (!isLqaError(error)) return error;
   const { where, actual } = error;
@@ -120,7 +120,7 @@ export function ociError(error: unknown, { registry, name, tag, digest }: OciLoc
       advice: "Check the name and the tag. Without a tag, lqa looks for the tag latest.",
       cause: error,
     });
-  // The fetch has said what is wrong with a login.
+  // The fetch has already explained what is wrong with a login.
   if (isLqaError(error, "ACCESS_DENIED") && String(actual).startsWith("status"))
     return new LqaError(KIND.ACCESS_DENIED, {
       where,
@@ -161,7 +161,7 @@ function filesIn(bytes: Uint8Array, where: string): Map<string, ListedFile> {
     if (ARCHIVE.test(type) || typeof path !== "string") continue;
     const sha256 =
       typeof digest === "string" && digest.startsWith("sha256:") ? hexOf(digest.slice(7), 64) : undefined;
-    // A name that could lead out of a folder is not listed, and so never read.
+    // Skips names that could lead out of a folder, so that they are never read.
     if (!isPlainPath(path)) continue;
     if (sha256 === undefined || sizeOf(size) === undefined)
       bad("layers with a size and a SHA-256 digest", JSON.stringify(path));

@@ -1,5 +1,5 @@
 /**
- * Packages that only some uses need (fleets, pushing to the hub), loaded when they are.
+ * Packages that only some functions need (fleets, pushing to the hub), loaded on demand.
  *
  * @module
  */
@@ -8,10 +8,11 @@ import { LqaError } from "../../errors.ts";
 import { systemCode } from "../files/os-error.ts";
 
 /**
- * What a package exports.
+ * Loads an optional package.
  *
+ * @param names packages to install, for the error
  * @param load imports it
- * @throws LqaError MISSING_PACKAGE, with what to install
+ * @throws LqaError MISSING_PACKAGE, with the packages to install
  */
 export async function optional<T>(names: readonly string[], load: () => Promise<T>): Promise<T> {
   try {

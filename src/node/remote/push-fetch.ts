@@ -1,6 +1,6 @@
 /**
- * The `fetch` with which files are pushed to the hub and to registries: with timeouts, and with answers of a bounded length. The hub's
- * client library gets it, because that library sends its token wherever a server's answer points.
+ * The `fetch` for pushes to the hub and to registries: with timeouts, and with a limit on answers of the endpoint. The hub's
+ * client library uses it because that library sends its token wherever a server's answer points.
  *
  * @module
  */
@@ -9,19 +9,19 @@ import { assertNotAborted } from "../../core/io/source.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError } from "../../errors.ts";
 
-/** Time for an answer, and to send each megabyte of a body. */
+/** Time limit for an answer, ms; {@link MEGABYTE_MS}: additional time for each MiB of a body. */
 const ANSWER_MS = 60_000;
 const MEGABYTE_MS = 60_000;
-/** The largest answer that is read. */
+/** The largest answer of the endpoint, in bytes. */
 const MOST_ANSWER = 16 * 2 ** 20;
 
 /**
  * A `fetch` for one push.
  *
- * The token goes to the origin of the endpoint alone; nothing goes over http if the endpoint is https; a redirect is an error, because
- * a commit must not go to a place that nobody named.
+ * The token goes only to the origin of the endpoint. If the endpoint uses https, no request uses http. A redirect is an error,
+ * because a commit must not go to a place that nobody named.
  *
- * @param where what errors name
+ * @param where the target, as errors name it
  */
 export function pushFetch(
   { endpoint, token }: { readonly endpoint: string; readonly token: string | undefined },
@@ -65,7 +65,7 @@ export function pushFetch(
   };
 }
 
-/** An answer whose body is in memory. */
+/** Reads the body of an answer into memory. @throws LqaError HTTP_RESPONSE above {@link MOST_ANSWER} bytes */
 async function bounded(response: Response, where: string): Promise<Response> {
   const { status, statusText, headers } = response;
   const pieces: Uint8Array<ArrayBuffer>[] = [];
@@ -86,7 +86,7 @@ async function bounded(response: Response, where: string): Promise<Response> {
   return new Response(length === 0 ? null : new Blob(pieces), { status, statusText, headers });
 }
 
-/** `fetch failed` says nothing; its cause does. */
+/** The reason of a failed fetch: that of its cause, because `fetch failed` says nothing. */
 function reasonOf(cause: unknown): string {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
   return inner instanceof Error ? inner.message || inner.name : String(inner);

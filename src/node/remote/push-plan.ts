@@ -1,5 +1,5 @@
 /**
- * What a push does, before it does it: the same for the hub and for registries.
+ * The plan of a push: what it will do, in one form for the hub and for registries.
  *
  * @module
  */
@@ -9,38 +9,38 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { isPlainPath } from "./location.ts";
 
-/** How {@link openPush} pushes. */
+/** Options of {@link openPush}. */
 export interface PushOptions {
-  /** Replace a file of the same name that has other bytes; in a registry, a tag of another artifact. */
+  /** Replaces a file that has the same name but other bytes; in a registry, the tag of another artifact. */
   readonly force?: boolean | undefined;
-  /** Replace a README.md that this library did not write, or that was changed since. Of the hub only. */
+  /** Replaces a README.md that this library did not write, or that someone changed since. Hub only. */
   readonly replaceCard?: boolean | undefined;
-  /** Visibility of a repository that is created. Default: that of the account. Of the hub only. */
+  /** Visibility of a new repository. Default: that of the account. Hub only. */
   readonly private?: boolean | undefined;
-  /** Title of the commit. Default: "Add NAME". Of the hub only. */
+  /** Title of the commit. Default: "Add NAME". Hub only. */
   readonly message?: string | undefined;
   readonly remote?: HttpOptions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Where a file will be. */
+/** The target of a pushed file. */
 export interface PushTarget {
-  /** `hf://owner/name/path`, with the branch if one was given; or `oci://host/name:tag`. */
+  /** `hf://owner/name/path`, with the branch if the user named one; or `oci://host/name:tag`. */
   readonly location: string;
-  /** Address from which everybody downloads it; undefined in a registry, whose addresses need a client. */
+  /** Public address of the file; undefined in a registry, whose addresses need a client. */
   readonly address: string | undefined;
-  /** What the repository or artifact is called: the last part of its name. */
+  /** Name of the repository or artifact: the last part of its path. */
   readonly name: string;
 }
 
-/** What a push does. */
+/** A planned push. */
 export interface PushPlan {
   readonly target: PushTarget;
-  /** Whether the repository is not there yet, as far as this token can see. A registry does not say: false. */
+  /** Whether the push creates the repository, as far as this token can see. False for a registry, which does not tell. */
   readonly creates: boolean;
-  /** Files that are pushed: of a commit, those that the repository does not have already. */
+  /** Files to push. On the hub, only those that the repository does not have yet. */
   readonly files: ReadonlyMap<string, Uint8Array>;
-  /** Why the card is not among them. */
+  /** Why the push does not include the card. */
   readonly cardKept: "unchanged" | "not written by lqa" | undefined;
   /** Pushes. @returns the commit, or the digest of the artifact; undefined if there is nothing to push */
   push(): Promise<string | undefined>;
@@ -50,9 +50,9 @@ export interface PushPlan {
 export const CARD = "README.md";
 
 /**
- * The path that a file gets in a repository or artifact.
+ * The path of a file in a repository or artifact.
  *
- * @param path of the file on this machine, whose name is used where the location has no path
+ * @param path path of the file on this machine; its name is used if `given`, the path in the location, is empty
  * @throws LqaError USAGE unless it is a plain path that ends in `.lqa`
  */
 export function pushPath(path: string, given: string): string {

@@ -1,6 +1,6 @@
 /**
- * Files behind addresses: read by ranges where a reader wants parts, or whole and compared with the digests that the hub or the
- * registry lists.
+ * Files on servers: read by ranges if a reader needs parts, or whole and compared with the digests that the hub or the registry
+ * lists.
  *
  * @module
  */
@@ -18,37 +18,37 @@ import { openOci } from "./oci.ts";
 
 /** A folder on a server, and the file in it that a location names. */
 export interface RemoteFolder {
-  /** As errors name it. */
+  /** Its name in errors. */
   readonly where: string;
-  /** Names of the files in the folder; undefined where the server has no list of them. */
+  /** Names of the files in the folder; undefined if the server cannot list them. */
   readonly names: readonly string[] | undefined;
   /** The file that the location names; undefined if it names a folder. */
   readonly file: string | undefined;
-  /** Names of the folders in it; none where the server has no list. */
+  /** Names of the folders in it; empty if the server cannot list them. */
   readonly folders: readonly string[];
-  /** A file by ranges, or from the cache. The caller closes it. */
+  /** Opens a file, by ranges or from the cache. The caller closes it. */
   open(name: string): Promise<RemoteFile>;
-  /** A folder in it, of the same commit or artifact. @throws LqaError NOT_FOUND */
+  /** Opens a folder in it, of the same commit or artifact. @throws LqaError NOT_FOUND */
   folder(name: string): RemoteFolder;
 }
 
-/** A file of a server. */
+/** A file on a server. */
 export interface RemoteFile extends ByteSource {
   /** Address without its query, `hf://owner/name@commit/path`, or `oci://host/name@digest/path`. */
   readonly where: string;
-  /** What the server's list says of it. */
+  /** What the server lists about it. */
   readonly listed: ListedFile;
-  /** Path of a copy on this machine. */
+  /** Path of a copy on this machine; undefined if there is none. */
   readonly path: string | undefined;
   close(): Promise<void>;
 }
 
-/** Bytes of one request for a whole file. A request that breaks off is repeated. */
+/** Bytes per request for a whole file. A request that breaks off is repeated. */
 const STEP = 16 * 2 ** 20;
 const LQA = /\.lqa$/i;
 
 /**
- * The folder of a location.
+ * Opens the folder of a location.
  *
  * @param location `hf://…`, `oci://…`, or the address of a file
  * @throws LqaError NOT_FOUND if the repository or artifact has no such file or folder; as `openHub` and `openOci`
@@ -57,7 +57,7 @@ export async function openRemote(location: string, options: HttpOptions = {}): P
   const left = limited(options);
   if (isHub(location)) return await openHubFolder(location, left);
   if (isOci(location)) return await openOciFolder(location, left);
-  // Refuses what is no address, or has a password in it.
+  // Throws if the location is not an address, or contains a password.
   httpSource(location, options);
   const url = new URL(location);
   const file = url.pathname.slice(url.pathname.lastIndexOf("/") + 1);
@@ -67,7 +67,7 @@ export async function openRemote(location: string, options: HttpOptions = {}): P
     folders: [],
     file: file === "" ? undefined : file,
     async open(name) {
-      // The query is of this address alone.
+      // The query belongs to this address only.
       const target = name === file ? url : new URL(encodeURIComponent(name), new URL(".", url));
       const source = httpSource(target, left());
       return opened(source, { where: source.address, listed: {} });
@@ -110,7 +110,7 @@ interface Tree {
   open(path: string): Promise<RemoteFile>;
 }
 
-/** A folder of a tree, or the folder of a file. @throws LqaError NOT_FOUND if nothing is at the path */
+/** A folder of a tree, or the folder of a file. @throws LqaError NOT_FOUND if the path does not exist */
 function folderIn(tree: Tree, path: string, { advice }: { readonly advice: string }): RemoteFolder {
   const { where, files } = tree;
   const isFile = files.has(path);
@@ -142,7 +142,7 @@ async function openHubFile(repo: HubRepo, path: string): Promise<RemoteFile> {
   if (cached === undefined) return opened(repo.source(path), about);
   const source = await openFileSource(cached);
   if (source.size !== (listed.size ?? source.size)) {
-    // A download that broke off, or a file that was changed.
+    // The download broke off, or someone changed the file.
     await source.close();
     return opened(repo.source(path), about);
   }
@@ -165,7 +165,7 @@ function opened(source: ByteSource, about: Pick<RemoteFile, "where" | "listed">)
   };
 }
 
-/** One deadline for all sources of a location. */
+/** Makes options for all sources of a location, which share one deadline. */
 function limited(options: HttpOptions): () => HttpOptions {
   const { deadlineMs } = options;
   const begin = performance.now();
@@ -176,9 +176,9 @@ function limited(options: HttpOptions): () => HttpOptions {
 }
 
 /**
- * The `.lqa` file of a location: the file that it names, or the only one in the folder that it names.
+ * Opens the `.lqa` file of a location: the file that it names, or the only one in the folder that it names.
  *
- * @throws LqaError NOT_FOUND if there is none, or no telling which; as `openHub`
+ * @throws LqaError NOT_FOUND if there is none or several; as `openHub`
  */
 export async function openRemoteFile(location: string, options: HttpOptions = {}): Promise<RemoteFile> {
   const { folder, name } = await findRemoteFile(location, options);
@@ -206,7 +206,7 @@ export async function findRemoteFile(
   });
 }
 
-/** Whether a location names an `.lqa` file: by the name of the file, or in a folder without other weights. */
+/** Whether a location names an `.lqa` file, by the file's name, or a folder with one and without other weights. */
 export async function isRemoteLqa(location: string, options: HttpOptions = {}): Promise<boolean> {
   if (LQA.test(nameOfLocation(location))) return true;
   if (isWeb(location)) return false;
@@ -217,10 +217,10 @@ export async function isRemoteLqa(location: string, options: HttpOptions = {}): 
 }
 
 /**
- * All bytes of a remote file, in memory, compared with what its server lists.
+ * Reads all bytes of a remote file into memory and compares them with what its server lists.
  *
- * @param most largest size; default that of every whole file
- * @throws LqaError BUDGET above it; HTTP_RESPONSE for bytes that the server does not list; as the source
+ * @param most largest size; default {@link MAX_WHOLE_FILE}
+ * @throws LqaError BUDGET above it; HTTP_RESPONSE for bytes that differ from the list; as the source
  */
 export async function readRemote(
   file: RemoteFile,
@@ -248,18 +248,18 @@ export async function readRemote(
       at += piece.length;
     }
   }
-  // Those of the cache were compared when they were downloaded.
+  // Bytes of the cache were compared when they were downloaded.
   if (file.path === undefined) assertListed(bytes, listed, where);
   return bytes;
 }
 
 /**
- * The same file for a reader that goes from the first byte to the last: the read that reaches the end compares the digest with the
- * one that the server lists, and throws HTTP_RESPONSE for another.
+ * The same file for a reader that goes from the first byte to the last: the read that reaches the end compares the digest with
+ * the server's list, and throws HTTP_RESPONSE if they differ.
  */
 export function checkedInOrder(file: RemoteFile): RemoteFile {
   const { where, listed, path } = file;
-  // Those of the cache were compared when they were downloaded.
+  // Bytes of the cache were compared when they were downloaded.
   if (listed.sha256 === undefined || path !== undefined) return file;
   const hash = createHash("sha256");
   let at = 0;

@@ -1,9 +1,9 @@
 /**
- * Decoding all modules of a file over worker threads, into one piece of shared memory (Node only). Every thread runs the
- * decoder that one thread would run, so the bits are the same.
+ * Decodes all modules of a file on worker threads, into one block of shared memory (Node only). Every thread runs the same
+ * decoder as a single thread, so the bits are the same.
  *
- * A decoder writes about as fast as memory takes it, so threads pay for large adapters only, and most with a pool that
- * exists already: starting a worker takes longer than decoding twenty million weights.
+ * A decoder writes about as fast as memory allows, so threads pay off only for large adapters, and most with an existing pool:
+ * starting a worker takes longer than decoding twenty million weights.
  *
  * @module
  */
@@ -27,19 +27,19 @@ import { inputLength, shapeOf } from "../../model/adapter.ts";
 import { createWorkerPool, MAX_WORKERS, type WorkerPool } from "./pool.ts";
 import type { DecodeTask } from "./tasks.ts";
 
-/** How a file is decoded as a whole. */
+/** How to decode a whole file. */
 export interface DecodeWithWorkersOptions<T extends WeightType = WeightType>
   extends Pick<DecodeOptions<T>, "layout" | "type" | "multiplier"> {
-  /** Threads, from 1 on. Default: one for every 50 million weights, up to the cores. Does not change the result. */
+  /** Number of threads, at least 1. Default: one for every 50 million weights, up to the cores. Does not change the result. */
   readonly workers?: number | undefined;
-  /** Workers that exist already; they are left running. */
+  /** An existing pool, which stays open. */
   readonly pool?: WorkerPool | undefined;
   /**
-   * Memory to decode into, from its start on: that of an adapter before this one, for one. New memory costs more than
-   * decoding. It must be large enough; threads take part only if it is shared. After an error it holds anything.
+   * Memory to decode into, from its start, for example that of an earlier adapter: page-faulting fresh memory costs more than
+   * decoding. It must be large enough; threads take part only if it is shared. After an error its contents are undefined.
    */
   readonly buffer?: SharedArrayBuffer | ArrayBuffer | undefined;
-  /** Most bytes of the result, where it is new memory. Default 4 GiB. */
+  /** Most bytes of the result, if it is in new memory. Default 4 GiB. */
   readonly budgetBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called after each module. */
@@ -48,24 +48,24 @@ export interface DecodeWithWorkersOptions<T extends WeightType = WeightType>
 
 /** All modules of a file, decoded. */
 export interface DecodedAdapter<T extends WeightType = "f32"> {
-  /** Shared, so that it can be posted to other threads without a copy; an ArrayBuffer where there is nothing shared. */
+  /** Shared, so that it can be posted to other threads without a copy; an ArrayBuffer if shared memory is unavailable. */
   readonly buffer: SharedArrayBuffer | ArrayBuffer;
-  /** In file order. The data of B, then that of A, are views on the buffer, whose `byteOffset` is a multiple of 64. */
+  /** In file order. The data of B, then that of A, are views on the buffer at a `byteOffset` that is a multiple of 64. */
   readonly modules: readonly DecodedModule<T>[];
-  /** Threads that took part. */
+  /** Number of threads that took part. */
   readonly workers: number;
 }
 
-/** Factors begin on cache lines: no two threads write to one. */
+/** Factors begin on cache lines, so no two threads write to one line. */
 const LINE_BYTES = 64;
-/** About 50 ms of work on one thread, the time in which a worker starts. */
+/** Weights that one thread decodes in about 50 ms, the time in which a worker starts. */
 const WEIGHTS_PER_WORKER = 50_000_000;
 
 /**
  * Decodes all modules.
  *
- * @throws LqaError as `LqaFile.decodeAll`; BUDGET; TARGET_SIZE if `buffer` is too small; ABORTED; USAGE for a number of workers that is not from 1 to 64.
- *   Nothing is delivered then.
+ * @throws LqaError as `LqaFile.decodeAll`; BUDGET; TARGET_SIZE if `buffer` is too small; ABORTED; USAGE for a number of workers
+ *   outside 1 to 64. Then there is no result.
  */
 export async function decodeWithWorkers<T extends WeightType = "f32">(
   file: LqaFile,

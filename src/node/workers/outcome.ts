@@ -1,6 +1,6 @@
 /**
- * The outcome of a task, as it travels between threads. Errors are taken apart, because a clone of an error is no LqaError
- * any more.
+ * The outcome of a task, in a form that can be posted between threads. Errors are split into fields, because a cloned error is no
+ * longer an LqaError.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { type ErrorDetails, type ErrorName, isLqaError, LqaError } from "../../e
 import type { Settled } from "./schedule.ts";
 import { type PoolInput, type PoolKind, type PoolOutput, performTask } from "./tasks.ts";
 
-/** An output, or an error in pieces. */
+/** An output, or the fields of an error. */
 export type Outcome =
   | { readonly output: PoolOutput[PoolKind] }
   | { readonly kind: ErrorName; readonly details: ErrorDetails }
@@ -35,7 +35,7 @@ export function outcomeOf<K extends PoolKind>({
   }
 }
 
-/** The same where it has arrived. */
+/** Converts an outcome after it was received. */
 export function settledOf<K extends PoolKind>(outcome: Outcome): Settled<PoolOutput[K]> {
   if ("output" in outcome) return { output: outcome.output as PoolOutput[K] };
   if ("kind" in outcome) return { error: new LqaError(ERRORS[outcome.kind], outcome.details) };

@@ -1,8 +1,8 @@
 /**
- * Worker threads that perform tasks of encoding and decoding (Node only). Results come back in the order of the tasks, and every
- * task is a function of its input, so the number of workers changes nothing but the time.
+ * Worker threads that perform encoding and decoding tasks (Node only). Results come in the order of the tasks, and every
+ * task is a function of its input, so the number of workers changes only the time.
  *
- * A worker costs some 40 ms and 30 MB; {@link suitableWorkers} says when that pays.
+ * A worker costs some 40 ms and 30 MB; {@link suitableWorkers} decides when that pays off.
  *
  * @module
  */
@@ -16,11 +16,11 @@ import { type Hand, type Settled, schedule } from "./schedule.ts";
 import { type PoolInput, type PoolKind, type PoolOutput, parcel } from "./tasks.ts";
 import type { Answer } from "./worker.ts";
 
-/** Workers, until they are closed. An {@link Executor} for encoding, that can decode as well. */
+/** A set of workers, until it is closed. An {@link Executor} for encoding that can also decode. */
 export interface WorkerPool {
-  /** How many there are. */
+  /** Number of workers. */
   readonly workers: number;
-  /** Performs tasks of one kind, as {@link Executor.run} says. Runs may overlap; one that fails has ended all its tasks. */
+  /** Performs tasks of one kind, as {@link Executor.run}. Runs may overlap; when a run fails, all its tasks have ended. */
   run<K extends PoolKind>(
     kind: K,
     inputs: Iterable<PoolInput[K]>,
@@ -31,17 +31,17 @@ export interface WorkerPool {
     inputs: AsyncIterable<PoolInput[K]>,
     done: (name: string) => Promise<void>,
   ): Promise<PoolOutput[K][]>;
-  /** Terminates the workers, even while they work. */
+  /** Terminates the workers, even busy ones. */
   close(): Promise<void>;
 }
 
-/** Parameters of an adapter from which one more worker pays: about 80 ms of work. */
+/** Parameters of an adapter for which one more worker pays off: about 80 ms of work. */
 const PARAMETERS_PER_WORKER = 500_000;
 
-/** More threads than this are a mistake. */
+/** Most workers; a larger number is a mistake. */
 export const MAX_WORKERS = 64;
 
-/** How many workers are worth their start: one for each core at most; 1 means that none are. */
+/** Number of workers that pay off: at most one per core; 1 means no workers. */
 export function suitableWorkers(parameters: number): number {
   return Math.max(
     1,
@@ -50,7 +50,7 @@ export function suitableWorkers(parameters: number): number {
 }
 
 /**
- * Runs a function with this many workers and terminates them; with one worker, on this thread.
+ * Runs a function with this many workers and then terminates them; with one worker, runs it on this thread.
  *
  * @throws LqaError USAGE for a count that is not a whole number from 1 to 64, and errors of `run`
  */
@@ -81,7 +81,7 @@ function checkCount(count: number): void {
  */
 export function createWorkerPool(count: number): WorkerPool {
   checkCount(count);
-  // Sources run unbuilt where Node strips types, so the ending is that of this file.
+  // Sources run unbuilt if Node strips types, so the extension is that of this file.
   const script = new URL(`./worker${/\.[a-z]+$/.exec(import.meta.url)![0]}`, import.meta.url);
   const workers = Array.from({ length: count }, () => new Worker(script));
   // A worker that has ended never answers.
@@ -110,7 +110,7 @@ export function createWorkerPool(count: number): WorkerPool {
 
 let asked = 0;
 
-/** Has a worker perform a task. Answers have the number of their task: several runs may use one worker. */
+/** Sends a task to a worker. Answers have the number of their task, because several runs may use one worker. */
 function ask<K extends PoolKind>(
   worker: Worker,
   kind: K,
@@ -134,7 +134,7 @@ function ask<K extends PoolKind>(
       const { input: own, transfer } = parcel(kind, input);
       worker.postMessage({ task, kind, input: own }, transfer);
     } catch (error) {
-      // Factors that are read only now may be unreadable.
+      // Lazy factors are read here, and this may fail.
       finish({ error });
     }
   });

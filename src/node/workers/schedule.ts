@@ -1,5 +1,5 @@
 /**
- * Distributes tasks to performers of any kind: threads of Node, workers of a page. Results come back in the order of the
+ * Distributes tasks to performers of any kind: Node's threads, workers of a web page. Results come in the order of the
  * tasks.
  *
  * @module
@@ -13,8 +13,8 @@ export type Settled<T> = { readonly output: T } | { readonly error: unknown };
 export type Hand = <K extends PoolKind>(kind: K, input: PoolInput[K]) => Promise<Settled<PoolOutput[K]>>;
 
 /**
- * Performs tasks of one kind, as `Executor.run` says: `done` receives the results in order. If tasks fail, the error of the
- * first one in order is thrown after all running tasks have ended.
+ * Performs tasks of one kind, as `Executor.run`: `done` receives the names of finished tasks in order. If tasks fail, throws the
+ * error of the first failed task in order, after all running tasks have ended.
  */
 export async function schedule<K extends PoolKind>(
   hands: readonly Hand[],
@@ -27,12 +27,12 @@ export async function schedule<K extends PoolKind>(
   const names: string[] = [];
   let taken = 0;
   let told = 0;
-  /** No result is reported any more. */
+  /** If true, no result is reported any more. */
   let stopped = false;
-  /** No task is taken any more. */
+  /** If true, no task is taken any more. */
   let failed = false;
   let telling = Promise.resolve();
-  // Everything before a task that failed has been taken, and is finished before anything is thrown.
+  // All tasks before a failed one were taken, and finish before anything is thrown.
   const tell = async (): Promise<void> => {
     for (; told < settled.length && settled[told] !== undefined && !stopped; told++) {
       if ("error" in settled[told]!) stopped = true;
@@ -41,7 +41,7 @@ export async function schedule<K extends PoolKind>(
   };
   const work = async (hand: Hand): Promise<void> => {
     while (!stopped && !failed) {
-      // Answered in the order of the calls, so that tasks keep theirs.
+      // The queue answers in the order of the calls, so tasks keep their order.
       const next = await queue.next();
       if (next.done === true) return;
       const index = taken++;
@@ -57,7 +57,7 @@ export async function schedule<K extends PoolKind>(
       }
     }
   };
-  // No performer may still be working when this ends: a worker would answer the next run, and write to its memory.
+  // All performers must be idle when this ends: a busy worker would answer the next run, and write to its memory.
   const ends = await Promise.allSettled(hands.map(work));
   await queue.return?.();
   for (const end of ends) if (end.status === "rejected") throw end.reason;

@@ -1,6 +1,6 @@
 /**
- * What worker threads can do: the tasks of an encoding (`quantize/tasks.ts`), and decoding a module into shared memory.
- * How a task travels is decided here: with its own copies of what it needs, never with a whole file behind a view.
+ * The tasks of worker threads: those of encoding (`quantize/tasks.ts`), and decoding a module into shared memory. This file also
+ * decides how a task is posted: with copies of its data, never with a whole file behind a view.
  *
  * @module
  */
@@ -14,24 +14,24 @@ import { loadChildDecoder } from "../../core/read/decode-child.ts";
 import { perform, type TaskInput, type TaskKind, type TaskOutput } from "../../encode/quantize/tasks.ts";
 import { type LoraModule, type ModuleShape, shapeOf } from "../../model/adapter.ts";
 
-/** Where a factor goes. */
+/** The place of a factor in shared memory. */
 export interface SharedTarget {
   readonly buffer: SharedArrayBuffer;
   readonly offset: number;
-  /** Weights. */
+  /** Number of weights. */
   readonly length: number;
 }
 
-/** Packed factors as they travel. */
+/** Packed factors in a form that can be posted. */
 export interface PackedPayload extends Pick<PackedFactors, "bands" | "start"> {
-  /** Not compressed and checked; it is given away. */
+  /** Checked and not compressed; posting transfers it. */
   readonly payload: Uint8Array & { readonly buffer: ArrayBuffer };
 }
 
 /** Decodes the factors of one module into shared memory. */
 export interface DecodeTask {
   readonly module: ModuleShape;
-  /** Of the oldest parent first, of the module last. */
+  /** Oldest parent first, the module itself last. */
   readonly generations: readonly PackedPayload[];
   readonly b: SharedTarget;
   readonly a: SharedTarget;
@@ -69,14 +69,14 @@ function decode({ module, generations, b, a, how }: DecodeTask): undefined {
   decodeModule(module, packed!, { ...how, into: { b: view(b), a: view(a) } });
 }
 
-/** A task as it is sent: what is in `transfer` is gone here afterwards, and is never the caller's. */
+/** Prepares a task for posting. Posting detaches the buffers in `transfer`, which never belong to the caller. */
 export function parcel<K extends PoolKind>(
   kind: K,
   input: PoolInput[K],
 ): { input: PoolInput[K]; transfer: ArrayBuffer[] } {
   if (kind === "decode")
     return { input, transfer: (input as DecodeTask).generations.map(({ payload }) => payload.buffer) };
-  // A clone of a view would be one of the whole file behind it.
+  // Cloning a view would clone the whole file behind it.
   const { module, parent } = input as TaskInput["survey"];
   const b = module.b.slice();
   const a = module.a.slice();

@@ -1,5 +1,5 @@
 /**
- * The thread of a worker (see `pool.ts`): performs one task after the other and answers with its output or its error.
+ * The script of a worker thread (see `pool.ts`): performs one task after the other and answers with its output or its error.
  *
  * @module
  */

@@ -1,9 +1,9 @@
 /**
  * Packed application as a WebAssembly kernel with 128-bit SIMD (source: `apply.as`, definition: `../apply-plain.ts`).
  *
- * Its memory holds one module's payload and at most 64 rows at a time. Per call the payload is copied there, which is a
- * twentieth of the work at one row; memory of thousands of adapters does not fit in WebAssembly's 4 GiB. Draws of a start are
- * copied unless they are those of the call before: adapters of one start have them in common.
+ * Its memory holds one module's payload and at most 64 rows at a time. Each call copies the payload there, which takes a
+ * twentieth of the time of one row; thousands of adapters do not fit in WebAssembly's 4 GiB. Draws of a start are
+ * copied only if they differ from those of the last call: adapters with one start share them.
  *
  * @module
  */
@@ -58,20 +58,20 @@ type Instance = Exports & { readonly memory: WebAssembly.Memory };
 
 const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
-/** Rows that a call of the kernel takes. */
+/** Most rows per call of the kernel. */
 const MOST_ROWS = 64;
-/** Bytes of rows that are staged together, if they are more than one. */
+/** Most bytes of rows that are staged together, if there are several. */
 const ROW_BYTES = 2 ** 24;
-/** Above this the plain path has to do. */
+/** Most bytes of kernel memory; a call that needs more uses the plain path. */
 const MOST_BYTES = 2 ** 31;
 
-/** A module, or one that its factors are added to. */
+/** A module or one of its parents. */
 interface Generation {
   readonly module: ResidentModule;
   readonly program: ApplyProgram;
 }
 
-/** A call: a module with its parents, itself first, and how it is applied. */
+/** A call: a module followed by its parents, and how to apply it. */
 interface Call {
   readonly generations: readonly Generation[];
   readonly expert: number;
@@ -92,7 +92,7 @@ export class ApplyKernel {
     this.#memory = new KernelMemory(kernel.memory);
   }
 
-  /** A new one; `undefined` where WebAssembly with SIMD cannot be had, or typed arrays are big-endian. */
+  /** Makes an instance; `undefined` if WebAssembly with SIMD is unavailable, or typed arrays are big-endian. */
   static make(): ApplyKernel | undefined {
     if (new Uint8Array(Uint16Array.of(1).buffer)[0] !== 1) return undefined;
     const kernel = newKernel();
@@ -105,10 +105,10 @@ export class ApplyKernel {
   }
 
   /**
-   * Applies one expert of a module to rows. Shapes have been checked.
+   * Applies one expert of a module to rows. The caller has checked the shapes.
    *
-   * @returns the number of rows that are done, the first ones: fewer than all if the plain path has to do the others, for
-   *   want of memory or for a scale that is not finite
+   * @returns the number of rows that are done, from the first on. The plain path must do the others: memory is
+   *   insufficient, or a scale is not finite
    */
   apply(module: ResidentModule, expert: number, rows: Rows): number {
     const { list } = rows;
@@ -149,7 +149,7 @@ export class ApplyKernel {
     this.#stageDraws(expertDraws(module, expert), places);
   }
 
-  /** They have one place whatever the module, the first one; a module without them overwrites it. */
+  /** Copies draws to their place, the first one, which does not depend on the module. A module without draws overwrites it. */
   #stageDraws(draws: Int16Array | undefined, places: Places): void {
     const known = this.#draws;
     this.#draws = draws;
@@ -183,7 +183,7 @@ export class ApplyKernel {
       this.#load(y, list, first, rows, out, places.y, places.half);
       for (let g = generations.length - 1; g >= 0; g--) {
         const own = generations[g]!;
-        // The last one is staged still.
+        // The last generation is still staged.
         if (g < generations.length - 1) this.#stage(own, call);
         this.#gather(own.program, rows, places);
         if (!this.#expand(own, rows, call)) return false;
@@ -193,7 +193,7 @@ export class ApplyKernel {
     return true;
   }
 
-  /** h of a generation, in its own numbers of components. */
+  /** Computes h of a generation, by its own component numbers. */
   #project(
     { module: { shape }, program }: Generation,
     multiplier: number,
@@ -205,7 +205,7 @@ export class ApplyKernel {
     const n = inputLength(shape);
     const hApart = 4 * rows;
     const rotated = a.encodings.length - a.straight;
-    // Otherwise each component has its number.
+    // Otherwise each component has an entry, which overwrites its h.
     if (start !== undefined || a.encodings.length < components)
       this.#memory.bytes.fill(0, h, h + hApart * components);
     const project = (from: number, count: number, input: number, integers: number): boolean =>
@@ -233,7 +233,7 @@ export class ApplyKernel {
     );
   }
 
-  /** Puts into h what of the sum the components of B' take, in the order of their list. */
+  /** Copies the part of the summed h that belongs to components of B' into h, in the order of their list. */
   #gather({ b: { words, encodings } }: ApplyProgram, rows: number, { h, total }: Places): void {
     const { bytes } = this.#memory;
     for (let k = 0; k < encodings.length; k++) {
@@ -273,7 +273,7 @@ export class ApplyKernel {
     return true;
   }
 
-  /** Adds to h what the mixed rows of a start give. */
+  /** Adds the product of a start's mixed rows to h. */
   #addStart(
     n: number,
     multiplier: number,
@@ -299,7 +299,7 @@ export class ApplyKernel {
     return true;
   }
 
-  /** Rows of the caller's to binary32; zeros behind each. */
+  /** Loads the caller's rows as binary32, each followed by zeros. */
   #load(
     values: Float32Array | Uint16Array,
     list: RowList,
@@ -326,7 +326,7 @@ export class ApplyKernel {
     }
   }
 
-  /** Rows of binary32 back to the caller. */
+  /** Stores rows of binary32 in the caller's array. */
   #store(
     from: number,
     values: Float32Array | Uint16Array,

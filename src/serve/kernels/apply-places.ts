@@ -1,5 +1,5 @@
 /**
- * Where everything lies in the memory of the kernel that applies packed modules.
+ * The memory layout of the kernel that applies packed modules.
  *
  * @module
  */
@@ -9,39 +9,39 @@ import type { Rotating } from "../rotating.ts";
 
 /** The kernel reads 16 bytes at a time, some of them beyond the data it uses. */
 const MARGIN = 64;
-/** Components whose weights are multiplied together, at most; and their tiles. As in apply.as. */
+/** Most components whose weights are multiplied together, and bytes of their tiles. As in apply.as. */
 const MOST_COMPONENTS = 16;
 const TILES_BYTES = MOST_COMPONENTS * (4 * 1024 + 64);
-/** For each weight of a vector that is rotated, with others: 16-bit integers, and bytes of one of them. */
+/** Bytes per weight of a rotated vector: 16-bit integers of all components, and one byte. */
 const INTEGER_BYTES = MOST_COMPONENTS * 2 + 1;
-/** Addresses of everything in a call. */
+/** Addresses in a call. */
 export interface Places {
   readonly draws: number;
   readonly lists: readonly [a: number, b: number, draws: number, mix: number];
   readonly tiles: number;
   readonly payload: number;
-  /** A row of binary16. */
+  /** One row of binary16. */
   readonly half: number;
   readonly x: readonly [straight: number, rotated: number];
   /** Rotated weights. */
   readonly integers: number;
   readonly sums: number;
   readonly h: number;
-  /** Of a lineage: the sum of h over its generations. */
+  /** For a lineage: the sum of h over its generations. */
   readonly total: number;
-  /** Of a start: products of its rows, `[rank][rows]` and `[rows][rank]`, and what its mixtures give, as h. */
+  /** For a start: products of its rows, as `[rank][rows]` and `[rows][rank]`, and the result of mixing them, laid out like h. */
   readonly start: readonly [products: number, rows: number, mixed: number];
   readonly z: readonly [straight: number, rotated: number];
   readonly y: number;
   readonly end: number;
 }
 
-/** Bytes of a row of binary32: whole lines. */
+/** Bytes of a row of binary32, a multiple of a cache line. */
 export function rowBytes(length: number): number {
   return 64 * Math.ceil(length / 16);
 }
 
-/** Places for whichever of the programs is staged. */
+/** A layout in which each of these programs fits. */
 export function placesFor(
   programs: readonly ApplyProgram[],
   [n, out]: readonly [number, number],

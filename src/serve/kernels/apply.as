@@ -1,8 +1,8 @@
-// y += multiplier · B'(A'x) from packed planes, in AssemblyScript with 128-bit SIMD: what ../apply-plain.ts does, bit for bit,
-// for scales that are finite; project() and expand() say so where they are not. Built by src/core/wasm/build.mjs.
+// y += multiplier · B'(A'x) from packed planes, in AssemblyScript with 128-bit SIMD: the same bits as ../apply-plain.ts,
+// for finite scales; project() and expand() return false for others. Built by src/core/wasm/build.mjs.
 //
-// Weights become binary32 in a tile of 1024 of several components (codecs/kernels/parts/tile.as), which stays in the first
-// cache, and are used for all rows before the next tile. Nothing that is decoded goes to memory.
+// Weights of several components become binary32 in tiles of 1024 (codecs/kernels/parts/tile.as), which stay in the L1
+// cache and are used for all rows before the next tile. Nothing that is decoded goes to other memory.
 //
 // No relaxed SIMD: its results may differ between machines.
 
@@ -17,21 +17,21 @@ const DRAWS: i32 = 6;
 
 /** Bytes of an entry of a list of components, as in ../program.ts. */
 const ENTRY: usize = 36;
-/** Bytes from one component's weights to the next: a tile, and a line so that they do not meet in the cache. */
+/** Bytes from one component's weights to the next: a tile and a cache line, to avoid conflicts in the cache. */
 const APART: usize = 4 * 1024 + 64;
-/** Components whose weights are multiplied together. */
+/** Number of components whose weights are multiplied together. */
 const INNER: i32 = 4;
 const OUTER: i32 = 8;
-/** And for many rows, where the second cache is fast enough. */
+/** The same for many rows, for which the L2 cache is fast enough. */
 const OUTER_MANY: i32 = 16;
 const MANY: i32 = 8;
 
-/** Rotates a component's integers, for all its tiles, to `integers`; `small` is room for a byte for each. */
+/** Rotates a component's integers, for all its tiles, to `integers`; `small` has room for a byte per integer. */
 function prepareIntegers(entry: usize, payload: usize, length: i32, small: usize, integers: usize): void {
   rotateIntegers(load<i32>(entry, 4), load<u32>(entry, 16), codesOf(entry, payload), length, small, integers);
 }
 
-/** Weights from … from + count − 1 of a component, of its `integers` if there are any. False where a scale is not ordinary. */
+/** Weights from … from + count − 1 of a component, from its `integers` if there are any. False if a scale is not finite. */
 function weights(entry: usize, payload: usize, integers: usize, from: i32, count: i32, to: usize): bool {
   const kind = load<i32>(entry);
   const bits = load<i32>(entry, 4);
@@ -52,7 +52,7 @@ function weights(entry: usize, payload: usize, integers: usize, from: i32, count
   );
 }
 
-/** Draws to binary32. Reads and writes up to seven more. */
+/** Converts draws to binary32. Reads and writes up to seven more. */
 function convertDraws(from: usize, count: i32, to: usize): void {
   const unit = f32x4.splat(1.0 / 32768.0);
   const end = from + 2 * <usize>count;
@@ -63,14 +63,14 @@ function convertDraws(from: usize, count: i32, to: usize): void {
   }
 }
 
-/** Where the codes of a component of a list stand. */
+/** Address of the codes of a component in a list. */
 // @ts-ignore: decorator
 @inline
 function codesOf(entry: usize, payload: usize): usize {
   return payload + <usize>load<u32>(entry, 20);
 }
 
-/** What numbers there are in `own` components (kindsOfHalves): F16 if all kinds, or if some of them are not stored as binary16. */
+/** Kinds of numbers in `own` components (kindsOfHalves): F16 for all kinds, or if some component is not stored as binary16. */
 function halvesIn(entries: usize, own: i32, payload: usize, length: i32): i32 {
   const end = entries + ENTRY * <usize>own;
   for (let entry = entries; entry < end; entry += ENTRY)
@@ -84,12 +84,12 @@ function halvesIn(entries: usize, own: i32, payload: usize, length: i32): i32 {
   return all;
 }
 
-/** As {@link multiplyInner} for one row and up to four components of binary16, straight from their planes. */
+/** As {@link multiplyInner} for one row and up to four components of binary16, directly from their planes. */
 // @ts-ignore: decorator
 @inline
 function multiplyInnerHalves(kinds: i32, entries: usize, own: i32, payload: usize, x: usize, count: i32, sums: usize): void {
   let w0 = codesOf(entries, payload), w1 = w0, w2 = w0, w3 = w0;
-  // What is missing is the first one again; nobody reads those sums.
+  // A missing component repeats the first one; nothing reads its sums.
   if (own > 1) w1 = codesOf(entries + ENTRY, payload);
   if (own > 2) w2 = codesOf(entries + 2 * ENTRY, payload);
   if (own > 3) w3 = codesOf(entries + 3 * ENTRY, payload);
@@ -112,8 +112,8 @@ function multiplyInnerHalves(kinds: i32, entries: usize, own: i32, payload: usiz
   v128.store(sums, d, 48);
 }
 
-// Functions of their own, and exported so that the compiler leaves it so: in one function with others the constants of all
-// loops take the registers of each, which costs a third of the time (Node 20).
+// Separate exported functions, so that the compiler does not inline them: in one function, the constants of all
+// loops compete for registers, which costs a third of the time (Node 20).
 export function multiplyInnerNormal(entries: usize, own: i32, payload: usize, x: usize, count: i32, sums: usize): void {
   multiplyInnerHalves(HALVES_NORMAL, entries, own, payload, x, count, sums);
 }
@@ -121,7 +121,7 @@ export function multiplyInnerFinite(entries: usize, own: i32, payload: usize, x:
   multiplyInnerHalves(HALVES_FINITE, entries, own, payload, x, count, sums);
 }
 
-/** Four components and `rows` rows: adds products to their lanes, `sums[row][component]`. `count` is a multiple of 4. */
+/** Multiplies four components and `rows` rows; adds to the lanes of `sums[row][component]`. `count` is a multiple of 4. */
 function multiplyInner(tiles: usize, x: usize, xApart: usize, rows: i32, count: i32, sums: usize): void {
   const end = tiles + 4 * <usize>count;
   let row = 0;
@@ -173,15 +173,15 @@ function multiplyInner(tiles: usize, x: usize, xApart: usize, rows: i32, count: 
 }
 
 /**
- * A'x: for each component of a list and each row of x its four sums, weight i in sum i mod 4, then
+ * A'x: computes, for each component of a list and each row of x, four sums, with weight i in sum i mod 4, then
  * (sum 0 + sum 1) + (sum 2 + sum 3), times `multiplier`, to `h[slot][row]` with the slot of its entry.
  *
- * @param x rows of binary32, `xApart` bytes from each other, each ending with zeros up to a multiple of 4
+ * @param x rows of binary32 with a stride of `xApart` bytes, each followed by zeros up to a multiple of 4
  * @param integers room for 16 whole vectors of 16-bit integers and one of bytes if all components are rotated before
  *   they are multiplied; 0 if none is
- * @param sums room for 64 bytes for each row
+ * @param sums room for 64 bytes per row
  * @param tiles room for 16 tiles
- * @returns false where a scale is not ordinary
+ * @returns false if a scale is not finite
  */
 export function project(
   list: usize, components: i32, payload: usize, x: usize, xApart: usize, rows: i32, length: i32,
@@ -226,7 +226,7 @@ export function project(
   return true;
 }
 
-/** As {@link multiplyOuter} for one row and components of binary16, straight from their planes. */
+/** As {@link multiplyOuter} for one row and components of binary16, directly from their planes. */
 // @ts-ignore: decorator
 @inline
 function multiplyOuterHalves(kinds: i32, entries: usize, own: i32, payload: usize, h: usize, z: usize, count: i32, fresh: bool): void {
@@ -264,7 +264,7 @@ export function multiplyOuterFinite(
   multiplyOuterHalves(HALVES_FINITE, entries, own, payload, h, z, count, fresh);
 }
 
-/** `own` components and `rows` rows: weights times h, added to z unless `fresh`. `count` is a multiple of 16. */
+/** Multiplies `own` components and `rows` rows: adds weights times h to z, or sets z if `fresh`. `count` is a multiple of 16. */
 function multiplyOuter(
   tiles: usize, own: i32, h: usize, hApart: usize, z: usize, zApart: usize, rows: i32, count: i32, fresh: bool,
 ): void {
@@ -331,13 +331,13 @@ function multiplyOuter(
 }
 
 /**
- * B'h: to each row of z, which begin as zeros if `fresh`, adds the weights of each component of a list times its h, in order.
+ * B'h: adds the weights of each component of a list times its h to each row of z, in order. If `fresh`, z begins as zeros.
  *
- * @param h `h[component][row]`, `hApart` bytes from one component to the next
- * @param integers as {@link project} takes it
- * @param z rows of binary32, `zApart` bytes from each other: a multiple of 64
+ * @param h `h[component][row]`, with a stride of `hApart` bytes between components
+ * @param integers as for {@link project}
+ * @param z rows of binary32 with a stride of `zApart` bytes, a multiple of 64
  * @param tiles room for 16 tiles
- * @returns false where a scale is not ordinary
+ * @returns false if a scale is not finite
  */
 export function expand(
   list: usize, components: i32, payload: usize, h: usize, hApart: usize, rows: i32, length: i32,
@@ -371,7 +371,7 @@ export function expand(
   return true;
 }
 
-/** Adds `count` numbers, or up to three more, to those at `to`. */
+/** Adds `count` numbers at `from`, and up to three more, to those at `to`. */
 export function add(from: usize, count: i32, to: usize): void {
   const end = from + 4 * <usize>count;
   for (; from < end; from += 16, to += 16) v128.store(to, f32x4.add(v128.load(to), v128.load(from)));
@@ -379,7 +379,7 @@ export function add(from: usize, count: i32, to: usize): void {
 
 // ---- rotation ---------------------------------------------------------------------------------------------------
 
-/** Three stages of butterflies for eight rows, `apart` bytes from each other: four columns, or one. */
+/** Three stages of butterflies for eight rows with a stride of `apart` bytes: four columns, or one. */
 // @ts-ignore: decorator
 @inline
 function mixEight(at: usize, apart: usize, single: bool): void {
@@ -414,7 +414,7 @@ function give(at: usize, x: v128, single: bool): void {
   else v128.store(at, x);
 }
 
-/** The transform of clause 8.6.1 on 64 rows of binary32. */
+/** The transform of spec clause 8.6.1 on 64 rows of binary32. */
 function transform(at: usize, columns: i32): void {
   const apart: usize = 4 * <usize>columns;
   const whole: usize = 4 * <usize>(columns & -4);
@@ -428,7 +428,7 @@ function transform(at: usize, columns: i32): void {
   }
 }
 
-/** Turns the rows whose sign is turned. */
+/** Negates the rows whose sign is −1. */
 function turnRows(at: usize, columns: i32): void {
   const apart: usize = 4 * <usize>columns;
   for (let row = 0; row < 64; row++) {
@@ -443,7 +443,7 @@ function turnRows(at: usize, columns: i32): void {
   }
 }
 
-/** Rotates `length` numbers in place: as weights are by decoding, or the transposed way, for what they are multiplied by. */
+/** Rotates `length` numbers in place: in the direction of decoding, or `transposed`, for the other side of the product. */
 export function rotate(transposed: bool, at: usize, length: i32): void {
   const columns = length >> 6;
   if (transposed) turnRows(at, columns);

@@ -1,7 +1,7 @@
 // Generated from apply.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of apply.as and of what it imports, in order of their paths. */
-export const SOURCE_HASH = "f80cac2297323db38b3b622348a77ef91ba24c30190f46cf9d77eddd28592591";
+export const SOURCE_HASH = "39d8432f8a80bee77ab919a8df012c22ff6d83fd80b22a70c00d2393ff1fe6cb";
 
 /** The WebAssembly module, 19803 bytes, as text (src/core/wasm/kernel.ts). */
 export const WASM_TEXT: string =

@@ -1,12 +1,12 @@
 /**
  * The dense engine as a WebAssembly kernel with 128-bit SIMD (source: `dense.as`, contract: `engine.ts`).
  *
- * 4096 × 16, copies included: QR 0.52 ms, Q · C 0.24, the Gram matrix of two of them 0.28 to 0.31 (6, 9 and 14 GFLOP/s; four
- * scalar sums in the first cache reach 4.8); the plain engine takes 2.4, 1.2 and 2.6 (Node 20, one core of a shared server,
- * 2026-11-25). The Gram matrix feeds 16 operations from 6 loads, Q · C as many; QR reads and writes the matrix once for each
- * column, and that is what holds it up.
+ * 4096 × 16, copies included: QR takes 0.52 ms, Q · C 0.24, the Gram matrix of two of them 0.28 to 0.31 (6, 9 and 14 GFLOP/s;
+ * four scalar sums in the L1 cache reach 4.8). The plain engine takes 2.4, 1.2 and 2.6 (Node 20, one core of a shared server,
+ * 2026-11-25). The Gram matrix and Q · C do 16 operations per 6 loads; QR is slower because it reads and writes the matrix once
+ * per column.
  *
- * Its memory holds one matrix, or two for `gram`, and is let go of after large ones; nothing is kept between calls.
+ * Its memory holds one matrix, or two for `gram`, and is released after large ones; nothing is kept between calls.
  *
  * @module
  */
@@ -43,19 +43,19 @@ interface Exports {
   gram(x: number, rows: number, row: number, g: number): void;
 }
 
-/** A memory above this is not kept. */
+/** A memory above this is released after the call. */
 const KEPT_BYTES = 2 ** 26;
-/** Above this the plain engine has to do. */
+/** Most bytes of memory; the plain engine handles larger matrices. */
 const MOST_BYTES = 2 ** 31;
-/** Bytes of the rows for which products are added up at a time: they stay in the first cache. */
+/** Bytes of the rows over which products are summed at a time: they stay in the L1 cache. */
 const BLOCK_BYTES = 16384;
 
 const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
 /**
- * A new engine, or `undefined` where WebAssembly with SIMD cannot be had.
+ * Makes an engine; `undefined` if WebAssembly with SIMD is unavailable.
  *
- * @param fallback takes matrices for which there is no memory
+ * @param fallback handles matrices for which there is not enough memory
  */
 export function kernelEngine(fallback: DenseEngine): DenseEngine | undefined {
   let kernel = newKernel();
@@ -63,7 +63,7 @@ export function kernelEngine(fallback: DenseEngine): DenseEngine | undefined {
   let used = 0;
   return { factor, subtract, gram };
 
-  /** A kernel with so much memory, or `undefined`. Forgets what it held. */
+  /** A kernel with this much memory, or `undefined`. Forgets previous contents. */
   function begin(bytes: number): ReturnType<typeof newKernel> {
     if (bytes > MOST_BYTES) return undefined;
     kernel ??= newKernel();
@@ -85,7 +85,7 @@ export function kernelEngine(fallback: DenseEngine): DenseEngine | undefined {
     return new Float64Array(kernel!.memory.buffer, at, count);
   }
 
-  /** Copies a matrix as it is. */
+  /** Copies a matrix unchanged. */
   function hold({ values, rows, columns }: DenseMatrix): number {
     const at = take(values.BYTES_PER_ELEMENT * rows * columns);
     const Values = values instanceof Float32Array ? Float32Array : Float64Array;
@@ -93,7 +93,7 @@ export function kernelEngine(fallback: DenseEngine): DenseEngine | undefined {
     return at;
   }
 
-  /** Rows `first` … of `count` columns from `from` on of a held matrix to rows of `row` bytes. */
+  /** Packs rows `first` … of `count` columns from `from` on of a held matrix into rows of `row` bytes. */
   function pack(
     { values, order, rows, columns }: DenseMatrix,
     at: number,

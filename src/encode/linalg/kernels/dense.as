@@ -1,13 +1,13 @@
-// The inner loops of QR, of Q · C and of Gram matrices in AssemblyScript with 128-bit SIMD: what ../plain-engine.ts
-// does, operation by operation, so both give the same bits (contract: ../engine.ts). Built by src/core/wasm/build.mjs.
+// The inner loops of QR, of Q · C and of Gram matrices in AssemblyScript with 128-bit SIMD: the same operations as
+// ../plain-engine.ts, so both give the same bits (contract: ../engine.ts). Built by src/core/wasm/build.mjs.
 //
-// Matrices lie in strips of up to 16 columns, row after row, the last strip padded with zeros to a multiple of 4. Lanes
+// Matrices are in strips of up to 16 columns, row by row; zeros pad the last strip to a multiple of 4 columns. Lanes
 // are neighbouring columns, never parts of one sum, so every sum runs from the first row to the last as in plain code.
 // No relaxed SIMD: its results may differ between machines.
 
 /** Bytes of a row of a full strip. */
 const FULL: usize = 128;
-/** Rows that are turned at a time, so that what is written stays in the first cache. */
+/** Rows that are transposed at a time, so that the output stays in the L1 cache. */
 const BLOCK: usize = 64;
 
 // @ts-ignore: decorator
@@ -25,7 +25,7 @@ function putPair(x: v128, y: v128, to: usize, row: usize): void {
   v128.store(to + row, i64x2.shuffle(x, y, 1, 3));
 }
 
-/** Columns of f32 one after the other, `step` bytes apart: `rows` rows of them to rows `row` bytes apart. */
+/** Packs columns of f32 with a stride of `step` bytes: `rows` rows of them to rows with a stride of `row` bytes. */
 export function packColumnsF32(from: usize, step: usize, rows: usize, columns: usize, to: usize, row: usize): void {
   for (; rows > BLOCK; rows -= BLOCK) {
     packBlockF32(from, step, BLOCK, columns, to, row);
@@ -70,7 +70,7 @@ function packBlockF32(from: usize, step: usize, rows: usize, columns: usize, to:
   }
 }
 
-/** The same with columns of f64. */
+/** The same for columns of f64. */
 export function packColumnsF64(from: usize, step: usize, rows: usize, columns: usize, to: usize, row: usize): void {
   for (; rows > BLOCK; rows -= BLOCK) {
     packBlockF64(from, step, BLOCK, columns, to, row);
@@ -107,7 +107,7 @@ function packBlockF64(from: usize, step: usize, rows: usize, columns: usize, to:
   }
 }
 
-/** Rows of f32, `step` bytes apart. */
+/** The same for rows of f32 with a stride of `step` bytes. */
 export function packRowsF32(from: usize, step: usize, rows: usize, columns: usize, to: usize, row: usize): void {
   for (let i: usize = 0; i < rows; i++) {
     let c: usize = 0;
@@ -122,7 +122,7 @@ export function packRowsF32(from: usize, step: usize, rows: usize, columns: usiz
   }
 }
 
-/** Zeros in columns `from` … of `rows` rows of `row` bytes. */
+/** Writes zeros to columns `from` … of `rows` rows of `row` bytes. */
 export function pad(to: usize, rows: usize, row: usize, from: usize): void {
   for (let i: usize = 0; i < rows; i++) {
     for (let c = from << 3; c < row; c += 8) f64.store(to + c, 0);
@@ -132,7 +132,7 @@ export function pad(to: usize, rows: usize, row: usize, from: usize): void {
 
 // ---- QR -------------------------------------------------------------------------------------------------------------
 
-/** Two columns of a row: updated if they are not left of `first`, then their products with p added to a sum. */
+/** Updates two columns of a row unless they are left of `first`, then adds their products with p to a sum. */
 // @ts-ignore: decorator
 @inline
 function step(vector: i32, first: i32, row: usize, u: v128, p: v128, w: usize, m: v128, n: v128, sum: v128): v128 {
@@ -150,7 +150,7 @@ function step(vector: i32, first: i32, row: usize, u: v128, p: v128, w: usize, m
 
 /**
  * One pass over `count` rows of a strip of `vectors` vectors: x −= u·w from vector `first` on, then sums += p·x.
- * u and p are columns, p as it is after the update (its weight is `wp`).
+ * u and p are columns; p is the one after the update (its weight is `wp`).
  */
 // @ts-ignore: decorator
 @inline
@@ -225,7 +225,7 @@ function anyPass(bytes: usize, first: usize, row: usize, count: usize, uAt: usiz
   }
 }
 
-/** Address of column c in row 0, and the bytes between rows of its strip. */
+/** Address of column c in row 0. */
 // @ts-ignore: decorator
 @inline
 function columnAt(x: usize, rows: usize, columns: usize, c: usize): usize {
@@ -239,7 +239,7 @@ function rowBytes(columns: usize, c: usize): usize {
 }
 
 /**
- * Householder QR in place: afterwards u_j stands in column j, zero above row j, and R in `r` (k × columns, by columns).
+ * Householder QR in place: afterwards column j is u_j, zero above row j, and R is in `r` (k × columns, by columns).
  * `tau` takes k numbers, `inner` the products v_cᵀv_j, c < j, at j·k + c. `scratch` is 2 rows of all strips and 32 bytes.
  */
 export function factor(x: usize, rows: usize, columns: usize, tau: usize, r: usize, inner: usize, scratch: usize): void {
@@ -248,7 +248,7 @@ export function factor(x: usize, rows: usize, columns: usize, tau: usize, r: usi
   const sums = scratch + 32;
   const w = sums + width;
   memory.fill(sums, 0, 2 * width);
-  // Sums of the products with column 0; there is nothing to be updated yet.
+  // Sums of the products with column 0; nothing has to be updated yet.
   sweep(x, rows, columns, columns, 0, 1, scratch, w, sums);
   for (let j: usize = 0; j < k; j++) {
     const top = columnAt(x, rows, columns, j) + j * rowBytes(columns, j);
@@ -288,8 +288,8 @@ export function factor(x: usize, rows: usize, columns: usize, tau: usize, r: usi
 }
 
 /**
- * Updates the rows below row j by u_j, and from row `start` on adds up the products of column p with all columns.
- * Where j = columns nothing is updated.
+ * Updates the rows below row j by u_j and, from row `start` on, sums the products of column p with all columns.
+ * If j = columns, nothing is updated.
  */
 function sweep(x: usize, rows: usize, columns: usize, j: usize, p: usize, start: usize, scratch: usize, w: usize, sums: usize): void {
   const strips = (columns + 15) >> 4;
@@ -314,7 +314,7 @@ function sweep(x: usize, rows: usize, columns: usize, j: usize, p: usize, start:
     const wq = w + (q << 7);
     const sq = sums + (q << 7);
     if (j < columns) {
-      // Row p is updated, but it is the head of the next reflector and not in the sums.
+      // Row p is updated, but it is the head of the next reflector and so not part of the sums.
       anyPass(row, first, at + p * row, 1, uAt + p * uRow, uRow, pAt + p * pRow, pRow, wp, wq, scratch, sq);
       memory.fill(sq, 0, row);
     }
@@ -324,7 +324,7 @@ function sweep(x: usize, rows: usize, columns: usize, j: usize, p: usize, start:
 
 // ---- [C; 0] − U · W -------------------------------------------------------------------------------------------------
 
-/** Two rows or one, 8 columns or 4. C and W lie by rows of `wRow` bytes; C has `cRows` rows. */
+/** A tile of two rows or one, 8 columns or 4. C and W are by rows of `wRow` bytes; C has `cRows` rows. */
 // @ts-ignore: decorator
 @inline
 function tile(two: bool, eight: bool, u: usize, rows: usize, columns: usize, i: usize, c: usize, cRows: usize, w: usize, wRow: usize, out: usize): void {

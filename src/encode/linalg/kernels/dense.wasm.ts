@@ -1,7 +1,7 @@
 // Generated from dense.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of dense.as. */
-export const SOURCE_HASH = "d7f73c0ceb756adb7533423b69cce4015332aa614e7db736a46426cb4870be06";
+export const SOURCE_HASH = "889fd1d976978df36d652cc65ef3a34ce7db0eeea788781bc490ed2cb92b8995";
 
 /** The WebAssembly module, 10368 bytes, as text (src/core/wasm/kernel.ts). */
 export const WASM_TEXT: string =

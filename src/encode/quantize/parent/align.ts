@@ -1,15 +1,15 @@
 /**
- * The basis in which a module lies closest to its parent (spec clause 8.9).
+ * The basis in which a module is closest to its parent (spec clause 8.9).
  *
  * B·A does not change when B becomes B·G⁻¹ and A becomes G·A. The parent's factors are fixed, and the file stores B·G⁻¹ − B_p and
- * G·A − A_p: G is chosen so that they are small. Least squares gives the best G for A, G₁ = A_p·A⁺, and the best inverse for B,
- * H₁ = B⁺·B_p. Both are right at once only if M = G₁·H₁ is the identity, that is where the child is the parent plus something
- * orthogonal to it. A takes G₁, and B takes H₁·M⁻¹: training moves B more than A, and what changes between directions that both
- * have is best stored once. Shared equally, it made files of the run in docs/parents.md up to 30 % larger, and all of it in A twice
- * as large.
+ * G·A − A_p, so G must make these small. Least squares gives the best G for A, G₁ = A_p·A⁺, and the best inverse for B,
+ * H₁ = B⁺·B_p. Both can be used together only if M = G₁·H₁ is the identity, that is, if the child is the parent plus something
+ * orthogonal to it. A takes G₁, and B takes H₁·M⁻¹: training moves B more than A, and changes between directions that both
+ * have are best stored once. Sharing M equally made files of the run in docs/parents.md up to 30 % larger, and putting all of it
+ * into A made them twice as large.
  *
- * Components of the child that the parent lacks are what B·(1 − H·G)·A still has: its strongest components, in the places that the
- * parent leaves empty.
+ * Components of the child that the parent lacks are the strongest components of the remainder B·(1 − H·G)·A. They take the places
+ * that the parent leaves empty.
  *
  * @module
  */
@@ -35,9 +35,9 @@ export type Aligned = Pick<Components, "b" | "a" | "core">;
 /**
  * One expert of a module in its parent's basis.
  *
- * @param parent of that expert alone
- * @param module of at least the parent's rank
- * @param core that of the same factors, if they were reparameterized before
+ * @param parent factors of that expert only
+ * @param module a module with at least the parent's rank
+ * @param core the SVD of the core of the same factors, if it is known
  * @returns undefined if the parent has more directions than the child, or the two have hardly one in common
  */
 export function alignToParent(
@@ -57,12 +57,12 @@ export function alignToParent(
   const own = { b: child.b.subarray(0, size * out), a: child.a.subarray(0, size * n) };
   const theirs = { b: gather(parent.b, taken, out), a: gather(parent.a, taken, n) };
 
-  // Coefficients of the child's components, which are orthogonal, with squares s: column j for place j.
+  // Coefficients in the child's components, which are orthogonal with squares s: column j for place j.
   const right = gram(theirs.a, count, own.a, size, n);
   const left = gram(theirs.b, count, own.b, size, out);
   for (const matrix of [right, left])
     for (let j = 0; j < count; j++) for (let c = 0; c < size; c++) matrix[j * size + c]! /= s[c]!;
-  // M, column after column, from columns of G₁ᵀ and H₁.
+  // M, column by column, from columns of G₁ᵀ and H₁.
   const both = new Float64Array(count * count);
   for (let k = 0; k < count; k++)
     for (let j = 0; j < count; j++) both[k * count + j] = dot(right, j * size, left, k * size, size);
@@ -74,7 +74,7 @@ export function alignToParent(
   place(combine(own.b, out, size, h, count), out, b, taken);
   place(combine(own.a, n, size, right, count), n, a, taken);
   const free = places.filter((c) => !taken.includes(c));
-  // Nothing times something is nothing: such a component of the parent stays as it is.
+  // A component of the parent with a zero vector adds nothing, so it stays unchanged.
   for (const c of free)
     if (c < parent.rank) {
       b.set(parent.b.subarray(c * out, (c + 1) * out), c * out);
@@ -90,7 +90,7 @@ export function alignToParent(
   return { b, a, core: child.core };
 }
 
-/** √s·(1 − H·G)·√s: what the aligned components leave, in the child's components. */
+/** √s·(1 − H·G)·√s: the remainder after the aligned components, in the child's components. */
 function restCore(
   g: Float64Array,
   h: Float64Array,
@@ -126,7 +126,7 @@ function rootsOf(
   return { left: scaled(svd.u), right: scaled(svd.v) };
 }
 
-/** Of an n × n matrix, by elimination with row pivots; column-major. Not finite where it is singular. */
+/** Inverts an n × n matrix by elimination with row pivots; column-major. The result is not finite if the matrix is singular. */
 function inverse(matrix: Float64Array, n: number): Float64Array {
   const m = matrix.slice();
   const x = new Float64Array(n * n);

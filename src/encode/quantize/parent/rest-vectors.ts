@@ -1,7 +1,6 @@
 /**
- * A module as the vectors that the `rd` profile codes where it has a parent: what its factors, in the parent's basis, have beyond
- * the parent's (spec clause 8.9). A vector of B' of which the share D is lost costs the share D · left of its component's energy.
- *
+ * A module with a parent as the vectors that the `rd` profile codes: the differences of its factors, in the parent's basis, from
+ * the parent's (spec clause 8.9). If a vector of B' loses the share D, its component loses the share D · left of its energy.
  * @module
  */
 import { inputLength } from "../../../model/adapter.ts";
@@ -18,7 +17,7 @@ import {
 import { alignToParent, type ParentFactors } from "./align.ts";
 
 /**
- * The vectors of a module that has a parent. All of the parent's experts have the same places.
+ * The vectors of a module that has a parent. All experts use the same places.
  *
  * @param cores as `moduleVectors`
  * @returns undefined if the parent does not fit
@@ -71,7 +70,7 @@ function expertOf({ rank, b, a }: ParentFactors, e: number, out: number, n: numb
   };
 }
 
-/** Component c without the parent's, which has none beyond its rank. */
+/** Component c minus the parent's; the parent has none beyond its rank. */
 function restOf(values: Float64Array, parent: Float32Array, c: number, length: number): Float32Array {
   const rest = new Float32Array(length);
   for (let i = 0, at = c * length; i < length; i++, at++) rest[i] = values[at]! - (parent[at] ?? 0);

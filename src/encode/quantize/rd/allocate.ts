@@ -1,12 +1,12 @@
 /**
- * Rate-distortion allocation: which component gets how many bits (Lagrangian over all modules at once).
+ * Rate-distortion allocation: how many bits each component gets (Lagrangian over all modules at once).
  *
  * A component of energy E = multiplier² s² whose vectors are coded with distortions D_b and D_a keeps (1 − D_b)(1 − D_a) of
- * it; `gain.ts` says what it then loses. Every component starts at its floor; then upgrades are bought in the order of
+ * it; `gain.ts` computes its loss. Every component starts at its floor; then upgrades are bought in the order of
  * loss saved per bit. Only points on the lower convex hull of (bits, loss) are bought, so that this greedy order is the
- * Lagrangian one; what is then left of a budget goes to whatever fits.
+ * Lagrangian one. The rest of a budget goes to any upgrade that still fits.
  *
- * Deterministic: only + − × ÷ and comparisons, ties broken by position.
+ * Deterministic: only + − × ÷ and comparisons; ties are broken by position.
  *
  * @module
  */
@@ -18,22 +18,22 @@ import { divergenceLoss, type Fit, type Loss, lossOf } from "./gain.ts";
 export interface RatePoint {
   /** Bits of all planes of the vector, scales included. */
   readonly bits: number;
-  /** ‖x − x̂‖² / ‖x‖² after the scale has been fitted. */
+  /** ‖x − x̂‖² / ‖x‖² after the scale is fitted. */
   readonly distortion: number;
 }
 
-/** A component to be coded: B' and A' vectors with every rate open to them. */
+/** A component to code: all possible rates of its B' and A' vectors. */
 export interface Candidate {
   /** multiplier² s², summed over experts. */
   readonly energy: number;
-  /** What a loss counts, for each unit of energy; or what errors of its vectors do to the model's answers, if that is known. */
+  /** Weight of its loss per unit of energy; or, if it is known, the effect of errors of its vectors on the model's answers. */
   readonly weight: number | Sensitivity;
   /** Rates of the B' vector and of the A' vector, by rate number. */
   readonly b: readonly RatePoint[];
   readonly a: readonly RatePoint[];
-  /** Smallest rate number either vector may have. */
+  /** Smallest rate number that either vector may have. */
   readonly floor: number;
-  /** How it is fitted, if not like the others. */
+  /** How it is fitted, if it differs from the others. */
   readonly fit?: Fit;
 }
 
@@ -47,20 +47,20 @@ interface Point extends Choice, Loss {
   readonly bits: number;
 }
 
-/** What an allocation costs and loses, by the given distortions: sums over the components, losses by weight. */
+/** The cost and loss of an allocation, by the given distortions: sums over the components, with losses weighted. */
 export interface Allocation extends Loss {
   readonly choices: readonly Choice[];
   readonly bits: number;
 }
 
-/** When to stop buying: at a number of bits, or as soon as the squared error is small enough. */
+/** When to stop buying: at a number of bits, or when the squared error is small enough. */
 export type Goal = { readonly bits: number } | { readonly error: number };
 
 /**
  * Allocates rates to components.
  *
- * With a goal in bits, the result never exceeds it unless the floors alone do; what is left over is spent on whatever
- * still fits, best first. With a goal in error, buying stops when it is reached.
+ * With a goal in bits, the result exceeds it only if the floors alone do; the rest is spent on upgrades that
+ * still fit, best first. With a goal in error, buying stops when it is reached.
  */
 export function allocate(candidates: readonly Candidate[], goal: Goal, fit: Fit): Allocation {
   const hulls = candidates.map((candidate) => convexHull(pointsOf(candidate, fit)));
@@ -78,7 +78,7 @@ export function allocate(candidates: readonly Candidate[], goal: Goal, fit: Fit)
   steps.sort((x, y) => y.slope - x.slope || x.component - y.component || x.step - y.step);
   for (const { component, step } of steps) {
     if ("error" in goal && error <= goal.error) break;
-    // A step is only bought on top of the one before it; once one did not fit, those above it are out of reach.
+    // A step must follow the one before it: if one did not fit, those above it are unreachable.
     if (position[component] !== step - 1) continue;
     const hull = hulls[component]!;
     const more = hull[step]!.bits - hull[step - 1]!.bits;
@@ -100,9 +100,9 @@ export function allocate(candidates: readonly Candidate[], goal: Goal, fit: Fit)
   return { choices: chosen.map(({ b, a }) => ({ b, a })), bits, loss: sum("loss"), error: sum("error") };
 }
 
-/** Upgrades that are looked for in what is left of a budget: small adapters have coarse steps. */
+/** Most upgrades that are bought with the rest of a budget: small adapters have coarse steps. */
 const FILLING = 4;
-/** With this many components, what is left is next to nothing of the whole. */
+/** With more components than this, the rest is a negligible part of the budget. */
 const FILL_UP_TO = 1024;
 
 /** The upgrade of one component that fits into `room` bits and saves most. */
@@ -133,7 +133,7 @@ function pointsOf({ energy, weight, b, a, floor, fit: own }: Candidate, others: 
   const points: Point[] = [];
   for (let i = floor; i < b.length; i++)
     for (let j = floor; j < a.length; j++) {
-      // Nothing is the product of something and nothing.
+      // If one vector is zero, so is the product: coding the other one is useless.
       if (i !== j && (b[i]!.distortion >= 1 || a[j]!.distortion >= 1)) continue;
       const lostB = b[i]!.distortion;
       const lostA = a[j]!.distortion;
@@ -145,7 +145,7 @@ function pointsOf({ energy, weight, b, a, floor, fit: own }: Candidate, others: 
   return points;
 }
 
-/** Pairs of rates that no mixture of others beats, by rising bits. */
+/** Pairs of rates that no mixture of others beats, by ascending bits. */
 function convexHull(points: Point[]): Point[] {
   points.sort((x, y) => x.bits - y.bits || x.loss - y.loss);
   const hull: Point[] = [];
@@ -160,7 +160,7 @@ function convexHull(points: Point[]): Point[] {
       if (convex) break;
       hull.pop();
     }
-    // Two points of equal bits: the better one, sorted first, stays.
+    // Of two points with equal bits, the better one comes first and stays.
     if (hull.length > 0 && hull[hull.length - 1]!.bits === point.bits) continue;
     hull.push(point);
   }

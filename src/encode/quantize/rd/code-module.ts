@@ -1,5 +1,5 @@
 /**
- * Codes the vectors of a module at chosen rates and measures what they lose.
+ * Codes the vectors of a module at chosen rates and measures their losses.
  *
  * @module
  */
@@ -13,13 +13,13 @@ import { moduleVectors, type TaskWork } from "./vectors.ts";
 
 /** A vector (of every expert) coded at a rate. */
 export interface CodedSide extends Coded {
-  /** How the draws of its start are mixed. */
+  /** The mixture of its start's draws. */
   readonly mix?: Planes;
-  /** Share of its energy that is lost, by weight. */
+  /** Lost share of its energy, weighted. */
   readonly distortion: number;
 }
 
-/** One vector to be coded. */
+/** One vector to code. */
 export interface Wanted {
   readonly component: number;
   readonly factor: "b" | "a";
@@ -28,10 +28,10 @@ export interface Wanted {
 }
 
 /**
- * Codes what is wanted, in that order.
+ * Codes the wanted vectors, in their order.
  *
- * @param work with a parent only if the survey has used it
- * @param cores those of the survey
+ * @param work has a parent only if the survey used it
+ * @param cores the cores from the survey
  * @throws LqaError SOURCE_RANGE
  */
 export function codeModule(

@@ -1,10 +1,10 @@
 /**
- * Trellis-coded vectors: find the codes for a scale, then the scale for the codes (spec clause 8.6).
+ * Trellis-coded vectors: finds the codes for a scale, then the scale for the codes (spec clause 8.6).
  *
- * The first scale is the one that suits normal weights of the vector's root mean square; the least-squares scale of
- * the codes found with it is used to find them once more, and is then fitted a last time and rounded to bf16. That moves
- * every weight by at most 2^-9 of itself, which adds 10^-6 to a distortion of 5·10^-3 or more; f16 would be finer, but
- * would run out of its normal range for weak components, and one type for all keeps bands together.
+ * The first scale suits normal weights with the vector's root mean square. The least-squares scale of
+ * these codes is used to find them once more, and is then fitted a last time and rounded to bf16. The rounding moves
+ * every weight by at most 2^-9 of itself, which adds 10^-6 to a distortion of 5·10^-3 or more. f16 would be finer, but
+ * would leave its normal range for weak components, and one type for all keeps bands together.
  *
  * @module
  */
@@ -17,23 +17,23 @@ import { defaultEngine, findWindows, packWindows } from "../../../core/codecs/vi
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 
-/** How a vector is coded. */
+/** How to code a vector. */
 export interface Manner {
   readonly rotation: Rotation;
-  /** What a squared error of each weight counts; all alike if absent. Rotated weights mix, so they count alike. */
+  /** Weight of the squared error of each entry; all equal if absent. Rotation mixes entries, so rotated ones count equally. */
   readonly weights: Float32Array | undefined;
 }
 
 /** Storage type of the scales. */
 export const TRELLIS_SCALE = "bf16";
 
-/** Times the codes are found. */
+/** Number of times that the codes are searched. */
 const ROUNDS = 2;
 
 /**
  * Codes a vector with one scale.
  *
- * @param weights what errors of its weights count
+ * @param weights weight of the squared error of each entry
  * @throws LqaError SOURCE_RANGE if a scale overflows bf16
  */
 export function codeTrellis(
@@ -47,7 +47,7 @@ export function codeTrellis(
   const found = fitVector(values, table, { rotation, weights });
   const stored = new Uint8Array(FLOAT_BYTES[TRELLIS_SCALE]);
   const pattern = numberToBits(found.scale, TRELLIS_SCALE);
-  // A scale that underflows makes every weight 0: then so are the codes (spec 12.4).
+  // A scale that underflows makes every weight 0; then the codes must be 0 too (spec 12.4).
   if (pattern === 0) return { scales: stored, zeroPoints: none, codes: new Uint8Array(found.codes.length) };
   const scale = bitsToNumber(pattern, TRELLIS_SCALE);
   if (!Number.isFinite(Math.fround(scale * largestInteger(rotation))))
@@ -56,7 +56,7 @@ export function codeTrellis(
   return { scales: stored, zeroPoints: none, codes: found.codes };
 }
 
-/** ‖x − x̂‖² / ‖x‖² at the first scale, by weight, fitted but not rounded. */
+/** ‖x − x̂‖² / ‖x‖² at the first scale, weighted, with a fitted but unrounded scale. */
 export function trialDistortion(vector: Float32Array, table: TrellisTable, manner: Manner): number {
   const { values, weights } = prepared(vector, manner);
   const { energy, mean } = squares(values, weights);
@@ -84,7 +84,7 @@ function fitVector(
   return { scale: manner.rotation === "none" ? scale : scaleOfRotated(scale), codes };
 }
 
-/** What is to be coded: the vector, or in shared memory that is valid until the next call, its rotation. */
+/** The vector to code, or its rotation in shared memory that is valid until the next call. */
 function prepared(
   vector: Float32Array,
   { rotation, weights }: Manner,
@@ -94,7 +94,7 @@ function prepared(
     : { values: rotateWeights(vector, scratch("rotated", vector.length)), weights: undefined };
 }
 
-/** One array for all vectors: one for each would be garbage of several times the adapter. */
+/** Shared arrays for all vectors: separate ones would be garbage of several times the adapter. */
 function scratch(use: keyof typeof shared, length: number): Float32Array {
   if (shared[use].length < length) shared[use] = new Float32Array(length);
   return shared[use].subarray(0, length);

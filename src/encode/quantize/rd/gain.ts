@@ -1,23 +1,23 @@
 /**
- * Strength and noise: how far a coded component is stretched, and what it then loses.
+ * Strength and noise: how far to stretch a coded component, and what it then loses.
  *
- * Codes of least squared error are shorter than the vectors they stand for. A component whose vectors are coded with
+ * Codes of least squared error are shorter than their vectors. A component whose vectors are coded with
  * distortions D_b and D_a keeps the share k = (1 − D_b)(1 − D_a) of its length along itself, and of its energy; a dropped
  * one keeps nothing. Stretched by f it keeps f·k of its length. Its error then has two parts, as shares of its energy:
  *
  * - shrinkage (1 − f k)², along ΔW: the adapter is weaker than it was;
  * - noise f² k (1 − k), orthogonal to it.
  *
- * Codes of least squared error have no noise to trade: f = 1 is where the sum of both is least. But behaviour minds
- * shrinkage much more than noise (docs/fidelity.md), so the default gives each component its length back, f = 1 / k, and
- * the allocation counts the shrinkage that is left, that of dropped components above all, more than the noise.
+ * The sum of both is least at f = 1. But shrinkage changes behaviour much more than noise (docs/fidelity.md). So the default
+ * restores the length of each component, f = 1 / k, and the allocation weights the remaining shrinkage, mostly that of dropped
+ * components, more than the noise.
  *
- * A module also loses the length of its dropped components, and what those would have added to an answer is missing from all of it,
- * while noise averages out. So its coded components are stretched together, beyond their own length, as far as that shrinkage
- * outweighs the noise that grows with them ({@link restoreOf}).
+ * A module also loses the length of its dropped components. All answers miss what those would have added, while noise averages
+ * out. So its coded components are stretched together, beyond their own length, as far as that shrinkage outweighs the noise
+ * that grows with them ({@link restoreOf}).
  *
- * The scales of B' are multiplied by f: no code changes and no byte is added. A stretch that the scales' storage type
- * can hardly express is left out, and so are raw weights, which keep all of their length.
+ * The scales of B' are multiplied by f, which changes no code and adds no byte. A stretch that the scales' storage type
+ * can hardly express is omitted. Raw weights are not stretched, because they keep all of their length.
  *
  * @module
  */
@@ -31,34 +31,35 @@ import type { Choice } from "./allocate.ts";
 import type { Subject } from "./subject.ts";
 
 /**
- * What becomes of the length that codes of least squared error lose: `unbiased` gives it back to every component that
- * is coded; `least-squares` leaves it, for the least squared error of the weights.
+ * How to treat the length that codes of least squared error lose: `unbiased` restores it for every coded
+ * component; `least-squares` does not, for the least squared error of the weights.
  */
 export type Fit = "unbiased" | "least-squares";
 
-/** What shrinkage counts, if noise counts 1. The figures it was chosen by: docs/fidelity.md. */
+/** Weight of shrinkage relative to noise. docs/fidelity.md has the figures behind the choice. */
 const SHRINKAGE: Readonly<Record<Fit, number>> = { unbiased: 5, "least-squares": 1 };
 
-/** Below this a stretch is left out: bf16 scales are 2^-8 to 2^-7 apart. */
+/** A smaller stretch is omitted: bf16 scales are 2^-8 to 2^-7 apart. */
 const LEAST_CORRECTION = 2 ** -8;
-/** No component is stretched by more. From 2 on its error would be above 1: worse than to leave it out. */
+/** Largest stretch of a component. From 2 on its error would be above 1: worse than dropping it. */
 const MOST_STRETCH = 1.75;
 
-/** What the shrinkage of a module as a whole counts, if noise counts 1. The figures it was chosen by: docs/fidelity.md. */
+/** Weight of the shrinkage of a whole module relative to noise. docs/fidelity.md has the figures behind the choice. */
 const MODULE_SHRINKAGE = 10;
 
-/** f, for a component of which the share `kept` is kept. */
+/** f, for a component that keeps the share `kept`. */
 function stretchOf(kept: number, fit: Fit): number {
   return fit === "unbiased" ? Math.min(1 / kept, MOST_STRETCH) : 1;
 }
 
 /**
- * The common factor of the coded components of a module: where w · shrinkage + noise of all of them together is least, at least 1.
+ * The common factor of the coded components of a module: the one, at least 1, with the least w · shrinkage + noise of all of them
+ * together.
  *
  * With the gain g and the noise n of the module, as shares of its energy, a factor 1 + x makes them (1 + x) g and (1 + x)² n.
  *
- * @param kept the share of each component that is kept before it is stretched
- * @returns 1 where the squared error would come to exceed that of a dropped module
+ * @param kept the share of each component that is kept before stretching
+ * @returns 1 if the squared error would otherwise exceed that of a dropped module
  */
 function restoreOf(components: Subject["components"], kept: readonly number[]): number {
   if (components.some(({ fit }) => fit === "least-squares")) return 1;
@@ -77,7 +78,7 @@ function restoreOf(components: Subject["components"], kept: readonly number[]): 
   return factor > 1 && error <= 1 ? factor : 1;
 }
 
-/** What a component loses, as shares of its energy. */
+/** The loss of a component, as shares of its energy. */
 export interface Loss {
   /** Noise + w · shrinkage. */
   readonly loss: number;
@@ -85,7 +86,7 @@ export interface Loss {
   readonly error: number;
 }
 
-/** What a component loses of which the share `kept` is kept before it is stretched. */
+/** The loss of a component that keeps the share `kept` before stretching. */
 export function lossOf(kept: number, fit: Fit): Loss {
   const f = stretchOf(kept, fit);
   const shrinkage = (1 - f * kept) * (1 - f * kept);
@@ -94,11 +95,11 @@ export function lossOf(kept: number, fit: Fit): Loss {
 }
 
 /**
- * The divergence that the loss of a component adds, in nats for each token (see {@link Sensitivity}). A vector of which the
- * share D is lost, stretched to its length, has noise of D / (1 − D); noise of both vectors at once counts as their mean.
+ * The divergence that the loss of a component adds, in nats per token (see {@link Sensitivity}). A vector that loses the
+ * share D and is stretched to its length has noise of D / (1 − D); noise of both vectors at once counts as their mean.
  *
- * @param shrinkage what a weaker component counts. Noise of many components averages out, shrinkage of many adds up, because all
- *   of them weaken the same answers: the allocation counts it {@link SHRINKAGE} times (docs/fidelity.md).
+ * @param shrinkage weight of shrinkage. Noise of many components averages out; shrinkage of many adds up, because all
+ *   of them weaken the same answers. The allocation counts it {@link SHRINKAGE} times (docs/fidelity.md).
  */
 export function divergenceLoss(
   lostB: number,
@@ -117,7 +118,7 @@ export function divergenceLoss(
   return (length * length * noise + joint * (1 - length) * (1 - length)) / 2;
 }
 
-/** The share k of each component of a module, at rates that its vectors have been coded at. */
+/** The share k of each component of a module, at rates at which its vectors are coded. */
 export function keptShares({ components }: Subject, choices: readonly Choice[]): number[] {
   return components.map(({ b, a }, i) => {
     const choice = choices[i]!;
@@ -126,9 +127,9 @@ export function keptShares({ components }: Subject, choices: readonly Choice[]):
 }
 
 /**
- * The module with every component stretched.
+ * Stretches every component of a module.
  *
- * @param gains a further factor for each component, trained
+ * @param gains a further, trained factor for each component
  */
 export function stretchComponents(
   subject: Subject,
@@ -152,11 +153,11 @@ export function stretchComponents(
   return { bands, planes: stretched };
 }
 
-/** Scales of the vectors of a band, each vector's times its factor. */
+/** The scales of the vectors of a band, each multiplied by its vector's factor. */
 function timesScales(encoding: Encoding, { scales }: Planes, factors: readonly number[]): Uint8Array {
   const { scale: type, table, largest: own } = lower(encoding);
   if (type === undefined) return scales;
-  // Codes of any width are bounded alike.
+  // One bound for codes of any width.
   const largest = table === undefined ? 255 : own;
   const stretched = scales.slice();
   const groups = scales.length / FLOAT_BYTES[type] / factors.length;
@@ -164,7 +165,7 @@ function timesScales(encoding: Encoding, { scales }: Planes, factors: readonly n
     if (Math.abs(factor - 1) < LEAST_CORRECTION) continue;
     for (let i = vector * groups; i < (vector + 1) * groups; i++) {
       const pattern = numberToBits(bitsToNumber(readBits(scales, type, i), type) * factor, type);
-      // At the end of the type's range a scale stays what it is.
+      // A scale at the end of the type's range stays unchanged.
       if (Number.isFinite(Math.fround(bitsToNumber(pattern, type) * largest)))
         writeBits(stretched, type, i, pattern);
     }

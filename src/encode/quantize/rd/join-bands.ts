@@ -1,5 +1,5 @@
 /**
- * Chosen rates → bands: consecutive components with the same two encodings share one (spec clause 6.5), and their
+ * Turns chosen rates into bands: consecutive components with the same two encodings share one (spec clause 6.5), and their
  * planes are joined.
  *
  * @module
@@ -10,14 +10,14 @@ import { ENCODINGS } from "../coders.ts";
 import type { Choice } from "./allocate.ts";
 import { encodingOf, type Subject } from "./subject.ts";
 
-/** A band and the components in it, from the first up to before the end. */
+/** A band and its components, from `from` up to but not including `end`. */
 interface Run {
   readonly band: Band;
   readonly from: number;
   readonly end: number;
 }
 
-/** The bands of a module; encodings that are not coded yet count as they usually turn out. */
+/** The bands of a module. For vectors that are not coded yet it assumes the usual encoding. */
 export function planBands(subject: Subject, choices: readonly Choice[]): Band[] {
   return runs(subject, choices).map(({ band }) => band);
 }
@@ -44,7 +44,7 @@ export function joinBands(subject: Subject, choices: readonly Choice[]): PackedF
   };
 }
 
-/** The mixtures of a band, whose module has no experts. */
+/** The mixtures of a band. Its module has no experts. */
 function joinMixes({ components }: Subject, choices: readonly Choice[], { from, end }: Run): Planes {
   const mixes = components.slice(from, end).map(({ a }, i) => a.coded.get(choices[from + i]!.a)!.mix!);
   const plane = (name: keyof Planes): Uint8Array => concat(mixes.map((planes) => planes[name]));

@@ -1,9 +1,8 @@
 /**
- * The rates a vector can have in the `rd` profile, and coding vectors at one of them.
+ * The possible rates of a vector in the `rd` profile, and coding vectors at one of them.
  *
- * Trellis codes serve up to 4 bits, `affine` from 5 to 8, raw f16 above. A trellis vector has one scale, fitted by
- * least squares to the codes that were found with it, so that x·x̂ = ‖x̂‖² and nothing is left for a later refit of
- * the component's scale.
+ * Trellis codes serve up to 4 bits, `affine` from 5 to 8, raw f16 above. A trellis vector has one scale, fitted to its
+ * codes by least squares, so that x·x̂ = ‖x̂‖² and a later refit of the component's scale would gain nothing.
  *
  * @module
  */
@@ -16,19 +15,19 @@ import { CODERS, type Coded, ENCODINGS } from "../coders.ts";
 import { searchFit } from "../fit.ts";
 import type { Bundle } from "../groups.ts";
 
-/** One rate. Rates are numbered by their place in {@link RATES}: the higher, the more bits. */
+/** One rate. Rates are numbered by their place in {@link RATES}, by ascending bits. */
 export interface Rate {
   /** Bits per weight, without scales. */
   readonly nominal: number;
-  /** Distortion on Gaussian weights: the first guess before a vector has been coded. */
+  /** Distortion for Gaussian weights: the first guess before a vector is coded. */
   readonly distortion: number;
-  /** The encoding as it usually turns out. */
+  /** The usual encoding; coding may choose another scale type. */
   encoding(rotation: Rotation): Encoding;
   /**
    * Codes vectors that are not all zero.
    *
    * @param rotation for trellis codes
-   * @param weights for each vector what errors of its weights count; trellis codes heed it, unless they are rotated
+   * @param weights per vector, the weight of the squared error of each entry; only unrotated trellis codes use it
    * @throws LqaError SOURCE_RANGE
    */
   code(
@@ -40,17 +39,17 @@ export interface Rate {
 }
 
 const AFFINE_GROUP = 128;
-/** Measured with searched `affine` with zero points in groups of 128 on Gaussian weights. */
+/** Measured with searched `affine` codes with zero points, in groups of 128, for Gaussian weights. */
 const AFFINE_DISTORTION: readonly (readonly [bits: number, distortion: number])[] = [
   [5, 2.17e-3],
   [6, 5.43e-4],
   [7, 1.32e-4],
   [8, 3.29e-5],
 ];
-/** Rounding to 11 significant bits: 2^-22 / 12 of the square, on average over a binade. */
+/** Rounding to 11 significant bits: 2^-21 / 12 of the square, on average over a binade. */
 const F16_DISTORTION = 4e-8;
 
-/** All rates by rising bits; number 0 stores nothing. */
+/** All rates by ascending bits; number 0 stores nothing. */
 export const RATES: readonly Rate[] = [
   {
     nominal: 0,
@@ -77,10 +76,10 @@ export const RATES: readonly Rate[] = [
 ];
 
 /**
- * Vectors of A' with a start have further rates: those of {@link RATES} for what is left after a mixture of the draws, and all of
+ * Vectors of A' with a start have more rates: those of {@link RATES} for the rest after a mixture of the draws, and all of
  * them again for the next number of bits of the mixture.
  *
- * @returns the number in `RATES`, and the number of the mixture, undefined without a start
+ * @returns the number in `RATES`, and the number of the mixture, which is undefined without a start
  */
 export function splitRate(rate: number): [number: number, mixing: number | undefined] {
   const mixing = Math.floor(rate / RATES.length) - 1;
@@ -123,10 +122,10 @@ export function rateBits(rate: Rate, length: number): number {
   return 8 * (scales + zeroPoints + codes);
 }
 
-/** One for all measurements: an array for each would be garbage of several times the adapter. */
+/** Shared memory for all measurements: separate arrays would be garbage of several times the adapter. */
 let scratch = new Float32Array(0);
 
-/** The share of the energy of the vectors that is lost, with x̂ as a decoder computes it: Σ w (x − x̂)² / Σ w x². */
+/** The lost share of the energy of the vectors, with x̂ as a decoder computes it: Σ w (x − x̂)² / Σ w x². */
 export function lostShare(
   vectors: readonly Float32Array[],
   { encoding, planes }: Coded,

@@ -1,16 +1,16 @@
 /**
- * The `rd` profile: bits where they save the most energy, over all components of all modules at once.
+ * The `rd` profile: puts bits where they save the most energy, over all components of all modules at once.
  *
- * 1. Every module is reparameterized (LoRAQuant §3: thin QR, SVD of the core); its components are the candidates.
- * 2. Rates are allocated for the goal, with the distortions of normal weights times what a trial measured for each
- *    factor (`allocate.ts`, `survey.ts`). To allocate again with what every vector lost at its rate changes the error by
- *    0.02 % on average, in either direction (14 adapters), so that is not done.
- * 3. A byte goal is met on the file: its length follows from the bands, so the budget of the allocation is corrected
- *    by what index, padding and sections really take. An error goal is met on the decoded factors, in several rounds, each
- *    of which knows what the vectors coded so far have lost.
- * 4. Vectors are coded at their rates, none of them twice.
+ * 1. It reparameterizes every module (LoRAQuant §3: thin QR, SVD of the core); the components are the candidates.
+ * 2. It allocates rates for the goal, with the distortions of normal weights, corrected per factor by a trial
+ *    (`allocate.ts`, `survey.ts`). A second allocation with the actual losses of all vectors changes the error by
+ *    0.02 % on average, in either direction (14 adapters), so there is none.
+ * 3. A byte goal applies to the file. Its length follows from the bands, so the budget of the allocation is corrected
+ *    by the actual size of index, padding and sections. An error goal applies to the decoded factors; it takes several rounds,
+ *    each of which uses the losses of the vectors coded so far.
+ * 4. It codes each vector at its rate, at most once per rate.
  *
- * Every component whose singular value is not zero gets at least the floor rate.
+ * Every component with a nonzero singular value gets at least the floor rate.
  *
  * @module
  */
@@ -34,48 +34,48 @@ import { candidatesOf, divergenceOf, type Subject, sensitivityScale, subjectOf }
 
 /**
  * The goal of an rd encoding: a maximum file size in bytes, a maximum relative squared error, or bits per weight of the
- * modules, without the container. The last one is never refused: the floor overrides it.
+ * modules, without the container. The last one never fails: the floor overrides it.
  */
 export type RdGoal =
   | { readonly maxBytes: number }
   | { readonly maxError: number }
   | { readonly moduleBits: number };
 
-/** What the profile needs to know. */
+/** Options of the profile. */
 export interface RdOptions {
   readonly goal: RdGoal;
   /** Minimum bits per weight of a nonzero component: 0, ½ or 1. */
   readonly floor: number;
   readonly fit: Fit;
-  /** What is lost of the outputs is measured by its moments. */
+  /** Its moments measure the error of the modules' outputs. */
   readonly calibration: Omit<Calibration, "source">;
-  /** Allocation and codes follow the calibration, too: see `moduleVectors`, `candidatesOf` and `stretchComponents`. */
+  /** Whether allocation and codes also follow the calibration: see `moduleVectors`, `candidatesOf` and `stretchComponents`. */
   readonly weighted: boolean;
-  /** Where the draws of modules without experts begin, of those that have a start. */
+  /** Positions of the draws, by module name, for modules without experts that have a start. */
   readonly starts: ReadonlyMap<string, ModuleStart>;
-  /** Factors of the parents of modules that have one, by the names of the modules. */
+  /** Factors of parents, by the names of the modules that have one. */
   readonly parents: ReadonlyMap<string, ParentFactors>;
 }
 
-/** What the surroundings provide. */
+/** What the caller provides. */
 export interface RdSurroundings {
   readonly executor: Executor;
-  /** Length of the file if its modules had these bands. */
+  /** Length of the file if its modules have these bands. */
   fileLength(
     modules: readonly (ModuleShape & { readonly bands: readonly Band[]; readonly fromParent: boolean })[],
   ): number;
-  /** Called after each piece of work; may throw to stop. */
+  /** Called after each task; may throw to stop. */
   progress(done: number, total: number, name: string): Promise<void>;
 }
 
 /** Allocates for a goal; choices by module and component. */
 type Choose = (goal: Goal) => { choices: Choice[][]; bits: number };
 
-/** Rounds in which the budget of an allocation is corrected by the size of the file. */
+/** Most rounds that correct the budget of an allocation by the size of the file. */
 const FITTING_ROUNDS = 8;
-/** A byte goal counts as met if at most this share of what the vectors take is left. */
+/** A byte goal is met if at most this share of the vectors' size is left. */
 const SLACK = 0.002;
-/** Rounds in which an error goal is approached, and the share of it that may be left. */
+/** Most rounds that approach an error goal; `ERROR_SLACK`: the share of the goal that may be left. */
 const ERROR_ROUNDS = 8;
 const ERROR_SLACK = 0.01;
 
@@ -83,7 +83,7 @@ const ERROR_SLACK = 0.01;
  * Quantizes all modules of an adapter.
  *
  * @param modules finite weights, in the order of the file
- * @returns one band plan with planes and quality for each module, in the same order
+ * @returns a band plan with planes and quality for each module, in the same order
  * @throws LqaError USAGE if the goal cannot be met, with the nearest that can; SOURCE_RANGE, SOURCE_SHAPE,
  *   SOURCE_NONFINITE
  */
@@ -100,14 +100,14 @@ export async function quantizeRd(
     gains,
   }: Omit<Calibration, "source"> = options.weighted ? calibration : { moments: new Map() };
   const { executor } = surroundings;
-  // Without those that turn out not to help.
+  // Parents that do not help are removed below.
   const parents = new Map(options.parents);
   const phase = (doing: string, total: number) => {
     let done = 0;
     return (name: string): Promise<void> => surroundings.progress(++done, total, `${doing} ${name}`);
   };
 
-  // For any thread, and without the draws before the module's.
+  // The start in a form that can be posted to a thread, without the draws before the module's.
   const startOf = ({ name }: LoraModule): ModuleStart | undefined => {
     const start = options.starts.get(name);
     return start && localStart(start);
@@ -158,7 +158,7 @@ export async function quantizeRd(
     }));
     const qualities = await executor.run("measure", inputs, phase("measuring", modules.length));
     return factors.map((own, i) => {
-      // Of trained factors the estimate knows nothing.
+      // The estimate does not cover trained factors.
       const divergence = gains === undefined ? divergenceOf(subjects[i]!, choices[i]!, fit) : undefined;
       const quality = { ...qualities[i]!, ...(divergence !== undefined && { divergence }) };
       const fromParent = subjects[i]!.survey.left !== undefined;
@@ -176,7 +176,7 @@ export async function quantizeRd(
   return finish(choices);
 }
 
-/** What starts take of the index, whatever is coded with them. */
+/** Bits of starts in the index, for any rates. */
 function startBits(starts: ReadonlyMap<string, ModuleStart>): number {
   const [first] = starts.values();
   if (first === undefined) return 0;
@@ -184,7 +184,7 @@ function startBits(starts: ReadonlyMap<string, ModuleStart>): number {
   return 32 * (1 + (typeof state === "number" ? 1 : state.length) + starts.size);
 }
 
-/** What has to be coded for these choices and is not yet. */
+/** Vectors that these choices need and that are not coded yet. */
 function wantedOf({ components }: Subject, choices: readonly Choice[]): Wanted[] {
   return components.flatMap((sides, component) =>
     (["b", "a"] as const)
@@ -193,7 +193,7 @@ function wantedOf({ components }: Subject, choices: readonly Choice[]): Wanted[]
   );
 }
 
-/** Rates of all components for a goal, by module, and what they cost. */
+/** Chooses the rates of all components for a goal. @returns choices by module, and their cost */
 function allocateBits(
   subjects: readonly Subject[],
   floor: number,
@@ -211,8 +211,8 @@ function allocateBits(
 }
 
 /**
- * Allocates and codes so that the file has at most `maxBytes`. Its size is known before, unless a scale turns out to need
- * another type than usual and splits a band: then what is over is saved elsewhere.
+ * Allocates and codes so that the file has at most `maxBytes`. The size is known before coding, unless a scale needs
+ * another type than usual and splits a band; then another round saves the excess elsewhere.
  *
  * @throws LqaError USAGE
  */
@@ -246,7 +246,7 @@ function sizeOf(
   );
 }
 
-/** Allocates so that the file has at most `maxBytes`, and nearly that. @throws LqaError USAGE */
+/** Allocates so that the file is at most, and close to, `maxBytes`. @throws LqaError USAGE */
 function chooseForBytes(
   subjects: readonly Subject[],
   maxBytes: number,
@@ -260,11 +260,11 @@ function chooseForBytes(
     const bytes = sizeOf(subjects, choices, surroundings);
     if (bytes <= maxBytes && (best === undefined || bytes > best.bytes)) best = { choices, bytes };
     if (best !== undefined && maxBytes - best.bytes <= (SLACK * bits) / 8) break;
-    // Index and padding hardly depend on the choices: what is over or left is corrected in one step.
+    // Index and padding hardly depend on the choices, so one step corrects the excess or the rest.
     budget = bits + 8 * (maxBytes - bytes);
   }
   if (best !== undefined) return best.choices;
-  // The file's size is not quite monotone in the bits: at the edge of what is possible the floors themselves decide.
+  // The file's size is not quite monotone in the bits: near the smallest size, the floors themselves decide.
   const floors = choose({ bits: 0 }).choices;
   const least = sizeOf(subjects, floors, surroundings);
   if (least <= maxBytes) return floors;
@@ -277,10 +277,10 @@ function chooseForBytes(
 }
 
 /**
- * Allocates so that the error of the decoded factors is at most `maxError`, and close to it. The errors of the components add
- * up to nearly the total error; each round measures the remaining factor again.
+ * Allocates so that the error of the decoded factors is at most, and close to, `maxError`. The errors of the components add
+ * up to nearly the total error; each round measures the ratio of both again.
  *
- * @throws LqaError USAGE if not even the highest rates lose so little
+ * @throws LqaError USAGE if even the highest rates lose more
  */
 async function approachError(
   subjects: readonly Subject[],
@@ -319,7 +319,7 @@ async function approachError(
   );
 }
 
-/** The squared error of the components by themselves, at rates they have been coded at. */
+/** The sum of the components' squared errors, at rates at which they are coded. */
 function errorOf(subjects: readonly Subject[], choices: readonly Choice[][]): number {
   let lost = 0;
   for (const [i, subject] of subjects.entries())

@@ -1,8 +1,8 @@
 /**
- * What is left of a vector of A' after the best mixture of its start's draws has been taken from it (spec clause 8.8).
+ * The rest of a vector of A' after the best mixture of its start's draws is subtracted (spec clause 8.8).
  *
- * The mixture is that of least squares, by weight; its factors are rounded first, and the rest is of the rounded ones, so that
- * nothing of the rounding is lost.
+ * The mixture has the least weighted squared error. Its factors are rounded first, and the rest is relative to the rounded
+ * mixture, so that the rounding loses nothing.
  *
  * @module
  */
@@ -16,16 +16,16 @@ export interface Started {
   /** Bits of the integers of the mixture. */
   readonly bits: number;
   readonly mix: Planes;
-  /** What is to be coded. */
+  /** The vector to code. */
   readonly rest: Float32Array;
-  /** The share of the vector's energy that is left, by weight. */
+  /** The share of the vector's energy that is left, weighted. */
   readonly share: number;
 }
 
-/** Bits that mixtures can have. */
+/** Possible numbers of bits of a mixture. */
 export const MIX_BITS: readonly number[] = [4, 8];
 
-/** For each vector its mixtures, one for each of {@link MIX_BITS}. */
+/** The mixtures of each vector, one for each of {@link MIX_BITS}. */
 export function startVectors(
   vectors: readonly Float32Array[],
   draws: Int16Array,
@@ -77,7 +77,7 @@ function startVector(
   return { bits, mix, rest, share: energy === 0 ? 0 : left / energy };
 }
 
-/** The lower factor, in place of the matrix; positive definite except for rounding. */
+/** The lower Cholesky factor of a matrix that is positive definite except for rounding. */
 function cholesky(matrix: Float64Array, n: number): Float64Array {
   const l = matrix.slice();
   for (let j = 0; j < n; j++) {

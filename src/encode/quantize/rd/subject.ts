@@ -1,8 +1,8 @@
 /**
  * The allocator's view of a module: the possible rates of its vectors, with their cost and error.
  *
- * It does not hold the vectors. They are recomputed wherever they are coded, from the factors and the SVD of the core that the
- * survey kept: 4 · rank / (out + in) of the memory of the factors in F32.
+ * It does not hold the vectors. They are recomputed when they are coded, from the factors and the SVD of the core that the
+ * survey kept, which takes 4 · rank / (out + in) of the memory of the factors in F32.
  *
  * @module
  */
@@ -22,15 +22,15 @@ import { RATES, rateBits, splitRate } from "./rates.ts";
 import { MIX_BITS } from "./rests.ts";
 import type { FactorSurvey, Survey } from "./survey.ts";
 
-/** One factor of one component: a vector for each expert, coded alike. */
+/** One factor of one component: a vector per expert, all with one encoding. */
 export interface Side {
-  /** Weights of one vector. */
+  /** Number of weights of one vector. */
   readonly length: number;
   readonly survey: FactorSurvey;
-  /** What a start leaves: its survey, and the share for each number of bits of a mixture. */
+  /** The survey of the rest that a start leaves; `shares`: its share for each number of bits of a mixture. */
   readonly rest: FactorSurvey;
   readonly shares: readonly number[];
-  /** The share of its energy that a parent leaves; 1 without one. */
+  /** The share of its energy that remains after subtracting a parent; 1 without one. */
   readonly left: number;
   /** By rate number. */
   readonly coded: Map<number, CodedSide>;
@@ -41,11 +41,11 @@ export interface Component {
   readonly energy: number;
   readonly b: Side;
   readonly a: Side;
-  /** How it is fitted. What is added to a parent's component has no length to give back: it has least squared errors. */
+  /** How it is fitted. A difference from a parent's component has no length to restore: it has least squared errors. */
   readonly fit: Fit;
 }
 
-/** A module and its components that are not zero, strongest first. */
+/** A module and its nonzero components, strongest first. */
 export interface Subject {
   readonly module: LoraModule;
   readonly survey: Survey;
@@ -54,9 +54,9 @@ export interface Subject {
 }
 
 /**
- * A module that has been surveyed, nothing coded yet.
+ * Makes the subject of a surveyed module; nothing is coded yet.
  *
- * @throws LqaError SOURCE_IMPORTANCE if the sensitivities are those of another adapter
+ * @throws LqaError SOURCE_IMPORTANCE if the sensitivities belong to another adapter
  */
 export function subjectOf(
   module: LoraModule,
@@ -64,7 +64,7 @@ export function subjectOf(
   sensitivities: readonly Sensitivity[] | undefined,
   fit: Fit,
 ): Subject {
-  // Sensitivities are those of the components that a module has by itself.
+  // Sensitivities apply to a module's own components, not to differences from a parent.
   const own = survey.left === undefined ? sensitivities : undefined;
   checkStrengths(module, survey, own);
   return {
@@ -88,7 +88,7 @@ export function subjectOf(
   };
 }
 
-/** Singular values may differ by this share of the largest: they were measured in another precision. */
+/** Allowed difference of singular values, as a share of the largest: they were measured in another precision. */
 const STRENGTH_TOLERANCE = 0.01;
 
 function checkStrengths(
@@ -111,12 +111,12 @@ function checkStrengths(
   }
 }
 
-/** Rate 0 needs no coding. */
+/** The coded side at rate 0. */
 function nothing(experts: number, left: number): CodedSide {
   return { ...CODERS.zero(experts), distortion: left };
 }
 
-/** The encoding of a side at a rate: as it was coded, or as that usually turns out. */
+/** The encoding of a side at a rate: the actual one if it is coded, else the usual one. */
 export function encodingOf(side: Side, rate: number): Encoding {
   const coded = side.coded.get(rate);
   if (coded !== undefined) return coded.encoding;
@@ -126,9 +126,9 @@ export function encodingOf(side: Side, rate: number): Encoding {
 }
 
 /**
- * What the components of a module offer to the allocation. Where their sensitivities are not known, errors count by module.
+ * The candidates of a module for the allocation. Without sensitivities, errors are weighted by module.
  *
- * @param scale what such a loss counts if others are in nats, see {@link sensitivityScale}
+ * @param scale nats per unit of such a weighted loss, see {@link sensitivityScale}
  */
 export function candidatesOf(
   { module, survey, components, sensitivities }: Subject,
@@ -148,7 +148,7 @@ export function candidatesOf(
   }));
 }
 
-/** What a unit of loss by {@link weightOf} is in nats: the mean over the components whose sensitivities are known. */
+/** Nats per unit of loss by {@link weightOf}: the mean over the components with sensitivities. */
 export function sensitivityScale(subjects: readonly Subject[], fit: Fit): number {
   let nats = 0;
   let units = 0;
@@ -161,7 +161,7 @@ export function sensitivityScale(subjects: readonly Subject[], fit: Fit): number
   return nats > 0 && units > 0 ? nats / units : 1;
 }
 
-/** The divergence that the losses of a module add, in nats for each token; undefined if its sensitivities are not known. */
+/** The divergence that the losses of a module add, in nats per token; undefined without sensitivities. */
 export function divergenceOf(
   { components, sensitivities }: Subject,
   choices: readonly Choice[],
@@ -176,10 +176,11 @@ export function divergenceOf(
 }
 
 /**
- * What losses of a module count. Each output of a module is disturbed by its share of the error, so the error counts by
- * output: a module with few outputs (v of grouped attention) loses as much by less. And of modules with as many outputs a
- * weaker one counts more than in proportion, by the fourth root of the energy, so that weak layers are not the first to go.
- * Both were chosen by behaviour (docs/fidelity.md). Only ratios matter. With `least-squares` all errors count alike.
+ * The weight of a module's losses. The error disturbs each output of a module by its share, so the error counts per
+ * output: a module with fewer outputs (v of grouped attention) loses more by the same error. Of modules with equally many
+ * outputs, a weaker one counts more than in proportion, by the fourth root of the energy, so that weak layers do not lose
+ * everything first. Both rules were chosen by behaviour (docs/fidelity.md). Only ratios matter. With `least-squares` all errors
+ * count equally.
  */
 function weightOf({ out }: LoraModule, { energies }: Survey, fit: Fit): number {
   if (fit === "least-squares") return 1;
@@ -204,8 +205,8 @@ function pointsOf(side: Side, { experts, rank }: LoraModule): RatePoint[] {
 }
 
 /**
- * What a side loses at a rate: measured if it has been coded at it, else the Gaussian figure times how far off that
- * was at the nearest rate that has been coded, or in the trial.
+ * The distortion of a side at a rate: measured if it is coded at this rate; else the Gaussian figure, corrected by the
+ * ratio at the nearest coded rate, or in the trial.
  */
 function expectedDistortion({ coded, survey, rest, shares, left }: Side, rate: number): number {
   const measured = coded.get(rate);

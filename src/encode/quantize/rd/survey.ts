@@ -1,9 +1,9 @@
 /**
- * What has to be known of a module before bits are allotted: the energy of its components, whether its vectors are
- * better coded rotated (spec clause 8.6.1), and how far their distortion is from that of normal weights.
+ * Surveys a module before bits are allocated: the energy of its components, whether rotation improves its vectors
+ * (spec clause 8.6.1), and the ratio of their distortion to that of normal weights.
  *
- * The strongest components are coded for a trial, with and without rotation; all components of a factor then do the
- * same, so that bands are not split for it.
+ * It codes the strongest components as a trial, with and without rotation. All components of a factor then use the
+ * better one, so that rotation splits no band.
  *
  * @module
  */
@@ -14,43 +14,43 @@ import { restVectors } from "../parent/rest-vectors.ts";
 import { trialDistortion } from "./code-trellis.ts";
 import { type ComponentVectors, type ModuleVectors, moduleVectors, type TaskWork } from "./vectors.ts";
 
-/** What a trial says about one factor. */
+/** The result of the trial for one factor. */
 export interface FactorSurvey {
   readonly rotation: Rotation;
   /** Distortion at the trial's rate, divided by that of normal weights. */
   readonly ratio: number;
 }
 
-/** Which vectors are rotated. */
+/** Which vectors to rotate. */
 export type Rotations = Readonly<Record<"b" | "a" | "rest", Rotation>>;
 
-/** What is known of a module. */
+/** The survey of a module. */
 export interface Survey {
-  /** multiplier² s² of each component that is not zero, strongest first. */
+  /** multiplier² s² of each nonzero component, strongest first. */
   readonly energies: readonly number[];
   readonly b: FactorSurvey;
   readonly a: FactorSurvey;
-  /** What a start leaves of the vectors of A'. */
+  /** The rest of the vectors of A' that a start leaves. */
   readonly rest: FactorSurvey;
-  /** For each component and each number of bits of a mixture the share of the vector of A' that is left; empty without a start. */
+  /** By component and number of bits of a mixture, the remaining share of the vector of A'; empty without a start. */
   readonly shares: readonly (readonly number[])[];
   /**
-   * For each component the shares of its vectors that the parent leaves; absent if there is no parent, or the module is not stored as
-   * what it has beyond it.
+   * By component, the shares of its vectors that remain after subtracting the parent; absent without a parent, or if the module
+   * is not stored as a difference.
    */
   readonly left?: readonly ComponentVectors["left"][];
-  /** The core of each expert: 16 · rank² bytes, so that coding needs no second SVD. */
+  /** The SVD of each expert's core: 16 · rank² bytes, so that coding needs no second one. */
   readonly cores: readonly Svd[];
 }
 
-/** Components that are tried. */
+/** Number of components in the trial. */
 const TRIED = 4;
-/** The table of 2 bits: between the rates most vectors get. */
+/** The table of 2 bits, between the rates that most vectors get. */
 const TRIAL_TABLE = 4;
-/** Rotation must gain this much, or vectors stay as they are: those can be decoded from anywhere. */
+/** Least gain by rotation. Below it, vectors stay unrotated: these can be decoded from any position. */
 const LEAST_GAIN = 0.02;
 
-/** A parent is used if vectors cost at most this much of what they cost without it, by {@link costOf}. */
+/** A parent is used if vectors then cost at most this share of their cost without it, by {@link costOf}. */
 const WORTHWHILE = 0.9;
 
 /** Surveys a module. */
@@ -58,14 +58,14 @@ export function surveyModule(work: TaskWork): Survey {
   const rests = work.parent && restVectors(work, work.parent);
   if (rests !== undefined && costOf(rests, true) <= WORTHWHILE * costOf(rests, false))
     return { ...surveyVectors(rests), left: rests.components.map(({ left }) => left) };
-  // Of a start, all components say what it leaves of them.
+  // With a start, the trial covers all components, to measure the share that it leaves of each.
   const count = work.start === undefined ? TRIED : work.module.rank;
   return surveyVectors(moduleVectors(work, { count }));
 }
 
 /**
- * About what vectors take of a file, in any unit: bits grow as the logarithm of the energy of a weight, which its fourth root follows
- * over the range that matters, and every engine computes alike.
+ * Approximate size of vectors in a file, in any unit. Bits grow as the logarithm of the energy per weight; its fourth root
+ * follows the logarithm over the relevant range, and every engine computes it alike.
  */
 function costOf({ energies, components }: ModuleVectors, withParent: boolean): number {
   let cost = 0;

@@ -1,12 +1,11 @@
 /**
  * A module as the vectors that the `rd` profile codes: its components, and how much an error in each weight matters.
  *
- * With moments d of the module's inputs, what counts is Σ_j w_j ‖column j‖² of ΔW − ΔŴ, where w_j = √d_j. With w_j = d_j it
- * would be the error of the output, but ΔW is then weakened where inputs are small, and on tasks that did more harm
- * (docs/results.md). The components are those of ΔW·diag(√w), which are orthogonal in that measure, and a vector of A' is that
- * of the reparameterized A·diag(√w), divided by √w again: its errors weigh w_j, those of B' alike. Everything else (energies,
- * rates, allocation) is the same as without.
- *
+ * With moments d of the module's inputs, the error is Σ_j w_j ‖column j‖² of ΔW − ΔŴ, where w_j = √d_j. With w_j = d_j it
+ * would be the error of the output, but that weakens ΔW where inputs are small, and was worse on tasks
+ * (docs/results.md). The components are those of ΔW·diag(√w), which are orthogonal in that measure. A vector of A' is that
+ * of the reparameterized A·diag(√w), divided by √w again: its errors are weighted by w_j, those of B' equally. Everything else
+ * (energies, rates, allocation) is the same as without moments.
  * @module
  */
 
@@ -18,51 +17,51 @@ import type { ParentFactors } from "../parent/align.ts";
 import { reparameterize } from "../reparameterize.ts";
 import { type Started, startVectors } from "./rests.ts";
 
-/** What every task works on. */
+/** The input of every task. */
 export interface TaskWork {
   readonly module: LoraModule;
   /** E[x_j²] of the module's inputs in the layout of A without its rank, `[experts][in · kernel]`, if known. */
   readonly moments: Float64Array | undefined;
-  /** Where the draws of A begin, if that is known; of a module without experts. */
+  /** The position of the draws of A, if it is known; only for a module without experts. */
   readonly start?: ModuleStart | undefined;
-  /** The parent's factors, if the module has one: then it has no start. */
+  /** The parent's factors, if the module has a parent; then it has no start. */
   readonly parent?: ParentFactors | undefined;
 }
 
-/** A component: its vectors in every expert; with a parent, what is left of them after the parent's (spec clause 8.9). */
+/** A component: its vectors in every expert; with a parent, their differences from the parent's (spec clause 8.9). */
 export interface ComponentVectors {
   readonly b: readonly Float32Array[];
   readonly a: readonly Float32Array[];
-  /** The share of the energy of the whole vectors that is left: 1 without a parent. */
+  /** The share of the energy of the whole vectors that remains: 1 without a parent. */
   readonly left: Readonly<Record<"b" | "a", number>>;
-  /** The vector of A' with a start, for each number of bits of its mixture; empty where the module has none. */
+  /** The vector of A' with a start, for each number of bits of its mixture; empty if the module has none. */
   readonly started: readonly Started[];
 }
 
-/** The components of a module that are not zero, strongest first; with a parent all of them, in the parent's order. */
+/** The nonzero components of a module, strongest first; with a parent all of them, in the parent's order. */
 export interface ModuleVectors {
   /** multiplier² s² of each, summed over experts: the energy of the whole component. */
   readonly energies: readonly number[];
-  /** All of them, or only the requested number from the start. */
+  /** All components, or only the requested number of the strongest. */
   readonly components: readonly ComponentVectors[];
-  /** The core of each expert, for when the module is wanted again. */
+  /** The SVD of each expert's core, to reparameterize the module again faster. */
   readonly cores: readonly Svd[];
-  /** For each expert, what a squared error of each weight of A' counts; about 1 on average. Absent: all alike. */
+  /** Per expert, the weight of the squared error of each entry of A'; about 1 on average. Absent: all equal. */
   readonly weights: readonly Float32Array[] | undefined;
 }
 
 /**
- * This share of the mean weight is added to all, as GPTQ does to its Hessian: a channel that the calibration data hardly
- * used is not free of use.
+ * This share of the mean weight is added to all weights, as GPTQ does for its Hessian: a channel that the calibration data hardly
+ * used may still matter.
  */
 const DAMPING = 0.01;
 
 /**
  * Reparameterizes a module. Component c of each expert is its own c-th strongest.
  *
- * @param work a parent is not looked at
- * @param count the components whose vectors are wanted; default all
- * @param cores those of the same module with the same moments, if it was reparameterized before
+ * @param work its parent is ignored
+ * @param count number of components whose vectors are needed; default all
+ * @param cores cores of the same module with the same moments, if they are known
  */
 export function moduleVectors(
   { module, moments, start }: TaskWork,
@@ -105,8 +104,8 @@ export function moduleVectors(
 }
 
 /**
- * What errors of inputs count: roots of moments by expert, with a mean of 1 over all of them, damped. Without any energy they say
- * nothing: all alike.
+ * The weights of errors of input channels: roots of moments per expert, with a mean of 1 over all experts, damped. Undefined (all
+ * equal) if the moments have no energy.
  */
 export function channelWeights(moments: Float64Array | undefined, n: number): Float32Array[] | undefined {
   if (moments === undefined) return undefined;
@@ -121,7 +120,7 @@ export function channelWeights(moments: Float64Array | undefined, n: number): Fl
   );
 }
 
-/** Rows of A, `[expert][row][n]`, times the roots of the weights of their expert. */
+/** Multiplies rows of A, `[expert][row][n]`, by the roots of their expert's weights. */
 export function weigh(
   a: Float32Array,
   weights: readonly Float32Array[] | undefined,
@@ -130,12 +129,12 @@ export function weigh(
   return weights === undefined ? a : times(a, weights, rows, Math.sqrt);
 }
 
-/** A row of A without the roots of its weights. */
+/** Divides a row of A by the roots of its weights. */
 export function unweigh(row: Float32Array, weights: Float32Array | undefined): Float32Array {
   return weights === undefined ? row : times(row, [weights], 1, (weight) => 1 / Math.sqrt(weight));
 }
 
-/** Rows of A, `[expert][row][n]`, times a function of the weights of their expert. */
+/** Multiplies rows of A, `[expert][row][n]`, by a function of their expert's weights. */
 function times(
   a: Float32Array,
   weights: readonly Float32Array[],

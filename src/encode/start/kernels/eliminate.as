@@ -1,10 +1,10 @@
 /**
- * Elimination over GF(2) by the method of the four Russians: 32 columns at a time, by tables of the sums of 4 pivot rows.
+ * Elimination over GF(2) by the method of the four Russians: 32 columns at a time, with tables of the sums of 4 pivot rows.
  *
- * `plain-eliminate.ts` computes the same bits in TypeScript.
+ * `../eliminate.ts` computes the same bits in TypeScript.
  */
 
-/** Columns that a table serves, and its rows. */
+/** Columns per table, entries of a table, and tables per word. */
 const BITS: i32 = 4;
 const ENTRIES: i32 = 1 << BITS;
 const TABLES: i32 = 32 / BITS;
@@ -26,11 +26,11 @@ function exchange(a: usize, b: usize, size: usize): void {
 }
 
 /**
- * Brings rows into echelon form. A pivot row has the bit of no other pivot of its word.
+ * Brings rows into echelon form. A pivot row has no bit in the columns of the other pivots of its word.
  *
  * @param rows `[count][size]` bytes; a row is a multiple of 16 bytes
  * @param columns columns that may have a pivot
- * @param pivots out: the column of the pivot of each row, u32
+ * @param pivots output: the column of the pivot of each row, u32
  * @param tables room for 8 · 16 rows
  * @returns the number of pivots
  */
@@ -65,7 +65,7 @@ export function eliminate(rows: usize, count: i32, size: usize, columns: i32, pi
       found |= (<u32>1) << bit;
       rank++;
     }
-    // Sums of the pivot rows of 4 columns; a column without one adds nothing.
+    // Sums of the pivot rows for 4 columns per table; a column without a pivot adds nothing.
     for (let t = 0; t < TABLES; t++) {
       const own = tables + <usize>t * table;
       memory.fill(own, 0, table);

@@ -1,7 +1,7 @@
 // Generated from eliminate.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of eliminate.as. */
-export const SOURCE_HASH = "35928f1afa4adcf2ee2a76d79370edac67c07984338cafce92981a60e4df8ec2";
+export const SOURCE_HASH = "ef10a0f1b239288fa2a7949763ce7d4824f3e0ed4142777ab573e5d6a51d31e9";
 
 /** The WebAssembly module, 1196 bytes, as text (src/core/wasm/kernel.ts). */
 export const WASM_TEXT: string =
