@@ -45,7 +45,7 @@ export type EncodeManyOptions = QuantizeOptions &
   };
 
 /**
- * Encodes adapters, in the order of their names. Without `workers` it uses at most two threads.
+ * Encodes adapters, in the order of their names. Without `workers` it uses two threads per adapter, and at most one per core.
  *
  * @param inputs locations of adapters, directories to search, or patterns with `*`, `?` and `**`
  * @param folder directory for the files; made if it is absent. An adapter in a directory or pattern keeps its path below it
@@ -70,8 +70,8 @@ export async function encodeMany(
   const taken = new Map<string, string>();
   const parent = await parentOf(rest.parent, rest);
   const bases = rest.base === undefined ? undefined : baseDigests(rest.base, rest.remote);
-  // One pool for all adapters, of the size that suits a million parameters: at most two workers.
-  await withWorkers(workers ?? suitableWorkers(1e6), async (executor) => {
+  // One pool for all adapters, whose size is unknown: as if each had a million parameters.
+  await withWorkers(workers ?? suitableWorkers(1e6 * chosen.length), async (executor) => {
     for (const [input, name] of chosen) {
       const file = `${name}.lqa`;
       const place = { input, output: target.pathOf(file) };

@@ -105,10 +105,8 @@ function bySeeds(
   seeds: readonly number[],
   searched: number,
 ): Recovered | undefined {
-  const probes = Array.from(
-    { length: Math.min(seeds.length === 1 ? 2 : PROBES, order.length) },
-    (_, i) => order[Math.floor((i * order.length) / PROBES)] ?? order[i]!,
-  );
+  const count = Math.min(seeds.length === 1 ? 2 : PROBES, order.length);
+  const probes = Array.from({ length: count }, (_, i) => order[Math.floor((i * order.length) / count)]!);
   for (const seed of seeds) {
     const hits = findInStream(
       twisterAt(seedWords(seed)),

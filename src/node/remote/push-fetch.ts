@@ -1,5 +1,5 @@
 /**
- * The `fetch` for pushes to the hub and to registries: with timeouts, and with a limit on answers of the endpoint. The hub's
+ * The `fetch` for pushes to the hub and to registries: with timeouts, and with a limit on answers. The hub's
  * client library uses it because that library sends its token wherever a server's answer points.
  *
  * @module
@@ -12,7 +12,7 @@ import { fail, isLqaError } from "../../errors.ts";
 /** Time limit for an answer, ms; {@link MEGABYTE_MS}: additional time for each MiB of a body. */
 const ANSWER_MS = 60_000;
 const MEGABYTE_MS = 60_000;
-/** The largest answer of the endpoint, in bytes. */
+/** The largest answer, in bytes. */
 const MOST_ANSWER = 16 * 2 ** 20;
 
 /**
@@ -61,7 +61,7 @@ export function pushFetch(
         actual: `status ${response.status}`,
         advice: "If the repository was renamed, give its new name.",
       });
-    return atHome ? await bounded(response, where) : response;
+    return bounded(response, where);
   };
 }
 
