@@ -124,12 +124,12 @@ export function shapeText(module: ModuleShape): string {
   ].join(", ");
 }
 
-/** Modules as people count: layer 2 before layer 10. */
+/** Modules in natural order: layer 2 before layer 10. */
 export function inOrder<T extends { readonly name: string }>(modules: readonly T[]): T[] {
   return [...modules].sort((x, y) => naturalOrder(x.name, y.name));
 }
 
-/** Every module. */
+/** The section with the list of modules. */
 export function listSection(modules: readonly InspectedModule[]): Html | undefined {
   if (modules.length === 0) return undefined;
   const rows = inOrder(modules)
