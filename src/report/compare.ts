@@ -47,6 +47,7 @@ export interface Measured
   readonly bound: number;
   /** 10 log₁₀ (relativeError / bound); undefined if either is 0. */
   readonly aboveBoundDb: number | undefined;
+  /** Time to encode and measure. */
   readonly seconds: number;
 }
 
@@ -76,7 +77,9 @@ export interface Match {
 
 /** The result of {@link compareAdapter}. */
 export interface Comparison {
+  /** Number of weights of all factors. */
   readonly parameters: number;
+  /** Floor of `rd`. */
   readonly floor: number;
   readonly rows: readonly ComparedMethod[];
   /** Undefined if there is no error to match, or `rd` cannot get as low. */

@@ -62,7 +62,9 @@ export interface InspectOptions {
 export interface ModuleLoss {
   /** ‖ΔW − ΔŴ‖² / ‖ΔW‖²; infinite if ΔW is zero and ΔŴ is not. */
   readonly relativeError: number;
+  /** ‖ΔW‖². */
   readonly energy: number;
+  /** ‖ΔW − ΔŴ‖². */
   readonly errorEnergy: number;
   /** Singular values of the source's ΔW, as in {@link InspectedModule.singularValues}. */
   readonly singularValues: Float64Array;
@@ -82,6 +84,7 @@ export interface InspectedModule extends ModuleShape, LayerPlace {
    * Undefined if the module was not decoded.
    */
   readonly singularValues: Float64Array | undefined;
+  /** Undefined if the module was not compared with a source. */
   readonly loss: ModuleLoss | undefined;
   /** Why the weights were not inspected. */
   readonly problem: string | undefined;
@@ -89,6 +92,7 @@ export interface InspectedModule extends ModuleShape, LayerPlace {
 
 /** The whole file compared with its source. */
 export interface SourceFindings {
+  /** Σ ‖ΔW − ΔŴ‖² / Σ ‖ΔW‖² over the compared modules. */
   readonly relativeError: number;
   /** Number of modules compared. */
   readonly modules: number;

@@ -57,6 +57,7 @@ const KNOWN_REQUIRED = 0x29f;
 export interface Prologue {
   readonly major: number;
   readonly minor: number;
+  /** Feature bits, as masks (spec 5.3). Readers must know `required`, editors also `readOnlyCompatible`; ignore `compatible`. */
   readonly required: number;
   readonly readOnlyCompatible: number;
   readonly compatible: number;

@@ -40,5 +40,7 @@ export function builtin<T>(
   }
 }
 
+/** `node:zlib`, if the runtime has it. */
 export const nodeZlib: NodeZlib | undefined = builtin<NodeZlib>("node:zlib");
+/** `node:crypto`, if the runtime has it. */
 export const nodeCrypto: NodeCrypto | undefined = builtin<NodeCrypto>("node:crypto");

@@ -52,7 +52,9 @@ export interface TensorRecord extends ChunkRecord {
 export interface SectionRecord extends ChunkRecord {
   /** Four ASCII letters, e.g. `META`. */
   readonly type: string;
+  /** A reader that does not know the section must refuse the file (spec 10.1). */
   readonly critical: boolean;
+  /** An editor that changed modules or tensors keeps an unknown section if this is set, otherwise drops it (spec 10.5). */
   readonly safeToCopy: boolean;
 }
 

@@ -33,6 +33,7 @@ export interface PlannedRange<T> extends Extent {
 }
 
 const GAP_BYTES = 64 * 1024;
+/** Default length at which a range takes no further chunk. */
 export const RANGE_BYTES: number = 8 * 2 ** 20;
 /** Bytes of the first request: it holds prologue and index of most adapters. */
 export const FIRST_BYTES = 65536;

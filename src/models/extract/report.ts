@@ -44,7 +44,9 @@ export interface RestTensor {
 
 /** What an extraction found and lost. */
 export interface ExtractReport {
+  /** The largest rank that the options allowed. */
   readonly rank: number;
+  /** The share that the options required for each module; null if none. */
   readonly energy: number | null;
   /** Whether the extraction took linear weights as (in, out). */
   readonly fanInFanOut: boolean;
@@ -55,6 +57,7 @@ export interface ExtractReport {
   readonly shareOfAll: number;
   /** Parameters of all factors. */
   readonly parameters: number;
+  /** Changed tensors that became no module. */
   readonly rest: readonly RestTensor[];
   /** Tensors that are the same in both models. */
   readonly unchanged: number;

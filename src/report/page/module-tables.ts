@@ -18,8 +18,9 @@ const LISTED = 2000;
 /** Share of the energy that the components counted in the map of ranks hold. */
 const HELD = 0.9;
 
-/** The map of effective ranks, and its explanation. */
+/** The explanation of {@link RANK_MAP}. */
 export const RANK_EXPLANATION: string = `How many components hold ${100 * HELD} % of the energy of the adapter's ΔW. Few of many: a steep spectrum, which costs few bits.`;
+/** The map of effective ranks. */
 export const RANK_MAP: HeatMap<LayerPlace & Pick<InspectedModule, "singularValues">> = {
   caption: "Components",
   value: effectiveRank,

@@ -52,6 +52,7 @@ fn input(at: u32) -> f32 {
 }
 `;
 
+/** WGSL of `turn`. */
 export const TURN: string = /* wgsl */ `${WEIGHTS}${CALL}${X}${rotation("f32")}
 @group(0) @binding(5) var<storage, read_write> rotated: array<f32>;
 ${kernel(
@@ -70,6 +71,7 @@ ${kernel(
 `,
 )}`;
 
+/** WGSL of `project`. */
 export const PROJECT: string = /* wgsl */ `${WEIGHTS}${CALL}${X}${H}
 @group(0) @binding(5) var<storage, read> rotated: array<f32>;
 @group(0) @binding(6) var<storage, read_write> h: array<f32>;
@@ -187,6 +189,7 @@ const sums = (kind: "STRAIGHT" | "ROTATED"): string => /* wgsl */ `
   }
 `;
 
+/** WGSL of `expand`. */
 export const EXPAND: string = /* wgsl */ `${WEIGHTS}${CALL}${H}${OUTPUT}${SUMS}
 ${kernel(
   64,
@@ -209,6 +212,7 @@ ${kernel(
 `,
 )}`;
 
+/** WGSL of `expandRotated`. */
 export const EXPAND_ROTATED: string = /* wgsl */ `${WEIGHTS}${CALL}${H}${OUTPUT}${SUMS}${rotation("vec4<f32>")}
 ${kernel(
   256,
@@ -230,6 +234,7 @@ ${kernel(
 `,
 )}`;
 
+/** WGSL of `round`. */
 export const ROUND: string = /* wgsl */ `${WEIGHTS}${CALL}
 @group(0) @binding(4) var<storage, read> update: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<u32>;

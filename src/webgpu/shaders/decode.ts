@@ -34,6 +34,7 @@ fn finished(bits: u32) -> u32 {
 /** Words that an invocation of `decode` writes. In PEFT's layout they are contiguous. */
 export const RUN = 8;
 
+/** WGSL of `decode`. */
 export const DECODE: string = /* wgsl */ `${WEIGHTS}${CALL}
 @group(0) @binding(4) var<storage, read_write> weights: array<u32>;
 const RUN = ${RUN}u;
@@ -80,7 +81,7 @@ ${kernel(
 `,
 )}`;
 
-/** For binary16 only. */
+/** WGSL of `decodeWords`, for binary16 only. */
 export const DECODE_WORDS: string = /* wgsl */ `${WEIGHTS}${CALL}
 @group(0) @binding(4) var<storage, read_write> weights: array<u32>;
 
@@ -111,6 +112,7 @@ ${kernel(
 `,
 )}`;
 
+/** WGSL of `decodeRotated`. */
 export const DECODE_ROTATED: string = /* wgsl */ `${WEIGHTS}${CALL}${rotation("i32")}
 @group(0) @binding(4) var<storage, read_write> weights: array<atomic<u32>>;
 ${kernel(

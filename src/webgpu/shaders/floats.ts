@@ -7,6 +7,7 @@
  *
  * @module
  */
+/** WGSL functions on the bits of floats. */
 export const FLOATS: string = /* wgsl */ `
 // binary16 bits to binary32 bits.
 fn widen(half: u32) -> u32 {

@@ -9,6 +9,7 @@
  */
 import { FLOATS } from "./floats.ts";
 
+/** WGSL: bindings 0 to 2, and functions that read weights. */
 export const WEIGHTS: string = /* wgsl */ `${FLOATS}
 @group(0) @binding(0) var<storage, read> program: array<u32>;
 @group(0) @binding(1) var<storage, read> payload: array<u32>;
