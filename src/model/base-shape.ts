@@ -28,10 +28,10 @@ const CHANGES = BARE.flatMap((bare) => [
 ]);
 
 /**
- * Looks up an adapter's names in a base model: `P.weight`, then `P`. Prefixes may differ: a model saved without the head
- * that the adapter was trained under has `h.0.…` for `transformer.h.0.…`, and the names in a component of a pipeline lack
- * the component (`unet.`). So the finder applies one change of prefix to all names: the one that finds the most modules. If
- * several find as many, it takes the first of `CHANGES`, which begins with no change.
+ * Looks up an adapter's names in a base model: `P.weight`, then `P`. Prefixes may differ. A model saved without the head that
+ * the adapter was trained under has `h.0.…` for `transformer.h.0.…`. Names in a component of a pipeline lack the component
+ * (`unet.`). So the finder applies one change of prefix to all names: the one that finds the most modules. If several find
+ * the same number, it takes the first of `CHANGES`, which begins with no change.
  *
  * @param get returns the entry of the base model for a name
  * @returns `weight` finds the base weight of a module, `tensor` the base tensor of exactly that name after the change

@@ -2,8 +2,8 @@
  * The model card of an `.lqa` file: the README.md of its repository on the Hugging Face hub, with the metadata that the hub
  * reads.
  *
- * The card does not trust the file's metadata. It names a base model only if the text has the form of a hub name, so that
- * neither Markdown or YAML of a stranger nor a path of the training machine gets into the card.
+ * The card does not trust the file's metadata. It names a base model only if the text has the form of a hub name. So no Markdown
+ * or YAML of a stranger, and no path of the training machine, gets into the card.
  *
  * @module
  */

@@ -2,9 +2,9 @@
  * The rate-distortion curve of an adapter as an SVG: bits per weight on disk against the energy of ΔW lost, in decibels.
  *
  * It is a pure function from numbers to text: no fonts, scripts or other files, the same text for the same numbers. The
- * drawing works alone or inside a page (every class begins with `lqa-`, nothing has an id), follows the reader's light or
- * dark scheme, tells families apart by shape as well as by colour, and lists the numbers in `<desc>` (only the ends of the
- * bound). Names come from files, so `markup.ts` escapes them.
+ * drawing works alone or inside a page: every class begins with `lqa-`, and nothing has an id. It follows the reader's light
+ * or dark scheme, and tells families apart by shape as well as by colour. `<desc>` lists the numbers, but of the bound only its
+ * ends. Names come from files, so `markup.ts` escapes them.
  *
  * @module
  */

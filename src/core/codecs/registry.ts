@@ -89,8 +89,8 @@ export function planeSizes(encoding: Encoding, components: number, length: numbe
 }
 
 /**
- * A short label for reports. It has the codec and, if the encoding has them, the float type, the bits of a code or the bits per
- * weight of a table, `r` for a rotation, group and scale, and the bits of the mixture of a start. Examples: `zero`, `raw f32`,
+ * A short label for reports: codec; float type, bits of a code, or bits per weight of a table; `r` for a rotation; group and
+ * scale; bits of the mixture of a start. It omits parts that the encoding does not have. Examples: `zero`, `raw f32`,
  * `sign g128 f16`, `affine2 g128 f16`, `trellis1.5r whole bf16`, `zero start4`.
  */
 export function encodingLabel(encoding: Encoding): string {

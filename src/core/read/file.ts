@@ -9,8 +9,8 @@
  * file, a stream) it returns a chunk after its CRC-32. It checks each chunk of a stable source only once; it hashes spans of
  * any other source at every read.
  *
- * Opening and decoding need this file and its static imports. The file imports everything else (HTTP, streams, pinning,
- * verification, sections) at its first use, so it must not import MessagePack, SHA-256 or the checks of whole files
+ * Opening and decoding need `file.ts` and its static imports. It imports everything else (HTTP, streams, pinning, verification,
+ * sections) at the first use. So it must not statically import MessagePack, SHA-256 or the checks of whole files
  * (test/read/core.test.ts).
  *
  * @module

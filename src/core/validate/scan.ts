@@ -1,8 +1,8 @@
 /**
  * Checks large payloads piece by piece. A validator then holds 1 MiB of a payload, or one component's codes if those are larger
- * (16 MiB up to the Core limits), whatever the size of the chunk and the number of its planes. It also inflates compressed
- * payloads piece by piece. The checks and their order are those in memory (`checkPayload`, `read/chunks.ts`), on whole
- * components at a time.
+ * (16 MiB up to the Core limits). That does not depend on the size of the chunk or the number of its planes. It also inflates
+ * compressed payloads piece by piece. The checks and their order are those in memory (`checkPayload`, `read/chunks.ts`), on
+ * whole components at a time.
  *
  * The checksum is at the end of a chunk, and an error of the checksum takes precedence. So the scan keeps its findings until
  * then: the first padding byte that is not zero, and a bounded number of values.
